@@ -1,0 +1,10 @@
+//! hs2router: a protocol-aware session router for Apache Impala and every server that speaks `HiveServer2` Thrift.
+//!
+//! The layers, lowest first (`docs/ARCHITECTURE.md` tells the life of a session through them):
+//!
+//! | layer | what is in it |
+//! | --- | --- |
+//! | [`ids`], [`clock`], [`error`], [`metrics`] | the vocabulary |
+
+pub mod clock;
+pub mod ids;

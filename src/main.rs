@@ -1,0 +1,3 @@
+//! The `hs2router` program.
+
+fn main() {}
