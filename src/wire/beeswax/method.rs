@@ -1,0 +1,56 @@
+//! The table of Beeswax methods. A `QueryHandle {1: id, 2: log_context}` is the first argument: the id's path is 1.1;
+//! `get_log` and `clean` take the bare string. `GetRuntimeProfile` and `GetExecSummary` stand in HS2's table.
+
+use crate::wire::facts::{Slot, Watch};
+use crate::wire::method::{Method, Owner, Retry, Role};
+
+static QUERY_HANDLE: &[Watch] = &[Watch { path: &[1, 1], slot: Slot::QueryId }];
+static LOG_CONTEXT: &[Watch] = &[Watch { path: &[1], slot: Slot::QueryId }];
+
+/// Methods declare their exceptions as field 1 or 2 of the result; in both the first field is the message.
+static THROWN: &[Watch] =
+    &[Watch { path: &[1, 1], slot: Slot::Thrown }, Watch { path: &[2, 1], slot: Slot::Thrown }];
+
+static MINTED: &[Watch] =
+    &[Watch { path: &[0, 1], slot: Slot::QueryId }, Watch { path: &[1, 1], slot: Slot::Thrown }];
+
+/// `Results {1: ready, 2: columns, 3: data, 4: start_row, 5: has_more}`.
+static ROWS: &[Watch] = &[
+    Watch { path: &[0, 5], slot: Slot::More },
+    Watch { path: &[1, 1], slot: Slot::Thrown },
+    Watch { path: &[2, 1], slot: Slot::Thrown },
+];
+
+static STATE: &[Watch] =
+    &[Watch { path: &[0], slot: Slot::State }, Watch { path: &[1, 1], slot: Slot::Thrown }];
+
+const fn row(
+    name: &'static str,
+    role: Role,
+    retry: Retry,
+    request: &'static [Watch],
+    reply: &'static [Watch],
+) -> Method {
+    Method { name, service: Owner::Beeswax, role, retry, request, reply }
+}
+
+/// Sorted by name.
+pub static METHODS: &[Method] = &[
+    row("Cancel", Role::UseOperation, Retry::OnceGoneIsDone, QUERY_HANDLE, THROWN),
+    row("CloseInsert", Role::CloseOperation, Retry::Never, QUERY_HANDLE, THROWN),
+    row("PingImpalaService", Role::Connection, Retry::Once, &[], &[]),
+    row("ResetCatalog", Role::Connection, Retry::Never, &[], &[]),
+    row("ResetTable", Role::Connection, Retry::Never, &[], &[]),
+    row("clean", Role::UseOperation, Retry::Never, LOG_CONTEXT, &[]),
+    row("close", Role::CloseOperation, Retry::OnceGoneIsDone, QUERY_HANDLE, THROWN),
+    row("dump_config", Role::Connection, Retry::Once, &[], &[]),
+    row("echo", Role::Connection, Retry::Once, &[], &[]),
+    row("executeAndWait", Role::Statement, Retry::Never, &[], MINTED),
+    row("explain", Role::Connection, Retry::Never, &[], THROWN),
+    row("fetch", Role::Fetch, Retry::Never, QUERY_HANDLE, ROWS),
+    row("get_default_configuration", Role::Connection, Retry::Once, &[], &[]),
+    row("get_log", Role::UseOperation, Retry::Once, LOG_CONTEXT, THROWN),
+    row("get_results_metadata", Role::UseOperation, Retry::Once, QUERY_HANDLE, THROWN),
+    row("get_state", Role::Poll, Retry::Once, QUERY_HANDLE, STATE),
+    row("query", Role::Statement, Retry::Never, &[], MINTED),
+];

@@ -1,0 +1,6 @@
+//! The part of the Beeswax service (Impala's `ImpalaService`) that the router understands: its methods, where they carry
+//! query ids, and how a refusal is said in each.
+
+mod method;
+
+pub use method::METHODS;

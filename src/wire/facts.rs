@@ -1,0 +1,294 @@
+//! The few facts that the scanner remembers of a message, and where in a message they stand.
+
+use std::fmt;
+
+use super::thrift::{MessageType, Type};
+
+/// Bytes of a guid and of a secret (Impala: `impala-server.inline.h`; Hive and Spark mint the same sizes).
+pub const HANDLE_PART_BYTES: usize = 16;
+/// The longest Beeswax query id that is recognised; Impala prints 33 bytes (`debug-util.cc` `PrintId`).
+pub const QUERY_ID_BYTES: usize = 64;
+/// The longest method name that is accepted; the longest known one has 25 bytes.
+pub const NAME_BYTES: usize = 128;
+/// How much of an error message is remembered: enough for "Query <id> failed:" and the sentence after it.
+pub const MESSAGE_BYTES: usize = 96;
+
+/// Bytes of bounded length, held in place; what does not fit is dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Text<const N: usize> {
+    bytes: [u8; N],
+    len: u8,
+}
+
+impl<const N: usize> Text<N> {
+    /// Appends as much as fits.
+    pub fn append(&mut self, more: &[u8]) {
+        let len = usize::from(self.len);
+        for (place, byte) in self.bytes.iter_mut().skip(len).zip(more) {
+            *place = *byte;
+            self.len += 1;
+        }
+    }
+
+    /// What is held.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        const { assert!(N <= u8::MAX as usize) };
+        Self { bytes: [0; N], len: 0 }
+    }
+}
+
+impl<const N: usize> From<&[u8]> for Text<N> {
+    fn from(bytes: &[u8]) -> Self {
+        let mut text = Self::default();
+        text.append(bytes);
+        text
+    }
+}
+
+impl<const N: usize> fmt::Debug for Text<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+/// The public half of a handle: what a call is routed by.
+pub type Guid = [u8; HANDLE_PART_BYTES];
+/// A method's name as it stood in the message.
+pub type Name = Text<NAME_BYTES>;
+/// A Beeswax query id, as text.
+pub type QueryId = Text<QUERY_ID_BYTES>;
+
+/// A `THandleIdentifier` with 16 bytes in both halves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Handle {
+    /// Identifies; printed in logs and pages (for an Impala operation it is the query id).
+    pub guid: Guid,
+    /// Authorises: never printed.
+    pub secret: [u8; HANDLE_PART_BYTES],
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({})", GuidText(self.guid))
+    }
+}
+
+/// Prints a guid the way Impala does: two little-endian 64-bit words in hexadecimal (Impala: `debug-util.cc` `PrintId`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuidText(pub Guid);
+
+impl fmt::Display for GuidText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (high, low) = self.0.split_at(8);
+        for byte in high.iter().rev() {
+            write!(f, "{byte:02x}")?;
+        }
+        f.write_str(":")?;
+        for byte in low.iter().rev() {
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Something worth remembering when the scanner comes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// The guid of the request's first handle, or of the handle that a reply mints.
+    Guid,
+    /// The secret that belongs to [`Slot::Guid`].
+    Secret,
+    /// The guid of a request's second handle (profile and summary: the session's).
+    SecondGuid,
+    /// The secret that belongs to [`Slot::SecondGuid`].
+    SecondSecret,
+    /// A Beeswax query id.
+    QueryId,
+    /// `TStatus.statusCode`.
+    Status,
+    /// The beginning of an error message.
+    Message,
+    /// The beginning of a declared exception's message (Beeswax); that it is there says that the call failed.
+    Thrown,
+    /// `hasMoreRows`, `has_more`.
+    More,
+    /// `operationState`, Beeswax's `QueryState`.
+    State,
+    /// `TOperationHandle.hasResultSet`.
+    HasResultSet,
+    /// `TExecuteStatementReq.runAsync`.
+    RunAsync,
+}
+
+impl Slot {
+    /// The type that a value must have to be remembered.
+    pub fn wire_type(self) -> Type {
+        match self {
+            Self::Guid
+            | Self::Secret
+            | Self::SecondGuid
+            | Self::SecondSecret
+            | Self::QueryId
+            | Self::Message
+            | Self::Thrown => Type::String,
+            Self::Status | Self::State => Type::I32,
+            Self::More | Self::HasResultSet | Self::RunAsync => Type::Bool,
+        }
+    }
+}
+
+/// A place in a message: the field ids from the outermost struct inwards.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    /// Field ids; at most [`super::scan::WATCH_DEPTH`] of them.
+    pub path: &'static [i16],
+    /// What stands there.
+    pub slot: Slot,
+}
+
+/// A handle of which both halves need not have come yet, or not in the right size.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Halves {
+    pub(super) guid: Option<Guid>,
+    pub(super) secret: Option<[u8; HANDLE_PART_BYTES]>,
+}
+
+impl Halves {
+    fn handle(self) -> Option<Handle> {
+        Some(Handle { guid: self.guid?, secret: self.secret? })
+    }
+}
+
+/// What was found in a message. Complete once the scanner says that the message ended; before that, what has come so far.
+#[derive(Clone, Copy, Default)]
+pub struct Facts {
+    pub(super) message_type: Option<MessageType>,
+    /// The method's name.
+    pub name: Name,
+    /// The sequence id; Python clients always send 0.
+    pub seqid: i32,
+    pub(super) first: Halves,
+    pub(super) second: Halves,
+    /// A Beeswax query id.
+    pub query_id: Option<QueryId>,
+    /// `TStatus.statusCode`.
+    pub status: Option<i32>,
+    /// The beginning of the error message, for matching; it may quote the statement, so it is never logged.
+    pub message: Text<MESSAGE_BYTES>,
+    /// Whether the method threw an exception that its IDL declares.
+    pub thrown: bool,
+    /// Whether rows remain.
+    pub more: Option<bool>,
+    /// The operation's state, in the numbers of its service.
+    pub state: Option<i32>,
+    /// Whether the minted operation has rows.
+    pub has_result_set: Option<bool>,
+    /// Whether the statement runs on after its reply; if not, the reply comes when it has ended (Impala ignores it).
+    pub run_async: Option<bool>,
+}
+
+/// A Beeswax query id as the guid that it prints (`%016x:%016x`, Impala: `debug-util.cc` `PrintId`), so that a query has one
+/// key in both services; none for any other text.
+pub fn guid_of_query_id(id: &QueryId) -> Option<Guid> {
+    let text = std::str::from_utf8(id.as_bytes()).ok()?;
+    let (high, low) = text.split_once(':')?;
+    let word = |hex: &str| {
+        let digits = hex.len() == 16 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        digits.then(|| u64::from_str_radix(hex, 16).ok()).flatten()
+    };
+    let mut guid = [0; HANDLE_PART_BYTES];
+    let (first, second) = guid.split_at_mut(8);
+    first.copy_from_slice(&word(high)?.to_le_bytes());
+    second.copy_from_slice(&word(low)?.to_le_bytes());
+    Some(guid)
+}
+
+impl Facts {
+    /// The guid by which the request names its operation or session: its first handle's, or that of its query id.
+    pub fn key(&self) -> Option<Guid> {
+        self.handle().map(|handle| handle.guid).or_else(|| guid_of_query_id(&self.query_id?))
+    }
+
+    /// The request's first handle, or the handle that a reply mints; none if it is absent, empty or not 16+16 bytes.
+    pub fn handle(&self) -> Option<Handle> {
+        self.first.handle()
+    }
+
+    /// The request's second handle.
+    pub fn second_handle(&self) -> Option<Handle> {
+        self.second.handle()
+    }
+
+    /// Whether the message is a `TApplicationException`.
+    pub fn is_exception(&self) -> bool {
+        self.message_type == Some(MessageType::Exception)
+    }
+
+    pub(super) fn store_bytes(&mut self, slot: Slot, bytes: &[u8]) {
+        let half = || Guid::try_from(bytes).ok();
+        match slot {
+            Slot::Guid => self.first.guid = half(),
+            Slot::Secret => self.first.secret = half(),
+            Slot::SecondGuid => self.second.guid = half(),
+            Slot::SecondSecret => self.second.secret = half(),
+            Slot::QueryId => self.query_id = Some(bytes.into()),
+            Slot::Thrown => {
+                self.thrown = true;
+                self.message = bytes.into();
+            }
+            Slot::Message => self.message = bytes.into(),
+            Slot::Status | Slot::State | Slot::More | Slot::HasResultSet | Slot::RunAsync => {}
+        }
+    }
+
+    pub(super) fn store_number(&mut self, slot: Slot, number: i32) {
+        match slot {
+            Slot::Status => self.status = Some(number),
+            Slot::State => self.state = Some(number),
+            Slot::More => self.more = Some(number != 0),
+            Slot::HasResultSet => self.has_result_set = Some(number != 0),
+            Slot::RunAsync => self.run_async = Some(number != 0),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guid_prints_as_impala_prints_it_and_its_text_reads_back() {
+        let guid = *b"\x01\x02\x03\x04\x05\x06\x07\x08\0\0\0\0\x0c\x0d\x0e\x0f";
+        let text = GuidText(guid).to_string();
+        assert_eq!(text, "0807060504030201:0f0e0d0c00000000");
+        assert_eq!(guid_of_query_id(&text.as_bytes().into()), Some(guid));
+    }
+
+    #[test]
+    fn other_texts_are_no_query_ids() {
+        for text in
+            ["", ":", "1:2", "+807060504030201:0f0e0d0c00000000", "0807060504030201:0f0e0d0c0000000", "x"]
+        {
+            assert_eq!(guid_of_query_id(&text.as_bytes().into()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_handle_prints_without_its_secret() {
+        let handle = Handle { guid: [1; 16], secret: *b"canary-canary-ca" };
+        let printed = format!("{handle:?}");
+        assert!(!printed.contains("canary") && !printed.contains("99, 97, 110"), "{printed}");
+    }
+}

@@ -1,0 +1,134 @@
+//! The table of HS2 methods (`TCLIService` and Impala's `ImpalaHiveServer2Service`).
+//!
+//! Every request is `args.1 = req`. The handle is the request's first field, `TSessionHandle` or `TOperationHandle`, whose
+//! first field is the `THandleIdentifier {1: guid, 2: secret}`: paths 1.1.1.1 and 1.1.1.2.
+
+use crate::wire::facts::{Slot, Watch};
+use crate::wire::method::{Method, Owner, Retry, Role};
+
+/// A handle in the usual place.
+pub static HANDLE: &[Watch] =
+    &[Watch { path: &[1, 1, 1, 1], slot: Slot::Guid }, Watch { path: &[1, 1, 1, 2], slot: Slot::Secret }];
+
+/// `TExecuteStatementReq {1: sessionHandle, 4: runAsync}`.
+static STATEMENT: &[Watch] = &[
+    Watch { path: &[1, 1, 1, 1], slot: Slot::Guid },
+    Watch { path: &[1, 1, 1, 2], slot: Slot::Secret },
+    Watch { path: &[1, 4], slot: Slot::RunAsync },
+];
+
+/// Profile and summary: operation and session; a Beeswax method of the same name has the query id in 1.1.
+static TWO_HANDLES: &[Watch] = &[
+    Watch { path: &[1, 1, 1, 1], slot: Slot::Guid },
+    Watch { path: &[1, 1, 1, 2], slot: Slot::Secret },
+    Watch { path: &[1, 2, 1, 1], slot: Slot::SecondGuid },
+    Watch { path: &[1, 2, 1, 2], slot: Slot::SecondSecret },
+    Watch { path: &[1, 1], slot: Slot::QueryId },
+];
+
+/// `ExecutePlannedStatement` wraps an ordinary statement request.
+static WRAPPED_HANDLE: &[Watch] = &[
+    Watch { path: &[1, 1, 1, 1, 1], slot: Slot::Guid },
+    Watch { path: &[1, 1, 1, 1, 2], slot: Slot::Secret },
+];
+
+/// A response whose first field is the `TStatus {1: statusCode, 5: errorMessage}`.
+pub static STATUS: &[Watch] =
+    &[Watch { path: &[0, 1, 1], slot: Slot::Status }, Watch { path: &[0, 1, 5], slot: Slot::Message }];
+
+static OPENED: &[Watch] = &[
+    Watch { path: &[0, 1, 1], slot: Slot::Status },
+    Watch { path: &[0, 1, 5], slot: Slot::Message },
+    Watch { path: &[0, 3, 1, 1], slot: Slot::Guid },
+    Watch { path: &[0, 3, 1, 2], slot: Slot::Secret },
+];
+
+static MINTED: &[Watch] = &[
+    Watch { path: &[0, 1, 1], slot: Slot::Status },
+    Watch { path: &[0, 1, 5], slot: Slot::Message },
+    Watch { path: &[0, 2, 1, 1], slot: Slot::Guid },
+    Watch { path: &[0, 2, 1, 2], slot: Slot::Secret },
+    Watch { path: &[0, 2, 3], slot: Slot::HasResultSet },
+];
+
+static ROWS: &[Watch] = &[
+    Watch { path: &[0, 1, 1], slot: Slot::Status },
+    Watch { path: &[0, 1, 5], slot: Slot::Message },
+    Watch { path: &[0, 2], slot: Slot::More },
+];
+
+static STATE: &[Watch] = &[
+    Watch { path: &[0, 1, 1], slot: Slot::Status },
+    Watch { path: &[0, 1, 5], slot: Slot::Message },
+    Watch { path: &[0, 2], slot: Slot::State },
+];
+
+/// Profile and summary exist in Beeswax too, where a failure is a thrown exception.
+static STATUS_OR_THROWN: &[Watch] = &[
+    Watch { path: &[0, 1, 1], slot: Slot::Status },
+    Watch { path: &[0, 1, 5], slot: Slot::Message },
+    Watch { path: &[1, 1], slot: Slot::Thrown },
+    Watch { path: &[2, 1], slot: Slot::Thrown },
+];
+
+const fn row(
+    name: &'static str,
+    role: Role,
+    retry: Retry,
+    request: &'static [Watch],
+    reply: &'static [Watch],
+) -> Method {
+    Method { name, service: Owner::Hs2, role, retry, request, reply }
+}
+
+/// Sorted by name.
+pub static METHODS: &[Method] = &[
+    row("CancelDelegationToken", Role::UseSession, Retry::Never, HANDLE, STATUS),
+    row("CancelOperation", Role::UseOperation, Retry::OnceGoneIsDone, HANDLE, STATUS),
+    row("CloseImpalaOperation", Role::CloseOperation, Retry::Never, HANDLE, STATUS),
+    row("CloseOperation", Role::CloseOperation, Retry::OnceGoneIsDone, HANDLE, STATUS),
+    row("CloseSession", Role::CloseSession, Retry::OnceGoneIsDone, HANDLE, STATUS),
+    row("DownloadData", Role::Metadata, Retry::Never, HANDLE, MINTED),
+    row("ExecutePlannedStatement", Role::Statement, Retry::Never, WRAPPED_HANDLE, MINTED),
+    row("ExecuteStatement", Role::Statement, Retry::Never, STATEMENT, MINTED),
+    row("FetchResults", Role::Fetch, Retry::Never, HANDLE, ROWS),
+    row("GetBackendConfig", Role::UseSession, Retry::Never, HANDLE, STATUS),
+    row("GetCatalogs", Role::Metadata, Retry::Never, HANDLE, MINTED),
+    row("GetColumns", Role::Metadata, Retry::Never, HANDLE, MINTED),
+    row("GetCrossReference", Role::Metadata, Retry::Never, HANDLE, MINTED),
+    row("GetDelegationToken", Role::UseSession, Retry::Never, HANDLE, STATUS),
+    Method {
+        name: "GetExecSummary",
+        service: Owner::Either,
+        role: Role::Profile,
+        retry: Retry::Once,
+        request: TWO_HANDLES,
+        reply: STATUS_OR_THROWN,
+    },
+    row("GetExecutorMembership", Role::UseSession, Retry::Never, HANDLE, STATUS),
+    row("GetFunctions", Role::Metadata, Retry::Never, HANDLE, MINTED),
+    row("GetInfo", Role::UseSession, Retry::Never, HANDLE, STATUS),
+    row("GetLog", Role::UseOperation, Retry::Once, HANDLE, STATUS),
+    row("GetOperationStatus", Role::Poll, Retry::Once, HANDLE, STATE),
+    row("GetPrimaryKeys", Role::Metadata, Retry::Never, HANDLE, MINTED),
+    row("GetQueryId", Role::UseOperation, Retry::Once, HANDLE, &[]),
+    row("GetResultSetMetadata", Role::UseOperation, Retry::Once, HANDLE, STATUS),
+    Method {
+        name: "GetRuntimeProfile",
+        service: Owner::Either,
+        role: Role::Profile,
+        retry: Retry::Once,
+        request: TWO_HANDLES,
+        reply: STATUS_OR_THROWN,
+    },
+    row("GetSchemas", Role::Metadata, Retry::Never, HANDLE, MINTED),
+    row("GetTableTypes", Role::Metadata, Retry::Never, HANDLE, MINTED),
+    row("GetTables", Role::Metadata, Retry::Never, HANDLE, MINTED),
+    row("GetTypeInfo", Role::Metadata, Retry::Never, HANDLE, MINTED),
+    row("InitQueryContext", Role::Connection, Retry::Never, &[], STATUS),
+    row("OpenSession", Role::OpenSession, Retry::NextCandidate, &[], OPENED),
+    row("PingImpalaHS2Service", Role::UseSession, Retry::Once, HANDLE, STATUS),
+    row("RenewDelegationToken", Role::UseSession, Retry::Never, HANDLE, STATUS),
+    row("SetClientInfo", Role::UseSession, Retry::Never, HANDLE, STATUS),
+    row("UploadData", Role::Metadata, Retry::Never, HANDLE, MINTED),
+];

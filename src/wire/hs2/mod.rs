@@ -1,0 +1,6 @@
+//! The part of `HiveServer2`'s Thrift service that the router understands: its methods, where they carry handles, and how
+//! a refusal is said in each.
+
+mod method;
+
+pub use method::{HANDLE, METHODS, STATUS};

@@ -1,0 +1,147 @@
+//! What a method means to the router: which service has it, which handle it carries, what it mints or ends, and whether
+//! it may be sent twice. One row a method; unknown ones share [`UNKNOWN`].
+//!
+//! Source: the Thrift definitions in `idl/` and, for behaviour, Impala's `impala-hs2-server.cc` and `impala-beeswax-server.cc`.
+
+use super::facts::{Slot, Watch};
+use super::{beeswax, hs2};
+
+/// A method of HS2 or Beeswax.
+#[derive(Debug)]
+pub struct Method {
+    /// As it stands in messages.
+    pub name: &'static str,
+    /// Which service has it.
+    pub service: Owner,
+    /// What it does to sessions and operations.
+    pub role: Role,
+    /// Whether it may be sent a second time.
+    pub retry: Retry,
+    /// Where a request has its handles.
+    pub request: &'static [Watch],
+    /// Where a reply has its facts.
+    pub reply: &'static [Watch],
+}
+
+/// Which service a method belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// `HiveServer2`.
+    Hs2,
+    /// Beeswax.
+    Beeswax,
+    /// Both have one of this name, told apart by the arguments: a query id is Beeswax.
+    Either,
+    /// Not known: whatever the connection speaks.
+    Unknown,
+}
+
+/// What a method does to sessions and operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Opens a session.
+    OpenSession,
+    /// Ends a session.
+    CloseSession,
+    /// Needs a session and leaves it as it is.
+    UseSession,
+    /// Starts a statement: mints an operation that runs.
+    Statement,
+    /// Asks for metadata: mints an operation that never counts as running.
+    Metadata,
+    /// Needs an operation and leaves it as it is.
+    UseOperation,
+    /// Fetches rows of an operation.
+    Fetch,
+    /// Asks for an operation's state.
+    Poll,
+    /// Ends an operation.
+    CloseOperation,
+    /// Reads about an operation, also one that was closed; HS2 sends the session's handle along.
+    Profile,
+    /// Needs nothing but the connection (Beeswax, where the connection is the session).
+    Connection,
+    /// Not known: routed by a handle in the usual place, if it has one.
+    Unknown,
+}
+
+/// Whether a call may be sent a second time once it was written to a link that was lost before the reply began.
+/// A call of which nothing was written may always be sent again on a new link to the same coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Goes to the next candidate.
+    NextCandidate,
+    /// Once, to the same coordinator.
+    Once,
+    /// Once, to the same coordinator; that there is no such handle any more then means that the first try worked.
+    OnceGoneIsDone,
+    /// Never: it could run twice, or leave a hole in the rows.
+    Never,
+}
+
+/// Finds a method by its name; [`UNKNOWN`] for others.
+pub fn lookup(name: &[u8]) -> &'static Method {
+    let find = |table: &'static [Method]| {
+        table.binary_search_by(|method| method.name.as_bytes().cmp(name)).ok().and_then(|at| table.get(at))
+    };
+    // No name stands in both tables: those that both services have stand in HS2's, as `Owner::Either`.
+    find(hs2::METHODS).or_else(|| find(beeswax::METHODS)).unwrap_or(&UNKNOWN)
+}
+
+/// Every known method.
+pub fn all() -> impl Iterator<Item = &'static Method> {
+    hs2::METHODS.iter().chain(beeswax::METHODS)
+}
+
+/// Any method that is in no table.
+pub static UNKNOWN: Method = Method {
+    name: "unknown",
+    service: Owner::Unknown,
+    role: Role::Unknown,
+    retry: Retry::Never,
+    request: hs2::HANDLE,
+    reply: hs2::STATUS,
+};
+
+/// Where a `TApplicationException` has its message.
+pub static EXCEPTION: &[Watch] = &[Watch { path: &[1], slot: Slot::Message }];
+
+impl PartialEq for Method {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_tables_are_sorted_and_share_no_name() {
+        for table in [hs2::METHODS, beeswax::METHODS] {
+            assert!(!table.is_empty());
+            assert!(table.is_sorted_by(|a, b| a.name < b.name));
+        }
+        for method in all() {
+            assert!(std::ptr::eq(lookup(method.name.as_bytes()), method), "{} stands twice", method.name);
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_in_no_table_is_unknown() {
+        for name in ["", "Opensession", "OpenSessionX", "\u{0}", "zzz"] {
+            assert_eq!(lookup(name.as_bytes()), &UNKNOWN);
+        }
+    }
+
+    #[test]
+    fn only_what_is_provably_safe_may_be_sent_twice() {
+        for method in all().filter(|method| !matches!(method.retry, Retry::Never)) {
+            assert!(
+                !matches!(method.role, Role::Statement | Role::Metadata | Role::Fetch | Role::Unknown),
+                "{} must never be sent twice",
+                method.name
+            );
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Bytes to facts: what a connection speaks, where a message ends, which handle it carries. No IO, no clock, no chance.
+
+pub mod beeswax;
+pub mod facts;
+pub mod hs2;
+pub mod method;
+pub mod scan;
+pub mod thrift;

@@ -1,0 +1,372 @@
+//! The resumable scanner: finds the end of a Thrift message in bytes that come in any pieces, and remembers a few facts.
+//!
+//! On an unframed connection nothing else tells where a message ends (Impala: `TBufferedTransport`, no framing), and nothing is
+//! decoded on the data path. So the scanner walks: it knows at each moment what the next bytes mean, holds at most a few
+//! bytes of a token that a piece boundary has cut, and never looks at a byte twice. A column of numbers is one
+//! multiplication, a column of strings one length at a time. Nesting is an explicit, bounded stack; nothing is allocated by
+//! a declared length; every declared element costs at least one byte that must really come.
+
+mod error;
+mod header;
+mod token;
+
+pub use error::ScanError;
+use token::{next_of, pass_strings};
+
+use super::facts::{Facts, NAME_BYTES, QUERY_ID_BYTES, Slot, Text, Watch};
+use super::method::{self, Method};
+use super::thrift::{STOP, Type};
+
+/// How deep containers and structs may nest; Thrift's own libraries stop at 64.
+pub const MAX_DEPTH: usize = 64;
+/// The longest path of field ids that can be watched (`ExecutePlannedStatement` has its handle this deep).
+pub const WATCH_DEPTH: usize = 5;
+
+/// What a push got done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Bytes of the chunk that belong to the message; all of them unless the message ended inside the chunk.
+    pub used: usize,
+    /// Whether the message has ended.
+    pub done: bool,
+}
+
+/// Walks over one message. Feed it the message's bytes in order; see the module's doc.
+pub struct Scanner {
+    /// What is expected: the message type and, for a reply, the method that it answers.
+    expect: Expect,
+    /// Bytes that a message may have.
+    limit: u64,
+    /// Bytes of earlier pushes.
+    passed: u64,
+    state: State,
+    /// The beginning of a token that a chunk boundary has cut; empty unless the state waits for a token.
+    token: Text<8>,
+    /// The beginning of a string that is being remembered.
+    captured: Text<NAME_BYTES>,
+    /// Levels 0..depth are open.
+    stack: [Level; MAX_DEPTH],
+    depth: usize,
+    /// How many open levels are containers; inside one nothing is watched.
+    containers: usize,
+    /// Ids of the open fields of the outermost levels, while `containers` is 0.
+    path: [i16; WATCH_DEPTH],
+    /// For each of those levels, a bit for each field id below 64 that was met.
+    met: [u64; WATCH_DEPTH],
+    watch: &'static [Watch],
+    method: &'static Method,
+    facts: Facts,
+}
+
+#[derive(Clone, Copy)]
+enum Expect {
+    Request,
+    Reply,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    Version,
+    NameLength,
+    Name { left: usize },
+    Seqid,
+    Field,
+    Value { kind: Type, slot: Option<Slot> },
+    Pass { left: u64 },
+    Capture { slot: Slot, left: u64 },
+    Next,
+    Done,
+}
+
+#[derive(Clone, Copy)]
+enum Level {
+    Struct,
+    /// A list or set: `left` elements to come.
+    Elements {
+        kind: Type,
+        left: u32,
+    },
+    /// A map: `left` keys and values to come; a key is next when `left` is even.
+    Pairs {
+        key: Type,
+        value: Type,
+        left: u32,
+    },
+}
+
+impl Scanner {
+    /// Follows a request of at most `limit` bytes.
+    pub fn request(limit: u64) -> Self {
+        Self::new(Expect::Request, &method::UNKNOWN, limit)
+    }
+
+    /// Follows the reply to a call of `method`, of at most `limit` bytes.
+    pub fn reply(method: &'static Method, limit: u64) -> Self {
+        Self::new(Expect::Reply, method, limit)
+    }
+
+    fn new(expect: Expect, method: &'static Method, limit: u64) -> Self {
+        Self {
+            expect,
+            limit,
+            passed: 0,
+            state: State::Version,
+            token: Text::default(),
+            captured: Text::default(),
+            stack: [Level::Struct; MAX_DEPTH],
+            depth: 0,
+            containers: 0,
+            path: [0; WATCH_DEPTH],
+            met: [0; WATCH_DEPTH],
+            watch: &[],
+            method,
+            facts: Facts::default(),
+        }
+    }
+
+    /// Walks over the next bytes, up to the message's end at most.
+    ///
+    /// # Errors
+    /// [`ScanError`]; the scanner is of no use afterwards.
+    pub fn push(&mut self, chunk: &[u8]) -> Result<Step, ScanError> {
+        let mut rest = chunk;
+        while self.advance(&mut rest)? {}
+        let used = chunk.len() - rest.len();
+        self.passed += used as u64;
+        if self.passed > self.limit {
+            return Err(ScanError::TooLong { limit: self.limit });
+        }
+        Ok(Step { used, done: matches!(self.state, State::Done) })
+    }
+
+    /// What has been found so far.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The method of the message, [`method::UNKNOWN`] until its name has come.
+    pub fn method(&self) -> &'static Method {
+        self.method
+    }
+
+    /// Whether the method's name and the sequence id have come.
+    pub fn past_header(&self) -> bool {
+        !matches!(self.state, State::Version | State::NameLength | State::Name { .. } | State::Seqid)
+    }
+
+    /// Does one step; false when it needs bytes that have not come, or the message has ended.
+    fn advance(&mut self, rest: &mut &[u8]) -> Result<bool, ScanError> {
+        match self.state {
+            State::Version | State::NameLength | State::Name { .. } | State::Seqid => self.header(rest),
+            State::Field => self.field(rest),
+            State::Value { kind, slot } => self.value(rest, kind, slot),
+            State::Pass { left } => Ok(self.pass(rest, left)),
+            State::Capture { slot, left } => Ok(self.capture(rest, slot, left)),
+            State::Next => self.next(rest),
+            State::Done => Ok(false),
+        }
+    }
+
+    fn field(&mut self, rest: &mut &[u8]) -> Result<bool, ScanError> {
+        if self.token.is_empty() && rest.first() == Some(&STOP) {
+            *rest = rest.get(1..).unwrap_or_default();
+            self.close_level();
+            return Ok(true);
+        }
+        let Some([kind, high, low]) = self.take::<3>(rest) else { return Ok(false) };
+        let kind = Type::from_byte(kind).ok_or(ScanError::UnknownType { byte: kind })?;
+        let slot = self.watched(i16::from_be_bytes([high, low]), kind)?;
+        self.state = State::Value { kind, slot };
+        Ok(true)
+    }
+
+    /// Notes a field of the outermost levels; what of it is worth remembering, if anything.
+    fn watched(&mut self, id: i16, kind: Type) -> Result<Option<Slot>, ScanError> {
+        if self.containers > 0 {
+            return Ok(None);
+        }
+        let level = self.depth.wrapping_sub(1);
+        let (Some(place), Some(met)) = (self.path.get_mut(level), self.met.get_mut(level)) else {
+            return Ok(None);
+        };
+        *place = id;
+        if let Ok(bit @ 0..64) = u32::try_from(id) {
+            if *met & (1 << bit) != 0 {
+                return Err(ScanError::Repeated { id });
+            }
+            *met |= 1 << bit;
+        }
+        let path = self.path.get(..self.depth).unwrap_or_default();
+        let hit = self.watch.iter().find(|watch| watch.path == path && watch.slot.wire_type() == kind);
+        Ok(hit.map(|watch| watch.slot))
+    }
+
+    fn value(&mut self, rest: &mut &[u8], kind: Type, slot: Option<Slot>) -> Result<bool, ScanError> {
+        match kind {
+            Type::Struct => self.open_level(Level::Struct)?,
+            Type::String => {
+                let Some(len) = self.take::<4>(rest) else { return Ok(false) };
+                let left = self.declared(i32::from_be_bytes(len), 1)?;
+                self.state = match slot {
+                    Some(slot) => {
+                        self.captured = Text::default();
+                        State::Capture { slot, left }
+                    }
+                    None => State::Pass { left },
+                };
+            }
+            Type::List | Type::Set => {
+                let Some([kind, count @ ..]) = self.take::<5>(rest) else { return Ok(false) };
+                self.open_elements(kind, i32::from_be_bytes(count))?;
+            }
+            Type::Map => {
+                let Some([key, value, count @ ..]) = self.take::<6>(rest) else { return Ok(false) };
+                self.open_pairs(key, value, i32::from_be_bytes(count))?;
+            }
+            Type::I32 if slot.is_some() => {
+                let Some(bytes) = self.take::<4>(rest) else { return Ok(false) };
+                self.remember(slot, i32::from_be_bytes(bytes));
+            }
+            Type::Bool if slot.is_some() => {
+                let Some([byte]) = self.take::<1>(rest) else { return Ok(false) };
+                self.remember(slot, i32::from(byte));
+            }
+            fixed => self.state = State::Pass { left: u64::from(fixed.least_bytes()) },
+        }
+        Ok(true)
+    }
+
+    fn remember(&mut self, slot: Option<Slot>, number: i32) {
+        if let Some(slot) = slot {
+            self.facts.store_number(slot, number);
+        }
+        self.state = State::Next;
+    }
+
+    fn open_elements(&mut self, kind: u8, count: i32) -> Result<(), ScanError> {
+        if count == 0 {
+            // The type byte of an empty list means nothing and need not be one.
+            self.state = State::Next;
+            return Ok(());
+        }
+        let kind = Type::from_byte(kind).ok_or(ScanError::UnknownType { byte: kind })?;
+        let bytes = self.declared(count, kind.least_bytes())?;
+        if kind.fixed_bytes().is_some() {
+            self.state = State::Pass { left: bytes };
+            return Ok(());
+        }
+        self.open_level(Level::Elements { kind, left: count.unsigned_abs() })
+    }
+
+    fn open_pairs(&mut self, key: u8, value: u8, count: i32) -> Result<(), ScanError> {
+        if count == 0 {
+            self.state = State::Next;
+            return Ok(());
+        }
+        let kinds = (Type::from_byte(key), Type::from_byte(value));
+        let (Some(key), Some(value)) = kinds else {
+            return Err(ScanError::UnknownType { byte: if kinds.0.is_none() { key } else { value } });
+        };
+        let bytes = self.declared(count, key.least_bytes() + value.least_bytes())?;
+        if key.fixed_bytes().is_some() && value.fixed_bytes().is_some() {
+            self.state = State::Pass { left: bytes };
+            return Ok(());
+        }
+        // Twice an i32 that is not negative fits.
+        self.open_level(Level::Pairs { key, value, left: count.unsigned_abs() * 2 })
+    }
+
+    /// The fewest bytes that `count` things of `least` bytes take, checked against what the message may still have.
+    fn declared(&self, count: i32, least: u8) -> Result<u64, ScanError> {
+        let count = u64::try_from(count).map_err(|_| ScanError::Negative { len: count })?;
+        let bytes = count * u64::from(least);
+        if self.passed + bytes > self.limit {
+            return Err(ScanError::TooLong { limit: self.limit });
+        }
+        Ok(bytes)
+    }
+
+    fn pass(&mut self, rest: &mut &[u8], left: u64) -> bool {
+        let now = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
+        *rest = rest.get(now..).unwrap_or_default();
+        let left = left - now as u64;
+        self.state = if left == 0 { State::Next } else { State::Pass { left } };
+        left == 0
+    }
+
+    fn capture(&mut self, rest: &mut &[u8], slot: Slot, left: u64) -> bool {
+        let (now, after) = rest.split_at(usize::try_from(left).unwrap_or(usize::MAX).min(rest.len()));
+        *rest = after;
+        self.captured.append(now);
+        let left = left - now.len() as u64;
+        if left > 0 {
+            self.state = State::Capture { slot, left };
+            return false;
+        }
+        let bytes = self.captured.as_bytes();
+        // Longer than any id, and so cut off: not one.
+        if slot != Slot::QueryId || bytes.len() <= QUERY_ID_BYTES {
+            self.facts.store_bytes(slot, bytes);
+        }
+        self.state = State::Next;
+        true
+    }
+
+    /// A value has ended: what comes next depends on the innermost open level.
+    fn next(&mut self, rest: &mut &[u8]) -> Result<bool, ScanError> {
+        let Some(level) = self.depth.checked_sub(1).and_then(|at| self.stack.get_mut(at)) else {
+            self.state = State::Done;
+            return Ok(false);
+        };
+        let kind = match level {
+            Level::Struct => {
+                self.state = State::Field;
+                return Ok(true);
+            }
+            Level::Elements { kind: Type::String, left } => {
+                pass_strings(rest, left)?;
+                next_of(left).then_some(Type::String)
+            }
+            Level::Elements { kind, left } => next_of(left).then_some(*kind),
+            Level::Pairs { key, value, left } => {
+                let kind = if left.is_multiple_of(2) { *key } else { *value };
+                next_of(left).then_some(kind)
+            }
+        };
+        match kind {
+            Some(kind) => self.state = State::Value { kind, slot: None },
+            None => self.close_level(),
+        }
+        Ok(true)
+    }
+
+    fn open_level(&mut self, level: Level) -> Result<(), ScanError> {
+        *self.stack.get_mut(self.depth).ok_or(ScanError::TooDeep)? = level;
+        if let Some(met) = self.met.get_mut(self.depth) {
+            *met = 0;
+        }
+        self.depth += 1;
+        self.state = match level {
+            Level::Struct => State::Field,
+            Level::Elements { .. } | Level::Pairs { .. } => {
+                self.containers += 1;
+                State::Next
+            }
+        };
+        Ok(())
+    }
+
+    fn close_level(&mut self) {
+        self.depth -= 1;
+        if !matches!(self.stack.get(self.depth), Some(Level::Struct) | None) {
+            self.containers -= 1;
+        }
+        self.state = State::Next;
+        if self.depth == 0 {
+            self.state = State::Done;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! The vocabulary of Thrift's binary protocol: type bytes, message types, the version word of the strict form.
+//!
+//! Source: the Thrift binary protocol specification; Impala speaks it through `TBinaryProtocolFactory` with
+//! `strict_write` (Impala: `thrift-server.cc` `ThriftServer::Start`), every client that was measured writes the strict form.
+
+/// The strict form's first two bytes of a message; the last byte of the word is the message type.
+pub const VERSION_1: u32 = 0x8001_0000;
+/// What of the first word is the version.
+pub const VERSION_MASK: u32 = 0xffff_0000;
+
+/// The type byte of a struct's end.
+pub const STOP: u8 = 0;
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageType {
+    /// A request that expects a reply.
+    Call,
+    /// A reply: the method's result struct.
+    Reply,
+    /// A reply: a `TApplicationException`.
+    Exception,
+    /// A request without a reply; no service here declares one, and none is accepted.
+    Oneway,
+}
+
+impl MessageType {
+    /// The message type that this byte stands for.
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::Call),
+            2 => Some(Self::Reply),
+            3 => Some(Self::Exception),
+            4 => Some(Self::Oneway),
+            _ => None,
+        }
+    }
+}
+
+/// The type of a value on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// One byte, 0 or 1.
+    Bool,
+    /// One byte.
+    Byte,
+    /// Eight bytes.
+    Double,
+    /// Two bytes.
+    I16,
+    /// Four bytes; enums too.
+    I32,
+    /// Eight bytes.
+    I64,
+    /// A four-byte length and that many bytes; `binary` too.
+    String,
+    /// Fields up to a stop byte.
+    Struct,
+    /// Two type bytes, a four-byte count, then keys and values in turn.
+    Map,
+    /// As a list.
+    Set,
+    /// A type byte, a four-byte count, then the elements.
+    List,
+}
+
+impl Type {
+    /// The type that this byte stands for; the stop byte and unknown bytes are none.
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            2 => Self::Bool,
+            3 => Self::Byte,
+            4 => Self::Double,
+            6 => Self::I16,
+            8 => Self::I32,
+            10 => Self::I64,
+            11 => Self::String,
+            12 => Self::Struct,
+            13 => Self::Map,
+            14 => Self::Set,
+            15 => Self::List,
+            _ => return None,
+        })
+    }
+
+    /// Bytes of a value, where every value of the type has the same number.
+    pub fn fixed_bytes(self) -> Option<u8> {
+        match self {
+            Self::Bool | Self::Byte => Some(1),
+            Self::I16 => Some(2),
+            Self::I32 => Some(4),
+            Self::I64 | Self::Double => Some(8),
+            Self::String | Self::Struct | Self::Map | Self::Set | Self::List => None,
+        }
+    }
+
+    /// The fewest bytes that a value can have; never 0, so that a declared count is a bound on the bytes to come.
+    pub fn least_bytes(self) -> u8 {
+        match self {
+            Self::Bool | Self::Byte | Self::Struct => 1,
+            Self::I16 => 2,
+            Self::I32 | Self::String => 4,
+            Self::List | Self::Set => 5,
+            Self::Map => 6,
+            Self::I64 | Self::Double => 8,
+        }
+    }
+}
