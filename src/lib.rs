@@ -5,7 +5,9 @@
 //! | layer | what is in it |
 //! | --- | --- |
 //! | [`ids`], [`clock`], [`error`], [`metrics`] | the vocabulary |
+//! | [`cluster`] | coordinators, their load, picks, drain; pure |
 
 pub mod clock;
+pub mod cluster;
 pub mod ids;
 pub mod wire;

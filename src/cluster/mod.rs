@@ -1,0 +1,186 @@
+//! What the router knows of a fleet: its coordinators, how loaded each is, and which one a new session should go to.
+//!
+//! Nothing here performs IO, reads a clock or draws its own random numbers: `serve` reports what happened
+//! ([`Coordinator::note_dial_failed`] and its kin, the guards of [`coordinator`]) and asks ([`Cluster::pick_and_reserve`]).
+
+mod cooling;
+pub mod coordinator;
+pub mod flavor;
+pub mod pick;
+mod policy;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+pub use self::cooling::{Cause, Standing};
+pub use self::coordinator::{Coordinator, Load, Opening, RunningCount, SessionCount};
+pub use self::flavor::Flavor;
+pub use self::pick::{Basis, Candidate, PickReason, Reserved};
+pub use self::policy::PolicyName;
+use crate::ids::{CoordinatorId, CoordinatorName, Service};
+
+/// Everything a cluster is built from; plain values, made by whoever read the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The cluster's name, unique in the router.
+    pub name: Arc<str>,
+    /// What kind of server its coordinators are.
+    pub flavor: Flavor,
+    /// How the order of candidates is found.
+    pub policy: PolicyName,
+    /// What an open session without a running operation adds to a score; 0.0 or more, a running operation adds 1.0.
+    pub idle_session_cost: f64,
+    /// The coordinators; their place in this list becomes their [`CoordinatorId`]. May be empty.
+    pub coordinators: Vec<CoordinatorSettings>,
+}
+
+/// One coordinator as its cluster is told of it.
+#[derive(Clone, Debug)]
+pub struct CoordinatorSettings {
+    /// Unique within the cluster.
+    pub name: CoordinatorName,
+    /// A host name or an address literal (an IPv6 one without brackets); resolved at every dial.
+    pub host: String,
+    /// Where it listens.
+    pub ports: Ports,
+    /// Its share relative to the others, at least 1.
+    pub weight: u32,
+    /// Whether people want new sessions on it.
+    pub state: AdminState,
+}
+
+/// Where a coordinator listens; `None` is a service that it does not offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// `HiveServer2` Thrift, binary.
+    pub hs2: u16,
+    /// Beeswax Thrift, binary.
+    pub beeswax: Option<u16>,
+    /// `HiveServer2` Thrift over HTTP.
+    pub hs2_http: Option<u16>,
+    /// The debug web server.
+    pub web: Option<u16>,
+}
+
+impl Ports {
+    /// The port of a client service, if the coordinator offers it.
+    pub fn of(&self, service: Service) -> Option<u16> {
+        match service {
+            Service::Hs2 => Some(self.hs2),
+            Service::Beeswax => self.beeswax,
+            Service::Hs2Http => self.hs2_http,
+        }
+    }
+}
+
+/// What people decided about a coordinator; health never changes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AdminState {
+    /// Takes new sessions.
+    Active,
+    /// Takes no new session; the ones it has go on.
+    Drain,
+}
+
+impl AdminState {
+    /// The word used in config, logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Drain => "drain",
+        }
+    }
+}
+
+impl fmt::Display for AdminState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a cluster could not be built from its [`Settings`].
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SettingsError {
+    /// Two coordinators share a name, so that neither could be drained or counted by it.
+    #[error("two coordinators are named {name}")]
+    DuplicateName {
+        /// The name in question.
+        name: CoordinatorName,
+    },
+    /// A weight of 0 is not a drain: it would make every score infinite.
+    #[error(
+        "coordinator {name} has weight 0: the least is 1; use state = \"drain\" to send it no new sessions"
+    )]
+    ZeroWeight {
+        /// The coordinator in question.
+        name: CoordinatorName,
+    },
+    /// The cost is negative, infinite or not a number.
+    #[error("idle_session_cost {cost} is not a finite number of 0 or more")]
+    IdleSessionCost {
+        /// What was given.
+        cost: f64,
+    },
+    /// More coordinators than a [`CoordinatorId`] can tell apart.
+    #[error("{count} coordinators: at most {} are possible", u16::MAX)]
+    TooMany {
+        /// How many were given.
+        count: usize,
+    },
+}
+
+/// A named set of coordinators, shared by every connection that is routed to it.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The cluster's name.
+    pub name: Arc<str>,
+    /// What kind of server its coordinators are.
+    pub flavor: Flavor,
+    /// In the order of the settings: a [`CoordinatorId`] is a place in this list.
+    pub coordinators: Vec<Arc<Coordinator>>,
+    /// Locked for the length of one pick, so that concurrent picks see each other's reservations.
+    policy: Mutex<policy::Policy>,
+}
+
+impl Cluster {
+    /// Builds the cluster, with nothing counted and no coordinator cooling.
+    ///
+    /// # Errors
+    /// The first thing in the settings that no cluster can have.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let Settings { name, flavor, policy, idle_session_cost, coordinators } = settings;
+        if !idle_session_cost.is_finite() || idle_session_cost < 0.0 {
+            return Err(SettingsError::IdleSessionCost { cost: idle_session_cost });
+        }
+        let count = coordinators.len();
+        if count > usize::from(u16::MAX) {
+            return Err(SettingsError::TooMany { count });
+        }
+        let mut names = HashSet::with_capacity(count);
+        let mut built = Vec::with_capacity(count);
+        for (place, settings) in (0u16..).zip(coordinators) {
+            if !names.insert(settings.name.clone()) {
+                return Err(SettingsError::DuplicateName { name: settings.name });
+            }
+            built.push(Arc::new(Coordinator::new(CoordinatorId(place), settings)?));
+        }
+        let policy = Mutex::new(policy::Policy::new(policy, idle_session_cost, count));
+        Ok(Self { name, flavor, coordinators: built, policy })
+    }
+
+    /// The coordinator with this id; `None` if the id belongs to another cluster.
+    pub fn coordinator(&self, id: CoordinatorId) -> Option<&Arc<Coordinator>> {
+        self.coordinators.get(usize::from(id.0))
+    }
+
+    /// The coordinator that people call by this name.
+    pub fn named(&self, name: &str) -> Option<&Arc<Coordinator>> {
+        self.coordinators.iter().find(|coordinator| &*coordinator.name.0 == name)
+    }
+}

@@ -1,0 +1,153 @@
+//! Choosing where a new session goes: an order of candidates, each with the reason for its place.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::Rng;
+
+use super::cooling::Standing;
+use super::coordinator::{Coordinator, Opening};
+use super::{AdminState, Cluster};
+use crate::ids::CoordinatorId;
+
+/// A coordinator that may take the session.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// Which one.
+    pub id: CoordinatorId,
+    /// Why it stands where it stands in the order.
+    pub reason: PickReason,
+}
+
+/// What decided a candidate's place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PickReason {
+    /// What the policy went by.
+    pub basis: Basis,
+    /// A cooling coordinator comes after all that are ready, whatever its basis.
+    pub standing: Standing,
+}
+
+/// What a policy went by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Basis {
+    /// The score at the pick (see [`super::Load::score`]); lower comes first.
+    Load {
+        /// In running operations for a weight of 1.
+        score: f64,
+    },
+    /// Its turn in a weighted round; the longest owed comes first.
+    Turn {
+        /// How much it was owed at the pick, in units of weight.
+        owed: i64,
+    },
+}
+
+impl fmt::Display for PickReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.basis {
+            Basis::Load { score } => write!(f, "load {score:.2}")?,
+            Basis::Turn { owed } => write!(f, "turn (owed {owed})")?,
+        }
+        match self.standing {
+            Standing::Ready => Ok(()),
+            Standing::Cooling(cause) => write!(f, ", tried last: {cause}"),
+        }
+    }
+}
+
+/// The first candidate of a pick, with the open already counted there.
+#[derive(Debug)]
+#[must_use = "the reservation ends when this is dropped"]
+pub struct Reserved {
+    /// Who was picked and why.
+    pub candidate: Candidate,
+    /// Counts the open; knows the coordinator.
+    pub opening: Opening,
+}
+
+impl Cluster {
+    /// Every eligible coordinator, best first; empty if none is eligible. Under round-robin this takes a turn.
+    ///
+    /// Nothing is counted, so two calls in a row may name the same coordinator first: to open a session, use
+    /// [`Self::pick_and_reserve`].
+    pub fn pick(&self, now: Instant, rng: &mut impl Rng) -> Vec<Candidate> {
+        let mut policy = self.policy.lock();
+        let mut contenders = self.contenders(&[], now, rng);
+        policy.rank(&mut contenders);
+        drop(policy);
+        contenders.sort_unstable_by(Contender::compare);
+        contenders.iter().map(Contender::candidate).collect()
+    }
+
+    /// The best eligible coordinator that was not `tried` yet, with an open counted on it before anyone else picks;
+    /// `None` if no other is eligible.
+    ///
+    /// To go on after a failure, call again with the failed one added to `tried`: the order follows the load of that
+    /// moment, not of the first attempt. One pass over the coordinators, one allocation.
+    pub fn pick_and_reserve(
+        &self,
+        tried: &[CoordinatorId],
+        now: Instant,
+        rng: &mut impl Rng,
+    ) -> Option<Reserved> {
+        let mut policy = self.policy.lock();
+        let mut contenders = self.contenders(tried, now, rng);
+        policy.rank(&mut contenders);
+        let first = contenders.iter().min_by(|a, b| a.compare(b))?;
+        // Still under the lock: fifty opens at once must see each other, or all go to the same idle coordinator.
+        let opening = first.coordinator.begin_open();
+        drop(policy);
+        Some(Reserved { candidate: first.candidate(), opening })
+    }
+
+    fn contenders(&self, tried: &[CoordinatorId], now: Instant, rng: &mut impl Rng) -> Vec<Contender<'_>> {
+        self.coordinators
+            .iter()
+            .filter(|coordinator| {
+                coordinator.state() == AdminState::Active && !tried.contains(&coordinator.id)
+            })
+            .map(|coordinator| Contender {
+                coordinator,
+                standing: coordinator.standing(now),
+                basis: Basis::Load { score: 0.0 },
+                tie: rng.next_u32(),
+            })
+            .collect()
+    }
+}
+
+/// An eligible coordinator while a pick is under way; the policy fills in `basis`.
+#[derive(Debug)]
+pub(super) struct Contender<'a> {
+    pub(super) coordinator: &'a Arc<Coordinator>,
+    pub(super) standing: Standing,
+    pub(super) basis: Basis,
+    /// Decides among equals.
+    tie: u32,
+}
+
+impl Contender<'_> {
+    /// `Less` is tried earlier.
+    pub(super) fn compare(&self, other: &Self) -> Ordering {
+        let by_basis = match (self.basis, other.basis) {
+            (Basis::Load { score: a }, Basis::Load { score: b }) => a.total_cmp(&b),
+            (Basis::Turn { owed: a }, Basis::Turn { owed: b }) => b.cmp(&a),
+            // One policy ranks all contenders of a pick, so the kinds never mix.
+            (Basis::Load { .. }, Basis::Turn { .. }) => Ordering::Less,
+            (Basis::Turn { .. }, Basis::Load { .. }) => Ordering::Greater,
+        };
+        self.is_cooling().cmp(&other.is_cooling()).then(by_basis).then(self.tie.cmp(&other.tie))
+    }
+
+    pub(super) fn is_cooling(&self) -> bool {
+        matches!(self.standing, Standing::Cooling(_))
+    }
+
+    fn candidate(&self) -> Candidate {
+        let reason = PickReason { basis: self.basis, standing: self.standing };
+        Candidate { id: self.coordinator.id, reason }
+    }
+}

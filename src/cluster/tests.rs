@@ -1,0 +1,364 @@
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::*;
+use crate::clock;
+
+fn rng() -> StdRng {
+    StdRng::seed_from_u64(7)
+}
+
+fn settings(policy: PolicyName, weights: &[u32]) -> Settings {
+    let coordinators = weights
+        .iter()
+        .enumerate()
+        .map(|(place, &weight)| CoordinatorSettings {
+            name: CoordinatorName(format!("c{place}").into()),
+            host: "localhost".to_owned(),
+            ports: Flavor::Impala.default_ports(),
+            weight,
+            state: AdminState::Active,
+        })
+        .collect();
+    Settings { name: "test".into(), flavor: Flavor::Impala, policy, idle_session_cost: 0.1, coordinators }
+}
+
+fn cluster(policy: PolicyName, weights: &[u32]) -> Cluster {
+    Cluster::new(settings(policy, weights)).unwrap()
+}
+
+fn least_loaded(weights: &[u32]) -> Cluster {
+    cluster(PolicyName::LeastLoaded, weights)
+}
+
+fn open_one(cluster: &Cluster, now: Instant, rng: &mut StdRng) -> SessionCount {
+    cluster.pick_and_reserve(&[], now, rng).unwrap().opening.into_session()
+}
+
+fn open_sessions(cluster: &Cluster) -> Vec<u32> {
+    cluster.coordinators.iter().map(|coordinator| coordinator.load().open_sessions).collect()
+}
+
+fn ids(candidates: &[Candidate]) -> Vec<u16> {
+    candidates.iter().map(|candidate| candidate.id.0).collect()
+}
+
+#[test]
+fn forty_sessions_over_four_idle_coordinators_land_ten_each() {
+    let cluster = least_loaded(&[1; 4]);
+    let (now, mut rng) = (clock::now(), rng());
+    let sessions: Vec<_> = (0..40).map(|_| open_one(&cluster, now, &mut rng)).collect();
+    assert_eq!(open_sessions(&cluster), [10; 4]);
+    drop(sessions);
+    assert_eq!(open_sessions(&cluster), [0; 4]);
+}
+
+#[test]
+fn fifty_simultaneous_opens_spread_evenly() {
+    let cluster = least_loaded(&[1; 4]);
+    let (now, start) = (clock::now(), Barrier::new(50));
+    let reserved: Vec<Reserved> = std::thread::scope(|scope| {
+        let openers: Vec<_> = (0..50)
+            .map(|seed| {
+                let (cluster, start) = (&cluster, &start);
+                scope.spawn(move || {
+                    let mut rng = StdRng::seed_from_u64(seed);
+                    start.wait();
+                    cluster.pick_and_reserve(&[], now, &mut rng).unwrap()
+                })
+            })
+            .collect();
+        openers.into_iter().map(|opener| opener.join().unwrap()).collect()
+    });
+    let mut opens: Vec<_> =
+        cluster.coordinators.iter().map(|coordinator| coordinator.load().opens_in_progress).collect();
+    opens.sort_unstable();
+    assert_eq!(opens, [12, 12, 13, 13]);
+    drop(reserved);
+}
+
+#[test]
+fn sessions_follow_the_weights() {
+    for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
+        let cluster = cluster(policy, &[1, 2, 5]);
+        let (now, mut rng) = (clock::now(), rng());
+        let _sessions: Vec<_> = (0..80).map(|_| open_one(&cluster, now, &mut rng)).collect();
+        for (count, expected) in open_sessions(&cluster).into_iter().zip([10_u32, 20, 50]) {
+            assert!(count.abs_diff(expected) <= 1, "{policy}: {:?}", open_sessions(&cluster));
+        }
+    }
+}
+
+#[test]
+fn round_robin_is_smooth() {
+    let cluster = cluster(PolicyName::RoundRobin, &[5, 1, 1]);
+    let (now, mut rng) = (clock::now(), rng());
+    let turns: Vec<u16> = (0..14).map(|_| cluster.pick(now, &mut rng)[0].id.0).collect();
+    assert_eq!(turns.iter().filter(|&&id| id == 0).count(), 10);
+    let longest_run = turns.chunk_by(|a, b| a == b).map(<[u16]>::len).max();
+    assert!(longest_run <= Some(4), "{turns:?}");
+}
+
+#[test]
+fn a_running_operation_outweighs_idle_sessions() {
+    let cluster = least_loaded(&[1, 1]);
+    let _running = cluster.coordinators[0].count_running();
+    let _idle: Vec<_> = (0..9).map(|_| cluster.coordinators[1].count_session()).collect();
+    let picked = cluster.pick(clock::now(), &mut rng());
+    assert_eq!(ids(&picked), [1, 0]);
+    assert_eq!(picked[1].reason.to_string(), "load 1.00");
+}
+
+#[test]
+fn ties_are_broken_at_random() {
+    let cluster = least_loaded(&[1; 4]);
+    let (now, mut rng) = (clock::now(), rng());
+    let mut firsts = [0; 4];
+    for _ in 0..400 {
+        firsts[usize::from(cluster.pick(now, &mut rng)[0].id.0)] += 1;
+    }
+    assert!(firsts.iter().all(|&count| count > 50), "{firsts:?}");
+}
+
+#[test]
+fn a_draining_coordinator_gets_no_new_session() {
+    for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
+        let cluster = cluster(policy, &[1, 1]);
+        let (now, mut rng) = (clock::now(), rng());
+        cluster.coordinators[0].set_state(AdminState::Drain);
+        let _sessions: Vec<_> = (0..20).map(|_| open_one(&cluster, now, &mut rng)).collect();
+        assert_eq!(open_sessions(&cluster), [0, 20]);
+        cluster.coordinators[1].set_state(AdminState::Drain);
+        assert_eq!(cluster.pick(now, &mut rng), []);
+        assert!(cluster.pick_and_reserve(&[], now, &mut rng).is_none());
+        cluster.coordinators[0].set_state(AdminState::Active);
+        assert_eq!(ids(&cluster.pick(now, &mut rng)), [0]);
+    }
+}
+
+#[test]
+fn a_coordinator_that_was_tried_is_not_picked_again() {
+    let cluster = least_loaded(&[1; 3]);
+    let (now, mut rng) = (clock::now(), rng());
+    let mut tried = Vec::new();
+    while let Some(reserved) = cluster.pick_and_reserve(&tried, now, &mut rng) {
+        assert!(!tried.contains(&reserved.candidate.id));
+        tried.push(reserved.candidate.id);
+    }
+    assert_eq!(tried.len(), 3);
+}
+
+#[test]
+fn a_coordinator_whose_dial_failed_is_tried_last_but_tried() {
+    let cluster = least_loaded(&[1, 1, 1]);
+    let (now, mut rng) = (clock::now(), rng());
+    cluster.coordinators[1].note_dial_failed(now);
+    let _busy = [cluster.coordinators[0].count_running(), cluster.coordinators[2].count_running()];
+    let picked = cluster.pick(now, &mut rng);
+    assert_eq!(picked.len(), 3);
+    assert_eq!(picked[2].id, CoordinatorId(1));
+    assert_eq!(picked[2].reason.standing, Standing::Cooling(Cause::DialFailed));
+    assert_eq!(picked[2].reason.to_string(), "load 0.00, tried last: last dial failed");
+    assert_eq!(cluster.pick(now + Duration::from_secs(1), &mut rng)[0].id, CoordinatorId(1));
+}
+
+#[test]
+fn a_back_off_doubles_from_one_second_to_thirty() {
+    let cluster = least_loaded(&[1]);
+    let coordinator = &cluster.coordinators[0];
+    let mut now = clock::now();
+    for seconds in [1, 2, 4, 8, 16, 30, 30] {
+        coordinator.note_dial_failed(now);
+        let pause = Duration::from_secs(seconds);
+        let almost = now + pause.saturating_sub(Duration::from_millis(1));
+        assert_eq!(coordinator.standing(almost), Standing::Cooling(Cause::DialFailed));
+        now += pause;
+        assert_eq!(coordinator.standing(now), Standing::Ready);
+    }
+    coordinator.note_dialed();
+    coordinator.note_dial_failed(now);
+    assert_eq!(coordinator.standing(now + Duration::from_secs(1)), Standing::Ready);
+}
+
+#[test]
+fn fifty_failures_together_are_one_failure() {
+    let cluster = least_loaded(&[1]);
+    let now = clock::now();
+    for _ in 0..50 {
+        cluster.coordinators[0].note_dial_failed(now);
+    }
+    assert_eq!(cluster.coordinators[0].standing(now + Duration::from_secs(1)), Standing::Ready);
+}
+
+#[test]
+fn a_dial_that_succeeds_does_not_disprove_a_shutdown() {
+    let cluster = least_loaded(&[1]);
+    let (coordinator, now) = (&cluster.coordinators[0], clock::now());
+    coordinator.note_dial_failed(now);
+    coordinator.note_shutting_down(now);
+    coordinator.note_dialed();
+    assert_eq!(coordinator.standing(now), Standing::Cooling(Cause::ShuttingDown));
+    coordinator.note_opened();
+    assert_eq!(coordinator.standing(now), Standing::Ready);
+}
+
+#[test]
+fn cooling_coordinators_lose_no_turns_to_each_other() {
+    let cluster = cluster(PolicyName::RoundRobin, &[1, 1, 1]);
+    let (now, mut rng) = (clock::now(), rng());
+    cluster.coordinators[2].note_dial_failed(now);
+    let _sessions: Vec<_> = (0..10).map(|_| open_one(&cluster, now, &mut rng)).collect();
+    assert_eq!(open_sessions(&cluster), [5, 5, 0]);
+    let later = now + Duration::from_secs(1);
+    let _more: Vec<_> = (0..9).map(|_| open_one(&cluster, later, &mut rng)).collect();
+    assert_eq!(open_sessions(&cluster), [8, 8, 3]);
+}
+
+#[test]
+fn an_open_that_becomes_a_session_is_counted_once() {
+    let cluster = least_loaded(&[1]);
+    let opening = cluster.coordinators[0].begin_open();
+    assert_eq!(cluster.coordinators[0].load(), Load { opens_in_progress: 1, ..Load::default() });
+    let session = opening.into_session();
+    assert_eq!(cluster.coordinators[0].load(), Load { open_sessions: 1, ..Load::default() });
+    assert_eq!(session.coordinator().id, CoordinatorId(0));
+}
+
+#[test]
+fn settings_that_no_cluster_can_have_are_refused() {
+    let mut twice = settings(PolicyName::LeastLoaded, &[1, 1]);
+    twice.coordinators[1].name = twice.coordinators[0].name.clone();
+    let name = CoordinatorName("c0".into());
+    assert_eq!(Cluster::new(twice).unwrap_err(), SettingsError::DuplicateName { name: name.clone() });
+    let weightless = settings(PolicyName::LeastLoaded, &[0]);
+    assert_eq!(Cluster::new(weightless).unwrap_err(), SettingsError::ZeroWeight { name });
+    for cost in [-0.1, f64::NAN, f64::INFINITY] {
+        let mut costly = settings(PolicyName::LeastLoaded, &[1]);
+        costly.idle_session_cost = cost;
+        assert!(matches!(Cluster::new(costly), Err(SettingsError::IdleSessionCost { .. })), "{cost}");
+    }
+}
+
+#[test]
+fn coordinators_are_found_by_id_and_by_name() {
+    let cluster = least_loaded(&[1, 1]);
+    assert_eq!(cluster.coordinator(CoordinatorId(1)).unwrap().name.to_string(), "c1");
+    assert_eq!(cluster.named("c1").unwrap().id, CoordinatorId(1));
+    assert!(cluster.coordinator(CoordinatorId(2)).is_none());
+    assert!(cluster.named("c2").is_none());
+}
+
+#[test]
+fn words_are_read_as_they_are_written() {
+    for flavor in [Flavor::Impala, Flavor::Hive, Flavor::Spark] {
+        assert_eq!(flavor.as_str().parse(), Ok(flavor));
+    }
+    for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
+        assert_eq!(policy.as_str().parse(), Ok(policy));
+    }
+    assert!("Impala".parse::<Flavor>().is_err());
+    assert!("random".parse::<PolicyName>().is_err());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Open(usize),
+    Session(usize),
+    Run(usize),
+    Promote(usize),
+    EndOpen(usize),
+    EndSession(usize),
+    EndRun(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        any::<usize>().prop_map(Step::Open),
+        any::<usize>().prop_map(Step::Session),
+        any::<usize>().prop_map(Step::Run),
+        any::<usize>().prop_map(Step::Promote),
+        any::<usize>().prop_map(Step::EndOpen),
+        any::<usize>().prop_map(Step::EndSession),
+        any::<usize>().prop_map(Step::EndRun),
+    ]
+}
+
+fn take<T>(held: &mut Vec<T>, at: usize) -> Option<T> {
+    (!held.is_empty()).then(|| held.swap_remove(at % held.len()))
+}
+
+proptest! {
+    #[test]
+    fn counts_agree_with_the_guards_and_return_to_zero(steps in prop::collection::vec(step(), 0..200)) {
+        let cluster = least_loaded(&[1; 3]);
+        let at = |place: usize| &cluster.coordinators[place % 3];
+        let (mut opens, mut sessions, mut runs) = (Vec::new(), Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Step::Open(place) => opens.push(at(place).begin_open()),
+                Step::Session(place) => sessions.push(at(place).count_session()),
+                Step::Run(place) => runs.push(at(place).count_running()),
+                Step::Promote(place) => sessions.extend(take(&mut opens, place).map(Opening::into_session)),
+                Step::EndOpen(place) => drop(take(&mut opens, place)),
+                Step::EndSession(place) => drop(take(&mut sessions, place)),
+                Step::EndRun(place) => drop(take(&mut runs, place)),
+            }
+            let mut expected = [Load::default(); 3];
+            for open in &opens {
+                expected[usize::from(open.coordinator().id.0)].opens_in_progress += 1;
+            }
+            for session in &sessions {
+                expected[usize::from(session.coordinator().id.0)].open_sessions += 1;
+            }
+            for run in &runs {
+                expected[usize::from(run.coordinator().id.0)].running_operations += 1;
+            }
+            let counted: Vec<_> = cluster.coordinators.iter().map(|c| c.load()).collect();
+            prop_assert_eq!(&counted[..], &expected[..]);
+        }
+        drop((opens, sessions, runs));
+        for coordinator in &cluster.coordinators {
+            prop_assert_eq!(coordinator.load(), Load::default());
+        }
+    }
+
+    #[test]
+    fn a_pick_is_a_permutation_of_the_eligible_lowest_score_first(
+        fleet in prop::collection::vec((1_u32..5, 0_usize..4, 0_usize..4, any::<bool>(), any::<bool>()), 0..12),
+        by_turn in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let policy = if by_turn { PolicyName::RoundRobin } else { PolicyName::LeastLoaded };
+        let weights: Vec<u32> = fleet.iter().map(|coordinator| coordinator.0).collect();
+        let cluster = cluster(policy, &weights);
+        let now = clock::now();
+        let mut guards = Vec::new();
+        for (coordinator, &(_, running, sessions, drained, cooling)) in cluster.coordinators.iter().zip(&fleet) {
+            let running: Vec<_> = (0..running).map(|_| coordinator.count_running()).collect();
+            let sessions: Vec<_> = (0..sessions).map(|_| coordinator.count_session()).collect();
+            guards.push((running, sessions));
+            if drained { coordinator.set_state(AdminState::Drain) }
+            if cooling { coordinator.note_dial_failed(now) }
+        }
+        let picked = cluster.pick(now, &mut StdRng::seed_from_u64(seed));
+
+        let mut named = ids(&picked);
+        named.sort_unstable();
+        let eligible: Vec<u16> =
+            (0u16..).zip(&fleet).filter(|(_, coordinator)| !coordinator.3).map(|(id, _)| id).collect();
+        prop_assert_eq!(named, eligible);
+        for pair in picked.windows(2) {
+            let key = |candidate: &Candidate| match candidate.reason.basis {
+                Basis::Load { score } => score,
+                #[expect(clippy::cast_precision_loss, reason = "weights are small")]
+                Basis::Turn { owed } => -(owed as f64),
+            };
+            let cooling = |candidate: &Candidate| candidate.reason.standing != Standing::Ready;
+            prop_assert!((cooling(&pair[0]), key(&pair[0])) <= (cooling(&pair[1]), key(&pair[1])));
+        }
+    }
+}
