@@ -10,4 +10,5 @@
 pub mod clock;
 pub mod cluster;
 pub mod ids;
+pub mod session;
 pub mod wire;

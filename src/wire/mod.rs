@@ -6,3 +6,4 @@ pub mod hs2;
 pub mod method;
 pub mod scan;
 pub mod thrift;
+pub mod verdict;

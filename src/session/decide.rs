@@ -1,0 +1,105 @@
+//! Where a call goes: a pure function of what the call carries, what is known, and what its connection did before.
+
+use super::table::Table;
+use crate::ids::{CoordinatorId, Service};
+use crate::wire::facts::{Facts, Guid};
+use crate::wire::method::{Method, Owner, Role};
+
+/// What a connection did before the call.
+#[derive(Clone, Copy, Debug)]
+pub struct Past {
+    /// The service that its last call was for; the listener's until there was one.
+    pub service: Service,
+    /// The coordinator that its last call went to.
+    pub last: Option<CoordinatorId>,
+    /// The coordinator of its Beeswax session.
+    pub beeswax: Option<CoordinatorId>,
+}
+
+/// Where a call goes, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// A new session: picked by load.
+    Open,
+    /// A Beeswax connection's first call, which makes its session: picked by load.
+    OpenBeeswax,
+    /// To the owner of what it names, or where the connection's session is.
+    Owner {
+        /// The owner.
+        coordinator: CoordinatorId,
+        /// Why it is the owner.
+        affinity: Affinity,
+    },
+    /// Nothing says where: any coordinator, for its own words.
+    Any,
+}
+
+/// Why a call belongs to a coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Affinity {
+    /// It names a session of that coordinator.
+    Session,
+    /// It names an operation of that coordinator.
+    Operation,
+    /// Its connection's Beeswax session is there.
+    Beeswax,
+    /// It names nothing that is known; its connection was there last.
+    Last,
+}
+
+/// The service that a call is for.
+pub fn service(method: &Method, request: &Facts, past: &Past) -> Service {
+    match method.service {
+        Owner::Hs2 => Service::Hs2,
+        Owner::Beeswax => Service::Beeswax,
+        Owner::Either if request.query_id.is_some() => Service::Beeswax,
+        Owner::Either => Service::Hs2,
+        // Only the binary services are understood this deeply.
+        Owner::Unknown if past.service == Service::Beeswax => Service::Beeswax,
+        Owner::Unknown => Service::Hs2,
+    }
+}
+
+/// Where the call goes.
+pub fn decide(method: &Method, request: &Facts, past: &Past, table: &Table) -> Plan {
+    let beeswax = service(method, request, past) == Service::Beeswax;
+    let owner = match method.role {
+        Role::OpenSession => return Plan::Open,
+        // A Beeswax statement runs in its connection's session.
+        Role::Statement | Role::Metadata | Role::CloseSession | Role::UseSession => session(request, table),
+        Role::UseOperation | Role::Fetch | Role::Poll | Role::CloseOperation => operation(request, table),
+        Role::Profile => operation(request, table).or_else(|| second_session(request, table)),
+        Role::Connection => None,
+        Role::Unknown => session(request, table).or_else(|| operation(request, table)),
+    };
+    let home = past.beeswax.filter(|_| beeswax).map(|coordinator| (coordinator, Affinity::Beeswax));
+    let last = past.last.filter(|_| !beeswax).map(|coordinator| (coordinator, Affinity::Last));
+    match owner.or(home).or(last) {
+        Some((coordinator, affinity)) => Plan::Owner { coordinator, affinity },
+        None if beeswax => Plan::OpenBeeswax,
+        None => Plan::Any,
+    }
+}
+
+/// The session that a call names, if it is for one.
+pub fn session_of(method: &Method, request: &Facts) -> Option<Guid> {
+    match method.role {
+        Role::Statement | Role::Metadata | Role::CloseSession | Role::UseSession => {
+            request.handle().map(|handle| handle.guid)
+        }
+        Role::Profile => request.second_handle().map(|handle| handle.guid),
+        _ => None,
+    }
+}
+
+fn session(request: &Facts, table: &Table) -> Option<(CoordinatorId, Affinity)> {
+    Some((table.session_owner(&request.handle()?.guid)?, Affinity::Session))
+}
+
+fn second_session(request: &Facts, table: &Table) -> Option<(CoordinatorId, Affinity)> {
+    Some((table.session_owner(&request.second_handle()?.guid)?, Affinity::Session))
+}
+
+fn operation(request: &Facts, table: &Table) -> Option<(CoordinatorId, Affinity)> {
+    Some((table.operation_owner(&request.key()?)?, Affinity::Operation))
+}

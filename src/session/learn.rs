@@ -1,0 +1,120 @@
+//! What a reply teaches: sessions and operations that came to be, ended, or turn out to be gone.
+
+use std::sync::Arc;
+
+use super::table::{NewOperation, OpenOperations, Table};
+use crate::cluster::{Coordinator, Flavor, RunningCount};
+use crate::wire::facts::{Facts, Guid, guid_of_query_id};
+use crate::wire::method::{Method, Role};
+use crate::wire::verdict::{Verdict, verdict};
+
+/// Where a call went and what it belonged to.
+pub struct Call<'a> {
+    /// The method.
+    pub method: &'static Method,
+    /// The request's facts.
+    pub request: &'a Facts,
+    /// Who answered.
+    pub coordinator: &'a Arc<Coordinator>,
+    /// The session of its connection, where the request names none (Beeswax).
+    pub connection_session: Option<Guid>,
+    /// The operations that its connection opened.
+    pub open: &'a OpenOperations,
+}
+
+/// Brings the table up to date with a reply; `running` counted the statement while it was under way. A new session is not
+/// this function's: it comes from a pick.
+pub fn learn(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flavor: Flavor, table: &Table) {
+    let verdict = verdict(call.method, reply);
+    match verdict {
+        Verdict::Success => succeeded(call, reply, running, flavor, table),
+        Verdict::NoSuchSession => {
+            let named = call.request.handle().filter(|handle| table.is_session(handle));
+            if let Some(handle) = named {
+                table.remove_session(&handle.guid);
+            }
+        }
+        Verdict::NoSuchOperation => {
+            let named = call.request.handle().filter(|handle| table.is_operation(handle));
+            let guid = named.map(|handle| handle.guid);
+            // Beeswax knows no secrets: who names the query id may close the query (Impala: `ImpalaServer::close`).
+            if let Some(guid) = guid.or_else(|| guid_of_query_id(&call.request.query_id?)) {
+                table.close_operation(&guid);
+            }
+        }
+        // A fetch that fails ends its operation (Impala: `ImpalaServer::FetchInternal` unregisters the query).
+        Verdict::Failed if call.method.role == Role::Fetch => {
+            if let Some(handle) = call.request.handle().filter(|handle| table.is_operation(handle)) {
+                table.end_running(&handle.guid);
+            } else if let Some(guid) = call.request.query_id.as_ref().and_then(guid_of_query_id) {
+                table.end_running(&guid);
+            }
+        }
+        Verdict::Failed | Verdict::ShuttingDown => {}
+    }
+}
+
+fn succeeded(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flavor: Flavor, table: &Table) {
+    let named = call.request.key();
+    match (call.method.role, named) {
+        (Role::Statement | Role::Metadata, _) => mint(call, reply, running, flavor, table),
+        (Role::CloseSession, Some(session)) => table.remove_session(&session),
+        (Role::CloseOperation, Some(operation)) => table.close_operation(&operation),
+        (Role::Fetch, Some(operation)) if rows_ended(reply, flavor) => table.end_running(&operation),
+        (Role::Poll, Some(operation)) => match progress(reply, call.request.query_id.is_some(), flavor) {
+            Progress::Runs => {}
+            Progress::Finished => table.finish(&operation),
+            Progress::Ended => table.end_running(&operation),
+        },
+        _ if call.method.name == "CancelOperation" || call.method.name == "Cancel" => {
+            if let Some(operation) = named {
+                table.end_running(&operation);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn mint(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flavor: Flavor, table: &Table) {
+    let handle = reply.handle();
+    let guid = handle.map(|handle| handle.guid);
+    let Some(guid) = guid.or_else(|| guid_of_query_id(&reply.query_id?)) else { return };
+    // Impala ignores runAsync; elsewhere the reply to a synchronous statement comes when it has ended.
+    let ended = flavor != Flavor::Impala && call.request.run_async != Some(true);
+    let asked_session = call.request.handle().map(|handle| handle.guid);
+    table.insert_operation(NewOperation {
+        guid,
+        secret: handle.map(|handle| handle.secret),
+        coordinator: call.coordinator.id,
+        session: asked_session.or(call.connection_session),
+        has_result_set: reply.has_result_set.unwrap_or(true),
+        running: running.filter(|_| !ended),
+        open: call.open.count(),
+    });
+}
+
+/// Whether a successful fetch says that no rows remain. Spark says so always, so elsewhere it means nothing.
+fn rows_ended(reply: &Facts, flavor: Flavor) -> bool {
+    flavor == Flavor::Impala && reply.more == Some(false)
+}
+
+enum Progress {
+    Runs,
+    /// Done but for its rows.
+    Finished,
+    Ended,
+}
+
+/// `TOperationState`: FINISHED 2, CANCELED 3, CLOSED 4, ERROR 5, TIMEDOUT 8; Beeswax's `QueryState`: FINISHED 4, EXCEPTION 5.
+fn progress(reply: &Facts, beeswax: bool, flavor: Flavor) -> Progress {
+    match (reply.state, beeswax) {
+        (Some(4), true) => Progress::Finished,
+        (Some(5), true) => Progress::Ended,
+        (Some(2), false) if flavor == Flavor::Impala => Progress::Finished,
+        (Some(2..=5 | 8), false) => Progress::Ended,
+        _ => Progress::Runs,
+    }
+}
+
+#[cfg(test)]
+mod tests;

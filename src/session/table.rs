@@ -1,0 +1,332 @@
+//! The sessions and operations that are known, and which coordinator owns each: affinity is a look-up here.
+//!
+//! One table a cluster. Look-ups happen on every call, so both maps are sharded; no lock is ever held across two of them.
+//! Guards of [`crate::cluster`] live in the entries: what leaves the table stops counting as load.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use parking_lot::Mutex;
+
+use crate::cluster::{RunningCount, SessionCount};
+use crate::ids::CoordinatorId;
+use crate::wire::facts::{Guid, HANDLE_PART_BYTES, Handle};
+
+/// Operations are remembered up to this many times the number of sessions that fit.
+const OPERATIONS_PER_SESSION: usize = 4;
+/// How many closed operations are remembered, oldest forgotten first; Impala remembers 200 a coordinator.
+const CLOSED_OPERATIONS: usize = 20_000;
+
+/// How much a table holds, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Sessions at most.
+    pub capacity: usize,
+    /// How long a session that no connection is attached to is remembered: what its coordinator gives it, and a little more.
+    pub detached_for: Duration,
+}
+
+/// The sessions and operations of one cluster.
+#[derive(Debug)]
+pub struct Table {
+    settings: Settings,
+    sessions: DashMap<Guid, Session>,
+    operations: DashMap<Guid, Operation>,
+    /// Closed operations, oldest first.
+    closed: Mutex<VecDeque<Guid>>,
+    closed_capacity: usize,
+}
+
+#[derive(Debug)]
+struct Session {
+    coordinator: CoordinatorId,
+    /// None for a Beeswax session, which has no handle.
+    secret: Option<[u8; HANDLE_PART_BYTES]>,
+    /// Connections that used it and are still there.
+    attached: u32,
+    /// When the last of them was found gone.
+    detached_since: Option<Instant>,
+    operations: Vec<Guid>,
+    _count: SessionCount,
+}
+
+#[derive(Debug)]
+struct Operation {
+    coordinator: CoordinatorId,
+    secret: Option<[u8; HANDLE_PART_BYTES]>,
+    session: Option<Guid>,
+    has_result_set: bool,
+    running: Option<RunningCount>,
+    /// None once it is closed.
+    open: Option<OpenCount>,
+}
+
+/// A session that was just opened.
+#[derive(Debug)]
+pub struct NewSession {
+    /// What identifies it.
+    pub guid: Guid,
+    /// None for a Beeswax session.
+    pub secret: Option<[u8; HANDLE_PART_BYTES]>,
+    /// Its owner.
+    pub coordinator: CoordinatorId,
+    /// Counts it as load until it leaves the table.
+    pub count: SessionCount,
+}
+
+/// An operation that was just minted.
+#[derive(Debug)]
+pub struct NewOperation {
+    /// What identifies it: the guid of its handle, or the one that its Beeswax query id prints.
+    pub guid: Guid,
+    /// None for a Beeswax query.
+    pub secret: Option<[u8; HANDLE_PART_BYTES]>,
+    /// Its owner.
+    pub coordinator: CoordinatorId,
+    /// The session that it ends with, if known.
+    pub session: Option<Guid>,
+    /// Whether rows remain when its state says that it has finished.
+    pub has_result_set: bool,
+    /// Counts it as load until its end is seen; none for metadata calls and what ended with its reply.
+    pub running: Option<RunningCount>,
+    /// Counts it as open on its connection until it is closed.
+    pub open: OpenCount,
+}
+
+/// How many operations that a connection opened are still open; a drain waits for them.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOperations(Arc<AtomicUsize>);
+
+impl OpenOperations {
+    /// Counts one more, until the guard ends.
+    pub fn count(&self) -> OpenCount {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        OpenCount(Arc::clone(&self.0))
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// An open operation, counted until this is dropped.
+#[derive(Debug)]
+#[must_use = "the operation stops counting as open when this is dropped"]
+pub struct OpenCount(Arc<AtomicUsize>);
+
+impl Drop for OpenCount {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Why a session was not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotKept {
+    /// Its guid is that of another coordinator's session; the older one stays.
+    #[error("its guid is that of a session of another coordinator")]
+    Taken,
+    /// The table is full.
+    #[error("the session table is full")]
+    Full,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            sessions: DashMap::new(),
+            operations: DashMap::new(),
+            closed: Mutex::default(),
+            closed_capacity: CLOSED_OPERATIONS.min(settings.capacity.saturating_mul(OPERATIONS_PER_SESSION)),
+        }
+    }
+
+    /// Whether no further session fits.
+    pub fn is_full(&self) -> bool {
+        self.sessions.len() >= self.settings.capacity
+    }
+
+    /// Sessions in it.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Operations in it, closed ones too.
+    pub fn operations(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// The owner of a session.
+    pub fn session_owner(&self, guid: &Guid) -> Option<CoordinatorId> {
+        self.sessions.get(guid).map(|session| session.coordinator)
+    }
+
+    /// The owner of an operation, open or closed.
+    pub fn operation_owner(&self, guid: &Guid) -> Option<CoordinatorId> {
+        self.operations.get(guid).map(|operation| operation.coordinator)
+    }
+
+    /// Takes a session in, with nothing attached to it.
+    ///
+    /// # Errors
+    /// [`NotKept`]; calls of that session will not be routed by its handle.
+    pub fn insert_session(&self, new: NewSession) -> Result<(), NotKept> {
+        if self.is_full() {
+            return Err(NotKept::Full);
+        }
+        let session = Session {
+            coordinator: new.coordinator,
+            secret: new.secret,
+            attached: 0,
+            detached_since: None,
+            operations: Vec::new(),
+            _count: new.count,
+        };
+        match self.sessions.entry(new.guid) {
+            Entry::Occupied(old) if old.get().coordinator != session.coordinator => Err(NotKept::Taken),
+            Entry::Occupied(mut old) => {
+                drop(old.insert(session));
+                Ok(())
+            }
+            Entry::Vacant(place) => {
+                drop(place.insert(session));
+                Ok(())
+            }
+        }
+    }
+
+    /// A connection uses the session from now on, until [`Self::detach`]; false if it is not known.
+    pub fn attach(&self, guid: &Guid) -> bool {
+        let Some(mut session) = self.sessions.get_mut(guid) else { return false };
+        session.attached += 1;
+        session.detached_since = None;
+        true
+    }
+
+    /// A connection that was attached to the session has ended.
+    pub fn detach(&self, guid: &Guid) {
+        if let Some(mut session) = self.sessions.get_mut(guid) {
+            session.attached = session.attached.saturating_sub(1);
+        }
+    }
+
+    /// Takes an operation in, unless the table is full of them: then its calls go where its connection's last call went.
+    pub fn insert_operation(&self, new: NewOperation) {
+        if self.operations.len() >= self.settings.capacity.saturating_mul(OPERATIONS_PER_SESSION) {
+            return;
+        }
+        let NewOperation { guid, secret, coordinator, session, has_result_set, running, open } = new;
+        let operation = Operation { coordinator, secret, session, has_result_set, running, open: Some(open) };
+        match self.operations.entry(guid) {
+            Entry::Occupied(old) if old.get().coordinator != coordinator => return,
+            Entry::Occupied(mut old) => drop(old.insert(operation)),
+            Entry::Vacant(place) => drop(place.insert(operation)),
+        }
+        let Some(session) = session else { return };
+        // Inserted first, listed second: a session that closes in between finds either nothing or the operation.
+        match self.sessions.get_mut(&session).map(|mut session| session.operations.push(guid)) {
+            Some(()) => {}
+            None => drop(self.operations.remove(&guid)),
+        }
+    }
+
+    /// An operation's end was seen: it is open, but runs no more.
+    pub fn end_running(&self, guid: &Guid) {
+        if let Some(mut operation) = self.operations.get_mut(guid) {
+            drop(operation.running.take());
+        }
+    }
+
+    /// An operation has finished; it goes on running while it has rows to fetch.
+    pub fn finish(&self, guid: &Guid) {
+        if let Some(mut operation) = self.operations.get_mut(guid)
+            && !operation.has_result_set
+        {
+            drop(operation.running.take());
+        }
+    }
+
+    /// An operation was closed: it stays known for its profile, until newer ones need the room.
+    pub fn close_operation(&self, guid: &Guid) {
+        let session = {
+            let Some(mut operation) = self.operations.get_mut(guid) else { return };
+            drop(operation.running.take());
+            if operation.open.take().is_none() {
+                return;
+            }
+            operation.session.take()
+        };
+        if let Some(session) = session
+            && let Some(mut session) = self.sessions.get_mut(&session)
+        {
+            session.operations.retain(|other| other != guid);
+        }
+        let forgotten = {
+            let mut closed = self.closed.lock();
+            closed.push_back(*guid);
+            if closed.len() > self.closed_capacity { closed.pop_front() } else { None }
+        };
+        if let Some(forgotten) = forgotten {
+            drop(self.operations.remove(&forgotten));
+        }
+    }
+
+    /// A session is gone, and what was open in it.
+    pub fn remove_session(&self, guid: &Guid) {
+        let Some((_, session)) = self.sessions.remove(guid) else { return };
+        for operation in &session.operations {
+            drop(self.operations.remove(operation));
+        }
+    }
+
+    /// Whether this is the very session that is known by that guid: only then does what its coordinator says of the
+    /// handle say something about the session. Guids are public; an answer to a guessed secret must not count.
+    pub fn is_session(&self, handle: &Handle) -> bool {
+        self.sessions.get(&handle.guid).is_some_and(|session| same(session.secret.as_ref(), &handle.secret))
+    }
+
+    /// As [`Self::is_session`], of an operation.
+    pub fn is_operation(&self, handle: &Handle) -> bool {
+        let operation = self.operations.get(&handle.guid);
+        operation.is_some_and(|operation| same(operation.secret.as_ref(), &handle.secret))
+    }
+
+    /// Forgets sessions that nothing has been attached to for so long that their coordinator has closed them. Looks at
+    /// every session; meant for a few times a minute. Returns how many were forgotten.
+    pub fn forget_detached(&self, now: Instant) -> usize {
+        let limit = self.settings.detached_for;
+        let mut over = Vec::new();
+        for mut entry in self.sessions.iter_mut() {
+            if entry.attached > 0 {
+                continue;
+            }
+            let since = *entry.detached_since.get_or_insert(now);
+            if now.saturating_duration_since(since) >= limit {
+                over.push(*entry.key());
+            }
+        }
+        for guid in &over {
+            // Somebody may have come back since.
+            let gone = self.sessions.remove_if(guid, |_, session| session.attached == 0);
+            for operation in gone.iter().flat_map(|(_, session)| &session.operations) {
+                drop(self.operations.remove(operation));
+            }
+        }
+        over.len()
+    }
+}
+
+/// Compares in a time that does not depend on where the secrets differ.
+fn same(known: Option<&[u8; HANDLE_PART_BYTES]>, given: &[u8; HANDLE_PART_BYTES]) -> bool {
+    known.is_some_and(|known| known.iter().zip(given).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0)
+}
+
+#[cfg(test)]
+mod tests;
