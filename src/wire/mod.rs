@@ -1,6 +1,7 @@
 //! Bytes to facts: what a connection speaks, where a message ends, which handle it carries. No IO, no clock, no chance.
 
 pub mod beeswax;
+pub mod detect;
 pub mod facts;
 pub mod hs2;
 pub mod method;

@@ -1,0 +1,307 @@
+//! Tells from the first bytes of a connection what the client speaks, so that one port serves every kind of client.
+//!
+//! The kinds differ within a few bytes: a TLS record begins `16 03`, a SASL negotiation `01`, a strict binary Thrift
+//! message `80 01`, an HTTP request with a method in capitals. Only a frame length could look like one of the others,
+//! so each kind is a list of conditions on fixed positions, tried in a fixed order; a kind that is still possible
+//! makes the later ones wait. That makes the answer *monotone*: once given it never changes with more bytes, however
+//! they were cut into segments.
+
+use std::ops::RangeInclusive;
+
+/// After this many bytes [`detect`] has always decided; it never looks at later ones.
+pub const DETECT_BYTES: usize = 16;
+
+/// What the first bytes of a connection are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Detection {
+    /// Too few bytes: more of them could still make one of the known kinds.
+    NeedMore,
+    /// A TLS record that carries a handshake, SSL 3.0 to TLS 1.3 by its outer version (RFC 8446 §5.1).
+    Tls,
+    /// An HTTP/1 request.
+    Http,
+    /// A SASL negotiation as Thrift's transports do it, at its START.
+    Sasl,
+    /// A strict binary Thrift message without frames around it.
+    Thrift,
+    /// A strict binary Thrift message inside a frame with a 4-byte length.
+    Framed,
+    /// None of these. Old-style Thrift (no version word) is among them: no client that was seen sends it, and Spark
+    /// hangs up on it.
+    Unknown,
+}
+
+/// Decides what `first`, all bytes received so far, is the beginning of.
+///
+/// Decides as soon as the bytes allow, at the latest with [`DETECT_BYTES`] of them. For every input,
+/// `detect(prefix)` is either [`Detection::NeedMore`] or equal to `detect(whole)`.
+pub fn detect(first: &[u8]) -> Detection {
+    let first = first.get(..DETECT_BYTES).unwrap_or(first);
+    let kinds: [(Detection, Condition); 5] = [
+        (Detection::Tls, tls),
+        (Detection::Http, http),
+        (Detection::Sasl, sasl),
+        (Detection::Thrift, thrift),
+        (Detection::Framed, framed),
+    ];
+    for (detection, kind) in kinds {
+        match kind(first) {
+            Match::Yes => return detection,
+            Match::Maybe => return Detection::NeedMore,
+            Match::No => {}
+        }
+    }
+    Detection::Unknown
+}
+
+/// One kind of client, as a judgement of the first bytes.
+type Condition = fn(&[u8]) -> Match;
+
+/// How far bytes that may be incomplete fulfil a condition. The order is the order of "and": the least one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Match {
+    No,
+    Maybe,
+    Yes,
+}
+
+/// Content type 22 (handshake) and major version 3; minor 0 is SSL 3.0, 1 to 4 are TLS 1.0 to 1.3.
+fn tls(first: &[u8]) -> Match {
+    is(first, 0, &[0x16, 0x03]).min(between(first, 2..3, 0..=4))
+}
+
+/// A method token of RFC 9110 §9.3 or RFC 5789, in capitals and followed by a space. HTTP/2's `PRI` is left out:
+/// nothing on our side of the coordinators would understand it.
+fn http(first: &[u8]) -> Match {
+    const METHODS: [&[u8]; 9] =
+        [b"POST ", b"GET ", b"OPTIONS ", b"HEAD ", b"PUT ", b"DELETE ", b"PATCH ", b"TRACE ", b"CONNECT "];
+    METHODS.iter().map(|method| is(first, 0, method)).max().unwrap_or(Match::No)
+}
+
+/// START (1), then the length and the name of a mechanism: 1 to 20 capitals, digits, `-` and `_` (RFC 4422 §3.1).
+///
+/// A frame of 16 MiB also begins with 01, but its fifth byte is the 80 of Thrift, which no name's length can be.
+fn sasl(first: &[u8]) -> Match {
+    let start = is(first, 0, &[1]).min(between(first, 1..5, 1..=20));
+    if start != Match::Yes {
+        return start;
+    }
+    let length = first.get(4).copied().map_or(0, usize::from);
+    let wanted = length.min(DETECT_BYTES - 5);
+    let name = first.get(5..).unwrap_or_default();
+    let name = name.get(..wanted).unwrap_or(name);
+    if !name.iter().all(|&byte| is_mechanism_byte(byte)) {
+        Match::No
+    } else if name.len() < wanted {
+        Match::Maybe
+    } else {
+        Match::Yes
+    }
+}
+
+/// Whether `byte` may stand in the name of a SASL mechanism (RFC 4422 §3.1).
+pub(crate) fn is_mechanism_byte(byte: u8) -> bool {
+    matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_')
+}
+
+/// The version word with a message type (`TBinaryProtocol` of the Thrift specification), then a name's length.
+///
+/// Any positive length will do: nothing but Thrift begins with these bytes, and a name that is far too long is for the
+/// scanner to refuse, not to be handed to a coordinator as something unknown.
+fn thrift(first: &[u8]) -> Match {
+    version_word(first, 0).min(between(first, 4..8, 1..=i32::MAX as u32))
+}
+
+/// A frame around the same: its length must hold the version word, the name, the sequence id and a stop byte.
+fn framed(first: &[u8]) -> Match {
+    const AROUND_NAME: u32 = 4 + 4 + 4 + 1;
+    let message = between(first, 0..4, AROUND_NAME + 1..=i32::MAX as u32).min(version_word(first, 4));
+    let longest_name = match first.first_chunk::<4>() {
+        Some(length) => u32::from_be_bytes(*length).saturating_sub(AROUND_NAME),
+        None => i32::MAX as u32,
+    };
+    message.min(between(first, 8..12, 1..=longest_name))
+}
+
+/// `80 01 00` and one of the four message types: call, reply, exception, one-way.
+fn version_word(first: &[u8], at: usize) -> Match {
+    is(first, at, &[0x80, 0x01, 0x00]).min(between(first, at + 3..at + 4, 1..=4))
+}
+
+/// The bytes at `at` are `wanted`.
+fn is(first: &[u8], at: usize, wanted: &[u8]) -> Match {
+    let seen = first.get(at..).unwrap_or_default();
+    if seen.len() >= wanted.len() {
+        if seen.starts_with(wanted) { Match::Yes } else { Match::No }
+    } else if wanted.starts_with(seen) {
+        Match::Maybe
+    } else {
+        Match::No
+    }
+}
+
+/// The big-endian number at `at` (at most 4 bytes) lies in `wanted`, judged by as many of its bytes as are there: the
+/// missing ones are taken as all zeros and as all ones.
+fn between(first: &[u8], at: std::ops::Range<usize>, wanted: RangeInclusive<u32>) -> Match {
+    let number = |missing: u8| {
+        let bytes = at.clone().map(|position| first.get(position).copied().unwrap_or(missing));
+        bytes.fold(0_u32, |number, byte| (number << 8) | u32::from(byte))
+    };
+    let (least, most) = (number(0x00), number(0xff));
+    if wanted.contains(&least) && wanted.contains(&most) {
+        Match::Yes
+    } else if most < *wanted.start() || least > *wanted.end() {
+        Match::No
+    } else {
+        Match::Maybe
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One beginning of each kind, as clients send it.
+    fn known() -> Vec<(Detection, Vec<u8>)> {
+        let open_session = b"\x80\x01\x00\x01\x00\x00\x00\x0bOpenSession\x00\x00\x00\x00\x0c\x00\x01";
+        let mut frame = vec![0x00, 0x00, 0x00, 0x37];
+        frame.extend_from_slice(open_session);
+        let mut big_frame = vec![0x01, 0x00, 0x00, 0x06];
+        big_frame.extend_from_slice(open_session);
+        vec![
+            (Detection::Tls, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
+            (Detection::Tls, b"\x16\x03\x03\x00".to_vec()),
+            (Detection::Http, b"POST /cliservice HTTP/1.1\r\n".to_vec()),
+            (Detection::Http, b"GET / HTTP/1.1\r\n".to_vec()),
+            (Detection::Http, b"OPTIONS * HTTP/1.1\r\n".to_vec()),
+            (Detection::Sasl, b"\x01\x00\x00\x00\x05PLAIN\x02\x00\x00\x00\x06\0u1\0p1".to_vec()),
+            (Detection::Sasl, b"\x01\x00\x00\x00\x06GSSAPI\x02\x00\x00\x02\xa8".to_vec()),
+            (Detection::Sasl, b"\x01\x00\x00\x00\x12SCRAM-SHA-256-PLUS".to_vec()),
+            (Detection::Sasl, b"\x01\x00\x00\x00\x01X".to_vec()),
+            (Detection::Thrift, open_session.to_vec()),
+            (Detection::Framed, frame),
+            (Detection::Framed, big_frame),
+        ]
+    }
+
+    #[test]
+    fn each_kind_of_client_is_known_by_its_first_bytes() {
+        for (detection, bytes) in known() {
+            assert_eq!(detect(&bytes), detection, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn every_prefix_of_a_known_kind_waits_or_agrees_and_sixteen_bytes_suffice() {
+        for (detection, bytes) in known() {
+            for end in 0..=bytes.len() {
+                let seen = detect(&bytes[..end]);
+                assert!(
+                    seen == detection || seen == Detection::NeedMore && end < DETECT_BYTES,
+                    "{end}: {bytes:x?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn each_kind_is_decided_at_the_first_byte_that_allows_it() {
+        let decided =
+            |bytes: &[u8]| (0..=bytes.len()).find(|&end| detect(&bytes[..end]) != Detection::NeedMore);
+        let at: Vec<_> = known().iter().map(|(_, bytes)| decided(bytes)).collect();
+        let expected = [3, 3, 5, 4, 8, 10, 11, 16, 6, 8, 12, 12];
+        assert_eq!(at, expected.map(Some));
+    }
+
+    #[test]
+    fn what_is_not_ours_is_unknown_as_soon_as_it_shows() {
+        let unknown: [&[u8]; 19] = [
+            b"\x00\x00\x00\x0bOpenSession",
+            b"\x00\x00\x00\x00",
+            b"\x00\x00\x00\x0d\x80\x01\x00\x01",
+            b"\x00\x00\x00\x0e\x80\x01\x00\x01\x00\x00\x00\x02",
+            b"\x00\x00\x00\x40\x80\x01\x00\x05",
+            b"\x80\x01\x00\x00",
+            b"\x80\x01\x00\x01\x00\x00\x00\x00",
+            b"\x80\x01\x00\x01\xff",
+            b"\x80\x01\x01",
+            b"\xff\xff\xff\xff",
+            b"\x16\x03\x05\x00\x00",
+            b"\x16\x04\x00\x00\x00",
+            b"\x01\x00\x00\x00\x05plain",
+            b"\x01\x00\x00\x00\x00",
+            b"\x01\x00\x00\x00\x15ABCDEFGHIJKLMNOPQRSTU",
+            b"\x02\x00\x00\x00\x05PLAIN",
+            b"post / HTTP/1.1",
+            b"PRI * HTTP/2.0",
+            b"SSH-2.0-OpenSSH",
+        ];
+        for bytes in unknown {
+            assert_eq!(detect(bytes), Detection::Unknown, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_of_sixteen_megabytes_is_not_taken_for_a_negotiation() {
+        assert_eq!(detect(b"\x01\x00\x00\x06"), Detection::NeedMore);
+        assert_eq!(detect(b"\x01\x00\x00\x06\x80\x01\x00\x01\x00\x00\x00\x0b"), Detection::Framed);
+        assert_eq!(detect(b"\x01\x23\x45\x67\x80\x01\x00\x01\x00\x00\x00\x0b"), Detection::Framed);
+    }
+
+    #[test]
+    fn lengths_of_two_gigabytes_are_thrift_for_the_parser_to_refuse() {
+        assert_eq!(detect(b"\x80\x01\x00\x01\x7f\xff\xff\xff"), Detection::Thrift);
+        assert_eq!(detect(b"\x7f\xff\xff\xff\x80\x01\x00\x01\x00\x00\x00\x0b"), Detection::Framed);
+    }
+
+    /// Arbitrary bytes are nearly always unknown at once, so half of the inputs are known ones with one byte changed.
+    fn inputs() -> impl Strategy<Value = Vec<u8>> {
+        let changed = (prop::sample::select(known()), 0..DETECT_BYTES, any::<u8>()).prop_map(
+            |((_, mut bytes), at, byte)| {
+                let at = at.min(bytes.len() - 1);
+                bytes[at] = byte;
+                bytes
+            },
+        );
+        prop_oneof![prop::collection::vec(any::<u8>(), 0..40), changed]
+    }
+
+    proptest! {
+        #[test]
+        fn more_bytes_never_change_an_answer(bytes in inputs()) {
+            let whole = detect(&bytes);
+            for end in 0..bytes.len() {
+                let seen = detect(&bytes[..end]);
+                prop_assert!(seen == Detection::NeedMore || seen == whole, "{} of {:x?}", end, bytes);
+            }
+        }
+
+        #[test]
+        fn sixteen_bytes_always_decide(bytes in prop::collection::vec(any::<u8>(), DETECT_BYTES..40)) {
+            prop_assert_ne!(detect(&bytes), Detection::NeedMore);
+        }
+
+        #[test]
+        fn waiting_is_worth_it(bytes in inputs()) {
+            // If more bytes are asked for, some continuation is one of ours. Each step offers the bytes that occur in
+            // the known kinds at that place; one of them must lead on.
+            for end in 0..bytes.len().min(DETECT_BYTES) {
+                if detect(&bytes[..end]) == Detection::NeedMore {
+                    prop_assert!(completes(&bytes[..end]), "{:x?}", &bytes[..end]);
+                }
+            }
+        }
+    }
+
+    fn completes(prefix: &[u8]) -> bool {
+        match detect(prefix) {
+            Detection::Unknown => false,
+            Detection::NeedMore => b"\x00\x80\x01\x03\x05AETOUPH CSNLD"
+                .iter()
+                .any(|&next| completes(&[prefix, &[next]].concat())),
+            _ => true,
+        }
+    }
+}
