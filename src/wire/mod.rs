@@ -3,6 +3,7 @@
 pub mod beeswax;
 pub mod detect;
 pub mod facts;
+pub mod frame;
 pub mod hs2;
 pub mod method;
 pub mod scan;
