@@ -10,3 +10,7 @@ pub mod sasl;
 pub mod scan;
 pub mod thrift;
 pub mod verdict;
+pub mod write;
+
+#[cfg(test)]
+mod tree;
