@@ -2,5 +2,6 @@
 //! query ids, and how a refusal is said in each.
 
 mod method;
+pub mod reply;
 
 pub use method::METHODS;

@@ -2,5 +2,6 @@
 //! a refusal is said in each.
 
 mod method;
+pub mod reply;
 
 pub use method::{HANDLE, METHODS, STATUS};

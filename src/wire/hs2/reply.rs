@@ -1,0 +1,198 @@
+//! The error replies that the router itself gives to `HiveServer2` calls, when no coordinator can.
+//!
+//! A reply in the method's own form, with status ERROR, reaches the user as text in every client that was tried; a
+//! closed connection shows as "read 0 bytes" or nothing at all. It has to be complete: a generated reader throws on a
+//! missing required field, and beeline dereferences the configuration of an `OpenSession` reply without looking.
+
+use bytes::BytesMut;
+
+use crate::wire::write::{ExceptionKind, MessageKind, Writer, application_exception};
+
+/// What a client is told in place of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal<'a> {
+    /// The class of the failure, for programs.
+    pub sql_state: SqlState,
+    /// For people: names router, connection, coordinator and cause, and nothing secret.
+    pub message: &'a str,
+}
+
+/// The SQLSTATEs that the router itself uses: connection exceptions of ISO 9075, and 08S01, the one that JDBC drivers
+/// give to a broken link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SqlState {
+    /// 08001: no connection to a coordinator could be made.
+    CouldNotConnect,
+    /// 08004: the coordinators (full, drained) or the router's rules refuse.
+    Refused,
+    /// 08S01: the coordinator was lost during the call; whether the call had an effect is not known.
+    Lost,
+}
+
+impl SqlState {
+    /// The five characters on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CouldNotConnect => "08001",
+            Self::Refused => "08004",
+            Self::Lost => "08S01",
+        }
+    }
+}
+
+/// The whole reply to the call `name` with this sequence id: status ERROR and the refusal in the method's own response,
+/// or a `TApplicationException` of kind "internal error" where that response has no status or needs a value that only a
+/// coordinator has, and for methods that are not known.
+pub fn error(name: &[u8], seqid: i32, refusal: &Refusal<'_>) -> BytesMut {
+    let Some(rest) = Rest::of(name) else {
+        return application_exception(name, seqid, ExceptionKind::InternalError, refusal.message);
+    };
+    Writer::message(MessageKind::Reply, name, seqid, |result| {
+        result.structure(0, |response| {
+            response.structure(1, |status| {
+                status.i32(1, ERROR_STATUS);
+                status.string(3, refusal.sql_state.as_str().as_bytes());
+                status.string(5, refusal.message.as_bytes());
+            });
+            rest.write(response);
+        });
+    })
+}
+
+/// `TStatusCode` in TCLIService.thrift. The only failure that Impala's clients ever see from a coordinator.
+const ERROR_STATUS: i32 = 3;
+
+/// `TProtocolVersion` V6 in TCLIService.thrift: what Impala answers to every client, and what impala-shell insists on.
+const PROTOCOL_V6: i32 = 5;
+
+/// What a response must hold beside its status.
+#[derive(Clone, Copy)]
+enum Rest {
+    Nothing,
+    /// `serverProtocolVersion` is required; `configuration` is not, but see above.
+    VersionAndConfiguration,
+    /// `infoValue` is required, a union: an empty one, as Impala sends, trips Java's union reader over its stop byte.
+    InfoValue,
+    /// `log` is required.
+    Log,
+}
+
+impl Rest {
+    /// For the methods of TCLIService.thrift and ImpalaService.thrift; `None` if an error does not fit their response.
+    ///
+    /// Left out on purpose: `GetQueryId` (no status); `UploadData`, `DownloadData` (handle required); `InitQueryContext`,
+    /// `GetBackendConfig`, `GetExecutorMembership` (large structs required).
+    fn of(method: &[u8]) -> Option<Self> {
+        match method {
+            b"OpenSession" => Some(Self::VersionAndConfiguration),
+            b"GetInfo" => Some(Self::InfoValue),
+            b"GetLog" => Some(Self::Log),
+            b"CloseSession"
+            | b"ExecuteStatement"
+            | b"ExecutePlannedStatement"
+            | b"GetTypeInfo"
+            | b"GetCatalogs"
+            | b"GetSchemas"
+            | b"GetTables"
+            | b"GetTableTypes"
+            | b"GetColumns"
+            | b"GetFunctions"
+            | b"GetPrimaryKeys"
+            | b"GetCrossReference"
+            | b"GetOperationStatus"
+            | b"CancelOperation"
+            | b"CloseOperation"
+            | b"CloseImpalaOperation"
+            | b"GetResultSetMetadata"
+            | b"FetchResults"
+            | b"GetDelegationToken"
+            | b"CancelDelegationToken"
+            | b"RenewDelegationToken"
+            | b"SetClientInfo"
+            | b"GetExecSummary"
+            | b"GetRuntimeProfile"
+            | b"PingImpalaHS2Service" => Some(Self::Nothing),
+            _ => None,
+        }
+    }
+
+    fn write(self, response: &mut Writer) {
+        match self {
+            Self::Nothing => {}
+            Self::VersionAndConfiguration => {
+                response.i32(2, PROTOCOL_V6);
+                response.string_map(4, &[]);
+            }
+            Self::InfoValue => response.structure(2, |value| value.string(1, b"")),
+            Self::Log => response.string(2, b""),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use thrift::protocol::TMessageType;
+
+    use super::*;
+    use crate::wire::tree::{Value, read, structure, text};
+
+    const REFUSAL: Refusal<'_> = Refusal { sql_state: SqlState::Lost, message: "gone" };
+
+    fn status() -> Value {
+        structure([(1, Value::I32(3)), (3, text("08S01")), (5, text("gone"))])
+    }
+
+    #[test]
+    fn a_refused_fetch_has_these_bytes() {
+        let expected = b"\x80\x01\0\x02\0\0\0\x0cFetchResults\0\0\0\x09\
+            \x0c\0\0\x0c\0\x01\x08\0\x01\0\0\0\x03\x0b\0\x03\0\0\0\x0508S01\x0b\0\x05\0\0\0\x04gone\0\0\0";
+        assert_eq!(error(b"FetchResults", 9, &REFUSAL).as_ref(), expected);
+    }
+
+    #[test]
+    fn each_method_is_answered_in_its_own_form_with_every_required_field() {
+        let plain = || structure([(1, status())]);
+        let cases = [
+            ("OpenSession", structure([(1, status()), (2, Value::I32(5)), (4, Value::Map(BTreeMap::new()))])),
+            ("GetInfo", structure([(1, status()), (2, structure([(1, text(""))]))])),
+            ("GetLog", structure([(1, status()), (2, text(""))])),
+            ("ExecuteStatement", plain()),
+            ("GetTables", plain()),
+            ("GetOperationStatus", plain()),
+            ("CloseSession", plain()),
+            ("CloseImpalaOperation", plain()),
+            ("GetRuntimeProfile", plain()),
+            ("GetExecSummary", plain()),
+            ("PingImpalaHS2Service", plain()),
+            ("GetDelegationToken", plain()),
+        ];
+        for (name, response) in cases {
+            let message = read(&error(name.as_bytes(), -5, &REFUSAL));
+            assert_eq!((message.kind, message.seqid), (TMessageType::Reply, -5), "{name}");
+            assert_eq!(message.name, name);
+            assert_eq!(message.fields, structure([(0, response)]), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_method_that_an_error_does_not_fit_gets_an_application_exception() {
+        for name in ["GetQueryId", "UploadData", "InitQueryContext", "Frobnicate", ""] {
+            let message = read(&error(name.as_bytes(), 4, &REFUSAL));
+            assert_eq!((message.kind, message.seqid), (TMessageType::Exception, 4), "{name}");
+            assert_eq!(message.name, name);
+            assert_eq!(message.fields, structure([(1, text("gone")), (2, Value::I32(6))]), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_cause_has_its_sqlstate() {
+        let causes = [SqlState::CouldNotConnect, SqlState::Refused, SqlState::Lost];
+        for (sql_state, expected) in causes.into_iter().zip(["08001", "08004", "08S01"]) {
+            let message = read(&error(b"CloseSession", 0, &Refusal { sql_state, message: "" }));
+            let status = structure([(1, Value::I32(3)), (3, text(expected)), (5, text(""))]);
+            assert_eq!(message.fields, structure([(0, structure([(1, status)]))]));
+        }
+    }
+}
