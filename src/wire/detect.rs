@@ -244,6 +244,16 @@ mod tests {
     }
 
     #[test]
+    fn the_shortest_and_the_longest_that_are_sound_are_known() {
+        let longest_name = b"\x01\x00\x00\x00\x14ABCDEFGHIJKLMNOPQRST";
+        assert_eq!(detect(longest_name), Detection::Sasl);
+        let shortest_frame = b"\x00\x00\x00\x0e\x80\x01\x00\x04\x00\x00\x00\x01";
+        assert_eq!(detect(shortest_frame), Detection::Framed);
+        assert_eq!(detect(b"\x80\x01\x00\x04\x00\x00\x00\x01"), Detection::Thrift);
+        assert_eq!(detect(b"\x16\x03\x04"), Detection::Tls);
+    }
+
+    #[test]
     fn a_frame_of_sixteen_megabytes_is_not_taken_for_a_negotiation() {
         assert_eq!(detect(b"\x01\x00\x00\x06"), Detection::NeedMore);
         assert_eq!(detect(b"\x01\x00\x00\x06\x80\x01\x00\x01\x00\x00\x00\x0b"), Detection::Framed);
