@@ -4,8 +4,10 @@
 //!
 //! | layer | what is in it |
 //! | --- | --- |
-//! | [`ids`], [`clock`], [`error`], [`metrics`] | the vocabulary |
+//! | [`ids`], [`clock`] | the vocabulary |
+//! | [`wire`] | bytes to facts: detection, scanner, frames, SASL; no IO, no clock, no chance |
 //! | [`cluster`] | coordinators, their load, picks, drain; pure |
+//! | [`session`] | decisions about a call, the table of sessions and operations; pure |
 
 pub mod clock;
 pub mod cluster;
