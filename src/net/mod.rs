@@ -1,0 +1,4 @@
+//! Sockets: listening, dialing, watching and relaying. Knows nothing of sessions or of the fleet.
+
+pub mod limits;
+pub mod socket;

@@ -1,0 +1,71 @@
+//! The options that every socket of the router has, towards clients and towards coordinators.
+
+use std::io;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+
+/// How long after an unanswered keepalive probe the next one is sent.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// So many unanswered probes end the connection where no user timeout does.
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// What is set on a socket besides `TCP_NODELAY`, which is always on: calls are small and wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketSettings {
+    /// A connection that was silent for this long is probed, then every 10 s; three unanswered probes end it.
+    pub keepalive: Duration,
+    /// Sent bytes (keepalive probes too) that are not acknowledged for this long end the connection. The kernel counts
+    /// a closed receive window as not acknowledging, so this must be `None` where a peer may pause for longer.
+    pub user_timeout: Option<Duration>,
+}
+
+impl SocketSettings {
+    /// Sets the options.
+    ///
+    /// # Errors
+    /// The kernel's, for a socket that is no longer connected among other reasons.
+    pub fn apply(&self, stream: &TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let keepalive = TcpKeepalive::new()
+            .with_time(self.keepalive)
+            .with_interval(KEEPALIVE_INTERVAL)
+            .with_retries(KEEPALIVE_RETRIES);
+        SockRef::from(stream).set_tcp_keepalive(&keepalive)?;
+        set_user_timeout(stream, self.user_timeout)
+    }
+}
+
+/// Sets or, with `None`, clears `TCP_USER_TIMEOUT` on a connection that is in use: it is cleared when a connection
+/// turns out to be one that is passed on unread, whose client may stop reading for as long as it likes.
+///
+/// # Errors
+/// The kernel's.
+pub fn set_user_timeout(stream: &TcpStream, timeout: Option<Duration>) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_user_timeout(timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_option_is_set_and_the_user_timeout_can_be_cleared() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let settings =
+            SocketSettings { keepalive: Duration::from_mins(1), user_timeout: Some(Duration::from_secs(30)) };
+        settings.apply(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(stream.nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_mins(1));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(10));
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));
+        set_user_timeout(&stream, None).unwrap();
+        assert_eq!(socket.tcp_user_timeout().unwrap(), None);
+    }
+}
