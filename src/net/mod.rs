@@ -1,4 +1,5 @@
 //! Sockets: listening, dialing, watching and relaying. Knows nothing of sessions or of the fleet.
 
+pub mod dial;
 pub mod limits;
 pub mod socket;
