@@ -2,4 +2,5 @@
 
 pub mod dial;
 pub mod limits;
+pub mod listen;
 pub mod socket;

@@ -1,0 +1,241 @@
+//! Listening for clients: binding with errors that help, and an accept loop that nothing can end.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep_until;
+
+use crate::clock;
+
+/// How many connections the kernel may hold ready for us (it cuts this to `net.core.somaxconn`): a whole fleet of
+/// clients reconnects at once after a network fault.
+const BACKLOG: u32 = 4096;
+/// The first pause when the process is out of something.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+/// Pauses double up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The same complaint is not logged more often than this.
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
+
+/// A listener that could not be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another process, or another listener of this one, has the port.
+    #[error("{address} is already in use: stop what listens there or choose another port")]
+    InUse {
+        /// What was to be bound.
+        address: SocketAddr,
+    },
+    /// The address is not one of this machine's.
+    #[error("{address} is not an address of this machine: use one that it has, or 0.0.0.0 for all")]
+    NotOurs {
+        /// What was to be bound.
+        address: SocketAddr,
+    },
+    /// Ports below 1024 need a privilege.
+    #[error("not permitted to listen on {address}: choose a port from 1024 up or grant CAP_NET_BIND_SERVICE")]
+    NotPermitted {
+        /// What was to be bound.
+        address: SocketAddr,
+    },
+    /// Anything else.
+    #[error("cannot listen on {address}: {source}")]
+    Other {
+        /// What was to be bound.
+        address: SocketAddr,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+}
+
+/// Binds and listens; port 0 takes a free one. Must be called within a runtime.
+///
+/// # Errors
+/// See [`BindError`].
+pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // Or a restart would wait for the connections of the former process to time out.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse { address },
+        io::ErrorKind::AddrNotAvailable => BindError::NotOurs { address },
+        io::ErrorKind::PermissionDenied => BindError::NotPermitted { address },
+        _ => BindError::Other { address, source },
+    })
+}
+
+/// Where connections come from.
+pub trait Source: Send {
+    /// A connection.
+    type Stream: Send;
+
+    /// Waits for the next connection. Must be cancel-safe.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+}
+
+impl Source for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        Self::accept(self).await
+    }
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub struct Accepted<S> {
+    /// The connection; no options are set on it yet.
+    pub stream: S,
+    /// Where it comes from.
+    pub address: SocketAddr,
+    /// Its share of the permitted connections, to be kept as long as the connection.
+    pub permit: OwnedSemaphorePermit,
+}
+
+/// What went wrong while accepting, since the start.
+#[derive(Debug, Default)]
+pub struct AcceptCounts {
+    /// Connections that failed before they could be accepted.
+    pub failed: AtomicU64,
+    /// Times that the process was out of files, buffers or memory.
+    pub exhausted: AtomicU64,
+    /// Times that accepting stopped because all permits were taken.
+    pub at_limit: AtomicU64,
+}
+
+/// Accepts connections, never more at a time than there are permits, and never gives up.
+#[derive(Debug)]
+pub struct Acceptor<A> {
+    source: A,
+    permits: Arc<Semaphore>,
+    counts: Arc<AcceptCounts>,
+    /// The pause before the next attempt while the process is out of something; zero otherwise.
+    pause: Duration,
+    resume_at: Option<Instant>,
+    exhaustion_log: LogGate,
+    limit_log: LogGate,
+}
+
+impl<A: Source> Acceptor<A> {
+    /// `permits` may be shared by several listeners, to bound the connections of the whole process.
+    pub fn new(source: A, permits: Arc<Semaphore>, counts: Arc<AcceptCounts>) -> Self {
+        Self {
+            source,
+            permits,
+            counts,
+            pause: Duration::ZERO,
+            resume_at: None,
+            exhaustion_log: LogGate::default(),
+            limit_log: LogGate::default(),
+        }
+    }
+
+    /// The next connection. A permit is taken first, so that at the limit clients wait in the kernel's queue, where
+    /// they cost nothing, and may go elsewhere.
+    ///
+    /// `None` only when the semaphore of the permits was closed. Cancel-safe: no connection is lost, and a pause that
+    /// was begun goes on at the next call.
+    pub async fn accept(&mut self) -> Option<Accepted<A::Stream>> {
+        let permit = self.permit().await?;
+        loop {
+            if let Some(resume_at) = self.resume_at {
+                sleep_until(resume_at.into()).await;
+                self.resume_at = None;
+            }
+            match self.source.accept().await {
+                Ok((stream, address)) => {
+                    self.pause = Duration::ZERO;
+                    return Some(Accepted { stream, address, permit });
+                }
+                Err(error) => self.note(&error),
+            }
+        }
+    }
+
+    async fn permit(&mut self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Some(permit);
+        }
+        self.counts.at_limit.fetch_add(1, Ordering::Relaxed);
+        if self.limit_log.opens(clock::now()) {
+            tracing::warn!("all permitted connections are in use: new ones wait until others end");
+        }
+        Arc::clone(&self.permits).acquire_owned().await.ok()
+    }
+
+    fn note(&mut self, error: &io::Error) {
+        match Failure::of(error) {
+            Failure::Connection => {
+                self.counts.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(%error, "a connection failed before it was accepted");
+            }
+            Failure::Process => {
+                let now = clock::now();
+                self.counts.exhausted.fetch_add(1, Ordering::Relaxed);
+                self.pause = self.pause.saturating_mul(2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+                self.resume_at = now.checked_add(self.pause);
+                if self.exhaustion_log.opens(now) {
+                    tracing::warn!(%error, "cannot accept connections: trying again until it works");
+                }
+            }
+        }
+    }
+}
+
+/// What an error of `accept` is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    /// One connection, which is gone: accept(2) hands on the pending errors of the new socket.
+    Connection,
+    /// This process or machine. Files, buffers and memory belong here, and everything unknown too: a pause too many
+    /// does no harm, an endless loop of errors does.
+    Process,
+}
+
+impl Failure {
+    fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::WouldBlock
+            | io::ErrorKind::TimedOut
+            // A firewall's word (EPERM).
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown => Self::Connection,
+            _ => Self::Process,
+        }
+    }
+}
+
+/// Lets a log line through once in [`LOG_INTERVAL`].
+#[derive(Debug, Default)]
+struct LogGate {
+    last: Option<Instant>,
+}
+
+impl LogGate {
+    fn opens(&mut self, now: Instant) -> bool {
+        let opens = self.last.is_none_or(|last| now.saturating_duration_since(last) >= LOG_INTERVAL);
+        if opens {
+            self.last = Some(now);
+        }
+        opens
+    }
+}
+
+#[cfg(test)]
+mod tests;
