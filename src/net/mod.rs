@@ -4,3 +4,4 @@ pub mod dial;
 pub mod limits;
 pub mod listen;
 pub mod socket;
+pub mod stream;

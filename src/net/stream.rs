@@ -1,0 +1,97 @@
+//! What the data path needs of a connection besides reading and writing: to notice that the other side left, without
+//! taking a byte that somebody else is to read.
+
+use std::future::Future;
+use std::io;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::net::TcpStream;
+
+use super::socket;
+
+/// A connection to a client or to a coordinator.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// Resolves when the connection is dead: reset by the peer, or given up by the kernel (keepalive, user timeout).
+    /// Unread bytes and a FIN, after which the peer may still read, do not resolve it.
+    ///
+    /// Reads nothing; cancel-safe.
+    fn gone(&self) -> impl Future<Output = ()> + Send;
+
+    /// Resolves when the peer will send no more: it sent a FIN or a reset. Unread bytes neither resolve nor delay it.
+    ///
+    /// Reads nothing; cancel-safe.
+    fn closed(&self) -> impl Future<Output = ()> + Send;
+
+    /// What reading would find at this moment; asks the kernel, so that a FIN which arrived a microsecond ago is seen.
+    fn look(&self) -> Seen;
+
+    /// Makes the close at drop a reset that discards unsent bytes, so that the peer does not take it for an orderly end.
+    fn reset_on_close(&self);
+
+    /// Sets or clears `TCP_USER_TIMEOUT` (see [`socket::set_user_timeout`]).
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+}
+
+/// What [`Stream::look`] saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing to read, and the peer has not closed.
+    Nothing,
+    /// Bytes that nobody read yet; what comes after them cannot be seen.
+    Bytes,
+    /// A FIN or a reset.
+    End,
+}
+
+impl Stream for TcpStream {
+    async fn gone(&self) {
+        // An error readiness never goes away by itself, and unread bytes do not satisfy this interest: no spinning.
+        while let Ok(ready) = self.ready(Interest::ERROR).await {
+            if ready.is_error() {
+                return;
+            }
+        }
+    }
+
+    async fn closed(&self) {
+        // The one interest that a FIN satisfies and unread bytes do not. Urgent data would satisfy it too, but tokio
+        // registers streams without it.
+        while let Ok(ready) = self.ready(Interest::PRIORITY).await {
+            if ready.is_read_closed() {
+                return;
+            }
+        }
+    }
+
+    fn look(&self) -> Seen {
+        let mut byte = [MaybeUninit::uninit()];
+        match SockRef::from(self).peek(&mut byte) {
+            Ok(0) => Seen::End,
+            Ok(_) => Seen::Bytes,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Seen::Nothing
+            }
+            Err(_) => Seen::End,
+        }
+    }
+
+    fn reset_on_close(&self) {
+        // Fails only for a socket that is already dead.
+        let _set = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+
+    fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        socket::set_user_timeout(self, timeout)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod double;
+#[cfg(test)]
+mod tests;
