@@ -1,7 +1,9 @@
 //! Sockets: listening, dialing, watching and relaying. Knows nothing of sessions or of the fleet.
 
+pub mod buffer;
 pub mod dial;
 pub mod limits;
 pub mod listen;
+pub mod relay;
 pub mod socket;
 pub mod stream;
