@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use super::socket;
 
 /// A connection to a client or to a coordinator.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {
     /// Resolves when the connection is dead: reset by the peer, or given up by the kernel (keepalive, user timeout).
     /// Unread bytes and a FIN, after which the peer may still read, do not resolve it.
     ///
