@@ -1,1 +1,6 @@
 //! The one integration binary: a module for each promise.
+
+#[cfg(test)]
+mod config;
+#[cfg(test)]
+mod reference;

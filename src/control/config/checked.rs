@@ -1,0 +1,326 @@
+//! The config as it is meant: real types, nothing left to check. Only [`check`] and [`Config::of_coordinators`] make it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::file::{AdminFile, ClusterFile, CoordinatorFile, File, ListenerFile, LogFile, RouterFile};
+use super::host::{Host, HostPort};
+use super::problem::{Fault, Problems};
+use super::rules;
+use super::words::{AdminState, Flavor, LogFormat, LogLevel, Policy, Words as _};
+use crate::ids::{CoordinatorName, Service};
+
+/// Everything that the router is told before it starts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Time-outs and bounds.
+    pub router: RouterConfig,
+    /// What is logged.
+    pub log: LogConfig,
+    /// The operators' port.
+    pub admin: AdminConfig,
+    /// Where clients connect; at least one, no two on the same address.
+    pub listeners: Vec<ListenerConfig>,
+    /// Where they are sent; at least one, with distinct names.
+    pub clusters: Vec<ClusterConfig>,
+}
+
+/// `[router]`; the meaning of each is in `docs/CONFIG.md`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is documented as the key of the same name")]
+pub struct RouterConfig {
+    pub detect_timeout: Duration,
+    pub handshake_timeout: Duration,
+    pub connect_timeout: Duration,
+    pub open_timeout: Duration,
+    pub keepalive: Duration,
+    pub stall_timeout: Duration,
+    pub drain_timeout: Duration,
+    pub max_connections: usize,
+    /// In bytes.
+    pub replay_limit: usize,
+    /// In bytes.
+    pub replay_memory: usize,
+    pub session_table_size: usize,
+}
+
+/// `[log]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// The least severe events that are logged.
+    pub level: LogLevel,
+}
+
+/// `[admin]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// A loopback address; port 0 stands for a free one.
+    pub address: SocketAddr,
+}
+
+/// `[[listener]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Where to listen; port 0 stands for a free one.
+    pub address: SocketAddr,
+    /// The name of one of [`Config::clusters`].
+    pub cluster: Arc<str>,
+    /// The coordinators' port for what cannot be told apart; at least one coordinator of the cluster has it.
+    pub service: Service,
+}
+
+/// `[[cluster]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterConfig {
+    /// Unique.
+    pub name: Arc<str>,
+    /// What its coordinators are.
+    pub flavor: Flavor,
+    /// How they are picked.
+    pub policy: Policy,
+    /// 0 to 100, where a running operation counts 1.
+    pub idle_session_cost: f64,
+    /// How long a coordinator keeps a session without connections; zero: not at all.
+    pub disconnected_session_timeout: Duration,
+    /// 1 to 1000, with distinct names and addresses.
+    pub coordinators: Vec<CoordinatorConfig>,
+}
+
+/// One of `coordinators`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoordinatorConfig {
+    /// Unique in its cluster.
+    pub name: CoordinatorName,
+    /// A host name or an IP address, without brackets.
+    pub host: String,
+    /// Where its services are.
+    pub ports: Ports,
+    /// 1 to 1000.
+    pub weight: u32,
+    /// What people want of it.
+    pub state: AdminState,
+}
+
+/// The ports of a coordinator, none of them 0; `None` where it does not have the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// `HiveServer2` Thrift, binary.
+    pub hs2: u16,
+    /// Beeswax Thrift.
+    pub beeswax: Option<u16>,
+    /// `HiveServer2` Thrift over HTTP.
+    pub hs2_http: Option<u16>,
+    /// Its web pages.
+    pub web: Option<u16>,
+}
+
+impl Ports {
+    /// The port of a service.
+    pub fn of(&self, service: Service) -> Option<u16> {
+        match service {
+            Service::Hs2 => Some(self.hs2),
+            Service::Beeswax => self.beeswax,
+            Service::Hs2Http => self.hs2_http,
+        }
+    }
+}
+
+impl ClusterConfig {
+    /// Whether any of its coordinators has this service.
+    pub fn serves(&self, service: Service) -> bool {
+        self.coordinators.iter().any(|coordinator| coordinator.ports.of(service).is_some())
+    }
+
+    /// The listeners that it has when none is configured: the flavor's own ports, as far as its coordinators serve
+    /// them.
+    fn usual_listeners(&self, ip: IpAddr) -> Vec<ListenerConfig> {
+        let defaults = self.flavor.default_ports();
+        let ports =
+            Ports { hs2: defaults.hs2, beeswax: defaults.beeswax, hs2_http: defaults.hs2_http, web: None };
+        let services = Service::ALL.iter().filter(|service| self.serves(**service));
+        let listener = |service: &Service| {
+            let address = SocketAddr::new(ip, ports.of(*service)?);
+            Some(ListenerConfig { address, cluster: self.name.clone(), service: *service })
+        };
+        services.filter_map(listener).collect()
+    }
+}
+
+impl Config {
+    /// The config of a router that is told nothing but its Impala coordinators: Impala's default ports on both sides.
+    /// `listen` narrows the listeners down: to one IP address, or (with a port) to one listener.
+    ///
+    /// # Errors
+    /// When a coordinator is named twice, there is none, or none has the service that is usual on the port of `listen`.
+    pub fn of_coordinators(
+        coordinators: &[HostPort],
+        listen: Option<(IpAddr, Option<u16>)>,
+    ) -> Result<Self, Problems> {
+        let mut problems = Problems::of_arguments();
+        let mut file = File::read(&toml::de::DeTable::new(), &mut problems);
+        let mut cluster = ClusterFile::empty();
+        let read = coordinators.iter().map(|host| CoordinatorFile::at_host(host, &(0..0), &mut problems));
+        cluster.coordinators.value = Some(read.collect());
+        cluster.coordinators.key = "--coordinator";
+        file.clusters.push(cluster);
+        if let Some((ip, Some(port))) = listen {
+            file.listeners.push(ListenerFile::at_address(SocketAddr::new(ip, port), "--listen"));
+        }
+        let mut config = check(&file, problems)?;
+        if let (Some((ip, None)), [cluster]) = (listen, config.clusters.as_slice()) {
+            config.listeners = cluster.usual_listeners(ip);
+        }
+        Ok(config)
+    }
+}
+
+/// Turns what was written into what is meant.
+///
+/// # Errors
+/// Everything that is wrong, what reading found included.
+pub(super) fn check(file: &File, mut problems: Problems) -> Result<Config, Problems> {
+    let config = config(file, &mut problems);
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(problems.sorted()),
+    }
+}
+
+/// `None` only after a problem was noted.
+fn config(file: &File, problems: &mut Problems) -> Option<Config> {
+    rules::router(&file.router, problems);
+    rules::admin(&file.admin, &file.listeners, problems);
+    rules::listener_addresses(&file.listeners, problems);
+    rules::cluster_names(&file.clusters, problems);
+    let clusters: Vec<_> = file.clusters.iter().map(|cluster| self::cluster(cluster, problems)).collect();
+    let listeners = listeners(file, &clusters, problems);
+    Some(Config {
+        router: router(&file.router)?,
+        log: log(&file.log)?,
+        admin: admin(&file.admin)?,
+        listeners: listeners?,
+        clusters: clusters.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn router(file: &RouterFile) -> Option<RouterConfig> {
+    Some(RouterConfig {
+        detect_timeout: file.detect_timeout.value?.0,
+        handshake_timeout: file.handshake_timeout.value?.0,
+        connect_timeout: file.connect_timeout.value?.0,
+        open_timeout: file.open_timeout.value?.0,
+        keepalive: file.keepalive.value?.0,
+        stall_timeout: file.stall_timeout.value?.0,
+        drain_timeout: file.drain_timeout.value?.0,
+        max_connections: usize::try_from(file.max_connections.value?).ok()?,
+        replay_limit: file.replay_limit.value?.0,
+        replay_memory: file.replay_memory.value?.0,
+        session_table_size: usize::try_from(file.session_table_size.value?).ok()?,
+    })
+}
+
+fn log(file: &LogFile) -> Option<LogConfig> {
+    Some(LogConfig { format: file.format.value?, level: file.level.value? })
+}
+
+fn admin(file: &AdminFile) -> Option<AdminConfig> {
+    Some(AdminConfig { address: file.address.value? })
+}
+
+fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig> {
+    rules::cluster(file, problems);
+    let flavor = file.flavor.value?;
+    let coordinators: Vec<_> = file
+        .coordinators
+        .value
+        .as_ref()?
+        .iter()
+        .map(|coordinator| self::coordinator(coordinator, flavor))
+        .collect();
+    Some(ClusterConfig {
+        name: Arc::from(rules::cluster_name(file)?),
+        flavor,
+        policy: file.policy.value?,
+        idle_session_cost: file.idle_session_cost.value?,
+        disconnected_session_timeout: file.disconnected_session_timeout.value?.0,
+        coordinators: coordinators.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn coordinator(file: &CoordinatorFile, flavor: Flavor) -> Option<CoordinatorConfig> {
+    let Host(host) = file.host.value.clone()?;
+    Some(CoordinatorConfig {
+        name: CoordinatorName(Arc::from(rules::coordinator_name(file)?)),
+        host,
+        ports: rules::ports(file, flavor),
+        weight: u32::try_from(file.weight.value?).ok()?,
+        state: file.state.value?,
+    })
+}
+
+/// `clusters` are those of the file in the same order, `None` where one is unusable.
+fn listeners(
+    file: &File,
+    clusters: &[Option<ClusterConfig>],
+    problems: &mut Problems,
+) -> Option<Vec<ListenerConfig>> {
+    let start = 0..0;
+    match (clusters, file.listeners.as_slice()) {
+        ([], _) if file.names_a_cluster => None,
+        ([], _) => {
+            let example = "[[cluster]] and below it coordinators = [\"impala-1.example.com\"]";
+            problems.add(&start, "cluster", Fault::Missing { example });
+            None
+        }
+        ([only], []) => Some(only.as_ref()?.usual_listeners(Ipv4Addr::UNSPECIFIED.into())),
+        (_, []) => {
+            let example = "[[listener]] with address and cluster, for each cluster";
+            problems.add(&start, "listener", Fault::Missing { example });
+            None
+        }
+        (_, listeners) => {
+            let made: Vec<_> =
+                listeners.iter().map(|listener| self::listener(listener, file, clusters, problems)).collect();
+            made.into_iter().collect()
+        }
+    }
+}
+
+fn listener(
+    listener: &ListenerFile,
+    file: &File,
+    clusters: &[Option<ClusterConfig>],
+    problems: &mut Problems,
+) -> Option<ListenerConfig> {
+    let nth = rules::cluster_of(listener, &file.clusters, problems)?;
+    let cluster = clusters.get(nth)?.as_ref()?;
+    let address = listener.address.value?;
+    let service = listener.service.value.unwrap_or_else(|| cluster.flavor.usual_service(address.port()));
+    rules::service_is_there(listener, service, cluster, problems);
+    Some(ListenerConfig { address, cluster: cluster.name.clone(), service })
+}
+
+impl ClusterFile {
+    /// A cluster of which nothing is written.
+    fn empty() -> Self {
+        // Only `coordinators` has no default; the caller supplies it, so its absence is no problem.
+        let mut ignored = Problems::of_arguments();
+        super::section::Section::read(&toml::de::DeTable::new(), &(0..0), &mut ignored)
+    }
+}
+
+impl ListenerFile {
+    /// A listener of which only the address is given, by the argument `key`.
+    fn at_address(address: SocketAddr, key: &'static str) -> Self {
+        let mut ignored = Problems::of_arguments();
+        let mut listener: Self =
+            super::section::Section::read(&toml::de::DeTable::new(), &(0..0), &mut ignored);
+        listener.address.value = Some(address);
+        listener.address.key = key;
+        listener.service.key = key;
+        listener
+    }
+}

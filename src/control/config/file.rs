@@ -1,0 +1,294 @@
+//! The config as it is written: each table and key with its type, its default and its meaning.
+//! `docs/CONFIG.md` is generated from what stands here.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::host::{Host, HostPort, Name};
+use super::problem::{Fault, Problems};
+use super::section::{Absent, Key, Section, SectionInfo, nearest, not_a_table, section, table};
+use super::units::{ByteSize, TimeSpan};
+use super::value::{Entry, Value, bad_value, wrong_type};
+use super::words::{AdminState, Flavor, LogFormat, LogLevel, Policy};
+use crate::ids::Service;
+
+/// Every table, in the order of the reference.
+pub const SECTIONS: &[SectionInfo] = &[
+    RouterFile::INFO,
+    LogFile::INFO,
+    AdminFile::INFO,
+    ListenerFile::INFO,
+    ClusterFile::INFO,
+    CoordinatorFile::INFO,
+];
+
+section! {
+    /// Time-outs and bounds of the whole router. Durations are written `"250ms"`, `"3s"`, `"10m"` or `"1h"`, sizes
+    /// `"64KiB"` or `"16MiB"`.
+    RouterFile at "router", "[router]" {
+        /// A client that has not sent a byte for this long is connected to a coordinator, in case it waits for the
+        /// server to speak first; more than 0.
+        detect_timeout: TimeSpan = default("3s"),
+        /// How long a client may take from its first byte to the end of its authentication; more than 0.
+        handshake_timeout: TimeSpan = default("30s"),
+        /// How long one attempt to connect to a coordinator may take, over all addresses of its name; more than 0.
+        connect_timeout: TimeSpan = default("3s"),
+        /// How long a coordinator may take to open a session before the next one is tried; more than 0.
+        open_timeout: TimeSpan = default("30s"),
+        /// After this much silence the kernel asks whether the other side is still there, then every 10 s, on both
+        /// sides; 1s to 9h. Replies have no time-out, because statements run for hours.
+        keepalive: TimeSpan = default("60s"),
+        /// A client that stops in the middle of a request, or does not take its reply, is closed after this; more
+        /// than 0.
+        stall_timeout: TimeSpan = default("30s"),
+        /// How long calls in flight and open operations may take when the router is told to stop; a second signal
+        /// ends it at once.
+        drain_timeout: TimeSpan = default("10m"),
+        /// Client connections served at once; at this many the router stops accepting. 1 to 1000000. Each needs two
+        /// file descriptors or more.
+        max_connections: u64 = default(20000),
+        /// A request up to this size is held until its reply begins, so that it can go to another coordinator when
+        /// the first one refuses it; a longer one is passed on as it comes. 4KiB to 16MiB.
+        replay_limit: ByteSize = default("256KiB"),
+        /// All requests held together; past it they are passed on as they come. At least `replay_limit`.
+        replay_memory: ByteSize = default("32MiB"),
+        /// Sessions known at once; 1 to 100000000.
+        session_table_size: u64 = default(1000000),
+    }
+    later {
+        "client_lost_grace": "close sessions that no client connection is attached to",
+    }
+}
+
+section! {
+    /// What is logged to standard error.
+    LogFile at "log", "[log]" {
+        /// The form of a line.
+        format: LogFormat = default("text"),
+        /// The least severe events that are logged.
+        level: LogLevel = default("info"),
+    }
+    later {}
+}
+
+section! {
+    /// The operators' own port: `/healthz` and `/metrics`.
+    AdminFile at "admin", "[admin]" {
+        /// Where it listens: a loopback address, because there are no users yet. Port 0 takes a free one.
+        address: SocketAddr = default("127.0.0.1:25025"),
+    }
+    later {
+        "users": "names and password hashes, so that it may listen on other addresses",
+        "tls": "a certificate for it",
+    }
+}
+
+section! {
+    /// An address that clients connect to; repeat the table for each. Every protocol is told apart by its bytes on
+    /// every listener. Without any, the router listens on all addresses at the usual ports of its one cluster.
+    ListenerFile at "listener", "[[listener]]" {
+        /// IP address and port. Port 0 takes a free one.
+        address: SocketAddr = required("address = \"0.0.0.0:21050\""),
+        /// The name of the cluster that is served here.
+        cluster: Name = derived("the only cluster"),
+        /// The coordinators' port for what cannot be told apart (or not yet).
+        service: Service = derived("the one that has this port by default (21000 beeswax, 28000 hs2-http), else hs2"),
+    }
+    later {
+        "proxy_protocol_from": "accept the PROXY protocol from these networks",
+        "tls": "accept TLS with a certificate of the router",
+        "kerberos": "accept Kerberos with a keytab of the router",
+    }
+}
+
+section! {
+    /// A set of coordinators that share their sessions' load; repeat the table for each.
+    ClusterFile at "cluster", "[[cluster]]" {
+        /// The name in listeners, logs and metrics.
+        name: Name = derived("the flavor"),
+        /// What the coordinators are: their default ports and what they can do.
+        flavor: Flavor = default("impala"),
+        /// How a coordinator is picked for a new session.
+        policy: Policy = default("least-loaded"),
+        /// What an open session without a running operation counts, where a running operation counts 1; 0 to 100.
+        idle_session_cost: f64 = default(0.1),
+        /// How long a coordinator keeps a session that no connection is attached to: Impala's flag
+        /// `--disconnected_session_timeout`.
+        disconnected_session_timeout: TimeSpan = default("15m"),
+        /// The coordinators, 1 to 1000: each a host (`"impala-1"`), a host with the port of its `HiveServer2` service
+        /// and no other (`"impala-1:21051"`), or a table.
+        coordinators: Vec<CoordinatorFile> = required("coordinators = [\"impala-1.example.com\"]"),
+    }
+    later {
+        "stick": "send opaque connections of one client address to one coordinator",
+        "service_threads": "connections that a coordinator serves at once",
+        "reserve": "links kept free for cancel and close",
+        "queue_timeout": "how long a new session may wait for a coordinator with room",
+        "queue_length": "how many may wait",
+        "share_links": "share links to coordinators between connections",
+        "move_idle_sessions": "move idle sessions off a coordinator that goes away",
+        "move_cooldown": "how long a session stays after it changed data",
+        "rebalance": "move idle sessions back to a returned coordinator",
+        "slow_start": "give a returned coordinator its share gradually",
+        "panic_threshold": "use all coordinators when too few look healthy",
+        "probe": "active health checks",
+        "load": "poll the coordinators' own figures",
+        "drain_deadline": "how long a coordinator's drain may take",
+        "drain_then": "what happens to the operations left then",
+        "tls": "TLS towards the coordinators",
+        "kerberos": "Kerberos towards the coordinators",
+    }
+}
+
+section! {
+    /// A coordinator with more than a host, in the list `coordinators` of a `[[cluster]]`. A port of 0 says that the
+    /// coordinator does not have that service.
+    CoordinatorFile at "cluster.coordinators", "coordinators = [{ … }]" {
+        /// The name in logs, metrics and commands; unique in its cluster.
+        name: Name = derived("the host"),
+        /// Host name or IP address; resolved again for every connection.
+        host: Host = required("host = \"impala-1.example.com\""),
+        /// Its share of the load relative to others; 1 to 1000.
+        weight: u64 = default(1),
+        /// `drain` keeps new sessions away from it.
+        state: AdminState = default("active"),
+        /// The port of `HiveServer2` Thrift; from 1.
+        hs2: u16 = derived("impala 21050, hive and spark 10000"),
+        /// The port of Beeswax Thrift.
+        beeswax: u16 = derived("impala 21000"),
+        /// The port of `HiveServer2` Thrift over HTTP.
+        hs2_http: u16 = derived("impala 28000, hive and spark 10001"),
+        /// The port of its web pages.
+        web: u16 = derived("impala 25000, hive 10002, spark 4040"),
+    }
+    later {
+        "metrics": "a port with metrics that needs no login",
+    }
+}
+
+/// The whole document.
+#[derive(Clone, Debug)]
+pub(super) struct File {
+    pub(super) router: RouterFile,
+    pub(super) log: LogFile,
+    pub(super) admin: AdminFile,
+    pub(super) listeners: Vec<ListenerFile>,
+    pub(super) clusters: Vec<ClusterFile>,
+    /// Whether `cluster` is there in any form, be it a wrong one.
+    pub(super) names_a_cluster: bool,
+}
+
+impl File {
+    /// Reads a document that is valid TOML; what is wrong with its keys and values goes to `problems`.
+    pub(super) fn read(document: &DeTable<'_>, problems: &mut Problems) -> Self {
+        refuse_other_tables(document, problems);
+        Self {
+            router: one(document, problems),
+            log: one(document, problems),
+            admin: one(document, problems),
+            listeners: many(document, problems),
+            clusters: many(document, problems),
+            names_a_cluster: document.contains_key(ClusterFile::INFO.path),
+        }
+    }
+}
+
+fn refuse_other_tables(document: &DeTable<'_>, problems: &mut Problems) {
+    // A coordinator's table has no header of its own.
+    let tables = || SECTIONS.iter().filter(|section| !section.path.contains('.'));
+    for key in document.keys() {
+        let name: &str = key.get_ref();
+        if tables().any(|section| section.path == name) {
+            continue;
+        }
+        let hint = match nearest(name, tables().map(|section| section.path)) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("tables are {}", tables().map(|s| s.header).collect::<Vec<_>>().join(", ")),
+        };
+        problems.add(&key.span(), name, Fault::UnknownKey { hint });
+    }
+}
+
+/// A `[section]`; all defaults where it is absent.
+fn one<S: Section>(document: &DeTable<'_>, problems: &mut Problems) -> S {
+    let info = S::INFO;
+    let value = document.get(info.path);
+    let found = value.and_then(|value| Some((table(value, &info, problems)?, value.span())));
+    match found {
+        Some((table, at)) => S::read(table, &at, problems),
+        None => S::read(&DeTable::new(), &(0..0), problems),
+    }
+}
+
+/// Every `[[section]]`.
+fn many<S: Section>(document: &DeTable<'_>, problems: &mut Problems) -> Vec<S> {
+    let info = S::INFO;
+    let Some(value) = document.get(info.path) else { return Vec::new() };
+    let Some(list) = value.get_ref().as_array() else {
+        problems.add(&value.span(), info.path, not_a_table(value.get_ref(), &info));
+        return Vec::new();
+    };
+    let mut sections = Vec::with_capacity(list.len());
+    for value in list {
+        if let Some(table) = table(value, &info, problems) {
+            sections.push(S::read(table, &value.span(), problems));
+        }
+    }
+    sections
+}
+
+impl Value for Vec<CoordinatorFile> {
+    fn kind() -> String {
+        "list of hosts or tables".to_owned()
+    }
+
+    fn read(value: &Spanned<DeValue<'_>>, key: &'static str, problems: &mut Problems) -> Option<Self> {
+        let Some(list) = value.get_ref().as_array() else {
+            let fault = wrong_type(value.get_ref(), "a list of hosts such as [\"impala-1\", \"impala-2\"]");
+            problems.add(&value.span(), key, fault);
+            return None;
+        };
+        // All are read before the first bad one counts, so that each is reported.
+        let read: Vec<_> = list.iter().map(|value| CoordinatorFile::read_any(value, key, problems)).collect();
+        read.into_iter().collect()
+    }
+}
+
+impl CoordinatorFile {
+    fn read_any(value: &Spanned<DeValue<'_>>, key: &'static str, problems: &mut Problems) -> Option<Self> {
+        let at = value.span();
+        let fault = match value.get_ref() {
+            DeValue::Table(table) => return Some(Self::read(table, &at, problems)),
+            DeValue::String(text) => match text.parse::<HostPort>() {
+                Ok(host) => return Some(Self::at_host(&host, &at, problems)),
+                Err(why) => bad_value(text, why, "a host name or an IP address, perhaps with a port"),
+            },
+            other => wrong_type(other, "a host or a table { host = \"…\" }"),
+        };
+        problems.add(&at, key, fault);
+        None
+    }
+
+    /// The coordinator that a mere host stands for. With a port it has `HiveServer2` there and no other service,
+    /// since nothing is known of where those would be.
+    pub(super) fn at_host(host: &HostPort, at: &Range<usize>, problems: &mut Problems) -> Self {
+        let mut table = DeTable::new();
+        let text = |text: String| Spanned::new(at.clone(), DeValue::String(text.into()));
+        let mut set = |name: &'static str, value| {
+            table.insert(Spanned::new(at.clone(), name.into()), value);
+        };
+        set("host", text(host.host.to_string()));
+        set("name", text(host.to_string()));
+        let mut coordinator = Self::read(&table, at, problems);
+        if let Some(port) = host.port {
+            coordinator.hs2.value = Some(port);
+            for absent in [&mut coordinator.beeswax, &mut coordinator.hs2_http, &mut coordinator.web] {
+                absent.value = Some(0);
+            }
+        }
+        coordinator
+    }
+}

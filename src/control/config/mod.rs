@@ -1,0 +1,99 @@
+//! The config: from the file as it is written ([`SECTIONS`]) to what the router works with ([`Config`]).
+//!
+//! A syntax error is reported alone; else everything that is wrong is reported at once, each with its line, its key
+//! and a remedy, because an operator who repairs a file at night wants one round, not seven.
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+mod checked;
+mod file;
+mod host;
+mod problem;
+mod rules;
+mod section;
+mod units;
+mod value;
+mod words;
+
+pub use checked::{
+    AdminConfig, ClusterConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig, Ports, RouterConfig,
+};
+pub use file::SECTIONS;
+pub use host::{Host, HostError, HostPort, LONGEST_NAME, Name};
+pub use problem::{Fault, Problem, Problems};
+pub use section::{Absent, Key, SectionInfo};
+pub use units::{ByteSize, LARGEST, LONGEST, TimeSpan, UnitError};
+pub use words::{AdminState, DefaultPorts, Flavor, LogFormat, LogLevel, Policy, Words};
+
+/// Why there is no config.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The text is not TOML; line and column count from 1.
+    #[error("{origin}:{line}:{column}: {message}")]
+    Syntax {
+        /// Where the text came from.
+        origin: String,
+        /// The line of the first error.
+        line: usize,
+        /// The character in that line.
+        column: usize,
+        /// What the parser says, on one line.
+        message: String,
+    },
+    /// It is TOML, but means nothing or contradicts itself.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+}
+
+impl Config {
+    /// Reads a config file.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not TOML, or anything in it is wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Reads a config from its text; `origin` is how errors name it.
+    ///
+    /// # Errors
+    /// When it is not TOML, or anything in it is wrong.
+    pub fn parse(origin: &str, text: &str) -> Result<Self, ConfigError> {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        // The parser's order is not that of the text, and only the first error is sure not to follow from another.
+        let first = errors.iter().min_by_key(|error| error.span().map(|span| span.start));
+        if let Some(error) = first {
+            return Err(syntax(origin, text, error));
+        }
+        let mut problems = Problems::of_text(origin, text);
+        let file = file::File::read(document.get_ref(), &mut problems);
+        Ok(checked::check(&file, problems)?)
+    }
+}
+
+fn syntax(origin: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let column = before.get(line_start..).map_or(0, |line| line.chars().count());
+    ConfigError::Syntax {
+        origin: origin.to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: column + 1,
+        message: error.message().lines().collect::<Vec<_>>().join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests;

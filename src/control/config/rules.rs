@@ -1,0 +1,238 @@
+//! What has to hold between values that are each right by themselves. Every rule looks at everything it can and notes
+//! what it finds; none stops at the first.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::checked::{ClusterConfig, Ports};
+use super::file::{AdminFile, ClusterFile, CoordinatorFile, ListenerFile, RouterFile};
+use super::problem::{Fault, Problems};
+use super::units::TimeSpan;
+use super::value::Entry;
+use super::words::{Flavor, Words as _};
+use crate::ids::Service;
+
+/// The most coordinators of one cluster: past it a pick, which looks at each, would be felt.
+const MOST_COORDINATORS: usize = 1000;
+
+pub(super) fn router(file: &RouterFile, problems: &mut Problems) {
+    let positive = |span: &TimeSpan| span.0 > Duration::ZERO;
+    for entry in [
+        &file.detect_timeout,
+        &file.handshake_timeout,
+        &file.connect_timeout,
+        &file.open_timeout,
+        &file.stall_timeout,
+    ] {
+        entry.demand(problems, positive, "a duration of 1ms or more");
+    }
+    // The kernel takes 1 to 32767 whole seconds (tcp(7), TCP_KEEPIDLE).
+    let kernel = |span: &TimeSpan| (1..=9 * 3600).contains(&span.0.as_secs()) && span.0.subsec_nanos() == 0;
+    file.keepalive.demand(problems, kernel, "whole seconds from \"1s\" to \"9h\"");
+    file.max_connections.demand(problems, |n| (1..=1_000_000).contains(n), "a number from 1 to 1000000");
+    file.session_table_size.demand(
+        problems,
+        |n| (1..=100_000_000).contains(n),
+        "a number from 1 to 100000000",
+    );
+    let held = 4 << 10..=16 << 20;
+    file.replay_limit.demand(problems, |size| held.contains(&size.0), "a size from \"4KiB\" to \"16MiB\"");
+    if let (Some(limit), Some(memory)) = (file.replay_limit.value, file.replay_memory.value)
+        && limit > memory
+    {
+        let blamed = if file.replay_memory.written { &file.replay_memory } else { &file.replay_limit };
+        let what =
+            format!("replay_memory ({memory}) is less than replay_limit ({limit}), so no request fits");
+        let remedy = "raise replay_memory or lower replay_limit".to_owned();
+        blamed.fault(problems, Fault::Conflict { what, remedy });
+    }
+}
+
+pub(super) fn admin(file: &AdminFile, listeners: &[ListenerFile], problems: &mut Problems) {
+    let Some(address) = file.address.value else { return };
+    if !address.ip().is_loopback() {
+        let remedy = "write a loopback address such as \"127.0.0.1:25025\"".to_owned();
+        let why = "is reachable from other machines, and users are not supported yet".to_owned();
+        file.address.fault(problems, Fault::BadValue { value: address.to_string(), why, remedy });
+    }
+    if let Some(taken) = listeners.iter().filter_map(|l| l.address.value).find(|l| overlap(*l, address)) {
+        let what = format!("a listener has {taken} already");
+        let remedy = "give admin.address another port".to_owned();
+        file.address.fault(problems, Fault::Conflict { what, remedy });
+    }
+}
+
+pub(super) fn listener_addresses(listeners: &[ListenerFile], problems: &mut Problems) {
+    let mut seen: Vec<SocketAddr> = Vec::with_capacity(listeners.len());
+    for entry in listeners.iter().map(|listener| &listener.address) {
+        let Some(address) = entry.value else { continue };
+        match seen.iter().find(|other| overlap(**other, address)) {
+            Some(other) if *other == address => {
+                duplicate(entry, "give each listener its own address", problems);
+            }
+            Some(other) => {
+                let what = format!("{address} overlaps with the listener on {other}");
+                let remedy = "give each listener its own port".to_owned();
+                entry.fault(problems, Fault::Conflict { what, remedy });
+            }
+            None => seen.push(address),
+        }
+    }
+}
+
+/// Whether both cannot be bound at once.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    let same_ip = one.ip() == other.ip() || (any && one.is_ipv4() == other.is_ipv4());
+    one.port() != 0 && one.port() == other.port() && same_ip
+}
+
+/// The name of a cluster, written or derived.
+pub(super) fn cluster_name(file: &ClusterFile) -> Option<&str> {
+    match &file.name.value {
+        Some(name) => Some(&name.0),
+        None if file.name.written => None,
+        None => file.flavor.value.map(Flavor::word),
+    }
+}
+
+/// The name of a coordinator, written or derived.
+pub(super) fn coordinator_name(file: &CoordinatorFile) -> Option<&str> {
+    match &file.name.value {
+        Some(name) => Some(&name.0),
+        None if file.name.written => None,
+        None => file.host.value.as_ref().map(|host| host.0.as_str()),
+    }
+}
+
+pub(super) fn cluster_names(clusters: &[ClusterFile], problems: &mut Problems) {
+    let mut seen = HashSet::new();
+    for cluster in clusters {
+        if let Some(name) = cluster_name(cluster)
+            && !seen.insert(name)
+        {
+            let remedy = "give each cluster a name of its own";
+            cluster.name.fault(problems, Fault::Duplicate { value: name.to_owned(), remedy });
+        }
+    }
+}
+
+pub(super) fn cluster(file: &ClusterFile, problems: &mut Problems) {
+    file.idle_session_cost.demand(problems, |cost| (0.0..=100.0).contains(cost), "a number from 0 to 100");
+    let Some(coordinators) = &file.coordinators.value else { return };
+    if !(1..=MOST_COORDINATORS).contains(&coordinators.len()) {
+        let value = format!("a list of {}", coordinators.len());
+        let range = "1 to 1000 coordinators";
+        file.coordinators.fault(problems, Fault::OutOfRange { value, range });
+    }
+    let mut names = HashSet::new();
+    let mut addresses = HashSet::new();
+    for coordinator in coordinators {
+        coordinator.weight.demand(problems, |weight| (1..=1000).contains(weight), "a number from 1 to 1000");
+        coordinator.hs2.demand(problems, |port| *port > 0, "a port, 1 to 65535");
+        let Some(name) = coordinator_name(coordinator) else { continue };
+        if !names.insert(name) {
+            let remedy = "list each coordinator once, with a name of its own";
+            coordinator.name.fault(problems, Fault::Duplicate { value: name.to_owned(), remedy });
+            continue;
+        }
+        if let Some(flavor) = file.flavor.value {
+            coordinator_addresses(coordinator, flavor, &mut addresses, problems);
+        }
+    }
+}
+
+fn coordinator_addresses(
+    coordinator: &CoordinatorFile,
+    flavor: Flavor,
+    seen: &mut HashSet<(String, u16)>,
+    problems: &mut Problems,
+) {
+    beeswax_only_on_impala(coordinator, flavor, problems);
+    let Some(host) = &coordinator.host.value else { return };
+    let Ports { hs2, beeswax, hs2_http, web } = ports(coordinator, flavor);
+    let ports = [Some(hs2), beeswax, hs2_http, web];
+    let mut taken = ports.into_iter().flatten().filter(|port| !seen.insert((host.0.to_lowercase(), *port)));
+    if let Some(port) = taken.next() {
+        let remedy = "give each service its own port, or 0 where there is none";
+        coordinator.host.fault(problems, Fault::Duplicate { value: format!("{host}:{port}"), remedy });
+    }
+    // Every address is noted, also past the first that is taken.
+    taken.for_each(drop);
+}
+
+fn beeswax_only_on_impala(coordinator: &CoordinatorFile, flavor: Flavor, problems: &mut Problems) {
+    if flavor != Flavor::Impala && coordinator.beeswax.value.is_some_and(|port| port > 0) {
+        let what = format!("coordinators of flavor {:?} do not speak Beeswax", flavor.word());
+        let remedy = "remove the key, or set flavor = \"impala\"".to_owned();
+        coordinator.beeswax.fault(problems, Fault::Conflict { what, remedy });
+    }
+}
+
+/// The ports of a coordinator: as written (0: none), else the flavor's.
+pub(super) fn ports(file: &CoordinatorFile, flavor: Flavor) -> Ports {
+    let usual = flavor.default_ports();
+    let port = |entry: &Entry<u16>, usual| entry.value.or(usual).filter(|port| *port > 0);
+    Ports {
+        hs2: file.hs2.value.unwrap_or(usual.hs2),
+        beeswax: port(&file.beeswax, usual.beeswax).filter(|_| flavor == Flavor::Impala),
+        hs2_http: port(&file.hs2_http, usual.hs2_http),
+        web: port(&file.web, usual.web),
+    }
+}
+
+/// Which of `clusters` a listener is for.
+pub(super) fn cluster_of(
+    listener: &ListenerFile,
+    clusters: &[ClusterFile],
+    problems: &mut Problems,
+) -> Option<usize> {
+    let names = || clusters.iter().filter_map(cluster_name).map(|name| format!("{name:?}"));
+    let remedy = || format!("write one of {}", names().collect::<Vec<_>>().join(", "));
+    match &listener.cluster.value {
+        Some(name) => {
+            let found = clusters.iter().position(|cluster| cluster_name(cluster) == Some(&name.0));
+            if found.is_none() {
+                let why = "is not the name of a cluster".to_owned();
+                let fault = Fault::BadValue { value: name.to_string(), why, remedy: remedy() };
+                listener.cluster.fault(problems, fault);
+            }
+            found
+        }
+        None if listener.cluster.written => None,
+        None if clusters.len() == 1 => Some(0),
+        None => {
+            let what = "is missing, and there are several clusters".to_owned();
+            listener.cluster.fault(problems, Fault::Conflict { what, remedy: remedy() });
+            None
+        }
+    }
+}
+
+/// A listener for a service that no coordinator has could only refuse.
+pub(super) fn service_is_there(
+    listener: &ListenerFile,
+    service: Service,
+    cluster: &ClusterConfig,
+    problems: &mut Problems,
+) {
+    if cluster.serves(service) {
+        return;
+    }
+    let what = match service {
+        Service::Beeswax if cluster.flavor != Flavor::Impala => {
+            format!("coordinators of flavor {:?} do not speak Beeswax", cluster.flavor.word())
+        }
+        _ => format!("no coordinator of cluster {:?} has a port for {:?}", cluster.name, service.word()),
+    };
+    let remedy = "choose another service, or remove this listener".to_owned();
+    listener.service.fault(problems, Fault::Conflict { what, remedy });
+}
+
+fn duplicate<T: Display>(entry: &Entry<T>, remedy: &'static str, problems: &mut Problems) {
+    if let Some(value) = &entry.value {
+        entry.fault(problems, Fault::Duplicate { value: value.to_string(), remedy });
+    }
+}

@@ -1,0 +1,203 @@
+//! Tables of the config: their keys, defaults and meanings, stated once for the reader and for the reference.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Fault, Problems};
+use super::value::{Entry, Value};
+
+/// What stands for a key that is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// This value, as TOML.
+    Default(&'static str),
+    /// A value that depends on others, in words.
+    Derived(&'static str),
+    /// Nothing does: it has to be written, for example so.
+    Required(&'static str),
+}
+
+/// A key that works.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The word before the equals sign.
+    pub name: &'static str,
+    /// The type, as the reference names it.
+    pub kind: fn() -> String,
+    /// What holds when it is absent.
+    pub absent: Absent,
+    /// What it does, a line each.
+    pub meaning: &'static [&'static str],
+}
+
+/// A table of the config.
+#[derive(Clone, Copy, Debug)]
+pub struct SectionInfo {
+    /// The path of its keys: `cluster.coordinators`.
+    pub path: &'static str,
+    /// How its beginning is written: `[[cluster]]`.
+    pub header: &'static str,
+    /// What it is for, a line each.
+    pub about: &'static [&'static str],
+    /// The keys that work.
+    pub keys: &'static [Key],
+    /// The keys that are planned, with what they will do.
+    pub later: &'static [(&'static str, &'static str)],
+}
+
+impl SectionInfo {
+    fn knows(&self, key: &str) -> bool {
+        self.keys.iter().any(|known| known.name == key) || self.later.iter().any(|(name, _)| *name == key)
+    }
+}
+
+/// A table with a type of its own.
+pub(super) trait Section: Sized {
+    const INFO: SectionInfo;
+
+    /// Reads every key of it; what is wrong goes to `problems`.
+    fn read(table: &DeTable<'_>, at: &Range<usize>, problems: &mut Problems) -> Self;
+}
+
+/// Defines a [`Section`]: `key: Type = default(literal)`, `= derived("words")` or `= required("example")`.
+macro_rules! section {
+    (
+        $(#[doc = $about:expr])*
+        $name:ident at $path:literal, $header:literal {
+            $( $(#[doc = $doc:expr])* $field:ident: $type:ty = $how:ident($absent:literal), )*
+        }
+        later { $($later:literal: $later_meaning:literal,)* }
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Clone, Debug)]
+        pub(super) struct $name {
+            $( $(#[doc = $doc])* pub(super) $field: Entry<$type>, )*
+        }
+
+        impl Section for $name {
+            const INFO: SectionInfo = SectionInfo {
+                path: $path,
+                header: $header,
+                about: &[$($about),*],
+                keys: &[$(Key {
+                    name: stringify!($field),
+                    kind: <$type as Value>::kind,
+                    absent: section!(@absent $how $absent),
+                    meaning: &[$($doc),*],
+                }),*],
+                later: &[$(($later, $later_meaning)),*],
+            };
+
+            fn read(
+                table: &toml::de::DeTable<'_>,
+                at: &std::ops::Range<usize>,
+                problems: &mut Problems,
+            ) -> Self {
+                $crate::control::config::section::refuse_other_keys(table, &Self::INFO, problems);
+                Self {
+                    $($field: $crate::control::config::section::read_key(
+                        table,
+                        at,
+                        &$crate::control::config::section::KeyName {
+                            name: stringify!($field),
+                            path: concat!($path, ".", stringify!($field)),
+                            absent: section!(@absent $how $absent),
+                        },
+                        problems,
+                    ),)*
+                }
+            }
+        }
+    };
+    (@absent default $value:literal) => { Absent::Default(stringify!($value)) };
+    (@absent derived $value:literal) => { Absent::Derived($value) };
+    (@absent required $value:literal) => { Absent::Required($value) };
+}
+pub(super) use section;
+
+/// What [`read_key`] has to know of a key.
+pub(super) struct KeyName {
+    pub(super) name: &'static str,
+    pub(super) path: &'static str,
+    pub(super) absent: Absent,
+}
+
+/// Reads one key of a table, or its default.
+pub(super) fn read_key<T: Value>(
+    table: &DeTable<'_>,
+    table_at: &Range<usize>,
+    key: &KeyName,
+    problems: &mut Problems,
+) -> Entry<T> {
+    let KeyName { name, path, absent } = *key;
+    if let Some(value) = table.get(name) {
+        let read = T::read(value, path, problems);
+        return Entry { value: read, written: true, at: value.span(), key: path };
+    }
+    let value = match absent {
+        Absent::Default(text) => {
+            DeValue::parse(text).ok().and_then(|default| T::read(&default, path, problems))
+        }
+        Absent::Derived(_) => None,
+        Absent::Required(example) => {
+            problems.add(table_at, path, Fault::Missing { example });
+            None
+        }
+    };
+    Entry { value, written: false, at: table_at.clone(), key: path }
+}
+
+/// Notes every key that the section does not have, or does not have yet.
+pub(super) fn refuse_other_keys(table: &DeTable<'_>, info: &SectionInfo, problems: &mut Problems) {
+    for key in table.keys() {
+        let name: &str = key.get_ref();
+        if info.keys.iter().any(|known| known.name == name) {
+            continue;
+        }
+        let fault = if info.knows(name) {
+            Fault::NotSupportedYet
+        } else {
+            Fault::UnknownKey { hint: hint(name, info) }
+        };
+        problems.add(&key.span(), &format!("{}.{name}", info.path), fault);
+    }
+}
+
+fn hint(name: &str, info: &SectionInfo) -> String {
+    let names = || info.keys.iter().map(|key| key.name);
+    if let Some(near) = nearest(name, names()) {
+        return format!("did you mean {near:?}?");
+    }
+    let elsewhere = super::file::SECTIONS.iter().find(|section| section.knows(name));
+    match elsewhere {
+        Some(section) => format!("it belongs to {}", section.header),
+        None => format!("known here: {}", names().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The known word that a typing error would turn into `word`.
+pub(super) fn nearest(word: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let distances = known.map(|name| (strsim::damerau_levenshtein(word, name), name));
+    let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= 1 + name.len() / 4).then_some(name)
+}
+
+/// The table behind a key of the document, where it is one.
+pub(super) fn table<'v, 'i>(
+    value: &'v Spanned<DeValue<'i>>,
+    info: &SectionInfo,
+    problems: &mut Problems,
+) -> Option<&'v DeTable<'i>> {
+    let table = value.get_ref().as_table();
+    if table.is_none() {
+        problems.add(&value.span(), info.path, not_a_table(value.get_ref(), info));
+    }
+    table
+}
+
+/// What to say of a value that stands where `[section]` or `[[section]]` belongs.
+pub(super) fn not_a_table(value: &DeValue<'_>, info: &SectionInfo) -> Fault {
+    super::value::wrong_type(value, &format!("a line {} with the keys below it", info.header))
+}

@@ -1,0 +1,136 @@
+//! What a config means, as opposed to what is wrong with it (`fixtures/config/invalid`).
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::*;
+use crate::ids::{CoordinatorName, Service};
+
+fn config(text: &str) -> Config {
+    Config::parse("test", text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn hosts(texts: &[&str]) -> Vec<HostPort> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+fn addresses(config: &Config) -> Vec<(String, Service)> {
+    config.listeners.iter().map(|l| (l.address.to_string(), l.service)).collect()
+}
+
+#[test]
+fn every_default_is_a_value_of_its_key() {
+    let mut defaults = 0;
+    for section in SECTIONS.iter().filter(|section| !section.path.contains('.')) {
+        for key in section.keys {
+            if let Absent::Default(text) = key.absent {
+                defaults += 1;
+                let header = section.header;
+                // A cluster needs coordinators, a listener an address: their other defaults are tried with them.
+                let rest = match section.path {
+                    "cluster" => "coordinators = [\"c\"]",
+                    "listener" => "address = \"127.0.0.1:21050\"\n[[cluster]]\ncoordinators = [\"c\"]",
+                    _ => "[[cluster]]\ncoordinators = [\"c\"]",
+                };
+                let text = format!("{header}\n{} = {text}\n{rest}\n", key.name);
+                let without = text.replace(&format!("{} = ", key.name), "# ");
+                assert_eq!(config(&text), config(&without), "{}.{}", section.path, key.name);
+            }
+        }
+    }
+    assert!(defaults > 10);
+}
+
+#[test]
+fn the_smallest_config_listens_on_the_ports_of_the_flavor() {
+    let impala = config("[[cluster]]\ncoordinators = [\"a\"]");
+    assert_eq!(
+        addresses(&impala),
+        [
+            ("0.0.0.0:21050".to_owned(), Service::Hs2),
+            ("0.0.0.0:21000".to_owned(), Service::Beeswax),
+            ("0.0.0.0:28000".to_owned(), Service::Hs2Http),
+        ]
+    );
+    assert_eq!(&*impala.clusters[0].name, "impala");
+    assert_eq!(impala.router.drain_timeout, Duration::from_mins(10));
+    assert_eq!(impala.router.replay_limit, 262_144);
+    let hive = config("[[cluster]]\nflavor = \"hive\"\ncoordinators = [\"a\"]");
+    assert_eq!(
+        addresses(&hive),
+        [("0.0.0.0:10000".to_owned(), Service::Hs2), ("0.0.0.0:10001".to_owned(), Service::Hs2Http),]
+    );
+}
+
+#[test]
+fn a_listener_takes_its_service_from_its_port() {
+    let listener = |port: u16, more: &str| {
+        let text =
+            format!("[[listener]]\naddress = \"[::]:{port}\"\n{more}\n[[cluster]]\ncoordinators = [\"a\"]");
+        config(&text).listeners[0].service
+    };
+    assert_eq!(listener(21050, ""), Service::Hs2);
+    assert_eq!(listener(21000, ""), Service::Beeswax);
+    assert_eq!(listener(28000, ""), Service::Hs2Http);
+    assert_eq!(listener(4711, ""), Service::Hs2);
+    assert_eq!(listener(21000, "service = \"hs2\""), Service::Hs2);
+}
+
+#[test]
+fn a_coordinators_ports_are_the_flavors_unless_written() {
+    let text =
+        "[[cluster]]\ncoordinators = [\"a\", \"b:5\", { host = \"c\", name = \"d\", beeswax = 0, web = 7 }]";
+    let cluster = &config(text).clusters[0];
+    let ports = |nth: usize| cluster.coordinators[nth].ports;
+    let web = Some(25000);
+    assert_eq!(ports(0), Ports { hs2: 21050, beeswax: Some(21000), hs2_http: Some(28000), web });
+    assert_eq!(ports(1), Ports { hs2: 5, beeswax: None, hs2_http: None, web: None });
+    assert_eq!(ports(2), Ports { hs2: 21050, beeswax: None, hs2_http: Some(28000), web: Some(7) });
+    let names: Vec<_> = cluster.coordinators.iter().map(|c| c.name.to_string()).collect();
+    assert_eq!(names, ["a", "b:5", "d"]);
+}
+
+#[test]
+fn without_a_file_both_sides_have_impalas_ports() {
+    let config = Config::of_coordinators(&hosts(&["a", "b"]), None).unwrap();
+    assert_eq!(addresses(&config).len(), 3);
+    assert_eq!(config.clusters[0].coordinators[1].name, CoordinatorName("b".into()));
+    let listen = Some((IpAddr::from([127, 0, 0, 1]), None));
+    let config = Config::of_coordinators(&hosts(&["a:5", "b"]), listen).unwrap();
+    assert_eq!(addresses(&config)[0], ("127.0.0.1:21050".to_owned(), Service::Hs2));
+}
+
+#[test]
+fn without_a_file_one_listener_can_be_asked_for() {
+    let listen = Some((IpAddr::from([127, 0, 0, 1]), Some(21000)));
+    let config = Config::of_coordinators(&hosts(&["a"]), listen).unwrap();
+    assert_eq!(addresses(&config), [("127.0.0.1:21000".to_owned(), Service::Beeswax)]);
+    let error = Config::of_coordinators(&hosts(&["a:5"]), listen).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "command line: --listen: no coordinator of cluster \"impala\" has a port for \"beeswax\"; choose another \
+         service, or remove this listener"
+    );
+}
+
+#[test]
+fn without_a_file_a_coordinator_named_twice_is_refused() {
+    let error = Config::of_coordinators(&hosts(&["a", "a"]), None).unwrap_err();
+    assert_eq!(error.iter().count(), 1);
+    assert!(error.to_string().contains("\"a\" is used twice"), "{error}");
+}
+
+#[test]
+fn more_coordinators_than_a_pick_can_look_at_are_refused() {
+    let list = |n: usize| (0..n).map(|i| format!("\"c{i}\"")).collect::<Vec<_>>().join(",");
+    let text = |n| format!("[[cluster]]\ncoordinators = [{}]", list(n));
+    assert_eq!(config(&text(1000)).clusters[0].coordinators.len(), 1000);
+    let error = Config::parse("test", &text(1001)).unwrap_err();
+    assert!(error.to_string().contains("a list of 1001 is out of range"), "{error}");
+}
+
+#[test]
+fn an_unreadable_file_is_named() {
+    let error = Config::load(Path::new("no/such/file.toml")).unwrap_err();
+    assert!(error.to_string().starts_with("no/such/file.toml: "), "{error}");
+}

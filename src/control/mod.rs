@@ -1,0 +1,3 @@
+//! What operators touch: the config, the log, and the port with health and metrics.
+
+pub mod config;

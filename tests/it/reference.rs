@@ -1,0 +1,104 @@
+//! `docs/CONFIG.md` and `docs/METRICS.md` are written from the code and may not fall behind it.
+//! `UPDATE_DOCS=1 cargo test reference` rewrites them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use hs2router::control::config::{Absent, SECTIONS, SectionInfo};
+
+const GENERATED: &str = "<!-- Generated from the source: UPDATE_DOCS=1 cargo test reference -->\n";
+
+const CONFIG_INTRO: &str = "# Configuration
+
+hs2router reads one TOML file: `hs2router run --config FILE`. `hs2router check FILE` reads it, reports everything that
+is wrong with it, and prints what it would do. Every key has a default, except a cluster's coordinators and the
+address of a listener; a key that is not listed here is an error. The smallest file:
+
+```toml
+[[cluster]]
+coordinators = [\"impala-1.example.com\", \"impala-2.example.com\"]
+```
+
+A file with a little of everything:
+
+```toml
+[router]
+detect_timeout = \"1s\"
+max_connections = 50000
+
+[log]
+format = \"json\"
+
+[[listener]]
+address = \"0.0.0.0:21050\"
+
+[[listener]]
+address = \"0.0.0.0:21000\"
+
+[[cluster]]
+name = \"impala\"
+coordinators = [
+  \"impala-1.example.com\",
+  { host = \"impala-2.example.com\", weight = 2, state = \"drain\" },
+  { name = \"c3\", host = \"10.0.0.3\", hs2 = 21051, beeswax = 0, hs2_http = 28001, web = 25001 },
+]
+```
+";
+
+fn joined(lines: &[&str]) -> String {
+    lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+}
+
+/// A table cell: a bar would end it.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn config_section(out: &mut String, section: &SectionInfo) {
+    writeln!(out, "\n## `{}`\n\n{}\n", section.header, joined(section.about)).unwrap();
+    out.push_str("| key | type | default | meaning |\n| --- | --- | --- | --- |\n");
+    for key in section.keys {
+        let default = match key.absent {
+            Absent::Default(value) => format!("`{value}`"),
+            Absent::Derived(words) => words.to_owned(),
+            Absent::Required(_) => "required".to_owned(),
+        };
+        let kind = (key.kind)();
+        let meaning = joined(key.meaning);
+        writeln!(out, "| `{}` | {} | {} | {} |", key.name, cell(&kind), cell(&default), cell(&meaning))
+            .unwrap();
+    }
+}
+
+fn config_reference() -> String {
+    let mut out = format!("{GENERATED}{CONFIG_INTRO}");
+    for section in SECTIONS {
+        config_section(&mut out, section);
+    }
+    out.push_str(
+        "\n## Not supported yet\n\nThese keys are refused, so that no file seems to do what it does not.\n\n",
+    );
+    out.push_str("| key | what it will do |\n| --- | --- |\n");
+    for section in SECTIONS {
+        for (key, meaning) in section.later {
+            writeln!(out, "| `{}.{key}` | {} |", section.path, cell(meaning)).unwrap();
+        }
+    }
+    out
+}
+
+/// Compares a generated document with the file in `docs/`, or rewrites the file when asked to.
+fn expect_current(name: &str, generated: &str) {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&file, generated).unwrap();
+    }
+    let stored = fs::read_to_string(&file).unwrap_or_default();
+    assert!(stored == generated, "docs/{name} is out of date: UPDATE_DOCS=1 cargo test reference");
+}
+
+#[test]
+fn the_config_reference_is_current() {
+    expect_current("CONFIG.md", &config_reference());
+}
