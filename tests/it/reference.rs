@@ -6,6 +6,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use hs2router::control::config::{Absent, SECTIONS, SectionInfo};
+use hs2router::ids::Depth;
+use hs2router::metrics::{
+    AcceptError, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, Label, RefusalCause,
+    SessionOutcome,
+};
 
 const GENERATED: &str = "<!-- Generated from the source: UPDATE_DOCS=1 cargo test reference -->\n";
 
@@ -88,6 +93,42 @@ fn config_reference() -> String {
     out
 }
 
+const METRICS_INTRO: &str = "# Metrics
+
+The router exposes its metrics in the OpenMetrics text format at `/metrics` of the address in `[admin]`, by default
+<http://127.0.0.1:25025/metrics>. `listener` is the address of a listener, `coordinator` the name of a coordinator in
+its `cluster`, `method` the name of a Thrift method that the router knows, or `unknown`.
+
+| metric | type | labels | meaning |
+| --- | --- | --- | --- |
+";
+
+fn label_values<L: Label>(out: &mut String, metric: &str, label: &str) {
+    writeln!(out, "\n## `{label}` of `hs2router_{metric}`\n\n| value | meaning |\n| --- | --- |").unwrap();
+    for (value, meaning) in L::ALL {
+        writeln!(out, "| `{}` | {} |", value.word(), cell(&joined(meaning))).unwrap();
+    }
+}
+
+fn metrics_reference() -> String {
+    let mut out = format!("{GENERATED}{METRICS_INTRO}");
+    for metric in DESCRIPTIONS {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels = labels.join(", ");
+        writeln!(out, "| `hs2router_{}` | {} | {labels} | {}. |", metric.name, metric.kind, metric.help)
+            .unwrap();
+    }
+    label_values::<Depth>(&mut out, "connections_total", "depth");
+    label_values::<RefusalCause>(&mut out, "connections_refused_total", "cause");
+    label_values::<CloseCause>(&mut out, "connections_closed_total", "cause");
+    label_values::<AcceptError>(&mut out, "accept_errors_total", "class");
+    label_values::<SessionOutcome>(&mut out, "sessions_total", "outcome");
+    label_values::<CallOutcome>(&mut out, "calls_total", "outcome");
+    label_values::<DialOutcome>(&mut out, "dials_total", "outcome");
+    label_values::<Direction>(&mut out, "bytes_total", "direction");
+    out
+}
+
 /// Compares a generated document with the file in `docs/`, or rewrites the file when asked to.
 fn expect_current(name: &str, generated: &str) {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
@@ -101,4 +142,9 @@ fn expect_current(name: &str, generated: &str) {
 #[test]
 fn the_config_reference_is_current() {
     expect_current("CONFIG.md", &config_reference());
+}
+
+#[test]
+fn the_metrics_reference_is_current() {
+    expect_current("METRICS.md", &metrics_reference());
 }

@@ -1,0 +1,205 @@
+//! The labels whose values are a closed set: one word each, so that no value from the wire can grow the exposition.
+
+use std::marker::PhantomData;
+
+use prometheus_client::metrics::counter::Counter;
+
+use crate::ids::Depth;
+
+/// A label with a closed set of values.
+pub trait Label: Copy + 'static {
+    /// Every value, each at the place that [`Label::index`] gives it, with what it means, a line each.
+    const ALL: &'static [(Self, &'static [&'static str])];
+
+    /// The value as it is exposed.
+    fn word(self) -> &'static str;
+
+    /// Its place in [`Label::ALL`].
+    fn index(self) -> usize;
+}
+
+/// One counter for each value of a label, found by an index instead of a lookup: to count is one atomic addition.
+#[derive(Clone, Debug)]
+pub struct Per<L> {
+    counters: Box<[Counter]>,
+    label: PhantomData<L>,
+}
+
+impl<L: Label> Per<L> {
+    /// Takes the counter of each value from `counter`.
+    pub(super) fn new(counter: impl Fn(&'static str) -> Counter) -> Self {
+        let counters = L::ALL.iter().map(|(label, _)| counter(label.word())).collect();
+        Self { counters, label: PhantomData }
+    }
+
+    /// Counts one more.
+    pub fn count(&self, label: L) {
+        self.add(label, 1);
+    }
+
+    /// Counts `n` more.
+    pub fn add(&self, label: L, n: u64) {
+        if let Some(counter) = self.counters.get(label.index()) {
+            counter.inc_by(n);
+        }
+    }
+
+    /// What was counted so far.
+    pub fn counted(&self, label: L) -> u64 {
+        self.counters.get(label.index()).map_or(0, Counter::get)
+    }
+}
+
+macro_rules! labels {
+    ($(#[$about:meta])* $name:ident { $($(#[doc = $doc:expr])* $value:ident = $word:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[doc = $doc])* $value,)+ }
+
+        impl Label for $name {
+            const ALL: &'static [(Self, &'static [&'static str])] = &[$((Self::$value, &[$($doc),*])),+];
+
+            fn word(self) -> &'static str {
+                match self { $(Self::$value => $word),+ }
+            }
+
+            fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+labels! {
+    /// Why a client connection was turned away before it was of any use.
+    RefusalCause {
+        /// No coordinator may take a session: all are draining.
+        NoCoordinator = "no_coordinator",
+        /// None of the coordinators that may take it could be reached.
+        Unreachable = "unreachable",
+        /// The session table is full.
+        SessionTableFull = "session_table_full",
+        /// The router is about to stop.
+        Draining = "draining",
+    }
+}
+
+labels! {
+    /// How bad an error of the accept loop is.
+    AcceptError {
+        /// It concerns that one connection; the loop goes on.
+        Connection = "connection",
+        /// The process or the system is out of file descriptors or memory; the loop waits before it goes on.
+        Exhausted = "exhausted",
+    }
+}
+
+labels! {
+    /// Why a client connection ended. Exactly one is counted for each.
+    CloseCause {
+        /// The client closed it between two calls.
+        ClientClosed = "client_closed",
+        /// The client reset it, or closed it in the middle of a message.
+        ClientReset = "client_reset",
+        /// The client stopped in the middle of a request or took no byte of its reply for `stall_timeout`.
+        ClientStalled = "client_stalled",
+        /// The client did not finish its authentication within `handshake_timeout`.
+        HandshakeTimedOut = "handshake_timed_out",
+        /// The coordinator, or the router on its behalf, refused the client's credentials.
+        CredentialsRefused = "credentials_refused",
+        /// The client sent bytes that are no Thrift message, or one past the limits.
+        BadThrift = "bad_thrift",
+        /// The client sent a frame of an impossible length.
+        BadFrame = "bad_frame",
+        /// The client broke the rules of the SASL negotiation.
+        BadSasl = "bad_sasl",
+        /// There was no coordinator for a client that cannot be told so.
+        NoCoordinator = "no_coordinator",
+        /// The coordinator closed an opaque connection.
+        CoordinatorClosed = "coordinator_closed",
+        /// The coordinator went away in the middle of a reply or of an opaque connection.
+        CoordinatorLost = "coordinator_lost",
+        /// The coordinator sent what is no reply.
+        BadReply = "bad_reply",
+        /// The router stopped.
+        RouterShutdown = "router_shutdown",
+        /// The router failed; please report it.
+        RouterFault = "router_fault",
+    }
+}
+
+labels! {
+    /// How an attempt to open a session on one coordinator ended.
+    SessionOutcome {
+        /// The session is open.
+        Opened = "opened",
+        /// The coordinator answered with an error, which the client got.
+        Error = "error",
+        /// The coordinator is shutting down; the next one was tried.
+        ShuttingDown = "shutting_down",
+        /// The coordinator went away or took longer than `open_timeout`.
+        Lost = "lost",
+    }
+}
+
+labels! {
+    /// How a call ended.
+    CallOutcome {
+        /// The coordinator replied.
+        Reply = "reply",
+        /// The coordinator replied with an error status or a declared exception.
+        ErrorStatus = "error_status",
+        /// The coordinator replied with a `TApplicationException`.
+        Exception = "exception",
+        /// The router answered, because no coordinator could take the call.
+        Refused = "refused",
+        /// The coordinator went away during the call, and the router answered.
+        Lost = "lost",
+    }
+}
+
+labels! {
+    /// How an attempt to connect to a coordinator ended.
+    DialOutcome {
+        /// Connected, and authenticated where that was asked for.
+        Connected = "connected",
+        /// The name has no address.
+        Unresolved = "unresolved",
+        /// Nothing listens there.
+        Refused = "refused",
+        /// No answer within `connect_timeout`.
+        TimedOut = "timed_out",
+        /// No way there, or another error of the network.
+        Unreachable = "unreachable",
+        /// Connected, but the credentials were refused.
+        CredentialsRefused = "credentials_refused",
+    }
+}
+
+labels! {
+    /// Which way bytes went.
+    Direction {
+        /// From clients.
+        ToCoordinator = "to_coordinator",
+        /// From coordinators.
+        ToClient = "to_client",
+    }
+}
+
+impl Label for Depth {
+    const ALL: &'static [(Self, &'static [&'static str])] = &[
+        (Self::Route, &["Every call is read and sent to the owner of its handle."]),
+        (Self::Opaque, &["Bytes are passed on untouched."]),
+    ];
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+
+    fn index(self) -> usize {
+        match self {
+            Self::Route => 0,
+            Self::Opaque => 1,
+        }
+    }
+}
