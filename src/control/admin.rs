@@ -1,0 +1,149 @@
+//! The operators' own port, apart from the clients':
+//!
+//! | path | answer |
+//! | --- | --- |
+//! | `GET /healthz` | 200 `ok`; 503 `draining` once the router was told to stop |
+//! | `GET /metrics` | every metric in the `OpenMetrics` text format |
+//!
+//! A connection serves one request and has [`REQUEST_TIME`] for it, and there are at most [`MOST_CONNECTIONS`] at a
+//! time: whoever holds a connection here without using it costs the operator nothing for long.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::metrics::Metrics;
+
+/// How long a connection may last, from its acceptance to the last byte of its answer.
+pub const REQUEST_TIME: Duration = Duration::from_secs(10);
+
+/// How many connections there may be at a time; more wait to be accepted.
+pub const MOST_CONNECTIONS: usize = 64;
+
+/// The largest head of a request, in bytes.
+const LARGEST_HEAD: usize = 16 << 10;
+
+/// How long to wait after a failed accept, which mostly means that file descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// The media type of [`Metrics::render`]'s text (`OpenMetrics` 1.0, "Overall Structure").
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Why there is no admin port.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address} for [admin]: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// What the admin port shows.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Exposed at `/metrics`.
+    pub metrics: Arc<Metrics>,
+    /// Cancelled when the router starts to drain, which makes `/healthz` answer 503.
+    pub draining: CancellationToken,
+}
+
+/// Binds the admin port.
+///
+/// # Errors
+/// When the address is taken or not of this machine.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
+    TcpListener::bind(address).await.map_err(|source| AdminError::Bind { address, source })
+}
+
+/// Serves the admin port until `end` is cancelled and the connections of that moment are finished, which takes
+/// [`REQUEST_TIME`] at most.
+pub async fn serve(listener: TcpListener, view: View, end: CancellationToken) {
+    let service = TowerToHyperService::new(routes(view));
+    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = end.cancelled() => break,
+            accepted = accept(&listener, &room) => accepted,
+        };
+        let Some((stream, place)) = accepted else { continue };
+        let service = service.clone();
+        connections.spawn(async move {
+            serve_one(stream, service).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+/// The next connection with its place among [`MOST_CONNECTIONS`]; `None` after a failure and a pause. Cancel-safe: a
+/// connection that is not returned was not accepted.
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    // The semaphore is never closed.
+    let place = Arc::clone(room).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, place)),
+        Err(error) => {
+            tracing::warn!(%error, "cannot accept on the admin port");
+            sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+async fn serve_one(stream: TcpStream, service: TowerToHyperService<Router>) {
+    // One timer covers a slow head, a slow reader and an idle connection alike.
+    let mut builder = http1::Builder::new();
+    builder.keep_alive(false).max_buf_size(LARGEST_HEAD).header_read_timeout(None);
+    match timeout(REQUEST_TIME, builder.serve_connection(TokioIo::new(stream), service)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "admin request failed"),
+        Err(_) => tracing::debug!("admin request timed out"),
+    }
+}
+
+fn routes(view: View) -> Router {
+    Router::new().route("/healthz", get(healthz)).route("/metrics", get(metrics)).with_state(view)
+}
+
+async fn healthz(State(view): State<View>) -> (StatusCode, &'static str) {
+    if view.draining.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else {
+        (StatusCode::OK, "ok\n")
+    }
+}
+
+async fn metrics(State(view): State<View>) -> Response {
+    match view.metrics.render() {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! The admin port over real sockets. Each test that waits for a deadline does so on the paused clock, which jumps
+//! ahead when there is nothing else to do.
+
+use std::net::Ipv4Addr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::metrics::CloseCause;
+
+struct Admin {
+    address: SocketAddr,
+    view: View,
+    end: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+async fn admin() -> Admin {
+    let listener = bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let view = View { metrics: Arc::new(Metrics::new()), draining: CancellationToken::new() };
+    let end = CancellationToken::new();
+    let task = tokio::spawn(serve(listener, view.clone(), end.clone()));
+    Admin { address, view, end, task }
+}
+
+/// Everything that comes back until the connection is closed.
+async fn exchange(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let end = timeout(REQUEST_TIME * 4, stream.read_to_end(&mut answer)).await.expect("an end within the deadline");
+    // A reset ends the answer as well as a FIN.
+    drop(end);
+    String::from_utf8(answer).unwrap()
+}
+
+async fn get_path(address: SocketAddr, path: &str) -> String {
+    exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await
+}
+
+#[tokio::test]
+async fn health_is_ok_until_the_router_drains() {
+    let admin = admin().await;
+    let healthy = get_path(admin.address, "/healthz").await;
+    assert!(healthy.starts_with("HTTP/1.1 200 ") && healthy.ends_with("\r\n\r\nok\n"), "{healthy}");
+    admin.view.draining.cancel();
+    let draining = get_path(admin.address, "/healthz").await;
+    assert!(draining.starts_with("HTTP/1.1 503 ") && draining.ends_with("\r\n\r\ndraining\n"), "{draining}");
+}
+
+#[tokio::test]
+async fn metrics_are_exposed_as_open_metrics() {
+    let admin = admin().await;
+    admin.view.metrics.connections_closed.count(CloseCause::BadThrift);
+    let answer = get_path(admin.address, "/metrics").await;
+    assert!(answer.contains(&format!("content-type: {OPEN_METRICS}\r\n")), "{answer}");
+    assert!(answer.contains("hs2router_connections_closed_total{cause=\"bad_thrift\"} 1\n"), "{answer}");
+    assert!(answer.ends_with("# EOF\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_refused() {
+    let admin = admin().await;
+    assert!(get_path(admin.address, "/").await.starts_with("HTTP/1.1 404 "));
+    let post = "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+    assert!(exchange(admin.address, post).await.starts_with("HTTP/1.1 405 "));
+    assert!(exchange(admin.address, "\u{16}\u{3}\u{1} nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
+    let endless = format!("GET /metrics HTTP/1.1\r\nX: {}", "x".repeat(LARGEST_HEAD));
+    assert!(exchange(admin.address, &endless).await.starts_with("HTTP/1.1 431 "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_finishes_its_request_is_cut() {
+    let admin = admin().await;
+    let start = crate::clock::now();
+    assert_eq!(exchange(admin.address, "GET /metrics HTT").await, "");
+    let body = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf";
+    assert!(exchange(admin.address, body).await.starts_with("HTTP/1.1 200 "));
+    assert!(start + REQUEST_TIME <= crate::clock::now());
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connections_past_the_bound_do_not_lock_the_operator_out() {
+    let admin = admin().await;
+    let mut idle = Vec::new();
+    for _ in 0..MOST_CONNECTIONS + 8 {
+        idle.push(TcpStream::connect(admin.address).await.unwrap());
+    }
+    assert!(get_path(admin.address, "/healthz").await.ends_with("ok\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_waits_for_requests_but_not_for_ever() {
+    let admin = admin().await;
+    let mut slow = TcpStream::connect(admin.address).await.unwrap();
+    slow.write_all(b"GET ").await.unwrap();
+    assert!(get_path(admin.address, "/healthz").await.ends_with("ok\n"));
+    admin.end.cancel();
+    admin.task.await.unwrap();
+    assert!(TcpStream::connect(admin.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_taken_address_is_named() {
+    let admin = admin().await;
+    let error = bind(admin.address).await.unwrap_err();
+    assert!(
+        error.to_string().starts_with(&format!("cannot listen on {} for [admin]: ", admin.address)),
+        "{error}"
+    );
+}
