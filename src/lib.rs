@@ -4,13 +4,20 @@
 //!
 //! | layer | what is in it |
 //! | --- | --- |
-//! | [`ids`], [`clock`] | the vocabulary |
+//! | [`ids`], [`clock`], [`metrics`] | the vocabulary |
 //! | [`wire`] | bytes to facts: detection, scanner, frames, SASL; no IO, no clock, no chance |
 //! | [`cluster`] | coordinators, their load, picks, drain; pure |
 //! | [`session`] | decisions about a call, the table of sessions and operations; pure |
+//! | [`net`] | sockets: listening, dialing, watching and relaying |
+//! | [`serve`] | one client connection from accept to close; background upkeep |
+//! | [`control`] | what operators touch: config, log, health and metrics |
 
 pub mod clock;
 pub mod cluster;
+pub mod control;
 pub mod ids;
+pub mod metrics;
+pub mod net;
+pub mod serve;
 pub mod session;
 pub mod wire;

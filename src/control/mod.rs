@@ -3,3 +3,4 @@
 pub mod admin;
 pub mod config;
 pub mod log;
+pub mod router;

@@ -2,6 +2,7 @@
 
 pub mod buffer;
 pub mod dial;
+pub mod flow;
 pub mod limits;
 pub mod listen;
 pub mod relay;

@@ -79,6 +79,14 @@ pub enum Retry {
     Never,
 }
 
+impl Method {
+    /// Its place among [`all`] methods; none for [`UNKNOWN`].
+    pub fn place(&self) -> Option<usize> {
+        let find = |table: &[Self]| table.binary_search_by(|method| method.name.cmp(self.name)).ok();
+        find(hs2::METHODS).or_else(|| find(beeswax::METHODS).map(|place| hs2::METHODS.len() + place))
+    }
+}
+
 /// Finds a method by its name; [`UNKNOWN`] for others.
 pub fn lookup(name: &[u8]) -> &'static Method {
     let find = |table: &'static [Method]| {
@@ -125,6 +133,14 @@ mod tests {
         for method in all() {
             assert!(std::ptr::eq(lookup(method.name.as_bytes()), method), "{} stands twice", method.name);
         }
+    }
+
+    #[test]
+    fn a_method_knows_its_place() {
+        for (place, method) in all().enumerate() {
+            assert_eq!(method.place(), Some(place));
+        }
+        assert_eq!(UNKNOWN.place(), None);
     }
 
     #[test]

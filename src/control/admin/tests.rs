@@ -30,7 +30,8 @@ async fn exchange(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    let end = timeout(REQUEST_TIME * 4, stream.read_to_end(&mut answer)).await.expect("an end within the deadline");
+    let end =
+        timeout(REQUEST_TIME * 4, stream.read_to_end(&mut answer)).await.expect("an end within the deadline");
     // A reset ends the answer as well as a FIN.
     drop(end);
     String::from_utf8(answer).unwrap()

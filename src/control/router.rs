@@ -1,0 +1,201 @@
+//! A whole router in a value: started from a [`Config`], stopped by draining. `run`, `demo` and the tests all use it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::admin::{self, AdminError, View};
+use super::config::{ClusterConfig, Config, RouterConfig};
+use crate::cluster::{self, Cluster, CoordinatorSettings};
+use crate::metrics::Metrics;
+use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind};
+use crate::net::socket::SocketSettings;
+use crate::serve::shared::{Entrance, Fleet, Settings, Shared};
+use crate::serve::{self, upkeep};
+use crate::session::table::{self, Table};
+
+/// What a coordinator's own clock may be behind ours when it forgets a disconnected session.
+const DETACHED_MARGIN: Duration = Duration::from_secs(60);
+/// A peer that acknowledges nothing for this long is gone.
+const USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long connections may take to end once they were cut.
+const CUT_TIME: Duration = Duration::from_secs(5);
+
+/// Why a router did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The admin port's address.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// A cluster that the config should not have let through.
+    #[error("cluster {name}: {source}")]
+    Cluster {
+        /// Its name.
+        name: Arc<str>,
+        /// What is wrong.
+        source: cluster::SettingsError,
+    },
+}
+
+/// A router that serves.
+#[derive(Debug)]
+pub struct Router {
+    shared: Arc<Shared>,
+    fleets: Vec<Arc<Fleet>>,
+    listeners: Vec<SocketAddr>,
+    admin: SocketAddr,
+    /// Accept loops and connections.
+    connections: TaskTracker,
+    /// Upkeep and the admin port, which outlive the connections.
+    background: TaskTracker,
+    end: CancellationToken,
+    drain_timeout: Duration,
+}
+
+impl Router {
+    /// Binds every address, then begins to serve. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is served then.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new());
+        let fleets = fleets(config, &metrics)?;
+        let shared = Arc::new(Shared::new(settings(&config.router), Arc::clone(&metrics)));
+        let mut bound = Vec::new();
+        for listener in &config.listeners {
+            bound.push((listener, bind(listener.address)?));
+        }
+        let admin_listener = admin::bind(config.admin.address).await?;
+        let admin = local(&admin_listener, config.admin.address);
+
+        let connections = TaskTracker::new();
+        let permits = Arc::new(Semaphore::new(config.router.max_connections.min(Semaphore::MAX_PERMITS)));
+        let counts = Arc::new(AcceptCounts::default());
+        let mut listeners = Vec::new();
+        for (listener, socket) in bound {
+            let Some(fleet) = fleets.iter().find(|fleet| fleet.cluster.name == listener.cluster) else {
+                continue;
+            };
+            let address = local(&socket, listener.address);
+            listeners.push(address);
+            let name = address.to_string().into();
+            let entrance = Entrance { name, fleet: Arc::clone(fleet), service: listener.service };
+            let acceptor = Acceptor::new(socket, Arc::clone(&permits), Arc::clone(&counts));
+            let tasks = connections.clone();
+            connections.spawn(serve::listen(Arc::clone(&shared), Arc::new(entrance), acceptor, tasks));
+        }
+        let end = CancellationToken::new();
+        let background = TaskTracker::new();
+        background.spawn(upkeep::run(Arc::clone(&shared), fleets.clone(), counts, end.clone()));
+        let view = View { metrics, draining: shared.draining.clone() };
+        background.spawn(admin::serve(admin_listener, view, end.clone()));
+        let drain_timeout = config.router.drain_timeout;
+        Ok(Self { shared, fleets, listeners, admin, connections, background, end, drain_timeout })
+    }
+
+    /// Where it listens, in the order of the config.
+    pub fn listeners(&self) -> &[SocketAddr] {
+        &self.listeners
+    }
+
+    /// Where the admin port is.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// What it knows of a cluster's coordinators and sessions, in the order of the config.
+    pub fn fleets(&self) -> &[Arc<Fleet>] {
+        &self.fleets
+    }
+
+    /// Stops accepting and lets connections end: each as soon as no call is in flight and no operation is open on it, all
+    /// when `drain_timeout` is over or `hurry` comes. Returns how many had to be cut.
+    pub async fn drain(self, hurry: impl Future<Output = ()>) -> usize {
+        self.shared.draining.cancel();
+        self.connections.close();
+        tokio::select! {
+            biased;
+            _ = timeout(self.drain_timeout, self.connections.wait()) => {}
+            () = hurry => {}
+        }
+        let left = self.connections.len();
+        self.shared.cut.cancel();
+        let _in_time = timeout(CUT_TIME, self.connections.wait()).await;
+        self.end.cancel();
+        self.background.close();
+        let _in_time = timeout(CUT_TIME, self.background.wait()).await;
+        left
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        self.shared.draining.cancel();
+        self.shared.cut.cancel();
+        self.end.cancel();
+    }
+}
+
+fn local(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(configured)
+}
+
+fn settings(config: &RouterConfig) -> Settings {
+    Settings {
+        detect_timeout: config.detect_timeout,
+        handshake_timeout: config.handshake_timeout,
+        connect_timeout: config.connect_timeout,
+        open_timeout: config.open_timeout,
+        stall_timeout: config.stall_timeout,
+        replay_limit: config.replay_limit,
+        replay_memory: config.replay_memory,
+        sockets: SocketSettings { keepalive: config.keepalive, user_timeout: Some(USER_TIMEOUT) },
+    }
+}
+
+fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartError> {
+    let capacity = config.router.session_table_size;
+    config
+        .clusters
+        .iter()
+        .map(|cluster| {
+            let detached_for = cluster.disconnected_session_timeout + DETACHED_MARGIN;
+            let table = Table::new(table::Settings { capacity, detached_for });
+            let name = Arc::clone(&cluster.name);
+            let cluster = Cluster::new(cluster_settings(cluster))
+                .map_err(|source| StartError::Cluster { name, source })?;
+            Ok(Arc::new(Fleet::new(cluster, table, metrics)))
+        })
+        .collect()
+}
+
+fn cluster_settings(config: &ClusterConfig) -> cluster::Settings {
+    let coordinators = config.coordinators.iter().map(|coordinator| CoordinatorSettings {
+        name: coordinator.name.clone(),
+        host: coordinator.host.clone(),
+        ports: coordinator.ports,
+        weight: coordinator.weight,
+        state: coordinator.state,
+    });
+    cluster::Settings {
+        name: Arc::clone(&config.name),
+        flavor: config.flavor,
+        policy: config.policy,
+        idle_session_cost: config.idle_session_cost,
+        coordinators: coordinators.collect(),
+    }
+}

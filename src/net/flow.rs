@@ -1,0 +1,120 @@
+//! Moving bytes on the data path: a buffer is held only once bytes are there, a deadline runs only while a peer is slow.
+
+use std::future::poll_fn;
+use std::io;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::buffer::Buffer;
+
+/// What one read found; none of it means that the peer has finished.
+#[derive(Debug)]
+pub struct Chunk {
+    buffer: Buffer,
+    len: usize,
+}
+
+impl Deref for Chunk {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.buffer.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// Waits for bytes, without holding a buffer for them, and reads what is there. Cancel-safe.
+///
+/// # Errors
+/// The stream's.
+pub async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Chunk> {
+    poll_fn(|cx| {
+        let mut buffer = Buffer::take();
+        let mut room = ReadBuf::new(&mut buffer);
+        ready!(Pin::new(&mut *stream).poll_read(cx, &mut room))?;
+        let len = room.filled().len();
+        Poll::Ready(Ok(Chunk { buffer, len }))
+    })
+    .await
+}
+
+/// A write that did not get all its bytes out.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The peer took no byte for this long.
+    #[error("no byte was taken for {allowed:?}")]
+    Stalled {
+        /// How long it may take none.
+        allowed: Duration,
+    },
+    /// The connection failed.
+    #[error(transparent)]
+    Failed(#[from] io::Error),
+}
+
+/// Writes all the bytes; the peer must take some of them within every `stall`. Returns with the error how many were taken.
+///
+/// Not cancel-safe: nothing tells how much was written.
+///
+/// # Errors
+/// [`WriteError`], with the number of bytes that were taken before.
+pub async fn write_all<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    bytes: &[u8],
+    stall: Duration,
+) -> Result<(), (WriteError, usize)> {
+    let mut written = 0;
+    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+        let write = poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, rest));
+        // A timeout polls what it times first: the timer is only registered when the write has to wait.
+        let taken = match tokio::time::timeout(stall, write).await {
+            Err(_elapsed) => return Err((WriteError::Stalled { allowed: stall }, written)),
+            Ok(Err(error)) => return Err((error.into(), written)),
+            Ok(Ok(0)) => return Err((WriteError::Failed(io::ErrorKind::WriteZero.into()), written)),
+            Ok(Ok(taken)) => taken,
+        };
+        written += taken;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const STALL: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn a_read_takes_what_is_there_and_nothing_at_the_end() {
+        let (mut near, mut far) = tokio::io::duplex(64);
+        far.write_all(b"hello").await.unwrap();
+        assert_eq!(&*read(&mut near).await.unwrap(), b"hello");
+        drop(far);
+        assert!(read(&mut near).await.unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_is_given_up_on_and_a_slow_one_is_not() {
+        let (mut near, mut far) = tokio::io::duplex(4);
+        let reader = async {
+            let mut got = [0; 8];
+            for byte in &mut got {
+                tokio::time::sleep(STALL - Duration::from_secs(1)).await;
+                *byte = far.read_u8().await.unwrap();
+            }
+            got
+        };
+        let (written, got) = tokio::join!(write_all(&mut near, b"12345678", STALL), reader);
+        assert!(written.is_ok());
+        assert_eq!(&got, b"12345678");
+
+        let (error, taken) = write_all(&mut near, b"12345678", STALL).await.unwrap_err();
+        assert!(matches!(error, WriteError::Stalled { .. }), "{error}");
+        assert_eq!(taken, 4);
+    }
+}

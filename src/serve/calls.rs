@@ -1,0 +1,254 @@
+//! The loop over the calls of a client connection, strictly in order: read a request, decide where it goes, carry that out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::attached::Attached;
+use super::client::{Client, Framing, Inbox, Request};
+use super::end::End;
+use super::exchange::{Answered, Deliver, Lost, Trouble};
+use super::link::{Link, Links, NoLink};
+use super::refuse::NoAnswer;
+use super::shared::{Entrance, Fleet, Shared};
+use crate::cluster::{Coordinator, Opening};
+use crate::ids::{ConnId, Service};
+use crate::metrics::CallOutcome;
+use crate::net::stream::Stream;
+use crate::session::decide::{Past, Plan, decide, service, session_of};
+use crate::session::retry::{Phase, Remedy, remedy};
+use crate::session::table::OpenOperations;
+use crate::wire::facts::Facts;
+use crate::wire::method::Method;
+use crate::wire::verdict::{Verdict, verdict};
+
+/// How often an idle connection looks whether a drain can end it, and whether its links are still there.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+const LINK_LOOK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A client connection whose calls are read.
+pub(super) struct Calls<S> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) conn: ConnId,
+    pub(super) client: Client<S>,
+    pub(super) framing: Framing,
+    pub(super) inbox: Inbox,
+    pub(super) links: Links,
+    pub(super) past: Past,
+    /// The pick that checked the credentials, until the first session takes it.
+    pub(super) reserved: Option<Opening>,
+    pub(super) open: OpenOperations,
+    pub(super) attached: Attached,
+}
+
+impl<S: Stream> Calls<S> {
+    /// A connection that was detected and, if it wants that, authenticated: `links` then has its credentials.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        entrance: &Entrance,
+        client: Client<S>,
+        framing: Framing,
+        links: Links,
+    ) -> Self {
+        let fleet = Arc::clone(&entrance.fleet);
+        Self {
+            shared,
+            conn: links.conn(),
+            client,
+            framing,
+            inbox: Inbox::new(framing),
+            links,
+            past: Past { service: entrance.service, last: None, beeswax: None },
+            reserved: None,
+            open: OpenOperations::default(),
+            attached: Attached::new(&fleet.table),
+            fleet,
+        }
+    }
+
+    /// The pick that checked the credentials is the first session's.
+    pub(super) fn reserved(mut self, opening: Opening) -> Self {
+        self.reserved = Some(opening);
+        self
+    }
+
+    /// Serves calls until the connection ends.
+    pub(super) async fn serve(mut self) -> End {
+        loop {
+            if let Err(end) = self.one_call().await {
+                return end;
+            }
+        }
+    }
+
+    async fn one_call(&mut self) -> Result<(), End> {
+        let mut request = self.next_request().await?;
+        let (method, facts) = (request.method(), request.facts());
+        let service = service(method, facts, &self.past);
+        let plan = decide(method, facts, &self.past, &self.fleet.table);
+        if let Some(session) = session_of(method, facts) {
+            self.attached.attach(session);
+        }
+        tracing::trace!(method = method.name, ?plan, "call");
+        self.past.service = service;
+        let outcome = match plan {
+            Plan::Open => self.open_session(&mut request).await?,
+            Plan::OpenBeeswax => self.open_beeswax(&mut request).await?,
+            Plan::Any => self.forward_anywhere(&mut request, service).await?,
+            Plan::Owner { coordinator, .. } => match self.fleet.cluster.coordinator(coordinator).cloned() {
+                Some(coordinator) => self.forward(&mut request, &coordinator, service).await?,
+                None => self.forward_anywhere(&mut request, service).await?,
+            },
+        };
+        self.shared.calls.count(method.place(), outcome);
+        Ok(())
+    }
+
+    /// Waits for the next request, or for the end.
+    async fn next_request(&mut self) -> Result<Request, End> {
+        let mut request = self.inbox.begin(&self.shared);
+        loop {
+            let pause = if self.shared.draining.is_cancelled() { LOOK_INTERVAL } else { LINK_LOOK_INTERVAL };
+            tokio::select! {
+                biased;
+                filled = self.inbox.fill(&mut self.client, &mut request, &self.shared.settings) => {
+                    return match filled? {
+                        Some(()) => Ok(request),
+                        None => Err(End::ClientClosed),
+                    };
+                }
+                () = self.shared.draining.cancelled(), if pause == LINK_LOOK_INTERVAL => {}
+                () = sleep(pause) => self.links.drop_closed(),
+            }
+            let idle = request.is_untouched() && self.open.is_empty();
+            if idle && self.shared.draining.is_cancelled() {
+                return Err(End::RouterShutdown);
+            }
+        }
+    }
+
+    /// Sends a call to the coordinator that it belongs to, again if that is safe, and says so if it cannot be answered.
+    pub(super) async fn forward(
+        &mut self,
+        request: &mut Request,
+        coordinator: &Arc<Coordinator>,
+        service: Service,
+    ) -> Result<CallOutcome, End> {
+        let mut resends = 0;
+        loop {
+            let link = match self.link_to(coordinator, service).await {
+                Ok(link) => link,
+                Err(no_link) => {
+                    if self.past.beeswax == Some(coordinator.id) && service == Service::Beeswax {
+                        // Its session is lost: the next call begins another.
+                        self.past.beeswax = None;
+                    }
+                    let answer = NoAnswer::unreachable(self.conn, coordinator, no_link);
+                    return self.refuse(request, service, &answer, CallOutcome::Refused).await;
+                }
+            };
+            let lost = match self.exchange(link, request, Deliver::AsItComes).await {
+                Ok(answered) => return Ok(self.finish(request.method(), coordinator, answered)),
+                Err(Trouble::Client(end)) => return Err(end),
+                Err(Trouble::Link(lost)) => lost,
+            };
+            let can_resend = request.is_whole() && !lost.client_has_some;
+            match remedy(request.method().retry, lost.phase, resends) {
+                Remedy::Redial if can_resend => resends += 1,
+                _ => return self.refuse_lost(request, coordinator, service, lost).await,
+            }
+        }
+    }
+
+    /// What names nothing that is known goes to any coordinator, for its own words.
+    async fn forward_anywhere(
+        &mut self,
+        request: &mut Request,
+        service: Service,
+    ) -> Result<CallOutcome, End> {
+        // Counted as an open only for the moment of the pick: no session comes of it.
+        let picked = self.fleet.pick(&[]).map(|opening| Arc::clone(opening.coordinator()));
+        if let Some(coordinator) = picked {
+            return self.forward(request, &coordinator, service).await;
+        }
+        let answer = NoAnswer::nowhere(self.conn, &self.fleet.cluster.name, "all of them are draining");
+        self.refuse(request, service, &answer, CallOutcome::Refused).await
+    }
+
+    /// Puts the link back and notes where the connection was last.
+    pub(super) fn finish(
+        &mut self,
+        method: &Method,
+        coordinator: &Coordinator,
+        answered: Answered,
+    ) -> CallOutcome {
+        self.past.last = Some(coordinator.id);
+        if let Some(link) = answered.link {
+            self.links.put(link);
+        }
+        outcome(method, &answered.facts)
+    }
+
+    /// The link to a coordinator's service; dialed if there is none.
+    pub(super) async fn link_to(
+        &mut self,
+        coordinator: &Arc<Coordinator>,
+        service: Service,
+    ) -> Result<Link, NoLink> {
+        if let Some(link) = self.links.take(coordinator.id, service) {
+            return Ok(link);
+        }
+        let mut link = self.links.dial(coordinator, service, &self.shared).await?;
+        if service == Service::Beeswax {
+            self.links.begin_beeswax(&mut link, coordinator.count_session());
+        }
+        Ok(link)
+    }
+
+    /// Tells the client that its call was lost with its link; if it has some of the reply, only the connection can end.
+    async fn refuse_lost(
+        &mut self,
+        request: &mut Request,
+        coordinator: &Coordinator,
+        service: Service,
+        lost: Lost,
+    ) -> Result<CallOutcome, End> {
+        tracing::info!(coordinator = %coordinator.name, method = request.method().name, cause = %lost.cause, "link lost during a call");
+        if lost.client_has_some {
+            return Err(End::CoordinatorLost { cause: lost.cause.to_string() });
+        }
+        let answer = match lost.phase {
+            Phase::NothingWritten => NoAnswer::unreachable(self.conn, coordinator, lost.cause),
+            Phase::Waiting | Phase::ReplyBegan => NoAnswer::lost(self.conn, coordinator, lost.cause),
+        };
+        self.refuse(request, service, &answer, CallOutcome::Lost).await
+    }
+
+    /// Answers a call in a coordinator's place, once all of it has come.
+    pub(super) async fn refuse(
+        &mut self,
+        request: &mut Request,
+        service: Service,
+        answer: &NoAnswer,
+        outcome: CallOutcome,
+    ) -> Result<CallOutcome, End> {
+        while !request.complete {
+            self.inbox.next_piece(&mut self.client, request, &self.shared.settings).await?;
+        }
+        tracing::debug!(method = request.method().name, message = answer.message, "call refused");
+        let reply = answer.reply(service, request.facts(), self.framing);
+        self.client.send(&reply, self.shared.settings.stall_timeout).await?;
+        Ok(outcome)
+    }
+}
+
+/// What a reply counts as.
+fn outcome(method: &Method, reply: &Facts) -> CallOutcome {
+    match verdict(method, reply) {
+        Verdict::Success => CallOutcome::Reply,
+        _ if reply.is_exception() => CallOutcome::Exception,
+        _ => CallOutcome::ErrorStatus,
+    }
+}

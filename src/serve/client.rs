@@ -1,0 +1,286 @@
+//! The client's side of a connection: requests come in whole, whatever pieces and frames they were sent in.
+
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+
+use super::end::{BadInput, End};
+use super::shared::{Held, Settings, Shared};
+use crate::net::flow::{self, Chunk};
+use crate::net::stream::Stream;
+use crate::wire::facts::{Facts, Slot};
+use crate::wire::frame::{self, Deframer};
+use crate::wire::method::{Method, Role};
+use crate::wire::scan::Scanner;
+
+/// Bytes that a request may have. Hive accepts 100 MiB (`hive.server2.thrift.max.message.size`), Impala 2 GiB
+/// (`--thrift_external_rpc_max_message_size`); the largest statement seen had 20 MB.
+const REQUEST_LIMIT: u64 = 1 << 30;
+/// Payload bytes that a frame of a request may have.
+const FRAME_LIMIT: usize = 1 << 30;
+
+/// What stands around the messages of a connection; the same on the client's side and on its links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// Nothing (NOSASL): a message ends where it ends.
+    None,
+    /// `TFramedTransport`: a frame holds one message.
+    Framed,
+    /// After a SASL handshake: frames hold a byte stream.
+    Sasl,
+}
+
+/// A client's connection. What was read and not used yet waits in `pending`, which is empty while the connection idles.
+#[derive(Debug)]
+pub(super) struct Client<S> {
+    /// The connection.
+    pub stream: S,
+    /// Bytes that were read and not used.
+    pub pending: BytesMut,
+}
+
+impl<S: Stream> Client<S> {
+    /// A connection of which nothing was read.
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, pending: BytesMut::new() }
+    }
+
+    /// Reads more and appends it to `pending`; false at the end. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`End::ClientGone`].
+    pub(super) async fn more(&mut self) -> Result<bool, End> {
+        let chunk = flow::read(&mut self.stream).await.map_err(End::ClientGone)?;
+        self.pending.extend_from_slice(&chunk);
+        Ok(!chunk.is_empty())
+    }
+
+    /// Sends bytes, as long as the client takes some every `stall`.
+    ///
+    /// # Errors
+    /// [`End::ClientStalled`], [`End::ClientGone`].
+    pub(super) async fn send(&mut self, bytes: &[u8], stall: Duration) -> Result<(), End> {
+        flow::write_all(&mut self.stream, bytes, stall).await.map_err(|(error, _)| match error {
+            flow::WriteError::Stalled { .. } => End::ClientStalled { doing: "taken" },
+            flow::WriteError::Failed(error) => End::ClientGone(error),
+        })
+    }
+}
+
+/// Takes requests off a client's connection, one after the other.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    framing: Framing,
+    deframer: Deframer,
+}
+
+/// A request, whole unless it is larger than what is held.
+pub(super) struct Request {
+    scanner: Box<Scanner>,
+    /// As it goes on a link: framed, if links are. If the request is sent on piece by piece, the latest piece.
+    pub bytes: BytesMut,
+    /// Whether the message's end has come.
+    pub complete: bool,
+    /// Bytes at the front of `bytes` that are left for a frame's header.
+    room: usize,
+    streams: bool,
+    /// Whether a byte of it has come, be it of a frame's header.
+    begun: bool,
+    held: Held,
+}
+
+impl Request {
+    /// Its method.
+    pub(super) fn method(&self) -> &'static Method {
+        self.scanner.method()
+    }
+
+    /// What is known of it; everything, if it is complete.
+    pub(super) fn facts(&self) -> &Facts {
+        self.scanner.facts()
+    }
+
+    /// Whether all of it is held, so that it can be sent again.
+    pub(super) fn is_whole(&self) -> bool {
+        self.complete && !self.streams
+    }
+
+    /// Whether no byte of it has come, not even of a frame's header.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.is_empty() && !self.streams && !self.begun
+    }
+
+    /// Whether nothing of it, or of its latest piece, has come.
+    fn is_empty(&self) -> bool {
+        self.bytes.len() <= self.room
+    }
+
+    /// Whether enough is known to say where it goes.
+    fn is_routable(&self) -> bool {
+        let needs_nothing =
+            matches!(self.method().role, Role::OpenSession | Role::Connection | Role::Statement)
+                && !self.method().request.iter().any(|watch| watch.slot == Slot::Guid);
+        self.scanner.past_header() && (needs_nothing || self.facts().key().is_some())
+    }
+
+    /// Puts the frame's header in the place that was left for it; `to_come` bytes of the frame follow in later pieces.
+    fn seal(&mut self, to_come: usize) -> Result<(), BadInput> {
+        if self.room > 0 {
+            let header = frame::header(self.bytes.len() - self.room + to_come)?;
+            self.bytes.get_mut(..self.room).unwrap_or_default().copy_from_slice(&header);
+        }
+        Ok(())
+    }
+}
+
+fn header_room(framing: Framing) -> usize {
+    if framing == Framing::None { 0 } else { frame::HEADER_LEN }
+}
+
+impl Inbox {
+    /// Requests in this framing.
+    pub(super) fn new(framing: Framing) -> Self {
+        Self { framing, deframer: Deframer::new(FRAME_LIMIT) }
+    }
+
+    /// A request of which nothing has come.
+    pub(super) fn begin(&self, shared: &Shared) -> Request {
+        Request {
+            scanner: Box::new(Scanner::request(REQUEST_LIMIT)),
+            bytes: BytesMut::zeroed(header_room(self.framing)),
+            complete: false,
+            room: header_room(self.framing),
+            streams: false,
+            begun: false,
+            held: shared.replay.hold(),
+        }
+    }
+
+    /// Reads until the request is complete, or is known well enough to be sent on piece by piece because it is too large
+    /// to be held. None if the client closes the connection before the request has begun.
+    ///
+    /// The wait for its first byte has no deadline; whoever calls may cancel it then, and only then.
+    ///
+    /// # Errors
+    /// What ends the connection.
+    pub(super) async fn fill<S: Stream>(
+        &mut self,
+        client: &mut Client<S>,
+        request: &mut Request,
+        settings: &Settings,
+    ) -> Result<Option<()>, End> {
+        loop {
+            self.take_pending(client, request)?;
+            if request.complete || self.must_stream(request, settings)? {
+                request.seal(self.rest_of_frame(request))?;
+                return Ok(Some(()));
+            }
+            let chunk = match read(client, request.begun, settings.stall_timeout).await? {
+                None if request.begun => return Err(End::ClientBroke { inside: "request" }),
+                None => return Ok(None),
+                Some(chunk) => chunk,
+            };
+            let used = self.take(request, &chunk)?;
+            client.pending.extend_from_slice(chunk.get(used..).unwrap_or_default());
+        }
+    }
+
+    /// Reads the next piece of a request that is sent on piece by piece; `request.bytes` then holds that piece alone.
+    ///
+    /// # Errors
+    /// What ends the connection.
+    pub(super) async fn next_piece<S: Stream>(
+        &mut self,
+        client: &mut Client<S>,
+        request: &mut Request,
+        settings: &Settings,
+    ) -> Result<(), End> {
+        request.room = if self.framing == Framing::Sasl { frame::HEADER_LEN } else { 0 };
+        request.bytes.clear();
+        request.bytes.resize(request.room, 0);
+        self.take_pending(client, request)?;
+        while request.is_empty() && !request.complete {
+            let chunk = read(client, true, settings.stall_timeout).await?;
+            let chunk = chunk.ok_or(End::ClientBroke { inside: "request" })?;
+            let used = self.take(request, &chunk)?;
+            client.pending.extend_from_slice(chunk.get(used..).unwrap_or_default());
+        }
+        Ok(request.seal(0)?)
+    }
+
+    /// Bytes that its frame still has to bring, where the frame goes on a link as it came: `TFramedTransport` has one
+    /// message a frame.
+    fn rest_of_frame(&self, request: &Request) -> usize {
+        if self.framing == Framing::Framed && !request.complete { self.deframer.remaining() } else { 0 }
+    }
+
+    fn take_pending<S>(&mut self, client: &mut Client<S>, request: &mut Request) -> Result<(), End> {
+        if !client.pending.is_empty() {
+            let used = self.take(request, &client.pending)?;
+            client.pending.advance(used);
+        }
+        if client.pending.is_empty() {
+            // An idle connection keeps no buffer.
+            client.pending = BytesMut::new();
+        }
+        Ok(())
+    }
+
+    /// Whether the request is too large to be held and is sent on piece by piece. It is held on, as far as memory goes,
+    /// while its handle has not come.
+    fn must_stream(&self, request: &mut Request, settings: &Settings) -> Result<bool, BadInput> {
+        let held = request.bytes.len();
+        let fits = request.held.grow_to(held);
+        match (fits && held <= settings.replay_limit, request.is_routable()) {
+            (true, _) => Ok(false),
+            (false, true) => {
+                request.streams = true;
+                if self.framing == Framing::Framed && self.deframer.remaining() == 0 {
+                    return Err(BadInput::MessageSplit);
+                }
+                Ok(true)
+            }
+            (false, false) if fits => Ok(false),
+            (false, false) => Err(BadInput::HandleTooLate { held }),
+        }
+    }
+
+    /// Takes the request's part of a chunk; returns how many bytes of it were used.
+    fn take(&mut self, request: &mut Request, chunk: &[u8]) -> Result<usize, BadInput> {
+        request.begun |= !chunk.is_empty();
+        if self.framing == Framing::None {
+            let step = request.scanner.push(chunk)?;
+            request.bytes.extend_from_slice(chunk.get(..step.used).unwrap_or_default());
+            request.complete = step.done;
+            return Ok(step.used);
+        }
+        let mut used = 0;
+        while let Some(rest) = chunk.get(used..).filter(|rest| !rest.is_empty() && !request.complete) {
+            let piece = self.deframer.next(rest)?;
+            let payload = rest.get(piece.payload.clone()).unwrap_or_default();
+            let step = request.scanner.push(payload)?;
+            request.bytes.extend_from_slice(payload);
+            request.complete = step.done;
+            used += piece.used;
+            if step.done && (step.used < payload.len() || !self.deframer.at_boundary()) {
+                return Err(BadInput::AfterMessage);
+            }
+            if request.streams && self.framing == Framing::Framed && piece.frame_ended && !step.done {
+                return Err(BadInput::MessageSplit);
+            }
+        }
+        Ok(used)
+    }
+}
+
+/// Reads a chunk; None at the end. Inside a request, the client must send some within `stall`.
+async fn read<S: Stream>(client: &mut Client<S>, begun: bool, stall: Duration) -> Result<Option<Chunk>, End> {
+    let read = flow::read(&mut client.stream);
+    let chunk = if begun {
+        tokio::time::timeout(stall, read).await.map_err(|_| End::ClientStalled { doing: "sent" })?
+    } else {
+        read.await
+    };
+    let chunk = chunk.map_err(End::ClientGone)?;
+    Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
+}

@@ -1,0 +1,115 @@
+//! How a client connection ends, and whose doing it was.
+
+use std::io;
+
+use crate::metrics::CloseCause;
+use crate::wire::frame::FrameError;
+use crate::wire::sasl::SaslError;
+use crate::wire::scan::ScanError;
+
+/// Why a client connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    /// The client said goodbye between two calls.
+    #[error("the client closed it")]
+    ClientClosed,
+    /// The client closed it in the middle of something.
+    #[error("the client closed it in the middle of a {inside}")]
+    ClientBroke {
+        /// What was cut off: request, handshake.
+        inside: &'static str,
+    },
+    /// The client reset it, or the network gave it up.
+    #[error("the client is gone: {0}")]
+    ClientGone(io::Error),
+    /// The client stopped sending inside a request, or stopped taking its reply.
+    #[error("the client stalled: no byte {doing} within stall_timeout")]
+    ClientStalled {
+        /// What it should have done: sent, taken.
+        doing: &'static str,
+    },
+    /// The client did not finish its handshake.
+    #[error("the client did not finish its handshake within handshake_timeout")]
+    HandshakeTimedOut,
+    /// What the client sent cannot be followed.
+    #[error("bad input: {0}")]
+    BadInput(#[from] BadInput),
+    /// The SASL handshake was refused by the router; the client was told.
+    #[error("the SASL handshake was refused: {0}")]
+    BadHandshake(#[from] SaslError),
+    /// A coordinator refused the credentials; the client was told.
+    #[error("the coordinator refused the credentials")]
+    CredentialsRefused,
+    /// No coordinator could take a client whose protocol has no words for that, or has said them.
+    #[error("no coordinator could take it")]
+    NoCoordinator,
+    /// The coordinator finished what was relayed unread.
+    #[error("the coordinator closed it")]
+    CoordinatorClosed,
+    /// The coordinator was lost in the middle of a reply, or of what is relayed unread.
+    #[error("the coordinator was lost: {cause}")]
+    CoordinatorLost {
+        /// What was seen of it.
+        cause: String,
+    },
+    /// The router is ending and nothing was under way, or `drain_timeout` was over.
+    #[error("the router is ending")]
+    RouterShutdown,
+}
+
+/// What a client sent that cannot be followed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadInput {
+    /// Not a message that can be followed.
+    #[error(transparent)]
+    Message(#[from] ScanError),
+    /// Not a frame.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A frame that goes on after its message.
+    #[error("bytes after the message inside a frame")]
+    AfterMessage,
+    /// A large request of a `TFramedTransport` client that spans frames: its coordinator wants one.
+    #[error("a message of more than replay_limit bytes over several frames")]
+    MessageSplit,
+    /// A request so large that it cannot be held until its handle comes.
+    #[error("no handle within the first {held} bytes of the request")]
+    HandleTooLate {
+        /// Bytes that were held.
+        held: usize,
+    },
+}
+
+impl End {
+    /// What it counts as.
+    pub(super) fn cause(&self) -> CloseCause {
+        match self {
+            Self::ClientClosed => CloseCause::ClientClosed,
+            Self::ClientBroke { .. } | Self::ClientGone(_) => CloseCause::ClientReset,
+            Self::ClientStalled { .. } => CloseCause::ClientStalled,
+            Self::HandshakeTimedOut => CloseCause::HandshakeTimedOut,
+            Self::BadInput(BadInput::Frame(_) | BadInput::AfterMessage | BadInput::MessageSplit) => {
+                CloseCause::BadFrame
+            }
+            Self::BadInput(BadInput::Message(_) | BadInput::HandleTooLate { .. }) => CloseCause::BadThrift,
+            Self::BadHandshake(_) => CloseCause::BadSasl,
+            Self::CredentialsRefused => CloseCause::CredentialsRefused,
+            Self::NoCoordinator => CloseCause::NoCoordinator,
+            Self::CoordinatorClosed => CloseCause::CoordinatorClosed,
+            Self::CoordinatorLost { .. } => CloseCause::CoordinatorLost,
+            Self::RouterShutdown => CloseCause::RouterShutdown,
+        }
+    }
+
+    /// Whether an operator should hear of it: the client did what no sound client does.
+    pub(super) fn is_misbehaviour(&self) -> bool {
+        matches!(
+            self,
+            Self::BadInput(_)
+                | Self::BadHandshake(_)
+                | Self::ClientStalled { .. }
+                | Self::ClientBroke { .. }
+                | Self::HandshakeTimedOut
+        )
+    }
+}

@@ -1,0 +1,191 @@
+//! One request over one link, and its reply back: sent, awaited, relayed while it is scanned for its end.
+
+use std::io;
+
+use bytes::BytesMut;
+
+use super::calls::Calls;
+use super::client::Request;
+use super::end::End;
+use super::link::Link;
+use super::reply::{BadReply, Reply};
+use crate::cluster::RunningCount;
+use crate::metrics::Direction;
+use crate::net::flow::{self, Chunk, WriteError};
+use crate::net::stream::Stream;
+use crate::session::learn::{Call, learn};
+use crate::session::retry::Phase;
+use crate::wire::facts::Facts;
+use crate::wire::method::Role;
+
+/// A reply that is held until it is whole has this many bytes at most; Impala's to `OpenSession` has some 10 KiB.
+const HELD_REPLY_LIMIT: usize = 4 << 20;
+
+/// How a link was lost.
+#[derive(Debug)]
+pub(super) struct Lost {
+    /// How far the call had come.
+    pub phase: Phase,
+    /// Whether the client has some of the reply: then nothing else can be said to it.
+    pub client_has_some: bool,
+    /// What was seen.
+    pub cause: LostCause,
+}
+
+/// What was seen of a link that was lost.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LostCause {
+    /// An orderly end at the wrong moment.
+    #[error("it closed the connection")]
+    Closed,
+    /// The connection failed.
+    #[error(transparent)]
+    Failed(#[from] io::Error),
+    /// It stopped reading the request.
+    #[error("it stopped reading the request: {0}")]
+    Stalled(WriteError),
+    /// It answered nonsense.
+    #[error(transparent)]
+    BadReply(#[from] BadReply),
+    /// A reply that must be held is too large for that.
+    #[error("its reply to an open has more than {HELD_REPLY_LIMIT} bytes")]
+    TooLarge,
+    /// It did not answer an open in time.
+    #[error("no answer within open_timeout")]
+    OpenTimedOut,
+}
+
+/// Why an exchange did not come to its end.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The client's connection ends.
+    Client(End),
+    /// The link is lost.
+    Link(Lost),
+}
+
+impl From<End> for Trouble {
+    fn from(end: End) -> Self {
+        Self::Client(end)
+    }
+}
+
+/// When the client gets a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deliver {
+    /// As it comes.
+    AsItComes,
+    /// Not by the exchange, which returns it whole: it may be thrown away and another coordinator asked.
+    WhenWhole,
+}
+
+/// A reply that has ended.
+pub(super) struct Answered {
+    /// What it says.
+    pub facts: Facts,
+    /// All of it, framed as it came; empty if it was delivered as it came.
+    pub bytes: BytesMut,
+    /// The link, if it is fit for another call.
+    pub link: Option<Link>,
+}
+
+impl<S: Stream> Calls<S> {
+    /// Sends a request on a link and awaits its reply. The link comes back with the answer if it is fit for another call.
+    pub(super) async fn exchange(
+        &mut self,
+        mut link: Link,
+        request: &mut Request,
+        deliver: Deliver,
+    ) -> Result<Answered, Trouble> {
+        // A statement runs from the moment that it is sent.
+        let statement = request.method().role == Role::Statement;
+        let mut running = statement.then(|| link.coordinator.count_running());
+        self.send(&mut link, request).await?;
+        let mut reply = Reply::to(request.method(), request.facts(), self.framing);
+        let mut held = BytesMut::new();
+        let mut client_has_some = false;
+        let mut phase = Phase::Waiting;
+        loop {
+            let lost = |cause: LostCause, phase| Trouble::Link(Lost { phase, client_has_some, cause });
+            let chunk = self.await_reply(&mut link).await?.map_err(|cause| lost(cause, phase))?;
+            let taken = reply.take(&chunk).map_err(|error| lost(error.into(), Phase::ReplyBegan))?;
+            phase = Phase::ReplyBegan;
+            let bytes = chunk.get(..taken.used).unwrap_or_default();
+            self.shared.metrics.bytes.add(Direction::ToClient, bytes.len() as u64);
+            if taken.done {
+                // Before the client has the last byte: it may use a handle on another connection at once.
+                self.learn(&link, request, reply.facts(), running.take());
+            }
+            if deliver == Deliver::WhenWhole || !reply.is_checked() {
+                held.extend_from_slice(bytes);
+                if held.len() > HELD_REPLY_LIMIT {
+                    return Err(lost(LostCause::TooLarge, phase));
+                }
+            } else {
+                client_has_some = true;
+                self.deliver(&mut held, bytes).await?;
+            }
+            if taken.done {
+                let clean = reply.ended_clean() && taken.used == chunk.len();
+                return Ok(Answered { facts: *reply.facts(), bytes: held, link: clean.then_some(link) });
+            }
+        }
+    }
+
+    /// What was held of the reply's head goes first.
+    async fn deliver(&mut self, held: &mut BytesMut, bytes: &[u8]) -> Result<(), End> {
+        let stall = self.shared.settings.stall_timeout;
+        if !held.is_empty() {
+            self.client.send(&std::mem::take(held), stall).await?;
+        }
+        self.client.send(bytes, stall).await
+    }
+
+    fn learn(&self, link: &Link, request: &Request, reply: &Facts, running: Option<RunningCount>) {
+        let call = Call {
+            method: request.method(),
+            request: request.facts(),
+            coordinator: &link.coordinator,
+            connection_session: link.session.as_ref().map(|session| session.guid),
+            open: &self.open,
+        };
+        learn(&call, reply, running, self.fleet.cluster.flavor, &self.fleet.table);
+    }
+
+    /// Sends the request, piece by piece if it is too large to be held.
+    async fn send(&mut self, link: &mut Link, request: &mut Request) -> Result<(), Trouble> {
+        let mut phase = Phase::NothingWritten;
+        loop {
+            let stall = self.shared.settings.stall_timeout;
+            let bytes = request.bytes.len() as u64;
+            if let Err((error, written)) = flow::write_all(&mut link.stream, &request.bytes, stall).await {
+                let cause = match error {
+                    WriteError::Failed(error) => LostCause::Failed(error),
+                    stalled @ WriteError::Stalled { .. } => LostCause::Stalled(stalled),
+                };
+                let phase = if written == 0 { phase } else { Phase::Waiting };
+                return Err(Trouble::Link(Lost { phase, client_has_some: false, cause }));
+            }
+            self.shared.metrics.bytes.add(Direction::ToCoordinator, bytes);
+            phase = Phase::Waiting;
+            if request.complete {
+                return Ok(());
+            }
+            self.inbox.next_piece(&mut self.client, request, &self.shared.settings).await?;
+        }
+    }
+
+    /// Waits for bytes of the reply: for as long as it takes, while both sides live. A client that is gone is noticed; one
+    /// that has only finished sending gets its reply.
+    async fn await_reply(&mut self, link: &mut Link) -> Result<Result<Chunk, LostCause>, End> {
+        tokio::select! {
+            biased;
+            read = flow::read(&mut link.stream) => Ok(match read {
+                Ok(chunk) if chunk.is_empty() => Err(LostCause::Closed),
+                Ok(chunk) => Ok(chunk),
+                Err(error) => Err(error.into()),
+            }),
+            () = self.client.stream.gone() => Err(End::ClientGone(io::ErrorKind::ConnectionReset.into())),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Links: the authenticated connections from the router to coordinators. In this version each belongs to one client
+//! connection and carries that client's own credentials, so a coordinator judges a call as if the client had made it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::dialing::{Unreached, reach};
+use super::shared::{Fleet, Shared};
+use crate::cluster::{Coordinator, Flavor, SessionCount};
+use crate::ids::{ConnId, CoordinatorId, Service};
+use crate::metrics::DialOutcome;
+use crate::net::flow::{self, WriteError};
+use crate::net::stream::{Seen, Stream};
+use crate::session::table::{NewSession, Table};
+use crate::wire::facts::Guid;
+use crate::wire::sasl::{Answer, Credentials, Initiator, SaslError, Status};
+
+/// A connection to a coordinator on which nothing is under way.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// Where it leads.
+    pub coordinator: Arc<Coordinator>,
+    /// Which of its ports.
+    pub service: Service,
+    /// The connection.
+    pub stream: TcpStream,
+    /// The session that ends with it.
+    pub session: Option<LinkSession>,
+}
+
+/// A session that its coordinator ends when the link closes: a Beeswax session, or, for Hive and Spark, the last one that
+/// was opened on it (Hive: `ThriftBinaryCLIService` `deleteContext`).
+#[derive(Debug)]
+pub(super) struct LinkSession {
+    table: Arc<Table>,
+    /// What it is known by in the table.
+    pub guid: Guid,
+}
+
+impl Drop for LinkSession {
+    fn drop(&mut self) {
+        self.table.remove_session(&self.guid);
+    }
+}
+
+/// Why there is no link.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoLink {
+    /// The coordinator could not be reached.
+    #[error(transparent)]
+    Unreached(#[from] Unreached),
+    /// It was lost before it had the credentials.
+    #[error("lost during the SASL handshake: {0}")]
+    HandshakeLost(WriteError),
+    /// It refused the credentials: nobody else may be asked (four wrong binds lock an account).
+    #[error("it refused the credentials")]
+    CredentialsRefused {
+        /// BAD or ERROR.
+        status: Status,
+        /// Its words; if it closed the connection without any, ours.
+        text: Vec<u8>,
+    },
+}
+
+/// The links of one client connection: at most one for each coordinator and service.
+#[derive(Debug)]
+pub(super) struct Links {
+    fleet: Arc<Fleet>,
+    conn: ConnId,
+    credentials: Option<Credentials>,
+    idle: Vec<Link>,
+    /// Beeswax sessions begun, to tell their names apart.
+    begun: u32,
+}
+
+impl Links {
+    /// No link yet.
+    pub(super) fn new(fleet: Arc<Fleet>, conn: ConnId, credentials: Option<Credentials>) -> Self {
+        Self { fleet, conn, credentials, idle: Vec::new(), begun: 0 }
+    }
+
+    /// The client connection that they belong to.
+    pub(super) fn conn(&self) -> ConnId {
+        self.conn
+    }
+
+    /// Takes the link to a coordinator's service out, if there is one that is still good: a pending FIN, or bytes that
+    /// nobody asked for, end it.
+    pub(super) fn take(&mut self, coordinator: CoordinatorId, service: Service) -> Option<Link> {
+        let found = self
+            .idle
+            .iter()
+            .position(|link| link.coordinator.id == coordinator && link.service == service)?;
+        let link = self.idle.swap_remove(found);
+        (link.stream.look() == Seen::Nothing).then_some(link)
+    }
+
+    /// Whether there is a link to a coordinator's service; it need not be good any more.
+    pub(super) fn has(&self, coordinator: CoordinatorId, service: Service) -> bool {
+        self.idle.iter().any(|link| link.coordinator.id == coordinator && link.service == service)
+    }
+
+    /// Closes links that their coordinator has closed, so that none lingers half-closed behind an idle client.
+    pub(super) fn drop_closed(&mut self) {
+        self.idle.retain(|link| link.stream.look() == Seen::Nothing);
+    }
+
+    /// Puts a link back on which nothing is under way.
+    pub(super) fn put(&mut self, link: Link) {
+        self.idle.push(link);
+    }
+
+    /// Dials a coordinator's service and authenticates with the client's credentials.
+    ///
+    /// # Errors
+    /// [`NoLink`].
+    pub(super) async fn dial(
+        &mut self,
+        coordinator: &Arc<Coordinator>,
+        service: Service,
+        shared: &Shared,
+    ) -> Result<Link, NoLink> {
+        let mut stream = reach(coordinator, service, &self.fleet, shared).await?;
+        if let Some(credentials) = &self.credentials {
+            let verdict = authenticate(&mut stream, credentials, shared.settings.handshake_timeout).await;
+            if let (Err(NoLink::CredentialsRefused { .. }), Some(counters)) =
+                (&verdict, self.fleet.counters(coordinator.id))
+            {
+                counters.dials.count(DialOutcome::CredentialsRefused);
+            }
+            verdict?;
+        }
+        Ok(Link { coordinator: Arc::clone(coordinator), service, stream, session: None })
+    }
+
+    /// Notes the session that a Beeswax link is; `count` counts it as load.
+    pub(super) fn begin_beeswax(&mut self, link: &mut Link, count: SessionCount) {
+        self.begun = self.begun.wrapping_add(1);
+        let guid = beeswax_guid(self.conn, self.begun);
+        let coordinator = link.coordinator.id;
+        let session = NewSession { guid, secret: None, coordinator, count };
+        match self.fleet.table.insert_session(session) {
+            Ok(()) => {
+                self.fleet.table.attach(&guid);
+                link.session = Some(LinkSession { table: Arc::clone(&self.fleet.table), guid });
+            }
+            Err(error) => tracing::warn!(%error, "a Beeswax session is not counted"),
+        }
+    }
+
+    /// Notes a session that was just opened on the link, where it will end with the link.
+    pub(super) fn note_opened(&self, link: &mut Link, guid: Guid) {
+        if self.fleet.cluster.flavor != Flavor::Impala {
+            // The one before it stays open on its coordinator: that remembers only the last.
+            if let Some(former) = link.session.take() {
+                former.forget();
+            }
+            link.session = Some(LinkSession { table: Arc::clone(&self.fleet.table), guid });
+        }
+    }
+}
+
+impl LinkSession {
+    /// The session does not end with the link after all.
+    fn forget(mut self) {
+        // No session has this guid: dropping it removes nothing.
+        self.guid = [0; 16];
+    }
+}
+
+/// A name for a Beeswax session, which has none of its own. Nothing that a client could send for it would help it: a call
+/// that names it goes to its coordinator, which knows no such handle.
+fn beeswax_guid(conn: ConnId, begun: u32) -> Guid {
+    let mut guid = *b"bwx-            ";
+    let (_, rest) = guid.split_at_mut(4);
+    let (connection, count) = rest.split_at_mut(8);
+    connection.copy_from_slice(&conn.0.to_be_bytes());
+    count.copy_from_slice(&begun.to_be_bytes());
+    guid
+}
+
+/// SASL PLAIN as the initiator. From the moment that the credentials are written, how it ends is the coordinator's verdict:
+/// impalad refuses by closing the connection (Impala: `TSaslTransport::doSaslNegotiation`).
+async fn authenticate(
+    stream: &mut TcpStream,
+    credentials: &Credentials,
+    allowed: Duration,
+) -> Result<(), NoLink> {
+    let opening = credentials.opening();
+    flow::write_all(stream, &opening, allowed).await.map_err(|(error, _)| NoLink::HandshakeLost(error))?;
+    let refused = |text: String| NoLink::CredentialsRefused { status: Status::Bad, text: text.into_bytes() };
+    let answer = timeout(allowed, answer(stream)).await;
+    match answer {
+        Ok(Ok(Answer::Accepted)) => Ok(()),
+        Ok(Ok(Answer::Refused { status, text })) => Err(NoLink::CredentialsRefused { status, text }),
+        Ok(Ok(Answer::NeedMore)) => Err(refused("authentication failed: the connection was closed".into())),
+        Ok(Err(error)) => Err(refused(format!("authentication failed: {error}"))),
+        Err(_elapsed) => Err(refused(format!("no answer to the credentials within {allowed:?}"))),
+    }
+}
+
+/// The coordinator's answer; [`Answer::NeedMore`] if it closes the connection instead.
+async fn answer(stream: &mut TcpStream) -> Result<Answer, SaslError> {
+    let mut initiator = Initiator::new();
+    loop {
+        let chunk = match flow::read(stream).await {
+            Ok(chunk) if !chunk.is_empty() => chunk,
+            Ok(_) | Err(_) => return Ok(Answer::NeedMore),
+        };
+        match initiator.push(&chunk)? {
+            taken if taken.step == Answer::NeedMore => {}
+            taken => return Ok(taken.step),
+        }
+    }
+}

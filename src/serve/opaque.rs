@@ -1,0 +1,91 @@
+//! What is not understood is passed on unread, to the least-loaded coordinator, until both sides have finished.
+
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::dialing::reach;
+use super::end::End;
+use super::shared::{Entrance, Shared};
+use super::{Connection, note_depth};
+use crate::cluster::Opening;
+use crate::ids::{Depth, Service};
+use crate::metrics::{Direction, RefusalCause};
+use crate::net::flow;
+use crate::net::relay::{Side, relay};
+use crate::net::stream::Stream;
+
+/// A coordinator that was dialed for a connection that is not understood.
+pub(super) struct Dialed {
+    /// The connection.
+    pub stream: TcpStream,
+    /// Counts the connection there.
+    pub opening: Opening,
+}
+
+/// Relays a connection, on a coordinator that was dialed already or else on the best one.
+pub(super) async fn serve<S: Stream>(connection: Connection<S>, dialed: Option<Dialed>) -> End {
+    let Connection { shared, entrance, mut client, counters, .. } = connection;
+    note_depth(&counters, Depth::Opaque);
+    let dialed = match dialed {
+        Some(dialed) => Some(dialed),
+        None => dial_best(&shared, &entrance, entrance.service).await,
+    };
+    let Some(Dialed { mut stream, opening }) = dialed else {
+        shared.metrics.connections_refused.count(RefusalCause::Unreachable);
+        // There are no words for this that an unknown protocol would understand.
+        client.stream.reset_on_close();
+        return End::NoCoordinator;
+    };
+    let span = tracing::Span::current();
+    span.record("coordinator", tracing::field::display(&opening.coordinator().name));
+    // A peer may pause for as long as it likes, and nobody but the two of them knows why.
+    let _cleared = client.stream.set_user_timeout(None);
+    let _cleared = stream.set_user_timeout(None);
+    let _session = opening.into_session();
+    let pending = std::mem::take(&mut client.pending);
+    if let Err((error, _)) = flow::write_all(&mut stream, &pending, shared.settings.stall_timeout).await {
+        client.stream.reset_on_close();
+        return End::CoordinatorLost { cause: error.to_string() };
+    }
+    let bytes = &shared.metrics.bytes;
+    bytes.add(Direction::ToCoordinator, pending.len() as u64);
+    drop(pending);
+    let ended = relay(&mut client.stream, &mut stream, |side, count| {
+        bytes.add(if side == Side::Client { Direction::ToCoordinator } else { Direction::ToClient }, count);
+    })
+    .await;
+    match (ended.who, ended.error) {
+        (Side::Client, None) => End::ClientClosed,
+        (Side::Client, Some(error)) => End::ClientGone(error),
+        (Side::Coordinator, None) => End::CoordinatorClosed,
+        (Side::Coordinator, Some(error)) => End::CoordinatorLost { cause: error.to_string() },
+    }
+}
+
+/// Dials coordinators in the order of the pick until one answers.
+pub(super) async fn dial_best(shared: &Shared, entrance: &Entrance, service: Service) -> Option<Dialed> {
+    let mut tried = Vec::new();
+    while let Some(opening) = entrance.fleet.pick(&tried) {
+        let coordinator = Arc::clone(opening.coordinator());
+        tried.push(coordinator.id);
+        if let Ok(stream) = reach(&coordinator, service, &entrance.fleet, shared).await {
+            return Some(Dialed { stream, opening });
+        }
+    }
+    None
+}
+
+/// Dials the best coordinator for a silent client, if no other such dial to it is under way; the permit ends that.
+pub(super) async fn dial_parked(
+    shared: &Shared,
+    entrance: &Entrance,
+) -> Option<(Dialed, OwnedSemaphorePermit)> {
+    let opening = entrance.fleet.pick(&[])?;
+    let coordinator = Arc::clone(opening.coordinator());
+    let parked = entrance.fleet.parked(&coordinator, entrance.service)?;
+    let permit = Arc::clone(parked).acquire_owned().await.ok()?;
+    let stream = reach(&coordinator, entrance.service, &entrance.fleet, shared).await.ok()?;
+    Some((Dialed { stream, opening }, permit))
+}

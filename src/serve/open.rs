@@ -1,0 +1,200 @@
+//! New sessions: each is a pick of its own, and goes on to the next candidate when one cannot be reached or is about to shut
+//! down, without the client noticing.
+
+use std::sync::Arc;
+
+use tokio::time::timeout;
+
+use super::calls::Calls;
+use super::client::Request;
+use super::end::End;
+use super::exchange::{Answered, Deliver, Lost, LostCause, Trouble};
+use super::link::{Link, NoLink};
+use super::refuse::NoAnswer;
+use crate::clock;
+use crate::cluster::{AdminState, Coordinator, Opening};
+use crate::ids::{CoordinatorId, Service};
+use crate::metrics::{CallOutcome, RefusalCause, SessionOutcome};
+use crate::net::stream::Stream;
+use crate::session::retry::{Phase, Remedy, remedy};
+use crate::session::table::NewSession;
+use crate::wire::facts::GuidText;
+use crate::wire::verdict::{Verdict, verdict};
+
+/// What came of the candidates so far.
+#[derive(Default)]
+struct Tried {
+    coordinators: Vec<CoordinatorId>,
+    /// The last reason, for the client.
+    cause: Option<String>,
+    /// The last answer of one that is shutting down: if all are, the client gets it as it came.
+    answer: Option<(Arc<Coordinator>, Answered)>,
+}
+
+impl<S: Stream> Calls<S> {
+    /// Opens a session on the best coordinator that takes it.
+    pub(super) async fn open_session(&mut self, request: &mut Request) -> Result<CallOutcome, End> {
+        if self.fleet.table.is_full() {
+            self.shared.metrics.connections_refused.count(RefusalCause::SessionTableFull);
+            let cause = "the session table is full (session_table_size)";
+            let answer = NoAnswer::nowhere(self.conn, &self.fleet.cluster.name, cause);
+            return self.refuse(request, Service::Hs2, &answer, CallOutcome::Refused).await;
+        }
+        let mut tried = Tried::default();
+        while let Some(opening) = self.candidate(Service::Hs2, &tried) {
+            let coordinator = Arc::clone(opening.coordinator());
+            tried.coordinators.push(coordinator.id);
+            let link = match self.link_to(&coordinator, Service::Hs2).await {
+                Ok(link) => link,
+                Err(no_link) => {
+                    tried.cause = Some(format!("coordinator {}: {no_link}", coordinator.name));
+                    if matches!(no_link, NoLink::CredentialsRefused { .. }) {
+                        // Four wrong binds lock an account: nobody else is asked.
+                        break;
+                    }
+                    continue;
+                }
+            };
+            let open_timeout = self.shared.settings.open_timeout;
+            let exchange = timeout(open_timeout, self.exchange(link, request, Deliver::WhenWhole));
+            let timed_out =
+                Lost { phase: Phase::Waiting, client_has_some: false, cause: LostCause::OpenTimedOut };
+            match exchange.await.unwrap_or(Err(Trouble::Link(timed_out))) {
+                Ok(answered) => match verdict(request.method(), &answered.facts) {
+                    Verdict::ShuttingDown => {
+                        coordinator.note_shutting_down(clock::now());
+                        self.count_open(&coordinator, SessionOutcome::ShuttingDown);
+                        tried.answer = Some((coordinator, answered));
+                    }
+                    _ => return self.opened(request, opening, answered).await,
+                },
+                Err(Trouble::Client(end)) => return Err(end),
+                Err(Trouble::Link(lost)) => {
+                    self.count_open(&coordinator, SessionOutcome::Lost);
+                    tracing::info!(coordinator = %coordinator.name, cause = %lost.cause, "open lost");
+                    tried.cause = Some(format!("coordinator {}: {}", coordinator.name, lost.cause));
+                    let next = remedy(request.method().retry, lost.phase, 0) == Remedy::NextCandidate;
+                    if !next || !request.is_whole() {
+                        break;
+                    }
+                }
+            }
+        }
+        self.nobody_opened(request, tried).await
+    }
+
+    /// Begins a Beeswax connection's session, which is made by its first call.
+    pub(super) async fn open_beeswax(&mut self, request: &mut Request) -> Result<CallOutcome, End> {
+        let mut tried = Tried::default();
+        while let Some(opening) = self.candidate(Service::Beeswax, &tried) {
+            let coordinator = Arc::clone(opening.coordinator());
+            tried.coordinators.push(coordinator.id);
+            match self.beeswax_link(opening).await {
+                Ok(link) => {
+                    self.past.beeswax = Some(coordinator.id);
+                    self.links.put(link);
+                    self.count_open(&coordinator, SessionOutcome::Opened);
+                    return self.forward(request, &coordinator, Service::Beeswax).await;
+                }
+                Err(no_link) => {
+                    tried.cause = Some(format!("coordinator {}: {no_link}", coordinator.name));
+                    if matches!(no_link, NoLink::CredentialsRefused { .. }) {
+                        break;
+                    }
+                }
+            }
+        }
+        self.refuse_open(request, Service::Beeswax, tried.cause).await
+    }
+
+    async fn beeswax_link(&mut self, opening: Opening) -> Result<Link, NoLink> {
+        let coordinator = Arc::clone(opening.coordinator());
+        if let Some(mut link) = self.links.take(coordinator.id, Service::Beeswax) {
+            if link.session.is_none() {
+                self.links.begin_beeswax(&mut link, opening.into_session());
+            }
+            return Ok(link);
+        }
+        let mut link = self.links.dial(&coordinator, Service::Beeswax, &self.shared).await?;
+        self.links.begin_beeswax(&mut link, opening.into_session());
+        Ok(link)
+    }
+
+    /// The next candidate, with the open counted on it: first the one that checked the credentials, if it may still be used.
+    fn candidate(&mut self, service: Service, tried: &Tried) -> Option<Opening> {
+        let reserved = self.reserved.take().filter(|opening| {
+            let coordinator = opening.coordinator();
+            tried.coordinators.is_empty()
+                && coordinator.state() == AdminState::Active
+                && self.links.has(coordinator.id, service)
+        });
+        reserved.or_else(|| self.fleet.pick(&tried.coordinators))
+    }
+
+    /// A coordinator answered, and not that it is shutting down: the client gets the answer, and if a session came to be,
+    /// it is known before the client has its handle.
+    async fn opened(
+        &mut self,
+        request: &Request,
+        opening: Opening,
+        mut answered: Answered,
+    ) -> Result<CallOutcome, End> {
+        let coordinator = Arc::clone(opening.coordinator());
+        let method = request.method();
+        // Status first: Impala's failed opens carry a handle that looks alive (impala-hs2-server.cc OpenSession).
+        let success = verdict(method, &answered.facts) == Verdict::Success;
+        self.count_open(&coordinator, if success { SessionOutcome::Opened } else { SessionOutcome::Error });
+        if let Some(handle) = answered.facts.handle().filter(|_| success) {
+            coordinator.note_opened();
+            let session = GuidText(handle.guid);
+            tracing::Span::current().record("session", tracing::field::display(session));
+            tracing::Span::current().record("coordinator", tracing::field::display(&coordinator.name));
+            tracing::debug!(%session, coordinator = %coordinator.name, "session opened");
+            let (guid, secret) = (handle.guid, Some(handle.secret));
+            let new = NewSession { guid, secret, coordinator: coordinator.id, count: opening.into_session() };
+            match self.fleet.table.insert_session(new) {
+                Ok(()) => {
+                    self.attached.attach(guid);
+                    if let Some(link) = &mut answered.link {
+                        self.links.note_opened(link, guid);
+                    }
+                }
+                Err(error) => tracing::warn!(%session, %error, "a session is not known"),
+            }
+        }
+        let bytes = std::mem::take(&mut answered.bytes);
+        let outcome = self.finish(method, &coordinator, answered);
+        self.client.send(&bytes, self.shared.settings.stall_timeout).await?;
+        Ok(outcome)
+    }
+
+    async fn nobody_opened(&mut self, request: &mut Request, tried: Tried) -> Result<CallOutcome, End> {
+        let Some((coordinator, mut answered)) = tried.answer else {
+            return self.refuse_open(request, Service::Hs2, tried.cause).await;
+        };
+        let bytes = std::mem::take(&mut answered.bytes);
+        let outcome = self.finish(request.method(), &coordinator, answered);
+        self.client.send(&bytes, self.shared.settings.stall_timeout).await?;
+        Ok(outcome)
+    }
+
+    async fn refuse_open(
+        &mut self,
+        request: &mut Request,
+        service: Service,
+        cause: Option<String>,
+    ) -> Result<CallOutcome, End> {
+        let refusal = if cause.is_some() { RefusalCause::Unreachable } else { RefusalCause::NoCoordinator };
+        self.shared.metrics.connections_refused.count(refusal);
+        let cause = cause.as_deref().unwrap_or("all of them are draining");
+        let answer = NoAnswer::nowhere(self.conn, &self.fleet.cluster.name, cause);
+        tracing::warn!(cluster = %self.fleet.cluster.name, cause, "a session was refused");
+        self.refuse(request, service, &answer, CallOutcome::Refused).await
+    }
+
+    fn count_open(&self, coordinator: &Coordinator, outcome: SessionOutcome) {
+        if let Some(counters) = self.fleet.counters(coordinator.id) {
+            counters.sessions.count(outcome);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A coordinator's reply, read as it comes: where it ends, whether it answers the request, what it says.
+
+use super::client::Framing;
+use crate::wire::facts::{Facts, Name};
+use crate::wire::frame::{Deframer, FrameError};
+use crate::wire::method::Method;
+use crate::wire::scan::{ScanError, Scanner};
+
+/// Bytes that a reply may have. One string of a reply may have 2 GiB, and nothing of it is held.
+const REPLY_LIMIT: u64 = 1 << 36;
+/// Payload bytes that a frame of a reply may have: as many as a header can say.
+const FRAME_LIMIT: usize = i32::MAX as usize;
+
+/// What a coordinator sent that is no reply to the request. Its link is of no further use.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadReply {
+    /// Not a message that can be followed.
+    #[error("it sent what is no reply: {0}")]
+    Message(#[from] ScanError),
+    /// Not a frame.
+    #[error("it sent what is no frame: {0}")]
+    Frame(#[from] FrameError),
+    /// The name or the sequence id of another call.
+    #[error("it answered another call (sequence id {seqid})")]
+    OtherCall {
+        /// The sequence id that it gave.
+        seqid: i32,
+    },
+}
+
+/// A reply of which some may have come.
+pub(super) struct Reply {
+    framing: Framing,
+    deframer: Deframer,
+    scanner: Box<Scanner>,
+    name: Name,
+    seqid: i32,
+    done: bool,
+    checked: bool,
+}
+
+/// What a chunk brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// Bytes of the chunk that belong to the reply, frame headers included.
+    pub used: usize,
+    /// Whether the reply has ended.
+    pub done: bool,
+}
+
+impl Reply {
+    /// The reply to this request, of which nothing has come.
+    pub(super) fn to(method: &'static Method, request: &Facts, framing: Framing) -> Self {
+        Self {
+            framing,
+            deframer: Deframer::new(FRAME_LIMIT),
+            scanner: Box::new(Scanner::reply(method, REPLY_LIMIT)),
+            name: request.name,
+            seqid: request.seqid,
+            done: false,
+            checked: false,
+        }
+    }
+
+    /// What is known of it.
+    pub(super) fn facts(&self) -> &Facts {
+        self.scanner.facts()
+    }
+
+    /// Whether its head has come, and answers the request: before that, none of it is passed on.
+    pub(super) fn is_checked(&self) -> bool {
+        self.checked
+    }
+
+    /// Takes the reply's part of a chunk.
+    ///
+    /// # Errors
+    /// [`BadReply`].
+    pub(super) fn take(&mut self, chunk: &[u8]) -> Result<Taken, BadReply> {
+        let mut used = 0;
+        if self.framing == Framing::None {
+            used = self.scan(chunk)?;
+        } else {
+            while let Some(rest) = chunk.get(used..).filter(|rest| !rest.is_empty() && !self.done) {
+                let piece = self.deframer.next(rest)?;
+                let scanned = self.scan(rest.get(piece.payload.clone()).unwrap_or_default())?;
+                // Of a frame that goes on after the message, only the message is passed on; the link is then not clean.
+                used += piece.payload.start + scanned;
+            }
+        }
+        self.check()?;
+        Ok(Taken { used, done: self.done })
+    }
+
+    /// Whether the link stands where the next reply would begin, if nothing was left of the last chunk.
+    pub(super) fn ended_clean(&self) -> bool {
+        self.done && self.deframer.at_boundary()
+    }
+
+    fn scan(&mut self, payload: &[u8]) -> Result<usize, ScanError> {
+        let step = self.scanner.push(payload)?;
+        self.done = step.done;
+        Ok(step.used)
+    }
+
+    fn check(&mut self) -> Result<(), BadReply> {
+        if self.checked || !self.scanner.past_header() {
+            return Ok(());
+        }
+        let facts = self.scanner.facts();
+        if facts.name != self.name || facts.seqid != self.seqid {
+            return Err(BadReply::OtherCall { seqid: facts.seqid });
+        }
+        self.checked = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,200 @@
+//! What all connections share, built once and passed as one reference.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::cluster::{Cluster, Coordinator, Opening};
+use crate::ids::{ConnId, CoordinatorId, Service};
+use crate::metrics::{CallMetrics, CoordinatorMetrics, Metrics};
+use crate::net::socket::SocketSettings;
+use crate::session::table::Table;
+use crate::wire::method;
+
+/// Times and sizes of the data path; `docs/CONFIG.md` explains each under `[router]`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Silence of a new client before a coordinator is dialed in case it speaks first.
+    pub detect_timeout: Duration,
+    /// The SASL handshake, each side by itself.
+    pub handshake_timeout: Duration,
+    /// One dial.
+    pub connect_timeout: Duration,
+    /// One `OpenSession`, before the next candidate is tried.
+    pub open_timeout: Duration,
+    /// A client that sends no byte inside a request, or takes none of its reply.
+    pub stall_timeout: Duration,
+    /// Requests up to this many bytes are held whole before a link is taken.
+    pub replay_limit: usize,
+    /// Bytes that all held requests may have together.
+    pub replay_memory: usize,
+    /// Socket options of both sides.
+    pub sockets: SocketSettings,
+}
+
+/// What all connections of a router share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Times and sizes.
+    pub settings: Settings,
+    /// Everything that is counted.
+    pub metrics: Arc<Metrics>,
+    /// The counters of calls, by a method's place.
+    pub calls: CallMetrics,
+    /// Bytes of requests that are held.
+    pub replay: ReplayMemory,
+    /// Cancelled when the router shall end: connections leave as soon as nothing is under way on them.
+    pub draining: CancellationToken,
+    /// Cancelled when those that are still there are cut.
+    pub cut: CancellationToken,
+    next_connection: AtomicU64,
+}
+
+impl Shared {
+    /// The state of a router that serves.
+    pub fn new(settings: Settings, metrics: Arc<Metrics>) -> Self {
+        let replay = ReplayMemory { held: Arc::default(), limit: settings.replay_memory };
+        let (draining, cut) = (CancellationToken::new(), CancellationToken::new());
+        let names: Vec<&'static str> = method::all().map(|method| method.name).collect();
+        let calls = metrics.calls(&names);
+        Self { settings, metrics, calls, replay, draining, cut, next_connection: AtomicU64::new(1) }
+    }
+
+    /// A name for a new connection.
+    pub fn next_connection(&self) -> ConnId {
+        ConnId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A cluster with everything that is known of its sessions.
+#[derive(Debug)]
+pub struct Fleet {
+    /// Its coordinators.
+    pub cluster: Cluster,
+    /// Their sessions and operations.
+    pub table: Arc<Table>,
+    /// Counters of each coordinator, in the cluster's order.
+    pub metrics: Vec<CoordinatorMetrics>,
+    /// One permit a coordinator and service, for a dial made because a client was silent: two handshakes that nobody goes
+    /// on with block a secured impalad's port (Impala: `accepted_cnxn_setup_thread_pool_size`).
+    parked: Vec<[Arc<Semaphore>; 3]>,
+}
+
+impl Fleet {
+    /// A fleet that has no sessions yet.
+    pub fn new(cluster: Cluster, table: Table, metrics: &Metrics) -> Self {
+        let one = || Arc::new(Semaphore::new(1));
+        let counters = cluster
+            .coordinators
+            .iter()
+            .map(|coordinator| metrics.coordinator(&cluster.name, &coordinator.name));
+        let metrics = counters.collect();
+        let parked = cluster.coordinators.iter().map(|_| [one(), one(), one()]).collect();
+        Self { cluster, table: Arc::new(table), metrics, parked }
+    }
+
+    /// The permit for parked dials to a coordinator's service.
+    pub fn parked(&self, coordinator: &Coordinator, service: Service) -> Option<&Arc<Semaphore>> {
+        let permits = self.parked.get(usize::from(coordinator.id.0))?;
+        permits.get(match service {
+            Service::Hs2 => 0,
+            Service::Beeswax => 1,
+            Service::Hs2Http => 2,
+        })
+    }
+
+    /// The best coordinator that was not tried yet, with an open counted on it.
+    pub fn pick(&self, tried: &[CoordinatorId]) -> Option<Opening> {
+        let picked = self.cluster.pick_and_reserve(tried, clock::now(), &mut rand::rng())?;
+        tracing::trace!(coordinator = %picked.opening.coordinator().name, reason = %picked.candidate.reason, "picked");
+        Some(picked.opening)
+    }
+
+    /// The counters of a coordinator.
+    pub fn counters(&self, coordinator: CoordinatorId) -> Option<&CoordinatorMetrics> {
+        self.metrics.get(usize::from(coordinator.0))
+    }
+}
+
+/// An address that is listened on.
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    /// The address as configured.
+    pub name: Arc<str>,
+    /// Where its connections go.
+    pub fleet: Arc<Fleet>,
+    /// The coordinators' port until the bytes tell.
+    pub service: Service,
+}
+
+/// A bound on the bytes of requests that are held so that they can be sent again.
+#[derive(Clone, Debug)]
+pub struct ReplayMemory {
+    held: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+impl ReplayMemory {
+    /// Room for nothing yet.
+    pub fn hold(&self) -> Held {
+        Held { memory: self.clone(), bytes: 0 }
+    }
+}
+
+/// Requests up to this size are not counted.
+const FREE_BYTES: usize = 1024;
+
+/// Bytes that count against the bound until this is dropped.
+#[derive(Debug)]
+#[must_use = "the bytes stop counting when this is dropped"]
+pub struct Held {
+    memory: ReplayMemory,
+    bytes: usize,
+}
+
+impl Held {
+    /// Counts up to this many bytes; false if they would pass the bound. A small request is never refused its place: a
+    /// kilobyte for each connection is within reason.
+    pub fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        if bytes <= FREE_BYTES || more == 0 {
+            return true;
+        }
+        let held = self.memory.held.fetch_add(more, Ordering::Relaxed);
+        let fits = held.saturating_add(more) <= self.memory.limit;
+        if fits {
+            self.bytes += more;
+        } else {
+            self.memory.held.fetch_sub(more, Ordering::Relaxed);
+        }
+        fits
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.memory.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn held_bytes_are_bounded_and_given_back() {
+        let memory = ReplayMemory { held: Arc::default(), limit: 10_000 };
+        let (mut first, mut second) = (memory.hold(), memory.hold());
+        assert!(first.grow_to(2_000) && first.grow_to(6_000) && second.grow_to(4_000));
+        assert!(!second.grow_to(4_001));
+        assert!(memory.hold().grow_to(FREE_BYTES), "small requests are always held");
+        drop(first);
+        assert!(second.grow_to(10_000));
+        drop(second);
+        assert_eq!(memory.held.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,66 @@
+//! What goes on beside the connections: forgetting sessions that are over, and the gauges.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::shared::{Fleet, Shared};
+use crate::clock;
+use crate::metrics::{AcceptError, Metrics};
+use crate::net::listen::AcceptCounts;
+
+/// How often gauges are set.
+const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
+/// Every so many of those, sessions that are over are looked for: that looks at every session.
+const FORGET_EVERY: u32 = 15;
+
+/// Runs until the router ends.
+pub async fn run(
+    shared: Arc<Shared>,
+    fleets: Vec<Arc<Fleet>>,
+    accepts: Arc<AcceptCounts>,
+    end: CancellationToken,
+) {
+    let mut ticks = interval(GAUGE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tick: u32 = 0;
+    loop {
+        tokio::select! {
+            biased;
+            () = end.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        tick = tick.wrapping_add(1);
+        for fleet in &fleets {
+            if tick.is_multiple_of(FORGET_EVERY) {
+                let forgotten = fleet.table.forget_detached(clock::now());
+                if forgotten > 0 {
+                    tracing::debug!(cluster = %fleet.cluster.name, forgotten, "sessions without connections forgotten");
+                }
+            }
+            set_gauges(fleet);
+        }
+        take_accept_counts(&accepts, &shared.metrics);
+        let sessions: usize = fleets.iter().map(|fleet| fleet.table.sessions()).sum();
+        shared.metrics.session_table_entries.set(i64::try_from(sessions).unwrap_or(i64::MAX));
+    }
+}
+
+fn set_gauges(fleet: &Fleet) {
+    for (coordinator, counters) in fleet.cluster.coordinators.iter().zip(&fleet.metrics) {
+        let load = coordinator.load();
+        counters.sessions_open.set(load.open_sessions.into());
+        counters.operations_running.set(load.running_operations.into());
+    }
+}
+
+/// Accept loops count by themselves, below the metrics; what they have counted since the last time is added here.
+fn take_accept_counts(accepts: &AcceptCounts, metrics: &Metrics) {
+    let take = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
+    metrics.accept_errors.add(AcceptError::Connection, take(&accepts.failed));
+    metrics.accept_errors.add(AcceptError::Exhausted, take(&accepts.exhausted));
+    metrics.accept_waits.inc_by(take(&accepts.at_limit));
+}
