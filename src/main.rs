@@ -1,3 +1,38 @@
 //! The `hs2router` program.
 
-fn main() {}
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use hs2router::cli::{Cli, Command};
+use hs2router::cmd;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    match dispatch(&cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do where even standard error is closed.
+            drop(writeln!(io::stderr(), "{error:#}"));
+            cmd::exit_code(&error)
+        }
+    }
+}
+
+fn dispatch(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Check(args) => cmd::check::run(args, &mut io::stdout().lock()),
+        Command::Completions(args) => Ok(cmd::completions::run(*args, &mut io::stdout().lock())?),
+        // cmd::run::run(args) and cmd::demo::run(args) go here.
+        Command::Run(_) | Command::Demo(_) => anyhow::bail!("this build has no router in it"),
+    }
+}
+
+/// Prints the help or version that was asked for, or what is wrong with the arguments.
+fn usage(error: &clap::Error) -> ExitCode {
+    drop(error.print());
+    if error.use_stderr() { ExitCode::from(cmd::EXIT_USAGE) } else { ExitCode::SUCCESS }
+}

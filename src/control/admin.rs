@@ -48,7 +48,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address} for [admin]: {source}")]
+    #[error("cannot listen on {address} for [admin]")]
     Bind {
         /// The address.
         address: SocketAddr,

@@ -1,6 +1,8 @@
 //! The one integration binary: a module for each promise.
 
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod reference;

@@ -31,7 +31,7 @@ pub use words::{AdminState, DefaultPorts, Flavor, LogFormat, LogLevel, Policy, W
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

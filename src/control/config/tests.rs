@@ -132,5 +132,5 @@ fn more_coordinators_than_a_pick_can_look_at_are_refused() {
 #[test]
 fn an_unreadable_file_is_named() {
     let error = Config::load(Path::new("no/such/file.toml")).unwrap_err();
-    assert!(error.to_string().starts_with("no/such/file.toml: "), "{error}");
+    assert_eq!(error.to_string(), "cannot read no/such/file.toml");
 }

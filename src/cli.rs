@@ -1,0 +1,206 @@
+//! The command line: what was typed, as types.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::control::config::HostPort;
+
+const ABOUT: &str = "\
+One address for a fleet of Apache Impala or HiveServer2 coordinators: every session goes to the least loaded one, every
+later call to the coordinator that owns its handle";
+
+const EXAMPLES: &str = "\
+Examples:
+  hs2router demo
+      Three simulated coordinators and a router on this machine, to try it.
+  hs2router run --coordinator impala-1 --coordinator impala-2
+      Route between two Impala coordinators; Impala's default ports on both sides.
+  hs2router check /etc/hs2router.toml && hs2router run --config /etc/hs2router.toml
+      Check a config file, then run with it.
+
+Exit codes: 0 success, 64 wrong usage, 78 wrong config, 1 anything else.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  hs2router run --config /etc/hs2router.toml
+  hs2router run --coordinator impala-1.example.com --coordinator impala-2.example.com
+  hs2router run --coordinator 10.0.0.3:21051 --listen 127.0.0.1:21050
+
+Signals: SIGTERM and Ctrl-C stop accepting and let calls and operations finish; a second one ends the router at once.";
+
+const CHECK_EXAMPLES: &str = "\
+Example:
+  hs2router check /etc/hs2router.toml
+
+Exit codes: 0 the file is good, 78 it is not.";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  hs2router demo
+      Ports 21050 (HiveServer2), 21000 (Beeswax) and 28000 (HTTP) of 127.0.0.1.
+  hs2router demo --port-base 30000
+      Ports from 30000 on, where those are taken.";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Example:
+  hs2router completions bash > /etc/bash_completion.d/hs2router";
+
+/// Everything that was typed.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "hs2router", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Route clients to coordinators until told to stop
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Check a config file and show what it would do
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// Try it: simulated coordinators and a router on this machine
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(DemoArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+}
+
+/// `hs2router run`: either a config file, or coordinators.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// The config file
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "coordinators",
+        conflicts_with = "coordinators"
+    )]
+    pub config: Option<PathBuf>,
+    /// An Impala coordinator; repeat it for each. With a port: only this port of it, for HS2
+    #[arg(long = "coordinator", value_name = "HOST[:PORT]")]
+    pub coordinators: Vec<HostPort>,
+    /// Listen on this address only [default: 0.0.0.0 with Impala's ports 21050, 21000 and 28000]
+    #[arg(long, value_name = "IP[:PORT]", conflicts_with = "config")]
+    pub listen: Option<Listen>,
+}
+
+/// `hs2router check`
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// The config file
+    pub file: PathBuf,
+}
+
+/// `hs2router demo`
+#[derive(Clone, Copy, Debug, Args)]
+pub struct DemoArgs {
+    /// Use the ports from this number on instead of Impala's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1024..=65000))]
+    pub port_base: Option<u16>,
+}
+
+/// `hs2router completions`
+#[derive(Clone, Copy, Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
+}
+
+/// Where to listen: an IP address, perhaps with a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address.
+    pub ip: IpAddr,
+    /// The port; `None` stands for Impala's default ports.
+    pub port: Option<u16>,
+}
+
+/// The text is no IP address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write an IP address such as 127.0.0.1, or one with a port such as 127.0.0.1:21050 or [::]:21050")]
+pub struct NoAddress;
+
+impl FromStr for Listen {
+    type Err = NoAddress;
+
+    fn from_str(text: &str) -> Result<Self, NoAddress> {
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(Self { ip: address.ip(), port: Some(address.port()) });
+        }
+        let ip = text.trim_start_matches('[').trim_end_matches(']').parse().map_err(|_| NoAddress)?;
+        Ok(Self { ip, port: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, ErrorKind> {
+        let parsed = Cli::try_parse_from(line.split_whitespace());
+        parsed.map(|cli| cli.command).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_router_runs_from_a_file_or_from_coordinators() {
+        let Ok(Command::Run(run)) = parse("hs2router run --config a.toml") else { panic!() };
+        assert_eq!(run.config, Some(PathBuf::from("a.toml")));
+        let line = "hs2router run --coordinator a --coordinator [::1]:5 --listen 127.0.0.1:21050";
+        let Ok(Command::Run(run)) = parse(line) else { panic!() };
+        assert_eq!(run.coordinators.len(), 2);
+        assert_eq!(run.coordinators[1].port, Some(5));
+        assert_eq!(run.listen, Some(Listen { ip: IpAddr::from([127, 0, 0, 1]), port: Some(21050) }));
+    }
+
+    #[test]
+    fn a_file_and_coordinators_together_are_refused() {
+        let conflict = Some(ErrorKind::ArgumentConflict);
+        let missing = Some(ErrorKind::MissingRequiredArgument);
+        assert_eq!(parse("hs2router run --config a.toml --coordinator b").err(), conflict);
+        assert_eq!(parse("hs2router run --config a.toml --listen ::1").err(), conflict);
+        assert_eq!(parse("hs2router run --listen ::1").err(), missing);
+        assert_eq!(parse("hs2router run").err(), missing);
+        assert_eq!(parse("hs2router run --coordinator http://a").err(), Some(ErrorKind::ValueValidation));
+        assert_eq!(parse("hs2router demo --port-base 80").err(), Some(ErrorKind::ValueValidation));
+    }
+
+    #[test]
+    fn every_help_shows_an_example() {
+        let mut cli = Cli::command();
+        let names: Vec<String> = cli.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+        assert!(names.len() >= 4);
+        assert!(cli.render_help().to_string().contains("Examples:"));
+        for name in names {
+            let help = cli.find_subcommand_mut(&name).unwrap().render_help().to_string();
+            assert!(help.contains("Example"), "{name}: {help}");
+            assert!(help.contains(&format!("hs2router {name}")), "{name}: {help}");
+        }
+    }
+
+    #[test]
+    fn an_address_to_listen_on_may_have_a_port() {
+        let listen = |text: &str| text.parse::<Listen>().map(|listen| (listen.ip.to_string(), listen.port));
+        assert_eq!(listen("0.0.0.0"), Ok(("0.0.0.0".to_owned(), None)));
+        assert_eq!(listen("[::1]"), Ok(("::1".to_owned(), None)));
+        assert_eq!(listen("[::1]:21050"), Ok(("::1".to_owned(), Some(21050))));
+        assert_eq!(listen("localhost"), Err(NoAddress));
+    }
+}

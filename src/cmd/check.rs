@@ -1,0 +1,189 @@
+//! `hs2router check`: says what is wrong with a config file, or what it would do.
+
+use std::io::{self, Write};
+
+use rlimit::Resource;
+
+use crate::cli::CheckArgs;
+use crate::control::config::{
+    AdminState, ClusterConfig, Config, CoordinatorConfig, ListenerConfig, Words as _,
+};
+use crate::ids::Service;
+
+/// File descriptors for each client connection: itself and a link to one coordinator. Connections that use several
+/// coordinators need more.
+const FILES_PER_CONNECTION: u64 = 2;
+
+/// File descriptors for everything else: listeners, the admin port, the runtime's own, dials in progress.
+const OTHER_FILES: u64 = 200;
+
+/// Checks the file and writes to `out` what a router that runs with it would do.
+///
+/// # Errors
+/// When the file cannot be read or anything in it is wrong; when `out` cannot be written to.
+pub fn run(args: &CheckArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let config = Config::load(&args.file)?;
+    describe(&config, out)?;
+    let allowed = Resource::NOFILE.get().map(|(_, hard)| hard);
+    match allowed {
+        Ok(allowed) => warn_of_few_files(&config, allowed, out)?,
+        Err(error) => writeln!(out, "\nwarning: the limit of open files is unknown: {error}")?,
+    }
+    Ok(())
+}
+
+fn describe(config: &Config, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "The config is good. A router that runs with it")?;
+    for listener in &config.listeners {
+        describe_listener(listener, out)?;
+    }
+    writeln!(out, "  shows its health and metrics on http://{}", config.admin.address)?;
+    for cluster in &config.clusters {
+        describe_cluster(cluster, out)?;
+    }
+    Ok(())
+}
+
+fn describe_listener(listener: &ListenerConfig, out: &mut impl Write) -> io::Result<()> {
+    let ListenerConfig { address, cluster, service } = listener;
+    writeln!(out, "  listens on {address} for cluster {cluster:?}, {service} unless the bytes say otherwise")
+}
+
+fn describe_cluster(cluster: &ClusterConfig, out: &mut impl Write) -> io::Result<()> {
+    let ClusterConfig { name, flavor, policy, coordinators, .. } = cluster;
+    let (flavor, policy) = (flavor.word(), policy.word());
+    writeln!(out, "\nCluster {name:?} ({flavor}, {policy}) has {}:", counted(coordinators.len()))?;
+    for coordinator in coordinators {
+        describe_coordinator(coordinator, out)?;
+    }
+    if coordinators.iter().all(|coordinator| coordinator.state == AdminState::Drain) {
+        writeln!(
+            out,
+            "warning: all coordinators of cluster {name:?} are draining, so no session can be opened"
+        )?;
+    }
+    Ok(())
+}
+
+fn counted(coordinators: usize) -> String {
+    match coordinators {
+        1 => "1 coordinator".to_owned(),
+        n => format!("{n} coordinators"),
+    }
+}
+
+fn describe_coordinator(coordinator: &CoordinatorConfig, out: &mut impl Write) -> io::Result<()> {
+    let CoordinatorConfig { name, host, ports, weight, state } = coordinator;
+    write!(out, "  {name}:")?;
+    if *host != name.to_string() {
+        write!(out, " host {host},")?;
+    }
+    let services = Service::ALL.iter().filter_map(|service| Some((service.as_str(), ports.of(*service)?)));
+    let ports: Vec<String> = services
+        .chain(ports.web.map(|port| ("web", port)))
+        .map(|(service, port)| format!("{service} {port}"))
+        .collect();
+    write!(out, " {}", ports.join(", "))?;
+    if *weight != 1 {
+        write!(out, ", weight {weight}")?;
+    }
+    if *state == AdminState::Drain {
+        write!(out, ", draining: it gets no new sessions")?;
+    }
+    writeln!(out)
+}
+
+/// `allowed` is the hard limit of open files, to which a router raises its own.
+fn warn_of_few_files(config: &Config, allowed: u64, out: &mut impl Write) -> io::Result<()> {
+    let connections = config.router.max_connections;
+    let needed = u64::try_from(connections)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(FILES_PER_CONNECTION)
+        .saturating_add(OTHER_FILES);
+    if allowed >= needed {
+        return Ok(());
+    }
+    let enough_for = allowed.saturating_sub(OTHER_FILES) / FILES_PER_CONNECTION;
+    writeln!(
+        out,
+        "\nwarning: max_connections = {connections} needs about {needed} open files, and a process that is started \
+         like this one may have {allowed}; raise the limit (systemd: LimitNOFILE={needed}), or set \
+         max_connections to {enough_for} or less"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    const TWO_CLUSTERS: &str = "\
+The config is good. A router that runs with it
+  listens on 0.0.0.0:21050 for cluster \"impala\", hs2 unless the bytes say otherwise
+  listens on 0.0.0.0:21000 for cluster \"impala\", beeswax unless the bytes say otherwise
+  listens on 0.0.0.0:10009 for cluster \"etl\", hs2-http unless the bytes say otherwise
+  shows its health and metrics on http://[::1]:0
+
+Cluster \"impala\" (impala, round-robin) has 3 coordinators:
+  impala-1.example.com: hs2 21050, beeswax 21000, hs2-http 28000, web 25000
+  impala-2.example.com: hs2 21050, beeswax 21000, hs2-http 28000, web 25000, weight 2, draining: it gets no new sessions
+  c3: host 10.0.0.3, hs2 21051, hs2-http 28001, web 25001
+
+Cluster \"etl\" (hive, least-loaded) has 2 coordinators:
+  hive-1: hs2 10000, hs2-http 10001, web 10002
+  [::1]:10000: host ::1, hs2 10000
+";
+
+    fn file(name: &str) -> CheckArgs {
+        CheckArgs { file: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/config").join(name) }
+    }
+
+    fn config(text: &str) -> Config {
+        Config::parse("test", text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn a_good_file_is_described() {
+        let mut out = Vec::new();
+        run(&file("valid/two-clusters.toml"), &mut out).unwrap();
+        let said = String::from_utf8(out).unwrap();
+        assert!(said.starts_with(TWO_CLUSTERS), "{said}");
+    }
+
+    #[test]
+    fn a_bad_file_costs_exit_code_78() {
+        for name in ["invalid/syntax.toml", "invalid/unknown-keys.toml", "invalid/no-such-file.toml"] {
+            let mut out = Vec::new();
+            let error = run(&file(name), &mut out).unwrap_err();
+            assert_eq!(crate::cmd::exit_code(&error), std::process::ExitCode::from(78), "{name}");
+            assert!(out.is_empty());
+        }
+    }
+
+    #[test]
+    fn too_few_files_for_max_connections_are_warned_of() {
+        let config = config("[router]\nmax_connections = 1000\n[[cluster]]\ncoordinators = [\"a\"]");
+        let warning = |allowed| {
+            let mut out = Vec::new();
+            warn_of_few_files(&config, allowed, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(warning(2200), "");
+        assert!(
+            warning(2199).contains("max_connections = 1000 needs about 2200 open files"),
+            "{}",
+            warning(2199)
+        );
+        assert!(warning(1024).contains("set max_connections to 412 or less"), "{}", warning(1024));
+    }
+
+    #[test]
+    fn a_cluster_without_an_active_coordinator_is_warned_of() {
+        let config = config("[[cluster]]\ncoordinators = [{ host = \"a\", state = \"drain\" }]");
+        let mut out = Vec::new();
+        describe(&config, &mut out).unwrap();
+        let said = String::from_utf8(out).unwrap();
+        assert!(said.contains("warning: all coordinators of cluster \"impala\" are draining"), "{said}");
+    }
+}

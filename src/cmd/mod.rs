@@ -1,0 +1,45 @@
+//! The subcommands, and what their failures mean to whoever started the program.
+
+use std::process::ExitCode;
+
+use crate::control::config::{ConfigError, Problems};
+
+pub mod check;
+pub mod completions;
+
+/// Wrong usage (sysexits.h, `EX_USAGE`).
+pub const EXIT_USAGE: u8 = 64;
+
+/// Wrong config (sysexits.h, `EX_CONFIG`).
+pub const EXIT_CONFIG: u8 = 78;
+
+/// The exit code for a failure: [`EXIT_CONFIG`] where the config file is to blame, [`EXIT_USAGE`] where the arguments
+/// that stand for one are, else 1.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    for cause in error.chain() {
+        if cause.is::<ConfigError>() {
+            return ExitCode::from(EXIT_CONFIG);
+        }
+        if cause.is::<Problems>() {
+            return ExitCode::from(EXIT_USAGE);
+        }
+    }
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+    use crate::control::config::Config;
+
+    #[test]
+    fn the_exit_code_tells_a_wrong_file_from_wrong_arguments() {
+        let file = Config::parse("test", "").context("cannot start").unwrap_err();
+        assert_eq!(exit_code(&file), ExitCode::from(78));
+        let arguments = Config::of_coordinators(&[], None).context("cannot start").unwrap_err();
+        assert_eq!(exit_code(&arguments), ExitCode::from(64));
+        assert_eq!(exit_code(&anyhow::anyhow!("anything else")), ExitCode::FAILURE);
+    }
+}
