@@ -68,7 +68,7 @@ descriptions! {
     CALLS = "counter" "calls_total" ["method", "outcome"] "Calls ended";
     BYTES = "counter" "bytes_total" ["direction"] "Bytes relayed between clients and coordinators";
     DIALS = "counter" "dials_total" ["cluster", "coordinator", "outcome"] "Attempts to connect to a coordinator";
-    SESSION_TABLE_ENTRIES = "gauge" "session_table_entries" [] "Sessions in the session table, closed ones included";
+    SESSION_TABLE_ENTRIES = "gauge" "session_table_entries" [] "Sessions in the session table";
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -40,6 +40,9 @@ fn describe(config: &Config, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "  shows its health and metrics on http://{}", config.admin.address)?;
     for cluster in &config.clusters {
         describe_cluster(cluster, out)?;
+        if !config.listeners.iter().any(|listener| listener.cluster == cluster.name) {
+            writeln!(out, "warning: no listener serves cluster {:?}", cluster.name)?;
+        }
     }
     Ok(())
 }
@@ -178,12 +181,25 @@ Cluster \"etl\" (hive, least-loaded) has 2 coordinators:
         assert!(warning(1024).contains("set max_connections to 412 or less"), "{}", warning(1024));
     }
 
+    fn description(text: &str) -> String {
+        let mut out = Vec::new();
+        describe(&config(text), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_cluster_that_no_listener_serves_is_warned_of() {
+        let said = description(
+            "[[listener]]\naddress = \"[::]:21050\"\ncluster = \"impala\"\n\
+             [[cluster]]\ncoordinators = [\"a\"]\n[[cluster]]\nflavor = \"hive\"\ncoordinators = [\"b\"]",
+        );
+        assert_eq!(said.matches("warning").count(), 1, "{said}");
+        assert!(said.contains("warning: no listener serves cluster \"hive\"\n"), "{said}");
+    }
+
     #[test]
     fn a_cluster_without_an_active_coordinator_is_warned_of() {
-        let config = config("[[cluster]]\ncoordinators = [{ host = \"a\", state = \"drain\" }]");
-        let mut out = Vec::new();
-        describe(&config, &mut out).unwrap();
-        let said = String::from_utf8(out).unwrap();
+        let said = description("[[cluster]]\ncoordinators = [{ host = \"a\", state = \"drain\" }]");
         assert!(said.contains("warning: all coordinators of cluster \"impala\" are draining"), "{said}");
     }
 }

@@ -22,7 +22,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -80,12 +80,24 @@ pub async fn serve(listener: TcpListener, view: View, end: CancellationToken) {
     let service = TowerToHyperService::new(routes(view));
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let connections = TaskTracker::new();
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             () = end.cancelled() => break,
             accepted = accept(&listener, &room) => accepted,
         };
-        let Some((stream, place)) = accepted else { continue };
+        let (stream, place) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Without file descriptors this happens again and again: one line says it.
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "cannot accept on the admin port");
+                }
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        failing = false;
         let service = service.clone();
         connections.spawn(async move {
             serve_one(stream, service).await;
@@ -97,22 +109,15 @@ pub async fn serve(listener: TcpListener, view: View, end: CancellationToken) {
     connections.wait().await;
 }
 
-/// The next connection with its place among [`MOST_CONNECTIONS`]; `None` after a failure and a pause. Cancel-safe: a
-/// connection that is not returned was not accepted.
+/// The next connection with its place among [`MOST_CONNECTIONS`]. Cancel-safe: a connection that is not returned was
+/// not accepted.
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    // The semaphore is never closed.
-    let place = Arc::clone(room).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
-        Err(error) => {
-            tracing::warn!(%error, "cannot accept on the admin port");
-            sleep(ACCEPT_PAUSE).await;
-            None
-        }
-    }
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
 }
 
 async fn serve_one(stream: TcpStream, service: TowerToHyperService<Router>) {

@@ -130,6 +130,26 @@ fn more_coordinators_than_a_pick_can_look_at_are_refused() {
 }
 
 #[test]
+fn a_number_may_have_underscores() {
+    let text = include_str!("../../../fixtures/config/valid/coordinator-tables.toml");
+    assert!((config(text).clusters[0].idle_session_cost - 10.5).abs() < f64::EPSILON);
+}
+
+#[test]
+fn every_beginning_of_a_config_is_understood_or_explained() {
+    let text = include_str!("../../../fixtures/config/valid/two-clusters.toml");
+    let mut refused = 0;
+    for (end, _) in text.char_indices() {
+        if let Err(error) = Config::parse("test", &text[..end]) {
+            refused += 1;
+            let said = error.to_string();
+            assert!(said.starts_with("test:") && said.lines().all(|line| line.len() > 10), "{end}: {said}");
+        }
+    }
+    assert!(refused > text.len() / 2);
+}
+
+#[test]
 fn an_unreadable_file_is_named() {
     let error = Config::load(Path::new("no/such/file.toml")).unwrap_err();
     assert_eq!(error.to_string(), "cannot read no/such/file.toml");
