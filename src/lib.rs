@@ -11,9 +11,12 @@
 //! | [`net`] | sockets: listening, dialing, watching and relaying |
 //! | [`serve`] | one client connection from accept to close; background upkeep |
 //! | [`control`] | what operators touch: config, log, health and metrics |
+//! | [`cli`], [`cmd`] | the program |
 
+pub mod cli;
 pub mod clock;
 pub mod cluster;
+pub mod cmd;
 pub mod control;
 pub mod ids;
 pub mod metrics;

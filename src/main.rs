@@ -26,8 +26,8 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Check(args) => cmd::check::run(args, &mut io::stdout().lock()),
         Command::Completions(args) => Ok(cmd::completions::run(*args, &mut io::stdout().lock())?),
-        // cmd::run::run(args) and cmd::demo::run(args) go here.
-        Command::Run(_) | Command::Demo(_) => anyhow::bail!("this build has no router in it"),
+        Command::Run(args) => cmd::run::run(args),
+        Command::Demo(_) => anyhow::bail!("this build has no simulated coordinators in it"),
     }
 }
 

@@ -1,9 +1,9 @@
 //! What kind of server a cluster's coordinators are, and what follows from it for routing.
 
 use std::fmt;
-use std::str::FromStr;
 
 use super::Ports;
+use crate::ids::Service;
 
 /// The kind of server; every difference in behaviour is asked of it by name, never compared for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +34,9 @@ impl Flavor {
         matches!(self, Self::Impala)
     }
 
-    /// The ports of an installation that nobody changed.
+    /// The ports of an installation that nobody changed. Impala: impala-server.cc and webserver.cc (flags `hs2_port`,
+    /// `beeswax_port`, `hs2_http_port`, `webserver_port`). Hive: HiveConf.java (`hive.server2.thrift.port`, `….http.port`,
+    /// `….webui.port`). Spark: the first two as Hive.
     pub fn default_ports(self) -> Ports {
         match self {
             // Beeswax is off by default since IMPALA-14990, but where it is on it is here.
@@ -46,29 +48,20 @@ impl Flavor {
             Self::Spark => Ports { hs2: 10000, beeswax: None, hs2_http: Some(10001), web: None },
         }
     }
+
+    /// The service that is usual on this port: what a listener there is for, unless it says so itself.
+    pub fn usual_service(self, port: u16) -> Service {
+        let ports = self.default_ports();
+        match Some(port) {
+            usual if usual == ports.beeswax => Service::Beeswax,
+            usual if usual == ports.hs2_http => Service::Hs2Http,
+            _ => Service::Hs2,
+        }
+    }
 }
 
 impl fmt::Display for Flavor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// The word is no flavor's.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{word:?} is not one of impala, hive, spark")]
-pub struct UnknownFlavor {
-    /// What was written.
-    pub word: String,
-}
-
-impl FromStr for Flavor {
-    type Err = UnknownFlavor;
-
-    fn from_str(word: &str) -> Result<Self, UnknownFlavor> {
-        [Self::Impala, Self::Hive, Self::Spark]
-            .into_iter()
-            .find(|flavor| flavor.as_str() == word)
-            .ok_or_else(|| UnknownFlavor { word: word.to_owned() })
     }
 }

@@ -252,18 +252,6 @@ fn coordinators_are_found_by_id_and_by_name() {
     assert!(cluster.named("c2").is_none());
 }
 
-#[test]
-fn words_are_read_as_they_are_written() {
-    for flavor in [Flavor::Impala, Flavor::Hive, Flavor::Spark] {
-        assert_eq!(flavor.as_str().parse(), Ok(flavor));
-    }
-    for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
-        assert_eq!(policy.as_str().parse(), Ok(policy));
-    }
-    assert!("Impala".parse::<Flavor>().is_err());
-    assert!("random".parse::<PolicyName>().is_err());
-}
-
 #[derive(Clone, Debug)]
 enum Step {
     Open(usize),

@@ -5,9 +5,8 @@ use std::io::{self, Write};
 use rlimit::Resource;
 
 use crate::cli::CheckArgs;
-use crate::control::config::{
-    AdminState, ClusterConfig, Config, CoordinatorConfig, ListenerConfig, Words as _,
-};
+use crate::cluster::AdminState;
+use crate::control::config::{ClusterConfig, Config, CoordinatorConfig, ListenerConfig, Words as _};
 use crate::ids::Service;
 
 /// File descriptors for each client connection: itself and a link to one coordinator. Connections that use several

@@ -21,7 +21,7 @@ use crate::serve::{self, upkeep};
 use crate::session::table::{self, Table};
 
 /// What a coordinator's own clock may be behind ours when it forgets a disconnected session.
-const DETACHED_MARGIN: Duration = Duration::from_secs(60);
+const DETACHED_MARGIN: Duration = Duration::from_mins(1);
 /// A peer that acknowledges nothing for this long is gone.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long connections may take to end once they were cut.

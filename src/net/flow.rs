@@ -104,7 +104,7 @@ mod tests {
         let reader = async {
             let mut got = [0; 8];
             for byte in &mut got {
-                tokio::time::sleep(STALL - Duration::from_secs(1)).await;
+                tokio::time::sleep(STALL / 2).await;
                 *byte = far.read_u8().await.unwrap();
             }
             got

@@ -4,7 +4,6 @@ mod least_loaded;
 mod round_robin;
 
 use std::fmt;
-use std::str::FromStr;
 
 use self::least_loaded::LeastLoaded;
 use self::round_robin::RoundRobin;
@@ -33,25 +32,6 @@ impl PolicyName {
 impl fmt::Display for PolicyName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// The word is no policy's.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{word:?} is not one of least-loaded, round-robin")]
-pub struct UnknownPolicy {
-    /// What was written.
-    pub word: String,
-}
-
-impl FromStr for PolicyName {
-    type Err = UnknownPolicy;
-
-    fn from_str(word: &str) -> Result<Self, UnknownPolicy> {
-        [Self::LeastLoaded, Self::RoundRobin]
-            .into_iter()
-            .find(|policy| policy.as_str() == word)
-            .ok_or_else(|| UnknownPolicy { word: word.to_owned() })
     }
 }
 

@@ -8,7 +8,8 @@ use super::file::{AdminFile, ClusterFile, CoordinatorFile, File, ListenerFile, L
 use super::host::{Host, HostPort};
 use super::problem::{Fault, Problems};
 use super::rules;
-use super::words::{AdminState, Flavor, LogFormat, LogLevel, Policy, Words as _};
+use super::words::{LogFormat, LogLevel, Words as _};
+use crate::cluster::{AdminState, Flavor, PolicyName, Ports};
 use crate::ids::{CoordinatorName, Service};
 
 /// Everything that the router is told before it starts.
@@ -80,7 +81,7 @@ pub struct ClusterConfig {
     /// What its coordinators are.
     pub flavor: Flavor,
     /// How they are picked.
-    pub policy: Policy,
+    pub policy: PolicyName,
     /// 0 to 100, where a running operation counts 1.
     pub idle_session_cost: f64,
     /// How long a coordinator keeps a session without connections; zero: not at all.
@@ -102,30 +103,6 @@ pub struct CoordinatorConfig {
     pub weight: u32,
     /// What people want of it.
     pub state: AdminState,
-}
-
-/// The ports of a coordinator, none of them 0; `None` where it does not have the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ports {
-    /// `HiveServer2` Thrift, binary.
-    pub hs2: u16,
-    /// Beeswax Thrift.
-    pub beeswax: Option<u16>,
-    /// `HiveServer2` Thrift over HTTP.
-    pub hs2_http: Option<u16>,
-    /// Its web pages.
-    pub web: Option<u16>,
-}
-
-impl Ports {
-    /// The port of a service.
-    pub fn of(&self, service: Service) -> Option<u16> {
-        match service {
-            Service::Hs2 => Some(self.hs2),
-            Service::Beeswax => self.beeswax,
-            Service::Hs2Http => self.hs2_http,
-        }
-    }
 }
 
 impl ClusterConfig {

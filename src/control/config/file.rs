@@ -12,7 +12,8 @@ use super::problem::{Fault, Problems};
 use super::section::{Absent, Key, Section, SectionInfo, nearest, not_a_table, section, table};
 use super::units::{ByteSize, TimeSpan};
 use super::value::{Entry, Value, bad_value, wrong_type};
-use super::words::{AdminState, Flavor, LogFormat, LogLevel, Policy};
+use super::words::{LogFormat, LogLevel};
+use crate::cluster::{AdminState, Flavor, PolicyName};
 use crate::ids::Service;
 
 /// Every table, in the order of the reference.
@@ -112,7 +113,7 @@ section! {
         /// What the coordinators are: their default ports and what they can do.
         flavor: Flavor = default("impala"),
         /// How a coordinator is picked for a new session.
-        policy: Policy = default("least-loaded"),
+        policy: PolicyName = default("least-loaded"),
         /// What an open session without a running operation counts, where a running operation counts 1; 0 to 100.
         idle_session_cost: f64 = default(0.1),
         /// How long a coordinator keeps a session that no connection is attached to: Impala's flag

@@ -18,14 +18,14 @@ mod value;
 mod words;
 
 pub use checked::{
-    AdminConfig, ClusterConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig, Ports, RouterConfig,
+    AdminConfig, ClusterConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig, RouterConfig,
 };
 pub use file::SECTIONS;
 pub use host::{Host, HostError, HostPort, LONGEST_NAME, Name};
 pub use problem::{Fault, Problem, Problems};
 pub use section::{Absent, Key, SectionInfo};
 pub use units::{ByteSize, LARGEST, LONGEST, TimeSpan, UnitError};
-pub use words::{AdminState, DefaultPorts, Flavor, LogFormat, LogLevel, Policy, Words};
+pub use words::{LogFormat, LogLevel, Words};
 
 /// Why there is no config.
 #[derive(Debug, thiserror::Error)]

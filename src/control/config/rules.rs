@@ -6,12 +6,13 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::checked::{ClusterConfig, Ports};
+use super::checked::ClusterConfig;
 use super::file::{AdminFile, ClusterFile, CoordinatorFile, ListenerFile, RouterFile};
 use super::problem::{Fault, Problems};
 use super::units::TimeSpan;
 use super::value::Entry;
-use super::words::{Flavor, Words as _};
+use super::words::Words as _;
+use crate::cluster::{Flavor, Ports};
 use crate::ids::Service;
 
 /// The most coordinators of one cluster: past it a pick, which looks at each, would be felt.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::*;
+use crate::cluster::Ports;
 use crate::ids::{CoordinatorName, Service};
 
 fn config(text: &str) -> Config {

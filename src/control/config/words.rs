@@ -1,5 +1,6 @@
 //! The closed sets of words that a config may use: each word is written once, for reading, printing and the reference.
 
+use crate::cluster::{AdminState, Flavor, PolicyName};
 use crate::ids::Service;
 
 /// A type whose values are written as one of a few words.
@@ -39,38 +40,6 @@ macro_rules! words {
 }
 
 words! {
-    /// What the coordinators of a cluster are.
-    Flavor {
-        /// Apache Impala.
-        Impala = "impala",
-        /// Apache Hive's `HiveServer2`, and what copies it.
-        Hive = "hive",
-        /// Spark Thrift Server.
-        Spark = "spark",
-    }
-}
-
-words! {
-    /// How a coordinator is picked for a new session.
-    Policy {
-        /// The lowest score of running operations and sessions by weight.
-        LeastLoaded = "least-loaded",
-        /// Each in turn, by weight.
-        RoundRobin = "round-robin",
-    }
-}
-
-words! {
-    /// What people want of a coordinator.
-    AdminState {
-        /// It gets new sessions.
-        Active = "active",
-        /// It keeps its sessions and gets no new ones.
-        Drain = "drain",
-    }
-}
-
-words! {
     /// The form of a log line.
     LogFormat {
         /// For people.
@@ -96,51 +65,22 @@ words! {
     }
 }
 
-impl Words for Service {
-    const ALL: &'static [Self] = &[Self::Hs2, Self::Beeswax, Self::Hs2Http];
+macro_rules! words_of {
+    ($type:ty: $($value:ident),+) => {
+        impl Words for $type {
+            const ALL: &'static [Self] = &[$(Self::$value),+];
 
-    fn word(self) -> &'static str {
-        self.as_str()
-    }
-}
-
-/// The ports that a coordinator listens on unless it is told otherwise; `None` where there is no such service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DefaultPorts {
-    /// `HiveServer2` Thrift, binary.
-    pub hs2: u16,
-    /// Beeswax Thrift.
-    pub beeswax: Option<u16>,
-    /// `HiveServer2` Thrift over HTTP.
-    pub hs2_http: Option<u16>,
-    /// The page and JSON for people and probes.
-    pub web: Option<u16>,
-}
-
-impl Flavor {
-    /// The default ports. Impala: impala-server.cc and webserver.cc (flags `hs2_port`, `beeswax_port`, `hs2_http_port`,
-    /// `webserver_port`; Beeswax is off by default since IMPALA-14990, 21000 wherever it is on). Hive: HiveConf.java
-    /// (`hive.server2.thrift.port`, `….http.port`, `….webui.port`). Spark: the same, and `spark.ui.port`.
-    pub fn default_ports(self) -> DefaultPorts {
-        match self {
-            Self::Impala => {
-                DefaultPorts { hs2: 21050, beeswax: Some(21000), hs2_http: Some(28000), web: Some(25000) }
+            fn word(self) -> &'static str {
+                self.as_str()
             }
-            Self::Hive => DefaultPorts { hs2: 10000, beeswax: None, hs2_http: Some(10001), web: Some(10002) },
-            Self::Spark => DefaultPorts { hs2: 10000, beeswax: None, hs2_http: Some(10001), web: Some(4040) },
         }
-    }
-
-    /// The service that is usual on this port: what a listener there is for, unless it says so itself.
-    pub fn usual_service(self, port: u16) -> Service {
-        let ports = self.default_ports();
-        match Some(port) {
-            usual if usual == ports.beeswax => Service::Beeswax,
-            usual if usual == ports.hs2_http => Service::Hs2Http,
-            _ => Service::Hs2,
-        }
-    }
+    };
 }
+
+words_of!(Service: Hs2, Beeswax, Hs2Http);
+words_of!(Flavor: Impala, Hive, Spark);
+words_of!(PolicyName: LeastLoaded, RoundRobin);
+words_of!(AdminState: Active, Drain);
 
 #[cfg(test)]
 mod tests {
@@ -156,7 +96,7 @@ mod tests {
             assert_eq!(W::from_word("else"), None);
         }
         check::<Flavor>();
-        check::<Policy>();
+        check::<PolicyName>();
         check::<AdminState>();
         check::<LogFormat>();
         check::<LogLevel>();

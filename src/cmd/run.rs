@@ -1,0 +1,101 @@
+//! `hs2router run`: serves until it is told to end.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::RunArgs;
+use crate::control::config::{Config, Problems};
+use crate::control::log;
+use crate::control::router::Router;
+use crate::net::limits::raise_file_limit;
+
+/// Serves until SIGTERM or SIGINT, then drains; a second signal ends that.
+///
+/// # Errors
+/// A config that means nothing, an address that cannot be listened on.
+pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let config = config(args)?;
+    log::start(config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config))?;
+    // Nothing is left that is worth waiting for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(())
+}
+
+fn config(args: &RunArgs) -> anyhow::Result<Config> {
+    if let Some(path) = &args.config {
+        return Ok(Config::load(path)?);
+    }
+    let listen = args.listen.map(|listen| (listen.ip, listen.port));
+    Config::of_coordinators(&args.coordinators, listen).map_err(|problems: Problems| problems.into())
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    match raise_file_limit() {
+        Ok(limit) => tracing::debug!(%limit, "file limit"),
+        Err(error) => tracing::warn!(%error, "cannot raise the limit on open files"),
+    }
+    let mut signals = Signals::new()?;
+    let router = Router::start(&config).await?;
+    announce(&config, &router);
+    notify(&[NotifyState::Ready]);
+    signals.next().await;
+    tracing::info!(
+        drain_timeout = ?config.router.drain_timeout,
+        "draining: no new connections; a second signal ends the ones that are left"
+    );
+    notify(&[NotifyState::Stopping]);
+    let cut = router.drain(signals.next()).await;
+    tracing::info!(connections_cut = cut, "ended");
+    Ok(())
+}
+
+fn announce(config: &Config, router: &Router) {
+    for (address, listener) in router.listeners().iter().zip(&config.listeners) {
+        tracing::info!(%address, cluster = %listener.cluster, service = %listener.service, "listening");
+    }
+    for cluster in &config.clusters {
+        for coordinator in &cluster.coordinators {
+            tracing::info!(
+                cluster = %cluster.name, coordinator = %coordinator.name, host = %coordinator.host,
+                state = %coordinator.state, "routing to"
+            );
+        }
+    }
+    let admin: SocketAddr = router.admin();
+    tracing::info!(%admin, "serving /healthz and /metrics");
+}
+
+/// Tells systemd, if it started us.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}
+
+/// The signals that end the router.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on they end the process no more by themselves.
+    pub(super) fn new() -> anyhow::Result<Self> {
+        let of = |kind| signal(kind).context("cannot wait for signals");
+        Ok(Self { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next one. Cancel-safe.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
