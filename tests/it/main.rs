@@ -5,4 +5,6 @@ mod cli;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod reference;
