@@ -7,4 +7,10 @@ mod config;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod real_clients;
+#[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,6 @@
+//! What tests share that is not a promise of its own: real servers and real clients.
+
+pub(crate) mod clients;
+pub(crate) mod keeper;
+pub(crate) mod spark;
+pub(crate) mod tools;

@@ -1,0 +1,240 @@
+//! Real clients, run as a user runs them, and what they show in a form that two runs can be compared by.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+use super::tools;
+
+/// Seconds that a client may take before it is killed.
+const DEADLINE: u32 = 120;
+
+/// Seconds that the interactive shell may stay silent when it should show something.
+const SHELL_PATIENCE: u32 = 60;
+
+/// Where a client connects to: a server, or the router in front of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// A name or an address.
+    pub(crate) host: String,
+    /// The port.
+    pub(crate) port: u16,
+}
+
+/// How a client logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Login {
+    /// Thrift without SASL.
+    NoSasl,
+    /// SASL PLAIN as user `u1` with password `p1` (`PyHive`: password `x`, as it always sends without LDAP).
+    Plain,
+}
+
+/// How impyla spreads statements over cursors, all on one connection. A cursor is a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cursors {
+    /// All statements on one.
+    One,
+    /// One for each statement, all opened before the first statement is run.
+    Each,
+}
+
+/// What impala-shell speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// HS2 with Impala's own calls, as it does by default.
+    Hs2(Login),
+    /// The old protocol.
+    Beeswax(Login),
+    /// HS2 without Impala's own calls. Always with a login.
+    StrictHs2,
+}
+
+/// What a client showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Its exit status; 124 and 137: it was killed at the deadline.
+    pub(crate) code: Option<i32>,
+    /// Its standard output, without anything that differs from run to run.
+    pub(crate) output: Vec<String>,
+    /// What it complained about, likewise.
+    pub(crate) complaints: Vec<String>,
+}
+
+/// What an interactive impala-shell showed that was interrupted by Ctrl-C.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Interrupted {
+    /// Seconds from Ctrl-C to the next prompt.
+    pub(crate) lasted: f64,
+    /// The lines between.
+    pub(crate) after: Vec<String>,
+    /// The lines that the statement after it brought.
+    pub(crate) short: Vec<String>,
+    /// The shell's exit status.
+    pub(crate) code: i32,
+}
+
+/// impyla 0.24. A line of JSON for each statement: columns and rows, or the error.
+pub(crate) fn impyla(target: &Target, login: Login, cursors: Cursors, statements: &[&str]) -> Shown {
+    let cursors = match cursors {
+        Cursors::One => "one",
+        Cursors::Each => "each",
+    };
+    let mut command = script("impyla_rows.py");
+    command.arg(&target.host).arg(target.port.to_string()).args([login.word(), cursors]).args(statements);
+    show(command, target, Complaints::LastLine)
+}
+
+/// `PyHive` 0.7, all statements on one cursor. A line of JSON for each statement: columns and rows, or the error.
+pub(crate) fn pyhive(target: &Target, login: Login, statements: &[&str]) -> Shown {
+    let mut command = script("pyhive_rows.py");
+    command.arg(&target.host).arg(target.port.to_string()).arg(login.word()).args(statements);
+    show(command, target, Complaints::LastLine)
+}
+
+/// beeline with Hive's JDBC driver, from Spark's jars; rows separated by tabs, after a line of column names.
+pub(crate) fn beeline(target: &Target, login: Login, statements: &[&str]) -> Shown {
+    let home = tempfile::tempdir().unwrap();
+    let suffix = match login {
+        Login::NoSasl => ";auth=noSasl",
+        Login::Plain => "",
+    };
+    let mut command = with_deadline(&tools::spark_home().join("bin/beeline"));
+    command.env("SPARK_HOME", tools::spark_home());
+    command.env("SPARK_BEELINE_OPTS", format!("-Duser.home={}", home.path().display()));
+    command.args(["-u", &format!("jdbc:hive2://{}:{}/{suffix}", target.host, target.port)]);
+    command.args(["-n", "u1", "-p", "p1", "--silent=true", "--outputformat=tsv2"]);
+    for statement in statements {
+        command.args(["-e", statement]);
+    }
+    let mut shown = show(command, target, Complaints::BeginningWith("Error: "));
+    // It prompts even when nobody is there to type; the prompt stands before the first line of each result.
+    for line in &mut shown.output {
+        while let Some((_, rest)) =
+            line.split_once("> ").filter(|(prompt, _)| prompt.starts_with("0: jdbc:hive2:"))
+        {
+            *line = rest.to_owned();
+        }
+    }
+    shown.output.retain(|line| !line.is_empty());
+    shown
+}
+
+/// impala-shell 4.6 with `-q`: the rows, separated by tabs.
+pub(crate) fn impala_shell(target: &Target, dialect: Dialect, statements: &str) -> Shown {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = with_deadline(&tools::python_program("impala-shell"));
+    command
+        .args(shell_options(target, dialect))
+        .args(["--quiet", "-B", "-q", statements])
+        .env("HOME", home.path());
+    show(command, target, Complaints::LastLine)
+}
+
+/// impala-shell 4.6 on a terminal: Ctrl-C while `long` runs, then `short`.
+///
+/// # Panics
+///
+/// When the shell ends or stays silent for too long; the panic says what it showed last.
+pub(crate) fn impala_shell_interrupted(
+    target: &Target,
+    dialect: Dialect,
+    long: &str,
+    short: &str,
+) -> Interrupted {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = script("ishell_cancel.py");
+    command.args([&SHELL_PATIENCE.to_string(), long, short]).arg(tools::python_program("impala-shell"));
+    command.args(shell_options(target, dialect)).env("HOME", home.path());
+    let shown = show(command, target, Complaints::LastLine);
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    serde_json::from_str(&shown.output.concat()).unwrap_or_else(|error| panic!("{error}: {shown:?}"))
+}
+
+impl Login {
+    fn word(self) -> &'static str {
+        match self {
+            Self::NoSasl => "nosasl",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+impl Shown {
+    /// The output of a client that ended well.
+    ///
+    /// # Panics
+    ///
+    /// When it did not.
+    pub(crate) fn rows(&self) -> &[String] {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        &self.output
+    }
+}
+
+fn shell_options(target: &Target, dialect: Dialect) -> Vec<String> {
+    let login = match dialect {
+        Dialect::Hs2(login) | Dialect::Beeswax(login) => login,
+        Dialect::StrictHs2 => Login::Plain,
+    };
+    let protocol = match dialect {
+        Dialect::Hs2(_) => "--protocol=hs2",
+        Dialect::Beeswax(_) => "--protocol=beeswax",
+        Dialect::StrictHs2 => "--strict_hs2_protocol",
+    };
+    let mut options = vec!["-i".to_owned(), format!("{}:{}", target.host, target.port), protocol.to_owned()];
+    if login == Login::Plain {
+        options.extend(
+            ["-l", "--auth_creds_ok_in_clear", "-u", "u1", "--ldap_password_cmd=printf p1"]
+                .map(str::to_owned),
+        );
+    }
+    options
+}
+
+/// Which lines of a client's standard error are worth comparing.
+#[derive(Clone, Copy)]
+enum Complaints {
+    /// Python: the last line of a traceback.
+    LastLine,
+    /// Java: what stands before the stack trace.
+    BeginningWith(&'static str),
+}
+
+fn script(name: &str) -> Command {
+    let mut command = with_deadline(&tools::python_program("python"));
+    command.arg(scripts().join(name));
+    command
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+fn with_deadline(program: &Path) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg("--kill-after=5").arg(DEADLINE.to_string()).arg(program);
+    // No __pycache__ beside the scripts; no Java that greets with its options.
+    command
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env_remove("JAVA_TOOL_OPTIONS")
+        .stdin(std::process::Stdio::null());
+    command
+}
+
+fn show(mut command: Command, target: &Target, complaints: Complaints) -> Shown {
+    let ended = command.output().expect("timeout is part of coreutils");
+    let place = format!("{}:{}", target.host, target.port);
+    let lines = |bytes: &[u8]| -> Vec<String> {
+        String::from_utf8_lossy(bytes).lines().map(|line| line.trim_end().replace(&place, "TARGET")).collect()
+    };
+    let mut said = lines(&ended.stderr);
+    said.retain(|line| !line.is_empty());
+    match complaints {
+        Complaints::LastLine => drop(said.drain(..said.len().saturating_sub(1))),
+        Complaints::BeginningWith(word) => said.retain(|line| line.starts_with(word)),
+    }
+    Shown { code: ended.status.code(), output: lines(&ended.stdout), complaints: said }
+}

@@ -1,0 +1,173 @@
+//! Real Spark Thrift Servers, two of each kind for a whole test run.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::ChildStdout;
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use super::clients::{Login, Target, pyhive};
+use super::keeper::Keeper;
+use super::tools::{self, Tool};
+
+/// How long a server may take until it listens: about 10 s alone, four at once on two busy cores much longer.
+const START_DEADLINE: Duration = Duration::from_mins(3);
+
+/// Lines of a server's log that are shown when it does not start.
+const LAST_LINES: usize = 30;
+
+/// The statement whose answer tells one server from another.
+pub(crate) const WHO_ARE_YOU: &str =
+    "SELECT java_method('java.lang.System', 'getProperty', 'derby.system.home') AS home";
+
+/// A running Spark Thrift Server on a port of its own.
+pub(crate) struct Spark {
+    target: Target,
+    _keeper: Keeper,
+}
+
+/// The two servers of a kind that all tests of this run share; started when first asked for. `None`: the tools are
+/// missing, the reason was printed, the test is to be skipped.
+pub(crate) fn pair(login: Login) -> Option<&'static [Spark; 2]> {
+    static NOSASL: OnceLock<[Spark; 2]> = OnceLock::new();
+    static PLAIN: OnceLock<[Spark; 2]> = OnceLock::new();
+    if !tools::present(&[Tool::Java, Tool::Python, Tool::Spark]) {
+        return None;
+    }
+    let pair = match login {
+        Login::NoSasl => &NOSASL,
+        Login::Plain => &PLAIN,
+    };
+    Some(pair.get_or_init(|| {
+        let second = thread::spawn(move || Spark::start(login));
+        let first = Spark::start(login);
+        [first, second.join().expect("the second server started")]
+    }))
+}
+
+impl Spark {
+    /// Starts a server, waits until it listens, and has it run one statement: the first takes some seconds, and
+    /// impala-shell's strict mode does not survive a server that is slow to finish a statement.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not listen within 180 s, or does not answer.
+    pub(crate) fn start(login: Login) -> Self {
+        let folder = tempfile::Builder::new().prefix("hs2router-spark-").tempdir().unwrap().keep();
+        for part in ["conf", "tmp"] {
+            fs::create_dir(folder.join(part)).unwrap();
+        }
+        fs::write(folder.join("conf/hive-site.xml"), hive_site(&folder, login)).unwrap();
+        let home = tools::spark_home();
+        let settings = [
+            ("SPARK_HOME", home.display().to_string()),
+            ("SPARK_CONF_DIR", folder.join("conf").display().to_string()),
+        ];
+        let mut keeper =
+            Keeper::start(&folder, &home.join("bin/spark-submit"), &arguments(&folder), &settings);
+        let log = keeper.output();
+        let (found, port) = channel();
+        thread::spawn(move || read_log(log, &found));
+        let target = Target { host: "127.0.0.1".to_owned(), port: wait_for_port(&port) };
+        drop(
+            TcpStream::connect((target.host.as_str(), target.port))
+                .expect("the server listens where it says"),
+        );
+        let answer = pyhive(&target, login, &["SELECT 'ready'"]);
+        assert_eq!(answer.rows(), ["{\"columns\": [\"ready\"], \"rows\": [[\"ready\"]]}"]);
+        Self { target, _keeper: keeper }
+    }
+
+    /// Where it listens.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+}
+
+/// The command line after `spark-submit`. Everything that the server writes goes below its folder.
+fn arguments(folder: &Path) -> Vec<String> {
+    let place = folder.display();
+    let options = format!("-Dderby.system.home={place} -Djava.io.tmpdir={place}/tmp");
+    let mut arguments = vec![
+        "--class=org.apache.spark.sql.hive.thriftserver.HiveThriftServer2".to_owned(),
+        "--name=hs2router-tests".to_owned(),
+        "--master=local[1]".to_owned(),
+        "--driver-memory=1g".to_owned(),
+    ];
+    for setting in [
+        "spark.ui.enabled=false".to_owned(),
+        format!("spark.sql.warehouse.dir={place}/warehouse"),
+        "spark.driver.host=127.0.0.1".to_owned(),
+        "spark.driver.bindAddress=127.0.0.1".to_owned(),
+        format!("spark.driver.extraJavaOptions={options}"),
+        "spark.sql.shuffle.partitions=2".to_owned(),
+        "spark.sql.catalogImplementation=hive".to_owned(),
+    ] {
+        arguments.extend(["--conf".to_owned(), setting]);
+    }
+    arguments.push("spark-internal".to_owned());
+    arguments
+}
+
+/// The server's `hive-site.xml`. Port 0: the system chooses, the log tells.
+fn hive_site(folder: &Path, login: Login) -> String {
+    let place = folder.display();
+    let authentication = match login {
+        Login::NoSasl => "NOSASL",
+        // Hive's NONE is SASL PLAIN with any name and password.
+        Login::Plain => "NONE",
+    };
+    let settings = [
+        ("javax.jdo.option.ConnectionURL", format!("jdbc:derby:;databaseName={place}/metastore;create=true")),
+        ("hive.server2.thrift.port", "0".to_owned()),
+        ("hive.server2.thrift.bind.host", "127.0.0.1".to_owned()),
+        ("hive.server2.authentication", authentication.to_owned()),
+        // impyla fetches the log when GetLog is not there, and fails if there is none.
+        ("hive.server2.logging.operation.enabled", "true".to_owned()),
+        ("hive.server2.logging.operation.log.location", format!("{place}/operations")),
+        ("hive.exec.scratchdir", format!("{place}/scratch")),
+        ("hive.exec.local.scratchdir", format!("{place}/local")),
+    ];
+    let property = |(name, value)| format!("<property><name>{name}</name><value>{value}</value></property>");
+    let properties = settings.map(property).join("\n");
+    format!("<configuration>\n{properties}\n</configuration>\n")
+}
+
+/// What the reader of a server's log has to tell.
+enum Found {
+    Port(u16),
+    /// The log ended before: its last lines.
+    End(Vec<String>),
+}
+
+/// Reads the log to its end, so that the server can always write, and tells the port when it comes by.
+fn read_log(log: ChildStdout, found: &Sender<Found>) {
+    let mut last = VecDeque::new();
+    for line in BufReader::new(log).lines().map_while(Result::ok) {
+        let port = line
+            .split_once("Starting ThriftBinaryCLIService on port ")
+            .and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+        if let Some(port) = port {
+            // Nobody listens any more once the deadline is over.
+            drop(found.send(Found::Port(port)));
+        }
+        last.push_back(line);
+        if last.len() > LAST_LINES {
+            last.pop_front();
+        }
+    }
+    drop(found.send(Found::End(last.into())));
+}
+
+fn wait_for_port(found: &Receiver<Found>) -> u16 {
+    match found.recv_timeout(START_DEADLINE) {
+        Ok(Found::Port(port)) => port,
+        Ok(Found::End(lines)) => panic!("Spark ended while it started:\n{}", lines.join("\n")),
+        Err(error) => panic!("Spark did not listen within {} s: {error}", START_DEADLINE.as_secs()),
+    }
+}
