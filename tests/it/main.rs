@@ -2,15 +2,18 @@
 
 #[cfg(test)]
 mod cli;
+
 #[cfg(test)]
 mod config;
+
 #[cfg(test)]
 mod fixtures;
+
 #[cfg(test)]
 mod real_clients;
+
 #[cfg(test)]
 mod reference;
-#[cfg(test)]
-mod support;
+
 #[cfg(test)]
 mod support;
