@@ -179,6 +179,11 @@ impl Cluster {
         self.coordinators.get(usize::from(id.0))
     }
 
+    /// Whether any of its coordinators offers the service.
+    pub fn serves(&self, service: Service) -> bool {
+        self.coordinators.iter().any(|coordinator| coordinator.ports.of(service).is_some())
+    }
+
     /// The coordinator that people call by this name.
     pub fn named(&self, name: &str) -> Option<&Arc<Coordinator>> {
         self.coordinators.iter().find(|coordinator| &*coordinator.name.0 == name)

@@ -60,7 +60,12 @@ impl<S: Stream> Calls<S> {
             framing,
             inbox: Inbox::new(framing),
             links,
-            past: Past { service: entrance.service, last: None, beeswax: None },
+            past: Past {
+                service: entrance.service,
+                last: None,
+                beeswax: None,
+                has_beeswax: fleet.cluster.serves(Service::Beeswax),
+            },
             reserved: None,
             open: OpenOperations::default(),
             attached: Attached::new(&fleet.table),

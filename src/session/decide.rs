@@ -14,6 +14,9 @@ pub struct Past {
     pub last: Option<CoordinatorId>,
     /// The coordinator of its Beeswax session.
     pub beeswax: Option<CoordinatorId>,
+    /// Whether its cluster has Beeswax ports. Where it has none, Beeswax calls get what a client that came to the wrong
+    /// port would get: an HS2 port's own words.
+    pub has_beeswax: bool,
 }
 
 /// Where a call goes, and why.
@@ -49,15 +52,13 @@ pub enum Affinity {
 
 /// The service that a call is for.
 pub fn service(method: &Method, request: &Facts, past: &Past) -> Service {
-    match method.service {
-        Owner::Hs2 => Service::Hs2,
-        Owner::Beeswax => Service::Beeswax,
-        Owner::Either if request.query_id.is_some() => Service::Beeswax,
-        Owner::Either => Service::Hs2,
-        // Only the binary services are understood this deeply.
-        Owner::Unknown if past.service == Service::Beeswax => Service::Beeswax,
-        Owner::Unknown => Service::Hs2,
-    }
+    let beeswax = match method.service {
+        Owner::Hs2 => false,
+        Owner::Beeswax => true,
+        Owner::Either => request.query_id.is_some(),
+        Owner::Unknown => past.service == Service::Beeswax,
+    };
+    if beeswax && past.has_beeswax { Service::Beeswax } else { Service::Hs2 }
 }
 
 /// Where the call goes.

@@ -1,6 +1,7 @@
 //! Real clients get the same from every server that they reach: rows, errors and what their sessions remember.
 
 use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target};
+use crate::support::router::TestRouter;
 use crate::support::spark::{self, WHO_ARE_YOU};
 
 /// Statements that need their session (a variable, a temporary view), many rows, all kinds of values, and an error.
@@ -16,8 +17,10 @@ const STATEMENTS: [&str; 6] = [
 /// Runs a scenario against every way to reach a server of this kind, and returns what it showed if they all agree.
 /// `None`: the tools are missing.
 fn everywhere(login: Login, scenario: impl Fn(&Target) -> Shown) -> Option<Shown> {
-    let targets = spark::pair(login)?.each_ref().map(|server| server.target().clone());
-    let shown = targets.each_ref().map(scenario);
+    let [first, second] = spark::pair(login)?;
+    let router = TestRouter::of("spark", &[first.address(), second.address()]);
+    let shown =
+        [first.target().clone(), second.target().clone(), router.target()].map(|target| scenario(&target));
     assert!(shown.windows(2).all(|two| two[0] == two[1]), "{shown:#?}");
     shown.into_iter().next()
 }

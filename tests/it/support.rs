@@ -2,5 +2,6 @@
 
 pub(crate) mod clients;
 pub(crate) mod keeper;
+pub(crate) mod router;
 pub(crate) mod spark;
 pub(crate) mod tools;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::ChildStdout;
@@ -84,6 +85,11 @@ impl Spark {
     }
 
     /// Where it listens.
+    /// Where it listens, for the router.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.target.port))
+    }
+
     pub(crate) fn target(&self) -> &Target {
         &self.target
     }

@@ -1,0 +1,109 @@
+//! The router under test, in this process: the same value that `hs2router run` starts.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use hs2router::control::config::Config;
+use hs2router::control::router::Router;
+use tokio::runtime::Runtime;
+
+use super::clients::Target;
+
+/// A router on free ports of 127.0.0.1, which ends with the value.
+pub(crate) struct TestRouter {
+    router: Option<Router>,
+    // Last: the router needs it to end.
+    runtime: Runtime,
+}
+
+impl TestRouter {
+    /// Starts a router from the text of a config; `[admin]` must not be in it.
+    pub(crate) fn start(config: &str) -> Self {
+        let text = format!("{config}\n[admin]\naddress = \"127.0.0.1:0\"\n");
+        let config = Config::parse("test", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let runtime = Runtime::new().unwrap();
+        let router = runtime.block_on(Router::start(&config)).unwrap();
+        Self { router: Some(router), runtime }
+    }
+
+    /// A router with one listener in front of coordinators of one flavor, whose HS2 ports are these.
+    pub(crate) fn of(flavor: &str, coordinators: &[SocketAddr]) -> Self {
+        Self::with(flavor, coordinators, "")
+    }
+
+    /// As [`Self::of`], with more keys for `[router]`.
+    pub(crate) fn with(flavor: &str, coordinators: &[SocketAddr], keys: &str) -> Self {
+        let coordinators: Vec<String> = coordinators
+            .iter()
+            .enumerate()
+            .map(|(place, at)| {
+                let (ip, port) = (at.ip(), at.port());
+                format!(
+                    "{{ name = \"c{}\", host = \"{ip}\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }}",
+                    place + 1
+                )
+            })
+            .collect();
+        Self::start(&format!(
+            "[router]\n{keys}\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
+             [[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\ncoordinators = [{}]\n",
+            coordinators.join(", ")
+        ))
+    }
+
+    /// The address of the listener at this place of the config.
+    pub(crate) fn listener(&self, place: usize) -> SocketAddr {
+        self.router().listeners()[place]
+    }
+
+    /// The first listener, for a client program.
+    pub(crate) fn target(&self) -> Target {
+        Target { host: Ipv4Addr::LOCALHOST.to_string(), port: self.listener(0).port() }
+    }
+
+    /// The router itself.
+    pub(crate) fn router(&self) -> &Router {
+        self.router.as_ref().expect("it is taken only by drain")
+    }
+
+    /// The value of a metric with exactly these labels, as `/metrics` shows it: `name{a="b"}`.
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let text = self.router().metrics().render().unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Waits until a metric has this value.
+    pub(crate) fn await_metric(&self, series: &str, value: f64) {
+        let ok = eventually(|| (self.metric(series) - value).abs() < f64::EPSILON);
+        assert!(ok, "{series} is {} and not {value}", self.metric(series));
+    }
+
+    /// Drains it as SIGTERM does; returns how many connections were cut.
+    pub(crate) fn drain(mut self) -> usize {
+        let router = self.router.take().expect("a router is drained once");
+        self.runtime.block_on(router.drain(std::future::pending()))
+    }
+}
+
+impl Drop for TestRouter {
+    fn drop(&mut self) {
+        // Within the runtime, as its parts expect.
+        let _inside = self.runtime.enter();
+        drop(self.router.take());
+    }
+}
+
+/// Whether something becomes true within ten seconds. For what happens on other threads with nothing to wait for.
+pub(crate) fn eventually(mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        if condition() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
