@@ -171,7 +171,7 @@ impl Halves {
 }
 
 /// What was found in a message. Complete once the scanner says that the message ended; before that, what has come so far.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Facts {
     pub(super) message_type: Option<MessageType>,
     /// The method's name.

@@ -39,6 +39,8 @@ pub struct Scanner {
     limit: u64,
     /// Bytes of earlier pushes.
     passed: u64,
+    /// Where in the message the bytes at hand end.
+    end: u64,
     state: State,
     /// The beginning of a token that a chunk boundary has cut; empty unless the state waits for a token.
     token: Text<8>,
@@ -110,6 +112,7 @@ impl Scanner {
             expect,
             limit,
             passed: 0,
+            end: 0,
             state: State::Version,
             token: Text::default(),
             captured: Text::default(),
@@ -129,14 +132,18 @@ impl Scanner {
     /// # Errors
     /// [`ScanError`]; the scanner is of no use afterwards.
     pub fn push(&mut self, chunk: &[u8]) -> Result<Step, ScanError> {
-        let mut rest = chunk;
+        let room = usize::try_from(self.limit.saturating_sub(self.passed)).unwrap_or(usize::MAX);
+        let allowed = chunk.get(..room).unwrap_or(chunk);
+        self.end = self.passed + allowed.len() as u64;
+        let mut rest = allowed;
         while self.advance(&mut rest)? {}
-        let used = chunk.len() - rest.len();
+        let used = allowed.len() - rest.len();
         self.passed += used as u64;
-        if self.passed > self.limit {
+        let done = matches!(self.state, State::Done);
+        if !done && used < chunk.len() {
             return Err(ScanError::TooLong { limit: self.limit });
         }
-        Ok(Step { used, done: matches!(self.state, State::Done) })
+        Ok(Step { used, done })
     }
 
     /// What has been found so far.
@@ -206,7 +213,7 @@ impl Scanner {
             Type::Struct => self.open_level(Level::Struct)?,
             Type::String => {
                 let Some(len) = self.take::<4>(rest) else { return Ok(false) };
-                let left = self.declared(i32::from_be_bytes(len), 1)?;
+                let left = self.declared(rest, i32::from_be_bytes(len), 1)?;
                 self.state = match slot {
                     Some(slot) => {
                         self.captured = Text::default();
@@ -217,11 +224,11 @@ impl Scanner {
             }
             Type::List | Type::Set => {
                 let Some([kind, count @ ..]) = self.take::<5>(rest) else { return Ok(false) };
-                self.open_elements(kind, i32::from_be_bytes(count))?;
+                self.open_elements(rest, kind, i32::from_be_bytes(count))?;
             }
             Type::Map => {
                 let Some([key, value, count @ ..]) = self.take::<6>(rest) else { return Ok(false) };
-                self.open_pairs(key, value, i32::from_be_bytes(count))?;
+                self.open_pairs(rest, [key, value], i32::from_be_bytes(count))?;
             }
             Type::I32 if slot.is_some() => {
                 let Some(bytes) = self.take::<4>(rest) else { return Ok(false) };
@@ -243,14 +250,14 @@ impl Scanner {
         self.state = State::Next;
     }
 
-    fn open_elements(&mut self, kind: u8, count: i32) -> Result<(), ScanError> {
+    fn open_elements(&mut self, rest: &[u8], kind: u8, count: i32) -> Result<(), ScanError> {
         if count == 0 {
             // The type byte of an empty list means nothing and need not be one.
             self.state = State::Next;
             return Ok(());
         }
         let kind = Type::from_byte(kind).ok_or(ScanError::UnknownType { byte: kind })?;
-        let bytes = self.declared(count, kind.least_bytes())?;
+        let bytes = self.declared(rest, count, kind.least_bytes())?;
         if kind.fixed_bytes().is_some() {
             self.state = State::Pass { left: bytes };
             return Ok(());
@@ -258,7 +265,7 @@ impl Scanner {
         self.open_level(Level::Elements { kind, left: count.unsigned_abs() })
     }
 
-    fn open_pairs(&mut self, key: u8, value: u8, count: i32) -> Result<(), ScanError> {
+    fn open_pairs(&mut self, rest: &[u8], [key, value]: [u8; 2], count: i32) -> Result<(), ScanError> {
         if count == 0 {
             self.state = State::Next;
             return Ok(());
@@ -267,7 +274,7 @@ impl Scanner {
         let (Some(key), Some(value)) = kinds else {
             return Err(ScanError::UnknownType { byte: if kinds.0.is_none() { key } else { value } });
         };
-        let bytes = self.declared(count, key.least_bytes() + value.least_bytes())?;
+        let bytes = self.declared(rest, count, key.least_bytes() + value.least_bytes())?;
         if key.fixed_bytes().is_some() && value.fixed_bytes().is_some() {
             self.state = State::Pass { left: bytes };
             return Ok(());
@@ -276,11 +283,12 @@ impl Scanner {
         self.open_level(Level::Pairs { key, value, left: count.unsigned_abs() * 2 })
     }
 
-    /// The fewest bytes that `count` things of `least` bytes take, checked against what the message may still have.
-    fn declared(&self, count: i32, least: u8) -> Result<u64, ScanError> {
+    /// The fewest bytes that `count` things of `least` bytes take, checked against what the message may still have after
+    /// all that stands before `rest`.
+    fn declared(&self, rest: &[u8], count: i32, least: u8) -> Result<u64, ScanError> {
         let count = u64::try_from(count).map_err(|_| ScanError::Negative { len: count })?;
         let bytes = count * u64::from(least);
-        if self.passed + bytes > self.limit {
+        if self.end - rest.len() as u64 + bytes > self.limit {
             return Err(ScanError::TooLong { limit: self.limit });
         }
         Ok(bytes)
