@@ -107,12 +107,16 @@ enum Progress {
 
 /// `TOperationState`: FINISHED 2, CANCELED 3, CLOSED 4, ERROR 5, TIMEDOUT 8; Beeswax's `QueryState`: FINISHED 4, EXCEPTION 5.
 fn progress(reply: &Facts, beeswax: bool, flavor: Flavor) -> Progress {
-    match (reply.state, beeswax) {
-        (Some(4), true) => Progress::Finished,
-        (Some(5), true) => Progress::Ended,
-        (Some(2), false) if flavor == Flavor::Impala => Progress::Finished,
-        (Some(2..=5 | 8), false) => Progress::Ended,
-        _ => Progress::Runs,
+    let Some(state) = reply.state else { return Progress::Runs };
+    let (finished, failed): (i32, &[i32]) = if beeswax { (4, &[5]) } else { (2, &[3, 4, 5, 8]) };
+    if failed.contains(&state) {
+        Progress::Ended
+    } else if state != finished {
+        Progress::Runs
+    } else if flavor == Flavor::Impala {
+        Progress::Finished
+    } else {
+        Progress::Ended
     }
 }
 
