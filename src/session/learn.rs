@@ -80,15 +80,17 @@ fn mint(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flavor: F
     let guid = handle.map(|handle| handle.guid);
     let Some(guid) = guid.or_else(|| guid_of_query_id(&reply.query_id?)) else { return };
     // Impala ignores runAsync; elsewhere the reply to a synchronous statement comes when it has ended.
-    let ended = flavor != Flavor::Impala && call.request.run_async != Some(true);
+    let runs_on = flavor == Flavor::Impala || call.request.run_async == Some(true);
+    let runs = call.method.role == Role::Statement && runs_on;
     let asked_session = call.request.handle().map(|handle| handle.guid);
+    let Some(session) = asked_session.or(call.connection_session) else { return };
     table.insert_operation(NewOperation {
         guid,
         secret: handle.map(|handle| handle.secret),
         coordinator: call.coordinator.id,
-        session: asked_session.or(call.connection_session),
+        session,
         has_result_set: reply.has_result_set.unwrap_or(true),
-        running: running.filter(|_| !ended),
+        running: running.filter(|_| runs),
         open: call.open.count(),
     });
 }

@@ -58,6 +58,7 @@ struct Session {
 struct Operation {
     coordinator: CoordinatorId,
     secret: Option<[u8; HANDLE_PART_BYTES]>,
+    /// None once it is closed.
     session: Option<Guid>,
     has_result_set: bool,
     running: Option<RunningCount>,
@@ -87,8 +88,8 @@ pub struct NewOperation {
     pub secret: Option<[u8; HANDLE_PART_BYTES]>,
     /// Its owner.
     pub coordinator: CoordinatorId,
-    /// The session that it ends with, if known.
-    pub session: Option<Guid>,
+    /// The session that it ends with.
+    pub session: Guid,
     /// Whether rows remain when its state says that it has finished.
     pub has_result_set: bool,
     /// Counts it as load until its end is seen; none for metadata calls and what ended with its reply.
@@ -189,17 +190,21 @@ impl Table {
             operations: Vec::new(),
             _count: new.count,
         };
-        match self.sessions.entry(new.guid) {
-            Entry::Occupied(old) if old.get().coordinator != session.coordinator => Err(NotKept::Taken),
-            Entry::Occupied(mut old) => {
-                drop(old.insert(session));
-                Ok(())
+        let older = match self.sessions.entry(new.guid) {
+            Entry::Occupied(old) if old.get().coordinator != session.coordinator => {
+                return Err(NotKept::Taken);
             }
+            Entry::Occupied(mut old) => Some(old.insert(session)),
             Entry::Vacant(place) => {
                 drop(place.insert(session));
-                Ok(())
+                None
             }
+        };
+        // One coordinator minted the same guid twice: what was open in the older session went with it.
+        for operation in older.iter().flat_map(|older| &older.operations) {
+            drop(self.operations.remove(operation));
         }
+        Ok(())
     }
 
     /// A connection uses the session from now on, until [`Self::detach`]; false if it is not known.
@@ -217,23 +222,50 @@ impl Table {
         }
     }
 
-    /// Takes an operation in, unless the table is full of them: then its calls go where its connection's last call went.
+    /// Takes an operation in, unless the table is full of open ones, or its session is not known, with which it would
+    /// end: then its calls go where its connection's last call went.
     pub fn insert_operation(&self, new: NewOperation) {
-        if self.operations.len() >= self.settings.capacity.saturating_mul(OPERATIONS_PER_SESSION) {
+        let NewOperation { guid, secret, coordinator, session, has_result_set, running, open } = new;
+        if !self.make_room() {
             return;
         }
-        let NewOperation { guid, secret, coordinator, session, has_result_set, running, open } = new;
-        let operation = Operation { coordinator, secret, session, has_result_set, running, open: Some(open) };
-        match self.operations.entry(guid) {
+        let (listed_in, open) = (Some(session), Some(open));
+        let operation = Operation { coordinator, secret, session: listed_in, has_result_set, running, open };
+        let older = match self.operations.entry(guid) {
             Entry::Occupied(old) if old.get().coordinator != coordinator => return,
-            Entry::Occupied(mut old) => drop(old.insert(operation)),
-            Entry::Vacant(place) => drop(place.insert(operation)),
+            Entry::Occupied(mut old) => Some(old.insert(operation)),
+            Entry::Vacant(place) => {
+                drop(place.insert(operation));
+                None
+            }
+        };
+        if let Some(older) = older.and_then(|older| older.session) {
+            self.unlist(&older, &guid);
         }
-        let Some(session) = session else { return };
         // Inserted first, listed second: a session that closes in between finds either nothing or the operation.
         match self.sessions.get_mut(&session).map(|mut session| session.operations.push(guid)) {
             Some(()) => {}
             None => drop(self.operations.remove(&guid)),
+        }
+    }
+
+    /// Forgets closed operations, oldest first, until a further operation fits; false if the open ones alone fill it.
+    fn make_room(&self) -> bool {
+        while self.operations.len() >= self.settings.capacity.saturating_mul(OPERATIONS_PER_SESSION) {
+            let oldest = self.closed.lock().pop_front();
+            let Some(oldest) = oldest else { return false };
+            self.forget_closed(&oldest);
+        }
+        true
+    }
+
+    fn forget_closed(&self, guid: &Guid) {
+        drop(self.operations.remove_if(guid, |_, operation| operation.open.is_none()));
+    }
+
+    fn unlist(&self, session: &Guid, operation: &Guid) {
+        if let Some(mut session) = self.sessions.get_mut(session) {
+            session.operations.retain(|other| other != operation);
         }
     }
 
@@ -263,10 +295,8 @@ impl Table {
             }
             operation.session.take()
         };
-        if let Some(session) = session
-            && let Some(mut session) = self.sessions.get_mut(&session)
-        {
-            session.operations.retain(|other| other != guid);
+        if let Some(session) = session {
+            self.unlist(&session, guid);
         }
         let forgotten = {
             let mut closed = self.closed.lock();
@@ -274,7 +304,7 @@ impl Table {
             if closed.len() > self.closed_capacity { closed.pop_front() } else { None }
         };
         if let Some(forgotten) = forgotten {
-            drop(self.operations.remove(&forgotten));
+            self.forget_closed(&forgotten);
         }
     }
 
@@ -302,24 +332,24 @@ impl Table {
     /// every session; meant for a few times a minute. Returns how many were forgotten.
     pub fn forget_detached(&self, now: Instant) -> usize {
         let limit = self.settings.detached_for;
-        let mut over = Vec::new();
-        for mut entry in self.sessions.iter_mut() {
-            if entry.attached > 0 {
-                continue;
+        let (mut sessions, mut operations) = (0, Vec::new());
+        // Judged and removed under one lock, so that nobody can come back in between.
+        self.sessions.retain(|_, session| {
+            if session.attached > 0 {
+                return true;
             }
-            let since = *entry.detached_since.get_or_insert(now);
-            if now.saturating_duration_since(since) >= limit {
-                over.push(*entry.key());
+            let since = *session.detached_since.get_or_insert(now);
+            let over = now.saturating_duration_since(since) >= limit;
+            if over {
+                sessions += 1;
+                operations.append(&mut session.operations);
             }
+            !over
+        });
+        for operation in &operations {
+            drop(self.operations.remove(operation));
         }
-        for guid in &over {
-            // Somebody may have come back since.
-            let gone = self.sessions.remove_if(guid, |_, session| session.attached == 0);
-            for operation in gone.iter().flat_map(|(_, session)| &session.operations) {
-                drop(self.operations.remove(operation));
-            }
-        }
-        over.len()
+        sessions
     }
 }
 
