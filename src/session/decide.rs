@@ -104,3 +104,6 @@ fn second_session(request: &Facts, table: &Table) -> Option<(CoordinatorId, Affi
 fn operation(request: &Facts, table: &Table) -> Option<(CoordinatorId, Affinity)> {
     Some((table.operation_owner(&request.key()?)?, Affinity::Operation))
 }
+
+#[cfg(test)]
+mod tests;

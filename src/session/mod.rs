@@ -16,3 +16,6 @@ pub mod decide;
 pub mod learn;
 pub mod retry;
 pub mod table;
+
+#[cfg(test)]
+mod messages;
