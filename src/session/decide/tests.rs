@@ -40,18 +40,19 @@ fn pasts() -> Vec<Past> {
     let mut pasts = Vec::new();
     for service in [Service::Hs2, Service::Beeswax, Service::Hs2Http] {
         for last in coordinators {
-            pasts.extend(coordinators.map(|beeswax| Past { service, last, beeswax }));
+            pasts.extend(coordinators.map(|beeswax| Past { service, last, beeswax, has_beeswax: true }));
         }
     }
     pasts
 }
 
 fn new_on(service: Service) -> Past {
-    Past { service, last: None, beeswax: None }
+    Past { service, last: None, beeswax: None, has_beeswax: true }
 }
 
 fn been_at(service: Service, coordinator: CoordinatorId) -> Past {
-    Past { service, last: Some(coordinator), beeswax: (service == Service::Beeswax).then_some(coordinator) }
+    let beeswax = (service == Service::Beeswax).then_some(coordinator);
+    Past { service, last: Some(coordinator), beeswax, has_beeswax: true }
 }
 
 fn plan(request: &Facts, past: &Past) -> Plan {
@@ -183,7 +184,7 @@ fn a_beeswax_connection_is_opened_by_its_first_call_and_stays_where_it_is() {
 
 #[test]
 fn having_cancelled_a_query_elsewhere_gives_a_beeswax_connection_no_home() {
-    let past = Past { service: Service::Beeswax, last: Some(OWNER), beeswax: None };
+    let past = Past { service: Service::Beeswax, last: Some(OWNER), beeswax: None, has_beeswax: true };
     assert_eq!(plan(&plain("get_default_configuration"), &past), Plan::OpenBeeswax);
 }
 
@@ -199,7 +200,7 @@ fn a_call_without_a_known_handle_goes_where_the_connection_was_last() {
             });
         });
     });
-    let past = Past { service: Service::Hs2, last: Some(ELSEWHERE), beeswax: Some(OWNER) };
+    let past = Past { service: Service::Hs2, last: Some(ELSEWHERE), beeswax: Some(OWNER), has_beeswax: true };
     for request in [with_handle("GetInfo", handle(UNKNOWN)), plain("GetInfo"), plain("FetchResults"), short] {
         assert_eq!(
             plan(&request, &past),
@@ -260,4 +261,12 @@ fn a_call_is_for_the_session_that_it_names() {
     assert_eq!(of(&with_handle("FetchResults", handle(OPERATION))), None);
     assert_eq!(of(&with_query_id("GetExecSummary", &query_id(handle(OPERATION)))), None);
     assert_eq!(of(&plain("OpenSession")), None);
+}
+
+#[test]
+fn a_cluster_without_beeswax_ports_answers_beeswax_calls_at_its_hs2_port() {
+    let past = Past { has_beeswax: false, ..new_on(Service::Beeswax) };
+    let ping = plain("PingImpalaService");
+    assert_eq!(service(lookup(b"PingImpalaService"), &ping, &past), Service::Hs2);
+    assert_eq!(plan(&ping, &past), Plan::Any);
 }
