@@ -12,12 +12,15 @@
 //! | [`serve`] | one client connection from accept to close; background upkeep |
 //! | [`control`] | what operators touch: config, log, health and metrics |
 //! | [`cli`], [`cmd`] | the program |
+//! | [`fake`] | simulated coordinators and a client for the demo and the tests, on the types of [`idl`] |
 
 pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod cmd;
 pub mod control;
+pub mod fake;
+pub mod idl;
 pub mod ids;
 pub mod metrics;
 pub mod net;

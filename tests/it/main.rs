@@ -10,6 +10,9 @@ mod config;
 mod fixtures;
 
 #[cfg(test)]
+mod idl;
+
+#[cfg(test)]
 mod real_clients;
 
 #[cfg(test)]
