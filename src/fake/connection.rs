@@ -1,0 +1,271 @@
+//! One client connection, on a thread of its own for its whole life (Impala: `TAcceptQueueServer.cpp`).
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thrift::TConfiguration;
+use thrift::protocol::{
+    TBinaryInputProtocol, TBinaryOutputProtocol, TInputProtocol, TMessageIdentifier, TMessageType,
+    TOutputProtocol, TStoredInputProtocol, TType,
+};
+use thrift::server::TProcessor;
+use thrift::{ApplicationError, ApplicationErrorKind};
+
+use super::beeswax::{self, Beeswax};
+use super::calls::ReceivedCall;
+use super::coordinator::Control;
+use super::faults::Fault;
+use super::hs2::{self, Hs2};
+use super::sasl::{self, Framing, Incoming};
+use super::state::{Caller, State};
+use crate::idl::impala_service::{ImpalaHiveServer2ServiceSyncProcessor, ImpalaServiceSyncProcessor};
+use crate::ids::Service;
+
+/// The longest string that is read. Impala takes 2 GiB; here a test must not be able to take the memory.
+const STRING_LIMIT: usize = 256 << 20;
+/// What is sent for [`Fault::Garbage`]: neither Thrift nor a frame of a sensible length.
+const GARBAGE: [u8; 32] = [0xbd; 32];
+
+/// The socket of a connection as it is read: slowly if so told, and patiently within a message.
+pub(super) struct Paced {
+    stream: TcpStream,
+    state: Arc<State>,
+    /// Within a message a read timeout means nothing.
+    patient: bool,
+}
+
+impl Paced {
+    pub(super) fn new(stream: TcpStream, state: Arc<State>) -> Self {
+        Self { stream, state, patient: false }
+    }
+}
+
+impl Read for Paced {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let pause = self.state.faults.read_pause();
+            let limit = if pause.is_some() { 1.min(buffer.len()) } else { buffer.len() };
+            std::thread::sleep(pause.unwrap_or_default());
+            match self.stream.read(buffer.get_mut(..limit).unwrap_or_default()) {
+                Err(error) if self.patient && is_timeout(&error) => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+/// Where a reply is written before it is sent whole.
+#[derive(Clone, Default)]
+struct Reply(Rc<RefCell<Vec<u8>>>);
+
+impl Reply {
+    fn take(&self) -> Vec<u8> {
+        self.0.take()
+    }
+}
+
+impl Write for Reply {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A connection that has its service thread.
+pub(super) struct Connection {
+    pub(super) state: Arc<State>,
+    pub(super) control: Arc<Control>,
+    pub(super) service: Service,
+    pub(super) number: u64,
+    pub(super) user: Option<String>,
+    pub(super) stream: TcpStream,
+    pub(super) incoming: Incoming<Paced>,
+    pub(super) framing: Framing,
+    /// `host:port` of the web pages.
+    pub(super) web: String,
+}
+
+/// Whether the connection goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Call,
+    Close,
+}
+
+/// A connection between two calls, ready to be served.
+struct Server {
+    state: Arc<State>,
+    control: Arc<Control>,
+    caller: Rc<Caller>,
+    stream: TcpStream,
+    framing: Framing,
+    input: TBinaryInputProtocol<Incoming<Paced>>,
+    reply: Reply,
+    output: TBinaryOutputProtocol<Reply>,
+    processor: Box<dyn TProcessor>,
+    methods: &'static [&'static str],
+}
+
+impl Connection {
+    /// Serves calls until either side ends.
+    pub(super) fn serve(self) {
+        let caller = Rc::new(Caller {
+            service: self.service,
+            connection: self.number,
+            user: self.user,
+            call: Cell::new(0),
+            reached: Cell::new(false),
+            had_session: Cell::new(false),
+        });
+        let (state, web) = (Arc::clone(&self.state), self.web);
+        let (processor, methods): (Box<dyn TProcessor>, &'static [_]) = match self.service {
+            Service::Beeswax => {
+                let handler = Beeswax { state, caller: Rc::clone(&caller), web };
+                (Box::new(ImpalaServiceSyncProcessor::new(handler)), &beeswax::METHODS)
+            }
+            Service::Hs2 | Service::Hs2Http => {
+                let handler = Hs2 { state, caller: Rc::clone(&caller), web };
+                (Box::new(ImpalaHiveServer2ServiceSyncProcessor::new(handler)), &hs2::METHODS)
+            }
+        };
+        let reply = Reply::default();
+        let limits = TConfiguration::builder().max_string_size(Some(STRING_LIMIT)).build();
+        let limits = limits.unwrap_or_default();
+        let mut server = Server {
+            state: self.state,
+            control: self.control,
+            caller,
+            stream: self.stream,
+            framing: self.framing,
+            // Old-style headers are accepted too (Impala: `strict_read = false`).
+            input: TBinaryInputProtocol::with_config(self.incoming, false, limits),
+            output: TBinaryOutputProtocol::new(reply.clone(), true),
+            reply,
+            processor,
+            methods,
+        };
+        server.state.connect(&server.caller);
+        while server.wait() && matches!(server.call(), Ok(Next::Call)) {}
+        server.state.disconnect(server.caller.connection);
+    }
+}
+
+impl Server {
+    /// Waits for the next call. A connection whose sessions are all closed ends when it is idle for long
+    /// (Impala: `--idle_client_poll_period_s`).
+    fn wait(&mut self) -> bool {
+        self.input.transport.stream_mut().patient = false;
+        loop {
+            match self.input.transport.wait() {
+                Ok(more) => {
+                    self.input.transport.stream_mut().patient = true;
+                    return more;
+                }
+                Err(error) if is_timeout(&error) && !self.state.is_idle(&self.caller) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Reads, executes and answers one call. An error closes the connection without a word, as it does at impalad.
+    fn call(&mut self) -> thrift::Result<Next> {
+        let message = self.input.read_message_begin()?;
+        if !matches!(message.message_type, TMessageType::Call | TMessageType::OneWay) {
+            return Ok(Next::Close);
+        }
+        let number = self.state.received(ReceivedCall {
+            service: self.caller.service,
+            method: message.name.clone(),
+            session: None,
+            operation: None,
+            connection: self.caller.connection,
+            user: self.caller.user.clone(),
+            executed: false,
+        });
+        self.caller.call.set(number);
+        let fault = self.state.faults.take(&message.name);
+        if let Some(Fault::Delay(time)) = fault {
+            self.control.pause(time);
+        }
+        if fault == Some(Fault::DropBefore) {
+            self.input.skip(TType::Struct)?;
+            return Ok(Next::Close);
+        }
+        if self.methods.contains(&message.name.as_str()) {
+            self.caller.reached.set(false);
+            let mut stored = TStoredInputProtocol::new(&mut self.input, message);
+            self.processor.process(&mut stored, &mut self.output)?;
+            if !self.caller.reached.get() {
+                // The arguments could not be read: no reply (Impala: `TAcceptQueueServer.cpp` `Task::run`).
+                return Ok(Next::Close);
+            }
+        } else {
+            self.unknown(&message)?;
+        }
+        let reply = self.reply.take();
+        self.answer(&reply, fault)
+    }
+
+    fn unknown(&mut self, message: &TMessageIdentifier) -> thrift::Result<()> {
+        self.input.skip(TType::Struct)?;
+        let text = format!("Invalid method name: '{}'", message.name);
+        let error = ApplicationError::new(ApplicationErrorKind::UnknownMethod, text);
+        let head =
+            TMessageIdentifier::new(message.name.clone(), TMessageType::Exception, message.sequence_number);
+        self.output.write_message_begin(&head)?;
+        thrift::Error::write_application_error_to_out_protocol(&error, &mut self.output)?;
+        self.output.write_message_end()
+    }
+
+    fn answer(&mut self, reply: &[u8], fault: Option<Fault>) -> thrift::Result<Next> {
+        match fault {
+            Some(Fault::DropAfter) => return Ok(Next::Close),
+            Some(Fault::CutReply(bytes)) => {
+                // The frame announces the whole reply, of which a part comes.
+                let mut framed = Vec::new();
+                sasl::write_message(&mut framed, self.framing, reply)?;
+                self.stream.write_all(framed.get(..bytes).unwrap_or(&framed))?;
+                return Ok(Next::Close);
+            }
+            Some(Fault::Garbage) => {
+                self.stream.write_all(&GARBAGE)?;
+                return Ok(Next::Call);
+            }
+            Some(Fault::SlowReply(piece, pause)) => {
+                let mut framed = Vec::new();
+                sasl::write_message(&mut framed, self.framing, reply)?;
+                for piece in framed.chunks(piece.max(1)) {
+                    self.stream.write_all(piece)?;
+                    self.control.pause(pause);
+                }
+                return Ok(Next::Call);
+            }
+            Some(Fault::DelayReply(time)) => self.control.pause(time),
+            Some(Fault::Delay(_) | Fault::DropBefore | Fault::HalfClose) | None => {}
+        }
+        sasl::write_message(&mut self.stream, self.framing, reply)?;
+        if fault == Some(Fault::HalfClose) {
+            self.stream.shutdown(Shutdown::Write)?;
+            self.input.transport.discard();
+            return Ok(Next::Close);
+        }
+        Ok(Next::Call)
+    }
+}
+
+/// How long a socket waits for a byte before it looks whether it is still wanted.
+pub(super) fn set_idle_poll(stream: &TcpStream, period: Duration) -> io::Result<()> {
+    stream.set_read_timeout(Some(period.max(Duration::from_millis(1))))
+}

@@ -1,0 +1,530 @@
+//! A simulated coordinator: its ports, threads and switches.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use zeroize::Zeroizing;
+
+use super::calls::ReceivedCall;
+use super::connection::{Connection, Paced, set_idle_poll};
+use super::faults::Faults;
+use super::ids::Id;
+use super::sasl::{self, Framing, Incoming};
+use super::state::State;
+use super::web;
+use crate::clock;
+use crate::ids::Service;
+
+/// Threads that authenticate and then wait for a service thread (Impala: `accepted_cnxn_setup_thread_pool_size`).
+const SETUP_THREADS: usize = 2;
+/// How often a setup thread looks whether a service thread is free.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long a stop waits for the threads of its connections.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A password: zeroed when dropped, never printed.
+#[derive(Clone)]
+pub struct Password(Zeroizing<Vec<u8>>);
+
+impl Password {
+    /// Keeps a password.
+    pub fn new(password: &str) -> Self {
+        Self(Zeroizing::new(password.as_bytes().to_vec()))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn matches(&self, other: &[u8]) -> bool {
+        let same = self.0.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0;
+        self.0.len() == other.len() && same
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+/// How a coordinator is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What `select coordinator()` answers.
+    pub name: String,
+    /// The address of all ports.
+    pub host: IpAddr,
+    /// `HiveServer2`; 0 is any free port, here and below.
+    pub hs2_port: u16,
+    /// Beeswax.
+    pub beeswax_port: u16,
+    /// `HiveServer2` over HTTP, which answers 501.
+    pub hs2_http_port: u16,
+    /// Health and metrics.
+    pub web_port: u16,
+    /// Who may log in: `Some` is SASL PLAIN on HS2 and Beeswax, `None` is NOSASL.
+    pub users: Option<BTreeMap<String, Password>>,
+    /// Connections served at once, for each port (Impala: `--fe_service_threads`).
+    pub service_threads: usize,
+    /// How long a session lives without a connection (Impala: `--disconnected_session_timeout`).
+    pub disconnected_session_timeout: Duration,
+    /// How long a fetch waits for rows (Impala: `FETCH_ROWS_TIMEOUT_MS`).
+    pub fetch_timeout: Duration,
+    /// From accept to a service thread (Impala: `--accepted_client_cnxn_timeout`), and for a SASL negotiation.
+    pub setup_timeout: Duration,
+    /// A connection whose sessions are all closed ends after this much silence (Impala: `--idle_client_poll_period_s`).
+    pub idle_client_poll: Duration,
+}
+
+impl Default for Settings {
+    /// Impala's defaults on any free ports of the loopback address, without authentication.
+    fn default() -> Self {
+        Self {
+            name: "coordinator".to_owned(),
+            host: Ipv4Addr::LOCALHOST.into(),
+            hs2_port: 0,
+            beeswax_port: 0,
+            hs2_http_port: 0,
+            web_port: 0,
+            users: None,
+            service_threads: 64,
+            disconnected_session_timeout: Duration::from_secs(900),
+            fetch_timeout: Duration::from_secs(10),
+            setup_timeout: Duration::from_secs(300),
+            idle_client_poll: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A running coordinator; dropping it stops it as `kill -9` would: its ports close, its connections are cut.
+/// One that is started again on the same ports knows nothing of the sessions of the first.
+#[derive(Debug)]
+pub struct Coordinator {
+    state: Arc<State>,
+    control: Arc<Control>,
+    ports: Ports,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ports {
+    hs2: SocketAddr,
+    beeswax: SocketAddr,
+    hs2_http: SocketAddr,
+    web: SocketAddr,
+}
+
+impl Coordinator {
+    /// Binds all ports and serves them.
+    ///
+    /// # Errors
+    /// A port that cannot be bound, named in the error.
+    pub fn start(settings: Settings) -> io::Result<Self> {
+        let bind = |port: u16| {
+            let address = SocketAddr::new(settings.host, port);
+            let listener = TcpListener::bind(address)
+                .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
+            let address = listener.local_addr()?;
+            Ok::<_, io::Error>((listener, address))
+        };
+        let (hs2, hs2_at) = bind(settings.hs2_port)?;
+        let (beeswax, beeswax_at) = bind(settings.beeswax_port)?;
+        let (http, http_at) = bind(settings.hs2_http_port)?;
+        let (pages, web_at) = bind(settings.web_port)?;
+        let ports = Ports { hs2: hs2_at, beeswax: beeswax_at, hs2_http: http_at, web: web_at };
+        let state = Arc::new(State::new(
+            settings.name.clone(),
+            settings.disconnected_session_timeout,
+            settings.fetch_timeout,
+        ));
+        let control = Arc::new(Control::new());
+        let mut this = Self { state, control, ports, threads: Vec::new() };
+        let settings = Arc::new(settings);
+        let hs2_pool = this.open(Service::Hs2, hs2, &settings)?;
+        let beeswax_pool = this.open(Service::Beeswax, beeswax, &settings)?;
+        let site = web::Site {
+            state: Arc::clone(&this.state),
+            control: Arc::clone(&this.control),
+            hs2: hs2_pool,
+            beeswax: beeswax_pool,
+        };
+        let pages =
+            web::listen("fake-web", pages, Arc::clone(&this.control), move |request| site.answer(request))?;
+        this.threads.push(pages);
+        let http = web::listen("fake-http", http, Arc::clone(&this.control), |_| web::Response {
+            status: "501 Not Implemented",
+            kind: "text/plain",
+            body: "HiveServer2 over HTTP is not simulated\n".to_owned(),
+        })?;
+        this.threads.push(http);
+        Ok(this)
+    }
+
+    /// The address of the HS2 port.
+    pub fn hs2(&self) -> SocketAddr {
+        self.ports.hs2
+    }
+
+    /// The address of the Beeswax port.
+    pub fn beeswax(&self) -> SocketAddr {
+        self.ports.beeswax
+    }
+
+    /// The address of the HTTP port.
+    pub fn hs2_http(&self) -> SocketAddr {
+        self.ports.hs2_http
+    }
+
+    /// The address of the web port.
+    pub fn web(&self) -> SocketAddr {
+        self.ports.web
+    }
+
+    /// What `select coordinator()` answers.
+    pub fn name(&self) -> &str {
+        &self.state.name
+    }
+
+    /// The switches of its misbehaviour.
+    pub fn faults(&self) -> &Faults {
+        &self.state.faults
+    }
+
+    /// Restarts: connections are cut, sessions and operations forgotten, the process start time is new, the ports stay.
+    pub fn restart(&self) {
+        self.state.forget();
+        self.control.cut();
+        self.state.forget();
+        self.control.renew();
+    }
+
+    /// Cuts every connection; HS2 sessions stay.
+    pub fn cut_connections(&self) {
+        self.control.cut();
+    }
+
+    /// Every HS2 session expires, as if `--idle_session_timeout` were over: calls on it are refused until it is closed.
+    pub fn expire_sessions(&self) {
+        self.state.expire_sessions();
+    }
+
+    /// The calls received so far, the last 100,000 of them, oldest first.
+    pub fn calls(&self) -> Vec<ReceivedCall> {
+        self.state.calls()
+    }
+
+    /// The ids of all open sessions, Beeswax connections among them.
+    pub fn open_sessions(&self) -> Vec<Id> {
+        self.state.open_sessions()
+    }
+
+    /// How many operations are open: begun and not closed.
+    pub fn open_operations(&self) -> usize {
+        self.state.counts().registered
+    }
+
+    /// How many client connections are open on the HS2 and Beeswax ports, waiting ones included.
+    pub fn connections(&self) -> usize {
+        self.control.connections()
+    }
+
+    fn open(
+        &mut self,
+        service: Service,
+        listener: TcpListener,
+        settings: &Arc<Settings>,
+    ) -> io::Result<Arc<Pool>> {
+        let pool = Arc::new(Pool {
+            service,
+            state: Arc::clone(&self.state),
+            control: Arc::clone(&self.control),
+            settings: Arc::clone(settings),
+            web: self.ports.web.to_string(),
+            counts: Mutex::default(),
+            freed: Condvar::new(),
+        });
+        let (queue, accepted) = mpsc::channel();
+        let accepted = Arc::new(Mutex::new(accepted));
+        for _ in 0..SETUP_THREADS {
+            let (pool, accepted) = (Arc::clone(&pool), Arc::clone(&accepted));
+            self.spawn(&format!("fake-setup-{service}"), move || pool.set_up_all(&accepted))?;
+        }
+        let accepting = Arc::clone(&pool);
+        self.spawn(&format!("fake-accept-{service}"), move || {
+            while let Some(accepted) = accepting.accept(&listener) {
+                if queue.send(accepted).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(pool)
+    }
+
+    fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(run)?);
+        Ok(())
+    }
+}
+
+impl Drop for Coordinator {
+    fn drop(&mut self) {
+        self.control.stop();
+        // Wakes the threads that accept; a port that cannot be reached has none.
+        for address in [self.ports.hs2, self.ports.beeswax, self.ports.hs2_http, self.ports.web] {
+            drop(TcpStream::connect_timeout(&address, Duration::from_secs(1)));
+        }
+        self.state.forget();
+        self.control.cut();
+        for thread in self.threads.drain(..) {
+            drop(thread.join());
+        }
+    }
+}
+
+/// What all threads of a coordinator obey.
+#[derive(Debug)]
+pub(super) struct Control {
+    switches: Mutex<Switches>,
+    changed: Condvar,
+    next: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Switches {
+    stopping: bool,
+    /// Grows whenever all connections are cut.
+    epoch: u64,
+    open: HashMap<u64, TcpStream>,
+    start_time: String,
+}
+
+impl Control {
+    fn new() -> Self {
+        let switches = Switches {
+            stopping: false,
+            epoch: 0,
+            open: HashMap::new(),
+            start_time: web::process_start_time(),
+        };
+        Self { switches: Mutex::new(switches), changed: Condvar::new(), next: AtomicU64::new(1) }
+    }
+
+    /// Waits, but not past a stop or a cut.
+    pub(super) fn pause(&self, time: Duration) {
+        let until = clock::now() + time;
+        let mut switches = self.switches.lock();
+        let epoch = switches.epoch;
+        while !switches.stopping && switches.epoch == epoch {
+            if self.changed.wait_until(&mut switches, until).timed_out() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.switches.lock().stopping
+    }
+
+    pub(super) fn start_time(&self) -> String {
+        self.switches.lock().start_time.clone()
+    }
+
+    fn connections(&self) -> usize {
+        self.switches.lock().open.len()
+    }
+
+    fn stop(&self) {
+        self.switches.lock().stopping = true;
+        self.changed.notify_all();
+    }
+
+    fn renew(&self) {
+        self.switches.lock().start_time = web::process_start_time();
+    }
+
+    /// Cuts every connection and waits until their threads have let go of them.
+    fn cut(&self) {
+        let mut switches = self.switches.lock();
+        switches.epoch += 1;
+        let cut: Vec<_> = switches.open.keys().copied().collect();
+        for stream in switches.open.values() {
+            drop(stream.shutdown(Shutdown::Both));
+        }
+        self.changed.notify_all();
+        let deadline = clock::now() + STOP_TIMEOUT;
+        while cut.iter().any(|number| switches.open.contains_key(number)) {
+            if self.changed.wait_until(&mut switches, deadline).timed_out() {
+                return;
+            }
+        }
+    }
+
+    /// A place in the list of connections, left when the guard is dropped.
+    fn enlist(self: &Arc<Self>, stream: &TcpStream) -> io::Result<Enlisted> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let copy = stream.try_clone()?;
+        drop(self.switches.lock().open.insert(number, copy));
+        Ok(Enlisted { number, control: Arc::clone(self) })
+    }
+}
+
+struct Enlisted {
+    number: u64,
+    control: Arc<Control>,
+}
+
+impl Drop for Enlisted {
+    fn drop(&mut self) {
+        if let Some(stream) = self.control.switches.lock().open.remove(&self.number) {
+            drop(stream.shutdown(Shutdown::Both));
+        }
+        self.control.changed.notify_all();
+    }
+}
+
+/// One port with its setup and service threads.
+pub(super) struct Pool {
+    service: Service,
+    state: Arc<State>,
+    control: Arc<Control>,
+    settings: Arc<Settings>,
+    web: String,
+    counts: Mutex<PoolCounts>,
+    freed: Condvar,
+}
+
+/// The numbers of one port's metrics (Impala: `impala.thrift-server.hiveserver2-frontend.*`).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PoolCounts {
+    pub(super) in_use: usize,
+    pub(super) queued: usize,
+    pub(super) total: u64,
+    pub(super) timed_out: u64,
+}
+
+struct Accepted {
+    stream: TcpStream,
+    enlisted: Enlisted,
+    at: Instant,
+}
+
+/// A service thread in use.
+struct Served {
+    pool: Arc<Pool>,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.pool.counts.lock().in_use -= 1;
+        self.pool.freed.notify_all();
+    }
+}
+
+impl Pool {
+    pub(super) fn counts(&self) -> PoolCounts {
+        *self.counts.lock()
+    }
+
+    pub(super) fn service_threads(&self) -> usize {
+        self.settings.service_threads
+    }
+
+    fn accept(&self, listener: &TcpListener) -> Option<Accepted> {
+        loop {
+            let accepted = listener.accept();
+            if self.control.is_stopping() {
+                return None;
+            }
+            let Ok((stream, _)) = accepted else {
+                // Out of descriptors, or the client is gone already: neither is a reason to stop.
+                self.control.pause(LOOK);
+                continue;
+            };
+            if let Ok(enlisted) = self.control.enlist(&stream) {
+                self.counts.lock().queued += 1;
+                return Some(Accepted { stream, enlisted, at: clock::now() });
+            }
+        }
+    }
+
+    fn set_up_all(self: &Arc<Self>, accepted: &Mutex<Receiver<Accepted>>) {
+        loop {
+            let next = accepted.lock().recv();
+            let Ok(next) = next else { return };
+            // A connection that cannot be set up is closed, as it is at impalad; its peer sees that.
+            drop(self.set_up(next));
+        }
+    }
+
+    /// Authenticates, waits for a service thread and hands over to it.
+    fn set_up(self: &Arc<Self>, accepted: Accepted) -> io::Result<()> {
+        let authenticated = self.authenticate(&accepted);
+        let served = authenticated.as_ref().ok().and_then(|_| self.service_thread(accepted.at));
+        self.counts.lock().queued -= 1;
+        let (incoming, user) = authenticated?;
+        let served = served.ok_or(io::ErrorKind::TimedOut)?;
+        set_idle_poll(&accepted.stream, self.settings.idle_client_poll)?;
+        let connection = Connection {
+            state: Arc::clone(&self.state),
+            control: Arc::clone(&self.control),
+            service: self.service,
+            number: accepted.enlisted.number,
+            framing: if user.is_some() { Framing::Sasl } else { Framing::Unframed },
+            user,
+            stream: accepted.stream,
+            incoming,
+            web: self.web.clone(),
+        };
+        let enlisted = accepted.enlisted;
+        let run = move || {
+            connection.serve();
+            drop(served);
+            drop(enlisted);
+        };
+        thread::Builder::new().name(format!("fake-{}", self.service)).spawn(run)?;
+        Ok(())
+    }
+
+    fn authenticate(&self, accepted: &Accepted) -> io::Result<(Incoming<Paced>, Option<String>)> {
+        let mut stream = accepted.stream.try_clone()?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(self.settings.setup_timeout))?;
+        let mut incoming = Incoming::new(Paced::new(accepted.stream.try_clone()?, Arc::clone(&self.state)));
+        let user = match &self.settings.users {
+            Some(users) => Some(sasl::accept(&mut incoming, &mut stream, users)?),
+            None => None,
+        };
+        Ok((incoming, user))
+    }
+
+    /// Waits for a free service thread: `None` when the time is over
+    /// (Impala: `TAcceptQueueServer.cpp` `SetupConnection`).
+    fn service_thread(self: &Arc<Self>, accepted_at: Instant) -> Option<Served> {
+        let mut counts = self.counts.lock();
+        loop {
+            if self.control.is_stopping() {
+                return None;
+            }
+            if counts.in_use < self.settings.service_threads && !self.state.faults.out_of_service_threads() {
+                counts.in_use += 1;
+                counts.total += 1;
+                return Some(Served { pool: Arc::clone(self) });
+            }
+            if clock::now().saturating_duration_since(accepted_at) >= self.settings.setup_timeout {
+                counts.timed_out += 1;
+                return None;
+            }
+            // Not only a thread that ends changes this, so it looks again soon.
+            self.freed.wait_for(&mut counts, LOOK);
+        }
+    }
+}

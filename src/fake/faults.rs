@@ -1,0 +1,146 @@
+//! How a simulated coordinator misbehaves; changeable while it runs.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+/// What happens to one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The request is read, then the coordinator waits before it executes it.
+    Delay(Duration),
+    /// It executes the request, then waits before it replies.
+    DelayReply(Duration),
+    /// It reads the request and closes the connection: nothing was executed.
+    DropBefore,
+    /// It executes the request and closes the connection without a reply.
+    DropAfter,
+    /// It executes the request, sends this many bytes of the reply and closes the connection.
+    CutReply(usize),
+    /// It executes the request and sends bytes that are no Thrift message instead of the reply.
+    Garbage,
+    /// It replies, then ends its side of the connection (FIN), and goes on reading.
+    HalfClose,
+    /// It sends the reply in pieces of this many bytes with this pause between them.
+    SlowReply(usize, Duration),
+}
+
+/// The faults of one coordinator. By method: as named on the wire, or `*` for every method.
+#[derive(Debug, Default)]
+pub struct Faults {
+    by_method: Mutex<HashMap<String, (Fault, Option<usize>)>>,
+    read_pause: Mutex<Option<Duration>>,
+    quiescing: AtomicBool,
+    no_service_threads: AtomicBool,
+    unhealthy: AtomicBool,
+}
+
+impl Faults {
+    /// The next call of `method` meets `fault`, later ones do not.
+    pub fn once(&self, method: &str, fault: Fault) {
+        self.times(method, fault, 1);
+    }
+
+    /// The next `times` calls of `method` meet `fault`.
+    pub fn times(&self, method: &str, fault: Fault, times: usize) {
+        self.by_method.lock().insert(method.to_owned(), (fault, Some(times)));
+    }
+
+    /// Every call of `method` meets `fault` until [`Self::clear`].
+    pub fn always(&self, method: &str, fault: Fault) {
+        self.by_method.lock().insert(method.to_owned(), (fault, None));
+    }
+
+    /// Every connection is read one byte at a time with this pause between; `None` ends it.
+    pub fn read_slowly(&self, pause: Option<Duration>) {
+        *self.read_pause.lock() = pause;
+    }
+
+    /// A graceful shutdown begins: new work is refused, what runs goes on, `/healthz` stays as it is
+    /// (Impala: `impala-server.cc` `CheckNotShuttingDown`).
+    pub fn start_quiescing(&self) {
+        self.quiescing.store(true, Ordering::SeqCst);
+    }
+
+    /// The shutdown never was (a real one cannot be taken back).
+    pub fn stop_quiescing(&self) {
+        self.quiescing.store(false, Ordering::SeqCst);
+    }
+
+    /// All service threads are taken: connections are accepted, two are authenticated, then silence
+    /// (Impala: `TAcceptQueueServer.cpp` `SetupConnection`). Connections that are served stay so.
+    pub fn exhaust_service_threads(&self) {
+        self.no_service_threads.store(true, Ordering::SeqCst);
+    }
+
+    /// Service threads are free again; the connections that waited are served.
+    pub fn free_service_threads(&self) {
+        self.no_service_threads.store(false, Ordering::SeqCst);
+    }
+
+    /// `/healthz` answers 503 (Impala: not registered with the statestore).
+    pub fn fail_health(&self) {
+        self.unhealthy.store(true, Ordering::SeqCst);
+    }
+
+    /// Everything is well again.
+    pub fn clear(&self) {
+        self.by_method.lock().clear();
+        *self.read_pause.lock() = None;
+        for flag in [&self.quiescing, &self.no_service_threads, &self.unhealthy] {
+            flag.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether a graceful shutdown runs.
+    pub fn is_quiescing(&self) -> bool {
+        self.quiescing.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn is_unhealthy(&self) -> bool {
+        self.unhealthy.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn out_of_service_threads(&self) -> bool {
+        self.no_service_threads.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn read_pause(&self) -> Option<Duration> {
+        *self.read_pause.lock()
+    }
+
+    /// The fault that this call meets, counted down.
+    pub(super) fn take(&self, method: &str) -> Option<Fault> {
+        let mut by_method = self.by_method.lock();
+        let name = if by_method.contains_key(method) { method } else { "*" };
+        let (fault, left) = by_method.get_mut(name)?;
+        let fault = *fault;
+        if let Some(left) = left {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                by_method.remove(name);
+            }
+        }
+        Some(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_met_as_often_as_was_asked_for() {
+        let faults = Faults::default();
+        faults.times("GetLog", Fault::Garbage, 2);
+        let met: Vec<_> = (0..3).map(|_| faults.take("GetLog")).collect();
+        assert_eq!(met, [Some(Fault::Garbage), Some(Fault::Garbage), None]);
+        faults.always("*", Fault::DropAfter);
+        assert_eq!(faults.take("GetInfo"), Some(Fault::DropAfter));
+        assert_eq!(faults.take("GetLog"), Some(Fault::DropAfter));
+        faults.clear();
+        assert_eq!(faults.take("GetInfo"), None);
+    }
+}

@@ -1,0 +1,490 @@
+//! `HiveServer2` as Impala serves it (Impala: `impala-hs2-server.cc`).
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::ids::{Id, Secret};
+use super::metadata;
+use super::operation::{Claim, Fetched, Progress, Started};
+use super::profile::VERSION;
+use super::refusal::{GENERAL_ERROR, Refusal, success};
+use super::rows::Table;
+use super::state::{Caller, Opening, State};
+use crate::idl::impala_service as impala;
+use crate::idl::t_c_l_i_service as cli;
+
+/// The highest protocol that Impala speaks (Impala: `MAX_SUPPORTED_HS2_VERSION`).
+const PROTOCOL: cli::TProtocolVersion = cli::TProtocolVersion::HIVE_CLI_SERVICE_PROTOCOL_V6;
+
+/// The methods of the service; every other is unknown.
+pub(super) const METHODS: [&str; 34] = [
+    "OpenSession",
+    "CloseSession",
+    "GetInfo",
+    "ExecuteStatement",
+    "GetTypeInfo",
+    "GetCatalogs",
+    "GetSchemas",
+    "GetTables",
+    "GetTableTypes",
+    "GetColumns",
+    "GetFunctions",
+    "GetPrimaryKeys",
+    "GetCrossReference",
+    "GetOperationStatus",
+    "CancelOperation",
+    "CloseOperation",
+    "GetResultSetMetadata",
+    "FetchResults",
+    "GetDelegationToken",
+    "CancelDelegationToken",
+    "RenewDelegationToken",
+    "GetLog",
+    "GetQueryId",
+    "SetClientInfo",
+    "UploadData",
+    "DownloadData",
+    "GetExecSummary",
+    "GetRuntimeProfile",
+    "PingImpalaHS2Service",
+    "CloseImpalaOperation",
+    "InitQueryContext",
+    "ExecutePlannedStatement",
+    "GetBackendConfig",
+    "GetExecutorMembership",
+];
+
+/// The service of one connection.
+pub(super) struct Hs2 {
+    pub(super) state: Arc<State>,
+    pub(super) caller: Rc<Caller>,
+    /// `host:port` of the web pages.
+    pub(super) web: String,
+}
+
+type Reply<T> = thrift::Result<T>;
+
+impl Hs2 {
+    fn enter(&self) {
+        self.state.enter(&self.caller);
+    }
+
+    /// A metadata call: its handle has an empty guid and secret when it fails
+    /// (Impala: `impala-hs2-server.cc` `GetTables` and its like set it in any case).
+    fn metadata(
+        &self,
+        handle: &cli::TSessionHandle,
+        kind: cli::TOperationType,
+        table: Table,
+    ) -> (cli::TStatus, cli::TOperationHandle) {
+        self.enter();
+        let answer = || {
+            self.state.check_not_quiescing()?;
+            let session = self.state.with_session(&self.caller, &handle.session_id, |id, _| id)?;
+            self.state.answer(&self.caller, session, table)
+        };
+        match answer() {
+            Ok(started) => (success(), operation_handle(&started, kind)),
+            Err(refusal) => (refusal.status(None), empty_handle(kind)),
+        }
+    }
+
+    /// A call on an operation that answers with no more than a status.
+    fn on_operation<T>(
+        &self,
+        handle: &cli::TOperationHandle,
+        act: impl FnOnce(&State, &Caller, Claim<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, cli::TStatus> {
+        self.enter();
+        let claim = Claim::Handle(&handle.operation_id);
+        act(&self.state, &self.caller, claim).map_err(|refusal| refusal.status(claim.id().ok()))
+    }
+
+    /// The record behind the two calls that carry an operation's and a session's handle: the session's secret counts,
+    /// the operation's does not (Impala: `impala-hs2-server.cc` `GetRuntimeProfile`, `GetExecSummary`).
+    fn record(
+        &self,
+        operation: Option<&cli::TOperationHandle>,
+        session: Option<&cli::TSessionHandle>,
+    ) -> Result<super::profile::Record, cli::TStatus> {
+        self.enter();
+        let empty = cli::THandleIdentifier::new(Vec::new(), Vec::new());
+        let session = session.map_or(&empty, |handle| &handle.session_id);
+        let user = self
+            .state
+            .with_session(&self.caller, session, |_, session| session.effective_user().to_owned())
+            .map_err(|refusal| refusal.status(None))?;
+        let operation = operation.map_or(&empty, |handle| &handle.operation_id);
+        let id = super::state::identifier(operation).map_err(|refusal| refusal.status(None))?;
+        self.state.note(&self.caller, |call| call.operation = Some(id));
+        self.state.record(&user, id).map_err(|refusal| refusal.status(Some(id)))
+    }
+
+    fn execute(&self, req: &cli::TExecuteStatementReq) -> Result<Started, cli::TStatus> {
+        self.state.check_not_quiescing().map_err(|refusal| refusal.status(None))?;
+        let session = self
+            .state
+            .with_session(&self.caller, &req.session_handle.session_id, |id, _| id)
+            .map_err(|refusal| refusal.status(None))?;
+        let overlay = req.conf_overlay.clone().unwrap_or_default();
+        self.state
+            .execute(&self.caller, session, &req.statement, &overlay)
+            .map_err(|(id, refusal)| refusal.status(id))
+    }
+
+    fn fetch(&self, req: &cli::TFetchResultsReq) -> Result<cli::TFetchResultsResp, cli::TStatus> {
+        let fetched = self.on_operation(&req.operation_handle, |state, caller, claim| {
+            match req.orientation {
+                cli::TFetchOrientation::FETCH_NEXT => {}
+                cli::TFetchOrientation::FETCH_FIRST => state.rewind(caller, claim)?,
+                _ => return Err(Refusal::Unsupported),
+            }
+            state.fetch(caller, claim, req.max_rows)
+        })?;
+        Ok(match fetched {
+            Fetched::StillExecuting => {
+                let status =
+                    cli::TStatus::new(cli::TStatusCode::STILL_EXECUTING_STATUS, None, None, None, None);
+                cli::TFetchResultsResp::new(status, true, None)
+            }
+            Fetched::Rows { table, start, end, protocol } => {
+                let more = end < table.len();
+                cli::TFetchResultsResp::new(success(), more, table.row_set(start..end, protocol))
+            }
+        })
+    }
+}
+
+fn operation_handle(started: &Started, kind: cli::TOperationType) -> cli::TOperationHandle {
+    cli::TOperationHandle::new(identifier(started.id, started.secret), kind, started.has_rows, None)
+}
+
+fn empty_handle(kind: cli::TOperationType) -> cli::TOperationHandle {
+    let identifier = cli::THandleIdentifier::new(Vec::new(), Vec::new());
+    cli::TOperationHandle::new(identifier, kind, false, None)
+}
+
+fn identifier(id: Id, secret: Secret) -> cli::THandleIdentifier {
+    cli::THandleIdentifier::new(id.0.to_vec(), secret.0.to_vec())
+}
+
+fn status<T>(result: Result<T, cli::TStatus>) -> cli::TStatus {
+    result.map_or_else(|status| status, |_| success())
+}
+
+impl cli::TCLIServiceSyncHandler for Hs2 {
+    fn handle_open_session(&self, req: cli::TOpenSessionReq) -> Reply<cli::TOpenSessionResp> {
+        self.enter();
+        if let Err(refusal) = self.state.check_not_quiescing() {
+            // No handle, and the version is the definition's default.
+            let version = cli::TProtocolVersion::HIVE_CLI_SERVICE_PROTOCOL_V10;
+            return Ok(cli::TOpenSessionResp::new(refusal.status(None), version, None, None));
+        }
+        let version = req.client_protocol.min(PROTOCOL);
+        let opening = Opening {
+            user: req.username,
+            protocol: version.0,
+            configuration: req.configuration.unwrap_or_default(),
+        };
+        let opened = self.state.open_session(&self.caller, opening);
+        let mut configuration = opened.options;
+        configuration.insert("http_addr".to_owned(), self.web.clone());
+        let handle = cli::TSessionHandle::new(identifier(opened.id, opened.secret));
+        Ok(cli::TOpenSessionResp::new(success(), version, handle, configuration))
+    }
+
+    fn handle_close_session(&self, req: cli::TCloseSessionReq) -> Reply<cli::TCloseSessionResp> {
+        self.enter();
+        let closed = self.state.close_session(&self.caller, &req.session_handle.session_id);
+        Ok(cli::TCloseSessionResp::new(status(closed.map_err(|refusal| refusal.status(None)))))
+    }
+
+    fn handle_get_info(&self, req: cli::TGetInfoReq) -> Reply<cli::TGetInfoResp> {
+        self.enter();
+        let text = match req.info_type {
+            cli::TGetInfoType::CLI_SERVER_NAME | cli::TGetInfoType::CLI_DBMS_NAME => Some("Impala"),
+            cli::TGetInfoType::CLI_DBMS_VER => Some(VERSION),
+            _ => None,
+        };
+        let answer = self.state.check_not_quiescing().and_then(|()| {
+            self.state.with_session(&self.caller, &req.session_handle.session_id, |_, _| ())?;
+            text.ok_or(Refusal::Unsupported)
+        });
+        let (status, text) = match answer {
+            Ok(text) => (success(), text),
+            Err(refusal) => (refusal.status(None), ""),
+        };
+        Ok(cli::TGetInfoResp::new(status, cli::TGetInfoValue::StringValue(text.to_owned())))
+    }
+
+    fn handle_execute_statement(&self, req: cli::TExecuteStatementReq) -> Reply<cli::TExecuteStatementResp> {
+        self.enter();
+        Ok(match self.execute(&req) {
+            Ok(started) => {
+                let handle = operation_handle(&started, cli::TOperationType::EXECUTE_STATEMENT);
+                cli::TExecuteStatementResp::new(success(), handle)
+            }
+            Err(status) => cli::TExecuteStatementResp::new(status, None),
+        })
+    }
+
+    fn handle_get_type_info(&self, req: cli::TGetTypeInfoReq) -> Reply<cli::TGetTypeInfoResp> {
+        let kind = cli::TOperationType::GET_TYPE_INFO;
+        let (status, handle) = self.metadata(&req.session_handle, kind, metadata::type_info());
+        Ok(cli::TGetTypeInfoResp::new(status, handle))
+    }
+
+    fn handle_get_catalogs(&self, req: cli::TGetCatalogsReq) -> Reply<cli::TGetCatalogsResp> {
+        let kind = cli::TOperationType::GET_CATALOGS;
+        let (status, handle) = self.metadata(&req.session_handle, kind, metadata::catalogs());
+        Ok(cli::TGetCatalogsResp::new(status, handle))
+    }
+
+    fn handle_get_schemas(&self, req: cli::TGetSchemasReq) -> Reply<cli::TGetSchemasResp> {
+        let kind = cli::TOperationType::GET_SCHEMAS;
+        let table = metadata::schemas(req.schema_name.as_deref());
+        let (status, handle) = self.metadata(&req.session_handle, kind, table);
+        Ok(cli::TGetSchemasResp::new(status, handle))
+    }
+
+    fn handle_get_tables(&self, req: cli::TGetTablesReq) -> Reply<cli::TGetTablesResp> {
+        let kind = cli::TOperationType::GET_TABLES;
+        let table = metadata::tables(req.schema_name.as_deref(), req.table_name.as_deref());
+        let (status, handle) = self.metadata(&req.session_handle, kind, table);
+        Ok(cli::TGetTablesResp::new(status, handle))
+    }
+
+    fn handle_get_table_types(&self, req: cli::TGetTableTypesReq) -> Reply<cli::TGetTableTypesResp> {
+        let kind = cli::TOperationType::GET_TABLE_TYPES;
+        let (status, handle) = self.metadata(&req.session_handle, kind, metadata::table_types());
+        Ok(cli::TGetTableTypesResp::new(status, handle))
+    }
+
+    fn handle_get_columns(&self, req: cli::TGetColumnsReq) -> Reply<cli::TGetColumnsResp> {
+        let kind = cli::TOperationType::GET_COLUMNS;
+        let (schema, table) = (req.schema_name.as_deref(), req.table_name.as_deref());
+        let table = metadata::columns(schema, table, req.column_name.as_deref());
+        let (status, handle) = self.metadata(&req.session_handle, kind, table);
+        Ok(cli::TGetColumnsResp::new(status, handle))
+    }
+
+    fn handle_get_functions(&self, req: cli::TGetFunctionsReq) -> Reply<cli::TGetFunctionsResp> {
+        let kind = cli::TOperationType::GET_FUNCTIONS;
+        let table = metadata::functions(Some(&req.function_name));
+        let (status, handle) = self.metadata(&req.session_handle, kind, table);
+        Ok(cli::TGetFunctionsResp::new(status, handle))
+    }
+
+    fn handle_get_primary_keys(&self, req: cli::TGetPrimaryKeysReq) -> Reply<cli::TGetPrimaryKeysResp> {
+        // Impala leaves the operation type of these two unset.
+        let kind = cli::TOperationType::EXECUTE_STATEMENT;
+        let (status, handle) = self.metadata(&req.session_handle, kind, metadata::primary_keys());
+        Ok(cli::TGetPrimaryKeysResp::new(status, handle))
+    }
+
+    fn handle_get_cross_reference(
+        &self,
+        req: cli::TGetCrossReferenceReq,
+    ) -> Reply<cli::TGetCrossReferenceResp> {
+        let kind = cli::TOperationType::EXECUTE_STATEMENT;
+        let (status, handle) = self.metadata(&req.session_handle, kind, metadata::cross_reference());
+        Ok(cli::TGetCrossReferenceResp::new(status, handle))
+    }
+
+    fn handle_get_operation_status(
+        &self,
+        req: cli::TGetOperationStatusReq,
+    ) -> Reply<cli::TGetOperationStatusResp> {
+        let handle = &req.operation_handle;
+        // Old clients ask about a USE without a handle (Impala: `GetOperationStatus`).
+        let progress = if handle.operation_id.guid.is_empty() {
+            self.enter();
+            Ok(Progress::Finished)
+        } else {
+            self.on_operation(handle, State::progress)
+        };
+        let (status, state, message) = match progress {
+            Ok(Progress::Running) => (success(), cli::TOperationState::RUNNING_STATE, None),
+            Ok(Progress::Finished) => (success(), cli::TOperationState::FINISHED_STATE, None),
+            Ok(Progress::Failed(refusal)) => {
+                (success(), cli::TOperationState::ERROR_STATE, Some(refusal.detail()))
+            }
+            Err(status) => (status, cli::TOperationState::ERROR_STATE, None),
+        };
+        let sql_state = message.as_ref().map(|_| GENERAL_ERROR.to_owned());
+        Ok(cli::TGetOperationStatusResp {
+            status,
+            operation_state: Some(state),
+            sql_state,
+            error_code: None,
+            error_message: message,
+            task_status: None,
+            operation_started: None,
+            operation_completed: None,
+            has_result_set: None,
+            progress_update_response: None,
+            num_modified_rows: None,
+        })
+    }
+
+    fn handle_cancel_operation(&self, req: cli::TCancelOperationReq) -> Reply<cli::TCancelOperationResp> {
+        let cancelled = self.on_operation(&req.operation_handle, State::cancel);
+        Ok(cli::TCancelOperationResp::new(status(cancelled)))
+    }
+
+    fn handle_close_operation(&self, req: cli::TCloseOperationReq) -> Reply<cli::TCloseOperationResp> {
+        let closed = self.on_operation(&req.operation_handle, State::close);
+        Ok(cli::TCloseOperationResp::new(status(closed)))
+    }
+
+    fn handle_get_result_set_metadata(
+        &self,
+        req: cli::TGetResultSetMetadataReq,
+    ) -> Reply<cli::TGetResultSetMetadataResp> {
+        Ok(match self.on_operation(&req.operation_handle, State::table) {
+            Ok(table) => {
+                let schema = table.map_or_else(|| cli::TTableSchema::new(Vec::new()), |table| table.schema());
+                cli::TGetResultSetMetadataResp::new(success(), schema)
+            }
+            Err(status) => cli::TGetResultSetMetadataResp::new(status, None),
+        })
+    }
+
+    fn handle_fetch_results(&self, req: cli::TFetchResultsReq) -> Reply<cli::TFetchResultsResp> {
+        Ok(self.fetch(&req).unwrap_or_else(|status| cli::TFetchResultsResp::new(status, None, None)))
+    }
+
+    fn handle_get_delegation_token(
+        &self,
+        _: cli::TGetDelegationTokenReq,
+    ) -> Reply<cli::TGetDelegationTokenResp> {
+        self.enter();
+        Ok(cli::TGetDelegationTokenResp::new(Refusal::NotImplemented.status(None), None))
+    }
+
+    fn handle_cancel_delegation_token(
+        &self,
+        _: cli::TCancelDelegationTokenReq,
+    ) -> Reply<cli::TCancelDelegationTokenResp> {
+        self.enter();
+        Ok(cli::TCancelDelegationTokenResp::new(Refusal::NotImplemented.status(None)))
+    }
+
+    fn handle_renew_delegation_token(
+        &self,
+        _: cli::TRenewDelegationTokenReq,
+    ) -> Reply<cli::TRenewDelegationTokenResp> {
+        self.enter();
+        Ok(cli::TRenewDelegationTokenResp::new(Refusal::NotImplemented.status(None)))
+    }
+
+    fn handle_get_log(&self, req: cli::TGetLogReq) -> Reply<cli::TGetLogResp> {
+        let found = self.on_operation(&req.operation_handle, State::progress);
+        Ok(cli::TGetLogResp::new(status(found), String::new()))
+    }
+
+    fn handle_get_query_id(&self, req: cli::TGetQueryIdReq) -> Reply<cli::TGetQueryIdResp> {
+        self.enter();
+        // Neither looked up nor checked (Impala: `GetQueryId`).
+        let id = super::state::identifier(&req.operation_handle.operation_id);
+        Ok(cli::TGetQueryIdResp::new(id.map(|id| id.to_string()).unwrap_or_default()))
+    }
+
+    fn handle_set_client_info(&self, _: cli::TSetClientInfoReq) -> Reply<cli::TSetClientInfoResp> {
+        self.enter();
+        Ok(cli::TSetClientInfoResp::new(Refusal::NotImplemented.status(None)))
+    }
+
+    fn handle_upload_data(&self, _: cli::TUploadDataReq) -> Reply<cli::TUploadDataResp> {
+        self.enter();
+        let handle = empty_handle(cli::TOperationType::EXECUTE_STATEMENT);
+        Ok(cli::TUploadDataResp::new(Refusal::NotImplemented.status(None), handle))
+    }
+
+    fn handle_download_data(&self, _: cli::TDownloadDataReq) -> Reply<cli::TDownloadDataResp> {
+        self.enter();
+        let handle = empty_handle(cli::TOperationType::EXECUTE_STATEMENT);
+        Ok(cli::TDownloadDataResp::new(Refusal::NotImplemented.status(None), handle))
+    }
+}
+
+impl impala::ImpalaHiveServer2ServiceSyncHandler for Hs2 {
+    fn handle_get_exec_summary(&self, req: impala::TGetExecSummaryReq) -> Reply<impala::TGetExecSummaryResp> {
+        Ok(match self.record(req.operation_handle.as_ref(), req.session_handle.as_ref()) {
+            Ok(record) => impala::TGetExecSummaryResp::new(success(), record.summary(), None),
+            Err(status) => impala::TGetExecSummaryResp::new(status, None, None),
+        })
+    }
+
+    fn handle_get_runtime_profile(
+        &self,
+        req: impala::TGetRuntimeProfileReq,
+    ) -> Reply<impala::TGetRuntimeProfileResp> {
+        Ok(match self.record(req.operation_handle.as_ref(), req.session_handle.as_ref()) {
+            Ok(record) => impala::TGetRuntimeProfileResp::new(success(), record.profile(), None),
+            Err(status) => impala::TGetRuntimeProfileResp::new(status, None, None),
+        })
+    }
+
+    fn handle_ping_impala_h_s2_service(
+        &self,
+        req: impala::TPingImpalaHS2ServiceReq,
+    ) -> Reply<impala::TPingImpalaHS2ServiceResp> {
+        self.enter();
+        let checked = self.state.with_session(&self.caller, &req.session_handle.session_id, |_, _| ());
+        Ok(match checked {
+            Ok(()) => impala::TPingImpalaHS2ServiceResp::new(
+                success(),
+                VERSION.to_owned(),
+                format!("http://{}", self.web),
+                0,
+            ),
+            Err(refusal) => impala::TPingImpalaHS2ServiceResp::new(refusal.status(None), None, None, None),
+        })
+    }
+
+    fn handle_close_impala_operation(
+        &self,
+        req: impala::TCloseImpalaOperationReq,
+    ) -> Reply<impala::TCloseImpalaOperationResp> {
+        Ok(match self.on_operation(&req.operation_handle, State::close) {
+            Ok(modified) => impala::TCloseImpalaOperationResp::new(success(), modified.map(dml_result)),
+            Err(status) => impala::TCloseImpalaOperationResp::new(status, None),
+        })
+    }
+
+    fn handle_init_query_context(&self) -> Reply<impala::TInitQueryContextResp> {
+        self.enter();
+        Ok(impala::TInitQueryContextResp::new(Refusal::Unsupported.status(None)))
+    }
+
+    fn handle_execute_planned_statement(
+        &self,
+        _: impala::TExecutePlannedStatementReq,
+    ) -> Reply<cli::TExecuteStatementResp> {
+        self.enter();
+        Ok(cli::TExecuteStatementResp::new(Refusal::Unsupported.status(None), None))
+    }
+
+    fn handle_get_backend_config(
+        &self,
+        _: impala::TGetBackendConfigReq,
+    ) -> Reply<impala::TGetBackendConfigResp> {
+        self.enter();
+        Ok(impala::TGetBackendConfigResp::new(Refusal::Unsupported.status(None)))
+    }
+
+    fn handle_get_executor_membership(
+        &self,
+        _: impala::TGetExecutorMembershipReq,
+    ) -> Reply<impala::TGetExecutorMembershipResp> {
+        self.enter();
+        Ok(impala::TGetExecutorMembershipResp::new(Refusal::Unsupported.status(None)))
+    }
+}
+
+/// The row counts of a DML statement on an unpartitioned table.
+pub(super) fn dml_result(modified: u64) -> impala::TDmlResult {
+    let rows = i64::try_from(modified).unwrap_or(i64::MAX);
+    impala::TDmlResult::new([(String::new(), rows)].into_iter().collect(), None, None)
+}

@@ -1,0 +1,123 @@
+//! Why a call fails, in Impala's words.
+
+use std::fmt;
+
+use super::ids::Id;
+use crate::idl::t_c_l_i_service::{TStatus, TStatusCode};
+
+/// Everything generic (Impala: `impala-server.cc` `SQLSTATE_GENERAL_ERROR`).
+pub(super) const GENERAL_ERROR: &str = "HY000";
+/// `SQLSTATE_OPTIONAL_FEATURE_NOT_IMPLEMENTED`.
+pub(super) const NOT_SUPPORTED: &str = "HYC00";
+/// `SQLSTATE_SYNTAX_ERROR_OR_ACCESS_VIOLATION`; only Beeswax shows it.
+pub(super) const SYNTAX_ERROR: &str = "42000";
+
+/// Text that may quote a statement: shown to the client, never in debug output.
+#[derive(Clone)]
+pub(super) struct Quoted(pub(super) String);
+
+impl fmt::Debug for Quoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Quoted({} bytes)", self.0.len())
+    }
+}
+
+impl fmt::Display for Quoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One refused or failed call; its `Display` is Impala's message without the line end.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// Impala: `impala-server.inline.h` `THandleIdentifierToTUniqueId`.
+    #[error(
+        "Malformed THandleIdentifier (guid size: {guid}, expected 16, secret size: {secret}, expected 16)"
+    )]
+    MalformedHandle { guid: usize, secret: usize },
+    /// Unknown id and wrong secret alike (Impala: `impala-server.cc` `GetSessionState`).
+    #[error("Invalid session id: {0}")]
+    UnknownSession(Id),
+    /// Impala: error code `UNAUTHORIZED_SESSION_USER`, `impala-server.cc` `WithSession`.
+    #[error(
+        "The user authorized on the connection '{connection}' does not match the session username '{session}'"
+    )]
+    WrongUser { connection: String, session: String },
+    /// Impala: `impala-server.cc` `WithSession`.
+    #[error(
+        "Client session expired due to more than 60s of inactivity (last activity was at: 2026-01-01 00:00:00)."
+    )]
+    SessionExpired(Id),
+    /// Impala: error code `INVALID_QUERY_HANDLE` (150).
+    #[error("Invalid or unknown query handle: {0}.")]
+    UnknownQuery(Id),
+    /// A known query with a wrong secret, or a profile that is nowhere (Impala: `LEGACY_INVALID_QUERY_HANDLE_TEMPLATE`).
+    #[error("Query id {0} not found.")]
+    QueryNotFound(Id),
+    /// Impala: error code `SERVER_SHUTTING_DOWN` (120) with `ShutdownStatusToString`.
+    #[error(
+        "Server is being shut down: shutdown grace period left: 1m30s, deadline left: 58m, queries registered \
+         on coordinator: {registered}, queries executing: {executing}, fragment instances: {executing}."
+    )]
+    ShuttingDown { registered: usize, executing: usize },
+    /// Impala: `Status::CANCELLED`.
+    #[error("Cancelled")]
+    Cancelled,
+    /// Impala: `child-query` and `impala-hs2-server.cc`: an unsupported fetch orientation, information type or port.
+    #[error("Unsupported operation")]
+    Unsupported,
+    /// Impala: `impala-hs2-server.cc`, delegation tokens and the like.
+    #[error("Not implemented")]
+    NotImplemented,
+    /// Impala: `query-options.cc` `SetQueryOption`.
+    #[error("Invalid query option: {0}")]
+    UnknownOption(String),
+    /// Impala: `impala-server.cc` `CheckClientRequestSession`.
+    #[error("User does not have access to query {0}")]
+    NotYours(Id),
+    /// The statement's own fault: parse, analysis and run-time errors.
+    #[error("{0}")]
+    Statement(Quoted),
+}
+
+impl Refusal {
+    /// The detail of the error: every line ends (Impala: `error-msg.cc` `GetDetail`).
+    pub(super) fn detail(&self) -> String {
+        format!("{self}\n")
+    }
+
+    /// The detail once the query id is known (Impala: `impala-server.cc` `QUERY_ERROR_FORMAT`).
+    pub(super) fn detail_of_query(&self, id: Id) -> String {
+        format!("Query {id} failed:\n{}\n", self.detail())
+    }
+
+    /// The status of an HS2 reply: always `ERROR_STATUS`, never `INVALID_HANDLE_STATUS`
+    /// (Impala: `impala-hs2-server.cc` `HS2_RETURN_ERROR`).
+    pub(super) fn status(&self, query: Option<Id>) -> TStatus {
+        let message = match (self, query) {
+            (Self::Unsupported | Self::NotImplemented, _) => self.to_string(),
+            (
+                Self::MalformedHandle { .. }
+                | Self::UnknownSession(_)
+                | Self::SessionExpired(_)
+                | Self::WrongUser { .. }
+                | Self::ShuttingDown { .. },
+                _,
+            )
+            | (_, None) => self.detail(),
+            (_, Some(id)) => self.detail_of_query(id),
+        };
+        let sql_state = match self {
+            Self::NotImplemented => None,
+            Self::Unsupported => Some(NOT_SUPPORTED.to_owned()),
+            _ => Some(GENERAL_ERROR.to_owned()),
+        };
+        TStatus::new(TStatusCode::ERROR_STATUS, None, sql_state, None, message)
+    }
+}
+
+/// The status of a call that went well.
+pub(super) fn success() -> TStatus {
+    TStatus::new(TStatusCode::SUCCESS_STATUS, None, None, None, None)
+}

@@ -1,0 +1,388 @@
+//! What one coordinator knows: sessions, operations and the query log.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::calls::{CallLog, ReceivedCall};
+use super::faults::Faults;
+use super::ids::{Id, Secret};
+use super::operation::Operation;
+use super::options;
+use super::profile::Record;
+use super::refusal::Refusal;
+use crate::clock;
+use crate::idl::t_c_l_i_service::THandleIdentifier;
+use crate::ids::Service;
+
+/// The key that names the user on whose behalf a session works (Impala: `impala-hs2-server.cc` `IMPALA_DOAS_USER`).
+const DOAS_USER: &str = "impala.doas.user";
+/// Who an unauthenticated client without a name is (Impala: `--anonymous_user_name`).
+pub(super) const ANONYMOUS: &str = "anonymous";
+
+/// Who makes a call, on which connection.
+pub(super) struct Caller {
+    pub(super) service: Service,
+    pub(super) connection: u64,
+    /// The authenticated name, if the port authenticates.
+    pub(super) user: Option<String>,
+    /// The number of the call in the log.
+    pub(super) call: Cell<u64>,
+    /// Whether the call in hand reached its handler: its arguments could be read.
+    pub(super) reached: Cell<bool>,
+    /// Whether a call on this connection ever had a session.
+    pub(super) had_session: Cell<bool>,
+}
+
+/// What an `OpenSession` asks for.
+pub(super) struct Opening {
+    pub(super) user: Option<String>,
+    pub(super) protocol: i32,
+    pub(super) configuration: BTreeMap<String, String>,
+}
+
+/// A session that was just opened.
+pub(super) struct Opened {
+    pub(super) id: Id,
+    pub(super) secret: Secret,
+    pub(super) options: BTreeMap<String, String>,
+}
+
+/// One session (Impala: `impala-server.h` `SessionState`).
+#[derive(Debug)]
+pub(super) struct Session {
+    service: Service,
+    pub(super) secret: Secret,
+    /// Empty until a Beeswax connection without authentication runs its first statement.
+    pub(super) connected_user: String,
+    doas_user: Option<String>,
+    pub(super) database: String,
+    /// Options that were set, in upper case.
+    pub(super) options: BTreeMap<String, String>,
+    pub(super) protocol: i32,
+    connections: HashSet<u64>,
+    disconnected_at: Option<Instant>,
+    expired: bool,
+}
+
+impl Session {
+    pub(super) fn effective_user(&self) -> &str {
+        self.doas_user.as_deref().unwrap_or(&self.connected_user)
+    }
+}
+
+/// Numbers for the web port.
+#[derive(Clone, Debug)]
+pub(super) struct Counts {
+    pub(super) hs2_sessions: usize,
+    pub(super) beeswax_sessions: usize,
+    pub(super) registered: usize,
+    pub(super) executing: usize,
+    pub(super) total: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    pub(super) sessions: HashMap<Id, Session>,
+    pub(super) operations: HashMap<Id, Operation>,
+    pub(super) log: VecDeque<Record>,
+    pub(super) total: u64,
+    beeswax: HashMap<u64, Id>,
+}
+
+/// The state that all connections of a coordinator share.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) name: String,
+    pub(super) faults: Faults,
+    pub(super) fetch_timeout: Duration,
+    disconnected_session_timeout: Duration,
+    tables: Mutex<Tables>,
+    /// Something changed that a waiting fetch must look at.
+    pub(super) changed: Condvar,
+    calls: Mutex<CallLog>,
+}
+
+impl State {
+    pub(super) fn new(name: String, disconnected_session_timeout: Duration, fetch_timeout: Duration) -> Self {
+        Self {
+            name,
+            faults: Faults::default(),
+            fetch_timeout,
+            disconnected_session_timeout,
+            tables: Mutex::default(),
+            changed: Condvar::new(),
+            calls: Mutex::default(),
+        }
+    }
+
+    /// The tables, after sessions whose time is over have gone.
+    pub(super) fn tables(&self) -> MutexGuard<'_, Tables> {
+        let mut tables = self.tables.lock();
+        let now = clock::now();
+        let timeout = self.disconnected_session_timeout;
+        let over = |session: &Session| {
+            session.disconnected_at.is_some_and(|at| now.saturating_duration_since(at) >= timeout)
+        };
+        if tables.sessions.values().any(over) {
+            let gone: Vec<_> =
+                tables.sessions.iter().filter(|(_, session)| over(session)).map(|(id, _)| *id).collect();
+            for id in gone {
+                tables.close_session(id);
+            }
+            self.changed.notify_all();
+        }
+        tables
+    }
+
+    /// Everything is forgotten, as after a restart.
+    pub(super) fn forget(&self) {
+        *self.tables.lock() = Tables::default();
+        self.changed.notify_all();
+    }
+
+    /// Every HS2 session is expired, as after `--idle_session_timeout`: it stays, and every call on it is refused.
+    pub(super) fn expire_sessions(&self) {
+        for session in self.tables.lock().sessions.values_mut() {
+            session.expired = true;
+        }
+    }
+
+    pub(super) fn open_sessions(&self) -> Vec<Id> {
+        self.tables().sessions.keys().copied().collect()
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let tables = self.tables();
+        let of = |service| tables.sessions.values().filter(|session| session.service == service).count();
+        Counts {
+            hs2_sessions: of(Service::Hs2),
+            beeswax_sessions: of(Service::Beeswax),
+            registered: tables.operations.len(),
+            executing: tables.executing(),
+            total: tables.total,
+        }
+    }
+
+    /// Refuses new work during a graceful shutdown (Impala: `impala-server.cc` `CheckNotShuttingDown`).
+    pub(super) fn check_not_quiescing(&self) -> Result<(), Refusal> {
+        if !self.faults.is_quiescing() {
+            return Ok(());
+        }
+        let tables = self.tables();
+        Err(Refusal::ShuttingDown { registered: tables.operations.len(), executing: tables.executing() })
+    }
+
+    pub(super) fn received(&self, call: ReceivedCall) -> u64 {
+        self.calls.lock().push(call)
+    }
+
+    pub(super) fn calls(&self) -> Vec<ReceivedCall> {
+        self.calls.lock().to_vec()
+    }
+
+    /// The call in hand is executed from here on.
+    pub(super) fn enter(&self, caller: &Caller) {
+        caller.reached.set(true);
+        self.note(caller, |call| call.executed = true);
+    }
+
+    /// Says more of the call in hand.
+    pub(super) fn note(&self, caller: &Caller, tell: impl FnOnce(&mut ReceivedCall)) {
+        if let Some(call) = self.calls.lock().entry(caller.call.get()) {
+            tell(call);
+            caller.had_session.set(caller.had_session.get() || call.session.is_some());
+        }
+    }
+
+    /// A Beeswax connection is a session from its first moment (Impala: `impala-server.cc` `ConnectionStart`).
+    pub(super) fn connect(&self, caller: &Caller) {
+        if caller.service != Service::Beeswax {
+            return;
+        }
+        let id = Id::random(&mut rand::rng());
+        let session = Session {
+            service: Service::Beeswax,
+            secret: Secret::random(&mut rand::rng()),
+            connected_user: caller.user.clone().unwrap_or_default(),
+            doas_user: None,
+            database: "default".to_owned(),
+            options: BTreeMap::new(),
+            protocol: 0,
+            connections: HashSet::from([caller.connection]),
+            disconnected_at: None,
+            expired: false,
+        };
+        let mut tables = self.tables();
+        drop(tables.sessions.insert(id, session));
+        tables.beeswax.insert(caller.connection, id);
+    }
+
+    /// A connection ended: its Beeswax session goes with it; an HS2 session without any connection starts its
+    /// disconnected timeout (Impala: `impala-server.cc` `ConnectionEnd`).
+    pub(super) fn disconnect(&self, connection: u64) {
+        let mut tables = self.tables();
+        if let Some(id) = tables.beeswax.remove(&connection) {
+            tables.close_session(id);
+            self.changed.notify_all();
+        }
+        for session in tables.sessions.values_mut() {
+            if session.connections.remove(&connection) && session.connections.is_empty() {
+                session.disconnected_at = Some(clock::now());
+            }
+        }
+    }
+
+    /// Whether this connection ever had sessions and all of them are closed: then it may be closed when idle
+    /// (Impala: `impala-server.cc` `IsIdleConnection`).
+    pub(super) fn is_idle(&self, caller: &Caller) -> bool {
+        let tables = self.tables();
+        let of_this = |session: &&Session| session.connections.contains(&caller.connection);
+        caller.had_session.get() && !tables.sessions.values().filter(of_this).any(|session| !session.expired)
+    }
+
+    /// Opens an HS2 session (Impala: `impala-hs2-server.cc` `OpenSession`).
+    pub(super) fn open_session(&self, caller: &Caller, opening: Opening) -> Opened {
+        let (id, secret) = (Id::random(&mut rand::rng()), Secret::random(&mut rand::rng()));
+        let named = |name: Option<String>| name.filter(|name| !name.is_empty());
+        let mut session = Session {
+            service: Service::Hs2,
+            secret,
+            // An authenticated name always wins over the request's.
+            connected_user: named(caller.user.clone())
+                .or_else(|| named(opening.user))
+                .unwrap_or_else(|| ANONYMOUS.to_owned()),
+            doas_user: None,
+            database: "default".to_owned(),
+            options: BTreeMap::new(),
+            protocol: opening.protocol,
+            connections: HashSet::from([caller.connection]),
+            disconnected_at: None,
+            expired: false,
+        };
+        for (key, value) in opening.configuration {
+            let key = key.to_ascii_lowercase();
+            match key.as_str() {
+                DOAS_USER => session.doas_user = named(Some(value)),
+                // Whether it exists is not checked here.
+                "use:database" => session.database = value,
+                key => {
+                    let option = key.strip_prefix("set:hiveconf:").unwrap_or(key);
+                    // What is no option is silently ignored.
+                    if options::is_known(option) {
+                        session.options.insert(option.to_ascii_uppercase(), value);
+                    }
+                }
+            }
+        }
+        let opened = Opened { id, secret, options: options::effective(&session.options) };
+        drop(self.tables().sessions.insert(id, session));
+        self.note(caller, |call| call.session = Some(id));
+        opened
+    }
+
+    /// Closes a session and its operations (Impala: `impala-hs2-server.cc` `CloseSession`).
+    pub(super) fn close_session(&self, caller: &Caller, handle: &THandleIdentifier) -> Result<(), Refusal> {
+        let mut tables = self.tables();
+        let id = match tables.check_session(caller, handle) {
+            Err(Refusal::SessionExpired(id)) => Ok(id),
+            other => other,
+        }?;
+        self.note(caller, |call| call.session = Some(id));
+        tables.close_session(id);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Does something with the session of a handle, after Impala's checks.
+    pub(super) fn with_session<T>(
+        &self,
+        caller: &Caller,
+        handle: &THandleIdentifier,
+        act: impl FnOnce(Id, &mut Session) -> T,
+    ) -> Result<T, Refusal> {
+        let mut tables = self.tables();
+        let id = tables.check_session(caller, handle)?;
+        self.note(caller, |call| call.session = Some(id));
+        tables.sessions.get_mut(&id).map(|session| act(id, session)).ok_or(Refusal::UnknownSession(id))
+    }
+
+    /// Does something with the session that a Beeswax connection is.
+    pub(super) fn with_own_session<T>(
+        &self,
+        caller: &Caller,
+        act: impl FnOnce(Id, &mut Session) -> T,
+    ) -> Result<T, Refusal> {
+        let mut tables = self.tables();
+        let id = tables.own_session(caller).ok_or(Refusal::UnknownSession(Id([0; 16])))?;
+        self.note(caller, |call| call.session = Some(id));
+        tables.sessions.get_mut(&id).map(|session| act(id, session)).ok_or(Refusal::UnknownSession(id))
+    }
+}
+
+impl Tables {
+    /// Impala's checks in its order: form, existence, secret, expiry, user
+    /// (Impala: `impala-server.cc` `WithSession`). The connection then belongs to the session.
+    pub(super) fn check_session(
+        &mut self,
+        caller: &Caller,
+        handle: &THandleIdentifier,
+    ) -> Result<Id, Refusal> {
+        let id = identifier(handle)?;
+        let session = self.sessions.get_mut(&id).ok_or(Refusal::UnknownSession(id))?;
+        if !session.secret.matches(&handle.secret) {
+            return Err(Refusal::UnknownSession(id));
+        }
+        session.admit(id, caller)?;
+        Ok(id)
+    }
+
+    pub(super) fn own_session(&self, caller: &Caller) -> Option<Id> {
+        self.beeswax.get(&caller.connection).copied()
+    }
+
+    fn close_session(&mut self, id: Id) {
+        drop(self.sessions.remove(&id));
+        let operations: Vec<_> =
+            self.operations.values().filter(|operation| operation.session == id).map(|it| it.id).collect();
+        for operation in operations {
+            self.unregister(operation);
+        }
+    }
+
+    fn executing(&self) -> usize {
+        let now = clock::now();
+        self.operations.values().filter(|operation| operation.is_executing(now)).count()
+    }
+}
+
+impl Session {
+    /// Expiry and user; then the connection is one of the session's.
+    pub(super) fn admit(&mut self, id: Id, caller: &Caller) -> Result<(), Refusal> {
+        if self.expired {
+            return Err(Refusal::SessionExpired(id));
+        }
+        if let Some(user) = &caller.user
+            && *user != self.connected_user
+        {
+            return Err(Refusal::WrongUser {
+                connection: user.clone(),
+                session: self.connected_user.clone(),
+            });
+        }
+        self.connections.insert(caller.connection);
+        self.disconnected_at = None;
+        Ok(())
+    }
+}
+
+/// The id of a handle whose two parts are 16 bytes long.
+pub(super) fn identifier(handle: &THandleIdentifier) -> Result<Id, Refusal> {
+    let malformed = Refusal::MalformedHandle { guid: handle.guid.len(), secret: handle.secret.len() };
+    match <[u8; 16]>::try_from(handle.guid.as_slice()) {
+        Ok(guid) if handle.secret.len() == 16 => Ok(Id(guid)),
+        _ => Err(malformed),
+    }
+}

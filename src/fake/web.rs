@@ -1,0 +1,218 @@
+//! The web port: health, `is_quiescing` and metrics, as little HTTP as that needs
+//! (Impala: `default-path-handlers.cc`, `impala-http-handler.cc`, `metrics.cc`).
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use super::coordinator::{Control, Pool};
+use super::profile::VERSION;
+use super::state::State;
+
+/// How long a request may take to arrive.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest request that is read, head and body.
+const REQUEST_LIMIT: u64 = 1 << 20;
+
+/// What is answered to a request target.
+pub(super) struct Response {
+    pub(super) status: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) body: String,
+}
+
+/// Serves a port until the coordinator stops, one thread for each connection, one request on each.
+///
+/// # Errors
+/// When no thread can be started.
+pub(super) fn listen(
+    name: &str,
+    listener: TcpListener,
+    control: Arc<Control>,
+    answer: impl Fn(&str) -> Response + Send + Sync + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let answer = Arc::new(answer);
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        for stream in listener.incoming() {
+            if control.is_stopping() {
+                return;
+            }
+            let Ok(stream) = stream else {
+                control.pause(Duration::from_millis(10));
+                continue;
+            };
+            let answer = Arc::clone(&answer);
+            let serve = move || drop(serve(&stream, answer.as_ref()));
+            drop(thread::Builder::new().name("fake-web-request".to_owned()).spawn(serve));
+        }
+    })
+}
+
+fn serve(mut stream: &TcpStream, answer: &impl Fn(&str) -> Response) -> io::Result<()> {
+    stream.set_read_timeout(Some(REQUEST_TIMEOUT))?;
+    let mut reader = BufReader::new(stream).take(REQUEST_LIMIT);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let target = line.split(' ').nth(1).unwrap_or("/").to_owned();
+    let mut body = 0;
+    while line.trim() != "" {
+        line.clear();
+        reader.read_line(&mut line)?;
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            body = value.trim().parse().unwrap_or(0);
+        }
+    }
+    // An unread body would make the close a reset, which eats the answer.
+    io::copy(&mut reader.take(body), &mut io::sink())?;
+    let Response { status, kind, body } = answer(&target);
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body.as_bytes())
+}
+
+/// What the pages show.
+pub(super) struct Site {
+    pub(super) state: Arc<State>,
+    pub(super) control: Arc<Control>,
+    pub(super) hs2: Arc<Pool>,
+    pub(super) beeswax: Arc<Pool>,
+}
+
+impl Site {
+    /// The page of a target.
+    pub(super) fn answer(&self, target: &str) -> Response {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let json =
+            |value: &Value| Response { status: "200 OK", kind: "application/json", body: value.to_string() };
+        match path {
+            "/healthz" if self.state.faults.is_unhealthy() => {
+                text("503 Service Unavailable", "Not Available\n")
+            }
+            "/healthz" => text("200 OK", "OK\n"),
+            "/" => json(&self.root()),
+            "/jsonmetrics" => {
+                let metrics = self.metrics();
+                let one = query.split('&').find_map(|part| part.strip_prefix("metric="));
+                match one {
+                    Some(name) => json(&json!({ name: metrics.get(name) })),
+                    None => json(&metrics),
+                }
+            }
+            "/varz" => json(&self.flags()),
+            _ => text("404 Not Found", "No such page\n"),
+        }
+    }
+
+    fn root(&self) -> Value {
+        let quiescing = self.state.faults.is_quiescing();
+        let status = if quiescing { "shutdown grace period left: 1m30s" } else { "" };
+        json!({
+            "impala_server_mode": true,
+            "is_coordinator": true,
+            "is_executor": true,
+            "is_quiescing": quiescing,
+            "shutdown_status": status,
+            "version": VERSION,
+            "process_start_time": self.control.start_time(),
+        })
+    }
+
+    fn metrics(&self) -> Value {
+        let counts = self.state.counts();
+        let mut metrics = json!({
+            "process-start-time": self.control.start_time(),
+            "impala-server.ready": true,
+            "impala-server.version": VERSION,
+            "catalog.ready": true,
+            "statestore-subscriber.connected": true,
+            "cluster-membership.backends.total": 1,
+            "cluster-membership.executor-groups.total-healthy": 1,
+            "impala-server.num-open-hiveserver2-sessions": counts.hs2_sessions,
+            "impala-server.num-open-beeswax-sessions": counts.beeswax_sessions,
+            "impala-server.num-queries-registered": counts.registered,
+            "impala-server.backend-num-queries-executing": counts.executing,
+            "impala-server.num-fragments-in-flight": counts.executing,
+            "impala-server.num-queries": counts.total,
+        });
+        for (name, pool) in [("hiveserver2-frontend", &self.hs2), ("beeswax-frontend", &self.beeswax)] {
+            let counts = pool.counts();
+            let numbers = [
+                ("connections-in-use", json!(counts.in_use)),
+                ("total-connections", json!(counts.total)),
+                ("connection-setup-queue-size", json!(counts.queued)),
+                ("timedout-cnxn-requests", json!(counts.timed_out)),
+            ];
+            for (number, value) in numbers {
+                if let Some(metrics) = metrics.as_object_mut() {
+                    metrics.insert(format!("impala.thrift-server.{name}.{number}"), value);
+                }
+            }
+        }
+        metrics
+    }
+
+    fn flags(&self) -> Value {
+        let threads = self.hs2.service_threads().to_string();
+        json!({
+            "title": "Command-line Flags",
+            "flags": [{ "name": "fe_service_threads", "type": "int32", "default": "64", "current": threads }],
+        })
+    }
+}
+
+fn text(status: &'static str, body: &str) -> Response {
+    Response { status, kind: "text/plain", body: body.to_owned() }
+}
+
+/// The present moment as the metric has it, in microseconds: a new one is a new incarnation
+/// (Impala: `common-metrics.cc`).
+#[expect(clippy::disallowed_methods, reason = "a date for people to read, which no decision here depends on")]
+pub(super) fn process_start_time() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:06}", since.subsec_micros())
+}
+
+/// Year, month and day of a day counted from 1970-01-01, by years of 365 or 366 days.
+fn civil(mut days: u64) -> (u64, u64, u64) {
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let mut year = 1970;
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 1;
+    for length in lengths {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    (year, month, days + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_become_dates() {
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert_eq!(civil(11_016), (2000, 2, 29));
+        assert_eq!(civil(20_454), (2026, 1, 1));
+        assert_eq!(civil(20_818), (2026, 12, 31));
+    }
+}
