@@ -21,7 +21,7 @@ use crate::idl::t_c_l_i_service::TTCLIServiceSyncClient as _;
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client waits for bytes before it gives up: a test must end.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// The longest string of a reply.
 const STRING_LIMIT: usize = 1 << 30;
 

@@ -97,9 +97,9 @@ impl Default for Settings {
             web_port: 0,
             users: None,
             service_threads: 64,
-            disconnected_session_timeout: Duration::from_secs(900),
+            disconnected_session_timeout: Duration::from_mins(15),
             fetch_timeout: Duration::from_secs(10),
-            setup_timeout: Duration::from_secs(300),
+            setup_timeout: Duration::from_mins(5),
             idle_client_poll: Duration::from_secs(30),
         }
     }

@@ -283,7 +283,7 @@ mod tests {
     fn the_columns_of_a_metadata_answer_are_as_many_as_its_values() {
         for table in [columns(None, None, None), type_info(), functions(None), tables(None, None)] {
             assert!(table.len() > 0);
-            assert!(!table.lines(0..1)[0].ends_with('\t'));
+            assert!(table.is_regular());
         }
     }
 }

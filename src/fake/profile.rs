@@ -49,12 +49,12 @@ impl Record {
             false,
             1,
         );
-        let state = match self.state {
+        let execution = match self.state {
             "FINISHED" => TExecState::FINISHED,
             "EXCEPTION" => TExecState::FAILED,
             _ => TExecState::RUNNING,
         };
         let progress = TExecProgress::new(1, 1, 1, 1);
-        TExecSummary::new(state, None, vec![node], None, None, progress, false, None)
+        TExecSummary::new(execution, None, vec![node], None, None, progress, false, None)
     }
 }

@@ -356,16 +356,13 @@ impl Parser<'_> {
         self.expect_symbol('(')?;
         let rows = self.number()?;
         let types = if self.take_symbol(',') {
-            match self.peek() {
-                Some(Token::Text(list)) => {
-                    let types = types(&list.clone()).ok_or_else(|| self.unexpected())?;
-                    self.next += 1;
-                    types
-                }
-                _ => {
-                    let width = self.number::<usize>()?.clamp(1, 2000);
-                    Type::ALL.iter().copied().cycle().take(width).collect()
-                }
+            if let Some(Token::Text(list)) = self.peek() {
+                let types = types(list).ok_or_else(|| self.unexpected())?;
+                self.next += 1;
+                types
+            } else {
+                let width = self.number::<usize>()?.clamp(1, 2000);
+                Type::ALL.iter().copied().cycle().take(width).collect()
             }
         } else {
             vec![Type::BigInt, Type::String(32)]

@@ -19,7 +19,7 @@ fn the_generated_types_are_current() {
     if !compiler_found() {
         let required = ["CI", "HS2ROUTER_REQUIRE_TOOLS"].iter().any(|name| std::env::var_os(name).is_some());
         assert!(!required, "{COMPILER} is needed here (Debian: thrift-compiler)");
-        println!("SKIPPED the_generated_types_are_current: no {COMPILER} (Debian: thrift-compiler)");
+        eprintln!("SKIPPED the_generated_types_are_current: no {COMPILER} (Debian: thrift-compiler)");
         return;
     }
     let idl = Path::new(env!("CARGO_MANIFEST_DIR")).join("idl");

@@ -7,6 +7,9 @@ mod cli;
 mod config;
 
 #[cfg(test)]
+mod fake;
+
+#[cfg(test)]
 mod fixtures;
 
 #[cfg(test)]

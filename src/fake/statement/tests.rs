@@ -19,10 +19,8 @@ fn lines(text: &str) -> Vec<String> {
 
 #[test]
 fn literals_come_back_as_one_row() {
-    assert_eq!(
-        lines("SELECT 1, -2 as b, 'it''s', \"x\\\"y\", true, NULL, 1.50;"),
-        ["1\t-2\tit\ts\tx\"y\ttrue\tNULL\t1.50"].map(|line| line.replace("it\ts", "it")),
-    );
+    let row = lines("SELECT 1, -2 as b, 'it\\'s', \"x\\\"y\", true, NULL, 1.50;");
+    assert_eq!(row, ["1\t-2\tit's\tx\"y\ttrue\tNULL\t1.50"]);
 }
 
 #[test]
