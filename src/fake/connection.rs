@@ -17,7 +17,7 @@ use thrift::{ApplicationError, ApplicationErrorKind};
 
 use super::beeswax::{self, Beeswax};
 use super::calls::ReceivedCall;
-use super::coordinator::Control;
+use super::control::Control;
 use super::faults::Fault;
 use super::hs2::{self, Hs2};
 use super::sasl::{self, Framing, Incoming};

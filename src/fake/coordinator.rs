@@ -1,34 +1,28 @@
 //! A simulated coordinator: its ports, threads and switches.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use zeroize::Zeroizing;
 
 use super::calls::ReceivedCall;
-use super::connection::{Connection, Paced, set_idle_poll};
+use super::control::Control;
 use super::faults::Faults;
 use super::ids::Id;
-use super::sasl::{self, Framing, Incoming};
+use super::pool::Pool;
 use super::state::State;
 use super::web;
-use crate::clock;
 use crate::ids::Service;
 
 /// Threads that authenticate and then wait for a service thread (Impala: `accepted_cnxn_setup_thread_pool_size`).
 const SETUP_THREADS: usize = 2;
-/// How often a setup thread looks whether a service thread is free.
-const LOOK: Duration = Duration::from_millis(10);
-/// How long a stop waits for the threads of its connections.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A password: zeroed when dropped, never printed.
 #[derive(Clone)]
@@ -286,245 +280,6 @@ impl Drop for Coordinator {
         self.control.cut();
         for thread in self.threads.drain(..) {
             drop(thread.join());
-        }
-    }
-}
-
-/// What all threads of a coordinator obey.
-#[derive(Debug)]
-pub(super) struct Control {
-    switches: Mutex<Switches>,
-    changed: Condvar,
-    next: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Switches {
-    stopping: bool,
-    /// Grows whenever all connections are cut.
-    epoch: u64,
-    open: HashMap<u64, TcpStream>,
-    start_time: String,
-}
-
-impl Control {
-    fn new() -> Self {
-        let switches = Switches {
-            stopping: false,
-            epoch: 0,
-            open: HashMap::new(),
-            start_time: web::process_start_time(),
-        };
-        Self { switches: Mutex::new(switches), changed: Condvar::new(), next: AtomicU64::new(1) }
-    }
-
-    /// Waits, but not past a stop or a cut.
-    pub(super) fn pause(&self, time: Duration) {
-        let until = clock::now() + time;
-        let mut switches = self.switches.lock();
-        let epoch = switches.epoch;
-        while !switches.stopping && switches.epoch == epoch {
-            if self.changed.wait_until(&mut switches, until).timed_out() {
-                return;
-            }
-        }
-    }
-
-    pub(super) fn is_stopping(&self) -> bool {
-        self.switches.lock().stopping
-    }
-
-    pub(super) fn start_time(&self) -> String {
-        self.switches.lock().start_time.clone()
-    }
-
-    fn connections(&self) -> usize {
-        self.switches.lock().open.len()
-    }
-
-    fn stop(&self) {
-        self.switches.lock().stopping = true;
-        self.changed.notify_all();
-    }
-
-    fn renew(&self) {
-        self.switches.lock().start_time = web::process_start_time();
-    }
-
-    /// Cuts every connection and waits until their threads have let go of them.
-    fn cut(&self) {
-        let mut switches = self.switches.lock();
-        switches.epoch += 1;
-        let cut: Vec<_> = switches.open.keys().copied().collect();
-        for stream in switches.open.values() {
-            drop(stream.shutdown(Shutdown::Both));
-        }
-        self.changed.notify_all();
-        let deadline = clock::now() + STOP_TIMEOUT;
-        while cut.iter().any(|number| switches.open.contains_key(number)) {
-            if self.changed.wait_until(&mut switches, deadline).timed_out() {
-                return;
-            }
-        }
-    }
-
-    /// A place in the list of connections, left when the guard is dropped.
-    fn enlist(self: &Arc<Self>, stream: &TcpStream) -> io::Result<Enlisted> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let copy = stream.try_clone()?;
-        drop(self.switches.lock().open.insert(number, copy));
-        Ok(Enlisted { number, control: Arc::clone(self) })
-    }
-}
-
-struct Enlisted {
-    number: u64,
-    control: Arc<Control>,
-}
-
-impl Drop for Enlisted {
-    fn drop(&mut self) {
-        if let Some(stream) = self.control.switches.lock().open.remove(&self.number) {
-            drop(stream.shutdown(Shutdown::Both));
-        }
-        self.control.changed.notify_all();
-    }
-}
-
-/// One port with its setup and service threads.
-pub(super) struct Pool {
-    service: Service,
-    state: Arc<State>,
-    control: Arc<Control>,
-    settings: Arc<Settings>,
-    web: String,
-    counts: Mutex<PoolCounts>,
-    freed: Condvar,
-}
-
-/// The numbers of one port's metrics (Impala: `impala.thrift-server.hiveserver2-frontend.*`).
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct PoolCounts {
-    pub(super) in_use: usize,
-    pub(super) queued: usize,
-    pub(super) total: u64,
-    pub(super) timed_out: u64,
-}
-
-struct Accepted {
-    stream: TcpStream,
-    enlisted: Enlisted,
-    at: Instant,
-}
-
-/// A service thread in use.
-struct Served {
-    pool: Arc<Pool>,
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.pool.counts.lock().in_use -= 1;
-        self.pool.freed.notify_all();
-    }
-}
-
-impl Pool {
-    pub(super) fn counts(&self) -> PoolCounts {
-        *self.counts.lock()
-    }
-
-    pub(super) fn service_threads(&self) -> usize {
-        self.settings.service_threads
-    }
-
-    fn accept(&self, listener: &TcpListener) -> Option<Accepted> {
-        loop {
-            let accepted = listener.accept();
-            if self.control.is_stopping() {
-                return None;
-            }
-            let Ok((stream, _)) = accepted else {
-                // Out of descriptors, or the client is gone already: neither is a reason to stop.
-                self.control.pause(LOOK);
-                continue;
-            };
-            if let Ok(enlisted) = self.control.enlist(&stream) {
-                self.counts.lock().queued += 1;
-                return Some(Accepted { stream, enlisted, at: clock::now() });
-            }
-        }
-    }
-
-    fn set_up_all(self: &Arc<Self>, accepted: &Mutex<Receiver<Accepted>>) {
-        loop {
-            let next = accepted.lock().recv();
-            let Ok(next) = next else { return };
-            // A connection that cannot be set up is closed, as it is at impalad; its peer sees that.
-            drop(self.set_up(next));
-        }
-    }
-
-    /// Authenticates, waits for a service thread and hands over to it.
-    fn set_up(self: &Arc<Self>, accepted: Accepted) -> io::Result<()> {
-        let authenticated = self.authenticate(&accepted);
-        let served = authenticated.as_ref().ok().and_then(|_| self.service_thread(accepted.at));
-        self.counts.lock().queued -= 1;
-        let (incoming, user) = authenticated?;
-        let served = served.ok_or(io::ErrorKind::TimedOut)?;
-        set_idle_poll(&accepted.stream, self.settings.idle_client_poll)?;
-        let connection = Connection {
-            state: Arc::clone(&self.state),
-            control: Arc::clone(&self.control),
-            service: self.service,
-            number: accepted.enlisted.number,
-            framing: if user.is_some() { Framing::Sasl } else { Framing::Unframed },
-            user,
-            stream: accepted.stream,
-            incoming,
-            web: self.web.clone(),
-        };
-        let enlisted = accepted.enlisted;
-        let run = move || {
-            connection.serve();
-            drop(served);
-            drop(enlisted);
-        };
-        thread::Builder::new().name(format!("fake-{}", self.service)).spawn(run)?;
-        Ok(())
-    }
-
-    fn authenticate(&self, accepted: &Accepted) -> io::Result<(Incoming<Paced>, Option<String>)> {
-        let mut stream = accepted.stream.try_clone()?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(self.settings.setup_timeout))?;
-        let mut incoming = Incoming::new(Paced::new(accepted.stream.try_clone()?, Arc::clone(&self.state)));
-        let user = match &self.settings.users {
-            Some(users) => Some(sasl::accept(&mut incoming, &mut stream, users)?),
-            None => None,
-        };
-        Ok((incoming, user))
-    }
-
-    /// Waits for a free service thread: `None` when the time is over
-    /// (Impala: `TAcceptQueueServer.cpp` `SetupConnection`).
-    fn service_thread(self: &Arc<Self>, accepted_at: Instant) -> Option<Served> {
-        let mut counts = self.counts.lock();
-        loop {
-            if self.control.is_stopping() {
-                return None;
-            }
-            if counts.in_use < self.settings.service_threads && !self.state.faults.out_of_service_threads() {
-                counts.in_use += 1;
-                counts.total += 1;
-                return Some(Served { pool: Arc::clone(self) });
-            }
-            if clock::now().saturating_duration_since(accepted_at) >= self.settings.setup_timeout {
-                counts.timed_out += 1;
-                return None;
-            }
-            // Not only a thread that ends changes this, so it looks again soon.
-            self.freed.wait_for(&mut counts, LOOK);
         }
     }
 }

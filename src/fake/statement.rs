@@ -1,8 +1,13 @@
 //! The small language of the module documentation: text in, what to do out.
 
+mod tokens;
+mod types;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use self::tokens::{Token, tokens};
+use self::types::{integer_type, types};
 use super::metadata;
 use super::options::{self, Listed};
 use super::refusal::{Quoted, Refusal};
@@ -70,58 +75,6 @@ pub(super) fn plan(text: &str, context: &Context<'_>) -> Result<Plan, Refusal> {
     let plan = parser.statement()?;
     parser.take_symbol(';');
     if parser.next < tokens.len() { Err(parser.unexpected()) } else { Ok(plan) }
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Token {
-    Word(String),
-    Number(String),
-    Text(String),
-    Symbol(char),
-}
-
-/// The tokens with the byte at which each begins; comments and white space are left out.
-fn tokens(text: &str) -> Vec<(usize, Token)> {
-    let mut tokens = Vec::new();
-    let mut chars = text.char_indices().peekable();
-    while let Some((start, first)) = chars.next() {
-        let after = chars.peek().map(|(_, next)| *next);
-        match first {
-            _ if first.is_whitespace() => {}
-            '-' if after == Some('-') => while chars.next_if(|(_, next)| *next != '\n').is_some() {},
-            '/' if after == Some('*') => {
-                let mut last = ' ';
-                chars.next();
-                for (_, next) in chars.by_ref() {
-                    if last == '*' && next == '/' {
-                        break;
-                    }
-                    last = next;
-                }
-            }
-            '\'' | '"' | '`' => {
-                let mut inside = String::new();
-                while let Some((_, next)) = chars.next_if(|(_, next)| *next != first) {
-                    let escaped = if next == '\\' && first != '`' { chars.next() } else { None };
-                    inside.push(escaped.map_or(next, |(_, escaped)| escaped));
-                }
-                chars.next();
-                tokens.push((start, if first == '`' { Token::Word(inside) } else { Token::Text(inside) }));
-            }
-            _ if first.is_alphanumeric() || first == '_' => {
-                let mut word = String::from(first);
-                let number = first.is_ascii_digit();
-                while let Some((_, next)) =
-                    chars.next_if(|(_, c)| c.is_alphanumeric() || *c == '_' || (number && *c == '.'))
-                {
-                    word.push(next);
-                }
-                tokens.push((start, if number { Token::Number(word) } else { Token::Word(word) }));
-            }
-            _ => tokens.push((start, Token::Symbol(first))),
-        }
-    }
-    tokens
 }
 
 struct Parser<'a> {
@@ -448,63 +401,6 @@ fn error(text: String) -> Refusal {
 
 fn unresolved(name: &str) -> Refusal {
     error(format!("AnalysisException: Could not resolve table reference: '{name}'\n"))
-}
-
-/// The smallest type that holds a literal (Impala: `NumericLiteral.java`).
-fn integer_type(value: i64) -> Type {
-    if i8::try_from(value).is_ok() {
-        Type::TinyInt
-    } else if i16::try_from(value).is_ok() {
-        Type::SmallInt
-    } else if i32::try_from(value).is_ok() {
-        Type::Int
-    } else {
-        Type::BigInt
-    }
-}
-
-/// A list of type names, some with numbers in parentheses.
-fn types(list: &str) -> Option<Vec<Type>> {
-    let tokens = tokens(list);
-    let mut tokens = tokens.into_iter().map(|(_, token)| token).peekable();
-    let mut types = Vec::new();
-    loop {
-        let Token::Word(name) = tokens.next()? else { return None };
-        let mut numbers = Vec::new();
-        if tokens.next_if_eq(&Token::Symbol('(')).is_some() {
-            loop {
-                let Token::Number(number) = tokens.next()? else { return None };
-                numbers.push(number.parse::<usize>().ok()?);
-                match tokens.next()? {
-                    Token::Symbol(')') => break,
-                    Token::Symbol(',') => {}
-                    _ => return None,
-                }
-            }
-        }
-        types.push(sized(&name.to_ascii_lowercase(), &numbers)?);
-        match tokens.next() {
-            None => return Some(types),
-            Some(Token::Symbol(',')) => {}
-            Some(_) => return None,
-        }
-    }
-}
-
-fn sized(name: &str, numbers: &[usize]) -> Option<Type> {
-    // Longer texts would only test the memory of the machine.
-    let length = |default: usize| numbers.first().copied().unwrap_or(default).min(64 << 20);
-    Some(match name {
-        "string" => Type::String(length(32)),
-        "varchar" => Type::Varchar(length(20)),
-        "char" => Type::Char(length(5)),
-        "decimal" => {
-            let precision = u8::try_from(length(9).min(38)).ok()?;
-            let scale = u8::try_from(numbers.get(1).copied().unwrap_or(0)).ok()?.min(precision).min(18);
-            Type::Decimal { precision, scale }
-        }
-        _ => Type::ALL.into_iter().find(|kind| kind.name() == name)?,
-    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::coordinator::{Control, Pool};
+use super::control::Control;
+use super::pool::Pool;
 use super::profile::VERSION;
 use super::state::State;
 

@@ -75,6 +75,37 @@ fn impala_shell_works_with_a_password() {
     }
 }
 
+#[test]
+fn interrupting_impala_shell_cancels_from_a_second_connection() {
+    for protocol in ["hs2", "beeswax"] {
+        let coordinator = open();
+        let address = if protocol == "hs2" { coordinator.hs2() } else { coordinator.beeswax() };
+        let Some(shell) = program("impala-shell") else { return };
+        let arguments = ["--protocol", protocol, "-i", &address.to_string(), "-q", "select sleep(3600000)"];
+        let child = Command::new(shell)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let called = |method: &str| coordinator.calls().iter().any(|call| call.method == method);
+        let (poll, cancel) = if protocol == "hs2" {
+            ("GetOperationStatus", "CancelOperation")
+        } else {
+            ("get_state", "Cancel")
+        };
+        eventually("the shell polls", || called(poll));
+        let interrupted = run(Command::new("kill").args(["-INT", &child.id().to_string()]));
+        assert!(interrupted.status.success());
+        let output = child.wait_with_output().unwrap();
+        let calls = coordinator.calls();
+        let of = |method: &str| calls.iter().find(|call| call.method == method).unwrap();
+        assert_eq!(of(cancel).operation, of(poll).operation, "{}", text(&output));
+        assert_ne!(of(cancel).connection, of(poll).connection);
+    }
+}
+
 const IMPYLA: &str = r"
 import sys
 from impala.dbapi import connect
