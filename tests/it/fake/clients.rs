@@ -5,9 +5,15 @@ use std::process::{Command, Output, Stdio};
 
 use super::*;
 
+/// Where `tests/run` installs what the tests need.
+fn tools() -> PathBuf {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    std::env::var_os("HS2ROUTER_TOOLS").map_or_else(default, PathBuf::from)
+}
+
 /// A program of the Python environment; where it is missing the test is skipped, unless the tools are required.
 fn program(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venv/bin").join(name);
+    let path = tools().join("venv/bin").join(name);
     if path.exists() {
         return Some(path);
     }
@@ -174,4 +180,46 @@ fn pyhive_works_with_a_password() {
     let output = run(Command::new(python).args(["-c", script, &coordinator.hs2().port().to_string()]));
     let text = text(&output);
     assert!(output.status.success() && text.contains("[('ann',)]"), "{text}");
+}
+
+/// beeline from Spark's jars: its Hive JDBC driver asks for V10 and wants a configuration back.
+fn beeline(coordinator: &Coordinator, session: &str) -> Option<String> {
+    let jars = tools().join("spark/jars");
+    if !jars.exists() || Command::new("java").arg("-version").output().is_err() {
+        let required = std::env::var_os("HS2ROUTER_REQUIRE_TOOLS").is_some();
+        assert!(!required, "no java, or no {}", jars.display());
+        eprintln!("SKIPPED: no java, or no {}", jars.display());
+        return None;
+    }
+    let url = format!("jdbc:hive2://{}/demo{session}", coordinator.hs2());
+    let statement = "select current_database(), user(); select * from rows(3, 14); show tables;";
+    let output = run(Command::new("java").arg("-cp").arg(jars.join("*")).args([
+        "org.apache.hive.beeline.BeeLine",
+        "--silent=true",
+        "--outputformat=csv2",
+        "-u",
+        &url,
+        "-n",
+        "ann",
+        "-p",
+        "nna",
+        "-e",
+        statement,
+    ]));
+    let text = text(&output);
+    assert!(output.status.success(), "{text}");
+    for expected in ["demo,ann", "1,1---", "numbers"] {
+        assert!(text.contains(expected), "no {expected:?} in {text}");
+    }
+    Some(text)
+}
+
+#[test]
+fn beeline_works_without_authentication() {
+    drop(beeline(&open(), ";auth=noSasl"));
+}
+
+#[test]
+fn beeline_works_with_a_password() {
+    drop(beeline(&secured(), ""));
 }
