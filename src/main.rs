@@ -27,7 +27,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Check(args) => cmd::check::run(args, &mut io::stdout().lock()),
         Command::Completions(args) => Ok(cmd::completions::run(*args, &mut io::stdout().lock())?),
         Command::Run(args) => cmd::run::run(args),
-        Command::Demo(_) => anyhow::bail!("this build has no simulated coordinators in it"),
+        Command::Demo(args) => cmd::demo::run(*args, &mut io::stdout().lock()),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::control::config::{ConfigError, Problems};
 
 pub mod check;
 pub mod completions;
+pub mod demo;
 pub mod run;
 
 /// Wrong usage (sysexits.h, `EX_USAGE`).
