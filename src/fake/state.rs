@@ -90,6 +90,8 @@ pub(super) struct Tables {
     pub(super) log: VecDeque<Record>,
     pub(super) total: u64,
     beeswax: HashMap<u64, Id>,
+    /// When the first session without a connection is over.
+    sweep_at: Option<Instant>,
 }
 
 /// The state that all connections of a coordinator share.
@@ -121,17 +123,11 @@ impl State {
     /// The tables, after sessions whose time is over have gone.
     pub(super) fn tables(&self) -> MutexGuard<'_, Tables> {
         let mut tables = self.tables.lock();
-        let now = clock::now();
-        let timeout = self.disconnected_session_timeout;
-        let over = |session: &Session| {
-            session.disconnected_at.is_some_and(|at| now.saturating_duration_since(at) >= timeout)
-        };
-        if tables.sessions.values().any(over) {
-            let gone: Vec<_> =
-                tables.sessions.iter().filter(|(_, session)| over(session)).map(|(id, _)| *id).collect();
-            for id in gone {
-                tables.close_session(id);
-            }
+        // Looking at every session at every call would make thousands of sessions slow.
+        if let Some(at) = tables.sweep_at
+            && clock::now() >= at
+        {
+            tables.sweep(clock::now(), self.disconnected_session_timeout);
             self.changed.notify_all();
         }
         tables
@@ -228,10 +224,16 @@ impl State {
             tables.close_session(id);
             self.changed.notify_all();
         }
+        let now = clock::now();
+        let mut left = false;
         for session in tables.sessions.values_mut() {
             if session.connections.remove(&connection) && session.connections.is_empty() {
-                session.disconnected_at = Some(clock::now());
+                session.disconnected_at = Some(now);
+                left = true;
             }
+        }
+        if left && tables.sweep_at.is_none() {
+            tables.sweep_at = now.checked_add(self.disconnected_session_timeout);
         }
     }
 
@@ -341,6 +343,17 @@ impl Tables {
 
     pub(super) fn own_session(&self, caller: &Caller) -> Option<Id> {
         self.beeswax.get(&caller.connection).copied()
+    }
+
+    /// Closes the sessions that were without a connection for too long, and plans the next look.
+    fn sweep(&mut self, now: Instant, timeout: Duration) {
+        let ends = |session: &Session| session.disconnected_at.and_then(|at| at.checked_add(timeout));
+        let over = self.sessions.iter().filter(|(_, session)| ends(session).is_some_and(|end| end <= now));
+        let over: Vec<_> = over.map(|(id, _)| *id).collect();
+        for id in over {
+            self.close_session(id);
+        }
+        self.sweep_at = self.sessions.values().filter_map(ends).min();
     }
 
     fn close_session(&mut self, id: Id) {
