@@ -10,7 +10,7 @@ use super::client::{Client, Framing, Inbox, Request};
 use super::end::End;
 use super::exchange::{Answered, Deliver, Lost, Trouble};
 use super::link::{Link, Links, NoLink};
-use super::refuse::NoAnswer;
+use super::refuse::{self, NoAnswer};
 use super::shared::{Entrance, Fleet, Shared};
 use crate::cluster::{Coordinator, Opening};
 use crate::ids::{ConnId, Service};
@@ -20,7 +20,7 @@ use crate::session::decide::{Past, Plan, decide, service, session_of};
 use crate::session::retry::{Phase, Remedy, remedy};
 use crate::session::table::OpenOperations;
 use crate::wire::facts::Facts;
-use crate::wire::method::Method;
+use crate::wire::method::{Method, Retry};
 use crate::wire::verdict::{Verdict, verdict};
 
 /// How often an idle connection looks whether a drain can end it, and whether its links are still there.
@@ -154,7 +154,12 @@ impl<S: Stream> Calls<S> {
                     return self.refuse(request, service, &answer, CallOutcome::Refused).await;
                 }
             };
-            let lost = match self.exchange(link, request, Deliver::AsItComes).await {
+            let again = resends > 0 && request.method().retry == Retry::OnceGoneIsDone;
+            let deliver = if again { Deliver::WhenWhole } else { Deliver::AsItComes };
+            let lost = match self.exchange(link, request, deliver).await {
+                Ok(answered) if again => {
+                    return self.finish_again(request, coordinator, service, answered).await;
+                }
                 Ok(answered) => return Ok(self.finish(request.method(), coordinator, answered)),
                 Err(Trouble::Client(end)) => return Err(end),
                 Err(Trouble::Link(lost)) => lost,
@@ -194,6 +199,26 @@ impl<S: Stream> Calls<S> {
             self.links.put(link);
         }
         outcome(method, &answered.facts)
+    }
+
+    /// The second try of a close or cancel: that there is no such handle any more means that the first one had its effect.
+    async fn finish_again(
+        &mut self,
+        request: &Request,
+        coordinator: &Coordinator,
+        service: Service,
+        mut answered: Answered,
+    ) -> Result<CallOutcome, End> {
+        let gone = verdict(request.method(), &answered.facts);
+        let bytes = std::mem::take(&mut answered.bytes);
+        let outcome = self.finish(request.method(), coordinator, answered);
+        let stall = self.shared.settings.stall_timeout;
+        if matches!(gone, Verdict::NoSuchSession | Verdict::NoSuchOperation) {
+            self.client.send(&refuse::done(service, request.facts(), self.framing), stall).await?;
+            return Ok(CallOutcome::Reply);
+        }
+        self.client.send(&bytes, stall).await?;
+        Ok(outcome)
     }
 
     /// The link to a coordinator's service; dialed if there is none.

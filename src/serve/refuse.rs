@@ -58,13 +58,28 @@ impl NoAnswer {
             Service::Beeswax => beeswax::reply::error(name, request.seqid, &refusal),
             Service::Hs2 | Service::Hs2Http => hs2::reply::error(name, request.seqid, &refusal),
         };
-        if framing == Framing::None {
-            return message;
-        }
-        let header = frame::header(message.len()).unwrap_or_default();
-        let mut framed = BytesMut::with_capacity(frame::HEADER_LEN + message.len());
-        framed.extend_from_slice(&header);
-        framed.extend_from_slice(&message);
-        framed
+        framed(message, framing)
     }
+}
+
+/// That a close or cancel had its effect, as a reply to this request: it was sent twice because its link was lost, and the
+/// second time there was nothing left to close.
+pub(super) fn done(service: Service, request: &Facts, framing: Framing) -> BytesMut {
+    let name = request.name.as_bytes();
+    let message = match service {
+        Service::Beeswax => beeswax::reply::success(name, request.seqid),
+        Service::Hs2 | Service::Hs2Http => hs2::reply::success(name, request.seqid),
+    };
+    framed(message, framing)
+}
+
+fn framed(message: BytesMut, framing: Framing) -> BytesMut {
+    if framing == Framing::None {
+        return message;
+    }
+    let header = frame::header(message.len()).unwrap_or_default();
+    let mut framed = BytesMut::with_capacity(frame::HEADER_LEN + message.len());
+    framed.extend_from_slice(&header);
+    framed.extend_from_slice(&message);
+    framed
 }

@@ -11,17 +11,17 @@ pub const VERSION_MASK: u32 = 0xffff_0000;
 /// The type byte of a struct's end.
 pub const STOP: u8 = 0;
 
-/// What a message is.
+/// What a message is, by its byte on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageType {
     /// A request that expects a reply.
-    Call,
+    Call = 1,
     /// A reply: the method's result struct.
-    Reply,
+    Reply = 2,
     /// A reply: a `TApplicationException`.
-    Exception,
+    Exception = 3,
     /// A request without a reply; no service here declares one, and none is accepted.
-    Oneway,
+    Oneway = 4,
 }
 
 impl MessageType {
@@ -37,31 +37,31 @@ impl MessageType {
     }
 }
 
-/// The type of a value on the wire.
+/// The type of a value, by its byte on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
     /// One byte, 0 or 1.
-    Bool,
+    Bool = 2,
     /// One byte.
-    Byte,
+    Byte = 3,
     /// Eight bytes.
-    Double,
+    Double = 4,
     /// Two bytes.
-    I16,
+    I16 = 6,
     /// Four bytes; enums too.
-    I32,
+    I32 = 8,
     /// Eight bytes.
-    I64,
+    I64 = 10,
     /// A four-byte length and that many bytes; `binary` too.
-    String,
+    String = 11,
     /// Fields up to a stop byte.
-    Struct,
+    Struct = 12,
     /// Two type bytes, a four-byte count, then keys and values in turn.
-    Map,
+    Map = 13,
     /// As a list.
-    Set,
+    Set = 14,
     /// A type byte, a four-byte count, then the elements.
-    List,
+    List = 15,
 }
 
 impl Type {

@@ -6,27 +6,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-/// The types of fields and elements that the router writes, by their byte on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FieldType {
-    Bool = 2,
-    I32 = 8,
-    String = 11,
-    Struct = 12,
-    Map = 13,
-    List = 15,
-}
-
-/// The kinds of messages, by their byte on the wire. One-way messages are left out: neither service has one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageKind {
-    /// A method's arguments.
-    Call = 1,
-    /// The method's result: its value or an exception that it declares.
-    Reply = 2,
-    /// A `TApplicationException` in place of a result.
-    Exception = 3,
-}
+use super::thrift::{MessageType, Type};
 
 /// The type of a `TApplicationException`, by its number on the wire (Thrift: `TApplicationException.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +21,7 @@ pub enum ExceptionKind {
 
 /// A whole message: a `TApplicationException`, which every method of every service can end in.
 pub fn application_exception(name: &[u8], seqid: i32, kind: ExceptionKind, message: &str) -> BytesMut {
-    Writer::message(MessageKind::Exception, name, seqid, |exception| {
+    Writer::message(MessageType::Exception, name, seqid, |exception| {
         exception.string(1, message.as_bytes());
         exception.i32(2, kind as i32);
     })
@@ -56,7 +36,7 @@ pub struct Writer {
 
 impl Writer {
     /// A whole message: its header, then the struct that `fields` fills (arguments, a result or an exception).
-    pub fn message(kind: MessageKind, name: &[u8], seqid: i32, fields: impl FnOnce(&mut Self)) -> BytesMut {
+    pub fn message(kind: MessageType, name: &[u8], seqid: i32, fields: impl FnOnce(&mut Self)) -> BytesMut {
         let mut writer = Self { bytes: BytesMut::with_capacity(256 + name.len()) };
         writer.bytes.put_slice(&[0x80, 0x01, 0x00, kind as u8]);
         writer.counted(name);
@@ -67,32 +47,32 @@ impl Writer {
 
     /// A field that is a struct, with what `fields` writes inside.
     pub fn structure(&mut self, id: i16, fields: impl FnOnce(&mut Self)) {
-        self.field(FieldType::Struct, id);
+        self.field(Type::Struct, id);
         self.fields(fields);
     }
 
     /// A field that is a string, or bytes.
     pub fn string(&mut self, id: i16, value: &[u8]) {
-        self.field(FieldType::String, id);
+        self.field(Type::String, id);
         self.counted(value);
     }
 
     /// A field that is a number of 32 bits, or an enum.
     pub fn i32(&mut self, id: i16, value: i32) {
-        self.field(FieldType::I32, id);
+        self.field(Type::I32, id);
         self.bytes.put_i32(value);
     }
 
     /// A field that is true or false.
     pub fn bool(&mut self, id: i16, value: bool) {
-        self.field(FieldType::Bool, id);
+        self.field(Type::Bool, id);
         self.bytes.put_u8(value.into());
     }
 
     /// A field that is a map from strings to strings.
     pub fn string_map(&mut self, id: i16, entries: &[(&str, &str)]) {
-        self.field(FieldType::Map, id);
-        self.bytes.put_slice(&[FieldType::String as u8; 2]);
+        self.field(Type::Map, id);
+        self.bytes.put_slice(&[Type::String as u8; 2]);
         self.count(entries.len());
         for (key, value) in entries {
             self.counted(key.as_bytes());
@@ -102,8 +82,8 @@ impl Writer {
 
     /// A field that is a list of strings.
     pub fn string_list(&mut self, id: i16, elements: &[&str]) {
-        self.field(FieldType::List, id);
-        self.bytes.put_u8(FieldType::String as u8);
+        self.field(Type::List, id);
+        self.bytes.put_u8(Type::String as u8);
         self.count(elements.len());
         for element in elements {
             self.counted(element.as_bytes());
@@ -120,7 +100,7 @@ impl Writer {
         self.bytes.put_u8(STOP);
     }
 
-    fn field(&mut self, kind: FieldType, id: i16) {
+    fn field(&mut self, kind: Type, id: i16) {
         self.bytes.put_u8(kind as u8);
         self.bytes.put_i16(id);
     }
@@ -150,7 +130,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_field_is_read_back_by_thrifts_own_reader() {
-        let bytes = Writer::message(MessageKind::Call, b"Everything", -2, |result| {
+        let bytes = Writer::message(MessageType::Call, b"Everything", -2, |result| {
             result.structure(0, |inner| {
                 inner.i32(1, -3);
                 inner.structure(2, |_| {});

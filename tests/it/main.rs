@@ -22,4 +22,7 @@ mod real_clients;
 mod reference;
 
 #[cfg(test)]
+mod resend;
+
+#[cfg(test)]
 mod support;

@@ -7,7 +7,8 @@
 use bytes::BytesMut;
 
 use crate::wire::hs2::reply::Refusal;
-use crate::wire::write::{ExceptionKind, MessageKind, Writer, application_exception};
+use crate::wire::thrift::MessageType;
+use crate::wire::write::{ExceptionKind, Writer, application_exception};
 
 /// The whole reply to the call `name` with this sequence id: a `BeeswaxException` where the method declares one, else a
 /// `TApplicationException` of kind "internal error".
@@ -15,7 +16,7 @@ pub fn error(name: &[u8], seqid: i32, refusal: &Refusal<'_>) -> BytesMut {
     let Some(field) = exception_field(name) else {
         return application_exception(name, seqid, ExceptionKind::InternalError, refusal.message);
     };
-    Writer::message(MessageKind::Reply, name, seqid, |result| {
+    Writer::message(MessageType::Reply, name, seqid, |result| {
         result.structure(field, |exception| {
             exception.string(1, refusal.message.as_bytes());
             // Log context and handle are not optional, so Impala writes them even when it has neither.
@@ -27,6 +28,19 @@ pub fn error(name: &[u8], seqid: i32, refusal: &Refusal<'_>) -> BytesMut {
             exception.i32(4, 0);
             exception.string(5, refusal.sql_state.as_str().as_bytes());
         });
+    })
+}
+
+/// The whole reply to a `close` (no value) or a `Cancel` (Impala's `TStatus {1: status_code, 2: error_msgs}`) that had its
+/// effect.
+pub fn success(name: &[u8], seqid: i32) -> BytesMut {
+    Writer::message(MessageType::Reply, name, seqid, |result| {
+        if name == b"Cancel" {
+            result.structure(0, |status| {
+                status.i32(1, 0);
+                status.string_list(2, &[]);
+            });
+        }
     })
 }
 
@@ -96,5 +110,15 @@ mod tests {
             assert_eq!((message.kind, message.seqid), (TMessageType::Exception, 3), "{name}");
             assert_eq!(message.fields, structure([(1, text("full")), (2, Value::I32(6))]), "{name}");
         }
+    }
+
+    #[test]
+    fn a_success_is_what_the_method_returns_when_it_worked() {
+        let close = read(&success(b"close", 9));
+        assert_eq!((close.kind, close.fields), (TMessageType::Reply, structure([])));
+        let cancel = success(b"Cancel", 9);
+        let expected =
+            b"\x80\x01\0\x02\0\0\0\x06Cancel\0\0\0\x09\x0c\0\0\x08\0\x01\0\0\0\0\x0f\0\x02\x0b\0\0\0\0\0\0";
+        assert_eq!(cancel.as_ref(), expected);
     }
 }

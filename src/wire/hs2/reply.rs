@@ -6,7 +6,8 @@
 
 use bytes::BytesMut;
 
-use crate::wire::write::{ExceptionKind, MessageKind, Writer, application_exception};
+use crate::wire::thrift::MessageType;
+use crate::wire::write::{ExceptionKind, Writer, application_exception};
 
 /// What a client is told in place of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ pub fn error(name: &[u8], seqid: i32, refusal: &Refusal<'_>) -> BytesMut {
     let Some(rest) = Rest::of(name) else {
         return application_exception(name, seqid, ExceptionKind::InternalError, refusal.message);
     };
-    Writer::message(MessageKind::Reply, name, seqid, |result| {
+    Writer::message(MessageType::Reply, name, seqid, |result| {
         result.structure(0, |response| {
             response.structure(1, |status| {
                 status.i32(1, ERROR_STATUS);
@@ -58,6 +59,17 @@ pub fn error(name: &[u8], seqid: i32, refusal: &Refusal<'_>) -> BytesMut {
         });
     })
 }
+
+/// The whole reply to a close or cancel that had its effect: status SUCCESS and nothing else. For methods whose response
+/// has nothing else in it.
+pub fn success(name: &[u8], seqid: i32) -> BytesMut {
+    Writer::message(MessageType::Reply, name, seqid, |result| {
+        result.structure(0, |response| response.structure(1, |status| status.i32(1, SUCCESS_STATUS)));
+    })
+}
+
+/// `TStatusCode` in TCLIService.thrift.
+const SUCCESS_STATUS: i32 = 0;
 
 /// `TStatusCode` in TCLIService.thrift. The only failure that Impala's clients ever see from a coordinator.
 const ERROR_STATUS: i32 = 3;
@@ -194,5 +206,13 @@ mod tests {
             let status = structure([(1, Value::I32(3)), (3, text(expected)), (5, text(""))]);
             assert_eq!(message.fields, structure([(0, structure([(1, status)]))]));
         }
+    }
+
+    #[test]
+    fn a_success_is_a_status_of_zero_and_nothing_else() {
+        let message = read(&success(b"CloseOperation", 9));
+        assert_eq!((message.kind, message.seqid), (TMessageType::Reply, 9));
+        assert_eq!(message.name, "CloseOperation");
+        assert_eq!(message.fields, structure([(0, structure([(1, structure([(1, Value::I32(0))]))]))]));
     }
 }
