@@ -471,3 +471,30 @@ proptest! {
         prop_assert_eq!(outcome, expected);
     }
 }
+
+#[test]
+fn a_declared_length_is_held_against_the_limit_wherever_a_piece_begins() {
+    let mut bytes = Bytes::message(1, "GetInfo", 0);
+    bytes.field(11, 1).i32(50);
+    let limit = bytes.0.len() as u64 + 49;
+    let (first, second) = bytes.0.split_at(20);
+    for pieces in [vec![bytes.0.as_slice()], vec![first, second]] {
+        let refused = scan(Scanner::request(limit), &pieces).err();
+        assert_eq!(refused, Some(ScanError::TooLong { limit }), "{} pieces", pieces.len());
+        assert!(scan(Scanner::request(limit + 1), &pieces).is_ok());
+    }
+}
+
+#[test]
+fn a_message_may_be_as_long_as_the_limit_and_a_byte_more_is_refused() {
+    let bytes = call_with_handle("GetInfo").0;
+    let limit = bytes.len() as u64;
+    let mut more = bytes.clone();
+    more.push(0x80);
+    assert_eq!(scan_limited(&more, limit).unwrap(), (bytes.len(), true), "what follows is another message's");
+    assert_eq!(scan_limited(&bytes, limit - 1), Err(ScanError::TooLong { limit: limit - 1 }));
+}
+
+fn scan_limited(bytes: &[u8], limit: u64) -> Result<(usize, bool), ScanError> {
+    scan(Scanner::request(limit), &[bytes]).map(|(_, used, done)| (used, done))
+}
