@@ -13,6 +13,9 @@ mod fake;
 mod fixtures;
 
 #[cfg(test)]
+mod fuzz_seeds;
+
+#[cfg(test)]
 mod idl;
 
 #[cfg(test)]

@@ -1,0 +1,249 @@
+//! What each fuzz target does with its input. The tests of the main package run the same functions over the corpus.
+//!
+//! But for `detect`, an input is a recipe and a stream: the limit on a message or frame (two bytes, 0 is none to speak
+//! of), the kind of stream (one byte; odd: replies, which only `scan` asks), a number of cuts (one byte, its low four bits
+//! count), a place for each cut (two bytes, taken modulo the stream's length), then the stream. Numbers are big-endian.
+
+use hs2router::wire::detect::{DETECT_BYTES, Detection};
+use hs2router::wire::facts::Facts;
+use hs2router::wire::frame::{self, Deframer, FrameError};
+use hs2router::wire::method::{self, Method};
+use hs2router::wire::sasl::{Acceptor, Answer, Initiator, SaslError, Step};
+use hs2router::wire::scan::{ScanError, Scanner};
+
+/// Streams up to this long are also taken one byte at a time.
+const SINGLE_BYTES: usize = 2048;
+
+/// Once given, the answer is the answer for every longer beginning, and it comes in time.
+pub fn detect(input: &[u8]) {
+    let whole = hs2router::wire::detect::detect(input);
+    assert!(input.len() < DETECT_BYTES || whole != Detection::NeedMore);
+    for end in 0..input.len().min(2 * DETECT_BYTES) {
+        let seen = hs2router::wire::detect::detect(input.get(..end).unwrap_or_default());
+        assert!(seen == Detection::NeedMore || seen == whole, "{seen:?} at {end}, then {whole:?}");
+    }
+}
+
+/// Messages cut anywhere have the same ends, facts and errors as whole ones.
+pub fn scan(input: &[u8]) {
+    let recipe = Recipe::read(input);
+    let limit = if recipe.limit == 0 { 1 << 30 } else { u64::from(recipe.limit) };
+    let reply = (recipe.kind & 1 == 1).then(|| method::lookup(name(recipe.stream)));
+    let whole = scan_all(reply, limit, &[recipe.stream]);
+    for pieces in recipe.pieces() {
+        let cut = scan_all(reply, limit, &pieces);
+        assert_eq!(whole.0.len(), cut.0.len(), "another number of messages");
+        for (whole, cut) in whole.0.iter().zip(&cut.0) {
+            assert!(whole == cut, "other facts, or another end");
+        }
+        assert_eq!(whole.1, cut.1);
+    }
+}
+
+/// The name of the first message, which for replies is the method that they are followed as replies to.
+fn name(stream: &[u8]) -> &[u8] {
+    let Some(len) = stream.get(4..).and_then(<[u8]>::first_chunk::<4>) else { return &[] };
+    let end = 8_usize.saturating_add(u32::from_be_bytes(*len) as usize);
+    stream.get(8..end).unwrap_or_default()
+}
+
+/// A message's facts as far as they came, its method, and how many of its bytes came.
+type Scanned = (Facts, &'static Method, usize);
+
+/// Follows message after message; the last one may be cut short by the stream's end, or by the error.
+fn scan_all(
+    reply: Option<&'static Method>,
+    limit: u64,
+    pieces: &[&[u8]],
+) -> (Vec<Scanned>, Option<ScanError>) {
+    let start = || reply.map_or_else(|| Scanner::request(limit), |method| Scanner::reply(method, limit));
+    let (mut messages, mut scanner, mut came) = (Vec::new(), start(), 0);
+    for piece in pieces {
+        let mut rest = *piece;
+        while !rest.is_empty() {
+            let step = match scanner.push(rest) {
+                Ok(step) => step,
+                Err(error) => return (messages, Some(error)),
+            };
+            assert!(step.used > 0, "no progress");
+            assert!(step.done || step.used == rest.len(), "bytes left before the end");
+            came += step.used;
+            assert!(came as u64 <= limit, "longer than allowed");
+            rest = rest.get(step.used..).unwrap_or_default();
+            if step.done {
+                messages.push((*scanner.facts(), scanner.method(), came));
+                (scanner, came) = (start(), 0);
+            }
+        }
+    }
+    messages.push((*scanner.facts(), scanner.method(), came));
+    (messages, None)
+}
+
+/// Both sides of a handshake end in the same way however it was cut, and take nothing that comes after it.
+pub fn sasl(input: &[u8]) {
+    let recipe = Recipe::read(input);
+    let (whole_accept, whole_initiate) = (accept(&[recipe.stream]), initiate(&[recipe.stream]));
+    for pieces in recipe.pieces() {
+        assert_eq!(whole_accept, accept(&pieces));
+        assert_eq!(whole_initiate, initiate(&pieces));
+    }
+    if let Accepted::Credentials { user, opening, used } = whole_accept {
+        assert!(!user.is_empty() && used <= recipe.stream.len());
+        // What a coordinator is sent must itself be a handshake with the same outcome.
+        let again = accept(&[&opening]);
+        assert_eq!(again, Accepted::Credentials { user, used: opening.len(), opening });
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Accepted {
+    NeedMore { used: usize },
+    Credentials { user: String, opening: Vec<u8>, used: usize },
+    Other { mechanism: String, used: usize },
+    Refused(SaslError),
+}
+
+fn accept(pieces: &[&[u8]]) -> Accepted {
+    let (mut acceptor, mut used) = (Acceptor::new(), 0);
+    for piece in pieces {
+        let taken = acceptor.push(piece);
+        assert!(taken.used <= piece.len());
+        used += taken.used;
+        match taken.step {
+            Step::NeedMore => assert_eq!(taken.used, piece.len(), "bytes left before the end"),
+            Step::Credentials(credentials) => {
+                let opening = credentials.opening().to_vec();
+                return Accepted::Credentials { user: credentials.user().to_owned(), opening, used };
+            }
+            Step::OtherMechanism(mechanism) => {
+                let consumed = acceptor.into_consumed();
+                assert_eq!(consumed.as_slice(), pieces.concat().get(..used).unwrap_or_default());
+                return Accepted::Other { mechanism: mechanism.as_str().to_owned(), used };
+            }
+            Step::Refuse(error) => return Accepted::Refused(error),
+        }
+    }
+    Accepted::NeedMore { used }
+}
+
+fn initiate(pieces: &[&[u8]]) -> Result<(Answer, usize), SaslError> {
+    let (mut initiator, mut used) = (Initiator::new(), 0);
+    for piece in pieces {
+        let taken = initiator.push(piece)?;
+        assert!(taken.used <= piece.len());
+        used += taken.used;
+        if taken.step != Answer::NeedMore {
+            return Ok((taken.step, used));
+        }
+        assert_eq!(taken.used, piece.len(), "bytes left before the end");
+    }
+    Ok((Answer::NeedMore, used))
+}
+
+/// Frames cut anywhere have the same payloads and errors as whole ones, which are those that a plain reading finds.
+pub fn frame(input: &[u8]) {
+    let recipe = Recipe::read(input);
+    let limit = if recipe.limit == 0 { i32::MAX as usize } else { usize::from(recipe.limit) };
+    let plain = read_frames(recipe.stream, limit);
+    for pieces in recipe.pieces() {
+        assert_eq!(plain, deframe(&pieces, limit));
+    }
+    for payload in &plain.0 {
+        let framed = [frame::header(payload.len()).unwrap_or_default().as_slice(), payload].concat();
+        assert_eq!(read_frames(&framed, limit).0, [payload.as_slice()], "what is framed reads back");
+    }
+}
+
+/// Payloads of the frames that ended, what came of the one that did not, and what ended it all.
+type Frames = (Vec<Vec<u8>>, Vec<u8>, Option<FrameError>);
+
+fn deframe(pieces: &[&[u8]], limit: usize) -> Frames {
+    let (mut deframer, mut frames, mut open) = (Deframer::new(limit), Vec::new(), Vec::new());
+    for piece in pieces {
+        let mut rest = *piece;
+        while !rest.is_empty() {
+            let piece = match deframer.next(rest) {
+                Ok(piece) => piece,
+                Err(error) => {
+                    assert_eq!(deframer.next(rest), Err(error), "an error stays");
+                    return (frames, open, Some(error));
+                }
+            };
+            assert!(piece.used > 0, "no progress");
+            open.extend_from_slice(rest.get(piece.payload).unwrap_or_default());
+            if piece.frame_ended {
+                assert!(deframer.at_boundary());
+                frames.push(std::mem::take(&mut open));
+            }
+            rest = rest.get(piece.used..).unwrap_or_default();
+        }
+    }
+    (frames, open, None)
+}
+
+fn read_frames(mut rest: &[u8], limit: usize) -> Frames {
+    let mut frames = Vec::new();
+    while let Some((header, after)) = rest.split_first_chunk::<4>() {
+        let len = i32::from_be_bytes(*header);
+        let error = match usize::try_from(len) {
+            Err(_) => Some(FrameError::Negative { len }),
+            Ok(0) => Some(FrameError::ZeroLength),
+            Ok(len) if len > limit => Some(FrameError::TooLong { len, limit }),
+            Ok(_) => None,
+        };
+        if error.is_some() {
+            return (frames, Vec::new(), error);
+        }
+        match after.split_at_checked(len.unsigned_abs() as usize) {
+            None => return (frames, after.to_vec(), None),
+            Some((payload, after)) => {
+                frames.push(payload.to_vec());
+                rest = after;
+            }
+        }
+    }
+    (frames, Vec::new(), None)
+}
+
+/// A stream and how to cut it; see the module's doc. What is missing counts as zero.
+struct Recipe<'a> {
+    limit: u16,
+    kind: u8,
+    cuts: Vec<usize>,
+    stream: &'a [u8],
+}
+
+impl<'a> Recipe<'a> {
+    fn read(input: &'a [u8]) -> Self {
+        let mut rest = input;
+        let mut byte = || {
+            let (first, after) = rest.split_first().unwrap_or((&0, &[]));
+            rest = after;
+            *first
+        };
+        let limit = u16::from_be_bytes([byte(), byte()]);
+        let kind = byte();
+        let places = byte() & 15;
+        let places: Vec<_> = (0..places).map(|_| u16::from_be_bytes([byte(), byte()])).collect();
+        let stream = rest;
+        let mut cuts: Vec<_> = places.iter().map(|place| usize::from(*place) % (stream.len() + 1)).collect();
+        cuts.sort_unstable();
+        Self { limit, kind, cuts, stream }
+    }
+
+    /// The stream whole, cut as the recipe says (pieces may be empty), and, if it is short, in single bytes.
+    fn pieces(&self) -> Vec<Vec<&'a [u8]>> {
+        let mut cut = Vec::new();
+        let mut start = 0;
+        for end in self.cuts.iter().copied().chain([self.stream.len()]) {
+            cut.push(self.stream.get(start..end).unwrap_or_default());
+            start = end;
+        }
+        let mut ways = vec![vec![self.stream], cut];
+        if self.stream.len() <= SINGLE_BYTES {
+            ways.push(self.stream.chunks(1).collect());
+        }
+        ways
+    }
+}

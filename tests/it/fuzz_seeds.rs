@@ -1,0 +1,43 @@
+//! The corpus of every fuzz target goes through the target's own function, so that what was found once stays found
+//! without a fuzzer.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test's own function is not seen as a test")]
+
+use std::fs;
+use std::path::Path;
+
+#[expect(unreachable_pub, reason = "the fuzz targets, another package, call these")]
+#[path = "../../fuzz/src/lib.rs"]
+mod targets;
+
+/// Runs every seed of a target; the name of the seed is printed before, for the one that fails.
+fn run_corpus(name: &str, target: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+    let mut seeds: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    seeds.sort();
+    assert!(!seeds.is_empty(), "{name} has no seeds");
+    for seed in seeds {
+        println!("{}", seed.display());
+        target(&fs::read(seed).unwrap());
+    }
+}
+
+#[test]
+fn detection_holds_for_every_seed() {
+    run_corpus("detect", targets::detect);
+}
+
+#[test]
+fn the_scanner_follows_every_seed_in_any_pieces() {
+    run_corpus("scan", targets::scan);
+}
+
+#[test]
+fn handshakes_of_every_seed_end_alike_in_any_pieces() {
+    run_corpus("sasl", targets::sasl);
+}
+
+#[test]
+fn frames_of_every_seed_are_the_same_in_any_pieces() {
+    run_corpus("frame", targets::frame);
+}
