@@ -29,8 +29,9 @@ pub fn learn(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flav
     match verdict {
         Verdict::Success => succeeded(call, reply, running, flavor, table),
         Verdict::NoSuchSession => {
-            let named = call.request.handle().filter(|handle| table.is_session(handle));
-            if let Some(handle) = named {
+            // Profile and summary name the session second.
+            let named = [call.request.handle(), call.request.second_handle()];
+            if let Some(handle) = named.into_iter().flatten().find(|handle| table.is_session(handle)) {
                 table.remove_session(&handle.guid);
             }
         }

@@ -284,6 +284,17 @@ fn a_session_that_its_coordinator_does_not_know_is_gone() {
 }
 
 #[test]
+fn a_profile_tells_that_its_session_is_gone_to_who_knows_the_secret() {
+    let fixture = running_on_impala();
+    let reply = failed("GetRuntimeProfile", "Invalid session id: 1:2");
+    let ask = |session| with_two_handles("GetRuntimeProfile", handle(OPERATION), session);
+    fixture.learn(&ask(guessed(handle(SESSION))), &reply);
+    assert!(fixture.knows_session());
+    fixture.learn(&ask(handle(SESSION)), &reply);
+    assert!(!fixture.knows_session() && !fixture.knows_operation());
+}
+
+#[test]
 fn an_answer_to_a_guessed_secret_removes_nothing() {
     for method in ["ExecuteStatement", "GetTables", "CloseSession", "GetInfo"] {
         let fixture = running_on_impala();
