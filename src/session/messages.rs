@@ -10,7 +10,8 @@ use crate::ids::CoordinatorName;
 use crate::wire::facts::{Facts, GuidText, Handle};
 use crate::wire::method::lookup;
 use crate::wire::scan::Scanner;
-use crate::wire::write::{MessageKind, Writer};
+use crate::wire::thrift::MessageType;
+use crate::wire::write::Writer;
 
 const LIMIT: u64 = 1 << 20;
 
@@ -56,12 +57,12 @@ fn scan(mut scanner: Scanner, bytes: &BytesMut) -> Facts {
 
 /// A call with these arguments.
 pub(super) fn call(name: &str, arguments: impl FnOnce(&mut Writer)) -> Facts {
-    scan(Scanner::request(LIMIT), &Writer::message(MessageKind::Call, name.as_bytes(), 1, arguments))
+    scan(Scanner::request(LIMIT), &Writer::message(MessageType::Call, name.as_bytes(), 1, arguments))
 }
 
 /// The reply to a call, with this result.
 pub(super) fn reply(name: &str, result: impl FnOnce(&mut Writer)) -> Facts {
-    let bytes = Writer::message(MessageKind::Reply, name.as_bytes(), 1, result);
+    let bytes = Writer::message(MessageType::Reply, name.as_bytes(), 1, result);
     scan(Scanner::reply(lookup(name.as_bytes()), LIMIT), &bytes)
 }
 

@@ -10,7 +10,7 @@ pub const HANDLE_PART_BYTES: usize = 16;
 pub const QUERY_ID_BYTES: usize = 64;
 /// The longest method name that is accepted; the longest known one has 25 bytes.
 pub const NAME_BYTES: usize = 128;
-/// How much of an error message is remembered: enough for "Query <id> failed:" and the sentence after it.
+/// How much of an error message is remembered: enough for `Query … failed:` and the sentence after it.
 pub const MESSAGE_BYTES: usize = 96;
 
 /// Bytes of bounded length, held in place; what does not fit is dropped.

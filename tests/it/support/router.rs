@@ -1,8 +1,9 @@
 //! The router under test, in this process: the same value that `hs2router run` starts.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use hs2router::clock;
 use hs2router::control::config::Config;
 use hs2router::control::router::Router;
 use tokio::runtime::Runtime;
@@ -96,12 +97,12 @@ impl Drop for TestRouter {
 
 /// Whether something becomes true within ten seconds. For what happens on other threads with nothing to wait for.
 pub(crate) fn eventually(mut condition: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = clock::now() + Duration::from_secs(10);
     loop {
         if condition() {
             return true;
         }
-        if Instant::now() > deadline {
+        if clock::now() > deadline {
             return false;
         }
         std::thread::sleep(Duration::from_millis(5));
