@@ -82,14 +82,18 @@ impl<S: Stream> Calls<S> {
     /// Serves calls until the connection ends.
     pub(super) async fn serve(mut self) -> End {
         loop {
-            if let Err(end) = self.one_call().await {
+            let request = match self.next_request().await {
+                Ok(request) => request,
+                Err(end) => return end,
+            };
+            // Boxed: what a call needs while it is under way, an idle connection shall not hold.
+            if let Err(end) = Box::pin(self.carry_out(request)).await {
                 return end;
             }
         }
     }
 
-    async fn one_call(&mut self) -> Result<(), End> {
-        let mut request = self.next_request().await?;
+    async fn carry_out(&mut self, mut request: Request) -> Result<(), End> {
         let (method, facts) = (request.method(), request.facts());
         let service = service(method, facts, &self.past);
         let plan = decide(method, facts, &self.past, &self.fleet.table);

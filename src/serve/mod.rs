@@ -112,22 +112,23 @@ async fn accepted_one(
 async fn serve<S: Stream>(mut connection: Connection<S>) -> End {
     let detection = match detected(&mut connection).await {
         Ok(Detected::As(detection)) => detection,
-        Ok(Detected::ServerSpeaks(dialed)) => return opaque::serve(connection, Some(dialed)).await,
+        Ok(Detected::ServerSpeaks(dialed)) => return Box::pin(opaque::serve(connection, Some(dialed))).await,
         Err(end) => return end,
     };
     tracing::debug!(?detection, "detected");
     let framing = match detection {
         Detection::Thrift => Framing::None,
         Detection::Framed => Framing::Framed,
-        Detection::Sasl => return plain::serve(connection).await,
+        // Boxed here and below: an idle connection holds only what its own way needs.
+        Detection::Sasl => return Box::pin(plain::serve(connection)).await,
         Detection::Http | Detection::Tls | Detection::Unknown | Detection::NeedMore => {
-            return opaque::serve(connection, None).await;
+            return Box::pin(opaque::serve(connection, None)).await;
         }
     };
     note_depth(&connection.counters, Depth::Route);
     let Connection { shared, entrance, conn, client, .. } = connection;
     let links = Links::new(Arc::clone(&entrance.fleet), conn, None);
-    Calls::new(shared, &entrance, client, framing, links).serve().await
+    Box::pin(Calls::new(shared, &entrance, client, framing, links).serve()).await
 }
 
 enum Detected {

@@ -43,7 +43,8 @@ pub(super) async fn serve<S: Stream>(connection: Connection<S>) -> End {
         Ok(Opened::Plain(credentials)) => credentials,
         Ok(Opened::Other(mechanism)) => {
             tracing::debug!(mechanism = mechanism.as_str(), "passed on unread");
-            return opaque::serve(Connection { shared, entrance, conn, client, counters }, None).await;
+            let connection = Connection { shared, entrance, conn, client, counters };
+            return Box::pin(opaque::serve(connection, None)).await;
         }
         Err(End::BadHandshake(error)) => {
             let text = format!("hs2router ({conn}): {error}");
@@ -64,7 +65,7 @@ pub(super) async fn serve<S: Stream>(connection: Connection<S>) -> End {
             note_depth(&counters, Depth::Route);
             links.put(link);
             let calls = Calls::new(shared, &entrance, client, Framing::Sasl, links);
-            calls.reserved(opening).serve().await
+            Box::pin(calls.reserved(opening).serve()).await
         }
         Err(refusal) => {
             let Refused { status, text, end } = refusal;
