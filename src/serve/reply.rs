@@ -26,6 +26,10 @@ pub(super) enum BadReply {
         /// The sequence id that it gave.
         seqid: i32,
     },
+    /// A frame that goes on after the reply: a client that reads whole frames would wait for the rest for ever, or take it
+    /// for its next reply.
+    #[error("it sent bytes after the reply inside a frame")]
+    AfterReply,
 }
 
 /// A reply of which some may have come.
@@ -84,17 +88,14 @@ impl Reply {
             while let Some(rest) = chunk.get(used..).filter(|rest| !rest.is_empty() && !self.done) {
                 let piece = self.deframer.next(rest)?;
                 let scanned = self.scan(rest.get(piece.payload.clone()).unwrap_or_default())?;
-                // Of a frame that goes on after the message, only the message is passed on; the link is then not clean.
-                used += piece.payload.start + scanned;
+                if self.done && (scanned < piece.payload.len() || !self.deframer.at_boundary()) {
+                    return Err(BadReply::AfterReply);
+                }
+                used += piece.used;
             }
         }
         self.check()?;
         Ok(Taken { used, done: self.done })
-    }
-
-    /// Whether the link stands where the next reply would begin, if nothing was left of the last chunk.
-    pub(super) fn ended_clean(&self) -> bool {
-        self.done && self.deframer.at_boundary()
     }
 
     fn scan(&mut self, payload: &[u8]) -> Result<usize, ScanError> {
