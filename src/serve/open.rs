@@ -19,6 +19,7 @@ use crate::net::stream::Stream;
 use crate::session::retry::{Phase, Remedy, remedy};
 use crate::session::table::NewSession;
 use crate::wire::facts::GuidText;
+use crate::wire::hs2::reply::SqlState;
 use crate::wire::verdict::{Verdict, verdict};
 
 /// What came of the candidates so far.
@@ -26,9 +27,30 @@ use crate::wire::verdict::{Verdict, verdict};
 struct Tried {
     coordinators: Vec<CoordinatorId>,
     /// The last reason, for the client.
-    cause: Option<String>,
+    cause: Option<Cause>,
     /// The last answer of one that is shutting down: if all are, the client gets it as it came.
     answer: Option<(Arc<Coordinator>, Answered)>,
+}
+
+/// Why a candidate did not open the session.
+struct Cause {
+    sql_state: SqlState,
+    text: String,
+}
+
+impl Cause {
+    fn no_link(coordinator: &Coordinator, no_link: &NoLink) -> Self {
+        let sql_state = match no_link {
+            NoLink::CredentialsRefused { .. } => SqlState::Refused,
+            NoLink::Unreached(_) | NoLink::HandshakeLost(_) => SqlState::CouldNotConnect,
+        };
+        Self { sql_state, text: format!("coordinator {}: {no_link}", coordinator.name) }
+    }
+
+    fn lost(coordinator: &Coordinator, lost: &Lost) -> Self {
+        let text = format!("coordinator {}: {}", coordinator.name, lost.cause);
+        Self { sql_state: SqlState::Lost, text }
+    }
 }
 
 impl<S: Stream> Calls<S> {
@@ -47,7 +69,7 @@ impl<S: Stream> Calls<S> {
             let link = match self.link_to(&coordinator, Service::Hs2).await {
                 Ok(link) => link,
                 Err(no_link) => {
-                    tried.cause = Some(format!("coordinator {}: {no_link}", coordinator.name));
+                    tried.cause = Some(Cause::no_link(&coordinator, &no_link));
                     if matches!(no_link, NoLink::CredentialsRefused { .. }) {
                         // Four wrong binds lock an account: nobody else is asked.
                         break;
@@ -72,7 +94,7 @@ impl<S: Stream> Calls<S> {
                 Err(Trouble::Link(lost)) => {
                     self.count_open(&coordinator, SessionOutcome::Lost);
                     tracing::info!(coordinator = %coordinator.name, cause = %lost.cause, "open lost");
-                    tried.cause = Some(format!("coordinator {}: {}", coordinator.name, lost.cause));
+                    tried.cause = Some(Cause::lost(&coordinator, &lost));
                     let next = remedy(request.method().retry, lost.phase, 0) == Remedy::NextCandidate;
                     if !next || !request.is_whole() {
                         break;
@@ -97,7 +119,7 @@ impl<S: Stream> Calls<S> {
                     return self.forward(request, &coordinator, Service::Beeswax).await;
                 }
                 Err(no_link) => {
-                    tried.cause = Some(format!("coordinator {}: {no_link}", coordinator.name));
+                    tried.cause = Some(Cause::no_link(&coordinator, &no_link));
                     if matches!(no_link, NoLink::CredentialsRefused { .. }) {
                         break;
                     }
@@ -182,13 +204,16 @@ impl<S: Stream> Calls<S> {
         &mut self,
         request: &mut Request,
         service: Service,
-        cause: Option<String>,
+        cause: Option<Cause>,
     ) -> Result<CallOutcome, End> {
         let refusal = if cause.is_some() { RefusalCause::Unreachable } else { RefusalCause::NoCoordinator };
         self.shared.metrics.connections_refused.count(refusal);
-        let cause = cause.as_deref().unwrap_or("all of them are draining");
-        let answer = NoAnswer::nowhere(self.conn, &self.fleet.cluster.name, cause);
-        tracing::warn!(cluster = %self.fleet.cluster.name, cause, "a session was refused");
+        let Cause { sql_state, text } = cause.unwrap_or_else(|| Cause {
+            sql_state: SqlState::Refused,
+            text: "all of them are draining".to_owned(),
+        });
+        tracing::warn!(cluster = %self.fleet.cluster.name, cause = text, "a session was refused");
+        let answer = NoAnswer { sql_state, ..NoAnswer::nowhere(self.conn, &self.fleet.cluster.name, text) };
         self.refuse(request, service, &answer, CallOutcome::Refused).await
     }
 
