@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::buffer::Buffer;
+use super::buffer::{BUFFER_SIZE, Buffer};
 
 /// What one read found; none of it means that the peer has finished.
 #[derive(Debug)]
@@ -31,9 +31,17 @@ impl Deref for Chunk {
 /// # Errors
 /// The stream's.
 pub async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Chunk> {
+    read_at_most(stream, BUFFER_SIZE).await
+}
+
+/// As [`read`], but no more than so many bytes; a buffer's size at most.
+///
+/// # Errors
+/// The stream's.
+pub async fn read_at_most<S: AsyncRead + Unpin>(stream: &mut S, most: usize) -> io::Result<Chunk> {
     poll_fn(|cx| {
         let mut buffer = Buffer::take();
-        let mut room = ReadBuf::new(&mut buffer);
+        let mut room = ReadBuf::new(buffer.get_mut(..most.min(BUFFER_SIZE)).unwrap_or_default());
         ready!(Pin::new(&mut *stream).poll_read(cx, &mut room))?;
         let len = room.filled().len();
         Poll::Ready(Ok(Chunk { buffer, len }))
@@ -93,7 +101,8 @@ mod tests {
     async fn a_read_takes_what_is_there_and_nothing_at_the_end() {
         let (mut near, mut far) = tokio::io::duplex(64);
         far.write_all(b"hello").await.unwrap();
-        assert_eq!(&*read(&mut near).await.unwrap(), b"hello");
+        assert_eq!(&*read_at_most(&mut near, 2).await.unwrap(), b"he");
+        assert_eq!(&*read(&mut near).await.unwrap(), b"llo");
         drop(far);
         assert!(read(&mut near).await.unwrap().is_empty());
     }

@@ -19,6 +19,10 @@ const REQUEST_LIMIT: u64 = 1 << 30;
 /// Payload bytes that a frame of a request may have.
 const FRAME_LIMIT: usize = 1 << 30;
 
+/// Bytes that one read takes of a client at most. What it takes beyond the request waits, uncounted, until that is
+/// answered, which may be never: a thousand such clients must fit.
+const READ_LIMIT: usize = 16 << 10;
+
 /// What stands around the messages of a connection; the same on the client's side and on its links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
@@ -50,7 +54,7 @@ impl<S: Stream> Client<S> {
     /// # Errors
     /// [`End::ClientGone`].
     pub(super) async fn more(&mut self) -> Result<bool, End> {
-        let chunk = flow::read(&mut self.stream).await.map_err(End::ClientGone)?;
+        let chunk = flow::read_at_most(&mut self.stream, READ_LIMIT).await.map_err(End::ClientGone)?;
         self.pending.extend_from_slice(&chunk);
         Ok(!chunk.is_empty())
     }
@@ -275,7 +279,7 @@ impl Inbox {
 
 /// Reads a chunk; None at the end. Inside a request, the client must send some within `stall`.
 async fn read<S: Stream>(client: &mut Client<S>, begun: bool, stall: Duration) -> Result<Option<Chunk>, End> {
-    let read = flow::read(&mut client.stream);
+    let read = flow::read_at_most(&mut client.stream, READ_LIMIT);
     let chunk = if begun {
         tokio::time::timeout(stall, read).await.map_err(|_| End::ClientStalled { doing: "sent" })?
     } else {

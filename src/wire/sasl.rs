@@ -20,8 +20,9 @@ pub const HEADER_LEN: usize = 5;
 /// Longest name of a mechanism, in bytes (RFC 4422 §3.1).
 pub const MECHANISM_LIMIT: usize = 20;
 
-/// Longest response or challenge that is read, in bytes. A Kerberos ticket with many groups has some ten thousand.
-pub const RESPONSE_LIMIT: usize = 64 * 1024;
+/// Longest response or answer that is read, in bytes. Only PLAIN's are: a token in place of a password has a few
+/// thousand, and whoever has not shown who they are must not cost much.
+pub const RESPONSE_LIMIT: usize = 16 * 1024;
 
 /// The first byte of a negotiation message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
