@@ -353,6 +353,14 @@ fn the_captures_cover_what_clients_are_known_to_do() {
     assert_eq!(cancel.transport, Transport::SaslPlain, "{}", cancel.note);
     let minted = cancel.connections[0].calls[1].minted_operation.as_ref();
     assert_eq!(cancel.connections[1].calls[1].operation.as_ref(), minted, "the second connection cancels");
+    let profile = capture("ishell-profile-hs2");
+    let calls = &profile.connections[0].calls;
+    let closed = calls.iter().rposition(|call| call.method == "CloseImpalaOperation").unwrap();
+    for method in ["GetRuntimeProfile", "GetExecSummary"] {
+        let asked = calls[closed..].iter().find(|call| call.method == method).unwrap();
+        assert_eq!(asked.operation, calls[closed].operation, "{method} comes after the close");
+        assert_eq!(asked.session, calls[0].minted_session, "{method} carries two handles");
+    }
 }
 
 #[test]
