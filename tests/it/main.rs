@@ -1,6 +1,12 @@
 //! The one integration binary: a module for each promise.
 
 #[cfg(test)]
+mod affinity;
+
+#[cfg(test)]
+mod balance;
+
+#[cfg(test)]
 mod cli;
 
 #[cfg(test)]

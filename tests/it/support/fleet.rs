@@ -1,0 +1,263 @@
+//! Simulated coordinators with a router in front of them: what a test of routing needs.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use hs2router::cluster::{AdminState, Load};
+use hs2router::fake::client::{BeeswaxClient, CallError, Hs2Client, Login};
+use hs2router::fake::{Coordinator, Id, Password, ReceivedCall, Settings};
+use hs2router::idl::t_c_l_i_service::{THandleIdentifier, TOperationHandle, TSessionHandle};
+use hs2router::serve::shared::Fleet as RouterFleet;
+
+use super::clients::Target;
+use super::router::{TestRouter, eventually};
+
+/// Which of the router's listeners a client comes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// The one for HS2.
+    Hs2,
+    /// The one for Beeswax.
+    Beeswax,
+    /// A second one for HS2 of the same cluster.
+    Side,
+}
+
+/// What a fleet is made of.
+pub(crate) struct Plan<'a> {
+    /// How many coordinators.
+    pub(crate) coordinators: usize,
+    /// Who may log in; empty: everybody, without SASL.
+    pub(crate) users: &'a [(&'a str, &'a str)],
+    /// More keys of `[[cluster]]`.
+    pub(crate) cluster: &'a str,
+    /// More keys of each coordinator, by place.
+    pub(crate) keys: &'a [&'a str],
+    /// How each coordinator differs from an idle Impala.
+    pub(crate) settings: Settings,
+}
+
+impl Default for Plan<'_> {
+    fn default() -> Self {
+        // A fetch that waits keeps its connection's thread for as long as this; tests look for such connections' end.
+        let settings = Settings { fetch_timeout: Duration::from_secs(2), ..Settings::default() };
+        Self { coordinators: 3, users: &[], cluster: "", keys: &[], settings }
+    }
+}
+
+/// Who may log in where users are asked for.
+pub(crate) const USERS: [(&str, &str); 3] = [("ann", "nna"), ("bob", "bbo"), ("u1", "p1")];
+
+/// Simulated coordinators `c1`, `c2`, … and a router that serves them.
+pub(crate) struct Fleet {
+    router: TestRouter,
+    coordinators: Vec<Option<Coordinator>>,
+    login: Login,
+}
+
+impl Fleet {
+    /// So many coordinators that let everybody in.
+    pub(crate) fn of(coordinators: usize) -> Self {
+        Self::with(Plan { coordinators, ..Plan::default() })
+    }
+
+    /// So many coordinators that ask for a password; clients log in as ann unless they say otherwise.
+    pub(crate) fn secured(coordinators: usize) -> Self {
+        Self::with(Plan { coordinators, users: &USERS, ..Plan::default() })
+    }
+
+    /// As planned.
+    pub(crate) fn with(plan: Plan<'_>) -> Self {
+        let users = (!plan.users.is_empty()).then(|| {
+            let user = |&(name, password): &(&str, &str)| (name.to_owned(), Password::new(password));
+            plan.users.iter().map(user).collect::<BTreeMap<_, _>>()
+        });
+        let coordinators: Vec<_> = (1..=plan.coordinators)
+            .map(|number| {
+                let (name, users) = (format!("c{number}"), users.clone());
+                Coordinator::start(Settings { name, users, ..plan.settings.clone() }).unwrap()
+            })
+            .collect();
+        let lines: Vec<_> = coordinators
+            .iter()
+            .enumerate()
+            .map(|(place, coordinator)| {
+                format!(
+                    "{{ name = \"{}\", host = \"127.0.0.1\", hs2 = {}, beeswax = {}, hs2_http = {}, web = {} {} }}",
+                    coordinator.name(),
+                    coordinator.hs2().port(),
+                    coordinator.beeswax().port(),
+                    coordinator.hs2_http().port(),
+                    coordinator.web().port(),
+                    plan.keys.get(place).map(|keys| format!(", {keys}")).unwrap_or_default(),
+                )
+            })
+            .collect();
+        let listener = |service| format!("[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"{service}\"\n");
+        let router = TestRouter::start(&format!(
+            "{}{}{}[[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{}\ncoordinators = [{}]\n",
+            listener("hs2"),
+            listener("beeswax"),
+            listener("hs2"),
+            plan.cluster,
+            lines.join(", ")
+        ));
+        let login = plan.users.first().map_or(Login::NoSasl, |(name, password)| Login::plain(name, password));
+        Self { router, coordinators: coordinators.into_iter().map(Some).collect(), login }
+    }
+
+    /// The router.
+    pub(crate) fn router(&self) -> &TestRouter {
+        &self.router
+    }
+
+    /// What the router knows of the cluster.
+    pub(crate) fn known(&self) -> &RouterFleet {
+        &self.router.router().fleets()[0]
+    }
+
+    /// Where the router listens.
+    pub(crate) fn address(&self, door: Door) -> SocketAddr {
+        self.router.listener(match door {
+            Door::Hs2 => 0,
+            Door::Beeswax => 1,
+            Door::Side => 2,
+        })
+    }
+
+    /// The same for a client program.
+    pub(crate) fn target(&self, door: Door) -> Target {
+        target(self.address(door))
+    }
+
+    /// The coordinators that are still there.
+    pub(crate) fn coordinators(&self) -> impl Iterator<Item = &Coordinator> {
+        self.coordinators.iter().flatten()
+    }
+
+    /// The coordinator at a place of the config.
+    pub(crate) fn coordinator(&self, place: usize) -> &Coordinator {
+        self.coordinators[place].as_ref().expect("it was not lost")
+    }
+
+    /// The coordinator dies, as by `kill -9`.
+    pub(crate) fn lose(&mut self, place: usize) {
+        drop(self.coordinators[place].take().expect("it is lost once"));
+    }
+
+    /// A client on the HS2 listener.
+    pub(crate) fn hs2(&self) -> Hs2Client {
+        self.hs2_by(Door::Hs2)
+    }
+
+    /// A client on any listener.
+    pub(crate) fn hs2_by(&self, door: Door) -> Hs2Client {
+        Hs2Client::connect(self.address(door), &self.login).unwrap()
+    }
+
+    /// An HS2 client of this user.
+    pub(crate) fn hs2_as(&self, user: &str, password: &str) -> Hs2Client {
+        Hs2Client::connect(self.address(Door::Hs2), &Login::plain(user, password)).unwrap()
+    }
+
+    /// A Beeswax client on the Beeswax listener.
+    pub(crate) fn beeswax(&self) -> BeeswaxClient {
+        BeeswaxClient::connect(self.address(Door::Beeswax), &self.login).unwrap()
+    }
+
+    /// How a client logs in here.
+    pub(crate) fn login(&self) -> &Login {
+        &self.login
+    }
+
+    /// The place of the coordinator that has this session.
+    pub(crate) fn owner(&self, session: &TSessionHandle) -> usize {
+        let id = id(&session.session_id);
+        let has = |coordinator: &Option<Coordinator>| {
+            coordinator.as_ref().is_some_and(|coordinator| coordinator.open_sessions().contains(&id))
+        };
+        let owners: Vec<_> =
+            (0..self.coordinators.len()).filter(|&place| has(&self.coordinators[place])).collect();
+        assert_eq!(owners.len(), 1, "a session has one owner");
+        owners[0]
+    }
+
+    /// One session on each coordinator, in the order of the config, all opened on this client's connection.
+    pub(crate) fn session_on_each(&self, client: &mut Hs2Client) -> Vec<TSessionHandle> {
+        let mut sessions: Vec<_> =
+            (0..self.coordinators.len()).map(|_| client.open(&[]).unwrap()).collect();
+        sessions.sort_by_key(|session| self.owner(session));
+        let owners: Vec<_> = sessions.iter().map(|session| self.owner(session)).collect();
+        assert_eq!(owners, (0..self.coordinators.len()).collect::<Vec<_>>(), "the fleet was idle before");
+        sessions
+    }
+
+    /// How many sessions each coordinator has.
+    pub(crate) fn spread(&self) -> Vec<usize> {
+        self.coordinators().map(|coordinator| coordinator.open_sessions().len()).collect()
+    }
+
+    /// What the router counts on each coordinator.
+    pub(crate) fn loads(&self) -> Vec<Load> {
+        self.known().cluster.coordinators.iter().map(|coordinator| coordinator.load()).collect()
+    }
+
+    /// Waits until the router counts nothing on any coordinator.
+    pub(crate) fn await_idle(&self) {
+        let idle = || self.loads().iter().all(|load| *load == Load::default());
+        assert!(eventually(idle), "still counted: {:?}", self.loads());
+    }
+
+    /// People take a coordinator out of the fleet, or back.
+    pub(crate) fn set_state(&self, place: usize, state: AdminState) {
+        self.known().cluster.coordinators[place].set_state(state);
+    }
+
+    /// All calls of a method that coordinators received: the coordinator's place and the call.
+    pub(crate) fn calls(&self, method: &str) -> Vec<(usize, ReceivedCall)> {
+        let of = |(place, coordinator): (usize, &Option<Coordinator>)| {
+            let calls = coordinator.as_ref().map(Coordinator::calls).unwrap_or_default();
+            calls.into_iter().map(move |call| (place, call)).collect::<Vec<_>>()
+        };
+        let all = self.coordinators.iter().enumerate().flat_map(of);
+        all.filter(|(_, call)| call.method == method).collect()
+    }
+
+    /// Lets the router look for sessions that nobody is attached to, now and when their time is over.
+    pub(crate) fn forget_detached(&self) -> usize {
+        let now: Instant = hs2router::clock::now();
+        let table = &self.known().table;
+        let too_early = table.forget_detached(now);
+        assert_eq!(too_early, 0, "a session is kept for the time that its coordinator keeps it");
+        table.forget_detached(now + Duration::from_hours(1))
+    }
+}
+
+/// An address for a client program.
+pub(crate) fn target(address: SocketAddr) -> Target {
+    Target { host: address.ip().to_string(), port: address.port() }
+}
+
+/// The id in a handle, as coordinators know it.
+pub(crate) fn id(handle: &THandleIdentifier) -> Id {
+    Id(handle.guid.clone().try_into().expect("a guid has 16 bytes"))
+}
+
+/// The id of an operation.
+pub(crate) fn query_id(operation: &TOperationHandle) -> Id {
+    id(&operation.operation_id)
+}
+
+/// The message of a refused call.
+pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, CallError>) -> String {
+    refusal_and_state(result).0
+}
+
+/// The message of a refused call and its SQL state.
+pub(crate) fn refusal_and_state<T: std::fmt::Debug>(result: Result<T, CallError>) -> (String, String) {
+    match result {
+        Err(CallError::Refused { message, sql_state }) => (message, sql_state.unwrap_or_default()),
+        other => panic!("not refused: {other:?}"),
+    }
+}
