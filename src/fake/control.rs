@@ -32,6 +32,17 @@ struct Switches {
     start_time: String,
 }
 
+impl Switches {
+    /// Returns which connections were cut.
+    fn sever(&mut self) -> Vec<u64> {
+        self.epoch += 1;
+        for stream in self.open.values() {
+            drop(stream.shutdown(Shutdown::Both));
+        }
+        self.open.keys().copied().collect()
+    }
+}
+
 impl Control {
     pub(super) fn new() -> Self {
         let switches = Switches {
@@ -76,14 +87,16 @@ impl Control {
         self.switches.lock().start_time = web::process_start_time();
     }
 
+    /// Cuts every connection: from here on nothing that their threads do reaches a client.
+    pub(super) fn sever(&self) {
+        self.switches.lock().sever();
+        self.changed.notify_all();
+    }
+
     /// Cuts every connection and waits until their threads have let go of them.
     pub(super) fn cut(&self) {
         let mut switches = self.switches.lock();
-        switches.epoch += 1;
-        let cut: Vec<_> = switches.open.keys().copied().collect();
-        for stream in switches.open.values() {
-            drop(stream.shutdown(Shutdown::Both));
-        }
+        let cut = switches.sever();
         self.changed.notify_all();
         let deadline = clock::now() + STOP_TIMEOUT;
         while cut.iter().any(|number| switches.open.contains_key(number)) {

@@ -195,6 +195,8 @@ impl Coordinator {
 
     /// Restarts: connections are cut, sessions and operations forgotten, the process start time is new, the ports stay.
     pub fn restart(&self) {
+        // In this order: a call that waits must not be answered from a memory that is gone.
+        self.control.sever();
         self.state.forget();
         self.control.cut();
         self.state.forget();
@@ -276,6 +278,7 @@ impl Drop for Coordinator {
         for address in [self.ports.hs2, self.ports.beeswax, self.ports.hs2_http, self.ports.web] {
             drop(TcpStream::connect_timeout(&address, Duration::from_secs(1)));
         }
+        self.control.sever();
         self.state.forget();
         self.control.cut();
         for thread in self.threads.drain(..) {
