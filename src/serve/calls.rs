@@ -12,7 +12,7 @@ use super::exchange::{Answered, Deliver, Lost, Trouble};
 use super::link::{Link, Links, NoLink};
 use super::refuse::{self, NoAnswer};
 use super::shared::{Entrance, Fleet, Shared};
-use crate::cluster::{Coordinator, Opening};
+use crate::cluster::{Coordinator, Opening, SessionCount};
 use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::stream::Stream;
@@ -37,8 +37,9 @@ pub(super) struct Calls<S> {
     pub(super) inbox: Inbox,
     pub(super) links: Links,
     pub(super) past: Past,
-    /// The pick that checked the credentials, until the first session takes it.
-    pub(super) reserved: Option<Opening>,
+    /// The pick that checked the credentials, until the first session takes it or the client shows that it wants none. It
+    /// weighs as a session: a client may log in and stay silent for hours, as impyla does without a cursor.
+    pub(super) reserved: Option<SessionCount>,
     pub(super) open: OpenOperations,
     pub(super) attached: Attached,
 }
@@ -75,7 +76,7 @@ impl<S: Stream> Calls<S> {
 
     /// The pick that checked the credentials is the first session's.
     pub(super) fn reserved(mut self, opening: Opening) -> Self {
-        self.reserved = Some(opening);
+        self.reserved = Some(opening.into_session());
         self
     }
 
@@ -102,6 +103,9 @@ impl<S: Stream> Calls<S> {
         }
         tracing::trace!(method = method.name, ?plan, "call");
         self.past.service = service;
+        if !matches!(plan, Plan::Open | Plan::OpenBeeswax) {
+            self.reserved = None;
+        }
         let outcome = match plan {
             Plan::Open => self.open_session(&mut request).await?,
             Plan::OpenBeeswax => self.open_beeswax(&mut request).await?,

@@ -144,12 +144,13 @@ impl<S: Stream> Calls<S> {
 
     /// The next candidate, with the open counted on it: first the one that checked the credentials, if it may still be used.
     fn candidate(&mut self, service: Service, tried: &Tried) -> Option<Opening> {
-        let reserved = self.reserved.take().filter(|opening| {
-            let coordinator = opening.coordinator();
+        let reserved = self.reserved.take().filter(|count| {
+            let coordinator = count.coordinator();
             tried.coordinators.is_empty()
                 && coordinator.state() == AdminState::Active
                 && self.links.has(coordinator.id, service)
         });
+        let reserved = reserved.map(|count| count.coordinator().begin_open());
         reserved.or_else(|| self.fleet.pick(&tried.coordinators))
     }
 

@@ -77,6 +77,35 @@ fn fifty_opens_at_once_see_each_other() {
 }
 
 #[test]
+fn a_client_that_only_logs_in_weighs_as_an_idle_session() {
+    let fleet = Fleet::secured(4);
+    let silent: Vec<_> = (0..8).map(|_| fleet.hs2()).collect();
+    let mut client = fleet.hs2();
+    open_many(&mut client, 40);
+    let sessions = || fleet.loads().iter().map(|load| load.open_sessions).collect::<Vec<_>>();
+    assert_eq!(sessions(), [12; 4]);
+    assert_eq!(fleet.spread(), [10; 4]);
+    drop(silent);
+    assert!(eventually(|| sessions() == [10; 4]), "{:?}", fleet.loads());
+}
+
+#[test]
+fn a_client_that_goes_on_with_a_session_of_another_connection_weighs_nothing() {
+    let fleet = Fleet::secured(2);
+    let mut owner = fleet.hs2();
+    let session = owner.open(&[]).unwrap();
+    let others: Vec<_> = (0..6)
+        .map(|_| {
+            let mut client = fleet.hs2();
+            client.ping(&session).unwrap();
+            client
+        })
+        .collect();
+    assert_eq!(fleet.loads().iter().map(|load| load.open_sessions).sum::<u32>(), 1);
+    drop(others);
+}
+
+#[test]
 fn a_running_operation_weighs_more_than_an_idle_session() {
     let fleet = Fleet::of(2);
     let mut client = fleet.hs2();
@@ -128,8 +157,7 @@ fn a_closed_session_makes_room_for_the_next() {
     let fleet = Fleet::of(4);
     let mut client = fleet.hs2();
     let sessions = open_many(&mut client, 40);
-    let (gone, kept): (Vec<_>, Vec<_>) =
-        sessions.into_iter().partition(|session| fleet.owner(session) == 2);
+    let (gone, kept): (Vec<_>, Vec<_>) = sessions.into_iter().partition(|session| fleet.owner(session) == 2);
     for session in &gone {
         client.close_session(session).unwrap();
     }
@@ -149,11 +177,7 @@ fn a_coordinator_of_twice_the_weight_gets_twice_the_sessions() {
 
 #[test]
 fn round_robin_goes_round_whatever_the_load() {
-    let fleet = Fleet::with(Plan {
-        coordinators: 4,
-        cluster: "policy = \"round-robin\"",
-        ..Plan::default()
-    });
+    let fleet = Fleet::with(Plan { coordinators: 4, cluster: "policy = \"round-robin\"", ..Plan::default() });
     let mut client = fleet.hs2();
     let first = client.open(&[]).unwrap();
     for _ in 0..5 {
