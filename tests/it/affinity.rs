@@ -138,10 +138,8 @@ fn profiles_follow_the_operation(fleet: &Fleet) {
     let mut opener = fleet.hs2();
     for (session, coordinator) in fleet.session_on_each(&mut opener).iter().zip(fleet.coordinators()) {
         let operation = opener.execute(session, "select 1234").unwrap();
-        let says = [
-            format!("Query (id={})", query_id(&operation)),
-            format!("Coordinator: {}", coordinator.name()),
-        ];
+        let says =
+            [format!("Query (id={})", query_id(&operation)), format!("Coordinator: {}", coordinator.name())];
         let text = profile(&mut fleet.hs2(), &operation, session);
         assert!(says.iter().all(|word| text.contains(word)), "{text}");
         opener.close(&operation).unwrap();
@@ -206,10 +204,14 @@ fn a_query_of_another_beeswax_connection_is_reached_by_its_id() {
         assert_eq!(service.get_log(handle.log_context.clone().unwrap()).unwrap(), "");
         let first = service.fetch(handle.clone(), false, 6).unwrap();
         assert_eq!((first.data.unwrap().len(), first.has_more), (6, Some(true)));
-        assert!(service.get_runtime_profile(handle.clone()).unwrap().contains(&*format!("Coordinator: {name}")));
+        assert!(
+            service.get_runtime_profile(handle.clone()).unwrap().contains(&*format!("Coordinator: {name}"))
+        );
         service.get_exec_summary(handle.clone()).unwrap();
         service.close(handle.clone()).unwrap();
-        assert!(service.get_runtime_profile(handle.clone()).unwrap().contains(&*format!("Coordinator: {name}")));
+        assert!(
+            service.get_runtime_profile(handle.clone()).unwrap().contains(&*format!("Coordinator: {name}"))
+        );
         assert_gone(owner.service().get_state(handle));
 
         let handle = owner.execute("insert into t select * from rows(3)", "").unwrap();
@@ -249,7 +251,10 @@ fn a_beeswax_connection_stays_where_its_session_is() {
         // An id that nobody knows gets the own coordinator's words.
         let unknown = QueryHandle::new("1:2".to_owned(), "1:2".to_owned());
         let text = said(&owner.service().get_state(unknown).expect_err("there is none"));
-        assert!(text.contains("Invalid or unknown query handle: 0000000000000001:0000000000000002"), "{text}");
+        assert!(
+            text.contains("Invalid or unknown query handle: 0000000000000001:0000000000000002"),
+            "{text}"
+        );
     }
 }
 
@@ -443,9 +448,9 @@ fn a_wrong_password_is_refused_by_one_coordinator_and_no_other_is_asked() {
         .coordinators()
         .map(|coordinator| {
             let labels = format!("cluster=\"test\",coordinator=\"{}\"", coordinator.name());
-            fleet.router().metric(&format!(
-                "hs2router_dials_total{{{labels},outcome=\"credentials_refused\"}}"
-            ))
+            fleet
+                .router()
+                .metric(&format!("hs2router_dials_total{{{labels},outcome=\"credentials_refused\"}}"))
         })
         .sum();
     assert!((dials - 3.0).abs() < f64::EPSILON, "{dials} refusals for three attempts");

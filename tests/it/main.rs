@@ -25,6 +25,9 @@ mod fuzz_seeds;
 mod idl;
 
 #[cfg(test)]
+mod quiescing;
+
+#[cfg(test)]
 mod real_clients;
 
 #[cfg(test)]
@@ -35,3 +38,6 @@ mod resend;
 
 #[cfg(test)]
 mod support;
+
+#[cfg(test)]
+mod vanish;

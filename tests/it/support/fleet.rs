@@ -94,7 +94,8 @@ impl Fleet {
                 )
             })
             .collect();
-        let listener = |service| format!("[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"{service}\"\n");
+        let listener =
+            |service| format!("[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"{service}\"\n");
         let router = TestRouter::start(&format!(
             "{}{}{}[[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{}\ncoordinators = [{}]\n",
             listener("hs2"),
@@ -185,8 +186,7 @@ impl Fleet {
 
     /// One session on each coordinator, in the order of the config, all opened on this client's connection.
     pub(crate) fn session_on_each(&self, client: &mut Hs2Client) -> Vec<TSessionHandle> {
-        let mut sessions: Vec<_> =
-            (0..self.coordinators.len()).map(|_| client.open(&[]).unwrap()).collect();
+        let mut sessions: Vec<_> = (0..self.coordinators.len()).map(|_| client.open(&[]).unwrap()).collect();
         sessions.sort_by_key(|session| self.owner(session));
         let owners: Vec<_> = sessions.iter().map(|session| self.owner(session)).collect();
         assert_eq!(owners, (0..self.coordinators.len()).collect::<Vec<_>>(), "the fleet was idle before");
