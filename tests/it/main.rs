@@ -34,6 +34,9 @@ mod real_clients;
 mod reference;
 
 #[cfg(test)]
+mod replay;
+
+#[cfg(test)]
 mod resend;
 
 #[cfg(test)]
