@@ -1,9 +1,17 @@
-//! Captured conversations, played again: what the router understands of them is what another decoder understood.
+//! Captured conversations, played again: what the router understands of them is what another decoder understood, and each
+//! side hears through the router exactly what the other said.
 
+mod client;
+mod coordinators;
+mod play;
 mod scanned;
+mod script;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+
+use crate::fixtures::{Transport, capture, captures};
+use play::{Played, play};
 
 /// How bytes are cut into the pieces that are sent, or scanned, one by one.
 #[derive(Debug)]
@@ -20,6 +28,14 @@ impl Cut {
     /// At random places, the same ones for the same seed.
     fn random(seed: u64) -> Self {
         Self::Random(Box::new(StdRng::seed_from_u64(seed)))
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Bytes => "byte by byte",
+            Self::Random(_) => "at random splits",
+        }
     }
 
     /// The next bytes, in pieces; no piece is empty.
@@ -39,4 +55,77 @@ impl Cut {
         }
         pieces
     }
+}
+
+/// Plays all captures. What is demanded of each is said in [`play`].
+fn play_all(mut cut: Cut) {
+    let (mut calls, mut opaque) = (0, 0);
+    for capture in captures() {
+        let played = play(&capture, &mut cut);
+        calls += played.calls;
+        opaque += played.opaque;
+    }
+    assert!(calls > 700, "only {calls} calls were routed");
+    assert!(opaque > 70, "only {opaque} connections were opaque");
+}
+
+/// Whether the router reads the calls of such a connection.
+fn is_routed(transport: Transport) -> bool {
+    matches!(transport, Transport::Nosasl | Transport::SaslPlain)
+}
+
+#[test]
+fn every_conversation_is_the_same_through_the_router() {
+    play_all(Cut::Whole);
+}
+
+#[test]
+fn every_conversation_is_the_same_byte_by_byte() {
+    play_all(Cut::Bytes);
+}
+
+#[test]
+fn every_conversation_is_the_same_at_random_splits() {
+    play_all(Cut::random(1));
+}
+
+#[test]
+fn a_cancel_from_a_second_connection_arrives_where_the_operation_runs() {
+    let names = ["ishell-cancel-hs2", "ishell-cancel-hs2-ldap", "ishell-cancel-bw", "ishell-cancel-strict"];
+    for name in names {
+        let Played { homes, foreign, .. } = play(&capture(name), &mut Cut::Whole);
+        assert_eq!(homes.len(), 2, "{name}: two connections, each with a session");
+        assert_ne!(homes[0], homes[1], "{name}: the second session goes to the idle coordinator");
+        // Cancel and close.
+        assert_eq!(foreign, 2, "{name}: calls for what another connection opened");
+    }
+}
+
+#[test]
+fn old_handles_on_a_new_connection_find_their_coordinator() {
+    let capture = capture("idle-impyla-fake-12013");
+    let Played { foreign, .. } = play(&capture, &mut Cut::Whole);
+    // Its statements' handles are its own.
+    assert_eq!(foreign, 2, "ExecuteStatement and CloseSession of the first connection's session");
+}
+
+#[test]
+fn sessions_that_are_open_at_once_are_shared_out() {
+    let Played { minted, .. } = play(&capture("impyla-cursors"), &mut Cut::Whole);
+    let on_first = minted.iter().filter(|coordinator| **coordinator == 0).count();
+    assert_eq!(minted.len(), 3);
+    assert!((1..=2).contains(&on_first), "three sessions on two coordinators: {minted:?}");
+}
+
+#[test]
+fn one_session_is_one_coordinators_business() {
+    let mut seen = 0;
+    for capture in captures().iter().filter(|capture| is_routed(capture.transport)) {
+        let Played { homes, minted, used, .. } = play(capture, &mut Cut::Whole);
+        if homes.len() == 1 && minted.len() <= 1 {
+            assert_eq!(used.len(), 1, "{}: coordinators {used:?} were connected to", capture.name);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 8, "only {seen} captures have one session");
 }
