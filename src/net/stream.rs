@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -27,6 +28,10 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {
 
     /// What reading would find at this moment; asks the kernel, so that a FIN which arrived a microsecond ago is seen.
     fn look(&self) -> Seen;
+
+    /// As [`Self::look`], without asking the kernel unless the runtime has been told of something since the last read: what
+    /// arrived in this very moment may be missed.
+    fn glance(&self) -> Seen;
 
     /// Makes the close at drop a reset that discards unsent bytes, so that the peer does not take it for an orderly end.
     fn reset_on_close(&self);
@@ -78,6 +83,13 @@ impl Stream for TcpStream {
                 Seen::Nothing
             }
             Err(_) => Seen::End,
+        }
+    }
+
+    fn glance(&self) -> Seen {
+        match self.poll_read_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => Seen::Nothing,
+            Poll::Ready(_) => self.look(),
         }
     }
 

@@ -1,9 +1,12 @@
 //! The loop over the calls of a client connection, strictly in order: read a request, decide where it goes, carry that out.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::attached::Attached;
 use super::client::{Client, Framing, Inbox, Request};
@@ -12,6 +15,7 @@ use super::exchange::{Answered, Deliver, Lost, Trouble};
 use super::link::{Link, Links, NoLink};
 use super::refuse::{self, NoAnswer};
 use super::shared::{Entrance, Fleet, Shared};
+use crate::clock;
 use crate::cluster::{Coordinator, Opening, SessionCount};
 use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
@@ -23,8 +27,9 @@ use crate::wire::facts::Facts;
 use crate::wire::method::{Method, Retry};
 use crate::wire::verdict::{Verdict, verdict};
 
-/// How often an idle connection looks whether a drain can end it, and whether its links are still there.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// How often a connection looks, while the router drains, whether it can end.
+const DRAIN_LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// How often an idle connection looks whether its links are still there.
 const LINK_LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A client connection whose calls are read.
@@ -42,6 +47,10 @@ pub(super) struct Calls<S> {
     pub(super) reserved: Option<SessionCount>,
     pub(super) open: OpenOperations,
     pub(super) attached: Attached,
+    /// Its own child of the router's token: what all connections wait on would be a lock that all of them share.
+    draining: CancellationToken,
+    /// When links are looked at next. One timer for the connection's life: to make one for each call costs more.
+    look: Pin<Box<Sleep>>,
 }
 
 impl<S: Stream> Calls<S> {
@@ -55,6 +64,8 @@ impl<S: Stream> Calls<S> {
     ) -> Self {
         let fleet = Arc::clone(&entrance.fleet);
         Self {
+            draining: shared.draining.child_token(),
+            look: Box::pin(sleep(LINK_LOOK_INTERVAL)),
             shared,
             conn: links.conn(),
             client,
@@ -123,7 +134,10 @@ impl<S: Stream> Calls<S> {
     async fn next_request(&mut self) -> Result<Request, End> {
         let mut request = self.inbox.begin(&self.shared);
         loop {
-            let pause = if self.shared.draining.is_cancelled() { LOOK_INTERVAL } else { LINK_LOOK_INTERVAL };
+            let draining = self.draining.is_cancelled();
+            if draining && request.is_untouched() && self.open.is_empty() {
+                return Err(End::RouterShutdown);
+            }
             tokio::select! {
                 biased;
                 filled = self.inbox.fill(&mut self.client, &mut request, &self.shared.settings) => {
@@ -132,12 +146,13 @@ impl<S: Stream> Calls<S> {
                         None => Err(End::ClientClosed),
                     };
                 }
-                () = self.shared.draining.cancelled(), if pause == LINK_LOOK_INTERVAL => {}
-                () = sleep(pause) => self.links.drop_closed(),
-            }
-            let idle = request.is_untouched() && self.open.is_empty();
-            if idle && self.shared.draining.is_cancelled() {
-                return Err(End::RouterShutdown);
+                () = self.draining.cancelled(), if !draining => {}
+                // For the operations that are open on it to end, on whatever connection.
+                () = sleep(DRAIN_LOOK_INTERVAL), if draining => {}
+                () = self.look.as_mut() => {
+                    self.links.drop_closed();
+                    self.look.as_mut().reset(Instant::from_std(clock::now() + LINK_LOOK_INTERVAL));
+                }
             }
         }
     }
@@ -151,7 +166,7 @@ impl<S: Stream> Calls<S> {
     ) -> Result<CallOutcome, End> {
         let mut resends = 0;
         loop {
-            let link = match self.link_to(coordinator, service).await {
+            let link = match self.link_to(coordinator, service, request.method().retry).await {
                 Ok(link) => link,
                 Err(no_link) => {
                     if self.past.beeswax == Some(coordinator.id) && service == Service::Beeswax {
@@ -234,8 +249,11 @@ impl<S: Stream> Calls<S> {
         &mut self,
         coordinator: &Arc<Coordinator>,
         service: Service,
+        retry: Retry,
     ) -> Result<Link, NoLink> {
-        if let Some(link) = self.links.take(coordinator.id, service) {
+        // What cannot be sent again once it is written is worth a system call to see a FIN that has just come.
+        let see = if retry == Retry::Never { TcpStream::look } else { TcpStream::glance };
+        if let Some(link) = self.links.take(coordinator.id, service, see) {
             return Ok(link);
         }
         let mut link = self.links.dial(coordinator, service, &self.shared).await?;

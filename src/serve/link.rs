@@ -87,15 +87,20 @@ impl Links {
         self.conn
     }
 
-    /// Takes the link to a coordinator's service out, if there is one that is still good: a pending FIN, or bytes that
-    /// nobody asked for, end it.
-    pub(super) fn take(&mut self, coordinator: CoordinatorId, service: Service) -> Option<Link> {
+    /// Takes the link to a coordinator's service out, if there is one that is still good: a FIN, or bytes that nobody asked
+    /// for, end it. `see` is how hard to look.
+    pub(super) fn take(
+        &mut self,
+        coordinator: CoordinatorId,
+        service: Service,
+        see: impl FnOnce(&TcpStream) -> Seen,
+    ) -> Option<Link> {
         let found = self
             .idle
             .iter()
             .position(|link| link.coordinator.id == coordinator && link.service == service)?;
         let link = self.idle.swap_remove(found);
-        (link.stream.look() == Seen::Nothing).then_some(link)
+        (see(&link.stream) == Seen::Nothing).then_some(link)
     }
 
     /// Whether there is a link to a coordinator's service; it need not be good any more.

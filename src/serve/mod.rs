@@ -87,7 +87,8 @@ async fn accepted_one(
             return End::ClientGone(error);
         }
         tracing::debug!("accepted");
-        let cut = shared.cut.clone();
+        // A child of its own: waiting on the one token would be a lock that all connections share.
+        let cut = shared.cut.child_token();
         let connection = Connection { shared, entrance, conn, client: Client::new(stream), counters };
         tokio::select! {
             biased;

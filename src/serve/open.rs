@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::calls::Calls;
@@ -66,7 +67,7 @@ impl<S: Stream> Calls<S> {
         while let Some(opening) = self.candidate(Service::Hs2, &tried) {
             let coordinator = Arc::clone(opening.coordinator());
             tried.coordinators.push(coordinator.id);
-            let link = match self.link_to(&coordinator, Service::Hs2).await {
+            let link = match self.link_to(&coordinator, Service::Hs2, request.method().retry).await {
                 Ok(link) => link,
                 Err(no_link) => {
                     tried.cause = Some(Cause::no_link(&coordinator, &no_link));
@@ -131,7 +132,7 @@ impl<S: Stream> Calls<S> {
 
     async fn beeswax_link(&mut self, opening: Opening) -> Result<Link, NoLink> {
         let coordinator = Arc::clone(opening.coordinator());
-        if let Some(mut link) = self.links.take(coordinator.id, Service::Beeswax) {
+        if let Some(mut link) = self.links.take(coordinator.id, Service::Beeswax, TcpStream::look) {
             if link.session.is_none() {
                 self.links.begin_beeswax(&mut link, opening.into_session());
             }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::Connection;
 use super::end::End;
 use super::opaque::{Dialed, dial_parked};
-use crate::net::stream::Stream;
+use crate::net::stream::{Seen, Stream};
 
 /// How long a parked connection to a coordinator may last: two of them block a secured impalad's port (Impala:
 /// `accepted_cnxn_setup_thread_pool_size` 2, `sasl_connect_tcp_timeout_ms` 300000).
@@ -43,7 +43,7 @@ pub(super) async fn listen<S: Stream>(connection: &mut Connection<S>) -> Result<
         more = connection.client.more() => client_spoke(more?),
         heard = heard => match heard {
             // A coordinator that closes has not spoken: the client may still be one that is understood.
-            Ok(Ok(())) if dialed.stream.look() == crate::net::stream::Seen::Bytes => Ok(Spoke::Coordinator(dialed)),
+            Ok(Ok(())) if dialed.stream.look() == Seen::Bytes => Ok(Spoke::Coordinator(dialed)),
             _ => Ok(Spoke::Nobody),
         },
     }

@@ -76,6 +76,10 @@ impl Stream for Double {
         if *self.theirs.borrow() == Fate::Open { Seen::Nothing } else { Seen::End }
     }
 
+    fn glance(&self) -> Seen {
+        self.look()
+    }
+
     fn reset_on_close(&self) {
         self.reset_on_close.store(true, Ordering::Relaxed);
     }
