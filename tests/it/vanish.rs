@@ -255,7 +255,7 @@ fn nobody_left_is_said_and_not_shown_by_a_close() {
     for _ in 0..2 {
         let (text, state) = refusal_and_state(client.open(&[]));
         assert!(text.contains("no coordinator of cluster test takes a session"), "{text}");
-        assert_eq!(state, "08004");
+        assert_eq!(state, "08001");
     }
     let mut beeswax = fleet.beeswax();
     let thrown = beeswax.execute("select 1", "");

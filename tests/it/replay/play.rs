@@ -277,7 +277,7 @@ impl<'a, 'b> Stage<'a, 'b> {
         );
         let text = String::from_utf8_lossy(&client.heard).into_owned();
         assert!(client.heard.starts_with(b"\x80\x01\x00\x02"), "a reply: {text:?}");
-        assert!(text.contains(&call.method) && text.contains("08001"), "an error of the router: {text:?}");
+        assert!(text.contains(&call.method) && text.contains("08S01"), "an error of the router: {text:?}");
         client.heard.clear();
     }
 
