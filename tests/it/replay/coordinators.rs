@@ -1,6 +1,7 @@
 //! Two coordinators that say what their script says: they take links, answer the SASL negotiation on each, and collect
 //! what arrives.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -108,7 +109,7 @@ impl Coordinators {
                     assert!(link.received == preamble.greeting, "the negotiation is the client's own");
                     link.received = rest;
                     link.framed = true;
-                    link.say(preamble.welcome, cut).await;
+                    link.say(preamble.welcome, cut).await.expect("the router waits for the answer");
                 }
             }
             Event::Ended { link } => self.links[link].ended = true,
@@ -166,10 +167,14 @@ impl Coordinators {
 
 impl Link {
     /// Sends bytes to the router, piece by piece.
-    pub(super) async fn say(&mut self, bytes: &[u8], cut: &mut Cut) {
+    ///
+    /// # Errors
+    /// When the router has closed the link.
+    pub(super) async fn say(&mut self, bytes: &[u8], cut: &mut Cut) -> io::Result<()> {
         for piece in cut.pieces(bytes) {
-            self.write.write_all(piece).await.expect("the router takes what its coordinator says");
+            self.write.write_all(piece).await?;
         }
+        Ok(())
     }
 
     /// Closes the coordinator's side.

@@ -234,7 +234,9 @@ impl<'a, 'b> Stage<'a, 'b> {
             let (bytes, whole) =
                 (&script.connection.s2c[from..end], !routed || end == script.exchanges[exchange].answer.end);
             let refused = routed && script.exchanges[exchange].call.reply == Answer::None;
-            self.coordinators.links[link].say(bytes, self.cut).await;
+            let said = self.coordinators.links[link].say(bytes, self.cut).await;
+            // The router closes a link at the first wrong word, while others may still be on their way.
+            assert!(said.is_ok() || refused, "the router takes what its coordinator says: {said:?}");
             if refused {
                 self.client_is_refused(place, exchange).await;
             } else if whole {
