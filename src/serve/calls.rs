@@ -1,5 +1,6 @@
 //! The loop over the calls of a client connection, strictly in order: read a request, decide where it goes, carry that out.
 
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,9 +136,7 @@ impl<S: Stream> Calls<S> {
         let mut request = self.inbox.begin(&self.shared);
         loop {
             let draining = self.draining.is_cancelled();
-            if draining && request.is_untouched() && self.open.is_empty() {
-                return Err(End::RouterShutdown);
-            }
+            let leave = draining && request.is_untouched() && self.open.is_empty();
             tokio::select! {
                 biased;
                 filled = self.inbox.fill(&mut self.client, &mut request, &self.shared.settings) => {
@@ -146,6 +145,10 @@ impl<S: Stream> Calls<S> {
                         None => Err(End::ClientClosed),
                     };
                 }
+                // Only a request that is there already comes before the end.
+                () = ready(()), if leave => if request.is_untouched() {
+                    return Err(End::RouterShutdown);
+                },
                 () = self.draining.cancelled(), if !draining => {}
                 // For the operations that are open on it to end, on whatever connection.
                 () = sleep(DRAIN_LOOK_INTERVAL), if draining => {}
