@@ -22,6 +22,9 @@ mod fixtures;
 mod fuzz_seeds;
 
 #[cfg(test)]
+mod hostile;
+
+#[cfg(test)]
 mod idl;
 
 #[cfg(test)]

@@ -3,6 +3,10 @@
 pub(crate) mod clients;
 pub(crate) mod fleet;
 pub(crate) mod keeper;
+pub(crate) mod logs;
 pub(crate) mod router;
+pub(crate) mod script;
 pub(crate) mod spark;
+pub(crate) mod talk;
+pub(crate) mod thrift;
 pub(crate) mod tools;

@@ -9,10 +9,12 @@ use hs2router::control::router::Router;
 use tokio::runtime::Runtime;
 
 use super::clients::Target;
+use super::logs::Logs;
 
 /// A router on free ports of 127.0.0.1, which ends with the value.
 pub(crate) struct TestRouter {
     router: Option<Router>,
+    logs: Logs,
     // Last: the router needs it to end.
     runtime: Runtime,
 }
@@ -22,9 +24,10 @@ impl TestRouter {
     pub(crate) fn start(config: &str) -> Self {
         let text = format!("{config}\n[admin]\naddress = \"127.0.0.1:0\"\n");
         let config = Config::parse("test", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let runtime = Runtime::new().unwrap();
+        let logs = Logs::default();
+        let runtime = logs.runtime();
         let router = runtime.block_on(Router::start(&config)).unwrap();
-        Self { router: Some(router), runtime }
+        Self { router: Some(router), logs, runtime }
     }
 
     /// A router with one listener in front of coordinators of one flavor, whose HS2 ports are these.
@@ -65,6 +68,11 @@ impl TestRouter {
     /// The router itself.
     pub(crate) fn router(&self) -> &Router {
         self.router.as_ref().expect("it is taken only by drain")
+    }
+
+    /// What it has logged.
+    pub(crate) fn logs(&self) -> &Logs {
+        &self.logs
     }
 
     /// The value of a metric with exactly these labels, as `/metrics` shows it: `name{a="b"}`.
