@@ -1,0 +1,286 @@
+//! Coordinators that cannot be reached, that die or that shut down: the client gets its answer all the same, or a typed
+//! error at once; never a hang, and never a statement that runs twice.
+
+mod beeswax;
+mod drain;
+mod opaque;
+mod sasl;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::router::{TestRouter, eventually};
+use crate::support::script::{Act, Script, closed_port};
+use crate::support::talk::Talk;
+use crate::support::thrift::{EXCEPTION, Message, Value, execute, of_handle, open_session};
+
+/// How clients come.
+const WAYS: [fn(SocketAddr) -> Talk; 3] = [Talk::connect, Talk::connect_framed, Talk::connect_sasl];
+
+const SHUTTING_DOWN: &str = "Server is being shut down: shutdown grace period left: 1m. ";
+
+fn router(coordinators: &[SocketAddr]) -> TestRouter {
+    TestRouter::of("impala", coordinators)
+}
+
+/// Opens sessions until both coordinators were asked: the one that took a session has more load than the other.
+#[track_caller]
+fn opens_elsewhere(first: SocketAddr, good: &Script, router: &TestRouter) -> Talk {
+    assert_ne!(first, good.address());
+    let mut client = Talk::connect(router.listener(0));
+    for _ in 0..3 {
+        let session = client.open();
+        assert!(good.minted(&session));
+    }
+    client
+}
+
+#[test]
+fn an_open_that_is_refused_a_connection_goes_to_the_next_candidate_unnoticed() {
+    let (dead, good) = (closed_port(), Script::sound());
+    let router = router(&[dead, good.address()]);
+    opens_elsewhere(dead, &good, &router);
+    router
+        .await_metric("hs2router_dials_total{cluster=\"test\",coordinator=\"c1\",outcome=\"refused\"}", 1.0);
+    assert_eq!(good.count("OpenSession"), 3);
+}
+
+/// A coordinator that does this about every `OpenSession` costs the client nothing.
+#[track_caller]
+fn goes_to_the_next(act: impl Fn(&Message) -> Act + Send + Sync + 'static, keys: &str, outcome: &str) {
+    let bad = Script::calls(move |call| match call.message.name.as_str() {
+        "OpenSession" => act(&call.message),
+        _ => Act::Ordinary,
+    });
+    let good = Script::sound();
+    let router = TestRouter::with("impala", &[bad.address(), good.address()], keys);
+    let mut client = opens_elsewhere(bad.address(), &good, &router);
+    assert!(bad.count("OpenSession") >= 1, "it was never asked");
+    let labels = format!("{{cluster=\"test\",coordinator=\"c1\",outcome=\"{outcome}\"}}");
+    assert!(router.metric(&format!("hs2router_sessions_total{labels}")) >= 1.0);
+    client.open();
+}
+
+#[test]
+fn an_open_that_is_lost_before_its_reply_goes_to_the_next_candidate_unnoticed() {
+    goes_to_the_next(|_| Act::Close, "", "lost");
+}
+
+#[test]
+fn an_open_that_is_not_answered_in_time_goes_to_the_next_candidate_unnoticed() {
+    goes_to_the_next(|_| Act::Silence, "open_timeout = \"200ms\"", "lost");
+}
+
+#[test]
+fn an_open_on_a_coordinator_that_shuts_down_goes_to_the_next_candidate_unnoticed() {
+    goes_to_the_next(|open| Act::Reply(open.failed(SHUTTING_DOWN)), "", "shutting_down");
+}
+
+#[test]
+fn an_open_whose_reply_began_is_not_sent_to_another_coordinator() {
+    let scripts = [(), ()].map(|()| {
+        Script::calls(|call| {
+            let reply = call.message.done(vec![(9, Value::Bytes(vec![b'x'; 1000]))]);
+            Act::Last(call.wrap(&reply.encode())[..500].to_vec())
+        })
+    });
+    let router = router(&[scripts[0].address(), scripts[1].address()]);
+    for way in [Talk::connect, Talk::connect_framed] {
+        let (sql_state, words) = way(router.listener(0)).call(&open_session()).error();
+        assert_eq!(sql_state, "08S01", "{words}");
+    }
+    assert_eq!(scripts.iter().map(|script| script.count("OpenSession")).sum::<usize>(), 2);
+}
+
+#[test]
+fn when_all_shut_down_the_client_hears_a_coordinators_own_words() {
+    let scripts = [(), ()].map(|()| Script::calls(|call| Act::Reply(call.message.failed(SHUTTING_DOWN))));
+    let router = router(&[scripts[0].address(), scripts[1].address()]);
+    for way in WAYS {
+        let reply = way(router.listener(0)).call(&open_session());
+        assert_eq!(reply, open_session().failed(SHUTTING_DOWN));
+    }
+    for script in &scripts {
+        assert_eq!(script.count("OpenSession"), 3);
+    }
+}
+
+#[test]
+fn words_about_a_shutdown_inside_another_error_are_passed_on() {
+    let words = "AnalysisException: Server is being shut down: is no table";
+    let scripts = [(), ()].map(|()| Script::calls(move |call| Act::Reply(call.message.failed(words))));
+    let router = router(&[scripts[0].address(), scripts[1].address()]);
+    let reply = Talk::connect(router.listener(0)).call(&open_session());
+    assert_eq!(reply.error(), ("HY000".into(), words.into()));
+    assert_eq!(scripts.iter().map(|script| script.count("OpenSession")).sum::<usize>(), 1);
+}
+
+#[test]
+fn when_none_can_be_reached_the_client_is_told_so_and_its_connection_stays_usable() {
+    let router = router(&[closed_port(), closed_port()]);
+    for way in [Talk::connect, Talk::connect_framed] {
+        let mut client = way(router.listener(0));
+        for _ in 0..3 {
+            let reply = client.call(&open_session());
+            let (sql_state, words) = reply.error();
+            assert_eq!((reply.status(), sql_state.as_str()), (Some(3), "08001"));
+            assert!(words.starts_with("hs2router (") && words.contains("connection refused"), "{words}");
+            assert_eq!(reply.body.at(&[0, 2]), Some(&Value::I32(5)), "impala-shell wants V6");
+        }
+    }
+    router.await_metric("hs2router_connections_refused_total{cause=\"unreachable\"}", 6.0);
+}
+
+#[test]
+fn when_all_are_draining_the_client_is_told_so() {
+    let script = Script::sound();
+    let port = script.address().port();
+    let router = TestRouter::start(&format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n[[cluster]]\ncoordinators = [{{ \
+         host = \"127.0.0.1\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0, state = \"drain\" }}]\n"
+    ));
+    let (sql_state, words) = Talk::connect(router.listener(0)).call(&open_session()).error();
+    assert_eq!(sql_state, "08004");
+    assert!(words.contains("all of them are draining"), "{words}");
+    assert_eq!(script.accepted(), 0);
+    router.await_metric("hs2router_connections_refused_total{cause=\"no_coordinator\"}", 1.0);
+}
+
+/// A coordinator that closes instead of answering the first so many calls of a method.
+fn closes_on(method: &'static str, times: usize) -> Script {
+    let calls = AtomicUsize::new(0);
+    Script::calls(move |call| {
+        let closes = call.message.name == method && calls.fetch_add(1, Ordering::SeqCst) < times;
+        if closes { Act::Close } else { Act::Ordinary }
+    })
+}
+
+/// A call of a method with a session's handle, or an operation's; two where two belong.
+fn call_of(method: &str, session: &Value) -> Message {
+    match method {
+        "ExecuteStatement" => execute(session, "insert into t values (1)"),
+        "GetRuntimeProfile" | "GetExecSummary" => {
+            let request = vec![(1, session.clone()), (2, session.clone())];
+            Message::call(method, vec![(1, Value::Struct(request))])
+        }
+        _ => of_handle(method, session),
+    }
+}
+
+#[test]
+fn what_could_run_twice_is_sent_once_and_its_loss_is_told() {
+    for method in [
+        "ExecuteStatement",
+        "GetTables",
+        "GetInfo",
+        "FetchResults",
+        "CloseImpalaOperation",
+        "GetDelegationToken",
+    ] {
+        let (script, other) = (closes_on(method, 1), Script::sound());
+        let router = router(&[script.address()]);
+        let mut client = Talk::connect(router.listener(0));
+        let session = client.open();
+        let reply = client.call(&call_of(method, &session));
+        let (sql_state, words) = reply.error();
+        assert_eq!((reply.status(), sql_state.as_str()), (Some(3), "08S01"), "{method}: {words}");
+        assert!(words.contains("coordinator c1 was lost during the call"), "{words}");
+        assert_eq!((script.count(method), other.accepted()), (1, 0), "{method} was sent again");
+        assert_eq!(client.call(&execute(&session, "select 1")).status(), Some(0), "after {method}");
+        let series = format!("hs2router_calls_total{{method=\"{method}\",outcome=\"lost\"}}");
+        router.await_metric(&series, 1.0);
+    }
+}
+
+#[test]
+fn a_method_that_nobody_knows_is_sent_once_and_its_loss_is_an_application_exception() {
+    let script = closes_on("Frobnicate", 1);
+    let router = router(&[script.address()]);
+    let mut client = Talk::connect(router.listener(0));
+    let session = client.open();
+    let reply = client.call(&of_handle("Frobnicate", &session));
+    assert_eq!((reply.kind, reply.body.at(&[2])), (EXCEPTION, Some(&Value::I32(6))));
+    assert!(reply.text(&[1]).contains("was lost during the call"), "{reply:?}");
+    assert_eq!(script.count("Frobnicate"), 1);
+    client.open();
+}
+
+/// Methods that may be sent again, once.
+const ASKS: [&str; 9] = [
+    "GetOperationStatus",
+    "GetLog",
+    "GetResultSetMetadata",
+    "PingImpalaHS2Service",
+    "GetRuntimeProfile",
+    "GetExecSummary",
+    "CancelOperation",
+    "CloseOperation",
+    "CloseSession",
+];
+
+#[test]
+fn what_only_asks_or_ends_is_sent_again_to_the_same_coordinator_once() {
+    for method in ASKS {
+        let scripts = [closes_on(method, 1), closes_on(method, 1)];
+        let router = router(&[scripts[0].address(), scripts[1].address()]);
+        let mut client = Talk::connect(router.listener(0));
+        let session = client.open();
+        let [one, two] = &scripts;
+        let (owner, other) = if one.minted(&session) { (one, two) } else { (two, one) };
+        let reply = client.call(&call_of(method, &session));
+        assert!(!reply.text(&[1]).contains("hs2router") && reply.error().0 != "08S01", "{method}: {reply:?}");
+        assert_eq!((owner.count(method), other.accepted()), (2, 0), "{method}");
+    }
+}
+
+#[test]
+fn what_is_lost_twice_is_told() {
+    for method in ASKS {
+        let script = closes_on(method, usize::MAX);
+        let router = router(&[script.address()]);
+        let mut client = Talk::connect(router.listener(0));
+        let session = client.open();
+        let (sql_state, words) = client.call(&call_of(method, &session)).error();
+        assert_eq!(sql_state, "08S01", "{method}: {words}");
+        assert_eq!(script.count(method), 2, "{method}");
+        client.open();
+    }
+}
+
+#[test]
+fn a_statement_after_its_link_was_closed_idle_is_sent_once_on_a_new_link() {
+    for way in WAYS {
+        let script = Script::calls(|call| match call.message.name.as_str() {
+            "GetInfo" => Act::Last(call.wrap(&call.message.done(vec![]).encode())),
+            _ => Act::Ordinary,
+        });
+        let router = router(&[script.address()]);
+        let mut client = way(router.listener(0));
+        let session = client.open();
+        assert_eq!(client.call(&of_handle("GetInfo", &session)).status(), Some(0));
+        assert!(eventually(|| script.open() == 0));
+        assert_eq!(client.call(&execute(&session, "select 1")).status(), Some(0));
+        assert_eq!((script.count("ExecuteStatement"), script.accepted()), (1, 2));
+    }
+}
+
+#[test]
+fn a_coordinator_that_is_gone_leaves_the_other_sessions_of_the_connection_alone() {
+    for way in WAYS {
+        let scripts = [Script::sound(), Script::sound()];
+        let router = router(&[scripts[0].address(), scripts[1].address()]);
+        let mut client = way(router.listener(0));
+        let sessions = [client.open(), client.open()];
+        let [dying, staying] = scripts;
+        let [one, two] = &sessions;
+        let (lost, kept) = if dying.minted(one) { (one, two) } else { (two, one) };
+        assert!(dying.minted(lost) && staying.minted(kept), "two opens on two idle coordinators");
+        drop(dying);
+        let reply = client.call(&execute(lost, "select 1"));
+        let (sql_state, words) = reply.error();
+        assert_eq!(sql_state, "08001");
+        assert!(words.contains("coordinator c1 cannot be reached: connection refused"), "{words}");
+        assert_eq!(client.call(&execute(kept, "select 1")).status(), Some(0));
+        assert!(staying.minted(&client.open()));
+    }
+}

@@ -1,0 +1,116 @@
+//! Credentials are shown to one coordinator, and its verdict is the client's.
+
+use std::net::SocketAddr;
+
+use super::router;
+use crate::support::router::TestRouter;
+use crate::support::script::{Script, WRONG, closed_port};
+use crate::support::talk::{BAD, COMPLETE, ERROR, OK, START, Talk, sasl};
+
+/// Logs in with a password; what it was told, and that the connection then ended.
+fn told(listener: SocketAddr, password: &str) -> (u8, String) {
+    let (client, status, text) = Talk::log_in(listener, "u1", password);
+    let mut client = client;
+    assert_eq!(client.rest(), b"");
+    (status, text)
+}
+
+fn shown(scripts: &[Script]) -> usize {
+    scripts.iter().map(Script::credentials).sum()
+}
+
+#[test]
+fn a_wrong_password_is_answered_by_one_coordinator_in_its_own_words() {
+    let scripts = [Script::sound(), Script::sound(), Script::sound()];
+    let router = router(&scripts.each_ref().map(Script::address));
+    for times in 1..=3 {
+        let expected = (BAD, "no such user, or another password".to_owned());
+        assert_eq!(told(router.listener(0), WRONG), expected);
+        assert_eq!(shown(&scripts), times, "another coordinator was asked");
+    }
+    router.await_metric("hs2router_connections_closed_total{cause=\"credentials_refused\"}", 3.0);
+    let mut client = Talk::connect_sasl(router.listener(0));
+    client.open();
+}
+
+/// Reads a handshake up to the credentials, then ends the connection; as impalad refuses.
+fn hangs_up() -> Script {
+    Script::raw(|stream, _| {
+        let mut talk = Talk::over(stream, crate::support::talk::Framing::None);
+        talk.sasl_message().and_then(|_| talk.sasl_message()).unwrap();
+    })
+}
+
+#[test]
+fn a_close_in_place_of_an_answer_to_credentials_is_a_verdict() {
+    let scripts = [hangs_up(), hangs_up()];
+    let router = router(&scripts.each_ref().map(Script::address));
+    let (status, text) = told(router.listener(0), "p1");
+    assert_eq!(status, BAD);
+    assert!(text.contains("authentication failed"), "{text}");
+    assert_eq!(scripts.iter().map(Script::accepted).sum::<usize>(), 1, "another coordinator was asked");
+    router.await_metric("hs2router_connections_closed_total{cause=\"credentials_refused\"}", 1.0);
+}
+
+#[test]
+fn credentials_that_are_not_answered_are_not_shown_to_another_coordinator() {
+    let silent = || {
+        Script::raw(|stream, _| {
+            let mut talk = Talk::over(stream, crate::support::talk::Framing::None);
+            talk.sasl_message().and_then(|_| talk.sasl_message()).unwrap();
+            talk.rest();
+        })
+    };
+    let scripts = [silent(), silent()];
+    let addresses = scripts.each_ref().map(Script::address);
+    let router = TestRouter::with("impala", &addresses, "handshake_timeout = \"200ms\"");
+    let (status, text) = told(router.listener(0), "p1");
+    assert_eq!(status, BAD);
+    assert!(text.contains("no answer to the credentials within"), "{text}");
+    assert_eq!(scripts.iter().map(Script::accepted).sum::<usize>(), 1);
+}
+
+#[test]
+fn a_coordinator_that_cannot_be_reached_is_passed_over() {
+    let good = Script::sound();
+    let router = router(&[closed_port(), closed_port(), good.address()]);
+    for times in 1..=4 {
+        let mut client = Talk::connect_sasl(router.listener(0));
+        assert_eq!(good.credentials(), times);
+        client.open();
+        // The link that checked the credentials is the session's.
+        assert_eq!(good.accepted(), times);
+    }
+}
+
+#[test]
+fn when_none_can_be_reached_the_client_is_told_why() {
+    let router = router(&[closed_port(), closed_port()]);
+    let (status, text) = told(router.listener(0), "p1");
+    assert_eq!(status, ERROR);
+    assert!(text.starts_with("hs2router (") && text.contains("connection refused"), "{text}");
+    router.await_metric("hs2router_connections_closed_total{cause=\"no_coordinator\"}", 1.0);
+}
+
+#[test]
+fn each_session_may_go_to_another_coordinator_under_the_same_credentials() {
+    let scripts = [Script::sound(), Script::sound()];
+    let router = router(&scripts.each_ref().map(Script::address));
+    let mut client = Talk::connect_sasl(router.listener(0));
+    let sessions = [client.open(), client.open(), client.open(), client.open()];
+    for script in &scripts {
+        assert_eq!(sessions.iter().filter(|session| script.minted(session)).count(), 2);
+        assert_eq!(script.credentials(), 1);
+    }
+}
+
+#[test]
+fn a_handshake_in_single_bytes_is_understood() {
+    let script = Script::sound();
+    let router = router(&[script.address()]);
+    let mut client = Talk::connect(router.listener(0));
+    for byte in [sasl(START, b"PLAIN"), sasl(OK, b"\0u1\0p1")].concat() {
+        client.send(&[byte]);
+    }
+    assert_eq!(client.sasl_message().unwrap(), (COMPLETE, Vec::new()));
+}
