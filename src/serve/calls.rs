@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::attached::Attached;
 use super::client::{Client, Framing, Inbox, Request};
 use super::end::End;
-use super::exchange::{Answered, Deliver, Lost, Trouble};
+use super::exchange::{Answered, Deliver, Lost, LostCause, Trouble};
 use super::link::{Link, Links, NoLink};
 use super::refuse::{self, NoAnswer};
 use super::shared::{Entrance, Fleet, Shared};
@@ -276,7 +276,10 @@ impl<S: Stream> Calls<S> {
     ) -> Result<CallOutcome, End> {
         tracing::info!(coordinator = %coordinator.name, method = request.method().name, cause = %lost.cause, "link lost during a call");
         if lost.client_has_some {
-            return Err(End::CoordinatorLost { cause: lost.cause.to_string() });
+            return Err(match lost.cause {
+                LostCause::BadReply(error) => error.into(),
+                cause => End::CoordinatorLost { cause: cause.to_string() },
+            });
         }
         let answer = match lost.phase {
             Phase::NothingWritten => NoAnswer::unreachable(self.conn, coordinator, lost.cause),

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::reply::BadReply;
 use crate::metrics::CloseCause;
 use crate::wire::frame::FrameError;
 use crate::wire::sasl::SaslError;
@@ -52,6 +53,9 @@ pub(super) enum End {
         /// What was seen of it.
         cause: String,
     },
+    /// The coordinator sent what is no reply, in the middle of one.
+    #[error("the coordinator broke off its reply: {0}")]
+    BadReply(#[from] BadReply),
     /// The router is ending and nothing was under way, or `drain_timeout` was over.
     #[error("the router is ending")]
     RouterShutdown,
@@ -97,6 +101,7 @@ impl End {
             Self::NoCoordinator => CloseCause::NoCoordinator,
             Self::CoordinatorClosed => CloseCause::CoordinatorClosed,
             Self::CoordinatorLost { .. } => CloseCause::CoordinatorLost,
+            Self::BadReply(_) => CloseCause::BadReply,
             Self::RouterShutdown => CloseCause::RouterShutdown,
         }
     }
