@@ -17,7 +17,7 @@ use crate::support::thrift::{
 };
 
 /// A router that loses patience soon.
-const HASTY: &str = "stall_timeout = \"300ms\"\nhandshake_timeout = \"300ms\"\n";
+const HASTY: &str = "stall_timeout = \"300ms\"\n";
 
 /// A router with two coordinators, and a client in the middle of a session.
 struct Scene {
@@ -299,7 +299,10 @@ fn an_authorization_id_that_is_the_user_name_is_accepted() {
 #[test]
 fn half_a_handshake_and_then_silence_costs_its_connection() {
     for said in [sasl(START, b"PLAIN"), b"\x01\0\0\0\x05PLAIN\x02\0\0\0\x09\0u".to_vec()] {
-        unframed(&said, "handshake_timed_out", "did not finish its handshake within handshake_timeout");
+        let mut scene = Scene::new("handshake_timeout = \"300ms\"");
+        let client = Talk::connect(scene.listener());
+        let words = "did not finish its handshake within handshake_timeout";
+        costs_its_connection(client, &mut scene, &said, "handshake_timed_out", words);
     }
 }
 

@@ -68,7 +68,7 @@ fn an_open_that_is_lost_before_its_reply_goes_to_the_next_candidate_unnoticed() 
 
 #[test]
 fn an_open_that_is_not_answered_in_time_goes_to_the_next_candidate_unnoticed() {
-    goes_to_the_next(|_| Act::Silence, "open_timeout = \"200ms\"", "lost");
+    goes_to_the_next(|_| Act::Silence, "open_timeout = \"500ms\"", "lost");
 }
 
 #[test]

@@ -155,6 +155,24 @@ fn half_a_reply_and_then_a_fin_ends_the_connection_once_some_of_it_was_passed_on
 }
 
 #[test]
+fn nonsense_within_a_reply_ends_the_connection_once_some_of_it_was_passed_on() {
+    let rows = |call: &Call| {
+        let rows = Value::Bytes(vec![b'x'; 1 << 20]);
+        Act::Reply(call.message.done(vec![(3, rows), (4, Value::Raw(99, vec![0; 8]))]))
+    };
+    for way in WAYS {
+        let mut scene = odd(rows);
+        let mut client = way(scene.listener());
+        let session = client.open();
+        client.say(&execute(&session, "odd"));
+        let heard = client.rest();
+        assert!(heard.len() > 1000 && !String::from_utf8_lossy(&heard).contains("hs2router"));
+        scene.router.await_metric("hs2router_connections_closed_total{cause=\"bad_reply\"}", 1.0);
+        scene.others_are_unharmed();
+    }
+}
+
+#[test]
 fn an_endless_reply_to_an_open_is_given_up() {
     let endless = |call: &Call| match call.message.name.as_str() {
         "OpenSession" if call.place > 1 => {

@@ -63,7 +63,7 @@ fn credentials_that_are_not_answered_are_not_shown_to_another_coordinator() {
     };
     let scripts = [silent(), silent()];
     let addresses = scripts.each_ref().map(Script::address);
-    let router = TestRouter::with("impala", &addresses, "handshake_timeout = \"200ms\"");
+    let router = TestRouter::with("impala", &addresses, "handshake_timeout = \"1s\"");
     let (status, text) = told(router.listener(0), "p1");
     assert_eq!(status, BAD);
     assert!(text.contains("no answer to the credentials within"), "{text}");

@@ -100,8 +100,9 @@ impl Script {
                 if shared.stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let place = shared.accepted.fetch_add(1, Ordering::SeqCst);
+                // In this order: whoever sees the second sees the first.
                 shared.open.fetch_add(1, Ordering::SeqCst);
+                let place = shared.accepted.fetch_add(1, Ordering::SeqCst);
                 shared.streams.lock().unwrap().push(stream.try_clone().unwrap());
                 let (serve, memory) = (Arc::clone(&serve), Arc::clone(&shared));
                 let thread = std::thread::spawn(move || {
