@@ -1,0 +1,29 @@
+//! The checks, by what they are about.
+
+mod beeswax;
+mod handles;
+mod messages;
+mod metadata;
+mod operations;
+mod results;
+mod sasl;
+mod sessions;
+
+use crate::check::Check;
+
+/// Every check.
+pub(crate) fn all() -> Vec<&'static Check> {
+    [
+        sessions::CHECKS,
+        handles::CHECKS,
+        operations::CHECKS,
+        results::CHECKS,
+        metadata::CHECKS,
+        messages::CHECKS,
+        sasl::CHECKS,
+        beeswax::CHECKS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,17 @@
+//! Real servers and the router, as the other tests start them.
+
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "../it/support/clients.rs"]
+pub(crate) mod clients;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "../it/support/keeper.rs"]
+pub(crate) mod keeper;
+#[allow(dead_code, clippy::disallowed_methods, reason = "the other tests use the rest, and read the clock")]
+#[path = "../it/support/router.rs"]
+pub(crate) mod router;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "../it/support/spark.rs"]
+pub(crate) mod spark;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "../it/support/tools.rs"]
+pub(crate) mod tools;
