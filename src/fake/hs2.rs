@@ -345,8 +345,8 @@ impl cli::TCLIServiceSyncHandler for Hs2 {
     ) -> Reply<cli::TGetResultSetMetadataResp> {
         Ok(match self.on_operation(&req.operation_handle, State::table) {
             Ok(table) => {
-                let schema = table.map_or_else(|| cli::TTableSchema::new(Vec::new()), |table| table.schema());
-                cli::TGetResultSetMetadataResp::new(success(), schema)
+                // Without columns there is no schema at all.
+                cli::TGetResultSetMetadataResp::new(success(), table.map(|table| table.schema()))
             }
             Err(status) => cli::TGetResultSetMetadataResp::new(status, None),
         })

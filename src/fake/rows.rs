@@ -194,9 +194,9 @@ impl Table {
         }
     }
 
-    /// The schema of an HS2 result.
+    /// The schema of an HS2 result; positions count from 0 (Impala: `impala-hs2-server.cc` `GetResultSetMetadata`).
     pub(super) fn schema(&self) -> cli::TTableSchema {
-        let columns = self.columns.iter().zip(1..).map(|(column, position)| {
+        let columns = self.columns.iter().zip(0..).map(|(column, position)| {
             cli::TColumnDesc::new(column.name.clone(), column.kind.descriptor(), position, None)
         });
         cli::TTableSchema::new(columns.collect())
