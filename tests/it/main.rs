@@ -28,6 +28,9 @@ mod hostile;
 mod idl;
 
 #[cfg(test)]
+mod layers;
+
+#[cfg(test)]
 mod lost;
 
 #[cfg(test)]
