@@ -131,24 +131,18 @@ impl<S: Stream> Calls<S> {
         Ok(())
     }
 
-    /// Waits for the next request, or for the end.
+    /// Waits for the next request, or for the end. What an idle connection waits for never interrupts a request that has
+    /// begun: that has a deadline of its own.
     async fn next_request(&mut self) -> Result<Request, End> {
-        let mut request = self.inbox.begin(&self.shared);
-        loop {
+        while self.client.pending.is_empty() {
             let draining = self.draining.is_cancelled();
-            let leave = draining && request.is_untouched() && self.open.is_empty();
             tokio::select! {
                 biased;
-                filled = self.inbox.fill(&mut self.client, &mut request, &self.shared.settings) => {
-                    return match filled? {
-                        Some(()) => Ok(request),
-                        None => Err(End::ClientClosed),
-                    };
-                }
-                // Only a request that is there already comes before the end.
-                () = ready(()), if leave => if request.is_untouched() {
-                    return Err(End::RouterShutdown);
+                more = self.client.more() => if !more? {
+                    return Err(End::ClientClosed);
                 },
+                // Only a request that is there already comes before the end.
+                () = ready(()), if draining && self.open.is_empty() => return Err(End::RouterShutdown),
                 () = self.draining.cancelled(), if !draining => {}
                 // For the operations that are open on it to end, on whatever connection.
                 () = sleep(DRAIN_LOOK_INTERVAL), if draining => {}
@@ -158,6 +152,7 @@ impl<S: Stream> Calls<S> {
                 }
             }
         }
+        self.inbox.fill(&mut self.client, &self.shared).await
     }
 
     /// Sends a call to the coordinator that it belongs to, again if that is safe, and says so if it cannot be answered.

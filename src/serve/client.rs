@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use tokio::time::timeout;
 
 use super::end::{BadInput, End};
 use super::shared::{Held, Settings, Shared};
@@ -88,8 +89,6 @@ pub(super) struct Request {
     /// Bytes at the front of `bytes` that are left for a frame's header.
     room: usize,
     streams: bool,
-    /// Whether a byte of it has come, be it of a frame's header.
-    begun: bool,
     held: Held,
 }
 
@@ -107,11 +106,6 @@ impl Request {
     /// Whether all of it is held, so that it can be sent again.
     pub(super) fn is_whole(&self) -> bool {
         self.complete && !self.streams
-    }
-
-    /// Whether no byte of it has come, not even of a frame's header.
-    pub(super) fn is_untouched(&self) -> bool {
-        self.is_empty() && !self.streams && !self.begun
     }
 
     /// Whether nothing of it, or of its latest piece, has come.
@@ -147,46 +141,32 @@ impl Inbox {
         Self { framing, deframer: Deframer::new(FRAME_LIMIT) }
     }
 
-    /// A request of which nothing has come.
-    pub(super) fn begin(&self, shared: &Shared) -> Request {
-        Request {
-            scanner: Box::new(Scanner::request(REQUEST_LIMIT)),
-            bytes: BytesMut::zeroed(header_room(self.framing)),
-            complete: false,
-            room: header_room(self.framing),
-            streams: false,
-            begun: false,
-            held: shared.replay.hold(),
-        }
-    }
-
-    /// Reads until the request is complete, or is known well enough to be sent on piece by piece because it is too large
-    /// to be held. None if the client closes the connection before the request has begun.
-    ///
-    /// The wait for its first byte has no deadline; whoever calls may cancel it then, and only then.
+    /// Takes the next request, of which some bytes have come: reads until it is complete, or is known well enough to be sent
+    /// on piece by piece because it is too large to be held.
     ///
     /// # Errors
     /// What ends the connection.
     pub(super) async fn fill<S: Stream>(
         &mut self,
         client: &mut Client<S>,
-        request: &mut Request,
-        settings: &Settings,
-    ) -> Result<Option<()>, End> {
-        loop {
-            self.take_pending(client, request)?;
-            if request.complete || self.must_stream(request, settings)? {
-                request.seal(self.rest_of_frame(request))?;
-                return Ok(Some(()));
-            }
-            let chunk = match read(client, request.begun, settings.stall_timeout).await? {
-                None if request.begun => return Err(End::ClientBroke { inside: "request" }),
-                None => return Ok(None),
-                Some(chunk) => chunk,
-            };
-            let used = self.take(request, &chunk)?;
+        shared: &Shared,
+    ) -> Result<Request, End> {
+        let mut request = Request {
+            scanner: Box::new(Scanner::request(REQUEST_LIMIT)),
+            bytes: BytesMut::zeroed(header_room(self.framing)),
+            complete: false,
+            room: header_room(self.framing),
+            streams: false,
+            held: shared.replay.hold(),
+        };
+        self.take_pending(client, &mut request)?;
+        while !request.complete && !self.must_stream(&mut request, &shared.settings)? {
+            let chunk = read(client, shared.settings.stall_timeout).await?;
+            let used = self.take(&mut request, &chunk)?;
             client.pending.extend_from_slice(chunk.get(used..).unwrap_or_default());
         }
+        request.seal(self.rest_of_frame(&request))?;
+        Ok(request)
     }
 
     /// Reads the next piece of a request that is sent on piece by piece; `request.bytes` then holds that piece alone.
@@ -204,8 +184,7 @@ impl Inbox {
         request.bytes.resize(request.room, 0);
         self.take_pending(client, request)?;
         while request.is_empty() && !request.complete {
-            let chunk = read(client, true, settings.stall_timeout).await?;
-            let chunk = chunk.ok_or(End::ClientBroke { inside: "request" })?;
+            let chunk = read(client, settings.stall_timeout).await?;
             let used = self.take(request, &chunk)?;
             client.pending.extend_from_slice(chunk.get(used..).unwrap_or_default());
         }
@@ -251,7 +230,6 @@ impl Inbox {
 
     /// Takes the request's part of a chunk; returns how many bytes of it were used.
     fn take(&mut self, request: &mut Request, chunk: &[u8]) -> Result<usize, BadInput> {
-        request.begun |= !chunk.is_empty();
         if self.framing == Framing::None {
             let step = request.scanner.push(chunk)?;
             request.bytes.extend_from_slice(chunk.get(..step.used).unwrap_or_default());
@@ -277,14 +255,10 @@ impl Inbox {
     }
 }
 
-/// Reads a chunk; None at the end. Inside a request, the client must send some within `stall`.
-async fn read<S: Stream>(client: &mut Client<S>, begun: bool, stall: Duration) -> Result<Option<Chunk>, End> {
+/// Reads a chunk inside a request: the client must send some within `stall`, and may not end here.
+async fn read<S: Stream>(client: &mut Client<S>, stall: Duration) -> Result<Chunk, End> {
     let read = flow::read_at_most(&mut client.stream, READ_LIMIT);
-    let chunk = if begun {
-        tokio::time::timeout(stall, read).await.map_err(|_| End::ClientStalled { doing: "sent" })?
-    } else {
-        read.await
-    };
+    let chunk = timeout(stall, read).await.map_err(|_| End::ClientStalled { doing: "sent" })?;
     let chunk = chunk.map_err(End::ClientGone)?;
-    Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
+    if chunk.is_empty() { Err(End::ClientBroke { inside: "request" }) } else { Ok(chunk) }
 }

@@ -49,6 +49,9 @@ mod replay;
 mod resend;
 
 #[cfg(test)]
+mod stall;
+
+#[cfg(test)]
 mod support;
 
 #[cfg(test)]
