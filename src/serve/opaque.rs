@@ -82,10 +82,11 @@ pub(super) async fn dial_parked(
     shared: &Shared,
     entrance: &Entrance,
 ) -> Option<(Dialed, OwnedSemaphorePermit)> {
-    let opening = entrance.fleet.pick(&[])?;
-    let coordinator = Arc::clone(opening.coordinator());
+    // Not counted while it waits for its turn: a thousand silent clients are no load.
+    let coordinator = Arc::clone(entrance.fleet.pick(&[])?.coordinator());
     let parked = entrance.fleet.parked(&coordinator, entrance.service)?;
     let permit = Arc::clone(parked).acquire_owned().await.ok()?;
+    let opening = coordinator.begin_open();
     let stream = reach(&coordinator, entrance.service, &entrance.fleet, shared).await.ok()?;
     Some((Dialed { stream, opening }, permit))
 }
