@@ -113,7 +113,9 @@ async fn accepted_one(
 async fn serve<S: Stream>(mut connection: Connection<S>) -> End {
     let detection = match detected(&mut connection).await {
         Ok(Detected::As(detection)) => detection,
-        Ok(Detected::ServerSpeaks(dialed)) => return Box::pin(opaque::serve(connection, Some(dialed))).await,
+        Ok(Detected::CoordinatorSpeaks(dialed)) => {
+            return Box::pin(opaque::serve(connection, Some(dialed))).await;
+        }
         Err(end) => return end,
     };
     tracing::debug!(?detection, "detected");
@@ -135,7 +137,7 @@ async fn serve<S: Stream>(mut connection: Connection<S>) -> End {
 enum Detected {
     As(Detection),
     /// The coordinator spoke before the client did.
-    ServerSpeaks(opaque::Dialed),
+    CoordinatorSpeaks(opaque::Dialed),
 }
 
 /// Reads until the first bytes tell. A client may be silent for as long as it likes; half a greeting must be finished.
@@ -169,8 +171,14 @@ async fn detected<S: Stream>(connection: &mut Connection<S>) -> Result<Detected,
             Ok(_) => return Err(End::ClientBroke { inside: "greeting" }),
             Err(_elapsed) if silent => {
                 listened = true;
-                if let Spoke::Coordinator(dialed) = silence::listen(connection).await? {
-                    return Ok(Detected::ServerSpeaks(dialed));
+                // Its turn to be dialed for may be long in coming.
+                let spoke = tokio::select! {
+                    biased;
+                    spoke = silence::listen(connection) => spoke?,
+                    () = draining.cancelled() => return Err(End::RouterShutdown),
+                };
+                if let Spoke::Coordinator(dialed) = spoke {
+                    return Ok(Detected::CoordinatorSpeaks(dialed));
                 }
             }
             Err(_elapsed) => return Err(End::ClientStalled { doing: "sent" }),
