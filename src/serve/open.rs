@@ -88,6 +88,10 @@ impl<S: Stream> Calls<S> {
                         coordinator.note_shutting_down(clock::now());
                         self.count_open(&coordinator, SessionOutcome::ShuttingDown);
                         tried.answer = Some((coordinator, answered));
+                        if !request.is_whole() {
+                            // Only its last piece is left, which is nothing to send elsewhere.
+                            break;
+                        }
                     }
                     _ => return self.opened(request, opening, answered).await,
                 },
