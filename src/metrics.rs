@@ -249,9 +249,9 @@ pub struct CoordinatorMetrics {
     pub sessions: Per<SessionOutcome>,
     /// Attempts to connect.
     pub dials: Per<DialOutcome>,
-    /// Open sessions; hold one by [`Held::one_of`].
+    /// Open sessions, set once a second from the cluster's own counts.
     pub sessions_open: Gauge,
-    /// Running operations; hold one by [`Held::one_of`].
+    /// Running operations, set likewise.
     pub operations_running: Gauge,
 }
 
