@@ -13,6 +13,9 @@ mod cli;
 mod config;
 
 #[cfg(test)]
+mod docs;
+
+#[cfg(test)]
 mod fake;
 
 #[cfg(test)]
