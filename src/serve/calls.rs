@@ -20,7 +20,7 @@ use crate::clock;
 use crate::cluster::{Coordinator, Opening, SessionCount};
 use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
-use crate::net::stream::Stream;
+use crate::net::stream::{Seen, Stream};
 use crate::session::decide::{Past, Plan, decide, service, session_of};
 use crate::session::retry::{Phase, Remedy, remedy};
 use crate::session::table::OpenOperations;
@@ -136,13 +136,14 @@ impl<S: Stream> Calls<S> {
     async fn next_request(&mut self) -> Result<Request, End> {
         while self.client.pending.is_empty() {
             let draining = self.draining.is_cancelled();
+            // To close on unread bytes would be a reset, and a call lost that came before the end.
+            let leave = draining && self.open.is_empty() && self.client.stream.look() != Seen::Bytes;
             tokio::select! {
                 biased;
                 more = self.client.more() => if !more? {
                     return Err(End::ClientClosed);
                 },
-                // Only a request that is there already comes before the end.
-                () = ready(()), if draining && self.open.is_empty() => return Err(End::RouterShutdown),
+                () = ready(()), if leave => return Err(End::RouterShutdown),
                 () = self.draining.cancelled(), if !draining => {}
                 // For the operations that are open on it to end, on whatever connection.
                 () = sleep(DRAIN_LOOK_INTERVAL), if draining => {}

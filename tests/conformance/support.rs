@@ -6,6 +6,9 @@ pub(crate) mod clients;
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../it/support/keeper.rs"]
 pub(crate) mod keeper;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "../it/support/logs.rs"]
+pub(crate) mod logs;
 #[allow(dead_code, clippy::disallowed_methods, reason = "the other tests use the rest, and read the clock")]
 #[path = "../it/support/router.rs"]
 pub(crate) mod router;
