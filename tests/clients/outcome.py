@@ -15,8 +15,12 @@ def attempt(cursor, statement):
 
 
 def first_line(error):
-    """The server's own message where the error carries a reply, else the error's text."""
+    """The server's own message where the error carries a reply, else the error's text; Impala's first line only names
+    the query that failed."""
     reply = error.args[0] if error.args else ""
     status = getattr(reply, "status", None)
     text = getattr(status, "errorMessage", None) or str(error)
-    return next(iter(text.strip().splitlines()), "")
+    lines = text.strip().splitlines() or [""]
+    return " ".join(lines[:2]) if lines[0].endswith("failed:") else lines[0]
+
+

@@ -246,7 +246,7 @@ fn a_beeswax_connection_stays_where_its_session_is() {
         // A look at somebody else's query, wherever that is, does not move the connection.
         let elsewhere: &QueryHandle = &handles[(place + 1) % 3];
         drop(owner.service().get_state(elsewhere.clone()));
-        assert_eq!(owner.query("select coordinator()").unwrap(), [name.clone()]);
+        assert_eq!(owner.query("select coordinator()").unwrap(), [name.as_str()]);
         owner.service().ping_impala_service().unwrap();
         // An id that nobody knows gets the own coordinator's words.
         let unknown = QueryHandle::new("1:2".to_owned(), "1:2".to_owned());

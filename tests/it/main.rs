@@ -19,6 +19,9 @@ mod docs;
 mod fake;
 
 #[cfg(test)]
+mod fake_clients;
+
+#[cfg(test)]
 mod fixtures;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hs2router::cluster::Load;
 use hs2router::fake::client::{CallError, Hs2Client};
-use hs2router::fake::{Fault, Settings};
+use hs2router::fake::{Coordinator, Fault, Settings};
 use hs2router::idl::beeswax::{BeeswaxException, TBeeswaxServiceSyncClient};
 use hs2router::idl::t_c_l_i_service::TOperationState;
 
@@ -26,7 +26,7 @@ fn forgetful() -> Fleet {
 
 /// No coordinator has a connection any more; `sessions` are still known to the router, and forgotten in their time.
 fn assert_left_nothing(fleet: &Fleet, sessions: usize) {
-    let connections = || fleet.coordinators().map(|coordinator| coordinator.connections()).sum::<usize>();
+    let connections = || fleet.coordinators().map(Coordinator::connections).sum::<usize>();
     assert!(eventually(|| connections() == 0), "{} links are left", connections());
     assert_eq!(fleet.known().table.sessions(), sessions, "the coordinators still have them");
     assert!(eventually(|| fleet.spread() == [0, 0, 0]), "they saw the connections end: {:?}", fleet.spread());
@@ -75,8 +75,7 @@ fn a_client_that_resets_its_connection_during_a_call_leaves_nothing() {
     stream.shutdown(std::net::Shutdown::Read).unwrap();
     assert!(waiting.join().unwrap().is_err());
     drop(stream);
-    let closed = "hs2router_connections_closed_total{cause=\"client_reset\"}";
-    assert!(eventually(|| fleet.router().metric(closed) > 0.0), "the router waits for the reply");
+    fleet.router().await_metric("hs2router_connections_closed_total{cause=\"client_reset\"}", 1.0);
     assert_left_nothing(&fleet, 1);
 }
 
@@ -124,7 +123,7 @@ fn a_session_outlives_its_connection_and_is_used_from_the_next() {
     let sessions = fleet.session_on_each(&mut client);
     let operation = client.execute(&sessions[2], "select * from rows(3)").unwrap();
     drop(client);
-    let connections = || fleet.coordinators().map(|coordinator| coordinator.connections()).sum::<usize>();
+    let connections = || fleet.coordinators().map(Coordinator::connections).sum::<usize>();
     assert!(eventually(|| connections() == 0));
     assert_eq!(fleet.spread(), [1, 1, 1]);
     // As impyla does: it reconnects by itself and goes on with its old handles.

@@ -130,7 +130,7 @@ pub(crate) fn impala_shell(target: &Target, dialect: Dialect, statements: &str) 
         .args(shell_options(target, dialect))
         .args(["--quiet", "-B", "-q", statements])
         .env("HOME", home.path());
-    show(command, target, Complaints::LastLine)
+    show(command, target, Complaints::OfTheShell)
 }
 
 /// impala-shell 4.6 on a terminal: Ctrl-C while `long` runs, then `short`.
@@ -199,6 +199,8 @@ fn shell_options(target: &Target, dialect: Dialect) -> Vec<String> {
 enum Complaints {
     /// Python: the last line of a traceback.
     LastLine,
+    /// impala-shell: the last line, then what it says of exceptions before, without the time.
+    OfTheShell,
     /// Java: what stands before the stack trace.
     BeginningWith(&'static str),
 }
@@ -234,6 +236,14 @@ fn show(mut command: Command, target: &Target, complaints: Complaints) -> Shown 
     said.retain(|line| !line.is_empty());
     match complaints {
         Complaints::LastLine => drop(said.drain(..said.len().saturating_sub(1))),
+        Complaints::OfTheShell => {
+            let exceptions: Vec<_> = said
+                .iter()
+                .filter_map(|line| Some(line.split_once(" [Exception] ")?.1.trim_start().to_owned()))
+                .collect();
+            drop(said.drain(..said.len().saturating_sub(1)));
+            said.extend(exceptions);
+        }
         Complaints::BeginningWith(word) => said.retain(|line| line.starts_with(word)),
     }
     Shown { code: ended.status.code(), output: lines(&ended.stdout), complaints: said }

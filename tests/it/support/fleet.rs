@@ -69,14 +69,15 @@ impl Fleet {
 
     /// As planned.
     pub(crate) fn with(plan: Plan<'_>) -> Self {
-        let users = (!plan.users.is_empty()).then(|| {
+        let Plan { coordinators, users: logins, cluster, keys, settings } = plan;
+        let users = (!logins.is_empty()).then(|| {
             let user = |&(name, password): &(&str, &str)| (name.to_owned(), Password::new(password));
-            plan.users.iter().map(user).collect::<BTreeMap<_, _>>()
+            logins.iter().map(user).collect::<BTreeMap<_, _>>()
         });
-        let coordinators: Vec<_> = (1..=plan.coordinators)
+        let coordinators: Vec<_> = (1..=coordinators)
             .map(|number| {
                 let (name, users) = (format!("c{number}"), users.clone());
-                Coordinator::start(Settings { name, users, ..plan.settings.clone() }).unwrap()
+                Coordinator::start(Settings { name, users, ..settings.clone() }).unwrap()
             })
             .collect();
         let lines: Vec<_> = coordinators
@@ -90,7 +91,7 @@ impl Fleet {
                     coordinator.beeswax().port(),
                     coordinator.hs2_http().port(),
                     coordinator.web().port(),
-                    plan.keys.get(place).map(|keys| format!(", {keys}")).unwrap_or_default(),
+                    keys.get(place).map(|keys| format!(", {keys}")).unwrap_or_default(),
                 )
             })
             .collect();
@@ -101,10 +102,10 @@ impl Fleet {
             listener("hs2"),
             listener("beeswax"),
             listener("hs2"),
-            plan.cluster,
+            cluster,
             lines.join(", ")
         ));
-        let login = plan.users.first().map_or(Login::NoSasl, |(name, password)| Login::plain(name, password));
+        let login = logins.first().map_or(Login::NoSasl, |(name, password)| Login::plain(name, password));
         Self { router, coordinators: coordinators.into_iter().map(Some).collect(), login }
     }
 
