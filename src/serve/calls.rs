@@ -25,7 +25,7 @@ use crate::session::decide::{Past, Plan, decide, service, session_of};
 use crate::session::retry::{Phase, Remedy, remedy};
 use crate::session::table::OpenOperations;
 use crate::wire::facts::Facts;
-use crate::wire::method::{Method, Retry};
+use crate::wire::method::{Method, Retry, Role};
 use crate::wire::verdict::{Verdict, verdict};
 
 /// How often a connection looks, while the router drains, whether it can end.
@@ -209,7 +209,7 @@ impl<S: Stream> Calls<S> {
         self.refuse(request, service, &answer, CallOutcome::Refused).await
     }
 
-    /// Puts the link back and notes where the connection was last.
+    /// Puts the link back and notes where the connection was last, and whether its coordinator takes work.
     pub(super) fn finish(
         &mut self,
         method: &Method,
@@ -219,6 +219,11 @@ impl<S: Stream> Calls<S> {
         self.past.last = Some(coordinator.id);
         if let Some(link) = answered.link {
             self.links.put(link);
+        }
+        let takes_work = matches!(method.role, Role::OpenSession | Role::Statement | Role::Metadata);
+        if takes_work && verdict(method, &answered.facts) == Verdict::ShuttingDown {
+            // Else the coordinator whose sessions leave it would look like the least loaded to the clients that come back.
+            coordinator.note_shutting_down(clock::now());
         }
         outcome(method, &answered.facts)
     }
