@@ -134,3 +134,22 @@ fn a_beeswax_statement_gets_its_own_refusal() {
     drop((client, direct));
     assert!(eventually(|| fleet.spread() == [0, 0]), "{:?}", fleet.spread());
 }
+
+#[test]
+fn a_client_that_comes_back_after_a_refusal_is_sent_elsewhere() {
+    let fleet = Fleet::of(2);
+    let mut client = fleet.beeswax();
+    let home = client.query("select coordinator()").unwrap().concat();
+    let place = fleet.coordinators().position(|coordinator| coordinator.name() == home).unwrap();
+    // The other one has more to do, so load alone would send everybody back.
+    let mut busy = fleet.hs2();
+    let sessions: Vec<_> = (0..6).map(|_| busy.open(&[]).unwrap()).collect();
+    for session in sessions.iter().filter(|session| fleet.owner(session) == place) {
+        busy.close_session(session).unwrap();
+    }
+    fleet.coordinator(place).faults().start_quiescing();
+    drop(thrown(client.execute("select 1", "")));
+    drop(client);
+    assert!(eventually(|| fleet.spread()[place] == 0));
+    assert_ne!(fleet.beeswax().query("select coordinator()").unwrap(), [home.as_str()]);
+}

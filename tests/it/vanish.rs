@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use hs2router::cluster::Load;
-use hs2router::fake::client::{CallError, Hs2Client};
+use hs2router::fake::client::{CallError, Hs2Client, Login};
 use hs2router::fake::{Coordinator, Fault, Settings};
 use hs2router::idl::beeswax::{BeeswaxException, TBeeswaxServiceSyncClient};
 use hs2router::idl::t_c_l_i_service::TOperationState;
@@ -261,6 +261,21 @@ fn nobody_left_is_said_and_not_shown_by_a_close() {
     let Err(CallError::Thrift(thrift::Error::User(error))) = thrown else { panic!("{thrown:?}") };
     let text = error.downcast::<BeeswaxException>().unwrap().message.unwrap();
     assert!(text.contains("no coordinator of cluster test takes a session"), "{text}");
+}
+
+#[test]
+fn sessions_outlive_the_router() {
+    let fleet = Fleet::of(3);
+    let mut client = fleet.hs2();
+    let sessions = fleet.session_on_each(&mut client);
+    let (cut, coordinators) = fleet.drain();
+    assert_eq!(cut, 0, "nothing was under way");
+    let closed = client.ping(&sessions[0]);
+    assert!(matches!(closed, Err(CallError::Thrift(thrift::Error::Transport(_)))), "{closed:?}");
+    for (session, coordinator) in sessions.iter().zip(&coordinators) {
+        let mut direct = Hs2Client::connect(coordinator.hs2(), &Login::NoSasl).unwrap();
+        direct.ping(session).unwrap();
+    }
 }
 
 #[test]

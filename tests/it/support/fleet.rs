@@ -148,6 +148,11 @@ impl Fleet {
         drop(self.coordinators[place].take().expect("it is lost once"));
     }
 
+    /// Ends the router as SIGTERM does: how many connections were cut, and the coordinators that go on without it.
+    pub(crate) fn drain(self) -> (usize, Vec<Coordinator>) {
+        (self.router.drain(), self.coordinators.into_iter().flatten().collect())
+    }
+
     /// A client on the HS2 listener.
     pub(crate) fn hs2(&self) -> Hs2Client {
         self.hs2_by(Door::Hs2)
