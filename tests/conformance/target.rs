@@ -231,7 +231,8 @@ fn start_spark(place: &Place) -> Option<Target> {
     Some(Target { flavor, dialect, hs2, beeswax: None, account, second, _owned: owned })
 }
 
-/// A router with an HS2 and a Beeswax listener in front of coordinators on these ports; port 0: none.
+/// A router with an HS2 listener, and a Beeswax listener where that is spoken, in front of coordinators on these ports;
+/// port 0: none.
 fn start_router(flavor: &str, ports: impl Iterator<Item = (u16, u16)>) -> TestRouter {
     let mut coordinators = String::new();
     for (number, (hs2, beeswax)) in (1..).zip(ports) {
@@ -241,10 +242,11 @@ fn start_router(flavor: &str, ports: impl Iterator<Item = (u16, u16)>) -> TestRo
         )
         .unwrap();
     }
+    let listener = |service| format!("[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"{service}\"\n");
+    let beeswax = if flavor == "impala" { listener("beeswax") } else { String::new() };
     TestRouter::start(&format!(
-        "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
-         [[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"beeswax\"\n\
-         [[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\ncoordinators = [{coordinators}]\n"
+        "{}{beeswax}[[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\ncoordinators = [{coordinators}]\n",
+        listener("hs2")
     ))
 }
 

@@ -31,7 +31,7 @@ checks![
     IMPALA, [Beeswax], "Impala: impala-beeswax-server.cc GetRuntimeProfile, GetExecSummary" => profile_and_summary_are_there_after_the_close;
     IMPALA, [Beeswax], "Impala: impala-beeswax-server.cc executeAndWait" => execute_and_wait_keeps_the_clients_context;
     IMPALA, [Beeswax], "Impala: impala-beeswax-server.cc PingImpalaService, echo, dump_config" => calls_without_a_query_answer;
-    IMPALA, [Beeswax], "Impala: impala-beeswax-server.cc get_default_configuration" => the_default_configuration_lists_the_options;
+    IMPALA, [Beeswax], "Impala: impala-beeswax-server.cc get_default_configuration" => the_default_options_are_listed;
     IMPALA, [Beeswax], "Impala: impala-beeswax-server.cc clean" => clean_does_nothing_to_anything;
     IMPALA, [Beeswax], "Impala: impala-beeswax-server.cc ResetCatalog (DEPRECATED_RPC)" => resets_are_deprecated;
     IMPALA, [Beeswax], "Impala: impala-server.h SessionState" => a_connection_keeps_what_it_set;
@@ -257,7 +257,7 @@ fn calls_without_a_query_answer(target: &Target) {
     assert_eq!(client.service().dump_config().unwrap(), "");
 }
 
-fn the_default_configuration_lists_the_options(target: &Target) {
+fn the_default_options_are_listed(target: &Target) {
     let mut client = target.connect_beeswax();
     let variables = client.service().get_default_configuration(false).unwrap();
     assert!(variables.len() > 40);

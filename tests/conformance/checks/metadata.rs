@@ -8,7 +8,7 @@ use hs2router::idl::t_c_l_i_service::{
 };
 
 use crate::check::{Flavor, checks};
-use crate::driver::{all_rows, close, refused, succeeded, unheard_of};
+use crate::driver::{all_rows, ask, close, refused, succeeded, unheard_of};
 use crate::target::Target;
 
 checks![
@@ -20,7 +20,9 @@ checks![
     ALL, [], "Impala: MetadataOp.java getColumns; Hive: GetColumnsOperation" => columns_have_odbcs_columns;
     ALL, [], "Impala: MetadataOp.java getFunctions; Hive: GetFunctionsOperation" => functions_are_listed_by_pattern;
     IMPALA, [], "Impala: impala-hs2-server.cc GetPrimaryKeys leaves operationType unset" => primary_keys_come_with_an_unset_operation_type;
-    ALL, [], "Impala: impala-hs2-server.cc GetInfo; Hive: CLIService getInfo" => get_info_of_an_unknown_session_is_refused;
+    IMPALA, [], "Impala: impala-hs2-server.cc GetInfo" => get_info_of_an_unknown_session_is_refused;
+    SPARK, [], "Spark: SparkSQLCLIService getInfo" => the_servers_name_and_version_are_told_to_anyone;
+    HIVE, [], "Hive: ThriftCLIService GetInfo (infoValue is required and not set); measured on Spark 3.5" => a_failed_get_info_costs_the_connection;
     ALL, [], "Impala: impala-hs2-server.cc GetTables; measured on Spark 3.5" => a_metadata_operation_lives_like_any_other;
 ];
 
@@ -132,6 +134,31 @@ fn get_info_of_an_unknown_session_is_refused(target: &Target) {
     let request = TGetInfoReq::new(unknown, TGetInfoType::CLI_SERVER_NAME);
     let response = client.service().get_info(request);
     assert!(!refused(&response.unwrap().status).message.is_empty());
+}
+
+fn the_servers_name_and_version_are_told_to_anyone(target: &Target) {
+    let (mut client, _session) = session(target);
+    let unknown = TSessionHandle::new(unheard_of());
+    for kind in [TGetInfoType::CLI_SERVER_NAME, TGetInfoType::CLI_DBMS_NAME, TGetInfoType::CLI_DBMS_VER] {
+        let request = TGetInfoReq::new(unknown.clone(), kind);
+        succeeded(&client.service().get_info(request).unwrap().status);
+    }
+}
+
+fn a_failed_get_info_costs_the_connection(target: &Target) {
+    let (mut client, session) = session(target);
+    let mut other = target.connect();
+    other.open(&[]).unwrap();
+    let unknown = TSessionHandle::new(unheard_of());
+    let request = TGetInfoReq::new(unknown, TGetInfoType::CLI_MAX_TABLE_NAME_LEN);
+    match other.service().get_info(request) {
+        Err(thrift::Error::Transport(error)) => {
+            assert_eq!(error.kind, thrift::TransportErrorKind::EndOfFile, "{error}");
+        }
+        // The router tells of the link that it lost by this.
+        answer => assert_eq!(refused(&answer.unwrap().status).sql_state.as_deref(), Some("08S01")),
+    }
+    assert_eq!(ask(&mut client, &session, "select 1"), [["1"]]);
 }
 
 fn a_metadata_operation_lives_like_any_other(target: &Target) {

@@ -6,8 +6,8 @@ use hs2router::idl::impala_service::{
     TImpalaHiveServer2ServiceSyncClient, TPingImpalaHS2ServiceReq, TPingImpalaHS2ServiceResp,
 };
 use hs2router::idl::t_c_l_i_service::{
-    TCloseSessionReq, TGetInfoReq, TGetInfoType, TOpenSessionReq, TOpenSessionResp, TProtocolVersion,
-    TSessionHandle, TStatusCode, TTCLIServiceSyncClient,
+    TCloseSessionReq, TGetCatalogsReq, TGetInfoReq, TGetInfoType, TOpenSessionReq, TOpenSessionResp,
+    TProtocolVersion, TSessionHandle, TStatusCode, TTCLIServiceSyncClient,
 };
 
 use crate::check::{Flavor, checks};
@@ -31,7 +31,7 @@ checks![
     IMPALA, [], "Impala: impala-hs2-server.cc OpenSession" => unknown_options_are_ignored_while_opening;
     IMPALA, [], "Impala: test_hs2.py test_open_session_http_addr, TQueryOptionsToMap" => opening_tells_all_options_and_the_web_address;
     IMPALA, [], "Impala: client-request-state.cc Exec (SET, UNSET ALL)" => set_and_unset_change_the_options;
-    SPARK, [], "Spark: SetCommand, ResetCommand" => set_and_reset_change_the_configuration;
+    SPARK, [], "Spark: SetCommand, ResetCommand" => set_and_reset_change_the_settings;
     IMPALA, [], "Impala: client-request-state.cc ExecLocalCatalogOp" => use_changes_the_database;
     ALL, [], "Impala: impala-server.h SessionState; Hive: HiveSessionImpl" => what_one_session_sets_no_other_sees;
     IMPALA, [NoSasl], "Impala: impala-hs2-server.cc OpenSession (username)" => the_requests_user_is_the_sessions_without_authentication;
@@ -130,9 +130,9 @@ fn the_last_session_of_a_connection_ends_with_it(target: &Target) {
     let mut second = target.connect();
     ask(&mut second, &session, "select 1");
     hang_up(first.stream());
-    let info = TGetInfoReq::new(session, TGetInfoType::CLI_SERVER_NAME);
+    let catalogs = TGetCatalogsReq::new(session);
     eventually("the session ends", || {
-        let status = second.service().get_info(info.clone()).unwrap().status;
+        let status = second.service().get_catalogs(catalogs.clone()).unwrap().status;
         status.status_code == TStatusCode::ERROR_STATUS
     });
 }
@@ -239,7 +239,7 @@ fn set_and_unset_change_the_options(target: &Target) {
     assert_eq!(batch_size("unset all"), default);
 }
 
-fn set_and_reset_change_the_configuration(target: &Target) {
+fn set_and_reset_change_the_settings(target: &Target) {
     let mut client = target.connect();
     let session = client.open(&[]).unwrap();
     ask(&mut client, &session, "SET hs2router.test=8");
