@@ -111,7 +111,7 @@ Three simulated coordinators:
 Try, each in a terminal of its own:
   impala-shell --protocol=hs2 -i 127.0.0.1:{hs2} -q 'select coordinator()'
   impala-shell --protocol=beeswax -i 127.0.0.1:{beeswax} -q 'select * from rows(5, 3)'
-  beeline -u 'jdbc:hive2://127.0.0.1:{hs2}/default;auth=noSasl' -e 'show databases'
+  beeline --silent=true -u 'jdbc:hive2://127.0.0.1:{hs2}/default;auth=noSasl' -e 'show databases'
   python3 - <<'END'
 from impala.dbapi import connect
 connection = connect('127.0.0.1', {hs2})
