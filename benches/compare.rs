@@ -1,0 +1,284 @@
+//! The router beside other proxies, on the same work: `cargo bench --bench compare` (`-- --quick` for a first look).
+//!
+//! Every round gives each piece of work to each peer once, in random order, and each peer is a fresh process; ratios are
+//! taken within a round. The load client (one thread of this process) and the simulated coordinators (one process, one
+//! thread) are the same for all; the peer `direct` has no proxy and shows what those two can do.
+
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a program for those who work on the router: a broken assumption should end it"
+)]
+
+#[path = "compare/blind.rs"]
+mod blind;
+#[path = "compare/client.rs"]
+mod client;
+#[path = "compare/coordinator.rs"]
+mod coordinator;
+#[path = "compare/load.rs"]
+mod load;
+#[path = "compare/peers.rs"]
+mod peers;
+#[path = "compare/process.rs"]
+mod process;
+#[path = "compare/report.rs"]
+mod report;
+#[path = "compare/syscalls.rs"]
+mod syscalls;
+#[path = "compare/wire.rs"]
+mod wire;
+#[path = "compare/work.rs"]
+mod work;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use clap::{Parser, ValueEnum};
+use rand::seq::SliceRandom as _;
+
+use crate::load::{Moment, Timing};
+use crate::peers::Peer;
+use crate::process::Process;
+use crate::report::{Record, Seen, Sides};
+use crate::wire::Auth;
+use crate::work::Work;
+
+/// Idle sessions in a quick run.
+const QUICK_IDLE: usize = 1_000;
+
+/// Compares the router with other proxies.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo bench --bench compare --")]
+struct Args {
+    /// One short round of everything: shows that it works, and no more
+    #[arg(long)]
+    quick: bool,
+    /// Only work whose name contains this; may be repeated
+    #[arg(long, value_name = "WORK")]
+    only: Vec<String>,
+    /// Only these peers; the ratios need haproxy
+    #[arg(long, value_delimiter = ',')]
+    peers: Vec<String>,
+    /// How often each peer does each piece of work [default: 7, quick: 1]
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Seconds measured each time [default: 3, quick: 0.4]
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// A further router to compare, such as one built before a change; may be repeated
+    #[arg(long, value_name = "NAME=PROGRAM", value_parser = named_program)]
+    router: Vec<(String, PathBuf)>,
+    /// Count system calls besides (with strace)
+    #[arg(long)]
+    syscalls: bool,
+    /// What cargo says
+    #[arg(long, hide = true)]
+    bench: bool,
+    #[arg(long, hide = true)]
+    child: Option<Role>,
+    #[arg(long, hide = true)]
+    target: Vec<SocketAddr>,
+}
+
+/// What this program is started as by itself.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Role {
+    Coordinators,
+    Blind,
+}
+
+fn named_program(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, program) = text.split_once('=').ok_or("write NAME=PROGRAM")?;
+    Ok((name.to_owned(), program.into()))
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    match args.child {
+        Some(Role::Coordinators) => coordinator::run(),
+        Some(Role::Blind) => blind::run(&args.target),
+        None if args.bench || std::env::args_os().len() > 1 => compare(&args),
+        None => {
+            println!("nothing was asked for; cargo bench runs it");
+            Ok(())
+        }
+    }
+}
+
+/// Everything that a run needs.
+struct Bench {
+    coordinators: Process,
+    addresses: Vec<SocketAddr>,
+    directory: PathBuf,
+    timing: Timing,
+}
+
+fn compare(args: &Args) -> anyhow::Result<()> {
+    rlimit::increase_nofile_limit(u64::MAX)?;
+    let (works, peers) = (works(args)?, chosen_peers(args)?);
+    let rounds = args.rounds.unwrap_or(if args.quick { 1 } else { 7 });
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/compare");
+    std::fs::create_dir_all(&directory)?;
+    let (coordinators, line) = Process::start_self(&["--child".to_owned(), "coordinators".to_owned()])?;
+    let addresses = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+    let bench = Bench { coordinators, addresses, directory: directory.clone(), timing: timing(args) };
+
+    let mut records: Vec<Record> = Vec::new();
+    for round in 0..rounds {
+        for work in &works {
+            let mut order: Vec<&Peer> = peers.iter().collect();
+            order.shuffle(&mut rand::rng());
+            for peer in order {
+                eprint!("\r\x1b[Kround {} of {rounds}: {}, {}", round + 1, work.name, peer.name);
+                match bench.run(round, work, peer) {
+                    Ok(record) => records.push(record),
+                    Err(error) => eprintln!("\r\x1b[K{} at {}: {error:#}", peer.name, work.name),
+                }
+            }
+        }
+    }
+    eprint!("\r\x1b[K");
+    if args.syscalls {
+        bench.count_syscalls(&works, &peers, &mut records)?;
+    }
+
+    let head = head(&bench, &peers, rounds);
+    let names: Vec<String> = peers.into_iter().map(|peer| peer.name).collect();
+    let markdown = report::markdown(&head, &works, &names, &records);
+    println!("{markdown}");
+    let saved = save(&directory, &head, &records, &markdown)?;
+    println!("saved as {}", saved.display());
+    Ok(())
+}
+
+fn works(args: &Args) -> anyhow::Result<Vec<Work>> {
+    let chosen =
+        |work: &&Work| args.only.is_empty() || args.only.iter().any(|part| work.name.contains(part.as_str()));
+    let mut works: Vec<Work> = work::ALL.iter().filter(chosen).copied().collect();
+    let names: Vec<_> = work::ALL.iter().map(|work| work.name).collect();
+    ensure!(!works.is_empty(), "no such work; there is {}", names.join(", "));
+    for work in &mut works {
+        work.idle = if args.quick { work.idle.min(QUICK_IDLE) } else { work.idle };
+    }
+    Ok(works)
+}
+
+fn chosen_peers(args: &Args) -> anyhow::Result<Vec<Peer>> {
+    let mut peers = peers::installed(&args.router);
+    let names: Vec<_> = peers.iter().map(|peer| peer.name.clone()).collect();
+    let unknown = args.peers.iter().find(|peer| !names.contains(peer));
+    ensure!(unknown.is_none(), "{unknown:?} is not installed; there is {}", names.join(", "));
+    peers.retain(|peer| args.peers.is_empty() || args.peers.contains(&peer.name));
+    Ok(peers)
+}
+
+fn timing(args: &Args) -> Timing {
+    let measured = args.seconds.unwrap_or(if args.quick { 0.4 } else { 3.0 });
+    let measured = Duration::from_secs_f64(measured);
+    Timing { warm_up: measured / 3, measured }
+}
+
+impl Bench {
+    fn coordinators(&self, auth: Auth) -> &[SocketAddr] {
+        let (nosasl, plain) = self.addresses.split_at(coordinator::COORDINATORS);
+        match auth {
+            Auth::Nosasl => nosasl,
+            Auth::Plain => plain,
+        }
+    }
+
+    /// Gives one piece of work to a fresh process of one peer.
+    fn run(&self, round: usize, work: &Work, peer: &Peer) -> anyhow::Result<Record> {
+        let running = peer.start(self.coordinators(work.auth), &self.directory)?;
+        let mut seen = Seen::default();
+        let look = |moment: Moment| {
+            let sides = Sides {
+                proxy: running.usage(),
+                client: process::own_cpu(),
+                coordinators: self.coordinators.usage(),
+            };
+            *match moment {
+                Moment::Fresh => &mut seen.fresh,
+                Moment::Idle => &mut seen.idle,
+                Moment::Begin => &mut seen.begin,
+                Moment::End => &mut seen.end,
+            } = sides;
+        };
+        let done = runtime()?.block_on(load::run(*work, &running.targets, self.timing, look))?;
+        Ok(Record::new(round, work, &peer.name, &done, &seen))
+    }
+
+    /// Runs every proxy once more, traced, and notes what it asked of the kernel.
+    fn count_syscalls(&self, works: &[Work], peers: &[Peer], records: &mut [Record]) -> anyhow::Result<()> {
+        for work in works.iter().filter(|work| work.idle == 0) {
+            for peer in peers {
+                let record =
+                    records.iter_mut().find(|record| record.work == work.name && record.peer == peer.name);
+                let running = peer.start(self.coordinators(work.auth), &self.directory)?;
+                let (Some(record), Some(id)) = (record, running.id()) else { continue };
+                eprint!("\r\x1b[Kcounting system calls: {}, {}", work.name, peer.name);
+                let mut trace = None;
+                let look = |moment: Moment| match moment {
+                    Moment::Begin => trace = syscalls::start(id, &self.directory).ok(),
+                    Moment::End => syscalls::stop(trace.as_mut()),
+                    Moment::Fresh | Moment::Idle => {}
+                };
+                let done = runtime()?.block_on(load::run(*work, &running.targets, self.timing, look))?;
+                record.syscalls = syscalls::read(trace, &self.directory, done.calls.max(1)).ok();
+            }
+        }
+        eprint!("\r\x1b[K");
+        Ok(())
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+/// What a reader of the tables must know.
+fn head(bench: &Bench, peers: &[Peer], rounds: usize) -> Vec<String> {
+    let said = |program: &str, args: &[&str]| {
+        let output = Command::new(program).args(args).output().map(|output| output.stdout).unwrap_or_default();
+        String::from_utf8_lossy(&output).trim().to_owned()
+    };
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let (cores, seconds) = (peers::cores(), bench.timing.measured.as_secs_f64());
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let mut head = vec![
+        format!("date: {}", said("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
+        format!("command: cargo bench --bench compare -- {}", args.join(" ")),
+        format!("machine: {cores} cores,{}, {}", model.trim_start_matches(['\t', ':']), said("uname", &["-sr"])),
+        format!("rounds: {rounds}, {seconds} s each; medians over the rounds, in parentheses least and greatest"),
+        format!(
+            "{} coordinators, client and proxy share the cores; proxies have {cores} threads",
+            coordinator::COORDINATORS
+        ),
+    ];
+    head.extend(
+        peers.iter().map(|peer| format!("{}: {}", peer.name, peer.version().unwrap_or_default())),
+    );
+    head
+}
+
+fn save(directory: &Path, head: &[String], records: &[Record], markdown: &str) -> anyhow::Result<PathBuf> {
+    let json = serde_json::to_string_pretty(&serde_json::json!({ "head": head, "records": records }))?;
+    // Runs are kept, named by the second they ended in.
+    let output = Command::new("date").arg("+%Y%m%d-%H%M%S").output()?;
+    let name = String::from_utf8(output.stdout)?.trim().to_owned();
+    ensure!(!name.is_empty(), "date says nothing");
+    for (name, text) in [(name.as_str(), &json), ("latest", &json)] {
+        std::fs::write(directory.join(format!("{name}.json")), text)?;
+    }
+    let saved = directory.join(format!("{name}.md"));
+    std::fs::write(&saved, markdown).context("the table")?;
+    std::fs::write(directory.join("latest.md"), markdown)?;
+    Ok(saved)
+}

@@ -1,0 +1,184 @@
+//! A client of the benchmark: requests made before, replies counted by their length.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, ready};
+
+use anyhow::{Context as _, ensure};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::wire::{self, Auth, Call, Deframer, Handle, Rows, SECRET_AFTER};
+
+/// Bytes of a reply that are kept: all of a small one.
+const HEAD: usize = 256;
+
+thread_local! {
+    /// What is read goes through one buffer: only its length counts, but for the head.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 256 << 10]);
+}
+
+/// The replies to every fetch, made once.
+static FETCHES: LazyLock<Vec<Arc<[u8]>>> = LazyLock::new(|| {
+    Rows::ALL.map(|rows| wire::reply(Call::FetchResults, &Handle::BLANK, rows).into()).into()
+});
+
+/// A call that is made over and over.
+pub(crate) struct Exchange {
+    call: Call,
+    /// With its frame's header, if it has one.
+    request: Vec<u8>,
+    /// Where in `request` the message begins.
+    message_at: usize,
+    reply: Arc<[u8]>,
+}
+
+impl Exchange {
+    /// A call with this handle; `rows` is what it fetches.
+    pub(crate) fn new(call: Call, handle: &Handle, rows: Rows, auth: Auth) -> Self {
+        let message = wire::request(call, handle, rows);
+        let header = wire::frame_header(message.len());
+        let header = if auth == Auth::Plain { &header[..] } else { &[] };
+        let reply = match call {
+            Call::FetchResults => Arc::clone(&FETCHES[rows as usize]),
+            _ => wire::reply(call, &Handle::BLANK, rows).into(),
+        };
+        Self { call, message_at: header.len(), request: [header, &message].concat(), reply }
+    }
+}
+
+/// How much of a reply's rest is compared with what is expected.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compare {
+    Head,
+    All,
+}
+
+/// A connection to a peer.
+pub(crate) struct Client {
+    stream: TcpStream,
+    auth: Auth,
+    deframer: Deframer,
+    seqid: i32,
+    /// The first bytes of the latest reply.
+    head: Vec<u8>,
+}
+
+impl Client {
+    /// Connects and authenticates.
+    pub(crate) async fn connect(target: SocketAddr, auth: Auth) -> anyhow::Result<Self> {
+        let mut stream = TcpStream::connect(target).await.context("connecting")?;
+        stream.set_nodelay(true)?;
+        if auth == Auth::Plain {
+            stream.write_all(&wire::plain_opening()).await?;
+            let mut answer = [0; 5];
+            stream.read_exact(&mut answer).await.context("authenticating")?;
+            ensure!(answer == wire::PLAIN_ACCEPTED, "the handshake was answered with {answer:?}");
+        }
+        Ok(Self { stream, auth, deframer: Deframer::default(), seqid: 0, head: Vec::new() })
+    }
+
+    /// Opens a session; its handle.
+    pub(crate) async fn open_session(&mut self) -> anyhow::Result<Handle> {
+        let mut exchange = Exchange::new(Call::OpenSession, &Handle::BLANK, Rows::Few, self.auth);
+        self.minted(&mut exchange).await
+    }
+
+    /// Runs a statement; its operation's handle.
+    pub(crate) async fn execute(&mut self, session: &Handle) -> anyhow::Result<Handle> {
+        let mut exchange = Exchange::new(Call::ExecuteStatement, session, Rows::Few, self.auth);
+        self.minted(&mut exchange).await
+    }
+
+    async fn minted(&mut self, exchange: &mut Exchange) -> anyhow::Result<Handle> {
+        self.exchange(exchange, Compare::Head, |_| ()).await?;
+        let at = wire::blank_at(&exchange.reply).context("this call mints nothing")?;
+        let part = |at: usize| self.head.get(at..at + 16).and_then(|part| part.try_into().ok());
+        let guid = part(at).context("no guid")?;
+        Ok(Handle { guid, secret: part(at + SECRET_AFTER).context("no secret")? })
+    }
+
+    /// Makes a call, and compares every byte of the reply.
+    pub(crate) async fn compared(&mut self, exchange: &mut Exchange) -> anyhow::Result<()> {
+        self.exchange(exchange, Compare::All, |_| ()).await?;
+        let mut expected = exchange.reply[..exchange.reply.len().min(HEAD)].to_vec();
+        let seqid = exchange.call.seqid_at();
+        expected[seqid..seqid + 4].copy_from_slice(&self.seqid.to_be_bytes());
+        ensure!(expected == self.head, "a reply to {} was changed", exchange.call.name());
+        Ok(())
+    }
+
+    /// Makes a call; `came` is told of the reply's bytes as they come.
+    pub(crate) async fn call(&mut self, exchange: &mut Exchange, came: impl FnMut(usize)) -> anyhow::Result<()> {
+        self.exchange(exchange, Compare::Head, came).await
+    }
+
+    async fn exchange(
+        &mut self,
+        exchange: &mut Exchange,
+        compare: Compare,
+        mut came: impl FnMut(usize),
+    ) -> anyhow::Result<()> {
+        self.seqid = self.seqid.wrapping_add(1);
+        let seqid = exchange.call.seqid_at();
+        let place = exchange.message_at + seqid;
+        exchange.request[place..place + 4].copy_from_slice(&self.seqid.to_be_bytes());
+        self.stream.write_all(&exchange.request).await.context("sending")?;
+        self.head.clear();
+        let expected = exchange.reply.len();
+        let mut at = 0;
+        while at < expected {
+            let before = at;
+            poll_fn(|cx| self.poll_take(cx, &exchange.reply, compare, &mut at)).await?;
+            came(at - before);
+        }
+        ensure!(at == expected, "{at} bytes came instead of {expected}");
+        let answered = self.head.get(..seqid + 4).unwrap_or_default();
+        let named = &exchange.reply[..seqid];
+        ensure!(answered.starts_with(named), "another call was answered than {}", exchange.call.name());
+        ensure!(answered.ends_with(&self.seqid.to_be_bytes()), "a reply has another sequence id");
+        Ok(())
+    }
+
+    /// Reads what is there; `at` bytes of the reply had come.
+    fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        expected: &[u8],
+        compare: Compare,
+        at: &mut usize,
+    ) -> Poll<anyhow::Result<()>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            let bytes = buffer.filled();
+            if bytes.is_empty() {
+                return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
+            }
+            let head = &mut self.head;
+            let mut same = true;
+            let mut take = |payload: &[u8]| {
+                head.extend_from_slice(&payload[..payload.len().min(HEAD - head.len())]);
+                if compare == Compare::All {
+                    // The head is compared later: the sequence id and handles in it differ.
+                    let skip = HEAD.saturating_sub(*at).min(payload.len());
+                    let rest = expected.get((*at + skip).min(expected.len())..).unwrap_or_default();
+                    same &= rest.starts_with(&payload[skip..]);
+                }
+                *at += payload.len();
+            };
+            match self.auth {
+                Auth::Nosasl => take(bytes),
+                Auth::Plain => self.deframer.push(bytes, take),
+            }
+            if !same {
+                return Poll::Ready(Err(anyhow::anyhow!("the reply's bytes were changed")));
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+}

@@ -1,0 +1,222 @@
+//! What is compared: each peer's config, command and version. All are given the same coordinators, as many threads as
+//! there are cores (the router's and the blind relay's default too) and the least-connections policy.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use hs2router::clock;
+
+use crate::process::{Process, Usage};
+
+/// How long a proxy may take to listen.
+const START_TIME: Duration = Duration::from_secs(10);
+/// Connections that a proxy is configured for, on each side; the file limit must allow twice as many.
+const MAX_CONNECTIONS: usize = 9_900;
+
+/// A peer of the comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// No proxy: what load client and coordinators can do.
+    Direct,
+    /// A relay that reads nothing.
+    Blind,
+    /// The router, by its program.
+    Router(PathBuf),
+    Haproxy,
+    Nginx,
+    /// By its program: it is rarely installed.
+    Envoy(PathBuf),
+}
+
+/// A peer with the name that it has in tables.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+}
+
+/// Name of the peer that all others are compared with.
+pub(crate) const BASELINE: &str = "haproxy";
+
+/// The peers that are there: `routers` are further router programs, with their names.
+pub(crate) fn installed(routers: &[(String, PathBuf)]) -> Vec<Peer> {
+    let peer = |name: &str, kind| Peer { name: name.to_owned(), kind };
+    let own = PathBuf::from(env!("CARGO_BIN_EXE_hs2router"));
+    let mut peers = vec![
+        peer("direct", Kind::Direct),
+        peer("blind", Kind::Blind),
+        peer(BASELINE, Kind::Haproxy),
+        peer("nginx", Kind::Nginx),
+        peer("router", Kind::Router(own)),
+    ];
+    peers.extend(routers.iter().map(|(name, program)| peer(name, Kind::Router(program.clone()))));
+    if let Some(program) = std::env::var_os("ENVOY") {
+        peers.push(peer("envoy", Kind::Envoy(program.into())));
+    }
+    peers.retain(|peer| peer.version().is_some());
+    peers
+}
+
+/// A proxy that runs, or none for [`Kind::Direct`].
+pub(crate) struct Running {
+    process: Option<Process>,
+    /// Where clients connect, in turn.
+    pub(crate) targets: Vec<SocketAddr>,
+}
+
+impl Running {
+    /// What the proxy has used; nothing if there is none.
+    pub(crate) fn usage(&self) -> Usage {
+        self.process.as_ref().map(Process::usage).unwrap_or_default()
+    }
+
+    /// The proxy's process id.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+}
+
+impl Peer {
+    /// The first line of what it says of its version; none if it is not installed.
+    pub(crate) fn version(&self) -> Option<String> {
+        let (program, flag) = match &self.kind {
+            Kind::Direct | Kind::Blind => return Some(format!("{} (this program)", self.name)),
+            Kind::Router(program) => (program.as_path(), "--version"),
+            Kind::Haproxy => (Path::new("haproxy"), "-v"),
+            Kind::Nginx => (Path::new("nginx"), "-v"),
+            Kind::Envoy(program) => (program.as_path(), "--version"),
+        };
+        let output = Command::new(program).arg(flag).output().ok()?;
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        Some(said.lines().find(|line| !line.trim().is_empty())?.trim().to_owned())
+    }
+
+    /// Starts it in front of these coordinators, with its files in `directory`.
+    pub(crate) fn start(&self, coordinators: &[SocketAddr], directory: &Path) -> anyhow::Result<Running> {
+        let listen = free_address()?;
+        let file = directory.join(format!("{}.conf", self.name));
+        let log = directory.join(format!("{}.log", self.name));
+        let path = file.display().to_string();
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let (config, command) = match &self.kind {
+            Kind::Direct => return Ok(Running { process: None, targets: coordinators.to_vec() }),
+            Kind::Blind => return start_blind(coordinators),
+            Kind::Router(program) => (
+                router_config(listen, coordinators),
+                words(&[&program.display().to_string(), "run", "--config", &path]),
+            ),
+            Kind::Haproxy => {
+                (haproxy_config(listen, coordinators), words(&["haproxy", "-db", "-q", "-f", &path]))
+            }
+            Kind::Nginx => (nginx_config(listen, coordinators, directory), words(&["nginx", "-c", &path])),
+            Kind::Envoy(program) => {
+                let threads = cores().to_string();
+                let program = program.display().to_string();
+                let command =
+                    words(&[&program, "-c", &path, "--concurrency", &threads, "--log-level", "error"]);
+                (envoy_config(listen, coordinators), command)
+            }
+        };
+        std::fs::write(&file, config)?;
+        let mut process = Process::start(&command, &log)?;
+        await_listening(&mut process, listen)
+            .with_context(|| format!("{}: {}", self.name, std::fs::read_to_string(&log).unwrap_or_default()))?;
+        Ok(Running { process: Some(process), targets: vec![listen] })
+    }
+}
+
+fn start_blind(coordinators: &[SocketAddr]) -> anyhow::Result<Running> {
+    let mut args = vec!["--child".to_owned(), "blind".to_owned()];
+    args.extend(coordinators.iter().flat_map(|target| ["--target".to_owned(), target.to_string()]));
+    let (process, line) = Process::start_self(&args)?;
+    Ok(Running { process: Some(process), targets: vec![line.parse()?] })
+}
+
+/// Threads that run at once.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+fn await_listening(process: &mut Process, address: SocketAddr) -> anyhow::Result<()> {
+    let deadline = clock::now() + START_TIME;
+    while TcpStream::connect(address).is_err() {
+        process.check()?;
+        if clock::now() > deadline {
+            bail!("it does not listen on {address}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// Lines made for each coordinator, with its number from 1.
+fn each(coordinators: &[SocketAddr], line: impl Fn(usize, &SocketAddr) -> String) -> String {
+    (1..).zip(coordinators).fold(String::new(), |mut text, (number, address)| {
+        let _infallible = writeln!(text, "{}", line(number, address));
+        text
+    })
+}
+
+fn router_config(listen: SocketAddr, coordinators: &[SocketAddr]) -> String {
+    let coordinators = each(coordinators, |number, address| {
+        let (ip, port) = (address.ip(), address.port());
+        format!(
+            "  {{ name = \"c{number}\", host = \"{ip}\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }},"
+        )
+    });
+    format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"{listen}\"\nservice = \"hs2\"\n\
+         [[cluster]]\nname = \"bench\"\ncoordinators = [\n{coordinators}]\n"
+    )
+}
+
+fn haproxy_config(listen: SocketAddr, coordinators: &[SocketAddr]) -> String {
+    let servers = each(coordinators, |number, address| format!("  server c{number} {address}"));
+    format!(
+        "global\n  nbthread {}\n  maxconn {MAX_CONNECTIONS}\ndefaults\n  mode tcp\n  timeout connect 5s\n  \
+         timeout client 1h\n  timeout server 1h\nlisten bench\n  bind {listen}\n  balance leastconn\n{servers}",
+        cores()
+    )
+}
+
+fn nginx_config(listen: SocketAddr, coordinators: &[SocketAddr], directory: &Path) -> String {
+    let servers = each(coordinators, |_, address| format!("    server {address};"));
+    let (directory, files) = (directory.display(), 2 * MAX_CONNECTIONS + 100);
+    format!(
+        "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\ndaemon off;\nworker_processes {};\n\
+         worker_rlimit_nofile {files};\npid {directory}/nginx.pid;\nerror_log {directory}/nginx-error.log;\n\
+         events {{ worker_connections {files}; }}\nstream {{\n  upstream bench {{\n    zone bench 128k;\n    \
+         least_conn;\n{servers}  }}\n  server {{\n    listen {listen} backlog=4096;\n    proxy_pass bench;\n    \
+         proxy_timeout 1h;\n  }}\n}}\n",
+        cores()
+    )
+}
+
+fn envoy_config(listen: SocketAddr, coordinators: &[SocketAddr]) -> String {
+    let address = |address: &SocketAddr| {
+        format!("{{ socket_address: {{ address: {}, port_value: {} }} }}", address.ip(), address.port())
+    };
+    let endpoints = each(coordinators, |_, target| {
+        format!("          - endpoint: {{ address: {} }}", address(target))
+    });
+    let limit = format!("max_connections: {MAX_CONNECTIONS}, max_pending_requests: {MAX_CONNECTIONS}");
+    format!(
+        "static_resources:\n  listeners:\n  - address: {}\n    filter_chains:\n    - filters:\n      - name: \
+         envoy.filters.network.tcp_proxy\n        typed_config:\n          \"@type\": \
+         type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy\n          stat_prefix: \
+         bench\n          cluster: bench\n  clusters:\n  - name: bench\n    type: STATIC\n    lb_policy: \
+         LEAST_REQUEST\n    circuit_breakers: {{ thresholds: [{{ {limit} }}] }}\n    load_assignment:\n      \
+         cluster_name: bench\n      endpoints:\n      - lb_endpoints:\n{endpoints}",
+        address(&listen)
+    )
+}

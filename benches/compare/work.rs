@@ -1,0 +1,79 @@
+//! What the peers are given to do.
+
+use crate::wire::{Auth, Rows};
+
+/// One piece of work. Its clients each wait for a reply before they send the next request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    /// As `--only` finds it.
+    pub(crate) name: &'static str,
+    pub(crate) auth: Auth,
+    pub(crate) task: Task,
+    /// Clients that are busy at once.
+    pub(crate) clients: usize,
+    /// Further sessions that were opened and say nothing.
+    pub(crate) idle: usize,
+}
+
+/// What a busy client does over and over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Asks for an operation's status.
+    Poll,
+    /// Fetches rows of an operation.
+    Fetch(Rows),
+    /// Connects, opens a session, executes, fetches a few rows, closes operation, session and connection.
+    Session,
+}
+
+/// What a peer's CPU time is divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Call,
+    Gigabyte,
+    Session,
+}
+
+impl Work {
+    /// What its CPU time is divided by.
+    pub(crate) fn unit(&self) -> Unit {
+        match self.task {
+            Task::Poll => Unit::Call,
+            Task::Fetch(_) => Unit::Gigabyte,
+            Task::Session => Unit::Session,
+        }
+    }
+}
+
+impl Unit {
+    /// What stands in the table's head.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Call => "µs CPU/call",
+            Self::Gigabyte => "s CPU/GB",
+            Self::Session => "µs CPU/session",
+        }
+    }
+}
+
+const fn work(name: &'static str, auth: Auth, task: Task, clients: usize, idle: usize) -> Work {
+    Work { name, auth, task, clients, idle }
+}
+
+/// Everything, in the order of the tables.
+pub(crate) const ALL: &[Work] = &[
+    work("poll-16", Auth::Nosasl, Task::Poll, 16, 0),
+    work("poll-256", Auth::Nosasl, Task::Poll, 256, 0),
+    work("poll-16-plain", Auth::Plain, Task::Poll, 16, 0),
+    work("poll-256-plain", Auth::Plain, Task::Poll, 256, 0),
+    work("fetch-64k-numbers", Auth::Nosasl, Task::Fetch(Rows::Numbers64K), 16, 0),
+    work("fetch-64k-strings", Auth::Nosasl, Task::Fetch(Rows::Strings64K), 16, 0),
+    work("fetch-64k-strings-plain", Auth::Plain, Task::Fetch(Rows::Strings64K), 16, 0),
+    work("fetch-16m-numbers", Auth::Nosasl, Task::Fetch(Rows::Numbers16M), 4, 0),
+    work("fetch-16m-strings", Auth::Nosasl, Task::Fetch(Rows::Strings16M), 4, 0),
+    work("fetch-16m-strings-plain", Auth::Plain, Task::Fetch(Rows::Strings16M), 4, 0),
+    work("session", Auth::Nosasl, Task::Session, 16, 0),
+    work("session-plain", Auth::Plain, Task::Session, 16, 0),
+    work("idle-9000", Auth::Nosasl, Task::Poll, 100, 9_000),
+    work("idle-9000-plain", Auth::Plain, Task::Poll, 100, 9_000),
+];

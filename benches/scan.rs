@@ -1,0 +1,161 @@
+//! What the router computes, without sockets: scanning messages, picking a coordinator, finding a session's owner.
+//! `cargo bench --bench scan`.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a program for those who work on the router: a broken assumption should end it"
+)]
+
+#[path = "compare/wire.rs"]
+#[allow(dead_code, reason = "the messages alone are of use here")]
+mod wire;
+
+use std::time::Duration;
+
+use divan::counter::{BytesCount, ItemsCount};
+use divan::{AllocProfiler, Bencher, black_box};
+use hs2router::clock;
+use hs2router::cluster::{AdminState, Cluster, CoordinatorSettings, Flavor, PolicyName, Settings};
+use hs2router::ids::{CoordinatorId, CoordinatorName};
+use hs2router::session::table::{self, NewSession, Table};
+use hs2router::wire::facts::Guid;
+use hs2router::wire::method;
+use hs2router::wire::scan::Scanner;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+use self::wire::{Call, Handle, Rows};
+
+/// Shows what is allocated, beside the times.
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+
+const LIMIT: u64 = 1 << 30;
+const WHOLE: usize = usize::MAX;
+const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
+
+fn main() {
+    divan::main();
+}
+
+fn scan(mut scanner: Scanner, message: &[u8], chunk: usize) -> usize {
+    let mut used = 0;
+    for chunk in message.chunks(chunk.min(message.len())) {
+        used += scanner.push(black_box(chunk)).expect("the message is sound").used;
+    }
+    assert_eq!(used, message.len());
+    used
+}
+
+fn scan_fetch(bencher: Bencher<'_, '_>, rows: Rows, chunk: usize) {
+    let reply = wire::reply(Call::FetchResults, &Handle::BLANK, rows);
+    let method = method::lookup(b"FetchResults");
+    bencher
+        .counter(BytesCount::of_slice(&reply))
+        .bench_local(|| scan(Scanner::reply(method, LIMIT), &reply, chunk));
+}
+
+/// The chunks that a reply comes in: as it is, and what a relay reads at once.
+const CHUNKS: [usize; 4] = [WHOLE, 64 << 10, 16 << 10, 1 << 10];
+
+#[divan::bench(args = CHUNKS)]
+fn strings_64k(bencher: Bencher<'_, '_>, chunk: usize) {
+    scan_fetch(bencher, Rows::Strings64K, chunk);
+}
+
+#[divan::bench(args = CHUNKS)]
+fn strings_16m(bencher: Bencher<'_, '_>, chunk: usize) {
+    scan_fetch(bencher, Rows::Strings16M, chunk);
+}
+
+#[divan::bench(args = CHUNKS)]
+fn numbers_64k(bencher: Bencher<'_, '_>, chunk: usize) {
+    scan_fetch(bencher, Rows::Numbers64K, chunk);
+}
+
+#[divan::bench(args = CHUNKS)]
+fn numbers_16m(bencher: Bencher<'_, '_>, chunk: usize) {
+    scan_fetch(bencher, Rows::Numbers16M, chunk);
+}
+
+#[divan::bench(args = Call::ALL)]
+fn request(bencher: Bencher<'_, '_>, call: Call) {
+    let request = wire::request(call, &Handle::BLANK, Rows::Few);
+    bencher
+        .counter(BytesCount::of_slice(&request))
+        .bench_local(|| scan(Scanner::request(LIMIT), &request, WHOLE));
+}
+
+#[divan::bench(args = Call::ALL)]
+fn small_reply(bencher: Bencher<'_, '_>, call: Call) {
+    let reply = wire::reply(call, &Handle::BLANK, Rows::Few);
+    let method = method::lookup(call.name().as_bytes());
+    bencher
+        .counter(BytesCount::of_slice(&reply))
+        .bench_local(|| scan(Scanner::reply(method, LIMIT), &reply, WHOLE));
+}
+
+fn cluster(coordinators: usize) -> Cluster {
+    let coordinators = (0..coordinators).map(|place| CoordinatorSettings {
+        name: CoordinatorName(format!("c{place}").into()),
+        host: "localhost".to_owned(),
+        ports: Flavor::Impala.default_ports(),
+        weight: 1,
+        state: AdminState::Active,
+    });
+    let settings = Settings {
+        name: "bench".into(),
+        flavor: Flavor::Impala,
+        policy: PolicyName::LeastLoaded,
+        idle_session_cost: 0.1,
+        coordinators: coordinators.collect(),
+    };
+    Cluster::new(settings).expect("the settings are sound")
+}
+
+#[divan::bench(args = [10, 100, 1_000])]
+fn pick(bencher: Bencher<'_, '_>, coordinators: usize) {
+    let cluster = cluster(coordinators);
+    let (mut rng, now) = (StdRng::seed_from_u64(7), clock::now());
+    bencher.bench_local(|| cluster.pick_and_reserve(&[], black_box(now), &mut rng));
+}
+
+/// Guids as random as real ones.
+fn guid(number: u64) -> Guid {
+    let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut guid = [0; 16];
+    guid[..8].copy_from_slice(&(mixed ^ (mixed >> 29)).to_be_bytes());
+    guid[8..].copy_from_slice(&mixed.rotate_left(32).to_be_bytes());
+    guid
+}
+
+fn filled(cluster: &Cluster, sessions: usize) -> Table {
+    let table = Table::new(table::Settings { capacity: sessions, detached_for: Duration::from_mins(16) });
+    for (number, place) in (0..sessions as u64).zip((0..10).cycle()) {
+        let coordinator = CoordinatorId(place);
+        let count = cluster.coordinator(coordinator).expect("there are ten").count_session();
+        let new = NewSession { guid: guid(number), secret: Some([7; 16]), coordinator, count };
+        table.insert_session(new).expect("it fits");
+    }
+    table
+}
+
+#[divan::bench(args = SIZES)]
+fn session_owner(bencher: Bencher<'_, '_>, sessions: usize) {
+    let cluster = cluster(10);
+    let table = filled(&cluster, sessions);
+    let mut number = 0;
+    bencher.bench_local(|| {
+        // A large step, so that no two look-ups in a row are neighbours.
+        number = (number + 7_919) % sessions as u64;
+        table.session_owner(&guid(number)).expect("it was inserted")
+    });
+}
+
+/// Time and memory of a table; the greatest allocation over the number of sessions is what one takes.
+#[divan::bench(args = SIZES, sample_count = 3, sample_size = 1)]
+fn fill_table(bencher: Bencher<'_, '_>, sessions: usize) {
+    let cluster = cluster(10);
+    bencher.counter(ItemsCount::new(sessions)).bench_local(|| filled(&cluster, sessions));
+}
