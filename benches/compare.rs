@@ -33,6 +33,7 @@ mod wire;
 #[path = "compare/work.rs"]
 mod work;
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -68,7 +69,7 @@ struct Args {
     /// How often each peer does each piece of work [default: 7, quick: 1]
     #[arg(long)]
     rounds: Option<usize>,
-    /// Seconds measured each time [default: 3, quick: 0.4]
+    /// Seconds measured each time [default: 3, quick: 0.3]
     #[arg(long)]
     seconds: Option<f64>,
     /// A further router to compare, such as one built before a change; may be repeated
@@ -129,21 +130,25 @@ fn compare(args: &Args) -> anyhow::Result<()> {
     let addresses = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
     let bench = Bench { coordinators, addresses, directory: directory.clone(), timing: timing(args) };
 
-    let mut records: Vec<Record> = Vec::new();
+    let (mut records, mut failures) = (Vec::new(), 0);
     for round in 0..rounds {
         for work in &works {
             let mut order: Vec<&Peer> = peers.iter().collect();
             order.shuffle(&mut rand::rng());
             for peer in order {
-                eprint!("\r\x1b[Kround {} of {rounds}: {}, {}", round + 1, work.name, peer.name);
+                progress(&format!("round {} of {rounds}: {}, {}", round + 1, work.name, peer.name));
                 match bench.run(round, work, peer) {
                     Ok(record) => records.push(record),
-                    Err(error) => eprintln!("\r\x1b[K{} at {}: {error:#}", peer.name, work.name),
+                    Err(error) => {
+                        failures += 1;
+                        progress("");
+                        eprintln!("{} at {}: {error:#}", peer.name, work.name);
+                    }
                 }
             }
         }
     }
-    eprint!("\r\x1b[K");
+    progress("");
     if args.syscalls {
         bench.count_syscalls(&works, &peers, &mut records)?;
     }
@@ -154,6 +159,7 @@ fn compare(args: &Args) -> anyhow::Result<()> {
     println!("{markdown}");
     let saved = save(&directory, &head, &records, &markdown)?;
     println!("saved as {}", saved.display());
+    ensure!(failures == 0, "{failures} runs failed and are not in the tables");
     Ok(())
 }
 
@@ -179,9 +185,9 @@ fn chosen_peers(args: &Args) -> anyhow::Result<Vec<Peer>> {
 }
 
 fn timing(args: &Args) -> Timing {
-    let measured = args.seconds.unwrap_or(if args.quick { 0.4 } else { 3.0 });
+    let measured = args.seconds.unwrap_or(if args.quick { 0.3 } else { 3.0 });
     let measured = Duration::from_secs_f64(measured);
-    Timing { warm_up: measured / 3, measured }
+    Timing { warm_up: measured / 3, settle: measured.min(Duration::from_secs(1)), measured }
 }
 
 impl Bench {
@@ -222,7 +228,7 @@ impl Bench {
                     records.iter_mut().find(|record| record.work == work.name && record.peer == peer.name);
                 let running = peer.start(self.coordinators(work.auth), &self.directory)?;
                 let (Some(record), Some(id)) = (record, running.id()) else { continue };
-                eprint!("\r\x1b[Kcounting system calls: {}, {}", work.name, peer.name);
+                progress(&format!("counting system calls: {}, {}", work.name, peer.name));
                 let mut trace = None;
                 let look = |moment: Moment| match moment {
                     Moment::Begin => trace = syscalls::start(id, &self.directory).ok(),
@@ -233,7 +239,7 @@ impl Bench {
                 record.syscalls = syscalls::read(trace, &self.directory, done.calls.max(1)).ok();
             }
         }
-        eprint!("\r\x1b[K");
+        progress("");
         Ok(())
     }
 }
@@ -242,10 +248,18 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
+/// Shows what is going on to whoever watches.
+fn progress(text: &str) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{text}");
+    }
+}
+
 /// What a reader of the tables must know.
 fn head(bench: &Bench, peers: &[Peer], rounds: usize) -> Vec<String> {
     let said = |program: &str, args: &[&str]| {
-        let output = Command::new(program).args(args).output().map(|output| output.stdout).unwrap_or_default();
+        let output =
+            Command::new(program).args(args).output().map(|output| output.stdout).unwrap_or_default();
         String::from_utf8_lossy(&output).trim().to_owned()
     };
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -255,16 +269,20 @@ fn head(bench: &Bench, peers: &[Peer], rounds: usize) -> Vec<String> {
     let mut head = vec![
         format!("date: {}", said("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
         format!("command: cargo bench --bench compare -- {}", args.join(" ")),
-        format!("machine: {cores} cores,{}, {}", model.trim_start_matches(['\t', ':']), said("uname", &["-sr"])),
-        format!("rounds: {rounds}, {seconds} s each; medians over the rounds, in parentheses least and greatest"),
+        format!(
+            "machine: {cores} cores,{}, {}",
+            model.trim_start_matches(['\t', ':']),
+            said("uname", &["-sr"])
+        ),
+        format!(
+            "rounds: {rounds}, {seconds} s each; medians over the rounds, in parentheses least and greatest"
+        ),
         format!(
             "{} coordinators, client and proxy share the cores; proxies have {cores} threads",
             coordinator::COORDINATORS
         ),
     ];
-    head.extend(
-        peers.iter().map(|peer| format!("{}: {}", peer.name, peer.version().unwrap_or_default())),
-    );
+    head.extend(peers.iter().map(|peer| format!("{}: {}", peer.name, peer.version().unwrap_or_default())));
     head
 }
 

@@ -113,7 +113,11 @@ impl Client {
     }
 
     /// Makes a call; `came` is told of the reply's bytes as they come.
-    pub(crate) async fn call(&mut self, exchange: &mut Exchange, came: impl FnMut(usize)) -> anyhow::Result<()> {
+    pub(crate) async fn call(
+        &mut self,
+        exchange: &mut Exchange,
+        came: impl FnMut(usize),
+    ) -> anyhow::Result<()> {
         self.exchange(exchange, Compare::Head, came).await
     }
 

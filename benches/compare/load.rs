@@ -17,15 +17,15 @@ use crate::work::{Task, Work};
 
 /// How many idle sessions are opened at once.
 const OPENERS: usize = 64;
-/// How long a proxy is left alone after the idle sessions were opened, before its memory is read.
-const SETTLE: Duration = Duration::from_secs(1);
 /// How long any step before the measurement may take; past it the peer has hung.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
     pub(crate) warm_up: Duration,
+    /// How long a proxy is left alone after the idle sessions were opened, before its memory is read.
+    pub(crate) settle: Duration,
     pub(crate) measured: Duration,
 }
 
@@ -93,7 +93,7 @@ pub(crate) async fn run(
     look(Moment::Fresh);
     let idle = timeout(PATIENCE, open_idle(work, targets)).await.context("opening idle sessions")??;
     if work.idle > 0 {
-        sleep(SETTLE).await;
+        sleep(timing.settle).await;
         look(Moment::Idle);
     }
     let meter = Arc::new(Meter::default());

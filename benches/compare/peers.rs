@@ -85,10 +85,9 @@ impl Peer {
     pub(crate) fn version(&self) -> Option<String> {
         let (program, flag) = match &self.kind {
             Kind::Direct | Kind::Blind => return Some(format!("{} (this program)", self.name)),
-            Kind::Router(program) => (program.as_path(), "--version"),
+            Kind::Router(program) | Kind::Envoy(program) => (program.as_path(), "--version"),
             Kind::Haproxy => (Path::new("haproxy"), "-v"),
             Kind::Nginx => (Path::new("nginx"), "-v"),
-            Kind::Envoy(program) => (program.as_path(), "--version"),
         };
         let output = Command::new(program).arg(flag).output().ok()?;
         let said = [output.stdout, output.stderr].concat();
@@ -124,8 +123,9 @@ impl Peer {
         };
         std::fs::write(&file, config)?;
         let mut process = Process::start(&command, &log)?;
-        await_listening(&mut process, listen)
-            .with_context(|| format!("{}: {}", self.name, std::fs::read_to_string(&log).unwrap_or_default()))?;
+        await_listening(&mut process, listen).with_context(|| {
+            format!("{}: {}", self.name, std::fs::read_to_string(&log).unwrap_or_default())
+        })?;
         Ok(Running { process: Some(process), targets: vec![listen] })
     }
 }
@@ -206,9 +206,8 @@ fn envoy_config(listen: SocketAddr, coordinators: &[SocketAddr]) -> String {
     let address = |address: &SocketAddr| {
         format!("{{ socket_address: {{ address: {}, port_value: {} }} }}", address.ip(), address.port())
     };
-    let endpoints = each(coordinators, |_, target| {
-        format!("          - endpoint: {{ address: {} }}", address(target))
-    });
+    let endpoints =
+        each(coordinators, |_, target| format!("          - endpoint: {{ address: {} }}", address(target)));
     let limit = format!("max_connections: {MAX_CONNECTIONS}, max_pending_requests: {MAX_CONNECTIONS}");
     format!(
         "static_resources:\n  listeners:\n  - address: {}\n    filter_chains:\n    - filters:\n      - name: \

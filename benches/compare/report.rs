@@ -65,7 +65,7 @@ impl Record {
         let percentile = |share: f64| {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list")]
             let place = (done.latencies.len() as f64 * share) as usize;
-            let latency = done.latencies.get(place).or(done.latencies.last());
+            let latency = done.latencies.get(place).or_else(|| done.latencies.last());
             latency.map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e6)
         };
         let Seen { fresh, idle, begin, end } = seen;
@@ -113,7 +113,11 @@ fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
     values.sort_by(f64::total_cmp);
     let (least, greatest) = (*values.first()?, *values.last()?);
     let middle = values.len() / 2;
-    let median = if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) };
+    let median = if values.len() % 2 == 1 {
+        values[middle]
+    } else {
+        f64::midpoint(values[middle - 1], values[middle])
+    };
     Some(Spread { median, least, greatest })
 }
 
@@ -200,7 +204,8 @@ impl Table<'_> {
         text.extend(there.iter().map(|peer| self.row(peer)));
         for record in there.iter().filter_map(|peer| self.of(peer).next()) {
             if let Some(Syscalls { per_call, names }) = &record.syscalls {
-                let names: Vec<String> = names.iter().map(|(name, count)| format!("{name} {count:.2}")).collect();
+                let names: Vec<String> =
+                    names.iter().map(|(name, count)| format!("{name} {count:.2}")).collect();
                 let _infallible = write!(
                     text,
                     "\n{}: {per_call:.2} system calls a call ({})\n",

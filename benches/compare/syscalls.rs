@@ -1,31 +1,45 @@
 //! Counting a process's system calls with strace.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use hs2router::clock;
 
+use crate::process;
 use crate::report::Syscalls;
 
-/// How long strace gets to attach to every thread.
-const ATTACH: Duration = Duration::from_millis(300);
+/// How long strace may take to attach to every thread.
+const ATTACH: Duration = Duration::from_secs(10);
 
 fn summary(directory: &Path) -> PathBuf {
     directory.join("strace.txt")
 }
 
-/// Begins to count; what is called while strace attaches is missed.
+/// Begins to count; returns when every thread is traced.
 pub(crate) fn start(id: u32, directory: &Path) -> anyhow::Result<Child> {
+    let ids: Vec<u32> = std::iter::once(id).chain(process::children(id)).collect();
     let mut command = Command::new("strace");
     command.args(["-q", "-f", "-c", "-o"]).arg(summary(directory));
-    let ids: Vec<String> = std::iter::once(id).chain(crate::process::children(id)).map(|id| id.to_string()).collect();
-    for id in ids {
-        command.args(["-p", &id]);
+    for id in &ids {
+        command.args(["-p", &id.to_string()]);
     }
     let child = command.stderr(Stdio::null()).spawn().context("strace")?;
-    std::thread::sleep(ATTACH);
+    let deadline = clock::now() + ATTACH;
+    while !ids.iter().all(|&id| is_traced(id)) {
+        ensure!(clock::now() < deadline, "strace does not attach");
+        std::thread::sleep(Duration::from_millis(1));
+    }
     Ok(child)
+}
+
+/// Whether all threads of a process are traced.
+fn is_traced(id: u32) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    let mut statuses = tasks.map(|task| fs::read_to_string(task.path().join("status")).unwrap_or_default());
+    statuses.all(|status| !status.contains("TracerPid:\t0\n"))
 }
 
 /// Ends the counting; strace then writes its summary.
@@ -39,7 +53,7 @@ pub(crate) fn stop(trace: Option<&mut Child>) {
 /// The summary of a count over so many calls.
 pub(crate) fn read(trace: Option<Child>, directory: &Path, calls: u64) -> anyhow::Result<Syscalls> {
     trace.context("nothing was counted")?;
-    let text = std::fs::read_to_string(summary(directory))?;
+    let text = fs::read_to_string(summary(directory))?;
     let mut names: Vec<(String, f64)> = text.lines().filter_map(line).collect();
     for (_, count) in &mut names {
         *count /= calls as f64;

@@ -86,12 +86,26 @@ impl Rows {
 
     fn columns(self, bytes: &mut Bytes) {
         match self {
-            Self::Few => bytes.strings(3, 10),
-            Self::Numbers64K => bytes.numbers(8, 64 << 10),
-            Self::Numbers16M => bytes.numbers(8, 16 << 20),
-            Self::Strings64K => bytes.strings(4, (64 << 10) / (4 * 24)),
-            Self::Strings16M => bytes.strings(4, (16 << 20) / (4 * 24)),
+            Self::Few => bytes.strings(Shape { columns: 3, rows: 10 }),
+            Self::Numbers64K => bytes.numbers(Shape::of(8, 8, 64 << 10)),
+            Self::Numbers16M => bytes.numbers(Shape::of(8, 8, 16 << 20)),
+            Self::Strings64K => bytes.strings(Shape::of(4, 24, 64 << 10)),
+            Self::Strings16M => bytes.strings(Shape::of(4, 24, 16 << 20)),
         }
+    }
+}
+
+/// How large a result is.
+#[derive(Clone, Copy)]
+struct Shape {
+    columns: usize,
+    rows: usize,
+}
+
+impl Shape {
+    /// As many rows as fit into `total` bytes; a value takes `each`.
+    fn of(columns: usize, each: usize, total: usize) -> Self {
+        Self { columns, rows: total / (each * columns) }
     }
 }
 
@@ -169,34 +183,27 @@ impl Bytes {
         }
     }
 
-    fn numbers(&mut self, columns: usize, total: usize) {
-        let rows = total / (8 * columns);
-        self.column_list(columns, 5, I64, rows, |bytes, row| bytes.0.extend((row as u64).to_be_bytes()));
+    fn numbers(&mut self, shape: Shape) {
+        self.columns(shape, 5, I64, |bytes, row| bytes.0.extend((row as u64).to_be_bytes()));
     }
 
-    fn strings(&mut self, columns: usize, rows: usize) {
-        self.column_list(columns, 7, STRING, rows, |bytes, row| {
+    fn strings(&mut self, shape: Shape) {
+        self.columns(shape, 7, STRING, |bytes, row| {
             bytes.string(format!("string number {row:06}").as_bytes());
         });
     }
 
-    fn column_list(
-        &mut self,
-        columns: usize,
-        id: i16,
-        kind: u8,
-        rows: usize,
-        value: impl Fn(&mut Self, usize),
-    ) {
+    /// `TRowSet.columns`: `id` is the field of `TColumn` for values of this kind.
+    fn columns(&mut self, shape: Shape, id: i16, kind: u8, value: impl Fn(&mut Self, usize)) {
         self.field(LIST, 3);
         self.0.push(STRUCT);
-        self.count(columns);
-        for _ in 0..columns {
+        self.count(shape.columns);
+        for _ in 0..shape.columns {
             self.field(STRUCT, id);
             self.field(LIST, 1);
             self.0.push(kind);
-            self.count(rows);
-            for row in 0..rows {
+            self.count(shape.rows);
+            for row in 0..shape.rows {
                 value(self, row);
             }
             self.field(STRING, 2);
