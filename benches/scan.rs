@@ -32,51 +32,62 @@ use self::wire::{Call, Handle, Rows};
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 const LIMIT: u64 = 1 << 30;
-const WHOLE: usize = usize::MAX;
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
 fn main() {
     divan::main();
 }
 
-fn scan(mut scanner: Scanner, message: &[u8], chunk: usize) -> usize {
+/// How a message comes.
+#[derive(Clone, Copy, Debug)]
+enum Pieces {
+    Whole,
+    /// In pieces of so many bytes.
+    Of(usize),
+}
+
+fn scan(mut scanner: Scanner, message: &[u8], pieces: Pieces) -> usize {
     let mut used = 0;
-    for chunk in message.chunks(chunk.min(message.len())) {
+    let size = match pieces {
+        Pieces::Whole => message.len(),
+        Pieces::Of(size) => size,
+    };
+    for chunk in message.chunks(size) {
         used += scanner.push(black_box(chunk)).expect("the message is sound").used;
     }
     assert_eq!(used, message.len());
     used
 }
 
-fn scan_fetch(bencher: Bencher<'_, '_>, rows: Rows, chunk: usize) {
+fn scan_fetch(bencher: Bencher<'_, '_>, rows: Rows, pieces: Pieces) {
     let reply = wire::reply(Call::FetchResults, &Handle::BLANK, rows);
     let method = method::lookup(b"FetchResults");
     bencher
         .counter(BytesCount::of_slice(&reply))
-        .bench_local(|| scan(Scanner::reply(method, LIMIT), &reply, chunk));
+        .bench_local(|| scan(Scanner::reply(method, LIMIT), &reply, pieces));
 }
 
-/// The chunks that a reply comes in: as it is, and what a relay reads at once.
-const CHUNKS: [usize; 4] = [WHOLE, 64 << 10, 16 << 10, 1 << 10];
+/// As it is, and as a relay may read it.
+const PIECES: [Pieces; 4] = [Pieces::Whole, Pieces::Of(64 << 10), Pieces::Of(16 << 10), Pieces::Of(1 << 10)];
 
-#[divan::bench(args = CHUNKS)]
-fn strings_64k(bencher: Bencher<'_, '_>, chunk: usize) {
-    scan_fetch(bencher, Rows::Strings64K, chunk);
+#[divan::bench(args = PIECES)]
+fn strings_64k(bencher: Bencher<'_, '_>, pieces: Pieces) {
+    scan_fetch(bencher, Rows::Strings64K, pieces);
 }
 
-#[divan::bench(args = CHUNKS)]
-fn strings_16m(bencher: Bencher<'_, '_>, chunk: usize) {
-    scan_fetch(bencher, Rows::Strings16M, chunk);
+#[divan::bench(args = PIECES)]
+fn strings_16m(bencher: Bencher<'_, '_>, pieces: Pieces) {
+    scan_fetch(bencher, Rows::Strings16M, pieces);
 }
 
-#[divan::bench(args = CHUNKS)]
-fn numbers_64k(bencher: Bencher<'_, '_>, chunk: usize) {
-    scan_fetch(bencher, Rows::Numbers64K, chunk);
+#[divan::bench(args = PIECES)]
+fn numbers_64k(bencher: Bencher<'_, '_>, pieces: Pieces) {
+    scan_fetch(bencher, Rows::Numbers64K, pieces);
 }
 
-#[divan::bench(args = CHUNKS)]
-fn numbers_16m(bencher: Bencher<'_, '_>, chunk: usize) {
-    scan_fetch(bencher, Rows::Numbers16M, chunk);
+#[divan::bench(args = PIECES)]
+fn numbers_16m(bencher: Bencher<'_, '_>, pieces: Pieces) {
+    scan_fetch(bencher, Rows::Numbers16M, pieces);
 }
 
 #[divan::bench(args = Call::ALL)]
@@ -84,7 +95,7 @@ fn request(bencher: Bencher<'_, '_>, call: Call) {
     let request = wire::request(call, &Handle::BLANK, Rows::Few);
     bencher
         .counter(BytesCount::of_slice(&request))
-        .bench_local(|| scan(Scanner::request(LIMIT), &request, WHOLE));
+        .bench_local(|| scan(Scanner::request(LIMIT), &request, Pieces::Whole));
 }
 
 #[divan::bench(args = Call::ALL)]
@@ -93,7 +104,7 @@ fn small_reply(bencher: Bencher<'_, '_>, call: Call) {
     let method = method::lookup(call.name().as_bytes());
     bencher
         .counter(BytesCount::of_slice(&reply))
-        .bench_local(|| scan(Scanner::reply(method, LIMIT), &reply, WHOLE));
+        .bench_local(|| scan(Scanner::reply(method, LIMIT), &reply, Pieces::Whole));
 }
 
 fn cluster(coordinators: usize) -> Cluster {
