@@ -39,6 +39,9 @@ pub enum Service {
 }
 
 impl Service {
+    /// Every service.
+    pub const ALL: [Self; 3] = [Self::Hs2, Self::Beeswax, Self::Hs2Http];
+
     /// The word used in config, logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 pub enum Cause {
     /// The last dial was refused or timed out.
     DialFailed,
-    /// It answered an `OpenSession` with "Server is being shut down:".
+    /// It refused new work with "Server is being shut down:".
     ShuttingDown,
 }
 
@@ -27,15 +27,6 @@ impl fmt::Display for Cause {
             Self::ShuttingDown => "said that it is shutting down",
         })
     }
-}
-
-/// Whether a coordinator is tried in its turn or after all others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Standing {
-    /// In its turn.
-    Ready,
-    /// After every coordinator that is ready.
-    Cooling(Cause),
 }
 
 /// A coordinator's back-offs, one for each cause: a dial that succeeds says nothing about a shutdown, because a
@@ -63,13 +54,16 @@ impl Cooling {
         *self = Self::default();
     }
 
-    pub(super) fn standing(&self, now: Instant) -> Standing {
+    /// A shutdown that a web port no longer speaks of.
+    pub(super) fn note_not_shutting_down(&mut self) {
+        self.shutdown = Backoff::default();
+    }
+
+    pub(super) fn cause(&self, now: Instant) -> Option<Cause> {
         if self.dial.lasts(now) {
-            Standing::Cooling(Cause::DialFailed)
-        } else if self.shutdown.lasts(now) {
-            Standing::Cooling(Cause::ShuttingDown)
+            Some(Cause::DialFailed)
         } else {
-            Standing::Ready
+            self.shutdown.lasts(now).then_some(Cause::ShuttingDown)
         }
     }
 }

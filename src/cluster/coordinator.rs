@@ -1,17 +1,17 @@
-//! One coordinator: where it is, what people and experience say of it, and what it has to do for us.
-//!
-//! Counts change only through guards, so that no way out of a call, a session or a connection can leak one.
+//! One coordinator: where it is, what people, probes and experience say of it, and what it has to do.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::cooling::{Cooling, Standing};
-use super::{AdminState, CoordinatorSettings, Ports, SettingsError};
-use crate::ids::{CoordinatorId, CoordinatorName};
+use super::condition::{Condition, News, Report, Standing};
+use super::counts::Counts;
+use super::health::{Change, Finding, Health};
+use super::load::{Figures, Load, Others, Own, Share};
+use super::{AdminState, CoordinatorSettings, HealthSettings, Ports, SettingsError};
+use crate::ids::{CoordinatorId, CoordinatorName, Service};
 
 /// One coordinator of a cluster.
 #[derive(Debug)]
@@ -27,12 +27,17 @@ pub struct Coordinator {
     /// Its share relative to the others.
     pub weight: NonZeroU32,
     draining: AtomicBool,
-    counts: Counts,
-    cooling: Mutex<Cooling>,
+    pub(super) counts: Counts,
+    settings: HealthSettings,
+    condition: Mutex<Condition>,
 }
 
 impl Coordinator {
-    pub(super) fn new(id: CoordinatorId, settings: CoordinatorSettings) -> Result<Self, SettingsError> {
+    pub(super) fn new(
+        id: CoordinatorId,
+        settings: CoordinatorSettings,
+        health: HealthSettings,
+    ) -> Result<Self, SettingsError> {
         let CoordinatorSettings { name, host, ports, weight, state } = settings;
         let Some(weight) = NonZeroU32::new(weight) else {
             return Err(SettingsError::ZeroWeight { name });
@@ -45,7 +50,8 @@ impl Coordinator {
             weight,
             draining: AtomicBool::new(state == AdminState::Drain),
             counts: Counts::default(),
-            cooling: Mutex::default(),
+            settings: health,
+            condition: Mutex::default(),
         })
     }
 
@@ -64,148 +70,83 @@ impl Coordinator {
         self.counts.load()
     }
 
-    /// Counts an open that begins now and ends when the guard does.
-    pub fn begin_open(self: &Arc<Self>) -> Opening {
-        self.counts.opens_in_progress.fetch_add(1, Ordering::Relaxed);
-        Opening { coordinator: Arc::clone(self) }
+    /// Operations that this router has open there: minted and not closed.
+    pub fn open_operations(&self) -> u32 {
+        self.counts.open_operations()
     }
 
-    /// Counts a session (or a connection whose sessions cannot be seen) for as long as the guard lives.
-    pub fn count_session(self: &Arc<Self>) -> SessionCount {
-        self.counts.open_sessions.fetch_add(1, Ordering::Relaxed);
-        SessionCount { coordinator: Arc::clone(self) }
+    /// What of a poll's figures would be ours now.
+    pub fn own(&self) -> Own {
+        self.counts.own()
     }
 
-    /// Counts a running operation for as long as the guard lives.
-    pub fn count_running(self: &Arc<Self>) -> RunningCount {
-        self.counts.running_operations.fetch_add(1, Ordering::Relaxed);
-        RunningCount { coordinator: Arc::clone(self) }
+    /// What it has to do for others, as of the last poll; nothing while there is none.
+    pub fn others(&self) -> Others {
+        self.condition.lock().polled.others()
     }
 
-    /// Whether it is tried in its turn or, since it took no sessions lately, last.
-    pub fn standing(&self, now: Instant) -> Standing {
-        self.cooling.lock().standing(now)
+    /// The figures of the last poll, and when they were taken.
+    pub fn figures(&self) -> Option<(Figures, Instant)> {
+        self.condition.lock().polled.latest()
+    }
+
+    /// Whether one of its ports takes new sessions in its turn, later, or last of all.
+    pub fn standing(&self, service: Service, now: Instant) -> Standing {
+        self.condition.lock().standing(service, now)
+    }
+
+    /// How much of its weight it takes on a port: all, except for `slow_start` after a return.
+    pub fn share(&self, service: Service, now: Instant) -> Share {
+        self.condition.lock().share(service, self.settings.slow_start, now)
+    }
+
+    /// What is known of the health of a port.
+    pub fn health(&self, service: Service) -> Health {
+        self.condition.lock().health(service).clone()
+    }
+
+    /// Since when it says that it is shutting down.
+    pub fn quiescing_since(&self) -> Option<Instant> {
+        self.condition.lock().quiescing_since()
+    }
+
+    /// Since when it says that its catalog is not ready.
+    pub fn starting_since(&self) -> Option<Instant> {
+        self.condition.lock().starting_since()
+    }
+
+    /// Takes in what a probe of a port found; says what that changed.
+    pub fn note_probe(&self, service: Service, finding: Finding, now: Instant) -> Option<Change> {
+        self.condition.lock().note_probe(service, finding, &self.settings.probe, now)
+    }
+
+    /// Takes in what its web port says; `own` is what was ours while it was asked. Returns what is new.
+    pub fn note_report(&self, report: Report, own: Own, now: Instant) -> Vec<News> {
+        self.condition.lock().note_report(report, own, now)
+    }
+
+    /// Its web port said nothing, or nothing of use.
+    pub fn note_no_report(&self) -> Option<News> {
+        self.condition.lock().note_no_report()
     }
 
     /// A dial was refused or timed out: it is tried last for 1 s, doubling up to 30 s with each failure after a pause.
     pub fn note_dial_failed(&self, now: Instant) {
-        self.cooling.lock().note_dial_failed(now);
+        self.condition.lock().cooling.note_dial_failed(now);
     }
 
     /// A dial succeeded; says nothing about a shutdown.
     pub fn note_dialed(&self) {
-        self.cooling.lock().note_dialed();
+        self.condition.lock().cooling.note_dialed();
     }
 
-    /// It answered an `OpenSession` with "Server is being shut down:"; pauses as for failed dials.
+    /// It refused new work with "Server is being shut down:"; pauses as for failed dials, until its web port knows better.
     pub fn note_shutting_down(&self, now: Instant) {
-        self.cooling.lock().note_shutting_down(now);
+        self.condition.lock().cooling.note_shutting_down(now);
     }
 
-    /// It opened a session, which disproves all of the above.
+    /// It opened a session, which disproves a failed dial and a shutdown.
     pub fn note_opened(&self) {
-        self.cooling.lock().note_opened();
-    }
-}
-
-/// What one coordinator has to do for this router, read at one moment (each number by itself is exact).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Sessions, and connections that count as one.
-    pub open_sessions: u32,
-    /// Operations whose end was not seen.
-    pub running_operations: u32,
-    /// Opens sent or about to be sent, not yet answered.
-    pub opens_in_progress: u32,
-}
-
-impl Load {
-    /// The load in units of one running operation, divided by the weight; lower is better, 0.0 is idle.
-    pub fn score(self, weight: NonZeroU32, idle_session_cost: f64) -> f64 {
-        let busy = f64::from(self.running_operations) + f64::from(self.opens_in_progress);
-        (busy + idle_session_cost * f64::from(self.open_sessions)) / f64::from(weight.get())
-    }
-}
-
-/// The counters behind [`Load`]. Relaxed: they guard no other memory; picks see each other's because they hold a lock.
-#[derive(Debug, Default)]
-struct Counts {
-    open_sessions: AtomicU32,
-    running_operations: AtomicU32,
-    opens_in_progress: AtomicU32,
-}
-
-impl Counts {
-    fn load(&self) -> Load {
-        Load {
-            open_sessions: self.open_sessions.load(Ordering::Relaxed),
-            running_operations: self.running_operations.load(Ordering::Relaxed),
-            opens_in_progress: self.opens_in_progress.load(Ordering::Relaxed),
-        }
-    }
-}
-
-/// An open in progress, counted until this is dropped or becomes a session.
-#[derive(Debug)]
-#[must_use = "the open stops counting when this is dropped"]
-pub struct Opening {
-    coordinator: Arc<Coordinator>,
-}
-
-impl Opening {
-    /// Where the session is being opened.
-    pub fn coordinator(&self) -> &Arc<Coordinator> {
-        &self.coordinator
-    }
-
-    /// The open succeeded: counts the session before it stops counting the open, so that at no moment neither counts.
-    pub fn into_session(self) -> SessionCount {
-        self.coordinator.count_session()
-    }
-}
-
-impl Drop for Opening {
-    fn drop(&mut self) {
-        self.coordinator.counts.opens_in_progress.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A session, counted until this is dropped.
-#[derive(Debug)]
-#[must_use = "the session stops counting when this is dropped"]
-pub struct SessionCount {
-    coordinator: Arc<Coordinator>,
-}
-
-impl SessionCount {
-    /// Where the session is.
-    pub fn coordinator(&self) -> &Arc<Coordinator> {
-        &self.coordinator
-    }
-}
-
-impl Drop for SessionCount {
-    fn drop(&mut self) {
-        self.coordinator.counts.open_sessions.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A running operation, counted until this is dropped.
-#[derive(Debug)]
-#[must_use = "the operation stops counting when this is dropped"]
-pub struct RunningCount {
-    coordinator: Arc<Coordinator>,
-}
-
-impl RunningCount {
-    /// Where the operation runs.
-    pub fn coordinator(&self) -> &Arc<Coordinator> {
-        &self.coordinator
-    }
-}
-
-impl Drop for RunningCount {
-    fn drop(&mut self) {
-        self.coordinator.counts.running_operations.fetch_sub(1, Ordering::Relaxed);
+        self.condition.lock().cooling.note_opened();
     }
 }

@@ -3,9 +3,13 @@
 //! Nothing here performs IO, reads a clock or draws its own random numbers: `serve` reports what happened
 //! ([`Coordinator::note_dial_failed`] and its kin, the guards of [`coordinator`]) and asks ([`Cluster::pick_and_reserve`]).
 
+mod condition;
 mod cooling;
 pub mod coordinator;
+mod counts;
 pub mod flavor;
+pub mod health;
+pub mod load;
 pub mod pick;
 mod policy;
 
@@ -15,12 +19,16 @@ mod tests;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
-pub use self::cooling::{Cause, Standing};
-pub use self::coordinator::{Coordinator, Load, Opening, RunningCount, SessionCount};
+pub use self::condition::{News, Report, Standing};
+pub use self::cooling::Cause;
+pub use self::coordinator::Coordinator;
+pub use self::counts::{Opening, OperationCount, RunningCount, SessionCount};
 pub use self::flavor::Flavor;
+pub use self::load::{Figures, Load, Others, Own, Share};
 pub use self::pick::{Basis, Candidate, PickReason, Reserved};
 pub use self::policy::PolicyName;
 use crate::ids::{CoordinatorId, CoordinatorName, Service};
@@ -36,8 +44,30 @@ pub struct Settings {
     pub policy: PolicyName,
     /// What an open session without a running operation adds to a score; 0.0 or more, a running operation adds 1.0.
     pub idle_session_cost: f64,
+    /// How health is judged and what follows from it.
+    pub health: HealthSettings,
     /// The coordinators; their place in this list becomes their [`CoordinatorId`]. May be empty.
     pub coordinators: Vec<CoordinatorSettings>,
+}
+
+/// How a cluster judges health.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HealthSettings {
+    /// How probes are judged.
+    pub probe: health::Settings,
+    /// Fewer fit coordinators than this share of those that people want used: ejections are not believed. 0.0 to 1.0;
+    /// 0.0 believes all.
+    pub panic_threshold: f64,
+    /// How long a returned coordinator takes to get its whole share; zero: at once.
+    pub slow_start: Duration,
+}
+
+impl Default for HealthSettings {
+    /// What holds where nothing is configured.
+    fn default() -> Self {
+        let probe = health::Settings { interval: Duration::from_secs(2), fall: 2, rise: 2 };
+        Self { probe, panic_threshold: 0.5, slow_start: Duration::from_secs(30) }
+    }
 }
 
 /// One coordinator as its cluster is told of it.
@@ -146,15 +176,16 @@ pub struct Cluster {
     pub coordinators: Vec<Arc<Coordinator>>,
     /// Locked for the length of one pick, so that concurrent picks see each other's reservations.
     policy: Mutex<policy::Policy>,
+    panic_threshold: f64,
 }
 
 impl Cluster {
-    /// Builds the cluster, with nothing counted and no coordinator cooling.
+    /// Builds the cluster, with nothing counted and no coordinator suspected of anything.
     ///
     /// # Errors
     /// The first thing in the settings that no cluster can have.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        let Settings { name, flavor, policy, idle_session_cost, coordinators } = settings;
+        let Settings { name, flavor, policy, idle_session_cost, health, coordinators } = settings;
         if !idle_session_cost.is_finite() || idle_session_cost < 0.0 {
             return Err(SettingsError::IdleSessionCost { cost: idle_session_cost });
         }
@@ -168,10 +199,10 @@ impl Cluster {
             if !names.insert(settings.name.clone()) {
                 return Err(SettingsError::DuplicateName { name: settings.name });
             }
-            built.push(Arc::new(Coordinator::new(CoordinatorId(place), settings)?));
+            built.push(Arc::new(Coordinator::new(CoordinatorId(place), settings, health)?));
         }
         let policy = Mutex::new(policy::Policy::new(policy, idle_session_cost, count));
-        Ok(Self { name, flavor, coordinators: built, policy })
+        Ok(Self { name, flavor, coordinators: built, policy, panic_threshold: health.panic_threshold })
     }
 
     /// The coordinator with this id; `None` if the id belongs to another cluster.

@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use rand::Rng;
 
-use super::cooling::Standing;
-use super::coordinator::{Coordinator, Opening};
+use super::condition::Standing;
+use super::coordinator::Coordinator;
+use super::counts::Opening;
 use super::{AdminState, Cluster};
-use crate::ids::CoordinatorId;
+use crate::ids::{CoordinatorId, Service};
 
 /// A coordinator that may take the session.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +27,7 @@ pub struct Candidate {
 pub struct PickReason {
     /// What the policy went by.
     pub basis: Basis,
-    /// A cooling coordinator comes after all that are ready, whatever its basis.
+    /// One that is not ready comes after all that are, whatever its basis.
     pub standing: Standing,
 }
 
@@ -35,12 +36,12 @@ pub struct PickReason {
 pub enum Basis {
     /// The score at the pick (see [`super::Load::score`]); lower comes first.
     Load {
-        /// In running operations for a weight of 1.
+        /// In running operations for a weight of 1 that has all its share.
         score: f64,
     },
     /// Its turn in a weighted round; the longest owed comes first.
     Turn {
-        /// How much it was owed at the pick, in units of weight.
+        /// How much it was owed at the pick, in hundredths of a weight.
         owed: i64,
     },
 }
@@ -53,7 +54,7 @@ impl fmt::Display for PickReason {
         }
         match self.standing {
             Standing::Ready => Ok(()),
-            Standing::Cooling(cause) => write!(f, ", tried last: {cause}"),
+            standing => write!(f, ", tried last: {standing}"),
         }
     }
 }
@@ -69,33 +70,35 @@ pub struct Reserved {
 }
 
 impl Cluster {
-    /// Every eligible coordinator, best first; empty if none is eligible. Under round-robin this takes a turn.
+    /// Every coordinator that is not draining, best first: those that health speaks against come last, since to try one
+    /// is better than to refuse a client. Under round-robin this takes a turn.
     ///
     /// Nothing is counted, so two calls in a row may name the same coordinator first: to open a session, use
     /// [`Self::pick_and_reserve`].
-    pub fn pick(&self, now: Instant, rng: &mut impl Rng) -> Vec<Candidate> {
+    pub fn pick(&self, service: Service, now: Instant, rng: &mut impl Rng) -> Vec<Candidate> {
         let mut policy = self.policy.lock();
-        let mut contenders = self.contenders(&[], now, rng);
-        policy.rank(&mut contenders);
+        let mut contenders = self.contenders(service, &[], now, rng);
+        policy.rank(&mut contenders, service, now);
         drop(policy);
         contenders.sort_unstable_by(Contender::compare);
         contenders.iter().map(Contender::candidate).collect()
     }
 
-    /// The best eligible coordinator that was not `tried` yet, with an open counted on it before anyone else picks;
-    /// `None` if no other is eligible.
+    /// The best coordinator that was not `tried` yet, with an open counted on it before anyone else picks; `None` if
+    /// there is no other that is not draining.
     ///
     /// To go on after a failure, call again with the failed one added to `tried`: the order follows the load of that
     /// moment, not of the first attempt. One pass over the coordinators, one allocation.
     pub fn pick_and_reserve(
         &self,
+        service: Service,
         tried: &[CoordinatorId],
         now: Instant,
         rng: &mut impl Rng,
     ) -> Option<Reserved> {
         let mut policy = self.policy.lock();
-        let mut contenders = self.contenders(tried, now, rng);
-        policy.rank(&mut contenders);
+        let mut contenders = self.contenders(service, tried, now, rng);
+        policy.rank(&mut contenders, service, now);
         let first = contenders.iter().min_by(|a, b| a.compare(b))?;
         // Still under the lock: fifty opens at once must see each other, or all go to the same idle coordinator.
         let opening = first.coordinator.begin_open();
@@ -103,23 +106,42 @@ impl Cluster {
         Some(Reserved { candidate: first.candidate(), opening })
     }
 
-    fn contenders(&self, tried: &[CoordinatorId], now: Instant, rng: &mut impl Rng) -> Vec<Contender<'_>> {
-        self.coordinators
-            .iter()
-            .filter(|coordinator| {
-                coordinator.state() == AdminState::Active && !tried.contains(&coordinator.id)
-            })
+    fn contenders(
+        &self,
+        service: Service,
+        tried: &[CoordinatorId],
+        now: Instant,
+        rng: &mut impl Rng,
+    ) -> Vec<Contender<'_>> {
+        let wanted = self.coordinators.iter().filter(|coordinator| coordinator.state() == AdminState::Active);
+        let mut contenders: Vec<_> = wanted
             .map(|coordinator| Contender {
                 coordinator,
-                standing: coordinator.standing(now),
+                standing: coordinator.standing(service, now),
                 basis: Basis::Load { score: 0.0 },
                 tie: rng.next_u32(),
             })
-            .collect()
+            .collect();
+        self.doubt_ejections(&mut contenders);
+        contenders.retain(|contender| !tried.contains(&contender.coordinator.id));
+        contenders
+    }
+
+    /// If too few are fit, the checker is more likely to be wrong than so many coordinators: its ejections count for
+    /// nothing then. What a coordinator says of itself stands.
+    fn doubt_ejections(&self, contenders: &mut [Contender<'_>]) {
+        let fit = contenders.iter().filter(|contender| contender.standing.is_fit()).count();
+        #[expect(clippy::cast_precision_loss, reason = "at most u16::MAX coordinators")]
+        let too_few = (fit as f64) < self.panic_threshold * contenders.len() as f64;
+        for contender in contenders.iter_mut().filter(|_| too_few) {
+            if contender.standing == Standing::Ejected {
+                contender.standing = Standing::Ready;
+            }
+        }
     }
 }
 
-/// An eligible coordinator while a pick is under way; the policy fills in `basis`.
+/// A coordinator while a pick is under way; the policy fills in `basis`.
 #[derive(Debug)]
 pub(super) struct Contender<'a> {
     pub(super) coordinator: &'a Arc<Coordinator>,
@@ -139,11 +161,11 @@ impl Contender<'_> {
             (Basis::Load { .. }, Basis::Turn { .. }) => Ordering::Less,
             (Basis::Turn { .. }, Basis::Load { .. }) => Ordering::Greater,
         };
-        self.is_cooling().cmp(&other.is_cooling()).then(by_basis).then(self.tie.cmp(&other.tie))
+        self.standing.class().cmp(&other.standing.class()).then(by_basis).then(self.tie.cmp(&other.tie))
     }
 
-    pub(super) fn is_cooling(&self) -> bool {
-        matches!(self.standing, Standing::Cooling(_))
+    pub(super) fn is_ready(&self) -> bool {
+        self.standing == Standing::Ready
     }
 
     fn candidate(&self) -> Candidate {

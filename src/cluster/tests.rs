@@ -7,10 +7,18 @@ use rand::rngs::StdRng;
 
 use super::*;
 use crate::clock;
+use crate::ids::Service::Hs2;
 
 fn rng() -> StdRng {
     StdRng::seed_from_u64(7)
 }
+
+/// One failure ejects, one pass restores.
+const HEALTH: HealthSettings = HealthSettings {
+    probe: health::Settings { interval: Duration::from_secs(2), fall: 1, rise: 1 },
+    panic_threshold: 0.5,
+    slow_start: Duration::from_secs(30),
+};
 
 fn settings(policy: PolicyName, weights: &[u32]) -> Settings {
     let coordinators = weights
@@ -24,7 +32,8 @@ fn settings(policy: PolicyName, weights: &[u32]) -> Settings {
             state: AdminState::Active,
         })
         .collect();
-    Settings { name: "test".into(), flavor: Flavor::Impala, policy, idle_session_cost: 0.1, coordinators }
+    let flavor = Flavor::Impala;
+    Settings { name: "test".into(), flavor, policy, idle_session_cost: 0.1, health: HEALTH, coordinators }
 }
 
 fn cluster(policy: PolicyName, weights: &[u32]) -> Cluster {
@@ -36,7 +45,7 @@ fn least_loaded(weights: &[u32]) -> Cluster {
 }
 
 fn open_one(cluster: &Cluster, now: Instant, rng: &mut StdRng) -> SessionCount {
-    cluster.pick_and_reserve(&[], now, rng).unwrap().opening.into_session()
+    cluster.pick_and_reserve(Hs2, &[], now, rng).unwrap().opening.into_session()
 }
 
 fn open_sessions(cluster: &Cluster) -> Vec<u32> {
@@ -68,7 +77,7 @@ fn fifty_simultaneous_opens_spread_evenly() {
                 scope.spawn(move || {
                     let mut rng = StdRng::seed_from_u64(seed);
                     start.wait();
-                    cluster.pick_and_reserve(&[], now, &mut rng).unwrap()
+                    cluster.pick_and_reserve(Hs2, &[], now, &mut rng).unwrap()
                 })
             })
             .collect();
@@ -97,7 +106,7 @@ fn sessions_follow_the_weights() {
 fn round_robin_is_smooth() {
     let cluster = cluster(PolicyName::RoundRobin, &[5, 1, 1]);
     let (now, mut rng) = (clock::now(), rng());
-    let turns: Vec<u16> = (0..14).map(|_| cluster.pick(now, &mut rng)[0].id.0).collect();
+    let turns: Vec<u16> = (0..14).map(|_| cluster.pick(Hs2, now, &mut rng)[0].id.0).collect();
     assert_eq!(turns.iter().filter(|&&id| id == 0).count(), 10);
     let longest_run = turns.chunk_by(|a, b| a == b).map(<[u16]>::len).max();
     assert!(longest_run <= Some(4), "{turns:?}");
@@ -108,7 +117,7 @@ fn a_running_operation_outweighs_idle_sessions() {
     let cluster = least_loaded(&[1, 1]);
     let _running = cluster.coordinators[0].count_running();
     let _idle: Vec<_> = (0..9).map(|_| cluster.coordinators[1].count_session()).collect();
-    let picked = cluster.pick(clock::now(), &mut rng());
+    let picked = cluster.pick(Hs2, clock::now(), &mut rng());
     assert_eq!(ids(&picked), [1, 0]);
     assert_eq!(picked[1].reason.to_string(), "load 1.00");
 }
@@ -119,7 +128,7 @@ fn ties_are_broken_at_random() {
     let (now, mut rng) = (clock::now(), rng());
     let mut firsts = [0; 4];
     for _ in 0..400 {
-        firsts[usize::from(cluster.pick(now, &mut rng)[0].id.0)] += 1;
+        firsts[usize::from(cluster.pick(Hs2, now, &mut rng)[0].id.0)] += 1;
     }
     assert!(firsts.iter().all(|&count| count > 50), "{firsts:?}");
 }
@@ -133,10 +142,10 @@ fn a_draining_coordinator_gets_no_new_session() {
         let _sessions: Vec<_> = (0..20).map(|_| open_one(&cluster, now, &mut rng)).collect();
         assert_eq!(open_sessions(&cluster), [0, 20]);
         cluster.coordinators[1].set_state(AdminState::Drain);
-        assert_eq!(cluster.pick(now, &mut rng), []);
-        assert!(cluster.pick_and_reserve(&[], now, &mut rng).is_none());
+        assert_eq!(cluster.pick(Hs2, now, &mut rng), []);
+        assert!(cluster.pick_and_reserve(Hs2, &[], now, &mut rng).is_none());
         cluster.coordinators[0].set_state(AdminState::Active);
-        assert_eq!(ids(&cluster.pick(now, &mut rng)), [0]);
+        assert_eq!(ids(&cluster.pick(Hs2, now, &mut rng)), [0]);
     }
 }
 
@@ -145,7 +154,7 @@ fn a_coordinator_that_was_tried_is_not_picked_again() {
     let cluster = least_loaded(&[1; 3]);
     let (now, mut rng) = (clock::now(), rng());
     let mut tried = Vec::new();
-    while let Some(reserved) = cluster.pick_and_reserve(&tried, now, &mut rng) {
+    while let Some(reserved) = cluster.pick_and_reserve(Hs2, &tried, now, &mut rng) {
         assert!(!tried.contains(&reserved.candidate.id));
         tried.push(reserved.candidate.id);
     }
@@ -158,12 +167,12 @@ fn a_coordinator_whose_dial_failed_is_tried_last_but_tried() {
     let (now, mut rng) = (clock::now(), rng());
     cluster.coordinators[1].note_dial_failed(now);
     let _busy = [cluster.coordinators[0].count_running(), cluster.coordinators[2].count_running()];
-    let picked = cluster.pick(now, &mut rng);
+    let picked = cluster.pick(Hs2, now, &mut rng);
     assert_eq!(picked.len(), 3);
     assert_eq!(picked[2].id, CoordinatorId(1));
     assert_eq!(picked[2].reason.standing, Standing::Cooling(Cause::DialFailed));
     assert_eq!(picked[2].reason.to_string(), "load 0.00, tried last: last dial failed");
-    assert_eq!(cluster.pick(now + Duration::from_secs(1), &mut rng)[0].id, CoordinatorId(1));
+    assert_eq!(cluster.pick(Hs2, now + Duration::from_secs(1), &mut rng)[0].id, CoordinatorId(1));
 }
 
 #[test]
@@ -175,13 +184,13 @@ fn a_back_off_doubles_from_one_second_to_thirty() {
         coordinator.note_dial_failed(now);
         let pause = Duration::from_secs(seconds);
         let almost = now + pause.saturating_sub(Duration::from_millis(1));
-        assert_eq!(coordinator.standing(almost), Standing::Cooling(Cause::DialFailed));
+        assert_eq!(coordinator.standing(Hs2, almost), Standing::Cooling(Cause::DialFailed));
         now += pause;
-        assert_eq!(coordinator.standing(now), Standing::Ready);
+        assert_eq!(coordinator.standing(Hs2, now), Standing::Ready);
     }
     coordinator.note_dialed();
     coordinator.note_dial_failed(now);
-    assert_eq!(coordinator.standing(now + Duration::from_secs(1)), Standing::Ready);
+    assert_eq!(coordinator.standing(Hs2, now + Duration::from_secs(1)), Standing::Ready);
 }
 
 #[test]
@@ -191,7 +200,7 @@ fn fifty_failures_together_are_one_failure() {
     for _ in 0..50 {
         cluster.coordinators[0].note_dial_failed(now);
     }
-    assert_eq!(cluster.coordinators[0].standing(now + Duration::from_secs(1)), Standing::Ready);
+    assert_eq!(cluster.coordinators[0].standing(Hs2, now + Duration::from_secs(1)), Standing::Ready);
 }
 
 #[test]
@@ -201,9 +210,9 @@ fn a_dial_that_succeeds_does_not_disprove_a_shutdown() {
     coordinator.note_dial_failed(now);
     coordinator.note_shutting_down(now);
     coordinator.note_dialed();
-    assert_eq!(coordinator.standing(now), Standing::Cooling(Cause::ShuttingDown));
+    assert_eq!(coordinator.standing(Hs2, now), Standing::Cooling(Cause::ShuttingDown));
     coordinator.note_opened();
-    assert_eq!(coordinator.standing(now), Standing::Ready);
+    assert_eq!(coordinator.standing(Hs2, now), Standing::Ready);
 }
 
 #[test]
@@ -226,6 +235,122 @@ fn an_open_that_becomes_a_session_is_counted_once() {
     let session = opening.into_session();
     assert_eq!(cluster.coordinators[0].load(), Load { open_sessions: 1, ..Load::default() });
     assert_eq!(session.coordinator().id, CoordinatorId(0));
+}
+
+fn eject(cluster: &Cluster, place: usize, now: Instant) {
+    let failed = health::Finding::Failed("connection refused".into());
+    cluster.coordinators[place].note_probe(Hs2, failed, now);
+}
+
+fn report(figures: Figures) -> Report {
+    Report { figures: Some(figures), ..Report::default() }
+}
+
+#[test]
+fn an_ejected_coordinator_is_picked_only_when_nobody_else_is_left() {
+    for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
+        let cluster = cluster(policy, &[1; 4]);
+        let (now, mut rng) = (clock::now(), rng());
+        eject(&cluster, 1, now);
+        let _sessions: Vec<_> = (0..30).map(|_| open_one(&cluster, now, &mut rng)).collect();
+        assert_eq!(open_sessions(&cluster), [10, 0, 10, 10], "{policy}");
+        let tried = [CoordinatorId(0), CoordinatorId(2), CoordinatorId(3)];
+        let last = cluster.pick_and_reserve(Hs2, &tried, now, &mut rng).unwrap();
+        assert_eq!(last.candidate.id, CoordinatorId(1));
+        assert_eq!(last.candidate.reason.standing, Standing::Ejected);
+    }
+}
+
+#[test]
+fn when_most_look_bad_all_are_used() {
+    let cluster = least_loaded(&[1; 4]);
+    let (now, mut rng) = (clock::now(), rng());
+    for place in 0..2 {
+        eject(&cluster, place, now);
+    }
+    assert_eq!(cluster.pick(Hs2, now, &mut rng)[2].reason.standing, Standing::Ejected, "half is enough");
+    eject(&cluster, 2, now);
+    let _sessions: Vec<_> = (0..40).map(|_| open_one(&cluster, now, &mut rng)).collect();
+    assert_eq!(open_sessions(&cluster), [10; 4]);
+}
+
+#[test]
+fn a_panic_does_not_overrule_what_a_coordinator_says_of_itself() {
+    let cluster = least_loaded(&[1; 4]);
+    let (now, mut rng) = (clock::now(), rng());
+    for coordinator in &cluster.coordinators[..3] {
+        let quiescing = Report { quiescing: Some(true), ..Report::default() };
+        coordinator.note_report(quiescing, Own::default(), now);
+    }
+    let _sessions: Vec<_> = (0..8).map(|_| open_one(&cluster, now, &mut rng)).collect();
+    assert_eq!(open_sessions(&cluster), [0, 0, 0, 8]);
+}
+
+#[test]
+fn a_returned_coordinator_gets_its_share_gradually() {
+    for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
+        let cluster = cluster(policy, &[1; 4]);
+        let (now, mut rng) = (clock::now(), rng());
+        eject(&cluster, 0, now);
+        let mut sessions: Vec<_> = (0..90).map(|_| open_one(&cluster, now, &mut rng)).collect();
+        let back = now + Duration::from_secs(2);
+        cluster.coordinators[0].note_probe(Hs2, health::Finding::Passed, back);
+        sessions.extend((0..30).map(|_| open_one(&cluster, back, &mut rng)));
+        let first = open_sessions(&cluster)[0];
+        assert!((1..=3).contains(&first), "{policy}: {first} of 120 at first");
+        let half = back + HEALTH.slow_start / 2;
+        sessions.extend((0..30).map(|_| open_one(&cluster, half, &mut rng)));
+        let second = open_sessions(&cluster)[0];
+        assert!(second > first && second < 25, "{policy}: {second} of 150 at half time");
+        let full = back + HEALTH.slow_start;
+        let percent = |now| cluster.coordinators[0].share(Hs2, now).percent();
+        assert_eq!((percent(half), percent(full)), (50, 100));
+    }
+}
+
+#[test]
+fn sessions_of_others_shift_picks() {
+    let cluster = least_loaded(&[1; 2]);
+    let (now, mut rng) = (clock::now(), rng());
+    let _ours: Vec<_> = (0..4).map(|_| open_one(&cluster, now, &mut rng)).collect();
+    for (coordinator, theirs) in cluster.coordinators.iter().zip([10, 0]) {
+        let figures = Figures { sessions: 2 + theirs, ..Figures::default() };
+        coordinator.note_report(report(figures), coordinator.own(), now);
+    }
+    let _more: Vec<_> = (0..12).map(|_| open_one(&cluster, now, &mut rng)).collect();
+    assert_eq!(open_sessions(&cluster), [3, 13], "both have 13 then");
+}
+
+#[test]
+fn between_two_polls_opens_see_each_other() {
+    let cluster = least_loaded(&[1; 4]);
+    let (now, mut rng) = (clock::now(), rng());
+    for (coordinator, theirs) in cluster.coordinators.iter().zip([0, 10, 10, 10]) {
+        let figures = Figures { sessions: theirs, ..Figures::default() };
+        coordinator.note_report(report(figures), coordinator.own(), now);
+    }
+    let _burst: Vec<_> = (0..50).map(|_| open_one(&cluster, now, &mut rng)).collect();
+    let opened = open_sessions(&cluster);
+    assert!(
+        (19..=21).contains(&opened[0]) && opened[1..].iter().all(|count| (9..=11).contains(count)),
+        "{opened:?}"
+    );
+}
+
+#[test]
+fn an_operation_of_ours_is_not_taken_for_one_of_others() {
+    let cluster = least_loaded(&[1]);
+    let (coordinator, now) = (&cluster.coordinators[0], clock::now());
+    let figures = Figures { registered: 2, ..Figures::default() };
+    let in_flight = coordinator.count_running();
+    let ended_but_open = coordinator.count_operation();
+    coordinator.note_report(report(figures), coordinator.own(), now);
+    assert_eq!(coordinator.others().operations, 0);
+    let counted = coordinator.count_operation();
+    let minted = in_flight.minted();
+    assert_eq!(coordinator.own().registered, 2);
+    drop((minted, counted, ended_but_open));
+    assert_eq!(coordinator.own(), Own::default());
 }
 
 #[test]
@@ -332,7 +457,7 @@ proptest! {
             if drained { coordinator.set_state(AdminState::Drain) }
             if cooling { coordinator.note_dial_failed(now) }
         }
-        let picked = cluster.pick(now, &mut StdRng::seed_from_u64(seed));
+        let picked = cluster.pick(Hs2, now, &mut StdRng::seed_from_u64(seed));
 
         let mut named = ids(&picked);
         named.sort_unstable();

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admin::{self, AdminError, View};
 use super::config::{ClusterConfig, Config, RouterConfig};
-use crate::cluster::{self, Cluster, CoordinatorSettings};
+use crate::cluster::{self, Cluster, CoordinatorSettings, HealthSettings, health};
 use crate::metrics::Metrics;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind};
 use crate::net::socket::SocketSettings;
@@ -196,6 +196,15 @@ fn cluster_settings(config: &ClusterConfig) -> cluster::Settings {
         flavor: config.flavor,
         policy: config.policy,
         idle_session_cost: config.idle_session_cost,
+        health: HealthSettings {
+            probe: health::Settings {
+                interval: config.probe.interval,
+                fall: config.probe.fall,
+                rise: config.probe.rise,
+            },
+            panic_threshold: config.panic_threshold,
+            slow_start: config.slow_start,
+        },
         coordinators: coordinators.collect(),
     }
 }

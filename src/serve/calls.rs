@@ -201,7 +201,7 @@ impl<S: Stream> Calls<S> {
         service: Service,
     ) -> Result<CallOutcome, End> {
         // Counted as an open only for the moment of the pick: no session comes of it.
-        let picked = self.fleet.pick(&[]).map(|opening| Arc::clone(opening.coordinator()));
+        let picked = self.fleet.pick(service, &[]).map(|opening| Arc::clone(opening.coordinator()));
         if let Some(coordinator) = picked {
             return self.forward(request, &coordinator, service).await;
         }

@@ -67,7 +67,7 @@ pub(super) async fn serve<S: Stream>(connection: Connection<S>, dialed: Option<D
 /// Dials coordinators in the order of the pick until one answers.
 pub(super) async fn dial_best(shared: &Shared, entrance: &Entrance, service: Service) -> Option<Dialed> {
     let mut tried = Vec::new();
-    while let Some(opening) = entrance.fleet.pick(&tried) {
+    while let Some(opening) = entrance.fleet.pick(service, &tried) {
         let coordinator = Arc::clone(opening.coordinator());
         tried.push(coordinator.id);
         if let Ok(stream) = reach(&coordinator, service, &entrance.fleet, shared).await {
@@ -83,7 +83,7 @@ pub(super) async fn dial_parked(
     entrance: &Entrance,
 ) -> Option<(Dialed, OwnedSemaphorePermit)> {
     // Not counted while it waits for its turn: a thousand silent clients are no load.
-    let coordinator = Arc::clone(entrance.fleet.pick(&[])?.coordinator());
+    let coordinator = Arc::clone(entrance.fleet.pick(entrance.service, &[])?.coordinator());
     let parked = entrance.fleet.parked(&coordinator, entrance.service)?;
     let permit = Arc::clone(parked).acquire_owned().await.ok()?;
     let opening = coordinator.begin_open();

@@ -153,10 +153,11 @@ impl<S: Stream> Calls<S> {
             let coordinator = count.coordinator();
             tried.coordinators.is_empty()
                 && coordinator.state() == AdminState::Active
+                && coordinator.standing(service, clock::now()).is_fit()
                 && self.links.has(coordinator.id, service)
         });
         let reserved = reserved.map(|count| count.coordinator().begin_open());
-        reserved.or_else(|| self.fleet.pick(&tried.coordinators))
+        reserved.or_else(|| self.fleet.pick(service, &tried.coordinators))
     }
 
     /// A coordinator answered, and not that it is shutting down: the client gets the answer, and if a session came to be,

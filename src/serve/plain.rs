@@ -122,7 +122,7 @@ async fn first_link(
 ) -> Result<(Link, Opening), Refused> {
     let mut tried = Vec::new();
     let mut cause = "all coordinators are draining".to_owned();
-    while let Some(opening) = entrance.fleet.pick(&tried) {
+    while let Some(opening) = entrance.fleet.pick(service, &tried) {
         let coordinator = Arc::clone(opening.coordinator());
         tried.push(coordinator.id);
         match links.dial(&coordinator, service, shared).await {

@@ -107,9 +107,9 @@ impl Fleet {
         })
     }
 
-    /// The best coordinator that was not tried yet, with an open counted on it.
-    pub fn pick(&self, tried: &[CoordinatorId]) -> Option<Opening> {
-        let picked = self.cluster.pick_and_reserve(tried, clock::now(), &mut rand::rng())?;
+    /// The best coordinator for a service that was not tried yet, with an open counted on it.
+    pub fn pick(&self, service: Service, tried: &[CoordinatorId]) -> Option<Opening> {
+        let picked = self.cluster.pick_and_reserve(service, tried, clock::now(), &mut rand::rng())?;
         tracing::trace!(coordinator = %picked.opening.coordinator().name, reason = %picked.candidate.reason, "picked");
         Some(picked.opening)
     }

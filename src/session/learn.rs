@@ -85,14 +85,17 @@ fn mint(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flavor: F
     let runs = call.method.role == Role::Statement && runs_on;
     let asked_session = call.request.handle().map(|handle| handle.guid);
     let Some(session) = asked_session.or(call.connection_session) else { return };
+    // Counted as open before it counts as minted, so that at no moment neither holds.
+    let counted = call.coordinator.count_operation();
     table.insert_operation(NewOperation {
         guid,
         secret: handle.map(|handle| handle.secret),
         coordinator: call.coordinator.id,
         session,
         has_result_set: reply.has_result_set.unwrap_or(true),
-        running: running.filter(|_| runs),
+        running: running.map(RunningCount::minted).filter(|_| runs),
         open: call.open.count(),
+        counted,
     });
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::cluster::{AdminState, Cluster, CoordinatorSettings, Flavor, PolicyName, Settings};
+use crate::cluster::{
+    AdminState, Cluster, CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings,
+};
 use crate::ids::CoordinatorName;
 use crate::wire::facts::{Facts, GuidText, Handle};
 use crate::wire::method::lookup;
@@ -28,8 +30,8 @@ pub(super) fn cluster(coordinators: u16) -> Cluster {
         .collect();
     let policy = PolicyName::LeastLoaded;
     let name = Arc::from("test");
-    Cluster::new(Settings { name, flavor: Flavor::Impala, policy, idle_session_cost: 0.1, coordinators })
-        .unwrap()
+    let (flavor, health) = (Flavor::Impala, HealthSettings::default());
+    Cluster::new(Settings { name, flavor, policy, idle_session_cost: 0.1, health, coordinators }).unwrap()
 }
 
 /// A handle that differs from those of other numbers in both halves.

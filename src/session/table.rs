@@ -12,7 +12,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 
-use crate::cluster::{RunningCount, SessionCount};
+use crate::cluster::{OperationCount, RunningCount, SessionCount};
 use crate::ids::CoordinatorId;
 use crate::wire::facts::{Guid, HANDLE_PART_BYTES, Handle};
 
@@ -63,7 +63,7 @@ struct Operation {
     has_result_set: bool,
     running: Option<RunningCount>,
     /// None once it is closed.
-    open: Option<OpenCount>,
+    open: Option<(OpenCount, OperationCount)>,
 }
 
 /// A session that was just opened.
@@ -96,6 +96,8 @@ pub struct NewOperation {
     pub running: Option<RunningCount>,
     /// Counts it as open on its connection until it is closed.
     pub open: OpenCount,
+    /// Counts it as open on its coordinator until it is closed.
+    pub counted: OperationCount,
 }
 
 /// How many operations that a connection opened are still open; a drain waits for them.
@@ -225,11 +227,11 @@ impl Table {
     /// Takes an operation in, unless the table is full of open ones, or its session is not known, with which it would
     /// end: then its calls go where its connection's last call went.
     pub fn insert_operation(&self, new: NewOperation) {
-        let NewOperation { guid, secret, coordinator, session, has_result_set, running, open } = new;
+        let NewOperation { guid, secret, coordinator, session, has_result_set, running, open, counted } = new;
         if !self.make_room() {
             return;
         }
-        let (listed_in, open) = (Some(session), Some(open));
+        let (listed_in, open) = (Some(session), Some((open, counted)));
         let operation = Operation { coordinator, secret, session: listed_in, has_result_set, running, open };
         let older = match self.operations.entry(guid) {
             Entry::Occupied(old) if old.get().coordinator != coordinator => return,

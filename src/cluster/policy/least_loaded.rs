@@ -1,6 +1,10 @@
 //! The least-loaded coordinator first.
 
+use std::time::Instant;
+
+use super::super::load::Weight;
 use super::super::pick::{Basis, Contender};
+use crate::ids::Service;
 
 /// Remembers nothing: the counts are the memory.
 #[derive(Debug)]
@@ -10,10 +14,11 @@ pub(crate) struct LeastLoaded {
 }
 
 impl LeastLoaded {
-    pub(super) fn rank(&self, contenders: &mut [Contender<'_>]) {
+    pub(super) fn rank(&self, contenders: &mut [Contender<'_>], service: Service, now: Instant) {
         for contender in contenders {
             let coordinator = contender.coordinator;
-            let score = coordinator.load().score(coordinator.weight, self.idle_session_cost);
+            let weight = Weight::new(coordinator.weight, coordinator.share(service, now));
+            let score = coordinator.load().score(coordinator.others(), weight, self.idle_session_cost);
             contender.basis = Basis::Load { score };
         }
     }

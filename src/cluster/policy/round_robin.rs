@@ -3,10 +3,12 @@
 //! Each pick owes every contender its weight and takes the sum of the weights from the one that goes first, so what
 //! is owed always adds up to zero and nobody falls behind by more than a round.
 
-use super::super::pick::{Basis, Contender};
-use crate::ids::CoordinatorId;
+use std::time::Instant;
 
-/// What each coordinator is owed, in units of weight, by its place in the cluster.
+use super::super::pick::{Basis, Contender};
+use crate::ids::{CoordinatorId, Service};
+
+/// What each coordinator is owed, in hundredths of a weight, by its place in the cluster.
 #[derive(Debug)]
 pub(crate) struct RoundRobin {
     owed: Vec<i64>,
@@ -17,14 +19,16 @@ impl RoundRobin {
         Self { owed: vec![0; count] }
     }
 
-    /// Takes one turn among those that would be tried first; cooling ones neither gain nor lose while others are ready.
-    pub(super) fn rank(&mut self, contenders: &mut [Contender<'_>]) {
-        let all_cooling = contenders.iter().all(Contender::is_cooling);
+    /// Takes one turn among those that would be tried first; the rest neither gain nor lose while others are ready.
+    pub(super) fn rank(&mut self, contenders: &mut [Contender<'_>], service: Service, now: Instant) {
+        let none_ready = !contenders.iter().any(Contender::is_ready);
         let mut round = 0;
         for contender in &mut *contenders {
             let Some(owed) = self.owed_to(contender.coordinator.id) else { continue };
-            if all_cooling || !contender.is_cooling() {
-                let weight = i64::from(contender.coordinator.weight.get());
+            if none_ready || contender.is_ready() {
+                let coordinator = contender.coordinator;
+                let share = coordinator.share(service, now).percent();
+                let weight = i64::from(coordinator.weight.get()) * i64::from(share);
                 *owed += weight;
                 round += weight;
             }

@@ -4,11 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::file::{AdminFile, ClusterFile, CoordinatorFile, File, ListenerFile, LogFile, RouterFile};
+use super::file::{
+    AdminFile, ClusterFile, CoordinatorFile, File, ListenerFile, LoadFile, LogFile, ProbeFile, RouterFile,
+};
 use super::host::{Host, HostPort};
 use super::problem::{Fault, Problems};
 use super::rules;
-use super::words::{LogFormat, LogLevel, Words as _};
+use super::words::{LogFormat, LogLevel};
 use crate::cluster::{AdminState, Flavor, PolicyName, Ports};
 use crate::ids::{CoordinatorName, Service};
 
@@ -86,8 +88,29 @@ pub struct ClusterConfig {
     pub idle_session_cost: f64,
     /// How long a coordinator keeps a session without connections; zero: not at all.
     pub disconnected_session_timeout: Duration,
+    /// Active health checks.
+    pub probe: ProbeConfig,
+    /// From one poll of a coordinator's web port to the next; 100ms or more.
+    pub load_interval: Duration,
+    /// 0 to 1: with a smaller share of fit coordinators, ejections are not believed.
+    pub panic_threshold: f64,
+    /// How long a returned coordinator takes to get its whole share.
+    pub slow_start: Duration,
     /// 1 to 1000, with distinct names and addresses.
     pub coordinators: Vec<CoordinatorConfig>,
+}
+
+/// `probe = { … }` of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeConfig {
+    /// From one probe of a port to the next; 100ms or more.
+    pub interval: Duration,
+    /// How long one may take; at most the interval.
+    pub timeout: Duration,
+    /// Failures in a row that eject; 1 to 100.
+    pub fall: u32,
+    /// Passes in a row that restore; 1 to 100.
+    pub rise: u32,
 }
 
 /// One of `coordinators`.
@@ -138,7 +161,7 @@ impl Config {
     ) -> Result<Self, Problems> {
         let mut problems = Problems::of_arguments();
         let mut file = File::read(&toml::de::DeTable::new(), &mut problems);
-        let mut cluster = ClusterFile::empty();
+        let mut cluster = empty::<ClusterFile>();
         let read = coordinators.iter().map(|host| CoordinatorFile::at_host(host, &(0..0), &mut problems));
         cluster.coordinators.value = Some(read.collect());
         cluster.coordinators.key = "--coordinator";
@@ -223,8 +246,28 @@ fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig>
         policy: file.policy.value?,
         idle_session_cost: file.idle_session_cost.value?,
         disconnected_session_timeout: file.disconnected_session_timeout.value?.0,
+        probe: probe(file)?,
+        load_interval: load_interval(file)?,
+        panic_threshold: file.panic_threshold.value?,
+        slow_start: file.slow_start.value?.0,
         coordinators: coordinators.into_iter().collect::<Option<_>>()?,
     })
+}
+
+fn probe(file: &ClusterFile) -> Option<ProbeConfig> {
+    let usual = empty();
+    let ProbeFile { interval, timeout, fall, rise } = file.probe.value.as_ref().unwrap_or(&usual);
+    Some(ProbeConfig {
+        interval: interval.value?.0,
+        timeout: timeout.value?.0,
+        fall: u32::try_from(fall.value?).ok()?,
+        rise: u32::try_from(rise.value?).ok()?,
+    })
+}
+
+fn load_interval(file: &ClusterFile) -> Option<Duration> {
+    let usual: LoadFile = empty();
+    file.load.value.as_ref().unwrap_or(&usual).interval.value.map(|interval| interval.0)
 }
 
 fn coordinator(file: &CoordinatorFile, flavor: Flavor) -> Option<CoordinatorConfig> {
@@ -280,21 +323,17 @@ fn listener(
     Some(ListenerConfig { address, cluster: cluster.name.clone(), service })
 }
 
-impl ClusterFile {
-    /// A cluster of which nothing is written.
-    fn empty() -> Self {
-        // Only `coordinators` has no default; the caller supplies it, so its absence is no problem.
-        let mut ignored = Problems::of_arguments();
-        super::section::Section::read(&toml::de::DeTable::new(), &(0..0), &mut ignored)
-    }
+/// A table of which nothing is written.
+fn empty<S: super::section::Section>() -> S {
+    // What has no default is supplied by the caller, so its absence is no problem.
+    let mut ignored = Problems::of_arguments();
+    S::read(&toml::de::DeTable::new(), &(0..0), &mut ignored)
 }
 
 impl ListenerFile {
     /// A listener of which only the address is given, by the argument `key`.
     fn at_address(address: SocketAddr, key: &'static str) -> Self {
-        let mut ignored = Problems::of_arguments();
-        let mut listener: Self =
-            super::section::Section::read(&toml::de::DeTable::new(), &(0..0), &mut ignored);
+        let mut listener: Self = empty();
         listener.address.value = Some(address);
         listener.address.key = key;
         listener.service.key = key;

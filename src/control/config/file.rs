@@ -23,6 +23,8 @@ pub const SECTIONS: &[SectionInfo] = &[
     AdminFile::INFO,
     ListenerFile::INFO,
     ClusterFile::INFO,
+    ProbeFile::INFO,
+    LoadFile::INFO,
     CoordinatorFile::INFO,
 ];
 
@@ -119,6 +121,16 @@ section! {
         /// How long a coordinator keeps a session that no connection is attached to: Impala's flag
         /// `--disconnected_session_timeout`.
         disconnected_session_timeout: TimeSpan = default("15m"),
+        /// How coordinators are probed.
+        probe: ProbeFile = derived("its keys' own"),
+        /// How the coordinators' own figures are polled.
+        load: LoadFile = derived("its keys' own"),
+        /// When fewer coordinators look well than this share of those in use, what is wrong is more likely the check, and
+        /// all are used; 0 to 1, 0 to believe it always.
+        panic_threshold: f64 = default(0.5),
+        /// How long a coordinator that has returned takes to get its whole share of new sessions; it begins when its
+        /// catalog is ready. `"0s"` gives it all at once.
+        slow_start: TimeSpan = default("30s"),
         /// The coordinators, 1 to 1000: each a host (`"impala-1"`), a host with the port of its `HiveServer2` service
         /// and no other (`"impala-1:21051"`), or a table.
         coordinators: Vec<CoordinatorFile> = required("coordinators = [\"impala-1.example.com\"]"),
@@ -133,15 +145,39 @@ section! {
         "move_idle_sessions": "move idle sessions off a coordinator that goes away",
         "move_cooldown": "how long a session stays after it changed data",
         "rebalance": "move idle sessions back to a returned coordinator",
-        "slow_start": "give a returned coordinator its share gradually",
-        "panic_threshold": "use all coordinators when too few look healthy",
-        "probe": "active health checks",
-        "load": "poll the coordinators' own figures",
         "drain_deadline": "how long a coordinator's drain may take",
         "drain_then": "what happens to the operations left then",
         "tls": "TLS towards the coordinators",
         "kerberos": "Kerberos towards the coordinators",
     }
+}
+
+section! {
+    /// Health checks, in a `[[cluster]]`. Each port that is in use is connected to, and `/healthz` of the web port is
+    /// asked; where sessions are opened without a login, one session is kept and used to call `GetInfo`.
+    ProbeFile at "cluster.probe", "probe = { … }" {
+        /// From one probe of a port to the next; 100ms to 1h. Also the first pause after an ejection; each that follows
+        /// soon is twice as long, up to 1 min.
+        interval: TimeSpan = default("2s"),
+        /// How long one probe may take; at most `interval`.
+        timeout: TimeSpan = default("1s"),
+        /// So many failures in a row and a coordinator's port gets no new session; 1 to 100.
+        fall: u64 = default(2),
+        /// So many passes in a row and it does again; 1 to 100.
+        rise: u64 = default(2),
+    }
+    later {}
+}
+
+section! {
+    /// Polls of the coordinators' web ports, in a `[[cluster]]` of flavor `impala`: what they have to do for direct clients
+    /// and other routers, whether they shut down, and whether they know the tables yet. Without them a coordinator's load
+    /// is what this router gave it.
+    LoadFile at "cluster.load", "load = { … }" {
+        /// From one poll to the next; 100ms to 1h.
+        interval: TimeSpan = default("1s"),
+    }
+    later {}
 }
 
 section! {
@@ -240,6 +276,27 @@ fn many<S: Section>(document: &DeTable<'_>, problems: &mut Problems) -> Vec<S> {
     }
     sections
 }
+
+/// A table in a table, written `key = { … }` or with a header of its own.
+macro_rules! table_value {
+    ($($name:ident),+) => {$(
+        impl Value for $name {
+            fn kind() -> String {
+                "table".to_owned()
+            }
+
+            fn read(value: &Spanned<DeValue<'_>>, key: &'static str, problems: &mut Problems) -> Option<Self> {
+                let Some(table) = value.get_ref().as_table() else {
+                    problems.add(&value.span(), key, wrong_type(value.get_ref(), Self::INFO.header));
+                    return None;
+                };
+                Some(<Self as Section>::read(table, &value.span(), problems))
+            }
+        }
+    )+};
+}
+
+table_value!(ProbeFile, LoadFile);
 
 impl Value for Vec<CoordinatorFile> {
     fn kind() -> String {

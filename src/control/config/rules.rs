@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::checked::ClusterConfig;
-use super::file::{AdminFile, ClusterFile, CoordinatorFile, ListenerFile, RouterFile};
+use super::file::{AdminFile, ClusterFile, CoordinatorFile, ListenerFile, ProbeFile, RouterFile};
 use super::problem::{Fault, Problems};
 use super::units::TimeSpan;
 use super::value::Entry;
@@ -122,6 +122,13 @@ pub(super) fn cluster_names(clusters: &[ClusterFile], problems: &mut Problems) {
 
 pub(super) fn cluster(file: &ClusterFile, problems: &mut Problems) {
     file.idle_session_cost.demand(problems, |cost| (0.0..=100.0).contains(cost), "a number from 0 to 100");
+    file.panic_threshold.demand(problems, |share| (0.0..=1.0).contains(share), "a number from 0 to 1");
+    if let Some(probe) = &file.probe.value {
+        self::probe(probe, problems);
+    }
+    if let Some(load) = &file.load.value {
+        load.interval.demand(problems, is_interval, INTERVAL);
+    }
     let Some(coordinators) = &file.coordinators.value else { return };
     if !(1..=MOST_COORDINATORS).contains(&coordinators.len()) {
         let value = format!("a list of {}", coordinators.len());
@@ -142,6 +149,28 @@ pub(super) fn cluster(file: &ClusterFile, problems: &mut Problems) {
         if let Some(flavor) = file.flavor.value {
             coordinator_addresses(coordinator, flavor, &mut addresses, problems);
         }
+    }
+}
+
+const INTERVAL: &str = "a duration from \"100ms\" to \"1h\"";
+
+fn is_interval(span: &TimeSpan) -> bool {
+    (Duration::from_millis(100)..=Duration::from_hours(1)).contains(&span.0)
+}
+
+fn probe(file: &ProbeFile, problems: &mut Problems) {
+    file.interval.demand(problems, is_interval, INTERVAL);
+    file.timeout.demand(problems, |span| span.0 > Duration::ZERO, "a duration of 1ms or more");
+    for entry in [&file.fall, &file.rise] {
+        entry.demand(problems, |count| (1..=100).contains(count), "a number from 1 to 100");
+    }
+    if let (Some(interval), Some(timeout)) = (file.interval.value, file.timeout.value)
+        && timeout > interval
+    {
+        let blamed = if file.timeout.written { &file.timeout } else { &file.interval };
+        let what = format!("timeout ({timeout}) is longer than interval ({interval})");
+        let remedy = "raise interval or lower timeout".to_owned();
+        blamed.fault(problems, Fault::Conflict { what, remedy });
     }
 }
 

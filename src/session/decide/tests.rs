@@ -30,6 +30,7 @@ fn table() -> (Table, Cluster) {
         has_result_set: true,
         running: None,
         open: OpenOperations::default().count(),
+        counted: cluster.coordinator(OWNER).unwrap().count_operation(),
     });
     (table, cluster)
 }

@@ -36,7 +36,8 @@ impl Fixture {
     /// An operation that runs and has rows.
     fn insert_operation(&self, number: u8, session: u8, coordinator: u16) {
         let coordinator = CoordinatorId(coordinator);
-        let running = self.cluster.coordinator(coordinator).unwrap().count_running();
+        let owner = self.cluster.coordinator(coordinator).unwrap();
+        let (counted, running) = (owner.count_operation(), owner.count_running().minted());
         let minted = handle(number);
         self.table.insert_operation(NewOperation {
             guid: minted.guid,
@@ -46,6 +47,7 @@ impl Fixture {
             has_result_set: true,
             running: Some(running),
             open: self.open.count(),
+            counted,
         });
     }
 
