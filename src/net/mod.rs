@@ -5,6 +5,8 @@ pub mod dial;
 pub mod flow;
 pub mod limits;
 pub mod listen;
+pub mod probe;
 pub mod relay;
 pub mod socket;
 pub mod stream;
+pub mod web;

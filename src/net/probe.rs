@@ -1,0 +1,341 @@
+//! Asking a coordinator's port whether it works, in as few words as will do: a coordinator's log should not be full of us.
+//!
+//! | what is known of the port | what a probe does |
+//! | --- | --- |
+//! | nothing, or that it wants a login | connects and closes |
+//! | sessions are opened there without a login | opens one session once, keeps it, calls `GetInfo` on it each time |
+//!
+//! A probe that cannot *open* its session has shown only that it is not served, which a full coordinator does not do for
+//! anybody new; that the port was connected to counts. A kept session that is not answered any more is another matter.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::dial::{DialError, Place, dial};
+use super::flow::{self, WriteError};
+use super::socket::SocketSettings;
+use super::stream::{Seen, Stream as _};
+use crate::wire::facts::{Facts, Handle};
+use crate::wire::method::{Method, lookup};
+use crate::wire::scan::{ScanError, Scanner};
+use crate::wire::thrift::MessageType;
+use crate::wire::verdict::{Verdict, verdict};
+use crate::wire::write::Writer;
+
+/// The largest reply that is taken, in bytes; Impala's to `OpenSession` has some 10 KiB.
+const LARGEST_REPLY: u64 = 1 << 20;
+
+/// `HIVE_CLI_SERVICE_PROTOCOL_V6`, the one that Impala speaks.
+const PROTOCOL_VERSION: i32 = 5;
+
+/// `CLI_SERVER_NAME`: answered from memory by every server.
+const SERVER_NAME: i32 = 13;
+
+/// How a probe goes about it.
+#[derive(Clone, Debug)]
+pub struct ProbeSettings {
+    /// Options of the socket.
+    pub sockets: SocketSettings,
+    /// Name resolution, dial and answer together.
+    pub allowed: Duration,
+}
+
+/// Why a port does not work.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// It cannot be connected to.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The kept session was not answered.
+    #[error("GetInfo: {0}")]
+    Unanswered(SessionError),
+}
+
+impl ProbeError {
+    /// Whether it is a fact about the coordinator (or the way to it) rather than about this process.
+    pub fn is_remote(&self) -> bool {
+        !matches!(self, Self::Dial(error) if !error.failure.is_remote())
+    }
+}
+
+/// Why a session that is kept for probes brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Nothing came in time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// The connection failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It stopped reading.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// What came is no reply, or one that is too large for what was asked.
+    #[error("the answer is no reply: {0}")]
+    NoReply(#[from] ScanError),
+    /// It answered and did not open a session.
+    #[error("the session was refused")]
+    Refused,
+}
+
+/// What a probe that passed found besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// The port can be connected to.
+    Connected,
+    /// A session was opened, and is kept.
+    Opened,
+    /// The kept session was answered.
+    Answered,
+    /// The kept session was told that the coordinator shuts down (Impala: `CheckNotShuttingDown`).
+    ShuttingDown,
+}
+
+/// Whether a port is known to open sessions for anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// It is not: nothing may be sent.
+    Unknown,
+    /// It is: unframed Thrift without SASL opened a session.
+    None,
+}
+
+/// The probe of one port, with the session that it keeps.
+#[derive(Debug)]
+pub struct Probe {
+    place: Place,
+    settings: ProbeSettings,
+    kept: Option<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    stream: TcpStream,
+    session: Handle,
+    seqid: i32,
+}
+
+impl Probe {
+    /// A probe that keeps nothing yet.
+    pub fn new(place: Place, settings: ProbeSettings) -> Self {
+        Self { place, settings, kept: None }
+    }
+
+    /// Probes once. Not cancel-safe: a dropped probe loses the session that it kept.
+    ///
+    /// # Errors
+    /// [`ProbeError`]; see [`ProbeError::is_remote`].
+    pub async fn run(&mut self, login: Login) -> Result<Passed, ProbeError> {
+        let allowed = self.settings.allowed;
+        // A connection that the coordinator closed says nothing of how it is now.
+        if let Some(mut kept) = self.kept.take().filter(|kept| kept.stream.look() == Seen::Nothing) {
+            let answer = timeout(allowed, kept.get_info()).await;
+            match answer.unwrap_or(Err(SessionError::TimedOut(allowed))).map_err(ProbeError::Unanswered)? {
+                // The session has expired: the next probe opens another.
+                Answer::NoSession => return Ok(Passed::Answered),
+                Answer::Works => {
+                    self.kept = Some(kept);
+                    return Ok(Passed::Answered);
+                }
+                Answer::ShuttingDown => {
+                    self.kept = Some(kept);
+                    return Ok(Passed::ShuttingDown);
+                }
+            }
+        }
+        let place = &self.place;
+        let stream = dial(&place.host, place.port, &self.settings.sockets, allowed).await?;
+        if login == Login::Unknown {
+            return Ok(Passed::Connected);
+        }
+        match timeout(allowed, Kept::open(stream)).await {
+            Ok(Ok(kept)) => {
+                self.kept = Some(kept);
+                Ok(Passed::Opened)
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%place, %error, "no session for probes");
+                Ok(Passed::Connected)
+            }
+            Err(_elapsed) => Ok(Passed::Connected),
+        }
+    }
+
+    /// Ends the kept session, so that it does not linger on the coordinator.
+    pub async fn close(mut self) {
+        if let Some(kept) = self.kept.take() {
+            let _ended = timeout(self.settings.allowed, kept.close()).await;
+        }
+    }
+}
+
+/// What the kept session was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Works,
+    ShuttingDown,
+    NoSession,
+}
+
+impl Kept {
+    async fn open(mut stream: TcpStream) -> Result<Self, SessionError> {
+        let method = lookup(b"OpenSession");
+        let reply = call(&mut stream, method, 0, |request| {
+            request.i32(1, PROTOCOL_VERSION);
+            request.string(2, b"hs2router");
+        })
+        .await?;
+        let session = reply.handle().filter(|_| verdict(method, &reply) == Verdict::Success);
+        let session = session.ok_or(SessionError::Refused)?;
+        Ok(Self { stream, session, seqid: 0 })
+    }
+
+    async fn get_info(&mut self) -> Result<Answer, SessionError> {
+        let method = lookup(b"GetInfo");
+        self.seqid = self.seqid.wrapping_add(1);
+        let session = self.session;
+        let reply = call(&mut self.stream, method, self.seqid, |request| {
+            write_session(request, session);
+            request.i32(2, SERVER_NAME);
+        })
+        .await?;
+        Ok(match verdict(method, &reply) {
+            Verdict::Success => Answer::Works,
+            Verdict::ShuttingDown => Answer::ShuttingDown,
+            _ => Answer::NoSession,
+        })
+    }
+
+    async fn close(mut self) -> Result<(), SessionError> {
+        let (session, seqid) = (self.session, self.seqid.wrapping_add(1));
+        let method = lookup(b"CloseSession");
+        call(&mut self.stream, method, seqid, |request| write_session(request, session)).await.map(drop)
+    }
+}
+
+fn write_session(request: &mut Writer, session: Handle) {
+    request.structure(1, |handle| {
+        handle.structure(1, |identifier| {
+            identifier.string(1, &session.guid);
+            identifier.string(2, &session.secret);
+        });
+    });
+}
+
+/// One call, unframed, whose only argument is a struct that `fields` writes.
+async fn call(
+    stream: &mut TcpStream,
+    method: &'static Method,
+    seqid: i32,
+    fields: impl FnOnce(&mut Writer),
+) -> Result<Facts, SessionError> {
+    let request = Writer::message(MessageType::Call, method.name.as_bytes(), seqid, |arguments| {
+        arguments.structure(1, fields);
+    });
+    send(stream, &request).await?;
+    let mut scanner = Box::new(Scanner::reply(method, LARGEST_REPLY));
+    loop {
+        let chunk = flow::read(stream).await?;
+        if chunk.is_empty() {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        if scanner.push(&chunk)?.done {
+            return Ok(*scanner.facts());
+        }
+    }
+}
+
+/// The caller's deadline bounds the whole exchange.
+async fn send(stream: &mut TcpStream, request: &BytesMut) -> Result<(), SessionError> {
+    let whole = flow::write_all(stream, request, Duration::from_mins(1)).await;
+    whole.map_err(|(error, _)| error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::fake::{Coordinator, Fault, Settings};
+
+    fn settings(allowed: Duration) -> ProbeSettings {
+        let sockets = SocketSettings { keepalive: Duration::from_mins(1), user_timeout: None };
+        ProbeSettings { sockets, allowed }
+    }
+
+    fn probe(coordinator: &Coordinator) -> Probe {
+        let place = Place { host: "127.0.0.1".into(), port: coordinator.hs2().port() };
+        Probe::new(place, settings(Duration::from_secs(5)))
+    }
+
+    fn coordinator() -> Coordinator {
+        Coordinator::start(Settings::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn one_session_is_kept_for_all_probes() {
+        let coordinator = coordinator();
+        let mut probe = probe(&coordinator);
+        assert_eq!(probe.run(Login::Unknown).await.unwrap(), Passed::Connected);
+        assert!(coordinator.calls().is_empty(), "nothing is sent where a login might be wanted");
+        assert_eq!(probe.run(Login::None).await.unwrap(), Passed::Opened);
+        for _ in 0..3 {
+            assert_eq!(probe.run(Login::None).await.unwrap(), Passed::Answered);
+        }
+        let methods: Vec<_> = coordinator.calls().into_iter().map(|call| call.method).collect();
+        assert_eq!(methods, ["OpenSession", "GetInfo", "GetInfo", "GetInfo"]);
+        probe.close().await;
+        assert!(coordinator.open_sessions().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_kept_session_hears_of_a_shutdown() {
+        let coordinator = coordinator();
+        let mut probe = probe(&coordinator);
+        probe.run(Login::None).await.unwrap();
+        coordinator.faults().start_quiescing();
+        assert_eq!(probe.run(Login::None).await.unwrap(), Passed::ShuttingDown);
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_gone_is_opened_again() {
+        let coordinator = coordinator();
+        let mut probe = probe(&coordinator);
+        probe.run(Login::None).await.unwrap();
+        coordinator.expire_sessions();
+        assert_eq!(probe.run(Login::None).await.unwrap(), Passed::Answered, "it did answer");
+        assert_eq!(probe.run(Login::None).await.unwrap(), Passed::Opened);
+    }
+
+    #[tokio::test]
+    async fn a_kept_session_that_is_not_answered_is_a_failure() {
+        let coordinator = coordinator();
+        let mut probe = probe(&coordinator);
+        probe.run(Login::None).await.unwrap();
+        coordinator.faults().once("GetInfo", Fault::DropBefore);
+        let error = probe.run(Login::None).await.unwrap_err();
+        assert!(matches!(error, ProbeError::Unanswered(_)) && error.is_remote(), "{error}");
+        assert_eq!(probe.run(Login::None).await.unwrap(), Passed::Opened);
+    }
+
+    #[tokio::test]
+    async fn a_full_coordinator_passes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = Place { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
+        let mut probe = Probe::new(place, settings(Duration::from_millis(50)));
+        assert_eq!(probe.run(Login::None).await.unwrap(), Passed::Connected);
+    }
+
+    #[tokio::test]
+    async fn a_port_without_a_listener_fails() {
+        let coordinator = coordinator();
+        let mut probe = probe(&coordinator);
+        drop(coordinator);
+        let error = probe.run(Login::Unknown).await.unwrap_err();
+        assert!(matches!(error, ProbeError::Dial(_)) && error.is_remote(), "{error}");
+    }
+}

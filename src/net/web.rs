@@ -1,0 +1,290 @@
+//! A small HTTP client for the coordinators' web port: one request a connection, everything bounded, and of what comes
+//! back only the figures that are used.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use hyper::client::conn::http1;
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use serde_json::{Map, Value};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::dial::{DialError, Place, dial};
+use super::socket::SocketSettings;
+
+/// The largest head of an answer, in bytes.
+const LARGEST_HEAD: usize = 16 << 10;
+/// The largest body of an answer, in bytes; a busy impalad's metrics have some 200 KiB.
+const LARGEST_BODY: usize = 4 << 20;
+
+/// Why a page was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum WebError {
+    /// The port was not reached.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// No whole answer in time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// The exchange failed, or was no HTTP.
+    #[error("the exchange failed: {0}")]
+    Http(#[from] hyper::Error),
+    /// Another status than 200; 401 where the web port wants a login.
+    #[error("status {0}")]
+    Status(StatusCode),
+    /// The answer has more bytes than an answer can need.
+    #[error("the answer has more than {LARGEST_BODY} bytes")]
+    TooLarge,
+    /// The answer broke off.
+    #[error("the answer broke off: {0}")]
+    Body(String),
+    /// The answer is no JSON object.
+    #[error("the answer is no JSON object")]
+    NotJson,
+}
+
+impl WebError {
+    /// Whether somebody answered, in whatever words.
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::Status(_) | Self::TooLarge | Self::NotJson)
+    }
+}
+
+/// How a web port is asked.
+#[derive(Clone, Debug)]
+pub struct WebSettings {
+    /// Options of the socket.
+    pub sockets: SocketSettings,
+    /// Name resolution, dial and answer together.
+    pub allowed: Duration,
+}
+
+/// Impala's `/jsonmetrics?json`, as far as it is used (metrics.json, common-metrics.cc). What a version does not have is
+/// absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImpalaMetrics {
+    /// `impala-server.num-open-hiveserver2-sessions` and `….num-open-beeswax-sessions` together.
+    pub sessions: Option<u32>,
+    /// `impala-server.num-queries-registered`.
+    pub registered: Option<u32>,
+    /// `impala.thrift-server.….connections-in-use` of all client ports.
+    pub connections_in_use: u32,
+    /// `impala.thrift-server.….connection-setup-queue-size` of all client ports.
+    pub setup_queue: u32,
+    /// `catalog.ready`.
+    pub catalog_ready: Option<bool>,
+    /// `process-start-time`.
+    pub process_start_time: Option<Arc<str>>,
+}
+
+/// The client ports, as the metrics name them.
+const FRONTENDS: [&str; 3] = ["beeswax-frontend", "hiveserver2-frontend", "hiveserver2-http-frontend"];
+
+impl ImpalaMetrics {
+    fn read(page: &Map<String, Value>) -> Self {
+        let number = |name: &str| {
+            let number = page.get(name)?.as_u64()?;
+            Some(u32::try_from(number).unwrap_or(u32::MAX))
+        };
+        let sum = |what: &str| {
+            let names = FRONTENDS.iter().map(|port| format!("impala.thrift-server.{port}.{what}"));
+            names.filter_map(|name| number(&name)).fold(0, u32::saturating_add)
+        };
+        let hs2 = number("impala-server.num-open-hiveserver2-sessions");
+        let beeswax = number("impala-server.num-open-beeswax-sessions").unwrap_or(0);
+        Self {
+            sessions: hs2.map(|hs2| hs2.saturating_add(beeswax)),
+            registered: number("impala-server.num-queries-registered"),
+            connections_in_use: sum("connections-in-use"),
+            setup_queue: sum("connection-setup-queue-size"),
+            catalog_ready: page.get("catalog.ready").and_then(Value::as_bool),
+            process_start_time: page.get("process-start-time").and_then(Value::as_str).map(Arc::from),
+        }
+    }
+}
+
+/// Reads `/jsonmetrics?json`.
+///
+/// # Errors
+/// [`WebError`].
+pub async fn impala_metrics(place: &Place, settings: &WebSettings) -> Result<ImpalaMetrics, WebError> {
+    Ok(ImpalaMetrics::read(&object(place, "/jsonmetrics?json", settings).await?))
+}
+
+/// Reads `is_quiescing` from `/?json`: the only place where a coordinator tells of its own graceful shutdown (Impala:
+/// default-path-handlers.cc). `None` if the page does not say.
+///
+/// # Errors
+/// [`WebError`].
+pub async fn is_quiescing(place: &Place, settings: &WebSettings) -> Result<Option<bool>, WebError> {
+    let page = object(place, "/?json", settings).await?;
+    Ok(page.get("is_quiescing").and_then(Value::as_bool))
+}
+
+/// Asks `/healthz`: 200 when all services have started and the statestore knows the coordinator, 503 before; it stays 200
+/// during a graceful shutdown (Impala: impala-http-handler.cc).
+///
+/// # Errors
+/// [`WebError`]; [`WebError::Status`] with what it said if that is not 200.
+pub async fn healthz(place: &Place, settings: &WebSettings) -> Result<(), WebError> {
+    page(place, "/healthz", settings).await.map(drop)
+}
+
+async fn object(place: &Place, target: &str, settings: &WebSettings) -> Result<Map<String, Value>, WebError> {
+    let body = page(place, target, settings).await?;
+    match serde_json::from_slice(&body) {
+        Ok(Value::Object(object)) => Ok(object),
+        _ => Err(WebError::NotJson),
+    }
+}
+
+/// The body of a page. Cancel-safe: a dropped request leaves nothing behind.
+async fn page(place: &Place, target: &str, settings: &WebSettings) -> Result<Bytes, WebError> {
+    let allowed = settings.allowed;
+    let answer = async {
+        let stream = dial(&place.host, place.port, &settings.sockets, allowed).await?;
+        exchange(stream, place, target).await
+    };
+    timeout(allowed, answer).await.unwrap_or(Err(WebError::TimedOut(allowed)))
+}
+
+async fn exchange(stream: TcpStream, place: &Place, target: &str) -> Result<Bytes, WebError> {
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(LARGEST_HEAD);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+    let request = Request::get(target)
+        .header(header::HOST, place.to_string())
+        .header(header::CONNECTION, "close")
+        .header(header::USER_AGENT, concat!("hs2router/", env!("CARGO_PKG_VERSION")))
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| WebError::Body(error.to_string()))?;
+    let body = async {
+        let answer = sender.send_request(request).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(WebError::Status(answer.status()));
+        }
+        let body = Limited::new(answer.into_body(), LARGEST_BODY).collect().await;
+        body.map(http_body_util::Collected::to_bytes).map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                WebError::TooLarge
+            } else {
+                WebError::Body(error.to_string())
+            }
+        })
+    };
+    // The connection is driven until the body is there; how it ends after that is nobody's concern.
+    tokio::pin!(body);
+    tokio::select! {
+        biased;
+        body = &mut body => body,
+        ended = connection => {
+            ended?;
+            body.await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const SETTINGS: WebSettings = WebSettings {
+        sockets: SocketSettings { keepalive: Duration::from_mins(1), user_timeout: None },
+        allowed: Duration::from_secs(5),
+    };
+
+    /// A server that answers one request with these bytes and closes.
+    async fn answering(answer: Vec<u8>) -> Place {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).await.unwrap();
+            assert!(request[..read].starts_with(b"GET /"), "a whole request comes at once");
+            // The client may leave early, having seen enough.
+            drop(stream.write_all(&answer).await);
+        });
+        Place { host: "127.0.0.1".into(), port }
+    }
+
+    fn answer(status: &str, body: &str) -> Vec<u8> {
+        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    }
+
+    #[tokio::test]
+    async fn the_named_metrics_are_read_and_others_ignored() {
+        let body = r#"{"impala-server.num-open-hiveserver2-sessions":3,"impala-server.num-open-beeswax-sessions":2,
+            "impala-server.num-queries-registered":7,"impala.thrift-server.beeswax-frontend.connections-in-use":1,
+            "impala.thrift-server.hiveserver2-frontend.connections-in-use":4,"catalog.ready":true,"memory.rss":99,
+            "impala.thrift-server.hiveserver2-frontend.connection-setup-queue-size":5,
+            "process-start-time":"2026-11-22 10:00:00.000000"}"#;
+        let place = answering(answer("200 OK", body)).await;
+        let metrics = impala_metrics(&place, &SETTINGS).await.unwrap();
+        let expected = ImpalaMetrics {
+            sessions: Some(5),
+            registered: Some(7),
+            connections_in_use: 5,
+            setup_queue: 5,
+            catalog_ready: Some(true),
+            process_start_time: Some("2026-11-22 10:00:00.000000".into()),
+        };
+        assert_eq!(metrics, expected);
+    }
+
+    #[tokio::test]
+    async fn a_page_of_something_else_has_no_figures() {
+        let place = answering(answer("200 OK", r#"{"catalog.ready":"yes"}"#)).await;
+        assert_eq!(impala_metrics(&place, &SETTINGS).await.unwrap(), ImpalaMetrics::default());
+        let place = answering(answer("200 OK", "<html>")).await;
+        assert!(matches!(impala_metrics(&place, &SETTINGS).await, Err(WebError::NotJson)));
+        let place = answering(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()).await;
+        assert!(matches!(impala_metrics(&place, &SETTINGS).await, Err(WebError::Http(_))));
+    }
+
+    #[tokio::test]
+    async fn quiescing_is_read_from_the_root_page() {
+        let place = answering(answer("200 OK", r#"{"is_quiescing":true}"#)).await;
+        assert_eq!(is_quiescing(&place, &SETTINGS).await.unwrap(), Some(true));
+        let place = answering(answer("200 OK", "{}")).await;
+        assert_eq!(is_quiescing(&place, &SETTINGS).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn another_status_is_told() {
+        let place = answering(answer("503 Service Unavailable", "Not Available")).await;
+        let error = healthz(&place, &SETTINGS).await.unwrap_err();
+        assert!(matches!(error, WebError::Status(StatusCode::SERVICE_UNAVAILABLE)), "{error}");
+        assert!(error.is_answer());
+        let place = answering(answer("200 OK", "OK")).await;
+        healthz(&place, &SETTINGS).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_given_up() {
+        let endless = answer("200 OK", &" ".repeat(LARGEST_BODY + 1));
+        let place = answering(endless).await;
+        assert!(matches!(impala_metrics(&place, &SETTINGS).await, Err(WebError::TooLarge)));
+        let long_head = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(LARGEST_HEAD)).into_bytes();
+        let place = answering(long_head).await;
+        assert!(matches!(impala_metrics(&place, &SETTINGS).await, Err(WebError::Http(_))));
+    }
+
+    #[tokio::test]
+    async fn a_silent_port_costs_no_more_than_its_deadline() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = Place { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
+        let allowed = Duration::from_millis(50);
+        let settings = WebSettings { allowed, ..SETTINGS };
+        let error = healthz(&place, &settings).await.unwrap_err();
+        assert!(matches!(error, WebError::TimedOut(after) if after == allowed), "{error}");
+        assert!(!error.is_answer());
+    }
+}
