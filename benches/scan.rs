@@ -16,8 +16,10 @@ use std::time::Duration;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher, black_box};
 use hs2router::clock;
-use hs2router::cluster::{AdminState, Cluster, CoordinatorSettings, Flavor, PolicyName, Settings};
-use hs2router::ids::{CoordinatorId, CoordinatorName};
+use hs2router::cluster::{
+    AdminState, Cluster, CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings,
+};
+use hs2router::ids::{CoordinatorId, CoordinatorName, Service};
 use hs2router::session::table::{self, NewSession, Table};
 use hs2router::wire::facts::Guid;
 use hs2router::wire::method;
@@ -120,6 +122,7 @@ fn cluster(coordinators: usize) -> Cluster {
         flavor: Flavor::Impala,
         policy: PolicyName::LeastLoaded,
         idle_session_cost: 0.1,
+        health: HealthSettings::default(),
         coordinators: coordinators.collect(),
     };
     Cluster::new(settings).expect("the settings are sound")
@@ -129,7 +132,7 @@ fn cluster(coordinators: usize) -> Cluster {
 fn pick(bencher: Bencher<'_, '_>, coordinators: usize) {
     let cluster = cluster(coordinators);
     let (mut rng, now) = (StdRng::seed_from_u64(7), clock::now());
-    bencher.bench_local(|| cluster.pick_and_reserve(&[], black_box(now), &mut rng));
+    bencher.bench_local(|| cluster.pick_and_reserve(Service::Hs2, &[], black_box(now), &mut rng));
 }
 
 /// Guids as random as real ones.

@@ -16,10 +16,11 @@ use prometheus_client::registry::{Metric, Registry};
 mod labels;
 
 pub use labels::{
-    AcceptError, CallOutcome, CloseCause, DialOutcome, Direction, Label, Per, RefusalCause, SessionOutcome,
+    AcceptError, CallOutcome, CloseCause, DialOutcome, Direction, Label, Per, PollOutcome, PortState,
+    ProbeOutcome, RefusalCause, SessionOutcome,
 };
 
-use crate::ids::{CoordinatorName, Depth};
+use crate::ids::{CoordinatorName, Depth, Service};
 
 /// The prefix of every name.
 const PREFIX: &str = "hs2router";
@@ -68,6 +69,11 @@ descriptions! {
     CALLS = "counter" "calls_total" ["method", "outcome"] "Calls ended";
     BYTES = "counter" "bytes_total" ["direction"] "Bytes relayed between clients and coordinators";
     DIALS = "counter" "dials_total" ["cluster", "coordinator", "outcome"] "Attempts to connect to a coordinator";
+    PROBES = "counter" "probes_total" ["cluster", "coordinator", "outcome"] "Probes of a coordinator's ports";
+    LOAD_POLLS = "counter" "load_polls_total" ["cluster", "coordinator", "outcome"]
+        "Polls of a coordinator's web port";
+    COORDINATOR_STATE = "gauge" "coordinator_state" ["cluster", "coordinator", "port", "state"]
+        "1 for what is thought of a port that is in use, 0 for everything else";
     SESSION_TABLE_ENTRIES = "gauge" "session_table_entries" [] "Sessions in the session table";
 }
 
@@ -93,6 +99,14 @@ struct CoordinatorOutcome {
     cluster: String,
     coordinator: String,
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    cluster: String,
+    coordinator: String,
+    port: &'static str,
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -127,6 +141,9 @@ pub struct Metrics {
     operations_running: Family<CoordinatorLabels, Gauge>,
     calls: Family<MethodOutcome, Counter>,
     dials: Family<CoordinatorOutcome, Counter>,
+    probes: Family<CoordinatorOutcome, Counter>,
+    load_polls: Family<CoordinatorOutcome, Counter>,
+    coordinator_state: Family<StateLabels, Gauge>,
     /// Clients turned away.
     pub connections_refused: Per<RefusalCause>,
     /// Client connections ended.
@@ -159,6 +176,9 @@ impl Metrics {
         let calls = registered(all, &CALLS);
         let bytes: Family<Way, Counter> = registered(all, &BYTES);
         let dials = registered(all, &DIALS);
+        let probes = registered(all, &PROBES);
+        let load_polls = registered(all, &LOAD_POLLS);
+        let coordinator_state = registered(all, &COORDINATOR_STATE);
         let session_table_entries = registered(all, &SESSION_TABLE_ENTRIES);
         Self {
             registry,
@@ -169,6 +189,9 @@ impl Metrics {
             operations_running,
             calls,
             dials,
+            probes,
+            load_polls,
+            coordinator_state,
             connections_refused: Per::new(|cause| refused.get_or_create_owned(&Cause { cause })),
             connections_closed: Per::new(|cause| closed.get_or_create_owned(&Cause { cause })),
             accept_errors: Per::new(|class| accept_errors.get_or_create_owned(&Class { class })),
@@ -199,6 +222,9 @@ impl Metrics {
         CoordinatorMetrics {
             sessions: Per::new(|word| self.sessions.get_or_create_owned(&outcome(word))),
             dials: Per::new(|word| self.dials.get_or_create_owned(&outcome(word))),
+            probes: Per::new(|word| self.probes.get_or_create_owned(&outcome(word))),
+            load_polls: Per::new(|word| self.load_polls.get_or_create_owned(&outcome(word))),
+            states: States { family: self.coordinator_state.clone(), labels: labels.clone() },
             sessions_open: self.sessions_open.get_or_create_owned(&labels),
             operations_running: self.operations_running.get_or_create_owned(&labels),
         }
@@ -249,10 +275,34 @@ pub struct CoordinatorMetrics {
     pub sessions: Per<SessionOutcome>,
     /// Attempts to connect.
     pub dials: Per<DialOutcome>,
+    /// Probes of its ports.
+    pub probes: Per<ProbeOutcome>,
+    /// Polls of its web port.
+    pub load_polls: Per<PollOutcome>,
+    /// What is thought of its ports.
+    pub states: States,
     /// Open sessions, set once a second from the cluster's own counts.
     pub sessions_open: Gauge,
     /// Running operations, set likewise.
     pub operations_running: Gauge,
+}
+
+/// The states of one coordinator's ports. A port appears when its state is first set: one that nothing uses has none.
+#[derive(Clone, Debug)]
+pub struct States {
+    family: Family<StateLabels, Gauge>,
+    labels: CoordinatorLabels,
+}
+
+impl States {
+    /// Shows this state and no other for a port.
+    pub fn set(&self, port: Service, state: PortState) {
+        for (other, _) in PortState::ALL {
+            let CoordinatorLabels { cluster, coordinator } = self.labels.clone();
+            let labels = StateLabels { cluster, coordinator, port: port.as_str(), state: other.word() };
+            self.family.get_or_create_owned(&labels).set(i64::from(*other == state));
+        }
+    }
 }
 
 /// What is counted for calls.
@@ -312,6 +362,7 @@ mod tests {
         listener.connections.count(Depth::Route);
         let coordinator = metrics.coordinator("impala", &CoordinatorName("c1".into()));
         coordinator.dials.count(DialOutcome::Refused);
+        coordinator.states.set(Service::Hs2, PortState::Suspect);
         metrics.calls(&["OpenSession"]).count(Some(0), CallOutcome::Reply);
         let text = metrics.render().unwrap();
         for Description { name, kind, labels, help } in DESCRIPTIONS {
@@ -365,6 +416,23 @@ mod tests {
     }
 
     #[test]
+    fn a_port_has_one_state() {
+        let metrics = Metrics::new();
+        let coordinator = metrics.coordinator("impala", &CoordinatorName("c1".into()));
+        coordinator.states.set(Service::Hs2, PortState::Ejected);
+        coordinator.states.set(Service::Hs2, PortState::Healthy);
+        let text = metrics.render().unwrap();
+        let series = |state| {
+            format!(
+                "coordinator_state{{cluster=\"impala\",coordinator=\"c1\",port=\"hs2\",state=\"{state}\"}}"
+            )
+        };
+        assert!(text.contains(&format!("{} 1\n", series("healthy"))), "{text}");
+        assert!(text.contains(&format!("{} 0\n", series("ejected"))), "{text}");
+        assert!(!text.contains("beeswax"), "{text}");
+    }
+
+    #[test]
     fn a_gauge_falls_when_what_it_counts_is_dropped() {
         let listener = Metrics::new().listener("a");
         let one = Held::one_of(&listener.open);
@@ -390,6 +458,9 @@ mod tests {
         check::<SessionOutcome>();
         check::<CallOutcome>();
         check::<DialOutcome>();
+        check::<ProbeOutcome>();
+        check::<PollOutcome>();
+        check::<PortState>();
         check::<Direction>();
         check::<Depth>();
     }

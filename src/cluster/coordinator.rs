@@ -30,6 +30,9 @@ pub struct Coordinator {
     pub(super) counts: Counts,
     settings: HealthSettings,
     condition: Mutex<Condition>,
+    /// Ports that something used, in the order of [`Service::ALL`].
+    used: [AtomicBool; Service::ALL.len()],
+    opens_without_login: AtomicBool,
 }
 
 impl Coordinator {
@@ -52,6 +55,8 @@ impl Coordinator {
             counts: Counts::default(),
             settings: health,
             condition: Mutex::default(),
+            used: Default::default(),
+            opens_without_login: AtomicBool::new(false),
         })
     }
 
@@ -113,6 +118,35 @@ impl Coordinator {
     /// Since when it says that its catalog is not ready.
     pub fn starting_since(&self) -> Option<Instant> {
         self.condition.lock().starting_since()
+    }
+
+    /// Whether anything used a port; one that nothing uses is not probed (Impala: Beeswax is off by default).
+    pub fn is_used(&self, service: Service) -> bool {
+        self.used_flag(service).load(Ordering::Relaxed)
+    }
+
+    /// A port is used from now on.
+    pub fn note_used(&self, service: Service) {
+        self.used_flag(service).store(true, Ordering::Relaxed);
+    }
+
+    fn used_flag(&self, service: Service) -> &AtomicBool {
+        let [hs2, beeswax, hs2_http] = &self.used;
+        match service {
+            Service::Hs2 => hs2,
+            Service::Beeswax => beeswax,
+            Service::Hs2Http => hs2_http,
+        }
+    }
+
+    /// Whether it was seen to open an HS2 session for a client without a login.
+    pub fn opens_without_login(&self) -> bool {
+        self.opens_without_login.load(Ordering::Relaxed)
+    }
+
+    /// It opened an HS2 session for a client that sent plain, unframed Thrift: a probe may do the same.
+    pub fn note_opened_without_login(&self) {
+        self.opens_without_login.store(true, Ordering::Relaxed);
     }
 
     /// Takes in what a probe of a port found; says what that changed.

@@ -16,8 +16,8 @@ use crate::cluster::{self, Cluster, CoordinatorSettings, HealthSettings, health}
 use crate::metrics::Metrics;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind};
 use crate::net::socket::SocketSettings;
-use crate::serve::shared::{Entrance, Fleet, Settings, Shared};
-use crate::serve::{self, upkeep};
+use crate::serve::shared::{Entrance, Fleet, Settings, Shared, WatchSettings};
+use crate::serve::{self, upkeep, watching};
 use crate::session::table::{self, Table};
 
 /// What a coordinator's own clock may be behind ours when it forgets a disconnected session.
@@ -96,6 +96,9 @@ impl Router {
         let end = CancellationToken::new();
         let background = TaskTracker::new();
         background.spawn(upkeep::run(Arc::clone(&shared), fleets.clone(), counts, end.clone()));
+        for fleet in &fleets {
+            watching::start(&shared, fleet, &background, &end);
+        }
         let view = View { metrics, draining: shared.draining.clone() };
         background.spawn(admin::serve(admin_listener, view, end.clone()));
         let drain_timeout = config.router.drain_timeout;
@@ -176,9 +179,14 @@ fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartEr
             let detached_for = cluster.disconnected_session_timeout + DETACHED_MARGIN;
             let table = Table::new(table::Settings { capacity, detached_for });
             let name = Arc::clone(&cluster.name);
+            let watching = WatchSettings {
+                probe_interval: cluster.probe.interval,
+                probe_timeout: cluster.probe.timeout,
+                load_interval: cluster.load_interval,
+            };
             let cluster = Cluster::new(cluster_settings(cluster))
                 .map_err(|source| StartError::Cluster { name, source })?;
-            Ok(Arc::new(Fleet::new(cluster, table, metrics)))
+            Ok(Arc::new(Fleet::new(cluster, table, metrics, watching)))
         })
         .collect()
 }

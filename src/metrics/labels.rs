@@ -177,6 +177,48 @@ labels! {
 }
 
 labels! {
+    /// What a probe of a coordinator's port found.
+    ProbeOutcome {
+        /// The port works.
+        Passed = "passed",
+        /// It does not.
+        Failed = "failed",
+        /// The router itself could not probe; says nothing of the coordinator.
+        NotTried = "not_tried",
+    }
+}
+
+labels! {
+    /// What a poll of a coordinator's web port brought.
+    PollOutcome {
+        /// Its figures.
+        Read = "read",
+        /// An answer without figures, for example because the web port wants a login.
+        Unusable = "unusable",
+        /// No answer.
+        Unanswered = "unanswered",
+    }
+}
+
+labels! {
+    /// What is thought of a coordinator's port.
+    PortState {
+        /// It gets new sessions.
+        Healthy = "healthy",
+        /// The last probe failed; it is used as before.
+        Suspect = "suspect",
+        /// Probes failed, and it gets no new session.
+        Ejected = "ejected",
+        /// Probes pass again, but not often enough yet.
+        Probation = "probation",
+        /// The coordinator's catalog is not ready, and it gets no new session.
+        Starting = "starting",
+        /// The coordinator says that it is shutting down, and it gets no new session.
+        Quiescing = "quiescing",
+    }
+}
+
+labels! {
     /// Which way bytes went.
     Direction {
         /// From clients.

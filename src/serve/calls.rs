@@ -17,7 +17,7 @@ use super::link::{Link, Links, NoLink};
 use super::refuse::{self, NoAnswer};
 use super::shared::{Entrance, Fleet, Shared};
 use crate::clock;
-use crate::cluster::{Coordinator, Opening, SessionCount};
+use crate::cluster::{Coordinator, Flavor, Opening, SessionCount};
 use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::stream::{Seen, Stream};
@@ -217,6 +217,9 @@ impl<S: Stream> Calls<S> {
         answered: Answered,
     ) -> CallOutcome {
         self.past.last = Some(coordinator.id);
+        if is_shutting_down(method, &answered.facts, self.fleet.cluster.flavor) {
+            self.fleet.note_shutting_down(coordinator);
+        }
         if let Some(link) = answered.link {
             self.links.put(link);
         }
@@ -276,6 +279,7 @@ impl<S: Stream> Calls<S> {
         lost: Lost,
     ) -> Result<CallOutcome, End> {
         tracing::info!(coordinator = %coordinator.name, method = request.method().name, cause = %lost.cause, "link lost during a call");
+        self.fleet.doubt(coordinator, service);
         if lost.client_has_some {
             return Err(match lost.cause {
                 LostCause::BadReply(error) => error.into(),
@@ -305,6 +309,14 @@ impl<S: Stream> Calls<S> {
         self.client.send(&reply, self.shared.settings.stall_timeout).await?;
         Ok(outcome)
     }
+}
+
+/// Whether a coordinator refused new work because it shuts down. Only replies to calls that are refused before any
+/// statement is read can say so (Impala: `CheckNotShuttingDown`): the words elsewhere may be a statement's own.
+fn is_shutting_down(method: &Method, reply: &Facts, flavor: Flavor) -> bool {
+    let refused_first = matches!(method.role, Role::Statement | Role::Metadata | Role::OpenSession)
+        || method.name == "GetInfo";
+    flavor == Flavor::Impala && refused_first && verdict(method, reply) == Verdict::ShuttingDown
 }
 
 /// What a reply counts as.

@@ -32,6 +32,7 @@ pub(super) async fn reach(
 ) -> Result<TcpStream, Unreached> {
     let port = coordinator.ports.of(service).ok_or(Unreached::NoPort(service))?;
     let settings = &shared.settings;
+    coordinator.note_used(service);
     let dialed = dial(&coordinator.host, port, &settings.sockets, settings.connect_timeout).await;
     if let Some(counters) = fleet.counters(coordinator.id) {
         counters
@@ -47,6 +48,7 @@ pub(super) async fn reach(
             tracing::debug!(coordinator = %coordinator.name, %error, "dial failed");
             if error.failure.is_remote() {
                 coordinator.note_dial_failed(clock::now());
+                fleet.doubt(coordinator, service);
             }
             Err(error.failure.into())
         }

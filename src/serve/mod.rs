@@ -15,6 +15,7 @@ mod reply;
 pub mod shared;
 mod silence;
 pub mod upkeep;
+pub mod watching;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

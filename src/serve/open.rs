@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::calls::Calls;
-use super::client::Request;
+use super::client::{Framing, Request};
 use super::end::End;
 use super::exchange::{Answered, Deliver, Lost, LostCause, Trouble};
 use super::link::{Link, NoLink};
@@ -85,7 +85,7 @@ impl<S: Stream> Calls<S> {
             match exchange.await.unwrap_or(Err(Trouble::Link(timed_out))) {
                 Ok(answered) => match verdict(request.method(), &answered.facts) {
                     Verdict::ShuttingDown => {
-                        coordinator.note_shutting_down(clock::now());
+                        self.fleet.note_shutting_down(&coordinator);
                         self.count_open(&coordinator, SessionOutcome::ShuttingDown);
                         tried.answer = Some((coordinator, answered));
                         if !request.is_whole() {
@@ -98,6 +98,7 @@ impl<S: Stream> Calls<S> {
                 Err(Trouble::Client(end)) => return Err(end),
                 Err(Trouble::Link(lost)) => {
                     self.count_open(&coordinator, SessionOutcome::Lost);
+                    self.fleet.doubt(&coordinator, Service::Hs2);
                     tracing::info!(coordinator = %coordinator.name, cause = %lost.cause, "open lost");
                     tried.cause = Some(Cause::lost(&coordinator, &lost));
                     let next = remedy(request.method().retry, lost.phase, 0) == Remedy::NextCandidate;
@@ -175,6 +176,9 @@ impl<S: Stream> Calls<S> {
         self.count_open(&coordinator, if success { SessionOutcome::Opened } else { SessionOutcome::Error });
         if let Some(handle) = answered.facts.handle().filter(|_| success) {
             coordinator.note_opened();
+            if self.framing == Framing::None {
+                coordinator.note_opened_without_login();
+            }
             let session = GuidText(handle.guid);
             tracing::Span::current().record("session", tracing::field::display(session));
             tracing::Span::current().record("coordinator", tracing::field::display(&coordinator.name));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -82,11 +82,43 @@ pub struct Fleet {
     /// One permit a coordinator and service, for a dial made because a client was silent: two handshakes that nobody goes
     /// on with block a secured impalad's port (Impala: `accepted_cnxn_setup_thread_pool_size`).
     parked: Vec<[Arc<Semaphore>; 3]>,
+    /// How its coordinators are watched.
+    pub watching: WatchSettings,
+    watched: Vec<Watched>,
+}
+
+/// How a fleet's coordinators are watched; `docs/CONFIG.md` explains each under `[[cluster]]`.
+#[derive(Clone, Copy, Debug)]
+pub struct WatchSettings {
+    /// From one probe of a port to the next.
+    pub probe_interval: Duration,
+    /// One probe, or one page of the web port.
+    pub probe_timeout: Duration,
+    /// From one poll of the web port to the next.
+    pub load_interval: Duration,
+}
+
+/// What wakes the tasks that watch a coordinator before their time.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    pub(super) poll: Notify,
+    probes: [Notify; Service::ALL.len()],
+}
+
+impl Watched {
+    pub(super) fn probe(&self, service: Service) -> &Notify {
+        let [hs2, beeswax, hs2_http] = &self.probes;
+        match service {
+            Service::Hs2 => hs2,
+            Service::Beeswax => beeswax,
+            Service::Hs2Http => hs2_http,
+        }
+    }
 }
 
 impl Fleet {
     /// A fleet that has no sessions yet.
-    pub fn new(cluster: Cluster, table: Table, metrics: &Metrics) -> Self {
+    pub fn new(cluster: Cluster, table: Table, metrics: &Metrics, watching: WatchSettings) -> Self {
         let one = || Arc::new(Semaphore::new(1));
         let counters = cluster
             .coordinators
@@ -94,7 +126,8 @@ impl Fleet {
             .map(|coordinator| metrics.coordinator(&cluster.name, &coordinator.name));
         let metrics = counters.collect();
         let parked = cluster.coordinators.iter().map(|_| [one(), one(), one()]).collect();
-        Self { cluster, table: Arc::new(table), metrics, parked }
+        let watched = cluster.coordinators.iter().map(|_| Watched::default()).collect();
+        Self { cluster, table: Arc::new(table), metrics, parked, watching, watched }
     }
 
     /// The permit for parked dials to a coordinator's service.
@@ -112,6 +145,25 @@ impl Fleet {
         let picked = self.cluster.pick_and_reserve(service, tried, clock::now(), &mut rand::rng())?;
         tracing::trace!(coordinator = %picked.opening.coordinator().name, reason = %picked.candidate.reason, "picked");
         Some(picked.opening)
+    }
+
+    pub(super) fn watched(&self, coordinator: &Coordinator) -> Option<&Watched> {
+        self.watched.get(usize::from(coordinator.id.0))
+    }
+
+    /// Something went wrong on a link to a coordinator's port: that is for a probe to judge, and it shall do so now.
+    pub(super) fn doubt(&self, coordinator: &Coordinator, service: Service) {
+        if let Some(watched) = self.watched(coordinator) {
+            watched.probe(service).notify_one();
+        }
+    }
+
+    /// A coordinator refused new work because it shuts down: its web port shall say whether that is so.
+    pub(super) fn note_shutting_down(&self, coordinator: &Coordinator) {
+        coordinator.note_shutting_down(clock::now());
+        if let Some(watched) = self.watched(coordinator) {
+            watched.poll.notify_one();
+        }
     }
 
     /// The counters of a coordinator.

@@ -8,7 +8,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::shared::{Fleet, Shared};
+use super::watching::port_state;
 use crate::clock;
+use crate::ids::Service;
 use crate::metrics::{AcceptError, Metrics};
 use crate::net::listen::AcceptCounts;
 
@@ -54,6 +56,9 @@ fn set_gauges(fleet: &Fleet) {
         let load = coordinator.load();
         counters.sessions_open.set(load.open_sessions.into());
         counters.operations_running.set(load.running_operations.into());
+        for service in Service::ALL.into_iter().filter(|service| coordinator.is_used(*service)) {
+            counters.states.set(service, port_state(coordinator, service, clock::now()));
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod sasl;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::router::{TestRouter, eventually};
+use crate::support::router::{SELDOM, TestRouter, eventually};
 use crate::support::script::{Act, Script, closed_port};
 use crate::support::talk::Talk;
 use crate::support::thrift::{EXCEPTION, Message, Value, execute, of_handle, open_session};
@@ -136,7 +136,7 @@ fn when_all_are_draining_the_client_is_told_so() {
     let script = Script::sound();
     let port = script.address().port();
     let router = TestRouter::start(&format!(
-        "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n[[cluster]]\ncoordinators = [{{ \
+        "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n[[cluster]]\n{SELDOM}\ncoordinators = [{{ \
          host = \"127.0.0.1\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0, state = \"drain\" }}]\n"
     ));
     let (sql_state, words) = Talk::connect(router.listener(0)).call(&open_session()).error();

@@ -28,6 +28,9 @@ mod fixtures;
 mod fuzz_seeds;
 
 #[cfg(test)]
+mod health;
+
+#[cfg(test)]
 mod hostile;
 
 #[cfg(test)]
@@ -38,6 +41,9 @@ mod layers;
 
 #[cfg(test)]
 mod lost;
+
+#[cfg(test)]
+mod probe;
 
 #[cfg(test)]
 mod quiescing;

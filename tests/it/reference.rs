@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use hs2router::control::config::{Absent, SECTIONS, SectionInfo};
 use hs2router::ids::Depth;
 use hs2router::metrics::{
-    AcceptError, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, Label, RefusalCause,
-    SessionOutcome,
+    AcceptError, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, Label, PollOutcome,
+    PortState, ProbeOutcome, RefusalCause, SessionOutcome,
 };
 
 const GENERATED: &str = "<!-- Generated from the source: UPDATE_DOCS=1 cargo test reference -->\n";
@@ -125,6 +125,9 @@ fn metrics_reference() -> String {
     label_values::<SessionOutcome>(&mut out, "sessions_total", "outcome");
     label_values::<CallOutcome>(&mut out, "calls_total", "outcome");
     label_values::<DialOutcome>(&mut out, "dials_total", "outcome");
+    label_values::<ProbeOutcome>(&mut out, "probes_total", "outcome");
+    label_values::<PollOutcome>(&mut out, "load_polls_total", "outcome");
+    label_values::<PortState>(&mut out, "coordinator_state", "state");
     label_values::<Direction>(&mut out, "bytes_total", "direction");
     out
 }

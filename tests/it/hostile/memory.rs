@@ -10,7 +10,7 @@ use hs2router::net::limits::raise_file_limit;
 
 use super::{NEGATIVE, TWO_GIB, with_field};
 use crate::support::keeper::Keeper;
-use crate::support::router::eventually;
+use crate::support::router::{SELDOM, eventually};
 use crate::support::script::{Act, Script};
 use crate::support::talk::{OK, START, Talk, sasl};
 use crate::support::thrift::{LIST, Message, STRING, STRUCT, Value, execute, of_handle};
@@ -36,7 +36,7 @@ impl Program {
         let (ip, port) = (coordinator.ip(), coordinator.port());
         let text = format!(
             "[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
-             [[cluster]]\ncoordinators = [{{ host = \"{ip}\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }}]\n"
+             [[cluster]]\n{SELDOM}\ncoordinators = [{{ host = \"{ip}\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }}]\n"
         );
         fs::write(&config, text).unwrap();
         let script = "echo $$; exec \"$@\"";

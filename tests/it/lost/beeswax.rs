@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::closes_on;
-use crate::support::router::TestRouter;
+use crate::support::router::{SELDOM, TestRouter};
 use crate::support::script::{Script, closed_port};
 use crate::support::talk::Talk;
 use crate::support::thrift::{EXCEPTION, Message, REPLY, Value, of_query, query};
@@ -18,7 +18,7 @@ fn router(coordinators: &[SocketAddr]) -> TestRouter {
     };
     let coordinators: Vec<String> = coordinators.iter().map(one).collect();
     TestRouter::start(&format!(
-        "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"beeswax\"\n[[cluster]]\ncoordinators = [{}]\n",
+        "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"beeswax\"\n[[cluster]]\n{SELDOM}\ncoordinators = [{}]\n",
         coordinators.join(", ")
     ))
 }

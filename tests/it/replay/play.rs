@@ -13,7 +13,7 @@ use super::client::Client;
 use super::coordinators::{Coordinators, DEADLINE, bind};
 use super::{Cut, is_routed};
 use crate::fixtures::{Answer, Call, Capture, Sender, Transport};
-use crate::support::router::{TestRouter, eventually};
+use crate::support::router::{SELDOM, TestRouter, eventually};
 
 /// What a play showed beyond what is demanded of every one.
 #[derive(Debug, Default)]
@@ -73,7 +73,7 @@ fn config(capture: &Capture, addresses: [SocketAddr; 2], unused: [SocketAddr; 2]
     });
     format!(
         "[router]\ndetect_timeout = \"60s\"\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"{service}\"\n\
-         [[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\ncoordinators = [{}]\n",
+         [[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\n{SELDOM}\ncoordinators = [{}]\n",
         coordinators.join(", ")
     )
 }

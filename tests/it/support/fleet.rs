@@ -11,7 +11,7 @@ use hs2router::idl::t_c_l_i_service::{THandleIdentifier, TOperationHandle, TSess
 use hs2router::serve::shared::Fleet as RouterFleet;
 
 use super::clients::Target;
-use super::router::{TestRouter, eventually};
+use super::router::{SELDOM, TestRouter, eventually};
 
 /// Which of the router's listeners a client comes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +85,11 @@ impl Fleet {
             .enumerate()
             .map(|(place, coordinator)| {
                 format!(
-                    "{{ name = \"{}\", host = \"127.0.0.1\", hs2 = {}, beeswax = {}, hs2_http = {}, web = {} {} }}",
+                    "{{ name = \"{}\", host = \"127.0.0.1\", hs2 = {}, beeswax = {}, hs2_http = {}, web = 0 {} }}",
                     coordinator.name(),
                     coordinator.hs2().port(),
                     coordinator.beeswax().port(),
                     coordinator.hs2_http().port(),
-                    coordinator.web().port(),
                     keys.get(place).map(|keys| format!(", {keys}")).unwrap_or_default(),
                 )
             })
@@ -98,7 +97,7 @@ impl Fleet {
         let listener =
             |service| format!("[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"{service}\"\n");
         let router = TestRouter::start(&format!(
-            "{}{}{}[[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{}\ncoordinators = [{}]\n",
+            "{}{}{}[[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{SELDOM}\n{}\ncoordinators = [{}]\n",
             listener("hs2"),
             listener("beeswax"),
             listener("hs2"),

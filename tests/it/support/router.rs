@@ -11,6 +11,9 @@ use tokio::runtime::Runtime;
 use super::clients::Target;
 use super::logs::Logs;
 
+/// Coordinators are looked at once and then left alone: what they receive is what the test sent.
+pub(crate) const SELDOM: &str = "probe = { interval = \"1h\" }\nload = { interval = \"1h\" }";
+
 /// A router on free ports of 127.0.0.1, which ends with the value.
 pub(crate) struct TestRouter {
     router: Option<Router>,
@@ -50,7 +53,7 @@ impl TestRouter {
             .collect();
         Self::start(&format!(
             "[router]\n{keys}\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
-             [[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\ncoordinators = [{}]\n",
+             [[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\n{SELDOM}\ncoordinators = [{}]\n",
             coordinators.join(", ")
         ))
     }

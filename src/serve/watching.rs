@@ -1,0 +1,310 @@
+//! Watching coordinators: a task for each web port asks how much there is to do, one for each client port asks whether it
+//! works. Here the asking is done, counted and logged; what follows from the answers is decided in [`crate::cluster`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+use tokio::sync::Notify;
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::shared::{Fleet, Shared};
+use crate::clock;
+use crate::cluster::health::{Change, Finding, State};
+use crate::cluster::{Coordinator, Figures, Flavor, News, Report, Standing};
+use crate::ids::Service;
+use crate::metrics::{PollOutcome, PortState, ProbeOutcome};
+use crate::net::dial::Place;
+use crate::net::probe::{Login, Passed, Probe, ProbeError, ProbeSettings};
+use crate::net::web::{self, ImpalaMetrics, WebError, WebSettings};
+
+/// A probe or poll that is asked for comes no sooner after the last one than this part of the interval.
+const LEAST_PART: u32 = 4;
+
+/// Starts to watch every coordinator of a fleet, until `end`. Web ports are polled at once; HS2 ports are probed after one
+/// interval, until when they are believed to work, other ports once a client has wanted them.
+pub fn start(shared: &Arc<Shared>, fleet: &Arc<Fleet>, tasks: &TaskTracker, end: &CancellationToken) {
+    for coordinator in &fleet.cluster.coordinators {
+        coordinator.note_used(Service::Hs2);
+        for service in Service::ALL {
+            if let Some(port) = coordinator.ports.of(service) {
+                let watch = Watch::new(shared, fleet, coordinator, end);
+                tasks.spawn(watch.probe_port(service, port));
+            }
+        }
+        if let Some(port) = coordinator.ports.web.filter(|_| fleet.cluster.flavor == Flavor::Impala) {
+            tasks.spawn(Watch::new(shared, fleet, coordinator, end).poll_web_port(port));
+        } else {
+            tracing::info!(
+                cluster = %fleet.cluster.name, coordinator = %coordinator.name,
+                "no web port to poll: load is judged by this router's own counts"
+            );
+        }
+    }
+}
+
+/// One coordinator and what it takes to watch it.
+struct Watch {
+    fleet: Arc<Fleet>,
+    coordinator: Arc<Coordinator>,
+    web: WebSettings,
+    end: CancellationToken,
+}
+
+impl Watch {
+    fn new(
+        shared: &Arc<Shared>,
+        fleet: &Arc<Fleet>,
+        coordinator: &Arc<Coordinator>,
+        end: &CancellationToken,
+    ) -> Self {
+        let sockets = shared.settings.sockets;
+        Self {
+            fleet: Arc::clone(fleet),
+            coordinator: Arc::clone(coordinator),
+            web: WebSettings { sockets, allowed: fleet.watching.probe_timeout },
+            end: end.clone(),
+        }
+    }
+
+    fn place(&self, port: u16) -> Place {
+        Place { host: self.coordinator.host.as_str().into(), port }
+    }
+
+    /// Waits for the next turn; false when there is none.
+    async fn turn(&self, begun: Instant, interval: Duration, wake: &Notify) -> bool {
+        let due = begun + jittered(interval, &mut rand::rng());
+        tokio::select! {
+            biased;
+            () = self.end.cancelled() => return false,
+            () = sleep_until(due.into()) => return true,
+            () = wake.notified() => {}
+        }
+        let soonest = begun + interval / LEAST_PART;
+        tokio::select! {
+            biased;
+            () = self.end.cancelled() => false,
+            () = sleep_until(soonest.into()) => true,
+        }
+    }
+
+    async fn poll_web_port(self, port: u16) {
+        let place = self.place(port);
+        let never = Notify::new();
+        loop {
+            let begun = clock::now();
+            let before = self.coordinator.own();
+            let report = tokio::select! {
+                biased;
+                () = self.end.cancelled() => return,
+                report = report(&place, &self.web) => report,
+            };
+            let own = before.at_most(self.coordinator.own());
+            self.count_poll(&report);
+            match report {
+                Ok(report) => {
+                    for news in self.coordinator.note_report(report, own, clock::now()) {
+                        self.say(news, None);
+                    }
+                }
+                Err(error) => {
+                    if !error.is_answer() {
+                        self.fleet.doubt(&self.coordinator, Service::Hs2);
+                    }
+                    if let Some(news) = self.coordinator.note_no_report() {
+                        self.say(news, Some(&error));
+                    }
+                }
+            }
+            let wake = self.fleet.watched(&self.coordinator).map_or(&never, |watched| &watched.poll);
+            if !self.turn(begun, self.fleet.watching.load_interval, wake).await {
+                return;
+            }
+        }
+    }
+
+    fn count_poll(&self, report: &Result<Report, WebError>) {
+        let outcome = match report {
+            Ok(report) if report.figures.is_some() => PollOutcome::Read,
+            Ok(_) => PollOutcome::Unusable,
+            Err(error) if error.is_answer() => PollOutcome::Unusable,
+            Err(_) => PollOutcome::Unanswered,
+        };
+        if let Some(counters) = self.fleet.counters(self.coordinator.id) {
+            counters.load_polls.count(outcome);
+        }
+    }
+
+    fn say(&self, news: News, error: Option<&WebError>) {
+        let (cluster, coordinator) = (&self.fleet.cluster.name, &self.coordinator.name);
+        match news {
+            News::Quiescing => tracing::info!(%cluster, %coordinator, "coordinator is shutting down"),
+            News::NotQuiescing => tracing::info!(%cluster, %coordinator, "coordinator shuts down no more"),
+            News::NewIncarnation => tracing::info!(%cluster, %coordinator, "coordinator was restarted"),
+            News::Starting => tracing::info!(%cluster, %coordinator, "coordinator's catalog is not ready"),
+            News::Started => tracing::info!(%cluster, %coordinator, "coordinator's catalog is ready"),
+            News::LoadKnown => tracing::info!(%cluster, %coordinator, "coordinator's figures are known"),
+            News::OwnCountsOnly => {
+                let cause = error.map(ToString::to_string).unwrap_or_default();
+                tracing::warn!(
+                    %cluster, %coordinator, cause,
+                    "coordinator's figures are not known: load is judged by this router's own counts"
+                );
+            }
+        }
+    }
+
+    async fn probe_port(self, service: Service, port: u16) {
+        let settings = ProbeSettings { sockets: self.web.sockets, allowed: self.web.allowed };
+        let mut probe = Probe::new(self.place(port), settings);
+        let healthz = self.coordinator.ports.web.filter(|_| self.fleet.cluster.flavor == Flavor::Impala);
+        let healthz = healthz.map(|port| self.place(port));
+        let Some(wake) = self.fleet.watched(&self.coordinator).map(|watched| watched.probe(service)) else {
+            return;
+        };
+        let mut begun = clock::now();
+        while self.turn(begun, self.fleet.watching.probe_interval, wake).await {
+            begun = clock::now();
+            if self.coordinator.is_used(service) {
+                let ended = tokio::select! {
+                    biased;
+                    () = self.end.cancelled() => true,
+                    () = self.probe_once(service, &mut probe, healthz.as_ref()) => false,
+                };
+                if ended {
+                    break;
+                }
+            }
+        }
+        probe.close().await;
+    }
+
+    async fn probe_once(&self, service: Service, probe: &mut Probe, healthz: Option<&Place>) {
+        // One that shuts down opens no session; asking it would only fill its log.
+        let without_login = service == Service::Hs2
+            && self.coordinator.opens_without_login()
+            && self.coordinator.quiescing_since().is_none();
+        let login = if without_login { Login::None } else { Login::Unknown };
+        let asked = async {
+            match healthz {
+                Some(place) => web::healthz(place, &self.web).await,
+                None => Ok(()),
+            }
+        };
+        let (passed, answer) = tokio::join!(probe.run(login), asked);
+        if matches!(passed, Ok(Passed::ShuttingDown)) {
+            self.fleet.note_shutting_down(&self.coordinator);
+        }
+        let finding = finding(&passed, &answer);
+        if let Some(counters) = self.fleet.counters(self.coordinator.id) {
+            counters.probes.count(match finding {
+                Some(Finding::Passed) => ProbeOutcome::Passed,
+                Some(Finding::Failed(_)) => ProbeOutcome::Failed,
+                None => ProbeOutcome::NotTried,
+            });
+        }
+        let now = clock::now();
+        if let Some(change) = finding.and_then(|finding| self.coordinator.note_probe(service, finding, now)) {
+            self.say_change(service, &change);
+        }
+    }
+
+    fn say_change(&self, service: Service, change: &Change) {
+        let (cluster, coordinator) = (&self.fleet.cluster.name, &self.coordinator.name);
+        let reason = change.reason.as_deref().unwrap_or_default();
+        match (change.from, change.to) {
+            (_, State::Ejected) => {
+                tracing::warn!(%cluster, %coordinator, port = %service, reason, "coordinator ejected");
+            }
+            (State::Probation | State::Ejected, State::Healthy) => {
+                tracing::info!(%cluster, %coordinator, port = %service, "coordinator restored");
+            }
+            (_, state) => {
+                tracing::debug!(%cluster, %coordinator, port = %service, %state, reason, "coordinator's health");
+            }
+        }
+    }
+}
+
+/// What the two answers say together. A web port that is not reached, or wants a login, says nothing of the others.
+fn finding(passed: &Result<Passed, ProbeError>, healthy: &Result<(), WebError>) -> Option<Finding> {
+    let failed = |text: String| Some(Finding::Failed(text.into()));
+    match (passed, healthy) {
+        (Err(error), _) if error.is_remote() => failed(error.to_string()),
+        (Err(_), _) => None,
+        (Ok(_), Err(WebError::Status(status))) if status.is_server_error() => {
+            failed(format!("/healthz: {status}"))
+        }
+        (Ok(_), _) => Some(Finding::Passed),
+    }
+}
+
+/// The interval, up to a tenth shorter or longer: many routers, or many coordinators, do not stay in step.
+fn jittered(interval: Duration, rng: &mut impl Rng) -> Duration {
+    interval / 10 * (9_000 + rng.next_u32() % 2_001) / 1_000
+}
+
+/// What a web port says, as far as it says anything.
+async fn report(place: &Place, settings: &WebSettings) -> Result<Report, WebError> {
+    let (metrics, quiescing) =
+        tokio::join!(web::impala_metrics(place, settings), web::is_quiescing(place, settings));
+    let (metrics, quiescing) = match (metrics, quiescing) {
+        (Err(error), Err(_)) => return Err(error),
+        (metrics, quiescing) => (metrics.unwrap_or_default(), quiescing.unwrap_or_default()),
+    };
+    let figures = figures(&metrics);
+    let ImpalaMetrics { catalog_ready, process_start_time, .. } = metrics;
+    Ok(Report { figures, catalog_ready, process_start_time, quiescing })
+}
+
+fn figures(metrics: &ImpalaMetrics) -> Option<Figures> {
+    Some(Figures {
+        sessions: metrics.sessions?,
+        registered: metrics.registered?,
+        connections: metrics.connections_in_use,
+        queued: metrics.setup_queue,
+    })
+}
+
+/// What is shown of a port.
+pub(super) fn port_state(coordinator: &Coordinator, service: Service, now: Instant) -> PortState {
+    match (coordinator.standing(service, now), coordinator.health(service).state()) {
+        (Standing::Quiescing, _) => PortState::Quiescing,
+        (Standing::Starting, _) => PortState::Starting,
+        (_, State::Healthy) => PortState::Healthy,
+        (_, State::Suspect) => PortState::Suspect,
+        (_, State::Ejected) => PortState::Ejected,
+        (_, State::Probation) => PortState::Probation,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    #[test]
+    fn intervals_differ_by_a_tenth_at_most() {
+        let mut rng = StdRng::seed_from_u64(3);
+        let all: Vec<_> = (0..1000).map(|_| jittered(Duration::from_secs(10), &mut rng)).collect();
+        let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());
+        assert!(*least >= Duration::from_secs(9) && *most <= Duration::from_secs(11), "{least:?} {most:?}");
+        assert!(*most > *least + Duration::from_millis(1500));
+    }
+
+    #[test]
+    fn only_a_web_port_that_says_so_speaks_against_a_coordinator() {
+        let status = |status| Err(WebError::Status(status));
+        let connected = || Ok(Passed::Connected);
+        let bad = finding(&connected(), &status(StatusCode::SERVICE_UNAVAILABLE));
+        assert_eq!(bad, Some(Finding::Failed("/healthz: 503 Service Unavailable".into())));
+        assert_eq!(finding(&connected(), &status(StatusCode::UNAUTHORIZED)), Some(Finding::Passed));
+        let silent = Err(WebError::TimedOut(Duration::from_secs(1)));
+        assert_eq!(finding(&connected(), &silent), Some(Finding::Passed));
+    }
+}
