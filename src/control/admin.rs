@@ -4,9 +4,17 @@
 //! | --- | --- |
 //! | `GET /healthz` | 200 `ok`; 503 `draining` once the router was told to stop |
 //! | `GET /metrics` | every metric in the `OpenMetrics` text format |
+//! | `GET /api/v1/coordinators` | what is known of each coordinator, in JSON |
+//! | `POST /api/v1/coordinators/{cluster}/{name}/drain` | it gets no new session; the answer is as above, of this one |
+//! | `POST /api/v1/coordinators/{cluster}/{name}/resume` | it does again |
+//!
+//! A POST needs the header `X-Hs2router: 1`, a `Host` that is a loopback address, and no `Origin` but that; else 403.
 //!
 //! A connection serves one request and has [`REQUEST_TIME`] for it, and there are at most [`MOST_CONNECTIONS`] at a
 //! time: whoever holds a connection here without using it costs the operator nothing for long.
+
+mod coordinators;
+mod guard;
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::metrics::Metrics;
+use crate::serve::shared::Fleet;
 
 /// How long a connection may last, from its acceptance to the last byte of its answer.
 pub const REQUEST_TIME: Duration = Duration::from_secs(10);
@@ -64,6 +73,8 @@ pub struct View {
     pub metrics: Arc<Metrics>,
     /// Cancelled when the router starts to drain, which makes `/healthz` answer 503.
     pub draining: CancellationToken,
+    /// Shown and drained below `/api/v1`.
+    pub fleets: Vec<Arc<Fleet>>,
 }
 
 /// Binds the admin port.
@@ -132,7 +143,11 @@ async fn serve_one(stream: TcpStream, service: TowerToHyperService<Router>) {
 }
 
 fn routes(view: View) -> Router {
-    Router::new().route("/healthz", get(healthz)).route("/metrics", get(metrics)).with_state(view)
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/metrics", get(metrics))
+        .merge(coordinators::routes())
+        .with_state(view)
 }
 
 async fn healthz(State(view): State<View>) -> (StatusCode, &'static str) {

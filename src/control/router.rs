@@ -99,7 +99,7 @@ impl Router {
         for fleet in &fleets {
             watching::start(&shared, fleet, &background, &end);
         }
-        let view = View { metrics, draining: shared.draining.clone() };
+        let view = View { metrics, draining: shared.draining.clone(), fleets: fleets.clone() };
         background.spawn(admin::serve(admin_listener, view, end.clone()));
         let drain_timeout = config.router.drain_timeout;
         Ok(Self { shared, fleets, listeners, admin, connections, background, end, drain_timeout })

@@ -7,6 +7,9 @@ mod affinity;
 mod balance;
 
 #[cfg(test)]
+mod admin;
+
+#[cfg(test)]
 mod cli;
 
 #[cfg(test)]

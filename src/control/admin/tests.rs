@@ -19,7 +19,8 @@ struct Admin {
 async fn admin() -> Admin {
     let listener = bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let view = View { metrics: Arc::new(Metrics::new()), draining: CancellationToken::new() };
+    let (metrics, draining) = (Arc::new(Metrics::new()), CancellationToken::new());
+    let view = View { metrics, draining, fleets: Vec::new() };
     let end = CancellationToken::new();
     let task = tokio::spawn(serve(listener, view.clone(), end.clone()));
     Admin { address, view, end, task }

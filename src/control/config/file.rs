@@ -78,7 +78,7 @@ section! {
 }
 
 section! {
-    /// The operators' own port: `/healthz` and `/metrics`.
+    /// The operators' own port: `/healthz`, `/metrics` and the coordinators (`/api/v1/coordinators`).
     AdminFile at "admin", "[admin]" {
         /// Where it listens: a loopback address, because there are no users yet. Port 0 takes a free one.
         address: SocketAddr = default("127.0.0.1:25025"),

@@ -1,0 +1,175 @@
+//! Coordinators for operators: what is known of each, and the two verbs that change what people want of one.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Serialize;
+
+use super::{View, guard};
+use crate::clock;
+use crate::cluster::{AdminState, Coordinator};
+use crate::ids::Service;
+use crate::serve::shared::Fleet;
+
+/// One coordinator, as it is shown.
+#[derive(Debug, Serialize)]
+struct Shown {
+    cluster: String,
+    name: String,
+    host: String,
+    /// `active` or `drain`: what people want of it.
+    state: &'static str,
+    weight: u32,
+    /// Of those ports that are in use.
+    ports: Vec<Port>,
+    /// Seconds since it says that it is shutting down.
+    quiescing_for: Option<f64>,
+    /// Seconds since it says that its catalog is not ready.
+    starting_for: Option<f64>,
+    /// Sessions of this router.
+    sessions: u32,
+    /// Running operations of this router.
+    running: u32,
+    /// Operations of this router that are not closed: what a drain waits for.
+    open_operations: u32,
+    opens_in_progress: u32,
+    /// What it has to do for direct clients and other routers; absent while its figures are not known.
+    others: Option<Others>,
+}
+
+#[derive(Debug, Serialize)]
+struct Others {
+    sessions: u32,
+    operations: u32,
+    /// Client connections that it serves, ours included.
+    connections: u32,
+    /// Client connections that wait to be served.
+    queued: u32,
+    /// Seconds since it was asked.
+    age: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Port {
+    service: &'static str,
+    address: String,
+    health: &'static str,
+    /// The last failure, while it is not healthy.
+    reason: Option<String>,
+    /// Seconds in this state; absent if it never was another.
+    since: Option<f64>,
+    /// How much of its weight it takes, in hundredths.
+    share: u8,
+}
+
+/// The routes of this module.
+pub(super) fn routes() -> Router<View> {
+    Router::new()
+        .route("/api/v1/coordinators", get(list))
+        .route("/api/v1/coordinators/{cluster}/{name}/drain", post(drain))
+        .route("/api/v1/coordinators/{cluster}/{name}/resume", post(resume))
+}
+
+async fn list(State(view): State<View>) -> Response {
+    let now = clock::now();
+    let fleets = view.fleets.iter();
+    let shown: Vec<Shown> = fleets
+        .flat_map(|fleet| fleet.cluster.coordinators.iter().map(move |one| show(fleet, one, now)))
+        .collect();
+    json(&shown)
+}
+
+async fn drain(
+    view: State<View>,
+    name: Path<(String, String)>,
+    query: RawQuery,
+    head: HeaderMap,
+) -> Response {
+    set_state(&view, &name, &query, &head, AdminState::Drain)
+}
+
+async fn resume(
+    view: State<View>,
+    name: Path<(String, String)>,
+    query: RawQuery,
+    head: HeaderMap,
+) -> Response {
+    set_state(&view, &name, &query, &head, AdminState::Active)
+}
+
+fn set_state(
+    view: &View,
+    Path((cluster, name)): &Path<(String, String)>,
+    RawQuery(query): &RawQuery,
+    head: &HeaderMap,
+    state: AdminState,
+) -> Response {
+    if let Err(refusal) = guard::check(head) {
+        return (StatusCode::FORBIDDEN, format!("{refusal}\n")).into_response();
+    }
+    if query.as_ref().is_some_and(|query| !query.is_empty()) {
+        // Better no drain than one without the deadline that was asked for.
+        return (StatusCode::BAD_REQUEST, "parameters, deadline among them, are not supported yet\n")
+            .into_response();
+    }
+    let fleet = view.fleets.iter().find(|fleet| *fleet.cluster.name == **cluster);
+    let Some((fleet, coordinator)) = fleet.and_then(|fleet| Some((fleet, fleet.cluster.named(name)?))) else {
+        return (StatusCode::NOT_FOUND, "there is no such coordinator\n").into_response();
+    };
+    coordinator.set_state(state);
+    tracing::info!(cluster = %fleet.cluster.name, coordinator = %name, %state, "state set by an operator");
+    json(&show(fleet, coordinator, clock::now()))
+}
+
+fn show(fleet: &Fleet, coordinator: &Arc<Coordinator>, now: Instant) -> Shown {
+    let load = coordinator.load();
+    let seconds = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
+    let used = Service::ALL.into_iter().filter(|service| coordinator.is_used(*service));
+    let others = coordinator.figures().map(|(figures, at)| Others {
+        sessions: coordinator.others().sessions,
+        operations: coordinator.others().operations,
+        connections: figures.connections,
+        queued: figures.queued,
+        age: seconds(at),
+    });
+    Shown {
+        cluster: fleet.cluster.name.to_string(),
+        name: coordinator.name.to_string(),
+        host: coordinator.host.clone(),
+        state: coordinator.state().as_str(),
+        weight: coordinator.weight.get(),
+        ports: used.filter_map(|service| port(coordinator, service, now)).collect(),
+        quiescing_for: coordinator.quiescing_since().map(seconds),
+        starting_for: coordinator.starting_since().map(seconds),
+        sessions: load.open_sessions,
+        running: load.running_operations,
+        open_operations: coordinator.open_operations(),
+        opens_in_progress: load.opens_in_progress,
+        others,
+    }
+}
+
+fn port(coordinator: &Coordinator, service: Service, now: Instant) -> Option<Port> {
+    let number = coordinator.ports.of(service)?;
+    let health = coordinator.health(service);
+    Some(Port {
+        service: service.as_str(),
+        address: format!("{}:{number}", coordinator.host),
+        health: health.state().as_str(),
+        reason: health.reason().map(ToString::to_string),
+        since: health.since().map(|since| now.saturating_duration_since(since).as_secs_f64()),
+        share: coordinator.share(service, now).percent(),
+    })
+}
+
+fn json(value: &impl Serialize) -> Response {
+    match serde_json::to_string(value) {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

@@ -1,0 +1,109 @@
+//! Who may change something over the admin port: a program of the operator's, never a page that a browser on the same
+//! machine happens to show.
+//!
+//! A foreign page can make a browser send a POST to a loopback address, but not with a header of its own without being
+//! allowed to first, which nothing here allows; a name that an attacker points at 127.0.0.1 gives itself away in `Host`.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, Uri, header};
+
+/// The header that a request must have to change anything.
+pub(super) const HEADER: &str = "x-hs2router";
+
+/// Why a request may change nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("the header X-Hs2router: 1 is missing")]
+    NoHeader,
+    #[error("the header Host does not name a loopback address")]
+    ForeignHost,
+    #[error("the header Origin names another host than Host")]
+    ForeignOrigin,
+}
+
+/// Checks the head of a request that would change something.
+///
+/// # Errors
+/// [`Refusal`].
+pub(super) fn check(head: &HeaderMap) -> Result<(), Refusal> {
+    if only(head, HEADER) != Some("1") {
+        return Err(Refusal::NoHeader);
+    }
+    let host = only(head, header::HOST.as_str()).ok_or(Refusal::ForeignHost)?;
+    if !is_loopback(host) {
+        return Err(Refusal::ForeignHost);
+    }
+    if head.contains_key(header::ORIGIN) {
+        let origin = only(head, header::ORIGIN.as_str()).and_then(|origin| origin.parse::<Uri>().ok());
+        let authority = origin.as_ref().and_then(Uri::authority);
+        if !authority.is_some_and(|authority| authority.as_str().eq_ignore_ascii_case(host)) {
+            return Err(Refusal::ForeignOrigin);
+        }
+    }
+    Ok(())
+}
+
+/// The value of a header that is there once and is text.
+fn only<'h>(head: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let mut values = head.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+/// The admin port listens on a loopback address only, so only such a host is its own.
+fn is_loopback(host: &str) -> bool {
+    let Ok(authority) = host.parse::<axum::http::uri::Authority>() else { return false };
+    let name = authority.host();
+    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(lines: &[(&'static str, &'static str)]) -> Result<(), Refusal> {
+        let mut head = HeaderMap::new();
+        for (name, value) in lines {
+            head.append(*name, value.parse().unwrap());
+        }
+        check(&head)
+    }
+
+    #[test]
+    fn a_program_on_this_machine_may_change_things() {
+        for host in ["127.0.0.1:25025", "localhost", "[::1]:25025", "LOCALHOST:1"] {
+            assert_eq!(checked(&[(HEADER, "1"), ("host", host)]), Ok(()), "{host}");
+        }
+        let own_page = [(HEADER, "1"), ("host", "localhost:25025"), ("origin", "http://localhost:25025")];
+        assert_eq!(checked(&own_page), Ok(()));
+    }
+
+    #[test]
+    fn a_request_that_any_page_can_send_may_not() {
+        assert_eq!(checked(&[("host", "localhost")]), Err(Refusal::NoHeader));
+        assert_eq!(checked(&[(HEADER, "0"), ("host", "localhost")]), Err(Refusal::NoHeader));
+    }
+
+    #[test]
+    fn a_name_that_was_pointed_here_may_not() {
+        for host in ["evil.example", "localhost.evil.example", "10.0.0.1:25025", "127.0.0.1@evil.example", ""]
+        {
+            assert_eq!(checked(&[(HEADER, "1"), ("host", host)]), Err(Refusal::ForeignHost), "{host}");
+        }
+        assert_eq!(checked(&[(HEADER, "1")]), Err(Refusal::ForeignHost));
+        let twice = [(HEADER, "1"), ("host", "localhost"), ("host", "evil.example")];
+        assert_eq!(checked(&twice), Err(Refusal::ForeignHost));
+    }
+
+    #[test]
+    fn a_page_from_elsewhere_may_not() {
+        for origin in
+            ["http://evil.example", "null", "http://localhost:9999", "http://localhost.evil.example:25025"]
+        {
+            let lines = [(HEADER, "1"), ("host", "localhost:25025"), ("origin", origin)];
+            assert_eq!(checked(&lines), Err(Refusal::ForeignOrigin), "{origin}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Operators see every coordinator, and drain and resume one, over the admin port.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use serde_json::Value;
+
+use crate::support::fleet::Fleet;
+use crate::support::router::TestRouter;
+
+/// Status and body of a request with these further lines in its head.
+fn ask(router: &TestRouter, request: &str, lines: &str) -> (u16, String) {
+    let address = router.router().admin();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!("{request} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\n{lines}\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn coordinators(router: &TestRouter) -> Vec<Value> {
+    let (status, body) = ask(router, "GET /api/v1/coordinators", "");
+    assert_eq!(status, 200);
+    serde_json::from_str(&body).unwrap()
+}
+
+const ALLOWED: &str = "X-Hs2router: 1\r\n";
+
+#[test]
+fn every_coordinator_is_shown_with_what_it_does() {
+    let fleet = Fleet::of(2);
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let owner = fleet.owner(&session);
+    let _operation = client.execute(&session, "select * from rows(10)").unwrap();
+    let shown = coordinators(fleet.router());
+    assert_eq!(shown.len(), 2);
+    let busy = &shown[owner];
+    assert_eq!(
+        (&busy["cluster"], &busy["state"], &busy["weight"]),
+        (&"test".into(), &"active".into(), &1.into())
+    );
+    for (key, value) in [("sessions", 1), ("running", 1), ("open_operations", 1)] {
+        assert_eq!(busy[key], value, "{key}: {busy}");
+        assert_eq!(shown[1 - owner][key], 0, "{key}");
+    }
+    assert_eq!(
+        (&busy["ports"][0]["service"], &busy["ports"][0]["health"]),
+        (&"hs2".into(), &"healthy".into())
+    );
+}
+
+#[test]
+fn a_coordinator_is_drained_and_resumed() {
+    let fleet = Fleet::of(2);
+    let (status, body) = ask(fleet.router(), "POST /api/v1/coordinators/test/c1/drain", ALLOWED);
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(coordinators(fleet.router())[0]["state"], "drain");
+    let mut client = fleet.hs2();
+    for _ in 0..4 {
+        let session = client.open(&[]).unwrap();
+        assert_eq!(fleet.owner(&session), 1);
+    }
+    assert_eq!(ask(fleet.router(), "POST /api/v1/coordinators/test/c1/resume", ALLOWED).0, 200);
+    let session = client.open(&[]).unwrap();
+    assert_eq!(fleet.owner(&session), 0);
+}
+
+#[test]
+fn what_a_foreign_page_could_send_changes_nothing() {
+    let fleet = Fleet::of(1);
+    let drain = "POST /api/v1/coordinators/test/c1/drain";
+    let foreign = format!("{ALLOWED}Origin: http://evil.example\r\n");
+    for lines in ["", &foreign] {
+        let (status, text) = ask(fleet.router(), drain, lines);
+        assert_eq!(status, 403);
+        assert!(text.contains("header"), "it says why: {text}");
+    }
+    assert_eq!(ask(fleet.router(), "GET /api/v1/coordinators/test/c1/drain", ALLOWED).0, 405);
+    assert_eq!(coordinators(fleet.router())[0]["state"], "active");
+}
+
+#[test]
+fn a_drain_that_cannot_be_done_as_asked_is_not_done() {
+    let fleet = Fleet::of(1);
+    let (status, text) = ask(fleet.router(), "POST /api/v1/coordinators/test/c1/drain?deadline=5m", ALLOWED);
+    assert_eq!((status, text.contains("not supported yet")), (400, true));
+    assert_eq!(ask(fleet.router(), "POST /api/v1/coordinators/test/c9/drain", ALLOWED).0, 404);
+    assert_eq!(ask(fleet.router(), "POST /api/v1/coordinators/other/c1/drain", ALLOWED).0, 404);
+    assert_eq!(coordinators(fleet.router())[0]["state"], "active");
+}
