@@ -1,13 +1,13 @@
 //! The one integration binary: a module for each promise.
 
 #[cfg(test)]
+mod admin;
+
+#[cfg(test)]
 mod affinity;
 
 #[cfg(test)]
 mod balance;
-
-#[cfg(test)]
-mod admin;
 
 #[cfg(test)]
 mod cli;
