@@ -20,7 +20,7 @@ pub mod watching;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tracing::Instrument;
 
@@ -28,9 +28,10 @@ use self::calls::Calls;
 use self::client::{Client, Framing};
 use self::end::End;
 use self::link::Links;
+use self::opaque::Passage;
 use self::shared::{Entrance, Shared};
 use self::silence::Spoke;
-use crate::ids::{ConnId, Depth};
+use crate::ids::{ConnId, Depth, Service};
 use crate::metrics::{Held, ListenerMetrics};
 use crate::net::listen::{Accepted, Acceptor};
 use crate::net::stream::Stream;
@@ -50,7 +51,7 @@ struct Connection<S> {
 pub async fn listen(
     shared: Arc<Shared>,
     entrance: Arc<Entrance>,
-    mut acceptor: Acceptor<tokio::net::TcpListener>,
+    mut acceptor: Acceptor<TcpListener>,
     tasks: TaskTracker,
 ) {
     let counters = shared.metrics.listener(&entrance.name);
@@ -94,7 +95,7 @@ async fn accepted_one(
         tokio::select! {
             biased;
             () = cut.cancelled() => End::RouterShutdown,
-            end = Box::pin(serve(connection)) => end,
+            end = serve(connection) => end,
         }
     };
     async {
@@ -110,29 +111,55 @@ async fn accepted_one(
     .await;
 }
 
-/// Finds out what the client speaks, and serves it accordingly.
-async fn serve<S: Stream>(mut connection: Connection<S>) -> End {
-    let detection = match detected(&mut connection).await {
-        Ok(Detected::As(detection)) => detection,
-        Ok(Detected::CoordinatorSpeaks(dialed)) => {
-            return Box::pin(opaque::serve(connection, Some(dialed))).await;
-        }
-        Err(end) => return end,
+/// What a connection has turned out to be.
+enum Serving<S> {
+    /// Its calls are read.
+    Calls(Box<Calls<S>>),
+    /// It is passed on unread.
+    Unread(Box<Passage<S>>),
+}
+
+async fn serve<S: Stream>(connection: Connection<S>) -> End {
+    // Boxed one after the other: an idle connection holds only what its own stage needs.
+    match Box::pin(introduce(connection)).await {
+        Ok(Serving::Calls(calls)) => Box::pin(calls.serve()).await,
+        Ok(Serving::Unread(passage)) => Box::pin(passage.relay()).await,
+        Err(end) => end,
+    }
+}
+
+/// Finds out what the client speaks and, where that is asked for, who it is.
+async fn introduce<S: Stream>(mut connection: Connection<S>) -> Result<Serving<S>, End> {
+    let listener = connection.entrance.service;
+    let unread =
+        |connection, service, dialed| Ok(Serving::Unread(Box::new(Passage { connection, service, dialed })));
+    let detection = match detected(&mut connection).await? {
+        Detected::As(detection) => detection,
+        Detected::CoordinatorSpeaks(dialed) => return unread(connection, listener, Some(dialed)),
     };
     tracing::debug!(?detection, "detected");
     let framing = match detection {
         Detection::Thrift => Framing::None,
         Detection::Framed => Framing::Framed,
-        // Boxed here and below: an idle connection holds only what its own way needs.
-        Detection::Sasl => return Box::pin(plain::serve(connection)).await,
+        Detection::Sasl => return plain::authenticate(connection).await,
+        // The bytes tell which port it is for, where there is one.
+        Detection::Http if connection.entrance.fleet.cluster.serves(Service::Hs2Http) => {
+            return unread(connection, Service::Hs2Http, None);
+        }
         Detection::Http | Detection::Tls | Detection::Unknown | Detection::NeedMore => {
-            return Box::pin(opaque::serve(connection, None)).await;
+            return unread(connection, listener, None);
         }
     };
-    note_depth(&connection.counters, Depth::Route);
-    let Connection { shared, entrance, conn, client, .. } = connection;
-    let links = Links::new(Arc::clone(&entrance.fleet), conn, None);
-    Box::pin(Calls::new(shared, &entrance, client, framing, links).serve()).await
+    let links = Links::new(Arc::clone(&connection.entrance.fleet), connection.conn, None);
+    Ok(Serving::Calls(Box::new(connection.into_calls(framing, links))))
+}
+
+impl<S: Stream> Connection<S> {
+    /// Its calls will be read.
+    fn into_calls(self, framing: Framing, links: Links) -> Calls<S> {
+        note_depth(&self.counters, Depth::Route);
+        Calls::new(self.shared, &self.entrance, self.client, framing, links)
+    }
 }
 
 enum Detected {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::client::Client;
 use super::dialing::reach;
 use super::end::End;
 use super::shared::{Entrance, Shared};
@@ -24,20 +25,40 @@ pub(super) struct Dialed {
     pub opening: Opening,
 }
 
-/// Relays a connection, on a coordinator that was dialed already or else on the best one.
-pub(super) async fn serve<S: Stream>(connection: Connection<S>, dialed: Option<Dialed>) -> End {
-    let Connection { shared, entrance, mut client, counters, .. } = connection;
-    note_depth(&counters, Depth::Opaque);
-    let dialed = match dialed {
-        Some(dialed) => Some(dialed),
-        None => dial_best(&shared, &entrance, entrance.service).await,
-    };
-    let Some(Dialed { mut stream, opening }) = dialed else {
-        shared.metrics.connections_refused.count(RefusalCause::Unreachable);
-        // There are no words for this that an unknown protocol would understand.
-        client.stream.reset_on_close();
-        return End::NoCoordinator;
-    };
+/// A connection that is passed on unread.
+pub(super) struct Passage<S> {
+    /// Its client's side.
+    pub(super) connection: Connection<S>,
+    /// The coordinators' port that it is for.
+    pub(super) service: Service,
+    /// The coordinator's side, if there is one already.
+    pub(super) dialed: Option<Dialed>,
+}
+
+impl<S: Stream> Passage<S> {
+    /// Passes bytes on until both sides have finished; to the best coordinator, if none was dialed.
+    pub(super) async fn relay(self) -> End {
+        let Self { connection, service, dialed } = self;
+        let Connection { shared, entrance, mut client, counters, .. } = connection;
+        note_depth(&counters, Depth::Opaque);
+        let dialed = match dialed {
+            Some(dialed) => Some(dialed),
+            None => dial_best(&shared, &entrance, service).await,
+        };
+        let Some(dialed) = dialed else {
+            let all_drain = entrance.fleet.pick(service, &[]).is_none();
+            let cause = if all_drain { RefusalCause::NoCoordinator } else { RefusalCause::Unreachable };
+            shared.metrics.connections_refused.count(cause);
+            // There are no words for this that an unknown protocol would understand.
+            client.stream.reset_on_close();
+            return End::NoCoordinator;
+        };
+        relay_both(&shared, &mut client, dialed).await
+    }
+}
+
+async fn relay_both<S: Stream>(shared: &Shared, client: &mut Client<S>, dialed: Dialed) -> End {
+    let Dialed { mut stream, opening } = dialed;
     let span = tracing::Span::current();
     span.record("coordinator", tracing::field::display(&opening.coordinator().name));
     // A peer may pause for as long as it likes, and nobody but the two of them knows why.

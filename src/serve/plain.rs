@@ -7,14 +7,13 @@ use std::time::Duration;
 use bytes::Buf;
 use tokio::time::timeout;
 
-use super::calls::Calls;
 use super::client::{Client, Framing};
 use super::end::End;
 use super::link::{Link, Links, NoLink};
-use super::shared::{Entrance, Shared};
-use super::{Connection, note_depth, opaque};
+use super::opaque::Passage;
+use super::{Connection, Serving};
 use crate::cluster::Opening;
-use crate::ids::{Depth, Service};
+use crate::ids::Service;
 use crate::metrics::RefusalCause;
 use crate::net::stream::Stream;
 use crate::wire::sasl::{Acceptor, Credentials, Mechanism, Status, Step, encode};
@@ -34,50 +33,38 @@ enum Opened {
     Other(Mechanism),
 }
 
-/// Serves a client that began a SASL handshake.
-pub(super) async fn serve<S: Stream>(connection: Connection<S>) -> End {
-    let Connection { shared, entrance, conn, mut client, counters } = connection;
-    let allowed = shared.settings.handshake_timeout;
-    let opened = timeout(allowed, accept(&mut client)).await.unwrap_or(Err(End::HandshakeTimedOut));
-    let credentials = match opened {
+/// Goes through the handshake of a client that began one.
+///
+/// # Errors
+/// What ends the connection; the client was told.
+pub(super) async fn authenticate<S: Stream>(mut connection: Connection<S>) -> Result<Serving<S>, End> {
+    let settings = connection.shared.settings.clone();
+    let (conn, stall) = (connection.conn, settings.stall_timeout);
+    let service = service_of(connection.entrance.service);
+    let opened = timeout(settings.handshake_timeout, accept(&mut connection.client)).await;
+    let credentials = match opened.unwrap_or(Err(End::HandshakeTimedOut)) {
         Ok(Opened::Plain(credentials)) => credentials,
         Ok(Opened::Other(mechanism)) => {
             tracing::debug!(mechanism = mechanism.as_str(), "passed on unread");
-            let connection = Connection { shared, entrance, conn, client, counters };
-            return Box::pin(opaque::serve(connection, None)).await;
+            return Ok(Serving::Unread(Box::new(Passage { connection, service, dialed: None })));
         }
         Err(End::BadHandshake(error)) => {
             let text = format!("hs2router ({conn}): {error}");
-            let told =
-                tell(&mut client, error.status(), text.as_bytes(), shared.settings.stall_timeout).await;
-            return told.err().unwrap_or(End::BadHandshake(error));
+            tell(&mut connection.client, error.status(), text.as_bytes(), stall).await?;
+            return Err(End::BadHandshake(error));
         }
-        Err(end) => return end,
+        Err(end) => return Err(end),
     };
-    let service = service_of(entrance.service);
-    let mut links = Links::new(entrance.fleet.clone(), conn, Some(credentials));
-    match first_link(&mut links, service, &shared, &entrance).await {
+    let mut links = Links::new(Arc::clone(&connection.entrance.fleet), conn, Some(credentials));
+    match first_link(&mut links, service, &connection).await {
         Ok((link, opening)) => {
-            let stall = shared.settings.stall_timeout;
-            if let Err(end) = tell(&mut client, Status::Complete, b"", stall).await {
-                return end;
-            }
-            note_depth(&counters, Depth::Route);
+            tell(&mut connection.client, Status::Complete, b"", stall).await?;
             links.put(link);
-            let calls = Calls::new(shared, &entrance, client, Framing::Sasl, links);
-            Box::pin(calls.reserved(opening).serve()).await
+            Ok(Serving::Calls(Box::new(connection.into_calls(Framing::Sasl, links).reserved(opening))))
         }
-        Err(refusal) => {
-            let Refused { status, text, end } = refusal;
-            let text = match end {
-                End::NoCoordinator => {
-                    shared.metrics.connections_refused.count(RefusalCause::Unreachable);
-                    format!("hs2router ({conn}): {}", String::from_utf8_lossy(&text)).into_bytes()
-                }
-                _ => text,
-            };
-            let told = tell(&mut client, status, &text, shared.settings.stall_timeout).await;
-            told.err().unwrap_or(end)
+        Err(Refused { status, text, end }) => {
+            tell(&mut connection.client, status, &text, stall).await?;
+            Err(end)
         }
     }
 }
@@ -114,15 +101,15 @@ struct Refused {
 
 /// Has the credentials judged by the best coordinator. Until they are sent, the next one may be tried; after that never: a
 /// handful of wrong binds locks an account.
-async fn first_link(
+async fn first_link<S>(
     links: &mut Links,
     service: Service,
-    shared: &Shared,
-    entrance: &Entrance,
+    connection: &Connection<S>,
 ) -> Result<(Link, Opening), Refused> {
+    let (fleet, shared) = (&connection.entrance.fleet, &connection.shared);
     let mut tried = Vec::new();
     let mut cause = "all coordinators are draining".to_owned();
-    while let Some(opening) = entrance.fleet.pick(service, &tried) {
+    while let Some(opening) = fleet.pick(service, &tried) {
         let coordinator = Arc::clone(opening.coordinator());
         tried.push(coordinator.id);
         match links.dial(&coordinator, service, shared).await {
@@ -133,7 +120,10 @@ async fn first_link(
             Err(no_link) => cause = format!("coordinator {} cannot be reached: {no_link}", coordinator.name),
         }
     }
-    Err(Refused { status: Status::Error, text: cause.into_bytes(), end: End::NoCoordinator })
+    let refusal = if tried.is_empty() { RefusalCause::NoCoordinator } else { RefusalCause::Unreachable };
+    shared.metrics.connections_refused.count(refusal);
+    let text = format!("hs2router ({}): {cause}", connection.conn).into_bytes();
+    Err(Refused { status: Status::Error, text, end: End::NoCoordinator })
 }
 
 async fn tell<S: Stream>(
