@@ -50,6 +50,8 @@ pub(super) struct Calls<S> {
     pub(super) attached: Attached,
     /// Its own child of the router's token: what all connections wait on would be a lock that all of them share.
     draining: CancellationToken,
+    /// Whether that is cancelled: to ask it takes a lock.
+    leaving: bool,
     /// When links are looked at next. One timer for the connection's life: to make one for each call costs more.
     look: Pin<Box<Sleep>>,
 }
@@ -66,6 +68,7 @@ impl<S: Stream> Calls<S> {
         let fleet = Arc::clone(&entrance.fleet);
         Self {
             draining: shared.draining.child_token(),
+            leaving: false,
             look: Box::pin(sleep(LINK_LOOK_INTERVAL)),
             shared,
             conn: links.conn(),
@@ -135,7 +138,7 @@ impl<S: Stream> Calls<S> {
     /// begun: that has a deadline of its own.
     async fn next_request(&mut self) -> Result<Request, End> {
         while self.client.pending.is_empty() {
-            let draining = self.draining.is_cancelled();
+            let draining = self.leaving;
             // To close on unread bytes would be a reset, and a call lost that came before the end.
             let leave = draining && self.open.is_empty() && self.client.stream.look() != Seen::Bytes;
             tokio::select! {
@@ -144,7 +147,7 @@ impl<S: Stream> Calls<S> {
                     return Err(End::ClientClosed);
                 },
                 () = ready(()), if leave => return Err(End::RouterShutdown),
-                () = self.draining.cancelled(), if !draining => {}
+                () = self.draining.cancelled(), if !draining => self.leaving = true,
                 // For the operations that are open on it to end, on whatever connection.
                 () = sleep(DRAIN_LOOK_INTERVAL), if draining => {}
                 () = self.look.as_mut() => {

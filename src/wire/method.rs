@@ -21,6 +21,8 @@ pub struct Method {
     pub request: &'static [Watch],
     /// Where a reply has its facts.
     pub reply: &'static [Watch],
+    /// Its place in its service's table.
+    pub(super) row: usize,
 }
 
 /// Which service a method belongs to.
@@ -82,9 +84,25 @@ pub enum Retry {
 impl Method {
     /// Its place among [`all`] methods; none for [`UNKNOWN`].
     pub fn place(&self) -> Option<usize> {
-        let find = |table: &[Self]| table.binary_search_by(|method| method.name.cmp(self.name)).ok();
-        find(hs2::METHODS).or_else(|| find(beeswax::METHODS).map(|place| hs2::METHODS.len() + place))
+        match self.service {
+            Owner::Hs2 | Owner::Either => Some(self.row),
+            Owner::Beeswax => Some(hs2::METHODS.len() + self.row),
+            Owner::Unknown => None,
+        }
     }
+}
+
+/// A table whose rows know their places.
+pub(super) const fn numbered<const N: usize>(mut rows: [Method; N]) -> [Method; N] {
+    let mut place = 0;
+    while place < N {
+        #[expect(clippy::indexing_slicing, reason = "evaluated at compile time, and below N")]
+        {
+            rows[place].row = place;
+        }
+        place += 1;
+    }
+    rows
 }
 
 /// Finds a method by its name; [`UNKNOWN`] for others.
@@ -109,6 +127,7 @@ pub static UNKNOWN: Method = Method {
     retry: Retry::Never,
     request: hs2::HANDLE,
     reply: hs2::STATUS,
+    row: 0,
 };
 
 /// Where a `TApplicationException` has its message.

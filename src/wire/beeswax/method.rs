@@ -2,7 +2,7 @@
 //! `get_log` and `clean` take the bare string. `GetRuntimeProfile` and `GetExecSummary` stand in HS2's table.
 
 use crate::wire::facts::{Slot, Watch};
-use crate::wire::method::{Method, Owner, Retry, Role};
+use crate::wire::method::{Method, Owner, Retry, Role, numbered};
 
 static QUERY_HANDLE: &[Watch] = &[Watch { path: &[1, 1], slot: Slot::QueryId }];
 static LOG_CONTEXT: &[Watch] = &[Watch { path: &[1], slot: Slot::QueryId }];
@@ -31,11 +31,11 @@ const fn row(
     request: &'static [Watch],
     reply: &'static [Watch],
 ) -> Method {
-    Method { name, service: Owner::Beeswax, role, retry, request, reply }
+    Method { name, service: Owner::Beeswax, role, retry, request, reply, row: 0 }
 }
 
 /// Sorted by name.
-pub static METHODS: &[Method] = &[
+pub static METHODS: &[Method] = &numbered([
     row("Cancel", Role::UseOperation, Retry::OnceGoneIsDone, QUERY_HANDLE, THROWN),
     row("CloseInsert", Role::CloseOperation, Retry::Never, QUERY_HANDLE, THROWN),
     row("PingImpalaService", Role::Connection, Retry::Once, &[], &[]),
@@ -53,4 +53,4 @@ pub static METHODS: &[Method] = &[
     row("get_results_metadata", Role::UseOperation, Retry::Once, QUERY_HANDLE, THROWN),
     row("get_state", Role::Poll, Retry::Once, QUERY_HANDLE, STATE),
     row("query", Role::Statement, Retry::Never, &[], MINTED),
-];
+]);

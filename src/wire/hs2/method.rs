@@ -4,7 +4,7 @@
 //! first field is the `THandleIdentifier {1: guid, 2: secret}`: paths 1.1.1.1 and 1.1.1.2.
 
 use crate::wire::facts::{Slot, Watch};
-use crate::wire::method::{Method, Owner, Retry, Role};
+use crate::wire::method::{Method, Owner, Retry, Role, numbered};
 
 /// A handle in the usual place.
 pub static HANDLE: &[Watch] =
@@ -78,11 +78,11 @@ const fn row(
     request: &'static [Watch],
     reply: &'static [Watch],
 ) -> Method {
-    Method { name, service: Owner::Hs2, role, retry, request, reply }
+    Method { name, service: Owner::Hs2, role, retry, request, reply, row: 0 }
 }
 
 /// Sorted by name.
-pub static METHODS: &[Method] = &[
+pub static METHODS: &[Method] = &numbered([
     row("CancelDelegationToken", Role::UseSession, Retry::Never, HANDLE, STATUS),
     row("CancelOperation", Role::UseOperation, Retry::OnceGoneIsDone, HANDLE, STATUS),
     row("CloseImpalaOperation", Role::CloseOperation, Retry::Never, HANDLE, STATUS),
@@ -104,6 +104,7 @@ pub static METHODS: &[Method] = &[
         retry: Retry::Once,
         request: TWO_HANDLES,
         reply: STATUS_OR_THROWN,
+        row: 0,
     },
     row("GetExecutorMembership", Role::UseSession, Retry::Never, HANDLE, STATUS),
     row("GetFunctions", Role::Metadata, Retry::Never, HANDLE, MINTED),
@@ -120,6 +121,7 @@ pub static METHODS: &[Method] = &[
         retry: Retry::Once,
         request: TWO_HANDLES,
         reply: STATUS_OR_THROWN,
+        row: 0,
     },
     row("GetSchemas", Role::Metadata, Retry::Never, HANDLE, MINTED),
     row("GetTableTypes", Role::Metadata, Retry::Never, HANDLE, MINTED),
@@ -131,4 +133,4 @@ pub static METHODS: &[Method] = &[
     row("RenewDelegationToken", Role::UseSession, Retry::Never, HANDLE, STATUS),
     row("SetClientInfo", Role::UseSession, Retry::Never, HANDLE, STATUS),
     row("UploadData", Role::Metadata, Retry::Never, HANDLE, MINTED),
-];
+]);
