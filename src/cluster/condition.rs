@@ -134,7 +134,7 @@ impl Condition {
         } else if !self.health(service).state().is_fit() {
             Standing::Ejected
         } else {
-            self.cooling.cause(now).map_or(Standing::Ready, Standing::Cooling)
+            self.cooling.cause(service, now).map_or(Standing::Ready, Standing::Cooling)
         }
     }
 

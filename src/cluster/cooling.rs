@@ -1,10 +1,12 @@
 //! Trying a coordinator last for a while after it showed that it takes no sessions.
 //!
-//! Only facts that no client can cause are noted here, and they only change the order of candidates: an order is
-//! harmless when it is wrong, an exclusion is not.
+//! Only facts that a client cannot bring about by what it sends are noted here, and they only change the order of
+//! candidates: an order is harmless when it is wrong, an exclusion is not.
 
 use std::fmt;
 use std::time::{Duration, Instant};
+
+use crate::ids::Service;
 
 /// The first back-off.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -16,6 +18,10 @@ const LONGEST: Duration = Duration::from_secs(30);
 pub enum Cause {
     /// The last dial was refused or timed out.
     DialFailed,
+    /// The last login got no verdict: silence, or what is no answer.
+    LoginUnanswered,
+    /// It did not answer an open that another coordinator answered, or broke off a session that it said was open.
+    OpenLost,
     /// It refused new work with "Server is being shut down:".
     ShuttingDown,
 }
@@ -24,34 +30,67 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::DialFailed => "last dial failed",
+            Self::LoginUnanswered => "last login got no verdict",
+            Self::OpenLost => "last open was lost",
             Self::ShuttingDown => "said that it is shutting down",
         })
     }
 }
 
 /// A coordinator's back-offs, one for each cause: a dial that succeeds says nothing about a shutdown, because a
-/// coordinator that shuts down goes on accepting connections (Impala: impala-server.cc, quiescing).
+/// coordinator that shuts down goes on accepting connections (Impala: impala-server.cc, quiescing), and nothing about
+/// what comes of opens, because the kernel accepts for a process that hangs.
 #[derive(Debug, Default)]
 pub(super) struct Cooling {
-    dial: Backoff,
+    ports: [Port; Service::ALL.len()],
     shutdown: Backoff,
 }
 
+/// What went wrong on one port: a Beeswax port that is closed, as it is by default, says nothing about HS2.
+#[derive(Debug, Default)]
+struct Port {
+    dial: Backoff,
+    login: Backoff,
+    open: Backoff,
+}
+
 impl Cooling {
-    pub(super) fn note_dial_failed(&mut self, now: Instant) {
-        self.dial.lengthen(now);
+    fn port(&mut self, service: Service) -> &mut Port {
+        let [hs2, beeswax, hs2_http] = &mut self.ports;
+        match service {
+            Service::Hs2 => hs2,
+            Service::Beeswax => beeswax,
+            Service::Hs2Http => hs2_http,
+        }
     }
 
-    pub(super) fn note_dialed(&mut self) {
-        self.dial = Backoff::default();
+    pub(super) fn note_dial_failed(&mut self, service: Service, now: Instant) {
+        self.port(service).dial.lengthen(now);
+    }
+
+    pub(super) fn note_dialed(&mut self, service: Service) {
+        self.port(service).dial = Backoff::default();
+    }
+
+    pub(super) fn note_login_unanswered(&mut self, service: Service, now: Instant) {
+        self.port(service).login.lengthen(now);
+    }
+
+    pub(super) fn note_logged_in(&mut self, service: Service) {
+        self.port(service).login = Backoff::default();
+    }
+
+    pub(super) fn note_open_lost(&mut self, service: Service, now: Instant) {
+        self.port(service).open.lengthen(now);
     }
 
     pub(super) fn note_shutting_down(&mut self, now: Instant) {
         self.shutdown.lengthen(now);
     }
 
-    pub(super) fn note_opened(&mut self) {
-        *self = Self::default();
+    pub(super) fn note_opened(&mut self, service: Service) {
+        *self.port(service) = Port::default();
+        self.shutdown = Backoff::default();
     }
 
     /// A shutdown that a web port no longer speaks of.
@@ -59,12 +98,20 @@ impl Cooling {
         self.shutdown = Backoff::default();
     }
 
-    pub(super) fn cause(&self, now: Instant) -> Option<Cause> {
-        if self.dial.lasts(now) {
-            Some(Cause::DialFailed)
-        } else {
-            self.shutdown.lasts(now).then_some(Cause::ShuttingDown)
-        }
+    pub(super) fn cause(&self, service: Service, now: Instant) -> Option<Cause> {
+        let [hs2, beeswax, hs2_http] = &self.ports;
+        let port = match service {
+            Service::Hs2 => hs2,
+            Service::Beeswax => beeswax,
+            Service::Hs2Http => hs2_http,
+        };
+        let causes = [
+            (&port.dial, Cause::DialFailed),
+            (&port.login, Cause::LoginUnanswered),
+            (&port.open, Cause::OpenLost),
+            (&self.shutdown, Cause::ShuttingDown),
+        ];
+        causes.into_iter().find_map(|(backoff, cause)| backoff.lasts(now).then_some(cause))
     }
 }
 

@@ -164,14 +164,32 @@ impl Coordinator {
         self.condition.lock().note_no_report()
     }
 
-    /// A dial was refused or timed out: it is tried last for 1 s, doubling up to 30 s with each failure after a pause.
-    pub fn note_dial_failed(&self, now: Instant) {
-        self.condition.lock().cooling.note_dial_failed(now);
+    /// A dial of a port was refused or timed out: the coordinator is tried last for that service, for 1 s, doubling up to
+    /// 30 s with each failure after a pause.
+    pub fn note_dial_failed(&self, service: Service, now: Instant) {
+        self.condition.lock().cooling.note_dial_failed(service, now);
     }
 
-    /// A dial succeeded; says nothing about a shutdown.
-    pub fn note_dialed(&self) {
-        self.condition.lock().cooling.note_dialed();
+    /// A dial of a port succeeded; says nothing about a shutdown, nor about what comes of logins and opens.
+    pub fn note_dialed(&self, service: Service) {
+        self.condition.lock().cooling.note_dialed(service);
+    }
+
+    /// A login got no verdict: silence, or what is no answer. Pauses as for failed dials. A close is a verdict (Impala:
+    /// `TSaslTransport::doSaslNegotiation`), and so is every refusal: neither is to be noted.
+    pub fn note_login_unanswered(&self, service: Service, now: Instant) {
+        self.condition.lock().cooling.note_login_unanswered(service, now);
+    }
+
+    /// It accepted somebody's credentials.
+    pub fn note_logged_in(&self, service: Service) {
+        self.condition.lock().cooling.note_logged_in(service);
+    }
+
+    /// It lost an open that another coordinator answered, or broke off a reply that said that a session is open: no client
+    /// can bring that about. Pauses as for failed dials.
+    pub fn note_open_lost(&self, service: Service, now: Instant) {
+        self.condition.lock().cooling.note_open_lost(service, now);
     }
 
     /// It refused new work with "Server is being shut down:"; pauses as for failed dials, until its web port knows better.
@@ -179,8 +197,8 @@ impl Coordinator {
         self.condition.lock().cooling.note_shutting_down(now);
     }
 
-    /// It opened a session, which disproves a failed dial and a shutdown.
-    pub fn note_opened(&self) {
-        self.condition.lock().cooling.note_opened();
+    /// It opened a session, which disproves all that was noted against the port, and a shutdown.
+    pub fn note_opened(&self, service: Service) {
+        self.condition.lock().cooling.note_opened(service);
     }
 }

@@ -165,7 +165,7 @@ fn a_coordinator_that_was_tried_is_not_picked_again() {
 fn a_coordinator_whose_dial_failed_is_tried_last_but_tried() {
     let cluster = least_loaded(&[1, 1, 1]);
     let (now, mut rng) = (clock::now(), rng());
-    cluster.coordinators[1].note_dial_failed(now);
+    cluster.coordinators[1].note_dial_failed(Hs2, now);
     let _busy = [cluster.coordinators[0].count_running(), cluster.coordinators[2].count_running()];
     let picked = cluster.pick(Hs2, now, &mut rng);
     assert_eq!(picked.len(), 3);
@@ -181,15 +181,15 @@ fn a_back_off_doubles_from_one_second_to_thirty() {
     let coordinator = &cluster.coordinators[0];
     let mut now = clock::now();
     for seconds in [1, 2, 4, 8, 16, 30, 30] {
-        coordinator.note_dial_failed(now);
+        coordinator.note_dial_failed(Hs2, now);
         let pause = Duration::from_secs(seconds);
         let almost = now + pause.saturating_sub(Duration::from_millis(1));
         assert_eq!(coordinator.standing(Hs2, almost), Standing::Cooling(Cause::DialFailed));
         now += pause;
         assert_eq!(coordinator.standing(Hs2, now), Standing::Ready);
     }
-    coordinator.note_dialed();
-    coordinator.note_dial_failed(now);
+    coordinator.note_dialed(Hs2);
+    coordinator.note_dial_failed(Hs2, now);
     assert_eq!(coordinator.standing(Hs2, now + Duration::from_secs(1)), Standing::Ready);
 }
 
@@ -198,7 +198,7 @@ fn fifty_failures_together_are_one_failure() {
     let cluster = least_loaded(&[1]);
     let now = clock::now();
     for _ in 0..50 {
-        cluster.coordinators[0].note_dial_failed(now);
+        cluster.coordinators[0].note_dial_failed(Hs2, now);
     }
     assert_eq!(cluster.coordinators[0].standing(Hs2, now + Duration::from_secs(1)), Standing::Ready);
 }
@@ -207,11 +207,37 @@ fn fifty_failures_together_are_one_failure() {
 fn a_dial_that_succeeds_does_not_disprove_a_shutdown() {
     let cluster = least_loaded(&[1]);
     let (coordinator, now) = (&cluster.coordinators[0], clock::now());
-    coordinator.note_dial_failed(now);
+    coordinator.note_dial_failed(Hs2, now);
     coordinator.note_shutting_down(now);
-    coordinator.note_dialed();
+    coordinator.note_dialed(Hs2);
     assert_eq!(coordinator.standing(Hs2, now), Standing::Cooling(Cause::ShuttingDown));
-    coordinator.note_opened();
+    coordinator.note_opened(Hs2);
+    assert_eq!(coordinator.standing(Hs2, now), Standing::Ready);
+}
+
+#[test]
+fn a_dial_that_fails_on_one_port_says_nothing_of_the_others() {
+    let cluster = least_loaded(&[1]);
+    let (coordinator, now) = (&cluster.coordinators[0], clock::now());
+    coordinator.note_dial_failed(Service::Beeswax, now);
+    assert_eq!(coordinator.standing(Service::Beeswax, now), Standing::Cooling(Cause::DialFailed));
+    assert_eq!(coordinator.standing(Hs2, now), Standing::Ready);
+    coordinator.note_dialed(Hs2);
+    coordinator.note_opened(Hs2);
+    assert_eq!(coordinator.standing(Service::Beeswax, now), Standing::Cooling(Cause::DialFailed));
+}
+
+#[test]
+fn a_dial_that_succeeds_disproves_neither_a_lost_open_nor_a_login_without_verdict() {
+    let cluster = least_loaded(&[1]);
+    let (coordinator, now) = (&cluster.coordinators[0], clock::now());
+    coordinator.note_open_lost(Hs2, now);
+    coordinator.note_login_unanswered(Hs2, now);
+    coordinator.note_dialed(Hs2);
+    assert_eq!(coordinator.standing(Hs2, now), Standing::Cooling(Cause::LoginUnanswered));
+    coordinator.note_logged_in(Hs2);
+    assert_eq!(coordinator.standing(Hs2, now), Standing::Cooling(Cause::OpenLost));
+    coordinator.note_opened(Hs2);
     assert_eq!(coordinator.standing(Hs2, now), Standing::Ready);
 }
 
@@ -219,7 +245,7 @@ fn a_dial_that_succeeds_does_not_disprove_a_shutdown() {
 fn cooling_coordinators_lose_no_turns_to_each_other() {
     let cluster = cluster(PolicyName::RoundRobin, &[1, 1, 1]);
     let (now, mut rng) = (clock::now(), rng());
-    cluster.coordinators[2].note_dial_failed(now);
+    cluster.coordinators[2].note_dial_failed(Hs2, now);
     let _sessions: Vec<_> = (0..10).map(|_| open_one(&cluster, now, &mut rng)).collect();
     assert_eq!(open_sessions(&cluster), [5, 5, 0]);
     let later = now + Duration::from_secs(1);
@@ -455,7 +481,7 @@ proptest! {
             let sessions: Vec<_> = (0..sessions).map(|_| coordinator.count_session()).collect();
             guards.push((running, sessions));
             if drained { coordinator.set_state(AdminState::Drain) }
-            if cooling { coordinator.note_dial_failed(now) }
+            if cooling { coordinator.note_dial_failed(Hs2, now) }
         }
         let picked = cluster.pick(Hs2, now, &mut StdRng::seed_from_u64(seed));
 

@@ -20,7 +20,8 @@ pub(super) enum Unreached {
     Dial(#[from] DialFailure),
 }
 
-/// Dials a coordinator's service. A failure that is a fact about the coordinator makes it the last to be tried for a while.
+/// Dials a coordinator's service. A failure that is a fact about the coordinator makes it the last to be tried for
+/// that service for a while.
 ///
 /// # Errors
 /// [`Unreached`].
@@ -41,13 +42,13 @@ pub(super) async fn reach(
     }
     match dialed {
         Ok(stream) => {
-            coordinator.note_dialed();
+            coordinator.note_dialed(service);
             Ok(stream)
         }
         Err(error) => {
             tracing::debug!(coordinator = %coordinator.name, %error, "dial failed");
             if error.failure.is_remote() {
-                coordinator.note_dial_failed(clock::now());
+                coordinator.note_dial_failed(service, clock::now());
                 fleet.doubt(coordinator, service);
             }
             Err(error.failure.into())

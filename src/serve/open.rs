@@ -175,7 +175,7 @@ impl<S: Stream> Calls<S> {
         let success = verdict(method, &answered.facts) == Verdict::Success;
         self.count_open(&coordinator, if success { SessionOutcome::Opened } else { SessionOutcome::Error });
         if let Some(handle) = answered.facts.handle().filter(|_| success) {
-            coordinator.note_opened();
+            coordinator.note_opened(Service::Hs2);
             if self.framing == Framing::None {
                 coordinator.note_opened_without_login();
             }
