@@ -291,7 +291,9 @@ impl<S: Stream> Calls<S> {
         }
         let answer = match lost.phase {
             Phase::NothingWritten => NoAnswer::unreachable(self.conn, coordinator, lost.cause),
-            Phase::Waiting | Phase::ReplyBegan => NoAnswer::lost(self.conn, coordinator, lost.cause),
+            Phase::Waiting | Phase::ReplyBegan | Phase::ReplySucceeds => {
+                NoAnswer::lost(self.conn, coordinator, lost.cause)
+            }
         };
         self.refuse(request, service, &answer, CallOutcome::Lost).await
     }

@@ -108,8 +108,9 @@ impl<S: Stream> Calls<S> {
         loop {
             let lost = |cause: LostCause, phase| Trouble::Link(Lost { phase, client_has_some, cause });
             let chunk = self.await_reply(&mut link).await?.map_err(|cause| lost(cause, phase))?;
-            let taken = reply.take(&chunk).map_err(|error| lost(error.into(), Phase::ReplyBegan))?;
-            phase = Phase::ReplyBegan;
+            let taken = reply.take(&chunk);
+            phase = reply.phase();
+            let taken = taken.map_err(|error| lost(error.into(), phase))?;
             let bytes = chunk.get(..taken.used).unwrap_or_default();
             self.shared.metrics.bytes.add(Direction::ToClient, bytes.len() as u64);
             if taken.done {

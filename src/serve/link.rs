@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::dialing::{Unreached, reach};
 use super::shared::{Fleet, Shared};
+use crate::clock;
 use crate::cluster::{Coordinator, Flavor, SessionCount};
 use crate::ids::{ConnId, CoordinatorId, Service};
 use crate::metrics::DialOutcome;
@@ -55,6 +56,9 @@ pub(super) enum NoLink {
     /// It was lost before it had the credentials.
     #[error("lost during the SASL handshake: {0}")]
     HandshakeLost(WriteError),
+    /// It gave no verdict on the credentials that it was shown: nobody else may be asked all the same.
+    #[error("{0}")]
+    NoVerdict(String),
     /// It refused the credentials: nobody else may be asked (four wrong binds lock an account).
     #[error("it refused the credentials")]
     CredentialsRefused {
@@ -63,6 +67,13 @@ pub(super) enum NoLink {
         /// Its words; if it closed the connection without any, ours.
         text: Vec<u8>,
     },
+}
+
+impl NoLink {
+    /// Whether the credentials were shown, so that nobody else may be asked.
+    pub(super) fn has_shown_credentials(&self) -> bool {
+        matches!(self, Self::NoVerdict(_) | Self::CredentialsRefused { .. })
+    }
 }
 
 /// The links of one client connection: at most one for each coordinator and service.
@@ -131,14 +142,30 @@ impl Links {
         let mut stream = reach(coordinator, service, &self.fleet, shared).await?;
         if let Some(credentials) = &self.credentials {
             let verdict = authenticate(&mut stream, credentials, shared.settings.handshake_timeout).await;
-            if let (Err(NoLink::CredentialsRefused { .. }), Some(counters)) =
-                (&verdict, self.fleet.counters(coordinator.id))
-            {
-                counters.dials.count(DialOutcome::CredentialsRefused);
-            }
+            self.note_verdict(coordinator, service, &verdict);
             verdict?;
         }
         Ok(Link { coordinator: Arc::clone(coordinator), service, stream, session: None })
+    }
+
+    /// What became of a login says something about the coordinator only where it is no verdict: a client can send wrong
+    /// passwords, but not make a coordinator fall silent or talk nonsense.
+    fn note_verdict(&self, coordinator: &Coordinator, service: Service, verdict: &Result<(), NoLink>) {
+        match verdict {
+            Ok(()) => coordinator.note_logged_in(service),
+            Err(NoLink::CredentialsRefused { .. }) => {
+                if let Some(counters) = self.fleet.counters(coordinator.id) {
+                    counters.dials.count(DialOutcome::CredentialsRefused);
+                }
+                // A close may be more than a refusal; that is for a probe to find out.
+                self.fleet.doubt(coordinator, service);
+            }
+            Err(no_link) => {
+                tracing::info!(coordinator = %coordinator.name, cause = %no_link, "login lost");
+                coordinator.note_login_unanswered(service, clock::now());
+                self.fleet.doubt(coordinator, service);
+            }
+        }
     }
 
     /// Notes the session that a Beeswax link is; `count` counts it as load.
@@ -196,14 +223,15 @@ async fn authenticate(
 ) -> Result<(), NoLink> {
     let opening = credentials.opening();
     flow::write_all(stream, &opening, allowed).await.map_err(|(error, _)| NoLink::HandshakeLost(error))?;
-    let refused = |text: String| NoLink::CredentialsRefused { status: Status::Bad, text: text.into_bytes() };
-    let answer = timeout(allowed, answer(stream)).await;
-    match answer {
+    match timeout(allowed, answer(stream)).await {
         Ok(Ok(Answer::Accepted)) => Ok(()),
         Ok(Ok(Answer::Refused { status, text })) => Err(NoLink::CredentialsRefused { status, text }),
-        Ok(Ok(Answer::NeedMore)) => Err(refused("authentication failed: the connection was closed".into())),
-        Ok(Err(error)) => Err(refused(format!("authentication failed: {error}"))),
-        Err(_elapsed) => Err(refused(format!("no answer to the credentials within {allowed:?}"))),
+        Ok(Ok(Answer::NeedMore)) => {
+            let text = b"authentication failed: the connection was closed".to_vec();
+            Err(NoLink::CredentialsRefused { status: Status::Bad, text })
+        }
+        Ok(Err(error)) => Err(NoLink::NoVerdict(format!("authentication failed: {error}"))),
+        Err(_elapsed) => Err(NoLink::NoVerdict(format!("no answer to the credentials within {allowed:?}"))),
     }
 }
 

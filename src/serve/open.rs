@@ -31,6 +31,9 @@ struct Tried {
     cause: Option<Cause>,
     /// The last answer of one that is shutting down: if all are, the client gets it as it came.
     answer: Option<(Arc<Coordinator>, Answered)>,
+    /// Those that lost the open. Whose fault that was, the next one's answer tells: a client can send what makes every
+    /// coordinator hang up, but nothing that one answers and another does not.
+    lost: Vec<Arc<Coordinator>>,
 }
 
 /// Why a candidate did not open the session.
@@ -42,7 +45,7 @@ struct Cause {
 impl Cause {
     fn no_link(coordinator: &Coordinator, no_link: &NoLink) -> Self {
         let sql_state = match no_link {
-            NoLink::CredentialsRefused { .. } => SqlState::Refused,
+            NoLink::CredentialsRefused { .. } | NoLink::NoVerdict(_) => SqlState::Refused,
             NoLink::Unreached(_) | NoLink::HandshakeLost(_) => SqlState::CouldNotConnect,
         };
         Self { sql_state, text: format!("coordinator {}: {no_link}", coordinator.name) }
@@ -71,36 +74,34 @@ impl<S: Stream> Calls<S> {
                 Ok(link) => link,
                 Err(no_link) => {
                     tried.cause = Some(Cause::no_link(&coordinator, &no_link));
-                    if matches!(no_link, NoLink::CredentialsRefused { .. }) {
+                    if no_link.has_shown_credentials() {
                         // Four wrong binds lock an account: nobody else is asked.
                         break;
                     }
                     continue;
                 }
             };
-            let open_timeout = self.shared.settings.open_timeout;
-            let exchange = timeout(open_timeout, self.exchange(link, request, Deliver::WhenWhole));
-            let timed_out =
-                Lost { phase: Phase::Waiting, client_has_some: false, cause: LostCause::OpenTimedOut };
-            match exchange.await.unwrap_or(Err(Trouble::Link(timed_out))) {
-                Ok(answered) => match verdict(request.method(), &answered.facts) {
-                    Verdict::ShuttingDown => {
-                        self.fleet.note_shutting_down(&coordinator);
-                        self.count_open(&coordinator, SessionOutcome::ShuttingDown);
-                        tried.answer = Some((coordinator, answered));
-                        if !request.is_whole() {
-                            // Only its last piece is left, which is nothing to send elsewhere.
-                            break;
-                        }
+            match self.ask(link, request).await {
+                Ok(answered) if verdict(request.method(), &answered.facts) == Verdict::ShuttingDown => {
+                    self.fleet.note_shutting_down(&coordinator);
+                    self.count_open(&coordinator, SessionOutcome::ShuttingDown);
+                    tried.answer = Some((coordinator, answered));
+                    if !request.is_whole() {
+                        // Only its last piece is left, which is nothing to send elsewhere.
+                        break;
                     }
-                    _ => return self.opened(request, opening, answered).await,
-                },
+                }
+                Ok(answered) => {
+                    for loser in &tried.lost {
+                        loser.note_open_lost(Service::Hs2, clock::now());
+                    }
+                    return self.opened(request, opening, answered).await;
+                }
                 Err(Trouble::Client(end)) => return Err(end),
                 Err(Trouble::Link(lost)) => {
-                    self.count_open(&coordinator, SessionOutcome::Lost);
-                    self.fleet.doubt(&coordinator, Service::Hs2);
-                    tracing::info!(coordinator = %coordinator.name, cause = %lost.cause, "open lost");
+                    self.note_lost(&coordinator, &lost);
                     tried.cause = Some(Cause::lost(&coordinator, &lost));
+                    tried.lost.push(coordinator);
                     let next = remedy(request.method().retry, lost.phase, 0) == Remedy::NextCandidate;
                     if !next || !request.is_whole() {
                         break;
@@ -109,6 +110,26 @@ impl<S: Stream> Calls<S> {
             }
         }
         self.nobody_opened(request, tried).await
+    }
+
+    /// Sends an open to a coordinator and waits for the whole answer, for as long as an open may take.
+    async fn ask(&mut self, link: Link, request: &mut Request) -> Result<Answered, Trouble> {
+        let open_timeout = self.shared.settings.open_timeout;
+        let exchange = timeout(open_timeout, self.exchange(link, request, Deliver::WhenWhole));
+        let timed_out =
+            Lost { phase: Phase::Waiting, client_has_some: false, cause: LostCause::OpenTimedOut };
+        exchange.await.unwrap_or(Err(Trouble::Link(timed_out)))
+    }
+
+    /// A coordinator lost an open: a probe shall judge it, and a session that it said was open and then broke off speaks
+    /// against it at once.
+    fn note_lost(&self, coordinator: &Coordinator, lost: &Lost) {
+        self.count_open(coordinator, SessionOutcome::Lost);
+        self.fleet.doubt(coordinator, Service::Hs2);
+        if lost.phase == Phase::ReplySucceeds {
+            coordinator.note_open_lost(Service::Hs2, clock::now());
+        }
+        tracing::info!(coordinator = %coordinator.name, cause = %lost.cause, "open lost");
     }
 
     /// Begins a Beeswax connection's session, which is made by its first call.
@@ -126,7 +147,7 @@ impl<S: Stream> Calls<S> {
                 }
                 Err(no_link) => {
                     tried.cause = Some(Cause::no_link(&coordinator, &no_link));
-                    if matches!(no_link, NoLink::CredentialsRefused { .. }) {
+                    if no_link.has_shown_credentials() {
                         break;
                     }
                 }

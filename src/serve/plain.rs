@@ -117,6 +117,10 @@ async fn first_link<S>(
             Err(NoLink::CredentialsRefused { status, text }) => {
                 return Err(Refused { status, text, end: End::CredentialsRefused });
             }
+            Err(NoLink::NoVerdict(text)) => {
+                let (status, text) = (Status::Bad, text.into_bytes());
+                return Err(Refused { status, text, end: End::CredentialsRefused });
+            }
             Err(no_link) => cause = format!("coordinator {} cannot be reached: {no_link}", coordinator.name),
         }
     }

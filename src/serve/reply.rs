@@ -1,10 +1,12 @@
 //! A coordinator's reply, read as it comes: where it ends, whether it answers the request, what it says.
 
 use super::client::Framing;
+use crate::session::retry::Phase;
 use crate::wire::facts::{Facts, Name};
 use crate::wire::frame::{Deframer, FrameError};
 use crate::wire::method::Method;
 use crate::wire::scan::{ScanError, Scanner};
+use crate::wire::verdict::{Verdict, verdict};
 
 /// Bytes that a reply may have. One string of a reply may have 2 GiB, and nothing of it is held.
 const REPLY_LIMIT: u64 = 1 << 36;
@@ -35,6 +37,7 @@ pub(super) enum BadReply {
 /// A reply of which some may have come.
 pub(super) struct Reply {
     framing: Framing,
+    method: &'static Method,
     deframer: Deframer,
     scanner: Box<Scanner>,
     name: Name,
@@ -57,6 +60,7 @@ impl Reply {
     pub(super) fn to(method: &'static Method, request: &Facts, framing: Framing) -> Self {
         Self {
             framing,
+            method,
             deframer: Deframer::new(FRAME_LIMIT),
             scanner: Box::new(Scanner::reply(method, REPLY_LIMIT)),
             name: request.name,
@@ -74,6 +78,14 @@ impl Reply {
     /// Whether its head has come, and answers the request: before that, none of it is passed on.
     pub(super) fn is_checked(&self) -> bool {
         self.checked
+    }
+
+    /// How far the call has come, now that some of the reply is there.
+    pub(super) fn phase(&self) -> Phase {
+        let succeeds = self.checked
+            && self.facts().status.is_some()
+            && verdict(self.method, self.facts()) == Verdict::Success;
+        if succeeds { Phase::ReplySucceeds } else { Phase::ReplyBegan }
     }
 
     /// Takes the reply's part of a chunk.

@@ -9,6 +9,9 @@ mod sasl;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hs2router::cluster::Standing;
+use hs2router::ids::Service;
+
 use crate::support::router::{SELDOM, TestRouter, eventually};
 use crate::support::script::{Act, Script, closed_port};
 use crate::support::talk::Talk;
@@ -76,8 +79,72 @@ fn an_open_on_a_coordinator_that_shuts_down_goes_to_the_next_candidate_unnoticed
     goes_to_the_next(|open| Act::Reply(open.failed(SHUTTING_DOWN)), "", "shutting_down");
 }
 
+/// The first bytes of a reply: its head, and not yet its status.
+fn head(call: &Message) -> Vec<u8> {
+    call.done(vec![]).encode()[..30].to_vec()
+}
+
 #[test]
-fn an_open_whose_reply_began_is_not_sent_to_another_coordinator() {
+fn an_open_whose_reply_broke_off_before_it_said_anything_goes_to_the_next_candidate_unnoticed() {
+    goes_to_the_next(|open| Act::Last(head(open)), "", "lost");
+    goes_to_the_next(|_| Act::Last(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), "", "lost");
+}
+
+/// A coordinator that does this about every `OpenSession` is asked once, although it has the least load, and then left
+/// alone for a while.
+#[track_caller]
+fn is_tried_last(act: impl Fn(&Message) -> Act + Send + Sync + 'static, keys: &str) {
+    let bad = Script::calls(move |call| act(&call.message));
+    let good = [Script::sound(), Script::sound()];
+    let router = TestRouter::with("impala", &[bad.address(), good[0].address(), good[1].address()], keys);
+    let mut client = Talk::connect(router.listener(0));
+    assert!(eventually(|| {
+        client.call(&open_session());
+        bad.count("OpenSession") == 1
+    }));
+    for _ in 0..4 {
+        client.open();
+    }
+    assert_eq!(bad.count("OpenSession"), 1, "it is still among the first");
+}
+
+#[test]
+fn a_coordinator_that_loses_opens_is_tried_last() {
+    is_tried_last(|_| Act::Close, "");
+    is_tried_last(|_| Act::Silence, "open_timeout = \"300ms\"");
+    is_tried_last(|open| Act::Last(head(open)), "");
+    is_tried_last(|_| Act::Last(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), "");
+    // This one costs a client its session: it was open already.
+    let long = |open: &Message| open.done(vec![(9, Value::Bytes(vec![b'x'; 100]))]).encode();
+    is_tried_last(move |open| Act::Last(long(open)[..60].to_vec()), "");
+}
+
+#[test]
+fn an_open_that_every_coordinator_hangs_up_on_speaks_against_none() {
+    let scripts = [(), ()]
+        .map(|()| Script::calls(|call| if call.message.seqid == 13 { Act::Close } else { Act::Ordinary }));
+    let router = router(&[scripts[0].address(), scripts[1].address()]);
+    let mut client = Talk::connect(router.listener(0));
+    assert_eq!(client.call(&open_session().seqid(13)).error().0, "08S01");
+    let now = hs2router::clock::now();
+    for coordinator in &router.router().fleets()[0].cluster.coordinators {
+        assert_eq!(coordinator.standing(Service::Hs2, now), Standing::Ready);
+    }
+}
+
+#[test]
+fn an_open_that_is_answered_with_an_error_speaks_against_nobody() {
+    let scripts = [(), ()].map(|()| Script::calls(|call| Act::Reply(call.message.failed("bad options"))));
+    let router = router(&[scripts[0].address(), scripts[1].address()]);
+    Talk::connect(router.listener(0)).call(&open_session());
+    let now = hs2router::clock::now();
+    for coordinator in &router.router().fleets()[0].cluster.coordinators {
+        assert_eq!(coordinator.standing(Service::Hs2, now), Standing::Ready);
+    }
+}
+
+#[test]
+fn an_open_whose_reply_said_that_it_succeeded_is_not_sent_to_another_coordinator() {
     let scripts = [(), ()].map(|()| {
         Script::calls(|call| {
             let reply = call.message.done(vec![(9, Value::Bytes(vec![b'x'; 1000]))]);

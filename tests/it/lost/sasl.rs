@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 
+use hs2router::cluster::Standing;
+use hs2router::ids::Service;
+
 use super::router;
-use crate::support::router::TestRouter;
+use crate::support::router::{TestRouter, eventually};
 use crate::support::script::{Script, WRONG, closed_port};
 use crate::support::talk::{BAD, COMPLETE, ERROR, OK, START, Talk, sasl};
 
@@ -68,6 +71,48 @@ fn credentials_that_are_not_answered_are_not_shown_to_another_coordinator() {
     assert_eq!(status, BAD);
     assert!(text.contains("no answer to the credentials within"), "{text}");
     assert_eq!(scripts.iter().map(Script::accepted).sum::<usize>(), 1);
+}
+
+/// A coordinator that does this once it has the credentials gets no second client's for a while.
+#[track_caller]
+fn is_tried_last(act: fn(Talk)) {
+    let bad = Script::raw(move |stream, _| {
+        let mut talk = Talk::over(stream, crate::support::talk::Framing::None);
+        if talk.sasl_message().and_then(|_| talk.sasl_message()).is_ok() {
+            act(talk);
+        }
+    });
+    let good = [Script::sound(), Script::sound()];
+    let addresses = [bad.address(), good[0].address(), good[1].address()];
+    let router = TestRouter::with("impala", &addresses, "handshake_timeout = \"300ms\"");
+    let mut kept = Vec::new();
+    assert!(eventually(|| {
+        kept.push(Talk::log_in(router.listener(0), "u1", "p1"));
+        bad.accepted() == 1
+    }));
+    for _ in 0..4 {
+        kept.push((Talk::connect_sasl(router.listener(0)), COMPLETE, String::new()));
+    }
+    assert_eq!(bad.accepted(), 1, "it is still among the first");
+}
+
+#[test]
+fn a_coordinator_that_gives_no_verdict_on_credentials_is_tried_last() {
+    is_tried_last(|mut talk| drop(talk.rest()));
+    is_tried_last(|mut talk| talk.send(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+}
+
+#[test]
+fn a_verdict_on_credentials_speaks_against_no_coordinator() {
+    let scripts = [hangs_up(), Script::sound()];
+    let router = router(&scripts.each_ref().map(Script::address));
+    for _ in 0..4 {
+        told(router.listener(0), WRONG);
+    }
+    let now = hs2router::clock::now();
+    for coordinator in &router.router().fleets()[0].cluster.coordinators {
+        assert_eq!(coordinator.standing(Service::Hs2, now), Standing::Ready);
+    }
 }
 
 #[test]
