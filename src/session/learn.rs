@@ -36,18 +36,13 @@ pub fn learn(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flav
             }
         }
         Verdict::NoSuchOperation => {
-            let named = call.request.handle().filter(|handle| table.is_operation(handle));
-            let guid = named.map(|handle| handle.guid);
-            // Beeswax knows no secrets: who names the query id may close the query (Impala: `ImpalaServer::close`).
-            if let Some(guid) = guid.or_else(|| guid_of_query_id(&call.request.query_id?)) {
+            if let Some(guid) = failed_operation(call, table) {
                 table.close_operation(&guid);
             }
         }
         // A fetch that fails ends its operation (Impala: `ImpalaServer::FetchInternal` unregisters the query).
         Verdict::Failed if call.method.role == Role::Fetch => {
-            if let Some(handle) = call.request.handle().filter(|handle| table.is_operation(handle)) {
-                table.end_running(&handle.guid);
-            } else if let Some(guid) = call.request.query_id.as_ref().and_then(guid_of_query_id) {
+            if let Some(guid) = failed_operation(call, table) {
                 table.end_running(&guid);
             }
         }
@@ -55,8 +50,30 @@ pub fn learn(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flav
     }
 }
 
+/// The operation of which a failure may say something: it came to somebody who knows the operation's secret, or, since
+/// Beeswax knows none, on the connection that opened it. To all others a coordinator may say the same because they may not
+/// have it (Impala: `ImpalaServer::CheckClientRequestSession`).
+fn failed_operation(call: &Call<'_>, table: &Table) -> Option<Guid> {
+    if let Some(handle) = call.request.handle() {
+        return table.is_operation(&handle).then_some(handle.guid);
+    }
+    let (guid, session) = named_query(call, table)?;
+    (call.connection_session == Some(session)).then_some(guid)
+}
+
+/// The open Beeswax query that a call names by its id, and its session.
+fn named_query(call: &Call<'_>, table: &Table) -> Option<(Guid, Guid)> {
+    let guid = guid_of_query_id(call.request.query_id.as_ref()?)?;
+    Some((guid, table.query_session(&guid)?))
+}
+
 fn succeeded(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flavor: Flavor, table: &Table) {
-    let named = call.request.key();
+    let named = call.request.handle().map(|handle| handle.guid).or_else(|| {
+        // Whom its coordinator lets have a query may end it; but an HS2 operation is not told by a name that anybody can
+        // read on a web page.
+        let (guid, _) = named_query(call, table)?;
+        Some(guid)
+    });
     match (call.method.role, named) {
         (Role::Statement | Role::Metadata, _) => mint(call, reply, running, flavor, table),
         (Role::CloseSession, Some(session)) => table.remove_session(&session),

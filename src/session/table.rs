@@ -330,6 +330,12 @@ impl Table {
         operation.is_some_and(|operation| same(operation.secret.as_ref(), &handle.secret))
     }
 
+    /// The session of an open Beeswax query; none for what is closed, not known, or an operation of HS2.
+    pub fn query_session(&self, guid: &Guid) -> Option<Guid> {
+        let operation = self.operations.get(guid)?;
+        operation.session.filter(|_| operation.secret.is_none())
+    }
+
     /// Forgets sessions that nothing has been attached to for so long that their coordinator has closed them. Looks at
     /// every session; meant for a few times a minute. Returns how many were forgotten.
     pub fn forget_detached(&self, now: Instant) -> usize {

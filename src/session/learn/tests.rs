@@ -42,11 +42,22 @@ impl Fixture {
     }
 
     fn learn_counted(&self, request: &Facts, reply: &Facts, running: Option<RunningCount>) {
+        self.learn_on(Some(handle(SESSION).guid), request, reply, running);
+    }
+
+    /// On the connection of a session.
+    fn learn_on(
+        &self,
+        connection_session: Option<Guid>,
+        request: &Facts,
+        reply: &Facts,
+        running: Option<RunningCount>,
+    ) {
         let call = Call {
             method: lookup(request.name.as_bytes()),
             request,
             coordinator: self.coordinator(),
-            connection_session: Some(handle(SESSION).guid),
+            connection_session,
             open: &self.open,
         };
         learn(&call, reply, running, self.flavor, &self.table);
@@ -384,6 +395,56 @@ fn a_beeswax_query_that_its_coordinator_does_not_know_is_closed() {
     fixture.about_query("get_state", &thrown("get_state", "Invalid or unknown query handle: 1:2"));
     assert_eq!(fixture.running(), 0);
     assert!(fixture.open.is_empty());
+}
+
+/// Calls that name a query id, each with the two refusals that could be taken for the query's end.
+fn refusals() -> Vec<(Facts, Facts)> {
+    let id = query_id(handle(OPERATION));
+    let methods = ["close", "get_state", "fetch", "get_log", "Cancel", "CloseInsert"];
+    let words =
+        ["Invalid or unknown query handle: 1:2.", "Query 1:2 failed:\nInvalid or unknown query handle: 1:2."];
+    let refused = methods.into_iter().flat_map(|method| words.map(|words| (method, words)));
+    refused.map(|(method, words)| (with_query_id(method, &id), thrown(method, words))).collect()
+}
+
+#[test]
+fn what_somebody_else_is_told_of_a_beeswax_query_ends_nothing() {
+    for (request, refusal) in refusals() {
+        let fixture = querying();
+        for session in [None, Some(handle(7).guid)] {
+            fixture.learn_on(session, &request, &refusal, None);
+        }
+        assert_eq!(fixture.running(), 1, "{:?}", request.name);
+        assert!(!fixture.open.is_empty(), "{:?}", request.name);
+    }
+}
+
+#[test]
+fn an_hs2_operation_is_not_ended_by_who_knows_its_query_id_only() {
+    let id = query_id(handle(OPERATION));
+    let mut answers = refusals();
+    answers.extend(
+        ["close", "Cancel", "CloseInsert"].map(|method| (with_query_id(method, &id), reply(method, |_| {}))),
+    );
+    answers.push((with_query_id("get_state", &id), reply("get_state", |result| result.i32(0, 5))));
+    for (request, answer) in answers {
+        let fixture = running_on_impala();
+        for session in [None, Some(handle(7).guid), Some(handle(SESSION).guid)] {
+            fixture.learn_on(session, &request, &answer, None);
+        }
+        assert_eq!(fixture.running(), 1, "{:?}", request.name);
+        assert!(!fixture.open.is_empty(), "{:?}", request.name);
+    }
+}
+
+#[test]
+fn somebody_elses_cancel_or_close_that_succeeds_ends_a_beeswax_query() {
+    for method in ["Cancel", "close"] {
+        let fixture = querying();
+        let request = with_query_id(method, &query_id(handle(OPERATION)));
+        fixture.learn_on(Some(handle(7).guid), &request, &reply(method, |_| {}), None);
+        assert_eq!(fixture.running(), 0, "{method}");
+    }
 }
 
 #[test]
