@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::Rng;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -83,14 +84,12 @@ pub(super) struct Links {
     conn: ConnId,
     credentials: Option<Credentials>,
     idle: Vec<Link>,
-    /// Beeswax sessions begun, to tell their names apart.
-    begun: u32,
 }
 
 impl Links {
     /// No link yet.
     pub(super) fn new(fleet: Arc<Fleet>, conn: ConnId, credentials: Option<Credentials>) -> Self {
-        Self { fleet, conn, credentials, idle: Vec::new(), begun: 0 }
+        Self { fleet, conn, credentials, idle: Vec::new() }
     }
 
     /// The client connection that they belong to.
@@ -170,8 +169,7 @@ impl Links {
 
     /// Notes the session that a Beeswax link is; `count` counts it as load.
     pub(super) fn begin_beeswax(&mut self, link: &mut Link, count: SessionCount) {
-        self.begun = self.begun.wrapping_add(1);
-        let guid = beeswax_guid(self.conn, self.begun);
+        let guid = beeswax_guid(&mut rand::rng());
         let coordinator = link.coordinator.id;
         let session = NewSession { guid, secret: None, coordinator, count };
         match self.fleet.table.insert_session(session) {
@@ -203,14 +201,11 @@ impl LinkSession {
     }
 }
 
-/// A name for a Beeswax session, which has none of its own. Nothing that a client could send for it would help it: a call
-/// that names it goes to its coordinator, which knows no such handle.
-fn beeswax_guid(conn: ConnId, begun: u32) -> Guid {
-    let mut guid = *b"bwx-            ";
-    let (_, rest) = guid.split_at_mut(4);
-    let (connection, count) = rest.split_at_mut(8);
-    connection.copy_from_slice(&conn.0.to_be_bytes());
-    count.copy_from_slice(&begun.to_be_bytes());
+/// A name for a Beeswax session, which has none of its own. By chance, so that no coordinator can mint an HS2 session of
+/// that name and no client can send it.
+fn beeswax_guid(rng: &mut impl Rng) -> Guid {
+    let mut guid = Guid::default();
+    rng.fill_bytes(&mut guid);
     guid
 }
 
@@ -247,5 +242,22 @@ async fn answer(stream: &mut TcpStream) -> Result<Answer, SaslError> {
             taken if taken.step == Answer::NeedMore => {}
             taken => return Ok(taken.step),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    #[test]
+    fn a_beeswax_session_has_another_name_with_other_luck() {
+        let name = |seed| beeswax_guid(&mut StdRng::seed_from_u64(seed));
+        assert_ne!(name(1), name(2));
+        let mut rng = StdRng::seed_from_u64(1);
+        let (one, next) = (beeswax_guid(&mut rng), beeswax_guid(&mut rng));
+        assert!(one.iter().zip(next).filter(|(a, b)| **a != *b).count() > 8, "{one:?} tells {next:?}");
     }
 }

@@ -131,8 +131,8 @@ impl Drop for OpenCount {
 /// Why a session was not taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotKept {
-    /// Its guid is that of another coordinator's session; the older one stays.
-    #[error("its guid is that of a session of another coordinator")]
+    /// Its guid is that of another coordinator's session, or names a Beeswax session; the older one stays.
+    #[error("its guid is that of another session")]
     Taken,
     /// The table is full.
     #[error("the session table is full")]
@@ -193,9 +193,7 @@ impl Table {
             _count: new.count,
         };
         let older = match self.sessions.entry(new.guid) {
-            Entry::Occupied(old) if old.get().coordinator != session.coordinator => {
-                return Err(NotKept::Taken);
-            }
+            Entry::Occupied(old) if !replaces(&session, old.get()) => return Err(NotKept::Taken),
             Entry::Occupied(mut old) => Some(old.insert(session)),
             Entry::Vacant(place) => {
                 drop(place.insert(session));
@@ -359,6 +357,11 @@ impl Table {
         }
         sessions
     }
+}
+
+/// Whether a coordinator may have minted a guid twice. The names of Beeswax sessions are ours, and never given twice.
+fn replaces(new: &Session, old: &Session) -> bool {
+    new.coordinator == old.coordinator && new.secret.is_some() && old.secret.is_some()
 }
 
 /// Compares in a time that does not depend on where the secrets differ.

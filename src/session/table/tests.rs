@@ -126,6 +126,23 @@ fn another_coordinators_guid_is_not_overwritten() {
 }
 
 #[test]
+fn a_beeswax_session_is_neither_displaced_by_a_minted_guid_nor_displaces_one() {
+    let fixture = Fixture::new(8);
+    let beeswax = |number| {
+        let (guid, coordinator) = (handle(number).guid, CoordinatorId(0));
+        let count = fixture.cluster.coordinators[0].count_session();
+        fixture.table.insert_session(NewSession { guid, secret: None, coordinator, count })
+    };
+    beeswax(1).unwrap();
+    assert_eq!(fixture.insert_session(1, 0), Err(NotKept::Taken));
+    assert_eq!(beeswax(1), Err(NotKept::Taken));
+    assert!(!fixture.table.is_session(&handle(1)));
+    fixture.insert_session(2, 0).unwrap();
+    assert_eq!(beeswax(2), Err(NotKept::Taken));
+    assert!(fixture.table.is_session(&handle(2)));
+}
+
+#[test]
 fn a_session_minted_twice_by_one_coordinator_begins_anew() {
     let fixture = Fixture::new(8);
     fixture.insert_session(1, 0).unwrap();
