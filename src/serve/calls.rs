@@ -114,7 +114,7 @@ impl<S: Stream> Calls<S> {
         let service = service(method, facts, &self.past);
         let plan = decide(method, facts, &self.past, &self.fleet.table);
         if let Some(session) = session_of(method, facts) {
-            self.attached.attach(session);
+            self.attached.attach(&session);
         }
         tracing::trace!(method = method.name, ?plan, "call");
         self.past.service = service;

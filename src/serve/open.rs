@@ -208,7 +208,7 @@ impl<S: Stream> Calls<S> {
             let new = NewSession { guid, secret, coordinator: coordinator.id, count: opening.into_session() };
             match self.fleet.table.insert_session(new) {
                 Ok(()) => {
-                    self.attached.attach(guid);
+                    self.attached.attach(&handle);
                     if let Some(link) = &mut answered.link {
                         self.links.note_opened(link, guid);
                     }

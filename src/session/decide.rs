@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use crate::ids::{CoordinatorId, Service};
-use crate::wire::facts::{Facts, Guid};
+use crate::wire::facts::{Facts, Handle};
 use crate::wire::method::{Method, Owner, Role};
 
 /// What a connection did before the call.
@@ -82,13 +82,11 @@ pub fn decide(method: &Method, request: &Facts, past: &Past, table: &Table) -> P
     }
 }
 
-/// The session that a call names, if it is for one.
-pub fn session_of(method: &Method, request: &Facts) -> Option<Guid> {
+/// The handle of the session that a call names, if it is for one; whether its secret is right is not judged.
+pub fn session_of(method: &Method, request: &Facts) -> Option<Handle> {
     match method.role {
-        Role::Statement | Role::Metadata | Role::CloseSession | Role::UseSession => {
-            request.handle().map(|handle| handle.guid)
-        }
-        Role::Profile => request.second_handle().map(|handle| handle.guid),
+        Role::Statement | Role::Metadata | Role::CloseSession | Role::UseSession => request.handle(),
+        Role::Profile => request.second_handle(),
         _ => None,
     }
 }

@@ -255,7 +255,7 @@ fn what_both_services_have_is_told_by_its_arguments() {
 #[test]
 fn a_call_is_for_the_session_that_it_names() {
     let of = |request: &Facts| session_of(lookup(request.name.as_bytes()), request);
-    let session = Some(handle(SESSION).guid);
+    let session = Some(handle(SESSION));
     assert_eq!(of(&with_handle("ExecuteStatement", handle(SESSION))), session);
     assert_eq!(of(&with_handle("CloseSession", handle(SESSION))), session);
     assert_eq!(of(&with_two_handles("GetExecSummary", handle(OPERATION), handle(SESSION))), session);
