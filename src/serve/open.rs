@@ -11,7 +11,7 @@ use super::client::{Framing, Request};
 use super::end::End;
 use super::exchange::{Answered, Deliver, Lost, LostCause, Trouble};
 use super::link::{Link, NoLink};
-use super::refuse::NoAnswer;
+use super::refuse::{NoAnswer, Reasons};
 use crate::clock;
 use crate::cluster::{AdminState, Coordinator, Opening};
 use crate::ids::{CoordinatorId, Service};
@@ -27,8 +27,10 @@ use crate::wire::verdict::{Verdict, verdict};
 #[derive(Default)]
 struct Tried {
     coordinators: Vec<CoordinatorId>,
-    /// The last reason, for the client.
-    cause: Option<Cause>,
+    /// What came of each, for the client.
+    reasons: Reasons,
+    /// What kind of failure the last one was.
+    sql_state: Option<SqlState>,
     /// The last answer of one that is shutting down: if all are, the client gets it as it came.
     answer: Option<(Arc<Coordinator>, Answered)>,
     /// Those that lost the open. Whose fault that was, the next one's answer tells: a client can send what makes every
@@ -36,24 +38,19 @@ struct Tried {
     lost: Vec<Arc<Coordinator>>,
 }
 
-/// Why a candidate did not open the session.
-struct Cause {
-    sql_state: SqlState,
-    text: String,
-}
-
-impl Cause {
-    fn no_link(coordinator: &Coordinator, no_link: &NoLink) -> Self {
-        let sql_state = match no_link {
+impl Tried {
+    fn no_link(&mut self, coordinator: &Coordinator, no_link: &NoLink) {
+        self.sql_state = Some(match no_link {
             NoLink::CredentialsRefused { .. } | NoLink::NoVerdict(_) => SqlState::Refused,
             NoLink::Unreached(_) | NoLink::HandshakeLost(_) => SqlState::CouldNotConnect,
-        };
-        Self { sql_state, text: format!("coordinator {}: {no_link}", coordinator.name) }
+        });
+        self.reasons.push(coordinator, no_link);
     }
 
-    fn lost(coordinator: &Coordinator, lost: &Lost) -> Self {
-        let text = format!("coordinator {}: {}", coordinator.name, lost.cause);
-        Self { sql_state: SqlState::Lost, text }
+    fn lost(&mut self, coordinator: Arc<Coordinator>, lost: &Lost) {
+        self.sql_state = Some(SqlState::Lost);
+        self.reasons.push(&coordinator, &lost.cause);
+        self.lost.push(coordinator);
     }
 }
 
@@ -73,7 +70,7 @@ impl<S: Stream> Calls<S> {
             let link = match self.link_to(&coordinator, Service::Hs2, request.method().retry).await {
                 Ok(link) => link,
                 Err(no_link) => {
-                    tried.cause = Some(Cause::no_link(&coordinator, &no_link));
+                    tried.no_link(&coordinator, &no_link);
                     if no_link.has_shown_credentials() {
                         // Four wrong binds lock an account: nobody else is asked.
                         break;
@@ -100,8 +97,7 @@ impl<S: Stream> Calls<S> {
                 Err(Trouble::Client(end)) => return Err(end),
                 Err(Trouble::Link(lost)) => {
                     self.note_lost(&coordinator, &lost);
-                    tried.cause = Some(Cause::lost(&coordinator, &lost));
-                    tried.lost.push(coordinator);
+                    tried.lost(coordinator, &lost);
                     let next = remedy(request.method().retry, lost.phase, 0) == Remedy::NextCandidate;
                     if !next || !request.is_whole() {
                         break;
@@ -146,14 +142,14 @@ impl<S: Stream> Calls<S> {
                     return self.forward(request, &coordinator, Service::Beeswax).await;
                 }
                 Err(no_link) => {
-                    tried.cause = Some(Cause::no_link(&coordinator, &no_link));
+                    tried.no_link(&coordinator, &no_link);
                     if no_link.has_shown_credentials() {
                         break;
                     }
                 }
             }
         }
-        self.refuse_open(request, Service::Beeswax, tried.cause).await
+        self.refuse_open(request, Service::Beeswax, &tried).await
     }
 
     async fn beeswax_link(&mut self, opening: Opening) -> Result<Link, NoLink> {
@@ -224,7 +220,7 @@ impl<S: Stream> Calls<S> {
 
     async fn nobody_opened(&mut self, request: &mut Request, tried: Tried) -> Result<CallOutcome, End> {
         let Some((coordinator, mut answered)) = tried.answer else {
-            return self.refuse_open(request, Service::Hs2, tried.cause).await;
+            return self.refuse_open(request, Service::Hs2, &tried).await;
         };
         let bytes = std::mem::take(&mut answered.bytes);
         let outcome = self.finish(request.method(), &coordinator, answered);
@@ -236,16 +232,16 @@ impl<S: Stream> Calls<S> {
         &mut self,
         request: &mut Request,
         service: Service,
-        cause: Option<Cause>,
+        tried: &Tried,
     ) -> Result<CallOutcome, End> {
-        let refusal = if cause.is_some() { RefusalCause::Unreachable } else { RefusalCause::NoCoordinator };
+        let (refusal, sql_state) = match tried.sql_state {
+            Some(sql_state) => (RefusalCause::Unreachable, sql_state),
+            None => (RefusalCause::NoCoordinator, SqlState::Refused),
+        };
         self.shared.metrics.connections_refused.count(refusal);
-        let Cause { sql_state, text } = cause.unwrap_or_else(|| Cause {
-            sql_state: SqlState::Refused,
-            text: "all of them are draining".to_owned(),
-        });
+        let text = tried.reasons.tell(&self.fleet.cluster.name);
         tracing::warn!(cluster = %self.fleet.cluster.name, cause = text, "a session was refused");
-        let answer = NoAnswer { sql_state, ..NoAnswer::nowhere(self.conn, &self.fleet.cluster.name, text) };
+        let answer = NoAnswer::none_took(self.conn, sql_state, &text);
         self.refuse(request, service, &answer, CallOutcome::Refused).await
     }
 

@@ -11,6 +11,7 @@ use super::client::{Client, Framing};
 use super::end::End;
 use super::link::{Link, Links, NoLink};
 use super::opaque::Passage;
+use super::refuse::Reasons;
 use super::{Connection, Serving};
 use crate::cluster::Opening;
 use crate::ids::Service;
@@ -108,7 +109,7 @@ async fn first_link<S>(
 ) -> Result<(Link, Opening), Refused> {
     let (fleet, shared) = (&connection.entrance.fleet, &connection.shared);
     let mut tried = Vec::new();
-    let mut cause = "all coordinators are draining".to_owned();
+    let mut reasons = Reasons::default();
     while let Some(opening) = fleet.pick(service, &tried) {
         let coordinator = Arc::clone(opening.coordinator());
         tried.push(coordinator.id);
@@ -121,12 +122,14 @@ async fn first_link<S>(
                 let (status, text) = (Status::Bad, text.into_bytes());
                 return Err(Refused { status, text, end: End::CredentialsRefused });
             }
-            Err(no_link) => cause = format!("coordinator {} cannot be reached: {no_link}", coordinator.name),
+            Err(no_link) => reasons.push(&coordinator, no_link),
         }
     }
     let refusal = if tried.is_empty() { RefusalCause::NoCoordinator } else { RefusalCause::Unreachable };
     shared.metrics.connections_refused.count(refusal);
-    let text = format!("hs2router ({}): {cause}", connection.conn).into_bytes();
+    let text = reasons.tell(&fleet.cluster.name);
+    tracing::warn!(cluster = %fleet.cluster.name, cause = text, "a login was refused");
+    let text = format!("hs2router ({}): {text}", connection.conn).into_bytes();
     Err(Refused { status: Status::Error, text, end: End::NoCoordinator })
 }
 

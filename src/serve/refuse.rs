@@ -1,6 +1,8 @@
 //! What a client is told when no coordinator can answer it: in its protocol's own words, naming router, connection,
 //! coordinator and cause. Measured: every client shows such a text, while a bare close hides the cause and hangs some.
 
+use std::fmt;
+
 use bytes::BytesMut;
 
 use super::client::Framing;
@@ -11,6 +13,45 @@ use crate::wire::facts::Facts;
 use crate::wire::frame;
 use crate::wire::hs2;
 use crate::wire::hs2::reply::{Refusal, SqlState};
+
+/// Reasons that are kept of one search, so that the client's message stays short however large the cluster is.
+const REASONS_KEPT: usize = 8;
+
+/// Why candidates did not take a session, in the order in which they were tried.
+#[derive(Debug, Default)]
+pub(super) struct Reasons {
+    kept: Vec<String>,
+    candidates: usize,
+}
+
+impl Reasons {
+    /// One more candidate did not take it.
+    pub(super) fn push(&mut self, coordinator: &Coordinator, reason: impl fmt::Display) {
+        self.candidates += 1;
+        if self.kept.len() < REASONS_KEPT {
+            self.kept.push(format!("{}: {reason}", coordinator.name));
+        }
+    }
+
+    /// For people: how many were tried, and what came of each.
+    pub(super) fn tell(&self, cluster: &str) -> String {
+        let who = match self.candidates {
+            0 => {
+                return format!(
+                    "no coordinator of cluster {cluster} takes a session: all of them are draining"
+                );
+            }
+            1 => "no coordinator".to_owned(),
+            many => format!("none of the {many} coordinators"),
+        };
+        let reasons = self.kept.join("; ");
+        let more = match self.candidates - self.kept.len() {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        format!("{who} of cluster {cluster} took the session: {reasons}{more}")
+    }
+}
 
 /// Why a call gets no answer from a coordinator.
 #[derive(Debug)]
@@ -23,18 +64,14 @@ pub(super) struct NoAnswer {
 
 impl NoAnswer {
     /// Nothing was sent to a coordinator.
-    pub(super) fn unreachable(
-        conn: ConnId,
-        coordinator: &Coordinator,
-        cause: impl std::fmt::Display,
-    ) -> Self {
+    pub(super) fn unreachable(conn: ConnId, coordinator: &Coordinator, cause: impl fmt::Display) -> Self {
         let name = &coordinator.name;
         let message = format!("hs2router ({conn}): coordinator {name} cannot be reached: {cause}");
         Self { sql_state: SqlState::CouldNotConnect, message }
     }
 
     /// The coordinator was lost while the call was under way.
-    pub(super) fn lost(conn: ConnId, coordinator: &Coordinator, cause: impl std::fmt::Display) -> Self {
+    pub(super) fn lost(conn: ConnId, coordinator: &Coordinator, cause: impl fmt::Display) -> Self {
         let name = &coordinator.name;
         let message = format!(
             "hs2router ({conn}): coordinator {name} was lost during the call: {cause}; whether the call was carried out \
@@ -44,10 +81,15 @@ impl NoAnswer {
     }
 
     /// No coordinator takes a new session.
-    pub(super) fn nowhere(conn: ConnId, cluster: &str, cause: impl std::fmt::Display) -> Self {
+    pub(super) fn nowhere(conn: ConnId, cluster: &str, cause: impl fmt::Display) -> Self {
         let message =
             format!("hs2router ({conn}): no coordinator of cluster {cluster} takes a session: {cause}");
         Self { sql_state: SqlState::Refused, message }
+    }
+
+    /// No candidate took a new session.
+    pub(super) fn none_took(conn: ConnId, sql_state: SqlState, text: &str) -> Self {
+        Self { sql_state, message: format!("hs2router ({conn}): {text}") }
     }
 
     /// As a reply to this request, framed as its connection is.

@@ -199,6 +199,21 @@ fn when_none_can_be_reached_the_client_is_told_so_and_its_connection_stays_usabl
 }
 
 #[test]
+fn when_no_candidate_takes_a_session_the_client_is_told_what_came_of_each() {
+    let hangs_up = Script::calls(|_| Act::Close);
+    let router = router(&[closed_port(), hangs_up.address()]);
+    let (_, words) = Talk::connect(router.listener(0)).call(&open_session()).error();
+    assert!(words.contains("none of the 2 coordinators of cluster test took the session: "), "{words}");
+    assert!(words.contains("c1: connection refused") && words.contains("c2: it closed the"), "{words}");
+    router.await_metric("hs2router_connections_refused_total{cause=\"unreachable\"}", 1.0);
+    let dead: Vec<_> = (0..11).map(|_| closed_port()).collect();
+    let router = self::router(&dead);
+    let (_, words) = Talk::connect(router.listener(0)).call(&open_session()).error();
+    assert_eq!(words.matches("connection refused").count(), 8, "{words}");
+    assert!(words.ends_with("; and 3 more"), "{words}");
+}
+
+#[test]
 fn when_all_are_draining_the_client_is_told_so() {
     let script = Script::sound();
     let port = script.address().port();

@@ -133,7 +133,8 @@ fn when_none_can_be_reached_the_client_is_told_why() {
     let router = router(&[closed_port(), closed_port()]);
     let (status, text) = told(router.listener(0), "p1");
     assert_eq!(status, ERROR);
-    assert!(text.starts_with("hs2router (") && text.contains("connection refused"), "{text}");
+    assert!(text.starts_with("hs2router (") && text.contains("none of the 2 coordinators"), "{text}");
+    assert!(text.contains("c1: connection refused") && text.contains("c2: connection refused"), "{text}");
     router.await_metric("hs2router_connections_closed_total{cause=\"no_coordinator\"}", 1.0);
 }
 
