@@ -243,7 +243,7 @@ impl<S: Stream> Calls<S> {
         mut answered: Answered,
     ) -> Result<CallOutcome, End> {
         let gone = verdict(request.method(), &answered.facts);
-        let bytes = std::mem::take(&mut answered.bytes);
+        let (bytes, _held) = (std::mem::take(&mut answered.bytes), answered.held.take());
         let outcome = self.finish(request.method(), coordinator, answered);
         let stall = self.shared.settings.stall_timeout;
         if matches!(gone, Verdict::NoSuchSession | Verdict::NoSuchOperation) {

@@ -9,6 +9,7 @@ use super::client::Request;
 use super::end::End;
 use super::link::Link;
 use super::reply::{BadReply, Reply};
+use super::shared::Held;
 use crate::cluster::RunningCount;
 use crate::metrics::Direction;
 use crate::net::flow::{self, Chunk, WriteError};
@@ -19,7 +20,9 @@ use crate::wire::facts::Facts;
 use crate::wire::method::Role;
 
 /// A reply that is held until it is whole has this many bytes at most; Impala's to `OpenSession` has some 10 KiB.
-const HELD_REPLY_LIMIT: usize = 4 << 20;
+const HELD_REPLY_LIMIT: usize = 1 << 20;
+/// Bytes of it that are not counted as `replay_memory`: no open of a sound coordinator shall fail because others hold much.
+const FREE_REPLY_BYTES: usize = 16 << 10;
 
 /// How a link was lost.
 #[derive(Debug)]
@@ -50,9 +53,19 @@ pub(super) enum LostCause {
     /// A reply that must be held is too large for that.
     #[error("its reply to an open has more than {HELD_REPLY_LIMIT} bytes")]
     TooLarge,
+    /// A reply that must be held finds no room. Not the coordinator's fault.
+    #[error("its reply to an open finds no room in replay_memory")]
+    NoRoom,
     /// It did not answer an open in time.
     #[error("no answer within open_timeout")]
     OpenTimedOut,
+}
+
+impl LostCause {
+    /// Whether it may be the coordinator's doing. How long a reply is may be the client's: an open's options come back in it.
+    pub(super) fn speaks_against_coordinator(&self) -> bool {
+        !matches!(self, Self::TooLarge | Self::NoRoom)
+    }
 }
 
 /// Why an exchange did not come to its end.
@@ -85,6 +98,8 @@ pub(super) struct Answered {
     pub facts: Facts,
     /// All of it, framed as it came; empty if it was delivered as it came.
     pub bytes: BytesMut,
+    /// Counts them, as long as they are held.
+    pub held: Option<Held>,
     /// The link, if it is fit for another call.
     pub link: Option<Link>,
 }
@@ -102,7 +117,7 @@ impl<S: Stream> Calls<S> {
         let mut running = statement.then(|| link.coordinator.count_running());
         self.send(&mut link, request).await?;
         let mut reply = Reply::to(request.method(), request.facts(), self.framing);
-        let mut held = BytesMut::new();
+        let (mut held, mut counted) = (BytesMut::new(), self.shared.replay.hold());
         let mut client_has_some = false;
         let mut phase = Phase::Waiting;
         loop {
@@ -119,9 +134,7 @@ impl<S: Stream> Calls<S> {
             }
             if deliver == Deliver::WhenWhole || !reply.is_checked() {
                 held.extend_from_slice(bytes);
-                if held.len() > HELD_REPLY_LIMIT {
-                    return Err(lost(LostCause::TooLarge, phase));
-                }
+                hold_on(&mut counted, held.len()).map_err(|cause| lost(cause, phase))?;
             } else {
                 client_has_some = true;
                 self.deliver(&mut held, bytes).await?;
@@ -129,7 +142,8 @@ impl<S: Stream> Calls<S> {
             if taken.done {
                 // What nobody asked for would be taken for the next reply.
                 let clean = taken.used == chunk.len();
-                return Ok(Answered { facts: *reply.facts(), bytes: held, link: clean.then_some(link) });
+                let (facts, link) = (*reply.facts(), clean.then_some(link));
+                return Ok(Answered { facts, bytes: held, held: Some(counted), link });
             }
         }
     }
@@ -190,4 +204,12 @@ impl<S: Stream> Calls<S> {
             () = self.client.stream.gone() => Err(End::ClientGone(io::ErrorKind::ConnectionReset.into())),
         }
     }
+}
+
+/// Whether so many bytes of a reply may be held.
+fn hold_on(counted: &mut Held, bytes: usize) -> Result<(), LostCause> {
+    if bytes > HELD_REPLY_LIMIT {
+        return Err(LostCause::TooLarge);
+    }
+    if counted.grow_to(bytes.saturating_sub(FREE_REPLY_BYTES)) { Ok(()) } else { Err(LostCause::NoRoom) }
 }

@@ -50,7 +50,9 @@ impl Tried {
     fn lost(&mut self, coordinator: Arc<Coordinator>, lost: &Lost) {
         self.sql_state = Some(SqlState::Lost);
         self.reasons.push(&coordinator, &lost.cause);
-        self.lost.push(coordinator);
+        if lost.cause.speaks_against_coordinator() {
+            self.lost.push(coordinator);
+        }
     }
 }
 
@@ -121,9 +123,11 @@ impl<S: Stream> Calls<S> {
     /// against it at once.
     fn note_lost(&self, coordinator: &Coordinator, lost: &Lost) {
         self.count_open(coordinator, SessionOutcome::Lost);
-        self.fleet.doubt(coordinator, Service::Hs2);
-        if lost.phase == Phase::ReplySucceeds {
-            coordinator.note_open_lost(Service::Hs2, clock::now());
+        if lost.cause.speaks_against_coordinator() {
+            self.fleet.doubt(coordinator, Service::Hs2);
+            if lost.phase == Phase::ReplySucceeds {
+                coordinator.note_open_lost(Service::Hs2, clock::now());
+            }
         }
         tracing::info!(coordinator = %coordinator.name, cause = %lost.cause, "open lost");
     }
@@ -212,7 +216,7 @@ impl<S: Stream> Calls<S> {
                 Err(error) => tracing::warn!(%session, %error, "a session is not known"),
             }
         }
-        let bytes = std::mem::take(&mut answered.bytes);
+        let (bytes, _held) = (std::mem::take(&mut answered.bytes), answered.held.take());
         let outcome = self.finish(method, &coordinator, answered);
         self.client.send(&bytes, self.shared.settings.stall_timeout).await?;
         Ok(outcome)
@@ -222,7 +226,7 @@ impl<S: Stream> Calls<S> {
         let Some((coordinator, mut answered)) = tried.answer else {
             return self.refuse_open(request, Service::Hs2, &tried).await;
         };
-        let bytes = std::mem::take(&mut answered.bytes);
+        let (bytes, _held) = (std::mem::take(&mut answered.bytes), answered.held.take());
         let outcome = self.finish(request.method(), &coordinator, answered);
         self.client.send(&bytes, self.shared.settings.stall_timeout).await?;
         Ok(outcome)

@@ -159,6 +159,32 @@ fn an_open_whose_reply_said_that_it_succeeded_is_not_sent_to_another_coordinator
     assert_eq!(scripts.iter().map(|script| script.count("OpenSession")).sum::<usize>(), 2);
 }
 
+/// What a client is told whose open is answered with so many bytes.
+fn opened_with(bytes: usize, keys: &str) -> (Option<i32>, String) {
+    let script =
+        Script::calls(move |call| Act::Reply(call.message.done(vec![(9, Value::Bytes(vec![b'x'; bytes]))])));
+    let router = TestRouter::with("impala", &[script.address()], keys);
+    let reply = Talk::connect(router.listener(0)).call(&open_session());
+    let standing =
+        router.router().fleets()[0].cluster.coordinators[0].standing(Service::Hs2, hs2router::clock::now());
+    assert_eq!(standing, Standing::Ready, "how long a reply is may be the client's doing");
+    (reply.status(), reply.error().1)
+}
+
+#[test]
+fn the_reply_to_an_open_is_held_within_bounds() {
+    let narrow = "replay_limit = \"64KiB\"\nreplay_memory = \"64KiB\"";
+    assert_eq!(opened_with(500_000, "").0, Some(0));
+    assert_eq!(opened_with(15_000, narrow).0, Some(0));
+    for (bytes, keys, cause) in
+        [(1_100_000, "", "has more than 1048576 bytes"), (500_000, narrow, "no room in replay_memory")]
+    {
+        let (status, words) = opened_with(bytes, keys);
+        assert_eq!(status, Some(3));
+        assert!(words.contains(cause), "{words}");
+    }
+}
+
 #[test]
 fn when_all_shut_down_the_client_hears_a_coordinators_own_words() {
     let scripts = [(), ()].map(|()| Script::calls(|call| Act::Reply(call.message.failed(SHUTTING_DOWN))));
