@@ -41,7 +41,7 @@ pub fn run(args: DemoArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let ports = Ports::from(args.port_base);
     let coordinators = start_coordinators()?;
     let config = Config::parse("demo", &config_text(ports, &coordinators))?;
-    log::start(config.log)?;
+    let _log = log::start(config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;

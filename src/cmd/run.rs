@@ -19,7 +19,7 @@ use crate::net::limits::raise_file_limit;
 /// A config that means nothing, an address that cannot be listened on.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let config = config(args)?;
-    log::start(config.log)?;
+    let _log = log::start(config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(config))?;
     // Nothing is left that is worth waiting for.

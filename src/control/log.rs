@@ -1,8 +1,15 @@
 //! Logs, to standard error: one line per fact, with fields. What must never be in one (passwords, the secrets of
 //! handles, the text of statements) is kept out by the types that hold it, whose `Debug` does not show it.
 
+use std::io::{self, Write};
+use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
@@ -18,13 +25,89 @@ pub enum LogError {
     AlreadyStarted(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// Starts the log of the process.
+/// How many lines may wait to be written; more are dropped, and the next line that is written is preceded by their
+/// count. With a few hundred bytes a line this is about two megabytes.
+const WAITING_LINES: usize = 8192;
+/// How long the end of the process may be held up by lines that wait to be written.
+const FLUSH_TIME: Duration = Duration::from_millis(1500);
+
+/// Starts the log of the process. Lines are written by a thread of their own, so that whoever reads standard error too
+/// slowly, or not at all, holds up no connection.
 ///
 /// # Errors
 /// When it was started before.
-pub fn start(config: LogConfig) -> Result<(), LogError> {
-    tracing::subscriber::set_global_default(subscriber(config, std::io::stderr))?;
-    Ok(())
+pub fn start(config: LogConfig) -> Result<LogGuard, LogError> {
+    let (lines, guard) = queue(config.format, io::stderr());
+    tracing::subscriber::set_global_default(subscriber(config, lines))?;
+    Ok(guard)
+}
+
+/// Writes what still waits when it is dropped, for a second and a half at most.
+#[must_use]
+#[derive(Debug)]
+pub struct LogGuard(Option<WorkerGuard>);
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        let guard = self.0.take();
+        let (done, ended) = mpsc::channel::<()>();
+        // On a thread that may be left behind: where the queue is full the library complains on standard output, which
+        // may be the same pipe that nobody reads.
+        let flush = thread::Builder::new().name("log-flush".to_owned()).spawn(move || {
+            drop(guard);
+            drop(done);
+        });
+        if flush.is_ok() {
+            // Nothing is ever sent: it ends when the sender is dropped, or by time.
+            let _ended = ended.recv_timeout(FLUSH_TIME);
+        }
+    }
+}
+
+/// A writer that never waits, in front of one that may.
+fn queue<W: Write + Send + 'static>(format: LogFormat, to: W) -> (NonBlocking, LogGuard) {
+    let dropped = Arc::new(OnceLock::new());
+    let writer = Telling { to, format, dropped: Arc::clone(&dropped), told: 0 };
+    let builder = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).lossy(true);
+    let (lines, guard) = builder.thread_name("log").finish(writer);
+    // It is empty: it was made above.
+    let _set = dropped.set(lines.error_counter());
+    (lines, LogGuard(Some(guard)))
+}
+
+/// Writes lines, and before the next one how many are missing.
+struct Telling<W> {
+    to: W,
+    format: LogFormat,
+    dropped: Arc<OnceLock<ErrorCounter>>,
+    told: usize,
+}
+
+impl<W: Write> Write for Telling<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.write_all(line).map(|()| line.len())
+    }
+
+    fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
+        let dropped = self.dropped.get().map_or(0, ErrorCounter::dropped_lines);
+        if dropped > self.told {
+            self.to.write_all(notice(self.format, dropped - self.told).as_bytes())?;
+            self.told = dropped;
+        }
+        self.to.write_all(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+fn notice(format: LogFormat, lines: usize) -> String {
+    let text = "log lines were dropped: standard error was not read in time";
+    match format {
+        LogFormat::Text => format!(" WARN {lines} {text}\n"),
+        LogFormat::Json => format!("{{\"level\":\"WARN\",\"message\":\"{text}\",\"lines\":{lines}}}\n"),
+    }
 }
 
 /// The log as a value; `writer` gets whole lines.
@@ -54,9 +137,6 @@ fn filter(level: LogLevel) -> Targets {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::Arc;
-
     use parking_lot::Mutex;
     use tracing::{debug, info, info_span, warn};
 
@@ -107,6 +187,49 @@ mod tests {
         assert_eq!(lines.len(), 1);
         assert!(lines[0].contains("WARN") && lines[0].contains("listener=\"0.0.0.0:21050\""), "{}", lines[0]);
         assert!(!lines[0].contains('\u{1b}'));
+    }
+
+    /// Takes nothing while the test holds its lock, as a pipe that nobody reads.
+    #[derive(Clone, Default)]
+    struct Stuck(Arc<Mutex<()>>, Lines);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _taken = self.0.lock();
+            self.1.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_nobody_reads_hold_nobody_up_and_are_counted() {
+        const EVENTS: usize = WAITING_LINES + 100;
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let stuck = Stuck::default();
+            let config = LogConfig { format, level: LogLevel::Info };
+            let held = stuck.0.lock();
+            let (lines, guard) = queue(format, stuck.clone());
+            tracing::subscriber::with_default(subscriber(config, lines), || {
+                // Were this to wait for the writer, it would wait for ever.
+                (0..EVENTS).for_each(|_| info!("an event"));
+                drop(held);
+            });
+            drop(guard);
+            let written = String::from_utf8(stuck.1.0.lock().clone()).unwrap();
+            let events = written.lines().filter(|line| line.contains("an event")).count();
+            let missing = EVENTS - events;
+            assert!((1..=100).contains(&missing), "{missing}");
+            // The count stands before the first line written after the loss, so it was complete then.
+            let told = written.lines().find(|line| line.contains("log lines were dropped")).unwrap();
+            assert!(told.contains(&missing.to_string()), "{missing}: {told}");
+            if format == LogFormat::Json {
+                let all_json = |line| serde_json::from_str::<serde_json::Value>(line).is_ok();
+                assert!(written.lines().all(all_json), "{told}");
+            }
+        }
     }
 
     #[test]

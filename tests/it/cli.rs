@@ -1,6 +1,11 @@
 //! The program as a shell sees it: output, errors and exit codes.
 
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::Duration;
+
+use crate::support::router::eventually;
 
 fn hs2router(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hs2router"))
@@ -54,4 +59,76 @@ fn help_and_version_exit_with_0() {
     assert!(code == 0 && out.contains("Examples:"), "{out}");
     let (code, out, _) = outcome(&["--version"]);
     assert_eq!((code, out), (0, format!("hs2router {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+/// `hs2router run` on free ports, of whose log no more is read than the lines that say where it listens.
+struct Running {
+    process: Child,
+    log: BufReader<ChildStderr>,
+    listener: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Running {
+    fn start(level: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hs2router.toml");
+        let text = format!(
+            "[log]\nlevel = \"{level}\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+             [[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
+             [[cluster]]\ncoordinators = [{{ host = \"127.0.0.1\", hs2 = 1, beeswax = 0, hs2_http = 0, web = 0 }}]\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_hs2router"))
+            .args(["run", "--config"])
+            .arg(&file)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap());
+        let mut listener = None;
+        let admin = loop {
+            let mut line = String::new();
+            assert!(log.read_line(&mut line).unwrap() > 0, "it ended");
+            listener = listener.or_else(|| line.contains(" listening ").then(|| field(&line, "address=")));
+            if line.contains("serving /healthz") {
+                break field(&line, "admin=");
+            }
+        };
+        Self { process, log, listener: listener.unwrap(), admin }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn field(line: &str, name: &str) -> SocketAddr {
+    let value = line.split_whitespace().find_map(|word| word.strip_prefix(name));
+    value.unwrap_or_else(|| panic!("no {name} in {line}")).parse().unwrap()
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_stop_the_router() {
+    let mut running = Running::start("debug");
+    // Many times what a pipe holds (64 KiB), and then it still answers.
+    for _ in 0..1500 {
+        drop(TcpStream::connect(running.listener).unwrap());
+    }
+    let mut admin = TcpStream::connect(running.admin).unwrap();
+    admin.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    admin.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    admin.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // It ends, too, although its last lines cannot be written.
+    let id = running.process.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert!(eventually(|| running.process.try_wait().unwrap().is_some()));
+    let mut rest = Vec::new();
+    running.log.read_to_end(&mut rest).unwrap();
+    assert!(rest.len() >= 60_000, "the pipe was full: {}", rest.len());
 }
