@@ -1,9 +1,16 @@
-//! How many files, and with them connections, the process may have open.
+//! What the process may have and do: open files, and with them connections; warnings in its log.
 
 use std::fmt;
 use std::io;
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rlimit::Resource;
+
+/// How many warnings of one kind there may be in [`WARNING_PERIOD`].
+const MOST_WARNINGS: u32 = 20;
+/// What [`MOST_WARNINGS`] is counted over.
+const WARNING_PERIOD: Duration = Duration::from_secs(1);
 
 /// The limit on open files (`RLIMIT_NOFILE`) after [`raise_file_limit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +41,50 @@ pub fn raise_file_limit() -> io::Result<FileLimit> {
     Ok(FileLimit { before, now })
 }
 
+/// Lets at most twenty warnings a second through: strangers can cause any number of them, and a log that says the same
+/// thing a thousand times a second hides everything else.
+#[derive(Debug, Default)]
+pub struct WarningLimit(Mutex<Period>);
+
+#[derive(Debug, Default)]
+struct Period {
+    began: Option<Instant>,
+    let_through: u32,
+    left_out: u64,
+}
+
+impl WarningLimit {
+    /// Whether a warning may be logged at `now`: `None` if not, else how many were left out since the last one that was.
+    pub fn admit(&self, now: Instant) -> Option<u64> {
+        let mut period = self.0.lock();
+        if period.began.is_none_or(|began| now.saturating_duration_since(began) >= WARNING_PERIOD) {
+            period.began = Some(now);
+            period.let_through = 0;
+        }
+        if period.let_through >= MOST_WARNINGS {
+            period.left_out += 1;
+            return None;
+        }
+        period.let_through += 1;
+        Some(std::mem::take(&mut period.left_out))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
+
+    #[test]
+    fn a_flood_of_warnings_is_cut_and_what_was_left_out_is_told() {
+        let limit = WarningLimit::default();
+        let start = clock::now();
+        let admitted = (0..1000).filter(|_| limit.admit(start).is_some()).count();
+        assert_eq!(admitted, 20);
+        assert_eq!(limit.admit(start + Duration::from_millis(999)), None);
+        assert_eq!(limit.admit(start + Duration::from_secs(1)), Some(981));
+        assert_eq!(limit.admit(start + Duration::from_secs(1)), Some(0));
+    }
 
     #[test]
     fn the_soft_limit_becomes_the_hard_one() {

@@ -31,6 +31,7 @@ use self::link::Links;
 use self::opaque::Passage;
 use self::shared::{Entrance, Shared};
 use self::silence::Spoke;
+use crate::clock;
 use crate::ids::{ConnId, Depth, Service};
 use crate::metrics::{Held, ListenerMetrics};
 use crate::net::listen::{Accepted, Acceptor};
@@ -83,7 +84,7 @@ async fn accepted_one(
         depth = tracing::field::Empty, session = tracing::field::Empty, coordinator = tracing::field::Empty,
     );
     let _open = Held::one_of(&counters.open);
-    let metrics = Arc::clone(&shared.metrics);
+    let whole = Arc::clone(&shared);
     let story = async {
         if let Err(error) = shared.settings.sockets.apply(&stream) {
             return End::ClientGone(error);
@@ -100,15 +101,23 @@ async fn accepted_one(
     };
     async {
         let end = story.await;
-        metrics.connections_closed.count(end.cause());
-        if end.is_misbehaviour() {
-            tracing::warn!(cause = %end, "connection ended");
-        } else {
-            tracing::debug!(cause = %end, "connection ended");
-        }
+        note_end(&whole, &end);
     }
     .instrument(span)
     .await;
+}
+
+/// Counts and logs how a connection ended; a warning only as often as [`Shared::warnings`] allows.
+fn note_end(shared: &Shared, end: &End) {
+    shared.metrics.connections_closed.count(end.cause());
+    let admitted = if end.is_misbehaviour() { shared.warnings.admit(clock::now()) } else { None };
+    match admitted {
+        Some(0) => tracing::warn!(cause = %end, "connection ended"),
+        Some(left_out) => {
+            tracing::warn!(cause = %end, left_out, "connection ended; warnings before it were left out")
+        }
+        None => tracing::debug!(cause = %end, "connection ended"),
+    }
 }
 
 /// What a connection has turned out to be.

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::cluster::{Cluster, Coordinator, Opening};
 use crate::ids::{ConnId, CoordinatorId, Service};
 use crate::metrics::{CallMetrics, CoordinatorMetrics, Metrics};
+use crate::net::limits::WarningLimit;
 use crate::net::socket::SocketSettings;
 use crate::session::table::Table;
 use crate::wire::method;
@@ -51,6 +52,8 @@ pub struct Shared {
     pub draining: CancellationToken,
     /// Cancelled when those that are still there are cut.
     pub cut: CancellationToken,
+    /// Bounds the warnings about how connections ended.
+    pub warnings: WarningLimit,
     next_connection: AtomicU64,
 }
 
@@ -61,7 +64,8 @@ impl Shared {
         let (draining, cut) = (CancellationToken::new(), CancellationToken::new());
         let names: Vec<&'static str> = method::all().map(|method| method.name).collect();
         let calls = metrics.calls(&names);
-        Self { settings, metrics, calls, replay, draining, cut, next_connection: AtomicU64::new(1) }
+        let (warnings, next_connection) = (WarningLimit::default(), AtomicU64::new(1));
+        Self { settings, metrics, calls, replay, draining, cut, warnings, next_connection }
     }
 
     /// A name for a new connection.
