@@ -8,9 +8,9 @@ use crate::wire::thrift::MessageType;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
     /// The first word is not that of the strict binary form.
-    #[error("no strict Thrift message: it begins with {word:#010x}")]
+    #[error("no strict Thrift message")]
     NotStrict {
-        /// The first four bytes.
+        /// The first four bytes. Not printed: they may be anything of a client's, also the beginning of a password.
         word: u32,
     },
     /// Only CALL is accepted of a client, only REPLY and EXCEPTION of a coordinator.

@@ -341,7 +341,9 @@ fn only_calls_are_accepted_of_clients_and_only_replies_of_coordinators() {
     let expected = MessageType::Reply;
     let error = scan(Scanner::reply(&method::UNKNOWN, LIMIT), &[&call.0]).err();
     assert_eq!(error, Some(ScanError::WrongMessageType { byte: 1, expected }));
-    assert_eq!(scan_request(b"POST / H").err(), Some(ScanError::NotStrict { word: 0x504f_5354 }));
+    let error = ScanError::NotStrict { word: 0x504f_5354 };
+    assert_eq!(scan_request(b"POST / H").err(), Some(error));
+    assert_eq!(error.to_string(), "no strict Thrift message", "what a client sent is not repeated");
 }
 
 #[test]
