@@ -25,8 +25,13 @@ use super::state::{Caller, State};
 use crate::idl::impala_service::{ImpalaHiveServer2ServiceSyncProcessor, ImpalaServiceSyncProcessor};
 use crate::ids::Service;
 
-/// The longest string that is read. Impala takes 2 GiB; here a test must not be able to take the memory.
-const STRING_LIMIT: usize = 256 << 20;
+/// The longest string that is read, in bytes. Impala takes 2 GiB; the thrift crate takes memory by the declared length, and
+/// noise on all connections of a demo must not add up to gigabytes.
+const STRING_LIMIT: usize = 4 << 20;
+/// The most elements of a list or map that are read, for the same reason.
+const CONTAINER_LIMIT: usize = 64 << 10;
+/// How many characters of a method's name are remembered.
+const NAME_LIMIT: usize = 100;
 /// What is sent for [`Fault::Garbage`]: neither Thrift nor a frame of a sensible length.
 const GARBAGE: [u8; 32] = [0xbd; 32];
 
@@ -141,7 +146,10 @@ impl Connection {
             }
         };
         let reply = Reply::default();
-        let limits = TConfiguration::builder().max_string_size(Some(STRING_LIMIT)).build();
+        let limits = TConfiguration::builder()
+            .max_string_size(Some(STRING_LIMIT))
+            .max_container_size(Some(CONTAINER_LIMIT))
+            .build();
         let limits = limits.unwrap_or_default();
         let mut server = Server {
             state: self.state,
@@ -187,7 +195,7 @@ impl Server {
         }
         let number = self.state.received(ReceivedCall {
             service: self.caller.service,
-            method: message.name.clone(),
+            method: message.name.chars().take(NAME_LIMIT).collect(),
             session: None,
             operation: None,
             connection: self.caller.connection,
@@ -268,4 +276,20 @@ impl Server {
 /// How long a socket waits for a byte before it looks whether it is still wanted.
 pub(super) fn set_idle_poll(stream: &TcpStream, period: Duration) -> io::Result<()> {
     stream.set_read_timeout(Some(period.max(Duration::from_millis(1))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::coordinator::{Coordinator, Settings};
+    use super::*;
+
+    #[test]
+    fn a_declared_length_takes_no_memory() {
+        let coordinator = Coordinator::start(Settings::default()).unwrap();
+        let mut stream = TcpStream::connect(coordinator.hs2()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        // An old-style header: the length of a method's name, which does not follow.
+        stream.write_all(&(16_u32 << 20).to_be_bytes()).unwrap();
+        assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "it is not waited for");
+    }
 }
