@@ -10,8 +10,9 @@
 //!
 //! A POST needs the header `X-Hs2router: 1`, a `Host` that is a loopback address, and no `Origin` but that; else 403.
 //!
-//! A connection serves one request and has [`REQUEST_TIME`] for it, and there are at most [`MOST_CONNECTIONS`] at a
-//! time: whoever holds a connection here without using it costs the operator nothing for long.
+//! A connection serves one request and has [`REQUEST_TIME`] for it, of which [`HEAD_TIME`] for the head, and there are at
+//! most [`MOST_CONNECTIONS`] at a time: whoever holds a connection here without using it costs the operator nothing for
+//! long.
 
 mod coordinators;
 mod guard;
@@ -27,7 +28,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -36,10 +37,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::metrics::Metrics;
+use crate::net::listen::{self, BindError};
 use crate::serve::shared::Fleet;
 
 /// How long a connection may last, from its acceptance to the last byte of its answer.
 pub const REQUEST_TIME: Duration = Duration::from_secs(10);
+
+/// How long the head of a request may take to arrive: the places of silent connections are soon free again.
+pub const HEAD_TIME: Duration = Duration::from_secs(3);
 
 /// How many connections there may be at a time; more wait to be accepted.
 pub const MOST_CONNECTIONS: usize = 64;
@@ -56,14 +61,15 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// Why there is no admin port.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address} for [admin]")]
-    Bind {
-        /// The address.
+    /// Another process, or a listener of this one, has the port.
+    #[error("{address} is already in use: stop what listens there, or set --admin or [admin] address")]
+    InUse {
+        /// What was to be bound.
         address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
     },
+    /// The address cannot be listened on for another reason.
+    #[error(transparent)]
+    Bind(BindError),
 }
 
 /// What the admin port shows.
@@ -80,9 +86,12 @@ pub struct View {
 /// Binds the admin port.
 ///
 /// # Errors
-/// When the address is taken or not of this machine.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
-    TcpListener::bind(address).await.map_err(|source| AdminError::Bind { address, source })
+/// When the address is taken or not of this machine. Must be called within a runtime.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
+    listen::bind(address).map_err(|error| match error {
+        BindError::InUse { address } => AdminError::InUse { address },
+        other => AdminError::Bind(other),
+    })
 }
 
 /// Serves the admin port until `end` is cancelled and the connections of that moment are finished, which takes
@@ -132,9 +141,13 @@ async fn accept(
 }
 
 async fn serve_one(stream: TcpStream, service: TowerToHyperService<Router>) {
-    // One timer covers a slow head, a slow reader and an idle connection alike.
+    // The outer timer covers a slow body and a slow reader.
     let mut builder = http1::Builder::new();
-    builder.keep_alive(false).max_buf_size(LARGEST_HEAD).header_read_timeout(None);
+    builder
+        .keep_alive(false)
+        .max_buf_size(LARGEST_HEAD)
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME);
     match timeout(REQUEST_TIME, builder.serve_connection(TokioIo::new(stream), service)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "admin request failed"),

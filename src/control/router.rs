@@ -74,7 +74,7 @@ impl Router {
         for listener in &config.listeners {
             bound.push((listener, bind(listener.address)?));
         }
-        let admin_listener = admin::bind(config.admin.address).await?;
+        let admin_listener = admin::bind(config.admin.address)?;
         let admin = local(&admin_listener, config.admin.address);
 
         let connections = TaskTracker::new();
