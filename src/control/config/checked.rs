@@ -151,19 +151,34 @@ impl ClusterConfig {
 
 impl Config {
     /// The config of a router that is told nothing but its Impala coordinators: Impala's default ports on both sides.
-    /// `listen` narrows the listeners down: to one IP address, or (with a port) to one listener.
+    /// `listen` narrows the listeners down: to one IP address, or (with a port) to one listener. `admin` moves the
+    /// operators' port from where it usually is.
     ///
     /// # Errors
-    /// When a coordinator is named twice, there is none, or none has the service that is usual on the port of `listen`.
+    /// When a coordinator is named twice, there is none, or none has the service that is usual on the port of `listen`;
+    /// when `admin` is no loopback address.
     pub fn of_coordinators(
         coordinators: &[HostPort],
         listen: Option<(IpAddr, Option<u16>)>,
+        admin: Option<SocketAddr>,
     ) -> Result<Self, Problems> {
         let mut problems = Problems::of_arguments();
         let mut file = File::read(&toml::de::DeTable::new(), &mut problems);
+        if let Some(admin) = admin {
+            file.admin.address.value = Some(admin);
+            file.admin.address.key = "--admin";
+        }
         let mut cluster = empty::<ClusterFile>();
-        let read = coordinators.iter().map(|host| CoordinatorFile::at_host(host, &(0..0), &mut problems));
-        cluster.coordinators.value = Some(read.collect());
+        let mut read = Vec::with_capacity(coordinators.len());
+        for (nth, host) in coordinators.iter().enumerate() {
+            if coordinators.iter().take(nth).any(|other| other == host) {
+                let (what, remedy) = (format!("{host} is given twice"), "give each once".to_owned());
+                problems.add(&(0..0), "--coordinator", Fault::Conflict { what, remedy });
+            } else {
+                read.push(CoordinatorFile::at_host(host, &(0..0), &mut problems));
+            }
+        }
+        cluster.coordinators.value = Some(read);
         cluster.coordinators.key = "--coordinator";
         file.clusters.push(cluster);
         if let Some((ip, Some(port))) = listen {

@@ -309,25 +309,25 @@ impl Value for Vec<CoordinatorFile> {
             problems.add(&value.span(), key, fault);
             return None;
         };
-        // All are read before the first bad one counts, so that each is reported.
-        let read: Vec<_> = list.iter().map(|value| CoordinatorFile::read_any(value, key, problems)).collect();
-        read.into_iter().collect()
+        Some(list.iter().map(|value| CoordinatorFile::read_any(value, key, problems)).collect())
     }
 }
 
 impl CoordinatorFile {
-    fn read_any(value: &Spanned<DeValue<'_>>, key: &'static str, problems: &mut Problems) -> Option<Self> {
+    /// What cannot be read is noted and becomes a coordinator without a host, so that the others are still checked.
+    fn read_any(value: &Spanned<DeValue<'_>>, key: &'static str, problems: &mut Problems) -> Self {
         let at = value.span();
         let fault = match value.get_ref() {
-            DeValue::Table(table) => return Some(Self::read(table, &at, problems)),
+            DeValue::Table(table) => return Self::read(table, &at, problems),
             DeValue::String(text) => match text.parse::<HostPort>() {
-                Ok(host) => return Some(Self::at_host(&host, &at, problems)),
+                Ok(host) => return Self::at_host(&host, &at, problems),
                 Err(why) => bad_value(text, why, "a host name or an IP address, perhaps with a port"),
             },
             other => wrong_type(other, "a host or a table { host = \"…\" }"),
         };
         problems.add(&at, key, fault);
-        None
+        // That it has no host follows from what was just noted.
+        Self::read(&DeTable::new(), &at, &mut Problems::of_arguments())
     }
 
     /// The coordinator that a mere host stands for. With a port it has `HiveServer2` there and no other service,

@@ -60,7 +60,7 @@ pub(super) fn admin(file: &AdminFile, listeners: &[ListenerFile], problems: &mut
     }
     if let Some(taken) = listeners.iter().filter_map(|l| l.address.value).find(|l| overlap(*l, address)) {
         let what = format!("a listener has {taken} already");
-        let remedy = "give admin.address another port".to_owned();
+        let remedy = "give the admin port another one".to_owned();
         file.address.fault(problems, Fault::Conflict { what, remedy });
     }
 }
@@ -219,12 +219,17 @@ pub(super) fn cluster_of(
     clusters: &[ClusterFile],
     problems: &mut Problems,
 ) -> Option<usize> {
-    let names = || clusters.iter().filter_map(cluster_name).map(|name| format!("{name:?}"));
-    let remedy = || format!("write one of {}", names().collect::<Vec<_>>().join(", "));
+    let names: Option<Vec<_>> =
+        clusters.iter().map(|cluster| Some(format!("{:?}", cluster_name(cluster)?))).collect();
+    let remedy = || match &names {
+        Some(names) => format!("write one of {}", names.join(", ")),
+        None => "write the name of one of them".to_owned(),
+    };
     match &listener.cluster.value {
         Some(name) => {
             let found = clusters.iter().position(|cluster| cluster_name(cluster) == Some(&name.0));
-            if found.is_none() {
+            // A cluster whose own name or flavor is wrong may be the one that is meant.
+            if found.is_none() && names.is_some() {
                 let why = "is not the name of a cluster".to_owned();
                 let fault = Fault::BadValue { value: name.to_string(), why, remedy: remedy() };
                 listener.cluster.fault(problems, fault);

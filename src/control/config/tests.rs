@@ -93,20 +93,20 @@ fn a_coordinators_ports_are_the_flavors_unless_written() {
 
 #[test]
 fn without_a_file_both_sides_have_impalas_ports() {
-    let config = Config::of_coordinators(&hosts(&["a", "b"]), None).unwrap();
+    let config = Config::of_coordinators(&hosts(&["a", "b"]), None, None).unwrap();
     assert_eq!(addresses(&config).len(), 3);
     assert_eq!(config.clusters[0].coordinators[1].name, CoordinatorName("b".into()));
     let listen = Some((IpAddr::from([127, 0, 0, 1]), None));
-    let config = Config::of_coordinators(&hosts(&["a:5", "b"]), listen).unwrap();
+    let config = Config::of_coordinators(&hosts(&["a:5", "b"]), listen, None).unwrap();
     assert_eq!(addresses(&config)[0], ("127.0.0.1:21050".to_owned(), Service::Hs2));
 }
 
 #[test]
 fn without_a_file_one_listener_can_be_asked_for() {
     let listen = Some((IpAddr::from([127, 0, 0, 1]), Some(21000)));
-    let config = Config::of_coordinators(&hosts(&["a"]), listen).unwrap();
+    let config = Config::of_coordinators(&hosts(&["a"]), listen, None).unwrap();
     assert_eq!(addresses(&config), [("127.0.0.1:21000".to_owned(), Service::Beeswax)]);
-    let error = Config::of_coordinators(&hosts(&["a:5"]), listen).unwrap_err();
+    let error = Config::of_coordinators(&hosts(&["a:5"]), listen, None).unwrap_err();
     assert_eq!(
         error.to_string(),
         "command line: --listen: no coordinator of cluster \"impala\" has a port for \"beeswax\"; choose another \
@@ -116,9 +116,17 @@ fn without_a_file_one_listener_can_be_asked_for() {
 
 #[test]
 fn without_a_file_a_coordinator_named_twice_is_refused() {
-    let error = Config::of_coordinators(&hosts(&["a", "a"]), None).unwrap_err();
+    let error = Config::of_coordinators(&hosts(&["a", "a"]), None, None).unwrap_err();
     assert_eq!(error.iter().count(), 1);
-    assert!(error.to_string().contains("\"a\" is used twice"), "{error}");
+    assert_eq!(error.to_string(), "command line: --coordinator: a is given twice; give each once");
+}
+
+#[test]
+fn without_a_file_the_admin_port_can_be_moved() {
+    let of = |admin: &str| Config::of_coordinators(&hosts(&["a"]), None, Some(admin.parse().unwrap()));
+    assert_eq!(of("127.0.0.1:25026").unwrap().admin.address.port(), 25026);
+    let error = of("0.0.0.0:25026").unwrap_err().to_string();
+    assert!(error.starts_with("command line: --admin: \"0.0.0.0:25026\" is reachable"), "{error}");
 }
 
 #[test]
