@@ -4,14 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::control::config::HostPort;
+use crate::control::config::{HostError, HostPort};
 
 const ABOUT: &str = "\
-One address for a fleet of Apache Impala or HiveServer2 coordinators: every session goes to the least loaded one, every
-later call to the coordinator that owns its handle";
+One address for a fleet of Apache Impala or HiveServer2 coordinators: every session goes to the least loaded one, \
+every later call to the coordinator that owns its handle";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,13 +28,21 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   hs2router run --config /etc/hs2router.toml
   hs2router run --coordinator impala-1.example.com --coordinator impala-2.example.com
-  hs2router run --coordinator 10.0.0.3:21051 --listen 127.0.0.1:21050
+  hs2router run --coordinator 10.0.0.3:21051 --listen 127.0.0.1:21050 --admin 127.0.0.1:25026
+
+Format and level of the log are set in the config file: [log] format and level. Without one: text, info.
 
 Signals: SIGTERM and Ctrl-C stop accepting and let calls and operations finish; a second one ends the router at once.";
+
+const RUN_USAGE: &str = "\
+hs2router run --config <FILE>
+       hs2router run --coordinator <HOST[:PORT]>... [--listen <IP[:PORT]>] [--admin <IP:PORT>]";
 
 const CHECK_EXAMPLES: &str = "\
 Example:
   hs2router check /etc/hs2router.toml
+
+Names are not resolved and nothing is contacted.
 
 Exit codes: 0 the file is good, 78 it is not.";
 
@@ -43,7 +51,9 @@ Examples:
   hs2router demo
       Ports 21050 (HiveServer2), 21000 (Beeswax) and 28000 (HTTP) of 127.0.0.1.
   hs2router demo --port-base 30000
-      Ports from 30000 on, where those are taken.";
+      Ports from 30000 on, where those are taken. Choose N below 32768: above, the system hands ports out itself.
+
+The simulated coordinators take no passwords: connect without user and password (impala-shell: without -l).";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Example:
@@ -62,7 +72,7 @@ pub struct Cli {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Route clients to coordinators until told to stop
-    #[command(after_help = RUN_EXAMPLES)]
+    #[command(after_help = RUN_EXAMPLES, override_usage = RUN_USAGE)]
     Run(RunArgs),
     /// Check a config file and show what it would do
     #[command(after_help = CHECK_EXAMPLES)]
@@ -77,21 +87,37 @@ pub enum Command {
 
 /// `hs2router run`: either a config file, or coordinators.
 #[derive(Clone, Debug, Args)]
+#[command(group(ArgGroup::new("routes").required(true).args(["config", "coordinators"])))]
 pub struct RunArgs {
     /// The config file
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_unless_present = "coordinators",
-        conflicts_with = "coordinators"
-    )]
+    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// An Impala coordinator; repeat it for each. With a port: only this port of it, for HS2
-    #[arg(long = "coordinator", value_name = "HOST[:PORT]")]
+    #[arg(long = "coordinator", value_name = "HOST[:PORT]", value_parser = coordinator)]
     pub coordinators: Vec<HostPort>,
     /// Listen on this address only [default: 0.0.0.0 with Impala's ports 21050, 21000 and 28000]
     #[arg(long, value_name = "IP[:PORT]", conflicts_with = "config")]
     pub listen: Option<Listen>,
+    /// Serve health, metrics and the admin API on this loopback address [default: 127.0.0.1:25025]
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "config")]
+    pub admin: Option<SocketAddr>,
+}
+
+/// Reads the value of `--coordinator`; the error names the way out.
+fn coordinator(text: &str) -> Result<HostPort, NoCoordinator> {
+    if text.contains(',') {
+        return Err(NoCoordinator::List);
+    }
+    text.parse().map_err(NoCoordinator::Host)
+}
+
+/// The text is no coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum NoCoordinator {
+    #[error("is a list; repeat --coordinator for each")]
+    List,
+    #[error("{0}; write HOST or HOST:PORT")]
+    Host(HostError),
 }
 
 /// `hs2router check`
@@ -180,6 +206,23 @@ mod tests {
         assert_eq!(parse("hs2router run").err(), missing);
         assert_eq!(parse("hs2router run --coordinator http://a").err(), Some(ErrorKind::ValueValidation));
         assert_eq!(parse("hs2router demo --port-base 80").err(), Some(ErrorKind::ValueValidation));
+    }
+
+    #[test]
+    fn a_wrong_coordinator_is_answered_with_the_way_out() {
+        for (line, remedy) in [
+            ("run --coordinator jdbc:hive2://a", "is a URL; write HOST or HOST:PORT"),
+            ("run --coordinator a,b", "repeat --coordinator for each"),
+            ("run", "hs2router run --config <FILE>"),
+            (
+                "run",
+                "hs2router run --coordinator <HOST[:PORT]>... [--listen <IP[:PORT]>] [--admin <IP:PORT>]",
+            ),
+        ] {
+            let words = ["hs2router"].into_iter().chain(line.split(' '));
+            let said = Cli::try_parse_from(words).unwrap_err().to_string();
+            assert!(said.contains(remedy), "{line}: {said}");
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ mod tests {
     fn the_exit_code_tells_a_wrong_file_from_wrong_arguments() {
         let file = Config::parse("test", "").context("cannot start").unwrap_err();
         assert_eq!(exit_code(&file), ExitCode::from(78));
-        let arguments = Config::of_coordinators(&[], None).context("cannot start").unwrap_err();
+        let arguments = Config::of_coordinators(&[], None, None).context("cannot start").unwrap_err();
         assert_eq!(exit_code(&arguments), ExitCode::from(64));
         assert_eq!(exit_code(&anyhow::anyhow!("anything else")), ExitCode::FAILURE);
     }

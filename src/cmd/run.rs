@@ -32,7 +32,8 @@ fn config(args: &RunArgs) -> anyhow::Result<Config> {
         return Ok(Config::load(path)?);
     }
     let listen = args.listen.map(|listen| (listen.ip, listen.port));
-    Config::of_coordinators(&args.coordinators, listen).map_err(|problems: Problems| problems.into())
+    let config = Config::of_coordinators(&args.coordinators, listen, args.admin);
+    config.map_err(|problems: Problems| problems.into())
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
@@ -63,6 +64,8 @@ fn announce(config: &Config, router: &Router) {
         for coordinator in &cluster.coordinators {
             tracing::info!(
                 cluster = %cluster.name, coordinator = %coordinator.name, host = %coordinator.host,
+                hs2 = coordinator.ports.hs2, beeswax = coordinator.ports.beeswax,
+                hs2_http = coordinator.ports.hs2_http, web = coordinator.ports.web,
                 state = %coordinator.state, "routing to"
             );
         }
