@@ -8,13 +8,7 @@ use crate::cli::CheckArgs;
 use crate::cluster::AdminState;
 use crate::control::config::{ClusterConfig, Config, CoordinatorConfig, ListenerConfig, Words as _};
 use crate::ids::Service;
-
-/// File descriptors for each client connection: itself and a link to one coordinator. Connections that use several
-/// coordinators need more.
-const FILES_PER_CONNECTION: u64 = 2;
-
-/// File descriptors for everything else: listeners, the admin port, the runtime's own, dials in progress.
-const OTHER_FILES: u64 = 200;
+use crate::net::limits::{connections_with, files_for};
 
 /// Checks the file and writes to `out` what a router that runs with it would do.
 ///
@@ -98,14 +92,11 @@ fn describe_coordinator(coordinator: &CoordinatorConfig, out: &mut impl Write) -
 /// `allowed` is the hard limit of open files, to which a router raises its own.
 fn warn_of_few_files(config: &Config, allowed: u64, out: &mut impl Write) -> io::Result<()> {
     let connections = config.router.max_connections;
-    let needed = u64::try_from(connections)
-        .unwrap_or(u64::MAX)
-        .saturating_mul(FILES_PER_CONNECTION)
-        .saturating_add(OTHER_FILES);
+    let needed = files_for(connections);
     if allowed >= needed {
         return Ok(());
     }
-    let enough_for = allowed.saturating_sub(OTHER_FILES) / FILES_PER_CONNECTION;
+    let enough_for = connections_with(allowed);
     writeln!(
         out,
         "\nwarning: max_connections = {connections} needs about {needed} open files, and a process that is started \

@@ -106,7 +106,7 @@ fn introduction(ports: Ports, coordinators: &[Coordinator]) -> String {
   {hs2_http}  HiveServer2 over HTTP: relayed as TCP for now, and the simulated coordinators answer 501
   {admin}  http://127.0.0.1:{admin}/metrics and /healthz
 
-Three simulated coordinators:
+Three simulated coordinators, which take no passwords (connect without -l):
 {}
 Try, each in a terminal of its own:
   impala-shell --protocol=hs2 -i 127.0.0.1:{hs2} -q 'select coordinator()'

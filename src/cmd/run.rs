@@ -11,7 +11,7 @@ use crate::cli::RunArgs;
 use crate::control::config::{Config, Problems};
 use crate::control::log;
 use crate::control::router::Router;
-use crate::net::limits::raise_file_limit;
+use crate::net::limits::{connections_with, files_for, raise_file_limit};
 
 /// Serves until SIGTERM or SIGINT, then drains; a second signal ends that.
 ///
@@ -36,9 +36,12 @@ fn config(args: &RunArgs) -> anyhow::Result<Config> {
     config.map_err(|problems: Problems| problems.into())
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(mut config: Config) -> anyhow::Result<()> {
     match raise_file_limit() {
-        Ok(limit) => tracing::debug!(%limit, "file limit"),
+        Ok(limit) => {
+            tracing::debug!(%limit, "file limit");
+            fit_connections(&mut config.router.max_connections, limit.now);
+        }
         Err(error) => tracing::warn!(%error, "cannot raise the limit on open files"),
     }
     let mut signals = Signals::new()?;
@@ -54,6 +57,25 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let cut = router.drain(signals.next()).await;
     tracing::info!(connections_cut = cut, "ended");
     Ok(())
+}
+
+/// Lowers `most` to what the limit on open files allows: a connection without files left for its links could be
+/// accepted, but not served.
+fn fit_connections(most: &mut usize, files: u64) {
+    let needed = files_for(*most);
+    if needed <= files {
+        return;
+    }
+    let fits = connections_with(files);
+    tracing::warn!(
+        max_connections = *most,
+        needed,
+        files,
+        fits,
+        "max_connections needs more open files than the limit allows: only as many as fit are accepted at a time; raise \
+         the limit (systemd: LimitNOFILE) or lower max_connections"
+    );
+    *most = fits;
 }
 
 fn announce(config: &Config, router: &Router) {
@@ -100,5 +122,21 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_connections_are_accepted_than_there_are_files_for() {
+        let fitted = |mut most, files| {
+            fit_connections(&mut most, files);
+            most
+        };
+        assert_eq!(fitted(1000, 2200), 1000);
+        assert_eq!(fitted(1000, 2199), 999);
+        assert_eq!(fitted(1000, 1024), 412);
     }
 }

@@ -31,6 +31,25 @@ impl fmt::Display for FileLimit {
     }
 }
 
+/// File descriptors for each client connection: itself and a link to one coordinator. Connections that use several
+/// coordinators need more.
+const FILES_PER_CONNECTION: u64 = 2;
+
+/// File descriptors for everything else: listeners, the admin port, the runtime's own, dials in progress.
+const OTHER_FILES: u64 = 200;
+
+/// About how many files so many client connections need.
+pub fn files_for(connections: usize) -> u64 {
+    let connections = u64::try_from(connections).unwrap_or(u64::MAX);
+    connections.saturating_mul(FILES_PER_CONNECTION).saturating_add(OTHER_FILES)
+}
+
+/// For how many client connections so many files are enough; 1 at the least.
+pub fn connections_with(files: u64) -> usize {
+    let connections = files.saturating_sub(OTHER_FILES) / FILES_PER_CONNECTION;
+    usize::try_from(connections).unwrap_or(usize::MAX).max(1)
+}
+
 /// Raises the soft limit to the hard one, which needs no privilege.
 ///
 /// # Errors
@@ -93,6 +112,15 @@ mod tests {
         assert_eq!(soft, hard);
         assert_eq!(raised.now, soft);
         assert!(raised.before <= raised.now);
+    }
+
+    #[test]
+    fn as_many_connections_are_taken_as_leave_files_for_their_links() {
+        assert_eq!(files_for(1000), 2200);
+        assert_eq!(connections_with(2200), 1000);
+        assert_eq!(connections_with(1024), 412);
+        assert_eq!(connections_with(64), 1);
+        assert_eq!(files_for(usize::MAX), u64::MAX);
     }
 
     #[test]
