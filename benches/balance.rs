@@ -101,7 +101,10 @@ fn through_router(coordinators: &[Coordinator], seed: u64) -> f64 {
         list.join(", ")
     );
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let router = runtime.block_on(Router::start(&Config::parse("balance", &config).unwrap())).unwrap();
+    let router = {
+        let _inside = runtime.enter();
+        Router::start(&Config::parse("balance", &config).unwrap()).unwrap()
+    };
     let result = run(*router.listeners().first().unwrap(), coordinators, seed);
     runtime.block_on(router.drain(std::future::ready(())));
     result

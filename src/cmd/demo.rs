@@ -45,9 +45,8 @@ pub fn run(args: DemoArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
-        let router = Router::start(&config)
-            .await
-            .context("the demo cannot start; --port-base N moves all its ports")?;
+        let router =
+            Router::start(&config).context("the demo cannot start; --port-base N moves all its ports")?;
         out.write_all(introduction(ports, &coordinators).as_bytes())?;
         out.flush()?;
         signals.next().await;

@@ -45,7 +45,7 @@ async fn serve(mut config: Config) -> anyhow::Result<()> {
         Err(error) => tracing::warn!(%error, "cannot raise the limit on open files"),
     }
     let mut signals = Signals::new()?;
-    let router = Router::start(&config).await?;
+    let router = Router::start(&config)?;
     announce(&config, &router);
     notify(&[NotifyState::Ready]);
     signals.next().await;

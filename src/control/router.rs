@@ -66,7 +66,7 @@ impl Router {
     ///
     /// # Errors
     /// [`StartError`]; nothing is served then.
-    pub async fn start(config: &Config) -> Result<Self, StartError> {
+    pub fn start(config: &Config) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let fleets = fleets(config, &metrics)?;
         let shared = Arc::new(Shared::new(settings(&config.router), Arc::clone(&metrics)));

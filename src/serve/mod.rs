@@ -114,7 +114,7 @@ fn note_end(shared: &Shared, end: &End) {
     match admitted {
         Some(0) => tracing::warn!(cause = %end, "connection ended"),
         Some(left_out) => {
-            tracing::warn!(cause = %end, left_out, "connection ended; warnings before it were left out")
+            tracing::warn!(cause = %end, left_out, "connection ended; warnings before it were left out");
         }
         None => tracing::debug!(cause = %end, "connection ended"),
     }

@@ -16,7 +16,7 @@ struct Admin {
     task: JoinHandle<()>,
 }
 
-async fn admin() -> Admin {
+fn admin() -> Admin {
     let listener = bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let (metrics, draining) = (Arc::new(Metrics::new()), CancellationToken::new());
@@ -44,7 +44,7 @@ async fn get_path(address: SocketAddr, path: &str) -> String {
 
 #[tokio::test]
 async fn health_is_ok_until_the_router_drains() {
-    let admin = admin().await;
+    let admin = admin();
     let healthy = get_path(admin.address, "/healthz").await;
     assert!(healthy.starts_with("HTTP/1.1 200 ") && healthy.ends_with("\r\n\r\nok\n"), "{healthy}");
     admin.view.draining.cancel();
@@ -54,7 +54,7 @@ async fn health_is_ok_until_the_router_drains() {
 
 #[tokio::test]
 async fn metrics_are_exposed_as_open_metrics() {
-    let admin = admin().await;
+    let admin = admin();
     admin.view.metrics.connections_closed.count(CloseCause::BadThrift);
     let answer = get_path(admin.address, "/metrics").await;
     assert!(answer.contains(&format!("content-type: {OPEN_METRICS}\r\n")), "{answer}");
@@ -64,7 +64,7 @@ async fn metrics_are_exposed_as_open_metrics() {
 
 #[tokio::test]
 async fn other_paths_and_methods_are_refused() {
-    let admin = admin().await;
+    let admin = admin();
     assert!(get_path(admin.address, "/").await.starts_with("HTTP/1.1 404 "));
     let post = "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
     assert!(exchange(admin.address, post).await.starts_with("HTTP/1.1 405 "));
@@ -75,7 +75,7 @@ async fn other_paths_and_methods_are_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_never_finishes_its_request_is_cut() {
-    let admin = admin().await;
+    let admin = admin();
     let start = crate::clock::now();
     assert_eq!(exchange(admin.address, "GET /metrics HTT").await, "");
     let body = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf";
@@ -85,7 +85,7 @@ async fn a_client_that_never_finishes_its_request_is_cut() {
 
 #[tokio::test(start_paused = true)]
 async fn idle_connections_past_the_bound_do_not_lock_the_operator_out() {
-    let admin = admin().await;
+    let admin = admin();
     let start = crate::clock::now();
     let mut idle = Vec::new();
     for _ in 0..MOST_CONNECTIONS + 8 {
@@ -97,7 +97,7 @@ async fn idle_connections_past_the_bound_do_not_lock_the_operator_out() {
 
 #[tokio::test(start_paused = true)]
 async fn the_end_waits_for_requests_but_not_for_ever() {
-    let admin = admin().await;
+    let admin = admin();
     let mut slow = TcpStream::connect(admin.address).await.unwrap();
     slow.write_all(b"GET ").await.unwrap();
     assert!(get_path(admin.address, "/healthz").await.ends_with("ok\n"));
@@ -108,7 +108,7 @@ async fn the_end_waits_for_requests_but_not_for_ever() {
 
 #[tokio::test]
 async fn a_taken_address_is_named() {
-    let admin = admin().await;
+    let admin = admin();
     let error = bind(admin.address).unwrap_err();
     let remedy = "stop what listens there, or set --admin or [admin] address";
     assert_eq!(error.to_string(), format!("{} is already in use: {remedy}", admin.address));

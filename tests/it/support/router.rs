@@ -29,7 +29,11 @@ impl TestRouter {
         let config = Config::parse("test", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let logs = Logs::default();
         let runtime = logs.runtime();
-        let router = runtime.block_on(Router::start(&config)).unwrap();
+        let router = {
+            let _inside = runtime.enter();
+            Router::start(&config)
+        }
+        .unwrap();
         Self { router: Some(router), logs, runtime }
     }
 
