@@ -3,7 +3,7 @@
 //! One table a cluster. Look-ups happen on every call, so both maps are sharded; no lock is ever held across two of them.
 //! Guards of [`crate::cluster`] live in the entries: what leaves the table stops counting as load.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -50,7 +50,8 @@ struct Session {
     attached: u32,
     /// When the last of them was found gone.
     detached_since: Option<Instant>,
-    operations: Vec<Guid>,
+    /// Open ones. A set: a session may have tens of thousands, and each is looked up when it is closed.
+    operations: HashSet<Guid>,
     _count: SessionCount,
 }
 
@@ -189,7 +190,7 @@ impl Table {
             secret: new.secret,
             attached: 0,
             detached_since: None,
-            operations: Vec::new(),
+            operations: HashSet::new(),
             _count: new.count,
         };
         let older = match self.sessions.entry(new.guid) {
@@ -243,8 +244,8 @@ impl Table {
             self.unlist(&older, &guid);
         }
         // Inserted first, listed second: a session that closes in between finds either nothing or the operation.
-        match self.sessions.get_mut(&session).map(|mut session| session.operations.push(guid)) {
-            Some(()) => {}
+        match self.sessions.get_mut(&session).map(|mut session| session.operations.insert(guid)) {
+            Some(_listed) => {}
             None => drop(self.operations.remove(&guid)),
         }
     }
@@ -265,7 +266,7 @@ impl Table {
 
     fn unlist(&self, session: &Guid, operation: &Guid) {
         if let Some(mut session) = self.sessions.get_mut(session) {
-            session.operations.retain(|other| other != operation);
+            session.operations.remove(operation);
         }
     }
 
@@ -348,7 +349,7 @@ impl Table {
             let over = now.saturating_duration_since(since) >= limit;
             if over {
                 sessions += 1;
-                operations.append(&mut session.operations);
+                operations.extend(session.operations.drain());
             }
             !over
         });

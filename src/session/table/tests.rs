@@ -266,6 +266,35 @@ fn an_operation_whose_session_is_gone_is_not_kept() {
 }
 
 #[test]
+fn to_close_an_operation_costs_no_more_where_its_session_has_many() {
+    const MANY: u32 = 40_000;
+    let fixture = Fixture::new(20_000);
+    fixture.insert_session(1, 0).unwrap();
+    let owner = &fixture.cluster.coordinators[0];
+    let guids: Vec<Guid> = (0..MANY).map(|number| u128::from(number).to_be_bytes()).collect();
+    for &guid in &guids {
+        fixture.table.insert_operation(NewOperation {
+            guid,
+            secret: None,
+            coordinator: owner.id,
+            session: handle(1).guid,
+            has_result_set: true,
+            running: None,
+            open: fixture.open.count(),
+            counted: owner.count_operation(),
+        });
+    }
+    let begun = clock::now();
+    for guid in &guids {
+        fixture.table.close_operation(guid);
+    }
+    assert!(fixture.open.is_empty());
+    // A look through the others at each close takes more than twenty seconds in this build, a look-up a tenth of one.
+    let lasted = clock::now() - begun;
+    assert!(lasted < Duration::from_secs(3), "{lasted:?}");
+}
+
+#[test]
 fn running_ends_while_the_operation_stays_open() {
     let fixture = Fixture::new(8);
     fixture.insert_session(1, 0).unwrap();
