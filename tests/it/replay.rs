@@ -10,7 +10,7 @@ mod script;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::fixtures::{Transport, capture, captures};
+use crate::fixtures::{Answer, Transport, capture, captures};
 use play::{Played, play};
 
 /// How bytes are cut into the pieces that are sent, or scanned, one by one.
@@ -122,7 +122,9 @@ fn one_session_is_one_coordinators_business() {
     let mut seen = 0;
     for capture in captures().iter().filter(|capture| is_routed(capture.transport)) {
         let Played { homes, minted, used, .. } = play(capture, &mut Cut::Whole);
-        if homes.len() == 1 && minted.len() <= 1 {
+        // An open that gets no answer goes on to the next candidate.
+        let mut calls = capture.connections.iter().flat_map(|one| &one.calls);
+        if homes.len() == 1 && minted.len() <= 1 && calls.all(|call| call.reply != Answer::None) {
             assert_eq!(used.len(), 1, "{}: coordinators {used:?} were connected to", capture.name);
             seen += 1;
         }

@@ -253,14 +253,14 @@ fn nobody_left_is_said_and_not_shown_by_a_close() {
     fleet.lose(1);
     for _ in 0..2 {
         let (text, state) = refusal_and_state(client.open(&[]));
-        assert!(text.contains("no coordinator of cluster test takes a session"), "{text}");
+        assert!(text.contains("none of the 2 coordinators of cluster test took the session"), "{text}");
         assert_eq!(state, "08001");
     }
     let mut beeswax = fleet.beeswax();
     let thrown = beeswax.execute("select 1", "");
     let Err(CallError::Thrift(thrift::Error::User(error))) = thrown else { panic!("{thrown:?}") };
     let text = error.downcast::<BeeswaxException>().unwrap().message.unwrap();
-    assert!(text.contains("no coordinator of cluster test takes a session"), "{text}");
+    assert!(text.contains("none of the 2 coordinators of cluster test took the session"), "{text}");
 }
 
 #[test]

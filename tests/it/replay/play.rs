@@ -238,6 +238,11 @@ impl<'a, 'b> Stage<'a, 'b> {
             // The router closes a link at the first wrong word, while others may still be on their way.
             assert!(said.is_ok() || refused, "the router takes what its coordinator says: {said:?}");
             if refused {
+                // What is no answer to an open sends it to the next candidate, which is of the same mind.
+                let (request, preamble) = (script.request(exchange), script.preamble());
+                let (next, arrived) = self.coordinators.message(request.len(), preamble, self.cut).await;
+                assert!(next != link && arrived == request, "the open arrives at the next as it was sent");
+                drop(self.coordinators.links[next].say(bytes, self.cut).await);
                 self.client_is_refused(place, exchange).await;
             } else if whole {
                 // The router holds some answers until they are whole.
