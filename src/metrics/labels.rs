@@ -123,8 +123,6 @@ labels! {
         BadReply = "bad_reply",
         /// The router stopped.
         RouterShutdown = "router_shutdown",
-        /// The router failed; please report it.
-        RouterFault = "router_fault",
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) struct Calls<S> {
     pub(super) reserved: Option<SessionCount>,
     pub(super) open: OpenOperations,
     pub(super) attached: Attached,
+    /// Whether the connection's span has a session, or its coordinator.
+    pub(super) span_named: bool,
     /// Its own child of the router's token: what all connections wait on would be a lock that all of them share.
     draining: CancellationToken,
     /// Whether that is cancelled: to ask it takes a lock.
@@ -69,6 +71,7 @@ impl<S: Stream> Calls<S> {
         Self {
             draining: shared.draining.child_token(),
             leaving: false,
+            span_named: false,
             look: Box::pin(sleep(LINK_LOOK_INTERVAL)),
             shared,
             conn: links.conn(),

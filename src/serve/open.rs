@@ -141,6 +141,7 @@ impl<S: Stream> Calls<S> {
             match self.beeswax_link(opening).await {
                 Ok(link) => {
                     self.past.beeswax = Some(coordinator.id);
+                    self.name_span(&coordinator, None);
                     self.links.put(link);
                     self.count_open(&coordinator, SessionOutcome::Opened);
                     return self.forward(request, &coordinator, Service::Beeswax).await;
@@ -201,8 +202,7 @@ impl<S: Stream> Calls<S> {
                 coordinator.note_opened_without_login();
             }
             let session = GuidText(handle.guid);
-            tracing::Span::current().record("session", tracing::field::display(session));
-            tracing::Span::current().record("coordinator", tracing::field::display(&coordinator.name));
+            self.name_span(&coordinator, Some(session));
             tracing::debug!(%session, coordinator = %coordinator.name, "session opened");
             let (guid, secret) = (handle.guid, Some(handle.secret));
             let new = NewSession { guid, secret, coordinator: coordinator.id, count: opening.into_session() };
@@ -220,6 +220,20 @@ impl<S: Stream> Calls<S> {
         let outcome = self.finish(method, &coordinator, answered);
         self.client.send(&bytes, self.shared.settings.stall_timeout).await?;
         Ok(outcome)
+    }
+
+    /// Puts the connection's first session, and where it is, into the connection's span. Only the first: what is recorded
+    /// again is kept beside what was there, and a pooled connection opens sessions without end.
+    fn name_span(&mut self, coordinator: &Coordinator, session: Option<GuidText>) {
+        if self.span_named {
+            return;
+        }
+        self.span_named = true;
+        let span = tracing::Span::current();
+        span.record("coordinator", tracing::field::display(&coordinator.name));
+        if let Some(session) = session {
+            span.record("session", tracing::field::display(session));
+        }
     }
 
     async fn nobody_opened(&mut self, request: &mut Request, tried: Tried) -> Result<CallOutcome, End> {

@@ -15,8 +15,6 @@ pub enum ExceptionKind {
     UnknownMethod = 1,
     /// Something went wrong on the way to a result.
     InternalError = 6,
-    /// The request could not be read.
-    ProtocolError = 7,
 }
 
 /// A whole message: a `TApplicationException`, which every method of every service can end in.

@@ -64,6 +64,9 @@ mod replay;
 mod resend;
 
 #[cfg(test)]
+mod spans;
+
+#[cfg(test)]
 mod stall;
 
 #[cfg(test)]

@@ -85,6 +85,18 @@ fn impyla_has_a_session_for_each_cursor_on_one_connection() {
 }
 
 #[test]
+fn the_cursors_of_one_impyla_connection_are_shared_out_between_two_servers() {
+    for login in [Login::NoSasl, Login::Plain] {
+        let Some([first, second]) = spark::pair(login) else { return };
+        let router = TestRouter::of("spark", &[first.address(), second.address()]);
+        let shown = clients::impyla(&router.target(), login, Cursors::Each, &[WHO_ARE_YOU; 4]);
+        let mut homes = shown.rows().to_vec();
+        homes.sort();
+        assert!(homes[0] == homes[1] && homes[1] != homes[2] && homes[2] == homes[3], "{homes:?}");
+    }
+}
+
+#[test]
 fn pyhive_gets_rows_and_errors_without_sasl() {
     let run = |target: &Target| clients::pyhive(target, Login::NoSasl, &STATEMENTS);
     let Some(shown) = everywhere(Login::NoSasl, run) else { return };
