@@ -69,7 +69,8 @@ impl Router {
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let fleets = fleets(config, &metrics)?;
-        let shared = Arc::new(Shared::new(settings(&config.router), Arc::clone(&metrics)));
+        let sockets = SocketSettings { keepalive: config.router.keepalive, user_timeout: Some(USER_TIMEOUT) };
+        let shared = Arc::new(Shared::new(settings(&config.router), sockets, Arc::clone(&metrics)));
         let mut bound = Vec::new();
         for listener in &config.listeners {
             bound.push((listener, bind(listener.address)?));
@@ -166,7 +167,6 @@ fn settings(config: &RouterConfig) -> Settings {
         stall_timeout: config.stall_timeout,
         replay_limit: config.replay_limit,
         replay_memory: config.replay_memory,
-        sockets: SocketSettings { keepalive: config.keepalive, user_timeout: Some(USER_TIMEOUT) },
     }
 }
 

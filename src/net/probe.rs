@@ -12,13 +12,11 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::dial::{DialError, Place, dial};
+use super::dial::{DialError, Place};
 use super::flow::{self, WriteError};
-use super::socket::SocketSettings;
-use super::stream::{Seen, Stream as _};
+use super::stream::{Network, Seen, Stream};
 use crate::wire::facts::{Facts, Handle};
 use crate::wire::method::{Method, lookup};
 use crate::wire::scan::{ScanError, Scanner};
@@ -37,9 +35,9 @@ const SERVER_NAME: i32 = 13;
 
 /// How a probe goes about it.
 #[derive(Clone, Debug)]
-pub struct ProbeSettings {
-    /// Options of the socket.
-    pub sockets: SocketSettings,
+pub struct ProbeSettings<N> {
+    /// What dials.
+    pub network: N,
     /// Name resolution, dial and answer together.
     pub allowed: Duration,
 }
@@ -106,22 +104,22 @@ pub enum Login {
 
 /// The probe of one port, with the session that it keeps.
 #[derive(Debug)]
-pub struct Probe {
+pub struct Probe<N: Network> {
     place: Place,
-    settings: ProbeSettings,
-    kept: Option<Kept>,
+    settings: ProbeSettings<N>,
+    kept: Option<Kept<N::Stream>>,
 }
 
 #[derive(Debug)]
-struct Kept {
-    stream: TcpStream,
+struct Kept<S> {
+    stream: S,
     session: Handle,
     seqid: i32,
 }
 
-impl Probe {
+impl<N: Network> Probe<N> {
     /// A probe that keeps nothing yet.
-    pub fn new(place: Place, settings: ProbeSettings) -> Self {
+    pub fn new(place: Place, settings: ProbeSettings<N>) -> Self {
         Self { place, settings, kept: None }
     }
 
@@ -148,7 +146,7 @@ impl Probe {
             }
         }
         let place = &self.place;
-        let stream = dial(&place.host, place.port, &self.settings.sockets, allowed).await?;
+        let stream = self.settings.network.dial(&place.host, place.port, allowed).await?;
         if login == Login::Unknown {
             return Ok(Passed::Connected);
         }
@@ -181,8 +179,8 @@ enum Answer {
     NoSession,
 }
 
-impl Kept {
-    async fn open(mut stream: TcpStream) -> Result<Self, SessionError> {
+impl<S: Stream> Kept<S> {
+    async fn open(mut stream: S) -> Result<Self, SessionError> {
         let method = lookup(b"OpenSession");
         let reply = call(&mut stream, method, 0, |request| {
             request.i32(1, PROTOCOL_VERSION);
@@ -227,8 +225,8 @@ fn write_session(request: &mut Writer, session: Handle) {
 }
 
 /// One call, unframed, whose only argument is a struct that `fields` writes.
-async fn call(
-    stream: &mut TcpStream,
+async fn call<S: Stream>(
+    stream: &mut S,
     method: &'static Method,
     seqid: i32,
     fields: impl FnOnce(&mut Writer),
@@ -250,7 +248,7 @@ async fn call(
 }
 
 /// The caller's deadline bounds the whole exchange.
-async fn send(stream: &mut TcpStream, request: &BytesMut) -> Result<(), SessionError> {
+async fn send<S: Stream>(stream: &mut S, request: &BytesMut) -> Result<(), SessionError> {
     let whole = flow::write_all(stream, request, Duration::from_mins(1)).await;
     whole.map_err(|(error, _)| error.into())
 }

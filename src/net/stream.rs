@@ -1,6 +1,7 @@
 //! What the data path needs of a connection besides reading and writing: to notice that the other side left, without
 //! taking a byte that somebody else is to read.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,10 +12,19 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
-use super::socket;
+use super::dial::{DialError, dial};
+use super::socket::{self, SocketSettings};
 
 /// A connection to a client or to a coordinator.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
+    /// What such connections are opened by.
+    type Network: Network<Stream = Self>;
+
+    /// Resolves when reading would find something: bytes, an end or an error. May resolve early.
+    ///
+    /// Reads nothing; cancel-safe.
+    fn readable(&self) -> impl Future<Output = ()> + Send;
+
     /// Resolves when the connection is dead: reset by the peer, or given up by the kernel (keepalive, user timeout).
     /// Unread bytes and a FIN, after which the peer may still read, do not resolve it.
     ///
@@ -43,6 +53,42 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {
     fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 }
 
+/// What connections are opened by: sockets, or what stands in their place.
+pub trait Network: Clone + fmt::Debug + Send + Sync + 'static {
+    /// What it opens.
+    type Stream: Stream<Network = Self>;
+
+    /// Connects to a port of a host, within `connect_timeout`; see [`dial`].
+    ///
+    /// # Errors
+    /// [`DialError`].
+    fn dial(
+        &self,
+        host: &str,
+        port: u16,
+        connect_timeout: Duration,
+    ) -> impl Future<Output = Result<Self::Stream, DialError>> + Send;
+
+    /// Prepares a connection that was accepted.
+    ///
+    /// # Errors
+    /// The kernel's, for a connection that has ended among other reasons.
+    fn prepare(&self, accepted: &Self::Stream) -> io::Result<()>;
+}
+
+/// TCP, with these options on every connection.
+impl Network for SocketSettings {
+    type Stream = TcpStream;
+
+    async fn dial(&self, host: &str, port: u16, connect_timeout: Duration) -> Result<TcpStream, DialError> {
+        dial(host, port, self, connect_timeout).await
+    }
+
+    fn prepare(&self, accepted: &TcpStream) -> io::Result<()> {
+        self.apply(accepted)
+    }
+}
+
 /// What [`Stream::look`] saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
@@ -55,6 +101,13 @@ pub enum Seen {
 }
 
 impl Stream for TcpStream {
+    type Network = SocketSettings;
+
+    async fn readable(&self) {
+        // An error is something that reading would find.
+        let _ready = Self::readable(self).await;
+    }
+
     async fn gone(&self) {
         // An error readiness never goes away by itself, and unread bytes do not satisfy this interest: no spinning.
         while let Ok(ready) = self.ready(Interest::ERROR).await {

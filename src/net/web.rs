@@ -10,11 +10,10 @@ use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::dial::{DialError, Place, dial};
-use super::socket::SocketSettings;
+use super::dial::{DialError, Place};
+use super::stream::{Network, Stream};
 
 /// The largest head of an answer, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
@@ -56,9 +55,9 @@ impl WebError {
 
 /// How a web port is asked.
 #[derive(Clone, Debug)]
-pub struct WebSettings {
-    /// Options of the socket.
-    pub sockets: SocketSettings,
+pub struct WebSettings<N> {
+    /// What dials.
+    pub network: N,
     /// Name resolution, dial and answer together.
     pub allowed: Duration,
 }
@@ -111,7 +110,10 @@ impl ImpalaMetrics {
 ///
 /// # Errors
 /// [`WebError`].
-pub async fn impala_metrics(place: &Place, settings: &WebSettings) -> Result<ImpalaMetrics, WebError> {
+pub async fn impala_metrics<N: Network>(
+    place: &Place,
+    settings: &WebSettings<N>,
+) -> Result<ImpalaMetrics, WebError> {
     Ok(ImpalaMetrics::read(&object(place, "/jsonmetrics?json", settings).await?))
 }
 
@@ -120,7 +122,10 @@ pub async fn impala_metrics(place: &Place, settings: &WebSettings) -> Result<Imp
 ///
 /// # Errors
 /// [`WebError`].
-pub async fn is_quiescing(place: &Place, settings: &WebSettings) -> Result<Option<bool>, WebError> {
+pub async fn is_quiescing<N: Network>(
+    place: &Place,
+    settings: &WebSettings<N>,
+) -> Result<Option<bool>, WebError> {
     let page = object(place, "/?json", settings).await?;
     Ok(page.get("is_quiescing").and_then(Value::as_bool))
 }
@@ -130,11 +135,15 @@ pub async fn is_quiescing(place: &Place, settings: &WebSettings) -> Result<Optio
 ///
 /// # Errors
 /// [`WebError`]; [`WebError::Status`] with what it said if that is not 200.
-pub async fn healthz(place: &Place, settings: &WebSettings) -> Result<(), WebError> {
+pub async fn healthz<N: Network>(place: &Place, settings: &WebSettings<N>) -> Result<(), WebError> {
     page(place, "/healthz", settings).await.map(drop)
 }
 
-async fn object(place: &Place, target: &str, settings: &WebSettings) -> Result<Map<String, Value>, WebError> {
+async fn object<N: Network>(
+    place: &Place,
+    target: &str,
+    settings: &WebSettings<N>,
+) -> Result<Map<String, Value>, WebError> {
     let body = page(place, target, settings).await?;
     match serde_json::from_slice(&body) {
         Ok(Value::Object(object)) => Ok(object),
@@ -143,16 +152,16 @@ async fn object(place: &Place, target: &str, settings: &WebSettings) -> Result<M
 }
 
 /// The body of a page. Cancel-safe: a dropped request leaves nothing behind.
-async fn page(place: &Place, target: &str, settings: &WebSettings) -> Result<Bytes, WebError> {
+async fn page<N: Network>(place: &Place, target: &str, settings: &WebSettings<N>) -> Result<Bytes, WebError> {
     let allowed = settings.allowed;
     let answer = async {
-        let stream = dial(&place.host, place.port, &settings.sockets, allowed).await?;
+        let stream = settings.network.dial(&place.host, place.port, allowed).await?;
         exchange(stream, place, target).await
     };
     timeout(allowed, answer).await.unwrap_or(Err(WebError::TimedOut(allowed)))
 }
 
-async fn exchange(stream: TcpStream, place: &Place, target: &str) -> Result<Bytes, WebError> {
+async fn exchange<S: Stream>(stream: S, place: &Place, target: &str) -> Result<Bytes, WebError> {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(LARGEST_HEAD);
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
@@ -194,9 +203,10 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::net::socket::SocketSettings;
 
-    const SETTINGS: WebSettings = WebSettings {
-        sockets: SocketSettings { keepalive: Duration::from_mins(1), user_timeout: None },
+    const SETTINGS: WebSettings<SocketSettings> = WebSettings {
+        network: SocketSettings { keepalive: Duration::from_mins(1), user_timeout: None },
         allowed: Duration::from_secs(5),
     };
 

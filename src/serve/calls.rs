@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -34,14 +33,14 @@ const DRAIN_LOOK_INTERVAL: Duration = Duration::from_millis(200);
 const LINK_LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A client connection whose calls are read.
-pub(super) struct Calls<S> {
-    pub(super) shared: Arc<Shared>,
+pub(super) struct Calls<S: Stream> {
+    pub(super) shared: Arc<Shared<S>>,
     pub(super) fleet: Arc<Fleet>,
     pub(super) conn: ConnId,
     pub(super) client: Client<S>,
     pub(super) framing: Framing,
     pub(super) inbox: Inbox,
-    pub(super) links: Links,
+    pub(super) links: Links<S>,
     pub(super) past: Past,
     /// The pick that checked the credentials, until the first session takes it or the client shows that it wants none. It
     /// weighs as a session: a client may log in and stay silent for hours, as impyla does without a cursor.
@@ -61,11 +60,11 @@ pub(super) struct Calls<S> {
 impl<S: Stream> Calls<S> {
     /// A connection that was detected and, if it wants that, authenticated: `links` then has its credentials.
     pub(super) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<Shared<S>>,
         entrance: &Entrance,
         client: Client<S>,
         framing: Framing,
-        links: Links,
+        links: Links<S>,
     ) -> Self {
         let fleet = Arc::clone(&entrance.fleet);
         Self {
@@ -220,7 +219,7 @@ impl<S: Stream> Calls<S> {
         &mut self,
         method: &Method,
         coordinator: &Coordinator,
-        answered: Answered,
+        answered: Answered<S>,
     ) -> CallOutcome {
         self.past.last = Some(coordinator.id);
         if is_shutting_down(method, &answered.facts, self.fleet.cluster.flavor) {
@@ -243,7 +242,7 @@ impl<S: Stream> Calls<S> {
         request: &Request,
         coordinator: &Coordinator,
         service: Service,
-        mut answered: Answered,
+        mut answered: Answered<S>,
     ) -> Result<CallOutcome, End> {
         let gone = verdict(request.method(), &answered.facts);
         let (bytes, _held) = (std::mem::take(&mut answered.bytes), answered.held.take());
@@ -263,9 +262,9 @@ impl<S: Stream> Calls<S> {
         coordinator: &Arc<Coordinator>,
         service: Service,
         retry: Retry,
-    ) -> Result<Link, NoLink> {
+    ) -> Result<Link<S>, NoLink> {
         // What cannot be sent again once it is written is worth a system call to see a FIN that has just come.
-        let see = if retry == Retry::Never { TcpStream::look } else { TcpStream::glance };
+        let see = if retry == Retry::Never { S::look } else { S::glance };
         if let Some(link) = self.links.take(coordinator.id, service, see) {
             return Ok(link);
         }

@@ -149,7 +149,7 @@ impl Inbox {
     pub(super) async fn fill<S: Stream>(
         &mut self,
         client: &mut Client<S>,
-        shared: &Shared,
+        shared: &Shared<S>,
     ) -> Result<Request, End> {
         let mut request = Request {
             scanner: Box::new(Scanner::request(REQUEST_LIMIT)),

@@ -1,13 +1,12 @@
 //! Reaching a coordinator's port, with what that says about it counted and noted.
 
-use tokio::net::TcpStream;
-
 use super::shared::{Fleet, Shared};
 use crate::clock;
 use crate::cluster::Coordinator;
 use crate::ids::Service;
 use crate::metrics::DialOutcome;
-use crate::net::dial::{DialFailure, dial};
+use crate::net::dial::DialFailure;
+use crate::net::stream::{Network, Stream};
 
 /// Why a coordinator's port was not reached.
 #[derive(Debug, thiserror::Error)]
@@ -25,16 +24,15 @@ pub(super) enum Unreached {
 ///
 /// # Errors
 /// [`Unreached`].
-pub(super) async fn reach(
+pub(super) async fn reach<S: Stream>(
     coordinator: &Coordinator,
     service: Service,
     fleet: &Fleet,
-    shared: &Shared,
-) -> Result<TcpStream, Unreached> {
+    shared: &Shared<S>,
+) -> Result<S, Unreached> {
     let port = coordinator.ports.of(service).ok_or(Unreached::NoPort(service))?;
-    let settings = &shared.settings;
     coordinator.note_used(service);
-    let dialed = dial(&coordinator.host, port, &settings.sockets, settings.connect_timeout).await;
+    let dialed = shared.network.dial(&coordinator.host, port, shared.settings.connect_timeout).await;
     if let Some(counters) = fleet.counters(coordinator.id) {
         counters
             .dials

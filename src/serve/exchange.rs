@@ -93,7 +93,7 @@ pub(super) enum Deliver {
 }
 
 /// A reply that has ended.
-pub(super) struct Answered {
+pub(super) struct Answered<S> {
     /// What it says.
     pub facts: Facts,
     /// All of it, framed as it came; empty if it was delivered as it came.
@@ -101,17 +101,17 @@ pub(super) struct Answered {
     /// Counts them, as long as they are held.
     pub held: Option<Held>,
     /// The link, if it is fit for another call.
-    pub link: Option<Link>,
+    pub link: Option<Link<S>>,
 }
 
 impl<S: Stream> Calls<S> {
     /// Sends a request on a link and awaits its reply. The link comes back with the answer if it is fit for another call.
     pub(super) async fn exchange(
         &mut self,
-        mut link: Link,
+        mut link: Link<S>,
         request: &mut Request,
         deliver: Deliver,
-    ) -> Result<Answered, Trouble> {
+    ) -> Result<Answered<S>, Trouble> {
         // A statement runs from the moment that it is sent.
         let statement = request.method().role == Role::Statement;
         let mut running = statement.then(|| link.coordinator.count_running());
@@ -157,7 +157,7 @@ impl<S: Stream> Calls<S> {
         self.client.send(bytes, stall).await
     }
 
-    fn learn(&self, link: &Link, request: &Request, reply: &Facts, running: Option<RunningCount>) {
+    fn learn(&self, link: &Link<S>, request: &Request, reply: &Facts, running: Option<RunningCount>) {
         let call = Call {
             method: request.method(),
             request: request.facts(),
@@ -169,7 +169,7 @@ impl<S: Stream> Calls<S> {
     }
 
     /// Sends the request, piece by piece if it is too large to be held.
-    async fn send(&mut self, link: &mut Link, request: &mut Request) -> Result<(), Trouble> {
+    async fn send(&mut self, link: &mut Link<S>, request: &mut Request) -> Result<(), Trouble> {
         let mut phase = Phase::NothingWritten;
         loop {
             let stall = self.shared.settings.stall_timeout;
@@ -193,7 +193,7 @@ impl<S: Stream> Calls<S> {
 
     /// Waits for bytes of the reply: for as long as it takes, while both sides live. A client that is gone is noticed; one
     /// that has only finished sending gets its reply.
-    async fn await_reply(&mut self, link: &mut Link) -> Result<Result<Chunk, LostCause>, End> {
+    async fn await_reply(&mut self, link: &mut Link<S>) -> Result<Result<Chunk, LostCause>, End> {
         tokio::select! {
             biased;
             read = flow::read(&mut link.stream) => Ok(match read {

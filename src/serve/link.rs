@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::dialing::{Unreached, reach};
@@ -22,13 +21,13 @@ use crate::wire::sasl::{Answer, Credentials, Initiator, SaslError, Status};
 
 /// A connection to a coordinator on which nothing is under way.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct Link<S> {
     /// Where it leads.
     pub coordinator: Arc<Coordinator>,
     /// Which of its ports.
     pub service: Service,
     /// The connection.
-    pub stream: TcpStream,
+    pub stream: S,
     /// The session that ends with it.
     pub session: Option<LinkSession>,
 }
@@ -79,14 +78,14 @@ impl NoLink {
 
 /// The links of one client connection: at most one for each coordinator and service.
 #[derive(Debug)]
-pub(super) struct Links {
+pub(super) struct Links<S> {
     fleet: Arc<Fleet>,
     conn: ConnId,
     credentials: Option<Credentials>,
-    idle: Vec<Link>,
+    idle: Vec<Link<S>>,
 }
 
-impl Links {
+impl<S: Stream> Links<S> {
     /// No link yet.
     pub(super) fn new(fleet: Arc<Fleet>, conn: ConnId, credentials: Option<Credentials>) -> Self {
         Self { fleet, conn, credentials, idle: Vec::new() }
@@ -103,8 +102,8 @@ impl Links {
         &mut self,
         coordinator: CoordinatorId,
         service: Service,
-        see: impl FnOnce(&TcpStream) -> Seen,
-    ) -> Option<Link> {
+        see: impl FnOnce(&S) -> Seen,
+    ) -> Option<Link<S>> {
         let found = self
             .idle
             .iter()
@@ -124,7 +123,7 @@ impl Links {
     }
 
     /// Puts a link back on which nothing is under way.
-    pub(super) fn put(&mut self, link: Link) {
+    pub(super) fn put(&mut self, link: Link<S>) {
         self.idle.push(link);
     }
 
@@ -136,8 +135,8 @@ impl Links {
         &mut self,
         coordinator: &Arc<Coordinator>,
         service: Service,
-        shared: &Shared,
-    ) -> Result<Link, NoLink> {
+        shared: &Shared<S>,
+    ) -> Result<Link<S>, NoLink> {
         let mut stream = reach(coordinator, service, &self.fleet, shared).await?;
         if let Some(credentials) = &self.credentials {
             let verdict = authenticate(&mut stream, credentials, shared.settings.handshake_timeout).await;
@@ -168,7 +167,7 @@ impl Links {
     }
 
     /// Notes the session that a Beeswax link is; `count` counts it as load.
-    pub(super) fn begin_beeswax(&mut self, link: &mut Link, count: SessionCount) {
+    pub(super) fn begin_beeswax(&mut self, link: &mut Link<S>, count: SessionCount) {
         let guid = beeswax_guid(&mut rand::rng());
         let coordinator = link.coordinator.id;
         let session = NewSession { guid, secret: None, coordinator, count };
@@ -182,7 +181,7 @@ impl Links {
     }
 
     /// Notes a session that was just opened on the link, where it will end with the link.
-    pub(super) fn note_opened(&self, link: &mut Link, guid: Guid) {
+    pub(super) fn note_opened(&self, link: &mut Link<S>, guid: Guid) {
         if self.fleet.cluster.flavor != Flavor::Impala {
             // The one before it stays open on its coordinator: that remembers only the last.
             if let Some(former) = link.session.take() {
@@ -211,8 +210,8 @@ fn beeswax_guid(rng: &mut impl Rng) -> Guid {
 
 /// SASL PLAIN as the initiator. From the moment that the credentials are written, how it ends is the coordinator's verdict:
 /// impalad refuses by closing the connection (Impala: `TSaslTransport::doSaslNegotiation`).
-async fn authenticate(
-    stream: &mut TcpStream,
+async fn authenticate<S: Stream>(
+    stream: &mut S,
     credentials: &Credentials,
     allowed: Duration,
 ) -> Result<(), NoLink> {
@@ -231,7 +230,7 @@ async fn authenticate(
 }
 
 /// The coordinator's answer; [`Answer::NeedMore`] if it closes the connection instead.
-async fn answer(stream: &mut TcpStream) -> Result<Answer, SaslError> {
+async fn answer<S: Stream>(stream: &mut S) -> Result<Answer, SaslError> {
     let mut initiator = Initiator::new();
     loop {
         let chunk = match flow::read(stream).await {

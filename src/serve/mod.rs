@@ -20,7 +20,6 @@ pub mod watching;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tracing::Instrument;
 
@@ -34,14 +33,14 @@ use self::silence::Spoke;
 use crate::clock;
 use crate::ids::{ConnId, Depth, Service};
 use crate::metrics::{Held, ListenerMetrics};
-use crate::net::listen::{Accepted, Acceptor};
-use crate::net::stream::Stream;
+use crate::net::listen::{Accepted, Acceptor, Source};
+use crate::net::stream::{Network, Stream};
 use crate::wire::detect::{Detection, detect};
 use tokio_util::task::TaskTracker;
 
 /// A client connection that was accepted.
-struct Connection<S> {
-    shared: Arc<Shared>,
+struct Connection<S: Stream> {
+    shared: Arc<Shared<S>>,
     entrance: Arc<Entrance>,
     conn: ConnId,
     client: Client<S>,
@@ -49,10 +48,10 @@ struct Connection<S> {
 }
 
 /// Accepts connections on one address until the router drains. Each is served by a task of its own.
-pub async fn listen(
-    shared: Arc<Shared>,
+pub async fn listen<S: Stream>(
+    shared: Arc<Shared<S>>,
     entrance: Arc<Entrance>,
-    mut acceptor: Acceptor<TcpListener>,
+    mut acceptor: Acceptor<impl Source<Stream = S>>,
     tasks: TaskTracker,
 ) {
     let counters = shared.metrics.listener(&entrance.name);
@@ -71,11 +70,11 @@ pub async fn listen(
     }
 }
 
-async fn accepted_one(
-    shared: Arc<Shared>,
+async fn accepted_one<S: Stream>(
+    shared: Arc<Shared<S>>,
     entrance: Arc<Entrance>,
     counters: ListenerMetrics,
-    stream: TcpStream,
+    stream: S,
     address: SocketAddr,
 ) {
     let conn = shared.next_connection();
@@ -86,7 +85,7 @@ async fn accepted_one(
     let _open = Held::one_of(&counters.open);
     let whole = Arc::clone(&shared);
     let story = async {
-        if let Err(error) = shared.settings.sockets.apply(&stream) {
+        if let Err(error) = shared.network.prepare(&stream) {
             return End::ClientGone(error);
         }
         tracing::debug!("accepted");
@@ -108,7 +107,7 @@ async fn accepted_one(
 }
 
 /// Counts and logs how a connection ended; a warning only as often as [`Shared::warnings`] allows.
-fn note_end(shared: &Shared, end: &End) {
+fn note_end<S: Stream>(shared: &Shared<S>, end: &End) {
     shared.metrics.connections_closed.count(end.cause());
     let admitted = if end.is_misbehaviour() { shared.warnings.admit(clock::now()) } else { None };
     match admitted {
@@ -121,7 +120,7 @@ fn note_end(shared: &Shared, end: &End) {
 }
 
 /// What a connection has turned out to be.
-enum Serving<S> {
+enum Serving<S: Stream> {
     /// Its calls are read.
     Calls(Box<Calls<S>>),
     /// It is passed on unread.
@@ -165,20 +164,20 @@ async fn introduce<S: Stream>(mut connection: Connection<S>) -> Result<Serving<S
 
 impl<S: Stream> Connection<S> {
     /// Its calls will be read.
-    fn into_calls(self, framing: Framing, links: Links) -> Calls<S> {
+    fn into_calls(self, framing: Framing, links: Links<S>) -> Calls<S> {
         note_depth(&self.counters, Depth::Route);
         Calls::new(self.shared, &self.entrance, self.client, framing, links)
     }
 }
 
-enum Detected {
+enum Detected<S> {
     As(Detection),
     /// The coordinator spoke before the client did.
-    CoordinatorSpeaks(opaque::Dialed),
+    CoordinatorSpeaks(opaque::Dialed<S>),
 }
 
 /// Reads until the first bytes tell. A client may be silent for as long as it likes; half a greeting must be finished.
-async fn detected<S: Stream>(connection: &mut Connection<S>) -> Result<Detected, End> {
+async fn detected<S: Stream>(connection: &mut Connection<S>) -> Result<Detected<S>, End> {
     let mut listened = false;
     let settings = connection.shared.settings.clone();
     loop {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::client::Client;
@@ -18,21 +17,21 @@ use crate::net::relay::{Side, relay};
 use crate::net::stream::Stream;
 
 /// A coordinator that was dialed for a connection that is not understood.
-pub(super) struct Dialed {
+pub(super) struct Dialed<S> {
     /// The connection.
-    pub stream: TcpStream,
+    pub stream: S,
     /// Counts the connection there.
     pub opening: Opening,
 }
 
 /// A connection that is passed on unread.
-pub(super) struct Passage<S> {
+pub(super) struct Passage<S: Stream> {
     /// Its client's side.
     pub(super) connection: Connection<S>,
     /// The coordinators' port that it is for.
     pub(super) service: Service,
     /// The coordinator's side, if there is one already.
-    pub(super) dialed: Option<Dialed>,
+    pub(super) dialed: Option<Dialed<S>>,
 }
 
 impl<S: Stream> Passage<S> {
@@ -57,7 +56,7 @@ impl<S: Stream> Passage<S> {
     }
 }
 
-async fn relay_both<S: Stream>(shared: &Shared, client: &mut Client<S>, dialed: Dialed) -> End {
+async fn relay_both<S: Stream>(shared: &Shared<S>, client: &mut Client<S>, dialed: Dialed<S>) -> End {
     let Dialed { mut stream, opening } = dialed;
     let span = tracing::Span::current();
     span.record("coordinator", tracing::field::display(&opening.coordinator().name));
@@ -86,7 +85,11 @@ async fn relay_both<S: Stream>(shared: &Shared, client: &mut Client<S>, dialed: 
 }
 
 /// Dials coordinators in the order of the pick until one answers.
-pub(super) async fn dial_best(shared: &Shared, entrance: &Entrance, service: Service) -> Option<Dialed> {
+pub(super) async fn dial_best<S: Stream>(
+    shared: &Shared<S>,
+    entrance: &Entrance,
+    service: Service,
+) -> Option<Dialed<S>> {
     let mut tried = Vec::new();
     while let Some(opening) = entrance.fleet.pick(service, &tried) {
         let coordinator = Arc::clone(opening.coordinator());
@@ -99,10 +102,10 @@ pub(super) async fn dial_best(shared: &Shared, entrance: &Entrance, service: Ser
 }
 
 /// Dials the best coordinator for a silent client, if no other such dial to it is under way; the permit ends that.
-pub(super) async fn dial_parked(
-    shared: &Shared,
+pub(super) async fn dial_parked<S: Stream>(
+    shared: &Shared<S>,
     entrance: &Entrance,
-) -> Option<(Dialed, OwnedSemaphorePermit)> {
+) -> Option<(Dialed<S>, OwnedSemaphorePermit)> {
     // Not counted while it waits for its turn: a thousand silent clients are no load.
     let coordinator = Arc::clone(entrance.fleet.pick(entrance.service, &[])?.coordinator());
     let parked = entrance.fleet.parked(&coordinator, entrance.service)?;

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::calls::Calls;
@@ -24,21 +23,30 @@ use crate::wire::hs2::reply::SqlState;
 use crate::wire::verdict::{Verdict, verdict};
 
 /// What came of the candidates so far.
-#[derive(Default)]
-struct Tried {
+struct Tried<S> {
     coordinators: Vec<CoordinatorId>,
     /// What came of each, for the client.
     reasons: Reasons,
     /// What kind of failure the last one was.
     sql_state: Option<SqlState>,
     /// The last answer of one that is shutting down: if all are, the client gets it as it came.
-    answer: Option<(Arc<Coordinator>, Answered)>,
+    answer: Option<(Arc<Coordinator>, Answered<S>)>,
     /// Those that lost the open. Whose fault that was, the next one's answer tells: a client can send what makes every
     /// coordinator hang up, but nothing that one answers and another does not.
     lost: Vec<Arc<Coordinator>>,
 }
 
-impl Tried {
+impl<S> Tried<S> {
+    fn new() -> Self {
+        Self {
+            coordinators: Vec::new(),
+            reasons: Reasons::default(),
+            sql_state: None,
+            answer: None,
+            lost: Vec::new(),
+        }
+    }
+
     fn no_link(&mut self, coordinator: &Coordinator, no_link: &NoLink) {
         self.sql_state = Some(match no_link {
             NoLink::CredentialsRefused { .. } | NoLink::NoVerdict(_) => SqlState::Refused,
@@ -65,7 +73,7 @@ impl<S: Stream> Calls<S> {
             let answer = NoAnswer::nowhere(self.conn, &self.fleet.cluster.name, cause);
             return self.refuse(request, Service::Hs2, &answer, CallOutcome::Refused).await;
         }
-        let mut tried = Tried::default();
+        let mut tried = Tried::new();
         while let Some(opening) = self.candidate(Service::Hs2, &tried) {
             let coordinator = Arc::clone(opening.coordinator());
             tried.coordinators.push(coordinator.id);
@@ -111,7 +119,7 @@ impl<S: Stream> Calls<S> {
     }
 
     /// Sends an open to a coordinator and waits for the whole answer, for as long as an open may take.
-    async fn ask(&mut self, link: Link, request: &mut Request) -> Result<Answered, Trouble> {
+    async fn ask(&mut self, link: Link<S>, request: &mut Request) -> Result<Answered<S>, Trouble> {
         let open_timeout = self.shared.settings.open_timeout;
         let exchange = timeout(open_timeout, self.exchange(link, request, Deliver::WhenWhole));
         let timed_out =
@@ -134,7 +142,7 @@ impl<S: Stream> Calls<S> {
 
     /// Begins a Beeswax connection's session, which is made by its first call.
     pub(super) async fn open_beeswax(&mut self, request: &mut Request) -> Result<CallOutcome, End> {
-        let mut tried = Tried::default();
+        let mut tried = Tried::new();
         while let Some(opening) = self.candidate(Service::Beeswax, &tried) {
             let coordinator = Arc::clone(opening.coordinator());
             tried.coordinators.push(coordinator.id);
@@ -157,9 +165,9 @@ impl<S: Stream> Calls<S> {
         self.refuse_open(request, Service::Beeswax, &tried).await
     }
 
-    async fn beeswax_link(&mut self, opening: Opening) -> Result<Link, NoLink> {
+    async fn beeswax_link(&mut self, opening: Opening) -> Result<Link<S>, NoLink> {
         let coordinator = Arc::clone(opening.coordinator());
-        if let Some(mut link) = self.links.take(coordinator.id, Service::Beeswax, TcpStream::look) {
+        if let Some(mut link) = self.links.take(coordinator.id, Service::Beeswax, S::look) {
             if link.session.is_none() {
                 self.links.begin_beeswax(&mut link, opening.into_session());
             }
@@ -171,7 +179,7 @@ impl<S: Stream> Calls<S> {
     }
 
     /// The next candidate, with the open counted on it: first the one that checked the credentials, if it may still be used.
-    fn candidate(&mut self, service: Service, tried: &Tried) -> Option<Opening> {
+    fn candidate(&mut self, service: Service, tried: &Tried<S>) -> Option<Opening> {
         let reserved = self.reserved.take().filter(|count| {
             let coordinator = count.coordinator();
             tried.coordinators.is_empty()
@@ -189,7 +197,7 @@ impl<S: Stream> Calls<S> {
         &mut self,
         request: &Request,
         opening: Opening,
-        mut answered: Answered,
+        mut answered: Answered<S>,
     ) -> Result<CallOutcome, End> {
         let coordinator = Arc::clone(opening.coordinator());
         let method = request.method();
@@ -236,7 +244,7 @@ impl<S: Stream> Calls<S> {
         }
     }
 
-    async fn nobody_opened(&mut self, request: &mut Request, tried: Tried) -> Result<CallOutcome, End> {
+    async fn nobody_opened(&mut self, request: &mut Request, tried: Tried<S>) -> Result<CallOutcome, End> {
         let Some((coordinator, mut answered)) = tried.answer else {
             return self.refuse_open(request, Service::Hs2, &tried).await;
         };
@@ -250,7 +258,7 @@ impl<S: Stream> Calls<S> {
         &mut self,
         request: &mut Request,
         service: Service,
-        tried: &Tried,
+        tried: &Tried<S>,
     ) -> Result<CallOutcome, End> {
         let (refusal, sql_state) = match tried.sql_state {
             Some(sql_state) => (RefusalCause::Unreachable, sql_state),

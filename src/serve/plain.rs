@@ -102,11 +102,11 @@ struct Refused {
 
 /// Has the credentials judged by the best coordinator. Until they are sent, the next one may be tried; after that never: a
 /// handful of wrong binds locks an account.
-async fn first_link<S>(
-    links: &mut Links,
+async fn first_link<S: Stream>(
+    links: &mut Links<S>,
     service: Service,
     connection: &Connection<S>,
-) -> Result<(Link, Opening), Refused> {
+) -> Result<(Link<S>, Opening), Refused> {
     let (fleet, shared) = (&connection.entrance.fleet, &connection.shared);
     let mut tried = Vec::new();
     let mut reasons = Reasons::default();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +13,7 @@ use crate::cluster::{Cluster, Coordinator, Opening};
 use crate::ids::{ConnId, CoordinatorId, Service};
 use crate::metrics::{CallMetrics, CoordinatorMetrics, Metrics};
 use crate::net::limits::WarningLimit;
-use crate::net::socket::SocketSettings;
+use crate::net::stream::Stream;
 use crate::session::table::Table;
 use crate::wire::method;
 
@@ -33,15 +34,15 @@ pub struct Settings {
     pub replay_limit: usize,
     /// Bytes that all held requests may have together.
     pub replay_memory: usize,
-    /// Socket options of both sides.
-    pub sockets: SocketSettings,
 }
 
 /// What all connections of a router share.
 #[derive(Debug)]
-pub struct Shared {
+pub struct Shared<S: Stream = TcpStream> {
     /// Times and sizes.
     pub settings: Settings,
+    /// What connections to coordinators are opened by.
+    pub network: S::Network,
     /// Everything that is counted.
     pub metrics: Arc<Metrics>,
     /// The counters of calls, by a method's place.
@@ -57,15 +58,15 @@ pub struct Shared {
     next_connection: AtomicU64,
 }
 
-impl Shared {
+impl<S: Stream> Shared<S> {
     /// The state of a router that serves.
-    pub fn new(settings: Settings, metrics: Arc<Metrics>) -> Self {
+    pub fn new(settings: Settings, network: S::Network, metrics: Arc<Metrics>) -> Self {
         let replay = ReplayMemory { held: Arc::default(), limit: settings.replay_memory };
         let (draining, cut) = (CancellationToken::new(), CancellationToken::new());
         let names: Vec<&'static str> = method::all().map(|method| method.name).collect();
         let calls = metrics.calls(&names);
         let (warnings, next_connection) = (WarningLimit::default(), AtomicU64::new(1));
-        Self { settings, metrics, calls, replay, draining, cut, warnings, next_connection }
+        Self { settings, network, metrics, calls, replay, draining, cut, warnings, next_connection }
     }
 
     /// A name for a new connection.

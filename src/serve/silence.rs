@@ -16,11 +16,11 @@ use crate::net::stream::{Seen, Stream};
 const PARKED_FOR: Duration = Duration::from_secs(1);
 
 /// Who broke the silence.
-pub(super) enum Spoke {
+pub(super) enum Spoke<S> {
     /// The client has said something.
     Client,
     /// The coordinator has: the connection is not one that is understood.
-    Coordinator(Dialed),
+    Coordinator(Dialed<S>),
     /// Nobody, until the moment was over; the coordinator was left.
     Nobody,
 }
@@ -29,7 +29,7 @@ pub(super) enum Spoke {
 ///
 /// # Errors
 /// What ends the connection.
-pub(super) async fn listen<S: Stream>(connection: &mut Connection<S>) -> Result<Spoke, End> {
+pub(super) async fn listen<S: Stream>(connection: &mut Connection<S>) -> Result<Spoke<S>, End> {
     let entrance = Arc::clone(&connection.entrance);
     let dialed = tokio::select! {
         biased;
@@ -43,12 +43,12 @@ pub(super) async fn listen<S: Stream>(connection: &mut Connection<S>) -> Result<
         more = connection.client.more() => client_spoke(more?),
         heard = heard => match heard {
             // A coordinator that closes has not spoken: the client may still be one that is understood.
-            Ok(Ok(())) if dialed.stream.look() == Seen::Bytes => Ok(Spoke::Coordinator(dialed)),
+            Ok(()) if dialed.stream.look() == Seen::Bytes => Ok(Spoke::Coordinator(dialed)),
             _ => Ok(Spoke::Nobody),
         },
     }
 }
 
-fn client_spoke(more: bool) -> Result<Spoke, End> {
+fn client_spoke<S>(more: bool) -> Result<Spoke<S>, End> {
     if more { Ok(Spoke::Client) } else { Err(End::ClientClosed) }
 }

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::ids::Service;
 use crate::metrics::{AcceptError, Metrics};
 use crate::net::listen::AcceptCounts;
+use crate::net::stream::Stream;
 
 /// How often gauges are set.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
@@ -20,8 +21,8 @@ const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
 const FORGET_EVERY: u32 = 15;
 
 /// Runs until the router ends.
-pub async fn run(
-    shared: Arc<Shared>,
+pub async fn run<S: Stream>(
+    shared: Arc<Shared<S>>,
     fleets: Vec<Arc<Fleet>>,
     accepts: Arc<AcceptCounts>,
     end: CancellationToken,

@@ -18,6 +18,7 @@ use crate::ids::Service;
 use crate::metrics::{PollOutcome, PortState, ProbeOutcome};
 use crate::net::dial::Place;
 use crate::net::probe::{Login, Passed, Probe, ProbeError, ProbeSettings};
+use crate::net::stream::{Network, Stream};
 use crate::net::web::{self, ImpalaMetrics, WebError, WebSettings};
 
 /// A probe or poll that is asked for comes no sooner after the last one than this part of the interval.
@@ -25,7 +26,12 @@ const LEAST_PART: u32 = 4;
 
 /// Starts to watch every coordinator of a fleet, until `end`. Web ports are polled at once; HS2 ports are probed after one
 /// interval, until when they are believed to work, other ports once a client has wanted them.
-pub fn start(shared: &Arc<Shared>, fleet: &Arc<Fleet>, tasks: &TaskTracker, end: &CancellationToken) {
+pub fn start<S: Stream>(
+    shared: &Arc<Shared<S>>,
+    fleet: &Arc<Fleet>,
+    tasks: &TaskTracker,
+    end: &CancellationToken,
+) {
     for coordinator in &fleet.cluster.coordinators {
         coordinator.note_used(Service::Hs2);
         for service in Service::ALL {
@@ -46,25 +52,24 @@ pub fn start(shared: &Arc<Shared>, fleet: &Arc<Fleet>, tasks: &TaskTracker, end:
 }
 
 /// One coordinator and what it takes to watch it.
-struct Watch {
+struct Watch<N> {
     fleet: Arc<Fleet>,
     coordinator: Arc<Coordinator>,
-    web: WebSettings,
+    web: WebSettings<N>,
     end: CancellationToken,
 }
 
-impl Watch {
-    fn new(
-        shared: &Arc<Shared>,
+impl<N: Network> Watch<N> {
+    fn new<S: Stream<Network = N>>(
+        shared: &Arc<Shared<S>>,
         fleet: &Arc<Fleet>,
         coordinator: &Arc<Coordinator>,
         end: &CancellationToken,
     ) -> Self {
-        let sockets = shared.settings.sockets;
         Self {
             fleet: Arc::clone(fleet),
             coordinator: Arc::clone(coordinator),
-            web: WebSettings { sockets, allowed: fleet.watching.probe_timeout },
+            web: WebSettings { network: shared.network.clone(), allowed: fleet.watching.probe_timeout },
             end: end.clone(),
         }
     }
@@ -157,7 +162,7 @@ impl Watch {
     }
 
     async fn probe_port(self, service: Service, port: u16) {
-        let settings = ProbeSettings { sockets: self.web.sockets, allowed: self.web.allowed };
+        let settings = ProbeSettings { network: self.web.network.clone(), allowed: self.web.allowed };
         let mut probe = Probe::new(self.place(port), settings);
         let healthz = self.coordinator.ports.web.filter(|_| self.fleet.cluster.flavor == Flavor::Impala);
         let healthz = healthz.map(|port| self.place(port));
@@ -181,7 +186,7 @@ impl Watch {
         probe.close().await;
     }
 
-    async fn probe_once(&self, service: Service, probe: &mut Probe, healthz: Option<&Place>) {
+    async fn probe_once(&self, service: Service, probe: &mut Probe<N>, healthz: Option<&Place>) {
         // One that shuts down opens no session; asking it would only fill its log.
         let without_login = service == Service::Hs2
             && self.coordinator.opens_without_login()
@@ -247,7 +252,7 @@ fn jittered(interval: Duration, rng: &mut impl Rng) -> Duration {
 }
 
 /// What a web port says, as far as it says anything.
-async fn report(place: &Place, settings: &WebSettings) -> Result<Report, WebError> {
+async fn report<N: Network>(place: &Place, settings: &WebSettings<N>) -> Result<Report, WebError> {
     let (metrics, quiescing) =
         tokio::join!(web::impala_metrics(place, settings), web::is_quiescing(place, settings));
     let (metrics, quiescing) = match (metrics, quiescing) {

@@ -8,12 +8,12 @@ use hs2router::net::probe::{Login, Passed, Probe, ProbeError, ProbeSettings};
 use hs2router::net::socket::SocketSettings;
 use tokio::net::TcpListener;
 
-fn settings(allowed: Duration) -> ProbeSettings {
-    let sockets = SocketSettings { keepalive: Duration::from_mins(1), user_timeout: None };
-    ProbeSettings { sockets, allowed }
+fn settings(allowed: Duration) -> ProbeSettings<SocketSettings> {
+    let network = SocketSettings { keepalive: Duration::from_mins(1), user_timeout: None };
+    ProbeSettings { network, allowed }
 }
 
-fn probe(coordinator: &Coordinator) -> Probe {
+fn probe(coordinator: &Coordinator) -> Probe<SocketSettings> {
     let place = Place { host: "127.0.0.1".into(), port: coordinator.hs2().port() };
     Probe::new(place, settings(Duration::from_secs(5)))
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::sync::watch;
 
-use super::{Seen, Stream};
+use super::{Network, Seen, Stream};
+use crate::net::dial::{DialError, DialFailure, Place};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -58,7 +59,28 @@ impl Drop for Double {
     }
 }
 
+/// Doubles come in pairs: nothing can be dialed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nowhere;
+
+impl Network for Nowhere {
+    type Stream = Double;
+
+    async fn dial(&self, host: &str, port: u16, _timeout: Duration) -> Result<Double, DialError> {
+        Err(DialError { place: Place { host: host.into(), port }, failure: DialFailure::Refused })
+    }
+
+    fn prepare(&self, _accepted: &Double) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Stream for Double {
+    type Network = Nowhere;
+
+    // Early: bytes cannot be seen here without reading them.
+    async fn readable(&self) {}
+
     async fn gone(&self) {
         let mut theirs = self.theirs.clone();
         if theirs.wait_for(|fate| *fate == Fate::Reset).await.is_err() {
