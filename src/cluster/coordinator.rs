@@ -13,6 +13,14 @@ use super::load::{Figures, Load, Others, Own, Share};
 use super::{AdminState, CoordinatorSettings, HealthSettings, Ports, SettingsError};
 use crate::ids::{CoordinatorId, CoordinatorName, Service};
 
+/// What a pick goes by besides own counts, read at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outlook {
+    pub(super) standing: Standing,
+    pub(super) share: Share,
+    pub(super) others: Others,
+}
+
 /// One coordinator of a cluster.
 #[derive(Debug)]
 pub struct Coordinator {
@@ -103,6 +111,16 @@ impl Coordinator {
     /// How much of its weight it takes on a port: all, except for `slow_start` after a return.
     pub fn share(&self, service: Service, now: Instant) -> Share {
         self.condition.lock().share(service, self.settings.slow_start, now)
+    }
+
+    /// [`Self::standing`], [`Self::share`] and [`Self::others`] at the price of one: a pick asks every coordinator.
+    pub(super) fn outlook(&self, service: Service, now: Instant) -> Outlook {
+        let condition = self.condition.lock();
+        Outlook {
+            standing: condition.standing(service, now),
+            share: condition.share(service, self.settings.slow_start, now),
+            others: condition.polled.others(),
+        }
     }
 
     /// What is known of the health of a port.

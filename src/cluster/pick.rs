@@ -8,7 +8,7 @@ use std::time::Instant;
 use rand::Rng;
 
 use super::condition::Standing;
-use super::coordinator::Coordinator;
+use super::coordinator::{Coordinator, Outlook};
 use super::counts::Opening;
 use super::{AdminState, Cluster};
 use crate::ids::{CoordinatorId, Service};
@@ -78,7 +78,7 @@ impl Cluster {
     pub fn pick(&self, service: Service, now: Instant, rng: &mut impl Rng) -> Vec<Candidate> {
         let mut policy = self.policy.lock();
         let mut contenders = self.contenders(service, &[], now, rng);
-        policy.rank(&mut contenders, service, now);
+        policy.rank(&mut contenders);
         drop(policy);
         contenders.sort_unstable_by(Contender::compare);
         contenders.iter().map(Contender::candidate).collect()
@@ -98,7 +98,7 @@ impl Cluster {
     ) -> Option<Reserved> {
         let mut policy = self.policy.lock();
         let mut contenders = self.contenders(service, tried, now, rng);
-        policy.rank(&mut contenders, service, now);
+        policy.rank(&mut contenders);
         let first = contenders.iter().min_by(|a, b| a.compare(b))?;
         // Still under the lock: fifty opens at once must see each other, or all go to the same idle coordinator.
         let opening = first.coordinator.begin_open();
@@ -114,14 +114,13 @@ impl Cluster {
         rng: &mut impl Rng,
     ) -> Vec<Contender<'_>> {
         let wanted = self.coordinators.iter().filter(|coordinator| coordinator.state() == AdminState::Active);
-        let mut contenders: Vec<_> = wanted
-            .map(|coordinator| Contender {
-                coordinator,
-                standing: coordinator.standing(service, now),
-                basis: Basis::Load { score: 0.0 },
-                tie: rng.next_u32(),
-            })
-            .collect();
+        let mut contenders = Vec::with_capacity(self.coordinators.len());
+        contenders.extend(wanted.map(|coordinator| Contender {
+            coordinator,
+            outlook: coordinator.outlook(service, now),
+            basis: Basis::Load { score: 0.0 },
+            tie: rng.next_u32(),
+        }));
         self.doubt_ejections(&mut contenders);
         contenders.retain(|contender| !tried.contains(&contender.coordinator.id));
         contenders
@@ -130,12 +129,12 @@ impl Cluster {
     /// If too few are fit, the checker is more likely to be wrong than so many coordinators: its ejections count for
     /// nothing then. What a coordinator says of itself stands.
     fn doubt_ejections(&self, contenders: &mut [Contender<'_>]) {
-        let fit = contenders.iter().filter(|contender| contender.standing.is_fit()).count();
+        let fit = contenders.iter().filter(|contender| contender.outlook.standing.is_fit()).count();
         #[expect(clippy::cast_precision_loss, reason = "at most u16::MAX coordinators")]
         let too_few = (fit as f64) < self.panic_threshold * contenders.len() as f64;
         for contender in contenders.iter_mut().filter(|_| too_few) {
-            if contender.standing == Standing::Ejected {
-                contender.standing = Standing::Ready;
+            if contender.outlook.standing == Standing::Ejected {
+                contender.outlook.standing = Standing::Ready;
             }
         }
     }
@@ -145,7 +144,7 @@ impl Cluster {
 #[derive(Debug)]
 pub(super) struct Contender<'a> {
     pub(super) coordinator: &'a Arc<Coordinator>,
-    pub(super) standing: Standing,
+    pub(super) outlook: Outlook,
     pub(super) basis: Basis,
     /// Decides among equals.
     tie: u32,
@@ -161,15 +160,15 @@ impl Contender<'_> {
             (Basis::Load { .. }, Basis::Turn { .. }) => Ordering::Less,
             (Basis::Turn { .. }, Basis::Load { .. }) => Ordering::Greater,
         };
-        self.standing.class().cmp(&other.standing.class()).then(by_basis).then(self.tie.cmp(&other.tie))
+        self.outlook.standing.class().cmp(&other.outlook.standing.class()).then(by_basis).then(self.tie.cmp(&other.tie))
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        self.standing == Standing::Ready
+        self.outlook.standing == Standing::Ready
     }
 
     fn candidate(&self) -> Candidate {
-        let reason = PickReason { basis: self.basis, standing: self.standing };
+        let reason = PickReason { basis: self.basis, standing: self.outlook.standing };
         Candidate { id: self.coordinator.id, reason }
     }
 }

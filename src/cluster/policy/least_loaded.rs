@@ -1,10 +1,7 @@
 //! The least-loaded coordinator first.
 
-use std::time::Instant;
-
 use super::super::load::Weight;
 use super::super::pick::{Basis, Contender};
-use crate::ids::Service;
 
 /// Remembers nothing: the counts are the memory.
 #[derive(Debug)]
@@ -14,11 +11,11 @@ pub(crate) struct LeastLoaded {
 }
 
 impl LeastLoaded {
-    pub(super) fn rank(&self, contenders: &mut [Contender<'_>], service: Service, now: Instant) {
+    pub(super) fn rank(&self, contenders: &mut [Contender<'_>]) {
         for contender in contenders {
-            let coordinator = contender.coordinator;
-            let weight = Weight::new(coordinator.weight, coordinator.share(service, now));
-            let score = coordinator.load().score(coordinator.others(), weight, self.idle_session_cost);
+            let (coordinator, outlook) = (contender.coordinator, contender.outlook);
+            let weight = Weight::new(coordinator.weight, outlook.share);
+            let score = coordinator.load().score(outlook.others, weight, self.idle_session_cost);
             contender.basis = Basis::Load { score };
         }
     }

@@ -4,12 +4,10 @@ mod least_loaded;
 mod round_robin;
 
 use std::fmt;
-use std::time::Instant;
 
 use self::least_loaded::LeastLoaded;
 use self::round_robin::RoundRobin;
 use super::pick::Contender;
-use crate::ids::Service;
 
 /// A policy as people choose it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -54,10 +52,10 @@ impl Policy {
     }
 
     /// Gives every contender its basis; the first by [`Contender::compare`] is the one that was picked.
-    pub(super) fn rank(&mut self, contenders: &mut [Contender<'_>], service: Service, now: Instant) {
+    pub(super) fn rank(&mut self, contenders: &mut [Contender<'_>]) {
         match self {
-            Self::LeastLoaded(policy) => policy.rank(contenders, service, now),
-            Self::RoundRobin(policy) => policy.rank(contenders, service, now),
+            Self::LeastLoaded(policy) => policy.rank(contenders),
+            Self::RoundRobin(policy) => policy.rank(contenders),
         }
     }
 }

@@ -3,10 +3,8 @@
 //! Each pick owes every contender its weight and takes the sum of the weights from the one that goes first, so what
 //! is owed always adds up to zero and nobody falls behind by more than a round.
 
-use std::time::Instant;
-
 use super::super::pick::{Basis, Contender};
-use crate::ids::{CoordinatorId, Service};
+use crate::ids::CoordinatorId;
 
 /// What each coordinator is owed, in hundredths of a weight, by its place in the cluster.
 #[derive(Debug)]
@@ -20,15 +18,14 @@ impl RoundRobin {
     }
 
     /// Takes one turn among those that would be tried first; the rest neither gain nor lose while others are ready.
-    pub(super) fn rank(&mut self, contenders: &mut [Contender<'_>], service: Service, now: Instant) {
+    pub(super) fn rank(&mut self, contenders: &mut [Contender<'_>]) {
         let none_ready = !contenders.iter().any(Contender::is_ready);
         let mut round = 0;
         for contender in &mut *contenders {
             let Some(owed) = self.owed_to(contender.coordinator.id) else { continue };
             if none_ready || contender.is_ready() {
-                let coordinator = contender.coordinator;
-                let share = coordinator.share(service, now).percent();
-                let weight = i64::from(coordinator.weight.get()) * i64::from(share);
+                let share = contender.outlook.share.percent();
+                let weight = i64::from(contender.coordinator.weight.get()) * i64::from(share);
                 *owed += weight;
                 round += weight;
             }
