@@ -21,7 +21,7 @@ use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::stream::{Seen, Stream};
 use crate::session::decide::{Past, Plan, decide, service, session_of};
-use crate::session::retry::{Phase, Remedy, remedy};
+use crate::session::retry::{Remedy, remedy, wants_live_link};
 use crate::session::table::OpenOperations;
 use crate::wire::facts::Facts;
 use crate::wire::method::{Method, Retry, Role};
@@ -177,7 +177,7 @@ impl<S: Stream> Calls<S> {
                         // Its session is lost: the next call begins another.
                         self.past.beeswax = None;
                     }
-                    let answer = NoAnswer::unreachable(self.conn, coordinator, no_link);
+                    let answer = NoAnswer::no_link(self.conn, coordinator, &no_link);
                     return self.refuse(request, service, &answer, CallOutcome::Refused).await;
                 }
             };
@@ -191,7 +191,7 @@ impl<S: Stream> Calls<S> {
                 Err(Trouble::Client(end)) => return Err(end),
                 Err(Trouble::Link(lost)) => lost,
             };
-            let can_resend = request.is_whole() && !lost.client_has_some;
+            let can_resend = (request.is_whole() || lost.phase.is_unwritten()) && !lost.client_has_some;
             match remedy(request.method().retry, lost.phase, resends) {
                 Remedy::Redial if can_resend => resends += 1,
                 _ => return self.refuse_lost(request, coordinator, service, lost).await,
@@ -263,8 +263,7 @@ impl<S: Stream> Calls<S> {
         service: Service,
         retry: Retry,
     ) -> Result<Link<S>, NoLink> {
-        // What cannot be sent again once it is written is worth a system call to see a FIN that has just come.
-        let see = if retry == Retry::Never { S::look } else { S::glance };
+        let see = if wants_live_link(retry) { S::look } else { S::glance };
         if let Some(link) = self.links.take(coordinator.id, service, see) {
             return Ok(link);
         }
@@ -291,11 +290,10 @@ impl<S: Stream> Calls<S> {
                 cause => End::CoordinatorLost { cause: cause.to_string() },
             });
         }
-        let answer = match lost.phase {
-            Phase::NothingWritten => NoAnswer::unreachable(self.conn, coordinator, lost.cause),
-            Phase::Waiting | Phase::ReplyBegan | Phase::ReplySucceeds => {
-                NoAnswer::lost(self.conn, coordinator, lost.cause)
-            }
+        let answer = if lost.phase.is_unwritten() {
+            NoAnswer::unreachable(self.conn, coordinator, lost.cause)
+        } else {
+            NoAnswer::lost(self.conn, coordinator, lost.cause)
         };
         self.refuse(request, service, &answer, CallOutcome::Lost).await
     }

@@ -15,6 +15,7 @@ use crate::ids::{ConnId, CoordinatorId, Service};
 use crate::metrics::DialOutcome;
 use crate::net::flow::{self, WriteError};
 use crate::net::stream::{Seen, Stream};
+use crate::session::retry::Phase;
 use crate::session::table::{NewSession, Table};
 use crate::wire::facts::Guid;
 use crate::wire::sasl::{Answer, Credentials, Initiator, SaslError, Status};
@@ -70,9 +71,12 @@ pub(super) enum NoLink {
 }
 
 impl NoLink {
-    /// Whether the credentials were shown, so that nobody else may be asked.
-    pub(super) fn has_shown_credentials(&self) -> bool {
-        matches!(self, Self::NoVerdict(_) | Self::CredentialsRefused { .. })
+    /// How far a call has come that waits for the link.
+    pub(super) fn phase(&self) -> Phase {
+        match self {
+            Self::Unreached(_) | Self::HandshakeLost(_) => Phase::NoLink,
+            Self::NoVerdict(_) | Self::CredentialsRefused { .. } => Phase::CredentialsShown,
+        }
     }
 }
 
@@ -216,7 +220,11 @@ async fn authenticate<S: Stream>(
     allowed: Duration,
 ) -> Result<(), NoLink> {
     let opening = credentials.opening();
-    flow::write_all(stream, &opening, allowed).await.map_err(|(error, _)| NoLink::HandshakeLost(error))?;
+    flow::write_all(stream, &opening, allowed).await.map_err(|(error, written)| match written {
+        0 => NoLink::HandshakeLost(error),
+        // Perhaps it has the credentials.
+        _ => NoLink::NoVerdict(format!("lost while the credentials were sent: {error}")),
+    })?;
     match timeout(allowed, answer(stream)).await {
         Ok(Ok(Answer::Accepted)) => Ok(()),
         Ok(Ok(Answer::Refused { status, text })) => Err(NoLink::CredentialsRefused { status, text }),

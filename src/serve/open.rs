@@ -16,10 +16,11 @@ use crate::cluster::{AdminState, Coordinator, Opening};
 use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{CallOutcome, RefusalCause, SessionOutcome};
 use crate::net::stream::Stream;
-use crate::session::retry::{Phase, Remedy, remedy};
+use crate::session::retry::{Phase, Remedy, remedy, sql_state};
 use crate::session::table::NewSession;
 use crate::wire::facts::GuidText;
 use crate::wire::hs2::reply::SqlState;
+use crate::wire::method::Retry;
 use crate::wire::verdict::{Verdict, verdict};
 
 /// What came of the candidates so far.
@@ -48,15 +49,12 @@ impl<S> Tried<S> {
     }
 
     fn no_link(&mut self, coordinator: &Coordinator, no_link: &NoLink) {
-        self.sql_state = Some(match no_link {
-            NoLink::CredentialsRefused { .. } | NoLink::NoVerdict(_) => SqlState::Refused,
-            NoLink::Unreached(_) | NoLink::HandshakeLost(_) => SqlState::CouldNotConnect,
-        });
+        self.sql_state = Some(sql_state(no_link.phase()));
         self.reasons.push(coordinator, no_link);
     }
 
     fn lost(&mut self, coordinator: Arc<Coordinator>, lost: &Lost) {
-        self.sql_state = Some(SqlState::Lost);
+        self.sql_state = Some(sql_state(lost.phase));
         self.reasons.push(&coordinator, &lost.cause);
         if lost.cause.speaks_against_coordinator() {
             self.lost.push(coordinator);
@@ -77,42 +75,36 @@ impl<S: Stream> Calls<S> {
         while let Some(opening) = self.candidate(Service::Hs2, &tried) {
             let coordinator = Arc::clone(opening.coordinator());
             tried.coordinators.push(coordinator.id);
-            let link = match self.link_to(&coordinator, Service::Hs2, request.method().retry).await {
-                Ok(link) => link,
+            let phase = match self.link_to(&coordinator, Service::Hs2, request.method().retry).await {
                 Err(no_link) => {
                     tried.no_link(&coordinator, &no_link);
-                    if no_link.has_shown_credentials() {
-                        // Four wrong binds lock an account: nobody else is asked.
-                        break;
-                    }
-                    continue;
+                    no_link.phase()
                 }
+                Ok(link) => match self.ask(link, request).await {
+                    Ok(answered) if verdict(request.method(), &answered.facts) == Verdict::ShuttingDown => {
+                        self.fleet.note_shutting_down(&coordinator);
+                        self.count_open(&coordinator, SessionOutcome::ShuttingDown);
+                        tried.answer = Some((coordinator, answered));
+                        Phase::ShuttingDown
+                    }
+                    Ok(answered) => {
+                        for loser in &tried.lost {
+                            loser.note_open_lost(Service::Hs2, clock::now());
+                        }
+                        return self.opened(request, opening, answered).await;
+                    }
+                    Err(Trouble::Client(end)) => return Err(end),
+                    Err(Trouble::Link(lost)) => {
+                        self.note_lost(&coordinator, &lost);
+                        tried.lost(coordinator, &lost);
+                        lost.phase
+                    }
+                },
             };
-            match self.ask(link, request).await {
-                Ok(answered) if verdict(request.method(), &answered.facts) == Verdict::ShuttingDown => {
-                    self.fleet.note_shutting_down(&coordinator);
-                    self.count_open(&coordinator, SessionOutcome::ShuttingDown);
-                    tried.answer = Some((coordinator, answered));
-                    if !request.is_whole() {
-                        // Only its last piece is left, which is nothing to send elsewhere.
-                        break;
-                    }
-                }
-                Ok(answered) => {
-                    for loser in &tried.lost {
-                        loser.note_open_lost(Service::Hs2, clock::now());
-                    }
-                    return self.opened(request, opening, answered).await;
-                }
-                Err(Trouble::Client(end)) => return Err(end),
-                Err(Trouble::Link(lost)) => {
-                    self.note_lost(&coordinator, &lost);
-                    tried.lost(coordinator, &lost);
-                    let next = remedy(request.method().retry, lost.phase, 0) == Remedy::NextCandidate;
-                    if !next || !request.is_whole() {
-                        break;
-                    }
-                }
+            // Of one that is sent piece by piece only its last piece is left, which is nothing to send elsewhere.
+            let can_resend = request.is_whole() || phase.is_unwritten();
+            if !can_resend || remedy(request.method().retry, phase, 0) != Remedy::NextCandidate {
+                break;
             }
         }
         self.nobody_opened(request, tried).await
@@ -156,7 +148,7 @@ impl<S: Stream> Calls<S> {
                 }
                 Err(no_link) => {
                     tried.no_link(&coordinator, &no_link);
-                    if no_link.has_shown_credentials() {
+                    if remedy(Retry::NextCandidate, no_link.phase(), 0) != Remedy::NextCandidate {
                         break;
                     }
                 }

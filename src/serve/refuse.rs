@@ -6,8 +6,10 @@ use std::fmt;
 use bytes::BytesMut;
 
 use super::client::Framing;
+use super::link::NoLink;
 use crate::cluster::Coordinator;
 use crate::ids::{ConnId, Service};
+use crate::session::retry::sql_state;
 use crate::wire::beeswax;
 use crate::wire::facts::Facts;
 use crate::wire::frame;
@@ -63,6 +65,17 @@ pub(super) struct NoAnswer {
 }
 
 impl NoAnswer {
+    /// There is no link to the only coordinator that could answer.
+    pub(super) fn no_link(conn: ConnId, coordinator: &Coordinator, cause: &NoLink) -> Self {
+        let sql_state = sql_state(cause.phase());
+        if sql_state == SqlState::CouldNotConnect {
+            return Self::unreachable(conn, coordinator, cause);
+        }
+        let message =
+            format!("hs2router ({conn}): coordinator {} does not take the login: {cause}", coordinator.name);
+        Self { sql_state, message }
+    }
+
     /// Nothing was sent to a coordinator.
     pub(super) fn unreachable(conn: ConnId, coordinator: &Coordinator, cause: impl fmt::Display) -> Self {
         let name = &coordinator.name;

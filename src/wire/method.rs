@@ -81,6 +81,20 @@ pub enum Retry {
     Never,
 }
 
+impl Retry {
+    /// Every value, with its word in documents and why it is right.
+    pub const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::NextCandidate, "opens", "A session that no client has a handle of can be opened anywhere."),
+        (Self::Once, "asks", "To be asked twice changes nothing."),
+        (Self::OnceGoneIsDone, "ends", "What has ended cannot be ended again, and the coordinator says so."),
+        (
+            Self::Never,
+            "runs",
+            "It could run twice, leave a hole in the rows, or lose the counts that it returns.",
+        ),
+    ];
+}
+
 impl Method {
     /// Its place among [`all`] methods; none for [`UNKNOWN`].
     pub fn place(&self) -> Option<usize> {
