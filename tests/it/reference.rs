@@ -1,5 +1,7 @@
-//! `docs/CONFIG.md` and `docs/METRICS.md` are written from the code and may not fall behind it.
+//! `docs/CONFIG.md`, `docs/METRICS.md` and `docs/RETRIES.md` are written from the code and may not fall behind it.
 //! `UPDATE_DOCS=1 cargo test reference` rewrites them.
+
+mod retries;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -150,4 +152,9 @@ fn the_config_reference_is_current() {
 #[test]
 fn the_metrics_reference_is_current() {
     expect_current("METRICS.md", &metrics_reference());
+}
+
+#[test]
+fn the_retry_reference_is_current() {
+    expect_current("RETRIES.md", &retries::reference());
 }
