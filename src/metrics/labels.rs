@@ -153,6 +153,8 @@ labels! {
         Refused = "refused",
         /// The coordinator went away during the call, and the router answered.
         Lost = "lost",
+        /// The client's connection ended before it had the whole reply, whoever's doing that was.
+        Unanswered = "unanswered",
     }
 }
 

@@ -123,17 +123,18 @@ impl<S: Stream> Calls<S> {
         if !matches!(plan, Plan::Open | Plan::OpenBeeswax) {
             self.reserved = None;
         }
-        let outcome = match plan {
-            Plan::Open => self.open_session(&mut request).await?,
-            Plan::OpenBeeswax => self.open_beeswax(&mut request).await?,
-            Plan::Any => self.forward_anywhere(&mut request, service).await?,
+        let done = match plan {
+            Plan::Open => self.open_session(&mut request).await,
+            Plan::OpenBeeswax => self.open_beeswax(&mut request).await,
+            Plan::Any => self.forward_anywhere(&mut request, service).await,
             Plan::Owner { coordinator, .. } => match self.fleet.cluster.coordinator(coordinator).cloned() {
-                Some(coordinator) => self.forward(&mut request, &coordinator, service).await?,
-                None => self.forward_anywhere(&mut request, service).await?,
+                Some(coordinator) => self.forward(&mut request, &coordinator, service).await,
+                None => self.forward_anywhere(&mut request, service).await,
             },
         };
+        let outcome = done.as_ref().map_or(CallOutcome::Unanswered, |outcome| *outcome);
         self.shared.calls.count(method.place(), outcome);
-        Ok(())
+        done.map(drop)
     }
 
     /// Waits for the next request, or for the end. What an idle connection waits for never interrupts a request that has
