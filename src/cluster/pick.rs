@@ -160,7 +160,12 @@ impl Contender<'_> {
             (Basis::Load { .. }, Basis::Turn { .. }) => Ordering::Less,
             (Basis::Turn { .. }, Basis::Load { .. }) => Ordering::Greater,
         };
-        self.outlook.standing.class().cmp(&other.outlook.standing.class()).then(by_basis).then(self.tie.cmp(&other.tie))
+        self.outlook
+            .standing
+            .class()
+            .cmp(&other.outlook.standing.class())
+            .then(by_basis)
+            .then(self.tie.cmp(&other.tie))
     }
 
     pub(super) fn is_ready(&self) -> bool {

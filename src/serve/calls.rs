@@ -171,7 +171,7 @@ impl<S: Stream> Calls<S> {
     ) -> Result<CallOutcome, End> {
         let mut resends = 0;
         loop {
-            let link = match self.link_to(coordinator, service, request.method().retry).await {
+            let link = match self.link_to(coordinator, service, request.method().retry).await? {
                 Ok(link) => link,
                 Err(no_link) => {
                     if self.past.beeswax == Some(coordinator.id) && service == Service::Beeswax {
@@ -263,16 +263,31 @@ impl<S: Stream> Calls<S> {
         coordinator: &Arc<Coordinator>,
         service: Service,
         retry: Retry,
-    ) -> Result<Link<S>, NoLink> {
+    ) -> Result<Result<Link<S>, NoLink>, End> {
         let see = if wants_live_link(retry) { S::look } else { S::glance };
         if let Some(link) = self.links.take(coordinator.id, service, see) {
-            return Ok(link);
+            return Ok(Ok(link));
         }
-        let mut link = self.links.dial(coordinator, service, &self.shared).await?;
-        if service == Service::Beeswax {
-            self.links.begin_beeswax(&mut link, coordinator.count_session());
+        let mut dialed = self.dial(coordinator, service).await?;
+        if let Ok(link) = dialed.as_mut()
+            && service == Service::Beeswax
+        {
+            self.links.begin_beeswax(link, coordinator.count_session());
         }
-        Ok(link)
+        Ok(dialed)
+    }
+
+    /// Dials a coordinator's service, as long as there is a client to do so for.
+    pub(super) async fn dial(
+        &mut self,
+        coordinator: &Arc<Coordinator>,
+        service: Service,
+    ) -> Result<Result<Link<S>, NoLink>, End> {
+        tokio::select! {
+            biased;
+            dialed = self.links.dial(coordinator, service, &self.shared) => Ok(dialed),
+            () = self.client.stream.gone() => Err(End::client_gone()),
+        }
     }
 
     /// Tells the client that its call was lost with its link; if it has some of the reply, only the connection can end.

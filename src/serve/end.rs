@@ -85,6 +85,11 @@ pub(super) enum BadInput {
 }
 
 impl End {
+    /// The client was seen to be gone.
+    pub(super) fn client_gone() -> Self {
+        Self::ClientGone(io::ErrorKind::ConnectionReset.into())
+    }
+
     /// What it counts as.
     pub(super) fn cause(&self) -> CloseCause {
         match self {

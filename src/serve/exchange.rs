@@ -201,7 +201,7 @@ impl<S: Stream> Calls<S> {
                 Ok(chunk) => Ok(chunk),
                 Err(error) => Err(error.into()),
             }),
-            () = self.client.stream.gone() => Err(End::ClientGone(io::ErrorKind::ConnectionReset.into())),
+            () = self.client.stream.gone() => Err(End::client_gone()),
         }
     }
 }

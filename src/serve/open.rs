@@ -75,7 +75,7 @@ impl<S: Stream> Calls<S> {
         while let Some(opening) = self.candidate(Service::Hs2, &tried) {
             let coordinator = Arc::clone(opening.coordinator());
             tried.coordinators.push(coordinator.id);
-            let phase = match self.link_to(&coordinator, Service::Hs2, request.method().retry).await {
+            let phase = match self.link_to(&coordinator, Service::Hs2, request.method().retry).await? {
                 Err(no_link) => {
                     tried.no_link(&coordinator, &no_link);
                     no_link.phase()
@@ -138,7 +138,7 @@ impl<S: Stream> Calls<S> {
         while let Some(opening) = self.candidate(Service::Beeswax, &tried) {
             let coordinator = Arc::clone(opening.coordinator());
             tried.coordinators.push(coordinator.id);
-            match self.beeswax_link(opening).await {
+            match self.beeswax_link(opening).await? {
                 Ok(link) => {
                     self.past.beeswax = Some(coordinator.id);
                     self.name_span(&coordinator, None);
@@ -157,17 +157,19 @@ impl<S: Stream> Calls<S> {
         self.refuse_open(request, Service::Beeswax, &tried).await
     }
 
-    async fn beeswax_link(&mut self, opening: Opening) -> Result<Link<S>, NoLink> {
+    async fn beeswax_link(&mut self, opening: Opening) -> Result<Result<Link<S>, NoLink>, End> {
         let coordinator = Arc::clone(opening.coordinator());
         if let Some(mut link) = self.links.take(coordinator.id, Service::Beeswax, S::look) {
             if link.session.is_none() {
                 self.links.begin_beeswax(&mut link, opening.into_session());
             }
-            return Ok(link);
+            return Ok(Ok(link));
         }
-        let mut link = self.links.dial(&coordinator, Service::Beeswax, &self.shared).await?;
-        self.links.begin_beeswax(&mut link, opening.into_session());
-        Ok(link)
+        let mut dialed = self.dial(&coordinator, Service::Beeswax).await?;
+        if let Ok(link) = &mut dialed {
+            self.links.begin_beeswax(link, opening.into_session());
+        }
+        Ok(dialed)
     }
 
     /// The next candidate, with the open counted on it: first the one that checked the credentials, if it may still be used.

@@ -57,7 +57,12 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Connection<S>) -> Re
         Err(end) => return Err(end),
     };
     let mut links = Links::new(Arc::clone(&connection.entrance.fleet), conn, Some(credentials));
-    match first_link(&mut links, service, &connection).await {
+    let first = tokio::select! {
+        biased;
+        first = first_link(&mut links, service, &connection) => first,
+        () = connection.client.stream.gone() => return Err(End::client_gone()),
+    };
+    match first {
         Ok((link, opening)) => {
             tell(&mut connection.client, Status::Complete, b"", stall).await?;
             links.put(link);

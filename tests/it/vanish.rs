@@ -12,7 +12,10 @@ use hs2router::idl::beeswax::{BeeswaxException, TBeeswaxServiceSyncClient};
 use hs2router::idl::t_c_l_i_service::TOperationState;
 
 use crate::support::fleet::{Door, Fleet, Plan, refusal, refusal_and_state};
-use crate::support::router::eventually;
+use crate::support::router::{TestRouter, eventually};
+use crate::support::script::Hanging;
+use crate::support::talk::{OK, START, Talk, sasl};
+use crate::support::thrift::open_session;
 
 /// A fleet whose coordinators keep sessions without connections for a moment only.
 fn forgetful() -> Fleet {
@@ -77,6 +80,22 @@ fn a_client_that_resets_its_connection_during_a_call_leaves_nothing() {
     drop(stream);
     fleet.router().await_metric("hs2router_connections_closed_total{cause=\"client_reset\"}", 1.0);
     assert_left_nothing(&fleet, 1);
+}
+
+#[test]
+fn a_client_that_resets_its_connection_while_a_link_is_dialed_is_noticed_at_once() {
+    let login = [sasl(START, b"PLAIN"), sasl(OK, b"\0u1\0p1")].concat();
+    for request in [open_session().encode(), login] {
+        let hanging = Hanging::new();
+        let router = TestRouter::with("impala", &[hanging.address()], "connect_timeout = \"1h\"");
+        let coordinator = &router.router().fleets()[0].cluster.coordinators[0];
+        let mut client = Talk::connect(router.listener(0));
+        client.send(&request);
+        assert!(eventually(|| coordinator.load().opens_in_progress == 1), "it was not dialed");
+        client.reset();
+        router.await_metric("hs2router_connections_closed_total{cause=\"client_reset\"}", 1.0);
+        assert_eq!(coordinator.load(), Load::default());
+    }
 }
 
 #[test]

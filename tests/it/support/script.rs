@@ -5,6 +5,9 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use super::talk::{BAD, COMPLETE, ERROR, Framing, START, Talk, sasl};
 use super::thrift::{EXCEPTION, Message, STRING, Value, handle};
@@ -174,6 +177,28 @@ impl Drop for Script {
 /// The address of a port that nobody listens on.
 pub(crate) fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A port that nobody accepts on, with no place left in its queue: to dial it takes as long as the dialing side allows.
+#[derive(Debug)]
+pub(crate) struct Hanging {
+    listener: Socket,
+    _filling: Vec<TcpStream>,
+}
+
+impl Hanging {
+    pub(crate) fn new() -> Self {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let fill = || TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
+        Self { _filling: std::iter::from_fn(fill).collect(), listener }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap().as_socket().unwrap()
+    }
 }
 
 fn converse(stream: TcpStream, memory: &Memory, act: &impl Fn(&Call) -> Act) -> io::Result<()> {
