@@ -14,7 +14,7 @@ pub const NAME_BYTES: usize = 128;
 pub const MESSAGE_BYTES: usize = 96;
 
 /// Bytes of bounded length, held in place; what does not fit is dropped.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 pub struct Text<const N: usize> {
     bytes: [u8; N],
     len: u8,
@@ -24,10 +24,26 @@ impl<const N: usize> Text<N> {
     /// Appends as much as fits.
     pub fn append(&mut self, more: &[u8]) {
         let len = usize::from(self.len);
-        for (place, byte) in self.bytes.iter_mut().skip(len).zip(more) {
-            *place = *byte;
-            self.len += 1;
+        let room = self.bytes.get_mut(len..).unwrap_or_default();
+        let (fits, _) = more.split_at(more.len().min(room.len()));
+        let (place, _) = room.split_at_mut(fits.len());
+        place.copy_from_slice(fits);
+        self.len = u8::try_from(len + fits.len()).unwrap_or(u8::MAX);
+    }
+
+    /// What is held with `last` behind it, as much as fits; `last` itself if nothing is held, so that what came in one
+    /// piece is not copied.
+    pub fn ended_by<'a>(&'a mut self, last: &'a [u8]) -> &'a [u8] {
+        if self.is_empty() {
+            return last;
         }
+        self.append(last);
+        self.as_bytes()
+    }
+
+    /// Holds nothing any more.
+    pub fn clear(&mut self) {
+        self.len = 0;
     }
 
     /// What is held.
@@ -55,6 +71,14 @@ impl<const N: usize> From<&[u8]> for Text<N> {
         text
     }
 }
+
+impl<const N: usize> PartialEq for Text<N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl<const N: usize> Eq for Text<N> {}
 
 impl<const N: usize> fmt::Debug for Text<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -148,13 +172,41 @@ impl Slot {
     }
 }
 
-/// A place in a message: the field ids from the outermost struct inwards.
+/// A place in a message: the ids of the fields that lead there, a byte for each, so that two places are compared as two
+/// numbers. The ids that are looked for are small; all others are the same one, which is never looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place(u64);
+
+impl Place {
+    /// A field of the struct that stands here.
+    pub(super) const fn inner(self, id: i16) -> Self {
+        // 0 stands for no field, 255 for those that are never looked for.
+        let id = id.cast_unsigned() as u64;
+        let byte = if id < 0xfe { id + 1 } else { 0xff };
+        Self(self.0 << 8 | byte)
+    }
+}
+
+/// A value that is worth remembering.
 #[derive(Clone, Copy, Debug)]
 pub struct Watch {
-    /// Field ids; at most [`super::scan::WATCH_DEPTH`] of them.
-    pub path: &'static [i16],
+    pub(super) place: Place,
     /// What stands there.
     pub slot: Slot,
+}
+
+impl Watch {
+    /// What stands at this path: field ids from the outermost struct inwards, at most [`super::scan::WATCH_DEPTH`] of them.
+    pub(super) const fn at(path: &[i16], slot: Slot) -> Self {
+        assert!(path.len() <= super::scan::WATCH_DEPTH);
+        let (mut place, mut rest) = (Place(0), path);
+        while let [id, inner @ ..] = rest {
+            assert!(0 <= *id && *id < 0xfe);
+            place = place.inner(*id);
+            rest = inner;
+        }
+        Self { place, slot }
+    }
 }
 
 /// A handle of which both halves need not have come yet, or not in the right size.

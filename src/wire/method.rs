@@ -145,7 +145,7 @@ pub static UNKNOWN: Method = Method {
 };
 
 /// Where a `TApplicationException` has its message.
-pub static EXCEPTION: &[Watch] = &[Watch { path: &[1], slot: Slot::Message }];
+pub static EXCEPTION: &[Watch] = &[Watch::at(&[1], Slot::Message)];
 
 impl PartialEq for Method {
     fn eq(&self, other: &Self) -> bool {

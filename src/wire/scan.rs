@@ -13,7 +13,7 @@ mod token;
 pub use error::ScanError;
 use token::{next_of, pass_strings};
 
-use super::facts::{Facts, NAME_BYTES, QUERY_ID_BYTES, Slot, Text, Watch};
+use super::facts::{Facts, NAME_BYTES, Place, QUERY_ID_BYTES, Slot, Text, Watch};
 use super::method::{self, Method};
 use super::thrift::{STOP, Type};
 
@@ -51,8 +51,8 @@ pub struct Scanner {
     depth: usize,
     /// How many open levels are containers; inside one nothing is watched.
     containers: usize,
-    /// Ids of the open fields of the outermost levels, while `containers` is 0.
-    path: [i16; WATCH_DEPTH],
+    /// Where the open fields of the outermost levels stand, while `containers` is 0.
+    places: [Place; WATCH_DEPTH],
     /// For each of those levels, a bit for each field id below 64 that was met.
     met: [u64; WATCH_DEPTH],
     watch: &'static [Watch],
@@ -76,7 +76,7 @@ enum State {
     Value { kind: Type, slot: Option<Slot> },
     Pass { left: u64 },
     Capture { slot: Slot, left: u64 },
-    Next,
+    Element,
     Done,
 }
 
@@ -119,7 +119,7 @@ impl Scanner {
             stack: [Level::Struct; MAX_DEPTH],
             depth: 0,
             containers: 0,
-            path: [0; WATCH_DEPTH],
+            places: [Place::default(); WATCH_DEPTH],
             met: [0; WATCH_DEPTH],
             watch: &[],
             method,
@@ -165,25 +165,39 @@ impl Scanner {
     fn advance(&mut self, rest: &mut &[u8]) -> Result<bool, ScanError> {
         match self.state {
             State::Version | State::NameLength | State::Name { .. } | State::Seqid => self.header(rest),
-            State::Field => self.field(rest),
+            State::Field => self.fields(rest),
             State::Value { kind, slot } => self.value(rest, kind, slot),
             State::Pass { left } => Ok(self.pass(rest, left)),
             State::Capture { slot, left } => Ok(self.capture(rest, slot, left)),
-            State::Next => self.next(rest),
+            State::Element => self.element(rest),
             State::Done => Ok(false),
         }
     }
 
-    fn field(&mut self, rest: &mut &[u8]) -> Result<bool, ScanError> {
-        if self.token.is_empty() && rest.first() == Some(&STOP) {
-            *rest = rest.get(1..).unwrap_or_default();
-            self.close_level();
-            return Ok(true);
+    /// Goes on in a struct, up to the first field whose value takes more than a look.
+    fn fields(&mut self, rest: &mut &[u8]) -> Result<bool, ScanError> {
+        while matches!(self.state, State::Field) {
+            if self.token.is_empty()
+                && let Some((&STOP, after)) = rest.split_first()
+            {
+                *rest = after;
+                self.close_level();
+                continue;
+            }
+            let Some([kind, high, low]) = self.take::<3>(rest) else { return Ok(false) };
+            let kind = Type::from_byte(kind).ok_or(ScanError::UnknownType { byte: kind })?;
+            let slot = self.watched(i16::from_be_bytes([high, low]), kind)?;
+            if kind == Type::Struct {
+                self.open_level(Level::Struct)?;
+            } else if slot.is_none()
+                && let Some(bytes) = kind.fixed_bytes()
+                && let Some(after) = rest.get(usize::from(bytes)..)
+            {
+                *rest = after;
+            } else {
+                self.state = State::Value { kind, slot };
+            }
         }
-        let Some([kind, high, low]) = self.take::<3>(rest) else { return Ok(false) };
-        let kind = Type::from_byte(kind).ok_or(ScanError::UnknownType { byte: kind })?;
-        let slot = self.watched(i16::from_be_bytes([high, low]), kind)?;
-        self.state = State::Value { kind, slot };
         Ok(true)
     }
 
@@ -193,18 +207,18 @@ impl Scanner {
             return Ok(None);
         }
         let level = self.depth.wrapping_sub(1);
-        let (Some(place), Some(met)) = (self.path.get_mut(level), self.met.get_mut(level)) else {
+        let outer = self.places.get(level.wrapping_sub(1)).copied().unwrap_or_default();
+        let (Some(place), Some(met)) = (self.places.get_mut(level), self.met.get_mut(level)) else {
             return Ok(None);
         };
-        *place = id;
+        *place = outer.inner(id);
         if let Ok(bit @ 0..64) = u32::try_from(id) {
             if *met & (1 << bit) != 0 {
                 return Err(ScanError::Repeated { id });
             }
             *met |= 1 << bit;
         }
-        let path = self.path.get(..self.depth).unwrap_or_default();
-        let hit = self.watch.iter().find(|watch| watch.path == path && watch.slot.wire_type() == kind);
+        let hit = self.watch.iter().find(|watch| watch.place == *place && watch.slot.wire_type() == kind);
         Ok(hit.map(|watch| watch.slot))
     }
 
@@ -216,7 +230,7 @@ impl Scanner {
                 let left = self.declared(rest, i32::from_be_bytes(len), 1)?;
                 self.state = match slot {
                     Some(slot) => {
-                        self.captured = Text::default();
+                        self.captured.clear();
                         State::Capture { slot, left }
                     }
                     None => State::Pass { left },
@@ -247,13 +261,13 @@ impl Scanner {
         if let Some(slot) = slot {
             self.facts.store_number(slot, number);
         }
-        self.state = State::Next;
+        self.ended();
     }
 
     fn open_elements(&mut self, rest: &[u8], kind: u8, count: i32) -> Result<(), ScanError> {
         if count == 0 {
             // The type byte of an empty list means nothing and need not be one.
-            self.state = State::Next;
+            self.ended();
             return Ok(());
         }
         let kind = Type::from_byte(kind).ok_or(ScanError::UnknownType { byte: kind })?;
@@ -267,7 +281,7 @@ impl Scanner {
 
     fn open_pairs(&mut self, rest: &[u8], [key, value]: [u8; 2], count: i32) -> Result<(), ScanError> {
         if count == 0 {
-            self.state = State::Next;
+            self.ended();
             return Ok(());
         }
         let kinds = (Type::from_byte(key), Type::from_byte(value));
@@ -298,39 +312,48 @@ impl Scanner {
         let now = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
         *rest = rest.get(now..).unwrap_or_default();
         let left = left - now as u64;
-        self.state = if left == 0 { State::Next } else { State::Pass { left } };
-        left == 0
+        if left > 0 {
+            self.state = State::Pass { left };
+            return false;
+        }
+        self.ended();
+        true
     }
 
     fn capture(&mut self, rest: &mut &[u8], slot: Slot, left: u64) -> bool {
         let (now, after) = rest.split_at(usize::try_from(left).unwrap_or(usize::MAX).min(rest.len()));
         *rest = after;
-        self.captured.append(now);
         let left = left - now.len() as u64;
         if left > 0 {
+            self.captured.append(now);
             self.state = State::Capture { slot, left };
             return false;
         }
-        let bytes = self.captured.as_bytes();
+        let bytes = self.captured.ended_by(now);
         // Longer than any id, and so cut off: not one.
         if slot != Slot::QueryId || bytes.len() <= QUERY_ID_BYTES {
             self.facts.store_bytes(slot, bytes);
         }
-        self.state = State::Next;
+        self.ended();
         true
     }
 
     /// A value has ended: what comes next depends on the innermost open level.
-    fn next(&mut self, rest: &mut &[u8]) -> Result<bool, ScanError> {
+    fn ended(&mut self) {
+        self.state = match self.depth.checked_sub(1).and_then(|at| self.stack.get(at)) {
+            Some(Level::Struct) => State::Field,
+            Some(Level::Elements { .. } | Level::Pairs { .. }) => State::Element,
+            None => State::Done,
+        };
+    }
+
+    /// Goes on in a container.
+    fn element(&mut self, rest: &mut &[u8]) -> Result<bool, ScanError> {
         let Some(level) = self.depth.checked_sub(1).and_then(|at| self.stack.get_mut(at)) else {
-            self.state = State::Done;
             return Ok(false);
         };
         let kind = match level {
-            Level::Struct => {
-                self.state = State::Field;
-                return Ok(true);
-            }
+            Level::Struct => None,
             Level::Elements { kind: Type::String, left } => {
                 pass_strings(rest, left)?;
                 next_of(left).then_some(Type::String)
@@ -358,7 +381,7 @@ impl Scanner {
             Level::Struct => State::Field,
             Level::Elements { .. } | Level::Pairs { .. } => {
                 self.containers += 1;
-                State::Next
+                State::Element
             }
         };
         Ok(())
@@ -369,10 +392,7 @@ impl Scanner {
         if !matches!(self.stack.get(self.depth), Some(Level::Struct) | None) {
             self.containers -= 1;
         }
-        self.state = State::Next;
-        if self.depth == 0 {
-            self.state = State::Done;
-        }
+        self.ended();
     }
 }
 

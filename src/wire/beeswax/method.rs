@@ -4,25 +4,19 @@
 use crate::wire::facts::{Slot, Watch};
 use crate::wire::method::{Method, Owner, Retry, Role, numbered};
 
-static QUERY_HANDLE: &[Watch] = &[Watch { path: &[1, 1], slot: Slot::QueryId }];
-static LOG_CONTEXT: &[Watch] = &[Watch { path: &[1], slot: Slot::QueryId }];
+static QUERY_HANDLE: &[Watch] = &[Watch::at(&[1, 1], Slot::QueryId)];
+static LOG_CONTEXT: &[Watch] = &[Watch::at(&[1], Slot::QueryId)];
 
 /// Methods declare their exceptions as field 1 or 2 of the result; in both the first field is the message.
-static THROWN: &[Watch] =
-    &[Watch { path: &[1, 1], slot: Slot::Thrown }, Watch { path: &[2, 1], slot: Slot::Thrown }];
+static THROWN: &[Watch] = &[Watch::at(&[1, 1], Slot::Thrown), Watch::at(&[2, 1], Slot::Thrown)];
 
-static MINTED: &[Watch] =
-    &[Watch { path: &[0, 1], slot: Slot::QueryId }, Watch { path: &[1, 1], slot: Slot::Thrown }];
+static MINTED: &[Watch] = &[Watch::at(&[0, 1], Slot::QueryId), Watch::at(&[1, 1], Slot::Thrown)];
 
 /// `Results {1: ready, 2: columns, 3: data, 4: start_row, 5: has_more}`.
-static ROWS: &[Watch] = &[
-    Watch { path: &[0, 5], slot: Slot::More },
-    Watch { path: &[1, 1], slot: Slot::Thrown },
-    Watch { path: &[2, 1], slot: Slot::Thrown },
-];
+static ROWS: &[Watch] =
+    &[Watch::at(&[0, 5], Slot::More), Watch::at(&[1, 1], Slot::Thrown), Watch::at(&[2, 1], Slot::Thrown)];
 
-static STATE: &[Watch] =
-    &[Watch { path: &[0], slot: Slot::State }, Watch { path: &[1, 1], slot: Slot::Thrown }];
+static STATE: &[Watch] = &[Watch::at(&[0], Slot::State), Watch::at(&[1, 1], Slot::Thrown)];
 
 const fn row(
     name: &'static str,

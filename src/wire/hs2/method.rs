@@ -7,68 +7,64 @@ use crate::wire::facts::{Slot, Watch};
 use crate::wire::method::{Method, Owner, Retry, Role, numbered};
 
 /// A handle in the usual place.
-pub static HANDLE: &[Watch] =
-    &[Watch { path: &[1, 1, 1, 1], slot: Slot::Guid }, Watch { path: &[1, 1, 1, 2], slot: Slot::Secret }];
+pub static HANDLE: &[Watch] = &[Watch::at(&[1, 1, 1, 1], Slot::Guid), Watch::at(&[1, 1, 1, 2], Slot::Secret)];
 
 /// `TExecuteStatementReq {1: sessionHandle, 4: runAsync}`.
 static STATEMENT: &[Watch] = &[
-    Watch { path: &[1, 1, 1, 1], slot: Slot::Guid },
-    Watch { path: &[1, 1, 1, 2], slot: Slot::Secret },
-    Watch { path: &[1, 4], slot: Slot::RunAsync },
+    Watch::at(&[1, 1, 1, 1], Slot::Guid),
+    Watch::at(&[1, 1, 1, 2], Slot::Secret),
+    Watch::at(&[1, 4], Slot::RunAsync),
 ];
 
 /// Profile and summary: operation and session; a Beeswax method of the same name has the query id in 1.1.
 static TWO_HANDLES: &[Watch] = &[
-    Watch { path: &[1, 1, 1, 1], slot: Slot::Guid },
-    Watch { path: &[1, 1, 1, 2], slot: Slot::Secret },
-    Watch { path: &[1, 2, 1, 1], slot: Slot::SecondGuid },
-    Watch { path: &[1, 2, 1, 2], slot: Slot::SecondSecret },
-    Watch { path: &[1, 1], slot: Slot::QueryId },
+    Watch::at(&[1, 1, 1, 1], Slot::Guid),
+    Watch::at(&[1, 1, 1, 2], Slot::Secret),
+    Watch::at(&[1, 2, 1, 1], Slot::SecondGuid),
+    Watch::at(&[1, 2, 1, 2], Slot::SecondSecret),
+    Watch::at(&[1, 1], Slot::QueryId),
 ];
 
 /// `ExecutePlannedStatement` wraps an ordinary statement request.
-static WRAPPED_HANDLE: &[Watch] = &[
-    Watch { path: &[1, 1, 1, 1, 1], slot: Slot::Guid },
-    Watch { path: &[1, 1, 1, 1, 2], slot: Slot::Secret },
-];
+static WRAPPED_HANDLE: &[Watch] =
+    &[Watch::at(&[1, 1, 1, 1, 1], Slot::Guid), Watch::at(&[1, 1, 1, 1, 2], Slot::Secret)];
 
 /// A response whose first field is the `TStatus {1: statusCode, 5: errorMessage}`.
-pub static STATUS: &[Watch] =
-    &[Watch { path: &[0, 1, 1], slot: Slot::Status }, Watch { path: &[0, 1, 5], slot: Slot::Message }];
+pub static STATUS: &[Watch] = &[Watch::at(&[0, 1, 1], Slot::Status), Watch::at(&[0, 1, 5], Slot::Message)];
 
 static OPENED: &[Watch] = &[
-    Watch { path: &[0, 1, 1], slot: Slot::Status },
-    Watch { path: &[0, 1, 5], slot: Slot::Message },
-    Watch { path: &[0, 3, 1, 1], slot: Slot::Guid },
-    Watch { path: &[0, 3, 1, 2], slot: Slot::Secret },
+    Watch::at(&[0, 1, 1], Slot::Status),
+    Watch::at(&[0, 1, 5], Slot::Message),
+    Watch::at(&[0, 3, 1, 1], Slot::Guid),
+    Watch::at(&[0, 3, 1, 2], Slot::Secret),
 ];
 
 static MINTED: &[Watch] = &[
-    Watch { path: &[0, 1, 1], slot: Slot::Status },
-    Watch { path: &[0, 1, 5], slot: Slot::Message },
-    Watch { path: &[0, 2, 1, 1], slot: Slot::Guid },
-    Watch { path: &[0, 2, 1, 2], slot: Slot::Secret },
-    Watch { path: &[0, 2, 3], slot: Slot::HasResultSet },
+    Watch::at(&[0, 1, 1], Slot::Status),
+    Watch::at(&[0, 1, 5], Slot::Message),
+    Watch::at(&[0, 2, 1, 1], Slot::Guid),
+    Watch::at(&[0, 2, 1, 2], Slot::Secret),
+    Watch::at(&[0, 2, 3], Slot::HasResultSet),
 ];
 
 static ROWS: &[Watch] = &[
-    Watch { path: &[0, 1, 1], slot: Slot::Status },
-    Watch { path: &[0, 1, 5], slot: Slot::Message },
-    Watch { path: &[0, 2], slot: Slot::More },
+    Watch::at(&[0, 1, 1], Slot::Status),
+    Watch::at(&[0, 1, 5], Slot::Message),
+    Watch::at(&[0, 2], Slot::More),
 ];
 
 static STATE: &[Watch] = &[
-    Watch { path: &[0, 1, 1], slot: Slot::Status },
-    Watch { path: &[0, 1, 5], slot: Slot::Message },
-    Watch { path: &[0, 2], slot: Slot::State },
+    Watch::at(&[0, 1, 1], Slot::Status),
+    Watch::at(&[0, 1, 5], Slot::Message),
+    Watch::at(&[0, 2], Slot::State),
 ];
 
 /// Profile and summary exist in Beeswax too, where a failure is a thrown exception.
 static STATUS_OR_THROWN: &[Watch] = &[
-    Watch { path: &[0, 1, 1], slot: Slot::Status },
-    Watch { path: &[0, 1, 5], slot: Slot::Message },
-    Watch { path: &[1, 1], slot: Slot::Thrown },
-    Watch { path: &[2, 1], slot: Slot::Thrown },
+    Watch::at(&[0, 1, 1], Slot::Status),
+    Watch::at(&[0, 1, 5], Slot::Message),
+    Watch::at(&[1, 1], Slot::Thrown),
+    Watch::at(&[2, 1], Slot::Thrown),
 ];
 
 const fn row(

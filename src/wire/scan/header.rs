@@ -10,13 +10,13 @@ impl Scanner {
         if let State::Name { left } = self.state {
             let (now, after) = rest.split_at(left.min(rest.len()));
             *rest = after;
-            self.captured.append(now);
             let left = left - now.len();
-            self.state = State::Name { left };
             if left > 0 {
+                self.captured.append(now);
+                self.state = State::Name { left };
                 return Ok(false);
             }
-            self.facts.name = Name::from(self.captured.as_bytes());
+            self.facts.name = Name::from(self.captured.ended_by(now));
             self.state = State::Seqid;
             return Ok(true);
         }

@@ -1,7 +1,6 @@
 //! Taking tokens that a piece boundary may have cut, and runs of elements that it has not.
 
 use super::{ScanError, Scanner};
-use crate::wire::facts::Text;
 
 impl Scanner {
     /// The next `N` bytes, if they have come; what has come of them is kept.
@@ -17,7 +16,7 @@ impl Scanner {
         *rest = after;
         self.token.append(now);
         let token = self.token.as_bytes().try_into().ok()?;
-        self.token = Text::default();
+        self.token.clear();
         Some(token)
     }
 }
