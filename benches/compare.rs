@@ -41,6 +41,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::{Parser, ValueEnum};
+use hs2router::chance::Chance;
 use rand::seq::SliceRandom as _;
 
 use crate::load::{Moment, Timing};
@@ -134,7 +135,7 @@ fn compare(args: &Args) -> anyhow::Result<()> {
     for round in 0..rounds {
         for work in &works {
             let mut order: Vec<&Peer> = peers.iter().collect();
-            order.shuffle(&mut rand::rng());
+            Chance::from_system().draw(|rng| order.shuffle(rng));
             for peer in order {
                 progress(&format!("round {} of {rounds}: {}, {}", round + 1, work.name, peer.name));
                 match bench.run(round, work, peer) {

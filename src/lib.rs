@@ -4,7 +4,7 @@
 //!
 //! | layer | what is in it |
 //! | --- | --- |
-//! | [`ids`], [`clock`], [`metrics`] | the vocabulary |
+//! | [`ids`], [`clock`], [`chance`], [`metrics`] | the vocabulary |
 //! | [`wire`] | bytes to facts: detection, scanner, frames, SASL; no IO, no clock, no chance |
 //! | [`cluster`] | coordinators, their load, picks, drain; pure |
 //! | [`session`] | decisions about a call, the table of sessions and operations; pure |
@@ -14,6 +14,7 @@
 //! | [`cli`], [`cmd`] | the program |
 //! | [`fake`] | simulated coordinators and a client for the demo and the tests, on the types of [`idl`] |
 
+pub mod chance;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

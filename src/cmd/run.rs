@@ -119,6 +119,7 @@ impl Signals {
     /// Waits for the next one. Cancel-safe.
     pub(super) async fn next(&mut self) {
         tokio::select! {
+            biased;
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }

@@ -103,6 +103,7 @@ pub async fn serve(listener: TcpListener, view: View, end: CancellationToken) {
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
+            biased;
             () = end.cancelled() => break,
             accepted = accept(&listener, &room) => accepted,
         };

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admin::{self, AdminError, View};
 use super::config::{ClusterConfig, Config, RouterConfig};
+use crate::chance::Chance;
 use crate::cluster::{self, Cluster, CoordinatorSettings, HealthSettings, health};
 use crate::metrics::Metrics;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind};
@@ -186,7 +187,7 @@ fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartEr
             };
             let cluster = Cluster::new(cluster_settings(cluster))
                 .map_err(|source| StartError::Cluster { name, source })?;
-            Ok(Arc::new(Fleet::new(cluster, table, metrics, watching)))
+            Ok(Arc::new(Fleet::new(cluster, table, metrics, watching, Chance::from_system())))
         })
         .collect()
 }

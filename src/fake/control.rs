@@ -1,6 +1,6 @@
 //! What all threads of a coordinator obey: stop, cut, restart.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ struct Switches {
     stopping: bool,
     /// Grows whenever all connections are cut.
     epoch: u64,
-    open: HashMap<u64, TcpStream>,
+    open: BTreeMap<u64, TcpStream>,
     start_time: String,
 }
 
@@ -48,7 +48,7 @@ impl Control {
         let switches = Switches {
             stopping: false,
             epoch: 0,
-            open: HashMap::new(),
+            open: BTreeMap::new(),
             start_time: web::process_start_time(),
         };
         Self { switches: Mutex::new(switches), changed: Condvar::new(), next: AtomicU64::new(1) }

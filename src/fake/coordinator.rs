@@ -19,6 +19,7 @@ use super::ids::Id;
 use super::pool::Pool;
 use super::state::State;
 use super::web;
+use crate::chance::Chance;
 use crate::ids::Service;
 
 /// Threads that authenticate and then wait for a service thread (Impala: `accepted_cnxn_setup_thread_pool_size`).
@@ -135,11 +136,7 @@ impl Coordinator {
         let (http, http_at) = bind(settings.hs2_http_port)?;
         let (pages, web_at) = bind(settings.web_port)?;
         let ports = Ports { hs2: hs2_at, beeswax: beeswax_at, hs2_http: http_at, web: web_at };
-        let state = Arc::new(State::new(
-            settings.name.clone(),
-            settings.disconnected_session_timeout,
-            settings.fetch_timeout,
-        ));
+        let state = Arc::new(State::new(&settings, Chance::from_system()));
         let control = Arc::new(Control::new());
         let mut this = Self { state, control, ports, threads: Vec::new() };
         let settings = Arc::new(settings);

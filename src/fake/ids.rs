@@ -77,6 +77,7 @@ impl fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chance::Chance;
 
     #[test]
     fn an_id_prints_its_bytes_as_two_little_endian_words() {
@@ -87,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_query_id_ends_in_eight_zeros() {
-        let text = Id::random_query(&mut rand::rng()).to_string();
+        let text = Chance::from_system().draw(Id::random_query).to_string();
         assert!(text.ends_with("00000000"), "{text}");
     }
 

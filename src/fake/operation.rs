@@ -136,7 +136,7 @@ impl State {
         if let Some(option) = overlay.keys().find(|option| !is_overlay_key(option)) {
             return Err((None, Refusal::UnknownOption(option.clone())));
         }
-        let id = Id::random_query(&mut rand::rng());
+        let id = self.chance.draw(Id::random_query);
         let mut tables = self.tables();
         tables.total += 1;
         let session =
@@ -163,7 +163,7 @@ impl State {
 
     /// Registers the answer of a metadata call.
     pub(super) fn answer(&self, caller: &Caller, session: Id, table: Table) -> Result<Started, Refusal> {
-        let id = Id::random_query(&mut rand::rng());
+        let id = self.chance.draw(Id::random_query);
         let plan = Plan {
             table: Some(table),
             effect: Effect::None,

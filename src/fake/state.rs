@@ -1,18 +1,20 @@
 //! What one coordinator knows: sessions, operations and the query log.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::calls::{CallLog, ReceivedCall};
+use super::coordinator::Settings;
 use super::faults::Faults;
 use super::ids::{Id, Secret};
 use super::operation::Operation;
 use super::options;
 use super::profile::Record;
 use super::refusal::Refusal;
+use crate::chance::Chance;
 use crate::clock;
 use crate::idl::t_c_l_i_service::THandleIdentifier;
 use crate::ids::Service;
@@ -62,7 +64,7 @@ pub(super) struct Session {
     /// Options that were set, in upper case.
     pub(super) options: BTreeMap<String, String>,
     pub(super) protocol: i32,
-    connections: HashSet<u64>,
+    connections: BTreeSet<u64>,
     disconnected_at: Option<Instant>,
     expired: bool,
 }
@@ -85,11 +87,11 @@ pub(super) struct Counts {
 
 #[derive(Debug, Default)]
 pub(super) struct Tables {
-    pub(super) sessions: HashMap<Id, Session>,
-    pub(super) operations: HashMap<Id, Operation>,
+    pub(super) sessions: BTreeMap<Id, Session>,
+    pub(super) operations: BTreeMap<Id, Operation>,
     pub(super) log: VecDeque<Record>,
     pub(super) total: u64,
-    beeswax: HashMap<u64, Id>,
+    beeswax: BTreeMap<u64, Id>,
     /// When the first session without a connection is over.
     sweep_at: Option<Instant>,
 }
@@ -105,18 +107,21 @@ pub(super) struct State {
     /// Something changed that a waiting fetch must look at.
     pub(super) changed: Condvar,
     calls: Mutex<CallLog>,
+    /// What ids and secrets are drawn from.
+    pub(super) chance: Chance,
 }
 
 impl State {
-    pub(super) fn new(name: String, disconnected_session_timeout: Duration, fetch_timeout: Duration) -> Self {
+    pub(super) fn new(settings: &Settings, chance: Chance) -> Self {
         Self {
-            name,
+            name: settings.name.clone(),
             faults: Faults::default(),
-            fetch_timeout,
-            disconnected_session_timeout,
+            fetch_timeout: settings.fetch_timeout,
+            disconnected_session_timeout: settings.disconnected_session_timeout,
             tables: Mutex::default(),
             changed: Condvar::new(),
             calls: Mutex::default(),
+            chance,
         }
     }
 
@@ -198,16 +203,16 @@ impl State {
         if caller.service != Service::Beeswax {
             return;
         }
-        let id = Id::random(&mut rand::rng());
+        let (id, secret) = self.chance.draw(|rng| (Id::random(rng), Secret::random(rng)));
         let session = Session {
             service: Service::Beeswax,
-            secret: Secret::random(&mut rand::rng()),
+            secret,
             connected_user: caller.user.clone().unwrap_or_default(),
             doas_user: None,
             database: "default".to_owned(),
             options: BTreeMap::new(),
             protocol: 0,
-            connections: HashSet::from([caller.connection]),
+            connections: BTreeSet::from([caller.connection]),
             disconnected_at: None,
             expired: false,
         };
@@ -247,7 +252,7 @@ impl State {
 
     /// Opens an HS2 session (Impala: `impala-hs2-server.cc` `OpenSession`).
     pub(super) fn open_session(&self, caller: &Caller, opening: Opening) -> Opened {
-        let (id, secret) = (Id::random(&mut rand::rng()), Secret::random(&mut rand::rng()));
+        let (id, secret) = self.chance.draw(|rng| (Id::random(rng), Secret::random(rng)));
         let named = |name: Option<String>| name.filter(|name| !name.is_empty());
         let mut session = Session {
             service: Service::Hs2,
@@ -260,7 +265,7 @@ impl State {
             database: "default".to_owned(),
             options: BTreeMap::new(),
             protocol: opening.protocol,
-            connections: HashSet::from([caller.connection]),
+            connections: BTreeSet::from([caller.connection]),
             disconnected_at: None,
             expired: false,
         };

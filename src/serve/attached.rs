@@ -38,6 +38,7 @@ impl Attached {
 }
 
 impl Drop for Attached {
+    #[expect(clippy::iter_over_hash_type, reason = "the order of guards that end says nothing")]
     fn drop(&mut self) {
         for session in &self.sessions {
             self.table.detach(session);

@@ -172,7 +172,7 @@ impl<S: Stream> Links<S> {
 
     /// Notes the session that a Beeswax link is; `count` counts it as load.
     pub(super) fn begin_beeswax(&mut self, link: &mut Link<S>, count: SessionCount) {
-        let guid = beeswax_guid(&mut rand::rng());
+        let guid = self.fleet.chance.draw(beeswax_guid);
         let coordinator = link.coordinator.id;
         let session = NewSession { guid, secret: None, coordinator, count };
         match self.fleet.table.insert_session(session) {

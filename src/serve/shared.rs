@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::chance::Chance;
 use crate::clock;
 use crate::cluster::{Cluster, Coordinator, Opening};
 use crate::ids::{ConnId, CoordinatorId, Service};
@@ -90,6 +91,8 @@ pub struct Fleet {
     /// How its coordinators are watched.
     pub watching: WatchSettings,
     watched: Vec<Watched>,
+    /// What is left to chance here: ties, names, the moment of a probe.
+    pub(super) chance: Chance,
 }
 
 /// How a fleet's coordinators are watched; `docs/CONFIG.md` explains each under `[[cluster]]`.
@@ -123,7 +126,13 @@ impl Watched {
 
 impl Fleet {
     /// A fleet that has no sessions yet.
-    pub fn new(cluster: Cluster, table: Table, metrics: &Metrics, watching: WatchSettings) -> Self {
+    pub fn new(
+        cluster: Cluster,
+        table: Table,
+        metrics: &Metrics,
+        watching: WatchSettings,
+        chance: Chance,
+    ) -> Self {
         let one = || Arc::new(Semaphore::new(1));
         let counters = cluster
             .coordinators
@@ -132,7 +141,7 @@ impl Fleet {
         let metrics = counters.collect();
         let parked = cluster.coordinators.iter().map(|_| [one(), one(), one()]).collect();
         let watched = cluster.coordinators.iter().map(|_| Watched::default()).collect();
-        Self { cluster, table: Arc::new(table), metrics, parked, watching, watched }
+        Self { cluster, table: Arc::new(table), metrics, parked, watching, watched, chance }
     }
 
     /// The permit for parked dials to a coordinator's service.
@@ -147,7 +156,8 @@ impl Fleet {
 
     /// The best coordinator for a service that was not tried yet, with an open counted on it.
     pub fn pick(&self, service: Service, tried: &[CoordinatorId]) -> Option<Opening> {
-        let picked = self.cluster.pick_and_reserve(service, tried, clock::now(), &mut rand::rng())?;
+        let now = clock::now();
+        let picked = self.chance.draw(|rng| self.cluster.pick_and_reserve(service, tried, now, rng))?;
         tracing::trace!(coordinator = %picked.opening.coordinator().name, reason = %picked.candidate.reason, "picked");
         Some(picked.opening)
     }

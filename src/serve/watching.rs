@@ -80,7 +80,7 @@ impl<N: Network> Watch<N> {
 
     /// Waits for the next turn; false when there is none.
     async fn turn(&self, begun: Instant, interval: Duration, wake: &Notify) -> bool {
-        let due = begun + jittered(interval, &mut rand::rng());
+        let due = begun + self.fleet.chance.draw(|rng| jittered(interval, rng));
         tokio::select! {
             biased;
             () = self.end.cancelled() => return false,

@@ -9,17 +9,18 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("ids", &[]),
     ("clock", &[]),
+    ("chance", &[]),
     ("metrics", &["ids"]),
     ("idl", &[]),
     ("wire", &["ids"]),
     ("cluster", &["ids"]),
     ("session", &["ids", "wire", "cluster"]),
     ("net", &["ids", "clock", "wire"]),
-    ("serve", &["ids", "clock", "metrics", "wire", "cluster", "session", "net"]),
-    ("control", &["ids", "clock", "metrics", "wire", "cluster", "session", "net", "serve"]),
+    ("serve", &["ids", "clock", "chance", "metrics", "wire", "cluster", "session", "net"]),
+    ("control", &["ids", "clock", "chance", "metrics", "wire", "cluster", "session", "net", "serve"]),
     ("cli", &["control"]),
     ("cmd", &["cli", "control", "serve", "net", "cluster", "session", "metrics", "clock", "ids", "fake"]),
-    ("fake", &["ids", "clock", "net", "idl"]),
+    ("fake", &["ids", "clock", "chance", "net", "idl"]),
 ];
 
 /// The layers that neither perform IO nor read a clock nor draw random numbers.
@@ -165,6 +166,29 @@ fn no_layer_imports_what_it_may_not() {
         writeln!(report, "{breach}").unwrap();
     }
     assert!(report.is_empty(), "\n{report}");
+}
+
+/// The lines of a `select!` that leaves to chance which of its branches is looked at first.
+fn left_to_chance(text: &str) -> Vec<usize> {
+    let code = code_of(text);
+    let selects = code.match_indices("select! {");
+    let unbiased =
+        selects.filter(|(at, select)| !code[at + select.len()..].trim_start().starts_with("biased;"));
+    unbiased.map(|(at, _)| 1 + code[..at].matches('\n').count()).collect()
+}
+
+#[test]
+fn no_select_is_left_to_chance() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &root, &mut files);
+    let selects = files.iter().filter(|(_, text)| text.contains("select! {")).count();
+    assert!(selects > 5, "{selects} files with a select! were found");
+    for (file, text) in files {
+        let lines = left_to_chance(&text);
+        assert!(lines.is_empty(), "src/{file}:{lines:?}: say `biased;`");
+    }
+    assert_eq!(left_to_chance("\nselect! {\n    biased;\n}\nselect! {\n    () = a => {}\n}"), [5]);
 }
 
 fn lines_of(file: &str, text: &str) -> Vec<(usize, String)> {
