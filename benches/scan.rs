@@ -11,6 +11,7 @@
 #[allow(dead_code, reason = "the messages alone are of use here")]
 mod wire;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use divan::counter::{BytesCount, ItemsCount};
@@ -155,16 +156,47 @@ fn filled(cluster: &Cluster, sessions: usize) -> Table {
     table
 }
 
+/// One after another of so many numbers below `count`, in an order that no cache foresees.
+fn shuffled(count: usize) -> impl FnMut() -> u64 {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % count as u64
+    }
+}
+
+/// The owner of any session: beside it, what the machine's memory makes of a bare map and a bare array of that size.
 #[divan::bench(args = SIZES)]
-fn session_owner(bencher: Bencher<'_, '_>, sessions: usize) {
+fn owner_of_any(bencher: Bencher<'_, '_>, sessions: usize) {
     let cluster = cluster(10);
-    let table = filled(&cluster, sessions);
-    let mut number = 0;
-    bencher.bench_local(|| {
-        // A large step, so that no two look-ups in a row are neighbours.
-        number = (number + 7_919) % sessions as u64;
-        table.session_owner(&guid(number)).expect("it was inserted")
-    });
+    let (table, mut next) = (filled(&cluster, sessions), shuffled(sessions));
+    bencher.bench_local(|| table.session_owner(&guid(next())).expect("it was inserted"));
+}
+
+/// The owner of one of a thousand sessions that are busy while the others are idle.
+#[divan::bench(args = SIZES)]
+fn owner_of_busy(bencher: Bencher<'_, '_>, sessions: usize) {
+    let cluster = cluster(10);
+    let (table, mut next) = (filled(&cluster, sessions), shuffled(SIZES[0]));
+    bencher.bench_local(|| table.session_owner(&guid(next())).expect("it was inserted"));
+}
+
+#[divan::bench(args = SIZES)]
+fn floor_any_of_a_map(bencher: Bencher<'_, '_>, sessions: usize) {
+    let map: HashMap<Guid, CoordinatorId> =
+        (0..sessions as u64).map(|number| (guid(number), CoordinatorId(0))).collect();
+    let mut next = shuffled(sessions);
+    bencher.bench_local(|| *map.get(&guid(next())).expect("it was inserted"));
+}
+
+#[divan::bench(args = SIZES)]
+fn floor_any_of_an_array(bencher: Bencher<'_, '_>, sessions: usize) {
+    // As large as an entry of the table.
+    let array = vec![[0_u64; 6]; sessions];
+    let mut next = shuffled(sessions);
+    bencher.bench_local(|| array[usize::try_from(next()).expect("it is a place")][0]);
 }
 
 /// Time and memory of a table; the greatest allocation over the number of sessions is what one takes.

@@ -471,3 +471,9 @@ proptest! {
         prop_assert!(fixture.open.is_empty());
     }
 }
+
+#[test]
+fn what_a_look_up_reads_of_an_entry_fits_into_one_cache_line() {
+    assert!(size_of::<(Guid, Session)>() <= 64, "{}", size_of::<(Guid, Session)>());
+    assert!(size_of::<(Guid, Operation)>() <= 64, "{}", size_of::<(Guid, Operation)>());
+}
