@@ -11,23 +11,22 @@
 #[allow(dead_code, reason = "the messages alone are of use here")]
 mod wire;
 
+#[path = "scan/fixture.rs"]
+mod fixture;
+
 use std::collections::HashMap;
-use std::time::Duration;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher, black_box};
 use hs2router::clock;
-use hs2router::cluster::{
-    AdminState, Cluster, CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings,
-};
-use hs2router::ids::{CoordinatorId, CoordinatorName, Service};
-use hs2router::session::table::{self, NewSession, Table};
+use hs2router::ids::{CoordinatorId, Service};
 use hs2router::wire::facts::Guid;
 use hs2router::wire::method;
 use hs2router::wire::scan::Scanner;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
+use self::fixture::{Pieces, cluster, filled, guid, scan, shuffled};
 use self::wire::{Call, Handle, Rows};
 
 /// Shows what is allocated, beside the times.
@@ -39,27 +38,6 @@ const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
 fn main() {
     divan::main();
-}
-
-/// How a message comes.
-#[derive(Clone, Copy, Debug)]
-enum Pieces {
-    Whole,
-    /// In pieces of so many bytes.
-    Of(usize),
-}
-
-fn scan(mut scanner: Scanner, message: &[u8], pieces: Pieces) -> usize {
-    let mut used = 0;
-    let size = match pieces {
-        Pieces::Whole => message.len(),
-        Pieces::Of(size) => size,
-    };
-    for chunk in message.chunks(size) {
-        used += scanner.push(black_box(chunk)).expect("the message is sound").used;
-    }
-    assert_eq!(used, message.len());
-    used
 }
 
 fn scan_fetch(bencher: Bencher<'_, '_>, rows: Rows, pieces: Pieces) {
@@ -110,61 +88,11 @@ fn small_reply(bencher: Bencher<'_, '_>, call: Call) {
         .bench_local(|| scan(Scanner::reply(method, LIMIT), &reply, Pieces::Whole));
 }
 
-fn cluster(coordinators: usize) -> Cluster {
-    let coordinators = (0..coordinators).map(|place| CoordinatorSettings {
-        name: CoordinatorName(format!("c{place}").into()),
-        host: "localhost".to_owned(),
-        ports: Flavor::Impala.default_ports(),
-        weight: 1,
-        state: AdminState::Active,
-    });
-    let settings = Settings {
-        name: "bench".into(),
-        flavor: Flavor::Impala,
-        policy: PolicyName::LeastLoaded,
-        idle_session_cost: 0.1,
-        health: HealthSettings::default(),
-        coordinators: coordinators.collect(),
-    };
-    Cluster::new(settings).expect("the settings are sound")
-}
-
 #[divan::bench(args = [10, 100, 1_000])]
 fn pick(bencher: Bencher<'_, '_>, coordinators: usize) {
     let cluster = cluster(coordinators);
     let (mut rng, now) = (StdRng::seed_from_u64(7), clock::now());
     bencher.bench_local(|| cluster.pick_and_reserve(Service::Hs2, &[], black_box(now), &mut rng));
-}
-
-/// Guids as random as real ones.
-fn guid(number: u64) -> Guid {
-    let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut guid = [0; 16];
-    guid[..8].copy_from_slice(&(mixed ^ (mixed >> 29)).to_be_bytes());
-    guid[8..].copy_from_slice(&mixed.rotate_left(32).to_be_bytes());
-    guid
-}
-
-fn filled(cluster: &Cluster, sessions: usize) -> Table {
-    let table = Table::new(table::Settings { capacity: sessions, detached_for: Duration::from_mins(16) });
-    for (number, place) in (0..sessions as u64).zip((0..10).cycle()) {
-        let coordinator = CoordinatorId(place);
-        let count = cluster.coordinator(coordinator).expect("there are ten").count_session();
-        let new = NewSession { guid: guid(number), secret: Some([7; 16]), coordinator, count };
-        table.insert_session(new).expect("it fits");
-    }
-    table
-}
-
-/// One after another of so many numbers below `count`, in an order that no cache foresees.
-fn shuffled(count: usize) -> impl FnMut() -> u64 {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % count as u64
-    }
 }
 
 /// The owner of any session: beside it, what the machine's memory makes of a bare map and a bare array of that size.
