@@ -137,6 +137,8 @@ labels! {
         ShuttingDown = "shutting_down",
         /// The coordinator went away or took longer than `open_timeout`.
         Lost = "lost",
+        /// The session came after its open was given up, and was closed. The open counts as lost too, unless the client gave it up.
+        Late = "late",
     }
 }
 

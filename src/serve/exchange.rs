@@ -169,7 +169,7 @@ impl<S: Stream> Calls<S> {
     }
 
     /// Sends the request, piece by piece if it is too large to be held.
-    async fn send(&mut self, link: &mut Link<S>, request: &mut Request) -> Result<(), Trouble> {
+    pub(super) async fn send(&mut self, link: &mut Link<S>, request: &mut Request) -> Result<(), Trouble> {
         let mut phase = Phase::NothingWritten;
         loop {
             let stall = self.shared.settings.stall_timeout;
@@ -193,7 +193,7 @@ impl<S: Stream> Calls<S> {
 
     /// Waits for bytes of the reply: for as long as it takes, while both sides live. A client that is gone is noticed; one
     /// that has only finished sending gets its reply.
-    async fn await_reply(&mut self, link: &mut Link<S>) -> Result<Result<Chunk, LostCause>, End> {
+    pub(super) async fn await_reply(&mut self, link: &mut Link<S>) -> Result<Result<Chunk, LostCause>, End> {
         tokio::select! {
             biased;
             read = flow::read(&mut link.stream) => Ok(match read {
@@ -207,7 +207,7 @@ impl<S: Stream> Calls<S> {
 }
 
 /// Whether so many bytes of a reply may be held.
-fn hold_on(counted: &mut Held, bytes: usize) -> Result<(), LostCause> {
+pub(super) fn hold_on(counted: &mut Held, bytes: usize) -> Result<(), LostCause> {
     if bytes > HELD_REPLY_LIMIT {
         return Err(LostCause::TooLarge);
     }

@@ -3,12 +3,10 @@
 
 use std::sync::Arc;
 
-use tokio::time::timeout;
-
 use super::calls::Calls;
 use super::client::{Framing, Request};
 use super::end::End;
-use super::exchange::{Answered, Deliver, Lost, LostCause, Trouble};
+use super::exchange::{Answered, Lost, Trouble};
 use super::link::{Link, NoLink};
 use super::refuse::{NoAnswer, Reasons};
 use crate::clock;
@@ -108,15 +106,6 @@ impl<S: Stream> Calls<S> {
             }
         }
         self.nobody_opened(request, tried).await
-    }
-
-    /// Sends an open to a coordinator and waits for the whole answer, for as long as an open may take.
-    async fn ask(&mut self, link: Link<S>, request: &mut Request) -> Result<Answered<S>, Trouble> {
-        let open_timeout = self.shared.settings.open_timeout;
-        let exchange = timeout(open_timeout, self.exchange(link, request, Deliver::WhenWhole));
-        let timed_out =
-            Lost { phase: Phase::Waiting, client_has_some: false, cause: LostCause::OpenTimedOut };
-        exchange.await.unwrap_or(Err(Trouble::Link(timed_out)))
     }
 
     /// A coordinator lost an open: a probe shall judge it, and a session that it said was open and then broke off speaks

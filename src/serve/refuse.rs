@@ -128,7 +128,8 @@ pub(super) fn done(service: Service, request: &Facts, framing: Framing) -> Bytes
     framed(message, framing)
 }
 
-fn framed(message: BytesMut, framing: Framing) -> BytesMut {
+/// A message as it goes over a connection.
+pub(super) fn framed(message: BytesMut, framing: Framing) -> BytesMut {
     if framing == Framing::None {
         return message;
     }

@@ -75,6 +75,11 @@ impl Reply {
         self.scanner.facts()
     }
 
+    /// Whether all of it has come.
+    pub(super) fn is_done(&self) -> bool {
+        self.done
+    }
+
     /// Whether its head has come, and answers the request: before that, none of it is passed on.
     pub(super) fn is_checked(&self) -> bool {
         self.checked

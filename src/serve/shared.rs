@@ -37,6 +37,9 @@ pub struct Settings {
     pub replay_memory: usize,
 }
 
+/// Opens that were given up and are waited for at once. Each is a link, and perhaps a coordinator's service thread.
+const LATE_OPENS: usize = 256;
+
 /// What all connections of a router share.
 #[derive(Debug)]
 pub struct Shared<S: Stream = TcpStream> {
@@ -54,6 +57,8 @@ pub struct Shared<S: Stream = TcpStream> {
     pub draining: CancellationToken,
     /// Cancelled when those that are still there are cut.
     pub cut: CancellationToken,
+    /// A permit for each open that was given up and may still come to something.
+    pub(super) late_opens: Arc<Semaphore>,
     /// Bounds the warnings about how connections ended.
     pub warnings: WarningLimit,
     next_connection: AtomicU64,
@@ -66,8 +71,18 @@ impl<S: Stream> Shared<S> {
         let (draining, cut) = (CancellationToken::new(), CancellationToken::new());
         let names: Vec<&'static str> = method::all().map(|method| method.name).collect();
         let calls = metrics.calls(&names);
-        let (warnings, next_connection) = (WarningLimit::default(), AtomicU64::new(1));
-        Self { settings, network, metrics, calls, replay, draining, cut, warnings, next_connection }
+        Self {
+            settings,
+            network,
+            metrics,
+            calls,
+            replay,
+            draining,
+            cut,
+            late_opens: Arc::new(Semaphore::new(LATE_OPENS)),
+            warnings: WarningLimit::default(),
+            next_connection: AtomicU64::new(1),
+        }
     }
 
     /// A name for a new connection.

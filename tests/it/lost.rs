@@ -18,7 +18,8 @@ use crate::support::talk::Talk;
 use crate::support::thrift::{EXCEPTION, Message, Value, execute, of_handle, open_session};
 
 /// How clients come.
-const WAYS: [fn(SocketAddr) -> Talk; 3] = [Talk::connect, Talk::connect_framed, Talk::connect_sasl];
+pub(crate) const WAYS: [fn(SocketAddr) -> Talk; 3] =
+    [Talk::connect, Talk::connect_framed, Talk::connect_sasl];
 
 const SHUTTING_DOWN: &str = "Server is being shut down: shutdown grace period left: 1m. ";
 

@@ -40,6 +40,9 @@ mod hostile;
 mod idl;
 
 #[cfg(test)]
+mod late;
+
+#[cfg(test)]
 mod layers;
 
 #[cfg(test)]

@@ -38,6 +38,9 @@ const NOTES: &str = "
 - Only an open has a deadline for its reply, `open_timeout`. All other replies are waited for while both sides live, for
   hours if need be: a coordinator whose service threads are all taken accepts connections and leaves them unanswered
   until one is free.
+- An open that is given up after `open_timeout`, or because its client has vanished, may still come to something. The
+  link is kept for ten minutes, 256 of them at most, and a session that comes is closed: `hs2router_sessions_total` counts
+  it as `late`. A session whose reply is lost with its link is left to the coordinator's own timers.
 - An open is passed on once its whole reply is there; that of any other call as it comes. If the link is lost when the
   client already has the first bytes of a reply, its connection is closed: nothing else can be said in the middle of a
   message.

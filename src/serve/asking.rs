@@ -1,0 +1,143 @@
+//! Asking a coordinator to open a session. The reply is held until it is whole, for as long as an open may take. An open that
+//! is given up before that may still come to something: a session that nobody has a handle of. It is closed in the
+//! background when its reply comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+
+use super::calls::Calls;
+use super::client::{Framing, Request};
+use super::exchange::{Answered, Lost, LostCause, Trouble, hold_on};
+use super::link::Link;
+use super::refuse::framed;
+use super::reply::Reply;
+use super::shared::{Fleet, Held, Shared};
+use crate::metrics::{Direction, SessionOutcome};
+use crate::net::flow;
+use crate::net::stream::Stream;
+use crate::session::retry::Phase;
+use crate::wire::facts::{Guid, GuidText};
+use crate::wire::hs2::request::close_session;
+
+/// How long the reply to an open that was given up is waited for. Impala opens a session within milliseconds once a thread
+/// serves the link; one that has none for so long is not about to.
+const LATE_FOR: Duration = Duration::from_mins(10);
+
+/// An open that was sent, or is being sent, to a coordinator.
+struct Asked<S> {
+    link: Link<S>,
+    reply: Reply,
+    held: BytesMut,
+    counted: Held,
+    /// Whether the whole request was written.
+    is_sent: bool,
+    /// Whether nothing followed the reply.
+    is_clean: bool,
+}
+
+impl<S: Stream> Calls<S> {
+    /// Sends an open to a coordinator and waits for the whole answer.
+    pub(super) async fn ask(&mut self, link: Link<S>, request: &mut Request) -> Result<Answered<S>, Trouble> {
+        let reply = Reply::to(request.method(), request.facts(), self.framing);
+        let (held, counted) = (BytesMut::new(), self.shared.replay.hold());
+        let mut asked = Asked { link, reply, held, counted, is_sent: false, is_clean: true };
+        let open_timeout = self.shared.settings.open_timeout;
+        let answer = timeout(open_timeout, self.await_answer(&mut asked, request)).await;
+        let timed_out =
+            Lost { phase: Phase::Waiting, client_has_some: false, cause: LostCause::OpenTimedOut };
+        if let Err(trouble) = answer.unwrap_or(Err(Trouble::Link(timed_out))) {
+            if asked.is_sent && leaves_link(&trouble) {
+                let late = Late { link: asked.link, reply: asked.reply, framing: self.framing };
+                late.close_when_it_comes(&self.shared, &self.fleet);
+            }
+            return Err(trouble);
+        }
+        let Asked { link, reply, held, counted, is_clean, .. } = asked;
+        // What nobody asked for would be taken for the next reply.
+        let link = is_clean.then_some(link);
+        Ok(Answered { facts: *reply.facts(), bytes: held, held: Some(counted), link })
+    }
+
+    async fn await_answer(&mut self, asked: &mut Asked<S>, request: &mut Request) -> Result<(), Trouble> {
+        self.send(&mut asked.link, request).await?;
+        asked.is_sent = true;
+        let mut phase = Phase::Waiting;
+        while !asked.reply.is_done() {
+            let lost = |cause, phase| Trouble::Link(Lost { phase, client_has_some: false, cause });
+            let chunk = self.await_reply(&mut asked.link).await?.map_err(|cause| lost(cause, phase))?;
+            let taken = asked.reply.take(&chunk);
+            phase = asked.reply.phase();
+            let taken = taken.map_err(|error| lost(error.into(), phase))?;
+            let bytes = chunk.get(..taken.used).unwrap_or_default();
+            self.shared.metrics.bytes.add(Direction::ToClient, bytes.len() as u64);
+            asked.is_clean = taken.used == chunk.len();
+            asked.held.extend_from_slice(bytes);
+            hold_on(&mut asked.counted, asked.held.len()).map_err(|cause| lost(cause, phase))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a reply may still come on the link.
+fn leaves_link(trouble: &Trouble) -> bool {
+    match trouble {
+        Trouble::Client(_) => true,
+        Trouble::Link(lost) => {
+            matches!(lost.cause, LostCause::OpenTimedOut | LostCause::TooLarge | LostCause::NoRoom)
+        }
+    }
+}
+
+/// An open that was given up, on a link that nothing else will use.
+struct Late<S> {
+    link: Link<S>,
+    reply: Reply,
+    framing: Framing,
+}
+
+impl<S: Stream> Late<S> {
+    /// Waits in the background for what comes of it. Of too many at once some are let go: the link is closed, and the
+    /// coordinator's own timers end the session.
+    fn close_when_it_comes(self, shared: &Arc<Shared<S>>, fleet: &Arc<Fleet>) {
+        let Ok(permit) = Arc::clone(&shared.late_opens).try_acquire_owned() else { return };
+        tokio::spawn(self.watch(permit, Arc::clone(shared), Arc::clone(fleet)));
+    }
+
+    async fn watch(self, _permit: OwnedSemaphorePermit, shared: Arc<Shared<S>>, fleet: Arc<Fleet>) {
+        let coordinator = Arc::clone(&self.link.coordinator);
+        let stall = shared.settings.stall_timeout;
+        let session = tokio::select! {
+            biased;
+            () = shared.cut.cancelled() => return,
+            closed = timeout(LATE_FOR, self.close(stall)) => closed.ok().flatten(),
+        };
+        if let Some(session) = session {
+            if let Some(counters) = fleet.counters(coordinator.id) {
+                counters.sessions.count(SessionOutcome::Late);
+            }
+            tracing::info!(coordinator = %coordinator.name, session = %GuidText(session), "a session came after its open was given up, and was closed");
+        }
+    }
+
+    /// Reads the reply to its end and closes the session that it speaks of, if it does; the session's guid.
+    async fn close(mut self, stall: Duration) -> Option<Guid> {
+        let stream = &mut self.link.stream;
+        while !self.reply.is_done() {
+            let chunk = flow::read(stream).await.ok().filter(|chunk| !chunk.is_empty())?;
+            self.reply.take(&chunk).ok()?;
+        }
+        if self.reply.phase() != Phase::ReplySucceeds {
+            return None;
+        }
+        let session = self.reply.facts().handle()?;
+        let request = framed(close_session(&session, 0), self.framing);
+        flow::write_all(stream, &request, stall).await.ok()?;
+        // What it answers is of no use, but a link that ends before it does may take the call along.
+        flow::read(stream).await.ok()?;
+        Some(session.guid)
+    }
+}
