@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher, black_box};
 use hs2router::clock;
+use hs2router::cluster::Wanted;
 use hs2router::ids::{CoordinatorId, Service};
 use hs2router::wire::facts::Guid;
 use hs2router::wire::method;
@@ -92,7 +93,8 @@ fn small_reply(bencher: Bencher<'_, '_>, call: Call) {
 fn pick(bencher: Bencher<'_, '_>, coordinators: usize) {
     let cluster = cluster(coordinators);
     let (mut rng, now) = (StdRng::seed_from_u64(7), clock::now());
-    bencher.bench_local(|| cluster.pick_and_reserve(Service::Hs2, &[], black_box(now), &mut rng));
+    let wanted = Wanted::anywhere_but(&[], Service::Hs2);
+    bencher.bench_local(|| cluster.pick_and_reserve(&wanted, black_box(now), &mut rng).ok());
 }
 
 /// The owner of any session: beside it, what the machine's memory makes of a bare map and a bare array of that size.

@@ -58,6 +58,20 @@ impl fmt::Display for Service {
     }
 }
 
+/// Whom a link speaks for, as its coordinator knows it: what links of one identity carry is the same to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// Nobody in particular: a port without login. The framing of a link never changes.
+    Anonymous {
+        /// `TFramedTransport`.
+        framed: bool,
+    },
+    /// A name that SASL PLAIN has proven.
+    Plain(Arc<str>),
+    /// Somebody whose bytes are passed on unread.
+    Unread,
+}
+
 /// How deep a connection is understood (`docs/ARCHITECTURE.md`, "Depths").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Depth {

@@ -4,6 +4,7 @@
 //! to count is then one atomic addition, with no lock, no lookup and no allocation.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -17,7 +18,7 @@ mod labels;
 
 pub use labels::{
     AcceptError, CallOutcome, CloseCause, DialOutcome, Direction, Label, Per, PollOutcome, PortState,
-    ProbeOutcome, RefusalCause, SessionOutcome,
+    ProbeOutcome, RefusalCause, SessionOutcome, WaitOutcome,
 };
 
 use crate::ids::{CoordinatorName, Depth, Service};
@@ -66,6 +67,15 @@ descriptions! {
         "Attempts to open a session on a coordinator";
     SESSIONS_OPEN = "gauge" "sessions_open" ["cluster", "coordinator"] "Sessions open now";
     OPERATIONS_RUNNING = "gauge" "operations_running" ["cluster", "coordinator"] "Operations running now";
+    LINKS_OPEN = "gauge" "links_open" ["cluster", "coordinator", "port"]
+        "Connections to a coordinator's port, those that are being made among them";
+    LINKS_IDLE = "gauge" "links_idle" ["cluster", "coordinator", "port"]
+        "Connections to a coordinator's port that wait for a call of any client of their identity";
+    QUEUE_WAITING = "gauge" "queue_waiting" ["cluster"]
+        "New sessions and calls that wait for room on a coordinator now";
+    QUEUE_WAITS = "counter" "queue_waits_total" ["cluster", "outcome"]
+        "Waits of new sessions and calls for room on a coordinator";
+    QUEUE_WAIT_SECONDS = "counter" "queue_wait_seconds_total" ["cluster"] "Seconds that they have waited, together";
     CALLS = "counter" "calls_total" ["method", "outcome"] "Calls ended";
     BYTES = "counter" "bytes_total" ["direction"] "Bytes relayed between clients and coordinators";
     DIALS = "counter" "dials_total" ["cluster", "coordinator", "outcome"] "Attempts to connect to a coordinator";
@@ -110,6 +120,24 @@ struct StateLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PortLabels {
+    cluster: String,
+    coordinator: String,
+    port: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClusterLabels {
+    cluster: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClusterOutcome {
+    cluster: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MethodOutcome {
     method: &'static str,
     outcome: &'static str,
@@ -144,6 +172,10 @@ pub struct Metrics {
     probes: Family<CoordinatorOutcome, Counter>,
     load_polls: Family<CoordinatorOutcome, Counter>,
     coordinator_state: Family<StateLabels, Gauge>,
+    links: (Family<PortLabels, Gauge>, Family<PortLabels, Gauge>),
+    queue_waiting: Family<ClusterLabels, Gauge>,
+    queue_waits: Family<ClusterOutcome, Counter>,
+    queue_wait_seconds: Family<ClusterLabels, Counter<f64, AtomicU64>>,
     /// Clients turned away.
     pub connections_refused: Per<RefusalCause>,
     /// Client connections ended.
@@ -173,6 +205,10 @@ impl Metrics {
         let sessions = registered(all, &SESSIONS);
         let sessions_open = registered(all, &SESSIONS_OPEN);
         let operations_running = registered(all, &OPERATIONS_RUNNING);
+        let links = (registered(all, &LINKS_OPEN), registered(all, &LINKS_IDLE));
+        let queue_waiting = registered(all, &QUEUE_WAITING);
+        let queue_waits = registered(all, &QUEUE_WAITS);
+        let queue_wait_seconds = registered(all, &QUEUE_WAIT_SECONDS);
         let calls = registered(all, &CALLS);
         let bytes: Family<Way, Counter> = registered(all, &BYTES);
         let dials = registered(all, &DIALS);
@@ -192,6 +228,10 @@ impl Metrics {
             probes,
             load_polls,
             coordinator_state,
+            links,
+            queue_waiting,
+            queue_waits,
+            queue_wait_seconds,
             connections_refused: Per::new(|cause| refused.get_or_create_owned(&Cause { cause })),
             connections_closed: Per::new(|cause| closed.get_or_create_owned(&Cause { cause })),
             accept_errors: Per::new(|class| accept_errors.get_or_create_owned(&Class { class })),
@@ -212,6 +252,17 @@ impl Metrics {
         }
     }
 
+    /// The metrics of a cluster's queue.
+    pub fn queue(&self, cluster: &str) -> QueueMetrics {
+        let labels = ClusterLabels { cluster: cluster.to_owned() };
+        let outcome = |outcome| ClusterOutcome { cluster: cluster.to_owned(), outcome };
+        QueueMetrics {
+            waits: Per::new(|word| self.queue_waits.get_or_create_owned(&outcome(word))),
+            seconds: self.queue_wait_seconds.get_or_create_owned(&labels),
+            waiting: self.queue_waiting.get_or_create_owned(&labels),
+        }
+    }
+
     /// The metrics of one coordinator of a cluster.
     pub fn coordinator(&self, cluster: &str, coordinator: &CoordinatorName) -> CoordinatorMetrics {
         let labels = CoordinatorLabels { cluster: cluster.to_owned(), coordinator: coordinator.to_string() };
@@ -225,6 +276,7 @@ impl Metrics {
             probes: Per::new(|word| self.probes.get_or_create_owned(&outcome(word))),
             load_polls: Per::new(|word| self.load_polls.get_or_create_owned(&outcome(word))),
             states: States { family: self.coordinator_state.clone(), labels: labels.clone() },
+            links: LinkGauges { families: self.links.clone(), labels: labels.clone() },
             sessions_open: self.sessions_open.get_or_create_owned(&labels),
             operations_running: self.operations_running.get_or_create_owned(&labels),
         }
@@ -268,6 +320,17 @@ pub struct ListenerMetrics {
     pub open: Gauge,
 }
 
+/// What is counted for those who wait for room in one cluster.
+#[derive(Clone, Debug)]
+pub struct QueueMetrics {
+    /// Waits that ended.
+    pub waits: Per<WaitOutcome>,
+    /// How long they were together.
+    pub seconds: Counter<f64, AtomicU64>,
+    /// Those who wait; hold one by [`Held::one_of`].
+    pub waiting: Gauge,
+}
+
 /// What is counted for one coordinator.
 #[derive(Clone, Debug)]
 pub struct CoordinatorMetrics {
@@ -281,6 +344,8 @@ pub struct CoordinatorMetrics {
     pub load_polls: Per<PollOutcome>,
     /// What is thought of its ports.
     pub states: States,
+    /// The links to its ports, set likewise.
+    pub links: LinkGauges,
     /// Open sessions, set once a second from the cluster's own counts.
     pub sessions_open: Gauge,
     /// Running operations, set likewise.
@@ -302,6 +367,23 @@ impl States {
             let labels = StateLabels { cluster, coordinator, port: port.as_str(), state: other.word() };
             self.family.get_or_create_owned(&labels).set(i64::from(*other == state));
         }
+    }
+}
+
+/// The links to one coordinator's ports. A port appears when it is first set.
+#[derive(Clone, Debug)]
+pub struct LinkGauges {
+    families: (Family<PortLabels, Gauge>, Family<PortLabels, Gauge>),
+    labels: CoordinatorLabels,
+}
+
+impl LinkGauges {
+    /// Shows how many links there are to a port, and how many of them are idle.
+    pub fn set(&self, port: Service, open: u32, idle: u32) {
+        let CoordinatorLabels { cluster, coordinator } = self.labels.clone();
+        let labels = PortLabels { cluster, coordinator, port: port.as_str() };
+        self.families.0.get_or_create_owned(&labels).set(open.into());
+        self.families.1.get_or_create_owned(&labels).set(idle.into());
     }
 }
 
@@ -363,6 +445,8 @@ mod tests {
         let coordinator = metrics.coordinator("impala", &CoordinatorName("c1".into()));
         coordinator.dials.count(DialOutcome::Refused);
         coordinator.states.set(Service::Hs2, PortState::Suspect);
+        coordinator.links.set(Service::Hs2, 2, 1);
+        metrics.queue("impala").waits.count(WaitOutcome::Served);
         metrics.calls(&["OpenSession"]).count(Some(0), CallOutcome::Reply);
         let text = metrics.render().unwrap();
         for Description { name, kind, labels, help } in DESCRIPTIONS {
@@ -458,6 +542,7 @@ mod tests {
         check::<SessionOutcome>();
         check::<CallOutcome>();
         check::<DialOutcome>();
+        check::<WaitOutcome>();
         check::<ProbeOutcome>();
         check::<PollOutcome>();
         check::<PortState>();

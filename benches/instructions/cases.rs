@@ -6,6 +6,7 @@ use std::hint::black_box;
 
 use anyhow::Context as _;
 use hs2router::clock;
+use hs2router::cluster::Wanted;
 use hs2router::ids::{CoordinatorId, Service};
 use hs2router::session::table::{NewOperation, OpenOperations};
 use hs2router::wire::method;
@@ -129,7 +130,8 @@ pub(crate) fn run(name: &str) -> anyhow::Result<()> {
         Work::Pick(coordinators) => {
             let cluster = cluster(coordinators);
             let (mut rng, now) = (StdRng::seed_from_u64(7), clock::now());
-            repeat(times, || cluster.pick_and_reserve(Service::Hs2, &[], now, &mut rng).is_some());
+            let wanted = Wanted::anywhere_but(&[], Service::Hs2);
+            repeat(times, || cluster.pick_and_reserve(&wanted, now, &mut rng).is_ok());
         }
         Work::FindSession(sessions) => {
             let cluster = cluster(10);

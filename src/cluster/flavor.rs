@@ -49,6 +49,15 @@ impl Flavor {
         }
     }
 
+    /// Connections that a port serves at once in an installation that nobody changed. Impala: impala-server.cc
+    /// (`fe_service_threads`). Hive: HiveConf.java (`hive.server2.thrift.max.worker.threads`). Spark: as Hive.
+    pub fn default_service_threads(self) -> u32 {
+        match self {
+            Self::Impala => 64,
+            Self::Hive | Self::Spark => 500,
+        }
+    }
+
     /// The service that is usual on this port: what a listener there is for, unless it says so itself.
     pub fn usual_service(self, port: u16) -> Service {
         let ports = self.default_ports();

@@ -7,6 +7,9 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
+use super::room::PortFigures;
+use crate::ids::Service;
+
 /// What one coordinator has to do for this router, read at one moment (each number by itself is exact).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
@@ -80,10 +83,20 @@ pub struct Figures {
     pub sessions: u32,
     /// Operations that were not closed, running or not.
     pub registered: u32,
+    /// Client connections, in the order of [`Service::ALL`].
+    pub ports: [PortFigures; Service::ALL.len()],
+}
+
+impl Figures {
     /// Client connections that own a service thread, over all ports.
-    pub connections: u32,
-    /// Client connections that wait for one.
-    pub queued: u32,
+    pub fn connections(&self) -> u32 {
+        self.ports.iter().map(|port| port.in_use).fold(0, u32::saturating_add)
+    }
+
+    /// Client connections that wait for one, over all ports.
+    pub fn queued(&self) -> u32 {
+        self.ports.iter().map(|port| port.queued).fold(0, u32::saturating_add)
+    }
 }
 
 /// What of [`Figures`] is this router's own at one moment.

@@ -12,6 +12,8 @@ pub mod health;
 pub mod load;
 pub mod pick;
 mod policy;
+pub mod room;
+pub mod turns;
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +31,7 @@ pub use self::coordinator::Coordinator;
 pub use self::counts::{Opening, OperationCount, RunningCount, SessionCount};
 pub use self::flavor::Flavor;
 pub use self::load::{Figures, Load, Others, Own, Share};
-pub use self::pick::{Basis, Candidate, PickReason, Reserved};
+pub use self::pick::{Basis, Candidate, NoPick, PickReason, Reserved, Wanted};
 pub use self::policy::PolicyName;
 use crate::ids::{CoordinatorId, CoordinatorName, Service};
 

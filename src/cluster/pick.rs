@@ -59,6 +59,33 @@ impl fmt::Display for PickReason {
     }
 }
 
+/// What a session needs of a coordinator.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The port that it comes by.
+    pub service: Service,
+    /// Who was tried already.
+    pub tried: &'a [CoordinatorId],
+    /// Whether a coordinator has room for it.
+    pub has_room: &'a dyn Fn(&Coordinator) -> bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// One that takes any coordinator that offers the service and was not tried.
+    pub fn anywhere_but(tried: &'a [CoordinatorId], service: Service) -> Self {
+        Self { service, tried, has_room: &|_| true }
+    }
+}
+
+/// Why nobody was picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPick {
+    /// There is nobody who was not tried and does not drain.
+    Nobody,
+    /// There is, but without room: worth waiting for.
+    NoRoom,
+}
+
 /// The first candidate of a pick, with the open already counted there.
 #[derive(Debug)]
 #[must_use = "the reservation ends when this is dropped"]
@@ -84,26 +111,35 @@ impl Cluster {
         contenders.iter().map(Contender::candidate).collect()
     }
 
-    /// The best coordinator that was not `tried` yet, with an open counted on it before anyone else picks; `None` if
-    /// there is no other that is not draining.
+    /// The best coordinator that was not tried yet and has room, with an open counted on it before anyone else picks.
+    /// One that health speaks against is not taken while a fit one is only full.
     ///
     /// To go on after a failure, call again with the failed one added to `tried`: the order follows the load of that
     /// moment, not of the first attempt. One pass over the coordinators, one allocation.
+    ///
+    /// # Errors
+    /// [`NoPick`].
     pub fn pick_and_reserve(
         &self,
-        service: Service,
-        tried: &[CoordinatorId],
+        wanted: &Wanted<'_>,
         now: Instant,
         rng: &mut impl Rng,
-    ) -> Option<Reserved> {
+    ) -> Result<Reserved, NoPick> {
+        let Wanted { service, tried, has_room } = *wanted;
         let mut policy = self.policy.lock();
         let mut contenders = self.contenders(service, tried, now, rng);
+        let any_fit = contenders.iter().any(|contender| contender.outlook.standing.is_fit());
+        let any = !contenders.is_empty();
+        contenders.retain(|contender| has_room(contender.coordinator));
         policy.rank(&mut contenders);
-        let first = contenders.iter().min_by(|a, b| a.compare(b))?;
+        let first = contenders.iter().min_by(|a, b| a.compare(b));
+        let Some(first) = first.filter(|first| first.outlook.standing.is_fit() || !any_fit) else {
+            return Err(if any { NoPick::NoRoom } else { NoPick::Nobody });
+        };
         // Still under the lock: fifty opens at once must see each other, or all go to the same idle coordinator.
         let opening = first.coordinator.begin_open();
         drop(policy);
-        Some(Reserved { candidate: first.candidate(), opening })
+        Ok(Reserved { candidate: first.candidate(), opening })
     }
 
     fn contenders(

@@ -20,6 +20,9 @@ const HEALTH: HealthSettings = HealthSettings {
     slow_start: Duration::from_secs(30),
 };
 
+/// A session that any coordinator has room for.
+const ANYWHERE: Wanted<'static> = Wanted { service: Hs2, tried: &[], has_room: &|_| true };
+
 fn settings(policy: PolicyName, weights: &[u32]) -> Settings {
     let coordinators = weights
         .iter()
@@ -45,7 +48,7 @@ fn least_loaded(weights: &[u32]) -> Cluster {
 }
 
 fn open_one(cluster: &Cluster, now: Instant, rng: &mut StdRng) -> SessionCount {
-    cluster.pick_and_reserve(Hs2, &[], now, rng).unwrap().opening.into_session()
+    cluster.pick_and_reserve(&ANYWHERE, now, rng).unwrap().opening.into_session()
 }
 
 fn open_sessions(cluster: &Cluster) -> Vec<u32> {
@@ -77,7 +80,7 @@ fn fifty_simultaneous_opens_spread_evenly() {
                 scope.spawn(move || {
                     let mut rng = StdRng::seed_from_u64(seed);
                     start.wait();
-                    cluster.pick_and_reserve(Hs2, &[], now, &mut rng).unwrap()
+                    cluster.pick_and_reserve(&ANYWHERE, now, &mut rng).unwrap()
                 })
             })
             .collect();
@@ -143,7 +146,7 @@ fn a_draining_coordinator_gets_no_new_session() {
         assert_eq!(open_sessions(&cluster), [0, 20]);
         cluster.coordinators[1].set_state(AdminState::Drain);
         assert_eq!(cluster.pick(Hs2, now, &mut rng), []);
-        assert!(cluster.pick_and_reserve(Hs2, &[], now, &mut rng).is_none());
+        assert!(matches!(cluster.pick_and_reserve(&ANYWHERE, now, &mut rng), Err(NoPick::Nobody)));
         cluster.coordinators[0].set_state(AdminState::Active);
         assert_eq!(ids(&cluster.pick(Hs2, now, &mut rng)), [0]);
     }
@@ -154,7 +157,7 @@ fn a_coordinator_that_was_tried_is_not_picked_again() {
     let cluster = least_loaded(&[1; 3]);
     let (now, mut rng) = (clock::now(), rng());
     let mut tried = Vec::new();
-    while let Some(reserved) = cluster.pick_and_reserve(Hs2, &tried, now, &mut rng) {
+    while let Ok(reserved) = cluster.pick_and_reserve(&Wanted::anywhere_but(&tried, Hs2), now, &mut rng) {
         assert!(!tried.contains(&reserved.candidate.id));
         tried.push(reserved.candidate.id);
     }
@@ -281,7 +284,7 @@ fn an_ejected_coordinator_is_picked_only_when_nobody_else_is_left() {
         let _sessions: Vec<_> = (0..30).map(|_| open_one(&cluster, now, &mut rng)).collect();
         assert_eq!(open_sessions(&cluster), [10, 0, 10, 10], "{policy}");
         let tried = [CoordinatorId(0), CoordinatorId(2), CoordinatorId(3)];
-        let last = cluster.pick_and_reserve(Hs2, &tried, now, &mut rng).unwrap();
+        let last = cluster.pick_and_reserve(&Wanted::anywhere_but(&tried, Hs2), now, &mut rng).unwrap();
         assert_eq!(last.candidate.id, CoordinatorId(1));
         assert_eq!(last.candidate.reason.standing, Standing::Ejected);
     }
@@ -500,4 +503,32 @@ proptest! {
             prop_assert!((cooling(&pair[0]), key(&pair[0])) <= (cooling(&pair[1]), key(&pair[1])));
         }
     }
+}
+
+#[test]
+fn a_coordinator_without_room_is_passed_over() {
+    for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
+        let cluster = cluster(policy, &[1; 3]);
+        let (now, mut rng) = (clock::now(), rng());
+        let without = |full: &'static [u16]| move |one: &Coordinator| !full.contains(&one.id.0);
+        let pick = |has_room: &dyn Fn(&Coordinator) -> bool, rng: &mut StdRng| {
+            cluster.pick_and_reserve(&Wanted { has_room, ..ANYWHERE }, now, rng)
+        };
+        let picked: Vec<_> = (0..20).map(|_| pick(&without(&[1]), &mut rng).unwrap()).collect();
+        assert!(picked.iter().all(|reserved| reserved.candidate.id != CoordinatorId(1)), "{policy}");
+        assert_eq!(pick(&without(&[0, 1, 2]), &mut rng).unwrap_err(), NoPick::NoRoom);
+    }
+}
+
+#[test]
+fn a_full_coordinator_is_waited_for_rather_than_an_ejected_one_used() {
+    let cluster = least_loaded(&[1; 4]);
+    let (now, mut rng) = (clock::now(), rng());
+    eject(&cluster, 1, now);
+    let has_room = |one: &Coordinator| one.id == CoordinatorId(1);
+    let wanted = Wanted { has_room: &has_room, ..ANYWHERE };
+    assert_eq!(cluster.pick_and_reserve(&wanted, now, &mut rng).unwrap_err(), NoPick::NoRoom);
+    let tried = [CoordinatorId(0), CoordinatorId(2), CoordinatorId(3)];
+    let last = cluster.pick_and_reserve(&Wanted { tried: &tried, ..wanted }, now, &mut rng).unwrap();
+    assert_eq!(last.candidate.id, CoordinatorId(1), "nobody else is left");
 }

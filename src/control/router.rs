@@ -13,11 +13,12 @@ use tokio_util::task::TaskTracker;
 use super::admin::{self, AdminError, View};
 use super::config::{ClusterConfig, Config, RouterConfig};
 use crate::chance::Chance;
+use crate::cluster::room::Limits;
 use crate::cluster::{self, Cluster, CoordinatorSettings, HealthSettings, health};
 use crate::metrics::Metrics;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind};
 use crate::net::socket::SocketSettings;
-use crate::serve::shared::{Entrance, Fleet, Settings, Shared, WatchSettings};
+use crate::serve::shared::{Entrance, Fleet, RoomSettings, Settings, Shared, WatchSettings};
 use crate::serve::{self, upkeep, watching};
 use crate::session::table::{self, Table};
 
@@ -185,11 +186,22 @@ fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartEr
                 probe_timeout: cluster.probe.timeout,
                 load_interval: cluster.load_interval,
             };
+            let room = room_settings(cluster);
             let cluster = Cluster::new(cluster_settings(cluster))
                 .map_err(|source| StartError::Cluster { name, source })?;
-            Ok(Arc::new(Fleet::new(cluster, table, metrics, watching, Chance::from_system())))
+            let chance = Chance::from_system();
+            Ok(Arc::new(Fleet::new(cluster, table, metrics, (watching, room), chance)))
         })
         .collect()
+}
+
+fn room_settings(config: &ClusterConfig) -> RoomSettings {
+    RoomSettings {
+        limits: Limits { threads: config.service_threads, reserve: config.reserve },
+        queue_timeout: config.queue_timeout,
+        queue_length: config.queue_length,
+        share_links: false,
+    }
 }
 
 fn cluster_settings(config: &ClusterConfig) -> cluster::Settings {

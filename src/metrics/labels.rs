@@ -77,6 +77,9 @@ labels! {
         NoCoordinator = "no_coordinator",
         /// None of the coordinators that may take it could be reached.
         Unreachable = "unreachable",
+        /// All service threads of the coordinators are in use, and none became free within `queue_timeout`, or too many
+        /// wait already.
+        NoRoom = "no_room",
         /// The session table is full.
         SessionTableFull = "session_table_full",
         /// The router is about to stop.
@@ -157,6 +160,20 @@ labels! {
         Lost = "lost",
         /// The client's connection ended before it had the whole reply, whoever's doing that was.
         Unanswered = "unanswered",
+    }
+}
+
+labels! {
+    /// How a wait for room on a coordinator ended.
+    WaitOutcome {
+        /// There was room.
+        Served = "served",
+        /// There was none within `queue_timeout`.
+        TimedOut = "timed_out",
+        /// The client left.
+        ClientGone = "client_gone",
+        /// Nobody else may wait: as many as `queue_length` do.
+        QueueFull = "queue_full",
     }
 }
 

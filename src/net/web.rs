@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::dial::{DialError, Place};
 use super::stream::{Network, Stream};
+use crate::ids::Service;
 
 /// The largest head of an answer, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
@@ -70,18 +71,31 @@ pub struct ImpalaMetrics {
     pub sessions: Option<u32>,
     /// `impala-server.num-queries-registered`.
     pub registered: Option<u32>,
-    /// `impala.thrift-server.….connections-in-use` of all client ports.
-    pub connections_in_use: u32,
-    /// `impala.thrift-server.….connection-setup-queue-size` of all client ports.
-    pub setup_queue: u32,
+    /// The client ports, in the order of [`Service::ALL`].
+    pub ports: [FrontendMetrics; Service::ALL.len()],
     /// `catalog.ready`.
     pub catalog_ready: Option<bool>,
     /// `process-start-time`.
     pub process_start_time: Option<Arc<str>>,
 }
 
-/// The client ports, as the metrics name them.
-const FRONTENDS: [&str; 3] = ["beeswax-frontend", "hiveserver2-frontend", "hiveserver2-http-frontend"];
+/// The metrics of one client port; 0 where it is not open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrontendMetrics {
+    /// `impala.thrift-server.….connections-in-use`: connections that own a service thread.
+    pub in_use: u32,
+    /// `impala.thrift-server.….connection-setup-queue-size`: connections that wait for one.
+    pub setup_queue: u32,
+}
+
+/// What the metrics call a client port.
+fn frontend(service: Service) -> &'static str {
+    match service {
+        Service::Hs2 => "hiveserver2-frontend",
+        Service::Beeswax => "beeswax-frontend",
+        Service::Hs2Http => "hiveserver2-http-frontend",
+    }
+}
 
 impl ImpalaMetrics {
     fn read(page: &Map<String, Value>) -> Self {
@@ -89,17 +103,22 @@ impl ImpalaMetrics {
             let number = page.get(name)?.as_u64()?;
             Some(u32::try_from(number).unwrap_or(u32::MAX))
         };
-        let sum = |what: &str| {
-            let names = FRONTENDS.iter().map(|port| format!("impala.thrift-server.{port}.{what}"));
-            names.filter_map(|name| number(&name)).fold(0, u32::saturating_add)
+        let of_port = |service| {
+            let read = |what: &str| {
+                let name = format!("impala.thrift-server.{}.{what}", frontend(service));
+                number(&name).unwrap_or(0)
+            };
+            FrontendMetrics {
+                in_use: read("connections-in-use"),
+                setup_queue: read("connection-setup-queue-size"),
+            }
         };
         let hs2 = number("impala-server.num-open-hiveserver2-sessions");
         let beeswax = number("impala-server.num-open-beeswax-sessions").unwrap_or(0);
         Self {
             sessions: hs2.map(|hs2| hs2.saturating_add(beeswax)),
             registered: number("impala-server.num-queries-registered"),
-            connections_in_use: sum("connections-in-use"),
-            setup_queue: sum("connection-setup-queue-size"),
+            ports: Service::ALL.map(of_port),
             catalog_ready: page.get("catalog.ready").and_then(Value::as_bool),
             process_start_time: page.get("process-start-time").and_then(Value::as_str).map(Arc::from),
         }
@@ -241,8 +260,11 @@ mod tests {
         let expected = ImpalaMetrics {
             sessions: Some(5),
             registered: Some(7),
-            connections_in_use: 5,
-            setup_queue: 5,
+            ports: [
+                FrontendMetrics { in_use: 4, setup_queue: 5 },
+                FrontendMetrics { in_use: 1, setup_queue: 0 },
+                FrontendMetrics::default(),
+            ],
             catalog_ready: Some(true),
             process_start_time: Some("2026-11-22 10:00:00.000000".into()),
         };

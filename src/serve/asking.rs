@@ -28,7 +28,7 @@ use crate::wire::hs2::request::close_session;
 const LATE_FOR: Duration = Duration::from_mins(10);
 
 /// An open that was sent, or is being sent, to a coordinator.
-struct Asked<S> {
+struct Asked<S: Stream> {
     link: Link<S>,
     reply: Reply,
     held: BytesMut,
@@ -93,7 +93,7 @@ fn leaves_link(trouble: &Trouble) -> bool {
 }
 
 /// An open that was given up, on a link that nothing else will use.
-struct Late<S> {
+struct Late<S: Stream> {
     link: Link<S>,
     reply: Reply,
     framing: Framing,
@@ -102,12 +102,12 @@ struct Late<S> {
 impl<S: Stream> Late<S> {
     /// Waits in the background for what comes of it. Of too many at once some are let go: the link is closed, and the
     /// coordinator's own timers end the session.
-    fn close_when_it_comes(self, shared: &Arc<Shared<S>>, fleet: &Arc<Fleet>) {
+    fn close_when_it_comes(self, shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S>>) {
         let Ok(permit) = Arc::clone(&shared.late_opens).try_acquire_owned() else { return };
         tokio::spawn(self.watch(permit, Arc::clone(shared), Arc::clone(fleet)));
     }
 
-    async fn watch(self, _permit: OwnedSemaphorePermit, shared: Arc<Shared<S>>, fleet: Arc<Fleet>) {
+    async fn watch(self, _permit: OwnedSemaphorePermit, shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>) {
         let coordinator = Arc::clone(&self.link.coordinator);
         let stall = shared.settings.stall_timeout;
         let session = tokio::select! {

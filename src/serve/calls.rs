@@ -10,17 +10,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::attached::Attached;
 use super::client::{Client, Framing, Inbox, Request};
+use super::dialing::Unreached;
 use super::end::End;
 use super::exchange::{Answered, Deliver, Lost, LostCause, Trouble};
 use super::link::{Link, Links, NoLink};
+use super::pool::Grant;
+use super::queue::{self, NotCalled};
 use super::refuse::{self, NoAnswer};
 use super::shared::{Entrance, Fleet, Shared};
 use crate::clock;
-use crate::cluster::{Coordinator, Flavor, Opening, SessionCount};
+use crate::cluster::{Coordinator, Flavor, Opening, SessionCount, Wanted};
 use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::stream::{Seen, Stream};
-use crate::session::decide::{Past, Plan, decide, service, session_of};
+use crate::session::decide::{Past, Plan, decide, purpose, service, session_of};
 use crate::session::retry::{Remedy, remedy, wants_live_link};
 use crate::session::table::OpenOperations;
 use crate::wire::facts::Facts;
@@ -35,7 +38,7 @@ const LINK_LOOK_INTERVAL: Duration = Duration::from_secs(30);
 /// A client connection whose calls are read.
 pub(super) struct Calls<S: Stream> {
     pub(super) shared: Arc<Shared<S>>,
-    pub(super) fleet: Arc<Fleet>,
+    pub(super) fleet: Arc<Fleet<S>>,
     pub(super) conn: ConnId,
     pub(super) client: Client<S>,
     pub(super) framing: Framing,
@@ -61,7 +64,7 @@ impl<S: Stream> Calls<S> {
     /// A connection that was detected and, if it wants that, authenticated: `links` then has its credentials.
     pub(super) fn new(
         shared: Arc<Shared<S>>,
-        entrance: &Entrance,
+        entrance: &Entrance<S>,
         client: Client<S>,
         framing: Framing,
         links: Links<S>,
@@ -171,7 +174,7 @@ impl<S: Stream> Calls<S> {
     ) -> Result<CallOutcome, End> {
         let mut resends = 0;
         loop {
-            let link = match self.link_to(coordinator, service, request.method().retry).await? {
+            let link = match self.link_to(coordinator, service, request.method()).await? {
                 Ok(link) => link,
                 Err(no_link) => {
                     if self.past.beeswax == Some(coordinator.id) && service == Service::Beeswax {
@@ -206,13 +209,20 @@ impl<S: Stream> Calls<S> {
         request: &mut Request,
         service: Service,
     ) -> Result<CallOutcome, End> {
-        // Counted as an open only for the moment of the pick: no session comes of it.
-        let picked = self.fleet.pick(service, &[]).map(|opening| Arc::clone(opening.coordinator()));
-        if let Some(coordinator) = picked {
+        if let Some(coordinator) = self.anybody(service) {
             return self.forward(request, &coordinator, service).await;
         }
         let answer = NoAnswer::nowhere(self.conn, &self.fleet.cluster.name, "all of them are draining");
         self.refuse(request, service, &answer, CallOutcome::Refused).await
+    }
+
+    /// The best coordinator, if it can be with room for a call.
+    fn anybody(&self, service: Service) -> Option<Arc<Coordinator>> {
+        let has_room = |one: &Coordinator| self.links.has_room(one, service);
+        let picked = self.fleet.pick(&Wanted { service, tried: &[], has_room: &has_room });
+        let picked = picked.or_else(|_| self.fleet.pick(&Wanted::anywhere_but(&[], service)));
+        // Counted as an open only for the moment of the pick: no session comes of it.
+        Some(Arc::clone(picked.ok()?.coordinator()))
     }
 
     /// Puts the link back and notes where the connection was last, and whether its coordinator takes work.
@@ -257,37 +267,54 @@ impl<S: Stream> Calls<S> {
         Ok(outcome)
     }
 
-    /// The link to a coordinator's service; dialed if there is none.
+    /// The link to a coordinator's service; dialed if there is none. Waits if there is no room for it.
+    ///
+    /// # Errors
+    /// The client left while it waited.
     pub(super) async fn link_to(
         &mut self,
         coordinator: &Arc<Coordinator>,
         service: Service,
-        retry: Retry,
+        method: &Method,
     ) -> Result<Result<Link<S>, NoLink>, End> {
-        let see = if wants_live_link(retry) { S::look } else { S::glance };
-        if let Some(link) = self.links.take(coordinator.id, service, see) {
+        if let Some(link) = self.links.take(coordinator.id, service, see(method)) {
             return Ok(Ok(link));
         }
-        let mut dialed = self.dial(coordinator, service).await?;
-        if let Ok(link) = dialed.as_mut()
-            && service == Service::Beeswax
-        {
-            self.links.begin_beeswax(link, coordinator.count_session());
+        let Some(pool) = self.fleet.pool(coordinator, service) else {
+            return Ok(Err(Unreached::NoPort(service).into()));
+        };
+        let (identity, client) = (self.links.identity(), &self.client.stream);
+        match queue::link(&self.fleet, pool, identity, purpose(method), client).await {
+            Ok(grant) => self.link_of(grant, method).await,
+            Err(NotCalled::NoRoom(no_room)) => Ok(Err(no_room.into())),
+            Err(NotCalled::ClientGone) => Err(End::client_gone()),
         }
-        Ok(dialed)
     }
 
-    /// Dials a coordinator's service, as long as there is a client to do so for.
-    pub(super) async fn dial(
+    /// The link that was granted, unless a look shows that it was closed: then, or if only a seat was granted, a new one, as
+    /// long as there is a client to dial for.
+    pub(super) async fn link_of(
         &mut self,
-        coordinator: &Arc<Coordinator>,
-        service: Service,
+        grant: Grant<S>,
+        method: &Method,
     ) -> Result<Result<Link<S>, NoLink>, End> {
-        tokio::select! {
+        let seat = match grant {
+            Grant::Link(link) if see(method)(&link.stream) == Seen::Nothing => return Ok(Ok(link)),
+            Grant::Link(link) => link.seat.renew(),
+            Grant::Seat(seat) => seat,
+        };
+        let mut dialed = tokio::select! {
             biased;
-            dialed = self.links.dial(coordinator, service, &self.shared) => Ok(dialed),
-            () = self.client.stream.gone() => Err(End::client_gone()),
+            dialed = self.links.dial(seat, &self.shared) => dialed,
+            () = self.client.stream.gone() => return Err(End::client_gone()),
+        };
+        if let Ok(link) = dialed.as_mut()
+            && link.service() == Service::Beeswax
+        {
+            let count = link.coordinator.count_session();
+            self.links.begin_beeswax(link, count);
         }
+        Ok(dialed)
     }
 
     /// Tells the client that its call was lost with its link; if it has some of the reply, only the connection can end.
@@ -330,6 +357,11 @@ impl<S: Stream> Calls<S> {
         self.client.send(&reply, self.shared.settings.stall_timeout).await?;
         Ok(outcome)
     }
+}
+
+/// How hard to look at a link before a call is sent on it.
+fn see<S: Stream>(method: &Method) -> fn(&S) -> Seen {
+    if wants_live_link(method.retry) { S::look } else { S::glance }
 }
 
 /// Whether a coordinator refused new work because it shuts down. Only replies to calls that are refused before any

@@ -27,7 +27,7 @@ pub(super) enum Unreached {
 pub(super) async fn reach<S: Stream>(
     coordinator: &Coordinator,
     service: Service,
-    fleet: &Fleet,
+    fleet: &Fleet<S>,
     shared: &Shared<S>,
 ) -> Result<S, Unreached> {
     let port = coordinator.ports.of(service).ok_or(Unreached::NoPort(service))?;

@@ -93,7 +93,7 @@ pub(super) enum Deliver {
 }
 
 /// A reply that has ended.
-pub(super) struct Answered<S> {
+pub(super) struct Answered<S: Stream> {
     /// What it says.
     pub facts: Facts,
     /// All of it, framed as it came; empty if it was delivered as it came.

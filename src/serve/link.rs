@@ -1,5 +1,5 @@
-//! Links: the authenticated connections from the router to coordinators. In this version each belongs to one client
-//! connection and carries that client's own credentials, so a coordinator judges a call as if the client had made it.
+//! Links: the authenticated connections from the router to coordinators. Each carries the credentials of one identity, so
+//! a coordinator judges a call as if the client had made it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +7,15 @@ use std::time::Duration;
 use rand::Rng;
 use tokio::time::timeout;
 
+use super::client::Framing;
 use super::dialing::{Unreached, reach};
+use super::pool::{Made, Seat};
+use super::queue::NoRoom;
 use super::shared::{Fleet, Shared};
 use crate::clock;
+use crate::cluster::room::Kind;
 use crate::cluster::{Coordinator, Flavor, SessionCount};
-use crate::ids::{ConnId, CoordinatorId, Service};
+use crate::ids::{ConnId, CoordinatorId, Identity, Service};
 use crate::metrics::DialOutcome;
 use crate::net::flow::{self, WriteError};
 use crate::net::stream::{Seen, Stream};
@@ -22,15 +26,17 @@ use crate::wire::sasl::{Answer, Credentials, Initiator, SaslError, Status};
 
 /// A connection to a coordinator on which nothing is under way.
 #[derive(Debug)]
-pub(super) struct Link<S> {
+pub(super) struct Link<S: Stream> {
     /// Where it leads.
     pub coordinator: Arc<Coordinator>,
-    /// Which of its ports.
-    pub service: Service,
     /// The connection.
     pub stream: S,
     /// The session that ends with it.
     pub session: Option<LinkSession>,
+    /// Counts it.
+    pub seat: Seat<S>,
+    /// What it has been through.
+    pub made: Made,
 }
 
 /// A session that its coordinator ends when the link closes: a Beeswax session, or, for Hive and Spark, the last one that
@@ -54,6 +60,9 @@ pub(super) enum NoLink {
     /// The coordinator could not be reached.
     #[error(transparent)]
     Unreached(#[from] Unreached),
+    /// There is no room for it.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// It was lost before it had the credentials.
     #[error("lost during the SASL handshake: {0}")]
     HandshakeLost(WriteError),
@@ -75,24 +84,39 @@ impl NoLink {
     pub(super) fn phase(&self) -> Phase {
         match self {
             Self::Unreached(_) | Self::HandshakeLost(_) => Phase::NoLink,
+            Self::NoRoom(_) => Phase::NoRoom,
             Self::NoVerdict(_) | Self::CredentialsRefused { .. } => Phase::CredentialsShown,
         }
     }
 }
 
-/// The links of one client connection: at most one for each coordinator and service.
+/// The links of one client connection: at most one for each coordinator and service; and its way to those that it shares
+/// with others.
 #[derive(Debug)]
-pub(super) struct Links<S> {
-    fleet: Arc<Fleet>,
+pub(super) struct Links<S: Stream> {
+    fleet: Arc<Fleet<S>>,
     conn: ConnId,
+    identity: Identity,
     credentials: Option<Credentials>,
     idle: Vec<Link<S>>,
 }
 
 impl<S: Stream> Links<S> {
-    /// No link yet.
-    pub(super) fn new(fleet: Arc<Fleet>, conn: ConnId, credentials: Option<Credentials>) -> Self {
-        Self { fleet, conn, credentials, idle: Vec::new() }
+    /// No link yet; of somebody who needs no login.
+    pub(super) fn anonymous(fleet: Arc<Fleet<S>>, conn: ConnId, framing: Framing) -> Self {
+        let identity = Identity::Anonymous { framed: framing == Framing::Framed };
+        Self { fleet, conn, identity, credentials: None, idle: Vec::new() }
+    }
+
+    /// No link yet; of somebody who logs in.
+    pub(super) fn of(fleet: Arc<Fleet<S>>, conn: ConnId, credentials: Credentials) -> Self {
+        let identity = Identity::Plain(credentials.user().into());
+        Self { fleet, conn, identity, credentials: Some(credentials), idle: Vec::new() }
+    }
+
+    /// Whom they speak for.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// The client connection that they belong to.
@@ -111,14 +135,23 @@ impl<S: Stream> Links<S> {
         let found = self
             .idle
             .iter()
-            .position(|link| link.coordinator.id == coordinator && link.service == service)?;
+            .position(|link| link.coordinator.id == coordinator && link.service() == service)?;
         let link = self.idle.swap_remove(found);
         (see(&link.stream) == Seen::Nothing).then_some(link)
     }
 
     /// Whether there is a link to a coordinator's service; it need not be good any more.
     pub(super) fn has(&self, coordinator: CoordinatorId, service: Service) -> bool {
-        self.idle.iter().any(|link| link.coordinator.id == coordinator && link.service == service)
+        self.idle.iter().any(|link| link.coordinator.id == coordinator && link.service() == service)
+    }
+
+    /// Whether a call to a coordinator's service would not have to wait for a link.
+    pub(super) fn has_room(&self, coordinator: &Coordinator, service: Service) -> bool {
+        self.has(coordinator.id, service)
+            || self
+                .fleet
+                .pool(coordinator, service)
+                .is_some_and(|pool| pool.has_room(&self.identity, Kind::Any))
     }
 
     /// Closes links that their coordinator has closed, so that none lingers half-closed behind an idle client.
@@ -127,27 +160,27 @@ impl<S: Stream> Links<S> {
     }
 
     /// Puts a link back on which nothing is under way.
-    pub(super) fn put(&mut self, link: Link<S>) {
-        self.idle.push(link);
+    pub(super) fn put(&mut self, mut link: Link<S>) {
+        link.seat.settle();
+        // One that was made for a cancel must not keep the place of the next.
+        if link.seat.turn_to_work() {
+            self.idle.push(link);
+        }
     }
 
-    /// Dials a coordinator's service and authenticates with the client's credentials.
+    /// Dials the port that the seat is for and authenticates with the client's credentials.
     ///
     /// # Errors
     /// [`NoLink`].
-    pub(super) async fn dial(
-        &mut self,
-        coordinator: &Arc<Coordinator>,
-        service: Service,
-        shared: &Shared<S>,
-    ) -> Result<Link<S>, NoLink> {
-        let mut stream = reach(coordinator, service, &self.fleet, shared).await?;
+    pub(super) async fn dial(&mut self, seat: Seat<S>, shared: &Shared<S>) -> Result<Link<S>, NoLink> {
+        let (coordinator, service) = (Arc::clone(&seat.pool.coordinator), seat.pool.service);
+        let mut stream = reach(&coordinator, service, &self.fleet, shared).await?;
         if let Some(credentials) = &self.credentials {
             let verdict = authenticate(&mut stream, credentials, shared.settings.handshake_timeout).await;
-            self.note_verdict(coordinator, service, &verdict);
+            self.note_verdict(&coordinator, service, &verdict);
             verdict?;
         }
-        Ok(Link { coordinator: Arc::clone(coordinator), service, stream, session: None })
+        Ok(Link { coordinator, stream, session: None, seat, made: Made::now() })
     }
 
     /// What became of a login says something about the coordinator only where it is no verdict: a client can send wrong
@@ -193,6 +226,13 @@ impl<S: Stream> Links<S> {
             }
             link.session = Some(LinkSession { table: Arc::clone(&self.fleet.table), guid });
         }
+    }
+}
+
+impl<S: Stream> Link<S> {
+    /// Which of the coordinator's ports it leads to.
+    pub(super) fn service(&self) -> Service {
+        self.seat.pool.service
     }
 }
 

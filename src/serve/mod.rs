@@ -11,6 +11,8 @@ mod link;
 mod opaque;
 mod open;
 mod plain;
+mod pool;
+mod queue;
 mod refuse;
 mod reply;
 pub mod shared;
@@ -42,7 +44,7 @@ use tokio_util::task::TaskTracker;
 /// A client connection that was accepted.
 struct Connection<S: Stream> {
     shared: Arc<Shared<S>>,
-    entrance: Arc<Entrance>,
+    entrance: Arc<Entrance<S>>,
     conn: ConnId,
     client: Client<S>,
     counters: ListenerMetrics,
@@ -51,7 +53,7 @@ struct Connection<S: Stream> {
 /// Accepts connections on one address until the router drains. Each is served by a task of its own.
 pub async fn listen<S: Stream>(
     shared: Arc<Shared<S>>,
-    entrance: Arc<Entrance>,
+    entrance: Arc<Entrance<S>>,
     mut acceptor: Acceptor<impl Source<Stream = S>>,
     tasks: TaskTracker,
 ) {
@@ -73,7 +75,7 @@ pub async fn listen<S: Stream>(
 
 async fn accepted_one<S: Stream>(
     shared: Arc<Shared<S>>,
-    entrance: Arc<Entrance>,
+    entrance: Arc<Entrance<S>>,
     counters: ListenerMetrics,
     stream: S,
     address: SocketAddr,
@@ -159,7 +161,7 @@ async fn introduce<S: Stream>(mut connection: Connection<S>) -> Result<Serving<S
             return unread(connection, listener, None);
         }
     };
-    let links = Links::new(Arc::clone(&connection.entrance.fleet), connection.conn, None);
+    let links = Links::anonymous(Arc::clone(&connection.entrance.fleet), connection.conn, framing);
     Ok(Serving::Calls(Box::new(connection.into_calls(framing, links))))
 }
 
@@ -171,7 +173,7 @@ impl<S: Stream> Connection<S> {
     }
 }
 
-enum Detected<S> {
+enum Detected<S: Stream> {
     As(Detection),
     /// The coordinator spoke before the client did.
     CoordinatorSpeaks(opaque::Dialed<S>),

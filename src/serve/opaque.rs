@@ -7,21 +7,27 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::client::Client;
 use super::dialing::reach;
 use super::end::End;
+use super::pool::{Grant, Seat};
+use super::queue::{NoPlace, NotCalled, Seeker};
 use super::shared::{Entrance, Shared};
 use super::{Connection, note_depth};
-use crate::cluster::Opening;
-use crate::ids::{Depth, Service};
+use crate::clock;
+use crate::cluster::room::{Kind, Purpose};
+use crate::cluster::{Opening, Wanted};
+use crate::ids::{Depth, Identity, Service};
 use crate::metrics::{Direction, RefusalCause};
 use crate::net::flow;
 use crate::net::relay::{Side, relay};
 use crate::net::stream::Stream;
 
 /// A coordinator that was dialed for a connection that is not understood.
-pub(super) struct Dialed<S> {
+pub(super) struct Dialed<S: Stream> {
     /// The connection.
     pub stream: S,
     /// Counts the connection there.
     pub opening: Opening,
+    /// Counts it as a link.
+    pub seat: Seat<S>,
 }
 
 /// A connection that is passed on unread.
@@ -41,23 +47,26 @@ impl<S: Stream> Passage<S> {
         let Connection { shared, entrance, mut client, counters, .. } = connection;
         note_depth(&counters, Depth::Opaque);
         let dialed = match dialed {
-            Some(dialed) => Some(dialed),
-            None => dial_best(&shared, &entrance, service).await,
+            Some(dialed) => Ok(dialed),
+            None => dial_best(&shared, &entrance, service, &client.stream).await,
         };
-        let Some(dialed) = dialed else {
-            let all_drain = entrance.fleet.pick(service, &[]).is_none();
-            let cause = if all_drain { RefusalCause::NoCoordinator } else { RefusalCause::Unreachable };
-            shared.metrics.connections_refused.count(cause);
-            // There are no words for this that an unknown protocol would understand.
-            client.stream.reset_on_close();
-            return End::NoCoordinator;
-        };
-        relay_both(&shared, &mut client, dialed).await
+        match dialed {
+            Ok(dialed) => relay_both(&shared, &mut client, dialed).await,
+            Err(None) => End::ClientClosed,
+            Err(Some(cause)) => {
+                shared.metrics.connections_refused.count(cause);
+                // There are no words for this that an unknown protocol would understand.
+                client.stream.reset_on_close();
+                End::NoCoordinator
+            }
+        }
     }
 }
 
 async fn relay_both<S: Stream>(shared: &Shared<S>, client: &mut Client<S>, dialed: Dialed<S>) -> End {
-    let Dialed { mut stream, opening } = dialed;
+    let Dialed { mut stream, opening, mut seat } = dialed;
+    // It says what it likes when it likes: nothing will tell that it is served.
+    seat.settle();
     let span = tracing::Span::current();
     span.record("coordinator", tracing::field::display(&opening.coordinator().name));
     // A peer may pause for as long as it likes, and nobody but the two of them knows why.
@@ -84,33 +93,55 @@ async fn relay_both<S: Stream>(shared: &Shared<S>, client: &mut Client<S>, diale
     }
 }
 
-/// Dials coordinators in the order of the pick until one answers.
-pub(super) async fn dial_best<S: Stream>(
+/// Dials coordinators in the order of the pick until one answers; waits for room if there is none.
+///
+/// # Errors
+/// Why no coordinator takes it; `None` if the client left.
+async fn dial_best<S: Stream>(
     shared: &Shared<S>,
-    entrance: &Entrance,
+    entrance: &Entrance<S>,
     service: Service,
-) -> Option<Dialed<S>> {
+    client: &S,
+) -> Result<Dialed<S>, Option<RefusalCause>> {
+    let fleet = &entrance.fleet;
+    let deadline = clock::now() + fleet.room.queue_timeout;
+    let (identity, kind) = (&Identity::Unread, Kind::New);
+    let seeker = Seeker { fleet, service, identity, kind, has_own: &|_| false, deadline };
     let mut tried = Vec::new();
-    while let Some(opening) = entrance.fleet.pick(service, &tried) {
+    loop {
+        let (opening, seat) = match seeker.place(&tried, client).await {
+            Ok((opening, Some(Grant::Seat(seat)))) => (opening, seat),
+            Err(NoPlace::NotCalled(NotCalled::ClientGone)) => return Err(None),
+            Err(NoPlace::NotCalled(NotCalled::NoRoom(_))) => return Err(Some(RefusalCause::NoRoom)),
+            Ok(_) | Err(NoPlace::Nobody) => {
+                let all_drain = tried.is_empty();
+                let cause = if all_drain { RefusalCause::NoCoordinator } else { RefusalCause::Unreachable };
+                return Err(Some(cause));
+            }
+        };
         let coordinator = Arc::clone(opening.coordinator());
         tried.push(coordinator.id);
-        if let Ok(stream) = reach(&coordinator, service, &entrance.fleet, shared).await {
-            return Some(Dialed { stream, opening });
+        if let Ok(stream) = reach(&coordinator, service, fleet, shared).await {
+            return Ok(Dialed { stream, opening, seat });
         }
     }
-    None
 }
 
 /// Dials the best coordinator for a silent client, if no other such dial to it is under way; the permit ends that.
 pub(super) async fn dial_parked<S: Stream>(
     shared: &Shared<S>,
-    entrance: &Entrance,
+    entrance: &Entrance<S>,
 ) -> Option<(Dialed<S>, OwnedSemaphorePermit)> {
+    let (fleet, service) = (&entrance.fleet, entrance.service);
     // Not counted while it waits for its turn: a thousand silent clients are no load.
-    let coordinator = Arc::clone(entrance.fleet.pick(entrance.service, &[])?.coordinator());
-    let parked = entrance.fleet.parked(&coordinator, entrance.service)?;
-    let permit = Arc::clone(parked).acquire_owned().await.ok()?;
+    let picked = fleet.pick(&Wanted::anywhere_but(&[], service)).ok()?;
+    let coordinator = Arc::clone(picked.coordinator());
+    drop(picked);
+    let permit = Arc::clone(fleet.parked(&coordinator, service)?).acquire_owned().await.ok()?;
+    // Where there is no room, nobody is listened to: that is not worth anybody's place.
+    let grant = fleet.pool(&coordinator, service)?.claim(&Identity::Unread, Purpose::Work, Kind::New);
+    let Some(Grant::Seat(seat)) = grant else { return None };
     let opening = coordinator.begin_open();
-    let stream = reach(&coordinator, entrance.service, &entrance.fleet, shared).await.ok()?;
-    Some((Dialed { stream, opening }, permit))
+    let stream = reach(&coordinator, service, fleet, shared).await.ok()?;
+    Some((Dialed { stream, opening, seat }, permit))
 }

@@ -2,14 +2,18 @@
 //! down, without the client noticing.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::calls::Calls;
 use super::client::{Framing, Request};
 use super::end::End;
 use super::exchange::{Answered, Lost, Trouble};
 use super::link::{Link, NoLink};
+use super::pool::Grant;
+use super::queue::{NoPlace, NoRoom, NotCalled, Seeker};
 use super::refuse::{NoAnswer, Reasons};
 use crate::clock;
+use crate::cluster::room::Kind;
 use crate::cluster::{AdminState, Coordinator, Opening};
 use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{CallOutcome, RefusalCause, SessionOutcome};
@@ -22,7 +26,11 @@ use crate::wire::method::Retry;
 use crate::wire::verdict::{Verdict, verdict};
 
 /// What came of the candidates so far.
-struct Tried<S> {
+struct Tried<S: Stream> {
+    /// When it is too late to wait for others.
+    deadline: Instant,
+    /// Why it was not waited for others any longer.
+    no_room: Option<NoRoom>,
     coordinators: Vec<CoordinatorId>,
     /// What came of each, for the client.
     reasons: Reasons,
@@ -35,9 +43,11 @@ struct Tried<S> {
     lost: Vec<Arc<Coordinator>>,
 }
 
-impl<S> Tried<S> {
-    fn new() -> Self {
+impl<S: Stream> Tried<S> {
+    fn new(deadline: Instant) -> Self {
         Self {
+            deadline,
+            no_room: None,
             coordinators: Vec::new(),
             reasons: Reasons::default(),
             sql_state: None,
@@ -69,11 +79,15 @@ impl<S: Stream> Calls<S> {
             let answer = NoAnswer::nowhere(self.conn, &self.fleet.cluster.name, cause);
             return self.refuse(request, Service::Hs2, &answer, CallOutcome::Refused).await;
         }
-        let mut tried = Tried::new();
-        while let Some(opening) = self.candidate(Service::Hs2, &tried) {
+        let mut tried = Tried::new(self.deadline());
+        while let Some((opening, grant)) = self.candidate(Service::Hs2, &mut tried).await? {
             let coordinator = Arc::clone(opening.coordinator());
             tried.coordinators.push(coordinator.id);
-            let phase = match self.link_to(&coordinator, Service::Hs2, request.method().retry).await? {
+            let link = match grant {
+                Some(grant) => self.link_of(grant, request.method()).await?,
+                None => self.link_to(&coordinator, Service::Hs2, request.method()).await?,
+            };
+            let phase = match link {
                 Err(no_link) => {
                     tried.no_link(&coordinator, &no_link);
                     no_link.phase()
@@ -123,11 +137,15 @@ impl<S: Stream> Calls<S> {
 
     /// Begins a Beeswax connection's session, which is made by its first call.
     pub(super) async fn open_beeswax(&mut self, request: &mut Request) -> Result<CallOutcome, End> {
-        let mut tried = Tried::new();
-        while let Some(opening) = self.candidate(Service::Beeswax, &tried) {
+        let mut tried = Tried::new(self.deadline());
+        while let Some((opening, grant)) = self.candidate(Service::Beeswax, &mut tried).await? {
             let coordinator = Arc::clone(opening.coordinator());
             tried.coordinators.push(coordinator.id);
-            match self.beeswax_link(opening).await? {
+            let link = match grant {
+                Some(grant) => self.link_of(grant, request.method()).await?,
+                None => self.link_to(&coordinator, Service::Beeswax, request.method()).await?,
+            };
+            match link.map(|link| self.begin_beeswax(link, opening)) {
                 Ok(link) => {
                     self.past.beeswax = Some(coordinator.id);
                     self.name_span(&coordinator, None);
@@ -146,32 +164,65 @@ impl<S: Stream> Calls<S> {
         self.refuse_open(request, Service::Beeswax, &tried).await
     }
 
-    async fn beeswax_link(&mut self, opening: Opening) -> Result<Result<Link<S>, NoLink>, End> {
-        let coordinator = Arc::clone(opening.coordinator());
-        if let Some(mut link) = self.links.take(coordinator.id, Service::Beeswax, S::look) {
-            if link.session.is_none() {
-                self.links.begin_beeswax(&mut link, opening.into_session());
-            }
-            return Ok(Ok(link));
+    /// The link is the connection's session from now on, if it was not before: the link of a login is none.
+    fn begin_beeswax(&mut self, mut link: Link<S>, opening: Opening) -> Link<S> {
+        if link.session.is_none() {
+            self.links.begin_beeswax(&mut link, opening.into_session());
         }
-        let mut dialed = self.dial(&coordinator, Service::Beeswax).await?;
-        if let Ok(link) = &mut dialed {
-            self.links.begin_beeswax(link, opening.into_session());
-        }
-        Ok(dialed)
+        link
     }
 
-    /// The next candidate, with the open counted on it: first the one that checked the credentials, if it may still be used.
-    fn candidate(&mut self, service: Service, tried: &Tried<S>) -> Option<Opening> {
-        let reserved = self.reserved.take().filter(|count| {
-            let coordinator = count.coordinator();
-            tried.coordinators.is_empty()
-                && coordinator.state() == AdminState::Active
-                && coordinator.standing(service, clock::now()).is_fit()
-                && self.links.has(coordinator.id, service)
-        });
-        let reserved = reserved.map(|count| count.coordinator().begin_open());
-        reserved.or_else(|| self.fleet.pick(service, &tried.coordinators))
+    /// When a new session has waited for long enough.
+    fn deadline(&self) -> Instant {
+        clock::now() + self.fleet.room.queue_timeout
+    }
+
+    /// The next candidate, with the open counted on it, and what it takes to get a link there, unless the connection has
+    /// one: first the one that checked the credentials, if it may still be used. Waits for room if there is none anywhere.
+    async fn candidate(
+        &mut self,
+        service: Service,
+        tried: &mut Tried<S>,
+    ) -> Result<Option<(Opening, Option<Grant<S>>)>, End> {
+        if let Some(reserved) = self.reserved.take().filter(|_| tried.coordinators.is_empty())
+            && let Some(place) = self.reserved_place(service, reserved.coordinator())
+        {
+            return Ok(Some(place));
+        }
+        let seeker = Seeker {
+            fleet: &self.fleet,
+            service,
+            identity: self.links.identity(),
+            kind: Kind::Any,
+            has_own: &|one: &Coordinator| self.links.has(one.id, service),
+            deadline: tried.deadline,
+        };
+        match seeker.place(&tried.coordinators, &self.client.stream).await {
+            Ok(place) => Ok(Some(place)),
+            Err(NoPlace::Nobody) => Ok(None),
+            Err(NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => {
+                tried.no_room = Some(no_room);
+                Ok(None)
+            }
+            Err(NoPlace::NotCalled(NotCalled::ClientGone)) => Err(End::client_gone()),
+        }
+    }
+
+    /// The place that was reserved when the credentials were checked, if it is still good.
+    fn reserved_place(
+        &self,
+        service: Service,
+        coordinator: &Arc<Coordinator>,
+    ) -> Option<(Opening, Option<Grant<S>>)> {
+        let takes_sessions =
+            coordinator.state() == AdminState::Active && coordinator.standing(service, clock::now()).is_fit();
+        if !takes_sessions {
+            return None;
+        }
+        if self.links.has(coordinator.id, service) {
+            return Some((coordinator.begin_open(), None));
+        }
+        None
     }
 
     /// A coordinator answered, and not that it is shutting down: the client gets the answer, and if a session came to be,
@@ -243,12 +294,13 @@ impl<S: Stream> Calls<S> {
         service: Service,
         tried: &Tried<S>,
     ) -> Result<CallOutcome, End> {
-        let (refusal, sql_state) = match tried.sql_state {
-            Some(sql_state) => (RefusalCause::Unreachable, sql_state),
-            None => (RefusalCause::NoCoordinator, SqlState::Refused),
+        let (refusal, sql_state) = match (tried.no_room, tried.sql_state) {
+            (Some(_), _) => (RefusalCause::NoRoom, SqlState::Refused),
+            (None, Some(sql_state)) => (RefusalCause::Unreachable, sql_state),
+            (None, None) => (RefusalCause::NoCoordinator, SqlState::Refused),
         };
         self.shared.metrics.connections_refused.count(refusal);
-        let text = tried.reasons.tell(&self.fleet.cluster.name);
+        let text = tried.reasons.tell(&self.fleet.cluster.name, tried.no_room);
         tracing::warn!(cluster = %self.fleet.cluster.name, cause = text, "a session was refused");
         let answer = NoAnswer::none_took(self.conn, sql_state, &text);
         self.refuse(request, service, &answer, CallOutcome::Refused).await

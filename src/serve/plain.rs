@@ -11,9 +11,13 @@ use super::client::{Client, Framing};
 use super::end::End;
 use super::link::{Link, Links, NoLink};
 use super::opaque::Passage;
+use super::pool::Grant;
+use super::queue::{NoPlace, NotCalled, Seeker};
 use super::refuse::Reasons;
 use super::{Connection, Serving};
+use crate::clock;
 use crate::cluster::Opening;
+use crate::cluster::room::Kind;
 use crate::ids::Service;
 use crate::metrics::RefusalCause;
 use crate::net::stream::Stream;
@@ -56,7 +60,7 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Connection<S>) -> Re
         }
         Err(end) => return Err(end),
     };
-    let mut links = Links::new(Arc::clone(&connection.entrance.fleet), conn, Some(credentials));
+    let mut links = Links::of(Arc::clone(&connection.entrance.fleet), conn, credentials);
     let first = tokio::select! {
         biased;
         first = first_link(&mut links, service, &connection) => first,
@@ -115,10 +119,27 @@ async fn first_link<S: Stream>(
     let (fleet, shared) = (&connection.entrance.fleet, &connection.shared);
     let mut tried = Vec::new();
     let mut reasons = Reasons::default();
-    while let Some(opening) = fleet.pick(service, &tried) {
+    let identity = links.identity().clone();
+    let seeker = Seeker {
+        fleet,
+        service,
+        identity: &identity,
+        kind: Kind::New,
+        has_own: &|_| false,
+        deadline: clock::now() + fleet.room.queue_timeout,
+    };
+    let no_room = loop {
+        let (opening, seat) = match seeker.place(&tried, &connection.client.stream).await {
+            Ok((opening, Some(Grant::Seat(seat)))) => (opening, seat),
+            Ok(_) | Err(NoPlace::Nobody) => break None,
+            Err(NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => break Some(no_room),
+            Err(NoPlace::NotCalled(NotCalled::ClientGone)) => {
+                return Err(Refused { status: Status::Error, text: Vec::new(), end: End::ClientClosed });
+            }
+        };
         let coordinator = Arc::clone(opening.coordinator());
         tried.push(coordinator.id);
-        match links.dial(&coordinator, service, shared).await {
+        match links.dial(seat, shared).await {
             Ok(link) => return Ok((link, opening)),
             Err(NoLink::CredentialsRefused { status, text }) => {
                 return Err(Refused { status, text, end: End::CredentialsRefused });
@@ -129,10 +150,14 @@ async fn first_link<S: Stream>(
             }
             Err(no_link) => reasons.push(&coordinator, no_link),
         }
-    }
-    let refusal = if tried.is_empty() { RefusalCause::NoCoordinator } else { RefusalCause::Unreachable };
+    };
+    let refusal = match no_room {
+        Some(_) => RefusalCause::NoRoom,
+        None if tried.is_empty() => RefusalCause::NoCoordinator,
+        None => RefusalCause::Unreachable,
+    };
     shared.metrics.connections_refused.count(refusal);
-    let text = reasons.tell(&fleet.cluster.name);
+    let text = reasons.tell(&fleet.cluster.name, no_room);
     tracing::warn!(cluster = %fleet.cluster.name, cause = text, "a login was refused");
     let text = format!("hs2router ({}): {text}", connection.conn).into_bytes();
     Err(Refused { status: Status::Error, text, end: End::NoCoordinator })

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 
 use super::client::Framing;
 use super::link::NoLink;
+use super::queue::NoRoom;
 use crate::cluster::Coordinator;
 use crate::ids::{ConnId, Service};
 use crate::session::retry::sql_state;
@@ -35,13 +36,13 @@ impl Reasons {
         }
     }
 
-    /// For people: how many were tried, and what came of each.
-    pub(super) fn tell(&self, cluster: &str) -> String {
+    /// For people: how many were tried, and what came of each; `no_room` if it was waited for others.
+    pub(super) fn tell(&self, cluster: &str, no_room: Option<NoRoom>) -> String {
+        let full = no_room.map(|no_room| no_room.to_string());
         let who = match self.candidates {
             0 => {
-                return format!(
-                    "no coordinator of cluster {cluster} takes a session: all of them are draining"
-                );
+                let cause = full.as_deref().unwrap_or("all of them are draining");
+                return format!("no coordinator of cluster {cluster} takes a session: {cause}");
             }
             1 => "no coordinator".to_owned(),
             many => format!("none of the {many} coordinators"),
@@ -51,7 +52,8 @@ impl Reasons {
             0 => String::new(),
             more => format!("; and {more} more"),
         };
-        format!("{who} of cluster {cluster} took the session: {reasons}{more}")
+        let full = full.map(|full| format!("; of the others {full}")).unwrap_or_default();
+        format!("{who} of cluster {cluster} took the session: {reasons}{more}{full}")
     }
 }
 
@@ -71,8 +73,11 @@ impl NoAnswer {
         if sql_state == SqlState::CouldNotConnect {
             return Self::unreachable(conn, coordinator, cause);
         }
-        let message =
-            format!("hs2router ({conn}): coordinator {} does not take the login: {cause}", coordinator.name);
+        let what = match cause {
+            NoLink::NoRoom(_) => "is full",
+            _ => "does not take the login",
+        };
+        let message = format!("hs2router ({conn}): coordinator {} {what}: {cause}", coordinator.name);
         Self { sql_state, message }
     }
 

@@ -8,11 +8,13 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::pool::{Lobby, Pool};
 use crate::chance::Chance;
 use crate::clock;
-use crate::cluster::{Cluster, Coordinator, Opening};
+use crate::cluster::room::{Limits, OwnLinks, RoomView};
+use crate::cluster::{Cluster, Coordinator, Figures, NoPick, Opening, Wanted};
 use crate::ids::{ConnId, CoordinatorId, Service};
-use crate::metrics::{CallMetrics, CoordinatorMetrics, Metrics};
+use crate::metrics::{CallMetrics, CoordinatorMetrics, Metrics, QueueMetrics, WaitOutcome};
 use crate::net::limits::WarningLimit;
 use crate::net::stream::Stream;
 use crate::session::table::Table;
@@ -93,7 +95,7 @@ impl<S: Stream> Shared<S> {
 
 /// A cluster with everything that is known of its sessions.
 #[derive(Debug)]
-pub struct Fleet {
+pub struct Fleet<S: Stream = TcpStream> {
     /// Its coordinators.
     pub cluster: Cluster,
     /// Their sessions and operations.
@@ -108,6 +110,26 @@ pub struct Fleet {
     watched: Vec<Watched>,
     /// What is left to chance here: ties, names, the moment of a probe.
     pub(super) chance: Chance,
+    /// How much room they have.
+    pub room: RoomSettings,
+    /// Counters of those who wait for it.
+    pub queue: QueueMetrics,
+    pools: Vec<[Arc<Pool<S>>; Service::ALL.len()]>,
+    /// For each service.
+    lobbies: [Arc<Lobby<S>>; Service::ALL.len()],
+}
+
+/// How much room its coordinators have; `docs/CONFIG.md` explains each under `[[cluster]]`.
+#[derive(Clone, Copy, Debug)]
+pub struct RoomSettings {
+    /// Connections of each port.
+    pub limits: Limits,
+    /// How long a new session or a call may wait for room.
+    pub queue_timeout: Duration,
+    /// How many may wait.
+    pub queue_length: usize,
+    /// Whether HS2 links are shared by all connections of an identity.
+    pub share_links: bool,
 }
 
 /// How a fleet's coordinators are watched; `docs/CONFIG.md` explains each under `[[cluster]]`.
@@ -139,15 +161,24 @@ impl Watched {
     }
 }
 
-impl Fleet {
+impl<S: Stream> Fleet<S> {
     /// A fleet that has no sessions yet.
     pub fn new(
         cluster: Cluster,
         table: Table,
         metrics: &Metrics,
-        watching: WatchSettings,
+        (watching, room): (WatchSettings, RoomSettings),
         chance: Chance,
     ) -> Self {
+        let lobbies = Service::ALL.map(|_| Arc::new(Lobby::new(room.queue_length)));
+        let pools = cluster.coordinators.iter().map(|coordinator| {
+            Service::ALL.map(|service| {
+                let shares = room.share_links && service == Service::Hs2;
+                let lobby = of_service(&lobbies, service);
+                Arc::new(Pool::new((coordinator, service), room.limits, (shares, room.queue_length), lobby))
+            })
+        });
+        let (pools, queue) = (pools.collect(), metrics.queue(&cluster.name));
         let one = || Arc::new(Semaphore::new(1));
         let counters = cluster
             .coordinators
@@ -156,7 +187,8 @@ impl Fleet {
         let metrics = counters.collect();
         let parked = cluster.coordinators.iter().map(|_| [one(), one(), one()]).collect();
         let watched = cluster.coordinators.iter().map(|_| Watched::default()).collect();
-        Self { cluster, table: Arc::new(table), metrics, parked, watching, watched, chance }
+        let table = Arc::new(table);
+        Self { cluster, table, metrics, parked, watching, watched, chance, room, queue, pools, lobbies }
     }
 
     /// The permit for parked dials to a coordinator's service.
@@ -169,12 +201,77 @@ impl Fleet {
         })
     }
 
-    /// The best coordinator for a service that was not tried yet, with an open counted on it.
-    pub fn pick(&self, service: Service, tried: &[CoordinatorId]) -> Option<Opening> {
+    /// The best coordinator that was not tried yet and has room, with an open counted on it.
+    ///
+    /// # Errors
+    /// [`NoPick`].
+    pub fn pick(&self, wanted: &Wanted<'_>) -> Result<Opening, NoPick> {
         let now = clock::now();
-        let picked = self.chance.draw(|rng| self.cluster.pick_and_reserve(service, tried, now, rng))?;
+        let picked = self.chance.draw(|rng| self.cluster.pick_and_reserve(wanted, now, rng))?;
         tracing::trace!(coordinator = %picked.opening.coordinator().name, reason = %picked.candidate.reason, "picked");
-        Some(picked.opening)
+        Ok(picked.opening)
+    }
+
+    /// The links to a coordinator's port.
+    pub(super) fn pool(&self, coordinator: &Coordinator, service: Service) -> Option<&Arc<Pool<S>>> {
+        Some(of_service(self.pools.get(usize::from(coordinator.id.0))?, service))
+    }
+
+    /// The links to all ports.
+    pub(super) fn pools(&self) -> impl Iterator<Item = &Arc<Pool<S>>> {
+        self.pools.iter().flatten()
+    }
+
+    /// What the room of a coordinator's port looks like, and how many calls wait for it.
+    pub fn room_of(&self, coordinator: &Coordinator, service: Service) -> Option<(RoomView, usize)> {
+        let pool = self.pool(coordinator, service)?;
+        Some((pool.view(), pool.waiting()))
+    }
+
+    /// New sessions that wait for room on any coordinator.
+    pub(super) fn lobby(&self, service: Service) -> &Arc<Lobby<S>> {
+        of_service(&self.lobbies, service)
+    }
+
+    /// Calls those who wait for a service, as far as there is room.
+    pub(super) fn call_waiting(&self, service: Service) {
+        for pools in &self.pools {
+            of_service(pools, service).call_waiting();
+        }
+    }
+
+    /// The links to each of a coordinator's ports: what of a poll's figures would be ours now.
+    pub(super) fn own_links(&self, coordinator: &Coordinator) -> [OwnLinks; Service::ALL.len()] {
+        let own = |service| self.pool(coordinator, service).map(|pool| pool.own()).unwrap_or_default();
+        Service::ALL.map(own)
+    }
+
+    /// Takes in what a poll says of a coordinator's ports; `before` is what was ours when it began.
+    pub(super) fn note_ports(
+        &self,
+        coordinator: &Coordinator,
+        figures: &Figures,
+        before: [OwnLinks; Service::ALL.len()],
+    ) {
+        for (service, own) in Service::ALL.into_iter().zip(before) {
+            if let Some(pool) = self.pool(coordinator, service) {
+                pool.note_polled(*of_service(&figures.ports, service), own);
+            }
+        }
+    }
+
+    /// What polls said of a coordinator's ports is known no more.
+    pub(super) fn forget_ports(&self, coordinator: &Coordinator) {
+        for service in Service::ALL {
+            if let Some(pool) = self.pool(coordinator, service) {
+                pool.forget_others();
+            }
+        }
+    }
+
+    /// Somebody may not wait, because too many do.
+    pub(super) fn note_queue_full(&self) {
+        self.queue.waits.count(WaitOutcome::QueueFull);
     }
 
     pub(super) fn watched(&self, coordinator: &Coordinator) -> Option<&Watched> {
@@ -202,13 +299,23 @@ impl Fleet {
     }
 }
 
+/// What belongs to a service, of a list in the order of [`Service::ALL`].
+fn of_service<T>(all: &[T; Service::ALL.len()], service: Service) -> &T {
+    let [hs2, beeswax, hs2_http] = all;
+    match service {
+        Service::Hs2 => hs2,
+        Service::Beeswax => beeswax,
+        Service::Hs2Http => hs2_http,
+    }
+}
+
 /// An address that is listened on.
 #[derive(Clone, Debug)]
-pub struct Entrance {
+pub struct Entrance<S: Stream = TcpStream> {
     /// The address as configured.
     pub name: Arc<str>,
     /// Where its connections go.
-    pub fleet: Arc<Fleet>,
+    pub fleet: Arc<Fleet<S>>,
     /// The coordinators' port until the bytes tell.
     pub service: Service,
 }

@@ -16,7 +16,7 @@ use crate::net::stream::{Seen, Stream};
 const PARKED_FOR: Duration = Duration::from_secs(1);
 
 /// Who broke the silence.
-pub(super) enum Spoke<S> {
+pub(super) enum Spoke<S: Stream> {
     /// The client has said something.
     Client,
     /// The coordinator has: the connection is not one that is understood.
@@ -49,6 +49,6 @@ pub(super) async fn listen<S: Stream>(connection: &mut Connection<S>) -> Result<
     }
 }
 
-fn client_spoke<S>(more: bool) -> Result<Spoke<S>, End> {
+fn client_spoke<S: Stream>(more: bool) -> Result<Spoke<S>, End> {
     if more { Ok(Spoke::Client) } else { Err(End::ClientClosed) }
 }

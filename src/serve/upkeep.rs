@@ -23,7 +23,7 @@ const FORGET_EVERY: u32 = 15;
 /// Runs until the router ends.
 pub async fn run<S: Stream>(
     shared: Arc<Shared<S>>,
-    fleets: Vec<Arc<Fleet>>,
+    fleets: Vec<Arc<Fleet<S>>>,
     accepts: Arc<AcceptCounts>,
     end: CancellationToken,
 ) {
@@ -44,6 +44,8 @@ pub async fn run<S: Stream>(
                     tracing::debug!(cluster = %fleet.cluster.name, forgotten, "sessions without connections forgotten");
                 }
             }
+            let now = clock::now();
+            fleet.pools().for_each(|pool| pool.look_after(now));
             set_gauges(fleet);
         }
         take_accept_counts(&accepts, &shared.metrics);
@@ -52,13 +54,16 @@ pub async fn run<S: Stream>(
     }
 }
 
-fn set_gauges(fleet: &Fleet) {
+fn set_gauges<S: Stream>(fleet: &Fleet<S>) {
     for (coordinator, counters) in fleet.cluster.coordinators.iter().zip(&fleet.metrics) {
         let load = coordinator.load();
         counters.sessions_open.set(load.open_sessions.into());
         counters.operations_running.set(load.running_operations.into());
         for service in Service::ALL.into_iter().filter(|service| coordinator.is_used(*service)) {
             counters.states.set(service, port_state(coordinator, service, clock::now()));
+            if let Some((room, _)) = fleet.room_of(coordinator, service) {
+                counters.links.set(service, room.links, room.idle);
+            }
         }
     }
 }

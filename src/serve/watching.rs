@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::shared::{Fleet, Shared};
 use crate::clock;
 use crate::cluster::health::{Change, Finding, State};
+use crate::cluster::room::PortFigures;
 use crate::cluster::{Coordinator, Figures, Flavor, News, Report, Standing};
 use crate::ids::Service;
 use crate::metrics::{PollOutcome, PortState, ProbeOutcome};
@@ -28,7 +29,7 @@ const LEAST_PART: u32 = 4;
 /// interval, until when they are believed to work, other ports once a client has wanted them.
 pub fn start<S: Stream>(
     shared: &Arc<Shared<S>>,
-    fleet: &Arc<Fleet>,
+    fleet: &Arc<Fleet<S>>,
     tasks: &TaskTracker,
     end: &CancellationToken,
 ) {
@@ -52,17 +53,17 @@ pub fn start<S: Stream>(
 }
 
 /// One coordinator and what it takes to watch it.
-struct Watch<N> {
-    fleet: Arc<Fleet>,
+struct Watch<S: Stream> {
+    fleet: Arc<Fleet<S>>,
     coordinator: Arc<Coordinator>,
-    web: WebSettings<N>,
+    web: WebSettings<S::Network>,
     end: CancellationToken,
 }
 
-impl<N: Network> Watch<N> {
-    fn new<S: Stream<Network = N>>(
+impl<S: Stream> Watch<S> {
+    fn new(
         shared: &Arc<Shared<S>>,
-        fleet: &Arc<Fleet>,
+        fleet: &Arc<Fleet<S>>,
         coordinator: &Arc<Coordinator>,
         end: &CancellationToken,
     ) -> Self {
@@ -101,6 +102,7 @@ impl<N: Network> Watch<N> {
         loop {
             let begun = clock::now();
             let before = self.coordinator.own();
+            let links = self.fleet.own_links(&self.coordinator);
             let report = tokio::select! {
                 biased;
                 () = self.end.cancelled() => return,
@@ -110,6 +112,9 @@ impl<N: Network> Watch<N> {
             self.count_poll(&report);
             match report {
                 Ok(report) => {
+                    if let Some(figures) = &report.figures {
+                        self.fleet.note_ports(&self.coordinator, figures, links);
+                    }
                     for news in self.coordinator.note_report(report, own, clock::now()) {
                         self.say(news, None);
                     }
@@ -119,6 +124,7 @@ impl<N: Network> Watch<N> {
                         self.fleet.doubt(&self.coordinator, Service::Hs2);
                     }
                     if let Some(news) = self.coordinator.note_no_report() {
+                        self.fleet.forget_ports(&self.coordinator);
                         self.say(news, Some(&error));
                     }
                 }
@@ -186,7 +192,7 @@ impl<N: Network> Watch<N> {
         probe.close().await;
     }
 
-    async fn probe_once(&self, service: Service, probe: &mut Probe<N>, healthz: Option<&Place>) {
+    async fn probe_once(&self, service: Service, probe: &mut Probe<S::Network>, healthz: Option<&Place>) {
         // One that shuts down opens no session; asking it would only fill its log.
         let without_login = service == Service::Hs2
             && self.coordinator.opens_without_login()
@@ -268,8 +274,7 @@ fn figures(metrics: &ImpalaMetrics) -> Option<Figures> {
     Some(Figures {
         sessions: metrics.sessions?,
         registered: metrics.registered?,
-        connections: metrics.connections_in_use,
-        queued: metrics.setup_queue,
+        ports: metrics.ports.map(|port| PortFigures { in_use: port.in_use, queued: port.setup_queue }),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Where a call goes: a pure function of what the call carries, what is known, and what its connection did before.
 
 use super::table::Table;
+use crate::cluster::room::Purpose;
 use crate::ids::{CoordinatorId, Service};
 use crate::wire::facts::{Facts, Handle};
 use crate::wire::method::{Method, Owner, Role};
@@ -79,6 +80,15 @@ pub fn decide(method: &Method, request: &Facts, past: &Past, table: &Table) -> P
         Some((coordinator, affinity)) => Plan::Owner { coordinator, affinity },
         None if beeswax => Plan::OpenBeeswax,
         None => Plan::Any,
+    }
+}
+
+/// What a call wants a link for: one that cancels or closes something must not wait for what it is to end.
+pub fn purpose(method: &Method) -> Purpose {
+    match method.role {
+        Role::CloseOperation | Role::CloseSession => Purpose::Relief,
+        _ if matches!(method.name, "CancelOperation" | "Cancel") => Purpose::Relief,
+        _ => Purpose::Work,
     }
 }
 

@@ -13,6 +13,8 @@ use crate::wire::method::Retry;
 pub enum Phase {
     /// There is no link to send it on: the coordinator cannot be reached, or was lost before it had the credentials.
     NoLink,
+    /// There is no link because the coordinator is full, and was for longer than the call may wait.
+    NoRoom,
     /// There is no link because of what came of the credentials: the coordinator refused them, or gave no verdict.
     CredentialsShown,
     /// Nothing of it was written: the link was found dead.
@@ -31,6 +33,7 @@ impl Phase {
     /// Every phase, in the order in which a call goes through them, with what it is called in documents.
     pub const ALL: &'static [(Self, &'static str)] = &[
         (Self::NoLink, "the coordinator cannot be reached"),
+        (Self::NoRoom, "it is full for longer than `queue_timeout`"),
         (Self::CredentialsShown, "it does not accept the login"),
         (Self::NothingWritten, "the link is found dead before a byte of the request is written"),
         (Self::Waiting, "the link is lost in the middle of the request, or before the reply begins"),
@@ -41,7 +44,7 @@ impl Phase {
 
     /// Whether the coordinator cannot have any of the request, so that even one that is not held whole can be sent.
     pub fn is_unwritten(self) -> bool {
-        matches!(self, Self::NoLink | Self::CredentialsShown | Self::NothingWritten)
+        matches!(self, Self::NoLink | Self::NoRoom | Self::CredentialsShown | Self::NothingWritten)
     }
 }
 
@@ -66,7 +69,7 @@ pub fn remedy(retry: Retry, phase: Phase, resends: u32) -> Remedy {
         (Retry::NextCandidate, _) => Remedy::NextCandidate,
         (_, Phase::ShuttingDown) => Remedy::PassOn,
         // The owner of what a call names is its only candidate.
-        (_, Phase::NoLink | Phase::ReplyBegan) => Remedy::Refuse,
+        (_, Phase::NoLink | Phase::NoRoom | Phase::ReplyBegan) => Remedy::Refuse,
         (_, _) if resends > 0 => Remedy::Refuse,
         (_, Phase::NothingWritten) | (Retry::Once | Retry::OnceGoneIsDone, Phase::Waiting) => Remedy::Redial,
         (Retry::Never, Phase::Waiting) => Remedy::Refuse,
@@ -77,7 +80,7 @@ pub fn remedy(retry: Retry, phase: Phase, resends: u32) -> Remedy {
 pub fn sql_state(phase: Phase) -> SqlState {
     match phase {
         Phase::NoLink | Phase::NothingWritten => SqlState::CouldNotConnect,
-        Phase::CredentialsShown | Phase::ShuttingDown => SqlState::Refused,
+        Phase::NoRoom | Phase::CredentialsShown | Phase::ShuttingDown => SqlState::Refused,
         Phase::Waiting | Phase::ReplyBegan | Phase::ReplySucceeds => SqlState::Lost,
     }
 }

@@ -65,6 +65,24 @@ struct Port {
     since: Option<f64>,
     /// How much of its weight it takes, in hundredths.
     share: u8,
+    /// Connections of this router.
+    links: Option<Links>,
+}
+
+#[derive(Debug, Serialize)]
+struct Links {
+    /// Those that are being made among them.
+    open: u32,
+    /// Those that wait for a call of any client of their identity.
+    idle: u32,
+    /// How many there may be; absent: any number.
+    limit: Option<u32>,
+    /// Connections of others, as of the last poll.
+    others: u32,
+    /// Whether others wait to be served: nothing new is sent there.
+    crowded: bool,
+    /// Calls that wait for one.
+    waiting: usize,
 }
 
 /// The routes of this module.
@@ -133,8 +151,8 @@ fn show(fleet: &Fleet, coordinator: &Arc<Coordinator>, now: Instant) -> Shown {
     let others = coordinator.figures().map(|(figures, at)| Others {
         sessions: coordinator.others().sessions,
         operations: coordinator.others().operations,
-        connections: figures.connections,
-        queued: figures.queued,
+        connections: figures.connections(),
+        queued: figures.queued(),
         age: seconds(at),
     });
     Shown {
@@ -143,7 +161,7 @@ fn show(fleet: &Fleet, coordinator: &Arc<Coordinator>, now: Instant) -> Shown {
         host: coordinator.host.clone(),
         state: coordinator.state().as_str(),
         weight: coordinator.weight.get(),
-        ports: used.filter_map(|service| port(coordinator, service, now)).collect(),
+        ports: used.filter_map(|service| port(fleet, coordinator, service, now)).collect(),
         quiescing_for: coordinator.quiescing_since().map(seconds),
         starting_for: coordinator.starting_since().map(seconds),
         sessions: load.open_sessions,
@@ -154,7 +172,7 @@ fn show(fleet: &Fleet, coordinator: &Arc<Coordinator>, now: Instant) -> Shown {
     }
 }
 
-fn port(coordinator: &Coordinator, service: Service, now: Instant) -> Option<Port> {
+fn port(fleet: &Fleet, coordinator: &Coordinator, service: Service, now: Instant) -> Option<Port> {
     let number = coordinator.ports.of(service)?;
     let health = coordinator.health(service);
     Some(Port {
@@ -164,6 +182,14 @@ fn port(coordinator: &Coordinator, service: Service, now: Instant) -> Option<Por
         reason: health.reason().map(ToString::to_string),
         since: health.since().map(|since| now.saturating_duration_since(since).as_secs_f64()),
         share: coordinator.share(service, now).percent(),
+        links: fleet.room_of(coordinator, service).map(|(room, waiting)| Links {
+            open: room.links,
+            idle: room.idle,
+            limit: room.limit,
+            others: room.others,
+            crowded: room.crowded,
+            waiting,
+        }),
     })
 }
 

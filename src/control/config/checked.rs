@@ -88,6 +88,14 @@ pub struct ClusterConfig {
     pub idle_session_cost: f64,
     /// How long a coordinator keeps a session without connections; zero: not at all.
     pub disconnected_session_timeout: Duration,
+    /// Connections that a coordinator serves at once on a port; `None`: no limit.
+    pub service_threads: Option<u32>,
+    /// How many of them are kept for cancels and closes.
+    pub reserve: u32,
+    /// How long a new session or a call may wait for room; more than zero.
+    pub queue_timeout: Duration,
+    /// How many may wait.
+    pub queue_length: usize,
     /// Active health checks.
     pub probe: ProbeConfig,
     /// From one poll of a coordinator's web port to the next; 100ms or more.
@@ -261,6 +269,11 @@ fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig>
         policy: file.policy.value?,
         idle_session_cost: file.idle_session_cost.value?,
         disconnected_session_timeout: file.disconnected_session_timeout.value?.0,
+        service_threads: Some(u32::try_from(rules::service_threads(file)?).ok()?)
+            .filter(|threads| *threads > 0),
+        reserve: u32::try_from(file.reserve.value?).ok()?,
+        queue_timeout: file.queue_timeout.value?.0,
+        queue_length: usize::try_from(file.queue_length.value?).ok()?,
         probe: probe(file)?,
         load_interval: load_interval(file)?,
         panic_threshold: file.panic_threshold.value?,

@@ -121,6 +121,17 @@ section! {
         /// How long a coordinator keeps a session that no connection is attached to: Impala's flag
         /// `--disconnected_session_timeout`.
         disconnected_session_timeout: TimeSpan = default("15m"),
+        /// Connections that a coordinator serves at once on a port: Impala's flag `--fe_service_threads`. The router
+        /// makes no more than that, less `reserve` and less what others have there. 0 to 1000000; 0: no limit.
+        service_threads: u64 = derived("impala 64, hive and spark 500"),
+        /// How many of them are kept for calls that cancel or close something, so that what blocks the others cannot
+        /// block those. Less than `service_threads`.
+        reserve: u64 = default(2),
+        /// How long a new session may wait for a coordinator with room, and a call for a connection to its own; then
+        /// the client gets an error. More than 0.
+        queue_timeout: TimeSpan = default("60s"),
+        /// How many new sessions may wait, and for each coordinator's port how many calls; 0 to 1000000.
+        queue_length: u64 = default(10000),
         /// How coordinators are probed.
         probe: ProbeFile = derived("its keys' own"),
         /// How the coordinators' own figures are polled.
@@ -137,10 +148,6 @@ section! {
     }
     later {
         "stick": "send opaque connections of one client address to one coordinator",
-        "service_threads": "connections that a coordinator serves at once",
-        "reserve": "links kept free for cancel and close",
-        "queue_timeout": "how long a new session may wait for a coordinator with room",
-        "queue_length": "how many may wait",
         "share_links": "share links to coordinators between connections",
         "move_idle_sessions": "move idle sessions off a coordinator that goes away",
         "move_cooldown": "how long a session stays after it changed data",

@@ -120,7 +120,36 @@ pub(super) fn cluster_names(clusters: &[ClusterFile], problems: &mut Problems) {
     }
 }
 
+/// How many connections a coordinator serves at once, written or the flavor's; 0: no limit.
+pub(super) fn service_threads(file: &ClusterFile) -> Option<u64> {
+    match file.service_threads.value {
+        Some(threads) => Some(threads),
+        None if file.service_threads.written => None,
+        None => file.flavor.value.map(|flavor| u64::from(flavor.default_service_threads())),
+    }
+}
+
+fn room(file: &ClusterFile, problems: &mut Problems) {
+    for entry in [&file.service_threads, &file.queue_length] {
+        entry.demand(problems, |count| *count <= 1_000_000, "a number from 0 to 1000000");
+    }
+    file.queue_timeout.demand(problems, |span| span.0 > Duration::ZERO, "a duration of 1ms or more");
+    if let (Some(threads), Some(reserve)) = (service_threads(file), file.reserve.value)
+        && threads > 0
+        && reserve >= threads
+    {
+        let what = format!("reserve ({reserve}) leaves none of {threads} service threads");
+        let remedy = "lower reserve or raise service_threads".to_owned();
+        let blamed = if file.reserve.written { &file.reserve } else { &file.service_threads };
+        blamed.fault(problems, Fault::Conflict { what, remedy });
+    }
+    if file.reserve.value.is_some_and(|reserve| u32::try_from(reserve).is_err()) {
+        file.reserve.demand(problems, |_| false, "a number below service_threads");
+    }
+}
+
 pub(super) fn cluster(file: &ClusterFile, problems: &mut Problems) {
+    room(file, problems);
     file.idle_session_cost.demand(problems, |cost| (0.0..=100.0).contains(cost), "a number from 0 to 100");
     file.panic_threshold.demand(problems, |share| (0.0..=1.0).contains(share), "a number from 0 to 1");
     if let Some(probe) = &file.probe.value {

@@ -1,0 +1,342 @@
+//! Whether a coordinator's port has room for one more connection of ours, and what has to give way for it.
+//!
+//! A coordinator serves as many connections at once as it has service threads; the next one is accepted and then hears
+//! nothing (Impala: `TAcceptQueueServer.cpp`, `fe_service_threads`). So connections are counted before they are made, those
+//! of others are learnt from polls, and what does not fit waits here, where it can be told so.
+//!
+//! `L` is a link. One in use is the caller's, who brings it back ([`Room::put`]) or says that it is gone ([`Room::end`]).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::ids::Identity;
+
+/// Links of an identity are retired this long after its last session there was closed and the last of them was used: a
+/// coordinator closes them soon after (Impala: `--idle_client_poll_period_s`, 30 s).
+const UNNEEDED_FOR: Duration = Duration::from_secs(20);
+
+/// So many polls in a row must show a queue of others before it counts: every new connection is in it for a moment.
+const QUEUED_POLLS: u32 = 2;
+
+/// How many connections a port has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections served at once; `None`: no limit.
+    pub threads: Option<u32>,
+    /// How many of them are kept for [`Purpose::Relief`].
+    pub reserve: u32,
+}
+
+/// What a link is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Whatever it is.
+    Work,
+    /// To cancel or close something, after which there is more room than before.
+    Relief,
+}
+
+/// Which link will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any of the identity.
+    Any,
+    /// One yet to be made, because credentials are to be shown.
+    New,
+}
+
+/// What a poll says of a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortFigures {
+    /// Connections that own a service thread.
+    pub in_use: u32,
+    /// Connections that wait for one.
+    pub queued: u32,
+}
+
+/// What of [`PortFigures`] is ours at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnLinks {
+    /// Links that there are, those that are being dialed among them.
+    pub held: u32,
+    /// Those of them that nothing was answered on yet: they may be in the queue.
+    pub unsettled: u32,
+}
+
+impl OwnLinks {
+    /// What was there at either of two moments.
+    #[must_use]
+    pub fn at_most(self, other: Self) -> Self {
+        Self { held: self.held.max(other.held), unsettled: self.unsettled.max(other.unsettled) }
+    }
+}
+
+/// What a claim got. It counts as in use from then on.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Claim<L> {
+    /// An idle link.
+    Link(L),
+    /// The right to make one, after these were closed.
+    Dial {
+        /// Idle links of others that gave way.
+        closed: Vec<L>,
+    },
+}
+
+/// A session of an identity, counted for as long as this lives: its links are kept while there is one.
+#[derive(Debug)]
+pub struct Tenancy {
+    /// Whose session it is.
+    pub identity: Identity,
+    sessions: Arc<AtomicU32>,
+}
+
+impl Drop for Tenancy {
+    fn drop(&mut self) {
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a port's room looks like from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomView {
+    /// Links that there are.
+    pub links: u32,
+    /// Those of them that no call uses.
+    pub idle: u32,
+    /// Connections of others, as of the last poll.
+    pub others: u32,
+    /// How many links there may be; `None`: no limit.
+    pub limit: Option<u32>,
+    /// Whether others wait in its accept queue.
+    pub crowded: bool,
+}
+
+/// The links to one port of a coordinator.
+#[derive(Debug)]
+pub struct Room<L> {
+    limits: Limits,
+    held: u32,
+    /// Links in use for [`Purpose::Work`].
+    working: u32,
+    unsettled: u32,
+    others: u32,
+    /// Polls in a row that showed others in the queue.
+    queued_polls: u32,
+    idle: u32,
+    /// Counts the times that a link was put back: who was put back longest ago gives way first.
+    puts: u64,
+    kept: HashMap<Identity, Kept<L>>,
+}
+
+#[derive(Debug)]
+struct Kept<L> {
+    /// The one used last is the last.
+    idle: Vec<(u64, L)>,
+    sessions: Arc<AtomicU32>,
+    unneeded_since: Option<Instant>,
+}
+
+impl<L> Default for Kept<L> {
+    fn default() -> Self {
+        Self { idle: Vec::new(), sessions: Arc::default(), unneeded_since: None }
+    }
+}
+
+impl<L> Room<L> {
+    /// A port to which there is no link.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            held: 0,
+            working: 0,
+            unsettled: 0,
+            others: 0,
+            queued_polls: 0,
+            idle: 0,
+            puts: 0,
+            kept: HashMap::new(),
+        }
+    }
+
+    /// What it looks like.
+    pub fn view(&self) -> RoomView {
+        let Self { held, idle, others, .. } = *self;
+        let limit = self.limits.threads.map(|threads| threads.saturating_sub(others));
+        RoomView { links: held, idle, others, limit, crowded: self.is_crowded() }
+    }
+
+    /// What of a poll's figures would be ours now.
+    pub fn own(&self) -> OwnLinks {
+        OwnLinks { held: self.held, unsettled: self.unsettled }
+    }
+
+    /// Whether others wait in the coordinator's accept queue: a connection that we made, or gave up, would be theirs.
+    fn is_crowded(&self) -> bool {
+        self.queued_polls >= QUEUED_POLLS
+    }
+
+    /// How many links there may be.
+    fn limit(&self) -> u32 {
+        self.limits.threads.map_or(u32::MAX, |threads| threads.saturating_sub(self.others))
+    }
+
+    /// Whether one more may be in use.
+    fn may_use(&self, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Work => self.working < self.limit().saturating_sub(self.limits.reserve),
+            Purpose::Relief => true,
+        }
+    }
+
+    /// Whether one may be made, if need be in the place of idle ones.
+    fn may_dial(&self) -> bool {
+        !self.is_crowded() && self.held.saturating_sub(self.idle) < self.limit()
+    }
+
+    fn has_idle(&self, identity: &Identity) -> bool {
+        self.kept.get(identity).is_some_and(|kept| !kept.idle.is_empty())
+    }
+
+    /// Whether a claim would get something.
+    pub fn has_room(&self, identity: &Identity, purpose: Purpose, kind: Kind) -> bool {
+        self.may_use(purpose) && (self.may_dial() || kind == Kind::Any && self.has_idle(identity))
+    }
+
+    /// Takes a link into use, or the right to make one; `None` if there is no room.
+    pub fn claim(&mut self, identity: &Identity, purpose: Purpose, kind: Kind) -> Option<Claim<L>> {
+        if !self.may_use(purpose) {
+            return None;
+        }
+        let idle = self.kept.get_mut(identity).filter(|_| kind == Kind::Any).and_then(|kept| kept.idle.pop());
+        if let Some((_, link)) = idle {
+            self.idle -= 1;
+            self.begin_use(purpose);
+            return Some(Claim::Link(link));
+        }
+        if !self.may_dial() {
+            return None;
+        }
+        let closed = self.shrink_to(self.limit() - 1, Some(identity));
+        self.held += 1;
+        self.unsettled += 1;
+        self.begin_use(purpose);
+        Some(Claim::Dial { closed })
+    }
+
+    /// A link that was claimed for relief is used for work from now on, if there is room for that.
+    pub fn turn_to_work(&mut self) -> bool {
+        let may = self.may_use(Purpose::Work);
+        if may {
+            self.begin_use(Purpose::Work);
+        }
+        may
+    }
+
+    fn begin_use(&mut self, purpose: Purpose) {
+        self.working += u32::from(purpose == Purpose::Work);
+    }
+
+    fn end_use(&mut self, purpose: Purpose) {
+        self.working = self.working.saturating_sub(u32::from(purpose == Purpose::Work));
+    }
+
+    /// The first answer came on a link.
+    pub fn settle(&mut self) {
+        self.unsettled = self.unsettled.saturating_sub(1);
+    }
+
+    /// A link that was answered on is made anew.
+    pub fn unsettle(&mut self) {
+        self.unsettled += 1;
+    }
+
+    /// A link is used no more and may serve another call of its identity.
+    pub fn put(&mut self, identity: &Identity, purpose: Purpose, link: L) {
+        self.end_use(purpose);
+        self.idle += 1;
+        self.puts += 1;
+        let put = (self.puts, link);
+        match self.kept.get_mut(identity) {
+            Some(kept) => {
+                kept.unneeded_since = None;
+                kept.idle.push(put);
+            }
+            None => self.kept.entry(identity.clone()).or_default().idle.push(put),
+        }
+    }
+
+    /// A link in use is gone, or was not made after all.
+    pub fn end(&mut self, purpose: Purpose) {
+        self.end_use(purpose);
+        self.held = self.held.saturating_sub(1);
+    }
+
+    /// Counts a session of an identity.
+    pub fn begin_session(&mut self, identity: &Identity) -> Tenancy {
+        let kept = self.kept.entry(identity.clone()).or_default();
+        kept.sessions.fetch_add(1, Ordering::Relaxed);
+        Tenancy { identity: identity.clone(), sessions: Arc::clone(&kept.sessions) }
+    }
+
+    /// Takes in what a poll says; `own` is what was ours while it was under way. Returns idle links that must make room
+    /// for others.
+    pub fn note_polled(&mut self, polled: PortFigures, own: OwnLinks) -> Vec<L> {
+        self.others = polled.in_use.saturating_sub(own.held);
+        let queue_of_others = polled.queued > own.unsettled;
+        self.queued_polls = if queue_of_others { self.queued_polls.saturating_add(1) } else { 0 };
+        self.shrink_to(self.limit(), None)
+    }
+
+    /// There are no figures any more, or they are those of a process that is gone.
+    pub fn forget_others(&mut self) {
+        self.others = 0;
+        self.queued_polls = 0;
+    }
+
+    /// Takes out idle links that are of no use: those that `is_over`, and those of identities that have had no session and
+    /// no call for a while.
+    pub fn retire(&mut self, now: Instant, mut is_over: impl FnMut(&L) -> bool) -> Vec<L> {
+        let mut retired = Vec::new();
+        self.kept.retain(|_, kept| {
+            let unneeded = kept.sessions.load(Ordering::Relaxed) == 0 && {
+                let since = *kept.unneeded_since.get_or_insert(now);
+                now.saturating_duration_since(since) >= UNNEEDED_FOR
+            };
+            retired.extend(kept.idle.extract_if(.., |(_, link)| unneeded || is_over(link)).map(|put| put.1));
+            !(unneeded && kept.idle.is_empty())
+        });
+        self.forget_idle(retired.len());
+        retired
+    }
+
+    /// Takes out idle links, those used longest ago first and those of `last` after all others, until `most` are left in
+    /// all or none of them is idle.
+    fn shrink_to(&mut self, most: u32, last: Option<&Identity>) -> Vec<L> {
+        let mut closed = Vec::new();
+        while self.held > most {
+            let Some(link) = self.give_way(last) else { break };
+            self.forget_idle(1);
+            closed.push(link);
+        }
+        closed
+    }
+
+    fn give_way(&mut self, last: Option<&Identity>) -> Option<L> {
+        let oldest = |kept: &Kept<L>| kept.idle.first().map(|(put, _)| *put);
+        let with_idle = self.kept.iter_mut().filter(|(_, kept)| !kept.idle.is_empty());
+        let (_, kept) = with_idle.min_by_key(|(identity, kept)| (Some(*identity) == last, oldest(kept)))?;
+        Some(kept.idle.remove(0).1)
+    }
+
+    fn forget_idle(&mut self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.idle = self.idle.saturating_sub(count);
+        self.held = self.held.saturating_sub(count);
+    }
+}
+
+#[cfg(test)]
+mod tests;

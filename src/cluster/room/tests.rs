@@ -1,0 +1,212 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock;
+
+fn user(number: u8) -> Identity {
+    Identity::Plain(format!("u{number}").into())
+}
+
+fn room(threads: u32, reserve: u32) -> Room<u32> {
+    Room::new(Limits { threads: Some(threads), reserve })
+}
+
+/// Claims for work; panics if there is no room.
+fn claim(room: &mut Room<u32>, identity: &Identity) -> Claim<u32> {
+    room.claim(identity, Purpose::Work, Kind::Any).unwrap()
+}
+
+const NONE: [u32; 0] = [];
+const NOTHING_CLOSED: Claim<u32> = Claim::Dial { closed: Vec::new() };
+
+#[test]
+fn a_dial_is_counted_before_it_is_made() {
+    let mut room = room(2, 0);
+    assert_eq!(claim(&mut room, &user(1)), NOTHING_CLOSED);
+    assert_eq!(claim(&mut room, &user(2)), NOTHING_CLOSED);
+    assert!(!room.has_room(&user(1), Purpose::Work, Kind::Any));
+    assert_eq!(room.claim(&user(1), Purpose::Work, Kind::Any), None);
+    room.end(Purpose::Work);
+    assert_eq!(claim(&mut room, &user(3)), NOTHING_CLOSED);
+}
+
+#[test]
+fn a_link_serves_its_own_identity_and_gives_way_to_another() {
+    let mut room = room(2, 0);
+    for (identity, link) in [(1, 11), (2, 22)] {
+        claim(&mut room, &user(identity));
+        room.put(&user(identity), Purpose::Work, link);
+    }
+    assert_eq!(claim(&mut room, &user(2)), Claim::Link(22));
+    room.put(&user(2), Purpose::Work, 22);
+    assert_eq!(claim(&mut room, &user(3)), Claim::Dial { closed: vec![11] }, "used longest ago");
+    assert_eq!(room.view().links, 2);
+    assert_eq!(claim(&mut room, &user(2)), Claim::Link(22));
+}
+
+#[test]
+fn credentials_are_shown_on_a_new_link_though_there_is_an_idle_one() {
+    let mut room = room(2, 0);
+    claim(&mut room, &user(1));
+    room.put(&user(1), Purpose::Work, 1);
+    assert_eq!(room.claim(&user(1), Purpose::Work, Kind::New), Some(NOTHING_CLOSED));
+    assert_eq!(room.claim(&user(1), Purpose::Work, Kind::New), Some(Claim::Dial { closed: vec![1] }));
+    assert_eq!(room.claim(&user(1), Purpose::Work, Kind::New), None);
+}
+
+#[test]
+fn however_much_works_a_cancel_has_room() {
+    let mut room = room(4, 1);
+    for _ in 0..3 {
+        claim(&mut room, &user(1));
+    }
+    assert_eq!(room.claim(&user(1), Purpose::Work, Kind::Any), None);
+    assert_eq!(room.claim(&user(1), Purpose::Relief, Kind::Any), Some(NOTHING_CLOSED));
+    assert_eq!(room.claim(&user(1), Purpose::Relief, Kind::Any), None, "there are four threads");
+    room.put(&user(1), Purpose::Relief, 4);
+    assert_eq!(
+        room.claim(&user(1), Purpose::Work, Kind::Any),
+        None,
+        "the link is there, but kept for cancels"
+    );
+    assert_eq!(room.claim(&user(2), Purpose::Relief, Kind::Any), Some(Claim::Dial { closed: vec![4] }));
+    assert!(!room.turn_to_work());
+    room.end(Purpose::Work);
+    assert!(room.turn_to_work());
+}
+
+#[test]
+fn what_others_hold_is_not_ours_to_fill() {
+    let mut room = room(4, 0);
+    for _ in 0..3 {
+        claim(&mut room, &user(1));
+        room.settle();
+    }
+    for link in [1, 2] {
+        room.put(&user(1), Purpose::Work, link);
+    }
+    let own = room.own();
+    assert_eq!(own, OwnLinks { held: 3, unsettled: 0 });
+    let closed = room.note_polled(PortFigures { in_use: 5, queued: 0 }, own);
+    assert_eq!(closed, [1], "two of four are others'");
+    assert_eq!(claim(&mut room, &user(1)), Claim::Link(2));
+    assert!(!room.has_room(&user(1), Purpose::Relief, Kind::Any));
+    room.forget_others();
+    assert!(room.has_room(&user(1), Purpose::Work, Kind::Any));
+}
+
+#[test]
+fn a_queue_of_others_in_two_polls_running_is_full_and_our_own_dials_are_none() {
+    let mut room = room(4, 0);
+    claim(&mut room, &user(1));
+    for _ in 0..3 {
+        room.note_polled(PortFigures { in_use: 0, queued: 1 }, room.own());
+        assert!(room.has_room(&user(2), Purpose::Work, Kind::Any), "that is our own dial");
+    }
+    room.settle();
+    let others = PortFigures { in_use: 1, queued: 1 };
+    room.note_polled(others, room.own());
+    assert!(room.has_room(&user(2), Purpose::Work, Kind::Any), "once may be chance");
+    room.note_polled(others, room.own());
+    assert!(!room.has_room(&user(2), Purpose::Work, Kind::Any));
+    room.put(&user(1), Purpose::Work, 1);
+    assert!(
+        !room.has_room(&user(2), Purpose::Work, Kind::Any),
+        "a link that gave way would make room for them"
+    );
+    assert!(room.has_room(&user(1), Purpose::Work, Kind::Any), "a link that is there serves on");
+    room.note_polled(PortFigures { in_use: 1, queued: 0 }, room.own());
+    assert!(room.has_room(&user(2), Purpose::Work, Kind::Any));
+}
+
+#[test]
+fn links_are_retired_when_their_identity_has_had_no_session_for_20_s() {
+    let mut room = room(4, 0);
+    let start = clock::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    claim(&mut room, &user(1));
+    let session = room.begin_session(&user(1));
+    room.put(&user(1), Purpose::Work, 1);
+    assert_eq!(room.retire(at(100), |_| false), NONE);
+    drop(session);
+    assert_eq!(room.retire(at(110), |_| false), NONE);
+    assert_eq!(room.retire(at(129), |_| false), NONE);
+    assert_eq!(claim(&mut room, &user(1)), Claim::Link(1), "a call renews its time");
+    room.put(&user(1), Purpose::Work, 1);
+    assert_eq!(room.retire(at(131), |_| false), NONE);
+    assert_eq!(room.retire(at(151), |_| false), [1]);
+    assert_eq!(room.view().links, 0);
+    assert!(room.kept.is_empty(), "nothing is remembered of who has nothing");
+}
+
+#[test]
+fn links_are_retired_by_age_whoever_needs_them() {
+    let mut room = room(4, 0);
+    for link in 0..3 {
+        assert_eq!(room.claim(&user(1), Purpose::Work, Kind::New), Some(NOTHING_CLOSED));
+        room.put(&user(1), Purpose::Work, link);
+    }
+    let _session = room.begin_session(&user(1));
+    assert_eq!(room.retire(clock::now(), |link| *link == 1), [1]);
+    assert_eq!((room.view().links, room.view().idle), (2, 2));
+}
+
+#[test]
+fn no_limit_is_no_limit() {
+    let mut room = Room::<u32>::new(Limits { threads: None, reserve: 2 });
+    room.note_polled(PortFigures { in_use: 1_000_000, queued: 0 }, OwnLinks::default());
+    for _ in 0..1000 {
+        assert_eq!(claim(&mut room, &user(1)), NOTHING_CLOSED);
+    }
+    assert_eq!(room.view().limit, None);
+}
+
+proptest! {
+    #[test]
+    fn there_are_never_more_links_than_threads_nor_any_lost(
+        threads in 1u32..8,
+        reserve in 0u32..4,
+        steps in vec((0u8..4, 0u8..4, any::<bool>(), any::<bool>()), 1..200),
+    ) {
+        let mut room = room(threads, reserve);
+        let mut in_use: Vec<(Identity, Purpose, u32)> = Vec::new();
+        let (mut idle, mut made) = (Vec::new(), 0);
+        for (step, who, relief, new) in steps {
+            let purpose = if relief { Purpose::Relief } else { Purpose::Work };
+            let kind = if new { Kind::New } else { Kind::Any };
+            if step < 2 {
+                let expected = room.has_room(&user(who), purpose, kind);
+                let claimed = room.claim(&user(who), purpose, kind);
+                prop_assert_eq!(claimed.is_some(), expected);
+                match claimed {
+                    Some(Claim::Link(link)) => {
+                        let place = idle.iter().position(|one: &(Identity, u32)| one.1 == link).unwrap();
+                        prop_assert_eq!(idle.remove(place).0, user(who), "another's link");
+                        in_use.push((user(who), purpose, link));
+                    }
+                    Some(Claim::Dial { closed }) => {
+                        idle.retain(|one| !closed.contains(&one.1));
+                        made += 1;
+                        in_use.push((user(who), purpose, made));
+                    }
+                    None => {}
+                }
+            } else if !in_use.is_empty() {
+                let (identity, purpose, link) = in_use.remove(usize::from(who) % in_use.len());
+                if step == 2 {
+                    room.put(&identity, purpose, link);
+                    idle.push((identity, link));
+                } else {
+                    room.end(purpose);
+                }
+            }
+            let view = room.view();
+            prop_assert_eq!(view.links as usize, in_use.len() + idle.len());
+            prop_assert_eq!(view.idle as usize, idle.len());
+            prop_assert!(view.links <= threads);
+            let working = in_use.iter().filter(|one| one.1 == Purpose::Work).count();
+            prop_assert!(working <= threads.saturating_sub(reserve) as usize);
+        }
+    }
+}

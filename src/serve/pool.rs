@@ -1,0 +1,443 @@
+//! The links to one port of a coordinator, counted before they are dialed, and who waits for one. What has room is decided
+//! in [`crate::cluster::room`]; here it is done, under one short lock a port.
+//!
+//! Whoever has a link, or may dial one, has a [`Seat`]. When a seat ends or a link is put back, those who wait are called
+//! at once, so nobody who comes later can be faster.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::oneshot;
+
+use super::link::Link;
+use crate::clock;
+use crate::cluster::room::{Claim, Kind, Limits, OwnLinks, PortFigures, Purpose, Room, RoomView, Tenancy};
+use crate::cluster::turns::{QueueFull, Ticket, Turns};
+use crate::cluster::{AdminState, Coordinator};
+use crate::ids::{CoordinatorId, Identity, Service};
+use crate::net::stream::{Seen, Stream};
+
+/// A shared link is closed after this, in case something adds up in it.
+const LONGEST_LIFE: Duration = Duration::from_hours(1);
+/// A shared link is closed after so many sessions were opened on it: its coordinator keeps a list of them.
+const MOST_SESSIONS: u32 = 10_000;
+
+/// One port of a coordinator.
+#[derive(Debug)]
+pub(super) struct Pool<S: Stream> {
+    /// Whose port it is.
+    pub coordinator: Arc<Coordinator>,
+    /// Which port.
+    pub service: Service,
+    /// Whether idle links wait here for the next call of their identity; else each is its connection's.
+    pub shares: bool,
+    state: Mutex<State<S>>,
+    lobby: Arc<Lobby<S>>,
+}
+
+#[derive(Debug)]
+struct State<S: Stream> {
+    room: Room<Idle<S>>,
+    /// Calls that wait for a link here.
+    relief: Turns<Waiter<S>>,
+    work: Turns<Waiter<S>>,
+    /// Calls and new sessions take turns: whether a session is next.
+    session_next: bool,
+    /// The time when it was last looked after: to ask the clock for each call would be too much.
+    now: Instant,
+}
+
+/// New sessions that wait for room on any coordinator of a cluster.
+#[derive(Debug)]
+pub(super) struct Lobby<S: Stream> {
+    turns: Mutex<Turns<Waiter<S>>>,
+    /// As many as wait, to be asked without the lock.
+    waiting: AtomicUsize,
+}
+
+/// One who waits.
+#[derive(Debug)]
+pub(super) struct Waiter<S: Stream> {
+    /// Which link will do.
+    pub kind: Kind,
+    /// Coordinators that it has tried.
+    pub tried: Vec<CoordinatorId>,
+    /// Where it is called.
+    pub called: oneshot::Sender<Grant<S>>,
+}
+
+/// What one who waited, or did not have to, gets.
+#[derive(Debug)]
+pub(super) enum Grant<S: Stream> {
+    /// A link.
+    Link(Link<S>),
+    /// A seat, to dial one.
+    Seat(Seat<S>),
+}
+
+impl<S: Stream> Grant<S> {
+    /// Where it is.
+    pub(super) fn coordinator(&self) -> &Arc<Coordinator> {
+        match self {
+            Self::Link(link) => &link.coordinator,
+            Self::Seat(seat) => &seat.pool.coordinator,
+        }
+    }
+}
+
+/// Counts a link, from before it is dialed until it is closed.
+#[derive(Debug)]
+#[must_use = "the link stops counting when this is dropped"]
+pub(super) struct Seat<S: Stream> {
+    /// Whose links it is one of.
+    pub pool: Arc<Pool<S>>,
+    identity: Identity,
+    purpose: Purpose,
+    /// Whether the coordinator has answered on it.
+    settled: bool,
+    /// Whether it counts no more: its link was put back.
+    over: bool,
+}
+
+impl<S: Stream> Seat<S> {
+    /// Its link may serve any call from now on; false if it may not, because it was made for a cancel in a place that is
+    /// kept for those.
+    pub(super) fn turn_to_work(&mut self) -> bool {
+        if self.purpose == Purpose::Relief && self.pool.state.lock().room.turn_to_work() {
+            self.purpose = Purpose::Work;
+        }
+        self.purpose == Purpose::Work
+    }
+
+    /// For a new link in the place of the one that it was for.
+    pub(super) fn renew(mut self) -> Self {
+        if std::mem::take(&mut self.settled) {
+            self.pool.state.lock().room.unsettle();
+        }
+        self
+    }
+
+    /// The coordinator has answered on its link.
+    pub(super) fn settle(&mut self) {
+        if !std::mem::replace(&mut self.settled, true) {
+            self.pool.state.lock().room.settle();
+        }
+    }
+}
+
+impl<S: Stream> Drop for Seat<S> {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let mut state = self.pool.state.lock();
+        if !self.settled {
+            state.room.settle();
+        }
+        state.room.end(self.purpose);
+        self.pool.call_next(state);
+    }
+}
+
+/// What a link has been through.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Made {
+    at: Instant,
+    sessions: u32,
+}
+
+impl Made {
+    /// Now.
+    pub(super) fn now() -> Self {
+        Self { at: clock::now(), sessions: 0 }
+    }
+
+    /// A session was opened on the link.
+    pub(super) fn note_session(&mut self) {
+        self.sessions = self.sessions.saturating_add(1);
+    }
+
+    fn is_over(self, now: Instant) -> bool {
+        self.sessions >= MOST_SESSIONS || now.saturating_duration_since(self.at) >= LONGEST_LIFE
+    }
+}
+
+/// A link that no call uses.
+#[derive(Debug)]
+struct Idle<S> {
+    stream: S,
+    made: Made,
+}
+
+/// One who was called, with what it is called for. Done without the lock: to close links, and to give back what nobody
+/// takes any more, which locks again.
+struct Called<S: Stream> {
+    waiter: Waiter<S>,
+    grant: Grant<S>,
+    _closed: Vec<Idle<S>>,
+}
+
+impl<S: Stream> Pool<S> {
+    /// A port without links.
+    pub(super) fn new(
+        place: (&Arc<Coordinator>, Service),
+        limits: Limits,
+        (shares, queue_length): (bool, usize),
+        lobby: &Arc<Lobby<S>>,
+    ) -> Self {
+        let state = State {
+            room: Room::new(limits),
+            relief: Turns::new(queue_length),
+            work: Turns::new(queue_length),
+            session_next: false,
+            now: clock::now(),
+        };
+        Self {
+            coordinator: Arc::clone(place.0),
+            service: place.1,
+            shares,
+            state: Mutex::new(state),
+            lobby: Arc::clone(lobby),
+        }
+    }
+
+    /// Whether a claim would get something.
+    pub(super) fn has_room(&self, identity: &Identity, kind: Kind) -> bool {
+        self.state.lock().room.has_room(identity, Purpose::Work, kind)
+    }
+
+    /// What its room looks like.
+    pub(super) fn view(&self) -> RoomView {
+        self.state.lock().room.view()
+    }
+
+    /// How many calls wait for a link here.
+    pub(super) fn waiting(&self) -> usize {
+        let state = self.state.lock();
+        state.relief.len() + state.work.len()
+    }
+
+    /// What of a poll's figures would be ours now.
+    pub(super) fn own(&self) -> OwnLinks {
+        self.state.lock().room.own()
+    }
+
+    /// A link, or a seat to dial one; `None` if there is no room.
+    pub(super) fn claim(
+        self: &Arc<Self>,
+        identity: &Identity,
+        purpose: Purpose,
+        kind: Kind,
+    ) -> Option<Grant<S>> {
+        let (grant, closed) = self.claim_in(&mut self.state.lock(), identity, purpose, kind)?;
+        drop(closed);
+        Some(grant)
+    }
+
+    fn claim_in(
+        self: &Arc<Self>,
+        state: &mut State<S>,
+        identity: &Identity,
+        purpose: Purpose,
+        kind: Kind,
+    ) -> Option<(Grant<S>, Vec<Idle<S>>)> {
+        let claim = state.room.claim(identity, purpose, kind)?;
+        let settled = matches!(claim, Claim::Link(_));
+        let (pool, identity) = (Arc::clone(self), identity.clone());
+        let seat = Seat { pool, identity, purpose, settled, over: false };
+        Some(match claim {
+            Claim::Link(Idle { stream, made }) => {
+                let coordinator = Arc::clone(&self.coordinator);
+                (Grant::Link(Link { coordinator, stream, session: None, seat, made }), Vec::new())
+            }
+            Claim::Dial { closed } => (Grant::Seat(seat), closed),
+        })
+    }
+
+    /// As [`Self::claim`]; if there is no room, the receiver is told when there is.
+    ///
+    /// # Errors
+    /// [`QueueFull`].
+    pub(super) fn claim_or_join(
+        self: &Arc<Self>,
+        identity: &Identity,
+        purpose: Purpose,
+    ) -> Result<Result<Grant<S>, (Ticket, oneshot::Receiver<Grant<S>>)>, QueueFull> {
+        let mut state = self.state.lock();
+        if let Some((grant, closed)) = self.claim_in(&mut state, identity, purpose, Kind::Any) {
+            drop(state);
+            drop(closed);
+            return Ok(Ok(grant));
+        }
+        let (called, call) = oneshot::channel();
+        let waiter = Waiter { kind: Kind::Any, tried: Vec::new(), called };
+        Ok(Err((state.line(purpose).join(identity, waiter)?, call)))
+    }
+
+    /// One who waited for a link here waits no more.
+    pub(super) fn leave(&self, identity: &Identity, purpose: Purpose, ticket: Ticket) {
+        let left = self.state.lock().line(purpose).leave(identity, ticket);
+        drop(left);
+    }
+
+    /// A link on which nothing is under way may serve the next call of its identity.
+    pub(super) fn put(self: &Arc<Self>, link: Link<S>) {
+        let Link { stream, mut seat, made, .. } = link;
+        let mut state = self.state.lock();
+        if made.is_over(state.now) {
+            // The seat locks by itself.
+            drop(state);
+            return;
+        }
+        seat.over = true;
+        if !seat.settled {
+            state.room.settle();
+        }
+        state.room.put(&seat.identity, seat.purpose, Idle { stream, made });
+        self.call_next(state);
+    }
+
+    /// Counts a session of an identity: its links are kept while there is one.
+    pub(super) fn begin_session(&self, identity: &Identity) -> Tenancy {
+        self.state.lock().room.begin_session(identity)
+    }
+
+    /// Takes in what a poll says of the port; `before` is what was ours when it began.
+    pub(super) fn note_polled(self: &Arc<Self>, polled: PortFigures, before: OwnLinks) {
+        let mut state = self.state.lock();
+        let own = before.at_most(state.room.own());
+        let closed = state.room.note_polled(polled, own);
+        self.call_next(state);
+        drop(closed);
+    }
+
+    /// What polls said is known no more.
+    pub(super) fn forget_others(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        state.room.forget_others();
+        self.call_next(state);
+    }
+
+    /// Closes idle links that are of no use any more, and calls who may have room in their place or because its coordinator
+    /// is fit again. Meant for once a second.
+    pub(super) fn look_after(self: &Arc<Self>, now: Instant) {
+        let mut state = self.state.lock();
+        state.now = now;
+        let retired =
+            state.room.retire(now, |idle| idle.made.is_over(now) || idle.stream.glance() != Seen::Nothing);
+        self.call_next(state);
+        drop(retired);
+    }
+
+    /// Calls those who wait, as long as there is room.
+    pub(super) fn call_waiting(self: &Arc<Self>) {
+        self.call_next(self.state.lock());
+    }
+
+    fn call_next(self: &Arc<Self>, mut state: MutexGuard<'_, State<S>>) {
+        let mut called = Vec::new();
+        while let Some(next) = self.next(&mut state) {
+            called.push(next);
+        }
+        drop(state);
+        for Called { waiter, grant, _closed } in called {
+            // Whoever is gone leaves its grant here, and dropping that calls the next.
+            drop(waiter.called.send(grant));
+        }
+    }
+
+    fn next(self: &Arc<Self>, state: &mut State<S>) -> Option<Called<S>> {
+        let ((identity, waiter), purpose) = self.next_waiter(state)?;
+        let (grant, closed) = self.claim_in(state, &identity, purpose, waiter.kind)?;
+        Some(Called { waiter, grant, _closed: closed })
+    }
+
+    /// Who is next: cancels and closes, because they make room, then calls and new sessions in turn.
+    fn next_waiter(&self, state: &mut State<S>) -> Option<((Identity, Waiter<S>), Purpose)> {
+        let State { room, relief, work, session_next, .. } = state;
+        if !relief.is_empty()
+            && let Some(next) =
+                relief.next(|identity, one| room.has_room(identity, Purpose::Relief, one.kind))
+        {
+            return Some((next, Purpose::Relief));
+        }
+        let mut call = || {
+            if work.is_empty() {
+                return None;
+            }
+            work.next(|identity, one| room.has_room(identity, Purpose::Work, one.kind))
+        };
+        let next = if *session_next {
+            self.next_session(room).or_else(call)
+        } else {
+            call().or_else(|| self.next_session(room))
+        };
+        *session_next = !*session_next;
+        Some((next?, Purpose::Work))
+    }
+
+    fn next_session(&self, room: &Room<Idle<S>>) -> Option<(Identity, Waiter<S>)> {
+        if self.lobby.waiting.load(Ordering::SeqCst) == 0 || !self.takes_sessions() {
+            return None;
+        }
+        self.lobby.next(|identity, one| {
+            !one.tried.contains(&self.coordinator.id) && room.has_room(identity, Purpose::Work, one.kind)
+        })
+    }
+
+    fn takes_sessions(&self) -> bool {
+        self.coordinator.state() == AdminState::Active
+            && self.coordinator.ports.of(self.service).is_some()
+            && self.coordinator.standing(self.service, clock::now()).is_fit()
+    }
+}
+
+impl<S: Stream> State<S> {
+    fn line(&mut self, purpose: Purpose) -> &mut Turns<Waiter<S>> {
+        match purpose {
+            Purpose::Work => &mut self.work,
+            Purpose::Relief => &mut self.relief,
+        }
+    }
+}
+
+impl<S: Stream> Lobby<S> {
+    /// Nobody waits; as many as this may.
+    pub(super) fn new(queue_length: usize) -> Self {
+        Self { turns: Mutex::new(Turns::new(queue_length)), waiting: AtomicUsize::new(0) }
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    /// One more waits. Coordinators may have got room in this moment: their waiting ones are to be called after this.
+    ///
+    /// # Errors
+    /// [`QueueFull`].
+    pub(super) fn join(&self, identity: &Identity, waiter: Waiter<S>) -> Result<Ticket, QueueFull> {
+        let mut turns = self.turns.lock();
+        let ticket = turns.join(identity, waiter)?;
+        self.waiting.store(turns.len(), Ordering::SeqCst);
+        Ok(ticket)
+    }
+
+    /// One who waited waits no more.
+    pub(super) fn leave(&self, identity: &Identity, ticket: Ticket) {
+        let mut turns = self.turns.lock();
+        let left = turns.leave(identity, ticket);
+        self.waiting.store(turns.len(), Ordering::SeqCst);
+        drop(turns);
+        drop(left);
+    }
+
+    fn next(&self, fits: impl FnMut(&Identity, &Waiter<S>) -> bool) -> Option<(Identity, Waiter<S>)> {
+        let mut turns = self.turns.lock();
+        let next = turns.next(fits);
+        self.waiting.store(turns.len(), Ordering::SeqCst);
+        next
+    }
+}

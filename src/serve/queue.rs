@@ -1,0 +1,206 @@
+//! Waiting for room: a new session for any coordinator, a call for a link to its own. In turn over identities, for
+//! `queue_timeout` at most, and only while the client is there.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio::time::sleep_until;
+
+use super::pool::{Grant, Lobby, Pool, Waiter};
+use super::shared::Fleet;
+use crate::clock;
+use crate::cluster::room::{Kind, Purpose};
+use crate::cluster::turns::{QueueFull, Ticket};
+use crate::cluster::{Coordinator, NoPick, Opening, Wanted};
+use crate::ids::{CoordinatorId, Identity, Service};
+use crate::metrics::{Held, WaitOutcome};
+use crate::net::stream::Stream;
+
+/// How often a pick is tried again whose coordinator was filled in the moment between.
+const PICKS: usize = 3;
+
+/// Why there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoRoom {
+    /// The wait was over.
+    #[error("all service threads are in use, and none became free within {0:?} (queue_timeout)")]
+    TimedOut(Duration),
+    /// Too many wait.
+    #[error("all service threads are in use, and {0}")]
+    Full(#[from] QueueFull),
+}
+
+/// Why nothing came of a wait.
+#[derive(Debug)]
+pub(super) enum NotCalled {
+    /// There is no room.
+    NoRoom(NoRoom),
+    /// The client has left.
+    ClientGone,
+}
+
+/// Why a new session has no place.
+#[derive(Debug)]
+pub(super) enum NoPlace {
+    /// Nobody is left who was not tried.
+    Nobody,
+    /// As for a call.
+    NotCalled(NotCalled),
+}
+
+impl From<QueueFull> for NotCalled {
+    fn from(full: QueueFull) -> Self {
+        Self::NoRoom(full.into())
+    }
+}
+
+/// A client that wants a place for a new session.
+pub(super) struct Seeker<'a, S: Stream> {
+    /// Where it looks.
+    pub fleet: &'a Fleet<S>,
+    /// The port that it needs.
+    pub service: Service,
+    /// Who it is.
+    pub identity: &'a Identity,
+    /// Which link will do.
+    pub kind: Kind,
+    /// Whether it has a link to a coordinator that is its own.
+    pub has_own: &'a (dyn Fn(&Coordinator) -> bool + Sync),
+    /// When it gives up.
+    pub deadline: Instant,
+}
+
+impl<S: Stream> Seeker<'_, S> {
+    /// The best coordinator that was not `tried` and has room, with the open counted there, and a link or a seat, unless it
+    /// has a link of its own. Waits if there is no room anywhere.
+    ///
+    /// # Errors
+    /// [`NoPlace`].
+    pub(super) async fn place(
+        &self,
+        tried: &[CoordinatorId],
+        client: &S,
+    ) -> Result<(Opening, Option<Grant<S>>), NoPlace> {
+        for _ in 0..PICKS {
+            match self.pick(tried) {
+                Ok(opening) => {
+                    if (self.has_own)(opening.coordinator()) {
+                        return Ok((opening, None));
+                    }
+                    let pool = self.fleet.pool(opening.coordinator(), self.service);
+                    let claim = pool.and_then(|pool| pool.claim(self.identity, Purpose::Work, self.kind));
+                    if let Some(grant) = claim {
+                        return Ok((opening, Some(grant)));
+                    }
+                }
+                Err(NoPick::Nobody) => return Err(NoPlace::Nobody),
+                Err(NoPick::NoRoom) => break,
+            }
+        }
+        let grant = self.wait(tried, client).await.map_err(NoPlace::NotCalled)?;
+        Ok((grant.coordinator().begin_open(), Some(grant)))
+    }
+
+    fn pick(&self, tried: &[CoordinatorId]) -> Result<Opening, NoPick> {
+        let has_room = |coordinator: &Coordinator| {
+            (self.has_own)(coordinator)
+                || self
+                    .fleet
+                    .pool(coordinator, self.service)
+                    .is_some_and(|pool| pool.has_room(self.identity, self.kind))
+        };
+        self.fleet.pick(&Wanted { service: self.service, tried, has_room: &has_room })
+    }
+
+    async fn wait(&self, tried: &[CoordinatorId], client: &S) -> Result<Grant<S>, NotCalled> {
+        let lobby = self.fleet.lobby(self.service);
+        let (called, call) = oneshot::channel();
+        let waiter = Waiter { kind: self.kind, tried: tried.to_vec(), called };
+        let ticket = lobby.join(self.identity, waiter).inspect_err(|_| self.fleet.note_queue_full())?;
+        let line = Line::Lobby(Arc::clone(lobby));
+        let waiting = Waiting::new(self.fleet, call, line, (self.identity.clone(), ticket));
+        self.fleet.call_waiting(self.service);
+        waiting.called(self.deadline, client).await
+    }
+}
+
+/// Where somebody waits.
+enum Line<S: Stream> {
+    Lobby(Arc<Lobby<S>>),
+    Pool(Arc<Pool<S>>, Purpose),
+}
+
+/// One who waits; leaves the line when dropped.
+struct Waiting<'a, S: Stream> {
+    fleet: &'a Fleet<S>,
+    call: oneshot::Receiver<Grant<S>>,
+    line: Line<S>,
+    place: (Identity, Ticket),
+    since: Instant,
+    outcome: WaitOutcome,
+    _counted: Held,
+}
+
+impl<'a, S: Stream> Waiting<'a, S> {
+    fn new(
+        fleet: &'a Fleet<S>,
+        call: oneshot::Receiver<Grant<S>>,
+        line: Line<S>,
+        place: (Identity, Ticket),
+    ) -> Self {
+        let (outcome, since) = (WaitOutcome::ClientGone, clock::now());
+        Self { fleet, call, line, place, since, outcome, _counted: Held::one_of(&fleet.queue.waiting) }
+    }
+
+    async fn called(mut self, deadline: Instant, client: &S) -> Result<Grant<S>, NotCalled> {
+        tokio::select! {
+            biased;
+            grant = &mut self.call => {
+                if let Ok(grant) = grant {
+                    self.outcome = WaitOutcome::Served;
+                    return Ok(grant);
+                }
+            }
+            () = client.closed() => return Err(NotCalled::ClientGone),
+            () = sleep_until(deadline.into()) => {}
+        }
+        self.outcome = WaitOutcome::TimedOut;
+        Err(NotCalled::NoRoom(NoRoom::TimedOut(self.fleet.room.queue_timeout)))
+    }
+}
+
+impl<S: Stream> Drop for Waiting<'_, S> {
+    fn drop(&mut self) {
+        let (identity, ticket) = &self.place;
+        match &self.line {
+            Line::Lobby(lobby) => lobby.leave(identity, *ticket),
+            Line::Pool(pool, purpose) => pool.leave(identity, *purpose, *ticket),
+        }
+        self.fleet.queue.waits.count(self.outcome);
+        let waited = clock::now().saturating_duration_since(self.since);
+        self.fleet.queue.seconds.inc_by(waited.as_secs_f64());
+    }
+}
+
+/// A link of an identity to a port, or a seat to dial one; waits if there is no room.
+///
+/// # Errors
+/// [`NotCalled`].
+pub(super) async fn link<S: Stream>(
+    fleet: &Fleet<S>,
+    pool: &Arc<Pool<S>>,
+    identity: &Identity,
+    purpose: Purpose,
+    client: &S,
+) -> Result<Grant<S>, NotCalled> {
+    let claimed = pool.claim_or_join(identity, purpose);
+    match claimed.inspect_err(|_| fleet.note_queue_full())? {
+        Ok(grant) => Ok(grant),
+        Err((ticket, call)) => {
+            let line = Line::Pool(Arc::clone(pool), purpose);
+            let waiting = Waiting::new(fleet, call, line, (identity.clone(), ticket));
+            waiting.called(clock::now() + fleet.room.queue_timeout, client).await
+        }
+    }
+}
