@@ -1,6 +1,5 @@
 //! The story of a client connection: accept → detect → authenticate → for each call: read, decide, forward, answer → close.
 
-mod asking;
 mod attached;
 mod calls;
 mod client;
@@ -10,6 +9,7 @@ mod exchange;
 mod link;
 mod opaque;
 mod open;
+mod opening;
 mod plain;
 mod pool;
 mod queue;
