@@ -114,10 +114,19 @@ mod tests {
     #[test]
     fn every_phase_has_its_words() {
         use Phase::{
-            CredentialsShown, NoLink, NothingWritten, ReplyBegan, ReplySucceeds, ShuttingDown, Waiting,
+            CredentialsShown, NoLink, NoRoom, NothingWritten, ReplyBegan, ReplySucceeds, ShuttingDown,
+            Waiting,
         };
-        let all =
-            [NoLink, CredentialsShown, NothingWritten, Waiting, ReplyBegan, ReplySucceeds, ShuttingDown];
+        let all = [
+            NoLink,
+            NoRoom,
+            CredentialsShown,
+            NothingWritten,
+            Waiting,
+            ReplyBegan,
+            ReplySucceeds,
+            ShuttingDown,
+        ];
         assert_eq!(Phase::ALL.iter().map(|(phase, _)| *phase).collect::<Vec<_>>(), all);
     }
 
