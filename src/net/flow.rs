@@ -1,6 +1,6 @@
 //! Moving bytes on the data path: a buffer is held only once bytes are there, a deadline runs only while a peer is slow.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -8,6 +8,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::sleep;
 
 use super::buffer::{BUFFER_SIZE, Buffer};
 
@@ -76,17 +77,28 @@ pub async fn write_all<S: AsyncWrite + Unpin>(
 ) -> Result<(), (WriteError, usize)> {
     let mut written = 0;
     while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-        let write = poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, rest));
-        // A timeout polls what it times first: the timer is only registered when the write has to wait.
-        let taken = match tokio::time::timeout(stall, write).await {
-            Err(_elapsed) => return Err((WriteError::Stalled { allowed: stall }, written)),
-            Ok(Err(error)) => return Err((error.into(), written)),
-            Ok(Ok(0)) => return Err((WriteError::Failed(io::ErrorKind::WriteZero.into()), written)),
-            Ok(Ok(taken)) => taken,
-        };
-        written += taken;
+        written += write(stream, rest, stall).await.map_err(|error| (error, written))?;
     }
     Ok(())
+}
+
+/// Writes some of the bytes; never none.
+async fn write<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    bytes: &[u8],
+    stall: Duration,
+) -> Result<usize, WriteError> {
+    let mut patience = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(cx, bytes)? {
+            let some = if written > 0 { Ok(written) } else { Err(io::ErrorKind::WriteZero.into()) };
+            return Poll::Ready(some.map_err(WriteError::Failed));
+        }
+        // Only a write that has to wait gets a timer: to make one takes the clock, and costs more than to write.
+        let patience = patience.get_or_insert_with(|| Box::pin(sleep(stall)));
+        patience.as_mut().poll(cx).map(|()| Err(WriteError::Stalled { allowed: stall }))
+    })
+    .await
 }
 
 #[cfg(test)]
@@ -113,7 +125,7 @@ mod tests {
         let reader = async {
             let mut got = [0; 8];
             for byte in &mut got {
-                tokio::time::sleep(STALL / 2).await;
+                sleep(STALL / 2).await;
                 *byte = far.read_u8().await.unwrap();
             }
             got
