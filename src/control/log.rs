@@ -120,7 +120,9 @@ where
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    tracing_subscriber::registry().with(lines.with_filter(filter(config.level)))
+    // The filter is the whole log's and not the layer's: a layer with a filter of its own looks every span up that is
+    // entered, and a connection's is entered at every poll.
+    tracing_subscriber::registry().with(filter(config.level)).with(lines)
 }
 
 /// The router's own events from this level; of the libraries below it only what an operator should see.
