@@ -1,12 +1,12 @@
 //! The loop over the calls of a client connection, strictly in order: read a request, decide where it goes, carry that out.
 
 use std::future::ready;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::WaitForCancellationFuture;
 
 use super::attached::Attached;
 use super::client::{Client, Framing, Inbox, Request};
@@ -22,6 +22,7 @@ use crate::clock;
 use crate::cluster::{Coordinator, Flavor, Opening, SessionCount, Wanted};
 use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
+use crate::net::flow::Chunk;
 use crate::net::stream::{Seen, Stream};
 use crate::session::decide::{Past, Plan, decide, purpose, service, session_of};
 use crate::session::retry::{Remedy, remedy, wants_live_link};
@@ -52,9 +53,7 @@ pub(super) struct Calls<S: Stream> {
     pub(super) attached: Attached,
     /// Whether the connection's span has a session, or its coordinator.
     pub(super) span_named: bool,
-    /// Its own child of the router's token: what all connections wait on would be a lock that all of them share.
-    draining: CancellationToken,
-    /// Whether that is cancelled: to ask it takes a lock.
+    /// Whether the router drains.
     leaving: bool,
     /// When links are looked at next. One timer for the connection's life: to make one for each call costs more.
     look: Pin<Box<Sleep>>,
@@ -71,7 +70,6 @@ impl<S: Stream> Calls<S> {
     ) -> Self {
         let fleet = Arc::clone(&entrance.fleet);
         Self {
-            draining: shared.draining.child_token(),
             leaving: false,
             span_named: false,
             look: Box::pin(sleep(LINK_LOOK_INTERVAL)),
@@ -102,19 +100,31 @@ impl<S: Stream> Calls<S> {
 
     /// Serves calls until the connection ends.
     pub(super) async fn serve(mut self) -> End {
+        // Its own child of the router's token: what all connections wait on would be a lock that all of them share. One wait
+        // for the connection's life: to begin and to end one for each call takes that lock twice more.
+        let draining = self.shared.draining.child_token();
+        let mut drains = pin!(draining.cancelled());
         loop {
-            let request = match self.next_request().await {
-                Ok(request) => request,
+            let first = match self.next_bytes(drains.as_mut()).await {
+                Ok(first) => first,
                 Err(end) => return end,
             };
             // Boxed: what a call needs while it is under way, an idle connection shall not hold.
-            if let Err(end) = Box::pin(self.carry_out(request)).await {
+            if let Err(end) = Box::pin(self.call(first)).await {
                 return end;
             }
         }
     }
 
-    async fn carry_out(&mut self, mut request: Request) -> Result<(), End> {
+    async fn call(&mut self, first: Option<Chunk>) -> Result<(), End> {
+        // Boxes of their own, as is the reply: three of at most a kilobyte, which the allocator has at hand, cost less than
+        // one large one, and moving this future into its box copies all of it.
+        let mut request = Box::new(Request::new(self.framing));
+        self.inbox.fill(&mut self.client, &mut request, first, &self.shared).await?;
+        self.carry_out(&mut request).await
+    }
+
+    async fn carry_out(&mut self, request: &mut Request) -> Result<(), End> {
         let (method, facts) = (request.method(), request.facts());
         let service = service(method, facts, &self.past);
         let plan = decide(method, facts, &self.past, &self.fleet.table);
@@ -127,12 +137,12 @@ impl<S: Stream> Calls<S> {
             self.reserved = None;
         }
         let done = match plan {
-            Plan::Open => self.open_session(&mut request).await,
-            Plan::OpenBeeswax => self.open_beeswax(&mut request).await,
-            Plan::Any => self.forward_anywhere(&mut request, service).await,
+            Plan::Open => Box::pin(self.open_session(request)).await,
+            Plan::OpenBeeswax => Box::pin(self.open_beeswax(request)).await,
+            Plan::Any => self.forward_anywhere(request, service).await,
             Plan::Owner { coordinator, .. } => match self.fleet.cluster.coordinator(coordinator).cloned() {
-                Some(coordinator) => self.forward(&mut request, &coordinator, service).await,
-                None => self.forward_anywhere(&mut request, service).await,
+                Some(coordinator) => self.forward(request, &coordinator, service).await,
+                None => self.forward_anywhere(request, service).await,
             },
         };
         let outcome = done.as_ref().map_or(CallOutcome::Unanswered, |outcome| *outcome);
@@ -140,29 +150,33 @@ impl<S: Stream> Calls<S> {
         done.map(drop)
     }
 
-    /// Waits for the next request, or for the end. What an idle connection waits for never interrupts a request that has
-    /// begun: that has a deadline of its own.
-    async fn next_request(&mut self) -> Result<Request, End> {
+    /// Waits for the next request's first bytes, or for the end; none if some are pending. What an idle connection waits for
+    /// never interrupts a request that has begun: that has a deadline of its own.
+    async fn next_bytes(
+        &mut self,
+        mut drains: Pin<&mut WaitForCancellationFuture<'_>>,
+    ) -> Result<Option<Chunk>, End> {
         while self.client.pending.is_empty() {
             let draining = self.leaving;
             // To close on unread bytes would be a reset, and a call lost that came before the end.
             let leave = draining && self.open.is_empty() && self.client.stream.look() != Seen::Bytes;
             tokio::select! {
                 biased;
-                more = self.client.more() => if !more? {
-                    return Err(End::ClientClosed);
-                },
+                read = self.client.read() => {
+                    let chunk = read?;
+                    return if chunk.is_empty() { Err(End::ClientClosed) } else { Ok(Some(chunk)) };
+                }
                 () = ready(()), if leave => return Err(End::RouterShutdown),
-                () = self.draining.cancelled(), if !draining => self.leaving = true,
+                () = drains.as_mut(), if !draining => self.leaving = true,
                 // For the operations that are open on it to end, on whatever connection.
-                () = sleep(DRAIN_LOOK_INTERVAL), if draining => {}
+                () = async { sleep(DRAIN_LOOK_INTERVAL).await }, if draining => {}
                 () = self.look.as_mut() => {
                     self.links.drop_closed();
                     self.look.as_mut().reset(Instant::from_std(clock::now() + LINK_LOOK_INTERVAL));
                 }
             }
         }
-        self.inbox.fill(&mut self.client, &self.shared).await
+        Ok(None)
     }
 
     /// Sends a call to the coordinator that it belongs to, again if that is safe, and says so if it cannot be answered.
@@ -233,18 +247,18 @@ impl<S: Stream> Calls<S> {
         answered: Answered<S>,
     ) -> CallOutcome {
         self.past.last = Some(coordinator.id);
-        if is_shutting_down(method, &answered.facts, self.fleet.cluster.flavor) {
+        if is_shutting_down(method, answered.reply.facts(), self.fleet.cluster.flavor) {
             self.fleet.note_shutting_down(coordinator);
         }
         if let Some(link) = answered.link {
             self.links.put(link);
         }
         let takes_work = matches!(method.role, Role::OpenSession | Role::Statement | Role::Metadata);
-        if takes_work && verdict(method, &answered.facts) == Verdict::ShuttingDown {
+        if takes_work && verdict(method, answered.reply.facts()) == Verdict::ShuttingDown {
             // Else the coordinator whose sessions leave it would look like the least loaded to the clients that come back.
             coordinator.note_shutting_down(clock::now());
         }
-        outcome(method, &answered.facts)
+        outcome(method, answered.reply.facts())
     }
 
     /// The second try of a close or cancel: that there is no such handle any more means that the first one had its effect.
@@ -255,7 +269,7 @@ impl<S: Stream> Calls<S> {
         service: Service,
         mut answered: Answered<S>,
     ) -> Result<CallOutcome, End> {
-        let gone = verdict(request.method(), &answered.facts);
+        let gone = verdict(request.method(), answered.reply.facts());
         let (bytes, _held) = (std::mem::take(&mut answered.bytes), answered.held.take());
         let outcome = self.finish(request.method(), coordinator, answered);
         let stall = self.shared.settings.stall_timeout;
@@ -280,6 +294,17 @@ impl<S: Stream> Calls<S> {
         if let Some(link) = self.links.take(coordinator.id, service, see(method)) {
             return Ok(Ok(link));
         }
+        // Boxed: few calls dial.
+        Box::pin(self.new_link(coordinator, service, method)).await
+    }
+
+    /// A link that is not the connection's own yet: one that was granted, or is dialed.
+    async fn new_link(
+        &mut self,
+        coordinator: &Arc<Coordinator>,
+        service: Service,
+        method: &Method,
+    ) -> Result<Result<Link<S>, NoLink>, End> {
         let Some(pool) = self.fleet.pool(coordinator, service) else {
             return Ok(Err(Unreached::NoPort(service).into()));
         };

@@ -50,12 +50,20 @@ impl<S: Stream> Client<S> {
         Self { stream, pending: BytesMut::new() }
     }
 
+    /// Reads more; nothing at the end. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`End::ClientGone`].
+    pub(super) async fn read(&mut self) -> Result<Chunk, End> {
+        flow::read_at_most(&mut self.stream, READ_LIMIT).await.map_err(End::ClientGone)
+    }
+
     /// Reads more and appends it to `pending`; false at the end. Cancel-safe.
     ///
     /// # Errors
     /// [`End::ClientGone`].
     pub(super) async fn more(&mut self) -> Result<bool, End> {
-        let chunk = flow::read_at_most(&mut self.stream, READ_LIMIT).await.map_err(End::ClientGone)?;
+        let chunk = self.read().await?;
         self.pending.extend_from_slice(&chunk);
         Ok(!chunk.is_empty())
     }
@@ -81,9 +89,9 @@ pub(super) struct Inbox {
 
 /// A request, whole unless it is larger than what is held.
 pub(super) struct Request {
-    scanner: Box<Scanner>,
+    scanner: Scanner,
     /// As it goes on a link: framed, if links are. If the request is sent on piece by piece, the latest piece.
-    pub bytes: BytesMut,
+    pub bytes: Vec<u8>,
     /// Whether the message's end has come.
     pub complete: bool,
     /// Bytes at the front of `bytes` that are left for a frame's header.
@@ -93,6 +101,18 @@ pub(super) struct Request {
 }
 
 impl Request {
+    /// A request of which nothing has come.
+    pub(super) fn new(framing: Framing) -> Self {
+        Self {
+            scanner: Scanner::request(REQUEST_LIMIT),
+            bytes: Vec::new(),
+            complete: false,
+            room: if framing == Framing::None { 0 } else { frame::HEADER_LEN },
+            streams: false,
+            held: Held::default(),
+        }
+    }
+
     /// Its method.
     pub(super) fn method(&self) -> &'static Method {
         self.scanner.method()
@@ -121,18 +141,22 @@ impl Request {
         self.scanner.past_header() && (needs_nothing || self.facts().key().is_some())
     }
 
+    fn append(&mut self, payload: &[u8]) {
+        if self.bytes.is_empty() {
+            self.bytes.reserve(self.room + payload.len());
+            self.bytes.resize(self.room, 0);
+        }
+        self.bytes.extend_from_slice(payload);
+    }
+
     /// Puts the frame's header in the place that was left for it; `to_come` bytes of the frame follow in later pieces.
     fn seal(&mut self, to_come: usize) -> Result<(), BadInput> {
         if self.room > 0 {
-            let header = frame::header(self.bytes.len() - self.room + to_come)?;
+            let header = frame::header(self.bytes.len().saturating_sub(self.room) + to_come)?;
             self.bytes.get_mut(..self.room).unwrap_or_default().copy_from_slice(&header);
         }
         Ok(())
     }
-}
-
-fn header_room(framing: Framing) -> usize {
-    if framing == Framing::None { 0 } else { frame::HEADER_LEN }
 }
 
 impl Inbox {
@@ -142,31 +166,26 @@ impl Inbox {
     }
 
     /// Takes the next request, of which some bytes have come: reads until it is complete, or is known well enough to be sent
-    /// on piece by piece because it is too large to be held.
+    /// on piece by piece because it is too large to be held. `first` is what was just read, if nothing was pending.
     ///
     /// # Errors
     /// What ends the connection.
     pub(super) async fn fill<S: Stream>(
         &mut self,
         client: &mut Client<S>,
+        request: &mut Request,
+        first: Option<Chunk>,
         shared: &Shared<S>,
-    ) -> Result<Request, End> {
-        let mut request = Request {
-            scanner: Box::new(Scanner::request(REQUEST_LIMIT)),
-            bytes: BytesMut::zeroed(header_room(self.framing)),
-            complete: false,
-            room: header_room(self.framing),
-            streams: false,
-            held: shared.replay.hold(),
-        };
-        self.take_pending(client, &mut request)?;
-        while !request.complete && !self.must_stream(&mut request, &shared.settings)? {
-            let chunk = read(client, shared.settings.stall_timeout).await?;
-            let used = self.take(&mut request, &chunk)?;
-            client.pending.extend_from_slice(chunk.get(used..).unwrap_or_default());
+    ) -> Result<(), End> {
+        match first {
+            Some(chunk) => self.take_chunk(client, request, &chunk)?,
+            None => self.take_pending(client, request)?,
         }
-        request.seal(self.rest_of_frame(&request))?;
-        Ok(request)
+        while !request.complete && !self.must_stream(request, shared)? {
+            let chunk = read(client, shared.settings.stall_timeout).await?;
+            self.take_chunk(client, request, &chunk)?;
+        }
+        Ok(request.seal(self.rest_of_frame(request))?)
     }
 
     /// Reads the next piece of a request that is sent on piece by piece; `request.bytes` then holds that piece alone.
@@ -181,12 +200,10 @@ impl Inbox {
     ) -> Result<(), End> {
         request.room = if self.framing == Framing::Sasl { frame::HEADER_LEN } else { 0 };
         request.bytes.clear();
-        request.bytes.resize(request.room, 0);
         self.take_pending(client, request)?;
         while request.is_empty() && !request.complete {
             let chunk = read(client, settings.stall_timeout).await?;
-            let used = self.take(request, &chunk)?;
-            client.pending.extend_from_slice(chunk.get(used..).unwrap_or_default());
+            self.take_chunk(client, request, &chunk)?;
         }
         Ok(request.seal(0)?)
     }
@@ -209,12 +226,24 @@ impl Inbox {
         Ok(())
     }
 
+    /// What follows the request in a chunk is left pending.
+    fn take_chunk<S>(
+        &mut self,
+        client: &mut Client<S>,
+        request: &mut Request,
+        chunk: &[u8],
+    ) -> Result<(), BadInput> {
+        let used = self.take(request, chunk)?;
+        client.pending.extend_from_slice(chunk.get(used..).unwrap_or_default());
+        Ok(())
+    }
+
     /// Whether the request is too large to be held and is sent on piece by piece. It is held on, as far as memory goes,
     /// while its handle has not come.
-    fn must_stream(&self, request: &mut Request, settings: &Settings) -> Result<bool, BadInput> {
+    fn must_stream<S: Stream>(&self, request: &mut Request, shared: &Shared<S>) -> Result<bool, BadInput> {
         let held = request.bytes.len();
-        let fits = request.held.grow_to(held);
-        match (fits && held <= settings.replay_limit, request.is_routable()) {
+        let fits = shared.replay.grow(&mut request.held, held);
+        match (fits && held <= shared.settings.replay_limit, request.is_routable()) {
             (true, _) => Ok(false),
             (false, true) => {
                 request.streams = true;
@@ -232,7 +261,7 @@ impl Inbox {
     fn take(&mut self, request: &mut Request, chunk: &[u8]) -> Result<usize, BadInput> {
         if self.framing == Framing::None {
             let step = request.scanner.push(chunk)?;
-            request.bytes.extend_from_slice(chunk.get(..step.used).unwrap_or_default());
+            request.append(chunk.get(..step.used).unwrap_or_default());
             request.complete = step.done;
             return Ok(step.used);
         }
@@ -241,7 +270,7 @@ impl Inbox {
             let piece = self.deframer.next(rest)?;
             let payload = rest.get(piece.payload.clone()).unwrap_or_default();
             let step = request.scanner.push(payload)?;
-            request.bytes.extend_from_slice(payload);
+            request.append(payload);
             request.complete = step.done;
             used += piece.used;
             if step.done && (step.used < payload.len() || !self.deframer.at_boundary()) {

@@ -94,8 +94,8 @@ pub(super) enum Deliver {
 
 /// A reply that has ended.
 pub(super) struct Answered<S: Stream> {
-    /// What it says.
-    pub facts: Facts,
+    /// What was found in it stays where it was found: it is too much to be copied for each call.
+    pub reply: Box<Reply>,
     /// All of it, framed as it came; empty if it was delivered as it came.
     pub bytes: BytesMut,
     /// Counts them, as long as they are held.
@@ -116,8 +116,8 @@ impl<S: Stream> Calls<S> {
         let statement = request.method().role == Role::Statement;
         let mut running = statement.then(|| link.coordinator.count_running());
         self.send(&mut link, request).await?;
-        let mut reply = Reply::to(request.method(), request.facts(), self.framing);
-        let (mut held, mut counted) = (BytesMut::new(), self.shared.replay.hold());
+        let mut reply = Box::new(Reply::to(request.method(), request.facts(), self.framing));
+        let (mut held, mut counted) = (BytesMut::new(), Held::default());
         let mut client_has_some = false;
         let mut phase = Phase::Waiting;
         loop {
@@ -134,7 +134,7 @@ impl<S: Stream> Calls<S> {
             }
             if deliver == Deliver::WhenWhole || !reply.is_checked() {
                 held.extend_from_slice(bytes);
-                hold_on(&mut counted, held.len()).map_err(|cause| lost(cause, phase))?;
+                self.hold_on(&mut counted, held.len()).map_err(|cause| lost(cause, phase))?;
             } else {
                 client_has_some = true;
                 self.deliver(&mut held, bytes).await?;
@@ -142,8 +142,8 @@ impl<S: Stream> Calls<S> {
             if taken.done {
                 // What nobody asked for would be taken for the next reply.
                 let clean = taken.used == chunk.len();
-                let (facts, link) = (*reply.facts(), clean.then_some(link));
-                return Ok(Answered { facts, bytes: held, held: Some(counted), link });
+                let link = clean.then_some(link);
+                return Ok(Answered { reply, bytes: held, held: Some(counted), link });
             }
         }
     }
@@ -155,6 +155,15 @@ impl<S: Stream> Calls<S> {
             self.client.send(&std::mem::take(held), stall).await?;
         }
         self.client.send(bytes, stall).await
+    }
+
+    /// Whether so many bytes of a reply may be held.
+    pub(super) fn hold_on(&self, counted: &mut Held, bytes: usize) -> Result<(), LostCause> {
+        if bytes > HELD_REPLY_LIMIT {
+            return Err(LostCause::TooLarge);
+        }
+        let fits = self.shared.replay.grow(counted, bytes.saturating_sub(FREE_REPLY_BYTES));
+        if fits { Ok(()) } else { Err(LostCause::NoRoom) }
     }
 
     fn learn(&self, link: &Link<S>, request: &Request, reply: &Facts, running: Option<RunningCount>) {
@@ -204,12 +213,4 @@ impl<S: Stream> Calls<S> {
             () = self.client.stream.gone() => Err(End::client_gone()),
         }
     }
-}
-
-/// Whether so many bytes of a reply may be held.
-pub(super) fn hold_on(counted: &mut Held, bytes: usize) -> Result<(), LostCause> {
-    if bytes > HELD_REPLY_LIMIT {
-        return Err(LostCause::TooLarge);
-    }
-    if counted.grow_to(bytes.saturating_sub(FREE_REPLY_BYTES)) { Ok(()) } else { Err(LostCause::NoRoom) }
 }

@@ -93,7 +93,9 @@ impl<S: Stream> Calls<S> {
                     no_link.phase()
                 }
                 Ok(link) => match self.ask(link, request).await {
-                    Ok(answered) if verdict(request.method(), &answered.facts) == Verdict::ShuttingDown => {
+                    Ok(answered)
+                        if verdict(request.method(), answered.reply.facts()) == Verdict::ShuttingDown =>
+                    {
                         self.fleet.note_shutting_down(&coordinator);
                         self.count_open(&coordinator, SessionOutcome::ShuttingDown);
                         tried.answer = Some((coordinator, answered));
@@ -236,9 +238,9 @@ impl<S: Stream> Calls<S> {
         let coordinator = Arc::clone(opening.coordinator());
         let method = request.method();
         // Status first: Impala's failed opens carry a handle that looks alive (impala-hs2-server.cc OpenSession).
-        let success = verdict(method, &answered.facts) == Verdict::Success;
+        let success = verdict(method, answered.reply.facts()) == Verdict::Success;
         self.count_open(&coordinator, if success { SessionOutcome::Opened } else { SessionOutcome::Error });
-        if let Some(handle) = answered.facts.handle().filter(|_| success) {
+        if let Some(handle) = answered.reply.facts().handle().filter(|_| success) {
             coordinator.note_opened(Service::Hs2);
             if self.framing == Framing::None {
                 coordinator.note_opened_without_login();

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::calls::Calls;
 use super::client::{Framing, Request};
-use super::exchange::{Answered, Lost, LostCause, Trouble, hold_on};
+use super::exchange::{Answered, Lost, LostCause, Trouble};
 use super::link::Link;
 use super::refuse::framed;
 use super::reply::Reply;
@@ -30,7 +30,7 @@ const LATE_FOR: Duration = Duration::from_mins(10);
 /// An open that was sent, or is being sent, to a coordinator.
 struct Asked<S: Stream> {
     link: Link<S>,
-    reply: Reply,
+    reply: Box<Reply>,
     held: BytesMut,
     counted: Held,
     /// Whether the whole request was written.
@@ -42,8 +42,8 @@ struct Asked<S: Stream> {
 impl<S: Stream> Calls<S> {
     /// Sends an open to a coordinator and waits for the whole answer.
     pub(super) async fn ask(&mut self, link: Link<S>, request: &mut Request) -> Result<Answered<S>, Trouble> {
-        let reply = Reply::to(request.method(), request.facts(), self.framing);
-        let (held, counted) = (BytesMut::new(), self.shared.replay.hold());
+        let reply = Box::new(Reply::to(request.method(), request.facts(), self.framing));
+        let (held, counted) = (BytesMut::new(), Held::default());
         let mut asked = Asked { link, reply, held, counted, is_sent: false, is_clean: true };
         let open_timeout = self.shared.settings.open_timeout;
         let answer = timeout(open_timeout, self.await_answer(&mut asked, request)).await;
@@ -59,7 +59,7 @@ impl<S: Stream> Calls<S> {
         let Asked { link, reply, held, counted, is_clean, .. } = asked;
         // What nobody asked for would be taken for the next reply.
         let link = is_clean.then_some(link);
-        Ok(Answered { facts: *reply.facts(), bytes: held, held: Some(counted), link })
+        Ok(Answered { reply, bytes: held, held: Some(counted), link })
     }
 
     async fn await_answer(&mut self, asked: &mut Asked<S>, request: &mut Request) -> Result<(), Trouble> {
@@ -76,7 +76,7 @@ impl<S: Stream> Calls<S> {
             self.shared.metrics.bytes.add(Direction::ToClient, bytes.len() as u64);
             asked.is_clean = taken.used == chunk.len();
             asked.held.extend_from_slice(bytes);
-            hold_on(&mut asked.counted, asked.held.len()).map_err(|cause| lost(cause, phase))?;
+            self.hold_on(&mut asked.counted, asked.held.len()).map_err(|cause| lost(cause, phase))?;
         }
         Ok(())
     }
@@ -95,7 +95,7 @@ fn leaves_link(trouble: &Trouble) -> bool {
 /// An open that was given up, on a link that nothing else will use.
 struct Late<S: Stream> {
     link: Link<S>,
-    reply: Reply,
+    reply: Box<Reply>,
     framing: Framing,
 }
 

@@ -328,45 +328,41 @@ pub struct ReplayMemory {
 }
 
 impl ReplayMemory {
-    /// Room for nothing yet.
-    pub fn hold(&self) -> Held {
-        Held { memory: self.clone(), bytes: 0 }
+    /// Counts up to this many bytes; false if they would pass the bound. A small request is never refused its place: a
+    /// kilobyte for each connection is within reason.
+    pub fn grow(&self, held: &mut Held, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(held.bytes);
+        if bytes <= FREE_BYTES || more == 0 {
+            return true;
+        }
+        let all = self.held.fetch_add(more, Ordering::Relaxed);
+        let fits = all.saturating_add(more) <= self.limit;
+        if fits {
+            held.bytes += more;
+            held.memory.get_or_insert_with(|| Arc::clone(&self.held));
+        } else {
+            self.held.fetch_sub(more, Ordering::Relaxed);
+        }
+        fits
     }
 }
 
 /// Requests up to this size are not counted.
 const FREE_BYTES: usize = 1024;
 
-/// Bytes that count against the bound until this is dropped.
-#[derive(Debug)]
+/// Bytes that count against the bound until this is dropped; none at first, and then it knows nothing that others share.
+#[derive(Debug, Default)]
 #[must_use = "the bytes stop counting when this is dropped"]
 pub struct Held {
-    memory: ReplayMemory,
+    memory: Option<Arc<AtomicUsize>>,
     bytes: usize,
-}
-
-impl Held {
-    /// Counts up to this many bytes; false if they would pass the bound. A small request is never refused its place: a
-    /// kilobyte for each connection is within reason.
-    pub fn grow_to(&mut self, bytes: usize) -> bool {
-        let more = bytes.saturating_sub(self.bytes);
-        if bytes <= FREE_BYTES || more == 0 {
-            return true;
-        }
-        let held = self.memory.held.fetch_add(more, Ordering::Relaxed);
-        let fits = held.saturating_add(more) <= self.memory.limit;
-        if fits {
-            self.bytes += more;
-        } else {
-            self.memory.held.fetch_sub(more, Ordering::Relaxed);
-        }
-        fits
-    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.memory.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        if let Some(memory) = &self.memory {
+            memory.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
     }
 }
 
@@ -377,12 +373,12 @@ mod tests {
     #[test]
     fn held_bytes_are_bounded_and_given_back() {
         let memory = ReplayMemory { held: Arc::default(), limit: 10_000 };
-        let (mut first, mut second) = (memory.hold(), memory.hold());
-        assert!(first.grow_to(2_000) && first.grow_to(6_000) && second.grow_to(4_000));
-        assert!(!second.grow_to(4_001));
-        assert!(memory.hold().grow_to(FREE_BYTES), "small requests are always held");
+        let (mut first, mut second) = (Held::default(), Held::default());
+        assert!(memory.grow(&mut first, 2_000) && memory.grow(&mut first, 6_000));
+        assert!(memory.grow(&mut second, 4_000) && !memory.grow(&mut second, 4_001));
+        assert!(memory.grow(&mut Held::default(), FREE_BYTES), "small requests are always held");
         drop(first);
-        assert!(second.grow_to(10_000));
+        assert!(memory.grow(&mut second, 10_000));
         drop(second);
         assert_eq!(memory.held.load(Ordering::Relaxed), 0);
     }

@@ -10,6 +10,8 @@ mod error;
 mod header;
 mod token;
 
+use smallvec::SmallVec;
+
 pub use error::ScanError;
 use token::{next_of, pass_strings};
 
@@ -19,6 +21,8 @@ use super::thrift::{STOP, Type};
 
 /// How deep containers and structs may nest; Thrift's own libraries stop at 64.
 pub const MAX_DEPTH: usize = 64;
+/// A string of `TColumn` in a reply to `FetchResults` is this deep.
+const USUAL_DEPTH: usize = 8;
 /// The longest path of field ids that can be watched (`ExecutePlannedStatement` has its handle this deep).
 pub const WATCH_DEPTH: usize = 5;
 
@@ -46,9 +50,8 @@ pub struct Scanner {
     token: Text<8>,
     /// The beginning of a string that is being remembered.
     captured: Text<NAME_BYTES>,
-    /// Levels 0..depth are open.
-    stack: [Level; MAX_DEPTH],
-    depth: usize,
+    /// The open levels. What real servers send is not deeper than the place that is kept for them here.
+    stack: SmallVec<[Level; USUAL_DEPTH]>,
     /// How many open levels are containers; inside one nothing is watched.
     containers: usize,
     /// Where the open fields of the outermost levels stand, while `containers` is 0.
@@ -116,8 +119,7 @@ impl Scanner {
             state: State::Version,
             token: Text::default(),
             captured: Text::default(),
-            stack: [Level::Struct; MAX_DEPTH],
-            depth: 0,
+            stack: SmallVec::new(),
             containers: 0,
             places: [Place::default(); WATCH_DEPTH],
             met: [0; WATCH_DEPTH],
@@ -206,7 +208,7 @@ impl Scanner {
         if self.containers > 0 {
             return Ok(None);
         }
-        let level = self.depth.wrapping_sub(1);
+        let level = self.stack.len().wrapping_sub(1);
         let outer = self.places.get(level.wrapping_sub(1)).copied().unwrap_or_default();
         let (Some(place), Some(met)) = (self.places.get_mut(level), self.met.get_mut(level)) else {
             return Ok(None);
@@ -340,7 +342,7 @@ impl Scanner {
 
     /// A value has ended: what comes next depends on the innermost open level.
     fn ended(&mut self) {
-        self.state = match self.depth.checked_sub(1).and_then(|at| self.stack.get(at)) {
+        self.state = match self.stack.last() {
             Some(Level::Struct) => State::Field,
             Some(Level::Elements { .. } | Level::Pairs { .. }) => State::Element,
             None => State::Done,
@@ -349,9 +351,7 @@ impl Scanner {
 
     /// Goes on in a container.
     fn element(&mut self, rest: &mut &[u8]) -> Result<bool, ScanError> {
-        let Some(level) = self.depth.checked_sub(1).and_then(|at| self.stack.get_mut(at)) else {
-            return Ok(false);
-        };
+        let Some(level) = self.stack.last_mut() else { return Ok(false) };
         let kind = match level {
             Level::Struct => None,
             Level::Elements { kind: Type::String, left } => {
@@ -372,11 +372,13 @@ impl Scanner {
     }
 
     fn open_level(&mut self, level: Level) -> Result<(), ScanError> {
-        *self.stack.get_mut(self.depth).ok_or(ScanError::TooDeep)? = level;
-        if let Some(met) = self.met.get_mut(self.depth) {
+        if self.stack.len() >= MAX_DEPTH {
+            return Err(ScanError::TooDeep);
+        }
+        if let Some(met) = self.met.get_mut(self.stack.len()) {
             *met = 0;
         }
-        self.depth += 1;
+        self.stack.push(level);
         self.state = match level {
             Level::Struct => State::Field,
             Level::Elements { .. } | Level::Pairs { .. } => {
@@ -388,8 +390,7 @@ impl Scanner {
     }
 
     fn close_level(&mut self) {
-        self.depth -= 1;
-        if !matches!(self.stack.get(self.depth), Some(Level::Struct) | None) {
+        if !matches!(self.stack.pop(), Some(Level::Struct) | None) {
             self.containers -= 1;
         }
         self.ended();

@@ -1,6 +1,6 @@
 //! The head of a message: version and type, name, sequence id.
 
-use super::{Expect, ScanError, Scanner, State};
+use super::{Expect, Level, ScanError, Scanner, State};
 use crate::wire::facts::{NAME_BYTES, Name};
 use crate::wire::method;
 use crate::wire::thrift::{MessageType, VERSION_1, VERSION_MASK};
@@ -65,7 +65,7 @@ impl Scanner {
             Expect::Reply if self.facts.is_exception() => method::EXCEPTION,
             Expect::Reply => self.method.reply,
         };
-        self.depth = 1;
+        self.stack.push(Level::Struct);
         self.state = State::Field;
     }
 }
