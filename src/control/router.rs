@@ -16,7 +16,7 @@ use crate::chance::Chance;
 use crate::cluster::room::Limits;
 use crate::cluster::{self, Cluster, CoordinatorSettings, HealthSettings, health};
 use crate::metrics::Metrics;
-use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind};
+use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind_for_clients};
 use crate::net::socket::SocketSettings;
 use crate::serve::shared::{Entrance, Fleet, RoomSettings, Settings, Shared, WatchSettings};
 use crate::serve::{self, upkeep, watching};
@@ -75,7 +75,7 @@ impl Router {
         let shared = Arc::new(Shared::new(settings(&config.router), sockets, Arc::clone(&metrics)));
         let mut bound = Vec::new();
         for listener in &config.listeners {
-            bound.push((listener, bind(listener.address)?));
+            bound.push((listener, bind_for_clients(listener.address, &shared.network)?));
         }
         let admin_listener = admin::bind(config.admin.address)?;
         let admin = local(&admin_listener, config.admin.address);

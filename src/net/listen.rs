@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep_until;
 
+use super::socket::SocketSettings;
 use crate::clock;
 
 /// How many connections the kernel may hold ready for us (it cuts this to `net.core.somaxconn`): a whole fleet of
@@ -74,6 +75,17 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     })
 }
 
+/// As [`bind`], with these options for every connection that is accepted: sockets inherit them from their listener (Linux:
+/// `sk_clone_lock`), which saves six system calls for each.
+///
+/// # Errors
+/// See [`BindError`].
+pub fn bind_for_clients(address: SocketAddr, settings: &SocketSettings) -> Result<TcpListener, BindError> {
+    let listener = bind(address)?;
+    settings.apply(&listener).map_err(|source| BindError::Other { address, source })?;
+    Ok(listener)
+}
+
 /// Where connections come from.
 pub trait Source: Send {
     /// A connection.
@@ -94,7 +106,7 @@ impl Source for TcpListener {
 /// A client's connection.
 #[derive(Debug)]
 pub struct Accepted<S> {
-    /// The connection; no options are set on it yet.
+    /// The connection, with the options of its listener.
     pub stream: S,
     /// Where it comes from.
     pub address: SocketAddr,

@@ -1,6 +1,7 @@
 //! The options that every socket of the router has, towards clients and towards coordinators.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -22,18 +23,19 @@ pub struct SocketSettings {
 }
 
 impl SocketSettings {
-    /// Sets the options.
+    /// Sets the options on a connection, or on a listener for all that it will accept.
     ///
     /// # Errors
     /// The kernel's, for a socket that is no longer connected among other reasons.
-    pub fn apply(&self, stream: &TcpStream) -> io::Result<()> {
-        stream.set_nodelay(true)?;
+    pub fn apply(&self, socket: &impl AsFd) -> io::Result<()> {
+        let socket = SockRef::from(socket);
+        socket.set_tcp_nodelay(true)?;
         let keepalive = TcpKeepalive::new()
             .with_time(self.keepalive)
             .with_interval(KEEPALIVE_INTERVAL)
             .with_retries(KEEPALIVE_RETRIES);
-        SockRef::from(stream).set_tcp_keepalive(&keepalive)?;
-        set_user_timeout(stream, self.user_timeout)
+        socket.set_tcp_keepalive(&keepalive)?;
+        socket.set_tcp_user_timeout(self.user_timeout)
     }
 }
 

@@ -68,12 +68,6 @@ pub trait Network: Clone + fmt::Debug + Send + Sync + 'static {
         port: u16,
         connect_timeout: Duration,
     ) -> impl Future<Output = Result<Self::Stream, DialError>> + Send;
-
-    /// Prepares a connection that was accepted.
-    ///
-    /// # Errors
-    /// The kernel's, for a connection that has ended among other reasons.
-    fn prepare(&self, accepted: &Self::Stream) -> io::Result<()>;
 }
 
 /// TCP, with these options on every connection.
@@ -82,10 +76,6 @@ impl Network for SocketSettings {
 
     async fn dial(&self, host: &str, port: u16, connect_timeout: Duration) -> Result<TcpStream, DialError> {
         dial(host, port, self, connect_timeout).await
-    }
-
-    fn prepare(&self, accepted: &TcpStream) -> io::Result<()> {
-        self.apply(accepted)
     }
 }
 

@@ -37,7 +37,7 @@ use crate::clock;
 use crate::ids::{ConnId, Depth, Service};
 use crate::metrics::{Held, ListenerMetrics};
 use crate::net::listen::{Accepted, Acceptor, Source};
-use crate::net::stream::{Network, Stream};
+use crate::net::stream::Stream;
 use crate::wire::detect::{Detection, detect};
 use tokio_util::task::TaskTracker;
 
@@ -88,9 +88,6 @@ async fn accepted_one<S: Stream>(
     let _open = Held::one_of(&counters.open);
     let whole = Arc::clone(&shared);
     let story = async {
-        if let Err(error) = shared.network.prepare(&stream) {
-            return End::ClientGone(error);
-        }
         tracing::debug!("accepted");
         // A child of its own: waiting on the one token would be a lock that all connections share.
         let cut = shared.cut.child_token();

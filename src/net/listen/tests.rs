@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 
+use socket2::SockRef;
 use tokio::time::timeout;
 
 use super::*;
@@ -139,8 +140,10 @@ async fn an_address_of_another_machine_is_named() {
 }
 
 #[tokio::test]
-async fn real_connections_are_accepted() {
-    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+async fn real_connections_are_accepted_with_every_option() {
+    let settings =
+        SocketSettings { keepalive: Duration::from_mins(2), user_timeout: Some(Duration::from_secs(31)) };
+    let listener = bind_for_clients("127.0.0.1:0".parse().unwrap(), &settings).unwrap();
     let address = listener.local_addr().unwrap();
     let mut acceptor = Acceptor::new(listener, Arc::new(Semaphore::new(1)), Arc::default());
     let client = TcpStream::connect(address).await.unwrap();
@@ -148,4 +151,10 @@ async fn real_connections_are_accepted() {
     let accepting = tokio::spawn(async move { acceptor.accept().await });
     let accepted = timeout(DEADLINE, accepting).await.unwrap().unwrap().unwrap();
     assert_eq!(accepted.address, client.local_addr().unwrap());
+    let socket = SockRef::from(&accepted.stream);
+    assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+    assert_eq!(socket.tcp_keepalive_time().unwrap(), settings.keepalive);
+    assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(10));
+    assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+    assert_eq!(socket.tcp_user_timeout().unwrap(), settings.user_timeout);
 }

@@ -69,10 +69,6 @@ impl Network for Nowhere {
     async fn dial(&self, host: &str, port: u16, _timeout: Duration) -> Result<Double, DialError> {
         Err(DialError { place: Place { host: host.into(), port }, failure: DialFailure::Refused })
     }
-
-    fn prepare(&self, _accepted: &Double) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 impl Stream for Double {
