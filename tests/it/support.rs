@@ -4,6 +4,7 @@ pub(crate) mod clients;
 pub(crate) mod fleet;
 pub(crate) mod keeper;
 pub(crate) mod logs;
+pub(crate) mod program;
 pub(crate) mod router;
 pub(crate) mod script;
 pub(crate) mod spark;

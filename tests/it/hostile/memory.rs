@@ -1,17 +1,11 @@
 //! A thousand bad clients at once, and what they cost the process.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::sync::mpsc;
-
 use hs2router::net::limits::raise_file_limit;
 
 use super::{NEGATIVE, TWO_GIB, with_field};
-use crate::support::keeper::Keeper;
-use crate::support::router::{SELDOM, eventually};
-use crate::support::script::{Act, Script};
+use crate::support::program::Program;
+use crate::support::router::eventually;
+use crate::support::script::Script;
 use crate::support::talk::{OK, START, Talk, sasl};
 use crate::support::thrift::{LIST, Message, STRING, STRUCT, Value, execute, of_handle};
 
@@ -19,61 +13,6 @@ use crate::support::thrift::{LIST, Message, STRING, STRUCT, Value, execute, of_h
 const CLIENTS: usize = 1000;
 /// What they may cost together.
 const ALLOWED: u64 = 128 << 20;
-
-/// The program that users run, as a process of its own.
-struct Program {
-    pid: u32,
-    listener: SocketAddr,
-    admin: SocketAddr,
-    // Kills it.
-    _keeper: Keeper,
-}
-
-impl Program {
-    fn start(coordinator: SocketAddr) -> Self {
-        let folder = tempfile::tempdir().unwrap().keep();
-        let config = folder.join("config.toml");
-        let (ip, port) = (coordinator.ip(), coordinator.port());
-        let text = format!(
-            "[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
-             [[cluster]]\n{SELDOM}\ncoordinators = [{{ host = \"{ip}\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }}]\n"
-        );
-        fs::write(&config, text).unwrap();
-        let script = "echo $$; exec \"$@\"";
-        let program = env!("CARGO_BIN_EXE_hs2router");
-        let arguments = ["-c", script, "start", program, "run", "--config", config.to_str().unwrap()];
-        let mut keeper = Keeper::start(&folder, Path::new("bash"), &arguments.map(str::to_owned), &[]);
-        let mut lines = BufReader::new(keeper.output()).lines();
-        let pid = lines.next().unwrap().unwrap().parse().unwrap();
-        let (said, saying) = mpsc::channel();
-        // To the last line, or the program stands still.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(said.send(line))));
-        let address =
-            |line: &str, key: &str| Some(line.split_once(key)?.1.split(' ').next()?.parse().unwrap());
-        let mut listener = None;
-        let admin = saying.iter().find_map(|line| {
-            listener = listener.or_else(|| address(&line, " address="));
-            address(&line, " admin=")
-        });
-        Self { pid, listener: listener.unwrap(), admin: admin.unwrap(), _keeper: keeper }
-    }
-
-    /// A line of its `/proc/PID/status`, in bytes.
-    fn status(&self, key: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-        line.trim_matches([':', ' ', '\t', 'k', 'B']).parse::<u64>().unwrap() * 1024
-    }
-
-    fn metric(&self, series: &str) -> f64 {
-        let mut stream = TcpStream::connect(self.admin).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let lines = text.lines().filter_map(|line| line.strip_prefix(series));
-        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
-    }
-}
 
 /// What a bad client says, and whether its connection then lasts.
 struct Bad {
@@ -109,16 +48,11 @@ fn kinds(session: &Value) -> Vec<Bad> {
     ]
 }
 
-/// A coordinator whose rows have no end, and which talks without end to those that it does not understand either.
-fn endless() -> Script {
-    Script::calls(|call| if call.message.name == "FetchResults" { Act::Endless } else { Act::Ordinary })
-}
-
 #[test]
 fn a_thousand_bad_clients_cost_less_than_128_mebibytes() {
     raise_file_limit().unwrap();
-    let coordinator = endless();
-    let program = Program::start(coordinator.address());
+    let coordinator = Script::endless();
+    let program = Program::start(coordinator.address(), "");
     let mut bystander = Talk::connect(program.listener);
     let session = bystander.open();
     let before = program.status("VmRSS");
@@ -138,14 +72,7 @@ fn a_thousand_bad_clients_cost_less_than_128_mebibytes() {
     assert!(eventually(|| counted() >= ended), "{} of {ended} have ended", counted());
     assert_eq!(bystander.call(&execute(&session, "select 1")).status(), Some(0));
     // As long as more is taken of them or given to them, they may come to cost more.
-    let (mut passed, mut same) = (0.0, 0);
-    let still = eventually(|| {
-        let now = program.metric("hs2router_bytes_total");
-        same = if (now - passed).abs() < 1.0 { same + 1 } else { 0 };
-        passed = now;
-        same == 50
-    });
-    assert!(still, "bytes are still moving");
+    assert!(program.comes_to_rest(), "bytes are still moving");
     // The most that it ever had since it began.
     let cost = program.status("VmHWM").saturating_sub(before);
     assert!(program.metric("hs2router_connections_open") > 500.0);
