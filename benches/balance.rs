@@ -3,20 +3,27 @@
 //! coordinator, averaged over time, then over seeds; 1 is perfect. `HAProxy`'s leastconn does the same beside the router
 //! where it is installed.
 //!
-//! `cargo bench --bench balance -- 30` runs 30 seeds (the default), some two minutes.
+//! `cargo bench --bench balance -- 30` runs 30 seeds (the default), some two minutes; with `--write FILE` the table is
+//! put into that document too.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a benchmark prints, and ends when anything fails"
 )]
 
+#[path = "section.rs"]
+mod section;
+
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use clap::Parser;
 use hs2router::control::config::Config;
 use hs2router::control::router::Router;
 use hs2router::fake::client::{Hs2Client, Login};
@@ -33,6 +40,21 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Looks at the coordinators, and from one to the next.
 const LOOKS: u32 = 50;
 const LOOK: Duration = Duration::from_millis(20);
+
+/// Measures how evenly running operations spread.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo bench --bench balance --")]
+struct Args {
+    /// How often, each time with other sessions busy
+    #[arg(default_value_t = 30)]
+    seeds: u64,
+    /// Put the table into this document too
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// What cargo says
+    #[arg(long, hide = true)]
+    bench: bool,
+}
 
 fn fleet() -> Vec<Coordinator> {
     let start = |number| {
@@ -144,7 +166,7 @@ fn mean(of: &[f64]) -> f64 {
 }
 
 fn main() {
-    let seeds = std::env::args().find_map(|argument| argument.parse::<u64>().ok()).unwrap_or(30);
+    let Args { seeds, write, .. } = Args::parse();
     let folder = tempfile::tempdir().unwrap();
     let has_haproxy = Command::new("haproxy").arg("-v").output().is_ok();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -154,11 +176,20 @@ fn main() {
             theirs.push(through_haproxy(&fleet(), seed, folder.path()));
         }
     }
-    println!(
-        "| through | max/mean of running operations, mean of {seeds} seeds | worst seed |\n| --- | --- | --- |"
+    let date = Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]).output().unwrap().stdout;
+    let date = String::from_utf8(date).unwrap();
+    let mut text = format!(
+        "- date: {}\n- command: cargo bench --bench balance -- {seeds}\n\n\
+         | through | max/mean of running operations, mean of {seeds} seeds | worst seed |\n| --- | --- | --- |\n",
+        date.trim()
     );
     let rows = [("hs2router", ours), ("HAProxy leastconn", theirs)];
     for (name, all) in rows.iter().filter(|(_, all)| !all.is_empty()) {
-        println!("| {name} | {:.2} | {:.2} |", mean(all), all.iter().copied().fold(0.0, f64::max));
+        let worst = all.iter().copied().fold(0.0, f64::max);
+        writeln!(text, "| {name} | {:.2} | {worst:.2} |", mean(all)).unwrap();
+    }
+    println!("{text}");
+    if let Some(document) = write {
+        section::write(&document, "balance", &text).unwrap();
     }
 }

@@ -26,6 +26,10 @@ mod peers;
 mod process;
 #[path = "compare/report.rs"]
 mod report;
+#[path = "section.rs"]
+mod section;
+#[path = "compare/summary.rs"]
+mod summary;
 #[path = "compare/syscalls.rs"]
 mod syscalls;
 #[path = "compare/wire.rs"]
@@ -49,7 +53,7 @@ use crate::peers::Peer;
 use crate::process::Process;
 use crate::report::{Record, Seen, Sides};
 use crate::wire::Auth;
-use crate::work::Work;
+use crate::work::{Unit, Work};
 
 /// Idle sessions in a quick run.
 const QUICK_IDLE: usize = 1_000;
@@ -70,15 +74,21 @@ struct Args {
     /// How often each peer does each piece of work [default: 7, quick: 1]
     #[arg(long)]
     rounds: Option<usize>,
-    /// Seconds measured each time [default: 3, quick: 0.3]
+    /// Seconds measured each time [default: 1.5, quick: 0.3]
     #[arg(long)]
     seconds: Option<f64>,
     /// A further router to compare, such as one built before a change; may be repeated
     #[arg(long, value_name = "NAME=PROGRAM", value_parser = named_program)]
     router: Vec<(String, PathBuf)>,
+    /// Envoy's program, to compare it too
+    #[arg(long, value_name = "PROGRAM")]
+    envoy: Option<PathBuf>,
     /// Count system calls besides (with strace)
     #[arg(long)]
     syscalls: bool,
+    /// Put the tables into this document too, such as docs/BENCHMARKS.md
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
     /// What cargo says
     #[arg(long, hide = true)]
     bench: bool,
@@ -129,12 +139,13 @@ fn compare(args: &Args) -> anyhow::Result<()> {
     std::fs::create_dir_all(&directory)?;
     let (coordinators, line) = Process::start_self(&["--child".to_owned(), "coordinators".to_owned()])?;
     let addresses = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+    eprintln!("This takes about {} minutes.", minutes(args, &works, &peers, rounds));
     let bench = Bench { coordinators, addresses, directory: directory.clone(), timing: timing(args) };
 
     let (mut records, mut failures) = (Vec::new(), 0);
     for round in 0..rounds {
         for work in &works {
-            let mut order: Vec<&Peer> = peers.iter().collect();
+            let mut order: Vec<&Peer> = peers.iter().filter(|peer| peer.does(work)).collect();
             Chance::from_system().draw(|rng| order.shuffle(rng));
             for peer in order {
                 progress(&format!("round {} of {rounds}: {}, {}", round + 1, work.name, peer.name));
@@ -160,8 +171,27 @@ fn compare(args: &Args) -> anyhow::Result<()> {
     println!("{markdown}");
     let saved = save(&directory, &head, &records, &markdown)?;
     println!("saved as {}", saved.display());
+    if let Some(document) = &args.write {
+        section::write(document, "compare", &markdown)?;
+    }
     ensure!(failures == 0, "{failures} runs failed and are not in the tables");
     Ok(())
+}
+
+/// How long it all takes, by what a run takes besides what is measured; in whole minutes, at least 1.
+fn minutes(args: &Args, works: &[Work], peers: &[Peer], rounds: usize) -> u64 {
+    let Timing { warm_up, settle, measured } = timing(args);
+    let of_work = |work: &Work| {
+        let opened = work.idle + work.clients;
+        // A process to start, sessions to open, 9,000 of them in some three seconds.
+        let besides =
+            Duration::from_millis(500) + Duration::from_micros(350) * u32::try_from(opened).unwrap_or(0);
+        let once = warm_up + measured + besides + if work.idle > 0 { settle } else { Duration::ZERO };
+        let traced = u32::from(args.syscalls && work.is_traced());
+        let runs = u32::try_from(rounds).unwrap_or(u32::MAX).saturating_add(traced);
+        once * runs * u32::try_from(peers.iter().filter(|peer| peer.does(work)).count()).unwrap_or(1)
+    };
+    works.iter().map(of_work).sum::<Duration>().as_secs().div_ceil(60)
 }
 
 fn works(args: &Args) -> anyhow::Result<Vec<Work>> {
@@ -177,7 +207,7 @@ fn works(args: &Args) -> anyhow::Result<Vec<Work>> {
 }
 
 fn chosen_peers(args: &Args) -> anyhow::Result<Vec<Peer>> {
-    let mut peers = peers::installed(&args.router);
+    let mut peers = peers::installed(&args.router, args.envoy.as_ref());
     let names: Vec<_> = peers.iter().map(|peer| peer.name.clone()).collect();
     let unknown = args.peers.iter().find(|peer| !names.contains(peer));
     ensure!(unknown.is_none(), "{unknown:?} is not installed; there is {}", names.join(", "));
@@ -186,23 +216,25 @@ fn chosen_peers(args: &Args) -> anyhow::Result<Vec<Peer>> {
 }
 
 fn timing(args: &Args) -> Timing {
-    let measured = args.seconds.unwrap_or(if args.quick { 0.3 } else { 3.0 });
+    let measured = args.seconds.unwrap_or(if args.quick { 0.3 } else { 1.5 });
     let measured = Duration::from_secs_f64(measured);
     Timing { warm_up: measured / 3, settle: measured.min(Duration::from_secs(1)), measured }
 }
 
 impl Bench {
-    fn coordinators(&self, auth: Auth) -> &[SocketAddr] {
-        let (nosasl, plain) = self.addresses.split_at(coordinator::COORDINATORS);
-        match auth {
+    /// What a proxy is told of for a piece of work.
+    fn coordinators(&self, work: &Work) -> Vec<SocketAddr> {
+        let (nosasl, plain) = self.addresses.split_at(coordinator::MOST_COORDINATORS);
+        let there = match work.auth {
             Auth::Nosasl => nosasl,
             Auth::Plain => plain,
-        }
+        };
+        there.iter().copied().take(work.coordinators).collect()
     }
 
     /// Gives one piece of work to a fresh process of one peer.
     fn run(&self, round: usize, work: &Work, peer: &Peer) -> anyhow::Result<Record> {
-        let running = peer.start(self.coordinators(work.auth), &self.directory)?;
+        let running = peer.start(&self.coordinators(work), &self.directory)?;
         let mut seen = Seen::default();
         let look = |moment: Moment| {
             let sides = Sides {
@@ -223,11 +255,11 @@ impl Bench {
 
     /// Runs every proxy once more, traced, and notes what it asked of the kernel.
     fn count_syscalls(&self, works: &[Work], peers: &[Peer], records: &mut [Record]) -> anyhow::Result<()> {
-        for work in works.iter().filter(|work| work.idle == 0) {
-            for peer in peers {
+        for work in works.iter().filter(|work| work.is_traced()) {
+            for peer in peers.iter().filter(|peer| peer.does(work)) {
                 let record =
                     records.iter_mut().find(|record| record.work == work.name && record.peer == peer.name);
-                let running = peer.start(self.coordinators(work.auth), &self.directory)?;
+                let running = peer.start(&self.coordinators(work), &self.directory)?;
                 let (Some(record), Some(id)) = (record, running.id()) else { continue };
                 progress(&format!("counting system calls: {}, {}", work.name, peer.name));
                 let mut trace = None;
@@ -237,7 +269,8 @@ impl Bench {
                     Moment::Fresh | Moment::Idle => {}
                 };
                 let done = runtime()?.block_on(load::run(*work, &running.targets, self.timing, look))?;
-                record.syscalls = syscalls::read(trace, &self.directory, done.calls.max(1)).ok();
+                let units = if work.unit() == Unit::Session { done.sessions } else { done.calls };
+                record.syscalls = syscalls::read(trace, &self.directory, units.max(1)).ok();
             }
         }
         progress("");

@@ -1,11 +1,14 @@
 //! What the router computes, without sockets: scanning messages, picking a coordinator, finding a session's owner.
-//! `cargo bench --bench scan`.
+//! `cargo bench --bench scan`; with `-- --write FILE` what it prints is put into that document too.
 
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     reason = "a program for those who work on the router: a broken assumption should end it"
 )]
+
+#[path = "section.rs"]
+mod section;
 
 #[path = "compare/wire.rs"]
 #[allow(dead_code, reason = "the messages alone are of use here")]
@@ -15,7 +18,10 @@ mod wire;
 mod fixture;
 
 use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
 
+use anyhow::{Context as _, ensure};
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher, black_box};
 use hs2router::clock;
@@ -37,8 +43,52 @@ static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 const LIMIT: u64 = 1 << 30;
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
-fn main() {
-    divan::main();
+fn main() -> anyhow::Result<()> {
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let Some(at) = args.iter().position(|arg| arg == "--write") else {
+        divan::main();
+        return Ok(());
+    };
+    args.remove(at);
+    ensure!(at < args.len(), "--write needs a file");
+    write(&args.remove(at), &args)
+}
+
+/// Runs this program with the other arguments, and puts what it prints into a document.
+fn write(document: &str, args: &[String]) -> anyhow::Result<()> {
+    let said = |program: &str, args: &[String]| -> anyhow::Result<String> {
+        let output = Command::new(program).args(args).output().with_context(|| program.to_owned())?;
+        ensure!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let printed = said(&std::env::current_exe()?.display().to_string(), args)?;
+    println!("{printed}");
+    let date = said("date", &["-u".to_owned(), "+%Y-%m-%d %H:%M UTC".to_owned()])?;
+    let rust = said("rustc", &["--version".to_owned()])?;
+    let (date, rust) = (date.trim(), rust.trim());
+    let text = format!(
+        "- date: {date}\n- command: cargo bench --bench scan\n- {rust}\n\n```text\n{}\n```",
+        brief(&printed)
+    );
+    section::write(Path::new(document), "scan", &text)
+}
+
+/// Without the counts of allocations other than the most that were there at once.
+fn brief(printed: &str) -> String {
+    let mut lines = Vec::new();
+    // A heading stands above two lines, how many and how much.
+    let mut skip = 0_u8;
+    for line in printed.lines() {
+        let heading = line.trim_start_matches([' ', '│']);
+        if ["alloc:", "dealloc:", "grow:", "shrink:"].iter().any(|word| heading.starts_with(word)) {
+            skip = 3;
+        }
+        if skip == 0 && !line.trim().is_empty() {
+            lines.push(line.trim_end());
+        }
+        skip = skip.saturating_sub(1);
+    }
+    lines.join("\n")
 }
 
 fn scan_fetch(bencher: Bencher<'_, '_>, rows: Rows, pieces: Pieces) {

@@ -1,4 +1,4 @@
-//! The simulated coordinators: one process, one thread, three addresses for each way to authenticate. They look at a
+//! The simulated coordinators: one process, one thread, an address for each; with SASL there are three. They look at a
 //! request's name and nothing else, and answer with bytes that were made before.
 
 use std::io::{IoSlice, Write as _};
@@ -12,8 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::wire::{self, Auth, Call, Deframer, Handle, Rows, SECRET_AFTER};
 
-/// How many coordinators there are.
+/// How many coordinators a proxy is told of, where the work says nothing else.
 pub(crate) const COORDINATORS: usize = 3;
+/// How many there are without SASL.
+pub(crate) const MOST_COORDINATORS: usize = 1_000;
 /// Replies up to this size are copied, so that they go out in one piece.
 const COPIED: usize = 4096;
 
@@ -77,8 +79,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     runtime.block_on(async {
         let answers = Arc::new(Answers::new());
         let mut addresses: Vec<SocketAddr> = Vec::new();
-        for auth in [Auth::Nosasl, Auth::Plain] {
-            for _ in 0..COORDINATORS {
+        for (auth, count) in [(Auth::Nosasl, MOST_COORDINATORS), (Auth::Plain, COORDINATORS)] {
+            for _ in 0..count {
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
                 addresses.push(listener.local_addr()?);
                 tokio::spawn(listen(listener, auth, Arc::clone(&answers)));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use hs2router::clock;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -15,7 +16,7 @@ use crate::client::{Client, Exchange};
 use crate::wire::{Call, Rows};
 use crate::work::{Task, Work};
 
-/// How many idle sessions are opened at once.
+/// How many clients connect at once before the measurement: more than a backlog holds would wait for seconds.
 const OPENERS: usize = 64;
 /// How long any step before the measurement may take; past it the peer has hung.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -59,8 +60,11 @@ const MEASURING: u8 = 1;
 const OVER: u8 = 2;
 
 /// What the clients share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Meter {
+    openers: Semaphore,
+    /// Has a place for every client once all are ready: those that began would leave no time to the others.
+    start: Semaphore,
     phase: AtomicU8,
     ready: AtomicUsize,
     calls: AtomicU64,
@@ -69,8 +73,27 @@ struct Meter {
 }
 
 impl Meter {
+    fn new() -> Self {
+        Self {
+            openers: Semaphore::new(OPENERS),
+            start: Semaphore::new(0),
+            phase: AtomicU8::default(),
+            ready: AtomicUsize::default(),
+            calls: AtomicU64::default(),
+            bytes: AtomicU64::default(),
+            sessions: AtomicU64::default(),
+        }
+    }
+
     fn is(&self, phase: u8) -> bool {
         self.phase.load(Ordering::Relaxed) == phase
+    }
+
+    /// One client is ready; waits until all are.
+    async fn start_together(&self) -> anyhow::Result<()> {
+        self.ready.fetch_add(1, Ordering::Relaxed);
+        self.start.acquire().await?.forget();
+        Ok(())
     }
 
     fn counts(&self) -> [u64; 3] {
@@ -96,7 +119,7 @@ pub(crate) async fn run(
         sleep(timing.settle).await;
         look(Moment::Idle);
     }
-    let meter = Arc::new(Meter::default());
+    let meter = Arc::new(Meter::new());
     let mut clients = JoinSet::new();
     for (target, _) in targets.iter().cycle().zip(0..work.clients) {
         clients.spawn(busy(work, *target, Arc::clone(&meter)));
@@ -109,6 +132,7 @@ pub(crate) async fn run(
         anyhow::ensure!(clock::now() - begun < PATIENCE, "the clients cannot begin");
         sleep(Duration::from_millis(1)).await;
     }
+    meter.start.add_permits(work.clients);
     sleep(timing.warm_up).await;
 
     look(Moment::Begin);
@@ -155,7 +179,7 @@ async fn busy(work: Work, target: SocketAddr, meter: Arc<Meter>) -> anyhow::Resu
         Task::Fetch(rows) => repeat(work, target, &meter, Call::FetchResults, rows).await,
         Task::Session => {
             let mut latencies = Vec::new();
-            meter.ready.fetch_add(1, Ordering::Relaxed);
+            meter.start_together().await?;
             while !meter.is(OVER) {
                 let start = clock::now();
                 session(work, target, &meter).await?;
@@ -175,13 +199,15 @@ async fn repeat(
     call: Call,
     rows: Rows,
 ) -> anyhow::Result<Vec<Duration>> {
+    let opener = meter.openers.acquire().await?;
     let mut client = Client::connect(target, work.auth).await?;
     let session = client.open_session().await?;
     let operation = client.execute(&session).await?;
+    drop(opener);
     let mut exchange = Exchange::new(call, &operation, rows, work.auth);
     let mut latencies = Vec::with_capacity(4096);
     client.compared(&mut exchange).await?;
-    meter.ready.fetch_add(1, Ordering::Relaxed);
+    meter.start_together().await?;
     while !meter.is(OVER) {
         let start = clock::now();
         let came = |bytes| {

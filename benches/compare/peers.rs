@@ -10,7 +10,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use hs2router::clock;
 
+use crate::coordinator::COORDINATORS;
 use crate::process::{Process, Usage};
+use crate::work::{By, Work};
 
 /// How long a proxy may take to listen.
 const START_TIME: Duration = Duration::from_secs(10);
@@ -42,8 +44,8 @@ pub(crate) struct Peer {
 /// Name of the peer that all others are compared with.
 pub(crate) const BASELINE: &str = "haproxy";
 
-/// The peers that are there: `routers` are further router programs, with their names.
-pub(crate) fn installed(routers: &[(String, PathBuf)]) -> Vec<Peer> {
+/// The peers that are there: `routers` are further router programs, with their names; Envoy is where its program is.
+pub(crate) fn installed(routers: &[(String, PathBuf)], envoy: Option<&PathBuf>) -> Vec<Peer> {
     let peer = |name: &str, kind| Peer { name: name.to_owned(), kind };
     let own = PathBuf::from(env!("CARGO_BIN_EXE_hs2router"));
     let mut peers = vec![
@@ -54,9 +56,7 @@ pub(crate) fn installed(routers: &[(String, PathBuf)]) -> Vec<Peer> {
         peer("router", Kind::Router(own)),
     ];
     peers.extend(routers.iter().map(|(name, program)| peer(name, Kind::Router(program.clone()))));
-    if let Some(program) = std::env::var_os("ENVOY") {
-        peers.push(peer("envoy", Kind::Envoy(program.into())));
-    }
+    peers.extend(envoy.map(|program| peer("envoy", Kind::Envoy(program.clone()))));
     peers.retain(|peer| peer.version().is_some());
     peers
 }
@@ -81,6 +81,11 @@ impl Running {
 }
 
 impl Peer {
+    /// Whether it takes part in this piece of work.
+    pub(crate) fn does(&self, work: &Work) -> bool {
+        work.by == By::Everyone || matches!(self.kind, Kind::Router(_) | Kind::Haproxy)
+    }
+
     /// The first line of what it says of its version; none if it is not installed.
     pub(crate) fn version(&self) -> Option<String> {
         let (program, flag) = match &self.kind {
@@ -168,15 +173,18 @@ fn each(coordinators: &[SocketAddr], line: impl Fn(usize, &SocketAddr) -> String
 }
 
 fn router_config(listen: SocketAddr, coordinators: &[SocketAddr]) -> String {
+    let few = coordinators.len() <= COORDINATORS;
     let coordinators = each(coordinators, |number, address| {
         let (ip, port) = (address.ip(), address.port());
         format!(
             "  {{ name = \"c{number}\", host = \"{ip}\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }},"
         )
     });
+    // Three are probed as always. A thousand would be some hundred probes a second, which is another matter than picks.
+    let probes = if few { "" } else { "probe = { interval = \"1h\" }\n" };
     format!(
         "[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"{listen}\"\nservice = \"hs2\"\n\
-         [[cluster]]\nname = \"bench\"\ncoordinators = [\n{coordinators}]\n"
+         [[cluster]]\nname = \"bench\"\n{probes}coordinators = [\n{coordinators}]\n"
     )
 }
 

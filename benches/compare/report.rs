@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::load::Done;
 use crate::peers::BASELINE;
 use crate::process::Usage;
+use crate::summary;
 use crate::work::{Unit, Work};
 
 /// One peer's go at one piece of work. Times are in the unit that the name says; CPU in seconds.
@@ -24,22 +25,22 @@ pub(crate) struct Record {
     client_cpu: f64,
     coordinators_cpu: f64,
     p50_us: f64,
-    p99_us: f64,
+    pub(crate) p99_us: f64,
     p999_us: f64,
     /// Resident memory of the proxy: after one session, and at the end.
     fresh_kib: u64,
     end_kib: u64,
     /// What each idle session added.
-    idle_session_kib: Option<f64>,
+    pub(crate) idle_session_kib: Option<f64>,
     pub(crate) syscalls: Option<Syscalls>,
 }
 
 /// System calls of the proxy while the work went on (slowed down by the counting, so apart from everything else).
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Syscalls {
-    /// For each call of the work.
-    pub(crate) per_call: f64,
-    /// By name, most frequent first: how many for each call.
+    /// For each call of the work; where it is whole sessions, for each session.
+    pub(crate) each: f64,
+    /// By name, most frequent first: how many of [`Self::each`].
     pub(crate) names: Vec<(String, f64)>,
 }
 
@@ -92,7 +93,8 @@ impl Record {
         }
     }
 
-    fn cpu_per(&self, unit: Unit) -> f64 {
+    /// CPU of the proxy: µs a call or session, s a GB.
+    pub(crate) fn cpu_per(&self, unit: Unit) -> f64 {
         match unit {
             Unit::Call => self.proxy_cpu / self.calls as f64 * 1e6,
             Unit::Gigabyte => self.proxy_cpu / (self.bytes as f64 / 1e9),
@@ -102,13 +104,24 @@ impl Record {
 }
 
 /// Median, least and greatest.
-struct Spread {
+pub(crate) struct Spread {
     median: f64,
     least: f64,
     greatest: f64,
 }
 
-fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
+impl Spread {
+    /// As it stands in tables.
+    pub(crate) fn shown(spread: Option<&Self>) -> String {
+        match spread {
+            Some(Self { median, least, greatest }) => format!("{median:.2} ({least:.2}–{greatest:.2})"),
+            None => "–".to_owned(),
+        }
+    }
+}
+
+/// Of the values that are numbers; none if there is none.
+pub(crate) fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
     let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
     values.sort_by(f64::total_cmp);
     let (least, greatest) = (*values.first()?, *values.last()?);
@@ -122,22 +135,24 @@ fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
 }
 
 /// The records of one piece of work.
-struct Table<'a> {
-    work: &'a Work,
-    records: Vec<&'a Record>,
+pub(crate) struct Table<'a> {
+    pub(crate) work: &'a Work,
+    pub(crate) records: Vec<&'a Record>,
 }
 
 impl Table<'_> {
-    fn of<'a>(&'a self, peer: &'a str) -> impl Iterator<Item = &'a Record> {
+    /// What a peer did of it.
+    pub(crate) fn of<'a>(&'a self, peer: &'a str) -> impl Iterator<Item = &'a Record> {
         self.records.iter().copied().filter(move |record| record.peer == peer)
     }
 
-    fn median(&self, peer: &str, value: impl Fn(&Record) -> f64) -> Option<f64> {
+    /// The median of a peer's values.
+    pub(crate) fn median(&self, peer: &str, value: impl Fn(&Record) -> f64) -> Option<f64> {
         spread(self.of(peer).map(value)).map(|spread| spread.median)
     }
 
     /// A peer's values over the baseline's of the same round.
-    fn ratios(&self, peer: &str, value: impl Fn(&Record) -> f64) -> Option<Spread> {
+    pub(crate) fn ratios(&self, peer: &str, value: impl Fn(&Record) -> f64) -> Option<Spread> {
         spread(self.of(peer).filter_map(|record| {
             let other = self.of(BASELINE).find(|other| other.round == record.round)?;
             Some(value(record) / value(other))
@@ -151,10 +166,7 @@ impl Table<'_> {
             Some(value) => format!("{value:.digits$}"),
             None => "–".to_owned(),
         };
-        let ratio = |spread: Option<Spread>| match spread {
-            Some(Spread { median, least, greatest }) => format!("{median:.2} ({least:.2}–{greatest:.2})"),
-            None => "–".to_owned(),
-        };
+        let ratio = |spread: Option<Spread>| Spread::shown(spread.as_ref());
         let is_proxy = peer != "direct";
         let busy = |value: fn(&Record) -> f64| {
             number(self.median(peer, |record| value(record) / record.seconds * 100.0), 0)
@@ -203,13 +215,14 @@ impl Table<'_> {
         let there: Vec<_> = peers.iter().filter(|peer| self.of(peer).next().is_some()).collect();
         text.extend(there.iter().map(|peer| self.row(peer)));
         for record in there.iter().filter_map(|peer| self.of(peer).next()) {
-            if let Some(Syscalls { per_call, names }) = &record.syscalls {
+            if let Some(Syscalls { each, names }) = &record.syscalls {
                 let names: Vec<String> =
                     names.iter().map(|(name, count)| format!("{name} {count:.2}")).collect();
                 let _infallible = write!(
                     text,
-                    "\n{}: {per_call:.2} system calls a call ({})\n",
+                    "\n{}: {each:.2} system calls a {} ({})\n",
                     record.peer,
+                    if self.work.unit() == Unit::Session { "session" } else { "call" },
                     names.join(", ")
                 );
             }
@@ -220,10 +233,11 @@ impl Table<'_> {
 
 /// All tables.
 pub(crate) fn markdown(head: &[String], works: &[Work], peers: &[String], records: &[Record]) -> String {
-    let mut text = "# The router and its peers\n\n".to_owned();
+    let mut text = String::new();
     for line in head {
         let _infallible = writeln!(text, "- {line}");
     }
+    text.push_str(&summary::markdown(works, peers, records));
     for work in works {
         let records: Vec<_> = records.iter().filter(|record| record.work == work.name).collect();
         if !records.is_empty() {

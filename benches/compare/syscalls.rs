@@ -50,18 +50,18 @@ pub(crate) fn stop(trace: Option<&mut Child>) {
     }
 }
 
-/// The summary of a count over so many calls.
-pub(crate) fn read(trace: Option<Child>, directory: &Path, calls: u64) -> anyhow::Result<Syscalls> {
+/// The summary of a count over so many calls or sessions.
+pub(crate) fn read(trace: Option<Child>, directory: &Path, done: u64) -> anyhow::Result<Syscalls> {
     trace.context("nothing was counted")?;
     let text = fs::read_to_string(summary(directory))?;
     let mut names: Vec<(String, f64)> = text.lines().filter_map(line).collect();
     for (_, count) in &mut names {
-        *count /= calls as f64;
+        *count /= done as f64;
     }
     names.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let per_call = names.iter().map(|(_, count)| count).sum();
+    let each = names.iter().map(|(_, count)| count).sum();
     names.retain(|(_, count)| *count >= 0.01);
-    Ok(Syscalls { per_call, names })
+    Ok(Syscalls { each, names })
 }
 
 /// `% time, seconds, usecs/call, calls, [errors,] syscall`.

@@ -1,5 +1,6 @@
 //! What the peers are given to do.
 
+use crate::coordinator::COORDINATORS;
 use crate::wire::{Auth, Rows};
 
 /// One piece of work. Its clients each wait for a reply before they send the next request.
@@ -13,6 +14,18 @@ pub(crate) struct Work {
     pub(crate) clients: usize,
     /// Further sessions that were opened and say nothing.
     pub(crate) idle: usize,
+    /// Coordinators that the proxies are told of.
+    pub(crate) coordinators: usize,
+    /// Which peers do it.
+    pub(crate) by: By,
+}
+
+/// Who does a piece of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Everyone,
+    /// Routers and the peer that they are compared with: what only continues a curve.
+    Routers,
 }
 
 /// What a busy client does over and over.
@@ -35,6 +48,11 @@ pub(crate) enum Unit {
 }
 
 impl Work {
+    /// Whether system calls are counted: more of the same needs the same.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.idle == 0 && self.by == By::Everyone
+    }
+
     /// What its CPU time is divided by.
     pub(crate) fn unit(&self) -> Unit {
         match self.task {
@@ -57,8 +75,25 @@ impl Unit {
 }
 
 const fn work(name: &'static str, auth: Auth, task: Task, clients: usize, idle: usize) -> Work {
-    Work { name, auth, task, clients, idle }
+    Work { name, auth, task, clients, idle, coordinators: COORDINATORS, by: By::Everyone }
 }
+
+/// Small calls of more clients.
+const fn more_clients(name: &'static str, clients: usize) -> Work {
+    Work { by: By::Routers, ..work(name, Auth::Nosasl, Task::Poll, clients, 0) }
+}
+
+/// Whole sessions over more coordinators.
+const fn more_coordinators(name: &'static str, coordinators: usize) -> Work {
+    let work = work(name, Auth::Nosasl, Task::Session, 16, 0);
+    Work { by: By::Routers, coordinators, ..work }
+}
+
+/// What grows, and the work that shows it, least first.
+pub(crate) const CURVES: &[(&str, &[&str])] = &[
+    ("connections", &["poll-16", "poll-256", "poll-1000", "poll-9000"]),
+    ("coordinators", &["session-of-10", "session-of-100", "session-of-1000"]),
+];
 
 /// Everything, in the order of the tables.
 pub(crate) const ALL: &[Work] = &[
@@ -76,4 +111,9 @@ pub(crate) const ALL: &[Work] = &[
     work("session-plain", Auth::Plain, Task::Session, 16, 0),
     work("idle-9000", Auth::Nosasl, Task::Poll, 100, 9_000),
     work("idle-9000-plain", Auth::Plain, Task::Poll, 100, 9_000),
+    more_clients("poll-1000", 1_000),
+    more_clients("poll-9000", 9_000),
+    more_coordinators("session-of-10", 10),
+    more_coordinators("session-of-100", 100),
+    more_coordinators("session-of-1000", 1_000),
 ];

@@ -1,0 +1,144 @@
+//! The tables over all work: what is aimed at, how costs grow, what is asked of the kernel.
+
+use std::fmt::Write as _;
+
+use crate::peers::BASELINE;
+use crate::report::{Record, Spread, Table, spread};
+use crate::work::{CURVES, Unit, Work};
+
+/// The peer whose targets these are.
+const ROUTER: &str = "router";
+/// The peer that reads nothing.
+const FLOOR: &str = "blind";
+
+/// What a target is held against.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Measure {
+    /// CPU, over the baseline's.
+    Cpu,
+    /// 99th percentile of the latency, over the baseline's.
+    P99,
+    /// KiB an idle session, as they are.
+    IdleKib,
+}
+
+struct Target {
+    what: &'static str,
+    work: &'static str,
+    measure: Measure,
+    most: f64,
+}
+
+const fn target(what: &'static str, work: &'static str, measure: Measure, most: f64) -> Target {
+    Target { what, work, measure, most }
+}
+
+/// What is aimed at.
+const TARGETS: &[Target] = &[
+    target("CPU of a small call, 16 connections", "poll-16", Measure::Cpu, 0.90),
+    target("CPU of a small call, 256 connections", "poll-256", Measure::Cpu, 0.90),
+    target("CPU of a GB in 64 KiB fetches of i64", "fetch-64k-numbers", Measure::Cpu, 0.70),
+    target("CPU of a GB in 64 KiB fetches of strings", "fetch-64k-strings", Measure::Cpu, 0.85),
+    target("CPU of a GB in 16 MiB fetches of i64", "fetch-16m-numbers", Measure::Cpu, 0.62),
+    target("CPU of a GB in 16 MiB fetches of strings", "fetch-16m-strings", Measure::Cpu, 0.85),
+    target("CPU of a whole session", "session", Measure::Cpu, 1.0),
+    target("p99 of a small call, 256 connections", "poll-256", Measure::P99, 1.0),
+    target("KiB of resident memory an idle session", "idle-9000", Measure::IdleKib, 4.0),
+];
+
+/// The tables over all work.
+pub(crate) fn markdown(works: &[Work], peers: &[String], records: &[Record]) -> String {
+    [targets(works, records), growth(works, peers, records), syscalls(works, peers, records)].concat()
+}
+
+fn table<'a>(works: &'a [Work], records: &'a [Record], name: &str) -> Option<Table<'a>> {
+    let work = works.iter().find(|work| work.name == name)?;
+    let records: Vec<_> = records.iter().filter(|record| record.work == name).collect();
+    (!records.is_empty()).then_some(Table { work, records })
+}
+
+fn measured(table: &Table<'_>, peer: &str, measure: Measure) -> Option<Spread> {
+    match measure {
+        Measure::Cpu => table.ratios(peer, |record| record.cpu_per(table.work.unit())),
+        Measure::P99 => table.ratios(peer, |record| record.p99_us),
+        Measure::IdleKib => spread(table.of(peer).filter_map(|record| record.idle_session_kib)),
+    }
+}
+
+fn targets(works: &[Work], records: &[Record]) -> String {
+    let mut text = format!(
+        "\n### Targets\n\nOver {BASELINE}'s of the same round; memory as it is. `{FLOOR}` is a relay that reads nothing.\n\n\
+         | what | work | {ROUTER} | {FLOOR} | target |\n|{}\n",
+        " --- |".repeat(5)
+    );
+    let before = text.len();
+    for Target { what, work, measure, most } in TARGETS {
+        let Some(table) = table(works, records, work) else { continue };
+        let shown = |peer| Spread::shown(measured(&table, peer, *measure).as_ref());
+        let (router, floor) = (shown(ROUTER), shown(FLOOR));
+        let _infallible = writeln!(text, "| {what} | `{work}` | {router} | {floor} | ≤ {most:.2} |");
+    }
+    if text.len() == before { String::new() } else { text }
+}
+
+fn growth(works: &[Work], peers: &[String], records: &[Record]) -> String {
+    let mut text = String::new();
+    for (what, names) in CURVES {
+        let tables: Vec<Table<'_>> = names.iter().filter_map(|name| table(works, records, name)).collect();
+        let Some(first) = tables.first().filter(|_| tables.len() > 1) else { continue };
+        let there: Vec<&String> = peers
+            .iter()
+            .filter(|peer| *peer != "direct" && tables.iter().all(|table| table.of(peer).next().is_some()))
+            .collect();
+        let unit = first.work.unit();
+        let heads: Vec<String> =
+            there.iter().map(|peer| format!("{peer}: {} | × the first", unit.title())).collect();
+        let _infallible = write!(
+            text,
+            "\n### Growth with the number of {what}\n\n| work | {} |\n|{}\n",
+            heads.join(" | "),
+            " --- |".repeat(1 + 2 * there.len())
+        );
+        for table in &tables {
+            let _infallible = write!(text, "| `{}` |", table.work.name);
+            for peer in &there {
+                let cpu = |table: &Table<'_>| table.median(peer, |record| record.cpu_per(unit));
+                let (now, least) = (cpu(table).unwrap_or(f64::NAN), cpu(first).unwrap_or(f64::NAN));
+                let _infallible = write!(text, " {now:.2} | {:.2} |", now / least);
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn syscalls(works: &[Work], peers: &[String], records: &[Record]) -> String {
+    let counted = |work: &Work, peer: &str| {
+        let mut records = records.iter().filter(|record| record.work == work.name && record.peer == peer);
+        records.find_map(|record| record.syscalls.as_ref())
+    };
+    let there: Vec<&String> =
+        peers.iter().filter(|peer| works.iter().any(|work| counted(work, peer).is_some())).collect();
+    if there.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = there.iter().map(|peer| peer.as_str()).collect();
+    let mut text = format!(
+        "\n### System calls of a call or a session\n\n| work | of a | {} |\n|{}\n",
+        names.join(" | "),
+        " --- |".repeat(2 + there.len())
+    );
+    for work in works {
+        let counts: Vec<String> = there
+            .iter()
+            .map(|peer| {
+                counted(work, peer).map_or("–".to_owned(), |counted| format!("{:.2}", counted.each))
+            })
+            .collect();
+        if counts.iter().any(|count| count != "–") {
+            let of = if work.unit() == Unit::Session { "session" } else { "call" };
+            let _infallible = writeln!(text, "| `{}` | {of} | {} |", work.name, counts.join(" | "));
+        }
+    }
+    text
+}
