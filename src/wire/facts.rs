@@ -267,6 +267,11 @@ pub fn guid_of_query_id(id: &QueryId) -> Option<Guid> {
 }
 
 impl Facts {
+    /// What is known of a call of which the router knows no more than what it is called.
+    pub fn of_call(name: &[u8], seqid: i32) -> Self {
+        Self { name: name.into(), seqid, ..Self::default() }
+    }
+
     /// The guid by which the request names its operation or session: its first handle's, or that of its query id.
     pub fn key(&self) -> Option<Guid> {
         self.handle().map(|handle| handle.guid).or_else(|| guid_of_query_id(&self.query_id?))

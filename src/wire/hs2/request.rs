@@ -8,13 +8,35 @@ use crate::wire::write::Writer;
 
 /// The whole call that closes a session (TCLIService.thrift: `TCloseSessionReq`, `TSessionHandle`, `THandleIdentifier`).
 pub fn close_session(session: &Handle, seqid: i32) -> BytesMut {
-    Writer::message(MessageType::Call, b"CloseSession", seqid, |arguments| {
+    call(b"CloseSession", session, seqid, |_| {})
+}
+
+/// The whole call that asks for a session (ImpalaService.thrift: `TPingImpalaHS2ServiceReq`): it succeeds if there is such a
+/// session, its secret is this one, it has not expired, and it is the asker's. Answered during a shutdown, too.
+pub fn ping(session: &Handle, seqid: i32) -> BytesMut {
+    call(b"PingImpalaHS2Service", session, seqid, |_| {})
+}
+
+/// The whole call that asks likewise for an operation (TCLIService.thrift: `TGetOperationStatusReq`, `TOperationHandle`). Its
+/// type and `hasResultSet` are required in a handle, and read by nobody.
+pub fn operation_status(operation: &Handle, seqid: i32) -> BytesMut {
+    const EXECUTE_STATEMENT: i32 = 0;
+    call(b"GetOperationStatus", operation, seqid, |handle| {
+        handle.i32(2, EXECUTE_STATEMENT);
+        handle.bool(3, true);
+    })
+}
+
+/// A request whose first field is a handle; `rest` writes what the handle has beside its identifier.
+fn call(name: &[u8], named: &Handle, seqid: i32, rest: impl FnOnce(&mut Writer)) -> BytesMut {
+    Writer::message(MessageType::Call, name, seqid, |arguments| {
         arguments.structure(1, |request| {
             request.structure(1, |handle| {
                 handle.structure(1, |identifier| {
-                    identifier.string(1, &session.guid);
-                    identifier.string(2, &session.secret);
+                    identifier.string(1, &named.guid);
+                    identifier.string(2, &named.secret);
                 });
+                rest(handle);
             });
         });
     })
@@ -26,15 +48,27 @@ mod tests {
     use crate::wire::method::lookup;
     use crate::wire::scan::Scanner;
 
+    const HANDLE: Handle = Handle { guid: [1; 16], secret: [2; 16] };
+
     #[test]
-    fn a_close_names_the_session_where_the_table_of_methods_looks_for_it() {
-        let session = Handle { guid: [1; 16], secret: [2; 16] };
-        let call = close_session(&session, 7);
-        let mut scanner = Scanner::request(1 << 20);
-        let step = scanner.push(&call).unwrap();
-        assert!(step.done && step.used == call.len());
-        let facts = scanner.facts();
-        assert_eq!((facts.handle(), facts.seqid), (Some(session), 7));
-        assert_eq!(scanner.method(), lookup(b"CloseSession"));
+    fn each_names_the_handle_where_the_table_of_methods_looks_for_it() {
+        for (name, call) in [
+            ("CloseSession", close_session(&HANDLE, 7)),
+            ("PingImpalaHS2Service", ping(&HANDLE, 7)),
+            ("GetOperationStatus", operation_status(&HANDLE, 7)),
+        ] {
+            let mut scanner = Scanner::request(1 << 20);
+            let step = scanner.push(&call).unwrap();
+            assert!(step.done && step.used == call.len());
+            let facts = scanner.facts();
+            assert_eq!((facts.handle(), facts.seqid), (Some(HANDLE), 7));
+            assert_eq!(scanner.method(), lookup(name.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn nothing_is_in_them_but_the_handle() {
+        // As many bytes as impala-shell sends.
+        assert_eq!((ping(&HANDLE, 0).len(), close_session(&HANDLE, 0).len()), (91, 83));
     }
 }
