@@ -9,9 +9,13 @@
 //!                      detached ──disconnected_session_timeout──▶ gone
 //! ```
 //!
+//! A session that is not known, because it was opened before the router was started or by another router, becomes known
+//! when it is found by [`asking`]; of what it was before, nothing is known then.
+//!
 //! A session's operations go with it. A closed operation stays known for a while, because impala-shell asks for its
 //! profile after it has closed it (Impala keeps 200 in `--query_log_size`).
 
+pub mod asking;
 pub mod decide;
 pub mod learn;
 pub mod retry;

@@ -1,0 +1,210 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::session::messages::{failed, guessed, handle, reply, succeeded};
+use crate::wire::write::{ExceptionKind, application_exception};
+
+const FIRST: CoordinatorId = CoordinatorId(0);
+const SECOND: CoordinatorId = CoordinatorId(1);
+const THIRD: CoordinatorId = CoordinatorId(2);
+
+fn start() -> Instant {
+    crate::clock::now()
+}
+
+fn session() -> Question {
+    Question::Session(handle(1))
+}
+
+fn operation() -> Question {
+    Question::Operation(handle(1))
+}
+
+fn finding(given: &[(CoordinatorId, Answer)], preferred: Option<CoordinatorId>) -> Finding {
+    let mut answers = Answers::of(3, preferred);
+    for (coordinator, answer) in given {
+        answers.note(*coordinator, *answer);
+    }
+    answers.finding()
+}
+
+#[test]
+fn a_reply_says_whether_its_coordinator_has_the_handle() {
+    let ping = "PingImpalaHS2Service";
+    assert_eq!(session().answer(&succeeded(ping, |_| {})), Some(Answer::Has));
+    assert_eq!(session().answer(&failed(ping, "Invalid session id: 1:2\n")), Some(Answer::HasNot));
+    let expired = "Client session expired due to more than 60s of inactivity (last activity was at: …).\n";
+    assert_eq!(session().answer(&failed(ping, expired)), Some(Answer::Refuses));
+    let other = "The user authorized on the connection 'bob' does not match the session username 'ann'\n";
+    assert_eq!(session().answer(&failed(ping, other)), Some(Answer::Refuses));
+
+    let status = "GetOperationStatus";
+    assert_eq!(operation().answer(&succeeded(status, |_| {})), Some(Answer::Has));
+    let unknown = "Query 1:2 failed:\nInvalid or unknown query handle: 1:2.\n\n";
+    assert_eq!(operation().answer(&failed(status, unknown)), Some(Answer::HasNot));
+    let wrong_secret = "Query 1:2 failed:\nQuery id 1:2 not found.\n\n";
+    assert_eq!(operation().answer(&failed(status, wrong_secret)), Some(Answer::Refuses));
+}
+
+#[test]
+fn who_does_not_know_the_method_says_nothing_about_the_handle() {
+    let bytes =
+        application_exception(b"PingImpalaHS2Service", 1, ExceptionKind::UnknownMethod, "Invalid method");
+    let mut scanner = crate::wire::scan::Scanner::reply(session().method(), 1 << 10);
+    assert!(scanner.push(&bytes).unwrap().done);
+    assert_eq!(session().answer(scanner.facts()), None);
+    assert_eq!(
+        session().answer(&reply("PingImpalaHS2Service", |_| {})),
+        Some(Answer::Has),
+        "no status is a success"
+    );
+}
+
+#[test]
+fn a_success_wins_over_an_error_and_an_error_over_having_it_not() {
+    use Answer::{Has, HasNot, Refuses};
+    assert_eq!(finding(&[(FIRST, HasNot), (SECOND, Refuses), (THIRD, Has)], None), Finding::Owner(THIRD));
+    assert_eq!(finding(&[(FIRST, Has), (SECOND, Refuses)], None), Finding::Owner(FIRST));
+    assert_eq!(
+        finding(&[(FIRST, HasNot), (SECOND, Refuses), (THIRD, HasNot)], None),
+        Finding::Refused(SECOND)
+    );
+}
+
+#[test]
+fn nobody_has_it_only_if_all_say_so() {
+    use Answer::HasNot;
+    let nowhere = |says, all| Finding::Nowhere { says, all };
+    assert_eq!(finding(&[], None), nowhere(None, false));
+    assert_eq!(finding(&[(SECOND, HasNot), (FIRST, HasNot)], None), nowhere(Some(SECOND), false));
+    let all = [(SECOND, HasNot), (FIRST, HasNot), (THIRD, HasNot)];
+    assert_eq!(finding(&all, None), nowhere(Some(SECOND), true));
+    assert_eq!(finding(&all, Some(FIRST)), nowhere(Some(FIRST), true), "where the connection was last");
+}
+
+#[test]
+fn a_question_is_known_by_its_guid_its_secret_its_kind_and_its_user() {
+    let keys = Keys::new(RandomState::new());
+    let key = keys.key(&session(), Some("ann"));
+    assert_eq!(keys.key(&session(), Some("ann")), key);
+    assert_ne!(keys.key(&Question::Session(guessed(handle(1))), Some("ann")), key);
+    assert_ne!(keys.key(&Question::Session(handle(2)), Some("ann")), key);
+    assert_ne!(keys.key(&operation(), Some("ann")), key);
+    assert_ne!(keys.key(&session(), Some("bob")), key);
+    assert_ne!(keys.key(&session(), None), key);
+    assert_ne!(Keys::new(RandomState::new()).key(&session(), Some("ann")), key, "another router's");
+}
+
+#[test]
+fn that_nobody_has_it_is_remembered_for_a_while() {
+    let mut unknown = Unknown::new(8, Duration::from_mins(1));
+    let (now, age) = (start(), unknown.age());
+    unknown.note(Key(1), age, now);
+    assert!(unknown.has(Key(1), now + Duration::from_secs(59)));
+    assert!(!unknown.has(Key(2), now));
+    let later = now + Duration::from_mins(1);
+    assert!(!unknown.has(Key(1), later));
+    unknown.note(Key(1), age, later);
+    assert!(unknown.has(Key(1), later + Duration::from_secs(59)), "asked again and noted again");
+}
+
+#[test]
+fn all_of_it_is_forgotten_when_a_coordinator_returns_and_so_is_what_was_asked_before() {
+    let mut unknown = Unknown::new(8, Duration::from_mins(1));
+    let (now, before) = (start(), unknown.age());
+    unknown.note(Key(1), before, now);
+    unknown.forget();
+    assert!(!unknown.has(Key(1), now));
+    unknown.note(Key(2), before, now);
+    assert!(!unknown.has(Key(2), now), "the coordinator returned while it was asked");
+    unknown.note(Key(2), unknown.age(), now);
+    assert!(unknown.has(Key(2), now));
+}
+
+const LIMITS: Limits = Limits { at_once: 3, at_once_each: 2, burst: 4, per_second: 2, clients: 2 };
+
+fn client(number: u8) -> Client {
+    IpAddr::from([192, 0, 2, number]).into()
+}
+
+#[test]
+fn a_client_asks_so_much_at_a_time_and_all_together_so_much() {
+    let (mut turns, now) = (Turns::new(LIMITS), start());
+    assert_eq!(turns.begin(client(1), now), Ok(()));
+    assert_eq!(turns.begin(client(1), now), Ok(()));
+    assert_eq!(turns.begin(client(1), now), Err(NotNow::Busy));
+    assert_eq!(turns.begin(client(2), now), Ok(()), "another one's bound is its own");
+    assert_eq!(turns.begin(client(2), now), Err(NotNow::Busy), "three are under way");
+    turns.end(client(1));
+    assert_eq!(turns.begin(client(2), now), Ok(()));
+}
+
+#[test]
+fn a_client_that_asks_without_end_may_ask_so_many_times_a_second() {
+    let (mut turns, now) = (Turns::new(LIMITS), start());
+    let mut ask = |now| turns.begin(client(1), now).map(|()| turns.end(client(1)));
+    let asked = (0..10).filter(|_| ask(now).is_ok()).count();
+    assert_eq!(asked, 4);
+    assert_eq!(ask(now), Err(NotNow::TooMany));
+    assert_eq!(ask(now + Duration::from_millis(499)), Err(NotNow::TooMany));
+    assert_eq!(ask(now + Duration::from_millis(501)), Ok(()));
+    let asked = (0..10).filter(|_| ask(now + Duration::from_hours(1)).is_ok()).count();
+    assert_eq!(asked, 4, "a long pause gives no more than a burst");
+}
+
+#[test]
+fn clients_that_have_not_asked_for_long_make_room_for_others() {
+    let (mut turns, now) = (Turns::new(LIMITS), start());
+    for number in [1, 2] {
+        turns.begin(client(number), now).unwrap();
+        turns.end(client(number));
+    }
+    assert_eq!(turns.begin(client(3), now), Err(NotNow::TooMany));
+    assert_eq!(turns.begin(client(1), now), Ok(()), "who is known may go on");
+    let later = now + Duration::from_secs(2);
+    assert_eq!(turns.begin(client(3), later), Ok(()));
+    assert_eq!(turns.begin(client(4), later), Err(NotNow::TooMany), "who asks is not forgotten");
+}
+
+#[test]
+fn a_network_of_ipv6_is_one_client() {
+    let of = |address: &str| Client::from(address.parse::<IpAddr>().unwrap());
+    assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
+    assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+    assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+}
+
+proptest! {
+    #[test]
+    fn no_more_is_remembered_than_fits(notes in prop::collection::vec((0_u64..40, 0_u64..90), 0..200)) {
+        let mut unknown = Unknown::new(16, Duration::from_mins(1));
+        let mut now = start();
+        for (key, pause) in notes {
+            now += Duration::from_secs(pause);
+            unknown.note(Key(key), unknown.age(), now);
+            prop_assert!(unknown.has(Key(key), now));
+            prop_assert!(unknown.len() <= 16 && unknown.since.len() == unknown.len());
+        }
+    }
+
+    #[test]
+    fn bounds_hold_whatever_clients_do(steps in prop::collection::vec((any::<bool>(), 1_u8..5, 0_u64..900), 0..200)) {
+        let mut turns = Turns::new(LIMITS);
+        let mut now = start();
+        let mut under_way = [0_usize; 5];
+        for (begins, number, pause) in steps {
+            now += Duration::from_millis(pause);
+            let own = &mut under_way[usize::from(number)];
+            if begins {
+                *own += usize::from(turns.begin(client(number), now).is_ok());
+            } else if *own > 0 {
+                turns.end(client(number));
+                *own -= 1;
+            }
+            prop_assert!(*own <= LIMITS.at_once_each);
+            let sum: usize = under_way.iter().sum();
+            prop_assert!(sum <= LIMITS.at_once && sum == turns.under_way && turns.clients.len() <= LIMITS.clients);
+        }
+    }
+}
