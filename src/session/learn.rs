@@ -121,6 +121,12 @@ fn rows_ended(reply: &Facts, flavor: Flavor) -> bool {
     flavor == Flavor::Impala && reply.more == Some(false)
 }
 
+/// Whether an operation of HS2 still is work for its coordinator, going by a successful reply to `GetOperationStatus`.
+pub fn runs(status: &Facts, flavor: Flavor) -> bool {
+    // Rows may remain of one that has finished.
+    !matches!(progress(status, false, flavor), Progress::Ended)
+}
+
 enum Progress {
     Runs,
     /// Done but for its rows.

@@ -5,6 +5,8 @@
 //! fewer misses of the processor's caches a look-up costs. The rest is behind a box.
 //! Guards of [`crate::cluster`] live in the entries: what leaves the table stops counting as load.
 
+mod found;
+
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +16,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 
+pub use self::found::FoundOperation;
 use crate::cluster::{OperationCount, RunningCount, SessionCount};
 use crate::ids::CoordinatorId;
 use crate::wire::facts::{Guid, HANDLE_PART_BYTES, Handle};
@@ -41,6 +44,7 @@ pub struct Table {
     /// Closed operations, oldest first.
     closed: Mutex<VecDeque<Guid>>,
     closed_capacity: usize,
+    found: Mutex<found::FoundOperations>,
 }
 
 #[derive(Debug)]
@@ -60,7 +64,19 @@ struct Usage {
     detached_since: Option<Instant>,
     /// Open ones. A set: a session may have tens of thousands, and each is looked up when it is closed.
     operations: HashSet<Guid>,
+    /// Whether it was found by asking, so that its state is not known and it must stay where it is.
+    found: bool,
     _count: SessionCount,
+}
+
+impl Session {
+    /// One that was just opened, with nothing attached to it.
+    fn new(new: NewSession) -> Self {
+        let NewSession { guid: _, secret, coordinator, count } = new;
+        let (attached, detached_since, operations) = (0, None, HashSet::new());
+        let usage = Usage { attached, detached_since, operations, found: false, _count: count };
+        Self { coordinator, secret, usage: Box::new(usage) }
+    }
 }
 
 #[derive(Debug)]
@@ -74,7 +90,8 @@ struct Operation {
 /// What an operation is as long as it is open.
 #[derive(Debug)]
 struct Open {
-    session: Guid,
+    /// None for one that was found by asking.
+    session: Option<Guid>,
     has_result_set: bool,
     running: Option<RunningCount>,
     _counts: (OpenCount, OperationCount),
@@ -162,6 +179,7 @@ impl Table {
             operations: DashMap::new(),
             closed: Mutex::default(),
             closed_capacity: CLOSED_OPERATIONS.min(settings.capacity.saturating_mul(OPERATIONS_PER_SESSION)),
+            found: Mutex::default(),
         }
     }
 
@@ -198,9 +216,7 @@ impl Table {
         if self.is_full() {
             return Err(NotKept::Full);
         }
-        let NewSession { guid, secret, coordinator, count } = new;
-        let usage = Usage { attached: 0, detached_since: None, operations: HashSet::new(), _count: count };
-        let session = Session { coordinator, secret, usage: Box::new(usage) };
+        let (guid, session) = (new.guid, Session::new(new));
         let older = match self.sessions.entry(guid) {
             Entry::Occupied(old) if !replaces(&session, old.get()) => return Err(NotKept::Taken),
             Entry::Occupied(mut old) => Some(old.insert(session)),
@@ -238,7 +254,7 @@ impl Table {
         if !self.make_room() {
             return;
         }
-        let open = Open { session, has_result_set, running, _counts: (open, counted) };
+        let open = Open { session: Some(session), has_result_set, running, _counts: (open, counted) };
         let operation = Operation { coordinator, secret, open: Some(Box::new(open)) };
         let older = match self.operations.entry(guid) {
             Entry::Occupied(old) if old.get().coordinator != coordinator => return,
@@ -248,8 +264,8 @@ impl Table {
                 None
             }
         };
-        if let Some(older) = older.and_then(|older| older.open) {
-            self.unlist(&older.session, &guid);
+        if let Some(older) = older.and_then(|older| older.open?.session) {
+            self.unlist(&older, &guid);
         }
         // Inserted first, listed second: a session that closes in between finds either nothing or the operation.
         match self.sessions.get_mut(&session).map(|mut session| session.usage.operations.insert(guid)) {
@@ -301,7 +317,9 @@ impl Table {
     pub fn close_operation(&self, guid: &Guid) {
         let open = self.operations.get_mut(guid).and_then(|mut operation| operation.open.take());
         let Some(open) = open else { return };
-        self.unlist(&open.session, guid);
+        if let Some(session) = &open.session {
+            self.unlist(session, guid);
+        }
         let forgotten = {
             let mut closed = self.closed.lock();
             closed.push_back(*guid);
@@ -337,11 +355,12 @@ impl Table {
     pub fn query_session(&self, guid: &Guid) -> Option<Guid> {
         let operation = self.operations.get(guid)?;
         let open = operation.open.as_ref().filter(|_| operation.secret.is_none())?;
-        Some(open.session)
+        open.session
     }
 
-    /// Forgets sessions that nothing has been attached to for so long that their coordinator has closed them. Looks at
-    /// every session; meant for a few times a minute. Returns how many were forgotten.
+    /// Forgets sessions that nothing has been attached to for so long that their coordinator has closed them, and operations
+    /// that were found by asking as long ago. Looks at every session; meant for a few times a minute. Returns how many
+    /// sessions were forgotten.
     pub fn forget_detached(&self, now: Instant) -> usize {
         let limit = self.settings.detached_for;
         let (mut sessions, mut operations) = (0, Vec::new());
@@ -362,6 +381,7 @@ impl Table {
         for operation in &operations {
             drop(self.operations.remove(operation));
         }
+        self.forget_found(now);
         sessions
     }
 }
