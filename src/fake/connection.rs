@@ -111,62 +111,139 @@ enum Next {
 
 /// A connection between two calls, ready to be served.
 struct Server {
-    state: Arc<State>,
     control: Arc<Control>,
-    caller: Rc<Caller>,
     stream: TcpStream,
     framing: Framing,
     input: TBinaryInputProtocol<Incoming<Paced>>,
+    desk: Desk,
+}
+
+/// What executes the calls of one connection.
+pub(super) struct Desk {
+    pub(super) state: Arc<State>,
+    pub(super) caller: Rc<Caller>,
     reply: Reply,
     output: TBinaryOutputProtocol<Reply>,
     processor: Box<dyn TProcessor>,
     methods: &'static [&'static str],
 }
 
+/// What a caller may be made of.
+pub(super) struct Newcomer {
+    pub(super) service: Service,
+    /// Which connection it is.
+    pub(super) number: u64,
+    /// The authenticated name, if the port authenticates.
+    pub(super) user: Option<String>,
+}
+
+/// Reads messages from a connection, with bounds.
+pub(super) fn input<R: Read>(incoming: Incoming<R>) -> TBinaryInputProtocol<Incoming<R>> {
+    let limits = TConfiguration::builder()
+        .max_string_size(Some(STRING_LIMIT))
+        .max_container_size(Some(CONTAINER_LIMIT))
+        .build();
+    // Old-style headers are accepted too (Impala: `strict_read = false`).
+    TBinaryInputProtocol::with_config(incoming, false, limits.unwrap_or_default())
+}
+
 impl Connection {
     /// Serves calls until either side ends.
     pub(super) fn serve(self) {
+        let newcomer = Newcomer { service: self.service, number: self.number, user: self.user };
+        let mut server = Server {
+            control: self.control,
+            stream: self.stream,
+            framing: self.framing,
+            input: input(self.incoming),
+            desk: Desk::open(self.state, newcomer, self.web),
+        };
+        while server.wait() && matches!(server.call(), Ok(Next::Call)) {}
+    }
+}
+
+impl Desk {
+    /// A connection begins, and with it its Beeswax session.
+    pub(super) fn open(state: Arc<State>, newcomer: Newcomer, web: String) -> Self {
         let caller = Rc::new(Caller {
-            service: self.service,
-            connection: self.number,
-            user: self.user,
+            service: newcomer.service,
+            connection: newcomer.number,
+            user: newcomer.user,
             call: Cell::new(0),
             reached: Cell::new(false),
             had_session: Cell::new(false),
         });
-        let (state, web) = (Arc::clone(&self.state), self.web);
-        let (processor, methods): (Box<dyn TProcessor>, &'static [_]) = match self.service {
+        let (of_handler, of_caller) = (Arc::clone(&state), Rc::clone(&caller));
+        let (processor, methods): (Box<dyn TProcessor>, &'static [_]) = match newcomer.service {
             Service::Beeswax => {
-                let handler = Beeswax { state, caller: Rc::clone(&caller), web };
+                let handler = Beeswax { state: of_handler, caller: of_caller, web };
                 (Box::new(ImpalaServiceSyncProcessor::new(handler)), &beeswax::METHODS)
             }
             Service::Hs2 | Service::Hs2Http => {
-                let handler = Hs2 { state, caller: Rc::clone(&caller), web };
+                let handler = Hs2 { state: of_handler, caller: of_caller, web };
                 (Box::new(ImpalaHiveServer2ServiceSyncProcessor::new(handler)), &hs2::METHODS)
             }
         };
         let reply = Reply::default();
-        let limits = TConfiguration::builder()
-            .max_string_size(Some(STRING_LIMIT))
-            .max_container_size(Some(CONTAINER_LIMIT))
-            .build();
-        let limits = limits.unwrap_or_default();
-        let mut server = Server {
-            state: self.state,
-            control: self.control,
-            caller,
-            stream: self.stream,
-            framing: self.framing,
-            // Old-style headers are accepted too (Impala: `strict_read = false`).
-            input: TBinaryInputProtocol::with_config(self.incoming, false, limits),
-            output: TBinaryOutputProtocol::new(reply.clone(), true),
-            reply,
-            processor,
-            methods,
-        };
-        server.state.connect(&server.caller);
-        while server.wait() && matches!(server.call(), Ok(Next::Call)) {}
-        server.state.disconnect(server.caller.connection);
+        state.connect(&caller);
+        let output = TBinaryOutputProtocol::new(reply.clone(), true);
+        Self { state, caller, reply, output, processor, methods }
+    }
+
+    /// A call has come; returns its number in the log.
+    pub(super) fn receive(&self, message: &TMessageIdentifier) -> u64 {
+        let number = self.state.received(ReceivedCall {
+            service: self.caller.service,
+            method: message.name.chars().take(NAME_LIMIT).collect(),
+            session: None,
+            operation: None,
+            connection: self.caller.connection,
+            user: self.caller.user.clone(),
+            executed: false,
+        });
+        self.caller.call.set(number);
+        number
+    }
+
+    /// Reads the arguments, executes the call and returns the reply; `None` if the arguments could not be read, to which
+    /// there is no reply (Impala: `TAcceptQueueServer.cpp` `Task::run`).
+    pub(super) fn execute(
+        &mut self,
+        message: TMessageIdentifier,
+        input: &mut dyn TInputProtocol,
+    ) -> thrift::Result<Option<Vec<u8>>> {
+        if self.methods.contains(&message.name.as_str()) {
+            self.caller.reached.set(false);
+            let mut stored = TStoredInputProtocol::new(input, message);
+            self.processor.process(&mut stored, &mut self.output)?;
+            if !self.caller.reached.get() {
+                return Ok(None);
+            }
+        } else {
+            self.unknown(&message, input)?;
+        }
+        Ok(Some(self.reply.take()))
+    }
+
+    fn unknown(
+        &mut self,
+        message: &TMessageIdentifier,
+        input: &mut dyn TInputProtocol,
+    ) -> thrift::Result<()> {
+        input.skip(TType::Struct)?;
+        let text = format!("Invalid method name: '{}'", message.name);
+        let error = ApplicationError::new(ApplicationErrorKind::UnknownMethod, text);
+        let head =
+            TMessageIdentifier::new(message.name.clone(), TMessageType::Exception, message.sequence_number);
+        self.output.write_message_begin(&head)?;
+        thrift::Error::write_application_error_to_out_protocol(&error, &mut self.output)?;
+        self.output.write_message_end()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.state.disconnect(self.caller.connection);
     }
 }
 
@@ -181,7 +258,7 @@ impl Server {
                     self.input.transport.stream_mut().patient = true;
                     return more;
                 }
-                Err(error) if is_timeout(&error) && !self.state.is_idle(&self.caller) => {}
+                Err(error) if is_timeout(&error) && !self.desk.state.is_idle(&self.desk.caller) => {}
                 Err(_) => return false,
             }
         }
@@ -193,17 +270,8 @@ impl Server {
         if !matches!(message.message_type, TMessageType::Call | TMessageType::OneWay) {
             return Ok(Next::Close);
         }
-        let number = self.state.received(ReceivedCall {
-            service: self.caller.service,
-            method: message.name.chars().take(NAME_LIMIT).collect(),
-            session: None,
-            operation: None,
-            connection: self.caller.connection,
-            user: self.caller.user.clone(),
-            executed: false,
-        });
-        self.caller.call.set(number);
-        let fault = self.state.faults.take(&message.name);
+        self.desk.receive(&message);
+        let fault = self.desk.state.faults.take(&message.name);
         if let Some(Fault::Delay(time)) = fault {
             self.control.pause(time);
         }
@@ -211,30 +279,10 @@ impl Server {
             self.input.skip(TType::Struct)?;
             return Ok(Next::Close);
         }
-        if self.methods.contains(&message.name.as_str()) {
-            self.caller.reached.set(false);
-            let mut stored = TStoredInputProtocol::new(&mut self.input, message);
-            self.processor.process(&mut stored, &mut self.output)?;
-            if !self.caller.reached.get() {
-                // The arguments could not be read: no reply (Impala: `TAcceptQueueServer.cpp` `Task::run`).
-                return Ok(Next::Close);
-            }
-        } else {
-            self.unknown(&message)?;
+        match self.desk.execute(message, &mut self.input)? {
+            Some(reply) => self.answer(&reply, fault),
+            None => Ok(Next::Close),
         }
-        let reply = self.reply.take();
-        self.answer(&reply, fault)
-    }
-
-    fn unknown(&mut self, message: &TMessageIdentifier) -> thrift::Result<()> {
-        self.input.skip(TType::Struct)?;
-        let text = format!("Invalid method name: '{}'", message.name);
-        let error = ApplicationError::new(ApplicationErrorKind::UnknownMethod, text);
-        let head =
-            TMessageIdentifier::new(message.name.clone(), TMessageType::Exception, message.sequence_number);
-        self.output.write_message_begin(&head)?;
-        thrift::Error::write_application_error_to_out_protocol(&error, &mut self.output)?;
-        self.output.write_message_end()
     }
 
     fn answer(&mut self, reply: &[u8], fault: Option<Fault>) -> thrift::Result<Next> {

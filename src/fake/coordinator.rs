@@ -142,14 +142,17 @@ impl Coordinator {
         let settings = Arc::new(settings);
         let hs2_pool = this.open(Service::Hs2, hs2, &settings)?;
         let beeswax_pool = this.open(Service::Beeswax, beeswax, &settings)?;
-        let site = web::Site {
-            state: Arc::clone(&this.state),
-            control: Arc::clone(&this.control),
-            hs2: hs2_pool,
-            beeswax: beeswax_pool,
-        };
-        let pages =
-            web::listen("fake-web", pages, Arc::clone(&this.control), move |request| site.answer(request))?;
+        let (state, control) = (Arc::clone(&this.state), Arc::clone(&this.control));
+        let pages = web::listen("fake-web", pages, Arc::clone(&this.control), move |request| {
+            let site = web::Site {
+                state: &state,
+                start_time: control.start_time(),
+                service_threads: settings.service_threads,
+                hs2: hs2_pool.counts(),
+                beeswax: beeswax_pool.counts(),
+            };
+            site.answer(request)
+        })?;
         this.threads.push(pages);
         let http = web::listen("fake-http", http, Arc::clone(&this.control), |_| web::Response {
             status: "501 Not Implemented",

@@ -33,6 +33,7 @@ mod coordinator;
 mod faults;
 mod hs2;
 mod ids;
+pub mod memory;
 mod metadata;
 mod operation;
 mod options;

@@ -65,10 +65,6 @@ impl Pool {
         *self.counts.lock()
     }
 
-    pub(super) fn service_threads(&self) -> usize {
-        self.settings.service_threads
-    }
-
     /// The next connection; `None` once the coordinator stops.
     pub(super) fn accept(&self, listener: &TcpListener) -> Option<Accepted> {
         loop {

@@ -47,6 +47,11 @@ impl<R: Read> Incoming<R> {
         self.framing = framing;
     }
 
+    /// How many bytes were read from the stream and not asked for yet.
+    pub(super) fn buffered(&self) -> usize {
+        self.reader.buffer().len()
+    }
+
     pub(super) fn stream_mut(&mut self) -> &mut R {
         self.reader.get_mut()
     }

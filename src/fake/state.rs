@@ -180,6 +180,11 @@ impl State {
         self.calls.lock().push(call)
     }
 
+    /// A call by its number.
+    pub(super) fn call(&self, number: u64) -> Option<ReceivedCall> {
+        self.calls.lock().entry(number).cloned()
+    }
+
     pub(super) fn calls(&self) -> Vec<ReceivedCall> {
         self.calls.lock().to_vec()
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::control::Control;
-use super::pool::Pool;
+use super::pool::PoolCounts;
 use super::profile::VERSION;
 use super::state::State;
 
@@ -71,24 +71,31 @@ fn serve(mut stream: &TcpStream, answer: &impl Fn(&str) -> Response) -> io::Resu
     }
     // An unread body would make the close a reset, which eats the answer.
     io::copy(&mut reader.take(body), &mut io::sink())?;
-    let Response { status, kind, body } = answer(&target);
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(body.as_bytes())
+    stream.write_all(answer(&target).to_http().as_bytes())
 }
 
-/// What the pages show.
-pub(super) struct Site {
-    pub(super) state: Arc<State>,
-    pub(super) control: Arc<Control>,
-    pub(super) hs2: Arc<Pool>,
-    pub(super) beeswax: Arc<Pool>,
+impl Response {
+    /// Head and body.
+    pub(super) fn to_http(&self) -> String {
+        let Self { status, kind, body } = self;
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    }
 }
 
-impl Site {
+/// What the pages show at one moment.
+pub(super) struct Site<'a> {
+    pub(super) state: &'a State,
+    /// See [`process_start_time`].
+    pub(super) start_time: String,
+    pub(super) service_threads: usize,
+    pub(super) hs2: PoolCounts,
+    pub(super) beeswax: PoolCounts,
+}
+
+impl Site<'_> {
     /// The page of a target.
     pub(super) fn answer(&self, target: &str) -> Response {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -123,14 +130,14 @@ impl Site {
             "is_quiescing": quiescing,
             "shutdown_status": status,
             "version": VERSION,
-            "process_start_time": self.control.start_time(),
+            "process_start_time": self.start_time,
         })
     }
 
     fn metrics(&self) -> Value {
         let counts = self.state.counts();
         let mut metrics = json!({
-            "process-start-time": self.control.start_time(),
+            "process-start-time": self.start_time,
             "impala-server.ready": true,
             "impala-server.version": VERSION,
             "catalog.ready": true,
@@ -144,8 +151,7 @@ impl Site {
             "impala-server.num-fragments-in-flight": counts.executing,
             "impala-server.num-queries": counts.total,
         });
-        for (name, pool) in [("hiveserver2-frontend", &self.hs2), ("beeswax-frontend", &self.beeswax)] {
-            let counts = pool.counts();
+        for (name, counts) in [("hiveserver2-frontend", self.hs2), ("beeswax-frontend", self.beeswax)] {
             let numbers = [
                 ("connections-in-use", json!(counts.in_use)),
                 ("total-connections", json!(counts.total)),
@@ -162,7 +168,7 @@ impl Site {
     }
 
     fn flags(&self) -> Value {
-        let threads = self.hs2.service_threads().to_string();
+        let threads = self.service_threads.to_string();
         json!({
             "title": "Command-line Flags",
             "flags": [{ "name": "fe_service_threads", "type": "int32", "default": "64", "current": threads }],
