@@ -44,8 +44,8 @@ impl Question {
     /// The call that asks, unframed.
     pub fn call(&self) -> BytesMut {
         match self {
-            Self::Session(handle) => request::ping(handle),
-            Self::Operation(handle) => request::operation_status(handle),
+            Self::Session(handle) => request::ping(handle, 0),
+            Self::Operation(handle) => request::operation_status(handle, 0),
         }
     }
 
