@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::cooling::{Cause, Cooling};
+use super::failures::Failures;
 use super::health::{self, Change, Finding, Health};
 use super::load::{Figures, Own, PollNews, Polled, Share};
 use crate::ids::Service;
@@ -101,6 +102,7 @@ pub(super) struct Condition {
     ports: [Health; Service::ALL.len()],
     pub(super) cooling: Cooling,
     pub(super) polled: Polled,
+    failures: [Failures; Service::ALL.len()],
     quiescing: Option<Instant>,
     starting: Option<Instant>,
     incarnation: Option<Arc<str>>,
@@ -138,6 +140,15 @@ impl Condition {
         }
     }
 
+    pub(super) fn failures(&mut self, service: Service) -> &mut Failures {
+        let [hs2, beeswax, hs2_http] = &mut self.failures;
+        match service {
+            Service::Hs2 => hs2,
+            Service::Beeswax => beeswax,
+            Service::Hs2Http => hs2_http,
+        }
+    }
+
     pub(super) fn share(&self, service: Service, slow_start: Duration, now: Instant) -> Share {
         let returned = self.returned.max(self.health(service).returned());
         returned.map_or(Share::FULL, |returned| Share::since(returned, slow_start, now))
@@ -166,6 +177,7 @@ impl Condition {
             && self.incarnation.replace(start).is_some()
         {
             self.cooling = Cooling::default();
+            self.failures = Default::default();
             self.polled.forget();
             self.returned = Some(now);
             news.push(News::NewIncarnation);

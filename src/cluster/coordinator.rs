@@ -19,6 +19,8 @@ pub(super) struct Outlook {
     pub(super) standing: Standing,
     pub(super) share: Share,
     pub(super) others: Others,
+    /// Recent opens that it answered with a failure; see [`super::failures`].
+    pub(super) failures: f64,
 }
 
 /// One coordinator of a cluster.
@@ -115,11 +117,12 @@ impl Coordinator {
 
     /// [`Self::standing`], [`Self::share`] and [`Self::others`] at the price of one: a pick asks every coordinator.
     pub(super) fn outlook(&self, service: Service, now: Instant) -> Outlook {
-        let condition = self.condition.lock();
+        let mut condition = self.condition.lock();
         Outlook {
             standing: condition.standing(service, now),
             share: condition.share(service, self.settings.slow_start, now),
             others: condition.polled.others(),
+            failures: condition.failures(service).recent(now),
         }
     }
 
@@ -208,6 +211,12 @@ impl Coordinator {
     /// can bring that about. Pauses as for failed dials.
     pub fn note_open_lost(&self, service: Service, now: Instant) {
         self.condition.lock().cooling.note_open_lost(service, now);
+    }
+
+    /// It answered an open or a login with a failure, which may be the client's doing: that counts like load, and fades
+    /// within minutes.
+    pub fn note_failed(&self, service: Service, now: Instant) {
+        self.condition.lock().failures(service).note(now);
     }
 
     /// It refused new work with "Server is being shut down:"; pauses as for failed dials, until its web port knows better.

@@ -7,6 +7,7 @@ mod condition;
 mod cooling;
 pub mod coordinator;
 mod counts;
+mod failures;
 pub mod flavor;
 pub mod health;
 pub mod load;

@@ -36,7 +36,7 @@ pub struct PickReason {
 pub enum Basis {
     /// The score at the pick (see [`super::Load::score`]); lower comes first.
     Load {
-        /// In running operations for a weight of 1 that has all its share.
+        /// In running operations for a weight of 1 that has all its share; recent failures included.
         score: f64,
     },
     /// Its turn in a weighted round; the longest owed comes first.

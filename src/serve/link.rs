@@ -192,6 +192,7 @@ impl<S: Stream> Links<S> {
                 if let Some(counters) = self.fleet.counters(coordinator.id) {
                     counters.dials.count(DialOutcome::CredentialsRefused);
                 }
+                coordinator.note_failed(service, clock::now());
                 // A close may be more than a refusal; that is for a probe to find out.
                 self.fleet.doubt(coordinator, service);
             }

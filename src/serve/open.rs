@@ -240,6 +240,9 @@ impl<S: Stream> Calls<S> {
         // Status first: Impala's failed opens carry a handle that looks alive (impala-hs2-server.cc OpenSession).
         let success = verdict(method, answered.reply.facts()) == Verdict::Success;
         self.count_open(&coordinator, if success { SessionOutcome::Opened } else { SessionOutcome::Error });
+        if !success {
+            coordinator.note_failed(Service::Hs2, clock::now());
+        }
         if let Some(handle) = answered.reply.facts().handle().filter(|_| success) {
             coordinator.note_opened(Service::Hs2);
             if self.framing == Framing::None {

@@ -3,6 +3,7 @@
 
 mod beeswax;
 mod drain;
+mod failing;
 mod opaque;
 mod sasl;
 
