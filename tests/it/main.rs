@@ -67,6 +67,9 @@ mod replay;
 mod resend;
 
 #[cfg(test)]
+mod retries;
+
+#[cfg(test)]
 mod spans;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
+use super::router::eventually;
 use super::talk::{BAD, COMPLETE, ERROR, Framing, START, Talk, sasl};
 use super::thrift::{EXCEPTION, Message, STRING, Value, handle};
 
@@ -25,6 +26,8 @@ pub(crate) enum Act {
     Bytes(Vec<u8>),
     /// Writes these bytes, as they are, and closes.
     Last(Vec<u8>),
+    /// Writes the first bytes of a sound coordinator's answer, as many as this makes of their number, and closes.
+    Part(fn(usize) -> usize),
     /// Begins a reply that has no end, as long as the other side takes it. For connections without frames.
     Endless,
     /// Closes without a word.
@@ -55,6 +58,12 @@ struct Memory {
     /// Distinguishes its handles from those of others.
     mark: u8,
     stop: AtomicBool,
+    /// Connections are left in the queue.
+    paused: AtomicBool,
+    /// The next request is read in part only.
+    breaks: AtomicBool,
+    /// Connections that came, served or not.
+    waiting: AtomicUsize,
     accepted: AtomicUsize,
     open: AtomicUsize,
     minted: AtomicU32,
@@ -69,6 +78,7 @@ struct Memory {
 pub(crate) struct Script {
     address: SocketAddr,
     memory: Arc<Memory>,
+    queue: Option<TcpListener>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -99,12 +109,16 @@ impl Script {
     fn start(serve: impl Fn(TcpStream, usize, &Memory) + Send + Sync + 'static) -> Self {
         static MARKS: AtomicU8 = AtomicU8::new(1);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        let (address, queue) = (listener.local_addr().unwrap(), listener.try_clone().unwrap());
         let mark = MARKS.fetch_add(1, Ordering::Relaxed);
         let memory = Arc::new(Memory { mark, ..Memory::default() });
         let (serve, shared) = (Arc::new(serve), Arc::clone(&memory));
         let accepting = std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                shared.waiting.fetch_add(1, Ordering::SeqCst);
+                while shared.paused.load(Ordering::SeqCst) && !shared.stop.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
                 if shared.stop.load(Ordering::SeqCst) {
                     return;
                 }
@@ -123,7 +137,7 @@ impl Script {
                 shared.threads.lock().unwrap().push(thread);
             }
         });
-        Self { address, memory, accepting: Some(accepting) }
+        Self { address, memory, queue: Some(queue), accepting: Some(accepting) }
     }
 
     /// Where it listens.
@@ -146,6 +160,58 @@ impl Script {
         self.memory.credentials.load(Ordering::SeqCst)
     }
 
+    /// Ends all its connections.
+    pub(crate) fn cut(&self) {
+        for stream in self.memory.streams.lock().unwrap().drain(..) {
+            let _ended = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Ends its next connection by a reset in the middle of the next request, of which it keeps nothing.
+    pub(crate) fn break_next_request(&self) {
+        self.memory.breaks.store(true, Ordering::SeqCst);
+    }
+
+    /// Has no thread for new connections from now on: they are accepted by the kernel and wait.
+    pub(crate) fn pause(&self) {
+        self.memory.paused.store(true, Ordering::SeqCst);
+    }
+
+    /// Serves those that wait.
+    pub(crate) fn resume(&self) {
+        self.memory.paused.store(false, Ordering::SeqCst);
+    }
+
+    /// Connections that came, be it that they wait.
+    pub(crate) fn came(&self) -> usize {
+        self.memory.waiting.load(Ordering::SeqCst)
+    }
+
+    /// As [`Self::pause`], with no place in the queue either: to dial it takes as long as the dialing side allows. Returns
+    /// what fills the queue.
+    pub(crate) fn hang(&self) -> Vec<TcpStream> {
+        let came = self.came();
+        self.pause();
+        let held = TcpStream::connect(self.address).unwrap();
+        assert!(eventually(|| self.came() > came), "nobody took it from the queue");
+        socket2::SockRef::from(self.queue.as_ref().unwrap()).listen(0).unwrap();
+        let mut filling = fill(self.address);
+        filling.push(held);
+        filling
+    }
+
+    /// Ends all its connections and listens no more.
+    pub(crate) fn leave(&mut self) {
+        self.memory.stop.store(true, Ordering::SeqCst);
+        self.queue = None;
+        // Once only: after that the port may be somebody else's.
+        if let Some(accepting) = self.accepting.take() {
+            let _woken = TcpStream::connect_timeout(&self.address, Duration::from_millis(50));
+            let _ended = accepting.join();
+        }
+        self.cut();
+    }
+
     /// The calls that came, in order.
     pub(crate) fn got(&self) -> Vec<Message> {
         self.memory.calls.lock().unwrap().clone()
@@ -164,14 +230,7 @@ impl Script {
 
 impl Drop for Script {
     fn drop(&mut self) {
-        self.memory.stop.store(true, Ordering::SeqCst);
-        let _woken = TcpStream::connect(self.address);
-        if let Some(accepting) = self.accepting.take() {
-            let _ended = accepting.join();
-        }
-        for stream in self.memory.streams.lock().unwrap().drain(..) {
-            let _ended = stream.shutdown(Shutdown::Both);
-        }
+        self.leave();
         let threads = std::mem::take(&mut *self.memory.threads.lock().unwrap());
         for thread in threads {
             let _ended = thread.join();
@@ -197,13 +256,17 @@ impl Hanging {
         listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         listener.listen(0).unwrap();
         let address = listener.local_addr().unwrap().as_socket().unwrap();
-        let fill = || TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
-        Self { _filling: std::iter::from_fn(fill).collect(), listener }
+        Self { _filling: fill(address), listener }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap().as_socket().unwrap()
     }
+}
+
+/// Connects until nobody is let in any more.
+fn fill(address: SocketAddr) -> Vec<TcpStream> {
+    std::iter::from_fn(|| TcpStream::connect_timeout(&address, Duration::from_millis(50)).ok()).collect()
 }
 
 fn converse(stream: TcpStream, memory: &Memory, act: &impl Fn(&Call) -> Act) -> io::Result<()> {
@@ -219,6 +282,14 @@ fn converse(stream: TcpStream, memory: &Memory, act: &impl Fn(&Call) -> Act) -> 
         return Ok(());
     }
     loop {
+        if talk.stream.peek(&mut first)? > 0 && memory.breaks.swap(false, Ordering::SeqCst) {
+            talk.stream.read_exact(&mut [0; 10])?;
+            // A reset is sent once nobody else has the socket.
+            socket2::SockRef::from(&talk.stream).set_linger(Some(Duration::ZERO))?;
+            let peer = talk.stream.peer_addr()?;
+            memory.streams.lock().unwrap().retain(|other| other.peer_addr().ok() != Some(peer));
+            return Ok(());
+        }
         let message = talk.hear()?;
         let place = {
             let mut calls = memory.calls.lock().unwrap();
@@ -232,6 +303,11 @@ fn converse(stream: TcpStream, memory: &Memory, act: &impl Fn(&Call) -> Act) -> 
             Act::Bytes(bytes) => talk.send(&bytes),
             Act::Last(bytes) => {
                 talk.send(&bytes);
+                return Ok(());
+            }
+            Act::Part(of) => {
+                let bytes = call.wrap(&ordinary(&call.message, memory).encode());
+                talk.send(&bytes[..of(bytes.len())]);
                 return Ok(());
             }
             Act::Endless => return endless(&mut talk, &call.message),
