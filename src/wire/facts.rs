@@ -1,6 +1,7 @@
 //! The few facts that the scanner remembers of a message, and where in a message they stand.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::thrift::{MessageType, Type};
 
@@ -153,6 +154,8 @@ pub enum Slot {
     HasResultSet,
     /// `TExecuteStatementReq.runAsync`.
     RunAsync,
+    /// A statement's text: not remembered, only where it stands.
+    Statement,
 }
 
 impl Slot {
@@ -165,6 +168,7 @@ impl Slot {
             | Self::SecondSecret
             | Self::QueryId
             | Self::Message
+            | Self::Statement
             | Self::Thrown => Type::String,
             Self::Status | Self::State => Type::I32,
             Self::More | Self::HasResultSet | Self::RunAsync => Type::Bool,
@@ -209,16 +213,54 @@ impl Watch {
     }
 }
 
+/// Which bytes of a message a value is. Only of messages below 4 GiB, as all requests are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Bytes of the message before it.
+    pub start: u32,
+    /// Its own bytes.
+    pub len: u32,
+}
+
+impl Span {
+    /// The place of a value of so many bytes that begins after so many; none beyond 4 GiB.
+    pub(super) fn of(start: u64, len: u64) -> Option<Self> {
+        let (start, len) = (u32::try_from(start).ok()?, u32::try_from(len).ok()?);
+        start.checked_add(len).map(|_| Self { start, len })
+    }
+
+    /// As a range of the message.
+    pub fn range(self) -> Range<usize> {
+        self.start as usize..(self.start as usize).saturating_add(self.len as usize)
+    }
+}
+
+/// Where a handle's two halves stand, each of [`HANDLE_PART_BYTES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandlePlace {
+    /// The guid's.
+    pub guid: Span,
+    /// The secret's.
+    pub secret: Span,
+}
+
 /// A handle of which both halves need not have come yet, or not in the right size.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Halves {
     pub(super) guid: Option<Guid>,
     pub(super) secret: Option<[u8; HANDLE_PART_BYTES]>,
+    guid_at: Option<Span>,
+    secret_at: Option<Span>,
 }
 
 impl Halves {
     fn handle(self) -> Option<Handle> {
         Some(Handle { guid: self.guid?, secret: self.secret? })
+    }
+
+    fn place(self) -> Option<HandlePlace> {
+        self.handle()?;
+        Some(HandlePlace { guid: self.guid_at?, secret: self.secret_at? })
     }
 }
 
@@ -248,6 +290,8 @@ pub struct Facts {
     pub has_result_set: Option<bool>,
     /// Whether the statement runs on after its reply; if not, the reply comes when it has ended (Impala ignores it).
     pub run_async: Option<bool>,
+    /// Where the statement's text stands.
+    pub statement: Option<Span>,
 }
 
 /// A Beeswax query id as the guid that it prints (`%016x:%016x`, Impala: `debug-util.cc` `PrintId`), so that a query has one
@@ -287,25 +331,42 @@ impl Facts {
         self.second.handle()
     }
 
+    /// Where the request's first handle stands; none if [`Self::handle`] is none.
+    pub fn handle_place(&self) -> Option<HandlePlace> {
+        self.first.place()
+    }
+
+    /// Where the request's second handle stands.
+    pub fn second_handle_place(&self) -> Option<HandlePlace> {
+        self.second.place()
+    }
+
     /// Whether the message is a `TApplicationException`.
     pub fn is_exception(&self) -> bool {
         self.message_type == Some(MessageType::Exception)
     }
 
-    pub(super) fn store_bytes(&mut self, slot: Slot, bytes: &[u8]) {
+    /// Notes a string that ends before byte `end` of the message.
+    pub(super) fn store_bytes(&mut self, slot: Slot, bytes: &[u8], end: u64) {
         let half = || Guid::try_from(bytes).ok();
+        let place = || Span::of(end.checked_sub(bytes.len() as u64)?, bytes.len() as u64);
         match slot {
-            Slot::Guid => self.first.guid = half(),
-            Slot::Secret => self.first.secret = half(),
-            Slot::SecondGuid => self.second.guid = half(),
-            Slot::SecondSecret => self.second.secret = half(),
+            Slot::Guid => (self.first.guid, self.first.guid_at) = (half(), place()),
+            Slot::Secret => (self.first.secret, self.first.secret_at) = (half(), place()),
+            Slot::SecondGuid => (self.second.guid, self.second.guid_at) = (half(), place()),
+            Slot::SecondSecret => (self.second.secret, self.second.secret_at) = (half(), place()),
             Slot::QueryId => self.query_id = Some(bytes.into()),
             Slot::Thrown => {
                 self.thrown = true;
                 self.message = bytes.into();
             }
             Slot::Message => self.message = bytes.into(),
-            Slot::Status | Slot::State | Slot::More | Slot::HasResultSet | Slot::RunAsync => {}
+            Slot::Status
+            | Slot::State
+            | Slot::More
+            | Slot::HasResultSet
+            | Slot::RunAsync
+            | Slot::Statement => {}
         }
     }
 

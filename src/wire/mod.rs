@@ -6,6 +6,7 @@ pub mod facts;
 pub mod frame;
 pub mod hs2;
 pub mod method;
+pub mod rewrite;
 pub mod sasl;
 pub mod scan;
 pub mod thrift;

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 pub use error::ScanError;
 use token::{next_of, pass_strings};
 
-use super::facts::{Facts, NAME_BYTES, Place, QUERY_ID_BYTES, Slot, Text, Watch};
+use super::facts::{Facts, NAME_BYTES, Place, QUERY_ID_BYTES, Slot, Span, Text, Watch};
 use super::method::{self, Method};
 use super::thrift::{STOP, Type};
 
@@ -231,6 +231,11 @@ impl Scanner {
                 let Some(len) = self.take::<4>(rest) else { return Ok(false) };
                 let left = self.declared(rest, i32::from_be_bytes(len), 1)?;
                 self.state = match slot {
+                    // May be as long as a request: only where it stands is kept.
+                    Some(Slot::Statement) => {
+                        self.facts.statement = Span::of(self.end - rest.len() as u64, left);
+                        State::Pass { left }
+                    }
                     Some(slot) => {
                         self.captured.clear();
                         State::Capture { slot, left }
@@ -334,7 +339,7 @@ impl Scanner {
         let bytes = self.captured.ended_by(now);
         // Longer than any id, and so cut off: not one.
         if slot != Slot::QueryId || bytes.len() <= QUERY_ID_BYTES {
-            self.facts.store_bytes(slot, bytes);
+            self.facts.store_bytes(slot, bytes, self.end - rest.len() as u64);
         }
         self.ended();
         true

@@ -9,10 +9,11 @@ use crate::wire::method::{Method, Owner, Retry, Role, numbered};
 /// A handle in the usual place.
 pub static HANDLE: &[Watch] = &[Watch::at(&[1, 1, 1, 1], Slot::Guid), Watch::at(&[1, 1, 1, 2], Slot::Secret)];
 
-/// `TExecuteStatementReq {1: sessionHandle, 4: runAsync}`.
+/// `TExecuteStatementReq {1: sessionHandle, 2: statement, 4: runAsync}`.
 static STATEMENT: &[Watch] = &[
     Watch::at(&[1, 1, 1, 1], Slot::Guid),
     Watch::at(&[1, 1, 1, 2], Slot::Secret),
+    Watch::at(&[1, 2], Slot::Statement),
     Watch::at(&[1, 4], Slot::RunAsync),
 ];
 

@@ -2,6 +2,7 @@
 //! a refusal is said in each.
 
 mod method;
+pub mod open;
 pub mod reply;
 pub mod request;
 
