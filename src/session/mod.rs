@@ -19,6 +19,8 @@ pub mod asking;
 pub mod decide;
 pub mod learn;
 pub mod retry;
+pub mod state;
+pub mod statement;
 pub mod table;
 
 #[cfg(test)]
