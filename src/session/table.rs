@@ -6,10 +6,11 @@
 //! Guards of [`crate::cluster`] live in the entries: what leaves the table stops counting as load.
 
 mod found;
+mod moves;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
@@ -17,6 +18,7 @@ use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 
 pub use self::found::FoundOperation;
+pub use self::moves::{Arrival, Cause, Departure, Done, Entered, InCall, Movable, Pinned, Waiting};
 use crate::cluster::{OperationCount, RunningCount, SessionCount};
 use crate::ids::CoordinatorId;
 use crate::wire::facts::{Guid, HANDLE_PART_BYTES, Handle};
@@ -66,15 +68,26 @@ struct Usage {
     operations: HashSet<Guid>,
     /// Whether it was found by asking, so that its state is not known and it must stay where it is.
     found: bool,
-    _count: SessionCount,
+    count: SessionCount,
+    /// Calls that keep it where it is.
+    in_flight: AtomicU32,
+    /// None for a session that cannot move.
+    mobile: Option<Box<moves::Mobile>>,
 }
 
 impl Session {
     /// One that was just opened, with nothing attached to it.
     fn new(new: NewSession) -> Self {
         let NewSession { guid: _, secret, coordinator, count } = new;
-        let (attached, detached_since, operations) = (0, None, HashSet::new());
-        let usage = Usage { attached, detached_since, operations, found: false, _count: count };
+        let usage = Usage {
+            attached: 0,
+            detached_since: None,
+            operations: HashSet::new(),
+            found: false,
+            count,
+            in_flight: AtomicU32::new(0),
+            mobile: None,
+        };
         Self { coordinator, secret, usage: Box::new(usage) }
     }
 }

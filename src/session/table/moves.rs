@@ -1,0 +1,385 @@
+//! Sessions that can move: what pins one to its coordinator, and how it comes to another without a call noticing.
+//!
+//! The client keeps the handle that the first coordinator minted. The table knows which handle stands for it on each
+//! coordinator that the session was on.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::{Session, Table, same};
+use crate::cluster::SessionCount;
+use crate::ids::CoordinatorId;
+use crate::session::state::{State, Why};
+use crate::session::statement::Effect;
+use crate::wire::facts::{Guid, Handle};
+
+/// How many coordinators' handles of one session are remembered, the latest: older ones serve for profiles only.
+const MOST_HOMES: usize = 4;
+
+/// What a session needs to move. Boxed in its entry: most sessions never do.
+#[derive(Debug)]
+pub(super) struct Mobile {
+    state: State,
+    /// Who opened it; none where nobody logs in.
+    user: Option<Box<str>>,
+    /// The handle that it had where it was, the latest last; empty until it moves.
+    homes: Vec<(CoordinatorId, Handle)>,
+    /// Its coordinator's, when it came there.
+    incarnation: u32,
+    /// When it last changed data, or the operation that did was closed.
+    changed: Option<Instant>,
+    /// The operation that last changed data, until it is closed.
+    changing: Option<Guid>,
+    moving: bool,
+}
+
+/// What a session is noted with that can move.
+#[derive(Debug)]
+pub struct Movable<'a> {
+    /// What it is made of.
+    pub state: State,
+    /// Who opened it; none where nobody logs in.
+    pub user: Option<&'a str>,
+    /// Its coordinator's.
+    pub incarnation: u32,
+}
+
+/// What stands behind a move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Its coordinator goes, or has too much: what the session would lose keeps it there.
+    Leaves {
+        /// The present moment.
+        now: Instant,
+        /// How long a session stays where it changed data.
+        cooldown: Duration,
+    },
+    /// Its coordinator is lost, and with it all that could be waited for.
+    Lost,
+}
+
+/// Why a session must stay where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Pinned {
+    /// No session that can move: Beeswax, another flavor, or somebody else's.
+    #[error("it is none that can move")]
+    Immovable,
+    /// It cannot be opened again.
+    #[error("{0}")]
+    Unknown(Why),
+    /// An operation was not closed.
+    #[error("an operation is open")]
+    OpenOperation,
+    /// A call is under way.
+    #[error("a call is in flight")]
+    CallInFlight,
+    /// It changed data a moment ago and may want to read that.
+    #[error("it changed data within move_cooldown")]
+    ChangedData,
+    /// It is on its way already.
+    #[error("it is being moved")]
+    Moving,
+}
+
+/// What comes of asking to make a call in a session.
+#[derive(Debug)]
+pub enum Entered {
+    /// It may be made, and the session stays where it is meanwhile.
+    In(InCall),
+    /// The session is on its way: ask again when it has arrived.
+    Moving,
+    /// None that can move, or another's: the call is forwarded as it came.
+    AsItCame,
+}
+
+/// A call in a session. It does not move while this lives, unless its coordinator is lost.
+#[derive(Debug)]
+#[must_use = "the session may move when this is dropped"]
+pub struct InCall {
+    table: Arc<Table>,
+    guid: Guid,
+    /// Whether another handle may have to stand in the call.
+    pub moved: bool,
+}
+
+impl Drop for InCall {
+    fn drop(&mut self) {
+        if let Some(session) = self.table.sessions.get(&self.guid) {
+            let less = |calls: u32| calls.checked_sub(1);
+            // None: another session of that guid has come meanwhile.
+            let _counted = session.usage.in_flight.try_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        }
+    }
+}
+
+/// A session on its way. It stays where it was if this is dropped.
+#[must_use = "the session stays where it was when this is dropped"]
+pub struct Departure {
+    table: Arc<Table>,
+    guid: Guid,
+    /// Where it was.
+    pub from: CoordinatorId,
+    /// The request that opens it again, unframed.
+    pub request: Box<[u8]>,
+}
+
+impl fmt::Debug for Departure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Departure").field("from", &self.from).finish_non_exhaustive()
+    }
+}
+
+/// Where a session has come to.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Its new owner.
+    pub coordinator: CoordinatorId,
+    /// What it is known by there.
+    pub handle: Handle,
+    /// The new owner's.
+    pub incarnation: u32,
+    /// Counts it as load there.
+    pub count: SessionCount,
+}
+
+/// A session that a drain waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// What its client knows it by.
+    pub session: Guid,
+    /// Its operations that were not closed.
+    pub open_operations: usize,
+    /// What keeps it; none if it only has not been moved yet.
+    pub pinned: Option<Pinned>,
+}
+
+impl Table {
+    /// A session that was just taken in can move.
+    pub fn note_movable(&self, guid: &Guid, movable: Movable<'_>) {
+        let Movable { state, user, incarnation } = movable;
+        let user = user.map(Into::into);
+        let mobile = Mobile {
+            state,
+            user,
+            homes: Vec::new(),
+            incarnation,
+            changed: None,
+            changing: None,
+            moving: false,
+        };
+        if let Some(mut session) = self.sessions.get_mut(guid) {
+            session.usage.mobile = Some(Box::new(mobile));
+        }
+    }
+
+    /// A call is to be made in a session by this user, who names it by this handle.
+    pub fn enter(self: &Arc<Self>, handle: &Handle, user: Option<&str>) -> Entered {
+        let Some(session) = self.sessions.get(&handle.guid) else { return Entered::AsItCame };
+        let Some(mobile) = session.mobile_of(handle, user) else { return Entered::AsItCame };
+        if mobile.moving {
+            return Entered::Moving;
+        }
+        // Under the lock that a departure takes for itself alone.
+        session.usage.in_flight.fetch_add(1, Ordering::Relaxed);
+        Entered::In(InCall { table: Arc::clone(self), guid: handle.guid, moved: !mobile.homes.is_empty() })
+    }
+
+    /// The handle that stands for this one on a coordinator; none if it is to be sent as it came: because the session never
+    /// moved, was not there, or because the handle's secret or the user is not the session's. Guids are public: by its
+    /// guid alone nobody shall come into a session.
+    pub fn handle_at(
+        &self,
+        handle: &Handle,
+        user: Option<&str>,
+        coordinator: CoordinatorId,
+    ) -> Option<Handle> {
+        let session = self.sessions.get(&handle.guid)?;
+        let homes = &session.mobile_of(handle, user)?.homes;
+        homes.iter().rev().find(|(home, _)| *home == coordinator).map(|(_, handle)| *handle)
+    }
+
+    /// Whether the coordinator of a session was restarted since the session came to it; false for one that cannot move.
+    pub fn is_of_former_incarnation(&self, guid: &Guid, incarnation: u32) -> bool {
+        let session = self.sessions.get(guid);
+        session
+            .as_ref()
+            .and_then(|session| session.usage.mobile.as_ref())
+            .is_some_and(|it| it.incarnation != incarnation)
+    }
+
+    /// Whether a session can move at all.
+    pub fn can_move(&self, guid: &Guid) -> bool {
+        self.sessions.get(guid).is_some_and(|session| session.usage.mobile.is_some())
+    }
+
+    /// A statement that does this succeeded on a coordinator, and minted an operation.
+    pub fn note_effect(&self, guid: &Guid, done: &Done<'_>) {
+        if *done.effect == Effect::Nothing {
+            return;
+        }
+        let Some(mut session) = self.sessions.get_mut(guid) else { return };
+        let owner = session.coordinator;
+        let Some(mobile) = &mut session.usage.mobile else { return };
+        match done.effect {
+            Effect::Changes => (mobile.changed, mobile.changing) = (Some(done.now), done.operation),
+            // It came through on a coordinator that was given up for lost: what holds now is not known.
+            _ if owner != done.coordinator => mobile.state = State::Unknown(Why::Statement),
+            effect => mobile.state.apply(effect),
+        }
+    }
+
+    /// An operation is about to be closed: if it changed data, the session stays a while longer.
+    pub fn note_closing(&self, operation: &Guid, now: Instant) {
+        let session = self.operations.get(operation).and_then(|operation| operation.open.as_ref()?.session);
+        let Some(mut session) = session.and_then(|guid| self.sessions.get_mut(&guid)) else { return };
+        if let Some(mobile) = &mut session.usage.mobile
+            && mobile.changing == Some(*operation)
+        {
+            (mobile.changed, mobile.changing) = (Some(now), None);
+        }
+    }
+
+    /// Whether a session could leave.
+    ///
+    /// # Errors
+    /// What pins it.
+    pub fn may_leave(&self, guid: &Guid, cause: Cause) -> Result<(), Pinned> {
+        let session = self.sessions.get(guid).ok_or(Pinned::Immovable)?;
+        session.may_leave(cause).map(|_| ())
+    }
+
+    /// A session leaves its coordinator, on a connection of this user: no call enters it until the departure ends.
+    ///
+    /// # Errors
+    /// What pins it.
+    pub fn depart(
+        self: &Arc<Self>,
+        guid: &Guid,
+        user: Option<&str>,
+        cause: Cause,
+    ) -> Result<Departure, Pinned> {
+        let mut session = self.sessions.get_mut(guid).ok_or(Pinned::Immovable)?;
+        let from = session.coordinator;
+        let request: Box<[u8]> = session.may_leave(cause)?.into();
+        let mobile = session.usage.mobile.as_mut().filter(|mobile| mobile.user.as_deref() == user);
+        mobile.ok_or(Pinned::Immovable)?.moving = true;
+        Ok(Departure { table: Arc::clone(self), guid: *guid, from, request })
+    }
+
+    /// The sessions on a coordinator, `most` of them, those with open operations first.
+    pub fn waiting(&self, coordinator: CoordinatorId, cause: Cause, most: usize) -> Vec<Waiting> {
+        let mut waiting = Vec::new();
+        for session in self.sessions.iter().filter(|session| session.coordinator == coordinator) {
+            let open_operations = session.usage.operations.len();
+            let pinned = session.may_leave(cause).err();
+            waiting.push(Waiting { session: *session.key(), open_operations, pinned });
+        }
+        waiting.sort_unstable_by_key(|one| (std::cmp::Reverse(one.open_operations), one.session));
+        waiting.truncate(most);
+        waiting
+    }
+
+    /// The open operations of a session that are on a coordinator.
+    pub fn open_operations(&self, guid: &Guid, coordinator: CoordinatorId) -> Vec<Handle> {
+        let listed =
+            self.sessions.get(guid).map(|session| session.usage.operations.iter().copied().collect());
+        let listed: Vec<Guid> = listed.unwrap_or_default();
+        let handle = |guid: Guid| {
+            let operation = self.operations.get(&guid)?;
+            let secret = operation.secret.filter(|_| operation.coordinator == coordinator)?;
+            Some(Handle { guid, secret })
+        };
+        listed.into_iter().filter_map(handle).collect()
+    }
+}
+
+/// What a statement did.
+#[derive(Clone, Copy, Debug)]
+pub struct Done<'a> {
+    /// To its session.
+    pub effect: &'a Effect,
+    /// Where.
+    pub coordinator: CoordinatorId,
+    /// The operation that it minted.
+    pub operation: Option<Guid>,
+    /// The present moment.
+    pub now: Instant,
+}
+
+impl Session {
+    /// What is needed to move it, for somebody who names it by its handle and is its user.
+    fn mobile_of(&self, handle: &Handle, user: Option<&str>) -> Option<&Mobile> {
+        let mobile = self.usage.mobile.as_deref()?;
+        (same(self.secret.as_ref(), &handle.secret) && mobile.user.as_deref() == user).then_some(mobile)
+    }
+
+    /// The request that opens it again, if it may go.
+    fn may_leave(&self, cause: Cause) -> Result<&[u8], Pinned> {
+        let mobile = self.usage.mobile.as_deref().ok_or(Pinned::Immovable)?;
+        if mobile.moving {
+            return Err(Pinned::Moving);
+        }
+        let request = match &mobile.state {
+            State::Known(request) => request,
+            State::Unknown(why) => return Err(Pinned::Unknown(*why)),
+        };
+        if let Cause::Leaves { now, cooldown } = cause {
+            if !self.usage.operations.is_empty() {
+                return Err(Pinned::OpenOperation);
+            }
+            if self.usage.in_flight.load(Ordering::Relaxed) > 0 {
+                return Err(Pinned::CallInFlight);
+            }
+            if mobile.changed.is_some_and(|at| now.saturating_duration_since(at) < cooldown) {
+                return Err(Pinned::ChangedData);
+            }
+        }
+        Ok(request)
+    }
+}
+
+impl Departure {
+    /// The session is opened on its new coordinator: its calls go there from now on. What was open where it was is known as
+    /// closed. False if the session has gone meanwhile.
+    pub fn arrive(self, arrival: Arrival) -> bool {
+        let Arrival { coordinator, handle, incarnation, count } = arrival;
+        let left = {
+            let Some(mut session) = self.table.sessions.get_mut(&self.guid) else { return false };
+            let session = &mut *session;
+            let (Some(mobile), Some(secret)) = (&mut session.usage.mobile, session.secret) else {
+                return false;
+            };
+            if mobile.homes.is_empty() {
+                mobile.homes.push((self.from, Handle { guid: self.guid, secret }));
+            }
+            mobile.homes.retain(|(home, _)| *home != coordinator);
+            if mobile.homes.len() >= MOST_HOMES {
+                mobile.homes.remove(0);
+            }
+            mobile.homes.push((coordinator, handle));
+            (mobile.incarnation, mobile.changed, mobile.changing) = (incarnation, None, None);
+            session.coordinator = coordinator;
+            session.usage.count = count;
+            session.usage.operations.iter().copied().collect::<Vec<_>>()
+        };
+        for operation in &left {
+            self.table.close_operation(operation);
+        }
+        true
+    }
+}
+
+impl Drop for Departure {
+    fn drop(&mut self) {
+        if let Some(mut session) = self.table.sessions.get_mut(&self.guid)
+            && let Some(mobile) = &mut session.usage.mobile
+        {
+            mobile.moving = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+use super::*;
+use crate::clock;
+use crate::cluster::Cluster;
+use crate::session::messages::{cluster, guessed, handle};
+use crate::session::table::{NewOperation, NewSession, OpenOperations, Settings};
+use crate::wire::hs2::open::Open;
+
+const COOLDOWN: Duration = Duration::from_secs(10);
+const USER: Option<&str> = Some("ann");
+
+struct Fixture {
+    cluster: Cluster,
+    table: Arc<Table>,
+    open: OpenOperations,
+}
+
+fn id(coordinator: u16) -> CoordinatorId {
+    CoordinatorId(coordinator)
+}
+
+fn leaves(now: Instant) -> Cause {
+    Cause::Leaves { now, cooldown: COOLDOWN }
+}
+
+fn request() -> Vec<u8> {
+    Open { protocol: Some(5), ..Open::default() }.write().to_vec()
+}
+
+impl Fixture {
+    /// Session 1 of ann on coordinator 0.
+    fn new() -> Self {
+        let table = Arc::new(Table::new(Settings { capacity: 100, detached_for: Duration::from_mins(1) }));
+        let this = Self { cluster: cluster(6), table, open: OpenOperations::default() };
+        let (session, coordinator) = (handle(1), id(0));
+        let count = this.cluster.coordinator(coordinator).unwrap().count_session();
+        let new = NewSession { guid: session.guid, secret: Some(session.secret), coordinator, count };
+        this.table.insert_session(new).unwrap();
+        let state = State::opened(Some(&request()));
+        this.table.note_movable(&session.guid, Movable { state, user: USER, incarnation: 7 });
+        this
+    }
+
+    fn insert_operation(&self, number: u8, coordinator: u16) {
+        let owner = self.cluster.coordinator(id(coordinator)).unwrap();
+        self.table.insert_operation(NewOperation {
+            guid: handle(number).guid,
+            secret: Some(handle(number).secret),
+            coordinator: id(coordinator),
+            session: handle(1).guid,
+            has_result_set: true,
+            running: None,
+            open: self.open.count(),
+            counted: owner.count_operation(),
+        });
+    }
+
+    fn done(&self, effect: &Effect, operation: u8, now: Instant) {
+        let operation = Some(handle(operation).guid);
+        let done = Done { effect, coordinator: id(0), operation, now };
+        self.table.note_effect(&handle(1).guid, &done);
+    }
+
+    fn depart(&self, cause: Cause) -> Result<Departure, Pinned> {
+        self.table.depart(&handle(1).guid, USER, cause)
+    }
+
+    fn arrival(&self, coordinator: u16, known_as: u8) -> Arrival {
+        let count = self.cluster.coordinator(id(coordinator)).unwrap().count_session();
+        Arrival { coordinator: id(coordinator), handle: handle(known_as), incarnation: 8, count }
+    }
+
+    fn go(&self, coordinator: u16, known_as: u8) {
+        assert!(self.depart(Cause::Lost).unwrap().arrive(self.arrival(coordinator, known_as)));
+    }
+
+    fn owner(&self) -> Option<CoordinatorId> {
+        self.table.session_owner(&handle(1).guid)
+    }
+
+    fn sessions(&self) -> Vec<u32> {
+        self.cluster.coordinators.iter().map(|one| one.load().open_sessions).collect()
+    }
+}
+
+#[test]
+fn a_session_that_moved_is_its_new_coordinators_and_counts_there() {
+    let fleet = Fixture::new();
+    assert_eq!(fleet.sessions()[..2], [1, 0]);
+    let departure = fleet.depart(leaves(clock::now())).unwrap();
+    assert_eq!((departure.from, &*departure.request), (id(0), &*request()));
+    assert!(departure.arrive(fleet.arrival(1, 2)));
+    assert_eq!(fleet.owner(), Some(id(1)));
+    assert_eq!(fleet.sessions()[..2], [0, 1]);
+    assert_eq!(fleet.table.handle_at(&handle(1), USER, id(1)), Some(handle(2)));
+    assert_eq!(fleet.table.handle_at(&handle(1), USER, id(0)), Some(handle(1)), "for its old profiles");
+    assert_eq!(fleet.table.handle_at(&handle(1), USER, id(2)), None);
+}
+
+#[test]
+fn nobody_else_comes_into_a_session_that_moved() {
+    let fleet = Fixture::new();
+    fleet.go(1, 2);
+    for (handle, user) in
+        [(guessed(handle(1)), USER), (handle(1), Some("bob")), (handle(1), None), (handle(2), USER)]
+    {
+        assert_eq!(fleet.table.handle_at(&handle, user, id(1)), None);
+        assert!(matches!(fleet.table.enter(&handle, user), Entered::AsItCame));
+    }
+    assert_eq!(fleet.table.depart(&handle(1).guid, Some("bob"), Cause::Lost).unwrap_err(), Pinned::Immovable);
+}
+
+#[test]
+fn a_departure_that_comes_to_nothing_leaves_the_session_where_it_was() {
+    let fleet = Fixture::new();
+    let departure = fleet.depart(Cause::Lost).unwrap();
+    assert!(matches!(fleet.table.enter(&handle(1), USER), Entered::Moving));
+    assert_eq!(fleet.depart(Cause::Lost).unwrap_err(), Pinned::Moving);
+    drop(departure);
+    assert!(matches!(fleet.table.enter(&handle(1), USER), Entered::In(_)));
+    assert_eq!(fleet.owner(), Some(id(0)));
+}
+
+#[test]
+fn a_session_that_ended_on_its_way_does_not_arrive() {
+    let fleet = Fixture::new();
+    let departure = fleet.depart(Cause::Lost).unwrap();
+    fleet.table.remove_session(&handle(1).guid);
+    assert!(!departure.arrive(fleet.arrival(1, 2)));
+    assert_eq!(fleet.sessions()[..2], [0, 0]);
+}
+
+#[test]
+fn a_call_in_flight_pins_a_session_unless_its_coordinator_is_lost() {
+    let fleet = Fixture::new();
+    let (now, calls) =
+        (clock::now(), [fleet.table.enter(&handle(1), USER), fleet.table.enter(&handle(1), USER)]);
+    assert!(calls.iter().all(|call| matches!(call, Entered::In(call) if !call.moved)));
+    assert_eq!(fleet.depart(leaves(now)).unwrap_err(), Pinned::CallInFlight);
+    drop(fleet.depart(Cause::Lost).unwrap());
+    drop(calls);
+    fleet.depart(leaves(now)).unwrap().arrive(fleet.arrival(1, 2));
+    assert!(matches!(fleet.table.enter(&handle(1), USER), Entered::In(call) if call.moved));
+}
+
+#[test]
+fn an_open_operation_pins_a_session_and_is_given_up_with_a_lost_coordinator() {
+    let fleet = Fixture::new();
+    fleet.insert_operation(3, 0);
+    assert_eq!(fleet.depart(leaves(clock::now())).unwrap_err(), Pinned::OpenOperation);
+    fleet.go(1, 2);
+    assert_eq!(fleet.cluster.coordinators[0].open_operations(), 0);
+    assert_eq!(
+        fleet.table.operation_owner(&handle(3).guid),
+        Some(id(0)),
+        "its calls shall be told of the loss"
+    );
+    assert!(fleet.depart(leaves(clock::now())).is_ok());
+}
+
+#[test]
+fn changed_data_pins_a_session_for_a_while_after_the_operation_was_closed() {
+    let (fleet, now) = (Fixture::new(), clock::now());
+    fleet.insert_operation(3, 0);
+    fleet.done(&Effect::Changes, 3, now);
+    let closed = now + Duration::from_hours(1);
+    fleet.table.note_closing(&handle(3).guid, closed);
+    fleet.table.close_operation(&handle(3).guid);
+    let soon = closed + COOLDOWN - Duration::from_millis(1);
+    assert_eq!(fleet.depart(leaves(soon)).unwrap_err(), Pinned::ChangedData);
+    drop(fleet.depart(Cause::Lost).unwrap());
+    assert!(fleet.depart(leaves(closed + COOLDOWN)).is_ok());
+}
+
+#[test]
+fn operations_that_only_read_do_not_prolong_that() {
+    let (fleet, now) = (Fixture::new(), clock::now());
+    fleet.done(&Effect::Changes, 3, now);
+    fleet.insert_operation(4, 0);
+    fleet.done(&Effect::Nothing, 4, now);
+    fleet.table.note_closing(&handle(4).guid, now + COOLDOWN);
+    fleet.table.close_operation(&handle(4).guid);
+    assert!(fleet.depart(leaves(now + COOLDOWN)).is_ok());
+}
+
+#[test]
+fn what_statements_set_goes_along() {
+    let fleet = Fixture::new();
+    fleet.done(&Effect::Set { option: "mem_limit".into(), value: "2g".into() }, 3, clock::now());
+    let departure = fleet.depart(Cause::Lost).unwrap();
+    assert_eq!(Open::read(&departure.request).unwrap().configuration, [("mem_limit".into(), "2g".into())]);
+}
+
+#[test]
+fn a_session_of_unknown_state_stays_even_where_all_is_lost() {
+    let fleet = Fixture::new();
+    fleet.done(&Effect::Unclear, 3, clock::now());
+    assert_eq!(fleet.depart(Cause::Lost).unwrap_err(), Pinned::Unknown(Why::Statement));
+}
+
+#[test]
+fn a_set_that_succeeds_where_the_session_no_longer_is_makes_its_state_unknown() {
+    let fleet = Fixture::new();
+    fleet.go(1, 2);
+    fleet.done(&Effect::Use("demo".into()), 3, clock::now());
+    assert_eq!(fleet.depart(Cause::Lost).unwrap_err(), Pinned::Unknown(Why::Statement));
+}
+
+#[test]
+fn the_handles_of_the_last_coordinators_are_remembered_and_no_more() {
+    let fleet = Fixture::new();
+    for (coordinator, known_as) in [(1, 2), (2, 3), (1, 4), (3, 5), (4, 6), (5, 7)] {
+        fleet.go(coordinator, known_as);
+    }
+    let known: Vec<_> = (0..6).map(|at| fleet.table.handle_at(&handle(1), USER, id(at))).collect();
+    let expected = [None, None, None, Some(5), Some(6), Some(7)];
+    assert_eq!(
+        known[3..],
+        expected[3..].iter().map(|known: &Option<u8>| known.map(handle)).collect::<Vec<_>>()
+    );
+    assert_eq!(known.iter().flatten().count(), MOST_HOMES);
+    assert_eq!(known[1], Some(handle(4)), "the newer one of two");
+}
+
+#[test]
+fn a_drain_is_told_whom_it_waits_for() {
+    let fleet = Fixture::new();
+    let now = clock::now();
+    let waiting = |most| fleet.table.waiting(id(0), leaves(now), most);
+    let session = handle(1).guid;
+    assert_eq!(waiting(5), [Waiting { session, open_operations: 0, pinned: None }]);
+    fleet.insert_operation(3, 0);
+    let pinned = Some(Pinned::OpenOperation);
+    assert_eq!(waiting(5), [Waiting { session, open_operations: 1, pinned }]);
+    assert_eq!(fleet.table.open_operations(&session, id(0)), [handle(3)]);
+    assert_eq!(fleet.table.open_operations(&session, id(1)), []);
+    assert_eq!(waiting(0), []);
+    assert_eq!(fleet.table.waiting(id(1), leaves(now), 5), []);
+}
+
+#[test]
+fn a_plain_session_is_small() {
+    let boxed = size_of::<crate::session::table::Usage>() + size_of::<Mobile>() + request().len();
+    let entry = size_of::<Guid>() + size_of::<Session>();
+    assert!(entry + boxed <= 400, "{entry} + {boxed} bytes");
+}
