@@ -117,8 +117,7 @@ impl<S: Stream> Calls<S> {
     }
 
     async fn call(&mut self, first: Option<Chunk>) -> Result<(), End> {
-        // Boxes of their own, as is the reply: three of at most a kilobyte, which the allocator has at hand, cost less than
-        // one large one, and moving this future into its box copies all of it.
+        // A box of its own, as the reply has: moving this future into its box copies all of it, 4 KiB with both inside.
         let mut request = Box::new(Request::new(self.framing));
         self.inbox.fill(&mut self.client, &mut request, first, &self.shared).await?;
         self.carry_out(&mut request).await
