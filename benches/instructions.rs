@@ -34,6 +34,8 @@ use self::cases::Case;
 
 /// How much more than recorded is let pass.
 const TOLERATED: f64 = 1.05;
+/// How much less is worth to be recorded, or it could be lost again unseen.
+const GAINED: f64 = 0.95;
 
 /// Counts instructions.
 #[derive(Debug, Parser)]
@@ -78,7 +80,10 @@ fn compare(record: bool) -> anyhow::Result<()> {
         counts.insert(case.name.to_owned(), count(case)?);
     }
     let same = old.as_ref().filter(|old| old.recorded_with == toolchain);
-    let slower = print(&counts, same);
+    let Changed { slower, faster } = print(&counts, same);
+    if !faster.is_empty() {
+        println!("\nfewer instructions than recorded: {}. Record that.", faster.join(", "));
+    }
     let broken: Vec<String> = cases::PROMISES.iter().filter_map(|promise| promise.broken(&counts)).collect();
     ensure!(broken.is_empty(), "{}", broken.join("\n"));
     if record || same.is_none() {
@@ -123,9 +128,17 @@ fn valgrind(args: &[&str]) -> anyhow::Result<(String, String)> {
     Ok((String::from_utf8_lossy(&output.stdout).trim().to_owned(), said))
 }
 
-/// Prints all counts; the names of the cases that became slower, or have no count to be compared with.
-fn print(counts: &BTreeMap<String, u64>, old: Option<&Baseline>) -> Vec<String> {
-    let mut slower = Vec::new();
+/// Names and ratios of cases.
+#[derive(Default)]
+struct Changed {
+    /// Also those that have no count to be compared with.
+    slower: Vec<String>,
+    faster: Vec<String>,
+}
+
+/// Prints all counts; what has changed.
+fn print(counts: &BTreeMap<String, u64>, old: Option<&Baseline>) -> Changed {
+    let mut changed = Changed::default();
     println!("| case | instructions | recorded | ratio |\n| --- | ---: | ---: | ---: |");
     for case in cases::ALL {
         let now = counts[case.name];
@@ -135,8 +148,11 @@ fn print(counts: &BTreeMap<String, u64>, old: Option<&Baseline>) -> Vec<String> 
         let [then, shown] = words.map(|word| word.unwrap_or_else(|| "–".to_owned()));
         println!("| {} | {now} | {then} | {shown} |", case.name);
         if old.is_some() && ratio.is_none_or(|ratio| ratio > TOLERATED) {
-            slower.push(format!("{} ({shown})", case.name));
+            changed.slower.push(format!("{} ({shown})", case.name));
+        }
+        if ratio.is_some_and(|ratio| ratio < GAINED) {
+            changed.faster.push(format!("{} ({shown})", case.name));
         }
     }
-    slower
+    changed
 }

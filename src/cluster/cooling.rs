@@ -105,13 +105,11 @@ impl Cooling {
             Service::Beeswax => beeswax,
             Service::Hs2Http => hs2_http,
         };
-        let causes = [
-            (&port.dial, Cause::DialFailed),
-            (&port.login, Cause::LoginUnanswered),
-            (&port.open, Cause::OpenLost),
-            (&self.shutdown, Cause::ShuttingDown),
-        ];
-        causes.into_iter().find_map(|(backoff, cause)| backoff.lasts(now).then_some(cause))
+        let lasting = |backoff: &Backoff, cause| backoff.lasts(now).then_some(cause);
+        lasting(&port.dial, Cause::DialFailed)
+            .or_else(|| lasting(&port.login, Cause::LoginUnanswered))
+            .or_else(|| lasting(&port.open, Cause::OpenLost))
+            .or_else(|| lasting(&self.shutdown, Cause::ShuttingDown))
     }
 }
 
