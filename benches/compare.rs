@@ -180,8 +180,8 @@ fn compare(args: &Args) -> anyhow::Result<()> {
 
 /// How long it all takes, by what a run takes besides what is measured; in whole minutes, at least 1.
 fn minutes(args: &Args, works: &[Work], peers: &[Peer], rounds: usize) -> u64 {
-    let Timing { warm_up, settle, measured } = timing(args);
     let of_work = |work: &Work| {
+        let Timing { warm_up, settle, measured } = timing(args).of(work);
         let opened = work.idle + work.clients;
         // A process to start, sessions to open, 9,000 of them in some three seconds.
         let besides =
@@ -249,7 +249,7 @@ impl Bench {
                 Moment::End => &mut seen.end,
             } = sides;
         };
-        let done = runtime()?.block_on(load::run(*work, &running.targets, self.timing, look))?;
+        let done = runtime()?.block_on(load::run(*work, &running.targets, self.timing.of(work), look))?;
         Ok(Record::new(round, work, &peer.name, &done, &seen))
     }
 
@@ -268,7 +268,8 @@ impl Bench {
                     Moment::End => syscalls::stop(trace.as_mut()),
                     Moment::Fresh | Moment::Idle => {}
                 };
-                let done = runtime()?.block_on(load::run(*work, &running.targets, self.timing, look))?;
+                let done =
+                    runtime()?.block_on(load::run(*work, &running.targets, self.timing.of(work), look))?;
                 let units = if work.unit() == Unit::Session { done.sessions } else { done.calls };
                 record.syscalls = syscalls::read(trace, &self.directory, units.max(1)).ok();
             }

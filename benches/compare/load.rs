@@ -43,6 +43,15 @@ pub(crate) enum Moment {
     End,
 }
 
+impl Timing {
+    /// As long as it takes for every client to be served some times, where there are many.
+    pub(crate) fn of(self, work: &Work) -> Self {
+        let least = Duration::from_micros(300) * u32::try_from(work.clients).unwrap_or(u32::MAX);
+        let measured = self.measured.max(least);
+        Self { measured, warm_up: self.warm_up.max(least / 3), ..self }
+    }
+}
+
 /// What was done between [`Moment::Begin`] and [`Moment::End`].
 #[derive(Debug, Default)]
 pub(crate) struct Done {

@@ -103,8 +103,10 @@ fn growth(works: &[Work], peers: &[String], records: &[Record]) -> String {
             let _infallible = write!(text, "| `{}` |", table.work.name);
             for peer in &there {
                 let cpu = |table: &Table<'_>| table.median(peer, |record| record.cpu_per(unit));
-                let (now, least) = (cpu(table).unwrap_or(f64::NAN), cpu(first).unwrap_or(f64::NAN));
-                let _infallible = write!(text, " {now:.2} | {:.2} |", now / least);
+                let ratio = cpu(table).zip(cpu(first)).map(|(now, least)| now / least);
+                let shown =
+                    |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
+                let _infallible = write!(text, " {} | {} |", shown(cpu(table)), shown(ratio));
             }
             text.push('\n');
         }
