@@ -162,3 +162,22 @@ fn the_table_of_methods_is_current() {
     }
     assert_eq!(stored, methods(), "docs/PROTOCOL.md is out of date: UPDATE_DOCS=1 cargo test docs");
 }
+
+/// The rows of tables in a text, but for their heads.
+fn rows(text: &str) -> Vec<&str> {
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    rows.filter(|row| !row.starts_with("| what ") && !row.starts_with("| --- ")).collect()
+}
+
+#[test]
+fn the_figures_in_the_readme_are_those_of_the_benchmarks() {
+    let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
+    let (readme, benchmarks) = (read("README.md"), read("docs/BENCHMARKS.md"));
+    let (_, rest) = readme.split_once("<!-- three lines of docs/BENCHMARKS.md -->").unwrap();
+    let (quoted, _) = rest.split_once("<!-- /three lines -->").unwrap();
+    let quoted = rows(quoted);
+    assert_eq!(quoted.len(), 3, "{quoted:?}");
+    let there: BTreeSet<&str> = rows(&benchmarks).into_iter().collect();
+    let invented: Vec<_> = quoted.iter().filter(|row| !there.contains(*row)).collect();
+    assert!(invented.is_empty(), "not in docs/BENCHMARKS.md: {invented:#?}");
+}
