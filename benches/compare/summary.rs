@@ -105,7 +105,7 @@ fn growth(works: &[Work], peers: &[String], records: &[Record]) -> String {
                 let cpu = |table: &Table<'_>| table.median(peer, |record| record.cpu_per(unit));
                 let ratio = cpu(table).zip(cpu(first)).map(|(now, least)| now / least);
                 let shown =
-                    |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
+                    |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2}"));
                 let _infallible = write!(text, " {} | {} |", shown(cpu(table)), shown(ratio));
             }
             text.push('\n');
@@ -134,7 +134,7 @@ fn syscalls(works: &[Work], peers: &[String], records: &[Record]) -> String {
         let counts: Vec<String> = there
             .iter()
             .map(|peer| {
-                counted(work, peer).map_or("–".to_owned(), |counted| format!("{:.2}", counted.each))
+                counted(work, peer).map_or_else(|| "–".to_owned(), |counted| format!("{:.2}", counted.each))
             })
             .collect();
         if counts.iter().any(|count| count != "–") {
