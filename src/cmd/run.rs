@@ -1,6 +1,8 @@
 //! `hs2router run`: serves until it is told to end.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,6 +14,7 @@ use crate::control::config::{Config, Problems};
 use crate::control::log;
 use crate::control::router::Router;
 use crate::net::limits::{connections_with, files_for, raise_file_limit};
+use crate::serve::workers::Workers;
 
 /// Serves until SIGTERM or SIGINT, then drains; a second signal ends that.
 ///
@@ -20,8 +23,9 @@ use crate::net::limits::{connections_with, files_for, raise_file_limit};
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let config = config(args)?;
     let _log = log::start(config.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config))?;
+    let workers = Workers::start(available_parallelism().unwrap_or(NonZeroUsize::MIN))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(config, &workers))?;
     // Nothing is left that is worth waiting for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(())
@@ -36,7 +40,7 @@ fn config(args: &RunArgs) -> anyhow::Result<Config> {
     config.map_err(|problems: Problems| problems.into())
 }
 
-async fn serve(mut config: Config) -> anyhow::Result<()> {
+async fn serve(mut config: Config, workers: &Workers) -> anyhow::Result<()> {
     match raise_file_limit() {
         Ok(limit) => {
             tracing::debug!(%limit, "file limit");
@@ -45,7 +49,7 @@ async fn serve(mut config: Config) -> anyhow::Result<()> {
         Err(error) => tracing::warn!(%error, "cannot raise the limit on open files"),
     }
     let mut signals = Signals::new()?;
-    let router = Router::start(&config)?;
+    let router = Router::start_on(&config, workers)?;
     announce(&config, &router);
     notify(&[NotifyState::Ready]);
     signals.next().await;

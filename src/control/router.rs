@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind_for_clients};
 use crate::net::socket::SocketSettings;
 use crate::serve::shared::{Entrance, Fleet, RoomSettings, Settings, Shared, WatchSettings};
+use crate::serve::workers::Workers;
 use crate::serve::{self, upkeep, watching};
 use crate::session::table::{self, Table};
 
@@ -64,37 +64,49 @@ pub struct Router {
 }
 
 impl Router {
-    /// Binds every address, then begins to serve. Must be called within a runtime.
+    /// As [`Self::start_on`], with everything in the runtime in which this is called.
     ///
     /// # Errors
     /// [`StartError`]; nothing is served then.
     pub fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_on(config, &Workers::here())
+    }
+
+    /// Binds every address, then begins to serve: connections with `workers`, upkeep and the admin port in the runtime in
+    /// which this is called.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is served then.
+    pub fn start_on(config: &Config, workers: &Workers) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let fleets = fleets(config, &metrics)?;
         let sockets = SocketSettings { keepalive: config.router.keepalive, user_timeout: Some(USER_TIMEOUT) };
         let shared = Arc::new(Shared::new(settings(&config.router), sockets, Arc::clone(&metrics)));
         let mut bound = Vec::new();
-        for listener in &config.listeners {
-            bound.push((listener, bind_for_clients(listener.address, &shared.network)?));
+        for (number, listener) in config.listeners.iter().enumerate() {
+            let home = workers.home(number);
+            let _there = home.enter();
+            bound.push((listener, home, bind_for_clients(listener.address, &shared.network)?));
         }
         let admin_listener = admin::bind(config.admin.address)?;
-        let admin = local(&admin_listener, config.admin.address);
+        let admin = admin_listener.local_addr().unwrap_or(config.admin.address);
 
         let connections = TaskTracker::new();
         let permits = Arc::new(Semaphore::new(config.router.max_connections.min(Semaphore::MAX_PERMITS)));
         let counts = Arc::new(AcceptCounts::default());
         let mut listeners = Vec::new();
-        for (listener, socket) in bound {
+        for (listener, home, socket) in bound {
             let Some(fleet) = fleets.iter().find(|fleet| fleet.cluster.name == listener.cluster) else {
                 continue;
             };
-            let address = local(&socket, listener.address);
+            let address = socket.local_addr().unwrap_or(listener.address);
             listeners.push(address);
             let name = address.to_string().into();
             let entrance = Entrance { name, fleet: Arc::clone(fleet), service: listener.service };
             let acceptor = Acceptor::new(socket, Arc::clone(&permits), Arc::clone(&counts));
-            let tasks = connections.clone();
-            connections.spawn(serve::listen(Arc::clone(&shared), Arc::new(entrance), acceptor, tasks));
+            let (workers, tasks) = (workers.clone(), connections.clone());
+            let listening = serve::listen(Arc::clone(&shared), Arc::new(entrance), acceptor, workers, tasks);
+            connections.spawn_on(listening, home);
         }
         let end = CancellationToken::new();
         let background = TaskTracker::new();
@@ -154,10 +166,6 @@ impl Drop for Router {
         self.shared.cut.cancel();
         self.end.cancel();
     }
-}
-
-fn local(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
-    listener.local_addr().unwrap_or(configured)
 }
 
 fn settings(config: &RouterConfig) -> Settings {

@@ -19,6 +19,7 @@ pub mod shared;
 mod silence;
 pub mod upkeep;
 pub mod watching;
+pub mod workers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use self::link::Links;
 use self::opaque::Passage;
 use self::shared::{Entrance, Shared};
 use self::silence::Spoke;
+use self::workers::Workers;
 use crate::clock;
 use crate::ids::{ConnId, Depth, Service};
 use crate::metrics::{Held, ListenerMetrics};
@@ -50,11 +52,12 @@ struct Connection<S: Stream> {
     counters: ListenerMetrics,
 }
 
-/// Accepts connections on one address until the router drains. Each is served by a task of its own.
+/// Accepts connections on one address until the router drains. Each is served by a task of its own, with one of the workers.
 pub async fn listen<S: Stream>(
     shared: Arc<Shared<S>>,
     entrance: Arc<Entrance<S>>,
     mut acceptor: Acceptor<impl Source<Stream = S>>,
+    workers: Workers,
     tasks: TaskTracker,
 ) {
     let counters = shared.metrics.listener(&entrance.name);
@@ -62,14 +65,16 @@ pub async fn listen<S: Stream>(
         let accepted = tokio::select! {
             biased;
             () = shared.draining.cancelled() => return,
-            accepted = acceptor.accept() => accepted,
+            accepted = workers.place(acceptor.accept()) => accepted,
         };
-        let Some(Accepted { stream, address, permit }) = accepted else { return };
+        let (Some(Accepted { stream, address, permit }), seat) = accepted else { return };
         let (shared, entrance, counters) = (Arc::clone(&shared), Arc::clone(&entrance), counters.clone());
-        tasks.spawn(async move {
-            let _permit = permit;
+        let runtime = seat.runtime().clone();
+        let connection = async move {
+            let _held = (permit, seat);
             accepted_one(shared, entrance, counters, stream, address).await;
-        });
+        };
+        tasks.spawn_on(connection, &runtime);
     }
 }
 

@@ -80,3 +80,6 @@ mod support;
 
 #[cfg(test)]
 mod vanish;
+
+#[cfg(test)]
+mod workers;
