@@ -57,7 +57,7 @@ const NOTES: &str = "
 | SQLSTATE | when |
 | --- | --- |
 | `08001` | The call was not sent: the coordinator that it belongs to, or every coordinator that could open its session, cannot be reached. |
-| `08004` | The call was not sent: the coordinator does not accept the login, or none takes a new session (drained). |
+| `08004` | The call was not sent: the coordinator is full or does not accept the login, or none takes a new session (full, drained). |
 | `08S01` | The coordinator was lost during the call. Whether the call had an effect is not known. |
 
 The message names the router, the number of the connection there, the coordinator and the cause. It comes in the method's
