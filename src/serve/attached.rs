@@ -14,22 +14,40 @@ pub(super) struct Attached {
     table: Arc<Table>,
     sessions: HashSet<Guid>,
     look_at: usize,
+    /// The operation that was used last: one is often polled, and fetched from, many times in a row.
+    operation: Option<Handle>,
 }
 
 impl Attached {
     /// To none yet.
     pub(super) fn new(table: &Arc<Table>) -> Self {
-        Self { table: Arc::clone(table), sessions: HashSet::new(), look_at: LOOK_AT }
+        Self { table: Arc::clone(table), sessions: HashSet::new(), look_at: LOOK_AT, operation: None }
     }
 
     /// The connection uses a session, if there is such a session and this is its handle: who knows the guid only shall
     /// not keep somebody else's session from being forgotten.
     pub(super) fn attach(&mut self, session: &Handle) {
-        let guid = session.guid;
-        if self.sessions.contains(&guid) || !self.table.is_session(session) || !self.table.attach(&guid) {
+        if !self.sessions.contains(&session.guid) && self.table.is_session(session) {
+            self.attach_to(session.guid);
+        }
+    }
+
+    /// The connection uses an operation, and with it its session, on the same condition.
+    pub(super) fn attach_operation(&mut self, operation: &Handle) {
+        if self.operation.replace(*operation) == Some(*operation) {
             return;
         }
-        self.sessions.insert(guid);
+        let session = self.table.session_of(operation);
+        if let Some(session) = session.filter(|session| !self.sessions.contains(session)) {
+            self.attach_to(session);
+        }
+    }
+
+    fn attach_to(&mut self, session: Guid) {
+        if !self.table.attach(&session) {
+            return;
+        }
+        self.sessions.insert(session);
         if self.sessions.len() >= self.look_at {
             self.sessions.retain(|session| self.table.session_owner(session).is_some());
             self.look_at = LOOK_AT.max(self.sessions.len() * 2);
@@ -59,6 +77,7 @@ mod tests {
     use crate::session::table;
 
     const SESSION: Handle = Handle { guid: [1; 16], secret: [2; 16] };
+    const OPERATION: Handle = Handle { guid: [5; 16], secret: [2; 16] };
 
     fn table() -> Arc<Table> {
         let coordinator = CoordinatorSettings {
@@ -81,14 +100,24 @@ mod tests {
         let Handle { guid, secret } = SESSION;
         let (secret, coordinator, count) = (Some(secret), owner.id, owner.count_session());
         table.insert_session(table::NewSession { guid, secret, coordinator, count }).unwrap();
+        table.insert_operation(table::NewOperation {
+            guid: OPERATION.guid,
+            secret: Some(OPERATION.secret),
+            coordinator,
+            session: guid,
+            has_result_set: true,
+            running: None,
+            open: table::OpenOperations::default().count(),
+            counted: owner.count_operation(),
+        });
         Arc::new(table)
     }
 
-    /// Whether the session is forgotten in spite of a connection that used this handle and is still there.
-    fn is_forgotten(used: Handle) -> bool {
+    /// Whether the session is forgotten in spite of a connection that used a handle and is still there.
+    fn is_forgotten(uses: impl FnOnce(&mut Attached)) -> bool {
         let table = table();
         let mut attached = Attached::new(&table);
-        attached.attach(&used);
+        uses(&mut attached);
         let now = clock::now();
         table.forget_detached(now);
         table.forget_detached(now + Duration::from_hours(1)) == 1
@@ -96,8 +125,19 @@ mod tests {
 
     #[test]
     fn only_who_knows_the_secret_keeps_a_session() {
-        assert!(!is_forgotten(SESSION));
-        assert!(is_forgotten(Handle { secret: [3; 16], ..SESSION }));
-        assert!(is_forgotten(Handle { guid: [4; 16], ..SESSION }));
+        assert!(!is_forgotten(|attached| attached.attach(&SESSION)));
+        assert!(is_forgotten(|attached| attached.attach(&Handle { secret: [3; 16], ..SESSION })));
+        assert!(is_forgotten(|attached| attached.attach(&Handle { guid: [4; 16], ..SESSION })));
+    }
+
+    #[test]
+    fn who_uses_an_operation_only_keeps_its_session() {
+        assert!(!is_forgotten(|attached| attached.attach_operation(&OPERATION)));
+        let guessed = Handle { secret: [3; 16], ..OPERATION };
+        assert!(is_forgotten(|attached| attached.attach_operation(&guessed)));
+        assert!(!is_forgotten(|attached| {
+            attached.attach_operation(&guessed);
+            attached.attach_operation(&OPERATION);
+        }));
     }
 }

@@ -24,7 +24,7 @@ use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
 use crate::net::stream::{Seen, Stream};
-use crate::session::decide::{Past, Plan, decide, purpose, service, session_of};
+use crate::session::decide::{Past, Plan, decide, operation_of, purpose, service, session_of};
 use crate::session::retry::{Remedy, remedy, wants_live_link};
 use crate::session::table::OpenOperations;
 use crate::wire::facts::Facts;
@@ -129,6 +129,8 @@ impl<S: Stream> Calls<S> {
         let plan = decide(method, facts, &self.past, &self.fleet.table);
         if let Some(session) = session_of(method, facts) {
             self.attached.attach(&session);
+        } else if let Some(operation) = operation_of(method, facts) {
+            self.attached.attach_operation(&operation);
         }
         tracing::trace!(method = method.name, ?plan, "call");
         self.past.service = service;

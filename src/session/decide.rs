@@ -101,6 +101,14 @@ pub fn session_of(method: &Method, request: &Facts) -> Option<Handle> {
     }
 }
 
+/// The handle of the operation that a call names, if it is for one; whether its secret is right is not judged.
+pub fn operation_of(method: &Method, request: &Facts) -> Option<Handle> {
+    match method.role {
+        Role::UseOperation | Role::Fetch | Role::Poll | Role::CloseOperation => request.handle(),
+        _ => None,
+    }
+}
+
 fn session(request: &Facts, table: &Table) -> Option<(CoordinatorId, Affinity)> {
     Some((table.session_owner(&request.handle()?.guid)?, Affinity::Session))
 }

@@ -364,6 +364,13 @@ impl Table {
         operation.is_some_and(|operation| same(operation.secret.as_ref(), &handle.secret))
     }
 
+    /// The session of an open operation, if this is the very operation that is known by that guid.
+    pub fn session_of(&self, operation: &Handle) -> Option<Guid> {
+        let known = self.operations.get(&operation.guid)?;
+        let open = known.open.as_ref().filter(|_| same(known.secret.as_ref(), &operation.secret))?;
+        Some(open.session)
+    }
+
     /// The session of an open Beeswax query; none for what is closed, not known, or an operation of HS2.
     pub fn query_session(&self, guid: &Guid) -> Option<Guid> {
         let operation = self.operations.get(guid)?;
