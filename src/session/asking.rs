@@ -4,17 +4,22 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use rand::Rng;
 
-use crate::ids::CoordinatorId;
+use crate::ids::{CoordinatorId, Identity};
 use crate::wire::facts::{Facts, Handle};
 use crate::wire::hs2::request;
 use crate::wire::method::{Method, lookup};
 use crate::wire::verdict::{Verdict, verdict};
+
+/// The sequence id of the calls that ask. Any would do: one call at a time is under way on a link.
+pub const SEQID: i32 = 0;
 
 /// What every coordinator is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +49,8 @@ impl Question {
     /// The call that asks, unframed.
     pub fn call(&self) -> BytesMut {
         match self {
-            Self::Session(handle) => request::ping(handle, 0),
-            Self::Operation(handle) => request::operation_status(handle, 0),
+            Self::Session(handle) => request::ping(handle, SEQID),
+            Self::Operation(handle) => request::operation_status(handle, SEQID),
         }
     }
 
@@ -143,21 +148,30 @@ impl Answers {
 pub struct Key(u64);
 
 /// Makes keys, with a key of its own that nobody can guess, so that nobody can make two questions with one key.
-#[derive(Debug)]
-pub struct Keys(RandomState);
+pub struct Keys([u8; 16]);
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(..)")
+    }
+}
 
 impl Keys {
-    /// The chance is the caller's.
-    pub fn new(chance: RandomState) -> Self {
-        Self(chance)
+    /// Keys that only the same draw makes again.
+    pub fn draw(rng: &mut impl Rng) -> Self {
+        let mut key = [0; 16];
+        rng.fill_bytes(&mut key);
+        Self(key)
     }
 
-    /// The key of a question of this user, or of somebody without a login. Guid *and* secret count: who asks with a wrong
-    /// secret must not spoil the right one.
-    pub fn key(&self, question: &Question, user: Option<&str>) -> Key {
+    /// The key of a question of this identity. Guid *and* secret count: who asks with a wrong secret must not spoil the
+    /// right one.
+    pub fn key(&self, question: &Question, identity: &Identity) -> Key {
         let Handle { guid, secret } = question.handle();
         let is_session = matches!(question, Question::Session(_));
-        Key(self.0.hash_one((is_session, guid, secret, user)))
+        let mut hasher = DefaultHasher::new();
+        (self.0, is_session, guid, secret, identity).hash(&mut hasher);
+        Key(hasher.finish())
     }
 }
 

@@ -1,4 +1,6 @@
 use proptest::prelude::*;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 
 use super::*;
 use crate::session::messages::{failed, guessed, handle, reply, succeeded};
@@ -83,16 +85,18 @@ fn nobody_has_it_only_if_all_say_so() {
 }
 
 #[test]
-fn a_question_is_known_by_its_guid_its_secret_its_kind_and_its_user() {
-    let keys = Keys::new(RandomState::new());
-    let key = keys.key(&session(), Some("ann"));
-    assert_eq!(keys.key(&session(), Some("ann")), key);
-    assert_ne!(keys.key(&Question::Session(guessed(handle(1))), Some("ann")), key);
-    assert_ne!(keys.key(&Question::Session(handle(2)), Some("ann")), key);
-    assert_ne!(keys.key(&operation(), Some("ann")), key);
-    assert_ne!(keys.key(&session(), Some("bob")), key);
-    assert_ne!(keys.key(&session(), None), key);
-    assert_ne!(Keys::new(RandomState::new()).key(&session(), Some("ann")), key, "another router's");
+fn a_question_is_known_by_its_guid_its_secret_its_kind_and_its_identity() {
+    let keys = Keys::draw(&mut StdRng::seed_from_u64(1));
+    let plain = |name: &str| Identity::Plain(name.into());
+    let key = keys.key(&session(), &plain("ann"));
+    assert_eq!(keys.key(&session(), &plain("ann")), key);
+    assert_ne!(keys.key(&Question::Session(guessed(handle(1))), &plain("ann")), key);
+    assert_ne!(keys.key(&Question::Session(handle(2)), &plain("ann")), key);
+    assert_ne!(keys.key(&operation(), &plain("ann")), key);
+    assert_ne!(keys.key(&session(), &plain("bob")), key);
+    assert_ne!(keys.key(&session(), &Identity::Anonymous { framed: false }), key);
+    let others = Keys::draw(&mut StdRng::seed_from_u64(2));
+    assert_ne!(others.key(&session(), &plain("ann")), key, "another router's");
 }
 
 #[test]
