@@ -17,8 +17,8 @@ use prometheus_client::registry::{Metric, Registry};
 mod labels;
 
 pub use labels::{
-    AcceptError, CallOutcome, CloseCause, DialOutcome, Direction, Label, Per, PollOutcome, PortState,
-    ProbeOutcome, RefusalCause, SessionOutcome, WaitOutcome,
+    AcceptError, AskingOutcome, CallOutcome, CloseCause, DialOutcome, Direction, Label, Per, PollOutcome,
+    PortState, ProbeOutcome, RefusalCause, SessionOutcome, WaitOutcome,
 };
 
 use crate::ids::{CoordinatorName, Depth, Service};
@@ -77,6 +77,7 @@ descriptions! {
         "Waits of new sessions and calls for room on a coordinator";
     QUEUE_WAIT_SECONDS = "counter" "queue_wait_seconds_total" ["cluster"] "Seconds that they have waited, together";
     CALLS = "counter" "calls_total" ["method", "outcome"] "Calls ended";
+    ASKINGS = "counter" "askings_total" ["outcome"] "Handles that the session table lacked, for which coordinators are asked";
     BYTES = "counter" "bytes_total" ["direction"] "Bytes relayed between clients and coordinators";
     DIALS = "counter" "dials_total" ["cluster", "coordinator", "outcome"] "Attempts to connect to a coordinator";
     PROBES = "counter" "probes_total" ["cluster", "coordinator", "outcome"] "Probes of a coordinator's ports";
@@ -149,6 +150,11 @@ struct Cause {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Class {
     class: &'static str,
 }
@@ -184,6 +190,8 @@ pub struct Metrics {
     pub accept_errors: Per<AcceptError>,
     /// Times that `max_connections` was reached.
     pub accept_waits: Counter,
+    /// Handles that coordinators are asked for.
+    pub askings: Per<AskingOutcome>,
     /// Bytes relayed, both depths together.
     pub bytes: Per<Direction>,
     /// The size of the session table.
@@ -210,6 +218,7 @@ impl Metrics {
         let queue_waits = registered(all, &QUEUE_WAITS);
         let queue_wait_seconds = registered(all, &QUEUE_WAIT_SECONDS);
         let calls = registered(all, &CALLS);
+        let askings: Family<Outcome, Counter> = registered(all, &ASKINGS);
         let bytes: Family<Way, Counter> = registered(all, &BYTES);
         let dials = registered(all, &DIALS);
         let probes = registered(all, &PROBES);
@@ -236,6 +245,7 @@ impl Metrics {
             connections_closed: Per::new(|cause| closed.get_or_create_owned(&Cause { cause })),
             accept_errors: Per::new(|class| accept_errors.get_or_create_owned(&Class { class })),
             accept_waits,
+            askings: Per::new(|outcome| askings.get_or_create_owned(&Outcome { outcome })),
             bytes: Per::new(|direction| bytes.get_or_create_owned(&Way { direction })),
             session_table_entries,
         }
@@ -541,6 +551,7 @@ mod tests {
         check::<CloseCause>();
         check::<SessionOutcome>();
         check::<CallOutcome>();
+        check::<AskingOutcome>();
         check::<DialOutcome>();
         check::<WaitOutcome>();
         check::<ProbeOutcome>();

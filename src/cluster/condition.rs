@@ -87,6 +87,13 @@ pub enum News {
     LoadKnown,
 }
 
+impl News {
+    /// Whether the coordinator is back from something, so that what it said before may hold no more.
+    pub fn is_return(self) -> bool {
+        matches!(self, Self::NewIncarnation | Self::NotQuiescing | Self::Started)
+    }
+}
+
 impl From<PollNews> for News {
     fn from(news: PollNews) -> Self {
         match news {

@@ -178,6 +178,26 @@ labels! {
 }
 
 labels! {
+    /// What became of asking all coordinators for a handle that the session table lacks.
+    AskingOutcome {
+        /// A coordinator has it.
+        Found = "found",
+        /// A coordinator knows it and refuses it, because it expired, is another user's or has another secret.
+        Refused = "refused",
+        /// All coordinators answered that they have it not.
+        Nowhere = "nowhere",
+        /// Those who answered have it not, and some did not answer in time.
+        Unanswered = "unanswered",
+        /// Nobody was asked: all have said a moment ago that they have it not.
+        Remembered = "remembered",
+        /// Nobody was asked: another call was asking for the same handle, and its answer was used.
+        Joined = "joined",
+        /// Nobody was asked: the client's address asks too much, or there was no turn in time.
+        Limited = "limited",
+    }
+}
+
+labels! {
     /// How an attempt to connect to a coordinator ended.
     DialOutcome {
         /// Connected, and authenticated where that was asked for.

@@ -84,6 +84,7 @@ impl<S: Stream> Calls<S> {
                 last: None,
                 beeswax: None,
                 has_beeswax: fleet.cluster.serves(Service::Beeswax),
+                asks: fleet.cluster.flavor.sessions_outlive_connections(),
             },
             reserved: None,
             open: OpenOperations::default(),
@@ -126,7 +127,17 @@ impl<S: Stream> Calls<S> {
     async fn carry_out(&mut self, request: &mut Request) -> Result<(), End> {
         let (method, facts) = (request.method(), request.facts());
         let service = service(method, facts, &self.past);
-        let plan = decide(method, facts, &self.past, &self.fleet.table);
+        let plan = match decide(method, facts, &self.past, &self.fleet.table) {
+            // Boxed: few calls ever ask.
+            Plan::Ask(question) => match Box::pin(self.ask_around(question, method, facts)).await {
+                Ok(plan) => plan,
+                Err(end) => {
+                    self.shared.calls.count(method.place(), CallOutcome::Unanswered);
+                    return Err(end);
+                }
+            },
+            plan => plan,
+        };
         if let Some(session) = session_of(method, facts) {
             self.attached.attach(&session);
         } else if let Some(operation) = operation_of(method, facts) {
@@ -140,7 +151,8 @@ impl<S: Stream> Calls<S> {
         let done = match plan {
             Plan::Open => Box::pin(self.open_session(request)).await,
             Plan::OpenBeeswax => Box::pin(self.open_beeswax(request)).await,
-            Plan::Any => self.forward_anywhere(request, service).await,
+            // Asked above.
+            Plan::Any | Plan::Ask(_) => self.forward_anywhere(request, service).await,
             Plan::Owner { coordinator, .. } => match self.fleet.cluster.coordinator(coordinator).cloned() {
                 Some(coordinator) => self.forward(request, &coordinator, service).await,
                 None => self.forward_anywhere(request, service).await,

@@ -1,5 +1,6 @@
 //! The client's side of a connection: requests come in whole, whatever pieces and frames they were sent in.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -42,12 +43,14 @@ pub(super) struct Client<S> {
     pub stream: S,
     /// Bytes that were read and not used.
     pub pending: BytesMut,
+    /// Where it comes from.
+    pub address: IpAddr,
 }
 
 impl<S: Stream> Client<S> {
     /// A connection of which nothing was read.
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, pending: BytesMut::new() }
+    pub(super) fn new(stream: S, address: IpAddr) -> Self {
+        Self { stream, pending: BytesMut::new(), address }
     }
 
     /// Reads more; nothing at the end. Cancel-safe.

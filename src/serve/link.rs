@@ -98,6 +98,7 @@ pub(super) struct Links<S: Stream> {
     conn: ConnId,
     identity: Identity,
     credentials: Option<Credentials>,
+    refused: bool,
     idle: Vec<Link<S>>,
 }
 
@@ -105,13 +106,13 @@ impl<S: Stream> Links<S> {
     /// No link yet; of somebody who needs no login.
     pub(super) fn anonymous(fleet: Arc<Fleet<S>>, conn: ConnId, framing: Framing) -> Self {
         let identity = Identity::Anonymous { framed: framing == Framing::Framed };
-        Self { fleet, conn, identity, credentials: None, idle: Vec::new() }
+        Self { fleet, conn, identity, credentials: None, refused: false, idle: Vec::new() }
     }
 
     /// No link yet; of somebody who logs in.
     pub(super) fn of(fleet: Arc<Fleet<S>>, conn: ConnId, credentials: Credentials) -> Self {
         let identity = Identity::Plain(credentials.user().into());
-        Self { fleet, conn, identity, credentials: Some(credentials), idle: Vec::new() }
+        Self { fleet, conn, identity, credentials: Some(credentials), refused: false, idle: Vec::new() }
     }
 
     /// Whom they speak for.
@@ -122,6 +123,21 @@ impl<S: Stream> Links<S> {
     /// The client connection that they belong to.
     pub(super) fn conn(&self) -> ConnId {
         self.conn
+    }
+
+    /// Whether credentials are shown where one is dialed.
+    pub(super) fn logs_in(&self) -> bool {
+        self.credentials.is_some()
+    }
+
+    /// The credentials, which were right once, were shown in vain: they are not shown around any more.
+    pub(super) fn note_refused(&mut self) {
+        self.refused = true;
+    }
+
+    /// Whether [`Self::note_refused`] was.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused
     }
 
     /// Takes the link to a coordinator's service out, if there is one that is still good: a FIN, or bytes that nobody asked
@@ -172,7 +188,7 @@ impl<S: Stream> Links<S> {
     ///
     /// # Errors
     /// [`NoLink`].
-    pub(super) async fn dial(&mut self, seat: Seat<S>, shared: &Shared<S>) -> Result<Link<S>, NoLink> {
+    pub(super) async fn dial(&self, seat: Seat<S>, shared: &Shared<S>) -> Result<Link<S>, NoLink> {
         let (coordinator, service) = (Arc::clone(&seat.pool.coordinator), seat.pool.service);
         let mut stream = reach(&coordinator, service, &self.fleet, shared).await?;
         if let Some(credentials) = &self.credentials {

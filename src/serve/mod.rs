@@ -1,5 +1,6 @@
 //! The story of a client connection: accept → detect → authenticate → for each call: read, decide, forward, answer → close.
 
+mod asking;
 mod attached;
 mod calls;
 mod client;
@@ -96,7 +97,8 @@ async fn accepted_one<S: Stream>(
         tracing::debug!("accepted");
         // A child of its own: waiting on the one token would be a lock that all connections share.
         let cut = shared.cut.child_token();
-        let connection = Connection { shared, entrance, conn, client: Client::new(stream), counters };
+        let connection =
+            Connection { shared, entrance, conn, client: Client::new(stream, address.ip()), counters };
         tokio::select! {
             biased;
             () = cut.cancelled() => End::RouterShutdown,

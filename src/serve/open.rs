@@ -271,7 +271,7 @@ impl<S: Stream> Calls<S> {
 
     /// Puts the connection's first session, and where it is, into the connection's span. Only the first: what is recorded
     /// again is kept beside what was there, and a pooled connection opens sessions without end.
-    fn name_span(&mut self, coordinator: &Coordinator, session: Option<GuidText>) {
+    pub(super) fn name_span(&mut self, coordinator: &Coordinator, session: Option<GuidText>) {
         if self.span_named {
             return;
         }

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::asking::Askings;
 use super::pool::{Lobby, Pool};
 use crate::chance::Chance;
 use crate::clock;
@@ -117,6 +118,8 @@ pub struct Fleet<S: Stream = TcpStream> {
     pools: Vec<[Arc<Pool<S>>; Service::ALL.len()]>,
     /// For each service.
     lobbies: [Arc<Lobby<S>>; Service::ALL.len()],
+    /// Questions for handles that the table lacks.
+    pub(super) askings: Askings,
 }
 
 /// How much room its coordinators have; `docs/CONFIG.md` explains each under `[[cluster]]`.
@@ -187,8 +190,21 @@ impl<S: Stream> Fleet<S> {
         let metrics = counters.collect();
         let parked = cluster.coordinators.iter().map(|_| [one(), one(), one()]).collect();
         let watched = cluster.coordinators.iter().map(|_| Watched::default()).collect();
-        let table = Arc::new(table);
-        Self { cluster, table, metrics, parked, watching, watched, chance, room, queue, pools, lobbies }
+        let (table, askings) = (Arc::new(table), Askings::new(&chance));
+        Self {
+            cluster,
+            table,
+            metrics,
+            parked,
+            watching,
+            watched,
+            chance,
+            room,
+            queue,
+            pools,
+            lobbies,
+            askings,
+        }
     }
 
     /// The permit for parked dials to a coordinator's service.

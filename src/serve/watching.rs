@@ -116,6 +116,9 @@ impl<S: Stream> Watch<S> {
                         self.fleet.note_ports(&self.coordinator, figures, links);
                     }
                     for news in self.coordinator.note_report(report, own, clock::now()) {
+                        if news.is_return() {
+                            self.fleet.askings.forget_unknown();
+                        }
                         self.say(news, None);
                     }
                 }
@@ -218,6 +221,9 @@ impl<S: Stream> Watch<S> {
         }
         let now = clock::now();
         if let Some(change) = finding.and_then(|finding| self.coordinator.note_probe(service, finding, now)) {
+            if change.to == State::Healthy {
+                self.fleet.askings.forget_unknown();
+            }
             self.say_change(service, &change);
         }
     }

@@ -1,5 +1,6 @@
 //! Where a call goes: a pure function of what the call carries, what is known, and what its connection did before.
 
+use super::asking::Question;
 use super::table::Table;
 use crate::cluster::room::Purpose;
 use crate::ids::{CoordinatorId, Service};
@@ -18,6 +19,9 @@ pub struct Past {
     /// Whether its cluster has Beeswax ports. Where it has none, Beeswax calls get what a client that came to the wrong
     /// port would get: an HS2 port's own words.
     pub has_beeswax: bool,
+    /// Whether a handle that the table lacks may be somebody's all the same, so that it is worth asking: only where
+    /// sessions outlive the connections that opened them.
+    pub asks: bool,
 }
 
 /// Where a call goes, and why.
@@ -34,6 +38,8 @@ pub enum Plan {
         /// Why it is the owner.
         affinity: Affinity,
     },
+    /// The table lacks what it names: every coordinator is asked.
+    Ask(Question),
     /// Nothing says where: any coordinator, for its own words.
     Any,
 }
@@ -47,6 +53,8 @@ pub enum Affinity {
     Operation,
     /// Its connection's Beeswax session is there.
     Beeswax,
+    /// That coordinator was found by asking; or, if nobody has what it names, it can say so.
+    Asked,
     /// It names nothing that is known; its connection was there last.
     Last,
 }
@@ -74,6 +82,13 @@ pub fn decide(method: &Method, request: &Facts, past: &Past, table: &Table) -> P
         Role::Connection => None,
         Role::Unknown => session(request, table).or_else(|| operation(request, table)),
     };
+    if owner.is_none()
+        && past.asks
+        && !beeswax
+        && let Some(question) = question(method, request)
+    {
+        return Plan::Ask(question);
+    }
     let home = past.beeswax.filter(|_| beeswax).map(|coordinator| (coordinator, Affinity::Beeswax));
     let last = past.last.filter(|_| !beeswax).map(|coordinator| (coordinator, Affinity::Last));
     match owner.or(home).or(last) {
@@ -89,6 +104,18 @@ pub fn purpose(method: &Method) -> Purpose {
         Role::CloseOperation | Role::CloseSession => Purpose::Relief,
         _ if matches!(method.name, "CancelOperation" | "Cancel") => Purpose::Relief,
         _ => Purpose::Work,
+    }
+}
+
+/// What there is to ask about a call whose handle the table lacks; nothing for a method that is not known, which may need
+/// either.
+fn question(method: &Method, request: &Facts) -> Option<Question> {
+    match method.role {
+        Role::UseOperation | Role::Fetch | Role::Poll | Role::CloseOperation => {
+            Some(Question::Operation(request.handle()?))
+        }
+        // Of a profile, too: its operation may be closed, and its session judges (Impala: `GetRuntimeProfile`).
+        _ => Some(Question::Session(session_of(method, request)?)),
     }
 }
 

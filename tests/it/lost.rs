@@ -265,10 +265,20 @@ fn closes_on(method: &'static str, times: usize) -> Script {
     })
 }
 
-/// A call of a method with a session's handle, or an operation's; two where two belong.
-fn call_of(method: &str, session: &Value) -> Message {
+/// A call of a method with a session's handle, or that of an operation of the session; two where two belong.
+fn call_of(method: &str, session: &Value, client: &mut Talk) -> Message {
     match method {
         "ExecuteStatement" => execute(session, "insert into t values (1)"),
+        "GetOperationStatus"
+        | "GetLog"
+        | "GetResultSetMetadata"
+        | "FetchResults"
+        | "CancelOperation"
+        | "CloseOperation"
+        | "CloseImpalaOperation" => {
+            let operation = client.call(&execute(session, "select 1")).handle(&[0, 2]);
+            of_handle(method, &operation)
+        }
         "GetRuntimeProfile" | "GetExecSummary" => {
             let request = vec![(1, session.clone()), (2, session.clone())];
             Message::call(method, vec![(1, Value::Struct(request))])
@@ -291,7 +301,8 @@ fn what_could_run_twice_is_sent_once_and_its_loss_is_told() {
         let router = router(&[script.address()]);
         let mut client = Talk::connect(router.listener(0));
         let session = client.open();
-        let reply = client.call(&call_of(method, &session));
+        let call = call_of(method, &session, &mut client);
+        let reply = client.call(&call);
         let (sql_state, words) = reply.error();
         assert_eq!((reply.status(), sql_state.as_str()), (Some(3), "08S01"), "{method}: {words}");
         assert!(words.contains("coordinator c1 was lost during the call"), "{words}");
@@ -337,7 +348,8 @@ fn what_only_asks_or_ends_is_sent_again_to_the_same_coordinator_once() {
         let session = client.open();
         let [one, two] = &scripts;
         let (owner, other) = if one.minted(&session) { (one, two) } else { (two, one) };
-        let reply = client.call(&call_of(method, &session));
+        let call = call_of(method, &session, &mut client);
+        let reply = client.call(&call);
         assert!(!reply.text(&[1]).contains("hs2router") && reply.error().0 != "08S01", "{method}: {reply:?}");
         assert_eq!((owner.count(method), other.accepted()), (2, 0), "{method}");
     }
@@ -350,7 +362,8 @@ fn what_is_lost_twice_is_told() {
         let router = router(&[script.address()]);
         let mut client = Talk::connect(router.listener(0));
         let session = client.open();
-        let (sql_state, words) = client.call(&call_of(method, &session)).error();
+        let call = call_of(method, &session, &mut client);
+        let (sql_state, words) = client.call(&call).error();
         assert_eq!(sql_state, "08S01", "{method}: {words}");
         assert_eq!(script.count(method), 2, "{method}");
         client.open();

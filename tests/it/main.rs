@@ -7,6 +7,9 @@ mod admin;
 mod affinity;
 
 #[cfg(test)]
+mod asking;
+
+#[cfg(test)]
 mod balance;
 
 #[cfg(test)]

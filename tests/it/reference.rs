@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use hs2router::control::config::{Absent, SECTIONS, SectionInfo};
 use hs2router::ids::Depth;
 use hs2router::metrics::{
-    AcceptError, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, Label, PollOutcome,
-    PortState, ProbeOutcome, RefusalCause, SessionOutcome, WaitOutcome,
+    AcceptError, AskingOutcome, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, Label,
+    PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome, WaitOutcome,
 };
 
 const GENERATED: &str = "<!-- Generated from the source: UPDATE_DOCS=1 cargo test reference -->\n";
@@ -127,6 +127,7 @@ fn metrics_reference() -> String {
     label_values::<SessionOutcome>(&mut out, "sessions_total", "outcome");
     label_values::<CallOutcome>(&mut out, "calls_total", "outcome");
     label_values::<WaitOutcome>(&mut out, "queue_waits_total", "outcome");
+    label_values::<AskingOutcome>(&mut out, "askings_total", "outcome");
     label_values::<DialOutcome>(&mut out, "dials_total", "outcome");
     label_values::<ProbeOutcome>(&mut out, "probes_total", "outcome");
     label_values::<PollOutcome>(&mut out, "load_polls_total", "outcome");

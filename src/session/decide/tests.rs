@@ -41,19 +41,25 @@ fn pasts() -> Vec<Past> {
     let mut pasts = Vec::new();
     for service in [Service::Hs2, Service::Beeswax, Service::Hs2Http] {
         for last in coordinators {
-            pasts.extend(coordinators.map(|beeswax| Past { service, last, beeswax, has_beeswax: true }));
+            pasts.extend(coordinators.map(|beeswax| Past {
+                service,
+                last,
+                beeswax,
+                has_beeswax: true,
+                asks: false,
+            }));
         }
     }
     pasts
 }
 
 fn new_on(service: Service) -> Past {
-    Past { service, last: None, beeswax: None, has_beeswax: true }
+    Past { service, last: None, beeswax: None, has_beeswax: true, asks: false }
 }
 
 fn been_at(service: Service, coordinator: CoordinatorId) -> Past {
     let beeswax = (service == Service::Beeswax).then_some(coordinator);
-    Past { service, last: Some(coordinator), beeswax, has_beeswax: true }
+    Past { service, last: Some(coordinator), beeswax, has_beeswax: true, asks: false }
 }
 
 fn plan(request: &Facts, past: &Past) -> Plan {
@@ -185,7 +191,8 @@ fn a_beeswax_connection_is_opened_by_its_first_call_and_stays_where_it_is() {
 
 #[test]
 fn having_cancelled_a_query_elsewhere_gives_a_beeswax_connection_no_home() {
-    let past = Past { service: Service::Beeswax, last: Some(OWNER), beeswax: None, has_beeswax: true };
+    let past =
+        Past { service: Service::Beeswax, last: Some(OWNER), beeswax: None, has_beeswax: true, asks: false };
     assert_eq!(plan(&plain("get_default_configuration"), &past), Plan::OpenBeeswax);
 }
 
@@ -201,7 +208,13 @@ fn a_call_without_a_known_handle_goes_where_the_connection_was_last() {
             });
         });
     });
-    let past = Past { service: Service::Hs2, last: Some(ELSEWHERE), beeswax: Some(OWNER), has_beeswax: true };
+    let past = Past {
+        service: Service::Hs2,
+        last: Some(ELSEWHERE),
+        beeswax: Some(OWNER),
+        has_beeswax: true,
+        asks: false,
+    };
     for request in [with_handle("GetInfo", handle(UNKNOWN)), plain("GetInfo"), plain("FetchResults"), short] {
         assert_eq!(
             plan(&request, &past),
@@ -270,4 +283,45 @@ fn a_cluster_without_beeswax_ports_answers_beeswax_calls_at_its_hs2_port() {
     let ping = plain("PingImpalaService");
     assert_eq!(service(lookup(b"PingImpalaService"), &ping, &past), Service::Hs2);
     assert_eq!(plan(&ping, &past), Plan::Any);
+}
+
+#[test]
+fn what_the_table_lacks_is_asked_for_where_sessions_outlive_their_connections() {
+    let session = Plan::Ask(Question::Session(handle(UNKNOWN)));
+    let operation = Plan::Ask(Question::Operation(handle(UNKNOWN)));
+    for past in pasts().into_iter().map(|past| Past { asks: true, ..past }) {
+        for name in ["ExecuteStatement", "GetTables", "CloseSession", "PingImpalaHS2Service"] {
+            assert_eq!(plan(&with_handle(name, handle(UNKNOWN)), &past), session, "{name} {past:?}");
+        }
+        for name in ["FetchResults", "GetOperationStatus", "CancelOperation", "CloseImpalaOperation"] {
+            assert_eq!(plan(&with_handle(name, handle(UNKNOWN)), &past), operation, "{name} {past:?}");
+        }
+        // An operation that was closed is nowhere; its session is.
+        let profile = with_two_handles("GetRuntimeProfile", handle(8), handle(UNKNOWN));
+        assert_eq!(plan(&profile, &past), session);
+    }
+}
+
+#[test]
+fn nobody_is_asked_about_what_is_known_or_names_no_handle() {
+    let known = [
+        with_handle("ExecuteStatement", handle(SESSION)),
+        with_handle("FetchResults", handle(OPERATION)),
+        with_two_handles("GetExecSummary", handle(UNKNOWN), handle(SESSION)),
+    ];
+    let query = query_id(handle(UNKNOWN));
+    let nameless = [
+        plain("OpenSession"),
+        plain("GetInfo"),
+        plain("FetchResults"),
+        with_handle("MethodOfTomorrow", handle(UNKNOWN)),
+        with_query_id("get_state", &query),
+        with_query_id("GetRuntimeProfile", &query),
+    ];
+    for past in pasts() {
+        for request in known.iter().chain(&nameless) {
+            let asking = plan(request, &Past { asks: true, ..past });
+            assert_eq!(asking, plan(request, &past), "{:?} {past:?}", request.name);
+        }
+    }
 }

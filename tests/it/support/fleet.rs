@@ -30,6 +30,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) coordinators: usize,
     /// Who may log in; empty: everybody, without SASL.
     pub(crate) users: &'a [(&'a str, &'a str)],
+    /// Keys of `[router]`.
+    pub(crate) router: &'a str,
     /// More keys of `[[cluster]]`.
     pub(crate) cluster: &'a str,
     /// More keys of each coordinator, by place.
@@ -42,7 +44,7 @@ impl Default for Plan<'_> {
     fn default() -> Self {
         // A fetch that waits keeps its connection's thread for as long as this; tests look for such connections' end.
         let settings = Settings { fetch_timeout: Duration::from_secs(2), ..Settings::default() };
-        Self { coordinators: 3, users: &[], cluster: "", keys: &[], settings }
+        Self { coordinators: 3, users: &[], router: "", cluster: "", keys: &[], settings }
     }
 }
 
@@ -54,6 +56,7 @@ pub(crate) struct Fleet {
     router: TestRouter,
     coordinators: Vec<Option<Coordinator>>,
     login: Login,
+    config: String,
 }
 
 impl Fleet {
@@ -69,7 +72,7 @@ impl Fleet {
 
     /// As planned.
     pub(crate) fn with(plan: Plan<'_>) -> Self {
-        let Plan { coordinators, users: logins, cluster, keys, settings } = plan;
+        let Plan { coordinators, users: logins, router, cluster, keys, settings } = plan;
         let users = (!logins.is_empty()).then(|| {
             let user = |&(name, password): &(&str, &str)| (name.to_owned(), Password::new(password));
             logins.iter().map(user).collect::<BTreeMap<_, _>>()
@@ -96,21 +99,32 @@ impl Fleet {
             .collect();
         let listener =
             |service| format!("[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"{service}\"\n");
-        let router = TestRouter::start(&format!(
-            "{}{}{}[[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{SELDOM}\n{}\ncoordinators = [{}]\n",
+        let config = format!(
+            "[router]\n{router}\n{}{}{}[[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{SELDOM}\n{}\ncoordinators = [{}]\n",
             listener("hs2"),
             listener("beeswax"),
             listener("hs2"),
             cluster,
             lines.join(", ")
-        ));
+        );
+        let router = TestRouter::start(&config);
         let login = logins.first().map_or(Login::NoSasl, |(name, password)| Login::plain(name, password));
-        Self { router, coordinators: coordinators.into_iter().map(Some).collect(), login }
+        Self { router, coordinators: coordinators.into_iter().map(Some).collect(), login, config }
     }
 
     /// The router.
     pub(crate) fn router(&self) -> &TestRouter {
         &self.router
+    }
+
+    /// Another router in front of the same coordinators, with a config like the first one's.
+    pub(crate) fn another_router(&self) -> TestRouter {
+        TestRouter::start(&self.config)
+    }
+
+    /// The router ends, its connections with it, and another takes its place, on other ports, that knows nothing.
+    pub(crate) fn restart_router(&mut self) {
+        self.router = self.another_router();
     }
 
     /// What the router knows of the cluster.

@@ -1,0 +1,186 @@
+//! Handles that the table lacks: every coordinator is asked, with the client's own links and credentials, who has it. What
+//! may be asked, and what the answers mean, is decided in [`crate::session::asking`].
+
+mod askings;
+mod round;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+
+pub(super) use self::askings::Askings;
+use self::askings::Place;
+use self::round::{Heard, Round};
+use super::calls::Calls;
+use super::end::End;
+use crate::clock;
+use crate::cluster::Coordinator;
+use crate::cluster::room::Purpose;
+use crate::ids::{CoordinatorId, Service};
+use crate::metrics::AskingOutcome;
+use crate::net::stream::Stream;
+use crate::session::asking::{Finding, Question};
+use crate::session::decide::{Affinity, Past, Plan, decide, purpose};
+use crate::session::learn::runs;
+use crate::session::table::{FoundOperation, NewSession};
+use crate::wire::facts::{Facts, GuidText};
+use crate::wire::method::Method;
+
+/// A question is given up after so many times `connect_timeout`: once for the dial, once for everything else.
+const PATIENCE: u32 = 2;
+
+impl<S: Stream> Calls<S> {
+    /// Where a call goes whose handle the table lacks: to the owner, or to one who knows what is wrong with the handle; if
+    /// nobody was asked or nobody answered, where it would go if there were nobody to ask. Takes [`PATIENCE`] at most.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub(super) async fn ask_around(
+        &mut self,
+        question: Question,
+        method: &'static Method,
+        request: &Facts,
+    ) -> Result<Plan, End> {
+        Ok(match self.find(question, purpose(method)).await? {
+            Some(coordinator) => Plan::Owner { coordinator, affinity: Affinity::Asked },
+            None => decide(method, request, &Past { asks: false, ..self.past }, &self.fleet.table),
+        })
+    }
+
+    /// The coordinator that has the handle, or can say that it is not good.
+    async fn find(&mut self, question: Question, purpose: Purpose) -> Result<Option<CoordinatorId>, End> {
+        let fleet = Arc::clone(&self.fleet);
+        let deadline = Instant::from_std(clock::now() + self.shared.settings.connect_timeout * PATIENCE);
+        let key = fleet.askings.key(&question, self.links.identity());
+        let first = loop {
+            let answer = match fleet.askings.place(key, clock::now()) {
+                Place::First(first) => break first,
+                Place::Joins(answer) => answer,
+                Place::Nowhere => return Ok(self.not_asked(&question, AskingOutcome::Remembered, None)),
+            };
+            match self.until(deadline, answer.told()).await? {
+                Some(Some(finding)) => {
+                    return Ok(self.not_asked(&question, AskingOutcome::Joined, finding.coordinator()));
+                }
+                // Who asked gave up: this one asks.
+                Some(None) => {}
+                None => return Ok(self.not_asked(&question, AskingOutcome::Limited, None)),
+            }
+        };
+        let turn = self.until(deadline, fleet.askings.turn(self.client.address.into())).await?;
+        let Some(Some(_turn)) = turn else {
+            return Ok(self.not_asked(&question, AskingOutcome::Limited, None));
+        };
+        let heard = self.ask_all(question, purpose, deadline).await?;
+        let finding = heard.answers.finding();
+        self.note_heard(question, finding, heard);
+        first.tell(finding, clock::now());
+        Ok(finding.coordinator())
+    }
+
+    /// Waits for something until the deadline, as long as the client is there; none if the time is over.
+    async fn until<T>(&self, deadline: Instant, wanted: impl Future<Output = T>) -> Result<Option<T>, End> {
+        tokio::select! {
+            biased;
+            done = timeout_at(deadline, wanted) => Ok(done.ok()),
+            () = self.client.stream.gone() => Err(End::client_gone()),
+        }
+    }
+
+    fn not_asked(
+        &self,
+        question: &Question,
+        outcome: AskingOutcome,
+        coordinator: Option<CoordinatorId>,
+    ) -> Option<CoordinatorId> {
+        self.shared.metrics.askings.count(outcome);
+        tracing::debug!(handle = ?question.handle(), ?outcome, "not asked for a handle");
+        coordinator
+    }
+
+    async fn ask_all(
+        &mut self,
+        question: Question,
+        purpose: Purpose,
+        deadline: Instant,
+    ) -> Result<Heard<S>, End> {
+        let coordinators = &self.fleet.cluster.coordinators;
+        let own = coordinators
+            .iter()
+            .filter_map(|coordinator| self.links.take(coordinator.id, Service::Hs2, S::glance))
+            .collect();
+        let round = Round {
+            fleet: &self.fleet,
+            shared: &self.shared,
+            links: &self.links,
+            client: &self.client.stream,
+            purpose,
+            framing: self.framing,
+            question,
+            deadline,
+        };
+        tokio::select! {
+            biased;
+            heard = round.ask_all(own, self.past.last) => Ok(heard),
+            () = self.client.stream.gone() => Err(End::client_gone()),
+        }
+    }
+
+    /// Takes in what was heard: the table knows the owner before the call goes on, and before others are told.
+    fn note_heard(&mut self, question: Question, finding: Finding, heard: Heard<S>) {
+        let handle = question.handle();
+        let outcome = match (finding, &heard.owners) {
+            (Finding::Owner(owner), Some(reply)) => {
+                if let Some(owner) = self.fleet.cluster.coordinator(owner).cloned() {
+                    self.note_found(question, &owner, reply);
+                }
+                AskingOutcome::Found
+            }
+            (Finding::Owner(_) | Finding::Refused(_), _) => AskingOutcome::Refused,
+            (Finding::Nowhere { all: true, .. }, _) => AskingOutcome::Nowhere,
+            (Finding::Nowhere { all: false, .. }, _) => AskingOutcome::Unanswered,
+        };
+        self.shared.metrics.askings.count(outcome);
+        if outcome != AskingOutcome::Found {
+            tracing::debug!(?handle, ?outcome, silent = heard.silent.len(), "asked for a handle");
+            for coordinator in heard.silent.iter().filter_map(|id| self.fleet.cluster.coordinator(*id)) {
+                self.fleet.doubt(coordinator, Service::Hs2);
+            }
+        }
+        if heard.refused {
+            self.links.note_refused();
+        }
+        for used in heard.links {
+            // A link that nothing more will be asked on would only cost its coordinator a service thread.
+            if !used.dialed || finding.coordinator() == Some(used.link.coordinator.id) {
+                self.links.put(used.link);
+            }
+        }
+    }
+
+    fn note_found(&mut self, question: Question, owner: &Arc<Coordinator>, reply: &Facts) {
+        let handle = question.handle();
+        let (coordinator, name) = (owner.id, &owner.name);
+        match question {
+            Question::Session(_) => {
+                let (guid, secret) = (handle.guid, Some(handle.secret));
+                let session = GuidText(guid);
+                tracing::info!(%session, coordinator = %name, "session found by asking");
+                let new = NewSession { guid, secret, coordinator, count: owner.count_session() };
+                match self.fleet.table.insert_found_session(new) {
+                    Ok(()) => self.name_span(owner, Some(session)),
+                    Err(error) => tracing::warn!(%session, %error, "a session is not known"),
+                }
+            }
+            Question::Operation(_) => {
+                tracing::info!(operation = %GuidText(handle.guid), coordinator = %name, "operation found by asking");
+                let counted = owner.count_operation();
+                let running = runs(reply, self.fleet.cluster.flavor).then(|| owner.count_running().minted());
+                let open = self.open.count();
+                let new = FoundOperation { handle, coordinator, running, open, counted };
+                self.fleet.table.insert_found_operation(new, clock::now());
+            }
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! One round of questions: every coordinator is asked at once, under the asker's own identity, until one has the handle, all
+//! have answered, or the time is over.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, timeout_at};
+
+use crate::clock;
+use crate::cluster::Coordinator;
+use crate::cluster::room::Purpose;
+use crate::ids::{CoordinatorId, Service};
+use crate::net::flow;
+use crate::net::stream::{Seen, Stream};
+use crate::serve::client::Framing;
+use crate::serve::dialing::Unreached;
+use crate::serve::exchange::LostCause;
+use crate::serve::link::{Link, Links, NoLink};
+use crate::serve::pool::Grant;
+use crate::serve::queue::{self, NotCalled};
+use crate::serve::refuse::framed;
+use crate::serve::reply::Reply;
+use crate::serve::shared::{Fleet, Shared};
+use crate::session::asking::{Answer, Answers, Question, SEQID};
+use crate::session::retry::Phase;
+use crate::wire::facts::Facts;
+
+/// How long a call that was found waits for the answers of the others: a link that owes one is of no further use, and the
+/// connection's own links are worth keeping. Most answer within a millisecond of each other.
+const LINK_GRACE: Duration = Duration::from_millis(100);
+
+/// Who asks, and what.
+pub(super) struct Round<'a, S: Stream> {
+    pub(super) fleet: &'a Fleet<S>,
+    pub(super) shared: &'a Shared<S>,
+    pub(super) links: &'a Links<S>,
+    pub(super) client: &'a S,
+    pub(super) purpose: Purpose,
+    pub(super) framing: Framing,
+    pub(super) question: Question,
+    pub(super) deadline: Instant,
+}
+
+/// What came of it.
+pub(super) struct Heard<S: Stream> {
+    /// What coordinators say.
+    pub(super) answers: Answers,
+    /// The owner's reply.
+    pub(super) owners: Option<Box<Facts>>,
+    /// Links that are fit for another call.
+    pub(super) links: Vec<Used<S>>,
+    /// Whether the credentials were shown in vain.
+    pub(super) refused: bool,
+    /// Who was asked and did not answer.
+    pub(super) silent: Vec<CoordinatorId>,
+}
+
+/// A link on which a question was answered.
+pub(super) struct Used<S: Stream> {
+    pub(super) link: Link<S>,
+    /// Whether it was dialed to ask.
+    pub(super) dialed: bool,
+}
+
+/// What is done with a coordinator.
+enum Step<S: Stream> {
+    Reach(Arc<Coordinator>),
+    Ask(Used<S>),
+}
+
+/// What came of it.
+enum Done<S: Stream> {
+    Reached(Result<Used<S>, NoReach>),
+    Asked { dialed: bool, replied: Result<Replied<S>, LostCause> },
+}
+
+/// Why a coordinator is not asked.
+#[derive(Debug, thiserror::Error)]
+enum NoReach {
+    #[error(transparent)]
+    NoLink(#[from] NoLink),
+    /// The client has left while there was no room.
+    #[error("the client has left")]
+    ClientGone,
+}
+
+impl NoReach {
+    fn has_shown_credentials(&self) -> bool {
+        matches!(self, Self::NoLink(no_link) if no_link.phase() == Phase::CredentialsShown)
+    }
+}
+
+struct Replied<S: Stream> {
+    facts: Box<Facts>,
+    /// None if it is not fit for another call.
+    link: Option<Link<S>>,
+}
+
+/// Whether credentials may be shown to further coordinators. Four wrong binds lock an account, and a password that was right
+/// once may have changed, or be good for one use: so one coordinator sees them first, and the others if it accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Logins {
+    /// To all.
+    Free,
+    /// To one.
+    One,
+    /// One sees them now.
+    Waiting,
+    /// They were refused.
+    Over,
+}
+
+impl Logins {
+    fn may_begin(self) -> bool {
+        matches!(self, Self::Free | Self::One)
+    }
+
+    fn begin(&mut self) {
+        if *self == Self::One {
+            *self = Self::Waiting;
+        }
+    }
+
+    /// A coordinator accepted them, or refused them, or never saw them.
+    fn note(&mut self, verdict: Option<bool>) {
+        *self = match verdict {
+            _ if *self == Self::Over => Self::Over,
+            Some(true) => Self::Free,
+            Some(false) => Self::Over,
+            None if *self == Self::Waiting => Self::One,
+            None => *self,
+        };
+    }
+}
+
+/// How far a round has come.
+struct Course<S: Stream> {
+    heard: Heard<S>,
+    /// Who is yet to be reached.
+    to_reach: VecDeque<Arc<Coordinator>>,
+    logins: Logins,
+    /// Links on which an answer is awaited and that are worth keeping.
+    own_under_way: usize,
+}
+
+impl<S: Stream> Course<S> {
+    fn next_to_reach(&mut self) -> Option<Arc<Coordinator>> {
+        if self.heard.owners.is_some() || !self.logins.may_begin() {
+            return None;
+        }
+        let next = self.to_reach.pop_front()?;
+        self.logins.begin();
+        Some(next)
+    }
+}
+
+impl<S: Stream> Round<'_, S> {
+    /// Asks, first on the connection's own links. If nobody has the handle, the `preferred` coordinator shall say so.
+    pub(super) async fn ask_all(&self, own: Vec<Link<S>>, preferred: Option<CoordinatorId>) -> Heard<S> {
+        let call = framed(self.question.call(), self.framing);
+        let mut course = self.course(&own, preferred);
+        let mut deadline = self.deadline;
+        let mut steps = FuturesUnordered::new();
+        for link in own {
+            steps.push(self.step(Step::Ask(Used { link, dialed: false }), &call));
+        }
+        loop {
+            while let Some(coordinator) = course.next_to_reach() {
+                steps.push(self.step(Step::Reach(coordinator), &call));
+            }
+            let Ok(Some((coordinator, done))) = timeout_at(deadline, steps.next()).await else { break };
+            if let Some(used) = self.note(coordinator, done, &mut course) {
+                steps.push(self.step(Step::Ask(used), &call));
+            }
+            if course.heard.owners.is_some() {
+                deadline = deadline.min(Instant::from_std(clock::now() + LINK_GRACE));
+                if course.own_under_way == 0 {
+                    break;
+                }
+            }
+        }
+        course.heard.refused = course.logins == Logins::Over;
+        course.heard
+    }
+
+    fn course(&self, own: &[Link<S>], preferred: Option<CoordinatorId>) -> Course<S> {
+        let coordinators = &self.fleet.cluster.coordinators;
+        let heard = Heard {
+            answers: Answers::of(coordinators.len(), preferred),
+            owners: None,
+            links: Vec::new(),
+            refused: false,
+            silent: coordinators.iter().map(|coordinator| coordinator.id).collect(),
+        };
+        let logins = match (self.links.logs_in(), self.links.was_refused()) {
+            (false, _) => Logins::Free,
+            (true, false) => Logins::One,
+            (true, true) => Logins::Over,
+        };
+        Course { heard, to_reach: self.to_reach(own), logins, own_under_way: own.len() }
+    }
+
+    /// Takes in what came of a step; a link that was reached is to be asked on.
+    fn note(&self, coordinator: Arc<Coordinator>, done: Done<S>, course: &mut Course<S>) -> Option<Used<S>> {
+        match done {
+            Done::Reached(Ok(used)) => {
+                course.logins.note(used.dialed.then_some(true));
+                course.own_under_way += usize::from(!used.dialed);
+                return Some(used);
+            }
+            Done::Reached(Err(cause)) => {
+                tracing::debug!(coordinator = %coordinator.name, %cause, "not asked for a handle");
+                course.logins.note(cause.has_shown_credentials().then_some(false));
+            }
+            Done::Asked { dialed, replied } => {
+                course.own_under_way -= usize::from(!dialed);
+                match replied {
+                    Ok(replied) => self.take(&coordinator, dialed, replied, &mut course.heard),
+                    // A link may have been dead before it was asked on.
+                    Err(_) if !dialed => course.to_reach.push_back(coordinator),
+                    Err(cause) => {
+                        tracing::debug!(coordinator = %coordinator.name, %cause, "lost while asked for a handle");
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Those to whom the connection has no link, the soundest first: one may be the only one that sees the credentials.
+    fn to_reach(&self, own: &[Link<S>]) -> VecDeque<Arc<Coordinator>> {
+        let now = clock::now();
+        let mut to_reach: Vec<_> = self
+            .fleet
+            .cluster
+            .coordinators
+            .iter()
+            .filter(|coordinator| own.iter().all(|link| link.coordinator.id != coordinator.id))
+            .cloned()
+            .collect();
+        to_reach.sort_by_key(|coordinator| !coordinator.standing(Service::Hs2, now).is_fit());
+        to_reach.into()
+    }
+
+    async fn step(&self, step: Step<S>, call: &BytesMut) -> (Arc<Coordinator>, Done<S>) {
+        match step {
+            Step::Reach(coordinator) => {
+                let reached = self.reach(&coordinator).await;
+                (coordinator, Done::Reached(reached))
+            }
+            Step::Ask(Used { link, dialed }) => {
+                let coordinator = Arc::clone(&link.coordinator);
+                (coordinator, Done::Asked { dialed, replied: self.ask(link, call).await })
+            }
+        }
+    }
+
+    /// A link that is shared, or a new one; waits if there is no room for it.
+    async fn reach(&self, coordinator: &Coordinator) -> Result<Used<S>, NoReach> {
+        let pool = self.fleet.pool(coordinator, Service::Hs2);
+        let pool = pool.ok_or(NoLink::Unreached(Unreached::NoPort(Service::Hs2)))?;
+        let granted = queue::link(self.fleet, pool, self.links.identity(), self.purpose, self.client).await;
+        let seat = match granted {
+            Ok(Grant::Link(link)) if link.stream.glance() == Seen::Nothing => {
+                return Ok(Used { link, dialed: false });
+            }
+            Ok(Grant::Link(link)) => link.seat.renew(),
+            Ok(Grant::Seat(seat)) => seat,
+            Err(NotCalled::NoRoom(no_room)) => return Err(NoLink::NoRoom(no_room).into()),
+            Err(NotCalled::ClientGone) => return Err(NoReach::ClientGone),
+        };
+        Ok(Used { link: self.links.dial(seat, self.shared).await?, dialed: true })
+    }
+
+    async fn ask(&self, mut link: Link<S>, call: &BytesMut) -> Result<Replied<S>, LostCause> {
+        let stall = self.shared.settings.stall_timeout;
+        flow::write_all(&mut link.stream, call, stall)
+            .await
+            .map_err(|(error, _)| LostCause::Stalled(error))?;
+        let method = self.question.method();
+        let mut reply = Reply::to(method, &Facts::of_call(method.name.as_bytes(), SEQID), self.framing);
+        loop {
+            let chunk = flow::read(&mut link.stream).await?;
+            if chunk.is_empty() {
+                return Err(LostCause::Closed);
+            }
+            let taken = reply.take(&chunk)?;
+            if taken.done {
+                let clean = taken.used == chunk.len();
+                return Ok(Replied { facts: Box::new(*reply.facts()), link: clean.then_some(link) });
+            }
+        }
+    }
+
+    fn take(&self, coordinator: &Coordinator, dialed: bool, replied: Replied<S>, heard: &mut Heard<S>) {
+        let Replied { facts, link } = replied;
+        heard.silent.retain(|silent| *silent != coordinator.id);
+        heard.links.extend(link.map(|link| Used { link, dialed }));
+        let Some(answer) = self.question.answer(&facts) else { return };
+        tracing::trace!(coordinator = %coordinator.name, ?answer, "asked for a handle");
+        heard.answers.note(coordinator.id, answer);
+        if answer == Answer::Has && heard.owners.is_none() {
+            heard.owners = Some(facts);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_shown_to_one_and_then_to_the_others_until_one_refuses() {
+        let mut logins = Logins::One;
+        assert!(logins.may_begin());
+        logins.begin();
+        assert!(!logins.may_begin(), "one at a time");
+        logins.note(None);
+        assert!(logins.may_begin(), "it never saw them");
+        logins.begin();
+        logins.note(Some(true));
+        assert!(logins.may_begin());
+        logins.begin();
+        assert!(logins.may_begin(), "all at once");
+        logins.note(Some(false));
+        assert!(!logins.may_begin());
+        logins.note(Some(true));
+        assert!(!logins.may_begin(), "a refusal ends it");
+    }
+}
