@@ -208,7 +208,9 @@ fn room_settings(config: &ClusterConfig) -> RoomSettings {
         limits: Limits { threads: config.service_threads, reserve: config.reserve },
         queue_timeout: config.queue_timeout,
         queue_length: config.queue_length,
-        share_links: false,
+        share_links: config.share_links
+            && config.flavor.sessions_outlive_connections()
+            && !config.disconnected_session_timeout.is_zero(),
     }
 }
 

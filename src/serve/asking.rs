@@ -167,7 +167,8 @@ impl<S: Stream> Calls<S> {
                 let (guid, secret) = (handle.guid, Some(handle.secret));
                 let session = GuidText(guid);
                 tracing::info!(%session, coordinator = %name, "session found by asking");
-                let new = NewSession { guid, secret, coordinator, count: owner.count_session() };
+                let (count, tenancy) = (owner.count_session(), self.links.begin_session(owner));
+                let new = NewSession { guid, secret, coordinator, count, tenancy };
                 match self.fleet.table.insert_found_session(new) {
                     Ok(()) => self.name_span(owner, Some(session)),
                     Err(error) => tracing::warn!(%session, %error, "a session is not known"),

@@ -99,7 +99,7 @@ mod tests {
         let table = Table::new(table::Settings { capacity: 8, detached_for: Duration::from_mins(1) });
         let Handle { guid, secret } = SESSION;
         let (secret, coordinator, count) = (Some(secret), owner.id, owner.count_session());
-        table.insert_session(table::NewSession { guid, secret, coordinator, count }).unwrap();
+        table.insert_session(table::NewSession { guid, secret, coordinator, count, tenancy: None }).unwrap();
         table.insert_operation(table::NewOperation {
             guid: OPERATION.guid,
             secret: Some(OPERATION.secret),

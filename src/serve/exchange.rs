@@ -8,6 +8,7 @@ use super::calls::Calls;
 use super::client::Request;
 use super::end::End;
 use super::link::Link;
+use super::readout::read_out;
 use super::reply::{BadReply, Reply};
 use super::shared::Held;
 use crate::cluster::RunningCount;
@@ -122,7 +123,13 @@ impl<S: Stream> Calls<S> {
         let mut phase = Phase::Waiting;
         loop {
             let lost = |cause: LostCause, phase| Trouble::Link(Lost { phase, client_has_some, cause });
-            let chunk = self.await_reply(&mut link).await?.map_err(|cause| lost(cause, phase))?;
+            let chunk = match self.await_reply(&mut link).await {
+                Ok(read) => read.map_err(|cause| lost(cause, phase))?,
+                Err(end) => {
+                    self.leave(link, reply);
+                    return Err(end.into());
+                }
+            };
             let taken = reply.take(&chunk);
             phase = reply.phase();
             let taken = taken.map_err(|error| lost(error.into(), phase))?;
@@ -137,7 +144,14 @@ impl<S: Stream> Calls<S> {
                 self.hold_on(&mut counted, held.len()).map_err(|cause| lost(cause, phase))?;
             } else {
                 client_has_some = true;
-                self.deliver(&mut held, bytes).await?;
+                if let Err(end) = self.deliver(&mut held, bytes).await {
+                    if !taken.done {
+                        self.leave(link, reply);
+                    } else if taken.used == chunk.len() {
+                        self.links.put(link);
+                    }
+                    return Err(end.into());
+                }
             }
             if taken.done {
                 // What nobody asked for would be taken for the next reply.
@@ -145,6 +159,13 @@ impl<S: Stream> Calls<S> {
                 let link = clean.then_some(link);
                 return Ok(Answered { reply, bytes: held, held: Some(counted), link });
             }
+        }
+    }
+
+    /// The client is gone, or as good as gone, in the middle of a reply: a link that others share is not lost with it.
+    fn leave(&self, link: Link<S>, reply: Box<Reply>) {
+        if link.seat.pool.shares {
+            tokio::spawn(read_out(link, reply, self.shared.cut.clone()));
         }
     }
 

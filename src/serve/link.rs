@@ -13,7 +13,7 @@ use super::pool::{Made, Seat};
 use super::queue::NoRoom;
 use super::shared::{Fleet, Shared};
 use crate::clock;
-use crate::cluster::room::Kind;
+use crate::cluster::room::{Kind, Tenancy};
 use crate::cluster::{Coordinator, Flavor, SessionCount};
 use crate::ids::{ConnId, CoordinatorId, Identity, Service};
 use crate::metrics::DialOutcome;
@@ -177,6 +177,9 @@ impl<S: Stream> Links<S> {
 
     /// Puts a link back on which nothing is under way.
     pub(super) fn put(&mut self, mut link: Link<S>) {
+        if link.seat.pool.shares {
+            return link.put_back();
+        }
         link.seat.settle();
         // One that was made for a cancel must not keep the place of the next.
         if link.seat.turn_to_work() {
@@ -224,7 +227,7 @@ impl<S: Stream> Links<S> {
     pub(super) fn begin_beeswax(&mut self, link: &mut Link<S>, count: SessionCount) {
         let guid = self.fleet.chance.draw(beeswax_guid);
         let coordinator = link.coordinator.id;
-        let session = NewSession { guid, secret: None, coordinator, count };
+        let session = NewSession { guid, secret: None, coordinator, count, tenancy: None };
         match self.fleet.table.insert_session(session) {
             Ok(()) => {
                 self.fleet.table.attach(&guid);
@@ -243,10 +246,23 @@ impl<S: Stream> Links<S> {
             }
             link.session = Some(LinkSession { table: Arc::clone(&self.fleet.table), guid });
         }
+        link.made.note_session();
+    }
+
+    /// Counts a session that is about to be opened there, if the links that serve it are shared: they are kept for it.
+    pub(super) fn begin_session(&self, coordinator: &Coordinator) -> Option<Tenancy> {
+        let pool = self.fleet.pool(coordinator, Service::Hs2).filter(|pool| pool.shares)?;
+        Some(pool.begin_session(&self.identity))
     }
 }
 
 impl<S: Stream> Link<S> {
+    /// Puts a link that is shared back, on which nothing is under way.
+    pub(super) fn put_back(self) {
+        let pool = Arc::clone(&self.seat.pool);
+        pool.put(self);
+    }
+
     /// Which of the coordinator's ports it leads to.
     pub(super) fn service(&self) -> Service {
         self.seat.pool.service

@@ -14,6 +14,7 @@ mod opening;
 mod plain;
 mod pool;
 mod queue;
+mod readout;
 mod refuse;
 mod reply;
 pub mod shared;

@@ -13,7 +13,7 @@ use super::pool::Grant;
 use super::queue::{NoPlace, NoRoom, NotCalled, Seeker};
 use super::refuse::{NoAnswer, Reasons};
 use crate::clock;
-use crate::cluster::room::Kind;
+use crate::cluster::room::{Kind, Purpose};
 use crate::cluster::{AdminState, Coordinator, Opening};
 use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{CallOutcome, RefusalCause, SessionOutcome};
@@ -224,7 +224,9 @@ impl<S: Stream> Calls<S> {
         if self.links.has(coordinator.id, service) {
             return Some((coordinator.begin_open(), None));
         }
-        None
+        let pool = self.fleet.pool(coordinator, service).filter(|pool| pool.shares)?;
+        let grant = pool.claim(self.links.identity(), Purpose::Work, Kind::Any)?;
+        Some((coordinator.begin_open(), Some(grant)))
     }
 
     /// A coordinator answered, and not that it is shutting down: the client gets the answer, and if a session came to be,
@@ -252,7 +254,9 @@ impl<S: Stream> Calls<S> {
             self.name_span(&coordinator, Some(session));
             tracing::debug!(%session, coordinator = %coordinator.name, "session opened");
             let (guid, secret) = (handle.guid, Some(handle.secret));
-            let new = NewSession { guid, secret, coordinator: coordinator.id, count: opening.into_session() };
+            let tenancy = self.links.begin_session(&coordinator);
+            let (owner, count) = (coordinator.id, opening.into_session());
+            let new = NewSession { guid, secret, coordinator: owner, count, tenancy };
             match self.fleet.table.insert_session(new) {
                 Ok(()) => {
                     self.attached.attach(&handle);

@@ -409,11 +409,6 @@ impl<S: Stream> Lobby<S> {
         Self { turns: Mutex::new(Turns::new(queue_length)), waiting: AtomicUsize::new(0) }
     }
 
-    /// How many wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::SeqCst)
-    }
-
     /// One more waits. Coordinators may have got room in this moment: their waiting ones are to be called after this.
     ///
     /// # Errors

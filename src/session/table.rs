@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 
 pub use self::found::FoundOperation;
 pub use self::moves::{Arrival, Cause, Departure, Done, Entered, InCall, Movable, Pinned, Waiting};
+use crate::cluster::room::Tenancy;
 use crate::cluster::{OperationCount, RunningCount, SessionCount};
 use crate::ids::CoordinatorId;
 use crate::wire::facts::{Guid, HANDLE_PART_BYTES, Handle};
@@ -68,6 +69,7 @@ struct Usage {
     operations: HashSet<Guid>,
     /// Whether it was found by asking, so that its state is not known and it must stay where it is.
     found: bool,
+    tenancy: Option<Tenancy>,
     count: SessionCount,
     /// Calls that keep it where it is.
     in_flight: AtomicU32,
@@ -78,12 +80,13 @@ struct Usage {
 impl Session {
     /// One that was just opened, with nothing attached to it.
     fn new(new: NewSession) -> Self {
-        let NewSession { guid: _, secret, coordinator, count } = new;
+        let NewSession { guid: _, secret, coordinator, count, tenancy } = new;
         let usage = Usage {
             attached: 0,
             detached_since: None,
             operations: HashSet::new(),
             found: false,
+            tenancy,
             count,
             in_flight: AtomicU32::new(0),
             mobile: None,
@@ -121,6 +124,8 @@ pub struct NewSession {
     pub coordinator: CoordinatorId,
     /// Counts it as load until it leaves the table.
     pub count: SessionCount,
+    /// Whose session it is, if its calls share links: those are kept until it leaves the table.
+    pub tenancy: Option<Tenancy>,
 }
 
 /// An operation that was just minted.
@@ -368,7 +373,7 @@ impl Table {
     pub fn session_of(&self, operation: &Handle) -> Option<Guid> {
         let known = self.operations.get(&operation.guid)?;
         let open = known.open.as_ref().filter(|_| same(known.secret.as_ref(), &operation.secret))?;
-        Some(open.session)
+        open.session
     }
 
     /// The session of an open Beeswax query; none for what is closed, not known, or an operation of HS2.

@@ -241,7 +241,9 @@ fn ctrl_c_in_impala_shell_reaches_the_owner_of_the_statement() {
             let begun = fleet.calls(begin);
             let (home, begun) = begun.iter().find(|(_, begun)| begun.operation == call.operation).unwrap();
             assert_eq!(place, home, "{dialect:?}: the cancel came to the wrong coordinator");
-            assert_ne!(call.connection, begun.connection, "it comes by a connection of its own");
+            if door == Door::Beeswax {
+                assert_ne!(call.connection, begun.connection, "it comes by a connection of its own");
+            }
             // The second connection's own session is elsewhere, or this would show nothing.
             let opened =
                 ["OpenSession", "PingImpalaService"].into_iter().flat_map(|method| fleet.calls(method));

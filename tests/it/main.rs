@@ -73,6 +73,9 @@ mod resend;
 mod retries;
 
 #[cfg(test)]
+mod room;
+
+#[cfg(test)]
 mod spans;
 
 #[cfg(test)]

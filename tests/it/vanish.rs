@@ -24,7 +24,7 @@ fn forgetful() -> Fleet {
         fetch_timeout: Duration::from_secs(1),
         ..Settings::default()
     };
-    Fleet::with(Plan { settings, ..Plan::default() })
+    Fleet::with(Plan { settings, cluster: "share_links = false", ..Plan::default() })
 }
 
 /// No coordinator has a connection any more; `sessions` are still known to the router, and forgotten in their time.
@@ -137,7 +137,7 @@ fn a_beeswax_session_ends_with_its_client() {
 
 #[test]
 fn a_session_outlives_its_connection_and_is_used_from_the_next() {
-    let fleet = Fleet::of(3);
+    let fleet = Fleet::with(Plan { cluster: "share_links = false", ..Plan::default() });
     let mut client = fleet.hs2();
     let sessions = fleet.session_on_each(&mut client);
     let operation = client.execute(&sessions[2], "select * from rows(3)").unwrap();

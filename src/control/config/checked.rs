@@ -96,6 +96,8 @@ pub struct ClusterConfig {
     pub queue_timeout: Duration,
     /// How many may wait.
     pub queue_length: usize,
+    /// Whether connections of one identity share links.
+    pub share_links: bool,
     /// Active health checks.
     pub probe: ProbeConfig,
     /// From one poll of a coordinator's web port to the next; 100ms or more.
@@ -274,6 +276,7 @@ fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig>
         reserve: u32::try_from(file.reserve.value?).ok()?,
         queue_timeout: file.queue_timeout.value?.0,
         queue_length: usize::try_from(file.queue_length.value?).ok()?,
+        share_links: file.share_links.value?,
         probe: probe(file)?,
         load_interval: load_interval(file)?,
         panic_threshold: file.panic_threshold.value?,

@@ -132,6 +132,10 @@ section! {
         queue_timeout: TimeSpan = default("60s"),
         /// How many new sessions may wait, and for each coordinator's port how many calls; 0 to 1000000.
         queue_length: u64 = default(10000),
+        /// Whether all connections of the same user, or all that need no login, share the connections to a coordinator's
+        /// `HiveServer2` port, each for the length of a call: then idle clients hold no service thread. For flavor
+        /// `impala`, and only while `disconnected_session_timeout` is more than 0.
+        share_links: bool = default(true),
         /// How coordinators are probed.
         probe: ProbeFile = derived("its keys' own"),
         /// How the coordinators' own figures are polled.
@@ -148,7 +152,6 @@ section! {
     }
     later {
         "stick": "send opaque connections of one client address to one coordinator",
-        "share_links": "share links to coordinators between connections",
         "move_idle_sessions": "move idle sessions off a coordinator that goes away",
         "move_cooldown": "how long a session stays after it changed data",
         "rebalance": "move idle sessions back to a returned coordinator",

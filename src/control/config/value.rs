@@ -129,6 +129,16 @@ impl Scalar for f64 {
     }
 }
 
+impl Scalar for bool {
+    fn kind() -> String {
+        "true or false".to_owned()
+    }
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        value.as_bool().ok_or_else(|| wrong_type(value, "true or false"))
+    }
+}
+
 impl<W: Words> Scalar for W {
     fn kind() -> String {
         W::listed()

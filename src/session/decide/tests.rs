@@ -21,7 +21,9 @@ fn table() -> (Table, Cluster) {
     let table = Table::new(Settings { capacity: 8, detached_for: Duration::from_mins(1) });
     let Handle { guid, secret } = handle(SESSION);
     let count = cluster.coordinator(OWNER).unwrap().count_session();
-    table.insert_session(NewSession { guid, secret: Some(secret), coordinator: OWNER, count }).unwrap();
+    table
+        .insert_session(NewSession { guid, secret: Some(secret), coordinator: OWNER, count, tenancy: None })
+        .unwrap();
     table.insert_operation(NewOperation {
         guid: handle(OPERATION).guid,
         secret: None,

@@ -28,7 +28,8 @@ impl Fixture {
         let coordinator = fixture.coordinator();
         let Handle { guid, secret } = handle(SESSION);
         let count = coordinator.count_session();
-        let session = NewSession { guid, secret: Some(secret), coordinator: coordinator.id, count };
+        let session =
+            NewSession { guid, secret: Some(secret), coordinator: coordinator.id, count, tenancy: None };
         fixture.table.insert_session(session).unwrap();
         fixture
     }

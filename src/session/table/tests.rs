@@ -30,6 +30,7 @@ impl Fixture {
             secret: Some(handle.secret),
             coordinator,
             count,
+            tenancy: None,
         })
     }
 
@@ -104,7 +105,7 @@ fn what_has_no_secret_is_not_told_by_any() {
     let fixture = Fixture::new(8);
     let count = fixture.cluster.coordinators[0].count_session();
     let guid = handle(1).guid;
-    let beeswax = NewSession { guid, secret: None, coordinator: CoordinatorId(0), count };
+    let beeswax = NewSession { guid, secret: None, coordinator: CoordinatorId(0), count, tenancy: None };
     fixture.table.insert_session(beeswax).unwrap();
     assert!(!fixture.table.is_session(&handle(1)));
     assert!(!fixture.table.is_session(&Handle { guid, secret: [0; 16] }));
@@ -131,7 +132,7 @@ fn a_beeswax_session_is_neither_displaced_by_a_minted_guid_nor_displaces_one() {
     let beeswax = |number| {
         let (guid, coordinator) = (handle(number).guid, CoordinatorId(0));
         let count = fixture.cluster.coordinators[0].count_session();
-        fixture.table.insert_session(NewSession { guid, secret: None, coordinator, count })
+        fixture.table.insert_session(NewSession { guid, secret: None, coordinator, count, tenancy: None })
     };
     beeswax(1).unwrap();
     assert_eq!(fixture.insert_session(1, 0), Err(NotKept::Taken));

@@ -73,7 +73,7 @@ fn config(capture: &Capture, addresses: [SocketAddr; 2], unused: [SocketAddr; 2]
     });
     format!(
         "[router]\ndetect_timeout = \"60s\"\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"{service}\"\n\
-         [[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\n{SELDOM}\ncoordinators = [{}]\n",
+         [[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\n{SELDOM}\nshare_links = false\ncoordinators = [{}]\n",
         coordinators.join(", ")
     )
 }

@@ -37,7 +37,8 @@ impl TestRouter {
         Self { router: Some(router), logs, runtime }
     }
 
-    /// A router with one listener in front of coordinators of one flavor, whose HS2 ports are these.
+    /// A router with one listener in front of coordinators of one flavor, whose HS2 ports are these. Each client connection
+    /// has links of its own, so that a test can tell whose link it looks at.
     pub(crate) fn of(flavor: &str, coordinators: &[SocketAddr]) -> Self {
         Self::with(flavor, coordinators, "")
     }
@@ -57,7 +58,8 @@ impl TestRouter {
             .collect();
         Self::start(&format!(
             "[router]\n{keys}\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
-             [[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\n{SELDOM}\ncoordinators = [{}]\n",
+             [[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\n{SELDOM}\nshare_links = false\n\
+             coordinators = [{}]\n",
             coordinators.join(", ")
         ))
     }

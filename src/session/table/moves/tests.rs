@@ -33,7 +33,13 @@ impl Fixture {
         let this = Self { cluster: cluster(6), table, open: OpenOperations::default() };
         let (session, coordinator) = (handle(1), id(0));
         let count = this.cluster.coordinator(coordinator).unwrap().count_session();
-        let new = NewSession { guid: session.guid, secret: Some(session.secret), coordinator, count };
+        let new = NewSession {
+            guid: session.guid,
+            secret: Some(session.secret),
+            coordinator,
+            count,
+            tenancy: None,
+        };
         this.table.insert_session(new).unwrap();
         let state = State::opened(Some(&request()));
         this.table.note_movable(&session.guid, Movable { state, user: USER, incarnation: 7 });

@@ -1,0 +1,36 @@
+//! Reading a reply out whose client has left, or takes it too slowly: the link may then serve others, and until then it
+//! counts as what it is to its coordinator, a connection with a call under way.
+
+use tokio_util::sync::CancellationToken;
+
+use super::link::Link;
+use super::reply::Reply;
+use crate::net::flow;
+use crate::net::stream::Stream;
+
+/// A reply of which more than so many bytes are left is not worth reading: its link is closed.
+const READ_OUT_LIMIT: usize = 1 << 20;
+
+/// Reads the rest of a reply, for as long as its coordinator takes to send it, and puts the link back if it is clean then.
+pub(super) async fn read_out<S: Stream>(link: Link<S>, reply: Box<Reply>, cut: CancellationToken) {
+    tokio::select! {
+        biased;
+        () = cut.cancelled() => {}
+        link = rest(link, reply) => if let Some(link) = link {
+            link.put_back();
+        },
+    }
+}
+
+/// The link, if the reply came to its end and nothing came after it.
+async fn rest<S: Stream>(mut link: Link<S>, mut reply: Box<Reply>) -> Option<Link<S>> {
+    let mut left = READ_OUT_LIMIT;
+    loop {
+        let chunk = flow::read(&mut link.stream).await.ok().filter(|chunk| !chunk.is_empty())?;
+        left = left.checked_sub(chunk.len())?;
+        let taken = reply.take(&chunk).ok()?;
+        if taken.done {
+            return (taken.used == chunk.len()).then_some(link);
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Room: no connection of the router's ever waits in a coordinator's accept queue; what fits nowhere waits in the router,
+//! and is told so; clients share what there is.
+
+use std::net::Shutdown;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hs2router::clock;
+use hs2router::fake::client::{Hs2Client, Login};
+use hs2router::fake::{Fault, Settings};
+use hs2router::idl::t_c_l_i_service::TSessionHandle;
+use hs2router::ids::Service;
+
+use super::support::fleet::{Door, Fleet, Plan, refusal_and_state};
+use super::support::router::eventually;
+
+/// A statement whose rows do not come for as long as a test takes.
+const BLOCKING: &str = "select sleep(600000)";
+
+/// A fleet of so many coordinators with so many service threads each.
+fn fleet(coordinators: usize, threads: usize, keys: &str) -> Fleet {
+    let settings =
+        Settings { service_threads: threads, fetch_timeout: Duration::from_mins(1), ..Settings::default() };
+    let cluster = format!("service_threads = {threads}\n{keys}");
+    Fleet::with(Plan { coordinators, cluster: &cluster, settings, ..Plan::default() })
+}
+
+/// How many wait in the router's queue.
+fn waiting(fleet: &Fleet) -> i64 {
+    fleet.known().queue.waiting.get()
+}
+
+/// Links to each coordinator.
+fn links(fleet: &Fleet) -> Vec<u32> {
+    let known = fleet.known();
+    let of = |one| known.room_of(one, Service::Hs2).map_or(0, |(room, _)| room.links);
+    known.cluster.coordinators.iter().map(|one| of(one)).collect()
+}
+
+/// A client with a session, and a thread in which it waits for rows that do not come.
+fn block(fleet: &Fleet, client: Hs2Client, session: &TSessionHandle) -> Blocked {
+    let mut client = client;
+    let operation = client.execute(session, BLOCKING).unwrap();
+    let stream = client.stream().try_clone().unwrap();
+    let before = fleet.calls("FetchResults").len();
+    let fetched = operation.clone();
+    let thread = thread::spawn(move || drop(client.fetch(&fetched, 1)));
+    assert!(eventually(|| fleet.calls("FetchResults").len() > before || waiting(fleet) > 0));
+    Blocked { operation, stream, thread }
+}
+
+struct Blocked {
+    operation: hs2router::idl::t_c_l_i_service::TOperationHandle,
+    stream: std::net::TcpStream,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Blocked {
+    fn end(self) {
+        drop(self.stream.shutdown(Shutdown::Both));
+        self.thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_session_that_fits_nowhere_waits_and_is_told_why_it_was_refused() {
+    let fleet = fleet(2, 3, "share_links = false\nreserve = 1\nqueue_timeout = \"300ms\"");
+    let mut clients: Vec<_> = (0..4).map(|_| fleet.hs2()).collect();
+    for client in &mut clients {
+        client.open(&[]).unwrap();
+    }
+    assert_eq!(links(&fleet), [2, 2]);
+    let begun = clock::now();
+    let (message, state) = refusal_and_state(fleet.hs2().open(&[]));
+    assert!(clock::now() - begun >= Duration::from_millis(300));
+    assert!(message.contains("none became free within 300ms (queue_timeout)"), "{message}");
+    assert_eq!(state, "08004");
+    assert_eq!(fleet.coordinators().map(|one| one.connections()).sum::<usize>(), 4, "nothing was dialed");
+}
+
+#[test]
+fn a_session_that_waits_goes_where_there_is_room_first() {
+    let fleet = fleet(2, 3, "share_links = false\nreserve = 1");
+    let mut clients: Vec<_> = (0..4).map(|_| fleet.hs2()).collect();
+    let sessions: Vec<_> = clients.iter_mut().map(|client| client.open(&[]).unwrap()).collect();
+    let freed = fleet.owner(&sessions[3]);
+    let mut next = fleet.hs2();
+    thread::scope(|scope| {
+        let opened = scope.spawn(move || next.open(&[]).map(|session| (next, session)));
+        assert!(eventually(|| waiting(&fleet) == 1));
+        drop(clients.pop());
+        let (_next, session) = opened.join().unwrap().unwrap();
+        assert_eq!(fleet.owner(&session), freed);
+    });
+    assert_eq!(waiting(&fleet), 0);
+}
+
+#[test]
+fn a_client_that_leaves_waits_no_longer() {
+    let fleet = fleet(1, 2, "share_links = false\nreserve = 1");
+    let mut first = fleet.hs2();
+    first.open(&[]).unwrap();
+    let mut second = fleet.hs2();
+    let stream = second.stream().try_clone().unwrap();
+    let thread = thread::spawn(move || second.open(&[]).is_err());
+    assert!(eventually(|| waiting(&fleet) == 1));
+    stream.shutdown(Shutdown::Both).unwrap();
+    assert!(thread.join().unwrap());
+    assert!(eventually(|| waiting(&fleet) == 0));
+}
+
+#[test]
+fn so_many_may_wait_and_no_more() {
+    let fleet = fleet(1, 2, "share_links = false\nreserve = 1\nqueue_length = 0");
+    let mut first = fleet.hs2();
+    first.open(&[]).unwrap();
+    let (message, state) = refusal_and_state(fleet.hs2().open(&[]));
+    assert!(message.contains("0 wait already (queue_length)"), "{message}");
+    assert_eq!(state, "08004");
+}
+
+#[test]
+fn idle_clients_of_one_identity_hold_one_link() {
+    let fleet = fleet(1, 4, "");
+    let clients: Vec<_> = (0..40)
+        .map(|_| {
+            let mut client = fleet.hs2();
+            let session = client.open(&[]).unwrap();
+            (client, session)
+        })
+        .collect();
+    for (mut client, session) in clients {
+        assert_eq!(client.query(&session, "select 1").unwrap(), [["1"]]);
+    }
+    assert_eq!(links(&fleet), [1]);
+    assert_eq!(fleet.coordinator(0).connections(), 1);
+}
+
+#[test]
+fn blocked_fetches_do_not_block_a_cancel() {
+    let fleet = fleet(1, 8, "reserve = 2");
+    let blocked: Vec<_> = (0..6)
+        .map(|_| {
+            let mut client = fleet.hs2();
+            let session = client.open(&[]).unwrap();
+            block(&fleet, client, &session)
+        })
+        .collect();
+    assert_eq!(waiting(&fleet), 0, "six of eight threads may wait for rows");
+    let mut other = fleet.hs2();
+    let begun = clock::now();
+    other.cancel(&blocked[0].operation).unwrap();
+    assert!(clock::now() - begun < Duration::from_secs(5));
+    for one in blocked {
+        one.end();
+    }
+}
+
+#[test]
+fn a_call_that_waits_for_a_link_gets_the_first_that_is_free() {
+    let fleet = fleet(1, 3, "reserve = 1");
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let blocked: Vec<_> = (0..2)
+        .map(|_| {
+            let mut client = fleet.hs2();
+            let session = client.open(&[]).unwrap();
+            block(&fleet, client, &session)
+        })
+        .collect();
+    thread::scope(|scope| {
+        let asked = scope.spawn(move || client.ping(&session));
+        assert!(eventually(|| waiting(&fleet) == 1));
+        fleet.hs2().cancel(&blocked[0].operation).unwrap();
+        asked.join().unwrap().unwrap();
+    });
+    for one in blocked {
+        one.end();
+    }
+}
+
+#[test]
+fn links_of_one_user_never_carry_calls_of_another() {
+    let users = [("ann", "nna"), ("bob", "bbo")];
+    let fleet = Fleet::with(Plan { coordinators: 1, users: &users, ..Plan::default() });
+    let mut clients: Vec<_> = (0..20)
+        .map(|number| {
+            let (name, password) = users[number % 2];
+            let mut client = fleet.hs2_as(name, password);
+            let session = client.open(&[]).unwrap();
+            (name, client, session)
+        })
+        .collect();
+    for (name, client, session) in &mut clients {
+        assert_eq!(client.query(session, "select user()").unwrap(), [[(*name).to_owned()]]);
+    }
+    assert!(links(&fleet)[0] <= 20);
+}
+
+#[test]
+fn a_wrong_password_gets_nothing_from_the_links_of_that_name() {
+    let fleet = Fleet::with(Plan { coordinators: 1, users: &[("ann", "nna")], ..Plan::default() });
+    let mut ann = fleet.hs2();
+    ann.open(&[]).unwrap();
+    assert!(Hs2Client::connect(fleet.address(Door::Hs2), &Login::plain("ann", "guess")).is_err());
+}
+
+#[test]
+fn many_more_users_than_threads_are_all_served() {
+    const USERS: usize = 60;
+    let names: Vec<_> = (0..USERS).map(|number| (format!("u{number}"), format!("p{number}"))).collect();
+    let users: Vec<_> = names.iter().map(|(name, password)| (name.as_str(), password.as_str())).collect();
+    let settings = Settings { service_threads: 4, ..Settings::default() };
+    let plan =
+        Plan { coordinators: 2, users: &users, cluster: "service_threads = 4", settings, ..Plan::default() };
+    let fleet = Fleet::with(plan);
+    let mut clients: Vec<_> = users
+        .iter()
+        .map(|(name, password)| {
+            let mut client = fleet.hs2_as(name, password);
+            let session = client.open(&[]).unwrap();
+            (*name, client, session)
+        })
+        .collect();
+    for _ in 0..2 {
+        for (name, client, session) in &mut clients {
+            assert_eq!(client.query(session, "select user()").unwrap(), [[(*name).to_owned()]]);
+        }
+    }
+    assert!(links(&fleet).iter().all(|links| *links <= 4), "{:?}", links(&fleet));
+}
+
+#[test]
+fn a_client_that_vanishes_in_a_call_leaves_its_link_counted_until_it_is_clean() {
+    let fleet = fleet(1, 4, "");
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    fleet.coordinator(0).faults().once("GetInfo", Fault::DelayReply(Duration::from_millis(500)));
+    client.stream().set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let request = hs2router::idl::t_c_l_i_service::TGetInfoReq::new(
+        session.clone(),
+        hs2router::idl::t_c_l_i_service::TGetInfoType::CLI_SERVER_NAME,
+    );
+    use hs2router::idl::t_c_l_i_service::TTCLIServiceSyncClient as _;
+    drop(client.service().get_info(request));
+    socket2::SockRef::from(client.stream()).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    assert!(eventually(|| fleet
+        .known()
+        .room_of(&fleet.known().cluster.coordinators[0], Service::Hs2)
+        .unwrap()
+        .0
+        .idle
+        == 1));
+    assert_eq!(links(&fleet), [1], "read out and put back");
+    let begun: Instant = clock::now();
+    fleet.hs2().ping(&session).unwrap();
+    assert!(clock::now() - begun < Duration::from_secs(5));
+    assert_eq!(fleet.coordinator(0).connections(), 1);
+}
