@@ -75,7 +75,14 @@ pub(crate) fn filled(cluster: &Cluster, sessions: usize) -> Table {
 /// The session of that number.
 pub(crate) fn session(cluster: &Cluster, number: u64, coordinator: CoordinatorId) -> NewSession {
     let count = cluster.coordinator(coordinator).expect("there are ten").count_session();
-    NewSession { guid: guid(number), secret: Some([7; 16]), coordinator, count, tenancy: None }
+    NewSession {
+        guid: guid(number),
+        secret: Some([7; 16]),
+        coordinator,
+        count,
+        tenancy: None,
+        idle_timeout: None,
+    }
 }
 
 /// One after another of so many numbers below `count`, in an order that no cache foresees.

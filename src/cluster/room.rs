@@ -43,6 +43,8 @@ pub enum Purpose {
 pub enum Kind {
     /// Any of the identity.
     Any,
+    /// One that is idle, because none can be made: there are no credentials.
+    Idle,
     /// One yet to be made, because credentials are to be shown.
     New,
 }
@@ -202,7 +204,8 @@ impl<L> Room<L> {
 
     /// Whether a claim would get something.
     pub fn has_room(&self, identity: &Identity, purpose: Purpose, kind: Kind) -> bool {
-        self.may_use(purpose) && (self.may_dial() || kind == Kind::Any && self.has_idle(identity))
+        let (is_there, may_be_made) = (kind != Kind::New, kind != Kind::Idle);
+        self.may_use(purpose) && (is_there && self.has_idle(identity) || may_be_made && self.may_dial())
     }
 
     /// Takes a link into use, or the right to make one; `None` if there is no room.
@@ -210,13 +213,13 @@ impl<L> Room<L> {
         if !self.may_use(purpose) {
             return None;
         }
-        let idle = self.kept.get_mut(identity).filter(|_| kind == Kind::Any).and_then(|kept| kept.idle.pop());
+        let idle = self.kept.get_mut(identity).filter(|_| kind != Kind::New).and_then(|kept| kept.idle.pop());
         if let Some((_, link)) = idle {
             self.idle -= 1;
             self.begin_use(purpose);
             return Some(Claim::Link(link));
         }
-        if !self.may_dial() {
+        if kind == Kind::Idle || !self.may_dial() {
             return None;
         }
         let closed = self.shrink_to(self.limit() - 1, Some(identity));

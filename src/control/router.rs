@@ -17,7 +17,7 @@ use crate::cluster::{self, Cluster, CoordinatorSettings, HealthSettings, health}
 use crate::metrics::Metrics;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind_for_clients};
 use crate::net::socket::SocketSettings;
-use crate::serve::shared::{Entrance, Fleet, RoomSettings, Settings, Shared, WatchSettings};
+use crate::serve::shared::{Entrance, Fleet, RoomSettings, SessionUpkeep, Settings, Shared, WatchSettings};
 use crate::serve::workers::Workers;
 use crate::serve::{self, upkeep, watching};
 use crate::session::table::{self, Table};
@@ -186,7 +186,10 @@ fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartEr
         .clusters
         .iter()
         .map(|cluster| {
-            let detached_for = cluster.disconnected_session_timeout + DETACHED_MARGIN;
+            let room = room_settings(cluster, config.router.client_lost_grace);
+            // Where links are shared, its coordinator begins to count when they are closed.
+            let grace = room.upkeep.map_or(Duration::ZERO, |upkeep| upkeep.client_lost_grace);
+            let detached_for = cluster.disconnected_session_timeout + grace + DETACHED_MARGIN;
             let table = Table::new(table::Settings { capacity, detached_for });
             let name = Arc::clone(&cluster.name);
             let watching = WatchSettings {
@@ -194,7 +197,6 @@ fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartEr
                 probe_timeout: cluster.probe.timeout,
                 load_interval: cluster.load_interval,
             };
-            let room = room_settings(cluster);
             let cluster = Cluster::new(cluster_settings(cluster))
                 .map_err(|source| StartError::Cluster { name, source })?;
             let chance = Chance::from_system();
@@ -203,14 +205,16 @@ fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartEr
         .collect()
 }
 
-fn room_settings(config: &ClusterConfig) -> RoomSettings {
+fn room_settings(config: &ClusterConfig, client_lost_grace: Duration) -> RoomSettings {
+    let disconnected_session_timeout = config.disconnected_session_timeout;
+    let shares = config.share_links
+        && config.flavor.sessions_outlive_connections()
+        && !disconnected_session_timeout.is_zero();
     RoomSettings {
         limits: Limits { threads: config.service_threads, reserve: config.reserve },
         queue_timeout: config.queue_timeout,
         queue_length: config.queue_length,
-        share_links: config.share_links
-            && config.flavor.sessions_outlive_connections()
-            && !config.disconnected_session_timeout.is_zero(),
+        upkeep: shares.then_some(SessionUpkeep { client_lost_grace, disconnected_session_timeout }),
     }
 }
 

@@ -24,6 +24,11 @@ impl Attached {
         Self { table: Arc::clone(table), sessions: HashSet::new(), look_at: LOOK_AT, operation: None }
     }
 
+    /// Those that it is attached to.
+    pub(super) fn sessions(&self) -> Vec<Guid> {
+        self.sessions.iter().copied().collect()
+    }
+
     /// The connection uses a session, if there is such a session and this is its handle: who knows the guid only shall
     /// not keep somebody else's session from being forgotten.
     pub(super) fn attach(&mut self, session: &Handle) {
@@ -99,7 +104,16 @@ mod tests {
         let table = Table::new(table::Settings { capacity: 8, detached_for: Duration::from_mins(1) });
         let Handle { guid, secret } = SESSION;
         let (secret, coordinator, count) = (Some(secret), owner.id, owner.count_session());
-        table.insert_session(table::NewSession { guid, secret, coordinator, count, tenancy: None }).unwrap();
+        table
+            .insert_session(table::NewSession {
+                guid,
+                secret,
+                coordinator,
+                count,
+                tenancy: None,
+                idle_timeout: None,
+            })
+            .unwrap();
         table.insert_operation(table::NewOperation {
             guid: OPERATION.guid,
             secret: Some(OPERATION.secret),

@@ -18,6 +18,7 @@ use super::pool::Grant;
 use super::queue::{self, NotCalled};
 use super::refuse::{self, NoAnswer};
 use super::shared::{Entrance, Fleet, Shared};
+use super::tend::Touching;
 use crate::clock;
 use crate::cluster::{Coordinator, Flavor, Opening, SessionCount, Wanted};
 use crate::ids::{ConnId, Service};
@@ -51,6 +52,7 @@ pub(super) struct Calls<S: Stream> {
     pub(super) reserved: Option<SessionCount>,
     pub(super) open: OpenOperations,
     pub(super) attached: Attached,
+    pub(super) touching: Touching,
     /// Whether the connection's span has a session, or its coordinator.
     pub(super) span_named: bool,
     /// Whether the router drains.
@@ -72,7 +74,8 @@ impl<S: Stream> Calls<S> {
         Self {
             leaving: false,
             span_named: false,
-            look: Box::pin(sleep(LINK_LOOK_INTERVAL)),
+            look: Box::pin(sleep(look_interval(&entrance.fleet))),
+            touching: Touching::new(),
             shared,
             conn: links.conn(),
             client,
@@ -145,6 +148,7 @@ impl<S: Stream> Calls<S> {
         }
         tracing::trace!(method = method.name, ?plan, "call");
         self.past.service = service;
+        self.touching.used = true;
         if !matches!(plan, Plan::Open | Plan::OpenBeeswax) {
             self.reserved = None;
         }
@@ -185,7 +189,9 @@ impl<S: Stream> Calls<S> {
                 () = async { sleep(DRAIN_LOOK_INTERVAL).await }, if draining => {}
                 () = self.look.as_mut() => {
                     self.links.drop_closed();
-                    self.look.as_mut().reset(Instant::from_std(clock::now() + LINK_LOOK_INTERVAL));
+                    // Boxed: an idle connection shall not hold what it takes.
+                    Box::pin(self.touch_sessions()).await;
+                    self.look.as_mut().reset(Instant::from_std(clock::now() + look_interval(&self.fleet)));
                 }
             }
         }
@@ -395,6 +401,11 @@ impl<S: Stream> Calls<S> {
         self.client.send(&reply, self.shared.settings.stall_timeout).await?;
         Ok(outcome)
     }
+}
+
+/// How often an idle connection looks at what it has: often enough for sessions that are to be touched.
+fn look_interval<S: Stream>(fleet: &Fleet<S>) -> Duration {
+    fleet.room.upkeep.map_or(LINK_LOOK_INTERVAL, |upkeep| LINK_LOOK_INTERVAL.min(upkeep.touch_after()))
 }
 
 /// How hard to look at a link before a call is sent on it.

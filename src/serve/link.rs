@@ -227,7 +227,8 @@ impl<S: Stream> Links<S> {
     pub(super) fn begin_beeswax(&mut self, link: &mut Link<S>, count: SessionCount) {
         let guid = self.fleet.chance.draw(beeswax_guid);
         let coordinator = link.coordinator.id;
-        let session = NewSession { guid, secret: None, coordinator, count, tenancy: None };
+        let session =
+            NewSession { guid, secret: None, coordinator, count, tenancy: None, idle_timeout: None };
         match self.fleet.table.insert_session(session) {
             Ok(()) => {
                 self.fleet.table.attach(&guid);

@@ -21,7 +21,7 @@ use crate::net::stream::Stream;
 use crate::session::retry::{Phase, Remedy, remedy, sql_state};
 use crate::session::table::NewSession;
 use crate::wire::facts::GuidText;
-use crate::wire::hs2::reply::SqlState;
+use crate::wire::hs2::reply::{SqlState, idle_session_timeout};
 use crate::wire::method::Retry;
 use crate::wire::verdict::{Verdict, verdict};
 
@@ -256,7 +256,8 @@ impl<S: Stream> Calls<S> {
             let (guid, secret) = (handle.guid, Some(handle.secret));
             let tenancy = self.links.begin_session(&coordinator);
             let (owner, count) = (coordinator.id, opening.into_session());
-            let new = NewSession { guid, secret, coordinator: owner, count, tenancy };
+            let idle_timeout = idle_session_timeout(&answered.bytes);
+            let new = NewSession { guid, secret, coordinator: owner, count, tenancy, idle_timeout };
             match self.fleet.table.insert_session(new) {
                 Ok(()) => {
                     self.attached.attach(&handle);

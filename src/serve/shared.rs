@@ -131,8 +131,24 @@ pub struct RoomSettings {
     pub queue_timeout: Duration,
     /// How many may wait.
     pub queue_length: usize,
-    /// Whether HS2 links are shared by all connections of an identity.
-    pub share_links: bool,
+    /// Whether HS2 links are shared by all connections of an identity: then sessions are looked after here.
+    pub upkeep: Option<SessionUpkeep>,
+}
+
+/// How sessions are looked after whose links are shared, and do not tell their coordinator whether a client is there.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionUpkeep {
+    /// A session without client connections is closed after this.
+    pub client_lost_grace: Duration,
+    /// After this a coordinator closes a session without links.
+    pub disconnected_session_timeout: Duration,
+}
+
+impl SessionUpkeep {
+    /// An idle client's sessions are touched this often, which is soon enough if one touch fails.
+    pub(super) fn touch_after(&self) -> Duration {
+        self.disconnected_session_timeout / 3
+    }
 }
 
 /// How a fleet's coordinators are watched; `docs/CONFIG.md` explains each under `[[cluster]]`.
@@ -176,7 +192,7 @@ impl<S: Stream> Fleet<S> {
         let lobbies = Service::ALL.map(|_| Arc::new(Lobby::new(room.queue_length)));
         let pools = cluster.coordinators.iter().map(|coordinator| {
             Service::ALL.map(|service| {
-                let shares = room.share_links && service == Service::Hs2;
+                let shares = room.upkeep.is_some() && service == Service::Hs2;
                 let lobby = of_service(&lobbies, service);
                 Arc::new(Pool::new((coordinator, service), room.limits, (shares, room.queue_length), lobby))
             })

@@ -8,6 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::shared::{Fleet, Shared};
+use super::tend;
 use super::watching::port_state;
 use crate::clock;
 use crate::ids::Service;
@@ -43,6 +44,7 @@ pub async fn run<S: Stream>(
                 if forgotten > 0 {
                     tracing::debug!(cluster = %fleet.cluster.name, forgotten, "sessions without connections forgotten");
                 }
+                tend::close_abandoned(&shared, fleet);
             }
             let now = clock::now();
             fleet.pools().for_each(|pool| pool.look_after(now));

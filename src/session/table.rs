@@ -21,7 +21,7 @@ pub use self::found::FoundOperation;
 pub use self::moves::{Arrival, Cause, Departure, Done, Entered, InCall, Movable, Pinned, Waiting};
 use crate::cluster::room::Tenancy;
 use crate::cluster::{OperationCount, RunningCount, SessionCount};
-use crate::ids::CoordinatorId;
+use crate::ids::{CoordinatorId, Identity};
 use crate::wire::facts::{Guid, HANDLE_PART_BYTES, Handle};
 
 /// Operations are remembered up to this many times the number of sessions that fit.
@@ -70,6 +70,7 @@ struct Usage {
     /// Whether it was found by asking, so that its state is not known and it must stay where it is.
     found: bool,
     tenancy: Option<Tenancy>,
+    idle_timeout: Option<Duration>,
     count: SessionCount,
     /// Calls that keep it where it is.
     in_flight: AtomicU32,
@@ -80,13 +81,14 @@ struct Usage {
 impl Session {
     /// One that was just opened, with nothing attached to it.
     fn new(new: NewSession) -> Self {
-        let NewSession { guid: _, secret, coordinator, count, tenancy } = new;
+        let NewSession { guid: _, secret, coordinator, count, tenancy, idle_timeout } = new;
         let usage = Usage {
             attached: 0,
             detached_since: None,
             operations: HashSet::new(),
             found: false,
             tenancy,
+            idle_timeout,
             count,
             in_flight: AtomicU32::new(0),
             mobile: None,
@@ -126,6 +128,21 @@ pub struct NewSession {
     pub count: SessionCount,
     /// Whose session it is, if its calls share links: those are kept until it leaves the table.
     pub tenancy: Option<Tenancy>,
+    /// Its own `IDLE_SESSION_TIMEOUT`, if it has one.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// A session that shares its links, for calls of the router's own about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tended {
+    /// Its handle.
+    pub handle: Handle,
+    /// Its owner.
+    pub coordinator: CoordinatorId,
+    /// Whose it is.
+    pub identity: Identity,
+    /// Its own `IDLE_SESSION_TIMEOUT`, if it has one.
+    pub idle_timeout: Option<Duration>,
 }
 
 /// An operation that was just minted.
@@ -383,6 +400,22 @@ impl Table {
         open.session
     }
 
+    /// A session whose links are shared; none for others.
+    pub fn tended(&self, guid: &Guid) -> Option<Tended> {
+        self.sessions.get(guid)?.tended(guid)
+    }
+
+    /// Sessions that share their links and to which nothing has been attached for `grace`, `most` at a time: nobody will
+    /// come back for them. [`Self::forget_detached`] begins their time.
+    pub fn abandoned(&self, now: Instant, grace: Duration, most: usize) -> Vec<Tended> {
+        let is_abandoned = |session: &Session| {
+            let since = session.usage.detached_since.filter(|_| session.usage.attached == 0);
+            since.is_some_and(|since| now.saturating_duration_since(since) >= grace)
+        };
+        let sessions = self.sessions.iter().filter(|session| is_abandoned(session));
+        sessions.filter_map(|session| session.tended(session.key())).take(most).collect()
+    }
+
     /// Forgets sessions that nothing has been attached to for so long that their coordinator has closed them, and operations
     /// that were found by asking as long ago. Looks at every session; meant for a few times a minute. Returns how many
     /// sessions were forgotten.
@@ -408,6 +441,15 @@ impl Table {
         }
         self.forget_found(now);
         sessions
+    }
+}
+
+impl Session {
+    fn tended(&self, guid: &Guid) -> Option<Tended> {
+        let handle = Handle { guid: *guid, secret: self.secret? };
+        let identity = self.usage.tenancy.as_ref()?.identity.clone();
+        let idle_timeout = self.usage.idle_timeout;
+        Some(Tended { handle, coordinator: self.coordinator, identity, idle_timeout })
     }
 }
 

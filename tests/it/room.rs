@@ -258,3 +258,48 @@ fn a_client_that_vanishes_in_a_call_leaves_its_link_counted_until_it_is_clean() 
     assert!(clock::now() - begun < Duration::from_secs(5));
     assert_eq!(fleet.coordinator(0).connections(), 1);
 }
+
+/// One coordinator that closes sessions without links after 2 s, and a router that knows of it.
+fn hasty(keys: &str) -> Fleet {
+    let settings = Settings { disconnected_session_timeout: Duration::from_secs(2), ..Settings::default() };
+    let cluster = format!("disconnected_session_timeout = \"1500ms\"\n{keys}");
+    Fleet::with(Plan { coordinators: 1, cluster: &cluster, settings, ..Plan::default() })
+}
+
+#[test]
+fn a_session_whose_links_are_gone_is_touched_while_its_client_is_idle() {
+    let fleet = hasty("");
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let begun = clock::now();
+    while clock::now() - begun < Duration::from_secs(5) {
+        let before = fleet.calls("PingImpalaHS2Service").len();
+        fleet.coordinator(0).cut_connections();
+        assert!(eventually(|| fleet.calls("PingImpalaHS2Service").len() > before), "it was not touched");
+    }
+    client.ping(&session).unwrap();
+}
+
+#[test]
+fn a_session_whose_idle_timeout_is_over_is_not_kept_by_touches() {
+    let fleet = hasty("");
+    let mut client = fleet.hs2();
+    client.open(&[("idle_session_timeout", "1")]).unwrap();
+    assert_eq!(fleet.coordinator(0).open_sessions().len(), 1);
+    let gone = || {
+        fleet.coordinator(0).cut_connections();
+        fleet.coordinator(0).open_sessions().is_empty()
+    };
+    assert!(eventually(gone));
+    assert!(fleet.calls("PingImpalaHS2Service").len() <= 2, "{:?}", fleet.calls("PingImpalaHS2Service"));
+}
+
+#[test]
+fn without_a_disconnected_session_timeout_nothing_is_shared() {
+    let fleet = fleet(1, 8, "disconnected_session_timeout = \"0s\"");
+    let mut clients: Vec<_> = (0..3).map(|_| fleet.hs2()).collect();
+    for client in &mut clients {
+        client.open(&[]).unwrap();
+    }
+    assert_eq!(links(&fleet), [3]);
+}

@@ -39,6 +39,7 @@ pub struct RouterConfig {
     pub open_timeout: Duration,
     pub keepalive: Duration,
     pub stall_timeout: Duration,
+    pub client_lost_grace: Duration,
     pub drain_timeout: Duration,
     pub max_connections: usize,
     /// In bytes.
@@ -239,6 +240,7 @@ fn router(file: &RouterFile) -> Option<RouterConfig> {
         open_timeout: file.open_timeout.value?.0,
         keepalive: file.keepalive.value?.0,
         stall_timeout: file.stall_timeout.value?.0,
+        client_lost_grace: file.client_lost_grace.value?.0,
         drain_timeout: file.drain_timeout.value?.0,
         max_connections: usize::try_from(file.max_connections.value?).ok()?,
         replay_limit: file.replay_limit.value?.0,

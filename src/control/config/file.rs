@@ -47,6 +47,9 @@ section! {
         /// A client that stops in the middle of a request, or does not take its reply, is closed after this; more
         /// than 0.
         stall_timeout: TimeSpan = default("30s"),
+        /// A session whose calls share connections (`share_links`) is closed, and its operations are cancelled, when no
+        /// client connection that used it has been there for this long.
+        client_lost_grace: TimeSpan = default("15m"),
         /// How long calls in flight and open operations may take when the router is told to stop; a second signal
         /// ends it at once.
         drain_timeout: TimeSpan = default("10m"),
@@ -61,9 +64,7 @@ section! {
         /// Sessions known at once; 1 to 100000000.
         session_table_size: u64 = default(1000000),
     }
-    later {
-        "client_lost_grace": "close sessions that no client connection is attached to",
-    }
+    later {}
 }
 
 section! {

@@ -22,7 +22,14 @@ fn table() -> (Table, Cluster) {
     let Handle { guid, secret } = handle(SESSION);
     let count = cluster.coordinator(OWNER).unwrap().count_session();
     table
-        .insert_session(NewSession { guid, secret: Some(secret), coordinator: OWNER, count, tenancy: None })
+        .insert_session(NewSession {
+            guid,
+            secret: Some(secret),
+            coordinator: OWNER,
+            count,
+            tenancy: None,
+            idle_timeout: None,
+        })
         .unwrap();
     table.insert_operation(NewOperation {
         guid: handle(OPERATION).guid,

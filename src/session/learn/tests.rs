@@ -28,8 +28,14 @@ impl Fixture {
         let coordinator = fixture.coordinator();
         let Handle { guid, secret } = handle(SESSION);
         let count = coordinator.count_session();
-        let session =
-            NewSession { guid, secret: Some(secret), coordinator: coordinator.id, count, tenancy: None };
+        let session = NewSession {
+            guid,
+            secret: Some(secret),
+            coordinator: coordinator.id,
+            count,
+            tenancy: None,
+            idle_timeout: None,
+        };
         fixture.table.insert_session(session).unwrap();
         fixture
     }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock;
+use crate::cluster::room::{Limits, Room};
 use crate::cluster::{Cluster, Load};
 use crate::session::messages::{cluster, guessed, handle};
 
@@ -31,6 +32,7 @@ impl Fixture {
             coordinator,
             count,
             tenancy: None,
+            idle_timeout: None,
         })
     }
 
@@ -105,7 +107,14 @@ fn what_has_no_secret_is_not_told_by_any() {
     let fixture = Fixture::new(8);
     let count = fixture.cluster.coordinators[0].count_session();
     let guid = handle(1).guid;
-    let beeswax = NewSession { guid, secret: None, coordinator: CoordinatorId(0), count, tenancy: None };
+    let beeswax = NewSession {
+        guid,
+        secret: None,
+        coordinator: CoordinatorId(0),
+        count,
+        tenancy: None,
+        idle_timeout: None,
+    };
     fixture.table.insert_session(beeswax).unwrap();
     assert!(!fixture.table.is_session(&handle(1)));
     assert!(!fixture.table.is_session(&Handle { guid, secret: [0; 16] }));
@@ -132,7 +141,14 @@ fn a_beeswax_session_is_neither_displaced_by_a_minted_guid_nor_displaces_one() {
     let beeswax = |number| {
         let (guid, coordinator) = (handle(number).guid, CoordinatorId(0));
         let count = fixture.cluster.coordinators[0].count_session();
-        fixture.table.insert_session(NewSession { guid, secret: None, coordinator, count, tenancy: None })
+        fixture.table.insert_session(NewSession {
+            guid,
+            secret: None,
+            coordinator,
+            count,
+            tenancy: None,
+            idle_timeout: None,
+        })
     };
     beeswax(1).unwrap();
     assert_eq!(fixture.insert_session(1, 0), Err(NotKept::Taken));
@@ -477,4 +493,34 @@ proptest! {
 fn what_a_look_up_reads_of_an_entry_fits_into_one_cache_line() {
     assert!(size_of::<(Guid, Session)>() <= 64, "{}", size_of::<(Guid, Session)>());
     assert!(size_of::<(Guid, Operation)>() <= 64, "{}", size_of::<(Guid, Operation)>());
+}
+
+#[test]
+fn a_session_that_shares_links_is_abandoned_after_its_grace_and_not_while_somebody_uses_it() {
+    let fixture = Fixture::new(8);
+    let mut room = Room::<()>::new(Limits { threads: None, reserve: 0 });
+    let identity = Identity::Anonymous { framed: false };
+    for (number, shares) in [(1, true), (2, false)] {
+        let owner = fixture.cluster.coordinator(CoordinatorId(0)).unwrap();
+        let Handle { guid, secret } = handle(number);
+        let tenancy = shares.then(|| room.begin_session(&identity));
+        let (count, coordinator, secret) = (owner.count_session(), owner.id, Some(secret));
+        let new = NewSession { guid, secret, coordinator, count, tenancy, idle_timeout: None };
+        fixture.table.insert_session(new).unwrap();
+    }
+    let (start, grace) = (clock::now(), Duration::from_mins(1));
+    let abandoned = |after| fixture.table.abandoned(start + after, grace, 10);
+    let guid = handle(1).guid;
+    fixture.table.attach(&guid);
+    fixture.table.forget_detached(start);
+    assert_eq!(abandoned(grace * 2), []);
+    fixture.table.detach(&guid);
+    fixture.table.forget_detached(start);
+    assert_eq!(abandoned(grace - Duration::from_millis(1)), []);
+    let names: Vec<_> =
+        abandoned(grace).into_iter().map(|session| (session.handle, session.identity)).collect();
+    assert_eq!(names, [(handle(1), identity)]);
+    assert!(fixture.table.tended(&handle(2).guid).is_none(), "its link is its own");
+    fixture.table.attach(&guid);
+    assert_eq!(abandoned(grace * 2), [], "somebody came back");
 }

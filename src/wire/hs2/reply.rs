@@ -4,6 +4,8 @@
 //! closed connection shows as "read 0 bytes" or nothing at all. It has to be complete: a generated reader throws on a
 //! missing required field, and beeline dereferences the configuration of an `OpenSession` reply without looking.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 
 use crate::wire::thrift::MessageType;
@@ -66,6 +68,18 @@ pub fn success(name: &[u8], seqid: i32) -> BytesMut {
     Writer::message(MessageType::Reply, name, seqid, |result| {
         result.structure(0, |response| response.structure(1, |status| status.i32(1, SUCCESS_STATUS)));
     })
+}
+
+/// How long a session may be idle, from the configuration in the reply that opened it (`IDLE_SESSION_TIMEOUT`, in seconds;
+/// 0: for ever). Searched for and not scanned: what a map holds is nothing that calls are routed by, and who sends such bytes
+/// elsewhere in its own session's configuration changes nothing but its own session's life.
+pub fn idle_session_timeout(reply: &[u8]) -> Option<Duration> {
+    const KEY: &[u8] = b"\0\0\0\x14IDLE_SESSION_TIMEOUT";
+    let at = reply.windows(KEY.len()).position(|window| window == KEY)?;
+    let (length, value) = reply.get(at + KEY.len()..)?.split_first_chunk::<4>()?;
+    let value = value.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+    let seconds = std::str::from_utf8(value).ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds)).filter(|timeout| !timeout.is_zero())
 }
 
 /// `TStatusCode` in TCLIService.thrift.
@@ -214,5 +228,24 @@ mod tests {
         assert_eq!((message.kind, message.seqid), (TMessageType::Reply, 9));
         assert_eq!(message.name, "CloseOperation");
         assert_eq!(message.fields, structure([(0, structure([(1, structure([(1, Value::I32(0))]))]))]));
+    }
+
+    #[test]
+    fn an_idle_timeout_is_found_in_the_configuration_of_an_open() {
+        let reply = |value: &str| {
+            Writer::message(MessageType::Reply, b"OpenSession", 1, |result| {
+                let entries = [("BATCH_SIZE", "0"), ("IDLE_SESSION_TIMEOUT", value), ("MEM_LIMIT", "1g")];
+                result.structure(0, |response| response.string_map(4, &entries));
+            })
+        };
+        assert_eq!(idle_session_timeout(&reply("90")), Some(Duration::from_secs(90)));
+        for none in ["0", "", "-1", "90s"] {
+            assert_eq!(idle_session_timeout(&reply(none)), None, "{none:?}");
+        }
+        let whole = reply("90");
+        for cut in 0..whole.len() {
+            let found = idle_session_timeout(&whole[..cut]);
+            assert!(found.is_none() || found == Some(Duration::from_secs(90)), "{found:?} of {cut} bytes");
+        }
     }
 }

@@ -38,7 +38,7 @@ impl TestRouter {
     }
 
     /// A router with one listener in front of coordinators of one flavor, whose HS2 ports are these. Each client connection
-    /// has links of its own, so that a test can tell whose link it looks at.
+    /// has links of its own, as many as it likes, so that a test can tell whose link it looks at.
     pub(crate) fn of(flavor: &str, coordinators: &[SocketAddr]) -> Self {
         Self::with(flavor, coordinators, "")
     }
@@ -58,7 +58,7 @@ impl TestRouter {
             .collect();
         Self::start(&format!(
             "[router]\n{keys}\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
-             [[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\n{SELDOM}\nshare_links = false\n\
+             [[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\n{SELDOM}\nshare_links = false\nservice_threads = 0\n\
              coordinators = [{}]\n",
             coordinators.join(", ")
         ))

@@ -24,7 +24,7 @@ impl Fixture {
     fn session(&self, number: u8, coordinator: CoordinatorId) -> NewSession {
         let Handle { guid, secret } = handle(number);
         let count = self.cluster.coordinator(coordinator).unwrap().count_session();
-        NewSession { guid, secret: Some(secret), coordinator, count, tenancy: None }
+        NewSession { guid, secret: Some(secret), coordinator, count, tenancy: None, idle_timeout: None }
     }
 
     /// An operation that still runs.

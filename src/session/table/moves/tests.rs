@@ -39,6 +39,7 @@ impl Fixture {
             coordinator,
             count,
             tenancy: None,
+            idle_timeout: None,
         };
         this.table.insert_session(new).unwrap();
         let state = State::opened(Some(&request()));

@@ -1,0 +1,90 @@
+//! Calls of the router's own about a session that it looks after: to close it when its clients are gone for good, to keep it
+//! while they are only idle.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::time::timeout;
+
+use super::client::Framing;
+use super::link::Link;
+use super::refuse::framed;
+use super::reply::Reply;
+use crate::ids::Identity;
+use crate::net::flow;
+use crate::net::stream::Stream;
+use crate::wire::facts::Handle;
+use crate::wire::hs2::request;
+use crate::wire::method::lookup;
+use crate::wire::scan::Scanner;
+use crate::wire::verdict::{Verdict, verdict};
+
+/// How long the answer may take: neither call does any work. A link whose answer takes longer is closed.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// Bytes of a request of ours, at most.
+const REQUEST_LIMIT: u64 = 1 << 10;
+
+/// What the router calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OwnCall {
+    /// The session is closed, and its operations are cancelled.
+    Close,
+    /// The session is used, as far as its coordinator can tell.
+    Touch,
+}
+
+impl OwnCall {
+    fn request(self, session: &Handle) -> BytesMut {
+        match self {
+            Self::Close => request::close_session(session, 0),
+            Self::Touch => request::ping(session, 0),
+        }
+    }
+}
+
+/// What stands around the messages on the links of an identity; none for what is not read.
+pub(super) fn framing(identity: &Identity) -> Option<Framing> {
+    match identity {
+        Identity::Anonymous { framed: false } => Some(Framing::None),
+        Identity::Anonymous { framed: true } => Some(Framing::Framed),
+        Identity::Plain(_) => Some(Framing::Sasl),
+        Identity::Unread => None,
+    }
+}
+
+/// Makes a call about a session on a link of its identity, which is put back if it is clean then. What the coordinator says
+/// of it; `None` if it gave no answer.
+pub(super) async fn call<S: Stream>(
+    link: Link<S>,
+    call: OwnCall,
+    session: &Handle,
+    framing: Framing,
+) -> Option<Verdict> {
+    let answered = timeout(ANSWER_TIME, exchange(link, call.request(session), framing)).await;
+    let (link, verdict) = answered.ok().flatten()?;
+    if let Some(link) = link {
+        link.put_back();
+    }
+    Some(verdict)
+}
+
+async fn exchange<S: Stream>(
+    mut link: Link<S>,
+    message: BytesMut,
+    framing: Framing,
+) -> Option<(Option<Link<S>>, Verdict)> {
+    let mut scanner = Scanner::request(REQUEST_LIMIT);
+    scanner.push(&message).ok()?;
+    let facts = *scanner.facts();
+    let method = lookup(facts.name.as_bytes());
+    let mut reply = Reply::to(method, &facts, framing);
+    flow::write_all(&mut link.stream, &framed(message, framing), ANSWER_TIME).await.ok()?;
+    loop {
+        let chunk = flow::read(&mut link.stream).await.ok().filter(|chunk| !chunk.is_empty())?;
+        let taken = reply.take(&chunk).ok()?;
+        if taken.done {
+            let clean = taken.used == chunk.len();
+            return Some((clean.then_some(link), verdict(method, reply.facts())));
+        }
+    }
+}
