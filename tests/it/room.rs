@@ -303,3 +303,18 @@ fn without_a_disconnected_session_timeout_nothing_is_shared() {
     }
     assert_eq!(links(&fleet), [3]);
 }
+
+#[test]
+fn a_session_that_nobody_came_back_for_is_closed() {
+    let plan = Plan { coordinators: 1, router: "client_lost_grace = \"0s\"", ..Plan::default() };
+    let fleet = Fleet::with(plan);
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    client.execute(&session, BLOCKING).unwrap();
+    drop(client);
+    // The router looks for such sessions every 15 s.
+    let closed = || eventually(|| fleet.coordinator(0).open_sessions().is_empty());
+    assert!((0..4).any(|_| closed()), "it was not closed");
+    assert_eq!(fleet.coordinator(0).open_operations(), 0);
+    assert!(eventually(|| fleet.known().table.sessions() == 0));
+}
