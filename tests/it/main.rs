@@ -76,6 +76,9 @@ mod retries;
 mod room;
 
 #[cfg(test)]
+mod simulation;
+
+#[cfg(test)]
 mod spans;
 
 #[cfg(test)]

@@ -1,0 +1,91 @@
+//! The router in simulated worlds: its own loops and decisions, with simulated coordinators, clients, network, time and chance
+//! in one thread, so that a seed says all that will happen. `CONTRIBUTING.md` tells how to run more of them and how to see one
+//! again.
+
+mod client;
+mod coordinator;
+mod journal;
+mod network;
+mod talk;
+mod world;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use self::world::{Outcome, live};
+
+/// Worlds that every test run lives through.
+const SEEDS: u64 = 200;
+/// Lines of a failing world's end that are printed.
+const LINES: usize = 60;
+
+/// The seed to look at, if one is asked for.
+fn asked_for() -> Option<u64> {
+    std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"))
+}
+
+fn report(seed: u64, outcome: &Outcome) -> Option<String> {
+    let first = outcome.violations.first()?;
+    let until = outcome.lines.iter().position(|line| line.contains("VIOLATION")).unwrap_or_default() + 1;
+    let tail = &outcome.lines[until.saturating_sub(LINES)..until];
+    let count = outcome.violations.len();
+    Some(format!(
+        "{}\nseed {seed}: {first} (first of {count})\nsee it again: SEED={seed} cargo test --test it simulation\n",
+        tail.join("\n")
+    ))
+}
+
+/// Lives through worlds on all processors; the reports of those that broke a promise.
+fn live_all(seeds: std::ops::Range<u64>) -> Vec<String> {
+    let next = AtomicU64::new(seeds.start);
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let work = || {
+        let mut reports = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return reports;
+            }
+            reports.extend(report(seed, &live(seed)));
+        }
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    })
+}
+
+fn assert_kept(reports: &[String]) {
+    let shown: Vec<_> = reports.iter().take(3).map(String::as_str).collect();
+    assert!(reports.is_empty(), "{} seeds break a promise:\n{}", reports.len(), shown.join("\n"));
+}
+
+#[test]
+fn every_promise_is_kept_whatever_happens() {
+    if let Some(seed) = asked_for() {
+        let outcome = live(seed);
+        for line in &outcome.lines {
+            println!("{line}");
+        }
+        return assert_kept(&report(seed, &outcome).into_iter().collect::<Vec<_>>());
+    }
+    assert_kept(&live_all(0..SEEDS));
+}
+
+#[test]
+#[ignore = "takes minutes: SEEDS=20000 cargo test --release --test it simulation -- --ignored"]
+fn every_promise_is_kept_in_many_more_worlds() {
+    let seeds = std::env::var("SEEDS").map_or(20_000, |seeds| seeds.parse().expect("SEEDS is a number"));
+    assert_kept(&live_all(0..seeds));
+}
+
+#[test]
+fn a_seed_says_all_that_happens() {
+    for seed in 0..8 {
+        let (first, second) = (live(seed).lines, live(seed).lines);
+        let differs = first.iter().zip(&second).find(|(a, b)| a != b);
+        assert!(first.len() > 50, "seed {seed} is empty: {first:?}");
+        assert_eq!((differs, first.len()), (None, second.len()), "seed {seed}");
+    }
+    assert_ne!(live(1).lines, live(2).lines);
+}

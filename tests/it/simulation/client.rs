@@ -1,0 +1,438 @@
+//! A simulated client: one connection of a user who shares sessions between connections. It calls what real clients call, in
+//! an order that its seed draws, and knows for each answer whether it may be so.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use hs2router::fake::client::texts;
+use hs2router::idl::impala_service::{self as impala, TImpalaHiveServer2ServiceSyncClient as _};
+use hs2router::idl::t_c_l_i_service::{self as cli, TTCLIServiceSyncClient as _};
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use tokio::time::sleep;
+
+use super::journal::{Journal, between};
+use super::network::SimNetwork;
+use super::talk::{NoResult, Service, Talk};
+
+/// The calls of one connection at most, and the connections that a client makes one after the other.
+const CALLS: std::ops::Range<u32> = 5..30;
+const CONNECTIONS: u32 = 3;
+/// The answer to a call on a session or operation is one of these.
+const GONE: [&str; 3] = ["Invalid session id", "Invalid or unknown query handle", "Query id"];
+/// What the router says in a coordinator's place begins so.
+const ROUTERS_WORDS: &str = "hs2router (";
+const SHUTTING_DOWN: &str = "Server is being shut down:";
+
+/// The open session of a user, and its operations that nobody uses at this moment.
+#[derive(Clone)]
+struct Session {
+    handle: cli::TSessionHandle,
+    operations: Vec<Operation>,
+}
+
+/// A statement that was executed.
+#[derive(Clone)]
+struct Operation {
+    handle: cli::TOperationHandle,
+    session: cli::TSessionHandle,
+    /// Its only cell, or none: then it has numbered rows.
+    text: Option<String>,
+    fetched: i64,
+    rows: i64,
+}
+
+/// A user and their sessions.
+pub(crate) struct User {
+    /// Name and password, where coordinators want them.
+    pub(crate) login: Option<(String, String)>,
+    sessions: RefCell<Vec<Session>>,
+}
+
+impl User {
+    /// Without sessions.
+    pub(crate) fn new(login: Option<(String, String)>) -> Rc<Self> {
+        Rc::new(Self { login, sessions: RefCell::default() })
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.login.as_ref().map(|(name, _)| name.as_str())
+    }
+}
+
+/// What all clients of a world have in common.
+pub(crate) struct World {
+    pub(crate) journal: Rc<Journal>,
+    /// All users, to be spied on.
+    pub(crate) users: Vec<Rc<User>>,
+    /// Whether trouble may be: without, every call succeeds.
+    pub(crate) is_calm: bool,
+}
+
+/// One client: a host on which a user works.
+pub(crate) struct SimClient {
+    pub(crate) name: String,
+    pub(crate) user: Rc<User>,
+    pub(crate) network: SimNetwork,
+    pub(crate) world: Rc<World>,
+    pub(crate) rng: RefCell<StdRng>,
+    /// Whether its own connections were tampered with, so that their end says nothing of the router.
+    pub(crate) disturbed: Cell<bool>,
+}
+
+/// Whether the connection goes on.
+type Goes = Result<(), ()>;
+
+impl SimClient {
+    /// Connects, calls, leaves; more than once.
+    pub(crate) async fn run(self: Rc<Self>) {
+        for _ in 0..self.draw(|rng| rng.random_range(1..=CONNECTIONS)) {
+            sleep(self.draw(|rng| between(rng, 0, 20_000))).await;
+            self.try_wrong_password().await;
+            self.connect_once().await;
+        }
+        self.say("is done");
+    }
+
+    fn draw<T>(&self, from: impl FnOnce(&mut StdRng) -> T) -> T {
+        from(&mut self.rng.borrow_mut())
+    }
+
+    fn say(&self, what: &str) {
+        self.world.journal.say(format_args!("{}: {what}", self.name));
+    }
+
+    fn violation(&self, what: &str) {
+        self.world.journal.violation(format_args!("{}: {what}", self.name));
+    }
+
+    async fn try_wrong_password(&self) {
+        let Some((name, _)) = self.user.login.as_ref().filter(|_| self.draw(|rng| rng.random_bool(0.2)))
+        else {
+            return;
+        };
+        let wrong = self.world.journal.wrong_password();
+        match Talk::begin(&self.network, Some((name, &wrong)), true).await {
+            Ok(_) => self.violation("came in with a wrong password"),
+            Err(no_login) => {
+                self.say(&format!("wrong password: {no_login}"));
+                if matches!(no_login, NoResult::Hung) {
+                    self.violation("hung while it logged in");
+                }
+            }
+        }
+    }
+
+    async fn connect_once(&self) {
+        let login = self.user.login.as_ref().map(|(name, password)| (name.as_str(), password.as_str()));
+        self.disturbed.set(false);
+        let counts = self.draw(|rng| rng.random_bool(0.5));
+        let mut talk = match Talk::begin(&self.network, login, counts).await {
+            Ok(talk) => talk,
+            Err(no_login) => {
+                self.say(&format!("no login: {no_login}"));
+                if self.world.is_calm || matches!(no_login, NoResult::Hung) {
+                    self.violation(&format!("did not come in: {no_login}"));
+                }
+                return;
+            }
+        };
+        for _ in 0..self.draw(|rng| rng.random_range(CALLS)) {
+            if self.one_thing(&mut talk).await.is_err() {
+                return;
+            }
+            if self.draw(|rng| rng.random_bool(0.7)) {
+                sleep(self.draw(|rng| between(rng, 0, 2_000))).await;
+            } else if self.draw(|rng| rng.random_bool(0.05)) {
+                sleep(self.draw(|rng| between(rng, 20_000, 50_000))).await;
+            }
+        }
+        let (asks, abruptly) = self.draw(|rng| (rng.random_bool(0.2), rng.random_bool(0.3)));
+        let session = self.some_session();
+        match session.filter(|_| asks) {
+            Some(session) => {
+                self.say("leaves in the middle of a call");
+                talk.ask_and_leave(|service| ping(service, &session), abruptly).await;
+            }
+            None => talk.leave(abruptly),
+        }
+    }
+
+    async fn one_thing(&self, talk: &mut Talk) -> Goes {
+        match self.draw(|rng| rng.random_range(0..100)) {
+            0..12 => self.open(talk).await,
+            12..40 => self.execute(talk).await,
+            40..62 => self.fetch(talk).await,
+            62..70 => self.poll(talk).await,
+            70..80 => self.close_operation(talk).await,
+            80..83 => self.cancel(talk).await,
+            83..90 => self.ask_session(talk).await,
+            90..94 => self.intrude(talk).await,
+            _ => self.close_session(talk).await,
+        }
+    }
+
+    async fn open(&self, talk: &mut Talk) -> Goes {
+        let tag = self.world.journal.tag(self.user.name());
+        let opened = talk.call(|service| {
+            let options = [("client_identifier".to_owned(), tag.clone())].into_iter().collect();
+            service.open_session(cli::TOpenSessionReq {
+                client_protocol: cli::TProtocolVersion::HIVE_CLI_SERVICE_PROTOCOL_V6,
+                username: None,
+                password: None,
+                configuration: Some(options),
+            })
+        });
+        let opened = opened.await.map(|reply| (reply.status, reply.session_handle));
+        if let Some(Some(handle)) = self.judge("OpenSession", opened, None)? {
+            self.user.sessions.borrow_mut().push(Session { handle, operations: Vec::new() });
+        }
+        Ok(())
+    }
+
+    async fn execute(&self, talk: &mut Talk) -> Goes {
+        let Some(session) = self.some_session() else { return self.open(talk).await };
+        let tag = self.world.journal.tag(self.user.name());
+        let rows = self.draw(|rng| if rng.random_bool(0.6) { 1 } else { rng.random_range(2..400) });
+        let delay = self.draw(|rng| rng.random_bool(0.2));
+        let (statement, text) = match (rows, delay) {
+            (1, true) => (format!("/* {tag} */ select sleep(700)"), Some("true".to_owned())),
+            (1, false) => (format!("select '{tag}'"), Some(tag)),
+            _ => (format!("/* {tag} */ select * from rows({rows})"), None),
+        };
+        let started = talk.call(|service| {
+            let request =
+                cli::TExecuteStatementReq::new(session.clone(), statement.clone(), None, true, None);
+            service.execute_statement(request)
+        });
+        let started = started.await.map(|reply| (reply.status, reply.operation_handle));
+        if let Some(handle) = self.judge("ExecuteStatement", started, Some(&session))? {
+            let Some(handle) = handle else {
+                self.violation("a statement began without a handle");
+                return Ok(());
+            };
+            self.give_back(Operation { handle, session, text, fetched: 0, rows });
+        }
+        Ok(())
+    }
+
+    async fn fetch(&self, talk: &mut Talk) -> Goes {
+        let Some(mut operation) = self.take_operation() else { return self.execute(talk).await };
+        let most = self.draw(|rng| rng.random_range(1..200));
+        let orientation = cli::TFetchOrientation::FETCH_NEXT;
+        let fetched = talk.call(|service| {
+            let request = cli::TFetchResultsReq::new(operation.handle.clone(), orientation, most, None);
+            service.fetch_results(request)
+        });
+        let fetched =
+            fetched.await.map(|reply| (reply.status, (reply.results, reply.has_more_rows.unwrap_or(false))));
+        let Some((set, more)) = self.judge("FetchResults", fetched, Some(&operation.session))? else {
+            // Whether rows were lost with the reply is not known: a hole would be no surprise.
+            return Ok(());
+        };
+        for row in set.iter().flat_map(texts) {
+            let expected = operation.text.clone().unwrap_or_else(|| operation.fetched.to_string());
+            if row.first() != Some(&expected) {
+                self.violation(&format!("row {} is {row:?}, not {expected:?}", operation.fetched));
+            }
+            operation.fetched += 1;
+        }
+        if set.is_some() && !more && operation.fetched != operation.rows {
+            self.violation(&format!("got {} of {} rows", operation.fetched, operation.rows));
+        }
+        self.give_back(operation);
+        Ok(())
+    }
+
+    async fn poll(&self, talk: &mut Talk) -> Goes {
+        let Some(operation) = self.take_operation() else { return self.ask_session(talk).await };
+        let polled = talk.call(|service| {
+            service.get_operation_status(cli::TGetOperationStatusReq::new(operation.handle.clone(), None))
+        });
+        let polled = polled.await.map(|reply| (reply.status, ()));
+        let goes = self.judge("GetOperationStatus", polled, Some(&operation.session)).map(drop);
+        self.give_back(operation);
+        goes
+    }
+
+    async fn close_operation(&self, talk: &mut Talk) -> Goes {
+        let Some(operation) = self.take_operation() else { return self.ask_session(talk).await };
+        let impalas = self.draw(|rng| rng.random_bool(0.5));
+        let closed = talk.call(|service| {
+            let handle = operation.handle.clone();
+            if impalas {
+                let closed = service.close_impala_operation(impala::TCloseImpalaOperationReq::new(handle))?;
+                Ok(closed.status)
+            } else {
+                Ok(service.close_operation(cli::TCloseOperationReq::new(handle))?.status)
+            }
+        });
+        let closed = closed.await.map(|status| (status, ()));
+        let closed = self.judge("CloseOperation", closed, Some(&operation.session))?;
+        if closed.is_some() && self.draw(|rng| rng.random_bool(0.5)) {
+            let profile = talk.call(|service| {
+                let handle = Some(operation.handle.clone());
+                let session = operation.session.clone();
+                service.get_runtime_profile(impala::TGetRuntimeProfileReq::new(handle, session, None, None))
+            });
+            let profile = profile.await.map(|reply| (reply.status, reply.profile));
+            if let Some(profile) = self.judge("GetRuntimeProfile", profile, Some(&operation.session))? {
+                let id = hs2router::fake::Id(operation.handle.operation_id.guid.clone().try_into().unwrap());
+                if !profile.unwrap_or_default().contains(&id.to_string()) {
+                    self.violation("got the profile of another query");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn cancel(&self, talk: &mut Talk) -> Goes {
+        let Some(operation) = self.take_operation() else { return Ok(()) };
+        let cancelled = talk.call(|service| {
+            service.cancel_operation(cli::TCancelOperationReq::new(operation.handle.clone()))
+        });
+        let cancelled = cancelled.await.map(|reply| (reply.status, ()));
+        self.judge("CancelOperation", cancelled, Some(&operation.session)).map(drop)
+    }
+
+    async fn ask_session(&self, talk: &mut Talk) -> Goes {
+        let Some(session) = self.some_session() else { return self.open(talk).await };
+        let pings = self.draw(|rng| rng.random_bool(0.5));
+        let asked = talk.call(|service| {
+            if pings {
+                return ping(service, &session);
+            }
+            let what = cli::TGetInfoType::CLI_SERVER_NAME;
+            Ok(service.get_info(cli::TGetInfoReq::new(session.clone(), what))?.status)
+        });
+        let asked = asked.await.map(|status| (status, ()));
+        self.judge("GetInfo", asked, Some(&session)).map(drop)
+    }
+
+    async fn close_session(&self, talk: &mut Talk) -> Goes {
+        let Some(session) = self.take_session() else { return Ok(()) };
+        let closed = talk
+            .call(|service| service.close_session(cli::TCloseSessionReq::new(session.handle.clone())))
+            .await
+            .map(|reply| (reply.status, ()));
+        self.judge("CloseSession", closed, None).map(drop)
+    }
+
+    /// Asks for what is somebody else's: with a secret that is not right, or under another name.
+    async fn intrude(&self, talk: &mut Talk) -> Goes {
+        let user = self.draw(|rng| rng.random_range(0..self.world.users.len()));
+        let user = Rc::clone(&self.world.users[user]);
+        let is_own = user.name() == self.user.name();
+        let session = user.sessions.borrow().first().map(|session| session.handle.clone());
+        let Some(mut session) = session else { return Ok(()) };
+        if is_own || self.draw(|rng| rng.random_bool(0.5)) {
+            session.session_id.secret[0] ^= 0x55;
+        }
+        let guid = session.session_id.guid.clone().try_into().unwrap();
+        self.world.journal.intrudes(guid, self.user.name());
+        match talk.call(|service| ping(service, &session)).await {
+            Ok(status) if status.status_code == cli::TStatusCode::SUCCESS_STATUS => {
+                self.violation("was let into the session of somebody else");
+                Ok(())
+            }
+            Ok(status) => {
+                self.say(&format!("was kept out: {}", status.error_message.unwrap_or_default().trim()));
+                Ok(())
+            }
+            Err(no_result) => {
+                self.judge("intrusion", Err::<(cli::TStatus, ()), _>(no_result), None).map(drop)
+            }
+        }
+    }
+
+    /// What came of a call, and whether that may be. An error ends the connection; `None` is a call that failed.
+    fn judge<T>(
+        &self,
+        method: &str,
+        result: Result<(cli::TStatus, T), NoResult>,
+        session: Option<&cli::TSessionHandle>,
+    ) -> Result<Option<T>, ()> {
+        let (status, value) = match result {
+            Ok(answer) => answer,
+            Err(no_result) => {
+                self.say(&format!("{method}: {no_result}"));
+                self.judge_no_result(method, &no_result);
+                return Err(());
+            }
+        };
+        if status.status_code != cli::TStatusCode::ERROR_STATUS {
+            self.say(&format!("{method}: done"));
+            return Ok(Some(value));
+        }
+        let message = status.error_message.unwrap_or_default();
+        self.say(&format!("{method}: {}", message.trim()));
+        self.judge_refusal(method, &message, session);
+        Ok(None)
+    }
+
+    fn judge_no_result(&self, method: &str, no_result: &NoResult) {
+        match no_result {
+            NoResult::Garbled(_) | NoResult::Hung => self.violation(&format!("{method}: {no_result}")),
+            _ if self.world.is_calm => self.violation(&format!("{method} in calm weather: {no_result}")),
+            NoResult::Ended { came: 0, .. } if !self.disturbed.get() => {
+                self.violation(&format!("{method} was not answered: {no_result}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn judge_refusal(&self, method: &str, message: &str, session: Option<&cli::TSessionHandle>) {
+        let is_gone = GONE.iter().any(|gone| message.contains(gone));
+        let id = session.map(|session| session.session_id.guid.clone().try_into().unwrap());
+        let lives = id.is_some_and(|id| self.world.journal.is_live(id));
+        if message.starts_with("Invalid session id") && lives {
+            self.violation(&format!("{method}: was told that a session is gone which lives"));
+        }
+        if !lives && let Some(session) = session {
+            self.user.sessions.borrow_mut().retain(|known| known.handle != *session);
+        }
+        let is_expected = is_gone || message.starts_with(ROUTERS_WORDS) || message.starts_with(SHUTTING_DOWN);
+        // Another connection of the user may have closed, cancelled or lost what is asked for.
+        let may_be = if self.world.is_calm { is_gone && !lives } else { is_expected };
+        if !may_be {
+            self.violation(&format!("{method}: {}", message.trim()));
+        }
+    }
+
+    fn some_session(&self) -> Option<cli::TSessionHandle> {
+        let sessions = self.user.sessions.borrow();
+        let count = sessions.len();
+        (count > 0).then(|| sessions[self.draw(|rng| rng.random_range(0..count))].handle.clone())
+    }
+
+    fn take_session(&self) -> Option<Session> {
+        let mut sessions = self.user.sessions.borrow_mut();
+        let count = sessions.len();
+        (count > 0).then(|| sessions.swap_remove(self.draw(|rng| rng.random_range(0..count))))
+    }
+
+    /// Out of the session while it is used: two fetches at a time would share the rows between them.
+    fn take_operation(&self) -> Option<Operation> {
+        let mut sessions = self.user.sessions.borrow_mut();
+        let places: Vec<(usize, usize)> = sessions
+            .iter()
+            .enumerate()
+            .flat_map(|(at, session)| (0..session.operations.len()).map(move |operation| (at, operation)))
+            .collect();
+        let count = places.len();
+        let (session, operation) = *places.get(self.draw(|rng| rng.random_range(0..count.max(1))))?;
+        Some(sessions[session].operations.swap_remove(operation))
+    }
+
+    fn give_back(&self, operation: Operation) {
+        let mut sessions = self.user.sessions.borrow_mut();
+        let session = sessions.iter_mut().find(|session| session.handle == operation.session);
+        if let Some(session) = session {
+            session.operations.push(operation);
+        }
+    }
+}
+
+fn ping(service: &mut Service, session: &cli::TSessionHandle) -> thrift::Result<cli::TStatus> {
+    Ok(service.ping_impala_h_s2_service(impala::TPingImpalaHS2ServiceReq::new(session.clone()))?.status)
+}
