@@ -17,8 +17,8 @@ use prometheus_client::registry::{Metric, Registry};
 mod labels;
 
 pub use labels::{
-    AcceptError, AskingOutcome, CallOutcome, CloseCause, DialOutcome, Direction, Label, Per, PollOutcome,
-    PortState, ProbeOutcome, RefusalCause, SessionOutcome, WaitOutcome,
+    AcceptError, AskingOutcome, CallOutcome, CloseCause, DialOutcome, Direction, Label, MoveOutcome, Per,
+    PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome, WaitOutcome,
 };
 
 use crate::ids::{CoordinatorName, Depth, Service};
@@ -65,6 +65,8 @@ descriptions! {
         "Times that the router stopped accepting because max_connections were open";
     SESSIONS = "counter" "sessions_total" ["cluster", "coordinator", "outcome"]
         "Attempts to open a session on a coordinator";
+    SESSION_MOVES = "counter" "session_moves_total" ["cluster", "coordinator", "outcome"]
+        "Attempts to move a session off a coordinator";
     SESSIONS_OPEN = "gauge" "sessions_open" ["cluster", "coordinator"] "Sessions open now";
     OPERATIONS_RUNNING = "gauge" "operations_running" ["cluster", "coordinator"] "Operations running now";
     LINKS_OPEN = "gauge" "links_open" ["cluster", "coordinator", "port"]
@@ -171,6 +173,7 @@ pub struct Metrics {
     connections: Family<DepthLabels, Counter>,
     connections_open: Family<ListenerLabels, Gauge>,
     sessions: Family<CoordinatorOutcome, Counter>,
+    session_moves: Family<CoordinatorOutcome, Counter>,
     sessions_open: Family<CoordinatorLabels, Gauge>,
     operations_running: Family<CoordinatorLabels, Gauge>,
     calls: Family<MethodOutcome, Counter>,
@@ -211,6 +214,7 @@ impl Metrics {
         let accept_errors: Family<Class, Counter> = registered(all, &ACCEPT_ERRORS);
         let accept_waits = registered(all, &ACCEPT_WAITS);
         let sessions = registered(all, &SESSIONS);
+        let session_moves = registered(all, &SESSION_MOVES);
         let sessions_open = registered(all, &SESSIONS_OPEN);
         let operations_running = registered(all, &OPERATIONS_RUNNING);
         let links = (registered(all, &LINKS_OPEN), registered(all, &LINKS_IDLE));
@@ -230,6 +234,7 @@ impl Metrics {
             connections,
             connections_open,
             sessions,
+            session_moves,
             sessions_open,
             operations_running,
             calls,
@@ -282,6 +287,7 @@ impl Metrics {
         };
         CoordinatorMetrics {
             sessions: Per::new(|word| self.sessions.get_or_create_owned(&outcome(word))),
+            moves: Per::new(|word| self.session_moves.get_or_create_owned(&outcome(word))),
             dials: Per::new(|word| self.dials.get_or_create_owned(&outcome(word))),
             probes: Per::new(|word| self.probes.get_or_create_owned(&outcome(word))),
             load_polls: Per::new(|word| self.load_polls.get_or_create_owned(&outcome(word))),
@@ -346,6 +352,8 @@ pub struct QueueMetrics {
 pub struct CoordinatorMetrics {
     /// Attempts to open a session.
     pub sessions: Per<SessionOutcome>,
+    /// Attempts to move a session off it.
+    pub moves: Per<MoveOutcome>,
     /// Attempts to connect.
     pub dials: Per<DialOutcome>,
     /// Probes of its ports.
@@ -550,6 +558,7 @@ mod tests {
         check::<AcceptError>();
         check::<CloseCause>();
         check::<SessionOutcome>();
+        check::<MoveOutcome>();
         check::<CallOutcome>();
         check::<AskingOutcome>();
         check::<DialOutcome>();

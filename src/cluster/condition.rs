@@ -113,6 +113,8 @@ pub(super) struct Condition {
     quiescing: Option<Instant>,
     starting: Option<Instant>,
     incarnation: Option<Arc<str>>,
+    /// How often another process answered.
+    incarnations: u32,
     /// When it came back as a whole: a new process, a catalog that is ready, a shutdown that is over.
     returned: Option<Instant>,
 }
@@ -129,6 +131,10 @@ impl Condition {
 
     pub(super) fn quiescing_since(&self) -> Option<Instant> {
         self.quiescing
+    }
+
+    pub(super) fn incarnation(&self) -> u32 {
+        self.incarnations
     }
 
     pub(super) fn starting_since(&self) -> Option<Instant> {
@@ -187,6 +193,7 @@ impl Condition {
             self.failures = Default::default();
             self.polled.forget();
             self.returned = Some(now);
+            self.incarnations = self.incarnations.wrapping_add(1);
             news.push(News::NewIncarnation);
         }
         match (report.quiescing, self.quiescing) {
@@ -257,7 +264,9 @@ mod tests {
         assert_eq!(note(&mut condition, started("a"), now), []);
         assert_eq!(condition.share(Service::Hs2, SLOW_START, now), Share::FULL);
         condition.cooling.note_shutting_down(now);
+        assert_eq!(condition.incarnation(), 0);
         assert_eq!(note(&mut condition, started("b"), now), [News::NewIncarnation]);
+        assert_eq!(condition.incarnation(), 1);
         assert_eq!(condition.standing(Service::Hs2, now), Standing::Ready);
         assert_eq!(condition.share(Service::Hs2, SLOW_START, now).percent(), 5);
     }

@@ -141,6 +141,11 @@ impl Coordinator {
         self.condition.lock().starting_since()
     }
 
+    /// Which process answers: a number that changes when another one does. Sessions and operations of the former are gone.
+    pub fn incarnation(&self) -> u32 {
+        self.condition.lock().incarnation()
+    }
+
     /// Whether anything used a port; one that nothing uses is not probed (Impala: Beeswax is off by default).
     pub fn is_used(&self, service: Service) -> bool {
         self.used_flag(service).load(Ordering::Relaxed)

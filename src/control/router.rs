@@ -17,7 +17,10 @@ use crate::cluster::{self, Cluster, CoordinatorSettings, HealthSettings, health}
 use crate::metrics::Metrics;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind_for_clients};
 use crate::net::socket::SocketSettings;
-use crate::serve::shared::{Entrance, Fleet, RoomSettings, SessionUpkeep, Settings, Shared, WatchSettings};
+use crate::serve::shared::{
+    Entrance, Fleet, FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, Settings, Shared,
+    WatchSettings,
+};
 use crate::serve::workers::Workers;
 use crate::serve::{self, upkeep, watching};
 use crate::session::table::{self, Table};
@@ -113,6 +116,7 @@ impl Router {
         background.spawn(upkeep::run(Arc::clone(&shared), fleets.clone(), counts, end.clone()));
         for fleet in &fleets {
             watching::start(&shared, fleet, &background, &end);
+            background.spawn(upkeep::move_sessions(Arc::clone(fleet), end.clone()));
         }
         let view = View { metrics, draining: shared.draining.clone(), fleets: fleets.clone() };
         background.spawn(admin::serve(admin_listener, view, end.clone()));
@@ -197,10 +201,12 @@ fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartEr
                 probe_timeout: cluster.probe.timeout,
                 load_interval: cluster.load_interval,
             };
+            let moving =
+                MoveSettings { idle_sessions: cluster.move_idle_sessions, cooldown: cluster.move_cooldown };
             let cluster = Cluster::new(cluster_settings(cluster))
                 .map_err(|source| StartError::Cluster { name, source })?;
-            let chance = Chance::from_system();
-            Ok(Arc::new(Fleet::new(cluster, table, metrics, (watching, room), chance)))
+            let settings = FleetSettings { watching, room, moving };
+            Ok(Arc::new(Fleet::new(cluster, table, metrics, settings, Chance::from_system())))
         })
         .collect()
 }

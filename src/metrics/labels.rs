@@ -146,6 +146,16 @@ labels! {
 }
 
 labels! {
+    /// How an attempt to move a session ended.
+    MoveOutcome {
+        /// Its calls go to another coordinator.
+        Moved = "moved",
+        /// It stays where it was: no other coordinator opened it in time.
+        Failed = "failed",
+    }
+}
+
+labels! {
     /// How a call ended.
     CallOutcome {
         /// The coordinator replied.

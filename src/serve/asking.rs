@@ -18,7 +18,7 @@ use crate::clock;
 use crate::cluster::Coordinator;
 use crate::cluster::room::Purpose;
 use crate::ids::{CoordinatorId, Service};
-use crate::metrics::AskingOutcome;
+use crate::metrics::{AskingOutcome, CallOutcome};
 use crate::net::stream::Stream;
 use crate::session::asking::{Finding, Question};
 use crate::session::decide::{Affinity, Past, Plan, decide, purpose};
@@ -31,12 +31,32 @@ use crate::wire::method::Method;
 const PATIENCE: u32 = 2;
 
 impl<S: Stream> Calls<S> {
+    /// Where a call goes that names what the table lacks, once everybody was asked; none if the table tells.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub(super) async fn asked(
+        &mut self,
+        method: &'static Method,
+        request: &Facts,
+    ) -> Result<Option<Plan>, End> {
+        let Plan::Ask(question) = decide(method, request, &self.past, &self.fleet.table) else {
+            return Ok(None);
+        };
+        // Boxed: few calls ever ask.
+        let asked = Box::pin(self.ask_around(question, method, request)).await;
+        if asked.is_err() {
+            self.shared.calls.count(method.place(), CallOutcome::Unanswered);
+        }
+        asked.map(Some)
+    }
+
     /// Where a call goes whose handle the table lacks: to the owner, or to one who knows what is wrong with the handle; if
     /// nobody was asked or nobody answered, where it would go if there were nobody to ask. Takes [`PATIENCE`] at most.
     ///
     /// # Errors
     /// The client is gone.
-    pub(super) async fn ask_around(
+    async fn ask_around(
         &mut self,
         question: Question,
         method: &'static Method,

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::ids::CoordinatorId;
 use crate::session::table::Table;
 use crate::wire::facts::{Guid, Handle};
 
@@ -19,6 +20,15 @@ pub(super) struct Attached {
 }
 
 impl Attached {
+    /// Those of them that are on this coordinator.
+    pub(super) fn on(&self, coordinator: CoordinatorId) -> Vec<Guid> {
+        let there = |session: &&Guid| self.table.session_owner(session) == Some(coordinator);
+        let mut found: Vec<Guid> = self.sessions.iter().filter(there).copied().collect();
+        // Not in an order that is left to chance.
+        found.sort_unstable();
+        found
+    }
+
     /// To none yet.
     pub(super) fn new(table: &Arc<Table>) -> Self {
         Self { table: Arc::clone(table), sessions: HashSet::new(), look_at: LOOK_AT, operation: None }

@@ -12,24 +12,25 @@ use super::attached::Attached;
 use super::client::{Client, Framing, Inbox, Request};
 use super::dialing::Unreached;
 use super::end::End;
-use super::exchange::{Answered, Deliver, Lost, LostCause, Trouble};
+use super::exchange::Answered;
 use super::link::{Link, Links, NoLink};
+use super::moves::Wake;
 use super::pool::Grant;
 use super::queue::{self, NotCalled};
-use super::refuse::{self, NoAnswer};
+use super::refuse::NoAnswer;
 use super::shared::{Entrance, Fleet, Shared};
 use super::tend::Touching;
 use crate::clock;
 use crate::cluster::{Coordinator, Flavor, Opening, SessionCount, Wanted};
-use crate::ids::{ConnId, Service};
+use crate::ids::{ConnId, CoordinatorId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
 use crate::net::stream::{Seen, Stream};
 use crate::session::decide::{Past, Plan, decide, operation_of, purpose, service, session_of};
-use crate::session::retry::{Remedy, remedy, wants_live_link};
+use crate::session::retry::wants_live_link;
 use crate::session::table::OpenOperations;
-use crate::wire::facts::Facts;
-use crate::wire::method::{Method, Retry, Role};
+use crate::wire::facts::{Facts, Handle};
+use crate::wire::method::{Method, Role};
 use crate::wire::verdict::{Verdict, verdict};
 
 /// How often a connection looks, while the router drains, whether it can end.
@@ -59,6 +60,12 @@ pub(super) struct Calls<S: Stream> {
     leaving: bool,
     /// When links are looked at next. One timer for the connection's life: to make one for each call costs more.
     look: Pin<Box<Sleep>>,
+    /// Calls for a look at sessions that shall leave their coordinators.
+    wake: Wake,
+    /// Whether its credentials were refused when a session was to move: no more are shown unasked.
+    pub(super) no_moves: bool,
+    /// What sessions left behind, to be closed after the call.
+    pub(super) forgotten: Vec<(CoordinatorId, Handle)>,
 }
 
 impl<S: Stream> Calls<S> {
@@ -76,6 +83,9 @@ impl<S: Stream> Calls<S> {
             span_named: false,
             look: Box::pin(sleep(look_interval(&entrance.fleet))),
             touching: Touching::new(),
+            wake: fleet.moves.wake(links.conn()),
+            no_moves: false,
+            forgotten: Vec::new(),
             shared,
             conn: links.conn(),
             client,
@@ -128,30 +138,27 @@ impl<S: Stream> Calls<S> {
     }
 
     async fn carry_out(&mut self, request: &mut Request) -> Result<(), End> {
-        let (method, facts) = (request.method(), request.facts());
-        let service = service(method, facts, &self.past);
-        let plan = match decide(method, facts, &self.past, &self.fleet.table) {
-            // Boxed: few calls ever ask.
-            Plan::Ask(question) => match Box::pin(self.ask_around(question, method, facts)).await {
-                Ok(plan) => plan,
-                Err(end) => {
-                    self.shared.calls.count(method.place(), CallOutcome::Unanswered);
-                    return Err(end);
-                }
-            },
-            plan => plan,
-        };
-        if let Some(session) = session_of(method, facts) {
+        let method = request.method();
+        let asked = self.asked(method, request.facts()).await?;
+        if let Some(session) = session_of(method, request.facts()) {
             self.attached.attach(&session);
-        } else if let Some(operation) = operation_of(method, facts) {
+        } else if let Some(operation) = operation_of(method, request.facts()) {
             self.attached.attach_operation(&operation);
         }
+        if !self.take_seat(request).await? {
+            return Ok(());
+        }
+        let service = service(method, request.facts(), &self.past);
+        // Decided now: the session may have moved while its call waited.
+        let past = Past { asks: false, ..self.past };
+        let plan = asked.unwrap_or_else(|| decide(method, request.facts(), &past, &self.fleet.table));
         tracing::trace!(method = method.name, ?plan, "call");
         self.past.service = service;
         self.touching.used = true;
         if !matches!(plan, Plan::Open | Plan::OpenBeeswax) {
             self.reserved = None;
         }
+        let former = self.former_homes(request);
         let done = match plan {
             Plan::Open => Box::pin(self.open_session(request)).await,
             Plan::OpenBeeswax => Box::pin(self.open_beeswax(request)).await,
@@ -164,7 +171,10 @@ impl<S: Stream> Calls<S> {
         };
         let outcome = done.as_ref().map_or(CallOutcome::Unanswered, |outcome| *outcome);
         self.shared.calls.count(method.place(), outcome);
-        done.map(drop)
+        if done? == CallOutcome::Reply {
+            self.forgotten.extend(former);
+        }
+        if self.forgotten.is_empty() { Ok(()) } else { Box::pin(self.close_forgotten()).await }
     }
 
     /// Waits for the next request's first bytes, or for the end; none if some are pending. What an idle connection waits for
@@ -187,6 +197,7 @@ impl<S: Stream> Calls<S> {
                 () = drains.as_mut(), if !draining => self.leaving = true,
                 // For the operations that are open on it to end, on whatever connection.
                 () = async { sleep(DRAIN_LOOK_INTERVAL).await }, if draining => {}
+                () = self.wake.called() => Box::pin(self.leave_coordinators()).await?,
                 () = self.look.as_mut() => {
                     self.links.drop_closed();
                     // Boxed: an idle connection shall not hold what it takes.
@@ -196,44 +207,6 @@ impl<S: Stream> Calls<S> {
             }
         }
         Ok(None)
-    }
-
-    /// Sends a call to the coordinator that it belongs to, again if that is safe, and says so if it cannot be answered.
-    pub(super) async fn forward(
-        &mut self,
-        request: &mut Request,
-        coordinator: &Arc<Coordinator>,
-        service: Service,
-    ) -> Result<CallOutcome, End> {
-        let mut resends = 0;
-        loop {
-            let link = match self.link_to(coordinator, service, request.method()).await? {
-                Ok(link) => link,
-                Err(no_link) => {
-                    if self.past.beeswax == Some(coordinator.id) && service == Service::Beeswax {
-                        // Its session is lost: the next call begins another.
-                        self.past.beeswax = None;
-                    }
-                    let answer = NoAnswer::no_link(self.conn, coordinator, &no_link);
-                    return self.refuse(request, service, &answer, CallOutcome::Refused).await;
-                }
-            };
-            let again = resends > 0 && request.method().retry == Retry::OnceGoneIsDone;
-            let deliver = if again { Deliver::WhenWhole } else { Deliver::AsItComes };
-            let lost = match self.exchange(link, request, deliver).await {
-                Ok(answered) if again => {
-                    return self.finish_again(request, coordinator, service, answered).await;
-                }
-                Ok(answered) => return Ok(self.finish(request.method(), coordinator, answered)),
-                Err(Trouble::Client(end)) => return Err(end),
-                Err(Trouble::Link(lost)) => lost,
-            };
-            let can_resend = (request.is_whole() || lost.phase.is_unwritten()) && !lost.client_has_some;
-            match remedy(request.method().retry, lost.phase, resends) {
-                Remedy::Redial if can_resend => resends += 1,
-                _ => return self.refuse_lost(request, coordinator, service, lost).await,
-            }
-        }
     }
 
     /// What names nothing that is known goes to any coordinator, for its own words.
@@ -278,26 +251,6 @@ impl<S: Stream> Calls<S> {
             coordinator.note_shutting_down(clock::now());
         }
         outcome(method, answered.reply.facts())
-    }
-
-    /// The second try of a close or cancel: that there is no such handle any more means that the first one had its effect.
-    async fn finish_again(
-        &mut self,
-        request: &Request,
-        coordinator: &Coordinator,
-        service: Service,
-        mut answered: Answered<S>,
-    ) -> Result<CallOutcome, End> {
-        let gone = verdict(request.method(), answered.reply.facts());
-        let (bytes, _held) = (std::mem::take(&mut answered.bytes), answered.held.take());
-        let outcome = self.finish(request.method(), coordinator, answered);
-        let stall = self.shared.settings.stall_timeout;
-        if matches!(gone, Verdict::NoSuchSession | Verdict::NoSuchOperation) {
-            self.client.send(&refuse::done(service, request.facts(), self.framing), stall).await?;
-            return Ok(CallOutcome::Reply);
-        }
-        self.client.send(&bytes, stall).await?;
-        Ok(outcome)
     }
 
     /// The link to a coordinator's service; dialed if there is none. Waits if there is no room for it.
@@ -359,30 +312,6 @@ impl<S: Stream> Calls<S> {
             self.links.begin_beeswax(link, count);
         }
         Ok(dialed)
-    }
-
-    /// Tells the client that its call was lost with its link; if it has some of the reply, only the connection can end.
-    async fn refuse_lost(
-        &mut self,
-        request: &mut Request,
-        coordinator: &Coordinator,
-        service: Service,
-        lost: Lost,
-    ) -> Result<CallOutcome, End> {
-        tracing::info!(coordinator = %coordinator.name, method = request.method().name, cause = %lost.cause, "link lost during a call");
-        self.fleet.doubt(coordinator, service);
-        if lost.client_has_some {
-            return Err(match lost.cause {
-                LostCause::BadReply(error) => error.into(),
-                cause => End::CoordinatorLost { cause: cause.to_string() },
-            });
-        }
-        let answer = if lost.phase.is_unwritten() {
-            NoAnswer::unreachable(self.conn, coordinator, lost.cause)
-        } else {
-            NoAnswer::lost(self.conn, coordinator, lost.cause)
-        };
-        self.refuse(request, service, &answer, CallOutcome::Lost).await
     }
 
     /// Answers a call in a coordinator's place, once all of it has come.

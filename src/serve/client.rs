@@ -10,9 +10,12 @@ use super::end::{BadInput, End};
 use super::shared::{Held, Settings, Shared};
 use crate::net::flow::{self, Chunk};
 use crate::net::stream::Stream;
-use crate::wire::facts::{Facts, Slot};
+use crate::session::statement::{Effect, effect};
+use crate::session::table::InCall;
+use crate::wire::facts::{Facts, Handle, HandlePlace, Slot};
 use crate::wire::frame::{self, Deframer};
 use crate::wire::method::{Method, Role};
+use crate::wire::rewrite;
 use crate::wire::scan::Scanner;
 
 /// Bytes that a request may have. Hive accepts 100 MiB (`hive.server2.thrift.max.message.size`), Impala 2 GiB
@@ -101,6 +104,12 @@ pub(super) struct Request {
     room: usize,
     streams: bool,
     held: Held,
+    /// What its statement does to its session.
+    pub effect: Effect,
+    /// Keeps its session where it is, if that can move.
+    pub seat: Option<InCall>,
+    /// Whether it is the router's: what comes of it is for whoever sent it to note.
+    pub own: bool,
 }
 
 impl Request {
@@ -113,7 +122,44 @@ impl Request {
             room: if framing == Framing::None { 0 } else { frame::HEADER_LEN },
             streams: false,
             held: Held::default(),
+            effect: Effect::Nothing,
+            seat: None,
+            own: false,
         }
+    }
+
+    /// A request of the router's own; none if `message` is none.
+    pub(super) fn own(message: &[u8], framing: Framing) -> Option<Self> {
+        let mut request = Self::new(framing);
+        let step = request.scanner.push(message).ok()?;
+        request.append(message);
+        request.complete = step.done && step.used == message.len();
+        request.own = true;
+        request.seal(0).ok()?;
+        request.complete.then_some(request)
+    }
+
+    /// The message, without a frame's header; none if it is not all held.
+    pub(super) fn message(&self) -> Option<&[u8]> {
+        if self.is_whole() { self.bytes.get(self.room..) } else { None }
+    }
+
+    /// Finds out what its statement does to its session. To be asked before anything is sent: of a request that is sent piece
+    /// by piece, only the first piece tells.
+    pub(super) fn note_effect(&mut self) {
+        let Some(place) = self.facts().statement else { return };
+        let message = self.bytes.get(self.room..).unwrap_or_default();
+        self.effect = match message.get(place.range()) {
+            Some(text) => effect(text, true),
+            None => effect(message.get(place.range().start..).unwrap_or_default(), false),
+        };
+    }
+
+    /// Names a session by another handle than its client did, or by its client's again.
+    pub(super) fn name_session(&mut self, place: HandlePlace, handle: &Handle) {
+        let message = self.bytes.get_mut(self.room..).unwrap_or_default();
+        // A handle that stands in a later piece than the first was never found, and so has no place.
+        let _replaced = rewrite::replace(message, place, handle);
     }
 
     /// Its method.

@@ -11,6 +11,7 @@ use super::link::Link;
 use super::readout::read_out;
 use super::reply::{BadReply, Reply};
 use super::shared::Held;
+use crate::clock;
 use crate::cluster::RunningCount;
 use crate::metrics::Direction;
 use crate::net::flow::{self, Chunk, WriteError};
@@ -91,6 +92,19 @@ pub(super) enum Deliver {
     AsItComes,
     /// Not by the exchange, which returns it whole: it may be thrown away and another coordinator asked.
     WhenWhole,
+    /// A short one likewise; a longer one as it comes, for it is no refusal.
+    WhileShort,
+}
+
+impl Deliver {
+    /// Whether a reply of so many bytes, as far as it has come, waits for its end.
+    fn holds(self, bytes: usize) -> bool {
+        match self {
+            Self::AsItComes => false,
+            Self::WhenWhole => true,
+            Self::WhileShort => bytes <= FREE_REPLY_BYTES,
+        }
+    }
 }
 
 /// A reply that has ended.
@@ -139,7 +153,7 @@ impl<S: Stream> Calls<S> {
                 // Before the client has the last byte: it may use a handle on another connection at once.
                 self.learn(&link, request, reply.facts(), running.take());
             }
-            if deliver == Deliver::WhenWhole || !reply.is_checked() {
+            if !reply.is_checked() || (!client_has_some && deliver.holds(held.len() + bytes.len())) {
                 held.extend_from_slice(bytes);
                 self.hold_on(&mut counted, held.len()).map_err(|cause| lost(cause, phase))?;
             } else {
@@ -188,12 +202,18 @@ impl<S: Stream> Calls<S> {
     }
 
     fn learn(&self, link: &Link<S>, request: &Request, reply: &Facts, running: Option<RunningCount>) {
+        if request.own {
+            // A handle in it may be a former one of a session that goes on elsewhere.
+            return;
+        }
         let call = Call {
             method: request.method(),
             request: request.facts(),
             coordinator: &link.coordinator,
             connection_session: link.session.as_ref().map(|session| session.guid),
             open: &self.open,
+            effect: &request.effect,
+            now: clock::now(),
         };
         learn(&call, reply, running, self.fleet.cluster.flavor, &self.fleet.table);
     }

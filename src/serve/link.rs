@@ -120,6 +120,11 @@ impl<S: Stream> Links<S> {
         &self.identity
     }
 
+    /// Who the client is, if it said so and was believed.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.credentials.as_ref().map(Credentials::user)
+    }
+
     /// The client connection that they belong to.
     pub(super) fn conn(&self) -> ConnId {
         self.conn

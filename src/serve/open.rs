@@ -19,8 +19,9 @@ use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{CallOutcome, RefusalCause, SessionOutcome};
 use crate::net::stream::Stream;
 use crate::session::retry::{Phase, Remedy, remedy, sql_state};
-use crate::session::table::NewSession;
-use crate::wire::facts::GuidText;
+use crate::session::state::State;
+use crate::session::table::{Movable, NewSession};
+use crate::wire::facts::{Guid, GuidText};
 use crate::wire::hs2::reply::{SqlState, idle_session_timeout};
 use crate::wire::method::Retry;
 use crate::wire::verdict::{Verdict, verdict};
@@ -258,8 +259,10 @@ impl<S: Stream> Calls<S> {
             let (owner, count) = (coordinator.id, opening.into_session());
             let idle_timeout = idle_session_timeout(&answered.bytes);
             let new = NewSession { guid, secret, coordinator: owner, count, tenancy, idle_timeout };
+            let incarnation = coordinator.incarnation();
             match self.fleet.table.insert_session(new) {
                 Ok(()) => {
+                    self.note_movable(&guid, request, incarnation);
                     self.attached.attach(&handle);
                     if let Some(link) = &mut answered.link {
                         self.links.note_opened(link, guid);
@@ -272,6 +275,15 @@ impl<S: Stream> Calls<S> {
         let outcome = self.finish(method, &coordinator, answered);
         self.client.send(&bytes, self.shared.settings.stall_timeout).await?;
         Ok(outcome)
+    }
+
+    /// Notes what a session needs to move, where sessions move.
+    fn note_movable(&self, guid: &Guid, request: &Request, incarnation: u32) {
+        if self.fleet.moves.are_on() {
+            let state = State::opened(request.message());
+            let movable = Movable { state, user: self.links.user(), incarnation };
+            self.fleet.table.note_movable(guid, movable);
+        }
     }
 
     /// Puts the connection's first session, and where it is, into the connection's span. Only the first: what is recorded

@@ -1,14 +1,18 @@
 //! What all connections share, built once and passed as one reference.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::asking::Askings;
+pub use super::moves::MoveSettings;
+use super::moves::Moves;
 use super::pool::{Lobby, Pool};
 use crate::chance::Chance;
 use crate::clock;
@@ -94,6 +98,9 @@ impl<S: Stream> Shared<S> {
     }
 }
 
+/// The longest that a call waits for a poll to begin.
+const MOST_POLL_WAIT: Duration = Duration::from_secs(1);
+
 /// A cluster with everything that is known of its sessions.
 #[derive(Debug)]
 pub struct Fleet<S: Stream = TcpStream> {
@@ -120,6 +127,7 @@ pub struct Fleet<S: Stream = TcpStream> {
     lobbies: [Arc<Lobby<S>>; Service::ALL.len()],
     /// Questions for handles that the table lacks.
     pub(super) askings: Askings,
+    pub(super) moves: Moves,
 }
 
 /// How much room its coordinators have; `docs/CONFIG.md` explains each under `[[cluster]]`.
@@ -162,10 +170,23 @@ pub struct WatchSettings {
     pub load_interval: Duration,
 }
 
+/// What a fleet is told beside its coordinators.
+#[derive(Clone, Copy, Debug)]
+pub struct FleetSettings {
+    /// How they are watched.
+    pub watching: WatchSettings,
+    /// How much room they have.
+    pub room: RoomSettings,
+    /// How their sessions move.
+    pub moving: MoveSettings,
+}
+
 /// What wakes the tasks that watch a coordinator before their time.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     pub(super) poll: Notify,
+    /// A poll has ended.
+    pub(super) polled: Notify,
     probes: [Notify; Service::ALL.len()],
 }
 
@@ -186,9 +207,10 @@ impl<S: Stream> Fleet<S> {
         cluster: Cluster,
         table: Table,
         metrics: &Metrics,
-        (watching, room): (WatchSettings, RoomSettings),
+        settings: FleetSettings,
         chance: Chance,
     ) -> Self {
+        let FleetSettings { watching, room, moving } = settings;
         let lobbies = Service::ALL.map(|_| Arc::new(Lobby::new(room.queue_length)));
         let pools = cluster.coordinators.iter().map(|coordinator| {
             Service::ALL.map(|service| {
@@ -206,7 +228,8 @@ impl<S: Stream> Fleet<S> {
         let metrics = counters.collect();
         let parked = cluster.coordinators.iter().map(|_| [one(), one(), one()]).collect();
         let watched = cluster.coordinators.iter().map(|_| Watched::default()).collect();
-        let (table, askings) = (Arc::new(table), Askings::new(&chance));
+        let (askings, moves) = (Askings::new(&chance), Moves::new(&cluster, moving));
+        let table = Arc::new(table);
         Self {
             cluster,
             table,
@@ -220,6 +243,7 @@ impl<S: Stream> Fleet<S> {
             pools,
             lobbies,
             askings,
+            moves,
         }
     }
 
@@ -323,6 +347,19 @@ impl<S: Stream> Fleet<S> {
         if let Some(watched) = self.watched(coordinator) {
             watched.poll.notify_one();
         }
+    }
+
+    /// Has a coordinator's web port asked now, and waits for the answer as long as that may take; at once if it has none.
+    pub(super) async fn poll_now(&self, coordinator: &Coordinator) {
+        let Some(watched) = self.watched(coordinator).filter(|_| coordinator.ports.web.is_some()) else {
+            return;
+        };
+        // Registered before it is asked. A poll that is under way already does for one that was asked for.
+        let mut polled = pin!(watched.polled.notified());
+        polled.as_mut().enable();
+        watched.poll.notify_one();
+        let longest = self.watching.load_interval.min(MOST_POLL_WAIT) + self.watching.probe_timeout;
+        let _in_time = timeout(longest, polled).await;
     }
 
     /// The counters of a coordinator.

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
 use crate::ids::Service;
 use crate::net::stream::Stream;
-use crate::session::table::Tended;
+use crate::session::table::{Cause, Pinned, Tended};
 use crate::wire::facts::Guid;
 use crate::wire::method::lookup;
 use crate::wire::verdict::Verdict;
@@ -99,7 +99,10 @@ impl<S: Stream> Calls<S> {
         let grant = pool.and_then(|pool| pool.claim(&session.identity, Purpose::Work, Kind::Any));
         let Some(grant) = grant else { return };
         let Ok(Ok(link)) = self.link_of(grant, lookup(b"PingImpalaHS2Service")).await else { return };
-        if call(link, OwnCall::Touch, &session.handle, self.framing).await == Some(Verdict::NoSuchSession) {
+        let answer = call(link, OwnCall::Touch, &session.handle, self.framing).await;
+        // One that can move may have been lost with its coordinator: its next call finds that out and opens it again.
+        let may_come_back = self.fleet.table.may_leave(guid, Cause::Lost) != Err(Pinned::Immovable);
+        if answer == Some(Verdict::NoSuchSession) && !may_come_back {
             self.fleet.table.remove_session(guid);
         }
     }

@@ -11,6 +11,7 @@ use super::shared::{Fleet, Shared};
 use super::tend;
 use super::watching::port_state;
 use crate::clock;
+use crate::cluster::Coordinator;
 use crate::ids::Service;
 use crate::metrics::{AcceptError, Metrics};
 use crate::net::listen::AcceptCounts;
@@ -20,6 +21,32 @@ use crate::net::stream::Stream;
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
 /// Every so many of those, sessions that are over are looked for: that looks at every session.
 const FORGET_EVERY: u32 = 15;
+
+/// How often coordinators that go away are looked for.
+const LEAVE_INTERVAL: Duration = Duration::from_millis(250);
+/// Every so many of those, while there is one, connections look again for sessions that something kept there.
+const LEAVE_AGAIN_EVERY: u32 = 4;
+
+/// Has sessions leave the coordinators that go away, until the router ends.
+pub async fn move_sessions(fleet: Arc<Fleet>, end: CancellationToken) {
+    let mut ticks = interval(LEAVE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tick: u32 = 0;
+    loop {
+        tokio::select! {
+            biased;
+            () = end.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        tick = tick.wrapping_add(1);
+        let is_left = |one: &Arc<Coordinator>| fleet.moves.leave(one.id) && one.load().open_sessions > 0;
+        let news = fleet.moves.look(&fleet.cluster);
+        let again = tick.is_multiple_of(LEAVE_AGAIN_EVERY) && fleet.cluster.coordinators.iter().any(is_left);
+        if news || again {
+            fleet.moves.wake_all();
+        }
+    }
+}
 
 /// Runs until the router ends.
 pub async fn run<S: Stream>(

@@ -110,6 +110,7 @@ impl<S: Stream> Watch<S> {
             };
             let own = before.at_most(self.coordinator.own());
             self.count_poll(&report);
+            let watched = self.fleet.watched(&self.coordinator);
             match report {
                 Ok(report) => {
                     if let Some(figures) = &report.figures {
@@ -132,7 +133,10 @@ impl<S: Stream> Watch<S> {
                     }
                 }
             }
-            let wake = self.fleet.watched(&self.coordinator).map_or(&never, |watched| &watched.poll);
+            if let Some(watched) = watched {
+                watched.polled.notify_waiters();
+            }
+            let wake = watched.map_or(&never, |watched| &watched.poll);
             if !self.turn(begun, self.fleet.watching.load_interval, wake).await {
                 return;
             }

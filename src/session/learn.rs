@@ -1,8 +1,10 @@
 //! What a reply teaches: sessions and operations that came to be, ended, or turn out to be gone.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::table::{NewOperation, OpenOperations, Table};
+use super::statement::Effect;
+use super::table::{Done, NewOperation, OpenOperations, Table};
 use crate::cluster::{Coordinator, Flavor, RunningCount};
 use crate::wire::facts::{Facts, Guid, guid_of_query_id};
 use crate::wire::method::{Method, Role};
@@ -20,6 +22,10 @@ pub struct Call<'a> {
     pub connection_session: Option<Guid>,
     /// The operations that its connection opened.
     pub open: &'a OpenOperations,
+    /// What its statement does to its session.
+    pub effect: &'a Effect,
+    /// The present moment.
+    pub now: Instant,
 }
 
 /// Brings the table up to date with a reply; `running` counted the statement while it was under way. A new session is not
@@ -31,7 +37,9 @@ pub fn learn(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flav
         Verdict::NoSuchSession => {
             // Profile and summary name the session second.
             let named = [call.request.handle(), call.request.second_handle()];
-            if let Some(handle) = named.into_iter().flatten().find(|handle| table.is_session(handle)) {
+            let known = named.into_iter().flatten().find(|handle| table.is_session(handle));
+            // One that can move may have been lost with its coordinator; that is for whoever made the call to find out.
+            if let Some(handle) = known.filter(|handle| !table.can_move(&handle.guid)) {
                 table.remove_session(&handle.guid);
             }
         }
@@ -77,7 +85,10 @@ fn succeeded(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flav
     match (call.method.role, named) {
         (Role::Statement | Role::Metadata, _) => mint(call, reply, running, flavor, table),
         (Role::CloseSession, Some(session)) => table.remove_session(&session),
-        (Role::CloseOperation, Some(operation)) => table.close_operation(&operation),
+        (Role::CloseOperation, Some(operation)) => {
+            table.note_closing(&operation, call.now);
+            table.close_operation(&operation);
+        }
         (Role::Fetch, Some(operation)) if rows_ended(reply, flavor) => table.end_running(&operation),
         (Role::Poll, Some(operation)) => match progress(reply, call.request.query_id.is_some(), flavor) {
             Progress::Runs => {}
@@ -114,6 +125,9 @@ fn mint(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flavor: F
         open: call.open.count(),
         counted,
     });
+    let done =
+        Done { effect: call.effect, coordinator: call.coordinator.id, operation: Some(guid), now: call.now };
+    table.note_effect(&session, &done);
 }
 
 /// Whether a successful fetch says that no rows remain. Spark says so always, so elsewhere it means nothing.

@@ -7,6 +7,7 @@
 
 mod found;
 mod moves;
+mod waiting;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 
 pub use self::found::FoundOperation;
-pub use self::moves::{Arrival, Cause, Departure, Done, Entered, InCall, Movable, Pinned, Waiting};
+pub use self::moves::{Arrival, Cause, Departure, Done, Entered, InCall, Movable, Pinned};
+pub use self::waiting::Waiting;
 use crate::cluster::room::Tenancy;
 use crate::cluster::{OperationCount, RunningCount, SessionCount};
 use crate::ids::{CoordinatorId, Identity};
@@ -446,7 +448,9 @@ impl Table {
 
 impl Session {
     fn tended(&self, guid: &Guid) -> Option<Tended> {
-        let handle = Handle { guid: *guid, secret: self.secret? };
+        // What it is known by where it is now.
+        let home = self.usage.mobile.as_ref().and_then(|mobile| mobile.home());
+        let handle = home.unwrap_or(Handle { guid: *guid, secret: self.secret? });
         let identity = self.usage.tenancy.as_ref()?.identity.clone();
         let idle_timeout = self.usage.idle_timeout;
         Some(Tended { handle, coordinator: self.coordinator, identity, idle_timeout })

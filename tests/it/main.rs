@@ -52,6 +52,9 @@ mod layers;
 mod lost;
 
 #[cfg(test)]
+mod moves;
+
+#[cfg(test)]
 mod probe;
 
 #[cfg(test)]

@@ -107,6 +107,10 @@ pub struct ClusterConfig {
     pub panic_threshold: f64,
     /// How long a returned coordinator takes to get its whole share.
     pub slow_start: Duration,
+    /// Whether idle sessions leave a coordinator that goes away.
+    pub move_idle_sessions: bool,
+    /// How long a session stays where it changed data.
+    pub move_cooldown: Duration,
     /// 1 to 1000, with distinct names and addresses.
     pub coordinators: Vec<CoordinatorConfig>,
 }
@@ -283,6 +287,8 @@ fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig>
         load_interval: load_interval(file)?,
         panic_threshold: file.panic_threshold.value?,
         slow_start: file.slow_start.value?.0,
+        move_idle_sessions: file.move_idle_sessions.value?,
+        move_cooldown: file.move_cooldown.value?.0,
         coordinators: coordinators.into_iter().collect::<Option<_>>()?,
     })
 }

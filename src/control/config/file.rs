@@ -147,14 +147,21 @@ section! {
         /// How long a coordinator that has returned takes to get its whole share of new sessions; it begins when its
         /// catalog is ready. `"0s"` gives it all at once.
         slow_start: TimeSpan = default("30s"),
+        /// Whether idle sessions leave a coordinator that drains, shuts down or is lost, without their clients noticing;
+        /// flavor `impala` and `HiveServer2` only. A session stays while an operation of it is open, while a call is in
+        /// flight, and for good after a statement that the router does not understand. What cannot go along: profiles of
+        /// earlier operations once the old coordinator has ended, and the promise that a session reads its own earlier
+        /// writes to Kudu.
+        move_idle_sessions: bool = default(true),
+        /// How long a session stays where it ran DDL or DML, so that it can read what it wrote; not if the coordinator is
+        /// lost.
+        move_cooldown: TimeSpan = default("10s"),
         /// The coordinators, 1 to 1000: each a host (`"impala-1"`), a host with the port of its `HiveServer2` service
         /// and no other (`"impala-1:21051"`), or a table.
         coordinators: Vec<CoordinatorFile> = required("coordinators = [\"impala-1.example.com\"]"),
     }
     later {
         "stick": "send opaque connections of one client address to one coordinator",
-        "move_idle_sessions": "move idle sessions off a coordinator that goes away",
-        "move_cooldown": "how long a session stays after it changed data",
         "rebalance": "move idle sessions back to a returned coordinator",
         "drain_deadline": "how long a coordinator's drain may take",
         "drain_then": "what happens to the operations left then",

@@ -92,6 +92,16 @@ impl Scalar for Name {
     }
 }
 
+impl Scalar for bool {
+    fn kind() -> String {
+        "true or false".to_owned()
+    }
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        value.as_bool().ok_or_else(|| wrong_type(value, "true or false without quotes"))
+    }
+}
+
 impl Scalar for u64 {
     fn kind() -> String {
         "number".to_owned()
@@ -126,16 +136,6 @@ impl Scalar for f64 {
             _ => None,
         };
         number.ok_or_else(|| wrong_type(value, "a number such as 0.1"))
-    }
-}
-
-impl Scalar for bool {
-    fn kind() -> String {
-        "true or false".to_owned()
-    }
-
-    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
-        value.as_bool().ok_or_else(|| wrong_type(value, "true or false"))
     }
 }
 

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::clock;
 use crate::cluster::Cluster;
 use crate::session::messages::{
     call, cluster, failed, guessed, handle, minted, query_id, reply, statement, succeeded, thrown,
@@ -66,6 +67,8 @@ impl Fixture {
             coordinator: self.coordinator(),
             connection_session,
             open: &self.open,
+            effect: &Effect::Nothing,
+            now: clock::now(),
         };
         learn(&call, reply, running, self.flavor, &self.table);
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::{Session, Table, same};
 use crate::cluster::SessionCount;
+use crate::cluster::room::Tenancy;
 use crate::ids::CoordinatorId;
 use crate::session::state::{State, Why};
 use crate::session::statement::Effect;
@@ -33,6 +34,13 @@ pub(super) struct Mobile {
     /// The operation that last changed data, until it is closed.
     changing: Option<Guid>,
     moving: bool,
+}
+
+impl Mobile {
+    /// The handle that it has where it is; none until it moves.
+    pub(super) fn home(&self) -> Option<Handle> {
+        self.homes.last().map(|(_, handle)| *handle)
+    }
 }
 
 /// What a session is noted with that can move.
@@ -81,6 +89,9 @@ pub enum Pinned {
     /// It is on its way already.
     #[error("it is being moved")]
     Moving,
+    /// It has left already.
+    #[error("it was moved")]
+    Moved,
 }
 
 /// What comes of asking to make a call in a session.
@@ -142,17 +153,8 @@ pub struct Arrival {
     pub incarnation: u32,
     /// Counts it as load there.
     pub count: SessionCount,
-}
-
-/// A session that a drain waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// What its client knows it by.
-    pub session: Guid,
-    /// Its operations that were not closed.
-    pub open_operations: usize,
-    /// What keeps it; none if it only has not been moved yet.
-    pub pinned: Option<Pinned>,
+    /// As in [`super::NewSession`], there.
+    pub tenancy: Option<Tenancy>,
 }
 
 impl Table {
@@ -200,6 +202,13 @@ impl Table {
         homes.iter().rev().find(|(home, _)| *home == coordinator).map(|(_, handle)| *handle)
     }
 
+    /// The handles that a session had on other coordinators than its own, which may still have it open.
+    pub fn former_homes(&self, guid: &Guid) -> Vec<(CoordinatorId, Handle)> {
+        let Some(session) = self.sessions.get(guid) else { return Vec::new() };
+        let homes = session.usage.mobile.iter().flat_map(|mobile| &mobile.homes);
+        homes.filter(|(home, _)| *home != session.coordinator).copied().collect()
+    }
+
     /// Whether the coordinator of a session was restarted since the session came to it; false for one that cannot move.
     pub fn is_of_former_incarnation(&self, guid: &Guid, incarnation: u32) -> bool {
         let session = self.sessions.get(guid);
@@ -207,6 +216,12 @@ impl Table {
             .as_ref()
             .and_then(|session| session.usage.mobile.as_ref())
             .is_some_and(|it| it.incarnation != incarnation)
+    }
+
+    /// Whether a session is on its way.
+    pub fn is_moving(&self, guid: &Guid) -> bool {
+        let session = self.sessions.get(guid);
+        session.is_some_and(|session| session.usage.mobile.as_ref().is_some_and(|mobile| mobile.moving))
     }
 
     /// Whether a session can move at all.
@@ -250,7 +265,7 @@ impl Table {
         session.may_leave(cause).map(|_| ())
     }
 
-    /// A session leaves its coordinator, on a connection of this user: no call enters it until the departure ends.
+    /// A session leaves the coordinator `from`, on a connection of this user: no call enters it until the departure ends.
     ///
     /// # Errors
     /// What pins it.
@@ -258,40 +273,17 @@ impl Table {
         self: &Arc<Self>,
         guid: &Guid,
         user: Option<&str>,
+        from: CoordinatorId,
         cause: Cause,
     ) -> Result<Departure, Pinned> {
         let mut session = self.sessions.get_mut(guid).ok_or(Pinned::Immovable)?;
-        let from = session.coordinator;
+        if session.coordinator != from {
+            return Err(Pinned::Moved);
+        }
         let request: Box<[u8]> = session.may_leave(cause)?.into();
         let mobile = session.usage.mobile.as_mut().filter(|mobile| mobile.user.as_deref() == user);
         mobile.ok_or(Pinned::Immovable)?.moving = true;
         Ok(Departure { table: Arc::clone(self), guid: *guid, from, request })
-    }
-
-    /// The sessions on a coordinator, `most` of them, those with open operations first.
-    pub fn waiting(&self, coordinator: CoordinatorId, cause: Cause, most: usize) -> Vec<Waiting> {
-        let mut waiting = Vec::new();
-        for session in self.sessions.iter().filter(|session| session.coordinator == coordinator) {
-            let open_operations = session.usage.operations.len();
-            let pinned = session.may_leave(cause).err();
-            waiting.push(Waiting { session: *session.key(), open_operations, pinned });
-        }
-        waiting.sort_unstable_by_key(|one| (std::cmp::Reverse(one.open_operations), one.session));
-        waiting.truncate(most);
-        waiting
-    }
-
-    /// The open operations of a session that are on a coordinator.
-    pub fn open_operations(&self, guid: &Guid, coordinator: CoordinatorId) -> Vec<Handle> {
-        let listed =
-            self.sessions.get(guid).map(|session| session.usage.operations.iter().copied().collect());
-        let listed: Vec<Guid> = listed.unwrap_or_default();
-        let handle = |guid: Guid| {
-            let operation = self.operations.get(&guid)?;
-            let secret = operation.secret.filter(|_| operation.coordinator == coordinator)?;
-            Some(Handle { guid, secret })
-        };
-        listed.into_iter().filter_map(handle).collect()
     }
 }
 
@@ -316,7 +308,7 @@ impl Session {
     }
 
     /// The request that opens it again, if it may go.
-    fn may_leave(&self, cause: Cause) -> Result<&[u8], Pinned> {
+    pub(super) fn may_leave(&self, cause: Cause) -> Result<&[u8], Pinned> {
         let mobile = self.usage.mobile.as_deref().ok_or(Pinned::Immovable)?;
         if mobile.moving {
             return Err(Pinned::Moving);
@@ -342,32 +334,33 @@ impl Session {
 
 impl Departure {
     /// The session is opened on its new coordinator: its calls go there from now on. What was open where it was is known as
-    /// closed. False if the session has gone meanwhile.
-    pub fn arrive(self, arrival: Arrival) -> bool {
-        let Arrival { coordinator, handle, incarnation, count } = arrival;
-        let left = {
-            let Some(mut session) = self.table.sessions.get_mut(&self.guid) else { return false };
+    /// closed. Returns the handles that are forgotten, of sessions that nobody will close if not the caller; none if the
+    /// session has gone meanwhile.
+    pub fn arrive(self, arrival: Arrival) -> Option<Vec<(CoordinatorId, Handle)>> {
+        let Arrival { coordinator, handle, incarnation, count, tenancy } = arrival;
+        let (mut left, forgotten) = {
+            let mut session = self.table.sessions.get_mut(&self.guid)?;
             let session = &mut *session;
-            let (Some(mobile), Some(secret)) = (&mut session.usage.mobile, session.secret) else {
-                return false;
-            };
+            let (mobile, secret) = (session.usage.mobile.as_mut()?, session.secret?);
             if mobile.homes.is_empty() {
                 mobile.homes.push((self.from, Handle { guid: self.guid, secret }));
             }
-            mobile.homes.retain(|(home, _)| *home != coordinator);
+            let mut forgotten: Vec<_> =
+                mobile.homes.extract_if(.., |(home, _)| *home == coordinator).collect();
             if mobile.homes.len() >= MOST_HOMES {
-                mobile.homes.remove(0);
+                forgotten.push(mobile.homes.remove(0));
             }
             mobile.homes.push((coordinator, handle));
             (mobile.incarnation, mobile.changed, mobile.changing) = (incarnation, None, None);
             session.coordinator = coordinator;
-            session.usage.count = count;
-            session.usage.operations.iter().copied().collect::<Vec<_>>()
+            (session.usage.count, session.usage.tenancy) = (count, tenancy);
+            (session.usage.operations.iter().copied().collect::<Vec<_>>(), forgotten)
         };
+        left.sort_unstable();
         for operation in &left {
             self.table.close_operation(operation);
         }
-        true
+        Some(forgotten)
     }
 }
 

@@ -17,7 +17,9 @@ use hs2router::fake::memory::MemoryCoordinator;
 use hs2router::ids::{CoordinatorName, Service};
 use hs2router::metrics::Metrics;
 use hs2router::net::listen::{AcceptCounts, Acceptor};
-use hs2router::serve::shared::{Entrance, Fleet, RoomSettings, Shared, WatchSettings};
+use hs2router::serve::shared::{
+    Entrance, Fleet, FleetSettings, MoveSettings, RoomSettings, Shared, WatchSettings,
+};
 use hs2router::serve::workers::Workers;
 use hs2router::serve::{self, upkeep, watching};
 use hs2router::session::table::{self, Table};
@@ -101,12 +103,14 @@ impl SimRouter {
             limits: Limits { threads: None, reserve: 1 },
             queue_timeout: Duration::from_secs(10),
             queue_length: 100,
-            share_links: false,
+            upkeep: None,
         };
         let table =
             Table::new(table::Settings { capacity: 10_000, detached_for: DISCONNECTED_TIMEOUT + MARGIN });
         let chance = Chance::from_seed(seed);
-        let fleet = Arc::new(Fleet::new(cluster(coordinators), table, &metrics, (watching, room), chance));
+        let moving = MoveSettings { idle_sessions: false, cooldown: Duration::ZERO };
+        let fleet_settings = FleetSettings { watching, room, moving };
+        let fleet = Arc::new(Fleet::new(cluster(coordinators), table, &metrics, fleet_settings, chance));
         let shared = Arc::new(Shared::new(settings(), network.clone(), metrics));
         let (connections, background) = (TaskTracker::new(), TaskTracker::new());
         let (end, counts) = (CancellationToken::new(), Arc::new(AcceptCounts::default()));

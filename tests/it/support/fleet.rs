@@ -38,13 +38,18 @@ pub(crate) struct Plan<'a> {
     pub(crate) keys: &'a [&'a str],
     /// How each coordinator differs from an idle Impala.
     pub(crate) settings: Settings,
+    /// Whether coordinators are watched closely, web ports included; else they are looked at once and then left alone.
+    pub(crate) watched: bool,
 }
+
+/// Watches closely.
+const OFTEN: &str = "probe = { interval = \"100ms\", timeout = \"100ms\" }\nload = { interval = \"100ms\" }";
 
 impl Default for Plan<'_> {
     fn default() -> Self {
         // A fetch that waits keeps its connection's thread for as long as this; tests look for such connections' end.
         let settings = Settings { fetch_timeout: Duration::from_secs(2), ..Settings::default() };
-        Self { coordinators: 3, users: &[], router: "", cluster: "", keys: &[], settings }
+        Self { coordinators: 3, users: &[], router: "", cluster: "", keys: &[], settings, watched: false }
     }
 }
 
@@ -55,6 +60,8 @@ pub(crate) const USERS: [(&str, &str); 3] = [("ann", "nna"), ("bob", "bbo"), ("u
 pub(crate) struct Fleet {
     router: TestRouter,
     coordinators: Vec<Option<Coordinator>>,
+    /// How each is started again on its ports.
+    settings: Vec<Settings>,
     login: Login,
     config: String,
 }
@@ -72,7 +79,7 @@ impl Fleet {
 
     /// As planned.
     pub(crate) fn with(plan: Plan<'_>) -> Self {
-        let Plan { coordinators, users: logins, router, cluster, keys, settings } = plan;
+        let Plan { coordinators, users: logins, router, cluster, keys, settings, watched } = plan;
         let users = (!logins.is_empty()).then(|| {
             let user = |&(name, password): &(&str, &str)| (name.to_owned(), Password::new(password));
             logins.iter().map(user).collect::<BTreeMap<_, _>>()
@@ -88,11 +95,12 @@ impl Fleet {
             .enumerate()
             .map(|(place, coordinator)| {
                 format!(
-                    "{{ name = \"{}\", host = \"127.0.0.1\", hs2 = {}, beeswax = {}, hs2_http = {}, web = 0 {} }}",
+                    "{{ name = \"{}\", host = \"127.0.0.1\", hs2 = {}, beeswax = {}, hs2_http = {}, web = {} {} }}",
                     coordinator.name(),
                     coordinator.hs2().port(),
                     coordinator.beeswax().port(),
                     coordinator.hs2_http().port(),
+                    if watched { coordinator.web().port() } else { 0 },
                     keys.get(place).map(|keys| format!(", {keys}")).unwrap_or_default(),
                 )
             })
@@ -100,16 +108,27 @@ impl Fleet {
         let listener =
             |service| format!("[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"{service}\"\n");
         let config = format!(
-            "[router]\n{router}\n{}{}{}[[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{SELDOM}\n{}\ncoordinators = [{}]\n",
+            "[router]\n{router}\n{}{}{}[[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{}\n{}\ncoordinators = [{}]\n",
             listener("hs2"),
             listener("beeswax"),
             listener("hs2"),
+            if watched { OFTEN } else { SELDOM },
             cluster,
             lines.join(", ")
         );
         let router = TestRouter::start(&config);
         let login = logins.first().map_or(Login::NoSasl, |(name, password)| Login::plain(name, password));
-        Self { router, coordinators: coordinators.into_iter().map(Some).collect(), login, config }
+        let again = |one: &Coordinator| Settings {
+            name: one.name().to_owned(),
+            users: users.clone(),
+            hs2_port: one.hs2().port(),
+            beeswax_port: one.beeswax().port(),
+            hs2_http_port: one.hs2_http().port(),
+            web_port: one.web().port(),
+            ..settings.clone()
+        };
+        let settings = coordinators.iter().map(again).collect();
+        Self { router, coordinators: coordinators.into_iter().map(Some).collect(), settings, login, config }
     }
 
     /// The router.
@@ -159,6 +178,12 @@ impl Fleet {
     /// The coordinator dies, as by `kill -9`.
     pub(crate) fn lose(&mut self, place: usize) {
         drop(self.coordinators[place].take().expect("it is lost once"));
+    }
+
+    /// A coordinator that was lost is started again on its ports, and knows nothing of its former sessions.
+    pub(crate) fn revive(&mut self, place: usize) {
+        let started = Coordinator::start(self.settings[place].clone()).unwrap();
+        assert!(self.coordinators[place].replace(started).is_none(), "it was lost before");
     }
 
     /// Ends the router as SIGTERM does: how many connections were cut, and the coordinators that go on without it.
@@ -279,4 +304,21 @@ pub(crate) fn refusal_and_state<T: std::fmt::Debug>(result: Result<T, CallError>
         Err(CallError::Refused { message, sql_state }) => (message, sql_state.unwrap_or_default()),
         other => panic!("not refused: {other:?}"),
     }
+}
+
+/// `GetInfo` or `GetTables` in a session, which must succeed.
+pub(crate) fn metadata(client: &mut Hs2Client, session: &TSessionHandle, call: &str) {
+    use hs2router::idl::t_c_l_i_service as cli;
+    use hs2router::idl::t_c_l_i_service::TTCLIServiceSyncClient as _;
+    let service = client.service();
+    let status = if call == "GetInfo" {
+        let request = cli::TGetInfoReq::new(session.clone(), cli::TGetInfoType::CLI_SERVER_NAME);
+        service.get_info(request).unwrap().status
+    } else {
+        let request = cli::TGetTablesReq::new(session.clone(), None, None, None, None);
+        let response = service.get_tables(request).unwrap();
+        client.close(&response.operation_handle.unwrap()).unwrap();
+        response.status
+    };
+    hs2router::fake::client::check(&status).unwrap();
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::clock;
 use crate::cluster::Cluster;
 use crate::session::messages::{cluster, guessed, handle};
-use crate::session::table::{NewOperation, NewSession, OpenOperations, Settings};
+use crate::session::table::{NewOperation, NewSession, OpenOperations, Settings, Waiting};
 use crate::wire::hs2::open::Open;
 
 const COOLDOWN: Duration = Duration::from_secs(10);
@@ -68,16 +68,23 @@ impl Fixture {
     }
 
     fn depart(&self, cause: Cause) -> Result<Departure, Pinned> {
-        self.table.depart(&handle(1).guid, USER, cause)
+        self.table.depart(&handle(1).guid, USER, self.owner().unwrap_or_else(|| id(0)), cause)
     }
 
     fn arrival(&self, coordinator: u16, known_as: u8) -> Arrival {
         let count = self.cluster.coordinator(id(coordinator)).unwrap().count_session();
-        Arrival { coordinator: id(coordinator), handle: handle(known_as), incarnation: 8, count }
+        Arrival {
+            coordinator: id(coordinator),
+            handle: handle(known_as),
+            incarnation: 8,
+            count,
+            tenancy: None,
+        }
     }
 
-    fn go(&self, coordinator: u16, known_as: u8) {
-        assert!(self.depart(Cause::Lost).unwrap().arrive(self.arrival(coordinator, known_as)));
+    /// Moves the session; the handles that are forgotten.
+    fn go(&self, coordinator: u16, known_as: u8) -> Vec<(CoordinatorId, Handle)> {
+        self.depart(Cause::Lost).unwrap().arrive(self.arrival(coordinator, known_as)).unwrap()
     }
 
     fn owner(&self) -> Option<CoordinatorId> {
@@ -95,8 +102,9 @@ fn a_session_that_moved_is_its_new_coordinators_and_counts_there() {
     assert_eq!(fleet.sessions()[..2], [1, 0]);
     let departure = fleet.depart(leaves(clock::now())).unwrap();
     assert_eq!((departure.from, &*departure.request), (id(0), &*request()));
-    assert!(departure.arrive(fleet.arrival(1, 2)));
+    assert_eq!(departure.arrive(fleet.arrival(1, 2)), Some(Vec::new()));
     assert_eq!(fleet.owner(), Some(id(1)));
+    assert_eq!(fleet.table.former_homes(&handle(1).guid), [(id(0), handle(1))]);
     assert_eq!(fleet.sessions()[..2], [0, 1]);
     assert_eq!(fleet.table.handle_at(&handle(1), USER, id(1)), Some(handle(2)));
     assert_eq!(fleet.table.handle_at(&handle(1), USER, id(0)), Some(handle(1)), "for its old profiles");
@@ -113,7 +121,8 @@ fn nobody_else_comes_into_a_session_that_moved() {
         assert_eq!(fleet.table.handle_at(&handle, user, id(1)), None);
         assert!(matches!(fleet.table.enter(&handle, user), Entered::AsItCame));
     }
-    assert_eq!(fleet.table.depart(&handle(1).guid, Some("bob"), Cause::Lost).unwrap_err(), Pinned::Immovable);
+    let departed = fleet.table.depart(&handle(1).guid, Some("bob"), id(1), Cause::Lost);
+    assert_eq!(departed.unwrap_err(), Pinned::Immovable);
 }
 
 #[test]
@@ -128,11 +137,19 @@ fn a_departure_that_comes_to_nothing_leaves_the_session_where_it_was() {
 }
 
 #[test]
+fn a_session_leaves_a_coordinator_once() {
+    let fleet = Fixture::new();
+    fleet.go(1, 2);
+    let again = fleet.table.depart(&handle(1).guid, USER, id(0), Cause::Lost);
+    assert_eq!(again.unwrap_err(), Pinned::Moved);
+}
+
+#[test]
 fn a_session_that_ended_on_its_way_does_not_arrive() {
     let fleet = Fixture::new();
     let departure = fleet.depart(Cause::Lost).unwrap();
     fleet.table.remove_session(&handle(1).guid);
-    assert!(!departure.arrive(fleet.arrival(1, 2)));
+    assert_eq!(departure.arrive(fleet.arrival(1, 2)), None);
     assert_eq!(fleet.sessions()[..2], [0, 0]);
 }
 
@@ -145,7 +162,7 @@ fn a_call_in_flight_pins_a_session_unless_its_coordinator_is_lost() {
     assert_eq!(fleet.depart(leaves(now)).unwrap_err(), Pinned::CallInFlight);
     drop(fleet.depart(Cause::Lost).unwrap());
     drop(calls);
-    fleet.depart(leaves(now)).unwrap().arrive(fleet.arrival(1, 2));
+    assert!(fleet.depart(leaves(now)).unwrap().arrive(fleet.arrival(1, 2)).is_some());
     assert!(matches!(fleet.table.enter(&handle(1), USER), Entered::In(call) if call.moved));
 }
 
@@ -169,11 +186,11 @@ fn changed_data_pins_a_session_for_a_while_after_the_operation_was_closed() {
     let (fleet, now) = (Fixture::new(), clock::now());
     fleet.insert_operation(3, 0);
     fleet.done(&Effect::Changes, 3, now);
-    let closed = now + Duration::from_hours(1);
+    let (closed, soon) =
+        (now + Duration::from_hours(1), COOLDOWN.checked_sub(Duration::from_millis(1)).unwrap());
     fleet.table.note_closing(&handle(3).guid, closed);
     fleet.table.close_operation(&handle(3).guid);
-    let soon = closed + COOLDOWN - Duration::from_millis(1);
-    assert_eq!(fleet.depart(leaves(soon)).unwrap_err(), Pinned::ChangedData);
+    assert_eq!(fleet.depart(leaves(closed + soon)).unwrap_err(), Pinned::ChangedData);
     drop(fleet.depart(Cause::Lost).unwrap());
     assert!(fleet.depart(leaves(closed + COOLDOWN)).is_ok());
 }
@@ -215,9 +232,11 @@ fn a_set_that_succeeds_where_the_session_no_longer_is_makes_its_state_unknown() 
 #[test]
 fn the_handles_of_the_last_coordinators_are_remembered_and_no_more() {
     let fleet = Fixture::new();
+    let mut forgotten = Vec::new();
     for (coordinator, known_as) in [(1, 2), (2, 3), (1, 4), (3, 5), (4, 6), (5, 7)] {
-        fleet.go(coordinator, known_as);
+        forgotten.extend(fleet.go(coordinator, known_as));
     }
+    assert_eq!(forgotten, [(id(1), handle(2)), (id(0), handle(1)), (id(2), handle(3))]);
     let known: Vec<_> = (0..6).map(|at| fleet.table.handle_at(&handle(1), USER, id(at))).collect();
     let expected = [None, None, None, Some(5), Some(6), Some(7)];
     assert_eq!(

@@ -1,0 +1,209 @@
+//! A call goes to the coordinator that it belongs to: again if that is safe, elsewhere if its session can move, and if it
+//! cannot be answered the client is told so.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use super::calls::Calls;
+use super::client::Request;
+use super::end::End;
+use super::exchange::{Answered, Deliver, Lost, LostCause, Trouble};
+use super::link::NoLink;
+use super::refuse::{self, NoAnswer};
+use super::shared::Held;
+use crate::cluster::Coordinator;
+use crate::ids::Service;
+use crate::metrics::CallOutcome;
+use crate::net::stream::Stream;
+use crate::session::retry::{Remedy, remedy};
+use crate::wire::method::{Retry, Role};
+use crate::wire::verdict::{Verdict, verdict};
+
+/// Why a call was not carried out where it was sent. The client knows nothing of it yet.
+pub(super) enum Failed {
+    /// There is no link.
+    NoLink(NoLink),
+    /// The link was lost.
+    Lost(Lost),
+    /// The coordinator did not run it: it takes no new work, or has no such session.
+    Refused {
+        /// Which of the two.
+        verdict: Verdict,
+        /// What the call counts as if the client gets this answer.
+        outcome: CallOutcome,
+        /// The coordinator's own words, framed.
+        reply: (BytesMut, Option<Held>),
+    },
+}
+
+/// What came of sending a call to one coordinator.
+enum Attempt {
+    /// The client has its reply.
+    Answered(CallOutcome),
+    Failed(Failed),
+}
+
+impl<S: Stream> Calls<S> {
+    /// Sends a call to the coordinator that it belongs to, or once to the one that its session moves to.
+    pub(super) async fn forward(
+        &mut self,
+        request: &mut Request,
+        coordinator: &Arc<Coordinator>,
+        service: Service,
+    ) -> Result<CallOutcome, End> {
+        let failed = match self.attempt(request, coordinator, service).await? {
+            Attempt::Answered(outcome) => return Ok(outcome),
+            Attempt::Failed(failed) => failed,
+        };
+        let Some(next) = self.move_after(request, coordinator, &failed).await? else {
+            return self.give_up(request, coordinator, service, failed).await;
+        };
+        match self.attempt(request, &next, service).await? {
+            Attempt::Answered(outcome) => Ok(outcome),
+            Attempt::Failed(failed) => self.give_up(request, &next, service, failed).await,
+        }
+    }
+
+    /// Sends a call to one coordinator, again if that is safe.
+    async fn attempt(
+        &mut self,
+        request: &mut Request,
+        coordinator: &Arc<Coordinator>,
+        service: Service,
+    ) -> Result<Attempt, End> {
+        self.name_session(request, coordinator.id);
+        let mut resends = 0;
+        loop {
+            let link = match self.link_to(coordinator, service, request.method()).await? {
+                Ok(link) => link,
+                Err(no_link) => return Ok(Attempt::Failed(Failed::NoLink(no_link))),
+            };
+            let again = resends > 0 && request.method().retry == Retry::OnceGoneIsDone;
+            let deliver = match request.seat {
+                _ if again => Deliver::WhenWhole,
+                Some(_) if request.is_whole() => Deliver::WhileShort,
+                Some(_) | None => Deliver::AsItComes,
+            };
+            let lost = match self.exchange(link, request, deliver).await {
+                Ok(answered) if again => {
+                    let outcome = self.finish_again(request, coordinator, service, answered).await?;
+                    return Ok(Attempt::Answered(outcome));
+                }
+                Ok(answered) => return self.answer(request, coordinator, answered).await,
+                Err(Trouble::Client(end)) => return Err(end),
+                Err(Trouble::Link(lost)) => lost,
+            };
+            let can_resend = (request.is_whole() || lost.phase.is_unwritten()) && !lost.client_has_some;
+            match remedy(request.method().retry, lost.phase, resends) {
+                Remedy::Redial if can_resend => resends += 1,
+                _ => return Ok(Attempt::Failed(Failed::Lost(lost))),
+            }
+        }
+    }
+
+    /// Gives the client what was held of its reply, unless that is a refusal, which may not be the last word.
+    async fn answer(
+        &mut self,
+        request: &Request,
+        coordinator: &Coordinator,
+        mut answered: Answered<S>,
+    ) -> Result<Attempt, End> {
+        let reply = (std::mem::take(&mut answered.bytes), answered.held.take());
+        let verdict = verdict(request.method(), answered.reply.facts());
+        let outcome = self.finish(request.method(), coordinator, answered);
+        if reply.0.is_empty() {
+            return Ok(Attempt::Answered(outcome));
+        }
+        if matches!(verdict, Verdict::ShuttingDown | Verdict::NoSuchSession) {
+            return Ok(Attempt::Failed(Failed::Refused { verdict, outcome, reply }));
+        }
+        self.client.send(&reply.0, self.shared.settings.stall_timeout).await?;
+        Ok(Attempt::Answered(outcome))
+    }
+
+    /// Tells the client why its call was not carried out.
+    async fn give_up(
+        &mut self,
+        request: &mut Request,
+        coordinator: &Arc<Coordinator>,
+        service: Service,
+        failed: Failed,
+    ) -> Result<CallOutcome, End> {
+        match failed {
+            Failed::NoLink(no_link) => {
+                if self.past.beeswax == Some(coordinator.id) && service == Service::Beeswax {
+                    // Its session is lost: the next call begins another.
+                    self.past.beeswax = None;
+                }
+                let answer = NoAnswer::no_link(self.conn, coordinator, &no_link);
+                self.refuse(request, service, &answer, CallOutcome::Refused).await
+            }
+            Failed::Lost(lost) => self.refuse_lost(request, coordinator, service, lost).await,
+            Failed::Refused { verdict, outcome, reply } => {
+                if verdict == Verdict::NoSuchSession {
+                    self.forget_session(request, coordinator);
+                }
+                self.client.send(&reply.0, self.shared.settings.stall_timeout).await?;
+                Ok(outcome)
+            }
+        }
+    }
+
+    /// Forgets a session that its coordinator has ended. What a former coordinator says of it means nothing.
+    fn forget_session(&self, request: &Request, coordinator: &Coordinator) {
+        let named = request.seat.as_ref().filter(|_| request.method().role != Role::Profile);
+        if let Some(session) = named.and_then(|_| request.facts().handle())
+            && self.fleet.table.session_owner(&session.guid) == Some(coordinator.id)
+        {
+            self.fleet.table.remove_session(&session.guid);
+        }
+    }
+
+    /// The second try of a close or cancel: that there is no such handle any more means that the first one had its effect.
+    async fn finish_again(
+        &mut self,
+        request: &Request,
+        coordinator: &Coordinator,
+        service: Service,
+        mut answered: Answered<S>,
+    ) -> Result<CallOutcome, End> {
+        let gone = verdict(request.method(), answered.reply.facts());
+        let (bytes, _held) = (std::mem::take(&mut answered.bytes), answered.held.take());
+        let outcome = self.finish(request.method(), coordinator, answered);
+        let stall = self.shared.settings.stall_timeout;
+        if matches!(gone, Verdict::NoSuchSession | Verdict::NoSuchOperation) {
+            if gone == Verdict::NoSuchSession {
+                self.forget_session(request, coordinator);
+            }
+            self.client.send(&refuse::done(service, request.facts(), self.framing), stall).await?;
+            return Ok(CallOutcome::Reply);
+        }
+        self.client.send(&bytes, stall).await?;
+        Ok(outcome)
+    }
+
+    /// Tells the client that its call was lost with its link; if it has some of the reply, only the connection can end.
+    async fn refuse_lost(
+        &mut self,
+        request: &mut Request,
+        coordinator: &Coordinator,
+        service: Service,
+        lost: Lost,
+    ) -> Result<CallOutcome, End> {
+        tracing::info!(coordinator = %coordinator.name, method = request.method().name, cause = %lost.cause, "link lost during a call");
+        self.fleet.doubt(coordinator, service);
+        if lost.client_has_some {
+            return Err(match lost.cause {
+                LostCause::BadReply(error) => error.into(),
+                cause => End::CoordinatorLost { cause: cause.to_string() },
+            });
+        }
+        let answer = if lost.phase.is_unwritten() {
+            NoAnswer::unreachable(self.conn, coordinator, lost.cause)
+        } else {
+            NoAnswer::lost(self.conn, coordinator, lost.cause)
+        };
+        self.refuse(request, service, &answer, CallOutcome::Lost).await
+    }
+}

@@ -1,0 +1,128 @@
+//! What connections share of the sessions that move: which coordinators are left, who is to look for sessions there, and how
+//! many sessions go at a time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::cluster::{AdminState, Cluster, Coordinator, Flavor};
+use crate::ids::{ConnId, CoordinatorId};
+
+/// Sessions that leave a coordinator ahead of time, at once. Each is one `OpenSession`; a burst of them shall not delay
+/// those of clients.
+const AT_ONCE: usize = 16;
+
+/// How sessions move; `docs/CONFIG.md` explains each under `[[cluster]]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoveSettings {
+    /// Whether idle sessions leave a coordinator that goes away. Only on flavor impala.
+    pub idle_sessions: bool,
+    /// How long a session stays where it changed data.
+    pub cooldown: Duration,
+}
+
+/// One fleet's moves.
+#[derive(Debug)]
+pub(super) struct Moves {
+    pub(super) settings: MoveSettings,
+    /// A session has arrived, or stays after all.
+    pub(super) ended: Notify,
+    pub(super) going: Semaphore,
+    /// Whether sessions shall leave, by coordinator.
+    left: Vec<AtomicBool>,
+    /// What wakes each connection.
+    wakers: Arc<Mutex<BTreeMap<ConnId, Arc<Notify>>>>,
+}
+
+impl Moves {
+    pub(super) fn new(cluster: &Cluster, settings: MoveSettings) -> Self {
+        let idle_sessions = settings.idle_sessions && cluster.flavor == Flavor::Impala;
+        Self {
+            settings: MoveSettings { idle_sessions, ..settings },
+            ended: Notify::new(),
+            going: Semaphore::new(AT_ONCE),
+            left: cluster.coordinators.iter().map(|_| AtomicBool::new(false)).collect(),
+            wakers: Arc::default(),
+        }
+    }
+
+    /// Whether sessions move at all.
+    pub(super) fn are_on(&self) -> bool {
+        self.settings.idle_sessions
+    }
+
+    /// Whether sessions shall leave a coordinator.
+    pub(super) fn leave(&self, coordinator: CoordinatorId) -> bool {
+        self.left.get(usize::from(coordinator.0)).is_some_and(|left| left.load(Ordering::Relaxed))
+    }
+
+    /// Looks which coordinators are to be left; true if there is one that was not before.
+    pub(super) fn look(&self, cluster: &Cluster) -> bool {
+        let stays =
+            |one: &Arc<Coordinator>| one.state() == AdminState::Active && one.quiescing_since().is_none();
+        // With nowhere to go, nobody leaves.
+        let somewhere = self.are_on() && cluster.coordinators.iter().any(stays);
+        let mut news = false;
+        for (coordinator, left) in cluster.coordinators.iter().zip(&self.left) {
+            let leave = somewhere && !stays(coordinator);
+            news |= leave && !left.swap(leave, Ordering::Relaxed);
+            left.store(leave, Ordering::Relaxed);
+        }
+        news
+    }
+
+    /// Has every connection look for sessions of its own that shall leave.
+    pub(super) fn wake_all(&self) {
+        for waker in self.wakers.lock().values() {
+            waker.notify_one();
+        }
+    }
+
+    /// A connection is woken as long as this lives.
+    pub(super) fn wake(&self, conn: ConnId) -> Wake {
+        let notify = Arc::new(Notify::new());
+        if self.are_on() {
+            self.wakers.lock().insert(conn, Arc::clone(&notify));
+        }
+        Wake { conn, notify, wakers: Arc::clone(&self.wakers) }
+    }
+
+    /// Tells the calls that wait for a session, when this is dropped, to look again.
+    pub(super) fn ending(&self) -> Ending<'_> {
+        Ending(&self.ended)
+    }
+}
+
+/// What wakes a connection.
+#[derive(Debug)]
+pub(super) struct Wake {
+    conn: ConnId,
+    notify: Arc<Notify>,
+    wakers: Arc<Mutex<BTreeMap<ConnId, Arc<Notify>>>>,
+}
+
+impl Wake {
+    /// Resolves when the connection shall look for sessions that leave. Cancel-safe.
+    pub(super) async fn called(&self) {
+        self.notify.notified().await;
+    }
+}
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        drop(self.wakers.lock().remove(&self.conn));
+    }
+}
+
+/// A move that is about to end.
+pub(super) struct Ending<'a>(&'a Notify);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.notify_waiters();
+    }
+}
