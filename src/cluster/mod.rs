@@ -13,6 +13,7 @@ pub mod health;
 pub mod load;
 pub mod pick;
 mod policy;
+pub mod rebalance;
 pub mod room;
 pub mod turns;
 

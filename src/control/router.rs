@@ -201,8 +201,11 @@ fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartEr
                 probe_timeout: cluster.probe.timeout,
                 load_interval: cluster.load_interval,
             };
-            let moving =
-                MoveSettings { idle_sessions: cluster.move_idle_sessions, cooldown: cluster.move_cooldown };
+            let moving = MoveSettings {
+                idle_sessions: cluster.move_idle_sessions,
+                cooldown: cluster.move_cooldown,
+                rebalance: cluster.rebalance,
+            };
             let cluster = Cluster::new(cluster_settings(cluster))
                 .map_err(|source| StartError::Cluster { name, source })?;
             let settings = FleetSettings { watching, room, moving };

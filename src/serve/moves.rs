@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::cluster::rebalance::Shift;
 use crate::cluster::{AdminState, Cluster, Coordinator, Flavor};
 use crate::ids::{ConnId, CoordinatorId};
 
@@ -23,6 +24,8 @@ pub struct MoveSettings {
     pub idle_sessions: bool,
     /// How long a session stays where it changed data.
     pub cooldown: Duration,
+    /// Whether sessions go back to a coordinator that has returned.
+    pub rebalance: bool,
 }
 
 /// One fleet's moves.
@@ -32,6 +35,8 @@ pub(super) struct Moves {
     /// A session has arrived, or stays after all.
     pub(super) ended: Notify,
     pub(super) going: Semaphore,
+    /// Sessions that shall go from one coordinator to another now.
+    shifts: Mutex<Vec<Shift>>,
     /// Whether sessions shall leave, by coordinator.
     left: Vec<AtomicBool>,
     /// What wakes each connection.
@@ -45,6 +50,7 @@ impl Moves {
             settings: MoveSettings { idle_sessions, ..settings },
             ended: Notify::new(),
             going: Semaphore::new(AT_ONCE),
+            shifts: Mutex::default(),
             left: cluster.coordinators.iter().map(|_| AtomicBool::new(false)).collect(),
             wakers: Arc::default(),
         }
@@ -73,6 +79,29 @@ impl Moves {
             left.store(leave, Ordering::Relaxed);
         }
         news
+    }
+
+    /// What has sessions go back where they are missed, in place of what was left of the last time.
+    pub(super) fn shift(&self, shifts: Vec<Shift>) {
+        *self.shifts.lock() = shifts;
+    }
+
+    /// Whether a session shall go from a coordinator to another.
+    pub(super) fn shifts_from(&self, from: CoordinatorId) -> bool {
+        self.shifts.lock().iter().any(|shift| shift.from == from)
+    }
+
+    /// Where one session shall go from a coordinator; it is then counted as gone.
+    pub(super) fn take_shift(&self, from: CoordinatorId) -> Option<CoordinatorId> {
+        let mut shifts = self.shifts.lock();
+        let at = shifts.iter().position(|shift| shift.from == from)?;
+        let shift = shifts.get_mut(at)?;
+        let to = shift.to;
+        shift.sessions -= 1;
+        if shift.sessions == 0 {
+            shifts.remove(at);
+        }
+        Some(to)
     }
 
     /// Has every connection look for sessions of its own that shall leave.

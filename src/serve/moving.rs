@@ -141,7 +141,7 @@ impl<S: Stream> Calls<S> {
             Failed::NoLink(_) | Failed::Refused { .. } | Failed::Lost(_) => return Ok(None),
         };
         request.seat = None;
-        let moved = self.move_session(&session.guid, coordinator.id, cause).await;
+        let moved = self.move_session(&session.guid, vec![coordinator.id], cause).await;
         if !self.enter(request, &session).await {
             return Ok(None);
         }
@@ -212,14 +212,20 @@ impl<S: Stream> Calls<S> {
     pub(super) async fn leave_coordinators(&mut self) -> Result<(), End> {
         let fleet = Arc::clone(&self.fleet);
         for coordinator in fleet.cluster.coordinators.iter().map(|coordinator| coordinator.id) {
-            if !fleet.moves.leave(coordinator) {
+            let leaves = fleet.moves.leave(coordinator);
+            if !leaves && !fleet.moves.shifts_from(coordinator) {
                 continue;
             }
             for session in self.attached.on(coordinator) {
                 if self.client.stream.glance() != Seen::Nothing {
                     return Ok(());
                 }
-                self.take_away(&session, coordinator).await?;
+                if leaves {
+                    self.take_away(&session, coordinator).await?;
+                } else if fleet.table.may_leave(&session, self.leaves()).is_ok() {
+                    let Some(to) = fleet.moves.take_shift(coordinator) else { break };
+                    self.go_back(&session, coordinator, to).await?;
+                }
             }
         }
         self.close_forgotten().await
@@ -233,19 +239,32 @@ impl<S: Stream> Calls<S> {
         }
         // Waits for its turn no longer than for the move itself.
         let Ok(Ok(_place)) = timeout(MOVE_TIME, fleet.moves.going.acquire()).await else { return Ok(()) };
-        match self.move_session(session, from, self.leaves()).await {
+        match self.move_session(session, vec![from], self.leaves()).await {
             Err(NotMoved::Client(end)) => Err(end),
             Ok(_) | Err(_) => Ok(()),
         }
     }
 
-    /// Opens a session again on another coordinator; from then on it is there.
+    /// Moves a session to a coordinator that misses sessions.
+    async fn go_back(&mut self, session: &Guid, from: CoordinatorId, to: CoordinatorId) -> Result<(), End> {
+        let others = self.fleet.cluster.coordinators.iter().map(|one| one.id);
+        let others = others.filter(|one| *one != from && *one != to);
+        let avoided = std::iter::once(from).chain(others).collect();
+        match self.move_session(session, avoided, self.leaves()).await {
+            Err(NotMoved::Client(end)) => Err(end),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Opens a session again on a coordinator that is not to be avoided; from then on it is there. The first to be avoided is
+    /// where it is.
     async fn move_session(
         &mut self,
         guid: &Guid,
-        from: CoordinatorId,
+        avoided: Vec<CoordinatorId>,
         cause: Cause,
     ) -> Result<Arc<Coordinator>, NotMoved> {
+        let from = avoided.first().copied().ok_or(NotMoved::Pinned(Pinned::Immovable))?;
         if self.no_moves {
             return Err(NotMoved::Pinned(Pinned::Immovable));
         }
@@ -253,7 +272,7 @@ impl<S: Stream> Calls<S> {
         // Dropped after the departure: who waits finds out how it ended.
         let _ending = fleet.moves.ending();
         let departure = fleet.table.depart(guid, self.links.user(), from, cause)?;
-        let opened = timeout(MOVE_TIME, Box::pin(self.open_again(&departure, cause))).await;
+        let opened = timeout(MOVE_TIME, Box::pin(self.open_again(&departure, avoided, cause))).await;
         let moved = match opened.unwrap_or(Err(NotMoved::TimedOut)) {
             Ok((coordinator, arrival)) => match departure.arrive(arrival) {
                 Some(forgotten) => {
@@ -285,9 +304,9 @@ impl<S: Stream> Calls<S> {
     async fn open_again(
         &mut self,
         departure: &Departure,
+        mut tried: Vec<CoordinatorId>,
         cause: Cause,
     ) -> Result<(Arc<Coordinator>, Arrival), NotMoved> {
-        let mut tried = vec![departure.from];
         let mut reasons = Reasons::default();
         while let Some(opening) = self.to_move_to(&tried) {
             let coordinator = Arc::clone(opening.coordinator());

@@ -12,6 +12,7 @@ use super::tend;
 use super::watching::port_state;
 use crate::clock;
 use crate::cluster::Coordinator;
+use crate::cluster::rebalance::Rebalance;
 use crate::ids::Service;
 use crate::metrics::{AcceptError, Metrics};
 use crate::net::listen::AcceptCounts;
@@ -31,7 +32,7 @@ const LEAVE_AGAIN_EVERY: u32 = 4;
 pub async fn move_sessions(fleet: Arc<Fleet>, end: CancellationToken) {
     let mut ticks = interval(LEAVE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut tick: u32 = 0;
+    let (mut tick, mut rebalance): (u32, Rebalance) = Default::default();
     loop {
         tokio::select! {
             biased;
@@ -41,8 +42,16 @@ pub async fn move_sessions(fleet: Arc<Fleet>, end: CancellationToken) {
         tick = tick.wrapping_add(1);
         let is_left = |one: &Arc<Coordinator>| fleet.moves.leave(one.id) && one.load().open_sessions > 0;
         let news = fleet.moves.look(&fleet.cluster);
+        let mut shifts = Vec::new();
+        if fleet.moves.settings.rebalance && fleet.moves.are_on() {
+            shifts = rebalance.look(&fleet.cluster, LEAVE_INTERVAL, clock::now());
+        }
+        let goes_back = !shifts.is_empty();
+        if goes_back {
+            fleet.moves.shift(shifts);
+        }
         let again = tick.is_multiple_of(LEAVE_AGAIN_EVERY) && fleet.cluster.coordinators.iter().any(is_left);
-        if news || again {
+        if news || again || goes_back {
             fleet.moves.wake_all();
         }
     }

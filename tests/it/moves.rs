@@ -10,6 +10,7 @@ use crate::support::fleet::{Fleet, Plan, USERS, id, refusal};
 use crate::support::router::eventually;
 
 mod pinned;
+mod restart;
 
 /// How Impala begins every refusal of new work.
 const SHUTTING_DOWN: &str = "Server is being shut down:";

@@ -111,6 +111,8 @@ pub struct ClusterConfig {
     pub move_idle_sessions: bool,
     /// How long a session stays where it changed data.
     pub move_cooldown: Duration,
+    /// Whether idle sessions go back to a returned coordinator.
+    pub rebalance: bool,
     /// 1 to 1000, with distinct names and addresses.
     pub coordinators: Vec<CoordinatorConfig>,
 }
@@ -289,6 +291,7 @@ fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig>
         slow_start: file.slow_start.value?.0,
         move_idle_sessions: file.move_idle_sessions.value?,
         move_cooldown: file.move_cooldown.value?.0,
+        rebalance: file.rebalance.value?,
         coordinators: coordinators.into_iter().collect::<Option<_>>()?,
     })
 }

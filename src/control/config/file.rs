@@ -156,13 +156,15 @@ section! {
         /// How long a session stays where it ran DDL or DML, so that it can read what it wrote; not if the coordinator is
         /// lost.
         move_cooldown: TimeSpan = default("10s"),
+        /// Whether idle sessions go back to a coordinator that has returned, at most 5 % of all in a second, until the
+        /// fullest coordinator has no more than 1.1 times the mean. Nothing without `move_idle_sessions`.
+        rebalance: bool = default(true),
         /// The coordinators, 1 to 1000: each a host (`"impala-1"`), a host with the port of its `HiveServer2` service
         /// and no other (`"impala-1:21051"`), or a table.
         coordinators: Vec<CoordinatorFile> = required("coordinators = [\"impala-1.example.com\"]"),
     }
     later {
         "stick": "send opaque connections of one client address to one coordinator",
-        "rebalance": "move idle sessions back to a returned coordinator",
         "drain_deadline": "how long a coordinator's drain may take",
         "drain_then": "what happens to the operations left then",
         "tls": "TLS towards the coordinators",

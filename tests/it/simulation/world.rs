@@ -108,7 +108,7 @@ impl SimRouter {
         let table =
             Table::new(table::Settings { capacity: 10_000, detached_for: DISCONNECTED_TIMEOUT + MARGIN });
         let chance = Chance::from_seed(seed);
-        let moving = MoveSettings { idle_sessions: false, cooldown: Duration::ZERO };
+        let moving = MoveSettings { idle_sessions: false, cooldown: Duration::ZERO, rebalance: false };
         let fleet_settings = FleetSettings { watching, room, moving };
         let fleet = Arc::new(Fleet::new(cluster(coordinators), table, &metrics, fleet_settings, chance));
         let shared = Arc::new(Shared::new(settings(), network.clone(), metrics));

@@ -1,0 +1,242 @@
+//! Sessions go back to a coordinator that has returned, until the load is even again, and no faster than a few at a time.
+
+use std::time::{Duration, Instant};
+
+use super::condition::Standing;
+use super::{AdminState, Cluster, Coordinator};
+use crate::ids::{CoordinatorId, Service};
+
+/// It is even enough when the fullest coordinator has at most this many times the mean, each by its weight.
+const EVEN: f64 = 1.1;
+/// This part of all sessions goes back in a second at most.
+const PART_A_SECOND: f64 = 0.05;
+
+/// Sessions that shall go from one coordinator to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shift {
+    /// Where there are too many.
+    pub from: CoordinatorId,
+    /// Where there are too few.
+    pub to: CoordinatorId,
+    /// How many, at least 1.
+    pub sessions: u32,
+}
+
+/// What is known of one coordinator from one look to the next.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    usable: bool,
+    incarnation: u32,
+    /// It has returned, and the load was not even since.
+    refills: bool,
+}
+
+/// Decides who goes back where.
+#[derive(Debug, Default)]
+pub struct Rebalance {
+    known: Vec<Known>,
+    /// Sessions that may go by now.
+    allowed: f64,
+}
+
+/// A coordinator that can have sessions.
+#[derive(Clone, Copy)]
+struct Place {
+    id: CoordinatorId,
+    sessions: f64,
+    weight: f64,
+    /// How much of its weight it takes so far.
+    share: f64,
+    refills: bool,
+}
+
+impl Place {
+    fn level(self) -> f64 {
+        self.sessions / self.weight
+    }
+}
+
+impl Rebalance {
+    /// Looks at a cluster, `elapsed` after the last look.
+    pub fn look(&mut self, cluster: &Cluster, elapsed: Duration, now: Instant) -> Vec<Shift> {
+        self.note(cluster, now);
+        let mut places: Vec<Place> = cluster
+            .coordinators
+            .iter()
+            .zip(&self.known)
+            .filter(|(_, known)| known.usable)
+            .map(|(one, known)| place(one, known.refills, now))
+            .collect();
+        if is_even(&places) {
+            self.known.iter_mut().for_each(|known| known.refills = false);
+            self.allowed = 0.0;
+            return Vec::new();
+        }
+        let most = (places.iter().map(|place| place.sessions).sum::<f64>() * PART_A_SECOND).max(1.0);
+        self.allowed = (self.allowed + most * elapsed.as_secs_f64()).min(most);
+        let mut shifts: Vec<Shift> = Vec::new();
+        while self.allowed >= 1.0
+            && let Some((from, to)) = step(&mut places)
+        {
+            self.allowed -= 1.0;
+            match shifts.iter_mut().find(|shift| (shift.from, shift.to) == (from, to)) {
+                Some(shift) => shift.sessions += 1,
+                None => shifts.push(Shift { from, to, sessions: 1 }),
+            }
+        }
+        shifts
+    }
+
+    fn note(&mut self, cluster: &Cluster, now: Instant) {
+        for (at, one) in cluster.coordinators.iter().enumerate() {
+            let usable =
+                one.state() == AdminState::Active && one.standing(Service::Hs2, now) == Standing::Ready;
+            let incarnation = one.incarnation();
+            let Some(known) = self.known.get_mut(at) else {
+                self.known.push(Known { usable, incarnation, refills: false });
+                continue;
+            };
+            let returned = usable && (!known.usable || known.incarnation != incarnation);
+            known.refills = usable && (known.refills || returned);
+            // A restart that is noticed before the coordinator is usable is a return when it is.
+            if usable {
+                known.incarnation = incarnation;
+            }
+            known.usable = usable;
+        }
+    }
+}
+
+fn place(one: &Coordinator, refills: bool, now: Instant) -> Place {
+    Place {
+        id: one.id,
+        sessions: f64::from(one.load().open_sessions),
+        weight: f64::from(one.weight.get()),
+        share: f64::from(one.share(Service::Hs2, now).percent()) / 100.0,
+        refills,
+    }
+}
+
+fn is_even(places: &[Place]) -> bool {
+    let (sessions, weight) = places
+        .iter()
+        .fold((0.0, 0.0), |(sessions, weight), place| (sessions + place.sessions, weight + place.weight));
+    let fullest = places.iter().map(|place| place.level()).fold(0.0, f64::max);
+    !places.iter().any(|place| place.refills) || fullest * weight <= EVEN * sessions
+}
+
+/// Takes one session from the fullest to the emptiest that refills, if that makes the load more even.
+fn step(places: &mut [Place]) -> Option<(CoordinatorId, CoordinatorId)> {
+    let by = |level: fn(Place) -> f64| move |a: &&Place, b: &&Place| level(**a).total_cmp(&level(**b));
+    let from = places.iter().max_by(by(Place::level))?.id;
+    let to = places.iter().filter(|place| place.refills).min_by(by(|place| place.level() / place.share))?.id;
+    let at = |places: &[Place], id| places.iter().copied().find(|place| place.id == id);
+    let (giver, taker) = (at(places, from)?, at(places, to)?);
+    let after = (taker.sessions + 1.0) / (taker.weight * taker.share);
+    if from == to || after > giver.level() {
+        return None;
+    }
+    for place in places {
+        if place.id == from {
+            place.sessions -= 1.0;
+        } else if place.id == to {
+            place.sessions += 1.0;
+        }
+    }
+    Some((from, to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::cluster::counts::SessionCount;
+    use crate::cluster::{CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings};
+    use crate::ids::CoordinatorName;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn cluster(coordinators: u16) -> Cluster {
+        let settings = |place: u16| CoordinatorSettings {
+            name: CoordinatorName(format!("c{place}").into()),
+            host: "localhost".to_owned(),
+            ports: Flavor::Impala.default_ports(),
+            weight: 1,
+            state: AdminState::Active,
+        };
+        Cluster::new(Settings {
+            name: "test".into(),
+            flavor: Flavor::Impala,
+            policy: PolicyName::LeastLoaded,
+            idle_session_cost: 0.1,
+            health: HealthSettings::default(),
+            coordinators: (0..coordinators).map(settings).collect(),
+        })
+        .unwrap()
+    }
+
+    fn fill(cluster: &Cluster, counts: &[usize]) -> Vec<Vec<SessionCount>> {
+        let fill = |(one, count): (&std::sync::Arc<Coordinator>, &usize)| {
+            (0..*count).map(|_| one.count_session()).collect()
+        };
+        cluster.coordinators.iter().zip(counts).map(fill).collect()
+    }
+
+    /// After the third coordinator was drained and is resumed.
+    fn returned(cluster: &Cluster) -> Rebalance {
+        let (mut rebalance, now) = (Rebalance::default(), clock::now());
+        cluster.coordinators[2].set_state(AdminState::Drain);
+        assert_eq!(rebalance.look(cluster, SECOND, now), []);
+        cluster.coordinators[2].set_state(AdminState::Active);
+        rebalance
+    }
+
+    #[test]
+    fn nothing_goes_where_nobody_has_returned() {
+        let cluster = cluster(3);
+        let _sessions = fill(&cluster, &[90, 10, 0]);
+        let mut rebalance = Rebalance::default();
+        for _ in 0..3 {
+            assert_eq!(rebalance.look(&cluster, SECOND, clock::now()), []);
+        }
+    }
+
+    #[test]
+    fn a_returned_coordinator_is_filled_a_few_at_a_time_until_the_load_is_even() {
+        let cluster = cluster(3);
+        let mut sessions = fill(&cluster, &[60, 60, 0]);
+        let mut rebalance = returned(&cluster);
+        let mut seconds = 0;
+        loop {
+            let shifts = rebalance.look(&cluster, SECOND, clock::now());
+            let going: u32 = shifts.iter().map(|shift| shift.sessions).sum();
+            assert!(going <= 6, "{going} of 120 in a second");
+            if going == 0 {
+                break;
+            }
+            for shift in shifts {
+                assert_eq!(shift.to, CoordinatorId(2));
+                for _ in 0..shift.sessions {
+                    drop(sessions[usize::from(shift.from.0)].pop());
+                    sessions[2].push(cluster.coordinators[2].count_session());
+                }
+            }
+            seconds += 1;
+            assert!(seconds < 20);
+        }
+        let most = sessions.iter().map(Vec::len).max().unwrap();
+        assert!(most <= 44, "{most} is more than 1.1 times the mean");
+        // From then on it is one like the others.
+        drop(sessions.remove(2));
+        assert_eq!(rebalance.look(&cluster, SECOND, clock::now()), []);
+    }
+
+    #[test]
+    fn what_was_not_used_of_a_second_is_not_saved_up() {
+        let cluster = cluster(3);
+        let _sessions = fill(&cluster, &[60, 60, 0]);
+        let mut rebalance = returned(&cluster);
+        let shifts = rebalance.look(&cluster, Duration::from_hours(1), clock::now());
+        assert_eq!(shifts.iter().map(|shift| shift.sessions).sum::<u32>(), 6);
+    }
+}
