@@ -26,7 +26,7 @@ impl Program {
         let (ip, port) = (coordinator.ip(), coordinator.port());
         let text = format!(
             "[router]\n{keys}\n[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
-             [[cluster]]\n{SELDOM}\ncoordinators = [{{ host = \"{ip}\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }}]\n"
+             [[cluster]]\n{SELDOM}\nshare_links = false\nservice_threads = 0\ncoordinators = [{{ host = \"{ip}\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }}]\n"
         );
         fs::write(&config, text).unwrap();
         let script = "echo $$; exec \"$@\"";
