@@ -179,6 +179,9 @@ struct Called<S: Stream> {
     _closed: Vec<Idle<S>>,
 }
 
+/// A place in the line, and what tells that it is one's turn.
+pub(super) type Joined<S> = (Ticket, oneshot::Receiver<Grant<S>>);
+
 impl<S: Stream> Pool<S> {
     /// A port without links.
     pub(super) fn new(
@@ -264,7 +267,7 @@ impl<S: Stream> Pool<S> {
         self: &Arc<Self>,
         identity: &Identity,
         purpose: Purpose,
-    ) -> Result<Result<Grant<S>, (Ticket, oneshot::Receiver<Grant<S>>)>, QueueFull> {
+    ) -> Result<Result<Grant<S>, Joined<S>>, QueueFull> {
         let mut state = self.state.lock();
         if let Some((grant, closed)) = self.claim_in(&mut state, identity, purpose, Kind::Any) {
             drop(state);

@@ -409,13 +409,17 @@ impl Table {
 
     /// Sessions that share their links and to which nothing has been attached for `grace`, `most` at a time: nobody will
     /// come back for them. [`Self::forget_detached`] begins their time.
+    #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
     pub fn abandoned(&self, now: Instant, grace: Duration, most: usize) -> Vec<Tended> {
         let is_abandoned = |session: &Session| {
             let since = session.usage.detached_since.filter(|_| session.usage.attached == 0);
             since.is_some_and(|since| now.saturating_duration_since(since) >= grace)
         };
         let sessions = self.sessions.iter().filter(|session| is_abandoned(session));
-        sessions.filter_map(|session| session.tended(session.key())).take(most).collect()
+        let mut abandoned: Vec<_> = sessions.filter_map(|session| session.tended(session.key())).collect();
+        abandoned.sort_unstable_by_key(|session| session.handle.guid);
+        abandoned.truncate(most);
+        abandoned
     }
 
     /// Forgets sessions that nothing has been attached to for so long that their coordinator has closed them, and operations

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use hs2router::clock;
 use hs2router::fake::client::{Hs2Client, Login};
-use hs2router::fake::{Fault, Settings};
-use hs2router::idl::t_c_l_i_service::TSessionHandle;
+use hs2router::fake::{Coordinator, Fault, Settings};
+use hs2router::idl::t_c_l_i_service::{TSessionHandle, TTCLIServiceSyncClient as _};
 use hs2router::ids::Service;
 
 use super::support::fleet::{Door, Fleet, Plan, refusal_and_state};
@@ -75,7 +75,7 @@ fn a_session_that_fits_nowhere_waits_and_is_told_why_it_was_refused() {
     assert!(clock::now() - begun >= Duration::from_millis(300));
     assert!(message.contains("none became free within 300ms (queue_timeout)"), "{message}");
     assert_eq!(state, "08004");
-    assert_eq!(fleet.coordinators().map(|one| one.connections()).sum::<usize>(), 4, "nothing was dialed");
+    assert_eq!(fleet.coordinators().map(Coordinator::connections).sum::<usize>(), 4, "nothing was dialed");
 }
 
 #[test]
@@ -241,7 +241,6 @@ fn a_client_that_vanishes_in_a_call_leaves_its_link_counted_until_it_is_clean() 
         session.clone(),
         hs2router::idl::t_c_l_i_service::TGetInfoType::CLI_SERVER_NAME,
     );
-    use hs2router::idl::t_c_l_i_service::TTCLIServiceSyncClient as _;
     drop(client.service().get_info(request));
     socket2::SockRef::from(client.stream()).set_linger(Some(Duration::ZERO)).unwrap();
     drop(client);

@@ -51,6 +51,9 @@ const NOTES: &str = "
 - A request of more than `replay_limit` bytes is not held. It goes again, or to the next coordinator, only while nothing of
   it was written.
 - What a coordinator says itself, be it an error, is passed on as it came.
+- On flavor impala a session without an open operation moves (`move_idle_sessions`): where this table says *told* because
+  the coordinator cannot be reached, or *passed on* because it shuts down, the session is opened on another coordinator and
+  the call is made there, once.
 
 ## What the client is told
 

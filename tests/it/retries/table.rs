@@ -104,6 +104,7 @@ pub(super) fn shutting_down(call: &Call) -> Message {
     }
 }
 
+/// A router whose sessions stay where they are: what becomes of calls, and not what becomes of sessions, is shown here.
 pub(super) fn router(way: Way, coordinators: [&Script; 2], keys: &str) -> TestRouter {
     let service = if way == Way::Beeswax { "beeswax" } else { "hs2" };
     let one = |(place, script): (usize, &Script)| {
@@ -118,7 +119,7 @@ pub(super) fn router(way: Way, coordinators: [&Script; 2], keys: &str) -> TestRo
     };
     TestRouter::start(&format!(
         "[router]\n{keys}\n[[listener]]\n\
-         address = \"127.0.0.1:0\"\nservice = \"{service}\"\n[[cluster]]\nname = \"test\"\n{SELDOM}\n\
+         address = \"127.0.0.1:0\"\nservice = \"{service}\"\n[[cluster]]\nname = \"test\"\n{SELDOM}\nmove_idle_sessions = false\n\
          coordinators = [{}]\n",
         coordinators.into_iter().enumerate().map(one).collect::<Vec<_>>().join(", ")
     ))
