@@ -4,14 +4,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
+use super::shared::Fleet;
 use crate::cluster::rebalance::Shift;
 use crate::cluster::{AdminState, Cluster, Coordinator, Flavor};
 use crate::ids::{ConnId, CoordinatorId};
+use crate::net::stream::Stream;
+use crate::session::table::{Cause, Waiting};
 
 /// Sessions that leave a coordinator ahead of time, at once. Each is one `OpenSession`; a burst of them shall not delay
 /// those of clients.
@@ -41,6 +44,14 @@ pub(super) struct Moves {
     left: Vec<AtomicBool>,
     /// What wakes each connection.
     wakers: Arc<Mutex<BTreeMap<ConnId, Arc<Notify>>>>,
+}
+
+impl<S: Stream> Fleet<S> {
+    /// The sessions that are still on a coordinator, and why they stay, `most` of them; those with open operations first.
+    pub fn waited_for(&self, coordinator: CoordinatorId, now: Instant, most: usize) -> Vec<Waiting> {
+        let cause = Cause::Leaves { now, cooldown: self.moves.settings.cooldown };
+        self.table.waiting(coordinator, cause, most)
+    }
 }
 
 impl Moves {

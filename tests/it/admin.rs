@@ -69,6 +69,19 @@ fn a_coordinator_is_drained_and_resumed() {
 }
 
 #[test]
+fn a_drain_shows_whom_it_waits_for() {
+    let fleet = Fleet::of(1);
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let _operation = client.execute(&session, "select * from rows(10)").unwrap();
+    assert_eq!(coordinators(fleet.router())[0]["waits_for"], Value::Array(Vec::new()), "nobody drains it");
+    assert_eq!(ask(fleet.router(), "POST /api/v1/coordinators/test/c1/drain", ALLOWED).0, 200);
+    let waits_for = &coordinators(fleet.router())[0]["waits_for"];
+    assert_eq!((&waits_for[0]["open_operations"], &waits_for[1]), (&1.into(), &Value::Null));
+    assert_eq!(waits_for[0]["pinned"], "an operation is open");
+}
+
+#[test]
 fn what_a_foreign_page_could_send_changes_nothing() {
     let fleet = Fleet::of(1);
     let drain = "POST /api/v1/coordinators/test/c1/drain";

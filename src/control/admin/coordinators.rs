@@ -15,6 +15,11 @@ use crate::clock;
 use crate::cluster::{AdminState, Coordinator};
 use crate::ids::Service;
 use crate::serve::shared::Fleet;
+use crate::session::table::Waiting;
+use crate::wire::facts::GuidText;
+
+/// As many of the sessions that a drain waits for are shown.
+const MOST_WAITED_FOR: usize = 20;
 
 /// One coordinator, as it is shown.
 #[derive(Debug, Serialize)]
@@ -38,8 +43,19 @@ struct Shown {
     /// Operations of this router that are not closed: what a drain waits for.
     open_operations: u32,
     opens_in_progress: u32,
+    /// Sessions of this router that are still there while it is drained or shuts down: those with the most open operations
+    /// first, and no more than [`MOST_WAITED_FOR`].
+    waits_for: Vec<WaitsFor>,
     /// What it has to do for direct clients and other routers; absent while its figures are not known.
     others: Option<Others>,
+}
+
+#[derive(Debug, Serialize)]
+struct WaitsFor {
+    session: String,
+    open_operations: usize,
+    /// Why it does not move; absent if it is about to.
+    pinned: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -168,8 +184,21 @@ fn show(fleet: &Fleet, coordinator: &Arc<Coordinator>, now: Instant) -> Shown {
         running: load.running_operations,
         open_operations: coordinator.open_operations(),
         opens_in_progress: load.opens_in_progress,
+        waits_for: waits_for(fleet, coordinator, now),
         others,
     }
+}
+
+fn waits_for(fleet: &Fleet, coordinator: &Coordinator, now: Instant) -> Vec<WaitsFor> {
+    if coordinator.state() == AdminState::Active && coordinator.quiescing_since().is_none() {
+        return Vec::new();
+    }
+    let shown = |one: Waiting| WaitsFor {
+        session: GuidText(one.session).to_string(),
+        open_operations: one.open_operations,
+        pinned: one.pinned.map(|pinned| pinned.to_string()),
+    };
+    fleet.waited_for(coordinator.id, now, MOST_WAITED_FOR).into_iter().map(shown).collect()
 }
 
 fn port(fleet: &Fleet, coordinator: &Coordinator, service: Service, now: Instant) -> Option<Port> {

@@ -2,7 +2,7 @@
 
 use super::{Cause, Pinned, Table};
 use crate::ids::CoordinatorId;
-use crate::wire::facts::{Guid, Handle};
+use crate::wire::facts::Guid;
 
 /// A session that a drain waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,18 +28,5 @@ impl Table {
         waiting.sort_unstable_by_key(|one| (std::cmp::Reverse(one.open_operations), one.session));
         waiting.truncate(most);
         waiting
-    }
-
-    /// The open operations of a session that are on a coordinator.
-    pub fn open_operations(&self, guid: &Guid, coordinator: CoordinatorId) -> Vec<Handle> {
-        let listed =
-            self.sessions.get(guid).map(|session| session.usage.operations.iter().copied().collect());
-        let listed: Vec<Guid> = listed.unwrap_or_default();
-        let handle = |guid: Guid| {
-            let operation = self.operations.get(&guid)?;
-            let secret = operation.secret.filter(|_| operation.coordinator == coordinator)?;
-            Some(Handle { guid, secret })
-        };
-        listed.into_iter().filter_map(handle).collect()
     }
 }

@@ -49,7 +49,9 @@ fn under_load(fleet: &mut Fleet, act: impl FnOnce(&mut Fleet)) -> (Vec<Failure>,
                     let begun: Instant = clock::now();
                     match client.query(&session, "select 1") {
                         Ok(_) => drop(done.fetch_add(1, Ordering::SeqCst)),
-                        Err(error) => failures.lock().unwrap().push(Failure { error, took: clock::now() - begun }),
+                        Err(error) => {
+                            failures.lock().unwrap().push(Failure { error, took: clock::now() - begun });
+                        }
                     }
                     std::thread::sleep(Duration::from_millis(20));
                 }

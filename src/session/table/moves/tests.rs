@@ -257,8 +257,6 @@ fn a_drain_is_told_whom_it_waits_for() {
     fleet.insert_operation(3, 0);
     let pinned = Some(Pinned::OpenOperation);
     assert_eq!(waiting(5), [Waiting { session, open_operations: 1, pinned }]);
-    assert_eq!(fleet.table.open_operations(&session, id(0)), [handle(3)]);
-    assert_eq!(fleet.table.open_operations(&session, id(1)), []);
     assert_eq!(waiting(0), []);
     assert_eq!(fleet.table.waiting(id(1), leaves(now), 5), []);
 }
