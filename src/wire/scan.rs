@@ -306,6 +306,7 @@ impl Scanner {
 
     /// The fewest bytes that `count` things of `least` bytes take, checked against what the message may still have after
     /// all that stands before `rest`.
+    #[inline]
     fn declared(&self, rest: &[u8], count: i32, least: u8) -> Result<u64, ScanError> {
         let count = u64::try_from(count).map_err(|_| ScanError::Negative { len: count })?;
         let bytes = count * u64::from(least);
@@ -315,6 +316,7 @@ impl Scanner {
         Ok(bytes)
     }
 
+    #[inline]
     fn pass(&mut self, rest: &mut &[u8], left: u64) -> bool {
         let now = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
         *rest = rest.get(now..).unwrap_or_default();
@@ -361,7 +363,12 @@ impl Scanner {
             Level::Struct => None,
             Level::Elements { kind: Type::String, left } => {
                 pass_strings(rest, left)?;
-                next_of(left).then_some(Type::String)
+                if next_of(left) {
+                    // The last one of a piece, cut off: no need to go round for it.
+                    self.state = State::Value { kind: Type::String, slot: None };
+                    return self.value(rest, Type::String, None);
+                }
+                None
             }
             Level::Elements { kind, left } => next_of(left).then_some(*kind),
             Level::Pairs { key, value, left } => {
