@@ -77,6 +77,15 @@ fn await_ready(fleet: &Fleet, place: usize) {
     assert!(eventually(ready), "{place} did not come back");
 }
 
+/// Kills a coordinator and starts it again once the router has seen that it is gone: none starts within a poll.
+fn kill_and_start(fleet: &mut Fleet, place: usize) {
+    fleet.lose(place);
+    let one = std::sync::Arc::clone(&fleet.known().cluster.coordinators[place]);
+    assert!(eventually(|| one.standing(Service::Hs2, clock::now()) != Standing::Ready));
+    fleet.revive(place);
+    await_ready(fleet, place);
+}
+
 /// Whether the fullest coordinator has at most 1.2 times the mean.
 fn is_even(fleet: &Fleet) -> bool {
     let sessions: Vec<u32> = fleet.loads().iter().map(|load| load.open_sessions).collect();
@@ -107,9 +116,7 @@ fn coordinators_that_are_killed_cost_the_calls_in_flight_and_nothing_else() {
     let mut fleet = fleet();
     let (failures, done) = under_load(&mut fleet, |fleet| {
         for place in 0..COORDINATORS {
-            fleet.lose(place);
-            fleet.revive(place);
-            await_ready(fleet, place);
+            kill_and_start(fleet, place);
         }
     });
     // A statement is at most three calls, and each client may be in the middle of one at each kill.
@@ -134,9 +141,7 @@ fn an_idle_session_does_not_notice_a_kill() {
     let sessions: Vec<_> = clients.iter_mut().map(|client| client.open(&[]).unwrap()).collect();
     for place in 0..COORDINATORS {
         await_ready(&fleet, place);
-        fleet.lose(place);
-        fleet.revive(place);
-        await_ready(&fleet, place);
+        kill_and_start(&mut fleet, place);
         for (client, session) in clients.iter_mut().zip(&sessions) {
             client.query(session, "select 1").unwrap();
         }
