@@ -182,9 +182,10 @@ fn router_config(listen: SocketAddr, coordinators: &[SocketAddr]) -> String {
     });
     // Three are probed as always. A thousand would be some hundred probes a second, which is another matter than picks.
     let probes = if few { "" } else { "probe = { interval = \"1h\" }\n" };
+    // The coordinators have no threads that could run out, and the other peers count none.
     format!(
         "[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"{listen}\"\nservice = \"hs2\"\n\
-         [[cluster]]\nname = \"bench\"\n{probes}coordinators = [\n{coordinators}]\n"
+         [[cluster]]\nname = \"bench\"\nservice_threads = 0\n{probes}coordinators = [\n{coordinators}]\n"
     )
 }
 

@@ -141,6 +141,17 @@ struct Kept<L> {
     unneeded_since: Option<Instant>,
 }
 
+impl<L> Kept<L> {
+    /// The link that was used last of those that are near, else of all.
+    fn take(&mut self, near: impl Fn(&L) -> bool) -> Option<L> {
+        let nearest = self.idle.iter().rposition(|(_, link)| near(link));
+        Some(match nearest {
+            Some(place) => self.idle.remove(place).1,
+            None => self.idle.pop()?.1,
+        })
+    }
+}
+
 impl<L> Default for Kept<L> {
     fn default() -> Self {
         Self { idle: Vec::new(), sessions: Arc::default(), unneeded_since: None }
@@ -208,13 +219,20 @@ impl<L> Room<L> {
         self.may_use(purpose) && (is_there && self.has_idle(identity) || may_be_made && self.may_dial())
     }
 
-    /// Takes a link into use, or the right to make one; `None` if there is no room.
-    pub fn claim(&mut self, identity: &Identity, purpose: Purpose, kind: Kind) -> Option<Claim<L>> {
+    /// Takes a link into use, or the right to make one; `None` if there is no room. Of several idle links it is one that is
+    /// `near`, if there is any.
+    pub fn claim(
+        &mut self,
+        identity: &Identity,
+        purpose: Purpose,
+        kind: Kind,
+        near: impl Fn(&L) -> bool,
+    ) -> Option<Claim<L>> {
         if !self.may_use(purpose) {
             return None;
         }
-        let idle = self.kept.get_mut(identity).filter(|_| kind != Kind::New).and_then(|kept| kept.idle.pop());
-        if let Some((_, link)) = idle {
+        let kept = self.kept.get_mut(identity).filter(|_| kind != Kind::New);
+        if let Some(link) = kept.and_then(|kept| kept.take(near)) {
             self.idle -= 1;
             self.begin_use(purpose);
             return Some(Claim::Link(link));

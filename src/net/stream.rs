@@ -16,7 +16,7 @@ use super::dial::{DialError, dial};
 use super::socket::{self, SocketSettings};
 
 /// A connection to a client or to a coordinator.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
+pub trait Stream: Sized + AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
     /// What such connections are opened by.
     type Network: Network<Stream = Self>;
 
@@ -42,6 +42,13 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
     /// As [`Self::look`], without asking the kernel unless the runtime has been told of something since the last read: what
     /// arrived in this very moment may be missed.
     fn glance(&self) -> Seen;
+
+    /// Has the runtime in which this is called wait for it from now on, in place of the one in which it was opened: each
+    /// time that one finds something for a task of another, it has to wake the other's thread.
+    ///
+    /// # Errors
+    /// The kernel's. The connection is then gone.
+    fn settle_here(self) -> io::Result<Self>;
 
     /// Makes the close at drop a reset that discards unsent bytes, so that the peer does not take it for an orderly end.
     fn reset_on_close(&self);
@@ -134,6 +141,10 @@ impl Stream for TcpStream {
             Poll::Pending => Seen::Nothing,
             Poll::Ready(_) => self.look(),
         }
+    }
+
+    fn settle_here(self) -> io::Result<Self> {
+        Self::from_std(self.into_std()?)
     }
 
     fn reset_on_close(&self) {

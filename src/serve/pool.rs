@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
+use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 
 use super::link::Link;
@@ -78,6 +79,24 @@ pub(super) enum Grant<S: Stream> {
 }
 
 impl<S: Stream> Grant<S> {
+    /// With its link waited for in the runtime in which this is called.
+    pub(super) fn settle_here(self) -> Self {
+        let here = here();
+        match self {
+            Self::Link(Link { coordinator, stream, session, seat, mut made }) if made.runtime != here => {
+                made.runtime = here;
+                match stream.settle_here() {
+                    // This runtime has not been told of anything yet.
+                    Ok(stream) if stream.look() == Seen::Nothing => {
+                        Self::Link(Link { coordinator, stream, session, seat, made })
+                    }
+                    Ok(_) | Err(_) => Self::Seat(seat.renew()),
+                }
+            }
+            settled => settled,
+        }
+    }
+
     /// Where it is.
     pub(super) fn coordinator(&self) -> &Arc<Coordinator> {
         match self {
@@ -146,12 +165,19 @@ impl<S: Stream> Drop for Seat<S> {
 pub(super) struct Made {
     at: Instant,
     sessions: u32,
+    /// Where its events are waited for; none outside of any.
+    runtime: Option<runtime::Id>,
+}
+
+/// The runtime in which this is called.
+fn here() -> Option<runtime::Id> {
+    Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
 impl Made {
     /// Now.
     pub(super) fn now() -> Self {
-        Self { at: clock::now(), sessions: 0 }
+        Self { at: clock::now(), sessions: 0, runtime: here() }
     }
 
     /// A session was opened on the link.
@@ -236,7 +262,7 @@ impl<S: Stream> Pool<S> {
     ) -> Option<Grant<S>> {
         let (grant, closed) = self.claim_in(&mut self.state.lock(), identity, purpose, kind)?;
         drop(closed);
-        Some(grant)
+        Some(grant.settle_here())
     }
 
     fn claim_in(
@@ -246,7 +272,8 @@ impl<S: Stream> Pool<S> {
         purpose: Purpose,
         kind: Kind,
     ) -> Option<(Grant<S>, Vec<Idle<S>>)> {
-        let claim = state.room.claim(identity, purpose, kind)?;
+        let here = here();
+        let claim = state.room.claim(identity, purpose, kind, |idle: &Idle<S>| idle.made.runtime == here)?;
         let settled = matches!(claim, Claim::Link(_));
         let (pool, identity) = (Arc::clone(self), identity.clone());
         let seat = Seat { pool, identity, purpose, settled, over: false };
@@ -272,7 +299,7 @@ impl<S: Stream> Pool<S> {
         if let Some((grant, closed)) = self.claim_in(&mut state, identity, purpose, Kind::Any) {
             drop(state);
             drop(closed);
-            return Ok(Ok(grant));
+            return Ok(Ok(grant.settle_here()));
         }
         let (called, call) = oneshot::channel();
         let waiter = Waiter { kind: Kind::Any, tried: Vec::new(), called };

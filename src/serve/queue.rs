@@ -159,7 +159,7 @@ impl<'a, S: Stream> Waiting<'a, S> {
             grant = &mut self.call => {
                 if let Ok(grant) = grant {
                     self.outcome = WaitOutcome::Served;
-                    return Ok(grant);
+                    return Ok(grant.settle_here());
                 }
             }
             () = client.closed() => return Err(NotCalled::ClientGone),

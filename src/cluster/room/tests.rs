@@ -14,11 +14,26 @@ fn room(threads: u32, reserve: u32) -> Room<u32> {
 
 /// Claims for work; panics if there is no room.
 fn claim(room: &mut Room<u32>, identity: &Identity) -> Claim<u32> {
-    room.claim(identity, Purpose::Work, Kind::Any).unwrap()
+    room.claim(identity, Purpose::Work, Kind::Any, |_| true).unwrap()
 }
 
 const NONE: [u32; 0] = [];
 const NOTHING_CLOSED: Claim<u32> = Claim::Dial { closed: Vec::new() };
+
+#[test]
+fn a_link_that_is_near_is_taken_before_one_used_later() {
+    let mut room = room(4, 1);
+    for _ in 0..3 {
+        claim(&mut room, &user(1));
+    }
+    for link in [1, 2, 3] {
+        room.put(&user(1), Purpose::Work, link);
+    }
+    let mut near = |near: &dyn Fn(&u32) -> bool| room.claim(&user(1), Purpose::Work, Kind::Any, near);
+    assert_eq!(near(&|link| *link < 3), Some(Claim::Link(2)));
+    assert_eq!(near(&|link| *link < 3), Some(Claim::Link(1)));
+    assert_eq!(near(&|link| *link < 3), Some(Claim::Link(3)), "one that is far serves too");
+}
 
 #[test]
 fn a_dial_is_counted_before_it_is_made() {
@@ -26,7 +41,7 @@ fn a_dial_is_counted_before_it_is_made() {
     assert_eq!(claim(&mut room, &user(1)), NOTHING_CLOSED);
     assert_eq!(claim(&mut room, &user(2)), NOTHING_CLOSED);
     assert!(!room.has_room(&user(1), Purpose::Work, Kind::Any));
-    assert_eq!(room.claim(&user(1), Purpose::Work, Kind::Any), None);
+    assert_eq!(room.claim(&user(1), Purpose::Work, Kind::Any, |_| true), None);
     room.end(Purpose::Work);
     assert_eq!(claim(&mut room, &user(3)), NOTHING_CLOSED);
 }
@@ -50,9 +65,12 @@ fn credentials_are_shown_on_a_new_link_though_there_is_an_idle_one() {
     let mut room = room(2, 0);
     claim(&mut room, &user(1));
     room.put(&user(1), Purpose::Work, 1);
-    assert_eq!(room.claim(&user(1), Purpose::Work, Kind::New), Some(NOTHING_CLOSED));
-    assert_eq!(room.claim(&user(1), Purpose::Work, Kind::New), Some(Claim::Dial { closed: vec![1] }));
-    assert_eq!(room.claim(&user(1), Purpose::Work, Kind::New), None);
+    assert_eq!(room.claim(&user(1), Purpose::Work, Kind::New, |_| true), Some(NOTHING_CLOSED));
+    assert_eq!(
+        room.claim(&user(1), Purpose::Work, Kind::New, |_| true),
+        Some(Claim::Dial { closed: vec![1] })
+    );
+    assert_eq!(room.claim(&user(1), Purpose::Work, Kind::New, |_| true), None);
 }
 
 #[test]
@@ -61,16 +79,19 @@ fn however_much_works_a_cancel_has_room() {
     for _ in 0..3 {
         claim(&mut room, &user(1));
     }
-    assert_eq!(room.claim(&user(1), Purpose::Work, Kind::Any), None);
-    assert_eq!(room.claim(&user(1), Purpose::Relief, Kind::Any), Some(NOTHING_CLOSED));
-    assert_eq!(room.claim(&user(1), Purpose::Relief, Kind::Any), None, "there are four threads");
+    assert_eq!(room.claim(&user(1), Purpose::Work, Kind::Any, |_| true), None);
+    assert_eq!(room.claim(&user(1), Purpose::Relief, Kind::Any, |_| true), Some(NOTHING_CLOSED));
+    assert_eq!(room.claim(&user(1), Purpose::Relief, Kind::Any, |_| true), None, "there are four threads");
     room.put(&user(1), Purpose::Relief, 4);
     assert_eq!(
-        room.claim(&user(1), Purpose::Work, Kind::Any),
+        room.claim(&user(1), Purpose::Work, Kind::Any, |_| true),
         None,
         "the link is there, but kept for cancels"
     );
-    assert_eq!(room.claim(&user(2), Purpose::Relief, Kind::Any), Some(Claim::Dial { closed: vec![4] }));
+    assert_eq!(
+        room.claim(&user(2), Purpose::Relief, Kind::Any, |_| true),
+        Some(Claim::Dial { closed: vec![4] })
+    );
     assert!(!room.turn_to_work());
     room.end(Purpose::Work);
     assert!(room.turn_to_work());
@@ -144,7 +165,7 @@ fn links_are_retired_when_their_identity_has_had_no_session_for_20_s() {
 fn links_are_retired_by_age_whoever_needs_them() {
     let mut room = room(4, 0);
     for link in 0..3 {
-        assert_eq!(room.claim(&user(1), Purpose::Work, Kind::New), Some(NOTHING_CLOSED));
+        assert_eq!(room.claim(&user(1), Purpose::Work, Kind::New, |_| true), Some(NOTHING_CLOSED));
         room.put(&user(1), Purpose::Work, link);
     }
     let _session = room.begin_session(&user(1));
@@ -177,7 +198,7 @@ proptest! {
             let kind = if new { Kind::New } else { Kind::Any };
             if step < 2 {
                 let expected = room.has_room(&user(who), purpose, kind);
-                let claimed = room.claim(&user(who), purpose, kind);
+                let claimed = room.claim(&user(who), purpose, kind, |_| true);
                 prop_assert_eq!(claimed.is_some(), expected);
                 match claimed {
                     Some(Claim::Link(link)) => {

@@ -98,6 +98,10 @@ impl Stream for Double {
         self.look()
     }
 
+    fn settle_here(self) -> io::Result<Self> {
+        Ok(self)
+    }
+
     fn reset_on_close(&self) {
         self.reset_on_close.store(true, Ordering::Relaxed);
     }

@@ -44,6 +44,27 @@ impl Wake for Wakes {
     }
 }
 
+#[test]
+fn a_connection_is_waited_for_where_it_was_settled_last() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let (watched, mut peer) = second.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let watched = first.spawn(TcpStream::connect(address));
+        let watched = std::thread::scope(|scope| scope.spawn(|| first.block_on(watched)).join()).unwrap();
+        (watched.unwrap().unwrap(), listener.accept().await.unwrap().0)
+    });
+    let mut watched = second.block_on(async { watched.settle_here() }).unwrap();
+    drop(first);
+    let mut read = [0; 5];
+    second.block_on(async {
+        peer.write_all(b"hello").await.unwrap();
+        timeout(DEADLINE, watched.read_exact(&mut read)).await.expect("its runtime lives").unwrap();
+    });
+    assert_eq!(&read, b"hello");
+}
+
 #[tokio::test]
 async fn a_reset_is_noticed() {
     let (watched, peer) = connection().await;

@@ -488,6 +488,10 @@ impl Stream for SimStream {
         if misses && just_now { Seen::Nothing } else { self.look() }
     }
 
+    fn settle_here(self) -> io::Result<Self> {
+        Ok(self)
+    }
+
     fn reset_on_close(&self) {
         self.with(|end| end.resets_on_close = true);
     }
