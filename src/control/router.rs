@@ -116,7 +116,7 @@ impl Router {
         background.spawn(upkeep::run(Arc::clone(&shared), fleets.clone(), counts, end.clone()));
         for fleet in &fleets {
             watching::start(&shared, fleet, &background, &end);
-            background.spawn(upkeep::move_sessions(Arc::clone(fleet), end.clone()));
+            background.spawn(upkeep::move_sessions(Arc::clone(&shared), Arc::clone(fleet), end.clone()));
         }
         let view = View { metrics, draining: shared.draining.clone(), fleets: fleets.clone() };
         background.spawn(admin::serve(admin_listener, view, end.clone()));
@@ -147,7 +147,7 @@ impl Router {
     /// Stops accepting and lets connections end: each as soon as no call is in flight and no operation is open on it, all
     /// when `drain_timeout` is over or `hurry` comes. Returns how many had to be cut.
     pub async fn drain(self, hurry: impl Future<Output = ()>) -> usize {
-        self.shared.draining.cancel();
+        self.shared.drain_connections();
         self.connections.close();
         tokio::select! {
             biased;
@@ -155,7 +155,7 @@ impl Router {
             () = hurry => {}
         }
         let left = self.connections.len();
-        self.shared.cut.cancel();
+        self.shared.cut_connections();
         let _in_time = timeout(CUT_TIME, self.connections.wait()).await;
         self.end.cancel();
         self.background.close();
@@ -166,8 +166,8 @@ impl Router {
 
 impl Drop for Router {
     fn drop(&mut self) {
-        self.shared.draining.cancel();
-        self.shared.cut.cancel();
+        self.shared.drain_connections();
+        self.shared.cut_connections();
         self.end.cancel();
     }
 }

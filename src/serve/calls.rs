@@ -1,20 +1,19 @@
 //! The loop over the calls of a client connection, strictly in order: read a request, decide where it goes, carry that out.
 
 use std::future::ready;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
-use tokio_util::sync::WaitForCancellationFuture;
 
 use super::attached::Attached;
+use super::bell::{Bell, Ring};
 use super::client::{Client, Framing, Inbox, Request};
 use super::dialing::Unreached;
 use super::end::End;
 use super::exchange::Answered;
 use super::link::{Link, Links, NoLink};
-use super::moves::Wake;
 use super::pool::Grant;
 use super::queue::{self, NotCalled};
 use super::refuse::NoAnswer;
@@ -60,8 +59,8 @@ pub(super) struct Calls<S: Stream> {
     leaving: bool,
     /// When links are looked at next. One timer for the connection's life: to make one for each call costs more.
     look: Pin<Box<Sleep>>,
-    /// Calls for a look at sessions that shall leave their coordinators.
-    wake: Wake,
+    /// Calls it while it waits.
+    bell: Arc<Bell>,
     /// Whether its credentials were refused when a session was to move: no more are shown unasked.
     pub(super) no_moves: bool,
     /// What sessions left behind, to be closed after the call.
@@ -71,7 +70,7 @@ pub(super) struct Calls<S: Stream> {
 impl<S: Stream> Calls<S> {
     /// A connection that was detected and, if it wants that, authenticated: `links` then has its credentials.
     pub(super) fn new(
-        shared: Arc<Shared<S>>,
+        (shared, bell): (Arc<Shared<S>>, Arc<Bell>),
         entrance: &Entrance<S>,
         client: Client<S>,
         framing: Framing,
@@ -83,7 +82,7 @@ impl<S: Stream> Calls<S> {
             span_named: false,
             look: Box::pin(sleep(look_interval(&entrance.fleet))),
             touching: Touching::new(),
-            wake: fleet.moves.wake(links.conn()),
+            bell,
             no_moves: false,
             forgotten: Vec::new(),
             shared,
@@ -113,13 +112,9 @@ impl<S: Stream> Calls<S> {
     }
 
     /// Serves calls until the connection ends.
-    pub(super) async fn serve(mut self) -> End {
-        // Its own child of the router's token: what all connections wait on would be a lock that all of them share. One wait
-        // for the connection's life: to begin and to end one for each call takes that lock twice more.
-        let draining = self.shared.draining.child_token();
-        let mut drains = pin!(draining.cancelled());
+    pub(super) async fn serve(&mut self) -> End {
         loop {
-            let first = match self.next_bytes(drains.as_mut()).await {
+            let first = match self.next_bytes().await {
                 Ok(first) => first,
                 Err(end) => return end,
             };
@@ -179,14 +174,10 @@ impl<S: Stream> Calls<S> {
 
     /// Waits for the next request's first bytes, or for the end; none if some are pending. What an idle connection waits for
     /// never interrupts a request that has begun: that has a deadline of its own.
-    async fn next_bytes(
-        &mut self,
-        mut drains: Pin<&mut WaitForCancellationFuture<'_>>,
-    ) -> Result<Option<Chunk>, End> {
+    async fn next_bytes(&mut self) -> Result<Option<Chunk>, End> {
         while self.client.pending.is_empty() {
-            let draining = self.leaving;
             // To close on unread bytes would be a reset, and a call lost that came before the end.
-            let leave = draining && self.open.is_empty() && self.client.stream.look() != Seen::Bytes;
+            let leave = self.leaving && self.open.is_empty() && self.client.stream.look() != Seen::Bytes;
             tokio::select! {
                 biased;
                 read = self.client.read() => {
@@ -194,19 +185,31 @@ impl<S: Stream> Calls<S> {
                     return if chunk.is_empty() { Err(End::ClientClosed) } else { Ok(Some(chunk)) };
                 }
                 () = ready(()), if leave => return Err(End::RouterShutdown),
-                () = drains.as_mut(), if !draining => self.leaving = true,
-                // For the operations that are open on it to end, on whatever connection.
-                () = async { sleep(DRAIN_LOOK_INTERVAL).await }, if draining => {}
-                () = self.wake.called() => Box::pin(self.leave_coordinators()).await?,
-                () = self.look.as_mut() => {
-                    self.links.drop_closed();
-                    // Boxed: an idle connection shall not hold what it takes.
-                    Box::pin(self.touch_sessions()).await;
-                    self.look.as_mut().reset(Instant::from_std(clock::now() + look_interval(&self.fleet)));
+                () = self.bell.rings(Ring::Drain), if !self.leaving => {
+                    self.leaving = true;
+                    self.look_in(DRAIN_LOOK_INTERVAL);
                 }
+                () = self.bell.rings(Ring::Look) => {
+                    self.bell.answer(Ring::Look);
+                    Box::pin(self.leave_coordinators()).await?;
+                }
+                // Boxed: an idle connection shall not hold what it takes.
+                () = self.look.as_mut() => Box::pin(self.look_after_sessions()).await,
             }
         }
         Ok(None)
+    }
+
+    async fn look_after_sessions(&mut self) {
+        self.links.drop_closed();
+        self.touch_sessions().await;
+        // Operations that are open on it end on whatever connection.
+        let interval = if self.leaving { DRAIN_LOOK_INTERVAL } else { look_interval(&self.fleet) };
+        self.look_in(interval);
+    }
+
+    fn look_in(&mut self, interval: Duration) {
+        self.look.as_mut().reset(Instant::from_std(clock::now() + interval));
     }
 
     /// What names nothing that is known goes to any coordinator, for its own words.

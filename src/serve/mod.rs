@@ -2,6 +2,7 @@
 
 mod asking;
 mod attached;
+mod bell;
 mod calls;
 mod client;
 mod dialing;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 use tokio::time::timeout;
 use tracing::Instrument;
 
+use self::bell::{Bell, Ring};
 use self::calls::Calls;
 use self::client::{Client, Framing};
 use self::end::End;
@@ -57,6 +59,7 @@ struct Connection<S: Stream> {
     conn: ConnId,
     client: Client<S>,
     counters: ListenerMetrics,
+    bell: Arc<Bell>,
 }
 
 /// Accepts connections on one address until the router drains. Each is served by a task of its own, with one of the workers.
@@ -75,45 +78,46 @@ pub async fn listen<S: Stream>(
             accepted = workers.place(acceptor.accept()) => accepted,
         };
         let (Some(Accepted { stream, address, permit }), seat) = accepted else { return };
-        let (shared, entrance, counters) = (Arc::clone(&shared), Arc::clone(&entrance), counters.clone());
         let runtime = seat.runtime().clone();
-        let connection = async move {
-            let _held = (permit, seat);
-            accepted_one(shared, entrance, counters, stream, address).await;
-        };
-        tasks.spawn_on(connection, &runtime);
+        let conn = shared.next_connection();
+        let hanging = shared.bells.hang(conn);
+        let connection = Box::new(Connection {
+            shared: Arc::clone(&shared),
+            entrance: Arc::clone(&entrance),
+            conn,
+            client: Client::new(stream, address.ip()),
+            counters: counters.clone(),
+            bell: Arc::clone(&hanging.bell),
+        });
+        let held = (permit, seat, hanging, Held::one_of(&counters.open));
+        let story = accepted_one(connection, address);
+        tasks.spawn_on(
+            async move {
+                let _held = held;
+                story.await;
+            },
+            &runtime,
+        );
     }
 }
 
-async fn accepted_one<S: Stream>(
-    shared: Arc<Shared<S>>,
-    entrance: Arc<Entrance<S>>,
-    counters: ListenerMetrics,
-    stream: S,
-    address: SocketAddr,
-) {
-    let conn = shared.next_connection();
+/// What a connection's task holds as long as the connection lives is little: all that it needs for a stage of its life is in
+/// boxes, and goes with the stage.
+async fn accepted_one<S: Stream>(connection: Box<Connection<S>>, address: SocketAddr) {
     let span = tracing::info_span!(
-        "connection", %conn, client = %address, listener = %entrance.name,
+        "connection", conn = %connection.conn, client = %address, listener = %connection.entrance.name,
         depth = tracing::field::Empty, session = tracing::field::Empty, coordinator = tracing::field::Empty,
     );
-    let _open = Held::one_of(&counters.open);
-    let whole = Arc::clone(&shared);
-    let story = async {
-        tracing::debug!("accepted");
-        // A child of its own: waiting on the one token would be a lock that all connections share.
-        let cut = shared.cut.child_token();
-        let connection =
-            Connection { shared, entrance, conn, client: Client::new(stream, address.ip()), counters };
-        tokio::select! {
-            biased;
-            () = cut.cancelled() => End::RouterShutdown,
-            end = serve(connection) => end,
-        }
-    };
     async {
-        let end = story.await;
-        note_end(&whole, &end);
+        tracing::debug!("accepted");
+        let (shared, bell) = (Arc::clone(&connection.shared), Arc::clone(&connection.bell));
+        let end = tokio::select! {
+            biased;
+            // First, and in every wake-up: what else the connection is called for finds its task registered by this.
+            () = bell.rings(Ring::Cut) => End::RouterShutdown,
+            end = serve(connection) => end,
+        };
+        note_end(&shared, &end);
     }
     .instrument(span)
     .await;
@@ -140,17 +144,17 @@ enum Serving<S: Stream> {
     Unread(Box<Passage<S>>),
 }
 
-async fn serve<S: Stream>(connection: Connection<S>) -> End {
+async fn serve<S: Stream>(connection: Box<Connection<S>>) -> End {
     // Boxed one after the other: an idle connection holds only what its own stage needs.
     match Box::pin(introduce(connection)).await {
-        Ok(Serving::Calls(calls)) => Box::pin(calls.serve()).await,
+        Ok(Serving::Calls(mut calls)) => calls.serve().await,
         Ok(Serving::Unread(passage)) => Box::pin(passage.relay()).await,
         Err(end) => end,
     }
 }
 
 /// Finds out what the client speaks and, where that is asked for, who it is.
-async fn introduce<S: Stream>(mut connection: Connection<S>) -> Result<Serving<S>, End> {
+async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Serving<S>, End> {
     let listener = connection.entrance.service;
     let unread =
         |connection, service, dialed| Ok(Serving::Unread(Box::new(Passage { connection, service, dialed })));
@@ -179,7 +183,7 @@ impl<S: Stream> Connection<S> {
     /// Its calls will be read.
     fn into_calls(self, framing: Framing, links: Links<S>) -> Calls<S> {
         note_depth(&self.counters, Depth::Route);
-        Calls::new(self.shared, &self.entrance, self.client, framing, links)
+        Calls::new((self.shared, self.bell), &self.entrance, self.client, framing, links)
     }
 }
 

@@ -1,7 +1,6 @@
 //! What connections share of the sessions that move: which coordinators are left, who is to look for sessions there, and how
 //! many sessions go at a time.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::shared::Fleet;
 use crate::cluster::rebalance::Shift;
 use crate::cluster::{AdminState, Cluster, Coordinator, Flavor};
-use crate::ids::{ConnId, CoordinatorId};
+use crate::ids::CoordinatorId;
 use crate::net::stream::Stream;
 use crate::session::table::{Cause, Waiting};
 
@@ -42,8 +41,6 @@ pub(super) struct Moves {
     shifts: Mutex<Vec<Shift>>,
     /// Whether sessions shall leave, by coordinator.
     left: Vec<AtomicBool>,
-    /// What wakes each connection.
-    wakers: Arc<Mutex<BTreeMap<ConnId, Arc<Notify>>>>,
 }
 
 impl<S: Stream> Fleet<S> {
@@ -63,7 +60,6 @@ impl Moves {
             going: Semaphore::new(AT_ONCE),
             shifts: Mutex::default(),
             left: cluster.coordinators.iter().map(|_| AtomicBool::new(false)).collect(),
-            wakers: Arc::default(),
         }
     }
 
@@ -115,46 +111,9 @@ impl Moves {
         Some(to)
     }
 
-    /// Has every connection look for sessions of its own that shall leave.
-    pub(super) fn wake_all(&self) {
-        for waker in self.wakers.lock().values() {
-            waker.notify_one();
-        }
-    }
-
-    /// A connection is woken as long as this lives.
-    pub(super) fn wake(&self, conn: ConnId) -> Wake {
-        let notify = Arc::new(Notify::new());
-        if self.are_on() {
-            self.wakers.lock().insert(conn, Arc::clone(&notify));
-        }
-        Wake { conn, notify, wakers: Arc::clone(&self.wakers) }
-    }
-
     /// Tells the calls that wait for a session, when this is dropped, to look again.
     pub(super) fn ending(&self) -> Ending<'_> {
         Ending(&self.ended)
-    }
-}
-
-/// What wakes a connection.
-#[derive(Debug)]
-pub(super) struct Wake {
-    conn: ConnId,
-    notify: Arc<Notify>,
-    wakers: Arc<Mutex<BTreeMap<ConnId, Arc<Notify>>>>,
-}
-
-impl Wake {
-    /// Resolves when the connection shall look for sessions that leave. Cancel-safe.
-    pub(super) async fn called(&self) {
-        self.notify.notified().await;
-    }
-}
-
-impl Drop for Wake {
-    fn drop(&mut self) {
-        drop(self.wakers.lock().remove(&self.conn));
     }
 }
 

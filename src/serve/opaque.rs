@@ -33,7 +33,7 @@ pub(super) struct Dialed<S: Stream> {
 /// A connection that is passed on unread.
 pub(super) struct Passage<S: Stream> {
     /// Its client's side.
-    pub(super) connection: Connection<S>,
+    pub(super) connection: Box<Connection<S>>,
     /// The coordinators' port that it is for.
     pub(super) service: Service,
     /// The coordinator's side, if there is one already.
@@ -44,7 +44,7 @@ impl<S: Stream> Passage<S> {
     /// Passes bytes on until both sides have finished; to the best coordinator, if none was dialed.
     pub(super) async fn relay(self) -> End {
         let Self { connection, service, dialed } = self;
-        let Connection { shared, entrance, mut client, counters, .. } = connection;
+        let Connection { shared, entrance, mut client, counters, .. } = *connection;
         note_depth(&counters, Depth::Opaque);
         let dialed = match dialed {
             Some(dialed) => Ok(dialed),

@@ -42,7 +42,7 @@ enum Opened {
 ///
 /// # Errors
 /// What ends the connection; the client was told.
-pub(super) async fn authenticate<S: Stream>(mut connection: Connection<S>) -> Result<Serving<S>, End> {
+pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Serving<S>, End> {
     let settings = connection.shared.settings.clone();
     let (conn, stall) = (connection.conn, settings.stall_timeout);
     let service = service_of(connection.entrance.service);

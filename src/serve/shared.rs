@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::asking::Askings;
+use super::bell::{Bells, Ring};
 pub use super::moves::MoveSettings;
 use super::moves::Moves;
 use super::pool::{Lobby, Pool};
@@ -60,6 +61,8 @@ pub struct Shared<S: Stream = TcpStream> {
     pub calls: CallMetrics,
     /// Bytes of requests that are held.
     pub replay: ReplayMemory,
+    /// What calls connections while they wait for something else.
+    pub(super) bells: Arc<Bells>,
     /// Cancelled when the router shall end: connections leave as soon as nothing is under way on them.
     pub draining: CancellationToken,
     /// Cancelled when those that are still there are cut.
@@ -84,12 +87,30 @@ impl<S: Stream> Shared<S> {
             metrics,
             calls,
             replay,
+            bells: Arc::default(),
             draining,
             cut,
             late_opens: Arc::new(Semaphore::new(LATE_OPENS)),
             warnings: WarningLimit::default(),
             next_connection: AtomicU64::new(1),
         }
+    }
+
+    /// Has connections end as soon as nothing is under way on them, and no more accepted.
+    pub fn drain_connections(&self) {
+        self.draining.cancel();
+        self.bells.ring(Ring::Drain);
+    }
+
+    /// Has connections end at once.
+    pub fn cut_connections(&self) {
+        self.cut.cancel();
+        self.bells.ring(Ring::Cut);
+    }
+
+    /// Has connections look for sessions that shall leave their coordinators.
+    pub(super) fn have_connections_look(&self) {
+        self.bells.ring(Ring::Look);
     }
 
     /// A name for a new connection.

@@ -29,7 +29,7 @@ const LEAVE_INTERVAL: Duration = Duration::from_millis(250);
 const LEAVE_AGAIN_EVERY: u32 = 4;
 
 /// Has sessions leave the coordinators that go away, until the router ends.
-pub async fn move_sessions(fleet: Arc<Fleet>, end: CancellationToken) {
+pub async fn move_sessions(shared: Arc<Shared>, fleet: Arc<Fleet>, end: CancellationToken) {
     let mut ticks = interval(LEAVE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut tick, mut rebalance): (u32, Rebalance) = Default::default();
@@ -52,7 +52,7 @@ pub async fn move_sessions(fleet: Arc<Fleet>, end: CancellationToken) {
         }
         let again = tick.is_multiple_of(LEAVE_AGAIN_EVERY) && fleet.cluster.coordinators.iter().any(is_left);
         if news || again || goes_back {
-            fleet.moves.wake_all();
+            shared.have_connections_look();
         }
     }
 }

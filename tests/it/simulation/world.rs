@@ -344,7 +344,7 @@ impl Simulation {
                 journal.violation(format_args!("{} still counts {load:?}", coordinator.name));
             }
         }
-        router.shared.draining.cancel();
+        router.shared.drain_connections();
         router.end.cancel();
         router.background.close();
         router.connections.wait().await;
