@@ -30,25 +30,30 @@ use crate::wire::method::Method;
 /// A question is given up after so many times `connect_timeout`: once for the dial, once for everything else.
 const PATIENCE: u32 = 2;
 
+/// Where a call goes.
+pub(super) enum Decided {
+    /// As the table has it.
+    Known(Plan),
+    /// As those say who were asked.
+    Asked(Plan),
+}
+
 impl<S: Stream> Calls<S> {
-    /// Where a call goes that names what the table lacks, once everybody was asked; none if the table tells.
+    /// Where a call goes, once everybody was asked if it names what the table lacks.
     ///
     /// # Errors
     /// The client is gone.
-    pub(super) async fn asked(
-        &mut self,
-        method: &'static Method,
-        request: &Facts,
-    ) -> Result<Option<Plan>, End> {
-        let Plan::Ask(question) = decide(method, request, &self.past, &self.fleet.table) else {
-            return Ok(None);
+    pub(super) async fn decided(&mut self, method: &'static Method, request: &Facts) -> Result<Decided, End> {
+        let question = match decide(method, request, &self.past, &self.fleet.table) {
+            Plan::Ask(question) => question,
+            plan => return Ok(Decided::Known(plan)),
         };
         // Boxed: few calls ever ask.
         let asked = Box::pin(self.ask_around(question, method, request)).await;
         if asked.is_err() {
             self.shared.calls.count(method.place(), CallOutcome::Unanswered);
         }
-        asked.map(Some)
+        asked.map(Decided::Asked)
     }
 
     /// Where a call goes whose handle the table lacks: to the owner, or to one who knows what is wrong with the handle; if

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::asking::Decided;
 use super::attached::Attached;
 use super::bell::{Bell, Ring};
 use super::client::{Client, Framing, Inbox, Request};
@@ -20,6 +21,7 @@ use super::refuse::NoAnswer;
 use super::shared::{Entrance, Fleet, Shared};
 use super::tend::Touching;
 use crate::clock;
+use crate::cluster::room::Kind;
 use crate::cluster::{Coordinator, Flavor, Opening, SessionCount, Wanted};
 use crate::ids::{ConnId, CoordinatorId, Service};
 use crate::metrics::CallOutcome;
@@ -134,8 +136,10 @@ impl<S: Stream> Calls<S> {
 
     async fn carry_out(&mut self, request: &mut Request) -> Result<(), End> {
         let method = request.method();
-        let asked = self.asked(method, request.facts()).await?;
-        if let Some(session) = session_of(method, request.facts()) {
+        let decided = self.decided(method, request.facts()).await?;
+        let session = session_of(method, request.facts());
+        let names_session = session.is_some();
+        if let Some(session) = session {
             self.attached.attach(&session);
         } else if let Some(operation) = operation_of(method, request.facts()) {
             self.attached.attach_operation(&operation);
@@ -144,9 +148,15 @@ impl<S: Stream> Calls<S> {
             return Ok(());
         }
         let service = service(method, request.facts(), &self.past);
-        // Decided now: the session may have moved while its call waited.
-        let past = Past { asks: false, ..self.past };
-        let plan = asked.unwrap_or_else(|| decide(method, request.facts(), &past, &self.fleet.table));
+        let plan = match decided {
+            Decided::Asked(plan) => plan,
+            Decided::Known(plan) if !names_session => plan,
+            // Again: the session may have moved while its call waited.
+            Decided::Known(_) => {
+                let past = Past { asks: false, ..self.past };
+                decide(method, request.facts(), &past, &self.fleet.table)
+            }
+        };
         tracing::trace!(method = method.name, ?plan, "call");
         self.past.service = service;
         self.touching.used = true;
@@ -157,11 +167,11 @@ impl<S: Stream> Calls<S> {
         let done = match plan {
             Plan::Open => Box::pin(self.open_session(request)).await,
             Plan::OpenBeeswax => Box::pin(self.open_beeswax(request)).await,
-            // Asked above.
-            Plan::Any | Plan::Ask(_) => self.forward_anywhere(request, service).await,
+            // What there was to ask was asked.
+            Plan::Any | Plan::Ask(_) => Box::pin(self.forward_anywhere(request, service)).await,
             Plan::Owner { coordinator, .. } => match self.fleet.cluster.coordinator(coordinator).cloned() {
                 Some(coordinator) => self.forward(request, &coordinator, service).await,
-                None => self.forward_anywhere(request, service).await,
+                None => Box::pin(self.forward_anywhere(request, service)).await,
             },
         };
         let outcome = done.as_ref().map_or(CallOutcome::Unanswered, |outcome| *outcome);
@@ -269,11 +279,18 @@ impl<S: Stream> Calls<S> {
         if let Some(link) = self.links.take(coordinator.id, service, see(method)) {
             return Ok(Ok(link));
         }
+        let pool = self.fleet.pool(coordinator, service);
+        if let Some(Grant::Link(link)) =
+            pool.and_then(|pool| pool.claim(self.links.identity(), purpose(method), Kind::Idle))
+            && see(method)(&link.stream) == Seen::Nothing
+        {
+            return Ok(Ok(link));
+        }
         // Boxed: few calls dial.
         Box::pin(self.new_link(coordinator, service, method)).await
     }
 
-    /// A link that is not the connection's own yet: one that was granted, or is dialed.
+    /// A link that is not there yet: one that is dialed, or was granted after a wait.
     async fn new_link(
         &mut self,
         coordinator: &Arc<Coordinator>,

@@ -90,20 +90,17 @@ pub async fn listen<S: Stream>(
             bell: Arc::clone(&hanging.bell),
         });
         let held = (permit, seat, hanging, Held::one_of(&counters.open));
-        let story = accepted_one(connection, address);
-        tasks.spawn_on(
-            async move {
-                let _held = held;
-                story.await;
-            },
-            &runtime,
-        );
+        tasks.spawn_on(accepted_one(connection, address, held), &runtime);
     }
 }
 
-/// What a connection's task holds as long as the connection lives is little: all that it needs for a stage of its life is in
+/// Serves a connection, and holds what is `_held` for it until it ends. What its task itself holds is little: all that it needs for a stage of its life is in
 /// boxes, and goes with the stage.
-async fn accepted_one<S: Stream>(connection: Box<Connection<S>>, address: SocketAddr) {
+async fn accepted_one<S: Stream>(
+    connection: Box<Connection<S>>,
+    address: SocketAddr,
+    _held: impl Send + 'static,
+) {
     let span = tracing::info_span!(
         "connection", conn = %connection.conn, client = %address, listener = %connection.entrance.name,
         depth = tracing::field::Empty, session = tracing::field::Empty, coordinator = tracing::field::Empty,
