@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::changes::Mark;
 use super::condition::{Condition, News, Report, Standing};
 use super::counts::Counts;
 use super::health::{Change, Finding, Health};
@@ -37,6 +38,8 @@ pub struct Coordinator {
     /// Its share relative to the others.
     pub weight: NonZeroU32,
     draining: AtomicBool,
+    /// To be noted whenever something is changed that a pick goes by.
+    pub(super) mark: Mark,
     pub(super) counts: Counts,
     settings: HealthSettings,
     condition: Mutex<Condition>,
@@ -50,6 +53,7 @@ impl Coordinator {
         id: CoordinatorId,
         settings: CoordinatorSettings,
         health: HealthSettings,
+        mark: Mark,
     ) -> Result<Self, SettingsError> {
         let CoordinatorSettings { name, host, ports, weight, state } = settings;
         let Some(weight) = NonZeroU32::new(weight) else {
@@ -62,6 +66,7 @@ impl Coordinator {
             ports,
             weight,
             draining: AtomicBool::new(state == AdminState::Drain),
+            mark,
             counts: Counts::default(),
             settings: health,
             condition: Mutex::default(),
@@ -78,6 +83,7 @@ impl Coordinator {
     /// Changes what people decided; picks that are already made stand.
     pub fn set_state(&self, state: AdminState) {
         self.draining.store(state == AdminState::Drain, Ordering::Relaxed);
+        self.mark.note_change();
     }
 
     /// What it has to do for this router at the moment.
@@ -175,62 +181,69 @@ impl Coordinator {
         self.opens_without_login.store(true, Ordering::Relaxed);
     }
 
+    /// Every change of the condition comes by here, so that none is missed by the picks.
+    fn alter<T>(&self, change: impl FnOnce(&mut Condition) -> T) -> T {
+        let changed = change(&mut self.condition.lock());
+        self.mark.note_change();
+        changed
+    }
+
     /// Takes in what a probe of a port found; says what that changed.
     pub fn note_probe(&self, service: Service, finding: Finding, now: Instant) -> Option<Change> {
-        self.condition.lock().note_probe(service, finding, &self.settings.probe, now)
+        self.alter(|condition| condition.note_probe(service, finding, &self.settings.probe, now))
     }
 
     /// Takes in what its web port says; `own` is what was ours while it was asked. Returns what is new.
     pub fn note_report(&self, report: Report, own: Own, now: Instant) -> Vec<News> {
-        self.condition.lock().note_report(report, own, now)
+        self.alter(|condition| condition.note_report(report, own, now))
     }
 
     /// Its web port said nothing, or nothing of use.
     pub fn note_no_report(&self) -> Option<News> {
-        self.condition.lock().note_no_report()
+        self.alter(Condition::note_no_report)
     }
 
     /// A dial of a port was refused or timed out: the coordinator is tried last for that service, for 1 s, doubling up to
     /// 30 s with each failure after a pause.
     pub fn note_dial_failed(&self, service: Service, now: Instant) {
-        self.condition.lock().cooling.note_dial_failed(service, now);
+        self.alter(|condition| condition.cooling.note_dial_failed(service, now));
     }
 
     /// A dial of a port succeeded; says nothing about a shutdown, nor about what comes of logins and opens.
     pub fn note_dialed(&self, service: Service) {
-        self.condition.lock().cooling.note_dialed(service);
+        self.alter(|condition| condition.cooling.note_dialed(service));
     }
 
     /// A login got no verdict: silence, or what is no answer. Pauses as for failed dials. A close is a verdict (Impala:
     /// `TSaslTransport::doSaslNegotiation`), and so is every refusal: neither is to be noted.
     pub fn note_login_unanswered(&self, service: Service, now: Instant) {
-        self.condition.lock().cooling.note_login_unanswered(service, now);
+        self.alter(|condition| condition.cooling.note_login_unanswered(service, now));
     }
 
     /// It accepted somebody's credentials.
     pub fn note_logged_in(&self, service: Service) {
-        self.condition.lock().cooling.note_logged_in(service);
+        self.alter(|condition| condition.cooling.note_logged_in(service));
     }
 
     /// It lost an open that another coordinator answered, or broke off a reply that said that a session is open: no client
     /// can bring that about. Pauses as for failed dials.
     pub fn note_open_lost(&self, service: Service, now: Instant) {
-        self.condition.lock().cooling.note_open_lost(service, now);
+        self.alter(|condition| condition.cooling.note_open_lost(service, now));
     }
 
     /// It answered an open or a login with a failure, which may be the client's doing: that counts like load, and fades
     /// within minutes.
     pub fn note_failed(&self, service: Service, now: Instant) {
-        self.condition.lock().failures(service).note(now);
+        self.alter(|condition| condition.failures(service).note(now));
     }
 
     /// It refused new work with "Server is being shut down:"; pauses as for failed dials, until its web port knows better.
     pub fn note_shutting_down(&self, now: Instant) {
-        self.condition.lock().cooling.note_shutting_down(now);
+        self.alter(|condition| condition.cooling.note_shutting_down(now));
     }
 
     /// It opened a session, which disproves all that was noted against the port, and a shutdown.
     pub fn note_opened(&self, service: Service) {
-        self.condition.lock().cooling.note_opened(service);
+        self.alter(|condition| condition.cooling.note_opened(service));
     }
 }

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::coordinator::Coordinator;
 use super::load::{Load, Own};
 
-/// The counters behind [`Load`]. Relaxed: they guard no other memory; picks see each other's because they hold a lock.
+/// The counters behind [`Load`]. Relaxed: they guard no other memory; picks see each other's because they hold a lock, and
+/// all others' by what [`super::changes`] orders.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     open_sessions: AtomicU32,
@@ -44,18 +45,21 @@ impl Coordinator {
     /// Counts an open that begins now and ends when the guard does.
     pub fn begin_open(self: &Arc<Self>) -> Opening {
         self.counts.opens_in_progress.fetch_add(1, Ordering::Relaxed);
+        self.mark.note_change();
         Opening { coordinator: Arc::clone(self) }
     }
 
     /// Counts a session (or a connection whose sessions cannot be seen) for as long as the guard lives.
     pub fn count_session(self: &Arc<Self>) -> SessionCount {
         self.counts.open_sessions.fetch_add(1, Ordering::Relaxed);
+        self.mark.note_change();
         SessionCount { coordinator: Arc::clone(self) }
     }
 
     /// Counts a running operation, which has no handle yet, for as long as the guard lives.
     pub fn count_running(self: &Arc<Self>) -> RunningCount {
         self.counts.running_operations.fetch_add(1, Ordering::Relaxed);
+        self.mark.note_change();
         self.counts.unminted.fetch_add(1, Ordering::Relaxed);
         RunningCount { coordinator: Arc::clone(self), minted: false }
     }
@@ -89,6 +93,7 @@ impl Opening {
 impl Drop for Opening {
     fn drop(&mut self) {
         self.coordinator.counts.opens_in_progress.fetch_sub(1, Ordering::Relaxed);
+        self.coordinator.mark.note_change();
     }
 }
 
@@ -109,6 +114,7 @@ impl SessionCount {
 impl Drop for SessionCount {
     fn drop(&mut self) {
         self.coordinator.counts.open_sessions.fetch_sub(1, Ordering::Relaxed);
+        self.coordinator.mark.note_change();
     }
 }
 
@@ -139,6 +145,7 @@ impl RunningCount {
 impl Drop for RunningCount {
     fn drop(&mut self) {
         self.coordinator.counts.running_operations.fetch_sub(1, Ordering::Relaxed);
+        self.coordinator.mark.note_change();
         if !self.minted {
             self.coordinator.counts.unminted.fetch_sub(1, Ordering::Relaxed);
         }

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// After this time a failure counts half.
 const HALF_LIFE: Duration = Duration::from_secs(30);
 
+/// Less than this is nothing: a failure is forgotten after ten half-lives.
+const LEAST: f64 = 1.0 / 1024.0;
+
 /// The recent failures of one port; each counts from 1.0 down to nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Failures {
@@ -26,7 +29,8 @@ impl Failures {
     pub(super) fn recent(self, now: Instant) -> f64 {
         let Some(last) = self.last else { return 0.0 };
         let half_lives = now.saturating_duration_since(last).as_secs_f64() / HALF_LIFE.as_secs_f64();
-        self.count * (-half_lives).exp2()
+        let count = self.count * (-half_lives).exp2();
+        if count < LEAST { 0.0 } else { count }
     }
 }
 
@@ -45,6 +49,7 @@ mod tests {
         assert!((failures.recent(now + HALF_LIFE) - 1.0).abs() < 1e-9);
         failures.note(now + HALF_LIFE);
         assert!((failures.recent(now + 2 * HALF_LIFE) - 1.0).abs() < 1e-9);
-        assert!(failures.recent(now + 20 * HALF_LIFE) < 1e-5);
+        assert!(failures.recent(now + 8 * HALF_LIFE) > 0.0);
+        assert!(failures.recent(now + 20 * HALF_LIFE) <= 0.0, "nothing is left of them, however little");
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here performs IO, reads a clock or draws its own random numbers: `serve` reports what happened
 //! ([`Coordinator::note_dial_failed`] and its kin, the guards of [`coordinator`]) and asks ([`Cluster::pick_and_reserve`]).
 
+mod changes;
 mod condition;
 mod cooling;
 pub mod coordinator;
@@ -180,6 +181,8 @@ pub struct Cluster {
     pub coordinators: Vec<Arc<Coordinator>>,
     /// Locked for the length of one pick, so that concurrent picks see each other's reservations.
     policy: Mutex<policy::Policy>,
+    /// Which coordinators the next pick has to look at again.
+    changes: Arc<changes::Changes>,
     panic_threshold: f64,
 }
 
@@ -199,14 +202,17 @@ impl Cluster {
         }
         let mut names = HashSet::with_capacity(count);
         let mut built = Vec::with_capacity(count);
+        let changes = Arc::default();
         for (place, settings) in (0u16..).zip(coordinators) {
             if !names.insert(settings.name.clone()) {
                 return Err(SettingsError::DuplicateName { name: settings.name });
             }
-            built.push(Arc::new(Coordinator::new(CoordinatorId(place), settings, health)?));
+            let mark = changes::Mark::new(CoordinatorId(place), &changes);
+            built.push(Arc::new(Coordinator::new(CoordinatorId(place), settings, health, mark)?));
         }
         let policy = Mutex::new(policy::Policy::new(policy, idle_session_cost, count));
-        Ok(Self { name, flavor, coordinators: built, policy, panic_threshold: health.panic_threshold })
+        let panic_threshold = health.panic_threshold;
+        Ok(Self { name, flavor, coordinators: built, policy, changes, panic_threshold })
     }
 
     /// The coordinator with this id; `None` if the id belongs to another cluster.

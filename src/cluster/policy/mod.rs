@@ -1,13 +1,23 @@
-//! The rules by which candidates are put in order. Eligibility and cooling are not theirs: those hold for all.
+//! The rules by which a coordinator is found. What stands against one holds for all of them: [`Standing`].
+//!
+//! [`Standing`]: super::Standing
 
 mod least_loaded;
 mod round_robin;
+mod tournament;
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::Rng;
 
 use self::least_loaded::LeastLoaded;
+#[cfg(test)]
+pub(super) use self::least_loaded::STEP;
 use self::round_robin::RoundRobin;
-use super::pick::Contender;
+use super::pick::{Candidate, NoPick, Wanted};
+use super::{Cluster, Coordinator};
 
 /// A policy as people choose it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -46,16 +56,36 @@ impl Policy {
     /// For a cluster of `count` coordinators.
     pub(super) fn new(name: PolicyName, idle_session_cost: f64, count: usize) -> Self {
         match name {
-            PolicyName::LeastLoaded => Self::LeastLoaded(LeastLoaded { idle_session_cost }),
+            PolicyName::LeastLoaded => Self::LeastLoaded(LeastLoaded::new(idle_session_cost)),
             PolicyName::RoundRobin => Self::RoundRobin(RoundRobin::new(count)),
         }
     }
 
-    /// Gives every contender its basis; the first by [`Contender::compare`] is the one that was picked.
-    pub(super) fn rank(&mut self, contenders: &mut [Contender<'_>]) {
+    /// The best coordinator for a session; under round-robin this takes a turn.
+    ///
+    /// # Errors
+    /// [`NoPick`].
+    pub(super) fn pick<'a>(
+        &mut self,
+        cluster: &'a Cluster,
+        wanted: &Wanted<'_>,
+        now: Instant,
+        rng: &mut impl Rng,
+    ) -> Result<Found<'a>, NoPick> {
         match self {
-            Self::LeastLoaded(policy) => policy.rank(contenders),
-            Self::RoundRobin(policy) => policy.rank(contenders),
+            Self::LeastLoaded(policy) => policy.pick(cluster, wanted, now, rng),
+            Self::RoundRobin(policy) => policy.pick(cluster, wanted, now, rng),
         }
     }
+}
+
+/// Who was picked, and why.
+pub(super) type Found<'a> = (&'a Arc<Coordinator>, Candidate);
+
+/// Whether so few of the coordinators that people want used are fit that the checker is more likely to be wrong than so
+/// many coordinators: its ejections count for nothing then. What a coordinator says of itself stands.
+pub(super) fn is_doubtful(fit: usize, all: usize, panic_threshold: f64) -> bool {
+    #[expect(clippy::cast_precision_loss, reason = "at most u16::MAX coordinators")]
+    let (fit, all) = (fit as f64, all as f64);
+    fit < panic_threshold * all
 }
