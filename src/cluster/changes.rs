@@ -37,8 +37,14 @@ impl Mark {
         // Either the swap in `begin_look` comes later and sees what was changed before this one, or it came earlier, and
         // the coordinator is listed again.
         if !self.listed.swap(true, Ordering::AcqRel) {
-            self.all.0.lock().push(self.id);
+            self.list();
         }
+    }
+
+    /// By itself, so that what a call pays is the swap alone: it is rare, as picks are compared with calls.
+    #[cold]
+    fn list(&self) {
+        self.all.0.lock().push(self.id);
     }
 
     /// It is off the list and will be looked at now: what changes from here on lists it again.

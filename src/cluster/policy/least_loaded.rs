@@ -21,7 +21,7 @@ use crate::ids::{CoordinatorId, Service};
 
 /// After this the coordinators whose place depends on the time are looked at again: a slow start goes on by less than a
 /// thousandth meanwhile.
-pub(crate) const STEP: Duration = Duration::from_millis(10);
+const STEP: Duration = Duration::from_millis(10);
 
 /// What was found out about the coordinators so far.
 #[derive(Debug)]
@@ -211,9 +211,13 @@ impl Ranking {
     /// Brings the tournament up to date with these entries; with all, if what all go by was another before.
     fn place(&mut self, ids: &[CoordinatorId], before: (bool, f64)) {
         if before == self.common() {
-            ids.iter().for_each(|id| self.place_one(usize::from(id.0)));
+            for id in ids {
+                self.place_one(usize::from(id.0));
+            }
         } else {
-            (0..self.entries.len()).for_each(|at| self.place_one(at));
+            for at in 0..self.entries.len() {
+                self.place_one(at);
+            }
         }
     }
 
@@ -395,6 +399,7 @@ mod tests {
         let mut all: Vec<(&Arc<Coordinator>, Standing, f64)> =
             active.map(|one| (one, one.standing(wanted.service, now), score(one))).collect();
         let fit = all.iter().filter(|(_, standing, _)| standing.is_fit()).count();
+        #[expect(clippy::cast_precision_loss, reason = "there are few")]
         let too_few = (fit as f64) < cluster.panic_threshold * all.len() as f64;
         let cost = all.iter().fold(1.0_f64, |cost, (.., score)| cost.max(*score)).log2().ceil().exp2();
         for (one, standing, score) in &mut all {

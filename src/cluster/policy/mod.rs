@@ -13,8 +13,6 @@ use std::time::Instant;
 use rand::Rng;
 
 use self::least_loaded::LeastLoaded;
-#[cfg(test)]
-pub(super) use self::least_loaded::STEP;
 use self::round_robin::RoundRobin;
 use super::pick::{Candidate, NoPick, Wanted};
 use super::{Cluster, Coordinator};
@@ -48,7 +46,7 @@ impl fmt::Display for PolicyName {
 /// A policy with whatever it remembers between picks.
 #[derive(Debug)]
 pub(super) enum Policy {
-    LeastLoaded(LeastLoaded),
+    LeastLoaded(Box<LeastLoaded>),
     RoundRobin(RoundRobin),
 }
 
@@ -56,7 +54,7 @@ impl Policy {
     /// For a cluster of `count` coordinators.
     pub(super) fn new(name: PolicyName, idle_session_cost: f64, count: usize) -> Self {
         match name {
-            PolicyName::LeastLoaded => Self::LeastLoaded(LeastLoaded::new(idle_session_cost)),
+            PolicyName::LeastLoaded => Self::LeastLoaded(Box::new(LeastLoaded::new(idle_session_cost))),
             PolicyName::RoundRobin => Self::RoundRobin(RoundRobin::new(count)),
         }
     }
