@@ -21,14 +21,18 @@ pub struct Load {
     pub opens_in_progress: u32,
 }
 
+/// What an open in progress adds to a score, if an open session does not add more. Enough for the opens of a burst to see
+/// each other, and for few of them to wait at a coordinator that does not answer. But not as much as a running operation:
+/// of a burst that is as large as all that runs, each coordinator would get the same part, however busy it is.
+const OPEN_COST: f64 = 0.25;
+
 impl Load {
     /// The load in units of one running operation, divided by the weight; lower is better, 0.0 is idle.
     pub fn score(self, others: Others, weight: Weight, idle_session_cost: f64) -> f64 {
-        let busy = f64::from(self.running_operations)
-            + f64::from(self.opens_in_progress)
-            + f64::from(others.operations);
+        let running = f64::from(self.running_operations) + f64::from(others.operations);
         let sessions = f64::from(self.open_sessions) + f64::from(others.sessions);
-        (busy + idle_session_cost * sessions) / weight.0
+        let opens = f64::from(self.opens_in_progress) * OPEN_COST.max(idle_session_cost);
+        (running + opens + idle_session_cost * sessions) / weight.0
     }
 }
 

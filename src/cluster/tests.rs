@@ -104,6 +104,20 @@ fn fifty_simultaneous_opens_spread_evenly() {
 }
 
 #[test]
+fn a_burst_goes_where_little_runs() {
+    let cluster = least_loaded(&[1; 4]);
+    let (now, mut rng) = (clock::now(), rng());
+    let running = |one: usize, count| -> Vec<_> {
+        (0..count).map(|_| cluster.coordinators[one].count_running()).collect()
+    };
+    let _running = [running(0, 4), running(1, 2), running(2, 2)];
+    let _opens: Vec<_> =
+        (0..50).map(|_| cluster.pick_and_reserve(&ANYWHERE, now, &mut rng).unwrap().opening).collect();
+    let opens: Vec<_> = cluster.coordinators.iter().map(|one| one.load().opens_in_progress).collect();
+    assert!(opens[0] <= 6 && (12..=14).contains(&opens[1]) && opens[3] >= 20, "{opens:?}");
+}
+
+#[test]
 fn sessions_follow_the_weights() {
     for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
         let cluster = cluster(policy, &[1, 2, 5]);
