@@ -2,7 +2,7 @@
 //! taking a byte that somebody else is to read.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
 use std::task::{Context, Poll, Waker};
@@ -106,12 +106,17 @@ impl Stream for TcpStream {
     }
 
     async fn gone(&self) {
+        // An error is something to read, too, and while there is nothing to read this is the cheaper way to wait.
+        let _ready = poll_fn(|cx| self.poll_read_ready(cx)).await;
         // An error readiness never goes away by itself, and unread bytes do not satisfy this interest: no spinning.
-        while let Ok(ready) = self.ready(Interest::ERROR).await {
-            if ready.is_error() {
-                return;
+        Box::pin(async {
+            while let Ok(ready) = self.ready(Interest::ERROR).await {
+                if ready.is_error() {
+                    return;
+                }
             }
-        }
+        })
+        .await;
     }
 
     async fn closed(&self) {

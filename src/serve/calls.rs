@@ -275,7 +275,7 @@ impl<S: Stream> Calls<S> {
         coordinator: &Arc<Coordinator>,
         service: Service,
         method: &Method,
-    ) -> Result<Result<Link<S>, NoLink>, End> {
+    ) -> Result<Result<Box<Link<S>>, NoLink>, End> {
         if let Some(link) = self.links.take(coordinator.id, service, see(method)) {
             return Ok(Ok(link));
         }
@@ -296,7 +296,7 @@ impl<S: Stream> Calls<S> {
         coordinator: &Arc<Coordinator>,
         service: Service,
         method: &Method,
-    ) -> Result<Result<Link<S>, NoLink>, End> {
+    ) -> Result<Result<Box<Link<S>>, NoLink>, End> {
         let Some(pool) = self.fleet.pool(coordinator, service) else {
             return Ok(Err(Unreached::NoPort(service).into()));
         };
@@ -314,7 +314,7 @@ impl<S: Stream> Calls<S> {
         &mut self,
         grant: Grant<S>,
         method: &Method,
-    ) -> Result<Result<Link<S>, NoLink>, End> {
+    ) -> Result<Result<Box<Link<S>>, NoLink>, End> {
         let seat = match grant {
             Grant::Link(link) if see(method)(&link.stream) == Seen::Nothing => return Ok(Ok(link)),
             Grant::Link(link) => link.seat.renew(),

@@ -116,14 +116,14 @@ pub(super) struct Answered<S: Stream> {
     /// Counts them, as long as they are held.
     pub held: Option<Held>,
     /// The link, if it is fit for another call.
-    pub link: Option<Link<S>>,
+    pub link: Option<Box<Link<S>>>,
 }
 
 impl<S: Stream> Calls<S> {
     /// Sends a request on a link and awaits its reply. The link comes back with the answer if it is fit for another call.
     pub(super) async fn exchange(
         &mut self,
-        mut link: Link<S>,
+        mut link: Box<Link<S>>,
         request: &mut Request,
         deliver: Deliver,
     ) -> Result<Answered<S>, Trouble> {
@@ -177,7 +177,7 @@ impl<S: Stream> Calls<S> {
     }
 
     /// The client is gone, or as good as gone, in the middle of a reply: a link that others share is not lost with it.
-    fn leave(&self, link: Link<S>, reply: Box<Reply>) {
+    fn leave(&self, link: Box<Link<S>>, reply: Box<Reply>) {
         if link.seat.pool.shares {
             tokio::spawn(read_out(link, reply, self.shared.cut.clone()));
         }

@@ -24,7 +24,8 @@ use crate::session::table::{NewSession, Table};
 use crate::wire::facts::Guid;
 use crate::wire::sasl::{Answer, Credentials, Initiator, SaslError, Status};
 
-/// A connection to a coordinator on which nothing is under way.
+/// A connection to a coordinator on which nothing is under way. Passed around in a box: it goes through all stages of a
+/// call, and in place it would make the state of each larger.
 #[derive(Debug)]
 pub(super) struct Link<S: Stream> {
     /// Where it leads.
@@ -99,7 +100,7 @@ pub(super) struct Links<S: Stream> {
     identity: Identity,
     credentials: Option<Credentials>,
     refused: bool,
-    idle: Vec<Link<S>>,
+    idle: Vec<Box<Link<S>>>,
 }
 
 impl<S: Stream> Links<S> {
@@ -152,7 +153,7 @@ impl<S: Stream> Links<S> {
         coordinator: CoordinatorId,
         service: Service,
         see: impl FnOnce(&S) -> Seen,
-    ) -> Option<Link<S>> {
+    ) -> Option<Box<Link<S>>> {
         let found = self
             .idle
             .iter()
@@ -181,7 +182,7 @@ impl<S: Stream> Links<S> {
     }
 
     /// Puts a link back on which nothing is under way.
-    pub(super) fn put(&mut self, mut link: Link<S>) {
+    pub(super) fn put(&mut self, mut link: Box<Link<S>>) {
         if link.seat.pool.shares {
             return link.put_back();
         }
@@ -196,7 +197,7 @@ impl<S: Stream> Links<S> {
     ///
     /// # Errors
     /// [`NoLink`].
-    pub(super) async fn dial(&self, seat: Seat<S>, shared: &Shared<S>) -> Result<Link<S>, NoLink> {
+    pub(super) async fn dial(&self, seat: Seat<S>, shared: &Shared<S>) -> Result<Box<Link<S>>, NoLink> {
         let (coordinator, service) = (Arc::clone(&seat.pool.coordinator), seat.pool.service);
         let mut stream = reach(&coordinator, service, &self.fleet, shared).await?;
         if let Some(credentials) = &self.credentials {
@@ -204,7 +205,7 @@ impl<S: Stream> Links<S> {
             self.note_verdict(&coordinator, service, &verdict);
             verdict?;
         }
-        Ok(Link { coordinator, stream, session: None, seat, made: Made::now() })
+        Ok(Box::new(Link { coordinator, stream, session: None, seat, made: Made::now() }))
     }
 
     /// What became of a login says something about the coordinator only where it is no verdict: a client can send wrong

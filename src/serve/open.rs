@@ -8,7 +8,7 @@ use super::calls::Calls;
 use super::client::{Framing, Request};
 use super::end::End;
 use super::exchange::{Answered, Lost, Trouble};
-use super::link::{Link, NoLink};
+use super::link::NoLink;
 use super::pool::Grant;
 use super::queue::{NoPlace, NoRoom, NotCalled, Seeker};
 use super::refuse::{NoAnswer, Reasons};
@@ -148,8 +148,12 @@ impl<S: Stream> Calls<S> {
                 Some(grant) => self.link_of(grant, request.method()).await?,
                 None => self.link_to(&coordinator, Service::Beeswax, request.method()).await?,
             };
-            match link.map(|link| self.begin_beeswax(link, opening)) {
-                Ok(link) => {
+            match link {
+                Ok(mut link) => {
+                    // The link of a login is a session only from now on; one that was dialed is already.
+                    if link.session.is_none() {
+                        self.links.begin_beeswax(&mut link, opening.into_session());
+                    }
                     self.past.beeswax = Some(coordinator.id);
                     self.name_span(&coordinator, None);
                     self.links.put(link);
@@ -165,14 +169,6 @@ impl<S: Stream> Calls<S> {
             }
         }
         self.refuse_open(request, Service::Beeswax, &tried).await
-    }
-
-    /// The link is the connection's session from now on, if it was not before: the link of a login is none.
-    fn begin_beeswax(&mut self, mut link: Link<S>, opening: Opening) -> Link<S> {
-        if link.session.is_none() {
-            self.links.begin_beeswax(&mut link, opening.into_session());
-        }
-        link
     }
 
     /// When a new session has waited for long enough.

@@ -29,7 +29,7 @@ const LATE_FOR: Duration = Duration::from_mins(10);
 
 /// An open that was sent, or is being sent, to a coordinator.
 struct Asked<S: Stream> {
-    link: Link<S>,
+    link: Box<Link<S>>,
     reply: Box<Reply>,
     held: BytesMut,
     counted: Held,
@@ -41,7 +41,11 @@ struct Asked<S: Stream> {
 
 impl<S: Stream> Calls<S> {
     /// Sends an open to a coordinator and waits for the whole answer.
-    pub(super) async fn ask(&mut self, link: Link<S>, request: &mut Request) -> Result<Answered<S>, Trouble> {
+    pub(super) async fn ask(
+        &mut self,
+        link: Box<Link<S>>,
+        request: &mut Request,
+    ) -> Result<Answered<S>, Trouble> {
         let reply = Box::new(Reply::to(request.method(), request.facts(), self.framing));
         let (held, counted) = (BytesMut::new(), Held::default());
         let mut asked = Asked { link, reply, held, counted, is_sent: false, is_clean: true };
@@ -94,7 +98,7 @@ fn leaves_link(trouble: &Trouble) -> bool {
 
 /// An open that was given up, on a link that nothing else will use.
 struct Late<S: Stream> {
-    link: Link<S>,
+    link: Box<Link<S>>,
     reply: Box<Reply>,
     framing: Framing,
 }

@@ -55,7 +55,7 @@ pub(super) fn framing(identity: &Identity) -> Option<Framing> {
 /// Makes a call about a session on a link of its identity, which is put back if it is clean then. What the coordinator says
 /// of it; `None` if it gave no answer.
 pub(super) async fn call<S: Stream>(
-    link: Link<S>,
+    link: Box<Link<S>>,
     call: OwnCall,
     session: &Handle,
     framing: Framing,
@@ -69,10 +69,10 @@ pub(super) async fn call<S: Stream>(
 }
 
 async fn exchange<S: Stream>(
-    mut link: Link<S>,
+    mut link: Box<Link<S>>,
     message: BytesMut,
     framing: Framing,
-) -> Option<(Option<Link<S>>, Verdict)> {
+) -> Option<(Option<Box<Link<S>>>, Verdict)> {
     let mut scanner = Scanner::request(REQUEST_LIMIT);
     scanner.push(&message).ok()?;
     let facts = *scanner.facts();

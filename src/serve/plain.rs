@@ -115,7 +115,7 @@ async fn first_link<S: Stream>(
     links: &mut Links<S>,
     service: Service,
     connection: &Connection<S>,
-) -> Result<(Link<S>, Opening), Refused> {
+) -> Result<(Box<Link<S>>, Opening), Refused> {
     let (fleet, shared) = (&connection.entrance.fleet, &connection.shared);
     let mut tried = Vec::new();
     let mut reasons = Reasons::default();

@@ -73,7 +73,7 @@ pub(super) struct Waiter<S: Stream> {
 #[derive(Debug)]
 pub(super) enum Grant<S: Stream> {
     /// A link.
-    Link(Link<S>),
+    Link(Box<Link<S>>),
     /// A seat, to dial one.
     Seat(Seat<S>),
 }
@@ -83,12 +83,13 @@ impl<S: Stream> Grant<S> {
     pub(super) fn settle_here(self) -> Self {
         let here = here();
         match self {
-            Self::Link(Link { coordinator, stream, session, seat, mut made }) if made.runtime != here => {
+            Self::Link(link) if link.made.runtime != here => {
+                let Link { coordinator, stream, session, seat, mut made } = *link;
                 made.runtime = here;
                 match stream.settle_here() {
                     // This runtime has not been told of anything yet.
                     Ok(stream) if stream.look() == Seen::Nothing => {
-                        Self::Link(Link { coordinator, stream, session, seat, made })
+                        Self::Link(Box::new(Link { coordinator, stream, session, seat, made }))
                     }
                     Ok(_) | Err(_) => Self::Seat(seat.renew()),
                 }
@@ -280,7 +281,8 @@ impl<S: Stream> Pool<S> {
         Some(match claim {
             Claim::Link(Idle { stream, made }) => {
                 let coordinator = Arc::clone(&self.coordinator);
-                (Grant::Link(Link { coordinator, stream, session: None, seat, made }), Vec::new())
+                let link = Link { coordinator, stream, session: None, seat, made };
+                (Grant::Link(Box::new(link)), Vec::new())
             }
             Claim::Dial { closed } => (Grant::Seat(seat), closed),
         })

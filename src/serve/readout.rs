@@ -12,7 +12,7 @@ use crate::net::stream::Stream;
 const READ_OUT_LIMIT: usize = 1 << 20;
 
 /// Reads the rest of a reply, for as long as its coordinator takes to send it, and puts the link back if it is clean then.
-pub(super) async fn read_out<S: Stream>(link: Link<S>, reply: Box<Reply>, cut: CancellationToken) {
+pub(super) async fn read_out<S: Stream>(link: Box<Link<S>>, reply: Box<Reply>, cut: CancellationToken) {
     tokio::select! {
         biased;
         () = cut.cancelled() => {}
@@ -23,7 +23,7 @@ pub(super) async fn read_out<S: Stream>(link: Link<S>, reply: Box<Reply>, cut: C
 }
 
 /// The link, if the reply came to its end and nothing came after it.
-async fn rest<S: Stream>(mut link: Link<S>, mut reply: Box<Reply>) -> Option<Link<S>> {
+async fn rest<S: Stream>(mut link: Box<Link<S>>, mut reply: Box<Reply>) -> Option<Box<Link<S>>> {
     let mut left = READ_OUT_LIMIT;
     loop {
         let chunk = flow::read(&mut link.stream).await.ok().filter(|chunk| !chunk.is_empty())?;

@@ -61,7 +61,7 @@ pub(super) struct Heard<S: Stream> {
 
 /// A link on which a question was answered.
 pub(super) struct Used<S: Stream> {
-    pub(super) link: Link<S>,
+    pub(super) link: Box<Link<S>>,
     /// Whether it was dialed to ask.
     pub(super) dialed: bool,
 }
@@ -97,7 +97,7 @@ impl NoReach {
 struct Replied<S: Stream> {
     facts: Box<Facts>,
     /// None if it is not fit for another call.
-    link: Option<Link<S>>,
+    link: Option<Box<Link<S>>>,
 }
 
 /// Whether credentials may be shown to further coordinators. Four wrong binds lock an account, and a password that was right
@@ -160,7 +160,7 @@ impl<S: Stream> Course<S> {
 
 impl<S: Stream> Round<'_, S> {
     /// Asks, first on the connection's own links. If nobody has the handle, the `preferred` coordinator shall say so.
-    pub(super) async fn ask_all(&self, own: Vec<Link<S>>, preferred: Option<CoordinatorId>) -> Heard<S> {
+    pub(super) async fn ask_all(&self, own: Vec<Box<Link<S>>>, preferred: Option<CoordinatorId>) -> Heard<S> {
         let call = framed(self.question.call(), self.framing);
         let mut course = self.course(&own, preferred);
         let mut deadline = self.deadline;
@@ -187,7 +187,7 @@ impl<S: Stream> Round<'_, S> {
         course.heard
     }
 
-    fn course(&self, own: &[Link<S>], preferred: Option<CoordinatorId>) -> Course<S> {
+    fn course(&self, own: &[Box<Link<S>>], preferred: Option<CoordinatorId>) -> Course<S> {
         let coordinators = &self.fleet.cluster.coordinators;
         let heard = Heard {
             answers: Answers::of(coordinators.len(), preferred),
@@ -232,7 +232,7 @@ impl<S: Stream> Round<'_, S> {
     }
 
     /// Those to whom the connection has no link, the soundest first: one may be the only one that sees the credentials.
-    fn to_reach(&self, own: &[Link<S>]) -> VecDeque<Arc<Coordinator>> {
+    fn to_reach(&self, own: &[Box<Link<S>>]) -> VecDeque<Arc<Coordinator>> {
         let now = clock::now();
         let mut to_reach: Vec<_> = self
             .fleet
@@ -276,7 +276,7 @@ impl<S: Stream> Round<'_, S> {
         Ok(Used { link: self.links.dial(seat, self.shared).await?, dialed: true })
     }
 
-    async fn ask(&self, mut link: Link<S>, call: &BytesMut) -> Result<Replied<S>, LostCause> {
+    async fn ask(&self, mut link: Box<Link<S>>, call: &BytesMut) -> Result<Replied<S>, LostCause> {
         let stall = self.shared.settings.stall_timeout;
         flow::write_all(&mut link.stream, call, stall)
             .await
