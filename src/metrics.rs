@@ -17,8 +17,8 @@ use prometheus_client::registry::{Metric, Registry};
 mod labels;
 
 pub use labels::{
-    AcceptError, AskingOutcome, CallOutcome, CloseCause, DialOutcome, Direction, Label, MoveOutcome, Per,
-    PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome, WaitOutcome,
+    AcceptError, AskingOutcome, CallOutcome, CloseCause, DialOutcome, Direction, DrainedOutcome, Label,
+    MoveOutcome, Per, PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome, WaitOutcome,
 };
 
 use crate::ids::{CoordinatorName, Depth, Service};
@@ -67,6 +67,8 @@ descriptions! {
         "Attempts to open a session on a coordinator";
     SESSION_MOVES = "counter" "session_moves_total" ["cluster", "coordinator", "outcome"]
         "Attempts to move a session off a coordinator";
+    DRAINED_OPERATIONS = "counter" "drained_operations_total" ["cluster", "coordinator", "outcome"]
+        "Operations that were open at the deadline of a drain and were to be cancelled";
     SESSIONS_OPEN = "gauge" "sessions_open" ["cluster", "coordinator"] "Sessions open now";
     OPERATIONS_RUNNING = "gauge" "operations_running" ["cluster", "coordinator"] "Operations running now";
     LINKS_OPEN = "gauge" "links_open" ["cluster", "coordinator", "port"]
@@ -174,6 +176,7 @@ pub struct Metrics {
     connections_open: Family<ListenerLabels, Gauge>,
     sessions: Family<CoordinatorOutcome, Counter>,
     session_moves: Family<CoordinatorOutcome, Counter>,
+    drained_operations: Family<CoordinatorOutcome, Counter>,
     sessions_open: Family<CoordinatorLabels, Gauge>,
     operations_running: Family<CoordinatorLabels, Gauge>,
     calls: Family<MethodOutcome, Counter>,
@@ -215,6 +218,7 @@ impl Metrics {
         let accept_waits = registered(all, &ACCEPT_WAITS);
         let sessions = registered(all, &SESSIONS);
         let session_moves = registered(all, &SESSION_MOVES);
+        let drained_operations = registered(all, &DRAINED_OPERATIONS);
         let sessions_open = registered(all, &SESSIONS_OPEN);
         let operations_running = registered(all, &OPERATIONS_RUNNING);
         let links = (registered(all, &LINKS_OPEN), registered(all, &LINKS_IDLE));
@@ -235,6 +239,7 @@ impl Metrics {
             connections_open,
             sessions,
             session_moves,
+            drained_operations,
             sessions_open,
             operations_running,
             calls,
@@ -288,6 +293,7 @@ impl Metrics {
         CoordinatorMetrics {
             sessions: Per::new(|word| self.sessions.get_or_create_owned(&outcome(word))),
             moves: Per::new(|word| self.session_moves.get_or_create_owned(&outcome(word))),
+            drained: Per::new(|word| self.drained_operations.get_or_create_owned(&outcome(word))),
             dials: Per::new(|word| self.dials.get_or_create_owned(&outcome(word))),
             probes: Per::new(|word| self.probes.get_or_create_owned(&outcome(word))),
             load_polls: Per::new(|word| self.load_polls.get_or_create_owned(&outcome(word))),
@@ -354,6 +360,8 @@ pub struct CoordinatorMetrics {
     pub sessions: Per<SessionOutcome>,
     /// Attempts to move a session off it.
     pub moves: Per<MoveOutcome>,
+    /// Operations that were to be cancelled at the deadline of a drain.
+    pub drained: Per<DrainedOutcome>,
     /// Attempts to connect.
     pub dials: Per<DialOutcome>,
     /// Probes of its ports.
@@ -559,6 +567,7 @@ mod tests {
         check::<CloseCause>();
         check::<SessionOutcome>();
         check::<MoveOutcome>();
+        check::<DrainedOutcome>();
         check::<CallOutcome>();
         check::<AskingOutcome>();
         check::<DialOutcome>();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hs2router::cluster::{
     AdminState, Cluster, CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings,
 };
-use hs2router::ids::{CoordinatorId, CoordinatorName};
+use hs2router::ids::{CoordinatorId, CoordinatorName, Identity};
 use hs2router::session::table::{self, NewSession, Table};
 use hs2router::wire::facts::Guid;
 use hs2router::wire::scan::Scanner;
@@ -80,6 +80,7 @@ pub(crate) fn session(cluster: &Cluster, number: u64, coordinator: CoordinatorId
         secret: Some([7; 16]),
         coordinator,
         count,
+        identity: Identity::Anonymous { framed: false },
         tenancy: None,
         idle_timeout: None,
     }

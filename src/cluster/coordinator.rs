@@ -2,13 +2,14 @@
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::changes::Mark;
 use super::condition::{Condition, News, Report, Standing};
 use super::counts::Counts;
+use super::drain::Drain;
 use super::health::{Change, Finding, Health};
 use super::load::{Figures, Load, Others, Own, Share};
 use super::{AdminState, CoordinatorSettings, HealthSettings, Ports, SettingsError};
@@ -37,9 +38,11 @@ pub struct Coordinator {
     pub ports: Ports,
     /// Its share relative to the others.
     pub weight: NonZeroU32,
+    /// For picks, which ask every coordinator; changed under the lock of `drain`.
     draining: AtomicBool,
     /// To be noted whenever something is changed that a pick goes by.
     pub(super) mark: Mark,
+    drain: Mutex<Option<Drain>>,
     pub(super) counts: Counts,
     settings: HealthSettings,
     condition: Mutex<Condition>,
@@ -67,6 +70,7 @@ impl Coordinator {
             weight,
             draining: AtomicBool::new(state == AdminState::Drain),
             mark,
+            drain: Mutex::default(),
             counts: Counts::default(),
             settings: health,
             condition: Mutex::default(),
@@ -80,10 +84,32 @@ impl Coordinator {
         if self.draining.load(Ordering::Relaxed) { AdminState::Drain } else { AdminState::Active }
     }
 
-    /// Changes what people decided; picks that are already made stand.
-    pub fn set_state(&self, state: AdminState) {
-        self.draining.store(state == AdminState::Drain, Ordering::Relaxed);
+    /// It gets no new session any more; picks that are already made stand. A deadline that is asked for counts from now and
+    /// takes the place of that of a drain under way; `usual` is that of a new drain without one.
+    pub fn drain(&self, deadline: Option<Duration>, usual: Duration, now: Instant) {
+        let mut drain = self.drain.lock();
+        *drain = Some(Drain::asked(*drain, deadline, usual, now));
+        self.draining.store(true, Ordering::Relaxed);
         self.mark.note_change();
+    }
+
+    /// It gets new sessions again.
+    pub fn resume(&self) {
+        let mut drain = self.drain.lock();
+        *drain = None;
+        self.draining.store(false, Ordering::Relaxed);
+        self.mark.note_change();
+    }
+
+    /// The drain that is under way, or has reached its deadline; none of a coordinator that was drained from the first, until
+    /// [`Self::drain`] begins its time.
+    pub fn drain_under_way(&self) -> Option<Drain> {
+        *self.drain.lock()
+    }
+
+    /// Whether the deadline of its drain has come since this was asked last.
+    pub fn drain_ends(&self, now: Instant) -> bool {
+        self.drain.lock().as_mut().is_some_and(|drain| drain.ends(now))
     }
 
     /// What it has to do for this router at the moment.

@@ -185,9 +185,9 @@ mod tests {
     /// After the third coordinator was drained and is resumed.
     fn returned(cluster: &Cluster) -> Rebalance {
         let (mut rebalance, now) = (Rebalance::default(), clock::now());
-        cluster.coordinators[2].set_state(AdminState::Drain);
+        cluster.coordinators[2].drain(None, SECOND, now);
         assert_eq!(rebalance.look(cluster, SECOND, now), []);
-        cluster.coordinators[2].set_state(AdminState::Active);
+        cluster.coordinators[2].resume();
         rebalance
     }
 

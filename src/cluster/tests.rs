@@ -9,6 +9,8 @@ use super::*;
 use crate::clock;
 use crate::ids::Service::Hs2;
 
+const HOUR: Duration = Duration::from_hours(1);
+
 fn rng() -> StdRng {
     StdRng::seed_from_u64(7)
 }
@@ -166,13 +168,13 @@ fn a_draining_coordinator_gets_no_new_session() {
     for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
         let cluster = cluster(policy, &[1, 1]);
         let (now, mut rng) = (clock::now(), rng());
-        cluster.coordinators[0].set_state(AdminState::Drain);
+        cluster.coordinators[0].drain(None, HOUR, now);
         let _sessions: Vec<_> = (0..20).map(|_| open_one(&cluster, now, &mut rng)).collect();
         assert_eq!(open_sessions(&cluster), [0, 20]);
-        cluster.coordinators[1].set_state(AdminState::Drain);
+        cluster.coordinators[1].drain(None, HOUR, now);
         assert_eq!(order(&cluster, now, &mut rng), []);
         assert!(matches!(cluster.pick_and_reserve(&ANYWHERE, now, &mut rng), Err(NoPick::Nobody)));
-        cluster.coordinators[0].set_state(AdminState::Active);
+        cluster.coordinators[0].resume();
         assert_eq!(ids(&order(&cluster, now, &mut rng)), [0]);
     }
 }
@@ -508,7 +510,7 @@ proptest! {
             let running: Vec<_> = (0..running).map(|_| coordinator.count_running()).collect();
             let sessions: Vec<_> = (0..sessions).map(|_| coordinator.count_session()).collect();
             guards.push((running, sessions));
-            if drained { coordinator.set_state(AdminState::Drain) }
+            if drained { coordinator.drain(None, HOUR, now) }
             if cooling { coordinator.note_dial_failed(Hs2, now) }
         }
         let picked = order(&cluster, now, &mut StdRng::seed_from_u64(seed));

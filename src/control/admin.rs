@@ -8,6 +8,8 @@
 //! | `POST /api/v1/coordinators/{cluster}/{name}/drain` | it gets no new session; the answer is as above, of this one |
 //! | `POST /api/v1/coordinators/{cluster}/{name}/resume` | it does again |
 //!
+//! A drain may have a deadline of its own, `?deadline=30s` from now: what is open then goes on or is cancelled, as configured.
+//!
 //! A POST needs the header `X-Hs2router: 1`, a `Host` that is a loopback address, and no `Origin` but that; else 403.
 //!
 //! A connection serves one request and has [`REQUEST_TIME`] for it, of which [`HEAD_TIME`] for the head, and there are at

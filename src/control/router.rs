@@ -12,8 +12,9 @@ use tokio_util::task::TaskTracker;
 use super::admin::{self, AdminError, View};
 use super::config::{ClusterConfig, Config, RouterConfig};
 use crate::chance::Chance;
+use crate::clock;
 use crate::cluster::room::Limits;
-use crate::cluster::{self, Cluster, CoordinatorSettings, HealthSettings, health};
+use crate::cluster::{self, AdminState, Cluster, CoordinatorSettings, DrainSettings, HealthSettings, health};
 use crate::metrics::Metrics;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind_for_clients};
 use crate::net::socket::SocketSettings;
@@ -22,7 +23,7 @@ use crate::serve::shared::{
     WatchSettings,
 };
 use crate::serve::workers::Workers;
-use crate::serve::{self, upkeep, watching};
+use crate::serve::{self, draining, upkeep, watching};
 use crate::session::table::{self, Table};
 
 /// What a coordinator's own clock may be behind ours when it forgets a disconnected session.
@@ -117,6 +118,7 @@ impl Router {
         for fleet in &fleets {
             watching::start(&shared, fleet, &background, &end);
             background.spawn(upkeep::move_sessions(Arc::clone(&shared), Arc::clone(fleet), end.clone()));
+            background.spawn(draining::end_drains(Arc::clone(&shared), Arc::clone(fleet), end.clone()));
         }
         let view = View { metrics, draining: shared.draining.clone(), fleets: fleets.clone() };
         background.spawn(admin::serve(admin_listener, view, end.clone()));
@@ -206,12 +208,20 @@ fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartEr
                 cooldown: cluster.move_cooldown,
                 rebalance: cluster.rebalance,
             };
+            let draining = DrainSettings { deadline: cluster.drain_deadline, then: cluster.drain_then };
             let cluster = Cluster::new(cluster_settings(cluster))
                 .map_err(|source| StartError::Cluster { name, source })?;
-            let settings = FleetSettings { watching, room, moving };
+            begin_drains(&cluster, draining.deadline);
+            let settings = FleetSettings { watching, room, moving, draining };
             Ok(Arc::new(Fleet::new(cluster, table, metrics, settings, Chance::from_system())))
         })
         .collect()
+}
+
+/// The time of what is drained from the first begins now.
+fn begin_drains(cluster: &Cluster, deadline: Duration) {
+    let drained = cluster.coordinators.iter().filter(|one| one.state() == AdminState::Drain);
+    drained.for_each(|one| one.drain(None, deadline, clock::now()));
 }
 
 fn room_settings(config: &ClusterConfig, client_lost_grace: Duration) -> RoomSettings {

@@ -156,6 +156,16 @@ labels! {
 }
 
 labels! {
+    /// What became of an operation that was open at the deadline of a drain.
+    DrainedOutcome {
+        /// It was cancelled, or had ended already.
+        Cancelled = "cancelled",
+        /// It was not: there was no room for a link, no login for it, or its coordinator did not do it.
+        Failed = "failed",
+    }
+}
+
+labels! {
     /// How a call ended.
     CallOutcome {
         /// The coordinator replied.

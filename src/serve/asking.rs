@@ -193,7 +193,9 @@ impl<S: Stream> Calls<S> {
                 let session = GuidText(guid);
                 tracing::info!(%session, coordinator = %name, "session found by asking");
                 let (count, tenancy) = (owner.count_session(), self.links.begin_session(owner));
-                let new = NewSession { guid, secret, coordinator, count, tenancy, idle_timeout: None };
+                let identity = self.links.identity().clone();
+                let new =
+                    NewSession { guid, secret, coordinator, identity, count, tenancy, idle_timeout: None };
                 match self.fleet.table.insert_found_session(new) {
                     Ok(()) => self.name_span(owner, Some(session)),
                     Err(error) => tracing::warn!(%session, %error, "a session is not known"),

@@ -88,7 +88,7 @@ mod tests {
     use crate::cluster::{
         AdminState, Cluster, CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings,
     };
-    use crate::ids::CoordinatorName;
+    use crate::ids::{CoordinatorName, Identity};
     use crate::session::table;
 
     const SESSION: Handle = Handle { guid: [1; 16], secret: [2; 16] };
@@ -120,6 +120,7 @@ mod tests {
                 secret,
                 coordinator,
                 count,
+                identity: Identity::Anonymous { framed: false },
                 tenancy: None,
                 idle_timeout: None,
             })

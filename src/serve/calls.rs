@@ -301,7 +301,7 @@ impl<S: Stream> Calls<S> {
             return Ok(Err(Unreached::NoPort(service).into()));
         };
         let (identity, client) = (self.links.identity(), &self.client.stream);
-        match queue::link(&self.fleet, pool, identity, purpose(method), client).await {
+        match queue::link(&self.fleet, pool, identity, purpose(method), client.closed()).await {
             Ok(grant) => self.link_of(grant, method).await,
             Err(NotCalled::NoRoom(no_room)) => Ok(Err(no_room.into())),
             Err(NotCalled::ClientGone) => Err(End::client_gone()),

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::client::Framing;
 use super::dialing::{Unreached, reach};
+use super::keyring::Key;
 use super::pool::{Made, Seat};
 use super::queue::NoRoom;
 use super::shared::{Fleet, Shared};
@@ -98,7 +99,9 @@ pub(super) struct Links<S: Stream> {
     fleet: Arc<Fleet<S>>,
     conn: ConnId,
     identity: Identity,
-    credentials: Option<Credentials>,
+    credentials: Option<Arc<Credentials>>,
+    /// Lets the router log in as the client while it is there.
+    key: Option<Key>,
     refused: bool,
     idle: Vec<Box<Link<S>>>,
 }
@@ -107,13 +110,14 @@ impl<S: Stream> Links<S> {
     /// No link yet; of somebody who needs no login.
     pub(super) fn anonymous(fleet: Arc<Fleet<S>>, conn: ConnId, framing: Framing) -> Self {
         let identity = Identity::Anonymous { framed: framing == Framing::Framed };
-        Self { fleet, conn, identity, credentials: None, refused: false, idle: Vec::new() }
+        Self { fleet, conn, identity, credentials: None, key: None, refused: false, idle: Vec::new() }
     }
 
     /// No link yet; of somebody who logs in.
     pub(super) fn of(fleet: Arc<Fleet<S>>, conn: ConnId, credentials: Credentials) -> Self {
         let identity = Identity::Plain(credentials.user().into());
-        Self { fleet, conn, identity, credentials: Some(credentials), refused: false, idle: Vec::new() }
+        let credentials = Some(Arc::new(credentials));
+        Self { fleet, conn, identity, credentials, key: None, refused: false, idle: Vec::new() }
     }
 
     /// Whom they speak for.
@@ -123,7 +127,7 @@ impl<S: Stream> Links<S> {
 
     /// Who the client is, if it said so and was believed.
     pub(super) fn user(&self) -> Option<&str> {
-        self.credentials.as_ref().map(Credentials::user)
+        self.credentials.as_ref().map(|credentials| credentials.user())
     }
 
     /// The client connection that they belong to.
@@ -136,9 +140,17 @@ impl<S: Stream> Links<S> {
         self.credentials.is_some()
     }
 
+    /// A coordinator has accepted the credentials.
+    pub(super) fn note_accepted(&mut self) {
+        if let (Identity::Plain(user), Some(credentials)) = (&self.identity, &self.credentials) {
+            self.key = Some(self.fleet.keyring.add(user, self.conn, credentials));
+        }
+    }
+
     /// The credentials, which were right once, were shown in vain: they are not shown around any more.
     pub(super) fn note_refused(&mut self) {
         self.refused = true;
+        self.key = None;
     }
 
     /// Whether [`Self::note_refused`] was.
@@ -198,43 +210,22 @@ impl<S: Stream> Links<S> {
     /// # Errors
     /// [`NoLink`].
     pub(super) async fn dial(&self, seat: Seat<S>, shared: &Shared<S>) -> Result<Box<Link<S>>, NoLink> {
-        let (coordinator, service) = (Arc::clone(&seat.pool.coordinator), seat.pool.service);
-        let mut stream = reach(&coordinator, service, &self.fleet, shared).await?;
-        if let Some(credentials) = &self.credentials {
-            let verdict = authenticate(&mut stream, credentials, shared.settings.handshake_timeout).await;
-            self.note_verdict(&coordinator, service, &verdict);
-            verdict?;
-        }
-        Ok(Box::new(Link { coordinator, stream, session: None, seat, made: Made::now() }))
-    }
-
-    /// What became of a login says something about the coordinator only where it is no verdict: a client can send wrong
-    /// passwords, but not make a coordinator fall silent or talk nonsense.
-    fn note_verdict(&self, coordinator: &Coordinator, service: Service, verdict: &Result<(), NoLink>) {
-        match verdict {
-            Ok(()) => coordinator.note_logged_in(service),
-            Err(NoLink::CredentialsRefused { .. }) => {
-                if let Some(counters) = self.fleet.counters(coordinator.id) {
-                    counters.dials.count(DialOutcome::CredentialsRefused);
-                }
-                coordinator.note_failed(service, clock::now());
-                // A close may be more than a refusal; that is for a probe to find out.
-                self.fleet.doubt(coordinator, service);
-            }
-            Err(no_link) => {
-                tracing::info!(coordinator = %coordinator.name, cause = %no_link, "login lost");
-                coordinator.note_login_unanswered(service, clock::now());
-                self.fleet.doubt(coordinator, service);
-            }
-        }
+        dial(seat, self.credentials.as_deref(), &self.fleet, shared).await
     }
 
     /// Notes the session that a Beeswax link is; `count` counts it as load.
     pub(super) fn begin_beeswax(&mut self, link: &mut Link<S>, count: SessionCount) {
         let guid = self.fleet.chance.draw(beeswax_guid);
         let coordinator = link.coordinator.id;
-        let session =
-            NewSession { guid, secret: None, coordinator, count, tenancy: None, idle_timeout: None };
+        let session = NewSession {
+            guid,
+            secret: None,
+            coordinator,
+            identity: self.identity.clone(),
+            count,
+            tenancy: None,
+            idle_timeout: None,
+        };
         match self.fleet.table.insert_session(session) {
             Ok(()) => {
                 self.fleet.table.attach(&guid);
@@ -260,6 +251,52 @@ impl<S: Stream> Links<S> {
     pub(super) fn begin_session(&self, coordinator: &Coordinator) -> Option<Tenancy> {
         let pool = self.fleet.pool(coordinator, Service::Hs2).filter(|pool| pool.shares)?;
         Some(pool.begin_session(&self.identity))
+    }
+}
+
+/// Dials the port that a seat is for and, with credentials, authenticates.
+///
+/// # Errors
+/// [`NoLink`].
+pub(super) async fn dial<S: Stream>(
+    seat: Seat<S>,
+    credentials: Option<&Credentials>,
+    fleet: &Fleet<S>,
+    shared: &Shared<S>,
+) -> Result<Link<S>, NoLink> {
+    let (coordinator, service) = (Arc::clone(&seat.pool.coordinator), seat.pool.service);
+    let mut stream = reach(&coordinator, service, fleet, shared).await?;
+    if let Some(credentials) = credentials {
+        let verdict = authenticate(&mut stream, credentials, shared.settings.handshake_timeout).await;
+        note_verdict(fleet, &coordinator, service, &verdict);
+        verdict?;
+    }
+    Ok(Link { coordinator, stream, session: None, seat, made: Made::now() })
+}
+
+/// What became of a login says something about the coordinator only where it is no verdict: a client can send wrong
+/// passwords, but not make a coordinator fall silent or talk nonsense.
+fn note_verdict<S: Stream>(
+    fleet: &Fleet<S>,
+    coordinator: &Coordinator,
+    service: Service,
+    verdict: &Result<(), NoLink>,
+) {
+    match verdict {
+        Ok(()) => coordinator.note_logged_in(service),
+        Err(NoLink::CredentialsRefused { .. }) => {
+            if let Some(counters) = fleet.counters(coordinator.id) {
+                counters.dials.count(DialOutcome::CredentialsRefused);
+            }
+            coordinator.note_failed(service, clock::now());
+            // A close may be more than a refusal; that is for a probe to find out.
+            fleet.doubt(coordinator, service);
+        }
+        Err(no_link) => {
+            tracing::info!(coordinator = %coordinator.name, cause = %no_link, "login lost");
+            coordinator.note_login_unanswered(service, clock::now());
+            fleet.doubt(coordinator, service);
+        }
     }
 }
 

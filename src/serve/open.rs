@@ -254,7 +254,8 @@ impl<S: Stream> Calls<S> {
             let tenancy = self.links.begin_session(&coordinator);
             let (owner, count) = (coordinator.id, opening.into_session());
             let idle_timeout = idle_session_timeout(&answered.bytes);
-            let new = NewSession { guid, secret, coordinator: owner, count, tenancy, idle_timeout };
+            let identity = self.links.identity().clone();
+            let new = NewSession { guid, secret, coordinator: owner, identity, count, tenancy, idle_timeout };
             let incarnation = coordinator.incarnation();
             match self.fleet.table.insert_session(new) {
                 Ok(()) => {

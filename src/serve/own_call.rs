@@ -1,5 +1,5 @@
-//! Calls of the router's own about a session that it looks after: to close it when its clients are gone for good, to keep it
-//! while they are only idle.
+//! Calls of the router's own: to close a session when its clients are gone for good, to keep it while they are only idle, to
+//! cancel an operation when a drain has waited for long enough.
 
 use std::time::Duration;
 
@@ -13,13 +13,15 @@ use super::reply::Reply;
 use crate::ids::Identity;
 use crate::net::flow;
 use crate::net::stream::Stream;
+use crate::session::table::Named;
+use crate::wire::beeswax;
 use crate::wire::facts::Handle;
 use crate::wire::hs2::request;
 use crate::wire::method::lookup;
 use crate::wire::scan::Scanner;
 use crate::wire::verdict::{Verdict, verdict};
 
-/// How long the answer may take: neither call does any work. A link whose answer takes longer is closed.
+/// How long the answer may take: none of the calls does much work. A link whose answer takes longer is closed.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// Bytes of a request of ours, at most.
 const REQUEST_LIMIT: u64 = 1 << 10;
@@ -28,16 +30,20 @@ const REQUEST_LIMIT: u64 = 1 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OwnCall {
     /// The session is closed, and its operations are cancelled.
-    Close,
+    Close(Handle),
     /// The session is used, as far as its coordinator can tell.
-    Touch,
+    Touch(Handle),
+    /// The operation is cancelled, and stays open.
+    Cancel(Named),
 }
 
 impl OwnCall {
-    fn request(self, session: &Handle) -> BytesMut {
+    fn request(self) -> BytesMut {
         match self {
-            Self::Close => request::close_session(session, 0),
-            Self::Touch => request::ping(session, 0),
+            Self::Close(session) => request::close_session(&session, 0),
+            Self::Touch(session) => request::ping(&session, 0),
+            Self::Cancel(Named::Operation(operation)) => request::cancel_operation(&operation, 0),
+            Self::Cancel(Named::Query(query)) => beeswax::request::cancel(query, 0),
         }
     }
 }
@@ -52,20 +58,23 @@ pub(super) fn framing(identity: &Identity) -> Option<Framing> {
     }
 }
 
-/// Makes a call about a session on a link of its identity, which is put back if it is clean then. What the coordinator says
-/// of it; `None` if it gave no answer.
-pub(super) async fn call<S: Stream>(
-    link: Box<Link<S>>,
-    call: OwnCall,
-    session: &Handle,
-    framing: Framing,
-) -> Option<Verdict> {
-    let answered = timeout(ANSWER_TIME, exchange(link, call.request(session), framing)).await;
-    let (link, verdict) = answered.ok().flatten()?;
+/// Makes a call about a session on a shared link of its identity, which is put back if it is clean then. What the coordinator
+/// says of it; `None` if it gave no answer.
+pub(super) async fn call<S: Stream>(link: Box<Link<S>>, call: OwnCall, framing: Framing) -> Option<Verdict> {
+    let (link, verdict) = call_on(link, call, framing).await?;
     if let Some(link) = link {
         link.put_back();
     }
     Some(verdict)
+}
+
+/// As [`call`]; the link comes back if it is fit for another call.
+pub(super) async fn call_on<S: Stream>(
+    link: Box<Link<S>>,
+    call: OwnCall,
+    framing: Framing,
+) -> Option<(Option<Box<Link<S>>>, Verdict)> {
+    timeout(ANSWER_TIME, exchange(link, call.request(), framing)).await.ok().flatten()
 }
 
 async fn exchange<S: Stream>(

@@ -69,6 +69,7 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
     match first {
         Ok((link, opening)) => {
             tell(&mut connection.client, Status::Complete, b"", stall).await?;
+            links.note_accepted();
             links.put(link);
             Ok(Serving::Calls(Box::new(connection.into_calls(Framing::Sasl, links).reserved(opening))))
         }

@@ -121,7 +121,7 @@ impl<S: Stream> Seeker<'_, S> {
         let line = Line::Lobby(Arc::clone(lobby));
         let waiting = Waiting::new(self.fleet, call, line, (self.identity.clone(), ticket));
         self.fleet.call_waiting(self.service);
-        waiting.called(self.deadline, client).await
+        waiting.called(self.deadline, client.closed()).await
     }
 }
 
@@ -153,7 +153,11 @@ impl<'a, S: Stream> Waiting<'a, S> {
         Self { fleet, call, line, place, since, outcome, _counted: Held::one_of(&fleet.queue.waiting) }
     }
 
-    async fn called(mut self, deadline: Instant, client: &S) -> Result<Grant<S>, NotCalled> {
+    async fn called(
+        mut self,
+        deadline: Instant,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Grant<S>, NotCalled> {
         tokio::select! {
             biased;
             grant = &mut self.call => {
@@ -162,7 +166,7 @@ impl<'a, S: Stream> Waiting<'a, S> {
                     return Ok(grant.settle_here());
                 }
             }
-            () = client.closed() => return Err(NotCalled::ClientGone),
+            () = gone => return Err(NotCalled::ClientGone),
             () = sleep_until(deadline.into()) => {}
         }
         self.outcome = WaitOutcome::TimedOut;
@@ -183,7 +187,7 @@ impl<S: Stream> Drop for Waiting<'_, S> {
     }
 }
 
-/// A link of an identity to a port, or a seat to dial one; waits if there is no room.
+/// A link of an identity to a port, or a seat to dial one; waits if there is no room, until whoever it is for is gone.
 ///
 /// # Errors
 /// [`NotCalled`].
@@ -192,7 +196,7 @@ pub(super) async fn link<S: Stream>(
     pool: &Arc<Pool<S>>,
     identity: &Identity,
     purpose: Purpose,
-    client: &S,
+    gone: impl Future<Output = ()>,
 ) -> Result<Grant<S>, NotCalled> {
     let claimed = pool.claim_or_join(identity, purpose);
     match claimed.inspect_err(|_| fleet.note_queue_full())? {
@@ -200,7 +204,7 @@ pub(super) async fn link<S: Stream>(
         Err((ticket, call)) => {
             let line = Line::Pool(Arc::clone(pool), purpose);
             let waiting = Waiting::new(fleet, call, line, (identity.clone(), ticket));
-            waiting.called(clock::now() + fleet.room.queue_timeout, client).await
+            waiting.called(clock::now() + fleet.room.queue_timeout, gone).await
         }
     }
 }

@@ -12,13 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::asking::Askings;
 use super::bell::{Bells, Ring};
+use super::keyring::Keyring;
 pub use super::moves::MoveSettings;
 use super::moves::Moves;
 use super::pool::{Lobby, Pool};
 use crate::chance::Chance;
 use crate::clock;
 use crate::cluster::room::{Limits, OwnLinks, RoomView};
-use crate::cluster::{Cluster, Coordinator, Figures, NoPick, Opening, Wanted};
+use crate::cluster::{Cluster, Coordinator, DrainSettings, Figures, NoPick, Opening, Wanted};
 use crate::ids::{ConnId, CoordinatorId, Service};
 use crate::metrics::{CallMetrics, CoordinatorMetrics, Metrics, QueueMetrics, WaitOutcome};
 use crate::net::limits::WarningLimit;
@@ -149,6 +150,9 @@ pub struct Fleet<S: Stream = TcpStream> {
     /// Questions for handles that the table lacks.
     pub(super) askings: Askings,
     pub(super) moves: Moves,
+    /// How its coordinators are drained.
+    pub draining: DrainSettings,
+    pub(super) keyring: Keyring,
 }
 
 /// How much room its coordinators have; `docs/CONFIG.md` explains each under `[[cluster]]`.
@@ -200,6 +204,8 @@ pub struct FleetSettings {
     pub room: RoomSettings,
     /// How their sessions move.
     pub moving: MoveSettings,
+    /// How they are drained.
+    pub draining: DrainSettings,
 }
 
 /// What wakes the tasks that watch a coordinator before their time.
@@ -231,7 +237,7 @@ impl<S: Stream> Fleet<S> {
         settings: FleetSettings,
         chance: Chance,
     ) -> Self {
-        let FleetSettings { watching, room, moving } = settings;
+        let FleetSettings { watching, room, moving, draining } = settings;
         let lobbies = Service::ALL.map(|_| Arc::new(Lobby::new(room.queue_length)));
         let pools = cluster.coordinators.iter().map(|coordinator| {
             Service::ALL.map(|service| {
@@ -265,7 +271,14 @@ impl<S: Stream> Fleet<S> {
             lobbies,
             askings,
             moves,
+            draining,
+            keyring: Keyring::default(),
         }
+    }
+
+    /// Drains a coordinator, with a deadline from now or the one that is usual here (see [`Coordinator::drain`]).
+    pub fn drain(&self, coordinator: &Coordinator, deadline: Option<Duration>) {
+        coordinator.drain(deadline, self.draining.deadline, clock::now());
     }
 
     /// The permit for parked dials to a coordinator's service.

@@ -34,7 +34,7 @@ pub(super) fn close_abandoned<S: Stream>(shared: &Arc<Shared<S>>, fleet: &Arc<Fl
             let verdict = tokio::select! {
                 biased;
                 () = cut.cancelled() => None,
-                verdict = call(link, OwnCall::Close, &session.handle, framing) => verdict,
+                verdict = call(link, OwnCall::Close(session.handle), framing) => verdict,
             };
             forget_if_gone(&fleet, &session, verdict);
         });
@@ -99,7 +99,7 @@ impl<S: Stream> Calls<S> {
         let grant = pool.and_then(|pool| pool.claim(&session.identity, Purpose::Work, Kind::Any));
         let Some(grant) = grant else { return };
         let Ok(Ok(link)) = self.link_of(grant, lookup(b"PingImpalaHS2Service")).await else { return };
-        let answer = call(link, OwnCall::Touch, &session.handle, self.framing).await;
+        let answer = call(link, OwnCall::Touch(session.handle), self.framing).await;
         // One that can move may have been lost with its coordinator: its next call finds that out and opens it again.
         let may_come_back = self.fleet.table.may_leave(guid, Cause::Lost) != Err(Pinned::Immovable);
         if answer == Some(Verdict::NoSuchSession) && !may_come_back {

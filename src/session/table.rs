@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 pub use self::found::FoundOperation;
 pub use self::moves::{Arrival, Cause, Departure, Done, Entered, InCall, Movable, Pinned};
-pub use self::waiting::Waiting;
+pub use self::waiting::{Named, OpenOf, Waiting};
 use crate::cluster::room::Tenancy;
 use crate::cluster::{OperationCount, RunningCount, SessionCount};
 use crate::ids::{CoordinatorId, Identity};
@@ -71,6 +71,7 @@ struct Usage {
     operations: HashSet<Guid>,
     /// Whether it was found by asking, so that its state is not known and it must stay where it is.
     found: bool,
+    identity: Identity,
     tenancy: Option<Tenancy>,
     idle_timeout: Option<Duration>,
     count: SessionCount,
@@ -83,12 +84,13 @@ struct Usage {
 impl Session {
     /// One that was just opened, with nothing attached to it.
     fn new(new: NewSession) -> Self {
-        let NewSession { guid: _, secret, coordinator, count, tenancy, idle_timeout } = new;
+        let NewSession { guid: _, secret, coordinator, identity, count, tenancy, idle_timeout } = new;
         let usage = Usage {
             attached: 0,
             detached_since: None,
             operations: HashSet::new(),
             found: false,
+            identity,
             tenancy,
             idle_timeout,
             count,
@@ -126,6 +128,8 @@ pub struct NewSession {
     pub secret: Option<[u8; HANDLE_PART_BYTES]>,
     /// Its owner.
     pub coordinator: CoordinatorId,
+    /// Whose it is.
+    pub identity: Identity,
     /// Counts it as load until it leaves the table.
     pub count: SessionCount,
     /// Whose session it is, if its calls share links: those are kept until it leaves the table.

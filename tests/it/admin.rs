@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::support::fleet::Fleet;
 use crate::support::router::TestRouter;
 
+mod drain;
+
 /// Status and body of a request with these further lines in its head.
 fn ask(router: &TestRouter, request: &str, lines: &str) -> (u16, String) {
     let address = router.router().admin();
@@ -96,10 +98,8 @@ fn what_a_foreign_page_could_send_changes_nothing() {
 }
 
 #[test]
-fn a_drain_that_cannot_be_done_as_asked_is_not_done() {
+fn a_coordinator_that_is_not_there_is_not_drained() {
     let fleet = Fleet::of(1);
-    let (status, text) = ask(fleet.router(), "POST /api/v1/coordinators/test/c1/drain?deadline=5m", ALLOWED);
-    assert_eq!((status, text.contains("not supported yet")), (400, true));
     assert_eq!(ask(fleet.router(), "POST /api/v1/coordinators/test/c9/drain", ALLOWED).0, 404);
     assert_eq!(ask(fleet.router(), "POST /api/v1/coordinators/other/c1/drain", ALLOWED).0, 404);
     assert_eq!(coordinators(fleet.router())[0]["state"], "active");

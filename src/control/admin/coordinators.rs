@@ -1,7 +1,7 @@
 //! Coordinators for operators: what is known of each, and the two verbs that change what people want of one.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::{View, guard};
 use crate::clock;
 use crate::cluster::{AdminState, Coordinator};
+use crate::control::config::{TimeSpan, UnitError};
 use crate::ids::Service;
 use crate::serve::shared::Fleet;
 use crate::session::table::Waiting;
@@ -29,6 +30,8 @@ struct Shown {
     host: String,
     /// `active` or `drain`: what people want of it.
     state: &'static str,
+    /// Of one that is drained.
+    drain: Option<ShownDrain>,
     weight: u32,
     /// Of those ports that are in use.
     ports: Vec<Port>,
@@ -48,6 +51,16 @@ struct Shown {
     waits_for: Vec<WaitsFor>,
     /// What it has to do for direct clients and other routers; absent while its figures are not known.
     others: Option<Others>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownDrain {
+    /// Seconds since it began.
+    since: f64,
+    /// Seconds until its deadline; 0 once that has come.
+    deadline_in: f64,
+    /// What becomes of the operations that are open then: `leave` or `cancel`.
+    then: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -124,7 +137,7 @@ async fn drain(
     query: RawQuery,
     head: HeaderMap,
 ) -> Response {
-    set_state(&view, &name, &query, &head, AdminState::Drain)
+    act(&view, &name, &head, || Ok(Verb::Drain { deadline: deadline_in(query.0.as_deref())? }))
 }
 
 async fn resume(
@@ -133,30 +146,68 @@ async fn resume(
     query: RawQuery,
     head: HeaderMap,
 ) -> Response {
-    set_state(&view, &name, &query, &head, AdminState::Active)
+    act(&view, &name, &head, || match query.0.as_deref() {
+        None | Some("") => Ok(Verb::Resume),
+        Some(_) => Err(BadQuery::NoParameters),
+    })
 }
 
-fn set_state(
+/// What is to be done with a coordinator.
+enum Verb {
+    Drain {
+        /// From now on; none: that of the drain under way, else the cluster's.
+        deadline: Option<Duration>,
+    },
+    Resume,
+}
+
+/// Why the parameters of a request mean nothing.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum BadQuery {
+    #[error("there is one parameter, deadline, to be given once: ?deadline=30s, 10m or 1h")]
+    NotDeadline,
+    #[error("deadline {0}; write a duration such as 30s, 10m or 1h")]
+    Deadline(UnitError),
+    #[error("there are no parameters to this")]
+    NoParameters,
+}
+
+/// The deadline that a query asks for, if it does.
+fn deadline_in(query: Option<&str>) -> Result<Option<Duration>, BadQuery> {
+    let Some(query) = query.filter(|query| !query.is_empty()) else { return Ok(None) };
+    let value = query.strip_prefix("deadline=").filter(|value| !value.contains('&'));
+    // Not guessed at: better no drain than one with another deadline than was meant.
+    let span: TimeSpan = value.ok_or(BadQuery::NotDeadline)?.parse().map_err(BadQuery::Deadline)?;
+    Ok(Some(span.0))
+}
+
+fn act(
     view: &View,
     Path((cluster, name)): &Path<(String, String)>,
-    RawQuery(query): &RawQuery,
     head: &HeaderMap,
-    state: AdminState,
+    verb: impl FnOnce() -> Result<Verb, BadQuery>,
 ) -> Response {
     if let Err(refusal) = guard::check(head) {
         return (StatusCode::FORBIDDEN, format!("{refusal}\n")).into_response();
     }
-    if query.as_ref().is_some_and(|query| !query.is_empty()) {
-        // Better no drain than one without the deadline that was asked for.
-        return (StatusCode::BAD_REQUEST, "parameters, deadline among them, are not supported yet\n")
-            .into_response();
-    }
+    let verb = match verb() {
+        Ok(verb) => verb,
+        Err(bad) => return (StatusCode::BAD_REQUEST, format!("{bad}\n")).into_response(),
+    };
     let fleet = view.fleets.iter().find(|fleet| *fleet.cluster.name == **cluster);
     let Some((fleet, coordinator)) = fleet.and_then(|fleet| Some((fleet, fleet.cluster.named(name)?))) else {
         return (StatusCode::NOT_FOUND, "there is no such coordinator\n").into_response();
     };
-    coordinator.set_state(state);
-    tracing::info!(cluster = %fleet.cluster.name, coordinator = %name, %state, "state set by an operator");
+    match verb {
+        Verb::Drain { deadline } => fleet.drain(coordinator, deadline),
+        Verb::Resume => coordinator.resume(),
+    }
+    let (state, drain) = (coordinator.state(), coordinator.drain_under_way());
+    let deadline = drain.map(|drain| drain.deadline.saturating_duration_since(clock::now()));
+    tracing::info!(
+        cluster = %fleet.cluster.name, coordinator = %name, %state,
+        deadline = deadline.map(tracing::field::debug), "state set by an operator"
+    );
     json(&show(fleet, coordinator, clock::now()))
 }
 
@@ -176,6 +227,11 @@ fn show(fleet: &Fleet, coordinator: &Arc<Coordinator>, now: Instant) -> Shown {
         name: coordinator.name.to_string(),
         host: coordinator.host.clone(),
         state: coordinator.state().as_str(),
+        drain: coordinator.drain_under_way().map(|drain| ShownDrain {
+            since: seconds(drain.since),
+            deadline_in: drain.deadline.saturating_duration_since(now).as_secs_f64(),
+            then: fleet.draining.then.as_str(),
+        }),
         weight: coordinator.weight.get(),
         ports: used.filter_map(|service| port(fleet, coordinator, service, now)).collect(),
         quiescing_for: coordinator.quiescing_since().map(seconds),
@@ -226,5 +282,34 @@ fn json(value: &impl Serialize) -> Response {
     match serde_json::to_string(value) {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_written_as_in_the_config() {
+        assert_eq!(deadline_in(None), Ok(None));
+        assert_eq!(deadline_in(Some("")), Ok(None));
+        for (query, seconds) in [("deadline=0s", 0), ("deadline=90s", 90), ("deadline=1h", 3600)] {
+            assert_eq!(deadline_in(Some(query)), Ok(Some(Duration::from_secs(seconds))), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_deadline_is_not_guessed_at() {
+        for query in ["deadline", "deadlin=1s", "x=1", "deadline=1s&deadline=2s", "deadline=1s&x=1"] {
+            assert_eq!(deadline_in(Some(query)), Err(BadQuery::NotDeadline), "{query}");
+        }
+        for query in ["deadline=", "deadline=30", "deadline=-1s", "deadline=1.5s", "deadline=1%73"] {
+            let bad = deadline_in(Some(query)).unwrap_err().to_string();
+            assert!(
+                bad.contains("is not a whole number and a unit") && bad.contains("30s, 10m or 1h"),
+                "{bad}"
+            );
+        }
+        assert!(deadline_in(Some("deadline=9999h")).unwrap_err().to_string().contains("is more than a year"));
     }
 }

@@ -11,7 +11,7 @@ use super::host::{Host, HostPort};
 use super::problem::{Fault, Problems};
 use super::rules;
 use super::words::{LogFormat, LogLevel};
-use crate::cluster::{AdminState, Flavor, PolicyName, Ports};
+use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName, Ports};
 use crate::ids::{CoordinatorName, Service};
 
 /// Everything that the router is told before it starts.
@@ -113,6 +113,10 @@ pub struct ClusterConfig {
     pub move_cooldown: Duration,
     /// Whether idle sessions go back to a returned coordinator.
     pub rebalance: bool,
+    /// How long operations may go on when a coordinator is drained; zero: none is waited for.
+    pub drain_deadline: Duration,
+    /// What becomes of them then.
+    pub drain_then: DrainThen,
     /// 1 to 1000, with distinct names and addresses.
     pub coordinators: Vec<CoordinatorConfig>,
 }
@@ -292,6 +296,8 @@ fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig>
         move_idle_sessions: file.move_idle_sessions.value?,
         move_cooldown: file.move_cooldown.value?.0,
         rebalance: file.rebalance.value?,
+        drain_deadline: file.drain_deadline.value?.0,
+        drain_then: file.drain_then.value?,
         coordinators: coordinators.into_iter().collect::<Option<_>>()?,
     })
 }

@@ -13,7 +13,7 @@ use super::section::{Absent, Key, Section, SectionInfo, nearest, not_a_table, se
 use super::units::{ByteSize, TimeSpan};
 use super::value::{Entry, Value, bad_value, wrong_type};
 use super::words::{LogFormat, LogLevel};
-use crate::cluster::{AdminState, Flavor, PolicyName};
+use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName};
 use crate::ids::Service;
 
 /// Every table, in the order of the reference.
@@ -159,14 +159,19 @@ section! {
         /// Whether idle sessions go back to a coordinator that has returned, at most 5 % of all in a second, until the
         /// fullest coordinator has no more than 1.1 times the mean. Nothing without `move_idle_sessions`.
         rebalance: bool = default(true),
+        /// How long the operations of a coordinator may go on when it is drained. A drain that is begun over the admin port
+        /// may have another deadline. `"0s"` waits for none.
+        drain_deadline: TimeSpan = default("1h"),
+        /// What becomes of those that are open then: `"leave"` lets them go on; `"cancel"` cancels them, with the client's
+        /// own login, after which their sessions can leave. The client is told by the coordinator that its query was
+        /// cancelled.
+        drain_then: DrainThen = default("leave"),
         /// The coordinators, 1 to 1000: each a host (`"impala-1"`), a host with the port of its `HiveServer2` service
         /// and no other (`"impala-1:21051"`), or a table.
         coordinators: Vec<CoordinatorFile> = required("coordinators = [\"impala-1.example.com\"]"),
     }
     later {
         "stick": "send opaque connections of one client address to one coordinator",
-        "drain_deadline": "how long a coordinator's drain may take",
-        "drain_then": "what happens to the operations left then",
         "tls": "TLS towards the coordinators",
         "kerberos": "Kerberos towards the coordinators",
     }

@@ -1,6 +1,6 @@
 //! The closed sets of words that a config may use: each word is written once, for reading, printing and the reference.
 
-use crate::cluster::{AdminState, Flavor, PolicyName};
+use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName};
 use crate::ids::Service;
 
 /// A type whose values are written as one of a few words.
@@ -81,6 +81,7 @@ words_of!(Service: Hs2, Beeswax, Hs2Http);
 words_of!(Flavor: Impala, Hive, Spark);
 words_of!(PolicyName: LeastLoaded, RoundRobin);
 words_of!(AdminState: Active, Drain);
+words_of!(DrainThen: Leave, Cancel);
 
 #[cfg(test)]
 mod tests {
@@ -98,6 +99,7 @@ mod tests {
         check::<Flavor>();
         check::<PolicyName>();
         check::<AdminState>();
+        check::<DrainThen>();
         check::<LogFormat>();
         check::<LogLevel>();
         check::<Service>();

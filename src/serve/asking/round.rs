@@ -263,7 +263,8 @@ impl<S: Stream> Round<'_, S> {
     async fn reach(&self, coordinator: &Coordinator) -> Result<Used<S>, NoReach> {
         let pool = self.fleet.pool(coordinator, Service::Hs2);
         let pool = pool.ok_or(NoLink::Unreached(Unreached::NoPort(Service::Hs2)))?;
-        let granted = queue::link(self.fleet, pool, self.links.identity(), self.purpose, self.client).await;
+        let (identity, gone) = (self.links.identity(), self.client.closed());
+        let granted = queue::link(self.fleet, pool, identity, self.purpose, gone).await;
         let seat = match granted {
             Ok(Grant::Link(link)) if link.stream.glance() == Seen::Nothing => {
                 return Ok(Used { link, dialed: false });

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::cluster::Cluster;
+use crate::ids::Identity;
 use crate::session::messages::{
     call, cluster, guessed, handle, query_id, with_handle, with_query_id, with_two_handles,
 };
@@ -27,6 +28,7 @@ fn table() -> (Table, Cluster) {
             secret: Some(secret),
             coordinator: OWNER,
             count,
+            identity: Identity::Anonymous { framed: false },
             tenancy: None,
             idle_timeout: None,
         })

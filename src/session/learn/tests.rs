@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock;
 use crate::cluster::Cluster;
+use crate::ids::Identity;
 use crate::session::messages::{
     call, cluster, failed, guessed, handle, minted, query_id, reply, statement, succeeded, thrown,
     with_handle, with_query_id, with_two_handles,
@@ -34,6 +35,7 @@ impl Fixture {
             secret: Some(secret),
             coordinator: coordinator.id,
             count,
+            identity: Identity::Anonymous { framed: false },
             tenancy: None,
             idle_timeout: None,
         };

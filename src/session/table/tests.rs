@@ -31,6 +31,7 @@ impl Fixture {
             secret: Some(handle.secret),
             coordinator,
             count,
+            identity: Identity::Anonymous { framed: false },
             tenancy: None,
             idle_timeout: None,
         })
@@ -112,6 +113,7 @@ fn what_has_no_secret_is_not_told_by_any() {
         secret: None,
         coordinator: CoordinatorId(0),
         count,
+        identity: Identity::Anonymous { framed: false },
         tenancy: None,
         idle_timeout: None,
     };
@@ -146,6 +148,7 @@ fn a_beeswax_session_is_neither_displaced_by_a_minted_guid_nor_displaces_one() {
             secret: None,
             coordinator,
             count,
+            identity: Identity::Anonymous { framed: false },
             tenancy: None,
             idle_timeout: None,
         })
@@ -505,7 +508,15 @@ fn a_session_that_shares_links_is_abandoned_after_its_grace_and_not_while_somebo
         let Handle { guid, secret } = handle(number);
         let tenancy = shares.then(|| room.begin_session(&identity));
         let (count, coordinator, secret) = (owner.count_session(), owner.id, Some(secret));
-        let new = NewSession { guid, secret, coordinator, count, tenancy, idle_timeout: None };
+        let new = NewSession {
+            guid,
+            secret,
+            coordinator,
+            identity: identity.clone(),
+            count,
+            tenancy,
+            idle_timeout: None,
+        };
         fixture.table.insert_session(new).unwrap();
     }
     let (start, grace) = (clock::now(), Duration::from_mins(1));
@@ -523,4 +534,57 @@ fn a_session_that_shares_links_is_abandoned_after_its_grace_and_not_while_somebo
     assert!(fixture.table.tended(&handle(2).guid).is_none(), "its link is its own");
     fixture.table.attach(&guid);
     assert_eq!(abandoned(grace * 2), [], "somebody came back");
+}
+
+#[test]
+fn what_is_open_on_a_coordinator_is_told_by_whose_it_is_and_how_a_call_names_it() {
+    let fixture = Fixture::new(8);
+    let session = |number, coordinator, identity: &Identity| {
+        let coordinator = fixture.cluster.coordinator(CoordinatorId(coordinator)).unwrap();
+        let Handle { guid, secret } = handle(number);
+        let new = NewSession {
+            guid,
+            secret: Some(secret),
+            coordinator: coordinator.id,
+            identity: identity.clone(),
+            count: coordinator.count_session(),
+            tenancy: None,
+            idle_timeout: None,
+        };
+        fixture.table.insert_session(new).unwrap();
+    };
+    let [ann, bob] = ["ann", "bob"].map(|user| Identity::Plain(user.into()));
+    for (number, coordinator, identity) in [(1, 0, &ann), (2, 0, &bob), (3, 0, &ann), (4, 1, &ann)] {
+        session(number, coordinator, identity);
+    }
+    for (number, session, coordinator) in [(11, 1, 0), (12, 1, 0), (13, 2, 0), (14, 3, 0), (15, 4, 1)] {
+        fixture.insert_operation(number, session, coordinator);
+    }
+    fixture.table.close_operation(&handle(12).guid);
+    let query = handle(16).guid;
+    let owner = fixture.cluster.coordinator(CoordinatorId(0)).unwrap();
+    fixture.table.insert_operation(NewOperation {
+        guid: query,
+        secret: None,
+        coordinator: owner.id,
+        session: handle(2).guid,
+        has_result_set: true,
+        running: None,
+        open: fixture.open.count(),
+        counted: owner.count_operation(),
+    });
+    let of = |identity: &Identity, operations: &[Named]| OpenOf {
+        identity: identity.clone(),
+        operations: operations.to_vec(),
+    };
+    let operation = |number| Named::Operation(handle(number));
+    assert_eq!(
+        fixture.table.open_on(CoordinatorId(0)),
+        [
+            of(&ann, &[operation(11), operation(14)]),
+            of(&bob, &[operation(13)]),
+            of(&bob, &[Named::Query(query)])
+        ]
+    );
+    assert_eq!(fixture.table.open_on(CoordinatorId(1)), [of(&ann, &[operation(15)])]);
 }

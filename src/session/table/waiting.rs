@@ -1,8 +1,10 @@
 //! What a coordinator that is left still has.
 
+use std::collections::HashMap;
+
 use super::{Cause, Pinned, Table};
-use crate::ids::CoordinatorId;
-use crate::wire::facts::Guid;
+use crate::ids::{CoordinatorId, Identity};
+use crate::wire::facts::{Guid, Handle};
 
 /// A session that a drain waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +17,65 @@ pub struct Waiting {
     pub pinned: Option<Pinned>,
 }
 
+/// An operation, as a call names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// One of HS2.
+    Operation(Handle),
+    /// One of Beeswax: the guid that its query id prints.
+    Query(Guid),
+}
+
+impl Named {
+    /// What it is known by in the table.
+    pub fn guid(&self) -> Guid {
+        match self {
+            Self::Operation(handle) => handle.guid,
+            Self::Query(guid) => *guid,
+        }
+    }
+}
+
+/// The open operations of one identity on a coordinator, all of one service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenOf {
+    /// Whose sessions they were opened in.
+    pub identity: Identity,
+    /// One or more.
+    pub operations: Vec<Named>,
+}
+
 impl Table {
+    /// The operations that are open in the sessions on a coordinator. Those that were found by asking are not among them:
+    /// nobody knows whose they are.
+    #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
+    pub fn open_on(&self, coordinator: CoordinatorId) -> Vec<OpenOf> {
+        let mut listed = Vec::new();
+        for session in self.sessions.iter().filter(|session| session.coordinator == coordinator) {
+            let usage = &session.usage;
+            listed.extend(usage.operations.iter().map(|guid| (*guid, usage.identity.clone())));
+        }
+        listed.sort_unstable_by_key(|(guid, _)| *guid);
+        // No lock is held across both maps: what was closed meanwhile is left out here.
+        let (mut all, mut places) = (Vec::<OpenOf>::new(), HashMap::new());
+        for (guid, identity) in listed {
+            let Some(operation) = self.operations.get(&guid).filter(|operation| operation.open.is_some())
+            else {
+                continue;
+            };
+            let secret = operation.secret;
+            let named = secret.map_or(Named::Query(guid), |secret| Named::Operation(Handle { guid, secret }));
+            let place = *places.entry((identity.clone(), secret.is_some())).or_insert_with(|| {
+                all.push(OpenOf { identity, operations: Vec::new() });
+                all.len() - 1
+            });
+            if let Some(of) = all.get_mut(place) {
+                of.operations.push(named);
+            }
+        }
+        all
+    }
+
     /// The sessions on a coordinator, `most` of them, those with open operations first.
     #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
     pub fn waiting(&self, coordinator: CoordinatorId, cause: Cause, most: usize) -> Vec<Waiting> {

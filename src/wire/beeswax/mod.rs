@@ -3,5 +3,6 @@
 
 mod method;
 pub mod reply;
+pub mod request;
 
 pub use method::METHODS;

@@ -20,11 +20,19 @@ pub fn ping(session: &Handle, seqid: i32) -> BytesMut {
 /// The whole call that asks likewise for an operation (TCLIService.thrift: `TGetOperationStatusReq`, `TOperationHandle`). Its
 /// type and `hasResultSet` are required in a handle, and read by nobody.
 pub fn operation_status(operation: &Handle, seqid: i32) -> BytesMut {
+    call(b"GetOperationStatus", operation, seqid, operation_type)
+}
+
+/// The whole call that cancels an operation (TCLIService.thrift: `TCancelOperationReq`), which stays open for its client:
+/// whoever fetches from it is told that it was cancelled. Answered during a shutdown, too.
+pub fn cancel_operation(operation: &Handle, seqid: i32) -> BytesMut {
+    call(b"CancelOperation", operation, seqid, operation_type)
+}
+
+fn operation_type(handle: &mut Writer) {
     const EXECUTE_STATEMENT: i32 = 0;
-    call(b"GetOperationStatus", operation, seqid, |handle| {
-        handle.i32(2, EXECUTE_STATEMENT);
-        handle.bool(3, true);
-    })
+    handle.i32(2, EXECUTE_STATEMENT);
+    handle.bool(3, true);
 }
 
 /// A request whose first field is a handle; `rest` writes what the handle has beside its identifier.
@@ -56,6 +64,7 @@ mod tests {
             ("CloseSession", close_session(&HANDLE, 7)),
             ("PingImpalaHS2Service", ping(&HANDLE, 7)),
             ("GetOperationStatus", operation_status(&HANDLE, 7)),
+            ("CancelOperation", cancel_operation(&HANDLE, 7)),
         ] {
             let mut scanner = Scanner::request(1 << 20);
             let step = scanner.push(&call).unwrap();

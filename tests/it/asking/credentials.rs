@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use hs2router::cluster::AdminState;
 use hs2router::fake::client::{Hs2Client, Login};
 use hs2router::fake::{Coordinator, Password, Settings};
 
@@ -30,8 +29,9 @@ fn a_password_that_was_right_once_is_refused_once_and_shown_around_no_more() {
     let coordinators =
         [coordinator(1, "nna"), coordinator(2, "new"), coordinator(3, "new"), coordinator(4, "new")];
     let router = TestRouter::of("impala", &coordinators.each_ref().map(Coordinator::hs2));
-    for coordinator in &router.router().fleets()[0].cluster.coordinators[1..] {
-        coordinator.set_state(AdminState::Drain);
+    let fleet = &router.router().fleets()[0];
+    for coordinator in &fleet.cluster.coordinators[1..] {
+        fleet.drain(coordinator, None);
     }
     let mut client = Hs2Client::connect(router.listener(0), &Login::plain("ann", "nna")).unwrap();
     let session = client.open(&[]).unwrap();

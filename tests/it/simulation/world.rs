@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hs2router::chance::Chance;
+use hs2router::clock;
 use hs2router::cluster::room::Limits;
 use hs2router::cluster::{
-    AdminState, Cluster, CoordinatorSettings, Flavor, HealthSettings, PolicyName, Ports, Settings,
+    AdminState, Cluster, CoordinatorSettings, DrainSettings, DrainThen, Flavor, HealthSettings, PolicyName,
+    Ports, Settings,
 };
 use hs2router::fake;
 use hs2router::fake::Password;
@@ -109,7 +111,8 @@ impl SimRouter {
             Table::new(table::Settings { capacity: 10_000, detached_for: DISCONNECTED_TIMEOUT + MARGIN });
         let chance = Chance::from_seed(seed);
         let moving = MoveSettings { idle_sessions: false, cooldown: Duration::ZERO, rebalance: false };
-        let fleet_settings = FleetSettings { watching, room, moving };
+        let draining = DrainSettings { deadline: Duration::from_hours(1), then: DrainThen::Leave };
+        let fleet_settings = FleetSettings { watching, room, moving, draining };
         let fleet = Arc::new(Fleet::new(cluster(coordinators), table, &metrics, fleet_settings, chance));
         let shared = Arc::new(Shared::new(settings(), network.clone(), metrics));
         let (connections, background) = (TaskTracker::new(), TaskTracker::new());
@@ -294,10 +297,10 @@ impl Simulation {
                 let state = self.router.fleet.cluster.coordinators[coordinator.index].clone();
                 drop(spawn_local(async move {
                     journal.say(format_args!("{host} is drained for {long:?}"));
-                    state.set_state(AdminState::Drain);
+                    state.drain(None, long, clock::now());
                     journal.drained(coordinator.index, true);
                     sleep(long).await;
-                    state.set_state(AdminState::Active);
+                    state.resume();
                     journal.drained(coordinator.index, false);
                 }));
             }

@@ -255,7 +255,11 @@ impl Fleet {
 
     /// People take a coordinator out of the fleet, or back.
     pub(crate) fn set_state(&self, place: usize, state: AdminState) {
-        self.known().cluster.coordinators[place].set_state(state);
+        let coordinator = &self.known().cluster.coordinators[place];
+        match state {
+            AdminState::Active => coordinator.resume(),
+            AdminState::Drain => self.known().drain(coordinator, None),
+        }
     }
 
     /// All calls of a method that coordinators received: the coordinator's place and the call.

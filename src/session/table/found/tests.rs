@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock;
 use crate::cluster::{Cluster, Load};
+use crate::ids::Identity;
 use crate::session::messages::{cluster, guessed, handle};
 use crate::session::table::{NewOperation, OpenOperations, Settings};
 
@@ -24,7 +25,15 @@ impl Fixture {
     fn session(&self, number: u8, coordinator: CoordinatorId) -> NewSession {
         let Handle { guid, secret } = handle(number);
         let count = self.cluster.coordinator(coordinator).unwrap().count_session();
-        NewSession { guid, secret: Some(secret), coordinator, count, tenancy: None, idle_timeout: None }
+        NewSession {
+            guid,
+            secret: Some(secret),
+            coordinator,
+            identity: Identity::Anonymous { framed: false },
+            count,
+            tenancy: None,
+            idle_timeout: None,
+        }
     }
 
     /// An operation that still runs.

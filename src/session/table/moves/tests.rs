@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock;
 use crate::cluster::Cluster;
+use crate::ids::Identity;
 use crate::session::messages::{cluster, guessed, handle};
 use crate::session::table::{NewOperation, NewSession, OpenOperations, Settings, Waiting};
 use crate::wire::hs2::open::Open;
@@ -38,6 +39,7 @@ impl Fixture {
             secret: Some(session.secret),
             coordinator,
             count,
+            identity: Identity::Anonymous { framed: false },
             tenancy: None,
             idle_timeout: None,
         };
