@@ -12,20 +12,22 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::RunArgs;
 use crate::control::config::{Config, Problems};
 use crate::control::log;
+use crate::control::reload::ConfigFile;
 use crate::control::router::Router;
 use crate::net::limits::{connections_with, files_for, raise_file_limit};
 use crate::serve::workers::Workers;
 
-/// Serves until SIGTERM or SIGINT, then drains; a second signal ends that.
+/// Serves until SIGTERM or SIGINT, then drains; a second signal ends that. At SIGHUP it reads its config file again.
 ///
 /// # Errors
 /// A config that means nothing, an address that cannot be listened on.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let config = config(args)?;
+    let file = args.config.clone().map(|path| ConfigFile::new(path, config.clone()));
     let _log = log::start(config.log)?;
     let workers = Workers::start(available_parallelism().unwrap_or(NonZeroUsize::MIN))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(config, &workers))?;
+    runtime.block_on(serve(config, file, &workers))?;
     // Nothing is left that is worth waiting for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(())
@@ -40,7 +42,7 @@ fn config(args: &RunArgs) -> anyhow::Result<Config> {
     config.map_err(|problems: Problems| problems.into())
 }
 
-async fn serve(mut config: Config, workers: &Workers) -> anyhow::Result<()> {
+async fn serve(mut config: Config, mut file: Option<ConfigFile>, workers: &Workers) -> anyhow::Result<()> {
     match raise_file_limit() {
         Ok(limit) => {
             tracing::debug!(%limit, "file limit");
@@ -49,10 +51,17 @@ async fn serve(mut config: Config, workers: &Workers) -> anyhow::Result<()> {
         Err(error) => tracing::warn!(%error, "cannot raise the limit on open files"),
     }
     let mut signals = Signals::new()?;
+    let mut hangups = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let router = Router::start_on(&config, workers)?;
     announce(&config, &router);
     notify(&[NotifyState::Ready]);
-    signals.next().await;
+    loop {
+        tokio::select! {
+            biased;
+            () = signals.next() => break,
+            Some(()) = hangups.recv() => reload(file.as_mut(), &router).await,
+        }
+    }
     tracing::info!(
         drain_timeout = ?config.router.drain_timeout,
         "draining: no new connections; a second signal ends the ones that are left"
@@ -61,6 +70,14 @@ async fn serve(mut config: Config, workers: &Workers) -> anyhow::Result<()> {
     let cut = router.drain(signals.next()).await;
     tracing::info!(connections_cut = cut, "ended");
     Ok(())
+}
+
+async fn reload(file: Option<&mut ConfigFile>, router: &Router) {
+    if let Some(file) = file {
+        file.reload(router).await;
+    } else {
+        tracing::warn!("SIGHUP has no effect: the router was started without a config file");
+    }
 }
 
 /// Lowers `most` to what the limit on open files allows: a connection without files left for its links could be

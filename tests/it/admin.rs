@@ -1,7 +1,7 @@
 //! Operators see every coordinator, and drain and resume one, over the admin port.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
@@ -12,7 +12,11 @@ mod drain;
 
 /// Status and body of a request with these further lines in its head.
 fn ask(router: &TestRouter, request: &str, lines: &str) -> (u16, String) {
-    let address = router.router().admin();
+    ask_at(router.router().admin(), request, lines)
+}
+
+/// The same of an admin port.
+pub(crate) fn ask_at(address: SocketAddr, request: &str, lines: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!("{request} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\n{lines}\r\n");
     stream.write_all(head.as_bytes()).unwrap();
@@ -28,7 +32,7 @@ fn coordinators(router: &TestRouter) -> Vec<Value> {
     serde_json::from_str(&body).unwrap()
 }
 
-const ALLOWED: &str = "X-Hs2router: 1\r\n";
+pub(crate) const ALLOWED: &str = "X-Hs2router: 1\r\n";
 
 #[test]
 fn every_coordinator_is_shown_with_what_it_does() {

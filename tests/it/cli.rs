@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::support::router::eventually;
 
+mod reload;
+
 fn hs2router(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hs2router"))
         .args(arguments)

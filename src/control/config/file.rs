@@ -215,7 +215,8 @@ section! {
         host: Host = required("host = \"impala-1.example.com\""),
         /// Its share of the load relative to others; 1 to 1000.
         weight: u64 = default(1),
-        /// `drain` keeps new sessions away from it.
+        /// `drain` keeps new sessions away from it; `drain_deadline` counts from then. Read again at SIGHUP, and set if it is
+        /// another than when the file was read last: until then what was said over the admin port holds.
         state: AdminState = default("active"),
         /// The port of `HiveServer2` Thrift; from 1.
         hs2: u16 = derived("impala 21050, hive and spark 10000"),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 mod checked;
+mod diff;
 mod file;
 mod host;
 mod problem;
@@ -20,6 +21,7 @@ mod words;
 pub use checked::{
     AdminConfig, ClusterConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig, RouterConfig,
 };
+pub use diff::NewState;
 pub use file::SECTIONS;
 pub use host::{Host, HostError, HostPort, LONGEST_NAME, Name};
 pub use problem::{Fault, Problem, Problems};
