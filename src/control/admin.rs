@@ -8,6 +8,8 @@
 //! | `POST /api/v1/coordinators/{cluster}/{name}/drain` | it gets no new session; the answer is as above, of this one |
 //! | `POST /api/v1/coordinators/{cluster}/{name}/resume` | it does again |
 //!
+//! `{cluster}/` may be left out where no other cluster has a coordinator of that name.
+//!
 //! A drain may have a deadline of its own, `?deadline=30s` from now: what is open then goes on or is cancelled, as configured.
 //!
 //! A POST needs the header `X-Hs2router: 1`, a `Host` that is a loopback address, and no `Origin` but that; else 403.

@@ -102,6 +102,32 @@ fn what_a_foreign_page_could_send_changes_nothing() {
 }
 
 #[test]
+fn the_cluster_may_be_left_out_where_it_is_clear_which_is_meant() {
+    let coordinators_of = |names: &[&str]| {
+        let one = |name| format!("{{ name = \"{name}\", host = \"{name}.invalid\", web = 0 }}");
+        names.iter().map(one).collect::<Vec<_>>().join(", ")
+    };
+    let router = TestRouter::start(&format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\ncluster = \"one\"\n\
+         [[cluster]]\nname = \"one\"\ncoordinators = [{}]\n\
+         [[cluster]]\nname = \"two\"\ncoordinators = [{}]\n",
+        coordinators_of(&["a", "b"]),
+        coordinators_of(&["b", "c"]),
+    ));
+    let wanted = || coordinators(&router).iter().map(|one| one["state"].clone()).collect::<Vec<_>>();
+    let post = |path: &str| ask(&router, &format!("POST /api/v1/coordinators/{path}"), ALLOWED);
+    assert_eq!(post("c/drain?deadline=1h").0, 200);
+    assert_eq!(wanted(), ["active", "active", "active", "drain"]);
+    let (status, text) = post("b/drain");
+    assert_eq!((status, text.contains("several clusters")), (409, true));
+    assert_eq!(post("two/b/drain").0, 200);
+    assert_eq!(post("c/resume").0, 200);
+    assert_eq!(wanted(), ["active", "active", "drain", "active"]);
+    assert_eq!(post("one/drain").0, 404, "that is a cluster");
+    assert_eq!(ask(&router, "POST /api/v1/coordinators/a/drain", "").0, 403);
+}
+
+#[test]
 fn a_coordinator_that_is_not_there_is_not_drained() {
     let fleet = Fleet::of(1);
     assert_eq!(ask(fleet.router(), "POST /api/v1/coordinators/test/c9/drain", ALLOWED).0, 404);

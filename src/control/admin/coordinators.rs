@@ -116,8 +116,11 @@ struct Links {
 
 /// The routes of this module.
 pub(super) fn routes() -> Router<View> {
+    // A cluster and a name; or a name alone, which then stands where the cluster does.
     Router::new()
         .route("/api/v1/coordinators", get(list))
+        .route("/api/v1/coordinators/{cluster}/drain", post(drain))
+        .route("/api/v1/coordinators/{cluster}/resume", post(resume))
         .route("/api/v1/coordinators/{cluster}/{name}/drain", post(drain))
         .route("/api/v1/coordinators/{cluster}/{name}/resume", post(resume))
 }
@@ -131,21 +134,11 @@ async fn list(State(view): State<View>) -> Response {
     json(&shown)
 }
 
-async fn drain(
-    view: State<View>,
-    name: Path<(String, String)>,
-    query: RawQuery,
-    head: HeaderMap,
-) -> Response {
+async fn drain(view: State<View>, name: Path<Vec<String>>, query: RawQuery, head: HeaderMap) -> Response {
     act(&view, &name, &head, || Ok(Verb::Drain { deadline: deadline_in(query.0.as_deref())? }))
 }
 
-async fn resume(
-    view: State<View>,
-    name: Path<(String, String)>,
-    query: RawQuery,
-    head: HeaderMap,
-) -> Response {
+async fn resume(view: State<View>, name: Path<Vec<String>>, query: RawQuery, head: HeaderMap) -> Response {
     act(&view, &name, &head, || match query.0.as_deref() {
         None | Some("") => Ok(Verb::Resume),
         Some(_) => Err(BadQuery::NoParameters),
@@ -183,7 +176,7 @@ fn deadline_in(query: Option<&str>) -> Result<Option<Duration>, BadQuery> {
 
 fn act(
     view: &View,
-    Path((cluster, name)): &Path<(String, String)>,
+    Path(name): &Path<Vec<String>>,
     head: &HeaderMap,
     verb: impl FnOnce() -> Result<Verb, BadQuery>,
 ) -> Response {
@@ -194,9 +187,13 @@ fn act(
         Ok(verb) => verb,
         Err(bad) => return (StatusCode::BAD_REQUEST, format!("{bad}\n")).into_response(),
     };
-    let fleet = view.fleets.iter().find(|fleet| *fleet.cluster.name == **cluster);
-    let Some((fleet, coordinator)) = fleet.and_then(|fleet| Some((fleet, fleet.cluster.named(name)?))) else {
-        return (StatusCode::NOT_FOUND, "there is no such coordinator\n").into_response();
+    let (fleet, coordinator) = match find(&view.fleets, name).as_slice() {
+        [found] => *found,
+        [] => return (StatusCode::NOT_FOUND, "there is no such coordinator\n").into_response(),
+        _ => {
+            let text = "several clusters have a coordinator of that name: write …/{cluster}/{name}/…\n";
+            return (StatusCode::CONFLICT, text).into_response();
+        }
     };
     match verb {
         Verb::Drain { deadline } => fleet.drain(coordinator, deadline),
@@ -205,10 +202,22 @@ fn act(
     let (state, drain) = (coordinator.state(), coordinator.drain_under_way());
     let deadline = drain.map(|drain| drain.deadline.saturating_duration_since(clock::now()));
     tracing::info!(
-        cluster = %fleet.cluster.name, coordinator = %name, %state,
+        cluster = %fleet.cluster.name, coordinator = %coordinator.name, %state,
         deadline = deadline.map(tracing::field::debug), "state set by an operator"
     );
     json(&show(fleet, coordinator, clock::now()))
+}
+
+/// The coordinators of a name, in one cluster or in all.
+fn find<'a>(fleets: &'a [Arc<Fleet>], name: &[String]) -> Vec<(&'a Fleet, &'a Arc<Coordinator>)> {
+    let (cluster, name) = match name {
+        [name] => (None, name),
+        [cluster, name] => (Some(cluster), name),
+        _ => return Vec::new(),
+    };
+    let asked = |fleet: &&Arc<Fleet>| cluster.is_none_or(|cluster| *fleet.cluster.name == **cluster);
+    let of_name = |fleet: &'a Arc<Fleet>| Some((&**fleet, fleet.cluster.named(name)?));
+    fleets.iter().filter(asked).filter_map(of_name).collect()
 }
 
 fn show(fleet: &Fleet, coordinator: &Arc<Coordinator>, now: Instant) -> Shown {
