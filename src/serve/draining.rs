@@ -131,7 +131,7 @@ impl<S: Stream> Drainer<S> {
     }
 
     /// Cancels one operation, on the link that the last one left, or another. Nobody waits for what was cancelled.
-    async fn cancel(&self, identity: &Identity, operation: Named, link: &mut Option<Link<S>>) -> bool {
+    async fn cancel(&self, identity: &Identity, operation: Named, link: &mut Option<Box<Link<S>>>) -> bool {
         let Some(framing) = framing(identity) else { return false };
         let service = match operation {
             Named::Operation(_) => Service::Hs2,
@@ -158,7 +158,7 @@ impl<S: Stream> Drainer<S> {
     }
 
     /// A link of the identity: an idle one, or one that is dialed, with the credentials of a client who is there.
-    async fn link(&self, identity: &Identity, service: Service) -> Option<Link<S>> {
+    async fn link(&self, identity: &Identity, service: Service) -> Option<Box<Link<S>>> {
         let pool = self.fleet.pool(&self.coordinator, service)?;
         let credentials = match identity {
             Identity::Anonymous { .. } => None,
@@ -185,7 +185,7 @@ impl<S: Stream> Drainer<S> {
 }
 
 /// The link that was granted, if a look shows that it is still there; else the right to dial one.
-fn live<S: Stream>(grant: Grant<S>) -> Result<Link<S>, Seat<S>> {
+fn live<S: Stream>(grant: Grant<S>) -> Result<Box<Link<S>>, Seat<S>> {
     match grant {
         Grant::Link(link) if link.stream.look() == Seen::Nothing => Ok(link),
         Grant::Link(link) => Err(link.seat.renew()),

@@ -263,7 +263,7 @@ pub(super) async fn dial<S: Stream>(
     credentials: Option<&Credentials>,
     fleet: &Fleet<S>,
     shared: &Shared<S>,
-) -> Result<Link<S>, NoLink> {
+) -> Result<Box<Link<S>>, NoLink> {
     let (coordinator, service) = (Arc::clone(&seat.pool.coordinator), seat.pool.service);
     let mut stream = reach(&coordinator, service, fleet, shared).await?;
     if let Some(credentials) = credentials {
@@ -271,7 +271,7 @@ pub(super) async fn dial<S: Stream>(
         note_verdict(fleet, &coordinator, service, &verdict);
         verdict?;
     }
-    Ok(Link { coordinator, stream, session: None, seat, made: Made::now() })
+    Ok(Box::new(Link { coordinator, stream, session: None, seat, made: Made::now() }))
 }
 
 /// What became of a login says something about the coordinator only where it is no verdict: a client can send wrong
