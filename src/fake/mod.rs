@@ -30,6 +30,7 @@ pub mod client;
 mod connection;
 mod control;
 mod coordinator;
+mod expiry;
 mod faults;
 mod hs2;
 mod ids;

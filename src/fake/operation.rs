@@ -152,8 +152,14 @@ impl State {
         match &plan.effect {
             Effect::None => {}
             Effect::Use(database) => session.database.clone_from(database),
-            Effect::Set { option, value } if value.is_empty() => drop(session.options.remove(option)),
-            Effect::Set { option, value } => drop(session.options.insert(option.clone(), value.clone())),
+            Effect::Set { option, value } => {
+                if value.is_empty() {
+                    drop(session.options.remove(option));
+                } else {
+                    drop(session.options.insert(option.clone(), value.clone()));
+                }
+                session.note_set(option);
+            }
             Effect::UnsetAll => session.options.clear(),
         }
         let started = tables.register(id, session_id, text, plan).map_err(|refusal| (None, refusal))?;
@@ -316,6 +322,9 @@ impl Tables {
     /// Existence before secret, so that the two answers differ, then the user
     /// (Impala: `impala-server.cc` `GetActiveQueryHandle`, `WithSession`).
     fn check_operation(&mut self, caller: &Caller, claim: Claim<'_>, id: Id) -> Result<(), Refusal> {
+        if let Some(session) = self.operations.get(&id).map(|operation| operation.session) {
+            self.look(session);
+        }
         let operation = self.operations.get(&id).ok_or(Refusal::UnknownQuery(id))?;
         match claim {
             Claim::Handle(handle) => {
@@ -324,7 +333,7 @@ impl Tables {
                 }
                 let session_id = operation.session;
                 let session = self.sessions.get_mut(&session_id).ok_or(Refusal::UnknownQuery(id))?;
-                session.admit(session_id, caller)
+                session.admit(caller)
             }
             Claim::SameUser(_) => {
                 let own = self.own_session(caller).and_then(|own| self.sessions.get(&own));

@@ -44,11 +44,11 @@ pub(super) enum Refusal {
         "The user authorized on the connection '{connection}' does not match the session username '{session}'"
     )]
     WrongUser { connection: String, session: String },
-    /// Impala: `impala-server.cc` `WithSession`.
+    /// Impala: `impala-server.cc` `GetSessionState`.
     #[error(
-        "Client session expired due to more than 60s of inactivity (last activity was at: 2026-01-01 00:00:00)."
+        "Client session expired due to more than {timeout}s of inactivity (last activity was at: {last})."
     )]
-    SessionExpired(Id),
+    SessionExpired { timeout: u64, last: String },
     /// Impala: error code `INVALID_QUERY_HANDLE` (150).
     #[error("Invalid or unknown query handle: {0}.")]
     UnknownQuery(Id),
@@ -100,7 +100,7 @@ impl Refusal {
             (
                 Self::MalformedHandle { .. }
                 | Self::UnknownSession(_)
-                | Self::SessionExpired(_)
+                | Self::SessionExpired { .. }
                 | Self::WrongUser { .. }
                 | Self::ShuttingDown { .. },
                 _,

@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::calls::{CallLog, ReceivedCall};
 use super::coordinator::Settings;
+use super::expiry::Idleness;
 use super::faults::Faults;
 use super::ids::{Id, Secret};
 use super::operation::Operation;
@@ -66,7 +67,7 @@ pub(super) struct Session {
     pub(super) protocol: i32,
     connections: BTreeSet<u64>,
     disconnected_at: Option<Instant>,
-    expired: bool,
+    pub(super) idleness: Idleness,
 }
 
 impl Session {
@@ -147,7 +148,7 @@ impl State {
     /// Every HS2 session is expired, as after `--idle_session_timeout`: it stays, and every call on it is refused.
     pub(super) fn expire_sessions(&self) {
         for session in self.tables.lock().sessions.values_mut() {
-            session.expired = true;
+            session.idleness.expire();
         }
     }
 
@@ -219,7 +220,7 @@ impl State {
             protocol: 0,
             connections: BTreeSet::from([caller.connection]),
             disconnected_at: None,
-            expired: false,
+            idleness: Idleness::new(),
         };
         let mut tables = self.tables();
         drop(tables.sessions.insert(id, session));
@@ -252,7 +253,8 @@ impl State {
     pub(super) fn is_idle(&self, caller: &Caller) -> bool {
         let tables = self.tables();
         let of_this = |session: &&Session| session.connections.contains(&caller.connection);
-        caller.had_session.get() && !tables.sessions.values().filter(of_this).any(|session| !session.expired)
+        caller.had_session.get()
+            && !tables.sessions.values().filter(of_this).any(|session| !session.idleness.is_over())
     }
 
     /// Opens an HS2 session (Impala: `impala-hs2-server.cc` `OpenSession`).
@@ -272,7 +274,7 @@ impl State {
             protocol: opening.protocol,
             connections: BTreeSet::from([caller.connection]),
             disconnected_at: None,
-            expired: false,
+            idleness: Idleness::new(),
         };
         for (key, value) in opening.configuration {
             let key = key.to_ascii_lowercase();
@@ -285,6 +287,7 @@ impl State {
                     // What is no option is silently ignored.
                     if options::is_known(option) {
                         session.options.insert(option.to_ascii_uppercase(), value);
+                        session.note_set(option);
                     }
                 }
             }
@@ -299,7 +302,7 @@ impl State {
     pub(super) fn close_session(&self, caller: &Caller, handle: &THandleIdentifier) -> Result<(), Refusal> {
         let mut tables = self.tables();
         let id = match tables.check_session(caller, handle) {
-            Err(Refusal::SessionExpired(id)) => Ok(id),
+            Err(Refusal::SessionExpired { .. }) => identifier(handle),
             other => other,
         }?;
         self.note(caller, |call| call.session = Some(id));
@@ -343,11 +346,12 @@ impl Tables {
         handle: &THandleIdentifier,
     ) -> Result<Id, Refusal> {
         let id = identifier(handle)?;
+        self.look(id);
         let session = self.sessions.get_mut(&id).ok_or(Refusal::UnknownSession(id))?;
         if !session.secret.matches(&handle.secret) {
             return Err(Refusal::UnknownSession(id));
         }
-        session.admit(id, caller)?;
+        session.admit(caller)?;
         Ok(id)
     }
 
@@ -368,6 +372,10 @@ impl Tables {
 
     fn close_session(&mut self, id: Id) {
         drop(self.sessions.remove(&id));
+        self.close_operations(id);
+    }
+
+    pub(super) fn close_operations(&mut self, id: Id) {
         let operations: Vec<_> =
             self.operations.values().filter(|operation| operation.session == id).map(|it| it.id).collect();
         for operation in operations {
@@ -383,10 +391,8 @@ impl Tables {
 
 impl Session {
     /// Expiry and user; then the connection is one of the session's.
-    pub(super) fn admit(&mut self, id: Id, caller: &Caller) -> Result<(), Refusal> {
-        if self.expired {
-            return Err(Refusal::SessionExpired(id));
-        }
+    pub(super) fn admit(&mut self, caller: &Caller) -> Result<(), Refusal> {
+        self.access()?;
         if let Some(user) = &caller.user
             && *user != self.connected_user
         {

@@ -13,6 +13,7 @@ use super::control::Control;
 use super::pool::PoolCounts;
 use super::profile::VERSION;
 use super::state::State;
+use crate::clock;
 
 /// How long a request may take to arrive.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -182,9 +183,13 @@ fn text(status: &'static str, body: &str) -> Response {
 
 /// The present moment as the metric has it, in microseconds: a new one is a new incarnation
 /// (Impala: `common-metrics.cc`).
-#[expect(clippy::disallowed_methods, reason = "a date for people to read, which no decision here depends on")]
 pub(super) fn process_start_time() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    timestamp(clock::time_of_day())
+}
+
+/// A time in Impala's form, with microseconds, UTC.
+pub(super) fn timestamp(at: SystemTime) -> String {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);

@@ -2,7 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
+use hs2router::clock;
 use hs2router::fake::client::{self, CallError, Hs2Client, Login};
 use hs2router::fake::{Coordinator, Id, Settings};
 use hs2router::idl::beeswax::{BeeswaxException, QueryHandle, QueryState, TBeeswaxServiceSyncClient};
@@ -461,6 +463,28 @@ fn an_expired_session_is_refused_until_it_is_closed() {
     coordinator.expire_sessions();
     assert!(refusal(client.ping(&session)).starts_with("Client session expired due to more than"));
     client.close_session(&session).unwrap();
+}
+
+#[test]
+fn a_session_expires_when_it_is_idle_for_longer_than_its_own_timeout_at_that_time() {
+    let coordinator = open();
+    let mut client = hs2(&coordinator);
+    let timeout = |seconds| [("idle_session_timeout", seconds)];
+    let (short, long) = (client.open(&timeout("1")).unwrap(), client.open(&timeout("1")).unwrap());
+    client.query(&long, "set idle_session_timeout=0").unwrap();
+    let later = client.open(&[]).unwrap();
+    client.query(&later, "set idle_session_timeout=1").unwrap();
+    client.query(&later, "unset all").unwrap();
+    let operation = client.execute(&short, "select 1").unwrap();
+    let idle_since: Instant = clock::now();
+    eventually("the timeout is over", || clock::now() - idle_since > Duration::from_millis(1001));
+    for session in [&short, &later] {
+        let message = refusal(client.ping(session));
+        let words = "Client session expired due to more than 1s of inactivity (last activity was at: 20";
+        assert!(message.starts_with(words) && message.ends_with(").\n"), "{message}");
+    }
+    assert!(refusal(client.fetch(&operation, 1)).contains("Invalid or unknown query handle"));
+    client.ping(&long).unwrap();
 }
 
 #[test]
