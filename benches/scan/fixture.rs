@@ -6,6 +6,7 @@ use hs2router::cluster::{
     AdminState, Cluster, CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings,
 };
 use hs2router::ids::{CoordinatorId, CoordinatorName, Identity};
+use hs2router::session::idle::IdleTimeout;
 use hs2router::session::table::{self, NewSession, Table};
 use hs2router::wire::facts::Guid;
 use hs2router::wire::scan::Scanner;
@@ -82,7 +83,8 @@ pub(crate) fn session(cluster: &Cluster, number: u64, coordinator: CoordinatorId
         count,
         identity: Identity::Anonymous { framed: false },
         tenancy: None,
-        idle_timeout: None,
+        idle_timeout: IdleTimeout::default(),
+        now: hs2router::clock::now(),
     }
 }
 

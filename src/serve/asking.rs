@@ -22,6 +22,7 @@ use crate::metrics::{AskingOutcome, CallOutcome};
 use crate::net::stream::Stream;
 use crate::session::asking::{Finding, Question};
 use crate::session::decide::{Affinity, Past, Plan, decide, purpose};
+use crate::session::idle::IdleTimeout;
 use crate::session::learn::runs;
 use crate::session::table::{FoundOperation, NewSession};
 use crate::wire::facts::{Facts, GuidText};
@@ -194,8 +195,9 @@ impl<S: Stream> Calls<S> {
                 tracing::info!(%session, coordinator = %name, "session found by asking");
                 let (count, tenancy) = (owner.count_session(), self.links.begin_session(owner));
                 let identity = self.links.identity().clone();
+                let (idle_timeout, now) = (IdleTimeout::default(), clock::now());
                 let new =
-                    NewSession { guid, secret, coordinator, identity, count, tenancy, idle_timeout: None };
+                    NewSession { guid, secret, coordinator, identity, count, tenancy, idle_timeout, now };
                 match self.fleet.table.insert_found_session(new) {
                     Ok(()) => self.name_span(owner, Some(session)),
                     Err(error) => tracing::warn!(%session, %error, "a session is not known"),

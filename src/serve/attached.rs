@@ -1,9 +1,11 @@
 //! Which sessions a connection is attached to: a session that no connection is attached to any more is on its way out.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::clock;
 use crate::ids::CoordinatorId;
+use crate::session::idle::Activity;
 use crate::session::table::Table;
 use crate::wire::facts::{Guid, Handle};
 
@@ -13,17 +15,34 @@ const LOOK_AT: usize = 64;
 /// The sessions that a connection is attached to: it has used them and is still there.
 pub(super) struct Attached {
     table: Arc<Table>,
-    sessions: HashSet<Guid>,
+    sessions: HashMap<Guid, Arc<Activity>>,
     look_at: usize,
-    /// The operation that was used last: one is often polled, and fetched from, many times in a row.
-    operation: Option<Handle>,
+    /// The operation that was used last, and its session: one is often polled, and fetched from, many times in a row.
+    operation: Option<(Handle, Option<Arc<Activity>>)>,
+}
+
+/// A call of a session, which is not idle as long as this lives.
+#[must_use = "the session is idle when this is dropped"]
+pub(super) struct InUse(Arc<Activity>);
+
+impl InUse {
+    /// None if the session was idle for too long before.
+    pub(super) fn begin(activity: Arc<Activity>) -> Option<Self> {
+        activity.begin().then(|| Self(activity))
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.end(clock::now());
+    }
 }
 
 impl Attached {
     /// Those of them that are on this coordinator.
     pub(super) fn on(&self, coordinator: CoordinatorId) -> Vec<Guid> {
         let there = |session: &&Guid| self.table.session_owner(session) == Some(coordinator);
-        let mut found: Vec<Guid> = self.sessions.iter().filter(there).copied().collect();
+        let mut found: Vec<Guid> = self.sessions.keys().filter(there).copied().collect();
         // Not in an order that is left to chance.
         found.sort_unstable();
         found
@@ -31,49 +50,55 @@ impl Attached {
 
     /// To none yet.
     pub(super) fn new(table: &Arc<Table>) -> Self {
-        Self { table: Arc::clone(table), sessions: HashSet::new(), look_at: LOOK_AT, operation: None }
+        Self { table: Arc::clone(table), sessions: HashMap::new(), look_at: LOOK_AT, operation: None }
     }
 
     /// Those that it is attached to.
     pub(super) fn sessions(&self) -> Vec<Guid> {
-        self.sessions.iter().copied().collect()
+        self.sessions.keys().copied().collect()
     }
 
     /// The connection uses a session, if there is such a session and this is its handle: who knows the guid only shall
-    /// not keep somebody else's session from being forgotten.
-    pub(super) fn attach(&mut self, session: &Handle) {
-        if !self.sessions.contains(&session.guid) && self.table.is_session(session) {
-            self.attach_to(session.guid);
+    /// not keep somebody else's session from being forgotten, nor from being idle.
+    pub(super) fn attach(&mut self, session: &Handle) -> Option<Arc<Activity>> {
+        match self.sessions.get(&session.guid) {
+            Some(activity) => Some(Arc::clone(activity)),
+            None if self.table.is_session(session) => self.attach_to(session.guid),
+            None => None,
         }
     }
 
     /// The connection uses an operation, and with it its session, on the same condition.
-    pub(super) fn attach_operation(&mut self, operation: &Handle) {
-        if self.operation.replace(*operation) == Some(*operation) {
-            return;
+    pub(super) fn attach_operation(&mut self, operation: &Handle) -> Option<Arc<Activity>> {
+        if let Some((last, activity)) = &self.operation
+            && last == operation
+        {
+            return activity.clone();
         }
         let session = self.table.session_of(operation);
-        if let Some(session) = session.filter(|session| !self.sessions.contains(session)) {
-            self.attach_to(session);
-        }
+        let activity = session.and_then(|session| match self.sessions.get(&session) {
+            Some(activity) => Some(Arc::clone(activity)),
+            None => self.attach_to(session),
+        });
+        self.operation = Some((*operation, activity.clone()));
+        activity
     }
 
-    fn attach_to(&mut self, session: Guid) {
-        if !self.table.attach(&session) {
-            return;
-        }
-        self.sessions.insert(session);
+    fn attach_to(&mut self, session: Guid) -> Option<Arc<Activity>> {
+        let activity = self.table.attach(&session)?;
+        self.sessions.insert(session, Arc::clone(&activity));
         if self.sessions.len() >= self.look_at {
-            self.sessions.retain(|session| self.table.session_owner(session).is_some());
+            self.sessions.retain(|session, _| self.table.session_owner(session).is_some());
             self.look_at = LOOK_AT.max(self.sessions.len() * 2);
         }
+        Some(activity)
     }
 }
 
 impl Drop for Attached {
     #[expect(clippy::iter_over_hash_type, reason = "the order of guards that end says nothing")]
     fn drop(&mut self) {
-        for session in &self.sessions {
+        for session in self.sessions.keys() {
             self.table.detach(session);
         }
     }
@@ -89,6 +114,7 @@ mod tests {
         AdminState, Cluster, CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings,
     };
     use crate::ids::{CoordinatorName, Identity};
+    use crate::session::idle::IdleTimeout;
     use crate::session::table;
 
     const SESSION: Handle = Handle { guid: [1; 16], secret: [2; 16] };
@@ -122,7 +148,8 @@ mod tests {
                 count,
                 identity: Identity::Anonymous { framed: false },
                 tenancy: None,
-                idle_timeout: None,
+                idle_timeout: IdleTimeout::default(),
+                now: clock::now(),
             })
             .unwrap();
         table.insert_operation(table::NewOperation {
@@ -149,20 +176,31 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_does_not_begin_does_not_end() {
+        let (start, minute) = (clock::now(), Duration::from_mins(1));
+        let activity = Arc::new(Activity::new(start));
+        drop(InUse::begin(Arc::clone(&activity)));
+        assert!(activity.expire(start + 2 * minute, minute));
+        for _ in 0..2 {
+            assert!(InUse::begin(Arc::clone(&activity)).is_none());
+        }
+    }
+
+    #[test]
     fn only_who_knows_the_secret_keeps_a_session() {
-        assert!(!is_forgotten(|attached| attached.attach(&SESSION)));
-        assert!(is_forgotten(|attached| attached.attach(&Handle { secret: [3; 16], ..SESSION })));
-        assert!(is_forgotten(|attached| attached.attach(&Handle { guid: [4; 16], ..SESSION })));
+        assert!(!is_forgotten(|attached| drop(attached.attach(&SESSION))));
+        assert!(is_forgotten(|attached| drop(attached.attach(&Handle { secret: [3; 16], ..SESSION }))));
+        assert!(is_forgotten(|attached| drop(attached.attach(&Handle { guid: [4; 16], ..SESSION }))));
     }
 
     #[test]
     fn who_uses_an_operation_only_keeps_its_session() {
-        assert!(!is_forgotten(|attached| attached.attach_operation(&OPERATION)));
+        assert!(!is_forgotten(|attached| drop(attached.attach_operation(&OPERATION))));
         let guessed = Handle { secret: [3; 16], ..OPERATION };
-        assert!(is_forgotten(|attached| attached.attach_operation(&guessed)));
+        assert!(is_forgotten(|attached| drop(attached.attach_operation(&guessed))));
         assert!(!is_forgotten(|attached| {
-            attached.attach_operation(&guessed);
-            attached.attach_operation(&OPERATION);
+            drop(attached.attach_operation(&guessed));
+            drop(attached.attach_operation(&OPERATION));
         }));
     }
 }

@@ -14,12 +14,12 @@ use super::client::{Client, Framing, Inbox, Request};
 use super::dialing::Unreached;
 use super::end::End;
 use super::exchange::Answered;
+use super::expired::Use;
 use super::link::{Link, Links, NoLink};
 use super::pool::Grant;
 use super::queue::{self, NotCalled};
 use super::refuse::NoAnswer;
 use super::shared::{Entrance, Fleet, Shared};
-use super::tend::Touching;
 use crate::clock;
 use crate::cluster::room::Kind;
 use crate::cluster::{Coordinator, Flavor, Opening, SessionCount, Wanted};
@@ -27,7 +27,7 @@ use crate::ids::{ConnId, CoordinatorId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
 use crate::net::stream::{Seen, Stream};
-use crate::session::decide::{Past, Plan, decide, operation_of, purpose, service, session_of};
+use crate::session::decide::{Past, Plan, decide, purpose, service, session_of};
 use crate::session::retry::wants_live_link;
 use crate::session::table::OpenOperations;
 use crate::wire::facts::{Facts, Handle};
@@ -54,7 +54,8 @@ pub(super) struct Calls<S: Stream> {
     pub(super) reserved: Option<SessionCount>,
     pub(super) open: OpenOperations,
     pub(super) attached: Attached,
-    pub(super) touching: Touching,
+    /// When its sessions were looked at last, whether they are to be touched.
+    pub(super) touched: std::time::Instant,
     /// Whether the connection's span has a session, or its coordinator.
     pub(super) span_named: bool,
     /// Whether the router drains.
@@ -83,7 +84,7 @@ impl<S: Stream> Calls<S> {
             leaving: false,
             span_named: false,
             look: Box::pin(sleep(look_interval(&entrance.fleet))),
-            touching: Touching::new(),
+            touched: clock::now(),
             bell,
             no_moves: false,
             forgotten: Vec::new(),
@@ -137,13 +138,8 @@ impl<S: Stream> Calls<S> {
     async fn carry_out(&mut self, request: &mut Request) -> Result<(), End> {
         let method = request.method();
         let decided = self.decided(method, request.facts()).await?;
-        let session = session_of(method, request.facts());
-        let names_session = session.is_some();
-        if let Some(session) = session {
-            self.attached.attach(&session);
-        } else if let Some(operation) = operation_of(method, request.facts()) {
-            self.attached.attach_operation(&operation);
-        }
+        let names_session = session_of(method, request.facts()).is_some();
+        let Use::Goes(_in_use) = self.use_session(request).await? else { return Ok(()) };
         if !self.take_seat(request).await? {
             return Ok(());
         }
@@ -159,7 +155,6 @@ impl<S: Stream> Calls<S> {
         };
         tracing::trace!(method = method.name, ?plan, "call");
         self.past.service = service;
-        self.touching.used = true;
         if !matches!(plan, Plan::Open | Plan::OpenBeeswax) {
             self.reserved = None;
         }

@@ -20,6 +20,7 @@ use crate::ids::{ConnId, CoordinatorId, Identity, Service};
 use crate::metrics::DialOutcome;
 use crate::net::flow::{self, WriteError};
 use crate::net::stream::{Seen, Stream};
+use crate::session::idle::IdleTimeout;
 use crate::session::retry::Phase;
 use crate::session::table::{NewSession, Table};
 use crate::wire::facts::Guid;
@@ -224,11 +225,12 @@ impl<S: Stream> Links<S> {
             identity: self.identity.clone(),
             count,
             tenancy: None,
-            idle_timeout: None,
+            idle_timeout: IdleTimeout::default(),
+            now: clock::now(),
         };
         match self.fleet.table.insert_session(session) {
             Ok(()) => {
-                self.fleet.table.attach(&guid);
+                drop(self.fleet.table.attach(&guid));
                 link.session = Some(LinkSession { table: Arc::clone(&self.fleet.table), guid });
             }
             Err(error) => tracing::warn!(%error, "a Beeswax session is not counted"),

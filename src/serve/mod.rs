@@ -9,6 +9,7 @@ mod dialing;
 pub mod draining;
 mod end;
 mod exchange;
+mod expired;
 mod forward;
 mod keyring;
 mod link;

@@ -28,7 +28,7 @@ use crate::session::decide::session_of;
 use crate::session::retry::Phase;
 use crate::session::table::{Arrival, Cause, Departure, Entered, Pinned};
 use crate::wire::facts::{Guid, GuidText, Handle};
-use crate::wire::hs2::reply::SqlState;
+use crate::wire::hs2::reply::{SqlState, idle_session_timeout};
 use crate::wire::hs2::request::close_session;
 use crate::wire::method::{Method, Role};
 use crate::wire::verdict::{Verdict, verdict};
@@ -57,12 +57,15 @@ impl<S: Stream> Calls<S> {
     /// Gives a call of a session that can move its seat in it: the session leaves first if it shall, and stays while the call
     /// is under way. False if it was refused instead, because its session is on its way for too long.
     pub(super) async fn take_seat(&mut self, request: &mut Request) -> Result<bool, End> {
-        if !self.fleet.moves.are_on() {
+        let (moves, method) = (self.fleet.moves.are_on(), request.method());
+        if !moves && self.fleet.room.upkeep.is_none() {
             return Ok(true);
         }
-        let method = request.method();
         let Some(session) = session_of(method, request.facts()) else { return Ok(true) };
         request.note_effect();
+        if !moves {
+            return Ok(true);
+        }
         if is_refused_by_one_that_goes(method)
             && let Some(owner) = self.fleet.table.session_owner(&session.guid)
             && self.fleet.moves.leave(owner)
@@ -319,13 +322,13 @@ impl<S: Stream> Calls<S> {
             }
             let incarnation = coordinator.incarnation();
             match self.ask_again(departure, &coordinator, &mut reasons).await? {
-                Some(handle) => {
+                Some((handle, idle_timeout)) => {
                     coordinator.note_opened(Service::Hs2);
                     let (count, tenancy) = (opening.into_session(), self.links.begin_session(&coordinator));
-                    return Ok((
-                        Arc::clone(&coordinator),
-                        Arrival { coordinator: coordinator.id, handle, incarnation, count, tenancy },
-                    ));
+                    let id = coordinator.id;
+                    let arrival =
+                        Arrival { coordinator: id, handle, incarnation, count, tenancy, idle_timeout };
+                    return Ok((coordinator, arrival));
                 }
                 None if self.no_moves => break,
                 None => {}
@@ -340,13 +343,13 @@ impl<S: Stream> Calls<S> {
         self.fleet.pick(&Wanted { service: Service::Hs2, tried, has_room: &has_room }).ok()
     }
 
-    /// Asks one coordinator to open the session; none if it did not.
+    /// Asks one coordinator to open the session: its handle and how long it may be idle; none if it did not.
     async fn ask_again(
         &mut self,
         departure: &Departure,
         coordinator: &Arc<Coordinator>,
         reasons: &mut Reasons,
-    ) -> Result<Option<Handle>, NotMoved> {
+    ) -> Result<Option<(Handle, Option<Duration>)>, NotMoved> {
         let Some(mut request) = Request::own(&departure.request, self.framing) else {
             return Ok(None);
         };
@@ -380,7 +383,7 @@ impl<S: Stream> Calls<S> {
         if handle.is_none() {
             reasons.push(coordinator, "it did not open the session");
         }
-        Ok(handle)
+        Ok(handle.map(|handle| (handle, idle_session_timeout(&answered.bytes))))
     }
 }
 

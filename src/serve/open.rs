@@ -18,6 +18,7 @@ use crate::cluster::{AdminState, Coordinator, Opening};
 use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{CallOutcome, RefusalCause, SessionOutcome};
 use crate::net::stream::Stream;
+use crate::session::idle::IdleTimeout;
 use crate::session::retry::{Phase, Remedy, remedy, sql_state};
 use crate::session::state::State;
 use crate::session::table::{Movable, NewSession};
@@ -253,14 +254,14 @@ impl<S: Stream> Calls<S> {
             let (guid, secret) = (handle.guid, Some(handle.secret));
             let tenancy = self.links.begin_session(&coordinator);
             let (owner, count) = (coordinator.id, opening.into_session());
-            let idle_timeout = idle_session_timeout(&answered.bytes);
-            let identity = self.links.identity().clone();
-            let new = NewSession { guid, secret, coordinator: owner, identity, count, tenancy, idle_timeout };
+            let idle_timeout = IdleTimeout::opened(idle_session_timeout(&answered.bytes), request.message());
+            let (identity, now) = (self.links.identity().clone(), clock::now());
+            let new = NewSession { guid, secret, coordinator: owner, identity, count, tenancy, idle_timeout, now };
             let incarnation = coordinator.incarnation();
             match self.fleet.table.insert_session(new) {
                 Ok(()) => {
                     self.note_movable(&guid, request, incarnation);
-                    self.attached.attach(&handle);
+                    drop(self.attached.attach(&handle));
                     if let Some(link) = &mut answered.link {
                         self.links.note_opened(link, guid);
                     }

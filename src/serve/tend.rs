@@ -1,8 +1,8 @@
 //! Looking after sessions whose links are shared. A link of one's own tells a coordinator that its client is there; a shared
-//! one does not, so the router closes what a vanished client left, and keeps what an idle one still wants.
+//! one does not, so the router closes what a vanished client left, keeps what an idle one still wants, and closes what it has
+//! kept for as long as the session's own idle timeout says.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::calls::Calls;
 use super::own_call::{OwnCall, call, framing};
@@ -12,86 +12,73 @@ use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
 use crate::ids::Service;
 use crate::net::stream::Stream;
-use crate::session::table::{Cause, Pinned, Tended};
-use crate::wire::facts::Guid;
+use crate::session::table::{Cause, Ending, Pinned, Tended};
+use crate::wire::facts::{Guid, GuidText};
 use crate::wire::method::lookup;
 use crate::wire::verdict::Verdict;
 
-/// How many abandoned sessions of a cluster are closed at a time.
+/// How many sessions of a cluster are begun to be closed at a time.
 const CLOSED_AT_ONCE: usize = 64;
 
-/// Closes sessions whose clients are gone for good, in the background, on links of their identities that are idle. A
-/// session whose identity has no link there any more is its coordinator's: its own timer has begun.
-pub(super) fn close_abandoned<S: Stream>(shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S>>) {
-    let Some(upkeep) = fleet.room.upkeep else { return };
-    for session in fleet.table.abandoned(clock::now(), upkeep.client_lost_grace, CLOSED_AT_ONCE) {
-        let coordinator = fleet.cluster.coordinator(session.coordinator);
-        let pool = coordinator.and_then(|coordinator| fleet.pool(coordinator, Service::Hs2));
-        let grant = pool.and_then(|pool| pool.claim(&session.identity, Purpose::Relief, Kind::Idle));
-        let (Some(Grant::Link(link)), Some(framing)) = (grant, framing(&session.identity)) else { continue };
-        let (cut, fleet) = (shared.cut.clone(), Arc::clone(fleet));
-        tokio::spawn(async move {
-            let verdict = tokio::select! {
-                biased;
-                () = cut.cancelled() => None,
-                verdict = call(link, OwnCall::Close(session.handle), framing) => verdict,
-            };
-            forget_if_gone(&fleet, &session, verdict);
-        });
-    }
-}
-
-fn forget_if_gone<S: Stream>(fleet: &Fleet<S>, session: &Tended, verdict: Option<Verdict>) {
-    if matches!(verdict, Some(Verdict::Success | Verdict::NoSuchSession)) {
-        fleet.table.remove_session(&session.handle.guid);
-    }
-}
-
-/// When a connection's sessions are to be touched.
-#[derive(Debug)]
-pub(super) struct Touching {
-    /// Whether there was a call since it was looked at last.
-    pub used: bool,
-    idle_since: Instant,
-    touched: Instant,
-}
-
-impl Touching {
-    /// Just used.
-    pub(super) fn new() -> Self {
-        let now = clock::now();
-        Self { used: false, idle_since: now, touched: now }
-    }
-
-    /// Whether it is time, after so long without a call or a touch; how long the client has been idle then.
-    fn is_due(&mut self, now: Instant, after: Duration) -> Option<Duration> {
-        if std::mem::take(&mut self.used) {
-            self.idle_since = now;
-            self.touched = now;
+/// Closes sessions whose clients are gone for good, and those that have been idle for too long, in the background, on links of
+/// their identities that are idle. A session whose identity has no link there any more is its coordinator's: its own timer
+/// has begun. Returns whether there may be more of them.
+pub(super) fn close_over<S: Stream>(shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S>>) -> bool {
+    let Some(upkeep) = fleet.room.upkeep else { return false };
+    let (now, grace) = (clock::now(), upkeep.client_lost_grace);
+    let mut begun = 0;
+    for guid in fleet.table.to_end(now, grace) {
+        let Some(ending) = fleet.table.end(&guid, now, grace) else { continue };
+        begun += usize::from(close(shared, fleet, ending));
+        if begun == CLOSED_AT_ONCE {
+            return true;
         }
-        let is_due = now.saturating_duration_since(self.touched) >= after;
-        is_due.then(|| now.saturating_duration_since(self.idle_since))
     }
+    false
+}
+
+/// Begins to close a session; false if there is no link for that.
+fn close<S: Stream>(shared: &Arc<Shared<S>>, fleet: &Fleet<S>, ending: Ending) -> bool {
+    let session = &ending.session;
+    let coordinator = fleet.cluster.coordinator(session.coordinator);
+    let pool = coordinator.and_then(|coordinator| fleet.pool(coordinator, Service::Hs2));
+    let grant = pool.and_then(|pool| pool.claim(&session.identity, Purpose::Relief, Kind::Idle));
+    let (Some(Grant::Link(link)), Some(framing)) = (grant, framing(&session.identity)) else { return false };
+    let cut = shared.cut.clone();
+    tokio::spawn(async move {
+        let verdict = tokio::select! {
+            biased;
+            () = cut.cancelled() => None,
+            verdict = call(link, OwnCall::Close(ending.session.handle), framing) => verdict,
+        };
+        if matches!(verdict, Some(Verdict::Success | Verdict::NoSuchSession)) {
+            tracing::debug!(session = %GuidText(ending.session.handle.guid), "a session that is over was closed");
+            ending.done();
+        }
+    });
+    true
 }
 
 impl<S: Stream> Calls<S> {
-    /// Touches the connection's sessions before their coordinators close them for want of links: each as long as its client
-    /// has been idle for less than the session's own idle timeout.
+    /// Touches the connection's sessions before their coordinators close them for want of links: each as long as its clients
+    /// have been idle for less than the session's own idle timeout.
     pub(super) async fn touch_sessions(&mut self) {
         let Some(upkeep) = self.fleet.room.upkeep else { return };
-        let now = clock::now();
-        let Some(idle) = self.touching.is_due(now, upkeep.touch_after()) else { return };
-        self.touching.touched = now;
+        let (now, after) = (clock::now(), upkeep.touch_after());
+        if now.saturating_duration_since(self.touched) < after {
+            return;
+        }
+        self.touched = now;
         for guid in self.attached.sessions() {
-            self.touch(&guid, idle).await;
+            // One that was used since the last time, but long ago, would otherwise wait for twice as long.
+            if let Some(session) = self.fleet.table.to_touch(&guid, now, after / 2) {
+                self.touch(&guid, session).await;
+            }
         }
     }
 
-    async fn touch(&mut self, guid: &Guid, idle: Duration) {
-        let Some(session) = self.fleet.table.tended(guid) else { return };
-        if session.idle_timeout.is_some_and(|timeout| idle >= timeout)
-            || session.identity != *self.links.identity()
-        {
+    async fn touch(&mut self, guid: &Guid, session: Tended) {
+        if session.identity != *self.links.identity() {
             return;
         }
         let coordinator = self.fleet.cluster.coordinator(session.coordinator);

@@ -9,6 +9,9 @@
 //!                      detached ──disconnected_session_timeout──▶ gone
 //! ```
 //!
+//! A session that was idle for longer than its `IDLE_SESSION_TIMEOUT` is open no more, but still known ([`table::Expired`]),
+//! so that its client can be told why.
+//!
 //! A session that is not known, because it was opened before the router was started or by another router, becomes known
 //! when it is found by [`asking`]; of what it was before, nothing is known then.
 //!
@@ -17,6 +20,7 @@
 
 pub mod asking;
 pub mod decide;
+pub mod idle;
 pub mod learn;
 pub mod retry;
 pub mod state;

@@ -99,6 +99,11 @@ impl State {
     }
 }
 
+/// Whether an `OpenSession` sets an option; also if that cannot be read.
+pub(super) fn sets(request: &[u8], option: &str) -> bool {
+    Open::read(request).is_none_or(|open| open.configuration.iter().any(|(key, _)| is(bare(key), option)))
+}
+
 /// Names are the same in any case (query-options.cc).
 fn is(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)

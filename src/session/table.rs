@@ -5,6 +5,7 @@
 //! fewer misses of the processor's caches a look-up costs. The rest is behind a box.
 //! Guards of [`crate::cluster`] live in the entries: what leaves the table stops counting as load.
 
+mod ending;
 mod found;
 mod moves;
 mod waiting;
@@ -18,12 +19,14 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 
+pub use self::ending::{Ending, Expired, Tended};
 pub use self::found::FoundOperation;
 pub use self::moves::{Arrival, Cause, Departure, Done, Entered, InCall, Movable, Pinned};
 pub use self::waiting::{Named, OpenOf, Waiting};
 use crate::cluster::room::Tenancy;
 use crate::cluster::{OperationCount, RunningCount, SessionCount};
 use crate::ids::{CoordinatorId, Identity};
+use crate::session::idle::{Activity, IdleTimeout};
 use crate::wire::facts::{Guid, HANDLE_PART_BYTES, Handle};
 
 /// Operations are remembered up to this many times the number of sessions that fit.
@@ -72,9 +75,16 @@ struct Usage {
     /// Whether it was found by asking, so that its state is not known and it must stay where it is.
     found: bool,
     identity: Identity,
+    /// None once its coordinator has closed it because it was idle for too long.
     tenancy: Option<Tenancy>,
-    idle_timeout: Option<Duration>,
-    count: SessionCount,
+    idle_timeout: IdleTimeout,
+    activity: Arc<Activity>,
+    /// Since it has been idle for too long.
+    expired: Option<Expired>,
+    /// Whether the router is closing it.
+    ending: bool,
+    /// As `tenancy`.
+    count: Option<SessionCount>,
     /// Calls that keep it where it is.
     in_flight: AtomicU32,
     /// None for a session that cannot move.
@@ -84,7 +94,7 @@ struct Usage {
 impl Session {
     /// One that was just opened, with nothing attached to it.
     fn new(new: NewSession) -> Self {
-        let NewSession { guid: _, secret, coordinator, identity, count, tenancy, idle_timeout } = new;
+        let NewSession { guid: _, secret, coordinator, identity, count, tenancy, idle_timeout, now } = new;
         let usage = Usage {
             attached: 0,
             detached_since: None,
@@ -93,7 +103,10 @@ impl Session {
             identity,
             tenancy,
             idle_timeout,
-            count,
+            activity: Arc::new(Activity::new(now)),
+            expired: None,
+            ending: false,
+            count: Some(count),
             in_flight: AtomicU32::new(0),
             mobile: None,
         };
@@ -134,21 +147,10 @@ pub struct NewSession {
     pub count: SessionCount,
     /// Whose session it is, if its calls share links: those are kept until it leaves the table.
     pub tenancy: Option<Tenancy>,
-    /// Its own `IDLE_SESSION_TIMEOUT`, if it has one.
-    pub idle_timeout: Option<Duration>,
-}
-
-/// A session that shares its links, for calls of the router's own about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tended {
-    /// Its handle.
-    pub handle: Handle,
-    /// Its owner.
-    pub coordinator: CoordinatorId,
-    /// Whose it is.
-    pub identity: Identity,
-    /// Its own `IDLE_SESSION_TIMEOUT`, if it has one.
-    pub idle_timeout: Option<Duration>,
+    /// How long it may be idle.
+    pub idle_timeout: IdleTimeout,
+    /// The present moment.
+    pub now: Instant,
 }
 
 /// An operation that was just minted.
@@ -273,12 +275,13 @@ impl Table {
         Ok(())
     }
 
-    /// A connection uses the session from now on, until [`Self::detach`]; false if it is not known.
-    pub fn attach(&self, guid: &Guid) -> bool {
-        let Some(mut session) = self.sessions.get_mut(guid) else { return false };
+    /// A connection uses the session from now on, until [`Self::detach`]: what it is to tell of its calls; none if the session
+    /// is not known.
+    pub fn attach(&self, guid: &Guid) -> Option<Arc<Activity>> {
+        let mut session = self.sessions.get_mut(guid)?;
         session.usage.attached += 1;
         session.usage.detached_since = None;
-        true
+        Some(Arc::clone(&session.usage.activity))
     }
 
     /// A connection that was attached to the session has ended.
@@ -406,26 +409,6 @@ impl Table {
         open.session
     }
 
-    /// A session whose links are shared; none for others.
-    pub fn tended(&self, guid: &Guid) -> Option<Tended> {
-        self.sessions.get(guid)?.tended(guid)
-    }
-
-    /// Sessions that share their links and to which nothing has been attached for `grace`, `most` at a time: nobody will
-    /// come back for them. [`Self::forget_detached`] begins their time.
-    #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
-    pub fn abandoned(&self, now: Instant, grace: Duration, most: usize) -> Vec<Tended> {
-        let is_abandoned = |session: &Session| {
-            let since = session.usage.detached_since.filter(|_| session.usage.attached == 0);
-            since.is_some_and(|since| now.saturating_duration_since(since) >= grace)
-        };
-        let sessions = self.sessions.iter().filter(|session| is_abandoned(session));
-        let mut abandoned: Vec<_> = sessions.filter_map(|session| session.tended(session.key())).collect();
-        abandoned.sort_unstable_by_key(|session| session.handle.guid);
-        abandoned.truncate(most);
-        abandoned
-    }
-
     /// Forgets sessions that nothing has been attached to for so long that their coordinator has closed them, and operations
     /// that were found by asking as long ago. Looks at every session; meant for a few times a minute. Returns how many
     /// sessions were forgotten.
@@ -434,6 +417,9 @@ impl Table {
         let (mut sessions, mut operations) = (0, Vec::new());
         // Judged and removed under one lock, so that nobody can come back in between.
         self.sessions.retain(|_, session| {
+            if session.is_past(now) {
+                return false;
+            }
             let usage = &mut session.usage;
             if usage.attached > 0 {
                 return true;
@@ -451,17 +437,6 @@ impl Table {
         }
         self.forget_found(now);
         sessions
-    }
-}
-
-impl Session {
-    fn tended(&self, guid: &Guid) -> Option<Tended> {
-        // What it is known by where it is now.
-        let home = self.usage.mobile.as_ref().and_then(|mobile| mobile.home());
-        let handle = home.unwrap_or(Handle { guid: *guid, secret: self.secret? });
-        let identity = self.usage.tenancy.as_ref()?.identity.clone();
-        let idle_timeout = self.usage.idle_timeout;
-        Some(Tended { handle, coordinator: self.coordinator, identity, idle_timeout })
     }
 }
 

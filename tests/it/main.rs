@@ -22,6 +22,8 @@ mod config;
 mod docs;
 
 #[cfg(test)]
+mod expiry;
+#[cfg(test)]
 mod fake;
 
 #[cfg(test)]

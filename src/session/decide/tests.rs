@@ -1,8 +1,10 @@
 use std::time::Duration;
 
 use super::*;
+use crate::clock;
 use crate::cluster::Cluster;
 use crate::ids::Identity;
+use crate::session::idle::IdleTimeout;
 use crate::session::messages::{
     call, cluster, guessed, handle, query_id, with_handle, with_query_id, with_two_handles,
 };
@@ -30,7 +32,8 @@ fn table() -> (Table, Cluster) {
             count,
             identity: Identity::Anonymous { framed: false },
             tenancy: None,
-            idle_timeout: None,
+            idle_timeout: IdleTimeout::default(),
+            now: clock::now(),
         })
         .unwrap();
     table.insert_operation(NewOperation {

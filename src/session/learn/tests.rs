@@ -4,6 +4,7 @@ use super::*;
 use crate::clock;
 use crate::cluster::Cluster;
 use crate::ids::Identity;
+use crate::session::idle::IdleTimeout;
 use crate::session::messages::{
     call, cluster, failed, guessed, handle, minted, query_id, reply, statement, succeeded, thrown,
     with_handle, with_query_id, with_two_handles,
@@ -37,7 +38,8 @@ impl Fixture {
             count,
             identity: Identity::Anonymous { framed: false },
             tenancy: None,
-            idle_timeout: None,
+            idle_timeout: IdleTimeout::default(),
+            now: clock::now(),
         };
         fixture.table.insert_session(session).unwrap();
         fixture

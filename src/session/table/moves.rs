@@ -37,6 +37,11 @@ pub(super) struct Mobile {
 }
 
 impl Mobile {
+    /// Whether it is on its way.
+    pub(super) fn is_moving(&self) -> bool {
+        self.moving
+    }
+
     /// The handle that it has where it is; none until it moves.
     pub(super) fn home(&self) -> Option<Handle> {
         self.homes.last().map(|(_, handle)| *handle)
@@ -155,6 +160,8 @@ pub struct Arrival {
     pub count: SessionCount,
     /// As in [`super::NewSession`], there.
     pub tenancy: Option<Tenancy>,
+    /// How long it may be idle there; none if for ever.
+    pub idle_timeout: Option<Duration>,
 }
 
 impl Table {
@@ -236,6 +243,7 @@ impl Table {
         }
         let Some(mut session) = self.sessions.get_mut(guid) else { return };
         let owner = session.coordinator;
+        session.usage.idle_timeout.apply(done.effect);
         let Some(mobile) = &mut session.usage.mobile else { return };
         match done.effect {
             Effect::Changes => (mobile.changed, mobile.changing) = (Some(done.now), done.operation),
@@ -309,7 +317,8 @@ impl Session {
 
     /// The request that opens it again, if it may go.
     pub(super) fn may_leave(&self, cause: Cause) -> Result<&[u8], Pinned> {
-        let mobile = self.usage.mobile.as_deref().ok_or(Pinned::Immovable)?;
+        let lives = self.usage.expired.is_none();
+        let mobile = self.usage.mobile.as_deref().filter(|_| lives).ok_or(Pinned::Immovable)?;
         if mobile.moving {
             return Err(Pinned::Moving);
         }
@@ -337,7 +346,7 @@ impl Departure {
     /// closed. Returns the handles that are forgotten, of sessions that nobody will close if not the caller; none if the
     /// session has gone meanwhile.
     pub fn arrive(self, arrival: Arrival) -> Option<Vec<(CoordinatorId, Handle)>> {
-        let Arrival { coordinator, handle, incarnation, count, tenancy } = arrival;
+        let Arrival { coordinator, handle, incarnation, count, tenancy, idle_timeout } = arrival;
         let (mut left, forgotten) = {
             let mut session = self.table.sessions.get_mut(&self.guid)?;
             let session = &mut *session;
@@ -353,7 +362,8 @@ impl Departure {
             mobile.homes.push((coordinator, handle));
             (mobile.incarnation, mobile.changed, mobile.changing) = (incarnation, None, None);
             session.coordinator = coordinator;
-            (session.usage.count, session.usage.tenancy) = (count, tenancy);
+            (session.usage.count, session.usage.tenancy) = (Some(count), tenancy);
+            session.usage.idle_timeout.moved(idle_timeout);
             (session.usage.operations.iter().copied().collect::<Vec<_>>(), forgotten)
         };
         left.sort_unstable();

@@ -4,7 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock;
-use crate::cluster::room::{Limits, Room};
 use crate::cluster::{Cluster, Load};
 use crate::session::messages::{cluster, guessed, handle};
 
@@ -33,7 +32,8 @@ impl Fixture {
             count,
             identity: Identity::Anonymous { framed: false },
             tenancy: None,
-            idle_timeout: None,
+            idle_timeout: IdleTimeout::default(),
+            now: clock::now(),
         })
     }
 
@@ -115,7 +115,8 @@ fn what_has_no_secret_is_not_told_by_any() {
         count,
         identity: Identity::Anonymous { framed: false },
         tenancy: None,
-        idle_timeout: None,
+        idle_timeout: IdleTimeout::default(),
+        now: clock::now(),
     };
     fixture.table.insert_session(beeswax).unwrap();
     assert!(!fixture.table.is_session(&handle(1)));
@@ -150,7 +151,8 @@ fn a_beeswax_session_is_neither_displaced_by_a_minted_guid_nor_displaces_one() {
             count,
             identity: Identity::Anonymous { framed: false },
             tenancy: None,
-            idle_timeout: None,
+            idle_timeout: IdleTimeout::default(),
+            now: clock::now(),
         })
     };
     beeswax(1).unwrap();
@@ -332,8 +334,8 @@ fn a_detached_session_is_forgotten_after_its_time_and_not_before() {
     let start = clock::now();
     fixture.insert_session(1, 0).unwrap();
     fixture.insert_operation(11, 1, 0);
-    assert!(fixture.table.attach(&handle(1).guid));
-    assert!(fixture.table.attach(&handle(1).guid));
+    assert!(fixture.table.attach(&handle(1).guid).is_some());
+    assert!(fixture.table.attach(&handle(1).guid).is_some());
     fixture.table.detach(&handle(1).guid);
     assert_eq!(fixture.table.forget_detached(start), 0);
     assert_eq!(fixture.table.forget_detached(start + 10 * DETACHED_FOR), 0, "one is still attached");
@@ -353,7 +355,7 @@ fn a_session_that_somebody_came_back_to_has_its_whole_time_again() {
     let start = clock::now();
     fixture.insert_session(1, 0).unwrap();
     assert_eq!(fixture.table.forget_detached(start), 0);
-    assert!(fixture.table.attach(&handle(1).guid));
+    assert!(fixture.table.attach(&handle(1).guid).is_some());
     assert_eq!(fixture.table.forget_detached(start + 2 * DETACHED_FOR), 0);
     fixture.table.detach(&handle(1).guid);
     assert_eq!(fixture.table.forget_detached(start + 2 * DETACHED_FOR), 0);
@@ -363,7 +365,7 @@ fn a_session_that_somebody_came_back_to_has_its_whole_time_again() {
 #[test]
 fn nobody_attaches_to_what_is_not_known() {
     let fixture = Fixture::new(8);
-    assert!(!fixture.table.attach(&handle(1).guid));
+    assert!(fixture.table.attach(&handle(1).guid).is_none());
     fixture.table.detach(&handle(1).guid);
 }
 
@@ -499,44 +501,6 @@ fn what_a_look_up_reads_of_an_entry_fits_into_one_cache_line() {
 }
 
 #[test]
-fn a_session_that_shares_links_is_abandoned_after_its_grace_and_not_while_somebody_uses_it() {
-    let fixture = Fixture::new(8);
-    let mut room = Room::<()>::new(Limits { threads: None, reserve: 0 });
-    let identity = Identity::Anonymous { framed: false };
-    for (number, shares) in [(1, true), (2, false)] {
-        let owner = fixture.cluster.coordinator(CoordinatorId(0)).unwrap();
-        let Handle { guid, secret } = handle(number);
-        let tenancy = shares.then(|| room.begin_session(&identity));
-        let (count, coordinator, secret) = (owner.count_session(), owner.id, Some(secret));
-        let new = NewSession {
-            guid,
-            secret,
-            coordinator,
-            identity: identity.clone(),
-            count,
-            tenancy,
-            idle_timeout: None,
-        };
-        fixture.table.insert_session(new).unwrap();
-    }
-    let (start, grace) = (clock::now(), Duration::from_mins(1));
-    let abandoned = |after| fixture.table.abandoned(start + after, grace, 10);
-    let guid = handle(1).guid;
-    fixture.table.attach(&guid);
-    fixture.table.forget_detached(start);
-    assert_eq!(abandoned(grace * 2), []);
-    fixture.table.detach(&guid);
-    fixture.table.forget_detached(start);
-    assert_eq!(abandoned(Duration::from_secs(59)), []);
-    let names: Vec<_> =
-        abandoned(grace).into_iter().map(|session| (session.handle, session.identity)).collect();
-    assert_eq!(names, [(handle(1), identity)]);
-    assert!(fixture.table.tended(&handle(2).guid).is_none(), "its link is its own");
-    fixture.table.attach(&guid);
-    assert_eq!(abandoned(grace * 2), [], "somebody came back");
-}
-
-#[test]
 fn what_is_open_on_a_coordinator_is_told_by_whose_it_is_and_how_a_call_names_it() {
     let fixture = Fixture::new(8);
     let session = |number, coordinator, identity: &Identity| {
@@ -549,7 +513,8 @@ fn what_is_open_on_a_coordinator_is_told_by_whose_it_is_and_how_a_call_names_it(
             identity: identity.clone(),
             count: coordinator.count_session(),
             tenancy: None,
-            idle_timeout: None,
+            idle_timeout: IdleTimeout::default(),
+            now: clock::now(),
         };
         fixture.table.insert_session(new).unwrap();
     };

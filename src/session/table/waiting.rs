@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Cause, Pinned, Table};
+use super::{Cause, Pinned, Session, Table};
 use crate::ids::{CoordinatorId, Identity};
 use crate::wire::facts::{Guid, Handle};
 
@@ -80,7 +80,9 @@ impl Table {
     #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
     pub fn waiting(&self, coordinator: CoordinatorId, cause: Cause, most: usize) -> Vec<Waiting> {
         let mut waiting = Vec::new();
-        for session in self.sessions.iter().filter(|session| session.coordinator == coordinator) {
+        let is_there =
+            |session: &Session| session.coordinator == coordinator && session.usage.count.is_some();
+        for session in self.sessions.iter().filter(|session| is_there(session)) {
             let open_operations = session.usage.operations.len();
             let pinned = session.may_leave(cause).err();
             waiting.push(Waiting { session: *session.key(), open_operations, pinned });

@@ -20,8 +20,8 @@ pub struct Refusal<'a> {
     pub message: &'a str,
 }
 
-/// The SQLSTATEs that the router itself uses: connection exceptions of ISO 9075, and 08S01, the one that JDBC drivers
-/// give to a broken link.
+/// The SQLSTATEs that the router itself uses: connection exceptions of ISO 9075, 08S01, the one that JDBC drivers give to a
+/// broken link, and Impala's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SqlState {
     /// 08001: no connection to a coordinator could be made.
@@ -30,6 +30,8 @@ pub enum SqlState {
     Refused,
     /// 08S01: the coordinator was lost during the call; whether the call had an effect is not known.
     Lost,
+    /// HY000: what a coordinator would have said in Impala's own words (impala-server.h `SQLSTATE_GENERAL_ERROR`).
+    General,
 }
 
 impl SqlState {
@@ -39,6 +41,7 @@ impl SqlState {
             Self::CouldNotConnect => "08001",
             Self::Refused => "08004",
             Self::Lost => "08S01",
+            Self::General => "HY000",
         }
     }
 }

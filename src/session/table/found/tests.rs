@@ -2,6 +2,7 @@ use super::*;
 use crate::clock;
 use crate::cluster::{Cluster, Load};
 use crate::ids::Identity;
+use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
 use crate::session::table::{NewOperation, OpenOperations, Settings};
 
@@ -32,7 +33,8 @@ impl Fixture {
             identity: Identity::Anonymous { framed: false },
             count,
             tenancy: None,
-            idle_timeout: None,
+            idle_timeout: IdleTimeout::default(),
+            now: clock::now(),
         }
     }
 

@@ -2,6 +2,7 @@ use super::*;
 use crate::clock;
 use crate::cluster::Cluster;
 use crate::ids::Identity;
+use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
 use crate::session::table::{NewOperation, NewSession, OpenOperations, Settings, Waiting};
 use crate::wire::hs2::open::Open;
@@ -41,7 +42,8 @@ impl Fixture {
             count,
             identity: Identity::Anonymous { framed: false },
             tenancy: None,
-            idle_timeout: None,
+            idle_timeout: IdleTimeout::default(),
+            now: clock::now(),
         };
         this.table.insert_session(new).unwrap();
         let state = State::opened(Some(&request()));
@@ -81,6 +83,7 @@ impl Fixture {
             incarnation: 8,
             count,
             tenancy: None,
+            idle_timeout: None,
         }
     }
 

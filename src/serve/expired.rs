@@ -1,0 +1,113 @@
+//! Sessions that were idle for longer than their `IDLE_SESSION_TIMEOUT`: the router has closed them, because its own calls
+//! keep their coordinators from doing so, and tells their clients what a coordinator would.
+
+use std::time::SystemTime;
+
+use time::OffsetDateTime;
+
+use super::attached::InUse;
+use super::calls::Calls;
+use super::client::Request;
+use super::end::End;
+use super::refuse::{NoAnswer, done};
+use crate::clock;
+use crate::ids::Service;
+use crate::metrics::CallOutcome;
+use crate::net::stream::Stream;
+use crate::session::decide::{operation_of, session_of};
+use crate::session::table::Expired;
+use crate::wire::facts::Handle;
+use crate::wire::hs2::reply::SqlState;
+use crate::wire::method::Role;
+
+/// What becomes of a call.
+pub(super) enum Use {
+    /// It is made, and its session is in use meanwhile, if it has one that is known.
+    Goes(Option<InUse>),
+    /// Its session has expired, and its client was told so.
+    Told,
+}
+
+impl<S: Stream> Calls<S> {
+    /// The connection uses the session that a call is for, unless that has expired.
+    pub(super) async fn use_session(&mut self, request: &mut Request) -> Result<Use, End> {
+        let (method, facts) = (request.method(), request.facts());
+        let session = session_of(method, facts);
+        let activity = if let Some(session) = session {
+            self.attached.attach(&session)
+        } else {
+            let operation = operation_of(method, facts);
+            operation.and_then(|operation| self.attached.attach_operation(&operation))
+        };
+        let Some(activity) = activity else { return Ok(Use::Goes(None)) };
+        let in_use = InUse::begin(activity);
+        // Of an operation its coordinator says itself that it is gone.
+        if in_use.is_none()
+            && let Some(session) = session
+            && let Some(expired) = self.fleet.table.expired(&session)
+        {
+            return self.tell_expired(request, &session, expired).await;
+        }
+        Ok(Use::Goes(in_use))
+    }
+
+    /// Tells a client that its session has expired, in Impala's words. To close such a session succeeds (Impala:
+    /// `impala-hs2-server.cc` `CloseSession`), which its coordinator says as long as it has it.
+    async fn tell_expired(
+        &mut self,
+        request: &mut Request,
+        session: &Handle,
+        expired: Expired,
+    ) -> Result<Use, End> {
+        let method = request.method();
+        let outcome = if method.role != Role::CloseSession {
+            let last = clock::time_of_day() - clock::now().saturating_duration_since(expired.last);
+            let answer = NoAnswer { sql_state: SqlState::General, message: words(expired, last) };
+            self.refuse(request, Service::Hs2, &answer, CallOutcome::Refused).await?
+        } else if expired.closed {
+            let reply = done(Service::Hs2, request.facts(), self.framing);
+            self.client.send(&reply, self.shared.settings.stall_timeout).await?;
+            self.fleet.table.remove_session(&session.guid);
+            CallOutcome::Reply
+        } else {
+            return Ok(Use::Goes(None));
+        };
+        self.shared.calls.count(method.place(), outcome);
+        Ok(Use::Told)
+    }
+}
+
+/// What Impala says (`impala-server.cc` `GetSessionState`; `Status::GetDetail` ends the line). The time is UTC: which zone its
+/// coordinator is in is not known.
+fn words(expired: Expired, last: SystemTime) -> String {
+    let last = OffsetDateTime::from(last);
+    let (date, time) = (last.date(), last.time());
+    format!(
+        "Client session expired due to more than {}s of inactivity (last activity was at: \
+         {:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:03}).\n",
+        expired.timeout.as_secs(),
+        date.year(),
+        u8::from(date.month()),
+        date.day(),
+        time.hour(),
+        time.minute(),
+        time.second(),
+        time.millisecond(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_words_are_impalas() {
+        let expired = Expired { timeout: Duration::from_mins(1), last: clock::now(), closed: true };
+        let last = SystemTime::UNIX_EPOCH + Duration::from_millis(1_792_926_000_007);
+        let expected = "Client session expired due to more than 60s of inactivity (last activity was at: \
+                        2026-10-25 11:00:00.007).\n";
+        assert_eq!(words(expired, last), expected);
+    }
+}

@@ -1,0 +1,140 @@
+use super::*;
+use crate::clock;
+use crate::cluster::room::{Limits, Room};
+use crate::cluster::{Cluster, Load};
+use crate::session::idle::IdleTimeout;
+use crate::session::messages::{cluster, guessed, handle};
+use crate::session::table::{NewOperation, NewSession, OpenOperations, Settings};
+
+const GRACE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(10);
+const IDENTITY: Identity = Identity::Anonymous { framed: false };
+
+/// A table with session 1, which shares its links and may be idle for ten minutes, and session 2, whose link is its own.
+struct Fixture {
+    cluster: Cluster,
+    table: Arc<Table>,
+    start: Instant,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let settings = Settings { capacity: 8, detached_for: Duration::from_mins(20) };
+        let this = Self { cluster: cluster(1), table: Arc::new(Table::new(settings)), start: clock::now() };
+        let mut room = Room::<()>::new(Limits { threads: None, reserve: 0 });
+        let owner = &this.cluster.coordinators[0];
+        for (number, shares) in [(1, true), (2, false)] {
+            let Handle { guid, secret } = handle(number);
+            let new = NewSession {
+                guid,
+                secret: Some(secret),
+                coordinator: owner.id,
+                identity: IDENTITY,
+                count: owner.count_session(),
+                tenancy: shares.then(|| room.begin_session(&IDENTITY)),
+                idle_timeout: IdleTimeout::opened(Some(TIMEOUT), None),
+                now: this.start,
+            };
+            this.table.insert_session(new).unwrap();
+            this.table.attach(&guid);
+            this.table.insert_operation(NewOperation {
+                guid: handle(10 + number).guid,
+                secret: Some(secret),
+                coordinator: owner.id,
+                session: guid,
+                has_result_set: true,
+                running: Some(owner.count_running().minted()),
+                open: OpenOperations::default().count(),
+                counted: owner.count_operation(),
+            });
+        }
+        this
+    }
+
+    fn to_end(&self, after: Duration) -> Vec<Guid> {
+        self.table.to_end(self.start + after, GRACE)
+    }
+
+    fn end(&self, after: Duration) -> Option<Ending> {
+        self.table.end(&handle(1).guid, self.start + after, GRACE)
+    }
+
+    fn load(&self) -> Load {
+        self.cluster.coordinators[0].load()
+    }
+}
+
+#[test]
+fn a_session_that_shares_links_is_abandoned_after_its_grace_and_not_while_somebody_uses_it() {
+    let fixture = Fixture::new();
+    let (start, guid) = (fixture.start, handle(1).guid);
+    fixture.table.forget_detached(start);
+    assert_eq!(fixture.to_end(GRACE * 2), [[0; 16]; 0]);
+    for number in [1, 2] {
+        fixture.table.detach(&handle(number).guid);
+    }
+    fixture.table.forget_detached(start);
+    assert_eq!(fixture.to_end(Duration::from_secs(59)), [[0; 16]; 0]);
+    assert_eq!(fixture.to_end(GRACE), [guid], "the link of the other is its own");
+    fixture.table.attach(&guid);
+    assert_eq!(fixture.to_end(GRACE * 2), [[0; 16]; 0], "somebody came back");
+    assert!(fixture.end(GRACE * 2).is_none());
+    fixture.table.detach(&guid);
+    fixture.table.forget_detached(start);
+    let ending = fixture.end(GRACE).unwrap();
+    let tended = Tended { handle: handle(1), coordinator: CoordinatorId(0), identity: IDENTITY };
+    assert_eq!(ending.session, tended);
+    ending.done();
+    assert_eq!(fixture.table.session_owner(&guid), None);
+}
+
+#[test]
+fn a_session_is_not_closed_twice_at_a_time_and_again_if_that_failed() {
+    let fixture = Fixture::new();
+    let first = fixture.end(TIMEOUT).unwrap();
+    assert_eq!(fixture.to_end(TIMEOUT), [[0; 16]; 0]);
+    assert!(fixture.end(TIMEOUT).is_none());
+    drop(first);
+    assert_eq!(fixture.to_end(TIMEOUT), [handle(1).guid]);
+    assert!(fixture.end(TIMEOUT).is_some());
+}
+
+#[test]
+fn a_session_that_was_idle_for_too_long_is_remembered_but_counts_no_more() {
+    let fixture = Fixture::new();
+    let (start, guid) = (fixture.start, handle(1).guid);
+    let activity = fixture.table.attach(&guid).unwrap();
+    assert!(activity.begin());
+    assert_eq!(fixture.to_end(TIMEOUT), [[0; 16]; 0], "a call is under way");
+    activity.end(start + GRACE);
+    assert!(fixture.end(TIMEOUT).is_none());
+    let ending = fixture.end(TIMEOUT + GRACE).unwrap();
+    assert!(!activity.begin(), "no call begins while it is closed");
+    let expired = Expired { timeout: TIMEOUT, last: start + GRACE, closed: false };
+    assert_eq!(fixture.table.expired(&handle(1)), Some(expired));
+    ending.done();
+    assert_eq!(fixture.table.expired(&handle(1)), Some(Expired { closed: true, ..expired }));
+    assert_eq!(fixture.table.expired(&guessed(handle(1))), None);
+    assert_eq!(fixture.load(), Load { running_operations: 1, open_sessions: 1, ..Load::default() });
+    assert_eq!(fixture.to_end(TIMEOUT * 9), [[0; 16]; 0], "it is closed once");
+    fixture.table.forget_detached(start + TIMEOUT * 9);
+    assert!(fixture.table.expired(&handle(1)).is_some(), "its client is still there");
+    fixture.table.forget_detached(start + GRACE + EXPIRED_KEPT);
+    assert_eq!(fixture.table.session_owner(&guid), None, "but not for ever");
+}
+
+#[test]
+fn a_session_is_touched_after_a_while_and_as_long_as_it_may_be_idle() {
+    let fixture = Fixture::new();
+    let touched = |number, after| {
+        fixture
+            .table
+            .to_touch(&handle(number).guid, fixture.start + after, GRACE)
+            .map(|session| session.handle)
+    };
+    assert_eq!(touched(1, Duration::from_secs(59)), None);
+    assert_eq!(touched(1, GRACE), Some(handle(1)));
+    assert_eq!(touched(1, Duration::from_secs(599)), Some(handle(1)));
+    assert_eq!(touched(1, TIMEOUT), None);
+    assert_eq!(touched(2, GRACE), None, "its link is its own");
+}
