@@ -5,12 +5,14 @@
 use std::sync::Arc;
 
 use super::calls::Calls;
+use super::link::dial;
 use super::own_call::{OwnCall, call, framing};
 use super::pool::Grant;
 use super::shared::{Fleet, Shared};
 use crate::clock;
+use crate::cluster::Standing;
 use crate::cluster::room::{Kind, Purpose};
-use crate::ids::Service;
+use crate::ids::{Identity, Service};
 use crate::net::stream::Stream;
 use crate::session::table::{Cause, Ending, Pinned, Tended};
 use crate::wire::facts::{Guid, GuidText};
@@ -21,15 +23,17 @@ use crate::wire::verdict::Verdict;
 const CLOSED_AT_ONCE: usize = 64;
 
 /// Closes sessions whose clients are gone for good, and those that have been idle for too long, in the background, on links of
-/// their identities that are idle. A session whose identity has no link there any more is its coordinator's: its own timer
-/// has begun. Returns whether there may be more of them.
+/// their identities. Who logs in has links only as long as a client of that name was there: a session without one is its
+/// coordinator's, whose own timer has begun. Returns whether there may be more of them.
 pub(super) fn close_over<S: Stream>(shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S>>) -> bool {
     let Some(upkeep) = fleet.room.upkeep else { return false };
     let (now, grace) = (clock::now(), upkeep.client_lost_grace);
     let mut begun = 0;
     for guid in fleet.table.to_end(now, grace) {
         let Some(ending) = fleet.table.end(&guid, now, grace) else { continue };
-        begun += usize::from(close(shared, fleet, ending));
+        let Some(grant) = grant(fleet, &ending.session) else { continue };
+        tokio::spawn(close(Arc::clone(shared), Arc::clone(fleet), ending, grant));
+        begun += 1;
         if begun == CLOSED_AT_ONCE {
             return true;
         }
@@ -37,26 +41,39 @@ pub(super) fn close_over<S: Stream>(shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S
     false
 }
 
-/// Begins to close a session; false if there is no link for that.
-fn close<S: Stream>(shared: &Arc<Shared<S>>, fleet: &Fleet<S>, ending: Ending) -> bool {
-    let session = &ending.session;
-    let coordinator = fleet.cluster.coordinator(session.coordinator);
-    let pool = coordinator.and_then(|coordinator| fleet.pool(coordinator, Service::Hs2));
-    let grant = pool.and_then(|pool| pool.claim(&session.identity, Purpose::Relief, Kind::Idle));
-    let (Some(Grant::Link(link)), Some(framing)) = (grant, framing(&session.identity)) else { return false };
-    let cut = shared.cut.clone();
-    tokio::spawn(async move {
-        let verdict = tokio::select! {
-            biased;
-            () = cut.cancelled() => None,
-            verdict = call(link, OwnCall::Close(ending.session.handle), framing) => verdict,
+/// What it takes to call a session's coordinator without its client.
+fn grant<S: Stream>(fleet: &Fleet<S>, session: &Tended) -> Option<Grant<S>> {
+    let coordinator = fleet.cluster.coordinator(session.coordinator)?;
+    let answers = match coordinator.standing(Service::Hs2, clock::now()) {
+        Standing::Ready | Standing::Starting | Standing::Quiescing => true,
+        Standing::Cooling(_) | Standing::Ejected => false,
+    };
+    let kind = match session.identity {
+        // Not to be dialed for each of its sessions, if it cannot be reached.
+        Identity::Anonymous { .. } if answers => Kind::Any,
+        Identity::Anonymous { .. } | Identity::Plain(_) | Identity::Unread => Kind::Idle,
+    };
+    fleet.pool(coordinator, Service::Hs2)?.claim(&session.identity, Purpose::Relief, kind)
+}
+
+async fn close<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>, ending: Ending, grant: Grant<S>) {
+    let Some(framing) = framing(&ending.session.identity) else { return };
+    let closing = async {
+        let link = match grant {
+            Grant::Link(link) => link,
+            Grant::Seat(seat) => dial(seat, None, &fleet, &shared).await.ok()?,
         };
-        if matches!(verdict, Some(Verdict::Success | Verdict::NoSuchSession)) {
-            tracing::debug!(session = %GuidText(ending.session.handle.guid), "a session that is over was closed");
-            ending.done();
-        }
-    });
-    true
+        call(link, OwnCall::Close(ending.session.handle), framing).await
+    };
+    let verdict = tokio::select! {
+        biased;
+        () = shared.cut.cancelled() => None,
+        verdict = closing => verdict,
+    };
+    if matches!(verdict, Some(Verdict::Success | Verdict::NoSuchSession)) {
+        tracing::debug!(session = %GuidText(ending.session.handle.guid), "a session that is over was closed");
+        ending.done();
+    }
 }
 
 impl<S: Stream> Calls<S> {

@@ -85,3 +85,47 @@ fn an_expired_session_is_not_opened_again_elsewhere() {
     assert!(message.starts_with("Client session expired"), "{message}");
     assert!(fleet.coordinator(1 - owner).open_sessions().is_empty());
 }
+
+/// A session with a statement under way, whose client and links are gone.
+fn abandoned(fleet: &Fleet) -> TSessionHandle {
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    client.execute(&session, "select sleep(600000)").unwrap();
+    fleet.coordinator(0).cut_connections();
+    drop(client);
+    session
+}
+
+#[test]
+fn an_abandoned_session_is_closed_also_when_its_links_are_gone() {
+    let fleet =
+        Fleet::with(Plan { coordinators: 1, router: "client_lost_grace = \"0s\"", ..Plan::default() });
+    let session = abandoned(&fleet);
+    await_closed(&fleet, &session, || {});
+    assert_eq!(fleet.coordinator(0).open_operations(), 0);
+    assert!(eventually(|| fleet.known().table.sessions() == 0));
+}
+
+#[test]
+fn an_abandoned_session_of_somebody_who_logs_in_ends_by_its_coordinators_own_timer() {
+    let settings = Settings { disconnected_session_timeout: Duration::from_secs(2), ..Settings::default() };
+    let router = "client_lost_grace = \"0s\"";
+    let fleet = Fleet::with(Plan { coordinators: 1, users: &USERS, router, settings, ..Plan::default() });
+    let session = abandoned(&fleet);
+    await_closed(&fleet, &session, || {});
+    assert_eq!(fleet.calls("CloseSession").len(), 0, "nobody has the password any more");
+    assert_eq!(fleet.coordinator(0).connections(), 0);
+}
+
+#[test]
+fn links_are_closed_once_their_identity_has_no_session_left() {
+    let router = "client_lost_grace = \"0s\"";
+    let fleet = Fleet::with(Plan { coordinators: 1, users: &USERS, router, ..Plan::default() });
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    drop(client);
+    await_closed(&fleet, &session, || {});
+    assert_eq!(fleet.calls("CloseSession").len(), 1);
+    // 20 s after that.
+    assert!((0..4).any(|_| eventually(|| fleet.coordinator(0).connections() == 0)), "links are left");
+}
