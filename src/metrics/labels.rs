@@ -242,7 +242,7 @@ labels! {
         Passed = "passed",
         /// It does not.
         Failed = "failed",
-        /// The router itself could not probe; says nothing of the coordinator.
+        /// The router itself could not probe, or there was no room for that; says nothing of the coordinator.
         NotTried = "not_tried",
     }
 }

@@ -163,6 +163,11 @@ impl<N: Network> Probe<N> {
         }
     }
 
+    /// Whether it keeps a session, and a connection with it.
+    pub fn keeps(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// Ends the kept session, so that it does not linger on the coordinator.
     pub async fn close(mut self) {
         if let Some(kept) = self.kept.take() {

@@ -21,6 +21,7 @@ mod opening;
 mod own_call;
 mod plain;
 mod pool;
+mod probing;
 mod queue;
 mod readout;
 mod refuse;

@@ -10,6 +10,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::probing::Probing;
 use super::shared::{Fleet, Shared};
 use crate::clock;
 use crate::cluster::health::{Change, Finding, State};
@@ -176,12 +177,13 @@ impl<S: Stream> Watch<S> {
 
     async fn probe_port(self, service: Service, port: u16) {
         let settings = ProbeSettings { network: self.web.network.clone(), allowed: self.web.allowed };
-        let mut probe = Probe::new(self.place(port), settings);
+        let probe = Probe::new(self.place(port), settings);
         let healthz = self.coordinator.ports.web.filter(|_| self.fleet.cluster.flavor == Flavor::Impala);
         let healthz = healthz.map(|port| self.place(port));
-        let Some(wake) = self.fleet.watched(&self.coordinator).map(|watched| watched.probe(service)) else {
-            return;
-        };
+        let wake = self.fleet.watched(&self.coordinator).map(|watched| watched.probe(service));
+        let pool = self.fleet.pool(&self.coordinator, service);
+        let (Some(wake), Some(pool)) = (wake, pool) else { return };
+        let mut probe = Probing::new(probe, pool);
         let mut begun = clock::now();
         while self.turn(begun, self.fleet.watching.probe_interval, wake).await {
             begun = clock::now();
@@ -199,7 +201,7 @@ impl<S: Stream> Watch<S> {
         probe.close().await;
     }
 
-    async fn probe_once(&self, service: Service, probe: &mut Probe<S::Network>, healthz: Option<&Place>) {
+    async fn probe_once(&self, service: Service, probe: &mut Probing<S>, healthz: Option<&Place>) {
         // One that shuts down opens no session; asking it would only fill its log.
         let without_login = service == Service::Hs2
             && self.coordinator.opens_without_login()
@@ -212,10 +214,10 @@ impl<S: Stream> Watch<S> {
             }
         };
         let (passed, answer) = tokio::join!(probe.run(login), asked);
-        if matches!(passed, Ok(Passed::ShuttingDown)) {
+        if matches!(passed, Some(Ok(Passed::ShuttingDown))) {
             self.fleet.note_shutting_down(&self.coordinator);
         }
-        let finding = finding(&passed, &answer);
+        let finding = finding(passed.as_ref(), &answer);
         if let Some(counters) = self.fleet.counters(self.coordinator.id) {
             counters.probes.count(match finding {
                 Some(Finding::Passed) => ProbeOutcome::Passed,
@@ -249,16 +251,17 @@ impl<S: Stream> Watch<S> {
     }
 }
 
-/// What the two answers say together. A web port that is not reached, or wants a login, says nothing of the others.
-fn finding(passed: &Result<Passed, ProbeError>, healthy: &Result<(), WebError>) -> Option<Finding> {
+/// What the two answers say together. A web port that is not reached, or wants a login, says nothing of the others; a probe for
+/// which there was no room says nothing at all.
+fn finding(passed: Option<&Result<Passed, ProbeError>>, healthy: &Result<(), WebError>) -> Option<Finding> {
     let failed = |text: String| Some(Finding::Failed(text.into()));
     match (passed, healthy) {
-        (Err(error), _) if error.is_remote() => failed(error.to_string()),
-        (Err(_), _) => None,
-        (Ok(_), Err(WebError::Status(status))) if status.is_server_error() => {
+        (Some(Err(error)), _) if error.is_remote() => failed(error.to_string()),
+        (Some(Err(_)), _) => None,
+        (_, Err(WebError::Status(status))) if status.is_server_error() => {
             failed(format!("/healthz: {status}"))
         }
-        (Ok(_), _) => Some(Finding::Passed),
+        (passed, _) => passed.map(|_| Finding::Passed),
     }
 }
 
@@ -321,10 +324,12 @@ mod tests {
     fn only_a_web_port_that_says_so_speaks_against_a_coordinator() {
         let status = |status| Err(WebError::Status(status));
         let connected = || Ok(Passed::Connected);
-        let bad = finding(&connected(), &status(StatusCode::SERVICE_UNAVAILABLE));
+        let bad = finding(Some(&connected()), &status(StatusCode::SERVICE_UNAVAILABLE));
         assert_eq!(bad, Some(Finding::Failed("/healthz: 503 Service Unavailable".into())));
-        assert_eq!(finding(&connected(), &status(StatusCode::UNAUTHORIZED)), Some(Finding::Passed));
+        assert_eq!(finding(Some(&connected()), &status(StatusCode::UNAUTHORIZED)), Some(Finding::Passed));
         let silent = Err(WebError::TimedOut(Duration::from_secs(1)));
-        assert_eq!(finding(&connected(), &silent), Some(Finding::Passed));
+        assert_eq!(finding(Some(&connected()), &silent), Some(Finding::Passed));
+        assert_eq!(finding(None, &Ok(())), None, "there was no room to ask");
+        assert_eq!(finding(None, &status(StatusCode::SERVICE_UNAVAILABLE)), bad);
     }
 }

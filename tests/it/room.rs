@@ -12,7 +12,7 @@ use hs2router::idl::t_c_l_i_service::{TSessionHandle, TTCLIServiceSyncClient as 
 use hs2router::ids::Service;
 
 use super::support::fleet::{Door, Fleet, Plan, refusal_and_state};
-use super::support::router::eventually;
+use super::support::router::{TestRouter, eventually};
 
 /// A statement whose rows do not come for as long as a test takes.
 const BLOCKING: &str = "select sleep(600000)";
@@ -316,4 +316,30 @@ fn a_session_that_nobody_came_back_for_is_closed() {
     assert!((0..4).any(|_| closed()), "it was not closed");
     assert_eq!(fleet.coordinator(0).open_operations(), 0);
     assert!(eventually(|| fleet.known().table.sessions() == 0));
+}
+
+#[test]
+fn the_session_of_a_probe_takes_a_place_like_any_other() {
+    let coordinator = Coordinator::start(Settings { service_threads: 3, ..Settings::default() }).unwrap();
+    let router = TestRouter::start(&format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n[[cluster]]\nname = \"test\"\n\
+         probe = {{ interval = \"1s\", timeout = \"1s\" }}\nload = {{ interval = \"1h\" }}\n\
+         service_threads = 3\nreserve = 1\nqueue_timeout = \"300ms\"\nshare_links = false\n\
+         coordinators = [{{ host = \"127.0.0.1\", hs2 = {}, beeswax = 0, hs2_http = 0, web = 0 }}]\n",
+        coordinator.hs2().port()
+    ));
+    let connect = || Hs2Client::connect(router.listener(0), &Login::NoSasl).unwrap();
+    let mut client = connect();
+    let session = client.open(&[]).unwrap();
+    let fleet = &router.router().fleets()[0];
+    let room = || fleet.room_of(&fleet.cluster.coordinators[0], Service::Hs2).unwrap().0;
+    assert!(eventually(|| coordinator.open_sessions().len() == 2), "a probe opens a session of its own");
+    assert_eq!((room().links, coordinator.connections()), (2, 2));
+    let (message, _) = refusal_and_state(connect().open(&[]));
+    assert!(message.contains("none became free within 300ms"), "{message}");
+    client.ping(&session).unwrap();
+    assert_eq!(coordinator.connections(), 2);
+    drop(client);
+    assert!(eventually(|| room().links == 1));
+    connect().open(&[]).unwrap();
 }

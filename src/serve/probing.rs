@@ -1,0 +1,61 @@
+//! The probe of a port, counted like every other connection of the router's: what is not served shall not wait in a
+//! coordinator's accept queue, also if it only asks whether the coordinator works.
+
+use std::sync::Arc;
+
+use super::pool::{Grant, Pool, Seat};
+use crate::cluster::room::{Kind, Purpose};
+use crate::ids::Identity;
+use crate::net::probe::{Login, Passed, Probe, ProbeError};
+use crate::net::stream::Stream;
+
+/// A probe with the place that it has on its port as long as it keeps a session there.
+pub(super) struct Probing<S: Stream> {
+    probe: Probe<S::Network>,
+    pool: Arc<Pool<S>>,
+    seat: Option<Seat<S>>,
+}
+
+impl<S: Stream> Probing<S> {
+    /// A probe that keeps nothing yet.
+    pub(super) fn new(probe: Probe<S::Network>, pool: &Arc<Pool<S>>) -> Self {
+        Self { probe, pool: Arc::clone(pool), seat: None }
+    }
+
+    /// Probes once; `None` if there is no room. A session that is kept takes the place of a call; where there is none for
+    /// that, the port is only connected to, for the moment of which a place that is kept for cancels will do.
+    ///
+    /// # Errors
+    /// [`ProbeError`].
+    pub(super) async fn run(&mut self, login: Login) -> Option<Result<Passed, ProbeError>> {
+        let mut login = login;
+        if self.seat.is_none() && login == Login::None {
+            self.seat = self.claim(Purpose::Work);
+        }
+        if self.seat.is_none() {
+            login = Login::Unknown;
+            self.seat = self.claim(Purpose::Relief);
+        }
+        let seat = self.seat.as_mut()?;
+        let passed = self.probe.run(login).await;
+        if self.probe.keeps() {
+            seat.settle();
+        } else {
+            self.seat = None;
+        }
+        Some(passed)
+    }
+
+    fn claim(&self, purpose: Purpose) -> Option<Seat<S>> {
+        match self.pool.claim(&Identity::Unread, purpose, Kind::New)? {
+            Grant::Seat(seat) => Some(seat),
+            // None is idle under that name.
+            Grant::Link(_) => None,
+        }
+    }
+
+    /// Ends the session that it keeps.
+    pub(super) async fn close(self) {
+        self.probe.close().await;
+    }
+}
