@@ -113,6 +113,8 @@ pub(super) struct Condition {
     quiescing: Option<Instant>,
     starting: Option<Instant>,
     incarnation: Option<Arc<str>>,
+    /// When it last told that.
+    told_start: Option<Instant>,
     /// How often another process answered.
     incarnations: u32,
     /// When it came back as a whole: a new process, a catalog that is ready, a shutdown that is over.
@@ -135,6 +137,10 @@ impl Condition {
 
     pub(super) fn incarnation(&self) -> u32 {
         self.incarnations
+    }
+
+    pub(super) fn told_start(&self) -> Option<Instant> {
+        self.told_start
     }
 
     pub(super) fn starting_since(&self) -> Option<Instant> {
@@ -185,6 +191,9 @@ impl Condition {
 
     pub(super) fn note_report(&mut self, report: Report, own: Own, now: Instant) -> Vec<News> {
         let mut news = Vec::new();
+        if report.process_start_time.is_some() {
+            self.told_start = Some(now);
+        }
         if let Some(start) = report.process_start_time
             && self.incarnation.as_ref() != Some(&start)
             && self.incarnation.replace(start).is_some()

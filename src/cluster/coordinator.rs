@@ -178,6 +178,11 @@ impl Coordinator {
         self.condition.lock().incarnation()
     }
 
+    /// Whether its web port has told since a moment when its process was started.
+    pub fn told_start_since(&self, moment: Instant) -> bool {
+        self.condition.lock().told_start().is_some_and(|told| told >= moment)
+    }
+
     /// Whether anything used a port; one that nothing uses is not probed (Impala: Beeswax is off by default).
     pub fn is_used(&self, service: Service) -> bool {
         self.used_flag(service).load(Ordering::Relaxed)

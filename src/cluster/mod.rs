@@ -12,6 +12,7 @@ mod drain;
 mod failures;
 pub mod flavor;
 pub mod health;
+pub mod lineage;
 pub mod load;
 pub mod pick;
 mod policy;

@@ -23,18 +23,26 @@ pub(super) struct Attached {
 
 /// A call of a session, which is not idle as long as this lives.
 #[must_use = "the session is idle when this is dropped"]
-pub(super) struct InUse(Arc<Activity>);
+pub(super) struct InUse {
+    activity: Arc<Activity>,
+    /// Whether the call succeeded.
+    pub(super) succeeded: bool,
+}
 
 impl InUse {
     /// None if the session was idle for too long before.
     pub(super) fn begin(activity: Arc<Activity>) -> Option<Self> {
-        activity.begin().then(|| Self(activity))
+        activity.begin().then(|| Self { activity, succeeded: false })
     }
 }
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        self.0.end(clock::now());
+        let now = clock::now();
+        if self.succeeded {
+            self.activity.note_answered(now);
+        }
+        self.activity.end(now);
     }
 }
 

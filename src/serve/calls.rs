@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::asking::Decided;
-use super::attached::Attached;
+use super::attached::{Attached, InUse};
 use super::bell::{Bell, Ring};
 use super::client::{Client, Framing, Inbox, Request};
 use super::dialing::Unreached;
@@ -54,6 +54,8 @@ pub(super) struct Calls<S: Stream> {
     pub(super) reserved: Option<SessionCount>,
     pub(super) open: OpenOperations,
     pub(super) attached: Attached,
+    /// The session of the call that is under way.
+    pub(super) in_use: Option<InUse>,
     /// When its sessions were looked at last, whether they are to be touched.
     pub(super) touched: std::time::Instant,
     /// Whether the connection's span has a session, or its coordinator.
@@ -104,6 +106,7 @@ impl<S: Stream> Calls<S> {
             reserved: None,
             open: OpenOperations::default(),
             attached: Attached::new(&fleet.table),
+            in_use: None,
             fleet,
         }
     }
@@ -132,14 +135,17 @@ impl<S: Stream> Calls<S> {
         // A box of its own, as the reply has: moving this future into its box copies all of it, 4 KiB with both inside.
         let mut request = Box::new(Request::new(self.framing));
         self.inbox.fill(&mut self.client, &mut request, first, &self.shared).await?;
-        self.carry_out(&mut request).await
+        let done = self.carry_out(&mut request).await;
+        self.in_use = None;
+        done
     }
 
     async fn carry_out(&mut self, request: &mut Request) -> Result<(), End> {
         let method = request.method();
         let decided = self.decided(method, request.facts()).await?;
         let names_session = session_of(method, request.facts()).is_some();
-        let Use::Goes(_in_use) = self.use_session(request).await? else { return Ok(()) };
+        let Use::Goes(in_use) = self.use_session(request).await? else { return Ok(()) };
+        self.in_use = in_use;
         if !self.take_seat(request).await? {
             return Ok(());
         }

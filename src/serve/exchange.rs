@@ -226,7 +226,10 @@ impl<S: Stream> Calls<S> {
             let bytes = request.bytes.len() as u64;
             if let Err((error, written)) = flow::write_all(&mut link.stream, &request.bytes, stall).await {
                 let cause = match error {
-                    WriteError::Failed(error) => LostCause::Failed(error),
+                    WriteError::Failed(error) => {
+                        link.seat.note_broken();
+                        LostCause::Failed(error)
+                    }
                     stalled @ WriteError::Stalled { .. } => LostCause::Stalled(stalled),
                 };
                 let phase = if written == 0 { phase } else { Phase::Waiting };
@@ -244,14 +247,18 @@ impl<S: Stream> Calls<S> {
     /// Waits for bytes of the reply: for as long as it takes, while both sides live. A client that is gone is noticed; one
     /// that has only finished sending gets its reply.
     pub(super) async fn await_reply(&mut self, link: &mut Link<S>) -> Result<Result<Chunk, LostCause>, End> {
-        tokio::select! {
+        let read = tokio::select! {
             biased;
-            read = flow::read(&mut link.stream) => Ok(match read {
+            read = flow::read(&mut link.stream) => match read {
                 Ok(chunk) if chunk.is_empty() => Err(LostCause::Closed),
                 Ok(chunk) => Ok(chunk),
                 Err(error) => Err(error.into()),
-            }),
-            () = self.client.stream.gone() => Err(End::client_gone()),
+            },
+            () = self.client.stream.gone() => return Err(End::client_gone()),
+        };
+        if read.is_err() {
+            link.seat.note_broken();
         }
+        Ok(read)
     }
 }

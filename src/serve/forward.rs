@@ -111,6 +111,9 @@ impl<S: Stream> Calls<S> {
     ) -> Result<Attempt, End> {
         let reply = (std::mem::take(&mut answered.bytes), answered.held.take());
         let verdict = verdict(request.method(), answered.reply.facts());
+        if let Some(in_use) = &mut self.in_use {
+            in_use.succeeded |= verdict == Verdict::Success;
+        }
         let outcome = self.finish(request.method(), coordinator, answered);
         if reply.0.is_empty() {
             return Ok(Attempt::Answered(outcome));

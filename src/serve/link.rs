@@ -261,7 +261,7 @@ impl<S: Stream> Links<S> {
 /// # Errors
 /// [`NoLink`].
 pub(super) async fn dial<S: Stream>(
-    seat: Seat<S>,
+    mut seat: Seat<S>,
     credentials: Option<&Credentials>,
     fleet: &Fleet<S>,
     shared: &Shared<S>,
@@ -273,7 +273,8 @@ pub(super) async fn dial<S: Stream>(
         note_verdict(fleet, &coordinator, service, &verdict);
         verdict?;
     }
-    Ok(Box::new(Link { coordinator, stream, session: None, seat, made: Made::now() }))
+    let made = seat.made();
+    Ok(Box::new(Link { coordinator, stream, session: None, seat, made }))
 }
 
 /// What became of a login says something about the coordinator only where it is no verdict: a client can send wrong

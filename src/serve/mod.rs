@@ -26,6 +26,7 @@ mod queue;
 mod readout;
 mod refuse;
 mod reply;
+mod restarted;
 pub mod shared;
 mod silence;
 mod tend;

@@ -200,17 +200,6 @@ impl<S: Stream> Calls<S> {
         Cause::Leaves { now: clock::now(), cooldown: self.fleet.moves.settings.cooldown }
     }
 
-    /// Whether the coordinator that says that it has no such session is another process than the one that had it. If its
-    /// web port is polled, it is asked now.
-    async fn was_restarted(&self, session: &Guid, coordinator: &Coordinator) -> bool {
-        let former = || self.fleet.table.is_of_former_incarnation(session, coordinator.incarnation());
-        if former() {
-            return true;
-        }
-        self.fleet.poll_now(coordinator).await;
-        former()
-    }
-
     /// Moves the sessions of this connection that shall leave their coordinators, until the client wants something else.
     pub(super) async fn leave_coordinators(&mut self) -> Result<(), End> {
         let fleet = Arc::clone(&self.fleet);
@@ -325,9 +314,9 @@ impl<S: Stream> Calls<S> {
                 Some((handle, idle_timeout)) => {
                     coordinator.note_opened(Service::Hs2);
                     let (count, tenancy) = (opening.into_session(), self.links.begin_session(&coordinator));
-                    let id = coordinator.id;
+                    let (id, now) = (coordinator.id, clock::now());
                     let arrival =
-                        Arrival { coordinator: id, handle, incarnation, count, tenancy, idle_timeout };
+                        Arrival { coordinator: id, handle, incarnation, count, tenancy, idle_timeout, now };
                     return Ok((coordinator, arrival));
                 }
                 None if self.no_moves => break,

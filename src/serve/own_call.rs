@@ -89,7 +89,10 @@ async fn exchange<S: Stream>(
     let mut reply = Reply::to(method, &facts, framing);
     flow::write_all(&mut link.stream, &framed(message, framing), ANSWER_TIME).await.ok()?;
     loop {
-        let chunk = flow::read(&mut link.stream).await.ok().filter(|chunk| !chunk.is_empty())?;
+        let Some(chunk) = flow::read(&mut link.stream).await.ok().filter(|chunk| !chunk.is_empty()) else {
+            link.seat.note_broken();
+            return None;
+        };
         let taken = reply.take(&chunk).ok()?;
         if taken.done {
             let clean = taken.used == chunk.len();

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::link::Link;
 use crate::clock;
+use crate::cluster::lineage::{Birth, Lineage};
 use crate::cluster::room::{Claim, Kind, Limits, OwnLinks, PortFigures, Purpose, Room, RoomView, Tenancy};
 use crate::cluster::turns::{QueueFull, Ticket, Turns};
 use crate::cluster::{AdminState, Coordinator};
@@ -41,6 +42,7 @@ pub(super) struct Pool<S: Stream> {
 #[derive(Debug)]
 struct State<S: Stream> {
     room: Room<Idle<S>>,
+    lineage: Lineage,
     /// Calls that wait for a link here.
     relief: Turns<Waiter<S>>,
     work: Turns<Waiter<S>>,
@@ -115,6 +117,10 @@ pub(super) struct Seat<S: Stream> {
     pub pool: Arc<Pool<S>>,
     identity: Identity,
     purpose: Purpose,
+    /// When its link was made; none as long as there is none, or if it tells nothing.
+    birth: Option<Birth>,
+    /// Whether its link was found broken.
+    broke: bool,
     /// Whether the coordinator has answered on it.
     settled: bool,
     /// Whether it counts no more: its link was put back.
@@ -131,12 +137,31 @@ impl<S: Stream> Seat<S> {
         self.purpose == Purpose::Work
     }
 
-    /// For a new link in the place of the one that it was for.
+    /// For a new link in the place of the one that it was for, which is broken.
     pub(super) fn renew(mut self) -> Self {
-        if std::mem::take(&mut self.settled) {
-            self.pool.state.lock().room.unsettle();
+        let (was_settled, birth) = (std::mem::take(&mut self.settled), self.birth.take());
+        let mut state = self.pool.state.lock();
+        if was_settled {
+            state.room.unsettle();
         }
+        if let Some(birth) = birth {
+            state.lineage.end(birth, true);
+        }
+        drop(state);
         self
+    }
+
+    /// Its link was made just now.
+    pub(super) fn made(&mut self) -> Made {
+        let at = clock::now();
+        let birth = self.pool.state.lock().lineage.begin(at);
+        self.birth = Some(birth);
+        Made { at, sessions: 0, birth, runtime: here() }
+    }
+
+    /// Its link is broken: its coordinator, or what is between, ended it.
+    pub(super) fn note_broken(&mut self) {
+        self.broke = true;
     }
 
     /// The coordinator has answered on its link.
@@ -157,6 +182,9 @@ impl<S: Stream> Drop for Seat<S> {
             state.room.settle();
         }
         state.room.end(self.purpose);
+        if let Some(birth) = self.birth {
+            state.lineage.end(birth, self.broke);
+        }
         self.pool.call_next(state);
     }
 }
@@ -166,6 +194,7 @@ impl<S: Stream> Drop for Seat<S> {
 pub(super) struct Made {
     at: Instant,
     sessions: u32,
+    birth: Birth,
     /// Where its events are waited for; none outside of any.
     runtime: Option<runtime::Id>,
 }
@@ -176,11 +205,6 @@ fn here() -> Option<runtime::Id> {
 }
 
 impl Made {
-    /// Now.
-    pub(super) fn now() -> Self {
-        Self { at: clock::now(), sessions: 0, runtime: here() }
-    }
-
     /// A session was opened on the link.
     pub(super) fn note_session(&mut self) {
         self.sessions = self.sessions.saturating_add(1);
@@ -219,6 +243,7 @@ impl<S: Stream> Pool<S> {
     ) -> Self {
         let state = State {
             room: Room::new(limits),
+            lineage: Lineage::default(),
             relief: Turns::new(queue_length),
             work: Turns::new(queue_length),
             session_next: false,
@@ -277,14 +302,18 @@ impl<S: Stream> Pool<S> {
         let claim = state.room.claim(identity, purpose, kind, |idle: &Idle<S>| idle.made.runtime == here)?;
         let settled = matches!(claim, Claim::Link(_));
         let (pool, identity) = (Arc::clone(self), identity.clone());
-        let seat = Seat { pool, identity, purpose, settled, over: false };
+        let mut seat = Seat { pool, identity, purpose, birth: None, broke: false, settled, over: false };
         Some(match claim {
             Claim::Link(Idle { stream, made }) => {
+                seat.birth = Some(made.birth);
                 let coordinator = Arc::clone(&self.coordinator);
                 let link = Link { coordinator, stream, session: None, seat, made };
                 (Grant::Link(Box::new(link)), Vec::new())
             }
-            Claim::Dial { closed } => (Grant::Seat(seat), closed),
+            Claim::Dial { closed } => {
+                state.note_ended(&closed);
+                (Grant::Seat(seat), closed)
+            }
         })
     }
 
@@ -341,6 +370,7 @@ impl<S: Stream> Pool<S> {
         let mut state = self.state.lock();
         let own = before.at_most(state.room.own());
         let closed = state.room.note_polled(polled, own);
+        state.note_ended(&closed);
         self.call_next(state);
         drop(closed);
     }
@@ -359,8 +389,21 @@ impl<S: Stream> Pool<S> {
         state.now = now;
         let retired =
             state.room.retire(now, |idle| idle.made.is_over(now) || idle.stream.glance() != Seen::Nothing);
+        state.note_ended(&retired);
         self.call_next(state);
         drop(retired);
+    }
+
+    /// Whether all links that were there at a moment have broken since. Of links that are not shared others may be broken, too,
+    /// without anybody having looked: of those it is not known.
+    pub(super) fn all_broke_since(self: &Arc<Self>, moment: Instant) -> bool {
+        let mut state = self.state.lock();
+        let now = state.now;
+        let broken = state.room.retire(now, |idle| idle.stream.look() != Seen::Nothing);
+        state.note_ended(&broken);
+        let all = self.shares && state.lineage.all_broke_since(moment);
+        self.call_next(state);
+        all
     }
 
     /// Calls those who wait, as long as there is room.
@@ -427,6 +470,13 @@ impl<S: Stream> Pool<S> {
 }
 
 impl<S: Stream> State<S> {
+    /// These links are about to be closed, or are closed already.
+    fn note_ended(&mut self, links: &[Idle<S>]) {
+        for link in links {
+            self.lineage.end(link.made.birth, link.stream.look() != Seen::Nothing);
+        }
+    }
+
     fn line(&mut self, purpose: Purpose) -> &mut Turns<Waiter<S>> {
         match purpose {
             Purpose::Work => &mut self.work,

@@ -104,6 +104,11 @@ impl<S: Stream> Calls<S> {
         let Some(grant) = grant else { return };
         let Ok(Ok(link)) = self.link_of(grant, lookup(b"PingImpalaHS2Service")).await else { return };
         let answer = call(link, OwnCall::Touch(session.handle), self.framing).await;
+        if answer == Some(Verdict::Success)
+            && let Some(activity) = self.fleet.table.activity(guid)
+        {
+            activity.note_answered(clock::now());
+        }
         // One that can move may have been lost with its coordinator: its next call finds that out and opens it again.
         let may_come_back = self.fleet.table.may_leave(guid, Cause::Lost) != Err(Pinned::Immovable);
         if answer == Some(Verdict::NoSuchSession) && !may_come_back {

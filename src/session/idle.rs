@@ -68,6 +68,8 @@ pub struct Activity {
     calls: AtomicU32,
     /// When the last call ended, in nanoseconds after `since`.
     last: AtomicU64,
+    /// When its coordinator last had it, likewise.
+    answered: AtomicU64,
 }
 
 const OVER: u32 = u32::MAX;
@@ -75,7 +77,7 @@ const OVER: u32 = u32::MAX;
 impl Activity {
     /// Of a session that was just used.
     pub fn new(now: Instant) -> Self {
-        Self { since: now, calls: AtomicU32::new(0), last: AtomicU64::new(0) }
+        Self { since: now, calls: AtomicU32::new(0), last: AtomicU64::new(0), answered: AtomicU64::new(0) }
     }
 
     /// A call in the session begins, to be followed by [`Self::end`]; false if the session was idle for too long before.
@@ -86,9 +88,23 @@ impl Activity {
 
     /// A call ends, from which the session is idle (Impala: `impala-server.h` `MarkSessionInactive`).
     pub fn end(&self, now: Instant) {
-        let after = now.saturating_duration_since(self.since).as_nanos();
-        self.last.fetch_max(u64::try_from(after).unwrap_or(u64::MAX), Ordering::AcqRel);
+        self.last.fetch_max(self.after(now), Ordering::AcqRel);
         self.calls.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn after(&self, now: Instant) -> u64 {
+        let after = now.saturating_duration_since(self.since).as_nanos();
+        u64::try_from(after).unwrap_or(u64::MAX)
+    }
+
+    /// A call in the session succeeded, the router's own among them: its coordinator has the session.
+    pub fn note_answered(&self, now: Instant) {
+        self.answered.fetch_max(self.after(now), Ordering::AcqRel);
+    }
+
+    /// When its coordinator was last known to have it.
+    pub fn answered(&self) -> Instant {
+        self.since + Duration::from_nanos(self.answered.load(Ordering::Acquire))
     }
 
     /// When the last call ended.

@@ -284,6 +284,11 @@ impl Table {
         Some(Arc::clone(&session.usage.activity))
     }
 
+    /// What was done in a session.
+    pub fn activity(&self, guid: &Guid) -> Option<Arc<Activity>> {
+        self.sessions.get(guid).map(|session| Arc::clone(&session.usage.activity))
+    }
+
     /// A connection that was attached to the session has ended.
     pub fn detach(&self, guid: &Guid) {
         if let Some(mut session) = self.sessions.get_mut(guid) {

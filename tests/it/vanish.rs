@@ -300,7 +300,7 @@ fn sessions_outlive_the_router() {
 
 #[test]
 fn a_restarted_coordinator_says_itself_that_the_session_is_gone() {
-    let fleet = Fleet::of(3);
+    let fleet = Fleet::with(Plan { cluster: "move_idle_sessions = false", ..Plan::default() });
     let mut client = fleet.hs2();
     let sessions = fleet.session_on_each(&mut client);
     client.execute(&sessions[1], "select sleep(60000)").unwrap();

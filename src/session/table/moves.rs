@@ -162,6 +162,8 @@ pub struct Arrival {
     pub tenancy: Option<Tenancy>,
     /// How long it may be idle there; none if for ever.
     pub idle_timeout: Option<Duration>,
+    /// The present moment.
+    pub now: Instant,
 }
 
 impl Table {
@@ -346,7 +348,7 @@ impl Departure {
     /// closed. Returns the handles that are forgotten, of sessions that nobody will close if not the caller; none if the
     /// session has gone meanwhile.
     pub fn arrive(self, arrival: Arrival) -> Option<Vec<(CoordinatorId, Handle)>> {
-        let Arrival { coordinator, handle, incarnation, count, tenancy, idle_timeout } = arrival;
+        let Arrival { coordinator, handle, incarnation, count, tenancy, idle_timeout, now } = arrival;
         let (mut left, forgotten) = {
             let mut session = self.table.sessions.get_mut(&self.guid)?;
             let session = &mut *session;
@@ -364,6 +366,7 @@ impl Departure {
             session.coordinator = coordinator;
             (session.usage.count, session.usage.tenancy) = (Some(count), tenancy);
             session.usage.idle_timeout.moved(idle_timeout);
+            session.usage.activity.note_answered(now);
             (session.usage.operations.iter().copied().collect::<Vec<_>>(), forgotten)
         };
         left.sort_unstable();

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use hs2router::clock;
 use hs2router::cluster::Standing;
-use hs2router::fake::client::CallError;
+use hs2router::fake::client::{CallError, Hs2Client};
 use hs2router::ids::Service;
 
-use crate::support::fleet::{Fleet, Plan};
+use crate::support::fleet::{Fleet, Plan, USERS, refusal};
 use crate::support::router::eventually;
 
 const COORDINATORS: usize = 4;
@@ -158,4 +158,35 @@ fn sessions_go_back_to_a_coordinator_that_is_resumed() {
         assert!(eventually(|| is_even(fleet)), "{:?}", fleet.loads());
     });
     assert!(failures.is_empty(), "{:?}", failures.first());
+}
+
+#[test]
+fn a_coordinator_that_is_back_at_once_is_another_one_also_if_it_does_not_tell_when_it_was_started() {
+    for (watched, users) in [(false, &[][..]), (false, &USERS), (true, &[])] {
+        let fleet = Fleet::with(Plan { coordinators: 2, users, watched, ..Plan::default() });
+        let mut clients: Vec<_> = (0..6).map(|_| fleet.hs2()).collect();
+        let sessions: Vec<_> =
+            clients.iter_mut().map(|client| client.open(&[("mem_limit", "1g")]).unwrap()).collect();
+        assert_eq!(fleet.spread().iter().filter(|sessions| **sessions >= 3).count(), 2);
+        fleet.coordinator(0).restart();
+        for (client, session) in clients.iter_mut().zip(&sessions) {
+            let options = client.query(session, "set all").unwrap();
+            assert!(options.iter().any(|row| row[..2] == ["MEM_LIMIT", "1g"]), "its options went along");
+        }
+    }
+}
+
+#[test]
+fn what_a_coordinator_without_a_web_port_has_ended_is_not_revived_as_long_as_a_link_lives() {
+    let fleet = Fleet::of(2);
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    // As an administrator would.
+    let mut direct =
+        Hs2Client::connect(fleet.coordinator(fleet.owner(&session)).hs2(), fleet.login()).unwrap();
+    direct.close_session(&session).unwrap();
+    for _ in 0..2 {
+        assert!(refusal(client.execute(&session, "select 1")).starts_with("Invalid session id"));
+    }
+    assert_eq!((fleet.calls("OpenSession").len(), fleet.spread().iter().sum::<usize>()), (1, 0));
 }

@@ -84,6 +84,7 @@ impl Fixture {
             count,
             tenancy: None,
             idle_timeout: None,
+            now: clock::now(),
         }
     }
 
