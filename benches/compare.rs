@@ -18,10 +18,13 @@ mod blind;
 mod client;
 #[path = "compare/coordinator.rs"]
 mod coordinator;
+#[path = "head.rs"]
+mod head;
 #[path = "compare/load.rs"]
 mod load;
 #[path = "compare/peers.rs"]
 mod peers;
+#[expect(dead_code, reason = "other benches end processes in other ways")]
 #[path = "compare/process.rs"]
 mod process;
 #[path = "compare/report.rs"]
@@ -292,23 +295,9 @@ fn progress(text: &str) {
 
 /// What a reader of the tables must know.
 fn head(bench: &Bench, peers: &[Peer], rounds: usize) -> Vec<String> {
-    let said = |program: &str, args: &[&str]| {
-        let output =
-            Command::new(program).args(args).output().map(|output| output.stdout).unwrap_or_default();
-        String::from_utf8_lossy(&output).trim().to_owned()
-    };
-    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-    let (cores, seconds) = (peers::cores(), bench.timing.measured.as_secs_f64());
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let mut head = vec![
-        format!("date: {}", said("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
-        format!("command: cargo bench --bench compare -- {}", args.join(" ")),
-        format!(
-            "machine: {cores} cores,{}, {}",
-            model.trim_start_matches(['\t', ':']),
-            said("uname", &["-sr"])
-        ),
+    let (cores, seconds) = (head::cores(), bench.timing.measured.as_secs_f64());
+    let mut head = head::lines("compare");
+    head.extend([
         format!(
             "rounds: {rounds}, {seconds} s each; medians over the rounds, in parentheses least and greatest"
         ),
@@ -316,7 +305,7 @@ fn head(bench: &Bench, peers: &[Peer], rounds: usize) -> Vec<String> {
             "{} coordinators, client and proxy share the cores; proxies have {cores} threads",
             coordinator::COORDINATORS
         ),
-    ];
+    ]);
     head.extend(peers.iter().map(|peer| format!("{}: {}", peer.name, peer.version().unwrap_or_default())));
     head
 }

@@ -2,20 +2,17 @@
 //! there are cores (the router's and the blind relay's default too) and the least-connections policy.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use hs2router::clock;
+use anyhow::Context as _;
 
 use crate::coordinator::COORDINATORS;
-use crate::process::{Process, Usage};
+use crate::head::cores;
+use crate::process::{Process, Usage, free_address};
 use crate::work::{By, Work};
 
-/// How long a proxy may take to listen.
-const START_TIME: Duration = Duration::from_secs(10);
 /// Connections that a proxy is configured for, on each side; the file limit must allow twice as many.
 const MAX_CONNECTIONS: usize = 9_900;
 
@@ -128,7 +125,7 @@ impl Peer {
         };
         std::fs::write(&file, config)?;
         let mut process = Process::start(&command, &log)?;
-        await_listening(&mut process, listen).with_context(|| {
+        process.await_listening(listen).with_context(|| {
             format!("{}: {}", self.name, std::fs::read_to_string(&log).unwrap_or_default())
         })?;
         Ok(Running { process: Some(process), targets: vec![listen] })
@@ -140,28 +137,6 @@ fn start_blind(coordinators: &[SocketAddr]) -> anyhow::Result<Running> {
     args.extend(coordinators.iter().flat_map(|target| ["--target".to_owned(), target.to_string()]));
     let (process, line) = Process::start_self(&args)?;
     Ok(Running { process: Some(process), targets: vec![line.parse()?] })
-}
-
-/// Threads that run at once.
-pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// An address that was free a moment ago.
-fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
-}
-
-fn await_listening(process: &mut Process, address: SocketAddr) -> anyhow::Result<()> {
-    let deadline = clock::now() + START_TIME;
-    while TcpStream::connect(address).is_err() {
-        process.check()?;
-        if clock::now() > deadline {
-            bail!("it does not listen on {address}");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Ok(())
 }
 
 /// Lines made for each coordinator, with its number from 1.

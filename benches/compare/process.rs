@@ -1,12 +1,19 @@
 //! Processes that the benchmark starts, measures and ends, by their ids.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use hs2router::clock;
+
+/// How long a process may take to listen.
+const START_TIME: Duration = Duration::from_secs(10);
+/// From one look whether it listens, or has ended, to the next.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A process with its children; all are ended with the value.
 #[derive(Debug)]
@@ -57,6 +64,43 @@ impl Process {
         }
     }
 
+    /// Waits until it accepts connections.
+    pub(crate) fn await_listening(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        let deadline = clock::now() + START_TIME;
+        while TcpStream::connect(address).is_err() {
+            self.check()?;
+            if clock::now() > deadline {
+                bail!("it does not listen on {address}");
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Says a line to one that [`Self::start_self`] started.
+    pub(crate) fn tell(&mut self, line: &str) -> anyhow::Result<()> {
+        Ok(writeln!(self.child.stdin.as_mut().context("no standard input")?, "{line}")?)
+    }
+
+    /// Ends it as `kill -9` does, and waits until its sockets are closed.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn await_end(&mut self, most: Duration) -> anyhow::Result<()> {
+        let deadline = clock::now() + most;
+        while self.child.try_wait()?.is_none() {
+            if clock::now() > deadline {
+                bail!("it does not end within {most:?}");
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
     /// What it and its children have used.
     pub(crate) fn usage(&self) -> Usage {
         let mut usage = Usage::default();
@@ -70,6 +114,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Its id may be another's by now.
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         // Children first known, then ended: nginx's workers outlive a master that is killed.
         for id in tree(self.id()) {
             let _gone = Command::new("kill").args(["-KILL", &id.to_string()]).status();
@@ -77,6 +125,11 @@ impl Drop for Process {
         let _gone = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// An address that was free a moment ago.
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 /// What processes have used since they started.
