@@ -5,6 +5,7 @@
 mod client;
 mod coordinator;
 mod journal;
+mod links;
 mod network;
 mod talk;
 mod world;

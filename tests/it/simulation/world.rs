@@ -20,7 +20,7 @@ use hs2router::ids::{CoordinatorName, Service};
 use hs2router::metrics::Metrics;
 use hs2router::net::listen::{AcceptCounts, Acceptor};
 use hs2router::serve::shared::{
-    Entrance, Fleet, FleetSettings, MoveSettings, RoomSettings, Shared, WatchSettings,
+    Entrance, Fleet, FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, Shared, WatchSettings,
 };
 use hs2router::serve::workers::Workers;
 use hs2router::serve::{self, upkeep, watching};
@@ -40,7 +40,7 @@ use super::network::{ROUTER, SimNetwork, SimStream};
 use super::talk::LISTENER_PORT;
 
 /// How long a coordinator keeps a session without connections.
-const DISCONNECTED_TIMEOUT: Duration = Duration::from_secs(40);
+pub(crate) const DISCONNECTED_TIMEOUT: Duration = Duration::from_secs(40);
 /// How much longer the router remembers it: a coordinator may see the end of a connection so much later.
 const MARGIN: Duration = Duration::from_secs(100);
 /// No trouble lasts longer.
@@ -83,7 +83,7 @@ struct Simulation {
 }
 
 /// A router on the simulated network.
-struct SimRouter {
+pub(crate) struct SimRouter {
     shared: Arc<Shared<SimStream>>,
     fleet: Arc<Fleet<SimStream>>,
     connections: TaskTracker,
@@ -94,7 +94,13 @@ struct SimRouter {
 }
 
 impl SimRouter {
-    fn start(network: &SimNetwork, coordinators: usize, seed: u64) -> Self {
+    /// A router in front of coordinators; its connections share their links where it is told how to look after sessions then.
+    pub(crate) fn start(
+        network: &SimNetwork,
+        coordinators: usize,
+        upkeep: Option<SessionUpkeep>,
+        seed: u64,
+    ) -> Self {
         let metrics = Arc::new(Metrics::new());
         let watching = WatchSettings {
             probe_interval: Duration::from_secs(5),
@@ -105,7 +111,7 @@ impl SimRouter {
             limits: Limits { threads: None, reserve: 1 },
             queue_timeout: Duration::from_secs(10),
             queue_length: 100,
-            upkeep: None,
+            upkeep,
         };
         let table =
             Table::new(table::Settings { capacity: 10_000, detached_for: DISCONNECTED_TIMEOUT + MARGIN });
@@ -132,6 +138,11 @@ impl SimRouter {
         let unwatched = end.child_token();
         watching::start(&shared, &fleet, &background, &unwatched);
         Self { shared, fleet, connections, background, unwatched, end }
+    }
+
+    /// Coordinators are neither probed nor polled any more.
+    pub(crate) fn look_away(&self) {
+        self.unwatched.cancel();
     }
 }
 
@@ -172,7 +183,8 @@ fn users(logins: bool) -> Vec<Rc<User>> {
     ["alice", "bob", "carol"].iter().map(|name| User::new(login(name))).collect()
 }
 
-fn memory(index: usize, users: &[Rc<User>], seed: u64) -> Arc<MemoryCoordinator> {
+/// What a coordinator of this place knows, and who may log in there.
+pub(crate) fn memory(index: usize, users: &[Rc<User>], seed: u64) -> Arc<MemoryCoordinator> {
     let passwords: BTreeMap<_, _> = users
         .iter()
         .filter_map(|user| user.login.clone())
@@ -221,7 +233,7 @@ impl Simulation {
         };
         let clients = rng.random_range(2..=6);
         let clients = (0..clients).map(|number| client(number, &mut rng)).collect();
-        let router = SimRouter::start(&network, count, rng.random());
+        let router = SimRouter::start(&network, count, None, rng.random());
         Self { rng, network, journal, coordinators, clients, is_calm, router }
     }
 
