@@ -66,6 +66,9 @@ mod quiescing;
 mod real_clients;
 
 #[cfg(test)]
+mod real_drain;
+
+#[cfg(test)]
 mod reference;
 
 #[cfg(test)]
