@@ -326,11 +326,13 @@ impl<L> Room<L> {
                 let since = *kept.unneeded_since.get_or_insert(now);
                 now.saturating_duration_since(since) >= UNNEEDED_FOR
             };
-            retired.extend(kept.idle.extract_if(.., |(_, link)| unneeded || is_over(link)).map(|put| put.1));
+            retired.extend(kept.idle.extract_if(.., |(_, link)| unneeded || is_over(link)));
             !(unneeded && kept.idle.is_empty())
         });
         self.forget_idle(retired.len());
-        retired
+        // Not in the order of the map, which is left to chance.
+        retired.sort_unstable_by_key(|(put, _)| *put);
+        retired.into_iter().map(|(_, link)| link).collect()
     }
 
     /// Takes out idle links, those used longest ago first and those of `last` after all others, until `most` are left in

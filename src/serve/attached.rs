@@ -49,10 +49,8 @@ impl Drop for InUse {
 impl Attached {
     /// Those of them that are on this coordinator.
     pub(super) fn on(&self, coordinator: CoordinatorId) -> Vec<Guid> {
-        let there = |session: &&Guid| self.table.session_owner(session) == Some(coordinator);
-        let mut found: Vec<Guid> = self.sessions.keys().filter(there).copied().collect();
-        // Not in an order that is left to chance.
-        found.sort_unstable();
+        let mut found = self.sessions();
+        found.retain(|session| self.table.session_owner(session) == Some(coordinator));
         found
     }
 
@@ -63,7 +61,10 @@ impl Attached {
 
     /// Those that it is attached to.
     pub(super) fn sessions(&self) -> Vec<Guid> {
-        self.sessions.keys().copied().collect()
+        let mut sessions: Vec<Guid> = self.sessions.keys().copied().collect();
+        // Not in an order that is left to chance.
+        sessions.sort_unstable();
+        sessions
     }
 
     /// The connection uses a session, if there is such a session and this is its handle: who knows the guid only shall

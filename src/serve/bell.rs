@@ -4,7 +4,7 @@
 //! Each has a bell of its own and registers its task there, which is a few instructions a wake-up; what all connections
 //! wait on together would be a lock that they share.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -35,7 +35,8 @@ pub(super) struct Bells {
 
 #[derive(Debug, Default)]
 struct Hung {
-    bells: HashMap<ConnId, Arc<Bell>>,
+    /// In their order: that in which connections are called is not left to chance.
+    bells: BTreeMap<ConnId, Arc<Bell>>,
     /// What was rung for good: for those who come later, too.
     lasting: u8,
 }
@@ -57,10 +58,6 @@ pub(super) struct Hanging {
 
 impl Bells {
     /// Calls all connections.
-    #[expect(
-        clippy::iter_over_hash_type,
-        reason = "each is a task of its own: which is woken first says nothing"
-    )]
     pub(super) fn ring(&self, ring: Ring) {
         let mut hung = self.hung.lock();
         if ring != Ring::Look {
