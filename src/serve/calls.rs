@@ -22,7 +22,7 @@ use super::refuse::NoAnswer;
 use super::shared::{Entrance, Fleet, Shared};
 use crate::clock;
 use crate::cluster::room::Kind;
-use crate::cluster::{Coordinator, Flavor, Opening, SessionCount, Wanted};
+use crate::cluster::{AdminState, Coordinator, Flavor, Opening, SessionCount, Wanted};
 use crate::ids::{ConnId, CoordinatorId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
@@ -142,6 +142,7 @@ impl<S: Stream> Calls<S> {
 
     async fn carry_out(&mut self, request: &mut Request) -> Result<(), End> {
         let method = request.method();
+        self.forget_lost_beeswax();
         let decided = self.decided(method, request.facts()).await?;
         let names_session = session_of(method, request.facts()).is_some();
         let Use::Goes(in_use) = self.use_session(request).await? else { return Ok(()) };
@@ -181,6 +182,20 @@ impl<S: Stream> Calls<S> {
             self.forgotten.extend(former);
         }
         if self.forgotten.is_empty() { Ok(()) } else { Box::pin(self.close_forgotten()).await }
+    }
+
+    /// A Beeswax session ends with its link. The next one shall not begin where no session may, because the one before it
+    /// was there.
+    fn forget_lost_beeswax(&mut self) {
+        let Some(coordinator) = self.past.beeswax else { return };
+        let owner = self.fleet.cluster.coordinator(coordinator);
+        if owner.is_some_and(|owner| owner.state() == AdminState::Active) {
+            return;
+        }
+        self.links.drop_closed();
+        if !self.links.has(coordinator, Service::Beeswax) {
+            self.past.beeswax = None;
+        }
     }
 
     /// Waits for the next request's first bytes, or for the end; none if some are pending. What an idle connection waits for
