@@ -75,6 +75,9 @@ pub enum SessionError {
     /// What came is no reply, or one that is too large for what was asked.
     #[error("the answer is no reply: {0}")]
     NoReply(#[from] ScanError),
+    /// What came answers another call.
+    #[error("it answered another call")]
+    OtherCall,
     /// It answered and did not open a session.
     #[error("the session was refused")]
     Refused,
@@ -115,6 +118,8 @@ struct Kept<S> {
     stream: S,
     session: Handle,
     seqid: i32,
+    /// Whether nothing came behind an answer, which would be taken for the next.
+    clean: bool,
 }
 
 impl<N: Network> Probe<N> {
@@ -130,7 +135,7 @@ impl<N: Network> Probe<N> {
     pub async fn run(&mut self, login: Login) -> Result<Passed, ProbeError> {
         let allowed = self.settings.allowed;
         // A connection that the coordinator closed says nothing of how it is now.
-        if let Some(mut kept) = self.kept.take().filter(|kept| kept.stream.look() == Seen::Nothing) {
+        if let Some(mut kept) = self.kept.take().filter(Kept::is_fit) {
             let answer = timeout(allowed, kept.get_info()).await;
             match answer.unwrap_or(Err(SessionError::TimedOut(allowed))).map_err(ProbeError::Unanswered)? {
                 // The session has expired: the next probe opens another.
@@ -170,7 +175,7 @@ impl<N: Network> Probe<N> {
 
     /// Ends the kept session, so that it does not linger on the coordinator.
     pub async fn close(mut self) {
-        if let Some(kept) = self.kept.take() {
+        if let Some(kept) = self.kept.take().filter(Kept::is_fit) {
             let _ended = timeout(self.settings.allowed, kept.close()).await;
         }
     }
@@ -187,25 +192,31 @@ enum Answer {
 impl<S: Stream> Kept<S> {
     async fn open(mut stream: S) -> Result<Self, SessionError> {
         let method = lookup(b"OpenSession");
-        let reply = call(&mut stream, method, 0, |request| {
+        let (reply, clean) = call(&mut stream, method, 0, |request| {
             request.i32(1, PROTOCOL_VERSION);
             request.string(2, b"hs2router");
         })
         .await?;
         let session = reply.handle().filter(|_| verdict(method, &reply) == Verdict::Success);
         let session = session.ok_or(SessionError::Refused)?;
-        Ok(Self { stream, session, seqid: 0 })
+        Ok(Self { stream, session, seqid: 0, clean })
+    }
+
+    /// Whether another call may be made on its connection.
+    fn is_fit(&self) -> bool {
+        self.clean && self.stream.look() == Seen::Nothing
     }
 
     async fn get_info(&mut self) -> Result<Answer, SessionError> {
         let method = lookup(b"GetInfo");
         self.seqid = self.seqid.wrapping_add(1);
         let session = self.session;
-        let reply = call(&mut self.stream, method, self.seqid, |request| {
+        let (reply, clean) = call(&mut self.stream, method, self.seqid, |request| {
             write_session(request, session);
             request.i32(2, SERVER_NAME);
         })
         .await?;
+        self.clean = clean;
         Ok(match verdict(method, &reply) {
             Verdict::Success => Answer::Works,
             Verdict::ShuttingDown => Answer::ShuttingDown,
@@ -229,13 +240,13 @@ fn write_session(request: &mut Writer, session: Handle) {
     });
 }
 
-/// One call, unframed, whose only argument is a struct that `fields` writes.
+/// One call, unframed, whose only argument is a struct that `fields` writes; its reply, and whether nothing came behind it.
 async fn call<S: Stream>(
     stream: &mut S,
     method: &'static Method,
     seqid: i32,
     fields: impl FnOnce(&mut Writer),
-) -> Result<Facts, SessionError> {
+) -> Result<(Facts, bool), SessionError> {
     let request = Writer::message(MessageType::Call, method.name.as_bytes(), seqid, |arguments| {
         arguments.structure(1, fields);
     });
@@ -246,8 +257,13 @@ async fn call<S: Stream>(
         if chunk.is_empty() {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
-        if scanner.push(&chunk)?.done {
-            return Ok(*scanner.facts());
+        let step = scanner.push(&chunk)?;
+        if step.done {
+            let facts = *scanner.facts();
+            if facts.name.as_bytes() != method.name.as_bytes() || facts.seqid != seqid {
+                return Err(SessionError::OtherCall);
+            }
+            return Ok((facts, step.used == chunk.len()));
         }
     }
 }
