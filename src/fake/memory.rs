@@ -32,6 +32,15 @@ pub struct MemoryCoordinator {
     connections: AtomicU64,
 }
 
+/// How a port of a [`MemoryCoordinator`] is used: that is its user's affair, too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortUse {
+    /// Connections that are served.
+    pub in_use: usize,
+    /// Connections that wait to be.
+    pub queued: usize,
+}
+
 /// What came of bytes that a [`Conversation`] heard.
 #[derive(Debug)]
 pub enum Heard {
@@ -95,14 +104,15 @@ impl MemoryCoordinator {
         tables.sessions.contains_key(&id) || tables.operations.contains_key(&id)
     }
 
-    /// The HTTP answer to a request target of the web port, while so many connections are in use and so many wait.
-    pub fn page(&self, target: &str, in_use: usize, queued: usize) -> String {
+    /// The HTTP answer to a request target of the web port, while its client ports are used like this.
+    pub fn page(&self, target: &str, hs2: PortUse, beeswax: PortUse) -> String {
+        let counts = |PortUse { in_use, queued }| PoolCounts { in_use, queued, ..PoolCounts::default() };
         let site = Site {
             state: &self.state,
             start_time: format!("2026-01-01 00:00:00.{:06}", self.incarnation()),
             service_threads: self.settings.service_threads,
-            hs2: PoolCounts { in_use, queued, ..PoolCounts::default() },
-            beeswax: PoolCounts::default(),
+            hs2: counts(hs2),
+            beeswax: counts(beeswax),
         };
         site.answer(target).to_http()
     }

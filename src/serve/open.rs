@@ -256,7 +256,8 @@ impl<S: Stream> Calls<S> {
             let (owner, count) = (coordinator.id, opening.into_session());
             let idle_timeout = IdleTimeout::opened(idle_session_timeout(&answered.bytes), request.message());
             let (identity, now) = (self.links.identity().clone(), clock::now());
-            let new = NewSession { guid, secret, coordinator: owner, identity, count, tenancy, idle_timeout, now };
+            let new =
+                NewSession { guid, secret, coordinator: owner, identity, count, tenancy, idle_timeout, now };
             let incarnation = coordinator.incarnation();
             match self.fleet.table.insert_session(new) {
                 Ok(()) => {

@@ -29,7 +29,7 @@ const LEAVE_INTERVAL: Duration = Duration::from_millis(250);
 const LEAVE_AGAIN_EVERY: u32 = 4;
 
 /// Has sessions leave the coordinators that go away, until the router ends.
-pub async fn move_sessions(shared: Arc<Shared>, fleet: Arc<Fleet>, end: CancellationToken) {
+pub async fn move_sessions<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>, end: CancellationToken) {
     let mut ticks = interval(LEAVE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut tick, mut rebalance): (u32, Rebalance) = Default::default();

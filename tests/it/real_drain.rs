@@ -4,7 +4,6 @@ use std::thread;
 use std::time::Duration;
 
 use hs2router::clock;
-use hs2router::cluster::AdminState;
 use hs2router::fake::client::{self, CallError, Hs2Client, texts};
 use hs2router::idl::t_c_l_i_service::{
     TCloseOperationReq, TOperationHandle, TOperationState, TSessionHandle, TTCLIServiceSyncClient as _,
@@ -79,7 +78,7 @@ fn drain_one_of_two(login: Login) {
     query(client, session, "CREATE TEMPORARY VIEW mine AS SELECT 42 AS answer");
     let long = client.execute(session, LONG).unwrap();
 
-    coordinators[drained].set_state(AdminState::Drain);
+    coordinators[drained].drain(None, Duration::from_hours(1), clock::now());
     let newcomers = [(); 2].map(|()| {
         let mut newcomer = connect(&router, login);
         let session = newcomer.open(&[]).unwrap();
@@ -106,7 +105,7 @@ fn drain_one_of_two(login: Login) {
     client.close_session(session).unwrap();
     assert!(eventually(|| sessions()[drained] == 0), "{:?}", sessions());
 
-    coordinators[drained].set_state(AdminState::Active);
+    coordinators[drained].resume();
     assert_eq!(arrive(&router, login).2, *home, "it is the emptier one");
 }
 

@@ -2,6 +2,7 @@
 //! an order that its seed draws, and knows for each answer whether it may be so.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use hs2router::fake::client::texts;
@@ -13,22 +14,43 @@ use tokio::time::sleep;
 
 use super::journal::{Journal, between};
 use super::network::SimNetwork;
-use super::talk::{NoResult, Service, Talk};
+use super::setup::Setup;
+use super::talk::{Hs2, NoResult, Service, Talk};
 
 /// The calls of one connection at most, and the connections that a client makes one after the other.
 const CALLS: std::ops::Range<u32> = 5..30;
 const CONNECTIONS: u32 = 3;
+/// Calls that are made without waiting for the reply of one before the next.
+const AT_ONCE: usize = 3;
+/// Databases that every coordinator has.
+const DATABASES: [&str; 3] = ["default", "demo", "functional"];
 /// The answer to a call on a session or operation is one of these.
 const GONE: [&str; 3] = ["Invalid session id", "Invalid or unknown query handle", "Query id"];
+/// The answer to a Beeswax query that ended with its link, whose user was its connection.
+const NOT_YOURS: &str = "User does not have access to query";
 /// What the router says in a coordinator's place begins so.
 const ROUTERS_WORDS: &str = "hs2router (";
 const SHUTTING_DOWN: &str = "Server is being shut down:";
+/// What it says where all threads are in use, in whose place nobody can have any.
+const NO_ROOM: &str = "all service threads are in use";
 
 /// The open session of a user, and its operations that nobody uses at this moment.
 #[derive(Clone)]
 struct Session {
     handle: cli::TSessionHandle,
     operations: Vec<Operation>,
+    database: Database,
+}
+
+/// The database of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Database {
+    /// None while it is not known: somebody is about to change it.
+    name: Option<&'static str>,
+    /// How often somebody wanted to change it.
+    changes: u32,
+    /// Changes of which it is not known what came of them: they may still come.
+    under_way: u32,
 }
 
 /// A statement that was executed.
@@ -55,7 +77,7 @@ impl User {
         Rc::new(Self { login, sessions: RefCell::default() })
     }
 
-    fn name(&self) -> Option<&str> {
+    pub(super) fn name(&self) -> Option<&str> {
         self.login.as_ref().map(|(name, _)| name.as_str())
     }
 }
@@ -65,8 +87,8 @@ pub(crate) struct World {
     pub(crate) journal: Rc<Journal>,
     /// All users, to be spied on.
     pub(crate) users: Vec<Rc<User>>,
-    /// Whether trouble may be: without, every call succeeds.
-    pub(crate) is_calm: bool,
+    /// What it is like: in calm weather every call succeeds, if there is room.
+    pub(crate) setup: Setup,
 }
 
 /// One client: a host on which a user works.
@@ -78,10 +100,14 @@ pub(crate) struct SimClient {
     pub(crate) rng: RefCell<StdRng>,
     /// Whether its own connections were tampered with, so that their end says nothing of the router.
     pub(crate) disturbed: Cell<bool>,
+    /// Whether it speaks Beeswax.
+    pub(crate) beeswax: bool,
+    /// Sessions that were used on its connection.
+    pub(crate) attached: RefCell<BTreeSet<[u8; 16]>>,
 }
 
 /// Whether the connection goes on.
-type Goes = Result<(), ()>;
+pub(super) type Goes = Result<(), ()>;
 
 impl SimClient {
     /// Connects, calls, leaves; more than once.
@@ -89,20 +115,24 @@ impl SimClient {
         for _ in 0..self.draw(|rng| rng.random_range(1..=CONNECTIONS)) {
             sleep(self.draw(|rng| between(rng, 0, 20_000))).await;
             self.try_wrong_password().await;
-            self.connect_once().await;
+            if self.beeswax {
+                self.connect_by_beeswax().await;
+            } else {
+                self.connect_once().await;
+            }
         }
         self.say("is done");
     }
 
-    fn draw<T>(&self, from: impl FnOnce(&mut StdRng) -> T) -> T {
+    pub(super) fn draw<T>(&self, from: impl FnOnce(&mut StdRng) -> T) -> T {
         from(&mut self.rng.borrow_mut())
     }
 
-    fn say(&self, what: &str) {
+    pub(super) fn say(&self, what: &str) {
         self.world.journal.say(format_args!("{}: {what}", self.name));
     }
 
-    fn violation(&self, what: &str) {
+    pub(super) fn violation(&self, what: &str) {
         self.world.journal.violation(format_args!("{}: {what}", self.name));
     }
 
@@ -112,7 +142,7 @@ impl SimClient {
             return;
         };
         let wrong = self.world.journal.wrong_password();
-        match Talk::begin(&self.network, Some((name, &wrong)), true).await {
+        match Talk::<Hs2>::begin(&self.network, Some((name, &wrong)), true).await {
             Ok(_) => self.violation("came in with a wrong password"),
             Err(no_login) => {
                 self.say(&format!("wrong password: {no_login}"));
@@ -123,29 +153,31 @@ impl SimClient {
         }
     }
 
-    async fn connect_once(&self) {
+    /// Connects and logs in.
+    pub(super) async fn come_in<S: Service>(&self) -> Option<Talk<S>> {
         let login = self.user.login.as_ref().map(|(name, password)| (name.as_str(), password.as_str()));
         self.disturbed.set(false);
+        self.attached.borrow_mut().clear();
         let counts = self.draw(|rng| rng.random_bool(0.5));
-        let mut talk = match Talk::begin(&self.network, login, counts).await {
-            Ok(talk) => talk,
-            Err(no_login) => {
-                self.say(&format!("no login: {no_login}"));
-                if self.world.is_calm || matches!(no_login, NoResult::Hung) {
-                    self.violation(&format!("did not come in: {no_login}"));
-                }
-                return;
-            }
+        let no_login = match Talk::begin(&self.network, login, counts).await {
+            Ok(talk) => return Some(talk),
+            Err(no_login) => no_login,
         };
+        self.say(&format!("no login: {no_login}"));
+        let is_full = matches!(&no_login, NoResult::LoginRefused(text) if self.may_be_full(text));
+        if (self.world.setup.is_calm() && !is_full) || matches!(no_login, NoResult::Hung) {
+            self.violation(&format!("did not come in: {no_login}"));
+        }
+        None
+    }
+
+    async fn connect_once(&self) {
+        let Some(mut talk) = self.come_in::<Hs2>().await else { return };
         for _ in 0..self.draw(|rng| rng.random_range(CALLS)) {
             if self.one_thing(&mut talk).await.is_err() {
                 return;
             }
-            if self.draw(|rng| rng.random_bool(0.7)) {
-                sleep(self.draw(|rng| between(rng, 0, 2_000))).await;
-            } else if self.draw(|rng| rng.random_bool(0.05)) {
-                sleep(self.draw(|rng| between(rng, 20_000, 50_000))).await;
-            }
+            self.pause().await;
         }
         let (asks, abruptly) = self.draw(|rng| (rng.random_bool(0.2), rng.random_bool(0.3)));
         let session = self.some_session();
@@ -158,11 +190,23 @@ impl SimClient {
         }
     }
 
-    async fn one_thing(&self, talk: &mut Talk) -> Goes {
+    /// Nothing for a while, or not even that.
+    pub(super) async fn pause(&self) {
+        if self.draw(|rng| rng.random_bool(0.7)) {
+            sleep(self.draw(|rng| between(rng, 0, 2_000))).await;
+        } else if self.draw(|rng| rng.random_bool(0.05)) {
+            sleep(self.draw(|rng| between(rng, 20_000, 90_000))).await;
+        }
+    }
+
+    async fn one_thing(&self, talk: &mut Talk<Hs2>) -> Goes {
         match self.draw(|rng| rng.random_range(0..100)) {
             0..12 => self.open(talk).await,
-            12..40 => self.execute(talk).await,
-            40..62 => self.fetch(talk).await,
+            12..30 => self.execute(talk).await,
+            30..36 => self.use_database(talk).await,
+            36..42 => self.ask_database(talk).await,
+            42..46 => self.fetch_at_once(talk).await,
+            46..62 => self.fetch(talk).await,
             62..70 => self.poll(talk).await,
             70..80 => self.close_operation(talk).await,
             80..83 => self.cancel(talk).await,
@@ -172,7 +216,7 @@ impl SimClient {
         }
     }
 
-    async fn open(&self, talk: &mut Talk) -> Goes {
+    async fn open(&self, talk: &mut Talk<Hs2>) -> Goes {
         let tag = self.world.journal.tag(self.user.name());
         let opened = talk.call(|service| {
             let options = [("client_identifier".to_owned(), tag.clone())].into_iter().collect();
@@ -185,47 +229,144 @@ impl SimClient {
         });
         let opened = opened.await.map(|reply| (reply.status, reply.session_handle));
         if let Some(Some(handle)) = self.judge("OpenSession", opened, None)? {
-            self.user.sessions.borrow_mut().push(Session { handle, operations: Vec::new() });
+            let database = Database { name: Some(DATABASES[0]), changes: 0, under_way: 0 };
+            self.attached.borrow_mut().insert(guid(&handle));
+            self.user.sessions.borrow_mut().push(Session { handle, operations: Vec::new(), database });
         }
         Ok(())
     }
 
-    async fn execute(&self, talk: &mut Talk) -> Goes {
+    async fn execute(&self, talk: &mut Talk<Hs2>) -> Goes {
         let Some(session) = self.some_session() else { return self.open(talk).await };
         let tag = self.world.journal.tag(self.user.name());
         let rows = self.draw(|rng| if rng.random_bool(0.6) { 1 } else { rng.random_range(2..400) });
-        let delay = self.draw(|rng| rng.random_bool(0.2));
+        let (delay, changes) = self.draw(|rng| (rng.random_bool(0.2), rng.random_bool(0.1)));
         let (statement, text) = match (rows, delay) {
+            (1, _) if changes => {
+                (format!("create table t /* {tag} */"), Some("Table has been created.".to_owned()))
+            }
             (1, true) => (format!("/* {tag} */ select sleep(700)"), Some("true".to_owned())),
             (1, false) => (format!("select '{tag}'"), Some(tag)),
             _ => (format!("/* {tag} */ select * from rows({rows})"), None),
         };
-        let started = talk.call(|service| {
-            let request =
-                cli::TExecuteStatementReq::new(session.clone(), statement.clone(), None, true, None);
-            service.execute_statement(request)
-        });
-        let started = started.await.map(|reply| (reply.status, reply.operation_handle));
-        if let Some(handle) = self.judge("ExecuteStatement", started, Some(&session))? {
-            let Some(handle) = handle else {
-                self.violation("a statement began without a handle");
-                return Ok(());
-            };
+        if let Some(handle) = self.start(talk, &session, &statement).await? {
             self.give_back(Operation { handle, session, text, fetched: 0, rows });
         }
         Ok(())
     }
 
-    async fn fetch(&self, talk: &mut Talk) -> Goes {
-        let Some(mut operation) = self.take_operation() else { return self.execute(talk).await };
+    /// Has a statement executed.
+    async fn start(
+        &self,
+        talk: &mut Talk<Hs2>,
+        session: &cli::TSessionHandle,
+        statement: &str,
+    ) -> Result<Option<cli::TOperationHandle>, ()> {
+        let started = talk.call(|service| {
+            let request =
+                cli::TExecuteStatementReq::new(session.clone(), statement.to_owned(), None, true, None);
+            service.execute_statement(request)
+        });
+        let started = started.await.map(|reply| (reply.status, reply.operation_handle));
+        let Some(handle) = self.judge("ExecuteStatement", started, Some(session))? else { return Ok(None) };
+        if handle.is_none() {
+            self.violation("a statement began without a handle");
+        }
+        Ok(handle)
+    }
+
+    /// Changes what a session is made of, which goes with it when it moves.
+    async fn use_database(&self, talk: &mut Talk<Hs2>) -> Goes {
+        let Some(session) = self.some_session() else { return self.open(talk).await };
+        let tag = self.world.journal.tag(self.user.name());
+        let name = DATABASES[self.draw(|rng| rng.random_range(0..DATABASES.len()))];
+        let change = self.with_database(&session, |database| {
+            let Database { changes, under_way, .. } = *database;
+            *database = Database { name: None, changes: changes + 1, under_way: under_way + 1 };
+            (database.changes, under_way == 0)
+        });
+        let used = self.start(talk, &session, &format!("/* {tag} */ use {name}")).await?;
+        let Some(handle) = used else { return Ok(()) };
+        self.with_database(&session, |database| {
+            database.under_way -= 1;
+            // Of two at the same time nobody knows which was the last.
+            if change == Some((database.changes, true)) {
+                database.name = Some(name);
+            }
+        });
+        let closed =
+            talk.call(|service| service.close_operation(cli::TCloseOperationReq::new(handle.clone())));
+        let closed = closed.await.map(|closed| (closed.status, ()));
+        self.judge("CloseOperation", closed, Some(&session)).map(drop)
+    }
+
+    /// Asks what a session is made of.
+    async fn ask_database(&self, talk: &mut Talk<Hs2>) -> Goes {
+        let Some(session) = self.some_session() else { return self.open(talk).await };
+        let tag = self.world.journal.tag(self.user.name());
+        let before = self.with_database(&session, |database| *database);
+        let asked = self.start(talk, &session, &format!("/* {tag} */ select current_database()")).await?;
+        let Some(handle) = asked else { return Ok(()) };
+        let known = before.filter(|_| self.with_database(&session, |database| *database) == before);
+        // An answer that says what is not known is not looked at.
+        if let Some(name) = known.and_then(|database| database.name) {
+            let text = Some(name.to_owned());
+            self.give_back(Operation { handle, session, text, fetched: 0, rows: 1 });
+        } else {
+            let closed =
+                talk.call(|service| service.close_operation(cli::TCloseOperationReq::new(handle.clone())));
+            let closed = closed.await.map(|closed| (closed.status, ()));
+            self.judge("CloseOperation", closed, Some(&session))?;
+        }
+        Ok(())
+    }
+
+    fn with_database<T>(
+        &self,
+        session: &cli::TSessionHandle,
+        act: impl FnOnce(&mut Database) -> T,
+    ) -> Option<T> {
+        let mut sessions = self.user.sessions.borrow_mut();
+        sessions.iter_mut().find(|known| known.handle == *session).map(|known| act(&mut known.database))
+    }
+
+    /// Fetches from several operations without waiting for one reply before the next call.
+    async fn fetch_at_once(&self, talk: &mut Talk<Hs2>) -> Goes {
+        let operations: Vec<_> = (0..AT_ONCE).map_while(|_| self.take_operation()).collect();
+        let asks: Vec<_> = operations
+            .iter()
+            .map(|operation| {
+                let handle = &operation.handle;
+                move |service: &mut Hs2| {
+                    let orientation = cli::TFetchOrientation::FETCH_NEXT;
+                    service.fetch_results(cli::TFetchResultsReq::new(handle.clone(), orientation, 50, None))
+                }
+            })
+            .collect();
+        let results = talk.call_all(&asks).await;
+        drop(asks);
+        for (operation, fetched) in operations.into_iter().zip(results) {
+            self.take_rows(operation, fetched)?;
+        }
+        Ok(())
+    }
+
+    async fn fetch(&self, talk: &mut Talk<Hs2>) -> Goes {
+        let Some(operation) = self.take_operation() else { return self.execute(talk).await };
         let most = self.draw(|rng| rng.random_range(1..200));
         let orientation = cli::TFetchOrientation::FETCH_NEXT;
         let fetched = talk.call(|service| {
             let request = cli::TFetchResultsReq::new(operation.handle.clone(), orientation, most, None);
             service.fetch_results(request)
         });
+        let fetched = fetched.await;
+        self.take_rows(operation, fetched)
+    }
+
+    /// Whether the rows that came are the right ones.
+    fn take_rows(&self, mut operation: Operation, fetched: Result<cli::TFetchResultsResp, NoResult>) -> Goes {
         let fetched =
-            fetched.await.map(|reply| (reply.status, (reply.results, reply.has_more_rows.unwrap_or(false))));
+            fetched.map(|reply| (reply.status, (reply.results, reply.has_more_rows.unwrap_or(false))));
         let Some((set, more)) = self.judge("FetchResults", fetched, Some(&operation.session))? else {
             // Whether rows were lost with the reply is not known: a hole would be no surprise.
             return Ok(());
@@ -244,7 +385,7 @@ impl SimClient {
         Ok(())
     }
 
-    async fn poll(&self, talk: &mut Talk) -> Goes {
+    async fn poll(&self, talk: &mut Talk<Hs2>) -> Goes {
         let Some(operation) = self.take_operation() else { return self.ask_session(talk).await };
         let polled = talk.call(|service| {
             service.get_operation_status(cli::TGetOperationStatusReq::new(operation.handle.clone(), None))
@@ -255,7 +396,7 @@ impl SimClient {
         goes
     }
 
-    async fn close_operation(&self, talk: &mut Talk) -> Goes {
+    async fn close_operation(&self, talk: &mut Talk<Hs2>) -> Goes {
         let Some(operation) = self.take_operation() else { return self.ask_session(talk).await };
         let impalas = self.draw(|rng| rng.random_bool(0.5));
         let closed = talk.call(|service| {
@@ -286,7 +427,7 @@ impl SimClient {
         Ok(())
     }
 
-    async fn cancel(&self, talk: &mut Talk) -> Goes {
+    async fn cancel(&self, talk: &mut Talk<Hs2>) -> Goes {
         let Some(operation) = self.take_operation() else { return Ok(()) };
         let cancelled = talk.call(|service| {
             service.cancel_operation(cli::TCancelOperationReq::new(operation.handle.clone()))
@@ -295,7 +436,7 @@ impl SimClient {
         self.judge("CancelOperation", cancelled, Some(&operation.session)).map(drop)
     }
 
-    async fn ask_session(&self, talk: &mut Talk) -> Goes {
+    async fn ask_session(&self, talk: &mut Talk<Hs2>) -> Goes {
         let Some(session) = self.some_session() else { return self.open(talk).await };
         let pings = self.draw(|rng| rng.random_bool(0.5));
         let asked = talk.call(|service| {
@@ -309,8 +450,9 @@ impl SimClient {
         self.judge("GetInfo", asked, Some(&session)).map(drop)
     }
 
-    async fn close_session(&self, talk: &mut Talk) -> Goes {
+    async fn close_session(&self, talk: &mut Talk<Hs2>) -> Goes {
         let Some(session) = self.take_session() else { return Ok(()) };
+        self.world.journal.closes(guid(&session.handle));
         let closed = talk
             .call(|service| service.close_session(cli::TCloseSessionReq::new(session.handle.clone())))
             .await
@@ -319,7 +461,7 @@ impl SimClient {
     }
 
     /// Asks for what is somebody else's: with a secret that is not right, or under another name.
-    async fn intrude(&self, talk: &mut Talk) -> Goes {
+    async fn intrude(&self, talk: &mut Talk<Hs2>) -> Goes {
         let user = self.draw(|rng| rng.random_range(0..self.world.users.len()));
         let user = Rc::clone(&self.world.users[user]);
         let is_own = user.name() == self.user.name();
@@ -328,8 +470,7 @@ impl SimClient {
         if is_own || self.draw(|rng| rng.random_bool(0.5)) {
             session.session_id.secret[0] ^= 0x55;
         }
-        let guid = session.session_id.guid.clone().try_into().unwrap();
-        self.world.journal.intrudes(guid, self.user.name());
+        self.world.journal.intrudes(guid(&session), self.user.name());
         match talk.call(|service| ping(service, &session)).await {
             Ok(status) if status.status_code == cli::TStatusCode::SUCCESS_STATUS => {
                 self.violation("was let into the session of somebody else");
@@ -362,6 +503,7 @@ impl SimClient {
         };
         if status.status_code != cli::TStatusCode::ERROR_STATUS {
             self.say(&format!("{method}: done"));
+            self.attached.borrow_mut().extend(session.map(guid));
             return Ok(Some(value));
         }
         let message = status.error_message.unwrap_or_default();
@@ -370,10 +512,12 @@ impl SimClient {
         Ok(None)
     }
 
-    fn judge_no_result(&self, method: &str, no_result: &NoResult) {
+    pub(super) fn judge_no_result(&self, method: &str, no_result: &NoResult) {
         match no_result {
             NoResult::Garbled(_) | NoResult::Hung => self.violation(&format!("{method}: {no_result}")),
-            _ if self.world.is_calm => self.violation(&format!("{method} in calm weather: {no_result}")),
+            _ if self.world.setup.is_calm() => {
+                self.violation(&format!("{method} in calm weather: {no_result}"));
+            }
             NoResult::Ended { came: 0, .. } if !self.disturbed.get() => {
                 self.violation(&format!("{method} was not answered: {no_result}"));
             }
@@ -383,20 +527,45 @@ impl SimClient {
 
     fn judge_refusal(&self, method: &str, message: &str, session: Option<&cli::TSessionHandle>) {
         let is_gone = GONE.iter().any(|gone| message.contains(gone));
-        let id = session.map(|session| session.session_id.guid.clone().try_into().unwrap());
+        let id = session.map(guid);
         let lives = id.is_some_and(|id| self.world.journal.is_live(id));
-        if message.starts_with("Invalid session id") && lives {
+        let names_session = message.starts_with("Invalid session id");
+        if names_session && lives {
             self.violation(&format!("{method}: was told that a session is gone which lives"));
         }
-        if !lives && let Some(session) = session {
+        let is_lost = id.is_some_and(|id| self.world.journal.is_gone(id)) || names_session && !lives;
+        if let Some(session) = session.filter(|_| is_lost) {
             self.user.sessions.borrow_mut().retain(|known| known.handle != *session);
         }
-        let is_expected = is_gone || message.starts_with(ROUTERS_WORDS) || message.starts_with(SHUTTING_DOWN);
         // Another connection of the user may have closed, cancelled or lost what is asked for.
-        let may_be = if self.world.is_calm { is_gone && !lives } else { is_expected };
+        let may_be = if self.world.setup.is_calm() {
+            let ended =
+                |id: &[u8; 16]| !self.world.journal.was_closed(*id) && self.attached.borrow().contains(id);
+            // Where a session has moved over a link that is not shared, it ends with that link: a known limit.
+            let is_kept = self.world.setup.shares || self.world.setup.moves.is_none();
+            if is_gone && !lives && is_kept && id.as_ref().is_some_and(ended) {
+                self.violation(&format!("{method}: its session ended under it: {}", message.trim()));
+            }
+            (is_gone && !lives) || self.may_be_full(message)
+        } else {
+            is_gone || message.starts_with(ROUTERS_WORDS) || message.starts_with(SHUTTING_DOWN)
+        };
         if !may_be {
             self.violation(&format!("{method}: {}", message.trim()));
         }
+    }
+
+    /// Whether the router says that there is no room, where that may be.
+    pub(super) fn may_be_full(&self, message: &str) -> bool {
+        let is_said = message.starts_with(ROUTERS_WORDS) && message.contains(NO_ROOM);
+        is_said && self.world.setup.threads.is_some()
+    }
+
+    /// Whether a refusal without a session may be.
+    pub(super) fn may_be_refused(&self, message: &str) -> bool {
+        let is_gone = GONE.iter().chain([&NOT_YOURS]).any(|gone| message.contains(gone));
+        let by_router = message.starts_with(ROUTERS_WORDS) || message.contains(SHUTTING_DOWN);
+        self.may_be_full(message) || (!self.world.setup.is_calm() && (is_gone || by_router))
     }
 
     fn some_session(&self) -> Option<cli::TSessionHandle> {
@@ -433,6 +602,10 @@ impl SimClient {
     }
 }
 
-fn ping(service: &mut Service, session: &cli::TSessionHandle) -> thrift::Result<cli::TStatus> {
+fn guid(session: &cli::TSessionHandle) -> [u8; 16] {
+    session.session_id.guid.clone().try_into().unwrap()
+}
+
+fn ping(service: &mut Hs2, session: &cli::TSessionHandle) -> thrift::Result<cli::TStatus> {
     Ok(service.ping_impala_h_s2_service(impala::TPingImpalaHS2ServiceReq::new(session.clone()))?.status)
 }

@@ -6,10 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hs2router::fake::memory::{Conversation, Heard, MemoryCoordinator};
+use hs2router::clock;
+use hs2router::fake::memory::{Conversation, Heard, MemoryCoordinator, PortUse};
 use hs2router::ids::Service;
 use hs2router::net::listen::Source as _;
-use hs2router::net::stream::Stream as _;
+use hs2router::net::stream::{Seen, Stream as _};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -20,11 +21,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::journal::{Arrival, Journal, between};
 use super::network::{LEAST_WINDOW, SimNetwork, SimStream};
+use super::setup::Setup;
 
 pub(crate) const HS2_PORT: u16 = 21050;
+pub(crate) const BEESWAX_PORT: u16 = 21000;
 pub(crate) const WEB_PORT: u16 = 25000;
 /// A connection whose sessions are all closed is closed after so much silence.
 const IDLE_POLL: Duration = Duration::from_secs(30);
+/// So many new connections of a port are set up at once, and wait for a service thread (Impala:
+/// `accepted_cnxn_setup_thread_pool_size`); those after them hear nothing.
+const SETUP_THREADS: usize = 2;
+/// What a coordinator says that answers nonsense.
+const NONSENSE: [u8; 32] = [0xbd; 32];
 
 /// What becomes of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +44,76 @@ enum Mishap {
     CutReply,
     /// It is answered, and the side is finished.
     HalfClose,
-    /// It is answered twice at once.
+    /// It is answered twice: the second answer begins at once and ends later.
     Stray,
     /// It is answered again when nobody asks any more.
     LateStray,
+    /// Something comes with the answer, behind it.
+    Junk,
+    /// It is answered with what is no reply.
+    Nonsense,
+    /// The answer gives the sequence id of another call.
+    OtherCall,
+}
+
+/// A client port, of which each connection takes a thread (Impala: `TAcceptQueueServer.cpp`).
+#[derive(Debug)]
+struct Port {
+    service: Service,
+    /// Connections that are served at once.
+    threads: usize,
+    /// Threads that somebody else has.
+    taken: Cell<usize>,
+    in_use: Cell<usize>,
+    queued: Cell<usize>,
+    setting_up: Cell<usize>,
+    /// Wakes those who wait to look again: in order, which a `watch` does not.
+    freed: Notify,
+}
+
+/// Counts a connection until this is dropped.
+struct Counted {
+    port: Rc<Port>,
+    among: fn(&Port) -> &Cell<usize>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let count = (self.among)(&self.port);
+        count.set(count.get() - 1);
+        self.port.freed.notify_waiters();
+    }
+}
+
+impl Port {
+    fn new(service: Service, threads: Option<u32>) -> Rc<Self> {
+        let threads = threads.map_or(usize::MAX, |threads| usize::try_from(threads).unwrap());
+        let (taken, in_use, queued, setting_up) = Default::default();
+        Rc::new(Self { service, threads, taken, in_use, queued, setting_up, freed: Notify::new() })
+    }
+
+    fn count(self: &Rc<Self>, among: fn(&Self) -> &Cell<usize>) -> Counted {
+        let count = among(self);
+        count.set(count.get() + 1);
+        Counted { port: Rc::clone(self), among }
+    }
+
+    /// Waits until fewer than `most` are counted, and is.
+    async fn enter(
+        self: &Rc<Self>,
+        among: fn(&Self) -> &Cell<usize>,
+        most: impl Fn(&Self) -> usize,
+    ) -> Counted {
+        while among(self).get() >= most(self) {
+            self.freed.notified().await;
+        }
+        self.count(among)
+    }
+
+    fn usage(&self) -> PortUse {
+        let taken = if self.threads == usize::MAX { 0 } else { self.taken.get() };
+        PortUse { in_use: self.in_use.get() + taken, queued: self.queued.get() }
+    }
 }
 
 /// A coordinator with ports.
@@ -54,14 +128,13 @@ pub(crate) struct SimCoordinator {
     journal: Rc<Journal>,
     rng: RefCell<StdRng>,
     life: RefCell<CancellationToken>,
-    full: Cell<bool>,
-    /// Wakes those who wait for it to be full no more: in order, which a `watch` does not.
-    freed: Notify,
+    /// HS2 and Beeswax.
+    ports: [Rc<Port>; 2],
+    logins: bool,
     /// The longest time that a call takes.
     slow: Cell<Duration>,
     /// So many calls to come meet a mishap with even chance.
     flaky: Cell<u32>,
-    connections: Cell<usize>,
 }
 
 impl SimCoordinator {
@@ -70,23 +143,29 @@ impl SimCoordinator {
         index: usize,
         memory: Arc<MemoryCoordinator>,
         network: &SimNetwork,
-        world: (&Rc<Journal>, u64),
+        world: (&Rc<Journal>, &Setup, u64),
     ) -> Rc<Self> {
-        let (journal, seed) = world;
+        let (journal, setup, seed) = world;
         let host = format!("c{index}");
+        let network = network.from(&host);
+        if let Some(threads) = setup.threads {
+            let threads = usize::try_from(threads).unwrap();
+            for port in [HS2_PORT, BEESWAX_PORT] {
+                network.allow(port, threads);
+            }
+        }
         Rc::new(Self {
             index,
-            network: network.from(&host),
+            network,
             host,
             memory,
             journal: Rc::clone(journal),
             rng: RefCell::new(StdRng::seed_from_u64(seed)),
             life: RefCell::default(),
-            full: Cell::new(false),
-            freed: Notify::new(),
+            ports: [Service::Hs2, Service::Beeswax].map(|service| Port::new(service, setup.threads)),
+            logins: setup.logins,
             slow: Cell::new(Duration::from_millis(5)),
             flaky: Cell::new(0),
-            connections: Cell::new(0),
         })
     }
 
@@ -94,15 +173,17 @@ impl SimCoordinator {
     pub(crate) fn start(self: &Rc<Self>) {
         let life = CancellationToken::new();
         self.life.replace(life.clone());
-        let mut clients = self.network.listen(HS2_PORT);
-        let this = Rc::clone(self);
-        let (until, token) = (life.clone(), life.clone());
-        spawn_local(until.run_until_cancelled_owned(async move {
-            while let Ok((stream, _)) = clients.accept().await {
-                let one = Rc::clone(&this).serve(stream);
-                spawn_local(token.clone().run_until_cancelled_owned(one));
-            }
-        }));
+        for (number, port) in [HS2_PORT, BEESWAX_PORT].into_iter().zip(&self.ports) {
+            let mut clients = self.network.listen(number);
+            let (this, port) = (Rc::clone(self), Rc::clone(port));
+            let (until, token) = (life.clone(), life.clone());
+            spawn_local(until.run_until_cancelled_owned(async move {
+                while let Ok((stream, _)) = clients.accept().await {
+                    let one = Rc::clone(&this).serve(Rc::clone(&port), stream);
+                    spawn_local(token.clone().run_until_cancelled_owned(one));
+                }
+            }));
+        }
         let mut pages = self.network.listen(WEB_PORT);
         let this = Rc::clone(self);
         spawn_local(life.clone().run_until_cancelled_owned(async move {
@@ -124,14 +205,15 @@ impl SimCoordinator {
         sleep(Duration::from_millis(1)).await;
         self.memory.faults().clear();
         self.memory.restart();
-        self.connections.set(0);
         true
     }
 
-    /// Whether new connections are accepted and never served.
-    pub(crate) fn set_full(&self, full: bool) {
-        self.full.set(full);
-        self.freed.notify_waiters();
+    /// Others take so many threads of each port, or all: what is then new is accepted and not served.
+    pub(crate) fn take_threads(&self, taken: usize) {
+        for port in &self.ports {
+            port.taken.set(taken.min(port.threads));
+            port.freed.notify_waiters();
+        }
     }
 
     /// How long calls take at most.
@@ -154,25 +236,37 @@ impl SimCoordinator {
             return Mishap::None;
         }
         self.flaky.set(left - 1);
-        match self.draw(|rng| rng.random_range(0..10)) {
+        match self.draw(|rng| rng.random_range(0..14)) {
             0 | 1 => Mishap::DropAfter,
             2 => Mishap::CutReply,
             3 => Mishap::HalfClose,
             4 => Mishap::Stray,
             5 => Mishap::LateStray,
+            6 => Mishap::Junk,
+            7 => Mishap::Nonsense,
+            8 => Mishap::OtherCall,
             _ => Mishap::None,
         }
     }
 
-    async fn serve(self: Rc<Self>, mut stream: SimStream) {
-        while self.full.get() {
-            self.freed.notified().await;
+    async fn serve(self: Rc<Self>, port: Rc<Port>, mut stream: SimStream) {
+        let queued = port.count(|port| &port.queued);
+        let setting_up = port.enter(|port| &port.setting_up, |_| SETUP_THREADS).await;
+        let mut conversation = None;
+        if self.logins {
+            // Before there is a thread (Impala: `SetupConnection` opens the transport, which is the handshake).
+            let mut newcomer = self.memory.connect(port.service);
+            if !self.log_in(&mut newcomer, &mut stream).await {
+                return;
+            }
+            conversation = Some(newcomer);
         }
-        self.connections.set(self.connections.get() + 1);
-        let mut conversation = self.memory.connect(Service::Hs2);
+        let thread = port.enter(|port| &port.in_use, |port| port.threads - port.taken.get()).await;
+        drop((setting_up, queued));
+        let mut conversation = conversation.unwrap_or_else(|| self.memory.connect(port.service));
         self.journal.say(format_args!("c{} #{} begins", self.index, conversation.number()));
-        let mut raw = Vec::new();
-        let mut buffer = vec![0; 8192];
+        let (mut raw, mut buffer) = (Vec::new(), vec![0; 8192]);
+        let mut is_first = true;
         loop {
             let read = match timeout(IDLE_POLL, stream.read(&mut buffer)).await {
                 Err(_elapsed) if conversation.is_idle() => break,
@@ -181,65 +275,96 @@ impl SimCoordinator {
                 Ok(_) => break,
             };
             raw.extend_from_slice(&buffer[..read]);
-            if !self.hear(&mut conversation, &mut raw, &buffer[..read], &mut stream).await {
-                break;
-            }
-        }
-        self.connections.set(self.connections.get().saturating_sub(1));
-    }
-
-    /// Hears bytes and answers; false when the connection is to be closed.
-    async fn hear(
-        &self,
-        conversation: &mut Conversation,
-        raw: &mut Vec<u8>,
-        bytes: &[u8],
-        stream: &mut SimStream,
-    ) -> bool {
-        let before = self.draw(|rng| between(rng, 0, 3));
-        match conversation.hear(bytes) {
-            Heard::NotYet => true,
-            Heard::Login(said) => {
-                self.journal.login(self.index, raw);
-                raw.clear();
-                sleep(before).await;
-                stream.write_all(&said).await.is_ok()
-            }
-            Heard::Close(said) => {
-                self.journal.login(self.index, raw);
-                let _sent = stream.write_all(&said).await;
-                false
-            }
-            Heard::Call(call, reply) => {
-                let arrival = Arrival { coordinator: self.index, raw, user: call.user.as_deref() };
-                self.journal.arrived(&arrival);
-                self.journal.executed(&arrival, &call, &reply);
-                if conversation.unheard() > 0 {
-                    self.journal.violation(format_args!("c{} got two calls at once on one link", self.index));
+            match conversation.hear(&buffer[..read]) {
+                Heard::NotYet => continue,
+                Heard::Login(_) => self.journal.violation(format_args!("c{} got two logins", self.index)),
+                Heard::Close(said) => {
+                    let _sent = stream.write_all(&said).await;
+                    break;
                 }
-                raw.clear();
-                let time =
-                    self.draw(|rng| between(rng, 0, u64::try_from(self.slow.get().as_millis()).unwrap_or(0)));
-                sleep(time).await;
-                self.answer(stream, reply).await
+                Heard::Call(call, reply) => {
+                    let sent_at = stream.sent_at().unwrap_or_else(clock::now);
+                    let chosen_at = if is_first { stream.dialed_at() } else { sent_at };
+                    let (coordinator, user) = (self.index, call.user.as_deref());
+                    let arrival = Arrival { coordinator, raw: &raw, user, sent_at, chosen_at, is_first };
+                    self.journal.arrived(&arrival);
+                    self.journal.executed(&arrival, &call, &reply);
+                    if !self.answer(&mut stream, reply).await {
+                        break;
+                    }
+                }
             }
+            if conversation.unheard() > 0 {
+                self.journal.violation(format_args!("c{} got two calls at once on one link", self.index));
+            }
+            is_first = false;
+            raw.clear();
+        }
+        drop(thread);
+    }
+
+    /// Hears a login out; false if it fails.
+    async fn log_in(&self, conversation: &mut Conversation, stream: &mut SimStream) -> bool {
+        let (mut raw, mut buffer) = (Vec::new(), vec![0; 8192]);
+        loop {
+            let read = match stream.read(&mut buffer).await {
+                Ok(read) if read > 0 => read,
+                _ => return false,
+            };
+            raw.extend_from_slice(&buffer[..read]);
+            let said = match conversation.hear(&buffer[..read]) {
+                Heard::NotYet => continue,
+                Heard::Login(said) => Ok(said),
+                Heard::Close(said) => Err(said),
+                Heard::Call(..) => return false,
+            };
+            self.journal.login(self.index, &raw);
+            sleep(self.draw(|rng| between(rng, 0, 3))).await;
+            let is_in = said.is_ok();
+            return stream.write_all(&said.unwrap_or_else(|said| said)).await.is_ok() && is_in;
         }
     }
 
+    /// Answers a call after a while; false when the connection is to be closed.
     async fn answer(&self, stream: &mut SimStream, mut reply: Vec<u8>) -> bool {
+        let slow = u64::try_from(self.slow.get().as_millis()).unwrap_or(0);
+        sleep(self.draw(|rng| between(rng, 0, slow))).await;
+        if stream.look() == Seen::Bytes {
+            self.journal.violation(format_args!("c{} was asked before it had answered", self.index));
+        }
         let mishap = self.mishap();
         if mishap != Mishap::None {
             self.journal.say(format_args!("c{} {mishap:?}", self.index));
         }
+        // At once with the reply: what comes after the link has gone back cannot be told from the next reply.
+        let fits = reply.len() * 2 <= LEAST_WINDOW;
+        let mut later = Vec::new();
         match mishap {
             Mishap::DropAfter => return false,
             Mishap::CutReply => reply.truncate(self.draw(|rng| rng.random_range(0..reply.len()))),
-            // Both at once: what comes after the link has gone back cannot be told from the next reply.
-            Mishap::Stray if reply.len() * 2 <= LEAST_WINDOW => reply.extend_from_within(..),
-            Mishap::None | Mishap::HalfClose | Mishap::Stray | Mishap::LateStray => {}
+            Mishap::Stray if fits => {
+                later = reply.split_off(self.draw(|rng| rng.random_range(1..reply.len())));
+                let whole = [reply.as_slice(), &later].concat();
+                reply.splice(0..0, whole);
+            }
+            Mishap::Junk if fits => {
+                let bytes = self.draw(|rng| rng.random_range(1..40));
+                reply.extend((0..bytes).map(|_| self.draw(StdRng::random::<u8>)));
+            }
+            Mishap::Nonsense => reply = NONSENSE.to_vec(),
+            Mishap::OtherCall => self.answer_another(&mut reply),
+            _ => {}
         }
         if stream.write_all(&reply).await.is_err() || mishap == Mishap::CutReply {
             return false;
+        }
+        if !later.is_empty() {
+            sleep(self.draw(|rng| between(rng, 1, 10))).await;
+            if stream.look() == Seen::Bytes {
+                let index = self.index;
+                self.journal.violation(format_args!("c{index} was asked before it had said all"));
+            }
+            return stream.write_all(&later).await.is_ok();
         }
         if mishap == Mishap::HalfClose {
             let _shut = stream.shutdown().await;
@@ -249,6 +374,15 @@ impl SimCoordinator {
             stream.say_unasked(&reply);
         }
         true
+    }
+
+    /// Changes the sequence id, which comes after version and name.
+    fn answer_another(&self, reply: &mut [u8]) {
+        let name = if self.logins { 8 } else { 4 };
+        let length = reply.get(name..name + 4).map_or(0, |length| usize::from(length[3]));
+        if let Some(last) = reply.get_mut(name + 4 + length + 3) {
+            *last ^= 0x15;
+        }
     }
 
     async fn show(self: Rc<Self>, mut stream: SimStream) {
@@ -263,7 +397,8 @@ impl SimCoordinator {
         let request = String::from_utf8_lossy(&request);
         let target = request.split(' ').nth(1).unwrap_or("/");
         self.journal.say(format_args!("c{} shows {target}", self.index));
-        let page = self.memory.page(target, self.connections.get(), 0);
+        let [hs2, beeswax] = self.ports.each_ref().map(|port| port.usage());
+        let page = self.memory.page(target, hs2, beeswax);
         let _sent = stream.write_all(page.as_bytes()).await;
         let _shut = stream.shutdown().await;
         // Until the other side has read it and closes: to close now would be a reset for what it may still send.

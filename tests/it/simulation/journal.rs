@@ -16,6 +16,13 @@ pub(crate) const TAG: &str = "tag-";
 pub(crate) const WRONG: &str = "wrong-";
 /// Digits of those numbers.
 const DIGITS: usize = 6;
+/// Bytes of a handle's guid and of its secret, and characters of a printed one.
+const PART: usize = 16;
+const PRINTED: usize = 33;
+/// What lies between guid and secret: the head of the next field, and its length.
+const BETWEEN: [u8; 7] = [11, 0, 2, 0, 0, 0, 16];
+/// Calls that may name a session where it was: what is left of it is closed, and operations are asked for with it.
+const OF_FORMER_PLACES: [&str; 3] = ["CloseSession", "GetRuntimeProfile", "GetExecSummary"];
 
 /// A request of which the text can be known again wherever it arrives: a statement, or the opening of a session.
 #[derive(Clone, Debug)]
@@ -28,6 +35,12 @@ struct Tagged {
     refusals: usize,
     /// The operations that came of it.
     ran: usize,
+    /// The sessions that came of it, one after the other: it moves.
+    sessions: Vec<[u8; PART]>,
+    /// Which of them a client's call has come to, and when the first of those was sent.
+    place: Option<(usize, Instant)>,
+    /// A client wanted the session closed.
+    closed: bool,
 }
 
 /// A session or an operation that a coordinator minted.
@@ -35,6 +48,18 @@ struct Tagged {
 struct Minted {
     coordinator: usize,
     user: Option<String>,
+    /// None where it is not in the reply: Beeswax has none.
+    secret: Option<[u8; PART]>,
+    /// Of a session: what it was opened by, and the how manyth it is.
+    opened_by: Option<(u64, usize)>,
+}
+
+/// A handle in a request.
+struct Named {
+    id: [u8; PART],
+    minted: Minted,
+    /// Whether it comes with its secret.
+    rightly: bool,
 }
 
 /// A request as it came to a coordinator.
@@ -45,6 +70,12 @@ pub(crate) struct Arrival<'a> {
     pub(crate) raw: &'a [u8],
     /// The user of its connection.
     pub(crate) user: Option<&'a str>,
+    /// When the last of it was sent.
+    pub(crate) sent_at: Instant,
+    /// No choice of where it goes was made later.
+    pub(crate) chosen_at: Instant,
+    /// Whether it is the first on its connection.
+    pub(crate) is_first: bool,
 }
 
 #[derive(Debug, Default)]
@@ -54,10 +85,11 @@ struct Notes {
     next: u64,
     tagged: BTreeMap<u64, Tagged>,
     wrong_passwords: BTreeMap<u64, usize>,
-    minted: BTreeMap<[u8; 16], Minted>,
+    minted: BTreeMap<[u8; PART], Minted>,
     /// Who asked for what is not theirs, on purpose.
-    intruders: BTreeSet<([u8; 16], Option<String>)>,
+    intruders: BTreeSet<([u8; PART], Option<String>)>,
     drained_since: BTreeMap<usize, Instant>,
+    resumed_at: Option<Instant>,
 }
 
 /// The events of one run, and the breaches of the promise that were seen in it.
@@ -102,7 +134,9 @@ impl Journal {
         notes.next += 1;
         let number = notes.next;
         let user = user.map(str::to_owned);
-        let tagged = Tagged { user, asked_at: clock::now(), arrivals: 0, refusals: 0, ran: 0 };
+        let (asked_at, sessions) = (clock::now(), Vec::new());
+        let (arrivals, refusals, ran, place, closed) = Default::default();
+        let tagged = Tagged { user, asked_at, arrivals, refusals, ran, sessions, place, closed };
         notes.tagged.insert(number, tagged);
         format!("{TAG}{number:0DIGITS$}")
     }
@@ -126,13 +160,61 @@ impl Journal {
             notes.drained_since.insert(coordinator, clock::now());
         } else {
             notes.drained_since.remove(&coordinator);
+            notes.resumed_at = Some(clock::now());
         }
     }
 
-    /// Whether the coordinator that minted a handle still knows it.
-    pub(crate) fn is_live(&self, id: [u8; 16]) -> bool {
+    /// Whether people have resumed a coordinator no longer ago than this.
+    pub(crate) fn resumed_within(&self, time: Duration) -> bool {
+        let at = self.notes.borrow().resumed_at;
+        at.is_some_and(|at| clock::now().saturating_duration_since(at) <= time)
+    }
+
+    /// Whether a handle is known where it was minted or, for a session that moves, in every place that it was in: then its
+    /// client must not hear that it is gone.
+    pub(crate) fn is_live(&self, id: [u8; PART]) -> bool {
+        let places = self.places(id);
+        !places.is_empty() && places.iter().all(|(id, coordinator)| self.knows(*coordinator, *id))
+    }
+
+    /// Whether a handle is known nowhere any more.
+    pub(crate) fn is_gone(&self, id: [u8; PART]) -> bool {
+        !self.places(id).iter().any(|(id, coordinator)| self.knows(*coordinator, *id))
+    }
+
+    /// A client is about to close a session.
+    pub(crate) fn closes(&self, id: [u8; PART]) {
+        let mut notes = self.notes.borrow_mut();
+        let opened_by = notes.minted.get(&id).and_then(|minted| minted.opened_by);
+        if let Some(tagged) = opened_by.and_then(|(number, _)| notes.tagged.get_mut(&number)) {
+            tagged.closed = true;
+        }
+    }
+
+    /// Whether a client wanted a session closed.
+    pub(crate) fn was_closed(&self, id: [u8; PART]) -> bool {
+        let notes = self.notes.borrow();
+        let opened_by = notes.minted.get(&id).and_then(|minted| minted.opened_by);
+        opened_by.is_some_and(|(number, _)| notes.tagged.get(&number).is_some_and(|tagged| tagged.closed))
+    }
+
+    /// Whether the coordinator that minted a handle knows it.
+    fn is_open(&self, id: [u8; PART]) -> bool {
         let minted = self.notes.borrow().minted.get(&id).map(|minted| minted.coordinator);
-        minted.is_some_and(|coordinator| self.coordinators[coordinator].knows(Id(id)))
+        minted.is_some_and(|coordinator| self.knows(coordinator, id))
+    }
+
+    fn knows(&self, coordinator: usize, id: [u8; PART]) -> bool {
+        self.coordinators[coordinator].knows(Id(id))
+    }
+
+    /// Under which handles, and where, a session was opened; for an operation the only one.
+    fn places(&self, id: [u8; PART]) -> Vec<([u8; PART], usize)> {
+        let notes = self.notes.borrow();
+        let Some(minted) = notes.minted.get(&id) else { return Vec::new() };
+        let all = minted.opened_by.and_then(|(number, _)| notes.tagged.get(&number));
+        let all = all.map_or_else(|| vec![id], |tagged| tagged.sessions.clone());
+        all.into_iter().filter_map(|id| Some((id, notes.minted.get(&id)?.coordinator))).collect()
     }
 
     /// A login came to a coordinator.
@@ -152,8 +234,9 @@ impl Journal {
 
     /// A request came to a coordinator; it may be executed or not.
     pub(crate) fn arrived(&self, arrival: &Arrival<'_>) {
-        self.check_owner(arrival);
-        self.check_identity(arrival);
+        let named = self.named(arrival.raw);
+        self.check_owner(arrival, &named);
+        self.check_identity(arrival, &named);
         let Some(number) = number_after(arrival.raw, TAG) else { return };
         let coordinator = arrival.coordinator;
         let mut notes = self.notes.borrow_mut();
@@ -162,10 +245,14 @@ impl Journal {
         tagged.arrivals += 1;
         let tagged = tagged.clone();
         drop(notes);
-        if has(arrival.raw, "OpenSession") && drained_since.is_some_and(|since| tagged.asked_at > since) {
+        let opens = has(arrival.raw, "OpenSession");
+        let begins = opens || (arrival.is_first && has(arrival.raw, "\0\0\0\u{5}query"));
+        // A moving session was asked for long ago: then the moment counts at which its request went where it went.
+        let latest = tagged.asked_at.max(arrival.chosen_at);
+        if begins && drained_since.is_some_and(|since| latest > since) {
             self.violation(format_args!("c{coordinator} is drained and was asked for session {number}"));
         }
-        if has(arrival.raw, "ExecuteStatement") && tagged.arrivals > 1 + tagged.refusals {
+        if !opens && tagged.arrivals > 1 + tagged.refusals {
             self.violation(format_args!("statement {number} was sent again, to c{coordinator}"));
         }
     }
@@ -180,58 +267,118 @@ impl Journal {
             [call.session, call.operation].iter().flatten().map(ToString::to_string).collect();
         let (connection, method) = (call.connection, &call.method);
         self.say(format_args!("c{coordinator} #{connection} {user}: {method}{tag} {}", ids.join(" ")));
-        let minted = match method.as_str() {
-            "OpenSession" => call.session,
-            "ExecuteStatement" => call.operation,
-            _ => None,
-        };
-        let mut notes = self.notes.borrow_mut();
-        if let Some(minted) = minted {
-            let user = call.user.clone();
-            notes.minted.insert(minted.0, Minted { coordinator, user });
+        if !OF_FORMER_PLACES.contains(&method.as_str()) {
+            self.check_place(arrival);
         }
-        let Some(tagged) = number.and_then(|number| notes.tagged.get_mut(&number)) else { return };
-        tagged.refusals += usize::from(has(&reply[..reply.len().min(300)], "Server is being shut down:"));
-        tagged.ran += usize::from(method == "ExecuteStatement" && minted.is_some());
-        let ran = tagged.ran;
+        let (opens, runs) = (method == "OpenSession", method == "ExecuteStatement" || method == "query");
+        let minted = if opens { call.session } else { call.operation.filter(|_| runs) };
+        let mut notes = self.notes.borrow_mut();
+        let mut tagged = number.and_then(|number| notes.tagged.get_mut(&number));
+        let mut opened_by = None;
+        if let (Some(Id(id)), Some(tagged), Some(number)) = (minted.filter(|_| opens), &mut tagged, number) {
+            opened_by = Some((number, tagged.sessions.len()));
+            tagged.sessions.push(id);
+        }
+        let mut ran = 0;
+        if let Some(tagged) = tagged {
+            let refused = ["Server is being shut down:", "Invalid session id"];
+            let head = &reply[..reply.len().min(300)];
+            tagged.refusals += usize::from(refused.iter().any(|words| has(head, words)));
+            tagged.ran += usize::from(runs && minted.is_some());
+            ran = tagged.ran;
+        }
+        if let Some(Id(id)) = minted {
+            let (user, secret) = (call.user.clone(), secret_of(reply, &id));
+            notes.minted.insert(id, Minted { coordinator, user, secret, opened_by });
+        }
         drop(notes);
         if ran > 1 {
             self.violation(format_args!("statement{tag} ran {ran} times, the last time on c{coordinator}"));
         }
     }
 
-    /// A call reaches only the coordinator that owns the handles in it.
-    fn check_owner(&self, arrival: &Arrival<'_>) {
-        for (id, minted) in self.named(arrival.raw) {
+    /// A call reaches only the coordinator that owns the handles in it, under the names that they have there.
+    fn check_owner(&self, arrival: &Arrival<'_>, named: &[Named]) {
+        let here = arrival.coordinator;
+        for Named { id, minted, rightly } in named {
             let owner = minted.coordinator;
-            if owner != arrival.coordinator && self.coordinators[owner].knows(Id(id)) {
-                let (id, here) = (Id(id), arrival.coordinator);
-                self.violation(format_args!("{id} belongs to c{owner} and was asked for on c{here}"));
+            if owner == here || !rightly || minted.user.as_deref() != arrival.user {
+                continue;
+            }
+            if self.knows(owner, *id) {
+                self.violation(format_args!("{} belongs to c{owner} and was asked for on c{here}", Id(*id)));
+            }
+            let moved = self.places(*id).into_iter().find(|(id, at)| *at == here && self.knows(here, *id));
+            if let Some((here_it_is, _)) = moved {
+                let (id, is) = (Id(*id), Id(here_it_is));
+                self.violation(format_args!("{id} is {is} on c{here} and was not asked for by that name"));
+            }
+        }
+    }
+
+    /// Once a call has come to the place that a session moved to, and as long as it lives there, none comes to where it was.
+    fn check_place(&self, arrival: &Arrival<'_>) {
+        for Named { id, minted, rightly } in self.named(arrival.raw) {
+            let is_its_users = rightly && minted.user.as_deref() == arrival.user;
+            let Some((number, place)) = minted.opened_by.filter(|_| is_its_users) else { continue };
+            let mut notes = self.notes.borrow_mut();
+            let Some(tagged) = notes.tagged.get_mut(&number) else { continue };
+            match tagged.place {
+                Some((now, since)) if now > place => {
+                    let there = tagged.sessions.get(now).copied();
+                    drop(notes);
+                    if arrival.sent_at > since && there.is_some_and(|there| self.is_open(there)) {
+                        let here = arrival.coordinator;
+                        self.violation(format_args!("{} has moved and was asked for on c{here}", Id(id)));
+                    }
+                }
+                Some((now, _)) if now == place => {}
+                _ => tagged.place = Some((place, arrival.sent_at)),
             }
         }
     }
 
     /// A call travels under its asker's identity.
-    fn check_identity(&self, arrival: &Arrival<'_>) {
+    fn check_identity(&self, arrival: &Arrival<'_>, named: &[Named]) {
         let Some(user) = arrival.user else { return };
         let is = |whose: &Option<String>| whose.as_deref() == Some(user);
         let tagged = number_after(arrival.raw, TAG)
             .and_then(|number| self.notes.borrow().tagged.get(&number).map(|tagged| is(&tagged.user)));
-        let strangers = self.named(arrival.raw).into_iter().filter(|(id, minted)| {
+        let strangers = named.iter().filter(|Named { id, minted, .. }| {
             !is(&minted.user) && !self.notes.borrow().intruders.contains(&(*id, Some(user.to_owned())))
         });
-        let strangers = strangers.count();
-        if tagged == Some(false) || strangers > 0 {
+        if tagged == Some(false) || strangers.count() > 0 {
             self.violation(format_args!("a call of somebody else came on a link of {user}"));
         }
     }
 
     /// The minted handles in a request, wherever they are: no parser is asked.
-    fn named(&self, raw: &[u8]) -> Vec<([u8; 16], Minted)> {
+    fn named(&self, raw: &[u8]) -> Vec<Named> {
         let notes = self.notes.borrow();
-        let ids = raw.windows(16).filter_map(|window| <[u8; 16]>::try_from(window).ok());
-        ids.filter_map(|id| notes.minted.get(&id).map(|minted| (id, minted.clone()))).collect()
+        let lengths = raw.windows(4).enumerate().filter_map(|(at, window)| match window {
+            [0, 0, 0, length] => Some((at + 4, usize::from(*length))),
+            _ => None,
+        });
+        let named = lengths.filter_map(|(at, length)| {
+            let bytes = raw.get(at..at + length)?;
+            let id = match length {
+                PART => bytes.try_into().ok()?,
+                PRINTED => Id::from_text(std::str::from_utf8(bytes).ok()?).0,
+                _ => return None,
+            };
+            let minted = notes.minted.get(&id)?.clone();
+            let rightly = length == PRINTED || secret_of(&raw[at..], &id) == minted.secret;
+            Some(Named { id, minted, rightly })
+        });
+        named.collect()
     }
+}
+
+/// The secret that comes after a guid.
+fn secret_of(bytes: &[u8], guid: &[u8; PART]) -> Option<[u8; PART]> {
+    let at = bytes.windows(PART).position(|window| window == guid)? + PART;
+    let secret = bytes.get(at..)?.strip_prefix(&BETWEEN)?;
+    secret.first_chunk().copied()
 }
 
 fn has(bytes: &[u8], text: &str) -> bool {

@@ -6,24 +6,38 @@ use std::time::Duration;
 
 use hs2router::idl::impala_service::{TImpalaHiveServer2ServiceSyncClient as _, TPingImpalaHS2ServiceReq};
 use hs2router::idl::t_c_l_i_service::{self as cli, TTCLIServiceSyncClient as _};
-use hs2router::serve::shared::SessionUpkeep;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::sleep;
 
 use super::coordinator::SimCoordinator;
 use super::journal::Journal;
 use super::network::{ROUTER, SimNetwork};
-use super::talk::Talk;
-use super::world::{DISCONNECTED_TIMEOUT, SimRouter, memory};
+use super::router::SimRouter;
+use super::setup::{Setup, Weather};
+use super::talk::{Hs2, Talk};
+use super::world::memory;
 
 /// Between two calls of a client that is there.
 const SOMETIMES: Duration = Duration::from_secs(30);
+
+/// One client, whose links are shared.
+const SETUP: Setup = Setup {
+    weather: Weather::Calm,
+    coordinators: 1,
+    clients: 1,
+    logins: false,
+    shares: true,
+    moves: None,
+    rebalance: false,
+    beeswax: false,
+    threads: None,
+};
 
 /// What is looked at.
 struct Scene {
     network: SimNetwork,
     journal: Rc<Journal>,
-    talk: Talk,
+    talk: Talk<Hs2>,
     _router: SimRouter,
 }
 
@@ -36,16 +50,12 @@ fn play<T: Future<Output = ()>>(test: impl FnOnce(Scene) -> T) {
         spawn_local(network.clone().run());
         let memory = memory(0, &[], 2);
         let journal = Rc::new(Journal::new(vec![memory.clone()]));
-        SimCoordinator::new(0, memory, &network, (&journal, 3)).start();
-        let upkeep = SessionUpkeep {
-            client_lost_grace: Duration::from_mins(15),
-            disconnected_session_timeout: DISCONNECTED_TIMEOUT,
-        };
-        let router = SimRouter::start(&network, 1, Some(upkeep), 4);
+        SimCoordinator::new(0, memory, &network, (&journal, &SETUP, 3)).start();
+        let router = SimRouter::start(&network, &SETUP, 4);
         // Its probes have connections of their own.
-        router.look_away();
+        router.unwatched.cancel();
         sleep(Duration::from_secs(10)).await;
-        let talk = Talk::begin(&network.from("client0"), None, true).await.unwrap();
+        let talk = Talk::<Hs2>::begin(&network.from("client0"), None, true).await.unwrap();
         test(Scene { network, journal: Rc::clone(&journal), talk, _router: router }).await;
         assert_eq!(journal.violations(), Vec::<String>::new());
     });

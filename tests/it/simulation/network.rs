@@ -26,6 +26,8 @@ use tokio::time::{sleep_until, timeout};
 
 /// The name of the machine that the router runs on.
 pub(crate) const ROUTER: &str = "router";
+/// The name that the router's probes and polls dial by: no client's call is on their connections.
+pub(crate) const PROBER: &str = "prober";
 /// A connection takes at least so many bytes that nobody has read.
 pub(crate) const LEAST_WINDOW: usize = 4096;
 /// And at most so many.
@@ -52,7 +54,8 @@ impl Side {
 /// What arrives at an end.
 #[derive(Debug)]
 enum Event {
-    Bytes(Vec<u8>),
+    /// With the moment at which they were sent.
+    Bytes(Vec<u8>, Instant),
     Fin,
     Reset,
 }
@@ -64,6 +67,8 @@ struct End {
     received: BytesMut,
     /// When the last bytes came.
     received_at: Option<Instant>,
+    /// When those were sent.
+    sent_at: Option<Instant>,
     finished: bool,
     reset: bool,
     /// The owner has dropped it.
@@ -95,7 +100,10 @@ struct Connection {
     acceptor: End,
     /// The host that was dialed.
     host: Arc<str>,
+    port: u16,
     from: Arc<str>,
+    /// When the dial began.
+    dialed_at: Instant,
     window: usize,
     latency: Duration,
 }
@@ -133,6 +141,8 @@ struct Inner {
     violations: Vec<String>,
     /// Ends of connections that the router opened, on which bytes nobody asked for may lie.
     watched: BTreeSet<u64>,
+    /// How many connections the router may have to a port of a host.
+    most: BTreeMap<(Arc<str>, u16), usize>,
 }
 
 type Accepted = (SimStream, SocketAddr);
@@ -174,6 +184,7 @@ impl SimNetwork {
             sent: 0,
             violations: Vec::new(),
             watched: BTreeSet::new(),
+            most: BTreeMap::new(),
         };
         Self { from: ROUTER.into(), inner: Arc::new(Mutex::new(inner)), changed: Arc::default() }
     }
@@ -209,10 +220,10 @@ impl SimNetwork {
         let end = connection.end(side);
         let mut answer_with_reset = false;
         match event {
-            Event::Bytes(_) if end.closed || end.reset => answer_with_reset = end.closed,
-            Event::Bytes(bytes) => {
+            Event::Bytes(..) if end.closed || end.reset => answer_with_reset = end.closed,
+            Event::Bytes(bytes, sent_at) => {
                 end.received.extend_from_slice(&bytes);
-                end.received_at = Some(at);
+                (end.received_at, end.sent_at) = (Some(at), Some(sent_at));
             }
             Event::Fin => end.finished = true,
             Event::Reset => end.reset = true,
@@ -231,6 +242,11 @@ impl SimNetwork {
         let at = (Arc::clone(&self.from), port);
         self.inner.lock().listeners.insert(at.clone(), sender);
         SimListener { network: self.clone(), at, accepted }
+    }
+
+    /// To have more connections than this to a port of this host is a breach.
+    pub(crate) fn allow(&self, port: u16, connections: usize) {
+        self.inner.lock().most.insert((Arc::clone(&self.from), port), connections);
     }
 
     /// Nothing arrives at a host or leaves it for so long. Connections that this outlasts are given up at both ends.
@@ -291,6 +307,7 @@ impl SimNetwork {
     }
 
     async fn connect(&self, host: &str, port: u16) -> Result<SimStream, DialFailure> {
+        let dialed_at = clock::now();
         let (there, back) = {
             let mut inner = self.inner.lock();
             let latency = inner.rng.random_range(0..4);
@@ -301,12 +318,13 @@ impl SimNetwork {
             (there, Duration::from_millis(latency) + reach.slow_by)
         };
         sleep_until(there.into()).await;
-        let stream = self.establish(&host.into(), port);
+        let stream = self.establish((&host.into(), port), dialed_at);
         sleep_until((clock::now() + back).into()).await;
         stream.ok_or(DialFailure::Refused)
     }
 
-    fn establish(&self, host: &Arc<str>, port: u16) -> Option<SimStream> {
+    fn establish(&self, place: (&Arc<str>, u16), dialed_at: Instant) -> Option<SimStream> {
+        let (host, port) = place;
         let mut inner = self.inner.lock();
         let listener = inner.listeners.get(&(Arc::clone(host), port))?.clone();
         let id = inner.next;
@@ -315,11 +333,13 @@ impl SimNetwork {
         let latency = Duration::from_millis(inner.rng.random_range(0..6));
         let (dialer, acceptor) = (End::default(), End::default());
         let (host, from) = (Arc::clone(host), Arc::clone(&self.from));
-        if &*from == ROUTER {
+        if [ROUTER, PROBER].contains(&&*from) {
             inner.watched.insert(id);
         }
         inner.next += 1;
-        inner.connections.insert(id, Connection { dialer, acceptor, host, from, window, latency });
+        let connection = Connection { dialer, acceptor, host, port, from, dialed_at, window, latency };
+        inner.check_room(&connection);
+        inner.connections.insert(id, connection);
         drop(inner);
         let end = |side| SimStream { network: self.clone(), id, side };
         let address = SocketAddr::from(([10, 0, 0, 1], 1024 + number));
@@ -375,17 +395,38 @@ impl Inner {
         }
     }
 
-    /// A link that has unread bytes must not be used: they would be taken for the reply. What has come in this very moment
-    /// cannot be known.
+    /// A link that has unread bytes, or is owed some, must not be used: they would be taken for the reply. Those that nobody
+    /// asked for and that have come in this very moment cannot be known.
     fn check_clean(&mut self, id: u64, side: Side) {
         if side != Side::Dialer || !self.watched.contains(&id) {
             return;
         }
         let Some(connection) = self.connections.get(&id) else { return };
-        let end = &connection.dialer;
-        if !end.received.is_empty() && end.received_at.is_some_and(|at| at < clock::now()) {
-            let (host, unread) = (&connection.host, end.received.len());
-            self.violations.push(format!("a link to {host} was used with {unread} unread bytes on it"));
+        let (end, host) = (&connection.dialer, &connection.host);
+        let unread = end.received.len();
+        if unread > 0 && end.received_at.is_some_and(|at| at < clock::now()) {
+            let (from, port, since) = (&connection.from, connection.port, end.received_at);
+            let since = since.map(|at| clock::now().saturating_duration_since(at));
+            self.violations.push(format!(
+                "a link from {from} to {host}:{port} was used with {unread} unread bytes on it, {since:?} old"
+            ));
+        }
+        let under_way = connection.acceptor.unread_by_other - unread;
+        if under_way > 0 {
+            self.violations.push(format!("a link to {host} was used with {under_way} bytes under way on it"));
+        }
+    }
+
+    /// A coordinator says nothing to a connection that it has no thread for: the router must not make one.
+    fn check_room(&mut self, new: &Connection) {
+        let (host, port) = (&new.host, new.port);
+        let Some(most) = self.most.get(&(Arc::clone(host), port)) else { return };
+        let alike = |one: &&Connection| {
+            &*one.from == ROUTER && one.host == *host && one.port == port && !one.dialer.closed
+        };
+        let there = self.connections.values().filter(alike).count();
+        if &*new.from == ROUTER && there >= *most {
+            self.violations.push(format!("link {} to {host}:{port}, which serves {most}", there + 1));
         }
     }
 }
@@ -420,6 +461,17 @@ impl SimStream {
         let mut inner = self.network.inner.lock();
         let connection = inner.connections.get_mut(&self.id).expect("a connection lives while it has an end");
         act(connection.end(self.side))
+    }
+
+    /// When the last bytes that came were sent.
+    pub(crate) fn sent_at(&self) -> Option<Instant> {
+        self.with(|end| end.sent_at)
+    }
+
+    /// When the dial of the connection began.
+    pub(crate) fn dialed_at(&self) -> Instant {
+        let inner = self.network.inner.lock();
+        inner.connections.get(&self.id).expect("a connection lives while it has an end").dialed_at
     }
 
     /// Puts bytes before the other end, if nothing is under way between the two: while a request is on its way, nobody could
@@ -543,7 +595,7 @@ impl AsyncWrite for SimStream {
         }
         end.unread_by_other += count;
         inner.check_clean(self.id, self.side);
-        inner.send(self.id, self.side, Event::Bytes(bytes[..count].to_vec()));
+        inner.send(self.id, self.side, Event::Bytes(bytes[..count].to_vec(), clock::now()));
         drop(inner);
         self.network.changed.notify_one();
         Poll::Ready(Ok(count))

@@ -3,26 +3,68 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
+use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hs2router::idl::impala_service::ImpalaHiveServer2ServiceSyncClient;
+use hs2router::idl::beeswax::BeeswaxException;
+use hs2router::idl::impala_service::{ImpalaHiveServer2ServiceSyncClient, ImpalaServiceSyncClient};
 use hs2router::net::stream::Network as _;
 use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol};
 use thrift::{TThriftClient as _, TransportErrorKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
+use super::coordinator::{BEESWAX_PORT, HS2_PORT};
 use super::network::{ROUTER, SimNetwork, SimStream};
 
-/// The port that the router listens on.
-pub(crate) const LISTENER_PORT: u16 = 21050;
-/// No call may take longer: every trouble of a simulated world is over much sooner.
-const BOUND: Duration = Duration::from_mins(20);
+/// No call may take longer: every trouble of a simulated world is over sooner.
+const BOUND: Duration = Duration::from_mins(5);
 
-/// The generated client.
-pub(crate) type Service =
+/// The generated clients.
+pub(crate) type Hs2 =
     ImpalaHiveServer2ServiceSyncClient<TBinaryInputProtocol<Input>, TBinaryOutputProtocol<Output>>;
+pub(crate) type Beeswax = ImpalaServiceSyncClient<TBinaryInputProtocol<Input>, TBinaryOutputProtocol<Output>>;
+
+/// A generated client.
+pub(crate) trait Service {
+    /// The router's port for it.
+    const PORT: u16;
+
+    /// One that reads and writes memory.
+    fn over(input: Input, output: Output) -> Self;
+
+    /// It has made so many calls.
+    fn has_called(&mut self, calls: i32);
+}
+
+impl Service for Hs2 {
+    const PORT: u16 = HS2_PORT;
+
+    fn over(input: Input, output: Output) -> Self {
+        Self::new(TBinaryInputProtocol::new(input, true), TBinaryOutputProtocol::new(output, true))
+    }
+
+    fn has_called(&mut self, calls: i32) {
+        for _ in 0..calls {
+            self.increment_sequence_number();
+        }
+    }
+}
+
+impl Service for Beeswax {
+    const PORT: u16 = BEESWAX_PORT;
+
+    fn over(input: Input, output: Output) -> Self {
+        Self::new(TBinaryInputProtocol::new(input, true), TBinaryOutputProtocol::new(output, true))
+    }
+
+    fn has_called(&mut self, calls: i32) {
+        for _ in 0..calls {
+            self.increment_sequence_number();
+        }
+    }
+}
 
 /// The bytes that came back, and how many of them were read.
 pub(crate) struct Input {
@@ -75,16 +117,19 @@ pub(crate) enum NoResult {
     /// What came is no reply to the call.
     #[error("no reply to the call: {0}")]
     Garbled(String),
-    /// An exception of the protocol.
+    /// An exception of the protocol, in these words.
     #[error("exception: {0}")]
     Exception(String),
+    /// An exception that the method declares, in these words.
+    #[error("thrown: {0}")]
+    Thrown(String),
     /// Nothing came for too long.
     #[error("nothing came for {BOUND:?}")]
     Hung,
 }
 
 /// A connection to the router.
-pub(crate) struct Talk {
+pub(crate) struct Talk<S> {
     stream: SimStream,
     /// Whether bytes come in SASL frames.
     framed: bool,
@@ -92,18 +137,22 @@ pub(crate) struct Talk {
     sequence: i32,
     /// Python's clients say 0 for ever; here 1.
     counts: bool,
+    /// What has come and was not read.
+    came: Vec<u8>,
+    service: PhantomData<fn() -> S>,
 }
 
-impl Talk {
+impl<S: Service> Talk<S> {
     /// Connects, and logs in if there is a name and password.
     pub(crate) async fn begin(
         network: &SimNetwork,
         login: Option<(&str, &str)>,
         counts: bool,
     ) -> Result<Self, NoResult> {
-        let dialed = network.dial(ROUTER, LISTENER_PORT, BOUND).await;
+        let dialed = network.dial(ROUTER, S::PORT, BOUND).await;
         let stream = dialed.map_err(|error| NoResult::NoConnection(error.to_string()))?;
-        let mut talk = Self { stream, framed: false, sequence: 0, counts };
+        let (came, service) = (Vec::new(), PhantomData);
+        let mut talk = Self { stream, framed: false, sequence: 0, counts, came, service };
         if let Some((user, password)) = login {
             let opening = negotiation(1, b"PLAIN");
             let response = negotiation(2, format!("\0{user}\0{password}").as_bytes());
@@ -130,28 +179,58 @@ impl Talk {
     }
 
     /// One call.
-    pub(crate) async fn call<T>(
+    pub(crate) async fn call<T>(&mut self, ask: impl Fn(&mut S) -> thrift::Result<T>) -> Result<T, NoResult> {
+        self.call_all(&[ask]).await.pop().unwrap_or(Err(NoResult::Hung))
+    }
+
+    /// Calls without waiting for the reply of one before the next is sent, and their results in order: as many as there are
+    /// up to the first that has none.
+    pub(crate) async fn call_all<T>(
         &mut self,
-        ask: impl Fn(&mut Service) -> thrift::Result<T>,
-    ) -> Result<T, NoResult> {
-        if self.counts {
-            self.sequence += 1;
+        asks: &[impl Fn(&mut S) -> thrift::Result<T>],
+    ) -> Vec<Result<T, NoResult>> {
+        let (mut requests, mut numbers) = (Vec::new(), Vec::new());
+        for ask in asks {
+            self.sequence += i32::from(self.counts);
+            numbers.push(self.sequence);
+            requests.extend(self.request(ask));
         }
+        let sent = timeout(BOUND, self.stream.write_all(&requests)).await;
+        let sent = match sent {
+            Ok(sent) => sent.map_err(|error| error.to_string()),
+            Err(_elapsed) => return vec![Err(NoResult::Hung)],
+        };
+        let mut results = Vec::new();
+        for (ask, number) in asks.iter().zip(numbers) {
+            let is_last = results.len() + 1 == asks.len();
+            let result = timeout(BOUND, self.result(ask, number, is_last)).await;
+            let result = result.unwrap_or(Err(NoResult::Hung));
+            let result = match (result, &sent) {
+                // A coordinator's last words are read even if it takes no more.
+                (Ok(_), Err(cause)) => Err(NoResult::Ended { cause: cause.clone(), came: 1 }),
+                (result, _) => result,
+            };
+            let is_over = matches!(&result, Err(no_result) if no_result.ends_connection());
+            results.push(result);
+            if is_over {
+                break;
+            }
+        }
+        results
+    }
+
+    fn request<T>(&self, ask: impl Fn(&mut S) -> thrift::Result<T>) -> Vec<u8> {
         let (_nothing, request, _) = run(&ask, self.sequence, Vec::new());
-        let request =
-            if self.framed { [length(request.len()).as_slice(), &request].concat() } else { request };
-        timeout(BOUND, self.exchange(&ask, &request)).await.unwrap_or(Err(NoResult::Hung))
+        if self.framed { [length(request.len()).as_slice(), &request].concat() } else { request }
     }
 
     /// Sends a request of a call and leaves without its reply.
     pub(crate) async fn ask_and_leave<T>(
         mut self,
-        ask: impl Fn(&mut Service) -> thrift::Result<T>,
+        ask: impl Fn(&mut S) -> thrift::Result<T>,
         abruptly: bool,
     ) {
-        let (_nothing, request, _) = run(&ask, self.sequence, Vec::new());
-        let request =
-            if self.framed { [length(request.len()).as_slice(), &request].concat() } else { request };
+        let request = self.request(ask);
         let _sent = timeout(BOUND, self.stream.write_all(&request)).await;
         self.leave(abruptly);
     }
@@ -163,82 +242,104 @@ impl Talk {
         }
     }
 
-    async fn exchange<T>(
+    /// The next reply, to the call of this number.
+    async fn result<T>(
         &mut self,
-        ask: &impl Fn(&mut Service) -> thrift::Result<T>,
-        request: &[u8],
+        ask: &impl Fn(&mut S) -> thrift::Result<T>,
+        number: i32,
+        is_last: bool,
     ) -> Result<T, NoResult> {
-        let ended = |cause: String, came| NoResult::Ended { cause, came };
-        let sent = self.stream.write_all(request).await;
-        let (mut came, mut buffer) = (Vec::new(), vec![0; 16_384]);
+        let mut buffer = vec![0; 16_384];
         loop {
-            // A coordinator's last words are read even if it takes no more.
-            match self.stream.read(&mut buffer).await {
-                Ok(0) => return Err(ended("closed".to_owned(), came.len())),
-                Ok(read) => came.extend_from_slice(&buffer[..read]),
-                Err(error) => return Err(ended(error.to_string(), came.len())),
-            }
-            let (bytes, rest) = if self.framed { unframed(&came) } else { (came.clone(), 0) };
-            let whole = bytes.len();
-            let (result, _, used) = run(ask, self.sequence, bytes);
-            match result {
-                Err(thrift::Error::Transport(error)) if error.kind == TransportErrorKind::EndOfFile => {}
-                _ if used < whole || rest > 0 => {
-                    return Err(NoResult::Garbled(format!("{} bytes after the reply", whole - used + rest)));
-                }
-                Ok(result) => {
-                    return match sent {
-                        Ok(()) => Ok(result),
-                        Err(error) => Err(ended(error.to_string(), came.len())),
+            if !self.came.is_empty() {
+                let (bytes, frames) =
+                    if self.framed { unframed(&self.came) } else { (self.came.clone(), Vec::new()) };
+                let whole = bytes.len();
+                let (result, _, used) = run(ask, number, bytes);
+                if !matches!(&result, Err(thrift::Error::Transport(error)) if error.kind == TransportErrorKind::EndOfFile)
+                {
+                    let taken = if self.framed { frames_of(&frames, used) } else { Some(used) };
+                    let Some(taken) = taken.filter(|taken| !is_last || *taken == self.came.len()) else {
+                        let more = self.came.len() - used;
+                        return Err(NoResult::Garbled(format!("{more} bytes after the reply, of {whole}")));
                     };
+                    self.came.drain(..taken);
+                    return result.map_err(no_result);
                 }
-                Err(thrift::Error::Application(error)) => return Err(exception(&error)),
-                Err(error) => return Err(NoResult::Garbled(error.to_string())),
+            }
+            let ended = |cause: String, came| NoResult::Ended { cause, came };
+            match self.stream.read(&mut buffer).await {
+                Ok(0) => return Err(ended("closed".to_owned(), self.came.len())),
+                Ok(read) => self.came.extend_from_slice(&buffer[..read]),
+                Err(error) => return Err(ended(error.to_string(), self.came.len())),
             }
         }
+    }
+}
+
+impl NoResult {
+    /// Whether the connection is of no use after it.
+    pub(crate) fn ends_connection(&self) -> bool {
+        !matches!(self, Self::Exception(_) | Self::Thrown(_))
+    }
+}
+
+fn no_result(error: thrift::Error) -> NoResult {
+    match error {
+        thrift::Error::Application(error) => exception(&error),
+        thrift::Error::User(error) => match error.downcast::<BeeswaxException>() {
+            Ok(thrown) => NoResult::Thrown(thrown.message.unwrap_or_default()),
+            Err(error) => NoResult::Garbled(error.to_string()),
+        },
+        error => NoResult::Garbled(error.to_string()),
     }
 }
 
 /// Sequence ids and names that do not match are told as such too (`ApplicationErrorKind`), by the client itself.
 fn exception(error: &thrift::ApplicationError) -> NoResult {
     match error.kind {
-        thrift::ApplicationErrorKind::InternalError | thrift::ApplicationErrorKind::UnknownMethod => {
-            NoResult::Exception(error.message.clone())
-        }
+        thrift::ApplicationErrorKind::InternalError
+        | thrift::ApplicationErrorKind::UnknownMethod
+        | thrift::ApplicationErrorKind::Unknown => NoResult::Exception(error.message.clone()),
         _ => NoResult::Garbled(error.to_string()),
     }
 }
 
 /// Has the client make its call with these bytes for a reply; returns what it wrote, too, and how much it read.
-fn run<T>(
-    ask: &impl Fn(&mut Service) -> thrift::Result<T>,
-    sequence: i32,
+fn run<S: Service, T>(
+    ask: &impl Fn(&mut S) -> thrift::Result<T>,
+    number: i32,
     reply: Vec<u8>,
 ) -> (thrift::Result<T>, Vec<u8>, usize) {
     let (output, at) = (Output::default(), Rc::new(Cell::new(0)));
     let input = Input { bytes: Rc::new(reply), at: Rc::clone(&at) };
-    let mut service = Service::new(
-        TBinaryInputProtocol::new(input, true),
-        TBinaryOutputProtocol::new(output.clone(), true),
-    );
-    for _ in 0..sequence {
-        service.increment_sequence_number();
-    }
+    let mut service = S::over(input, output.clone());
+    service.has_called(number);
     let result = ask(&mut service);
     drop(service);
     (result, output.0.take(), at.get())
 }
 
-/// What whole frames hold, and how many bytes are left.
-fn unframed(mut bytes: &[u8]) -> (Vec<u8>, usize) {
-    let mut inside = Vec::new();
+/// What whole frames hold, and how many bytes each of them holds.
+fn unframed(mut bytes: &[u8]) -> (Vec<u8>, Vec<usize>) {
+    let (mut inside, mut frames) = (Vec::new(), Vec::new());
     while let Some((head, rest)) = bytes.split_first_chunk::<4>() {
         let length = usize::try_from(u32::from_be_bytes(*head)).unwrap();
         let Some((frame, rest)) = rest.split_at_checked(length) else { break };
         inside.extend_from_slice(frame);
+        frames.push(length);
         bytes = rest;
     }
-    (inside, bytes.len())
+    (inside, frames)
+}
+
+/// The length of the frames that hold just so many bytes; none if these end within one.
+fn frames_of(frames: &[usize], used: usize) -> Option<usize> {
+    let mut ends = frames.iter().scan((0, 0), |(inside, outside), frame| {
+        (*inside, *outside) = (*inside + frame, *outside + frame + 4);
+        Some((*inside, *outside))
+    });
+    ends.find_map(|(inside, outside)| (inside == used).then_some(outside))
 }
 
 fn length(bytes: usize) -> [u8; 4] {

@@ -1,52 +1,36 @@
 //! One simulated world: a router, coordinators, clients, and the trouble that comes over them, all drawn from one seed.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hs2router::chance::Chance;
 use hs2router::clock;
-use hs2router::cluster::room::Limits;
-use hs2router::cluster::{
-    AdminState, Cluster, CoordinatorSettings, DrainSettings, DrainThen, Flavor, HealthSettings, PolicyName,
-    Ports, Settings,
-};
 use hs2router::fake;
 use hs2router::fake::Password;
 use hs2router::fake::memory::MemoryCoordinator;
-use hs2router::ids::{CoordinatorName, Service};
-use hs2router::metrics::Metrics;
-use hs2router::net::listen::{AcceptCounts, Acceptor};
-use hs2router::serve::shared::{
-    Entrance, Fleet, FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, Shared, WatchSettings,
-};
-use hs2router::serve::workers::Workers;
-use hs2router::serve::{self, upkeep, watching};
-use hs2router::session::table::{self, Table};
+use hs2router::ids::Service;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use tokio::sync::Semaphore;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::client::{SimClient, User, World};
-use super::coordinator::{HS2_PORT, SimCoordinator, WEB_PORT};
+use super::coordinator::SimCoordinator;
 use super::journal::{Journal, between};
-use super::network::{ROUTER, SimNetwork, SimStream};
-use super::talk::LISTENER_PORT;
+use super::network::{PROBER, ROUTER, SimNetwork};
+use super::router::{DISCONNECTED_TIMEOUT, GRACE, MARGIN, SimRouter};
+use super::setup::{Setup, Weather};
 
-/// How long a coordinator keeps a session without connections.
-pub(crate) const DISCONNECTED_TIMEOUT: Duration = Duration::from_secs(40);
-/// How much longer the router remembers it: a coordinator may see the end of a connection so much later.
-const MARGIN: Duration = Duration::from_secs(100);
 /// No trouble lasts longer.
 const LONGEST_TROUBLE: Duration = Duration::from_secs(90);
 /// All virtual time that a world may take: ten times what the longest of 20,000 took.
 const BOUND: Duration = Duration::from_hours(10);
+/// Longer than a link is kept that nobody needs.
+const UNNEEDED: Duration = Duration::from_secs(30);
 
 /// What came of a world.
 pub(crate) struct Outcome {
@@ -74,107 +58,12 @@ pub(crate) fn live(seed: u64) -> Outcome {
 
 struct Simulation {
     rng: StdRng,
+    setup: Setup,
     network: SimNetwork,
     journal: Rc<Journal>,
     coordinators: Vec<Rc<SimCoordinator>>,
     clients: Vec<Rc<SimClient>>,
-    is_calm: bool,
     router: SimRouter,
-}
-
-/// A router on the simulated network.
-pub(crate) struct SimRouter {
-    shared: Arc<Shared<SimStream>>,
-    fleet: Arc<Fleet<SimStream>>,
-    connections: TaskTracker,
-    background: TaskTracker,
-    /// Ends the watching.
-    unwatched: CancellationToken,
-    end: CancellationToken,
-}
-
-impl SimRouter {
-    /// A router in front of coordinators; its connections share their links where it is told how to look after sessions then.
-    pub(crate) fn start(
-        network: &SimNetwork,
-        coordinators: usize,
-        upkeep: Option<SessionUpkeep>,
-        seed: u64,
-    ) -> Self {
-        let metrics = Arc::new(Metrics::new());
-        let watching = WatchSettings {
-            probe_interval: Duration::from_secs(5),
-            probe_timeout: Duration::from_secs(2),
-            load_interval: Duration::from_secs(5),
-        };
-        let room = RoomSettings {
-            limits: Limits { threads: None, reserve: 1 },
-            queue_timeout: Duration::from_secs(10),
-            queue_length: 100,
-            upkeep,
-        };
-        let table =
-            Table::new(table::Settings { capacity: 10_000, detached_for: DISCONNECTED_TIMEOUT + MARGIN });
-        let chance = Chance::from_seed(seed);
-        let moving = MoveSettings { idle_sessions: false, cooldown: Duration::ZERO, rebalance: false };
-        let draining = DrainSettings { deadline: Duration::from_hours(1), then: DrainThen::Leave };
-        let fleet_settings = FleetSettings { watching, room, moving, draining };
-        let fleet = Arc::new(Fleet::new(cluster(coordinators), table, &metrics, fleet_settings, chance));
-        let shared = Arc::new(Shared::new(settings(), network.clone(), metrics));
-        let (connections, background) = (TaskTracker::new(), TaskTracker::new());
-        let (end, counts) = (CancellationToken::new(), Arc::new(AcceptCounts::default()));
-        let acceptor =
-            Acceptor::new(network.listen(LISTENER_PORT), Arc::new(Semaphore::new(1000)), Arc::clone(&counts));
-        let entrance = Entrance { name: "sim".into(), fleet: Arc::clone(&fleet), service: Service::Hs2 };
-        let listening = serve::listen(
-            Arc::clone(&shared),
-            Arc::new(entrance),
-            acceptor,
-            Workers::here(),
-            connections.clone(),
-        );
-        connections.spawn(listening);
-        background.spawn(upkeep::run(Arc::clone(&shared), vec![Arc::clone(&fleet)], counts, end.clone()));
-        let unwatched = end.child_token();
-        watching::start(&shared, &fleet, &background, &unwatched);
-        Self { shared, fleet, connections, background, unwatched, end }
-    }
-
-    /// Coordinators are neither probed nor polled any more.
-    pub(crate) fn look_away(&self) {
-        self.unwatched.cancel();
-    }
-}
-
-fn settings() -> serve::shared::Settings {
-    serve::shared::Settings {
-        detect_timeout: Duration::from_secs(5),
-        handshake_timeout: Duration::from_secs(20),
-        connect_timeout: Duration::from_secs(3),
-        open_timeout: Duration::from_secs(15),
-        stall_timeout: Duration::from_secs(40),
-        replay_limit: 256 << 10,
-        replay_memory: 64 << 20,
-    }
-}
-
-fn cluster(coordinators: usize) -> Cluster {
-    let coordinators = (0..coordinators).map(|index| CoordinatorSettings {
-        name: CoordinatorName(format!("c{index}").into()),
-        host: format!("c{index}"),
-        ports: Ports { hs2: HS2_PORT, beeswax: None, hs2_http: None, web: Some(WEB_PORT) },
-        weight: 1,
-        state: AdminState::Active,
-    });
-    let settings = Settings {
-        name: "simulated".into(),
-        flavor: Flavor::Impala,
-        policy: PolicyName::LeastLoaded,
-        idle_session_cost: 0.1,
-        health: HealthSettings::default(),
-        coordinators: coordinators.collect(),
-    };
-    Cluster::new(settings).unwrap()
 }
 
 /// The names of users and their passwords, where coordinators want them.
@@ -203,38 +92,44 @@ pub(crate) fn memory(index: usize, users: &[Rc<User>], seed: u64) -> Arc<MemoryC
 impl Simulation {
     fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
+        let setup = Setup::draw(&mut rng);
         let network = SimNetwork::new(rng.random());
         spawn_local(network.clone().run());
-        let users = users(rng.random_bool(0.6));
-        let is_calm = rng.random_bool(0.15);
-        let count = rng.random_range(2..=4);
-        let memories: Vec<_> = (0..count).map(|index| memory(index, &users, rng.random())).collect();
+        let users = users(setup.logins);
+        let memories: Vec<_> =
+            (0..setup.coordinators).map(|index| memory(index, &users, rng.random())).collect();
         let journal = Rc::new(Journal::new(memories.clone()));
+        journal.say(setup);
         let coordinators: Vec<_> = memories
             .into_iter()
             .enumerate()
-            .map(|(index, memory)| SimCoordinator::new(index, memory, &network, (&journal, rng.random())))
+            .map(|(index, memory)| {
+                SimCoordinator::new(index, memory, &network, (&journal, &setup, rng.random()))
+            })
             .collect();
         coordinators.iter().for_each(SimCoordinator::start);
-        let world = Rc::new(World { journal: Rc::clone(&journal), users, is_calm });
+        let world = Rc::new(World { journal: Rc::clone(&journal), users, setup });
         let client = |number: usize, rng: &mut StdRng| {
             let name = format!("client{number}");
-            let user = Rc::clone(&world.users[rng.random_range(0..world.users.len())]);
-            let network = network.from(&name);
-            let rng = RefCell::new(StdRng::seed_from_u64(rng.random()));
             Rc::new(SimClient {
+                user: Rc::clone(&world.users[rng.random_range(0..world.users.len())]),
+                network: network.from(&name),
                 name,
-                user,
-                network,
                 world: Rc::clone(&world),
-                rng,
+                beeswax: setup.beeswax && rng.random_bool(0.4),
+                rng: RefCell::new(StdRng::seed_from_u64(rng.random())),
                 disturbed: Cell::new(false),
+                attached: RefCell::new(BTreeSet::new()),
             })
         };
-        let clients = rng.random_range(2..=6);
-        let clients = (0..clients).map(|number| client(number, &mut rng)).collect();
-        let router = SimRouter::start(&network, count, None, rng.random());
-        Self { rng, network, journal, coordinators, clients, is_calm, router }
+        let clients = (0..setup.clients).map(|number| client(number, &mut rng)).collect();
+        let router = SimRouter::start(&network, &setup, rng.random());
+        let (fleet, watched) = (Arc::clone(&router.fleet), Rc::clone(&journal));
+        let looking = async move { SimRouter::look_at_queues(&fleet, &setup, &watched).await };
+        if setup.threads.is_some() {
+            spawn_local(router.unwatched.clone().run_until_cancelled_owned(looking));
+        }
+        Self { rng, setup, network, journal, coordinators, clients, router }
     }
 
     async fn run(mut self) {
@@ -253,12 +148,37 @@ impl Simulation {
         while !over.is_cancelled() {
             let pause = between(&mut self.rng, 500, 15_000);
             let _over = timeout(pause, over.cancelled()).await;
-            if !self.is_calm && !over.is_cancelled() {
-                self.trouble();
+            match self.setup.weather {
+                _ if over.is_cancelled() => {}
+                Weather::Calm => {}
+                Weather::Drains => self.drain_for_a_while().await,
+                Weather::Foul => self.trouble(),
             }
         }
         all.await.unwrap();
         self.settle().await;
+    }
+
+    /// People drain a coordinator, and resume it.
+    async fn drain_for_a_while(&mut self) {
+        let coordinator = Rc::clone(&self.coordinators[self.rng.random_range(0..self.coordinators.len())]);
+        let time = between(&mut self.rng, 1_000, 40_000);
+        self.drain(&coordinator, time).await;
+    }
+
+    fn drain(&self, coordinator: &SimCoordinator, time: Duration) -> impl Future<Output = ()> + 'static {
+        let (index, host) = (coordinator.index, coordinator.host.clone());
+        let state = Arc::clone(&self.router.fleet.cluster.coordinators[index]);
+        let journal = Rc::clone(&self.journal);
+        async move {
+            journal.say(format_args!("{host} is drained for {time:?}"));
+            state.drain(None, time, clock::now());
+            journal.drained(index, true);
+            sleep(time).await;
+            journal.say(format_args!("{host} is resumed"));
+            state.resume();
+            journal.drained(index, false);
+        }
     }
 
     /// Something happens.
@@ -289,12 +209,15 @@ impl Simulation {
                 journal.say(format_args!("dials to {host} hang for {short:?}"));
                 network.hang_dials(&host, short);
             }
-            7 => drop(spawn_local(async move {
-                journal.say(format_args!("{host} is full for {long:?}"));
-                coordinator.set_full(true);
-                sleep(long).await;
-                coordinator.set_full(false);
-            })),
+            7 => {
+                let taken = if rng.random_bool(0.5) { usize::MAX } else { rng.random_range(1..4) };
+                drop(spawn_local(async move {
+                    journal.say(format_args!("others take {taken} threads of {host} for {long:?}"));
+                    coordinator.take_threads(taken);
+                    sleep(long).await;
+                    coordinator.take_threads(0);
+                }));
+            }
             8 => drop(spawn_local(async move {
                 journal.say(format_args!("{host} is busy"));
                 coordinator.set_slow(short / 4);
@@ -305,17 +228,7 @@ impl Simulation {
                 journal.say(format_args!("{host} is out of order"));
                 coordinator.set_flaky(self.rng.random_range(1..20));
             }
-            11 => {
-                let state = self.router.fleet.cluster.coordinators[coordinator.index].clone();
-                drop(spawn_local(async move {
-                    journal.say(format_args!("{host} is drained for {long:?}"));
-                    state.drain(None, long, clock::now());
-                    journal.drained(coordinator.index, true);
-                    sleep(long).await;
-                    state.resume();
-                    journal.drained(coordinator.index, false);
-                }));
-            }
+            11 => drop(spawn_local(self.drain(&coordinator, long))),
             _ => self.trouble_for_a_client(long),
         }
     }
@@ -335,49 +248,75 @@ impl Simulation {
 
     /// All clients have left: after a while nothing of theirs may be anywhere.
     async fn settle(self) {
-        let Self { network, journal, coordinators, router, .. } = self;
         // The longest trouble ends.
         sleep(LONGEST_TROUBLE).await;
         // Probes would go on for ever.
-        router.unwatched.cancel();
-        router.connections.close();
-        let connections = || network.connections("client0", ROUTER) + router.connections.len();
-        let left = connections();
-        if left > 1 {
-            journal.violation(format_args!("{left} connections are left, whose clients have gone"));
+        self.router.unwatched.cancel();
+        self.router.connections.close();
+        let left = self.router.connections.len();
+        // The accept loops are two.
+        if left > 2 {
+            self.journal
+                .violation(format_args!("{} connections are left, whose clients have gone", left - 2));
         }
         // Looked for every now and then, once to find them detached and once to forget them.
-        sleep(DISCONNECTED_TIMEOUT + MARGIN + Duration::from_secs(40)).await;
-        let known = router.fleet.table.sessions();
-        if known > 0 {
-            journal.violation(format_args!("{known} sessions are still known"));
-        }
-        for coordinator in &router.fleet.cluster.coordinators {
-            let load = coordinator.load();
-            let open = coordinator.open_operations();
-            if (load.open_sessions, load.running_operations, open) != (0, 0, 0) {
-                journal.violation(format_args!("{} still counts {load:?}", coordinator.name));
-            }
-        }
+        sleep(GRACE + DISCONNECTED_TIMEOUT + MARGIN + Duration::from_secs(40) + UNNEEDED).await;
+        self.look_at_what_is_left();
+        let Self { network, journal, coordinators, router, .. } = self;
         router.shared.drain_connections();
         router.end.cancel();
         router.background.close();
         router.connections.wait().await;
         router.background.wait().await;
         sleep(Duration::from_secs(5)).await;
-        for coordinator in coordinators {
-            let host = &coordinator.host;
-            let links = network.connections(ROUTER, host);
-            let sessions = coordinator.memory.open_sessions().len();
-            if links > 0 || sessions > 0 {
-                journal
-                    .violation(format_args!("{host} has {links} links and {sessions} sessions in the end"));
+        for host in coordinators.iter().map(|coordinator| &coordinator.host) {
+            let links = network.connections(ROUTER, host) + network.connections(PROBER, host);
+            if links > 0 {
+                journal.violation(format_args!("{host} has {links} links in the end"));
             }
         }
         for violation in network.violations() {
             journal.violation(violation);
         }
         journal.say("the end");
+    }
+
+    /// What the router and the coordinators still have, although all timers have run out.
+    fn look_at_what_is_left(&self) {
+        let Self { network, journal, router: SimRouter { fleet, .. }, .. } = self;
+        let known = fleet.table.sessions();
+        if known > 0 {
+            journal.violation(format_args!("{known} sessions are still known"));
+        }
+        let waiting = fleet.queue.waiting.get();
+        if waiting != 0 {
+            journal.violation(format_args!("{waiting} are still counted as waiting"));
+        }
+        for coordinator in &fleet.cluster.coordinators {
+            let load = coordinator.load();
+            let open = coordinator.open_operations();
+            if (load.open_sessions, load.running_operations, open) != (0, 0, 0) {
+                journal.violation(format_args!("{} still counts {load:?}", coordinator.name));
+            }
+            for service in Service::ALL {
+                let counted = fleet.room_of(coordinator, service).map_or(0, |(room, _)| room.links);
+                if counted > 0 {
+                    journal.violation(format_args!(
+                        "{} still counts {counted} links to {service}",
+                        coordinator.name
+                    ));
+                }
+            }
+        }
+        for coordinator in &self.coordinators {
+            let links = network.connections(ROUTER, &coordinator.host);
+            let sessions = coordinator.memory.open_sessions();
+            if links > 0 || !sessions.is_empty() {
+                let host = &coordinator.host;
+                journal
+                    .violation(format_args!("{host} has {links} links and sessions {sessions:?} in the end"));
+            }
+        }
     }
 }
 

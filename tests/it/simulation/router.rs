@@ -1,0 +1,192 @@
+//! A router on the simulated network, with what its queues must never show.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hs2router::chance::Chance;
+use hs2router::clock;
+use hs2router::cluster::room::Limits;
+use hs2router::cluster::{
+    AdminState, Cluster, Coordinator, CoordinatorSettings, DrainSettings, DrainThen, Flavor, HealthSettings,
+    PolicyName, Ports, Settings,
+};
+use hs2router::ids::{CoordinatorName, Service};
+use hs2router::metrics::Metrics;
+use hs2router::net::listen::{AcceptCounts, Acceptor};
+use hs2router::serve::shared::{
+    Entrance, Fleet, FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, Shared, WatchSettings,
+};
+use hs2router::serve::workers::Workers;
+use hs2router::serve::{self, upkeep, watching};
+use hs2router::session::table::{self, Table};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::coordinator::{BEESWAX_PORT, HS2_PORT, WEB_PORT};
+use super::journal::Journal;
+use super::network::{PROBER, SimNetwork, SimStream};
+use super::setup::Setup;
+
+/// How long a coordinator keeps a session without connections.
+pub(crate) const DISCONNECTED_TIMEOUT: Duration = Duration::from_secs(40);
+/// How long the router keeps one without clients, where links are shared.
+pub(crate) const GRACE: Duration = Duration::from_secs(30);
+/// How much longer the router remembers it: a coordinator may see the end of a connection so much later.
+pub(crate) const MARGIN: Duration = Duration::from_secs(100);
+/// Service threads that are kept for cancels and closes.
+const RESERVE: u32 = 1;
+/// So soon upkeep calls those who wait for a coordinator that has become fit, and whoever was forgotten.
+const UPKEEP: Duration = Duration::from_millis(1_100);
+/// How often queues are looked at.
+const QUEUE_LOOK: Duration = Duration::from_millis(230);
+
+/// A router on the simulated network.
+pub(crate) struct SimRouter {
+    pub(crate) shared: Arc<Shared<SimStream>>,
+    pub(crate) fleet: Arc<Fleet<SimStream>>,
+    pub(crate) connections: TaskTracker,
+    pub(crate) background: TaskTracker,
+    /// Ends the watching.
+    pub(crate) unwatched: CancellationToken,
+    pub(crate) end: CancellationToken,
+}
+
+impl SimRouter {
+    /// One that serves.
+    pub(crate) fn start(network: &SimNetwork, setup: &Setup, seed: u64) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let detached_for = DISCONNECTED_TIMEOUT + MARGIN + if setup.shares { GRACE } else { Duration::ZERO };
+        let table = Table::new(table::Settings { capacity: 10_000, detached_for });
+        let (cluster, settings_of_fleet) = (cluster(setup), fleet_settings(setup));
+        let fleet = Fleet::new(cluster, table, &metrics, settings_of_fleet, Chance::from_seed(seed));
+        let fleet = Arc::new(fleet);
+        let shared = Arc::new(Shared::new(settings(), network.clone(), Arc::clone(&metrics)));
+        let (connections, background) = (TaskTracker::new(), TaskTracker::new());
+        let (end, counts) = (CancellationToken::new(), Arc::new(AcceptCounts::default()));
+        for (port, service) in [(HS2_PORT, Service::Hs2), (BEESWAX_PORT, Service::Beeswax)] {
+            let permits = Arc::new(Semaphore::new(1000));
+            let acceptor = Acceptor::new(network.listen(port), permits, Arc::clone(&counts));
+            let entrance = Arc::new(Entrance { name: "sim".into(), fleet: Arc::clone(&fleet), service });
+            let (workers, tasks) = (Workers::here(), connections.clone());
+            connections.spawn(serve::listen(Arc::clone(&shared), entrance, acceptor, workers, tasks));
+        }
+        background.spawn(upkeep::run(Arc::clone(&shared), vec![Arc::clone(&fleet)], counts, end.clone()));
+        background.spawn(upkeep::move_sessions(Arc::clone(&shared), Arc::clone(&fleet), end.clone()));
+        let unwatched = end.child_token();
+        // Only the watching dials from here: its connections are none that clients wait for.
+        let watches = Arc::new(Shared::new(settings(), network.from(PROBER), metrics));
+        watching::start(&watches, &fleet, &background, &unwatched);
+        Self { shared, fleet, connections, background, unwatched, end }
+    }
+
+    /// Looks, as long as it is polled, for somebody who waits although there is room.
+    pub(crate) async fn look_at_queues(fleet: &Fleet<SimStream>, setup: &Setup, journal: &Journal) {
+        loop {
+            sleep(QUEUE_LOOK).await;
+            if fleet.queue.waiting.get() == 0 {
+                continue;
+            }
+            if journal.resumed_within(UPKEEP) {
+                continue;
+            }
+            let before = kept_waiting(fleet, setup);
+            // Those who were called in this moment get their turn.
+            sleep(Duration::from_millis(2)).await;
+            let now = kept_waiting(fleet, setup);
+            if let Some(who) = before.iter().find(|who| now.contains(who)) {
+                journal.violation(format_args!("{who}, although there is room"));
+            }
+        }
+    }
+}
+
+/// Who waits for room that there is.
+fn kept_waiting(fleet: &Fleet<SimStream>, setup: &Setup) -> Vec<String> {
+    let mut found = Vec::new();
+    for service in [Service::Hs2, Service::Beeswax] {
+        for coordinator in &fleet.cluster.coordinators {
+            let waiting = fleet.room_of(coordinator, service).map_or(0, |(_, waiting)| waiting);
+            if waiting > 0 && has_room(fleet, coordinator, service) {
+                found.push(format!("{waiting} calls wait for {}'s port {service}", coordinator.name));
+            }
+        }
+    }
+    let ports = fleet.cluster.coordinators.iter().flat_map(|one| Service::ALL.map(|service| (one, service)));
+    let for_calls: usize =
+        ports.filter_map(|(one, service)| fleet.room_of(one, service)).map(|(_, calls)| calls).sum();
+    let sessions = usize::try_from(fleet.queue.waiting.get()).unwrap_or_default().saturating_sub(for_calls);
+    // In foul weather those may be left that were tried in vain, and with two ports nobody knows which it is for.
+    if sessions > 0 && setup.is_calm() && !setup.beeswax {
+        let takes = |one: &&Arc<Coordinator>| {
+            let is_fit = one.standing(Service::Hs2, clock::now()).is_fit();
+            one.state() == AdminState::Active && is_fit && has_room(fleet, one, Service::Hs2)
+        };
+        if let Some(one) = fleet.cluster.coordinators.iter().find(takes) {
+            found.push(format!("{sessions} sessions wait while {} would take them", one.name));
+        }
+    }
+    found
+}
+
+fn has_room(fleet: &Fleet<SimStream>, coordinator: &Coordinator, service: Service) -> bool {
+    let Some((room, _)) = fleet.room_of(coordinator, service) else { return false };
+    let in_use = room.links - room.idle;
+    room.limit.is_none_or(|limit| !room.crowded && in_use + RESERVE < limit)
+}
+
+fn fleet_settings(setup: &Setup) -> FleetSettings {
+    let watching = WatchSettings {
+        probe_interval: Duration::from_secs(5),
+        probe_timeout: Duration::from_secs(2),
+        load_interval: Duration::from_secs(5),
+    };
+    let upkeep =
+        SessionUpkeep { client_lost_grace: GRACE, disconnected_session_timeout: DISCONNECTED_TIMEOUT };
+    let room = RoomSettings {
+        limits: Limits { threads: setup.threads, reserve: RESERVE },
+        queue_timeout: Duration::from_secs(10),
+        queue_length: 100,
+        upkeep: setup.shares.then_some(upkeep),
+    };
+    let moving = MoveSettings {
+        idle_sessions: setup.moves.is_some(),
+        cooldown: setup.moves.unwrap_or_default(),
+        rebalance: setup.rebalance,
+    };
+    let draining = DrainSettings { deadline: Duration::from_hours(1), then: DrainThen::Leave };
+    FleetSettings { watching, room, moving, draining }
+}
+
+fn settings() -> serve::shared::Settings {
+    serve::shared::Settings {
+        detect_timeout: Duration::from_secs(5),
+        handshake_timeout: Duration::from_secs(20),
+        connect_timeout: Duration::from_secs(3),
+        open_timeout: Duration::from_secs(15),
+        stall_timeout: Duration::from_secs(40),
+        replay_limit: 256 << 10,
+        replay_memory: 64 << 20,
+    }
+}
+
+fn cluster(setup: &Setup) -> Cluster {
+    let beeswax = setup.beeswax.then_some(BEESWAX_PORT);
+    let coordinators = (0..setup.coordinators).map(|index| CoordinatorSettings {
+        name: CoordinatorName(format!("c{index}").into()),
+        host: format!("c{index}"),
+        ports: Ports { hs2: HS2_PORT, beeswax, hs2_http: None, web: Some(WEB_PORT) },
+        weight: 1,
+        state: AdminState::Active,
+    });
+    let settings = Settings {
+        name: "simulated".into(),
+        flavor: Flavor::Impala,
+        policy: PolicyName::LeastLoaded,
+        idle_session_cost: 0.1,
+        health: HealthSettings::default(),
+        coordinators: coordinators.collect(),
+    };
+    Cluster::new(settings).unwrap()
+}
