@@ -1,11 +1,15 @@
 //! What each fuzz target does with its input. The tests of the main package run the same functions over the corpus.
 //!
 //! But for `detect`, an input is a recipe and a stream: the limit on a message or frame (two bytes, 0 is none to speak
-//! of), the kind of stream (one byte; odd: replies, which only `scan` asks), a number of cuts (one byte, its low four bits
-//! count), a place for each cut (two bytes, taken modulo the stream's length), then the stream. Numbers are big-endian.
+//! of), the kind of stream (one byte; odd: replies, which only `scan` asks; `link` has its own meaning for both), a number of
+//! cuts (one byte, its low four bits count), a place for each cut (two bytes, taken modulo the stream's length), then the
+//! stream. Numbers are big-endian.
 
+mod plain;
+
+use hs2router::serve::reply::{Framing, Reply};
 use hs2router::wire::detect::{DETECT_BYTES, Detection};
-use hs2router::wire::facts::Facts;
+use hs2router::wire::facts::{Facts, NAME_BYTES};
 use hs2router::wire::frame::{self, Deframer, FrameError};
 use hs2router::wire::method::{self, Method};
 use hs2router::wire::sasl::{Acceptor, Answer, Initiator, SaslError, Step};
@@ -153,6 +157,48 @@ pub fn frame(input: &[u8]) {
         let framed = [frame::header(payload.len()).unwrap_or_default().as_slice(), payload].concat();
         assert_eq!(read_frames(&framed, limit).0, [payload.as_slice()], "what is framed reads back");
     }
+}
+
+/// A link may serve another call if and only if a plain reading of all that came finds one whole reply to the call, and
+/// nothing had come behind it.
+///
+/// Of the kind, the lowest bit says whether there are frames; the next, whether the call was `CloseSession` and not what the
+/// reply names; the next, whether its sequence id was the limit and not the reply's.
+pub fn link(input: &[u8]) {
+    let recipe = Recipe::read(input);
+    let framed = recipe.kind & 1 == 1;
+    let unframed = if framed { recipe.stream.get(4..).unwrap_or_default() } else { recipe.stream };
+    let called = name(unframed);
+    let after = unframed.get(8 + called.len()..).and_then(<[u8]>::first_chunk::<4>);
+    let seqid = after.map_or(0, |bytes| i32::from_be_bytes(*bytes));
+    let called = if recipe.kind & 2 == 0 { called } else { b"CloseSession" };
+    let seqid = if recipe.kind & 4 == 0 { seqid } else { i32::from(recipe.limit) };
+    // No call has a longer name, and of a longer one the router would remember the beginning.
+    let called = if called.len() > NAME_BYTES { b"CloseSession" } else { called };
+    let end = plain::reply_end(recipe.stream, framed, called, seqid);
+    for pieces in recipe.pieces() {
+        let framing = if framed { Framing::Sasl } else { Framing::None };
+        let request = Facts::of_call(called, seqid);
+        let came = pieces.iter().scan(0, |came, piece| {
+            *came += piece.len();
+            Some(*came)
+        });
+        let is_seen_alone = end.filter(|end| came.clone().any(|came| came == *end));
+        assert_eq!(clean_after(Reply::to(method::lookup(called), &request, framing), &pieces), is_seen_alone);
+    }
+}
+
+/// How many bytes had come when the link was found to be fit for another call.
+fn clean_after(mut reply: Reply, pieces: &[&[u8]]) -> Option<usize> {
+    let mut came = 0;
+    for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+        let taken = reply.take(piece).ok()?;
+        came += piece.len();
+        if taken.done {
+            return taken.clean.then_some(came);
+        }
+    }
+    None
 }
 
 /// Payloads of the frames that ended, what came of the one that did not, and what ended it all.

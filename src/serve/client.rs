@@ -30,7 +30,7 @@ const READ_LIMIT: usize = 16 << 10;
 
 /// What stands around the messages of a connection; the same on the client's side and on its links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub enum Framing {
     /// Nothing (NOSASL): a message ends where it ends.
     None,
     /// `TFramedTransport`: a frame holds one message.

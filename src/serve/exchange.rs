@@ -161,16 +161,14 @@ impl<S: Stream> Calls<S> {
                 if let Err(end) = self.deliver(&mut held, bytes).await {
                     if !taken.done {
                         self.leave(link, reply);
-                    } else if taken.used == chunk.len() {
+                    } else if taken.clean {
                         self.links.put(link);
                     }
                     return Err(end.into());
                 }
             }
             if taken.done {
-                // What nobody asked for would be taken for the next reply.
-                let clean = taken.used == chunk.len();
-                let link = clean.then_some(link);
+                let link = taken.clean.then_some(link);
                 return Ok(Answered { reply, bytes: held, held: Some(counted), link });
             }
         }

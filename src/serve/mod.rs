@@ -25,7 +25,7 @@ mod probing;
 mod queue;
 mod readout;
 mod refuse;
-mod reply;
+pub mod reply;
 mod restarted;
 pub mod shared;
 mod silence;

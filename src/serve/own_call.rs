@@ -95,8 +95,7 @@ async fn exchange<S: Stream>(
         };
         let taken = reply.take(&chunk).ok()?;
         if taken.done {
-            let clean = taken.used == chunk.len();
-            return Some((clean.then_some(link), verdict(method, reply.facts())));
+            return Some((taken.clean.then_some(link), verdict(method, reply.facts())));
         }
     }
 }

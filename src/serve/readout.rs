@@ -30,7 +30,7 @@ async fn rest<S: Stream>(mut link: Box<Link<S>>, mut reply: Box<Reply>) -> Optio
         left = left.checked_sub(chunk.len())?;
         let taken = reply.take(&chunk).ok()?;
         if taken.done {
-            return (taken.used == chunk.len()).then_some(link);
+            return taken.clean.then_some(link);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A coordinator's reply, read as it comes: where it ends, whether it answers the request, what it says.
 
-use super::client::Framing;
+pub use super::client::Framing;
 use crate::session::retry::Phase;
 use crate::wire::facts::{Facts, Name};
 use crate::wire::frame::{Deframer, FrameError};
@@ -15,7 +15,7 @@ const FRAME_LIMIT: usize = i32::MAX as usize;
 
 /// What a coordinator sent that is no reply to the request. Its link is of no further use.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadReply {
+pub enum BadReply {
     /// Not a message that can be followed.
     #[error("it sent what is no reply: {0}")]
     Message(#[from] ScanError),
@@ -35,7 +35,7 @@ pub(super) enum BadReply {
 }
 
 /// A reply of which some may have come.
-pub(super) struct Reply {
+pub struct Reply {
     framing: Framing,
     method: &'static Method,
     deframer: Deframer,
@@ -48,16 +48,19 @@ pub(super) struct Reply {
 
 /// What a chunk brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Taken {
+pub struct Taken {
     /// Bytes of the chunk that belong to the reply, frame headers included.
     pub used: usize,
     /// Whether the reply has ended.
     pub done: bool,
+    /// Whether the link may serve another call: the reply has ended, and nothing came behind it, which would be taken for the
+    /// next one.
+    pub clean: bool,
 }
 
 impl Reply {
     /// The reply to this request, of which nothing has come.
-    pub(super) fn to(method: &'static Method, request: &Facts, framing: Framing) -> Self {
+    pub fn to(method: &'static Method, request: &Facts, framing: Framing) -> Self {
         Self {
             framing,
             method,
@@ -71,22 +74,22 @@ impl Reply {
     }
 
     /// What is known of it.
-    pub(super) fn facts(&self) -> &Facts {
+    pub fn facts(&self) -> &Facts {
         self.scanner.facts()
     }
 
     /// Whether all of it has come.
-    pub(super) fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         self.done
     }
 
     /// Whether its head has come, and answers the request: before that, none of it is passed on.
-    pub(super) fn is_checked(&self) -> bool {
+    pub fn is_checked(&self) -> bool {
         self.checked
     }
 
     /// How far the call has come, now that some of the reply is there.
-    pub(super) fn phase(&self) -> Phase {
+    pub fn phase(&self) -> Phase {
         let succeeds = self.checked
             && self.facts().status.is_some()
             && verdict(self.method, self.facts()) == Verdict::Success;
@@ -97,7 +100,7 @@ impl Reply {
     ///
     /// # Errors
     /// [`BadReply`].
-    pub(super) fn take(&mut self, chunk: &[u8]) -> Result<Taken, BadReply> {
+    pub fn take(&mut self, chunk: &[u8]) -> Result<Taken, BadReply> {
         let mut used = 0;
         if self.framing == Framing::None {
             used = self.scan(chunk)?;
@@ -112,7 +115,7 @@ impl Reply {
             }
         }
         self.check()?;
-        Ok(Taken { used, done: self.done })
+        Ok(Taken { used, done: self.done, clean: self.done && used == chunk.len() })
     }
 
     fn scan(&mut self, payload: &[u8]) -> Result<usize, ScanError> {

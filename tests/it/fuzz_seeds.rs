@@ -39,3 +39,8 @@ fn handshakes_of_every_seed_end_alike_in_any_pieces() {
 fn frames_of_every_seed_are_the_same_in_any_pieces() {
     run_corpus("frame", targets::frame);
 }
+
+#[test]
+fn links_are_clean_after_every_seed_as_a_plain_reading_says() {
+    run_corpus("link", targets::link);
+}

@@ -291,8 +291,7 @@ impl<S: Stream> Round<'_, S> {
             }
             let taken = reply.take(&chunk)?;
             if taken.done {
-                let clean = taken.used == chunk.len();
-                return Ok(Replied { facts: Box::new(*reply.facts()), link: clean.then_some(link) });
+                return Ok(Replied { facts: Box::new(*reply.facts()), link: taken.clean.then_some(link) });
             }
         }
     }
