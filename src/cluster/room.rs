@@ -90,8 +90,6 @@ pub enum Claim<L> {
 /// A session of an identity, counted for as long as this lives: its links are kept while there is one.
 #[derive(Debug)]
 pub struct Tenancy {
-    /// Whose session it is.
-    pub identity: Identity,
     sessions: Arc<AtomicU32>,
 }
 
@@ -299,7 +297,7 @@ impl<L> Room<L> {
     pub fn begin_session(&mut self, identity: &Identity) -> Tenancy {
         let kept = self.kept.entry(identity.clone()).or_default();
         kept.sessions.fetch_add(1, Ordering::Relaxed);
-        Tenancy { identity: identity.clone(), sessions: Arc::clone(&kept.sessions) }
+        Tenancy { sessions: Arc::clone(&kept.sessions) }
     }
 
     /// Takes in what a poll says; `own` is what was ours while it was under way. Returns idle links that must make room

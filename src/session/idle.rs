@@ -4,6 +4,7 @@
 //! `SessionMaintenance`). It counts from the last call of anybody, so the calls by which the router keeps a session would
 //! keep it for ever: what its client does is counted here.
 
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,9 +18,9 @@ const OPTION: &str = "IDLE_SESSION_TIMEOUT";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IdleTimeout {
     /// None: it may be idle for ever, or for how long is not known.
-    now: Option<Duration>,
+    now: Option<Seconds>,
     /// What holds if nothing is set.
-    default: Option<Duration>,
+    default: Option<Seconds>,
 }
 
 impl IdleTimeout {
@@ -27,7 +28,8 @@ impl IdleTimeout {
     /// request set one. None was given if the request was not held.
     pub fn opened(value: Option<Duration>, request: Option<&[u8]>) -> Self {
         let is_default = request.is_some_and(|request| !sets(request, OPTION));
-        Self { now: value, default: value.filter(|_| is_default) }
+        let now = value.and_then(whole_seconds);
+        Self { now, default: now.filter(|_| is_default) }
     }
 
     /// A statement that does this has succeeded in the session. `UNSET ALL` forgets what was set and leaves the timeout as it
@@ -45,18 +47,24 @@ impl IdleTimeout {
 
     /// The session was opened again elsewhere, and this is what that coordinator said.
     pub fn moved(&mut self, value: Option<Duration>) {
-        self.now = value;
+        self.now = value.and_then(whole_seconds);
     }
 
     /// How long the session may be idle; none if for ever, or if that is not known.
     pub fn get(self) -> Option<Duration> {
-        self.now
+        self.now.map(|seconds| Duration::from_secs(seconds.get().into()))
     }
 }
 
-fn seconds(value: &str) -> Option<Duration> {
-    let seconds: u32 = value.trim().parse().ok()?;
-    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+/// The option's unit; not 0, which is for ever.
+type Seconds = NonZeroU32;
+
+fn seconds(value: &str) -> Option<Seconds> {
+    value.trim().parse().ok()
+}
+
+fn whole_seconds(value: Duration) -> Option<Seconds> {
+    Seconds::new(u32::try_from(value.as_secs()).ok()?)
 }
 
 /// What a session's clients do. Shared by the table and the connections that use the session, so that a call costs no

@@ -80,7 +80,7 @@ struct Usage {
     idle_timeout: IdleTimeout,
     activity: Arc<Activity>,
     /// Since it has been idle for too long.
-    expired: Option<Expired>,
+    expired: Option<Box<Expired>>,
     /// Whether the router is closing it.
     ending: bool,
     /// As `tenancy`.

@@ -103,7 +103,8 @@ impl Table {
         let usage = &mut session.usage;
         let timeout = usage.idle_timeout.get().filter(|timeout| usage.activity.expire(now, *timeout));
         if let Some(timeout) = timeout {
-            usage.expired = Some(Expired { timeout, last: usage.activity.last(), closed: false });
+            let last = usage.activity.last();
+            usage.expired = Some(Box::new(Expired { timeout, last, closed: false }));
         } else if !is_abandoned {
             return None;
         }
@@ -114,7 +115,7 @@ impl Table {
     /// What is known of a session that was idle for too long, for somebody who names it by its handle.
     pub fn expired(&self, handle: &Handle) -> Option<Expired> {
         let session = self.sessions.get(&handle.guid)?;
-        let expired = session.usage.expired.filter(|_| same(session.secret.as_ref(), &handle.secret))?;
+        let expired = session.usage.expired.as_deref().copied().filter(|_| same(session.secret.as_ref(), &handle.secret))?;
         Some(Expired { closed: session.usage.tenancy.is_none(), ..expired })
     }
 
@@ -133,8 +134,8 @@ impl Session {
         // What it is known by where it is now.
         let home = self.usage.mobile.as_ref().and_then(|mobile| mobile.home());
         let handle = home.unwrap_or(Handle { guid: *guid, secret: self.secret? });
-        let identity = self.usage.tenancy.as_ref()?.identity.clone();
-        Some(Tended { handle, coordinator: self.coordinator, identity })
+        self.usage.tenancy.as_ref()?;
+        Some(Tended { handle, coordinator: self.coordinator, identity: self.usage.identity.clone() })
     }
 
     fn is_to_end(&self, now: Instant, grace: Duration) -> bool {
@@ -156,7 +157,7 @@ impl Session {
 
     /// Whether its client has had the time to hear that it has expired.
     pub(super) fn is_past(&self, now: Instant) -> bool {
-        let last = self.usage.expired.map(|expired| expired.last);
+        let last = self.usage.expired.as_ref().map(|expired| expired.last);
         last.is_some_and(|last| now.saturating_duration_since(last) >= EXPIRED_KEPT)
     }
 }
