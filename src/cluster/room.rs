@@ -6,16 +6,20 @@
 //!
 //! `L` is a link. One in use is the caller's, who brings it back ([`Room::put`]) or says that it is gone ([`Room::end`]).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::ids::Identity;
 
-/// Links of an identity are retired this long after its last session there was closed and the last of them was used: a
+/// Links that no call used for this long are retired, all but one of an identity that has a session there: others may want
+/// the service threads that they hold. Links of an identity are retired this long after its last session there was closed and the last of them was used: a
 /// coordinator closes them soon after (Impala: `--idle_client_poll_period_s`, 30 s).
 const UNNEEDED_FOR: Duration = Duration::from_secs(20);
+
+/// Looks at what is not used any more are so far apart, or further.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// So many polls in a row must show a queue of others before it counts: every new connection is in it for a moment.
 const QUEUED_POLLS: u32 = 2;
@@ -128,6 +132,8 @@ pub struct Room<L> {
     idle: u32,
     /// Counts the times that a link was put back: who was put back longest ago gives way first.
     puts: u64,
+    /// How often a link had been put back at earlier looks, a second apart or more, of the last [`UNNEEDED_FOR`].
+    looks: VecDeque<(Instant, u64)>,
     kept: HashMap<Identity, Kept<L>>,
 }
 
@@ -168,6 +174,7 @@ impl<L> Room<L> {
             queued_polls: 0,
             idle: 0,
             puts: 0,
+            looks: VecDeque::new(),
             kept: HashMap::new(),
         }
     }
@@ -318,19 +325,38 @@ impl<L> Room<L> {
     /// Takes out idle links that are of no use: those that `is_over`, and those of identities that have had no session and
     /// no call for a while.
     pub fn retire(&mut self, now: Instant, mut is_over: impl FnMut(&L) -> bool) -> Vec<L> {
+        let unused = self.puts_before(now);
         let mut retired = Vec::new();
         self.kept.retain(|_, kept| {
             let unneeded = kept.sessions.load(Ordering::Relaxed) == 0 && {
                 let since = *kept.unneeded_since.get_or_insert(now);
                 now.saturating_duration_since(since) >= UNNEEDED_FOR
             };
-            retired.extend(kept.idle.extract_if(.., |(_, link)| unneeded || is_over(link)));
+            // One is kept as long as there is a session: with its last link a coordinator would think that its client left.
+            let newest = kept.idle.last().map(|(put, _)| *put);
+            let is_spare = |put| put <= unused && Some(put) != newest;
+            let retire = |(put, link): &mut (u64, L)| unneeded || is_spare(*put) || is_over(link);
+            retired.extend(kept.idle.extract_if(.., retire));
             !(unneeded && kept.idle.is_empty())
         });
         self.forget_idle(retired.len());
         // Not in the order of the map, which is left to chance.
         retired.sort_unstable_by_key(|(put, _)| *put);
         retired.into_iter().map(|(_, link)| link).collect()
+    }
+
+    /// How often a link had been put back before [`UNNEEDED_FOR`], or at the first look after that.
+    fn puts_before(&mut self, now: Instant) -> u64 {
+        if self.looks.back().is_none_or(|(last, _)| now.saturating_duration_since(*last) >= LOOK_INTERVAL) {
+            self.looks.push_back((now, self.puts));
+        }
+        let is_old = |look: Option<&(Instant, u64)>| {
+            look.is_some_and(|(at, _)| now.saturating_duration_since(*at) >= UNNEEDED_FOR)
+        };
+        while is_old(self.looks.get(1)) {
+            self.looks.pop_front();
+        }
+        self.looks.front().filter(|look| is_old(Some(look))).map_or(0, |(_, puts)| *puts)
     }
 
     /// Takes out idle links, those used longest ago first and those of `last` after all others, until `most` are left in

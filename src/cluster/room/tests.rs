@@ -162,6 +162,30 @@ fn links_are_retired_when_their_identity_has_had_no_session_for_20_s() {
 }
 
 #[test]
+fn links_that_no_call_has_used_for_20_s_are_retired_but_for_one_where_there_is_a_session() {
+    let mut room = room(8, 0);
+    let start = clock::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let _session = room.begin_session(&user(1));
+    for _ in 0..3 {
+        claim(&mut room, &user(1));
+    }
+    for link in [1, 2, 3] {
+        room.put(&user(1), Purpose::Work, link);
+    }
+    for second in 0..=19 {
+        assert_eq!(room.retire(at(second), |_| false), NONE, "after {second} s");
+        assert_eq!(claim(&mut room, &user(1)), Claim::Link(3));
+        room.put(&user(1), Purpose::Work, 3);
+    }
+    assert_eq!(room.retire(at(20), |_| false), [1, 2]);
+    assert_eq!(room.retire(at(500), |_| false), NONE, "the last one tells that there is a client");
+    assert_eq!(room.retire(at(600), |_| false), NONE);
+    assert_eq!((room.view().links, room.view().idle), (1, 1));
+    assert!(room.looks.len() < 25, "{} looks are remembered", room.looks.len());
+}
+
+#[test]
 fn links_are_retired_by_age_whoever_needs_them() {
     let mut room = room(4, 0);
     for link in 0..3 {
