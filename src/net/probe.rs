@@ -6,7 +6,8 @@
 //! | sessions are opened there without a login | opens one session once, keeps it, calls `GetInfo` on it each time |
 //!
 //! A probe that cannot *open* its session has shown only that it is not served, which a full coordinator does not do for
-//! anybody new; that the port was connected to counts. A kept session that is not answered any more is another matter.
+//! anybody new; that the port was connected to counts. A kept session that is not answered any more is another matter, and
+//! from then on so is every session that cannot be opened, until one can: a process that is frozen is still connected to.
 
 use std::io;
 use std::time::Duration;
@@ -48,8 +49,8 @@ pub enum ProbeError {
     /// It cannot be connected to.
     #[error(transparent)]
     Dial(#[from] DialError),
-    /// The kept session was not answered.
-    #[error("GetInfo: {0}")]
+    /// The kept session was not answered, or since then none could be opened.
+    #[error("the probe's session is not answered: {0}")]
     Unanswered(SessionError),
 }
 
@@ -111,6 +112,8 @@ pub struct Probe<N: Network> {
     place: Place,
     settings: ProbeSettings<N>,
     kept: Option<Kept<N::Stream>>,
+    /// Whether a kept session was not answered, and none was opened since.
+    doubted: bool,
 }
 
 #[derive(Debug)]
@@ -125,7 +128,7 @@ struct Kept<S> {
 impl<N: Network> Probe<N> {
     /// A probe that keeps nothing yet.
     pub fn new(place: Place, settings: ProbeSettings<N>) -> Self {
-        Self { place, settings, kept: None }
+        Self { place, settings, kept: None, doubted: false }
     }
 
     /// Probes once. Not cancel-safe: a dropped probe loses the session that it kept.
@@ -137,7 +140,9 @@ impl<N: Network> Probe<N> {
         // A connection that the coordinator closed says nothing of how it is now.
         if let Some(mut kept) = self.kept.take().filter(Kept::is_fit) {
             let answer = timeout(allowed, kept.get_info()).await;
-            match answer.unwrap_or(Err(SessionError::TimedOut(allowed))).map_err(ProbeError::Unanswered)? {
+            let answer = answer.unwrap_or(Err(SessionError::TimedOut(allowed)));
+            self.doubted = answer.is_err();
+            match answer.map_err(ProbeError::Unanswered)? {
                 // The session has expired: the next probe opens another.
                 Answer::NoSession => return Ok(Passed::Answered),
                 Answer::Works => {
@@ -155,16 +160,17 @@ impl<N: Network> Probe<N> {
         if login == Login::Unknown {
             return Ok(Passed::Connected);
         }
-        match timeout(allowed, Kept::open(stream)).await {
-            Ok(Ok(kept)) => {
-                self.kept = Some(kept);
+        let opened = timeout(allowed, Kept::open(stream)).await;
+        match opened.unwrap_or(Err(SessionError::TimedOut(allowed))) {
+            Ok(kept) => {
+                (self.kept, self.doubted) = (Some(kept), false);
                 Ok(Passed::Opened)
             }
-            Ok(Err(error)) => {
+            Err(error) if self.doubted => Err(ProbeError::Unanswered(error)),
+            Err(error) => {
                 tracing::debug!(%place, %error, "no session for probes");
                 Ok(Passed::Connected)
             }
-            Err(_elapsed) => Ok(Passed::Connected),
         }
     }
 

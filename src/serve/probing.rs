@@ -14,12 +14,14 @@ pub(super) struct Probing<S: Stream> {
     probe: Probe<S::Network>,
     pool: Arc<Pool<S>>,
     seat: Option<Seat<S>>,
+    /// Whether the web port has ever answered.
+    pub web_answers: bool,
 }
 
 impl<S: Stream> Probing<S> {
     /// A probe that keeps nothing yet.
     pub(super) fn new(probe: Probe<S::Network>, pool: &Arc<Pool<S>>) -> Self {
-        Self { probe, pool: Arc::clone(pool), seat: None }
+        Self { probe, pool: Arc::clone(pool), seat: None, web_answers: false }
     }
 
     /// Probes once; `None` if there is no room. A session that is kept takes the place of a call; where there is none for

@@ -217,7 +217,8 @@ impl<S: Stream> Watch<S> {
         if matches!(passed, Some(Ok(Passed::ShuttingDown))) {
             self.fleet.note_shutting_down(&self.coordinator);
         }
-        let finding = finding(passed.as_ref(), &answer);
+        let finding = finding(passed.as_ref(), &answer, probe.web_answers);
+        probe.web_answers |= matches!(answer, Ok(()) | Err(WebError::Status(_))) && healthz.is_some();
         if let Some(counters) = self.fleet.counters(self.coordinator.id) {
             counters.probes.count(match finding {
                 Some(Finding::Passed) => ProbeOutcome::Passed,
@@ -253,13 +254,21 @@ impl<S: Stream> Watch<S> {
 
 /// What the two answers say together. A web port that is not reached, or wants a login, says nothing of the others; a probe for
 /// which there was no room says nothing at all.
-fn finding(passed: Option<&Result<Passed, ProbeError>>, healthy: &Result<(), WebError>) -> Option<Finding> {
+/// A web port that cannot be reached says nothing, one that has answered before and is silent now says as much as an error.
+fn finding(
+    passed: Option<&Result<Passed, ProbeError>>,
+    healthy: &Result<(), WebError>,
+    web_answers: bool,
+) -> Option<Finding> {
     let failed = |text: String| Some(Finding::Failed(text.into()));
     match (passed, healthy) {
         (Some(Err(error)), _) if error.is_remote() => failed(error.to_string()),
         (Some(Err(_)), _) => None,
         (_, Err(WebError::Status(status))) if status.is_server_error() => {
             failed(format!("/healthz: {status}"))
+        }
+        (_, Err(WebError::TimedOut(allowed))) if web_answers => {
+            failed(format!("/healthz: no answer within {allowed:?}"))
         }
         (passed, _) => passed.map(|_| Finding::Passed),
     }
@@ -324,12 +333,19 @@ mod tests {
     fn only_a_web_port_that_says_so_speaks_against_a_coordinator() {
         let status = |status| Err(WebError::Status(status));
         let connected = || Ok(Passed::Connected);
-        let bad = finding(Some(&connected()), &status(StatusCode::SERVICE_UNAVAILABLE));
+        let bad = finding(Some(&connected()), &status(StatusCode::SERVICE_UNAVAILABLE), false);
         assert_eq!(bad, Some(Finding::Failed("/healthz: 503 Service Unavailable".into())));
-        assert_eq!(finding(Some(&connected()), &status(StatusCode::UNAUTHORIZED)), Some(Finding::Passed));
+        assert_eq!(
+            finding(Some(&connected()), &status(StatusCode::UNAUTHORIZED), true),
+            Some(Finding::Passed)
+        );
         let silent = Err(WebError::TimedOut(Duration::from_secs(1)));
-        assert_eq!(finding(Some(&connected()), &silent), Some(Finding::Passed));
-        assert_eq!(finding(None, &Ok(())), None, "there was no room to ask");
-        assert_eq!(finding(None, &status(StatusCode::SERVICE_UNAVAILABLE)), bad);
+        assert_eq!(finding(Some(&connected()), &silent, false), Some(Finding::Passed));
+        assert!(
+            matches!(finding(Some(&connected()), &silent, true), Some(Finding::Failed(_))),
+            "it answered before"
+        );
+        assert_eq!(finding(None, &Ok(()), true), None, "there was no room to ask");
+        assert_eq!(finding(None, &status(StatusCode::SERVICE_UNAVAILABLE), false), bad);
     }
 }

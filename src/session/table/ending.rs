@@ -115,7 +115,12 @@ impl Table {
     /// What is known of a session that was idle for too long, for somebody who names it by its handle.
     pub fn expired(&self, handle: &Handle) -> Option<Expired> {
         let session = self.sessions.get(&handle.guid)?;
-        let expired = session.usage.expired.as_deref().copied().filter(|_| same(session.secret.as_ref(), &handle.secret))?;
+        let expired = session
+            .usage
+            .expired
+            .as_deref()
+            .copied()
+            .filter(|_| same(session.secret.as_ref(), &handle.secret))?;
         Some(Expired { closed: session.usage.tenancy.is_none(), ..expired })
     }
 
