@@ -296,13 +296,12 @@ impl<S: Stream> Calls<S> {
             return Ok(Ok(link));
         }
         let pool = self.fleet.pool(coordinator, service);
-        if let Some(Grant::Link(link)) =
-            pool.and_then(|pool| pool.claim(self.links.identity(), purpose(method), Kind::Idle))
-            && see(method)(&link.stream) == Seen::Nothing
-        {
-            return Ok(Ok(link));
+        match pool.and_then(|pool| pool.claim(self.links.identity(), purpose(method), Kind::Idle)) {
+            Some(Grant::Link(link)) if see(method)(&link.stream) == Seen::Nothing => return Ok(Ok(link)),
+            // Boxed: few calls dial.
+            Some(grant) => return Box::pin(self.link_of(grant, method)).await,
+            None => {}
         }
-        // Boxed: few calls dial.
         Box::pin(self.new_link(coordinator, service, method)).await
     }
 
