@@ -1,6 +1,7 @@
 //! One request over one link, and its reply back: sent, awaited, relayed while it is scanned for its end.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -119,6 +120,39 @@ pub(super) struct Answered<S: Stream> {
     pub link: Option<Box<Link<S>>>,
 }
 
+impl<S: Stream> Link<S> {
+    /// The next bytes from its coordinator; notes if it is broken. Cancel-safe.
+    ///
+    /// # Errors
+    /// Its coordinator, or what is between, has ended it.
+    pub(super) async fn read(&mut self) -> Result<Chunk, LostCause> {
+        let read = match flow::read(&mut self.stream).await {
+            Ok(chunk) if chunk.is_empty() => Err(LostCause::Closed),
+            Ok(chunk) => Ok(chunk),
+            Err(error) => Err(error.into()),
+        };
+        read.inspect_err(|_| self.seat.note_broken())
+    }
+
+    /// Writes all of this within the time that its coordinator may stop reading; notes if it is broken.
+    ///
+    /// # Errors
+    /// What went wrong, and how many bytes were written before.
+    pub(super) async fn write_all(
+        &mut self,
+        bytes: &[u8],
+        stall: Duration,
+    ) -> Result<(), (LostCause, usize)> {
+        flow::write_all(&mut self.stream, bytes, stall).await.map_err(|(error, written)| match error {
+            WriteError::Failed(error) => {
+                self.seat.note_broken();
+                (LostCause::Failed(error), written)
+            }
+            stalled @ WriteError::Stalled { .. } => (LostCause::Stalled(stalled), written),
+        })
+    }
+}
+
 impl<S: Stream> Calls<S> {
     /// Sends a request on a link and awaits its reply. The link comes back with the answer if it is fit for another call.
     pub(super) async fn exchange(
@@ -222,14 +256,7 @@ impl<S: Stream> Calls<S> {
         loop {
             let stall = self.shared.settings.stall_timeout;
             let bytes = request.bytes.len() as u64;
-            if let Err((error, written)) = flow::write_all(&mut link.stream, &request.bytes, stall).await {
-                let cause = match error {
-                    WriteError::Failed(error) => {
-                        link.seat.note_broken();
-                        LostCause::Failed(error)
-                    }
-                    stalled @ WriteError::Stalled { .. } => LostCause::Stalled(stalled),
-                };
+            if let Err((cause, written)) = link.write_all(&request.bytes, stall).await {
                 let phase = if written == 0 { phase } else { Phase::Waiting };
                 return Err(Trouble::Link(Lost { phase, client_has_some: false, cause }));
             }
@@ -245,18 +272,10 @@ impl<S: Stream> Calls<S> {
     /// Waits for bytes of the reply: for as long as it takes, while both sides live. A client that is gone is noticed; one
     /// that has only finished sending gets its reply.
     pub(super) async fn await_reply(&mut self, link: &mut Link<S>) -> Result<Result<Chunk, LostCause>, End> {
-        let read = tokio::select! {
+        tokio::select! {
             biased;
-            read = flow::read(&mut link.stream) => match read {
-                Ok(chunk) if chunk.is_empty() => Err(LostCause::Closed),
-                Ok(chunk) => Ok(chunk),
-                Err(error) => Err(error.into()),
-            },
-            () = self.client.stream.gone() => return Err(End::client_gone()),
-        };
-        if read.is_err() {
-            link.seat.note_broken();
+            read = link.read() => Ok(read),
+            () = self.client.stream.gone() => Err(End::client_gone()),
         }
-        Ok(read)
     }
 }

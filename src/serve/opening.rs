@@ -17,7 +17,6 @@ use super::refuse::framed;
 use super::reply::Reply;
 use super::shared::{Fleet, Held, Shared};
 use crate::metrics::{Direction, SessionOutcome};
-use crate::net::flow;
 use crate::net::stream::Stream;
 use crate::session::retry::Phase;
 use crate::wire::facts::{Guid, GuidText};
@@ -129,9 +128,8 @@ impl<S: Stream> Late<S> {
 
     /// Reads the reply to its end and closes the session that it speaks of, if it does; the session's guid.
     async fn close(mut self, stall: Duration) -> Option<Guid> {
-        let stream = &mut self.link.stream;
         while !self.reply.is_done() {
-            let chunk = flow::read(stream).await.ok().filter(|chunk| !chunk.is_empty())?;
+            let chunk = self.link.read().await.ok()?;
             self.reply.take(&chunk).ok()?;
         }
         if self.reply.phase() != Phase::ReplySucceeds {
@@ -139,9 +137,9 @@ impl<S: Stream> Late<S> {
         }
         let session = self.reply.facts().handle()?;
         let request = framed(close_session(&session, 0), self.framing);
-        flow::write_all(stream, &request, stall).await.ok()?;
+        self.link.write_all(&request, stall).await.ok()?;
         // What it answers is of no use, but a link that ends before it does may take the call along.
-        flow::read(stream).await.ok()?;
+        self.link.read().await.ok()?;
         Some(session.guid)
     }
 }

@@ -11,7 +11,6 @@ use super::link::Link;
 use super::refuse::framed;
 use super::reply::Reply;
 use crate::ids::Identity;
-use crate::net::flow;
 use crate::net::stream::Stream;
 use crate::session::table::Named;
 use crate::wire::beeswax;
@@ -87,12 +86,9 @@ async fn exchange<S: Stream>(
     let facts = *scanner.facts();
     let method = lookup(facts.name.as_bytes());
     let mut reply = Reply::to(method, &facts, framing);
-    flow::write_all(&mut link.stream, &framed(message, framing), ANSWER_TIME).await.ok()?;
+    link.write_all(&framed(message, framing), ANSWER_TIME).await.ok()?;
     loop {
-        let Some(chunk) = flow::read(&mut link.stream).await.ok().filter(|chunk| !chunk.is_empty()) else {
-            link.seat.note_broken();
-            return None;
-        };
+        let chunk = link.read().await.ok()?;
         let taken = reply.take(&chunk).ok()?;
         if taken.done {
             return Some((taken.clean.then_some(link), verdict(method, reply.facts())));

@@ -5,7 +5,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::link::Link;
 use super::reply::Reply;
-use crate::net::flow;
 use crate::net::stream::Stream;
 
 /// A reply of which more than so many bytes are left is not worth reading: its link is closed.
@@ -26,7 +25,7 @@ pub(super) async fn read_out<S: Stream>(link: Box<Link<S>>, reply: Box<Reply>, c
 async fn rest<S: Stream>(mut link: Box<Link<S>>, mut reply: Box<Reply>) -> Option<Box<Link<S>>> {
     let mut left = READ_OUT_LIMIT;
     loop {
-        let chunk = flow::read(&mut link.stream).await.ok().filter(|chunk| !chunk.is_empty())?;
+        let chunk = link.read().await.ok()?;
         left = left.checked_sub(chunk.len())?;
         let taken = reply.take(&chunk).ok()?;
         if taken.done {

@@ -14,7 +14,6 @@ use crate::clock;
 use crate::cluster::Coordinator;
 use crate::cluster::room::Purpose;
 use crate::ids::{CoordinatorId, Service};
-use crate::net::flow;
 use crate::net::stream::{Seen, Stream};
 use crate::serve::client::Framing;
 use crate::serve::dialing::Unreached;
@@ -279,16 +278,11 @@ impl<S: Stream> Round<'_, S> {
 
     async fn ask(&self, mut link: Box<Link<S>>, call: &BytesMut) -> Result<Replied<S>, LostCause> {
         let stall = self.shared.settings.stall_timeout;
-        flow::write_all(&mut link.stream, call, stall)
-            .await
-            .map_err(|(error, _)| LostCause::Stalled(error))?;
+        link.write_all(call, stall).await.map_err(|(cause, _)| cause)?;
         let method = self.question.method();
         let mut reply = Reply::to(method, &Facts::of_call(method.name.as_bytes(), SEQID), self.framing);
         loop {
-            let chunk = flow::read(&mut link.stream).await?;
-            if chunk.is_empty() {
-                return Err(LostCause::Closed);
-            }
+            let chunk = link.read().await?;
             let taken = reply.take(&chunk)?;
             if taken.done {
                 return Ok(Replied { facts: Box::new(*reply.facts()), link: taken.clean.then_some(link) });

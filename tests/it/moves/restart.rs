@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use hs2router::clock;
 use hs2router::cluster::Standing;
+use hs2router::fake::Settings;
 use hs2router::fake::client::{CallError, Hs2Client};
 use hs2router::ids::Service;
 
@@ -174,6 +175,33 @@ fn a_coordinator_that_is_back_at_once_is_another_one_also_if_it_does_not_tell_wh
             assert!(options.iter().any(|row| row[..2] == ["MEM_LIMIT", "1g"]), "its options went along");
         }
     }
+}
+
+#[test]
+fn a_restart_is_seen_also_by_a_link_whose_client_has_left_in_the_middle_of_a_call() {
+    let settings = Settings { fetch_timeout: Duration::from_mins(10), ..Settings::default() };
+    let fleet = Fleet::with(Plan { coordinators: 2, settings, ..Plan::default() });
+    let (mut client, mut leaving) = (fleet.hs2(), fleet.hs2());
+    let session = fleet.session_on_each(&mut client).swap_remove(0);
+    let its = fleet.session_on_each(&mut leaving).swap_remove(0);
+    let operation = leaving.execute(&its, "select sleep(600000)").unwrap();
+    let stream = leaving.stream().try_clone().unwrap();
+    let waiting = std::thread::spawn(move || leaving.fetch(&operation, 1).map(|_| ()));
+    assert!(eventually(|| !fleet.calls("FetchResults").is_empty()));
+    // Closed without lingering, the connection is reset.
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    stream.shutdown(std::net::Shutdown::Read).unwrap();
+    assert!(waiting.join().unwrap().is_err());
+    drop(stream);
+    fleet.router().await_metric("hs2router_connections_closed_total{cause=\"client_reset\"}", 1.0);
+    let links = || {
+        let (room, _) = fleet.known().room_of(&fleet.known().cluster.coordinators[0], Service::Hs2).unwrap();
+        room.links
+    };
+    assert_eq!(links(), 1);
+    fleet.coordinator(0).restart();
+    assert!(eventually(|| links() == 0));
+    client.query(&session, "select 1").unwrap();
 }
 
 #[test]
