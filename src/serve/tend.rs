@@ -56,24 +56,48 @@ fn grant<S: Stream>(fleet: &Fleet<S>, session: &Tended) -> Option<Grant<S>> {
     fleet.pool(coordinator, Service::Hs2)?.claim(&session.identity, Purpose::Relief, kind)
 }
 
-async fn close<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>, ending: Ending, grant: Grant<S>) {
-    let Some(framing) = framing(&ending.session.identity) else { return };
+async fn close<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>, ending: Ending, granted: Grant<S>) {
     let closing = async {
-        let link = match grant {
-            Grant::Link(link) => link,
-            Grant::Seat(seat) => dial(seat, None, &fleet, &shared).await.ok()?,
-        };
-        call(link, OwnCall::Close(ending.session.handle), framing).await
+        if !close_there(&shared, &fleet, &ending.session, granted).await {
+            return false;
+        }
+        // Else a client that comes back would find the session, by asking, as it was there. What cannot be reached ends with
+        // its links.
+        for former in &ending.former {
+            if let Some(granted) = grant(&fleet, former) {
+                close_there(&shared, &fleet, former, granted).await;
+            }
+        }
+        true
     };
-    let verdict = tokio::select! {
+    let is_closed = tokio::select! {
         biased;
-        () = shared.cut.cancelled() => None,
-        verdict = closing => verdict,
+        () = shared.cut.cancelled() => false,
+        is_closed = closing => is_closed,
     };
-    if matches!(verdict, Some(Verdict::Success | Verdict::NoSuchSession)) {
+    if is_closed {
         tracing::debug!(session = %GuidText(ending.session.handle.guid), "a session that is over was closed");
         ending.done();
     }
+}
+
+/// Closes a session where it is or was; whether its coordinator says that it has it no more.
+async fn close_there<S: Stream>(
+    shared: &Shared<S>,
+    fleet: &Fleet<S>,
+    session: &Tended,
+    granted: Grant<S>,
+) -> bool {
+    let Some(framing) = framing(&session.identity) else { return false };
+    let link = match granted {
+        Grant::Link(link) => link,
+        Grant::Seat(seat) => match dial(seat, None, fleet, shared).await {
+            Ok(link) => link,
+            Err(_) => return false,
+        },
+    };
+    let verdict = call(link, OwnCall::Close(session.handle), framing).await;
+    matches!(verdict, Some(Verdict::Success | Verdict::NoSuchSession))
 }
 
 impl<S: Stream> Calls<S> {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use hs2router::cluster::AdminState;
 use hs2router::fake::Settings;
 use hs2router::fake::client::Hs2Client;
 use hs2router::idl::t_c_l_i_service::TSessionHandle;
@@ -104,6 +105,32 @@ fn an_abandoned_session_is_closed_also_when_its_links_are_gone() {
     await_closed(&fleet, &session, || {});
     assert_eq!(fleet.coordinator(0).open_operations(), 0);
     assert!(eventually(|| fleet.known().table.sessions() == 0));
+}
+
+#[test]
+fn an_abandoned_session_is_closed_also_where_it_was_before_it_moved() {
+    for users in [&[][..], &USERS] {
+        let router = "client_lost_grace = \"0s\"";
+        let fleet = Fleet::with(Plan { coordinators: 2, users, router, ..Plan::default() });
+        // Keeps the links of its name, and with them what others of that name left.
+        let mut client = fleet.hs2();
+        let kept = fleet.session_on_each(&mut client);
+        let mut leaving = fleet.hs2();
+        let session = leaving.open(&[]).unwrap();
+        let owner = fleet.owner(&session);
+        fleet.set_state(owner, AdminState::Drain);
+        assert!(eventually(|| fleet.spread()[1 - owner] == 3), "both have left: {:?}", fleet.spread());
+        fleet.set_state(owner, AdminState::Active);
+        drop(leaving);
+        let closed = || eventually(|| fleet.spread()[1 - owner] == 2);
+        assert!((0..4).any(|_| closed()), "it was not closed where it is");
+        assert!(eventually(|| !fleet.coordinator(owner).open_sessions().contains(&id(&session.session_id))));
+        assert!(eventually(|| fleet.known().table.sessions() == 2));
+        assert!(refusal_and_state(client.ping(&session)).0.starts_with("Invalid session id"));
+        for session in &kept {
+            client.ping(session).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub struct Ending {
     guid: Guid,
     /// How it is closed.
     pub session: Tended,
+    /// What is left of it where it was before it moved.
+    pub former: Vec<Tended>,
 }
 
 impl Ending {
@@ -109,7 +111,10 @@ impl Table {
             return None;
         }
         usage.ending = true;
-        Some(Ending { table: Arc::clone(self), guid: *guid, session: tended })
+        let former = session.former_homes();
+        let former =
+            former.map(|(coordinator, handle)| Tended { handle, coordinator, ..tended.clone() }).collect();
+        Some(Ending { table: Arc::clone(self), guid: *guid, session: tended, former })
     }
 
     /// What is known of a session that was idle for too long, for somebody who names it by its handle.

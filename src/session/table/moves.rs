@@ -213,9 +213,7 @@ impl Table {
 
     /// The handles that a session had on other coordinators than its own, which may still have it open.
     pub fn former_homes(&self, guid: &Guid) -> Vec<(CoordinatorId, Handle)> {
-        let Some(session) = self.sessions.get(guid) else { return Vec::new() };
-        let homes = session.usage.mobile.iter().flat_map(|mobile| &mobile.homes);
-        homes.filter(|(home, _)| *home != session.coordinator).copied().collect()
+        self.sessions.get(guid).map(|session| session.former_homes().collect()).unwrap_or_default()
     }
 
     /// Whether the coordinator of a session was restarted since the session came to it; false for one that cannot move.
@@ -311,6 +309,12 @@ pub struct Done<'a> {
 }
 
 impl Session {
+    /// As [`Table::former_homes`].
+    pub(super) fn former_homes(&self) -> impl Iterator<Item = (CoordinatorId, Handle)> {
+        let homes = self.usage.mobile.iter().flat_map(|mobile| &mobile.homes);
+        homes.filter(|(home, _)| *home != self.coordinator).copied()
+    }
+
     /// What is needed to move it, for somebody who names it by its handle and is its user.
     fn mobile_of(&self, handle: &Handle, user: Option<&str>) -> Option<&Mobile> {
         let mobile = self.usage.mobile.as_deref()?;
