@@ -177,6 +177,16 @@ impl Request {
         self.complete && !self.streams
     }
 
+    /// Whether its coordinator is sure to see its end where we saw it; not known before all of it has come.
+    ///
+    /// A generated reader goes by its IDL, whatever a container says that its elements are (Thrift: `readMapBegin` and
+    /// `readListBegin` in generated C++ and Java). With other types in it one message can be two to the coordinator, and the
+    /// reply to the second would be the next client's, or less than one, and never be answered. In the requests that are
+    /// known, containers hold strings.
+    pub(super) fn ends_for_sure(&self) -> bool {
+        self.method().requests_hold_strings() && !self.facts().not_only_strings
+    }
+
     /// Whether nothing of it, or of its latest piece, has come.
     fn is_empty(&self) -> bool {
         self.bytes.len() <= self.room

@@ -174,7 +174,7 @@ impl<S: Stream> Calls<S> {
             let chunk = match self.await_reply(&mut link).await {
                 Ok(read) => read.map_err(|cause| lost(cause, phase))?,
                 Err(end) => {
-                    self.leave(link, reply);
+                    self.leave(link, request, reply);
                     return Err(end.into());
                 }
             };
@@ -194,23 +194,23 @@ impl<S: Stream> Calls<S> {
                 client_has_some = true;
                 if let Err(end) = self.deliver(&mut held, bytes).await {
                     if !taken.done {
-                        self.leave(link, reply);
-                    } else if taken.clean {
+                        self.leave(link, request, reply);
+                    } else if taken.clean && request.ends_for_sure() {
                         self.links.put(link);
                     }
                     return Err(end.into());
                 }
             }
             if taken.done {
-                let link = taken.clean.then_some(link);
+                let link = (taken.clean && request.ends_for_sure()).then_some(link);
                 return Ok(Answered { reply, bytes: held, held: Some(counted), link });
             }
         }
     }
 
     /// The client is gone, or as good as gone, in the middle of a reply: a link that others share is not lost with it.
-    fn leave(&self, link: Box<Link<S>>, reply: Box<Reply>) {
-        if link.seat.pool.shares {
+    fn leave(&self, link: Box<Link<S>>, request: &Request, reply: Box<Reply>) {
+        if link.seat.pool.shares && request.complete && request.ends_for_sure() {
             tokio::spawn(read_out(link, reply, self.shared.cut.clone()));
         }
     }

@@ -77,7 +77,7 @@ impl<S: Stream> Calls<S> {
             let taken = taken.map_err(|error| lost(error.into(), phase))?;
             let bytes = chunk.get(..taken.used).unwrap_or_default();
             self.shared.metrics.bytes.add(Direction::ToClient, bytes.len() as u64);
-            asked.is_clean = taken.clean;
+            asked.is_clean = taken.clean && request.ends_for_sure();
             asked.held.extend_from_slice(bytes);
             self.hold_on(&mut asked.counted, asked.held.len()).map_err(|cause| lost(cause, phase))?;
         }

@@ -292,6 +292,8 @@ pub struct Facts {
     pub run_async: Option<bool>,
     /// Where the statement's text stands.
     pub statement: Option<Span>,
+    /// Whether there is a container, not empty, of anything but strings.
+    pub not_only_strings: bool,
 }
 
 /// A Beeswax query id as the guid that it prints (`%016x:%016x`, Impala: `debug-util.cc` `PrintId`), so that a query has one

@@ -104,6 +104,12 @@ impl Method {
             Owner::Unknown => None,
         }
     }
+
+    /// Whether its request is known to have no containers of anything but strings (`TCLIService.thrift`, `beeswax.thrift`,
+    /// `ImpalaService.thrift`). `ExecutePlannedStatement` carries a whole plan (Impala: `TExecRequest`).
+    pub fn requests_hold_strings(&self) -> bool {
+        self.role != Role::Unknown && self.name != "ExecutePlannedStatement"
+    }
 }
 
 /// A table whose rows know their places.

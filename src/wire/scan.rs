@@ -278,6 +278,7 @@ impl Scanner {
             return Ok(());
         }
         let kind = Type::from_byte(kind).ok_or(ScanError::UnknownType { byte: kind })?;
+        self.facts.not_only_strings |= kind != Type::String;
         let bytes = self.declared(rest, count, kind.least_bytes())?;
         if kind.fixed_bytes().is_some() {
             self.state = State::Pass { left: bytes };
@@ -295,6 +296,7 @@ impl Scanner {
         let (Some(key), Some(value)) = kinds else {
             return Err(ScanError::UnknownType { byte: if kinds.0.is_none() { key } else { value } });
         };
+        self.facts.not_only_strings |= (key, value) != (Type::String, Type::String);
         let bytes = self.declared(rest, count, key.least_bytes() + value.least_bytes())?;
         if key.fixed_bytes().is_some() && value.fixed_bytes().is_some() {
             self.state = State::Pass { left: bytes };

@@ -87,6 +87,8 @@ mod room;
 mod simulation;
 
 #[cfg(test)]
+mod smuggling;
+#[cfg(test)]
 mod spans;
 
 #[cfg(test)]
