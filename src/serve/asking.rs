@@ -21,7 +21,7 @@ use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{AskingOutcome, CallOutcome};
 use crate::net::stream::Stream;
 use crate::session::asking::{Finding, Question};
-use crate::session::decide::{Affinity, Past, Plan, decide, purpose};
+use crate::session::decide::{Affinity, Past, Plan, decide};
 use crate::session::idle::IdleTimeout;
 use crate::session::learn::runs;
 use crate::session::table::{FoundOperation, NewSession};
@@ -68,7 +68,7 @@ impl<S: Stream> Calls<S> {
         method: &'static Method,
         request: &Facts,
     ) -> Result<Plan, End> {
-        Ok(match self.find(question, purpose(method)).await? {
+        Ok(match self.find(question, Purpose::Work).await? {
             Some(coordinator) => Plan::Owner { coordinator, affinity: Affinity::Asked },
             None => decide(method, request, &Past { asks: false, ..self.past }, &self.fleet.table),
         })

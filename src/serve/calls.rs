@@ -27,7 +27,7 @@ use crate::ids::{ConnId, CoordinatorId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
 use crate::net::stream::{Seen, Stream};
-use crate::session::decide::{Past, Plan, decide, purpose, service, session_of};
+use crate::session::decide::{Affinity, Past, Plan, decide, purpose, service, session_of};
 use crate::session::retry::wants_live_link;
 use crate::session::table::OpenOperations;
 use crate::wire::facts::{Facts, Handle};
@@ -160,6 +160,11 @@ impl<S: Stream> Calls<S> {
                 decide(method, request.facts(), &past, &self.fleet.table)
             }
         };
+        if request.is_whole()
+            && matches!(plan, Plan::Owner { affinity: Affinity::Session | Affinity::Operation, .. })
+        {
+            request.purpose = purpose(method);
+        }
         tracing::trace!(method = method.name, ?plan, "call");
         self.past.service = service;
         if !matches!(plan, Plan::Open | Plan::OpenBeeswax) {
@@ -290,19 +295,21 @@ impl<S: Stream> Calls<S> {
         &mut self,
         coordinator: &Arc<Coordinator>,
         service: Service,
-        method: &Method,
+        request: &Request,
     ) -> Result<Result<Box<Link<S>>, NoLink>, End> {
-        if let Some(link) = self.links.take(coordinator.id, service, see(method)) {
+        if let Some(link) = self.links.take(coordinator.id, service, see(request.method())) {
             return Ok(Ok(link));
         }
         let pool = self.fleet.pool(coordinator, service);
-        match pool.and_then(|pool| pool.claim(self.links.identity(), purpose(method), Kind::Idle)) {
-            Some(Grant::Link(link)) if see(method)(&link.stream) == Seen::Nothing => return Ok(Ok(link)),
+        match pool.and_then(|pool| pool.claim(self.links.identity(), request.purpose, Kind::Idle)) {
+            Some(Grant::Link(link)) if see(request.method())(&link.stream) == Seen::Nothing => {
+                return Ok(Ok(link));
+            }
             // Boxed: few calls dial.
-            Some(grant) => return Box::pin(self.link_of(grant, method)).await,
+            Some(grant) => return Box::pin(self.link_of(grant, request.method())).await,
             None => {}
         }
-        Box::pin(self.new_link(coordinator, service, method)).await
+        Box::pin(self.new_link(coordinator, service, request)).await
     }
 
     /// A link that is not there yet: one that is dialed, or was granted after a wait.
@@ -310,14 +317,14 @@ impl<S: Stream> Calls<S> {
         &mut self,
         coordinator: &Arc<Coordinator>,
         service: Service,
-        method: &Method,
+        request: &Request,
     ) -> Result<Result<Box<Link<S>>, NoLink>, End> {
         let Some(pool) = self.fleet.pool(coordinator, service) else {
             return Ok(Err(Unreached::NoPort(service).into()));
         };
         let (identity, client) = (self.links.identity(), &self.client.stream);
-        match queue::link(&self.fleet, pool, identity, purpose(method), client.closed()).await {
-            Ok(grant) => self.link_of(grant, method).await,
+        match queue::link(&self.fleet, pool, identity, request.purpose, client.closed()).await {
+            Ok(grant) => self.link_of(grant, request.method()).await,
             Err(NotCalled::NoRoom(no_room)) => Ok(Err(no_room.into())),
             Err(NotCalled::ClientGone) => Err(End::client_gone()),
         }

@@ -8,8 +8,10 @@ use tokio::time::timeout;
 
 use super::end::{BadInput, End};
 use super::shared::{Held, Settings, Shared};
+use crate::cluster::room::Purpose;
 use crate::net::flow::{self, Chunk};
 use crate::net::stream::Stream;
+use crate::session::decide::purpose;
 use crate::session::statement::{Effect, effect};
 use crate::session::table::InCall;
 use crate::wire::facts::{Facts, Handle, HandlePlace, Slot};
@@ -108,6 +110,9 @@ pub(super) struct Request {
     pub effect: Effect,
     /// Keeps its session where it is, if that can move.
     pub seat: Option<InCall>,
+    /// What its link is for. Nothing but work, unless it is whole and names what the table knows: else whoever invents handles,
+    /// or sends slowly, would have the links that are kept for cancels.
+    pub purpose: Purpose,
     /// Whether it is the router's: what comes of it is for whoever sent it to note.
     pub own: bool,
 }
@@ -124,6 +129,7 @@ impl Request {
             held: Held::default(),
             effect: Effect::Nothing,
             seat: None,
+            purpose: Purpose::Work,
             own: false,
         }
     }
@@ -135,6 +141,7 @@ impl Request {
         request.append(message);
         request.complete = step.done && step.used == message.len();
         request.own = true;
+        request.purpose = purpose(request.method());
         request.seal(0).ok()?;
         request.complete.then_some(request)
     }

@@ -210,8 +210,12 @@ impl<S: Stream> Calls<S> {
 
     /// The client is gone, or as good as gone, in the middle of a reply: a link that others share is not lost with it.
     fn leave(&self, link: Box<Link<S>>, request: &Request, reply: Box<Reply>) {
-        if link.seat.pool.shares && request.complete && request.ends_for_sure() {
-            tokio::spawn(read_out(link, reply, self.shared.cut.clone()));
+        // Links are shared where there is upkeep.
+        if let Some(upkeep) = self.fleet.room.upkeep.filter(|_| link.seat.pool.shares)
+            && request.complete
+            && request.ends_for_sure()
+        {
+            tokio::spawn(read_out(link, reply, upkeep.client_lost_grace, self.shared.cut.clone()));
         }
     }
 

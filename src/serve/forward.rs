@@ -75,7 +75,7 @@ impl<S: Stream> Calls<S> {
         self.name_session(request, coordinator.id);
         let mut resends = 0;
         loop {
-            let link = match self.link_to(coordinator, service, request.method()).await? {
+            let link = match self.link_to(coordinator, service, request).await? {
                 Ok(link) => link,
                 Err(no_link) => return Ok(Attempt::Failed(Failed::NoLink(no_link))),
             };

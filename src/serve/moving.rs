@@ -182,7 +182,7 @@ impl<S: Stream> Calls<S> {
                 let Some(mut request) = Request::own(&message, self.framing) else {
                     continue;
                 };
-                let Ok(link) = self.link_to(&coordinator, Service::Hs2, request.method()).await? else {
+                let Ok(link) = self.link_to(&coordinator, Service::Hs2, &request).await? else {
                     continue;
                 };
                 match self.exchange(link, &mut request, Deliver::WhenWhole).await {
@@ -342,7 +342,7 @@ impl<S: Stream> Calls<S> {
         let Some(mut request) = Request::own(&departure.request, self.framing) else {
             return Ok(None);
         };
-        let linked = self.link_to(coordinator, Service::Hs2, request.method()).await;
+        let linked = self.link_to(coordinator, Service::Hs2, &request).await;
         let link = match linked.map_err(NotMoved::Client)? {
             Ok(link) => link,
             Err(no_link) => {

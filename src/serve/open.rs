@@ -87,7 +87,7 @@ impl<S: Stream> Calls<S> {
             tried.coordinators.push(coordinator.id);
             let link = match grant {
                 Some(grant) => self.link_of(grant, request.method()).await?,
-                None => self.link_to(&coordinator, Service::Hs2, request.method()).await?,
+                None => self.link_to(&coordinator, Service::Hs2, request).await?,
             };
             let phase = match link {
                 Err(no_link) => {
@@ -147,7 +147,7 @@ impl<S: Stream> Calls<S> {
             tried.coordinators.push(coordinator.id);
             let link = match grant {
                 Some(grant) => self.link_of(grant, request.method()).await?,
-                None => self.link_to(&coordinator, Service::Beeswax, request.method()).await?,
+                None => self.link_to(&coordinator, Service::Beeswax, request).await?,
             };
             match link {
                 Ok(mut link) => {

@@ -48,6 +48,8 @@ struct State<S: Stream> {
     work: Turns<Waiter<S>>,
     /// Calls and new sessions take turns: whether a session is next.
     session_next: bool,
+    /// Whether the last one who was called is to cancel or close something.
+    relief_was_next: bool,
     /// The time when it was last looked after: to ask the clock for each call would be too much.
     now: Instant,
 }
@@ -247,6 +249,7 @@ impl<S: Stream> Pool<S> {
             relief: Turns::new(queue_length),
             work: Turns::new(queue_length),
             session_next: false,
+            relief_was_next: false,
             now: clock::now(),
         };
         Self {
@@ -429,13 +432,14 @@ impl<S: Stream> Pool<S> {
         Some(Called { waiter, grant, _closed: closed })
     }
 
-    /// Who is next: cancels and closes, because they make room, then calls and new sessions in turn.
+    /// Who is next: cancels and closes, because they make room, but not twice in a row while others wait; calls and new
+    /// sessions in turn.
     fn next_waiter(&self, state: &mut State<S>) -> Option<((Identity, Waiter<S>), Purpose)> {
-        let State { room, relief, work, session_next, .. } = state;
-        if !relief.is_empty()
-            && let Some(next) =
-                relief.next(|identity, one| room.has_room(identity, Purpose::Relief, one.kind))
-        {
+        let State { room, relief, work, session_next, relief_was_next, .. } = state;
+        let was_next = std::mem::take(relief_was_next);
+        let mut first = || relief.next(|identity, one| room.has_room(identity, Purpose::Relief, one.kind));
+        if !was_next && let Some(next) = first() {
+            *relief_was_next = true;
             return Some((next, Purpose::Relief));
         }
         let mut call = || {
@@ -450,7 +454,11 @@ impl<S: Stream> Pool<S> {
             call().or_else(|| self.next_session(room))
         };
         *session_next = !*session_next;
-        Some((next?, Purpose::Work))
+        match next {
+            Some(next) => Some((next, Purpose::Work)),
+            None if was_next => Some((first()?, Purpose::Relief)),
+            None => None,
+        }
     }
 
     fn next_session(&self, room: &Room<Idle<S>>) -> Option<(Identity, Waiter<S>)> {

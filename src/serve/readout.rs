@@ -1,6 +1,9 @@
 //! Reading a reply out whose client has left, or takes it too slowly: the link may then serve others, and until then it
 //! counts as what it is to its coordinator, a connection with a call under way.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::link::Link;
@@ -10,12 +13,18 @@ use crate::net::stream::Stream;
 /// A reply of which more than so many bytes are left is not worth reading: its link is closed.
 const READ_OUT_LIMIT: usize = 1 << 20;
 
-/// Reads the rest of a reply, for as long as its coordinator takes to send it, and puts the link back if it is clean then.
-pub(super) async fn read_out<S: Stream>(link: Box<Link<S>>, reply: Box<Reply>, cut: CancellationToken) {
+/// Reads the rest of a reply, if it comes within the time that its client has to come back, and puts the link back if it is
+/// clean then.
+pub(super) async fn read_out<S: Stream>(
+    link: Box<Link<S>>,
+    reply: Box<Reply>,
+    within: Duration,
+    cut: CancellationToken,
+) {
     tokio::select! {
         biased;
         () = cut.cancelled() => {}
-        link = rest(link, reply) => if let Some(link) = link {
+        link = timeout(within, rest(link, reply)) => if let Ok(Some(link)) = link {
             link.put_back();
         },
     }

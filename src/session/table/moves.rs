@@ -323,7 +323,7 @@ impl Session {
 
     /// The request that opens it again, if it may go.
     pub(super) fn may_leave(&self, cause: Cause) -> Result<&[u8], Pinned> {
-        let lives = self.usage.expired.is_none();
+        let lives = self.usage.expired.is_none() && !self.usage.ending;
         let mobile = self.usage.mobile.as_deref().filter(|_| lives).ok_or(Pinned::Immovable)?;
         if mobile.moving {
             return Err(Pinned::Moving);
