@@ -32,7 +32,8 @@ Examples:
 
 Format and level of the log are set in the config file: [log] format and level. Without one: text, info.
 
-Signals: SIGTERM and Ctrl-C stop accepting and let calls and operations finish; a second one ends the router at once.";
+Signals: SIGTERM and Ctrl-C stop accepting and let calls and operations finish; a second one ends the router at once.
+SIGHUP reads the state of each coordinator from the config file again; what else has changed there needs a restart.";
 
 const RUN_USAGE: &str = "\
 hs2router run --config <FILE>

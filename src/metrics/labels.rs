@@ -262,7 +262,7 @@ labels! {
 labels! {
     /// What is thought of a coordinator's port.
     PortState {
-        /// It gets new sessions.
+        /// It gets new sessions, unless it is drained, which is no matter of health and stands in `/api/v1/coordinators`.
         Healthy = "healthy",
         /// The last probe failed; it is used as before.
         Suspect = "suspect",

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use hs2router::control::config::{Absent, SECTIONS, SectionInfo};
 use hs2router::ids::Depth;
 use hs2router::metrics::{
-    AcceptError, AskingOutcome, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, Label,
-    PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome, WaitOutcome,
+    AcceptError, AskingOutcome, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, DrainedOutcome, Label,
+    MoveOutcome, PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome, WaitOutcome,
 };
 
 const GENERATED: &str = "<!-- Generated from the source: UPDATE_DOCS=1 cargo test reference -->\n";
@@ -125,6 +125,8 @@ fn metrics_reference() -> String {
     label_values::<CloseCause>(&mut out, "connections_closed_total", "cause");
     label_values::<AcceptError>(&mut out, "accept_errors_total", "class");
     label_values::<SessionOutcome>(&mut out, "sessions_total", "outcome");
+    label_values::<MoveOutcome>(&mut out, "session_moves_total", "outcome");
+    label_values::<DrainedOutcome>(&mut out, "drained_operations_total", "outcome");
     label_values::<CallOutcome>(&mut out, "calls_total", "outcome");
     label_values::<WaitOutcome>(&mut out, "queue_waits_total", "outcome");
     label_values::<AskingOutcome>(&mut out, "askings_total", "outcome");
