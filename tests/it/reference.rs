@@ -10,8 +10,9 @@ use std::path::PathBuf;
 use hs2router::control::config::{Absent, SECTIONS, SectionInfo};
 use hs2router::ids::Depth;
 use hs2router::metrics::{
-    AcceptError, AskingOutcome, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, DrainedOutcome, Label,
-    MoveOutcome, PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome, WaitOutcome,
+    AcceptError, AskingOutcome, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction,
+    DrainedOutcome, Label, MoveOutcome, PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome,
+    WaitOutcome,
 };
 
 const GENERATED: &str = "<!-- Generated from the source: UPDATE_DOCS=1 cargo test reference -->\n";

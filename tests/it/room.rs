@@ -13,6 +13,8 @@ use hs2router::ids::Service;
 
 use super::support::fleet::{Door, Fleet, Plan, refusal_and_state};
 use super::support::router::{TestRouter, eventually};
+use super::support::talk::Talk;
+use super::support::thrift::{Message, Value, execute};
 
 /// A statement whose rows do not come for as long as a test takes.
 const BLOCKING: &str = "select sleep(600000)";
@@ -151,6 +153,32 @@ fn blocked_fetches_do_not_block_a_cancel() {
     let begun = clock::now();
     other.cancel(&blocked[0].operation).unwrap();
     assert!(clock::now() - begun < Duration::from_secs(5));
+    for one in blocked {
+        one.end();
+    }
+}
+
+#[test]
+fn a_cancel_that_comes_slowly_does_not_hold_the_link_of_one_that_is_there() {
+    let fleet = fleet(1, 3, "reserve = 1");
+    let mut slow = Talk::connect(fleet.address(Door::Hs2));
+    let session = slow.open();
+    let operation = slow.call(&execute(&session, "select 1")).handle(&[0, 2]);
+    let blocked: Vec<_> = (0..2)
+        .map(|_| {
+            let mut client = fleet.hs2();
+            let session = client.open(&[]).unwrap();
+            block(&fleet, client, &session)
+        })
+        .collect();
+    // Longer than what is held, and its end does not come.
+    let padding = Value::Bytes(vec![b' '; 400 << 10]);
+    let cancel =
+        Message::call("CancelOperation", vec![(1, Value::Struct(vec![(1, operation), (99, padding)]))]);
+    slow.send(&cancel.encode()[..300 << 10]);
+    assert!(eventually(|| waiting(&fleet) == 1), "it has no right to the link that is kept");
+    fleet.hs2().cancel(&blocked[0].operation).unwrap();
+    drop(slow);
     for one in blocked {
         one.end();
     }
