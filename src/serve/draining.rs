@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::link::{Link, dial};
 use super::own_call::{OwnCall, call_on, framing};
-use super::pool::{Grant, Seat};
 use super::queue;
 use super::shared::{Fleet, Shared};
 use crate::clock;
@@ -20,7 +19,7 @@ use crate::cluster::room::{Kind, Purpose};
 use crate::cluster::{AdminState, Coordinator, DrainThen};
 use crate::ids::{Identity, Service};
 use crate::metrics::DrainedOutcome;
-use crate::net::stream::{Seen, Stream};
+use crate::net::stream::Stream;
 use crate::session::table::{Named, OpenOf};
 use crate::wire::verdict::Verdict;
 
@@ -166,11 +165,11 @@ impl<S: Stream> Drainer<S> {
             Identity::Unread => return None,
         };
         if credentials.is_none() && matches!(identity, Identity::Plain(_)) {
-            return live(pool.claim(identity, Purpose::Relief, Kind::Idle)?).ok();
+            return pool.claim(identity, Purpose::Relief, Kind::Idle)?.live().ok();
         }
         // Until `queue_timeout`: there is nobody who could give up before.
         let granted = queue::link(&self.fleet, pool, identity, Purpose::Relief, pending()).await;
-        let seat = match live(granted.ok()?) {
+        let seat = match granted.ok()?.live() {
             Ok(link) => return Some(link),
             Err(seat) => seat,
         };
@@ -181,14 +180,5 @@ impl<S: Stream> Drainer<S> {
                 |cause| tracing::info!(coordinator = %name, %cause, "no link to cancel operations on"),
             )
             .ok()
-    }
-}
-
-/// The link that was granted, if a look shows that it is still there; else the right to dial one.
-fn live<S: Stream>(grant: Grant<S>) -> Result<Box<Link<S>>, Seat<S>> {
-    match grant {
-        Grant::Link(link) if link.stream.look() == Seen::Nothing => Ok(link),
-        Grant::Link(link) => Err(link.seat.renew()),
-        Grant::Seat(seat) => Err(seat),
     }
 }

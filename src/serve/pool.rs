@@ -102,6 +102,15 @@ impl<S: Stream> Grant<S> {
         }
     }
 
+    /// The link, if a look shows that it is still there and clean; else the right to dial one.
+    pub(super) fn live(self) -> Result<Box<Link<S>>, Seat<S>> {
+        match self {
+            Self::Link(link) if link.stream.look() == Seen::Nothing => Ok(link),
+            Self::Link(link) => Err(link.seat.renew()),
+            Self::Seat(seat) => Err(seat),
+        }
+    }
+
     /// Where it is.
     pub(super) fn coordinator(&self) -> &Arc<Coordinator> {
         match self {

@@ -89,9 +89,11 @@ async fn close_there<S: Stream>(
     granted: Grant<S>,
 ) -> bool {
     let Some(framing) = framing(&session.identity) else { return false };
-    let link = match granted {
-        Grant::Link(link) => link,
-        Grant::Seat(seat) => match dial(seat, None, fleet, shared).await {
+    let link = match granted.live() {
+        Ok(link) => link,
+        // For somebody who logs in there is nothing to dial with.
+        Err(_) if matches!(session.identity, Identity::Plain(_)) => return false,
+        Err(seat) => match dial(seat, None, fleet, shared).await {
             Ok(link) => link,
             Err(_) => return false,
         },
