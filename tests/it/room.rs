@@ -51,6 +51,16 @@ fn block(fleet: &Fleet, client: Hs2Client, session: &TSessionHandle) -> Blocked 
     Blocked { operation, stream, thread }
 }
 
+/// So many clients with a session each, which do likewise.
+fn block_new(fleet: &Fleet, clients: usize) -> Vec<Blocked> {
+    let one = |_| {
+        let mut client = fleet.hs2();
+        let session = client.open(&[]).unwrap();
+        block(fleet, client, &session)
+    };
+    (0..clients).map(one).collect()
+}
+
 struct Blocked {
     operation: hs2router::idl::t_c_l_i_service::TOperationHandle,
     stream: std::net::TcpStream,
@@ -141,13 +151,7 @@ fn idle_clients_of_one_identity_hold_one_link() {
 #[test]
 fn blocked_fetches_do_not_block_a_cancel() {
     let fleet = fleet(1, 8, "reserve = 2");
-    let blocked: Vec<_> = (0..6)
-        .map(|_| {
-            let mut client = fleet.hs2();
-            let session = client.open(&[]).unwrap();
-            block(&fleet, client, &session)
-        })
-        .collect();
+    let blocked = block_new(&fleet, 6);
     assert_eq!(waiting(&fleet), 0, "six of eight threads may wait for rows");
     let mut other = fleet.hs2();
     let begun = clock::now();
@@ -164,13 +168,7 @@ fn a_cancel_that_comes_slowly_does_not_hold_the_link_of_one_that_is_there() {
     let mut slow = Talk::connect(fleet.address(Door::Hs2));
     let session = slow.open();
     let operation = slow.call(&execute(&session, "select 1")).handle(&[0, 2]);
-    let blocked: Vec<_> = (0..2)
-        .map(|_| {
-            let mut client = fleet.hs2();
-            let session = client.open(&[]).unwrap();
-            block(&fleet, client, &session)
-        })
-        .collect();
+    let blocked = block_new(&fleet, 2);
     // Longer than what is held, and its end does not come.
     let padding = Value::Bytes(vec![b' '; 400 << 10]);
     let cancel =
@@ -189,13 +187,7 @@ fn a_call_that_waits_for_a_link_gets_the_first_that_is_free() {
     let fleet = fleet(1, 3, "reserve = 1");
     let mut client = fleet.hs2();
     let session = client.open(&[]).unwrap();
-    let blocked: Vec<_> = (0..2)
-        .map(|_| {
-            let mut client = fleet.hs2();
-            let session = client.open(&[]).unwrap();
-            block(&fleet, client, &session)
-        })
-        .collect();
+    let blocked = block_new(&fleet, 2);
     thread::scope(|scope| {
         let asked = scope.spawn(move || client.ping(&session));
         assert!(eventually(|| waiting(&fleet) == 1));

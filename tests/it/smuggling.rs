@@ -72,7 +72,6 @@ fn a_call_that_its_coordinator_finds_unfinished_holds_no_thread_when_its_client_
     let mut attacker = Talk::connect(fleet.address(Door::Hs2));
     let session = attacker.open();
     attacker.send(&overlaid(&session, BYTE, 1, &[0, 0]));
-    attacker.send(&Message::call("CloseSession", Vec::new()).encode());
     attacker.reset();
     assert!(eventually(|| links(&fleet) == 0));
     assert!(eventually(|| fleet.coordinators().map(Coordinator::connections).sum::<usize>() == 0));
