@@ -15,6 +15,7 @@ use super::dialing::Unreached;
 use super::end::End;
 use super::exchange::Answered;
 use super::expired::Use;
+use super::left::Left;
 use super::link::{Link, Links, NoLink};
 use super::pool::Grant;
 use super::queue::{self, NotCalled};
@@ -23,14 +24,14 @@ use super::shared::{Entrance, Fleet, Shared};
 use crate::clock;
 use crate::cluster::room::Kind;
 use crate::cluster::{AdminState, Coordinator, Flavor, Opening, SessionCount, Wanted};
-use crate::ids::{ConnId, CoordinatorId, Service};
+use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
 use crate::net::stream::{Seen, Stream};
 use crate::session::decide::{Affinity, Past, Plan, decide, purpose, service, session_of};
 use crate::session::retry::wants_live_link;
 use crate::session::table::OpenOperations;
-use crate::wire::facts::{Facts, Handle};
+use crate::wire::facts::Facts;
 use crate::wire::method::{Method, Role};
 use crate::wire::verdict::{Verdict, verdict};
 
@@ -69,7 +70,7 @@ pub(super) struct Calls<S: Stream> {
     /// Whether its credentials were refused when a session was to move: no more are shown unasked.
     pub(super) no_moves: bool,
     /// What sessions left behind, to be closed after the call.
-    pub(super) forgotten: Vec<(CoordinatorId, Handle)>,
+    pub(super) forgotten: Vec<Left>,
 }
 
 impl<S: Stream> Calls<S> {

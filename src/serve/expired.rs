@@ -1,5 +1,6 @@
 //! Sessions that were idle for longer than their `IDLE_SESSION_TIMEOUT`: the router has closed them, because its own calls
-//! keep their coordinators from doing so, and tells their clients what a coordinator would.
+//! keep their coordinators from doing so, and tells their clients what a coordinator would. So it does of those that are gone
+//! where they were last, and perhaps not where they were before they moved.
 
 use std::time::SystemTime;
 
@@ -15,8 +16,8 @@ use crate::ids::Service;
 use crate::metrics::CallOutcome;
 use crate::net::stream::Stream;
 use crate::session::decide::{operation_of, session_of};
-use crate::session::table::Expired;
-use crate::wire::facts::Handle;
+use crate::session::table::{Expired, Over};
+use crate::wire::facts::{GuidText, Handle};
 use crate::wire::hs2::reply::SqlState;
 use crate::wire::method::Role;
 
@@ -24,12 +25,12 @@ use crate::wire::method::Role;
 pub(super) enum Use {
     /// It is made, and its session is in use meanwhile, if it has one that is known.
     Goes(Option<InUse>),
-    /// Its session has expired, and its client was told so.
+    /// Its session is over, and its client was told so.
     Told,
 }
 
 impl<S: Stream> Calls<S> {
-    /// The connection uses the session that a call is for, unless that has expired.
+    /// The connection uses the session that a call is for, unless that is over.
     pub(super) async fn use_session(&mut self, request: &mut Request) -> Result<Use, End> {
         let (method, facts) = (request.method(), request.facts());
         let session = session_of(method, facts);
@@ -44,11 +45,21 @@ impl<S: Stream> Calls<S> {
         // Of an operation its coordinator says itself that it is gone.
         if in_use.is_none()
             && let Some(session) = session
-            && let Some(expired) = self.fleet.table.expired(&session)
+            && let Some(over) = self.fleet.table.over(&session)
         {
-            return self.tell_expired(request, &session, expired).await;
+            return match over {
+                Over::Expired(expired) => self.tell_expired(request, &session, expired).await,
+                Over::Gone => self.tell(request, invalid(&session)).await,
+            };
         }
         Ok(Use::Goes(in_use))
+    }
+
+    async fn tell(&mut self, request: &mut Request, message: String) -> Result<Use, End> {
+        let answer = NoAnswer { sql_state: SqlState::General, message };
+        let outcome = self.refuse(request, Service::Hs2, &answer, CallOutcome::Refused).await?;
+        self.shared.calls.count(request.method().place(), outcome);
+        Ok(Use::Told)
     }
 
     /// Tells a client that its session has expired, in Impala's words. To close such a session succeeds (Impala:
@@ -60,21 +71,24 @@ impl<S: Stream> Calls<S> {
         expired: Expired,
     ) -> Result<Use, End> {
         let method = request.method();
-        let outcome = if method.role != Role::CloseSession {
+        if method.role != Role::CloseSession {
             let last = clock::time_of_day() - clock::now().saturating_duration_since(expired.last);
-            let answer = NoAnswer { sql_state: SqlState::General, message: words(expired, last) };
-            self.refuse(request, Service::Hs2, &answer, CallOutcome::Refused).await?
-        } else if expired.closed {
-            let reply = done(Service::Hs2, request.facts(), self.framing);
-            self.client.send(&reply, self.shared.settings.stall_timeout).await?;
-            self.fleet.table.remove_session(&session.guid);
-            CallOutcome::Reply
-        } else {
+            return self.tell(request, words(expired, last)).await;
+        }
+        if !expired.closed {
             return Ok(Use::Goes(None));
-        };
-        self.shared.calls.count(method.place(), outcome);
+        }
+        let reply = done(Service::Hs2, request.facts(), self.framing);
+        self.client.send(&reply, self.shared.settings.stall_timeout).await?;
+        self.fleet.table.remove_session(&session.guid);
+        self.shared.calls.count(method.place(), CallOutcome::Reply);
         Ok(Use::Told)
     }
+}
+
+/// What Impala says of a session that it does not have (`impala-server.cc` `GetSessionState`).
+fn invalid(session: &Handle) -> String {
+    format!("Invalid session id: {}\n", GuidText(session.guid))
 }
 
 /// What Impala says (`impala-server.cc` `GetSessionState`; `Status::GetDetail` ends the line). The time is UTC: which zone its

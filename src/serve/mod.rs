@@ -12,6 +12,7 @@ mod exchange;
 mod expired;
 mod forward;
 mod keyring;
+mod left;
 mod link;
 mod moves;
 mod moving;

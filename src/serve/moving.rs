@@ -15,8 +15,9 @@ use super::calls::Calls;
 use super::client::Request;
 use super::dialing::Unreached;
 use super::end::End;
-use super::exchange::{Deliver, Trouble};
+use super::exchange::Trouble;
 use super::forward::Failed;
+use super::left::Left;
 use super::link::NoLink;
 use super::refuse::{NoAnswer, Reasons};
 use crate::clock;
@@ -29,12 +30,11 @@ use crate::session::retry::Phase;
 use crate::session::table::{Arrival, Cause, Departure, Entered, Pinned};
 use crate::wire::facts::{Guid, GuidText, Handle};
 use crate::wire::hs2::reply::{SqlState, idle_session_timeout};
-use crate::wire::hs2::request::close_session;
 use crate::wire::method::{Method, Role};
 use crate::wire::verdict::{Verdict, verdict};
 
 /// How long a session may be on its way, and its calls wait for it.
-const MOVE_TIME: Duration = Duration::from_secs(5);
+pub(super) const MOVE_TIME: Duration = Duration::from_secs(5);
 
 /// Why a session did not move.
 #[derive(Debug, thiserror::Error)]
@@ -160,42 +160,6 @@ impl<S: Stream> Calls<S> {
         }
     }
 
-    /// Where the session was before that a request closes.
-    pub(super) fn former_homes(&self, request: &Request) -> Vec<(CoordinatorId, Handle)> {
-        let closes = request.method().role == Role::CloseSession;
-        let moved = request.seat.as_ref().is_some_and(|seat| seat.moved);
-        let session = request.facts().handle().filter(|_| closes && moved);
-        session.map(|session| self.fleet.table.former_homes(&session.guid)).unwrap_or_default()
-    }
-
-    /// Closes sessions where they are of no more use: what is left of one that its client has closed where it is now, whose
-    /// handle would still open it there, or that came back to a coordinator. What cannot be reached ends with its links.
-    pub(super) async fn close_forgotten(&mut self) -> Result<(), End> {
-        let forgotten = std::mem::take(&mut self.forgotten);
-        if forgotten.is_empty() {
-            return Ok(());
-        }
-        let closing = async {
-            for (home, handle) in forgotten {
-                let Some(coordinator) = self.fleet.cluster.coordinator(home).cloned() else { continue };
-                let message = close_session(&handle, 1);
-                let Some(mut request) = Request::own(&message, self.framing) else {
-                    continue;
-                };
-                let Ok(link) = self.link_to(&coordinator, Service::Hs2, &request).await? else {
-                    continue;
-                };
-                match self.exchange(link, &mut request, Deliver::WhenWhole).await {
-                    Ok(answered) => answered.link.into_iter().for_each(|link| self.links.put(link)),
-                    Err(Trouble::Client(end)) => return Err(end),
-                    Err(Trouble::Link(_)) => {}
-                }
-            }
-            Ok(())
-        };
-        timeout(MOVE_TIME, closing).await.unwrap_or(Ok(()))
-    }
-
     fn leaves(&self) -> Cause {
         Cause::Leaves { now: clock::now(), cooldown: self.fleet.moves.settings.cooldown }
     }
@@ -268,7 +232,8 @@ impl<S: Stream> Calls<S> {
         let moved = match opened.unwrap_or(Err(NotMoved::TimedOut)) {
             Ok((coordinator, arrival)) => match departure.arrive(arrival) {
                 Some(forgotten) => {
-                    self.forgotten.extend(forgotten);
+                    let left = forgotten.into_iter().map(|home| Left { session: *guid, home });
+                    self.forgotten.extend(left);
                     Ok(coordinator)
                 }
                 // It was closed meanwhile.

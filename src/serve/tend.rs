@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use super::calls::Calls;
 use super::link::dial;
 use super::own_call::{OwnCall, call, framing};
@@ -31,8 +33,12 @@ pub(super) fn close_over<S: Stream>(shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S
     let mut begun = 0;
     for guid in fleet.table.to_end(now, grace) {
         let Some(ending) = fleet.table.end(&guid, now, grace) else { continue };
-        let Some(grant) = grant(fleet, &ending.session) else { continue };
-        tokio::spawn(close(Arc::clone(shared), Arc::clone(fleet), ending, grant));
+        let granted = |place: &Tended| Some((place.clone(), grant(fleet, place)?));
+        let granted: Vec<_> = ending.places.iter().filter_map(granted).collect();
+        if granted.is_empty() {
+            continue;
+        }
+        tokio::spawn(close(Arc::clone(shared), Arc::clone(fleet), ending, granted));
         begun += 1;
         if begun == CLOSED_AT_ONCE {
             return true;
@@ -56,28 +62,23 @@ fn grant<S: Stream>(fleet: &Fleet<S>, session: &Tended) -> Option<Grant<S>> {
     fleet.pool(coordinator, Service::Hs2)?.claim(&session.identity, Purpose::Relief, kind)
 }
 
-async fn close<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>, ending: Ending, granted: Grant<S>) {
-    let closing = async {
-        if !close_there(&shared, &fleet, &ending.session, granted).await {
-            return false;
+/// Closes a session wherever it is open.
+async fn close<S: Stream>(
+    shared: Arc<Shared<S>>,
+    fleet: Arc<Fleet<S>>,
+    ending: Ending,
+    granted: Vec<(Tended, Grant<S>)>,
+) {
+    let closing = join_all(granted.into_iter().map(async |(place, granted)| {
+        if close_there(&shared, &fleet, &place, granted).await {
+            tracing::debug!(session = %GuidText(place.handle.guid), "a session that is over was closed");
+            ending.closed(&place);
         }
-        // Else a client that comes back would find the session, by asking, as it was there. What cannot be reached ends with
-        // its links.
-        for former in &ending.former {
-            if let Some(granted) = grant(&fleet, former) {
-                close_there(&shared, &fleet, former, granted).await;
-            }
-        }
-        true
-    };
-    let is_closed = tokio::select! {
+    }));
+    tokio::select! {
         biased;
-        () = shared.cut.cancelled() => false,
-        is_closed = closing => is_closed,
-    };
-    if is_closed {
-        tracing::debug!(session = %GuidText(ending.session.handle.guid), "a session that is over was closed");
-        ending.done();
+        () = shared.cut.cancelled() => {}
+        _all = closing => {}
     }
 }
 

@@ -72,7 +72,7 @@ fn whole_seconds(value: Duration) -> Option<Seconds> {
 #[derive(Debug)]
 pub struct Activity {
     since: Instant,
-    /// Calls under way; [`OVER`] from the moment when the session was idle for too long.
+    /// Calls under way, and [`OVER`] from the moment on when no more may begin.
     calls: AtomicU32,
     /// When the last call ended, in nanoseconds after `since`.
     last: AtomicU64,
@@ -80,7 +80,7 @@ pub struct Activity {
     answered: AtomicU64,
 }
 
-const OVER: u32 = u32::MAX;
+const OVER: u32 = 1 << 31;
 
 impl Activity {
     /// Of a session that was just used.
@@ -88,7 +88,7 @@ impl Activity {
         Self { since: now, calls: AtomicU32::new(0), last: AtomicU64::new(0), answered: AtomicU64::new(0) }
     }
 
-    /// A call in the session begins, to be followed by [`Self::end`]; false if the session was idle for too long before.
+    /// A call in the session begins, to be followed by [`Self::end`]; false if the session is over.
     pub fn begin(&self) -> bool {
         let more = |calls: u32| calls.checked_add(1).filter(|calls| *calls < OVER);
         self.calls.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
@@ -122,8 +122,8 @@ impl Activity {
 
     /// How long no call has been under way.
     pub fn idle(&self, now: Instant) -> Duration {
-        match self.calls.load(Ordering::Acquire) {
-            0 | OVER => now.saturating_duration_since(self.last()),
+        match self.calls.load(Ordering::Acquire) & !OVER {
+            0 => now.saturating_duration_since(self.last()),
             _ => Duration::ZERO,
         }
     }
@@ -133,8 +133,13 @@ impl Activity {
         self.idle(now) >= timeout
             && match self.calls.compare_exchange(0, OVER, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => true,
-                Err(calls) => calls == OVER,
+                Err(calls) => calls & OVER != 0,
             }
+    }
+
+    /// No call begins any more; those that are under way end.
+    pub fn close(&self) {
+        self.calls.fetch_or(OVER, Ordering::AcqRel);
     }
 }
 

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A session that was idle for longer than its `IDLE_SESSION_TIMEOUT` is open no more, but still known ([`table::Expired`]),
-//! so that its client can be told why.
+//! so that its client can be told why. So is one that is gone and had moved, until it is closed where it was ([`table::Over`]).
 //!
 //! A session that is not known, because it was opened before the router was started or by another router, becomes known
 //! when it is found by [`asking`]; of what it was before, nothing is known then.

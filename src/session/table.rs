@@ -19,7 +19,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 
-pub use self::ending::{Ending, Expired, Tended};
+pub use self::ending::{Ending, Expired, Over, Tended};
 pub use self::found::FoundOperation;
 pub use self::moves::{Arrival, Cause, Departure, Done, Entered, InCall, Movable, Pinned};
 pub use self::waiting::{Named, OpenOf, Waiting};
@@ -79,8 +79,8 @@ struct Usage {
     tenancy: Option<Tenancy>,
     idle_timeout: IdleTimeout,
     activity: Arc<Activity>,
-    /// Since it has been idle for too long.
-    expired: Option<Box<Expired>>,
+    /// Why no call is made in it any more, although it is remembered.
+    over: Option<Box<Over>>,
     /// Whether the router is closing it.
     ending: bool,
     /// As `tenancy`.
@@ -104,7 +104,7 @@ impl Session {
             tenancy,
             idle_timeout,
             activity: Arc::new(Activity::new(now)),
-            expired: None,
+            over: None,
             ending: false,
             count: Some(count),
             in_flight: AtomicU32::new(0),
@@ -376,15 +376,6 @@ impl Table {
         };
         if let Some(forgotten) = forgotten {
             self.forget_closed(&forgotten);
-        }
-    }
-
-    /// A session is gone, and what was open in it.
-    #[expect(clippy::iter_over_hash_type, reason = "the order of guards that end says nothing")]
-    pub fn remove_session(&self, guid: &Guid) {
-        let Some((_, session)) = self.sessions.remove(guid) else { return };
-        for operation in &session.usage.operations {
-            drop(self.operations.remove(operation));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Idle sessions leave a coordinator that goes away, with all that they are made of, and their clients notice nothing.
 
 use hs2router::cluster::AdminState;
+use hs2router::fake::Fault;
 use hs2router::fake::client::{Hs2Client, texts};
 use hs2router::idl::impala_service::TGetRuntimeProfileReq;
 use hs2router::idl::impala_service::TImpalaHiveServer2ServiceSyncClient as _;
@@ -174,6 +175,23 @@ fn a_session_that_its_coordinator_has_ended_is_not_revived() {
         fleet.calls("OpenSession").len() - 1,
         "nothing was opened again"
     );
+}
+
+#[test]
+fn a_session_that_was_closed_is_not_found_where_it_was_before_it_moved() {
+    for fleet in fleets(false) {
+        let mut client = fleet.hs2();
+        let session = made_up(&fleet, &mut client);
+        fleet.set_state(0, AdminState::Drain);
+        await_left(&fleet, 0);
+        fleet.set_state(0, AdminState::Active);
+        fleet.coordinator(0).faults().always("CloseSession", Fault::DropBefore);
+        client.close_session(&session).unwrap();
+        assert!(fleet.coordinator(0).open_sessions().contains(&id(&session.session_id)), "what it left");
+        for client in [&mut client, &mut fleet.hs2()] {
+            assert!(refusal(client.execute(&session, "select 1")).starts_with("Invalid session id"));
+        }
+    }
 }
 
 #[test]

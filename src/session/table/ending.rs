@@ -1,16 +1,22 @@
 //! Sessions that the router ends in a coordinator's place. Their links are shared, so their coordinator does not see that
 //! nobody is there any more; and it sees the router's own calls, so it does not see that their clients have been idle.
+//!
+//! What a session that moved has left where it was is still open there, by the handle that its client has. So a session
+//! that ends is remembered until that is closed too: else its client would come upon it, by asking, as it was then.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use dashmap::mapref::entry::Entry;
 
 use super::{Session, Table, same};
 use crate::ids::{CoordinatorId, Identity};
 use crate::wire::facts::{Guid, Handle};
 
-/// How long after its last call a session that has expired is remembered at most, also if a connection is still attached:
+/// How long after its last call a session that is over is remembered at most, also if a connection is still attached:
 /// long enough for a client that comes back the next day.
-const EXPIRED_KEPT: Duration = Duration::from_hours(36);
+const OVER_KEPT: Duration = Duration::from_hours(36);
 
 /// A session that shares its links, for calls of the router's own about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,35 +41,36 @@ pub struct Expired {
     pub closed: bool,
 }
 
-/// A session that is about to be closed. It is tried again later if this is dropped before [`Self::done`].
+/// Why no call is made any more in a session that is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// It was idle for longer than it may be.
+    Expired(Expired),
+    /// It is gone where it was last, and perhaps not where it was before.
+    Gone,
+}
+
+/// A session that is about to be closed. Where it was not [`Self::closed`] when this is dropped, that is tried again later.
 #[derive(Debug)]
 #[must_use = "the session may be closed a second time when this is dropped"]
 pub struct Ending {
     table: Arc<Table>,
     guid: Guid,
-    /// How it is closed.
-    pub session: Tended,
-    /// What is left of it where it was before it moved.
-    pub former: Vec<Tended>,
+    /// Where it may be open: where it is, and where it was before it moved.
+    pub places: Vec<Tended>,
 }
 
 impl Ending {
-    /// Its coordinator has it no more. One that was abandoned is forgotten; one that expired is remembered as long as a
-    /// connection is attached to it, and then for as long as other sessions without connections, but counts nowhere.
-    pub fn done(self) {
-        let is_expired = {
-            let Some(mut session) = self.table.sessions.get_mut(&self.guid) else { return };
-            let usage = &mut session.usage;
-            if usage.expired.is_some() {
-                (usage.count, usage.tenancy, usage.mobile) = (None, None, None);
-            }
-            usage.expired.is_some()
-        };
-        if is_expired {
-            self.table.close_operations_of(&self.guid);
-        } else {
+    /// The coordinator of one of its places has it no more. One that was abandoned is forgotten when it is nowhere any more;
+    /// one that expired is remembered as long as a connection is attached to it, and then for as long as other sessions
+    /// without connections, but counts nowhere.
+    pub fn closed(&self, place: &Tended) {
+        if !self.table.discount_expired(&self.guid, place.coordinator)
+            && self.table.session_owner(&self.guid) == Some(place.coordinator)
+        {
             self.table.remove_session(&self.guid);
         }
+        self.table.note_left(&self.guid, place.coordinator, &place.handle);
     }
 }
 
@@ -86,8 +93,8 @@ impl Table {
     }
 
     /// The sessions whose links are shared and that are to be closed now: those to which nothing has been attached for
-    /// `grace`, so that nobody will come back for them, and those that have been idle for longer than they may be.
-    /// [`Self::forget_detached`] begins the time of the former. Looks at every session.
+    /// `grace`, so that nobody will come back for them, those that have been idle for longer than they may be, and what those
+    /// left that are over. [`Self::forget_detached`] begins the time of the first. Looks at every session.
     #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
     pub fn to_end(&self, now: Instant, grace: Duration) -> Vec<Guid> {
         let sessions = self.sessions.iter().filter(|session| session.is_to_end(now, grace));
@@ -99,34 +106,79 @@ impl Table {
     /// Begins to close one of [`Self::to_end`]; none if that does not hold any more. No call is made any more in one that was
     /// idle for too long.
     pub fn end(self: &Arc<Self>, guid: &Guid, now: Instant, grace: Duration) -> Option<Ending> {
-        let mut session = self.sessions.get_mut(guid)?;
-        let tended = session.tended(guid).filter(|_| session.may_end())?;
-        let is_abandoned = session.is_abandoned(now, grace);
-        let usage = &mut session.usage;
-        let timeout = usage.idle_timeout.get().filter(|timeout| usage.activity.expire(now, *timeout));
-        if let Some(timeout) = timeout {
-            let last = usage.activity.last();
-            usage.expired = Some(Box::new(Expired { timeout, last, closed: false }));
-        } else if !is_abandoned {
+        let mut session = self.sessions.get_mut(guid).filter(|session| session.may_end())?;
+        let home = session.tended(guid);
+        if home.is_some() && !session.expire(now) && !session.is_abandoned(now, grace) {
             return None;
         }
-        usage.ending = true;
+        session.usage.ending = true;
+        let identity = &session.usage.identity;
         let former = session.former_homes();
         let former =
-            former.map(|(coordinator, handle)| Tended { handle, coordinator, ..tended.clone() }).collect();
-        Some(Ending { table: Arc::clone(self), guid: *guid, session: tended, former })
+            former.map(|(coordinator, handle)| Tended { handle, coordinator, identity: identity.clone() });
+        let places = home.into_iter().chain(former).collect();
+        Some(Ending { table: Arc::clone(self), guid: *guid, places })
     }
 
-    /// What is known of a session that was idle for too long, for somebody who names it by its handle.
-    pub fn expired(&self, handle: &Handle) -> Option<Expired> {
+    /// Why no call is made any more in a session, for somebody who names it by its handle.
+    pub fn over(&self, handle: &Handle) -> Option<Over> {
         let session = self.sessions.get(&handle.guid)?;
-        let expired = session
+        let over = session
             .usage
-            .expired
+            .over
             .as_deref()
             .copied()
             .filter(|_| same(session.secret.as_ref(), &handle.secret))?;
-        Some(Expired { closed: session.usage.tenancy.is_none(), ..expired })
+        let closed = session.usage.tenancy.is_none();
+        Some(match over {
+            Over::Expired(expired) => Over::Expired(Expired { closed, ..expired }),
+            Over::Gone => Over::Gone,
+        })
+    }
+
+    /// A session is gone, and what was open in it. It is remembered if it may still be open where it was before it moved.
+    #[expect(clippy::iter_over_hash_type, reason = "the order of guards that end says nothing")]
+    pub fn remove_session(&self, guid: &Guid) {
+        let operations = match self.sessions.entry(*guid) {
+            Entry::Vacant(_) => return,
+            Entry::Occupied(mut session) if session.get().has_former_homes() => session.get_mut().bury(),
+            Entry::Occupied(session) => session.remove().usage.operations,
+        };
+        for operation in &operations {
+            drop(self.operations.remove(operation));
+        }
+    }
+
+    /// A session is not open any more on a coordinator where it had this handle.
+    pub fn note_left(&self, guid: &Guid, home: CoordinatorId, handle: &Handle) {
+        let Entry::Occupied(mut session) = self.sessions.entry(*guid) else { return };
+        let usage = &mut session.get_mut().usage;
+        let Some(mobile) = &mut usage.mobile else { return };
+        mobile.homes.retain(|known| *known != (home, *handle));
+        let over = usage.over.as_deref().copied();
+        if session.get().has_former_homes() {
+            return;
+        }
+        match over {
+            Some(Over::Gone) => drop(session.remove()),
+            Some(Over::Expired(_)) => session.get_mut().usage.mobile = None,
+            None => {}
+        }
+    }
+
+    /// A session that has expired counts no more on its coordinator, if this is it; whether that is so.
+    fn discount_expired(&self, guid: &Guid, coordinator: CoordinatorId) -> bool {
+        {
+            let Some(mut session) = self.sessions.get_mut(guid) else { return false };
+            let is_there = session.coordinator == coordinator;
+            let usage = &mut session.usage;
+            if !is_there || !matches!(usage.over.as_deref(), Some(Over::Expired(_))) {
+                return false;
+            }
+            (usage.count, usage.tenancy) = (None, None);
+        }
+        self.close_operations_of(guid);
+        true
     }
 
     fn close_operations_of(&self, guid: &Guid) {
@@ -150,14 +202,38 @@ impl Session {
 
     fn is_to_end(&self, now: Instant, grace: Duration) -> bool {
         let is_over = |timeout| self.usage.activity.idle(now) >= timeout;
-        self.may_end()
-            && (self.is_abandoned(now, grace) || self.usage.idle_timeout.get().is_some_and(is_over))
+        let ends = || self.is_abandoned(now, grace) || self.usage.idle_timeout.get().is_some_and(is_over);
+        self.may_end() && (self.usage.tenancy.is_none() || ends())
     }
 
-    /// Whether nothing stands against closing it.
+    /// Whether there is something to close, and nothing stands against it.
     fn may_end(&self) -> bool {
         let moves = self.usage.mobile.as_ref().is_some_and(|mobile| mobile.is_moving());
-        self.usage.tenancy.is_some() && !self.usage.ending && !moves
+        let is_left = self.usage.over.is_some() && self.has_former_homes();
+        (self.usage.tenancy.is_some() || is_left) && !self.usage.ending && !moves
+    }
+
+    fn has_former_homes(&self) -> bool {
+        self.former_homes().next().is_some()
+    }
+
+    /// No call begins in it any more if it was idle for too long; whether it was.
+    fn expire(&mut self, now: Instant) -> bool {
+        let usage = &mut self.usage;
+        let timeout = usage.idle_timeout.get().filter(|timeout| usage.activity.expire(now, *timeout));
+        let Some(timeout) = timeout else { return false };
+        let last = usage.activity.last();
+        usage.over = Some(Box::new(Over::Expired(Expired { timeout, last, closed: false })));
+        true
+    }
+
+    /// It is over and counts no more; the operations that it had.
+    fn bury(&mut self) -> HashSet<Guid> {
+        let usage = &mut self.usage;
+        usage.over = Some(Box::new(Over::Gone));
+        usage.activity.close();
+        (usage.count, usage.tenancy) = (None, None);
+        std::mem::take(&mut usage.operations)
     }
 
     fn is_abandoned(&self, now: Instant, grace: Duration) -> bool {
@@ -165,10 +241,10 @@ impl Session {
         since.is_some_and(|since| now.saturating_duration_since(since) >= grace)
     }
 
-    /// Whether its client has had the time to hear that it has expired.
+    /// Whether its client has had the time to hear that it is over.
     pub(super) fn is_past(&self, now: Instant) -> bool {
-        let last = self.usage.expired.as_ref().map(|expired| expired.last);
-        last.is_some_and(|last| now.saturating_duration_since(last) >= EXPIRED_KEPT)
+        let since = now.saturating_duration_since(self.usage.activity.last());
+        self.usage.over.is_some() && since >= OVER_KEPT
     }
 }
 

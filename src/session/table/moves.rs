@@ -26,7 +26,7 @@ pub(super) struct Mobile {
     /// Who opened it; none where nobody logs in.
     user: Option<Box<str>>,
     /// The handle that it had where it was, the latest last; empty until it moves.
-    homes: Vec<(CoordinatorId, Handle)>,
+    pub(super) homes: Vec<(CoordinatorId, Handle)>,
     /// Its coordinator's, when it came there.
     incarnation: u32,
     /// When it last changed data, or the operation that did was closed.
@@ -323,7 +323,7 @@ impl Session {
 
     /// The request that opens it again, if it may go.
     pub(super) fn may_leave(&self, cause: Cause) -> Result<&[u8], Pinned> {
-        let lives = self.usage.expired.is_none() && !self.usage.ending;
+        let lives = self.usage.over.is_none() && !self.usage.ending;
         let mobile = self.usage.mobile.as_deref().filter(|_| lives).ok_or(Pinned::Immovable)?;
         if mobile.moving {
             return Err(Pinned::Moving);
@@ -354,7 +354,8 @@ impl Departure {
     pub fn arrive(self, arrival: Arrival) -> Option<Vec<(CoordinatorId, Handle)>> {
         let Arrival { coordinator, handle, incarnation, count, tenancy, idle_timeout, now } = arrival;
         let (mut left, forgotten) = {
-            let mut session = self.table.sessions.get_mut(&self.guid)?;
+            let session = self.table.sessions.get_mut(&self.guid);
+            let mut session = session.filter(|session| session.usage.over.is_none())?;
             let session = &mut *session;
             let (mobile, secret) = (session.usage.mobile.as_mut()?, session.secret?);
             if mobile.homes.is_empty() {

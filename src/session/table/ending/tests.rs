@@ -83,8 +83,8 @@ fn a_session_that_shares_links_is_abandoned_after_its_grace_and_not_while_somebo
     fixture.table.forget_detached(start);
     let ending = fixture.end(GRACE).unwrap();
     let tended = Tended { handle: handle(1), coordinator: CoordinatorId(0), identity: IDENTITY };
-    assert_eq!(ending.session, tended);
-    ending.done();
+    assert_eq!(ending.places, [tended]);
+    ending.closed(&ending.places[0]);
     assert_eq!(fixture.table.session_owner(&guid), None);
 }
 
@@ -111,15 +111,16 @@ fn a_session_that_was_idle_for_too_long_is_remembered_but_counts_no_more() {
     let ending = fixture.end(TIMEOUT + GRACE).unwrap();
     assert!(!activity.begin(), "no call begins while it is closed");
     let expired = Expired { timeout: TIMEOUT, last: start + GRACE, closed: false };
-    assert_eq!(fixture.table.expired(&handle(1)), Some(expired));
-    ending.done();
-    assert_eq!(fixture.table.expired(&handle(1)), Some(Expired { closed: true, ..expired }));
-    assert_eq!(fixture.table.expired(&guessed(handle(1))), None);
+    assert_eq!(fixture.table.over(&handle(1)), Some(Over::Expired(expired)));
+    ending.closed(&ending.places[0]);
+    let closed = Expired { closed: true, ..expired };
+    assert_eq!(fixture.table.over(&handle(1)), Some(Over::Expired(closed)));
+    assert_eq!(fixture.table.over(&guessed(handle(1))), None);
     assert_eq!(fixture.load(), Load { running_operations: 1, open_sessions: 1, ..Load::default() });
     assert_eq!(fixture.to_end(TIMEOUT * 9), [[0; 16]; 0], "it is closed once");
     fixture.table.forget_detached(start + TIMEOUT * 9);
-    assert!(fixture.table.expired(&handle(1)).is_some(), "its client is still there");
-    fixture.table.forget_detached(start + GRACE + EXPIRED_KEPT);
+    assert!(fixture.table.over(&handle(1)).is_some(), "its client is still there");
+    fixture.table.forget_detached(start + GRACE + OVER_KEPT);
     assert_eq!(fixture.table.session_owner(&guid), None, "but not for ever");
 }
 

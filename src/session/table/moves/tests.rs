@@ -4,7 +4,7 @@ use crate::cluster::Cluster;
 use crate::ids::Identity;
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
-use crate::session::table::{NewOperation, NewSession, OpenOperations, Settings, Waiting};
+use crate::session::table::{NewOperation, NewSession, OpenOperations, Over, Settings, Waiting};
 use crate::wire::hs2::open::Open;
 
 const COOLDOWN: Duration = Duration::from_secs(10);
@@ -157,6 +157,44 @@ fn a_session_that_ended_on_its_way_does_not_arrive() {
     fleet.table.remove_session(&handle(1).guid);
     assert_eq!(departure.arrive(fleet.arrival(1, 2)), None);
     assert_eq!(fleet.sessions()[..2], [0, 0]);
+}
+
+#[test]
+fn a_session_that_is_gone_is_remembered_until_it_is_closed_where_it_was() {
+    let fleet = Fixture::new();
+    let (guid, grace) = (handle(1).guid, Duration::from_secs(30));
+    let activity = fleet.table.attach(&guid).unwrap();
+    assert!(activity.begin());
+    fleet.go(1, 2);
+    fleet.insert_operation(3, 1);
+    for _ in 0..2 {
+        fleet.table.remove_session(&guid);
+        assert_eq!(fleet.table.over(&handle(1)), Some(Over::Gone));
+    }
+    assert_eq!(fleet.table.over(&guessed(handle(1))), None);
+    assert_eq!((fleet.table.operation_owner(&handle(3).guid), &fleet.sessions()[..2]), (None, &[0, 0][..]));
+    assert!(!activity.begin());
+    activity.end(clock::now());
+    assert_eq!(fleet.depart(Cause::Lost).unwrap_err(), Pinned::Immovable);
+    let now = clock::now();
+    assert_eq!(fleet.table.to_end(now, grace), [guid]);
+    drop(fleet.table.end(&guid, now, grace).unwrap());
+    let ending = fleet.table.end(&guid, now, grace).unwrap();
+    assert!(fleet.table.end(&guid, now, grace).is_none(), "it is being closed");
+    let places: Vec<_> = ending.places.iter().map(|place| (place.coordinator, place.handle)).collect();
+    assert_eq!(places, [(id(0), handle(1))]);
+    ending.closed(&ending.places[0]);
+    assert_eq!(fleet.owner(), None);
+}
+
+#[test]
+fn a_session_that_could_be_closed_only_where_it_was_goes_on_where_it_is() {
+    let fleet = Fixture::new();
+    fleet.go(1, 2);
+    fleet.table.note_left(&handle(1).guid, id(0), &handle(1));
+    assert_eq!(fleet.table.handle_at(&handle(1), USER, id(1)), Some(handle(2)));
+    fleet.table.remove_session(&handle(1).guid);
+    assert_eq!(fleet.owner(), None);
 }
 
 #[test]
