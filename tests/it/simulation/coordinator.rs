@@ -286,7 +286,9 @@ impl SimCoordinator {
                     let sent_at = stream.sent_at().unwrap_or_else(clock::now);
                     let chosen_at = if is_first { stream.dialed_at() } else { sent_at };
                     let (coordinator, user) = (self.index, call.user.as_deref());
-                    let arrival = Arrival { coordinator, raw: &raw, user, sent_at, chosen_at, is_first };
+                    let link = stream.connection();
+                    let arrival =
+                        Arrival { coordinator, raw: &raw, user, sent_at, chosen_at, link, is_first };
                     self.journal.arrived(&arrival);
                     self.journal.executed(&arrival, &call, &reply);
                     if !self.answer(&mut stream, reply).await {

@@ -49,7 +49,7 @@ fn play<T: Future<Output = ()>>(test: impl FnOnce(Scene) -> T) {
         let network = SimNetwork::new(1);
         spawn_local(network.clone().run());
         let memory = memory(0, &[], 2);
-        let journal = Rc::new(Journal::new(vec![memory.clone()]));
+        let journal = Rc::new(Journal::new(&network, vec![memory.clone()]));
         SimCoordinator::new(0, memory, &network, (&journal, &SETUP, 3)).start();
         let router = SimRouter::start(&network, &SETUP, 4);
         // Its probes have connections of their own.

@@ -301,6 +301,11 @@ impl SimNetwork {
         inner.connections.values().filter(between).count()
     }
 
+    /// Whether who dialed a connection has let go of it.
+    pub(crate) fn is_left(&self, id: u64) -> bool {
+        self.inner.lock().connections.get(&id).is_none_or(|connection| connection.dialer.closed)
+    }
+
     /// What was seen that must not be.
     pub(crate) fn violations(&self) -> Vec<String> {
         self.inner.lock().violations.clone()
@@ -466,6 +471,11 @@ impl SimStream {
     /// When the last bytes that came were sent.
     pub(crate) fn sent_at(&self) -> Option<Instant> {
         self.with(|end| end.sent_at)
+    }
+
+    /// Which connection it is an end of.
+    pub(crate) fn connection(&self) -> u64 {
+        self.id
     }
 
     /// When the dial of the connection began.

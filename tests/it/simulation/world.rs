@@ -98,7 +98,7 @@ impl Simulation {
         let users = users(setup.logins);
         let memories: Vec<_> =
             (0..setup.coordinators).map(|index| memory(index, &users, rng.random())).collect();
-        let journal = Rc::new(Journal::new(memories.clone()));
+        let journal = Rc::new(Journal::new(&network, memories.clone()));
         journal.say(setup);
         let coordinators: Vec<_> = memories
             .into_iter()
