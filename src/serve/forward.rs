@@ -10,12 +10,14 @@ use super::client::Request;
 use super::end::End;
 use super::exchange::{Answered, Deliver, Lost, LostCause, Trouble};
 use super::link::NoLink;
+use super::moving::MOVE_TIME;
 use super::refuse::{self, NoAnswer};
 use super::shared::Held;
 use crate::cluster::Coordinator;
 use crate::ids::Service;
 use crate::metrics::CallOutcome;
 use crate::net::stream::Stream;
+use crate::session::decide::session_of;
 use crate::session::retry::{Remedy, remedy};
 use crate::wire::method::{Retry, Role};
 use crate::wire::verdict::{Verdict, verdict};
@@ -24,6 +26,8 @@ use crate::wire::verdict::{Verdict, verdict};
 pub(super) enum Failed {
     /// There is no link.
     NoLink(NoLink),
+    /// Its session went elsewhere while it waited for the link.
+    Left,
     /// The link was lost.
     Lost(Lost),
     /// The coordinator did not run it: it takes no new work, or has no such session.
@@ -56,7 +60,11 @@ impl<S: Stream> Calls<S> {
             Attempt::Answered(outcome) => return Ok(outcome),
             Attempt::Failed(failed) => failed,
         };
-        let Some(next) = self.move_after(request, coordinator, &failed).await? else {
+        let next = match failed {
+            Failed::Left => self.follow(request, coordinator).await,
+            _ => self.move_after(request, coordinator, &failed).await?,
+        };
+        let Some(next) = next else {
             return self.give_up(request, coordinator, service, failed).await;
         };
         match self.attempt(request, &next, service).await? {
@@ -76,6 +84,10 @@ impl<S: Stream> Calls<S> {
         let mut resends = 0;
         loop {
             let link = match self.link_to(coordinator, service, request).await? {
+                Ok(link) if self.has_left(request, coordinator) => {
+                    self.links.put(link);
+                    return Ok(Attempt::Failed(Failed::Left));
+                }
                 Ok(link) => link,
                 Err(no_link) => return Ok(Attempt::Failed(Failed::NoLink(no_link))),
             };
@@ -100,6 +112,31 @@ impl<S: Stream> Calls<S> {
                 _ => return Ok(Attempt::Failed(Failed::Lost(lost))),
             }
         }
+    }
+
+    /// Whether the session of a call is not where the call is about to be sent, or is about to leave: a coordinator that is lost
+    /// does not keep it for calls that wait for a link.
+    fn has_left(&self, request: &Request, coordinator: &Coordinator) -> bool {
+        let seated = request.seat.is_some() && request.method().role != Role::Profile;
+        let session = session_of(request.method(), request.facts()).filter(|_| seated);
+        session.is_some_and(|session| self.fleet.table.has_left(&session.guid, coordinator.id))
+    }
+
+    /// Where the session of such a call has gone; none if it does not arrive in time.
+    async fn follow(
+        &mut self,
+        request: &mut Request,
+        coordinator: &Arc<Coordinator>,
+    ) -> Option<Arc<Coordinator>> {
+        let session = session_of(request.method(), request.facts())?;
+        request.seat = None;
+        if !self.enter(request, &session).await {
+            return None;
+        }
+        let owner = self.fleet.table.session_owner(&session.guid);
+        let owner = owner.and_then(|owner| self.fleet.cluster.coordinator(owner));
+        // If it was closed meanwhile, the one that had it has the words for that.
+        Some(Arc::clone(owner.unwrap_or(coordinator)))
     }
 
     /// Gives the client what was held of its reply, unless that is a refusal, which may not be the last word.
@@ -140,6 +177,10 @@ impl<S: Stream> Calls<S> {
                     self.past.beeswax = None;
                 }
                 let answer = NoAnswer::no_link(self.conn, coordinator, &no_link);
+                self.refuse(request, service, &answer, CallOutcome::Refused).await
+            }
+            Failed::Left => {
+                let answer = NoAnswer::on_its_way(self.conn, MOVE_TIME);
                 self.refuse(request, service, &answer, CallOutcome::Refused).await
             }
             Failed::Lost(lost) => self.refuse_lost(request, coordinator, service, lost).await,

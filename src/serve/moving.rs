@@ -83,7 +83,7 @@ impl<S: Stream> Calls<S> {
     }
 
     /// Enters the session as soon as it is not on its way; false if that does not come to be in time.
-    async fn enter(&self, request: &mut Request, session: &Handle) -> bool {
+    pub(super) async fn enter(&self, request: &mut Request, session: &Handle) -> bool {
         let deadline = (clock::now() + MOVE_TIME).into();
         loop {
             let mut ended = pin!(self.fleet.moves.ended.notified());
@@ -141,7 +141,7 @@ impl<S: Stream> Calls<S> {
             {
                 Cause::Lost
             }
-            Failed::NoLink(_) | Failed::Refused { .. } | Failed::Lost(_) => return Ok(None),
+            Failed::NoLink(_) | Failed::Left | Failed::Refused { .. } | Failed::Lost(_) => return Ok(None),
         };
         request.seat = None;
         let moved = self.move_session(&session.guid, vec![coordinator.id], cause).await;
@@ -348,7 +348,7 @@ fn is_refused_by_one_that_goes(method: &Method) -> bool {
 
 impl NoAnswer {
     /// The session of a call did not arrive in time.
-    fn on_its_way(conn: crate::ids::ConnId, waited: Duration) -> Self {
+    pub(super) fn on_its_way(conn: crate::ids::ConnId, waited: Duration) -> Self {
         let message = format!(
             "hs2router ({conn}): the session is still being moved to another coordinator after {waited:?}"
         );

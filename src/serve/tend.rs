@@ -130,6 +130,10 @@ impl<S: Stream> Calls<S> {
         let grant = pool.and_then(|pool| pool.claim(&session.identity, Purpose::Work, Kind::Any));
         let Some(grant) = grant else { return };
         let Ok(Ok(link)) = self.link_of(grant, lookup(b"PingImpalaHS2Service")).await else { return };
+        // While the link was dialed, perhaps: a coordinator that is lost does not keep it.
+        if self.fleet.table.has_left(guid, session.coordinator) {
+            return link.put_back();
+        }
         let answer = call(link, OwnCall::Touch(session.handle), self.framing).await;
         if answer == Some(Verdict::Success)
             && let Some(activity) = self.fleet.table.activity(guid)

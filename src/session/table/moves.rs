@@ -231,6 +231,13 @@ impl Table {
         session.is_some_and(|session| session.usage.mobile.as_ref().is_some_and(|mobile| mobile.moving))
     }
 
+    /// Whether a session is on its way, or elsewhere than there.
+    pub fn has_left(&self, guid: &Guid, from: CoordinatorId) -> bool {
+        let session = self.sessions.get(guid);
+        session
+            .is_some_and(|it| it.coordinator != from || it.usage.mobile.as_ref().is_some_and(|it| it.moving))
+    }
+
     /// Whether a session can move at all.
     pub fn can_move(&self, guid: &Guid) -> bool {
         self.sessions.get(guid).is_some_and(|session| session.usage.mobile.is_some())

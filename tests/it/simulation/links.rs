@@ -1,21 +1,15 @@
 //! How old a shared link becomes, in virtual time: a router, one coordinator, one client.
 
 use std::future::Future;
-use std::rc::Rc;
 use std::time::Duration;
 
-use hs2router::idl::impala_service::{TImpalaHiveServer2ServiceSyncClient as _, TPingImpalaHS2ServiceReq};
-use hs2router::idl::t_c_l_i_service::{self as cli, TTCLIServiceSyncClient as _};
-use tokio::task::{LocalSet, spawn_local};
+use hs2router::idl::t_c_l_i_service as cli;
 use tokio::time::sleep;
 
-use super::coordinator::SimCoordinator;
-use super::journal::Journal;
-use super::network::{ROUTER, SimNetwork};
-use super::router::SimRouter;
+use super::network::ROUTER;
+use super::scene;
 use super::setup::{Setup, Weather};
 use super::talk::{Hs2, Talk};
-use super::world::memory;
 
 /// Between two calls of a client that is there.
 const SOMETIMES: Duration = Duration::from_secs(30);
@@ -35,65 +29,39 @@ const SETUP: Setup = Setup {
 
 /// What is looked at.
 struct Scene {
-    network: SimNetwork,
-    journal: Rc<Journal>,
+    scene: scene::Scene,
     talk: Talk<Hs2>,
-    _router: SimRouter,
 }
 
 /// Has a test happen in virtual time.
 fn play<T: Future<Output = ()>>(test: impl FnOnce(Scene) -> T) {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    LocalSet::new().block_on(&runtime, async {
-        let network = SimNetwork::new(1);
-        spawn_local(network.clone().run());
-        let memory = memory(0, &[], 2);
-        let journal = Rc::new(Journal::new(&network, vec![memory.clone()]));
-        SimCoordinator::new(0, memory, &network, (&journal, &SETUP, 3)).start();
-        let router = SimRouter::start(&network, &SETUP, 4);
-        // Its probes have connections of their own.
-        router.unwatched.cancel();
-        sleep(Duration::from_secs(10)).await;
-        let talk = Talk::<Hs2>::begin(&network.from("client0"), None, true).await.unwrap();
-        test(Scene { network, journal: Rc::clone(&journal), talk, _router: router }).await;
-        assert_eq!(journal.violations(), Vec::<String>::new());
+    scene::play((SETUP, 1), &[], async |scene: scene::Scene| {
+        let talk = Talk::<Hs2>::begin(&scene.network.from("client0"), None, true).await.unwrap();
+        test(Scene { scene, talk }).await;
     });
 }
 
 impl Scene {
     /// Links that the coordinator has.
     fn links(&self) -> usize {
-        self.network.connections(ROUTER, "c0")
+        self.scene.network.connections(ROUTER, "c0")
     }
 
     /// Links that it has had.
     fn dialed(&self) -> usize {
-        self.journal.lines().iter().filter(|line| line.ends_with("begins")).count()
+        self.scene.journal.lines().iter().filter(|line| line.ends_with("begins")).count()
     }
 
     async fn open(&mut self) -> cli::TSessionHandle {
-        let request = cli::TOpenSessionReq {
-            client_protocol: cli::TProtocolVersion::HIVE_CLI_SERVICE_PROTOCOL_V6,
-            username: None,
-            password: None,
-            configuration: None,
-        };
-        let opened = self.talk.call(|service| service.open_session(request.clone())).await.unwrap();
-        opened.session_handle.unwrap()
+        scene::open(&mut self.talk).await
     }
 
     async fn close(&mut self, session: &cli::TSessionHandle) {
-        let request = cli::TCloseSessionReq::new(session.clone());
-        let closed = self.talk.call(|service| service.close_session(request.clone())).await.unwrap();
-        assert_eq!(closed.status.status_code, cli::TStatusCode::SUCCESS_STATUS);
+        scene::close(&mut self.talk, session).await;
     }
 
     async fn ping(&mut self, session: &cli::TSessionHandle) {
-        let request = TPingImpalaHS2ServiceReq::new(session.clone());
-        let answer =
-            self.talk.call(|service| service.ping_impala_h_s2_service(request.clone())).await.unwrap();
-        assert_eq!(answer.status.status_code, cli::TStatusCode::SUCCESS_STATUS, "{:?}", answer.status);
+        scene::ping(&mut self.talk, session).await;
     }
 }
 
