@@ -1,12 +1,16 @@
 //! What becomes of sessions that move, where that takes some timing.
 
+use std::rc::Rc;
 use std::time::Duration;
 
+use hs2router::clock;
 use hs2router::fake::Id;
 use hs2router::idl::t_c_l_i_service::{self as cli, TTCLIServiceSyncClient as _};
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 
+use super::client::User;
+use super::router::GRACE;
 use super::scene::{Scene, open, ping, play};
 use super::setup::{Setup, Weather};
 use super::talk::{Hs2, Talk};
@@ -51,5 +55,41 @@ fn a_call_that_waits_for_a_link_goes_where_its_session_has_gone_meanwhile() {
             journal.lines().into_iter().filter(|line| line.contains("ExecuteStatement")).collect();
         assert_eq!(executed.len(), 1);
         assert!(!executed[0].contains(&format!(" {} #", owner.host)), "it was lost: {executed:?}");
+    });
+}
+
+#[test]
+fn what_is_left_of_a_moved_session_is_closed_although_its_links_were_busy() {
+    let setup = Setup { coordinators: 3, logins: true, shares: true, ..SETUP };
+    let alice = User::new(Some(("alice".to_owned(), "her password".to_owned())));
+    play((setup, 1), &[Rc::clone(&alice)], async |Scene { network, coordinators, router, .. }: Scene| {
+        let login = alice.login.as_ref().map(|(name, password)| (name.as_str(), password.as_str()));
+        let client = async |name: &str| Talk::<Hs2>::begin(&network.from(name), login, true).await.unwrap();
+        let (mut stays, mut leaves) = (client("client0").await, client("client1").await);
+        // All on the first, where one is kept by its operation; the others move to one each.
+        let drain = |index: usize| {
+            let time = Duration::from_hours(1);
+            router.fleet.cluster.coordinators[index].drain(None, time, clock::now());
+        };
+        let resume = |index: usize| router.fleet.cluster.coordinators[index].resume();
+        drain(1);
+        drain(2);
+        let kept = open(&mut stays).await;
+        execute(&mut stays, &kept).await;
+        let _moving = [open(&mut leaves).await, open(&mut leaves).await];
+        resume(1);
+        resume(2);
+        drain(0);
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(
+            coordinators.iter().map(|one| one.memory.open_sessions().len()).collect::<Vec<_>>(),
+            [3, 1, 1]
+        );
+        resume(0);
+        // So that the one is closed while the other is to be.
+        coordinators[0].set_slow(Duration::from_secs(5));
+        leaves.leave(false);
+        sleep(GRACE + Duration::from_mins(1)).await;
+        assert_eq!(coordinators[0].memory.open_sessions(), [id(&kept)]);
     });
 }

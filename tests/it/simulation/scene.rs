@@ -23,7 +23,7 @@ pub(crate) struct Scene {
     pub(crate) network: SimNetwork,
     pub(crate) journal: Rc<Journal>,
     pub(crate) coordinators: Vec<Rc<SimCoordinator>>,
-    _router: SimRouter,
+    pub(crate) router: SimRouter,
 }
 
 /// Has a test happen in virtual time. The router's probes and polls have ended when it begins.
@@ -48,7 +48,7 @@ pub(crate) fn play<T: Future<Output = ()>>(
         let router = SimRouter::start(&network, &setup, seed);
         router.unwatched.cancel();
         sleep(Duration::from_secs(10)).await;
-        let scene = Scene { network, journal: Rc::clone(&journal), coordinators, _router: router };
+        let scene = Scene { network, journal: Rc::clone(&journal), coordinators, router };
         test(scene).await;
         assert_eq!(journal.violations(), Vec::<String>::new());
     });
