@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hs2router::clock;
+use hs2router::fake::Id;
 use hs2router::fake::memory::{Conversation, Heard, MemoryCoordinator, PortUse};
 use hs2router::ids::Service;
 use hs2router::net::listen::Source as _;
@@ -54,6 +55,13 @@ enum Mishap {
     Nonsense,
     /// The answer gives the sequence id of another call.
     OtherCall,
+}
+
+impl Mishap {
+    /// Whether the reply comes, whatever comes besides.
+    fn leaves_reply(self) -> bool {
+        !matches!(self, Self::DropAfter | Self::CutReply | Self::Nonsense | Self::OtherCall)
+    }
 }
 
 /// A client port, of which each connection takes a thread (Impala: `TAcceptQueueServer.cpp`).
@@ -291,7 +299,8 @@ impl SimCoordinator {
                         Arrival { coordinator, raw: &raw, user, sent_at, chosen_at, link, is_first };
                     self.journal.arrived(&arrival);
                     self.journal.executed(&arrival, &call, &reply);
-                    if !self.answer(&mut stream, reply).await {
+                    let opened = call.session.filter(|_| call.method == "OpenSession");
+                    if !self.answer(&mut stream, reply, opened).await {
                         break;
                     }
                 }
@@ -327,8 +336,8 @@ impl SimCoordinator {
         }
     }
 
-    /// Answers a call after a while; false when the connection is to be closed.
-    async fn answer(&self, stream: &mut SimStream, mut reply: Vec<u8>) -> bool {
+    /// Answers a call, which may have opened a session, after a while; false when the connection is to be closed.
+    async fn answer(&self, stream: &mut SimStream, mut reply: Vec<u8>, opened: Option<Id>) -> bool {
         let slow = u64::try_from(self.slow.get().as_millis()).unwrap_or(0);
         sleep(self.draw(|rng| between(rng, 0, slow))).await;
         if stream.look() == Seen::Bytes {
@@ -337,6 +346,13 @@ impl SimCoordinator {
         let mishap = self.mishap();
         if mishap != Mishap::None {
             self.journal.say(format_args!("c{} {mishap:?}", self.index));
+        }
+        if let Some(session) = opened.filter(|_| mishap.leaves_reply()) {
+            let (read, journal) = (stream.read_by_other(reply.len()), Rc::clone(&self.journal));
+            spawn_local(async move {
+                read.await;
+                journal.opened(session);
+            });
         }
         // At once with the reply: what comes after the link has gone back cannot be told from the next reply.
         let fits = reply.len() * 2 <= LEAST_WINDOW;

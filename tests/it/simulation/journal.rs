@@ -37,7 +37,7 @@ struct Tagged {
     refusals: usize,
     /// The operations that came of it.
     ran: usize,
-    /// The sessions that came of it, one after the other: it moves.
+    /// The sessions that came of it and were told of, one after the other: it moves.
     sessions: Vec<[u8; PART]>,
     /// Which of them a client's call has come to, and when the first of those was sent.
     place: Option<(usize, Instant)>,
@@ -54,7 +54,7 @@ struct Minted {
     secret: Option<[u8; PART]>,
     /// The connection on which that was.
     link: u64,
-    /// Of a session: what it was opened by, and the how manyth it is.
+    /// Of a session that was told of: what it was opened by, and the how manyth it is.
     opened_by: Option<(u64, usize)>,
 }
 
@@ -92,6 +92,8 @@ struct Notes {
     tagged: BTreeMap<u64, Tagged>,
     wrong_passwords: BTreeMap<u64, usize>,
     minted: BTreeMap<[u8; PART], Minted>,
+    /// Sessions that nobody was told of, yet or ever, because the reply was lost; by what they were opened.
+    untold: BTreeMap<[u8; PART], u64>,
     /// Who asked for what is not theirs, on purpose.
     intruders: BTreeSet<([u8; PART], Option<String>)>,
     drained_since: BTreeMap<usize, Instant>,
@@ -280,12 +282,7 @@ impl Journal {
         let (opens, runs) = (method == "OpenSession", method == "ExecuteStatement" || method == "query");
         let minted = if opens { call.session } else { call.operation.filter(|_| runs) };
         let mut notes = self.notes.borrow_mut();
-        let mut tagged = number.and_then(|number| notes.tagged.get_mut(&number));
-        let mut opened_by = None;
-        if let (Some(Id(id)), Some(tagged), Some(number)) = (minted.filter(|_| opens), &mut tagged, number) {
-            opened_by = Some((number, tagged.sessions.len()));
-            tagged.sessions.push(id);
-        }
+        let tagged = number.and_then(|number| notes.tagged.get_mut(&number));
         let mut ran = 0;
         if let Some(tagged) = tagged {
             let refused = ["Server is being shut down:", "Invalid session id"];
@@ -297,11 +294,24 @@ impl Journal {
         if let Some(Id(id)) = minted {
             let (user, secret) = (call.user.clone(), secret_of(reply, &id));
             let link = arrival.link;
-            notes.minted.insert(id, Minted { coordinator, user, secret, link, opened_by });
+            notes.minted.insert(id, Minted { coordinator, user, secret, link, opened_by: None });
+            notes.untold.extend(number.filter(|_| opens).map(|number| (id, number)));
         }
         drop(notes);
         if ran > 1 {
             self.violation(format_args!("statement{tag} ran {ran} times, the last time on c{coordinator}"));
+        }
+    }
+
+    /// The reply to the open of a session has come to whoever asked for it. One that is lost leaves a session that nobody has a
+    /// handle of: no call is meant for it.
+    pub(crate) fn opened(&self, Id(id): Id) {
+        let mut notes = self.notes.borrow_mut();
+        let Notes { untold, tagged, minted, .. } = &mut *notes;
+        let Some(number) = untold.remove(&id) else { return };
+        if let (Some(session), Some(tagged)) = (minted.get_mut(&id), tagged.get_mut(&number)) {
+            session.opened_by = Some((number, tagged.sessions.len()));
+            tagged.sessions.push(id);
         }
     }
 

@@ -75,7 +75,9 @@ struct End {
     closed: bool,
     shut: bool,
     resets_on_close: bool,
-    /// Bytes on their way to the other end, or there and not read.
+    /// Bytes that were sent to the other end.
+    sent: usize,
+    /// Those of them that are on their way, or there and not read.
     unread_by_other: usize,
     /// What is sent now arrives no sooner.
     sends_no_sooner: Option<Instant>,
@@ -83,6 +85,11 @@ struct End {
 }
 
 impl End {
+    fn count_sent(&mut self, bytes: usize) {
+        self.sent += bytes;
+        self.unread_by_other += bytes;
+    }
+
     fn wake(&mut self) {
         self.wakers.drain(..).for_each(Waker::wake);
     }
@@ -484,6 +491,22 @@ impl SimStream {
         inner.connections.get(&self.id).expect("a connection lives while it has an end").dialed_at
     }
 
+    /// Ends when the other end has read so many of the bytes that are sent from now on.
+    pub(crate) fn read_by_other(&self, bytes: usize) -> impl Future<Output = ()> + use<> {
+        let (inner, id, side) = (Arc::clone(&self.network.inner), self.id, self.side);
+        let until = self.with(|end| end.sent) + bytes;
+        poll_fn(move |cx| {
+            let mut inner = inner.lock();
+            let Some(connection) = inner.connections.get_mut(&id) else { return Poll::Pending };
+            let end = connection.end(side);
+            if end.sent - end.unread_by_other >= until {
+                return Poll::Ready(());
+            }
+            end.wait(cx);
+            Poll::Pending
+        })
+    }
+
     /// Puts bytes before the other end, if nothing is under way between the two: while a request is on its way, nobody could
     /// tell them from its reply.
     pub(crate) fn say_unasked(&self, bytes: &[u8]) {
@@ -493,7 +516,7 @@ impl SimStream {
         if !is_quiet || bytes.len() > connection.window {
             return;
         }
-        connection.end(self.side).unread_by_other += bytes.len();
+        connection.end(self.side).count_sent(bytes.len());
         let other = connection.end(self.side.other());
         if !other.closed && !other.reset {
             other.received.extend_from_slice(bytes);
@@ -603,7 +626,7 @@ impl AsyncWrite for SimStream {
             end.wait(cx);
             return Poll::Pending;
         }
-        end.unread_by_other += count;
+        end.count_sent(count);
         inner.check_clean(self.id, self.side);
         inner.send(self.id, self.side, Event::Bytes(bytes[..count].to_vec(), clock::now()));
         drop(inner);
