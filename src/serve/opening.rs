@@ -53,8 +53,9 @@ impl<S: Stream> Calls<S> {
         let timed_out =
             Lost { phase: Phase::Waiting, client_has_some: false, cause: LostCause::OpenTimedOut };
         if let Err(trouble) = answer.unwrap_or(Err(Trouble::Link(timed_out))) {
-            if asked.is_sent && leaves_link(&trouble) {
-                let late = Late { link: asked.link, reply: asked.reply, framing: self.framing };
+            if asked.is_sent && request.ends_for_sure() && leaves_link(&trouble) {
+                let Asked { link, reply, is_clean, .. } = asked;
+                let late = Late { link, reply, is_clean, framing: self.framing };
                 late.close_when_it_comes(&self.shared, &self.fleet);
             }
             return Err(trouble);
@@ -99,6 +100,8 @@ fn leaves_link(trouble: &Trouble) -> bool {
 struct Late<S: Stream> {
     link: Box<Link<S>>,
     reply: Box<Reply>,
+    /// Whether nothing followed the reply, if it is whole.
+    is_clean: bool,
     framing: Framing,
 }
 
@@ -126,13 +129,15 @@ impl<S: Stream> Late<S> {
         }
     }
 
-    /// Reads the reply to its end and closes the session that it speaks of, if it does; the session's guid.
+    /// Reads the reply to its end and closes the session that it speaks of, if it does; the session's guid. On a link that is
+    /// not clean then, a call would go beside the one before it: the link is closed, and the coordinator's own timers end the
+    /// session.
     async fn close(mut self, stall: Duration) -> Option<Guid> {
         while !self.reply.is_done() {
             let chunk = self.link.read().await.ok()?;
-            self.reply.take(&chunk).ok()?;
+            self.is_clean = self.reply.take(&chunk).ok()?.clean;
         }
-        if self.reply.phase() != Phase::ReplySucceeds {
+        if !self.is_clean || self.reply.phase() != Phase::ReplySucceeds {
             return None;
         }
         let session = self.reply.facts().handle()?;

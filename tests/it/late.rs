@@ -14,12 +14,17 @@ const GUID: [u8; 16] = *b"guid-of-the-late";
 
 /// A coordinator that answers an open with what `answer` says, once it was told to.
 fn slow(answer: impl Fn(&Message) -> Message + Send + Sync + 'static) -> (Script, Sender<()>) {
+    slow_to(move |call| Act::Reply(answer(&call.message)))
+}
+
+/// One that does about an open what `answer` says, once it was told to.
+fn slow_to(answer: impl Fn(&Call) -> Act + Send + Sync + 'static) -> (Script, Sender<()>) {
     let (go, told): (_, Receiver<()>) = channel();
     let told = Mutex::new(told);
     let act = move |call: &Call| match call.message.name.as_str() {
         "OpenSession" => {
             let _never_told = told.lock().unwrap().recv();
-            Act::Reply(answer(&call.message))
+            answer(call)
         }
         _ => Act::Ordinary,
     };
@@ -105,4 +110,21 @@ fn an_open_that_fails_late_leaves_nothing_to_close() {
     go.send(()).unwrap();
     assert!(eventually(|| late.open() == 0), "its link is left");
     assert_eq!(late.count("CloseSession"), 0);
+}
+
+#[test]
+fn nothing_is_asked_on_a_link_on_which_more_came_than_the_reply_to_a_late_open() {
+    for way in WAYS {
+        let (late, go) = slow_to(|call| {
+            let answer = call.wrap(&opened(&call.message).encode());
+            Act::Bytes([answer.as_slice(), &answer].concat())
+        });
+        let good = Script::sound();
+        let router =
+            TestRouter::with("impala", &[late.address(), good.address()], "open_timeout = \"200ms\"");
+        let _client = open_until_asked(way, &late, &router);
+        go.send(()).unwrap();
+        assert!(eventually(|| late.open() == 0), "its link is left");
+        assert_eq!(late.count("CloseSession"), 0, "the answer to it would be mistaken");
+    }
 }
