@@ -194,7 +194,7 @@ impl SimClient {
     pub(super) async fn pause(&self) {
         if self.draw(|rng| rng.random_bool(0.7)) {
             sleep(self.draw(|rng| between(rng, 0, 2_000))).await;
-        } else if self.draw(|rng| rng.random_bool(0.05)) {
+        } else if self.draw(|rng| rng.random_bool(if self.world.setup.cuts.is_some() { 0.4 } else { 0.05 })) {
             sleep(self.draw(|rng| between(rng, 20_000, 90_000))).await;
         }
     }

@@ -207,6 +207,25 @@ impl Journal {
         opened_by.is_some_and(|(number, _)| notes.tagged.get(&number).is_some_and(|tagged| tagged.closed))
     }
 
+    /// Sessions that are open where nobody will use them any more: those that the router does not know, by whatever name, and
+    /// of several that one session is or was on a coordinator all but the latest.
+    pub(crate) fn left_over(&self, is_known: impl Fn(&[u8; PART]) -> bool) -> Vec<(usize, Id)> {
+        let sessions: Vec<_> =
+            self.notes.borrow().tagged.values().map(|tagged| tagged.sessions.clone()).collect();
+        let mut left = Vec::new();
+        for session in sessions.iter().filter_map(|names| names.first()) {
+            let places = self.places(*session);
+            let is_known = places.iter().any(|(id, _)| is_known(id));
+            for (at, (id, coordinator)) in places.iter().enumerate() {
+                let came_back = places.iter().skip(at + 1).any(|(_, later)| later == coordinator);
+                if (came_back || !is_known) && self.knows(*coordinator, *id) {
+                    left.push((*coordinator, Id(*id)));
+                }
+            }
+        }
+        left
+    }
+
     /// Whether the coordinator that minted a handle knows it.
     fn is_open(&self, id: [u8; PART]) -> bool {
         let minted = self.notes.borrow().minted.get(&id).map(|minted| minted.coordinator);

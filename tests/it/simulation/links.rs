@@ -25,6 +25,7 @@ const SETUP: Setup = Setup {
     rebalance: false,
     beeswax: false,
     threads: None,
+    cuts: None,
 };
 
 /// What is looked at.

@@ -25,6 +25,7 @@ const SETUP: Setup = Setup {
     rebalance: false,
     beeswax: false,
     threads: None,
+    cuts: None,
 };
 
 async fn execute(talk: &mut Talk<Hs2>, session: &cli::TSessionHandle) {

@@ -301,6 +301,23 @@ impl SimNetwork {
         self.changed.notify_one();
     }
 
+    /// Resets, at both ends, the router's connections to a port on which nothing has come for so long.
+    pub(crate) fn cut_idle(&self, port: u16, time: Duration) {
+        let mut inner = self.inner.lock();
+        let to_port = |connection: &&mut Connection| &*connection.from == ROUTER && connection.port == port;
+        for connection in inner.connections.values_mut().filter(to_port) {
+            let came_at = connection.dialer.received_at.max(connection.acceptor.received_at);
+            let silent = clock::now().saturating_duration_since(came_at.unwrap_or(connection.dialed_at));
+            if silent < time || !connection.is_quiet() {
+                continue;
+            }
+            for side in [Side::Dialer, Side::Acceptor] {
+                connection.end(side).reset = true;
+                connection.end(side).wake();
+            }
+        }
+    }
+
     /// How many connections from one host to another are there, half-closed ones included.
     pub(crate) fn connections(&self, from: &str, to: &str) -> usize {
         let inner = self.inner.lock();
@@ -364,6 +381,11 @@ impl SimNetwork {
 impl Connection {
     fn is_of(&self, host: &str) -> bool {
         &*self.host == host || &*self.from == host
+    }
+
+    /// Whether no bytes are on their way, or there and not read.
+    fn is_quiet(&self) -> bool {
+        self.dialer.unread_by_other == 0 && self.acceptor.unread_by_other == 0
     }
 }
 
@@ -512,8 +534,7 @@ impl SimStream {
     pub(crate) fn say_unasked(&self, bytes: &[u8]) {
         let mut inner = self.network.inner.lock();
         let connection = inner.connections.get_mut(&self.id).expect("a connection lives while it has an end");
-        let is_quiet = connection.dialer.unread_by_other == 0 && connection.acceptor.unread_by_other == 0;
-        if !is_quiet || bytes.len() > connection.window {
+        if !connection.is_quiet() || bytes.len() > connection.window {
             return;
         }
         connection.end(self.side).count_sent(bytes.len());

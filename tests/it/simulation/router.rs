@@ -39,6 +39,8 @@ pub(crate) const MARGIN: Duration = Duration::from_secs(100);
 const RESERVE: u32 = 1;
 /// So soon upkeep calls those who wait for a coordinator that has become fit, and whoever was forgotten.
 const UPKEEP: Duration = Duration::from_millis(1_100);
+/// Longer than it takes to close a session where it was before.
+const LEFT_FOR: Duration = Duration::from_secs(10);
 /// How often queues are looked at.
 const QUEUE_LOOK: Duration = Duration::from_millis(230);
 
@@ -98,6 +100,19 @@ impl SimRouter {
             if let Some(who) = before.iter().find(|who| now.contains(who)) {
                 journal.violation(format_args!("{who}, although there is room"));
             }
+        }
+    }
+
+    /// Looks, as long as it is polled, for sessions that the router has left somewhere.
+    pub(crate) async fn look_at_left_over(fleet: &Fleet<SimStream>, journal: &Journal) {
+        let mut before = Vec::new();
+        loop {
+            sleep(LEFT_FOR).await;
+            let now = journal.left_over(|session| fleet.table.session_owner(session).is_some());
+            for (coordinator, session) in now.iter().filter(|one| before.contains(*one)) {
+                journal.violation(format_args!("session {session} was left on c{coordinator}"));
+            }
+            before = now;
         }
     }
 }

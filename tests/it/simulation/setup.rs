@@ -39,6 +39,8 @@ pub(crate) struct Setup {
     pub(crate) beeswax: bool,
     /// Connections that a port serves; none: more than there will be.
     pub(crate) threads: Option<u32>,
+    /// Links on which nothing comes for so long are cut, as firewalls do: only touches keep an idle client's sessions.
+    pub(crate) cuts: Option<Duration>,
 }
 
 impl Setup {
@@ -52,7 +54,7 @@ impl Setup {
         // Only in calm weather a session that ends under its client is known to be the router's fault.
         let tight = if weather == Weather::Foul { 0.4 } else { 0.6 };
         let moves = rng.random_bool(0.6).then(|| Duration::from_secs(rng.random_range(0..2) * 5));
-        Self {
+        let setup = Self {
             weather,
             coordinators: rng.random_range(2..=4),
             clients: rng.random_range(2..=6),
@@ -62,7 +64,11 @@ impl Setup {
             rebalance: rng.random_bool(0.5),
             beeswax: rng.random_bool(0.35),
             threads: rng.random_bool(tight).then(|| rng.random_range(3..=6)),
-        }
+            cuts: None,
+        };
+        // In foul weather they are lost anyway, and nobody knows whose fault it is that a session ended.
+        let cuts = setup.is_calm() && setup.shares && rng.random_bool(0.5);
+        Self { cuts: cuts.then(|| Duration::from_secs(rng.random_range(5..25))), ..setup }
     }
 
     /// Whether a call may fail only for want of room, or because its session or operation is gone.

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{SimClient, User, World};
-use super::coordinator::SimCoordinator;
+use super::coordinator::{HS2_PORT, SimCoordinator};
 use super::journal::{Journal, between};
 use super::network::{PROBER, ROUTER, SimNetwork};
 use super::router::{DISCONNECTED_TIMEOUT, GRACE, MARGIN, SimRouter};
@@ -29,6 +29,8 @@ use super::setup::{Setup, Weather};
 const LONGEST_TROUBLE: Duration = Duration::from_secs(90);
 /// All virtual time that a world may take: ten times what the longest of 20,000 took.
 const BOUND: Duration = Duration::from_hours(10);
+/// How often silent links are looked for.
+const CUTS: Duration = Duration::from_millis(970);
 /// Longer than a link is kept that nobody needs.
 const UNNEEDED: Duration = Duration::from_secs(30);
 
@@ -128,6 +130,15 @@ impl Simulation {
         let looking = async move { SimRouter::look_at_queues(&fleet, &setup, &watched).await };
         if setup.threads.is_some() {
             spawn_local(router.unwatched.clone().run_until_cancelled_owned(looking));
+        }
+        if setup.is_calm() && setup.threads.is_none() {
+            let (fleet, watched) = (Arc::clone(&router.fleet), Rc::clone(&journal));
+            let looking = async move { SimRouter::look_at_left_over(&fleet, &watched).await };
+            spawn_local(router.unwatched.clone().run_until_cancelled_owned(looking));
+        }
+        if let Some(silent) = setup.cuts {
+            let cutting = cut_links(network.clone(), silent);
+            spawn_local(router.unwatched.clone().run_until_cancelled_owned(cutting));
         }
         Self { rng, setup, network, journal, coordinators, clients, router }
     }
@@ -317,6 +328,14 @@ impl Simulation {
                     .violation(format_args!("{host} has {links} links and sessions {sessions:?} in the end"));
             }
         }
+    }
+}
+
+/// Cuts links that are silent for so long, as long as it is polled.
+async fn cut_links(network: SimNetwork, silent: Duration) {
+    loop {
+        sleep(CUTS).await;
+        network.cut_idle(HS2_PORT, silent);
     }
 }
 
