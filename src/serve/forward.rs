@@ -49,27 +49,30 @@ enum Attempt {
 }
 
 impl<S: Stream> Calls<S> {
-    /// Sends a call to the coordinator that it belongs to, or once to the one that its session moves to.
+    /// Sends a call to the coordinator that it belongs to, or to the one that its session moves to: that may be lost in the
+    /// meantime, too. To none after as many moves as there are coordinators.
     pub(super) async fn forward(
         &mut self,
         request: &mut Request,
         coordinator: &Arc<Coordinator>,
         service: Service,
     ) -> Result<CallOutcome, End> {
-        let failed = match self.attempt(request, coordinator, service).await? {
-            Attempt::Answered(outcome) => return Ok(outcome),
-            Attempt::Failed(failed) => failed,
-        };
-        let next = match failed {
-            Failed::Left => self.follow(request, coordinator).await,
-            _ => self.move_after(request, coordinator, &failed).await?,
-        };
-        let Some(next) = next else {
-            return self.give_up(request, coordinator, service, failed).await;
-        };
-        match self.attempt(request, &next, service).await? {
-            Attempt::Answered(outcome) => Ok(outcome),
-            Attempt::Failed(failed) => self.give_up(request, &next, service, failed).await,
+        let mut coordinator = Arc::clone(coordinator);
+        let mut moves = self.fleet.cluster.coordinators.len();
+        loop {
+            let failed = match self.attempt(request, &coordinator, service).await? {
+                Attempt::Answered(outcome) => return Ok(outcome),
+                Attempt::Failed(failed) => failed,
+            };
+            let next = match failed {
+                _ if moves == 0 => None,
+                Failed::Left => self.follow(request, &coordinator).await,
+                _ => self.move_after(request, &coordinator, &failed).await?,
+            };
+            let Some(next) = next else {
+                return self.give_up(request, &coordinator, service, failed).await;
+            };
+            (coordinator, moves) = (next, moves - 1);
         }
     }
 
