@@ -1,6 +1,7 @@
 //! Names for things: newtypes with a short, stable printed form that logs, metrics and messages share.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 /// One client connection since the router started; printed as `c1a4`.
@@ -72,6 +73,24 @@ pub enum Identity {
     Unread,
 }
 
+/// Where a client comes from, as far as bounds go: an address. Of IPv6, which gives everybody a network of their own, that
+/// network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientAddress(IpAddr);
+
+impl From<IpAddr> for ClientAddress {
+    fn from(address: IpAddr) -> Self {
+        const HOST_BITS: u32 = 64;
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let network = u128::from(address) >> HOST_BITS << HOST_BITS;
+                Ipv6Addr::from(network).into()
+            }
+            address @ IpAddr::V4(_) => address,
+        })
+    }
+}
+
 /// How deep a connection is understood (`docs/ARCHITECTURE.md`, "Depths").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Depth {
@@ -88,5 +107,19 @@ impl Depth {
             Self::Route => "route",
             Self::Opaque => "opaque",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_ipv6_is_one_client() {
+        let of = |address: &str| ClientAddress::from(address.parse::<IpAddr>().unwrap());
+        assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
     }
 }

@@ -192,7 +192,7 @@ labels! {
         TimedOut = "timed_out",
         /// The client left.
         ClientGone = "client_gone",
-        /// Nobody else may wait: as many as `queue_length` do.
+        /// As many as `queue_length` wait, and none of them is a client who gives way to this one, or this one gave way.
         QueueFull = "queue_full",
     }
 }

@@ -17,6 +17,7 @@ use super::end::End;
 use crate::clock;
 use crate::cluster::Coordinator;
 use crate::cluster::room::Purpose;
+use crate::cluster::turns::Turn;
 use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{AskingOutcome, CallOutcome};
 use crate::net::stream::Stream;
@@ -94,7 +95,7 @@ impl<S: Stream> Calls<S> {
                 None => return Ok(self.not_asked(&question, AskingOutcome::Limited, None)),
             }
         };
-        let turn = self.until(deadline, fleet.askings.turn(self.client.address.into())).await?;
+        let turn = self.until(deadline, fleet.askings.turn(self.client.address)).await?;
         let Some(Some(_turn)) = turn else {
             return Ok(self.not_asked(&question, AskingOutcome::Limited, None));
         };
@@ -141,6 +142,7 @@ impl<S: Stream> Calls<S> {
             shared: &self.shared,
             links: &self.links,
             client: &self.client.stream,
+            turn: Turn::of(self.links.identity(), self.client.address),
             purpose,
             framing: self.framing,
             question,

@@ -23,6 +23,7 @@ use super::refuse::NoAnswer;
 use super::shared::{Entrance, Fleet, Shared};
 use crate::clock;
 use crate::cluster::room::Kind;
+use crate::cluster::turns::Turn;
 use crate::cluster::{AdminState, Coordinator, Flavor, Opening, SessionCount, Wanted};
 use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
@@ -323,8 +324,9 @@ impl<S: Stream> Calls<S> {
         let Some(pool) = self.fleet.pool(coordinator, service) else {
             return Ok(Err(Unreached::NoPort(service).into()));
         };
-        let (identity, client) = (self.links.identity(), &self.client.stream);
-        match queue::link(&self.fleet, pool, identity, request.purpose, client.closed()).await {
+        let (identity, client) = (self.links.identity(), &self.client);
+        let who = (identity, Turn::of(identity, client.address));
+        match queue::link(&self.fleet, pool, who, request.purpose, client.stream.closed()).await {
             Ok(grant) => self.link_of(grant, request.method()).await,
             Err(NotCalled::NoRoom(no_room)) => Ok(Err(no_room.into())),
             Err(NotCalled::ClientGone) => Err(End::client_gone()),

@@ -1,6 +1,5 @@
 //! The client's side of a connection: requests come in whole, whatever pieces and frames they were sent in.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -9,6 +8,7 @@ use tokio::time::timeout;
 use super::end::{BadInput, End};
 use super::shared::{Held, Settings, Shared};
 use crate::cluster::room::Purpose;
+use crate::ids::ClientAddress;
 use crate::net::flow::{self, Chunk};
 use crate::net::stream::Stream;
 use crate::session::decide::purpose;
@@ -49,12 +49,12 @@ pub(super) struct Client<S> {
     /// Bytes that were read and not used.
     pub pending: BytesMut,
     /// Where it comes from.
-    pub address: IpAddr,
+    pub address: ClientAddress,
 }
 
 impl<S: Stream> Client<S> {
     /// A connection of which nothing was read.
-    pub(super) fn new(stream: S, address: IpAddr) -> Self {
+    pub(super) fn new(stream: S, address: ClientAddress) -> Self {
         Self { stream, pending: BytesMut::new(), address }
     }
 

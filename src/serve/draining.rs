@@ -16,6 +16,7 @@ use super::queue;
 use super::shared::{Fleet, Shared};
 use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
+use crate::cluster::turns::Turn;
 use crate::cluster::{AdminState, Coordinator, DrainThen};
 use crate::ids::{Identity, Service};
 use crate::metrics::DrainedOutcome;
@@ -167,8 +168,9 @@ impl<S: Stream> Drainer<S> {
         if credentials.is_none() && matches!(identity, Identity::Plain(_)) {
             return pool.claim(identity, Purpose::Relief, Kind::Idle)?.live().ok();
         }
+        let who = (identity, Turn::Identity(identity.clone()));
         // Until `queue_timeout`: there is nobody who could give up before.
-        let granted = queue::link(&self.fleet, pool, identity, Purpose::Relief, pending()).await;
+        let granted = queue::link(&self.fleet, pool, who, Purpose::Relief, pending()).await;
         let seat = match granted.ok()?.live() {
             Ok(link) => return Some(link),
             Err(seat) => seat,

@@ -91,7 +91,7 @@ pub async fn listen<S: Stream>(
             shared: Arc::clone(&shared),
             entrance: Arc::clone(&entrance),
             conn,
-            client: Client::new(stream, address.ip()),
+            client: Client::new(stream, address.ip().into()),
             counters: counters.clone(),
             bell: Arc::clone(&hanging.bell),
         });

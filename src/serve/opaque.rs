@@ -13,6 +13,7 @@ use super::shared::{Entrance, Shared};
 use super::{Connection, note_depth};
 use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
+use crate::cluster::turns::Turn;
 use crate::cluster::{Opening, Wanted};
 use crate::ids::{Depth, Identity, Service};
 use crate::metrics::{Direction, RefusalCause};
@@ -48,7 +49,7 @@ impl<S: Stream> Passage<S> {
         note_depth(&counters, Depth::Opaque);
         let dialed = match dialed {
             Some(dialed) => Ok(dialed),
-            None => dial_best(&shared, &entrance, service, &client.stream).await,
+            None => dial_best(&shared, &entrance, service, &client).await,
         };
         match dialed {
             Ok(dialed) => relay_both(&shared, &mut client, dialed).await,
@@ -101,15 +102,16 @@ async fn dial_best<S: Stream>(
     shared: &Shared<S>,
     entrance: &Entrance<S>,
     service: Service,
-    client: &S,
+    client: &Client<S>,
 ) -> Result<Dialed<S>, Option<RefusalCause>> {
     let fleet = &entrance.fleet;
     let deadline = clock::now() + fleet.room.queue_timeout;
     let (identity, kind) = (&Identity::Unread, Kind::New);
-    let seeker = Seeker { fleet, service, identity, kind, has_own: &|_| false, deadline };
+    let turn = Turn::of(identity, client.address);
+    let seeker = Seeker { fleet, service, identity, turn, kind, has_own: &|_| false, deadline };
     let mut tried = Vec::new();
     loop {
-        let (opening, seat) = match seeker.place(&tried, client).await {
+        let (opening, seat) = match seeker.place(&tried, &client.stream).await {
             Ok((opening, Some(Grant::Seat(seat)))) => (opening, seat),
             Err(NoPlace::NotCalled(NotCalled::ClientGone)) => return Err(None),
             Err(NoPlace::NotCalled(NotCalled::NoRoom(_))) => return Err(Some(RefusalCause::NoRoom)),

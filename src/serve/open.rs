@@ -14,6 +14,7 @@ use super::queue::{NoPlace, NoRoom, NotCalled, Seeker};
 use super::refuse::{NoAnswer, Reasons};
 use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
+use crate::cluster::turns::Turn;
 use crate::cluster::{AdminState, Coordinator, Opening};
 use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{CallOutcome, RefusalCause, SessionOutcome};
@@ -193,6 +194,7 @@ impl<S: Stream> Calls<S> {
             fleet: &self.fleet,
             service,
             identity: self.links.identity(),
+            turn: Turn::of(self.links.identity(), self.client.address),
             kind: Kind::Any,
             has_own: &|one: &Coordinator| self.links.has(one.id, service),
             deadline: tried.deadline,

@@ -18,6 +18,7 @@ use super::{Connection, Serving};
 use crate::clock;
 use crate::cluster::Opening;
 use crate::cluster::room::Kind;
+use crate::cluster::turns::Turn;
 use crate::ids::Service;
 use crate::metrics::RefusalCause;
 use crate::net::stream::Stream;
@@ -125,6 +126,8 @@ async fn first_link<S: Stream>(
         fleet,
         service,
         identity: &identity,
+        // The name is a claim until a coordinator has judged it.
+        turn: Turn::Address(connection.client.address),
         kind: Kind::New,
         has_own: &|_| false,
         deadline: clock::now() + fleet.room.queue_timeout,

@@ -16,7 +16,7 @@ use super::link::Link;
 use crate::clock;
 use crate::cluster::lineage::{Birth, Lineage};
 use crate::cluster::room::{Claim, Kind, Limits, OwnLinks, PortFigures, Purpose, Room, RoomView, Tenancy};
-use crate::cluster::turns::{QueueFull, Ticket, Turns};
+use crate::cluster::turns::{QueueFull, Ticket, Turn, Turns};
 use crate::cluster::{AdminState, Coordinator};
 use crate::ids::{CoordinatorId, Identity, Service};
 use crate::net::stream::{Seen, Stream};
@@ -65,11 +65,13 @@ pub(super) struct Lobby<S: Stream> {
 /// One who waits.
 #[derive(Debug)]
 pub(super) struct Waiter<S: Stream> {
+    /// Whom the link is for.
+    pub identity: Identity,
     /// Which link will do.
     pub kind: Kind,
     /// Coordinators that it has tried.
     pub tried: Vec<CoordinatorId>,
-    /// Where it is called.
+    /// Where it is called; dropped if it gives way to another.
     pub called: oneshot::Sender<Grant<S>>,
 }
 
@@ -335,7 +337,7 @@ impl<S: Stream> Pool<S> {
     /// [`QueueFull`].
     pub(super) fn claim_or_join(
         self: &Arc<Self>,
-        identity: &Identity,
+        (identity, turn): (&Identity, &Turn),
         purpose: Purpose,
     ) -> Result<Result<Grant<S>, Joined<S>>, QueueFull> {
         let mut state = self.state.lock();
@@ -345,13 +347,16 @@ impl<S: Stream> Pool<S> {
             return Ok(Ok(grant.settle_here()));
         }
         let (called, call) = oneshot::channel();
-        let waiter = Waiter { kind: Kind::Any, tried: Vec::new(), called };
-        Ok(Err((state.line(purpose).join(identity, waiter)?, call)))
+        let waiter = Waiter { identity: identity.clone(), kind: Kind::Any, tried: Vec::new(), called };
+        let (ticket, displaced) = state.line(purpose).join(turn, waiter)?;
+        drop(state);
+        drop(displaced);
+        Ok(Err((ticket, call)))
     }
 
     /// One who waited for a link here waits no more.
-    pub(super) fn leave(&self, identity: &Identity, purpose: Purpose, ticket: Ticket) {
-        let left = self.state.lock().line(purpose).leave(identity, ticket);
+    pub(super) fn leave(&self, turn: &Turn, purpose: Purpose, ticket: Ticket) {
+        let left = self.state.lock().line(purpose).leave(turn, ticket);
         drop(left);
     }
 
@@ -436,17 +441,17 @@ impl<S: Stream> Pool<S> {
     }
 
     fn next(self: &Arc<Self>, state: &mut State<S>) -> Option<Called<S>> {
-        let ((identity, waiter), purpose) = self.next_waiter(state)?;
-        let (grant, closed) = self.claim_in(state, &identity, purpose, waiter.kind)?;
+        let (waiter, purpose) = self.next_waiter(state)?;
+        let (grant, closed) = self.claim_in(state, &waiter.identity, purpose, waiter.kind)?;
         Some(Called { waiter, grant, _closed: closed })
     }
 
     /// Who is next: cancels and closes, because they make room, but not twice in a row while others wait; calls and new
     /// sessions in turn.
-    fn next_waiter(&self, state: &mut State<S>) -> Option<((Identity, Waiter<S>), Purpose)> {
+    fn next_waiter(&self, state: &mut State<S>) -> Option<(Waiter<S>, Purpose)> {
         let State { room, relief, work, session_next, relief_was_next, .. } = state;
         let was_next = std::mem::take(relief_was_next);
-        let mut first = || relief.next(|identity, one| room.has_room(identity, Purpose::Relief, one.kind));
+        let mut first = || relief.next(|one| room.has_room(&one.identity, Purpose::Relief, one.kind));
         if !was_next && let Some(next) = first() {
             *relief_was_next = true;
             return Some((next, Purpose::Relief));
@@ -455,7 +460,7 @@ impl<S: Stream> Pool<S> {
             if work.is_empty() {
                 return None;
             }
-            work.next(|identity, one| room.has_room(identity, Purpose::Work, one.kind))
+            work.next(|one| room.has_room(&one.identity, Purpose::Work, one.kind))
         };
         let next = if *session_next {
             self.next_session(room).or_else(call)
@@ -470,12 +475,12 @@ impl<S: Stream> Pool<S> {
         }
     }
 
-    fn next_session(&self, room: &Room<Idle<S>>) -> Option<(Identity, Waiter<S>)> {
+    fn next_session(&self, room: &Room<Idle<S>>) -> Option<Waiter<S>> {
         if self.lobby.waiting.load(Ordering::SeqCst) == 0 || !self.takes_sessions() {
             return None;
         }
-        self.lobby.next(|identity, one| {
-            !one.tried.contains(&self.coordinator.id) && room.has_room(identity, Purpose::Work, one.kind)
+        self.lobby.next(|one| {
+            !one.tried.contains(&self.coordinator.id) && room.has_room(&one.identity, Purpose::Work, one.kind)
         })
     }
 
@@ -512,23 +517,25 @@ impl<S: Stream> Lobby<S> {
     ///
     /// # Errors
     /// [`QueueFull`].
-    pub(super) fn join(&self, identity: &Identity, waiter: Waiter<S>) -> Result<Ticket, QueueFull> {
+    pub(super) fn join(&self, turn: &Turn, waiter: Waiter<S>) -> Result<Ticket, QueueFull> {
         let mut turns = self.turns.lock();
-        let ticket = turns.join(identity, waiter)?;
+        let (ticket, displaced) = turns.join(turn, waiter)?;
         self.waiting.store(turns.len(), Ordering::SeqCst);
+        drop(turns);
+        drop(displaced);
         Ok(ticket)
     }
 
     /// One who waited waits no more.
-    pub(super) fn leave(&self, identity: &Identity, ticket: Ticket) {
+    pub(super) fn leave(&self, turn: &Turn, ticket: Ticket) {
         let mut turns = self.turns.lock();
-        let left = turns.leave(identity, ticket);
+        let left = turns.leave(turn, ticket);
         self.waiting.store(turns.len(), Ordering::SeqCst);
         drop(turns);
         drop(left);
     }
 
-    fn next(&self, fits: impl FnMut(&Identity, &Waiter<S>) -> bool) -> Option<(Identity, Waiter<S>)> {
+    fn next(&self, fits: impl FnMut(&Waiter<S>) -> bool) -> Option<Waiter<S>> {
         let mut turns = self.turns.lock();
         let next = turns.next(fits);
         self.waiting.store(turns.len(), Ordering::SeqCst);

@@ -1,5 +1,5 @@
-//! Waiting for room: a new session for any coordinator, a call for a link to its own. In turn over identities, for
-//! `queue_timeout` at most, and only while the client is there.
+//! Waiting for room: a new session for any coordinator, a call for a link to its own. In turn over identities, as far as
+//! those are proven, for `queue_timeout` at most, and only while the client is there.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::pool::{Grant, Lobby, Pool, Waiter};
 use super::shared::Fleet;
 use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
-use crate::cluster::turns::{QueueFull, Ticket};
+use crate::cluster::turns::{QueueFull, Ticket, Turn};
 use crate::cluster::{Coordinator, NoPick, Opening, Wanted};
 use crate::ids::{CoordinatorId, Identity, Service};
 use crate::metrics::{Held, WaitOutcome};
@@ -26,7 +26,7 @@ pub(super) enum NoRoom {
     /// The wait was over.
     #[error("all service threads are in use, and none became free within {0:?} (queue_timeout)")]
     TimedOut(Duration),
-    /// Too many wait.
+    /// Too many wait, and it had to give way, if it waited at all.
     #[error("all service threads are in use, and {0}")]
     Full(#[from] QueueFull),
 }
@@ -63,6 +63,8 @@ pub(super) struct Seeker<'a, S: Stream> {
     pub service: Service,
     /// Who it is.
     pub identity: &'a Identity,
+    /// Whose turn it waits for.
+    pub turn: Turn,
     /// Which link will do.
     pub kind: Kind,
     /// Whether it has a link to a coordinator that is its own.
@@ -116,10 +118,11 @@ impl<S: Stream> Seeker<'_, S> {
     async fn wait(&self, tried: &[CoordinatorId], client: &S) -> Result<Grant<S>, NotCalled> {
         let lobby = self.fleet.lobby(self.service);
         let (called, call) = oneshot::channel();
-        let waiter = Waiter { kind: self.kind, tried: tried.to_vec(), called };
-        let ticket = lobby.join(self.identity, waiter).inspect_err(|_| self.fleet.note_queue_full())?;
+        let (identity, tried) = (self.identity.clone(), tried.to_vec());
+        let waiter = Waiter { identity, kind: self.kind, tried, called };
+        let ticket = lobby.join(&self.turn, waiter).inspect_err(|_| self.fleet.note_queue_full())?;
         let line = Line::Lobby(Arc::clone(lobby));
-        let waiting = Waiting::new(self.fleet, call, line, (self.identity.clone(), ticket));
+        let waiting = Waiting::new(self.fleet, call, line, (self.turn.clone(), ticket));
         self.fleet.call_waiting(self.service);
         waiting.called(self.deadline, client.closed()).await
     }
@@ -136,7 +139,7 @@ struct Waiting<'a, S: Stream> {
     fleet: &'a Fleet<S>,
     call: oneshot::Receiver<Grant<S>>,
     line: Line<S>,
-    place: (Identity, Ticket),
+    place: (Turn, Ticket),
     since: Instant,
     outcome: WaitOutcome,
     _counted: Held,
@@ -147,7 +150,7 @@ impl<'a, S: Stream> Waiting<'a, S> {
         fleet: &'a Fleet<S>,
         call: oneshot::Receiver<Grant<S>>,
         line: Line<S>,
-        place: (Identity, Ticket),
+        place: (Turn, Ticket),
     ) -> Self {
         let (outcome, since) = (WaitOutcome::ClientGone, clock::now());
         Self { fleet, call, line, place, since, outcome, _counted: Held::one_of(&fleet.queue.waiting) }
@@ -161,10 +164,13 @@ impl<'a, S: Stream> Waiting<'a, S> {
         tokio::select! {
             biased;
             grant = &mut self.call => {
-                if let Ok(grant) = grant {
-                    self.outcome = WaitOutcome::Served;
-                    return Ok(grant.settle_here());
-                }
+                let Ok(grant) = grant else {
+                    self.outcome = WaitOutcome::QueueFull;
+                    let length = self.fleet.room.queue_length;
+                    return Err(QueueFull { length }.into());
+                };
+                self.outcome = WaitOutcome::Served;
+                return Ok(grant.settle_here());
             }
             () = gone => return Err(NotCalled::ClientGone),
             () = sleep_until(deadline.into()) => {}
@@ -176,10 +182,10 @@ impl<'a, S: Stream> Waiting<'a, S> {
 
 impl<S: Stream> Drop for Waiting<'_, S> {
     fn drop(&mut self) {
-        let (identity, ticket) = &self.place;
+        let (turn, ticket) = &self.place;
         match &self.line {
-            Line::Lobby(lobby) => lobby.leave(identity, *ticket),
-            Line::Pool(pool, purpose) => pool.leave(identity, *purpose, *ticket),
+            Line::Lobby(lobby) => lobby.leave(turn, *ticket),
+            Line::Pool(pool, purpose) => pool.leave(turn, *purpose, *ticket),
         }
         self.fleet.queue.waits.count(self.outcome);
         let waited = clock::now().saturating_duration_since(self.since);
@@ -194,16 +200,16 @@ impl<S: Stream> Drop for Waiting<'_, S> {
 pub(super) async fn link<S: Stream>(
     fleet: &Fleet<S>,
     pool: &Arc<Pool<S>>,
-    identity: &Identity,
+    (identity, turn): (&Identity, Turn),
     purpose: Purpose,
     gone: impl Future<Output = ()>,
 ) -> Result<Grant<S>, NotCalled> {
-    let claimed = pool.claim_or_join(identity, purpose);
+    let claimed = pool.claim_or_join((identity, &turn), purpose);
     match claimed.inspect_err(|_| fleet.note_queue_full())? {
         Ok(grant) => Ok(grant),
         Err((ticket, call)) => {
             let line = Line::Pool(Arc::clone(pool), purpose);
-            let waiting = Waiting::new(fleet, call, line, (identity.clone(), ticket));
+            let waiting = Waiting::new(fleet, call, line, (turn, ticket));
             waiting.called(clock::now() + fleet.room.queue_timeout, gone).await
         }
     }

@@ -6,13 +6,12 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rand::Rng;
 
-use crate::ids::{CoordinatorId, Identity};
+use crate::ids::{ClientAddress, CoordinatorId, Identity};
 use crate::wire::facts::{Facts, Handle};
 use crate::wire::hs2::request;
 use crate::wire::method::{Method, lookup};
@@ -272,23 +271,6 @@ pub struct Limits {
     pub clients: usize,
 }
 
-/// Who asks, as far as bounds go: an address. Of IPv6, which gives everybody a network of their own, that network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Client(IpAddr);
-
-impl From<IpAddr> for Client {
-    fn from(address: IpAddr) -> Self {
-        const HOST_BITS: u32 = 64;
-        Self(match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let network = u128::from(address) >> HOST_BITS << HOST_BITS;
-                Ipv6Addr::from(network).into()
-            }
-            address @ IpAddr::V4(_) => address,
-        })
-    }
-}
-
 /// Why a question has to wait, or may not be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotNow {
@@ -305,7 +287,7 @@ pub enum NotNow {
 pub struct Turns {
     limits: Limits,
     under_way: usize,
-    clients: HashMap<Client, Account>,
+    clients: HashMap<ClientAddress, Account>,
 }
 
 #[derive(Debug)]
@@ -339,7 +321,7 @@ impl Turns {
     ///
     /// # Errors
     /// [`NotNow`].
-    pub fn begin(&mut self, client: Client, now: Instant) -> Result<(), NotNow> {
+    pub fn begin(&mut self, client: ClientAddress, now: Instant) -> Result<(), NotNow> {
         let limits = self.limits;
         if !self.clients.contains_key(&client) && self.clients.len() >= limits.clients {
             self.clients.retain(|_, account| {
@@ -366,7 +348,7 @@ impl Turns {
     }
 
     /// A client's question is answered, or given up.
-    pub fn end(&mut self, client: Client) {
+    pub fn end(&mut self, client: ClientAddress) {
         if let Some(account) = self.clients.get_mut(&client) {
             account.under_way = account.under_way.saturating_sub(1);
             self.under_way = self.under_way.saturating_sub(1);

@@ -95,6 +95,9 @@ mod spans;
 mod stall;
 
 #[cfg(test)]
+mod strangers;
+
+#[cfg(test)]
 mod support;
 
 #[cfg(test)]

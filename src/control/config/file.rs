@@ -131,7 +131,9 @@ section! {
         /// How long a new session may wait for a coordinator with room, and a call for a connection to its own; then
         /// the client gets an error. More than 0.
         queue_timeout: TimeSpan = default("60s"),
-        /// How many new sessions may wait, and for each coordinator's port how many calls; 0 to 1000000.
+        /// How many new sessions may wait, and for each coordinator's port how many calls; 0 to 1000000. Users take turns, and
+        /// before a login is accepted addresses do. When the queue is full, who comes displaces the newest of those who have
+        /// most in it.
         queue_length: u64 = default(10000),
         /// Whether all connections of the same user, or all that need no login, share the connections to a coordinator's
         /// `HiveServer2` port, each for the length of a call: then idle clients hold no service thread. For flavor

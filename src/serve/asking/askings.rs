@@ -10,8 +10,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::chance::Chance;
 use crate::clock;
-use crate::ids::Identity;
-use crate::session::asking::{Age, Client, Finding, Key, Keys, Limits, NotNow, Question, Turns, Unknown};
+use crate::ids::{ClientAddress, Identity};
+use crate::session::asking::{Age, Finding, Key, Keys, Limits, NotNow, Question, Turns, Unknown};
 
 /// After a restart of the router, every session of an application may be asked for from one address within a second; a
 /// question takes a few milliseconds.
@@ -66,7 +66,7 @@ impl Askings {
     }
 
     /// Waits for a client's turn to ask; none if it asks too much. Cancel-safe.
-    pub(super) async fn turn(&self, client: Client) -> Option<Turn<'_>> {
+    pub(super) async fn turn(&self, client: ClientAddress) -> Option<Turn<'_>> {
         loop {
             let mut ended = pin!(self.ended.notified());
             // From here on no end is missed.
@@ -135,7 +135,7 @@ impl Drop for First<'_> {
 #[must_use = "others wait for their turn"]
 pub(super) struct Turn<'a> {
     askings: &'a Askings,
-    client: Client,
+    client: ClientAddress,
 }
 
 impl Drop for Turn<'_> {
@@ -158,7 +158,7 @@ mod tests {
     const QUESTION: Question = Question::Session(Handle { guid: [1; 16], secret: [2; 16] });
     const NOWHERE: Finding = Finding::Nowhere { says: None, all: true };
 
-    fn client() -> Client {
+    fn client() -> ClientAddress {
         std::net::IpAddr::from(Ipv4Addr::LOCALHOST).into()
     }
 
