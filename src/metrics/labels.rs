@@ -82,6 +82,8 @@ labels! {
         NoRoom = "no_room",
         /// The session table is full.
         SessionTableFull = "session_table_full",
+        /// The user has as many sessions as the session table has places left; where nobody logs in, the address has.
+        TooManySessions = "too_many_sessions",
         /// The router is about to stop.
         Draining = "draining",
     }

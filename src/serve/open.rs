@@ -10,7 +10,7 @@ use super::end::End;
 use super::exchange::{Answered, Lost, Trouble};
 use super::link::NoLink;
 use super::pool::Grant;
-use super::queue::{NoPlace, NoRoom, NotCalled, Seeker};
+use super::queue::{self, NoRoom, NotCalled, Seeker};
 use super::refuse::{NoAnswer, Reasons};
 use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
@@ -22,7 +22,7 @@ use crate::net::stream::Stream;
 use crate::session::idle::IdleTimeout;
 use crate::session::retry::{Phase, Remedy, remedy, sql_state};
 use crate::session::state::State;
-use crate::session::table::{Movable, NewSession};
+use crate::session::table::{Movable, NewSession, NoPlace, Place};
 use crate::wire::facts::{Guid, GuidText};
 use crate::wire::hs2::reply::{SqlState, idle_session_timeout};
 use crate::wire::method::Retry;
@@ -76,12 +76,10 @@ impl<S: Stream> Tried<S> {
 impl<S: Stream> Calls<S> {
     /// Opens a session on the best coordinator that takes it.
     pub(super) async fn open_session(&mut self, request: &mut Request) -> Result<CallOutcome, End> {
-        if self.fleet.table.is_full() {
-            self.shared.metrics.connections_refused.count(RefusalCause::SessionTableFull);
-            let cause = "the session table is full (session_table_size)";
-            let answer = NoAnswer::nowhere(self.conn, &self.fleet.cluster.name, cause);
-            return self.refuse(request, Service::Hs2, &answer, CallOutcome::Refused).await;
-        }
+        let place = match self.fleet.table.claim_place(&self.turn()) {
+            Ok(place) => place,
+            Err(no_place) => return self.refuse_place(request, no_place).await,
+        };
         let mut tried = Tried::new(self.deadline());
         while let Some((opening, grant)) = self.candidate(Service::Hs2, &mut tried).await? {
             let coordinator = Arc::clone(opening.coordinator());
@@ -108,7 +106,7 @@ impl<S: Stream> Calls<S> {
                         for loser in &tried.lost {
                             loser.note_open_lost(Service::Hs2, clock::now());
                         }
-                        return self.opened(request, opening, answered).await;
+                        return self.opened(request, (opening, place), answered).await;
                     }
                     Err(Trouble::Client(end)) => return Err(end),
                     Err(Trouble::Link(lost)) => {
@@ -125,6 +123,20 @@ impl<S: Stream> Calls<S> {
             }
         }
         self.nobody_opened(request, tried).await
+    }
+
+    async fn refuse_place(&mut self, request: &mut Request, no_place: NoPlace) -> Result<CallOutcome, End> {
+        self.shared.metrics.connections_refused.count(match no_place {
+            NoPlace::Full => RefusalCause::SessionTableFull,
+            NoPlace::HoldsMost { .. } => RefusalCause::TooManySessions,
+        });
+        let answer = NoAnswer::nowhere(self.conn, &self.fleet.cluster.name, no_place);
+        self.refuse(request, Service::Hs2, &answer, CallOutcome::Refused).await
+    }
+
+    /// Whose turn it is where this client waits.
+    fn turn(&self) -> Turn {
+        Turn::of(self.links.identity(), self.client.address)
     }
 
     /// A coordinator lost an open: a probe shall judge it, and a session that it said was open and then broke off speaks
@@ -194,19 +206,19 @@ impl<S: Stream> Calls<S> {
             fleet: &self.fleet,
             service,
             identity: self.links.identity(),
-            turn: Turn::of(self.links.identity(), self.client.address),
+            turn: self.turn(),
             kind: Kind::Any,
             has_own: &|one: &Coordinator| self.links.has(one.id, service),
             deadline: tried.deadline,
         };
         match seeker.place(&tried.coordinators, &self.client.stream).await {
             Ok(place) => Ok(Some(place)),
-            Err(NoPlace::Nobody) => Ok(None),
-            Err(NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => {
+            Err(queue::NoPlace::Nobody) => Ok(None),
+            Err(queue::NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => {
                 tried.no_room = Some(no_room);
                 Ok(None)
             }
-            Err(NoPlace::NotCalled(NotCalled::ClientGone)) => Err(End::client_gone()),
+            Err(queue::NoPlace::NotCalled(NotCalled::ClientGone)) => Err(End::client_gone()),
         }
     }
 
@@ -234,7 +246,7 @@ impl<S: Stream> Calls<S> {
     async fn opened(
         &mut self,
         request: &Request,
-        opening: Opening,
+        (opening, place): (Opening, Place),
         mut answered: Answered<S>,
     ) -> Result<CallOutcome, End> {
         let coordinator = Arc::clone(opening.coordinator());
@@ -263,6 +275,7 @@ impl<S: Stream> Calls<S> {
             let incarnation = coordinator.incarnation();
             match self.fleet.table.insert_session(new) {
                 Ok(()) => {
+                    self.fleet.table.note_place(&guid, place);
                     self.note_movable(&guid, request, incarnation);
                     drop(self.attached.attach(&handle));
                     if let Some(link) = &mut answered.link {

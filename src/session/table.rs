@@ -8,6 +8,7 @@
 mod ending;
 mod found;
 mod moves;
+mod places;
 mod waiting;
 
 use std::collections::{HashSet, VecDeque};
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 pub use self::ending::{Ending, Expired, Over, Tended};
 pub use self::found::FoundOperation;
 pub use self::moves::{Arrival, Cause, Departure, Done, Entered, InCall, Movable, Pinned};
+pub use self::places::{NoPlace, Place};
 pub use self::waiting::{Named, OpenOf, Waiting};
 use crate::cluster::room::Tenancy;
 use crate::cluster::{OperationCount, RunningCount, SessionCount};
@@ -53,6 +55,7 @@ pub struct Table {
     closed: Mutex<VecDeque<Guid>>,
     closed_capacity: usize,
     found: Mutex<found::FoundOperations>,
+    places: places::Places,
 }
 
 #[derive(Debug)]
@@ -89,6 +92,8 @@ struct Usage {
     in_flight: AtomicU32,
     /// None for a session that cannot move.
     mobile: Option<Box<moves::Mobile>>,
+    /// None for one that was not opened by its handle's first client here.
+    place: Option<Place>,
 }
 
 impl Session {
@@ -109,6 +114,7 @@ impl Session {
             count: Some(count),
             in_flight: AtomicU32::new(0),
             mobile: None,
+            place: None,
         };
         Self { coordinator, secret, usage: Box::new(usage) }
     }
@@ -223,6 +229,7 @@ impl Table {
             closed: Mutex::default(),
             closed_capacity: CLOSED_OPERATIONS.min(settings.capacity.saturating_mul(OPERATIONS_PER_SESSION)),
             found: Mutex::default(),
+            places: places::Places::default(),
         }
     }
 

@@ -61,7 +61,8 @@ section! {
         replay_limit: ByteSize = default("256KiB"),
         /// All requests held together; past it they are passed on as they come. At least `replay_limit`.
         replay_memory: ByteSize = default("32MiB"),
-        /// Sessions known at once; 1 to 100000000.
+        /// Sessions known at once; 1 to 100000000. One user, or one address where nobody logs in, may have as many as there
+        /// are places left: half of them if it is alone.
         session_table_size: u64 = default(1000000),
     }
     later {}

@@ -60,7 +60,7 @@ impl SimRouter {
     pub(crate) fn start(network: &SimNetwork, setup: &Setup, seed: u64) -> Self {
         let metrics = Arc::new(Metrics::new());
         let detached_for = DISCONNECTED_TIMEOUT + MARGIN + if setup.shares { GRACE } else { Duration::ZERO };
-        let table = Table::new(table::Settings { capacity: 10_000, detached_for });
+        let table = Table::new(table::Settings { capacity: 30_000, detached_for });
         let (cluster, settings_of_fleet) = (cluster(setup), fleet_settings(setup));
         let fleet = Fleet::new(cluster, table, &metrics, settings_of_fleet, Chance::from_seed(seed));
         let fleet = Arc::new(fleet);

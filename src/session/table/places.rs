@@ -1,0 +1,146 @@
+//! Who may have how many sessions: nobody more than there is still room for. One who opens without end gets half of the
+//! table at most, two a third each, and whoever comes with few finds room. (The rule by which switches share a buffer:
+//! Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches".)
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use super::Table;
+use crate::cluster::turns::Turn;
+use crate::wire::facts::Guid;
+
+/// Those without sessions are forgotten when there are this many holders, and each time their number has doubled.
+const LOOK_AT: usize = 64;
+
+/// How many sessions everybody has.
+#[derive(Debug)]
+pub(super) struct Places(Mutex<Holders>);
+
+#[derive(Debug)]
+struct Holders {
+    held: HashMap<Turn, Arc<AtomicUsize>>,
+    look_at: usize,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Mutex::new(Holders { held: HashMap::new(), look_at: LOOK_AT }))
+    }
+}
+
+/// A place for a session, from before it is opened until it leaves the table.
+#[derive(Debug)]
+#[must_use = "the place is free again when this is dropped"]
+pub struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Why there is no place for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlace {
+    /// For nobody.
+    #[error("the session table is full (session_table_size)")]
+    Full,
+    /// Others may have one.
+    #[error(
+        "this user, or this address where nobody logs in, has {held} sessions, as many as the session table has places \
+         left (session_table_size)"
+    )]
+    HoldsMost {
+        /// How many sessions it has.
+        held: usize,
+    },
+}
+
+impl Table {
+    /// A place for a session that is about to be opened. Users are told apart as where they wait for room.
+    ///
+    /// # Errors
+    /// [`NoPlace`].
+    pub fn claim_place(&self, holder: &Turn) -> Result<Place, NoPlace> {
+        let left = self.settings.capacity.saturating_sub(self.sessions());
+        if left == 0 {
+            return Err(NoPlace::Full);
+        }
+        let held = self.places.of(holder);
+        match held.load(Ordering::Relaxed) {
+            // Those that claim in the same moment may go beyond by as many as they are.
+            many if many >= left => Err(NoPlace::HoldsMost { held: many }),
+            _ => {
+                held.fetch_add(1, Ordering::Relaxed);
+                Ok(Place(held))
+            }
+        }
+    }
+
+    /// A session that is known has this place.
+    pub fn note_place(&self, guid: &Guid, place: Place) {
+        if let Some(mut session) = self.sessions.get_mut(guid) {
+            session.usage.place = Some(place);
+        }
+    }
+}
+
+impl Places {
+    /// What counts the sessions of one.
+    fn of(&self, holder: &Turn) -> Arc<AtomicUsize> {
+        let Holders { held, look_at } = &mut *self.0.lock();
+        if let Some(known) = held.get(holder) {
+            return Arc::clone(known);
+        }
+        if held.len() >= *look_at {
+            // Whoever has sessions, or is about to, has one of these, too.
+            held.retain(|_, count| Arc::strong_count(count) > 1);
+            *look_at = LOOK_AT.max(held.len() * 2);
+        }
+        Arc::clone(held.entry(holder.clone()).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ids::Identity;
+    use crate::session::table::Settings;
+
+    fn user(number: usize) -> Turn {
+        Turn::Identity(Identity::Plain(format!("u{number}").into()))
+    }
+
+    fn table(capacity: usize) -> Table {
+        Table::new(Settings { capacity, detached_for: Duration::from_mins(1) })
+    }
+
+    #[test]
+    fn who_has_as_many_sessions_as_are_left_gets_no_more_until_one_ends() {
+        // Nothing is in the table itself, so that four are left all the time.
+        let table = table(4);
+        let mut places: Vec<_> = (0..4).map(|_| table.claim_place(&user(1)).unwrap()).collect();
+        assert_eq!(table.claim_place(&user(1)).unwrap_err(), NoPlace::HoldsMost { held: 4 });
+        drop(table.claim_place(&user(2)).unwrap());
+        drop(places.pop());
+        drop(table.claim_place(&user(1)).unwrap());
+    }
+
+    #[test]
+    fn who_has_no_session_is_forgotten_and_who_has_one_is_not() {
+        let table = table(4);
+        let kept = table.claim_place(&user(0)).unwrap();
+        for number in 1..10_000 {
+            drop(table.claim_place(&user(number)).unwrap());
+            assert!(table.places.0.lock().held.len() <= LOOK_AT);
+        }
+        assert_eq!(table.places.of(&user(0)).load(Ordering::Relaxed), 1);
+        drop(kept);
+        assert_eq!(table.places.of(&user(0)).load(Ordering::Relaxed), 0);
+    }
+}
