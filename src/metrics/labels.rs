@@ -106,7 +106,7 @@ labels! {
         ClientClosed = "client_closed",
         /// The client reset it, or closed it in the middle of a message.
         ClientReset = "client_reset",
-        /// The client stopped in the middle of a request or took no byte of its reply for `stall_timeout`.
+        /// The client stopped in the middle of a request, sent it too slowly, or took no byte of its reply, for `stall_timeout`.
         ClientStalled = "client_stalled",
         /// The client did not finish its authentication within `handshake_timeout`.
         HandshakeTimedOut = "handshake_timed_out",

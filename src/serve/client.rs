@@ -6,7 +6,9 @@ use bytes::{Buf, BytesMut};
 use tokio::time::timeout;
 
 use super::end::{BadInput, End};
+use super::pace::Pace;
 use super::shared::{Held, Settings, Shared};
+use crate::clock;
 use crate::cluster::room::Purpose;
 use crate::ids::ClientAddress;
 use crate::net::flow::{self, Chunk};
@@ -105,6 +107,7 @@ pub(super) struct Request {
     /// Bytes at the front of `bytes` that are left for a frame's header.
     room: usize,
     streams: bool,
+    pace: Pace,
     held: Held,
     /// What its statement does to its session.
     pub effect: Effect,
@@ -126,6 +129,7 @@ impl Request {
             complete: false,
             room: if framing == Framing::None { 0 } else { frame::HEADER_LEN },
             streams: false,
+            pace: Pace::default(),
             held: Held::default(),
             effect: Effect::Nothing,
             seat: None,
@@ -248,7 +252,7 @@ impl Inbox {
             None => self.take_pending(client, request)?,
         }
         while !request.complete && !self.must_stream(request, shared)? {
-            let chunk = read(client, shared.settings.stall_timeout).await?;
+            let chunk = read(client, &mut request.pace, shared.settings.stall_timeout).await?;
             self.take_chunk(client, request, &chunk)?;
         }
         Ok(request.seal(self.rest_of_frame(request))?)
@@ -268,7 +272,7 @@ impl Inbox {
         request.bytes.clear();
         self.take_pending(client, request)?;
         while request.is_empty() && !request.complete {
-            let chunk = read(client, settings.stall_timeout).await?;
+            let chunk = read(client, &mut request.pace, settings.stall_timeout).await?;
             self.take_chunk(client, request, &chunk)?;
         }
         Ok(request.seal(0)?)
@@ -350,10 +354,14 @@ impl Inbox {
     }
 }
 
-/// Reads a chunk inside a request: the client must send some within `stall`, and may not end here.
-async fn read<S: Stream>(client: &mut Client<S>, stall: Duration) -> Result<Chunk, End> {
+/// Reads a chunk inside a request: the client must send some within `stall`, and on average as fast as its pace demands,
+/// and may not end here.
+async fn read<S: Stream>(client: &mut Client<S>, pace: &mut Pace, stall: Duration) -> Result<Chunk, End> {
+    let begun = clock::now();
     let read = flow::read_at_most(&mut client.stream, READ_LIMIT);
-    let chunk = timeout(stall, read).await.map_err(|_| End::ClientStalled { doing: "sent" })?;
+    let cut = || if pace.is_behind() { End::ClientSlow } else { End::ClientStalled { doing: "sent" } };
+    let chunk = timeout(pace.patience(stall), read).await.map_err(|_| cut())?;
     let chunk = chunk.map_err(End::ClientGone)?;
+    pace.note(clock::now().saturating_duration_since(begun), chunk.len());
     if chunk.is_empty() { Err(End::ClientBroke { inside: "request" }) } else { Ok(chunk) }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::pace::SLOWEST;
 use super::reply::BadReply;
 use crate::metrics::CloseCause;
 use crate::wire::frame::FrameError;
@@ -29,6 +30,9 @@ pub(super) enum End {
         /// What it should have done: sent, taken.
         doing: &'static str,
     },
+    /// The client sent a request by a few bytes now and then.
+    #[error("the client was too slow: less than {SLOWEST} bytes of a request a second, for stall_timeout")]
+    ClientSlow,
     /// The client did not finish its handshake.
     #[error("the client did not finish its handshake within handshake_timeout")]
     HandshakeTimedOut,
@@ -95,7 +99,7 @@ impl End {
         match self {
             Self::ClientClosed => CloseCause::ClientClosed,
             Self::ClientBroke { .. } | Self::ClientGone(_) => CloseCause::ClientReset,
-            Self::ClientStalled { .. } => CloseCause::ClientStalled,
+            Self::ClientStalled { .. } | Self::ClientSlow => CloseCause::ClientStalled,
             Self::HandshakeTimedOut => CloseCause::HandshakeTimedOut,
             Self::BadInput(BadInput::Frame(_) | BadInput::AfterMessage | BadInput::MessageSplit) => {
                 CloseCause::BadFrame
@@ -118,6 +122,7 @@ impl End {
             Self::BadInput(_)
                 | Self::BadHandshake(_)
                 | Self::ClientStalled { .. }
+                | Self::ClientSlow
                 | Self::ClientBroke { .. }
                 | Self::HandshakeTimedOut
         )

@@ -20,6 +20,7 @@ mod opaque;
 mod open;
 mod opening;
 mod own_call;
+mod pace;
 mod plain;
 mod pool;
 mod probing;

@@ -1,14 +1,18 @@
 //! What somebody who has proven nothing can do to others: little.
 
+use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
+use hs2router::clock;
 use hs2router::fake::Settings;
+use hs2router::ids::Service;
 use socket2::{Domain, Socket, Type};
 
 use super::support::fleet::{Door, Fleet, Plan, USERS};
 use super::support::router::eventually;
-use super::support::talk::{COMPLETE, ERROR, Framing, OK, START, Talk, sasl};
-use super::support::thrift::{of_handle, open_session};
+use super::support::talk::{COMPLETE, ERROR, Framing, OK, PATIENCE, START, Talk, sasl};
+use super::support::thrift::{execute, of_handle, open_session};
 
 /// Another address of this machine.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -88,4 +92,45 @@ fn nobody_fills_the_session_table_for_others() {
     // What is closed makes room again.
     assert_eq!(greedy.call(&of_handle("CloseSession", &first)).status(), Some(0));
     assert_eq!(refusal_of_open(&mut again), None);
+}
+
+/// Sends a byte every few milliseconds until the other side ends the connection, or it has gone on for far too long.
+fn trickle(talk: &mut Talk) -> bool {
+    talk.stream.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+    let begun = clock::now();
+    while clock::now() - begun < PATIENCE {
+        let ended = |result: io::Result<usize>| {
+            result.map_or_else(|error| error.kind() != io::ErrorKind::WouldBlock, |bytes| bytes == 0)
+        };
+        // Its own pace: there is nothing to wait for but the end.
+        if talk.stream.write_all(b" ").is_err() || ended(talk.stream.read(&mut [0])) {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn who_sends_a_byte_now_and_then_holds_neither_a_link_nor_memory_for_long() {
+    let router = "stall_timeout = \"500ms\"\nreplay_limit = \"4KiB\"";
+    let fleet = Fleet::with(Plan { coordinators: 1, router, ..Plan::default() });
+    let links = || {
+        let known = fleet.known();
+        known.room_of(&known.cluster.coordinators[0], Service::Hs2).unwrap().0
+    };
+    // The first is passed on as it comes, the second is held.
+    for (sent, cut) in [(8 << 10, 1.0), (2 << 10, 2.0)] {
+        let mut slow = Talk::connect(fleet.address(Door::Hs2));
+        let session = slow.open();
+        let request = execute(&session, &" ".repeat(1 << 20)).encode();
+        slow.send(&request[..sent]);
+        let streams = sent > 4 << 10;
+        assert!(!streams || eventually(|| links().idle < links().links), "it has a link");
+        assert!(trickle(&mut slow), "it was not cut");
+        let series = "hs2router_connections_closed_total{cause=\"client_stalled\"}";
+        fleet.router().await_metric(series, cut);
+        assert!(!streams || eventually(|| links().links == 0), "half a request is on that link");
+        let log = fleet.router().logs().text();
+        assert!(log.contains("the client was too slow: less than 4096 bytes of a request a second"), "{log}");
+    }
 }

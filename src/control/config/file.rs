@@ -44,8 +44,8 @@ section! {
         /// After this much silence the kernel asks whether the other side is still there, then every 10 s, on both
         /// sides; 1s to 9h. Replies have no time-out, because statements run for hours.
         keepalive: TimeSpan = default("60s"),
-        /// A client that stops in the middle of a request, or does not take its reply, is closed after this; more
-        /// than 0.
+        /// A client that stops in the middle of a request, or does not take its reply, is closed after this, and so is one
+        /// that sends less than 4 KiB of a request a second for so long; more than 0.
         stall_timeout: TimeSpan = default("30s"),
         /// A session whose calls share connections (`share_links`) is closed, and its operations are cancelled, when no
         /// client connection that used it has been there for this long.
