@@ -246,14 +246,23 @@ impl Coordinator {
     }
 
     /// A login got no verdict: silence, or what is no answer. Pauses as for failed dials. A close is a verdict (Impala:
-    /// `TSaslTransport::doSaslNegotiation`), and so is every refusal: neither is to be noted.
+    /// `TSaslTransport::doSaslNegotiation`), and so is every refusal: [`Self::note_login_refused`] is for those.
     pub fn note_login_unanswered(&self, service: Service, now: Instant) {
         self.alter(|condition| condition.cooling.note_login_unanswered(service, now));
     }
 
     /// It accepted somebody's credentials.
     pub fn note_logged_in(&self, service: Service) {
-        self.alter(|condition| condition.cooling.note_logged_in(service));
+        self.alter(|condition| {
+            condition.cooling.note_logged_in(service);
+            condition.failures(service).note_logged_in();
+        });
+    }
+
+    /// It refused somebody's credentials, perhaps by closing the connection: a verdict, which says nothing against it. Only
+    /// if it refuses one after the other and accepts nobody, that counts as [`Self::note_failed`] does.
+    pub fn note_login_refused(&self, service: Service, now: Instant) {
+        self.alter(|condition| condition.failures(service).note_login_refused(now));
     }
 
     /// It lost an open that another coordinator answered, or broke off a reply that said that a session is open: no client
@@ -262,7 +271,7 @@ impl Coordinator {
         self.alter(|condition| condition.cooling.note_open_lost(service, now));
     }
 
-    /// It answered an open or a login with a failure, which may be the client's doing: that counts like load, and fades
+    /// It answered an open with a failure, which may be the client's doing: that counts like load, and fades
     /// within minutes.
     pub fn note_failed(&self, service: Service, now: Instant) {
         self.alter(|condition| condition.failures(service).note(now));

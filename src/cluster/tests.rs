@@ -607,6 +607,31 @@ fn opens_that_fail_everywhere_shift_no_load() {
     );
 }
 
+/// A coordinator that judges logins, and others whose users open sessions: how many of those go to it.
+fn sessions_of_the_first(cluster: &Cluster, logins: &[bool]) -> u32 {
+    let (now, mut rng) = (clock::now(), rng());
+    for accepted in logins {
+        let judge = &cluster.coordinators[0];
+        if *accepted { judge.note_logged_in(Hs2) } else { judge.note_login_refused(Hs2, now) }
+    }
+    let _sessions: Vec<_> = (0..40).map(|_| open_one(cluster, now, &mut rng)).collect();
+    open_sessions(cluster)[0]
+}
+
+#[test]
+fn wrong_passwords_keep_no_session_away_from_whoever_judged_them() {
+    assert_eq!(sessions_of_the_first(&least_loaded(&[1; 4]), &[false]), 10);
+    assert_eq!(sessions_of_the_first(&least_loaded(&[1; 4]), &[false, false]), 10);
+    let now_and_then = [[true, false, false]; 30].concat();
+    assert_eq!(sessions_of_the_first(&least_loaded(&[1; 4]), &now_and_then), 10);
+}
+
+#[test]
+fn who_refuses_every_login_is_no_favourite_for_having_no_sessions() {
+    let sessions = sessions_of_the_first(&least_loaded(&[1; 4]), &[false; 4]);
+    assert!(sessions < 5, "{sessions} of 40");
+}
+
 #[test]
 fn a_failure_never_keeps_a_session_from_the_only_coordinator() {
     let cluster = least_loaded(&[1]);

@@ -291,7 +291,7 @@ fn note_verdict<S: Stream>(
             if let Some(counters) = fleet.counters(coordinator.id) {
                 counters.dials.count(DialOutcome::CredentialsRefused);
             }
-            coordinator.note_failed(service, clock::now());
+            coordinator.note_login_refused(service, clock::now());
             // A close may be more than a refusal; that is for a probe to find out.
             fleet.doubt(coordinator, service);
         }

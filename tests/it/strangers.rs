@@ -134,3 +134,15 @@ fn who_sends_a_byte_now_and_then_holds_neither_a_link_nor_memory_for_long() {
         assert!(log.contains("the client was too slow: less than 4096 bytes of a request a second"), "{log}");
     }
 }
+
+#[test]
+fn a_wrong_password_keeps_no_session_away_from_the_coordinator_that_judged_it() {
+    let fleet = Fleet::secured(2);
+    let (_, status, _) = Talk::log_in(fleet.address(Door::Hs2), "ann", "guess");
+    assert_ne!(status, COMPLETE);
+    let mut client = fleet.hs2();
+    for _ in 0..8 {
+        client.open(&[]).unwrap();
+    }
+    assert_eq!(fleet.spread(), [4, 4]);
+}

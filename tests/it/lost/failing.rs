@@ -35,5 +35,6 @@ fn a_coordinator_that_closes_after_every_login_gets_few_of_them() {
             other => panic!("status {other}"),
         }
     }
-    assert!((1..=3).contains(&failed), "{failed} of 40 logins failed");
+    // Two refusals in a row may be two wrong passwords.
+    assert!((1..=5).contains(&failed), "{failed} of 40 logins failed");
 }
