@@ -12,7 +12,11 @@
 //!
 //! A drain may have a deadline of its own, `?deadline=30s` from now: what is open then goes on or is cancelled, as configured.
 //!
-//! A POST needs the header `X-Hs2router: 1`, a `Host` that is a loopback address, and no `Origin` but that; else 403.
+//! What is below `/api` needs a `Host` that is a loopback address, and a POST the header `X-Hs2router: 1` and no `Origin` but
+//! that host; else 403. `/healthz` and `/metrics` are there for any `Host`: load balancers and scrapers come by names and
+//! tunnels of their own, and what they get tells of nobody's session.
+//!
+//! Other paths, and other methods, are answered with [`PATHS`].
 //!
 //! A connection serves one request and has [`REQUEST_TIME`] for it, of which [`HEAD_TIME`] for the head, and there are at
 //! most [`MOST_CONNECTIONS`] at a time: whoever holds a connection here without using it costs the operator nothing for
@@ -61,6 +65,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// The media type of [`Metrics::render`]'s text (`OpenMetrics` 1.0, "Overall Structure").
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What there is.
+pub const PATHS: [(&str, &str); 5] = [
+    ("GET", "/healthz"),
+    ("GET", "/metrics"),
+    ("GET", "/api/v1/coordinators"),
+    ("POST", "/api/v1/coordinators/{cluster}/{name}/drain"),
+    ("POST", "/api/v1/coordinators/{cluster}/{name}/resume"),
+];
 
 /// Why there is no admin port.
 #[derive(Debug, thiserror::Error)]
@@ -165,7 +178,17 @@ fn routes(view: View) -> Router {
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
         .merge(coordinators::routes())
+        .method_not_allowed_fallback(|| async {
+            unknown(StatusCode::METHOD_NOT_ALLOWED, "this path has another method")
+        })
+        .fallback(|| async { unknown(StatusCode::NOT_FOUND, "there is no such path") })
         .with_state(view)
+}
+
+/// An answer to who has lost the way.
+fn unknown(status: StatusCode, why: &'static str) -> (StatusCode, String) {
+    let lines = PATHS.map(|(method, path)| format!("{method} {path}\n")).concat();
+    (status, format!("{why}; there are:\n{lines}"))
 }
 
 async fn healthz(State(view): State<View>) -> (StatusCode, &'static str) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
@@ -123,6 +124,7 @@ pub(super) fn routes() -> Router<View> {
         .route("/api/v1/coordinators/{cluster}/resume", post(resume))
         .route("/api/v1/coordinators/{cluster}/{name}/drain", post(drain))
         .route("/api/v1/coordinators/{cluster}/{name}/resume", post(resume))
+        .route_layer(from_fn(guard::own_host))
 }
 
 async fn list(State(view): State<View>) -> Response {
@@ -181,7 +183,7 @@ fn act(
     verb: impl FnOnce() -> Result<Verb, BadQuery>,
 ) -> Response {
     if let Err(refusal) = guard::check(head) {
-        return (StatusCode::FORBIDDEN, format!("{refusal}\n")).into_response();
+        return refusal.into_response();
     }
     let verb = match verb() {
         Ok(verb) => verb,

@@ -1,12 +1,16 @@
-//! Who may change something over the admin port: a program of the operator's, never a page that a browser on the same
-//! machine happens to show.
+//! Who may read the API of the admin port and change something by it: a program of the operator's, never a page that a
+//! browser on the same machine happens to show.
 //!
 //! A foreign page can make a browser send a POST to a loopback address, but not with a header of its own without being
-//! allowed to first, which nothing here allows; a name that an attacker points at 127.0.0.1 gives itself away in `Host`.
+//! allowed to first, which nothing here allows; and it cannot read what a GET brings, unless its name is pointed at
+//! 127.0.0.1 after it was loaded. Such a name gives itself away in `Host`.
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, Uri, header};
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 
 /// The header that a request must have to change anything.
 pub(super) const HEADER: &str = "x-hs2router";
@@ -22,6 +26,26 @@ pub(super) enum Refusal {
     ForeignOrigin,
 }
 
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (StatusCode::FORBIDDEN, format!("{self}\n")).into_response()
+    }
+}
+
+/// Lets a request pass that names this host, be it to read or to change something.
+///
+/// # Errors
+/// [`Refusal::ForeignHost`].
+pub(super) async fn own_host(request: Request, next: Next) -> Result<Response, Refusal> {
+    host(request.headers())?;
+    Ok(next.run(request).await)
+}
+
+/// The value of `Host`, if it is one of ours.
+fn host(head: &HeaderMap) -> Result<&str, Refusal> {
+    only(head, header::HOST.as_str()).filter(|host| is_loopback(host)).ok_or(Refusal::ForeignHost)
+}
+
 /// Checks the head of a request that would change something.
 ///
 /// # Errors
@@ -30,10 +54,7 @@ pub(super) fn check(head: &HeaderMap) -> Result<(), Refusal> {
     if only(head, HEADER) != Some("1") {
         return Err(Refusal::NoHeader);
     }
-    let host = only(head, header::HOST.as_str()).ok_or(Refusal::ForeignHost)?;
-    if !is_loopback(host) {
-        return Err(Refusal::ForeignHost);
-    }
+    let host = host(head)?;
     if head.contains_key(header::ORIGIN) {
         let origin = only(head, header::ORIGIN.as_str()).and_then(|origin| origin.parse::<Uri>().ok());
         let authority = origin.as_ref().and_then(Uri::authority);

@@ -65,12 +65,34 @@ async fn metrics_are_exposed_as_open_metrics() {
 #[tokio::test]
 async fn other_paths_and_methods_are_refused() {
     let admin = admin();
-    assert!(get_path(admin.address, "/").await.starts_with("HTTP/1.1 404 "));
-    let post = "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
-    assert!(exchange(admin.address, post).await.starts_with("HTTP/1.1 405 "));
+    let all = PATHS.map(|(method, path)| format!("{method} {path}\n")).concat();
+    let lost = get_path(admin.address, "/").await;
+    assert!(lost.starts_with("HTTP/1.1 404 ") && lost.ends_with(&all), "{lost}");
+    for path in ["/metrics", "/api/v1/coordinators"] {
+        let post = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+        let not_so = exchange(admin.address, &post).await;
+        assert!(not_so.starts_with("HTTP/1.1 405 ") && not_so.ends_with(&all), "{not_so}");
+        assert!(not_so.contains("allow: GET,HEAD\r\n"), "{not_so}");
+    }
     assert!(exchange(admin.address, "\u{16}\u{3}\u{1} nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
     let endless = format!("GET /metrics HTTP/1.1\r\nX: {}", "x".repeat(LARGEST_HEAD));
     assert!(exchange(admin.address, &endless).await.starts_with("HTTP/1.1 431 "));
+}
+
+#[tokio::test]
+async fn a_name_that_was_pointed_here_reads_nothing_of_the_api() {
+    let admin = admin();
+    let answer = async |path: &str, host: &str| {
+        let answer = exchange(admin.address, &format!("GET {path} HTTP/1.1\r\n{host}\r\n")).await;
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    let (foreign, own) = ("Host: evil.example:25025\r\n", "Host: localhost\r\n");
+    assert_eq!(answer("/api/v1/coordinators", own).await, "200");
+    assert_eq!(answer("/api/v1/coordinators", foreign).await, "403");
+    assert_eq!(answer("/api/v1/coordinators", "X: no host\r\n").await, "403");
+    for path in ["/healthz", "/metrics"] {
+        assert_eq!(answer(path, foreign).await, "200", "scrapers and load balancers have names of their own");
+    }
 }
 
 #[tokio::test(start_paused = true)]
