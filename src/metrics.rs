@@ -17,8 +17,8 @@ use prometheus_client::registry::{Metric, Registry};
 mod labels;
 
 pub use labels::{
-    AcceptError, AskingOutcome, CallOutcome, CloseCause, DialOutcome, Direction, DrainedOutcome, Label,
-    MoveOutcome, Per, PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome, WaitOutcome,
+    AcceptError, AskingOutcome, CallOutcome, CloseCause, DialOutcome, Direction, DrainWait, DrainedOutcome,
+    Label, MoveOutcome, Per, PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome, WaitOutcome,
 };
 
 use crate::ids::{CoordinatorName, Depth, Service};
@@ -69,6 +69,10 @@ descriptions! {
         "Attempts to move a session off a coordinator";
     DRAINED_OPERATIONS = "counter" "drained_operations_total" ["cluster", "coordinator", "outcome"]
         "Operations that were open at the deadline of a drain and were to be cancelled";
+    COORDINATOR_DRAINING = "gauge" "coordinator_draining" ["cluster", "coordinator"]
+        "1 for a coordinator that people drain, else 0";
+    DRAIN_WAITS_FOR = "gauge" "drain_waits_for" ["cluster", "coordinator", "what"]
+        "What is left on a coordinator that people drain; 0 on others";
     SESSIONS_OPEN = "gauge" "sessions_open" ["cluster", "coordinator"] "Sessions open now";
     OPERATIONS_RUNNING = "gauge" "operations_running" ["cluster", "coordinator"] "Operations running now";
     LINKS_OPEN = "gauge" "links_open" ["cluster", "coordinator", "port"]
@@ -114,6 +118,13 @@ struct CoordinatorOutcome {
     cluster: String,
     coordinator: String,
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DrainLabels {
+    cluster: String,
+    coordinator: String,
+    what: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -177,6 +188,7 @@ pub struct Metrics {
     sessions: Family<CoordinatorOutcome, Counter>,
     session_moves: Family<CoordinatorOutcome, Counter>,
     drained_operations: Family<CoordinatorOutcome, Counter>,
+    drains: (Family<CoordinatorLabels, Gauge>, Family<DrainLabels, Gauge>),
     sessions_open: Family<CoordinatorLabels, Gauge>,
     operations_running: Family<CoordinatorLabels, Gauge>,
     calls: Family<MethodOutcome, Counter>,
@@ -219,6 +231,7 @@ impl Metrics {
         let sessions = registered(all, &SESSIONS);
         let session_moves = registered(all, &SESSION_MOVES);
         let drained_operations = registered(all, &DRAINED_OPERATIONS);
+        let drains = (registered(all, &COORDINATOR_DRAINING), registered(all, &DRAIN_WAITS_FOR));
         let sessions_open = registered(all, &SESSIONS_OPEN);
         let operations_running = registered(all, &OPERATIONS_RUNNING);
         let links = (registered(all, &LINKS_OPEN), registered(all, &LINKS_IDLE));
@@ -240,6 +253,7 @@ impl Metrics {
             sessions,
             session_moves,
             drained_operations,
+            drains,
             sessions_open,
             operations_running,
             calls,
@@ -298,6 +312,11 @@ impl Metrics {
             probes: Per::new(|word| self.probes.get_or_create_owned(&outcome(word))),
             load_polls: Per::new(|word| self.load_polls.get_or_create_owned(&outcome(word))),
             states: States { family: self.coordinator_state.clone(), labels: labels.clone() },
+            drain: DrainGauges {
+                draining: self.drains.0.get_or_create_owned(&labels),
+                waits_for: self.drains.1.clone(),
+                labels: labels.clone(),
+            },
             links: LinkGauges { families: self.links.clone(), labels: labels.clone() },
             sessions_open: self.sessions_open.get_or_create_owned(&labels),
             operations_running: self.operations_running.get_or_create_owned(&labels),
@@ -370,6 +389,8 @@ pub struct CoordinatorMetrics {
     pub load_polls: Per<PollOutcome>,
     /// What is thought of its ports.
     pub states: States,
+    /// Its drain, set once a second.
+    pub drain: DrainGauges,
     /// The links to its ports, set likewise.
     pub links: LinkGauges,
     /// Open sessions, set once a second from the cluster's own counts.
@@ -392,6 +413,27 @@ impl States {
             let CoordinatorLabels { cluster, coordinator } = self.labels.clone();
             let labels = StateLabels { cluster, coordinator, port: port.as_str(), state: other.word() };
             self.family.get_or_create_owned(&labels).set(i64::from(*other == state));
+        }
+    }
+}
+
+/// The drain of one coordinator.
+#[derive(Clone, Debug)]
+pub struct DrainGauges {
+    draining: Gauge,
+    waits_for: Family<DrainLabels, Gauge>,
+    labels: CoordinatorLabels,
+}
+
+impl DrainGauges {
+    /// Shows whether people drain it, and what is left on it then.
+    pub fn set(&self, is_drained: bool, left: impl Fn(DrainWait) -> u32) {
+        self.draining.set(is_drained.into());
+        for (what, _) in DrainWait::ALL {
+            let CoordinatorLabels { cluster, coordinator } = self.labels.clone();
+            let labels = DrainLabels { cluster, coordinator, what: what.word() };
+            let left = if is_drained { left(*what) } else { 0 };
+            self.waits_for.get_or_create_owned(&labels).set(left.into());
         }
     }
 }
@@ -472,6 +514,7 @@ mod tests {
         coordinator.dials.count(DialOutcome::Refused);
         coordinator.states.set(Service::Hs2, PortState::Suspect);
         coordinator.links.set(Service::Hs2, 2, 1);
+        coordinator.drain.set(true, |_| 1);
         metrics.queue("impala").waits.count(WaitOutcome::Served);
         metrics.calls(&["OpenSession"]).count(Some(0), CallOutcome::Reply);
         let text = metrics.render().unwrap();

@@ -122,6 +122,11 @@ impl Coordinator {
         self.counts.open_operations()
     }
 
+    /// Connections of this router that are passed on to it unread; each counts as a session, too.
+    pub fn opaque_connections(&self) -> u32 {
+        self.counts.opaque_connections()
+    }
+
     /// What of a poll's figures would be ours now.
     pub fn own(&self) -> Own {
         self.counts.own()

@@ -15,6 +15,8 @@ pub(super) struct Counts {
     running_operations: AtomicU32,
     opens_in_progress: AtomicU32,
     open_operations: AtomicU32,
+    /// Of the open sessions, those that are connections whose bytes nobody reads.
+    opaque_connections: AtomicU32,
     /// Statements sent whose operation has no handle yet.
     unminted: AtomicU32,
 }
@@ -30,6 +32,10 @@ impl Counts {
 
     pub(super) fn open_operations(&self) -> u32 {
         self.open_operations.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn opaque_connections(&self) -> u32 {
+        self.opaque_connections.load(Ordering::Relaxed)
     }
 
     pub(super) fn own(&self) -> Own {
@@ -54,6 +60,12 @@ impl Coordinator {
         self.counts.open_sessions.fetch_add(1, Ordering::Relaxed);
         self.mark.note_change();
         SessionCount { coordinator: Arc::clone(self) }
+    }
+
+    /// Counts a connection that is passed on unread, and with it the session that it may be, for as long as the guard lives.
+    pub fn count_opaque(self: &Arc<Self>) -> OpaqueCount {
+        self.counts.opaque_connections.fetch_add(1, Ordering::Relaxed);
+        OpaqueCount { session: self.count_session() }
     }
 
     /// Counts a running operation, which has no handle yet, for as long as the guard lives.
@@ -88,6 +100,11 @@ impl Opening {
     pub fn into_session(self) -> SessionCount {
         self.coordinator.count_session()
     }
+
+    /// It turned out to be a connection whose sessions cannot be seen.
+    pub fn into_opaque(self) -> OpaqueCount {
+        self.coordinator.count_opaque()
+    }
 }
 
 impl Drop for Opening {
@@ -115,6 +132,19 @@ impl Drop for SessionCount {
     fn drop(&mut self) {
         self.coordinator.counts.open_sessions.fetch_sub(1, Ordering::Relaxed);
         self.coordinator.mark.note_change();
+    }
+}
+
+/// A connection that is passed on unread, counted until this is dropped.
+#[derive(Debug)]
+#[must_use = "the connection stops counting when this is dropped"]
+pub struct OpaqueCount {
+    session: SessionCount,
+}
+
+impl Drop for OpaqueCount {
+    fn drop(&mut self) {
+        self.session.coordinator.counts.opaque_connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

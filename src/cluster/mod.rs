@@ -33,7 +33,7 @@ use parking_lot::Mutex;
 pub use self::condition::{News, Report, Standing};
 pub use self::cooling::Cause;
 pub use self::coordinator::Coordinator;
-pub use self::counts::{Opening, OperationCount, RunningCount, SessionCount};
+pub use self::counts::{OpaqueCount, Opening, OperationCount, RunningCount, SessionCount};
 pub use self::drain::{Drain, DrainSettings, DrainThen};
 pub use self::flavor::Flavor;
 pub use self::load::{Figures, Load, Others, Own, Share};

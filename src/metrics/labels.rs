@@ -126,6 +126,8 @@ labels! {
         CoordinatorLost = "coordinator_lost",
         /// The coordinator sent what is no reply.
         BadReply = "bad_reply",
+        /// It was opaque, and the deadline of its coordinator's drain came, with `drain_then = "cancel"`.
+        Drained = "drained",
         /// The router stopped.
         RouterShutdown = "router_shutdown",
     }
@@ -196,6 +198,18 @@ labels! {
         ClientGone = "client_gone",
         /// As many as `queue_length` wait, and none of them is a client who gives way to this one, or this one gave way.
         QueueFull = "queue_full",
+    }
+}
+
+labels! {
+    /// What keeps a coordinator from being empty that is drained.
+    DrainWait {
+        /// Sessions, those on opaque connections not among them: nobody can see those.
+        Sessions = "sessions",
+        /// Operations that are not closed.
+        Operations = "operations",
+        /// Opaque connections.
+        Opaque = "opaque_connections",
     }
 }
 

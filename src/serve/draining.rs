@@ -1,6 +1,7 @@
 //! What happens at the deadline of a coordinator's drain: the operations that are still open there are left alone or
 //! cancelled. Those that were cancelled keep nobody there any more, so their sessions can leave; their clients learn of it
-//! from the coordinator itself, when they fetch.
+//! from the coordinator itself, when they fetch. What is under way on connections that are passed on unread nobody knows:
+//! those are left alone or closed.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -49,15 +50,28 @@ pub async fn end_drains<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>,
             match fleet.draining.then {
                 DrainThen::Leave => tracing::info!(
                     cluster = %fleet.cluster.name, coordinator = %coordinator.name,
-                    left = coordinator.open_operations(),
+                    left = coordinator.open_operations(), opaque_connections = coordinator.opaque_connections(),
                     "the deadline of the drain has come: operations that are open go on"
                 ),
                 DrainThen::Cancel => {
+                    close_opaque(&fleet, coordinator);
                     let (shared, fleet) = (Arc::clone(&shared), Arc::clone(&fleet));
                     ends.spawn(cancel_open(shared, fleet, Arc::clone(coordinator)));
                 }
             }
         }
+    }
+}
+
+/// Closes the connections to a coordinator that are passed on unread.
+fn close_opaque<S: Stream>(fleet: &Fleet<S>, coordinator: &Coordinator) {
+    let closed = coordinator.opaque_connections();
+    if closed > 0 {
+        fleet.cuts.cut(coordinator.id);
+        tracing::info!(
+            cluster = %fleet.cluster.name, coordinator = %coordinator.name, closed,
+            "the deadline of the drain has come: connections that are passed on unread are closed"
+        );
     }
 }
 

@@ -60,6 +60,9 @@ pub(super) enum End {
     /// The coordinator sent what is no reply, in the middle of one.
     #[error("the coordinator broke off its reply: {0}")]
     BadReply(#[from] BadReply),
+    /// The deadline of its coordinator's drain came, and what is open then is to be cancelled.
+    #[error("its coordinator was drained, and the deadline of that has come")]
+    Drained,
     /// The router is ending and nothing was under way, or `drain_timeout` was over.
     #[error("the router is ending")]
     RouterShutdown,
@@ -111,6 +114,7 @@ impl End {
             Self::CoordinatorClosed => CloseCause::CoordinatorClosed,
             Self::CoordinatorLost { .. } => CloseCause::CoordinatorLost,
             Self::BadReply(_) => CloseCause::BadReply,
+            Self::Drained => CloseCause::Drained,
             Self::RouterShutdown => CloseCause::RouterShutdown,
         }
     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
 use super::dialing::reach;
@@ -15,7 +17,7 @@ use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
 use crate::cluster::turns::Turn;
 use crate::cluster::{Opening, Wanted};
-use crate::ids::{Depth, Identity, Service};
+use crate::ids::{CoordinatorId, Depth, Identity, Service};
 use crate::metrics::{Direction, RefusalCause};
 use crate::net::flow;
 use crate::net::relay::{Side, relay};
@@ -29,6 +31,30 @@ pub(super) struct Dialed<S: Stream> {
     pub opening: Opening,
     /// Counts it as a link.
     pub seat: Seat<S>,
+}
+
+/// What ends the connections to each coordinator that are passed on unread: nobody knows what is under way on them, so
+/// there is nothing to be cancelled.
+#[derive(Debug)]
+pub(super) struct Cuts(Vec<Mutex<CancellationToken>>);
+
+impl Cuts {
+    /// For so many coordinators.
+    pub(super) fn new(coordinators: usize) -> Self {
+        Self((0..coordinators).map(|_| Mutex::default()).collect())
+    }
+
+    /// What ends a connection that begins now.
+    fn of(&self, coordinator: CoordinatorId) -> CancellationToken {
+        self.0.get(usize::from(coordinator.0)).map(|token| token.lock().clone()).unwrap_or_default()
+    }
+
+    /// Ends those that there are; later ones live.
+    pub(super) fn cut(&self, coordinator: CoordinatorId) {
+        if let Some(token) = self.0.get(usize::from(coordinator.0)) {
+            std::mem::take(&mut *token.lock()).cancel();
+        }
+    }
 }
 
 /// A connection that is passed on unread.
@@ -52,7 +78,10 @@ impl<S: Stream> Passage<S> {
             None => dial_best(&shared, &entrance, service, &client).await,
         };
         match dialed {
-            Ok(dialed) => relay_both(&shared, &mut client, dialed).await,
+            Ok(dialed) => {
+                let cut = entrance.fleet.cuts.of(dialed.opening.coordinator().id);
+                relay_both(&shared, &mut client, dialed, &cut).await
+            }
             Err(None) => End::ClientClosed,
             Err(Some(cause)) => {
                 shared.metrics.connections_refused.count(cause);
@@ -64,7 +93,12 @@ impl<S: Stream> Passage<S> {
     }
 }
 
-async fn relay_both<S: Stream>(shared: &Shared<S>, client: &mut Client<S>, dialed: Dialed<S>) -> End {
+async fn relay_both<S: Stream>(
+    shared: &Shared<S>,
+    client: &mut Client<S>,
+    dialed: Dialed<S>,
+    cut: &CancellationToken,
+) -> End {
     let Dialed { mut stream, opening, mut seat } = dialed;
     // It says what it likes when it likes: nothing will tell that it is served.
     seat.settle();
@@ -73,7 +107,7 @@ async fn relay_both<S: Stream>(shared: &Shared<S>, client: &mut Client<S>, diale
     // A peer may pause for as long as it likes, and nobody but the two of them knows why.
     let _cleared = client.stream.set_user_timeout(None);
     let _cleared = stream.set_user_timeout(None);
-    let _session = opening.into_session();
+    let _counted = opening.into_opaque();
     let pending = std::mem::take(&mut client.pending);
     if let Err((error, _)) = flow::write_all(&mut stream, &pending, shared.settings.stall_timeout).await {
         client.stream.reset_on_close();
@@ -82,10 +116,19 @@ async fn relay_both<S: Stream>(shared: &Shared<S>, client: &mut Client<S>, diale
     let bytes = &shared.metrics.bytes;
     bytes.add(Direction::ToCoordinator, pending.len() as u64);
     drop(pending);
-    let ended = relay(&mut client.stream, &mut stream, |side, count| {
+    let relayed = relay(&mut client.stream, &mut stream, |side, count| {
         bytes.add(if side == Side::Client { Direction::ToCoordinator } else { Direction::ToClient }, count);
-    })
-    .await;
+    });
+    let ended = tokio::select! {
+        biased;
+        () = cut.cancelled() => {
+            // Nobody shall take this for an orderly end.
+            client.stream.reset_on_close();
+            stream.reset_on_close();
+            return End::Drained;
+        }
+        ended = relayed => ended,
+    };
     match (ended.who, ended.error) {
         (Side::Client, None) => End::ClientClosed,
         (Side::Client, Some(error)) => End::ClientGone(error),

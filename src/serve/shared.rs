@@ -15,6 +15,7 @@ use super::bell::{Bells, Ring};
 use super::keyring::Keyring;
 pub use super::moves::MoveSettings;
 use super::moves::Moves;
+use super::opaque::Cuts;
 use super::pool::{Lobby, Pool};
 use crate::chance::Chance;
 use crate::clock;
@@ -153,6 +154,8 @@ pub struct Fleet<S: Stream = TcpStream> {
     /// How its coordinators are drained.
     pub draining: DrainSettings,
     pub(super) keyring: Keyring,
+    /// What ends connections that are passed on unread.
+    pub(super) cuts: Cuts,
 }
 
 /// How much room its coordinators have; `docs/CONFIG.md` explains each under `[[cluster]]`.
@@ -256,7 +259,7 @@ impl<S: Stream> Fleet<S> {
         let parked = cluster.coordinators.iter().map(|_| [one(), one(), one()]).collect();
         let watched = cluster.coordinators.iter().map(|_| Watched::default()).collect();
         let (askings, moves) = (Askings::new(&chance), Moves::new(&cluster, moving));
-        let table = Arc::new(table);
+        let (table, cuts) = (Arc::new(table), Cuts::new(cluster.coordinators.len()));
         Self {
             cluster,
             table,
@@ -273,6 +276,7 @@ impl<S: Stream> Fleet<S> {
             moves,
             draining,
             keyring: Keyring::default(),
+            cuts,
         }
     }
 

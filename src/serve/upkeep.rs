@@ -11,10 +11,10 @@ use super::shared::{Fleet, Shared};
 use super::tend;
 use super::watching::port_state;
 use crate::clock;
-use crate::cluster::Coordinator;
 use crate::cluster::rebalance::Rebalance;
+use crate::cluster::{AdminState, Coordinator};
 use crate::ids::Service;
-use crate::metrics::{AcceptError, Metrics};
+use crate::metrics::{AcceptError, DrainWait, Metrics};
 use crate::net::listen::AcceptCounts;
 use crate::net::stream::Stream;
 
@@ -100,7 +100,12 @@ pub async fn run<S: Stream>(
 
 fn set_gauges<S: Stream>(fleet: &Fleet<S>) {
     for (coordinator, counters) in fleet.cluster.coordinators.iter().zip(&fleet.metrics) {
-        let load = coordinator.load();
+        let (load, opaque) = (coordinator.load(), coordinator.opaque_connections());
+        counters.drain.set(coordinator.state() == AdminState::Drain, |what| match what {
+            DrainWait::Sessions => load.open_sessions.saturating_sub(opaque),
+            DrainWait::Operations => coordinator.open_operations(),
+            DrainWait::Opaque => opaque,
+        });
         counters.sessions_open.set(load.open_sessions.into());
         counters.operations_running.set(load.running_operations.into());
         for service in Service::ALL.into_iter().filter(|service| coordinator.is_used(*service)) {

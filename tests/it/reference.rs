@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use hs2router::control::config::{Absent, SECTIONS, SectionInfo};
 use hs2router::ids::Depth;
 use hs2router::metrics::{
-    AcceptError, AskingOutcome, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction,
+    AcceptError, AskingOutcome, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, DrainWait,
     DrainedOutcome, Label, MoveOutcome, PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome,
     WaitOutcome,
 };
@@ -128,6 +128,7 @@ fn metrics_reference() -> String {
     label_values::<SessionOutcome>(&mut out, "sessions_total", "outcome");
     label_values::<MoveOutcome>(&mut out, "session_moves_total", "outcome");
     label_values::<DrainedOutcome>(&mut out, "drained_operations_total", "outcome");
+    label_values::<DrainWait>(&mut out, "drain_waits_for", "what");
     label_values::<CallOutcome>(&mut out, "calls_total", "outcome");
     label_values::<WaitOutcome>(&mut out, "queue_waits_total", "outcome");
     label_values::<AskingOutcome>(&mut out, "askings_total", "outcome");

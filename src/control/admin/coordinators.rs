@@ -40,8 +40,10 @@ struct Shown {
     quiescing_for: Option<f64>,
     /// Seconds since it says that its catalog is not ready.
     starting_for: Option<f64>,
-    /// Sessions of this router.
+    /// Sessions of this router; a connection that is passed on unread counts as one.
     sessions: u32,
+    /// Connections of this router that are passed on unread. A drain waits for them, too.
+    opaque_connections: u32,
     /// Running operations of this router.
     running: u32,
     /// Operations of this router that are not closed: what a drain waits for.
@@ -248,6 +250,7 @@ fn show(fleet: &Fleet, coordinator: &Arc<Coordinator>, now: Instant) -> Shown {
         quiescing_for: coordinator.quiescing_since().map(seconds),
         starting_for: coordinator.starting_since().map(seconds),
         sessions: load.open_sessions,
+        opaque_connections: coordinator.opaque_connections(),
         running: load.running_operations,
         open_operations: coordinator.open_operations(),
         opens_in_progress: load.opens_in_progress,

@@ -166,8 +166,8 @@ section! {
         /// may have another deadline. `"0s"` waits for none.
         drain_deadline: TimeSpan = default("1h"),
         /// What becomes of those that are open then: `"leave"` lets them go on; `"cancel"` cancels them, with the client's
-        /// own login, after which their sessions can leave. The client is told by the coordinator that its query was
-        /// cancelled.
+        /// own login, after which their sessions can leave, and closes opaque connections. The client of a query is told by
+        /// the coordinator that it was cancelled.
         drain_then: DrainThen = default("leave"),
         /// The coordinators, 1 to 1000: each a host (`"impala-1"`), a host with the port of its `HiveServer2` service
         /// and no other (`"impala-1:21051"`), or a table.

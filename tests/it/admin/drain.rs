@@ -1,5 +1,6 @@
 //! A drain waits until its deadline; then it leaves the operations that are still open, or cancels them.
 
+use std::io::Read as _;
 use std::time::Duration;
 
 use hs2router::fake::Settings;
@@ -9,8 +10,9 @@ use hs2router::idl::t_c_l_i_service::{TOperationHandle, TSessionHandle};
 use serde_json::Value;
 
 use super::{ALLOWED, ask, coordinators};
-use crate::support::fleet::{Fleet, Plan, USERS, refusal};
+use crate::support::fleet::{Door, Fleet, Plan, USERS, refusal};
 use crate::support::router::eventually;
+use crate::support::talk::Talk;
 
 const CANCEL: &str = "drain_then = \"cancel\"";
 
@@ -226,4 +228,63 @@ fn a_deadline_that_is_none_is_refused_with_what_would_be_one() {
     let (status, text) = ask(fleet.router(), resume, ALLOWED);
     assert_eq!((status, text.contains("no parameters")), (400, true));
     assert_eq!(coordinators(fleet.router())[0]["state"], "active");
+}
+
+/// A connection that the router does not understand, to the only coordinator.
+fn opaque(fleet: &Fleet) -> Talk {
+    let mut talk = Talk::connect(fleet.address(Door::Hs2));
+    // Half a request, which the coordinator waits for the rest of.
+    talk.send(b"POST /cliservice HTTP/1.1\r\n");
+    assert!(eventually(|| coordinators(fleet.router())[0]["opaque_connections"] == 1));
+    talk
+}
+
+fn waits_for(fleet: &Fleet, what: &str, value: f64) {
+    let series = format!("hs2router_drain_waits_for{{cluster=\"test\",coordinator=\"c1\",what=\"{what}\"}}");
+    fleet.router().await_metric(&series, value);
+}
+
+#[test]
+fn a_drain_waits_for_connections_that_nobody_reads_and_closes_them_at_its_deadline() {
+    let fleet = Fleet::with(Plan { coordinators: 1, cluster: CANCEL, ..Plan::default() });
+    let mut talk = opaque(&fleet);
+    let mut client = fleet.hs2();
+    let session = session(&fleet, &mut client);
+    client.execute(&session, "select * from rows(10)").unwrap();
+    let draining = "hs2router_coordinator_draining{cluster=\"test\",coordinator=\"c1\"}";
+    assert!(fleet.router().metric(draining) < 1.0);
+    drain(&fleet, 0, "?deadline=1h");
+    fleet.router().await_metric(draining, 1.0);
+    for what in ["sessions", "operations", "opaque_connections"] {
+        waits_for(&fleet, what, 1.0);
+    }
+    assert_eq!(coordinators(fleet.router())[0]["opaque_connections"], 1, "until the deadline");
+    drain(&fleet, 0, "?deadline=0s");
+    assert_eq!(talk.rest(), b"");
+    fleet.router().await_metric("hs2router_connections_closed_total{cause=\"drained\"}", 1.0);
+    waits_for(&fleet, "opaque_connections", 0.0);
+    let log = fleet.router().logs().text();
+    let line = log.lines().find(|line| line.contains("passed on unread are closed")).unwrap();
+    assert!(line.contains(" INFO ") && line.contains("closed=1"), "{line}");
+    // Those that come after a resume have nothing to do with that drain.
+    assert_eq!(ask(fleet.router(), "POST /api/v1/coordinators/test/c1/resume", ALLOWED).0, 200);
+    fleet.router().await_metric(draining, 0.0);
+    waits_for(&fleet, "sessions", 0.0);
+    let _later = opaque(&fleet);
+}
+
+#[test]
+fn connections_that_nobody_reads_go_on_at_the_deadline_if_what_is_open_is_to_be_left() {
+    let fleet = Fleet::of(1);
+    let mut talk = opaque(&fleet);
+    drain(&fleet, 0, "?deadline=0s");
+    let line = "operations that are open go on";
+    assert!(eventually(|| fleet.router().logs().text().contains(line)));
+    let log = fleet.router().logs().text();
+    let line = log.lines().find(|one| one.contains(line)).unwrap();
+    assert!(line.contains("left=0 opaque_connections=1"), "{line}");
+    talk.send(b"Content-Length: 0\r\n\r\n");
+    let mut answer = [0; 8];
+    talk.stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1");
 }
