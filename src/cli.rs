@@ -33,6 +33,7 @@ Examples:
 Format and level of the log are set in the config file: [log] format and level. Without one: text, info.
 
 Signals: SIGTERM and Ctrl-C stop accepting and let calls and operations finish; a second one ends the router at once.
+Either way it exits with 0, and the last line of the log says how many connections were cut.
 SIGHUP reads the state of each coordinator from the config file again; what else has changed there needs a restart.";
 
 const RUN_USAGE: &str = "\

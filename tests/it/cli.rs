@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::Duration;
 
+use crate::admin::ask_at;
 use crate::support::router::eventually;
 
 mod reload;
@@ -133,4 +134,31 @@ fn a_log_that_nobody_reads_does_not_stop_the_router() {
     let mut rest = Vec::new();
     running.log.read_to_end(&mut rest).unwrap();
     assert!(rest.len() >= 60_000, "the pipe was full: {}", rest.len());
+}
+
+#[test]
+fn a_second_signal_ends_the_router_at_once_and_it_exits_with_0() {
+    let mut running = Running::start("info");
+    let mut client = TcpStream::connect(running.listener).unwrap();
+    // Half a request: a drain waits for the other half.
+    client.write_all(b"\x80\x01\x00\x01\x00\x00\x00\x0bOpenSess").unwrap();
+    let admin = running.admin;
+    let routed =
+        format!("hs2router_connections_total{{listener=\"{}\",depth=\"route\"}} 1\n", running.listener);
+    assert!(eventually(|| ask_at(admin, "GET /metrics", "").1.contains(&routed)));
+    let id = running.process.id().to_string();
+    let terminate = || assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    terminate();
+    assert!(eventually(|| ask_at(admin, "GET /healthz", "").0 == 503));
+    assert!(running.process.try_wait().unwrap().is_none(), "it waits");
+    terminate();
+    let mut ended = None;
+    assert!(eventually(|| {
+        ended = running.process.try_wait().unwrap();
+        ended.is_some()
+    }));
+    assert_eq!(ended.unwrap().code(), Some(0));
+    let mut log = String::new();
+    running.log.read_to_string(&mut log).unwrap();
+    assert!(log.contains("connections_cut=1"), "{log}");
 }
