@@ -57,6 +57,9 @@ impl Drop for LinkSession {
     }
 }
 
+/// So much of a user's name is logged when a login is refused.
+const LOGGED_CHARS: usize = 64;
+
 /// Why there is no link.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoLink {
@@ -270,11 +273,23 @@ pub(super) async fn dial<S: Stream>(
     let mut stream = reach(&coordinator, service, fleet, shared).await?;
     if let Some(credentials) = credentials {
         let verdict = authenticate(&mut stream, credentials, shared.settings.handshake_timeout).await;
+        if matches!(verdict, Err(NoLink::CredentialsRefused { .. })) {
+            log_refused(shared, &coordinator, credentials.user());
+        }
         note_verdict(fleet, &coordinator, service, &verdict);
         verdict?;
     }
     let made = seat.made();
     Ok(Box::new(Link { coordinator, stream, session: None, seat, made }))
+}
+
+/// Somebody guesses passwords, perhaps, or a program still has an old one. The connection's span names client and listener.
+fn log_refused<S: Stream>(shared: &Shared<S>, coordinator: &Coordinator, user: &str) {
+    if let Some(left_out) = shared.refused_logins.admit(clock::now()) {
+        // Quoted and cut: strangers may write here what they like.
+        let user: String = user.chars().take(LOGGED_CHARS).collect();
+        tracing::info!(?user, coordinator = %coordinator.name, left_out, "login refused");
+    }
 }
 
 /// What became of a login says something about the coordinator only where it is no verdict: a client can send wrong

@@ -73,6 +73,8 @@ pub struct Shared<S: Stream = TcpStream> {
     pub(super) late_opens: Arc<Semaphore>,
     /// Bounds the warnings about how connections ended.
     pub warnings: WarningLimit,
+    /// Bounds what is logged of logins that were refused.
+    pub(super) refused_logins: WarningLimit,
     next_connection: AtomicU64,
 }
 
@@ -94,6 +96,7 @@ impl<S: Stream> Shared<S> {
             cut,
             late_opens: Arc::new(Semaphore::new(LATE_OPENS)),
             warnings: WarningLimit::default(),
+            refused_logins: WarningLimit::default(),
             next_connection: AtomicU64::new(1),
         }
     }

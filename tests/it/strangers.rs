@@ -11,6 +11,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::support::fleet::{Door, Fleet, Plan, USERS};
 use super::support::router::eventually;
+use super::support::script::WRONG;
 use super::support::talk::{COMPLETE, ERROR, Framing, OK, PATIENCE, START, Talk, sasl};
 use super::support::thrift::{execute, of_handle, open_session};
 
@@ -145,4 +146,21 @@ fn a_wrong_password_keeps_no_session_away_from_the_coordinator_that_judged_it() 
         client.open(&[]).unwrap();
     }
     assert_eq!(fleet.spread(), [4, 4]);
+}
+
+#[test]
+fn refused_logins_are_logged_with_who_and_from_where_and_not_without_end() {
+    let fleet = Fleet::secured(1);
+    let begun = clock::now();
+    for _ in 0..60 {
+        Talk::log_in(fleet.address(Door::Hs2), "mallory\n", WRONG);
+    }
+    let seconds = (clock::now() - begun).as_secs();
+    let (log, listener) = (fleet.router().logs().text(), fleet.address(Door::Hs2));
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("login refused")).collect();
+    assert!((20..=20 * (2 + seconds)).contains(&(lines.len() as u64)), "{} in {seconds} s", lines.len());
+    for said in [" INFO ", "user=\"mallory\\n\"", "client=127.0.0.1:", &format!("listener={listener}")] {
+        assert!(lines[0].contains(said), "{said}: {}", lines[0]);
+    }
+    assert!(!log.contains(WRONG));
 }
