@@ -131,6 +131,7 @@ fn who_sends_a_byte_now_and_then_holds_neither_a_link_nor_memory_for_long() {
         let series = "hs2router_connections_closed_total{cause=\"client_stalled\"}";
         fleet.router().await_metric(series, cut);
         assert!(!streams || eventually(|| links().links == 0), "half a request is on that link");
+        assert!(streams || links().links == 1, "it never had a link");
         let log = fleet.router().logs().text();
         assert!(log.contains("the client was too slow: less than 4096 bytes of a request a second"), "{log}");
     }
