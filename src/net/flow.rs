@@ -19,6 +19,13 @@ pub struct Chunk {
     len: usize,
 }
 
+impl Chunk {
+    /// Leaves off what comes after so many bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+}
+
 impl Deref for Chunk {
     type Target = [u8];
 

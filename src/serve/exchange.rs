@@ -1,6 +1,7 @@
 //! One request over one link, and its reply back: sent, awaited, relayed while it is scanned for its end.
 
 use std::io;
+use std::ops::Deref;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -108,12 +109,47 @@ impl Deliver {
     }
 }
 
+/// What the client does not have of a reply, framed as it came.
+pub(super) enum Body {
+    /// All of it came in one piece, as most do: not copied.
+    Piece(Chunk),
+    /// It was put together; or there is nothing.
+    Whole(BytesMut),
+}
+
+impl Body {
+    /// As bytes of its own, so that no buffer is kept from others.
+    pub(super) fn into_bytes(self) -> BytesMut {
+        match self {
+            Self::Piece(chunk) => BytesMut::from(&*chunk),
+            Self::Whole(bytes) => bytes,
+        }
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::Whole(BytesMut::new())
+    }
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Piece(chunk) => chunk,
+            Self::Whole(bytes) => bytes,
+        }
+    }
+}
+
 /// A reply that has ended.
 pub(super) struct Answered<S: Stream> {
     /// What was found in it stays where it was found: it is too much to be copied for each call.
     pub reply: Box<Reply>,
-    /// All of it, framed as it came; empty if it was delivered as it came.
-    pub bytes: BytesMut,
+    /// All of it; empty if it was delivered as it came.
+    pub bytes: Body,
     /// Counts them, as long as they are held.
     pub held: Option<Held>,
     /// The link, if it is fit for another call.
@@ -171,7 +207,7 @@ impl<S: Stream> Calls<S> {
         let mut phase = Phase::Waiting;
         loop {
             let lost = |cause: LostCause, phase| Trouble::Link(Lost { phase, client_has_some, cause });
-            let chunk = match self.await_reply(&mut link).await {
+            let mut chunk = match self.await_reply(&mut link).await {
                 Ok(read) => read.map_err(|cause| lost(cause, phase))?,
                 Err(end) => {
                     self.leave(link, request, reply);
@@ -181,29 +217,34 @@ impl<S: Stream> Calls<S> {
             let taken = reply.take(&chunk);
             phase = reply.phase();
             let taken = taken.map_err(|error| lost(error.into(), phase))?;
-            let bytes = chunk.get(..taken.used).unwrap_or_default();
-            self.shared.metrics.bytes.add(Direction::ToClient, bytes.len() as u64);
+            let is_fit = taken.clean && request.ends_for_sure();
+            chunk.truncate(taken.used);
+            self.shared.metrics.bytes.add(Direction::ToClient, chunk.len() as u64);
             if taken.done {
                 // Before the client has the last byte: it may use a handle on another connection at once.
                 self.learn(&link, request, reply.facts(), running.take());
             }
-            if !reply.is_checked() || (!client_has_some && deliver.holds(held.len() + bytes.len())) {
-                held.extend_from_slice(bytes);
+            if !reply.is_checked() || (!client_has_some && deliver.holds(held.len() + chunk.len())) {
+                if taken.done && held.is_empty() {
+                    let (bytes, link) = (Body::Piece(chunk), is_fit.then_some(link));
+                    return Ok(Answered { reply, bytes, held: None, link });
+                }
+                held.extend_from_slice(&chunk);
                 self.hold_on(&mut counted, held.len()).map_err(|cause| lost(cause, phase))?;
             } else {
                 client_has_some = true;
-                if let Err(end) = self.deliver(&mut held, bytes).await {
+                if let Err(end) = self.deliver(&mut held, &chunk).await {
                     if !taken.done {
                         self.leave(link, request, reply);
-                    } else if taken.clean && request.ends_for_sure() {
+                    } else if is_fit {
                         self.links.put(link);
                     }
                     return Err(end.into());
                 }
             }
             if taken.done {
-                let link = (taken.clean && request.ends_for_sure()).then_some(link);
-                return Ok(Answered { reply, bytes: held, held: Some(counted), link });
+                let (bytes, link) = (Body::Whole(held), is_fit.then_some(link));
+                return Ok(Answered { reply, bytes, held: Some(counted), link });
             }
         }
     }

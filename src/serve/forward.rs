@@ -159,6 +159,7 @@ impl<S: Stream> Calls<S> {
             return Ok(Attempt::Answered(outcome));
         }
         if matches!(verdict, Verdict::ShuttingDown | Verdict::NoSuchSession) {
+            let reply = (reply.0.into_bytes(), reply.1);
             return Ok(Attempt::Failed(Failed::Refused { verdict, outcome, reply }));
         }
         self.client.send(&reply.0, self.shared.settings.stall_timeout).await?;
