@@ -135,10 +135,11 @@ impl<S: Stream> Calls<S> {
 
     async fn call(&mut self, first: Option<Chunk>) -> Result<(), End> {
         // A box of its own, as the reply has: moving this future into its box copies all of it, 4 KiB with both inside.
-        let mut request = Box::new(Request::new(self.framing));
+        let mut request = Request::boxed(self.framing);
         self.inbox.fill(&mut self.client, &mut request, first, &self.shared).await?;
         let done = self.carry_out(&mut request).await;
         self.in_use = None;
+        request.recycle();
         done
     }
 
@@ -286,7 +287,9 @@ impl<S: Stream> Calls<S> {
             // Else the coordinator whose sessions leave it would look like the least loaded to the clients that come back.
             coordinator.note_shutting_down(clock::now());
         }
-        outcome(method, answered.reply.facts())
+        let outcome = outcome(method, answered.reply.facts());
+        answered.reply.recycle();
+        outcome
     }
 
     /// The link to a coordinator's service; dialed if there is none. Waits if there is no room for it.

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use super::end::{BadInput, End};
 use super::pace::Pace;
 use super::shared::{Held, Settings, Shared};
+use super::spares::Spares;
 use crate::clock;
 use crate::cluster::room::Purpose;
 use crate::ids::ClientAddress;
@@ -31,6 +32,9 @@ const FRAME_LIMIT: usize = 1 << 30;
 /// Bytes that one read takes of a client at most. What it takes beyond the request waits, uncounted, until that is
 /// answered, which may be never: a thousand such clients must fit.
 const READ_LIMIT: usize = 16 << 10;
+
+/// A request that has more room than this for its bytes is not kept for another.
+const SPARE_BYTES: usize = 2 << 10;
 
 /// What stands around the messages of a connection; the same on the client's side and on its links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +101,10 @@ pub(super) struct Inbox {
     deframer: Deframer,
 }
 
+thread_local! {
+    static SPARES: Spares<Request> = const { Spares::new() };
+}
+
 /// A request, whole unless it is larger than what is held.
 pub(super) struct Request {
     scanner: Scanner,
@@ -121,6 +129,30 @@ pub(super) struct Request {
 }
 
 impl Request {
+    /// As [`Self::new`], in a box that may have been another's.
+    pub(super) fn boxed(framing: Framing) -> Box<Self> {
+        Spares::take(
+            &SPARES,
+            || Self::new(framing),
+            |spare| {
+                let bytes = std::mem::take(&mut spare.bytes);
+                *spare = Self { bytes, ..Self::new(framing) };
+            },
+        )
+    }
+
+    /// Nothing of it is needed any more but its memory, unless that is much.
+    pub(super) fn recycle(mut self: Box<Self>) {
+        if self.bytes.capacity() > SPARE_BYTES {
+            return;
+        }
+        self.bytes.clear();
+        // What it kept back is free now, and not when the box is used again.
+        self.seat = None;
+        self.held = Held::default();
+        Spares::keep(&SPARES, self);
+    }
+
     /// A request of which nothing has come.
     pub(super) fn new(framing: Framing) -> Self {
         Self {

@@ -201,7 +201,7 @@ impl<S: Stream> Calls<S> {
         let statement = request.method().role == Role::Statement;
         let mut running = statement.then(|| link.coordinator.count_running());
         self.send(&mut link, request).await?;
-        let mut reply = Box::new(Reply::to(request.method(), request.facts(), self.framing));
+        let mut reply = Reply::boxed(request.method(), request.facts(), self.framing);
         let (mut held, mut counted) = (BytesMut::new(), Held::default());
         let mut client_has_some = false;
         let mut phase = Phase::Waiting;

@@ -31,6 +31,7 @@ pub mod reply;
 mod restarted;
 pub mod shared;
 mod silence;
+mod spares;
 mod tend;
 pub mod upkeep;
 pub mod watching;

@@ -45,7 +45,7 @@ impl<S: Stream> Calls<S> {
         link: Box<Link<S>>,
         request: &mut Request,
     ) -> Result<Answered<S>, Trouble> {
-        let reply = Box::new(Reply::to(request.method(), request.facts(), self.framing));
+        let reply = Reply::boxed(request.method(), request.facts(), self.framing);
         let (held, counted) = (BytesMut::new(), Held::default());
         let mut asked = Asked { link, reply, held, counted, is_sent: false, is_clean: true };
         let open_timeout = self.shared.settings.open_timeout;

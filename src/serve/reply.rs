@@ -1,6 +1,7 @@
 //! A coordinator's reply, read as it comes: where it ends, whether it answers the request, what it says.
 
 pub use super::client::Framing;
+use super::spares::Spares;
 use crate::session::retry::Phase;
 use crate::wire::facts::{Facts, Name};
 use crate::wire::frame::{Deframer, FrameError};
@@ -34,6 +35,10 @@ pub enum BadReply {
     AfterReply,
 }
 
+thread_local! {
+    static SPARES: Spares<Reply> = const { Spares::new() };
+}
+
 /// A reply of which some may have come.
 pub struct Reply {
     framing: Framing,
@@ -59,6 +64,17 @@ pub struct Taken {
 }
 
 impl Reply {
+    /// As [`Self::to`], in a box that may have been another's.
+    pub(super) fn boxed(method: &'static Method, request: &Facts, framing: Framing) -> Box<Self> {
+        let to = || Self::to(method, request, framing);
+        Spares::take(&SPARES, to, |spare| *spare = to())
+    }
+
+    /// Nothing of it is needed any more but its memory.
+    pub(super) fn recycle(self: Box<Self>) {
+        Spares::keep(&SPARES, self);
+    }
+
     /// The reply to this request, of which nothing has come.
     pub fn to(method: &'static Method, request: &Facts, framing: Framing) -> Self {
         Self {
