@@ -60,7 +60,7 @@ impl fmt::Display for Service {
 }
 
 /// Whom a link speaks for, as its coordinator knows it: what links of one identity carry is the same to it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Identity {
     /// Nobody in particular: a port without login. The framing of a link never changes.
     Anonymous {

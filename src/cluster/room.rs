@@ -6,7 +6,7 @@
 //!
 //! `L` is a link. One in use is the caller's, who brings it back ([`Room::put`]) or says that it is gone ([`Room::end`]).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -134,7 +134,8 @@ pub struct Room<L> {
     puts: u64,
     /// How often a link had been put back at earlier looks, a second apart or more, of the last [`UNNEEDED_FOR`].
     looks: VecDeque<(Instant, u64)>,
-    kept: HashMap<Identity, Kept<L>>,
+    /// In order: with few identities, as there are mostly, it takes less than a hash of one.
+    kept: BTreeMap<Identity, Kept<L>>,
 }
 
 #[derive(Debug)]
@@ -175,7 +176,7 @@ impl<L> Room<L> {
             idle: 0,
             puts: 0,
             looks: VecDeque::new(),
-            kept: HashMap::new(),
+            kept: BTreeMap::new(),
         }
     }
 

@@ -320,7 +320,7 @@ fn note_verdict<S: Stream>(
 
 impl<S: Stream> Link<S> {
     /// Puts a link that is shared back, on which nothing is under way.
-    pub(super) fn put_back(self) {
+    pub(super) fn put_back(self: Box<Self>) {
         let pool = Arc::clone(&self.seat.pool);
         pool.put(self);
     }

@@ -50,6 +50,8 @@ struct State<S: Stream> {
     session_next: bool,
     /// Whether the last one who was called is to cancel or close something.
     relief_was_next: bool,
+    /// Whether no more links are kept.
+    closed: bool,
     /// The time when it was last looked after: to ask the clock for each call would be too much.
     now: Instant,
 }
@@ -228,12 +230,8 @@ impl Made {
     }
 }
 
-/// A link that no call uses.
-#[derive(Debug)]
-struct Idle<S> {
-    stream: S,
-    made: Made,
-}
+/// A link that no call uses; its seat is over.
+type Idle<S> = Box<Link<S>>;
 
 /// One who was called, with what it is called for. Done without the lock: to close links, and to give back what nobody
 /// takes any more, which locks again.
@@ -261,6 +259,7 @@ impl<S: Stream> Pool<S> {
             work: Turns::new(queue_length),
             session_next: false,
             relief_was_next: false,
+            closed: false,
             now: clock::now(),
         };
         Self {
@@ -314,18 +313,16 @@ impl<S: Stream> Pool<S> {
     ) -> Option<(Grant<S>, Vec<Idle<S>>)> {
         let here = here();
         let claim = state.room.claim(identity, purpose, kind, |idle: &Idle<S>| idle.made.runtime == here)?;
-        let settled = matches!(claim, Claim::Link(_));
-        let (pool, identity) = (Arc::clone(self), identity.clone());
-        let mut seat = Seat { pool, identity, purpose, birth: None, broke: false, settled, over: false };
         Some(match claim {
-            Claim::Link(Idle { stream, made }) => {
-                seat.birth = Some(made.birth);
-                let coordinator = Arc::clone(&self.coordinator);
-                let link = Link { coordinator, stream, session: None, seat, made };
-                (Grant::Link(Box::new(link)), Vec::new())
+            Claim::Link(mut link) => {
+                (link.seat.purpose, link.seat.over) = (purpose, false);
+                (Grant::Link(link), Vec::new())
             }
             Claim::Dial { closed } => {
                 state.note_ended(&closed);
+                let (pool, identity) = (Arc::clone(self), identity.clone());
+                let seat =
+                    Seat { pool, identity, purpose, birth: None, broke: false, settled: false, over: false };
                 (Grant::Seat(seat), closed)
             }
         })
@@ -361,20 +358,30 @@ impl<S: Stream> Pool<S> {
     }
 
     /// A link on which nothing is under way may serve the next call of its identity.
-    pub(super) fn put(self: &Arc<Self>, link: Link<S>) {
-        let Link { stream, mut seat, made, .. } = link;
+    pub(super) fn put(self: &Arc<Self>, mut link: Box<Link<S>>) {
         let mut state = self.state.lock();
-        if made.is_over(state.now) {
+        if state.closed || link.made.is_over(state.now) {
             // The seat locks by itself.
             drop(state);
             return;
         }
-        seat.over = true;
-        if !seat.settled {
+        link.seat.over = true;
+        if !std::mem::replace(&mut link.seat.settled, true) {
             state.room.settle();
         }
-        state.room.put(&seat.identity, seat.purpose, Idle { stream, made });
+        let (identity, purpose) = (link.seat.identity.clone(), link.seat.purpose);
+        state.room.put(&identity, purpose, link);
         self.call_next(state);
+    }
+
+    /// Closes idle links, now and later: they keep their pool, and it keeps them.
+    pub(super) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let now = state.now;
+        let idle = state.room.retire(now, |_| true);
+        drop(state);
+        drop(idle);
     }
 
     /// Counts a session of an identity: its links are kept while there is one.

@@ -234,6 +234,12 @@ impl Watched {
     }
 }
 
+impl<S: Stream> Drop for Fleet<S> {
+    fn drop(&mut self) {
+        self.pools.iter().flatten().for_each(|pool| pool.close());
+    }
+}
+
 impl<S: Stream> Fleet<S> {
     /// A fleet that has no sessions yet.
     pub fn new(

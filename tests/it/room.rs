@@ -363,3 +363,14 @@ fn the_session_of_a_probe_takes_a_place_like_any_other() {
     assert!(eventually(|| room().links == 1));
     connect().open(&[]).unwrap();
 }
+
+#[test]
+fn a_router_that_ends_leaves_no_link_behind() {
+    let mut fleet = fleet(1, 8, "");
+    let mut client = fleet.hs2();
+    client.open(&[]).unwrap();
+    drop(client);
+    assert!(eventually(|| fleet.coordinator(0).connections() == 1), "a link is kept for the session");
+    fleet.restart_router();
+    assert!(eventually(|| fleet.coordinator(0).connections() == 0));
+}
