@@ -1,7 +1,7 @@
 //! Moving bytes on the data path: a buffer is held only once bytes are there, a deadline runs only while a peer is slow.
 
-use std::future::{Future as _, poll_fn};
-use std::io;
+use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Poll, ready};
@@ -77,35 +77,35 @@ pub enum WriteError {
 ///
 /// # Errors
 /// [`WriteError`], with the number of bytes that were taken before.
-pub async fn write_all<S: AsyncWrite + Unpin>(
+pub fn write_all<S: AsyncWrite + Unpin>(
     stream: &mut S,
     bytes: &[u8],
     stall: Duration,
-) -> Result<(), (WriteError, usize)> {
-    let mut written = 0;
-    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-        written += write(stream, rest, stall).await.map_err(|error| (error, written))?;
-    }
-    Ok(())
-}
-
-/// Writes some of the bytes; never none.
-async fn write<S: AsyncWrite + Unpin>(
-    stream: &mut S,
-    bytes: &[u8],
-    stall: Duration,
-) -> Result<usize, WriteError> {
-    let mut patience = None;
-    poll_fn(|cx| {
-        if let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(cx, bytes)? {
-            let some = if written > 0 { Ok(written) } else { Err(io::ErrorKind::WriteZero.into()) };
-            return Poll::Ready(some.map_err(WriteError::Failed));
+) -> impl Future<Output = Result<(), (WriteError, usize)>> {
+    let (mut rest, mut patience) = (bytes, None);
+    // One future and not one in another: it is a part of all that waits while it writes.
+    poll_fn(move |cx| {
+        while !rest.is_empty() {
+            let written = bytes.len() - rest.len();
+            match Pin::new(&mut *stream).poll_write(cx, rest) {
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Err((io::Error::from(ErrorKind::WriteZero).into(), written)));
+                }
+                Poll::Ready(Ok(some)) => {
+                    rest = rest.get(some..).unwrap_or_default();
+                    patience = None;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err((error.into(), written))),
+                Poll::Pending => {
+                    // Only a write that has to wait gets a timer: to make one takes the clock, and costs more than to write.
+                    let patience = patience.get_or_insert_with(|| Box::pin(sleep(stall)));
+                    ready!(patience.as_mut().poll(cx));
+                    return Poll::Ready(Err((WriteError::Stalled { allowed: stall }, written)));
+                }
+            }
         }
-        // Only a write that has to wait gets a timer: to make one takes the clock, and costs more than to write.
-        let patience = patience.get_or_insert_with(|| Box::pin(sleep(stall)));
-        patience.as_mut().poll(cx).map(|()| Err(WriteError::Stalled { allowed: stall }))
+        Poll::Ready(Ok(()))
     })
-    .await
 }
 
 #[cfg(test)]

@@ -201,13 +201,15 @@ impl<S: Stream> Calls<S> {
         let statement = request.method().role == Role::Statement;
         let mut running = statement.then(|| link.coordinator.count_running());
         self.send(&mut link, request).await?;
+        let mut read = self.await_reply(&mut link).await;
+        // Made when it begins: between a request and its reply others have the processor's cache.
         let mut reply = Reply::boxed(request.method(), request.facts(), self.framing);
         let (mut held, mut counted) = (BytesMut::new(), Held::default());
         let mut client_has_some = false;
         let mut phase = Phase::Waiting;
         loop {
             let lost = |cause: LostCause, phase| Trouble::Link(Lost { phase, client_has_some, cause });
-            let mut chunk = match self.await_reply(&mut link).await {
+            let mut chunk = match read {
                 Ok(read) => read.map_err(|cause| lost(cause, phase))?,
                 Err(end) => {
                     self.leave(link, request, reply);
@@ -246,6 +248,7 @@ impl<S: Stream> Calls<S> {
                 let (bytes, link) = (Body::Whole(held), is_fit.then_some(link));
                 return Ok(Answered { reply, bytes, held: Some(counted), link });
             }
+            read = self.await_reply(&mut link).await;
         }
     }
 
@@ -310,7 +313,8 @@ impl<S: Stream> Calls<S> {
             if request.complete {
                 return Ok(());
             }
-            self.inbox.next_piece(&mut self.client, request, &self.shared.settings).await?;
+            // Boxed: few requests are so large, and all would hold what it takes.
+            Box::pin(self.inbox.next_piece(&mut self.client, request, &self.shared.settings)).await?;
         }
     }
 

@@ -70,7 +70,7 @@ impl<S: Stream> Calls<S> {
                 _ => self.move_after(request, &coordinator, &failed).await?,
             };
             let Some(next) = next else {
-                return self.give_up(request, &coordinator, service, failed).await;
+                return Box::pin(self.give_up(request, &coordinator, service, failed)).await;
             };
             (coordinator, moves) = (next, moves - 1);
         }
