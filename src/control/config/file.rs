@@ -118,7 +118,8 @@ section! {
         flavor: Flavor = default("impala"),
         /// How a coordinator is picked for a new session.
         policy: PolicyName = default("least-loaded"),
-        /// What an open session without a running operation counts, where a running operation counts 1; 0 to 100.
+        /// What an open session without a running operation counts, where a running operation counts 1 and an open in
+        /// progress 0.25; 0 to 100.
         idle_session_cost: f64 = default(0.1),
         /// How long a coordinator keeps a session that no connection is attached to: Impala's flag
         /// `--disconnected_session_timeout`.
