@@ -276,9 +276,7 @@ impl Table {
             }
         };
         // One coordinator minted the same guid twice: what was open in the older session went with it.
-        for operation in older.iter().flat_map(|older| &older.usage.operations) {
-            drop(self.operations.remove(operation));
-        }
+        self.forget_operations(older.iter().flat_map(|older| &older.usage.operations));
         Ok(())
     }
 
@@ -342,6 +340,13 @@ impl Table {
 
     fn forget_closed(&self, guid: &Guid) {
         drop(self.operations.remove_if(guid, |_, operation| operation.open.is_none()));
+    }
+
+    /// What was open in a session goes with it, whatever ended that: nobody else would stop counting it.
+    fn forget_operations<'a>(&self, listed: impl IntoIterator<Item = &'a Guid>) {
+        for operation in listed {
+            drop(self.operations.remove(operation));
+        }
     }
 
     fn unlist(&self, session: &Guid, operation: &Guid) {
@@ -421,6 +426,7 @@ impl Table {
         // Judged and removed under one lock, so that nobody can come back in between.
         self.sessions.retain(|_, session| {
             if session.is_past(now) {
+                operations.extend(session.usage.operations.drain());
                 return false;
             }
             let usage = &mut session.usage;
@@ -435,9 +441,7 @@ impl Table {
             }
             !over
         });
-        for operation in &operations {
-            drop(self.operations.remove(operation));
-        }
+        self.forget_operations(&operations);
         self.forget_found(now);
         sessions
     }

@@ -137,19 +137,17 @@ impl Table {
     }
 
     /// A session is gone, and what was open in it. It is remembered if it may still be open where it was before it moved.
-    #[expect(clippy::iter_over_hash_type, reason = "the order of guards that end says nothing")]
     pub fn remove_session(&self, guid: &Guid) {
         let operations = match self.sessions.entry(*guid) {
             Entry::Vacant(_) => return,
             Entry::Occupied(mut session) if session.get().has_former_homes() => session.get_mut().bury(),
             Entry::Occupied(session) => session.remove().usage.operations,
         };
-        for operation in &operations {
-            drop(self.operations.remove(operation));
-        }
+        self.forget_operations(&operations);
     }
 
-    /// A session is not open any more on a coordinator where it had this handle.
+    /// A session is not open any more on a coordinator where it had this handle. One that is gone is forgotten when it is
+    /// nowhere any more, and with it what a late reply said to be open in it.
     pub fn note_left(&self, guid: &Guid, home: CoordinatorId, handle: &Handle) {
         let Entry::Occupied(mut session) = self.sessions.entry(*guid) else { return };
         let usage = &mut session.get_mut().usage;
@@ -160,7 +158,10 @@ impl Table {
             return;
         }
         match over {
-            Some(Over::Gone) => drop(session.remove()),
+            Some(Over::Gone) => {
+                let listed = session.remove().usage.operations;
+                self.forget_operations(&listed);
+            }
             Some(Over::Expired(_)) => session.get_mut().usage.mobile = None,
             None => {}
         }

@@ -125,6 +125,17 @@ fn a_session_that_was_idle_for_too_long_is_remembered_but_counts_no_more() {
 }
 
 #[test]
+fn what_is_open_in_an_expired_session_is_forgotten_with_it() {
+    let fixture = Fixture::new();
+    // Its coordinator could not be reached, so that it is not known to have closed it.
+    drop(fixture.end(TIMEOUT).unwrap());
+    assert_eq!(fixture.load().running_operations, 2);
+    fixture.table.forget_detached(fixture.start + OVER_KEPT);
+    assert_eq!(fixture.table.operation_owner(&handle(11).guid), None);
+    assert_eq!(fixture.load(), Load { running_operations: 1, open_sessions: 1, ..Load::default() });
+}
+
+#[test]
 fn a_session_is_touched_after_a_while_and_as_long_as_it_may_be_idle() {
     let fixture = Fixture::new();
     let touched = |number, after| {

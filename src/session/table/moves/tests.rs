@@ -188,6 +188,20 @@ fn a_session_that_is_gone_is_remembered_until_it_is_closed_where_it_was() {
 }
 
 #[test]
+fn what_a_late_statement_opened_where_the_session_was_goes_with_it() {
+    let fleet = Fixture::new();
+    let guid = handle(1).guid;
+    fleet.go(1, 2);
+    fleet.table.remove_session(&guid);
+    // It was sent before the session moved; the coordinator answers only now.
+    fleet.insert_operation(3, 0);
+    fleet.table.note_left(&guid, id(0), &handle(1));
+    assert_eq!((fleet.owner(), fleet.table.operation_owner(&handle(3).guid)), (None, None));
+    assert_eq!(fleet.cluster.coordinators[0].open_operations(), 0);
+    assert!(fleet.open.is_empty());
+}
+
+#[test]
 fn a_session_that_could_be_closed_only_where_it_was_goes_on_where_it_is() {
     let fleet = Fixture::new();
     fleet.go(1, 2);
