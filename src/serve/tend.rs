@@ -2,7 +2,9 @@
 //! one does not, so the router closes what a vanished client left, keeps what an idle one still wants, and closes what it has
 //! kept for as long as the session's own idle timeout says.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -14,37 +16,45 @@ use super::shared::{Fleet, Shared};
 use crate::clock;
 use crate::cluster::Standing;
 use crate::cluster::room::{Kind, Purpose};
-use crate::ids::{Identity, Service};
+use crate::ids::{CoordinatorId, Identity, Service};
 use crate::net::stream::Stream;
 use crate::session::table::{Cause, Ending, Pinned, Tended};
 use crate::wire::facts::{Guid, GuidText};
 use crate::wire::method::lookup;
 use crate::wire::verdict::Verdict;
 
-/// How many sessions of a cluster are begun to be closed at a time.
-const CLOSED_AT_ONCE: usize = 64;
-
 /// Closes sessions whose clients are gone for good, and those that have been idle for too long, in the background, on links of
 /// their identities. Who logs in has links only as long as a client of that name was there: a session without one is its
-/// coordinator's, whose own timer has begun. Returns whether there may be more of them.
-pub(super) fn close_over<S: Stream>(shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S>>) -> bool {
-    let Some(upkeep) = fleet.room.upkeep else { return false };
-    let (now, grace) = (clock::now(), upkeep.client_lost_grace);
-    let mut begun = 0;
-    for guid in fleet.table.to_end(now, grace) {
-        let Some(ending) = fleet.table.end(&guid, now, grace) else { continue };
-        let granted = |place: &Tended| Some((place.clone(), grant(fleet, place)?));
-        let granted: Vec<_> = ending.places.iter().filter_map(granted).collect();
-        if granted.is_empty() {
-            continue;
-        }
-        tokio::spawn(close(Arc::clone(shared), Arc::clone(fleet), ending, granted));
-        begun += 1;
-        if begun == CLOSED_AT_ONCE {
-            return true;
+/// coordinator's, whose own timer has begun. Each coordinator has its sessions closed one after the other, so that the one
+/// link that is left of a client serves for all that it had, before they are forgotten.
+pub(super) fn close_over<S: Stream>(shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S>>) {
+    let Some(upkeep) = fleet.room.upkeep else { return };
+    let grace = upkeep.client_lost_grace;
+    let mut sessions: BTreeMap<CoordinatorId, Vec<Guid>> = BTreeMap::new();
+    for guid in fleet.table.to_end(clock::now(), grace) {
+        if let Some(owner) = fleet.table.session_owner(&guid) {
+            sessions.entry(owner).or_default().push(guid);
         }
     }
-    false
+    for sessions in sessions.into_values() {
+        let closing = close_in_turn(Arc::clone(shared), Arc::clone(fleet), sessions, grace);
+        tokio::spawn(shared.cut.clone().run_until_cancelled_owned(closing));
+    }
+}
+
+/// Closes one session after the other, each if it is still to be closed when it is its turn.
+async fn close_in_turn<S: Stream>(
+    shared: Arc<Shared<S>>,
+    fleet: Arc<Fleet<S>>,
+    sessions: Vec<Guid>,
+    grace: Duration,
+) {
+    for guid in sessions {
+        let Some(ending) = fleet.table.end(&guid, clock::now(), grace) else { continue };
+        let granted = |place: &Tended| Some((place.clone(), grant(&fleet, place)?));
+        let granted: Vec<_> = ending.places.iter().filter_map(granted).collect();
+        close(&shared, &fleet, ending, granted).await;
+    }
 }
 
 /// What it takes to call a session's coordinator without its client.
@@ -64,22 +74,18 @@ fn grant<S: Stream>(fleet: &Fleet<S>, session: &Tended) -> Option<Grant<S>> {
 
 /// Closes a session wherever it is open.
 async fn close<S: Stream>(
-    shared: Arc<Shared<S>>,
-    fleet: Arc<Fleet<S>>,
+    shared: &Shared<S>,
+    fleet: &Fleet<S>,
     ending: Ending,
     granted: Vec<(Tended, Grant<S>)>,
 ) {
-    let closing = join_all(granted.into_iter().map(async |(place, granted)| {
-        if close_there(&shared, &fleet, &place, granted).await {
+    let closing = granted.into_iter().map(async |(place, granted)| {
+        if close_there(shared, fleet, &place, granted).await {
             tracing::debug!(session = %GuidText(place.handle.guid), "a session that is over was closed");
             ending.closed(&place);
         }
-    }));
-    tokio::select! {
-        biased;
-        () = shared.cut.cancelled() => {}
-        _all = closing => {}
-    }
+    });
+    join_all(closing).await;
 }
 
 /// Closes a session where it is or was; whether its coordinator says that it has it no more.

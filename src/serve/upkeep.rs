@@ -67,8 +67,6 @@ pub async fn run<S: Stream>(
     let mut ticks = interval(GAUGE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tick: u32 = 0;
-    // Whether there were more sessions to close than are closed at a time.
-    let mut more = false;
     loop {
         tokio::select! {
             biased;
@@ -76,22 +74,18 @@ pub async fn run<S: Stream>(
             _ = ticks.tick() => {}
         }
         tick = tick.wrapping_add(1);
-        let mut again = false;
         for fleet in &fleets {
             if tick.is_multiple_of(FORGET_EVERY) {
                 let forgotten = fleet.table.forget_detached(clock::now());
                 if forgotten > 0 {
                     tracing::debug!(cluster = %fleet.cluster.name, forgotten, "sessions without connections forgotten");
                 }
-            }
-            if tick.is_multiple_of(FORGET_EVERY) || more {
-                again |= tend::close_over(&shared, fleet);
+                tend::close_over(&shared, fleet);
             }
             let now = clock::now();
             fleet.pools().for_each(|pool| pool.look_after(now));
             set_gauges(fleet);
         }
-        more = again;
         take_accept_counts(&accepts, &shared.metrics);
         let sessions: usize = fleets.iter().map(|fleet| fleet.table.sessions()).sum();
         shared.metrics.session_table_entries.set(i64::try_from(sessions).unwrap_or(i64::MAX));

@@ -1,12 +1,15 @@
-//! How old a shared link becomes, in virtual time: a router, one coordinator, one client.
+//! How old a shared link becomes and what is closed on it, in virtual time: a router, one coordinator, one client.
 
 use std::future::Future;
+use std::rc::Rc;
 use std::time::Duration;
 
 use hs2router::idl::t_c_l_i_service as cli;
 use tokio::time::sleep;
 
+use super::client::User;
 use super::network::ROUTER;
+use super::router::GRACE;
 use super::scene;
 use super::setup::{Setup, Weather};
 use super::talk::{Hs2, Talk};
@@ -113,5 +116,25 @@ fn a_link_is_closed_after_10_000_sessions() {
         assert_eq!(scene.dialed(), 1);
         scene.close(&session).await;
         assert_eq!(scene.dialed(), 2, "the last session goes on over another");
+    });
+}
+
+#[test]
+fn all_that_a_vanished_client_left_is_closed_on_the_one_link_that_is_left_of_it() {
+    let alice = User::new(Some(("alice".to_owned(), "her password".to_owned())));
+    let setup = Setup { logins: true, ..SETUP };
+    scene::play((setup, 1), &[Rc::clone(&alice)], async |scene: scene::Scene| {
+        let login = alice.login.as_ref().map(|(name, password)| (name.as_str(), password.as_str()));
+        let mut talk = Talk::<Hs2>::begin(&scene.network.from("client0"), login, true).await.unwrap();
+        for _ in 0..100 {
+            let _left = scene::open(&mut talk).await;
+        }
+        talk.leave(false);
+        sleep(GRACE).await;
+        let open = || scene.coordinators[0].memory.open_sessions().len();
+        assert_eq!((open(), scene.network.connections(ROUTER, "c0")), (100, 1), "its client may come back");
+        // They are looked for every 15 s: the first time finds that their client has gone, and the grace begins.
+        sleep(Duration::from_secs(40)).await;
+        assert_eq!(open(), 0);
     });
 }
