@@ -4,27 +4,28 @@
 //! Whoever has a link, or may dial one, has a [`Seat`]. When a seat ends or a link is put back, those who wait are called
 //! at once, so nobody who comes later can be faster.
 
+mod lobby;
+mod seat;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
+
+pub(super) use lobby::Lobby;
+use seat::here;
+pub(super) use seat::{Grant, Made, Seat};
 
 use super::link::Link;
 use crate::clock;
-use crate::cluster::lineage::{Birth, Lineage};
+use crate::cluster::lineage::Lineage;
 use crate::cluster::room::{Claim, Kind, Limits, OwnLinks, PortFigures, Purpose, Room, RoomView, Tenancy};
 use crate::cluster::turns::{QueueFull, Ticket, Turn, Turns};
 use crate::cluster::{AdminState, Coordinator};
 use crate::ids::{CoordinatorId, Identity, Service};
 use crate::net::stream::{Seen, Stream};
-
-/// A shared link is closed after this, in case something adds up in it.
-const LONGEST_LIFE: Duration = Duration::from_hours(1);
-/// A shared link is closed after so many sessions were opened on it: its coordinator keeps a list of them.
-const MOST_SESSIONS: u32 = 10_000;
 
 /// One port of a coordinator.
 #[derive(Debug)]
@@ -56,14 +57,6 @@ struct State<S: Stream> {
     now: Instant,
 }
 
-/// New sessions that wait for room on any coordinator of a cluster.
-#[derive(Debug)]
-pub(super) struct Lobby<S: Stream> {
-    turns: Mutex<Turns<Waiter<S>>>,
-    /// As many as wait, to be asked without the lock.
-    waiting: AtomicUsize,
-}
-
 /// One who waits.
 #[derive(Debug)]
 pub(super) struct Waiter<S: Stream> {
@@ -75,159 +68,6 @@ pub(super) struct Waiter<S: Stream> {
     pub tried: Vec<CoordinatorId>,
     /// Where it is called; dropped if it gives way to another.
     pub called: oneshot::Sender<Grant<S>>,
-}
-
-/// What one who waited, or did not have to, gets.
-#[derive(Debug)]
-pub(super) enum Grant<S: Stream> {
-    /// A link.
-    Link(Box<Link<S>>),
-    /// A seat, to dial one.
-    Seat(Seat<S>),
-}
-
-impl<S: Stream> Grant<S> {
-    /// With its link waited for in the runtime in which this is called.
-    pub(super) fn settle_here(self) -> Self {
-        let here = here();
-        match self {
-            Self::Link(link) if link.made.runtime != here => {
-                let Link { coordinator, stream, session, seat, mut made } = *link;
-                made.runtime = here;
-                match stream.settle_here() {
-                    // This runtime has not been told of anything yet.
-                    Ok(stream) if stream.look() == Seen::Nothing => {
-                        Self::Link(Box::new(Link { coordinator, stream, session, seat, made }))
-                    }
-                    Ok(_) | Err(_) => Self::Seat(seat.renew()),
-                }
-            }
-            settled => settled,
-        }
-    }
-
-    /// The link, if a look shows that it is still there and clean; else the right to dial one.
-    pub(super) fn live(self) -> Result<Box<Link<S>>, Seat<S>> {
-        match self {
-            Self::Link(link) if link.stream.look() == Seen::Nothing => Ok(link),
-            Self::Link(link) => Err(link.seat.renew()),
-            Self::Seat(seat) => Err(seat),
-        }
-    }
-
-    /// Where it is.
-    pub(super) fn coordinator(&self) -> &Arc<Coordinator> {
-        match self {
-            Self::Link(link) => &link.coordinator,
-            Self::Seat(seat) => &seat.pool.coordinator,
-        }
-    }
-}
-
-/// Counts a link, from before it is dialed until it is closed.
-#[derive(Debug)]
-#[must_use = "the link stops counting when this is dropped"]
-pub(super) struct Seat<S: Stream> {
-    /// Whose links it is one of.
-    pub pool: Arc<Pool<S>>,
-    identity: Identity,
-    purpose: Purpose,
-    /// When its link was made; none as long as there is none, or if it tells nothing.
-    birth: Option<Birth>,
-    /// Whether its link was found broken.
-    broke: bool,
-    /// Whether the coordinator has answered on it.
-    settled: bool,
-    /// Whether it counts no more: its link was put back.
-    over: bool,
-}
-
-impl<S: Stream> Seat<S> {
-    /// Its link may serve any call from now on; false if it may not, because it was made for a cancel in a place that is
-    /// kept for those.
-    pub(super) fn turn_to_work(&mut self) -> bool {
-        if self.purpose == Purpose::Relief && self.pool.state.lock().room.turn_to_work() {
-            self.purpose = Purpose::Work;
-        }
-        self.purpose == Purpose::Work
-    }
-
-    /// For a new link in the place of the one that it was for, which is broken.
-    pub(super) fn renew(mut self) -> Self {
-        let (was_settled, birth) = (std::mem::take(&mut self.settled), self.birth.take());
-        let mut state = self.pool.state.lock();
-        if was_settled {
-            state.room.unsettle();
-        }
-        if let Some(birth) = birth {
-            state.lineage.end(birth, true);
-        }
-        drop(state);
-        self
-    }
-
-    /// Its link was made just now.
-    pub(super) fn made(&mut self) -> Made {
-        let at = clock::now();
-        let birth = self.pool.state.lock().lineage.begin(at);
-        self.birth = Some(birth);
-        Made { at, sessions: 0, birth, runtime: here() }
-    }
-
-    /// Its link is broken: its coordinator, or what is between, ended it.
-    pub(super) fn note_broken(&mut self) {
-        self.broke = true;
-    }
-
-    /// The coordinator has answered on its link.
-    pub(super) fn settle(&mut self) {
-        if !std::mem::replace(&mut self.settled, true) {
-            self.pool.state.lock().room.settle();
-        }
-    }
-}
-
-impl<S: Stream> Drop for Seat<S> {
-    fn drop(&mut self) {
-        if self.over {
-            return;
-        }
-        let mut state = self.pool.state.lock();
-        if !self.settled {
-            state.room.settle();
-        }
-        state.room.end(self.purpose);
-        if let Some(birth) = self.birth {
-            state.lineage.end(birth, self.broke);
-        }
-        self.pool.call_next(state);
-    }
-}
-
-/// What a link has been through.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Made {
-    at: Instant,
-    sessions: u32,
-    birth: Birth,
-    /// Where its events are waited for; none outside of any.
-    runtime: Option<runtime::Id>,
-}
-
-/// The runtime in which this is called.
-fn here() -> Option<runtime::Id> {
-    Handle::try_current().ok().map(|runtime| runtime.id())
-}
-
-impl Made {
-    /// A session was opened on the link.
-    pub(super) fn note_session(&mut self) {
-        self.sessions = self.sessions.saturating_add(1);
-    }
-
-    fn is_over(self, now: Instant) -> bool {
-        self.sessions >= MOST_SESSIONS || now.saturating_duration_since(self.at) >= LONGEST_LIFE
-    }
 }
 
 /// A link that no call uses; its seat is over.
@@ -511,41 +351,5 @@ impl<S: Stream> State<S> {
             Purpose::Work => &mut self.work,
             Purpose::Relief => &mut self.relief,
         }
-    }
-}
-
-impl<S: Stream> Lobby<S> {
-    /// Nobody waits; as many as this may.
-    pub(super) fn new(queue_length: usize) -> Self {
-        Self { turns: Mutex::new(Turns::new(queue_length)), waiting: AtomicUsize::new(0) }
-    }
-
-    /// One more waits. Coordinators may have got room in this moment: their waiting ones are to be called after this.
-    ///
-    /// # Errors
-    /// [`QueueFull`].
-    pub(super) fn join(&self, turn: &Turn, waiter: Waiter<S>) -> Result<Ticket, QueueFull> {
-        let mut turns = self.turns.lock();
-        let (ticket, displaced) = turns.join(turn, waiter)?;
-        self.waiting.store(turns.len(), Ordering::SeqCst);
-        drop(turns);
-        drop(displaced);
-        Ok(ticket)
-    }
-
-    /// One who waited waits no more.
-    pub(super) fn leave(&self, turn: &Turn, ticket: Ticket) {
-        let mut turns = self.turns.lock();
-        let left = turns.leave(turn, ticket);
-        self.waiting.store(turns.len(), Ordering::SeqCst);
-        drop(turns);
-        drop(left);
-    }
-
-    fn next(&self, fits: impl FnMut(&Waiter<S>) -> bool) -> Option<Waiter<S>> {
-        let mut turns = self.turns.lock();
-        let next = turns.next(fits);
-        self.waiting.store(turns.len(), Ordering::SeqCst);
-        next
     }
 }

@@ -1,0 +1,173 @@
+//! What a link, or the right to dial one, is counted by.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{self, Handle};
+
+use super::Pool;
+use crate::clock;
+use crate::cluster::Coordinator;
+use crate::cluster::lineage::Birth;
+use crate::cluster::room::Purpose;
+use crate::ids::Identity;
+use crate::net::stream::{Seen, Stream};
+use crate::serve::link::Link;
+
+/// A shared link is closed after this, in case something adds up in it.
+const LONGEST_LIFE: Duration = Duration::from_hours(1);
+/// A shared link is closed after so many sessions were opened on it: its coordinator keeps a list of them.
+const MOST_SESSIONS: u32 = 10_000;
+
+/// What one who waited, or did not have to, gets.
+#[derive(Debug)]
+pub(in crate::serve) enum Grant<S: Stream> {
+    /// A link.
+    Link(Box<Link<S>>),
+    /// A seat, to dial one.
+    Seat(Seat<S>),
+}
+
+impl<S: Stream> Grant<S> {
+    /// With its link waited for in the runtime in which this is called.
+    pub(in crate::serve) fn settle_here(self) -> Self {
+        let here = here();
+        match self {
+            Self::Link(link) if link.made.runtime != here => {
+                let Link { coordinator, stream, session, seat, mut made } = *link;
+                made.runtime = here;
+                match stream.settle_here() {
+                    // This runtime has not been told of anything yet.
+                    Ok(stream) if stream.look() == Seen::Nothing => {
+                        Self::Link(Box::new(Link { coordinator, stream, session, seat, made }))
+                    }
+                    Ok(_) | Err(_) => Self::Seat(seat.renew()),
+                }
+            }
+            settled => settled,
+        }
+    }
+
+    /// The link, if a look shows that it is still there and clean; else the right to dial one.
+    pub(in crate::serve) fn live(self) -> Result<Box<Link<S>>, Seat<S>> {
+        match self {
+            Self::Link(link) if link.stream.look() == Seen::Nothing => Ok(link),
+            Self::Link(link) => Err(link.seat.renew()),
+            Self::Seat(seat) => Err(seat),
+        }
+    }
+
+    /// Where it is.
+    pub(in crate::serve) fn coordinator(&self) -> &Arc<Coordinator> {
+        match self {
+            Self::Link(link) => &link.coordinator,
+            Self::Seat(seat) => &seat.pool.coordinator,
+        }
+    }
+}
+
+/// Counts a link, from before it is dialed until it is closed.
+#[derive(Debug)]
+#[must_use = "the link stops counting when this is dropped"]
+pub(in crate::serve) struct Seat<S: Stream> {
+    /// Whose links it is one of.
+    pub pool: Arc<Pool<S>>,
+    pub(super) identity: Identity,
+    pub(super) purpose: Purpose,
+    /// When its link was made; none as long as there is none, or if it tells nothing.
+    pub(super) birth: Option<Birth>,
+    /// Whether its link was found broken.
+    pub(super) broke: bool,
+    /// Whether the coordinator has answered on it.
+    pub(super) settled: bool,
+    /// Whether it counts no more: its link was put back.
+    pub(super) over: bool,
+}
+
+impl<S: Stream> Seat<S> {
+    /// Its link may serve any call from now on; false if it may not, because it was made for a cancel in a place that is
+    /// kept for those.
+    pub(in crate::serve) fn turn_to_work(&mut self) -> bool {
+        if self.purpose == Purpose::Relief && self.pool.state.lock().room.turn_to_work() {
+            self.purpose = Purpose::Work;
+        }
+        self.purpose == Purpose::Work
+    }
+
+    /// For a new link in the place of the one that it was for, which is broken.
+    pub(in crate::serve) fn renew(mut self) -> Self {
+        let (was_settled, birth) = (std::mem::take(&mut self.settled), self.birth.take());
+        let mut state = self.pool.state.lock();
+        if was_settled {
+            state.room.unsettle();
+        }
+        if let Some(birth) = birth {
+            state.lineage.end(birth, true);
+        }
+        drop(state);
+        self
+    }
+
+    /// Its link was made just now.
+    pub(in crate::serve) fn made(&mut self) -> Made {
+        let at = clock::now();
+        let birth = self.pool.state.lock().lineage.begin(at);
+        self.birth = Some(birth);
+        Made { at, sessions: 0, birth, runtime: here() }
+    }
+
+    /// Its link is broken: its coordinator, or what is between, ended it.
+    pub(in crate::serve) fn note_broken(&mut self) {
+        self.broke = true;
+    }
+
+    /// The coordinator has answered on its link.
+    pub(in crate::serve) fn settle(&mut self) {
+        if !std::mem::replace(&mut self.settled, true) {
+            self.pool.state.lock().room.settle();
+        }
+    }
+}
+
+impl<S: Stream> Drop for Seat<S> {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let mut state = self.pool.state.lock();
+        if !self.settled {
+            state.room.settle();
+        }
+        state.room.end(self.purpose);
+        if let Some(birth) = self.birth {
+            state.lineage.end(birth, self.broke);
+        }
+        self.pool.call_next(state);
+    }
+}
+
+/// What a link has been through.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::serve) struct Made {
+    at: Instant,
+    sessions: u32,
+    pub(super) birth: Birth,
+    /// Where its events are waited for; none outside of any.
+    pub(super) runtime: Option<runtime::Id>,
+}
+
+/// The runtime in which this is called.
+pub(super) fn here() -> Option<runtime::Id> {
+    Handle::try_current().ok().map(|runtime| runtime.id())
+}
+
+impl Made {
+    /// A session was opened on the link.
+    pub(in crate::serve) fn note_session(&mut self) {
+        self.sessions = self.sessions.saturating_add(1);
+    }
+
+    pub(super) fn is_over(self, now: Instant) -> bool {
+        self.sessions >= MOST_SESSIONS || now.saturating_duration_since(self.at) >= LONGEST_LIFE
+    }
+}
