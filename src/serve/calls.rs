@@ -21,6 +21,7 @@ use super::pool::Grant;
 use super::queue::{self, NotCalled};
 use super::refuse::NoAnswer;
 use super::shared::{Entrance, Fleet, Shared};
+use super::tend::look_interval;
 use crate::clock;
 use crate::cluster::room::Kind;
 use crate::cluster::turns::Turn;
@@ -37,9 +38,7 @@ use crate::wire::method::{Method, Role};
 use crate::wire::verdict::{Verdict, verdict};
 
 /// How often a connection looks, while the router drains, whether it can end.
-const DRAIN_LOOK_INTERVAL: Duration = Duration::from_millis(200);
-/// How often an idle connection looks whether its links are still there.
-const LINK_LOOK_INTERVAL: Duration = Duration::from_secs(30);
+pub(super) const DRAIN_LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A client connection whose calls are read.
 pub(super) struct Calls<S: Stream> {
@@ -63,7 +62,7 @@ pub(super) struct Calls<S: Stream> {
     /// Whether the connection's span has a session, or its coordinator.
     pub(super) span_named: bool,
     /// Whether the router drains.
-    leaving: bool,
+    pub(super) leaving: bool,
     /// When links are looked at next. One timer for the connection's life: to make one for each call costs more.
     look: Pin<Box<Sleep>>,
     /// Calls it while it waits.
@@ -234,15 +233,7 @@ impl<S: Stream> Calls<S> {
         Ok(None)
     }
 
-    async fn look_after_sessions(&mut self) {
-        self.links.drop_closed();
-        self.touch_sessions().await;
-        // Operations that are open on it end on whatever connection.
-        let interval = if self.leaving { DRAIN_LOOK_INTERVAL } else { look_interval(&self.fleet) };
-        self.look_in(interval);
-    }
-
-    fn look_in(&mut self, interval: Duration) {
+    pub(super) fn look_in(&mut self, interval: Duration) {
         self.look.as_mut().reset(Instant::from_std(clock::now() + interval));
     }
 
@@ -378,11 +369,6 @@ impl<S: Stream> Calls<S> {
         self.client.send(&reply, self.shared.settings.stall_timeout).await?;
         Ok(outcome)
     }
-}
-
-/// How often an idle connection looks at what it has: often enough for sessions that are to be touched.
-fn look_interval<S: Stream>(fleet: &Fleet<S>) -> Duration {
-    fleet.room.upkeep.map_or(LINK_LOOK_INTERVAL, |upkeep| LINK_LOOK_INTERVAL.min(upkeep.touch_after()))
 }
 
 /// How hard to look at a link before a call is sent on it.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::calls::Calls;
+use super::calls::{Calls, DRAIN_LOOK_INTERVAL};
 use super::link::dial;
 use super::own_call::{OwnCall, call, framing};
 use super::pool::Grant;
@@ -22,6 +22,9 @@ use crate::session::table::{Cause, Ending, Pinned, Tended};
 use crate::wire::facts::{Guid, GuidText};
 use crate::wire::method::lookup;
 use crate::wire::verdict::Verdict;
+
+/// How often an idle connection looks whether its links are still there.
+const LINK_LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Closes sessions whose clients are gone for good, and those that have been idle for too long, in the background, on links of
 /// their identities. Who logs in has links only as long as a client of that name was there: a session without one is its
@@ -110,6 +113,15 @@ async fn close_there<S: Stream>(
 }
 
 impl<S: Stream> Calls<S> {
+    /// Looks at what an idle connection has, and again after a while.
+    pub(super) async fn look_after_sessions(&mut self) {
+        self.links.drop_closed();
+        self.touch_sessions().await;
+        // Operations that are open on it end on whatever connection.
+        let interval = if self.leaving { DRAIN_LOOK_INTERVAL } else { look_interval(&self.fleet) };
+        self.look_in(interval);
+    }
+
     /// Touches the connection's sessions before their coordinators close them for want of links: each as long as its clients
     /// have been idle for less than the session's own idle timeout.
     pub(super) async fn touch_sessions(&mut self) {
@@ -152,4 +164,9 @@ impl<S: Stream> Calls<S> {
             self.fleet.table.remove_session(guid);
         }
     }
+}
+
+/// How often an idle connection looks at what it has: often enough for sessions that are to be touched.
+pub(super) fn look_interval<S: Stream>(fleet: &Fleet<S>) -> Duration {
+    fleet.room.upkeep.map_or(LINK_LOOK_INTERVAL, |upkeep| LINK_LOOK_INTERVAL.min(upkeep.touch_after()))
 }
