@@ -8,6 +8,7 @@ use hs2router::clock;
 use hs2router::cluster::Standing;
 use hs2router::fake::Settings;
 use hs2router::fake::client::{CallError, Hs2Client};
+use hs2router::idl::t_c_l_i_service::TSessionHandle;
 use hs2router::ids::Service;
 
 use crate::support::fleet::{Fleet, Plan, USERS, refusal};
@@ -37,6 +38,18 @@ impl Drop for Over<'_> {
     }
 }
 
+fn timed<T>(call: impl FnOnce() -> Result<T, CallError>) -> Result<T, Failure> {
+    let begun: Instant = clock::now();
+    call().map_err(|error| Failure { error, took: clock::now() - begun })
+}
+
+/// Runs a statement, a call after the other.
+fn run(client: &mut Hs2Client, session: &TSessionHandle) -> Result<(), Failure> {
+    let operation = timed(|| client.execute(session, "select 1"))?;
+    timed(|| client.fetch(&operation, 8192))?;
+    timed(|| client.close(&operation)).map(drop)
+}
+
 /// Clients with a session each run statements while something is done to the fleet; what failed, and how many succeeded.
 fn under_load(fleet: &mut Fleet, act: impl FnOnce(&mut Fleet)) -> (Vec<Failure>, usize) {
     let (over, done, failures) = (AtomicBool::new(false), AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -47,12 +60,9 @@ fn under_load(fleet: &mut Fleet, act: impl FnOnce(&mut Fleet)) -> (Vec<Failure>,
             scope.spawn(move || {
                 let session = client.open(&[("mem_limit", "1g")]).unwrap();
                 while !over.load(Ordering::SeqCst) {
-                    let begun: Instant = clock::now();
-                    match client.query(&session, "select 1") {
-                        Ok(_) => drop(done.fetch_add(1, Ordering::SeqCst)),
-                        Err(error) => {
-                            failures.lock().unwrap().push(Failure { error, took: clock::now() - begun });
-                        }
+                    match run(client, &session) {
+                        Ok(()) => drop(done.fetch_add(1, Ordering::SeqCst)),
+                        Err(failure) => failures.lock().unwrap().push(failure),
                     }
                     std::thread::sleep(Duration::from_millis(20));
                 }
