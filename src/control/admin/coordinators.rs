@@ -204,7 +204,9 @@ fn act(
         Verb::Resume => coordinator.resume(),
     }
     let (state, drain) = (coordinator.state(), coordinator.drain_under_way());
-    let deadline = drain.map(|drain| drain.deadline.saturating_duration_since(clock::now()));
+    let left = drain.map(|drain| drain.deadline.saturating_duration_since(clock::now()));
+    // Rounded: nobody asks for less than seconds.
+    let deadline = left.map(|left| Duration::from_secs((left + Duration::from_millis(500)).as_secs()));
     tracing::info!(
         cluster = %fleet.cluster.name, coordinator = %coordinator.name, %state,
         deadline = deadline.map(tracing::field::debug), "state set by an operator"
