@@ -87,9 +87,10 @@ impl Router {
         let sockets = SocketSettings { keepalive: config.router.keepalive, user_timeout: Some(USER_TIMEOUT) };
         let shared = Arc::new(Shared::new(settings(&config.router), sockets, Arc::clone(&metrics)));
         let mut bound = Vec::new();
-        for listener in &config.listeners {
-            let _there = workers.home().enter();
-            bound.push((listener, bind_for_clients(listener.address, &shared.network)?));
+        for (number, listener) in config.listeners.iter().enumerate() {
+            let home = workers.home(number);
+            let _there = home.enter();
+            bound.push((listener, home, bind_for_clients(listener.address, &shared.network)?));
         }
         let admin_listener = admin::bind(config.admin.address)?;
         let admin = admin_listener.local_addr().unwrap_or(config.admin.address);
@@ -98,7 +99,7 @@ impl Router {
         let permits = Arc::new(Semaphore::new(config.router.max_connections.min(Semaphore::MAX_PERMITS)));
         let counts = Arc::new(AcceptCounts::default());
         let mut listeners = Vec::new();
-        for (listener, socket) in bound {
+        for (listener, home, socket) in bound {
             let Some(fleet) = fleets.iter().find(|fleet| fleet.cluster.name == listener.cluster) else {
                 continue;
             };
@@ -107,9 +108,9 @@ impl Router {
             let name = address.to_string().into();
             let entrance = Entrance { name, fleet: Arc::clone(fleet), service: listener.service };
             let acceptor = Acceptor::new(socket, Arc::clone(&permits), Arc::clone(&counts));
-            let (others, tasks) = (workers.clone(), connections.clone());
-            let listening = serve::listen(Arc::clone(&shared), Arc::new(entrance), acceptor, others, tasks);
-            connections.spawn_on(listening, workers.home());
+            let (workers, tasks) = (workers.clone(), connections.clone());
+            let listening = serve::listen(Arc::clone(&shared), Arc::new(entrance), acceptor, workers, tasks);
+            connections.spawn_on(listening, home);
         }
         let end = CancellationToken::new();
         let background = TaskTracker::new();
