@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// The size of a buffer in bytes: as much as one fetch of a typical client, so that it moves in one read and one write.
-pub const BUFFER_SIZE: usize = 64 * 1024;
+/// The size of a buffer in bytes: more than one fetch of a typical client, so that it moves in one read and one write, and
+/// few enough that it stays in the processor's cache meanwhile.
+pub const BUFFER_SIZE: usize = 256 * 1024;
 /// How many unused buffers a thread keeps (1 MiB); more than this many are in flight only in bursts.
-const KEPT_PER_THREAD: usize = 16;
+const KEPT_PER_THREAD: usize = 4;
 
 thread_local! {
     static UNUSED: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
