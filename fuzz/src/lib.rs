@@ -75,12 +75,12 @@ fn scan_all(
             assert!(came as u64 <= limit, "longer than allowed");
             rest = rest.get(step.used..).unwrap_or_default();
             if step.done {
-                messages.push((*scanner.facts(), scanner.method(), came));
+                messages.push((scanner.facts().clone(), scanner.method(), came));
                 (scanner, came) = (start(), 0);
             }
         }
     }
-    messages.push((*scanner.facts(), scanner.method(), came));
+    messages.push((scanner.facts().clone(), scanner.method(), came));
     (messages, None)
 }
 

@@ -265,11 +265,11 @@ async fn call<S: Stream>(
         }
         let step = scanner.push(&chunk)?;
         if step.done {
-            let facts = *scanner.facts();
+            let facts = scanner.facts();
             if facts.name.as_bytes() != method.name.as_bytes() || facts.seqid != seqid {
                 return Err(SessionError::OtherCall);
             }
-            return Ok((facts, step.used == chunk.len()));
+            return Ok((facts.clone(), step.used == chunk.len()));
         }
     }
 }

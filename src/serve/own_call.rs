@@ -16,7 +16,6 @@ use crate::session::table::Named;
 use crate::wire::beeswax;
 use crate::wire::facts::Handle;
 use crate::wire::hs2::request;
-use crate::wire::method::lookup;
 use crate::wire::scan::Scanner;
 use crate::wire::verdict::{Verdict, verdict};
 
@@ -83,9 +82,8 @@ async fn exchange<S: Stream>(
 ) -> Option<(Option<Box<Link<S>>>, Verdict)> {
     let mut scanner = Scanner::request(REQUEST_LIMIT);
     scanner.push(&message).ok()?;
-    let facts = *scanner.facts();
-    let method = lookup(facts.name.as_bytes());
-    let mut reply = Reply::to(method, &facts, framing);
+    let method = scanner.method();
+    let mut reply = Reply::to(method, scanner.facts(), framing);
     link.write_all(&framed(message, framing), ANSWER_TIME).await.ok()?;
     loop {
         let chunk = link.read().await.ok()?;

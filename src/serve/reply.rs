@@ -82,7 +82,7 @@ impl Reply {
             method,
             deframer: Deframer::new(FRAME_LIMIT),
             scanner: Scanner::reply(method, REPLY_LIMIT),
-            name: request.name,
+            name: request.name.clone(),
             seqid: request.seqid,
             done: false,
             checked: false,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::statement::Effect;
 use super::table::{Done, NewOperation, OpenOperations, Table};
 use crate::cluster::{Coordinator, Flavor, RunningCount};
-use crate::wire::facts::{Facts, Guid, guid_of_query_id};
+use crate::wire::facts::{Facts, Guid};
 use crate::wire::method::{Method, Role};
 use crate::wire::verdict::{Verdict, verdict};
 
@@ -71,7 +71,7 @@ fn failed_operation(call: &Call<'_>, table: &Table) -> Option<Guid> {
 
 /// The open Beeswax query that a call names by its id, and its session.
 fn named_query(call: &Call<'_>, table: &Table) -> Option<(Guid, Guid)> {
-    let guid = guid_of_query_id(call.request.query_id.as_ref()?)?;
+    let guid = call.request.query_id.flatten()?;
     Some((guid, table.query_session(&guid)?))
 }
 
@@ -105,9 +105,7 @@ fn succeeded(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flav
 }
 
 fn mint(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flavor: Flavor, table: &Table) {
-    let handle = reply.handle();
-    let guid = handle.map(|handle| handle.guid);
-    let Some(guid) = guid.or_else(|| guid_of_query_id(&reply.query_id?)) else { return };
+    let Some(guid) = reply.key() else { return };
     // Impala ignores runAsync; elsewhere the reply to a synchronous statement comes when it has ended.
     let runs_on = flavor == Flavor::Impala || call.request.run_async == Some(true);
     let runs = call.method.role == Role::Statement && runs_on;
@@ -117,7 +115,7 @@ fn mint(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flavor: F
     let counted = call.coordinator.count_operation();
     table.insert_operation(NewOperation {
         guid,
-        secret: handle.map(|handle| handle.secret),
+        secret: reply.handle().map(|handle| handle.secret),
         coordinator: call.coordinator.id,
         session,
         has_result_set: reply.has_result_set.unwrap_or(true),

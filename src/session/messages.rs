@@ -54,7 +54,7 @@ pub(super) fn query_id(handle: Handle) -> String {
 fn scan(mut scanner: Scanner, bytes: &BytesMut) -> Facts {
     let step = scanner.push(bytes).unwrap();
     assert!(step.done && step.used == bytes.len());
-    *scanner.facts()
+    scanner.facts().clone()
 }
 
 /// A call with these arguments.

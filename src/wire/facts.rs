@@ -3,96 +3,55 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::method::{self, Method, Owner};
+use super::text::Text;
 use super::thrift::{MessageType, Type};
 
 /// Bytes of a guid and of a secret (Impala: `impala-server.inline.h`; Hive and Spark mint the same sizes).
 pub const HANDLE_PART_BYTES: usize = 16;
-/// The longest Beeswax query id that is recognised; Impala prints 33 bytes (`debug-util.cc` `PrintId`).
-pub const QUERY_ID_BYTES: usize = 64;
 /// The longest method name that is accepted; the longest known one has 25 bytes.
 pub const NAME_BYTES: usize = 128;
 /// How much of an error message is remembered: enough for `Query … failed:` and the sentence after it.
 pub const MESSAGE_BYTES: usize = 96;
 
-/// Bytes of bounded length, held in place; what does not fit is dropped.
-#[derive(Clone, Copy)]
-pub struct Text<const N: usize> {
-    bytes: [u8; N],
-    len: u8,
-}
-
-impl<const N: usize> Text<N> {
-    /// Appends as much as fits.
-    pub fn append(&mut self, more: &[u8]) {
-        let len = usize::from(self.len);
-        let room = self.bytes.get_mut(len..).unwrap_or_default();
-        let (fits, _) = more.split_at(more.len().min(room.len()));
-        let (place, _) = room.split_at_mut(fits.len());
-        place.copy_from_slice(fits);
-        self.len = u8::try_from(len + fits.len()).unwrap_or(u8::MAX);
-    }
-
-    /// What is held with `last` behind it, as much as fits; `last` itself if nothing is held, so that what came in one
-    /// piece is not copied.
-    pub fn ended_by<'a>(&'a mut self, last: &'a [u8]) -> &'a [u8] {
-        if self.is_empty() {
-            return last;
-        }
-        self.append(last);
-        self.as_bytes()
-    }
-
-    /// Holds nothing any more.
-    pub fn clear(&mut self) {
-        self.len = 0;
-    }
-
-    /// What is held.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-
-    /// Whether nothing is held.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-}
-
-impl<const N: usize> Default for Text<N> {
-    fn default() -> Self {
-        const { assert!(N <= u8::MAX as usize) };
-        Self { bytes: [0; N], len: 0 }
-    }
-}
-
-impl<const N: usize> From<&[u8]> for Text<N> {
-    fn from(bytes: &[u8]) -> Self {
-        let mut text = Self::default();
-        text.append(bytes);
-        text
-    }
-}
-
-impl<const N: usize> PartialEq for Text<N> {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
-    }
-}
-
-impl<const N: usize> Eq for Text<N> {}
-
-impl<const N: usize> fmt::Debug for Text<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", String::from_utf8_lossy(self.as_bytes()))
-    }
-}
-
 /// The public half of a handle: what a call is routed by.
 pub type Guid = [u8; HANDLE_PART_BYTES];
-/// A method's name as it stood in the message.
-pub type Name = Text<NAME_BYTES>;
-/// A Beeswax query id, as text.
-pub type QueryId = Text<QUERY_ID_BYTES>;
+
+/// What a message calls its method. Names in the tables take no room of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Name {
+    /// Nothing yet.
+    #[default]
+    Unread,
+    /// A method's.
+    Of(&'static Method),
+    /// Another one.
+    Other(Box<[u8]>),
+}
+
+impl Name {
+    /// The name that these bytes are.
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        match method::lookup(bytes) {
+            method if method.service == Owner::Unknown => Self::Other(bytes.into()),
+            method => Self::Of(method),
+        }
+    }
+
+    /// As it stands in messages.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Unread => &[],
+            Self::Of(method) => method.name.as_bytes(),
+            Self::Other(bytes) => bytes,
+        }
+    }
+}
+
+/// The beginning of an error message.
+pub(super) type Message = Text<MESSAGE_BYTES>;
+/// A Beeswax query id: the guid that it prints, none for a text that prints none.
+pub type QueryId = Option<Guid>;
 
 /// A `THandleIdentifier` with 16 bytes in both halves.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -235,37 +194,52 @@ impl Span {
     }
 }
 
-/// Where a handle's two halves stand, each of [`HANDLE_PART_BYTES`].
+/// Where a handle's two halves begin, each of [`HANDLE_PART_BYTES`]. Only of messages below 4 GiB, as all requests are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandlePlace {
-    /// The guid's.
-    pub guid: Span,
-    /// The secret's.
-    pub secret: Span,
+    /// The guid.
+    pub guid: u32,
+    /// The secret.
+    pub secret: u32,
+}
+
+/// Half of a handle, and after how many bytes of the message it begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Half {
+    bytes: [u8; HANDLE_PART_BYTES],
+    at: u32,
+}
+
+impl Half {
+    /// None if it has not the right size.
+    fn new(bytes: &[u8], end: u64) -> Option<Self> {
+        let at = end.saturating_sub(HANDLE_PART_BYTES as u64);
+        // Beyond 4 GiB, where nothing is ever replaced.
+        Some(Self { bytes: bytes.try_into().ok()?, at: at.try_into().unwrap_or(u32::MAX) })
+    }
 }
 
 /// A handle of which both halves need not have come yet, or not in the right size.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Halves {
-    pub(super) guid: Option<Guid>,
-    pub(super) secret: Option<[u8; HANDLE_PART_BYTES]>,
-    guid_at: Option<Span>,
-    secret_at: Option<Span>,
+    pub(super) guid: Option<Half>,
+    pub(super) secret: Option<Half>,
 }
 
 impl Halves {
-    fn handle(self) -> Option<Handle> {
-        Some(Handle { guid: self.guid?, secret: self.secret? })
+    fn handle(&self) -> Option<Handle> {
+        Some(Handle { guid: self.guid?.bytes, secret: self.secret?.bytes })
     }
 
-    fn place(self) -> Option<HandlePlace> {
-        self.handle()?;
-        Some(HandlePlace { guid: self.guid_at?, secret: self.secret_at? })
+    fn place(&self) -> Option<HandlePlace> {
+        Some(HandlePlace { guid: self.guid?.at, secret: self.secret?.at })
     }
 }
 
 /// What was found in a message. Complete once the scanner says that the message ended; before that, what has come so far.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+///
+/// Every call under way holds two of these: what few messages have is in boxes.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     pub(super) message_type: Option<MessageType>,
     /// The method's name.
@@ -273,13 +247,12 @@ pub struct Facts {
     /// The sequence id; Python clients always send 0.
     pub seqid: i32,
     pub(super) first: Halves,
-    pub(super) second: Halves,
+    pub(super) second: Option<Box<Halves>>,
     /// A Beeswax query id.
     pub query_id: Option<QueryId>,
     /// `TStatus.statusCode`.
     pub status: Option<i32>,
-    /// The beginning of the error message, for matching; it may quote the statement, so it is never logged.
-    pub message: Text<MESSAGE_BYTES>,
+    pub(super) message: Option<Box<Message>>,
     /// Whether the method threw an exception that its IDL declares.
     pub thrown: bool,
     /// Whether rows remain.
@@ -298,8 +271,8 @@ pub struct Facts {
 
 /// A Beeswax query id as the guid that it prints (`%016x:%016x`, Impala: `debug-util.cc` `PrintId`), so that a query has one
 /// key in both services; none for any other text.
-pub fn guid_of_query_id(id: &QueryId) -> Option<Guid> {
-    let text = std::str::from_utf8(id.as_bytes()).ok()?;
+fn guid_of_query_id(id: &[u8]) -> QueryId {
+    let text = std::str::from_utf8(id).ok()?;
     let (high, low) = text.split_once(':')?;
     let word = |hex: &str| {
         let digits = hex.len() == 16 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -315,12 +288,12 @@ pub fn guid_of_query_id(id: &QueryId) -> Option<Guid> {
 impl Facts {
     /// What is known of a call of which the router knows no more than what it is called.
     pub fn of_call(name: &[u8], seqid: i32) -> Self {
-        Self { name: name.into(), seqid, ..Self::default() }
+        Self { name: Name::new(name), seqid, ..Self::default() }
     }
 
     /// The guid by which the request names its operation or session: its first handle's, or that of its query id.
     pub fn key(&self) -> Option<Guid> {
-        self.handle().map(|handle| handle.guid).or_else(|| guid_of_query_id(&self.query_id?))
+        self.handle().map(|handle| handle.guid).or_else(|| self.query_id.flatten())
     }
 
     /// The request's first handle, or the handle that a reply mints; none if it is absent, empty or not 16+16 bytes.
@@ -330,7 +303,7 @@ impl Facts {
 
     /// The request's second handle.
     pub fn second_handle(&self) -> Option<Handle> {
-        self.second.handle()
+        self.second.as_ref()?.handle()
     }
 
     /// Where the request's first handle stands; none if [`Self::handle`] is none.
@@ -340,7 +313,12 @@ impl Facts {
 
     /// Where the request's second handle stands.
     pub fn second_handle_place(&self) -> Option<HandlePlace> {
-        self.second.place()
+        self.second.as_ref()?.place()
+    }
+
+    /// The beginning of the error message, for matching; it may quote the statement, so it is never logged.
+    pub fn message(&self) -> &[u8] {
+        self.message.as_ref().map(|message| message.as_bytes()).unwrap_or_default()
     }
 
     /// Whether the message is a `TApplicationException`.
@@ -350,19 +328,16 @@ impl Facts {
 
     /// Notes a string that ends before byte `end` of the message.
     pub(super) fn store_bytes(&mut self, slot: Slot, bytes: &[u8], end: u64) {
-        let half = || Guid::try_from(bytes).ok();
-        let place = || Span::of(end.checked_sub(bytes.len() as u64)?, bytes.len() as u64);
+        let half = || Half::new(bytes, end);
+        let message = || Some(Box::new(bytes.into()));
         match slot {
-            Slot::Guid => (self.first.guid, self.first.guid_at) = (half(), place()),
-            Slot::Secret => (self.first.secret, self.first.secret_at) = (half(), place()),
-            Slot::SecondGuid => (self.second.guid, self.second.guid_at) = (half(), place()),
-            Slot::SecondSecret => (self.second.secret, self.second.secret_at) = (half(), place()),
-            Slot::QueryId => self.query_id = Some(bytes.into()),
-            Slot::Thrown => {
-                self.thrown = true;
-                self.message = bytes.into();
-            }
-            Slot::Message => self.message = bytes.into(),
+            Slot::Guid => self.first.guid = half(),
+            Slot::Secret => self.first.secret = half(),
+            Slot::SecondGuid => self.second.get_or_insert_default().guid = half(),
+            Slot::SecondSecret => self.second.get_or_insert_default().secret = half(),
+            Slot::QueryId => self.query_id = Some(guid_of_query_id(bytes)),
+            Slot::Thrown => (self.thrown, self.message) = (true, message()),
+            Slot::Message => self.message = message(),
             Slot::Status
             | Slot::State
             | Slot::More
@@ -393,7 +368,7 @@ mod tests {
         let guid = *b"\x01\x02\x03\x04\x05\x06\x07\x08\0\0\0\0\x0c\x0d\x0e\x0f";
         let text = GuidText(guid).to_string();
         assert_eq!(text, "0807060504030201:0f0e0d0c00000000");
-        assert_eq!(guid_of_query_id(&text.as_bytes().into()), Some(guid));
+        assert_eq!(guid_of_query_id(text.as_bytes()), Some(guid));
     }
 
     #[test]
@@ -401,7 +376,7 @@ mod tests {
         for text in
             ["", ":", "1:2", "+807060504030201:0f0e0d0c00000000", "0807060504030201:0f0e0d0c0000000", "x"]
         {
-            assert_eq!(guid_of_query_id(&text.as_bytes().into()), None, "{text}");
+            assert_eq!(guid_of_query_id(text.as_bytes()), None, "{text}");
         }
     }
 

@@ -9,6 +9,7 @@ pub mod method;
 pub mod rewrite;
 pub mod sasl;
 pub mod scan;
+mod text;
 pub mod thrift;
 pub mod verdict;
 pub mod write;

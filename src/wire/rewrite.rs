@@ -1,21 +1,19 @@
 //! Another handle in the place of a request's own, byte for byte: a session that has moved is known to its new coordinator by
 //! another handle than to its client.
 
-use super::facts::{HANDLE_PART_BYTES, Handle, HandlePlace, Span};
+use super::facts::{HANDLE_PART_BYTES, Handle, HandlePlace};
 
 /// Puts a handle into a message, in place of the one that stands there; false, and nothing changed, if the message does
 /// not reach that far.
 #[must_use]
 pub fn replace(message: &mut [u8], place: HandlePlace, handle: &Handle) -> bool {
-    let fits = |part: Span| {
-        let range = part.range();
-        range.len() == HANDLE_PART_BYTES && range.end <= message.len()
-    };
-    if !fits(place.guid) || !fits(place.secret) {
+    let range = |at: u32| at as usize..(at as usize).saturating_add(HANDLE_PART_BYTES);
+    let (guid, secret) = (range(place.guid), range(place.secret));
+    if guid.end.max(secret.end) > message.len() {
         return false;
     }
-    for (part, bytes) in [(place.guid, &handle.guid), (place.secret, &handle.secret)] {
-        if let Some(old) = message.get_mut(part.range()) {
+    for (part, bytes) in [(guid, &handle.guid), (secret, &handle.secret)] {
+        if let Some(old) = message.get_mut(part) {
             old.copy_from_slice(bytes);
         }
     }
@@ -71,7 +69,7 @@ mod tests {
         for piece in bytes.chunks(piece) {
             scanner.push(piece).unwrap();
         }
-        *scanner.facts()
+        scanner.facts().clone()
     }
 
     #[test]
@@ -86,7 +84,7 @@ mod tests {
     fn a_message_that_is_not_all_there_is_left_alone() {
         let whole = statement(OLD, "select 1", &[]);
         let place = facts(&whole, 1000).handle_place().unwrap();
-        let end = place.secret.range().end;
+        let end = place.secret as usize + HANDLE_PART_BYTES;
         let mut short = whole[..end - 1].to_vec();
         assert!(!replace(&mut short, place, &NEW));
         assert_eq!(short, whole[..end - 1]);

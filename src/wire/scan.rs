@@ -15,8 +15,9 @@ use smallvec::SmallVec;
 pub use error::ScanError;
 use token::{next_of, pass_strings};
 
-use super::facts::{Facts, NAME_BYTES, Place, QUERY_ID_BYTES, Slot, Span, Text, Watch};
+use super::facts::{Facts, NAME_BYTES, Place, Slot, Span, Watch};
 use super::method::{self, Method};
+use super::text::Text;
 use super::thrift::{STOP, Type};
 
 /// How deep containers and structs may nest; Thrift's own libraries stop at 64.
@@ -341,10 +342,7 @@ impl Scanner {
             return false;
         }
         let bytes = self.captured.ended_by(now);
-        // Longer than any id, and so cut off: not one.
-        if slot != Slot::QueryId || bytes.len() <= QUERY_ID_BYTES {
-            self.facts.store_bytes(slot, bytes, self.end - rest.len() as u64);
-        }
+        self.facts.store_bytes(slot, bytes, self.end - rest.len() as u64);
         self.ended();
         true
     }

@@ -25,7 +25,7 @@ const LAST_SUCCESS: i32 = 2;
 /// What a fully scanned reply says about a call of `method`.
 pub fn verdict(method: &Method, reply: &Facts) -> Verdict {
     let failed = reply.is_exception() || reply.thrown || status_failed(method, reply);
-    if failed { failure(reply.message.as_bytes()) } else { Verdict::Success }
+    if failed { failure(reply.message()) } else { Verdict::Success }
 }
 
 /// A status is required in HS2's responses, but `GetOperationStatus` and `FetchResults` of Impala leave it at 0, and a
@@ -63,7 +63,8 @@ mod tests {
     use crate::wire::method;
 
     fn failed(message: &str) -> Facts {
-        Facts { status: Some(3), message: message.as_bytes().into(), ..Facts::default() }
+        let message = Some(Box::new(message.as_bytes().into()));
+        Facts { status: Some(3), message, ..Facts::default() }
     }
 
     fn of(message: &str) -> Verdict {

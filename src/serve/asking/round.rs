@@ -288,7 +288,8 @@ impl<S: Stream> Round<'_, S> {
             let chunk = link.read().await?;
             let taken = reply.take(&chunk)?;
             if taken.done {
-                return Ok(Replied { facts: Box::new(*reply.facts()), link: taken.clean.then_some(link) });
+                let facts = Box::new(reply.facts().clone());
+                return Ok(Replied { facts, link: taken.clean.then_some(link) });
             }
         }
     }

@@ -22,7 +22,6 @@ pub fn cancel(query: Guid, seqid: i32) -> BytesMut {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::facts::guid_of_query_id;
     use crate::wire::method::lookup;
     use crate::wire::scan::Scanner;
 
@@ -34,6 +33,6 @@ mod tests {
         let step = scanner.push(&call).unwrap();
         assert!(step.done && step.used == call.len());
         assert_eq!(scanner.method(), lookup(b"Cancel"));
-        assert_eq!(scanner.facts().query_id.as_ref().and_then(guid_of_query_id), Some(query));
+        assert_eq!(scanner.facts().query_id, Some(Some(query)));
     }
 }

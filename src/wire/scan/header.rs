@@ -16,7 +16,7 @@ impl Scanner {
                 self.state = State::Name { left };
                 return Ok(false);
             }
-            self.facts.name = Name::from(self.captured.ended_by(now));
+            self.facts.name = Name::new(self.captured.ended_by(now));
             self.state = State::Seqid;
             return Ok(true);
         }
@@ -59,7 +59,9 @@ impl Scanner {
     fn begin_body(&mut self) {
         self.watch = match self.expect {
             Expect::Request => {
-                self.method = method::lookup(self.facts.name.as_bytes());
+                if let Name::Of(method) = self.facts.name {
+                    self.method = method;
+                }
                 self.method.request
             }
             Expect::Reply if self.facts.is_exception() => method::EXCEPTION,

@@ -1,12 +1,14 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::facts::{Facts, Handle};
+use crate::wire::facts::{Facts, Handle, Name};
 use crate::wire::thrift::MessageType;
 
 const LIMIT: u64 = 1 << 30;
 const GUID: [u8; 16] = *b"0123456789abcdef";
 const SECRET: [u8; 16] = *b"a secret 16 long";
+/// As a query id prints [`GUID`].
+const QUERY_TEXT: &str = "3736353433323130:6665646362613938";
 
 /// Writes Thrift by hand, so that the tests do not lean on what they test.
 #[derive(Clone, Default)]
@@ -73,7 +75,7 @@ fn scan(mut scanner: Scanner, chunks: &[&[u8]]) -> Result<(Facts, usize, bool), 
         used += step.used;
         done = step.done;
     }
-    Ok((*scanner.facts(), used, done))
+    Ok((scanner.facts().clone(), used, done))
 }
 
 fn scan_request(bytes: &[u8]) -> Result<(Facts, usize, bool), ScanError> {
@@ -141,25 +143,48 @@ fn profile_and_summary_have_two_handles_or_a_query_id() {
     assert_eq!(facts.query_id, None);
 
     let mut beeswax = Bytes::message(1, "GetRuntimeProfile", 0);
-    beeswax.field(12, 1).field(11, 1).string(b"1f:2e").field(11, 2).string(b"1f:2e").stops(2);
+    beeswax.field(12, 1).field(11, 1).string(QUERY_TEXT.as_bytes()).field(11, 2).string(b"1f:2e").stops(2);
     let (facts, ..) = scan_request(&beeswax.0).unwrap();
     assert_eq!(facts.handle(), None);
-    assert_eq!(facts.query_id.unwrap().as_bytes(), b"1f:2e");
+    assert_eq!(facts.query_id, Some(Some(GUID)));
 }
 
 #[test]
 fn beeswax_query_ids_are_found_and_statements_are_not_taken_for_them() {
     let mut log = Bytes::message(1, "get_log", 0);
-    log.field(11, 1).string(b"1f:2e").stops(1);
-    assert_eq!(scan_request(&log.0).unwrap().0.query_id.unwrap().as_bytes(), b"1f:2e");
+    log.field(11, 1).string(QUERY_TEXT.as_bytes()).stops(1);
+    assert_eq!(scan_request(&log.0).unwrap().0.query_id, Some(Some(GUID)));
 
     let mut query = Bytes::message(1, "query", 0);
     query.field(12, 1).field(11, 1).string(b"select 1").stops(2);
     assert_eq!(scan_request(&query.0).unwrap().0.query_id, None);
 
-    let mut overlong = Bytes::message(1, "get_log", 0);
-    overlong.field(11, 1).string(&[b'a'; 65]).stops(1);
-    assert_eq!(scan_request(&overlong.0).unwrap().0.query_id, None);
+    // It names nothing, but whoever sends it speaks Beeswax.
+    for text in ["", "1f:2e", &QUERY_TEXT.repeat(10)] {
+        let mut other = Bytes::message(1, "get_log", 0);
+        other.field(11, 1).string(text.as_bytes()).stops(1);
+        let single: Vec<&[u8]> = other.0.chunks(1).collect();
+        let (facts, ..) = scan(Scanner::request(LIMIT), &single).unwrap();
+        assert_eq!((facts.query_id, facts.key()), (Some(None), None), "{text}");
+    }
+}
+
+#[test]
+fn a_name_in_no_table_is_remembered_whole_and_one_that_is_takes_no_memory() {
+    for (name, kept) in [("NoSuchMethod", true), ("unknown", true), ("GetInfo", false)] {
+        let bytes = call_with_handle(name);
+        for size in [1, 7, 1000] {
+            let chunks: Vec<&[u8]> = bytes.0.chunks(size).collect();
+            let (facts, ..) = scan(Scanner::request(LIMIT), &chunks).unwrap();
+            assert_eq!(facts.name.as_bytes(), name.as_bytes());
+            assert_eq!(matches!(facts.name, Name::Other(_)), kept, "{name}");
+        }
+    }
+}
+
+#[test]
+fn facts_take_less_than_three_cache_lines_of_every_call_under_way() {
+    assert!(size_of::<Facts>() <= 160, "{} bytes", size_of::<Facts>());
 }
 
 #[test]
@@ -195,7 +220,7 @@ fn the_facts_of_replies_are_found() {
     let (facts, used, done) = scan(Scanner::reply(open, LIMIT), &[&bytes.0]).unwrap();
     assert_eq!((used, done), (bytes.0.len(), true));
     assert_eq!((facts.status, facts.handle()), (Some(3), HANDLE));
-    assert!(facts.message.as_bytes().starts_with(b"Server is being shut down:"));
+    assert!(facts.message().starts_with(b"Server is being shut down:"));
 
     let mut rows = Bytes::message(2, "FetchResults", 0);
     rows.field(12, 0).field(12, 1).field(8, 1).i32(0).stops(1).field(2, 2).0.push(1);
@@ -213,7 +238,7 @@ fn the_facts_of_replies_are_found() {
     exception.field(11, 1).string(b"Invalid method name").field(8, 2).i32(1).stops(1);
     let (facts, ..) = scan(Scanner::reply(open, LIMIT), &[&exception.0]).unwrap();
     assert!(facts.is_exception());
-    assert_eq!(facts.message.as_bytes(), b"Invalid method name");
+    assert_eq!(facts.message(), b"Invalid method name");
     assert_eq!(facts.status, None);
 }
 
