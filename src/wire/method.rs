@@ -125,18 +125,58 @@ pub(super) const fn numbered<const N: usize>(mut rows: [Method; N]) -> [Method; 
     rows
 }
 
+/// Places for methods by their names: some four times as many as there are methods, so that most are found at once.
+const BY_NAME_PLACES: usize = 256;
+
+/// Each method in the first free place from [`first_place`] on.
+static BY_NAME: [Option<&Method>; BY_NAME_PLACES] = by_name(&[&hs2::METHODS, &beeswax::METHODS]);
+
+/// Where a name is looked for first. Length, a letter of the middle and the last one tell nearly all names apart.
+const fn first_place(name: &[u8]) -> usize {
+    match name {
+        [] => 0,
+        #[expect(clippy::indexing_slicing, reason = "half a length is below it")]
+        [.., last] => (name.len() * 6 + name[name.len() / 2] as usize + *last as usize * 5) % BY_NAME_PLACES,
+    }
+}
+
+const fn by_name(tables: &[&'static [Method]]) -> [Option<&'static Method>; BY_NAME_PLACES] {
+    let mut places = [None; BY_NAME_PLACES];
+    let mut rest = tables;
+    while let [table, others @ ..] = rest {
+        let mut methods: &'static [Method] = table;
+        while let [method, after @ ..] = methods {
+            let mut place = first_place(method.name.as_bytes());
+            #[expect(clippy::indexing_slicing, reason = "evaluated at compile time, and below the number")]
+            {
+                while places[place].is_some() {
+                    place = (place + 1) % BY_NAME_PLACES;
+                }
+                places[place] = Some(method);
+            }
+            methods = after;
+        }
+        rest = others;
+    }
+    places
+}
+
 /// Finds a method by its name; [`UNKNOWN`] for others.
 pub fn lookup(name: &[u8]) -> &'static Method {
-    let find = |table: &'static [Method]| {
-        table.binary_search_by(|method| method.name.as_bytes().cmp(name)).ok().and_then(|at| table.get(at))
-    };
-    // No name stands in both tables: those that both services have stand in HS2's, as `Owner::Either`.
-    find(hs2::METHODS).or_else(|| find(beeswax::METHODS)).unwrap_or(&UNKNOWN)
+    let mut place = first_place(name);
+    // Many places are free, and the first free one ends it.
+    while let Some(Some(method)) = BY_NAME.get(place) {
+        if method.name.as_bytes() == name {
+            return method;
+        }
+        place = (place + 1) % BY_NAME_PLACES;
+    }
+    &UNKNOWN
 }
 
 /// Every known method.
 pub fn all() -> impl Iterator<Item = &'static Method> {
-    hs2::METHODS.iter().chain(beeswax::METHODS)
+    hs2::METHODS.iter().chain(&beeswax::METHODS)
 }
 
 /// Any method that is in no table.
@@ -168,7 +208,7 @@ mod tests {
 
     #[test]
     fn both_tables_are_sorted_and_share_no_name() {
-        for table in [hs2::METHODS, beeswax::METHODS] {
+        for table in [&hs2::METHODS[..], &beeswax::METHODS[..]] {
             assert!(!table.is_empty());
             assert!(table.is_sorted_by(|a, b| a.name < b.name));
         }
@@ -190,6 +230,13 @@ mod tests {
         for name in ["", "Opensession", "OpenSessionX", "\u{0}", "zzz"] {
             assert_eq!(lookup(name.as_bytes()), &UNKNOWN);
         }
+    }
+
+    #[test]
+    fn hardly_a_name_is_compared_with_another() {
+        let places: std::collections::BTreeSet<_> =
+            all().map(|method| first_place(method.name.as_bytes())).collect();
+        assert!(places.len() + 2 >= all().count(), "{} places for {} methods", places.len(), all().count());
     }
 
     #[test]

@@ -29,7 +29,7 @@ const fn row(
 }
 
 /// Sorted by name.
-pub static METHODS: &[Method] = &numbered([
+pub static METHODS: [Method; 17] = numbered([
     row("Cancel", Role::UseOperation, Retry::OnceGoneIsDone, QUERY_HANDLE, THROWN),
     row("CloseInsert", Role::CloseOperation, Retry::Never, QUERY_HANDLE, THROWN),
     row("PingImpalaService", Role::Connection, Retry::Once, &[], &[]),

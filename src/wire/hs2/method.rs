@@ -79,7 +79,7 @@ const fn row(
 }
 
 /// Sorted by name.
-pub static METHODS: &[Method] = &numbered([
+pub static METHODS: [Method; 34] = numbered([
     row("CancelDelegationToken", Role::UseSession, Retry::Never, HANDLE, STATUS),
     row("CancelOperation", Role::UseOperation, Retry::OnceGoneIsDone, HANDLE, STATUS),
     row("CloseImpalaOperation", Role::CloseOperation, Retry::Never, HANDLE, STATUS),
