@@ -397,3 +397,13 @@ async fn read<S: Stream>(client: &mut Client<S>, pace: &mut Pace, stall: Duratio
     pace.note(clock::now().saturating_duration_since(begun), chunk.len());
     if chunk.is_empty() { Err(End::ClientBroke { inside: "request" }) } else { Ok(chunk) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_takes_eight_cache_lines_of_every_call_under_way() {
+        assert!(size_of::<Request>() <= 512, "{} bytes", size_of::<Request>());
+    }
+}

@@ -32,10 +32,17 @@ pub enum Name {
 impl Name {
     /// The name that these bytes are.
     pub(super) fn new(bytes: &[u8]) -> Self {
-        match method::lookup(bytes) {
-            method if method.service == Owner::Unknown => Self::Other(bytes.into()),
-            method => Self::Of(method),
-        }
+        Self::known(method::lookup(bytes)).unwrap_or_else(|| Self::Other(bytes.into()))
+    }
+
+    /// The name that these bytes are, in the reply to a call of `method`. Equal to the call's if it is the same name.
+    pub(super) fn of_reply(bytes: &[u8], method: &'static Method) -> Self {
+        let same = Self::known(method).filter(|name| name.as_bytes() == bytes);
+        same.unwrap_or_else(|| Self::Other(bytes.into()))
+    }
+
+    fn known(method: &'static Method) -> Option<Self> {
+        (method.service != Owner::Unknown).then_some(Self::Of(method))
     }
 
     /// As it stands in messages.
@@ -135,18 +142,47 @@ impl Slot {
     }
 }
 
+/// A field id below 64. All that are looked for are.
+#[derive(Clone, Copy)]
+pub(super) struct SmallId(u8);
+
+impl SmallId {
+    /// None for others.
+    pub(super) const fn new(id: i16) -> Option<Self> {
+        if 0 <= id && id < 64 { Some(Self(id.to_be_bytes()[1])) } else { None }
+    }
+
+    /// Its bit among those of all small ids.
+    pub(super) const fn bit(self) -> u64 {
+        1 << self.0
+    }
+}
+
 /// A place in a message: the ids of the fields that lead there, a byte for each, so that two places are compared as two
 /// numbers. The ids that are looked for are small; all others are the same one, which is never looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place(u64);
 
 impl Place {
-    /// A field of the struct that stands here.
-    pub(super) const fn inner(self, id: i16) -> Self {
-        // 0 stands for no field, 255 for those that are never looked for.
-        let id = id.cast_unsigned() as u64;
-        let byte = if id < 0xfe { id + 1 } else { 0xff };
-        Self(self.0 << 8 | byte)
+    /// Inside the struct that stands here, before its first field.
+    pub(super) const fn inward(self) -> Self {
+        Self(self.0 << 8)
+    }
+
+    /// The struct around this field.
+    pub(super) const fn outward(self) -> Self {
+        Self(self.0 >> 8)
+    }
+
+    /// Another field of the same struct.
+    pub(super) const fn beside(self, id: SmallId) -> Self {
+        // 0 stands for no field.
+        Self(self.0 & !0xff | (id.0 as u64 + 1))
+    }
+
+    /// Another field of the same struct, with an id that is never looked for.
+    pub(super) const fn beside_any(self) -> Self {
+        Self(self.0 | 0xff)
     }
 }
 
@@ -164,8 +200,8 @@ impl Watch {
         assert!(path.len() <= super::scan::WATCH_DEPTH);
         let (mut place, mut rest) = (Place(0), path);
         while let [id, inner @ ..] = rest {
-            assert!(0 <= *id && *id < 0xfe);
-            place = place.inner(*id);
+            let Some(id) = SmallId::new(*id) else { panic!("ids that are looked for are small") };
+            place = place.inward().beside(id);
             rest = inner;
         }
         Self { place, slot }
@@ -338,12 +374,11 @@ impl Facts {
             Slot::QueryId => self.query_id = Some(guid_of_query_id(bytes)),
             Slot::Thrown => (self.thrown, self.message) = (true, message()),
             Slot::Message => self.message = message(),
-            Slot::Status
-            | Slot::State
-            | Slot::More
-            | Slot::HasResultSet
-            | Slot::RunAsync
-            | Slot::Statement => {}
+            Slot::Statement => {
+                let len = bytes.len() as u64;
+                self.statement = Span::of(end.saturating_sub(len), len);
+            }
+            Slot::Status | Slot::State | Slot::More | Slot::HasResultSet | Slot::RunAsync => {}
         }
     }
 

@@ -218,6 +218,16 @@ mod tests {
     }
 
     #[test]
+    fn one_thing_is_looked_for_in_one_place() {
+        for method in all().chain([&UNKNOWN]) {
+            for table in [method.request, method.reply, EXCEPTION] {
+                let places: Vec<_> = table.iter().map(|watch| watch.place).collect();
+                assert!((1..places.len()).all(|at| !places[..at].contains(&places[at])), "{}", method.name);
+            }
+        }
+    }
+
+    #[test]
     fn a_method_knows_its_place() {
         for (place, method) in all().enumerate() {
             assert_eq!(method.place(), Some(place));

@@ -2,18 +2,21 @@
 //!
 //! On an unframed connection nothing else tells where a message ends (Impala: `TBufferedTransport`, no framing), and nothing is
 //! decoded on the data path. So the scanner walks: it knows at each moment what the next bytes mean, holds at most a few
-//! bytes of a token that a piece boundary has cut, and never looks at a byte twice. A column of numbers is one
-//! multiplication, a column of strings one length at a time. Nesting is an explicit, bounded stack; nothing is allocated by
+//! bytes of a token that a piece boundary has cut, and looks at no others twice. A column of numbers is one
+//! multiplication, a column of strings one length at a time. Nesting is explicit and bounded; nothing is allocated by
 //! a declared length; every declared element costs at least one byte that must really come.
+//!
+//! Most messages are small and come whole, and many calls are under way at once: a value that is all there is one step, and
+//! what is needed only where a boundary cuts, or by few messages, is in boxes.
 
 mod error;
 mod header;
+mod levels;
 mod token;
 
-use smallvec::SmallVec;
-
 pub use error::ScanError;
-use token::{next_of, pass_strings};
+use levels::{Levels, Next};
+use token::take;
 
 use super::facts::{Facts, NAME_BYTES, Place, Slot, Span, Watch};
 use super::method::{self, Method};
@@ -21,9 +24,7 @@ use super::text::Text;
 use super::thrift::{STOP, Type};
 
 /// How deep containers and structs may nest; Thrift's own libraries stop at 64.
-pub const MAX_DEPTH: usize = 64;
-/// A string of `TColumn` in a reply to `FetchResults` is this deep.
-const USUAL_DEPTH: usize = 8;
+pub const MAX_DEPTH: u8 = 64;
 /// The longest path of field ids that can be watched (`ExecutePlannedStatement` has its handle this deep).
 pub const WATCH_DEPTH: usize = 5;
 
@@ -42,23 +43,14 @@ pub struct Scanner {
     expect: Expect,
     /// Bytes that a message may have.
     limit: u64,
-    /// Bytes of earlier pushes.
-    passed: u64,
     /// Where in the message the bytes at hand end.
     end: u64,
     state: State,
-    /// The beginning of a token that a chunk boundary has cut; empty unless the state waits for a token.
+    /// The beginning of a token that a chunk boundary has cut.
     token: Text<8>,
-    /// The beginning of a string that is being remembered.
-    captured: Text<NAME_BYTES>,
-    /// The open levels. What real servers send is not deeper than the place that is kept for them here.
-    stack: SmallVec<[Level; USUAL_DEPTH]>,
-    /// How many open levels are containers; inside one nothing is watched.
-    containers: usize,
-    /// Where the open fields of the outermost levels stand, while `containers` is 0.
-    places: [Place; WATCH_DEPTH],
-    /// For each of those levels, a bit for each field id below 64 that was met.
-    met: [u64; WATCH_DEPTH],
+    /// The beginning of a string that is being remembered and that a chunk boundary has cut.
+    captured: Option<Box<Text<NAME_BYTES>>>,
+    levels: Levels,
     watch: &'static [Watch],
     method: &'static Method,
     facts: Facts,
@@ -70,34 +62,42 @@ enum Expect {
     Reply,
 }
 
+/// Where the walk stands. Within a token or a string if not all of it has come.
 #[derive(Clone, Copy)]
 enum State {
     Version,
     NameLength,
-    Name { left: usize },
+    Name {
+        left: u64,
+    },
     Seqid,
-    Field,
-    Value { kind: Type, slot: Option<Slot> },
-    Pass { left: u64 },
-    Capture { slot: Slot, left: u64 },
-    Element,
+    /// Between values: what comes next is for [`Levels`] to say.
+    Between,
+    Value {
+        kind: Type,
+        slot: Option<Slot>,
+    },
+    Pass {
+        left: u64,
+    },
+    Capture {
+        slot: Slot,
+        left: u64,
+    },
     Done,
 }
 
-#[derive(Clone, Copy)]
-enum Level {
-    Struct,
-    /// A list or set: `left` elements to come.
-    Elements {
-        kind: Type,
-        left: u32,
-    },
-    /// A map: `left` keys and values to come; a key is next when `left` is even.
-    Pairs {
-        key: Type,
-        value: Type,
-        left: u32,
-    },
+/// Why a step does not lead to the next one.
+enum Halt {
+    /// The bytes for it have not come, or not all of them. The state says what is to come.
+    Wait,
+    Broken(ScanError),
+}
+
+impl From<ScanError> for Halt {
+    fn from(error: ScanError) -> Self {
+        Self::Broken(error)
+    }
 }
 
 impl Scanner {
@@ -115,15 +115,11 @@ impl Scanner {
         Self {
             expect,
             limit,
-            passed: 0,
             end: 0,
             state: State::Version,
             token: Text::default(),
-            captured: Text::default(),
-            stack: SmallVec::new(),
-            containers: 0,
-            places: [Place::default(); WATCH_DEPTH],
-            met: [0; WATCH_DEPTH],
+            captured: None,
+            levels: Levels::default(),
             watch: &[],
             method,
             facts: Facts::default(),
@@ -135,14 +131,20 @@ impl Scanner {
     /// # Errors
     /// [`ScanError`]; the scanner is of no use afterwards.
     pub fn push(&mut self, chunk: &[u8]) -> Result<Step, ScanError> {
-        let room = usize::try_from(self.limit.saturating_sub(self.passed)).unwrap_or(usize::MAX);
+        let room = usize::try_from(self.limit.saturating_sub(self.end)).unwrap_or(usize::MAX);
         let allowed = chunk.get(..room).unwrap_or(chunk);
-        self.end = self.passed + allowed.len() as u64;
         let mut rest = allowed;
-        while self.advance(&mut rest)? {}
-        let used = allowed.len() - rest.len();
-        self.passed += used as u64;
+        if !self.token.is_empty() {
+            self.complete_token(&mut rest)?;
+        }
+        self.end += rest.len() as u64;
+        self.walk(&mut rest)?;
         let done = matches!(self.state, State::Done);
+        if !done && !rest.is_empty() {
+            self.token.append(rest);
+            rest = &[];
+        }
+        let used = allowed.len() - rest.len();
         if !done && used < chunk.len() {
             return Err(ScanError::TooLong { limit: self.limit });
         }
@@ -164,147 +166,182 @@ impl Scanner {
         !matches!(self.state, State::Version | State::NameLength | State::Name { .. } | State::Seqid)
     }
 
-    /// Does one step; false when it needs bytes that have not come, or the message has ended.
-    fn advance(&mut self, rest: &mut &[u8]) -> Result<bool, ScanError> {
+    /// Goes as far as the bytes do. What remains of them is the beginning of a token, or behind the message's end.
+    fn walk(&mut self, rest: &mut &[u8]) -> Result<(), ScanError> {
+        match self.steps(rest) {
+            Ok(()) => self.state = State::Done,
+            Err(Halt::Wait) => {}
+            Err(Halt::Broken(error)) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Goes up to the message's end.
+    fn steps(&mut self, rest: &mut &[u8]) -> Result<(), Halt> {
         match self.state {
-            State::Version | State::NameLength | State::Name { .. } | State::Seqid => self.header(rest),
-            State::Field => self.fields(rest),
-            State::Value { kind, slot } => self.value(rest, kind, slot),
-            State::Pass { left } => Ok(self.pass(rest, left)),
-            State::Capture { slot, left } => Ok(self.capture(rest, slot, left)),
-            State::Element => self.element(rest),
-            State::Done => Ok(false),
+            State::Version => self.version(rest)?,
+            State::NameLength => self.name_length(rest)?,
+            State::Name { left } => self.name(rest, left)?,
+            State::Seqid => self.seqid(rest)?,
+            State::Value { kind, slot } => self.value(rest, kind, slot)?,
+            State::Pass { left } => self.pass(rest, left)?,
+            State::Capture { slot, left } => self.capture(rest, slot, left)?,
+            State::Between | State::Done => {}
+        }
+        loop {
+            match self.levels.next() {
+                Next::Field => self.fields(rest)?,
+                Next::Element => self.element(rest)?,
+                Next::Nothing => return Ok(()),
+            }
         }
     }
 
-    /// Goes on in a struct, up to the first field whose value takes more than a look.
-    fn fields(&mut self, rest: &mut &[u8]) -> Result<bool, ScanError> {
-        while matches!(self.state, State::Field) {
-            if self.token.is_empty()
-                && let Some((&STOP, after)) = rest.split_first()
-            {
-                *rest = after;
-                self.close_level();
-                continue;
-            }
-            let Some([kind, high, low]) = self.take::<3>(rest) else { return Ok(false) };
-            let kind = Type::from_byte(kind).ok_or(ScanError::UnknownType { byte: kind })?;
-            let slot = self.watched(i16::from_be_bytes([high, low]), kind)?;
-            if kind == Type::Struct {
-                self.open_level(Level::Struct)?;
-            } else if slot.is_none()
-                && let Some(bytes) = kind.fixed_bytes()
-                && let Some(after) = rest.get(usize::from(bytes)..)
-            {
-                *rest = after;
-            } else {
-                self.state = State::Value { kind, slot };
-            }
-        }
-        Ok(true)
+    /// What is to come when bytes have.
+    fn wait(&mut self, state: State) -> Halt {
+        self.state = state;
+        Halt::Wait
     }
 
-    /// Notes a field of the outermost levels; what of it is worth remembering, if anything.
-    fn watched(&mut self, id: i16, kind: Type) -> Result<Option<Slot>, ScanError> {
-        if self.containers > 0 {
-            return Ok(None);
-        }
-        let level = self.stack.len().wrapping_sub(1);
-        let outer = self.places.get(level.wrapping_sub(1)).copied().unwrap_or_default();
-        let (Some(place), Some(met)) = (self.places.get_mut(level), self.met.get_mut(level)) else {
-            return Ok(None);
-        };
-        *place = outer.inner(id);
-        if let Ok(bit @ 0..64) = u32::try_from(id) {
-            if *met & (1 << bit) != 0 {
-                return Err(ScanError::Repeated { id });
+    /// Goes on in a struct, and in those inside it, up to a container or their end.
+    fn fields(&mut self, rest: &mut &[u8]) -> Result<(), Halt> {
+        while self.levels.next() == Next::Field {
+            match **rest {
+                [STOP, ref after @ ..] => {
+                    *rest = after;
+                    self.levels.close_struct();
+                }
+                [kind, high, low, ref after @ ..] => {
+                    *rest = after;
+                    let kind = Type::from_byte(kind).ok_or(ScanError::UnknownType { byte: kind })?;
+                    let place = self.levels.field(i16::from_be_bytes([high, low]))?;
+                    if kind == Type::Struct {
+                        self.levels.open_struct()?;
+                        continue;
+                    }
+                    let slot = place.and_then(|place| self.watched(place, kind));
+                    match (slot, kind.fixed_bytes()) {
+                        (None, Some(bytes)) => self.pass(rest, u64::from(bytes))?,
+                        _ => self.value(rest, kind, slot)?,
+                    }
+                }
+                _ => return Err(self.wait(State::Between)),
             }
-            *met |= 1 << bit;
         }
-        let hit = self.watch.iter().find(|watch| watch.place == *place && watch.slot.wire_type() == kind);
-        Ok(hit.map(|watch| watch.slot))
+        Ok(())
     }
 
-    fn value(&mut self, rest: &mut &[u8], kind: Type, slot: Option<Slot>) -> Result<bool, ScanError> {
+    /// What of this field is worth remembering, if anything.
+    #[inline]
+    fn watched(&self, place: Place, kind: Type) -> Option<Slot> {
+        let watch = self.watch.iter().find(|watch| watch.place == place)?;
+        (watch.slot.wire_type() == kind).then_some(watch.slot)
+    }
+
+    /// Goes on in a container.
+    fn element(&mut self, rest: &mut &[u8]) -> Result<(), Halt> {
+        match self.levels.element(rest)? {
+            Some(kind) => self.value(rest, kind, None),
+            None => Ok(()),
+        }
+    }
+
+    /// Goes over a value, or into it.
+    fn value(&mut self, rest: &mut &[u8], kind: Type, slot: Option<Slot>) -> Result<(), Halt> {
+        let cut = State::Value { kind, slot };
         match kind {
-            Type::Struct => self.open_level(Level::Struct)?,
+            Type::Struct => self.levels.open_struct()?,
             Type::String => {
-                let Some(len) = self.take::<4>(rest) else { return Ok(false) };
-                let left = self.declared(rest, i32::from_be_bytes(len), 1)?;
-                self.state = match slot {
-                    // May be as long as a request: only where it stands is kept.
-                    Some(Slot::Statement) => {
-                        self.facts.statement = Span::of(self.end - rest.len() as u64, left);
-                        State::Pass { left }
-                    }
-                    Some(slot) => {
-                        self.captured.clear();
-                        State::Capture { slot, left }
-                    }
-                    None => State::Pass { left },
-                };
+                let Some(len) = take(rest) else { return Err(self.wait(cut)) };
+                return self.string(rest, i32::from_be_bytes(len), slot);
             }
             Type::List | Type::Set => {
-                let Some([kind, count @ ..]) = self.take::<5>(rest) else { return Ok(false) };
-                self.open_elements(rest, kind, i32::from_be_bytes(count))?;
+                let Some([kind, count @ ..]) = take::<5>(rest) else { return Err(self.wait(cut)) };
+                return self.open(rest, kind, None, i32::from_be_bytes(count));
             }
             Type::Map => {
-                let Some([key, value, count @ ..]) = self.take::<6>(rest) else { return Ok(false) };
-                self.open_pairs(rest, [key, value], i32::from_be_bytes(count))?;
+                let Some([key, value, count @ ..]) = take::<6>(rest) else { return Err(self.wait(cut)) };
+                return self.open(rest, key, Some(value), i32::from_be_bytes(count));
             }
-            Type::I32 if slot.is_some() => {
-                let Some(bytes) = self.take::<4>(rest) else { return Ok(false) };
-                self.remember(slot, i32::from_be_bytes(bytes));
-            }
-            Type::Bool if slot.is_some() => {
-                let Some([byte]) = self.take::<1>(rest) else { return Ok(false) };
-                self.remember(slot, i32::from(byte));
-            }
-            fixed => self.state = State::Pass { left: u64::from(fixed.least_bytes()) },
+            fixed => match slot {
+                None => return self.pass(rest, u64::from(fixed.least_bytes())),
+                Some(slot) if fixed == Type::Bool => {
+                    let Some([byte]) = take(rest) else { return Err(self.wait(cut)) };
+                    self.facts.store_number(slot, i32::from(byte));
+                }
+                Some(slot) => {
+                    let Some(number) = take(rest) else { return Err(self.wait(cut)) };
+                    self.facts.store_number(slot, i32::from_be_bytes(number));
+                }
+            },
         }
-        Ok(true)
+        Ok(())
     }
 
-    fn remember(&mut self, slot: Option<Slot>, number: i32) {
+    /// Goes over a string.
+    #[inline]
+    fn string(&mut self, rest: &mut &[u8], len: i32, slot: Option<Slot>) -> Result<(), Halt> {
+        let whole = usize::try_from(len).ok().and_then(|len| rest.split_at_checked(len));
+        let Some((bytes, after)) = whole else { return self.cut_string(rest, len, slot) };
+        *rest = after;
         if let Some(slot) = slot {
-            self.facts.store_number(slot, number);
+            self.facts.store_bytes(slot, bytes, self.end - after.len() as u64);
         }
-        self.ended();
+        Ok(())
     }
 
-    fn open_elements(&mut self, rest: &[u8], kind: u8, count: i32) -> Result<(), ScanError> {
+    /// Goes over the beginning of a string that is not all there.
+    fn cut_string(&mut self, rest: &mut &[u8], len: i32, slot: Option<Slot>) -> Result<(), Halt> {
+        let left = self.declared(rest, len, 1)?;
+        match slot {
+            None => self.pass(rest, left),
+            // Only where it stands is kept, and that is known before it ends.
+            Some(Slot::Statement) => {
+                self.facts.statement = Span::of(self.end - rest.len() as u64, left);
+                self.pass(rest, left)
+            }
+            Some(slot) => self.capture(rest, slot, left),
+        }
+    }
+
+    fn capture(&mut self, rest: &mut &[u8], slot: Slot, left: u64) -> Result<(), Halt> {
+        let wait = |left| State::Capture { slot, left };
+        let last = self.remembered(rest, left).map_err(|left| self.wait(wait(left)))?;
+        let end = self.end - rest.len() as u64;
+        match self.captured.take() {
+            None => self.facts.store_bytes(slot, last, end),
+            Some(mut text) => self.facts.store_bytes(slot, text.ended_by(last), end),
+        }
+        Ok(())
+    }
+
+    /// Passes over so many bytes.
+    #[inline]
+    fn pass(&mut self, rest: &mut &[u8], left: u64) -> Result<(), Halt> {
+        let Some(after) = usize::try_from(left).ok().and_then(|left| rest.get(left..)) else {
+            let left = left - rest.len() as u64;
+            *rest = &[];
+            return Err(self.wait(State::Pass { left }));
+        };
+        *rest = after;
+        Ok(())
+    }
+
+    /// A container begins: a list or set, or a map, which has values too.
+    fn open(&mut self, rest: &mut &[u8], key: u8, value: Option<u8>, count: i32) -> Result<(), Halt> {
         if count == 0 {
             // The type byte of an empty list means nothing and need not be one.
-            self.ended();
             return Ok(());
         }
-        let kind = Type::from_byte(kind).ok_or(ScanError::UnknownType { byte: kind })?;
-        self.facts.not_only_strings |= kind != Type::String;
-        let bytes = self.declared(rest, count, kind.least_bytes())?;
-        if kind.fixed_bytes().is_some() {
-            self.state = State::Pass { left: bytes };
-            return Ok(());
+        let known = |byte| Type::from_byte(byte).ok_or(ScanError::UnknownType { byte });
+        let (key, value) = (known(key)?, value.map(known).transpose()?);
+        let both = |test: fn(Type) -> bool| test(key) && value.is_none_or(test);
+        self.facts.not_only_strings |= !both(|kind| kind == Type::String);
+        let bytes = self.declared(rest, count, key.least_bytes() + value.map_or(0, Type::least_bytes))?;
+        if both(|kind| kind.fixed_bytes().is_some()) {
+            return self.pass(rest, bytes);
         }
-        self.open_level(Level::Elements { kind, left: count.unsigned_abs() })
-    }
-
-    fn open_pairs(&mut self, rest: &[u8], [key, value]: [u8; 2], count: i32) -> Result<(), ScanError> {
-        if count == 0 {
-            self.ended();
-            return Ok(());
-        }
-        let kinds = (Type::from_byte(key), Type::from_byte(value));
-        let (Some(key), Some(value)) = kinds else {
-            return Err(ScanError::UnknownType { byte: if kinds.0.is_none() { key } else { value } });
-        };
-        self.facts.not_only_strings |= (key, value) != (Type::String, Type::String);
-        let bytes = self.declared(rest, count, key.least_bytes() + value.least_bytes())?;
-        if key.fixed_bytes().is_some() && value.fixed_bytes().is_some() {
-            self.state = State::Pass { left: bytes };
-            return Ok(());
-        }
-        // Twice an i32 that is not negative fits.
-        self.open_level(Level::Pairs { key, value, left: count.unsigned_abs() * 2 })
+        Ok(self.levels.open_container(key, value, count.unsigned_abs())?)
     }
 
     /// The fewest bytes that `count` things of `least` bytes take, checked against what the message may still have after
@@ -317,95 +354,6 @@ impl Scanner {
             return Err(ScanError::TooLong { limit: self.limit });
         }
         Ok(bytes)
-    }
-
-    #[inline]
-    fn pass(&mut self, rest: &mut &[u8], left: u64) -> bool {
-        let now = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
-        *rest = rest.get(now..).unwrap_or_default();
-        let left = left - now as u64;
-        if left > 0 {
-            self.state = State::Pass { left };
-            return false;
-        }
-        self.ended();
-        true
-    }
-
-    fn capture(&mut self, rest: &mut &[u8], slot: Slot, left: u64) -> bool {
-        let (now, after) = rest.split_at(usize::try_from(left).unwrap_or(usize::MAX).min(rest.len()));
-        *rest = after;
-        let left = left - now.len() as u64;
-        if left > 0 {
-            self.captured.append(now);
-            self.state = State::Capture { slot, left };
-            return false;
-        }
-        let bytes = self.captured.ended_by(now);
-        self.facts.store_bytes(slot, bytes, self.end - rest.len() as u64);
-        self.ended();
-        true
-    }
-
-    /// A value has ended: what comes next depends on the innermost open level.
-    fn ended(&mut self) {
-        self.state = match self.stack.last() {
-            Some(Level::Struct) => State::Field,
-            Some(Level::Elements { .. } | Level::Pairs { .. }) => State::Element,
-            None => State::Done,
-        };
-    }
-
-    /// Goes on in a container.
-    fn element(&mut self, rest: &mut &[u8]) -> Result<bool, ScanError> {
-        let Some(level) = self.stack.last_mut() else { return Ok(false) };
-        let kind = match level {
-            Level::Struct => None,
-            Level::Elements { kind: Type::String, left } => {
-                pass_strings(rest, left)?;
-                if next_of(left) {
-                    // The last one of a piece, cut off: no need to go round for it.
-                    self.state = State::Value { kind: Type::String, slot: None };
-                    return self.value(rest, Type::String, None);
-                }
-                None
-            }
-            Level::Elements { kind, left } => next_of(left).then_some(*kind),
-            Level::Pairs { key, value, left } => {
-                let kind = if left.is_multiple_of(2) { *key } else { *value };
-                next_of(left).then_some(kind)
-            }
-        };
-        match kind {
-            Some(kind) => self.state = State::Value { kind, slot: None },
-            None => self.close_level(),
-        }
-        Ok(true)
-    }
-
-    fn open_level(&mut self, level: Level) -> Result<(), ScanError> {
-        if self.stack.len() >= MAX_DEPTH {
-            return Err(ScanError::TooDeep);
-        }
-        if let Some(met) = self.met.get_mut(self.stack.len()) {
-            *met = 0;
-        }
-        self.stack.push(level);
-        self.state = match level {
-            Level::Struct => State::Field,
-            Level::Elements { .. } | Level::Pairs { .. } => {
-                self.containers += 1;
-                State::Element
-            }
-        };
-        Ok(())
-    }
-
-    fn close_level(&mut self) {
-        if !matches!(self.stack.pop(), Some(Level::Struct) | None) {
-            self.containers -= 1;
-        }
-        self.ended();
     }
 }
 

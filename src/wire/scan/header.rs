@@ -1,45 +1,40 @@
 //! The head of a message: version and type, name, sequence id.
 
-use super::{Expect, Level, ScanError, Scanner, State};
+use super::token::take;
+use super::{Expect, Halt, ScanError, Scanner, State};
 use crate::wire::facts::{NAME_BYTES, Name};
 use crate::wire::method;
 use crate::wire::thrift::{MessageType, VERSION_1, VERSION_MASK};
 
 impl Scanner {
-    pub(super) fn header(&mut self, rest: &mut &[u8]) -> Result<bool, ScanError> {
-        if let State::Name { left } = self.state {
-            let (now, after) = rest.split_at(left.min(rest.len()));
-            *rest = after;
-            let left = left - now.len();
-            if left > 0 {
-                self.captured.append(now);
-                self.state = State::Name { left };
-                return Ok(false);
-            }
-            self.facts.name = Name::new(self.captured.ended_by(now));
-            self.state = State::Seqid;
-            return Ok(true);
+    pub(super) fn version(&mut self, rest: &mut &[u8]) -> Result<(), Halt> {
+        let Some(word) = take(rest) else { return Err(self.wait(State::Version)) };
+        self.facts.message_type = Some(self.expected_type(u32::from_be_bytes(word))?);
+        self.name_length(rest)
+    }
+
+    pub(super) fn name_length(&mut self, rest: &mut &[u8]) -> Result<(), Halt> {
+        let Some(len) = take(rest) else { return Err(self.wait(State::NameLength)) };
+        let len = u32::from_be_bytes(len);
+        if !(1..=NAME_BYTES).contains(&usize::try_from(len).unwrap_or(usize::MAX)) {
+            return Err(ScanError::NameLength { len }.into());
         }
-        let Some(bytes) = self.take::<4>(rest) else { return Ok(false) };
-        let word = u32::from_be_bytes(bytes);
-        match self.state {
-            State::Version => {
-                self.facts.message_type = Some(self.expected_type(word)?);
-                self.state = State::NameLength;
-            }
-            State::NameLength => {
-                let len = usize::try_from(word).unwrap_or(usize::MAX);
-                if len == 0 || len > NAME_BYTES {
-                    return Err(ScanError::NameLength { len: word });
-                }
-                self.state = State::Name { left: len };
-            }
-            _ => {
-                self.facts.seqid = word.cast_signed();
-                self.begin_body();
-            }
+        self.name(rest, u64::from(len))
+    }
+
+    pub(super) fn name(&mut self, rest: &mut &[u8], left: u64) -> Result<(), Halt> {
+        let last = self.remembered(rest, left).map_err(|left| self.wait(State::Name { left }))?;
+        match self.captured.take() {
+            None => self.named(last),
+            Some(mut text) => self.named(text.ended_by(last)),
         }
-        Ok(true)
+        self.seqid(rest)
+    }
+
+    pub(super) fn seqid(&mut self, rest: &mut &[u8]) -> Result<(), Halt> {
+        let Some(seqid) = take(rest) else { return Err(self.wait(State::Seqid)) };
+        self.facts.seqid = i32::from_be_bytes(seqid);
+        Ok(self.levels.open_struct()?)
     }
 
     fn expected_type(&self, word: u32) -> Result<MessageType, ScanError> {
@@ -55,19 +50,20 @@ impl Scanner {
         }
     }
 
-    /// The header has come: what to look out for depends on the method.
-    fn begin_body(&mut self) {
-        self.watch = match self.expect {
+    /// The name has come: what to look out for depends on the method.
+    fn named(&mut self, bytes: &[u8]) {
+        match self.expect {
             Expect::Request => {
+                self.facts.name = Name::new(bytes);
                 if let Name::Of(method) = self.facts.name {
                     self.method = method;
                 }
-                self.method.request
+                self.watch = self.method.request;
             }
-            Expect::Reply if self.facts.is_exception() => method::EXCEPTION,
-            Expect::Reply => self.method.reply,
-        };
-        self.stack.push(Level::Struct);
-        self.state = State::Field;
+            Expect::Reply => {
+                self.facts.name = Name::of_reply(bytes, self.method);
+                self.watch = if self.facts.is_exception() { method::EXCEPTION } else { self.method.reply };
+            }
+        }
     }
 }

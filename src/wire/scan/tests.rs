@@ -338,6 +338,73 @@ fn nesting_ten_thousand_deep_is_refused() {
 }
 
 #[test]
+fn structs_and_containers_nest_as_deep_as_is_promised_and_no_deeper() {
+    // The arguments are the first level; a list and a struct in it are two more.
+    let nested = |lists: usize| {
+        let mut bytes = Bytes::message(1, "Whatever", 1);
+        for _ in 0..lists {
+            bytes.field(15, 1).0.push(12);
+            bytes.i32(1);
+        }
+        bytes
+    };
+    let deepest = usize::from(MAX_DEPTH);
+    assert!(scan_request(&nested((deepest - 1) / 2).0).is_ok());
+    assert_eq!(scan_request(&nested(deepest / 2).0).err(), Some(ScanError::TooDeep));
+    let mut structs = Bytes::message(1, "Whatever", 1);
+    for _ in 1..deepest {
+        structs.field(12, 1);
+    }
+    assert!(scan_request(&structs.clone().stops(deepest).0).unwrap().2);
+    assert_eq!(scan_request(&structs.field(12, 1).0).err(), Some(ScanError::TooDeep));
+    assert_eq!(scan_request(&structs_ended_by_list(deepest).0).err(), Some(ScanError::TooDeep));
+    assert!(scan_request(&structs_ended_by_list(deepest - 1).0).is_ok());
+}
+
+/// So many structs, the arguments among them, and a list of strings inside.
+fn structs_ended_by_list(structs: usize) -> Bytes {
+    let mut bytes = Bytes::message(1, "Whatever", 1);
+    for _ in 1..structs {
+        bytes.field(12, 1);
+    }
+    bytes.field(15, 1).0.push(11);
+    bytes.i32(1);
+    bytes
+}
+
+#[test]
+fn fields_after_deep_structs_and_containers_are_still_found() {
+    let mut bytes = Bytes::message(1, "GetInfo", 0);
+    bytes.field(12, 1);
+    bytes.field(12, 2).field(12, 1).field(12, 1).field(12, 1).field(12, 1).field(12, 1).stops(6);
+    bytes.field(15, 3).0.push(15);
+    bytes.i32(1).0.push(12);
+    bytes.i32(1).field(12, 1).field(11, 1).string(b"no guid").stops(2);
+    bytes.handle(1, &GUID, &SECRET).stops(2);
+    for size in [1, 3, 1000] {
+        let chunks: Vec<&[u8]> = bytes.0.chunks(size).collect();
+        let (facts, used, done) = scan(Scanner::request(LIMIT), &chunks).unwrap();
+        assert_eq!((facts.handle(), used, done), (HANDLE, bytes.0.len(), true));
+    }
+}
+
+#[test]
+fn a_map_of_strings_to_others_is_passed_over() {
+    let mut bytes = Bytes::message(1, "GetInfo", 0);
+    bytes.field(13, 1).0.extend([11, 8, 0, 0, 0, 2]);
+    bytes.string(b"one").i32(1).string(b"two").i32(2);
+    bytes.field(13, 2).0.extend([8, 11, 0, 0, 0, 1]);
+    bytes.i32(1).string(b"one");
+    bytes.field(13, 3).0.extend([11, 11, 0, 0, 0, 2]);
+    bytes.string(b"a").string(b"b").string(b"c").string(b"d").stops(1);
+    for size in [1, 2, 5, 1000] {
+        let chunks: Vec<&[u8]> = bytes.0.chunks(size).collect();
+        let (facts, used, done) = scan(Scanner::request(LIMIT), &chunks).unwrap();
+        assert_eq!((facts.not_only_strings, used, done), (true, bytes.0.len(), true), "in pieces of {size}");
+    }
+}
+
+#[test]
 fn a_megabyte_method_name_is_refused() {
     let bytes = Bytes::message(1, &"x".repeat(1 << 20), 0);
     assert_eq!(scan_request(&bytes.0).err(), Some(ScanError::NameLength { len: 1 << 20 }));
@@ -524,4 +591,9 @@ fn a_message_may_be_as_long_as_the_limit_and_a_byte_more_is_refused() {
 
 fn scan_limited(bytes: &[u8], limit: u64) -> Result<(usize, bool), ScanError> {
     scan(Scanner::request(limit), &[bytes]).map(|(_, used, done)| (used, done))
+}
+
+#[test]
+fn a_scanner_takes_five_cache_lines_of_every_call_under_way() {
+    assert!(size_of::<Scanner>() <= 320, "{} bytes", size_of::<Scanner>());
 }

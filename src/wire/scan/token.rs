@@ -1,42 +1,63 @@
-//! Taking tokens that a piece boundary may have cut, and runs of elements that it has not.
+//! Tokens and strings that a piece boundary may have cut, and runs of elements that it has not.
 
 use super::{ScanError, Scanner};
 
 impl Scanner {
-    /// The next `N` bytes, if they have come; what has come of them is kept.
-    pub(super) fn take<const N: usize>(&mut self, rest: &mut &[u8]) -> Option<[u8; N]> {
-        if self.token.is_empty()
-            && let Some((token, after)) = rest.split_first_chunk::<N>()
+    /// Brings the token that was cut to its end, if that has come. It is tried with each further byte: there are few.
+    #[cold]
+    pub(super) fn complete_token(&mut self, rest: &mut &[u8]) -> Result<(), ScanError> {
+        while !self.token.is_empty()
+            && let Some((byte, after)) = rest.split_first()
         {
             *rest = after;
-            return Some(*token);
+            self.end += 1;
+            self.token.append(&[*byte]);
+            let token = self.token;
+            let mut piece = token.as_bytes();
+            self.walk(&mut piece)?;
+            if piece.is_empty() {
+                self.token.clear();
+            }
         }
-        let missing = N.saturating_sub(self.token.as_bytes().len());
-        let (now, after) = rest.split_at(missing.min(rest.len()));
+        Ok(())
+    }
+
+    /// The end of a string that is being remembered and of which `left` bytes are to come. What comes before it is kept; then
+    /// as many are still to come as the error says.
+    #[inline]
+    pub(super) fn remembered<'a>(&mut self, rest: &mut &'a [u8], left: u64) -> Result<&'a [u8], u64> {
+        let whole = usize::try_from(left).ok().and_then(|left| rest.split_at_checked(left));
+        let Some((last, after)) = whole else {
+            let left = left - rest.len() as u64;
+            if !rest.is_empty() {
+                self.captured.get_or_insert_default().append(rest);
+            }
+            *rest = &[];
+            return Err(left);
+        };
         *rest = after;
-        self.token.append(now);
-        let token = self.token.as_bytes().try_into().ok()?;
-        self.token.clear();
-        Some(token)
+        Ok(last)
     }
 }
 
-/// Whether an element remains; takes it off the count.
-pub(super) fn next_of(left: &mut u32) -> bool {
-    let remains = *left > 0;
-    *left = left.saturating_sub(1);
-    remains
+/// The next `N` bytes, if they have come.
+#[inline]
+pub(super) fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (token, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(*token)
 }
 
-/// Passes over as many whole strings as the bytes hold.
-pub(super) fn pass_strings(rest: &mut &[u8], left: &mut u32) -> Result<(), ScanError> {
-    while *left > 0 {
+/// Passes over as many whole strings as the bytes hold, `left` at most: what remains of both.
+#[inline]
+pub(super) fn pass_strings(mut rest: &[u8], mut left: u32) -> Result<(&[u8], u32), ScanError> {
+    while left > 0 {
         let Some((len, after)) = rest.split_first_chunk::<4>() else { break };
         let len = i32::from_be_bytes(*len);
         let bytes = usize::try_from(len).map_err(|_| ScanError::Negative { len })?;
         let Some(after) = after.get(bytes..) else { break };
-        *rest = after;
-        *left -= 1;
+        rest = after;
+        left -= 1;
     }
-    Ok(())
+    Ok((rest, left))
 }
