@@ -364,11 +364,19 @@ impl Facts {
 
     /// Notes a string that ends before byte `end` of the message.
     pub(super) fn store_bytes(&mut self, slot: Slot, bytes: &[u8], end: u64) {
+        match slot {
+            Slot::Guid => self.first.guid = Half::new(bytes, end),
+            Slot::Secret => self.first.secret = Half::new(bytes, end),
+            _ => self.store_seldom(slot, bytes, end),
+        }
+    }
+
+    /// As [`Self::store_bytes`], of what few messages have.
+    #[cold]
+    fn store_seldom(&mut self, slot: Slot, bytes: &[u8], end: u64) {
         let half = || Half::new(bytes, end);
         let message = || Some(Box::new(bytes.into()));
         match slot {
-            Slot::Guid => self.first.guid = half(),
-            Slot::Secret => self.first.secret = half(),
             Slot::SecondGuid => self.second.get_or_insert_default().guid = half(),
             Slot::SecondSecret => self.second.get_or_insert_default().secret = half(),
             Slot::QueryId => self.query_id = Some(guid_of_query_id(bytes)),
@@ -378,7 +386,7 @@ impl Facts {
                 let len = bytes.len() as u64;
                 self.statement = Span::of(end.saturating_sub(len), len);
             }
-            Slot::Status | Slot::State | Slot::More | Slot::HasResultSet | Slot::RunAsync => {}
+            _ => {}
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! On an unframed connection nothing else tells where a message ends (Impala: `TBufferedTransport`, no framing), and nothing is
 //! decoded on the data path. So the scanner walks: it knows at each moment what the next bytes mean, holds at most a few
-//! bytes of a token that a piece boundary has cut, and looks at no others twice. A column of numbers is one
+//! bytes of a token that a piece boundary has cut, and never looks at a byte twice. A column of numbers is one
 //! multiplication, a column of strings one length at a time. Nesting is explicit and bounded; nothing is allocated by
 //! a declared length; every declared element costs at least one byte that must really come.
 //!
@@ -222,6 +222,7 @@ impl Scanner {
                     let slot = place.and_then(|place| self.watched(place, kind));
                     match (slot, kind.fixed_bytes()) {
                         (None, Some(bytes)) => self.pass(rest, u64::from(bytes))?,
+                        _ if kind == Type::String => self.string(rest, slot)?,
                         _ => self.value(rest, kind, slot)?,
                     }
                 }
@@ -241,6 +242,7 @@ impl Scanner {
     /// Goes on in a container.
     fn element(&mut self, rest: &mut &[u8]) -> Result<(), Halt> {
         match self.levels.element(rest)? {
+            Some(Type::String) => self.string(rest, None),
             Some(kind) => self.value(rest, kind, None),
             None => Ok(()),
         }
@@ -251,10 +253,7 @@ impl Scanner {
         let cut = State::Value { kind, slot };
         match kind {
             Type::Struct => self.levels.open_struct()?,
-            Type::String => {
-                let Some(len) = take(rest) else { return Err(self.wait(cut)) };
-                return self.string(rest, i32::from_be_bytes(len), slot);
-            }
+            Type::String => return self.string(rest, slot),
             Type::List | Type::Set => {
                 let Some([kind, count @ ..]) = take::<5>(rest) else { return Err(self.wait(cut)) };
                 return self.open(rest, kind, None, i32::from_be_bytes(count));
@@ -279,8 +278,9 @@ impl Scanner {
     }
 
     /// Goes over a string.
-    #[inline]
-    fn string(&mut self, rest: &mut &[u8], len: i32, slot: Option<Slot>) -> Result<(), Halt> {
+    fn string(&mut self, rest: &mut &[u8], slot: Option<Slot>) -> Result<(), Halt> {
+        let Some(len) = take(rest) else { return Err(self.wait(State::Value { kind: Type::String, slot })) };
+        let len = i32::from_be_bytes(len);
         let whole = usize::try_from(len).ok().and_then(|len| rest.split_at_checked(len));
         let Some((bytes, after)) = whole else { return self.cut_string(rest, len, slot) };
         *rest = after;
@@ -291,6 +291,7 @@ impl Scanner {
     }
 
     /// Goes over the beginning of a string that is not all there.
+    #[inline]
     fn cut_string(&mut self, rest: &mut &[u8], len: i32, slot: Option<Slot>) -> Result<(), Halt> {
         let left = self.declared(rest, len, 1)?;
         match slot {

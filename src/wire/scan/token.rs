@@ -1,23 +1,32 @@
 //! Tokens and strings that a piece boundary may have cut, and runs of elements that it has not.
 
-use super::{ScanError, Scanner};
+use super::{ScanError, Scanner, State};
+use crate::wire::thrift::Type;
+
+impl State {
+    /// Bytes of the token that is waited for, where it may be cut.
+    fn token_bytes(self) -> usize {
+        match self {
+            Self::Between => 3,
+            Self::Value { kind: Type::List | Type::Set, .. } => 5,
+            Self::Value { kind: Type::Map, .. } => 6,
+            _ => 4,
+        }
+    }
+}
 
 impl Scanner {
-    /// Brings the token that was cut to its end, if that has come. It is tried with each further byte: there are few.
+    /// Brings the token that was cut to its end, if that has come.
     #[cold]
     pub(super) fn complete_token(&mut self, rest: &mut &[u8]) -> Result<(), ScanError> {
-        while !self.token.is_empty()
-            && let Some((byte, after)) = rest.split_first()
-        {
-            *rest = after;
-            self.end += 1;
-            self.token.append(&[*byte]);
-            let token = self.token;
-            let mut piece = token.as_bytes();
-            self.walk(&mut piece)?;
-            if piece.is_empty() {
-                self.token.clear();
-            }
+        let missing = self.state.token_bytes().saturating_sub(self.token.as_bytes().len());
+        let (now, after) = rest.split_at(missing.min(rest.len()));
+        *rest = after;
+        self.end += now.len() as u64;
+        self.token.append(now);
+        if now.len() == missing {
+            let token = std::mem::take(&mut self.token);
+            self.walk(&mut token.as_bytes())?;
         }
         Ok(())
     }
