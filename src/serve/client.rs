@@ -6,6 +6,7 @@ use bytes::{Buf, BytesMut};
 use tokio::time::timeout;
 
 use super::end::{BadInput, End};
+pub(super) use super::framing::Framing;
 use super::pace::Pace;
 use super::shared::{Held, Settings, Shared};
 use super::spares::Spares;
@@ -35,17 +36,6 @@ const READ_LIMIT: usize = 16 << 10;
 
 /// A request that has more room than this for its bytes is not kept for another.
 const SPARE_BYTES: usize = 2 << 10;
-
-/// What stands around the messages of a connection; the same on the client's side and on its links.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// Nothing (NOSASL): a message ends where it ends.
-    None,
-    /// `TFramedTransport`: a frame holds one message.
-    Framed,
-    /// After a SASL handshake: frames hold a byte stream.
-    Sasl,
-}
 
 /// A client's connection. What was read and not used yet waits in `pending`, which is empty while the connection idles.
 #[derive(Debug)]
@@ -131,14 +121,17 @@ pub(super) struct Request {
 impl Request {
     /// As [`Self::new`], in a box that may have been another's.
     pub(super) fn boxed(framing: Framing) -> Box<Self> {
-        Spares::take(
-            &SPARES,
-            || Self::new(framing),
-            |spare| {
-                let bytes = std::mem::take(&mut spare.bytes);
-                *spare = Self { bytes, ..Self::new(framing) };
-            },
-        )
+        Spares::take(&SPARES, || Self::new(framing), |spare| spare.restart(framing))
+    }
+
+    /// As [`Self::new`], but for the memory.
+    fn restart(&mut self, framing: Framing) {
+        let Self { scanner, bytes, complete, room, streams, pace, held, effect, seat, purpose, own } = self;
+        scanner.restart_request();
+        bytes.clear();
+        (*complete, *streams, *own) = (false, false, false);
+        (*room, *pace, *held) = (framing.header_len(), Pace::default(), Held::default());
+        (*effect, *seat, *purpose) = (Effect::Nothing, None, Purpose::Work);
     }
 
     /// Nothing of it is needed any more but its memory, unless that is much.
@@ -159,7 +152,7 @@ impl Request {
             scanner: Scanner::request(REQUEST_LIMIT),
             bytes: Vec::new(),
             complete: false,
-            room: if framing == Framing::None { 0 } else { frame::HEADER_LEN },
+            room: framing.header_len(),
             streams: false,
             pace: Pace::default(),
             held: Held::default(),

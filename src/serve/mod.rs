@@ -11,6 +11,7 @@ mod end;
 mod exchange;
 mod expired;
 mod forward;
+mod framing;
 mod keyring;
 mod left;
 mod link;

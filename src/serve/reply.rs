@@ -1,6 +1,6 @@
 //! A coordinator's reply, read as it comes: where it ends, whether it answers the request, what it says.
 
-pub use super::client::Framing;
+pub use super::framing::Framing;
 use super::spares::Spares;
 use crate::session::retry::Phase;
 use crate::wire::facts::{Facts, Name};
@@ -65,8 +65,17 @@ pub struct Taken {
 impl Reply {
     /// As [`Self::to`], in a box that may have been another's.
     pub(super) fn boxed(method: &'static Method, request: &Facts, framing: Framing) -> Box<Self> {
-        let to = || Self::to(method, request, framing);
-        Spares::take(&SPARES, to, |spare| *spare = to())
+        Spares::take(
+            &SPARES,
+            || Self::to(method, request, framing),
+            |spare| {
+                let Self { framing: frames, deframer, scanner, name, seqid, done, checked } = spare;
+                (*frames, *deframer) = (framing, Deframer::new(FRAME_LIMIT));
+                scanner.restart_reply(method);
+                (*name, *seqid) = (request.name.clone(), request.seqid);
+                (*done, *checked) = (false, false);
+            },
+        )
     }
 
     /// Nothing of it is needed any more but its memory.

@@ -126,6 +126,26 @@ impl Scanner {
         }
     }
 
+    /// Follows another request, as a new scanner does.
+    pub fn restart_request(&mut self) {
+        self.restart(&method::UNKNOWN);
+    }
+
+    /// Follows the reply to another call, as a new scanner does.
+    pub fn restart_reply(&mut self, method: &'static Method) {
+        self.restart(method);
+    }
+
+    /// Writes no more than must be: what is made for every call is mostly memory that is not in the processor's cache.
+    fn restart(&mut self, answered: &'static Method) {
+        let Self { expect: _, limit: _, end, state, token, captured, levels, watch, method, facts } = self;
+        (*end, *state, *watch, *method) = (0, State::Version, &[], answered);
+        token.clear();
+        levels.clear();
+        *captured = None;
+        *facts = Facts::default();
+    }
+
     /// Walks over the next bytes, up to the message's end at most.
     ///
     /// # Errors

@@ -30,6 +30,11 @@ impl<const N: usize> Text<N> {
         self.as_bytes()
     }
 
+    /// Holds nothing any more.
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+    }
+
     /// What is held.
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()

@@ -61,6 +61,12 @@ impl Default for Levels {
 }
 
 impl Levels {
+    /// Closes all. What was met is forgotten when a struct is opened.
+    pub(super) fn clear(&mut self) {
+        (self.structs, self.most, self.place) = (0, MAX_DEPTH, Place::default());
+        self.containers.clear();
+    }
+
     /// What stands after a value, or where something was opened.
     #[inline]
     pub(super) fn next(&self) -> Next {
@@ -120,11 +126,15 @@ impl Levels {
         let Some(Container { key, value, around, left }) = self.containers.last_mut() else {
             return Ok(None);
         };
-        if (*key, *value) == (Type::String, Type::String) {
+        let kind = if (*key, *value) == (Type::String, Type::String) {
             (*rest, *left) = pass_strings(rest, *left)?;
-        }
+            Type::String
+        } else if left.is_multiple_of(2) {
+            *key
+        } else {
+            *value
+        };
         if *left > 0 {
-            let kind = if left.is_multiple_of(2) { *key } else { *value };
             *left -= 1;
             return Ok(Some(kind));
         }

@@ -542,6 +542,33 @@ proptest! {
     }
 
     #[test]
+    fn a_scanner_that_is_used_again_finds_what_a_new_one_does(
+        first in proptest::collection::vec(any::<u8>(), 0..60),
+        end in 0..100_usize,
+        body in fields(4),
+    ) {
+        let mut used = Scanner::request(LIMIT);
+        let mut bytes = call_with_handle("GetRuntimeProfile");
+        bytes.0.truncate(end);
+        bytes.0.extend(first);
+        // Wherever it ended, and whatever it refused.
+        let _outcome = used.push(&bytes.0);
+        used.restart_request();
+        for name in ["CloseSession", "Whatever"] {
+            let mut bytes = call_with_handle(name);
+            bytes.0.pop();
+            bytes.field(12, 2).0.extend(&body);
+            bytes.0.push(0);
+            let mut new = Scanner::request(LIMIT);
+            for piece in bytes.0.chunks(7) {
+                prop_assert_eq!(used.push(piece), new.push(piece));
+            }
+            prop_assert!(used.facts() == new.facts() && used.method() == new.method());
+            used.restart_request();
+        }
+    }
+
+    #[test]
     fn arbitrary_bytes_never_panic_and_pieces_make_no_difference(
         body in proptest::collection::vec(any::<u8>(), 0..400),
         sizes in proptest::collection::vec(1..20_usize, 1..10),

@@ -1,0 +1,21 @@
+//! Where messages begin and end on a connection.
+
+use crate::wire::frame;
+
+/// What stands around the messages of a connection; the same on the client's side and on its links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Nothing (NOSASL): a message ends where it ends.
+    None,
+    /// `TFramedTransport`: a frame holds one message.
+    Framed,
+    /// After a SASL handshake: frames hold a byte stream.
+    Sasl,
+}
+
+impl Framing {
+    /// Bytes that stand before a message.
+    pub(super) fn header_len(self) -> usize {
+        if self == Self::None { 0 } else { frame::HEADER_LEN }
+    }
+}
