@@ -38,23 +38,25 @@ impl Deref for Chunk {
 ///
 /// # Errors
 /// The stream's.
-pub async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Chunk> {
-    read_at_most(stream, BUFFER_SIZE).await
+pub fn read<S: AsyncRead + Unpin>(stream: &mut S) -> impl Future<Output = io::Result<Chunk>> {
+    read_at_most(stream, BUFFER_SIZE)
 }
 
 /// As [`read`], but no more than so many bytes; a buffer's size at most.
 ///
 /// # Errors
 /// The stream's.
-pub async fn read_at_most<S: AsyncRead + Unpin>(stream: &mut S, most: usize) -> io::Result<Chunk> {
-    poll_fn(|cx| {
+pub fn read_at_most<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    most: usize,
+) -> impl Future<Output = io::Result<Chunk>> {
+    poll_fn(move |cx| {
         let mut buffer = Buffer::take();
         let mut room = ReadBuf::new(buffer.get_mut(..most.min(BUFFER_SIZE)).unwrap_or_default());
         ready!(Pin::new(&mut *stream).poll_read(cx, &mut room))?;
         let len = room.filled().len();
         Poll::Ready(Ok(Chunk { buffer, len }))
     })
-    .await
 }
 
 /// A write that did not get all its bytes out.

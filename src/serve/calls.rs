@@ -11,27 +11,20 @@ use super::asking::Decided;
 use super::attached::{Attached, InUse};
 use super::bell::{Bell, Ring};
 use super::client::{Client, Framing, Inbox, Request};
-use super::dialing::Unreached;
 use super::end::End;
 use super::exchange::Answered;
-use super::expired::Use;
 use super::left::Left;
-use super::link::{Link, Links, NoLink};
-use super::pool::Grant;
-use super::queue::{self, NotCalled};
+use super::link::Links;
 use super::refuse::NoAnswer;
 use super::shared::{Entrance, Fleet, Shared};
 use super::tend::look_interval;
 use crate::clock;
-use crate::cluster::room::Kind;
-use crate::cluster::turns::Turn;
 use crate::cluster::{AdminState, Coordinator, Flavor, Opening, SessionCount, Wanted};
 use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
 use crate::net::stream::{Seen, Stream};
 use crate::session::decide::{Affinity, Past, Plan, decide, purpose, service, session_of};
-use crate::session::retry::wants_live_link;
 use crate::session::table::OpenOperations;
 use crate::wire::facts::Facts;
 use crate::wire::method::{Method, Role};
@@ -132,10 +125,13 @@ impl<S: Stream> Calls<S> {
         }
     }
 
+    /// Carries out the next call. What few calls wait for has a box of its own, so that the others have less to move and touch.
     async fn call(&mut self, first: Option<Chunk>) -> Result<(), End> {
-        // A box of its own, as the reply has: moving this future into its box copies all of it, 4 KiB with both inside.
         let mut request = Request::boxed(self.framing);
-        self.inbox.fill(&mut self.client, &mut request, first, &self.shared).await?;
+        self.inbox.begin(&mut self.client, &mut request, first)?;
+        if !request.complete {
+            Box::pin(self.inbox.fill(&mut self.client, &mut request, &self.shared)).await?;
+        }
         let done = self.carry_out(&mut request).await;
         self.in_use = None;
         request.recycle();
@@ -143,35 +139,9 @@ impl<S: Stream> Calls<S> {
     }
 
     async fn carry_out(&mut self, request: &mut Request) -> Result<(), End> {
-        let method = request.method();
-        self.forget_lost_beeswax();
-        let decided = self.decided(method, request.facts()).await?;
-        let names_session = session_of(method, request.facts()).is_some();
-        let Use::Goes(in_use) = self.use_session(request).await? else { return Ok(()) };
-        self.in_use = in_use;
-        if !self.take_seat(request).await? {
-            return Ok(());
-        }
-        let service = service(method, request.facts(), &self.past);
-        let plan = match decided {
-            Decided::Asked(plan) => plan,
-            Decided::Known(plan) if !names_session => plan,
-            // Again: the session may have moved while its call waited.
-            Decided::Known(_) => {
-                let past = Past { asks: false, ..self.past };
-                decide(method, request.facts(), &past, &self.fleet.table)
-            }
-        };
-        if request.is_whole()
-            && matches!(plan, Plan::Owner { affinity: Affinity::Session | Affinity::Operation, .. })
-        {
-            request.purpose = purpose(method);
-        }
+        let Some(plan) = self.plan(request).await? else { return Ok(()) };
+        let (method, service) = (request.method(), self.past.service);
         tracing::trace!(method = method.name, ?plan, "call");
-        self.past.service = service;
-        if !matches!(plan, Plan::Open | Plan::OpenBeeswax) {
-            self.reserved = None;
-        }
         let former = self.former_homes(request);
         let done = match plan {
             Plan::Open => Box::pin(self.open_session(request)).await,
@@ -179,16 +149,53 @@ impl<S: Stream> Calls<S> {
             // What there was to ask was asked.
             Plan::Any | Plan::Ask(_) => Box::pin(self.forward_anywhere(request, service)).await,
             Plan::Owner { coordinator, .. } => match self.fleet.cluster.coordinator(coordinator).cloned() {
-                Some(coordinator) => self.forward(request, &coordinator, service).await,
+                Some(coordinator) => self.forward(request, coordinator, service).await,
                 None => Box::pin(self.forward_anywhere(request, service)).await,
             },
         };
         let outcome = done.as_ref().map_or(CallOutcome::Unanswered, |outcome| *outcome);
         self.shared.calls.count(method.place(), outcome);
-        if done? == CallOutcome::Reply {
+        if done? == CallOutcome::Reply
+            && let Some(former) = former
+        {
             self.forgotten.extend(former);
         }
         if self.forgotten.is_empty() { Ok(()) } else { Box::pin(self.close_forgotten()).await }
+    }
+
+    /// Where a call goes, and what for; its session stays there while it is under way. None if the client was told already that
+    /// it cannot be made.
+    async fn plan(&mut self, request: &mut Request) -> Result<Option<Plan>, End> {
+        let method = request.method();
+        self.forget_lost_beeswax();
+        let decided = self.decided(method, request.facts()).await?;
+        if let Err(ended) = self.use_session(request)
+            && Box::pin(self.tell_over(request, &ended)).await?
+        {
+            return Ok(None);
+        }
+        if !self.sits(request) && !Box::pin(self.take_seat(request)).await? {
+            return Ok(None);
+        }
+        let service = service(method, request.facts(), &self.past);
+        let plan = match decided {
+            Decided::Known(_) if session_of(method, request.facts()).is_some() => {
+                // Again: the session may have moved while its call waited.
+                let past = Past { asks: false, ..self.past };
+                decide(method, request.facts(), &past, &self.fleet.table)
+            }
+            Decided::Asked(plan) | Decided::Known(plan) => plan,
+        };
+        if request.is_whole()
+            && matches!(plan, Plan::Owner { affinity: Affinity::Session | Affinity::Operation, .. })
+        {
+            request.purpose = purpose(method);
+        }
+        self.past.service = service;
+        if !matches!(plan, Plan::Open | Plan::OpenBeeswax) {
+            self.reserved = None;
+        }
+        Ok(Some(plan))
     }
 
     /// A Beeswax session ends with its link. The next one shall not begin where no session may, because the one before it
@@ -244,7 +251,7 @@ impl<S: Stream> Calls<S> {
         service: Service,
     ) -> Result<CallOutcome, End> {
         if let Some(coordinator) = self.anybody(service) {
-            return self.forward(request, &coordinator, service).await;
+            return self.forward(request, coordinator, service).await;
         }
         let answer = NoAnswer::nowhere(self.conn, &self.fleet.cluster.name, "all of them are draining");
         self.refuse(request, service, &answer, CallOutcome::Refused).await
@@ -283,76 +290,6 @@ impl<S: Stream> Calls<S> {
         outcome
     }
 
-    /// The link to a coordinator's service; dialed if there is none. Waits if there is no room for it.
-    ///
-    /// # Errors
-    /// The client left while it waited.
-    pub(super) async fn link_to(
-        &mut self,
-        coordinator: &Arc<Coordinator>,
-        service: Service,
-        request: &Request,
-    ) -> Result<Result<Box<Link<S>>, NoLink>, End> {
-        if let Some(link) = self.links.take(coordinator.id, service, see(request.method())) {
-            return Ok(Ok(link));
-        }
-        let pool = self.fleet.pool(coordinator, service);
-        match pool.and_then(|pool| pool.claim(self.links.identity(), request.purpose, Kind::Idle)) {
-            Some(Grant::Link(link)) if see(request.method())(&link.stream) == Seen::Nothing => {
-                return Ok(Ok(link));
-            }
-            // Boxed: few calls dial.
-            Some(grant) => return Box::pin(self.link_of(grant, request.method())).await,
-            None => {}
-        }
-        Box::pin(self.new_link(coordinator, service, request)).await
-    }
-
-    /// A link that is not there yet: one that is dialed, or was granted after a wait.
-    async fn new_link(
-        &mut self,
-        coordinator: &Arc<Coordinator>,
-        service: Service,
-        request: &Request,
-    ) -> Result<Result<Box<Link<S>>, NoLink>, End> {
-        let Some(pool) = self.fleet.pool(coordinator, service) else {
-            return Ok(Err(Unreached::NoPort(service).into()));
-        };
-        let (identity, client) = (self.links.identity(), &self.client);
-        let who = (identity, Turn::of(identity, client.address));
-        match queue::link(&self.fleet, pool, who, request.purpose, client.stream.closed()).await {
-            Ok(grant) => self.link_of(grant, request.method()).await,
-            Err(NotCalled::NoRoom(no_room)) => Ok(Err(no_room.into())),
-            Err(NotCalled::ClientGone) => Err(End::client_gone()),
-        }
-    }
-
-    /// The link that was granted, unless a look shows that it was closed: then, or if only a seat was granted, a new one, as
-    /// long as there is a client to dial for.
-    pub(super) async fn link_of(
-        &mut self,
-        grant: Grant<S>,
-        method: &Method,
-    ) -> Result<Result<Box<Link<S>>, NoLink>, End> {
-        let seat = match grant {
-            Grant::Link(link) if see(method)(&link.stream) == Seen::Nothing => return Ok(Ok(link)),
-            Grant::Link(link) => link.seat.renew(),
-            Grant::Seat(seat) => seat,
-        };
-        let mut dialed = tokio::select! {
-            biased;
-            dialed = self.links.dial(seat, &self.shared) => dialed,
-            () = self.client.stream.gone() => return Err(End::client_gone()),
-        };
-        if let Ok(link) = dialed.as_mut()
-            && link.service() == Service::Beeswax
-        {
-            let count = link.coordinator.count_session();
-            self.links.begin_beeswax(link, count);
-        }
-        Ok(dialed)
-    }
-
     /// Answers a call in a coordinator's place, once all of it has come.
     pub(super) async fn refuse(
         &mut self,
@@ -369,11 +306,6 @@ impl<S: Stream> Calls<S> {
         self.client.send(&reply, self.shared.settings.stall_timeout).await?;
         Ok(outcome)
     }
-}
-
-/// How hard to look at a link before a call is sent on it.
-fn see<S: Stream>(method: &Method) -> fn(&S) -> Seen {
-    if wants_live_link(method.retry) { S::look } else { S::glance }
 }
 
 /// Whether a coordinator refused new work because it shuts down. Only replies to calls that are refused before any

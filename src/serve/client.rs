@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use futures_util::TryFutureExt;
 use tokio::time::timeout;
 
 use super::end::{BadInput, End};
@@ -58,8 +59,8 @@ impl<S: Stream> Client<S> {
     ///
     /// # Errors
     /// [`End::ClientGone`].
-    pub(super) async fn read(&mut self) -> Result<Chunk, End> {
-        flow::read_at_most(&mut self.stream, READ_LIMIT).await.map_err(End::ClientGone)
+    pub(super) fn read(&mut self) -> impl Future<Output = Result<Chunk, End>> {
+        flow::read_at_most(&mut self.stream, READ_LIMIT).map_err(End::ClientGone)
     }
 
     /// Reads more and appends it to `pending`; false at the end. Cancel-safe.
@@ -76,8 +77,8 @@ impl<S: Stream> Client<S> {
     ///
     /// # Errors
     /// [`End::ClientStalled`], [`End::ClientGone`].
-    pub(super) async fn send(&mut self, bytes: &[u8], stall: Duration) -> Result<(), End> {
-        flow::write_all(&mut self.stream, bytes, stall).await.map_err(|(error, _)| match error {
+    pub(super) fn send(&mut self, bytes: &[u8], stall: Duration) -> impl Future<Output = Result<(), End>> {
+        flow::write_all(&mut self.stream, bytes, stall).map_err(|(error, _)| match error {
             flow::WriteError::Stalled { .. } => End::ClientStalled { doing: "taken" },
             flow::WriteError::Failed(error) => End::ClientGone(error),
         })
@@ -260,8 +261,26 @@ impl Inbox {
         Self { framing, deframer: Deframer::new(FRAME_LIMIT) }
     }
 
-    /// Takes the next request, of which some bytes have come: reads until it is complete, or is known well enough to be sent
-    /// on piece by piece because it is too large to be held. `first` is what was just read, if nothing was pending.
+    /// Takes what has come of the next request: `first`, if nothing was pending. If it is complete then, as most are, it can
+    /// be sent.
+    ///
+    /// # Errors
+    /// What ends the connection.
+    pub(super) fn begin<S>(
+        &mut self,
+        client: &mut Client<S>,
+        request: &mut Request,
+        first: Option<Chunk>,
+    ) -> Result<(), End> {
+        match first {
+            Some(chunk) => self.take_chunk(client, request, &chunk)?,
+            None => self.take_pending(client, request)?,
+        }
+        if request.complete { Ok(request.seal(0)?) } else { Ok(()) }
+    }
+
+    /// Reads until a request that has begun is complete, or is known well enough to be sent on piece by piece because it is
+    /// too large to be held.
     ///
     /// # Errors
     /// What ends the connection.
@@ -269,13 +288,8 @@ impl Inbox {
         &mut self,
         client: &mut Client<S>,
         request: &mut Request,
-        first: Option<Chunk>,
         shared: &Shared<S>,
     ) -> Result<(), End> {
-        match first {
-            Some(chunk) => self.take_chunk(client, request, &chunk)?,
-            None => self.take_pending(client, request)?,
-        }
         while !request.complete && !self.must_stream(request, shared)? {
             let chunk = read(client, &mut request.pace, shared.settings.stall_timeout).await?;
             self.take_chunk(client, request, &chunk)?;

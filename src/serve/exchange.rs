@@ -1,14 +1,14 @@
 //! One request over one link, and its reply back: sent, awaited, relayed while it is scanned for its end.
 
 use std::io;
-use std::ops::Deref;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use futures_util::{FutureExt, TryFutureExt};
 
 use super::calls::Calls;
 use super::client::Request;
 use super::end::End;
+use super::incoming::{Body, Deliver, HeldBack, Incoming};
 use super::link::Link;
 use super::readout::read_out;
 use super::reply::{BadReply, Reply};
@@ -87,71 +87,12 @@ impl From<End> for Trouble {
     }
 }
 
-/// When the client gets a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deliver {
-    /// As it comes.
-    AsItComes,
-    /// Not by the exchange, which returns it whole: it may be thrown away and another coordinator asked.
-    WhenWhole,
-    /// A short one likewise; a longer one as it comes, for it is no refusal.
-    WhileShort,
-}
-
-impl Deliver {
-    /// Whether a reply of so many bytes, as far as it has come, waits for its end.
-    fn holds(self, bytes: usize) -> bool {
-        match self {
-            Self::AsItComes => false,
-            Self::WhenWhole => true,
-            Self::WhileShort => bytes <= FREE_REPLY_BYTES,
-        }
-    }
-}
-
-/// What the client does not have of a reply, framed as it came.
-pub(super) enum Body {
-    /// All of it came in one piece, as most do: not copied.
-    Piece(Chunk),
-    /// It was put together; or there is nothing.
-    Whole(BytesMut),
-}
-
-impl Body {
-    /// As bytes of its own, so that no buffer is kept from others.
-    pub(super) fn into_bytes(self) -> BytesMut {
-        match self {
-            Self::Piece(chunk) => BytesMut::from(&*chunk),
-            Self::Whole(bytes) => bytes,
-        }
-    }
-}
-
-impl Default for Body {
-    fn default() -> Self {
-        Self::Whole(BytesMut::new())
-    }
-}
-
-impl Deref for Body {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Piece(chunk) => chunk,
-            Self::Whole(bytes) => bytes,
-        }
-    }
-}
-
 /// A reply that has ended.
 pub(super) struct Answered<S: Stream> {
     /// What was found in it stays where it was found: it is too much to be copied for each call.
     pub reply: Box<Reply>,
-    /// All of it; empty if it was delivered as it came.
+    /// All of it, unless it was delivered as it came.
     pub bytes: Body,
-    /// Counts them, as long as they are held.
-    pub held: Option<Held>,
     /// The link, if it is fit for another call.
     pub link: Option<Box<Link<S>>>,
 }
@@ -161,27 +102,31 @@ impl<S: Stream> Link<S> {
     ///
     /// # Errors
     /// Its coordinator, or what is between, has ended it.
-    pub(super) async fn read(&mut self) -> Result<Chunk, LostCause> {
-        let read = match flow::read(&mut self.stream).await {
-            Ok(chunk) if chunk.is_empty() => Err(LostCause::Closed),
-            Ok(chunk) => Ok(chunk),
-            Err(error) => Err(error.into()),
-        };
-        read.inspect_err(|_| self.seat.note_broken())
+    pub(super) fn read(&mut self) -> impl Future<Output = Result<Chunk, LostCause>> {
+        let Self { stream, seat, .. } = self;
+        flow::read(stream).map(|read| {
+            let read = match read {
+                Ok(chunk) if chunk.is_empty() => Err(LostCause::Closed),
+                Ok(chunk) => Ok(chunk),
+                Err(error) => Err(error.into()),
+            };
+            read.inspect_err(|_| seat.note_broken())
+        })
     }
 
     /// Writes all of this within the time that its coordinator may stop reading; notes if it is broken.
     ///
     /// # Errors
     /// What went wrong, and how many bytes were written before.
-    pub(super) async fn write_all(
+    pub(super) fn write_all(
         &mut self,
         bytes: &[u8],
         stall: Duration,
-    ) -> Result<(), (LostCause, usize)> {
-        flow::write_all(&mut self.stream, bytes, stall).await.map_err(|(error, written)| match error {
+    ) -> impl Future<Output = Result<(), (LostCause, usize)>> {
+        let Self { stream, seat, .. } = self;
+        flow::write_all(stream, bytes, stall).map_err(|(error, written)| match error {
             WriteError::Failed(error) => {
-                self.seat.note_broken();
+                seat.note_broken();
                 (LostCause::Failed(error), written)
             }
             stalled @ WriteError::Stalled { .. } => (LostCause::Stalled(stalled), written),
@@ -200,76 +145,103 @@ impl<S: Stream> Calls<S> {
         // A statement runs from the moment that it is sent.
         let statement = request.method().role == Role::Statement;
         let mut running = statement.then(|| link.coordinator.count_running());
-        self.send(&mut link, request).await?;
-        let mut read = self.await_reply(&mut link).await;
-        // Made when it begins: between a request and its reply others have the processor's cache.
-        let mut reply = Reply::boxed(request.method(), request.facts(), self.framing);
-        let (mut held, mut counted) = (BytesMut::new(), Held::default());
-        let mut client_has_some = false;
-        let mut phase = Phase::Waiting;
+        self.send_piece(&mut link, request, Phase::NothingWritten).await?;
+        if !request.complete {
+            // Boxed: few requests are so large, and all would hold what it takes.
+            Box::pin(self.send_rest(&mut link, request)).await?;
+        }
+        let mut begun = None;
         loop {
-            let lost = |cause: LostCause, phase| Trouble::Link(Lost { phase, client_has_some, cause });
-            let mut chunk = match read {
-                Ok(read) => read.map_err(|cause| lost(cause, phase))?,
-                Err(end) => {
-                    self.leave(link, request, reply);
-                    return Err(end.into());
+            let received = match self.await_reply(&mut link).await {
+                Ok(read) => {
+                    // Made when it begins: between a request and its reply others have the processor's cache.
+                    let incoming = begun.get_or_insert_with(|| Incoming::to(request, self.framing, deliver));
+                    self.receive(read, (&link, request), incoming, &mut running)?
                 }
+                Err(end) => return Err(self.leave(link, request, (begun, deliver), end)),
             };
-            let taken = reply.take(&chunk);
-            phase = reply.phase();
-            let taken = taken.map_err(|error| lost(error.into(), phase))?;
-            let is_fit = taken.clean && request.ends_for_sure();
-            chunk.truncate(taken.used);
-            self.shared.metrics.bytes.add(Direction::ToClient, chunk.len() as u64);
-            if taken.done {
-                // Before the client has the last byte: it may use a handle on another connection at once.
-                self.learn(&link, request, reply.facts(), running.take());
-            }
-            if !reply.is_checked() || (!client_has_some && deliver.holds(held.len() + chunk.len())) {
-                if taken.done && held.is_empty() {
-                    let (bytes, link) = (Body::Piece(chunk), is_fit.then_some(link));
-                    return Ok(Answered { reply, bytes, held: None, link });
-                }
-                held.extend_from_slice(&chunk);
-                self.hold_on(&mut counted, held.len()).map_err(|cause| lost(cause, phase))?;
-            } else {
-                client_has_some = true;
-                if let Err(end) = self.deliver(&mut held, &chunk).await {
-                    if !taken.done {
-                        self.leave(link, request, reply);
-                    } else if is_fit {
-                        self.links.put(link);
-                    }
-                    return Err(end.into());
+            if let Some(chunk) = &received {
+                let sent = match begun.as_mut().and_then(Incoming::take_held) {
+                    None => self.client.send(chunk, self.shared.settings.stall_timeout).await,
+                    // Boxed: few replies that were held are delivered before their end.
+                    Some(held) => Box::pin(self.send_both(held, chunk)).await,
+                };
+                if let Err(end) = sent {
+                    return Err(self.leave(link, request, (begun, deliver), end));
                 }
             }
-            if taken.done {
-                let (bytes, link) = (Body::Whole(held), is_fit.then_some(link));
-                return Ok(Answered { reply, bytes, held: Some(counted), link });
+            if let Some(incoming) = begun.take_if(|incoming| incoming.reply.is_done()) {
+                let Incoming { reply, bytes, leaves_fit, .. } = incoming;
+                return Ok(Answered { reply, bytes, link: leaves_fit.then_some(link) });
             }
-            read = self.await_reply(&mut link).await;
         }
     }
 
-    /// The client is gone, or as good as gone, in the middle of a reply: a link that others share is not lost with it.
-    fn leave(&self, link: Box<Link<S>>, request: &Request, reply: Box<Reply>) {
-        // Links are shared where there is upkeep.
-        if let Some(upkeep) = self.fleet.room.upkeep.filter(|_| link.seat.pool.shares)
-            && request.complete
-            && request.ends_for_sure()
-        {
-            tokio::spawn(read_out(link, reply, upkeep.client_lost_grace, self.shared.cut.clone()));
+    /// Takes in what came of a reply; returns what of it the client is to have at once.
+    fn receive(
+        &self,
+        read: Result<Chunk, LostCause>,
+        (link, request): (&Link<S>, &Request),
+        incoming: &mut Incoming,
+        running: &mut Option<RunningCount>,
+    ) -> Result<Option<Chunk>, Trouble> {
+        let mut chunk = read.map_err(|cause| incoming.lost(cause))?;
+        incoming.take(&mut chunk, request)?;
+        self.shared.metrics.bytes.add(Direction::ToClient, chunk.len() as u64);
+        let done = incoming.reply.is_done();
+        if done {
+            // Before the client has the last byte: it may use a handle on another connection at once.
+            self.learn(link, request, incoming.reply.facts(), running.take());
         }
+        if !incoming.waits(&chunk) {
+            incoming.client_has_some = true;
+            return Ok(Some(chunk));
+        }
+        if done && incoming.bytes.is_empty() {
+            incoming.bytes = Body::Piece(chunk);
+        } else {
+            self.hold(incoming, &chunk)?;
+        }
+        Ok(None)
+    }
+
+    fn hold(&self, incoming: &mut Incoming, chunk: &[u8]) -> Result<(), Trouble> {
+        let mut held = std::mem::replace(&mut incoming.bytes, Body::Nothing).into_held();
+        held.bytes.extend_from_slice(chunk);
+        let fits = self.hold_on(&mut held.counted, held.bytes.len());
+        incoming.bytes = Body::Held(held);
+        fits.map_err(|cause| incoming.lost(cause))
     }
 
     /// What was held of the reply's head goes first.
-    async fn deliver(&mut self, held: &mut BytesMut, bytes: &[u8]) -> Result<(), End> {
+    async fn send_both(&mut self, held: Box<HeldBack>, chunk: &[u8]) -> Result<(), End> {
         let stall = self.shared.settings.stall_timeout;
-        if !held.is_empty() {
-            self.client.send(&std::mem::take(held), stall).await?;
+        self.client.send(&held.bytes, stall).await?;
+        self.client.send(chunk, stall).await
+    }
+
+    /// The client is gone, or as good as gone, in the middle of a reply: a link that others share is not lost with it.
+    fn leave(
+        &mut self,
+        link: Box<Link<S>>,
+        request: &Request,
+        (begun, deliver): (Option<Incoming>, Deliver),
+        end: End,
+    ) -> Trouble {
+        let incoming = begun.unwrap_or_else(|| Incoming::to(request, self.framing, deliver));
+        // Links are shared where there is upkeep.
+        let upkeep = self.fleet.room.upkeep.filter(|_| link.seat.pool.shares);
+        if incoming.reply.is_done() {
+            if incoming.leaves_fit {
+                self.links.put(link);
+            }
+        } else if let Some(upkeep) = upkeep
+            && request.complete
+            && request.ends_for_sure()
+        {
+            tokio::spawn(read_out(link, incoming.reply, upkeep.client_lost_grace, self.shared.cut.clone()));
         }
-        self.client.send(bytes, stall).await
+        end.into()
     }
 
     /// Whether so many bytes of a reply may be held.
@@ -300,22 +272,36 @@ impl<S: Stream> Calls<S> {
 
     /// Sends the request, piece by piece if it is too large to be held.
     pub(super) async fn send(&mut self, link: &mut Link<S>, request: &mut Request) -> Result<(), Trouble> {
-        let mut phase = Phase::NothingWritten;
-        loop {
-            let stall = self.shared.settings.stall_timeout;
-            let bytes = request.bytes.len() as u64;
-            if let Err((cause, written)) = link.write_all(&request.bytes, stall).await {
-                let phase = if written == 0 { phase } else { Phase::Waiting };
-                return Err(Trouble::Link(Lost { phase, client_has_some: false, cause }));
-            }
-            self.shared.metrics.bytes.add(Direction::ToCoordinator, bytes);
-            phase = Phase::Waiting;
-            if request.complete {
-                return Ok(());
-            }
-            // Boxed: few requests are so large, and all would hold what it takes.
-            Box::pin(self.inbox.next_piece(&mut self.client, request, &self.shared.settings)).await?;
+        self.send_piece(link, request, Phase::NothingWritten).await?;
+        self.send_rest(link, request).await
+    }
+
+    async fn send_rest(&mut self, link: &mut Link<S>, request: &mut Request) -> Result<(), Trouble> {
+        while !request.complete {
+            self.inbox.next_piece(&mut self.client, request, &self.shared.settings).await?;
+            self.send_piece(link, request, Phase::Waiting).await?;
         }
+        Ok(())
+    }
+
+    /// Sends what is held of a request; `before` says what of it was written before.
+    fn send_piece(
+        &self,
+        link: &mut Link<S>,
+        request: &Request,
+        before: Phase,
+    ) -> impl Future<Output = Result<(), Trouble>> {
+        let (bytes, shared) = (&request.bytes, &self.shared);
+        link.write_all(bytes, shared.settings.stall_timeout).map(move |done| match done {
+            Ok(()) => {
+                shared.metrics.bytes.add(Direction::ToCoordinator, bytes.len() as u64);
+                Ok(())
+            }
+            Err((cause, written)) => {
+                let phase = if written == 0 { before } else { Phase::Waiting };
+                Err(Trouble::Link(Lost { phase, client_has_some: false, cause }))
+            }
+        })
     }
 
     /// Waits for bytes of the reply: for as long as it takes, while both sides live. A client that is gone is noticed; one

@@ -21,17 +21,18 @@ use crate::wire::facts::{GuidText, Handle};
 use crate::wire::hs2::reply::SqlState;
 use crate::wire::method::Role;
 
-/// What becomes of a call.
-pub(super) enum Use {
-    /// It is made, and its session is in use meanwhile, if it has one that is known.
-    Goes(Option<InUse>),
-    /// Its session is over, and its client was told so.
-    Told,
+/// A session that is over.
+pub(super) struct Ended {
+    session: Handle,
+    over: Over,
 }
 
 impl<S: Stream> Calls<S> {
-    /// The connection uses the session that a call is for, unless that is over.
-    pub(super) async fn use_session(&mut self, request: &mut Request) -> Result<Use, End> {
+    /// The connection uses the session that a call is for as long as the call is under way, if it has one that is known.
+    ///
+    /// # Errors
+    /// That session is over.
+    pub(super) fn use_session(&mut self, request: &Request) -> Result<(), Ended> {
         let (method, facts) = (request.method(), request.facts());
         let session = session_of(method, facts);
         let activity = if let Some(session) = session {
@@ -40,26 +41,31 @@ impl<S: Stream> Calls<S> {
             let operation = operation_of(method, facts);
             operation.and_then(|operation| self.attached.attach_operation(&operation))
         };
-        let Some(activity) = activity else { return Ok(Use::Goes(None)) };
-        let in_use = InUse::begin(activity);
+        let Some(activity) = activity else { return Ok(()) };
+        self.in_use = InUse::begin(activity);
         // Of an operation its coordinator says itself that it is gone.
-        if in_use.is_none()
+        if self.in_use.is_none()
             && let Some(session) = session
             && let Some(over) = self.fleet.table.over(&session)
         {
-            return match over {
-                Over::Expired(expired) => self.tell_expired(request, &session, expired).await,
-                Over::Gone => self.tell(request, invalid(&session)).await,
-            };
+            return Err(Ended { session, over });
         }
-        Ok(Use::Goes(in_use))
+        Ok(())
     }
 
-    async fn tell(&mut self, request: &mut Request, message: String) -> Result<Use, End> {
+    /// Tells a client that the session of its call is over; false if the call is for its coordinator to answer all the same.
+    pub(super) async fn tell_over(&mut self, request: &mut Request, ended: &Ended) -> Result<bool, End> {
+        match ended.over {
+            Over::Expired(expired) => self.tell_expired(request, &ended.session, expired).await,
+            Over::Gone => self.tell(request, invalid(&ended.session)).await,
+        }
+    }
+
+    async fn tell(&mut self, request: &mut Request, message: String) -> Result<bool, End> {
         let answer = NoAnswer { sql_state: SqlState::General, message };
         let outcome = self.refuse(request, Service::Hs2, &answer, CallOutcome::Refused).await?;
         self.shared.calls.count(request.method().place(), outcome);
-        Ok(Use::Told)
+        Ok(true)
     }
 
     /// Tells a client that its session has expired, in Impala's words. To close such a session succeeds (Impala:
@@ -69,20 +75,20 @@ impl<S: Stream> Calls<S> {
         request: &mut Request,
         session: &Handle,
         expired: Expired,
-    ) -> Result<Use, End> {
+    ) -> Result<bool, End> {
         let method = request.method();
         if method.role != Role::CloseSession {
             let last = clock::time_of_day() - clock::now().saturating_duration_since(expired.last);
             return self.tell(request, words(expired, last)).await;
         }
         if !expired.closed {
-            return Ok(Use::Goes(None));
+            return Ok(false);
         }
         let reply = done(Service::Hs2, request.facts(), self.framing);
         self.client.send(&reply, self.shared.settings.stall_timeout).await?;
         self.fleet.table.remove_session(&session.guid);
         self.shared.calls.count(method.place(), CallOutcome::Reply);
-        Ok(Use::Told)
+        Ok(true)
     }
 }
 

@@ -3,16 +3,14 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
-
 use super::calls::Calls;
 use super::client::Request;
 use super::end::End;
-use super::exchange::{Answered, Deliver, Lost, LostCause, Trouble};
+use super::exchange::{Answered, Lost, LostCause, Trouble};
+use super::incoming::{Body, Deliver, HeldBack};
 use super::link::NoLink;
 use super::moving::MOVE_TIME;
 use super::refuse::{self, NoAnswer};
-use super::shared::Held;
 use crate::cluster::Coordinator;
 use crate::ids::Service;
 use crate::metrics::CallOutcome;
@@ -37,7 +35,7 @@ pub(super) enum Failed {
         /// What the call counts as if the client gets this answer.
         outcome: CallOutcome,
         /// The coordinator's own words, framed.
-        reply: (BytesMut, Option<Held>),
+        reply: Box<HeldBack>,
     },
 }
 
@@ -54,10 +52,9 @@ impl<S: Stream> Calls<S> {
     pub(super) async fn forward(
         &mut self,
         request: &mut Request,
-        coordinator: &Arc<Coordinator>,
+        mut coordinator: Arc<Coordinator>,
         service: Service,
     ) -> Result<CallOutcome, End> {
-        let mut coordinator = Arc::clone(coordinator);
         let mut moves = self.fleet.cluster.coordinators.len();
         loop {
             let failed = match self.attempt(request, &coordinator, service).await? {
@@ -66,8 +63,8 @@ impl<S: Stream> Calls<S> {
             };
             let next = match failed {
                 _ if moves == 0 => None,
-                Failed::Left => self.follow(request, &coordinator).await,
-                _ => self.move_after(request, &coordinator, &failed).await?,
+                Failed::Left => Box::pin(self.follow(request, &coordinator)).await,
+                _ => Box::pin(self.move_after(request, &coordinator, &failed)).await?,
             };
             let Some(next) = next else {
                 return Box::pin(self.give_up(request, &coordinator, service, failed)).await;
@@ -102,10 +99,20 @@ impl<S: Stream> Calls<S> {
             };
             let lost = match self.exchange(link, request, deliver).await {
                 Ok(answered) if again => {
-                    let outcome = self.finish_again(request, coordinator, service, answered).await?;
+                    let finished = self.finish_again(request, coordinator, service, answered);
+                    let outcome = Box::pin(finished).await?;
                     return Ok(Attempt::Answered(outcome));
                 }
-                Ok(answered) => return self.answer(request, coordinator, answered).await,
+                Ok(answered) => {
+                    let (bytes, outcome) = match self.judged(request, coordinator, answered) {
+                        Ok(judged) => judged,
+                        Err(failed) => return Ok(Attempt::Failed(failed)),
+                    };
+                    if !bytes.is_empty() {
+                        self.client.send(&bytes, self.shared.settings.stall_timeout).await?;
+                    }
+                    return Ok(Attempt::Answered(outcome));
+                }
                 Err(Trouble::Client(end)) => return Err(end),
                 Err(Trouble::Link(lost)) => lost,
             };
@@ -142,28 +149,24 @@ impl<S: Stream> Calls<S> {
         Some(Arc::clone(owner.unwrap_or(coordinator)))
     }
 
-    /// Gives the client what was held of its reply, unless that is a refusal, which may not be the last word.
-    async fn answer(
+    /// What the client is to have of its reply, and what the call counts as; unless that is a refusal, which may not be the last
+    /// word.
+    fn judged(
         &mut self,
         request: &Request,
         coordinator: &Coordinator,
         mut answered: Answered<S>,
-    ) -> Result<Attempt, End> {
-        let reply = (std::mem::take(&mut answered.bytes), answered.held.take());
+    ) -> Result<(Body, CallOutcome), Failed> {
+        let bytes = std::mem::replace(&mut answered.bytes, Body::Nothing);
         let verdict = verdict(request.method(), answered.reply.facts());
         if let Some(in_use) = &mut self.in_use {
             in_use.succeeded |= verdict == Verdict::Success;
         }
         let outcome = self.finish(request.method(), coordinator, answered);
-        if reply.0.is_empty() {
-            return Ok(Attempt::Answered(outcome));
+        if !bytes.is_empty() && matches!(verdict, Verdict::ShuttingDown | Verdict::NoSuchSession) {
+            return Err(Failed::Refused { verdict, outcome, reply: bytes.into_held() });
         }
-        if matches!(verdict, Verdict::ShuttingDown | Verdict::NoSuchSession) {
-            let reply = (reply.0.into_bytes(), reply.1);
-            return Ok(Attempt::Failed(Failed::Refused { verdict, outcome, reply }));
-        }
-        self.client.send(&reply.0, self.shared.settings.stall_timeout).await?;
-        Ok(Attempt::Answered(outcome))
+        Ok((bytes, outcome))
     }
 
     /// Tells the client why its call was not carried out.
@@ -192,7 +195,7 @@ impl<S: Stream> Calls<S> {
                 if verdict == Verdict::NoSuchSession {
                     self.forget_session(request, coordinator);
                 }
-                self.client.send(&reply.0, self.shared.settings.stall_timeout).await?;
+                self.client.send(&reply.bytes, self.shared.settings.stall_timeout).await?;
                 Ok(outcome)
             }
         }
@@ -217,7 +220,7 @@ impl<S: Stream> Calls<S> {
         mut answered: Answered<S>,
     ) -> Result<CallOutcome, End> {
         let gone = verdict(request.method(), answered.reply.facts());
-        let (bytes, _held) = (std::mem::take(&mut answered.bytes), answered.held.take());
+        let bytes = std::mem::replace(&mut answered.bytes, Body::Nothing);
         let outcome = self.finish(request.method(), coordinator, answered);
         let stall = self.shared.settings.stall_timeout;
         if matches!(gone, Verdict::NoSuchSession | Verdict::NoSuchOperation) {

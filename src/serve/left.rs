@@ -5,7 +5,8 @@ use tokio::time::timeout;
 use super::calls::Calls;
 use super::client::Request;
 use super::end::End;
-use super::exchange::{Deliver, Trouble};
+use super::exchange::Trouble;
+use super::incoming::Deliver;
 use super::moving::MOVE_TIME;
 use crate::ids::{CoordinatorId, Service};
 use crate::net::stream::Stream;
@@ -24,12 +25,13 @@ pub(super) struct Left {
 
 impl<S: Stream> Calls<S> {
     /// Where the session was before that a request closes.
-    pub(super) fn former_homes(&self, request: &Request) -> Vec<Left> {
+    pub(super) fn former_homes(&self, request: &Request) -> Option<Box<[Left]>> {
         let closes = request.method().role == Role::CloseSession;
         let moved = request.seat.as_ref().is_some_and(|seat| seat.moved);
         let session = request.facts().handle().filter(|_| closes && moved);
-        let Some(Handle { guid: session, .. }) = session else { return Vec::new() };
-        self.fleet.table.former_homes(&session).into_iter().map(|home| Left { session, home }).collect()
+        let Handle { guid: session, .. } = session?;
+        let homes = self.fleet.table.former_homes(&session).into_iter();
+        Some(homes.map(|home| Left { session, home }).collect())
     }
 
     /// Closes sessions where they are of no more use: what is left of one that its client has closed where it is now, whose

@@ -54,22 +54,32 @@ enum NotMoved {
 }
 
 impl<S: Stream> Calls<S> {
-    /// Gives a call of a session that can move its seat in it: the session leaves first if it shall, and stays while the call
-    /// is under way. False if it was refused instead, because its session is on its way for too long.
-    pub(super) async fn take_seat(&mut self, request: &mut Request) -> Result<bool, End> {
+    /// Gives a call of a session that can move its seat in it: the session stays while the call is under way. False if it has to
+    /// wait for that.
+    pub(super) fn sits(&self, request: &mut Request) -> bool {
         let (moves, method) = (self.fleet.moves.are_on(), request.method());
         if !moves && self.fleet.room.upkeep.is_none() {
-            return Ok(true);
+            return true;
         }
-        let Some(session) = session_of(method, request.facts()) else { return Ok(true) };
+        let Some(session) = session_of(method, request.facts()) else { return true };
         request.note_effect();
-        if !moves {
-            return Ok(true);
+        !moves || (self.to_leave(method, &session).is_none() && self.enters(request, &session))
+    }
+
+    /// The coordinator that a session shall leave before a call.
+    fn to_leave(&self, method: &Method, session: &Handle) -> Option<CoordinatorId> {
+        if !is_refused_by_one_that_goes(method) {
+            return None;
         }
-        if is_refused_by_one_that_goes(method)
-            && let Some(owner) = self.fleet.table.session_owner(&session.guid)
-            && self.fleet.moves.leave(owner)
-        {
+        self.fleet.table.session_owner(&session.guid).filter(|owner| self.fleet.moves.leave(*owner))
+    }
+
+    /// As [`Self::sits`], with a wait: the session leaves first if it shall. False if the call was refused instead, because its
+    /// session is on its way for too long.
+    pub(super) async fn take_seat(&mut self, request: &mut Request) -> Result<bool, End> {
+        let method = request.method();
+        let Some(session) = session_of(method, request.facts()) else { return Ok(true) };
+        if let Some(owner) = self.to_leave(method, &session) {
             self.take_away(&session.guid, owner).await?;
         }
         if self.enter(request, &session).await {
@@ -82,18 +92,23 @@ impl<S: Stream> Calls<S> {
         Ok(false)
     }
 
+    /// Enters the session, unless it is on its way.
+    fn enters(&self, request: &mut Request, session: &Handle) -> bool {
+        match self.fleet.table.enter(session, self.links.user()) {
+            Entered::In(call) => request.seat = Some(call),
+            Entered::AsItCame => {}
+            Entered::Moving => return false,
+        }
+        true
+    }
+
     /// Enters the session as soon as it is not on its way; false if that does not come to be in time.
     pub(super) async fn enter(&self, request: &mut Request, session: &Handle) -> bool {
         let deadline = (clock::now() + MOVE_TIME).into();
         loop {
             let mut ended = pin!(self.fleet.moves.ended.notified());
-            match self.fleet.table.enter(session, self.links.user()) {
-                Entered::In(call) => {
-                    request.seat = Some(call);
-                    return true;
-                }
-                Entered::AsItCame => return true,
-                Entered::Moving => {}
+            if self.enters(request, session) {
+                return true;
             }
             // Registered before it looks a second time: what ends in between is not missed.
             ended.as_mut().enable();

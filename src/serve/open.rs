@@ -8,6 +8,7 @@ use super::calls::Calls;
 use super::client::{Framing, Request};
 use super::end::End;
 use super::exchange::{Answered, Lost, Trouble};
+use super::incoming::Body;
 use super::link::NoLink;
 use super::pool::Grant;
 use super::queue::{self, NoRoom, NotCalled, Seeker};
@@ -172,7 +173,7 @@ impl<S: Stream> Calls<S> {
                     self.name_span(&coordinator, None);
                     self.links.put(link);
                     self.count_open(&coordinator, SessionOutcome::Opened);
-                    return self.forward(request, &coordinator, Service::Beeswax).await;
+                    return self.forward(request, coordinator, Service::Beeswax).await;
                 }
                 Err(no_link) => {
                     tried.no_link(&coordinator, &no_link);
@@ -285,7 +286,7 @@ impl<S: Stream> Calls<S> {
                 Err(error) => tracing::warn!(%session, %error, "a session is not known"),
             }
         }
-        let (bytes, _held) = (std::mem::take(&mut answered.bytes), answered.held.take());
+        let bytes = std::mem::replace(&mut answered.bytes, Body::Nothing);
         let outcome = self.finish(method, &coordinator, answered);
         self.client.send(&bytes, self.shared.settings.stall_timeout).await?;
         Ok(outcome)
@@ -318,7 +319,7 @@ impl<S: Stream> Calls<S> {
         let Some((coordinator, mut answered)) = tried.answer else {
             return self.refuse_open(request, Service::Hs2, &tried).await;
         };
-        let (bytes, _held) = (std::mem::take(&mut answered.bytes), answered.held.take());
+        let bytes = std::mem::replace(&mut answered.bytes, Body::Nothing);
         let outcome = self.finish(request.method(), &coordinator, answered);
         self.client.send(&bytes, self.shared.settings.stall_timeout).await?;
         Ok(outcome)

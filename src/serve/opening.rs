@@ -11,7 +11,8 @@ use tokio::time::timeout;
 
 use super::calls::Calls;
 use super::client::{Framing, Request};
-use super::exchange::{Answered, Body, Lost, LostCause, Trouble};
+use super::exchange::{Answered, Lost, LostCause, Trouble};
+use super::incoming::{Body, HeldBack};
 use super::link::Link;
 use super::refuse::framed;
 use super::reply::Reply;
@@ -63,7 +64,7 @@ impl<S: Stream> Calls<S> {
         let Asked { link, reply, held, counted, is_clean, .. } = asked;
         // What nobody asked for would be taken for the next reply.
         let link = is_clean.then_some(link);
-        Ok(Answered { reply, bytes: Body::Whole(held), held: Some(counted), link })
+        Ok(Answered { reply, bytes: Body::Held(Box::new(HeldBack { bytes: held, counted })), link })
     }
 
     async fn await_answer(&mut self, asked: &mut Asked<S>, request: &mut Request) -> Result<(), Trouble> {

@@ -1,0 +1,95 @@
+//! The link that a call is sent on: one that is idle, one that is dialed, or one that it waits for.
+
+use std::sync::Arc;
+
+use super::calls::Calls;
+use super::client::Request;
+use super::dialing::Unreached;
+use super::end::End;
+use super::link::{Link, NoLink};
+use super::pool::Grant;
+use super::queue::{self, NotCalled};
+use crate::cluster::Coordinator;
+use crate::cluster::room::Kind;
+use crate::cluster::turns::Turn;
+use crate::ids::Service;
+use crate::net::stream::{Seen, Stream};
+use crate::session::retry::wants_live_link;
+use crate::wire::method::Method;
+
+impl<S: Stream> Calls<S> {
+    /// The link to a coordinator's service; dialed if there is none. Waits if there is no room for it.
+    ///
+    /// # Errors
+    /// The client left while it waited.
+    pub(super) async fn link_to(
+        &mut self,
+        coordinator: &Arc<Coordinator>,
+        service: Service,
+        request: &Request,
+    ) -> Result<Result<Box<Link<S>>, NoLink>, End> {
+        if let Some(link) = self.links.take(coordinator.id, service, see(request.method())) {
+            return Ok(Ok(link));
+        }
+        let pool = self.fleet.pool(coordinator, service);
+        match pool.and_then(|pool| pool.claim(self.links.identity(), request.purpose, Kind::Idle)) {
+            Some(Grant::Link(link)) if see(request.method())(&link.stream) == Seen::Nothing => {
+                return Ok(Ok(link));
+            }
+            // Boxed: few calls dial.
+            Some(grant) => return Box::pin(self.link_of(grant, request.method())).await,
+            None => {}
+        }
+        Box::pin(self.new_link(coordinator, service, request)).await
+    }
+
+    /// A link that is not there yet: one that is dialed, or was granted after a wait.
+    async fn new_link(
+        &mut self,
+        coordinator: &Arc<Coordinator>,
+        service: Service,
+        request: &Request,
+    ) -> Result<Result<Box<Link<S>>, NoLink>, End> {
+        let Some(pool) = self.fleet.pool(coordinator, service) else {
+            return Ok(Err(Unreached::NoPort(service).into()));
+        };
+        let (identity, client) = (self.links.identity(), &self.client);
+        let who = (identity, Turn::of(identity, client.address));
+        match queue::link(&self.fleet, pool, who, request.purpose, client.stream.closed()).await {
+            Ok(grant) => self.link_of(grant, request.method()).await,
+            Err(NotCalled::NoRoom(no_room)) => Ok(Err(no_room.into())),
+            Err(NotCalled::ClientGone) => Err(End::client_gone()),
+        }
+    }
+
+    /// The link that was granted, unless a look shows that it was closed: then, or if only a seat was granted, a new one, as
+    /// long as there is a client to dial for.
+    pub(super) async fn link_of(
+        &mut self,
+        grant: Grant<S>,
+        method: &Method,
+    ) -> Result<Result<Box<Link<S>>, NoLink>, End> {
+        let seat = match grant {
+            Grant::Link(link) if see(method)(&link.stream) == Seen::Nothing => return Ok(Ok(link)),
+            Grant::Link(link) => link.seat.renew(),
+            Grant::Seat(seat) => seat,
+        };
+        let mut dialed = tokio::select! {
+            biased;
+            dialed = self.links.dial(seat, &self.shared) => dialed,
+            () = self.client.stream.gone() => return Err(End::client_gone()),
+        };
+        if let Ok(link) = dialed.as_mut()
+            && link.service() == Service::Beeswax
+        {
+            let count = link.coordinator.count_session();
+            self.links.begin_beeswax(link, count);
+        }
+        Ok(dialed)
+    }
+}
+
+/// How hard to look at a link before a call is sent on it.
+fn see<S: Stream>(method: &Method) -> fn(&S) -> Seen {
+    if wants_live_link(method.retry) { S::look } else { S::glance }
+}
