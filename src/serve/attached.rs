@@ -38,11 +38,7 @@ impl InUse {
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        let now = clock::now();
-        if self.succeeded {
-            self.activity.note_answered(now);
-        }
-        self.activity.end(now);
+        self.activity.end(clock::now(), self.succeeded);
     }
 }
 

@@ -200,7 +200,11 @@ impl<S: Stream> Links<S> {
     /// Puts a link back on which nothing is under way.
     pub(super) fn put(&mut self, mut link: Box<Link<S>>) {
         if link.seat.pool.shares {
-            return link.put_back();
+            // By way of the fleet: to count a reference to the pool would be a write that all threads share.
+            return match self.fleet.pool(&link.coordinator, link.service()) {
+                Some(pool) => pool.put(link),
+                None => link.put_back(),
+            };
         }
         link.seat.settle();
         // One that was made for a cancel must not keep the place of the next.

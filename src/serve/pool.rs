@@ -8,10 +8,10 @@ mod lobby;
 mod seat;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
+use tokio::runtime;
 use tokio::sync::oneshot;
 
 pub(super) use lobby::Lobby;
@@ -139,19 +139,19 @@ impl<S: Stream> Pool<S> {
         purpose: Purpose,
         kind: Kind,
     ) -> Option<Grant<S>> {
-        let (grant, closed) = self.claim_in(&mut self.state.lock(), identity, purpose, kind)?;
+        let here = here();
+        let (grant, closed) = self.claim_in(&mut self.state.lock(), (identity, here), purpose, kind)?;
         drop(closed);
-        Some(grant.settle_here())
+        Some(grant.settle(here))
     }
 
     fn claim_in(
         self: &Arc<Self>,
         state: &mut State<S>,
-        identity: &Identity,
+        (identity, here): (&Identity, Option<runtime::Id>),
         purpose: Purpose,
         kind: Kind,
     ) -> Option<(Grant<S>, Vec<Idle<S>>)> {
-        let here = here();
         let claim = state.room.claim(identity, purpose, kind, |idle: &Idle<S>| idle.made.runtime == here)?;
         Some(match claim {
             Claim::Link(mut link) => {
@@ -177,11 +177,12 @@ impl<S: Stream> Pool<S> {
         (identity, turn): (&Identity, &Turn),
         purpose: Purpose,
     ) -> Result<Result<Grant<S>, Joined<S>>, QueueFull> {
+        let here = here();
         let mut state = self.state.lock();
-        if let Some((grant, closed)) = self.claim_in(&mut state, identity, purpose, Kind::Any) {
+        if let Some((grant, closed)) = self.claim_in(&mut state, (identity, here), purpose, Kind::Any) {
             drop(state);
             drop(closed);
-            return Ok(Ok(grant.settle_here()));
+            return Ok(Ok(grant.settle(here)));
         }
         let (called, call) = oneshot::channel();
         let waiter = Waiter { identity: identity.clone(), kind: Kind::Any, tried: Vec::new(), called };
@@ -276,6 +277,9 @@ impl<S: Stream> Pool<S> {
     }
 
     fn call_next(self: &Arc<Self>, mut state: MutexGuard<'_, State<S>>) {
+        if state.relief.is_empty() && state.work.is_empty() && self.lobby.is_empty() {
+            return;
+        }
         let mut called = Vec::new();
         while let Some(next) = self.next(&mut state) {
             called.push(next);
@@ -289,7 +293,7 @@ impl<S: Stream> Pool<S> {
 
     fn next(self: &Arc<Self>, state: &mut State<S>) -> Option<Called<S>> {
         let (waiter, purpose) = self.next_waiter(state)?;
-        let (grant, closed) = self.claim_in(state, &waiter.identity, purpose, waiter.kind)?;
+        let (grant, closed) = self.claim_in(state, (&waiter.identity, here()), purpose, waiter.kind)?;
         Some(Called { waiter, grant, _closed: closed })
     }
 
@@ -323,7 +327,7 @@ impl<S: Stream> Pool<S> {
     }
 
     fn next_session(&self, room: &Room<Idle<S>>) -> Option<Waiter<S>> {
-        if self.lobby.waiting.load(Ordering::SeqCst) == 0 || !self.takes_sessions() {
+        if self.lobby.is_empty() || !self.takes_sessions() {
             return None;
         }
         self.lobby.next(|one| {

@@ -94,9 +94,14 @@ impl Activity {
         self.calls.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
     }
 
-    /// A call ends, from which the session is idle (Impala: `impala-server.h` `MarkSessionInactive`).
-    pub fn end(&self, now: Instant) {
-        self.last.fetch_max(self.after(now), Ordering::AcqRel);
+    /// A call ends, from which the session is idle (Impala: `impala-server.h` `MarkSessionInactive`). If it succeeded, its
+    /// coordinator has the session.
+    pub fn end(&self, now: Instant, succeeded: bool) {
+        let after = self.after(now);
+        if succeeded {
+            self.answered.fetch_max(after, Ordering::AcqRel);
+        }
+        self.last.fetch_max(after, Ordering::AcqRel);
         self.calls.fetch_sub(1, Ordering::AcqRel);
     }
 
@@ -105,7 +110,7 @@ impl Activity {
         u64::try_from(after).unwrap_or(u64::MAX)
     }
 
-    /// A call in the session succeeded, the router's own among them: its coordinator has the session.
+    /// A call of the router's own in the session succeeded: its coordinator has the session.
     pub fn note_answered(&self, now: Instant) {
         self.answered.fetch_max(self.after(now), Ordering::AcqRel);
     }
@@ -206,10 +211,10 @@ mod tests {
         let (start, second) = (clock::now(), Duration::from_secs(1));
         let activity = Activity::new(start);
         assert!(activity.begin() && activity.begin());
-        activity.end(start + second);
+        activity.end(start + second, false);
         assert_eq!(activity.idle(start + 9 * second), Duration::ZERO, "another call is under way");
         assert!(!activity.expire(start + 9 * second, second));
-        activity.end(start + 4 * second);
+        activity.end(start + 4 * second, false);
         assert_eq!(activity.idle(start + 9 * second), 5 * second);
         assert_eq!(activity.last(), start + 4 * second);
     }
@@ -220,7 +225,7 @@ mod tests {
         let activity = Activity::new(start);
         assert!(!activity.expire(start + second, 2 * second));
         assert!(activity.begin());
-        activity.end(start + second);
+        activity.end(start + second, false);
         assert!(activity.expire(start + 3 * second, 2 * second));
         assert!(!activity.begin());
         assert!(activity.expire(start + 3 * second, 2 * second), "it stays so");

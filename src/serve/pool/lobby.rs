@@ -12,8 +12,8 @@ use crate::net::stream::Stream;
 #[derive(Debug)]
 pub(in crate::serve) struct Lobby<S: Stream> {
     turns: Mutex<Turns<Waiter<S>>>,
-    /// As many as wait, to be asked without the lock.
-    pub(super) waiting: AtomicUsize,
+    /// As many as wait.
+    waiting: AtomicUsize,
 }
 
 impl<S: Stream> Lobby<S> {
@@ -42,6 +42,11 @@ impl<S: Stream> Lobby<S> {
         self.waiting.store(turns.len(), Ordering::SeqCst);
         drop(turns);
         drop(left);
+    }
+
+    /// Whether nobody waits; asked without the lock.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) == 0
     }
 
     pub(super) fn next(&self, fits: impl FnMut(&Waiter<S>) -> bool) -> Option<Waiter<S>> {

@@ -31,7 +31,11 @@ pub(in crate::serve) enum Grant<S: Stream> {
 impl<S: Stream> Grant<S> {
     /// With its link waited for in the runtime in which this is called.
     pub(in crate::serve) fn settle_here(self) -> Self {
-        let here = here();
+        self.settle(here())
+    }
+
+    /// As [`Self::settle_here`], where it is known which runtime that is.
+    pub(super) fn settle(self, here: Option<runtime::Id>) -> Self {
         match self {
             Self::Link(link) if link.made.runtime != here => {
                 let Link { coordinator, stream, session, seat, mut made } = *link;
@@ -113,7 +117,7 @@ impl<S: Stream> Seat<S> {
         let at = clock::now();
         let birth = self.pool.state.lock().lineage.begin(at);
         self.birth = Some(birth);
-        Made { at, sessions: 0, birth, runtime: here() }
+        Made { until: at + LONGEST_LIFE, sessions: 0, birth, runtime: here() }
     }
 
     /// Its link is broken: its coordinator, or what is between, ended it.
@@ -149,7 +153,8 @@ impl<S: Stream> Drop for Seat<S> {
 /// What a link has been through.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::serve) struct Made {
-    at: Instant,
+    /// It is closed after this.
+    until: Instant,
     sessions: u32,
     pub(super) birth: Birth,
     /// Where its events are waited for; none outside of any.
@@ -168,6 +173,6 @@ impl Made {
     }
 
     pub(super) fn is_over(self, now: Instant) -> bool {
-        self.sessions >= MOST_SESSIONS || now.saturating_duration_since(self.at) >= LONGEST_LIFE
+        self.sessions >= MOST_SESSIONS || now >= self.until
     }
 }

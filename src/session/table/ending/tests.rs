@@ -106,7 +106,7 @@ fn a_session_that_was_idle_for_too_long_is_remembered_but_counts_no_more() {
     let activity = fixture.table.attach(&guid).unwrap();
     assert!(activity.begin());
     assert_eq!(fixture.to_end(TIMEOUT), [[0; 16]; 0], "a call is under way");
-    activity.end(start + GRACE);
+    activity.end(start + GRACE, false);
     assert!(fixture.end(TIMEOUT).is_none());
     let ending = fixture.end(TIMEOUT + GRACE).unwrap();
     assert!(!activity.begin(), "no call begins while it is closed");

@@ -174,7 +174,7 @@ fn a_session_that_is_gone_is_remembered_until_it_is_closed_where_it_was() {
     assert_eq!(fleet.table.over(&guessed(handle(1))), None);
     assert_eq!((fleet.table.operation_owner(&handle(3).guid), &fleet.sessions()[..2]), (None, &[0, 0][..]));
     assert!(!activity.begin());
-    activity.end(clock::now());
+    activity.end(clock::now(), false);
     assert_eq!(fleet.depart(Cause::Lost).unwrap_err(), Pinned::Immovable);
     let now = clock::now();
     assert_eq!(fleet.table.to_end(now, grace), [guid]);
