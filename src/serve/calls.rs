@@ -10,12 +10,14 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::asking::Decided;
 use super::attached::{Attached, InUse};
 use super::bell::{Bell, Ring};
-use super::client::{Client, Framing, Inbox, Request};
+use super::client::Client;
 use super::end::End;
 use super::exchange::Answered;
+use super::framing::Framing;
 use super::left::Left;
 use super::link::Links;
 use super::refuse::NoAnswer;
+use super::request::{Inbox, Request};
 use super::shared::{Entrance, Fleet, Shared};
 use super::tend::look_interval;
 use crate::clock;
@@ -163,8 +165,8 @@ impl<S: Stream> Calls<S> {
         if self.forgotten.is_empty() { Ok(()) } else { Box::pin(self.close_forgotten()).await }
     }
 
-    /// Where a call goes, and what for; its session stays there while it is under way. None if the client was told already that
-    /// it cannot be made.
+    /// Where a call goes, and what for; its session stays there while it is under way. None if the client was told already what
+    /// comes of it.
     async fn plan(&mut self, request: &mut Request) -> Result<Option<Plan>, End> {
         let method = request.method();
         self.forget_lost_beeswax();

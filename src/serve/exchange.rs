@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures_util::{FutureExt, TryFutureExt};
 
 use super::calls::Calls;
-use super::client::Request;
 use super::end::End;
 use super::incoming::{Body, Deliver, HeldBack, Incoming};
 use super::link::Link;
 use super::readout::read_out;
 use super::reply::{BadReply, Reply};
+use super::request::Request;
 use super::shared::Held;
 use crate::clock;
 use crate::cluster::RunningCount;
@@ -25,8 +25,9 @@ use crate::wire::method::Role;
 
 /// A reply that is held until it is whole has this many bytes at most; Impala's to `OpenSession` has some 10 KiB.
 const HELD_REPLY_LIMIT: usize = 1 << 20;
-/// Bytes of it that are not counted as `replay_memory`: no open of a sound coordinator shall fail because others hold much.
-const FREE_REPLY_BYTES: usize = 16 << 10;
+/// Bytes of it that are not counted as `replay_memory`: no open of a sound coordinator shall fail because others hold much, nor
+/// a reply that could be delivered as it comes.
+pub(super) const FREE_REPLY_BYTES: usize = 16 << 10;
 
 /// How a link was lost.
 #[derive(Debug)]
@@ -220,7 +221,7 @@ impl<S: Stream> Calls<S> {
         self.client.send(chunk, stall).await
     }
 
-    /// The client is gone, or as good as gone, in the middle of a reply: a link that others share is not lost with it.
+    /// The client is gone, or as good as gone, before it has all of its reply: a link that others share is not lost with it.
     fn leave(
         &mut self,
         link: Box<Link<S>>,

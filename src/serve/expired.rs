@@ -8,9 +8,9 @@ use time::OffsetDateTime;
 
 use super::attached::InUse;
 use super::calls::Calls;
-use super::client::Request;
 use super::end::End;
 use super::refuse::{NoAnswer, done};
+use super::request::Request;
 use crate::clock;
 use crate::ids::Service;
 use crate::metrics::CallOutcome;

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use super::calls::Calls;
-use super::client::Request;
 use super::end::End;
 use super::exchange::{Answered, Lost, LostCause, Trouble};
 use super::incoming::{Body, Deliver, HeldBack};
 use super::link::NoLink;
 use super::moving::MOVE_TIME;
 use super::refuse::{self, NoAnswer};
+use super::request::Request;
 use crate::cluster::Coordinator;
 use crate::ids::Service;
 use crate::metrics::CallOutcome;

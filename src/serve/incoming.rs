@@ -4,15 +4,13 @@ use std::ops::Deref;
 
 use bytes::BytesMut;
 
-use super::client::{Framing, Request};
-use super::exchange::{Lost, LostCause, Trouble};
+use super::exchange::{FREE_REPLY_BYTES, Lost, LostCause, Trouble};
+use super::framing::Framing;
 use super::reply::Reply;
+use super::request::Request;
 use super::shared::Held;
 use crate::net::flow::Chunk;
 use crate::session::retry::Phase;
-
-/// A reply that waits, but may be delivered as it comes, does so up to so many bytes.
-const SHORT: usize = 16 << 10;
 
 /// When the client gets a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +29,7 @@ impl Deliver {
         match self {
             Self::AsItComes => false,
             Self::WhenWhole => true,
-            Self::WhileShort => bytes <= SHORT,
+            Self::WhileShort => bytes <= FREE_REPLY_BYTES,
         }
     }
 }
@@ -45,11 +43,11 @@ pub(super) struct HeldBack {
     pub counted: Held,
 }
 
-/// What the client does not have of a reply that has ended, framed as it came.
+/// What the client does not have of what has come of a reply, framed as it came.
 pub(super) enum Body {
-    /// It has all of it.
+    /// It has all, or nothing has come.
     Nothing,
-    /// All of it came in one piece, as most do: not copied.
+    /// All of the reply, in one piece as most come: not copied.
     Piece(Chunk),
     /// It was put together.
     Held(Box<HeldBack>),

@@ -3,11 +3,11 @@
 use tokio::time::timeout;
 
 use super::calls::Calls;
-use super::client::Request;
 use super::end::End;
 use super::exchange::Trouble;
 use super::incoming::Deliver;
 use super::moving::MOVE_TIME;
+use super::request::Request;
 use crate::ids::{CoordinatorId, Service};
 use crate::net::stream::Stream;
 use crate::wire::facts::{Guid, Handle};

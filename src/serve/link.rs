@@ -7,8 +7,8 @@ use std::time::Duration;
 use rand::Rng;
 use tokio::time::timeout;
 
-use super::client::Framing;
 use super::dialing::{Unreached, reach};
+use super::framing::Framing;
 use super::keyring::Key;
 use super::pool::{Made, Seat};
 use super::queue::NoRoom;

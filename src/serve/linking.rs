@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::calls::Calls;
-use super::client::Request;
 use super::dialing::Unreached;
 use super::end::End;
 use super::link::{Link, NoLink};
 use super::pool::Grant;
 use super::queue::{self, NotCalled};
+use super::request::Request;
 use crate::cluster::Coordinator;
 use crate::cluster::room::Kind;
 use crate::cluster::turns::Turn;

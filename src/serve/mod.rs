@@ -31,6 +31,7 @@ mod queue;
 mod readout;
 mod refuse;
 pub mod reply;
+mod request;
 mod restarted;
 pub mod shared;
 mod silence;
@@ -48,8 +49,9 @@ use tracing::Instrument;
 
 use self::bell::{Bell, Ring};
 use self::calls::Calls;
-use self::client::{Client, Framing};
+use self::client::Client;
 use self::end::End;
+use self::framing::Framing;
 use self::link::Links;
 use self::opaque::Passage;
 use self::shared::{Entrance, Shared};

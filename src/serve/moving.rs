@@ -12,7 +12,6 @@ use std::time::Duration;
 use tokio::time::{timeout, timeout_at};
 
 use super::calls::Calls;
-use super::client::Request;
 use super::dialing::Unreached;
 use super::end::End;
 use super::exchange::Trouble;
@@ -20,6 +19,7 @@ use super::forward::Failed;
 use super::left::Left;
 use super::link::NoLink;
 use super::refuse::{NoAnswer, Reasons};
+use super::request::Request;
 use crate::clock;
 use crate::cluster::{Coordinator, Opening, Standing, Wanted};
 use crate::ids::{CoordinatorId, Service};
@@ -74,8 +74,8 @@ impl<S: Stream> Calls<S> {
         self.fleet.table.session_owner(&session.guid).filter(|owner| self.fleet.moves.leave(*owner))
     }
 
-    /// As [`Self::sits`], with a wait: the session leaves first if it shall. False if the call was refused instead, because its
-    /// session is on its way for too long.
+    /// For a call that [`Self::sits`] said no to, with a wait: the session leaves first if it shall. False if the call was refused
+    /// instead, because its session is on its way for too long.
     pub(super) async fn take_seat(&mut self, request: &mut Request) -> Result<bool, End> {
         let method = request.method();
         let Some(session) = session_of(method, request.facts()) else { return Ok(true) };

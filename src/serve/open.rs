@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::calls::Calls;
-use super::client::{Framing, Request};
 use super::end::End;
 use super::exchange::{Answered, Lost, Trouble};
+use super::framing::Framing;
 use super::incoming::Body;
 use super::link::NoLink;
 use super::pool::Grant;
 use super::queue::{self, NoRoom, NotCalled, Seeker};
 use super::refuse::{NoAnswer, Reasons};
+use super::request::Request;
 use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
 use crate::cluster::turns::Turn;

@@ -10,12 +10,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::calls::Calls;
-use super::client::{Framing, Request};
 use super::exchange::{Answered, Lost, LostCause, Trouble};
+use super::framing::Framing;
 use super::incoming::{Body, HeldBack};
 use super::link::Link;
 use super::refuse::framed;
 use super::reply::Reply;
+use super::request::Request;
 use super::shared::{Fleet, Held, Shared};
 use crate::metrics::{Direction, SessionOutcome};
 use crate::net::stream::Stream;

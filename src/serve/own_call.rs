@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::timeout;
 
-use super::client::Framing;
+use super::framing::Framing;
 use super::link::Link;
 use super::refuse::framed;
 use super::reply::Reply;

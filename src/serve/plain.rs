@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Buf;
 use tokio::time::timeout;
 
-use super::client::{Client, Framing};
+use super::client::Client;
 use super::end::End;
+use super::framing::Framing;
 use super::link::{Link, Links, NoLink};
 use super::opaque::Passage;
 use super::pool::Grant;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use bytes::BytesMut;
 
-use super::client::Framing;
+use super::framing::Framing;
 use super::link::NoLink;
 use super::queue::NoRoom;
 use crate::cluster::Coordinator;

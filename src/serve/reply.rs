@@ -163,6 +163,41 @@ impl Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::method::lookup;
+    use crate::wire::thrift::MessageType;
+    use crate::wire::write::Writer;
+
+    #[test]
+    fn a_reply_in_a_box_that_was_anothers_takes_what_a_new_one_does() {
+        let (fetch, status) = (Facts::of_call(b"FetchResults", 3), Facts::of_call(b"GetOperationStatus", 7));
+        let of = |name: &[u8], seqid| {
+            Writer::message(MessageType::Reply, name, seqid, |result| {
+                result.structure(0, |reply| {
+                    reply.structure(1, |status| {
+                        status.i32(1, 3);
+                        status.string(5, b"Invalid OperationHandle");
+                    });
+                    reply.i32(2, 1);
+                });
+            })
+        };
+        let (first, second) = (of(b"FetchResults", 3), of(b"GetOperationStatus", 7));
+        // Wherever the first one ended, in its frame's header or in its message.
+        let framed = [&[0, 0, 0, 99][..], &first].concat();
+        for end in 1..framed.len() {
+            let mut used = Reply::boxed(lookup(b"FetchResults"), &fetch, Framing::Framed);
+            used.take(&framed[..end]).unwrap();
+            let place = std::ptr::from_ref(&*used);
+            used.recycle();
+            let mut again = Reply::boxed(lookup(b"GetOperationStatus"), &status, Framing::None);
+            assert_eq!(std::ptr::from_ref(&*again), place, "another box");
+            let mut new = Reply::to(lookup(b"GetOperationStatus"), &status, Framing::None);
+            assert_eq!(again.take(&second), new.take(&second));
+            assert!(again.is_done() && again.is_checked() && again.facts() == new.facts());
+            assert_eq!(again.phase(), new.phase());
+            again.recycle();
+        }
+    }
 
     #[test]
     fn a_reply_takes_six_cache_lines_of_every_call_under_way() {

@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
-/// How many of a kind a thread keeps; more than this many are in use only in bursts. Of half a kilobyte and what a request's bytes take, each.
+/// How many of a kind a thread keeps; more than this many are in use only in bursts. Each has half a
+/// kilobyte, and what a request's bytes take.
 const KEPT_PER_THREAD: usize = 128;
 
 /// Those of one kind.

@@ -3,7 +3,7 @@
 //!
 //! Source: the Thrift definitions in `idl/` and, for behaviour, Impala's `impala-hs2-server.cc` and `impala-beeswax-server.cc`.
 
-use super::facts::{Slot, Watch};
+use super::watch::{Slot, Watch};
 use super::{beeswax, hs2};
 
 /// A method of HS2 or Beeswax.

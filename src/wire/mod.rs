@@ -12,6 +12,7 @@ pub mod scan;
 mod text;
 pub mod thrift;
 pub mod verdict;
+pub mod watch;
 pub mod write;
 
 #[cfg(test)]

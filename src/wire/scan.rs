@@ -18,10 +18,11 @@ pub use error::ScanError;
 use levels::{Levels, Next};
 use token::take;
 
-use super::facts::{Facts, NAME_BYTES, Place, Slot, Span, Watch};
+use super::facts::{Facts, NAME_BYTES, Span};
 use super::method::{self, Method};
 use super::text::Text;
 use super::thrift::{STOP, Type};
+use super::watch::{Place, Slot, Watch};
 
 /// How deep containers and structs may nest; Thrift's own libraries stop at 64.
 pub const MAX_DEPTH: u8 = 64;
@@ -126,12 +127,12 @@ impl Scanner {
         }
     }
 
-    /// Follows another request, as a new scanner does.
+    /// Follows another request, as one that was made for requests does, within the same limit.
     pub fn restart_request(&mut self) {
         self.restart(&method::UNKNOWN);
     }
 
-    /// Follows the reply to another call, as a new scanner does.
+    /// Follows the reply to another call, as one that was made for replies does, within the same limit.
     pub fn restart_reply(&mut self, method: &'static Method) {
         self.restart(method);
     }
@@ -288,6 +289,7 @@ impl Scanner {
                     let Some([byte]) = take(rest) else { return Err(self.wait(cut)) };
                     self.facts.store_number(slot, i32::from(byte));
                 }
+                // What is watched and no string is an i32 (see [`Slot::wire_type`]).
                 Some(slot) => {
                     let Some(number) = take(rest) else { return Err(self.wait(cut)) };
                     self.facts.store_number(slot, i32::from_be_bytes(number));

@@ -1,8 +1,8 @@
 //! The table of Beeswax methods. A `QueryHandle {1: id, 2: log_context}` is the first argument: the id's path is 1.1;
 //! `get_log` and `clean` take the bare string. `GetRuntimeProfile` and `GetExecSummary` stand in HS2's table.
 
-use crate::wire::facts::{Slot, Watch};
 use crate::wire::method::{Method, Owner, Retry, Role, numbered};
+use crate::wire::watch::{Slot, Watch};
 
 static QUERY_HANDLE: &[Watch] = &[Watch::at(&[1, 1], Slot::QueryId)];
 static LOG_CONTEXT: &[Watch] = &[Watch::at(&[1], Slot::QueryId)];

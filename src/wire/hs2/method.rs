@@ -3,8 +3,8 @@
 //! Every request is `args.1 = req`. The handle is the request's first field, `TSessionHandle` or `TOperationHandle`, whose
 //! first field is the `THandleIdentifier {1: guid, 2: secret}`: paths 1.1.1.1 and 1.1.1.2.
 
-use crate::wire::facts::{Slot, Watch};
 use crate::wire::method::{Method, Owner, Retry, Role, numbered};
+use crate::wire::watch::{Slot, Watch};
 
 /// A handle in the usual place.
 pub static HANDLE: &[Watch] = &[Watch::at(&[1, 1, 1, 1], Slot::Guid), Watch::at(&[1, 1, 1, 2], Slot::Secret)];

@@ -4,8 +4,8 @@ use smallvec::SmallVec;
 
 use super::token::pass_strings;
 use super::{MAX_DEPTH, ScanError, WATCH_DEPTH};
-use crate::wire::facts::{Place, SmallId};
 use crate::wire::thrift::Type;
+use crate::wire::watch::{Place, SmallId};
 
 /// A string of `TColumn` in a reply to `FetchResults` is in this many containers.
 const USUAL_CONTAINERS: usize = 2;

@@ -1,0 +1,118 @@
+//! What is looked for in a message, and where it stands.
+
+use super::thrift::Type;
+
+/// Something worth remembering when the scanner comes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// The guid of the request's first handle, or of the handle that a reply mints.
+    Guid,
+    /// The secret that belongs to [`Slot::Guid`].
+    Secret,
+    /// The guid of a request's second handle (profile and summary: the session's).
+    SecondGuid,
+    /// The secret that belongs to [`Slot::SecondGuid`].
+    SecondSecret,
+    /// A Beeswax query id.
+    QueryId,
+    /// `TStatus.statusCode`.
+    Status,
+    /// The beginning of an error message.
+    Message,
+    /// The beginning of a declared exception's message (Beeswax); that it is there says that the call failed.
+    Thrown,
+    /// `hasMoreRows`, `has_more`.
+    More,
+    /// `operationState`, Beeswax's `QueryState`.
+    State,
+    /// `TOperationHandle.hasResultSet`.
+    HasResultSet,
+    /// `TExecuteStatementReq.runAsync`.
+    RunAsync,
+    /// A statement's text: not remembered, only where it stands.
+    Statement,
+}
+
+impl Slot {
+    /// The type that a value must have to be remembered.
+    pub fn wire_type(self) -> Type {
+        match self {
+            Self::Guid
+            | Self::Secret
+            | Self::SecondGuid
+            | Self::SecondSecret
+            | Self::QueryId
+            | Self::Message
+            | Self::Statement
+            | Self::Thrown => Type::String,
+            Self::Status | Self::State => Type::I32,
+            Self::More | Self::HasResultSet | Self::RunAsync => Type::Bool,
+        }
+    }
+}
+
+/// A field id below 64. All that are looked for are.
+#[derive(Clone, Copy)]
+pub(super) struct SmallId(u8);
+
+impl SmallId {
+    /// None for others.
+    pub(super) const fn new(id: i16) -> Option<Self> {
+        if 0 <= id && id < 64 { Some(Self(id.to_be_bytes()[1])) } else { None }
+    }
+
+    /// Its bit among those of all small ids.
+    pub(super) const fn bit(self) -> u64 {
+        1 << self.0
+    }
+}
+
+/// A place in a message: the ids of the fields that lead there, a byte for each, so that two places are compared as two
+/// numbers. The ids that are looked for are small; all others are the same one, which is never looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place(u64);
+
+impl Place {
+    /// Inside the struct that stands here, before its first field.
+    pub(super) const fn inward(self) -> Self {
+        Self(self.0 << 8)
+    }
+
+    /// The struct around this field.
+    pub(super) const fn outward(self) -> Self {
+        Self(self.0 >> 8)
+    }
+
+    /// Another field of the same struct.
+    pub(super) const fn beside(self, id: SmallId) -> Self {
+        // 0 stands for no field.
+        Self(self.0 & !0xff | (id.0 as u64 + 1))
+    }
+
+    /// Another field of the same struct, with an id that is never looked for.
+    pub(super) const fn beside_any(self) -> Self {
+        Self(self.0 | 0xff)
+    }
+}
+
+/// A value that is worth remembering.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    pub(super) place: Place,
+    /// What stands there.
+    pub slot: Slot,
+}
+
+impl Watch {
+    /// What stands at this path: field ids from the outermost struct inwards, at most [`super::scan::WATCH_DEPTH`] of them.
+    pub(super) const fn at(path: &[i16], slot: Slot) -> Self {
+        assert!(path.len() <= super::scan::WATCH_DEPTH);
+        let (mut place, mut rest) = (Place(0), path);
+        while let [id, inner @ ..] = rest {
+            let Some(id) = SmallId::new(*id) else { panic!("ids that are looked for are small") };
+            place = place.inward().beside(id);
+            rest = inner;
+        }
+        Self { place, slot }
+    }
+}
