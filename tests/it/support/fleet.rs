@@ -1,7 +1,8 @@
 //! Simulated coordinators with a router in front of them: what a test of routing needs.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use hs2router::cluster::{AdminState, Load};
@@ -9,6 +10,8 @@ use hs2router::fake::client::{BeeswaxClient, CallError, Hs2Client, Login};
 use hs2router::fake::{Coordinator, Id, Password, ReceivedCall, Settings};
 use hs2router::idl::t_c_l_i_service::{THandleIdentifier, TOperationHandle, TSessionHandle};
 use hs2router::serve::shared::Fleet as RouterFleet;
+
+use socket2::{Domain, Socket, Type};
 
 use super::clients::Target;
 use super::router::{SELDOM, TestRouter, eventually};
@@ -62,6 +65,8 @@ pub(crate) struct Fleet {
     coordinators: Vec<Option<Coordinator>>,
     /// How each is started again on its ports.
     settings: Vec<Settings>,
+    /// The ports of those that were lost, by place.
+    vacant: BTreeMap<usize, Vec<Socket>>,
     login: Login,
     config: String,
 }
@@ -128,7 +133,8 @@ impl Fleet {
             ..settings.clone()
         };
         let settings = coordinators.iter().map(again).collect();
-        Self { router, coordinators: coordinators.into_iter().map(Some).collect(), settings, login, config }
+        let coordinators = coordinators.into_iter().map(Some).collect();
+        Self { router, coordinators, settings, vacant: BTreeMap::new(), login, config }
     }
 
     /// The router.
@@ -178,10 +184,14 @@ impl Fleet {
     /// The coordinator dies, as by `kill -9`.
     pub(crate) fn lose(&mut self, place: usize) {
         drop(self.coordinators[place].take().expect("it is lost once"));
+        let Settings { hs2_port, beeswax_port, hs2_http_port, web_port, .. } = self.settings[place];
+        let ports = [hs2_port, beeswax_port, hs2_http_port, web_port];
+        self.vacant.insert(place, ports.into_iter().filter_map(|port| keep_vacant(port).ok()).collect());
     }
 
     /// A coordinator that was lost is started again on its ports, and knows nothing of its former sessions.
     pub(crate) fn revive(&mut self, place: usize) {
+        self.vacant.remove(&place);
         let started = Coordinator::start(self.settings[place].clone()).unwrap();
         assert!(self.coordinators[place].replace(started).is_none(), "it was lost before");
     }
@@ -325,4 +335,13 @@ pub(crate) fn metadata(client: &mut Hs2Client, session: &TSessionHandle, call: &
         response.status
     };
     hs2router::fake::client::check(&status).unwrap();
+}
+
+/// Nobody listens on a port, nor does a test that runs beside this one, as long as the socket is there.
+fn keep_vacant(port: u16) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    // Or connections that were cut would keep it.
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    Ok(socket)
 }
