@@ -271,13 +271,12 @@ impl<S: Stream> Calls<S> {
         learn(&call, reply, running, self.fleet.cluster.flavor, &self.fleet.table);
     }
 
-    /// Sends the request, piece by piece if it is too large to be held.
-    pub(super) async fn send(&mut self, link: &mut Link<S>, request: &mut Request) -> Result<(), Trouble> {
-        self.send_piece(link, request, Phase::NothingWritten).await?;
-        self.send_rest(link, request).await
-    }
-
-    async fn send_rest(&mut self, link: &mut Link<S>, request: &mut Request) -> Result<(), Trouble> {
+    /// Sends what is not held of a request that is too large for that, piece by piece.
+    pub(super) async fn send_rest(
+        &mut self,
+        link: &mut Link<S>,
+        request: &mut Request,
+    ) -> Result<(), Trouble> {
         while !request.complete {
             self.inbox.next_piece(&mut self.client, request, &self.shared.settings).await?;
             self.send_piece(link, request, Phase::Waiting).await?;
@@ -286,7 +285,7 @@ impl<S: Stream> Calls<S> {
     }
 
     /// Sends what is held of a request; `before` says what of it was written before.
-    fn send_piece(
+    pub(super) fn send_piece(
         &self,
         link: &mut Link<S>,
         request: &Request,

@@ -69,7 +69,8 @@ impl<S: Stream> Calls<S> {
     }
 
     async fn await_answer(&mut self, asked: &mut Asked<S>, request: &mut Request) -> Result<(), Trouble> {
-        self.send(&mut asked.link, request).await?;
+        self.send_piece(&mut asked.link, request, Phase::NothingWritten).await?;
+        self.send_rest(&mut asked.link, request).await?;
         asked.is_sent = true;
         let mut phase = Phase::Waiting;
         while !asked.reply.is_done() {
