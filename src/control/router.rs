@@ -87,10 +87,10 @@ impl Router {
         let sockets = SocketSettings { keepalive: config.router.keepalive, user_timeout: Some(USER_TIMEOUT) };
         let shared = Arc::new(Shared::new(settings(&config.router), sockets, Arc::clone(&metrics)));
         let mut bound = Vec::new();
-        for (number, listener) in config.listeners.iter().enumerate() {
-            let home = workers.home(number);
-            let _there = home.enter();
-            bound.push((listener, home, bind_for_clients(listener.address, &shared.network)?));
+        let first = workers.first();
+        for listener in &config.listeners {
+            let _there = first.enter();
+            bound.push((listener, bind_for_clients(listener.address, &shared.network)?));
         }
         let admin_listener = admin::bind(config.admin.address)?;
         let admin = admin_listener.local_addr().unwrap_or(config.admin.address);
@@ -99,7 +99,7 @@ impl Router {
         let permits = Arc::new(Semaphore::new(config.router.max_connections.min(Semaphore::MAX_PERMITS)));
         let counts = Arc::new(AcceptCounts::default());
         let mut listeners = Vec::new();
-        for (listener, home, socket) in bound {
+        for (listener, socket) in bound {
             let Some(fleet) = fleets.iter().find(|fleet| fleet.cluster.name == listener.cluster) else {
                 continue;
             };
@@ -110,7 +110,7 @@ impl Router {
             let acceptor = Acceptor::new(socket, Arc::clone(&permits), Arc::clone(&counts));
             let (workers, tasks) = (workers.clone(), connections.clone());
             let listening = serve::listen(Arc::clone(&shared), Arc::new(entrance), acceptor, workers, tasks);
-            connections.spawn_on(listening, home);
+            connections.spawn_on(listening, first);
         }
         let end = CancellationToken::new();
         let background = TaskTracker::new();

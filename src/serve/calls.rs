@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::asking::Decided;
 use super::attached::{Attached, InUse};
@@ -20,6 +20,7 @@ use super::refuse::NoAnswer;
 use super::request::{Inbox, Request};
 use super::shared::{Entrance, Fleet, Shared};
 use super::tend::look_interval;
+use super::workers::Place;
 use crate::clock;
 use crate::cluster::{AdminState, Coordinator, Flavor, Opening, SessionCount, Wanted};
 use crate::ids::{ConnId, Service};
@@ -62,6 +63,7 @@ pub(super) struct Calls<S: Stream> {
     look: Pin<Box<Sleep>>,
     /// Calls it while it waits.
     bell: Arc<Bell>,
+    place: Place,
     /// Whether its credentials were refused when a session was to move: no more are shown unasked.
     pub(super) no_moves: bool,
     /// What sessions left behind, to be closed after the call.
@@ -71,7 +73,7 @@ pub(super) struct Calls<S: Stream> {
 impl<S: Stream> Calls<S> {
     /// A connection that was detected and, if it wants that, authenticated: `links` then has its credentials.
     pub(super) fn new(
-        (shared, bell): (Arc<Shared<S>>, Arc<Bell>),
+        (shared, bell, place): (Arc<Shared<S>>, Arc<Bell>, Place),
         entrance: &Entrance<S>,
         client: Client<S>,
         framing: Framing,
@@ -84,6 +86,7 @@ impl<S: Stream> Calls<S> {
             look: Box::pin(sleep(look_interval(&entrance.fleet))),
             touched: clock::now(),
             bell,
+            place,
             no_moves: false,
             forgotten: Vec::new(),
             shared,
@@ -113,18 +116,37 @@ impl<S: Stream> Calls<S> {
         self
     }
 
-    /// Serves calls until the connection ends.
-    pub(super) async fn serve(&mut self) -> End {
+    /// Where the connection belongs.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Serves calls until the connection shall go on elsewhere; returns where.
+    ///
+    /// # Errors
+    /// How the connection ended.
+    pub(super) async fn serve(&mut self) -> Result<Place, End> {
         loop {
-            let first = match self.next_bytes().await {
-                Ok(first) => first,
-                Err(end) => return end,
-            };
+            let first = self.next_bytes().await?;
             // Boxed: what a call needs while it is under way, an idle connection shall not hold.
-            if let Err(end) = Box::pin(self.call(first)).await {
-                return end;
+            Box::pin(self.call(first)).await?;
+            if let Some(place) = self.place.next() {
+                return Ok(place);
             }
         }
+    }
+
+    /// Has everything that it waits for waited for in another place.
+    ///
+    /// # Errors
+    /// [`End::ClientGone`].
+    pub(super) fn settle(self, place: Place) -> Result<Self, End> {
+        let runtime = place.runtime().clone();
+        let _there = runtime.enter();
+        let client = self.client.settle_here()?;
+        let links = self.links.settle_here();
+        let look = Box::pin(sleep_until(self.look.deadline()));
+        Ok(Self { client, links, look, place, ..self })
     }
 
     /// Carries out the next call. What few calls wait for has a box of its own, so that the others have less to move and touch.

@@ -31,6 +31,15 @@ impl<S: Stream> Client<S> {
         Self { stream, pending: BytesMut::new(), address }
     }
 
+    /// Has the runtime in which this is called wait for it.
+    ///
+    /// # Errors
+    /// [`End::ClientGone`].
+    pub(super) fn settle_here(self) -> Result<Self, End> {
+        let stream = self.stream.settle_here().map_err(End::ClientGone)?;
+        Ok(Self { stream, ..self })
+    }
+
     /// Reads more; nothing at the end. Cancel-safe.
     ///
     /// # Errors

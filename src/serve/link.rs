@@ -192,6 +192,13 @@ impl<S: Stream> Links<S> {
                 .is_some_and(|pool| pool.has_room(&self.identity, Kind::Any))
     }
 
+    /// Has the runtime in which this is called, which knows nothing of them yet, wait for those that are its own and good.
+    pub(super) fn settle_here(self) -> Self {
+        let settled = self.idle.into_iter().filter_map(|link| link.settle_here());
+        let idle = settled.filter(|link| link.stream.look() == Seen::Nothing).collect();
+        Self { idle, ..self }
+    }
+
     /// Closes links that their coordinator has closed, so that none lingers half-closed behind an idle client.
     pub(super) fn drop_closed(&mut self) {
         self.idle.retain(|link| link.stream.look() == Seen::Nothing);

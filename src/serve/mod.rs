@@ -41,13 +41,14 @@ pub mod upkeep;
 pub mod watching;
 pub mod workers;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
-use tracing::Instrument;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
 
-use self::bell::{Bell, Ring};
+use self::bell::{Bell, Hanging, Ring};
 use self::calls::Calls;
 use self::client::Client;
 use self::end::End;
@@ -56,14 +57,13 @@ use self::link::Links;
 use self::opaque::Passage;
 use self::shared::{Entrance, Shared};
 use self::silence::Spoke;
-use self::workers::Workers;
+use self::workers::{Place, Workers};
 use crate::clock;
 use crate::ids::{ConnId, Depth, Service};
 use crate::metrics::{Held, ListenerMetrics};
 use crate::net::listen::{Accepted, Acceptor, Source};
 use crate::net::stream::Stream;
 use crate::wire::detect::{Detection, detect};
-use tokio_util::task::TaskTracker;
 
 /// A client connection that was accepted.
 struct Connection<S: Stream> {
@@ -73,6 +73,7 @@ struct Connection<S: Stream> {
     client: Client<S>,
     counters: ListenerMetrics,
     bell: Arc<Bell>,
+    place: Place,
 }
 
 /// Accepts connections on one address until the router drains. Each is served by a task of its own, with one of the workers.
@@ -88,12 +89,16 @@ pub async fn listen<S: Stream>(
         let accepted = tokio::select! {
             biased;
             () = shared.draining.cancelled() => return,
-            accepted = workers.place(acceptor.accept()) => accepted,
+            accepted = workers.accept(acceptor.accept()) => accepted,
         };
-        let (Some(Accepted { stream, address, permit }), seat) = accepted else { return };
-        let runtime = seat.runtime().clone();
+        let (Some(Accepted { stream, address, permit }), place) = accepted else { return };
         let conn = shared.next_connection();
         let hanging = shared.bells.hang(conn);
+        let span = tracing::info_span!(
+            "connection", %conn, client = %address, listener = %entrance.name,
+            depth = tracing::field::Empty, session = tracing::field::Empty, coordinator = tracing::field::Empty,
+        );
+        span.in_scope(|| tracing::debug!("accepted"));
         let connection = Box::new(Connection {
             shared: Arc::clone(&shared),
             entrance: Arc::clone(&entrance),
@@ -101,36 +106,72 @@ pub async fn listen<S: Stream>(
             client: Client::new(stream, address.ip().into()),
             counters: counters.clone(),
             bell: Arc::clone(&hanging.bell),
+            place,
         });
-        let held = (permit, seat, hanging, Held::one_of(&counters.open));
-        tasks.spawn_on(accepted_one(connection, address, held), &runtime);
+        let life = Life {
+            shared: Arc::clone(&shared),
+            span,
+            tasks: tasks.clone(),
+            hanging,
+            _permit: permit,
+            _counted: Held::one_of(&counters.open),
+        };
+        Box::new(life).go_on(Stage::New(connection));
     }
 }
 
-/// Serves a connection, and holds what is `_held` for it until it ends. What its task itself holds is little: all that it needs for a stage of its life is in
-/// boxes, and goes with the stage.
-async fn accepted_one<S: Stream>(
-    connection: Box<Connection<S>>,
-    address: SocketAddr,
-    _held: impl Send + 'static,
-) {
-    let span = tracing::info_span!(
-        "connection", conn = %connection.conn, client = %address, listener = %connection.entrance.name,
-        depth = tracing::field::Empty, session = tracing::field::Empty, coordinator = tracing::field::Empty,
-    );
-    async {
-        tracing::debug!("accepted");
-        let (shared, bell) = (Arc::clone(&connection.shared), Arc::clone(&connection.bell));
-        let end = tokio::select! {
+/// What a connection has from the beginning to its end.
+struct Life<S: Stream> {
+    shared: Arc<Shared<S>>,
+    span: Span,
+    tasks: TaskTracker,
+    hanging: Hanging,
+    _permit: OwnedSemaphorePermit,
+    _counted: Held,
+}
+
+/// How far a connection has come. What it needs there is in a box, and goes with the stage: its task itself holds little.
+enum Stage<S: Stream> {
+    /// Nobody knows what it is.
+    New(Box<Connection<S>>),
+    /// Its calls are read.
+    Calls(Box<Calls<S>>),
+    /// It is passed on unread.
+    Unread(Box<Passage<S>>),
+}
+
+impl<S: Stream> Stage<S> {
+    /// The connection's place.
+    fn place(&self) -> &Place {
+        match self {
+            Self::New(connection) => &connection.place,
+            Self::Calls(calls) => calls.place(),
+            Self::Unread(passage) => passage.place(),
+        }
+    }
+}
+
+impl<S: Stream> Life<S> {
+    /// Serves the connection in a task of its own, with the worker that it belongs to.
+    fn go_on(self: Box<Self>, stage: Stage<S>) {
+        let (tasks, runtime) = (self.tasks.clone(), stage.place().runtime().clone());
+        let span = self.span.clone();
+        tasks.spawn_on(self.serve(stage).instrument(span), &runtime);
+    }
+
+    /// Serves the connection until it ends, or belongs to another worker.
+    async fn serve(self: Box<Self>, stage: Stage<S>) {
+        let served = tokio::select! {
             biased;
             // First, and in every wake-up: what else the connection is called for finds its task registered by this.
-            () = bell.rings(Ring::Cut) => End::RouterShutdown,
-            end = serve(connection) => end,
+            () = self.hanging.bell.rings(Ring::Cut) => Err(End::RouterShutdown),
+            served = serve(stage) => served,
         };
-        note_end(&shared, &end);
+        match served {
+            Ok(stage) => self.go_on(stage),
+            Err(end) => note_end(&self.shared, &end),
+        }
     }
-    .instrument(span)
-    .await;
 }
 
 /// Counts and logs how a connection ended; a warning only as often as [`Shared::warnings`] allows.
@@ -146,28 +187,27 @@ fn note_end<S: Stream>(shared: &Shared<S>, end: &End) {
     }
 }
 
-/// What a connection has turned out to be.
-enum Serving<S: Stream> {
-    /// Its calls are read.
-    Calls(Box<Calls<S>>),
-    /// It is passed on unread.
-    Unread(Box<Passage<S>>),
-}
-
-async fn serve<S: Stream>(connection: Box<Connection<S>>) -> End {
-    // Boxed one after the other: an idle connection holds only what its own stage needs.
-    match Box::pin(introduce(connection)).await {
-        Ok(Serving::Calls(mut calls)) => calls.serve().await,
-        Ok(Serving::Unread(passage)) => Box::pin(passage.relay()).await,
-        Err(end) => end,
+/// Serves a connection as long as it stays in this stage and with this worker; then it waits for events where it belongs.
+///
+/// # Errors
+/// How it ended.
+async fn serve<S: Stream>(stage: Stage<S>) -> Result<Stage<S>, End> {
+    // Boxed: an idle connection holds only what its own stage needs.
+    match stage {
+        Stage::New(connection) => Box::pin(introduce(connection)).await,
+        Stage::Calls(mut calls) => {
+            let place = calls.serve().await?;
+            Ok(Stage::Calls(Box::new(calls.settle(place)?)))
+        }
+        Stage::Unread(passage) => Err(Box::pin(passage.relay()).await),
     }
 }
 
 /// Finds out what the client speaks and, where that is asked for, who it is.
-async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Serving<S>, End> {
+async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stage<S>, End> {
     let listener = connection.entrance.service;
     let unread =
-        |connection, service, dialed| Ok(Serving::Unread(Box::new(Passage { connection, service, dialed })));
+        |connection: Box<_>, service, dialed| Passage::of(*connection, service, dialed).map(Stage::Unread);
     let detection = match detected(&mut connection).await? {
         Detected::As(detection) => detection,
         Detected::CoordinatorSpeaks(dialed) => return unread(connection, listener, Some(dialed)),
@@ -186,14 +226,14 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Serv
         }
     };
     let links = Links::anonymous(Arc::clone(&connection.entrance.fleet), connection.conn, framing);
-    Ok(Serving::Calls(Box::new(connection.into_calls(framing, links))))
+    Ok(Stage::Calls(Box::new(connection.into_calls(framing, links))))
 }
 
 impl<S: Stream> Connection<S> {
     /// Its calls will be read.
     fn into_calls(self, framing: Framing, links: Links<S>) -> Calls<S> {
         note_depth(&self.counters, Depth::Route);
-        Calls::new((self.shared, self.bell), &self.entrance, self.client, framing, links)
+        Calls::new((self.shared, self.bell, self.place), &self.entrance, self.client, framing, links)
     }
 }
 
@@ -252,5 +292,5 @@ async fn detected<S: Stream>(connection: &mut Connection<S>) -> Result<Detected<
 /// Notes how deep a connection is understood, once that is known.
 fn note_depth(counters: &ListenerMetrics, depth: Depth) {
     counters.connections.count(depth);
-    tracing::Span::current().record("depth", depth.as_str());
+    Span::current().record("depth", depth.as_str());
 }

@@ -12,6 +12,7 @@ use super::end::End;
 use super::pool::{Grant, Seat};
 use super::queue::{NoPlace, NotCalled, Seeker};
 use super::shared::{Entrance, Shared};
+use super::workers::Place;
 use super::{Connection, note_depth};
 use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
@@ -31,6 +32,14 @@ pub(super) struct Dialed<S: Stream> {
     pub opening: Opening,
     /// Counts it as a link.
     pub seat: Seat<S>,
+}
+
+impl<S: Stream> Dialed<S> {
+    fn settle_here(self) -> Result<Self, End> {
+        let settled = self.stream.settle_here();
+        let stream = settled.map_err(|error| End::CoordinatorLost { cause: error.to_string() })?;
+        Ok(Self { stream, ..self })
+    }
 }
 
 /// What ends the connections to each coordinator that are passed on unread: nobody knows what is under way on them, so
@@ -60,18 +69,49 @@ impl Cuts {
 /// A connection that is passed on unread.
 pub(super) struct Passage<S: Stream> {
     /// Its client's side.
-    pub(super) connection: Box<Connection<S>>,
+    connection: Box<Connection<S>>,
     /// The coordinators' port that it is for.
-    pub(super) service: Service,
+    service: Service,
     /// The coordinator's side, if there is one already.
-    pub(super) dialed: Option<Dialed<S>>,
+    dialed: Option<Dialed<S>>,
 }
 
 impl<S: Stream> Passage<S> {
+    /// A connection of which this is known now.
+    ///
+    /// # Errors
+    /// [`End::ClientGone`].
+    pub(super) fn of(
+        connection: Connection<S>,
+        service: Service,
+        dialed: Option<Dialed<S>>,
+    ) -> Result<Box<Self>, End> {
+        let mut passage = Box::new(Self { connection: Box::new(connection), service, dialed });
+        if let Some(place) = passage.connection.place.at_home() {
+            passage = passage.settle(place)?;
+        }
+        Ok(passage)
+    }
+
+    fn settle(self, place: Place) -> Result<Box<Self>, End> {
+        let Self { connection, service, dialed } = self;
+        let runtime = place.runtime().clone();
+        let _there = runtime.enter();
+        let client = connection.client.settle_here()?;
+        let dialed = dialed.map(Dialed::settle_here).transpose()?;
+        let connection = Box::new(Connection { client, place, ..*connection });
+        Ok(Box::new(Self { connection, service, dialed }))
+    }
+
+    /// Its place.
+    pub(super) fn place(&self) -> &Place {
+        &self.connection.place
+    }
+
     /// Passes bytes on until both sides have finished; to the best coordinator, if none was dialed.
     pub(super) async fn relay(self) -> End {
         let Self { connection, service, dialed } = self;
-        let Connection { shared, entrance, mut client, counters, .. } = *connection;
+        let Connection { shared, entrance, mut client, counters, place: _place, .. } = *connection;
         note_depth(&counters, Depth::Opaque);
         let dialed = match dialed {
             Some(dialed) => Ok(dialed),

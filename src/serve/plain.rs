@@ -15,7 +15,7 @@ use super::opaque::Passage;
 use super::pool::Grant;
 use super::queue::{NoPlace, NotCalled, Seeker};
 use super::refuse::Reasons;
-use super::{Connection, Serving};
+use super::{Connection, Stage};
 use crate::clock;
 use crate::cluster::Opening;
 use crate::cluster::room::Kind;
@@ -44,7 +44,7 @@ enum Opened {
 ///
 /// # Errors
 /// What ends the connection; the client was told.
-pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Serving<S>, End> {
+pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stage<S>, End> {
     let settings = connection.shared.settings.clone();
     let (conn, stall) = (connection.conn, settings.stall_timeout);
     let service = service_of(connection.entrance.service);
@@ -53,7 +53,7 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
         Ok(Opened::Plain(credentials)) => credentials,
         Ok(Opened::Other(mechanism)) => {
             tracing::debug!(mechanism = mechanism.as_str(), "passed on unread");
-            return Ok(Serving::Unread(Box::new(Passage { connection, service, dialed: None })));
+            return Passage::of(*connection, service, None).map(Stage::Unread);
         }
         Err(End::BadHandshake(error)) => {
             let text = format!("hs2router ({conn}): {error}");
@@ -73,7 +73,7 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
             tell(&mut connection.client, Status::Complete, b"", stall).await?;
             links.note_accepted();
             links.put(link);
-            Ok(Serving::Calls(Box::new(connection.into_calls(Framing::Sasl, links).reserved(opening))))
+            Ok(Stage::Calls(Box::new(connection.into_calls(Framing::Sasl, links).reserved(opening))))
         }
         Err(Refused { status, text, end }) => {
             tell(&mut connection.client, status, &text, stall).await?;

@@ -1,43 +1,105 @@
-//! The threads that serve connections. Each has a runtime of its own, and a connection stays on one for its life, with its
+//! The threads that serve connections. Each has a runtime of its own, and a connection is with one at a time, with its
 //! sockets, timers and links: nothing that happens to it wakes another thread.
+//!
+//! Every connection has a thread that is its home, and all are home to as many. But where fewer threads do (see `width.rs`), a
+//! connection is with one of those: it goes there, or home, between two calls.
+
+mod width;
 
 use std::future::poll_fn;
 use std::io;
-use std::iter::once;
 use std::num::NonZero;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use smallvec::SmallVec;
 use tokio::runtime::{Builder, Handle};
-use tokio::time::interval;
+use tokio::task::yield_now;
+use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// A worker always has a timer that runs out within this time. A timer that runs out before all others costs a system call
-/// (tokio wakes the driver, though nobody sleeps), and without this every connection's first timer would be that one.
+use self::width::{Look, Width, felt};
+use crate::clock;
+
+/// How often each thread that serves looks how it fares: soon enough that nobody notices a crowd for long.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How often the others do something. They need not: but a timer that runs out before all others costs a system call (tokio
+/// wakes the driver, though nobody sleeps), and without one here every connection's first timer would be that.
 const TICK: Duration = Duration::from_secs(1);
+/// A look measures so many turns, unless that takes long.
+const TURNS: usize = 8;
+/// A look measures for so long.
+const LONGEST_LOOK: Duration = Duration::from_millis(10);
+/// A thread that is busy for less than this share of the time has no turns worth measuring.
+const BUSY: f64 = 0.05;
 
 /// What serves connections: threads, which end when the last clone of this is dropped, or one runtime that is somebody
 /// else's.
 #[derive(Clone, Debug)]
-pub struct Workers(Arc<Team>);
+pub struct Workers {
+    crew: Arc<Crew>,
+    _ends_threads: Arc<DropGuard>,
+}
 
+/// All workers, one at least: the runtimes, and in the same order what they have to do.
 #[derive(Debug)]
-struct Team {
-    first: Worker,
-    others: Vec<Worker>,
-    _ends_threads: DropGuard,
+struct Crew {
+    runtimes: Vec<Handle>,
+    loads: Arc<Loads>,
 }
 
 #[derive(Debug)]
-struct Worker {
-    runtime: Handle,
-    /// How many it serves.
-    connections: Arc<AtomicUsize>,
-    /// None if it is somebody else's.
-    thread: Option<JoinHandle<()>>,
+struct Loads {
+    /// How many workers serve: the first ones.
+    width: AtomicUsize,
+    of: Box<[Load]>,
+}
+
+/// What a worker has to do.
+#[derive(Debug, Default)]
+struct Load {
+    look: Mutex<Look>,
+    /// Whether its thread has ended.
+    ended: AtomicBool,
+    /// To how many connections it is home.
+    homes: AtomicUsize,
+}
+
+impl Loads {
+    fn new(workers: usize) -> Arc<Self> {
+        let of = (0..workers).map(|_| Load::default()).collect();
+        Arc::new(Self { width: AtomicUsize::new(1), of })
+    }
+
+    fn looks(&self) -> Vec<Look> {
+        self.of.iter().map(|load| *load.look.lock()).collect()
+    }
+
+    fn width(&self) -> usize {
+        self.width.load(Ordering::Relaxed).max(1)
+    }
+
+    fn lives(&self, worker: usize) -> bool {
+        self.of.get(worker).is_some_and(|load| !load.ended.load(Ordering::Relaxed))
+    }
+
+    /// Which worker a connection with this home is with now.
+    fn worker(&self, home: usize) -> usize {
+        let stands_in = home % self.width();
+        let living = [stands_in, home].into_iter().find(|worker| self.lives(*worker));
+        living.unwrap_or_else(|| self.emptiest())
+    }
+
+    /// The worker that is home to the fewest.
+    fn emptiest(&self) -> usize {
+        let living = self.of.iter().enumerate().filter(|(worker, _)| self.lives(*worker));
+        // One at the least lives: that which asks.
+        living.min_by_key(|(_, load)| load.homes.load(Ordering::Relaxed)).map_or(0, |(worker, _)| worker)
+    }
 }
 
 impl Workers {
@@ -46,9 +108,7 @@ impl Workers {
     /// # Panics
     /// Outside of a runtime.
     pub fn here() -> Self {
-        let first = Worker { runtime: Handle::current(), connections: Arc::default(), thread: None };
-        let team = Team { first, others: Vec::new(), _ends_threads: CancellationToken::new().drop_guard() };
-        Self(Arc::new(team))
+        Self::of(vec![Handle::current()], Loads::new(1), CancellationToken::new().drop_guard())
     }
 
     /// So many threads. Must be called outside of a runtime.
@@ -58,101 +118,166 @@ impl Workers {
     pub fn start(threads: NonZero<usize>) -> io::Result<Self> {
         let end = CancellationToken::new();
         let ends_threads = end.clone().drop_guard();
-        let first = Worker::start(1, end.clone())?;
-        let others = (2..=threads.get()).map(|number| Worker::start(number, end.clone()));
-        let others = others.collect::<io::Result<_>>()?;
-        Ok(Self(Arc::new(Team { first, others, _ends_threads: ends_threads })))
+        let loads = Loads::new(threads.get());
+        let start = |own| start(Own { loads: Arc::clone(&loads), own }, end.clone());
+        let runtimes = (0..threads.get()).map(start).collect::<io::Result<_>>()?;
+        Ok(Self::of(runtimes, loads, ends_threads))
     }
 
-    /// The runtime in which the listener with this number accepts. They take turns, so that accepting is spread, and what
-    /// one accepts has often no other thread to go to.
-    pub fn home(&self, listener: usize) -> &Handle {
-        let Team { first, others, .. } = &*self.0;
-        let turn = listener % (others.len() + 1);
-        &turn.checked_sub(1).and_then(|other| others.get(other)).unwrap_or(first).runtime
+    fn of(runtimes: Vec<Handle>, loads: Arc<Loads>, ends_threads: DropGuard) -> Self {
+        Self { crew: Arc::new(Crew { runtimes, loads }), _ends_threads: Arc::new(ends_threads) }
     }
 
-    /// Has a connection accepted where the fewest are: a socket belongs to the runtime in which it is accepted. Returns what
-    /// was accepted, with its place there.
+    /// The runtime in which listeners accept: where there is little to do, that of all connections.
+    pub fn first(&self) -> &Handle {
+        self.crew.runtime(0)
+    }
+
+    /// Has a connection accepted by the worker that it will be with: a socket belongs to the runtime in which it is accepted.
+    /// Returns what was accepted, with its place there.
     ///
     /// Cancel-safe if `accepting` is.
-    pub async fn place<T>(&self, accepting: impl Future<Output = T>) -> (T, Seat) {
+    pub async fn accept<T>(&self, accepting: impl Future<Output = T>) -> (T, Place) {
         let mut accepting = pin!(accepting);
         poll_fn(|cx| {
-            let worker = self.least_busy();
-            let _there = worker.runtime.enter();
-            accepting.as_mut().poll(cx).map(|accepted| (accepted, worker.seat()))
+            let home = self.crew.loads.emptiest();
+            let worker = self.crew.loads.worker(home);
+            let _there = self.crew.runtime(worker).enter();
+            accepting.as_mut().poll(cx).map(|accepted| (accepted, Place::new(&self.crew, home, worker)))
         })
         .await
     }
+}
 
-    fn least_busy(&self) -> &Worker {
-        let Team { first, others, .. } = &*self.0;
-        let living = once(first).chain(others).filter(|worker| worker.lives());
-        // One at the least lives: that which asks.
-        living.min_by_key(|worker| worker.connections.load(Ordering::Relaxed)).unwrap_or(first)
+impl Crew {
+    #[expect(clippy::expect_used, reason = "there is one at least, and nobody names another")]
+    fn runtime(&self, worker: usize) -> &Handle {
+        self.runtimes.get(worker).or_else(|| self.runtimes.first()).expect("a worker")
     }
 }
 
-impl Worker {
-    fn start(number: usize, end: CancellationToken) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
-        let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-            runtime.block_on(run(end));
-            // A name that is still being resolved is not waited for.
-            runtime.shutdown_background();
-        })?;
-        Ok(Self { runtime: handle, connections: Arc::default(), thread: Some(thread) })
-    }
-
-    fn seat(&self) -> Seat {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        Seat { runtime: self.runtime.clone(), connections: Arc::clone(&self.connections) }
-    }
-
-    /// A panic of a connection ends that connection; one of the runtime itself ends the thread, and with it, without this,
-    /// everything that would be given to it because it has so little to do.
-    fn lives(&self) -> bool {
-        self.thread.as_ref().is_none_or(|thread| !thread.is_finished())
-    }
+fn start(own: Own, end: CancellationToken) -> io::Result<Handle> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    let name = format!("worker-{}", own.own + 1);
+    // Nobody waits for it: it ends when it is told to.
+    let _thread = thread::Builder::new().name(name).spawn(move || {
+        // In a task, which has its turn like a connection's: what a runtime blocks on goes first.
+        let _panicked = runtime.block_on(runtime.spawn(own.look_around(end)));
+        // A name that is still being resolved is not waited for.
+        runtime.shutdown_background();
+    })?;
+    Ok(handle)
 }
 
-async fn run(end: CancellationToken) {
-    let mut ticks = interval(TICK);
-    loop {
-        tokio::select! {
-            biased;
-            () = end.cancelled() => return,
-            _ = ticks.tick() => {}
+/// A worker as it sees itself.
+struct Own {
+    loads: Arc<Loads>,
+    own: usize,
+}
+
+impl Own {
+    /// Looks from time to time how the thread fares, until the end; the first one then says how many serve.
+    async fn look_around(self, end: CancellationToken) {
+        let metrics = Handle::current().metrics();
+        let busy = || metrics.worker_total_busy_duration(0);
+        let mut width = Width::of(1);
+        let mut last = (clock::now(), busy());
+        loop {
+            let serves = self.own < self.loads.width();
+            tokio::select! {
+                biased;
+                () = end.cancelled() => return,
+                () = sleep(if serves { LOOK_INTERVAL } else { TICK }) => {}
+            }
+            if !serves {
+                continue;
+            }
+            let now = (clock::now(), busy());
+            let share = now.1.saturating_sub(last.1).as_secs_f64() / (now.0 - last.0).as_secs_f64();
+            last = now;
+            let turn = if share < BUSY { Duration::ZERO } else { turn().await };
+            if let Some(load) = self.loads.of.get(self.own) {
+                *load.look.lock() = Look { turn, busy: share };
+            }
+            if self.own == 0 {
+                width = width.next(&self.loads.looks());
+                self.loads.width.store(width.threads, Ordering::Relaxed);
+            }
         }
     }
 }
 
-/// A connection's place with a worker, until it is dropped.
-#[derive(Debug)]
-#[must_use = "the connection stops counting when this is dropped"]
-pub struct Seat {
-    runtime: Handle,
-    connections: Arc<AtomicUsize>,
+/// How long the turns of this thread are.
+async fn turn() -> Duration {
+    let mut turns = SmallVec::<[Duration; TURNS]>::new();
+    let begun = clock::now();
+    let mut before = begun;
+    while turns.len() < TURNS && before - begun < LONGEST_LOOK {
+        yield_now().await;
+        let now = clock::now();
+        turns.push(now - before);
+        before = now;
+    }
+    felt(&turns)
 }
 
-impl Seat {
-    /// Where the connection belongs.
-    pub fn runtime(&self) -> &Handle {
-        &self.runtime
+impl Drop for Own {
+    // A panic of a connection ends that connection; one of the runtime itself ends the thread, and with it, without this,
+    // everything that would be given to it because it has so little to do.
+    fn drop(&mut self) {
+        if let Some(load) = self.loads.of.get(self.own) {
+            load.ended.store(true, Ordering::Relaxed);
+            *load.look.lock() = Look::default();
+        }
     }
 }
 
-impl Drop for Seat {
+/// A connection's place with a worker.
+#[derive(Debug)]
+pub struct Place {
+    crew: Arc<Crew>,
+    home: usize,
+    worker: usize,
+}
+
+impl Place {
+    fn new(crew: &Arc<Crew>, home: usize, worker: usize) -> Self {
+        if let Some(load) = crew.loads.of.get(home) {
+            load.homes.fetch_add(1, Ordering::Relaxed);
+        }
+        Self { crew: Arc::clone(crew), home, worker }
+    }
+
+    /// Where the connection belongs.
+    pub fn runtime(&self) -> &Handle {
+        self.crew.runtime(self.worker)
+    }
+
+    /// Another place for the connection, if it shall go on there.
+    pub(super) fn next(&self) -> Option<Self> {
+        let worker = self.crew.loads.worker(self.home);
+        (worker != self.worker).then(|| Self::new(&self.crew, self.home, worker))
+    }
+
+    /// The place of a connection that will be passed on unread, if that is another: at home, because it cannot go there later.
+    pub(super) fn at_home(&self) -> Option<Self> {
+        let elsewhere = self.worker != self.home && self.crew.loads.lives(self.home);
+        elsewhere.then(|| Self::new(&self.crew, self.home, self.home))
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Some(load) = self.crew.loads.of.get(self.home) {
+            load.homes.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::mpsc;
 
     use tokio::sync::oneshot;
     use tokio::time::timeout;
@@ -165,70 +290,115 @@ mod tests {
         Workers::start(NonZero::new(2).unwrap()).unwrap()
     }
 
-    /// The thread that a connection with this seat is served by.
-    async fn thread_of(seat: &Seat) -> String {
+    /// Workers without threads of their own, so many of which serve.
+    fn with_width(workers: usize, width: usize) -> Workers {
+        let loads = Loads::new(workers);
+        loads.width.store(width, Ordering::Relaxed);
+        Workers::of(vec![Handle::current(); workers], loads, CancellationToken::new().drop_guard())
+    }
+
+    /// The thread that a connection with this place is served by.
+    async fn thread_of(place: &Place) -> String {
         let (tell, told) = oneshot::channel();
         let name = || thread::current().name().unwrap_or_default().to_owned();
-        drop(seat.runtime().spawn(async move { tell.send(name()).unwrap() }));
+        drop(place.runtime().spawn(async move { tell.send(name()).unwrap() }));
         timeout(DEADLINE, told).await.unwrap().unwrap()
     }
 
     #[tokio::test]
-    async fn a_connection_is_accepted_where_the_fewest_are() {
+    async fn a_connection_is_accepted_by_the_thread_that_serves_it() {
         let workers = two();
-        let place = || async { workers.place(async { Handle::current().id() }).await };
-        let (first, first_seat) = place().await;
-        let (second, second_seat) = place().await;
-        assert_eq!([first, second], [first_seat.runtime().id(), second_seat.runtime().id()]);
-        assert_ne!(first, second);
-        drop(second_seat);
-        assert_eq!(place().await.0, second);
-        drop(first_seat);
-        let (one, other) = (place().await, place().await);
-        assert_ne!(thread_of(&one.1).await, thread_of(&other.1).await);
+        workers.crew.loads.of[0].ended.store(true, Ordering::Relaxed);
+        let (accepting, place) = workers.accept(async { Handle::current().id() }).await;
+        assert_eq!((accepting, thread_of(&place).await.as_str()), (place.runtime().id(), "worker-2"));
     }
 
     #[tokio::test]
     async fn here_is_the_runtime_of_the_caller() {
-        let (id, _seat) = Workers::here().place(async { Handle::current().id() }).await;
+        let (id, _place) = Workers::here().accept(async { Handle::current().id() }).await;
         assert_eq!(id, Handle::current().id());
     }
 
-    #[test]
-    fn listeners_take_turns() {
-        let workers = two();
-        let homes = [0, 1, 2].map(|listener| workers.home(listener).id());
-        assert_ne!(homes[0], homes[1]);
-        assert_eq!(homes[0], homes[2]);
+    #[tokio::test]
+    async fn all_workers_are_home_to_as_many_and_as_many_serve_as_shall() {
+        let workers = with_width(4, 2);
+        let mut places = Vec::new();
+        for _ in 0..8 {
+            places.push(workers.accept(async {}).await.1);
+        }
+        assert_eq!(places.iter().map(|place| place.home).collect::<Vec<_>>(), [0, 1, 2, 3, 0, 1, 2, 3]);
+        assert_eq!(places.iter().map(|place| place.worker).collect::<Vec<_>>(), [0, 1, 0, 1, 0, 1, 0, 1]);
+        assert!(places.iter().all(|place| place.next().is_none()));
+        workers.crew.loads.width.store(4, Ordering::Relaxed);
+        let next = places.iter().map(|place| place.next().map(|next| (next.home, next.worker)));
+        let home = |at| Some((at, at));
+        assert_eq!(next.collect::<Vec<_>>(), [None, None, home(2), home(3), None, None, home(2), home(3)]);
+        drop(places);
+        assert!(workers.crew.loads.of.iter().all(|load| load.homes.load(Ordering::Relaxed) == 0));
     }
 
     #[tokio::test]
-    async fn a_thread_that_has_ended_gets_no_connection() {
-        let runtime = Handle::current();
-        let ended = thread::spawn(|| ());
-        while !ended.is_finished() {
-            thread::yield_now();
+    async fn a_connection_that_is_passed_on_unread_is_at_home() {
+        let workers = with_width(3, 1);
+        let mut places = Vec::new();
+        for _ in 0..3 {
+            let ((), place) = workers.accept(async {}).await;
+            places.push(place);
         }
-        let connections = Arc::new(AtomicUsize::new(9));
-        let alive = Worker { runtime: runtime.clone(), connections, thread: None };
-        let dead = Worker { runtime, connections: Arc::default(), thread: Some(ended) };
-        let ends_threads = CancellationToken::new().drop_guard();
-        let workers =
-            Workers(Arc::new(Team { first: dead, others: vec![alive], _ends_threads: ends_threads }));
-        let ((), seat) = workers.place(async {}).await;
-        assert_eq!(seat.connections.load(Ordering::Relaxed), 10);
+        assert!(places[0].at_home().is_none(), "it is there");
+        let at_home = places.iter().filter_map(Place::at_home).map(|place| place.worker);
+        assert_eq!(at_home.collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_has_ended_gets_nothing() {
+        let workers = with_width(4, 2);
+        drop(Own { loads: Arc::clone(&workers.crew.loads), own: 1 });
+        let mut places = Vec::new();
+        for _ in 0..3 {
+            places.push(workers.accept(async {}).await.1);
+        }
+        assert_eq!(places.iter().map(|place| place.worker).collect::<Vec<_>>(), [0, 0, 3]);
+        drop(Own { loads: Arc::clone(&workers.crew.loads), own: 3 });
+        assert_eq!(places[2].next().map(|place| place.worker), Some(0), "and keeps nothing");
+        assert!(places[2].at_home().is_none());
+    }
+
+    #[test]
+    fn more_threads_serve_while_one_is_crowded_and_no_longer() {
+        let (workers, stop) = (two(), CancellationToken::new());
+        for _ in 0..8 {
+            let stop = stop.clone();
+            drop(workers.first().spawn(async move {
+                while !stop.is_cancelled() {
+                    let until = clock::now() + Duration::from_micros(500);
+                    while clock::now() < until {}
+                    yield_now().await;
+                }
+            }));
+        }
+        let await_width = |width| {
+            let deadline = clock::now() + DEADLINE;
+            while workers.crew.loads.width.load(Ordering::Relaxed) != width {
+                assert!(clock::now() < deadline, "{workers:?}");
+                thread::yield_now();
+            }
+        };
+        await_width(2);
+        stop.cancel();
+        await_width(1);
     }
 
     #[test]
     fn threads_end_with_the_value() {
         let workers = two();
-        let (dropped, seen) = std::sync::mpsc::channel::<()>();
-        drop(workers.home(1).spawn(async move {
+        let (dropped, seen) = mpsc::channel::<()>();
+        drop(workers.first().spawn(async move {
             let _held = dropped;
             std::future::pending::<()>().await;
         }));
         drop(workers);
         let end = seen.recv_timeout(DEADLINE).unwrap_err();
-        assert_eq!(end, std::sync::mpsc::RecvTimeoutError::Disconnected);
+        assert_eq!(end, mpsc::RecvTimeoutError::Disconnected);
     }
 }

@@ -37,17 +37,12 @@ impl<S: Stream> Grant<S> {
     /// As [`Self::settle_here`], where it is known which runtime that is.
     pub(super) fn settle(self, here: Option<runtime::Id>) -> Self {
         match self {
-            Self::Link(link) if link.made.runtime != here => {
-                let Link { coordinator, stream, session, seat, mut made } = *link;
-                made.runtime = here;
-                match stream.settle_here() {
-                    // This runtime has not been told of anything yet.
-                    Ok(stream) if stream.look() == Seen::Nothing => {
-                        Self::Link(Box::new(Link { coordinator, stream, session, seat, made }))
-                    }
-                    Ok(_) | Err(_) => Self::Seat(seat.renew()),
-                }
-            }
+            Self::Link(link) if link.made.runtime != here => match link.settle(here) {
+                // This runtime has not been told of anything yet.
+                Ok(link) if link.stream.look() == Seen::Nothing => Self::Link(link),
+                Ok(link) => Self::Seat(link.seat.renew()),
+                Err(seat) => Self::Seat(seat.renew()),
+            },
             settled => settled,
         }
     }
@@ -66,6 +61,22 @@ impl<S: Stream> Grant<S> {
         match self {
             Self::Link(link) => &link.coordinator,
             Self::Seat(seat) => &seat.pool.coordinator,
+        }
+    }
+}
+
+impl<S: Stream> Link<S> {
+    /// The link, waited for in the runtime in which this is called; if that fails it is lost.
+    pub(in crate::serve) fn settle_here(self) -> Option<Box<Self>> {
+        self.settle(here()).ok()
+    }
+
+    fn settle(self, here: Option<runtime::Id>) -> Result<Box<Self>, Seat<S>> {
+        let Self { coordinator, stream, session, seat, mut made } = self;
+        made.runtime = here;
+        match stream.settle_here() {
+            Ok(stream) => Ok(Box::new(Self { coordinator, stream, session, seat, made })),
+            Err(_) => Err(seat),
         }
     }
 }
