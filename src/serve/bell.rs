@@ -109,6 +109,11 @@ impl Bell {
             if self.is_rung(ring) { Poll::Ready(()) } else { Poll::Pending }
         })
     }
+
+    /// As [`Self::rings`], for a task that polls that in every wake-up: it is registered already.
+    pub(super) fn rings_besides(&self, ring: Ring) -> impl Future<Output = ()> {
+        poll_fn(move |_| if self.is_rung(ring) { Poll::Ready(()) } else { Poll::Pending })
+    }
 }
 
 #[cfg(test)]

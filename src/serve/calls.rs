@@ -1,12 +1,10 @@
 //! The loop over the calls of a client connection, strictly in order: read a request, decide where it goes, carry that out.
 
 use std::future::ready;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
-
+use super::alarm::Alarm;
 use super::asking::Decided;
 use super::attached::{Attached, InUse};
 use super::bell::{Bell, Ring};
@@ -60,7 +58,7 @@ pub(super) struct Calls<S: Stream> {
     /// Whether the router drains.
     pub(super) leaving: bool,
     /// When links are looked at next. One timer for the connection's life: to make one for each call costs more.
-    look: Pin<Box<Sleep>>,
+    look: Alarm,
     /// Calls it while it waits.
     bell: Arc<Bell>,
     place: Place,
@@ -83,7 +81,7 @@ impl<S: Stream> Calls<S> {
         Self {
             leaving: false,
             span_named: false,
-            look: Box::pin(sleep(look_interval(&entrance.fleet))),
+            look: Alarm::after(look_interval(&entrance.fleet)),
             touched: clock::now(),
             bell,
             place,
@@ -145,7 +143,7 @@ impl<S: Stream> Calls<S> {
         let _there = runtime.enter();
         let client = self.client.settle_here()?;
         let links = self.links.settle_here();
-        let look = Box::pin(sleep_until(self.look.deadline()));
+        let look = self.look.settle_here();
         Ok(Self { client, links, look, place, ..self })
     }
 
@@ -249,23 +247,23 @@ impl<S: Stream> Calls<S> {
                     return if chunk.is_empty() { Err(End::ClientClosed) } else { Ok(Some(chunk)) };
                 }
                 () = ready(()), if leave => return Err(End::RouterShutdown),
-                () = self.bell.rings(Ring::Drain), if !self.leaving => {
+                () = self.bell.rings_besides(Ring::Drain), if !self.leaving => {
                     self.leaving = true;
                     self.look_in(DRAIN_LOOK_INTERVAL);
                 }
-                () = self.bell.rings(Ring::Look) => {
+                () = self.bell.rings_besides(Ring::Look) => {
                     self.bell.answer(Ring::Look);
                     Box::pin(self.leave_coordinators()).await?;
                 }
                 // Boxed: an idle connection shall not hold what it takes.
-                () = self.look.as_mut() => Box::pin(self.look_after_sessions()).await,
+                () = self.look.rings() => Box::pin(self.look_after_sessions()).await,
             }
         }
         Ok(None)
     }
 
     pub(super) fn look_in(&mut self, interval: Duration) {
-        self.look.as_mut().reset(Instant::from_std(clock::now() + interval));
+        self.look.reset(interval);
     }
 
     /// What names nothing that is known goes to any coordinator, for its own words.

@@ -1,5 +1,6 @@
 //! The story of a client connection: accept → detect → authenticate → for each call: read, decide, forward, answer → close.
 
+mod alarm;
 mod asking;
 mod attached;
 mod bell;

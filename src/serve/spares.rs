@@ -6,7 +6,7 @@ use std::thread::LocalKey;
 
 /// How many of a kind a thread keeps; more than this many are in use only in bursts. Each has half a
 /// kilobyte, and what a request's bytes take.
-const KEPT_PER_THREAD: usize = 128;
+const KEPT_PER_THREAD: usize = 256;
 
 /// Those of one kind.
 pub(super) struct Spares<T>(RefCell<Vec<Box<T>>>);
