@@ -12,6 +12,8 @@
     reason = "a program for those who work on the router: a broken assumption should end it"
 )]
 
+#[path = "compare/bare.rs"]
+mod bare;
 #[path = "compare/blind.rs"]
 mod blind;
 #[path = "compare/client.rs"]
@@ -106,6 +108,7 @@ struct Args {
 enum Role {
     Coordinators,
     Blind,
+    Bare,
 }
 
 fn named_program(text: &str) -> Result<(String, PathBuf), String> {
@@ -118,6 +121,7 @@ fn main() -> anyhow::Result<()> {
     match args.child {
         Some(Role::Coordinators) => coordinator::run(),
         Some(Role::Blind) => blind::run(&args.target),
+        Some(Role::Bare) => bare::run(&args.target),
         None if args.bench || std::env::args_os().len() > 1 => compare(&args),
         None => {
             println!("nothing was asked for; cargo bench runs it");

@@ -1,5 +1,5 @@
 //! What is compared: each peer's config, command and version. All are given the same coordinators, as many threads as
-//! there are cores (the router's and the blind relay's default too) and the least-connections policy.
+//! there are cores (the router's and the relays' default too) and the least-connections policy.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Direct,
     /// A relay that reads nothing.
     Blind,
+    /// The same without a runtime: what the kernel costs.
+    Bare,
     /// The router, by its program.
     Router(PathBuf),
     Haproxy,
@@ -48,6 +50,7 @@ pub(crate) fn installed(routers: &[(String, PathBuf)], envoy: Option<&PathBuf>) 
     let mut peers = vec![
         peer("direct", Kind::Direct),
         peer("blind", Kind::Blind),
+        peer("bare", Kind::Bare),
         peer(BASELINE, Kind::Haproxy),
         peer("nginx", Kind::Nginx),
         peer("router", Kind::Router(own)),
@@ -86,7 +89,7 @@ impl Peer {
     /// The first line of what it says of its version; none if it is not installed.
     pub(crate) fn version(&self) -> Option<String> {
         let (program, flag) = match &self.kind {
-            Kind::Direct | Kind::Blind => return Some(format!("{} (this program)", self.name)),
+            Kind::Direct | Kind::Blind | Kind::Bare => return Some(format!("{} (this program)", self.name)),
             Kind::Router(program) | Kind::Envoy(program) => (program.as_path(), "--version"),
             Kind::Haproxy => (Path::new("haproxy"), "-v"),
             Kind::Nginx => (Path::new("nginx"), "-v"),
@@ -106,7 +109,7 @@ impl Peer {
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         let (config, command) = match &self.kind {
             Kind::Direct => return Ok(Running { process: None, targets: coordinators.to_vec() }),
-            Kind::Blind => return start_blind(coordinators),
+            Kind::Blind | Kind::Bare => return self.start_child(coordinators),
             Kind::Router(program) => (
                 router_config(listen, coordinators),
                 words(&[&program.display().to_string(), "run", "--config", &path]),
@@ -130,13 +133,14 @@ impl Peer {
         })?;
         Ok(Running { process: Some(process), targets: vec![listen] })
     }
-}
 
-fn start_blind(coordinators: &[SocketAddr]) -> anyhow::Result<Running> {
-    let mut args = vec!["--child".to_owned(), "blind".to_owned()];
-    args.extend(coordinators.iter().flat_map(|target| ["--target".to_owned(), target.to_string()]));
-    let (process, line) = Process::start_self(&args)?;
-    Ok(Running { process: Some(process), targets: vec![line.parse()?] })
+    /// One that is a part of this program.
+    fn start_child(&self, coordinators: &[SocketAddr]) -> anyhow::Result<Running> {
+        let mut args = vec!["--child".to_owned(), self.name.clone()];
+        args.extend(coordinators.iter().flat_map(|target| ["--target".to_owned(), target.to_string()]));
+        let (process, line) = Process::start_self(&args)?;
+        Ok(Running { process: Some(process), targets: vec![line.parse()?] })
+    }
 }
 
 /// Lines made for each coordinator, with its number from 1.

@@ -8,8 +8,8 @@ use crate::work::{CURVES, Unit, Work};
 
 /// The peer whose targets these are.
 const ROUTER: &str = "router";
-/// The peer that reads nothing.
-const FLOOR: &str = "blind";
+/// Peers that read nothing: with a runtime, and without.
+const FLOORS: [&str; 2] = ["blind", "bare"];
 
 /// What a target is held against.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,16 +67,19 @@ fn measured(table: &Table<'_>, peer: &str, measure: Measure) -> Option<Spread> {
 
 fn targets(works: &[Work], records: &[Record]) -> String {
     let mut text = format!(
-        "\n### Targets\n\nOver {BASELINE}'s of the same round; memory as it is. `{FLOOR}` is a relay that reads nothing.\n\n\
-         | what | work | {ROUTER} | {FLOOR} | target |\n|{}\n",
-        " --- |".repeat(5)
+        "\n### Targets\n\nOver {BASELINE}'s of the same round; memory as it is. `{}` and `{}` are relays that read nothing.\n\n\
+         | what | work | {ROUTER} | {} | target |\n|{}\n",
+        FLOORS[0],
+        FLOORS[1],
+        FLOORS.join(" | "),
+        " --- |".repeat(6)
     );
     let before = text.len();
     for Target { what, work, measure, most } in TARGETS {
         let Some(table) = table(works, records, work) else { continue };
         let shown = |peer| Spread::shown(measured(&table, peer, *measure).as_ref());
-        let (router, floor) = (shown(ROUTER), shown(FLOOR));
-        let _infallible = writeln!(text, "| {what} | `{work}` | {router} | {floor} | ≤ {most:.2} |");
+        let (router, floors) = (shown(ROUTER), FLOORS.map(shown).join(" | "));
+        let _infallible = writeln!(text, "| {what} | `{work}` | {router} | {floors} | ≤ {most:.2} |");
     }
     if text.len() == before { String::new() } else { text }
 }
