@@ -7,7 +7,7 @@ use std::time::Duration;
 /// A turn is how long a connection waits that has become ready: until those that were ready before it are served. If a
 /// thread's turns are longer than this, twice as many threads serve what it serves.
 const LONG_TURN: Duration = Duration::from_micros(300);
-/// So many looks in a row must find long turns: one may come of a thread that had to wait for a processor.
+/// So many of the last four looks must find long turns: one may come of a thread that had to wait for a processor.
 const CROWDED_LOOKS: u32 = 2;
 /// Two threads whose turns together are shorter can be one.
 const SHORT_TURN: Duration = Duration::from_micros(150);
@@ -31,8 +31,8 @@ pub(super) struct Look {
 pub(super) struct Width {
     /// So many.
     pub threads: usize,
-    /// Looks in a row that found that they are too few.
-    crowded: u32,
+    /// Which of the last looks found that they are too few: a bit for each, the last one's the lowest.
+    crowded: u8,
     /// Looks in a row that found that half of them would do.
     calm: u32,
 }
@@ -47,10 +47,12 @@ impl Width {
     pub(super) fn next(self, looks: &[Look]) -> Self {
         let Self { threads, crowded, calm } = self;
         let used = looks.get(..threads).unwrap_or(looks);
-        if used.iter().any(|look| look.turn > LONG_TURN) {
-            let crowded = crowded.saturating_add(1);
+        let is_crowded = used.iter().any(|look| look.turn > LONG_TURN);
+        let crowded = (crowded << 1 | u8::from(is_crowded)) & 0b1111;
+        if is_crowded {
             let more = (threads * 2).min(looks.len());
-            return if crowded < CROWDED_LOOKS { Self { threads, crowded, calm: 0 } } else { Self::of(more) };
+            let stays = crowded.count_ones() >= CROWDED_LOOKS;
+            return if stays { Self::of(more) } else { Self { threads, crowded, calm: 0 } };
         }
         // Those with all threads of which there is no power of two come back to one.
         let half = threads.next_power_of_two() / 2;
@@ -59,7 +61,7 @@ impl Width {
             one.turn.saturating_add(other.turn) < SHORT_TURN && one.busy + other.busy < BUSY
         };
         let calm = if kept.iter().zip(left).all(would_do) { calm.saturating_add(1) } else { 0 };
-        if half > 0 && calm >= CALM_LOOKS { Self::of(half) } else { Self { threads, crowded: 0, calm } }
+        if half > 0 && calm >= CALM_LOOKS { Self::of(half) } else { Self { threads, crowded, calm } }
     }
 }
 
@@ -97,9 +99,15 @@ mod tests {
     fn a_single_long_turn_is_not_a_crowd() {
         let mut width = Width::of(1);
         for times in 0..100 {
-            width = width.next(&looks(&[if times % CROWDED_LOOKS == 0 { 50_000 } else { 300 }, 0], 1.0));
+            width = width.next(&looks(&[if times % 4 == 0 { 50_000 } else { 300 }, 0], 1.0));
             assert_eq!(width.threads, 1);
         }
+    }
+
+    #[test]
+    fn a_thread_that_is_crowded_every_other_time_is_a_crowd() {
+        let found = [301, 0, 301].map(|turn| looks(&[turn, 0], 0.9));
+        assert_eq!(found.iter().fold(Width::of(1), |width, found| width.next(found)).threads, 2);
     }
 
     #[test]
