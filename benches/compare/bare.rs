@@ -55,7 +55,11 @@ fn relay(mut poll: Poll, given: &Receiver<[Blocking; 2]>) -> anyhow::Result<()> 
     let (mut events, mut buffer) = (Events::with_capacity(1024), vec![0; BUFFER]);
     let mut pairs: Vec<Option<Pair>> = Vec::new();
     loop {
-        poll.poll(&mut events, None)?;
+        match poll.poll(&mut events, None) {
+            // Whoever traces it begins.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            polled => polled?,
+        }
         for event in &events {
             if event.token() == WAKE {
                 for two in given.try_iter() {
