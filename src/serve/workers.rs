@@ -190,12 +190,12 @@ impl Own {
                 () = end.cancelled() => return,
                 () = sleep(if serves { LOOK_INTERVAL } else { TICK }) => {}
             }
-            if !serves {
-                continue;
-            }
             let now = (clock::now(), busy());
             let share = now.1.saturating_sub(last.1).as_secs_f64() / (now.0 - last.0).as_secs_f64();
             last = now;
+            if !serves {
+                continue;
+            }
             let turn = if share < BUSY { Duration::ZERO } else { turn().await };
             if let Some(load) = self.loads.of.get(self.own) {
                 *load.look.lock() = Look { turn, busy: share };

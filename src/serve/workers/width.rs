@@ -14,8 +14,9 @@ const SHORT_TURN: Duration = Duration::from_micros(150);
 /// So can two that together are busy for less than this share of the time, and not if they are for more: where connections
 /// come at any time, turns are short until a thread is full, and then long at once.
 const BUSY: f64 = 0.6;
-/// Threads become fewer when so many looks in a row have found that they can.
-const CALM_LOOKS: u32 = 10;
+/// Threads become fewer when so many looks in a row have found that they can: two seconds of them. A thread that begins to
+/// serve takes up to one until it looks, and says until then what it found when it served before.
+const CALM_LOOKS: u32 = 20;
 
 /// What a look at a thread has found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
