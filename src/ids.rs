@@ -75,7 +75,7 @@ pub enum Identity {
 
 /// Where a client comes from, as far as bounds go: an address. Of IPv6, which gives everybody a network of their own, that
 /// network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientAddress(IpAddr);
 
 impl From<IpAddr> for ClientAddress {

@@ -6,12 +6,18 @@
 //!
 //! `L` is a link. One in use is the caller's, who brings it back ([`Room::put`]) or says that it is gone ([`Room::end`]).
 
+mod figures;
+mod shares;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::ids::Identity;
+pub use self::figures::{OwnLinks, PortFigures, RoomView};
+use self::shares::Shares;
+pub use self::shares::{AddressShare, Holder};
+use crate::ids::{ClientAddress, Identity};
 
 /// Links that no call used for this long are retired, all but one of an identity that has a session there: others may want
 /// the service threads that they hold. Links of an identity are retired this long after its last session there was closed and the last of them was used: a
@@ -31,6 +37,8 @@ pub struct Limits {
     pub threads: Option<u32>,
     /// How many of them are kept for [`Purpose::Relief`].
     pub reserve: u32,
+    /// How much of what others leave of the rest an address may use that has proven nothing.
+    pub address_share: AddressShare,
 }
 
 /// What a link is wanted for.
@@ -51,32 +59,6 @@ pub enum Kind {
     Idle,
     /// One yet to be made, because credentials are to be shown.
     New,
-}
-
-/// What a poll says of a port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PortFigures {
-    /// Connections that own a service thread.
-    pub in_use: u32,
-    /// Connections that wait for one.
-    pub queued: u32,
-}
-
-/// What of [`PortFigures`] is ours at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OwnLinks {
-    /// Links that there are, those that are being dialed among them.
-    pub held: u32,
-    /// Those of them that nothing was answered on yet: they may be in the queue.
-    pub unsettled: u32,
-}
-
-impl OwnLinks {
-    /// What was there at either of two moments.
-    #[must_use]
-    pub fn at_most(self, other: Self) -> Self {
-        Self { held: self.held.max(other.held), unsettled: self.unsettled.max(other.unsettled) }
-    }
 }
 
 /// What a claim got. It counts as in use from then on.
@@ -103,21 +85,6 @@ impl Drop for Tenancy {
     }
 }
 
-/// What a port's room looks like from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RoomView {
-    /// Links that there are.
-    pub links: u32,
-    /// Those of them that no call uses.
-    pub idle: u32,
-    /// Connections of others, as of the last poll.
-    pub others: u32,
-    /// How many links there may be; `None`: no limit.
-    pub limit: Option<u32>,
-    /// Whether others wait in its accept queue.
-    pub crowded: bool,
-}
-
 /// The links to one port of a coordinator.
 #[derive(Debug)]
 pub struct Room<L> {
@@ -125,6 +92,8 @@ pub struct Room<L> {
     held: u32,
     /// Links in use for [`Purpose::Work`].
     working: u32,
+    /// Those of them that are used by addresses which have proven nothing.
+    shares: Shares,
     unsettled: u32,
     others: u32,
     /// Polls in a row that showed others in the queue.
@@ -170,6 +139,7 @@ impl<L> Room<L> {
             limits,
             held: 0,
             working: 0,
+            shares: Shares::new(limits.address_share),
             unsettled: 0,
             others: 0,
             queued_polls: 0,
@@ -203,9 +173,13 @@ impl<L> Room<L> {
     }
 
     /// Whether one more may be in use.
-    fn may_use(&self, purpose: Purpose) -> bool {
+    fn may_use(&self, purpose: Purpose, unproven: Option<ClientAddress>) -> bool {
+        let places = self.limit().saturating_sub(self.limits.reserve);
         match purpose {
-            Purpose::Work => self.working < self.limit().saturating_sub(self.limits.reserve),
+            Purpose::Work => {
+                self.working < places
+                    && unproven.is_none_or(|address| self.shares.allow(address, places - self.working))
+            }
             Purpose::Relief => true,
         }
     }
@@ -220,54 +194,75 @@ impl<L> Room<L> {
     }
 
     /// Whether a claim would get something.
-    pub fn has_room(&self, identity: &Identity, purpose: Purpose, kind: Kind) -> bool {
+    pub fn has_room(&self, holder: Holder<'_>, purpose: Purpose, kind: Kind) -> bool {
         let (is_there, may_be_made) = (kind != Kind::New, kind != Kind::Idle);
-        self.may_use(purpose) && (is_there && self.has_idle(identity) || may_be_made && self.may_dial())
+        self.may_use(purpose, holder.unproven)
+            && (is_there && self.has_idle(holder.identity) || may_be_made && self.may_dial())
+    }
+
+    /// Whether a claim would get a place that becomes free now.
+    pub fn may_have_next(&self, holder: Holder<'_>, purpose: Purpose) -> bool {
+        let places = self.limit().saturating_sub(self.limits.reserve);
+        let free = places.saturating_sub(self.working).saturating_add(1);
+        purpose == Purpose::Relief || holder.unproven.is_none_or(|address| self.shares.allow(address, free))
     }
 
     /// Takes a link into use, or the right to make one; `None` if there is no room. Of several idle links it is one that is
     /// `near`, if there is any.
     pub fn claim(
         &mut self,
-        identity: &Identity,
+        holder: Holder<'_>,
         purpose: Purpose,
         kind: Kind,
         near: impl Fn(&L) -> bool,
     ) -> Option<Claim<L>> {
-        if !self.may_use(purpose) {
+        if !self.may_use(purpose, holder.unproven) {
             return None;
         }
-        let kept = self.kept.get_mut(identity).filter(|_| kind != Kind::New);
+        let kept = self.kept.get_mut(holder.identity).filter(|_| kind != Kind::New);
         if let Some(link) = kept.and_then(|kept| kept.take(near)) {
             self.idle -= 1;
-            self.begin_use(purpose);
+            self.begin_use(purpose, holder.unproven);
             return Some(Claim::Link(link));
         }
         if kind == Kind::Idle || !self.may_dial() {
             return None;
         }
-        let closed = self.shrink_to(self.limit() - 1, Some(identity));
+        let closed = self.shrink_to(self.limit() - 1, Some(holder.identity));
         self.held += 1;
         self.unsettled += 1;
-        self.begin_use(purpose);
+        self.begin_use(purpose, holder.unproven);
         Some(Claim::Dial { closed })
     }
 
     /// A link that was claimed for relief is used for work from now on, if there is room for that.
-    pub fn turn_to_work(&mut self) -> bool {
-        let may = self.may_use(Purpose::Work);
+    pub fn turn_to_work(&mut self, unproven: Option<ClientAddress>) -> bool {
+        let may = self.may_use(Purpose::Work, unproven);
         if may {
-            self.begin_use(Purpose::Work);
+            self.begin_use(Purpose::Work, unproven);
         }
         may
     }
 
-    fn begin_use(&mut self, purpose: Purpose) {
-        self.working += u32::from(purpose == Purpose::Work);
+    /// Who uses a link for this has proven to be somebody: it is no longer of the share of its address.
+    pub fn prove(&mut self, purpose: Purpose, address: ClientAddress) {
+        if purpose == Purpose::Work {
+            self.shares.end(address);
+        }
     }
 
-    fn end_use(&mut self, purpose: Purpose) {
-        self.working = self.working.saturating_sub(u32::from(purpose == Purpose::Work));
+    fn begin_use(&mut self, purpose: Purpose, unproven: Option<ClientAddress>) {
+        if purpose == Purpose::Work {
+            self.working += 1;
+            unproven.inspect(|address| self.shares.begin(*address));
+        }
+    }
+
+    fn end_use(&mut self, purpose: Purpose, unproven: Option<ClientAddress>) {
+        if purpose == Purpose::Work {
+            self.working = self.working.saturating_sub(1);
+            unproven.inspect(|address| self.shares.end(*address));
+        }
     }
 
     /// The first answer came on a link.
@@ -281,23 +276,23 @@ impl<L> Room<L> {
     }
 
     /// A link is used no more and may serve another call of its identity.
-    pub fn put(&mut self, identity: &Identity, purpose: Purpose, link: L) {
-        self.end_use(purpose);
+    pub fn put(&mut self, holder: Holder<'_>, purpose: Purpose, link: L) {
+        self.end_use(purpose, holder.unproven);
         self.idle += 1;
         self.puts += 1;
         let put = (self.puts, link);
-        match self.kept.get_mut(identity) {
+        match self.kept.get_mut(holder.identity) {
             Some(kept) => {
                 kept.unneeded_since = None;
                 kept.idle.push(put);
             }
-            None => self.kept.entry(identity.clone()).or_default().idle.push(put),
+            None => self.kept.entry(holder.identity.clone()).or_default().idle.push(put),
         }
     }
 
     /// A link in use is gone, or was not made after all.
-    pub fn end(&mut self, purpose: Purpose) {
-        self.end_use(purpose);
+    pub fn end(&mut self, purpose: Purpose, unproven: Option<ClientAddress>) {
+        self.end_use(purpose, unproven);
         self.held = self.held.saturating_sub(1);
     }
 

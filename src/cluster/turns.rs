@@ -116,6 +116,11 @@ impl<T> Turns<T> {
         Some(who)
     }
 
+    /// Whether one of those who wait `fits`.
+    pub fn any(&self, mut fits: impl FnMut(&T) -> bool) -> bool {
+        self.waiting.values().flatten().any(|(_, who)| fits(who))
+    }
+
     /// Takes out one who waits no longer; `None` if it had its turn already, or gave way.
     pub fn leave(&mut self, turn: &Turn, ticket: Ticket) -> Option<T> {
         let line = self.waiting.get_mut(turn)?;

@@ -13,7 +13,7 @@ use super::admin::{self, AdminError, View};
 use super::config::{ClusterConfig, Config, RouterConfig};
 use crate::chance::Chance;
 use crate::clock;
-use crate::cluster::room::Limits;
+use crate::cluster::room::{AddressShare, Limits};
 use crate::cluster::{self, AdminState, Cluster, CoordinatorSettings, DrainSettings, HealthSettings, health};
 use crate::metrics::Metrics;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind_for_clients};
@@ -230,7 +230,11 @@ fn room_settings(config: &ClusterConfig, client_lost_grace: Duration) -> RoomSet
         && config.flavor.sessions_outlive_connections()
         && !disconnected_session_timeout.is_zero();
     RoomSettings {
-        limits: Limits { threads: config.service_threads, reserve: config.reserve },
+        limits: Limits {
+            threads: config.service_threads,
+            reserve: config.reserve,
+            address_share: AddressShare::new(config.address_share),
+        },
         queue_timeout: config.queue_timeout,
         queue_length: config.queue_length,
         upkeep: shares.then_some(SessionUpkeep { client_lost_grace, disconnected_session_timeout }),

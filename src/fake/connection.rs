@@ -13,7 +13,7 @@ use thrift::protocol::{
     TOutputProtocol, TStoredInputProtocol, TType,
 };
 use thrift::server::TProcessor;
-use thrift::{ApplicationError, ApplicationErrorKind};
+use thrift::{ApplicationError, ApplicationErrorKind, ProtocolErrorKind};
 
 use super::beeswax::{self, Beeswax};
 use super::calls::ReceivedCall;
@@ -266,7 +266,15 @@ impl Server {
 
     /// Reads, executes and answers one call. An error closes the connection without a word, as it does at impalad.
     fn call(&mut self) -> thrift::Result<Next> {
-        let message = self.input.read_message_begin()?;
+        let message = match self.input.read_message_begin() {
+            Err(error) if is_too_long(&error) => {
+                // The name of a method in an old-style header, which Impala waits for up to 2 GiB of
+                // (`--thrift_external_rpc_max_message_size`), and with it for whatever greeting looks like such a header.
+                self.input.transport.discard();
+                return Ok(Next::Close);
+            }
+            message => message?,
+        };
         if !matches!(message.message_type, TMessageType::Call | TMessageType::OneWay) {
             return Ok(Next::Close);
         }
@@ -321,6 +329,11 @@ impl Server {
     }
 }
 
+/// Whether a declared length was more than is read here.
+fn is_too_long(error: &thrift::Error) -> bool {
+    matches!(error, thrift::Error::Protocol(error) if error.kind == ProtocolErrorKind::SizeLimit)
+}
+
 /// How long a socket waits for a byte before it looks whether it is still wanted.
 pub(super) fn set_idle_poll(stream: &TcpStream, period: Duration) -> io::Result<()> {
     stream.set_read_timeout(Some(period.max(Duration::from_millis(1))))
@@ -332,12 +345,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_declared_length_takes_no_memory() {
+    fn a_declared_length_is_waited_for_and_takes_no_memory() {
         let coordinator = Coordinator::start(Settings::default()).unwrap();
         let mut stream = TcpStream::connect(coordinator.hs2()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         // An old-style header: the length of a method's name, which does not follow.
-        stream.write_all(&(16_u32 << 20).to_be_bytes()).unwrap();
-        assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "it is not waited for");
+        stream.write_all(&(1_u32 << 30).to_be_bytes()).unwrap();
+        assert!(is_timeout(&stream.read(&mut [0; 1]).unwrap_err()), "it is waited for");
+        stream.shutdown(Shutdown::Write).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "not for longer than its client is there");
     }
 }

@@ -108,7 +108,8 @@ labels! {
         ClientReset = "client_reset",
         /// The client stopped in the middle of a request, sent it too slowly, or took no byte of its reply, for `stall_timeout`.
         ClientStalled = "client_stalled",
-        /// The client did not finish its authentication within `handshake_timeout`.
+        /// The client did not finish its authentication within `handshake_timeout`, or the coordinator said nothing to one
+        /// that is relayed unread.
         HandshakeTimedOut = "handshake_timed_out",
         /// The coordinator, or the router on its behalf, refused the client's credentials.
         CredentialsRefused = "credentials_refused",
@@ -126,6 +127,8 @@ labels! {
         CoordinatorLost = "coordinator_lost",
         /// The coordinator sent what is no reply.
         BadReply = "bad_reply",
+        /// It was opaque, its coordinator had said nothing on it, and somebody waited for the place that it had.
+        GaveWay = "gave_way",
         /// It was opaque, and the deadline of its coordinator's drain came, with `drain_then = "cancel"`.
         Drained = "drained",
         /// The router stopped.

@@ -142,6 +142,7 @@ impl<S: Stream> Calls<S> {
             shared: &self.shared,
             links: &self.links,
             client: &self.client.stream,
+            holder: self.holder(),
             turn: Turn::of(self.links.identity(), self.client.address),
             purpose,
             framing: self.framing,

@@ -208,7 +208,9 @@ impl<S: Stream> Calls<S> {
             }
             Decided::Asked(plan) | Decided::Known(plan) => plan,
         };
+        // What is kept for cancels is not for a call whose coordinator may never answer it.
         if request.is_whole()
+            && request.ends_for_sure()
             && matches!(plan, Plan::Owner { affinity: Affinity::Session | Affinity::Operation, .. })
         {
             request.purpose = purpose(method);
@@ -281,7 +283,7 @@ impl<S: Stream> Calls<S> {
 
     /// The best coordinator, if it can be with room for a call.
     fn anybody(&self, service: Service) -> Option<Arc<Coordinator>> {
-        let has_room = |one: &Coordinator| self.links.has_room(one, service);
+        let has_room = |one: &Coordinator| self.links.has_room(one, service, self.client.address);
         let picked = self.fleet.pick(&Wanted { service, tried: &[], has_room: &has_room });
         let picked = picked.or_else(|_| self.fleet.pick(&Wanted::anywhere_but(&[], service)));
         // Counted as an open only for the moment of the pick: no session comes of it.

@@ -16,7 +16,7 @@ use super::own_call::{OwnCall, call_on, framing};
 use super::queue;
 use super::shared::{Fleet, Shared};
 use crate::clock;
-use crate::cluster::room::{Kind, Purpose};
+use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::Turn;
 use crate::cluster::{AdminState, Coordinator, DrainThen};
 use crate::ids::{Identity, Service};
@@ -180,9 +180,9 @@ impl<S: Stream> Drainer<S> {
             Identity::Unread => return None,
         };
         if credentials.is_none() && matches!(identity, Identity::Plain(_)) {
-            return pool.claim(identity, Purpose::Relief, Kind::Idle)?.live().ok();
+            return pool.claim(Holder::ourselves(identity), Purpose::Relief, Kind::Idle)?.live().ok();
         }
-        let who = (identity, Turn::Identity(identity.clone()));
+        let who = (Holder::ourselves(identity), Turn::Identity(identity.clone()));
         // Until `queue_timeout`: there is nobody who could give up before.
         let granted = queue::link(&self.fleet, pool, who, Purpose::Relief, pending()).await;
         let seat = match granted.ok()?.live() {

@@ -1,6 +1,7 @@
 //! How a client connection ends, and whose doing it was.
 
 use std::io;
+use std::time::Duration;
 
 use super::pace::SLOWEST;
 use super::reply::BadReply;
@@ -60,6 +61,15 @@ pub(super) enum End {
     /// The coordinator sent what is no reply, in the middle of one.
     #[error("the coordinator broke off its reply: {0}")]
     BadReply(#[from] BadReply),
+    /// It was relayed unread, and the coordinator said nothing at first.
+    #[error("the coordinator said nothing on it within {within:?}")]
+    CoordinatorSilent {
+        /// `handshake_timeout`, or `open_timeout` where a request was relayed.
+        within: Duration,
+    },
+    /// It was relayed unread, the coordinator had said nothing on it yet, and somebody waited for its place.
+    #[error("the coordinator had said nothing on it, and others waited for the service thread that it held")]
+    GaveWay,
     /// The deadline of its coordinator's drain came, and what is open then is to be cancelled.
     #[error("its coordinator was drained, and the deadline of that has come")]
     Drained,
@@ -103,7 +113,8 @@ impl End {
             Self::ClientClosed => CloseCause::ClientClosed,
             Self::ClientBroke { .. } | Self::ClientGone(_) => CloseCause::ClientReset,
             Self::ClientStalled { .. } | Self::ClientSlow => CloseCause::ClientStalled,
-            Self::HandshakeTimedOut => CloseCause::HandshakeTimedOut,
+            Self::HandshakeTimedOut | Self::CoordinatorSilent { .. } => CloseCause::HandshakeTimedOut,
+            Self::GaveWay => CloseCause::GaveWay,
             Self::BadInput(BadInput::Frame(_) | BadInput::AfterMessage | BadInput::MessageSplit) => {
                 CloseCause::BadFrame
             }

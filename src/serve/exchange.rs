@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::{FutureExt, TryFutureExt};
+use tokio::time::sleep;
 
 use super::calls::Calls;
 use super::end::End;
@@ -28,6 +29,10 @@ const HELD_REPLY_LIMIT: usize = 1 << 20;
 /// Bytes of it that are not counted as `replay_memory`: no open of a sound coordinator shall fail because others hold much, nor
 /// a reply that could be delivered as it comes.
 pub(super) const FREE_REPLY_BYTES: usize = 16 << 10;
+
+/// How long an answer may take if it is not sure that the coordinator has seen the request's end. Nothing that is known takes
+/// part in this but methods that the router does not know.
+const UNSURE_FOR: Duration = Duration::from_mins(5);
 
 /// How a link was lost.
 #[derive(Debug)]
@@ -61,6 +66,12 @@ pub(super) enum LostCause {
     /// A reply that must be held finds no room. Not the coordinator's fault.
     #[error("its reply to an open finds no room in replay_memory")]
     NoRoom,
+    /// It may still be waiting for the rest of the request.
+    #[error(
+        "no answer within {UNSURE_FOR:?} to a request of which the router cannot tell whether the coordinator takes it for \
+         a whole one"
+    )]
+    Unanswered,
     /// It did not answer an open in time.
     #[error("no answer within open_timeout")]
     OpenTimedOut,
@@ -69,7 +80,7 @@ pub(super) enum LostCause {
 impl LostCause {
     /// Whether it may be the coordinator's doing. How long a reply is may be the client's: an open's options come back in it.
     pub(super) fn speaks_against_coordinator(&self) -> bool {
-        !matches!(self, Self::TooLarge | Self::NoRoom)
+        !matches!(self, Self::TooLarge | Self::NoRoom | Self::Unanswered)
     }
 }
 
@@ -153,7 +164,13 @@ impl<S: Stream> Calls<S> {
         }
         let mut begun = None;
         loop {
-            let received = match self.await_reply(&mut link).await {
+            let read = if request.ends_for_sure() {
+                self.await_reply(&mut link).await
+            } else {
+                // Boxed: hardly any call waits for this.
+                Box::pin(self.await_doubtful(&mut link)).await
+            };
+            let received = match read {
                 Ok(read) => {
                     // Made when it begins: between a request and its reply others have the processor's cache.
                     let incoming = begun.get_or_insert_with(|| Incoming::to(request, self.framing, deliver));
@@ -311,6 +328,17 @@ impl<S: Stream> Calls<S> {
             biased;
             read = link.read() => Ok(read),
             () = self.client.stream.gone() => Err(End::client_gone()),
+        }
+    }
+
+    /// As [`Self::await_reply`], for a request that its coordinator may not take for a whole one: then no reply will come, and
+    /// a client that sent the rest would have to be there to do so. Nobody else needs to wait for its link for that long.
+    async fn await_doubtful(&mut self, link: &mut Link<S>) -> Result<Result<Chunk, LostCause>, End> {
+        tokio::select! {
+            biased;
+            read = link.read() => Ok(read),
+            () = self.client.stream.closed() => Err(End::client_gone()),
+            () = sleep(UNSURE_FOR) => Ok(Err(LostCause::Unanswered)),
         }
     }
 }

@@ -14,9 +14,9 @@ use super::pool::{Made, Seat};
 use super::queue::NoRoom;
 use super::shared::{Fleet, Shared};
 use crate::clock;
-use crate::cluster::room::{Kind, Tenancy};
+use crate::cluster::room::{Holder, Kind, Tenancy};
 use crate::cluster::{Coordinator, Flavor, SessionCount};
-use crate::ids::{ConnId, CoordinatorId, Identity, Service};
+use crate::ids::{ClientAddress, ConnId, CoordinatorId, Identity, Service};
 use crate::metrics::DialOutcome;
 use crate::net::flow::{self, WriteError};
 use crate::net::stream::{Seen, Stream};
@@ -184,12 +184,17 @@ impl<S: Stream> Links<S> {
     }
 
     /// Whether a call to a coordinator's service would not have to wait for a link.
-    pub(super) fn has_room(&self, coordinator: &Coordinator, service: Service) -> bool {
+    pub(super) fn has_room(
+        &self,
+        coordinator: &Coordinator,
+        service: Service,
+        client: ClientAddress,
+    ) -> bool {
         self.has(coordinator.id, service)
             || self
                 .fleet
                 .pool(coordinator, service)
-                .is_some_and(|pool| pool.has_room(&self.identity, Kind::Any))
+                .is_some_and(|pool| pool.has_room(Holder::of(&self.identity, client), Kind::Any))
     }
 
     /// Has the runtime in which this is called, which knows nothing of them yet, wait for those that are its own and good.
@@ -289,6 +294,7 @@ pub(super) async fn dial<S: Stream>(
         }
         note_verdict(fleet, &coordinator, service, &verdict);
         verdict?;
+        seat.prove();
     }
     let made = seat.made();
     Ok(Box::new(Link { coordinator, stream, session: None, seat, made }))

@@ -10,7 +10,7 @@ use super::pool::Grant;
 use super::queue::{self, NotCalled};
 use super::request::Request;
 use crate::cluster::Coordinator;
-use crate::cluster::room::Kind;
+use crate::cluster::room::{Holder, Kind};
 use crate::cluster::turns::Turn;
 use crate::ids::Service;
 use crate::net::stream::{Seen, Stream};
@@ -32,7 +32,7 @@ impl<S: Stream> Calls<S> {
             return Ok(Ok(link));
         }
         let pool = self.fleet.pool(coordinator, service);
-        match pool.and_then(|pool| pool.claim(self.links.identity(), request.purpose, Kind::Idle)) {
+        match pool.and_then(|pool| pool.claim(self.holder_for(request), request.purpose, Kind::Idle)) {
             Some(Grant::Link(link)) if see(request.method())(&link.stream) == Seen::Nothing => {
                 return Ok(Ok(link));
             }
@@ -53,12 +53,23 @@ impl<S: Stream> Calls<S> {
         let Some(pool) = self.fleet.pool(coordinator, service) else {
             return Ok(Err(Unreached::NoPort(service).into()));
         };
-        let (identity, client) = (self.links.identity(), &self.client);
-        let who = (identity, Turn::of(identity, client.address));
+        let client = &self.client;
+        let who = (self.holder_for(request), Turn::of(self.links.identity(), client.address));
         match queue::link(&self.fleet, pool, who, request.purpose, client.stream.closed()).await {
             Ok(grant) => self.link_of(grant, request.method()).await,
             Err(NotCalled::NoRoom(no_room)) => Ok(Err(no_room.into())),
             Err(NotCalled::ClientGone) => Err(End::client_gone()),
+        }
+    }
+
+    /// Whose place the link of a request uses: its end may not be where its coordinator sees it, whoever sends it, and then
+    /// the link is held until that is sure.
+    fn holder_for(&self, request: &Request) -> Holder<'_> {
+        let holder = self.holder();
+        if request.ends_for_sure() {
+            holder
+        } else {
+            Holder { unproven: Some(self.client.address), ..holder }
         }
     }
 

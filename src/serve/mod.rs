@@ -43,9 +43,10 @@ pub mod watching;
 pub mod workers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
@@ -57,7 +58,6 @@ use self::framing::Framing;
 use self::link::Links;
 use self::opaque::Passage;
 use self::shared::{Entrance, Shared};
-use self::silence::Spoke;
 use self::workers::{Place, Workers};
 use crate::clock;
 use crate::ids::{ConnId, Depth, Service};
@@ -244,49 +244,39 @@ enum Detected<S: Stream> {
     CoordinatorSpeaks(opaque::Dialed<S>),
 }
 
-/// Reads until the first bytes tell. A client may be silent for as long as it likes; half a greeting must be finished.
+/// Reads until the first bytes tell. A client may be silent for as long as it likes; bytes that nobody understands are not
+/// held for longer than `detect_timeout`, for what they begin may be waiting for an answer to them.
 async fn detected<S: Stream>(connection: &mut Connection<S>) -> Result<Detected<S>, End> {
-    let mut listened = false;
-    let settings = connection.shared.settings.clone();
+    let allowed = connection.shared.settings.detect_timeout;
+    if connection.client.pending.is_empty()
+        && let Some(dialed) = first_word(connection, allowed).await?
+    {
+        return Ok(Detected::CoordinatorSpeaks(dialed));
+    }
+    let deadline = Instant::from_std(clock::now() + allowed);
     loop {
         let detection = detect(&connection.client.pending);
         if detection != Detection::NeedMore {
             return Ok(Detected::As(detection));
         }
-        let silent = connection.client.pending.is_empty();
-        let allowed = if silent { settings.detect_timeout } else { settings.stall_timeout };
-        let draining = connection.shared.draining.clone();
-        let more = async {
-            if silent && listened {
-                // It was listened to once; what it says when it speaks decides.
-                return Ok(connection.client.more().await);
-            }
-            timeout(allowed, connection.client.more()).await
-        };
-        let more = tokio::select! {
-            biased;
-            more = more => more,
-            () = draining.cancelled(), if silent => return Err(End::RouterShutdown),
-        };
-        match more {
-            Ok(Err(end)) => return Err(end),
-            Ok(Ok(true)) => {}
-            Ok(_) if silent => return Err(End::ClientClosed),
-            Ok(_) => return Err(End::ClientBroke { inside: "greeting" }),
-            Err(_elapsed) if silent => {
-                listened = true;
-                // Its turn to be dialed for may be long in coming.
-                let spoke = tokio::select! {
-                    biased;
-                    spoke = silence::listen(connection) => spoke?,
-                    () = draining.cancelled() => return Err(End::RouterShutdown),
-                };
-                if let Spoke::Coordinator(dialed) = spoke {
-                    return Ok(Detected::CoordinatorSpeaks(dialed));
-                }
-            }
-            Err(_elapsed) => return Err(End::ClientStalled { doing: "sent" }),
+        let more = timeout_at(deadline, connection.client.more()).await;
+        // That was all, or all for now: it is nothing that is known, but its coordinator may understand it.
+        if !more.unwrap_or(Ok(false))? {
+            return Ok(Detected::As(Detection::Unknown));
         }
+    }
+}
+
+/// Waits until one of the two sides says something; the coordinator that did, if it was that.
+async fn first_word<S: Stream>(
+    connection: &mut Connection<S>,
+    allowed: Duration,
+) -> Result<Option<opaque::Dialed<S>>, End> {
+    let draining = connection.shared.draining.clone();
+    tokio::select! {
+        biased;
+        dialed = silence::broken(connection, allowed) => dialed,
+        () = draining.cancelled() => Err(End::RouterShutdown),
     }
 }
 

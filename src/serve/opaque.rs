@@ -1,6 +1,7 @@
 //! What is not understood is passed on unread, to the least-loaded coordinator, until both sides have finished.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
@@ -9,19 +10,19 @@ use tokio_util::sync::CancellationToken;
 use super::client::Client;
 use super::dialing::reach;
 use super::end::End;
-use super::pool::{Grant, Seat};
+use super::pool::{BrokenOff, Grant, Seat, Unanswered};
 use super::queue::{NoPlace, NotCalled, Seeker};
 use super::shared::{Entrance, Shared};
 use super::workers::Place;
 use super::{Connection, note_depth};
 use crate::clock;
-use crate::cluster::room::{Kind, Purpose};
+use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::Turn;
 use crate::cluster::{Opening, Wanted};
-use crate::ids::{CoordinatorId, Depth, Identity, Service};
+use crate::ids::{ClientAddress, CoordinatorId, Depth, Identity, Service};
 use crate::metrics::{Direction, RefusalCause};
 use crate::net::flow;
-use crate::net::relay::{Side, relay};
+use crate::net::relay::{Ended, Side, relay};
 use crate::net::stream::Stream;
 
 /// A coordinator that was dialed for a connection that is not understood.
@@ -120,7 +121,12 @@ impl<S: Stream> Passage<S> {
         match dialed {
             Ok(dialed) => {
                 let cut = entrance.fleet.cuts.of(dialed.opening.coordinator().id);
-                relay_both(&shared, &mut client, dialed, &cut).await
+                // The answer to a greeting; or, where a request came that is relayed, the answer to that, which may be an open.
+                let patience = match service {
+                    Service::Hs2Http => shared.settings.open_timeout,
+                    Service::Hs2 | Service::Beeswax => shared.settings.handshake_timeout,
+                };
+                relay_both(&shared, &mut client, dialed, Bounds { cut, patience }).await
             }
             Err(None) => End::ClientClosed,
             Err(Some(cause)) => {
@@ -133,15 +139,21 @@ impl<S: Stream> Passage<S> {
     }
 }
 
+/// What ends a connection that is passed on unread, other than its two sides.
+struct Bounds {
+    cut: CancellationToken,
+    /// How long the coordinator may say nothing at first.
+    patience: Duration,
+}
+
 async fn relay_both<S: Stream>(
     shared: &Shared<S>,
     client: &mut Client<S>,
     dialed: Dialed<S>,
-    cut: &CancellationToken,
+    bounds: Bounds,
 ) -> End {
     let Dialed { mut stream, opening, mut seat } = dialed;
-    // It says what it likes when it likes: nothing will tell that it is served.
-    seat.settle();
+    let unanswered = Unanswered::begin(&seat.pool);
     let span = tracing::Span::current();
     span.record("coordinator", tracing::field::display(&opening.coordinator().name));
     // A peer may pause for as long as it likes, and nobody but the two of them knows why.
@@ -156,19 +168,32 @@ async fn relay_both<S: Stream>(
     let bytes = &shared.metrics.bytes;
     bytes.add(Direction::ToCoordinator, pending.len() as u64);
     drop(pending);
-    let relayed = relay(&mut client.stream, &mut stream, |side, count| {
-        bytes.add(if side == Side::Client { Direction::ToCoordinator } else { Direction::ToClient }, count);
-    });
-    let ended = tokio::select! {
-        biased;
-        () = cut.cancelled() => {
-            // Nobody shall take this for an orderly end.
-            client.stream.reset_on_close();
-            stream.reset_on_close();
-            return End::Drained;
+    let relayed = relay(&mut client.stream, &mut stream, |side, count| match side {
+        Side::Client => bytes.add(Direction::ToCoordinator, count),
+        Side::Coordinator => {
+            if unanswered.note_answer() {
+                seat.settle();
+            }
+            bytes.add(Direction::ToClient, count);
         }
-        ended = relayed => ended,
+    });
+    let cut = tokio::select! {
+        biased;
+        () = bounds.cut.cancelled() => End::Drained,
+        why = unanswered.broken_off(bounds.patience) => match why {
+            BrokenOff::GaveWay => End::GaveWay,
+            BrokenOff::TooLong => End::CoordinatorSilent { within: bounds.patience },
+        },
+        ended = relayed => return end_of(ended),
     };
+    // Nobody is to take this for an orderly end.
+    client.stream.reset_on_close();
+    stream.reset_on_close();
+    cut
+}
+
+/// How a connection ended whose two sides ended it.
+fn end_of(ended: Ended) -> End {
     match (ended.who, ended.error) {
         (Side::Client, None) => End::ClientClosed,
         (Side::Client, Some(error)) => End::ClientGone(error),
@@ -189,9 +214,9 @@ async fn dial_best<S: Stream>(
 ) -> Result<Dialed<S>, Option<RefusalCause>> {
     let fleet = &entrance.fleet;
     let deadline = clock::now() + fleet.room.queue_timeout;
-    let (identity, kind) = (&Identity::Unread, Kind::New);
-    let turn = Turn::of(identity, client.address);
-    let seeker = Seeker { fleet, service, identity, turn, kind, has_own: &|_| false, deadline };
+    let (holder, kind) = (Holder::of(&Identity::Unread, client.address), Kind::New);
+    let turn = Turn::of(&Identity::Unread, client.address);
+    let seeker = Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, deadline };
     let mut tried = Vec::new();
     loop {
         let (opening, seat) = match seeker.place(&tried, &client.stream).await {
@@ -216,6 +241,7 @@ async fn dial_best<S: Stream>(
 pub(super) async fn dial_parked<S: Stream>(
     shared: &Shared<S>,
     entrance: &Entrance<S>,
+    client: ClientAddress,
 ) -> Option<(Dialed<S>, OwnedSemaphorePermit)> {
     let (fleet, service) = (&entrance.fleet, entrance.service);
     // Not counted while it waits for its turn: a thousand silent clients are no load.
@@ -224,7 +250,8 @@ pub(super) async fn dial_parked<S: Stream>(
     drop(picked);
     let permit = Arc::clone(fleet.parked(&coordinator, service)?).acquire_owned().await.ok()?;
     // Where there is no room, nobody is listened to: that is not worth anybody's place.
-    let grant = fleet.pool(&coordinator, service)?.claim(&Identity::Unread, Purpose::Work, Kind::New);
+    let holder = Holder::of(&Identity::Unread, client);
+    let grant = fleet.pool(&coordinator, service)?.claim(holder, Purpose::Work, Kind::New);
     let Some(Grant::Seat(seat)) = grant else { return None };
     let opening = coordinator.begin_open();
     let stream = reach(&coordinator, service, fleet, shared).await.ok()?;

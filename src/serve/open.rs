@@ -15,7 +15,7 @@ use super::queue::{self, NoRoom, NotCalled, Seeker};
 use super::refuse::{NoAnswer, Reasons};
 use super::request::Request;
 use crate::clock;
-use crate::cluster::room::{Kind, Purpose};
+use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::Turn;
 use crate::cluster::{AdminState, Coordinator, Opening};
 use crate::ids::{CoordinatorId, Service};
@@ -136,6 +136,11 @@ impl<S: Stream> Calls<S> {
         self.refuse(request, Service::Hs2, &answer, CallOutcome::Refused).await
     }
 
+    /// Whose places its links use.
+    pub(super) fn holder(&self) -> Holder<'_> {
+        Holder::of(self.links.identity(), self.client.address)
+    }
+
     /// Whose turn it is where this client waits.
     fn turn(&self) -> Turn {
         Turn::of(self.links.identity(), self.client.address)
@@ -207,7 +212,7 @@ impl<S: Stream> Calls<S> {
         let seeker = Seeker {
             fleet: &self.fleet,
             service,
-            identity: self.links.identity(),
+            holder: self.holder(),
             turn: self.turn(),
             kind: Kind::Any,
             has_own: &|one: &Coordinator| self.links.has(one.id, service),
@@ -239,7 +244,7 @@ impl<S: Stream> Calls<S> {
             return Some((coordinator.begin_open(), None));
         }
         let pool = self.fleet.pool(coordinator, service).filter(|pool| pool.shares)?;
-        let grant = pool.claim(self.links.identity(), Purpose::Work, Kind::Any)?;
+        let grant = pool.claim(self.holder(), Purpose::Work, Kind::Any)?;
         Some((coordinator.begin_open(), Some(grant)))
     }
 

@@ -18,7 +18,7 @@ use super::refuse::Reasons;
 use super::{Connection, Stage};
 use crate::clock;
 use crate::cluster::Opening;
-use crate::cluster::room::Kind;
+use crate::cluster::room::{Holder, Kind};
 use crate::cluster::turns::Turn;
 use crate::ids::Service;
 use crate::metrics::RefusalCause;
@@ -66,7 +66,8 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
     let first = tokio::select! {
         biased;
         first = first_link(&mut links, service, &connection) => first,
-        () = connection.client.stream.gone() => return Err(End::client_gone()),
+        // What a login waits for is a coordinator's thread: nobody needs it for a client that has left, however it did.
+        () = connection.client.stream.closed() => return Err(End::ClientClosed),
     };
     match first {
         Ok((link, opening)) => {
@@ -126,8 +127,8 @@ async fn first_link<S: Stream>(
     let seeker = Seeker {
         fleet,
         service,
-        identity: &identity,
         // The name is a claim until a coordinator has judged it.
+        holder: Holder { identity: &identity, unproven: Some(connection.client.address) },
         turn: Turn::Address(connection.client.address),
         kind: Kind::New,
         has_own: &|_| false,

@@ -6,6 +6,7 @@
 
 mod lobby;
 mod seat;
+mod unanswered;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,14 +18,18 @@ use tokio::sync::oneshot;
 pub(super) use lobby::Lobby;
 use seat::here;
 pub(super) use seat::{Grant, Made, Seat};
+use unanswered::UnansweredRelays;
+pub(super) use unanswered::{BrokenOff, Unanswered};
 
 use super::link::Link;
 use crate::clock;
 use crate::cluster::lineage::Lineage;
-use crate::cluster::room::{Claim, Kind, Limits, OwnLinks, PortFigures, Purpose, Room, RoomView, Tenancy};
+use crate::cluster::room::{
+    Claim, Holder, Kind, Limits, OwnLinks, PortFigures, Purpose, Room, RoomView, Tenancy,
+};
 use crate::cluster::turns::{QueueFull, Ticket, Turn, Turns};
 use crate::cluster::{AdminState, Coordinator};
-use crate::ids::{CoordinatorId, Identity, Service};
+use crate::ids::{ClientAddress, CoordinatorId, Identity, Service};
 use crate::net::stream::{Seen, Stream};
 
 /// One port of a coordinator.
@@ -44,6 +49,8 @@ pub(super) struct Pool<S: Stream> {
 struct State<S: Stream> {
     room: Room<Idle<S>>,
     lineage: Lineage,
+    /// Relays that give way to those who wait.
+    unanswered: UnansweredRelays,
     /// Calls that wait for a link here.
     relief: Turns<Waiter<S>>,
     work: Turns<Waiter<S>>,
@@ -62,12 +69,20 @@ struct State<S: Stream> {
 pub(super) struct Waiter<S: Stream> {
     /// Whom the link is for.
     pub identity: Identity,
+    /// Whose share it uses, if nobody has proven anything.
+    pub unproven: Option<ClientAddress>,
     /// Which link will do.
     pub kind: Kind,
     /// Coordinators that it has tried.
     pub tried: Vec<CoordinatorId>,
     /// Where it is called; dropped if it gives way to another.
     pub called: oneshot::Sender<Grant<S>>,
+}
+
+impl<S: Stream> Waiter<S> {
+    fn holder(&self) -> Holder<'_> {
+        Holder { identity: &self.identity, unproven: self.unproven }
+    }
 }
 
 /// A link that no call uses; its seat is over.
@@ -95,6 +110,7 @@ impl<S: Stream> Pool<S> {
         let state = State {
             room: Room::new(limits),
             lineage: Lineage::default(),
+            unanswered: UnansweredRelays::default(),
             relief: Turns::new(queue_length),
             work: Turns::new(queue_length),
             session_next: false,
@@ -112,8 +128,8 @@ impl<S: Stream> Pool<S> {
     }
 
     /// Whether a claim would get something.
-    pub(super) fn has_room(&self, identity: &Identity, kind: Kind) -> bool {
-        self.state.lock().room.has_room(identity, Purpose::Work, kind)
+    pub(super) fn has_room(&self, holder: Holder<'_>, kind: Kind) -> bool {
+        self.state.lock().room.has_room(holder, Purpose::Work, kind)
     }
 
     /// What its room looks like.
@@ -135,12 +151,12 @@ impl<S: Stream> Pool<S> {
     /// A link, or a seat to dial one; `None` if there is no room.
     pub(super) fn claim(
         self: &Arc<Self>,
-        identity: &Identity,
+        holder: Holder<'_>,
         purpose: Purpose,
         kind: Kind,
     ) -> Option<Grant<S>> {
         let here = here();
-        let (grant, closed) = self.claim_in(&mut self.state.lock(), (identity, here), purpose, kind)?;
+        let (grant, closed) = self.claim_in(&mut self.state.lock(), (holder, here), purpose, kind)?;
         drop(closed);
         Some(grant.settle(here))
     }
@@ -148,21 +164,22 @@ impl<S: Stream> Pool<S> {
     fn claim_in(
         self: &Arc<Self>,
         state: &mut State<S>,
-        (identity, here): (&Identity, Option<runtime::Id>),
+        (holder, here): (Holder<'_>, Option<runtime::Id>),
         purpose: Purpose,
         kind: Kind,
     ) -> Option<(Grant<S>, Vec<Idle<S>>)> {
-        let claim = state.room.claim(identity, purpose, kind, |idle: &Idle<S>| idle.made.runtime == here)?;
+        let claim = state.room.claim(holder, purpose, kind, |idle: &Idle<S>| idle.made.runtime == here)?;
+        let unproven = holder.unproven;
         Some(match claim {
             Claim::Link(mut link) => {
-                (link.seat.purpose, link.seat.over) = (purpose, false);
+                (link.seat.purpose, link.seat.unproven, link.seat.over) = (purpose, unproven, false);
                 (Grant::Link(link), Vec::new())
             }
             Claim::Dial { closed } => {
                 state.note_ended(&closed);
-                let (pool, identity) = (Arc::clone(self), identity.clone());
-                let seat =
-                    Seat { pool, identity, purpose, birth: None, broke: false, settled: false, over: false };
+                let (pool, identity) = (Arc::clone(self), holder.identity.clone());
+                let (birth, broke, settled, over) = (None, false, false, false);
+                let seat = Seat { pool, identity, unproven, purpose, birth, broke, settled, over };
                 (Grant::Seat(seat), closed)
             }
         })
@@ -174,20 +191,22 @@ impl<S: Stream> Pool<S> {
     /// [`QueueFull`].
     pub(super) fn claim_or_join(
         self: &Arc<Self>,
-        (identity, turn): (&Identity, &Turn),
+        (holder, turn): (Holder<'_>, &Turn),
         purpose: Purpose,
     ) -> Result<Result<Grant<S>, Joined<S>>, QueueFull> {
         let here = here();
         let mut state = self.state.lock();
-        if let Some((grant, closed)) = self.claim_in(&mut state, (identity, here), purpose, Kind::Any) {
+        if let Some((grant, closed)) = self.claim_in(&mut state, (holder, here), purpose, Kind::Any) {
             drop(state);
             drop(closed);
             return Ok(Ok(grant.settle(here)));
         }
         let (called, call) = oneshot::channel();
-        let waiter = Waiter { identity: identity.clone(), kind: Kind::Any, tried: Vec::new(), called };
+        let Holder { identity, unproven } = holder;
+        let (identity, tried) = (identity.clone(), Vec::new());
+        let waiter = Waiter { identity, unproven, kind: Kind::Any, tried, called };
         let (ticket, displaced) = state.line(purpose).join(turn, waiter)?;
-        drop(state);
+        self.call_next(state);
         drop(displaced);
         Ok(Err((ticket, call)))
     }
@@ -211,7 +230,8 @@ impl<S: Stream> Pool<S> {
             state.room.settle();
         }
         let (identity, purpose) = (link.seat.identity.clone(), link.seat.purpose);
-        state.room.put(&identity, purpose, link);
+        let unproven = link.seat.unproven.take();
+        state.room.put(Holder { identity: &identity, unproven }, purpose, link);
         self.call_next(state);
     }
 
@@ -284,16 +304,34 @@ impl<S: Stream> Pool<S> {
         while let Some(next) = self.next(&mut state) {
             called.push(next);
         }
+        let gives_way = if state.unanswered.is_empty() || !self.somebody_waits(&state) {
+            None
+        } else {
+            state.unanswered.give_way(clock::now())
+        };
         drop(state);
+        // What it had is given to the next one when its seat ends.
+        gives_way.inspect(|relay| relay.notify_one());
         for Called { waiter, grant, _closed } in called {
             // Whoever is gone leaves its grant here, and dropping that calls the next.
             drop(waiter.called.send(grant));
         }
     }
 
+    /// Whether somebody waits for whom one more place would do.
+    fn somebody_waits(&self, state: &State<S>) -> bool {
+        let State { room, relief, work, .. } = state;
+        relief.any(|one| room.may_have_next(one.holder(), Purpose::Relief))
+            || work.any(|one| room.may_have_next(one.holder(), Purpose::Work))
+            || self.takes_sessions()
+                && self
+                    .lobby
+                    .any(|one| self.is_untried(one) && room.may_have_next(one.holder(), Purpose::Work))
+    }
+
     fn next(self: &Arc<Self>, state: &mut State<S>) -> Option<Called<S>> {
         let (waiter, purpose) = self.next_waiter(state)?;
-        let (grant, closed) = self.claim_in(state, (&waiter.identity, here()), purpose, waiter.kind)?;
+        let (grant, closed) = self.claim_in(state, (waiter.holder(), here()), purpose, waiter.kind)?;
         Some(Called { waiter, grant, _closed: closed })
     }
 
@@ -302,7 +340,7 @@ impl<S: Stream> Pool<S> {
     fn next_waiter(&self, state: &mut State<S>) -> Option<(Waiter<S>, Purpose)> {
         let State { room, relief, work, session_next, relief_was_next, .. } = state;
         let was_next = std::mem::take(relief_was_next);
-        let mut first = || relief.next(|one| room.has_room(&one.identity, Purpose::Relief, one.kind));
+        let mut first = || relief.next(|one| room.has_room(one.holder(), Purpose::Relief, one.kind));
         if !was_next && let Some(next) = first() {
             *relief_was_next = true;
             return Some((next, Purpose::Relief));
@@ -311,7 +349,7 @@ impl<S: Stream> Pool<S> {
             if work.is_empty() {
                 return None;
             }
-            work.next(|one| room.has_room(&one.identity, Purpose::Work, one.kind))
+            work.next(|one| room.has_room(one.holder(), Purpose::Work, one.kind))
         };
         let next = if *session_next {
             self.next_session(room).or_else(call)
@@ -330,9 +368,11 @@ impl<S: Stream> Pool<S> {
         if self.lobby.is_empty() || !self.takes_sessions() {
             return None;
         }
-        self.lobby.next(|one| {
-            !one.tried.contains(&self.coordinator.id) && room.has_room(&one.identity, Purpose::Work, one.kind)
-        })
+        self.lobby.next(|one| self.is_untried(one) && room.has_room(one.holder(), Purpose::Work, one.kind))
+    }
+
+    fn is_untried(&self, one: &Waiter<S>) -> bool {
+        !one.tried.contains(&self.coordinator.id)
     }
 
     fn takes_sessions(&self) -> bool {

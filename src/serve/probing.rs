@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::pool::{Grant, Pool, Seat};
-use crate::cluster::room::{Kind, Purpose};
+use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::ids::Identity;
 use crate::net::probe::{Login, Passed, Probe, ProbeError};
 use crate::net::stream::Stream;
@@ -49,7 +49,7 @@ impl<S: Stream> Probing<S> {
     }
 
     fn claim(&self, purpose: Purpose) -> Option<Seat<S>> {
-        match self.pool.claim(&Identity::Unread, purpose, Kind::New)? {
+        match self.pool.claim(Holder::ourselves(&Identity::Unread), purpose, Kind::New)? {
             Grant::Seat(seat) => Some(seat),
             // None is idle under that name.
             Grant::Link(_) => None,

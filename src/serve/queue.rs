@@ -10,10 +10,10 @@ use tokio::time::sleep_until;
 use super::pool::{Grant, Lobby, Pool, Waiter};
 use super::shared::Fleet;
 use crate::clock;
-use crate::cluster::room::{Kind, Purpose};
+use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::{QueueFull, Ticket, Turn};
 use crate::cluster::{Coordinator, NoPick, Opening, Wanted};
-use crate::ids::{CoordinatorId, Identity, Service};
+use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{Held, WaitOutcome};
 use crate::net::stream::Stream;
 
@@ -26,6 +26,12 @@ pub(super) enum NoRoom {
     /// The wait was over.
     #[error("all service threads are in use, and none became free within {0:?} (queue_timeout)")]
     TimedOut(Duration),
+    /// The wait was over, and there is room for others.
+    #[error(
+        "this address, where nobody has logged in, uses its share of the service threads (address_share), and none of them \
+         became free within {0:?} (queue_timeout)"
+    )]
+    ShareUsed(Duration),
     /// Too many wait, and it had to give way, if it waited at all.
     #[error("all service threads are in use, and {0}")]
     Full(#[from] QueueFull),
@@ -49,6 +55,18 @@ pub(super) enum NoPlace {
     NotCalled(NotCalled),
 }
 
+impl NotCalled {
+    /// The reason behind it, where there is room for others.
+    fn unless(self, others_have_room: impl FnOnce() -> bool) -> Self {
+        match self {
+            Self::NoRoom(NoRoom::TimedOut(waited)) if others_have_room() => {
+                Self::NoRoom(NoRoom::ShareUsed(waited))
+            }
+            other => other,
+        }
+    }
+}
+
 impl From<QueueFull> for NotCalled {
     fn from(full: QueueFull) -> Self {
         Self::NoRoom(full.into())
@@ -61,8 +79,8 @@ pub(super) struct Seeker<'a, S: Stream> {
     pub fleet: &'a Fleet<S>,
     /// The port that it needs.
     pub service: Service,
-    /// Who it is.
-    pub identity: &'a Identity,
+    /// Whose place it will be.
+    pub holder: Holder<'a>,
     /// Whose turn it waits for.
     pub turn: Turn,
     /// Which link will do.
@@ -91,7 +109,7 @@ impl<S: Stream> Seeker<'_, S> {
                         return Ok((opening, None));
                     }
                     let pool = self.fleet.pool(opening.coordinator(), self.service);
-                    let claim = pool.and_then(|pool| pool.claim(self.identity, Purpose::Work, self.kind));
+                    let claim = pool.and_then(|pool| pool.claim(self.holder, Purpose::Work, self.kind));
                     if let Some(grant) = claim {
                         return Ok((opening, Some(grant)));
                     }
@@ -110,7 +128,7 @@ impl<S: Stream> Seeker<'_, S> {
                 || self
                     .fleet
                     .pool(coordinator, self.service)
-                    .is_some_and(|pool| pool.has_room(self.identity, self.kind))
+                    .is_some_and(|pool| pool.has_room(self.holder, self.kind))
         };
         self.fleet.pick(&Wanted { service: self.service, tried, has_room: &has_room })
     }
@@ -118,13 +136,17 @@ impl<S: Stream> Seeker<'_, S> {
     async fn wait(&self, tried: &[CoordinatorId], client: &S) -> Result<Grant<S>, NotCalled> {
         let lobby = self.fleet.lobby(self.service);
         let (called, call) = oneshot::channel();
-        let (identity, tried) = (self.identity.clone(), tried.to_vec());
-        let waiter = Waiter { identity, kind: self.kind, tried, called };
+        let Holder { identity, unproven } = self.holder;
+        let (identity, tried) = (identity.clone(), tried.to_vec());
+        let waiter = Waiter { identity, unproven, kind: self.kind, tried, called };
         let ticket = lobby.join(&self.turn, waiter).inspect_err(|_| self.fleet.note_queue_full())?;
         let line = Line::Lobby(Arc::clone(lobby));
         let waiting = Waiting::new(self.fleet, call, line, (self.turn.clone(), ticket));
         self.fleet.call_waiting(self.service);
-        waiting.called(self.deadline, client.closed()).await
+        let called = waiting.called(self.deadline, client.closed()).await;
+        let proven = Holder::ourselves(self.holder.identity);
+        let has_room = |pool: &Arc<Pool<S>>| pool.service == self.service && pool.has_room(proven, self.kind);
+        called.map_err(|not_called| not_called.unless(|| self.fleet.pools().any(has_room)))
     }
 }
 
@@ -200,17 +222,19 @@ impl<S: Stream> Drop for Waiting<'_, S> {
 pub(super) async fn link<S: Stream>(
     fleet: &Fleet<S>,
     pool: &Arc<Pool<S>>,
-    (identity, turn): (&Identity, Turn),
+    (holder, turn): (Holder<'_>, Turn),
     purpose: Purpose,
     gone: impl Future<Output = ()>,
 ) -> Result<Grant<S>, NotCalled> {
-    let claimed = pool.claim_or_join((identity, &turn), purpose);
+    let claimed = pool.claim_or_join((holder, &turn), purpose);
     match claimed.inspect_err(|_| fleet.note_queue_full())? {
         Ok(grant) => Ok(grant),
         Err((ticket, call)) => {
             let line = Line::Pool(Arc::clone(pool), purpose);
             let waiting = Waiting::new(fleet, call, line, (turn, ticket));
-            waiting.called(clock::now() + fleet.room.queue_timeout, gone).await
+            let called = waiting.called(clock::now() + fleet.room.queue_timeout, gone).await;
+            let proven = Holder::ourselves(holder.identity);
+            called.map_err(|not_called| not_called.unless(|| pool.has_room(proven, Kind::Any)))
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::net::stream::Stream;
 use crate::session::decide::purpose;
 use crate::session::statement::{Effect, effect};
 use crate::session::table::InCall;
+use crate::wire::detect;
 use crate::wire::facts::{Facts, Handle, HandlePlace};
 use crate::wire::frame::{self, Deframer};
 use crate::wire::method::{Method, Role};
@@ -29,7 +30,7 @@ use crate::wire::watch::Slot;
 /// (`--thrift_external_rpc_max_message_size`); the largest statement seen had 20 MB.
 const REQUEST_LIMIT: u64 = 1 << 30;
 /// Payload bytes that a frame of a request may have.
-const FRAME_LIMIT: usize = 1 << 30;
+const FRAME_LIMIT: usize = detect::FRAME_LIMIT as usize;
 
 /// A request that has more room than this for its bytes is not kept for another.
 const SPARE_BYTES: usize = 2 << 10;

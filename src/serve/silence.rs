@@ -15,40 +15,44 @@ use crate::net::stream::{Seen, Stream};
 /// `accepted_cnxn_setup_thread_pool_size` 2, `sasl_connect_tcp_timeout_ms` 300000).
 const PARKED_FOR: Duration = Duration::from_secs(1);
 
-/// Who broke the silence.
-pub(super) enum Spoke<S: Stream> {
-    /// The client has said something.
-    Client,
-    /// The coordinator has: the connection is not one that is understood.
-    Coordinator(Dialed<S>),
-    /// Nobody, until the moment was over; the coordinator was left.
-    Nobody,
-}
-
-/// Dials a coordinator and waits for the first byte of either side.
+/// Waits for the first byte of either side; the coordinator, if it spoke first. A coordinator is dialed when the client has
+/// been silent for `allowed`, and left again after a moment; then what the client says when it speaks decides.
 ///
 /// # Errors
 /// What ends the connection.
-pub(super) async fn listen<S: Stream>(connection: &mut Connection<S>) -> Result<Spoke<S>, End> {
-    let entrance = Arc::clone(&connection.entrance);
+pub(super) async fn broken<S: Stream>(
+    connection: &mut Connection<S>,
+    allowed: Duration,
+) -> Result<Option<Dialed<S>>, End> {
+    if let Ok(more) = timeout(allowed, connection.client.more()).await {
+        return client_spoke(more?);
+    }
+    let dialed = listen(connection).await?;
+    if dialed.is_some() || !connection.client.pending.is_empty() {
+        return Ok(dialed);
+    }
+    client_spoke(connection.client.more().await?)
+}
+
+/// Dials a coordinator, whose turn to be dialed for this may be long in coming, and waits for the first byte of either side;
+/// the coordinator, if it was that.
+async fn listen<S: Stream>(connection: &mut Connection<S>) -> Result<Option<Dialed<S>>, End> {
+    let (entrance, address) = (Arc::clone(&connection.entrance), connection.client.address);
     let dialed = tokio::select! {
         biased;
         more = connection.client.more() => return client_spoke(more?),
-        dialed = dial_parked(&connection.shared, &entrance) => dialed,
+        dialed = dial_parked(&connection.shared, &entrance, address) => dialed,
     };
-    let Some((dialed, _permit)) = dialed else { return Ok(Spoke::Nobody) };
+    let Some((dialed, _permit)) = dialed else { return Ok(None) };
     let heard = timeout(PARKED_FOR, dialed.stream.readable());
     tokio::select! {
         biased;
         more = connection.client.more() => client_spoke(more?),
-        heard = heard => match heard {
-            // A coordinator that closes has not spoken: the client may still be one that is understood.
-            Ok(()) if dialed.stream.look() == Seen::Bytes => Ok(Spoke::Coordinator(dialed)),
-            _ => Ok(Spoke::Nobody),
-        },
+        // A coordinator that closes has not spoken: the client may still be one that is understood.
+        heard = heard => Ok((heard.is_ok() && dialed.stream.look() == Seen::Bytes).then_some(dialed)),
     }
 }
 
-fn client_spoke<S: Stream>(more: bool) -> Result<Spoke<S>, End> {
-    if more { Ok(Spoke::Client) } else { Err(End::ClientClosed) }
+fn client_spoke<S: Stream>(more: bool) -> Result<Option<Dialed<S>>, End> {
+    if more { Ok(None) } else { Err(End::ClientClosed) }
 }

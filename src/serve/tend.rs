@@ -15,7 +15,7 @@ use super::pool::Grant;
 use super::shared::{Fleet, Shared};
 use crate::clock;
 use crate::cluster::Standing;
-use crate::cluster::room::{Kind, Purpose};
+use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::ids::{CoordinatorId, Identity, Service};
 use crate::net::stream::Stream;
 use crate::session::table::{Cause, Ending, Pinned, Tended};
@@ -72,7 +72,7 @@ fn grant<S: Stream>(fleet: &Fleet<S>, session: &Tended) -> Option<Grant<S>> {
         Identity::Anonymous { .. } if answers => Kind::Any,
         Identity::Anonymous { .. } | Identity::Plain(_) | Identity::Unread => Kind::Idle,
     };
-    fleet.pool(coordinator, Service::Hs2)?.claim(&session.identity, Purpose::Relief, kind)
+    fleet.pool(coordinator, Service::Hs2)?.claim(Holder::ourselves(&session.identity), Purpose::Relief, kind)
 }
 
 /// Closes a session wherever it is open.
@@ -145,7 +145,7 @@ impl<S: Stream> Calls<S> {
         }
         let coordinator = self.fleet.cluster.coordinator(session.coordinator);
         let pool = coordinator.and_then(|coordinator| self.fleet.pool(coordinator, Service::Hs2));
-        let grant = pool.and_then(|pool| pool.claim(&session.identity, Purpose::Work, Kind::Any));
+        let grant = pool.and_then(|pool| pool.claim(self.holder(), Purpose::Work, Kind::Any));
         let Some(grant) = grant else { return };
         let Ok(Ok(link)) = self.link_of(grant, lookup(b"PingImpalaHS2Service")).await else { return };
         // While the link was dialed, perhaps: a coordinator that is lost does not keep it.

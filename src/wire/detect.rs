@@ -11,6 +11,11 @@ use std::ops::RangeInclusive;
 /// After this many bytes [`detect`] has always decided; it never looks at later ones.
 pub const DETECT_BYTES: usize = 16;
 
+/// A first frame of more bytes than this is no request: with such a length, bytes are known to be something else at once.
+/// No server takes more (Hive: `hive.server2.thrift.max.message.size`, 100 MiB; Impala has no framed port), and four letters
+/// of text, read as a length, are more.
+pub const FRAME_LIMIT: u32 = 1 << 30;
+
 /// What the first bytes of a connection are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Detection {
@@ -112,13 +117,14 @@ fn thrift(first: &[u8]) -> Match {
     version_word(first, 0).min(between(first, 4..8, 1..=i32::MAX as u32))
 }
 
-/// A frame around the same: its length must hold the version word, the name, the sequence id and a stop byte.
+/// A frame around the same: its length must hold the version word, the name, the sequence id and a stop byte, and may not
+/// be more than any frame of a request has.
 fn framed(first: &[u8]) -> Match {
     const AROUND_NAME: u32 = 4 + 4 + 4 + 1;
-    let message = between(first, 0..4, AROUND_NAME + 1..=i32::MAX as u32).min(version_word(first, 4));
+    let message = between(first, 0..4, AROUND_NAME + 1..=FRAME_LIMIT).min(version_word(first, 4));
     let longest_name = match first.first_chunk::<4>() {
         Some(length) => u32::from_be_bytes(*length).saturating_sub(AROUND_NAME),
-        None => i32::MAX as u32,
+        None => FRAME_LIMIT,
     };
     message.min(between(first, 8..12, 1..=longest_name))
 }
@@ -217,7 +223,11 @@ mod tests {
 
     #[test]
     fn what_is_not_ours_is_unknown_as_soon_as_it_shows() {
-        let unknown: [&[u8]; 19] = [
+        let unknown: [&[u8]; 23] = [
+            b"a",
+            b"abc",
+            b"\x40\x00\x00\x01",
+            b"\x7f\xff\xff\xff\x80\x01\x00\x01\x00\x00\x00\x0b",
             b"\x00\x00\x00\x0bOpenSession",
             b"\x00\x00\x00\x00",
             b"\x00\x00\x00\x0d\x80\x01\x00\x01",
@@ -261,9 +271,9 @@ mod tests {
     }
 
     #[test]
-    fn lengths_of_two_gigabytes_are_thrift_for_the_parser_to_refuse() {
+    fn names_of_two_gigabytes_and_frames_of_one_are_thrift_for_the_parser_to_refuse() {
         assert_eq!(detect(b"\x80\x01\x00\x01\x7f\xff\xff\xff"), Detection::Thrift);
-        assert_eq!(detect(b"\x7f\xff\xff\xff\x80\x01\x00\x01\x00\x00\x00\x0b"), Detection::Framed);
+        assert_eq!(detect(b"\x40\x00\x00\x00\x80\x01\x00\x01\x3f\xff\xff\xf3"), Detection::Framed);
     }
 
     /// Arbitrary bytes are nearly always unknown at once, so half of the inputs are known ones with one byte changed.

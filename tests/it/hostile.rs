@@ -229,18 +229,10 @@ fn half_a_message_and_then_silence_costs_its_connection() {
 }
 
 #[test]
-fn half_a_greeting_and_then_silence_costs_its_connection() {
-    for greeting in [&b"\x80"[..], b"\x01\0\0\0", b"POS", b"\x16\x03", b"\0\0\0\x20\x80\x01"] {
-        unframed(greeting, "client_stalled", "no byte sent within stall_timeout");
-    }
-}
-
-#[test]
 fn half_a_message_and_then_a_fin_costs_its_connection() {
     let call = open_session().encode();
     for (said, inside) in [
         (&call[..20], "in the middle of a request"),
-        (&call[..2], "in the middle of a greeting"),
         (b"\x01\0\0\0\x05PLAIN\x02\0\0\0\x09\0u", "in the middle of a handshake"),
     ] {
         let mut scene = Scene::new(HASTY);

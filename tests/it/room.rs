@@ -23,7 +23,8 @@ const BLOCKING: &str = "select sleep(600000)";
 fn fleet(coordinators: usize, threads: usize, keys: &str) -> Fleet {
     let settings =
         Settings { service_threads: threads, fetch_timeout: Duration::from_mins(1), ..Settings::default() };
-    let cluster = format!("service_threads = {threads}\n{keys}");
+    // All clients come from one address.
+    let cluster = format!("service_threads = {threads}\naddress_share = 1\n{keys}");
     Fleet::with(Plan { coordinators, cluster: &cluster, settings, ..Plan::default() })
 }
 

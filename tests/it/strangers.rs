@@ -165,3 +165,126 @@ fn refused_logins_are_logged_with_who_and_from_where_and_not_without_end() {
     }
     assert!(!log.contains(WRONG));
 }
+
+/// A NOSASL coordinator with so many threads; the router's times are short.
+fn with_threads(threads: usize, cluster: &str) -> Fleet {
+    let settings = Settings { service_threads: threads, ..Settings::default() };
+    let cluster = format!("service_threads = {threads}\nreserve = 1\n{cluster}");
+    let router = "handshake_timeout = \"10m\"";
+    Fleet::with(Plan { coordinators: 1, cluster: &cluster, router, settings, ..Plan::default() })
+}
+
+/// How many connections the coordinator serves.
+fn served(fleet: &Fleet) -> usize {
+    fleet.coordinator(0).connections()
+}
+
+/// What impalad takes for the length of a name that is still to come.
+const UNKNOWN: &[u8] = b"\0\x10\0\0unknown bytes";
+
+#[test]
+fn an_address_that_proves_nothing_leaves_threads_to_others_whatever_it_says() {
+    let gssapi = sasl(START, b"GSSAPI");
+    let plain = [sasl(START, b"PLAIN"), sasl(OK, b"\0nobody\0guess")].concat();
+    for greeting in [UNKNOWN, &gssapi, &plain] {
+        // No waiting: what there is must be enough.
+        let fleet = with_threads(9, "queue_timeout = \"200ms\"");
+        let strangers: Vec<_> = (0..20)
+            .map(|_| {
+                let mut talk = connect_from(Ipv4Addr::LOCALHOST, &fleet);
+                talk.send(greeting);
+                talk
+            })
+            .collect();
+        assert!(eventually(|| served(&fleet) >= 6), "{} connections", served(&fleet));
+        let mut client = connect_from(ELSEWHERE, &fleet);
+        let session = client.open();
+        for _ in 0..3 {
+            assert_eq!(client.call(&execute(&session, "select 1")).status(), Some(0));
+        }
+        assert_eq!(served(&fleet), 7, "six of eight are the share of an address");
+        drop(strangers);
+    }
+}
+
+#[test]
+fn a_client_that_left_while_it_logged_in_holds_no_thread() {
+    // A coordinator that does not ask for a login waits for more, and the router for its verdict.
+    let fleet = with_threads(9, "");
+    for round in 0..30 {
+        let talk = log_in_from(Ipv4Addr::LOCALHOST, &fleet, "nobody", "guess");
+        assert!(eventually(|| served(&fleet) == 1), "round {round}");
+        // An orderly end, as of a program that gives up.
+        drop(talk);
+        assert!(eventually(|| served(&fleet) == 0), "round {round}");
+    }
+}
+
+#[test]
+fn what_is_relayed_in_silence_gives_way_to_whoever_waits() {
+    let fleet = with_threads(4, "address_share = 1");
+    let mut silent: Vec<_> = (0..3)
+        .map(|_| {
+            let mut talk = connect_from(Ipv4Addr::LOCALHOST, &fleet);
+            talk.send(UNKNOWN);
+            talk
+        })
+        .collect();
+    assert!(eventually(|| served(&fleet) == 3), "all threads but the one for cancels");
+    let mut client = connect_from(ELSEWHERE, &fleet);
+    client.open();
+    let cut = "hs2router_connections_closed_total{cause=\"gave_way\"}";
+    fleet.router().await_metric(cut, 1.0);
+    assert!(
+        silent.remove(0).stream.read(&mut [0]).is_err(),
+        "the oldest gave way, and not in an orderly way"
+    );
+    assert_eq!(served(&fleet), 3);
+}
+
+#[test]
+fn who_is_refused_because_its_address_has_its_share_is_told_so() {
+    let fleet = with_threads(4, "queue_timeout = \"200ms\"\nshare_links = false");
+    let mut first = [(), ()].map(|()| connect_from(Ipv4Addr::LOCALHOST, &fleet));
+    for talk in &mut first {
+        talk.open();
+    }
+    let refusal = refusal_of_open(&mut connect_from(Ipv4Addr::LOCALHOST, &fleet)).unwrap();
+    assert!(refusal.contains("uses its share of the service threads (address_share)"), "{refusal}");
+    let mut other = connect_from(ELSEWHERE, &fleet);
+    assert_eq!(refusal_of_open(&mut other), None);
+    let refusal = refusal_of_open(&mut connect_from(Ipv4Addr::LOCALHOST, &fleet)).unwrap();
+    assert!(refusal.contains("all service threads are in use"), "{refusal}");
+}
+
+/// An `ExecutePlannedStatement` that is whole for whoever goes by the types that it declares. A coordinator goes by those of its
+/// IDL, takes the bytes of a map for the length of a string, and waits for that.
+fn doubtful() -> Vec<u8> {
+    let name = b"ExecutePlannedStatement";
+    let (structure, map, byte, stop) = (12, 13, 3, 0);
+    let head = [&[0x80, 1, 0, 1, 0, 0, 0, 23], &name[..], &[0, 0, 0, 1]].concat();
+    let conf_overlay = [map, 0, 3, byte, byte, 0, 0, 0, 1, 0x00, 0x0f];
+    let body = [&[structure, 0, 1, structure, 0, 1], &conf_overlay[..], &[stop, stop, stop]].concat();
+    [head, body].concat()
+}
+
+#[test]
+fn requests_of_which_nobody_knows_the_end_leave_threads_to_others_and_none_is_kept_for_their_client() {
+    let fleet = with_threads(9, "queue_timeout = \"200ms\"");
+    // Whole for the router, and for its coordinator the beginning of one.
+    let doubtful = doubtful();
+    let mut strangers: Vec<_> = (0..20)
+        .map(|_| {
+            let mut talk = connect_from(Ipv4Addr::LOCALHOST, &fleet);
+            talk.send(&doubtful);
+            talk
+        })
+        .collect();
+    assert!(eventually(|| served(&fleet) >= 6), "{} connections", served(&fleet));
+    let mut client = connect_from(ELSEWHERE, &fleet);
+    client.open();
+    for talk in &mut strangers {
+        talk.finish();
+    }
+    assert!(eventually(|| served(&fleet) <= 1), "{} are still waited on", served(&fleet));
+}

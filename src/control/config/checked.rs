@@ -93,6 +93,8 @@ pub struct ClusterConfig {
     pub service_threads: Option<u32>,
     /// How many of them are kept for cancels and closes.
     pub reserve: u32,
+    /// How much an address may use of what others leave, if nobody there has logged in; 0 to 1.
+    pub address_share: f64,
     /// How long a new session or a call may wait for room; more than zero.
     pub queue_timeout: Duration,
     /// How many may wait.
@@ -286,6 +288,7 @@ fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig>
         service_threads: Some(u32::try_from(rules::service_threads(file)?).ok()?)
             .filter(|threads| *threads > 0),
         reserve: u32::try_from(file.reserve.value?).ok()?,
+        address_share: file.address_share.value?,
         queue_timeout: file.queue_timeout.value?.0,
         queue_length: usize::try_from(file.queue_length.value?).ok()?,
         share_links: file.share_links.value?,

@@ -33,9 +33,11 @@ section! {
     /// `"64KiB"` or `"16MiB"`.
     RouterFile at "router", "[router]" {
         /// A client that has not sent a byte for this long is connected to a coordinator, in case it waits for the
-        /// server to speak first; more than 0.
+        /// server to speak first. First bytes that could still become a known protocol are relayed as unknown after this
+        /// time. More than 0.
         detect_timeout: TimeSpan = default("3s"),
-        /// How long a client may take from its first byte to the end of its authentication; more than 0.
+        /// How long a client may take from its first byte to the end of its authentication, and a coordinator to its first
+        /// byte on a connection that is relayed unread (`open_timeout` if that is HTTP); more than 0.
         handshake_timeout: TimeSpan = default("30s"),
         /// How long one attempt to connect to a coordinator may take, over all addresses of its name; more than 0.
         connect_timeout: TimeSpan = default("3s"),
@@ -130,6 +132,10 @@ section! {
         /// How many of them are kept for calls that cancel or close something, so that what blocks the others cannot
         /// block those. Less than `service_threads`.
         reserve: u64 = default(2),
+        /// How much an address may use of the connections that others leave, as long as nobody there has logged in: its
+        /// clients come without a login, are still logging in, or are relayed unread. 0 to 1; whatever it is, one connection
+        /// is allowed. 1 where all clients come from one address, because another balancer or a NAT is in front.
+        address_share: f64 = default(0.75),
         /// How long a new session may wait for a coordinator with room, and a call for a connection to its own; then
         /// the client gets an error. More than 0.
         queue_timeout: TimeSpan = default("60s"),

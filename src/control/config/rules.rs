@@ -133,6 +133,7 @@ fn room(file: &ClusterFile, problems: &mut Problems) {
     for entry in [&file.service_threads, &file.queue_length] {
         entry.demand(problems, |count| *count <= 1_000_000, "a number from 0 to 1000000");
     }
+    file.address_share.demand(problems, |share| (0.0..=1.0).contains(share), "a number from 0 to 1");
     file.queue_timeout.demand(problems, |span| span.0 > Duration::ZERO, "a duration of 1ms or more");
     if let (Some(threads), Some(reserve)) = (service_threads(file), file.reserve.value)
         && threads > 0

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::clock;
 use crate::cluster::Coordinator;
-use crate::cluster::room::Purpose;
+use crate::cluster::room::{Holder, Purpose};
 use crate::cluster::turns::Turn;
 use crate::ids::{CoordinatorId, Service};
 use crate::net::stream::{Seen, Stream};
@@ -39,6 +39,8 @@ pub(super) struct Round<'a, S: Stream> {
     pub(super) shared: &'a Shared<S>,
     pub(super) links: &'a Links<S>,
     pub(super) client: &'a S,
+    /// Whose places its links use.
+    pub(super) holder: Holder<'a>,
     /// Whose turn its links wait for.
     pub(super) turn: Turn,
     pub(super) purpose: Purpose,
@@ -265,7 +267,7 @@ impl<S: Stream> Round<'_, S> {
     async fn reach(&self, coordinator: &Coordinator) -> Result<Used<S>, NoReach> {
         let pool = self.fleet.pool(coordinator, Service::Hs2);
         let pool = pool.ok_or(NoLink::Unreached(Unreached::NoPort(Service::Hs2)))?;
-        let (who, gone) = ((self.links.identity(), self.turn.clone()), self.client.closed());
+        let (who, gone) = ((self.holder, self.turn.clone()), self.client.closed());
         let granted = queue::link(self.fleet, pool, who, self.purpose, gone).await;
         let seat = match granted {
             Ok(Grant::Link(link)) if link.stream.glance() == Seen::Nothing => {

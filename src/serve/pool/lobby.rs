@@ -49,6 +49,11 @@ impl<S: Stream> Lobby<S> {
         self.waiting.load(Ordering::SeqCst) == 0
     }
 
+    /// Whether one of those who wait `fits`.
+    pub(super) fn any(&self, fits: impl FnMut(&Waiter<S>) -> bool) -> bool {
+        !self.is_empty() && self.turns.lock().any(fits)
+    }
+
     pub(super) fn next(&self, fits: impl FnMut(&Waiter<S>) -> bool) -> Option<Waiter<S>> {
         let mut turns = self.turns.lock();
         let next = turns.next(fits);

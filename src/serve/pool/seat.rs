@@ -10,7 +10,7 @@ use crate::clock;
 use crate::cluster::Coordinator;
 use crate::cluster::lineage::Birth;
 use crate::cluster::room::Purpose;
-use crate::ids::Identity;
+use crate::ids::{ClientAddress, Identity};
 use crate::net::stream::{Seen, Stream};
 use crate::serve::link::Link;
 
@@ -88,6 +88,8 @@ pub(in crate::serve) struct Seat<S: Stream> {
     /// Whose links it is one of.
     pub pool: Arc<Pool<S>>,
     pub(super) identity: Identity,
+    /// Whose share it is of, as long as nobody has proven anything.
+    pub(super) unproven: Option<ClientAddress>,
     pub(super) purpose: Purpose,
     /// When its link was made; none as long as there is none, or if it tells nothing.
     pub(super) birth: Option<Birth>,
@@ -103,7 +105,7 @@ impl<S: Stream> Seat<S> {
     /// Its link may serve any call from now on; false if it may not, because it was made for a cancel in a place that is
     /// kept for those.
     pub(in crate::serve) fn turn_to_work(&mut self) -> bool {
-        if self.purpose == Purpose::Relief && self.pool.state.lock().room.turn_to_work() {
+        if self.purpose == Purpose::Relief && self.pool.state.lock().room.turn_to_work(self.unproven) {
             self.purpose = Purpose::Work;
         }
         self.purpose == Purpose::Work
@@ -121,6 +123,13 @@ impl<S: Stream> Seat<S> {
         }
         drop(state);
         self
+    }
+
+    /// The coordinator has accepted the credentials that were shown on its link: they speak for somebody.
+    pub(in crate::serve) fn prove(&mut self) {
+        if let Some(address) = self.unproven.take() {
+            self.pool.state.lock().room.prove(self.purpose, address);
+        }
     }
 
     /// Its link was made just now.
@@ -153,7 +162,7 @@ impl<S: Stream> Drop for Seat<S> {
         if !self.settled {
             state.room.settle();
         }
-        state.room.end(self.purpose);
+        state.room.end(self.purpose, self.unproven);
         if let Some(birth) = self.birth {
             state.lineage.end(birth, self.broke);
         }

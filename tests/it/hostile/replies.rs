@@ -77,7 +77,7 @@ fn a_reply_that_comes_late_is_delivered_whatever_stall_timeout_says() {
     // Several stall timeouts go by, in something that takes them.
     for _ in 0..4 {
         let mut stalled = Talk::connect(scene.listener());
-        stalled.send(b"\x80\x01");
+        stalled.send(b"\x80\x01\0\x01\0\0\0\x0b");
         assert_eq!(stalled.rest(), b"");
     }
     scene.others_are_unharmed();

@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hs2router::clock;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
@@ -58,6 +59,85 @@ fn a_sasl_mechanism_that_nobody_has_seen_is_between_client_and_coordinator() {
     for name in [&b"X-NEVER-SEEN"[..], b"GSSAPI", b"SCRAM-SHA-256-PLUS", b"PLAIN2"] {
         passes(&[sasl(START, name), sasl(2, &[7; 5000]), b"\0\0\0\0 and what follows".to_vec()].concat());
     }
+}
+
+#[test]
+fn bytes_that_begin_nothing_that_is_known_are_passed_on_at_once() {
+    let script = Script::raw(|mut stream, _| {
+        let mut word = [0; 3];
+        stream.read_exact(&mut word).unwrap();
+        stream.write_all(&word).unwrap();
+    });
+    let router = TestRouter::with("impala", &[script.address()], "detect_timeout = \"10m\"");
+    for said in [b"abc", b"\x7f\0\0", b"\xff\xfe\xfd", b"{}\n"] {
+        let mut client = Talk::connect(router.listener(0));
+        client.send(said);
+        assert_eq!(client.rest(), said);
+    }
+}
+
+#[test]
+fn half_a_greeting_is_passed_on_when_its_client_finishes() {
+    for greeting in [&b"\x80"[..], b"\x01\0\0\0", b"POS", b"\x16\x03", b"\0\0\0\x20\x80\x01"] {
+        let script = echo();
+        let router = TestRouter::with("impala", &[script.address()], "detect_timeout = \"10m\"");
+        let mut client = Talk::connect(router.listener(0));
+        client.send(greeting);
+        client.finish();
+        assert_eq!(client.rest(), [greeting, b" amen"].concat());
+    }
+}
+
+#[test]
+fn half_a_greeting_is_passed_on_after_detect_timeout_from_its_first_byte() {
+    let script = Script::raw(|mut stream, _| {
+        let mut word = [0; 2];
+        stream.read_exact(&mut word).unwrap();
+        stream.write_all(&word).unwrap();
+    });
+    let router = TestRouter::with(
+        "impala",
+        &[script.address()],
+        "detect_timeout = \"200ms\"\nstall_timeout = \"10m\"",
+    );
+    let mut client = Talk::connect(router.listener(0));
+    let begun = clock::now();
+    client.send(b"\0\0");
+    assert_eq!(client.rest(), b"\0\0");
+    assert!(clock::now() - begun >= Duration::from_millis(200), "it could still have been a frame");
+}
+
+#[test]
+fn a_coordinator_that_says_nothing_is_not_waited_for_longer_than_a_handshake() {
+    let script = Script::raw(|mut stream, _| drop(stream.read_to_end(&mut Vec::new())));
+    let router = TestRouter::with("impala", &[script.address()], "handshake_timeout = \"200ms\"");
+    let mut client = Talk::connect(router.listener(0));
+    client.send(b"\xffhello");
+    assert!(client.stream.read(&mut [0]).is_err(), "it is reset");
+    router.await_metric("hs2router_connections_closed_total{cause=\"handshake_timed_out\"}", 1.0);
+    assert!(eventually(|| script.open() == 0), "its thread is free");
+    let words = "the coordinator said nothing on it within 200ms";
+    assert!(router.logs().text().contains(words), "{}", router.logs().text());
+}
+
+#[test]
+fn a_coordinator_that_has_spoken_may_be_silent_for_as_long_as_it_likes() {
+    let script = Script::raw(|mut stream, _| {
+        let mut word = [0; 4];
+        stream.read_exact(&mut word).unwrap();
+        stream.write_all(&word).unwrap();
+        stream.read_exact(&mut word).unwrap();
+        stream.write_all(&word).unwrap();
+    });
+    let router = TestRouter::with("impala", &[script.address()], "handshake_timeout = \"50ms\"");
+    let (mut spoken, mut silent) = (Talk::connect(router.listener(0)), Talk::connect(router.listener(0)));
+    spoken.send(b"\xffone");
+    spoken.stream.read_exact(&mut [0; 4]).unwrap();
+    // By the time that this one is cut the other would have been, too.
+    silent.send(b"\xff");
+    assert!(silent.stream.read(&mut [0]).is_err());
+    spoken.send(b"\xfftwo");
+    assert_eq!(spoken.rest(), b"\xfftwo");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hs2router::chance::Chance;
 use hs2router::clock;
-use hs2router::cluster::room::Limits;
+use hs2router::cluster::room::{AddressShare, Limits};
 use hs2router::cluster::{
     AdminState, Cluster, Coordinator, CoordinatorSettings, DrainSettings, DrainThen, Flavor, HealthSettings,
     PolicyName, Ports, Settings,
@@ -160,7 +160,7 @@ fn fleet_settings(setup: &Setup) -> FleetSettings {
     let upkeep =
         SessionUpkeep { client_lost_grace: GRACE, disconnected_session_timeout: DISCONNECTED_TIMEOUT };
     let room = RoomSettings {
-        limits: Limits { threads: setup.threads, reserve: RESERVE },
+        limits: Limits { threads: setup.threads, reserve: RESERVE, address_share: AddressShare::new(0.75) },
         queue_timeout: Duration::from_secs(10),
         queue_length: 100,
         upkeep: setup.shares.then_some(upkeep),

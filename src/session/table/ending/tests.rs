@@ -1,6 +1,6 @@
 use super::*;
 use crate::clock;
-use crate::cluster::room::{Limits, Room};
+use crate::cluster::room::{AddressShare, Limits, Room};
 use crate::cluster::{Cluster, Load};
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
@@ -21,7 +21,8 @@ impl Fixture {
     fn new() -> Self {
         let settings = Settings { capacity: 8, detached_for: Duration::from_mins(20) };
         let this = Self { cluster: cluster(1), table: Arc::new(Table::new(settings)), start: clock::now() };
-        let mut room = Room::<()>::new(Limits { threads: None, reserve: 0 });
+        let mut room =
+            Room::<()>::new(Limits { threads: None, reserve: 0, address_share: AddressShare::ALL });
         let owner = &this.cluster.coordinators[0];
         for (number, shares) in [(1, true), (2, false)] {
             let Handle { guid, secret } = handle(number);
