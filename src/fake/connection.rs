@@ -330,7 +330,7 @@ impl Server {
 }
 
 /// Whether a declared length was more than is read here.
-fn is_too_long(error: &thrift::Error) -> bool {
+pub(super) fn is_too_long(error: &thrift::Error) -> bool {
     matches!(error, thrift::Error::Protocol(error) if error.kind == ProtocolErrorKind::SizeLimit)
 }
 

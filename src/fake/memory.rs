@@ -10,7 +10,7 @@ use thrift::TransportErrorKind;
 use thrift::protocol::{TInputProtocol, TMessageType, TType};
 
 use super::calls::ReceivedCall;
-use super::connection::{Desk, Newcomer, input};
+use super::connection::{Desk, Newcomer, input, is_too_long};
 use super::coordinator::Settings;
 use super::faults::Faults;
 use super::ids::Id;
@@ -159,7 +159,7 @@ impl Conversation {
         }
         match self.execute() {
             Ok(heard) => heard,
-            Err(error) if is_end(&error) => Heard::NotYet,
+            Err(error) if is_end(&error) || is_too_long(&error) => Heard::NotYet,
             Err(_) => Heard::Close(Vec::new()),
         }
     }

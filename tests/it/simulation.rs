@@ -12,6 +12,7 @@ mod network;
 mod router;
 mod scene;
 mod setup;
+mod stranger;
 mod talk;
 mod world;
 

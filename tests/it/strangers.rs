@@ -13,7 +13,7 @@ use super::support::fleet::{Door, Fleet, Plan, USERS};
 use super::support::router::eventually;
 use super::support::script::WRONG;
 use super::support::talk::{COMPLETE, ERROR, Framing, OK, PATIENCE, START, Talk, sasl};
-use super::support::thrift::{execute, of_handle, open_session};
+use super::support::thrift::{doubtful, execute, of_handle, open_session};
 
 /// Another address of this machine.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -255,17 +255,6 @@ fn who_is_refused_because_its_address_has_its_share_is_told_so() {
     assert_eq!(refusal_of_open(&mut other), None);
     let refusal = refusal_of_open(&mut connect_from(Ipv4Addr::LOCALHOST, &fleet)).unwrap();
     assert!(refusal.contains("all service threads are in use"), "{refusal}");
-}
-
-/// An `ExecutePlannedStatement` that is whole for whoever goes by the types that it declares. A coordinator goes by those of its
-/// IDL, takes the bytes of a map for the length of a string, and waits for that.
-fn doubtful() -> Vec<u8> {
-    let name = b"ExecutePlannedStatement";
-    let (structure, map, byte, stop) = (12, 13, 3, 0);
-    let head = [&[0x80, 1, 0, 1, 0, 0, 0, 23], &name[..], &[0, 0, 0, 1]].concat();
-    let conf_overlay = [map, 0, 3, byte, byte, 0, 0, 0, 1, 0x00, 0x0f];
-    let body = [&[structure, 0, 1, structure, 0, 1], &conf_overlay[..], &[stop, stop, stop]].concat();
-    [head, body].concat()
 }
 
 #[test]

@@ -537,6 +537,10 @@ impl SimClient {
         if let Some(session) = session.filter(|_| is_lost) {
             self.user.sessions.borrow_mut().retain(|known| known.handle != *session);
         }
+        if let Some(id) = id.filter(|_| self.may_be_full(message) && !self.world.setup.shares) {
+            // It has no link there, and without one its coordinator keeps a session for a while only.
+            self.attached.borrow_mut().remove(&id);
+        }
         // Another connection of the user may have closed, cancelled or lost what is asked for.
         let may_be = if self.world.setup.is_calm() {
             let ended =

@@ -25,6 +25,7 @@ const SETUP: Setup = Setup {
     rebalance: false,
     beeswax: false,
     threads: None,
+    stranger: None,
     cuts: None,
 };
 

@@ -28,6 +28,8 @@ use tokio::time::{sleep_until, timeout};
 pub(crate) const ROUTER: &str = "router";
 /// The name that the router's probes and polls dial by: no client's call is on their connections.
 pub(crate) const PROBER: &str = "prober";
+/// The name of a host whose clients prove to be nobody.
+pub(crate) const STRANGER: &str = "stranger";
 /// A connection takes at least so many bytes that nobody has read.
 pub(crate) const LEAST_WINDOW: usize = 4096;
 /// And at most so many.
@@ -148,6 +150,8 @@ struct Inner {
     violations: Vec<String>,
     /// Ends of connections that the router opened, on which bytes nobody asked for may lie.
     watched: BTreeSet<u64>,
+    /// How long calls of clients took, by whoever made them.
+    calls: Vec<Duration>,
     /// How many connections the router may have to a port of a host.
     most: BTreeMap<(Arc<str>, u16), usize>,
 }
@@ -158,6 +162,8 @@ type Accepted = (SimStream, SocketAddr);
 #[derive(Clone, Debug)]
 pub(crate) struct SimNetwork {
     from: Arc<str>,
+    /// The last number of that host's address.
+    address: u8,
     inner: Arc<Mutex<Inner>>,
     changed: Arc<Notify>,
 }
@@ -191,14 +197,20 @@ impl SimNetwork {
             sent: 0,
             violations: Vec::new(),
             watched: BTreeSet::new(),
+            calls: Vec::new(),
             most: BTreeMap::new(),
         };
-        Self { from: ROUTER.into(), inner: Arc::new(Mutex::new(inner)), changed: Arc::default() }
+        Self { from: ROUTER.into(), address: 1, inner: Arc::new(Mutex::new(inner)), changed: Arc::default() }
     }
 
     /// The same network, seen from another host.
     pub(crate) fn from(&self, host: &str) -> Self {
         Self { from: host.into(), ..self.clone() }
+    }
+
+    /// The same network, seen from an address of its own; all others are behind one.
+    pub(crate) fn at(&self, address: u8) -> Self {
+        Self { address, ..self.clone() }
     }
 
     /// Delivers what was sent, for as long as it is polled.
@@ -330,6 +342,16 @@ impl SimNetwork {
         self.inner.lock().connections.get(&id).is_none_or(|connection| connection.dialer.closed)
     }
 
+    /// A client's call took so long.
+    pub(crate) fn note_call(&self, time: Duration) {
+        self.inner.lock().calls.push(time);
+    }
+
+    /// How long clients' calls took.
+    pub(crate) fn calls(&self) -> Vec<Duration> {
+        self.inner.lock().calls.clone()
+    }
+
     /// What was seen that must not be.
     pub(crate) fn violations(&self) -> Vec<String> {
         self.inner.lock().violations.clone()
@@ -371,7 +393,7 @@ impl SimNetwork {
         inner.connections.insert(id, connection);
         drop(inner);
         let end = |side| SimStream { network: self.clone(), id, side };
-        let address = SocketAddr::from(([10, 0, 0, 1], 1024 + number));
+        let address = SocketAddr::from(([10, 0, 0, self.address], 1024 + number));
         // A listener that is gone drops its end, which resets the connection.
         listener.send((end(Side::Acceptor), address)).ok()?;
         Some(end(Side::Dialer))

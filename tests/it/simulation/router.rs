@@ -159,8 +159,10 @@ fn fleet_settings(setup: &Setup) -> FleetSettings {
     };
     let upkeep =
         SessionUpkeep { client_lost_grace: GRACE, disconnected_session_timeout: DISCONNECTED_TIMEOUT };
+    // Without a stranger nobody may wait while there is room.
+    let address_share = if setup.stranger.is_some() { AddressShare::new(0.75) } else { AddressShare::ALL };
     let room = RoomSettings {
-        limits: Limits { threads: setup.threads, reserve: RESERVE, address_share: AddressShare::new(0.75) },
+        limits: Limits { threads: setup.threads, reserve: RESERVE, address_share },
         queue_timeout: Duration::from_secs(10),
         queue_length: 100,
         upkeep: setup.shares.then_some(upkeep),

@@ -6,6 +6,8 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
+use super::stranger::Trick;
+
 /// What may happen in a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weather {
@@ -39,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) beeswax: bool,
     /// Connections that a port serves; none: more than there will be.
     pub(crate) threads: Option<u32>,
+    /// What a stranger does meanwhile, if there is one.
+    pub(crate) stranger: Option<Trick>,
     /// Links on which nothing comes for so long are cut, as firewalls do: only touches keep an idle client's sessions.
     pub(crate) cuts: Option<Duration>,
 }
@@ -64,11 +68,14 @@ impl Setup {
             rebalance: rng.random_bool(0.5),
             beeswax: rng.random_bool(0.35),
             threads: rng.random_bool(tight).then(|| rng.random_range(3..=6)),
+            stranger: rng.random_bool(0.15).then(|| Trick::ALL[rng.random_range(0..Trick::ALL.len())]),
             cuts: None,
         };
         // In foul weather they are lost anyway, and nobody knows whose fault it is that a session ended.
         let cuts = setup.is_calm() && setup.shares && rng.random_bool(0.5);
-        Self { cuts: cuts.then(|| Duration::from_secs(rng.random_range(5..25))), ..setup }
+        // A stranger has a share of the threads, and leaves as many as there are clients.
+        let threads = if setup.stranger.is_some() { setup.threads.and(Some(20)) } else { setup.threads };
+        Self { threads, cuts: cuts.then(|| Duration::from_secs(rng.random_range(5..25))), ..setup }
     }
 
     /// Whether a call may fail only for want of room, or because its session or operation is gone.

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
+use hs2router::clock;
 use hs2router::idl::beeswax::BeeswaxException;
 use hs2router::idl::impala_service::{ImpalaHiveServer2ServiceSyncClient, ImpalaServiceSyncClient};
 use hs2router::net::stream::Network as _;
@@ -131,6 +132,7 @@ pub(crate) enum NoResult {
 /// A connection to the router.
 pub(crate) struct Talk<S> {
     stream: SimStream,
+    network: SimNetwork,
     /// Whether bytes come in SASL frames.
     framed: bool,
     /// The sequence number before the next call.
@@ -151,8 +153,8 @@ impl<S: Service> Talk<S> {
     ) -> Result<Self, NoResult> {
         let dialed = network.dial(ROUTER, S::PORT, BOUND).await;
         let stream = dialed.map_err(|error| NoResult::NoConnection(error.to_string()))?;
-        let (came, service) = (Vec::new(), PhantomData);
-        let mut talk = Self { stream, framed: false, sequence: 0, counts, came, service };
+        let (came, service, network) = (Vec::new(), PhantomData, network.clone());
+        let mut talk = Self { stream, network, framed: false, sequence: 0, counts, came, service };
         if let Some((user, password)) = login {
             let opening = negotiation(1, b"PLAIN");
             let response = negotiation(2, format!("\0{user}\0{password}").as_bytes());
@@ -195,6 +197,7 @@ impl<S: Service> Talk<S> {
             numbers.push(self.sequence);
             requests.extend(self.request(ask));
         }
+        let begun = clock::now();
         let sent = timeout(BOUND, self.stream.write_all(&requests)).await;
         let sent = match sent {
             Ok(sent) => sent.map_err(|error| error.to_string()),
@@ -205,6 +208,7 @@ impl<S: Service> Talk<S> {
             let is_last = results.len() + 1 == asks.len();
             let result = timeout(BOUND, self.result(ask, number, is_last)).await;
             let result = result.unwrap_or(Err(NoResult::Hung));
+            self.network.note_call(clock::now() - begun);
             let result = match (result, &sent) {
                 // A coordinator's last words are read even if it takes no more.
                 (Ok(_), Err(cause)) => Err(NoResult::Ended { cause: cause.clone(), came: 1 }),

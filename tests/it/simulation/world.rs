@@ -21,9 +21,10 @@ use tokio_util::sync::CancellationToken;
 use super::client::{SimClient, User, World};
 use super::coordinator::{HS2_PORT, SimCoordinator};
 use super::journal::{Journal, between};
-use super::network::{PROBER, ROUTER, SimNetwork};
+use super::network::{PROBER, ROUTER, STRANGER, SimNetwork};
 use super::router::{DISCONNECTED_TIMEOUT, GRACE, MARGIN, SimRouter};
 use super::setup::{Setup, Weather};
+use super::stranger::Stranger;
 
 /// No trouble lasts longer.
 const LONGEST_TROUBLE: Duration = Duration::from_secs(90);
@@ -40,19 +41,28 @@ pub(crate) struct Outcome {
     pub(crate) lines: Vec<String>,
     /// The breaches of the promise that were seen.
     pub(crate) violations: Vec<String>,
+    /// How long clients' calls took.
+    pub(crate) calls: Vec<Duration>,
 }
 
 /// Lives through the world of a seed.
 pub(crate) fn live(seed: u64) -> Outcome {
+    live_in(seed, Setup::draw)
+}
+
+/// Lives through a world of this setup.
+pub(crate) fn live_in(seed: u64, setup: impl FnOnce(&mut StdRng) -> Setup + 'static) -> Outcome {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let outcome = LocalSet::new().block_on(&runtime, async move {
-        let simulation = Simulation::new(seed);
-        let journal = Rc::clone(&simulation.journal);
+        let mut rng = StdRng::seed_from_u64(seed);
+        let setup = setup(&mut rng);
+        let simulation = Simulation::new(setup, rng);
+        let (journal, network) = (Rc::clone(&simulation.journal), simulation.network.clone());
         if timeout(BOUND, simulation.run()).await.is_err() {
             journal.violation(format_args!("the world did not end within {BOUND:?}"));
         }
-        Outcome { lines: journal.lines(), violations: journal.violations() }
+        Outcome { lines: journal.lines(), violations: journal.violations(), calls: network.calls() }
     });
     drop(runtime);
     outcome
@@ -65,6 +75,7 @@ struct Simulation {
     journal: Rc<Journal>,
     coordinators: Vec<Rc<SimCoordinator>>,
     clients: Vec<Rc<SimClient>>,
+    stranger: Option<Rc<Stranger>>,
     router: SimRouter,
 }
 
@@ -92,9 +103,7 @@ pub(crate) fn memory(index: usize, users: &[Rc<User>], seed: u64) -> Arc<MemoryC
 }
 
 impl Simulation {
-    fn new(seed: u64) -> Self {
-        let mut rng = StdRng::seed_from_u64(seed);
-        let setup = Setup::draw(&mut rng);
+    fn new(setup: Setup, mut rng: StdRng) -> Self {
         let network = SimNetwork::new(rng.random());
         spawn_local(network.clone().run());
         let users = users(setup.logins);
@@ -113,9 +122,10 @@ impl Simulation {
         let world = Rc::new(World { journal: Rc::clone(&journal), users, setup });
         let client = |number: usize, rng: &mut StdRng| {
             let name = format!("client{number}");
+            let address = 2 + u8::try_from(number).unwrap();
             Rc::new(SimClient {
                 user: Rc::clone(&world.users[rng.random_range(0..world.users.len())]),
-                network: network.from(&name),
+                network: network.from(&name).at(if setup.stranger.is_some() { address } else { 1 }),
                 name,
                 world: Rc::clone(&world),
                 beeswax: setup.beeswax && rng.random_bool(0.4),
@@ -125,10 +135,16 @@ impl Simulation {
             })
         };
         let clients = (0..setup.clients).map(|number| client(number, &mut rng)).collect();
+        let stranger = setup.stranger.map(|trick| {
+            let (network, journal) = (network.from(STRANGER).at(u8::MAX), Rc::clone(&journal));
+            let rng = RefCell::new(StdRng::seed_from_u64(rng.random()));
+            Rc::new(Stranger { trick, network, journal, rng })
+        });
         let router = SimRouter::start(&network, &setup, rng.random());
         let (fleet, watched) = (Arc::clone(&router.fleet), Rc::clone(&journal));
         let looking = async move { SimRouter::look_at_queues(&fleet, &setup, &watched).await };
-        if setup.threads.is_some() {
+        // A stranger waits for room that is there for others.
+        if setup.threads.is_some() && setup.stranger.is_none() {
             spawn_local(router.unwatched.clone().run_until_cancelled_owned(looking));
         }
         if setup.is_calm() && setup.threads.is_none() {
@@ -140,7 +156,7 @@ impl Simulation {
             let cutting = cut_links(network.clone(), silent);
             spawn_local(router.unwatched.clone().run_until_cancelled_owned(cutting));
         }
-        Self { rng, setup, network, journal, coordinators, clients, router }
+        Self { rng, setup, network, journal, coordinators, clients, stranger, router }
     }
 
     async fn run(mut self) {
@@ -156,6 +172,7 @@ impl Simulation {
                 over.cancel();
             })
         };
+        let stranger = self.stranger.take().map(|stranger| spawn_local(stranger.run(over.clone())));
         while !over.is_cancelled() {
             let pause = between(&mut self.rng, 500, 15_000);
             let _over = timeout(pause, over.cancelled()).await;
@@ -167,6 +184,9 @@ impl Simulation {
             }
         }
         all.await.unwrap();
+        if let Some(stranger) = stranger {
+            stranger.await.unwrap();
+        }
         self.settle().await;
     }
 
