@@ -43,6 +43,9 @@ impl Service {
     /// Every service.
     pub const ALL: [Self; 3] = [Self::Hs2, Self::Beeswax, Self::Hs2Http];
 
+    /// The same, the one first that most clients use.
+    pub const BY_USE: [Self; 3] = [Self::Hs2, Self::Hs2Http, Self::Beeswax];
+
     /// The word used in config, logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -88,6 +91,22 @@ impl From<IpAddr> for ClientAddress {
             }
             address @ IpAddr::V4(_) => address,
         })
+    }
+}
+
+/// A host and a port, as they are printed everywhere: an IPv6 address in brackets (RFC 5952, section 6).
+#[derive(Clone, Copy, Debug)]
+pub struct HostAndPort<'a> {
+    /// A host name or an address literal without brackets.
+    pub host: &'a str,
+    /// The port.
+    pub port: u16,
+}
+
+impl fmt::Display for HostAndPort<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
 

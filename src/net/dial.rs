@@ -12,6 +12,7 @@ use tokio::time::timeout_at;
 
 use super::socket::SocketSettings;
 use crate::clock;
+use crate::ids::HostAndPort;
 
 /// Where a dial went: the name as configured, not the address it stood for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +25,7 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
+        HostAndPort { host: &self.host, port: self.port }.fmt(f)
     }
 }
 

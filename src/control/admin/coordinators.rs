@@ -15,7 +15,7 @@ use super::{View, guard};
 use crate::clock;
 use crate::cluster::{AdminState, Coordinator};
 use crate::control::config::{TimeSpan, UnitError};
-use crate::ids::Service;
+use crate::ids::{HostAndPort, Service};
 use crate::serve::shared::Fleet;
 use crate::session::table::Waiting;
 use crate::wire::facts::GuidText;
@@ -278,7 +278,7 @@ fn port(fleet: &Fleet, coordinator: &Coordinator, service: Service, now: Instant
     let health = coordinator.health(service);
     Some(Port {
         service: service.as_str(),
-        address: format!("{}:{number}", coordinator.host),
+        address: HostAndPort { host: &coordinator.host, port: number }.to_string(),
         health: health.state().as_str(),
         reason: health.reason().map(ToString::to_string),
         since: health.since().map(|since| now.saturating_duration_since(since).as_secs_f64()),

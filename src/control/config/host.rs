@@ -1,8 +1,10 @@
 //! Host names, and the names that people give to things.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
+
+use crate::ids::HostAndPort;
 
 /// The longest name or host accepted, in bytes (RFC 1035 allows 253 for a host).
 pub const LONGEST_NAME: usize = 253;
@@ -45,6 +47,16 @@ pub enum HostError {
     /// A port where only a host belongs.
     #[error("has a port in it")]
     UnwantedPort,
+}
+
+impl Host {
+    /// The same for all ways to write it.
+    pub(super) fn canonical(&self) -> String {
+        match self.0.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().to_string(),
+            Err(_) => self.0.trim_end_matches('.').to_lowercase(),
+        }
+    }
 }
 
 impl FromStr for Host {
@@ -99,8 +111,7 @@ impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = &self.host.0;
         match self.port {
-            Some(port) if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Some(port) => write!(f, "{host}:{port}"),
+            Some(port) => HostAndPort { host, port }.fmt(f),
             None => f.write_str(host),
         }
     }
