@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::control::config::{HostError, HostPort};
+use crate::net::listen::ListenAddress;
 
 const ABOUT: &str = "\
 One address for a fleet of Apache Impala or HiveServer2 coordinators: every session goes to the least loaded one, \
@@ -97,7 +98,7 @@ pub struct RunArgs {
     /// An Impala coordinator; repeat it for each. With a port: only this port of it, for HS2
     #[arg(long = "coordinator", value_name = "HOST[:PORT]", value_parser = coordinator)]
     pub coordinators: Vec<HostPort>,
-    /// Listen on this address only [default: 0.0.0.0 with Impala's ports 21050, 21000 and 28000]
+    /// Listen on this address only, or with '*' on all of IPv4 and IPv6 [default: 0.0.0.0 with Impala's ports 21050, 21000 and 28000]
     #[arg(long, value_name = "IP[:PORT]", conflicts_with = "config")]
     pub listen: Option<Listen>,
     /// Serve health, metrics and the admin API on this loopback address [default: 127.0.0.1:25025]
@@ -144,11 +145,11 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-/// Where to listen: an IP address, perhaps with a port.
+/// Where to listen: an IP address or `*`, perhaps with a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// The address.
-    pub ip: IpAddr,
+    /// The address; `None` stands for all.
+    pub ip: Option<IpAddr>,
     /// The port; `None` stands for Impala's default ports.
     pub port: Option<u16>,
 }
@@ -162,11 +163,16 @@ impl FromStr for Listen {
     type Err = NoAddress;
 
     fn from_str(text: &str) -> Result<Self, NoAddress> {
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(Self { ip: address.ip(), port: Some(address.port()) });
+        match text.parse::<ListenAddress>() {
+            Ok(ListenAddress::One(address)) => {
+                return Ok(Self { ip: Some(address.ip()), port: Some(address.port()) });
+            }
+            Ok(ListenAddress::All { port }) => return Ok(Self { ip: None, port: Some(port) }),
+            Err(_) if text == "*" => return Ok(Self { ip: None, port: None }),
+            Err(_) => {}
         }
         let ip = text.trim_start_matches('[').trim_end_matches(']').parse().map_err(|_| NoAddress)?;
-        Ok(Self { ip, port: None })
+        Ok(Self { ip: Some(ip), port: None })
     }
 }
 
@@ -195,7 +201,7 @@ mod tests {
         let Ok(Command::Run(run)) = parse(line) else { panic!() };
         assert_eq!(run.coordinators.len(), 2);
         assert_eq!(run.coordinators[1].port, Some(5));
-        assert_eq!(run.listen, Some(Listen { ip: IpAddr::from([127, 0, 0, 1]), port: Some(21050) }));
+        assert_eq!(run.listen, Some(Listen { ip: Some(IpAddr::from([127, 0, 0, 1])), port: Some(21050) }));
     }
 
     #[test]
@@ -242,7 +248,12 @@ mod tests {
 
     #[test]
     fn an_address_to_listen_on_may_have_a_port() {
-        let listen = |text: &str| text.parse::<Listen>().map(|listen| (listen.ip.to_string(), listen.port));
+        let listen = |text: &str| {
+            let shown = |ip: Option<IpAddr>| ip.map_or("all".to_owned(), |ip| ip.to_string());
+            text.parse::<Listen>().map(|listen| (shown(listen.ip), listen.port))
+        };
+        assert_eq!(listen("*"), Ok(("all".to_owned(), None)));
+        assert_eq!(listen("*:21050"), Ok(("all".to_owned(), Some(21050))));
         assert_eq!(listen("0.0.0.0"), Ok(("0.0.0.0".to_owned(), None)));
         assert_eq!(listen("[::1]"), Ok(("::1".to_owned(), None)));
         assert_eq!(listen("[::1]:21050"), Ok(("::1".to_owned(), Some(21050))));

@@ -34,18 +34,32 @@ impl Flavor {
         matches!(self, Self::Impala)
     }
 
-    /// The ports of an installation that nobody changed. Impala: impala-server.cc and webserver.cc (flags `hs2_port`,
-    /// `beeswax_port`, `hs2_http_port`, `webserver_port`). Hive: HiveConf.java (`hive.server2.thrift.port`, `….http.port`,
-    /// `….webui.port`). Spark: the first two as Hive.
+    /// Where a service is in an installation that has it and that nobody changed. Impala: impala-server.cc (flags `hs2_port`,
+    /// `beeswax_port`, `hs2_http_port`). Hive: HiveConf.java (`hive.server2.thrift.port`, `….http.port`). Spark: as Hive.
+    pub fn usual_port(self, service: Service) -> Option<u16> {
+        match (self, service) {
+            (Self::Impala, Service::Hs2) => Some(21050),
+            (Self::Impala, Service::Beeswax) => Some(21000),
+            (Self::Impala, Service::Hs2Http) => Some(28000),
+            (Self::Hive | Self::Spark, Service::Hs2) => Some(10000),
+            (Self::Hive | Self::Spark, Service::Hs2Http) => Some(10001),
+            (Self::Hive | Self::Spark, Service::Beeswax) => None,
+        }
+    }
+
+    /// The ports of a coordinator of which nothing else is known. Impala has all services; Beeswax is off by default since
+    /// IMPALA-14990, but where it is on it is here. Hive and Spark listen for one transport unless they are told otherwise, and
+    /// that is the binary one (Hive: HiveConf.java, `hive.server2.transport.mode`). Web: webserver.cc (`webserver_port`); of
+    /// Hive's and Spark's web pages nothing is read.
     pub fn default_ports(self) -> Ports {
+        let hs2 = self.usual_port(Service::Hs2);
         match self {
-            // Beeswax is off by default since IMPALA-14990, but where it is on it is here.
             Self::Impala => {
-                Ports { hs2: 21050, beeswax: Some(21000), hs2_http: Some(28000), web: Some(25000) }
+                let [beeswax, hs2_http] =
+                    [Service::Beeswax, Service::Hs2Http].map(|one| self.usual_port(one));
+                Ports { hs2, beeswax, hs2_http, web: Some(25000) }
             }
-            Self::Hive => Ports { hs2: 10000, beeswax: None, hs2_http: Some(10001), web: Some(10002) },
-            // Spark listens for one transport at a time; its web port is the application's own, which varies.
-            Self::Spark => Ports { hs2: 10000, beeswax: None, hs2_http: Some(10001), web: None },
+            Self::Hive | Self::Spark => Ports { hs2, beeswax: None, hs2_http: None, web: None },
         }
     }
 
@@ -58,14 +72,9 @@ impl Flavor {
         }
     }
 
-    /// The service that is usual on this port: what a listener there is for, unless it says so itself.
-    pub fn usual_service(self, port: u16) -> Service {
-        let ports = self.default_ports();
-        match Some(port) {
-            usual if usual == ports.beeswax => Service::Beeswax,
-            usual if usual == ports.hs2_http => Service::Hs2Http,
-            _ => Service::Hs2,
-        }
+    /// The service that is usual on this port, if one is.
+    pub fn usual_service(self, port: u16) -> Option<Service> {
+        Service::ALL.into_iter().find(|service| self.usual_port(*service) == Some(port))
     }
 }
 

@@ -97,7 +97,7 @@ pub struct CoordinatorSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
     /// `HiveServer2` Thrift, binary.
-    pub hs2: u16,
+    pub hs2: Option<u16>,
     /// Beeswax Thrift, binary.
     pub beeswax: Option<u16>,
     /// `HiveServer2` Thrift over HTTP.
@@ -110,10 +110,15 @@ impl Ports {
     /// The port of a client service, if the coordinator offers it.
     pub fn of(&self, service: Service) -> Option<u16> {
         match service {
-            Service::Hs2 => Some(self.hs2),
+            Service::Hs2 => self.hs2,
             Service::Beeswax => self.beeswax,
             Service::Hs2Http => self.hs2_http,
         }
+    }
+
+    /// The service that speaks for the coordinator as long as no client has used another.
+    pub fn main(&self) -> Option<Service> {
+        Service::BY_USE.into_iter().find(|service| self.of(*service).is_some())
     }
 }
 

@@ -89,8 +89,9 @@ impl Rebalance {
 
     fn note(&mut self, cluster: &Cluster, now: Instant) {
         for (at, one) in cluster.coordinators.iter().enumerate() {
-            let usable =
-                one.state() == AdminState::Active && one.standing(Service::Hs2, now) == Standing::Ready;
+            let usable = one.state() == AdminState::Active
+                && one.ports.hs2.is_some()
+                && one.standing(Service::Hs2, now) == Standing::Ready;
             let incarnation = one.incarnation();
             let Some(known) = self.known.get_mut(at) else {
                 self.known.push(Known { usable, incarnation, refills: false });

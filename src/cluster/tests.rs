@@ -49,6 +49,29 @@ pub(super) fn least_loaded(weights: &[u32]) -> Cluster {
     cluster(PolicyName::LeastLoaded, weights)
 }
 
+#[test]
+fn who_does_not_offer_the_service_is_not_picked() {
+    for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
+        let (mut settings, now, mut rng) =
+            (settings(policy, &[1, 1, 1]), clock::now(), StdRng::seed_from_u64(1));
+        settings.coordinators[0].ports.hs2 = None;
+        settings.coordinators[2].ports.beeswax = None;
+        let cluster = Cluster::new(settings).unwrap();
+        let mut picked = |service| {
+            let mut ids = Vec::new();
+            for _ in 0..20 {
+                let reserved =
+                    cluster.pick_and_reserve(&Wanted::anywhere_but(&[], service), now, &mut rng).unwrap();
+                ids.push(reserved.candidate.id.0);
+            }
+            ids.sort_unstable();
+            ids.dedup();
+            ids
+        };
+        assert_eq!((picked(Hs2), picked(Service::Beeswax)), (vec![1, 2], vec![0, 1]), "{policy}");
+    }
+}
+
 fn open_one(cluster: &Cluster, now: Instant, rng: &mut StdRng) -> SessionCount {
     cluster.pick_and_reserve(&ANYWHERE, now, rng).unwrap().opening.into_session()
 }

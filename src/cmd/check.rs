@@ -123,9 +123,10 @@ Cluster \"impala\" (impala, round-robin) has 3 coordinators:
   impala-2.example.com: hs2 21050, beeswax 21000, hs2-http 28000, web 25000, weight 2, draining: it gets no new sessions
   c3: host 10.0.0.3, hs2 21051, hs2-http 28001, web 25001
 
-Cluster \"etl\" (hive, least-loaded) has 2 coordinators:
-  hive-1: hs2 10000, hs2-http 10001, web 10002
+Cluster \"etl\" (hive, least-loaded) has 3 coordinators:
+  hive-1: hs2 10000
   [::1]:10000: host ::1, hs2 10000
+  hive-2: hs2-http 10001
 ";
 
     fn file(name: &str) -> CheckArgs {

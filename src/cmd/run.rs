@@ -101,6 +101,7 @@ fn fit_connections(most: &mut usize, files: u64) {
 
 fn announce(config: &Config, router: &Router) {
     for (address, listener) in router.listeners().iter().zip(&config.listeners) {
+        let address = listener.address.with_port(address.port());
         tracing::info!(%address, cluster = %listener.cluster, service = %listener.service, "listening");
     }
     for cluster in &config.clusters {

@@ -105,8 +105,8 @@ pub struct View {
 /// # Errors
 /// When the address is taken or not of this machine. Must be called within a runtime.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
-    listen::bind(address).map_err(|error| match error {
-        BindError::InUse { address } => AdminError::InUse { address },
+    listen::bind(address.into()).map_err(|error| match error {
+        BindError::InUse { .. } => AdminError::InUse { address },
         other => AdminError::Bind(other),
     })
 }

@@ -103,9 +103,9 @@ impl Router {
             let Some(fleet) = fleets.iter().find(|fleet| fleet.cluster.name == listener.cluster) else {
                 continue;
             };
-            let address = socket.local_addr().unwrap_or(listener.address);
+            let Ok(address) = socket.local_addr() else { continue };
             listeners.push(address);
-            let name = address.to_string().into();
+            let name = listener.address.with_port(address.port()).to_string().into();
             let entrance = Entrance { name, fleet: Arc::clone(fleet), service: listener.service };
             let acceptor = Acceptor::new(socket, Arc::clone(&permits), Arc::clone(&counts));
             let (workers, tasks) = (workers.clone(), connections.clone());

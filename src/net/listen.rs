@@ -1,15 +1,21 @@
 //! Listening for clients: binding with errors that help, and an accept loop that nothing can end.
 
+mod address;
+
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep_until;
+
+use address::plain;
+pub use address::{ListenAddress, NoListenAddress};
 
 use super::socket::SocketSettings;
 use crate::clock;
@@ -31,25 +37,25 @@ pub enum BindError {
     #[error("{address} is already in use: stop what listens there or choose another port")]
     InUse {
         /// What was to be bound.
-        address: SocketAddr,
+        address: ListenAddress,
     },
     /// The address is not one of this machine's.
-    #[error("{address} is not an address of this machine: use one that it has, or 0.0.0.0 for all")]
+    #[error("{address} is not an address of this machine: use one that it has, or *:{} for all", address.port())]
     NotOurs {
         /// What was to be bound.
-        address: SocketAddr,
+        address: ListenAddress,
     },
     /// Ports below 1024 need a privilege.
     #[error("not permitted to listen on {address}: choose a port from 1024 up or grant CAP_NET_BIND_SERVICE")]
     NotPermitted {
         /// What was to be bound.
-        address: SocketAddr,
+        address: ListenAddress,
     },
     /// Anything else.
     #[error("cannot listen on {address}: {source}")]
     Other {
         /// What was to be bound.
-        address: SocketAddr,
+        address: ListenAddress,
         /// The kernel's reason.
         source: io::Error,
     },
@@ -59,15 +65,17 @@ pub enum BindError {
 ///
 /// # Errors
 /// See [`BindError`].
-pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let listen = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // Or a restart would wait for the connections of the former process to time out.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
+pub fn bind(address: ListenAddress) -> Result<TcpListener, BindError> {
+    let bound = match address {
+        ListenAddress::One(SocketAddr::V4(one)) => TcpSocket::new_v4().and_then(|s| listen(s, one.into())),
+        ListenAddress::One(SocketAddr::V6(one)) => v6(true).and_then(|socket| listen(socket, one.into())),
+        ListenAddress::All { port } => match v6(false) {
+            Ok(socket) => listen(socket, (Ipv6Addr::UNSPECIFIED, port).into()),
+            // The kernel has no IPv6, so these are all.
+            Err(_) => TcpSocket::new_v4().and_then(|s| listen(s, (Ipv4Addr::UNSPECIFIED, port).into())),
+        },
     };
-    listen().map_err(|source| match source.kind() {
+    bound.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => BindError::InUse { address },
         io::ErrorKind::AddrNotAvailable => BindError::NotOurs { address },
         io::ErrorKind::PermissionDenied => BindError::NotPermitted { address },
@@ -75,12 +83,26 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     })
 }
 
+/// A socket of IPv6, which takes connections of IPv4 too unless it is for `v6_only`.
+fn v6(v6_only: bool) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v6()?;
+    SockRef::from(&socket).set_only_v6(v6_only)?;
+    Ok(socket)
+}
+
+fn listen(socket: TcpSocket, address: SocketAddr) -> io::Result<TcpListener> {
+    // Or a restart would wait for the connections of the former process to time out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// As [`bind`], with these options for every connection that is accepted: sockets inherit them from their listener (Linux:
 /// `sk_clone_lock`), which saves six system calls for each.
 ///
 /// # Errors
 /// See [`BindError`].
-pub fn bind_for_clients(address: SocketAddr, settings: &SocketSettings) -> Result<TcpListener, BindError> {
+pub fn bind_for_clients(address: ListenAddress, settings: &SocketSettings) -> Result<TcpListener, BindError> {
     let listener = bind(address)?;
     settings.apply(&listener).map_err(|source| BindError::Other { address, source })?;
     Ok(listener)
@@ -99,7 +121,8 @@ impl Source for TcpListener {
     type Stream = TcpStream;
 
     async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        Self::accept(self).await
+        let (stream, address) = Self::accept(self).await?;
+        Ok((stream, plain(address)))
     }
 }
 

@@ -303,7 +303,7 @@ impl<S: Stream> Calls<S> {
                 None => {}
             }
         }
-        Err(NotMoved::Nowhere(reasons.tell(&self.fleet.cluster.name, None)))
+        Err(NotMoved::Nowhere(reasons.tell(&self.fleet.cluster, Service::Hs2, None)))
     }
 
     /// The best coordinator that was not tried and has room, with an open counted on it.

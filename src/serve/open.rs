@@ -343,7 +343,7 @@ impl<S: Stream> Calls<S> {
             (None, None) => (RefusalCause::NoCoordinator, SqlState::Refused),
         };
         self.shared.metrics.connections_refused.count(refusal);
-        let text = tried.reasons.tell(&self.fleet.cluster.name, tried.no_room);
+        let text = tried.reasons.tell(&self.fleet.cluster, service, tried.no_room);
         tracing::warn!(cluster = %self.fleet.cluster.name, cause = text, "a session was refused");
         let answer = NoAnswer::none_took(self.conn, sql_state, &text);
         self.refuse(request, service, &answer, CallOutcome::Refused).await

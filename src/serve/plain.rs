@@ -163,7 +163,7 @@ async fn first_link<S: Stream>(
         None => RefusalCause::Unreachable,
     };
     shared.metrics.connections_refused.count(refusal);
-    let text = reasons.tell(&fleet.cluster.name, no_room);
+    let text = reasons.tell(&fleet.cluster, service, no_room);
     tracing::warn!(cluster = %fleet.cluster.name, cause = text, "a login was refused");
     let text = format!("hs2router ({}): {text}", connection.conn).into_bytes();
     Err(Refused { status: Status::Error, text, end: End::NoCoordinator })

@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use super::framing::Framing;
 use super::link::NoLink;
 use super::queue::NoRoom;
-use crate::cluster::Coordinator;
+use crate::cluster::{Cluster, Coordinator};
 use crate::ids::{ConnId, Service};
 use crate::session::retry::sql_state;
 use crate::wire::beeswax;
@@ -36,13 +36,18 @@ impl Reasons {
         }
     }
 
-    /// For people: how many were tried, and what came of each; `no_room` if it was waited for others.
-    pub(super) fn tell(&self, cluster: &str, no_room: Option<NoRoom>) -> String {
+    /// For people: how many were tried for a service, and what came of each; `no_room` if it was waited for others.
+    pub(super) fn tell(&self, cluster: &Cluster, service: Service, no_room: Option<NoRoom>) -> String {
         let full = no_room.map(|no_room| no_room.to_string());
+        let name = &cluster.name;
         let who = match self.candidates {
             0 => {
-                let cause = full.as_deref().unwrap_or("all of them are draining");
-                return format!("no coordinator of cluster {cluster} takes a session: {cause}");
+                let cause = match full {
+                    Some(full) => full,
+                    None if cluster.serves(service) => "all of them are draining".to_owned(),
+                    None => format!("none of them has a port for {service}"),
+                };
+                return format!("no coordinator of cluster {name} takes a session: {cause}");
             }
             1 => "no coordinator".to_owned(),
             many => format!("none of the {many} coordinators"),
@@ -53,7 +58,7 @@ impl Reasons {
             more => format!("; and {more} more"),
         };
         let full = full.map(|full| format!("; of the others {full}")).unwrap_or_default();
-        format!("{who} of cluster {cluster} took the session: {reasons}{more}{full}")
+        format!("{who} of cluster {name} took the session: {reasons}{more}{full}")
     }
 }
 

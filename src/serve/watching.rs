@@ -26,8 +26,8 @@ use crate::net::web::{self, ImpalaMetrics, WebError, WebSettings};
 /// A probe or poll that is asked for comes no sooner after the last one than this part of the interval.
 const LEAST_PART: u32 = 4;
 
-/// Starts to watch every coordinator of a fleet, until `end`. Web ports are polled at once; HS2 ports are probed after one
-/// interval, until when they are believed to work, other ports once a client has wanted them.
+/// Starts to watch every coordinator of a fleet, until `end`. Web ports are polled at once; the port that most
+/// clients use is probed after one interval, until when it is believed to work, other ports once a client has wanted them.
 pub fn start<S: Stream>(
     shared: &Arc<Shared<S>>,
     fleet: &Arc<Fleet<S>>,
@@ -35,7 +35,9 @@ pub fn start<S: Stream>(
     end: &CancellationToken,
 ) {
     for coordinator in &fleet.cluster.coordinators {
-        coordinator.note_used(Service::Hs2);
+        if let Some(main) = coordinator.ports.main() {
+            coordinator.note_used(main);
+        }
         for service in Service::ALL {
             if let Some(port) = coordinator.ports.of(service) {
                 let watch = Watch::new(shared, fleet, coordinator, end);
@@ -125,8 +127,8 @@ impl<S: Stream> Watch<S> {
                     }
                 }
                 Err(error) => {
-                    if !error.is_answer() {
-                        self.fleet.doubt(&self.coordinator, Service::Hs2);
+                    if let Some(main) = self.coordinator.ports.main().filter(|_| !error.is_answer()) {
+                        self.fleet.doubt(&self.coordinator, main);
                     }
                     if let Some(news) = self.coordinator.note_no_report() {
                         self.fleet.forget_ports(&self.coordinator);

@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("net", &["ids", "clock", "wire"]),
     ("serve", &["ids", "clock", "chance", "metrics", "wire", "cluster", "session", "net"]),
     ("control", &["ids", "clock", "chance", "metrics", "wire", "cluster", "session", "net", "serve"]),
-    ("cli", &["control"]),
+    ("cli", &["control", "net"]),
     ("cmd", &["cli", "control", "serve", "net", "cluster", "session", "metrics", "clock", "ids", "fake"]),
     ("fake", &["ids", "clock", "chance", "net", "idl"]),
 ];

@@ -1,6 +1,9 @@
 //! The one integration binary: a module for each promise.
 
 #[cfg(test)]
+mod addresses;
+
+#[cfg(test)]
 mod admin;
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use hs2router::control::config::{Absent, SECTIONS, SectionInfo};
-use hs2router::ids::Depth;
+use hs2router::control::config::{Absent, Config, SECTIONS, SectionInfo};
+use hs2router::ids::{Depth, Service};
 use hs2router::metrics::{
     AcceptError, AskingOutcome, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, DrainWait,
     DrainedOutcome, Label, MoveOutcome, PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome,
@@ -71,7 +71,7 @@ fn config_section(out: &mut String, section: &SectionInfo) {
     for key in section.keys {
         let default = match key.absent {
             Absent::Default(value) => format!("`{value}`"),
-            Absent::Derived(words) => words.to_owned(),
+            Absent::Derived(words) => words(),
             Absent::Required(_) => "required".to_owned(),
         };
         let kind = (key.kind)();
@@ -155,6 +155,27 @@ fn expect_current(name: &str, generated: &str) {
 #[test]
 fn the_config_reference_is_current() {
     expect_current("CONFIG.md", &config_reference());
+}
+
+/// What the reference says of a coordinator's port: `impala 21050, hive and spark 10000`.
+fn documented_port(text: &str, key: &str, flavor: &str) -> Option<u16> {
+    let row = text.lines().find(|line| line.starts_with(&format!("| `{key}` | port |"))).unwrap();
+    let default = row.split('|').nth(3).unwrap();
+    let value = default.split(',').find(|value| value.split(' ').any(|word| word == flavor))?;
+    value.rsplit(' ').find(|word| !word.is_empty()).unwrap().parse().ok().filter(|port| *port > 0)
+}
+
+#[test]
+fn the_ports_in_the_reference_are_those_that_a_coordinator_has() {
+    let text = config_reference();
+    for flavor in ["impala", "hive", "spark"] {
+        let config = format!("[[cluster]]\nflavor = \"{flavor}\"\ncoordinators = [\"a\"]");
+        let ports = Config::parse("test", &config).unwrap().clusters[0].coordinators[0].ports;
+        let [hs2, beeswax, hs2_http] = Service::ALL.map(|service| ports.of(service));
+        for (key, port) in [("hs2", hs2), ("beeswax", beeswax), ("hs2_http", hs2_http), ("web", ports.web)] {
+            assert_eq!(documented_port(&text, key, flavor), port, "{flavor}, {key}");
+        }
+    }
 }
 
 #[test]

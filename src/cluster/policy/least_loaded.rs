@@ -87,9 +87,9 @@ struct Entry {
 }
 
 impl Entry {
-    /// None if people want no session there.
+    /// None if people want no session there, or it does not offer the service.
     fn of(coordinator: &Coordinator, service: Service, looking: &Looking<'_>) -> Option<Self> {
-        if coordinator.state() != AdminState::Active {
+        if coordinator.state() != AdminState::Active || coordinator.ports.of(service).is_none() {
             return None;
         }
         let outlook = coordinator.outlook(service, looking.now);

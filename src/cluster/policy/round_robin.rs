@@ -98,7 +98,8 @@ fn contenders<'a>(
     now: Instant,
     rng: &mut impl Rng,
 ) -> Vec<Contender<'a>> {
-    let active = cluster.coordinators.iter().filter(|coordinator| coordinator.state() == AdminState::Active);
+    let offers = |one: &&Arc<Coordinator>| one.ports.of(service).is_some();
+    let active = cluster.coordinators.iter().filter(|one| one.state() == AdminState::Active).filter(offers);
     let contender = |coordinator: &'a Arc<Coordinator>| {
         let outlook = coordinator.outlook(service, now);
         let weight = i64::from(coordinator.weight.get()) * i64::from(outlook.share.percent());

@@ -1,6 +1,6 @@
 //! The config as it is meant: real types, nothing left to check. Only [`check`] and [`Config::of_coordinators`] make it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::rules;
 use super::words::{LogFormat, LogLevel};
 use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName, Ports};
 use crate::ids::{CoordinatorName, Service};
+use crate::net::listen::ListenAddress;
 
 /// Everything that the router is told before it starts.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +70,7 @@ pub struct AdminConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerConfig {
     /// Where to listen; port 0 stands for a free one.
-    pub address: SocketAddr,
+    pub address: ListenAddress,
     /// The name of one of [`Config::clusters`].
     pub cluster: Arc<str>,
     /// The coordinators' port for what cannot be told apart; at least one coordinator of the cluster has it.
@@ -157,15 +158,18 @@ impl ClusterConfig {
         self.coordinators.iter().any(|coordinator| coordinator.ports.of(service).is_some())
     }
 
+    /// What a listener on a port is for, unless it says so itself: what is usual there, else the first that there is.
+    fn usual_service(&self, port: u16) -> Service {
+        let first = || Service::BY_USE.into_iter().find(|service| self.serves(*service));
+        self.flavor.usual_service(port).or_else(first).unwrap_or(Service::Hs2)
+    }
+
     /// The listeners that it has when none is configured: the flavor's own ports, as far as its coordinators serve
     /// them.
-    fn usual_listeners(&self, ip: IpAddr) -> Vec<ListenerConfig> {
-        let defaults = self.flavor.default_ports();
-        let ports =
-            Ports { hs2: defaults.hs2, beeswax: defaults.beeswax, hs2_http: defaults.hs2_http, web: None };
+    fn usual_listeners(&self, ip: Option<IpAddr>) -> Vec<ListenerConfig> {
         let services = Service::ALL.iter().filter(|service| self.serves(**service));
         let listener = |service: &Service| {
-            let address = SocketAddr::new(ip, ports.of(*service)?);
+            let address = ListenAddress::of(ip, self.flavor.usual_port(*service)?);
             Some(ListenerConfig { address, cluster: self.name.clone(), service: *service })
         };
         services.filter_map(listener).collect()
@@ -174,7 +178,7 @@ impl ClusterConfig {
 
 impl Config {
     /// The config of a router that is told nothing but its Impala coordinators: Impala's default ports on both sides.
-    /// `listen` narrows the listeners down: to one IP address, or (with a port) to one listener. `admin` moves the
+    /// `listen` says where to listen: on one IP address or (none) all, or (with a port) by one listener. `admin` moves the
     /// operators' port from where it usually is.
     ///
     /// # Errors
@@ -182,7 +186,7 @@ impl Config {
     /// when `admin` is no loopback address.
     pub fn of_coordinators(
         coordinators: &[HostPort],
-        listen: Option<(IpAddr, Option<u16>)>,
+        listen: Option<(Option<IpAddr>, Option<u16>)>,
         admin: Option<SocketAddr>,
     ) -> Result<Self, Problems> {
         let mut problems = Problems::of_arguments();
@@ -204,14 +208,14 @@ impl Config {
         cluster.coordinators.value = Some(read);
         cluster.coordinators.key = "--coordinator";
         file.clusters.push(cluster);
-        if let Some((ip, Some(port))) = listen {
-            file.listeners.push(ListenerFile::at_address(SocketAddr::new(ip, port), "--listen"));
+        match listen {
+            Some((ip, Some(port))) => {
+                file.listeners.push(ListenerFile::at_address(ListenAddress::of(ip, port), "--listen"));
+            }
+            Some((ip, None)) => file.listen_on = ip,
+            None => {}
         }
-        let mut config = check(&file, problems)?;
-        if let (Some((ip, None)), [cluster]) = (listen, config.clusters.as_slice()) {
-            config.listeners = cluster.usual_listeners(ip);
-        }
-        Ok(config)
+        check(&file, problems)
     }
 }
 
@@ -230,11 +234,15 @@ pub(super) fn check(file: &File, mut problems: Problems) -> Result<Config, Probl
 /// `None` only after a problem was noted.
 fn config(file: &File, problems: &mut Problems) -> Option<Config> {
     rules::router(&file.router, problems);
-    rules::admin(&file.admin, &file.listeners, problems);
     rules::listener_addresses(&file.listeners, problems);
     rules::cluster_names(&file.clusters, problems);
     let clusters: Vec<_> = file.clusters.iter().map(|cluster| self::cluster(cluster, problems)).collect();
     let listeners = listeners(file, &clusters, problems);
+    let taken: Vec<ListenAddress> = match &listeners {
+        Some(listeners) => listeners.iter().map(|listener| listener.address).collect(),
+        None => file.listeners.iter().filter_map(|listener| listener.address.value).collect(),
+    };
+    rules::admin(&file.admin, &taken, problems);
     Some(Config {
         router: router(&file.router)?,
         log: log(&file.log)?,
@@ -346,7 +354,7 @@ fn listeners(
             problems.add(&start, "cluster", Fault::Missing { example });
             None
         }
-        ([only], []) => Some(only.as_ref()?.usual_listeners(Ipv4Addr::UNSPECIFIED.into())),
+        ([only], []) => Some(only.as_ref()?.usual_listeners(file.listen_on)),
         (_, []) => {
             let example = "[[listener]] with address and cluster, for each cluster";
             problems.add(&start, "listener", Fault::Missing { example });
@@ -369,7 +377,7 @@ fn listener(
     let nth = rules::cluster_of(listener, &file.clusters, problems)?;
     let cluster = clusters.get(nth)?.as_ref()?;
     let address = listener.address.value?;
-    let service = listener.service.value.unwrap_or_else(|| cluster.flavor.usual_service(address.port()));
+    let service = listener.service.value.unwrap_or_else(|| cluster.usual_service(address.port()));
     rules::service_is_there(listener, service, cluster, problems);
     Some(ListenerConfig { address, cluster: cluster.name.clone(), service })
 }
@@ -383,7 +391,7 @@ fn empty<S: super::section::Section>() -> S {
 
 impl ListenerFile {
     /// A listener of which only the address is given, by the argument `key`.
-    fn at_address(address: SocketAddr, key: &'static str) -> Self {
+    fn at_address(address: ListenAddress, key: &'static str) -> Self {
         let mut listener: Self = empty();
         listener.address.value = Some(address);
         listener.address.key = key;

@@ -1,7 +1,7 @@
 //! The config as it is written: each table and key with its type, its default and its meaning.
 //! `docs/CONFIG.md` is generated from what stands here.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
 use toml::Spanned;
@@ -11,10 +11,12 @@ use super::host::{Host, HostPort, Name};
 use super::problem::{Fault, Problems};
 use super::section::{Absent, Key, Section, SectionInfo, nearest, not_a_table, section, table};
 use super::units::{ByteSize, TimeSpan};
+use super::usual;
 use super::value::{Entry, Value, bad_value, wrong_type};
 use super::words::{LogFormat, LogLevel};
 use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName};
 use crate::ids::Service;
+use crate::net::listen::ListenAddress;
 
 /// Every table, in the order of the reference.
 pub const SECTIONS: &[SectionInfo] = &[
@@ -95,14 +97,15 @@ section! {
 
 section! {
     /// An address that clients connect to; repeat the table for each. Every protocol is told apart by its bytes on
-    /// every listener. Without any, the router listens on all addresses at the usual ports of its one cluster.
+    /// every listener. Without any, the router listens on all IPv4 addresses at the usual ports of its one cluster.
     ListenerFile at "listener", "[[listener]]" {
-        /// IP address and port. Port 0 takes a free one.
-        address: SocketAddr = required("address = \"0.0.0.0:21050\""),
+        /// IP address and port; port 0 takes a free one. `0.0.0.0` stands for all IPv4 addresses, `[::]` for all IPv6 addresses
+        /// and no others, whatever the system's default (`net.ipv6.bindv6only`) is, and `*`, as in `"*:21050"`, for all of both.
+        address: ListenAddress = required("address = \"0.0.0.0:21050\""),
         /// The name of the cluster that is served here.
         cluster: Name = derived("the only cluster"),
         /// The coordinators' port for what cannot be told apart (or not yet).
-        service: Service = derived("the one that has this port by default (21000 beeswax, 28000 hs2-http), else hs2"),
+        service: Service = computed(usual::service),
     }
     later {
         "proxy_protocol_from": "accept the PROXY protocol from these networks",
@@ -128,7 +131,7 @@ section! {
         disconnected_session_timeout: TimeSpan = default("15m"),
         /// Connections that a coordinator serves at once on a port: Impala's flag `--fe_service_threads`. The router
         /// makes no more than that, less `reserve` and less what others have there. 0 to 1000000; 0: no limit.
-        service_threads: u64 = derived("impala 64, hive and spark 500"),
+        service_threads: u64 = computed(usual::service_threads),
         /// How many of them are kept for calls that cancel or close something, so that what blocks the others cannot
         /// block those. Less than `service_threads`.
         reserve: u64 = default(2),
@@ -217,7 +220,7 @@ section! {
 
 section! {
     /// A coordinator with more than a host, in the list `coordinators` of a `[[cluster]]`. A port of 0 says that the
-    /// coordinator does not have that service.
+    /// coordinator does not have that service; it must have one of `hs2`, `beeswax` and `hs2_http`.
     CoordinatorFile at "cluster.coordinators", "coordinators = [{ … }]" {
         /// The name in logs, metrics and commands; unique in its cluster.
         name: Name = derived("the host"),
@@ -228,14 +231,14 @@ section! {
         /// `drain` keeps new sessions away from it; `drain_deadline` counts from then. Read again at SIGHUP, and set if it is
         /// another than when the file was read last: until then what was said over the admin port holds.
         state: AdminState = default("active"),
-        /// The port of `HiveServer2` Thrift; from 1.
-        hs2: u16 = derived("impala 21050, hive and spark 10000"),
+        /// The port of `HiveServer2` Thrift.
+        hs2: u16 = computed(usual::hs2),
         /// The port of Beeswax Thrift.
-        beeswax: u16 = derived("impala 21000"),
+        beeswax: u16 = computed(usual::beeswax),
         /// The port of `HiveServer2` Thrift over HTTP.
-        hs2_http: u16 = derived("impala 28000, hive and spark 10001"),
-        /// The port of its web pages.
-        web: u16 = derived("impala 25000, hive 10002, spark 4040"),
+        hs2_http: u16 = computed(usual::hs2_http),
+        /// The port of its web pages. Only those of Impala are read.
+        web: u16 = computed(usual::web),
     }
     later {
         "metrics": "a port with metrics that needs no login",
@@ -250,6 +253,8 @@ pub(super) struct File {
     pub(super) admin: AdminFile,
     pub(super) listeners: Vec<ListenerFile>,
     pub(super) clusters: Vec<ClusterFile>,
+    /// Where the usual listeners are, if none is written; none: on all addresses.
+    pub(super) listen_on: Option<IpAddr>,
     /// Whether `cluster` is there in any form, be it a wrong one.
     pub(super) names_a_cluster: bool,
 }
@@ -264,6 +269,7 @@ impl File {
             admin: one(document, problems),
             listeners: many(document, problems),
             clusters: many(document, problems),
+            listen_on: Some(Ipv4Addr::UNSPECIFIED.into()),
             names_a_cluster: document.contains_key(ClusterFile::INFO.path),
         }
     }

@@ -15,6 +15,7 @@ mod problem;
 mod rules;
 mod section;
 mod units;
+mod usual;
 mod value;
 mod words;
 

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::checked::ClusterConfig;
@@ -13,7 +12,8 @@ use super::units::TimeSpan;
 use super::value::Entry;
 use super::words::Words as _;
 use crate::cluster::{Flavor, Ports};
-use crate::ids::Service;
+use crate::ids::{HostAndPort, Service};
+use crate::net::listen::ListenAddress;
 
 /// The most coordinators of one cluster: past it a pick, which looks at each, would be felt.
 const MOST_COORDINATORS: usize = 1000;
@@ -51,14 +51,14 @@ pub(super) fn router(file: &RouterFile, problems: &mut Problems) {
     }
 }
 
-pub(super) fn admin(file: &AdminFile, listeners: &[ListenerFile], problems: &mut Problems) {
+pub(super) fn admin(file: &AdminFile, listeners: &[ListenAddress], problems: &mut Problems) {
     let Some(address) = file.address.value else { return };
-    if !address.ip().is_loopback() {
+    if !address.ip().to_canonical().is_loopback() {
         let remedy = "write a loopback address such as \"127.0.0.1:25025\"".to_owned();
         let why = "is reachable from other machines, and users are not supported yet".to_owned();
         file.address.fault(problems, Fault::BadValue { value: address.to_string(), why, remedy });
     }
-    if let Some(taken) = listeners.iter().filter_map(|l| l.address.value).find(|l| overlap(*l, address)) {
+    if let Some(taken) = listeners.iter().find(|listener| listener.clashes(address.into())) {
         let what = format!("a listener has {taken} already");
         let remedy = "give the admin port another one".to_owned();
         file.address.fault(problems, Fault::Conflict { what, remedy });
@@ -66,10 +66,10 @@ pub(super) fn admin(file: &AdminFile, listeners: &[ListenerFile], problems: &mut
 }
 
 pub(super) fn listener_addresses(listeners: &[ListenerFile], problems: &mut Problems) {
-    let mut seen: Vec<SocketAddr> = Vec::with_capacity(listeners.len());
+    let mut seen: Vec<ListenAddress> = Vec::with_capacity(listeners.len());
     for entry in listeners.iter().map(|listener| &listener.address) {
         let Some(address) = entry.value else { continue };
-        match seen.iter().find(|other| overlap(**other, address)) {
+        match seen.iter().find(|other| other.clashes(address)) {
             Some(other) if *other == address => {
                 duplicate(entry, "give each listener its own address", problems);
             }
@@ -81,13 +81,6 @@ pub(super) fn listener_addresses(listeners: &[ListenerFile], problems: &mut Prob
             None => seen.push(address),
         }
     }
-}
-
-/// Whether both cannot be bound at once.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
-    let same_ip = one.ip() == other.ip() || (any && one.is_ipv4() == other.is_ipv4());
-    one.port() != 0 && one.port() == other.port() && same_ip
 }
 
 /// The name of a cluster, written or derived.
@@ -169,7 +162,6 @@ pub(super) fn cluster(file: &ClusterFile, problems: &mut Problems) {
     let mut addresses = HashSet::new();
     for coordinator in coordinators {
         coordinator.weight.demand(problems, |weight| (1..=1000).contains(weight), "a number from 1 to 1000");
-        coordinator.hs2.demand(problems, |port| *port > 0, "a port, 1 to 65535");
         let Some(name) = coordinator_name(coordinator) else { continue };
         if !names.insert(name) {
             let remedy = "list each coordinator once, with a name of its own";
@@ -212,12 +204,18 @@ fn coordinator_addresses(
 ) {
     beeswax_only_on_impala(coordinator, flavor, problems);
     let Some(host) = &coordinator.host.value else { return };
-    let Ports { hs2, beeswax, hs2_http, web } = ports(coordinator, flavor);
-    let ports = [Some(hs2), beeswax, hs2_http, web];
-    let mut taken = ports.into_iter().flatten().filter(|port| !seen.insert((host.0.to_lowercase(), *port)));
+    let ports @ Ports { hs2, beeswax, hs2_http, web } = ports(coordinator, flavor);
+    if ports.main().is_none() {
+        let what = format!("coordinator {host} has none of the services that clients use");
+        let remedy = "give hs2, beeswax or hs2_http a port".to_owned();
+        coordinator.host.fault(problems, Fault::Conflict { what, remedy });
+    }
+    let ports = [hs2, beeswax, hs2_http, web];
+    let mut taken = ports.into_iter().flatten().filter(|port| !seen.insert((host.canonical(), *port)));
     if let Some(port) = taken.next() {
         let remedy = "give each service its own port, or 0 where there is none";
-        coordinator.host.fault(problems, Fault::Duplicate { value: format!("{host}:{port}"), remedy });
+        let value = HostAndPort { host: &host.0, port }.to_string();
+        coordinator.host.fault(problems, Fault::Duplicate { value, remedy });
     }
     // Every address is noted, also past the first that is taken.
     taken.for_each(drop);
@@ -236,7 +234,7 @@ pub(super) fn ports(file: &CoordinatorFile, flavor: Flavor) -> Ports {
     let usual = flavor.default_ports();
     let port = |entry: &Entry<u16>, usual| entry.value.or(usual).filter(|port| *port > 0);
     Ports {
-        hs2: file.hs2.value.unwrap_or(usual.hs2),
+        hs2: port(&file.hs2, usual.hs2),
         beeswax: port(&file.beeswax, usual.beeswax).filter(|_| flavor == Flavor::Impala),
         hs2_http: port(&file.hs2_http, usual.hs2_http),
         web: port(&file.web, usual.web),

@@ -9,12 +9,12 @@ use super::problem::{Fault, Problems};
 use super::value::{Entry, Value};
 
 /// What stands for a key that is absent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Absent {
     /// This value, as TOML.
     Default(&'static str),
-    /// A value that depends on others, in words.
-    Derived(&'static str),
+    /// A value that depends on others, in words: made of the values themselves, where there are any.
+    Derived(fn() -> String),
     /// Nothing does: it has to be written, for example so.
     Required(&'static str),
 }
@@ -61,12 +61,13 @@ pub(super) trait Section: Sized {
     fn read(table: &DeTable<'_>, at: &Range<usize>, problems: &mut Problems) -> Self;
 }
 
-/// Defines a [`Section`]: `key: Type = default(literal)`, `= derived("words")` or `= required("example")`.
+/// Defines a [`Section`]: `key: Type = default(literal)`, `= derived("words")`, `= computed(function)` that makes the words, or
+/// `= required("example")`.
 macro_rules! section {
     (
         $(#[doc = $about:expr])*
         $name:ident at $path:literal, $header:literal {
-            $( $(#[doc = $doc:expr])* $field:ident: $type:ty = $how:ident($absent:literal), )*
+            $( $(#[doc = $doc:expr])* $field:ident: $type:ty = $how:ident($absent:expr), )*
         }
         later { $($later:literal: $later_meaning:literal,)* }
     ) => {
@@ -111,9 +112,10 @@ macro_rules! section {
             }
         }
     };
-    (@absent default $value:literal) => { Absent::Default(stringify!($value)) };
-    (@absent derived $value:literal) => { Absent::Derived($value) };
-    (@absent required $value:literal) => { Absent::Required($value) };
+    (@absent default $value:expr) => { Absent::Default(stringify!($value)) };
+    (@absent derived $words:expr) => { Absent::Derived(|| $words.to_owned()) };
+    (@absent computed $words:expr) => { Absent::Derived($words) };
+    (@absent required $value:expr) => { Absent::Required($value) };
 }
 pub(super) use section;
 

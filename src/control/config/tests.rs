@@ -57,10 +57,7 @@ fn the_smallest_config_listens_on_the_ports_of_the_flavor() {
     assert_eq!(impala.router.drain_timeout, Duration::from_mins(10));
     assert_eq!(impala.router.replay_limit, 262_144);
     let hive = config("[[cluster]]\nflavor = \"hive\"\ncoordinators = [\"a\"]");
-    assert_eq!(
-        addresses(&hive),
-        [("0.0.0.0:10000".to_owned(), Service::Hs2), ("0.0.0.0:10001".to_owned(), Service::Hs2Http),]
-    );
+    assert_eq!(addresses(&hive), [("0.0.0.0:10000".to_owned(), Service::Hs2)]);
 }
 
 #[test]
@@ -84,9 +81,9 @@ fn a_coordinators_ports_are_the_flavors_unless_written() {
     let cluster = &config(text).clusters[0];
     let ports = |nth: usize| cluster.coordinators[nth].ports;
     let web = Some(25000);
-    assert_eq!(ports(0), Ports { hs2: 21050, beeswax: Some(21000), hs2_http: Some(28000), web });
-    assert_eq!(ports(1), Ports { hs2: 5, beeswax: None, hs2_http: None, web: None });
-    assert_eq!(ports(2), Ports { hs2: 21050, beeswax: None, hs2_http: Some(28000), web: Some(7) });
+    assert_eq!(ports(0), Ports { hs2: Some(21050), beeswax: Some(21000), hs2_http: Some(28000), web });
+    assert_eq!(ports(1), Ports { hs2: Some(5), beeswax: None, hs2_http: None, web: None });
+    assert_eq!(ports(2), Ports { hs2: Some(21050), beeswax: None, hs2_http: Some(28000), web: Some(7) });
     let names: Vec<_> = cluster.coordinators.iter().map(|c| c.name.to_string()).collect();
     assert_eq!(names, ["a", "b:5", "d"]);
 }
@@ -96,14 +93,14 @@ fn without_a_file_both_sides_have_impalas_ports() {
     let config = Config::of_coordinators(&hosts(&["a", "b"]), None, None).unwrap();
     assert_eq!(addresses(&config).len(), 3);
     assert_eq!(config.clusters[0].coordinators[1].name, CoordinatorName("b".into()));
-    let listen = Some((IpAddr::from([127, 0, 0, 1]), None));
+    let listen = Some((Some(IpAddr::from([127, 0, 0, 1])), None));
     let config = Config::of_coordinators(&hosts(&["a:5", "b"]), listen, None).unwrap();
     assert_eq!(addresses(&config)[0], ("127.0.0.1:21050".to_owned(), Service::Hs2));
 }
 
 #[test]
 fn without_a_file_one_listener_can_be_asked_for() {
-    let listen = Some((IpAddr::from([127, 0, 0, 1]), Some(21000)));
+    let listen = Some((Some(IpAddr::from([127, 0, 0, 1])), Some(21000)));
     let config = Config::of_coordinators(&hosts(&["a"]), listen, None).unwrap();
     assert_eq!(addresses(&config), [("127.0.0.1:21000".to_owned(), Service::Beeswax)]);
     let error = Config::of_coordinators(&hosts(&["a:5"]), listen, None).unwrap_err();
@@ -162,4 +159,74 @@ fn every_beginning_of_a_config_is_understood_or_explained() {
 fn an_unreadable_file_is_named() {
     let error = Config::load(Path::new("no/such/file.toml")).unwrap_err();
     assert_eq!(error.to_string(), "cannot read no/such/file.toml");
+}
+
+/// A file in which a key of a section has this value, with what else it needs.
+fn with_key(section: &SectionInfo, key: &str, value: &str) -> String {
+    let rest = "[[cluster]]\ncoordinators = [\"c\"]";
+    match section.path {
+        "cluster" => format!("{rest}\n{key} = {value}"),
+        "cluster.coordinators" => {
+            format!("[[cluster]]\ncoordinators = [{{ host = \"c\", {key} = {value} }}]")
+        }
+        path => match path.strip_prefix("cluster.") {
+            Some(table) => format!("{rest}\n{table} = {{ {key} = {value} }}"),
+            None => format!("{}\n{key} = {value}\n{rest}", section.header),
+        },
+    }
+}
+
+/// Whether a value is none that the key may have.
+fn is_out_of_range(section: &SectionInfo, key: &str, value: &str) -> bool {
+    let own = format!("{}.{key}", section.path);
+    match Config::parse("test", &with_key(section, key, value)) {
+        Err(ConfigError::Problems(problems)) => {
+            problems.iter().any(|one| one.key == own && matches!(one.fault, Fault::OutOfRange { .. }))
+        }
+        _ => false,
+    }
+}
+
+/// The values just inside and just outside of a range that the reference names, as the file has them.
+fn around(least: &str, most: &str) -> Option<([String; 2], [String; 2])> {
+    if let (Ok(TimeSpan(least)), Ok(TimeSpan(most))) = (least.parse(), most.parse()) {
+        let text = |span: Duration| format!("\"{}ms\"", span.as_millis());
+        let one = Duration::from_millis(1);
+        return Some(([text(least), text(most)], [text(least.saturating_sub(one)), text(most + one)]));
+    }
+    if let (Ok(ByteSize(least)), Ok(ByteSize(most))) = (least.parse(), most.parse()) {
+        let text = |size: usize| format!("\"{size}B\"");
+        return Some(([text(least), text(most)], [text(least - 1), text(most + 1)]));
+    }
+    let (least, most): (i64, i64) = (least.parse().ok()?, most.parse().ok()?);
+    Some(([least, most].map(|n| n.to_string()), [least - 1, most + 1].map(|n| n.to_string())))
+}
+
+#[test]
+fn the_ranges_in_the_reference_are_those_that_are_checked() {
+    let mut ranges = 0;
+    for section in SECTIONS {
+        for key in section.keys.iter().filter(|key| key.name != "coordinators") {
+            let meaning = key.meaning.concat();
+            let words: Vec<&str> =
+                meaning.split([' ', ';', ',', '.']).filter(|word| !word.is_empty()).collect();
+            for around in words.windows(3).filter(|w| w[1] == "to").filter_map(|w| around(w[0], w[2])) {
+                ranges += 1;
+                let (inside, outside) = around;
+                let path = format!("{}.{}", section.path, key.name);
+                for value in inside {
+                    assert!(!is_out_of_range(section, key.name, &value), "{path}: {value}");
+                }
+                for value in outside {
+                    assert!(is_out_of_range(section, key.name, &value), "{path}: {value}");
+                }
+            }
+            if meaning.contains("ore than 0") && !meaning.contains("is more than 0") {
+                ranges += 1;
+                assert!(is_out_of_range(section, key.name, "\"0s\""), "{}.{}", section.path, key.name);
+                assert!(!is_out_of_range(section, key.name, "\"1ms\""), "{}.{}", section.path, key.name);
+            }
+        }
+    }
+    assert!(ranges >= 18, "{ranges}");
 }

@@ -12,6 +12,7 @@ use super::host::{Host, Name};
 use super::problem::{Fault, Problems};
 use super::units::{ByteSize, TimeSpan};
 use super::words::Words;
+use crate::net::listen::ListenAddress;
 
 /// Anything that may stand behind a key.
 pub(super) trait Value: Sized {
@@ -65,10 +66,23 @@ impl Scalar for SocketAddr {
     }
 
     fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
-        let expected = "an IP address and a port such as \"0.0.0.0:21050\" or \"[::]:21050\"";
+        let expected = "an IP address and a port such as \"127.0.0.1:25025\" or \"[::1]:25025\"";
         let text = string(value, expected)?;
         let bad = |_| bad_value(text, "is not an IP address and a port", expected);
         text.parse().map_err(bad)
+    }
+}
+
+impl Scalar for ListenAddress {
+    fn kind() -> String {
+        "address and port".to_owned()
+    }
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        parsed(
+            value,
+            "an IP address and a port such as \"0.0.0.0:21050\" or \"[::]:21050\", or \"*:21050\" for both",
+        )
     }
 }
 

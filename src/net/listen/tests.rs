@@ -124,7 +124,7 @@ fn the_same_complaint_is_logged_once_a_minute() {
 async fn a_taken_port_is_named_with_a_remedy() {
     let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = first.local_addr().unwrap();
-    let error = bind(address).unwrap_err();
+    let error = bind(address.into()).unwrap_err();
     assert!(matches!(error, BindError::InUse { .. }), "{error}");
     assert_eq!(
         error.to_string(),

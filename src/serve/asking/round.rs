@@ -243,6 +243,7 @@ impl<S: Stream> Round<'_, S> {
             .cluster
             .coordinators
             .iter()
+            .filter(|coordinator| coordinator.ports.hs2.is_some())
             .filter(|coordinator| own.iter().all(|link| link.coordinator.id != coordinator.id))
             .cloned()
             .collect();

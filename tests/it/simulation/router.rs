@@ -193,7 +193,7 @@ fn cluster(setup: &Setup) -> Cluster {
     let coordinators = (0..setup.coordinators).map(|index| CoordinatorSettings {
         name: CoordinatorName(format!("c{index}").into()),
         host: format!("c{index}"),
-        ports: Ports { hs2: HS2_PORT, beeswax, hs2_http: None, web: Some(WEB_PORT) },
+        ports: Ports { hs2: Some(HS2_PORT), beeswax, hs2_http: None, web: Some(WEB_PORT) },
         weight: 1,
         state: AdminState::Active,
     });
