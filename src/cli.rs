@@ -45,7 +45,7 @@ const CHECK_EXAMPLES: &str = "\
 Example:
   hs2router check /etc/hs2router.toml
 
-Names are not resolved and nothing is contacted.
+The names of coordinators are resolved, to see whether one stands for several hosts; none is connected to.
 
 Exit codes: 0 the file is good, 78 it is not.";
 

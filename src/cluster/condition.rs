@@ -198,11 +198,7 @@ impl Condition {
             && self.incarnation.as_ref() != Some(&start)
             && self.incarnation.replace(start).is_some()
         {
-            self.cooling = Cooling::default();
-            self.failures = Default::default();
-            self.polled.forget();
-            self.returned = Some(now);
-            self.incarnations = self.incarnations.wrapping_add(1);
+            self.begin_incarnation(now);
             news.push(News::NewIncarnation);
         }
         match (report.quiescing, self.quiescing) {
@@ -236,6 +232,20 @@ impl Condition {
         };
         news.extend(polled.map(News::from));
         news
+    }
+
+    /// What answers now is elsewhere, and so another process: when that was started is not known yet.
+    pub(super) fn note_moved(&mut self, now: Instant) {
+        (self.incarnation, self.quiescing, self.starting) = (None, None, None);
+        self.begin_incarnation(now);
+    }
+
+    fn begin_incarnation(&mut self, now: Instant) {
+        self.cooling = Cooling::default();
+        self.failures = Default::default();
+        self.polled.forget();
+        self.returned = Some(now);
+        self.incarnations = self.incarnations.wrapping_add(1);
     }
 
     pub(super) fn note_no_report(&mut self) -> Option<News> {

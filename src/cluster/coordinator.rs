@@ -1,7 +1,7 @@
 //! One coordinator: where it is, what people, probes and experience say of it, and what it has to do.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -32,7 +32,7 @@ pub struct Coordinator {
     pub id: CoordinatorId,
     /// What people call it.
     pub name: CoordinatorName,
-    /// A host name or an address literal, to be resolved at every dial.
+    /// A host name or an address literal. Where it is is chosen when it is dialed.
     pub host: String,
     /// Where it listens.
     pub ports: Ports,
@@ -49,6 +49,8 @@ pub struct Coordinator {
     /// Ports that something used, in the order of [`Service::ALL`].
     used: [AtomicBool; Service::ALL.len()],
     opens_without_login: AtomicBool,
+    /// How often it came to be at another address.
+    moves: AtomicU32,
 }
 
 impl Coordinator {
@@ -76,6 +78,7 @@ impl Coordinator {
             condition: Mutex::default(),
             used: Default::default(),
             opens_without_login: AtomicBool::new(false),
+            moves: AtomicU32::new(0),
         })
     }
 
@@ -181,6 +184,17 @@ impl Coordinator {
     /// Which process answers: a number that changes when another one does. Sessions and operations of the former are gone.
     pub fn incarnation(&self) -> u32 {
         self.condition.lock().incarnation()
+    }
+
+    /// How often it came to be at another address: a link from before leads to the former one.
+    pub fn moves(&self) -> u32 {
+        self.moves.load(Ordering::Relaxed)
+    }
+
+    /// Its name leads to another address than before, because it could not be reached where it was.
+    pub fn note_moved(&self, now: Instant) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
+        self.alter(|condition| condition.note_moved(now));
     }
 
     /// Whether its web port has told since a moment when its process was started.

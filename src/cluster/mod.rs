@@ -83,7 +83,7 @@ impl Default for HealthSettings {
 pub struct CoordinatorSettings {
     /// Unique within the cluster.
     pub name: CoordinatorName,
-    /// A host name or an address literal (an IPv6 one without brackets); resolved at every dial.
+    /// A host name or an address literal (an IPv6 one without brackets).
     pub host: String,
     /// Where it listens.
     pub ports: Ports,

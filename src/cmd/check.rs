@@ -1,22 +1,38 @@
 //! `hs2router check`: says what is wrong with a config file, or what it would do.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
+use std::net::IpAddr;
+use std::time::Duration;
 
 use rlimit::Resource;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::cli::CheckArgs;
 use crate::cluster::AdminState;
 use crate::control::config::{ClusterConfig, Config, CoordinatorConfig, ListenerConfig, Words as _};
 use crate::ids::Service;
+use crate::net::host::{Resolver, is_one_host};
 use crate::net::limits::{connections_with, files_for};
+
+/// So long names are resolved, all together.
+const LOOKUP_TIME: Duration = Duration::from_secs(3);
+/// As many of them at a time.
+const LOOKUPS_AT_ONCE: usize = 16;
 
 /// Checks the file and writes to `out` what a router that runs with it would do.
 ///
 /// # Errors
 /// When the file cannot be read or anything in it is wrong; when `out` cannot be written to.
 pub fn run(args: &CheckArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    run_with(args, &Resolver::System, out)
+}
+
+fn run_with(args: &CheckArgs, resolver: &Resolver, out: &mut impl Write) -> anyhow::Result<()> {
     let config = Config::load(&args.file)?;
     describe(&config, out)?;
+    warn_of_names(&config, resolver, out)?;
     let allowed = Resource::NOFILE.get().map(|(_, hard)| hard);
     match allowed {
         Ok(allowed) => warn_of_few_files(&config, allowed, out)?,
@@ -89,6 +105,53 @@ fn describe_coordinator(coordinator: &CoordinatorConfig, out: &mut impl Write) -
     writeln!(out)
 }
 
+/// A name of several hosts is one coordinator, and the others of them are nothing.
+fn warn_of_names(config: &Config, resolver: &Resolver, out: &mut impl Write) -> anyhow::Result<()> {
+    let all = config.clusters.iter().flat_map(|cluster| &cluster.coordinators);
+    let names: BTreeSet<&String> = all.map(|coordinator| &coordinator.host).collect();
+    for (name, mut addresses) in resolved(&names, resolver)? {
+        if is_one_host(&addresses) {
+            continue;
+        }
+        addresses.sort_unstable();
+        let listed: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        writeln!(
+            out,
+            "\nwarning: the name {name} stands for several hosts ({}), and a coordinator is one: whichever of them is \
+             reached first, until it can be reached no more; list each of them as a coordinator, by a name or an address of \
+             its own",
+            listed.join(", ")
+        )?;
+    }
+    Ok(())
+}
+
+/// The addresses of names; of those that are resolved in time. A name that is not resolved here may be where the router runs.
+fn resolved(names: &BTreeSet<&String>, resolver: &Resolver) -> io::Result<BTreeMap<String, Vec<IpAddr>>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .max_blocking_threads(LOOKUPS_AT_ONCE)
+        .build()?;
+    let found = runtime.block_on(async {
+        let mut lookups = JoinSet::new();
+        for name in names.iter().map(|name| (*name).clone()) {
+            let resolver = resolver.clone();
+            lookups.spawn(async move { (resolver.resolve(&name).await.unwrap_or_default(), name) });
+        }
+        let mut found = BTreeMap::new();
+        let all = async {
+            while let Some(Ok((addresses, name))) = lookups.join_next().await {
+                found.insert(name, addresses);
+            }
+        };
+        let _in_time = timeout(LOOKUP_TIME, all).await;
+        found
+    });
+    // A resolver that hangs is not waited for.
+    runtime.shutdown_background();
+    Ok(found)
+}
+
 /// `allowed` is the hard limit of open files, to which a router raises its own.
 fn warn_of_few_files(config: &Config, allowed: u64, out: &mut impl Write) -> io::Result<()> {
     let connections = config.router.max_connections;
@@ -108,6 +171,7 @@ fn warn_of_few_files(config: &Config, allowed: u64, out: &mut impl Write) -> io:
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::sync::Arc;
 
     use super::*;
 
@@ -140,9 +204,28 @@ Cluster \"etl\" (hive, least-loaded) has 3 coordinators:
     #[test]
     fn a_good_file_is_described() {
         let mut out = Vec::new();
-        run(&file("valid/two-clusters.toml"), &mut out).unwrap();
+        run_with(&file("valid/two-clusters.toml"), &Resolver::Given(Arc::new(|_| Ok(Vec::new()))), &mut out)
+            .unwrap();
         let said = String::from_utf8(out).unwrap();
         assert!(said.starts_with(TWO_CLUSTERS), "{said}");
+    }
+
+    #[test]
+    fn a_name_that_stands_for_several_hosts_is_warned_of() {
+        let config =
+            config("[[cluster]]\ncoordinators = [\"fleet\", \"localhost\", \"10.0.0.9\", \"unknown\"]");
+        let resolver = Resolver::Given(Arc::new(|name| match name {
+            "fleet" => Ok(["10.0.0.2", "::1", "10.0.0.1"].map(|address| address.parse().unwrap()).into()),
+            "localhost" => Ok(["127.0.0.1", "::1"].map(|address| address.parse().unwrap()).into()),
+            "10.0.0.9" => Ok(vec![name.parse().unwrap()]),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }));
+        let mut out = Vec::new();
+        warn_of_names(&config, &resolver, &mut out).unwrap();
+        let said = String::from_utf8(out).unwrap();
+        assert_eq!(said.matches("warning").count(), 1, "{said}");
+        assert!(said.contains("the name fleet stands for several hosts (10.0.0.1, 10.0.0.2, ::1)"), "{said}");
+        assert!(said.contains("list each of them as a coordinator"), "{said}");
     }
 
     #[test]

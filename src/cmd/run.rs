@@ -14,6 +14,7 @@ use crate::control::config::{Config, Problems};
 use crate::control::log;
 use crate::control::reload::ConfigFile;
 use crate::control::router::Router;
+use crate::net::host::Resolver;
 use crate::net::limits::{connections_with, files_for, raise_file_limit};
 use crate::serve::workers::Workers;
 
@@ -52,7 +53,7 @@ async fn serve(mut config: Config, mut file: Option<ConfigFile>, workers: &Worke
     }
     let mut signals = Signals::new()?;
     let mut hangups = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
-    let router = Router::start_on(&config, workers)?;
+    let router = Router::start_on(&config, workers, Resolver::System)?;
     announce(&config, &router);
     notify(&[NotifyState::Ready]);
     loop {

@@ -16,8 +16,10 @@ use crate::clock;
 use crate::cluster::room::{AddressShare, Limits};
 use crate::cluster::{self, AdminState, Cluster, CoordinatorSettings, DrainSettings, HealthSettings, health};
 use crate::metrics::Metrics;
+use crate::net::host::Resolver;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind_for_clients};
 use crate::net::socket::SocketSettings;
+use crate::net::stream::Sockets;
 use crate::serve::shared::{
     Entrance, Fleet, FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, Settings, Shared,
     WatchSettings,
@@ -73,24 +75,27 @@ impl Router {
     /// # Errors
     /// [`StartError`]; nothing is served then.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        Self::start_on(config, &Workers::here())
+        Self::start_on(config, &Workers::here(), Resolver::System)
     }
 
     /// Binds every address, then begins to serve: connections with `workers`, upkeep and the admin port in the runtime in
-    /// which this is called.
+    /// which this is called. `resolver` knows where coordinators are.
     ///
     /// # Errors
     /// [`StartError`]; nothing is served then.
-    pub fn start_on(config: &Config, workers: &Workers) -> Result<Self, StartError> {
+    pub fn start_on(config: &Config, workers: &Workers, resolver: Resolver) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let fleets = fleets(config, &metrics)?;
-        let sockets = SocketSettings { keepalive: config.router.keepalive, user_timeout: Some(USER_TIMEOUT) };
-        let shared = Arc::new(Shared::new(settings(&config.router), sockets, Arc::clone(&metrics)));
+        let keepalive = config.router.keepalive;
+        let sockets = SocketSettings { keepalive, user_timeout: Some(USER_TIMEOUT) };
+        let network = Sockets { settings: sockets, resolver };
+        let shared: Arc<Shared> =
+            Arc::new(Shared::new(settings(&config.router), network, Arc::clone(&metrics)));
         let mut bound = Vec::new();
         let first = workers.first();
         for listener in &config.listeners {
             let _there = first.enter();
-            bound.push((listener, bind_for_clients(listener.address, &shared.network)?));
+            bound.push((listener, bind_for_clients(listener.address, &shared.network.settings)?));
         }
         let admin_listener = admin::bind(config.admin.address)?;
         let admin = admin_listener.local_addr().unwrap_or(config.admin.address);

@@ -1,31 +1,30 @@
-//! Opening a connection to a coordinator: resolve, try every address, all within one deadline.
+//! Opening a connection to a coordinator: where it is, or where its name says that it is, all within one deadline.
 
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout_at;
 
-use super::socket::SocketSettings;
+use super::host::{Failed, Host};
+use super::stream::Network;
 use crate::clock;
 use crate::ids::HostAndPort;
 
-/// Where a dial went: the name as configured, not the address it stood for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a dial goes: the name as configured, not the address it stands for.
+#[derive(Clone, Debug)]
 pub struct Place {
-    /// A host name or an address literal without brackets.
-    pub host: Arc<str>,
+    /// The host.
+    pub host: Host,
     /// The TCP port.
     pub port: u16,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        HostAndPort { host: &self.host, port: self.port }.fmt(f)
+        HostAndPort { host: self.host.name(), port: self.port }.fmt(f)
     }
 }
 
@@ -83,30 +82,62 @@ impl DialFailure {
     }
 }
 
-/// Connects to `host` (a name or an address literal; resolved anew each time, because names move) and applies
-/// `settings`. Every address is tried in the resolver's order; each may take an equal share of what is left of
-/// `connect_timeout`, so that one that does not answer leaves time for the rest.
+/// As often a dial may find that its host is elsewhere: it was lost where it was, or others chose another address meanwhile.
+const ROUNDS: usize = 3;
+
+/// Connects to a port of a host, where that was chosen to be; if it is lost there, or was nowhere yet, its name is resolved and
+/// the first of its addresses that answers is chosen (see [`super::host`]). Each address that is tried may take an equal share
+/// of what is left of `connect_timeout`, so that one that does not answer leaves time for the rest.
 ///
 /// Cancel-safe: a dropped dial leaves nothing behind.
 ///
 /// # Errors
 /// See [`DialFailure`].
-pub async fn dial(
-    host: &str,
-    port: u16,
-    settings: &SocketSettings,
+pub async fn dial<N: Network>(
+    network: &N,
+    place: &Place,
     connect_timeout: Duration,
-) -> Result<TcpStream, DialError> {
-    // A literal may come as it would in a URL.
-    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+) -> Result<N::Stream, DialError> {
     let window = Window { deadline: clock::now() + connect_timeout, allowed: connect_timeout };
-    let dialed = async {
-        let addresses = resolve(host, port, window).await?;
-        let stream = try_all(&addresses, window, TcpStream::connect).await?;
-        settings.apply(&stream).map_err(DialFailure::Unreachable)?;
-        Ok(stream)
-    };
-    dialed.await.map_err(|failure| DialError { place: Place { host: host.into(), port }, failure })
+    let dialed = choose_and_connect(network, place, window).await;
+    dialed.map_err(|failure| DialError { place: place.clone(), failure })
+}
+
+async fn choose_and_connect<N: Network>(
+    network: &N,
+    Place { host, port }: &Place,
+    window: Window,
+) -> Result<N::Stream, DialFailure> {
+    let mut lost: Option<(DialFailure, Vec<IpAddr>)> = None;
+    for _ in 0..ROUNDS {
+        let chosen = host.addresses(*port);
+        let was_chosen = chosen.is_some();
+        let all = match chosen {
+            Some(addresses) => addresses,
+            None => match (resolve(network, host.name(), window).await, &lost) {
+                (Ok(addresses), _) => addresses,
+                (Err(failure), None) => return Err(failure),
+                (Err(_), Some(_)) => break,
+            },
+        };
+        // Where it was just lost it is not looked for again.
+        let is_new = |address: &IpAddr| lost.as_ref().is_none_or(|(_, tried)| !tried.contains(address));
+        let addresses: Vec<IpAddr> = all.iter().copied().filter(is_new).collect();
+        if addresses.is_empty() && lost.is_some() {
+            break;
+        }
+        match try_all(&addresses, *port, window, |address| network.connect(address)).await {
+            Ok((stream, address)) if host.note_connected(*port, address, &all) => return Ok(stream),
+            // Others have chosen another address meanwhile: there, then.
+            Ok(_) => {}
+            Err(failure) if !failure.is_remote() => return Err(failure),
+            Err(failure) => match host.note_failed(*port, &addresses) {
+                Failed::Lost if was_chosen => lost = Some((failure, addresses)),
+                Failed::Lost | Failed::There => return Err(failure),
+            },
+        }
+    }
+    Err(lost.map_or(DialFailure::TimedOut { allowed: window.allowed }, |(failure, _)| failure))
 }
 
 /// The time that one dial has.
@@ -116,27 +147,31 @@ struct Window {
     allowed: Duration,
 }
 
-async fn resolve(host: &str, port: u16, window: Window) -> Result<Vec<SocketAddr>, DialFailure> {
-    let found = timeout_at(window.deadline.into(), lookup_host((host, port)))
+/// The addresses of a name, or the one that it is.
+async fn resolve<N: Network>(network: &N, name: &str, window: Window) -> Result<Vec<IpAddr>, DialFailure> {
+    if let Ok(address) = name.parse() {
+        return Ok(vec![address]);
+    }
+    timeout_at(window.deadline.into(), network.resolve(name))
         .await
         .map_err(|_elapsed| DialFailure::TimedOut { allowed: window.allowed })?
-        .map_err(DialFailure::Resolve)?;
-    Ok(found.collect())
+        .map_err(DialFailure::Resolve)
 }
 
 async fn try_all<S, F: Future<Output = io::Result<S>>>(
-    addresses: &[SocketAddr],
+    addresses: &[IpAddr],
+    port: u16,
     window: Window,
     connect: impl Fn(SocketAddr) -> F,
-) -> Result<S, DialFailure> {
+) -> Result<(S, IpAddr), DialFailure> {
     let mut failure = DialFailure::Resolve(io::ErrorKind::NotFound.into());
     let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
     for &address in addresses {
         let now = clock::now();
         let share = window.deadline.saturating_duration_since(now) / left.max(1);
         left = left.saturating_sub(1);
-        failure = match timeout_at((now + share).into(), connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
+        failure = match timeout_at((now + share).into(), connect((address, port).into())).await {
+            Ok(Ok(stream)) => return Ok((stream, address)),
             Ok(Err(error)) => DialFailure::from_connect(error),
             Err(_elapsed) => DialFailure::TimedOut { allowed: window.allowed },
         };
@@ -146,22 +181,59 @@ async fn try_all<S, F: Future<Output = io::Result<S>>>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::net::host::Resolver;
+    use crate::net::socket::SocketSettings;
+    use crate::net::stream::Sockets;
 
-    const SETTINGS: SocketSettings = SocketSettings { keepalive: Duration::from_mins(1), user_timeout: None };
     const ALLOWED: Duration = Duration::from_secs(3);
+
+    fn network(resolver: Resolver) -> Sockets {
+        let settings = SocketSettings { keepalive: Duration::from_mins(1), user_timeout: None };
+        Sockets { settings, resolver }
+    }
+
+    async fn dial_at(host: &str, port: u16) -> Result<TcpStream, DialError> {
+        dial(&network(Resolver::System), &Place { host: host.into(), port }, ALLOWED).await
+    }
+
+    /// Resolves every name to these addresses, turned around a little further each time.
+    fn turning(addresses: &[&str]) -> Sockets {
+        let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let addresses = Mutex::new(addresses);
+        network(Resolver::Given(Arc::new(move |_| {
+            let mut addresses = addresses.lock().unwrap();
+            addresses.rotate_left(1);
+            Ok(addresses.clone())
+        })))
+    }
+
+    /// A port that is free at all of these addresses, and listened on at those that are wanted.
+    async fn listen<const N: usize>(addresses: [&str; N]) -> (u16, [TcpListener; N]) {
+        loop {
+            let first = TcpListener::bind((addresses[0], 0)).await.unwrap();
+            let port = first.local_addr().unwrap().port();
+            let mut all = vec![first];
+            for address in &addresses[1..] {
+                all.extend(TcpListener::bind((*address, port)).await);
+            }
+            if let Ok(all) = all.try_into() {
+                return (port, all);
+            }
+        }
+    }
 
     async fn closed_port() -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap().port()
     }
 
-    fn addresses(count: u8) -> Vec<SocketAddr> {
-        (1..=count).map(|last| SocketAddr::from(([192, 0, 2, last], 21050))).collect()
+    fn addresses(count: u8) -> Vec<IpAddr> {
+        (1..=count).map(|last| IpAddr::from([192, 0, 2, last])).collect()
     }
 
     fn window() -> Window {
@@ -173,7 +245,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         for host in ["localhost", "127.0.0.1", "[127.0.0.1]"] {
-            let stream = dial(host, port, &SETTINGS, ALLOWED).await.unwrap();
+            let stream = dial_at(host, port).await.unwrap();
             assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
             assert!(stream.nodelay().unwrap());
         }
@@ -185,14 +257,14 @@ mod tests {
         let Ok(listener) = TcpListener::bind("[::1]:0").await else { return };
         let port = listener.local_addr().unwrap().port();
         for host in ["::1", "[::1]"] {
-            assert!(dial(host, port, &SETTINGS, ALLOWED).await.is_ok());
+            assert!(dial_at(host, port).await.is_ok());
         }
     }
 
     #[tokio::test]
     async fn a_port_without_a_listener_refuses() {
         let port = closed_port().await;
-        let error = dial("127.0.0.1", port, &SETTINGS, ALLOWED).await.unwrap_err();
+        let error = dial_at("127.0.0.1", port).await.unwrap_err();
         assert!(matches!(error.failure, DialFailure::Refused), "{error}");
         assert_eq!(error.to_string(), format!("127.0.0.1:{port}: connection refused"));
         assert!(error.failure.is_remote());
@@ -200,7 +272,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_does_not_resolve_is_named() {
-        let error = dial("no such host", 21050, &SETTINGS, ALLOWED).await.unwrap_err();
+        let error = dial_at("no such host", 21050).await.unwrap_err();
         assert!(matches!(error.failure, DialFailure::Resolve(_)), "{error}");
         assert!(error.to_string().starts_with("no such host:21050: the name does not resolve"), "{error}");
     }
@@ -209,7 +281,7 @@ mod tests {
     async fn addresses_that_do_not_answer_share_the_time() {
         let begun = clock::now();
         let tried = Mutex::new(Vec::new());
-        let failure = try_all(&addresses(3), window(), |address| {
+        let failure = try_all(&addresses(3), 21050, window(), |address| {
             tried.lock().unwrap().push((address, clock::now().saturating_duration_since(begun).as_secs()));
             std::future::pending::<io::Result<()>>()
         })
@@ -225,26 +297,110 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_address_that_refuses_leaves_its_time_to_the_others() {
         let begun = clock::now();
-        let silent_then_good = try_all(&addresses(3), window(), async |address: SocketAddr| match address {
-            SocketAddr::V4(v4) if v4.ip().octets()[3] == 1 => Err(io::ErrorKind::ConnectionRefused.into()),
-            SocketAddr::V4(v4) if v4.ip().octets()[3] == 2 => std::future::pending().await,
-            _ => Ok(address),
-        })
-        .await
-        .unwrap();
+        let (_, silent_then_good) =
+            try_all(&addresses(3), 21050, window(), async |address: SocketAddr| match address {
+                SocketAddr::V4(v4) if v4.ip().octets()[3] == 1 => {
+                    Err(io::ErrorKind::ConnectionRefused.into())
+                }
+                SocketAddr::V4(v4) if v4.ip().octets()[3] == 2 => std::future::pending().await,
+                _ => Ok(address),
+            })
+            .await
+            .unwrap();
         assert_eq!(silent_then_good, addresses(3)[2]);
         assert_eq!(clock::now().saturating_duration_since(begun).as_millis() / 100, 15);
     }
 
     #[tokio::test]
     async fn our_own_exhaustion_is_not_the_coordinators_failure() {
-        let failure = try_all(&addresses(1), window(), async |_| {
+        let failure = try_all(&addresses(1), 21050, window(), async |_| {
             Err::<(), _>(io::Error::from(io::ErrorKind::AddrNotAvailable))
         })
         .await
         .unwrap_err();
         assert!(!failure.is_remote(), "{failure}");
-        let failure = try_all(&[], window(), async |_| Ok(())).await.unwrap_err();
+        let failure = try_all(&[], 21050, window(), async |_| Ok(())).await.unwrap_err();
         assert!(matches!(failure, DialFailure::Resolve(_)));
+    }
+
+    #[tokio::test]
+    async fn a_name_of_several_hosts_is_one_of_them_for_all_ports_and_all_who_dial() {
+        let hosts = ["127.0.0.2", "127.0.0.3"];
+        let ((one, _at_one), (other, _at_other)) = (listen(hosts).await, listen(hosts).await);
+        let (network, host) = (turning(&hosts), Host::from("coordinator"));
+        // At once, as it is when the router starts.
+        let at_once = (0..8).map(|nth| {
+            let (network, host) = (network.clone(), host.clone());
+            let place = Place { host, port: if nth % 2 == 0 { one } else { other } };
+            tokio::spawn(
+                async move { dial(&network, &place, ALLOWED).await.unwrap().peer_addr().unwrap().ip() },
+            )
+        });
+        let mut reached = Vec::new();
+        for dialed in at_once.collect::<Vec<_>>() {
+            reached.push(dialed.await.unwrap());
+        }
+        for port in [one, other, one, other] {
+            let stream = dial(&network, &Place { host: host.clone(), port }, ALLOWED).await.unwrap();
+            reached.push(stream.peer_addr().unwrap().ip());
+        }
+        assert!(reached.iter().all(|address| *address == reached[0]), "{reached:?}");
+        let news = host.take_news().unwrap();
+        assert_eq!((news.address, news.others.len(), news.is_another), (reached[0], 1, false));
+        assert_eq!(host.take_news(), None);
+    }
+
+    #[tokio::test]
+    async fn a_host_is_looked_for_elsewhere_once_no_port_of_it_connects() {
+        let hosts = ["127.0.0.2", "127.0.0.3"];
+        let ((one, mut at_one), (other, mut at_other)) = (listen(hosts).await, listen(hosts).await);
+        let (network, host) = (turning(&hosts), Host::from("coordinator"));
+        let reach = async |port| {
+            let dialed = dial(&network, &Place { host: host.clone(), port }, ALLOWED).await;
+            dialed.map(|stream| stream.peer_addr().unwrap().ip().to_string()).map_err(|error| error.failure)
+        };
+        assert_eq!(reach(one).await.unwrap(), "127.0.0.3");
+        assert_eq!(reach(other).await.unwrap(), "127.0.0.3");
+        host.take_news();
+        let [_stays, lost] = &mut at_one;
+        *lost = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        assert!(matches!(reach(one).await, Err(DialFailure::Refused)));
+        assert_eq!(reach(other).await.unwrap(), "127.0.0.3", "it is there, if not as a whole");
+        assert_eq!(host.take_news(), None);
+        let [_stays, lost] = &mut at_other;
+        *lost = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        assert_eq!(reach(other).await.unwrap(), "127.0.0.2");
+        assert_eq!(reach(one).await.unwrap(), "127.0.0.2");
+        let news = host.take_news().unwrap();
+        assert_eq!((news.address.to_string().as_str(), news.is_another), ("127.0.0.2", true));
+    }
+
+    #[tokio::test]
+    async fn a_host_that_is_back_where_it_was_is_the_same() {
+        let (port, [listener]) = listen(["127.0.0.2"]).await;
+        let (network, host) = (turning(&["127.0.0.2"]), Host::from("coordinator"));
+        let place = Place { host: host.clone(), port };
+        assert!(dial(&network, &place, ALLOWED).await.is_ok());
+        drop(listener);
+        assert!(dial(&network, &place, ALLOWED).await.is_err());
+        let _listener = TcpListener::bind(("127.0.0.2", port)).await.unwrap();
+        assert!(dial(&network, &place, ALLOWED).await.is_ok());
+        assert_eq!(host.take_news(), None);
+    }
+
+    #[tokio::test]
+    async fn a_name_of_both_families_is_one_host_of_which_each_port_is_where_it_answers() {
+        // A machine without IPv6 has no such names.
+        let Ok(of_ipv6) = TcpListener::bind("[::1]:0").await else { return };
+        let of_ipv4 = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (network, host) = (turning(&["::1", "127.0.0.1"]), Host::from("localhost"));
+        for _ in 0..4 {
+            for listener in [&of_ipv6, &of_ipv4] {
+                let at = listener.local_addr().unwrap();
+                let place = Place { host: host.clone(), port: at.port() };
+                assert_eq!(dial(&network, &place, ALLOWED).await.unwrap().peer_addr().unwrap(), at);
+            }
+        }
+        assert_eq!(host.take_news(), None);
     }
 }

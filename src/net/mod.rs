@@ -3,6 +3,7 @@
 pub mod buffer;
 pub mod dial;
 pub mod flow;
+pub mod host;
 pub mod limits;
 pub mod listen;
 pub mod probe;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::timeout;
 
-use super::dial::{DialError, Place};
+use super::dial::{DialError, Place, dial};
 use super::flow::{self, WriteError};
 use super::stream::{Network, Seen, Stream};
 use crate::wire::facts::{Facts, Handle};
@@ -156,7 +156,7 @@ impl<N: Network> Probe<N> {
             }
         }
         let place = &self.place;
-        let stream = self.settings.network.dial(&place.host, place.port, allowed).await?;
+        let stream = dial(&self.settings.network, place, allowed).await?;
         if login == Login::Unknown {
             return Ok(Passed::Connected);
         }
@@ -177,6 +177,11 @@ impl<N: Network> Probe<N> {
     /// Whether it keeps a session, and a connection with it.
     pub fn keeps(&self) -> bool {
         self.kept.is_some()
+    }
+
+    /// Forgets the session that it keeps, which is none of what is probed from now on.
+    pub fn forget(&mut self) {
+        (self.kept, self.doubted) = (None, false);
     }
 
     /// Ends the kept session, so that it does not linger on the coordinator.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
-use super::dial::{DialError, dial};
+use super::host::Resolver;
 use super::socket::{self, SocketSettings};
 
 /// A connection to a client or to a coordinator.
@@ -65,24 +66,41 @@ pub trait Network: Clone + fmt::Debug + Send + Sync + 'static {
     /// What it opens.
     type Stream: Stream<Network = Self>;
 
-    /// Connects to a port of a host, within `connect_timeout`; see [`dial`].
+    /// The addresses that a host name stands for, each once, the one to be tried first first. Cancel-safe.
     ///
     /// # Errors
-    /// [`DialError`].
-    fn dial(
-        &self,
-        host: &str,
-        port: u16,
-        connect_timeout: Duration,
-    ) -> impl Future<Output = Result<Self::Stream, DialError>> + Send;
+    /// The resolver's.
+    fn resolve(&self, name: &str) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send;
+
+    /// Connects to an address, for as long as that takes: who dials (see [`dial`](super::dial::dial)) has a deadline.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-/// TCP, with these options on every connection.
-impl Network for SocketSettings {
+/// TCP.
+#[derive(Clone, Debug)]
+pub struct Sockets {
+    /// The options of every connection.
+    pub settings: SocketSettings,
+    /// What knows the addresses of names.
+    pub resolver: Resolver,
+}
+
+impl Network for Sockets {
     type Stream = TcpStream;
 
-    async fn dial(&self, host: &str, port: u16, connect_timeout: Duration) -> Result<TcpStream, DialError> {
-        dial(host, port, self, connect_timeout).await
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        self.resolver.resolve(name).await
+    }
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(address).await?;
+        // It is connected no more.
+        self.settings.apply(&stream).map_err(|_| io::ErrorKind::ConnectionReset)?;
+        Ok(stream)
     }
 }
 
@@ -98,7 +116,7 @@ pub enum Seen {
 }
 
 impl Stream for TcpStream {
-    type Network = SocketSettings;
+    type Network = Sockets;
 
     async fn readable(&self) {
         // An error is something that reading would find.

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
-use super::dial::{DialError, Place};
+use super::dial::{DialError, Place, dial};
 use super::stream::{Network, Stream};
 use crate::ids::Service;
 
@@ -174,7 +174,7 @@ async fn object<N: Network>(
 async fn page<N: Network>(place: &Place, target: &str, settings: &WebSettings<N>) -> Result<Bytes, WebError> {
     let allowed = settings.allowed;
     let answer = async {
-        let stream = settings.network.dial(&place.host, place.port, allowed).await?;
+        let stream = dial(&settings.network, place, allowed).await?;
         exchange(stream, place, target).await
     };
     timeout(allowed, answer).await.unwrap_or(Err(WebError::TimedOut(allowed)))
@@ -222,10 +222,15 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::net::host::Resolver;
     use crate::net::socket::SocketSettings;
+    use crate::net::stream::Sockets;
 
-    const SETTINGS: WebSettings<SocketSettings> = WebSettings {
-        network: SocketSettings { keepalive: Duration::from_mins(1), user_timeout: None },
+    const SETTINGS: WebSettings<Sockets> = WebSettings {
+        network: Sockets {
+            settings: SocketSettings { keepalive: Duration::from_mins(1), user_timeout: None },
+            resolver: Resolver::System,
+        },
         allowed: Duration::from_secs(5),
     };
 

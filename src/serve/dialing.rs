@@ -5,8 +5,8 @@ use crate::clock;
 use crate::cluster::Coordinator;
 use crate::ids::Service;
 use crate::metrics::DialOutcome;
-use crate::net::dial::DialFailure;
-use crate::net::stream::{Network, Stream};
+use crate::net::dial::{DialFailure, dial};
+use crate::net::stream::Stream;
 
 /// Why a coordinator's port was not reached.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,9 @@ pub(super) async fn reach<S: Stream>(
 ) -> Result<S, Unreached> {
     let port = coordinator.ports.of(service).ok_or(Unreached::NoPort(service))?;
     coordinator.note_used(service);
-    let dialed = shared.network.dial(&coordinator.host, port, shared.settings.connect_timeout).await;
+    let place = fleet.place(coordinator, port);
+    let dialed = dial(&shared.network, &place, shared.settings.connect_timeout).await;
+    fleet.note_whereabouts(coordinator);
     if let Some(counters) = fleet.counters(coordinator.id) {
         counters
             .dials

@@ -175,7 +175,9 @@ impl<S: Stream> Links<S> {
             .iter()
             .position(|link| link.coordinator.id == coordinator && link.service() == service)?;
         let link = self.idle.swap_remove(found);
-        (see(&link.stream) == Seen::Nothing).then_some(link)
+        // Its session lives where it leads.
+        let is_left = link.session.is_none() && link.made.is_left_behind(&link.coordinator);
+        (!is_left && see(&link.stream) == Seen::Nothing).then_some(link)
     }
 
     /// Whether there is a link to a coordinator's service; it need not be good any more.
@@ -286,6 +288,7 @@ pub(super) async fn dial<S: Stream>(
     shared: &Shared<S>,
 ) -> Result<Box<Link<S>>, NoLink> {
     let (coordinator, service) = (Arc::clone(&seat.pool.coordinator), seat.pool.service);
+    let moves = coordinator.moves();
     let mut stream = reach(&coordinator, service, fleet, shared).await?;
     if let Some(credentials) = credentials {
         let verdict = authenticate(&mut stream, credentials, shared.settings.handshake_timeout).await;
@@ -296,7 +299,7 @@ pub(super) async fn dial<S: Stream>(
         verdict?;
         seat.prove();
     }
-    let made = seat.made();
+    let made = seat.made(moves);
     Ok(Box::new(Link { coordinator, stream, session: None, seat, made }))
 }
 

@@ -39,6 +39,7 @@ mod silence;
 mod spares;
 mod tend;
 pub mod upkeep;
+mod watched;
 pub mod watching;
 pub mod workers;
 

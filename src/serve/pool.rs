@@ -220,7 +220,7 @@ impl<S: Stream> Pool<S> {
     /// A link on which nothing is under way may serve the next call of its identity.
     pub(super) fn put(self: &Arc<Self>, mut link: Box<Link<S>>) {
         let mut state = self.state.lock();
-        if state.closed || link.made.is_over(state.now) {
+        if state.closed || link.made.is_over(state.now) || link.made.is_left_behind(&self.coordinator) {
             // The seat locks by itself.
             drop(state);
             return;
@@ -272,8 +272,12 @@ impl<S: Stream> Pool<S> {
     pub(super) fn look_after(self: &Arc<Self>, now: Instant) {
         let mut state = self.state.lock();
         state.now = now;
-        let retired =
-            state.room.retire(now, |idle| idle.made.is_over(now) || idle.stream.glance() != Seen::Nothing);
+        let retired = state.room.retire(now, |idle| {
+            let made = idle.made;
+            made.is_over(now)
+                || made.is_left_behind(&self.coordinator)
+                || idle.stream.glance() != Seen::Nothing
+        });
         state.note_ended(&retired);
         self.call_next(state);
         drop(retired);

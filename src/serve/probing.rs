@@ -14,6 +14,8 @@ pub(super) struct Probing<S: Stream> {
     probe: Probe<S::Network>,
     pool: Arc<Pool<S>>,
     seat: Option<Seat<S>>,
+    /// How often its coordinator had come to be elsewhere when it was probed last.
+    moves: u32,
     /// Whether the web port has ever answered.
     pub web_answers: bool,
 }
@@ -21,7 +23,8 @@ pub(super) struct Probing<S: Stream> {
 impl<S: Stream> Probing<S> {
     /// A probe that keeps nothing yet.
     pub(super) fn new(probe: Probe<S::Network>, pool: &Arc<Pool<S>>) -> Self {
-        Self { probe, pool: Arc::clone(pool), seat: None, web_answers: false }
+        let moves = pool.coordinator.moves();
+        Self { probe, pool: Arc::clone(pool), seat: None, moves, web_answers: false }
     }
 
     /// Probes once; `None` if there is no room. A session that is kept takes the place of a call; where there is none for
@@ -31,6 +34,11 @@ impl<S: Stream> Probing<S> {
     /// [`ProbeError`].
     pub(super) async fn run(&mut self, login: Login) -> Option<Result<Passed, ProbeError>> {
         let mut login = login;
+        let moves = self.pool.coordinator.moves();
+        if std::mem::replace(&mut self.moves, moves) != moves {
+            self.probe.forget();
+            (self.seat, self.web_answers) = (None, false);
+        }
         if self.seat.is_none() && login == Login::None {
             self.seat = self.claim(Purpose::Work);
         }

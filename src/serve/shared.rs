@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,7 @@ pub use super::moves::MoveSettings;
 use super::moves::Moves;
 use super::opaque::Cuts;
 use super::pool::{Lobby, Pool};
+use super::watched::Watched;
 use crate::chance::Chance;
 use crate::clock;
 use crate::cluster::room::{Limits, OwnLinks, RoomView};
@@ -214,26 +215,6 @@ pub struct FleetSettings {
     pub draining: DrainSettings,
 }
 
-/// What wakes the tasks that watch a coordinator before their time.
-#[derive(Debug, Default)]
-pub(super) struct Watched {
-    pub(super) poll: Notify,
-    /// A poll has ended.
-    pub(super) polled: Notify,
-    probes: [Notify; Service::ALL.len()],
-}
-
-impl Watched {
-    pub(super) fn probe(&self, service: Service) -> &Notify {
-        let [hs2, beeswax, hs2_http] = &self.probes;
-        match service {
-            Service::Hs2 => hs2,
-            Service::Beeswax => beeswax,
-            Service::Hs2Http => hs2_http,
-        }
-    }
-}
-
 impl<S: Stream> Drop for Fleet<S> {
     fn drop(&mut self) {
         self.pools.iter().flatten().for_each(|pool| pool.close());
@@ -266,7 +247,7 @@ impl<S: Stream> Fleet<S> {
             .map(|coordinator| metrics.coordinator(&cluster.name, &coordinator.name));
         let metrics = counters.collect();
         let parked = cluster.coordinators.iter().map(|_| [one(), one(), one()]).collect();
-        let watched = cluster.coordinators.iter().map(|_| Watched::default()).collect();
+        let watched = cluster.coordinators.iter().map(|one| Watched::at(&one.host)).collect();
         let (askings, moves) = (Askings::new(&chance), Moves::new(&cluster, moving));
         let (table, cuts) = (Arc::new(table), Cuts::new(cluster.coordinators.len()));
         Self {

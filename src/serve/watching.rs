@@ -79,7 +79,7 @@ impl<S: Stream> Watch<S> {
     }
 
     fn place(&self, port: u16) -> Place {
-        Place { host: self.coordinator.host.as_str().into(), port }
+        self.fleet.place(&self.coordinator, port)
     }
 
     /// Waits for the next turn; false when there is none.
@@ -111,6 +111,7 @@ impl<S: Stream> Watch<S> {
                 () = self.end.cancelled() => return,
                 report = report(&place, &self.web) => report,
             };
+            self.fleet.note_whereabouts(&self.coordinator);
             let own = before.at_most(self.coordinator.own());
             self.count_poll(&report);
             let watched = self.fleet.watched(&self.coordinator);
@@ -216,6 +217,7 @@ impl<S: Stream> Watch<S> {
             }
         };
         let (passed, answer) = tokio::join!(probe.run(login), asked);
+        self.fleet.note_whereabouts(&self.coordinator);
         if matches!(passed, Some(Ok(Passed::ShuttingDown))) {
             self.fleet.note_shutting_down(&self.coordinator);
         }

@@ -1,11 +1,14 @@
 //! Where the router listens and where coordinators are: any subset of their services, in any notation.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hs2router::control::config::Config;
 use hs2router::fake::client::{Hs2Client, Login};
 use hs2router::fake::{Coordinator, Settings};
+use hs2router::net::host::Resolver;
 use serde_json::Value;
 
 use crate::admin::ask_at;
@@ -145,4 +148,139 @@ fn a_wildcard_stands_for_the_addresses_of_its_family() {
         "[[listener]]\naddress = \"[::]:{port}\"\n[[cluster]]\ncoordinators = [\"a:1\"]\n"
     ));
     assert_eq!(router.listener(0), SocketAddr::from(([0; 16], port)));
+}
+
+/// Two coordinators that have the same ports on different hosts, for which one name stands.
+struct Twins {
+    coordinators: Vec<Coordinator>,
+    router: TestRouter,
+}
+
+impl Twins {
+    const HOSTS: [[u8; 4]; 2] = [[127, 0, 0, 2], [127, 0, 0, 3]];
+
+    fn start(cluster: &str) -> Self {
+        Self::beside(cluster, "")
+    }
+
+    /// With more coordinators in the list.
+    fn beside(cluster: &str, others: &str) -> Self {
+        let coordinators = loop {
+            let Ok(first) = Coordinator::start(Self::settings(0, None)) else { continue };
+            // Another test may have one of the ports there.
+            if let Ok(second) = Coordinator::start(Self::settings(1, Some(&first))) {
+                break vec![first, second];
+            }
+        };
+        let one = &coordinators[0];
+        let config = format!(
+            "[[listener]]\naddress = \"127.0.0.1:0\"\n[[cluster]]\nname = \"test\"\n{cluster}\n\
+             coordinators = [{{ host = \"coordinator\", hs2 = {}, beeswax = 0, hs2_http = 0, web = {} }}{others}]\n",
+            one.hs2().port(),
+            one.web().port()
+        );
+        let turn = AtomicUsize::new(0);
+        let resolver = Resolver::Given(Arc::new(move |name| {
+            assert_eq!(name, "coordinator");
+            let mut addresses = Self::HOSTS.map(IpAddr::from);
+            addresses.rotate_left(turn.fetch_add(1, Ordering::Relaxed) % 2);
+            Ok(addresses.into())
+        }));
+        Self { router: TestRouter::resolving(&config, resolver), coordinators }
+    }
+
+    fn settings(place: usize, twin: Option<&Coordinator>) -> Settings {
+        let port = |of: fn(&Coordinator) -> SocketAddr| twin.map_or(0, |twin| of(twin).port());
+        Settings {
+            name: format!("twin{place}"),
+            host: Self::HOSTS[place].into(),
+            hs2_port: port(Coordinator::hs2),
+            beeswax_port: port(Coordinator::beeswax),
+            hs2_http_port: port(Coordinator::hs2_http),
+            web_port: port(Coordinator::web),
+            ..Settings::default()
+        }
+    }
+
+    fn client(&self) -> Hs2Client {
+        Hs2Client::connect(self.router.listener(0), &Login::NoSasl).unwrap()
+    }
+
+    /// How many sessions the router counts on each coordinator.
+    fn counted(&self) -> Vec<u32> {
+        let coordinators = &self.router.router().fleets()[0].cluster.coordinators;
+        coordinators.iter().map(|one| one.load().open_sessions).collect()
+    }
+
+    /// How many sessions each of the two has; one of them may be a probe's.
+    fn sessions(&self) -> Vec<usize> {
+        self.coordinators.iter().map(|one| one.open_sessions().len()).collect()
+    }
+}
+
+const OFTEN: &str = "probe = { interval = \"100ms\", timeout = \"100ms\" }\nload = { interval = \"100ms\" }";
+
+#[test]
+fn a_name_of_two_hosts_is_one_coordinator_whose_calls_all_reach_it() {
+    for links in ["share_links = true", "share_links = false", "flavor = \"hive\""] {
+        let twins = Twins::start(&format!("{links}\n{OFTEN}"));
+        let mut sessions = Vec::new();
+        for _ in 0..10 {
+            let mut client = twins.client();
+            for _ in 0..2 {
+                let session = client.open(&[]).unwrap();
+                sessions.push(session);
+            }
+            if links.contains("hive") {
+                // There a session ends with the connection that opened it.
+                for session in sessions.drain(..) {
+                    drop(client.execute(&session, "select * from rows(10)").unwrap());
+                }
+            }
+        }
+        // Each on a connection that has not seen the session.
+        for session in &sessions {
+            let mut client = twins.client();
+            for _ in 0..5 {
+                let operation = client.execute(session, "select * from rows(10)").unwrap();
+                client.close(&operation).unwrap();
+            }
+        }
+        let of_each = twins.sessions();
+        assert!(of_each.contains(&0), "{links}: sessions are on both: {of_each:?}");
+        let warned = || twins.router.logs().text().contains("stands for several hosts");
+        assert!(eventually(warned), "{links}: nothing warns");
+    }
+}
+
+#[test]
+fn sessions_of_a_host_that_is_lost_go_on_elsewhere_and_new_ones_come_to_the_other_of_its_name() {
+    let spare = Coordinator::start(Settings { name: "spare".to_owned(), ..Settings::default() }).unwrap();
+    let mut twins = Twins::beside(
+        &format!("{OFTEN}\nslow_start = \"0s\""),
+        &format!(
+            ", {{ name = \"spare\", host = \"127.0.0.1\", hs2 = {}, beeswax = 0, hs2_http = 0, web = {} }}",
+            spare.hs2().port(),
+            spare.web().port()
+        ),
+    );
+    let mut client = twins.client();
+    let sessions: Vec<_> = (0..4).map(|_| client.open(&[]).unwrap()).collect();
+    assert_eq!(twins.counted(), [2, 2]);
+    let owner =
+        twins.sessions().iter().position(|sessions| *sessions >= 2).expect("they are on one of the two");
+    drop(twins.coordinators.remove(owner));
+    let reached = || twins.router.logs().text().contains("its name leads to another address now");
+    assert!(eventually(reached), "{}", twins.router.logs().text());
+    for session in &sessions {
+        let operation = client.execute(session, "select * from rows(10)").unwrap();
+        client.close(&operation).unwrap();
+    }
+    assert_eq!(twins.counted(), [0, 4]);
+    assert!(client.open(&[]).is_ok());
+    assert_eq!(twins.counted(), [1, 4]);
+    assert!(twins.sessions()[0] >= 1, "the other of the two has it");
+    // And there it stays: the name still stands for both.
+    let again = || twins.router.logs().text().matches("its name leads to another address now").count();
+    assert_eq!(again(), 1);
 }

@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use hs2router::fake::{Coordinator, Fault, Settings};
 use hs2router::net::dial::Place;
+use hs2router::net::host::Resolver;
 use hs2router::net::probe::{Login, Passed, Probe, ProbeError, ProbeSettings};
 use hs2router::net::socket::SocketSettings;
+use hs2router::net::stream::Sockets;
 use tokio::net::TcpListener;
 
-fn settings(allowed: Duration) -> ProbeSettings<SocketSettings> {
-    let network = SocketSettings { keepalive: Duration::from_mins(1), user_timeout: None };
+fn settings(allowed: Duration) -> ProbeSettings<Sockets> {
+    let settings = SocketSettings { keepalive: Duration::from_mins(1), user_timeout: None };
+    let network = Sockets { settings, resolver: Resolver::System };
     ProbeSettings { network, allowed }
 }
 
-fn probe(coordinator: &Coordinator) -> Probe<SocketSettings> {
+fn probe(coordinator: &Coordinator) -> Probe<Sockets> {
     let place = Place { host: "127.0.0.1".into(), port: coordinator.hs2().port() };
     Probe::new(place, settings(Duration::from_secs(5)))
 }

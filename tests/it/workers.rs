@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hs2router::control::config::Config;
 use hs2router::control::router::Router;
+use hs2router::net::host::Resolver;
 use hs2router::serve::workers::Workers;
 use tokio::runtime::Runtime;
 use tokio::task::yield_now;
@@ -42,7 +43,7 @@ impl Pair {
         let runtime = Runtime::new().unwrap();
         let router = {
             let _inside = runtime.enter();
-            Router::start_on(&Config::parse("test", &config).unwrap(), &workers).unwrap()
+            Router::start_on(&Config::parse("test", &config).unwrap(), &workers, Resolver::System).unwrap()
         };
         Self { runtime, router, workers }
     }

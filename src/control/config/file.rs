@@ -41,7 +41,8 @@ section! {
         /// How long a client may take from its first byte to the end of its authentication, and a coordinator to its first
         /// byte on a connection that is relayed unread (`open_timeout` if that is HTTP); more than 0.
         handshake_timeout: TimeSpan = default("30s"),
-        /// How long one attempt to connect to a coordinator may take, over all addresses of its name; more than 0.
+        /// How long one attempt to connect to a coordinator may take, its name's resolution and all addresses that are tried
+        /// included; more than 0.
         connect_timeout: TimeSpan = default("3s"),
         /// How long a coordinator may take to open a session before the next one is tried; more than 0.
         open_timeout: TimeSpan = default("30s"),
@@ -224,7 +225,10 @@ section! {
     CoordinatorFile at "cluster.coordinators", "coordinators = [{ … }]" {
         /// The name in logs, metrics and commands; unique in its cluster.
         name: Name = derived("the host"),
-        /// Host name or IP address; resolved again for every connection.
+        /// Host name or IP address. A name that stands for several hosts is one of them: the first that is reached, for all
+        /// ports, until none of them can be connected to there any more; then it is resolved anew, and another address is
+        /// another process, as after a restart. To use all of the hosts, list each by a name or an address of its own. One IPv4
+        /// and one IPv6 address are one host.
         host: Host = required("host = \"impala-1.example.com\""),
         /// Its share of the load relative to others; 1 to 1000.
         weight: u64 = default(1),

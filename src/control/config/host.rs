@@ -9,7 +9,7 @@ use crate::ids::HostAndPort;
 /// The longest name or host accepted, in bytes (RFC 1035 allows 253 for a host).
 pub const LONGEST_NAME: usize = 253;
 
-/// A host name or an IP address, without a port; resolved at every dial, not here.
+/// A host name or an IP address, without a port; resolved where it is dialed, not here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Host(pub String);
 

@@ -1,6 +1,7 @@
 //! A connection in memory that can finish and reset like a real one.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
@@ -10,7 +11,6 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::sync::watch;
 
 use super::{Network, Seen, Stream};
-use crate::net::dial::{DialError, DialFailure, Place};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -66,8 +66,12 @@ pub(crate) struct Nowhere;
 impl Network for Nowhere {
     type Stream = Double;
 
-    async fn dial(&self, host: &str, port: u16, _timeout: Duration) -> Result<Double, DialError> {
-        Err(DialError { place: Place { host: host.into(), port }, failure: DialFailure::Refused })
+    async fn resolve(&self, _name: &str) -> io::Result<Vec<IpAddr>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    async fn connect(&self, _address: SocketAddr) -> io::Result<Double> {
+        Err(io::ErrorKind::ConnectionRefused.into())
     }
 }
 

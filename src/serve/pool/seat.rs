@@ -132,12 +132,12 @@ impl<S: Stream> Seat<S> {
         }
     }
 
-    /// Its link was made just now.
-    pub(in crate::serve) fn made(&mut self) -> Made {
+    /// Its link was made just now. `moves` is how often its coordinator had come to be elsewhere when it was dialed.
+    pub(in crate::serve) fn made(&mut self, moves: u32) -> Made {
         let at = clock::now();
         let birth = self.pool.state.lock().lineage.begin(at);
         self.birth = Some(birth);
-        Made { until: at + LONGEST_LIFE, sessions: 0, birth, runtime: here() }
+        Made { until: at + LONGEST_LIFE, sessions: 0, birth, runtime: here(), moves }
     }
 
     /// Its link is broken: its coordinator, or what is between, ended it.
@@ -177,6 +177,8 @@ pub(in crate::serve) struct Made {
     until: Instant,
     sessions: u32,
     pub(super) birth: Birth,
+    /// How often its coordinator had come to be elsewhere before.
+    moves: u32,
     /// Where its events are waited for; none outside of any.
     pub(super) runtime: Option<runtime::Id>,
 }
@@ -194,5 +196,10 @@ impl Made {
 
     pub(super) fn is_over(self, now: Instant) -> bool {
         self.sessions >= MOST_SESSIONS || now >= self.until
+    }
+
+    /// Whether its coordinator is elsewhere now: the link leads to another process than new ones do.
+    pub(in crate::serve) fn is_left_behind(self, coordinator: &Coordinator) -> bool {
+        self.moves != coordinator.moves()
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use hs2router::clock;
-use hs2router::net::dial::{DialError, DialFailure, Place};
 use hs2router::net::listen::Source;
 use hs2router::net::stream::{Network, Seen, Stream};
 use parking_lot::Mutex;
@@ -22,7 +21,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 
 /// The name of the machine that the router runs on.
 pub(crate) const ROUTER: &str = "router";
@@ -154,6 +153,8 @@ struct Inner {
     calls: Vec<Duration>,
     /// How many connections the router may have to a port of a host.
     most: BTreeMap<(Arc<str>, u16), usize>,
+    /// Each has the address of its place.
+    hosts: Vec<Arc<str>>,
 }
 
 type Accepted = (SimStream, SocketAddr);
@@ -199,6 +200,7 @@ impl SimNetwork {
             watched: BTreeSet::new(),
             calls: Vec::new(),
             most: BTreeMap::new(),
+            hosts: Vec::new(),
         };
         Self { from: ROUTER.into(), address: 1, inner: Arc::new(Mutex::new(inner)), changed: Arc::default() }
     }
@@ -357,7 +359,7 @@ impl SimNetwork {
         self.inner.lock().violations.clone()
     }
 
-    async fn connect(&self, host: &str, port: u16) -> Result<SimStream, DialFailure> {
+    async fn connect_to(&self, host: &str, port: u16) -> io::Result<SimStream> {
         let dialed_at = clock::now();
         let (there, back) = {
             let mut inner = self.inner.lock();
@@ -371,7 +373,7 @@ impl SimNetwork {
         sleep_until(there.into()).await;
         let stream = self.establish((&host.into(), port), dialed_at);
         sleep_until((clock::now() + back).into()).await;
-        stream.ok_or(DialFailure::Refused)
+        stream.ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
     }
 
     fn establish(&self, place: (&Arc<str>, u16), dialed_at: Instant) -> Option<SimStream> {
@@ -414,6 +416,21 @@ impl Connection {
 impl Inner {
     fn reach_mut(&mut self, host: &str) -> &mut Reach {
         self.reach.entry(host.into()).or_default()
+    }
+
+    /// The address of a host, which it gets when it is asked for.
+    fn addresses_of(&mut self, host: &str) -> Vec<IpAddr> {
+        let known = self.hosts.iter().position(|one| &**one == host);
+        let place = known.unwrap_or_else(|| {
+            self.hosts.push(host.into());
+            self.hosts.len() - 1
+        });
+        vec![IpAddr::from([10, 1, 0, u8::try_from(place).expect("there are few hosts")])]
+    }
+
+    fn host_at(&self, address: IpAddr) -> Option<Arc<str>> {
+        let IpAddr::V4(address) = address else { return None };
+        self.hosts.get(usize::from(address.octets()[3])).cloned()
     }
 
     fn connections_of(&self, host: &str) -> Vec<u64> {
@@ -490,10 +507,13 @@ impl Inner {
 impl Network for SimNetwork {
     type Stream = SimStream;
 
-    async fn dial(&self, host: &str, port: u16, connect_timeout: Duration) -> Result<SimStream, DialError> {
-        let dialed = timeout(connect_timeout, self.connect(host, port)).await;
-        let dialed = dialed.unwrap_or(Err(DialFailure::TimedOut { allowed: connect_timeout }));
-        dialed.map_err(|failure| DialError { place: Place { host: host.into(), port }, failure })
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        Ok(self.inner.lock().addresses_of(name))
+    }
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<SimStream> {
+        let host = self.inner.lock().host_at(address.ip()).ok_or(io::ErrorKind::HostUnreachable)?;
+        self.connect_to(&host, address.port()).await
     }
 }
 

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hs2router::net::stream::{Network as _, Stream as _};
+use hs2router::net::dial::{Place, dial};
+use hs2router::net::stream::Stream as _;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -104,7 +105,8 @@ impl Stranger {
     async fn connect_again_and_again(self: Rc<Self>) {
         loop {
             sleep(self.draw(|rng| between(rng, 0, 4_000))).await;
-            if let Ok(stream) = self.network.dial(ROUTER, HS2_PORT, LONGEST).await {
+            let router = Place { host: ROUTER.into(), port: HS2_PORT };
+            if let Ok(stream) = dial(&self.network, &router, LONGEST).await {
                 self.connect(stream).await;
             }
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hs2router::clock;
 use hs2router::idl::beeswax::BeeswaxException;
 use hs2router::idl::impala_service::{ImpalaHiveServer2ServiceSyncClient, ImpalaServiceSyncClient};
-use hs2router::net::stream::Network as _;
+use hs2router::net::dial::{Place, dial};
 use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol};
 use thrift::{TThriftClient as _, TransportErrorKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -151,7 +151,8 @@ impl<S: Service> Talk<S> {
         login: Option<(&str, &str)>,
         counts: bool,
     ) -> Result<Self, NoResult> {
-        let dialed = network.dial(ROUTER, S::PORT, BOUND).await;
+        let place = Place { host: ROUTER.into(), port: S::PORT };
+        let dialed = dial(network, &place, BOUND).await;
         let stream = dialed.map_err(|error| NoResult::NoConnection(error.to_string()))?;
         let (came, service, network) = (Vec::new(), PhantomData, network.clone());
         let mut talk = Self { stream, network, framed: false, sequence: 0, counts, came, service };

@@ -6,6 +6,8 @@ use std::time::Duration;
 use hs2router::clock;
 use hs2router::control::config::Config;
 use hs2router::control::router::Router;
+use hs2router::net::host::Resolver;
+use hs2router::serve::workers::Workers;
 use tokio::runtime::Runtime;
 
 use super::clients::Target;
@@ -25,13 +27,18 @@ pub(crate) struct TestRouter {
 impl TestRouter {
     /// Starts a router from the text of a config; `[admin]` must not be in it.
     pub(crate) fn start(config: &str) -> Self {
+        Self::resolving(config, Resolver::System)
+    }
+
+    /// As [`Self::start`], with names that stand for what the resolver says.
+    pub(crate) fn resolving(config: &str, resolver: Resolver) -> Self {
         let text = format!("{config}\n[admin]\naddress = \"127.0.0.1:0\"\n");
         let config = Config::parse("test", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let logs = Logs::default();
         let runtime = logs.runtime();
         let router = {
             let _inside = runtime.enter();
-            Router::start(&config)
+            Router::start_on(&config, &Workers::here(), resolver)
         }
         .unwrap();
         Self { router: Some(router), logs, runtime }

@@ -1,0 +1,214 @@
+//! A host by its name, and where it is: at one address for as long as it can be reached there.
+//!
+//! A name may stand for several hosts, and resolvers turn their addresses around with each answer. A session is on one of
+//! them, so whoever dials the name for it has to come to the same one: the first address that can be connected to is kept, for
+//! all ports and all who dial, until no port can be connected to there any more. Then the name is resolved anew.
+//!
+//! A name with one IPv4 and one IPv6 address is one host with two addresses, `localhost` for example: each of its ports is
+//! dialed at whichever answers.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use tokio::net::lookup_host;
+
+/// A host. Clones are the same one.
+#[derive(Clone)]
+pub struct Host(Arc<Inner>);
+
+struct Inner {
+    name: Arc<str>,
+    state: Mutex<State>,
+    /// Whether there is news, so that nobody has to lock to find none.
+    is_news: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    chosen: Option<Chosen>,
+    /// Where it was when it was lost.
+    last: Vec<IpAddr>,
+    news: Option<Choice>,
+}
+
+/// Where it is.
+#[derive(Debug)]
+struct Chosen {
+    /// One, or one of each family.
+    addresses: Vec<IpAddr>,
+    ports: Vec<Port>,
+}
+
+/// What the last dial of a port came to.
+#[derive(Debug)]
+struct Port {
+    number: u16,
+    /// Where it was connected to last.
+    at: Option<IpAddr>,
+    connects: bool,
+}
+
+/// What knows the addresses of names.
+#[derive(Clone)]
+pub enum Resolver {
+    /// This machine: its files, its name servers.
+    System,
+    /// This function, which does not block.
+    Given(Arc<Given>),
+}
+
+/// Tells the addresses of a name.
+pub type Given = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
+
+impl Resolver {
+    /// The addresses of a name, each once, in the order in which they are to be tried.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let mut addresses: Vec<IpAddr> = match self {
+            // Whatever the port: it comes back with each address.
+            Self::System => lookup_host((name, 0)).await?.map(|address| address.ip()).collect(),
+            Self::Given(resolve) => resolve(name)?,
+        };
+        let mut seen = HashSet::new();
+        addresses.retain(|address| seen.insert(*address));
+        Ok(addresses)
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::System => "System",
+            Self::Given(_) => "Given",
+        })
+    }
+}
+
+/// News of where a host is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Where it is now.
+    pub address: IpAddr,
+    /// Addresses of other hosts that the name stands for, too.
+    pub others: Vec<IpAddr>,
+    /// Whether it was at another address before.
+    pub is_another: bool,
+}
+
+/// What a failed dial means for where the host is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// It is still there: another port connects.
+    There,
+    /// It is nowhere now.
+    Lost,
+}
+
+impl From<&str> for Host {
+    fn from(name: &str) -> Self {
+        // A literal may come as it would in a URL.
+        let name = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+        let (state, is_news) = (Mutex::default(), AtomicBool::new(false));
+        Self(Arc::new(Inner { name: name.into(), state, is_news }))
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("name", &self.0.name).field("state", &*self.0.state.lock()).finish()
+    }
+}
+
+impl Host {
+    /// A host name, or an address literal without brackets.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Where it has come to be, if that is news: that its name stands for others, too, or that it is not where it was.
+    pub fn take_news(&self) -> Option<Choice> {
+        let is_news = self.0.is_news.load(Ordering::Relaxed) && self.0.is_news.swap(false, Ordering::Relaxed);
+        if is_news { self.0.state.lock().news.take() } else { None }
+    }
+
+    /// Where a port is to be dialed, the likeliest address first; none as long as nothing is chosen.
+    pub(super) fn addresses(&self, port: u16) -> Option<Vec<IpAddr>> {
+        let state = self.0.state.lock();
+        let chosen = state.chosen.as_ref()?;
+        let known = chosen.ports.iter().find(|one| one.number == port).and_then(|one| one.at);
+        let others = chosen.addresses.iter().copied().filter(|address| Some(*address) != known);
+        Some(known.into_iter().chain(others).collect())
+    }
+
+    /// A port was connected to at one of the addresses that the name stands for. False if the host is elsewhere by now.
+    pub(super) fn note_connected(&self, port: u16, at: IpAddr, all: &[IpAddr]) -> bool {
+        let mut state = self.0.state.lock();
+        if let Some(chosen) = &mut state.chosen {
+            let is_there = chosen.addresses.contains(&at);
+            if is_there && chosen.note(port, Some(at)).is_some_and(|former| former != at) {
+                self.tell(&mut state, Choice { address: at, others: Vec::new(), is_another: true });
+            }
+            return is_there;
+        }
+        let (addresses, others) = if is_one_host(all) {
+            (all.to_vec(), Vec::new())
+        } else {
+            (vec![at], all.iter().copied().filter(|other| *other != at).collect())
+        };
+        let ports = vec![Port { number: port, at: Some(at), connects: true }];
+        state.chosen = Some(Chosen { addresses, ports });
+        let is_another = !state.last.is_empty() && !state.last.contains(&at);
+        if is_another || (state.last.is_empty() && !others.is_empty()) {
+            self.tell(&mut state, Choice { address: at, others, is_another });
+        }
+        true
+    }
+
+    fn tell(&self, state: &mut State, news: Choice) {
+        state.news = Some(news);
+        self.0.is_news.store(true, Ordering::Relaxed);
+    }
+
+    /// A port could not be connected to at these addresses.
+    pub(super) fn note_failed(&self, port: u16, at: &[IpAddr]) -> Failed {
+        let mut state = self.0.state.lock();
+        let Some(chosen) = state.chosen.as_mut() else { return Failed::Lost };
+        if chosen.addresses.iter().any(|address| !at.contains(address)) {
+            return Failed::There;
+        }
+        chosen.note(port, None);
+        if chosen.ports.iter().any(|port| port.connects) {
+            return Failed::There;
+        }
+        state.last = chosen.ports.iter().filter_map(|port| port.at).collect();
+        state.chosen = None;
+        Failed::Lost
+    }
+}
+
+impl Chosen {
+    /// Takes in where a port was connected to, if it was; returns where it was connected to before.
+    fn note(&mut self, number: u16, outcome: Option<IpAddr>) -> Option<IpAddr> {
+        let connects = outcome.is_some();
+        let Some(port) = self.ports.iter_mut().find(|port| port.number == number) else {
+            self.ports.push(Port { number, at: outcome, connects });
+            return None;
+        };
+        let former = port.at;
+        (port.at, port.connects) = (outcome.or(former), connects);
+        former
+    }
+}
+
+/// Whether these are the addresses of one host: no two of a family.
+pub fn is_one_host(addresses: &[IpAddr]) -> bool {
+    let of_ipv4 = addresses.iter().filter(|address| address.is_ipv4()).count();
+    of_ipv4 <= 1 && addresses.len() - of_ipv4 <= 1
+}
