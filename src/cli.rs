@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn an_address_to_listen_on_may_have_a_port() {
         let listen = |text: &str| {
-            let shown = |ip: Option<IpAddr>| ip.map_or("all".to_owned(), |ip| ip.to_string());
+            let shown = |ip: Option<IpAddr>| ip.map_or_else(|| "all".to_owned(), |ip| ip.to_string());
             text.parse::<Listen>().map(|listen| (shown(listen.ip), listen.port))
         };
         assert_eq!(listen("*"), Ok(("all".to_owned(), None)));
