@@ -212,3 +212,58 @@ pub fn is_one_host(addresses: &[IpAddr]) -> bool {
     let of_ipv4 = addresses.iter().filter(|address| address.is_ipv4()).count();
     of_ipv4 <= 1 && addresses.len() - of_ipv4 <= 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(address: &str) -> IpAddr {
+        address.parse().unwrap()
+    }
+
+    #[test]
+    fn who_connects_second_learns_where_the_host_is() {
+        let (host, one, other) = (Host::from("fleet"), at("10.0.0.1"), at("10.0.0.2"));
+        assert_eq!(host.addresses(1), None);
+        assert!(host.note_connected(1, one, &[other, one]));
+        assert!(!host.note_connected(2, other, &[other, one]));
+        assert_eq!(host.addresses(2), Some(vec![one]));
+    }
+
+    #[test]
+    fn a_port_that_never_connects_holds_a_host_nowhere() {
+        let (host, one) = (Host::from("fleet"), at("10.0.0.1"));
+        assert!(host.note_connected(1, one, &[one]));
+        assert_eq!(host.note_failed(2, &[one]), Failed::There);
+        assert_eq!(host.note_failed(1, &[one]), Failed::Lost);
+        assert_eq!(host.addresses(1), None);
+        // What was found to fail elsewhere says nothing about where the host is now.
+        assert!(host.note_connected(1, at("10.0.0.2"), &[at("10.0.0.2")]));
+        assert_eq!(host.note_failed(1, &[one]), Failed::There);
+        assert_eq!(host.addresses(1), Some(vec![at("10.0.0.2")]));
+    }
+
+    #[test]
+    fn a_port_that_changes_from_one_family_to_the_other_is_another_process() {
+        let (host, all) = (Host::from("localhost"), [at("::1"), at("127.0.0.1")]);
+        assert!(host.note_connected(1, all[1], &all));
+        assert_eq!(host.addresses(1), Some(vec![all[1], all[0]]), "where it was is tried first");
+        assert!(host.note_connected(2, all[0], &all));
+        assert_eq!(host.take_news(), None);
+        assert!(host.note_connected(1, all[0], &all));
+        assert_eq!(host.take_news(), Some(Choice { address: all[0], others: vec![], is_another: true }));
+    }
+
+    #[test]
+    fn only_a_family_of_two_is_several_hosts() {
+        for (addresses, one_host) in [
+            (&["10.0.0.1"][..], true),
+            (&["10.0.0.1", "2001:db8::1"], true),
+            (&["10.0.0.1", "10.0.0.2"], false),
+            (&["2001:db8::1", "10.0.0.1", "2001:db8::2"], false),
+        ] {
+            let addresses: Vec<IpAddr> = addresses.iter().map(|address| at(address)).collect();
+            assert_eq!(is_one_host(&addresses), one_host, "{addresses:?}");
+        }
+    }
+}
