@@ -62,6 +62,16 @@ impl fmt::Display for Service {
     }
 }
 
+/// Whose code answers a client: what it accepts at a login, and its words for an error, differ by that and not by version
+/// alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Impala's own, in C++.
+    Impala,
+    /// `HiveServer2`'s, in Java, which Spark and Kyuubi have taken over.
+    Hive,
+}
+
 /// Whom a link speaks for, as its coordinator knows it: what links of one identity carry is the same to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Identity {

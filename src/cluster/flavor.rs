@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Ports;
-use crate::ids::Service;
+use crate::ids::{Family, Service};
 
 /// The kind of server; every difference in behaviour is asked of it by name, never compared for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +23,15 @@ impl Flavor {
             Self::Impala => "impala",
             Self::Hive => "hive",
             Self::Spark => "spark",
+        }
+    }
+
+    /// Whose code its coordinators answer with. Kyuubi has a copy of Hive's, too (`KyuubiTBinaryFrontendService`,
+    /// `PlainSASLServer`).
+    pub fn family(self) -> Family {
+        match self {
+            Self::Impala => Family::Impala,
+            Self::Hive | Self::Spark => Family::Hive,
         }
     }
 

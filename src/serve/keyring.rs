@@ -47,12 +47,13 @@ impl Keyring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Family;
     use crate::wire::sasl::{Message, Status};
 
     fn credentials(user: &str) -> Arc<Credentials> {
         let payload = format!("\0{user}\0secret");
         let message = Message { status: Status::Ok, payload: payload.as_bytes() };
-        Arc::new(Credentials::parse(message).unwrap())
+        Arc::new(Credentials::parse(message, Family::Impala).unwrap())
     }
 
     #[test]

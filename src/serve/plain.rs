@@ -20,7 +20,7 @@ use crate::clock;
 use crate::cluster::Opening;
 use crate::cluster::room::{Holder, Kind};
 use crate::cluster::turns::Turn;
-use crate::ids::Service;
+use crate::ids::{Family, Service};
 use crate::metrics::RefusalCause;
 use crate::net::stream::Stream;
 use crate::wire::sasl::{Acceptor, Credentials, Mechanism, Status, Step, encode};
@@ -48,7 +48,8 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
     let settings = connection.shared.settings.clone();
     let (conn, stall) = (connection.conn, settings.stall_timeout);
     let service = service_of(connection.entrance.service);
-    let opened = timeout(settings.handshake_timeout, accept(&mut connection.client)).await;
+    let family = connection.entrance.fleet.cluster.flavor.family();
+    let opened = timeout(settings.handshake_timeout, accept(&mut connection.client, family)).await;
     let credentials = match opened.unwrap_or(Err(End::HandshakeTimedOut)) {
         Ok(Opened::Plain(credentials)) => credentials,
         Ok(Opened::Other(mechanism)) => {
@@ -84,8 +85,8 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
 }
 
 /// Reads the client's part of the handshake.
-async fn accept<S: Stream>(client: &mut Client<S>) -> Result<Opened, End> {
-    let mut acceptor = Acceptor::new();
+async fn accept<S: Stream>(client: &mut Client<S>, family: Family) -> Result<Opened, End> {
+    let mut acceptor = Acceptor::new(family);
     loop {
         let taken = acceptor.push(&client.pending);
         client.pending.advance(taken.used);

@@ -9,10 +9,16 @@
 //! `TSaslTransport::receiveSaslMessage`). Here a length is held against a limit as soon as it is known and memory grows
 //! with the bytes that came. Everything that may hold a password is zeroed when dropped.
 
+mod credentials;
+
 use std::fmt;
 
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+pub use credentials::Credentials;
+
+use crate::ids::Family;
 
 /// Bytes before a negotiation message's payload: status and length.
 pub const HEADER_LEN: usize = 5;
@@ -81,14 +87,14 @@ pub enum SaslError {
     /// A mechanism's name that is empty or has bytes which RFC 4422 does not allow.
     #[error("malformed name of a SASL mechanism")]
     MechanismName,
-    /// Not `authzid NUL authcid NUL password`, or names that are not UTF-8.
+    /// Another number of fields than the coordinators take, or a user name that is not UTF-8.
     #[error("malformed SASL PLAIN credentials")]
     Credentials,
     /// Credentials without a user name.
     #[error("SASL PLAIN credentials without a user name")]
     NoUser,
-    /// An authorization id other than the authentication id. impalad would take the first for the user without asking
-    /// whether the second may act for it (Impala: authentication.cc, the PLAIN callbacks).
+    /// An authorization id other than the authentication id, for impalad. It would take the first for the user without
+    /// asking whether the second may act for it (Impala: authentication.cc, the PLAIN callbacks).
     #[error("SASL PLAIN authorization id differs from the user name")]
     OtherAuthzid,
 }
@@ -187,61 +193,6 @@ impl Mechanism {
     }
 }
 
-/// What a client proves its identity with, kept as it came so that coordinators are shown the same bytes. Zeroed when
-/// dropped; `Debug` shows the user alone.
-pub struct Credentials {
-    status: Status,
-    payload: Zeroizing<Vec<u8>>,
-    user: Box<str>,
-}
-
-impl Credentials {
-    /// Reads a PLAIN response: `[authzid] NUL authcid NUL password` (RFC 4616 §2). An empty password is let through:
-    /// that is for the coordinator to refuse. `response.status` is kept for [`Credentials::opening`].
-    ///
-    /// # Errors
-    ///
-    /// Another shape than that (a NUL inside the password included, which readers disagree about), names that are not
-    /// UTF-8, an empty user name, and an authorization id other than the user name.
-    pub fn parse(response: Message<'_>) -> Result<Self, SaslError> {
-        let mut parts = response.payload.split(|&byte| byte == 0);
-        let (Some(acts_as), Some(user), Some(_password), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(SaslError::Credentials);
-        };
-        let user = std::str::from_utf8(user).map_err(|_| SaslError::Credentials)?;
-        if user.is_empty() {
-            return Err(SaslError::NoUser);
-        }
-        if !acts_as.is_empty() && acts_as != user.as_bytes() {
-            return Err(SaslError::OtherAuthzid);
-        }
-        let payload = Zeroizing::new(response.payload.to_vec());
-        Ok(Self { status: response.status, payload, user: user.into() })
-    }
-
-    /// The name that the client claims (its authentication id).
-    pub fn user(&self) -> &str {
-        &self.user
-    }
-
-    /// The bytes that open a handshake with a coordinator: START PLAIN and the response, with the client's own status
-    /// and payload. Sent in one write: impalad has two threads for all handshakes of a port, and one that waits for a
-    /// response is lost to the others (Impala: `TAcceptQueueServer`, `accepted_cnxn_setup_thread_pool_size`).
-    pub fn opening(&self) -> Zeroizing<Vec<u8>> {
-        let start = encode(Status::Start, Mechanism::Plain.as_str().as_bytes());
-        let response = encode(self.status, &self.payload);
-        Zeroizing::new([start.as_slice(), response.as_slice()].concat())
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
-    }
-}
-
 /// What pushing bytes into one side of a handshake led to.
 #[derive(Debug)]
 pub struct Taken<S> {
@@ -265,16 +216,16 @@ pub enum Step {
 }
 
 /// The router's side of a client's handshake, up to the credentials. Takes not one byte more than it must.
-#[derive(Default)]
 pub struct Acceptor {
     inbox: Inbox,
     mechanism: Option<Mechanism>,
+    family: Family,
 }
 
 impl Acceptor {
-    /// An acceptor that has seen nothing.
-    pub fn new() -> Self {
-        Self::default()
+    /// An acceptor that has seen nothing, and takes the forms of PLAIN that such coordinators take.
+    pub fn new(family: Family) -> Self {
+        Self { inbox: Inbox::default(), mechanism: None, family }
     }
 
     /// Takes bytes from the client, in chunks cut anywhere.
@@ -306,7 +257,7 @@ impl Acceptor {
         *used += self.inbox.take(bytes.get(*used..).unwrap_or_default(), RESPONSE_LIMIT)?;
         let Some(response) = parse(self.inbox.open(), RESPONSE_LIMIT)? else { return Ok(Step::NeedMore) };
         match response.status {
-            Status::Ok | Status::Complete => Credentials::parse(response).map(Step::Credentials),
+            Status::Ok | Status::Complete => Credentials::parse(response, self.family).map(Step::Credentials),
             seen => Err(SaslError::OutOfPlace { seen }),
         }
     }

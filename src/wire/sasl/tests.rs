@@ -19,7 +19,11 @@ fn plain(status: Status, payload: &[u8]) -> Vec<u8> {
 
 /// Pushes chunks until the handshake ends: how many bytes were used, and the end it came to.
 fn accept(chunks: &[&[u8]]) -> (usize, Step, Vec<u8>) {
-    let mut acceptor = Acceptor::new();
+    accept_for(Family::Impala, chunks)
+}
+
+fn accept_for(family: Family, chunks: &[&[u8]]) -> (usize, Step, Vec<u8>) {
+    let mut acceptor = Acceptor::new(family);
     let mut total = 0;
     for chunk in chunks {
         let Taken { used, step } = acceptor.push(chunk);
@@ -131,6 +135,39 @@ fn credentials_of_another_shape_are_refused() {
 }
 
 #[test]
+fn hive_spark_and_kyuubi_are_shown_what_they_take() {
+    let taken: [(&[u8], &str); 7] = [
+        (b"[PLAIN]\0hive\0x", "hive"),
+        (b"admin\0u1\0p1", "u1"),
+        (b"u1\0p1", "u1"),
+        (b"\0u1\0p1", "u1"),
+        (b"u1\0u1\0", "u1"),
+        (b"u1\0", "u1"),
+        (b"\xff\0u1\0\xff", "u1"),
+    ];
+    for (payload, user) in taken {
+        let stream = plain(Status::Complete, payload);
+        let single: Vec<&[u8]> = stream.chunks(1).collect();
+        for chunks in [&[stream.as_slice()][..], &single] {
+            let credentials = credentials(accept_for(Family::Hive, chunks).1);
+            assert_eq!((credentials.user(), credentials.opening().as_slice()), (user, stream.as_slice()));
+        }
+    }
+    let refused: [(&[u8], SaslError); 6] = [
+        (b"", SaslError::Credentials),
+        (b"u1", SaslError::Credentials),
+        (b"\0u1\0p1\0", SaslError::Credentials),
+        (b"u1\0\xff\0p1", SaslError::Credentials),
+        (b"u1\0\0p1", SaslError::NoUser),
+        (b"\0p1", SaslError::NoUser),
+    ];
+    for (payload, error) in refused {
+        let step = accept_for(Family::Hive, &[&plain(Status::Ok, payload)]).1;
+        assert_eq!(refusal(step), error, "{payload:x?}");
+    }
+}
+
+#[test]
 fn a_handshake_that_breaks_the_rules_is_refused_as_soon_as_it_shows() {
     let out_of_place = |seen| SaslError::OutOfPlace { seen };
     let cases: [(&[u8], SaslError); 8] = [
@@ -165,7 +202,7 @@ fn neither_passwords_nor_payloads_are_printed() {
     assert_eq!(format!("{step:?}"), r#"Credentials(Credentials { user: "u1", .. })"#);
     let message = Message { status: Status::Ok, payload: b"\0u1\0secret" };
     assert_eq!(format!("{message:?}"), "Message { status: Ok, payload: 10 bytes }");
-    let mut acceptor = Acceptor::new();
+    let mut acceptor = Acceptor::new(Family::Impala);
     acceptor.push(&plain(Status::Ok, b"\0u1\0secret")[..18]);
     assert_eq!(format!("{acceptor:?}"), "Acceptor { mechanism: Some(Plain), .. }");
 }

@@ -1,6 +1,7 @@
 //! Credentials are shown to one coordinator, and its verdict is the client's.
 
 use std::net::SocketAddr;
+use std::sync::mpsc;
 
 use hs2router::cluster::Standing;
 use hs2router::ids::Service;
@@ -159,4 +160,46 @@ fn a_handshake_in_single_bytes_is_understood() {
         client.send(&[byte]);
     }
     assert_eq!(client.sasl_message().unwrap(), (COMPLETE, Vec::new()));
+}
+
+/// A coordinator that remembers what it was shown, lets everybody in and then says no more.
+fn remembers(shown: mpsc::Sender<Vec<u8>>) -> Script {
+    Script::raw(move |stream, _| {
+        let mut talk = Talk::over(stream, crate::support::talk::Framing::None);
+        let (_, mechanism) = talk.sasl_message().unwrap();
+        assert_eq!(mechanism, b"PLAIN");
+        shown.send(talk.sasl_message().unwrap().1).unwrap();
+        talk.send(&sasl(COMPLETE, b""));
+        talk.rest();
+    })
+}
+
+#[test]
+fn what_hive_and_spark_take_for_a_login_reaches_them_as_it_came() {
+    for flavor in ["hive", "spark"] {
+        let (tell, shown) = mpsc::channel();
+        let script = remembers(tell);
+        let router = TestRouter::of(flavor, &[script.address()]);
+        for response in [&b"[PLAIN]\0hive\0x"[..], b"admin\0u1\0p1", b"u1\0p1", b"\0u1\0p1"] {
+            let mut client = Talk::connect(router.listener(0));
+            client.send(&sasl(START, b"PLAIN"));
+            client.send(&sasl(OK, response));
+            let (status, text) = client.sasl_message().unwrap();
+            assert_eq!((status, String::from_utf8(text).unwrap().as_str()), (COMPLETE, ""), "{flavor}");
+            assert_eq!(shown.recv().unwrap(), response);
+        }
+    }
+}
+
+#[test]
+fn what_impala_would_misread_or_refuse_as_a_login_does_not_reach_it() {
+    let script = Script::sound();
+    let router = router(&[script.address()]);
+    for response in [&b"admin\0u1\0p1"[..], b"u1\0p1"] {
+        let mut client = Talk::connect(router.listener(0));
+        client.send(&sasl(START, b"PLAIN"));
+        client.send(&sasl(OK, response));
+        assert_eq!(client.sasl_message().unwrap().0, BAD);
+    }
+    assert_eq!(script.accepted(), 0);
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use hs2router::ids::Family;
 use hs2router::wire::facts::{Facts, GuidText, Handle, QueryId};
 use hs2router::wire::frame::Deframer;
 use hs2router::wire::method::Method;
@@ -248,7 +249,7 @@ fn both_ends_of_a_plain_negotiation_take_exactly_its_bytes() {
             let client =
                 after(first.map(|call| call.request_at.unwrap().range().start), connection.c2s.len());
             let server = after(first.map(|call| call.answer_at.unwrap().range().start), connection.s2c.len());
-            let taken = Acceptor::new().push(&connection.c2s);
+            let taken = Acceptor::new(Family::Impala).push(&connection.c2s);
             assert_eq!(taken.used, client, "{}/{}", capture.name, connection.name);
             let Step::Credentials(credentials) = taken.step else { panic!("{:?}", taken.step) };
             assert!(
