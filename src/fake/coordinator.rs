@@ -17,6 +17,7 @@ use super::control::Control;
 use super::faults::Faults;
 use super::ids::Id;
 use super::pool::Pool;
+use super::refusal::Words;
 use super::state::State;
 use super::web;
 use crate::chance::Chance;
@@ -78,6 +79,8 @@ pub struct Settings {
     pub setup_timeout: Duration,
     /// A connection whose sessions are all closed ends after this much silence (Impala: `--idle_client_poll_period_s`).
     pub idle_client_poll: Duration,
+    /// Which version's words it has for an operation that it does not know.
+    pub words: Words,
 }
 
 impl Default for Settings {
@@ -96,6 +99,7 @@ impl Default for Settings {
             fetch_timeout: Duration::from_secs(10),
             setup_timeout: Duration::from_mins(5),
             idle_client_poll: Duration::from_secs(30),
+            words: Words::default(),
         }
     }
 }

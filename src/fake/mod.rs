@@ -51,3 +51,4 @@ pub use self::calls::ReceivedCall;
 pub use self::coordinator::{Coordinator, Password, Settings};
 pub use self::faults::{Fault, Faults};
 pub use self::ids::Id;
+pub use self::refusal::Words;

@@ -325,7 +325,7 @@ impl Tables {
         if let Some(session) = self.operations.get(&id).map(|operation| operation.session) {
             self.look(session);
         }
-        let operation = self.operations.get(&id).ok_or(Refusal::UnknownQuery(id))?;
+        let operation = self.operations.get(&id).ok_or_else(|| self.words.unknown_query(id))?;
         match claim {
             Claim::Handle(handle) => {
                 if !operation.secret.matches(&handle.secret) {

@@ -28,6 +28,27 @@ impl fmt::Display for Quoted {
     }
 }
 
+/// Which version's words a coordinator has for an operation that it does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Words {
+    /// Impala 4: error code `INVALID_QUERY_HANDLE` (150), with the query's id before it.
+    #[default]
+    Impala4,
+    /// Impala 2 and 3: "Invalid query handle: …", bare (`impala-hs2-server.cc` `GetOperationStatus` and others,
+    /// `impala-beeswax-server.cc` `get_state` and others).
+    Impala3,
+}
+
+impl Words {
+    /// The refusal of a call of an operation that is not known.
+    pub(super) fn unknown_query(self, id: Id) -> Refusal {
+        match self {
+            Self::Impala4 => Refusal::UnknownQuery(id),
+            Self::Impala3 => Refusal::InvalidQueryHandle(id),
+        }
+    }
+}
+
 /// One refused or failed call; its `Display` is Impala's message without the line end.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum Refusal {
@@ -52,6 +73,9 @@ pub(super) enum Refusal {
     /// Impala: error code `INVALID_QUERY_HANDLE` (150).
     #[error("Invalid or unknown query handle: {0}.")]
     UnknownQuery(Id),
+    /// As [`Words::Impala3`] have it.
+    #[error("Invalid query handle: {0}")]
+    InvalidQueryHandle(Id),
     /// A known query with a wrong secret, or a profile that is nowhere (Impala: `LEGACY_INVALID_QUERY_HANDLE_TEMPLATE`).
     #[error("Query id {0} not found.")]
     QueryNotFound(Id),
@@ -89,6 +113,9 @@ impl Refusal {
 
     /// The detail once the query id is known (Impala: `impala-server.cc` `QUERY_ERROR_FORMAT`).
     pub(super) fn detail_of_query(&self, id: Id) -> String {
+        if let Self::InvalidQueryHandle(_) = self {
+            return self.to_string();
+        }
         format!("Query {id} failed:\n{}\n", self.detail())
     }
 

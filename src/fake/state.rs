@@ -14,7 +14,8 @@ use super::ids::{Id, Secret};
 use super::operation::Operation;
 use super::options;
 use super::profile::Record;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, Words};
+use super::web::Counts;
 use crate::chance::Chance;
 use crate::clock;
 use crate::idl::t_c_l_i_service::THandleIdentifier;
@@ -76,16 +77,6 @@ impl Session {
     }
 }
 
-/// Numbers for the web port.
-#[derive(Clone, Debug)]
-pub(super) struct Counts {
-    pub(super) hs2_sessions: usize,
-    pub(super) beeswax_sessions: usize,
-    pub(super) registered: usize,
-    pub(super) executing: usize,
-    pub(super) total: u64,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     pub(super) sessions: BTreeMap<Id, Session>,
@@ -95,6 +86,7 @@ pub(super) struct Tables {
     beeswax: BTreeMap<u64, Id>,
     /// When the first session without a connection is over.
     sweep_at: Option<Instant>,
+    pub(super) words: Words,
 }
 
 /// The state that all connections of a coordinator share.
@@ -119,7 +111,7 @@ impl State {
             faults: Faults::default(),
             fetch_timeout: settings.fetch_timeout,
             disconnected_session_timeout: settings.disconnected_session_timeout,
-            tables: Mutex::default(),
+            tables: Mutex::new(Tables { words: settings.words, ..Tables::default() }),
             changed: Condvar::new(),
             calls: Mutex::default(),
             chance,
@@ -141,7 +133,8 @@ impl State {
 
     /// Everything is forgotten, as after a restart.
     pub(super) fn forget(&self) {
-        *self.tables.lock() = Tables::default();
+        let words = self.tables.lock().words;
+        *self.tables.lock() = Tables { words, ..Tables::default() };
         self.changed.notify_all();
     }
 

@@ -20,6 +20,16 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest request that is read, head and body.
 const REQUEST_LIMIT: u64 = 1 << 20;
 
+/// What a coordinator has, in numbers.
+#[derive(Clone, Debug)]
+pub(super) struct Counts {
+    pub(super) hs2_sessions: usize,
+    pub(super) beeswax_sessions: usize,
+    pub(super) registered: usize,
+    pub(super) executing: usize,
+    pub(super) total: u64,
+}
+
 /// What is answered to a request target.
 pub(super) struct Response {
     pub(super) status: &'static str,

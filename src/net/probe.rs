@@ -18,11 +18,12 @@ use tokio::time::timeout;
 use super::dial::{DialError, Place, dial};
 use super::flow::{self, WriteError};
 use super::stream::{Network, Seen, Stream};
+use crate::ids::Family;
 use crate::wire::facts::{Facts, Handle};
 use crate::wire::method::{Method, lookup};
 use crate::wire::scan::{ScanError, Scanner};
 use crate::wire::thrift::MessageType;
-use crate::wire::verdict::{Verdict, verdict};
+use crate::wire::verdict::{Verdict, succeeded, verdict};
 use crate::wire::write::Writer;
 
 /// The largest reply that is taken, in bytes; Impala's to `OpenSession` has some 10 KiB.
@@ -208,7 +209,7 @@ impl<S: Stream> Kept<S> {
             request.string(2, b"hs2router");
         })
         .await?;
-        let session = reply.handle().filter(|_| verdict(method, &reply) == Verdict::Success);
+        let session = reply.handle().filter(|_| succeeded(method, &reply));
         let session = session.ok_or(SessionError::Refused)?;
         Ok(Self { stream, session, seqid: 0, clean })
     }
@@ -228,7 +229,8 @@ impl<S: Stream> Kept<S> {
         })
         .await?;
         self.clean = clean;
-        Ok(match verdict(method, &reply) {
+        // Only Impala says that it shuts down, and nobody else in its words.
+        Ok(match verdict(method, &reply, Family::Impala) {
             Verdict::Success => Answer::Works,
             Verdict::ShuttingDown => Answer::ShuttingDown,
             _ => Answer::NoSession,

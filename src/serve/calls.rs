@@ -20,7 +20,7 @@ use super::shared::{Entrance, Fleet, Shared};
 use super::tend::look_interval;
 use super::workers::Place;
 use crate::clock;
-use crate::cluster::{AdminState, Coordinator, Flavor, Opening, SessionCount, Wanted};
+use crate::cluster::{AdminState, Coordinator, Opening, SessionCount, Wanted};
 use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
@@ -28,8 +28,8 @@ use crate::net::stream::{Seen, Stream};
 use crate::session::decide::{Affinity, Past, Plan, decide, purpose, service, session_of};
 use crate::session::table::OpenOperations;
 use crate::wire::facts::Facts;
-use crate::wire::method::{Method, Role};
-use crate::wire::verdict::{Verdict, verdict};
+use crate::wire::method::Method;
+use crate::wire::verdict::{Verdict, succeeded, verdict};
 
 /// How often a connection looks, while the router drains, whether it can end.
 pub(super) const DRAIN_LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -298,20 +298,21 @@ impl<S: Stream> Calls<S> {
         answered: Answered<S>,
     ) -> CallOutcome {
         self.past.last = Some(coordinator.id);
-        if is_shutting_down(method, answered.reply.facts(), self.fleet.cluster.flavor) {
+        if self.verdict(method, answered.reply.facts()) == Verdict::ShuttingDown {
+            // Else the coordinator whose sessions leave it would look like the least loaded to the clients that come back.
             self.fleet.note_shutting_down(coordinator);
         }
         if let Some(link) = answered.link {
             self.links.put(link);
         }
-        let takes_work = matches!(method.role, Role::OpenSession | Role::Statement | Role::Metadata);
-        if takes_work && verdict(method, answered.reply.facts()) == Verdict::ShuttingDown {
-            // Else the coordinator whose sessions leave it would look like the least loaded to the clients that come back.
-            coordinator.note_shutting_down(clock::now());
-        }
         let outcome = outcome(method, answered.reply.facts());
         answered.reply.recycle();
         outcome
+    }
+
+    /// What a reply of one of the cluster's coordinators says.
+    pub(super) fn verdict(&self, method: &Method, reply: &Facts) -> Verdict {
+        verdict(method, reply, self.fleet.cluster.flavor.family())
     }
 
     /// Answers a call in a coordinator's place, once all of it has come.
@@ -332,19 +333,11 @@ impl<S: Stream> Calls<S> {
     }
 }
 
-/// Whether a coordinator refused new work because it shuts down. Only replies to calls that are refused before any
-/// statement is read can say so (Impala: `CheckNotShuttingDown`): the words elsewhere may be a statement's own.
-fn is_shutting_down(method: &Method, reply: &Facts, flavor: Flavor) -> bool {
-    let refused_first = matches!(method.role, Role::Statement | Role::Metadata | Role::OpenSession)
-        || method.name == "GetInfo";
-    flavor == Flavor::Impala && refused_first && verdict(method, reply) == Verdict::ShuttingDown
-}
-
 /// What a reply counts as.
 fn outcome(method: &Method, reply: &Facts) -> CallOutcome {
-    match verdict(method, reply) {
-        Verdict::Success => CallOutcome::Reply,
-        _ if reply.is_exception() => CallOutcome::Exception,
-        _ => CallOutcome::ErrorStatus,
+    match succeeded(method, reply) {
+        true => CallOutcome::Reply,
+        false if reply.is_exception() => CallOutcome::Exception,
+        false => CallOutcome::ErrorStatus,
     }
 }

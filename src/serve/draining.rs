@@ -158,12 +158,13 @@ impl<S: Stream> Drainer<S> {
                 None => return false,
             },
         };
-        let Some((kept, verdict)) = call_on(there, OwnCall::Cancel(operation), framing).await else {
+        let family = self.fleet.cluster.flavor.family();
+        let Some((kept, verdict)) = call_on(there, OwnCall::Cancel(operation), framing, family).await else {
             return false;
         };
         *link = kept;
         let guid = operation.guid();
-        let done = matches!(verdict, Verdict::Success | Verdict::NoSuchOperation | Verdict::NoSuchSession);
+        let done = matches!(verdict, Verdict::Success | Verdict::NoSuchOperation);
         if done {
             self.fleet.table.note_closing(&guid, clock::now());
             self.fleet.table.close_operation(&guid);

@@ -18,7 +18,7 @@ use crate::net::stream::Stream;
 use crate::session::decide::session_of;
 use crate::session::retry::{Remedy, remedy};
 use crate::wire::method::{Retry, Role};
-use crate::wire::verdict::{Verdict, verdict};
+use crate::wire::verdict::Verdict;
 
 /// Why a call was not carried out where it was sent. The client knows nothing of it yet.
 pub(super) enum Failed {
@@ -158,7 +158,7 @@ impl<S: Stream> Calls<S> {
         mut answered: Answered<S>,
     ) -> Result<(Body, CallOutcome), Failed> {
         let bytes = std::mem::replace(&mut answered.bytes, Body::Nothing);
-        let verdict = verdict(request.method(), answered.reply.facts());
+        let verdict = self.verdict(request.method(), answered.reply.facts());
         if let Some(in_use) = &mut self.in_use {
             in_use.succeeded |= verdict == Verdict::Success;
         }
@@ -219,7 +219,7 @@ impl<S: Stream> Calls<S> {
         service: Service,
         mut answered: Answered<S>,
     ) -> Result<CallOutcome, End> {
-        let gone = verdict(request.method(), answered.reply.facts());
+        let gone = self.verdict(request.method(), answered.reply.facts());
         let bytes = std::mem::replace(&mut answered.bytes, Body::Nothing);
         let outcome = self.finish(request.method(), coordinator, answered);
         let stall = self.shared.settings.stall_timeout;

@@ -13,7 +13,7 @@ use crate::net::stream::Stream;
 use crate::wire::facts::{Guid, Handle};
 use crate::wire::hs2::request::close_session;
 use crate::wire::method::Role;
-use crate::wire::verdict::{Verdict, verdict};
+use crate::wire::verdict::Verdict;
 
 /// What a session left behind.
 pub(super) struct Left {
@@ -53,7 +53,7 @@ impl<S: Stream> Calls<S> {
                 };
                 match self.exchange(link, &mut request, Deliver::WhenWhole).await {
                     Ok(answered) => {
-                        let judged = verdict(request.method(), answered.reply.facts());
+                        let judged = self.verdict(request.method(), answered.reply.facts());
                         if matches!(judged, Verdict::Success | Verdict::NoSuchSession) {
                             self.fleet.table.note_left(&session, home, &handle);
                         }

@@ -31,7 +31,7 @@ use crate::session::table::{Arrival, Cause, Departure, Entered, Pinned};
 use crate::wire::facts::{Guid, GuidText, Handle};
 use crate::wire::hs2::reply::{SqlState, idle_session_timeout};
 use crate::wire::method::{Method, Role};
-use crate::wire::verdict::{Verdict, verdict};
+use crate::wire::verdict::Verdict;
 
 /// How long a session may be on its way, and its calls wait for it.
 pub(super) const MOVE_TIME: Duration = Duration::from_secs(5);
@@ -68,7 +68,7 @@ impl<S: Stream> Calls<S> {
 
     /// The coordinator that a session shall leave before a call.
     fn to_leave(&self, method: &Method, session: &Handle) -> Option<CoordinatorId> {
-        if !is_refused_by_one_that_goes(method) {
+        if !method.is_new_work() {
             return None;
         }
         self.fleet.table.session_owner(&session.guid).filter(|owner| self.fleet.moves.leave(*owner))
@@ -344,7 +344,7 @@ impl<S: Stream> Calls<S> {
         if let Some(link) = answered.link {
             self.links.put(link);
         }
-        let judged = verdict(request.method(), answered.reply.facts());
+        let judged = self.verdict(request.method(), answered.reply.facts());
         if judged == Verdict::ShuttingDown {
             self.fleet.note_shutting_down(coordinator);
         }
@@ -354,11 +354,6 @@ impl<S: Stream> Calls<S> {
         }
         Ok(handle.map(|handle| (handle, idle_session_timeout(&answered.bytes))))
     }
-}
-
-/// Whether a coordinator that shuts down would refuse such a call of a session (Impala: `CheckNotShuttingDown`).
-fn is_refused_by_one_that_goes(method: &Method) -> bool {
-    matches!(method.role, Role::Statement | Role::Metadata) || method.name == "GetInfo"
 }
 
 impl NoAnswer {

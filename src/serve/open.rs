@@ -28,7 +28,7 @@ use crate::session::table::{Movable, NewSession, NoPlace, Place};
 use crate::wire::facts::{Guid, GuidText};
 use crate::wire::hs2::reply::{SqlState, idle_session_timeout};
 use crate::wire::method::Retry;
-use crate::wire::verdict::{Verdict, verdict};
+use crate::wire::verdict::{Verdict, succeeded};
 
 /// What came of the candidates so far.
 struct Tried<S: Stream> {
@@ -97,7 +97,8 @@ impl<S: Stream> Calls<S> {
                 }
                 Ok(link) => match self.ask(link, request).await {
                     Ok(answered)
-                        if verdict(request.method(), answered.reply.facts()) == Verdict::ShuttingDown =>
+                        if self.verdict(request.method(), answered.reply.facts())
+                            == Verdict::ShuttingDown =>
                     {
                         self.fleet.note_shutting_down(&coordinator);
                         self.count_open(&coordinator, SessionOutcome::ShuttingDown);
@@ -259,7 +260,7 @@ impl<S: Stream> Calls<S> {
         let coordinator = Arc::clone(opening.coordinator());
         let method = request.method();
         // Status first: Impala's failed opens carry a handle that looks alive (impala-hs2-server.cc OpenSession).
-        let success = verdict(method, answered.reply.facts()) == Verdict::Success;
+        let success = succeeded(method, answered.reply.facts());
         self.count_open(&coordinator, if success { SessionOutcome::Opened } else { SessionOutcome::Error });
         if !success {
             coordinator.note_failed(Service::Hs2, clock::now());

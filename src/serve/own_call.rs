@@ -10,7 +10,7 @@ use super::framing::Framing;
 use super::link::Link;
 use super::refuse::framed;
 use super::reply::Reply;
-use crate::ids::Identity;
+use crate::ids::{Family, Identity};
 use crate::net::stream::Stream;
 use crate::session::table::Named;
 use crate::wire::beeswax;
@@ -58,8 +58,13 @@ pub(super) fn framing(identity: &Identity) -> Option<Framing> {
 
 /// Makes a call about a session on a shared link of its identity, which is put back if it is clean then. What the coordinator
 /// says of it; `None` if it gave no answer.
-pub(super) async fn call<S: Stream>(link: Box<Link<S>>, call: OwnCall, framing: Framing) -> Option<Verdict> {
-    let (link, verdict) = call_on(link, call, framing).await?;
+pub(super) async fn call<S: Stream>(
+    link: Box<Link<S>>,
+    call: OwnCall,
+    framing: Framing,
+    family: Family,
+) -> Option<Verdict> {
+    let (link, verdict) = call_on(link, call, framing, family).await?;
     if let Some(link) = link {
         link.put_back();
     }
@@ -71,14 +76,16 @@ pub(super) async fn call_on<S: Stream>(
     link: Box<Link<S>>,
     call: OwnCall,
     framing: Framing,
+    family: Family,
 ) -> Option<(Option<Box<Link<S>>>, Verdict)> {
-    timeout(ANSWER_TIME, exchange(link, call.request(), framing)).await.ok().flatten()
+    timeout(ANSWER_TIME, exchange(link, call.request(), framing, family)).await.ok().flatten()
 }
 
 async fn exchange<S: Stream>(
     mut link: Box<Link<S>>,
     message: BytesMut,
     framing: Framing,
+    family: Family,
 ) -> Option<(Option<Box<Link<S>>>, Verdict)> {
     let mut scanner = Scanner::request(REQUEST_LIMIT);
     scanner.push(&message).ok()?;
@@ -89,7 +96,7 @@ async fn exchange<S: Stream>(
         let chunk = link.read().await.ok()?;
         let taken = reply.take(&chunk).ok()?;
         if taken.done {
-            return Some((taken.clean.then_some(link), verdict(method, reply.facts())));
+            return Some((taken.clean.then_some(link), verdict(method, reply.facts(), family)));
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::wire::facts::{Facts, Name};
 use crate::wire::frame::{Deframer, FrameError};
 use crate::wire::method::Method;
 use crate::wire::scan::{ScanError, Scanner};
-use crate::wire::verdict::{Verdict, verdict};
+use crate::wire::verdict::succeeded;
 
 /// Bytes that a reply may have. One string of a reply may have 2 GiB, and nothing of it is held.
 const REPLY_LIMIT: u64 = 1 << 36;
@@ -113,9 +113,8 @@ impl Reply {
 
     /// How far the call has come, now that some of the reply is there.
     pub fn phase(&self) -> Phase {
-        let succeeds = self.checked
-            && self.facts().status.is_some()
-            && verdict(self.scanner.method(), self.facts()) == Verdict::Success;
+        let succeeds =
+            self.checked && self.facts().status.is_some() && succeeded(self.scanner.method(), self.facts());
         if succeeds { Phase::ReplySucceeds } else { Phase::ReplyBegan }
     }
 

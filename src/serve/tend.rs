@@ -108,7 +108,8 @@ async fn close_there<S: Stream>(
             Err(_) => return false,
         },
     };
-    let verdict = call(link, OwnCall::Close(session.handle), framing).await;
+    let family = fleet.cluster.flavor.family();
+    let verdict = call(link, OwnCall::Close(session.handle), framing, family).await;
     matches!(verdict, Some(Verdict::Success | Verdict::NoSuchSession))
 }
 
@@ -152,7 +153,8 @@ impl<S: Stream> Calls<S> {
         if self.fleet.table.has_left(guid, session.coordinator) {
             return link.put_back();
         }
-        let answer = call(link, OwnCall::Touch(session.handle), self.framing).await;
+        let family = self.fleet.cluster.flavor.family();
+        let answer = call(link, OwnCall::Touch(session.handle), self.framing, family).await;
         if answer == Some(Verdict::Success)
             && let Some(activity) = self.fleet.table.activity(guid)
         {

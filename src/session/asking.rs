@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use rand::Rng;
 
-use crate::ids::{ClientAddress, CoordinatorId, Identity};
+use crate::ids::{ClientAddress, CoordinatorId, Family, Identity};
 use crate::wire::facts::{Facts, Handle};
 use crate::wire::hs2::request;
 use crate::wire::method::{Method, lookup};
@@ -53,9 +53,9 @@ impl Question {
         }
     }
 
-    /// What a coordinator's reply to that says; none if it does not concern the handle.
+    /// What a coordinator's reply to that says; none if it does not concern the handle. Only Impala's are asked.
     pub fn answer(&self, reply: &Facts) -> Option<Answer> {
-        match verdict(self.method(), reply) {
+        match verdict(self.method(), reply, Family::Impala) {
             // It does not know the method: no Impala.
             _ if reply.is_exception() => None,
             Verdict::Success => Some(Answer::Has),

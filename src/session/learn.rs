@@ -31,7 +31,7 @@ pub struct Call<'a> {
 /// Brings the table up to date with a reply; `running` counted the statement while it was under way. A new session is not
 /// this function's: it comes from a pick.
 pub fn learn(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flavor: Flavor, table: &Table) {
-    let verdict = verdict(call.method, reply);
+    let verdict = verdict(call.method, reply, flavor.family());
     match verdict {
         Verdict::Success => succeeded(call, reply, running, flavor, table),
         Verdict::NoSuchSession => {

@@ -12,8 +12,9 @@ use super::watch::Slot;
 pub const HANDLE_PART_BYTES: usize = 16;
 /// The longest method name that is accepted; the longest known one has 25 bytes.
 pub const NAME_BYTES: usize = 128;
-/// How much of an error message is remembered: enough for `Query … failed:` and the sentence after it.
-pub const MESSAGE_BYTES: usize = 96;
+/// How much of an error message is remembered: enough for the name of an exception, `Query … failed:` and the sentence after
+/// it.
+pub const MESSAGE_BYTES: usize = 160;
 
 /// The public half of a handle: what a call is routed by.
 pub type Guid = [u8; HANDLE_PART_BYTES];

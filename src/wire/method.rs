@@ -105,6 +105,29 @@ impl Method {
         }
     }
 
+    /// Whether its coordinator can answer that the session which it names does not exist.
+    pub fn names_session(&self) -> bool {
+        let role = matches!(
+            self.role,
+            Role::CloseSession | Role::UseSession | Role::Statement | Role::Metadata | Role::Profile
+        );
+        // Of Beeswax the connection is the session.
+        role && self.service != Owner::Beeswax
+    }
+
+    /// Whether its coordinator can answer that the operation which it names does not exist. Not of a profile: that may be
+    /// of an operation that was closed.
+    pub fn names_operation(&self) -> bool {
+        matches!(self.role, Role::UseOperation | Role::Fetch | Role::Poll | Role::CloseOperation)
+    }
+
+    /// Whether a coordinator that shuts down refuses it, before it reads a statement (Impala: `CheckNotShuttingDown` in
+    /// impala-hs2-server.cc and impala-beeswax-server.cc).
+    pub fn is_new_work(&self) -> bool {
+        matches!(self.role, Role::OpenSession | Role::Statement | Role::Metadata)
+            || matches!(self.name, "GetInfo" | "explain")
+    }
+
     /// Whether its request is known to have no containers of anything but strings (`TCLIService.thrift`, `beeswax.thrift`,
     /// `ImpalaService.thrift`). `ExecutePlannedStatement` carries a whole plan (Impala: `TExecRequest`).
     pub fn requests_hold_strings(&self) -> bool {

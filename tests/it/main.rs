@@ -107,4 +107,7 @@ mod support;
 mod vanish;
 
 #[cfg(test)]
+mod words;
+
+#[cfg(test)]
 mod workers;

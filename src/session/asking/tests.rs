@@ -46,6 +46,7 @@ fn a_reply_says_whether_its_coordinator_has_the_handle() {
     assert_eq!(operation().answer(&succeeded(status, |_| {})), Some(Answer::Has));
     let unknown = "Query 1:2 failed:\nInvalid or unknown query handle: 1:2.\n\n";
     assert_eq!(operation().answer(&failed(status, unknown)), Some(Answer::HasNot));
+    assert_eq!(operation().answer(&failed(status, "Invalid query handle: 1:2")), Some(Answer::HasNot));
     let wrong_secret = "Query 1:2 failed:\nQuery id 1:2 not found.\n\n";
     assert_eq!(operation().answer(&failed(status, wrong_secret)), Some(Answer::Refuses));
 }

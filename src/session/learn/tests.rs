@@ -65,7 +65,11 @@ impl Fixture {
         reply: &Facts,
         running: Option<RunningCount>,
     ) {
-        let call = Call {
+        learn(&self.call(connection_session, request), reply, running, self.flavor, &self.table);
+    }
+
+    fn call<'a>(&'a self, connection_session: Option<Guid>, request: &'a Facts) -> Call<'a> {
+        Call {
             method: lookup(request.name.as_bytes()),
             request,
             coordinator: self.coordinator(),
@@ -73,8 +77,7 @@ impl Fixture {
             open: &self.open,
             effect: &Effect::Nothing,
             now: clock::now(),
-        };
-        learn(&call, reply, running, self.flavor, &self.table);
+        }
     }
 
     /// A statement that was counted while it was under way.
@@ -298,12 +301,34 @@ fn a_closed_session_is_gone_with_its_operations() {
 
 #[test]
 fn a_session_that_its_coordinator_does_not_know_is_gone() {
-    for words in ["Invalid session id: 1:2", "Invalid SessionHandle: x", "Session does not exist!"] {
+    for (flavor, words) in [
+        (Flavor::Impala, "Invalid session id: 1:2"),
+        (Flavor::Hive, "Invalid SessionHandle: x"),
+        (Flavor::Spark, "Invalid SessionHandle: x"),
+    ] {
         for method in ["ExecuteStatement", "GetTables", "CloseSession", "GetInfo", "PingImpalaHS2Service"] {
-            let fixture = running_on_impala();
+            let fixture = Fixture::new(flavor);
+            fixture.execute(Some(true), Some(true));
+            assert!(fixture.knows_operation() && fixture.running() == 1);
             fixture.learn(&with_handle(method, handle(SESSION)), &failed(method, words));
             assert!(!fixture.knows_session() && !fixture.knows_operation(), "{method}: {words}");
             assert_eq!(fixture.running(), 0);
+        }
+    }
+}
+
+#[test]
+fn the_words_of_other_servers_teach_nothing() {
+    for (flavor, words) in [
+        (Flavor::Impala, "Invalid SessionHandle: x"),
+        (Flavor::Impala, "Session does not exist!"),
+        (Flavor::Hive, "Invalid session id: 1:2"),
+        (Flavor::Spark, "Invalid session id: 1:2"),
+    ] {
+        for method in ["ExecuteStatement", "GetTables", "CloseSession", "GetInfo"] {
+            let fixture = Fixture::new(flavor);
+            fixture.learn(&with_handle(method, handle(SESSION)), &failed(method, words));
+            assert!(fixture.knows_session(), "{flavor}: {method}: {words}");
         }
     }
 }
@@ -339,7 +364,7 @@ fn an_answer_to_a_guessed_secret_removes_nothing() {
 
 #[test]
 fn an_operation_that_its_coordinator_does_not_know_is_closed() {
-    for words in ["Query 1:2 failed:\nInvalid or unknown query handle: 1:2.", "Invalid OperationHandle: x"] {
+    for words in ["Query 1:2 failed:\nInvalid or unknown query handle: 1:2.", "Invalid query handle: 1:2"] {
         let fixture = running_on_impala();
         let reply = failed("GetOperationStatus", words);
         fixture.learn(&with_handle("GetOperationStatus", handle(OPERATION)), &reply);
