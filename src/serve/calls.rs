@@ -9,7 +9,7 @@ use super::asking::Decided;
 use super::attached::{Attached, InUse};
 use super::bell::{Bell, Ring};
 use super::client::Client;
-use super::end::End;
+use super::end::{BadInput, End};
 use super::exchange::Answered;
 use super::framing::Framing;
 use super::left::Left;
@@ -154,7 +154,10 @@ impl<S: Stream> Calls<S> {
         if !request.complete {
             Box::pin(self.inbox.fill(&mut self.client, &mut request, &self.shared)).await?;
         }
-        let done = self.carry_out(&mut request).await;
+        let done = match request.mistyped() {
+            None => self.carry_out(&mut request).await,
+            Some(mistyped) => Box::pin(self.refuse_mistyped(&mut request, &mistyped)).await,
+        };
         self.in_use = None;
         request.recycle();
         done
@@ -183,6 +186,15 @@ impl<S: Stream> Calls<S> {
             self.forgotten.extend(former);
         }
         if self.forgotten.is_empty() { Ok(()) } else { Box::pin(self.close_forgotten()).await }
+    }
+
+    /// Answers a request that would end elsewhere for its coordinator; not a byte of it is sent.
+    async fn refuse_mistyped(&mut self, request: &mut Request, mistyped: &BadInput) -> Result<(), End> {
+        let service = service(request.method(), request.facts(), &self.past);
+        let answer = NoAnswer::bad_request(self.conn, mistyped);
+        let outcome = self.refuse(request, service, &answer, CallOutcome::Refused).await?;
+        self.shared.calls.count(request.method().place(), outcome);
+        Ok(())
     }
 
     /// Where a call goes, and what for; its session stays there while it is under way. None if the client was told already what

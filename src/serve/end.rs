@@ -93,6 +93,15 @@ pub(super) enum BadInput {
     /// A large request of a `TFramedTransport` client that spans frames: its coordinator wants one.
     #[error("a message of more than replay_limit bytes over several frames")]
     MessageSplit,
+    /// A container of a known method that says that it holds something other than strings. Its coordinator would read strings
+    /// all the same, and see the request end elsewhere.
+    #[error("{method}: {field} holds strings, but this one says that it holds something else")]
+    Mistyped {
+        /// The method's name.
+        method: &'static str,
+        /// The field's name in its IDL.
+        field: &'static str,
+    },
     /// A request so large that it cannot be held until its handle comes.
     #[error("no handle within the first {held} bytes of the request")]
     HandleTooLate {
@@ -118,7 +127,9 @@ impl End {
             Self::BadInput(BadInput::Frame(_) | BadInput::AfterMessage | BadInput::MessageSplit) => {
                 CloseCause::BadFrame
             }
-            Self::BadInput(BadInput::Message(_) | BadInput::HandleTooLate { .. }) => CloseCause::BadThrift,
+            Self::BadInput(
+                BadInput::Message(_) | BadInput::Mistyped { .. } | BadInput::HandleTooLate { .. },
+            ) => CloseCause::BadThrift,
             Self::BadHandshake(_) => CloseCause::BadSasl,
             Self::CredentialsRefused => CloseCause::CredentialsRefused,
             Self::NoCoordinator => CloseCause::NoCoordinator,

@@ -296,6 +296,9 @@ impl<S: Stream> Calls<S> {
     ) -> Result<(), Trouble> {
         while !request.complete {
             self.inbox.next_piece(&mut self.client, request, &self.shared.settings).await?;
+            if let Some(mistyped) = request.mistyped() {
+                return Err(End::from(mistyped).into());
+            }
             self.send_piece(link, request, Phase::Waiting).await?;
         }
         Ok(())

@@ -55,7 +55,7 @@ impl<S: Stream> Calls<S> {
         let timed_out =
             Lost { phase: Phase::Waiting, client_has_some: false, cause: LostCause::OpenTimedOut };
         if let Err(trouble) = answer.unwrap_or(Err(Trouble::Link(timed_out))) {
-            if asked.is_sent && request.ends_for_sure() && leaves_link(&trouble) {
+            if asked.is_sent && leaves_link(&trouble) {
                 let Asked { link, reply, is_clean, .. } = asked;
                 let late = Late { link, reply, is_clean, framing: self.framing };
                 late.close_when_it_comes(&self.shared, &self.fleet);
@@ -81,7 +81,7 @@ impl<S: Stream> Calls<S> {
             let taken = taken.map_err(|error| lost(error.into(), phase))?;
             let bytes = chunk.get(..taken.used).unwrap_or_default();
             self.shared.metrics.bytes.add(Direction::ToClient, bytes.len() as u64);
-            asked.is_clean = taken.clean && request.ends_for_sure();
+            asked.is_clean = taken.clean;
             asked.held.extend_from_slice(bytes);
             self.hold_on(&mut asked.counted, asked.held.len()).map_err(|cause| lost(cause, phase))?;
         }

@@ -115,6 +115,12 @@ impl NoAnswer {
         Self { sql_state, message: format!("hs2router ({conn}): {text}") }
     }
 
+    /// The request is not one that may be passed on.
+    pub(super) fn bad_request(conn: ConnId, cause: impl fmt::Display) -> Self {
+        let message = format!("hs2router ({conn}): the request was not sent to a coordinator: {cause}");
+        Self { sql_state: SqlState::General, message }
+    }
+
     /// As a reply to this request, framed as its connection is.
     pub(super) fn reply(&self, service: Service, request: &Facts, framing: Framing) -> BytesMut {
         let refusal = Refusal { sql_state: self.sql_state, message: &self.message };

@@ -164,14 +164,17 @@ impl Request {
         self.complete && !self.streams
     }
 
-    /// Whether its coordinator is sure to see its end where we saw it; not known before all of it has come.
-    ///
-    /// A generated reader goes by its IDL, whatever a container says that its elements are (Thrift: `readMapBegin` and
-    /// `readListBegin` in generated C++ and Java). With other types in it one message can be two to the coordinator, and the
-    /// reply to the second would be the next client's, or less than one, and never be answered. In the requests that are
-    /// known, containers hold strings.
+    /// Whether its coordinator is sure to see its end where we saw it: not if its method, or what that carries, is not known.
+    /// Then one message can be two to the coordinator, and the reply to the second would be the next client's, or less than
+    /// one, and never be answered.
     pub(super) fn ends_for_sure(&self) -> bool {
-        self.method().requests_hold_strings() && !self.facts().not_only_strings
+        self.method().has_known_containers()
+    }
+
+    /// What is wrong with it so that it may reach no coordinator: it would end elsewhere for it.
+    pub(super) fn mistyped(&self) -> Option<BadInput> {
+        let field = self.facts().mistyped?;
+        Some(BadInput::Mistyped { method: self.method().name, field: field.name() })
     }
 
     /// Whether nothing of it, or of its latest piece, has come.

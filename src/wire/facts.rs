@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::method::{self, Method, Owner};
 use super::text::Text;
 use super::thrift::MessageType;
-use super::watch::Slot;
+use super::watch::{Slot, Strings};
 
 /// Bytes of a guid and of a secret (Impala: `impala-server.inline.h`; Hive and Spark mint the same sizes).
 pub const HANDLE_PART_BYTES: usize = 16;
@@ -188,8 +188,9 @@ pub struct Facts {
     pub run_async: Option<bool>,
     /// Where the statement's text stands.
     pub statement: Option<Span>,
-    /// Whether there is a container, not empty, of anything but strings.
-    pub not_only_strings: bool,
+    /// A container of strings, not empty, that says that it is one of something else: its coordinator would read strings all
+    /// the same, and see the message end elsewhere.
+    pub mistyped: Option<Strings>,
 }
 
 /// A Beeswax query id as the guid that it prints (`%016x:%016x`, Impala: `debug-util.cc` `PrintId`), so that a query has one
@@ -280,7 +281,8 @@ impl Facts {
             | Slot::State
             | Slot::More
             | Slot::HasResultSet
-            | Slot::RunAsync => {}
+            | Slot::RunAsync
+            | Slot::Strings(_) => {}
         }
     }
 

@@ -128,9 +128,15 @@ impl Method {
             || matches!(self.name, "GetInfo" | "explain")
     }
 
-    /// Whether its request is known to have no containers of anything but strings (`TCLIService.thrift`, `beeswax.thrift`,
-    /// `ImpalaService.thrift`). `ExecutePlannedStatement` carries a whole plan (Impala: `TExecRequest`).
-    pub fn requests_hold_strings(&self) -> bool {
+    /// Whether all of its request's containers are known, so that its coordinator sees the request end where the scanner does,
+    /// unless that finds one of another type ([`Facts::mistyped`](super::facts::Facts::mistyped)).
+    ///
+    /// A generated reader reads the fields that its IDL has by what the IDL says that containers hold, and does not look at what
+    /// they say themselves. Fields of other numbers, and those that come as another type, it passes over by what they say
+    /// (Thrift: `read` of generated structs, `readMapBegin`, `readListBegin` and `skip`, C++ and Java). So only the
+    /// containers that the IDL has matter: in requests those of [`Slot::Strings`] (`TCLIService.thrift`, `beeswax.thrift`,
+    /// `ImpalaService.thrift`). `ExecutePlannedStatement` carries a whole plan besides (Impala: `TExecRequest`).
+    pub fn has_known_containers(&self) -> bool {
         self.role != Role::Unknown && self.name != "ExecutePlannedStatement"
     }
 }

@@ -277,11 +277,11 @@ impl Scanner {
             Type::String => return self.string(rest, slot),
             Type::List | Type::Set => {
                 let Some([kind, count @ ..]) = take::<5>(rest) else { return Err(self.wait(cut)) };
-                return self.open(rest, kind, None, i32::from_be_bytes(count));
+                return self.open(rest, (kind, None), i32::from_be_bytes(count), slot);
             }
             Type::Map => {
                 let Some([key, value, count @ ..]) = take::<6>(rest) else { return Err(self.wait(cut)) };
-                return self.open(rest, key, Some(value), i32::from_be_bytes(count));
+                return self.open(rest, (key, Some(value)), i32::from_be_bytes(count), slot);
             }
             fixed => match slot {
                 None => return self.pass(rest, u64::from(fixed.least_bytes())),
@@ -351,7 +351,13 @@ impl Scanner {
     }
 
     /// A container begins: a list or set, or a map, which has values too.
-    fn open(&mut self, rest: &mut &[u8], key: u8, value: Option<u8>, count: i32) -> Result<(), Halt> {
+    fn open(
+        &mut self,
+        rest: &mut &[u8],
+        (key, value): (u8, Option<u8>),
+        count: i32,
+        slot: Option<Slot>,
+    ) -> Result<(), Halt> {
         if count == 0 {
             // The type byte of an empty list means nothing and need not be one.
             return Ok(());
@@ -359,7 +365,11 @@ impl Scanner {
         let known = |byte| Type::from_byte(byte).ok_or(ScanError::UnknownType { byte });
         let (key, value) = (known(key)?, value.map(known).transpose()?);
         let both = |test: fn(Type) -> bool| test(key) && value.is_none_or(test);
-        self.facts.not_only_strings |= !both(|kind| kind == Type::String);
+        if let Some(Slot::Strings(field)) = slot
+            && !both(|kind| kind == Type::String)
+        {
+            self.facts.mistyped = Some(field);
+        }
         let bytes = self.declared(rest, count, key.least_bytes() + value.map_or(0, Type::least_bytes))?;
         if both(|kind| kind.fixed_bytes().is_some()) {
             return self.pass(rest, bytes);

@@ -31,10 +31,48 @@ pub enum Slot {
     RunAsync,
     /// A statement's text: not remembered, only where it stands.
     Statement,
+    /// A container of strings: not remembered, only if it is one of anything else.
+    Strings(Strings),
+}
+
+/// A field of a request that is a container of strings by its IDL. Generated readers read strings in it, whatever it says
+/// that its elements are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strings {
+    /// `TOpenSessionReq.configuration`, `TSetClientInfoReq.configuration`: a map.
+    Configuration,
+    /// `TExecuteStatementReq.confOverlay`: a map.
+    ConfOverlay,
+    /// `TDownloadDataReq.downloadOptions`: a map.
+    DownloadOptions,
+    /// `TGetTablesReq.tableTypes`: a list.
+    TableTypes,
+    /// Beeswax's `Query.configuration`: a list.
+    QueryConfiguration,
+}
+
+impl Strings {
+    /// The field's name in its IDL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Configuration | Self::QueryConfiguration => "configuration",
+            Self::ConfOverlay => "confOverlay",
+            Self::DownloadOptions => "downloadOptions",
+            Self::TableTypes => "tableTypes",
+        }
+    }
+
+    /// The container's type.
+    fn wire_type(self) -> Type {
+        match self {
+            Self::Configuration | Self::ConfOverlay | Self::DownloadOptions => Type::Map,
+            Self::TableTypes | Self::QueryConfiguration => Type::List,
+        }
+    }
 }
 
 impl Slot {
-    /// The type that a value must have to be remembered.
+    /// The type that a value must have to be looked at: of another one, a generated reader passes over it.
     pub fn wire_type(self) -> Type {
         match self {
             Self::Guid
@@ -47,6 +85,7 @@ impl Slot {
             | Self::Thrown => Type::String,
             Self::Status | Self::State => Type::I32,
             Self::More | Self::HasResultSet | Self::RunAsync => Type::Bool,
+            Self::Strings(field) => field.wire_type(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The checked-in types are what the Thrift compiler makes of the definitions.
+//! The checked-in types are what the Thrift compiler makes of the definitions, and what the router knows of requests is what
+//! the definitions say.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +11,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use hs2router::wire::method;
+use hs2router::wire::scan::Scanner;
+use hs2router::wire::watch::Strings;
 
 /// The only compiler version whose output is compared: each writes its code in its own way.
 const COMPILER: &str = "Thrift version 0.17.0";
@@ -50,4 +55,121 @@ fn sources(folder: &Path) -> BTreeMap<String, String> {
             (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(&path).unwrap())
         })
         .collect()
+}
+
+/// A field of a struct, or an argument of a method: its number, its type, its name.
+#[derive(Clone, Debug)]
+struct Field {
+    id: i16,
+    kind: String,
+    name: String,
+}
+
+/// What the definitions say, as far as they say it in the form that they are written in here.
+#[derive(Default)]
+struct Definitions {
+    structs: BTreeMap<String, Vec<Field>>,
+    /// Those of both services, where they share a name.
+    methods: Vec<(String, Vec<Field>)>,
+}
+
+impl Definitions {
+    fn read() -> Self {
+        let mut all = Self::default();
+        for name in ["TCLIService", "beeswax", "ImpalaService"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("idl").join(name).with_extension("thrift");
+            let text = fs::read_to_string(path).unwrap();
+            let code: Vec<_> = text.lines().map(|line| line.split("//").next().unwrap()).collect();
+            all.add(&code.join("\n"));
+        }
+        all
+    }
+
+    fn add(&mut self, code: &str) {
+        for block in code.split('}') {
+            let Some((head, body)) = block.split_once('{') else { continue };
+            let mut words =
+                head.lines().rev().find(|line| !line.trim().is_empty()).unwrap().split_whitespace();
+            match (words.next().unwrap(), words.next().unwrap_or_default()) {
+                ("struct", name) => {
+                    // Only `TStatus` stands in two files, and in no request.
+                    self.structs.insert(name.to_owned(), body.lines().filter_map(field).collect());
+                }
+                ("service", _) => self.methods.extend(body.split(')').filter_map(declared)),
+                _ => {}
+            }
+        }
+    }
+
+    /// The containers that a reader of these fields knows: where they stand, and their types.
+    fn containers(&self, fields: &[Field], around: &[i16]) -> Vec<(Vec<i16>, Field)> {
+        let found = fields.iter().flat_map(|field| {
+            let path = [around, &[field.id]].concat();
+            let kind = field.kind.rsplit('.').next().unwrap();
+            match self.structs.get(kind) {
+                Some(inner) => self.containers(inner, &path),
+                None if field.kind.contains('<') => vec![(path, field.clone())],
+                None => Vec::new(),
+            }
+        });
+        found.collect()
+    }
+}
+
+/// `1: required map<string, string> name`.
+fn field(line: &str) -> Option<Field> {
+    let (id, rest) = line.trim().split_once(':')?;
+    let rest = rest.trim().trim_start_matches("required ").trim_start_matches("optional ");
+    let rest = rest.split('=').next().unwrap().trim();
+    let (kind, name) = rest.rsplit_once(' ')?;
+    Some(Field { id: id.trim().parse().ok()?, kind: kind.trim().to_owned(), name: name.to_owned() })
+}
+
+/// `TReply Method(1: TRequest req`, without the end.
+fn declared(text: &str) -> Option<(String, Vec<Field>)> {
+    let (head, arguments) = text.split_once('(')?;
+    let name = head.split_whitespace().last()?;
+    (name != "throws").then(|| (name.to_owned(), arguments.split(", ").filter_map(field).collect()))
+}
+
+/// A call with nothing in it but one container, at this path, of one element of these types.
+fn with_container(name: &str, path: &[i16], kind: u8, elements: &[u8]) -> Vec<u8> {
+    let mut message = vec![0x80, 1, 0, 1];
+    message.extend(u32::try_from(name.len()).unwrap().to_be_bytes());
+    message.extend(name.as_bytes());
+    message.extend(0_i32.to_be_bytes());
+    for (at, id) in path.iter().enumerate() {
+        message.push(if at + 1 == path.len() { kind } else { 12 });
+        message.extend(id.to_be_bytes());
+    }
+    message.extend(elements);
+    message.extend(1_i32.to_be_bytes());
+    message.extend(vec![0; elements.len()]);
+    message.extend(vec![0; path.len()]);
+    message
+}
+
+#[test]
+fn every_container_that_a_request_has_by_its_definition_is_known_and_holds_strings() {
+    let definitions = Definitions::read();
+    let (mut seen, mut found) = (std::collections::BTreeSet::new(), 0);
+    for (name, arguments) in &definitions.methods {
+        let method = method::lookup(name.as_bytes());
+        assert_eq!(method.name, name, "it is in no table");
+        seen.insert(method.name);
+        for (path, field) in definitions.containers(arguments, &[]) {
+            let (kind, bytes): (u8, &[u8]) = match field.kind.as_str() {
+                "map<string, string>" => (13, &[3, 3]),
+                "list<string>" => (15, &[3]),
+                other => panic!("{name}: {} is a {other}", field.name),
+            };
+            let mut scanner = Scanner::request(1 << 10);
+            assert!(scanner.push(&with_container(name, &path, kind, bytes)).unwrap().done);
+            let known = scanner.facts().mistyped.map(Strings::name);
+            assert_eq!(known, Some(field.name.as_str()), "{name}: {path:?}");
+            found += 1;
+        }
+    }
+    assert_eq!(seen.len(), method::all().count(), "some are in no definition");
+    assert_eq!(found, 9);
 }

@@ -2,9 +2,11 @@
 //! `get_log` and `clean` take the bare string. `GetRuntimeProfile` and `GetExecSummary` stand in HS2's table.
 
 use crate::wire::method::{Method, Owner, Retry, Role, numbered};
-use crate::wire::watch::{Slot, Watch};
+use crate::wire::watch::{Slot, Strings, Watch};
 
 static QUERY_HANDLE: &[Watch] = &[Watch::at(&[1, 1], Slot::QueryId)];
+/// `Query {3: configuration}`.
+static QUERY: &[Watch] = &[Watch::at(&[1, 3], Slot::Strings(Strings::QueryConfiguration))];
 static LOG_CONTEXT: &[Watch] = &[Watch::at(&[1], Slot::QueryId)];
 
 /// Methods declare their exceptions as field 1 or 2 of the result; in both the first field is the message.
@@ -39,12 +41,12 @@ pub static METHODS: [Method; 17] = numbered([
     row("close", Role::CloseOperation, Retry::OnceGoneIsDone, QUERY_HANDLE, THROWN),
     row("dump_config", Role::Connection, Retry::Once, &[], &[]),
     row("echo", Role::Connection, Retry::Once, &[], &[]),
-    row("executeAndWait", Role::Statement, Retry::Never, &[], MINTED),
-    row("explain", Role::Connection, Retry::Never, &[], THROWN),
+    row("executeAndWait", Role::Statement, Retry::Never, QUERY, MINTED),
+    row("explain", Role::Connection, Retry::Never, QUERY, THROWN),
     row("fetch", Role::Fetch, Retry::Never, QUERY_HANDLE, ROWS),
     row("get_default_configuration", Role::Connection, Retry::Once, &[], &[]),
     row("get_log", Role::UseOperation, Retry::Once, LOG_CONTEXT, THROWN),
     row("get_results_metadata", Role::UseOperation, Retry::Once, QUERY_HANDLE, THROWN),
     row("get_state", Role::Poll, Retry::Once, QUERY_HANDLE, STATE),
-    row("query", Role::Statement, Retry::Never, &[], MINTED),
+    row("query", Role::Statement, Retry::Never, QUERY, MINTED),
 ]);

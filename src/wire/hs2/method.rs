@@ -4,16 +4,41 @@
 //! first field is the `THandleIdentifier {1: guid, 2: secret}`: paths 1.1.1.1 and 1.1.1.2.
 
 use crate::wire::method::{Method, Owner, Retry, Role, numbered};
-use crate::wire::watch::{Slot, Watch};
+use crate::wire::watch::{Slot, Strings, Watch};
 
 /// A handle in the usual place.
 pub static HANDLE: &[Watch] = &[Watch::at(&[1, 1, 1, 1], Slot::Guid), Watch::at(&[1, 1, 1, 2], Slot::Secret)];
 
-/// `TExecuteStatementReq {1: sessionHandle, 2: statement, 4: runAsync}`.
+/// `TOpenSessionReq {4: configuration}`.
+static OPENING: &[Watch] = &[Watch::at(&[1, 4], Slot::Strings(Strings::Configuration))];
+
+/// `TGetTablesReq {1: sessionHandle, 5: tableTypes}`.
+static TABLES: &[Watch] = &[
+    Watch::at(&[1, 1, 1, 1], Slot::Guid),
+    Watch::at(&[1, 1, 1, 2], Slot::Secret),
+    Watch::at(&[1, 5], Slot::Strings(Strings::TableTypes)),
+];
+
+/// `TDownloadDataReq {1: sessionHandle, 5: downloadOptions}`.
+static DOWNLOAD: &[Watch] = &[
+    Watch::at(&[1, 1, 1, 1], Slot::Guid),
+    Watch::at(&[1, 1, 1, 2], Slot::Secret),
+    Watch::at(&[1, 5], Slot::Strings(Strings::DownloadOptions)),
+];
+
+/// `TSetClientInfoReq {1: sessionHandle, 2: configuration}`.
+static CLIENT_INFO: &[Watch] = &[
+    Watch::at(&[1, 1, 1, 1], Slot::Guid),
+    Watch::at(&[1, 1, 1, 2], Slot::Secret),
+    Watch::at(&[1, 2], Slot::Strings(Strings::Configuration)),
+];
+
+/// `TExecuteStatementReq {1: sessionHandle, 2: statement, 3: confOverlay, 4: runAsync}`.
 static STATEMENT: &[Watch] = &[
     Watch::at(&[1, 1, 1, 1], Slot::Guid),
     Watch::at(&[1, 1, 1, 2], Slot::Secret),
     Watch::at(&[1, 2], Slot::Statement),
+    Watch::at(&[1, 3], Slot::Strings(Strings::ConfOverlay)),
     Watch::at(&[1, 4], Slot::RunAsync),
 ];
 
@@ -27,8 +52,11 @@ static TWO_HANDLES: &[Watch] = &[
 ];
 
 /// `ExecutePlannedStatement` wraps an ordinary statement request.
-static WRAPPED_HANDLE: &[Watch] =
-    &[Watch::at(&[1, 1, 1, 1, 1], Slot::Guid), Watch::at(&[1, 1, 1, 1, 2], Slot::Secret)];
+static WRAPPED_HANDLE: &[Watch] = &[
+    Watch::at(&[1, 1, 1, 1, 1], Slot::Guid),
+    Watch::at(&[1, 1, 1, 1, 2], Slot::Secret),
+    Watch::at(&[1, 1, 3], Slot::Strings(Strings::ConfOverlay)),
+];
 
 /// A response whose first field is the `TStatus {1: statusCode, 5: errorMessage}`.
 pub static STATUS: &[Watch] = &[Watch::at(&[0, 1, 1], Slot::Status), Watch::at(&[0, 1, 5], Slot::Message)];
@@ -85,7 +113,7 @@ pub static METHODS: [Method; 34] = numbered([
     row("CloseImpalaOperation", Role::CloseOperation, Retry::Never, HANDLE, STATUS),
     row("CloseOperation", Role::CloseOperation, Retry::OnceGoneIsDone, HANDLE, STATUS),
     row("CloseSession", Role::CloseSession, Retry::OnceGoneIsDone, HANDLE, STATUS),
-    row("DownloadData", Role::Metadata, Retry::Never, HANDLE, MINTED),
+    row("DownloadData", Role::Metadata, Retry::Never, DOWNLOAD, MINTED),
     row("ExecutePlannedStatement", Role::Statement, Retry::Never, WRAPPED_HANDLE, MINTED),
     row("ExecuteStatement", Role::Statement, Retry::Never, STATEMENT, MINTED),
     row("FetchResults", Role::Fetch, Retry::Never, HANDLE, ROWS),
@@ -122,12 +150,12 @@ pub static METHODS: [Method; 34] = numbered([
     },
     row("GetSchemas", Role::Metadata, Retry::Never, HANDLE, MINTED),
     row("GetTableTypes", Role::Metadata, Retry::Never, HANDLE, MINTED),
-    row("GetTables", Role::Metadata, Retry::Never, HANDLE, MINTED),
+    row("GetTables", Role::Metadata, Retry::Never, TABLES, MINTED),
     row("GetTypeInfo", Role::Metadata, Retry::Never, HANDLE, MINTED),
     row("InitQueryContext", Role::Connection, Retry::Never, &[], STATUS),
-    row("OpenSession", Role::OpenSession, Retry::NextCandidate, &[], OPENED),
+    row("OpenSession", Role::OpenSession, Retry::NextCandidate, OPENING, OPENED),
     row("PingImpalaHS2Service", Role::UseSession, Retry::Once, HANDLE, STATUS),
     row("RenewDelegationToken", Role::UseSession, Retry::Never, HANDLE, STATUS),
-    row("SetClientInfo", Role::UseSession, Retry::Never, HANDLE, STATUS),
+    row("SetClientInfo", Role::UseSession, Retry::Never, CLIENT_INFO, STATUS),
     row("UploadData", Role::Metadata, Retry::Never, HANDLE, MINTED),
 ]);

@@ -30,7 +30,8 @@ pub enum SqlState {
     Refused,
     /// 08S01: the coordinator was lost during the call; whether the call had an effect is not known.
     Lost,
-    /// HY000: what a coordinator would have said in Impala's own words (impala-server.h `SQLSTATE_GENERAL_ERROR`).
+    /// HY000: what a coordinator would have said in Impala's own words (impala-server.h `SQLSTATE_GENERAL_ERROR`), and what is
+    /// wrong with a request.
     General,
 }
 
