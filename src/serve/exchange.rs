@@ -154,6 +154,9 @@ impl<S: Stream> Calls<S> {
         request: &mut Request,
         deliver: Deliver,
     ) -> Result<Answered<S>, Trouble> {
+        if !request.ends_for_sure() {
+            link.made.note_doubt();
+        }
         // A statement runs from the moment that it is sent.
         let statement = request.method().role == Role::Statement;
         let mut running = statement.then(|| link.coordinator.count_running());
@@ -204,7 +207,7 @@ impl<S: Stream> Calls<S> {
         running: &mut Option<RunningCount>,
     ) -> Result<Option<Chunk>, Trouble> {
         let mut chunk = read.map_err(|cause| incoming.lost(cause))?;
-        incoming.take(&mut chunk, request)?;
+        incoming.take(&mut chunk, request.leaves_fit(link))?;
         self.shared.metrics.bytes.add(Direction::ToClient, chunk.len() as u64);
         let done = incoming.reply.is_done();
         if done {
@@ -282,6 +285,7 @@ impl<S: Stream> Calls<S> {
             coordinator: &link.coordinator,
             connection_session: link.session.as_ref().map(|session| session.guid),
             open: &self.open,
+            in_doubt: link.made.is_in_doubt(),
             effect: &request.effect,
             now: clock::now(),
         };

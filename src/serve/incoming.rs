@@ -98,12 +98,13 @@ impl Incoming {
         Self { reply, deliver, bytes, client_has_some: false, phase, leaves_fit: false }
     }
 
-    /// Takes the reply's part of a chunk, and leaves no more in it.
-    pub(super) fn take(&mut self, chunk: &mut Chunk, request: &Request) -> Result<(), Trouble> {
+    /// Takes the reply's part of a chunk, and leaves no more in it; `leaves_fit` says whether the link is fit for another call
+    /// if nothing comes behind the reply.
+    pub(super) fn take(&mut self, chunk: &mut Chunk, leaves_fit: bool) -> Result<(), Trouble> {
         let taken = self.reply.take(chunk);
         self.phase = self.reply.phase();
         let taken = taken.map_err(|error| self.lost(error.into()))?;
-        self.leaves_fit = taken.clean && request.ends_for_sure();
+        self.leaves_fit = taken.clean && leaves_fit;
         chunk.truncate(taken.used);
         Ok(())
     }

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use super::client::{Client, READ_LIMIT};
 use super::end::{BadInput, End};
 use super::framing::Framing;
+use super::link::Link;
 use super::pace::Pace;
 use super::shared::{Held, Settings, Shared};
 use super::spares::Spares;
@@ -169,6 +170,16 @@ impl Request {
     /// one, and never be answered.
     pub(super) fn ends_for_sure(&self) -> bool {
         self.method().has_known_containers()
+    }
+
+    /// Whether its link may serve another call after a clean reply to it.
+    ///
+    /// If its coordinator saw it end elsewhere, the reply to a second call may still come, or the next call may be read as the
+    /// rest of this one. On a link of its own a client can only confuse itself by that, as it could without a router, and on
+    /// Hive and Spark its session ends with the link. What such a link says later is believed of nothing that is not the
+    /// client's (`learn`), and one on which bytes came that nobody asked for is closed as ever.
+    pub(super) fn leaves_fit<S: Stream>(&self, link: &Link<S>) -> bool {
+        self.ends_for_sure() || !link.seat.pool.shares
     }
 
     /// What is wrong with it so that it may reach no coordinator: it would end elsewhere for it.

@@ -22,6 +22,8 @@ pub struct Call<'a> {
     pub connection_session: Option<Guid>,
     /// The operations that its connection opened.
     pub open: &'a OpenOperations,
+    /// Whether what was read may answer another call of the same client: one that its coordinator found in an earlier request.
+    pub in_doubt: bool,
     /// What its statement does to its session.
     pub effect: &'a Effect,
     /// The present moment.
@@ -31,6 +33,9 @@ pub struct Call<'a> {
 /// Brings the table up to date with a reply; `running` counted the statement while it was under way. A new session is not
 /// this function's: it comes from a pick.
 pub fn learn(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flavor: Flavor, table: &Table) {
+    if call.in_doubt && !names_its_own(call, table) {
+        return;
+    }
     let verdict = verdict(call.method, reply, flavor.family());
     match verdict {
         Verdict::Success => succeeded(call, reply, running, flavor, table),
@@ -55,6 +60,16 @@ pub fn learn(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flav
             }
         }
         Verdict::Failed | Verdict::ShuttingDown => {}
+    }
+}
+
+/// Whether its client knows the secret of what a call names, or opened it on this connection: what is wrongly believed of that
+/// harms nobody else.
+fn names_its_own(call: &Call<'_>, table: &Table) -> bool {
+    match (call.request.handle(), named_query(call, table)) {
+        (Some(handle), _) => table.is_session(&handle) || table.is_operation(&handle),
+        (None, Some((_, session))) => call.connection_session == Some(session),
+        (None, None) => true,
     }
 }
 

@@ -171,6 +171,26 @@ fn a_field_that_the_idl_does_not_have_may_hold_anything_and_keeps_its_link() {
 }
 
 #[test]
+fn a_method_that_is_not_known_leaves_the_session_that_ends_with_the_link() {
+    for flavor in ["hive", "spark"] {
+        let script = Script::sound();
+        let router = TestRouter::of(flavor, &[script.address()]);
+        for (number, way) in (1..).zip(WAYS) {
+            let mut client = way(router.listener(0));
+            let session = client.open();
+            for _ in 0..2 {
+                assert_eq!(client.call(&of_handle("GetFutureThing", &session)).kind, EXCEPTION);
+            }
+            assert_eq!(client.call(&execute(&session, "select 1")).status(), Some(0));
+            assert_eq!(script.accepted(), number, "{flavor}: its link was closed");
+            let coordinator = &router.router().fleets()[0].cluster.coordinators[0];
+            assert_eq!(coordinator.load().open_sessions, 1);
+            client.call(&of_handle("CloseSession", &session));
+        }
+    }
+}
+
+#[test]
 fn a_link_with_bytes_behind_its_reply_is_closed_all_the_same() {
     let script = Script::calls(|call| match call.message.name.as_str() {
         "GetFutureThing" => {

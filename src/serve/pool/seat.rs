@@ -137,7 +137,8 @@ impl<S: Stream> Seat<S> {
         let at = clock::now();
         let birth = self.pool.state.lock().lineage.begin(at);
         self.birth = Some(birth);
-        Made { until: at + LONGEST_LIFE, sessions: 0, birth, runtime: here(), moves }
+        let (sessions, in_doubt) = (0, false);
+        Made { until: at + LONGEST_LIFE, sessions, in_doubt, birth, runtime: here(), moves }
     }
 
     /// Its link is broken: its coordinator, or what is between, ended it.
@@ -176,6 +177,8 @@ pub(in crate::serve) struct Made {
     /// It is closed after this.
     until: Instant,
     sessions: u32,
+    /// Whether its coordinator may have read other calls on it than we sent.
+    in_doubt: bool,
     pub(super) birth: Birth,
     /// How often its coordinator had come to be elsewhere before.
     moves: u32,
@@ -192,6 +195,16 @@ impl Made {
     /// A session was opened on the link.
     pub(in crate::serve) fn note_session(&mut self) {
         self.sessions = self.sessions.saturating_add(1);
+    }
+
+    /// A call is sent on the link whose end its coordinator may see elsewhere.
+    pub(in crate::serve) fn note_doubt(&mut self) {
+        self.in_doubt = true;
+    }
+
+    /// Whether such a call was sent on it.
+    pub(in crate::serve) fn is_in_doubt(self) -> bool {
+        self.in_doubt
     }
 
     pub(super) fn is_over(self, now: Instant) -> bool {

@@ -75,9 +75,16 @@ impl Fixture {
             coordinator: self.coordinator(),
             connection_session,
             open: &self.open,
+            in_doubt: false,
             effect: &Effect::Nothing,
             now: clock::now(),
         }
+    }
+
+    /// What was read may answer another call.
+    fn learn_in_doubt(&self, connection_session: Option<Guid>, request: &Facts, reply: &Facts) {
+        let call = Call { in_doubt: true, ..self.call(connection_session, request) };
+        learn(&call, reply, None, self.flavor, &self.table);
     }
 
     /// A statement that was counted while it was under way.
@@ -331,6 +338,28 @@ fn the_words_of_other_servers_teach_nothing() {
             assert!(fixture.knows_session(), "{flavor}: {method}: {words}");
         }
     }
+}
+
+#[test]
+fn what_may_answer_another_call_teaches_nothing_of_what_its_client_does_not_know() {
+    let close = |fixture: &Fixture, session| {
+        let request = with_handle("CloseSession", session);
+        fixture.learn_in_doubt(None, &request, &succeeded("CloseSession", |_| {}));
+    };
+    let fixture = running_on_impala();
+    close(&fixture, guessed(handle(SESSION)));
+    let of_operation = with_handle("CloseOperation", guessed(handle(OPERATION)));
+    fixture.learn_in_doubt(None, &of_operation, &succeeded("CloseOperation", |_| {}));
+    assert!(fixture.knows_session() && fixture.running() == 1);
+    close(&fixture, handle(SESSION));
+    assert!(!fixture.knows_session());
+
+    let fixture = querying();
+    let (request, closed) = (with_query_id("close", &query_id(handle(OPERATION))), reply("close", |_| {}));
+    fixture.learn_in_doubt(Some(handle(9).guid), &request, &closed);
+    assert_eq!(fixture.running(), 1);
+    fixture.learn_in_doubt(Some(handle(SESSION).guid), &request, &closed);
+    assert_eq!(fixture.running(), 0);
 }
 
 #[test]
