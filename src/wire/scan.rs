@@ -257,7 +257,7 @@ impl Scanner {
     #[inline]
     fn watched(&self, place: Place, kind: Type) -> Option<Slot> {
         let watch = self.watch.iter().find(|watch| watch.place == place)?;
-        (watch.slot.wire_type() == kind).then_some(watch.slot)
+        (watch.kind == kind).then_some(watch.slot)
     }
 
     /// Goes on in a container.

@@ -63,7 +63,7 @@ impl Strings {
     }
 
     /// The container's type.
-    fn wire_type(self) -> Type {
+    const fn wire_type(self) -> Type {
         match self {
             Self::Configuration | Self::ConfOverlay | Self::DownloadOptions => Type::Map,
             Self::TableTypes | Self::QueryConfiguration => Type::List,
@@ -73,7 +73,7 @@ impl Strings {
 
 impl Slot {
     /// The type that a value must have to be looked at: of another one, a generated reader passes over it.
-    pub fn wire_type(self) -> Type {
+    pub const fn wire_type(self) -> Type {
         match self {
             Self::Guid
             | Self::Secret
@@ -138,6 +138,8 @@ impl Place {
 #[derive(Clone, Copy, Debug)]
 pub struct Watch {
     pub(super) place: Place,
+    /// [`Slot::wire_type`], which is wanted of every field that is met there.
+    pub(super) kind: Type,
     /// What stands there.
     pub slot: Slot,
 }
@@ -152,6 +154,6 @@ impl Watch {
             place = place.inward().beside(id);
             rest = inner;
         }
-        Self { place, slot }
+        Self { place, kind: slot.wire_type(), slot }
     }
 }

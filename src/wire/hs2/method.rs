@@ -38,8 +38,8 @@ static STATEMENT: &[Watch] = &[
     Watch::at(&[1, 1, 1, 1], Slot::Guid),
     Watch::at(&[1, 1, 1, 2], Slot::Secret),
     Watch::at(&[1, 2], Slot::Statement),
-    Watch::at(&[1, 3], Slot::Strings(Strings::ConfOverlay)),
     Watch::at(&[1, 4], Slot::RunAsync),
+    Watch::at(&[1, 3], Slot::Strings(Strings::ConfOverlay)),
 ];
 
 /// Profile and summary: operation and session; a Beeswax method of the same name has the query id in 1.1.
