@@ -18,14 +18,15 @@
 //!
 //! Other paths, and other methods, are answered with [`PATHS`].
 //!
-//! A connection serves one request and has [`REQUEST_TIME`] for it, of which [`HEAD_TIME`] for the head, and there are at
-//! most [`MOST_CONNECTIONS`] at a time: whoever holds a connection here without using it costs the operator nothing for
-//! long.
+//! A connection serves one request and has [`REQUEST_TIME`] for it, of which [`HEAD_TIME`] for the head. It has a place among
+//! [`MOST_CONNECTIONS`], and once its request is for the metrics or the API one among those that are answered so. When there
+//! is none left, the oldest gives way: whoever holds a connection here without using it, or does not read an answer, keeps
+//! neither a health check waiting nor a scraper.
 
 mod coordinators;
 mod guard;
+mod places;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,15 +36,19 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::places::{Place, Places};
 use crate::metrics::Metrics;
 use crate::net::listen::{self, BindError};
 use crate::serve::shared::Fleet;
@@ -54,8 +59,13 @@ pub const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// How long the head of a request may take to arrive: the places of silent connections are soon free again.
 pub const HEAD_TIME: Duration = Duration::from_secs(3);
 
-/// How many connections there may be at a time; more wait to be accepted.
-pub const MOST_CONNECTIONS: usize = 64;
+/// How many connections there may be at a time whose request is read, or is for the health check. So many that a crowd which
+/// comes at once, and is let in with pauses ([`places`]), is through within a second.
+pub const MOST_CONNECTIONS: usize = 256;
+
+/// How many answers with metrics there may be at a time, and how many of the API: they are long enough for their reader to be
+/// slow.
+const MOST_ANSWERS: usize = 16;
 
 /// The largest head of a request, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
@@ -114,18 +124,17 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
 /// Serves the admin port until `end` is cancelled and the connections of that moment are finished, which takes
 /// [`REQUEST_TIME`] at most.
 pub async fn serve(listener: TcpListener, view: View, end: CancellationToken) {
-    let service = TowerToHyperService::new(routes(view));
-    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let desk = Arc::new(Desk::new(view));
     let connections = TaskTracker::new();
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
             () = end.cancelled() => break,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = listener.accept() => accepted,
         };
-        let (stream, place) = match accepted {
-            Ok(accepted) => accepted,
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
             Err(error) => {
                 // Without file descriptors this happens again and again: one line says it.
                 if !std::mem::replace(&mut failing, true) {
@@ -136,40 +145,73 @@ pub async fn serve(listener: TcpListener, view: View, end: CancellationToken) {
             }
         };
         failing = false;
-        let service = service.clone();
-        connections.spawn(async move {
-            serve_one(stream, service).await;
-            drop(place);
-        });
+        let evicted = CancellationToken::new();
+        let place = tokio::select! {
+            biased;
+            () = end.cancelled() => break,
+            place = desk.reading.take(&evicted) => place,
+        };
+        connections.spawn(Arc::clone(&desk).serve_one(stream, place, evicted));
     }
     drop(listener);
     connections.close();
     connections.wait().await;
 }
 
-/// The next connection with its place among [`MOST_CONNECTIONS`]. Cancel-safe: a connection that is not returned was
-/// not accepted.
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+/// What all connections share.
+struct Desk {
+    service: TowerToHyperService<Router>,
+    /// For those whose request is read, and for health checks, whose answer is as good as sent when it is made.
+    reading: Arc<Places>,
+    metrics: Arc<Places>,
+    api: Arc<Places>,
 }
 
-async fn serve_one(stream: TcpStream, service: TowerToHyperService<Router>) {
-    // The outer timer covers a slow body and a slow reader.
-    let mut builder = http1::Builder::new();
-    builder
-        .keep_alive(false)
-        .max_buf_size(LARGEST_HEAD)
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME);
-    match timeout(REQUEST_TIME, builder.serve_connection(TokioIo::new(stream), service)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "admin request failed"),
-        Err(_) => tracing::debug!("admin request timed out"),
+impl Desk {
+    fn new(view: View) -> Self {
+        Self {
+            service: TowerToHyperService::new(routes(view)),
+            reading: Places::new(MOST_CONNECTIONS),
+            metrics: Places::new(MOST_ANSWERS),
+            api: Places::new(MOST_ANSWERS),
+        }
+    }
+
+    /// Among whom a request is answered; none if it stays where it was read.
+    fn places_for(&self, path: &str) -> Option<&Arc<Places>> {
+        match path {
+            "/metrics" => Some(&self.metrics),
+            path if path.starts_with("/api/") => Some(&self.api),
+            _ => None,
+        }
+    }
+
+    async fn serve_one(self: Arc<Self>, stream: TcpStream, place: Place, evicted: CancellationToken) {
+        let mut builder = http1::Builder::new();
+        builder
+            .keep_alive(false)
+            .max_buf_size(LARGEST_HEAD)
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME);
+        let place = Mutex::new(place);
+        let answer = async |request: Request<Incoming>| {
+            if let Some(places) = self.places_for(request.uri().path()) {
+                let answering = places.take(&evicted).await;
+                // The one where it was read is free from now on.
+                *place.lock() = answering;
+            }
+            self.service.call(request).await
+        };
+        let served = builder.serve_connection(TokioIo::new(stream), service_fn(answer));
+        tokio::select! {
+            // The timer covers a slow body and a slow reader.
+            served = timeout(REQUEST_TIME, served) => match served {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "admin request failed"),
+                Err(_) => tracing::debug!("admin request timed out"),
+            },
+            () = evicted.cancelled() => tracing::debug!("admin connection gave its place to another"),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::support::fleet::Fleet;
 use crate::support::router::TestRouter;
 
 mod drain;
+mod slow;
 
 /// Status and body of a request with these further lines in its head.
 fn ask(router: &TestRouter, request: &str, lines: &str) -> (u16, String) {
