@@ -3,6 +3,7 @@
 //! Nothing here performs IO, reads a clock or draws its own random numbers: `serve` reports what happened
 //! ([`Coordinator::note_dial_failed`] and its kin, the guards of [`coordinator`]) and asks ([`Cluster::pick_and_reserve`]).
 
+pub mod brake;
 mod changes;
 mod condition;
 mod cooling;

@@ -204,6 +204,7 @@ impl Desk {
         };
         let served = builder.serve_connection(TokioIo::new(stream), service_fn(answer));
         tokio::select! {
+            biased;
             // The timer covers a slow body and a slow reader.
             served = timeout(REQUEST_TIME, served) => match served {
                 Ok(Ok(())) => {}

@@ -111,7 +111,7 @@ labels! {
         /// The client did not finish its authentication within `handshake_timeout`, or the coordinator said nothing to one
         /// that is relayed unread.
         HandshakeTimedOut = "handshake_timed_out",
-        /// The coordinator, or the router on its behalf, refused the client's credentials.
+        /// The coordinator, or the router on its behalf, refused the client's credentials, or gave no verdict on them.
         CredentialsRefused = "credentials_refused",
         /// The client sent bytes that are no Thrift message, or one past the limits.
         BadThrift = "bad_thrift",

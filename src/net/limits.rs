@@ -1,5 +1,6 @@
 //! What the process may have and do: open files, and with them connections; warnings in its log.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
@@ -7,10 +8,10 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rlimit::Resource;
 
-/// How many warnings of one kind there may be in [`WARNING_PERIOD`].
-const MOST_WARNINGS: u32 = 20;
-/// What [`MOST_WARNINGS`] is counted over.
-const WARNING_PERIOD: Duration = Duration::from_secs(1);
+/// How many lines of one cause there may be at once, after a pause.
+const MOST_AT_ONCE: u32 = 20;
+/// When there may be one more.
+const ANOTHER_AFTER: Duration = Duration::from_secs(1);
 
 /// The limit on open files (`RLIMIT_NOFILE`) after [`raise_file_limit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,32 +61,48 @@ pub fn raise_file_limit() -> io::Result<FileLimit> {
     Ok(FileLimit { before, now })
 }
 
-/// Lets at most twenty warnings a second through: strangers can cause any number of them, and a log that says the same
-/// thing a thousand times a second hides everything else.
+/// Bounds the lines in the log that strangers can cause: twenty of each cause at once, then one a second. They can cause any
+/// number, and a log that says the same thing a thousand times a second hides everything else. Each cause has a bound of its
+/// own, or a flood of one would hide the others.
 #[derive(Debug, Default)]
-pub struct WarningLimit(Mutex<Period>);
+pub struct WarningLimit(Mutex<BTreeMap<Cause, Account>>);
 
-#[derive(Debug, Default)]
-struct Period {
-    began: Option<Instant>,
-    let_through: u32,
+/// What a line says and why, both in words of the program: there are not more causes than it has words for.
+type Cause = (&'static str, &'static str);
+
+#[derive(Debug)]
+struct Account {
+    /// How many there may be at `as_of`; up to [`MOST_AT_ONCE`].
+    allowed: u32,
+    as_of: Instant,
     left_out: u64,
 }
 
+impl Account {
+    fn refill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.as_of).as_nanos() / ANOTHER_AFTER.as_nanos();
+        let gained = u32::try_from(passed).unwrap_or(u32::MAX).min(MOST_AT_ONCE);
+        if gained > 0 {
+            self.allowed = self.allowed.saturating_add(gained).min(MOST_AT_ONCE);
+            self.as_of = now;
+        }
+    }
+}
+
 impl WarningLimit {
-    /// Whether a warning may be logged at `now`: `None` if not, else how many were left out since the last one that was.
-    pub fn admit(&self, now: Instant) -> Option<u64> {
-        let mut period = self.0.lock();
-        if period.began.is_none_or(|began| now.saturating_duration_since(began) >= WARNING_PERIOD) {
-            period.began = Some(now);
-            period.let_through = 0;
-        }
-        if period.let_through >= MOST_WARNINGS {
-            period.left_out += 1;
+    /// Whether a line may be logged at `now` that says `line`, because of `why`: `None` if not, else how many were left out
+    /// since the last one that was.
+    pub fn admit(&self, line: &'static str, why: &'static str, now: Instant) -> Option<u64> {
+        let mut accounts = self.0.lock();
+        let new = || Account { allowed: MOST_AT_ONCE, as_of: now, left_out: 0 };
+        let account = accounts.entry((line, why)).or_insert_with(new);
+        account.refill(now);
+        let Some(allowed) = account.allowed.checked_sub(1) else {
+            account.left_out += 1;
             return None;
-        }
-        period.let_through += 1;
-        Some(std::mem::take(&mut period.left_out))
+        };
+        account.allowed = allowed;
+        Some(std::mem::take(&mut account.left_out))
     }
 }
 
@@ -95,14 +112,23 @@ mod tests {
     use crate::clock;
 
     #[test]
-    fn a_flood_of_warnings_is_cut_and_what_was_left_out_is_told() {
+    fn a_flood_of_lines_is_cut_and_what_was_left_out_is_told() {
         let limit = WarningLimit::default();
         let start = clock::now();
-        let admitted = (0..1000).filter(|_| limit.admit(start).is_some()).count();
-        assert_eq!(admitted, 20);
-        assert_eq!(limit.admit(start + Duration::from_millis(999)), None);
-        assert_eq!(limit.admit(start + Duration::from_secs(1)), Some(981));
-        assert_eq!(limit.admit(start + Duration::from_secs(1)), Some(0));
+        let admit = |after| limit.admit("link lost", "closed", start + Duration::from_millis(after));
+        assert_eq!((0..1000).filter(|_| admit(0).is_some()).count(), 20);
+        assert_eq!(admit(999), None);
+        assert_eq!(admit(1000), Some(981));
+        assert_eq!(admit(1000), None, "one a second");
+        assert_eq!((0..1000).filter(|_| admit(3_600_000).is_some()).count(), 20, "after a pause as at first");
+    }
+
+    #[test]
+    fn a_flood_of_one_cause_hides_no_other() {
+        let (limit, now) = (WarningLimit::default(), clock::now());
+        while limit.admit("link lost", "closed", now).is_some() {}
+        assert_eq!(limit.admit("link lost", "a TLS alert", now), Some(0));
+        assert_eq!(limit.admit("login lost", "closed", now), Some(0));
     }
 
     #[test]

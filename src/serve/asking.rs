@@ -195,7 +195,9 @@ impl<S: Stream> Calls<S> {
             Question::Session(_) => {
                 let (guid, secret) = (handle.guid, Some(handle.secret));
                 let session = GuidText(guid);
-                tracing::info!(%session, coordinator = %name, "session found by asking");
+                if let Some(left_out) = self.shared.admit_line("session found by asking", "") {
+                    tracing::info!(%session, coordinator = %name, left_out, "session found by asking");
+                }
                 let (count, tenancy) = (owner.count_session(), self.links.begin_session(owner));
                 let identity = self.links.identity().clone();
                 let (idle_timeout, now) = (IdleTimeout::default(), clock::now());
@@ -203,11 +205,14 @@ impl<S: Stream> Calls<S> {
                     NewSession { guid, secret, coordinator, identity, count, tenancy, idle_timeout, now };
                 match self.fleet.table.insert_found_session(new) {
                     Ok(()) => self.name_span(owner, Some(session)),
-                    Err(error) => tracing::warn!(%session, %error, "a session is not known"),
+                    Err(error) => self.shared.warn_unknown(&session, error),
                 }
             }
             Question::Operation(_) => {
-                tracing::info!(operation = %GuidText(handle.guid), coordinator = %name, "operation found by asking");
+                if let Some(left_out) = self.shared.admit_line("operation found by asking", "") {
+                    let operation = GuidText(handle.guid);
+                    tracing::info!(%operation, coordinator = %name, left_out, "operation found by asking");
+                }
                 let counted = owner.count_operation();
                 let running = runs(reply, self.fleet.cluster.flavor).then(|| owner.count_running().minted());
                 let open = self.open.count();

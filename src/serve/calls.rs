@@ -4,6 +4,8 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use super::alarm::Alarm;
 use super::asking::Decided;
 use super::attached::{Attached, InUse};
@@ -20,6 +22,7 @@ use super::shared::{Entrance, Fleet, Shared};
 use super::tend::look_interval;
 use super::workers::Place;
 use crate::clock;
+use crate::cluster::brake::Who;
 use crate::cluster::{AdminState, Coordinator, Opening, SessionCount, Wanted};
 use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
@@ -66,6 +69,8 @@ pub(super) struct Calls<S: Stream> {
     pub(super) no_moves: bool,
     /// What sessions left behind, to be closed after the call.
     pub(super) forgotten: Vec<Left>,
+    /// How long the client waits before it is told that its call was not carried out.
+    slowed: Duration,
 }
 
 impl<S: Stream> Calls<S> {
@@ -87,6 +92,7 @@ impl<S: Stream> Calls<S> {
             place,
             no_moves: false,
             forgotten: Vec::new(),
+            slowed: Duration::ZERO,
             shared,
             conn: links.conn(),
             client,
@@ -327,7 +333,21 @@ impl<S: Stream> Calls<S> {
         verdict(method, reply, self.fleet.cluster.flavor.family())
     }
 
-    /// Answers a call in a coordinator's place, once all of it has come.
+    /// A link that was dialed for the client is lost, or was never there, without a coordinator having answered anything on it.
+    pub(super) fn note_in_vain(&mut self) {
+        let who = Who::of(self.links.identity(), self.client.address);
+        self.slowed = self.fleet.brake.lock().note_in_vain(who, clock::now());
+    }
+
+    /// A coordinator has answered on a link that was dialed for the client.
+    pub(super) fn note_of_use(&mut self) {
+        let who = Who::of(self.links.identity(), self.client.address);
+        self.fleet.brake.lock().note_of_use(who);
+        self.slowed = Duration::ZERO;
+    }
+
+    /// Answers a call in a coordinator's place, once all of it has come. Whoever dials in vain all the time waits for that, with
+    /// nothing of any coordinator's in hand; also if it has left, or it would come again at once.
     pub(super) async fn refuse(
         &mut self,
         request: &mut Request,
@@ -340,6 +360,7 @@ impl<S: Stream> Calls<S> {
         }
         tracing::debug!(method = request.method().name, message = answer.message, "call refused");
         let reply = answer.reply(service, request.facts(), self.framing);
+        sleep(std::mem::take(&mut self.slowed)).await;
         self.client.send(&reply, self.shared.settings.stall_timeout).await?;
         Ok(outcome)
     }

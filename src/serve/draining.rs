@@ -193,9 +193,11 @@ impl<S: Stream> Drainer<S> {
         let dialed = dial(seat, credentials.as_deref(), &self.fleet, &self.shared).await;
         let name = &self.coordinator.name;
         dialed
-            .inspect_err(
-                |cause| tracing::info!(coordinator = %name, %cause, "no link to cancel operations on"),
-            )
+            .inspect_err(|cause| {
+                if let Some(left_out) = self.shared.admit_line("no link to cancel operations on", "") {
+                    tracing::info!(coordinator = %name, %cause, left_out, "no link to cancel operations on");
+                }
+            })
             .ok()
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::pace::SLOWEST;
 use super::reply::BadReply;
-use crate::metrics::CloseCause;
+use crate::metrics::{CloseCause, Label as _};
+use crate::wire::detect::Speech;
 use crate::wire::frame::FrameError;
 use crate::wire::sasl::SaslError;
 use crate::wire::scan::ScanError;
@@ -46,6 +47,9 @@ pub(super) enum End {
     /// A coordinator refused the credentials; the client was told.
     #[error("the coordinator refused the credentials")]
     CredentialsRefused,
+    /// A coordinator gave no verdict on the credentials; the client was told.
+    #[error("the coordinator gave no verdict on the credentials")]
+    NoVerdict,
     /// No coordinator could take a client whose protocol has no words for that, or has said them.
     #[error("no coordinator could take it")]
     NoCoordinator,
@@ -131,7 +135,7 @@ impl End {
                 BadInput::Message(_) | BadInput::Mistyped { .. } | BadInput::HandleTooLate { .. },
             ) => CloseCause::BadThrift,
             Self::BadHandshake(_) => CloseCause::BadSasl,
-            Self::CredentialsRefused => CloseCause::CredentialsRefused,
+            Self::CredentialsRefused | Self::NoVerdict => CloseCause::CredentialsRefused,
             Self::NoCoordinator => CloseCause::NoCoordinator,
             Self::CoordinatorClosed => CloseCause::CoordinatorClosed,
             Self::CoordinatorLost { .. } => CloseCause::CoordinatorLost,
@@ -139,6 +143,24 @@ impl End {
             Self::Drained => CloseCause::Drained,
             Self::RouterShutdown => CloseCause::RouterShutdown,
         }
+    }
+
+    /// What it counts as where lines in the log are bounded: what came, if it looks like something known.
+    pub(super) fn kind(&self) -> &'static str {
+        let speech = match self {
+            Self::BadInput(BadInput::Message(ScanError::NotStrict { word })) => {
+                Speech::guess(&word.to_be_bytes())
+            }
+            Self::BadInput(BadInput::Frame(FrameError::Negative { len })) => {
+                Speech::guess(&len.to_be_bytes())
+            }
+            Self::BadInput(BadInput::Frame(FrameError::TooLong { len, .. })) => {
+                u32::try_from(*len).ok().and_then(|len| Speech::guess(&len.to_be_bytes()))
+            }
+            Self::BadHandshake(SaslError::UnknownStatus { byte }) => Speech::guess(&[*byte]),
+            _ => None,
+        };
+        speech.map_or_else(|| self.cause().word(), Speech::as_str)
     }
 
     /// Whether an operator should hear of it: the client did what no sound client does.

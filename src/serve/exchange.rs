@@ -78,6 +78,25 @@ pub(super) enum LostCause {
 }
 
 impl LostCause {
+    /// What it counts as where lines in the log are bounded.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Failed(_) => "failed",
+            Self::Stalled(_) => "stalled",
+            Self::BadReply(BadReply::Foreign(speech)) => speech.as_str(),
+            Self::BadReply(_) => "bad reply",
+            Self::TooLarge => "too large",
+            Self::NoRoom => "no room",
+            Self::OpenTimedOut => "open timed out",
+        }
+    }
+
+    /// Whether the coordinator hung up, or is none at all.
+    fn is_hang_up(&self) -> bool {
+        matches!(self, Self::Closed | Self::Failed(_) | Self::BadReply(_))
+    }
+
     /// Whether it may be the coordinator's doing. How long a reply is may be the client's: an open's options come back in it.
     pub(super) fn speaks_against_coordinator(&self) -> bool {
         !matches!(self, Self::TooLarge | Self::NoRoom | Self::Unanswered)
@@ -147,6 +166,16 @@ impl<S: Stream> Link<S> {
 }
 
 impl<S: Stream> Calls<S> {
+    /// Takes in what came of an exchange on a link: of one on which nothing was answered before, that is what its dial was for.
+    pub(super) fn note_use(&mut self, is_new: bool, exchanged: &Result<Answered<S>, Trouble>) {
+        match exchanged {
+            _ if !is_new => {}
+            Ok(_) => self.note_of_use(),
+            Err(Trouble::Link(lost)) if lost.cause.is_hang_up() => self.note_in_vain(),
+            Err(_) => {}
+        }
+    }
+
     /// Sends a request on a link and awaits its reply. The link comes back with the answer if it is fit for another call.
     pub(super) async fn exchange(
         &mut self,

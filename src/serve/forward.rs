@@ -97,7 +97,10 @@ impl<S: Stream> Calls<S> {
                 Some(_) if request.is_whole() => Deliver::WhileShort,
                 Some(_) | None => Deliver::AsItComes,
             };
-            let lost = match self.exchange(link, request, deliver).await {
+            let is_new = !link.seat.is_settled();
+            let exchanged = self.exchange(link, request, deliver).await;
+            self.note_use(is_new, &exchanged);
+            let lost = match exchanged {
                 Ok(answered) if again => {
                     let finished = self.finish_again(request, coordinator, service, answered);
                     let outcome = Box::pin(finished).await?;
@@ -242,7 +245,10 @@ impl<S: Stream> Calls<S> {
         service: Service,
         lost: Lost,
     ) -> Result<CallOutcome, End> {
-        tracing::info!(coordinator = %coordinator.name, method = request.method().name, cause = %lost.cause, "link lost during a call");
+        if let Some(left_out) = self.shared.admit_line("link lost during a call", lost.cause.kind()) {
+            let method = request.method().name;
+            tracing::info!(coordinator = %coordinator.name, method, cause = %lost.cause, left_out, "link lost during a call");
+        }
         self.fleet.doubt(coordinator, service);
         if lost.client_has_some {
             return Err(match lost.cause {

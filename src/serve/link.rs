@@ -2,14 +2,13 @@
 //! a coordinator judges a call as if the client had made it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rand::Rng;
-use tokio::time::timeout;
 
 use super::dialing::{Unreached, reach};
 use super::framing::Framing;
 use super::keyring::Key;
+use super::login::{NoVerdict, log_in};
 use super::pool::{Made, Seat};
 use super::queue::NoRoom;
 use super::shared::{Fleet, Shared};
@@ -17,14 +16,13 @@ use crate::clock;
 use crate::cluster::room::{Holder, Kind, Tenancy};
 use crate::cluster::{Coordinator, Flavor, SessionCount};
 use crate::ids::{ClientAddress, ConnId, CoordinatorId, Identity, Service};
-use crate::metrics::DialOutcome;
-use crate::net::flow::{self, WriteError};
+use crate::net::flow::WriteError;
 use crate::net::stream::{Seen, Stream};
 use crate::session::idle::IdleTimeout;
 use crate::session::retry::Phase;
 use crate::session::table::{NewSession, Table};
-use crate::wire::facts::Guid;
-use crate::wire::sasl::{Answer, Credentials, Initiator, SaslError, Status};
+use crate::wire::facts::{Guid, GuidText};
+use crate::wire::sasl::{Credentials, Status};
 
 /// A connection to a coordinator on which nothing is under way. Passed around in a box: it goes through all stages of a
 /// call, and in place it would make the state of each larger.
@@ -57,9 +55,6 @@ impl Drop for LinkSession {
     }
 }
 
-/// So much of a user's name is logged when a login is refused.
-const LOGGED_CHARS: usize = 64;
-
 /// Why there is no link.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoLink {
@@ -73,19 +68,29 @@ pub(super) enum NoLink {
     #[error("lost during the SASL handshake: {0}")]
     HandshakeLost(WriteError),
     /// It gave no verdict on the credentials that it was shown: nobody else may be asked all the same.
-    #[error("{0}")]
-    NoVerdict(String),
+    #[error(transparent)]
+    NoVerdict(#[from] NoVerdict),
     /// It refused the credentials: nobody else may be asked (four wrong binds lock an account).
     #[error("it refused the credentials")]
     CredentialsRefused {
         /// BAD or ERROR.
         status: Status,
-        /// Its words; if it closed the connection without any, ours.
+        /// Its words.
         text: Vec<u8>,
     },
 }
 
 impl NoLink {
+    /// Whether a dial was made for nothing. A refusal is something: the coordinator's own word to this client.
+    pub(super) fn is_in_vain(&self) -> bool {
+        match self {
+            Self::Unreached(Unreached::Dial(_)) | Self::HandshakeLost(_) | Self::NoVerdict(_) => true,
+            Self::Unreached(Unreached::NoPort(_)) | Self::NoRoom(_) | Self::CredentialsRefused { .. } => {
+                false
+            }
+        }
+    }
+
     /// How far a call has come that waits for the link.
     pub(super) fn phase(&self) -> Phase {
         match self {
@@ -236,7 +241,7 @@ impl<S: Stream> Links<S> {
     }
 
     /// Notes the session that a Beeswax link is; `count` counts it as load.
-    pub(super) fn begin_beeswax(&mut self, link: &mut Link<S>, count: SessionCount) {
+    pub(super) fn begin_beeswax(&mut self, link: &mut Link<S>, count: SessionCount, shared: &Shared<S>) {
         let guid = self.fleet.chance.draw(beeswax_guid);
         let coordinator = link.coordinator.id;
         let session = NewSession {
@@ -254,7 +259,7 @@ impl<S: Stream> Links<S> {
                 drop(self.fleet.table.attach(&guid));
                 link.session = Some(LinkSession { table: Arc::clone(&self.fleet.table), guid });
             }
-            Err(error) => tracing::warn!(%error, "a Beeswax session is not counted"),
+            Err(error) => shared.warn_unknown(&GuidText(guid), error),
         }
     }
 
@@ -291,51 +296,11 @@ pub(super) async fn dial<S: Stream>(
     let moves = coordinator.moves();
     let mut stream = reach(&coordinator, service, fleet, shared).await?;
     if let Some(credentials) = credentials {
-        let verdict = authenticate(&mut stream, credentials, shared.settings.handshake_timeout).await;
-        if matches!(verdict, Err(NoLink::CredentialsRefused { .. })) {
-            log_refused(shared, &coordinator, credentials.user());
-        }
-        note_verdict(fleet, &coordinator, service, &verdict);
-        verdict?;
+        log_in(&mut stream, credentials, (&coordinator, service), (fleet, shared)).await?;
         seat.prove();
     }
     let made = seat.made(moves);
     Ok(Box::new(Link { coordinator, stream, session: None, seat, made }))
-}
-
-/// Somebody guesses passwords, perhaps, or a program still has an old one. The connection's span names client and listener.
-fn log_refused<S: Stream>(shared: &Shared<S>, coordinator: &Coordinator, user: &str) {
-    if let Some(left_out) = shared.refused_logins.admit(clock::now()) {
-        // Quoted and cut: strangers may write here what they like.
-        let user: String = user.chars().take(LOGGED_CHARS).collect();
-        tracing::info!(?user, coordinator = %coordinator.name, left_out, "login refused");
-    }
-}
-
-/// What became of a login says something about the coordinator only where it is no verdict: a client can send wrong
-/// passwords, but not make a coordinator fall silent or talk nonsense.
-fn note_verdict<S: Stream>(
-    fleet: &Fleet<S>,
-    coordinator: &Coordinator,
-    service: Service,
-    verdict: &Result<(), NoLink>,
-) {
-    match verdict {
-        Ok(()) => coordinator.note_logged_in(service),
-        Err(NoLink::CredentialsRefused { .. }) => {
-            if let Some(counters) = fleet.counters(coordinator.id) {
-                counters.dials.count(DialOutcome::CredentialsRefused);
-            }
-            coordinator.note_login_refused(service, clock::now());
-            // A close may be more than a refusal; that is for a probe to find out.
-            fleet.doubt(coordinator, service);
-        }
-        Err(no_link) => {
-            tracing::info!(coordinator = %coordinator.name, cause = %no_link, "login lost");
-            coordinator.note_login_unanswered(service, clock::now());
-            fleet.doubt(coordinator, service);
-        }
-    }
 }
 
 impl<S: Stream> Link<S> {
@@ -365,46 +330,6 @@ fn beeswax_guid(rng: &mut impl Rng) -> Guid {
     let mut guid = Guid::default();
     rng.fill_bytes(&mut guid);
     guid
-}
-
-/// SASL PLAIN as the initiator. From the moment that the credentials are written, how it ends is the coordinator's verdict:
-/// impalad refuses by closing the connection (Impala: `TSaslTransport::doSaslNegotiation`).
-async fn authenticate<S: Stream>(
-    stream: &mut S,
-    credentials: &Credentials,
-    allowed: Duration,
-) -> Result<(), NoLink> {
-    let opening = credentials.opening();
-    flow::write_all(stream, &opening, allowed).await.map_err(|(error, written)| match written {
-        0 => NoLink::HandshakeLost(error),
-        // Perhaps it has the credentials.
-        _ => NoLink::NoVerdict(format!("lost while the credentials were sent: {error}")),
-    })?;
-    match timeout(allowed, answer(stream)).await {
-        Ok(Ok(Answer::Accepted)) => Ok(()),
-        Ok(Ok(Answer::Refused { status, text })) => Err(NoLink::CredentialsRefused { status, text }),
-        Ok(Ok(Answer::NeedMore)) => {
-            let text = b"authentication failed: the connection was closed".to_vec();
-            Err(NoLink::CredentialsRefused { status: Status::Bad, text })
-        }
-        Ok(Err(error)) => Err(NoLink::NoVerdict(format!("authentication failed: {error}"))),
-        Err(_elapsed) => Err(NoLink::NoVerdict(format!("no answer to the credentials within {allowed:?}"))),
-    }
-}
-
-/// The coordinator's answer; [`Answer::NeedMore`] if it closes the connection instead.
-async fn answer<S: Stream>(stream: &mut S) -> Result<Answer, SaslError> {
-    let mut initiator = Initiator::new();
-    loop {
-        let chunk = match flow::read(stream).await {
-            Ok(chunk) if !chunk.is_empty() => chunk,
-            Ok(_) | Err(_) => return Ok(Answer::NeedMore),
-        };
-        match initiator.push(&chunk)? {
-            taken if taken.step == Answer::NeedMore => {}
-            taken => return Ok(taken.step),
-        }
-    }
 }
 
 #[cfg(test)]

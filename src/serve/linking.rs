@@ -90,11 +90,14 @@ impl<S: Stream> Calls<S> {
             dialed = self.links.dial(seat, &self.shared) => dialed,
             () = self.client.stream.gone() => return Err(End::client_gone()),
         };
+        if dialed.as_ref().is_err_and(NoLink::is_in_vain) {
+            self.note_in_vain();
+        }
         if let Ok(link) = dialed.as_mut()
             && link.service() == Service::Beeswax
         {
             let count = link.coordinator.count_session();
-            self.links.begin_beeswax(link, count);
+            self.links.begin_beeswax(link, count, &self.shared);
         }
         Ok(dialed)
     }

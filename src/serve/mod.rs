@@ -18,6 +18,8 @@ mod keyring;
 mod left;
 mod link;
 mod linking;
+mod login;
+mod memory;
 mod moves;
 mod moving;
 mod opaque;
@@ -60,7 +62,6 @@ use self::link::Links;
 use self::opaque::Passage;
 use self::shared::{Entrance, Shared};
 use self::workers::{Place, Workers};
-use crate::clock;
 use crate::ids::{ConnId, Depth, Service};
 use crate::metrics::{Held, ListenerMetrics};
 use crate::net::listen::{Accepted, Acceptor, Source};
@@ -176,16 +177,14 @@ impl<S: Stream> Life<S> {
     }
 }
 
-/// Counts and logs how a connection ended; a warning only as often as [`Shared::warnings`] allows.
+/// Counts and logs how a connection ended; a warning only as often as its cause allows.
 fn note_end<S: Stream>(shared: &Shared<S>, end: &End) {
     shared.metrics.connections_closed.count(end.cause());
-    let admitted = if end.is_misbehaviour() { shared.warnings.admit(clock::now()) } else { None };
-    match admitted {
-        Some(0) => tracing::warn!(cause = %end, "connection ended"),
-        Some(left_out) => {
-            tracing::warn!(cause = %end, left_out, "connection ended; warnings before it were left out");
-        }
-        None => tracing::debug!(cause = %end, "connection ended"),
+    let admitted = end.is_misbehaviour().then(|| shared.admit_line("connection ended", end.kind())).flatten();
+    if let Some(left_out) = admitted {
+        tracing::warn!(cause = %end, left_out, "connection ended");
+    } else {
+        tracing::debug!(cause = %end, "connection ended");
     }
 }
 

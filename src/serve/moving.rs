@@ -53,6 +53,18 @@ enum NotMoved {
     TimedOut,
 }
 
+impl NotMoved {
+    /// What it counts as where lines in the log are bounded.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Pinned(_) => "pinned",
+            Self::Client(_) => "client",
+            Self::Nowhere(_) => "nowhere",
+            Self::TimedOut => "timed out",
+        }
+    }
+}
+
 impl<S: Stream> Calls<S> {
     /// Gives a call of a session that can move its seat in it: the session stays while the call is under way. False if it has to
     /// wait for that.
@@ -266,7 +278,10 @@ impl<S: Stream> Calls<S> {
                 tracing::debug!(session = %GuidText(*guid), from = left, to = %to.name, ?cause, "session moved");
             }
             Err(why) => {
-                tracing::info!(session = %GuidText(*guid), from = left, cause = %why, "a session was not moved");
+                if let Some(left_out) = self.shared.admit_line("a session was not moved", why.kind()) {
+                    let session = GuidText(*guid);
+                    tracing::info!(%session, from = left, cause = %why, left_out, "a session was not moved");
+                }
             }
         }
         moved

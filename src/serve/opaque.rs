@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
 use super::dialing::reach;
 use super::end::End;
 use super::pool::{BrokenOff, Grant, Seat, Unanswered};
-use super::queue::{NoPlace, NotCalled, Seeker};
+use super::queue::{NoPlace, NoRoom, NotCalled, Seeker};
+use super::refuse::Reasons;
 use super::shared::{Entrance, Shared};
 use super::workers::Place;
 use super::{Connection, note_depth};
 use crate::clock;
+use crate::cluster::brake::Who;
 use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::Turn;
 use crate::cluster::{Opening, Wanted};
@@ -24,6 +27,7 @@ use crate::metrics::{Direction, RefusalCause};
 use crate::net::flow;
 use crate::net::relay::{Ended, Side, relay};
 use crate::net::stream::Stream;
+use crate::wire::detect::Speech;
 
 /// A coordinator that was dialed for a connection that is not understood.
 pub(super) struct Dialed<S: Stream> {
@@ -129,8 +133,11 @@ impl<S: Stream> Passage<S> {
                 relay_both(&shared, &mut client, dialed, Bounds { cut, patience }).await
             }
             Err(None) => End::ClientClosed,
-            Err(Some(cause)) => {
-                shared.metrics.connections_refused.count(cause);
+            Err(Some(refused)) => {
+                refused.note(&shared, &entrance.fleet.cluster.name, &client.pending);
+                let who = Who::of(&Identity::Unread, client.address);
+                let wait = entrance.fleet.brake.lock().note_in_vain(who, clock::now());
+                sleep(wait).await;
                 // There are no words for this that an unknown protocol would understand.
                 client.stream.reset_on_close();
                 End::NoCoordinator
@@ -202,6 +209,26 @@ fn end_of(ended: Ended) -> End {
     }
 }
 
+/// Why no coordinator takes a connection.
+struct Refused {
+    cause: RefusalCause,
+    reasons: Reasons,
+    no_room: Option<NoRoom>,
+}
+
+impl Refused {
+    /// Counts and logs it: the client cannot be told, and whoever operates it sees no more than a reset. `first` is what it
+    /// began with.
+    fn note<S: Stream>(&self, shared: &Shared<S>, cluster: &str, first: &[u8]) {
+        shared.metrics.connections_refused.count(self.cause);
+        let what = Speech::guess(first).map_or("something unknown", Speech::as_str);
+        if let Some(left_out) = shared.admit_line("an opaque connection was refused", what) {
+            let cause = self.reasons.tell(cluster, self.no_room);
+            tracing::info!(%cluster, began_with = what, cause, left_out, "an opaque connection was refused");
+        }
+    }
+}
+
 /// Dials coordinators in the order of the pick until one answers; waits for room if there is none.
 ///
 /// # Errors
@@ -211,28 +238,35 @@ async fn dial_best<S: Stream>(
     entrance: &Entrance<S>,
     service: Service,
     client: &Client<S>,
-) -> Result<Dialed<S>, Option<RefusalCause>> {
+) -> Result<Dialed<S>, Option<Refused>> {
     let fleet = &entrance.fleet;
     let deadline = clock::now() + fleet.room.queue_timeout;
     let (holder, kind) = (Holder::of(&Identity::Unread, client.address), Kind::New);
     let turn = Turn::of(&Identity::Unread, client.address);
     let seeker = Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, deadline };
-    let mut tried = Vec::new();
+    let (mut tried, mut reasons) = (Vec::new(), Reasons::default());
     loop {
         let (opening, seat) = match seeker.place(&tried, &client.stream).await {
             Ok((opening, Some(Grant::Seat(seat)))) => (opening, seat),
             Err(NoPlace::NotCalled(NotCalled::ClientGone)) => return Err(None),
-            Err(NoPlace::NotCalled(NotCalled::NoRoom(_))) => return Err(Some(RefusalCause::NoRoom)),
+            Err(NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => {
+                let (cause, no_room) = (RefusalCause::NoRoom, Some(no_room));
+                return Err(Some(Refused { cause, reasons, no_room }));
+            }
             Ok(_) | Err(NoPlace::Nobody) => {
                 let all_drain = tried.is_empty();
                 let cause = if all_drain { RefusalCause::NoCoordinator } else { RefusalCause::Unreachable };
-                return Err(Some(cause));
+                return Err(Some(Refused { cause, reasons, no_room: None }));
             }
         };
         let coordinator = Arc::clone(opening.coordinator());
         tried.push(coordinator.id);
-        if let Ok(stream) = reach(&coordinator, service, fleet, shared).await {
-            return Ok(Dialed { stream, opening, seat });
+        match reach(&coordinator, service, fleet, shared).await {
+            Ok(stream) => {
+                fleet.brake.lock().note_of_use(Who::of(identity, client.address));
+                return Ok(Dialed { stream, opening, seat });
+            }
+            Err(unreached) => reasons.push(&coordinator, unreached),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::Turn;
 use crate::cluster::{AdminState, Coordinator, Opening};
 use crate::ids::{CoordinatorId, Service};
-use crate::metrics::{CallOutcome, RefusalCause, SessionOutcome};
+use crate::metrics::{CallOutcome, Label as _, RefusalCause, SessionOutcome};
 use crate::net::stream::Stream;
 use crate::session::idle::IdleTimeout;
 use crate::session::retry::{Phase, Remedy, remedy, sql_state};
@@ -157,7 +157,9 @@ impl<S: Stream> Calls<S> {
                 coordinator.note_open_lost(Service::Hs2, clock::now());
             }
         }
-        tracing::info!(coordinator = %coordinator.name, cause = %lost.cause, "open lost");
+        if let Some(left_out) = self.shared.admit_line("open lost", lost.cause.kind()) {
+            tracing::info!(coordinator = %coordinator.name, cause = %lost.cause, left_out, "open lost");
+        }
     }
 
     /// Begins a Beeswax connection's session, which is made by its first call.
@@ -174,7 +176,7 @@ impl<S: Stream> Calls<S> {
                 Ok(mut link) => {
                     // The link of a login is a session only from now on; one that was dialed is already.
                     if link.session.is_none() {
-                        self.links.begin_beeswax(&mut link, opening.into_session());
+                        self.links.begin_beeswax(&mut link, opening.into_session(), &self.shared);
                     }
                     self.past.beeswax = Some(coordinator.id);
                     self.name_span(&coordinator, None);
@@ -290,7 +292,7 @@ impl<S: Stream> Calls<S> {
                         self.links.note_opened(link, guid);
                     }
                 }
-                Err(error) => tracing::warn!(%session, %error, "a session is not known"),
+                Err(error) => self.shared.warn_unknown(&session, error),
             }
         }
         let bytes = std::mem::replace(&mut answered.bytes, Body::Nothing);
@@ -345,7 +347,9 @@ impl<S: Stream> Calls<S> {
         };
         self.shared.metrics.connections_refused.count(refusal);
         let text = tried.reasons.tell(&self.fleet.cluster, service, tried.no_room);
-        tracing::warn!(cluster = %self.fleet.cluster.name, cause = text, "a session was refused");
+        if let Some(left_out) = self.shared.admit_line("a session was refused", refusal.word()) {
+            tracing::warn!(cluster = %self.fleet.cluster.name, cause = text, left_out, "a session was refused");
+        }
         let answer = NoAnswer::none_took(self.conn, sql_state, &text);
         self.refuse(request, service, &answer, CallOutcome::Refused).await
     }

@@ -47,6 +47,13 @@ impl<S: Stream> Calls<S> {
         link: Box<Link<S>>,
         request: &mut Request,
     ) -> Result<Answered<S>, Trouble> {
+        let is_new = !link.seat.is_settled();
+        let asked = self.ask_on(link, request).await;
+        self.note_use(is_new, &asked);
+        asked
+    }
+
+    async fn ask_on(&mut self, link: Box<Link<S>>, request: &mut Request) -> Result<Answered<S>, Trouble> {
         let reply = Reply::boxed(request.method(), request.facts(), self.framing);
         let (held, counted) = (BytesMut::new(), Held::default());
         let mut asked = Asked { link, reply, held, counted, is_sent: false, is_clean: true };
@@ -128,7 +135,10 @@ impl<S: Stream> Late<S> {
             if let Some(counters) = fleet.counters(coordinator.id) {
                 counters.sessions.count(SessionOutcome::Late);
             }
-            tracing::info!(coordinator = %coordinator.name, session = %GuidText(session), "a session came after its open was given up, and was closed");
+            if let Some(left_out) = shared.admit_line("a session came after its open was given up", "") {
+                let session = GuidText(session);
+                tracing::info!(coordinator = %coordinator.name, %session, left_out, "a session came after its open was given up, and was closed");
+            }
         }
     }
 

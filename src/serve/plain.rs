@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::client::Client;
 use super::end::End;
@@ -18,10 +18,11 @@ use super::refuse::Reasons;
 use super::{Connection, Stage};
 use crate::clock;
 use crate::cluster::Opening;
+use crate::cluster::brake::Who;
 use crate::cluster::room::{Holder, Kind};
 use crate::cluster::turns::Turn;
 use crate::ids::{Family, Service};
-use crate::metrics::RefusalCause;
+use crate::metrics::{Label as _, RefusalCause};
 use crate::net::stream::Stream;
 use crate::wire::sasl::{Acceptor, Credentials, Mechanism, Status, Step, encode};
 
@@ -63,7 +64,9 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
         }
         Err(end) => return Err(end),
     };
-    let mut links = Links::of(Arc::clone(&connection.entrance.fleet), conn, credentials);
+    let fleet = Arc::clone(&connection.entrance.fleet);
+    let mut links = Links::of(Arc::clone(&fleet), conn, credentials);
+    let who = Who::of(links.identity(), connection.client.address);
     let first = tokio::select! {
         biased;
         first = first_link(&mut links, service, &connection) => first,
@@ -72,12 +75,18 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
     };
     match first {
         Ok((link, opening)) => {
+            fleet.brake.lock().note_of_use(who);
             tell(&mut connection.client, Status::Complete, b"", stall).await?;
             links.note_accepted();
             links.put(link);
             Ok(Stage::Calls(Box::new(connection.into_calls(Framing::Sasl, links).reserved(opening))))
         }
         Err(Refused { status, text, end }) => {
+            // Whoever does nothing but log in in vain waits a little longer each time, with nothing of a coordinator's in hand.
+            if matches!(end, End::NoVerdict | End::NoCoordinator) {
+                let wait = fleet.brake.lock().note_in_vain(who, clock::now());
+                sleep(wait).await;
+            }
             tell(&mut connection.client, status, &text, stall).await?;
             Err(end)
         }
@@ -151,9 +160,10 @@ async fn first_link<S: Stream>(
             Err(NoLink::CredentialsRefused { status, text }) => {
                 return Err(Refused { status, text, end: End::CredentialsRefused });
             }
-            Err(NoLink::NoVerdict(text)) => {
-                let (status, text) = (Status::Bad, text.into_bytes());
-                return Err(Refused { status, text, end: End::CredentialsRefused });
+            Err(NoLink::NoVerdict(cause)) => {
+                let (conn, name) = (connection.conn, &coordinator.name);
+                let text = format!("hs2router ({conn}): authentication failed: coordinator {name}: {cause}");
+                return Err(Refused { status: Status::Bad, text: text.into_bytes(), end: End::NoVerdict });
             }
             Err(no_link) => reasons.push(&coordinator, no_link),
         }
@@ -165,7 +175,9 @@ async fn first_link<S: Stream>(
     };
     shared.metrics.connections_refused.count(refusal);
     let text = reasons.tell(&fleet.cluster, service, no_room);
-    tracing::warn!(cluster = %fleet.cluster.name, cause = text, "a login was refused");
+    if let Some(left_out) = shared.admit_line("a login was refused", refusal.word()) {
+        tracing::warn!(cluster = %fleet.cluster.name, cause = text, left_out, "a login was refused");
+    }
     let text = format!("hs2router ({}): {text}", connection.conn).into_bytes();
     Err(Refused { status: Status::Error, text, end: End::NoCoordinator })
 }

@@ -3,20 +3,26 @@
 pub use super::framing::Framing;
 use super::spares::Spares;
 use crate::session::retry::Phase;
+use crate::wire::detect::Speech;
 use crate::wire::facts::{Facts, Name};
-use crate::wire::frame::{Deframer, FrameError};
+use crate::wire::frame::{Deframer, FrameError, HEADER_LEN};
 use crate::wire::method::Method;
 use crate::wire::scan::{ScanError, Scanner};
 use crate::wire::verdict::succeeded;
 
 /// Bytes that a reply may have. One string of a reply may have 2 GiB, and nothing of it is held.
 const REPLY_LIMIT: u64 = 1 << 36;
+/// The first byte of every strict message.
+const STRICT: u8 = 0x80;
 /// Payload bytes that a frame of a reply may have: as many as a header can say.
 const FRAME_LIMIT: usize = i32::MAX as usize;
 
 /// What a coordinator sent that is no reply to the request. Its link is of no further use.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadReply {
+    /// Something else altogether: the port is not what it is taken for.
+    #[error("it sent what is no reply but looks like {0}: {todo}", todo = advice(*.0))]
+    Foreign(Speech),
     /// Not a message that can be followed.
     #[error("it sent what is no reply: {0}")]
     Message(#[from] ScanError),
@@ -35,6 +41,28 @@ pub enum BadReply {
     AfterReply,
 }
 
+/// What a coordinator's port seems to be that answers so, and what to do about it.
+pub(super) fn advice(speech: Speech) -> &'static str {
+    match speech {
+        Speech::TlsAlert | Speech::Tls => {
+            "the coordinator's port expects TLS; have clients use TLS, which is passed on unread"
+        }
+        Speech::HttpResponse | Speech::HttpRequest => {
+            "this is an HTTP port; give the coordinator's binary port as hs2 (or beeswax) and this one as hs2_http"
+        }
+        Speech::Sasl => {
+            "the coordinator's port expects a login (SASL); have clients log in, for example with auth_mechanism=\"PLAIN\" \
+             (impyla) or --ldap (impala-shell)"
+        }
+        Speech::Thrift => {
+            "the coordinator's port expects messages without frames; have clients use no TFramedTransport, and no login"
+        }
+        Speech::Framed => {
+            "the coordinator's port expects messages in frames; have clients use TFramedTransport, or a login"
+        }
+    }
+}
+
 thread_local! {
     static SPARES: Spares<Reply> = const { Spares::new() };
 }
@@ -46,6 +74,7 @@ pub struct Reply {
     scanner: Scanner,
     name: Name,
     seqid: i32,
+    begun: bool,
     done: bool,
     checked: bool,
 }
@@ -69,11 +98,11 @@ impl Reply {
             &SPARES,
             || Self::to(method, request, framing),
             |spare| {
-                let Self { framing: frames, deframer, scanner, name, seqid, done, checked } = spare;
+                let Self { framing: frames, deframer, scanner, name, seqid, begun, done, checked } = spare;
                 (*frames, *deframer) = (framing, Deframer::new(FRAME_LIMIT));
                 scanner.restart_reply(method);
                 (*name, *seqid) = (request.name.clone(), request.seqid);
-                (*done, *checked) = (false, false);
+                (*begun, *done, *checked) = (false, false, false);
             },
         )
     }
@@ -91,6 +120,7 @@ impl Reply {
             scanner: Scanner::reply(method, REPLY_LIMIT),
             name: request.name.clone(),
             seqid: request.seqid,
+            begun: false,
             done: false,
             checked: false,
         }
@@ -123,6 +153,9 @@ impl Reply {
     /// # Errors
     /// [`BadReply`].
     pub fn take(&mut self, chunk: &[u8]) -> Result<Taken, BadReply> {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.look_at(chunk)?;
+        }
         let mut used = 0;
         if self.framing == Framing::None {
             used = self.scan(chunk)?;
@@ -138,6 +171,17 @@ impl Reply {
         }
         self.check()?;
         Ok(Taken { used, done: self.done, clean: self.done && used == chunk.len() })
+    }
+
+    /// Whether the first bytes are something else. Read as a frame's length, much of that would be waited for in vain.
+    fn look_at(&self, first: &[u8]) -> Result<(), BadReply> {
+        let message = if self.framing == Framing::None { 0 } else { HEADER_LEN };
+        match first.get(message) {
+            Some(&byte) if byte != STRICT => {
+                Speech::guess(first).map_or(Ok(()), |speech| Err(BadReply::Foreign(speech)))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn scan(&mut self, payload: &[u8]) -> Result<usize, ScanError> {

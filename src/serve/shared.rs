@@ -2,9 +2,10 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::asking::Askings;
 use super::bell::{Bells, Ring};
 use super::keyring::Keyring;
+pub use super::memory::{Held, ReplayMemory};
 pub use super::moves::MoveSettings;
 use super::moves::Moves;
 use super::opaque::Cuts;
@@ -20,13 +22,15 @@ use super::pool::{Lobby, Pool};
 use super::watched::Watched;
 use crate::chance::Chance;
 use crate::clock;
-use crate::cluster::room::{Limits, OwnLinks, RoomView};
+use crate::cluster::brake::Brake;
+use crate::cluster::room::{Kind, Limits, OwnLinks, RoomView};
 use crate::cluster::{Cluster, Coordinator, DrainSettings, Figures, NoPick, Opening, Wanted};
-use crate::ids::{ConnId, CoordinatorId, Service};
+use crate::ids::{ConnId, CoordinatorId, Identity, Service};
 use crate::metrics::{CallMetrics, CoordinatorMetrics, Metrics, QueueMetrics, WaitOutcome};
 use crate::net::limits::WarningLimit;
 use crate::net::stream::Stream;
-use crate::session::table::Table;
+use crate::session::table::{NotKept, Table};
+use crate::wire::facts::GuidText;
 use crate::wire::method;
 
 /// Times and sizes of the data path; `docs/CONFIG.md` explains each under `[router]`.
@@ -72,17 +76,15 @@ pub struct Shared<S: Stream = TcpStream> {
     pub cut: CancellationToken,
     /// A permit for each open that was given up and may still come to something.
     pub(super) late_opens: Arc<Semaphore>,
-    /// Bounds the warnings about how connections ended.
-    pub warnings: WarningLimit,
-    /// Bounds what is logged of logins that were refused.
-    pub(super) refused_logins: WarningLimit,
+    /// Bounds the lines in the log that strangers can cause.
+    warnings: WarningLimit,
     next_connection: AtomicU64,
 }
 
 impl<S: Stream> Shared<S> {
     /// The state of a router that serves.
     pub fn new(settings: Settings, network: S::Network, metrics: Arc<Metrics>) -> Self {
-        let replay = ReplayMemory { held: Arc::default(), limit: settings.replay_memory };
+        let replay = ReplayMemory::new(settings.replay_memory);
         let (draining, cut) = (CancellationToken::new(), CancellationToken::new());
         let names: Vec<&'static str> = method::all().map(|method| method.name).collect();
         let calls = metrics.calls(&names);
@@ -97,7 +99,6 @@ impl<S: Stream> Shared<S> {
             cut,
             late_opens: Arc::new(Semaphore::new(LATE_OPENS)),
             warnings: WarningLimit::default(),
-            refused_logins: WarningLimit::default(),
             next_connection: AtomicU64::new(1),
         }
     }
@@ -117,6 +118,18 @@ impl<S: Stream> Shared<S> {
     /// Has connections look for sessions that shall leave their coordinators.
     pub(super) fn have_connections_look(&self) {
         self.bells.ring(Ring::Look);
+    }
+
+    /// Whether a line that strangers can cause may be logged: `None` if not, else how many of its kind were left out before.
+    pub(super) fn admit_line(&self, line: &'static str, why: &'static str) -> Option<u64> {
+        self.warnings.admit(line, why, clock::now())
+    }
+
+    /// Says that a session is not in the table: calls that name it on other connections are at the mercy of chance.
+    pub(super) fn warn_unknown(&self, session: &GuidText, error: NotKept) {
+        if let Some(left_out) = self.admit_line("a session is not known", "") {
+            tracing::warn!(%session, %error, left_out, "a session is not known");
+        }
     }
 
     /// A name for a new connection.
@@ -160,6 +173,8 @@ pub struct Fleet<S: Stream = TcpStream> {
     pub(super) keyring: Keyring,
     /// What ends connections that are passed on unread.
     pub(super) cuts: Cuts,
+    /// Slows down clients whose dials are in vain.
+    pub(super) brake: Mutex<Brake>,
 }
 
 /// How much room its coordinators have; `docs/CONFIG.md` explains each under `[[cluster]]`.
@@ -267,6 +282,7 @@ impl<S: Stream> Fleet<S> {
             draining,
             keyring: Keyring::default(),
             cuts,
+            brake: Mutex::default(),
         }
     }
 
@@ -310,6 +326,11 @@ impl<S: Stream> Fleet<S> {
     pub fn room_of(&self, coordinator: &Coordinator, service: Service) -> Option<(RoomView, usize)> {
         let pool = self.pool(coordinator, service)?;
         Some((pool.view(), pool.waiting()))
+    }
+
+    /// Whether somebody without a link could have one to a coordinator's port, for a new session.
+    pub fn has_room(&self, coordinator: &Coordinator, service: Service) -> bool {
+        self.pool(coordinator, service).is_some_and(|pool| pool.has_room(&Identity::Unread, Kind::New))
     }
 
     /// New sessions that wait for room on any coordinator.
@@ -415,68 +436,4 @@ pub struct Entrance<S: Stream = TcpStream> {
     pub fleet: Arc<Fleet<S>>,
     /// The coordinators' port until the bytes tell.
     pub service: Service,
-}
-
-/// A bound on the bytes of requests that are held so that they can be sent again.
-#[derive(Clone, Debug)]
-pub struct ReplayMemory {
-    held: Arc<AtomicUsize>,
-    limit: usize,
-}
-
-impl ReplayMemory {
-    /// Counts up to this many bytes; false if they would pass the bound. A small request is never refused its place: a
-    /// kilobyte for each connection is within reason.
-    pub fn grow(&self, held: &mut Held, bytes: usize) -> bool {
-        let more = bytes.saturating_sub(held.bytes);
-        if bytes <= FREE_BYTES || more == 0 {
-            return true;
-        }
-        let all = self.held.fetch_add(more, Ordering::Relaxed);
-        let fits = all.saturating_add(more) <= self.limit;
-        if fits {
-            held.bytes += more;
-            held.memory.get_or_insert_with(|| Arc::clone(&self.held));
-        } else {
-            self.held.fetch_sub(more, Ordering::Relaxed);
-        }
-        fits
-    }
-}
-
-/// Requests up to this size are not counted.
-const FREE_BYTES: usize = 1024;
-
-/// Bytes that count against the bound until this is dropped; none at first, and then it knows nothing that others share.
-#[derive(Debug, Default)]
-#[must_use = "the bytes stop counting when this is dropped"]
-pub struct Held {
-    memory: Option<Arc<AtomicUsize>>,
-    bytes: usize,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(memory) = &self.memory {
-            memory.fetch_sub(self.bytes, Ordering::Relaxed);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn held_bytes_are_bounded_and_given_back() {
-        let memory = ReplayMemory { held: Arc::default(), limit: 10_000 };
-        let (mut first, mut second) = (Held::default(), Held::default());
-        assert!(memory.grow(&mut first, 2_000) && memory.grow(&mut first, 6_000));
-        assert!(memory.grow(&mut second, 4_000) && !memory.grow(&mut second, 4_001));
-        assert!(memory.grow(&mut Held::default(), FREE_BYTES), "small requests are always held");
-        drop(first);
-        assert!(memory.grow(&mut second, 10_000));
-        drop(second);
-        assert_eq!(memory.held.load(Ordering::Relaxed), 0);
-    }
 }

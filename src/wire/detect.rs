@@ -6,6 +6,7 @@
 //! makes the later ones wait. That makes the answer *monotone*: once given it never changes with more bytes, however
 //! they were cut into segments.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
 /// After this many bytes [`detect`] has always decided; it never looks at later ones.
@@ -59,6 +60,76 @@ pub fn detect(first: &[u8]) -> Detection {
     Detection::Unknown
 }
 
+/// What somebody seems to speak whose bytes have no place where they came: a client in the middle of its connection, or a
+/// coordinator that answers. For people, in place of the bytes, which are never repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Speech {
+    /// A TLS alert (RFC 8446 §6): what a TLS server answers to anything else. Seen: `15 03 03 00 02 02 0a`.
+    TlsAlert,
+    /// A TLS record that carries a handshake.
+    Tls,
+    /// The status line of an HTTP response.
+    HttpResponse,
+    /// The beginning of an HTTP request.
+    HttpRequest,
+    /// A strict binary Thrift message without a frame.
+    Thrift,
+    /// A message of Thrift's SASL negotiation.
+    Sasl,
+    /// A frame, as far as a length can tell.
+    Framed,
+}
+
+impl Speech {
+    /// What `first` looks like. A guess: as few bytes as there are must do, even one. None if it looks like nothing known.
+    pub fn guess(first: &[u8]) -> Option<Self> {
+        let kinds: [(Self, Condition); 7] = [
+            (Self::TlsAlert, tls_alert),
+            (Self::Tls, tls),
+            (Self::HttpResponse, |first| is(first, 0, b"HTTP/")),
+            (Self::HttpRequest, http),
+            (Self::Thrift, |first| version_word(first, 0)),
+            (Self::Sasl, sasl_message),
+            (Self::Framed, framed),
+        ];
+        let like = |wanted| kinds.iter().find(|(_, kind)| kind(first) == wanted).map(|(speech, _)| *speech);
+        if first.is_empty() { None } else { like(Match::Yes).or_else(|| like(Match::Maybe)) }
+    }
+
+    /// With an article, for the middle of a sentence.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TlsAlert => "a TLS alert",
+            Self::Tls => "a TLS handshake",
+            Self::HttpResponse => "an HTTP response",
+            Self::HttpRequest => "an HTTP request",
+            Self::Thrift => "a Thrift message without a frame",
+            Self::Sasl => "a SASL message",
+            Self::Framed => "a frame",
+        }
+    }
+}
+
+impl fmt::Display for Speech {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What bytes look like, as the end of a sentence that says what they are not; nothing if they look like nothing known.
+pub(crate) fn hint(first: &[u8]) -> Hint {
+    Hint(Speech::guess(first))
+}
+
+/// See [`hint`].
+pub(crate) struct Hint(Option<Speech>);
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |speech| write!(f, ", but what looks like {speech}"))
+    }
+}
+
 /// One kind of client, as a judgement of the first bytes.
 type Condition = fn(&[u8]) -> Match;
 
@@ -73,6 +144,11 @@ enum Match {
 /// Content type 22 (handshake) and major version 3; minor 0 is SSL 3.0, 1 to 4 are TLS 1.0 to 1.3.
 fn tls(first: &[u8]) -> Match {
     is(first, 0, &[0x16, 0x03]).min(between(first, 2..3, 0..=4))
+}
+
+/// Content type 21 (alert), and a length that is always 2 where nothing is encrypted yet.
+fn tls_alert(first: &[u8]) -> Match {
+    is(first, 0, &[0x15, 0x03]).min(between(first, 2..3, 0..=4)).min(is(first, 3, &[0, 2]))
 }
 
 /// A method token of RFC 9110 §9.3 or RFC 5789, in capitals and followed by a space. HTTP/2's `PRI` is left out:
@@ -102,6 +178,11 @@ fn sasl(first: &[u8]) -> Match {
     } else {
         Match::Yes
     }
+}
+
+/// Any status, then the length of a payload; longer ones than this are not made.
+fn sasl_message(first: &[u8]) -> Match {
+    between(first, 0..1, 1..=5).min(between(first, 1..5, 0..=0xffff))
 }
 
 /// Whether `byte` may stand in the name of a SASL mechanism (RFC 4422 §3.1).
@@ -288,7 +369,42 @@ mod tests {
         prop_oneof![prop::collection::vec(any::<u8>(), 0..40), changed]
     }
 
+    #[test]
+    fn what_has_no_place_where_it_came_is_told_by_what_there_is_of_it() {
+        let known: [(Speech, &[u8]); 7] = [
+            (Speech::TlsAlert, b"\x15\x03\x03\x00\x02\x02\x0a"),
+            (Speech::Tls, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+            (Speech::HttpResponse, b"HTTP/1.1 400 Bad Request\r\n"),
+            (Speech::HttpRequest, b"GET / HTTP/1.1\r\n"),
+            (Speech::Thrift, b"\x80\x01\x00\x02\x00\x00\x00\x0bOpenSession"),
+            (Speech::Sasl, b"\x04\x00\x00\x00\x13Invalid status -128"),
+            (Speech::Framed, b"\x00\x00\x00\x37\x80\x01\x00\x02\x00\x00\x00\x0bOpenSession"),
+        ];
+        for (speech, bytes) in known {
+            for end in 1..=bytes.len() {
+                assert_eq!(Speech::guess(&bytes[..end]), Some(speech), "{end} of {bytes:x?}");
+            }
+        }
+        for bytes in [&b""[..], b"\xff\xff\xff\xfe", b"SSH-2.0-x", b"\x15\x03\x03\x01\x00"] {
+            assert_eq!(Speech::guess(bytes), None, "{bytes:x?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_guess_is_what_is_detected(bytes in inputs()) {
+            let guessed = match detect(&bytes) {
+                Detection::Tls => Speech::Tls,
+                Detection::Http => Speech::HttpRequest,
+                Detection::Sasl => Speech::Sasl,
+                Detection::Thrift => Speech::Thrift,
+                // A frame of 16 MiB may be taken for a SASL message; a client's first is never so large.
+                Detection::Framed if bytes[0] == 0 => Speech::Framed,
+                _ => return Ok(()),
+            };
+            prop_assert_eq!(Speech::guess(&bytes), Some(guessed));
+        }
+
         #[test]
         fn more_bytes_never_change_an_answer(bytes in inputs()) {
             let whole = detect(&bytes);

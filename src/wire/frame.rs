@@ -9,6 +9,8 @@ use std::ops::Range;
 
 use thiserror::Error;
 
+use super::detect::hint;
+
 /// Bytes of a frame's header.
 pub const HEADER_LEN: usize = 4;
 
@@ -19,13 +21,13 @@ pub enum FrameError {
     #[error("frame of zero length")]
     ZeroLength,
     /// The length has its sign bit set.
-    #[error("frame of negative length {len}")]
+    #[error("frame of negative length {len}{}", hint(&len.to_be_bytes()))]
     Negative {
         /// The length as it stood there.
         len: i32,
     },
     /// The frame is longer than this side accepts, or than a header can say.
-    #[error("frame of {len} bytes exceeds {limit}")]
+    #[error("frame of {len} bytes exceeds {limit}{}", hint(&u32::try_from(*len).unwrap_or(0).to_be_bytes()))]
     TooLong {
         /// Payload bytes.
         len: usize,

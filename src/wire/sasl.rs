@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 pub use credentials::Credentials;
 
+use super::detect::hint;
 use crate::ids::Family;
 
 /// Bytes before a negotiation message's payload: status and length.
@@ -65,7 +66,7 @@ impl TryFrom<u8> for Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SaslError {
     /// A first byte that is no status: the peer does not speak SASL, or stopped to.
-    #[error("SASL status {byte} does not exist")]
+    #[error("SASL status {byte} does not exist{}", hint(&[*byte]))]
     UnknownStatus {
         /// The byte.
         byte: u8,

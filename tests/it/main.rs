@@ -60,6 +60,9 @@ mod lost;
 mod moves;
 
 #[cfg(test)]
+mod noise;
+
+#[cfg(test)]
 mod probe;
 
 #[cfg(test)]
@@ -111,3 +114,6 @@ mod words;
 
 #[cfg(test)]
 mod workers;
+
+#[cfg(test)]
+mod wrong_port;

@@ -54,6 +54,7 @@ impl Places {
                 Err(free_at) => free_at,
             };
             tokio::select! {
+                biased;
                 () = freed => {}
                 () = sleep_until(free_at.into()) => {}
             }

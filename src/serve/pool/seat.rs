@@ -146,6 +146,11 @@ impl<S: Stream> Seat<S> {
         self.broke = true;
     }
 
+    /// Whether the coordinator has answered on its link.
+    pub(in crate::serve) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
     /// The coordinator has answered on its link.
     pub(in crate::serve) fn settle(&mut self) {
         if !std::mem::replace(&mut self.settled, true) {

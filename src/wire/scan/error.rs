@@ -1,6 +1,7 @@
 //! Why a message cannot be followed.
 
 use super::MAX_DEPTH;
+use crate::wire::detect::hint;
 use crate::wire::facts::NAME_BYTES;
 use crate::wire::thrift::MessageType;
 
@@ -8,9 +9,10 @@ use crate::wire::thrift::MessageType;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
     /// The first word is not that of the strict binary form.
-    #[error("no strict Thrift message")]
+    #[error("no strict Thrift message{}", hint(&word.to_be_bytes()))]
     NotStrict {
-        /// The first four bytes. Not printed: they may be anything of a client's, also the beginning of a password.
+        /// The first four bytes. Not printed, except for what they look like: they may be anything of a client's, also the
+        /// beginning of a password.
         word: u32,
     },
     /// Only CALL is accepted of a client, only REPLY and EXCEPTION of a coordinator.

@@ -509,7 +509,9 @@ fn only_calls_are_accepted_of_clients_and_only_replies_of_coordinators() {
     assert_eq!(error, Some(ScanError::WrongMessageType { byte: 1, expected }));
     let error = ScanError::NotStrict { word: 0x504f_5354 };
     assert_eq!(scan_request(b"POST / H").err(), Some(error));
-    assert_eq!(error.to_string(), "no strict Thrift message", "what a client sent is not repeated");
+    assert_eq!(error.to_string(), "no strict Thrift message, but what looks like an HTTP request");
+    let error = scan_request(b"hunter2\0").err().map(|error| error.to_string());
+    assert_eq!(error.as_deref(), Some("no strict Thrift message"), "what a client sent is not repeated");
 }
 
 #[test]

@@ -38,6 +38,12 @@ impl Logs {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
+    /// What of it is shown unless more is asked for.
+    pub(crate) fn shown(&self) -> String {
+        let is_shown = |line: &&str| [" INFO ", " WARN ", " ERROR "].iter().any(|level| line.contains(level));
+        self.text().split_inclusive('\n').filter(is_shown).collect()
+    }
+
     /// The warnings and errors about the connection from this client.
     pub(crate) fn warnings(&self, client: SocketAddr) -> Vec<String> {
         let client = format!("client={client} ");
