@@ -26,14 +26,21 @@ pub enum Cause {
     ShuttingDown,
 }
 
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Cause {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::DialFailed => "last dial failed",
             Self::LoginUnanswered => "last login got no verdict",
             Self::OpenLost => "last open was lost",
             Self::ShuttingDown => "said that it is shutting down",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

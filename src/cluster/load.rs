@@ -29,10 +29,41 @@ const OPEN_COST: f64 = 0.25;
 impl Load {
     /// The load in units of one running operation, divided by the weight; lower is better, 0.0 is idle.
     pub fn score(self, others: Others, weight: Weight, idle_session_cost: f64) -> f64 {
-        let running = f64::from(self.running_operations) + f64::from(others.operations);
-        let sessions = f64::from(self.open_sessions) + f64::from(others.sessions);
-        let opens = f64::from(self.opens_in_progress) * OPEN_COST.max(idle_session_cost);
-        (running + opens + idle_session_cost * sessions) / weight.0
+        self.terms(others, idle_session_cost).score(weight)
+    }
+
+    /// What that is made of.
+    pub fn terms(self, others: Others, idle_session_cost: f64) -> Terms {
+        Terms {
+            running: f64::from(self.running_operations),
+            opens: f64::from(self.opens_in_progress) * OPEN_COST.max(idle_session_cost),
+            sessions: f64::from(self.open_sessions) * idle_session_cost,
+            others_running: f64::from(others.operations),
+            others_sessions: f64::from(others.sessions) * idle_session_cost,
+        }
+    }
+}
+
+/// The terms of a score, in units of one running operation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    /// Running operations.
+    pub running: f64,
+    /// Opens in progress.
+    pub opens: f64,
+    /// Open sessions.
+    pub sessions: f64,
+    /// Operations of others.
+    pub others_running: f64,
+    /// Sessions of others.
+    pub others_sessions: f64,
+}
+
+impl Terms {
+    /// Their sum, divided by the weight.
+    pub fn score(self, weight: Weight) -> f64 {
+        let Self { running, opens, sessions, others_running, others_sessions } = self;
+        (running + others_running + opens + (sessions + others_sessions)) / weight.0
     }
 }
 

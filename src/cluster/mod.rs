@@ -13,6 +13,7 @@ mod drain;
 mod failures;
 pub mod flavor;
 pub mod health;
+pub mod judged;
 pub mod lineage;
 pub mod load;
 pub mod pick;

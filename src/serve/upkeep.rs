@@ -11,6 +11,7 @@ use super::shared::{Fleet, Shared};
 use super::tend;
 use super::watching::port_state;
 use crate::clock;
+use crate::cluster::judged::{News, Watch};
 use crate::cluster::rebalance::Rebalance;
 use crate::cluster::{AdminState, Coordinator};
 use crate::ids::Service;
@@ -67,6 +68,7 @@ pub async fn run<S: Stream>(
     let mut ticks = interval(GAUGE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tick: u32 = 0;
+    let mut watches: Vec<Watch> = fleets.iter().map(|_| Watch::default()).collect();
     loop {
         tokio::select! {
             biased;
@@ -74,7 +76,7 @@ pub async fn run<S: Stream>(
             _ = ticks.tick() => {}
         }
         tick = tick.wrapping_add(1);
-        for fleet in &fleets {
+        for (fleet, watch) in fleets.iter().zip(&mut watches) {
             if tick.is_multiple_of(FORGET_EVERY) {
                 let forgotten = fleet.table.forget_detached(clock::now());
                 if forgotten > 0 {
@@ -83,12 +85,30 @@ pub async fn run<S: Stream>(
                 tend::close_over(&shared, fleet);
             }
             let now = clock::now();
+            watch.look(&fleet.cluster, now).iter().for_each(|news| log_passed_over(&shared, fleet, news));
             fleet.pools().for_each(|pool| pool.look_after(now));
             set_gauges(fleet);
         }
         take_accept_counts(&accepts, &shared.metrics);
         let sessions: usize = fleets.iter().map(|fleet| fleet.table.sessions()).sum();
         shared.metrics.session_table_entries.set(i64::try_from(sessions).unwrap_or(i64::MAX));
+    }
+}
+
+/// Says why a coordinator gets no sessions of which probes say that it is well, and when it gets some again.
+fn log_passed_over<S: Stream>(shared: &Shared<S>, fleet: &Fleet<S>, news: &News) {
+    let (cluster, coordinator, port) = (&fleet.cluster.name, &news.coordinator.name, news.service);
+    match news.why {
+        Some(cause) => {
+            if let Some(left_out) = shared.admit_line("coordinator passed over", cause.as_str()) {
+                tracing::info!(%cluster, %coordinator, %port, %cause, left_out, "coordinator passed over");
+            }
+        }
+        None => {
+            if let Some(left_out) = shared.admit_line("coordinator passed over no more", "") {
+                tracing::info!(%cluster, %coordinator, %port, left_out, "coordinator passed over no more");
+            }
+        }
     }
 }
 

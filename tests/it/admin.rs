@@ -9,6 +9,7 @@ use crate::support::fleet::Fleet;
 use crate::support::router::TestRouter;
 
 mod drain;
+mod score;
 mod slow;
 
 /// Status and body of a request with these further lines in its head.

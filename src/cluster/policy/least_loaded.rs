@@ -16,7 +16,7 @@ use super::super::load::{Share, Weight};
 use super::super::pick::{Basis, Candidate, NoPick, PickReason, Wanted};
 use super::super::{AdminState, Cluster};
 use super::tournament::{Key, Tournament};
-use super::{Found, is_doubtful};
+use super::{Found, failure_cost, is_doubtful};
 use crate::ids::{CoordinatorId, Service};
 
 /// After this the coordinators whose place depends on the time are looked at again: a slow start goes on by less than a
@@ -37,6 +37,10 @@ pub(crate) struct LeastLoaded {
 impl LeastLoaded {
     pub(super) fn new(idle_session_cost: f64) -> Self {
         Self { idle_session_cost, rankings: Default::default(), changed: Vec::new() }
+    }
+
+    pub(super) fn idle_session_cost(&self) -> f64 {
+        self.idle_session_cost
     }
 
     /// The best who was not tried and has room. Who was not tried is asked for room in the order of their places, and
@@ -111,12 +115,6 @@ impl Entry {
     fn key(&self, doubtful: bool, cost: f64) -> Key {
         Key { class: self.standing(doubtful).class(), score: self.score + self.failures * cost }
     }
-
-    /// What a failure costs with this one, if it costs so much without. In powers of two, so that it rarely changes: all
-    /// places go by it.
-    fn failure_cost(&self, without: f64) -> f64 {
-        if self.score <= without { without } else { self.score.log2().ceil().exp2() }
-    }
 }
 
 /// The places of all coordinators for one service.
@@ -169,7 +167,8 @@ impl Ranking {
         let before = self.common();
         self.note(&timed, looking);
         // It may also fall.
-        self.failure_cost = self.entries.iter().flatten().fold(1.0, |cost, entry| entry.failure_cost(cost));
+        self.failure_cost =
+            self.entries.iter().flatten().fold(1.0, |cost, entry| failure_cost(cost, entry.score));
         self.place(&timed, before);
     }
 
@@ -198,7 +197,7 @@ impl Ranking {
         self.all = self.all + usize::from(entry.is_some()) - usize::from(old.is_some());
         self.fit = self.fit + usize::from(is_fit(entry)) - usize::from(is_fit(old));
         if let Some(entry) = entry {
-            self.failure_cost = entry.failure_cost(self.failure_cost);
+            self.failure_cost = failure_cost(self.failure_cost, entry.score);
         }
         let is_timed = |entry: Option<Entry>| entry.is_some_and(|entry| entry.depends_on_time);
         match (is_timed(old), is_timed(entry)) {

@@ -59,6 +59,14 @@ impl Policy {
         }
     }
 
+    /// What an open session adds to a score, if the policy goes by load.
+    pub(super) fn idle_session_cost(&self) -> Option<f64> {
+        match self {
+            Self::LeastLoaded(policy) => Some(policy.idle_session_cost()),
+            Self::RoundRobin(_) => None,
+        }
+    }
+
     /// The best coordinator for a session; under round-robin this takes a turn.
     ///
     /// # Errors
@@ -79,6 +87,12 @@ impl Policy {
 
 /// Who was picked, and why.
 pub(super) type Found<'a> = (&'a Arc<Coordinator>, Candidate);
+
+/// What a failure costs with a coordinator of this score, if it costs so much without. In powers of two, so that it rarely
+/// changes: all places go by it.
+pub(super) fn failure_cost(without: f64, score: f64) -> f64 {
+    if score <= without { without } else { score.log2().ceil().exp2() }
+}
 
 /// Whether so few of the coordinators that people want used are fit that the checker is more likely to be wrong than so
 /// many coordinators: its ejections count for nothing then. What a coordinator says of itself stands.

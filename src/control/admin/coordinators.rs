@@ -13,7 +13,8 @@ use serde::Serialize;
 
 use super::{View, guard};
 use crate::clock;
-use crate::cluster::{AdminState, Coordinator};
+use crate::cluster::judged::{Judged, PassedOver, Score};
+use crate::cluster::{AdminState, Coordinator, Standing};
 use crate::control::config::{TimeSpan, UnitError};
 use crate::ids::{HostAndPort, Service};
 use crate::serve::shared::Fleet;
@@ -97,8 +98,44 @@ struct Port {
     since: Option<f64>,
     /// How much of its weight it takes, in hundredths.
     share: u8,
+    /// Why it gets no new session, or is only picked late; empty if it gets them by its score.
+    passed_over: Vec<String>,
+    /// What picks go by; absent under round-robin.
+    score: Option<ShownScore>,
     /// Connections of this router.
     links: Option<Links>,
+}
+
+/// In running operations, rounded to thousandths.
+#[derive(Debug, Serialize)]
+struct ShownScore {
+    /// The sum of what follows, divided by the weight, and the failures.
+    total: f64,
+    running: f64,
+    opens: f64,
+    sessions: f64,
+    others_running: f64,
+    others_sessions: f64,
+    /// With as much of it as it takes.
+    weight: f64,
+    failures: f64,
+}
+
+impl From<Score> for ShownScore {
+    fn from(score: Score) -> Self {
+        let Score { total, terms, weight, failures } = score;
+        let rounded = |value: f64| (value * 1000.0).round() / 1000.0;
+        Self {
+            total: rounded(total),
+            running: rounded(terms.running),
+            opens: rounded(terms.opens),
+            sessions: rounded(terms.sessions),
+            others_running: rounded(terms.others_running),
+            others_sessions: rounded(terms.others_sessions),
+            weight: rounded(weight),
+            failures: rounded(failures),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -131,10 +168,11 @@ pub(super) fn routes() -> Router<View> {
 
 async fn list(State(view): State<View>) -> Response {
     let now = clock::now();
-    let fleets = view.fleets.iter();
-    let shown: Vec<Shown> = fleets
-        .flat_map(|fleet| fleet.cluster.coordinators.iter().map(move |one| show(fleet, one, now)))
-        .collect();
+    let of = |fleet: &Arc<Fleet>| {
+        let judged = judge(fleet, now);
+        fleet.cluster.coordinators.iter().map(|one| show(fleet, one, &judged, now)).collect::<Vec<_>>()
+    };
+    let shown: Vec<Shown> = view.fleets.iter().flat_map(of).collect();
     json(&shown)
 }
 
@@ -211,7 +249,8 @@ fn act(
         cluster = %fleet.cluster.name, coordinator = %coordinator.name, %state,
         deadline = deadline.map(tracing::field::debug), "state set by an operator"
     );
-    json(&show(fleet, coordinator, clock::now()))
+    let now = clock::now();
+    json(&show(fleet, coordinator, &judge(fleet, now), now))
 }
 
 /// The coordinators of a name, in one cluster or in all.
@@ -226,10 +265,21 @@ fn find<'a>(fleets: &'a [Arc<Fleet>], name: &[String]) -> Vec<(&'a Fleet, &'a Ar
     fleets.iter().filter(asked).filter_map(of_name).collect()
 }
 
-fn show(fleet: &Fleet, coordinator: &Arc<Coordinator>, now: Instant) -> Shown {
+/// What is thought of each coordinator, for each service.
+type AllJudged = [Vec<Judged>; Service::ALL.len()];
+
+fn judge(fleet: &Fleet, now: Instant) -> AllJudged {
+    Service::ALL.map(|service| fleet.cluster.judge(service, now))
+}
+
+fn show(fleet: &Fleet, coordinator: &Arc<Coordinator>, judged: &AllJudged, now: Instant) -> Shown {
     let load = coordinator.load();
     let seconds = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
-    let used = Service::ALL.into_iter().filter(|service| coordinator.is_used(*service));
+    let used = Service::ALL.into_iter().zip(judged).filter(|(service, _)| coordinator.is_used(*service));
+    let ports = used.filter_map(|(service, all)| {
+        let judged = all.get(usize::from(coordinator.id.0))?;
+        port(fleet, coordinator, (service, judged), now)
+    });
     let others = coordinator.figures().map(|(figures, at)| Others {
         sessions: coordinator.others().sessions,
         operations: coordinator.others().operations,
@@ -248,7 +298,7 @@ fn show(fleet: &Fleet, coordinator: &Arc<Coordinator>, now: Instant) -> Shown {
             then: fleet.draining.then.as_str(),
         }),
         weight: coordinator.weight.get(),
-        ports: used.filter_map(|service| port(fleet, coordinator, service, now)).collect(),
+        ports: ports.collect(),
         quiescing_for: coordinator.quiescing_since().map(seconds),
         starting_for: coordinator.starting_since().map(seconds),
         sessions: load.open_sessions,
@@ -273,16 +323,42 @@ fn waits_for(fleet: &Fleet, coordinator: &Coordinator, now: Instant) -> Vec<Wait
     fleet.waited_for(coordinator.id, now, MOST_WAITED_FOR).into_iter().map(shown).collect()
 }
 
-fn port(fleet: &Fleet, coordinator: &Coordinator, service: Service, now: Instant) -> Option<Port> {
+/// Why a port gets no new session, or is only picked late.
+fn passed_over(
+    fleet: &Fleet,
+    coordinator: &Coordinator,
+    (service, judged): (Service, &Judged),
+    share: u8,
+) -> Vec<String> {
+    let standing = (judged.standing != Standing::Ready).then(|| judged.standing.to_string());
+    let others = [
+        (coordinator.state() == AdminState::Drain, "draining"),
+        (!fleet.has_room(coordinator, service), "no room for another connection"),
+        (judged.is_failing, PassedOver::Failing.as_str()),
+        (share < 100, "back for a short time (slow_start)"),
+    ];
+    let others = others.into_iter().filter(|(holds, _)| *holds).map(|(_, why)| why.to_owned());
+    standing.into_iter().chain(others).collect()
+}
+
+fn port(
+    fleet: &Fleet,
+    coordinator: &Coordinator,
+    (service, judged): (Service, &Judged),
+    now: Instant,
+) -> Option<Port> {
     let number = coordinator.ports.of(service)?;
     let health = coordinator.health(service);
+    let share = coordinator.share(service, now).percent();
     Some(Port {
         service: service.as_str(),
         address: HostAndPort { host: &coordinator.host, port: number }.to_string(),
         health: health.state().as_str(),
         reason: health.reason().map(ToString::to_string),
         since: health.since().map(|since| now.saturating_duration_since(since).as_secs_f64()),
-        share: coordinator.share(service, now).percent(),
+        share,
+        passed_over: passed_over(fleet, coordinator, (service, judged), share),
+        score: judged.score.map(ShownScore::from),
         links: fleet.room_of(coordinator, service).map(|(room, waiting)| Links {
             open: room.links,
             idle: room.idle,
