@@ -360,7 +360,9 @@ impl<S: Stream> Calls<S> {
         }
         tracing::debug!(method = request.method().name, message = answer.message, "call refused");
         let reply = answer.reply(service, request.facts(), self.framing);
-        sleep(std::mem::take(&mut self.slowed)).await;
+        if !self.slowed.is_zero() {
+            sleep(std::mem::take(&mut self.slowed)).await;
+        }
         self.client.send(&reply, self.shared.settings.stall_timeout).await?;
         Ok(outcome)
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
@@ -135,9 +134,7 @@ impl<S: Stream> Passage<S> {
             Err(None) => End::ClientClosed,
             Err(Some(refused)) => {
                 refused.note(&shared, &entrance.fleet.cluster.name, &client.pending);
-                let who = Who::of(&Identity::Unread, client.address);
-                let wait = entrance.fleet.brake.lock().note_in_vain(who, clock::now());
-                sleep(wait).await;
+                entrance.fleet.slow_down(Who::of(&Identity::Unread, client.address)).await;
                 // There are no words for this that an unknown protocol would understand.
                 client.stream.reset_on_close();
                 End::NoCoordinator

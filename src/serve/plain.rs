@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::client::Client;
 use super::end::End;
@@ -84,8 +84,7 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
         Err(Refused { status, text, end }) => {
             // Whoever does nothing but log in in vain waits a little longer each time, with nothing of a coordinator's in hand.
             if matches!(end, End::NoVerdict | End::NoCoordinator) {
-                let wait = fleet.brake.lock().note_in_vain(who, clock::now());
-                sleep(wait).await;
+                fleet.slow_down(who).await;
             }
             tell(&mut connection.client, status, &text, stall).await?;
             Err(end)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::asking::Askings;
@@ -22,7 +22,7 @@ use super::pool::{Lobby, Pool};
 use super::watched::Watched;
 use crate::chance::Chance;
 use crate::clock;
-use crate::cluster::brake::Brake;
+use crate::cluster::brake::{Brake, Who};
 use crate::cluster::room::{Kind, Limits, OwnLinks, RoomView};
 use crate::cluster::{Cluster, Coordinator, DrainSettings, Figures, NoPick, Opening, Wanted};
 use crate::ids::{ConnId, CoordinatorId, Identity, Service};
@@ -326,6 +326,14 @@ impl<S: Stream> Fleet<S> {
     pub fn room_of(&self, coordinator: &Coordinator, service: Service) -> Option<(RoomView, usize)> {
         let pool = self.pool(coordinator, service)?;
         Some((pool.view(), pool.waiting()))
+    }
+
+    /// A client has dialed in vain: it waits before it is told so, the longer the more often that was so.
+    pub(super) async fn slow_down(&self, who: Who) {
+        let wait = self.brake.lock().note_in_vain(who, clock::now());
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
     }
 
     /// Whether somebody without a link could have one to a coordinator's port, for a new session.
