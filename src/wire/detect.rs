@@ -90,7 +90,8 @@ impl Speech {
             (Self::HttpRequest, http),
             (Self::Thrift, |first| version_word(first, 0)),
             (Self::Sasl, sasl_message),
-            (Self::Framed, framed),
+            // Of a length alone, a small one: any four letters are a large one.
+            (Self::Framed, |first| is(first, 0, &[0]).min(framed(first))),
         ];
         let like = |wanted| kinds.iter().find(|(_, kind)| kind(first) == wanted).map(|(speech, _)| *speech);
         if first.is_empty() { None } else { like(Match::Yes).or_else(|| like(Match::Maybe)) }
@@ -385,7 +386,7 @@ mod tests {
                 assert_eq!(Speech::guess(&bytes[..end]), Some(speech), "{end} of {bytes:x?}");
             }
         }
-        for bytes in [&b""[..], b"\xff\xff\xff\xfe", b"SSH-2.0-x", b"\x15\x03\x03\x01\x00"] {
+        for bytes in [&b""[..], b"\xff\xff\xff\xfe", b"SSH-2.0-x", b"hunt", b"\x15\x03\x03\x01\x00"] {
             assert_eq!(Speech::guess(bytes), None, "{bytes:x?}");
         }
     }
@@ -398,7 +399,7 @@ mod tests {
                 Detection::Http => Speech::HttpRequest,
                 Detection::Sasl => Speech::Sasl,
                 Detection::Thrift => Speech::Thrift,
-                // A frame of 16 MiB may be taken for a SASL message; a client's first is never so large.
+                // A frame of 16 MiB and more may be taken for something else; a client's first is never so large.
                 Detection::Framed if bytes[0] == 0 => Speech::Framed,
                 _ => return Ok(()),
             };
