@@ -88,6 +88,7 @@ impl LostCause {
             Self::BadReply(_) => "bad reply",
             Self::TooLarge => "too large",
             Self::NoRoom => "no room",
+            Self::Unanswered => "unanswered",
             Self::OpenTimedOut => "open timed out",
         }
     }

@@ -62,6 +62,7 @@ use self::link::Links;
 use self::opaque::Passage;
 use self::shared::{Entrance, Shared};
 use self::workers::{Place, Workers};
+use crate::clock;
 use crate::ids::{ConnId, Depth, Service};
 use crate::metrics::{Held, ListenerMetrics};
 use crate::net::listen::{Accepted, Acceptor, Source};

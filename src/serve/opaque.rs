@@ -20,7 +20,7 @@ use crate::clock;
 use crate::cluster::brake::Who;
 use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::Turn;
-use crate::cluster::{Opening, Wanted};
+use crate::cluster::{Cluster, Opening, Wanted};
 use crate::ids::{ClientAddress, CoordinatorId, Depth, Identity, Service};
 use crate::metrics::{Direction, RefusalCause};
 use crate::net::flow;
@@ -133,7 +133,7 @@ impl<S: Stream> Passage<S> {
             }
             Err(None) => End::ClientClosed,
             Err(Some(refused)) => {
-                refused.note(&shared, &entrance.fleet.cluster.name, &client.pending);
+                refused.note(&shared, &entrance.fleet.cluster, &client.pending);
                 entrance.fleet.slow_down(Who::of(&Identity::Unread, client.address)).await;
                 // There are no words for this that an unknown protocol would understand.
                 client.stream.reset_on_close();
@@ -208,6 +208,7 @@ fn end_of(ended: Ended) -> End {
 
 /// Why no coordinator takes a connection.
 struct Refused {
+    service: Service,
     cause: RefusalCause,
     reasons: Reasons,
     no_room: Option<NoRoom>,
@@ -216,11 +217,12 @@ struct Refused {
 impl Refused {
     /// Counts and logs it: the client cannot be told, and whoever operates it sees no more than a reset. `first` is what it
     /// began with.
-    fn note<S: Stream>(&self, shared: &Shared<S>, cluster: &str, first: &[u8]) {
+    fn note<S: Stream>(&self, shared: &Shared<S>, cluster: &Cluster, first: &[u8]) {
         shared.metrics.connections_refused.count(self.cause);
         let what = Speech::guess(first).map_or("something unknown", Speech::as_str);
         if let Some(left_out) = shared.admit_line("an opaque connection was refused", what) {
-            let cause = self.reasons.tell(cluster, self.no_room);
+            let cause = self.reasons.tell(cluster, self.service, self.no_room);
+            let cluster = &cluster.name;
             tracing::info!(%cluster, began_with = what, cause, left_out, "an opaque connection was refused");
         }
     }
@@ -248,19 +250,19 @@ async fn dial_best<S: Stream>(
             Err(NoPlace::NotCalled(NotCalled::ClientGone)) => return Err(None),
             Err(NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => {
                 let (cause, no_room) = (RefusalCause::NoRoom, Some(no_room));
-                return Err(Some(Refused { cause, reasons, no_room }));
+                return Err(Some(Refused { service, cause, reasons, no_room }));
             }
             Ok(_) | Err(NoPlace::Nobody) => {
                 let all_drain = tried.is_empty();
                 let cause = if all_drain { RefusalCause::NoCoordinator } else { RefusalCause::Unreachable };
-                return Err(Some(Refused { cause, reasons, no_room: None }));
+                return Err(Some(Refused { service, cause, reasons, no_room: None }));
             }
         };
         let coordinator = Arc::clone(opening.coordinator());
         tried.push(coordinator.id);
         match reach(&coordinator, service, fleet, shared).await {
             Ok(stream) => {
-                fleet.brake.lock().note_of_use(Who::of(identity, client.address));
+                fleet.brake.lock().note_of_use(Who::of(&Identity::Unread, client.address));
                 return Ok(Dialed { stream, opening, seat });
             }
             Err(unreached) => reasons.push(&coordinator, unreached),

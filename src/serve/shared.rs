@@ -23,7 +23,7 @@ use super::watched::Watched;
 use crate::chance::Chance;
 use crate::clock;
 use crate::cluster::brake::{Brake, Who};
-use crate::cluster::room::{Kind, Limits, OwnLinks, RoomView};
+use crate::cluster::room::{Holder, Kind, Limits, OwnLinks, RoomView};
 use crate::cluster::{Cluster, Coordinator, DrainSettings, Figures, NoPick, Opening, Wanted};
 use crate::ids::{ConnId, CoordinatorId, Identity, Service};
 use crate::metrics::{CallMetrics, CoordinatorMetrics, Metrics, QueueMetrics, WaitOutcome};
@@ -338,7 +338,8 @@ impl<S: Stream> Fleet<S> {
 
     /// Whether somebody without a link could have one to a coordinator's port, for a new session.
     pub fn has_room(&self, coordinator: &Coordinator, service: Service) -> bool {
-        self.pool(coordinator, service).is_some_and(|pool| pool.has_room(&Identity::Unread, Kind::New))
+        self.pool(coordinator, service)
+            .is_some_and(|pool| pool.has_room(Holder::ourselves(&Identity::Unread), Kind::New))
     }
 
     /// New sessions that wait for room on any coordinator.
