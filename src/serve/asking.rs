@@ -106,12 +106,12 @@ impl<S: Stream> Calls<S> {
         Ok(finding.coordinator())
     }
 
-    /// Waits for something until the deadline, as long as the client is there; none if the time is over.
+    /// Waits for its turn until the deadline, as long as the client is there; none if the time is over.
     async fn until<T>(&self, deadline: Instant, wanted: impl Future<Output = T>) -> Result<Option<T>, End> {
         tokio::select! {
             biased;
             done = timeout_at(deadline, wanted) => Ok(done.ok()),
-            () = self.client.stream.gone() => Err(End::client_gone()),
+            () = self.client.stream.closed() => Err(End::client_gone()),
         }
     }
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use futures_util::TryFutureExt;
+use futures_util::{FutureExt, TryFutureExt};
 
 use super::end::End;
 use crate::ids::ClientAddress;
 use crate::net::flow::{self, Chunk};
-use crate::net::stream::Stream;
+use crate::net::stream::{Seen, Stream};
 
 /// Bytes that one read takes of a client at most. What it takes beyond the request waits, uncounted, until that is
 /// answered, which may be never: a thousand such clients must fit.
@@ -29,6 +29,11 @@ impl<S: Stream> Client<S> {
     /// A connection of which nothing was read.
     pub(super) fn new(stream: S, address: ClientAddress) -> Self {
         Self { stream, pending: BytesMut::new(), address }
+    }
+
+    /// Whether it will send no more: it has left, or at least wants nothing else. What came before may be unread.
+    pub(super) fn has_closed(&self) -> bool {
+        self.stream.look() == Seen::End || self.stream.closed().now_or_never().is_some()
     }
 
     /// Has the runtime in which this is called wait for it.

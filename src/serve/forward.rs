@@ -119,7 +119,9 @@ impl<S: Stream> Calls<S> {
                 Err(Trouble::Client(end)) => return Err(end),
                 Err(Trouble::Link(lost)) => lost,
             };
-            let can_resend = (request.is_whole() || lost.phase.is_unwritten()) && !lost.client_has_some;
+            let can_resend = (request.is_whole() || lost.phase.is_unwritten())
+                && !lost.client_has_some
+                && !self.client.has_closed();
             match remedy(request.method().retry, lost.phase, resends) {
                 Remedy::Redial if can_resend => resends += 1,
                 _ => return Ok(Attempt::Failed(Failed::Lost(lost))),

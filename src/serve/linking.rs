@@ -74,7 +74,7 @@ impl<S: Stream> Calls<S> {
     }
 
     /// The link that was granted, unless a look shows that it was closed: then, or if only a seat was granted, a new one, as
-    /// long as there is a client to dial for.
+    /// long as there is a client to dial for. For one that has only finished sending no login is begun or waited for.
     pub(super) async fn link_of(
         &mut self,
         grant: Grant<S>,
@@ -85,10 +85,12 @@ impl<S: Stream> Calls<S> {
             Grant::Link(link) => link.seat.renew(),
             Grant::Seat(seat) => seat,
         };
+        let (logs_in, client) = (self.links.logs_in(), &self.client.stream);
+        let gone = async { if logs_in { client.closed().await } else { client.gone().await } };
         let mut dialed = tokio::select! {
             biased;
+            () = gone => return Err(End::client_gone()),
             dialed = self.links.dial(seat, &self.shared) => dialed,
-            () = self.client.stream.gone() => return Err(End::client_gone()),
         };
         if dialed.as_ref().is_err_and(NoLink::is_in_vain) {
             self.note_in_vain();

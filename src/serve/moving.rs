@@ -248,7 +248,7 @@ impl<S: Stream> Calls<S> {
         cause: Cause,
     ) -> Result<Arc<Coordinator>, NotMoved> {
         let from = avoided.first().copied().ok_or(NotMoved::Pinned(Pinned::Immovable))?;
-        if self.no_moves {
+        if self.no_moves || self.client.has_closed() {
             return Err(NotMoved::Pinned(Pinned::Immovable));
         }
         let fleet = Arc::clone(&self.fleet);
@@ -314,7 +314,7 @@ impl<S: Stream> Calls<S> {
                         Arrival { coordinator: id, handle, incarnation, count, tenancy, idle_timeout, now };
                     return Ok((coordinator, arrival));
                 }
-                None if self.no_moves => break,
+                None if self.no_moves || self.client.has_closed() => break,
                 None => {}
             }
         }

@@ -201,12 +201,17 @@ impl<S: Stream> Calls<S> {
     }
 
     /// The next candidate, with the open counted on it, and what it takes to get a link there, unless the connection has
-    /// one: first the one that checked the credentials, if it may still be used. Waits for room if there is none anywhere.
+    /// one: first the one that checked the credentials, if it may still be used. Waits for room if there is none anywhere. A
+    /// client that has only finished sending gets the reply that is on its way, but no second coordinator is tried for it:
+    /// mostly it has given up and left.
     async fn candidate(
         &mut self,
         service: Service,
         tried: &mut Tried<S>,
     ) -> Result<Option<(Opening, Option<Grant<S>>)>, End> {
+        if !tried.coordinators.is_empty() && self.client.has_closed() {
+            return Ok(None);
+        }
         if let Some(reserved) = self.reserved.take().filter(|_| tried.coordinators.is_empty())
             && let Some(place) = self.reserved_place(service, reserved.coordinator())
         {

@@ -93,6 +93,9 @@ mod room;
 mod simulation;
 
 #[cfg(test)]
+mod slow;
+
+#[cfg(test)]
 mod smuggling;
 #[cfg(test)]
 mod spans;

@@ -87,7 +87,7 @@ enum Done<S: Stream> {
 enum NoReach {
     #[error(transparent)]
     NoLink(#[from] NoLink),
-    /// The client has left while there was no room.
+    /// The client has left, or at least finished sending: no link is made for it any more.
     #[error("the client has left")]
     ClientGone,
 }
@@ -279,7 +279,12 @@ impl<S: Stream> Round<'_, S> {
             Err(NotCalled::NoRoom(no_room)) => return Err(NoLink::NoRoom(no_room).into()),
             Err(NotCalled::ClientGone) => return Err(NoReach::ClientGone),
         };
-        Ok(Used { link: self.links.dial(seat, self.shared).await?, dialed: true })
+        let dialed = tokio::select! {
+            biased;
+            () = self.client.closed() => return Err(NoReach::ClientGone),
+            dialed = self.links.dial(seat, self.shared) => dialed,
+        };
+        Ok(Used { link: dialed?, dialed: true })
     }
 
     async fn ask(&self, mut link: Box<Link<S>>, call: &BytesMut) -> Result<Replied<S>, LostCause> {
