@@ -171,6 +171,11 @@ impl Coordinator {
         self.condition.lock().health(service).clone()
     }
 
+    /// Whether nothing answers on a port, as far as probes tell.
+    pub fn is_silent(&self, service: Service) -> bool {
+        self.condition.lock().health(service).is_silent(&self.settings.probe)
+    }
+
     /// Since when it says that it is shutting down.
     pub fn quiescing_since(&self) -> Option<Instant> {
         self.condition.lock().quiescing_since()

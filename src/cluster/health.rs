@@ -35,6 +35,8 @@ pub enum Finding {
     Passed,
     /// It does not, in words for people.
     Failed(Arc<str>),
+    /// It does not, because nothing answers; in words for people.
+    Silent(Arc<str>),
 }
 
 /// What is thought of a port.
@@ -98,6 +100,8 @@ pub struct Health {
     reason: Option<Arc<str>>,
     /// Of the kind that the state counts: failures while suspect, passes on probation.
     in_a_row: u32,
+    /// Probes in a row that nothing answered, in whatever state.
+    silences: u32,
     /// The length of the last back-off; zero before the first ejection.
     backoff: Duration,
     /// When the last back-off ends.
@@ -128,6 +132,11 @@ impl Health {
         self.returned
     }
 
+    /// Whether nothing has answered for as many probes as eject: whoever waits for an answer there waits in vain.
+    pub fn is_silent(&self, settings: &Settings) -> bool {
+        self.silences >= settings.fall
+    }
+
     /// When it was last probed.
     pub fn probed(&self) -> Option<Instant> {
         self.probed
@@ -137,9 +146,13 @@ impl Health {
     pub fn note(&mut self, finding: Finding, settings: &Settings, now: Instant) -> Option<Change> {
         self.probed = Some(now);
         let from = self.state;
+        self.silences = match finding {
+            Finding::Silent(_) => self.silences.saturating_add(1),
+            Finding::Passed | Finding::Failed(_) => 0,
+        };
         match finding {
             Finding::Passed => self.passed(settings, now),
-            Finding::Failed(reason) => {
+            Finding::Failed(reason) | Finding::Silent(reason) => {
                 self.reason = Some(reason);
                 self.failed(settings, now);
             }
@@ -236,6 +249,33 @@ mod tests {
                 health.state()
             })
             .collect()
+    }
+
+    #[test]
+    fn a_port_that_is_ejected_for_silence_stays_silent_until_it_answers() {
+        let (settings, mut now) = (settings(2, 2), clock::now());
+        let mut health = Health::default();
+        let silent = || Finding::Silent("no answer".into());
+        let mut note = |finding, health: &mut Health| {
+            now += EVERY;
+            health.note(finding, &settings, now);
+            (health.state(), health.is_silent(&settings))
+        };
+        assert_eq!(note(silent(), &mut health), (State::Suspect, false));
+        assert_eq!(note(silent(), &mut health), (State::Ejected, true));
+        assert_eq!(note(silent(), &mut health), (State::Ejected, true));
+        assert!(!note(Finding::Passed, &mut health).1);
+    }
+
+    #[test]
+    fn a_port_that_answers_that_it_is_not_well_is_not_silent() {
+        let (settings, now) = (settings(2, 2), clock::now());
+        let mut health = Health::default();
+        for finding in [Finding::Silent("no answer".into()), failed(), Finding::Silent("no answer".into())] {
+            health.note(finding, &settings, now);
+            assert!(!health.is_silent(&settings));
+        }
+        assert_eq!(health.state(), State::Ejected);
     }
 
     #[test]

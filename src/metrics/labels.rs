@@ -145,7 +145,7 @@ labels! {
         Error = "error",
         /// The coordinator is shutting down; the next one was tried.
         ShuttingDown = "shutting_down",
-        /// The coordinator went away or took longer than `open_timeout`.
+        /// The coordinator went away, answered nothing any more, or took longer than `open_timeout`.
         Lost = "lost",
         /// The session came after its open was given up, and was closed. The open counts as lost too, unless the client gave it up.
         Late = "late",

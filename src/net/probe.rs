@@ -4,10 +4,14 @@
 //! | --- | --- |
 //! | nothing, or that it wants a login | connects and closes |
 //! | sessions are opened there without a login | opens one session once, keeps it, calls `GetInfo` on it each time |
+//! | somebody has waited for an answer there for long | asks what every server answers at once, on a connection of its own |
 //!
 //! A probe that cannot *open* its session has shown only that it is not served, which a full coordinator does not do for
 //! anybody new; that the port was connected to counts. A kept session that is not answered any more is another matter, and
 //! from then on so is every session that cannot be opened, until one can: a process that is frozen is still connected to.
+//!
+//! A connection says that there is a kernel; only an answer says that the process runs. What is asked for one is harmless,
+//! but a server may log it, so it is asked only when there is a reason, and then until it was answered.
 
 use std::io;
 use std::time::Duration;
@@ -15,16 +19,25 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::timeout;
 
-use super::dial::{DialError, Place, dial};
+use super::dial::{DialError, DialFailure, Place, dial};
 use super::flow::{self, WriteError};
 use super::stream::{Network, Seen, Stream};
 use crate::ids::Family;
 use crate::wire::facts::{Facts, Handle};
 use crate::wire::method::{Method, lookup};
+use crate::wire::sasl::{Status, encode};
 use crate::wire::scan::{ScanError, Scanner};
 use crate::wire::thrift::MessageType;
 use crate::wire::verdict::{Verdict, succeeded, verdict};
 use crate::wire::write::Writer;
+
+/// The method that no server has. Each answers it at once, with a `TApplicationException` (Thrift: the processor that its
+/// compiler writes).
+const NO_METHOD: &[u8] = b"hs2router_probe";
+
+/// The SASL mechanism that no server has: a START that names it is answered BAD, before anybody is asked for credentials
+/// (Thrift: `TSaslServerTransport` `handleSaslStartMessage`, in C++ as in Java).
+const NO_MECHANISM: &[u8] = b"HS2ROUTER-PROBE";
 
 /// The largest reply that is taken, in bytes; Impala's to `OpenSession` has some 10 KiB.
 const LARGEST_REPLY: u64 = 1 << 20;
@@ -53,12 +66,29 @@ pub enum ProbeError {
     /// The kept session was not answered, or since then none could be opened.
     #[error("the probe's session is not answered: {0}")]
     Unanswered(SessionError),
+    /// What every server answers at once was not answered.
+    #[error("it takes connections, but answers nothing within {allowed:?}")]
+    Silent {
+        /// What it would have answered.
+        speaks: Speaks,
+        /// How long it was waited for.
+        allowed: Duration,
+    },
 }
 
 impl ProbeError {
     /// Whether it is a fact about the coordinator (or the way to it) rather than about this process.
     pub fn is_remote(&self) -> bool {
         !matches!(self, Self::Dial(error) if !error.failure.is_remote())
+    }
+
+    /// Whether nothing came at all: then whoever waits for something else there waits in vain, too.
+    pub fn is_silence(&self) -> bool {
+        match self {
+            Self::Silent { .. } | Self::Unanswered(SessionError::TimedOut(_)) => true,
+            Self::Dial(error) => matches!(error.failure, DialFailure::TimedOut { .. }),
+            Self::Unanswered(_) => false,
+        }
     }
 }
 
@@ -92,7 +122,7 @@ pub enum Passed {
     Connected,
     /// A session was opened, and is kept.
     Opened,
-    /// The kept session was answered.
+    /// The kept session was answered, or what every server answers.
     Answered,
     /// The kept session was told that the coordinator shuts down (Impala: `CheckNotShuttingDown`).
     ShuttingDown,
@@ -107,6 +137,25 @@ pub enum Login {
     None,
 }
 
+/// What a port understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// Thrift, in whatever frames: what expects frames takes a bare message for a bad one, and closes.
+    Thrift,
+    /// SASL, before anything else. A Thrift message would not do: some servers read as many bytes as its head seems to say
+    /// before they look at it (Thrift: older versions of Java's `TSaslTransport`, `receiveSaslMessage`).
+    Sasl,
+}
+
+impl Speaks {
+    fn question(self) -> BytesMut {
+        match self {
+            Self::Thrift => Writer::message(MessageType::Call, NO_METHOD, 0, |_| {}),
+            Self::Sasl => BytesMut::from(encode(Status::Start, NO_MECHANISM).as_slice()),
+        }
+    }
+}
+
 /// The probe of one port, with the session that it keeps.
 #[derive(Debug)]
 pub struct Probe<N: Network> {
@@ -115,6 +164,8 @@ pub struct Probe<N: Network> {
     kept: Option<Kept<N::Stream>>,
     /// Whether a kept session was not answered, and none was opened since.
     doubted: bool,
+    /// What it did not answer, until it does.
+    silent: Option<Speaks>,
 }
 
 #[derive(Debug)]
@@ -129,7 +180,7 @@ struct Kept<S> {
 impl<N: Network> Probe<N> {
     /// A probe that keeps nothing yet.
     pub fn new(place: Place, settings: ProbeSettings<N>) -> Self {
-        Self { place, settings, kept: None, doubted: false }
+        Self { place, settings, kept: None, doubted: false, silent: None }
     }
 
     /// Probes once. Not cancel-safe: a dropped probe loses the session that it kept.
@@ -167,12 +218,37 @@ impl<N: Network> Probe<N> {
                 (self.kept, self.doubted) = (Some(kept), false);
                 Ok(Passed::Opened)
             }
+            // To open one may take long, to answer does not.
+            Err(SessionError::TimedOut(_)) if self.doubted => self.ask(Speaks::Thrift).await,
             Err(error) if self.doubted => Err(ProbeError::Unanswered(error)),
             Err(error) => {
                 tracing::debug!(%place, %error, "no session for probes");
                 Ok(Passed::Connected)
             }
         }
+    }
+
+    /// Asks what every server answers at once, on a connection of its own. Any answer will do, be it a close: only a process
+    /// that runs gives one.
+    ///
+    /// # Errors
+    /// [`ProbeError`].
+    pub async fn ask(&mut self, speaks: Speaks) -> Result<Passed, ProbeError> {
+        let (place, allowed) = (&self.place, self.settings.allowed);
+        let mut stream = dial(&self.settings.network, place, allowed).await?;
+        let question = speaks.question();
+        let answer = async {
+            let _sent = send(&mut stream, &question).await;
+            let _answer = flow::read(&mut stream).await;
+        };
+        let answered = timeout(allowed, answer).await.is_ok();
+        self.silent = (!answered).then_some(speaks);
+        if answered { Ok(Passed::Answered) } else { Err(ProbeError::Silent { speaks, allowed }) }
+    }
+
+    /// What [`Self::ask`] was not answered the last time.
+    pub fn silent(&self) -> Option<Speaks> {
+        self.silent
     }
 
     /// Whether it keeps a session, and a connection with it.

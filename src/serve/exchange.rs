@@ -14,6 +14,7 @@ use super::readout::read_out;
 use super::reply::{BadReply, Reply};
 use super::request::Request;
 use super::shared::Held;
+use super::watched::Silent;
 use crate::clock;
 use crate::cluster::RunningCount;
 use crate::metrics::Direction;
@@ -72,9 +73,12 @@ pub(super) enum LostCause {
          a whole one"
     )]
     Unanswered,
-    /// It did not answer an open in time.
-    #[error("no answer within open_timeout")]
-    OpenTimedOut,
+    /// An open took too long in all.
+    #[error("no answer within {0:?} (open_timeout)")]
+    OpenTimedOut(Duration),
+    /// Nothing on its port is answered any more.
+    #[error(transparent)]
+    Silent(#[from] Silent),
 }
 
 impl LostCause {
@@ -89,7 +93,8 @@ impl LostCause {
             Self::TooLarge => "too large",
             Self::NoRoom => "no room",
             Self::Unanswered => "unanswered",
-            Self::OpenTimedOut => "open timed out",
+            Self::OpenTimedOut(_) => "open timed out",
+            Self::Silent(_) => "silent",
         }
     }
 

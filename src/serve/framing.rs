@@ -1,5 +1,6 @@
 //! Where messages begin and end on a connection.
 
+use crate::net::probe::Speaks;
 use crate::wire::frame;
 
 /// What stands around the messages of a connection; the same on the client's side and on its links.
@@ -14,6 +15,11 @@ pub enum Framing {
 }
 
 impl Framing {
+    /// What a coordinator understands whose links are of this kind.
+    pub(super) fn speaks(self) -> Speaks {
+        if self == Self::Sasl { Speaks::Sasl } else { Speaks::Thrift }
+    }
+
     /// Bytes that stand before a message.
     pub(super) fn header_len(self) -> usize {
         if self == Self::None { 0 } else { frame::HEADER_LEN }

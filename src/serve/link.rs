@@ -296,7 +296,7 @@ pub(super) async fn dial<S: Stream>(
     let moves = coordinator.moves();
     let mut stream = reach(&coordinator, service, fleet, shared).await?;
     if let Some(credentials) = credentials {
-        log_in(&mut stream, credentials, (&coordinator, service), (fleet, shared)).await?;
+        log_in(&mut stream, credentials, &seat, fleet, shared).await?;
         seat.prove();
     }
     let made = seat.made(moves);

@@ -15,7 +15,7 @@ use crate::cluster::turns::Turn;
 use crate::ids::Service;
 use crate::net::stream::{Seen, Stream};
 use crate::session::retry::wants_live_link;
-use crate::wire::method::Method;
+use crate::wire::method::{Method, Retry};
 
 impl<S: Stream> Calls<S> {
     /// The link to a coordinator's service; dialed if there is none. Waits if there is no room for it.
@@ -43,7 +43,8 @@ impl<S: Stream> Calls<S> {
         Box::pin(self.new_link(coordinator, service, request)).await
     }
 
-    /// A link that is not there yet: one that is dialed, or was granted after a wait.
+    /// A link that is not there yet: one that is dialed, or was granted after a wait. What can go elsewhere does not wait where
+    /// nothing is answered any more.
     async fn new_link(
         &mut self,
         coordinator: &Arc<Coordinator>,
@@ -55,7 +56,15 @@ impl<S: Stream> Calls<S> {
         };
         let client = &self.client;
         let who = (self.holder_for(request), Turn::of(self.links.identity(), client.address));
-        match queue::link(&self.fleet, pool, who, request.purpose, client.stream.closed()).await {
+        let granted = queue::link(&self.fleet, pool, who, request.purpose, client.stream.closed());
+        let granted = if request.method().retry == Retry::NextCandidate {
+            let speaks = self.framing.speaks();
+            let waited = self.fleet.answer(coordinator, service, speaks, granted).await;
+            waited.unwrap_or_else(|silent| Err(NotCalled::NoRoom(silent.into())))
+        } else {
+            granted.await
+        };
+        match granted {
             Ok(grant) => self.link_of(grant, request.method()).await,
             Err(NotCalled::NoRoom(no_room)) => Ok(Err(no_room.into())),
             Err(NotCalled::ClientGone) => Err(End::client_gone()),

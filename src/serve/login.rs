@@ -7,11 +7,13 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::link::NoLink;
+use super::pool::Seat;
 use super::reply::advice;
 use super::shared::{Fleet, Shared};
+use super::watched::Silent;
 use crate::clock;
 use crate::cluster::{Coordinator, Flavor};
-use crate::ids::Service;
+use crate::ids::{CoordinatorName, Service};
 use crate::metrics::DialOutcome;
 use crate::net::flow::{self, WriteError};
 use crate::net::stream::Stream;
@@ -48,6 +50,14 @@ pub(super) enum NoVerdict {
          expects no login (impalad is silent then): {NO_LOGIN}"
     )]
     Silent(Duration),
+    /// Nothing, and nothing else that its port was asked was answered either.
+    #[error("no verdict on the credentials from coordinator {coordinator}: {silent}; log in again")]
+    PortSilent {
+        /// Whose port it is.
+        coordinator: CoordinatorName,
+        /// What was found.
+        silent: Silent,
+    },
 }
 
 /// Why a coordinator has probably closed the connection in place of a verdict.
@@ -98,7 +108,7 @@ impl NoVerdict {
             Self::Foreign(speech) => speech.as_str(),
             Self::Nonsense => "nonsense",
             Self::BadSasl(_) => "bad SASL",
-            Self::Silent(_) => "silent",
+            Self::Silent(_) | Self::PortSilent { .. } => "silent",
         }
     }
 }
@@ -110,11 +120,14 @@ impl NoVerdict {
 pub(super) async fn log_in<S: Stream>(
     stream: &mut S,
     credentials: &Credentials,
-    (coordinator, service): (&Coordinator, Service),
-    (fleet, shared): (&Fleet<S>, &Shared<S>),
+    seat: &Seat<S>,
+    fleet: &Fleet<S>,
+    shared: &Shared<S>,
 ) -> Result<(), NoLink> {
+    let (coordinator, service) = (&seat.pool.coordinator, seat.pool.service);
     let likely = Likely::of(coordinator, fleet.cluster.flavor);
-    let verdict = authenticate(stream, credentials, shared.settings.handshake_timeout, likely).await;
+    let verdict = authenticate(stream, credentials, shared.settings.handshake_timeout, likely);
+    let verdict = fleet.verdict(coordinator, service, verdict).await;
     if let Err(no_link) = &verdict {
         log(shared, coordinator, credentials.user(), no_link);
     }

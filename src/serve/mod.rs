@@ -43,6 +43,7 @@ mod tend;
 pub mod upkeep;
 mod watched;
 pub mod watching;
+mod whereabouts;
 pub mod workers;
 
 use std::sync::Arc;

@@ -347,7 +347,8 @@ impl<S: Stream> Calls<S> {
                 return Ok(None);
             }
         };
-        let answered = match self.ask(link, &mut request).await {
+        let deadline = clock::now() + MOVE_TIME;
+        let answered = match self.ask(link, &mut request, deadline).await {
             Ok(answered) => answered,
             Err(Trouble::Client(end)) => return Err(NotMoved::Client(end)),
             Err(Trouble::Link(lost)) => {

@@ -2,7 +2,7 @@
 //! down, without the client noticing.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::calls::Calls;
 use super::end::End;
@@ -32,8 +32,10 @@ use crate::wire::verdict::{Verdict, succeeded};
 
 /// What came of the candidates so far.
 struct Tried<S: Stream> {
-    /// When it is too late to wait for others.
-    deadline: Instant,
+    /// When it is too late to wait for room.
+    room_by: Instant,
+    /// When it is too late to be opened; none before the first coordinator is tried.
+    open_by: Option<Instant>,
     /// Why it was not waited for others any longer.
     no_room: Option<NoRoom>,
     coordinators: Vec<CoordinatorId>,
@@ -49,9 +51,10 @@ struct Tried<S: Stream> {
 }
 
 impl<S: Stream> Tried<S> {
-    fn new(deadline: Instant) -> Self {
+    fn new(room_by: Instant) -> Self {
         Self {
-            deadline,
+            room_by,
+            open_by: None,
             no_room: None,
             coordinators: Vec::new(),
             reasons: Reasons::default(),
@@ -59,6 +62,16 @@ impl<S: Stream> Tried<S> {
             answer: None,
             lost: Vec::new(),
         }
+    }
+
+    /// One more coordinator is tried; until when the session may be opened, there or elsewhere.
+    fn begin(&mut self, coordinator: CoordinatorId, open_timeout: Duration) -> Instant {
+        self.coordinators.push(coordinator);
+        *self.open_by.get_or_insert_with(|| clock::now() + open_timeout)
+    }
+
+    fn is_over(&self) -> bool {
+        self.open_by.is_some_and(|open_by| clock::now() >= open_by)
     }
 
     fn no_link(&mut self, coordinator: &Coordinator, no_link: &NoLink) {
@@ -82,10 +95,10 @@ impl<S: Stream> Calls<S> {
             Ok(place) => place,
             Err(no_place) => return self.refuse_place(request, no_place).await,
         };
-        let mut tried = Tried::new(self.deadline());
+        let mut tried = Tried::new(self.room_by());
         while let Some((opening, grant)) = self.candidate(Service::Hs2, &mut tried).await? {
             let coordinator = Arc::clone(opening.coordinator());
-            tried.coordinators.push(coordinator.id);
+            let open_by = tried.begin(coordinator.id, self.shared.settings.open_timeout);
             let link = match grant {
                 Some(grant) => self.link_of(grant, request.method()).await?,
                 None => self.link_to(&coordinator, Service::Hs2, request).await?,
@@ -95,7 +108,7 @@ impl<S: Stream> Calls<S> {
                     tried.no_link(&coordinator, &no_link);
                     no_link.phase()
                 }
-                Ok(link) => match self.ask(link, request).await {
+                Ok(link) => match self.ask(link, request, open_by).await {
                     Ok(answered)
                         if self.verdict(request.method(), answered.reply.facts())
                             == Verdict::ShuttingDown =>
@@ -148,7 +161,7 @@ impl<S: Stream> Calls<S> {
     }
 
     /// A coordinator lost an open: a probe shall judge it, and a session that it said was open and then broke off speaks
-    /// against it at once.
+    /// against it at once. One that took too long has failed to open it, which counts as load for a while.
     fn note_lost(&self, coordinator: &Coordinator, lost: &Lost) {
         self.count_open(coordinator, SessionOutcome::Lost);
         if lost.cause.speaks_against_coordinator() {
@@ -157,6 +170,9 @@ impl<S: Stream> Calls<S> {
                 coordinator.note_open_lost(Service::Hs2, clock::now());
             }
         }
+        if lost.phase == Phase::OutOfTime {
+            coordinator.note_failed(Service::Hs2, clock::now());
+        }
         if let Some(left_out) = self.shared.admit_line("open lost", lost.cause.kind()) {
             tracing::info!(coordinator = %coordinator.name, cause = %lost.cause, left_out, "open lost");
         }
@@ -164,10 +180,10 @@ impl<S: Stream> Calls<S> {
 
     /// Begins a Beeswax connection's session, which is made by its first call.
     pub(super) async fn open_beeswax(&mut self, request: &mut Request) -> Result<CallOutcome, End> {
-        let mut tried = Tried::new(self.deadline());
+        let mut tried = Tried::new(self.room_by());
         while let Some((opening, grant)) = self.candidate(Service::Beeswax, &mut tried).await? {
             let coordinator = Arc::clone(opening.coordinator());
-            tried.coordinators.push(coordinator.id);
+            tried.begin(coordinator.id, self.shared.settings.open_timeout);
             let link = match grant {
                 Some(grant) => self.link_of(grant, request.method()).await?,
                 None => self.link_to(&coordinator, Service::Beeswax, request).await?,
@@ -195,8 +211,8 @@ impl<S: Stream> Calls<S> {
         self.refuse_open(request, Service::Beeswax, &tried).await
     }
 
-    /// When a new session has waited for long enough.
-    fn deadline(&self) -> Instant {
+    /// When a new session has waited for room for long enough.
+    fn room_by(&self) -> Instant {
         clock::now() + self.fleet.room.queue_timeout
     }
 
@@ -209,7 +225,7 @@ impl<S: Stream> Calls<S> {
         service: Service,
         tried: &mut Tried<S>,
     ) -> Result<Option<(Opening, Option<Grant<S>>)>, End> {
-        if !tried.coordinators.is_empty() && self.client.has_closed() {
+        if tried.is_over() || (!tried.coordinators.is_empty() && self.client.has_closed()) {
             return Ok(None);
         }
         if let Some(reserved) = self.reserved.take().filter(|_| tried.coordinators.is_empty())
@@ -224,7 +240,7 @@ impl<S: Stream> Calls<S> {
             turn: self.turn(),
             kind: Kind::Any,
             has_own: &|one: &Coordinator| self.links.has(one.id, service),
-            deadline: tried.deadline,
+            deadline: tried.room_by,
         };
         match seeker.place(&tried.coordinators, &self.client.stream).await {
             Ok(place) => Ok(Some(place)),

@@ -1,13 +1,14 @@
-//! Asking a coordinator to open a session. The reply is held until it is whole, for as long as an open may take. An open that
-//! is given up before that may still come to something: a session that nobody has a handle of. It is closed in the
-//! background when its reply comes.
+//! Asking a coordinator to open a session. The reply is held until it is whole. It may take minutes, where an engine is
+//! started for it: it is waited for as long as an open may take, unless nothing on the coordinator's port is answered any
+//! more. An open that is given up before its reply came may still come to something: a session that nobody has a handle of.
+//! It is closed in the background when its reply comes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::calls::Calls;
 use super::exchange::{Answered, Lost, LostCause, Trouble};
@@ -41,27 +42,42 @@ struct Asked<S: Stream> {
 }
 
 impl<S: Stream> Calls<S> {
-    /// Sends an open to a coordinator and waits for the whole answer.
+    /// Sends an open to a coordinator and waits for the whole answer, until the deadline at most.
     pub(super) async fn ask(
         &mut self,
         link: Box<Link<S>>,
         request: &mut Request,
+        deadline: Instant,
     ) -> Result<Answered<S>, Trouble> {
         let is_new = !link.seat.is_settled();
-        let asked = self.ask_on(link, request).await;
+        let asked = self.ask_on(link, request, deadline).await;
         self.note_use(is_new, &asked);
         asked
     }
 
-    async fn ask_on(&mut self, link: Box<Link<S>>, request: &mut Request) -> Result<Answered<S>, Trouble> {
+    async fn ask_on(
+        &mut self,
+        link: Box<Link<S>>,
+        request: &mut Request,
+        deadline: Instant,
+    ) -> Result<Answered<S>, Trouble> {
+        let (fleet, coordinator) = (Arc::clone(&self.fleet), Arc::clone(&link.coordinator));
+        let (service, speaks) = (link.service(), self.framing.speaks());
         let reply = Reply::boxed(request.method(), request.facts(), self.framing);
         let (held, counted) = (BytesMut::new(), Held::default());
         let mut asked = Asked { link, reply, held, counted, is_sent: false, is_clean: true };
-        let open_timeout = self.shared.settings.open_timeout;
-        let answer = timeout(open_timeout, self.await_answer(&mut asked, request)).await;
-        let timed_out =
-            Lost { phase: Phase::Waiting, client_has_some: false, cause: LostCause::OpenTimedOut };
-        if let Err(trouble) = answer.unwrap_or(Err(Trouble::Link(timed_out))) {
+        let answer = fleet.answer(&coordinator, service, speaks, self.await_answer(&mut asked, request));
+        let answer = timeout_at(deadline.into(), answer).await;
+        let given_up = |phase, cause| Trouble::Link(Lost { phase, client_has_some: false, cause });
+        let answer = match answer {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(silent)) => Err(given_up(Phase::Waiting, silent.into())),
+            Err(_elapsed) => {
+                let cause = LostCause::OpenTimedOut(self.shared.settings.open_timeout);
+                Err(given_up(Phase::OutOfTime, cause))
+            }
+        };
+        if let Err(trouble) = answer {
             if asked.is_sent && leaves_link(&trouble) {
                 let Asked { link, reply, is_clean, .. } = asked;
                 let late = Late { link, reply, is_clean, framing: self.framing };
@@ -101,7 +117,8 @@ fn leaves_link(trouble: &Trouble) -> bool {
     match trouble {
         Trouble::Client(_) => true,
         Trouble::Link(lost) => {
-            matches!(lost.cause, LostCause::OpenTimedOut | LostCause::TooLarge | LostCause::NoRoom)
+            use LostCause::{NoRoom, OpenTimedOut, Silent, TooLarge};
+            matches!(lost.cause, OpenTimedOut(_) | Silent(_) | TooLarge | NoRoom)
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::pool::{Grant, Pool, Seat};
 use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::ids::Identity;
-use crate::net::probe::{Login, Passed, Probe, ProbeError};
+use crate::net::probe::{Login, Passed, Probe, ProbeError, Speaks};
 use crate::net::stream::Stream;
 
 /// A probe with the place that it has on its port as long as it keeps a session there.
@@ -28,11 +28,21 @@ impl<S: Stream> Probing<S> {
     }
 
     /// Probes once; `None` if there is no room. A session that is kept takes the place of a call; where there is none for
-    /// that, the port is only connected to, for the moment of which a place that is kept for cancels will do.
+    /// that, the port is only connected to, for the moment of which a place that is kept for cancels will do. If somebody
+    /// doubts that the port answers, or it did not the last time, it is asked for an answer, in such a place, too: where there
+    /// is room for it, silence does not come from service threads that are all taken.
     ///
     /// # Errors
     /// [`ProbeError`].
-    pub(super) async fn run(&mut self, login: Login) -> Option<Result<Passed, ProbeError>> {
+    pub(super) async fn run(
+        &mut self,
+        login: Login,
+        doubt: Option<Speaks>,
+    ) -> Option<Result<Passed, ProbeError>> {
+        if let Some(speaks) = doubt.or_else(|| self.probe.silent()) {
+            let _seat = self.claim(Purpose::Relief)?;
+            return Some(self.probe.ask(speaks).await);
+        }
         let mut login = login;
         let moves = self.pool.coordinator.moves();
         if std::mem::replace(&mut self.moves, moves) != moves {

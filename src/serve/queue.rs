@@ -9,6 +9,7 @@ use tokio::time::sleep_until;
 
 use super::pool::{Grant, Lobby, Pool, Waiter};
 use super::shared::Fleet;
+use super::watched::Silent;
 use crate::clock;
 use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::{QueueFull, Ticket, Turn};
@@ -35,6 +36,9 @@ pub(super) enum NoRoom {
     /// Too many wait, and it had to give way, if it waited at all.
     #[error("all service threads are in use, and {0}")]
     Full(#[from] QueueFull),
+    /// Nothing on the port is answered any more.
+    #[error("all service threads are in use, and {0}")]
+    Silent(#[from] Silent),
 }
 
 /// Why nothing came of a wait.

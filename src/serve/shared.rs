@@ -42,7 +42,7 @@ pub struct Settings {
     pub handshake_timeout: Duration,
     /// One dial.
     pub connect_timeout: Duration,
-    /// One `OpenSession`, before the next candidate is tried.
+    /// One `OpenSession`, from the first coordinator that is asked on, over all that are.
     pub open_timeout: Duration,
     /// A client that sends no byte inside a request, or takes none of its reply.
     pub stall_timeout: Duration,
@@ -395,7 +395,7 @@ impl<S: Stream> Fleet<S> {
     /// Something went wrong on a link to a coordinator's port: that is for a probe to judge, and it shall do so now.
     pub(super) fn doubt(&self, coordinator: &Coordinator, service: Service) {
         if let Some(watched) = self.watched(coordinator) {
-            watched.probe(service).notify_one();
+            watched.port(service).probe_now();
         }
     }
 
@@ -427,7 +427,7 @@ impl<S: Stream> Fleet<S> {
 }
 
 /// What belongs to a service, of a list in the order of [`Service::ALL`].
-fn of_service<T>(all: &[T; Service::ALL.len()], service: Service) -> &T {
+pub(super) fn of_service<T>(all: &[T; Service::ALL.len()], service: Service) -> &T {
     let [hs2, beeswax, hs2_http] = all;
     match service {
         Service::Hs2 => hs2,

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::probing::Probing;
 use super::shared::{Fleet, Shared};
+use super::watched::{Port, least};
 use crate::clock;
 use crate::cluster::health::{Change, Finding, State};
 use crate::cluster::room::PortFigures;
@@ -19,12 +20,13 @@ use crate::cluster::{Coordinator, Figures, Flavor, News, Report, Standing};
 use crate::ids::Service;
 use crate::metrics::{PollOutcome, PortState, ProbeOutcome};
 use crate::net::dial::Place;
-use crate::net::probe::{Login, Passed, Probe, ProbeError, ProbeSettings};
+use crate::net::probe::{Login, Passed, Probe, ProbeError, ProbeSettings, Speaks};
 use crate::net::stream::{Network, Stream};
 use crate::net::web::{self, ImpalaMetrics, WebError, WebSettings};
 
-/// A probe or poll that is asked for comes no sooner after the last one than this part of the interval.
-const LEAST_PART: u32 = 4;
+/// So many handshakes go on at once on a SASL port of Impala, and each waits in its thread for LDAP, and for a service
+/// thread (Impala: `accepted_cnxn_setup_thread_pool_size`, `TAcceptQueueServer.cpp` `SetupConnection`).
+const SETUP_THREADS: usize = 2;
 
 /// Starts to watch every coordinator of a fleet, until `end`. Web ports are polled at once; the port that most
 /// clients use is probed after one interval, until when it is believed to work, other ports once a client has wanted them.
@@ -82,20 +84,22 @@ impl<S: Stream> Watch<S> {
         self.fleet.place(&self.coordinator, port)
     }
 
-    /// Waits for the next turn; false when there is none.
-    async fn turn(&self, begun: Instant, interval: Duration, wake: &Notify) -> bool {
-        let due = begun + self.fleet.chance.draw(|rng| jittered(interval, rng));
-        tokio::select! {
-            biased;
-            () = self.end.cancelled() => return false,
-            () = sleep_until(due.into()) => return true,
-            () = wake.notified() => {}
-        }
-        let soonest = begun + interval / LEAST_PART;
-        tokio::select! {
-            biased;
-            () = self.end.cancelled() => false,
-            () = sleep_until(soonest.into()) => true,
+    /// Waits for the next turn; false when there is none. It comes earlier if it is wanted: so long after the last one as
+    /// that says.
+    async fn turn<W: Future<Output = Duration>>(
+        &self,
+        begun: Instant,
+        interval: Duration,
+        wanted: impl Fn() -> W,
+    ) -> bool {
+        let mut due = begun + self.fleet.chance.draw(|rng| jittered(interval, rng));
+        loop {
+            tokio::select! {
+                biased;
+                () = self.end.cancelled() => return false,
+                () = sleep_until(due.into()) => return true,
+                pause = wanted() => due = due.min(begun + pause),
+            }
         }
     }
 
@@ -141,7 +145,12 @@ impl<S: Stream> Watch<S> {
                 watched.polled.notify_waiters();
             }
             let wake = watched.map_or(&never, |watched| &watched.poll);
-            if !self.turn(begun, self.fleet.watching.load_interval, wake).await {
+            let interval = self.fleet.watching.load_interval;
+            let wanted = async || {
+                wake.notified().await;
+                least(interval)
+            };
+            if !self.turn(begun, interval, wanted).await {
                 return;
             }
         }
@@ -183,18 +192,18 @@ impl<S: Stream> Watch<S> {
         let probe = Probe::new(self.place(port), settings);
         let healthz = self.coordinator.ports.web.filter(|_| self.fleet.cluster.flavor == Flavor::Impala);
         let healthz = healthz.map(|port| self.place(port));
-        let wake = self.fleet.watched(&self.coordinator).map(|watched| watched.probe(service));
+        let port = self.fleet.watched(&self.coordinator).map(|watched| watched.port(service));
         let pool = self.fleet.pool(&self.coordinator, service);
-        let (Some(wake), Some(pool)) = (wake, pool) else { return };
+        let (Some(port), Some(pool)) = (port, pool) else { return };
         let mut probe = Probing::new(probe, pool);
-        let mut begun = clock::now();
-        while self.turn(begun, self.fleet.watching.probe_interval, wake).await {
+        let (mut begun, interval) = (clock::now(), self.fleet.watching.probe_interval);
+        while self.turn(begun, interval, || port.wanted(interval)).await {
             begun = clock::now();
             if self.coordinator.is_used(service) {
                 let ended = tokio::select! {
                     biased;
                     () = self.end.cancelled() => true,
-                    () = self.probe_once(service, &mut probe, healthz.as_ref()) => false,
+                    () = self.probe_once((service, port), &mut probe, healthz.as_ref()) => false,
                 };
                 if ended {
                     break;
@@ -204,7 +213,12 @@ impl<S: Stream> Watch<S> {
         probe.close().await;
     }
 
-    async fn probe_once(&self, service: Service, probe: &mut Probing<S>, healthz: Option<&Place>) {
+    async fn probe_once(
+        &self,
+        (service, port): (Service, &Port),
+        probe: &mut Probing<S>,
+        healthz: Option<&Place>,
+    ) {
         // One that shuts down opens no session; asking it would only fill its log.
         let without_login = service == Service::Hs2
             && self.coordinator.opens_without_login()
@@ -216,8 +230,12 @@ impl<S: Stream> Watch<S> {
                 None => Ok(()),
             }
         };
-        let (passed, answer) = tokio::join!(probe.run(login), asked);
+        let (passed, answer) = tokio::join!(probe.run(login, port.take_doubt()), asked);
         self.fleet.note_whereabouts(&self.coordinator);
+        let web_answers = Some(probe.web_answers).filter(|_| healthz.is_some());
+        let may_be_busy = self.fleet.cluster.flavor == Flavor::Impala
+            && may_be_busy(passed.as_ref(), port.logins(), (&answer, web_answers));
+        let passed = passed.filter(|_| !may_be_busy);
         if matches!(passed, Some(Ok(Passed::ShuttingDown))) {
             self.fleet.note_shutting_down(&self.coordinator);
         }
@@ -226,16 +244,22 @@ impl<S: Stream> Watch<S> {
         if let Some(counters) = self.fleet.counters(self.coordinator.id) {
             counters.probes.count(match finding {
                 Some(Finding::Passed) => ProbeOutcome::Passed,
-                Some(Finding::Failed(_)) => ProbeOutcome::Failed,
+                Some(Finding::Failed(_) | Finding::Silent(_)) => ProbeOutcome::Failed,
                 None => ProbeOutcome::NotTried,
             });
         }
-        let now = clock::now();
+        let (now, silent) = (clock::now(), matches!(finding, Some(Finding::Silent(_))));
         if let Some(change) = finding.and_then(|finding| self.coordinator.note_probe(service, finding, now)) {
             if change.to == State::Healthy {
                 self.fleet.askings.forget_unknown();
             }
             self.say_change(service, &change);
+        }
+        match passed {
+            // After its ejection, so that whoever goes on does not come here again.
+            _ if silent && self.coordinator.is_silent(service) => port.tell_silent(),
+            Some(Err(ProbeError::Silent { speaks, .. })) => port.doubt(speaks),
+            _ => {}
         }
     }
 
@@ -266,6 +290,7 @@ fn finding(
 ) -> Option<Finding> {
     let failed = |text: String| Some(Finding::Failed(text.into()));
     match (passed, healthy) {
+        (Some(Err(error)), _) if error.is_silence() => Some(Finding::Silent(error.to_string().into())),
         (Some(Err(error)), _) if error.is_remote() => failed(error.to_string()),
         (Some(Err(_)), _) => None,
         (_, Err(WebError::Status(status))) if status.is_server_error() => {
@@ -275,6 +300,24 @@ fn finding(
             failed(format!("/healthz: no answer within {allowed:?}"))
         }
         (passed, _) => passed.map(|_| Finding::Passed),
+    }
+}
+
+/// Whether the silence of a SASL port may be no more than that of [`SETUP_THREADS`], if its flavor has them: when the web port
+/// answers, which is the same process's, or when it never did and as many logins are under way. `web_answers` is whether it
+/// did before, if there is one.
+fn may_be_busy(
+    passed: Option<&Result<Passed, ProbeError>>,
+    logins: usize,
+    (healthy, web_answers): (&Result<(), WebError>, Option<bool>),
+) -> bool {
+    if !matches!(passed, Some(Err(ProbeError::Silent { speaks: Speaks::Sasl, .. }))) {
+        return false;
+    }
+    match (healthy, web_answers) {
+        (Ok(()) | Err(WebError::Status(_)), Some(_)) => true,
+        (_, Some(true)) => false,
+        (_, Some(false) | None) => logins >= SETUP_THREADS,
     }
 }
 
@@ -331,6 +374,25 @@ mod tests {
         let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());
         assert!(*least >= Duration::from_secs(9) && *most <= Duration::from_secs(11), "{least:?} {most:?}");
         assert!(*most > *least + Duration::from_millis(1500));
+    }
+
+    #[test]
+    fn a_sasl_port_of_impala_may_be_silent_while_its_web_port_answers_or_two_log_in() {
+        let silent = |speaks| Err(ProbeError::Silent { speaks, allowed: Duration::from_secs(1) });
+        let (sasl, thrift) = (silent(Speaks::Sasl), silent(Speaks::Thrift));
+        let timed_out = Err(WebError::TimedOut(Duration::from_secs(1)));
+        let unauthorized = Err(WebError::Status(StatusCode::UNAUTHORIZED));
+        for answers in [Ok(()), unauthorized] {
+            assert!(may_be_busy(Some(&sasl), 0, (&answers, Some(false))));
+        }
+        assert!(!may_be_busy(Some(&sasl), 9, (&timed_out, Some(true))), "its process answers nothing");
+        for without_web in [(&Ok(()), None), (&timed_out, Some(false))] {
+            assert!(may_be_busy(Some(&sasl), 2, without_web));
+            assert!(!may_be_busy(Some(&sasl), 1, without_web), "the other thread is free");
+        }
+        assert!(!may_be_busy(Some(&thrift), 9, (&Ok(()), Some(true))));
+        assert!(!may_be_busy(Some(&Ok(Passed::Answered)), 9, (&Ok(()), Some(true))));
+        assert!(!may_be_busy(None, 9, (&Ok(()), None)));
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub enum Phase {
     ReplySucceeds,
     /// The whole reply came, and says that the coordinator shuts down and did not run the call.
     ShuttingDown,
+    /// The reply to an open did not come in the time that one may take in all.
+    OutOfTime,
 }
 
 impl Phase {
@@ -36,10 +38,14 @@ impl Phase {
         (Self::NoRoom, "it is full for longer than `queue_timeout`"),
         (Self::CredentialsShown, "it does not accept the login"),
         (Self::NothingWritten, "the link is found dead before a byte of the request is written"),
-        (Self::Waiting, "the link is lost in the middle of the request, or before the reply begins"),
+        (
+            Self::Waiting,
+            "the link is lost in the middle of the request, or before the reply begins; while an open waits, also: nothing answers on the port any more",
+        ),
         (Self::ReplyBegan, "the link is lost within the reply"),
         (Self::ReplySucceeds, "the link is lost within a reply that has said that the call succeeded"),
         (Self::ShuttingDown, "it answers \"Server is being shut down:\", and has not run the call"),
+        (Self::OutOfTime, "an open takes longer than `open_timeout` in all"),
     ];
 
     /// Whether the coordinator cannot have any of the request, so that even one that is not held whole can be sent.
@@ -65,7 +71,7 @@ pub enum Remedy {
 pub fn remedy(retry: Retry, phase: Phase, resends: u32) -> Remedy {
     match (retry, phase) {
         // What came of credentials is a verdict: a handful of wrong logins locks an account.
-        (_, Phase::CredentialsShown | Phase::ReplySucceeds) => Remedy::Refuse,
+        (_, Phase::CredentialsShown | Phase::ReplySucceeds | Phase::OutOfTime) => Remedy::Refuse,
         (Retry::NextCandidate, _) => Remedy::NextCandidate,
         (_, Phase::ShuttingDown) => Remedy::PassOn,
         // The owner of what a call names is its only candidate.
@@ -81,7 +87,7 @@ pub fn sql_state(phase: Phase) -> SqlState {
     match phase {
         Phase::NoLink | Phase::NothingWritten => SqlState::CouldNotConnect,
         Phase::NoRoom | Phase::CredentialsShown | Phase::ShuttingDown => SqlState::Refused,
-        Phase::Waiting | Phase::ReplyBegan | Phase::ReplySucceeds => SqlState::Lost,
+        Phase::Waiting | Phase::ReplyBegan | Phase::ReplySucceeds | Phase::OutOfTime => SqlState::Lost,
     }
 }
 
@@ -114,8 +120,8 @@ mod tests {
     #[test]
     fn every_phase_has_its_words() {
         use Phase::{
-            CredentialsShown, NoLink, NoRoom, NothingWritten, ReplyBegan, ReplySucceeds, ShuttingDown,
-            Waiting,
+            CredentialsShown, NoLink, NoRoom, NothingWritten, OutOfTime, ReplyBegan, ReplySucceeds,
+            ShuttingDown, Waiting,
         };
         let all = [
             NoLink,
@@ -126,6 +132,7 @@ mod tests {
             ReplyBegan,
             ReplySucceeds,
             ShuttingDown,
+            OutOfTime,
         ];
         assert_eq!(Phase::ALL.iter().map(|(phase, _)| *phase).collect::<Vec<_>>(), all);
     }
@@ -159,6 +166,11 @@ mod tests {
             assert_eq!(remedy(Retry::NextCandidate, Phase::ReplyBegan, resends), Remedy::NextCandidate);
             assert_eq!(remedy(Retry::NextCandidate, Phase::ReplySucceeds, resends), Remedy::Refuse);
         }
+    }
+
+    #[test]
+    fn an_open_whose_time_is_over_goes_nowhere_else() {
+        assert_eq!(remedy(Retry::NextCandidate, Phase::OutOfTime, 0), Remedy::Refuse);
     }
 
     #[test]

@@ -52,13 +52,13 @@ fn an_open_that_is_refused_a_connection_goes_to_the_next_candidate_unnoticed() {
 
 /// A coordinator that does this about every `OpenSession` costs the client nothing.
 #[track_caller]
-fn goes_to_the_next(act: impl Fn(&Message) -> Act + Send + Sync + 'static, keys: &str, outcome: &str) {
+fn goes_to_the_next(act: impl Fn(&Message) -> Act + Send + Sync + 'static, outcome: &str) {
     let bad = Script::calls(move |call| match call.message.name.as_str() {
         "OpenSession" => act(&call.message),
         _ => Act::Ordinary,
     });
     let good = Script::sound();
-    let router = TestRouter::with("impala", &[bad.address(), good.address()], keys);
+    let router = router(&[bad.address(), good.address()]);
     let mut client = opens_elsewhere(bad.address(), &good, &router);
     assert!(bad.count("OpenSession") >= 1, "it was never asked");
     let labels = format!("{{cluster=\"test\",coordinator=\"c1\",outcome=\"{outcome}\"}}");
@@ -68,17 +68,12 @@ fn goes_to_the_next(act: impl Fn(&Message) -> Act + Send + Sync + 'static, keys:
 
 #[test]
 fn an_open_that_is_lost_before_its_reply_goes_to_the_next_candidate_unnoticed() {
-    goes_to_the_next(|_| Act::Close, "", "lost");
-}
-
-#[test]
-fn an_open_that_is_not_answered_in_time_goes_to_the_next_candidate_unnoticed() {
-    goes_to_the_next(|_| Act::Silence, "open_timeout = \"500ms\"", "lost");
+    goes_to_the_next(|_| Act::Close, "lost");
 }
 
 #[test]
 fn an_open_on_a_coordinator_that_shuts_down_goes_to_the_next_candidate_unnoticed() {
-    goes_to_the_next(|open| Act::Reply(open.failed(SHUTTING_DOWN)), "", "shutting_down");
+    goes_to_the_next(|open| Act::Reply(open.failed(SHUTTING_DOWN)), "shutting_down");
 }
 
 /// The first bytes of a reply: its head, and not yet its status.
@@ -88,8 +83,8 @@ fn head(call: &Message) -> Vec<u8> {
 
 #[test]
 fn an_open_whose_reply_broke_off_before_it_said_anything_goes_to_the_next_candidate_unnoticed() {
-    goes_to_the_next(|open| Act::Last(head(open)), "", "lost");
-    goes_to_the_next(|_| Act::Last(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), "", "lost");
+    goes_to_the_next(|open| Act::Last(head(open)), "lost");
+    goes_to_the_next(|_| Act::Last(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), "lost");
 }
 
 /// A coordinator that does this about every `OpenSession` is asked once, although it has the least load, and then left

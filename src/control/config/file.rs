@@ -44,8 +44,10 @@ section! {
         /// How long one attempt to connect to a coordinator may take, its name's resolution and all addresses that are tried
         /// included; more than 0.
         connect_timeout: TimeSpan = default("3s"),
-        /// How long a coordinator may take to open a session before the next one is tried; more than 0.
-        open_timeout: TimeSpan = default("30s"),
+        /// How long it may take to open a session, from the first coordinator that is asked on, over all that are; more
+        /// than 0. One that is slow is waited for: the next one is tried only when this one refuses, is lost, or when
+        /// nothing on its port is answered any more, which is found out while an open waits.
+        open_timeout: TimeSpan = default("5m"),
         /// After this much silence the kernel asks whether the other side is still there, then every 10 s, on both
         /// sides; 1s to 9h. Replies have no time-out, because statements run for hours.
         keepalive: TimeSpan = default("60s"),

@@ -33,12 +33,21 @@ const NOTES: &str = "
 - A coordinator that cannot be reached refuses the connection, or does not answer within `connect_timeout`. While the
   client waits for that, nothing is lost: the call was not sent.
 - A login is not accepted if the coordinator refuses it, closes the connection instead of an answer, or does not answer
-  within `handshake_timeout`. No other coordinator is shown the credentials then: a few wrong logins lock an account.
+  within `handshake_timeout`, or when nothing on its port is answered any more. No other coordinator is shown the
+  credentials then: a few wrong logins lock an account.
 - Before a call that opens or runs something, the link is looked at for a close that has just come.
-- Only an open has a deadline for its reply, `open_timeout`. All other replies are waited for while both sides live, for
-  hours if need be: a coordinator whose service threads are all taken accepts connections and leaves them unanswered
-  until one is free.
-- An open that is given up after `open_timeout`, or because its client has vanished, may still come to something. The
+- Slow is not hung. When an open or a login has waited for 5 s, the coordinator is asked on a connection of its own for
+  something that every server answers at once, and as long as it does, it is waited for. If as many questions in a row as
+  `probe.fall` says are not answered within `probe.timeout`, it is ejected, and opens and logins that wait there go on at
+  once. On a SASL port of flavor impala, where two handshakes that wait for LDAP keep all others waiting, it is not held
+  against it while its web port answers, or while two logins are under way if its web port never answered.
+- Only an open has a deadline for its reply, `open_timeout`, in which all coordinators together have to answer it. All
+  other replies are waited for while both sides live, for hours if need be: a coordinator whose service threads are all
+  taken accepts connections and leaves them unanswered until one is free.
+- For a client that has finished sending (FIN) nothing more is begun: it gets the reply that is on its way, but its call goes
+  nowhere again and nowhere else, and waits for no room and no login.
+- An open that is given up after `open_timeout`, because nothing on the port is answered any more, or because its client has
+  vanished, may still come to something. The
   link is kept for ten minutes, 256 of them at most, and a session that comes is closed: `hs2router_sessions_total` counts
   it as `late`. A session whose reply is lost with its link is left to the coordinator's own timers.
 - An open is passed on once its whole reply is there; that of any other call as it comes. If the link is lost when the

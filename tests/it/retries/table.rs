@@ -232,7 +232,7 @@ fn outcome(name: &str, way: Way, fault: Fault) -> Outcome {
     // Short only where they are to be over.
     let keys = match fault {
         Fault::ConnectHangs => "connect_timeout = \"300ms\"",
-        Fault::NoThread => "open_timeout = \"1s\"\nhandshake_timeout = \"1s\"",
+        Fault::NoThread => "handshake_timeout = \"1s\"",
         _ => "",
     };
     let router = router(way, coordinators.each_ref().map(|faulty| &faulty.script), keys);

@@ -50,6 +50,20 @@ impl Keeper {
         Self { shell }
     }
 
+    /// Sends the process a signal.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be sent.
+    pub(crate) fn signal(&self, signal: &str) {
+        let shell = self.shell.id();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+        // The other one is the job that waits for this process to end.
+        let kept = children.split_whitespace().next().expect("it is still there");
+        let sent = Command::new("kill").args(["-s", signal, kept]).status().unwrap();
+        assert!(sent.success(), "{signal} was not sent");
+    }
+
     /// What the process prints, errors too; once. It must be read to the end, or the process stands still.
     pub(crate) fn output(&mut self) -> ChildStdout {
         self.shell.stdout.take().expect("the output is taken once")

@@ -29,7 +29,7 @@ pub(crate) const WHO_ARE_YOU: &str =
 /// A running Spark Thrift Server on a port of its own.
 pub(crate) struct Spark {
     target: Target,
-    _keeper: Keeper,
+    keeper: Keeper,
 }
 
 /// The two servers of a kind that all tests of this run share; started when first asked for. `None`: the tools are
@@ -81,15 +81,20 @@ impl Spark {
         );
         let answer = pyhive(&target, login, &["SELECT 'ready'"]);
         assert_eq!(answer.rows(), ["{\"columns\": [\"ready\"], \"rows\": [[\"ready\"]]}"]);
-        Self { target, _keeper: keeper }
+        Self { target, keeper }
     }
 
-    /// Where it listens.
+    /// Stands still from now on: its kernel goes on taking connections for it.
+    pub(crate) fn stop(&self) {
+        self.keeper.signal("STOP");
+    }
+
     /// Where it listens, for the router.
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.target.port))
     }
 
+    /// Where it listens.
     pub(crate) fn target(&self) -> &Target {
         &self.target
     }
