@@ -212,7 +212,7 @@ impl Desk {
         message: TMessageIdentifier,
         input: &mut dyn TInputProtocol,
     ) -> thrift::Result<Option<Vec<u8>>> {
-        if self.methods.contains(&message.name.as_str()) {
+        if self.methods.contains(&message.name.as_str()) && self.state.manner.knows(&message.name) {
             self.caller.reached.set(false);
             let mut stored = TStoredInputProtocol::new(input, message);
             self.processor.process(&mut stored, &mut self.output)?;

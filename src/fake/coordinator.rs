@@ -16,6 +16,7 @@ use super::calls::ReceivedCall;
 use super::control::Control;
 use super::faults::Faults;
 use super::ids::Id;
+use super::manner::Manner;
 use super::pool::Pool;
 use super::refusal::Words;
 use super::state::State;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub hs2_http_port: u16,
     /// Health and metrics.
     pub web_port: u16,
+    /// Which server it behaves like.
+    pub manner: Manner,
     /// Who may log in: `Some` is SASL PLAIN on HS2 and Beeswax, `None` is NOSASL.
     pub users: Option<BTreeMap<String, Password>>,
     /// Connections served at once, for each port (Impala: `--fe_service_threads`).
@@ -93,6 +96,7 @@ impl Default for Settings {
             beeswax_port: 0,
             hs2_http_port: 0,
             web_port: 0,
+            manner: Manner::default(),
             users: None,
             service_threads: 64,
             disconnected_session_timeout: Duration::from_mins(15),

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::ids::{Id, Secret};
 use super::metadata;
 use super::operation::{Claim, Fetched, Progress, Started};
-use super::profile::VERSION;
 use super::refusal::{GENERAL_ERROR, Refusal, success};
 use super::rows::Table;
 use super::state::{Caller, Opening, State};
@@ -117,7 +116,7 @@ impl Hs2 {
             .with_session(&self.caller, session, |_, session| session.effective_user().to_owned())
             .map_err(|refusal| refusal.status(None))?;
         let operation = operation.map_or(&empty, |handle| &handle.operation_id);
-        let id = super::state::identifier(operation).map_err(|refusal| refusal.status(None))?;
+        let id = super::ids::identifier(operation).map_err(|refusal| refusal.status(None))?;
         self.state.note(&self.caller, |call| call.operation = Some(id));
         self.state.record(&user, id).map_err(|refusal| refusal.status(Some(id)))
     }
@@ -203,20 +202,11 @@ impl cli::TCLIServiceSyncHandler for Hs2 {
 
     fn handle_get_info(&self, req: cli::TGetInfoReq) -> Reply<cli::TGetInfoResp> {
         self.enter();
-        let text = match req.info_type {
-            cli::TGetInfoType::CLI_SERVER_NAME | cli::TGetInfoType::CLI_DBMS_NAME => Some("Impala"),
-            cli::TGetInfoType::CLI_DBMS_VER => Some(VERSION),
-            _ => None,
-        };
-        let answer = self.state.check_not_quiescing().and_then(|()| {
-            self.state.with_session(&self.caller, &req.session_handle.session_id, |_, _| ())?;
-            text.ok_or(Refusal::Unsupported)
-        });
-        let (status, text) = match answer {
-            Ok(text) => (success(), text),
-            Err(refusal) => (refusal.status(None), ""),
-        };
-        Ok(cli::TGetInfoResp::new(status, cli::TGetInfoValue::StringValue(text.to_owned())))
+        let found = self
+            .state
+            .check_not_quiescing()
+            .and_then(|()| self.state.with_session(&self.caller, &req.session_handle.session_id, |_, _| ()));
+        Ok(self.state.manner.info(req.info_type, found))
     }
 
     fn handle_execute_statement(&self, req: cli::TExecuteStatementReq) -> Reply<cli::TExecuteStatementResp> {
@@ -388,7 +378,7 @@ impl cli::TCLIServiceSyncHandler for Hs2 {
     fn handle_get_query_id(&self, req: cli::TGetQueryIdReq) -> Reply<cli::TGetQueryIdResp> {
         self.enter();
         // Neither looked up nor checked (Impala: `GetQueryId`).
-        let id = super::state::identifier(&req.operation_handle.operation_id);
+        let id = super::ids::identifier(&req.operation_handle.operation_id);
         Ok(cli::TGetQueryIdResp::new(id.map(|id| id.to_string()).unwrap_or_default()))
     }
 

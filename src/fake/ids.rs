@@ -4,6 +4,9 @@ use std::fmt;
 
 use rand::Rng;
 
+use super::refusal::Refusal;
+use crate::idl::t_c_l_i_service::THandleIdentifier;
+
 /// A session or query id: 16 bytes on the HS2 wire, `hi:lo` in text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(pub [u8; 16]);
@@ -23,6 +26,13 @@ impl Id {
             *byte = 0;
         }
         Self(bytes)
+    }
+
+    /// As Java prints it (Hive: `HandleIdentifier` `toString`).
+    pub(super) fn uuid(self) -> String {
+        let number = format!("{:032x}", u128::from_be_bytes(self.0));
+        let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| number.get(part).unwrap_or_default());
+        parts.join("-")
     }
 
     /// Reads the printed form; what cannot be read becomes zero, as Impala ignores such failures
@@ -50,6 +60,15 @@ impl fmt::Display for Id {
 impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// The id of a handle whose two parts are 16 bytes long.
+pub(super) fn identifier(handle: &THandleIdentifier) -> Result<Id, Refusal> {
+    let malformed = Refusal::MalformedHandle { guid: handle.guid.len(), secret: handle.secret.len() };
+    match <[u8; 16]>::try_from(handle.guid.as_slice()) {
+        Ok(guid) if handle.secret.len() == 16 => Ok(Id(guid)),
+        _ => Err(malformed),
     }
 }
 

@@ -81,7 +81,7 @@ impl Claim<'_> {
     /// [`Refusal::MalformedHandle`].
     pub(super) fn id(self) -> Result<Id, Refusal> {
         match self {
-            Self::Handle(handle) => super::state::identifier(handle),
+            Self::Handle(handle) => super::ids::identifier(handle),
             Self::SameUser(id) | Self::Anyone(id) => Ok(id),
         }
     }

@@ -60,6 +60,12 @@ pub(super) enum Refusal {
     /// Unknown id and wrong secret alike (Impala: `impala-server.cc` `GetSessionState`).
     #[error("Invalid session id: {0}")]
     UnknownSession(Id),
+    /// Hive, Spark: `SessionManager` `getSession`; how a handle is printed: `SessionHandle` `toString`.
+    #[error("Invalid SessionHandle: SessionHandle [{}]", .0.uuid())]
+    InvalidSession(Id),
+    /// Hive, Spark: `SessionManager` `closeSession`.
+    #[error("Session does not exist!")]
+    NoSession,
     /// Impala: error code `UNAUTHORIZED_SESSION_USER`, `impala-server.cc` `WithSession`.
     #[error(
         "The user authorized on the connection '{connection}' does not match the session username '{session}'"
@@ -123,7 +129,9 @@ impl Refusal {
     /// (Impala: `impala-hs2-server.cc` `HS2_RETURN_ERROR`).
     pub(super) fn status(&self, query: Option<Id>) -> TStatus {
         let message = match (self, query) {
-            (Self::Unsupported | Self::NotImplemented, _) => self.to_string(),
+            (Self::Unsupported | Self::NotImplemented | Self::InvalidSession(_) | Self::NoSession, _) => {
+                self.to_string()
+            }
             (
                 Self::MalformedHandle { .. }
                 | Self::UnknownSession(_)
@@ -136,7 +144,7 @@ impl Refusal {
             (_, Some(id)) => self.detail_of_query(id),
         };
         let sql_state = match self {
-            Self::NotImplemented => None,
+            Self::NotImplemented | Self::InvalidSession(_) | Self::NoSession => None,
             Self::Unsupported => Some(NOT_SUPPORTED.to_owned()),
             _ => Some(GENERAL_ERROR.to_owned()),
         };

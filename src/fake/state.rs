@@ -10,7 +10,8 @@ use super::calls::{CallLog, ReceivedCall};
 use super::coordinator::Settings;
 use super::expiry::Idleness;
 use super::faults::Faults;
-use super::ids::{Id, Secret};
+use super::ids::{Id, Secret, identifier};
+use super::manner::Manner;
 use super::operation::Operation;
 use super::options;
 use super::profile::Record;
@@ -83,7 +84,8 @@ pub(super) struct Tables {
     pub(super) operations: BTreeMap<Id, Operation>,
     pub(super) log: VecDeque<Record>,
     pub(super) total: u64,
-    beeswax: BTreeMap<u64, Id>,
+    /// The sessions that end with their connections: those of Beeswax, and with some servers of HS2.
+    bound: BTreeMap<u64, Id>,
     /// When the first session without a connection is over.
     sweep_at: Option<Instant>,
     pub(super) words: Words,
@@ -96,6 +98,7 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) fetch_timeout: Duration,
     disconnected_session_timeout: Duration,
+    pub(super) manner: Manner,
     tables: Mutex<Tables>,
     /// Something changed that a waiting fetch must look at.
     pub(super) changed: Condvar,
@@ -111,6 +114,7 @@ impl State {
             faults: Faults::default(),
             fetch_timeout: settings.fetch_timeout,
             disconnected_session_timeout: settings.disconnected_session_timeout,
+            manner: settings.manner,
             tables: Mutex::new(Tables { words: settings.words, ..Tables::default() }),
             changed: Condvar::new(),
             calls: Mutex::default(),
@@ -217,14 +221,14 @@ impl State {
         };
         let mut tables = self.tables();
         drop(tables.sessions.insert(id, session));
-        tables.beeswax.insert(caller.connection, id);
+        tables.bound.insert(caller.connection, id);
     }
 
     /// A connection ended: its Beeswax session goes with it; an HS2 session without any connection starts its
     /// disconnected timeout (Impala: `impala-server.cc` `ConnectionEnd`).
     pub(super) fn disconnect(&self, connection: u64) {
         let mut tables = self.tables();
-        if let Some(id) = tables.beeswax.remove(&connection) {
+        if let Some(id) = tables.bound.remove(&connection) {
             tables.close_session(id);
             self.changed.notify_all();
         }
@@ -286,7 +290,12 @@ impl State {
             }
         }
         let opened = Opened { id, secret, options: options::effective(&session.options) };
-        drop(self.tables().sessions.insert(id, session));
+        let mut tables = self.tables();
+        drop(tables.sessions.insert(id, session));
+        if self.manner.ends_with_connection() {
+            tables.bound.insert(caller.connection, id);
+        }
+        drop(tables);
         self.note(caller, |call| call.session = Some(id));
         opened
     }
@@ -296,7 +305,7 @@ impl State {
         let mut tables = self.tables();
         let id = match tables.check_session(caller, handle) {
             Err(Refusal::SessionExpired { .. }) => identifier(handle),
-            other => other,
+            other => other.map_err(|refusal| self.manner.words(refusal, true)),
         }?;
         self.note(caller, |call| call.session = Some(id));
         tables.close_session(id);
@@ -312,7 +321,8 @@ impl State {
         act: impl FnOnce(Id, &mut Session) -> T,
     ) -> Result<T, Refusal> {
         let mut tables = self.tables();
-        let id = tables.check_session(caller, handle)?;
+        let found = tables.check_session(caller, handle);
+        let id = found.map_err(|refusal| self.manner.words(refusal, false))?;
         self.note(caller, |call| call.session = Some(id));
         tables.sessions.get_mut(&id).map(|session| act(id, session)).ok_or(Refusal::UnknownSession(id))
     }
@@ -349,7 +359,7 @@ impl Tables {
     }
 
     pub(super) fn own_session(&self, caller: &Caller) -> Option<Id> {
-        self.beeswax.get(&caller.connection).copied()
+        self.bound.get(&caller.connection).copied()
     }
 
     /// Closes the sessions that were without a connection for too long, and plans the next look.
@@ -397,14 +407,5 @@ impl Session {
         self.connections.insert(caller.connection);
         self.disconnected_at = None;
         Ok(())
-    }
-}
-
-/// The id of a handle whose two parts are 16 bytes long.
-pub(super) fn identifier(handle: &THandleIdentifier) -> Result<Id, Refusal> {
-    let malformed = Refusal::MalformedHandle { guid: handle.guid.len(), secret: handle.secret.len() };
-    match <[u8; 16]>::try_from(handle.guid.as_slice()) {
-        Ok(guid) if handle.secret.len() == 16 => Ok(Id(guid)),
-        _ => Err(malformed),
     }
 }

@@ -1,0 +1,86 @@
+//! What other servers of the protocol do otherwise than Impala with sessions. Statements, operations and their words stay
+//! Impala's, and so does the version of the protocol.
+
+use super::profile::VERSION;
+use super::refusal::{Refusal, success};
+use crate::idl::t_c_l_i_service as cli;
+
+/// The methods of HS2 that only Impala has (`ImpalaService.thrift`).
+const ADDITIONS: [&str; 8] = [
+    "GetExecSummary",
+    "GetRuntimeProfile",
+    "PingImpalaHS2Service",
+    "CloseImpalaOperation",
+    "InitQueryContext",
+    "ExecutePlannedStatement",
+    "GetBackendConfig",
+    "GetExecutorMembership",
+];
+
+/// Which server a coordinator behaves like where its sessions are concerned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Manner {
+    /// Apache Impala.
+    #[default]
+    Impala,
+    /// `HiveServer2`.
+    Hive {
+        /// Whether a session outlives the connection that it was opened on (Hive:
+        /// `hive.server2.close.session.on.disconnect=false`; Kyuubi: `kyuubi.session.close.on.disconnect=false`).
+        outlives: bool,
+    },
+    /// Spark Thrift Server.
+    Spark,
+}
+
+impl Manner {
+    /// Whether the session that was opened last on a connection ends with it (Hive: `ThriftBinaryCLIService`
+    /// `deleteContext`; Spark: `ThriftCLIService` `deleteContext`, which asks no setting).
+    pub(super) fn ends_with_connection(self) -> bool {
+        matches!(self, Self::Hive { outlives: false } | Self::Spark)
+    }
+
+    /// Whether it has a method of HS2: those that Impala added are Impala's only.
+    pub(super) fn knows(self, method: &str) -> bool {
+        self == Self::Impala || !ADDITIONS.contains(&method)
+    }
+
+    /// What is said of a session that is not there (Hive, Spark: `SessionManager` `getSession`, `closeSession`).
+    pub(super) fn words(self, refusal: Refusal, closes: bool) -> Refusal {
+        match refusal {
+            Refusal::UnknownSession(_) if self != Self::Impala && closes => Refusal::NoSession,
+            Refusal::UnknownSession(id) if self != Self::Impala => Refusal::InvalidSession(id),
+            other => other,
+        }
+    }
+
+    /// The answer to a `GetInfo`, with `found` for what came of looking the session up.
+    pub(super) fn info(self, asked: cli::TGetInfoType, found: Result<(), Refusal>) -> cli::TGetInfoResp {
+        use cli::TGetInfoType as Asked;
+        let text = |text: &str| Some(cli::TGetInfoValue::StringValue(text.to_owned()));
+        let names = [Asked::CLI_SERVER_NAME, Asked::CLI_DBMS_NAME, Asked::CLI_DBMS_VER];
+        let lengths =
+            [Asked::CLI_MAX_COLUMN_NAME_LEN, Asked::CLI_MAX_SCHEMA_NAME_LEN, Asked::CLI_MAX_TABLE_NAME_LEN];
+        let value = match self {
+            // Impala: `impala-hs2-server.cc` `GetInfo`.
+            Self::Impala if asked == Asked::CLI_DBMS_VER => text(VERSION),
+            Self::Impala if names.contains(&asked) => text("Impala"),
+            Self::Impala => None,
+            // Hive, Spark: `HiveSessionImpl` `getInfo`.
+            Self::Hive { .. } | Self::Spark if lengths.contains(&asked) => {
+                Some(cli::TGetInfoValue::LenValue(128))
+            }
+            Self::Hive { .. } if names.contains(&asked) => text("Apache Hive"),
+            Self::Spark if names.contains(&asked) => text("Spark SQL"),
+            Self::Hive { .. } | Self::Spark => None,
+        };
+        // Spark: `SparkSQLCLIService` `getInfo` tells names whatever the handle is.
+        let looks = self != Self::Spark || !names.contains(&asked);
+        let answer = if looks { found } else { Ok(()) };
+        let (status, value) = match answer.and_then(|()| value.ok_or(Refusal::Unsupported)) {
+            Ok(value) => (success(), value),
+            Err(refusal) => (refusal.status(None), cli::TGetInfoValue::StringValue(String::new())),
+        };
+        cli::TGetInfoResp::new(status, value)
+    }
+}
