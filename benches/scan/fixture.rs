@@ -45,6 +45,7 @@ pub(crate) fn cluster(coordinators: usize) -> Cluster {
     let settings = Settings {
         name: "bench".into(),
         flavor: Flavor::Impala,
+        sessions_outlive_connections: true,
         policy: PolicyName::LeastLoaded,
         idle_session_cost: 0.1,
         health: HealthSettings::default(),

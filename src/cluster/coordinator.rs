@@ -202,6 +202,11 @@ impl Coordinator {
         self.alter(|condition| condition.note_moved(now));
     }
 
+    /// When its web port last told when its process was started.
+    pub fn told_start(&self) -> Option<Instant> {
+        self.condition.lock().told_start()
+    }
+
     /// Whether its web port has told since a moment when its process was started.
     pub fn told_start_since(&self, moment: Instant) -> bool {
         self.condition.lock().told_start().is_some_and(|told| told >= moment)

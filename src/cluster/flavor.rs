@@ -35,11 +35,28 @@ impl Flavor {
         }
     }
 
-    /// Whether an HS2 session lives on when the connection that opened it closes.
+    /// Whether an HS2 session lives on when the connection that opened it closes, in an installation that nobody changed.
     ///
     /// Impala keeps it for `disconnected_session_timeout` (impala-server.cc). Hive and Spark close it
     /// (`hive.server2.close.session.on.disconnect`, true by default), so the link that opened it must be kept.
     pub fn sessions_outlive_connections(self) -> bool {
+        matches!(self, Self::Impala)
+    }
+
+    /// Whether connections of one identity may share their links: the router then looks after sessions, by calls that only
+    /// Impala has.
+    pub fn shares_links(self) -> bool {
+        matches!(self, Self::Impala)
+    }
+
+    /// Whether it has a call that does nothing but ask for a session (`PingImpalaHS2Service`).
+    pub fn pings_sessions(self) -> bool {
+        matches!(self, Self::Impala)
+    }
+
+    /// Whether a session can be opened again elsewhere with all that was set in it: only of Impala's statements it is known
+    /// what they set.
+    pub fn sessions_move(self) -> bool {
         matches!(self, Self::Impala)
     }
 

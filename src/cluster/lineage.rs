@@ -19,7 +19,7 @@ pub struct Birth {
 }
 
 /// A span of time: whoever was answered last in it was answered by a process to which no link of that time is left.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Break {
     from: Instant,
     /// None as long as there is no link at all.
@@ -32,6 +32,21 @@ pub struct Lineage {
     living: BTreeSet<Birth>,
     made: u64,
     breaks: Vec<Break>,
+    /// Whether there is one that [`Self::news`] did not tell.
+    has_news: bool,
+}
+
+/// The times of which no link is left, because all have broken.
+#[derive(Clone, Debug, Default)]
+pub struct Breaks(Vec<Break>);
+
+impl Breaks {
+    /// Whether all links that were there at a moment have broken since.
+    pub fn all_since(&self, moment: Instant) -> bool {
+        // In the very moment in which the next one was made, that one may have been the one that answered.
+        let holds = |one: &Break| one.from <= moment && one.until.is_none_or(|until| moment < until);
+        self.0.iter().any(holds)
+    }
 }
 
 impl Lineage {
@@ -56,14 +71,23 @@ impl Lineage {
         if self.breaks.len() == MOST_BREAKS {
             self.breaks.remove(0);
         }
+        self.has_news = true;
         self.breaks.push(Break { from: birth.at, until: self.living.first().map(|next| next.at) });
+    }
+
+    /// Of which times no link is left.
+    pub fn breaks(&self) -> Breaks {
+        Breaks(self.breaks.clone())
+    }
+
+    /// The same if there is one more since this was asked last.
+    pub fn news(&mut self) -> Option<Breaks> {
+        std::mem::take(&mut self.has_news).then(|| self.breaks())
     }
 
     /// Whether all links that were there at a moment have broken since.
     pub fn all_broke_since(&self, moment: Instant) -> bool {
-        // In the very moment in which the next one was made, that one may have been the one that answered.
-        let holds = |one: &Break| one.from <= moment && one.until.is_none_or(|until| moment < until);
-        self.breaks.iter().any(holds)
+        self.breaks().all_since(moment)
     }
 }
 
@@ -131,6 +155,19 @@ mod tests {
         let link = lineage.begin(moments.at(2));
         lineage.end(link, true);
         assert!(!lineage.all_broke_since(moments.at(1)));
+    }
+
+    #[test]
+    fn that_links_broke_is_news_once() {
+        let (mut lineage, moments) = start();
+        let links = [1, 2].map(|second| lineage.begin(moments.at(second)));
+        assert!(lineage.news().is_none());
+        lineage.end(links[0], true);
+        let news = lineage.news().unwrap();
+        assert!(news.all_since(moments.at(1)) && !news.all_since(moments.at(3)));
+        assert!(lineage.news().is_none());
+        lineage.end(links[1], false);
+        assert!(lineage.news().is_none(), "it was closed on this side");
     }
 
     #[test]

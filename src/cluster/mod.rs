@@ -50,6 +50,8 @@ pub struct Settings {
     pub name: Arc<str>,
     /// What kind of server its coordinators are.
     pub flavor: Flavor,
+    /// Whether a session lives on when the connection that opened it closes.
+    pub sessions_outlive_connections: bool,
     /// How the order of candidates is found.
     pub policy: PolicyName,
     /// What an open session without a running operation adds to a score; 0.0 or more, a running operation adds 1.0.
@@ -187,6 +189,9 @@ pub struct Cluster {
     pub name: Arc<str>,
     /// What kind of server its coordinators are.
     pub flavor: Flavor,
+    /// Whether a session lives on when the connection that opened it closes. Where it does not, the link that opened it is
+    /// kept for it; where it does, a handle that is not known may be somebody's.
+    pub sessions_outlive_connections: bool,
     /// In the order of the settings: a [`CoordinatorId`] is a place in this list.
     pub coordinators: Vec<Arc<Coordinator>>,
     /// Locked for the length of one pick, so that concurrent picks see each other's reservations.
@@ -202,7 +207,8 @@ impl Cluster {
     /// # Errors
     /// The first thing in the settings that no cluster can have.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        let Settings { name, flavor, policy, idle_session_cost, health, coordinators } = settings;
+        let Settings { name, flavor, policy, idle_session_cost, health, coordinators, .. } = settings;
+        let sessions_outlive_connections = settings.sessions_outlive_connections;
         if !idle_session_cost.is_finite() || idle_session_cost < 0.0 {
             return Err(SettingsError::IdleSessionCost { cost: idle_session_cost });
         }
@@ -222,7 +228,15 @@ impl Cluster {
         }
         let policy = Mutex::new(policy::Policy::new(policy, idle_session_cost, count));
         let panic_threshold = health.panic_threshold;
-        Ok(Self { name, flavor, coordinators: built, policy, changes, panic_threshold })
+        Ok(Self {
+            name,
+            flavor,
+            sessions_outlive_connections,
+            coordinators: built,
+            policy,
+            changes,
+            panic_threshold,
+        })
     }
 
     /// The coordinator with this id; `None` if the id belongs to another cluster.

@@ -168,6 +168,7 @@ mod tests {
         Cluster::new(Settings {
             name: "test".into(),
             flavor: Flavor::Impala,
+            sessions_outlive_connections: true,
             policy: PolicyName::LeastLoaded,
             idle_session_cost: 0.1,
             health: HealthSettings::default(),

@@ -37,8 +37,15 @@ fn settings(policy: PolicyName, weights: &[u32]) -> Settings {
             state: AdminState::Active,
         })
         .collect();
-    let flavor = Flavor::Impala;
-    Settings { name: "test".into(), flavor, policy, idle_session_cost: 0.1, health: HEALTH, coordinators }
+    Settings {
+        name: "test".into(),
+        flavor: Flavor::Impala,
+        sessions_outlive_connections: true,
+        policy,
+        idle_session_cost: 0.1,
+        health: HEALTH,
+        coordinators,
+    }
 }
 
 fn cluster(policy: PolicyName, weights: &[u32]) -> Cluster {

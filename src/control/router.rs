@@ -232,7 +232,8 @@ fn begin_drains(cluster: &Cluster, deadline: Duration) {
 fn room_settings(config: &ClusterConfig, client_lost_grace: Duration) -> RoomSettings {
     let disconnected_session_timeout = config.disconnected_session_timeout;
     let shares = config.share_links
-        && config.flavor.sessions_outlive_connections()
+        && config.flavor.shares_links()
+        && config.sessions_outlive_connections
         && !disconnected_session_timeout.is_zero();
     RoomSettings {
         limits: Limits {
@@ -257,6 +258,7 @@ fn cluster_settings(config: &ClusterConfig) -> cluster::Settings {
     cluster::Settings {
         name: Arc::clone(&config.name),
         flavor: config.flavor,
+        sessions_outlive_connections: config.sessions_outlive_connections,
         policy: config.policy,
         idle_session_cost: config.idle_session_cost,
         health: HealthSettings {

@@ -59,20 +59,15 @@ impl Manner {
         use cli::TGetInfoType as Asked;
         let text = |text: &str| Some(cli::TGetInfoValue::StringValue(text.to_owned()));
         let names = [Asked::CLI_SERVER_NAME, Asked::CLI_DBMS_NAME, Asked::CLI_DBMS_VER];
-        let lengths =
-            [Asked::CLI_MAX_COLUMN_NAME_LEN, Asked::CLI_MAX_SCHEMA_NAME_LEN, Asked::CLI_MAX_TABLE_NAME_LEN];
         let value = match self {
             // Impala: `impala-hs2-server.cc` `GetInfo`.
             Self::Impala if asked == Asked::CLI_DBMS_VER => text(VERSION),
             Self::Impala if names.contains(&asked) => text("Impala"),
-            Self::Impala => None,
-            // Hive, Spark: `HiveSessionImpl` `getInfo`.
-            Self::Hive { .. } | Self::Spark if lengths.contains(&asked) => {
-                Some(cli::TGetInfoValue::LenValue(128))
-            }
+            // Hive, Spark: `HiveSessionImpl` `getInfo`. What they refuse costs the connection there, because a required
+            // value is missing then; here it is an error.
             Self::Hive { .. } if names.contains(&asked) => text("Apache Hive"),
             Self::Spark if names.contains(&asked) => text("Spark SQL"),
-            Self::Hive { .. } | Self::Spark => None,
+            Self::Impala | Self::Hive { .. } | Self::Spark => None,
         };
         // Spark: `SparkSQLCLIService` `getInfo` tells names whatever the handle is.
         let looks = self != Self::Spark || !names.contains(&asked);

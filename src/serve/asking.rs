@@ -14,6 +14,8 @@ use self::askings::Place;
 use self::round::{Heard, Round};
 use super::calls::Calls;
 use super::end::End;
+use super::forward::Failed;
+use super::request::Request;
 use crate::clock;
 use crate::cluster::Coordinator;
 use crate::cluster::room::Purpose;
@@ -28,6 +30,7 @@ use crate::session::learn::runs;
 use crate::session::table::{FoundOperation, NewSession};
 use crate::wire::facts::{Facts, GuidText};
 use crate::wire::method::Method;
+use crate::wire::verdict::Verdict;
 
 /// A question is given up after so many times `connect_timeout`: once for the dial, once for everything else.
 const PATIENCE: u32 = 2;
@@ -69,14 +72,54 @@ impl<S: Stream> Calls<S> {
         method: &'static Method,
         request: &Facts,
     ) -> Result<Plan, End> {
-        Ok(match self.find(question, Purpose::Work).await? {
-            Some(coordinator) => Plan::Owner { coordinator, affinity: Affinity::Asked },
+        let finding = self.find(question, None).await?;
+        let affinity =
+            if finding.is_some_and(Finding::is_claimed) { Affinity::Found } else { Affinity::Asked };
+        Ok(match finding.and_then(Finding::coordinator) {
+            Some(coordinator) => Plan::Owner { coordinator, affinity },
             None => decide(method, request, &Past { asks: false, ..self.past }, &self.fleet.table),
         })
     }
 
-    /// The coordinator that has the handle, or can say that it is not good.
-    async fn find(&mut self, question: Question, purpose: Purpose) -> Result<Option<CoordinatorId>, End> {
+    /// Where a call goes whose coordinator was found by asking and has not what it names: it was wrong then, or it has ended
+    /// it since. The others are asked, once.
+    pub(super) async fn find_elsewhere(
+        &mut self,
+        request: &mut Request,
+        wrong: &Coordinator,
+        failed: &Failed,
+    ) -> Result<Option<Arc<Coordinator>>, End> {
+        let lacks_it = matches!(
+            failed,
+            Failed::Refused { verdict: Verdict::NoSuchSession | Verdict::NoSuchOperation, .. }
+        );
+        let Some(question) = request.doubt.take().filter(|_| lacks_it && request.is_whole()) else {
+            return Ok(None);
+        };
+        tracing::debug!(coordinator = %wrong.name, handle = ?question.handle(), "it was found by asking, and is not there");
+        let handle = question.handle();
+        self.in_use = None;
+        self.attached.forget(&handle.guid);
+        match question {
+            Question::Session(_) if self.fleet.table.is_session(&handle) => {
+                self.fleet.table.remove_session(&handle.guid);
+            }
+            Question::Session(_) => {}
+            Question::Operation(_) => self.fleet.table.forget_operation(&handle),
+        }
+        let found = self.find(question, Some(wrong.id)).await?;
+        // As it is noted now.
+        let _over = self.use_session(request);
+        let found = found.filter(|found| found.is_claimed()).and_then(Finding::coordinator);
+        Ok(found.and_then(|found| self.fleet.cluster.coordinator(found).cloned()))
+    }
+
+    /// Who has the handle, or can say that it is not good, without this one; none if nobody was asked.
+    async fn find(
+        &mut self,
+        question: Question,
+        except: Option<CoordinatorId>,
+    ) -> Result<Option<Finding>, End> {
         let fleet = Arc::clone(&self.fleet);
         let deadline = Instant::from_std(clock::now() + self.shared.settings.connect_timeout * PATIENCE);
         let key = fleet.askings.key(&question, self.links.identity());
@@ -88,7 +131,8 @@ impl<S: Stream> Calls<S> {
             };
             match self.until(deadline, answer.told()).await? {
                 Some(Some(finding)) => {
-                    return Ok(self.not_asked(&question, AskingOutcome::Joined, finding.coordinator()));
+                    let finding = Some(finding).filter(|it| except.is_none() || it.coordinator() != except);
+                    return Ok(self.not_asked(&question, AskingOutcome::Joined, finding));
                 }
                 // Who asked gave up: this one asks.
                 Some(None) => {}
@@ -99,11 +143,11 @@ impl<S: Stream> Calls<S> {
         let Some(Some(_turn)) = turn else {
             return Ok(self.not_asked(&question, AskingOutcome::Limited, None));
         };
-        let heard = self.ask_all(question, purpose, deadline).await?;
+        let heard = self.ask_all(question, except, deadline).await?;
         let finding = heard.answers.finding();
         self.note_heard(question, finding, heard);
         first.tell(finding, clock::now());
-        Ok(finding.coordinator())
+        Ok(Some(finding))
     }
 
     /// Waits for its turn until the deadline, as long as the client is there; none if the time is over.
@@ -119,22 +163,23 @@ impl<S: Stream> Calls<S> {
         &self,
         question: &Question,
         outcome: AskingOutcome,
-        coordinator: Option<CoordinatorId>,
-    ) -> Option<CoordinatorId> {
+        finding: Option<Finding>,
+    ) -> Option<Finding> {
         self.shared.metrics.askings.count(outcome);
         tracing::debug!(handle = ?question.handle(), ?outcome, "not asked for a handle");
-        coordinator
+        finding
     }
 
     async fn ask_all(
         &mut self,
         question: Question,
-        purpose: Purpose,
+        except: Option<CoordinatorId>,
         deadline: Instant,
     ) -> Result<Heard<S>, End> {
         let coordinators = &self.fleet.cluster.coordinators;
         let own = coordinators
             .iter()
+            .filter(|coordinator| Some(coordinator.id) != except)
             .filter_map(|coordinator| self.links.take(coordinator.id, Service::Hs2, S::glance))
             .collect();
         let round = Round {
@@ -144,9 +189,10 @@ impl<S: Stream> Calls<S> {
             client: &self.client.stream,
             holder: self.holder(),
             turn: Turn::of(self.links.identity(), self.client.address),
-            purpose,
+            purpose: Purpose::Work,
             framing: self.framing,
             question,
+            except,
             deadline,
         };
         tokio::select! {
@@ -159,16 +205,17 @@ impl<S: Stream> Calls<S> {
     /// Takes in what was heard: the table knows the owner before the call goes on, and before others are told.
     fn note_heard(&mut self, question: Question, finding: Finding, heard: Heard<S>) {
         let handle = question.handle();
-        let outcome = match (finding, &heard.owners) {
-            (Finding::Owner(owner), Some(reply)) => {
-                if let Some(owner) = self.fleet.cluster.coordinator(owner).cloned() {
-                    self.note_found(question, &owner, reply);
+        let outcome = match finding {
+            Finding::Owner(owner) => {
+                let reply = heard.replies.iter().find(|(coordinator, _)| *coordinator == owner);
+                if let (Some(owner), Some((_, reply))) = (self.fleet.cluster.coordinator(owner), reply) {
+                    self.note_found(question, &Arc::clone(owner), reply);
                 }
                 AskingOutcome::Found
             }
-            (Finding::Owner(_) | Finding::Refused(_), _) => AskingOutcome::Refused,
-            (Finding::Nowhere { all: true, .. }, _) => AskingOutcome::Nowhere,
-            (Finding::Nowhere { all: false, .. }, _) => AskingOutcome::Unanswered,
+            Finding::Refused(_) | Finding::Disputed(_) => AskingOutcome::Refused,
+            Finding::Nowhere { all: true, .. } => AskingOutcome::Nowhere,
+            Finding::Nowhere { all: false, .. } => AskingOutcome::Unanswered,
         };
         self.shared.metrics.askings.count(outcome);
         if outcome != AskingOutcome::Found {

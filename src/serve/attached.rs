@@ -11,6 +11,8 @@ use crate::wire::facts::{Guid, Handle};
 
 /// Sessions are looked through for closed ones when there are this many, and each time their number has doubled.
 const LOOK_AT: usize = 64;
+/// So many sessions that ended with their links are remembered all the same, for calls that still name them.
+const MOST_LOST: usize = 256;
 
 /// The sessions that a connection is attached to: it has used them and is still there.
 pub(super) struct Attached {
@@ -33,6 +35,21 @@ impl InUse {
     /// None if the session was idle for too long before.
     pub(super) fn begin(activity: Arc<Activity>) -> Option<Self> {
         activity.begin().then(|| Self { activity, succeeded: false })
+    }
+
+    /// See [`Activity::lost`].
+    pub(super) fn lost(&self) -> Option<CoordinatorId> {
+        self.activity.lost()
+    }
+
+    /// See [`Activity::is_counted`].
+    pub(super) fn is_counted(&self) -> bool {
+        self.activity.is_counted()
+    }
+
+    /// See [`Activity::was_found`].
+    pub(super) fn was_found(&self) -> bool {
+        self.activity.was_found()
     }
 }
 
@@ -89,11 +106,26 @@ impl Attached {
         activity
     }
 
+    /// A session that it used is not what it was: it may be attached to another of that name.
+    pub(super) fn forget(&mut self, session: &Guid) {
+        if self.sessions.remove(session).is_some() {
+            self.table.detach(session);
+        }
+        self.operation = None;
+    }
+
     fn attach_to(&mut self, session: Guid) -> Option<Arc<Activity>> {
         let activity = self.table.attach(&session)?;
         self.sessions.insert(session, Arc::clone(&activity));
         if self.sessions.len() >= self.look_at {
-            self.sessions.retain(|session, _| self.table.session_owner(session).is_some());
+            let mut lost = 0;
+            self.sessions.retain(|session, activity| {
+                lost += usize::from(activity.lost().is_some());
+                match activity.lost() {
+                    Some(_) => lost <= MOST_LOST,
+                    None => self.table.session_owner(session).is_some(),
+                }
+            });
             self.look_at = LOOK_AT.max(self.sessions.len() * 2);
         }
         Some(activity)
@@ -136,6 +168,7 @@ mod tests {
         let cluster = Cluster::new(Settings {
             name: "test".into(),
             flavor: Flavor::Impala,
+            sessions_outlive_connections: true,
             policy: PolicyName::LeastLoaded,
             idle_session_cost: 0.1,
             health: HealthSettings::default(),

@@ -28,7 +28,8 @@ use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
 use crate::net::stream::{Seen, Stream};
-use crate::session::decide::{Affinity, Past, Plan, decide, purpose, service, session_of};
+use crate::session::asking::Question;
+use crate::session::decide::{Affinity, Past, Plan, decide, purpose, question, service, session_of};
 use crate::session::table::OpenOperations;
 use crate::wire::facts::Facts;
 use crate::wire::method::Method;
@@ -104,7 +105,7 @@ impl<S: Stream> Calls<S> {
                 last: None,
                 beeswax: None,
                 has_beeswax: fleet.cluster.serves(Service::Beeswax),
-                asks: fleet.cluster.flavor.sessions_outlive_connections(),
+                asks: fleet.cluster.sessions_outlive_connections,
             },
             reserved: None,
             open: OpenOperations::default(),
@@ -233,11 +234,29 @@ impl<S: Stream> Calls<S> {
         {
             request.purpose = purpose(method);
         }
+        request.doubt = self.doubt(request, &plan);
         self.past.service = service;
         if !matches!(plan, Plan::Open | Plan::OpenBeeswax) {
             self.reserved = None;
         }
         Ok(Some(plan))
+    }
+
+    /// What may be asked again if the coordinator that a call goes to has not what it names: it said so only when it was
+    /// asked.
+    fn doubt(&self, request: &Request, plan: &Plan) -> Option<Question> {
+        let Plan::Owner { affinity, .. } = plan else { return None };
+        let was_found = *affinity == Affinity::Found;
+        let may_be_found = self.in_use.as_ref().is_none_or(InUse::was_found);
+        if !self.past.asks || !(was_found || may_be_found) {
+            return None;
+        }
+        let question = question(request.method(), request.facts())?;
+        let is_doubtful = match question {
+            Question::Session(_) => was_found || self.in_use.is_some(),
+            Question::Operation(handle) => was_found || self.fleet.table.was_found_operation(&handle),
+        };
+        is_doubtful.then_some(question)
     }
 
     /// A Beeswax session ends with its link. The next one shall not begin where no session may, because the one before it

@@ -1,7 +1,8 @@
 //! Sessions that were idle for longer than their `IDLE_SESSION_TIMEOUT`: the router has closed them, because its own calls
 //! keep their coordinators from doing so, and tells their clients what a coordinator would. So it does of those that are gone
-//! where they were last, and perhaps not where they were before they moved.
+//! where they were last, and perhaps not where they were before they moved, and of those that ended with their links.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use time::OffsetDateTime;
@@ -12,7 +13,7 @@ use super::end::End;
 use super::refuse::{NoAnswer, done};
 use super::request::Request;
 use crate::clock;
-use crate::ids::Service;
+use crate::ids::{CoordinatorId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::stream::Stream;
 use crate::session::decide::{operation_of, session_of};
@@ -22,9 +23,11 @@ use crate::wire::hs2::reply::SqlState;
 use crate::wire::method::Role;
 
 /// A session that is over.
-pub(super) struct Ended {
-    session: Handle,
-    over: Over,
+pub(super) enum Ended {
+    /// It is remembered as such.
+    Over(Handle, Over),
+    /// It ended with the link to this coordinator.
+    Lost(CoordinatorId),
 }
 
 impl<S: Stream> Calls<S> {
@@ -42,23 +45,57 @@ impl<S: Stream> Calls<S> {
             operation.and_then(|operation| self.attached.attach_operation(&operation))
         };
         let Some(activity) = activity else { return Ok(()) };
-        self.in_use = InUse::begin(activity);
-        // Of an operation its coordinator says itself that it is gone.
-        if self.in_use.is_none()
-            && let Some(session) = session
-            && let Some(over) = self.fleet.table.over(&session)
-        {
-            return Err(Ended { session, over });
+        self.in_use = InUse::begin(Arc::clone(&activity));
+        if self.in_use.is_some() {
+            return Ok(());
         }
-        Ok(())
+        if let Some(coordinator) = activity.lost() {
+            return Err(Ended::Lost(coordinator));
+        }
+        // Of an operation its coordinator says itself that it is gone.
+        let over = session.and_then(|session| Some(Ended::Over(session, self.fleet.table.over(&session)?)));
+        over.map_or(Ok(()), Err)
     }
 
     /// Tells a client that the session of its call is over; false if the call is for its coordinator to answer all the same.
     pub(super) async fn tell_over(&mut self, request: &mut Request, ended: &Ended) -> Result<bool, End> {
-        match ended.over {
-            Over::Expired(expired) => self.tell_expired(request, &ended.session, expired).await,
-            Over::Gone => self.tell(request, invalid(&ended.session)).await,
+        match *ended {
+            Ended::Over(session, Over::Expired(expired)) => {
+                self.tell_expired(request, &session, expired).await
+            }
+            Ended::Over(session, Over::Gone) => self.tell(request, invalid(&session)).await,
+            Ended::Lost(coordinator) => {
+                let outcome = self.tell_lost(request, coordinator).await?;
+                self.shared.calls.count(request.method().place(), outcome);
+                Ok(true)
+            }
         }
+    }
+
+    /// Tells a client that the session of its call has ended with the link to its coordinator. The process that answers there
+    /// now may say yes to whatever it does not look up (Spark: `SparkSQLCLIService` `getInfo`), so it is not asked. To close
+    /// such a session succeeds, and it is forgotten.
+    pub(super) async fn tell_lost(
+        &mut self,
+        request: &mut Request,
+        coordinator: CoordinatorId,
+    ) -> Result<CallOutcome, End> {
+        if request.method().role == Role::CloseSession {
+            if let Some(session) = request.facts().handle() {
+                self.attached.forget(&session.guid);
+            }
+            let reply = done(Service::Hs2, request.facts(), self.framing);
+            self.client.send(&reply, self.shared.settings.stall_timeout).await?;
+            return Ok(CallOutcome::Reply);
+        }
+        let name = self.fleet.cluster.coordinator(coordinator).map(|one| one.name.to_string());
+        let message = format!(
+            "hs2router ({}): the session has ended with its connection to coordinator {}: open a new one",
+            self.conn,
+            name.unwrap_or_default()
+        );
+        let answer = NoAnswer { sql_state: SqlState::Lost, message };
+        self.refuse(request, Service::Hs2, &answer, CallOutcome::Lost).await
     }
 
     async fn tell(&mut self, request: &mut Request, message: String) -> Result<bool, End> {

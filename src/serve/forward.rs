@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::attached::InUse;
 use super::calls::Calls;
 use super::end::End;
 use super::exchange::{Answered, Lost, LostCause, Trouble};
@@ -12,7 +13,7 @@ use super::moving::MOVE_TIME;
 use super::refuse::{self, NoAnswer};
 use super::request::Request;
 use crate::cluster::Coordinator;
-use crate::ids::Service;
+use crate::ids::{CoordinatorId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::stream::Stream;
 use crate::session::decide::session_of;
@@ -28,6 +29,8 @@ pub(super) enum Failed {
     Left,
     /// The link was lost.
     Lost(Lost),
+    /// Its session has ended with the link, before it was sent.
+    SessionLost(CoordinatorId),
     /// The coordinator did not run it: it takes no new work, or has no such session.
     Refused {
         /// Which of the two.
@@ -64,6 +67,9 @@ impl<S: Stream> Calls<S> {
             let next = match failed {
                 _ if moves == 0 => None,
                 Failed::Left => Box::pin(self.follow(request, &coordinator)).await,
+                _ if request.doubt.is_some() => {
+                    Box::pin(self.find_elsewhere(request, &coordinator, &failed)).await?
+                }
                 _ => Box::pin(self.move_after(request, &coordinator, &failed)).await?,
             };
             let Some(next) = next else {
@@ -88,14 +94,24 @@ impl<S: Stream> Calls<S> {
                     self.links.put(link);
                     return Ok(Attempt::Failed(Failed::Left));
                 }
-                Ok(link) => link,
+                Ok(link) => match self.in_use.as_ref().and_then(InUse::lost) {
+                    // Nothing was sent on this one.
+                    Some(lost) => {
+                        self.links.put(link);
+                        return Ok(Attempt::Failed(Failed::SessionLost(lost)));
+                    }
+                    None => link,
+                },
                 Err(no_link) => return Ok(Attempt::Failed(Failed::NoLink(no_link))),
             };
             let again = resends > 0 && request.method().retry == Retry::OnceGoneIsDone;
-            let deliver = match request.seat {
-                _ if again => Deliver::WhenWhole,
-                Some(_) if request.is_whole() => Deliver::WhileShort,
-                Some(_) | None => Deliver::AsItComes,
+            let may_go_on = request.seat.is_some() || request.doubt.is_some();
+            let deliver = if again {
+                Deliver::WhenWhole
+            } else if may_go_on && request.is_whole() {
+                Deliver::WhileShort
+            } else {
+                Deliver::AsItComes
             };
             let is_new = !link.seat.is_settled();
             let exchanged = self.exchange(link, request, deliver).await;
@@ -166,12 +182,31 @@ impl<S: Stream> Calls<S> {
         let verdict = self.verdict(request.method(), answered.reply.facts());
         if let Some(in_use) = &mut self.in_use {
             in_use.succeeded |= verdict == Verdict::Success;
+            if in_use.succeeded && !in_use.is_counted() {
+                self.count_again(request, coordinator);
+            }
         }
         let outcome = self.finish(request.method(), coordinator, answered);
-        if !bytes.is_empty() && matches!(verdict, Verdict::ShuttingDown | Verdict::NoSuchSession) {
+        let is_last_word = match verdict {
+            Verdict::ShuttingDown | Verdict::NoSuchSession => bytes.is_empty(),
+            Verdict::NoSuchOperation => bytes.is_empty() || request.doubt.is_none(),
+            Verdict::Success | Verdict::Failed => true,
+        };
+        if !is_last_word {
             return Err(Failed::Refused { verdict, outcome, reply: bytes.into_held() });
         }
         Ok((bytes, outcome))
+    }
+
+    /// The session of a call that succeeded counts nowhere, but lives. That a session is named proves nothing where its
+    /// coordinator does not look it up (Spark: `SparkSQLCLIService` `getInfo`).
+    fn count_again(&self, request: &Request, coordinator: &Coordinator) {
+        let looks = self.fleet.cluster.flavor.pings_sessions() || request.method().name != "GetInfo";
+        let session = session_of(request.method(), request.facts()).filter(|_| looks);
+        let coordinator = self.fleet.cluster.coordinator(coordinator.id);
+        if let (Some(session), Some(coordinator)) = (session, coordinator) {
+            self.fleet.table.count_again(&session.guid, coordinator);
+        }
     }
 
     /// Tells the client why its call was not carried out.
@@ -196,6 +231,7 @@ impl<S: Stream> Calls<S> {
                 self.refuse(request, service, &answer, CallOutcome::Refused).await
             }
             Failed::Lost(lost) => self.refuse_lost(request, coordinator, service, lost).await,
+            Failed::SessionLost(coordinator) => self.tell_lost(request, coordinator).await,
             Failed::Refused { verdict, outcome, reply } => {
                 if verdict == Verdict::NoSuchSession {
                     self.forget_session(request, coordinator);

@@ -1,10 +1,13 @@
 //! Links: the authenticated connections from the router to coordinators. Each carries the credentials of one identity, so
 //! a coordinator judges a call as if the client had made it.
 
+mod session;
+
 use std::sync::Arc;
 
 use rand::Rng;
 
+use self::session::LinkSession;
 use super::dialing::{Unreached, reach};
 use super::framing::Framing;
 use super::keyring::Key;
@@ -14,13 +17,13 @@ use super::queue::NoRoom;
 use super::shared::{Fleet, Shared};
 use crate::clock;
 use crate::cluster::room::{Holder, Kind, Tenancy};
-use crate::cluster::{Coordinator, Flavor, SessionCount};
+use crate::cluster::{Coordinator, SessionCount};
 use crate::ids::{ClientAddress, ConnId, CoordinatorId, Identity, Service};
 use crate::net::flow::WriteError;
 use crate::net::stream::{Seen, Stream};
 use crate::session::idle::IdleTimeout;
 use crate::session::retry::Phase;
-use crate::session::table::{NewSession, Table};
+use crate::session::table::NewSession;
 use crate::wire::facts::{Guid, GuidText};
 use crate::wire::sasl::{Credentials, Status};
 
@@ -38,21 +41,6 @@ pub(super) struct Link<S: Stream> {
     pub seat: Seat<S>,
     /// What it has been through.
     pub made: Made,
-}
-
-/// A session that its coordinator ends when the link closes: a Beeswax session, or, for Hive and Spark, the last one that
-/// was opened on it (Hive: `ThriftBinaryCLIService` `deleteContext`).
-#[derive(Debug)]
-pub(super) struct LinkSession {
-    table: Arc<Table>,
-    /// What it is known by in the table.
-    pub guid: Guid,
-}
-
-impl Drop for LinkSession {
-    fn drop(&mut self) {
-        self.table.remove_session(&self.guid);
-    }
 }
 
 /// Why there is no link.
@@ -179,10 +167,16 @@ impl<S: Stream> Links<S> {
             .idle
             .iter()
             .position(|link| link.coordinator.id == coordinator && link.service() == service)?;
-        let link = self.idle.swap_remove(found);
+        let mut link = self.idle.swap_remove(found);
         // Its session lives where it leads.
-        let is_left = link.session.is_none() && link.made.is_left_behind(&link.coordinator);
-        (!is_left && see(&link.stream) == Seen::Nothing).then_some(link)
+        if link.session.is_none() && link.made.is_left_behind(&link.coordinator) {
+            return None;
+        }
+        if see(&link.stream) == Seen::Nothing {
+            return Some(link);
+        }
+        link.seat.note_broken();
+        None
     }
 
     /// Whether there is a link to a coordinator's service; it need not be good any more.
@@ -213,7 +207,8 @@ impl<S: Stream> Links<S> {
 
     /// Closes links that their coordinator has closed, so that none lingers half-closed behind an idle client.
     pub(super) fn drop_closed(&mut self) {
-        self.idle.retain(|link| link.stream.look() == Seen::Nothing);
+        let broken = self.idle.extract_if(.., |link| link.stream.look() != Seen::Nothing);
+        broken.for_each(|mut link| link.seat.note_broken());
     }
 
     /// Puts a link back on which nothing is under way.
@@ -257,7 +252,7 @@ impl<S: Stream> Links<S> {
         match self.fleet.table.insert_session(session) {
             Ok(()) => {
                 drop(self.fleet.table.attach(&guid));
-                link.session = Some(LinkSession { table: Arc::clone(&self.fleet.table), guid });
+                link.session = Some(LinkSession::new(&self.fleet.table, guid));
             }
             Err(error) => shared.warn_unknown(&GuidText(guid), error),
         }
@@ -265,12 +260,12 @@ impl<S: Stream> Links<S> {
 
     /// Notes a session that was just opened on the link, where it will end with the link.
     pub(super) fn note_opened(&self, link: &mut Link<S>, guid: Guid) {
-        if self.fleet.cluster.flavor != Flavor::Impala {
+        if !self.fleet.cluster.sessions_outlive_connections {
             // The one before it stays open on its coordinator: that remembers only the last.
             if let Some(former) = link.session.take() {
                 former.forget();
             }
-            link.session = Some(LinkSession { table: Arc::clone(&self.fleet.table), guid });
+            link.session = Some(LinkSession::new(&self.fleet.table, guid));
         }
         link.made.note_session();
     }
@@ -313,14 +308,6 @@ impl<S: Stream> Link<S> {
     /// Which of the coordinator's ports it leads to.
     pub(super) fn service(&self) -> Service {
         self.seat.pool.service
-    }
-}
-
-impl LinkSession {
-    /// The session does not end with the link after all.
-    fn forget(mut self) {
-        // No session has this guid: dropping it removes nothing.
-        self.guid = [0; 16];
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::shared::Fleet;
 use crate::cluster::rebalance::Shift;
-use crate::cluster::{AdminState, Cluster, Coordinator, Flavor};
+use crate::cluster::{AdminState, Cluster, Coordinator};
 use crate::ids::CoordinatorId;
 use crate::net::stream::Stream;
 use crate::session::table::{Cause, Waiting};
@@ -53,7 +53,7 @@ impl<S: Stream> Fleet<S> {
 
 impl Moves {
     pub(super) fn new(cluster: &Cluster, settings: MoveSettings) -> Self {
-        let idle_sessions = settings.idle_sessions && cluster.flavor == Flavor::Impala;
+        let idle_sessions = settings.idle_sessions && cluster.flavor.sessions_move();
         Self {
             settings: MoveSettings { idle_sessions, ..settings },
             ended: Notify::new(),

@@ -168,7 +168,11 @@ impl<S: Stream> Calls<S> {
             {
                 Cause::Lost
             }
-            Failed::NoLink(_) | Failed::Left | Failed::Refused { .. } | Failed::Lost(_) => return Ok(None),
+            Failed::NoLink(_)
+            | Failed::Left
+            | Failed::SessionLost(_)
+            | Failed::Refused { .. }
+            | Failed::Lost(_) => return Ok(None),
         };
         request.seat = None;
         let moved = self.move_session(&session.guid, vec![coordinator.id], cause).await;

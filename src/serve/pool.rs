@@ -23,7 +23,7 @@ pub(super) use unanswered::{BrokenOff, Unanswered};
 
 use super::link::Link;
 use crate::clock;
-use crate::cluster::lineage::Lineage;
+use crate::cluster::lineage::{Breaks, Lineage};
 use crate::cluster::room::{
     Claim, Holder, Kind, Limits, OwnLinks, PortFigures, Purpose, Room, RoomView, Tenancy,
 };
@@ -293,6 +293,16 @@ impl<S: Stream> Pool<S> {
         let all = self.shares && state.lineage.all_broke_since(moment);
         self.call_next(state);
         all
+    }
+
+    /// Of which times no link is left.
+    pub(super) fn breaks(&self) -> Breaks {
+        self.state.lock().lineage.breaks()
+    }
+
+    /// The same if there is one more since this was asked last.
+    pub(super) fn news_of_breaks(&self) -> Option<Breaks> {
+        self.state.lock().lineage.news()
     }
 
     /// Calls those who wait, as long as there is room.

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::cluster::room::Purpose;
 use crate::net::flow::{self, Chunk};
 use crate::net::stream::Stream;
+use crate::session::asking::Question;
 use crate::session::decide::purpose;
 use crate::session::statement::{Effect, effect};
 use crate::session::table::InCall;
@@ -66,6 +67,8 @@ pub(super) struct Request {
     /// What its link is for. Nothing but work, unless it is whole and names what the table knows: else whoever invents handles,
     /// or sends slowly, would have the links that are kept for cancels.
     pub purpose: Purpose,
+    /// What was asked, or may be asked again, to find out where it goes: its coordinator was taken at its word.
+    pub doubt: Option<Question>,
     /// Whether it is the router's: what comes of it is for whoever sent it to note.
     pub own: bool,
 }
@@ -78,12 +81,13 @@ impl Request {
 
     /// As [`Self::new`], but for the memory.
     fn restart(&mut self, framing: Framing) {
-        let Self { scanner, bytes, complete, room, streams, pace, held, effect, seat, purpose, own } = self;
+        let Self { scanner, bytes, complete, room, streams, pace, held, effect, seat, purpose, doubt, own } =
+            self;
         scanner.restart_request();
         bytes.clear();
         (*complete, *streams, *own) = (false, false, false);
         (*room, *pace, *held) = (framing.header_len(), Pace::default(), Held::default());
-        (*effect, *seat, *purpose) = (Effect::Nothing, None, Purpose::Work);
+        (*effect, *seat, *purpose, *doubt) = (Effect::Nothing, None, Purpose::Work, None);
     }
 
     /// Nothing of it is needed any more but its memory, unless that is much.
@@ -111,6 +115,7 @@ impl Request {
             effect: Effect::Nothing,
             seat: None,
             purpose: Purpose::Work,
+            doubt: None,
             own: false,
         }
     }

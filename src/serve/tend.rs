@@ -159,6 +159,11 @@ impl<S: Stream> Calls<S> {
             && let Some(activity) = self.fleet.table.activity(guid)
         {
             activity.note_answered(clock::now());
+            if let Some(coordinator) = self.fleet.cluster.coordinator(session.coordinator)
+                && !activity.is_counted()
+            {
+                self.fleet.table.count_again(guid, coordinator);
+            }
         }
         // One that can move may have been lost with its coordinator: its next call finds that out and opens it again.
         let may_come_back = self.fleet.table.may_leave(guid, Cause::Lost) != Err(Pinned::Immovable);

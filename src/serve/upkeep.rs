@@ -87,6 +87,7 @@ pub async fn run<S: Stream>(
             let now = clock::now();
             watch.look(&fleet.cluster, now).iter().for_each(|news| log_passed_over(&shared, fleet, news));
             fleet.pools().for_each(|pool| pool.look_after(now));
+            fleet.note_breaks();
             set_gauges(fleet);
         }
         take_accept_counts(&accepts, &shared.metrics);

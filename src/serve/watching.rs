@@ -117,6 +117,7 @@ impl<S: Stream> Watch<S> {
             };
             self.fleet.note_whereabouts(&self.coordinator);
             let own = before.at_most(self.coordinator.own());
+            let told_before = self.coordinator.told_start();
             self.count_poll(&report);
             let watched = self.fleet.watched(&self.coordinator);
             match report {
@@ -127,6 +128,9 @@ impl<S: Stream> Watch<S> {
                     for news in self.coordinator.note_report(report, own, clock::now()) {
                         if news.is_return() {
                             self.fleet.askings.forget_unknown();
+                        }
+                        if news == News::NewIncarnation {
+                            self.fleet.note_restarted(&self.coordinator, told_before);
                         }
                         self.say(news, None);
                     }

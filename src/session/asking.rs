@@ -2,6 +2,8 @@
 //! coordinator is asked. What is asked, what the answers say together, how long "nobody has it" is remembered, and how much
 //! one client may ask.
 
+mod turns;
+
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -11,10 +13,12 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use rand::Rng;
 
-use crate::ids::{ClientAddress, CoordinatorId, Family, Identity};
+pub use self::turns::{Limits, NotNow, Turns};
+use crate::cluster::Flavor;
+use crate::ids::{CoordinatorId, Identity};
 use crate::wire::facts::{Facts, Handle};
 use crate::wire::hs2::request;
-use crate::wire::method::{Method, lookup};
+use crate::wire::method::{Method, Role, lookup};
 use crate::wire::verdict::{Verdict, verdict};
 
 /// The sequence id of the calls that ask. Any would do: one call at a time is under way on a link.
@@ -37,26 +41,45 @@ impl Question {
         }
     }
 
-    /// The method that asks.
-    pub fn method(&self) -> &'static Method {
+    /// The same about another handle.
+    #[must_use]
+    pub fn about(self, handle: Handle) -> Self {
+        match self {
+            Self::Session(_) => Self::Session(handle),
+            Self::Operation(_) => Self::Operation(handle),
+        }
+    }
+
+    /// The method that asks a coordinator of this flavor.
+    pub fn method(&self, flavor: Flavor) -> &'static Method {
         lookup(match self {
-            Self::Session(_) => b"PingImpalaHS2Service",
+            Self::Session(_) if flavor.pings_sessions() => b"PingImpalaHS2Service",
+            Self::Session(_) => b"GetTypeInfo",
             Self::Operation(_) => b"GetOperationStatus",
         })
     }
 
     /// The call that asks, unframed.
-    pub fn call(&self) -> BytesMut {
+    pub fn call(&self, flavor: Flavor) -> BytesMut {
         match self {
-            Self::Session(handle) => request::ping(handle, SEQID),
+            Self::Session(handle) if flavor.pings_sessions() => request::ping(handle, SEQID),
+            Self::Session(handle) => request::type_info(handle, SEQID),
             Self::Operation(handle) => request::operation_status(handle, SEQID),
         }
     }
 
-    /// What a coordinator's reply to that says; none if it does not concern the handle. Only Impala's are asked.
-    pub fn answer(&self, reply: &Facts) -> Option<Answer> {
-        match verdict(self.method(), reply, Family::Impala) {
-            // It does not know the method: no Impala.
+    /// The call that clears away what the question left in a coordinator that says yes, with its method; none if it left
+    /// nothing.
+    pub fn clearance(&self, flavor: Flavor, reply: &Facts) -> Option<(&'static Method, BytesMut)> {
+        let minted = reply.handle().filter(|_| self.method(flavor).role == Role::Metadata)?;
+        let has = self.answer(flavor, reply) == Some(Answer::Has);
+        has.then(|| (lookup(b"CloseOperation"), request::close_operation(&minted, SEQID)))
+    }
+
+    /// What a coordinator's reply to that says; none if it does not concern the handle.
+    pub fn answer(&self, flavor: Flavor, reply: &Facts) -> Option<Answer> {
+        match verdict(self.method(flavor), reply, flavor.family()) {
+            // It does not know the method: another kind of server than the flavor says.
             _ if reply.is_exception() => None,
             Verdict::Success => Some(Answer::Has),
             Verdict::NoSuchSession | Verdict::NoSuchOperation => Some(Answer::HasNot),
@@ -84,6 +107,8 @@ pub enum Finding {
     Owner(CoordinatorId),
     /// A coordinator knows it, and will say what is wrong with it.
     Refused(CoordinatorId),
+    /// Several say that they have it, of whom one at most is right: nobody is noted as its owner. The call goes to this one.
+    Disputed(CoordinatorId),
     /// Nobody who answered has it.
     Nowhere {
         /// One who says so; none if nobody answered.
@@ -94,10 +119,17 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// Whether somebody says that it has it.
+    pub fn is_claimed(self) -> bool {
+        matches!(self, Self::Owner(_) | Self::Disputed(_))
+    }
+
     /// The coordinator that the call goes to.
     pub fn coordinator(self) -> Option<CoordinatorId> {
         match self {
-            Self::Owner(coordinator) | Self::Refused(coordinator) => Some(coordinator),
+            Self::Owner(coordinator) | Self::Refused(coordinator) | Self::Disputed(coordinator) => {
+                Some(coordinator)
+            }
             Self::Nowhere { says, .. } => says,
         }
     }
@@ -108,37 +140,57 @@ impl Finding {
 pub struct Answers {
     missing: usize,
     preferred: Option<CoordinatorId>,
-    owner: Option<CoordinatorId>,
-    refuses: Option<CoordinatorId>,
-    has_not: Option<CoordinatorId>,
+    has: Vec<CoordinatorId>,
+    refuses: Vec<CoordinatorId>,
+    has_not: Vec<CoordinatorId>,
 }
 
 impl Answers {
     /// None yet, from so many coordinators. If nobody has the handle, the `preferred` one shall say so.
     pub fn of(coordinators: usize, preferred: Option<CoordinatorId>) -> Self {
-        Self { missing: coordinators, preferred, owner: None, refuses: None, has_not: None }
+        let (has, refuses, has_not) = Default::default();
+        Self { missing: coordinators, preferred, has, refuses, has_not }
     }
 
     /// A coordinator answered; each does once.
     pub fn note(&mut self, coordinator: CoordinatorId, answer: Answer) {
         self.missing = self.missing.saturating_sub(1);
-        let of_its_kind = match answer {
-            Answer::Has => &mut self.owner,
-            Answer::Refuses => &mut self.refuses,
-            Answer::HasNot => &mut self.has_not,
-        };
-        if of_its_kind.is_none() || self.preferred == Some(coordinator) {
-            *of_its_kind = Some(coordinator);
+        match answer {
+            Answer::Has => self.has.push(coordinator),
+            Answer::Refuses => self.refuses.push(coordinator),
+            Answer::HasNot => self.has_not.push(coordinator),
         }
+    }
+
+    /// Those who say that they have it.
+    pub fn owners(&self) -> &[CoordinatorId] {
+        &self.has
+    }
+
+    /// A coordinator says yes to whatever it is asked: it has said nothing.
+    pub fn disbelieve(&mut self, coordinator: CoordinatorId) {
+        self.has.retain(|one| *one != coordinator);
+        self.missing += 1;
     }
 
     /// What they say together.
     pub fn finding(&self) -> Finding {
-        match (self.owner, self.refuses) {
-            (Some(owner), _) => Finding::Owner(owner),
-            (None, Some(knows)) => Finding::Refused(knows),
-            (None, None) => Finding::Nowhere { says: self.has_not, all: self.missing == 0 },
+        match (&*self.has, &*self.refuses) {
+            ([owner], _) => Finding::Owner(*owner),
+            ([first, ..], _) => Finding::Disputed(*first),
+            ([], [knows]) => Finding::Refused(*knows),
+            // What several refuse says nothing about the handle: the question is not known there.
+            ([], refuses) => Finding::Nowhere {
+                says: self.one_of(&self.has_not).or_else(|| self.one_of(refuses)),
+                all: self.missing == 0 && refuses.is_empty(),
+            },
         }
+    }
+
+    /// The preferred one of them, or the first.
+    fn one_of(&self, coordinators: &[CoordinatorId]) -> Option<CoordinatorId> {
+        let preferred = self.preferred.filter(|preferred| coordinators.contains(preferred));
+        preferred.or_else(|| coordinators.first().copied())
     }
 }
 
@@ -253,106 +305,6 @@ impl Unknown {
 
     fn is_over(&self, since: Instant, now: Instant) -> bool {
         now.saturating_duration_since(since) >= self.keep_for
-    }
-}
-
-/// How much may be asked: a question costs every coordinator a call, and up to one dial.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Questions under way at a time, of all clients together.
-    pub at_once: usize,
-    /// The same of one client.
-    pub at_once_each: usize,
-    /// Questions that a client may ask one after the other after a pause.
-    pub burst: u32,
-    /// How many more each second.
-    pub per_second: u32,
-    /// Clients that are told apart; when there are more, those that come last may not ask.
-    pub clients: usize,
-}
-
-/// Why a question has to wait, or may not be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotNow {
-    /// Others are under way; when one of them ends there may be room.
-    #[error("other questions are under way")]
-    Busy,
-    /// It asks too often, or too many different clients ask.
-    #[error("too many questions")]
-    TooMany,
-}
-
-/// Who is asking at the moment, and how much everybody asked lately.
-#[derive(Debug)]
-pub struct Turns {
-    limits: Limits,
-    under_way: usize,
-    clients: HashMap<ClientAddress, Account>,
-}
-
-#[derive(Debug)]
-struct Account {
-    under_way: usize,
-    /// Questions that it may ask at `as_of`; up to `burst`.
-    allowance: f64,
-    as_of: Instant,
-}
-
-impl Account {
-    fn refill(&mut self, limits: &Limits, now: Instant) {
-        let gained = now.saturating_duration_since(self.as_of).as_secs_f64() * f64::from(limits.per_second);
-        self.allowance = (self.allowance + gained).min(f64::from(limits.burst));
-        self.as_of = now;
-    }
-
-    /// Whether it is as good as new, so that nothing is lost when it is forgotten.
-    fn is_settled(&self, limits: &Limits) -> bool {
-        self.under_way == 0 && self.allowance >= f64::from(limits.burst)
-    }
-}
-
-impl Turns {
-    /// Nobody asks.
-    pub fn new(limits: Limits) -> Self {
-        Self { limits, under_way: 0, clients: HashMap::new() }
-    }
-
-    /// A client begins to ask; [`Self::end`] must follow.
-    ///
-    /// # Errors
-    /// [`NotNow`].
-    pub fn begin(&mut self, client: ClientAddress, now: Instant) -> Result<(), NotNow> {
-        let limits = self.limits;
-        if !self.clients.contains_key(&client) && self.clients.len() >= limits.clients {
-            self.clients.retain(|_, account| {
-                account.refill(&limits, now);
-                !account.is_settled(&limits)
-            });
-            if self.clients.len() >= limits.clients {
-                return Err(NotNow::TooMany);
-            }
-        }
-        let new = || Account { under_way: 0, allowance: f64::from(limits.burst), as_of: now };
-        let account = self.clients.entry(client).or_insert_with(new);
-        account.refill(&limits, now);
-        if account.allowance < 1.0 {
-            return Err(NotNow::TooMany);
-        }
-        if account.under_way >= limits.at_once_each || self.under_way >= limits.at_once {
-            return Err(NotNow::Busy);
-        }
-        account.allowance -= 1.0;
-        account.under_way += 1;
-        self.under_way += 1;
-        Ok(())
-    }
-
-    /// A client's question is answered, or given up.
-    pub fn end(&mut self, client: ClientAddress) {
-        if let Some(account) = self.clients.get_mut(&client) {
-            account.under_way = account.under_way.saturating_sub(1);
-            self.under_way = self.under_way.saturating_sub(1);
-        }
     }
 }
 

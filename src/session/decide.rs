@@ -53,7 +53,9 @@ pub enum Affinity {
     Operation,
     /// Its connection's Beeswax session is there.
     Beeswax,
-    /// That coordinator was found by asking; or, if nobody has what it names, it can say so.
+    /// All were asked, and that coordinator says that it has it.
+    Found,
+    /// All were asked, and nobody says that it has it; that coordinator has the words for that.
     Asked,
     /// It names nothing that is known; its connection was there last.
     Last,
@@ -109,7 +111,7 @@ pub fn purpose(method: &Method) -> Purpose {
 
 /// What there is to ask about a call whose handle the table lacks; nothing for a method that is not known, which may need
 /// either.
-fn question(method: &Method, request: &Facts) -> Option<Question> {
+pub fn question(method: &Method, request: &Facts) -> Option<Question> {
     match method.role {
         Role::UseOperation | Role::Fetch | Role::Poll | Role::CloseOperation => {
             Some(Question::Operation(request.handle()?))

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::state::sets;
 use super::statement::Effect;
+use crate::ids::CoordinatorId;
 
 /// The option (Impala: `query-options.h`), in seconds; 0: for ever.
 const OPTION: &str = "IDLE_SESSION_TIMEOUT";
@@ -78,14 +79,65 @@ pub struct Activity {
     last: AtomicU64,
     /// When its coordinator last had it, likewise.
     answered: AtomicU64,
+    /// [`FOUND`] and the like.
+    marks: AtomicU32,
 }
 
 const OVER: u32 = 1 << 31;
+/// The session was found by asking.
+const FOUND: u32 = 1 << 16;
+/// It counts nowhere, because its coordinator's process seems to have ended.
+const UNCOUNTED: u32 = 1 << 17;
+/// It ended with its link, to the coordinator whose id is in the lower half.
+const LOST: u32 = 1 << 18;
 
 impl Activity {
     /// Of a session that was just used.
     pub fn new(now: Instant) -> Self {
-        Self { since: now, calls: AtomicU32::new(0), last: AtomicU64::new(0), answered: AtomicU64::new(0) }
+        let (calls, marks) = (AtomicU32::new(0), AtomicU32::new(0));
+        Self { since: now, calls, last: AtomicU64::new(0), answered: AtomicU64::new(0), marks }
+    }
+
+    /// The session was found by asking: that its coordinator has it was only said.
+    pub fn note_found(&self) {
+        self.marks.fetch_or(FOUND, Ordering::AcqRel);
+    }
+
+    /// The session was opened again, and counts where it is now.
+    pub fn note_opened_again(&self, now: Instant) {
+        self.note_answered(now);
+        self.note_counted(true);
+    }
+
+    /// The session counts as load nowhere from now on, or does again.
+    pub fn note_counted(&self, counted: bool) {
+        if counted {
+            self.marks.fetch_and(!UNCOUNTED, Ordering::AcqRel);
+        } else {
+            self.marks.fetch_or(UNCOUNTED, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether it counts as load somewhere.
+    pub fn is_counted(&self) -> bool {
+        self.marks.load(Ordering::Acquire) & UNCOUNTED == 0
+    }
+
+    /// The session has ended with its link to this coordinator: no call begins any more.
+    pub fn note_lost(&self, coordinator: CoordinatorId) {
+        self.marks.fetch_or(LOST | u32::from(coordinator.0), Ordering::AcqRel);
+        self.close();
+    }
+
+    /// The coordinator with the link to which it ended, if it did.
+    pub fn lost(&self) -> Option<CoordinatorId> {
+        let [high, low] = halves(self.marks.load(Ordering::Acquire));
+        (u32::from(high) << 16 & LOST != 0).then_some(CoordinatorId(low))
+    }
+
+    /// Whether [`Self::note_found`] was.
+    pub fn was_found(&self) -> bool {
+        self.marks.load(Ordering::Acquire) & FOUND != 0
     }
 
     /// A call in the session begins, to be followed by [`Self::end`]; false if the session is over.
@@ -146,6 +198,11 @@ impl Activity {
     pub fn close(&self) {
         self.calls.fetch_or(OVER, Ordering::AcqRel);
     }
+}
+
+fn halves(marks: u32) -> [u16; 2] {
+    let [a, b, c, d] = marks.to_be_bytes();
+    [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])]
 }
 
 #[cfg(test)]
@@ -217,6 +274,19 @@ mod tests {
         activity.end(start + 4 * second, false);
         assert_eq!(activity.idle(start + 9 * second), 5 * second);
         assert_eq!(activity.last(), start + 4 * second);
+    }
+
+    #[test]
+    fn a_session_that_ended_with_its_link_says_whose_link_that_was() {
+        let activity = Activity::new(clock::now());
+        activity.note_found();
+        activity.note_counted(false);
+        assert!(activity.begin() && activity.lost().is_none());
+        activity.note_lost(CoordinatorId(u16::MAX));
+        assert_eq!(activity.lost(), Some(CoordinatorId(u16::MAX)));
+        assert!(!activity.begin() && activity.was_found() && !activity.is_counted());
+        activity.note_counted(true);
+        assert!(activity.is_counted() && activity.lost().is_some());
     }
 
     #[test]

@@ -31,7 +31,17 @@ pub(super) fn cluster(coordinators: u16) -> Cluster {
     let policy = PolicyName::LeastLoaded;
     let name = Arc::from("test");
     let (flavor, health) = (Flavor::Impala, HealthSettings::default());
-    Cluster::new(Settings { name, flavor, policy, idle_session_cost: 0.1, health, coordinators }).unwrap()
+    let sessions_outlive_connections = true;
+    let settings = Settings {
+        name,
+        flavor,
+        sessions_outlive_connections,
+        policy,
+        idle_session_cost: 0.1,
+        health,
+        coordinators,
+    };
+    Cluster::new(settings).unwrap()
 }
 
 /// A handle that differs from those of other numbers in both halves.

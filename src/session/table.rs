@@ -7,6 +7,7 @@
 
 mod ending;
 mod found;
+mod lost;
 mod moves;
 mod places;
 mod waiting;
@@ -75,8 +76,6 @@ struct Usage {
     detached_since: Option<Instant>,
     /// Open ones. A set: a session may have tens of thousands, and each is looked up when it is closed.
     operations: HashSet<Guid>,
-    /// Whether it was found by asking, so that its state is not known and it must stay where it is.
-    found: bool,
     identity: Identity,
     /// None once its coordinator has closed it because it was idle for too long.
     tenancy: Option<Tenancy>,
@@ -104,7 +103,6 @@ impl Session {
             attached: 0,
             detached_since: None,
             operations: HashSet::new(),
-            found: false,
             identity,
             tenancy,
             idle_timeout,
@@ -135,7 +133,8 @@ struct Open {
     session: Option<Guid>,
     has_result_set: bool,
     running: Option<RunningCount>,
-    _counts: (OpenCount, OperationCount),
+    counted: Option<OperationCount>, // None once its coordinator's process seems to have ended.
+    _in_use: OpenCount,
 }
 
 /// A session that was just opened.
@@ -308,7 +307,8 @@ impl Table {
         if !self.make_room() {
             return;
         }
-        let open = Open { session: Some(session), has_result_set, running, _counts: (open, counted) };
+        let counted = Some(counted);
+        let open = Open { session: Some(session), has_result_set, running, counted, _in_use: open };
         let operation = Operation { coordinator, secret, open: Some(Box::new(open)) };
         let older = match self.operations.entry(guid) {
             Entry::Occupied(old) if old.get().coordinator != coordinator => return,

@@ -16,6 +16,7 @@ use crate::support::router::{TestRouter, eventually};
 
 mod bounds;
 mod credentials;
+mod liars;
 mod requests;
 
 const PING: &str = "PingImpalaHS2Service";

@@ -6,6 +6,7 @@ mod drain;
 mod failing;
 mod opaque;
 mod sasl;
+mod sessions;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};

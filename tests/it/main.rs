@@ -39,6 +39,9 @@ mod fixtures;
 mod fuzz_seeds;
 
 #[cfg(test)]
+mod ghosts;
+
+#[cfg(test)]
 mod health;
 
 #[cfg(test)]
@@ -61,6 +64,9 @@ mod moves;
 
 #[cfg(test)]
 mod noise;
+
+#[cfg(test)]
+mod outlive;
 
 #[cfg(test)]
 mod probe;

@@ -79,11 +79,14 @@ pub struct ListenerConfig {
 
 /// `[[cluster]]`
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key that people write")]
 pub struct ClusterConfig {
     /// Unique.
     pub name: Arc<str>,
     /// What its coordinators are.
     pub flavor: Flavor,
+    /// Whether a session lives on when the connection that opened it closes.
+    pub sessions_outlive_connections: bool,
     /// How they are picked.
     pub policy: PolicyName,
     /// 0 to 100, where a running operation counts 1.
@@ -290,6 +293,7 @@ fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig>
     Some(ClusterConfig {
         name: Arc::from(rules::cluster_name(file)?),
         flavor,
+        sessions_outlive_connections: rules::sessions_outlive_connections(file)?,
         policy: file.policy.value?,
         idle_session_cost: file.idle_session_cost.value?,
         disconnected_session_timeout: file.disconnected_session_timeout.value?.0,

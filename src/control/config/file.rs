@@ -124,6 +124,11 @@ section! {
         name: Name = derived("the flavor"),
         /// What the coordinators are: their default ports and what they can do.
         flavor: Flavor = default("impala"),
+        /// Whether a session lives on when the connection that opened it closes, so that its handle is good on any other:
+        /// `true` for `HiveServer2` with `hive.server2.close.session.on.disconnect=false` and Kyuubi with
+        /// `kyuubi.session.close.on.disconnect=false`. With `false` it ends with that connection, and so does the router's
+        /// to its coordinator.
+        sessions_outlive_connections: bool = derived("impala true, hive and spark false"),
         /// How a coordinator is picked for a new session.
         policy: PolicyName = default("least-loaded"),
         /// What an open session without a running operation counts, where a running operation counts 1 and an open in
@@ -151,7 +156,7 @@ section! {
         queue_length: u64 = default(10000),
         /// Whether all connections of the same user, or all that need no login, share the connections to a coordinator's
         /// `HiveServer2` port, each for the length of a call: then idle clients hold no service thread. For flavor
-        /// `impala`, and only while `disconnected_session_timeout` is more than 0.
+        /// `impala`, and only while sessions outlive connections and `disconnected_session_timeout` is more than 0.
         share_links: bool = default(true),
         /// How coordinators are probed.
         probe: ProbeFile = derived("its keys' own"),

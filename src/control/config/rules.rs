@@ -113,6 +113,15 @@ pub(super) fn cluster_names(clusters: &[ClusterFile], problems: &mut Problems) {
     }
 }
 
+/// Whether sessions outlive the connections that opened them, written or the flavor's.
+pub(super) fn sessions_outlive_connections(file: &ClusterFile) -> Option<bool> {
+    match file.sessions_outlive_connections.value {
+        Some(outlive) => Some(outlive),
+        None if file.sessions_outlive_connections.written => None,
+        None => file.flavor.value.map(Flavor::sessions_outlive_connections),
+    }
+}
+
 /// How many connections a coordinator serves at once, written or the flavor's; 0: no limit.
 pub(super) fn service_threads(file: &ClusterFile) -> Option<u64> {
     match file.service_threads.value {

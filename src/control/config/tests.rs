@@ -75,6 +75,17 @@ fn a_listener_takes_its_service_from_its_port() {
 }
 
 #[test]
+fn sessions_outlive_connections_as_the_flavor_says_unless_written() {
+    let outlive = |keys: &str| {
+        let config = config(&format!("[[cluster]]\n{keys}\ncoordinators = [\"a\"]"));
+        config.clusters[0].sessions_outlive_connections
+    };
+    assert!(outlive("") && !outlive("flavor = \"hive\"") && !outlive("flavor = \"spark\""));
+    assert!(outlive("flavor = \"hive\"\nsessions_outlive_connections = true"));
+    assert!(!outlive("sessions_outlive_connections = false"));
+}
+
+#[test]
 fn a_coordinators_ports_are_the_flavors_unless_written() {
     let text =
         "[[cluster]]\ncoordinators = [\"a\", \"b:5\", { host = \"c\", name = \"d\", beeswax = 0, web = 7 }]";

@@ -1,5 +1,6 @@
-//! One round of questions: every coordinator is asked at once, under the asker's own identity, until one has the handle, all
-//! have answered, or the time is over.
+//! One round of questions: every coordinator is asked at once, under the asker's own identity, until all have answered or the
+//! time is over, which is soon once one says that it has the handle. If several say so, each is asked about a handle that
+//! nobody has: who has that, too, is not believed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use rand::Rng as _;
 use tokio::time::{Instant, timeout_at};
 
 use crate::clock;
@@ -27,11 +29,13 @@ use crate::serve::reply::Reply;
 use crate::serve::shared::{Fleet, Shared};
 use crate::session::asking::{Answer, Answers, Question, SEQID};
 use crate::session::retry::Phase;
-use crate::wire::facts::Facts;
+use crate::wire::facts::{Facts, Handle};
+use crate::wire::method::Method;
 
-/// How long a call that was found waits for the answers of the others: a link that owes one is of no further use, and the
-/// connection's own links are worth keeping. Most answer within a millisecond of each other.
-const LINK_GRACE: Duration = Duration::from_millis(100);
+/// How long the answers of the others are waited for once a coordinator has said that it has the handle: one of them may say
+/// so, too, and a link that owes an answer is of no further use. Most answer within a millisecond of each other, so that
+/// this costs something only where one is slow. Who was believed wrongly is found out by the call itself.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// Who asks, and what.
 pub(super) struct Round<'a, S: Stream> {
@@ -46,6 +50,8 @@ pub(super) struct Round<'a, S: Stream> {
     pub(super) purpose: Purpose,
     pub(super) framing: Framing,
     pub(super) question: Question,
+    /// Who is not asked.
+    pub(super) except: Option<CoordinatorId>,
     pub(super) deadline: Instant,
 }
 
@@ -53,8 +59,8 @@ pub(super) struct Round<'a, S: Stream> {
 pub(super) struct Heard<S: Stream> {
     /// What coordinators say.
     pub(super) answers: Answers,
-    /// The owner's reply.
-    pub(super) owners: Option<Box<Facts>>,
+    /// The replies of those who say that they have it.
+    pub(super) replies: Vec<(CoordinatorId, Box<Facts>)>,
     /// Links that are fit for another call.
     pub(super) links: Vec<Used<S>>,
     /// Whether the credentials were shown in vain.
@@ -147,13 +153,11 @@ struct Course<S: Stream> {
     /// Who is yet to be reached.
     to_reach: VecDeque<Arc<Coordinator>>,
     logins: Logins,
-    /// Links on which an answer is awaited and that are worth keeping.
-    own_under_way: usize,
 }
 
 impl<S: Stream> Course<S> {
     fn next_to_reach(&mut self) -> Option<Arc<Coordinator>> {
-        if self.heard.owners.is_some() || !self.logins.may_begin() {
+        if !self.logins.may_begin() {
             return None;
         }
         let next = self.to_reach.pop_front()?;
@@ -165,9 +169,11 @@ impl<S: Stream> Course<S> {
 impl<S: Stream> Round<'_, S> {
     /// Asks, first on the connection's own links. If nobody has the handle, the `preferred` coordinator shall say so.
     pub(super) async fn ask_all(&self, own: Vec<Box<Link<S>>>, preferred: Option<CoordinatorId>) -> Heard<S> {
-        let call = framed(self.question.call(), self.framing);
+        let flavor = self.fleet.cluster.flavor;
+        let call = framed(self.question.call(flavor), self.framing);
         let mut course = self.course(&own, preferred);
         let mut deadline = self.deadline;
+        let mut has_owner = false;
         let mut steps = FuturesUnordered::new();
         for link in own {
             steps.push(self.step(Step::Ask(Used { link, dialed: false }), &call));
@@ -180,32 +186,62 @@ impl<S: Stream> Round<'_, S> {
             if let Some(used) = self.note(coordinator, done, &mut course) {
                 steps.push(self.step(Step::Ask(used), &call));
             }
-            if course.heard.owners.is_some() {
-                deadline = deadline.min(Instant::from_std(clock::now() + LINK_GRACE));
-                if course.own_under_way == 0 {
-                    break;
-                }
+            if !course.heard.replies.is_empty() && !std::mem::replace(&mut has_owner, true) {
+                deadline = deadline.min(Instant::from_std(clock::now() + GRACE));
             }
         }
-        course.heard.refused = course.logins == Logins::Over;
-        course.heard
+        drop(steps);
+        let Course { mut heard, logins, .. } = course;
+        heard.refused = logins == Logins::Over;
+        if heard.answers.owners().len() > 1 {
+            self.cross_examine(&mut heard).await;
+        }
+        heard
+    }
+
+    /// Asks those who say that they have the handle for one that nobody has. Who does not answer in time is believed.
+    async fn cross_examine(&self, heard: &mut Heard<S>) {
+        let nobodys = self.fleet.chance.draw(|rng| {
+            let mut handle = Handle { guid: [0; 16], secret: [0; 16] };
+            rng.fill_bytes(&mut handle.guid);
+            rng.fill_bytes(&mut handle.secret);
+            handle
+        });
+        let flavor = self.fleet.cluster.flavor;
+        let call = framed(self.question.about(nobodys).call(flavor), self.framing);
+        let owners = heard.answers.owners().to_vec();
+        let links = heard.links.extract_if(.., |used| owners.contains(&used.link.coordinator.id));
+        let links: Vec<_> = links.collect();
+        let mut steps: FuturesUnordered<_> =
+            links.into_iter().map(|used| self.step(Step::Ask(used), &call)).collect();
+        let deadline = Instant::from_std(clock::now() + GRACE);
+        while let Ok(Some((coordinator, done))) = timeout_at(deadline, steps.next()).await {
+            let Done::Asked { dialed, replied: Ok(Replied { facts, link }) } = done else { continue };
+            heard.links.extend(link.map(|link| Used { link, dialed }));
+            if self.question.answer(flavor, &facts) == Some(Answer::Has) {
+                tracing::debug!(coordinator = %coordinator.name, "it says that it has whatever handle it is asked for");
+                heard.answers.disbelieve(coordinator.id);
+            }
+        }
     }
 
     fn course(&self, own: &[Box<Link<S>>], preferred: Option<CoordinatorId>) -> Course<S> {
         let coordinators = &self.fleet.cluster.coordinators;
+        let asked = coordinators.iter().map(|coordinator| coordinator.id);
+        let silent: Vec<_> = asked.filter(|id| Some(*id) != self.except).collect();
         let heard = Heard {
-            answers: Answers::of(coordinators.len(), preferred),
-            owners: None,
+            answers: Answers::of(silent.len(), preferred),
+            replies: Vec::new(),
             links: Vec::new(),
             refused: false,
-            silent: coordinators.iter().map(|coordinator| coordinator.id).collect(),
+            silent,
         };
         let logins = match (self.links.logs_in(), self.links.was_refused()) {
             (false, _) => Logins::Free,
             (true, false) => Logins::One,
             (true, true) => Logins::Over,
         };
-        Course { heard, to_reach: self.to_reach(own), logins, own_under_way: own.len() }
+        Course { heard, to_reach: self.to_reach(own), logins }
     }
 
     /// Takes in what came of a step; a link that was reached is to be asked on.
@@ -213,7 +249,6 @@ impl<S: Stream> Round<'_, S> {
         match done {
             Done::Reached(Ok(used)) => {
                 course.logins.note(used.dialed.then_some(true));
-                course.own_under_way += usize::from(!used.dialed);
                 return Some(used);
             }
             Done::Reached(Err(cause)) => {
@@ -221,7 +256,6 @@ impl<S: Stream> Round<'_, S> {
                 course.logins.note(cause.has_shown_credentials().then_some(false));
             }
             Done::Asked { dialed, replied } => {
-                course.own_under_way -= usize::from(!dialed);
                 match replied {
                     Ok(replied) => self.take(&coordinator, dialed, replied, &mut course.heard),
                     // A link may have been dead before it was asked on.
@@ -244,6 +278,7 @@ impl<S: Stream> Round<'_, S> {
             .coordinators
             .iter()
             .filter(|coordinator| coordinator.ports.hs2.is_some())
+            .filter(|coordinator| Some(coordinator.id) != self.except)
             .filter(|coordinator| own.iter().all(|link| link.coordinator.id != coordinator.id))
             .cloned()
             .collect();
@@ -287,10 +322,27 @@ impl<S: Stream> Round<'_, S> {
         Ok(Used { link: dialed?, dialed: true })
     }
 
-    async fn ask(&self, mut link: Box<Link<S>>, call: &BytesMut) -> Result<Replied<S>, LostCause> {
+    /// Asks on a link, and has what the question left there cleared away.
+    async fn ask(&self, link: Box<Link<S>>, call: &BytesMut) -> Result<Replied<S>, LostCause> {
+        let flavor = self.fleet.cluster.flavor;
+        let mut replied = self.exchange(link, self.question.method(flavor), call).await?;
+        if let Some((method, call)) = self.question.clearance(flavor, &replied.facts)
+            && let Some(link) = replied.link.take()
+        {
+            let cleared = self.exchange(link, method, &framed(call, self.framing)).await;
+            replied.link = cleared.ok().and_then(|cleared| cleared.link);
+        }
+        Ok(replied)
+    }
+
+    async fn exchange(
+        &self,
+        mut link: Box<Link<S>>,
+        method: &'static Method,
+        call: &BytesMut,
+    ) -> Result<Replied<S>, LostCause> {
         let stall = self.shared.settings.stall_timeout;
         link.write_all(call, stall).await.map_err(|(cause, _)| cause)?;
-        let method = self.question.method();
         let mut reply = Reply::to(method, &Facts::of_call(method.name.as_bytes(), SEQID), self.framing);
         loop {
             let chunk = link.read().await?;
@@ -306,11 +358,11 @@ impl<S: Stream> Round<'_, S> {
         let Replied { facts, link } = replied;
         heard.silent.retain(|silent| *silent != coordinator.id);
         heard.links.extend(link.map(|link| Used { link, dialed }));
-        let Some(answer) = self.question.answer(&facts) else { return };
+        let Some(answer) = self.question.answer(self.fleet.cluster.flavor, &facts) else { return };
         tracing::trace!(coordinator = %coordinator.name, ?answer, "asked for a handle");
         heard.answers.note(coordinator.id, answer);
-        if answer == Answer::Has && heard.owners.is_none() {
-            heard.owners = Some(facts);
+        if answer == Answer::Has {
+            heard.replies.push((coordinator.id, facts));
         }
     }
 }

@@ -5,7 +5,8 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::*;
-use crate::session::messages::{failed, guessed, handle, reply, succeeded};
+use crate::ids::ClientAddress;
+use crate::session::messages::{failed, guessed, handle, minted, reply, succeeded};
 use crate::wire::write::{ExceptionKind, application_exception};
 
 const FIRST: CoordinatorId = CoordinatorId(0);
@@ -35,31 +36,37 @@ fn finding(given: &[(CoordinatorId, Answer)], preferred: Option<CoordinatorId>) 
 #[test]
 fn a_reply_says_whether_its_coordinator_has_the_handle() {
     let ping = "PingImpalaHS2Service";
-    assert_eq!(session().answer(&succeeded(ping, |_| {})), Some(Answer::Has));
-    assert_eq!(session().answer(&failed(ping, "Invalid session id: 1:2\n")), Some(Answer::HasNot));
+    assert_eq!(session().answer(Flavor::Impala, &succeeded(ping, |_| {})), Some(Answer::Has));
+    assert_eq!(
+        session().answer(Flavor::Impala, &failed(ping, "Invalid session id: 1:2\n")),
+        Some(Answer::HasNot)
+    );
     let expired = "Client session expired due to more than 60s of inactivity (last activity was at: …).\n";
-    assert_eq!(session().answer(&failed(ping, expired)), Some(Answer::Refuses));
+    assert_eq!(session().answer(Flavor::Impala, &failed(ping, expired)), Some(Answer::Refuses));
     let other = "The user authorized on the connection 'bob' does not match the session username 'ann'\n";
-    assert_eq!(session().answer(&failed(ping, other)), Some(Answer::Refuses));
+    assert_eq!(session().answer(Flavor::Impala, &failed(ping, other)), Some(Answer::Refuses));
 
     let status = "GetOperationStatus";
-    assert_eq!(operation().answer(&succeeded(status, |_| {})), Some(Answer::Has));
+    assert_eq!(operation().answer(Flavor::Impala, &succeeded(status, |_| {})), Some(Answer::Has));
     let unknown = "Query 1:2 failed:\nInvalid or unknown query handle: 1:2.\n\n";
-    assert_eq!(operation().answer(&failed(status, unknown)), Some(Answer::HasNot));
-    assert_eq!(operation().answer(&failed(status, "Invalid query handle: 1:2")), Some(Answer::HasNot));
+    assert_eq!(operation().answer(Flavor::Impala, &failed(status, unknown)), Some(Answer::HasNot));
+    assert_eq!(
+        operation().answer(Flavor::Impala, &failed(status, "Invalid query handle: 1:2")),
+        Some(Answer::HasNot)
+    );
     let wrong_secret = "Query 1:2 failed:\nQuery id 1:2 not found.\n\n";
-    assert_eq!(operation().answer(&failed(status, wrong_secret)), Some(Answer::Refuses));
+    assert_eq!(operation().answer(Flavor::Impala, &failed(status, wrong_secret)), Some(Answer::Refuses));
 }
 
 #[test]
 fn who_does_not_know_the_method_says_nothing_about_the_handle() {
     let bytes =
         application_exception(b"PingImpalaHS2Service", 1, ExceptionKind::UnknownMethod, "Invalid method");
-    let mut scanner = crate::wire::scan::Scanner::reply(session().method(), 1 << 10);
+    let mut scanner = crate::wire::scan::Scanner::reply(session().method(Flavor::Impala), 1 << 10);
     assert!(scanner.push(&bytes).unwrap().done);
-    assert_eq!(session().answer(scanner.facts()), None);
+    assert_eq!(session().answer(Flavor::Impala, scanner.facts()), None);
     assert_eq!(
-        session().answer(&reply("PingImpalaHS2Service", |_| {})),
+        session().answer(Flavor::Impala, &reply("PingImpalaHS2Service", |_| {})),
         Some(Answer::Has),
         "no status is a success"
     );
@@ -74,6 +81,53 @@ fn a_success_wins_over_an_error_and_an_error_over_having_it_not() {
         finding(&[(FIRST, HasNot), (SECOND, Refuses), (THIRD, HasNot)], None),
         Finding::Refused(SECOND)
     );
+}
+
+#[test]
+fn two_owners_are_no_owner_until_one_of_them_is_not_believed() {
+    use Answer::{Has, HasNot};
+    let mut answers = Answers::of(3, None);
+    for (coordinator, answer) in [(FIRST, Has), (SECOND, HasNot), (THIRD, Has)] {
+        answers.note(coordinator, answer);
+    }
+    assert_eq!(answers.finding(), Finding::Disputed(FIRST));
+    answers.disbelieve(FIRST);
+    assert_eq!(answers.finding(), Finding::Owner(THIRD));
+    answers.disbelieve(THIRD);
+    assert_eq!(answers.finding(), Finding::Nowhere { says: Some(SECOND), all: false });
+}
+
+#[test]
+fn what_several_refuse_says_nothing_about_the_handle() {
+    use Answer::{HasNot, Refuses};
+    let both = [(FIRST, Refuses), (SECOND, Refuses)];
+    assert_eq!(finding(&both, Some(SECOND)), Finding::Nowhere { says: Some(SECOND), all: false });
+    let all = [(FIRST, Refuses), (SECOND, Refuses), (THIRD, HasNot)];
+    assert_eq!(finding(&all, None), Finding::Nowhere { says: Some(THIRD), all: false });
+}
+
+#[test]
+fn a_session_is_asked_for_by_a_call_that_its_server_has() {
+    for (flavor, method) in [
+        (Flavor::Impala, "PingImpalaHS2Service"),
+        (Flavor::Hive, "GetTypeInfo"),
+        (Flavor::Spark, "GetTypeInfo"),
+    ] {
+        let mut scanner = crate::wire::scan::Scanner::request(1 << 10);
+        assert!(scanner.push(&session().call(flavor)).unwrap().done);
+        assert_eq!(scanner.method(), session().method(flavor));
+        assert_eq!((scanner.method().name, scanner.facts().handle()), (method, Some(handle(1))));
+        assert_eq!(operation().method(flavor).name, "GetOperationStatus");
+    }
+    let gone = failed("GetTypeInfo", "Invalid SessionHandle: SessionHandle [0]");
+    assert_eq!(session().answer(Flavor::Hive, &gone), Some(Answer::HasNot));
+    assert!(session().clearance(Flavor::Hive, &gone).is_none());
+    let minted = minted("GetTypeInfo", handle(7), None);
+    let (method, call) = session().clearance(Flavor::Hive, &minted).unwrap();
+    let mut scanner = crate::wire::scan::Scanner::request(1 << 10);
+    assert!(scanner.push(&call).unwrap().done);
+    assert_eq!((scanner.method(), scanner.facts().handle()), (method, Some(handle(7))));
+    assert!(session().clearance(Flavor::Impala, &succeeded("PingImpalaHS2Service", |_| {})).is_none());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use dashmap::mapref::entry::Entry;
 
-use super::{NewSession, NotKept, OPERATIONS_PER_SESSION, Open, OpenCount, Operation, Session, Table};
+use super::{NewSession, NotKept, OPERATIONS_PER_SESSION, Open, OpenCount, Operation, Session, Table, same};
 use crate::cluster::{OperationCount, RunningCount};
 use crate::ids::CoordinatorId;
 use crate::wire::facts::{Guid, Handle};
@@ -56,8 +56,8 @@ impl Table {
             Entry::Occupied(old) if old.get().coordinator != coordinator => Err(NotKept::Taken),
             Entry::Occupied(_) => Ok(()),
             Entry::Vacant(place) => {
-                let mut session = Session::new(new);
-                session.usage.found = true;
+                let session = Session::new(new);
+                session.usage.activity.note_found();
                 drop(place.insert(session));
                 Ok(())
             }
@@ -67,7 +67,22 @@ impl Table {
     /// Whether a session was found by asking: what it was opened with and what was set in it is not known, so it could not
     /// be opened again elsewhere.
     pub fn was_found(&self, session: &Guid) -> bool {
-        self.sessions.get(session).is_some_and(|session| session.usage.found)
+        self.sessions.get(session).is_some_and(|session| session.usage.activity.was_found())
+    }
+
+    /// Whether an operation was found by asking and is open, for somebody who names it by its handle.
+    pub fn was_found_operation(&self, operation: &Handle) -> bool {
+        let known = self.operations.get(&operation.guid);
+        known.is_some_and(|known| {
+            let found = known.open.as_ref().is_some_and(|open| open.session.is_none());
+            found && same(known.secret.as_ref(), &operation.secret)
+        })
+    }
+
+    /// An operation that was found by asking is not there after all.
+    pub fn forget_operation(&self, operation: &Handle) {
+        let is_it = |_: &Guid, known: &Operation| same(known.secret.as_ref(), &operation.secret);
+        drop(self.operations.remove_if(&operation.guid, is_it));
     }
 
     /// Takes an operation in that was found by asking, for as long as a session without connections is remembered, unless
@@ -80,7 +95,8 @@ impl Table {
         let FoundOperation { handle, coordinator, running, open, counted } = new;
         let Entry::Vacant(place) = self.operations.entry(handle.guid) else { return };
         // Rows that remain are work; better to count them in vain than to overlook them.
-        let open = Open { session: None, has_result_set: true, running, _counts: (open, counted) };
+        let counted = Some(counted);
+        let open = Open { session: None, has_result_set: true, running, counted, _in_use: open };
         let open = Some(Box::new(open));
         drop(place.insert(Operation { coordinator, secret: Some(handle.secret), open }));
         self.found.lock().0.push_back((handle.guid, now));

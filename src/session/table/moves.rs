@@ -378,7 +378,7 @@ impl Departure {
             session.coordinator = coordinator;
             (session.usage.count, session.usage.tenancy) = (Some(count), tenancy);
             session.usage.idle_timeout.moved(idle_timeout);
-            session.usage.activity.note_answered(now);
+            session.usage.activity.note_opened_again(now);
             (session.usage.operations.iter().copied().collect::<Vec<_>>(), forgotten)
         };
         left.sort_unstable();

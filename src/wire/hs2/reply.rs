@@ -28,7 +28,8 @@ pub enum SqlState {
     CouldNotConnect,
     /// 08004: the coordinators (full, drained) or the router's rules refuse.
     Refused,
-    /// 08S01: the coordinator was lost during the call; whether the call had an effect is not known.
+    /// 08S01: the coordinator was lost during the call; whether the call had an effect is not known. Or the session of the
+    /// call ended with its link before.
     Lost,
     /// HY000: what a coordinator would have said in Impala's own words (impala-server.h `SQLSTATE_GENERAL_ERROR`), and what is
     /// wrong with a request.

@@ -17,6 +17,22 @@ pub fn ping(session: &Handle, seqid: i32) -> BytesMut {
     call(b"PingImpalaHS2Service", session, seqid, |_| {})
 }
 
+/// The whole call that asks for a session where there is no [`ping`] (TCLIService.thrift: `TGetTypeInfoReq`). Every server
+/// looks the session up and answers with what it knows without asking anybody (Hive: `GetTypeInfoOperation`, Spark:
+/// `SparkGetTypeInfoOperation`). An operation comes of it, which is to be closed: [`close_operation`].
+///
+/// There is none without: `GetInfo` is answered by Spark for any handle (`SparkSQLCLIService` `getInfo`), and where it fails
+/// the reply lacks a required value, so that the connection is closed (measured on Spark 3.5; Hive's code is the same);
+/// `GetDelegationToken` and `SetClientInfo` answer before they look (Hive: `ThriftCLIService`).
+pub fn type_info(session: &Handle, seqid: i32) -> BytesMut {
+    call(b"GetTypeInfo", session, seqid, |_| {})
+}
+
+/// The whole call that closes an operation (TCLIService.thrift: `TCloseOperationReq`).
+pub fn close_operation(operation: &Handle, seqid: i32) -> BytesMut {
+    call(b"CloseOperation", operation, seqid, operation_type)
+}
+
 /// The whole call that asks likewise for an operation (TCLIService.thrift: `TGetOperationStatusReq`, `TOperationHandle`). Its
 /// type and `hasResultSet` are required in a handle, and read by nobody.
 pub fn operation_status(operation: &Handle, seqid: i32) -> BytesMut {
@@ -63,6 +79,8 @@ mod tests {
         for (name, call) in [
             ("CloseSession", close_session(&HANDLE, 7)),
             ("PingImpalaHS2Service", ping(&HANDLE, 7)),
+            ("GetTypeInfo", type_info(&HANDLE, 7)),
+            ("CloseOperation", close_operation(&HANDLE, 7)),
             ("GetOperationStatus", operation_status(&HANDLE, 7)),
             ("CancelOperation", cancel_operation(&HANDLE, 7)),
         ] {

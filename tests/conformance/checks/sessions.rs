@@ -6,8 +6,8 @@ use hs2router::idl::impala_service::{
     TImpalaHiveServer2ServiceSyncClient, TPingImpalaHS2ServiceReq, TPingImpalaHS2ServiceResp,
 };
 use hs2router::idl::t_c_l_i_service::{
-    TCloseSessionReq, TGetCatalogsReq, TGetInfoReq, TGetInfoType, TOpenSessionReq, TOpenSessionResp,
-    TProtocolVersion, TSessionHandle, TStatusCode, TTCLIServiceSyncClient,
+    TCloseOperationReq, TCloseSessionReq, TGetCatalogsReq, TGetInfoReq, TGetInfoType, TGetTypeInfoReq,
+    TOpenSessionReq, TOpenSessionResp, TProtocolVersion, TSessionHandle, TStatusCode, TTCLIServiceSyncClient,
 };
 
 use crate::check::{Flavor, checks};
@@ -39,6 +39,8 @@ checks![
     ALL, [Sasl], "Impala: impala-hs2-server.cc OpenSession (connection username first)" => the_authenticated_user_is_the_sessions;
     IMPALA, [], "Impala: impala-hs2-server.cc PingImpalaHS2Service" => a_ping_needs_a_live_session;
     ALL, [], "Impala: impala-hs2-server.cc GetInfo; Hive: HiveSessionImpl getInfo" => get_info_names_the_server;
+    HIVE, [], "Hive: HiveSessionImpl getTypeInfo; measured on Spark 3.5" => types_are_told_in_a_session_only;
+    SPARK, [], "Spark: SparkSQLCLIService getInfo" => a_name_is_told_whatever_the_handle_is_and_nothing_else_without_losing_the_connection;
     IMPALA, [], "Impala: impala-hs2-server.cc GetDelegationToken" => delegation_tokens_are_not_implemented_and_have_no_sql_state;
 ];
 
@@ -323,6 +325,38 @@ fn get_info_names_the_server(target: &Target) {
     assert!(info(TGetInfoType::CLI_SERVER_NAME).contains(name));
     assert!(info(TGetInfoType::CLI_DBMS_NAME).contains(name));
     assert!(info(TGetInfoType::CLI_DBMS_VER).contains("StringValue"));
+}
+
+/// By this the router asks who has a session.
+fn types_are_told_in_a_session_only(target: &Target) {
+    let mut client = target.connect();
+    let session = client.open(&[]).unwrap();
+    let mut unknown = session.clone();
+    unknown.session_id.guid.fill(9);
+    let mut forged = session.clone();
+    forged.session_id.secret.fill(0);
+    for handle in [unknown, forged] {
+        let response = client.service().get_type_info(TGetTypeInfoReq::new(handle)).unwrap();
+        let words = refused(&response.status).message;
+        assert!(words.starts_with("Invalid SessionHandle"), "{words}");
+        assert!(response.operation_handle.is_none());
+    }
+    let response = client.service().get_type_info(TGetTypeInfoReq::new(session)).unwrap();
+    succeeded(&response.status);
+    let close = TCloseOperationReq::new(response.operation_handle.unwrap());
+    succeeded(&client.service().close_operation(close).unwrap().status);
+}
+
+/// So that a session is asked for by another call.
+fn a_name_is_told_whatever_the_handle_is_and_nothing_else_without_losing_the_connection(target: &Target) {
+    let mut client = target.connect();
+    let mut unknown = client.open(&[]).unwrap();
+    unknown.session_id.guid.fill(9);
+    let mut ask = |kind| client.service().get_info(TGetInfoReq::new(unknown.clone(), kind));
+    succeeded(&ask(TGetInfoType::CLI_DBMS_NAME).unwrap().status);
+    let failed = ask(TGetInfoType::CLI_MAX_COLUMN_NAME_LEN);
+    // The router tells that the call was lost with its link.
+    assert!(failed.is_err() || refused(&failed.unwrap().status).sql_state.as_deref() == Some("08S01"));
 }
 
 fn delegation_tokens_are_not_implemented_and_have_no_sql_state(target: &Target) {

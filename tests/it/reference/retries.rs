@@ -70,7 +70,7 @@ const NOTES: &str = "
 | --- | --- |
 | `08001` | The call was not sent: the coordinator that it belongs to, or every coordinator that could open its session, cannot be reached. |
 | `08004` | The call was not sent: the coordinator is full or does not accept the login, or none takes a new session (full, drained). |
-| `08S01` | The coordinator was lost during the call. Whether the call had an effect is not known. |
+| `08S01` | The coordinator was lost during the call. Whether the call had an effect is not known. Or, where sessions end with their connections, the session of the call has ended with the link to its coordinator, and the call was not sent: open a new session. To close such a session succeeds. |
 
 The message names the router, the number of the connection there, the coordinator and the cause. It comes in the method's
 own form: HS2 as status ERROR; Beeswax as a `BeeswaxException`, where the method declares it; else as a

@@ -200,6 +200,7 @@ fn cluster(setup: &Setup) -> Cluster {
     let settings = Settings {
         name: "simulated".into(),
         flavor: Flavor::Impala,
+        sessions_outlive_connections: true,
         policy: PolicyName::LeastLoaded,
         idle_session_cost: 0.1,
         health: HealthSettings::default(),
