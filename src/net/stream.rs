@@ -6,7 +6,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -43,6 +43,10 @@ pub trait Stream: Sized + AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static
     /// As [`Self::look`], without asking the kernel unless the runtime has been told of something since the last read: what
     /// arrived in this very moment may be missed.
     fn glance(&self) -> Seen;
+
+    /// What reading would find, as soon as it would find something; until then the task is woken when it does. Reads nothing,
+    /// and asks the kernel only when the runtime has been told of something.
+    fn poll_seen(&self, cx: &mut Context<'_>) -> Poll<Seen>;
 
     /// Has the runtime in which this is called wait for it from now on, in place of the one in which it was opened: each
     /// time that one finds something for a task of another, it has to wake the other's thread.
@@ -163,6 +167,22 @@ impl Stream for TcpStream {
         match self.poll_read_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => Seen::Nothing,
             Poll::Ready(_) => self.look(),
+        }
+    }
+
+    fn poll_seen(&self, cx: &mut Context<'_>) -> Poll<Seen> {
+        loop {
+            if ready!(self.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(Seen::End);
+            }
+            // What the runtime was told may have been read since: if so, this has it wait for more.
+            let seen = self.try_io(Interest::READABLE, || match self.look() {
+                Seen::Nothing => Err(io::ErrorKind::WouldBlock.into()),
+                seen => Ok(seen),
+            });
+            if let Ok(seen) = seen {
+                return Poll::Ready(seen);
+            }
         }
     }
 

@@ -296,6 +296,7 @@ impl<S: Stream> Calls<S> {
                 }
                 // Boxed: an idle connection shall not hold what it takes.
                 () = self.look.rings() => Box::pin(self.look_after_sessions()).await,
+                never = self.links.drop_ended() => match never {},
             }
         }
         Ok(None)

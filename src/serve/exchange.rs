@@ -370,6 +370,7 @@ impl<S: Stream> Calls<S> {
             biased;
             read = link.read() => Ok(read),
             () = self.client.stream.gone() => Err(End::client_gone()),
+            never = self.links.drop_ended() => match never {},
         }
     }
 

@@ -3,7 +3,10 @@
 
 mod session;
 
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use rand::Rng;
 
@@ -205,10 +208,20 @@ impl<S: Stream> Links<S> {
         Self { idle, ..self }
     }
 
-    /// Closes links that their coordinator has closed, so that none lingers half-closed behind an idle client.
+    /// Closes links that their coordinator has closed.
     pub(super) fn drop_closed(&mut self) {
         let broken = self.idle.extract_if(.., |link| link.stream.look() != Seen::Nothing);
         broken.for_each(|mut link| link.seat.note_broken());
+    }
+
+    /// Closes links as soon as their coordinator closes them, or says what nobody asked for, so that none keeps a place behind
+    /// a client that waits for something else. Never resolves; cancel-safe.
+    pub(super) fn drop_ended(&mut self) -> impl Future<Output = Infallible> {
+        poll_fn(|cx| {
+            let broken = self.idle.extract_if(.., |link| link.stream.poll_seen(cx).is_ready());
+            broken.for_each(|mut link| link.seat.note_broken());
+            Poll::Pending
+        })
     }
 
     /// Puts a link back on which nothing is under way.

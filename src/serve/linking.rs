@@ -54,9 +54,18 @@ impl<S: Stream> Calls<S> {
         let Some(pool) = self.fleet.pool(coordinator, service) else {
             return Ok(Err(Unreached::NoPort(service).into()));
         };
+        let turn = Turn::of(self.links.identity(), self.client.address);
+        let identity = self.links.identity().clone();
+        let who = (Holder { identity: &identity, ..self.holder_for(request) }, turn);
         let client = &self.client;
-        let who = (self.holder_for(request), Turn::of(self.links.identity(), client.address));
-        let granted = queue::link(&self.fleet, pool, who, request.purpose, client.stream.closed());
+        let gone = async {
+            tokio::select! {
+                biased;
+                () = client.stream.closed() => {}
+                never = self.links.drop_ended() => match never {},
+            }
+        };
+        let granted = queue::link(&self.fleet, pool, who, request.purpose, gone);
         let granted = if request.method().retry == Retry::NextCandidate {
             let speaks = self.framing.speaks();
             let waited = self.fleet.answer(coordinator, service, speaks, granted).await;

@@ -23,8 +23,8 @@ use crate::wire::facts::{Guid, GuidText};
 use crate::wire::method::lookup;
 use crate::wire::verdict::Verdict;
 
-/// How often an idle connection looks whether its links are still there.
-const LINK_LOOK_INTERVAL: Duration = Duration::from_secs(30);
+/// How often an idle connection looks at what it has, or more often.
+const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Closes sessions whose clients are gone for good, and those that have been idle for too long, in the background, on links of
 /// their identities. Who logs in has links only as long as a client of that name was there: a session without one is its
@@ -116,7 +116,6 @@ async fn close_there<S: Stream>(
 impl<S: Stream> Calls<S> {
     /// Looks at what an idle connection has, and again after a while.
     pub(super) async fn look_after_sessions(&mut self) {
-        self.links.drop_closed();
         self.touch_sessions().await;
         // Operations that are open on it end on whatever connection.
         let interval = if self.leaving { DRAIN_LOOK_INTERVAL } else { look_interval(&self.fleet) };
@@ -175,5 +174,5 @@ impl<S: Stream> Calls<S> {
 
 /// How often an idle connection looks at what it has: often enough for sessions that are to be touched.
 pub(super) fn look_interval<S: Stream>(fleet: &Fleet<S>) -> Duration {
-    fleet.room.upkeep.map_or(LINK_LOOK_INTERVAL, |upkeep| LINK_LOOK_INTERVAL.min(upkeep.touch_after()))
+    fleet.room.upkeep.map_or(LOOK_INTERVAL, |upkeep| LOOK_INTERVAL.min(upkeep.touch_after()))
 }

@@ -22,6 +22,9 @@ mod cli;
 mod config;
 
 #[cfg(test)]
+mod dead_links;
+
+#[cfg(test)]
 mod docs;
 
 #[cfg(test)]

@@ -102,6 +102,14 @@ impl Stream for Double {
         self.look()
     }
 
+    // Wakes nobody: doubles are looked at, and not waited for in this way.
+    fn poll_seen(&self, _cx: &mut Context<'_>) -> Poll<Seen> {
+        match self.look() {
+            Seen::Nothing => Poll::Pending,
+            seen => Poll::Ready(seen),
+        }
+    }
+
     fn settle_here(self) -> io::Result<Self> {
         Ok(self)
     }

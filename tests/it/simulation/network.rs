@@ -636,6 +636,16 @@ impl Stream for SimStream {
         if misses && just_now { Seen::Nothing } else { self.look() }
     }
 
+    fn poll_seen(&self, cx: &mut Context<'_>) -> Poll<Seen> {
+        match self.look() {
+            Seen::Nothing => {
+                self.with(|end| end.wait(cx));
+                Poll::Pending
+            }
+            seen => Poll::Ready(seen),
+        }
+    }
+
     fn settle_here(self) -> io::Result<Self> {
         Ok(self)
     }
