@@ -375,9 +375,7 @@ impl<S: Stream> Calls<S> {
         answer: &NoAnswer,
         outcome: CallOutcome,
     ) -> Result<CallOutcome, End> {
-        while !request.complete {
-            self.inbox.next_piece(&mut self.client, request, &self.shared.settings).await?;
-        }
+        self.take_rest(request).await?;
         tracing::debug!(method = request.method().name, message = answer.message, "call refused");
         let reply = answer.reply(service, request.facts(), self.framing);
         if !self.slowed.is_zero() {

@@ -195,10 +195,13 @@ impl<S: Stream> Calls<S> {
         // A statement runs from the moment that it is sent.
         let statement = request.method().role == Role::Statement;
         let mut running = statement.then(|| link.coordinator.count_running());
-        self.send_piece(&mut link, request, Phase::NothingWritten).await?;
-        if !request.complete {
+        let sent = self.send_piece(&mut link, request, Phase::NothingWritten).await;
+        if sent.is_err() || !request.complete {
             // Boxed: few requests are so large, and all would hold what it takes.
-            Box::pin(self.send_rest(&mut link, request)).await?;
+            if let Some((reply, bytes)) = Box::pin(self.send_rest(&mut link, request, sent)).await? {
+                self.learn(&link, request, reply.facts(), running);
+                return Ok(Answered { reply, bytes: Body::Held(bytes), link: None });
+            }
         }
         let mut begun = None;
         loop {
@@ -242,7 +245,7 @@ impl<S: Stream> Calls<S> {
         running: &mut Option<RunningCount>,
     ) -> Result<Option<Chunk>, Trouble> {
         let mut chunk = read.map_err(|cause| incoming.lost(cause))?;
-        incoming.take(&mut chunk, request.leaves_fit(link))?;
+        incoming.take(&mut chunk, request, link)?;
         self.shared.metrics.bytes.add(Direction::ToClient, chunk.len() as u64);
         let done = incoming.reply.is_done();
         if done {
@@ -325,22 +328,6 @@ impl<S: Stream> Calls<S> {
             now: clock::now(),
         };
         learn(&call, reply, running, self.fleet.cluster.flavor, &self.fleet.table);
-    }
-
-    /// Sends what is not held of a request that is too large for that, piece by piece.
-    pub(super) async fn send_rest(
-        &mut self,
-        link: &mut Link<S>,
-        request: &mut Request,
-    ) -> Result<(), Trouble> {
-        while !request.complete {
-            self.inbox.next_piece(&mut self.client, request, &self.shared.settings).await?;
-            if let Some(mistyped) = request.mistyped() {
-                return Err(End::from(mistyped).into());
-            }
-            self.send_piece(link, request, Phase::Waiting).await?;
-        }
-        Ok(())
     }
 
     /// Sends what is held of a request; `before` says what of it was written before.

@@ -6,10 +6,12 @@ use bytes::BytesMut;
 
 use super::exchange::{FREE_REPLY_BYTES, Lost, LostCause, Trouble};
 use super::framing::Framing;
+use super::link::Link;
 use super::reply::Reply;
 use super::request::Request;
 use super::shared::Held;
 use crate::net::flow::Chunk;
+use crate::net::stream::Stream;
 use crate::session::retry::Phase;
 
 /// When the client gets a reply.
@@ -98,13 +100,17 @@ impl Incoming {
         Self { reply, deliver, bytes, client_has_some: false, phase, leaves_fit: false }
     }
 
-    /// Takes the reply's part of a chunk, and leaves no more in it; `leaves_fit` says whether the link is fit for another call
-    /// if nothing comes behind the reply.
-    pub(super) fn take(&mut self, chunk: &mut Chunk, leaves_fit: bool) -> Result<(), Trouble> {
+    /// Takes the reply's part of a chunk, and leaves no more in it.
+    pub(super) fn take<S: Stream>(
+        &mut self,
+        chunk: &mut Chunk,
+        request: &Request,
+        link: &Link<S>,
+    ) -> Result<(), Trouble> {
         let taken = self.reply.take(chunk);
         self.phase = self.reply.phase();
         let taken = taken.map_err(|error| self.lost(error.into()))?;
-        self.leaves_fit = taken.clean && leaves_fit;
+        self.leaves_fit = taken.clean && request.leaves_fit(link, self.reply.facts());
         chunk.truncate(taken.used);
         Ok(())
     }

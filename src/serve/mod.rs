@@ -15,6 +15,7 @@ mod forward;
 mod framing;
 mod incoming;
 mod keyring;
+mod last_words;
 mod left;
 mod link;
 mod linking;

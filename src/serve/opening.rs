@@ -92,8 +92,11 @@ impl<S: Stream> Calls<S> {
     }
 
     async fn await_answer(&mut self, asked: &mut Asked<S>, request: &mut Request) -> Result<(), Trouble> {
-        self.send_piece(&mut asked.link, request, Phase::NothingWritten).await?;
-        self.send_rest(&mut asked.link, request).await?;
+        let sent = self.send_piece(&mut asked.link, request, Phase::NothingWritten).await;
+        if let Some((reply, bytes)) = self.send_rest(&mut asked.link, request, sent).await? {
+            (asked.reply, asked.held, asked.is_clean) = (reply, bytes.bytes, false);
+            return Ok(());
+        }
         asked.is_sent = true;
         let mut phase = Phase::Waiting;
         while !asked.reply.is_done() {
@@ -104,7 +107,7 @@ impl<S: Stream> Calls<S> {
             let taken = taken.map_err(|error| lost(error.into(), phase))?;
             let bytes = chunk.get(..taken.used).unwrap_or_default();
             self.shared.metrics.bytes.add(Direction::ToClient, bytes.len() as u64);
-            asked.is_clean = taken.clean;
+            asked.is_clean = taken.clean && request.leaves_fit(&asked.link, asked.reply.facts());
             asked.held.extend_from_slice(bytes);
             self.hold_on(&mut asked.counted, asked.held.len()).map_err(|cause| lost(cause, phase))?;
         }

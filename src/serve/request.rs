@@ -183,8 +183,11 @@ impl Request {
     /// rest of this one. On a link of its own a client can only confuse itself by that, as it could without a router, and on
     /// Hive and Spark its session ends with the link. What such a link says later is believed of nothing that is not the
     /// client's (`learn`), and one on which bytes came that nobody asked for is closed as ever.
-    pub(super) fn leaves_fit<S: Stream>(&self, link: &Link<S>) -> bool {
-        self.ends_for_sure() || !link.seat.pool.shares
+    ///
+    /// Nor may it after a refusal of a long request by its length: whoever refuses that has not read it to its end, and closes
+    /// the link when it finds no message there (seen: Spark).
+    pub(super) fn leaves_fit<S: Stream>(&self, link: &Link<S>, answer: &Facts) -> bool {
+        (self.ends_for_sure() || !link.seat.pool.shares) && (self.is_whole() || !answer.is_exception())
     }
 
     /// What is wrong with it so that it may reach no coordinator: it would end elsewhere for it.
@@ -276,20 +279,21 @@ impl Inbox {
         request: &mut Request,
         settings: &Settings,
     ) -> Result<(), End> {
-        request.room = if self.framing == Framing::Sasl { frame::HEADER_LEN } else { 0 };
+        // The frame that it begins in was begun on the link with its header; later ones bring theirs.
+        request.room = 0;
         request.bytes.clear();
         self.take_pending(client, request)?;
         while request.is_empty() && !request.complete {
             let chunk = read(client, &mut request.pace, settings.stall_timeout).await?;
             self.take_chunk(client, request, &chunk)?;
         }
-        Ok(request.seal(0)?)
+        Ok(())
     }
 
-    /// Bytes that its frame still has to bring, where the frame goes on a link as it came: `TFramedTransport` has one
-    /// message a frame.
+    /// Bytes that its frame still has to bring: the frame goes on a link as it came, whole. What a coordinator does not accept
+    /// for its length it then refuses as it would refuse its client, with all of it read (Spark: `TSaslTransport.readFrame`).
     fn rest_of_frame(&self, request: &Request) -> usize {
-        if self.framing == Framing::Framed && !request.complete { self.deframer.remaining() } else { 0 }
+        if request.complete { 0 } else { self.deframer.remaining() }
     }
 
     fn take_pending<S>(&mut self, client: &mut Client<S>, request: &mut Request) -> Result<(), End> {
@@ -324,11 +328,13 @@ impl Inbox {
         match (fits && held <= shared.settings.replay_limit, request.is_routable()) {
             (true, _) => Ok(false),
             (false, true) => {
-                request.streams = true;
-                if self.framing == Framing::Framed && self.deframer.remaining() == 0 {
+                let in_frame = self.framing == Framing::None || self.deframer.remaining() > 0;
+                if !in_frame && self.framing == Framing::Framed {
                     return Err(BadInput::MessageSplit);
                 }
-                Ok(true)
+                // Not in the middle of a frame's header: the part that has come is not kept.
+                request.streams = in_frame || self.deframer.at_boundary();
+                Ok(request.streams)
             }
             (false, false) if fits => Ok(false),
             (false, false) => Err(BadInput::HandleTooLate { held }),
@@ -348,7 +354,9 @@ impl Inbox {
             let piece = self.deframer.next(rest)?;
             let payload = rest.get(piece.payload.clone()).unwrap_or_default();
             let step = request.scanner.push(payload)?;
-            request.append(payload);
+            // Frames that are passed on as they come keep their headers.
+            let whole = rest.get(..piece.used).unwrap_or_default();
+            request.append(if request.streams { whole } else { payload });
             request.complete = step.done;
             used += piece.used;
             if step.done && (step.used < payload.len() || !self.deframer.at_boundary()) {

@@ -117,8 +117,7 @@ fn shared_links_of_a_coordinator_that_was_restarted_keep_no_place_from_a_new_cli
     let users: Vec<_> = (0..7).map(|number| (format!("u{number}"), format!("p{number}"))).collect();
     let users: Vec<_> = users.iter().map(|(name, password)| (name.as_str(), password.as_str())).collect();
     let cluster = "service_threads = 8\nreserve = 2";
-    let fleet =
-        Fleet::with(Plan { coordinators: 1, users: &users, cluster, settings, ..Plan::default() });
+    let fleet = Fleet::with(Plan { coordinators: 1, users: &users, cluster, settings, ..Plan::default() });
     let mut idle: Vec<_> = users[..6].iter().map(|(name, password)| fleet.hs2_as(name, password)).collect();
     for client in &mut idle {
         client.open(&[]).unwrap();

@@ -54,6 +54,9 @@ mod hostile;
 mod idl;
 
 #[cfg(test)]
+mod large;
+
+#[cfg(test)]
 mod late;
 
 #[cfg(test)]

@@ -59,7 +59,8 @@ const NOTES: &str = "
   whatever its kind.
 - A request of more than `replay_limit` bytes is not held. It goes again, or to the next coordinator, only while nothing of
   it was written.
-- What a coordinator says itself, be it an error, is passed on as it came.
+- What a coordinator says itself, be it an error, is passed on as it came, also if it says it before it has all of the
+  request, and takes no more.
 - On flavor impala a session without an open operation moves (`move_idle_sessions`): where this table says *told* because
   the coordinator cannot be reached, or *passed on* because it shuts down, the session is opened on another coordinator and
   the call is made there, once.

@@ -1,0 +1,196 @@
+//! A request that its coordinator finds too large: its client hears why, in the coordinator's own words.
+
+use std::io::{self, Cursor, Read as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use super::support::clients::Login;
+use super::support::router::TestRouter;
+use super::support::spark;
+use super::support::talk::{COMPLETE, Framing, START, Talk, sasl};
+use super::support::thrift::{self, EXCEPTION, Message, Value, execute, handle, open_session};
+
+/// The longest string that the coordinators here accept.
+const LIMIT: usize = 1 << 20;
+
+/// What a coordinator got.
+#[derive(Default)]
+struct Got {
+    /// The lengths of the frames of SASL clients.
+    frames: Vec<usize>,
+    statements: Vec<Message>,
+}
+
+/// A coordinator that reads as Spark does (libthrift 0.12: `TSaslTransport.readFrame` takes a whole frame,
+/// `TBinaryProtocol.checkStringReadLength` refuses a string by its length, `ProcessFunction.process` answers that with a
+/// `TApplicationException`; the bytes behind it are no message then, and the connection is closed).
+///
+/// No `Script`: that keeps its connections, so that nothing would come of bytes which it has not read when it closes one.
+fn spark_like() -> (SocketAddr, Arc<Mutex<Got>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let got = Arc::new(Mutex::new(Got::default()));
+    let shared = Arc::clone(&got);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let got = Arc::clone(&shared);
+            // How the connection ended is for the other side to see.
+            thread::spawn(move || drop(serve(stream, &got)));
+        }
+    });
+    (address, got)
+}
+
+fn serve(stream: TcpStream, got: &Mutex<Got>) -> io::Result<()> {
+    let mut first = [0];
+    stream.set_read_timeout(None)?;
+    stream.peek(&mut first)?;
+    let mut talk = Talk::over(stream, Framing::None);
+    talk.stream.set_read_timeout(None)?;
+    if first == [START] {
+        talk.sasl_message()?;
+        talk.sasl_message()?;
+        talk.send(&sasl(COMPLETE, b""));
+        talk.frames();
+    }
+    loop {
+        let head = head(&mut talk, got)?;
+        if let Some(length) = too_long(&head) {
+            let name_length = usize::from(head[7]);
+            let call = Message::call(std::str::from_utf8(&head[8..8 + name_length]).unwrap(), Vec::new());
+            let words = Value::text(&format!("Length exceeded max allowed: {length}"));
+            talk.say(&Message { kind: EXCEPTION, ..call.reply(vec![(1, words), (2, Value::I32(7))]) });
+            return Ok(());
+        }
+        let call = Message::read(&mut Cursor::new(head).chain(&mut talk))?;
+        if call.name == "ExecuteStatement" {
+            got.lock().unwrap().statements.push(call.clone());
+        }
+        let handle = handle(*b"guid-of-a-handle", *b"secret-of-a-hand");
+        talk.say(&match call.name.as_str() {
+            "OpenSession" => call.done(vec![(2, Value::I32(5)), (3, handle)]),
+            _ => call.done(vec![]),
+        });
+    }
+}
+
+/// What is read at once: a frame, or what has come.
+fn head(talk: &mut Talk, got: &Mutex<Got>) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; 4];
+    if talk.framing() == Framing::None {
+        head.resize(1024, 0);
+        let len = talk.stream.read(&mut head)?;
+        head.truncate(len);
+    } else {
+        talk.stream.read_exact(&mut head)?;
+        let len = u32::from_be_bytes(head[..].try_into().unwrap()) as usize;
+        got.lock().unwrap().frames.push(len);
+        head.resize(len, 0);
+        talk.stream.read_exact(&mut head)?;
+    }
+    if head.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(head) }
+}
+
+/// The length of the statement, or of the user's name, if it is more than is accepted.
+fn too_long(head: &[u8]) -> Option<u32> {
+    let lengths = head.windows(7).filter(|bytes| bytes.starts_with(&[thrift::STRING, 0, 2]));
+    let mut lengths = lengths.map(|bytes| u32::from_be_bytes(bytes[3..].try_into().unwrap()));
+    lengths.find(|length| *length as usize > LIMIT)
+}
+
+/// What a client hears of a statement of so many bytes: the kind of the reply and its words.
+fn hears(talk: &mut Talk, session: &Value, bytes: usize) -> (u8, String) {
+    let reply = talk.call(&execute(session, &"x".repeat(bytes)));
+    (reply.kind, reply.text(&[1]))
+}
+
+fn too_long_for(bytes: usize) -> (u8, String) {
+    (EXCEPTION, format!("Length exceeded max allowed: {bytes}"))
+}
+
+#[test]
+fn a_statement_of_a_sasl_client_goes_on_in_the_frame_that_it_came_in() {
+    let (coordinator, got) = spark_like();
+    let router = TestRouter::with("spark", &[coordinator], "replay_limit = \"64KiB\"");
+    let mut client = Talk::connect_sasl(router.listener(0));
+    let session = client.open();
+    let call = execute(&session, &"x".repeat(LIMIT / 2));
+    assert_eq!(client.call(&call).status(), Some(0));
+    let opened = open_session().encode().len();
+    assert_eq!(got.lock().unwrap().frames, [opened, call.encode().len()]);
+}
+
+#[test]
+fn a_statement_that_came_in_several_frames_arrives_as_it_was_sent() {
+    for first in [70_000, 70_001, 100_000] {
+        let (coordinator, got) = spark_like();
+        let router = TestRouter::with("spark", &[coordinator], "replay_limit = \"64KiB\"");
+        let mut client = Talk::connect_sasl(router.listener(0));
+        let session = client.open();
+        let call = execute(&session, &"x".repeat(LIMIT / 2));
+        let bytes = call.encode();
+        let (front, back) = bytes.split_at(first);
+        let (middle, end) = back.split_at(1);
+        for part in [front, middle, end] {
+            client.send(&thrift::frame(part));
+        }
+        assert_eq!(client.hear().unwrap().status(), Some(0));
+        assert!(got.lock().unwrap().statements == [call], "it is not what was sent");
+    }
+}
+
+#[test]
+fn a_client_hears_why_its_coordinator_refused_a_large_request_and_nobody_gets_it_again() {
+    for connect in [Talk::connect_sasl as fn(SocketAddr) -> Talk, Talk::connect] {
+        let (coordinator, got) = spark_like();
+        let router = TestRouter::with("spark", &[coordinator], "replay_limit = \"64KiB\"");
+        let mut client = connect(router.listener(0));
+        let session = client.open();
+        assert_eq!(hears(&mut client, &session, 8 * LIMIT), too_long_for(8 * LIMIT));
+        assert_eq!(got.lock().unwrap().statements, []);
+        // The connection goes on, with another link.
+        client.open();
+        let open = Message::call(
+            "OpenSession",
+            vec![(1, Value::Struct(vec![(1, Value::I32(5)), (2, Value::text(&"x".repeat(8 * LIMIT)))]))],
+        );
+        let reply = client.call(&open);
+        assert_eq!((reply.kind, reply.text(&[1])), too_long_for(8 * LIMIT));
+    }
+}
+
+#[test]
+fn what_is_no_answer_to_a_request_that_was_cut_short_is_not_passed_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let coordinator = thread::spawn(move || {
+        let mut talk = Talk::over(listener.accept().unwrap().0, Framing::None);
+        talk.stream.read_exact(&mut [0; 1024]).unwrap();
+        let other = Message::call("FetchResults", Vec::new());
+        talk.say(&other.done(vec![]));
+        listener
+    });
+    let router = TestRouter::with("spark", &[address], "replay_limit = \"64KiB\"");
+    let mut client = Talk::connect(router.listener(0));
+    let session = handle(*b"guid-of-a-handle", *b"secret-of-a-hand");
+    let reply = client.call(&execute(&session, &"x".repeat(8 * LIMIT)));
+    assert_eq!(reply.status(), Some(3), "{reply:?}");
+    assert!(reply.error().1.contains("not known"), "{reply:?}");
+    let listener = coordinator.join().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "a statement is sent once");
+}
+
+#[test]
+fn spark_refuses_a_statement_that_is_too_large_in_the_same_words_as_without_the_router() {
+    // Hive's and Spark's `hive.server2.thrift.max.message.size` is 104,857,600.
+    const LARGE: usize = 110_000_000;
+    let Some([first, _]) = spark::pair(Login::Plain) else { return };
+    let router = TestRouter::of("spark", &[first.address()]);
+    for address in [first.address(), router.listener(0)] {
+        let mut client = Talk::connect_sasl(address);
+        let session = client.open();
+        assert_eq!(hears(&mut client, &session, LARGE), too_long_for(LARGE));
+    }
+}
