@@ -1,8 +1,8 @@
 //! A timer that a connection keeps for its life.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::task::coop::has_budget_remaining;
@@ -35,22 +35,20 @@ impl Alarm {
         self.registered = false;
     }
 
-    /// Resolves when it has gone off. Cancel-safe; always to be waited for by the same task.
-    pub(super) fn rings(&mut self) -> impl Future<Output = ()> {
-        poll_fn(|cx| {
-            if self.registered && !self.sleep.is_elapsed() {
-                return Poll::Pending;
-            }
-            // Without a budget the timer does not even look who waits.
-            self.registered = has_budget_remaining();
-            ready!(self.sleep.as_mut().poll(cx));
-            Poll::Ready(())
-        })
+    /// Ready when it has gone off; always to be polled by the same task.
+    pub(super) fn poll_rings(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.registered && !self.sleep.is_elapsed() {
+            return Poll::Pending;
+        }
+        // Without a budget the timer does not even look who waits.
+        self.registered = has_budget_remaining();
+        self.sleep.as_mut().poll(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::pin::pin;
 
     use tokio::task::coop::consume_budget;
@@ -60,6 +58,12 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(10);
     const SHORT: Duration = Duration::from_secs(3);
+
+    impl Alarm {
+        fn rings(&mut self) -> impl Future<Output = ()> {
+            poll_fn(|cx| self.poll_rings(cx))
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn it_goes_off_for_who_waits_again_and_again() {

@@ -1,6 +1,6 @@
 //! The loop over the calls of a client connection, strictly in order: read a request, decide where it goes, carry that out.
 
-use std::future::ready;
+use std::future::{poll_fn, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -294,9 +294,14 @@ impl<S: Stream> Calls<S> {
                     self.bell.answer(Ring::Look);
                     Box::pin(self.leave_coordinators()).await?;
                 }
-                // Boxed: an idle connection shall not hold what it takes.
-                () = self.look.rings() => Box::pin(self.look_after_sessions()).await,
-                never = self.links.drop_ended() => match never {},
+                // Links and alarm together: each branch costs something in every call.
+                () = poll_fn(|cx| {
+                    self.links.drop_ended(cx);
+                    self.look.poll_rings(cx)
+                }) => {
+                    // Boxed: an idle connection shall not hold what it takes.
+                    Box::pin(self.look_after_sessions()).await;
+                }
             }
         }
         Ok(None)

@@ -357,7 +357,7 @@ impl<S: Stream> Calls<S> {
             biased;
             read = link.read() => Ok(read),
             () = self.client.stream.gone() => Err(End::client_gone()),
-            never = self.links.drop_ended() => match never {},
+            never = self.links.ends(), if self.links.are_idle() => match never {},
         }
     }
 

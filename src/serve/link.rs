@@ -6,7 +6,7 @@ mod session;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use rand::Rng;
 
@@ -216,12 +216,23 @@ impl<S: Stream> Links<S> {
 
     /// Closes links as soon as their coordinator closes them, or says what nobody asked for, so that none keeps a place behind
     /// a client that waits for something else. Never resolves; cancel-safe.
-    pub(super) fn drop_ended(&mut self) -> impl Future<Output = Infallible> {
+    pub(super) fn ends(&mut self) -> impl Future<Output = Infallible> {
         poll_fn(|cx| {
-            let broken = self.idle.extract_if(.., |link| link.stream.poll_seen(cx).is_ready());
-            broken.for_each(|mut link| link.seat.note_broken());
+            self.drop_ended(cx);
             Poll::Pending
         })
+    }
+
+    /// As [`Self::ends`], for a task that polls this in every wake-up.
+    pub(super) fn drop_ended(&mut self, cx: &mut Context<'_>) {
+        if !self.idle.is_empty() {
+            self.idle.retain(|link| link.stream.poll_seen(cx).is_pending());
+        }
+    }
+
+    /// Whether any waits for a call.
+    pub(super) fn are_idle(&self) -> bool {
+        !self.idle.is_empty()
     }
 
     /// Puts a link back on which nothing is under way.

@@ -62,7 +62,7 @@ impl<S: Stream> Calls<S> {
             tokio::select! {
                 biased;
                 () = client.stream.closed() => {}
-                never = self.links.drop_ended() => match never {},
+                never = self.links.ends() => match never {},
             }
         };
         let granted = queue::link(&self.fleet, pool, who, request.purpose, gone);
