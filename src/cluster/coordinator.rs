@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::changes::Mark;
 use super::condition::{Condition, News, Report, Standing};
 use super::counts::Counts;
+use super::demands::Step;
 use super::drain::Drain;
 use super::health::{Change, Finding, Health};
 use super::load::{Figures, Load, Others, Own, Share};
@@ -21,7 +22,7 @@ pub(super) struct Outlook {
     pub(super) standing: Standing,
     pub(super) share: Share,
     pub(super) others: Others,
-    /// Recent opens that it answered with a failure; see [`super::failures`].
+    /// What it failed at of late, and others did; see [`super::failures`].
     pub(super) failures: f64,
 }
 
@@ -275,7 +276,7 @@ impl Coordinator {
     }
 
     /// A login got no verdict: silence, or what is no answer. Pauses as for failed dials. A close is a verdict (Impala:
-    /// `TSaslTransport::doSaslNegotiation`), and so is every refusal: [`Self::note_login_refused`] is for those.
+    /// `TSaslTransport::doSaslNegotiation`), and so is every refusal: [`super::Cluster::note_failed`] is for those.
     pub fn note_login_unanswered(&self, service: Service, now: Instant) {
         self.alter(|condition| condition.cooling.note_login_unanswered(service, now));
     }
@@ -284,14 +285,8 @@ impl Coordinator {
     pub fn note_logged_in(&self, service: Service) {
         self.alter(|condition| {
             condition.cooling.note_logged_in(service);
-            condition.failures(service).note_logged_in();
+            condition.failures(service).note_done(Step::Login);
         });
-    }
-
-    /// It refused somebody's credentials, perhaps by closing the connection: a verdict, which says nothing against it. Only
-    /// if it refuses one after the other and accepts nobody, that counts as [`Self::note_failed`] does.
-    pub fn note_login_refused(&self, service: Service, now: Instant) {
-        self.alter(|condition| condition.failures(service).note_login_refused(now));
     }
 
     /// It lost an open that another coordinator answered, or broke off a reply that said that a session is open: no client
@@ -300,10 +295,14 @@ impl Coordinator {
         self.alter(|condition| condition.cooling.note_open_lost(service, now));
     }
 
-    /// It answered an open with a failure, which may be the client's doing: that counts like load, and fades
-    /// within minutes.
-    pub fn note_failed(&self, service: Service, now: Instant) {
-        self.alter(|condition| condition.failures(service).note(now));
+    /// It failed at what another coordinator did: that counts like load, and fades within minutes.
+    pub(super) fn note_failed(&self, service: Service, step: Step, now: Instant) {
+        self.alter(|condition| condition.failures(service).note(step, now));
+    }
+
+    /// How many sessions it opened, or logins it accepted.
+    pub(super) fn done(&self, service: Service, step: Step) -> u64 {
+        self.condition.lock().failures(service).done(step)
     }
 
     /// It refused new work with "Server is being shut down:"; pauses as for failed dials, until its web port knows better.
@@ -313,6 +312,9 @@ impl Coordinator {
 
     /// It opened a session, which disproves all that was noted against the port, and a shutdown.
     pub fn note_opened(&self, service: Service) {
-        self.alter(|condition| condition.cooling.note_opened(service));
+        self.alter(|condition| {
+            condition.cooling.note_opened(service);
+            condition.failures(service).note_done(Step::Open);
+        });
     }
 }

@@ -152,6 +152,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::cluster::Step;
     use crate::clock;
     use crate::cluster::tests::least_loaded;
     use crate::ids::CoordinatorId;
@@ -162,7 +163,7 @@ mod tests {
         let now = clock::now();
         let one = &cluster.coordinators[0];
         let (_session, _running, _open) = (one.count_session(), one.count_running(), one.begin_open());
-        one.note_failed(Service::Hs2, now);
+        one.note_failed(Service::Hs2, Step::Open, now);
         let judged = cluster.judge(Service::Hs2, now);
         let score = judged[0].score.unwrap();
         let Terms { running, opens, sessions, others_running, others_sessions } = score.terms;
@@ -183,11 +184,11 @@ mod tests {
             news.into_iter().map(|news| (news.coordinator.id, news.service, news.why)).collect::<Vec<_>>()
         };
         assert_eq!(look(0), []);
-        one.note_failed(Service::Hs2, now);
+        one.note_failed(Service::Hs2, Step::Open, now);
         let id = CoordinatorId(1);
         assert_eq!(look(0), [(id, Service::Hs2, Some(PassedOver::Failing))]);
         assert_eq!(look(1), []);
-        one.note_failed(Service::Hs2, now + Duration::from_secs(1));
+        one.note_failed(Service::Hs2, Step::Open, now + Duration::from_secs(1));
         assert_eq!(look(2), [], "it is still so");
         assert_eq!(look(300), [(id, Service::Hs2, None)]);
         one.note_open_lost(Service::Hs2, now + Duration::from_mins(5));

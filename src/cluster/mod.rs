@@ -9,6 +9,7 @@ mod condition;
 mod cooling;
 pub mod coordinator;
 mod counts;
+pub mod demands;
 mod drain;
 mod failures;
 pub mod flavor;
@@ -36,6 +37,7 @@ pub use self::condition::{News, Report, Standing};
 pub use self::cooling::Cause;
 pub use self::coordinator::Coordinator;
 pub use self::counts::{OpaqueCount, Opening, OperationCount, RunningCount, SessionCount};
+pub use self::demands::{Demand, Step};
 pub use self::drain::{Drain, DrainSettings, DrainThen};
 pub use self::flavor::Flavor;
 pub use self::load::{Figures, Load, Others, Own, Share};
@@ -196,6 +198,7 @@ pub struct Cluster {
     pub coordinators: Vec<Arc<Coordinator>>,
     /// Locked for the length of one pick, so that concurrent picks see each other's reservations.
     policy: Mutex<policy::Policy>,
+    demands: Mutex<demands::Demands>,
     /// Which coordinators the next pick has to look at again.
     changes: Arc<changes::Changes>,
     panic_threshold: f64,
@@ -228,12 +231,14 @@ impl Cluster {
         }
         let policy = Mutex::new(policy::Policy::new(policy, idle_session_cost, count));
         let panic_threshold = health.panic_threshold;
+        let demands = Mutex::default();
         Ok(Self {
             name,
             flavor,
             sessions_outlive_connections,
             coordinators: built,
             policy,
+            demands,
             changes,
             panic_threshold,
         })

@@ -7,6 +7,7 @@ use rand::Rng;
 
 use super::condition::Standing;
 use super::counts::Opening;
+use super::demands::Demand;
 use super::{Cluster, Coordinator};
 use crate::ids::{CoordinatorId, Service};
 
@@ -61,6 +62,8 @@ impl fmt::Display for PickReason {
 pub struct Wanted<'a> {
     /// The port that it comes by.
     pub service: Service,
+    /// What it is, where that can be told: those that failed at it come after all others that are ready.
+    pub demand: Option<Demand>,
     /// Who was tried already.
     pub tried: &'a [CoordinatorId],
     /// Whether a coordinator has room for it.
@@ -70,7 +73,7 @@ pub struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     /// One that takes any coordinator that offers the service and was not tried.
     pub fn anywhere_but(tried: &'a [CoordinatorId], service: Service) -> Self {
-        Self { service, tried, has_room: &|_| true }
+        Self { service, demand: None, tried, has_room: &|_| true }
     }
 }
 
@@ -109,6 +112,20 @@ impl Cluster {
         now: Instant,
         rng: &mut impl Rng,
     ) -> Result<Reserved, NoPick> {
+        let failed = wanted.demand.map(|demand| self.failed_at(demand)).unwrap_or_default();
+        if !failed.is_empty() {
+            let tried = [wanted.tried, failed.as_slice()].concat();
+            let other = self.pick_of_all(&Wanted { tried: &tried, ..*wanted }, now, rng);
+            if let Ok(other) = other
+                && other.candidate.reason.standing == Standing::Ready
+            {
+                return Ok(other);
+            }
+        }
+        self.pick_of_all(wanted, now, rng)
+    }
+
+    fn pick_of_all(&self, wanted: &Wanted<'_>, now: Instant, rng: &mut impl Rng) -> Result<Reserved, NoPick> {
         let mut policy = self.policy.lock();
         let (coordinator, candidate) = policy.pick(self, wanted, now, rng)?;
         // Still under the lock: fifty opens at once must see each other, or all go to the same idle coordinator.

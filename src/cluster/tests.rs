@@ -23,7 +23,7 @@ const HEALTH: HealthSettings = HealthSettings {
 };
 
 /// A session that any coordinator has room for.
-const ANYWHERE: Wanted<'static> = Wanted { service: Hs2, tried: &[], has_room: &|_| true };
+const ANYWHERE: Wanted<'static> = Wanted { service: Hs2, demand: None, tried: &[], has_room: &|_| true };
 
 fn settings(policy: PolicyName, weights: &[u32]) -> Settings {
     let coordinators = weights
@@ -596,7 +596,7 @@ fn failed_by_the_first(cluster: &Cluster, opens: usize, step: Duration) -> usize
     for _ in 0..opens {
         let opening = cluster.pick_and_reserve(&ANYWHERE, now, &mut rng).unwrap().opening;
         if opening.coordinator().id == CoordinatorId(0) {
-            opening.coordinator().note_failed(Hs2, now);
+            opening.coordinator().note_failed(Hs2, demands::Step::Open, now);
             failed += 1;
         } else {
             sessions.push(opening.into_session());
@@ -624,7 +624,7 @@ fn opens_that_fail_everywhere_shift_no_load() {
     for _ in 0..200 {
         let opening = cluster.pick_and_reserve(&ANYWHERE, now, &mut rng).unwrap().opening;
         failed[usize::from(opening.coordinator().id.0)] += 1;
-        opening.coordinator().note_failed(Hs2, now);
+        opening.coordinator().note_failed(Hs2, demands::Step::Open, now);
         drop(opening);
         sessions.push(open_one(&cluster, now, &mut rng));
     }
@@ -637,37 +637,12 @@ fn opens_that_fail_everywhere_shift_no_load() {
     );
 }
 
-/// A coordinator that judges logins, and others whose users open sessions: how many of those go to it.
-fn sessions_of_the_first(cluster: &Cluster, logins: &[bool]) -> u32 {
-    let (now, mut rng) = (clock::now(), rng());
-    for accepted in logins {
-        let judge = &cluster.coordinators[0];
-        if *accepted { judge.note_logged_in(Hs2) } else { judge.note_login_refused(Hs2, now) }
-    }
-    let _sessions: Vec<_> = (0..40).map(|_| open_one(cluster, now, &mut rng)).collect();
-    open_sessions(cluster)[0]
-}
-
-#[test]
-fn wrong_passwords_keep_no_session_away_from_whoever_judged_them() {
-    assert_eq!(sessions_of_the_first(&least_loaded(&[1; 4]), &[false]), 10);
-    assert_eq!(sessions_of_the_first(&least_loaded(&[1; 4]), &[false, false]), 10);
-    let now_and_then = [[true, false, false]; 30].concat();
-    assert_eq!(sessions_of_the_first(&least_loaded(&[1; 4]), &now_and_then), 10);
-}
-
-#[test]
-fn who_refuses_every_login_is_no_favourite_for_having_no_sessions() {
-    let sessions = sessions_of_the_first(&least_loaded(&[1; 4]), &[false; 4]);
-    assert!(sessions < 5, "{sessions} of 40");
-}
-
 #[test]
 fn a_failure_never_keeps_a_session_from_the_only_coordinator() {
     let cluster = least_loaded(&[1]);
     let now = clock::now();
     for _ in 0..1000 {
-        cluster.coordinators[0].note_failed(Hs2, now);
+        cluster.coordinators[0].note_failed(Hs2, demands::Step::Open, now);
     }
     assert_eq!(cluster.coordinators[0].standing(Hs2, now), Standing::Ready);
     assert_eq!(order(&cluster, now, &mut rng()).len(), 1);

@@ -327,7 +327,7 @@ impl<S: Stream> Calls<S> {
     /// The best coordinator, if it can be with room for a call.
     fn anybody(&self, service: Service) -> Option<Arc<Coordinator>> {
         let has_room = |one: &Coordinator| self.links.has_room(one, service, self.client.address);
-        let picked = self.fleet.pick(&Wanted { service, tried: &[], has_room: &has_room });
+        let picked = self.fleet.pick(&Wanted { service, demand: None, tried: &[], has_room: &has_room });
         let picked = picked.or_else(|_| self.fleet.pick(&Wanted::anywhere_but(&[], service)));
         // Counted as an open only for the moment of the pick: no session comes of it.
         Some(Arc::clone(picked.ok()?.coordinator()))

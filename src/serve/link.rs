@@ -14,13 +14,13 @@ use self::session::LinkSession;
 use super::dialing::{Unreached, reach};
 use super::framing::Framing;
 use super::keyring::Key;
-use super::login::{NoVerdict, log_in};
+use super::login::{self, NoVerdict, log_in};
 use super::pool::{Made, Seat};
 use super::queue::NoRoom;
 use super::shared::{Fleet, Shared};
 use crate::clock;
 use crate::cluster::room::{Holder, Kind, Tenancy};
-use crate::cluster::{Coordinator, SessionCount};
+use crate::cluster::{Coordinator, Demand, SessionCount};
 use crate::ids::{ClientAddress, ConnId, CoordinatorId, Identity, Service};
 use crate::net::flow::WriteError;
 use crate::net::stream::{Seen, Stream};
@@ -140,6 +140,12 @@ impl<S: Stream> Links<S> {
         self.credentials.is_some()
     }
 
+    /// What a client that logs in wants first of a coordinator.
+    pub(super) fn login(&self, service: Service) -> Option<Demand> {
+        let credentials = self.credentials.as_deref()?;
+        Some(login::demand(&self.fleet.cluster, service, credentials))
+    }
+
     /// A coordinator has accepted the credentials.
     pub(super) fn note_accepted(&mut self) {
         if let (Identity::Plain(user), Some(credentials)) = (&self.identity, &self.credentials) {
@@ -226,7 +232,8 @@ impl<S: Stream> Links<S> {
     /// As [`Self::ends`], for a task that polls this in every wake-up.
     pub(super) fn drop_ended(&mut self, cx: &mut Context<'_>) {
         if !self.idle.is_empty() {
-            self.idle.retain(|link| link.stream.poll_seen(cx).is_pending());
+            let broken = self.idle.extract_if(.., |link| link.stream.poll_seen(cx).is_ready());
+            broken.for_each(|mut link| link.seat.note_broken());
         }
     }
 

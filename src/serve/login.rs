@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::link::NoLink;
-use super::pool::Seat;
+use super::pool::{Pool, Seat};
 use super::reply::advice;
 use super::shared::{Fleet, Shared};
 use super::watched::Silent;
 use crate::clock;
-use crate::cluster::{Coordinator, Flavor};
+use crate::cluster::{Cluster, Coordinator, Demand, Flavor, Step};
 use crate::ids::{CoordinatorName, Service};
 use crate::metrics::DialOutcome;
 use crate::net::flow::{self, WriteError};
@@ -131,8 +131,13 @@ pub(super) async fn log_in<S: Stream>(
     if let Err(no_link) = &verdict {
         log(shared, coordinator, credentials.user(), no_link);
     }
-    note(fleet, coordinator, service, &verdict);
+    note(fleet, &seat.pool, credentials, &verdict);
     verdict
+}
+
+/// What somebody wants who shows these credentials.
+pub(super) fn demand(cluster: &Cluster, service: Service, credentials: &Credentials) -> Demand {
+    cluster.demand(service, Step::Login, credentials.opening().as_slice())
 }
 
 /// Somebody guesses passwords, perhaps, or a program still has an old one, or the port is not what it is taken for. The
@@ -161,26 +166,31 @@ fn log<S: Stream>(shared: &Shared<S>, coordinator: &Coordinator, user: &str, no_
     }
 }
 
-/// What became of a login says something about the coordinator only where it is no verdict: a client can send wrong
-/// passwords, but not make a coordinator fall silent or talk nonsense. A close is a verdict, too (Impala).
+/// What became of a login says something about the coordinator where it is no verdict: a client can send wrong passwords, but
+/// not make a coordinator fall silent or talk nonsense. A verdict, as a close is with Impala, says something if another's is
+/// different.
 fn note<S: Stream>(
     fleet: &Fleet<S>,
-    coordinator: &Coordinator,
-    service: Service,
+    port: &Pool<S>,
+    credentials: &Credentials,
     verdict: &Result<(), NoLink>,
 ) {
+    let (coordinator, service, now) = (&port.coordinator, port.service, clock::now());
     match verdict {
-        Ok(()) => coordinator.note_logged_in(service),
+        Ok(()) => {
+            coordinator.note_logged_in(service);
+            fleet.cluster.note_done(demand(&fleet.cluster, service, credentials), coordinator, now);
+        }
         Err(NoLink::CredentialsRefused { .. } | NoLink::NoVerdict(NoVerdict::Closed(_))) => {
             if let Some(counters) = fleet.counters(coordinator.id) {
                 counters.dials.count(DialOutcome::CredentialsRefused);
             }
-            coordinator.note_login_refused(service, clock::now());
+            fleet.cluster.note_failed(demand(&fleet.cluster, service, credentials), coordinator, now);
             // A close may be more than a refusal; that is for a probe to find out.
             fleet.doubt(coordinator, service);
         }
         Err(_) => {
-            coordinator.note_login_unanswered(service, clock::now());
+            coordinator.note_login_unanswered(service, now);
             fleet.doubt(coordinator, service);
         }
     }

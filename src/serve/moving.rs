@@ -328,7 +328,7 @@ impl<S: Stream> Calls<S> {
     /// The best coordinator that was not tried and has room, with an open counted on it.
     fn to_move_to(&self, tried: &[CoordinatorId]) -> Option<Opening> {
         let has_room = |one: &Coordinator| self.links.has_room(one, Service::Hs2, self.client.address);
-        self.fleet.pick(&Wanted { service: Service::Hs2, tried, has_room: &has_room }).ok()
+        self.fleet.pick(&Wanted { service: Service::Hs2, demand: None, tried, has_room: &has_room }).ok()
     }
 
     /// Asks one coordinator to open the session: its handle and how long it may be idle; none if it did not.

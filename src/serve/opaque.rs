@@ -242,7 +242,7 @@ async fn dial_best<S: Stream>(
     let deadline = clock::now() + fleet.room.queue_timeout;
     let (holder, kind) = (Holder::of(&Identity::Unread, client.address), Kind::New);
     let turn = Turn::of(&Identity::Unread, client.address);
-    let seeker = Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, deadline };
+    let seeker = Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, demand: None, deadline };
     let (mut tried, mut reasons) = (Vec::new(), Reasons::default());
     loop {
         let (opening, seat) = match seeker.place(&tried, &client.stream).await {

@@ -17,7 +17,7 @@ use super::request::Request;
 use crate::clock;
 use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::Turn;
-use crate::cluster::{AdminState, Coordinator, Opening};
+use crate::cluster::{AdminState, Coordinator, Demand, Opening, Step};
 use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{CallOutcome, Label as _, RefusalCause, SessionOutcome};
 use crate::net::stream::Stream;
@@ -32,6 +32,8 @@ use crate::wire::verdict::{Verdict, succeeded};
 
 /// What came of the candidates so far.
 struct Tried<S: Stream> {
+    /// What was wanted of them, where that can be told.
+    demand: Option<Demand>,
     /// When it is too late to wait for room.
     room_by: Instant,
     /// When it is too late to be opened; none before the first coordinator is tried.
@@ -53,6 +55,7 @@ struct Tried<S: Stream> {
 impl<S: Stream> Tried<S> {
     fn new(room_by: Instant) -> Self {
         Self {
+            demand: None,
             room_by,
             open_by: None,
             no_room: None,
@@ -95,7 +98,8 @@ impl<S: Stream> Calls<S> {
             Ok(place) => place,
             Err(no_place) => return self.refuse_place(request, no_place).await,
         };
-        let mut tried = Tried::new(self.room_by());
+        let demand = self.demand(request);
+        let mut tried = Tried { demand, ..Tried::new(self.room_by()) };
         while let Some((opening, grant)) = self.candidate(Service::Hs2, &mut tried).await? {
             let coordinator = Arc::clone(opening.coordinator());
             let open_by = tried.begin(coordinator.id, self.shared.settings.open_timeout);
@@ -126,7 +130,7 @@ impl<S: Stream> Calls<S> {
                     }
                     Err(Trouble::Client(end)) => return Err(end),
                     Err(Trouble::Link(lost)) => {
-                        self.note_lost(&coordinator, &lost);
+                        self.note_lost(request, &coordinator, &lost);
                         tried.lost(coordinator, &lost);
                         lost.phase
                     }
@@ -161,17 +165,17 @@ impl<S: Stream> Calls<S> {
     }
 
     /// A coordinator lost an open: a probe shall judge it, and a session that it said was open and then broke off speaks
-    /// against it at once. One that took too long has failed to open it, which counts as load for a while.
-    fn note_lost(&self, coordinator: &Coordinator, lost: &Lost) {
+    /// against it at once. One that took too long has failed at it.
+    fn note_lost(&self, request: &Request, coordinator: &Coordinator, lost: &Lost) {
         self.count_open(coordinator, SessionOutcome::Lost);
+        if lost.phase == Phase::OutOfTime {
+            self.note_answered(request, coordinator, false);
+        }
         if lost.cause.speaks_against_coordinator() {
             self.fleet.doubt(coordinator, Service::Hs2);
             if lost.phase == Phase::ReplySucceeds {
                 coordinator.note_open_lost(Service::Hs2, clock::now());
             }
-        }
-        if lost.phase == Phase::OutOfTime {
-            coordinator.note_failed(Service::Hs2, clock::now());
         }
         if let Some(left_out) = self.shared.admit_line("open lost", lost.cause.kind()) {
             tracing::info!(coordinator = %coordinator.name, cause = %lost.cause, left_out, "open lost");
@@ -229,6 +233,7 @@ impl<S: Stream> Calls<S> {
             return Ok(None);
         }
         if let Some(reserved) = self.reserved.take().filter(|_| tried.coordinators.is_empty())
+            && !self.has_failed(tried.demand, reserved.coordinator())
             && let Some(place) = self.reserved_place(service, reserved.coordinator())
         {
             return Ok(Some(place));
@@ -240,6 +245,7 @@ impl<S: Stream> Calls<S> {
             turn: self.turn(),
             kind: Kind::Any,
             has_own: &|one: &Coordinator| self.links.has(one.id, service),
+            demand: tried.demand,
             deadline: tried.room_by,
         };
         match seeker.place(&tried.coordinators, &self.client.stream).await {
@@ -285,11 +291,8 @@ impl<S: Stream> Calls<S> {
         // Status first: Impala's failed opens carry a handle that looks alive (impala-hs2-server.cc OpenSession).
         let success = succeeded(method, answered.reply.facts());
         self.count_open(&coordinator, if success { SessionOutcome::Opened } else { SessionOutcome::Error });
-        if !success {
-            coordinator.note_failed(Service::Hs2, clock::now());
-        }
+        self.note_answered(request, &coordinator, success);
         if let Some(handle) = answered.reply.facts().handle().filter(|_| success) {
-            coordinator.note_opened(Service::Hs2);
             if self.framing == Framing::None {
                 coordinator.note_opened_without_login();
             }
@@ -320,6 +323,28 @@ impl<S: Stream> Calls<S> {
         let outcome = self.finish(method, &coordinator, answered);
         self.client.send(&bytes, self.shared.settings.stall_timeout).await?;
         Ok(outcome)
+    }
+
+    /// What an open wants: the same of the same identity is the same. Not known of one that is not held.
+    fn demand(&self, request: &Request) -> Option<Demand> {
+        let what = (self.links.identity(), request.arguments()?);
+        Some(self.fleet.cluster.demand(Service::Hs2, Step::Open, what))
+    }
+
+    fn has_failed(&self, demand: Option<Demand>, coordinator: &Coordinator) -> bool {
+        demand.is_some_and(|demand| self.fleet.cluster.has_failed_at(demand, coordinator))
+    }
+
+    fn note_answered(&self, request: &Request, coordinator: &Coordinator, success: bool) {
+        let (demand, now) = (self.demand(request), clock::now());
+        if success {
+            coordinator.note_opened(Service::Hs2);
+        }
+        match demand {
+            Some(demand) if success => self.fleet.cluster.note_done(demand, coordinator, now),
+            Some(demand) => self.fleet.cluster.note_failed(demand, coordinator, now),
+            None => {}
+        }
     }
 
     /// Notes what a session needs to move, where sessions move.

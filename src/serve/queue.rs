@@ -13,7 +13,7 @@ use super::watched::Silent;
 use crate::clock;
 use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::{QueueFull, Ticket, Turn};
-use crate::cluster::{Coordinator, NoPick, Opening, Wanted};
+use crate::cluster::{Coordinator, Demand, NoPick, Opening, Wanted};
 use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{Held, WaitOutcome};
 use crate::net::stream::Stream;
@@ -91,6 +91,8 @@ pub(super) struct Seeker<'a, S: Stream> {
     pub kind: Kind,
     /// Whether it has a link to a coordinator that is its own.
     pub has_own: &'a (dyn Fn(&Coordinator) -> bool + Sync),
+    /// What it wants, where that can be told.
+    pub demand: Option<Demand>,
     /// When it gives up.
     pub deadline: Instant,
 }
@@ -134,7 +136,8 @@ impl<S: Stream> Seeker<'_, S> {
                     .pool(coordinator, self.service)
                     .is_some_and(|pool| pool.has_room(self.holder, self.kind))
         };
-        self.fleet.pick(&Wanted { service: self.service, tried, has_room: &has_room })
+        let wanted = Wanted { service: self.service, demand: self.demand, tried, has_room: &has_room };
+        self.fleet.pick(&wanted)
     }
 
     async fn wait(&self, tried: &[CoordinatorId], client: &S) -> Result<Grant<S>, NotCalled> {

@@ -26,6 +26,7 @@ use crate::wire::frame::{self, Deframer};
 use crate::wire::method::{Method, Role};
 use crate::wire::rewrite;
 use crate::wire::scan::Scanner;
+use crate::wire::thrift;
 use crate::wire::watch::Slot;
 
 /// Bytes that a request may have. Hive accepts 100 MiB (`hive.server2.thrift.max.message.size`), Impala 2 GiB
@@ -135,6 +136,11 @@ impl Request {
     /// The message, without a frame's header; none if it is not all held.
     pub(super) fn message(&self) -> Option<&[u8]> {
         if self.is_whole() { self.bytes.get(self.room..) } else { None }
+    }
+
+    /// The message without its head, that is without its name and sequence id; none if it is not all held.
+    pub(super) fn arguments(&self) -> Option<&[u8]> {
+        self.message()?.get(thrift::head_len(self.facts().name.as_bytes())..)
     }
 
     /// Finds out what its statement does to its session. To be asked before anything is sent: of a request that is sent piece

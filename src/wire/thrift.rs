@@ -11,6 +11,11 @@ pub const VERSION_MASK: u32 = 0xffff_0000;
 /// The type byte of a struct's end.
 pub const STOP: u8 = 0;
 
+/// Bytes of a message before its arguments: the first word, the name with its length, the sequence id.
+pub fn head_len(name: &[u8]) -> usize {
+    12 + name.len()
+}
+
 /// What a message is, by its byte on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageType {

@@ -273,6 +273,7 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::cluster::counts::{Opening, RunningCount, SessionCount};
+    use crate::cluster::demands::Step;
     use crate::cluster::health::Finding;
     use crate::cluster::load::{Figures, Own};
     use crate::cluster::tests::{ids, least_loaded, order};
@@ -372,7 +373,7 @@ mod tests {
             Event::Dialed(service) => one.note_dialed(service),
             Event::LoggedIn(service) => one.note_logged_in(service),
             Event::Opened(service) => one.note_opened(service),
-            Event::Failed(service) => one.note_failed(service, *now),
+            Event::Failed(service) => one.note_failed(service, Step::Open, *now),
             Event::ShuttingDown => one.note_shutting_down(*now),
             Event::Probe { service, passed } => {
                 let finding = if passed { Finding::Passed } else { Finding::Failed("refused".into()) };
@@ -446,7 +447,7 @@ mod tests {
                 let tried: Vec<CoordinatorId> =
                     (0..9).filter(|at| tried >> at & 1 == 1).map(CoordinatorId).collect();
                 let has_room = |one: &Coordinator| full >> one.id.0 & 1 == 0;
-                let wanted = Wanted { service, tried: &tried, has_room: &has_room };
+                let wanted = Wanted { service, demand: None, tried: &tried, has_room: &has_room };
                 let best = best_of_all(&cluster, &wanted, now);
                 match (cluster.pick_and_reserve(&wanted, now, &mut rng), best) {
                     (Ok(Reserved { candidate, opening }), Ok(best)) => {

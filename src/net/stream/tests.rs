@@ -181,8 +181,8 @@ async fn a_reset_on_close_reaches_the_peer_as_one() {
 #[tokio::test]
 async fn an_end_wakes_who_waits_for_whatever_comes_and_what_was_read_does_not() {
     let (mut watched, mut peer) = connection().await;
-    let wakes = Arc::new(Wakes::default());
-    let waker = Waker::from(Arc::clone(&wakes));
+    let count = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&count));
     let mut cx = Context::from_waker(&waker);
     assert!(watched.poll_seen(&mut cx).is_pending());
     peer.write_all(b"abc").await.unwrap();
@@ -190,12 +190,12 @@ async fn an_end_wakes_who_waits_for_whatever_comes_and_what_was_read_does_not() 
     // As much as there is: the runtime thinks that there may be more.
     watched.read_exact(&mut [0; 3]).await.unwrap();
     assert!(watched.poll_seen(&mut cx).is_pending());
-    let before = wakes.0.load(Ordering::Relaxed);
+    let before = count.0.load(Ordering::Relaxed);
     tokio::task::yield_now().await;
-    assert_eq!(wakes.0.load(Ordering::Relaxed), before, "it spins");
+    assert_eq!(count.0.load(Ordering::Relaxed), before, "it spins");
     peer.shutdown().await.unwrap();
     settle_until_closed(&watched).await;
-    assert!(wakes.0.load(Ordering::Relaxed) > before, "nobody was woken");
+    assert!(count.0.load(Ordering::Relaxed) > before, "nobody was woken");
     assert_eq!(watched.poll_seen(&mut cx), Poll::Ready(Seen::End));
     let (watched, peer) = connection().await;
     assert!(watched.poll_seen(&mut cx).is_pending());
