@@ -152,8 +152,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::cluster::Step;
     use crate::clock;
+    use crate::cluster::Step;
     use crate::cluster::tests::least_loaded;
     use crate::ids::CoordinatorId;
 

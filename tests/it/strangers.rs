@@ -10,19 +10,23 @@ use hs2router::ids::Service;
 use socket2::{Domain, Socket, Type};
 
 use super::support::fleet::{Door, Fleet, Plan, USERS};
-use super::support::router::eventually;
-use super::support::script::WRONG;
+use super::support::router::{SELDOM, TestRouter, eventually};
+use super::support::script::{Act, Script, WRONG};
 use super::support::talk::{COMPLETE, ERROR, Framing, OK, PATIENCE, START, Talk, sasl};
-use super::support::thrift::{doubtful, execute, of_handle, open_session};
+use super::support::thrift::{DOUBTFUL, doubtful, execute, of_handle, open_session};
 
 /// Another address of this machine.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// A client that comes from `address`.
 fn connect_from(address: Ipv4Addr, fleet: &Fleet) -> Talk {
+    connect_to(address, fleet.address(Door::Hs2))
+}
+
+fn connect_to(address: Ipv4Addr, listener: SocketAddr) -> Talk {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::new(IpAddr::V4(address), 0).into()).unwrap();
-    socket.connect(&fleet.address(Door::Hs2).into()).unwrap();
+    socket.connect(&listener.into()).unwrap();
     Talk::over(socket.into(), Framing::None)
 }
 
@@ -262,21 +266,24 @@ fn who_is_refused_because_its_address_has_its_share_is_told_so() {
 
 #[test]
 fn requests_of_which_nobody_knows_the_end_leave_threads_to_others_and_none_is_kept_for_their_client() {
-    let fleet = with_threads(9, "queue_timeout = \"200ms\"");
-    // Whole for the router, and for its coordinator the beginning of one.
-    let doubtful = doubtful();
-    let mut strangers: Vec<_> = (0..20)
-        .map(|_| {
-            let mut talk = connect_from(Ipv4Addr::LOCALHOST, &fleet);
-            talk.send(&doubtful);
-            talk
-        })
-        .collect();
-    assert!(eventually(|| served(&fleet) >= 6), "{} connections", served(&fleet));
-    let mut client = connect_from(ELSEWHERE, &fleet);
-    client.open();
+    // A coordinator that waits for more of them.
+    let script =
+        Script::calls(|call| if call.message.name == DOUBTFUL { Act::Silence } else { Act::Ordinary });
+    let router = TestRouter::start(&format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\n[[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{SELDOM}\n\
+         service_threads = 9\nreserve = 1\nqueue_timeout = \"200ms\"\n\
+         coordinators = [{{ name = \"c1\", host = \"127.0.0.1\", hs2 = {}, beeswax = 0, hs2_http = 0, web = 0 }}]\n",
+        script.address().port()
+    ));
+    let connect = |address| connect_to(address, router.listener(0));
+    let mut strangers: Vec<_> = (0..20).map(|_| connect(Ipv4Addr::LOCALHOST)).collect();
     for talk in &mut strangers {
+        talk.say(&doubtful());
+    }
+    assert!(eventually(|| script.open() == 6), "{} connections", script.open());
+    connect(ELSEWHERE).open();
+    for talk in &strangers {
         talk.finish();
     }
-    assert!(eventually(|| served(&fleet) <= 1), "{} are still waited on", served(&fleet));
+    assert!(eventually(|| script.open() <= 1), "{} are still waited on", script.open());
 }

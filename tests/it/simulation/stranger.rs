@@ -68,7 +68,7 @@ impl Trick {
                 let credentials = format!("\0invented{name}\0{password}");
                 [sasl(START, b"PLAIN"), sasl(OK, credentials.as_bytes())].concat()
             }
-            Self::Doubtful | Self::LeavesInDoubt => doubtful(),
+            Self::Doubtful | Self::LeavesInDoubt => doubtful().encode(),
             Self::Silent => Vec::new(),
         }
     }
