@@ -53,6 +53,11 @@ impl<S: Stream> Client<S> {
         flow::read_at_most(&mut self.stream, READ_LIMIT).map_err(End::ClientGone)
     }
 
+    /// How a client has left that will send no more: by an orderly end, or not.
+    pub(super) async fn left(&mut self) -> End {
+        self.read().await.err().unwrap_or(End::ClientClosed)
+    }
+
     /// Reads more and appends it to `pending`; false at the end. Cancel-safe.
     ///
     /// # Errors

@@ -71,7 +71,7 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
         biased;
         first = first_link(&mut links, service, &connection) => first,
         // What a login waits for is a coordinator's thread: nobody needs it for a client that has left, however it did.
-        () = connection.client.stream.closed() => return Err(End::ClientClosed),
+        () = connection.client.stream.closed() => return Err(connection.client.left().await),
     };
     match first {
         Ok((link, opening)) => {

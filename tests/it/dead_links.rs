@@ -20,7 +20,7 @@ const AT_ONCE: Duration = Duration::from_secs(8);
 fn fleet(coordinators: usize, keys: &str) -> Fleet {
     let settings =
         Settings { service_threads: 8, fetch_timeout: Duration::from_mins(1), ..Settings::default() };
-    let cluster = format!("service_threads = 8\nreserve = 2\nshare_links = false\n{keys}");
+    let cluster = format!("service_threads = 8\nreserve = 2\naddress_share = 1\nshare_links = false\n{keys}");
     Fleet::with(Plan { coordinators, cluster: &cluster, settings, ..Plan::default() })
 }
 
@@ -116,7 +116,7 @@ fn shared_links_of_a_coordinator_that_was_restarted_keep_no_place_from_a_new_cli
     let settings = Settings { service_threads: 8, ..Settings::default() };
     let users: Vec<_> = (0..7).map(|number| (format!("u{number}"), format!("p{number}"))).collect();
     let users: Vec<_> = users.iter().map(|(name, password)| (name.as_str(), password.as_str())).collect();
-    let cluster = "service_threads = 8\nreserve = 2";
+    let cluster = "service_threads = 8\nreserve = 2\naddress_share = 1";
     let fleet = Fleet::with(Plan { coordinators: 1, users: &users, cluster, settings, ..Plan::default() });
     let mut idle: Vec<_> = users[..6].iter().map(|(name, password)| fleet.hs2_as(name, password)).collect();
     for client in &mut idle {
