@@ -15,7 +15,8 @@ checks![
     ALL, [Sasl], "Measured on Spark 3.5" => everything_may_come_in_one_segment;
     ALL, [Sasl], "Measured with PyHive, impala-shell" => an_authorization_id_that_is_the_user_is_accepted;
     IMPALA, [Passwords, Direct], "Impala: authentication.cc SaslLdapAuthorizeExternal" => another_authorization_id_becomes_the_user;
-    ALL, [Sasl, Routed], "docs: an authorization id other than the user is refused by the router" => another_authorization_id_is_refused_by_the_router;
+    IMPALA, [Sasl, Routed], "docs: with impala, an authorization id other than the user is refused by the router" => another_authorization_id_is_refused_by_the_router;
+    SPARK, [Sasl], "Hive: PlainSaslServer.java, of which Spark has a copy" => another_authorization_id_is_ignored;
     IMPALA, [Passwords], "Impala: TSaslTransport.cpp doSaslNegotiation" => a_wrong_password_is_refused;
     IMPALA, [Passwords, Direct], "Impala: TSaslTransport.cpp doSaslNegotiation" => a_wrong_password_is_a_bare_close;
     IMPALA, [Passwords, Routed], "docs: where the coordinator only closes, the router says why" => a_wrong_password_is_refused_in_the_routers_words;
@@ -76,6 +77,14 @@ fn another_authorization_id_becomes_the_user(target: &Target) {
     let session = opens(&mut wire);
     // The session is not the authenticated user's own.
     assert!(target.connect().execute(&session, "select 1").is_err());
+}
+
+fn another_authorization_id_is_ignored(target: &Target) {
+    let mut wire = Wire::silent(target.hs2);
+    wire.say(&negotiation(1, b"PLAIN"));
+    wire.say(&negotiation(2, &credentials("mallory", target.account())));
+    assert_eq!(wire.answer(), (5, Vec::new()));
+    opens(&mut wire);
 }
 
 fn another_authorization_id_is_refused_by_the_router(target: &Target) {
