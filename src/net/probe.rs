@@ -53,7 +53,7 @@ const SERVER_NAME: i32 = 13;
 pub struct ProbeSettings<N> {
     /// What dials.
     pub network: N,
-    /// Name resolution, dial and answer together.
+    /// Name resolution and dial, and then each answer.
     pub allowed: Duration,
 }
 
@@ -137,17 +137,25 @@ pub enum Login {
     None,
 }
 
-/// What a port understands.
+/// What a port understands. Neither's question would do for the other: Thrift takes the beginning of a handshake for the length
+/// of a name that is to come, and some SASL servers read as many bytes as a message's head seems to say before they look at it
+/// (Thrift: older versions of Java's `TSaslTransport`, `receiveSaslMessage`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaks {
     /// Thrift, in whatever frames: what expects frames takes a bare message for a bad one, and closes.
     Thrift,
-    /// SASL, before anything else. A Thrift message would not do: some servers read as many bytes as its head seems to say
-    /// before they look at it (Thrift: older versions of Java's `TSaslTransport`, `receiveSaslMessage`).
+    /// SASL, before anything else.
     Sasl,
 }
 
 impl Speaks {
+    fn other(self) -> Self {
+        match self {
+            Self::Thrift => Self::Sasl,
+            Self::Sasl => Self::Thrift,
+        }
+    }
+
     fn question(self) -> BytesMut {
         match self {
             Self::Thrift => Writer::message(MessageType::Call, NO_METHOD, 0, |_| {}),
@@ -229,11 +237,23 @@ impl<N: Network> Probe<N> {
     }
 
     /// Asks what every server answers at once, on a connection of its own. Any answer will do, be it a close: only a process
-    /// that runs gives one.
+    /// that runs gives one. `speaks` is what the client speaks that doubts it, which need not be what the port expects: a port
+    /// without login takes the beginning of a handshake for that of a message, and waits, and some with one take a message for
+    /// that of a handshake. So what is not answered is asked in the other way, too.
     ///
     /// # Errors
     /// [`ProbeError`].
     pub async fn ask(&mut self, speaks: Speaks) -> Result<Passed, ProbeError> {
+        let mut answered = self.answers(speaks).await?;
+        if !answered {
+            answered = self.answers(speaks.other()).await?;
+        }
+        self.silent = (!answered).then_some(speaks);
+        let allowed = self.settings.allowed;
+        if answered { Ok(Passed::Answered) } else { Err(ProbeError::Silent { speaks, allowed }) }
+    }
+
+    async fn answers(&self, speaks: Speaks) -> Result<bool, ProbeError> {
         let (place, allowed) = (&self.place, self.settings.allowed);
         let mut stream = dial(&self.settings.network, place, allowed).await?;
         let question = speaks.question();
@@ -241,9 +261,7 @@ impl<N: Network> Probe<N> {
             let _sent = send(&mut stream, &question).await;
             let _answer = flow::read(&mut stream).await;
         };
-        let answered = timeout(allowed, answer).await.is_ok();
-        self.silent = (!answered).then_some(speaks);
-        if answered { Ok(Passed::Answered) } else { Err(ProbeError::Silent { speaks, allowed }) }
+        Ok(timeout(allowed, answer).await.is_ok())
     }
 
     /// What [`Self::ask`] was not answered the last time.

@@ -13,7 +13,7 @@ use super::shared::{Fleet, Shared};
 use super::watched::Silent;
 use crate::clock;
 use crate::cluster::{Cluster, Coordinator, Demand, Flavor, Step};
-use crate::ids::{CoordinatorName, Service};
+use crate::ids::Service;
 use crate::metrics::DialOutcome;
 use crate::net::flow::{self, WriteError};
 use crate::net::stream::Stream;
@@ -51,13 +51,8 @@ pub(super) enum NoVerdict {
     )]
     Silent(Duration),
     /// Nothing, and nothing else that its port was asked was answered either.
-    #[error("no verdict on the credentials from coordinator {coordinator}: {silent}; log in again")]
-    PortSilent {
-        /// Whose port it is.
-        coordinator: CoordinatorName,
-        /// What was found.
-        silent: Silent,
-    },
+    #[error("{0}, so the password was neither accepted nor refused: log in again")]
+    PortSilent(Silent),
 }
 
 /// Why a coordinator has probably closed the connection in place of a verdict.
@@ -108,7 +103,7 @@ impl NoVerdict {
             Self::Foreign(speech) => speech.as_str(),
             Self::Nonsense => "nonsense",
             Self::BadSasl(_) => "bad SASL",
-            Self::Silent(_) | Self::PortSilent { .. } => "silent",
+            Self::Silent(_) | Self::PortSilent(_) => "silent",
         }
     }
 }

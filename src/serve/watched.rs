@@ -165,10 +165,7 @@ impl<S: Stream> Fleet<S> {
             LoggingIn(port)
         });
         let answer = self.answer(coordinator, service, Speaks::Sasl, verdict).await;
-        answer.unwrap_or_else(|silent| {
-            let coordinator = coordinator.name.clone();
-            Err(NoVerdict::PortSilent { coordinator, silent }.into())
-        })
+        answer.unwrap_or_else(|silent| Err(NoVerdict::PortSilent(silent).into()))
     }
 }
 

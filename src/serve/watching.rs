@@ -20,7 +20,7 @@ use crate::cluster::{Coordinator, Figures, Flavor, News, Report, Standing};
 use crate::ids::Service;
 use crate::metrics::{PollOutcome, PortState, ProbeOutcome};
 use crate::net::dial::Place;
-use crate::net::probe::{Login, Passed, Probe, ProbeError, ProbeSettings, Speaks};
+use crate::net::probe::{Login, Passed, Probe, ProbeError, ProbeSettings};
 use crate::net::stream::{Network, Stream};
 use crate::net::web::{self, ImpalaMetrics, WebError, WebSettings};
 
@@ -284,9 +284,8 @@ impl<S: Stream> Watch<S> {
     }
 }
 
-/// What the two answers say together. A web port that is not reached, or wants a login, says nothing of the others; a probe for
-/// which there was no room says nothing at all.
-/// A web port that cannot be reached says nothing, one that has answered before and is silent now says as much as an error.
+/// What the two answers say together. A web port that cannot be reached or wants a login says nothing; one that answered before
+/// and is silent now counts like an error. A probe for which there was no room says nothing at all.
 fn finding(
     passed: Option<&Result<Passed, ProbeError>>,
     healthy: &Result<(), WebError>,
@@ -307,7 +306,7 @@ fn finding(
     }
 }
 
-/// Whether the silence of a SASL port may be no more than that of [`SETUP_THREADS`], if its flavor has them: when the web port
+/// Whether the silence of a port may be no more than that of [`SETUP_THREADS`], if its flavor has them: when the web port
 /// answers, which is the same process's, or when it never did and as many logins are under way. `web_answers` is whether it
 /// did before, if there is one.
 fn may_be_busy(
@@ -315,7 +314,7 @@ fn may_be_busy(
     logins: usize,
     (healthy, web_answers): (&Result<(), WebError>, Option<bool>),
 ) -> bool {
-    if !matches!(passed, Some(Err(ProbeError::Silent { speaks: Speaks::Sasl, .. }))) {
+    if !matches!(passed, Some(Err(ProbeError::Silent { .. }))) {
         return false;
     }
     match (healthy, web_answers) {
@@ -381,20 +380,19 @@ mod tests {
     }
 
     #[test]
-    fn a_sasl_port_of_impala_may_be_silent_while_its_web_port_answers_or_two_log_in() {
-        let silent = |speaks| Err(ProbeError::Silent { speaks, allowed: Duration::from_secs(1) });
-        let (sasl, thrift) = (silent(Speaks::Sasl), silent(Speaks::Thrift));
+    fn a_port_of_impala_may_be_silent_while_its_web_port_answers_or_two_log_in() {
+        let speaks = crate::net::probe::Speaks::Sasl;
+        let silent = Err(ProbeError::Silent { speaks, allowed: Duration::from_secs(1) });
         let timed_out = Err(WebError::TimedOut(Duration::from_secs(1)));
         let unauthorized = Err(WebError::Status(StatusCode::UNAUTHORIZED));
         for answers in [Ok(()), unauthorized] {
-            assert!(may_be_busy(Some(&sasl), 0, (&answers, Some(false))));
+            assert!(may_be_busy(Some(&silent), 0, (&answers, Some(false))));
         }
-        assert!(!may_be_busy(Some(&sasl), 9, (&timed_out, Some(true))), "its process answers nothing");
+        assert!(!may_be_busy(Some(&silent), 9, (&timed_out, Some(true))), "its process answers nothing");
         for without_web in [(&Ok(()), None), (&timed_out, Some(false))] {
-            assert!(may_be_busy(Some(&sasl), 2, without_web));
-            assert!(!may_be_busy(Some(&sasl), 1, without_web), "the other thread is free");
+            assert!(may_be_busy(Some(&silent), 2, without_web));
+            assert!(!may_be_busy(Some(&silent), 1, without_web), "the other thread is free");
         }
-        assert!(!may_be_busy(Some(&thrift), 9, (&Ok(()), Some(true))));
         assert!(!may_be_busy(Some(&Ok(Passed::Answered)), 9, (&Ok(()), Some(true))));
         assert!(!may_be_busy(None, 9, (&Ok(()), None)));
     }

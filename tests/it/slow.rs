@@ -6,6 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use hs2router::cluster::health::State;
+use hs2router::fake::{Coordinator, Settings};
 use hs2router::ids::Service;
 
 use crate::lost::WAYS;
@@ -82,6 +83,25 @@ fn an_open_that_takes_long_is_waited_for_where_it_is_as_long_as_the_coordinator_
             }
         }
     });
+}
+
+#[test]
+fn a_login_at_a_port_that_expects_none_gets_no_coordinator_ejected() {
+    // It takes the handshake for the beginning of a message, and waits for the rest, as impalad does.
+    let coordinator = Coordinator::start(Settings::default()).unwrap();
+    for flavor in ["impala", "hive"] {
+        let router = TestRouter::of(flavor, &[coordinator.hs2()]);
+        let mut client = Talk::connect(router.listener(0));
+        client.send(&[sasl(START, b"PLAIN"), sasl(OK, b"\0u1\0p1")].concat());
+        for asked in [1.0, 2.0] {
+            router.await_metric(
+                "hs2router_probes_total{cluster=\"test\",coordinator=\"c1\",outcome=\"passed\"}",
+                asked,
+            );
+        }
+        assert_eq!(state(&router), State::Healthy);
+        Talk::connect(router.listener(0)).open();
+    }
 }
 
 #[test]
