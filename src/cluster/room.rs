@@ -200,11 +200,13 @@ impl<L> Room<L> {
             && (is_there && self.has_idle(holder.identity) || may_be_made && self.may_dial())
     }
 
-    /// Whether a claim would get a place that becomes free now.
-    pub fn may_have_next(&self, holder: Holder<'_>, purpose: Purpose) -> bool {
-        let places = self.limit().saturating_sub(self.limits.reserve);
-        let free = places.saturating_sub(self.working).saturating_add(1);
-        purpose == Purpose::Relief || holder.unproven.is_none_or(|address| self.shares.allow(address, free))
+    /// Whether a claim gets nothing for want of a place, and would get one that became free now. Not if only its address has
+    /// used its share.
+    pub fn wants_place(&self, holder: Holder<'_>, purpose: Purpose) -> bool {
+        let is_full = self.working >= self.limit().saturating_sub(self.limits.reserve) || !self.may_dial();
+        is_full
+            && (purpose == Purpose::Relief
+                || holder.unproven.is_none_or(|address| self.shares.allow(address, 1)))
     }
 
     /// Takes a link into use, or the right to make one; `None` if there is no room. Of several idle links it is one that is

@@ -66,10 +66,12 @@ pub(super) enum End {
     #[error("the coordinator broke off its reply: {0}")]
     BadReply(#[from] BadReply),
     /// It was relayed unread, and the coordinator said nothing at first.
-    #[error("the coordinator said nothing on it within {within:?}")]
+    #[error("the coordinator said nothing within {within:?} to what began with {}: {}", began(*.first), likely(*.first))]
     CoordinatorSilent {
         /// `handshake_timeout`, or `open_timeout` where a request was relayed.
         within: Duration,
+        /// What its client began with, as far as that is known.
+        first: Option<Speech>,
     },
     /// It was relayed unread, the coordinator had said nothing on it yet, and somebody waited for its place.
     #[error("the coordinator had said nothing on it, and others waited for the service thread that it held")]
@@ -158,12 +160,13 @@ impl End {
                 u32::try_from(*len).ok().and_then(|len| Speech::guess(&len.to_be_bytes()))
             }
             Self::BadHandshake(SaslError::UnknownStatus { byte }) => Speech::guess(&[*byte]),
+            Self::CoordinatorSilent { first, .. } => *first,
             _ => None,
         };
         speech.map_or_else(|| self.cause().word(), Speech::as_str)
     }
 
-    /// Whether an operator should hear of it: the client did what no sound client does.
+    /// Whether an operator should hear of it: the client did what no sound client does, or came to the wrong port.
     pub(super) fn is_misbehaviour(&self) -> bool {
         matches!(
             self,
@@ -173,6 +176,20 @@ impl End {
                 | Self::ClientSlow
                 | Self::ClientBroke { .. }
                 | Self::HandshakeTimedOut
+                | Self::CoordinatorSilent { .. }
         )
+    }
+}
+
+fn began(first: Option<Speech>) -> &'static str {
+    first.map_or("something unknown", Speech::as_str)
+}
+
+/// Why a coordinator says nothing to a client that began so.
+fn likely(first: Option<Speech>) -> &'static str {
+    match first {
+        Some(Speech::Tls) => "perhaps its port has no TLS",
+        Some(Speech::Sasl) => "perhaps its port expects no login",
+        Some(_) | None => "perhaps it waits for more, or does not understand that",
     }
 }

@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::client::Client;
 use super::dialing::reach;
 use super::end::End;
-use super::pool::{BrokenOff, Grant, Seat, Unanswered};
+use super::pool::{BrokenOff, Grant, Patience, Seat, Unanswered};
 use super::queue::{NoPlace, NoRoom, NotCalled, Seeker};
 use super::refuse::Reasons;
-use super::shared::{Entrance, Shared};
+use super::shared::{Entrance, Settings, Shared};
 use super::workers::Place;
 use super::{Connection, note_depth};
 use crate::clock;
@@ -124,17 +124,15 @@ impl<S: Stream> Passage<S> {
         match dialed {
             Ok(dialed) => {
                 let cut = entrance.fleet.cuts.of(dialed.opening.coordinator().id);
-                // The answer to a greeting; or, where a request came that is relayed, the answer to that, which may be an open.
-                let patience = match service {
-                    Service::Hs2Http => shared.settings.open_timeout,
-                    Service::Hs2 | Service::Beeswax => shared.settings.handshake_timeout,
-                };
+                let patience = patience(service, &shared.settings);
                 relay_both(&shared, &mut client, dialed, Bounds { cut, patience }).await
             }
             Err(None) => End::ClientClosed,
             Err(Some(refused)) => {
                 refused.note(&shared, &entrance.fleet.cluster, &client.pending);
-                entrance.fleet.slow_down(Who::of(&Identity::Unread, client.address)).await;
+                if refused.cause == RefusalCause::Unreachable {
+                    entrance.fleet.slow_down(Who::of(&Identity::Unread, client.address)).await;
+                }
                 // There are no words for this that an unknown protocol would understand.
                 client.stream.reset_on_close();
                 End::NoCoordinator
@@ -147,7 +145,20 @@ impl<S: Stream> Passage<S> {
 struct Bounds {
     cut: CancellationToken,
     /// How long the coordinator may say nothing at first.
-    patience: Duration,
+    patience: Patience,
+}
+
+/// A coordinator that serves a connection answers a greeting that it understands within this.
+const GREETED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long a coordinator may say nothing at first: to a greeting, or to a request, which may be an open.
+fn patience(service: Service, settings: &Settings) -> Patience {
+    match service {
+        Service::Hs2Http => Patience { contested: settings.open_timeout, longest: settings.open_timeout },
+        Service::Hs2 | Service::Beeswax => {
+            Patience { contested: GREETED_WITHIN, longest: settings.handshake_timeout }
+        }
+    }
 }
 
 async fn relay_both<S: Stream>(
@@ -157,7 +168,7 @@ async fn relay_both<S: Stream>(
     bounds: Bounds,
 ) -> End {
     let Dialed { mut stream, opening, mut seat } = dialed;
-    let unanswered = Unanswered::begin(&seat.pool);
+    let unanswered = Unanswered::begin(&seat.pool, bounds.patience);
     let span = tracing::Span::current();
     span.record("coordinator", tracing::field::display(&opening.coordinator().name));
     // A peer may pause for as long as it likes, and nobody but the two of them knows why.
@@ -165,6 +176,7 @@ async fn relay_both<S: Stream>(
     let _cleared = stream.set_user_timeout(None);
     let _counted = opening.into_opaque();
     let pending = std::mem::take(&mut client.pending);
+    let first = Speech::guess(&pending);
     if let Err((error, _)) = flow::write_all(&mut stream, &pending, shared.settings.stall_timeout).await {
         client.stream.reset_on_close();
         return End::CoordinatorLost { cause: error.to_string() };
@@ -184,9 +196,9 @@ async fn relay_both<S: Stream>(
     let cut = tokio::select! {
         biased;
         () = bounds.cut.cancelled() => End::Drained,
-        why = unanswered.broken_off(bounds.patience) => match why {
+        why = unanswered.broken_off() => match why {
             BrokenOff::GaveWay => End::GaveWay,
-            BrokenOff::TooLong => End::CoordinatorSilent { within: bounds.patience },
+            BrokenOff::TooLong => End::CoordinatorSilent { within: bounds.patience.longest, first },
         },
         ended = relayed => return end_of(ended),
     };

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 
 use super::calls::Calls;
 use super::exchange::{Answered, Lost, LostCause, Trouble};
 use super::framing::Framing;
 use super::incoming::{Body, HeldBack};
 use super::link::Link;
+use super::pool::{Patience, Unanswered};
 use super::refuse::framed;
 use super::reply::Reply;
 use super::request::Request;
@@ -27,7 +28,7 @@ use crate::wire::hs2::request::close_session;
 
 /// How long the reply to an open that was given up is waited for. Impala opens a session within milliseconds once a thread
 /// serves the link; one that has none for so long is not about to.
-const LATE_FOR: Duration = Duration::from_mins(10);
+const LATE: Patience = Patience { contested: Duration::from_secs(1), longest: Duration::from_mins(10) };
 
 /// An open that was sent, or is being sent, to a coordinator.
 struct Asked<S: Stream> {
@@ -145,11 +146,14 @@ impl<S: Stream> Late<S> {
 
     async fn watch(self, _permit: OwnedSemaphorePermit, shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>) {
         let coordinator = Arc::clone(&self.link.coordinator);
+        // Nobody waits for it any more, so its place is whoever's who waits for one.
+        let unanswered = Unanswered::begin(&self.link.seat.pool, LATE);
         let stall = shared.settings.stall_timeout;
         let session = tokio::select! {
             biased;
             () = shared.cut.cancelled() => return,
-            closed = timeout(LATE_FOR, self.close(stall)) => closed.ok().flatten(),
+            _ = unanswered.broken_off() => return,
+            closed = self.close(stall) => closed,
         };
         if let Some(session) = session {
             if let Some(counters) = fleet.counters(coordinator.id) {

@@ -5,30 +5,31 @@
 //! at once, so nobody who comes later can be faster.
 
 mod lobby;
+mod next;
 mod seat;
 mod unanswered;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::runtime;
 use tokio::sync::oneshot;
 
 pub(super) use lobby::Lobby;
 use seat::here;
 pub(super) use seat::{Grant, Made, Seat};
-use unanswered::UnansweredRelays;
-pub(super) use unanswered::{BrokenOff, Unanswered};
+use unanswered::AllUnanswered;
+pub(super) use unanswered::{BrokenOff, Patience, Unanswered};
 
 use super::link::Link;
 use crate::clock;
+use crate::cluster::Coordinator;
 use crate::cluster::lineage::{Breaks, Lineage};
 use crate::cluster::room::{
     Claim, Holder, Kind, Limits, OwnLinks, PortFigures, Purpose, Room, RoomView, Tenancy,
 };
 use crate::cluster::turns::{QueueFull, Ticket, Turn, Turns};
-use crate::cluster::{AdminState, Coordinator};
 use crate::ids::{ClientAddress, CoordinatorId, Identity, Service};
 use crate::net::stream::{Seen, Stream};
 
@@ -49,8 +50,8 @@ pub(super) struct Pool<S: Stream> {
 struct State<S: Stream> {
     room: Room<Idle<S>>,
     lineage: Lineage,
-    /// Relays that give way to those who wait.
-    unanswered: UnansweredRelays,
+    /// Connections that give way to those who wait.
+    unanswered: AllUnanswered,
     /// Calls that wait for a link here.
     relief: Turns<Waiter<S>>,
     work: Turns<Waiter<S>>,
@@ -88,14 +89,6 @@ impl<S: Stream> Waiter<S> {
 /// A link that no call uses; its seat is over.
 type Idle<S> = Box<Link<S>>;
 
-/// One who was called, with what it is called for. Done without the lock: to close links, and to give back what nobody
-/// takes any more, which locks again.
-struct Called<S: Stream> {
-    waiter: Waiter<S>,
-    grant: Grant<S>,
-    _closed: Vec<Idle<S>>,
-}
-
 /// A place in the line, and what tells that it is one's turn.
 pub(super) type Joined<S> = (Ticket, oneshot::Receiver<Grant<S>>);
 
@@ -110,7 +103,7 @@ impl<S: Stream> Pool<S> {
         let state = State {
             room: Room::new(limits),
             lineage: Lineage::default(),
-            unanswered: UnansweredRelays::default(),
+            unanswered: AllUnanswered::default(),
             relief: Turns::new(queue_length),
             work: Turns::new(queue_length),
             session_next: false,
@@ -130,6 +123,12 @@ impl<S: Stream> Pool<S> {
     /// Whether a claim would get something.
     pub(super) fn has_room(&self, holder: Holder<'_>, kind: Kind) -> bool {
         self.state.lock().room.has_room(holder, Purpose::Work, kind)
+    }
+
+    /// Whether a claim would get nothing only because the address that it is for uses its share.
+    pub(super) fn has_room_for_others(&self, holder: Holder<'_>, kind: Kind) -> bool {
+        let proven = Holder::ourselves(holder.identity);
+        self.has_room(proven, kind) && !self.has_room(holder, kind)
     }
 
     /// What its room looks like.
@@ -206,8 +205,9 @@ impl<S: Stream> Pool<S> {
         let (identity, tried) = (identity.clone(), Vec::new());
         let waiter = Waiter { identity, unproven, kind: Kind::Any, tried, called };
         let (ticket, displaced) = state.line(purpose).join(turn, waiter)?;
-        self.call_next(state);
+        drop(state);
         drop(displaced);
+        self.make_room();
         Ok(Err((ticket, call)))
     }
 
@@ -281,6 +281,7 @@ impl<S: Stream> Pool<S> {
         state.note_ended(&retired);
         self.call_next(state);
         drop(retired);
+        self.make_room();
     }
 
     /// Whether all links that were there at a moment have broken since. Of links that are not shared others may be broken, too,
@@ -303,96 +304,6 @@ impl<S: Stream> Pool<S> {
     /// The same if there is one more since this was asked last.
     pub(super) fn news_of_breaks(&self) -> Option<Breaks> {
         self.state.lock().lineage.news()
-    }
-
-    /// Calls those who wait, as long as there is room.
-    pub(super) fn call_waiting(self: &Arc<Self>) {
-        self.call_next(self.state.lock());
-    }
-
-    fn call_next(self: &Arc<Self>, mut state: MutexGuard<'_, State<S>>) {
-        if state.relief.is_empty() && state.work.is_empty() && self.lobby.is_empty() {
-            return;
-        }
-        let mut called = Vec::new();
-        while let Some(next) = self.next(&mut state) {
-            called.push(next);
-        }
-        let gives_way = if state.unanswered.is_empty() || !self.somebody_waits(&state) {
-            None
-        } else {
-            state.unanswered.give_way(clock::now())
-        };
-        drop(state);
-        // What it had is given to the next one when its seat ends.
-        gives_way.inspect(|relay| relay.notify_one());
-        for Called { waiter, grant, _closed } in called {
-            // Whoever is gone leaves its grant here, and dropping that calls the next.
-            drop(waiter.called.send(grant));
-        }
-    }
-
-    /// Whether somebody waits for whom one more place would do.
-    fn somebody_waits(&self, state: &State<S>) -> bool {
-        let State { room, relief, work, .. } = state;
-        relief.any(|one| room.may_have_next(one.holder(), Purpose::Relief))
-            || work.any(|one| room.may_have_next(one.holder(), Purpose::Work))
-            || self.takes_sessions()
-                && self
-                    .lobby
-                    .any(|one| self.is_untried(one) && room.may_have_next(one.holder(), Purpose::Work))
-    }
-
-    fn next(self: &Arc<Self>, state: &mut State<S>) -> Option<Called<S>> {
-        let (waiter, purpose) = self.next_waiter(state)?;
-        let (grant, closed) = self.claim_in(state, (waiter.holder(), here()), purpose, waiter.kind)?;
-        Some(Called { waiter, grant, _closed: closed })
-    }
-
-    /// Who is next: cancels and closes, because they make room, but not twice in a row while others wait; calls and new
-    /// sessions in turn.
-    fn next_waiter(&self, state: &mut State<S>) -> Option<(Waiter<S>, Purpose)> {
-        let State { room, relief, work, session_next, relief_was_next, .. } = state;
-        let was_next = std::mem::take(relief_was_next);
-        let mut first = || relief.next(|one| room.has_room(one.holder(), Purpose::Relief, one.kind));
-        if !was_next && let Some(next) = first() {
-            *relief_was_next = true;
-            return Some((next, Purpose::Relief));
-        }
-        let mut call = || {
-            if work.is_empty() {
-                return None;
-            }
-            work.next(|one| room.has_room(one.holder(), Purpose::Work, one.kind))
-        };
-        let next = if *session_next {
-            self.next_session(room).or_else(call)
-        } else {
-            call().or_else(|| self.next_session(room))
-        };
-        *session_next = !*session_next;
-        match next {
-            Some(next) => Some((next, Purpose::Work)),
-            None if was_next => Some((first()?, Purpose::Relief)),
-            None => None,
-        }
-    }
-
-    fn next_session(&self, room: &Room<Idle<S>>) -> Option<Waiter<S>> {
-        if self.lobby.is_empty() || !self.takes_sessions() {
-            return None;
-        }
-        self.lobby.next(|one| self.is_untried(one) && room.has_room(one.holder(), Purpose::Work, one.kind))
-    }
-
-    fn is_untried(&self, one: &Waiter<S>) -> bool {
-        !one.tried.contains(&self.coordinator.id)
-    }
-
-    fn takes_sessions(&self) -> bool {
-        self.coordinator.state() == AdminState::Active
-            && self.coordinator.ports.of(self.service).is_some()
-            && self.coordinator.standing(self.service, clock::now()).is_fit()
     }
 }
 

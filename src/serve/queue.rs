@@ -60,7 +60,7 @@ pub(super) enum NoPlace {
 }
 
 impl NotCalled {
-    /// The reason behind it, where there is room for others.
+    /// The reason behind it, if there is room for others.
     fn unless(self, others_have_room: impl FnOnce() -> bool) -> Self {
         match self {
             Self::NoRoom(NoRoom::TimedOut(waited)) if others_have_room() => {
@@ -144,16 +144,19 @@ impl<S: Stream> Seeker<'_, S> {
         let lobby = self.fleet.lobby(self.service);
         let (called, call) = oneshot::channel();
         let Holder { identity, unproven } = self.holder;
-        let (identity, tried) = (identity.clone(), tried.to_vec());
-        let waiter = Waiter { identity, unproven, kind: self.kind, tried, called };
+        let identity = identity.clone();
+        let waiter = Waiter { identity, unproven, kind: self.kind, tried: tried.to_vec(), called };
         let ticket = lobby.join(&self.turn, waiter).inspect_err(|_| self.fleet.note_queue_full())?;
         let line = Line::Lobby(Arc::clone(lobby));
         let waiting = Waiting::new(self.fleet, call, line, (self.turn.clone(), ticket));
         self.fleet.call_waiting(self.service);
+        self.fleet.make_room(self.service);
         let called = waiting.called(self.deadline, client.closed()).await;
-        let proven = Holder::ourselves(self.holder.identity);
-        let has_room = |pool: &Arc<Pool<S>>| pool.service == self.service && pool.has_room(proven, self.kind);
-        called.map_err(|not_called| not_called.unless(|| self.fleet.pools().any(has_room)))
+        let refuses = |pool: &Arc<Pool<S>>| {
+            let would_do = pool.service == self.service && !tried.contains(&pool.coordinator.id);
+            would_do && pool.takes_sessions() && pool.has_room_for_others(self.holder, self.kind)
+        };
+        called.map_err(|not_called| not_called.unless(|| self.fleet.pools().any(refuses)))
     }
 }
 
@@ -240,8 +243,7 @@ pub(super) async fn link<S: Stream>(
             let line = Line::Pool(Arc::clone(pool), purpose);
             let waiting = Waiting::new(fleet, call, line, (turn, ticket));
             let called = waiting.called(clock::now() + fleet.room.queue_timeout, gone).await;
-            let proven = Holder::ourselves(holder.identity);
-            called.map_err(|not_called| not_called.unless(|| pool.has_room(proven, Kind::Any)))
+            called.map_err(|not_called| not_called.unless(|| pool.has_room_for_others(holder, Kind::Any)))
         }
     }
 }

@@ -354,6 +354,12 @@ impl<S: Stream> Fleet<S> {
         }
     }
 
+    /// Has one relay that is not answered give way to those who wait for a service.
+    pub(super) fn make_room(&self, service: Service) {
+        let mut pools = self.pools.iter().map(|pools| of_service(pools, service));
+        pools.any(|pool| pool.make_room());
+    }
+
     /// The links to each of a coordinator's ports: what of a poll's figures would be ours now.
     pub(super) fn own_links(&self, coordinator: &Coordinator) -> [OwnLinks; Service::ALL.len()] {
         let own = |service| self.pool(coordinator, service).map(|pool| pool.own()).unwrap_or_default();

@@ -2,6 +2,8 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use hs2router::clock;
@@ -264,17 +266,21 @@ fn who_is_refused_because_its_address_has_its_share_is_told_so() {
     assert!(refusal.contains("all service threads are in use"), "{refusal}");
 }
 
+/// A router in front of one coordinator, with these keys of its cluster.
+fn in_front_of(script: &Script, cluster: &str) -> TestRouter {
+    TestRouter::start(&format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\n[[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{SELDOM}\n{cluster}\n\
+         coordinators = [{{ name = \"c1\", host = \"127.0.0.1\", hs2 = {}, beeswax = 0, hs2_http = 0, web = 0 }}]\n",
+        script.address().port()
+    ))
+}
+
 #[test]
 fn requests_of_which_nobody_knows_the_end_leave_threads_to_others_and_none_is_kept_for_their_client() {
     // A coordinator that waits for more of them.
     let script =
         Script::calls(|call| if call.message.name == DOUBTFUL { Act::Silence } else { Act::Ordinary });
-    let router = TestRouter::start(&format!(
-        "[[listener]]\naddress = \"127.0.0.1:0\"\n[[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{SELDOM}\n\
-         service_threads = 9\nreserve = 1\nqueue_timeout = \"200ms\"\n\
-         coordinators = [{{ name = \"c1\", host = \"127.0.0.1\", hs2 = {}, beeswax = 0, hs2_http = 0, web = 0 }}]\n",
-        script.address().port()
-    ));
+    let router = in_front_of(&script, "service_threads = 9\nreserve = 1\nqueue_timeout = \"200ms\"");
     let connect = |address| connect_to(address, router.listener(0));
     let mut strangers: Vec<_> = (0..20).map(|_| connect(Ipv4Addr::LOCALHOST)).collect();
     for talk in &mut strangers {
@@ -286,4 +292,48 @@ fn requests_of_which_nobody_knows_the_end_leave_threads_to_others_and_none_is_ke
         talk.finish();
     }
     assert!(eventually(|| script.open() <= 1), "{} are still waited on", script.open());
+}
+
+#[test]
+fn opens_that_nobody_waits_for_give_way_to_whoever_waits() {
+    let script = Script::calls(|call| if call.place < 3 { Act::Silence } else { Act::Ordinary });
+    let router = in_front_of(&script, "service_threads = 4\nreserve = 1\naddress_share = 1");
+    for number in 1..=3 {
+        let mut talk = connect_to(Ipv4Addr::LOCALHOST, router.listener(0));
+        talk.say(&open_session());
+        assert!(
+            eventually(|| script.count("OpenSession") == number),
+            "{} opens",
+            script.count("OpenSession")
+        );
+        talk.reset();
+    }
+    connect_to(ELSEWHERE, router.listener(0)).open();
+}
+
+#[test]
+fn a_request_over_http_gives_way_to_nobody() {
+    let (answer, told) = channel();
+    let told = Mutex::new(told);
+    let script = Script::raw(move |mut stream, _| {
+        if stream.read_exact(&mut [0; 4]).is_ok() && told.lock().unwrap().recv().is_ok() {
+            stream.write_all(b"HTTP").unwrap();
+        }
+    });
+    let router = TestRouter::start(&format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2-http\"\n[[cluster]]\nname = \"test\"\nflavor = \"impala\"\n\
+         {SELDOM}\nservice_threads = 3\nreserve = 1\naddress_share = 1\nqueue_timeout = \"2500ms\"\n\
+         coordinators = [{{ name = \"c1\", host = \"127.0.0.1\", hs2 = 0, beeswax = 0, hs2_http = {}, web = 0 }}]\n",
+        script.address().port()
+    ));
+    let mut clients: Vec<_> = (0..3).map(|_| connect_to(Ipv4Addr::LOCALHOST, router.listener(0))).collect();
+    for client in &mut clients {
+        client.send(b"POST / HTTP/1.1\r\n");
+    }
+    // One finds no room. As long as it waited, the others could have been told to go.
+    router.await_metric("hs2router_connections_refused_total{cause=\"no_room\"}", 1.0);
+    (0..2).for_each(|_| answer.send(()).unwrap());
+    let answered =
+        clients.into_iter().filter_map(|mut client| (client.rest() == b"HTTP").then_some(())).count();
+    assert_eq!(answered, 2);
 }

@@ -46,7 +46,12 @@ impl<S: Stream> Lobby<S> {
 
     /// Whether nobody waits; asked without the lock.
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) == 0
+        self.len() == 0
+    }
+
+    /// How many wait; asked without the lock.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
     }
 
     /// Whether one of those who wait `fits`.

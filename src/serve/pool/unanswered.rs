@@ -1,7 +1,7 @@
-//! Connections that are relayed unread and on which the coordinator has not said a word yet. Such a client holds a service
-//! thread that somebody else may be waiting for, and nobody can tell whether it will ever do anything with it: so it gives way.
+//! Connections on which a coordinator has not said a word yet, and perhaps never will: those that are relayed unread, and opens
+//! that nobody waits for any more. Each holds a service thread that somebody else may be waiting for, so it gives way.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,31 +14,55 @@ use super::Pool;
 use crate::clock;
 use crate::net::stream::Stream;
 
-/// A coordinator that serves a connection answers a greeting that it understands within this, so nobody gives way before.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
-
-/// Those of one port, the oldest first.
+/// Those of one port.
 #[derive(Debug, Default)]
-pub(super) struct UnansweredRelays(VecDeque<(Instant, Arc<Notify>)>);
+pub(super) struct AllUnanswered {
+    /// By the moment from which on they give way; the number tells those of one moment apart.
+    waiting: BTreeMap<Key, Arc<Notify>>,
+    next: u64,
+    /// How many were told to give way and have not ended yet.
+    ending: usize,
+}
 
-impl UnansweredRelays {
-    /// Whether there is none.
+type Key = (Instant, u64);
+
+impl AllUnanswered {
+    /// Whether there is none that could be told.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.waiting.is_empty()
     }
 
-    /// What tells the oldest one to give way; none if all are too young.
+    /// How many are about to end.
+    pub(super) fn ending(&self) -> usize {
+        self.ending
+    }
+
+    /// What tells one to give way; none if the time of none has come.
     pub(super) fn give_way(&mut self, now: Instant) -> Option<Arc<Notify>> {
-        let is_due = |(since, _): &mut (Instant, _)| now.saturating_duration_since(*since) >= ANSWERS_WITHIN;
-        self.0.pop_front_if(is_due).map(|(_, gives_way)| gives_way)
+        let ((due, _), _) = self.waiting.first_key_value()?;
+        if *due > now {
+            return None;
+        }
+        self.ending += 1;
+        self.waiting.pop_first().map(|(_, gives_way)| gives_way)
     }
 
-    fn remove(&mut self, which: &Arc<Notify>) {
-        self.0.retain(|(_, other)| !Arc::ptr_eq(other, which));
+    fn join(&mut self, due: Instant, gives_way: Arc<Notify>) -> Key {
+        let key = (due, self.next);
+        self.next += 1;
+        self.waiting.insert(key, gives_way);
+        key
+    }
+
+    /// One is unanswered no longer, or is no more.
+    fn leave(&mut self, key: &Key) {
+        if self.waiting.remove(key).is_none() {
+            self.ending = self.ending.saturating_sub(1);
+        }
     }
 }
 
-/// Why a relay that was not answered is broken off.
+/// Why a connection that was not answered is broken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::serve) enum BrokenOff {
     /// Somebody waited for its place.
@@ -47,9 +71,20 @@ pub(in crate::serve) enum BrokenOff {
     TooLong,
 }
 
-/// A relay that is not answered yet; it gives way to nobody once this is dropped.
+/// How long an answer is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::serve) struct Patience {
+    /// While somebody waits for its place.
+    pub contested: Duration,
+    /// At most.
+    pub longest: Duration,
+}
+
+/// A connection that is not answered yet; it gives way to nobody once this is dropped.
 pub(in crate::serve) struct Unanswered<S: Stream> {
     pool: Arc<Pool<S>>,
+    key: Key,
+    patience: Patience,
     gives_way: Arc<Notify>,
     is_answered: AtomicBool,
     answered: Notify,
@@ -57,11 +92,12 @@ pub(in crate::serve) struct Unanswered<S: Stream> {
 
 impl<S: Stream> Unanswered<S> {
     /// A connection to this port begins.
-    pub(in crate::serve) fn begin(pool: &Arc<Pool<S>>) -> Self {
+    pub(in crate::serve) fn begin(pool: &Arc<Pool<S>>, patience: Patience) -> Self {
         let gives_way = Arc::new(Notify::new());
-        pool.state.lock().unanswered.0.push_back((clock::now(), Arc::clone(&gives_way)));
+        let due = clock::now() + patience.contested;
+        let key = pool.state.lock().unanswered.join(due, Arc::clone(&gives_way));
         let (is_answered, answered) = (AtomicBool::new(false), Notify::new());
-        Self { pool: Arc::clone(pool), gives_way, is_answered, answered }
+        Self { pool: Arc::clone(pool), key, patience, gives_way, is_answered, answered }
     }
 
     /// The coordinator has said something; whether that was its first word.
@@ -69,18 +105,18 @@ impl<S: Stream> Unanswered<S> {
         if self.is_answered.swap(true, Ordering::Relaxed) {
             return false;
         }
-        self.pool.state.lock().unanswered.remove(&self.gives_way);
+        self.pool.state.lock().unanswered.leave(&self.key);
         self.answered.notify_one();
         true
     }
 
-    /// Resolves when the relay is to be broken off: after `patience`, or when it has to give way. Never once it is answered.
-    pub(in crate::serve) async fn broken_off(&self, patience: Duration) -> BrokenOff {
+    /// Resolves when it is to be broken off. Never once it is answered.
+    pub(in crate::serve) async fn broken_off(&self) -> BrokenOff {
         tokio::select! {
             biased;
             () = self.answered.notified() => pending().await,
             () = self.gives_way.notified() => BrokenOff::GaveWay,
-            () = sleep(patience) => BrokenOff::TooLong,
+            () = sleep(self.patience.longest) => BrokenOff::TooLong,
         }
     }
 }
@@ -88,7 +124,7 @@ impl<S: Stream> Unanswered<S> {
 impl<S: Stream> Drop for Unanswered<S> {
     fn drop(&mut self) {
         if !self.is_answered.load(Ordering::Relaxed) {
-            self.pool.state.lock().unanswered.remove(&self.gives_way);
+            self.pool.state.lock().unanswered.leave(&self.key);
         }
     }
 }

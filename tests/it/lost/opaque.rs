@@ -116,7 +116,7 @@ fn a_coordinator_that_says_nothing_is_not_waited_for_longer_than_a_handshake() {
     assert!(client.stream.read(&mut [0]).is_err(), "it is reset");
     router.await_metric("hs2router_connections_closed_total{cause=\"handshake_timed_out\"}", 1.0);
     assert!(eventually(|| script.open() == 0), "its thread is free");
-    let words = "the coordinator said nothing on it within 200ms";
+    let words = "the coordinator said nothing within 200ms to what began with something unknown";
     assert!(router.logs().text().contains(words), "{}", router.logs().text());
 }
 
