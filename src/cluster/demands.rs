@@ -12,7 +12,7 @@
 //! Until then whoever wants the same again is sent to a coordinator that has not failed at it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::hash::{BuildHasher as _, Hash};
 use std::time::{Duration, Instant};
 
 use super::{Cluster, Coordinator};
@@ -62,7 +62,6 @@ pub(super) struct Demands {
     known: BTreeMap<Demand, Known>,
     /// Oldest first; of those that were met, some are still in here.
     order: VecDeque<(Instant, Demand)>,
-    hasher: RandomState,
 }
 
 impl Demands {
@@ -96,7 +95,7 @@ impl Demands {
 impl Cluster {
     /// What somebody wants who sends these bytes, or whatever tells it from what others want.
     pub fn demand(&self, service: Service, step: Step, what: impl Hash) -> Demand {
-        Demand { service, step, hash: self.demands.lock().hasher.hash_one(what) }
+        Demand { service, step, hash: self.demand_key.hash_one(what) }
     }
 
     /// Whether a coordinator failed at it.

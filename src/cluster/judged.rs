@@ -48,7 +48,8 @@ impl Cluster {
             let (outlook, load) = (one.outlook(service, now), one.load());
             let weight = Weight::new(one.weight, outlook.share);
             let terms = idle_session_cost.map(|cost| load.terms(outlook.others, cost));
-            (one.state() == AdminState::Active, outlook, terms.map(|terms| (terms, weight)))
+            let is_active = one.state() == AdminState::Active && one.ports.of(service).is_some();
+            (is_active, outlook, terms.map(|terms| (terms, weight)))
         };
         let looks: Vec<_> = self.coordinators.iter().map(look).collect();
         let active = || looks.iter().filter(|(is_active, ..)| *is_active);

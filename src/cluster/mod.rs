@@ -28,6 +28,7 @@ mod tests;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -199,6 +200,8 @@ pub struct Cluster {
     /// Locked for the length of one pick, so that concurrent picks see each other's reservations.
     policy: Mutex<policy::Policy>,
     demands: Mutex<demands::Demands>,
+    /// Of the hashes that tell demands apart.
+    demand_key: RandomState,
     /// Which coordinators the next pick has to look at again.
     changes: Arc<changes::Changes>,
     panic_threshold: f64,
@@ -231,7 +234,7 @@ impl Cluster {
         }
         let policy = Mutex::new(policy::Policy::new(policy, idle_session_cost, count));
         let panic_threshold = health.panic_threshold;
-        let demands = Mutex::default();
+        let (demands, demand_key) = (Mutex::default(), RandomState::new());
         Ok(Self {
             name,
             flavor,
@@ -239,6 +242,7 @@ impl Cluster {
             coordinators: built,
             policy,
             demands,
+            demand_key,
             changes,
             panic_threshold,
         })

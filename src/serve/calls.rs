@@ -4,8 +4,6 @@ use std::future::{poll_fn, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
-
 use super::alarm::Alarm;
 use super::asking::Decided;
 use super::attached::{Attached, InUse};
@@ -22,7 +20,6 @@ use super::shared::{Entrance, Fleet, Shared};
 use super::tend::look_interval;
 use super::workers::Place;
 use crate::clock;
-use crate::cluster::brake::Who;
 use crate::cluster::{AdminState, Coordinator, Opening, SessionCount, Wanted};
 use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
@@ -71,7 +68,7 @@ pub(super) struct Calls<S: Stream> {
     /// What sessions left behind, to be closed after the call.
     pub(super) forgotten: Vec<Left>,
     /// How long the client waits before it is told that its call was not carried out.
-    slowed: Duration,
+    pub(super) slowed: Duration,
 }
 
 impl<S: Stream> Calls<S> {
@@ -156,6 +153,8 @@ impl<S: Stream> Calls<S> {
 
     /// Carries out the next call. What few calls wait for has a box of its own, so that the others have less to move and touch.
     async fn call(&mut self, first: Option<Chunk>) -> Result<(), End> {
+        // Whatever came of its dials, the call before this one has waited for.
+        self.slowed = Duration::ZERO;
         let mut request = Request::boxed(self.framing);
         self.inbox.begin(&mut self.client, &mut request, first)?;
         if !request.complete {
@@ -358,21 +357,7 @@ impl<S: Stream> Calls<S> {
         verdict(method, reply, self.fleet.cluster.flavor.family())
     }
 
-    /// A link that was dialed for the client is lost, or was never there, without a coordinator having answered anything on it.
-    pub(super) fn note_in_vain(&mut self) {
-        let who = Who::of(self.links.identity(), self.client.address);
-        self.slowed = self.fleet.brake.lock().note_in_vain(who, clock::now());
-    }
-
-    /// A coordinator has answered on a link that was dialed for the client.
-    pub(super) fn note_of_use(&mut self) {
-        let who = Who::of(self.links.identity(), self.client.address);
-        self.fleet.brake.lock().note_of_use(who);
-        self.slowed = Duration::ZERO;
-    }
-
-    /// Answers a call in a coordinator's place, once all of it has come. Whoever dials in vain all the time waits for that, with
-    /// nothing of any coordinator's in hand; also if it has left, or it would come again at once.
+    /// Answers a call in a coordinator's place, once all of it has come; slowly, if the client dials in vain all the time.
     pub(super) async fn refuse(
         &mut self,
         request: &mut Request,
@@ -383,9 +368,7 @@ impl<S: Stream> Calls<S> {
         self.take_rest(request).await?;
         tracing::debug!(method = request.method().name, message = answer.message, "call refused");
         let reply = answer.reply(service, request.facts(), self.framing);
-        if !self.slowed.is_zero() {
-            sleep(std::mem::take(&mut self.slowed)).await;
-        }
+        self.brake().await;
         self.client.send(&reply, self.shared.settings.stall_timeout).await?;
         Ok(outcome)
     }

@@ -69,7 +69,7 @@ pub(super) enum LostCause {
     NoRoom,
     /// It may still be waiting for the rest of the request.
     #[error(
-        "no answer within {UNSURE_FOR:?} to a request of which the router cannot tell whether the coordinator takes it for \
+        "nothing came within {UNSURE_FOR:?} in answer to a request of which the router cannot tell whether the coordinator takes it for \
          a whole one"
     )]
     Unanswered,
@@ -99,7 +99,7 @@ impl LostCause {
     }
 
     /// Whether the coordinator hung up, or is none at all.
-    fn is_hang_up(&self) -> bool {
+    pub(super) fn is_hang_up(&self) -> bool {
         matches!(self, Self::Closed | Self::Failed(_) | Self::BadReply(_))
     }
 
@@ -172,16 +172,6 @@ impl<S: Stream> Link<S> {
 }
 
 impl<S: Stream> Calls<S> {
-    /// Takes in what came of an exchange on a link: of one on which nothing was answered before, that is what its dial was for.
-    pub(super) fn note_use(&mut self, is_new: bool, exchanged: &Result<Answered<S>, Trouble>) {
-        match exchanged {
-            _ if !is_new => {}
-            Ok(_) => self.note_of_use(),
-            Err(Trouble::Link(lost)) if lost.cause.is_hang_up() => self.note_in_vain(),
-            Err(_) => {}
-        }
-    }
-
     /// Sends a request on a link and awaits its reply. The link comes back with the answer if it is fit for another call.
     pub(super) async fn exchange(
         &mut self,
@@ -368,6 +358,7 @@ impl<S: Stream> Calls<S> {
             biased;
             read = link.read() => Ok(read),
             () = self.client.stream.closed() => Err(End::client_gone()),
+            never = self.links.ends(), if self.links.are_idle() => match never {},
             () = sleep(UNSURE_FOR) => Ok(Err(LostCause::Unanswered)),
         }
     }

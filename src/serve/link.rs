@@ -323,7 +323,6 @@ pub(super) async fn dial<S: Stream>(
     let mut stream = reach(&coordinator, service, fleet, shared).await?;
     if let Some(credentials) = credentials {
         log_in(&mut stream, credentials, &seat, fleet, shared).await?;
-        seat.prove();
     }
     let made = seat.made(moves);
     Ok(Box::new(Link { coordinator, stream, session: None, seat, made }))

@@ -2,94 +2,33 @@
 //! down, without the client noticing.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::calls::Calls;
 use super::end::End;
 use super::exchange::{Answered, Lost, Trouble};
 use super::framing::Framing;
 use super::incoming::Body;
-use super::link::NoLink;
 use super::pool::Grant;
-use super::queue::{self, NoRoom, NotCalled, Seeker};
-use super::refuse::{NoAnswer, Reasons};
+use super::queue::{self, NotCalled, Seeker};
+use super::refuse::NoAnswer;
 use super::request::Request;
+use super::tried::Tried;
 use crate::clock;
 use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::Turn;
 use crate::cluster::{AdminState, Coordinator, Demand, Opening, Step};
-use crate::ids::{CoordinatorId, Service};
+use crate::ids::Service;
 use crate::metrics::{CallOutcome, Label as _, RefusalCause, SessionOutcome};
 use crate::net::stream::Stream;
 use crate::session::idle::IdleTimeout;
-use crate::session::retry::{Phase, Remedy, remedy, sql_state};
+use crate::session::retry::{Phase, Remedy, remedy};
 use crate::session::state::State;
 use crate::session::table::{Movable, NewSession, NoPlace, Place};
 use crate::wire::facts::{Guid, GuidText};
 use crate::wire::hs2::reply::{SqlState, idle_session_timeout};
 use crate::wire::method::Retry;
 use crate::wire::verdict::{Verdict, succeeded};
-
-/// What came of the candidates so far.
-struct Tried<S: Stream> {
-    /// What was wanted of them, where that can be told.
-    demand: Option<Demand>,
-    /// When it is too late to wait for room.
-    room_by: Instant,
-    /// When it is too late to be opened; none before the first coordinator is tried.
-    open_by: Option<Instant>,
-    /// Why it was not waited for others any longer.
-    no_room: Option<NoRoom>,
-    coordinators: Vec<CoordinatorId>,
-    /// What came of each, for the client.
-    reasons: Reasons,
-    /// What kind of failure the last one was.
-    sql_state: Option<SqlState>,
-    /// The last answer of one that is shutting down: if all are, the client gets it as it came.
-    answer: Option<(Arc<Coordinator>, Answered<S>)>,
-    /// Those that lost the open. Whose fault that was, the next one's answer tells: a client can send what makes every
-    /// coordinator hang up, but nothing that one answers and another does not.
-    lost: Vec<Arc<Coordinator>>,
-}
-
-impl<S: Stream> Tried<S> {
-    fn new(room_by: Instant) -> Self {
-        Self {
-            demand: None,
-            room_by,
-            open_by: None,
-            no_room: None,
-            coordinators: Vec::new(),
-            reasons: Reasons::default(),
-            sql_state: None,
-            answer: None,
-            lost: Vec::new(),
-        }
-    }
-
-    /// One more coordinator is tried; until when the session may be opened, there or elsewhere.
-    fn begin(&mut self, coordinator: CoordinatorId, open_timeout: Duration) -> Instant {
-        self.coordinators.push(coordinator);
-        *self.open_by.get_or_insert_with(|| clock::now() + open_timeout)
-    }
-
-    fn is_over(&self) -> bool {
-        self.open_by.is_some_and(|open_by| clock::now() >= open_by)
-    }
-
-    fn no_link(&mut self, coordinator: &Coordinator, no_link: &NoLink) {
-        self.sql_state = Some(sql_state(no_link.phase()));
-        self.reasons.push(coordinator, no_link);
-    }
-
-    fn lost(&mut self, coordinator: Arc<Coordinator>, lost: &Lost) {
-        self.sql_state = Some(sql_state(lost.phase));
-        self.reasons.push(&coordinator, &lost.cause);
-        if lost.cause.speaks_against_coordinator() {
-            self.lost.push(coordinator);
-        }
-    }
-}
 
 impl<S: Stream> Calls<S> {
     /// Opens a session on the best coordinator that takes it.

@@ -81,9 +81,9 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
             links.put(link);
             Ok(Stage::Calls(Box::new(connection.into_calls(Framing::Sasl, links).reserved(opening))))
         }
-        Err(Refused { status, text, end }) => {
+        Err(Refused { status, text, end, in_vain }) => {
             // Whoever does nothing but log in in vain waits a little longer each time, with nothing of a coordinator's in hand.
-            if matches!(end, End::NoVerdict | End::NoCoordinator) {
+            if in_vain {
                 fleet.slow_down(who).await;
             }
             tell(&mut connection.client, status, &text, stall).await?;
@@ -120,6 +120,15 @@ struct Refused {
     status: Status,
     text: Vec<u8>,
     end: End,
+    /// Whether a coordinator was dialed for it, and nothing came of that.
+    in_vain: bool,
+}
+
+impl Refused {
+    /// Nobody is there to be told.
+    fn left() -> Self {
+        Self { status: Status::Error, text: Vec::new(), end: End::ClientClosed, in_vain: false }
+    }
 }
 
 /// Has the credentials judged by the best coordinator. Until they are sent, the next one may be tried; after that never: a
@@ -150,20 +159,24 @@ async fn first_link<S: Stream>(
             Ok(_) | Err(NoPlace::Nobody) => break None,
             Err(NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => break Some(no_room),
             Err(NoPlace::NotCalled(NotCalled::ClientGone)) => {
-                return Err(Refused { status: Status::Error, text: Vec::new(), end: End::ClientClosed });
+                return Err(Refused::left());
             }
         };
         let coordinator = Arc::clone(opening.coordinator());
         tried.push(coordinator.id);
         match links.dial(seat, shared).await {
-            Ok(link) => return Ok((link, opening)),
+            Ok(mut link) => {
+                link.seat.prove();
+                return Ok((link, opening));
+            }
             Err(NoLink::CredentialsRefused { status, text }) => {
-                return Err(Refused { status, text, end: End::CredentialsRefused });
+                return Err(Refused { status, text, end: End::CredentialsRefused, in_vain: false });
             }
             Err(NoLink::NoVerdict(cause)) => {
                 let (conn, name) = (connection.conn, &coordinator.name);
                 let text = format!("hs2router ({conn}): authentication failed: coordinator {name}: {cause}");
-                return Err(Refused { status: Status::Bad, text: text.into_bytes(), end: End::NoVerdict });
+                let (status, text) = (Status::Bad, text.into_bytes());
+                return Err(Refused { status, text, end: End::NoVerdict, in_vain: true });
             }
             Err(no_link) => reasons.push(&coordinator, no_link),
         }
@@ -179,7 +192,8 @@ async fn first_link<S: Stream>(
         tracing::warn!(cluster = %fleet.cluster.name, cause = text, left_out, "a login was refused");
     }
     let text = format!("hs2router ({}): {text}", connection.conn).into_bytes();
-    Err(Refused { status: Status::Error, text, end: End::NoCoordinator })
+    let in_vain = refusal == RefusalCause::Unreachable;
+    Err(Refused { status: Status::Error, text, end: End::NoCoordinator, in_vain })
 }
 
 async fn tell<S: Stream>(

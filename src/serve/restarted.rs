@@ -34,7 +34,8 @@ impl<S: Stream> Fleet<S> {
         }
     }
 
-    fn note_process_ended(&self, coordinator: &Coordinator, is_gone: impl Fn(Instant) -> bool) {
+    /// Sessions that are gone with the process that had them, by when they were answered last, count no more.
+    pub(super) fn note_process_ended(&self, coordinator: &Coordinator, is_gone: impl Fn(Instant) -> bool) {
         let ended = self.table.note_process_ended(coordinator.id, is_gone);
         if ended > 0 {
             tracing::info!(cluster = %self.cluster.name, coordinator = %coordinator.name, ended, "sessions of a process that has ended count no more");

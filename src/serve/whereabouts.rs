@@ -29,6 +29,7 @@ impl<S: Stream> Fleet<S> {
             );
             let now = clock::now();
             coordinator.note_moved(now);
+            self.note_process_ended(coordinator, |_| true);
             for service in Service::ALL {
                 if let Some(pool) = self.pool(coordinator, service) {
                     pool.look_after(now);

@@ -227,7 +227,7 @@ impl<S: Stream> Round<'_, S> {
 
     fn course(&self, own: &[Box<Link<S>>], preferred: Option<CoordinatorId>) -> Course<S> {
         let coordinators = &self.fleet.cluster.coordinators;
-        let asked = coordinators.iter().map(|coordinator| coordinator.id);
+        let asked = coordinators.iter().filter(|one| one.ports.hs2.is_some()).map(|one| one.id);
         let silent: Vec<_> = asked.filter(|id| Some(*id) != self.except).collect();
         let heard = Heard {
             answers: Answers::of(silent.len(), preferred),

@@ -503,7 +503,11 @@ impl SimClient {
         };
         if status.status_code != cli::TStatusCode::ERROR_STATUS {
             self.say(&format!("{method}: done"));
-            self.attached.borrow_mut().extend(session.map(guid));
+            // Where links are not shared, one that was made in a place that is kept for cancels and closes is closed with them.
+            let keeps_link = self.world.setup.shares
+                || self.world.setup.threads.is_none()
+                || !matches!(method, "CancelOperation" | "CloseOperation");
+            self.attached.borrow_mut().extend(session.map(guid).filter(|_| keeps_link));
             return Ok(Some(value));
         }
         let message = status.error_message.unwrap_or_default();
