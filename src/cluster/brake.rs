@@ -24,7 +24,7 @@ const CLIENTS: usize = 4096;
 pub struct Brake(HashMap<Who, Row>);
 
 /// What counts as one client: everybody at an address who comes in the same manner. Whether coordinators understand it depends
-/// on that, and those who are understood shall not wait for the others.
+/// on that, and those that are understood must not wait for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Who {
     address: ClientAddress,

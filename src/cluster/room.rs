@@ -19,9 +19,9 @@ use self::shares::Shares;
 pub use self::shares::{AddressShare, Holder};
 use crate::ids::{ClientAddress, Identity};
 
-/// Links that no call used for this long are retired, all but one of an identity that has a session there: others may want
-/// the service threads that they hold. Links of an identity are retired this long after its last session there was closed and the last of them was used: a
-/// coordinator closes them soon after (Impala: `--idle_client_poll_period_s`, 30 s).
+/// A link that no call has used for this long is retired, because others may want its service thread; except the last one of an
+/// identity that has a session there. That one goes this long after the last session was closed: the coordinator would
+/// close it soon after (Impala: `--idle_client_poll_period_s`, 30 s).
 const UNNEEDED_FOR: Duration = Duration::from_secs(20);
 
 /// Looks at what is not used any more are so far apart, or further.

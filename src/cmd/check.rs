@@ -105,11 +105,17 @@ fn describe_coordinator(coordinator: &CoordinatorConfig, out: &mut impl Write) -
     writeln!(out)
 }
 
-/// A name of several hosts is one coordinator, and the others of them are nothing.
+/// A name of several hosts is one coordinator, and the others of them are nothing; one of no host is perhaps misspelt.
 fn warn_of_names(config: &Config, resolver: &Resolver, out: &mut impl Write) -> anyhow::Result<()> {
     let all = config.clusters.iter().flat_map(|cluster| &cluster.coordinators);
     let names: BTreeSet<&String> = all.map(|coordinator| &coordinator.host).collect();
     for (name, mut addresses) in resolved(&names, resolver)? {
+        if addresses.is_empty() {
+            writeln!(
+                out,
+                "\nwarning: the name {name} does not resolve on this machine; if the router runs here, correct it"
+            )?;
+        }
         if is_one_host(&addresses) {
             continue;
         }
@@ -211,7 +217,7 @@ Cluster \"etl\" (hive, least-loaded) has 3 coordinators:
     }
 
     #[test]
-    fn a_name_that_stands_for_several_hosts_is_warned_of() {
+    fn a_name_that_stands_for_several_hosts_or_for_none_is_warned_of() {
         let config =
             config("[[cluster]]\ncoordinators = [\"fleet\", \"localhost\", \"10.0.0.9\", \"unknown\"]");
         let resolver = Resolver::Given(Arc::new(|name| match name {
@@ -223,7 +229,8 @@ Cluster \"etl\" (hive, least-loaded) has 3 coordinators:
         let mut out = Vec::new();
         warn_of_names(&config, &resolver, &mut out).unwrap();
         let said = String::from_utf8(out).unwrap();
-        assert_eq!(said.matches("warning").count(), 1, "{said}");
+        assert_eq!(said.matches("warning").count(), 2, "{said}");
+        assert!(said.contains("the name unknown does not resolve on this machine"), "{said}");
         assert!(said.contains("the name fleet stands for several hosts (10.0.0.1, 10.0.0.2, ::1)"), "{said}");
         assert!(said.contains("list each of them as a coordinator"), "{said}");
     }

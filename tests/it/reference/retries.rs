@@ -38,11 +38,12 @@ const NOTES: &str = "
 - Before a call that opens or runs something, the link is looked at for a close that has just come.
 - Slow is not hung. When an open or a login has waited for 5 s, the coordinator is asked on a connection of its own for
   something that every server answers at once, and as long as it does, it is waited for. If as many questions in a row as
-  `probe.fall` says are not answered within `probe.timeout`, it is ejected, and opens and logins that wait there go on at
-  once. On a SASL port of flavor impala, where two handshakes that wait for LDAP keep all others waiting, it is not held
-  against it while its web port answers, or while two logins are under way if its web port never answered.
-- Only an open has a deadline for its reply, `open_timeout`, in which all coordinators together have to answer it. All
-  other replies are waited for while both sides live, for hours if need be: a coordinator whose service threads are all
+  `probe.fall` says are not answered within `probe.timeout`, it is ejected: opens that wait there go to the next coordinator
+  at once, and logins fail at once. With flavor impala, where two handshakes that wait for LDAP keep all others waiting,
+  silence does not count while the web port answers, or while two logins are under way if the web port never answered.
+- An open has a deadline for its reply, `open_timeout`, in which all coordinators together have to answer it. A call of a
+  method that the router does not know has five minutes, because its coordinator may be waiting for more of it. All other
+  replies are waited for while both sides live, for hours if need be: a coordinator whose service threads are all
   taken accepts connections and leaves them unanswered until one is free.
 - For a client that has finished sending (FIN) nothing more is begun: it gets the reply that is on its way, but its call goes
   nowhere again and nowhere else, and waits for no room and no login.
