@@ -60,7 +60,7 @@ pub const REQUEST_TIME: Duration = Duration::from_secs(10);
 pub const HEAD_TIME: Duration = Duration::from_secs(3);
 
 /// How many connections there may be at a time whose request is read, or is for the health check. So many that a crowd which
-/// comes at once, and is let in with pauses ([`places`]), is through within a second.
+/// comes at once, and is let in with pauses (`control/admin/places.rs`), is through within a second.
 pub const MOST_CONNECTIONS: usize = 256;
 
 /// How many answers with metrics there may be at a time, and how many of the API: they are long enough for their reader to be
