@@ -67,6 +67,9 @@ pub(super) enum LostCause {
     /// A reply that must be held finds no room. Not the coordinator's fault.
     #[error("its reply to an open finds no room in replay_memory")]
     NoRoom,
+    /// The session of the call was opened again elsewhere, without what the call has done to it.
+    #[error("its session was opened again elsewhere in the meantime, perhaps without what the call does")]
+    SessionMoved,
     /// It may still be waiting for the rest of the request.
     #[error(
         "nothing came within {UNSURE_FOR:?} in answer to a request of which the router cannot tell whether the coordinator takes it for \
@@ -92,6 +95,7 @@ impl LostCause {
             Self::BadReply(_) => "bad reply",
             Self::TooLarge => "too large",
             Self::NoRoom => "no room",
+            Self::SessionMoved => "session moved",
             Self::Unanswered => "unanswered",
             Self::OpenTimedOut(_) => "open timed out",
             Self::Silent(_) => "silent",
@@ -105,7 +109,7 @@ impl LostCause {
 
     /// Whether it may be the coordinator's doing. How long a reply is may be the client's: an open's options come back in it.
     pub(super) fn speaks_against_coordinator(&self) -> bool {
-        !matches!(self, Self::TooLarge | Self::NoRoom | Self::Unanswered)
+        !matches!(self, Self::TooLarge | Self::NoRoom | Self::SessionMoved | Self::Unanswered)
     }
 }
 

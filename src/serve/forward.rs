@@ -17,7 +17,7 @@ use crate::ids::{CoordinatorId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::stream::Stream;
 use crate::session::decide::session_of;
-use crate::session::retry::{Remedy, remedy};
+use crate::session::retry::{Phase, Remedy, remedy};
 use crate::wire::method::{Retry, Role};
 use crate::wire::verdict::Verdict;
 
@@ -187,6 +187,11 @@ impl<S: Stream> Calls<S> {
             }
         }
         let outcome = self.finish(request.method(), coordinator, answered);
+        // It was lost for others, and has answered after all.
+        if !bytes.is_empty() && request.effect.is_of_session() && self.has_left(request, coordinator) {
+            let (phase, cause) = (Phase::Waiting, LostCause::SessionMoved);
+            return Err(Failed::Lost(Lost { phase, client_has_some: false, cause }));
+        }
         let is_last_word = match verdict {
             Verdict::ShuttingDown | Verdict::NoSuchSession => bytes.is_empty(),
             Verdict::NoSuchOperation => bytes.is_empty() || request.doubt.is_none(),

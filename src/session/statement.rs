@@ -25,6 +25,13 @@ pub enum Effect {
     Unclear,
 }
 
+impl Effect {
+    /// Whether its session is not what it was before.
+    pub fn is_of_session(&self) -> bool {
+        !matches!(self, Self::Nothing | Self::Changes)
+    }
+}
+
 /// Statements that only read.
 const READS: [&[u8]; 6] = [b"select", b"values", b"show", b"describe", b"desc", b"explain"];
 /// Statements that change data or tables (Impala: `sql-parser.cup` `stmt`).

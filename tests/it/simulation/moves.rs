@@ -95,3 +95,28 @@ fn what_is_left_of_a_moved_session_is_closed_although_its_links_were_busy() {
         assert_eq!(coordinators[0].memory.open_sessions(), [id(&kept)]);
     });
 }
+
+#[test]
+fn a_statement_that_changed_a_session_which_moved_meanwhile_is_told_as_lost() {
+    play((SETUP, 1), &[], async |Scene { network, coordinators, .. }: Scene| {
+        let client = async |name: &str| Talk::<Hs2>::begin(&network.from(name), None, true).await.unwrap();
+        let (mut first, mut other) = (client("client0").await, client("client1").await);
+        let session = open(&mut first).await;
+        let owner = coordinators.iter().find(|one| one.memory.knows(id(&session))).unwrap();
+        // A dial may take 3 s, so the other client finds it lost; what is on its way there arrives later.
+        network.partition(&owner.host, Duration::from_secs(6));
+        let request =
+            cli::TExecuteStatementReq::new(session.clone(), "use functional".to_owned(), None, true, None);
+        let used = spawn_local(async move {
+            first.call(|service| service.execute_statement(request.clone())).await.unwrap().status
+        });
+        sleep(Duration::from_millis(100)).await;
+        execute(&mut other, &session).await;
+        let (code, words) = {
+            let status = used.await.unwrap();
+            (status.status_code, status.error_message.unwrap_or_default())
+        };
+        assert_eq!(code, cli::TStatusCode::ERROR_STATUS);
+        assert!(words.contains("its session was opened again elsewhere in the meantime"), "{words}");
+    });
+}
