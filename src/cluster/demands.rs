@@ -46,7 +46,7 @@ pub struct Demand {
 #[derive(Clone, Copy, Debug)]
 struct Failed {
     coordinator: CoordinatorId,
-    /// How much of the kind it had done before for whoever it was.
+    /// How much of the kind it had done before for anybody.
     done: u64,
 }
 

@@ -70,7 +70,7 @@ pub trait Network: Clone + fmt::Debug + Send + Sync + 'static {
     /// What it opens.
     type Stream: Stream<Network = Self>;
 
-    /// The addresses that a host name stands for, each once, the one to be tried first first. Cancel-safe.
+    /// The addresses that a host name stands for, each once, in the order in which they are to be tried. Cancel-safe.
     ///
     /// # Errors
     /// The resolver's.

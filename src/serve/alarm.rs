@@ -40,7 +40,7 @@ impl Alarm {
         if self.registered && !self.sleep.is_elapsed() {
             return Poll::Pending;
         }
-        // Without a budget the timer does not even look who waits.
+        // Without budget the timer does not register the task.
         self.registered = has_budget_remaining();
         self.sleep.as_mut().poll(cx)
     }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_goes_off_for_who_waits_again_and_again() {
+    async fn it_goes_off_for_whoever_waits_again_and_again() {
         let begun = clock::now();
         let mut alarm = Alarm::after(INTERVAL);
         let waits = async {

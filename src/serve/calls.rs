@@ -130,7 +130,7 @@ impl<S: Stream> Calls<S> {
     pub(super) async fn serve(&mut self) -> Result<Place, End> {
         loop {
             let first = self.next_bytes().await?;
-            // Boxed: what a call needs while it is under way, an idle connection shall not hold.
+            // Boxed: an idle connection must not hold what a call needs while it is under way.
             Box::pin(self.call(first)).await?;
             if let Some(place) = self.place.next() {
                 return Ok(place);
@@ -298,7 +298,7 @@ impl<S: Stream> Calls<S> {
                     self.links.drop_ended(cx);
                     self.look.poll_rings(cx)
                 }) => {
-                    // Boxed: an idle connection shall not hold what it takes.
+                    // Boxed: an idle connection must not hold what that takes.
                     Box::pin(self.look_after_sessions()).await;
                 }
             }

@@ -47,7 +47,7 @@ impl Places {
     /// given to somebody else: the connection is to end. Cancel-safe.
     pub(super) async fn take(self: &Arc<Self>, evicted: &CancellationToken) -> Place {
         loop {
-            // Registered before it is looked: a place that is freed in between is noticed.
+            // A place that is freed before this is polled leaves a permit, so none is missed.
             let freed = self.freed.notified();
             let free_at = match self.try_take(evicted, clock::now()) {
                 Ok(place) => return place,

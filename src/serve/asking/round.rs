@@ -1,6 +1,6 @@
 //! One round of questions: every coordinator is asked at once, under the asker's own identity, until all have answered or the
 //! time is over, which is soon once one says that it has the handle. If several say so, each is asked about a handle that
-//! nobody has: who has that, too, is not believed.
+//! nobody has: a coordinator that has that one, too, is not believed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -199,7 +199,7 @@ impl<S: Stream> Round<'_, S> {
         heard
     }
 
-    /// Asks those who say that they have the handle for one that nobody has. Who does not answer in time is believed.
+    /// Asks those that say that they have the handle for one that nobody has. A coordinator that does not answer in time is believed.
     async fn cross_examine(&self, heard: &mut Heard<S>) {
         let nobodys = self.fleet.chance.draw(|rng| {
             let mut handle = Handle { guid: [0; 16], secret: [0; 16] };
