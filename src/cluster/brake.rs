@@ -23,7 +23,7 @@ const CLIENTS: usize = 4096;
 #[derive(Debug, Default)]
 pub struct Brake(HashMap<Who, Row>);
 
-/// What counts as one client: everybody at an address who comes in the same manner. Whether coordinators understand it depends
+/// What counts as one client: all clients at an address that come in the same manner. Whether coordinators understand it depends
 /// on that, and those that are understood must not wait for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Who {

@@ -116,7 +116,7 @@ impl<T> Turns<T> {
         Some(who)
     }
 
-    /// Whether one of those who wait `fits`.
+    /// Whether any waiter `fits`.
     pub fn any(&self, mut fits: impl FnMut(&T) -> bool) -> bool {
         self.waiting.values().flatten().any(|(_, who)| fits(who))
     }

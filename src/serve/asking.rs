@@ -114,7 +114,7 @@ impl<S: Stream> Calls<S> {
         Ok(found.and_then(|found| self.fleet.cluster.coordinator(found).cloned()))
     }
 
-    /// Who has the handle, or can say that it is not good, without this one; none if nobody was asked.
+    /// The coordinator that has the handle, or can say that it is not good, other than this one; none if nobody was asked.
     async fn find(
         &mut self,
         question: Question,

@@ -103,6 +103,12 @@ fn two_coordinators_may_be_on_one_host_with_different_ports() {
             panic!("{error}");
         }
         assert!(problem(&text(10000)).contains("\"h:10000\" is used twice"));
+        let unnamed = format!(
+            "[[cluster]]\nflavor = \"{flavor}\"\ncoordinators = [{{ host = \"h\" }}, {{ host = \"h\", hs2 = 10010 }}, \"i\"]\n"
+        );
+        let config = Config::parse("test", &unnamed).unwrap_or_else(|error| panic!("{error}"));
+        let names: Vec<_> = config.clusters[0].coordinators.iter().map(|one| one.name.to_string()).collect();
+        assert_eq!(names, ["h:10000", "h:10010", "i"]);
     }
 }
 

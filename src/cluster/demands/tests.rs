@@ -23,7 +23,7 @@ impl Scene {
         Self { cluster, now: clock::now(), rng: StdRng::seed_from_u64(seed), sessions: Vec::new() }
     }
 
-    /// Somebody wants a session; who is asked for it, and whether it was opened.
+    /// Somebody wants a session: the coordinator that is asked for it, and whether it was opened.
     fn open(&mut self, what: &str, opens: impl Fn(CoordinatorId) -> bool) -> (CoordinatorId, bool) {
         let demand = self.cluster.demand(Hs2, Step::Open, what);
         let wanted = Wanted { demand: Some(demand), ..Wanted::anywhere_but(&[], Hs2) };

@@ -16,7 +16,7 @@ use crate::clock;
 /// For so long a connection keeps its place, whoever comes. A request that was sent is read and answered within this.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// So many places, and who has them.
+/// A number of places, and the connections that have them.
 #[derive(Debug)]
 pub(super) struct Places {
     most: usize,

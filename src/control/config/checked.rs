@@ -283,13 +283,8 @@ fn admin(file: &AdminFile) -> Option<AdminConfig> {
 fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig> {
     rules::cluster(file, problems);
     let flavor = file.flavor.value?;
-    let coordinators: Vec<_> = file
-        .coordinators
-        .value
-        .as_ref()?
-        .iter()
-        .map(|coordinator| self::coordinator(coordinator, flavor))
-        .collect();
+    let listed = file.coordinators.value.as_ref()?;
+    let coordinators: Vec<_> = listed.iter().map(|one| coordinator(one, flavor, listed)).collect();
     Some(ClusterConfig {
         name: Arc::from(rules::cluster_name(file)?),
         flavor,
@@ -333,10 +328,14 @@ fn load_interval(file: &ClusterFile) -> Option<Duration> {
     file.load.value.as_ref().unwrap_or(&usual).interval.value.map(|interval| interval.0)
 }
 
-fn coordinator(file: &CoordinatorFile, flavor: Flavor) -> Option<CoordinatorConfig> {
+fn coordinator(
+    file: &CoordinatorFile,
+    flavor: Flavor,
+    listed: &[CoordinatorFile],
+) -> Option<CoordinatorConfig> {
     let Host(host) = file.host.value.clone()?;
     Some(CoordinatorConfig {
-        name: CoordinatorName(Arc::from(rules::coordinator_name(file)?)),
+        name: CoordinatorName(Arc::from(rules::coordinator_name(file, flavor, listed)?)),
         host,
         ports: rules::ports(file, flavor),
         weight: u32::try_from(file.weight.value?).ok()?,

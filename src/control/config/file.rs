@@ -231,7 +231,7 @@ section! {
     /// coordinator does not have that service; it must have one of `hs2`, `beeswax` and `hs2_http`.
     CoordinatorFile at "cluster.coordinators", "coordinators = [{ … }]" {
         /// The name in logs, metrics and commands; unique in its cluster.
-        name: Name = derived("the host"),
+        name: Name = derived("the host, with its port if another has the same host and no name"),
         /// Host name or IP address. A name that stands for several hosts is one of them: the first that is reached, for all
         /// ports, until none of them can be connected to there any more; then it is resolved anew, and another address is
         /// another process, as after a restart. To use all of the hosts, list each by a name or an address of its own. One IPv4

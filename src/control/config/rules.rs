@@ -92,12 +92,22 @@ pub(super) fn cluster_name(file: &ClusterFile) -> Option<&str> {
     }
 }
 
-/// The name of a coordinator, written or derived.
-pub(super) fn coordinator_name(file: &CoordinatorFile) -> Option<&str> {
-    match &file.name.value {
-        Some(name) => Some(&name.0),
-        None if file.name.written => None,
-        None => file.host.value.as_ref().map(|host| host.0.as_str()),
+/// The name of a coordinator, written or derived: its host, with its port if others `beside` it would have the same.
+pub(super) fn coordinator_name(
+    file: &CoordinatorFile,
+    flavor: Flavor,
+    beside: &[CoordinatorFile],
+) -> Option<String> {
+    if let Some(name) = &file.name.value {
+        return Some(name.0.clone());
+    }
+    let host = file.host.value.as_ref().filter(|_| !file.name.written)?;
+    let is_alike = |other: &&CoordinatorFile| !other.name.written && other.host.value.as_ref() == Some(host);
+    let is_alone = beside.iter().filter(is_alike).count() == 1;
+    let ports = ports(file, flavor);
+    match ports.main().and_then(|service| ports.of(service)).filter(|_| !is_alone) {
+        Some(port) => Some(HostAndPort { host: &host.0, port }.to_string()),
+        None => Some(host.0.clone()),
     }
 }
 
@@ -171,13 +181,15 @@ pub(super) fn cluster(file: &ClusterFile, problems: &mut Problems) {
     let mut addresses = HashSet::new();
     for coordinator in coordinators {
         coordinator.weight.demand(problems, |weight| (1..=1000).contains(weight), "a number from 1 to 1000");
-        let Some(name) = coordinator_name(coordinator) else { continue };
-        if !names.insert(name) {
+        // Of one that cannot be read the usual one will do: it decides only how unnamed coordinators of one host are called.
+        let flavor = file.flavor.value.unwrap_or(Flavor::Impala);
+        let Some(name) = coordinator_name(coordinator, flavor, coordinators) else { continue };
+        if !names.insert(name.clone()) {
             let remedy = "list each coordinator once, with a name of its own";
-            coordinator.name.fault(problems, Fault::Duplicate { value: name.to_owned(), remedy });
+            coordinator.name.fault(problems, Fault::Duplicate { value: name, remedy });
             continue;
         }
-        if let Some(flavor) = file.flavor.value {
+        if file.flavor.value.is_some() {
             coordinator_addresses(coordinator, flavor, &mut addresses, problems);
         }
     }

@@ -50,7 +50,7 @@ pub(super) struct Round<'a, S: Stream> {
     pub(super) purpose: Purpose,
     pub(super) framing: Framing,
     pub(super) question: Question,
-    /// Who is not asked.
+    /// The coordinator that is not asked, if there is one.
     pub(super) except: Option<CoordinatorId>,
     pub(super) deadline: Instant,
 }

@@ -54,7 +54,7 @@ impl<S: Stream> Lobby<S> {
         self.waiting.load(Ordering::SeqCst)
     }
 
-    /// Whether one of those who wait `fits`.
+    /// Whether any waiter `fits`.
     pub(super) fn any(&self, fits: impl FnMut(&Waiter<S>) -> bool) -> bool {
         !self.is_empty() && self.turns.lock().any(fits)
     }
