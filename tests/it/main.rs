@@ -48,6 +48,9 @@ mod ghosts;
 mod health;
 
 #[cfg(test)]
+mod hive;
+
+#[cfg(test)]
 mod hostile;
 
 #[cfg(test)]

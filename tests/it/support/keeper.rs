@@ -5,8 +5,12 @@
 //! only this process has. When the pipe ends, for whatever reason, it kills the process and all its children, and
 //! removes the process's directory.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// The state of a listening socket in `/proc/net/tcp` (Linux: `include/net/tcp_states.h`).
+const LISTENING: &str = "0A";
 
 /// `set -m` gives each of the two background jobs a process group, so that children of children die as well.
 const SCRIPT: &str = r#"
@@ -56,12 +60,40 @@ impl Keeper {
     ///
     /// When it cannot be sent.
     pub(crate) fn signal(&self, signal: &str) {
-        let shell = self.shell.id();
-        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
-        // The other one is the job that waits for this process to end.
-        let kept = children.split_whitespace().next().expect("it is still there");
-        let sent = Command::new("kill").args(["-s", signal, kept]).status().unwrap();
+        let kept = self.kept().expect("it is still there");
+        let sent = Command::new("kill").args(["-s", signal, &kept]).status().unwrap();
         assert!(sent.success(), "{signal} was not sent");
+    }
+
+    /// A port that the process listens on, once it does.
+    pub(crate) fn listening_port(&self) -> Option<u16> {
+        let kept = self.kept()?;
+        let sockets: Vec<String> = fs::read_dir(format!("/proc/{kept}/fd"))
+            .ok()?
+            .filter_map(|file| Some(fs::read_link(file.ok()?.path()).ok()?.to_str()?.to_owned()))
+            .collect();
+        let listens = |table: &str| {
+            let lines = fs::read_to_string(format!("/proc/{kept}/net/{table}")).ok()?;
+            lines.lines().skip(1).find_map(|line| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let (local, state, inode) = (words.get(1)?, words.get(3)?, words.get(9)?);
+                let is_its_own = sockets.contains(&format!("socket:[{inode}]"));
+                if *state != LISTENING || !is_its_own {
+                    return None;
+                }
+                u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()
+            })
+        };
+        ["tcp", "tcp6"].into_iter().find_map(listens)
+    }
+
+    /// The process's id, from when it has started until it has ended.
+    fn kept(&self) -> Option<String> {
+        let shell = self.shell.id();
+        let children = fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).ok()?;
+        // The other one is the job that waits for this process to end.
+        let children: Vec<&str> = children.split_whitespace().collect();
+        (children.len() == 2).then(|| children[0].to_owned())
     }
 
     /// What the process prints, errors too; once. It must be read to the end, or the process stands still.

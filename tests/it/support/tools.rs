@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 /// Set by `tests/run`: a test whose tools are missing then fails and is not skipped.
 const REQUIRE: &str = "HS2ROUTER_REQUIRE_TOOLS";
 
+/// Parts that `tests/run --without` leaves out, by name, separated by commas.
+const WITHOUT: &str = "HS2ROUTER_WITHOUT";
+
 /// Something a test needs that does not come with Rust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tool {
@@ -15,14 +18,20 @@ pub(crate) enum Tool {
     Python,
     /// Spark's jars and scripts.
     Spark,
+    /// The jars of `HiveServer2`, and Hive's newest JDBC driver.
+    Hive,
 }
 
 /// Whether all these tools are here. Where one is not, the caller skips its test: the reason is printed.
 ///
 /// # Panics
 ///
-/// When one is missing and `HS2ROUTER_REQUIRE_TOOLS` is set.
+/// When one is missing that was not left out by name and `HS2ROUTER_REQUIRE_TOOLS` is set.
 pub(crate) fn present(tools: &[Tool]) -> bool {
+    if let Some(part) = tools.iter().find_map(|tool| tool.left_out()) {
+        println!("skipped: without {part}");
+        return false;
+    }
     let missing: Vec<String> =
         tools.iter().filter(|tool| !tool.is_here()).map(|tool| tool.reason()).collect();
     assert!(
@@ -46,6 +55,11 @@ pub(crate) fn spark_home() -> PathBuf {
     folder().join("spark")
 }
 
+/// The folder with `HiveServer2` (`jars`) and Hive's JDBC driver (`jdbc`).
+pub(crate) fn hive_home() -> PathBuf {
+    folder().join("hive")
+}
+
 /// Where `tests/run` puts what it installs.
 fn folder() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
@@ -59,7 +73,18 @@ impl Tool {
                 .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join("java").is_file())),
             Self::Python => python_program("impala-shell").is_file(),
             Self::Spark => spark_home().join("bin/spark-submit").is_file(),
+            Self::Hive => hive_home().join(".stamp").is_file(),
         }
+    }
+
+    /// The part of `tests/run` that installs it, where that can be left out and was.
+    fn left_out(self) -> Option<&'static str> {
+        let part = match self {
+            Self::Hive => "hive",
+            Self::Java | Self::Python | Self::Spark => return None,
+        };
+        let without = env::var(WITHOUT).unwrap_or_default();
+        without.split(',').any(|name| name == part).then_some(part)
     }
 
     fn reason(self) -> String {
@@ -67,6 +92,7 @@ impl Tool {
             Self::Java => "no java in PATH".to_owned(),
             Self::Python => format!("no Python environment at {}", folder().join("venv").display()),
             Self::Spark => format!("no Spark at {}", spark_home().display()),
+            Self::Hive => format!("no HiveServer2 at {}", hive_home().display()),
         }
     }
 }
