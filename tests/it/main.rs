@@ -45,6 +45,9 @@ mod fuzz_seeds;
 mod ghosts;
 
 #[cfg(test)]
+mod go_clients;
+
+#[cfg(test)]
 mod health;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod clients;
 pub(crate) mod fleet;
+pub(crate) mod go;
 pub(crate) mod hive;
 pub(crate) mod keeper;
 pub(crate) mod logs;

@@ -154,7 +154,7 @@ pub(crate) fn impala_shell_interrupted(
 }
 
 impl Login {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::NoSasl => "nosasl",
             Self::Plain => "plain",
@@ -196,7 +196,7 @@ fn shell_options(target: &Target, dialect: Dialect) -> Vec<String> {
 
 /// Which lines of a client's standard error are worth comparing.
 #[derive(Clone, Copy)]
-enum Complaints {
+pub(super) enum Complaints {
     /// Python: the last line of a traceback.
     LastLine,
     /// impala-shell: the last line, then what it says of exceptions before, without the time.
@@ -215,7 +215,7 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
-fn with_deadline(program: &Path) -> Command {
+pub(super) fn with_deadline(program: &Path) -> Command {
     let mut command = Command::new("timeout");
     command.arg("--kill-after=5").arg(DEADLINE.to_string()).arg(program);
     // No __pycache__ beside the scripts; no Java that greets with its options.
@@ -226,7 +226,7 @@ fn with_deadline(program: &Path) -> Command {
     command
 }
 
-fn show(mut command: Command, target: &Target, complaints: Complaints) -> Shown {
+pub(super) fn show(mut command: Command, target: &Target, complaints: Complaints) -> Shown {
     let ended = command.output().expect("timeout is part of coreutils");
     let place = format!("{}:{}", target.host, target.port);
     let lines = |bytes: &[u8]| -> Vec<String> {

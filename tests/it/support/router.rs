@@ -71,6 +71,22 @@ impl TestRouter {
         ))
     }
 
+    /// A router with one listener for HTTP, which it relays, in front of coordinators whose HTTP ports these are.
+    pub(crate) fn http(flavor: &str, coordinators: &[SocketAddr]) -> Self {
+        let coordinators: Vec<String> = coordinators
+            .iter()
+            .map(|at| {
+                let (ip, port) = (at.ip(), at.port());
+                format!("{{ host = \"{ip}\", hs2 = 0, beeswax = 0, hs2_http = {port}, web = 0 }}")
+            })
+            .collect();
+        Self::start(&format!(
+            "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2-http\"\n\
+             [[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\n{SELDOM}\ncoordinators = [{}]\n",
+            coordinators.join(", ")
+        ))
+    }
+
     /// The address of the listener at this place of the config.
     pub(crate) fn listener(&self, place: usize) -> SocketAddr {
         self.router().listeners()[place]

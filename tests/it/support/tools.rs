@@ -20,6 +20,8 @@ pub(crate) enum Tool {
     Spark,
     /// The jars of `HiveServer2`, and Hive's newest JDBC driver.
     Hive,
+    /// The program that runs statements with Go's client.
+    Go,
 }
 
 /// Whether all these tools are here. Where one is not, the caller skips its test: the reason is printed.
@@ -60,6 +62,11 @@ pub(crate) fn hive_home() -> PathBuf {
     folder().join("hive")
 }
 
+/// The program of `tests/clients/go`.
+pub(crate) fn go_program() -> PathBuf {
+    folder().join("go/hs2go")
+}
+
 /// Where `tests/run` puts what it installs.
 fn folder() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
@@ -74,6 +81,7 @@ impl Tool {
             Self::Python => python_program("impala-shell").is_file(),
             Self::Spark => spark_home().join("bin/spark-submit").is_file(),
             Self::Hive => hive_home().join(".stamp").is_file(),
+            Self::Go => go_program().is_file(),
         }
     }
 
@@ -81,6 +89,7 @@ impl Tool {
     fn left_out(self) -> Option<&'static str> {
         let part = match self {
             Self::Hive => "hive",
+            Self::Go => "go",
             Self::Java | Self::Python | Self::Spark => return None,
         };
         let without = env::var(WITHOUT).unwrap_or_default();
@@ -93,6 +102,7 @@ impl Tool {
             Self::Python => format!("no Python environment at {}", folder().join("venv").display()),
             Self::Spark => format!("no Spark at {}", spark_home().display()),
             Self::Hive => format!("no HiveServer2 at {}", hive_home().display()),
+            Self::Go => format!("no {}", go_program().display()),
         }
     }
 }

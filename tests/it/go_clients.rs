@@ -1,0 +1,3 @@
+//! Go's client (gohive) gets the same through the router as from a server directly.
+
+mod on_impala;
