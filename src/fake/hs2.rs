@@ -82,7 +82,7 @@ impl Hs2 {
         let answer = || {
             self.state.check_not_quiescing()?;
             let session = self.state.with_session(&self.caller, &handle.session_id, |id, _| id)?;
-            self.state.answer(&self.caller, session, table)
+            self.state.answer(&self.caller, session, table, kind)
         };
         match answer() {
             Ok(started) => (success(), operation_handle(&started, kind)),
@@ -97,7 +97,7 @@ impl Hs2 {
         act: impl FnOnce(&State, &Caller, Claim<'_>) -> Result<T, Refusal>,
     ) -> Result<T, cli::TStatus> {
         self.enter();
-        let claim = Claim::Handle(&handle.operation_id);
+        let claim = Claim::Handle(handle);
         act(&self.state, &self.caller, claim).map_err(|refusal| refusal.status(claim.id().ok()))
     }
 

@@ -1,8 +1,8 @@
-//! What other servers of the protocol do otherwise than Impala with sessions. Statements, operations and their words stay
-//! Impala's, and so does the version of the protocol.
+//! What other servers of the protocol do otherwise than Impala with sessions, and what they say of operations that they do
+//! not know. Statements and their words stay Impala's, and so does the version of the protocol.
 
 use super::profile::VERSION;
-use super::refusal::{Refusal, success};
+use super::refusal::{Refusal, Words, success};
 use crate::idl::t_c_l_i_service as cli;
 
 /// The methods of HS2 that only Impala has (`ImpalaService.thrift`).
@@ -45,12 +45,18 @@ impl Manner {
         self == Self::Impala || !ADDITIONS.contains(&method)
     }
 
+    /// What is said of an operation that is not known: `impala` by Impala.
+    pub(super) fn operation_words(self, impala: Words) -> Words {
+        if self == Self::Impala { impala } else { Words::Hive }
+    }
+
     /// What is said of a session that is not there (Hive, Spark: `SessionManager` `getSession`, `closeSession`).
     pub(super) fn words(self, refusal: Refusal, closes: bool) -> Refusal {
-        match refusal {
-            Refusal::UnknownSession(_) if self != Self::Impala && closes => Refusal::NoSession,
-            Refusal::UnknownSession(id) if self != Self::Impala => Refusal::InvalidSession(id),
-            other => other,
+        match (self, refusal) {
+            (Self::Spark, Refusal::UnknownSession(_)) if closes => Refusal::NoSession,
+            (Self::Hive { .. }, Refusal::UnknownSession(id)) if closes => Refusal::NoSuchSession(id),
+            (Self::Hive { .. } | Self::Spark, Refusal::UnknownSession(id)) => Refusal::InvalidSession(id),
+            (_, other) => other,
         }
     }
 
@@ -65,6 +71,8 @@ impl Manner {
             Self::Impala if names.contains(&asked) => text("Impala"),
             // Hive, Spark: `HiveSessionImpl` `getInfo`. What they refuse costs the connection there, because a required
             // value is missing then; here it is an error.
+            Self::Hive { .. } if asked == Asked::CLI_SERVER_NAME => text("Hive"),
+            Self::Hive { .. } if asked == Asked::CLI_DBMS_VER => text("4.0.1"),
             Self::Hive { .. } if names.contains(&asked) => text("Apache Hive"),
             Self::Spark if names.contains(&asked) => text("Spark SQL"),
             Self::Impala | Self::Hive { .. } | Self::Spark => None,

@@ -7,12 +7,12 @@ use std::time::Instant;
 use super::ids::{Id, Secret};
 use super::options;
 use super::profile::{LOG_SIZE, Record};
-use super::refusal::{Quoted, Refusal};
+use super::refusal::{Quoted, Refusal, Words};
 use super::rows::Table;
 use super::state::{Caller, State, Tables};
 use super::statement::{self, Context, Effect, Plan};
 use crate::clock;
-use crate::idl::t_c_l_i_service::THandleIdentifier;
+use crate::idl::t_c_l_i_service::{TOperationHandle, TOperationType};
 
 /// How many rows a fetch returns at most, whatever was asked for.
 const FETCH_LIMIT: u64 = 1 << 20;
@@ -34,6 +34,7 @@ pub(super) struct Operation {
     failure: Option<Refusal>,
     cancelled: bool,
     modified: Option<u64>,
+    kind: TOperationType,
 }
 
 /// Where an operation is (Impala: `client-request-state.cc` `TOperationState` knows no `CANCELED_STATE`).
@@ -67,7 +68,7 @@ pub(super) enum Fetched {
 #[derive(Clone, Copy)]
 pub(super) enum Claim<'a> {
     /// HS2: the secret of its handle, and the user of the connection (Impala: `impala-hs2-server.cc`).
-    Handle(&'a THandleIdentifier),
+    Handle(&'a TOperationHandle),
     /// Beeswax: the same user, or no user at all yet (Impala: `impala-server.cc` `CheckClientRequestSession`).
     SameUser(Id),
     /// Beeswax `Cancel` and `close`: whoever knows the id (Impala: `impala-beeswax-server.cc` `Cancel`, `close`).
@@ -81,7 +82,7 @@ impl Claim<'_> {
     /// [`Refusal::MalformedHandle`].
     pub(super) fn id(self) -> Result<Id, Refusal> {
         match self {
-            Self::Handle(handle) => super::ids::identifier(handle),
+            Self::Handle(handle) => super::ids::identifier(&handle.operation_id),
             Self::SameUser(id) | Self::Anyone(id) => Ok(id),
         }
     }
@@ -168,15 +169,15 @@ impl State {
     }
 
     /// Registers the answer of a metadata call.
-    pub(super) fn answer(&self, caller: &Caller, session: Id, table: Table) -> Result<Started, Refusal> {
+    pub(super) fn answer(
+        &self,
+        caller: &Caller,
+        session: Id,
+        table: Table,
+        kind: TOperationType,
+    ) -> Result<Started, Refusal> {
         let id = self.chance.draw(Id::random_query);
-        let plan = Plan {
-            table: Some(table),
-            effect: Effect::None,
-            delay: std::time::Duration::ZERO,
-            failure: None,
-            modified: None,
-        };
+        let plan = Plan { kind, ..Plan::rows(table) };
         let started = self.tables().register(id, session, "", plan)?;
         self.note(caller, |call| call.operation = Some(id));
         Ok(started)
@@ -313,6 +314,7 @@ impl Tables {
             failure: plan.failure,
             cancelled: false,
             modified: plan.modified,
+            kind: plan.kind,
         };
         let started = Started { id, secret: operation.secret, has_rows };
         drop(self.operations.insert(id, operation));
@@ -328,8 +330,12 @@ impl Tables {
         let operation = self.operations.get(&id).ok_or_else(|| self.words.unknown_query(id))?;
         match claim {
             Claim::Handle(handle) => {
-                if !operation.secret.matches(&handle.secret) {
-                    return Err(Refusal::QueryNotFound(id));
+                if !operation.secret.matches(&handle.operation_id.secret) {
+                    return Err(self.words.wrong_secret(id));
+                }
+                // Hive, Spark: `OperationHandle` `equals`.
+                if self.words == Words::Hive && operation.kind != handle.operation_type {
+                    return Err(Refusal::InvalidOperation(id));
                 }
                 let session_id = operation.session;
                 let session = self.sessions.get_mut(&session_id).ok_or(Refusal::UnknownQuery(id))?;

@@ -37,6 +37,8 @@ pub enum Words {
     /// Impala 2 and 3: "Invalid query handle: …", bare (`impala-hs2-server.cc` `GetOperationStatus` and others,
     /// `impala-beeswax-server.cc` `get_state` and others).
     Impala3,
+    /// Hive, Spark: whatever is wrong with the handle.
+    Hive,
 }
 
 impl Words {
@@ -45,7 +47,13 @@ impl Words {
         match self {
             Self::Impala4 => Refusal::UnknownQuery(id),
             Self::Impala3 => Refusal::InvalidQueryHandle(id),
+            Self::Hive => Refusal::InvalidOperation(id),
         }
+    }
+
+    /// The refusal of a call with another secret than the operation's.
+    pub(super) fn wrong_secret(self, id: Id) -> Refusal {
+        if self == Self::Hive { Refusal::InvalidOperation(id) } else { Refusal::QueryNotFound(id) }
     }
 }
 
@@ -63,9 +71,15 @@ pub(super) enum Refusal {
     /// Hive, Spark: `SessionManager` `getSession`; how a handle is printed: `SessionHandle` `toString`.
     #[error("Invalid SessionHandle: SessionHandle [{}]", .0.uuid())]
     InvalidSession(Id),
-    /// Hive, Spark: `SessionManager` `closeSession`.
+    /// Spark: `SessionManager` `closeSession`.
     #[error("Session does not exist!")]
     NoSession,
+    /// The same in Hive 4.
+    #[error("Session does not exist: SessionHandle [{}]", .0.uuid())]
+    NoSuchSession(Id),
+    /// Hive, Spark: `OperationManager` `getOperation`; how a handle is printed: `OperationHandle` `toString`.
+    #[error("Invalid OperationHandle: OperationHandle [opType=EXECUTE_STATEMENT, getHandleIdentifier()={}]", .0.uuid())]
+    InvalidOperation(Id),
     /// Impala: error code `UNAUTHORIZED_SESSION_USER`, `impala-server.cc` `WithSession`.
     #[error(
         "The user authorized on the connection '{connection}' does not match the session username '{session}'"
@@ -125,13 +139,20 @@ impl Refusal {
         format!("Query {id} failed:\n{}\n", self.detail())
     }
 
+    /// Whether these are the words of Hive and Spark, which stand alone and without a SQLSTATE.
+    fn is_hives(&self) -> bool {
+        matches!(
+            self,
+            Self::InvalidSession(_) | Self::NoSession | Self::NoSuchSession(_) | Self::InvalidOperation(_)
+        )
+    }
+
     /// The status of an HS2 reply: always `ERROR_STATUS`, never `INVALID_HANDLE_STATUS`
     /// (Impala: `impala-hs2-server.cc` `HS2_RETURN_ERROR`).
     pub(super) fn status(&self, query: Option<Id>) -> TStatus {
         let message = match (self, query) {
-            (Self::Unsupported | Self::NotImplemented | Self::InvalidSession(_) | Self::NoSession, _) => {
-                self.to_string()
-            }
+            (Self::Unsupported | Self::NotImplemented, _) => self.to_string(),
+            _ if self.is_hives() => self.to_string(),
             (
                 Self::MalformedHandle { .. }
                 | Self::UnknownSession(_)
@@ -144,7 +165,8 @@ impl Refusal {
             (_, Some(id)) => self.detail_of_query(id),
         };
         let sql_state = match self {
-            Self::NotImplemented | Self::InvalidSession(_) | Self::NoSession => None,
+            Self::NotImplemented => None,
+            _ if self.is_hives() => None,
             Self::Unsupported => Some(NOT_SUPPORTED.to_owned()),
             _ => Some(GENERAL_ERROR.to_owned()),
         };

@@ -115,7 +115,10 @@ impl State {
             fetch_timeout: settings.fetch_timeout,
             disconnected_session_timeout: settings.disconnected_session_timeout,
             manner: settings.manner,
-            tables: Mutex::new(Tables { words: settings.words, ..Tables::default() }),
+            tables: Mutex::new(Tables {
+                words: settings.manner.operation_words(settings.words),
+                ..Tables::default()
+            }),
             changed: Condvar::new(),
             calls: Mutex::default(),
             chance,
@@ -309,6 +312,8 @@ impl State {
         }?;
         self.note(caller, |call| call.session = Some(id));
         tables.close_session(id);
+        // Nothing ends with a connection that has closed any session (Hive, Spark: `ThriftCLIService` `CloseSession`).
+        tables.bound.remove(&caller.connection);
         self.changed.notify_all();
         Ok(())
     }

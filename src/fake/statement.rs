@@ -12,6 +12,7 @@ use super::metadata;
 use super::options::{self, Listed};
 use super::refusal::{Quoted, Refusal};
 use super::rows::{Column, Table, Type, Value};
+use crate::idl::t_c_l_i_service::TOperationType;
 
 /// What a statement may depend on.
 pub(super) struct Context<'a> {
@@ -34,6 +35,8 @@ pub(super) enum Effect {
 /// A statement ready to run.
 #[derive(Debug)]
 pub(super) struct Plan {
+    /// What kind of operation comes of it.
+    pub(super) kind: TOperationType,
     /// Its rows; `None` where the protocol says that there is no result set.
     pub(super) table: Option<Table>,
     pub(super) effect: Effect,
@@ -46,18 +49,14 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    fn rows(table: Table) -> Self {
-        Self {
-            table: Some(table),
-            effect: Effect::None,
-            delay: Duration::ZERO,
-            failure: None,
-            modified: None,
-        }
+    /// No more than these rows.
+    pub(super) fn rows(table: Table) -> Self {
+        Self { table: Some(table), ..Self::effect(Effect::None) }
     }
 
     fn effect(effect: Effect) -> Self {
-        Self { table: None, effect, delay: Duration::ZERO, failure: None, modified: None }
+        let kind = TOperationType::EXECUTE_STATEMENT;
+        Self { kind, table: None, effect, delay: Duration::ZERO, failure: None, modified: None }
     }
 
     fn summary(text: &str) -> Self {

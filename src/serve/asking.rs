@@ -105,7 +105,7 @@ impl<S: Stream> Calls<S> {
                 self.fleet.table.remove_session(&handle.guid);
             }
             Question::Session(_) => {}
-            Question::Operation(_) => self.fleet.table.forget_operation(&handle),
+            Question::Operation(..) => self.fleet.table.forget_operation(&handle),
         }
         let found = self.find(question, Some(wrong.id)).await?;
         // As it is noted now.
@@ -255,7 +255,7 @@ impl<S: Stream> Calls<S> {
                     Err(error) => self.shared.warn_unknown(&session, error),
                 }
             }
-            Question::Operation(_) => {
+            Question::Operation(..) => {
                 if let Some(left_out) = self.shared.admit_line("operation found by asking", "") {
                     let operation = GuidText(handle.guid);
                     tracing::info!(%operation, coordinator = %name, left_out, "operation found by asking");

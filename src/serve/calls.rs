@@ -253,7 +253,7 @@ impl<S: Stream> Calls<S> {
         let question = question(request.method(), request.facts())?;
         let is_doubtful = match question {
             Question::Session(_) => was_found || self.in_use.is_some(),
-            Question::Operation(handle) => was_found || self.fleet.table.was_found_operation(&handle),
+            Question::Operation(handle, _) => was_found || self.fleet.table.was_found_operation(&handle),
         };
         is_doubtful.then_some(question)
     }

@@ -16,7 +16,7 @@ use rand::Rng;
 pub use self::turns::{Limits, NotNow, Turns};
 use crate::cluster::Flavor;
 use crate::ids::{CoordinatorId, Identity};
-use crate::wire::facts::{Facts, Handle};
+use crate::wire::facts::{Facts, Handle, OperationType};
 use crate::wire::hs2::request;
 use crate::wire::method::{Method, Role, lookup};
 use crate::wire::verdict::{Verdict, verdict};
@@ -29,15 +29,15 @@ pub const SEQID: i32 = 0;
 pub enum Question {
     /// Who has this session?
     Session(Handle),
-    /// Who has this operation?
-    Operation(Handle),
+    /// Who has this operation of this type?
+    Operation(Handle, OperationType),
 }
 
 impl Question {
     /// The handle in question.
     pub fn handle(&self) -> Handle {
         match self {
-            Self::Session(handle) | Self::Operation(handle) => *handle,
+            Self::Session(handle) | Self::Operation(handle, _) => *handle,
         }
     }
 
@@ -46,7 +46,7 @@ impl Question {
     pub fn about(self, handle: Handle) -> Self {
         match self {
             Self::Session(_) => Self::Session(handle),
-            Self::Operation(_) => Self::Operation(handle),
+            Self::Operation(_, kind) => Self::Operation(handle, kind),
         }
     }
 
@@ -55,7 +55,7 @@ impl Question {
         lookup(match self {
             Self::Session(_) if flavor.pings_sessions() => b"PingImpalaHS2Service",
             Self::Session(_) => b"GetTypeInfo",
-            Self::Operation(_) => b"GetOperationStatus",
+            Self::Operation(..) => b"GetOperationStatus",
         })
     }
 
@@ -64,7 +64,7 @@ impl Question {
         match self {
             Self::Session(handle) if flavor.pings_sessions() => request::ping(handle, SEQID),
             Self::Session(handle) => request::type_info(handle, SEQID),
-            Self::Operation(handle) => request::operation_status(handle, SEQID),
+            Self::Operation(handle, kind) => request::operation_status(handle, *kind, SEQID),
         }
     }
 
@@ -73,7 +73,8 @@ impl Question {
     pub fn clearance(&self, flavor: Flavor, reply: &Facts) -> Option<(&'static Method, BytesMut)> {
         let minted = reply.handle().filter(|_| self.method(flavor).role == Role::Metadata)?;
         let has = self.answer(flavor, reply) == Some(Answer::Has);
-        has.then(|| (lookup(b"CloseOperation"), request::close_operation(&minted, SEQID)))
+        let close = || request::close_operation(&minted, OperationType::GET_TYPE_INFO, SEQID);
+        has.then(|| (lookup(b"CloseOperation"), close()))
     }
 
     /// What a coordinator's reply to that says; none if it does not concern the handle.
@@ -215,13 +216,16 @@ impl Keys {
         Self(key)
     }
 
-    /// The key of a question of this identity. Guid *and* secret count: who asks with a wrong secret must not spoil the
+    /// The key of a question of this identity. Guid, secret *and* type count: who asks with a wrong one must not spoil the
     /// right one.
     pub fn key(&self, question: &Question, identity: &Identity) -> Key {
         let Handle { guid, secret } = question.handle();
-        let is_session = matches!(question, Question::Session(_));
+        let kind = match question {
+            Question::Session(_) => None,
+            Question::Operation(_, kind) => Some(kind),
+        };
         let mut hasher = DefaultHasher::new();
-        (self.0, is_session, guid, secret, identity).hash(&mut hasher);
+        (self.0, kind, guid, secret, identity).hash(&mut hasher);
         Key(hasher.finish())
     }
 }

@@ -4,7 +4,7 @@ use super::asking::Question;
 use super::table::Table;
 use crate::cluster::room::Purpose;
 use crate::ids::{CoordinatorId, Service};
-use crate::wire::facts::{Facts, Handle};
+use crate::wire::facts::{Facts, Handle, OperationType};
 use crate::wire::method::{Method, Owner, Role};
 
 /// What a connection did before the call.
@@ -114,7 +114,8 @@ pub fn purpose(method: &Method) -> Purpose {
 pub fn question(method: &Method, request: &Facts) -> Option<Question> {
     match method.role {
         Role::UseOperation | Role::Fetch | Role::Poll | Role::CloseOperation => {
-            Some(Question::Operation(request.handle()?))
+            let kind = request.operation_type.unwrap_or(OperationType::EXECUTE_STATEMENT);
+            Some(Question::Operation(request.handle()?, kind))
         }
         // Of a profile, too: its operation may be closed, and its session judges (Impala: `GetRuntimeProfile`).
         _ => Some(Question::Session(session_of(method, request)?)),

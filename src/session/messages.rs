@@ -93,6 +93,13 @@ pub(super) fn with_handle(name: &str, handle: Handle) -> Facts {
     call(name, |arguments| arguments.structure(1, |request| write_handle(request, 1, handle, |_| {})))
 }
 
+/// A call about an operation of this `TOperationType`.
+pub(super) fn with_operation(name: &str, handle: Handle, kind: i32) -> Facts {
+    call(name, |arguments| {
+        arguments.structure(1, |request| write_handle(request, 1, handle, |rest| rest.i32(2, kind)));
+    })
+}
+
 /// A call for a profile or a summary.
 pub(super) fn with_two_handles(name: &str, operation: Handle, session: Handle) -> Facts {
     call(name, |arguments| {

@@ -159,6 +159,23 @@ impl Halves {
     }
 }
 
+/// `TOperationType`, which Hive and Spark count to an operation's name: under another one they do not know it (Hive:
+/// `OperationHandle` `equals`). Impala does not look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OperationType(u8);
+
+impl OperationType {
+    /// A statement's operation.
+    pub const EXECUTE_STATEMENT: Self = Self(0);
+    /// What a `GetTypeInfo` leaves.
+    pub const GET_TYPE_INFO: Self = Self(1);
+
+    /// As it is written in a handle.
+    pub fn number(self) -> i32 {
+        self.0.into()
+    }
+}
+
 /// What was found in a message. Complete once the scanner says that the message ended; before that, what has come so far.
 ///
 /// Every call under way holds two of these: what few messages have is in boxes.
@@ -182,6 +199,8 @@ pub struct Facts {
     pub more: Option<bool>,
     /// The operation's state, in the numbers of its service.
     pub state: Option<i32>,
+    /// What kind of operation the request names; none in other requests.
+    pub operation_type: Option<OperationType>,
     /// Whether the minted operation has rows.
     pub has_result_set: Option<bool>,
     /// Whether the statement runs on after its reply; if not, the reply comes when it has ended (Impala ignores it).
@@ -279,6 +298,7 @@ impl Facts {
             | Slot::Secret
             | Slot::Status
             | Slot::State
+            | Slot::OperationType
             | Slot::More
             | Slot::HasResultSet
             | Slot::RunAsync
@@ -290,6 +310,7 @@ impl Facts {
         match slot {
             Slot::Status => self.status = Some(number),
             Slot::State => self.state = Some(number),
+            Slot::OperationType => self.operation_type = u8::try_from(number).ok().map(OperationType),
             Slot::More => self.more = Some(number != 0),
             Slot::HasResultSet => self.has_result_set = Some(number != 0),
             Slot::RunAsync => self.run_async = Some(number != 0),

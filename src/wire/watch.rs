@@ -25,6 +25,8 @@ pub enum Slot {
     More,
     /// `operationState`, Beeswax's `QueryState`.
     State,
+    /// `TOperationHandle.operationType` of a request.
+    OperationType,
     /// `TOperationHandle.hasResultSet`.
     HasResultSet,
     /// `TExecuteStatementReq.runAsync`.
@@ -83,7 +85,7 @@ impl Slot {
             | Self::Message
             | Self::Statement
             | Self::Thrown => Type::String,
-            Self::Status | Self::State => Type::I32,
+            Self::Status | Self::State | Self::OperationType => Type::I32,
             Self::More | Self::HasResultSet | Self::RunAsync => Type::Bool,
             Self::Strings(field) => field.wire_type(),
         }

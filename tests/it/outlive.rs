@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use hs2router::fake::client::{CallError, Hs2Client, Login};
 use hs2router::fake::{Coordinator, Manner, Settings};
-use hs2router::idl::t_c_l_i_service::{TOperationState, TSessionHandle};
+use hs2router::idl::t_c_l_i_service::{
+    TGetTypeInfoReq, TOperationState, TSessionHandle, TTCLIServiceSyncClient,
+};
 
 use crate::support::fleet::{id, refusal};
 use crate::support::router::{SELDOM, TestRouter};
@@ -87,11 +89,39 @@ fn sessions_and_operations_are_found_after_a_restart_of_the_router() {
         coordinators.iter().flat_map(Coordinator::calls).filter(|call| call.method == method).count()
     };
     assert_eq!(calls("PingImpalaHS2Service"), 0);
-    assert_eq!(
-        (calls("GetTypeInfo"), calls("CloseOperation")),
-        (9, 3),
-        "what came of the questions is closed"
-    );
+    assert_eq!((calls("GetTypeInfo"), calls("CloseOperation")), (9, 3));
+}
+
+#[test]
+fn a_session_that_was_asked_for_has_no_operation_more_than_before() {
+    let coordinators = coordinators();
+    let first = router(&coordinators, OUTLIVE);
+    let session = session_on_each(&coordinators, &first).remove(0);
+    drop(first);
+    let router = router(&coordinators, OUTLIVE);
+    connect(router.listener(0)).execute(&session, "select 1").unwrap();
+    let asked = |one: &Coordinator| one.calls().iter().any(|call| call.method == "GetTypeInfo");
+    assert!(asked(&coordinators[0]));
+    assert_eq!(coordinators[0].open_operations(), 1, "the statement's");
+}
+
+/// The type in its handle is part of an operation's name there.
+#[test]
+fn an_operation_that_is_no_statements_is_found_after_a_restart_of_the_router() {
+    let coordinators = coordinators();
+    let first = router(&coordinators, OUTLIVE);
+    let sessions = session_on_each(&coordinators, &first);
+    let types = |session: &TSessionHandle| {
+        let request = TGetTypeInfoReq::new(session.clone());
+        connect(first.listener(0)).service().get_type_info(request).unwrap().operation_handle.unwrap()
+    };
+    let operations: Vec<_> = sessions.iter().map(types).collect();
+    drop(first);
+    let router = router(&coordinators, OUTLIVE);
+    for operation in &operations {
+        let (rows, _) = connect(router.listener(0)).fetch(operation, 10).unwrap();
+        assert!(rows.is_some());
+    }
 }
 
 #[test]

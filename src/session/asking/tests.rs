@@ -22,7 +22,7 @@ fn session() -> Question {
 }
 
 fn operation() -> Question {
-    Question::Operation(handle(1))
+    Question::Operation(handle(1), OperationType::EXECUTE_STATEMENT)
 }
 
 fn finding(given: &[(CoordinatorId, Answer)], preferred: Option<CoordinatorId>) -> Finding {
@@ -127,6 +127,8 @@ fn a_session_is_asked_for_by_a_call_that_its_server_has() {
     let mut scanner = crate::wire::scan::Scanner::request(1 << 10);
     assert!(scanner.push(&call).unwrap().done);
     assert_eq!((scanner.method(), scanner.facts().handle()), (method, Some(handle(7))));
+    let kind = scanner.facts().operation_type;
+    assert_eq!(kind, Some(OperationType::GET_TYPE_INFO), "Hive and Spark do not find it under another");
     assert!(session().clearance(Flavor::Impala, &succeeded("PingImpalaHS2Service", |_| {})).is_none());
 }
 

@@ -6,10 +6,10 @@ use crate::cluster::Cluster;
 use crate::ids::Identity;
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{
-    call, cluster, guessed, handle, query_id, with_handle, with_query_id, with_two_handles,
+    call, cluster, guessed, handle, query_id, with_handle, with_operation, with_query_id, with_two_handles,
 };
 use crate::session::table::{NewOperation, NewSession, OpenOperations, Settings};
-use crate::wire::facts::Handle;
+use crate::wire::facts::{Handle, OperationType};
 use crate::wire::method::{all, lookup};
 
 const SESSION: u8 = 1;
@@ -299,10 +299,25 @@ fn a_cluster_without_beeswax_ports_answers_beeswax_calls_at_its_hs2_port() {
     assert_eq!(plan(&ping, &past), Plan::Any);
 }
 
+/// Hive and Spark do not know it under another.
+#[test]
+fn an_operation_is_asked_for_by_the_type_in_the_clients_handle() {
+    for name in
+        ["FetchResults", "GetOperationStatus", "CancelOperation", "CloseOperation", "GetResultSetMetadata"]
+    {
+        let asked = |kind| question(lookup(name.as_bytes()), &with_operation(name, handle(UNKNOWN), kind));
+        let of = |kind| Some(Question::Operation(handle(UNKNOWN), kind));
+        assert_eq!(asked(1), of(OperationType::GET_TYPE_INFO), "{name}");
+        for kind in [0, -1, 256] {
+            assert_eq!(asked(kind), of(OperationType::EXECUTE_STATEMENT), "{name}, {kind}");
+        }
+    }
+}
+
 #[test]
 fn what_the_table_lacks_is_asked_for_where_sessions_outlive_their_connections() {
     let session = Plan::Ask(Question::Session(handle(UNKNOWN)));
-    let operation = Plan::Ask(Question::Operation(handle(UNKNOWN)));
+    let operation = Plan::Ask(Question::Operation(handle(UNKNOWN), OperationType::EXECUTE_STATEMENT));
     for past in pasts().into_iter().map(|past| Past { asks: true, ..past }) {
         for name in ["ExecuteStatement", "GetTables", "CloseSession", "PingImpalaHS2Service"] {
             assert_eq!(plan(&with_handle(name, handle(UNKNOWN)), &past), session, "{name} {past:?}");

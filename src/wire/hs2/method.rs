@@ -9,6 +9,13 @@ use crate::wire::watch::{Slot, Strings, Watch};
 /// A handle in the usual place.
 pub static HANDLE: &[Watch] = &[Watch::at(&[1, 1, 1, 1], Slot::Guid), Watch::at(&[1, 1, 1, 2], Slot::Secret)];
 
+/// `TOperationHandle {1: operationId, 2: operationType}` in the usual place.
+static OPERATION: &[Watch] = &[
+    Watch::at(&[1, 1, 1, 1], Slot::Guid),
+    Watch::at(&[1, 1, 1, 2], Slot::Secret),
+    Watch::at(&[1, 1, 2], Slot::OperationType),
+];
+
 /// `TOpenSessionReq {4: configuration}`.
 static OPENING: &[Watch] = &[Watch::at(&[1, 4], Slot::Strings(Strings::Configuration))];
 
@@ -109,14 +116,14 @@ const fn row(
 /// Sorted by name.
 pub static METHODS: [Method; 34] = numbered([
     row("CancelDelegationToken", Role::UseSession, Retry::Never, HANDLE, STATUS),
-    row("CancelOperation", Role::UseOperation, Retry::OnceGoneIsDone, HANDLE, STATUS),
-    row("CloseImpalaOperation", Role::CloseOperation, Retry::Never, HANDLE, STATUS),
-    row("CloseOperation", Role::CloseOperation, Retry::OnceGoneIsDone, HANDLE, STATUS),
+    row("CancelOperation", Role::UseOperation, Retry::OnceGoneIsDone, OPERATION, STATUS),
+    row("CloseImpalaOperation", Role::CloseOperation, Retry::Never, OPERATION, STATUS),
+    row("CloseOperation", Role::CloseOperation, Retry::OnceGoneIsDone, OPERATION, STATUS),
     row("CloseSession", Role::CloseSession, Retry::OnceGoneIsDone, HANDLE, STATUS),
     row("DownloadData", Role::Metadata, Retry::Never, DOWNLOAD, MINTED),
     row("ExecutePlannedStatement", Role::Statement, Retry::Never, WRAPPED_HANDLE, MINTED),
     row("ExecuteStatement", Role::Statement, Retry::Never, STATEMENT, MINTED),
-    row("FetchResults", Role::Fetch, Retry::Never, HANDLE, ROWS),
+    row("FetchResults", Role::Fetch, Retry::Never, OPERATION, ROWS),
     row("GetBackendConfig", Role::UseSession, Retry::Never, HANDLE, STATUS),
     row("GetCatalogs", Role::Metadata, Retry::Never, HANDLE, MINTED),
     row("GetColumns", Role::Metadata, Retry::Never, HANDLE, MINTED),
@@ -134,11 +141,11 @@ pub static METHODS: [Method; 34] = numbered([
     row("GetExecutorMembership", Role::UseSession, Retry::Never, HANDLE, STATUS),
     row("GetFunctions", Role::Metadata, Retry::Never, HANDLE, MINTED),
     row("GetInfo", Role::UseSession, Retry::Never, HANDLE, STATUS),
-    row("GetLog", Role::UseOperation, Retry::Once, HANDLE, STATUS),
-    row("GetOperationStatus", Role::Poll, Retry::Once, HANDLE, STATE),
+    row("GetLog", Role::UseOperation, Retry::Once, OPERATION, STATUS),
+    row("GetOperationStatus", Role::Poll, Retry::Once, OPERATION, STATE),
     row("GetPrimaryKeys", Role::Metadata, Retry::Never, HANDLE, MINTED),
-    row("GetQueryId", Role::UseOperation, Retry::Once, HANDLE, &[]),
-    row("GetResultSetMetadata", Role::UseOperation, Retry::Once, HANDLE, STATUS),
+    row("GetQueryId", Role::UseOperation, Retry::Once, OPERATION, &[]),
+    row("GetResultSetMetadata", Role::UseOperation, Retry::Once, OPERATION, STATUS),
     Method {
         name: "GetRuntimeProfile",
         service: Owner::Either,

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use crate::wire::facts::Handle;
+use crate::wire::facts::{Handle, OperationType};
 use crate::wire::thrift::MessageType;
 use crate::wire::write::Writer;
 
@@ -22,32 +22,32 @@ pub fn ping(session: &Handle, seqid: i32) -> BytesMut {
 /// `SparkGetTypeInfoOperation`). An operation comes of it, which is to be closed: [`close_operation`].
 ///
 /// There is none without: `GetInfo` is answered by Spark for any handle (`SparkSQLCLIService` `getInfo`), and where it fails
-/// the reply lacks a required value, so that the connection is closed (measured on Spark 3.5; Hive's code is the same);
-/// `GetDelegationToken` and `SetClientInfo` answer before they look (Hive: `ThriftCLIService`).
+/// the reply lacks a required value, so that the connection is closed (measured on Spark 3.5 and Hive 4.0.1). The calls about
+/// delegation tokens fail before they look at the handle, unless clients log in with Kerberos. `SetClientInfo` succeeds for
+/// any handle on Spark, and on Hive unless it sets the session's `ApplicationName` (Hive: `ThriftCLIService`; both measured).
 pub fn type_info(session: &Handle, seqid: i32) -> BytesMut {
     call(b"GetTypeInfo", session, seqid, |_| {})
 }
 
-/// The whole call that closes an operation (TCLIService.thrift: `TCloseOperationReq`).
-pub fn close_operation(operation: &Handle, seqid: i32) -> BytesMut {
-    call(b"CloseOperation", operation, seqid, operation_type)
+/// The whole call that closes an operation of this type (TCLIService.thrift: `TCloseOperationReq`).
+pub fn close_operation(operation: &Handle, kind: OperationType, seqid: i32) -> BytesMut {
+    call(b"CloseOperation", operation, seqid, |handle| finish(handle, kind))
 }
 
-/// The whole call that asks likewise for an operation (TCLIService.thrift: `TGetOperationStatusReq`, `TOperationHandle`). Its
-/// type and `hasResultSet` are required in a handle, and read by nobody.
-pub fn operation_status(operation: &Handle, seqid: i32) -> BytesMut {
-    call(b"GetOperationStatus", operation, seqid, operation_type)
+/// The whole call that asks likewise for an operation of this type (TCLIService.thrift: `TGetOperationStatusReq`).
+pub fn operation_status(operation: &Handle, kind: OperationType, seqid: i32) -> BytesMut {
+    call(b"GetOperationStatus", operation, seqid, |handle| finish(handle, kind))
 }
 
-/// The whole call that cancels an operation (TCLIService.thrift: `TCancelOperationReq`), which stays open for its client:
+/// The whole call that cancels a statement (TCLIService.thrift: `TCancelOperationReq`), which stays open for its client:
 /// whoever fetches from it is told that it was cancelled. Answered during a shutdown, too.
 pub fn cancel_operation(operation: &Handle, seqid: i32) -> BytesMut {
-    call(b"CancelOperation", operation, seqid, operation_type)
+    call(b"CancelOperation", operation, seqid, |handle| finish(handle, OperationType::EXECUTE_STATEMENT))
 }
 
-fn operation_type(handle: &mut Writer) {
-    const EXECUTE_STATEMENT: i32 = 0;
-    handle.i32(2, EXECUTE_STATEMENT);
+/// The rest of a `TOperationHandle`; `hasResultSet` is required, and nobody looks at it.
+fn finish(handle: &mut Writer, kind: OperationType) {
+    handle.i32(2, kind.number());
     handle.bool(3, true);
 }
 
@@ -80,8 +80,8 @@ mod tests {
             ("CloseSession", close_session(&HANDLE, 7)),
             ("PingImpalaHS2Service", ping(&HANDLE, 7)),
             ("GetTypeInfo", type_info(&HANDLE, 7)),
-            ("CloseOperation", close_operation(&HANDLE, 7)),
-            ("GetOperationStatus", operation_status(&HANDLE, 7)),
+            ("CloseOperation", close_operation(&HANDLE, OperationType::GET_TYPE_INFO, 7)),
+            ("GetOperationStatus", operation_status(&HANDLE, OperationType::GET_TYPE_INFO, 7)),
             ("CancelOperation", cancel_operation(&HANDLE, 7)),
         ] {
             let mut scanner = Scanner::request(1 << 20);
