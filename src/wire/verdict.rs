@@ -114,7 +114,10 @@ fn hive_failure(method: &Method, reply: &Facts) -> Verdict {
     // Hive and Spark: OperationManager.java `getOperation`; a colon and the handle follow. Kyuubi: OperationManager.scala
     // `getOperation` and `removeOperation`.
     let operation = method.names_operation() && is_said(message, b"Invalid OperationHandle");
-    match (unknown || closed, operation) {
+    // Hive and Spark: OperationManager.java `removeOperation`, `closeOperation`, where another close was faster; "!" follows,
+    // in newer ones a colon and the handle.
+    let removed = method.role == Role::CloseOperation && is_said(message, b"Operation does not exist");
+    match (unknown || closed, operation || removed) {
         (true, _) => Verdict::NoSuchSession,
         (false, true) => Verdict::NoSuchOperation,
         (false, false) => Verdict::Failed,
@@ -195,6 +198,10 @@ mod tests {
         }
         for words in ["Invalid OperationHandle: OperationHandle [x]", "Invalid OperationHandle [x]"] {
             assert_eq!(hive("FetchResults", words), Verdict::NoSuchOperation, "{words}");
+        }
+        for words in ["Operation does not exist!", "Operation does not exist: OperationHandle [x]"] {
+            assert_eq!(hive("CloseOperation", words), Verdict::NoSuchOperation, "{words}");
+            assert_eq!(hive("FetchResults", words), Verdict::Failed, "{words}");
         }
     }
 
