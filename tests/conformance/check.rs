@@ -19,8 +19,10 @@ pub(crate) const ALL: &[Flavor] = &[Flavor::Impala, Flavor::Spark, Flavor::Hive]
 pub(crate) const IMPALA: &[Flavor] = &[Flavor::Impala];
 /// Spark's own behaviour.
 pub(crate) const SPARK: &[Flavor] = &[Flavor::Spark];
-/// What Spark has from Hive's service code.
-pub(crate) const HIVE: &[Flavor] = &[Flavor::Spark, Flavor::Hive];
+/// Hive's own behaviour.
+pub(crate) const HIVE: &[Flavor] = &[Flavor::Hive];
+/// What Spark has from Hive's service code, and Hive still has.
+pub(crate) const SERVICE: &[Flavor] = &[Flavor::Spark, Flavor::Hive];
 
 /// What a check needs besides the flavor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub(crate) enum Need {
     Direct,
     /// A router between.
     Routed,
+    /// A server that the tests started for themselves.
+    Started,
 }
 
 /// One named assertion.

@@ -4,6 +4,9 @@
 #[path = "../it/support/clients.rs"]
 pub(crate) mod clients;
 #[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "../it/support/hive.rs"]
+pub(crate) mod hive;
+#[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../it/support/keeper.rs"]
 pub(crate) mod keeper;
 #[allow(dead_code, reason = "the other tests use the rest")]

@@ -12,7 +12,8 @@ use hs2router::fake::{Coordinator, Password, Settings};
 
 use crate::check::{Flavor, Need};
 use crate::statements::Dialect;
-use crate::support::clients::Login as SparkLogin;
+use crate::support::clients::Login as ServerLogin;
+use crate::support::hive::{self, Hive};
 use crate::support::router::TestRouter;
 use crate::support::spark::{self, Spark};
 
@@ -92,6 +93,7 @@ impl Place {
             Need::Simulated => self.dialect == Dialect::Simulated,
             Need::Direct => self.path == Path::Direct,
             Need::Routed => self.path == Path::Routed,
+            Need::Started => self.path != Path::Unknown,
         }
     }
 
@@ -119,6 +121,20 @@ impl Place {
             beeswax: Beeswax::Absent,
             start: start_spark,
         }
+    }
+
+    fn hive(name: &'static str, access: Access, path: Path) -> Self {
+        Self {
+            flavor: Flavor::Hive,
+            dialect: Dialect::Hive,
+            start: start_hive,
+            ..Self::spark(name, access, path)
+        }
+    }
+
+    /// How the other tests call what a client of this server does to log in.
+    fn login(&self) -> ServerLogin {
+        if self.access == Access::Open { ServerLogin::NoSasl } else { ServerLogin::Plain }
     }
 }
 
@@ -187,6 +203,10 @@ pub(crate) fn all() -> Vec<Place> {
         Place::spark("spark_sasl", Access::AnyPassword, Path::Direct),
         Place::spark("router_to_2_sparks", Access::Open, Path::Routed),
         Place::spark("router_to_2_sparks_sasl", Access::AnyPassword, Path::Routed),
+        Place::hive("hive", Access::Open, Path::Direct),
+        Place::hive("hive_sasl", Access::AnyPassword, Path::Direct),
+        Place::hive("router_to_2_hives", Access::Open, Path::Routed),
+        Place::hive("router_to_2_hives_sasl", Access::AnyPassword, Path::Routed),
     ]
 }
 
@@ -217,18 +237,27 @@ fn start_fake(place: &Place) -> Option<Target> {
 }
 
 fn start_spark(place: &Place) -> Option<Target> {
-    let login = if place.access == Access::Open { SparkLogin::NoSasl } else { SparkLogin::Plain };
-    let servers = spark::pair(login)?;
+    let servers = spark::pair(place.login())?;
+    Some(target_of(place, "spark", &servers.each_ref().map(Spark::address)))
+}
+
+fn start_hive(place: &Place) -> Option<Target> {
+    let servers = hive::pair(place.login())?;
+    Some(target_of(place, "hive", &servers.each_ref().map(Hive::address)))
+}
+
+/// The first of the servers at these addresses, or a router in front of all. Other tests use them, too: they stay.
+fn target_of(place: &Place, flavor: &str, servers: &[SocketAddr]) -> Target {
     let (hs2, owned): (_, Box<dyn Any>) = if place.path == Path::Routed {
-        let router = start_router("spark", servers.iter().map(|server| (server.address().port(), 0)));
+        let router = start_router(flavor, servers.iter().map(|server| (server.port(), 0)));
         (router.listener(0), Box::new(router))
     } else {
-        (Spark::address(&servers[0]), Box::new(()))
+        (servers[0], Box::new(()))
     };
     let accounts = [Account::new("u1", "p1"), Account::new("u2", "p2")];
     let [account, second] = accounts.map(|account| (place.access != Access::Open).then_some(account));
     let (flavor, dialect) = (place.flavor, place.dialect);
-    Some(Target { flavor, dialect, hs2, beeswax: None, account, second, _owned: owned })
+    Target { flavor, dialect, hs2, beeswax: None, account, second, _owned: owned }
 }
 
 /// A router with an HS2 listener, and a Beeswax listener where that is spoken, in front of coordinators on these ports;

@@ -23,10 +23,10 @@ checks![
     ALL, [], "Impala: impala-hs2-server.cc (error code 150), test_invalid_query_handle; measured on Spark 3.5" => an_unknown_operation_is_refused_by_every_call_that_names_one;
     IMPALA, [], "Impala: impala-hs2-server.cc CloseImpalaOperation" => an_unknown_operation_is_refused_by_impalas_close;
     IMPALA, [], "Impala: impala-hs2-server.cc (LEGACY_INVALID_QUERY_HANDLE_TEMPLATE), test_fetch.py test_invalid_secret" => an_operation_with_a_wrong_secret_is_not_found;
-    HIVE, [], "Hive: HandleIdentifier equals; measured on Spark 3.5" => an_operation_with_a_wrong_secret_is_unknown;
+    SERVICE, [], "Hive: HandleIdentifier equals; measured on Spark 3.5" => an_operation_with_a_wrong_secret_is_unknown;
     IMPALA, [], "Impala: impala-server.inline.h THandleIdentifierToTUniqueId" => a_handle_of_15_bytes_is_malformed;
     IMPALA, [], "Impala: impala-server.inline.h THandleIdentifierToTUniqueId" => an_empty_session_handle_is_malformed;
-    HIVE, [], "Hive: HandleIdentifier constructor (BufferUnderflowException); measured on Spark 3.5: it closes" => a_malformed_handle_costs_no_more_than_its_connection;
+    SERVICE, [], "Hive: HandleIdentifier constructor (BufferUnderflowException); measured on Spark 3.5: it closes" => a_malformed_handle_costs_no_more_than_its_connection;
     IMPALA, [], "Impala: impala-hs2-server.cc GetOperationStatus" => the_status_of_an_empty_guid_is_finished;
     IMPALA, [], "Impala: impala-hs2-server.cc ExecuteStatement" => an_operation_has_its_sessions_secret;
     IMPALA, [], "Impala: uid-util.h UuidToQueryId" => a_query_id_ends_in_zeros;
@@ -35,7 +35,7 @@ checks![
     IMPALA, [], "Impala: test_hs2.py test_close_connection" => an_operation_outlives_its_connection;
     ALL, [], "Impala: test_hs2.py test_concurrent_unregister" => a_handle_is_used_by_many_connections_at_once;
     IMPALA, [Passwords, SecondUser], "Impala: impala-server.cc WithSession (UNAUTHORIZED_SESSION_USER)" => another_user_cannot_use_a_session;
-    SPARK, [Sasl, SecondUser], "Measured on Spark 3.5" => another_user_may_use_a_session_whose_handle_it_knows;
+    SERVICE, [Sasl, SecondUser], "Measured on Spark 3.5 and Hive 4.0.1" => another_user_may_use_a_session_whose_handle_it_knows;
     IMPALA, [], "Impala: impala-hs2-server.cc GetRuntimeProfile, GetExecSummary" => a_profile_needs_the_sessions_secret_and_not_the_operations;
     IMPALA, [], "Impala: impala-hs2-server.cc GetTables sets the handle in any case" => a_failed_metadata_call_has_an_empty_operation_handle;
 ];

@@ -19,7 +19,7 @@ checks![
     ALL, [], "Measured on Spark 3.5" => a_message_may_come_byte_by_byte;
     ALL, [], "Thrift: TBinaryProtocol skip" => an_unknown_method_with_arguments_is_skipped;
     IMPALA, [], "Impala: TAcceptQueueServer.cpp Task::run" => unreadable_arguments_bring_no_result;
-    HIVE, [], "Measured on Spark 3.5" => unreadable_arguments_are_an_internal_error;
+    SERVICE, [], "Measured on Spark 3.5" => unreadable_arguments_are_an_internal_error;
     IMPALA, [NoSasl], "Impala: TBinaryProtocolFactory (strict_read = false)" => a_header_without_a_version_is_understood;
     ALL, [], "Thrift: a client may end when it likes" => half_a_message_and_the_end_harm_nobody_else;
 ];

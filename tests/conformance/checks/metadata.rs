@@ -22,7 +22,7 @@ checks![
     IMPALA, [], "Impala: impala-hs2-server.cc GetPrimaryKeys leaves operationType unset" => primary_keys_come_with_an_unset_operation_type;
     IMPALA, [], "Impala: impala-hs2-server.cc GetInfo" => get_info_of_an_unknown_session_is_refused;
     SPARK, [], "Spark: SparkSQLCLIService getInfo" => the_servers_name_and_version_are_told_to_anyone;
-    HIVE, [], "Hive: ThriftCLIService GetInfo (infoValue is required and not set); measured on Spark 3.5" => a_failed_get_info_costs_the_connection;
+    SERVICE, [], "Hive: ThriftCLIService GetInfo (infoValue is required and not set); measured on Spark 3.5" => a_failed_get_info_costs_the_connection;
     ALL, [], "Impala: impala-hs2-server.cc GetTables; measured on Spark 3.5" => a_metadata_operation_lives_like_any_other;
 ];
 

@@ -2,11 +2,13 @@
 
 mod beeswax;
 mod handles;
+mod hive;
 mod messages;
 mod metadata;
 mod operations;
 mod results;
 mod sasl;
+mod service;
 mod sessions;
 
 use crate::check::Check;
@@ -16,6 +18,8 @@ pub(crate) fn all() -> Vec<&'static Check> {
     [
         sessions::CHECKS,
         handles::CHECKS,
+        service::CHECKS,
+        hive::CHECKS,
         operations::CHECKS,
         results::CHECKS,
         metadata::CHECKS,

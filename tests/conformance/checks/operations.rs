@@ -24,7 +24,7 @@ checks![
     ALL, [], "Impala: impala-hs2-server.cc FetchInternal; Hive: SQLOperation getNextRowSet" => a_failed_statement_has_no_rows_to_fetch;
     IMPALA, [], "Impala: impala-hs2-server.cc FetchInternal" => a_failed_fetch_forgets_the_operation;
     IMPALA, [], "Impala: impala-hs2-server.cc ExecuteStatement, QUERY_ERROR_FORMAT" => a_syntax_error_is_the_answer_to_the_statement;
-    HIVE, [], "Hive: SQLOperation runInternal; measured on Spark 3.5" => a_syntax_error_of_a_waited_for_statement_is_its_answer;
+    SERVICE, [], "Hive: SQLOperation runInternal; measured on Spark 3.5" => a_syntax_error_of_a_waited_for_statement_is_its_answer;
     ALL, [], "Impala: client-request-state.cc (no CANCELED_STATE); Hive: SQLOperation cancel" => a_cancel_from_another_connection_ends_a_running_statement;
     IMPALA, [], "Impala: impala-server.cc CancelInternal, impala-hs2-server.cc FetchResults" => a_cancel_from_another_connection_ends_a_waiting_fetch;
     ALL, [], "Impala: impala-server.cc CancelInternal; Hive: OperationManager cancelOperation" => cancelling_what_is_finished_does_no_harm;
@@ -38,7 +38,7 @@ checks![
     IMPALA, [], "Impala: impala-hs2-server.cc CloseImpalaOperation" => the_close_of_a_query_tells_no_rows;
     IMPALA, [], "Impala: impala-hs2-server.cc GetRuntimeProfile, GetExecSummary (--query_log_size)" => profile_and_summary_are_there_after_the_close;
     IMPALA, [], "Impala: impala-hs2-server.cc GetLog" => the_log_of_a_live_operation_is_told;
-    HIVE, [], "Measured on Spark 3.5" => impalas_own_calls_are_unknown_methods;
+    SERVICE, [], "Measured on Spark 3.5" => impalas_own_calls_are_unknown_methods;
     ALL, [], "Impala: impala-server.h SessionState (inflight queries); Hive: OperationManager" => a_session_has_many_operations_at_once;
 ];
 

@@ -14,7 +14,7 @@ use crate::target::Target;
 checks![
     ALL, [], "Impala: impala-hs2-server.cc FetchInternal; Hive: SQLOperation getNextRowSet" => an_empty_result_has_its_columns_and_no_rows;
     ALL, [], "Impala: impala-hs2-server.cc FetchResults; measured on Spark 3.5 (hasMoreRows is always false)" => has_more_rows_is_what_the_flavor_makes_of_it;
-    ALL, [], "Impala: query-result-set.cc (startRowOffset); Hive: RowSet" => fetches_go_on_where_the_last_one_ended;
+    ALL, [], "Impala: query-result-set.cc (startRowOffset); Spark: SparkExecuteStatementOperation getNextRowSet; Hive: SQLOperation getNextRowSet, where nobody sets it" => fetches_go_on_where_the_last_one_ended;
     ALL, [], "Impala: impala-hs2-server.cc FetchInternal; measured on Spark 3.5" => a_fetch_after_the_end_is_empty;
     ALL, [], "Impala: hs2-util.cc; Hive: ColumnBasedSet" => every_type_has_its_kind_of_column;
     ALL, [], "Impala: hs2-util.cc (nulls, lowest bit first); Hive: ColumnBuffer toBinary" => nulls_are_bits_and_keep_their_place;
@@ -69,7 +69,7 @@ fn fetches_go_on_where_the_last_one_ended(target: &Target) {
     let (mut client, operation) = started(target, &target.dialect.rows(300));
     for first in [0, 100, 200] {
         let (set, _) = fetch(&mut client, &operation, 100);
-        assert_eq!(set.start_row_offset, first);
+        assert_eq!(set.start_row_offset, if target.flavor == Flavor::Hive { 0 } else { first });
         assert_eq!(client::texts(&set)[0][0], first.to_string());
     }
 }
