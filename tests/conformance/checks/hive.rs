@@ -1,4 +1,4 @@
-//! Where Hive and Spark, which has Hive's service code, answer differently: `docs/PROTOCOL.md` has both answers.
+//! Where Hive and Spark, which has its service code, differ: `docs/PROTOCOL.md` has both answers.
 
 use hs2router::fake::client::{self, Hs2Client};
 use hs2router::idl::t_c_l_i_service::{
@@ -10,6 +10,7 @@ use hs2router::idl::t_c_l_i_service::{
 use crate::check::{Flavor, checks};
 use crate::driver::{
     Refused, all_rows, ask, begin, close, ended, fetch, refused, run, status, succeeded, try_fetch,
+    unheard_of,
 };
 use crate::target::Target;
 
@@ -29,7 +30,7 @@ checks![
     HIVE, [], "Hive: Operation DEFAULT_FETCH_ORIENTATION_SET; measured on 4.0.1" => hive_fetches_from_the_first_but_not_backwards;
     SPARK, [], "Spark: SparkExecuteStatementOperation getNextRowSet; measured on 3.5" => spark_fetches_backwards;
     SERVICE, [], "Hive: ThriftCLIService FetchResults (hive.server2.thrift.resultset.max.fetch.size); measured on Hive 4.0.1 and Spark 3.5" => a_fetch_brings_ten_thousand_rows_at_most_on_hive;
-    HIVE, [], "Hive: HiveSessionImpl getInfo; measured on 4.0.1" => hive_has_three_names;
+    HIVE, [], "Hive: HiveSessionImpl getInfo; measured on 4.0.1" => hive_has_three_names_for_sessions_that_are_there;
 ];
 
 fn session(target: &Target) -> (Hs2Client, TSessionHandle) {
@@ -129,6 +130,7 @@ fn hive_has_neither_schema_nor_rows_where_there_is_no_result(target: &Target) {
     let operation = run(&mut client, &session, "set hs2router.test=1");
     assert!(!operation.has_result_set);
     assert!(all_rows(&mut client, &operation).is_empty());
+    assert_eq!(ask(&mut client, &session, "set hs2router.test"), [["hs2router.test=1"]], "one column");
 }
 
 fn spark_has_an_empty_column_where_there_is_no_result(target: &Target) {
@@ -248,7 +250,7 @@ fn a_fetch_brings_ten_thousand_rows_at_most_on_hive(target: &Target) {
     assert_eq!(rows, if target.flavor == Flavor::Hive { 10_000 } else { 15_000 });
 }
 
-fn hive_has_three_names(target: &Target) {
+fn hive_has_three_names_for_sessions_that_are_there(target: &Target) {
     let (mut client, session) = session(target);
     let mut name = |kind| {
         let response = client.service().get_info(TGetInfoReq::new(session.clone(), kind)).unwrap();
@@ -258,5 +260,10 @@ fn hive_has_three_names(target: &Target) {
     assert_eq!(name(TGetInfoType::CLI_SERVER_NAME), "Hive");
     assert_eq!(name(TGetInfoType::CLI_DBMS_NAME), "Apache Hive");
     assert!(name(TGetInfoType::CLI_DBMS_VER).starts_with(|first: char| first.is_ascii_digit()));
-    assert_eq!(ask(&mut client, &session, "select 1"), [["1"]]);
+    // A session that is not there costs the connection, of which the router tells.
+    let mut other = target.connect();
+    other.open(&[]).unwrap();
+    let unknown = TSessionHandle::new(unheard_of());
+    let answer = other.service().get_info(TGetInfoReq::new(unknown, TGetInfoType::CLI_SERVER_NAME));
+    assert!(answer.map_or(true, |told| refused(&told.status).sql_state.as_deref() == Some("08S01")));
 }
