@@ -12,9 +12,11 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 /// The state of a listening socket in `/proc/net/tcp` (Linux: `include/net/tcp_states.h`).
 const LISTENING: &str = "0A";
 
-/// `set -m` gives each of the two background jobs a process group, so that children of children die as well.
+/// `set -m` gives each of the two background jobs a process group, so that children of children die as well. A signal to the
+/// group of the test run, as from Ctrl-C or `timeout`, reaches the shell too, and makes it end its work, not just itself.
 const SCRIPT: &str = r#"
 set -m
+trap : HUP INT TERM
 exec 3<&0
 folder=$1
 shift
@@ -112,6 +114,23 @@ impl Drop for Keeper {
 
 #[test]
 fn a_kept_process_and_its_directory_are_gone_with_their_keeper() {
+    assert_gone(drop);
+}
+
+#[test]
+fn a_kept_process_and_its_directory_are_gone_when_the_group_of_the_test_run_is_interrupted() {
+    for signal in ["HUP", "INT", "TERM"] {
+        assert_gone(|mut keeper| {
+            let shell = keeper.shell.id().to_string();
+            assert!(Command::new("kill").args(["-s", signal, &shell]).status().unwrap().success());
+            keeper.shell.wait().unwrap();
+        });
+    }
+}
+
+/// However a keeper ends, nothing is left.
+#[cfg(test)]
+fn assert_gone(end: impl FnOnce(Keeper)) {
     use std::io::{BufRead, BufReader, Read};
     use std::sync::mpsc::channel;
     use std::time::Duration;
@@ -124,7 +143,7 @@ fn a_kept_process_and_its_directory_are_gone_with_their_keeper() {
     output.read_line(&mut line).unwrap();
     assert_eq!(line, "started\n");
     assert!(folder.exists());
-    drop(keeper);
+    end(keeper);
     assert!(!folder.exists());
     // The output ends when the last process that could write to it is dead: the child of the kept process, too.
     let (ended, end) = channel();
