@@ -1,6 +1,6 @@
 """Run statements with PyHive on one cursor and print, a line of JSON each, what came of them.
 
-    pyhive_rows.py HOST PORT nosasl|plain STATEMENT...
+    pyhive_rows.py HOST PORT NOSASL|NONE|LDAP USER PASSWORD STATEMENT...
 """
 
 import sys
@@ -11,9 +11,10 @@ from outcome import attempt
 
 
 def main():
-    host, port, login, *statements = sys.argv[1:]
-    auth = {"nosasl": "NOSASL", "plain": "NONE"}[login]
-    connection = hive.connect(host=host, port=int(port), username="u1", auth=auth)
+    host, port, login, user, password, *statements = sys.argv[1:]
+    # It takes a password for LDAP only.
+    named = {"password": password} if login == "LDAP" else {}
+    connection = hive.connect(host=host, port=int(port), username=user, auth=login, **named)
     cursor = connection.cursor()
     for statement in statements:
         attempt(cursor, statement)

@@ -30,7 +30,7 @@ const SHELL: &str = "select 1 as a, 'x' as b, null; use demo; select current_dat
 fn users(login: Login) -> &'static [(&'static str, &'static str)] {
     match login {
         Login::NoSasl => &[],
-        Login::Plain => &USERS,
+        Login::Plain | Login::Ldap { .. } => &USERS,
     }
 }
 

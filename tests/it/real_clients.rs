@@ -130,7 +130,7 @@ fn beeline_gets_rows_and_errors() {
 fn impala_shell_in_strict_mode_reads_from_spark() {
     // One column of strings: Spark describes any result so until the statement has ended, and the shell asks before.
     let statements = "SELECT 'a' UNION ALL SELECT 'b'; SHOW DATABASES; SELECT CONCAT('c', 'd')";
-    let run = |target: &Target| clients::impala_shell(target, Dialect::StrictHs2, statements);
+    let run = |target: &Target| clients::impala_shell(target, Dialect::StrictHs2(Login::Plain), statements);
     let Some(shown) = everywhere(Login::Plain, run) else { return };
     assert_eq!(shown.rows(), ["a", "b", "default", "cd"]);
 }
@@ -152,8 +152,12 @@ fn impala_shell_misses_impalas_own_calls_on_spark() {
 fn ctrl_c_in_impala_shell_cancels_from_a_second_connection() {
     let Some(pair) = spark::pair(Login::Plain) else { return };
     let sleep = "SELECT java_method('java.lang.Thread', 'sleep', bigint(60000))";
-    let shown =
-        clients::impala_shell_interrupted(pair[0].target(), Dialect::StrictHs2, sleep, "SELECT 'still here'");
+    let shown = clients::impala_shell_interrupted(
+        pair[0].target(),
+        Dialect::StrictHs2(Login::Plain),
+        sleep,
+        "SELECT 'still here'",
+    );
     assert!(shown.lasted < 30.0, "the statement was not cancelled: {shown:?}");
     assert!(shown.after.iter().any(|line| line.contains("Cancelling Query")), "{shown:?}");
     assert!(shown.after.iter().any(|line| line.contains("Opened TCP connection")), "{shown:?}");

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 fn connect(router: &TestRouter, login: Login) -> Hs2Client {
     let login = match login {
         Login::NoSasl => client::Login::NoSasl,
-        Login::Plain => client::Login::plain("u1", "p1"),
+        Login::Plain | Login::Ldap { .. } => client::Login::plain(login.user(), login.password()),
     };
     Hs2Client::connect(router.listener(0), &login).unwrap()
 }

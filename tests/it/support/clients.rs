@@ -27,8 +27,16 @@ pub(crate) struct Target {
 pub(crate) enum Login {
     /// Thrift without SASL.
     NoSasl,
-    /// SASL PLAIN as user `u1` with password `p1` (`PyHive`: password `x`, as it always sends without LDAP).
+    /// SASL PLAIN as user `u1` with password `p1` (`PyHive`: password `x`, as it always sends without LDAP), for a server
+    /// that takes any.
     Plain,
+    /// SASL PLAIN for a server that has an LDAP directory check it.
+    Ldap {
+        /// Who logs in.
+        user: &'static str,
+        /// Right or wrong.
+        password: &'static str,
+    },
 }
 
 /// How impyla spreads statements over cursors, all on one connection. A cursor is a session.
@@ -47,8 +55,8 @@ pub(crate) enum Dialect {
     Hs2(Login),
     /// The old protocol.
     Beeswax(Login),
-    /// HS2 without Impala's own calls. Always with a login.
-    StrictHs2,
+    /// HS2 without Impala's own calls. It always logs in.
+    StrictHs2(Login),
 }
 
 /// What a client showed.
@@ -83,29 +91,51 @@ pub(crate) fn impyla(target: &Target, login: Login, cursors: Cursors, statements
         Cursors::Each => "each",
     };
     let mut command = script("impyla_rows.py");
-    command.arg(&target.host).arg(target.port.to_string()).args([login.word(), cursors]).args(statements);
+    command.arg(&target.host).arg(target.port.to_string()).args(login.words()).arg(cursors).args(statements);
     show(command, target, Complaints::LastLine)
 }
 
 /// `PyHive` 0.7, all statements on one cursor. A line of JSON for each statement: columns and rows, or the error.
 pub(crate) fn pyhive(target: &Target, login: Login, statements: &[&str]) -> Shown {
     let mut command = script("pyhive_rows.py");
-    command.arg(&target.host).arg(target.port.to_string()).arg(login.word()).args(statements);
+    command.arg(&target.host).arg(target.port.to_string()).args(login.words()).args(statements);
     show(command, target, Complaints::LastLine)
 }
 
-/// beeline with Hive's JDBC driver, from Spark's jars; rows separated by tabs, after a line of column names.
+/// beeline with Hive's JDBC driver 2.3, from Spark's jars; rows separated by tabs, after a line of column names.
 pub(crate) fn beeline(target: &Target, login: Login, statements: &[&str]) -> Shown {
-    let home = tempfile::tempdir().unwrap();
-    let suffix = match login {
-        Login::NoSasl => ";auth=noSasl",
-        Login::Plain => "",
-    };
     let mut command = with_deadline(&tools::spark_home().join("bin/beeline"));
     command.env("SPARK_HOME", tools::spark_home());
-    command.env("SPARK_BEELINE_OPTS", format!("-Duser.home={}", home.path().display()));
-    command.args(["-u", &format!("jdbc:hive2://{}:{}/{suffix}", target.host, target.port)]);
-    command.args(["-n", "u1", "-p", "p1", "--silent=true", "--outputformat=tsv2"]);
+    run_beeline(command, target, login, statements)
+}
+
+/// beeline 3.1 with Hive's newest JDBC driver, 4.1; shows the same as [`beeline`].
+pub(crate) fn beeline_with_newest_driver(target: &Target, login: Login, statements: &[&str]) -> Shown {
+    let mut command = with_deadline(Path::new("java"));
+    command.args(["-cp", &newest_driver(), "org.apache.hive.beeline.BeeLine"]);
+    run_beeline(command, target, login, statements)
+}
+
+/// A class path with Hive's newest JDBC driver, and with Groovy and a connection pool, which the server brings.
+pub(crate) fn newest_driver() -> String {
+    let home = tools::hive_home();
+    let home = home.display();
+    // The driver first: the server's jars hold an older one.
+    format!("{home}/jdbc/hive-jdbc-4.1.0-standalone.jar:{home}/jdbc/*:{home}/jars/*")
+}
+
+/// The URL of a server for Hive's JDBC driver.
+pub(crate) fn jdbc_url(target: &Target, login: Login) -> String {
+    let suffix = if login == Login::NoSasl { ";auth=noSasl" } else { "" };
+    format!("jdbc:hive2://{}:{}/{suffix}", target.host, target.port)
+}
+
+fn run_beeline(mut command: Command, target: &Target, login: Login, statements: &[&str]) -> Shown {
+    let home = tempfile::tempdir().unwrap();
+    // Java takes it wherever a script puts its own options.
+    command.env("JDK_JAVA_OPTIONS", format!("-Duser.home={}", home.path().display()));
+    command.args(["-u", &jdbc_url(target, login), "-n", login.user(), "-p", login.password()]);
+    command.args(["--silent=true", "--outputformat=tsv2"]);
     for statement in statements {
         command.args(["-e", statement]);
     }
@@ -154,11 +184,42 @@ pub(crate) fn impala_shell_interrupted(
 }
 
 impl Login {
-    pub(super) fn word(self) -> &'static str {
+    /// The first user of the directory that servers ask, with the right password.
+    pub(crate) const LDAP: Self = Self::Ldap { user: "u1", password: "p1" };
+
+    /// The same kind of login, accepted.
+    pub(crate) fn that_works(self) -> Self {
+        if let Self::Ldap { .. } = self { Self::LDAP } else { self }
+    }
+
+    /// The user's name.
+    pub(crate) fn user(self) -> &'static str {
         match self {
-            Self::NoSasl => "nosasl",
-            Self::Plain => "plain",
+            Self::NoSasl | Self::Plain => "u1",
+            Self::Ldap { user, .. } => user,
         }
+    }
+
+    /// The password, where one is sent.
+    pub(crate) fn password(self) -> &'static str {
+        match self {
+            Self::NoSasl | Self::Plain => "p1",
+            Self::Ldap { password, .. } => password,
+        }
+    }
+
+    /// What Hive and Spark call it (`hive.server2.authentication`); their NONE is SASL PLAIN with any name and password.
+    pub(crate) fn authentication(self) -> &'static str {
+        match self {
+            Self::NoSasl => "NOSASL",
+            Self::Plain => "NONE",
+            Self::Ldap { .. } => "LDAP",
+        }
+    }
+
+    /// How the scripts in Python are told.
+    fn words(self) -> [&'static str; 3] {
+        [self.authentication(), self.user(), self.password()]
     }
 }
 
@@ -175,21 +236,16 @@ impl Shown {
 }
 
 fn shell_options(target: &Target, dialect: Dialect) -> Vec<String> {
-    let login = match dialect {
-        Dialect::Hs2(login) | Dialect::Beeswax(login) => login,
-        Dialect::StrictHs2 => Login::Plain,
-    };
+    let (Dialect::Hs2(login) | Dialect::Beeswax(login) | Dialect::StrictHs2(login)) = dialect;
     let protocol = match dialect {
         Dialect::Hs2(_) => "--protocol=hs2",
         Dialect::Beeswax(_) => "--protocol=beeswax",
-        Dialect::StrictHs2 => "--strict_hs2_protocol",
+        Dialect::StrictHs2(_) => "--strict_hs2_protocol",
     };
     let mut options = vec!["-i".to_owned(), format!("{}:{}", target.host, target.port), protocol.to_owned()];
-    if login == Login::Plain {
-        options.extend(
-            ["-l", "--auth_creds_ok_in_clear", "-u", "u1", "--ldap_password_cmd=printf p1"]
-                .map(str::to_owned),
-        );
+    if login != Login::NoSasl {
+        options.extend(["-l", "--auth_creds_ok_in_clear", "-u", login.user()].map(str::to_owned));
+        options.push(format!("--ldap_password_cmd=printf {}", login.password()));
     }
     options
 }

@@ -1,8 +1,7 @@
 //! Simulated coordinators with a router in front of them: what a test of routing needs.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hs2router::cluster::{AdminState, Load};
@@ -11,9 +10,8 @@ use hs2router::fake::{Coordinator, Id, Password, ReceivedCall, Settings};
 use hs2router::idl::t_c_l_i_service::{THandleIdentifier, TOperationHandle, TSessionHandle};
 use hs2router::serve::shared::Fleet as RouterFleet;
 
-use socket2::{Domain, Socket, Type};
-
 use super::clients::Target;
+use super::ports::KeptPort;
 use super::router::{SELDOM, TestRouter, eventually};
 
 /// Which of the router's listeners a client comes by.
@@ -66,7 +64,7 @@ pub(crate) struct Fleet {
     /// How each is started again on its ports.
     settings: Vec<Settings>,
     /// The ports of those that were lost, by place.
-    vacant: BTreeMap<usize, Vec<Socket>>,
+    vacant: BTreeMap<usize, Vec<KeptPort>>,
     login: Login,
     config: String,
 }
@@ -186,7 +184,7 @@ impl Fleet {
         drop(self.coordinators[place].take().expect("it is lost once"));
         let Settings { hs2_port, beeswax_port, hs2_http_port, web_port, .. } = self.settings[place];
         let ports = [hs2_port, beeswax_port, hs2_http_port, web_port];
-        self.vacant.insert(place, ports.into_iter().filter_map(|port| keep_vacant(port).ok()).collect());
+        self.vacant.insert(place, ports.into_iter().filter_map(|port| KeptPort::take(port).ok()).collect());
     }
 
     /// A coordinator that was lost is started again on its ports, and knows nothing of its former sessions.
@@ -335,13 +333,4 @@ pub(crate) fn metadata(client: &mut Hs2Client, session: &TSessionHandle, call: &
         response.status
     };
     hs2router::fake::client::check(&status).unwrap();
-}
-
-/// Nobody listens on a port, nor does a test that runs beside this one, as long as the socket is there.
-fn keep_vacant(port: u16) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    // Or connections that were cut would keep it.
-    socket.set_reuse_address(true)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
-    Ok(socket)
 }

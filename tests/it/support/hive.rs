@@ -14,6 +14,7 @@ use hs2router::clock;
 
 use super::clients::{Login, Target, pyhive};
 use super::keeper::Keeper;
+use super::slapd;
 use super::tools::{self, Tool};
 
 /// How long a server may take until it listens: about 7 s alone, several at once on two busy cores much longer.
@@ -50,13 +51,15 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// A server that takes this login: Hive's `NOSASL`, or its `NONE`, which is PLAIN with any name and password.
+    /// A server that takes this login.
     pub(crate) fn of(login: Login) -> Self {
-        let authentication = match login {
-            Login::NoSasl => "NOSASL",
-            Login::Plain => "NONE",
-        };
-        Self::default().set("hive.server2.authentication", authentication)
+        let setup = Self::default().set("hive.server2.authentication", login.authentication());
+        match login {
+            Login::NoSasl | Login::Plain => setup,
+            Login::Ldap { .. } => setup
+                .set("hive.server2.authentication.ldap.url", slapd::shared().url())
+                .set("hive.server2.authentication.ldap.userDNPattern", slapd::dn("%s")),
+        }
     }
 
     /// The same with one more setting.
@@ -83,17 +86,21 @@ pub(crate) struct Hive {
 pub(crate) fn pair(login: Login) -> Option<&'static [Hive; 2]> {
     static NOSASL: OnceLock<[Hive; 2]> = OnceLock::new();
     static PLAIN: OnceLock<[Hive; 2]> = OnceLock::new();
-    if !tools::present(&[Tool::Java, Tool::Python, Tool::Hive]) {
+    static LDAP: OnceLock<[Hive; 2]> = OnceLock::new();
+    let (pair, directory) = match login {
+        Login::NoSasl => (&NOSASL, None),
+        Login::Plain => (&PLAIN, None),
+        Login::Ldap { .. } => (&LDAP, Some(Tool::Slapd)),
+    };
+    let mut needed = vec![Tool::Java, Tool::Python, Tool::Hive];
+    needed.extend(directory);
+    if !tools::present(&needed) {
         return None;
     }
-    let pair = match login {
-        Login::NoSasl => &NOSASL,
-        Login::Plain => &PLAIN,
-    };
     Some(pair.get_or_init(|| {
         let start = move || {
             let hive = Hive::start(&Setup::of(login));
-            hive.warm_up(login);
+            hive.warm_up(login.that_works());
             hive
         };
         let second = thread::spawn(start);

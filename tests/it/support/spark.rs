@@ -43,6 +43,7 @@ pub(crate) fn pair(login: Login) -> Option<&'static [Spark; 2]> {
     let pair = match login {
         Login::NoSasl => &NOSASL,
         Login::Plain => &PLAIN,
+        Login::Ldap { .. } => unimplemented!("Spark's servers ask no directory"),
     };
     Some(pair.get_or_init(|| {
         let second = thread::spawn(move || Spark::start(login));
@@ -131,16 +132,11 @@ fn arguments(folder: &Path) -> Vec<String> {
 /// The server's `hive-site.xml`. Port 0: the system chooses, the log tells.
 fn hive_site(folder: &Path, login: Login) -> String {
     let place = folder.display();
-    let authentication = match login {
-        Login::NoSasl => "NOSASL",
-        // Hive's NONE is SASL PLAIN with any name and password.
-        Login::Plain => "NONE",
-    };
     let settings = [
         ("javax.jdo.option.ConnectionURL", format!("jdbc:derby:;databaseName={place}/metastore;create=true")),
         ("hive.server2.thrift.port", "0".to_owned()),
         ("hive.server2.thrift.bind.host", "127.0.0.1".to_owned()),
-        ("hive.server2.authentication", authentication.to_owned()),
+        ("hive.server2.authentication", login.authentication().to_owned()),
         // impyla fetches the log when GetLog is not there, and fails if there is none.
         ("hive.server2.logging.operation.enabled", "true".to_owned()),
         ("hive.server2.logging.operation.log.location", format!("{place}/operations")),

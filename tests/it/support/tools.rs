@@ -3,6 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use super::slapd;
+
 /// Set by `tests/run`: a test whose tools are missing then fails and is not skipped.
 const REQUIRE: &str = "HS2ROUTER_REQUIRE_TOOLS";
 
@@ -22,6 +24,8 @@ pub(crate) enum Tool {
     Hive,
     /// The program that runs statements with Go's client.
     Go,
+    /// An LDAP server, which only Hive's tests use.
+    Slapd,
 }
 
 /// Whether all these tools are here. Where one is not, the caller skips its test: the reason is printed.
@@ -82,13 +86,14 @@ impl Tool {
             Self::Spark => spark_home().join("bin/spark-submit").is_file(),
             Self::Hive => hive_home().join(".stamp").is_file(),
             Self::Go => go_program().is_file(),
+            Self::Slapd => slapd::PROGRAMS.iter().all(|program| Path::new(program).is_file()),
         }
     }
 
     /// The part of `tests/run` that installs it, where that can be left out and was.
     fn left_out(self) -> Option<&'static str> {
         let part = match self {
-            Self::Hive => "hive",
+            Self::Hive | Self::Slapd => "hive",
             Self::Go => "go",
             Self::Java | Self::Python | Self::Spark => return None,
         };
@@ -103,6 +108,7 @@ impl Tool {
             Self::Spark => format!("no Spark at {}", spark_home().display()),
             Self::Hive => format!("no HiveServer2 at {}", hive_home().display()),
             Self::Go => format!("no {}", go_program().display()),
+            Self::Slapd => format!("no LDAP server at {}", slapd::PROGRAMS.join(" and ")),
         }
     }
 }
