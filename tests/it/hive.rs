@@ -2,6 +2,7 @@
 
 mod clients;
 mod ldap;
+mod pool;
 
 use crate::support::clients::{self as real, Login, Shown, Target};
 use crate::support::hive::{self, WHO_ARE_YOU};
