@@ -22,7 +22,7 @@ pub enum Cause {
     LoginUnanswered,
     /// It did not answer an open that another coordinator answered, or broke off a session that it said was open.
     OpenLost,
-    /// It refused new work with "Server is being shut down:".
+    /// It refused new work because it is shutting down.
     ShuttingDown,
 }
 

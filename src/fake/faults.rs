@@ -1,7 +1,7 @@
 //! How a simulated coordinator misbehaves; changeable while it runs.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -35,6 +35,8 @@ pub struct Faults {
     quiescing: AtomicBool,
     no_service_threads: AtomicBool,
     unhealthy: AtomicBool,
+    /// 0: none.
+    session_limit: AtomicUsize,
 }
 
 impl Faults {
@@ -85,10 +87,17 @@ impl Faults {
         self.unhealthy.store(true, Ordering::SeqCst);
     }
 
+    /// No more than so many sessions are open at once, at least one (Hive: `hive.server2.limit.connections.per.ipaddress`, for the
+    /// one address that tests come from).
+    pub fn limit_sessions(&self, limit: usize) {
+        self.session_limit.store(limit, Ordering::SeqCst);
+    }
+
     /// Everything is well again.
     pub fn clear(&self) {
         self.by_method.lock().clear();
         *self.read_pause.lock() = None;
+        self.session_limit.store(0, Ordering::SeqCst);
         for flag in [&self.quiescing, &self.no_service_threads, &self.unhealthy] {
             flag.store(false, Ordering::SeqCst);
         }
@@ -97,6 +106,10 @@ impl Faults {
     /// Whether a graceful shutdown runs.
     pub fn is_quiescing(&self) -> bool {
         self.quiescing.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn session_limit(&self) -> Option<usize> {
+        Some(self.session_limit.load(Ordering::SeqCst)).filter(|limit| *limit > 0)
     }
 
     pub(super) fn is_unhealthy(&self) -> bool {

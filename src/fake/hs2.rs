@@ -80,7 +80,7 @@ impl Hs2 {
     ) -> (cli::TStatus, cli::TOperationHandle) {
         self.enter();
         let answer = || {
-            self.state.check_not_quiescing()?;
+            self.state.check_runs()?;
             let session = self.state.with_session(&self.caller, &handle.session_id, |id, _| id)?;
             self.state.answer(&self.caller, session, table, kind)
         };
@@ -122,7 +122,7 @@ impl Hs2 {
     }
 
     fn execute(&self, req: &cli::TExecuteStatementReq) -> Result<Started, cli::TStatus> {
-        self.state.check_not_quiescing().map_err(|refusal| refusal.status(None))?;
+        self.state.check_runs().map_err(|refusal| refusal.status(None))?;
         let session = self
             .state
             .with_session(&self.caller, &req.session_handle.session_id, |id, _| id)
@@ -176,7 +176,7 @@ fn status<T>(result: Result<T, cli::TStatus>) -> cli::TStatus {
 impl cli::TCLIServiceSyncHandler for Hs2 {
     fn handle_open_session(&self, req: cli::TOpenSessionReq) -> Reply<cli::TOpenSessionResp> {
         self.enter();
-        if let Err(refusal) = self.state.check_not_quiescing() {
+        if let Err(refusal) = self.state.check_opens() {
             // No handle, and the version is the definition's default.
             let version = cli::TProtocolVersion::HIVE_CLI_SERVICE_PROTOCOL_V10;
             return Ok(cli::TOpenSessionResp::new(refusal.status(None), version, None, None));
@@ -202,9 +202,9 @@ impl cli::TCLIServiceSyncHandler for Hs2 {
 
     fn handle_get_info(&self, req: cli::TGetInfoReq) -> Reply<cli::TGetInfoResp> {
         self.enter();
-        let found = self
-            .state
-            .check_not_quiescing()
+        let takes_work =
+            if self.state.manner.refuses_info() { self.state.check_not_quiescing() } else { Ok(()) };
+        let found = takes_work
             .and_then(|()| self.state.with_session(&self.caller, &req.session_handle.session_id, |_, _| ()));
         Ok(self.state.manner.info(req.info_type, found))
     }

@@ -60,6 +60,21 @@ impl Manner {
         }
     }
 
+    /// What is said of a new session during a graceful shutdown.
+    pub(super) fn refuses_session(self, refusal: Refusal) -> Refusal {
+        if matches!(self, Self::Hive { .. }) { Refusal::Inactive } else { refusal }
+    }
+
+    /// What is said of a statement or a metadata call then.
+    pub(super) fn refuses_operation(self, refusal: Refusal) -> Refusal {
+        if matches!(self, Self::Hive { .. }) { Refusal::Decommissioned } else { refusal }
+    }
+
+    /// Whether `GetInfo` is refused then (not by Hive: `HiveSessionImpl` `getInfo` begins no operation).
+    pub(super) fn refuses_info(self) -> bool {
+        !matches!(self, Self::Hive { .. })
+    }
+
     /// The answer to a `GetInfo`, with `found` for what came of looking the session up.
     pub(super) fn info(self, asked: cli::TGetInfoType, found: Result<(), Refusal>) -> cli::TGetInfoResp {
         use cli::TGetInfoType as Asked;

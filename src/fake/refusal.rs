@@ -105,6 +105,18 @@ pub(super) enum Refusal {
          on coordinator: {registered}, queries executing: {executing}, fragment instances: {executing}."
     )]
     ShuttingDown { registered: usize, executing: usize },
+    /// Hive 4 during a graceful stop: `SessionManager` `createSession`.
+    #[error(
+        "Cannot open sessions on an inactive HS2 instance, or the HS2 server leader is not ready; please use \
+         service discovery to connect the server leader again"
+    )]
+    Inactive,
+    /// Hive 4 during a graceful stop: `OperationManager` `addOperation`.
+    #[error("Unable to run new queries as HiveServer2 is decommissioned or inactive, state: DECOMMISSIONING")]
+    Decommissioned,
+    /// Hive: `SessionManager` `anyViolations`.
+    #[error("Connection limit per ipaddress reached (ipaddress: 127.0.0.1 limit: {limit})")]
+    AddressLimit { limit: usize },
     /// Impala: `Status::CANCELLED`.
     #[error("Cancelled")]
     Cancelled,
@@ -143,7 +155,13 @@ impl Refusal {
     fn is_hives(&self) -> bool {
         matches!(
             self,
-            Self::InvalidSession(_) | Self::NoSession | Self::NoSuchSession(_) | Self::InvalidOperation(_)
+            Self::InvalidSession(_)
+                | Self::NoSession
+                | Self::NoSuchSession(_)
+                | Self::InvalidOperation(_)
+                | Self::Inactive
+                | Self::Decommissioned
+                | Self::AddressLimit { .. }
         )
     }
 

@@ -177,6 +177,20 @@ impl State {
         Err(Refusal::ShuttingDown { registered: tables.operations.len(), executing: tables.executing() })
     }
 
+    /// Refuses a session during a graceful shutdown, or when there are as many as there may be.
+    pub(super) fn check_opens(&self) -> Result<(), Refusal> {
+        self.check_not_quiescing().map_err(|refusal| self.manner.refuses_session(refusal))?;
+        match self.faults.session_limit() {
+            Some(limit) if self.open_sessions().len() >= limit => Err(Refusal::AddressLimit { limit }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses an operation during a graceful shutdown.
+    pub(super) fn check_runs(&self) -> Result<(), Refusal> {
+        self.check_not_quiescing().map_err(|refusal| self.manner.refuses_operation(refusal))
+    }
+
     pub(super) fn received(&self, call: ReceivedCall) -> u64 {
         self.calls.lock().push(call)
     }

@@ -145,6 +145,8 @@ labels! {
         Error = "error",
         /// The coordinator is shutting down; the next one was tried.
         ShuttingDown = "shutting_down",
+        /// The coordinator has as many sessions of this user, or from this address, as it may; the next one was tried.
+        Full = "full",
         /// The coordinator went away, answered nothing any more, or took longer than `open_timeout`.
         Lost = "lost",
         /// The session came after its open was given up, and was closed. The open counts as lost too, unless the client gave it up.

@@ -195,7 +195,7 @@ impl<S: Stream> Calls<S> {
         let is_last_word = match verdict {
             Verdict::ShuttingDown | Verdict::NoSuchSession => bytes.is_empty(),
             Verdict::NoSuchOperation => bytes.is_empty() || request.doubt.is_none(),
-            Verdict::Success | Verdict::Failed => true,
+            Verdict::Success | Verdict::Failed | Verdict::Full => true,
         };
         if !is_last_word {
             return Err(Failed::Refused { verdict, outcome, reply: bytes.into_held() });

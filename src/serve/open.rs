@@ -52,14 +52,13 @@ impl<S: Stream> Calls<S> {
                     no_link.phase()
                 }
                 Ok(link) => match self.ask(link, request, open_by).await {
-                    Ok(answered)
-                        if self.verdict(request.method(), answered.reply.facts())
-                            == Verdict::ShuttingDown =>
-                    {
-                        self.fleet.note_shutting_down(&coordinator);
-                        self.count_open(&coordinator, SessionOutcome::ShuttingDown);
+                    Ok(mut answered) if self.turns_away(request, &coordinator, &answered) => {
+                        // Where sessions end with their connections, the link may carry one.
+                        if let Some(link) = answered.link.take() {
+                            self.links.put(link);
+                        }
                         tried.answer = Some((coordinator, answered));
-                        Phase::ShuttingDown
+                        Phase::TurnedAway
                     }
                     Ok(answered) => {
                         for loser in &tried.lost {
@@ -217,7 +216,25 @@ impl<S: Stream> Calls<S> {
         Some((coordinator.begin_open(), Some(grant)))
     }
 
-    /// A coordinator answered, and not that it is shutting down: the client gets the answer, and if a session came to be,
+    /// Whether a coordinator answered that it takes no such session: another may.
+    fn turns_away(&self, request: &Request, coordinator: &Coordinator, answered: &Answered<S>) -> bool {
+        match self.verdict(request.method(), answered.reply.facts()) {
+            Verdict::ShuttingDown => {
+                self.fleet.note_shutting_down(coordinator);
+                self.count_open(coordinator, SessionOutcome::ShuttingDown);
+                true
+            }
+            // For other users there may be room: what speaks against it is for those who want the same.
+            Verdict::Full => {
+                self.note_answered(request, coordinator, false);
+                self.count_open(coordinator, SessionOutcome::Full);
+                true
+            }
+            Verdict::Success | Verdict::Failed | Verdict::NoSuchSession | Verdict::NoSuchOperation => false,
+        }
+    }
+
+    /// A coordinator answered, and did not turn the session away: the client gets the answer, and if a session came to be,
     /// it is known before the client has its handle.
     async fn opened(
         &mut self,

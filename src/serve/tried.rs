@@ -29,7 +29,7 @@ pub(super) struct Tried<S: Stream> {
     pub(super) reasons: Reasons,
     /// What kind of failure the last one was.
     pub(super) sql_state: Option<SqlState>,
-    /// The last answer of one that is shutting down: if all are, the client gets it as it came.
+    /// The last answer of one that turned it away: if nobody takes it, the client gets it as it came.
     pub(super) answer: Option<(Arc<Coordinator>, Answered<S>)>,
     /// Those that lost the open. Whose fault that was, the next one's answer tells: a client can send what makes every
     /// coordinator hang up, but nothing that one answers and another does not.

@@ -84,7 +84,7 @@ impl Question {
             _ if reply.is_exception() => None,
             Verdict::Success => Some(Answer::Has),
             Verdict::NoSuchSession | Verdict::NoSuchOperation => Some(Answer::HasNot),
-            Verdict::Failed | Verdict::ShuttingDown => Some(Answer::Refuses),
+            Verdict::Failed | Verdict::ShuttingDown | Verdict::Full => Some(Answer::Refuses),
         }
     }
 }

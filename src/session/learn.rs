@@ -59,7 +59,7 @@ pub fn learn(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flav
                 table.end_running(&guid);
             }
         }
-        Verdict::Failed | Verdict::ShuttingDown => {}
+        Verdict::Failed | Verdict::ShuttingDown | Verdict::Full => {}
     }
 }
 

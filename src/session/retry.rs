@@ -25,8 +25,8 @@ pub enum Phase {
     ReplyBegan,
     /// Some of the reply came, and says that the call succeeded.
     ReplySucceeds,
-    /// The whole reply came, and says that the coordinator shuts down and did not run the call.
-    ShuttingDown,
+    /// The whole reply came, and says that the coordinator takes no new work, or no new session, and did not run the call.
+    TurnedAway,
     /// The reply to an open did not come in the time that one may take in all.
     OutOfTime,
 }
@@ -44,7 +44,10 @@ impl Phase {
         ),
         (Self::ReplyBegan, "the link is lost within the reply"),
         (Self::ReplySucceeds, "the link is lost within a reply that has said that the call succeeded"),
-        (Self::ShuttingDown, "it answers \"Server is being shut down:\", and has not run the call"),
+        (
+            Self::TurnedAway,
+            "it answers that it shuts down, or may have no more sessions, and has not run the call",
+        ),
         (Self::OutOfTime, "an open takes longer than `open_timeout` in all"),
     ];
 
@@ -73,7 +76,7 @@ pub fn remedy(retry: Retry, phase: Phase, resends: u32) -> Remedy {
         // What came of credentials is a verdict: a handful of wrong logins locks an account.
         (_, Phase::CredentialsShown | Phase::ReplySucceeds | Phase::OutOfTime) => Remedy::Refuse,
         (Retry::NextCandidate, _) => Remedy::NextCandidate,
-        (_, Phase::ShuttingDown) => Remedy::PassOn,
+        (_, Phase::TurnedAway) => Remedy::PassOn,
         // The owner of what a call names is its only candidate.
         (_, Phase::NoLink | Phase::NoRoom | Phase::ReplyBegan) => Remedy::Refuse,
         (_, _) if resends > 0 => Remedy::Refuse,
@@ -86,7 +89,7 @@ pub fn remedy(retry: Retry, phase: Phase, resends: u32) -> Remedy {
 pub fn sql_state(phase: Phase) -> SqlState {
     match phase {
         Phase::NoLink | Phase::NothingWritten => SqlState::CouldNotConnect,
-        Phase::NoRoom | Phase::CredentialsShown | Phase::ShuttingDown => SqlState::Refused,
+        Phase::NoRoom | Phase::CredentialsShown | Phase::TurnedAway => SqlState::Refused,
         Phase::Waiting | Phase::ReplyBegan | Phase::ReplySucceeds | Phase::OutOfTime => SqlState::Lost,
     }
 }
@@ -121,7 +124,7 @@ mod tests {
     fn every_phase_has_its_words() {
         use Phase::{
             CredentialsShown, NoLink, NoRoom, NothingWritten, OutOfTime, ReplyBegan, ReplySucceeds,
-            ShuttingDown, Waiting,
+            TurnedAway, Waiting,
         };
         let all = [
             NoLink,
@@ -131,7 +134,7 @@ mod tests {
             Waiting,
             ReplyBegan,
             ReplySucceeds,
-            ShuttingDown,
+            TurnedAway,
             OutOfTime,
         ];
         assert_eq!(Phase::ALL.iter().map(|(phase, _)| *phase).collect::<Vec<_>>(), all);
@@ -146,9 +149,9 @@ mod tests {
 
     #[test]
     fn a_coordinator_that_shuts_down_is_asked_no_second_time() {
-        assert_eq!(remedy(Retry::NextCandidate, Phase::ShuttingDown, 0), Remedy::NextCandidate);
+        assert_eq!(remedy(Retry::NextCandidate, Phase::TurnedAway, 0), Remedy::NextCandidate);
         for retry in [Retry::Once, Retry::OnceGoneIsDone, Retry::Never] {
-            assert_eq!(remedy(retry, Phase::ShuttingDown, 0), Remedy::PassOn);
+            assert_eq!(remedy(retry, Phase::TurnedAway, 0), Remedy::PassOn);
         }
     }
 

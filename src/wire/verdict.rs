@@ -15,6 +15,8 @@ pub enum Verdict {
     Failed,
     /// The coordinator takes no new work (Impala: error 120, `SERVER_SHUTTING_DOWN`); the call was not run.
     ShuttingDown,
+    /// The coordinator has as many sessions of this user, or from this address, as it may; none was opened.
+    Full,
     /// There is no such session, or not with that secret.
     NoSuchSession,
     /// There is no such operation, or not with that secret.
@@ -117,11 +119,38 @@ fn hive_failure(method: &Method, reply: &Facts) -> Verdict {
     // Hive and Spark: OperationManager.java `removeOperation`, `closeOperation`, where another close was faster; "!" follows,
     // in newer ones a colon and the handle.
     let removed = method.role == Role::CloseOperation && is_said(message, b"Operation does not exist");
-    match (unknown || closed, operation || removed) {
-        (true, _) => Verdict::NoSuchSession,
-        (false, true) => Verdict::NoSuchOperation,
-        (false, false) => Verdict::Failed,
+    if unknown || closed {
+        Verdict::NoSuchSession
+    } else if operation || removed {
+        Verdict::NoSuchOperation
+    } else {
+        hive_refusal(method, message)
     }
+}
+
+/// How `HiveServer2` refuses new work.
+fn hive_refusal(method: &Method, message: &[u8]) -> Verdict {
+    let (opens, runs) =
+        (method.role == Role::OpenSession, matches!(method.role, Role::Statement | Role::Metadata));
+    // SessionManager.java `createSession`, since 3.0 of the passive one of a pair, since 4.0 also of one that stops gracefully;
+    // how it goes on differs from version to version.
+    let inactive = opens && is_said(message, b"Cannot open sessions on an inactive HS2 instance");
+    // OperationManager.java `addOperation`, since 4.0; its state follows. `GetInfo` is answered as ever.
+    let decommissioned =
+        runs && is_said(message, b"Unable to run new queries as HiveServer2 is decommissioned or inactive");
+    if inactive || decommissioned {
+        return Verdict::ShuttingDown;
+    }
+    // SessionManager.java `anyViolations`, since 3.0; Kyuubi: SessionLimiter.scala `increment`. Names and the limit follow.
+    let limits: [&[u8]; 3] = [
+        b"Connection limit per user reached",
+        b"Connection limit per ipaddress reached",
+        b"Connection limit per user:ipaddress reached",
+    ];
+    if opens && limits.iter().any(|words| is_said(message, words)) {
+        return Verdict::Full;
+    }
+    Verdict::Failed
 }
 
 #[cfg(test)]
@@ -202,6 +231,35 @@ mod tests {
         for words in ["Operation does not exist!", "Operation does not exist: OperationHandle [x]"] {
             assert_eq!(hive("CloseOperation", words), Verdict::NoSuchOperation, "{words}");
             assert_eq!(hive("FetchResults", words), Verdict::Failed, "{words}");
+        }
+    }
+
+    #[test]
+    fn how_hive_refuses_new_work_is_known() {
+        for rest in ["; use service discovery to connect", ", or the HS2 server leader is not ready; please"]
+        {
+            let words = format!("Cannot open sessions on an inactive HS2 instance{rest}");
+            assert_eq!(hive("OpenSession", &words), Verdict::ShuttingDown, "{words}");
+            for method in ["ExecuteStatement", "GetTables", "CloseSession", "FetchResults"] {
+                assert_eq!(hive(method, &words), Verdict::Failed, "{method}");
+            }
+        }
+        let words =
+            "Unable to run new queries as HiveServer2 is decommissioned or inactive, state: DECOMMISSIONING";
+        for method in ["ExecuteStatement", "GetTables", "GetTypeInfo"] {
+            assert_eq!(hive(method, words), Verdict::ShuttingDown, "{method}");
+        }
+        for method in ["OpenSession", "GetInfo", "FetchResults", "CloseSession", "Unheard"] {
+            assert_eq!(hive(method, words), Verdict::Failed, "{method}");
+        }
+        for words in [
+            "Connection limit per user reached (user: u1 limit: 1)",
+            "Connection limit per ipaddress reached (ipaddress: 127.0.0.1 limit: 1)",
+            "Connection limit per user:ipaddress reached (user:ipaddress: u1:127.0.0.1 limit: 1)",
+        ] {
+            assert_eq!(hive("OpenSession", words), Verdict::Full, "{words}");
+            assert_eq!(hive("ExecuteStatement", words), Verdict::Failed, "{words}");
+            assert_eq!(impala("OpenSession", words), Verdict::Failed, "{words}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! A coordinator that begins its graceful shutdown takes no new work: nobody notices who need not.
 
+mod hive;
+
 use hs2router::fake::client::{BeeswaxClient, CallError, Hs2Client};
 use hs2router::idl::beeswax::BeeswaxException;
 
