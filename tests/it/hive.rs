@@ -1,7 +1,13 @@
 //! Real `HiveServer2`s behind the router.
 
+mod calls;
 mod clients;
+mod crash;
+mod disconnect;
+mod graceful;
 mod ldap;
+mod limits;
+mod operations;
 mod pool;
 
 use crate::support::clients::{self as real, Login, Shown, Target};

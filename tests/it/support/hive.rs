@@ -23,6 +23,8 @@ const START_DEADLINE: Duration = Duration::from_mins(3);
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Lines of a server's log that are shown when it does not start.
 const LAST_LINES: usize = 30;
+/// Lines of a server's log that are kept, the last ones.
+const MOST_LINES: usize = 50_000;
 
 /// The statement whose answer tells one server from another.
 pub(crate) const WHO_ARE_YOU: &str =
@@ -79,6 +81,7 @@ impl Setup {
 pub(crate) struct Hive {
     target: Target,
     keeper: Keeper,
+    log: Log,
 }
 
 /// The two servers of a kind that all tests of this run share; started when first asked for. `None`: the tools are
@@ -125,7 +128,7 @@ impl Hive {
         let mut keeper = Keeper::start(&folder, Path::new("java"), &arguments(&folder), &[]);
         let log = Log::follow(keeper.output());
         let port = wait_for_port(&keeper, &log);
-        Self { target: Target { host: "127.0.0.1".to_owned(), port }, keeper }
+        Self { target: Target { host: "127.0.0.1".to_owned(), port }, keeper, log }
     }
 
     /// Has it run one statement: the first takes some seconds.
@@ -141,6 +144,16 @@ impl Hive {
     /// Sends it a signal: `TERM` begins a graceful stop, `KILL` is a crash, `STOP` makes it stand still.
     pub(crate) fn signal(&self, signal: &str) {
         self.keeper.signal(signal);
+    }
+
+    /// Whether its process has ended, whatever ended it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.log.has_ended()
+    }
+
+    /// How many lines with these words it has logged, of the last 50,000.
+    pub(crate) fn logged(&self, words: &str) -> usize {
+        self.log.lines.lock().unwrap().iter().filter(|line| line.contains(words)).count()
     }
 
     /// Where it listens, for the router.
@@ -234,7 +247,7 @@ impl Log {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 let mut lines = last.lock().unwrap();
                 lines.push_back(line);
-                if lines.len() > LAST_LINES {
+                if lines.len() > MOST_LINES {
                     lines.pop_front();
                 }
             }
@@ -247,7 +260,9 @@ impl Log {
     }
 
     fn text(&self) -> String {
-        Vec::from(self.lines.lock().unwrap().clone()).join("\n")
+        let lines = self.lines.lock().unwrap();
+        let last = lines.iter().skip(lines.len().saturating_sub(LAST_LINES));
+        last.map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 }
 
