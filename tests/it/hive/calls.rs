@@ -127,13 +127,12 @@ pub(super) fn has(server: SocketAddr, session: &TSessionHandle) -> bool {
     let mut client = connect(server);
     let answer = client.service().get_type_info(cli::TGetTypeInfoReq::new(session.clone())).unwrap();
     match check(&answer.status) {
-        Ok(()) => {
-            close(&mut client, &answer.operation_handle.unwrap()).unwrap();
-            true
-        }
+        // Closing the session closes its operations, too, and may come in between.
+        Ok(()) => close(&mut client, &answer.operation_handle.unwrap()).is_ok(),
         Err(CallError::Refused { message, .. }) if message.starts_with("Invalid SessionHandle") => false,
         // It is being closed.
         Err(CallError::Refused { message, .. }) if message.contains("getSessionState()\" is null") => false,
+        Err(CallError::Refused { message, .. }) if message.starts_with("Operation does not exist") => false,
         Err(error) => panic!("{error}"),
     }
 }

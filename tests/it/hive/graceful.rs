@@ -74,7 +74,7 @@ fn a_hive_that_stops_gracefully_finishes_what_runs_gets_nothing_new_and_is_used_
     assert!(shown.contains("said that it is shutting down"), "{shown}");
     is_valid(&mut client, &session).unwrap();
     assert_eq!(ended(&mut client, &running).unwrap(), TOperationState::FINISHED_STATE);
-    assert_eq!(fetched(&mut client, &running).unwrap(), [["slept", "NULL"]]);
+    assert_eq!(fetched(&mut client, &running).unwrap(), [["slept", "null"]]);
     assert_eq!(fetched(&mut connect(router.listener(0)), &done).unwrap(), [["done"]]);
     assert!(!stopping.has_ended(), "its operations are open");
     close(&mut client, &running).unwrap();

@@ -85,7 +85,7 @@ fn logs_ids_and_rows_of_a_statement_that_runs_are_the_same_as_without_the_router
     let Some(pair) = hive::pair(Login::NoSasl) else { return };
     let router = router(&pair.each_ref().map(Hive::address), SELDOM);
     let direct = watch(pair[0].address());
-    assert_eq!(direct.rows, [["slept", "NULL"]]);
+    assert_eq!(direct.rows, [["slept", "null"]]);
     assert!(direct.agree, "{direct:?}");
     assert_eq!(direct.after_close, "Invalid OperationHandle");
     assert!(direct.log.iter().any(|line| line.contains("Compiling command(")), "{:?}", direct.log);
