@@ -12,9 +12,15 @@ pub(crate) mod keeper;
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../it/support/logs.rs"]
 pub(crate) mod logs;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "../it/support/ports.rs"]
+pub(crate) mod ports;
 #[allow(dead_code, clippy::disallowed_methods, reason = "the other tests use the rest, and read the clock")]
 #[path = "../it/support/router.rs"]
 pub(crate) mod router;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "../it/support/slapd.rs"]
+pub(crate) mod slapd;
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../it/support/spark.rs"]
 pub(crate) mod spark;

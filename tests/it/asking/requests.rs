@@ -1,9 +1,11 @@
 //! What the router asks is what the IDL says.
 
 use hs2router::idl::impala_service::TPingImpalaHS2ServiceReq;
-use hs2router::idl::t_c_l_i_service::{TGetOperationStatusReq, THandleIdentifier};
-use hs2router::wire::facts::Handle;
-use hs2router::wire::hs2::request::{operation_status, ping};
+use hs2router::idl::t_c_l_i_service::{
+    TCloseOperationReq, TGetOperationStatusReq, THandleIdentifier, TOperationType,
+};
+use hs2router::wire::facts::{Handle, OperationType};
+use hs2router::wire::hs2::request::{close_operation, operation_status, ping};
 use thrift::protocol::{TBinaryInputProtocol, TInputProtocol, TMessageType, TSerializable};
 
 const SEQID: i32 = 7;
@@ -39,8 +41,24 @@ fn a_question_for_a_session_is_a_ping_with_the_handle_as_it_came() {
 }
 
 #[test]
-fn a_question_for_an_operation_asks_for_its_state_with_the_handle_as_it_came() {
-    let request: TGetOperationStatusReq = read("GetOperationStatus", &operation_status(&HANDLE, SEQID));
+fn a_question_for_an_operation_asks_for_its_state_with_the_handle_and_the_type_as_they_came() {
+    let kinds = [
+        (OperationType::EXECUTE_STATEMENT, TOperationType::EXECUTE_STATEMENT),
+        (OperationType::GET_TYPE_INFO, TOperationType::GET_TYPE_INFO),
+    ];
+    for (kind, expected) in kinds {
+        let call = operation_status(&HANDLE, kind, SEQID);
+        let request: TGetOperationStatusReq = read("GetOperationStatus", &call);
+        assert_eq!(request.operation_handle.operation_id, identifier());
+        assert_eq!(request.operation_handle.operation_type, expected);
+        assert_eq!(request.get_progress_update, None);
+    }
+}
+
+#[test]
+fn what_comes_of_a_question_is_closed_under_its_own_type() {
+    let call = close_operation(&HANDLE, OperationType::GET_TYPE_INFO, SEQID);
+    let request: TCloseOperationReq = read("CloseOperation", &call);
     assert_eq!(request.operation_handle.operation_id, identifier());
-    assert_eq!(request.get_progress_update, None);
+    assert_eq!(request.operation_handle.operation_type, TOperationType::GET_TYPE_INFO);
 }

@@ -26,7 +26,7 @@ const STATEMENTS: [&str; 11] = [
 fn fleet(login: Login) -> Fleet {
     let users = match login {
         Login::NoSasl => &[][..],
-        Login::Plain => &USERS,
+        Login::Plain | Login::Ldap { .. } => &USERS,
     };
     Fleet::with(Plan { users, ..Plan::default() })
 }

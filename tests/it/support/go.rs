@@ -56,7 +56,7 @@ pub(crate) fn rows(target: &Target, login: Login, sessions: Cursors, statements:
         Cursors::One => "one",
         Cursors::Each => "each",
     };
-    let mut command = program("rows", target, login.word());
+    let mut command = program("rows", target, word(login));
     command.arg(sessions).args(statements);
     show(command, target, Complaints::LastLine)
 }
@@ -74,7 +74,7 @@ pub(crate) fn rows_by_http(target: &Target, statements: &[&str]) -> Shown {
 ///
 /// When the program fails.
 pub(crate) fn cancel(target: &Target, login: Login, milliseconds: u32, long: &str, short: &str) -> Cancelled {
-    let mut command = program("cancel", target, login.word());
+    let mut command = program("cancel", target, word(login));
     command.args([&milliseconds.to_string(), long, short]);
     parse(&show(command, target, Complaints::LastLine)).remove(0)
 }
@@ -85,7 +85,7 @@ pub(crate) fn cancel(target: &Target, login: Login, milliseconds: u32, long: &st
 ///
 /// When the program fails.
 pub(crate) fn totals(target: &Target, login: Login, statements: &[&str]) -> Vec<Total> {
-    let mut command = program("total", target, login.word());
+    let mut command = program("total", target, word(login));
     command.args(statements);
     parse(&show(command, target, Complaints::LastLine))
 }
@@ -100,7 +100,7 @@ pub(crate) struct Again {
 impl Again {
     /// Starts it. It connects before it waits for the first [`Self::run`].
     pub(crate) fn start(target: &Target, login: Login, statement: &str) -> Self {
-        let mut command = program("again", target, login.word());
+        let mut command = program("again", target, word(login));
         command.arg(statement).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("timeout is part of coreutils");
         let output = BufReader::new(child.stdout.take().expect("it is piped")).lines();
@@ -150,4 +150,12 @@ fn parse<T: for<'de> Deserialize<'de>>(shown: &Shown) -> Vec<T> {
     let read =
         |line: &String| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {shown:?}"));
     shown.rows().iter().map(read).collect()
+}
+
+/// How the program is told of a login.
+fn word(login: Login) -> &'static str {
+    match login {
+        Login::NoSasl => "nosasl",
+        Login::Plain | Login::Ldap { .. } => "plain",
+    }
 }
