@@ -65,7 +65,7 @@ fn expect(server: &Hive, router: &TestRouter, story: Story, expected: &[bool]) {
         assert!(at_last(|| !has(server.address(), later)), "a session that should end lives");
         assert_eq!(found(), expected, "{story:?} by {door}");
         for left in sessions.iter().filter(|one| has(server.address(), one)) {
-            connect(server.address()).close_session(left).unwrap();
+            connect(door).close_session(left).unwrap();
         }
     }
 }

@@ -100,8 +100,11 @@ fn a_hive_without_operations_ends_at_once_whatever_sessions_it_and_the_routers_p
     let mut client = connect(router.listener(0));
     let session = client.open(&[]).unwrap();
     is_valid(&mut client, &session).unwrap();
-    // The next probe keeps a session of its own.
-    assert!(at_last(|| server.logged("Session opened") >= 2), "the probe opens no session");
+    let has_links = |links: usize| {
+        let (_, shown) = ask_at(router.router().admin(), "GET /api/v1/coordinators", "");
+        shown.contains(&format!("\"links\":{{\"open\":{links},"))
+    };
+    assert!(at_last(|| has_links(2)), "the probe keeps no session");
     server.signal("TERM");
     assert!(at_last(|| server.has_ended()), "something keeps it");
 }

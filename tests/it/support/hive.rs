@@ -23,8 +23,6 @@ const START_DEADLINE: Duration = Duration::from_mins(3);
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Lines of a server's log that are shown when it does not start.
 const LAST_LINES: usize = 30;
-/// Lines of a server's log that are kept, the last ones.
-const MOST_LINES: usize = 50_000;
 
 /// The statement whose answer tells one server from another.
 pub(crate) const WHO_ARE_YOU: &str =
@@ -151,11 +149,6 @@ impl Hive {
         self.log.has_ended()
     }
 
-    /// How many lines with these words it has logged, of the last 50,000.
-    pub(crate) fn logged(&self, words: &str) -> usize {
-        self.log.lines.lock().unwrap().iter().filter(|line| line.contains(words)).count()
-    }
-
     /// Where it listens, for the router.
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.target.port))
@@ -247,7 +240,7 @@ impl Log {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 let mut lines = last.lock().unwrap();
                 lines.push_back(line);
-                if lines.len() > MOST_LINES {
+                if lines.len() > LAST_LINES {
                     lines.pop_front();
                 }
             }
@@ -260,9 +253,8 @@ impl Log {
     }
 
     fn text(&self) -> String {
-        let lines = self.lines.lock().unwrap();
-        let last = lines.iter().skip(lines.len().saturating_sub(LAST_LINES));
-        last.map(String::as_str).collect::<Vec<_>>().join("\n")
+        Vec::from(self.lines.lock().unwrap().clone()).join("
+")
     }
 }
 
