@@ -126,7 +126,9 @@ impl Dialect {
     pub(crate) fn user(self) -> &'static str {
         match self {
             Self::Simulated | Self::Impala => "select user()",
-            Self::Spark | Self::Hive => "select current_user()",
+            Self::Spark => "select current_user()",
+            // Its `current_user()` is the user that the server runs as, unless that is told otherwise.
+            Self::Hive => "select logged_in_user()",
         }
     }
 }

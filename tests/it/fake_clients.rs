@@ -3,6 +3,7 @@
 
 use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target};
 use crate::support::fleet::{Door, Fleet, Plan, USERS, target};
+use crate::support::ran;
 use crate::support::tools::{self, Tool};
 
 /// `PyHive` sends this password wherever it is not told that there is LDAP.
@@ -75,6 +76,7 @@ fn through_and_direct(fleet: &Fleet, door: Door, scenario: impl Fn(&Target) -> S
         }
         assert!(shown == expected, "run {run}: {:?} {:?}", shown.code, shown.complaints);
     }
+    ran::note(&expected, "impala");
     expected
 }
 

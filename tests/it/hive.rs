@@ -12,6 +12,7 @@ mod pool;
 
 use crate::support::clients::{self as real, Login, Shown, Target};
 use crate::support::hive::{self, WHO_ARE_YOU};
+use crate::support::ran;
 use crate::support::router::TestRouter;
 
 /// Everything that the servers of the tests are logged in to with.
@@ -24,6 +25,7 @@ fn everywhere(login: Login, scenario: impl Fn(&Target) -> Shown) -> Option<Shown
     let router = TestRouter::of("hive", &[first.address(), second.address()]);
     let [direct, through] = [first.target().clone(), router.target()].map(|target| scenario(&target));
     assert_eq!(through, direct);
+    ran::note(&through, "hive");
     Some(through)
 }
 

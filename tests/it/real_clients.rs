@@ -1,6 +1,7 @@
 //! Real clients get the same from every server that they reach: rows, errors and what their sessions remember.
 
 use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target};
+use crate::support::ran;
 use crate::support::router::TestRouter;
 use crate::support::spark::{self, WHO_ARE_YOU};
 
@@ -22,6 +23,7 @@ fn everywhere(login: Login, scenario: impl Fn(&Target) -> Shown) -> Option<Shown
     let shown =
         [first.target().clone(), second.target().clone(), router.target()].map(|target| scenario(&target));
     assert!(shown.windows(2).all(|two| two[0] == two[1]), "{shown:#?}");
+    ran::note(&shown[0], "spark");
     shown.into_iter().next()
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod keeper;
 pub(crate) mod logs;
 pub(crate) mod ports;
 pub(crate) mod program;
+pub(crate) mod ran;
 pub(crate) mod router;
 pub(crate) mod script;
 pub(crate) mod slapd;

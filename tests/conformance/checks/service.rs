@@ -281,24 +281,28 @@ fn data_is_neither_uploaded_nor_downloaded(target: &Target) {
 }
 
 /// A function that throws what is no exception when its rows are fetched.
-const BROKEN: &str = "compile `import org.apache.hadoop.hive.ql.udf.UDFType
+fn broken(name: &str) -> String {
+    const SOURCE: &str = "compile `import org.apache.hadoop.hive.ql.udf.UDFType
 import org.apache.hadoop.hive.ql.udf.generic.GenericUDF
 import org.apache.hadoop.hive.serde2.objectinspector.ObjectInspector
 import org.apache.hadoop.hive.serde2.objectinspector.primitive.PrimitiveObjectInspectorFactory
 @UDFType(deterministic = false)
-public class Broken extends GenericUDF {
+public class @ extends GenericUDF {
   public ObjectInspector initialize(ObjectInspector[] arguments) {
     return PrimitiveObjectInspectorFactory.javaStringObjectInspector
   }
   public Object evaluate(GenericUDF.DeferredObject[] arguments) { throw new NoClassDefFoundError('x') }
   public String getDisplayString(String[] children) { return 'broken' }
-}` AS GROOVY NAMED Broken.groovy";
+}` AS GROOVY NAMED @.groovy";
+    SOURCE.replace("class @", &format!("class {name}")).replace("@.groovy", &format!("{name}.groovy"))
+}
 
 fn an_error_of_java_ends_the_connection_and_its_session(target: &Target) {
     let (mut client, session) = session(target);
-    for statement in
-        ["set hive.fetch.task.caching=false", BROKEN, "create temporary function broken as 'Broken'"]
-    {
+    // Servers are shared, and compile what has one name one after the other only.
+    let name = format!("Broken{}", rand::random::<u32>());
+    let function = format!("create temporary function broken as '{name}'");
+    for statement in ["set hive.fetch.task.caching=false", &broken(&name), &function] {
         run(&mut client, &session, statement);
     }
     let operation = run(&mut client, &session, "select broken()");

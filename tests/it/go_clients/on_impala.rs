@@ -5,6 +5,7 @@ use hs2router::fake::Fault;
 use crate::support::clients::{Cursors, Login, Shown, Target};
 use crate::support::fleet::{Door, Fleet, Plan, USERS, target};
 use crate::support::go::{self, Again};
+use crate::support::ran;
 use crate::support::router::TestRouter;
 use crate::support::tools::{self, Tool};
 
@@ -66,6 +67,7 @@ fn gohive_gets_the_same_through_the_router() {
         for _ in 0..3 {
             assert_eq!(run(&fleet.target(Door::Hs2)), expected);
         }
+        ran::note(&expected, "impala");
         let rows = expected.rows();
         assert_eq!(rows.len(), STATEMENTS.len(), "{expected:?}");
         assert!(

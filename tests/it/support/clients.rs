@@ -62,6 +62,10 @@ pub(crate) enum Dialect {
 /// What a client showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
+    /// Which client it is, as `tests/tested_with` calls it.
+    pub(crate) client: &'static str,
+    /// How it logged in, in Hive's words.
+    pub(crate) login: String,
     /// Its exit status; 124 and 137: it was killed at the deadline.
     pub(crate) code: Option<i32>,
     /// Its standard output, without anything that differs from run to run.
@@ -92,28 +96,28 @@ pub(crate) fn impyla(target: &Target, login: Login, cursors: Cursors, statements
     };
     let mut command = script("impyla_rows.py");
     command.arg(&target.host).arg(target.port.to_string()).args(login.words()).arg(cursors).args(statements);
-    show(command, target, Complaints::LastLine)
+    show(command, target, Complaints::LastLine).by("impyla", login.authentication())
 }
 
 /// `PyHive` 0.7, all statements on one cursor. A line of JSON for each statement: columns and rows, or the error.
 pub(crate) fn pyhive(target: &Target, login: Login, statements: &[&str]) -> Shown {
     let mut command = script("pyhive_rows.py");
     command.arg(&target.host).arg(target.port.to_string()).args(login.words()).args(statements);
-    show(command, target, Complaints::LastLine)
+    show(command, target, Complaints::LastLine).by("pyhive", login.authentication())
 }
 
 /// beeline with Hive's JDBC driver 2.3, from Spark's jars; rows separated by tabs, after a line of column names.
 pub(crate) fn beeline(target: &Target, login: Login, statements: &[&str]) -> Shown {
     let mut command = with_deadline(&tools::spark_home().join("bin/beeline"));
     command.env("SPARK_HOME", tools::spark_home());
-    run_beeline(command, target, login, statements)
+    run_beeline(command, target, login, statements).by("beeline", login.authentication())
 }
 
 /// beeline 3.1 with Hive's newest JDBC driver, 4.1; shows the same as [`beeline`].
 pub(crate) fn beeline_with_newest_driver(target: &Target, login: Login, statements: &[&str]) -> Shown {
     let mut command = with_deadline(Path::new("java"));
     command.args(["-cp", &newest_driver(), "org.apache.hive.beeline.BeeLine"]);
-    run_beeline(command, target, login, statements)
+    run_beeline(command, target, login, statements).by("jdbc", login.authentication())
 }
 
 /// A class path with Hive's newest JDBC driver, and with Groovy and a connection pool, which the server brings.
@@ -160,7 +164,12 @@ pub(crate) fn impala_shell(target: &Target, dialect: Dialect, statements: &str) 
         .args(shell_options(target, dialect))
         .args(["--quiet", "-B", "-q", statements])
         .env("HOME", home.path());
-    show(command, target, Complaints::OfTheShell)
+    let login = match dialect {
+        Dialect::Hs2(login) => login.authentication().to_owned(),
+        Dialect::StrictHs2(login) => format!("strict-{}", login.authentication()),
+        Dialect::Beeswax(login) => format!("Beeswax-{}", login.authentication()),
+    };
+    show(command, target, Complaints::OfTheShell).by("impala-shell", login)
 }
 
 /// impala-shell 4.6 on a terminal: Ctrl-C while `long` runs, then `short`.
@@ -224,6 +233,11 @@ impl Login {
 }
 
 impl Shown {
+    /// The same with the client's name, and how it logged in.
+    pub(super) fn by(self, client: &'static str, login: impl Into<String>) -> Self {
+        Self { client, login: login.into(), ..self }
+    }
+
     /// The output of a client that ended well.
     ///
     /// # Panics
@@ -302,5 +316,6 @@ pub(super) fn show(mut command: Command, target: &Target, complaints: Complaints
         }
         Complaints::BeginningWith(word) => said.retain(|line| line.starts_with(word)),
     }
-    Shown { code: ended.status.code(), output: lines(&ended.stdout), complaints: said }
+    let (client, login) = ("", String::new());
+    Shown { client, login, code: ended.status.code(), output: lines(&ended.stdout), complaints: said }
 }

@@ -58,14 +58,14 @@ pub(crate) fn rows(target: &Target, login: Login, sessions: Cursors, statements:
     };
     let mut command = program("rows", target, word(login));
     command.arg(sessions).args(statements);
-    show(command, target, Complaints::LastLine)
+    show(command, target, Complaints::LastLine).by("gohive", login.authentication())
 }
 
 /// The same over HTTP, all on one connection.
 pub(crate) fn rows_by_http(target: &Target, statements: &[&str]) -> Shown {
     let mut command = program("rows", target, "http");
     command.arg("one").args(statements);
-    show(command, target, Complaints::LastLine)
+    show(command, target, Complaints::LastLine).by("gohive", "HTTP-relayed-unread")
 }
 
 /// Gives `long` up after so many milliseconds, then runs `short`.

@@ -193,7 +193,8 @@ fn hive_site(folder: &Path, setup: &Setup) -> String {
         ("hive.metastore.warehouse.external.dir", format!("file://{place}/external")),
         ("hive.exec.scratchdir", format!("{place}/scratch")),
         ("hive.exec.local.scratchdir", format!("{place}/local")),
-        ("hive.downloaded.resources.dir", format!("{place}/resources")),
+        // One for each session, which removes it when it ends.
+        ("hive.downloaded.resources.dir", format!("{place}/${{hive.session.id}}_resources")),
         ("hive.server2.logging.operation.log.location", format!("{place}/operations")),
         ("hive.server2.thrift.port", setup.port.to_string()),
         ("hive.server2.thrift.bind.host", "127.0.0.1".to_owned()),
@@ -253,8 +254,10 @@ impl Log {
     }
 
     fn text(&self) -> String {
-        Vec::from(self.lines.lock().unwrap().clone()).join("
-")
+        Vec::from(self.lines.lock().unwrap().clone()).join(
+            "
+",
+        )
     }
 }
 
