@@ -8,7 +8,7 @@
 mod plain;
 
 use hs2router::ids::Family;
-use hs2router::serve::reply::{Framing, Reply};
+use hs2router::serve::message::reply::{Framing, Reply};
 use hs2router::wire::detect::{DETECT_BYTES, Detection};
 use hs2router::wire::facts::{Facts, NAME_BYTES};
 use hs2router::wire::frame::{self, Deframer, FrameError};

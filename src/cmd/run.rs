@@ -16,7 +16,7 @@ use crate::control::reload::ConfigFile;
 use crate::control::router::Router;
 use crate::net::host::Resolver;
 use crate::net::limits::{connections_with, files_for, raise_file_limit};
-use crate::serve::workers::Workers;
+use crate::serve::threads::workers::Workers;
 
 /// Serves until SIGTERM or SIGINT, then drains; a second signal ends that. At SIGHUP it reads its config file again.
 ///

@@ -51,7 +51,7 @@ use tokio_util::task::TaskTracker;
 use self::places::{Place, Places};
 use crate::metrics::Metrics;
 use crate::net::listen::{self, BindError};
-use crate::serve::shared::Fleet;
+use crate::serve::fleet::shared::Fleet;
 
 /// How long a connection may last, from its acceptance to the last byte of its answer.
 pub const REQUEST_TIME: Duration = Duration::from_secs(10);

@@ -20,12 +20,14 @@ use crate::net::host::Resolver;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind_for_clients};
 use crate::net::socket::SocketSettings;
 use crate::net::stream::Sockets;
-use crate::serve::shared::{
-    Entrance, Fleet, FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, Settings, Shared,
-    WatchSettings,
+use crate::serve;
+use crate::serve::background::{draining, upkeep, watching};
+use crate::serve::fleet::shared::{Entrance, Fleet};
+use crate::serve::settings::{
+    FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, Settings, WatchSettings,
 };
-use crate::serve::workers::Workers;
-use crate::serve::{self, draining, upkeep, watching};
+use crate::serve::shared::Shared;
+use crate::serve::threads::workers::Workers;
 use crate::session::table::{self, Table};
 
 /// What a coordinator's own clock may be behind ours when it forgets a disconnected session.
@@ -114,7 +116,8 @@ impl Router {
             let entrance = Entrance { name, fleet: Arc::clone(fleet), service: listener.service };
             let acceptor = Acceptor::new(socket, Arc::clone(&permits), Arc::clone(&counts));
             let (workers, tasks) = (workers.clone(), connections.clone());
-            let listening = serve::listen(Arc::clone(&shared), Arc::new(entrance), acceptor, workers, tasks);
+            let listening =
+                serve::client::listen(Arc::clone(&shared), Arc::new(entrance), acceptor, workers, tasks);
             connections.spawn_on(listening, first);
         }
         let end = CancellationToken::new();

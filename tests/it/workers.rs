@@ -9,7 +9,7 @@ use std::time::Duration;
 use hs2router::control::config::Config;
 use hs2router::control::router::Router;
 use hs2router::net::host::Resolver;
-use hs2router::serve::workers::Workers;
+use hs2router::serve::threads::workers::Workers;
 use tokio::runtime::Runtime;
 use tokio::task::yield_now;
 use tokio_util::sync::{CancellationToken, DropGuard};

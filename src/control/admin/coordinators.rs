@@ -17,7 +17,7 @@ use crate::cluster::judged::{Judged, PassedOver, Score};
 use crate::cluster::{AdminState, Coordinator, Standing};
 use crate::control::config::{TimeSpan, UnitError};
 use crate::ids::{HostAndPort, Service};
-use crate::serve::shared::Fleet;
+use crate::serve::fleet::shared::Fleet;
 use crate::session::table::Waiting;
 use crate::wire::facts::GuidText;
 

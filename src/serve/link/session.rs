@@ -15,12 +15,12 @@ pub(in crate::serve) struct LinkSession {
 }
 
 impl LinkSession {
-    pub(super) fn new(table: &Arc<Table>, guid: Guid) -> Self {
+    pub(in crate::serve) fn new(table: &Arc<Table>, guid: Guid) -> Self {
         Self { table: Arc::clone(table), guid }
     }
 
     /// The session does not end with the link after all.
-    pub(super) fn forget(mut self) {
+    pub(in crate::serve) fn forget(mut self) {
         // No session has this guid: dropping it removes nothing.
         self.guid = [0; 16];
     }

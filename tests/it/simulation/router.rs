@@ -13,11 +13,12 @@ use hs2router::cluster::{
 use hs2router::ids::{CoordinatorName, Service};
 use hs2router::metrics::Metrics;
 use hs2router::net::listen::{AcceptCounts, Acceptor};
-use hs2router::serve::shared::{
-    Entrance, Fleet, FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, Shared, WatchSettings,
-};
-use hs2router::serve::workers::Workers;
-use hs2router::serve::{self, upkeep, watching};
+use hs2router::serve;
+use hs2router::serve::background::{upkeep, watching};
+use hs2router::serve::fleet::shared::{Entrance, Fleet};
+use hs2router::serve::settings::{FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, WatchSettings};
+use hs2router::serve::shared::Shared;
+use hs2router::serve::threads::workers::Workers;
 use hs2router::session::table::{self, Table};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -72,7 +73,7 @@ impl SimRouter {
             let acceptor = Acceptor::new(network.listen(port), permits, Arc::clone(&counts));
             let entrance = Arc::new(Entrance { name: "sim".into(), fleet: Arc::clone(&fleet), service });
             let (workers, tasks) = (Workers::here(), connections.clone());
-            connections.spawn(serve::listen(Arc::clone(&shared), entrance, acceptor, workers, tasks));
+            connections.spawn(serve::client::listen(Arc::clone(&shared), entrance, acceptor, workers, tasks));
         }
         background.spawn(upkeep::run(Arc::clone(&shared), vec![Arc::clone(&fleet)], counts, end.clone()));
         background.spawn(upkeep::move_sessions(Arc::clone(&shared), Arc::clone(&fleet), end.clone()));
@@ -176,8 +177,8 @@ fn fleet_settings(setup: &Setup) -> FleetSettings {
     FleetSettings { watching, room, moving, draining }
 }
 
-fn settings() -> serve::shared::Settings {
-    serve::shared::Settings {
+fn settings() -> serve::settings::Settings {
+    serve::settings::Settings {
         detect_timeout: Duration::from_secs(5),
         handshake_timeout: Duration::from_secs(20),
         connect_timeout: Duration::from_secs(3),

@@ -7,7 +7,7 @@ use hs2router::clock;
 use hs2router::control::config::Config;
 use hs2router::control::router::Router;
 use hs2router::net::host::Resolver;
-use hs2router::serve::workers::Workers;
+use hs2router::serve::threads::workers::Workers;
 use tokio::runtime::Runtime;
 
 use super::clients::Target;

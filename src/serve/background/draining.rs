@@ -1,0 +1,203 @@
+//! What happens at the deadline of a coordinator's drain: the operations that are still open there are left alone or
+//! cancelled. Those that were cancelled keep nobody there any more, so their sessions can leave; their clients learn of it
+//! from the coordinator itself, when they fetch. What is under way on connections that are passed on unread nobody knows:
+//! those are left alone or closed.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::cluster::room::{Holder, Kind, Purpose};
+use crate::cluster::turns::Turn;
+use crate::cluster::{AdminState, Coordinator, DrainThen};
+use crate::ids::{Identity, Service};
+use crate::metrics::DrainedOutcome;
+use crate::net::stream::Stream;
+use crate::serve::fleet::shared::Fleet;
+use crate::serve::link::own_call::{OwnCall, call_on, framing};
+use crate::serve::link::{Link, waiting};
+use crate::serve::shared::Shared;
+use crate::session::table::{Named, OpenOf};
+use crate::wire::verdict::Verdict;
+
+/// How often drains are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// How many identities' operations are cancelled at a time, each on one link and one after the other.
+const AT_ONCE: usize = 16;
+
+/// Ends drains at their deadlines, until the router ends.
+pub async fn end_drains<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>, end: CancellationToken) {
+    let mut ticks = interval(LOOK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Ends what is still under way when it is dropped.
+    let mut ends = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = end.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        while ends.try_join_next().is_some() {}
+        for coordinator in &fleet.cluster.coordinators {
+            if !coordinator.drain_ends(clock::now()) {
+                continue;
+            }
+            match fleet.draining.then {
+                DrainThen::Leave => tracing::info!(
+                    cluster = %fleet.cluster.name, coordinator = %coordinator.name,
+                    left = coordinator.open_operations(), opaque_connections = coordinator.opaque_connections(),
+                    "the deadline of the drain has come: operations that are open go on"
+                ),
+                DrainThen::Cancel => {
+                    close_opaque(&fleet, coordinator);
+                    let (shared, fleet) = (Arc::clone(&shared), Arc::clone(&fleet));
+                    ends.spawn(cancel_open(shared, fleet, Arc::clone(coordinator)));
+                }
+            }
+        }
+    }
+}
+
+/// Closes the connections to a coordinator that are passed on unread.
+fn close_opaque<S: Stream>(fleet: &Fleet<S>, coordinator: &Coordinator) {
+    let closed = coordinator.opaque_connections();
+    if closed > 0 {
+        fleet.cuts.cut(coordinator.id);
+        tracing::info!(
+            cluster = %fleet.cluster.name, coordinator = %coordinator.name, closed,
+            "the deadline of the drain has come: connections that are passed on unread are closed"
+        );
+    }
+}
+
+/// Cancels the operations that are open on a coordinator.
+async fn cancel_open<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>, coordinator: Arc<Coordinator>) {
+    let open = fleet.table.open_on(coordinator.id);
+    let found: usize = open.iter().map(|of| of.operations.len()).sum();
+    let mut waiting = open.into_iter();
+    let (mut under_way, mut cancelled) = (JoinSet::new(), 0);
+    loop {
+        while under_way.len() < AT_ONCE
+            && let Some(of) = waiting.next()
+        {
+            let (shared, fleet) = (Arc::clone(&shared), Arc::clone(&fleet));
+            let drainer = Drainer { shared, fleet, coordinator: Arc::clone(&coordinator) };
+            under_way.spawn(async move { drainer.cancel_all(&of).await });
+        }
+        match under_way.join_next().await {
+            Some(done) => cancelled += done.unwrap_or(0),
+            None => break,
+        }
+    }
+    let (cluster, name, left) = (&fleet.cluster.name, &coordinator.name, coordinator.open_operations());
+    if cancelled == found {
+        tracing::info!(
+            %cluster, coordinator = %name, cancelled, left,
+            "the deadline of the drain has come: operations that were open are cancelled"
+        );
+    } else {
+        tracing::warn!(
+            %cluster, coordinator = %name, cancelled, left,
+            "the deadline of the drain has come: not all operations that were open could be cancelled; another drain with \
+             a deadline tries again"
+        );
+    }
+    shared.have_connections_look();
+}
+
+/// Cancels operations on one coordinator, as those whose operations they are.
+struct Drainer<S: Stream> {
+    shared: Arc<Shared<S>>,
+    fleet: Arc<Fleet<S>>,
+    coordinator: Arc<Coordinator>,
+}
+
+impl<S: Stream> Drainer<S> {
+    /// Cancels all operations of an identity, one after the other; how many of them.
+    async fn cancel_all(&self, of: &OpenOf) -> usize {
+        let (mut link, mut cancelled) = (None, 0);
+        for operation in &of.operations {
+            // Resumed meanwhile.
+            if self.coordinator.state() == AdminState::Active {
+                break;
+            }
+            let done = self.cancel(&of.identity, *operation, &mut link).await;
+            cancelled += usize::from(done);
+            if !done && link.is_none() {
+                // Credentials that were refused are not shown again: four wrong binds lock an account.
+                break;
+            }
+        }
+        if let Some(link) = link.filter(|link| link.slot.port.shares) {
+            link.put_back();
+        }
+        if let Some(counters) = self.fleet.counters(self.coordinator.id) {
+            let failed = of.operations.len() - cancelled;
+            counters.drained.add(DrainedOutcome::Cancelled, cancelled as u64);
+            counters.drained.add(DrainedOutcome::Failed, failed as u64);
+        }
+        cancelled
+    }
+
+    /// Cancels one operation, on the link that the last one left, or another. Nobody waits for what was cancelled.
+    async fn cancel(&self, identity: &Identity, operation: Named, link: &mut Option<Box<Link<S>>>) -> bool {
+        let Some(framing) = framing(identity) else { return false };
+        let service = match operation {
+            Named::Operation(_) => Service::Hs2,
+            Named::Query(_) => Service::Beeswax,
+        };
+        let there = match link.take() {
+            Some(link) => link,
+            None => match self.link(identity, service).await {
+                Some(link) => link,
+                None => return false,
+            },
+        };
+        let family = self.fleet.cluster.flavor.family();
+        let Some((kept, verdict)) = call_on(there, OwnCall::Cancel(operation), framing, family).await else {
+            return false;
+        };
+        *link = kept;
+        let guid = operation.guid();
+        let done = matches!(verdict, Verdict::Success | Verdict::NoSuchOperation);
+        if done {
+            self.fleet.table.note_closing(&guid, clock::now());
+            self.fleet.table.close_operation(&guid);
+        }
+        done
+    }
+
+    /// A link of the identity: an idle one, or one that is dialed, with the credentials of a client who is there.
+    async fn link(&self, identity: &Identity, service: Service) -> Option<Box<Link<S>>> {
+        let port = self.fleet.port(&self.coordinator, service)?;
+        let credentials = match identity {
+            Identity::Anonymous { .. } => None,
+            Identity::Plain(user) => self.fleet.keyring.find(user),
+            Identity::Unread => return None,
+        };
+        if credentials.is_none() && matches!(identity, Identity::Plain(_)) {
+            return port.claim(Holder::ourselves(identity), Purpose::Relief, Kind::Idle)?.live().ok();
+        }
+        let who = (Holder::ourselves(identity), Turn::Identity(identity.clone()));
+        // Until `queue_timeout`: there is nobody who could give up before.
+        let granted = waiting::link(port, who, Purpose::Relief, pending()).await;
+        let slot = match granted.ok()?.live() {
+            Ok(link) => return Some(link),
+            Err(slot) => slot,
+        };
+        let dialed = self.fleet.dial(slot, credentials.as_deref(), &self.shared).await;
+        let name = &self.coordinator.name;
+        dialed
+            .inspect_err(|cause| {
+                if let Some(left_out) = self.shared.admit_line("no link to cancel operations on", "") {
+                    tracing::info!(coordinator = %name, %cause, left_out, "no link to cancel operations on");
+                }
+            })
+            .ok()
+    }
+}

@@ -1,0 +1,142 @@
+//! What goes on beside the connections: forgetting sessions that are over, and the gauges.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::cluster::judged::{News, Watch};
+use crate::cluster::rebalance::Rebalance;
+use crate::cluster::{AdminState, Coordinator};
+use crate::ids::Service;
+use crate::metrics::{AcceptError, DrainWait, Metrics};
+use crate::net::listen::AcceptCounts;
+use crate::net::stream::Stream;
+use crate::serve::background::reaping;
+use crate::serve::background::watching::port_state;
+use crate::serve::fleet::shared::Fleet;
+use crate::serve::shared::Shared;
+
+/// How often gauges are set.
+const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
+/// Every so many of those, sessions that are over are looked for: that looks at every session.
+const FORGET_EVERY: u32 = 15;
+
+/// How often coordinators that go away are looked for.
+const LEAVE_INTERVAL: Duration = Duration::from_millis(250);
+/// Every so many of those, while there is one, connections look again for sessions that something kept there.
+const LEAVE_AGAIN_EVERY: u32 = 4;
+
+/// Has sessions leave the coordinators that go away, until the router ends.
+pub async fn move_sessions<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>, end: CancellationToken) {
+    let mut ticks = interval(LEAVE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut tick, mut rebalance): (u32, Rebalance) = Default::default();
+    loop {
+        tokio::select! {
+            biased;
+            () = end.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        tick = tick.wrapping_add(1);
+        let is_left = |one: &Arc<Coordinator>| fleet.moves.leave(one.id) && one.load().open_sessions > 0;
+        let news = fleet.moves.look(&fleet.cluster);
+        let mut shifts = Vec::new();
+        if fleet.moves.settings.rebalance && fleet.moves.are_on() {
+            shifts = rebalance.look(&fleet.cluster, LEAVE_INTERVAL, clock::now());
+        }
+        let goes_back = !shifts.is_empty();
+        if goes_back {
+            fleet.moves.shift(shifts);
+        }
+        let again = tick.is_multiple_of(LEAVE_AGAIN_EVERY) && fleet.cluster.coordinators.iter().any(is_left);
+        if news || again || goes_back {
+            shared.have_connections_look();
+        }
+    }
+}
+
+/// Runs until the router ends.
+pub async fn run<S: Stream>(
+    shared: Arc<Shared<S>>,
+    fleets: Vec<Arc<Fleet<S>>>,
+    accepts: Arc<AcceptCounts>,
+    end: CancellationToken,
+) {
+    let mut ticks = interval(GAUGE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tick: u32 = 0;
+    let mut watches: Vec<Watch> = fleets.iter().map(|_| Watch::default()).collect();
+    loop {
+        tokio::select! {
+            biased;
+            () = end.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        tick = tick.wrapping_add(1);
+        for (fleet, watch) in fleets.iter().zip(&mut watches) {
+            if tick.is_multiple_of(FORGET_EVERY) {
+                let forgotten = fleet.table.forget_detached(clock::now());
+                if forgotten > 0 {
+                    tracing::debug!(cluster = %fleet.cluster.name, forgotten, "sessions without connections forgotten");
+                }
+                reaping::close_over(&shared, fleet);
+            }
+            let now = clock::now();
+            watch.look(&fleet.cluster, now).iter().for_each(|news| log_passed_over(&shared, fleet, news));
+            fleet.ports().for_each(|port| port.look_after(now));
+            fleet.note_breaks();
+            set_gauges(fleet);
+        }
+        take_accept_counts(&accepts, &shared.metrics);
+        let sessions: usize = fleets.iter().map(|fleet| fleet.table.sessions()).sum();
+        shared.metrics.session_table_entries.set(i64::try_from(sessions).unwrap_or(i64::MAX));
+    }
+}
+
+/// Says why a coordinator gets no sessions of which probes say that it is well, and when it gets some again.
+fn log_passed_over<S: Stream>(shared: &Shared<S>, fleet: &Fleet<S>, news: &News) {
+    let (cluster, coordinator, port) = (&fleet.cluster.name, &news.coordinator.name, news.service);
+    match news.why {
+        Some(cause) => {
+            if let Some(left_out) = shared.admit_line("coordinator passed over", cause.as_str()) {
+                tracing::info!(%cluster, %coordinator, %port, %cause, left_out, "coordinator passed over");
+            }
+        }
+        None => {
+            if let Some(left_out) = shared.admit_line("coordinator passed over no more", "") {
+                tracing::info!(%cluster, %coordinator, %port, left_out, "coordinator passed over no more");
+            }
+        }
+    }
+}
+
+fn set_gauges<S: Stream>(fleet: &Fleet<S>) {
+    for (coordinator, counters) in fleet.cluster.coordinators.iter().zip(&fleet.metrics) {
+        let (load, opaque) = (coordinator.load(), coordinator.opaque_connections());
+        counters.drain.set(coordinator.state() == AdminState::Drain, |what| match what {
+            DrainWait::Sessions => load.open_sessions.saturating_sub(opaque),
+            DrainWait::Operations => coordinator.open_operations(),
+            DrainWait::Opaque => opaque,
+        });
+        counters.sessions_open.set(load.open_sessions.into());
+        counters.operations_running.set(load.running_operations.into());
+        for service in Service::ALL.into_iter().filter(|service| coordinator.is_used(*service)) {
+            counters.states.set(service, port_state(coordinator, service, clock::now()));
+            if let Some((room, _)) = fleet.room_of(coordinator, service) {
+                counters.links.set(service, room.links, room.idle);
+            }
+        }
+    }
+}
+
+/// Accept loops count by themselves, below the metrics; what they have counted since the last time is added here.
+fn take_accept_counts(accepts: &AcceptCounts, metrics: &Metrics) {
+    let take = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
+    metrics.accept_errors.add(AcceptError::Connection, take(&accepts.failed));
+    metrics.accept_errors.add(AcceptError::Exhausted, take(&accepts.exhausted));
+    metrics.accept_waits.inc_by(take(&accepts.at_limit));
+}

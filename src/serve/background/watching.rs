@@ -1,0 +1,415 @@
+//! Watching coordinators: a task for each web port asks how much there is to do, one for each client port asks whether it
+//! works. Here the asking is done, counted and logged; what follows from the answers is decided in [`crate::cluster`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+use tokio::sync::Notify;
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock;
+use crate::cluster::health::{Change, Finding, State};
+use crate::cluster::room::PortFigures;
+use crate::cluster::{Coordinator, Figures, Flavor, News, Report, Standing};
+use crate::ids::Service;
+use crate::metrics::{PollOutcome, PortState, ProbeOutcome};
+use crate::net::dial::Place;
+use crate::net::probe::{Login, Passed, Probe, ProbeError, ProbeSettings};
+use crate::net::stream::{Network, Stream};
+use crate::net::web::{self, ImpalaMetrics, WebError, WebSettings};
+use crate::serve::background::probing::Probing;
+use crate::serve::fleet::shared::Fleet;
+use crate::serve::link::port::Port;
+use crate::serve::link::watch::least;
+use crate::serve::shared::Shared;
+
+/// So many handshakes go on at once on a SASL port of Impala, and each waits in its thread for LDAP, and for a service
+/// thread (Impala: `accepted_cnxn_setup_thread_pool_size`, `TAcceptQueueServer.cpp` `SetupConnection`).
+const SETUP_THREADS: usize = 2;
+
+/// Starts to watch every coordinator of a fleet, until `end`. Web ports are polled at once; the port that most
+/// clients use is probed after one interval, until when it is believed to work, other ports once a client has wanted them.
+pub fn start<S: Stream>(
+    shared: &Arc<Shared<S>>,
+    fleet: &Arc<Fleet<S>>,
+    tasks: &TaskTracker,
+    end: &CancellationToken,
+) {
+    for coordinator in &fleet.cluster.coordinators {
+        if let Some(main) = coordinator.ports.main() {
+            coordinator.note_used(main);
+        }
+        for service in Service::ALL {
+            if let Some(port) = coordinator.ports.of(service) {
+                let watch = Watch::new(shared, fleet, coordinator, end);
+                tasks.spawn(watch.probe_port(service, port));
+            }
+        }
+        if let Some(port) = coordinator.ports.web.filter(|_| fleet.cluster.flavor == Flavor::Impala) {
+            tasks.spawn(Watch::new(shared, fleet, coordinator, end).poll_web_port(port));
+        } else {
+            tracing::info!(
+                cluster = %fleet.cluster.name, coordinator = %coordinator.name,
+                "no web port to poll: load is judged by this router's own counts"
+            );
+        }
+    }
+}
+
+/// One coordinator and what it takes to watch it.
+struct Watch<S: Stream> {
+    fleet: Arc<Fleet<S>>,
+    coordinator: Arc<Coordinator>,
+    web: WebSettings<S::Network>,
+    end: CancellationToken,
+}
+
+impl<S: Stream> Watch<S> {
+    fn new(
+        shared: &Arc<Shared<S>>,
+        fleet: &Arc<Fleet<S>>,
+        coordinator: &Arc<Coordinator>,
+        end: &CancellationToken,
+    ) -> Self {
+        Self {
+            fleet: Arc::clone(fleet),
+            coordinator: Arc::clone(coordinator),
+            web: WebSettings { network: shared.network.clone(), allowed: fleet.watching.probe_timeout },
+            end: end.clone(),
+        }
+    }
+
+    fn place(&self, port: u16) -> Place {
+        self.fleet.place(&self.coordinator, port)
+    }
+
+    /// Waits for the next turn; false when there is none. It comes earlier if it is wanted: so long after the last one as
+    /// that says.
+    async fn turn<W: Future<Output = Duration>>(
+        &self,
+        begun: Instant,
+        interval: Duration,
+        wanted: impl Fn() -> W,
+    ) -> bool {
+        let mut due = begun + self.fleet.chance.draw(|rng| jittered(interval, rng));
+        loop {
+            tokio::select! {
+                biased;
+                () = self.end.cancelled() => return false,
+                () = sleep_until(due.into()) => return true,
+                pause = wanted() => due = due.min(begun + pause),
+            }
+        }
+    }
+
+    async fn poll_web_port(self, port: u16) {
+        let place = self.place(port);
+        let never = Notify::new();
+        loop {
+            let begun = clock::now();
+            let before = self.coordinator.own();
+            let links = self.fleet.own_links(&self.coordinator);
+            let report = tokio::select! {
+                biased;
+                () = self.end.cancelled() => return,
+                report = report(&place, &self.web) => report,
+            };
+            self.fleet.note_whereabouts(&self.coordinator);
+            let own = before.at_most(self.coordinator.own());
+            let told_before = self.coordinator.told_start();
+            self.count_poll(&report);
+            let watched = self.fleet.watched(&self.coordinator);
+            match report {
+                Ok(report) => {
+                    if let Some(figures) = &report.figures {
+                        self.fleet.note_ports(&self.coordinator, figures, links);
+                    }
+                    for news in self.coordinator.note_report(report, own, clock::now()) {
+                        if news.is_return() {
+                            self.fleet.askings.forget_unknown();
+                        }
+                        if news == News::NewIncarnation {
+                            self.fleet.note_restarted(&self.coordinator, told_before);
+                        }
+                        self.say(news, None);
+                    }
+                }
+                Err(error) => {
+                    if let Some(main) = self.coordinator.ports.main().filter(|_| !error.is_answer()) {
+                        self.fleet.doubt(&self.coordinator, main);
+                    }
+                    if let Some(news) = self.coordinator.note_no_report() {
+                        self.fleet.forget_ports(&self.coordinator);
+                        self.say(news, Some(&error));
+                    }
+                }
+            }
+            if let Some(watched) = watched {
+                watched.polled.notify_waiters();
+            }
+            let wake = watched.map_or(&never, |watched| &watched.poll);
+            let interval = self.fleet.watching.load_interval;
+            let wanted = async || {
+                wake.notified().await;
+                least(interval)
+            };
+            if !self.turn(begun, interval, wanted).await {
+                return;
+            }
+        }
+    }
+
+    fn count_poll(&self, report: &Result<Report, WebError>) {
+        let outcome = match report {
+            Ok(report) if report.figures.is_some() => PollOutcome::Read,
+            Ok(_) => PollOutcome::Unusable,
+            Err(error) if error.is_answer() => PollOutcome::Unusable,
+            Err(_) => PollOutcome::Unanswered,
+        };
+        if let Some(counters) = self.fleet.counters(self.coordinator.id) {
+            counters.load_polls.count(outcome);
+        }
+    }
+
+    fn say(&self, news: News, error: Option<&WebError>) {
+        let (cluster, coordinator) = (&self.fleet.cluster.name, &self.coordinator.name);
+        match news {
+            News::Quiescing => tracing::info!(%cluster, %coordinator, "coordinator is shutting down"),
+            News::NotQuiescing => tracing::info!(%cluster, %coordinator, "coordinator shuts down no more"),
+            News::NewIncarnation => tracing::info!(%cluster, %coordinator, "coordinator was restarted"),
+            News::Starting => tracing::info!(%cluster, %coordinator, "coordinator's catalog is not ready"),
+            News::Started => tracing::info!(%cluster, %coordinator, "coordinator's catalog is ready"),
+            News::LoadKnown => tracing::info!(%cluster, %coordinator, "coordinator's figures are known"),
+            News::OwnCountsOnly => {
+                let cause = error.map(ToString::to_string).unwrap_or_default();
+                tracing::warn!(
+                    %cluster, %coordinator, cause,
+                    "coordinator's figures are not known: load is judged by this router's own counts"
+                );
+            }
+        }
+    }
+
+    async fn probe_port(self, service: Service, port: u16) {
+        let settings = ProbeSettings { network: self.web.network.clone(), allowed: self.web.allowed };
+        let probe = Probe::new(self.place(port), settings);
+        let healthz = self.coordinator.ports.web.filter(|_| self.fleet.cluster.flavor == Flavor::Impala);
+        let healthz = healthz.map(|port| self.place(port));
+        let Some(port) = self.fleet.port(&self.coordinator, service) else { return };
+        let mut probe = Probing::new(probe, port);
+        let (mut begun, interval) = (clock::now(), self.fleet.watching.probe_interval);
+        while self.turn(begun, interval, || port.watch.wanted(interval)).await {
+            begun = clock::now();
+            if self.coordinator.is_used(service) {
+                let ended = tokio::select! {
+                    biased;
+                    () = self.end.cancelled() => true,
+                    () = self.probe_once(port, &mut probe, healthz.as_ref()) => false,
+                };
+                if ended {
+                    break;
+                }
+            }
+        }
+        probe.close().await;
+    }
+
+    async fn probe_once(&self, port: &Port<S>, probe: &mut Probing<S>, healthz: Option<&Place>) {
+        let service = port.service;
+        // One that shuts down opens no session; asking it would only fill its log.
+        let without_login = service == Service::Hs2
+            && self.coordinator.opens_without_login()
+            && self.coordinator.quiescing_since().is_none();
+        let login = if without_login { Login::None } else { Login::Unknown };
+        let asked = async {
+            match healthz {
+                Some(place) => web::healthz(place, &self.web).await,
+                None => Ok(()),
+            }
+        };
+        let (passed, answer) = tokio::join!(probe.run(login, port.watch.take_doubt()), asked);
+        self.fleet.note_whereabouts(&self.coordinator);
+        let web_answers = Some(probe.web_answers).filter(|_| healthz.is_some());
+        let may_be_busy = self.fleet.cluster.flavor == Flavor::Impala
+            && may_be_busy(passed.as_ref(), port.watch.logins(), (&answer, web_answers));
+        let passed = passed.filter(|_| !may_be_busy);
+        if matches!(passed, Some(Ok(Passed::ShuttingDown))) {
+            self.fleet.note_shutting_down(&self.coordinator);
+        }
+        let finding = finding(passed.as_ref(), &answer, probe.web_answers);
+        probe.web_answers |= matches!(answer, Ok(()) | Err(WebError::Status(_))) && healthz.is_some();
+        if let Some(counters) = self.fleet.counters(self.coordinator.id) {
+            counters.probes.count(match finding {
+                Some(Finding::Passed) => ProbeOutcome::Passed,
+                Some(Finding::Failed(_) | Finding::Silent(_)) => ProbeOutcome::Failed,
+                None => ProbeOutcome::NotTried,
+            });
+        }
+        let (now, silent) = (clock::now(), matches!(finding, Some(Finding::Silent(_))));
+        if let Some(change) = finding.and_then(|finding| self.coordinator.note_probe(service, finding, now)) {
+            if change.to == State::Healthy {
+                self.fleet.askings.forget_unknown();
+            }
+            self.say_change(service, &change);
+        }
+        match passed {
+            // After its ejection, so that whoever goes on does not come here again.
+            _ if silent && self.coordinator.is_silent(service) => port.watch.tell_silent(),
+            Some(Err(ProbeError::Silent { speaks, .. })) => port.watch.doubt(speaks),
+            _ => {}
+        }
+    }
+
+    fn say_change(&self, service: Service, change: &Change) {
+        let (cluster, coordinator) = (&self.fleet.cluster.name, &self.coordinator.name);
+        let reason = change.reason.as_deref().unwrap_or_default();
+        match (change.from, change.to) {
+            (_, State::Ejected) => {
+                tracing::warn!(%cluster, %coordinator, port = %service, reason, "coordinator ejected");
+            }
+            (State::Probation | State::Ejected, State::Healthy) => {
+                tracing::info!(%cluster, %coordinator, port = %service, "coordinator restored");
+            }
+            (_, state) => {
+                tracing::debug!(%cluster, %coordinator, port = %service, %state, reason, "coordinator's health");
+            }
+        }
+    }
+}
+
+/// What the two answers say together. A web port that cannot be reached or wants a login says nothing; one that answered before
+/// and is silent now counts like an error. A probe for which there was no room says nothing at all.
+fn finding(
+    passed: Option<&Result<Passed, ProbeError>>,
+    healthy: &Result<(), WebError>,
+    web_answers: bool,
+) -> Option<Finding> {
+    let failed = |text: String| Some(Finding::Failed(text.into()));
+    match (passed, healthy) {
+        (Some(Err(error)), _) if error.is_silence() => Some(Finding::Silent(error.to_string().into())),
+        (Some(Err(error)), _) if error.is_remote() => failed(error.to_string()),
+        (Some(Err(_)), _) => None,
+        (_, Err(WebError::Status(status))) if status.is_server_error() => {
+            failed(format!("/healthz: {status}"))
+        }
+        (_, Err(WebError::TimedOut(allowed))) if web_answers => {
+            failed(format!("/healthz: no answer within {allowed:?}"))
+        }
+        (passed, _) => passed.map(|_| Finding::Passed),
+    }
+}
+
+/// Whether the silence of a port may be no more than that of [`SETUP_THREADS`], if its flavor has them: when the web port
+/// answers, which is the same process's, or when it never did and as many logins are under way. `web_answers` is whether it
+/// did before, if there is one.
+fn may_be_busy(
+    passed: Option<&Result<Passed, ProbeError>>,
+    logins: usize,
+    (healthy, web_answers): (&Result<(), WebError>, Option<bool>),
+) -> bool {
+    if !matches!(passed, Some(Err(ProbeError::Silent { .. }))) {
+        return false;
+    }
+    match (healthy, web_answers) {
+        (Ok(()) | Err(WebError::Status(_)), Some(_)) => true,
+        (_, Some(true)) => false,
+        (_, Some(false) | None) => logins >= SETUP_THREADS,
+    }
+}
+
+/// The interval, up to a tenth shorter or longer: many routers, or many coordinators, do not stay in step.
+fn jittered(interval: Duration, rng: &mut impl Rng) -> Duration {
+    interval / 10 * (9_000 + rng.next_u32() % 2_001) / 1_000
+}
+
+/// What a web port says, as far as it says anything.
+async fn report<N: Network>(place: &Place, settings: &WebSettings<N>) -> Result<Report, WebError> {
+    let (metrics, quiescing) =
+        tokio::join!(web::impala_metrics(place, settings), web::is_quiescing(place, settings));
+    let (metrics, quiescing) = match (metrics, quiescing) {
+        (Err(error), Err(_)) => return Err(error),
+        (metrics, quiescing) => (metrics.unwrap_or_default(), quiescing.unwrap_or_default()),
+    };
+    let figures = figures(&metrics);
+    let ImpalaMetrics { catalog_ready, process_start_time, .. } = metrics;
+    Ok(Report { figures, catalog_ready, process_start_time, quiescing })
+}
+
+fn figures(metrics: &ImpalaMetrics) -> Option<Figures> {
+    Some(Figures {
+        sessions: metrics.sessions?,
+        registered: metrics.registered?,
+        ports: metrics.ports.map(|port| PortFigures { in_use: port.in_use, queued: port.setup_queue }),
+    })
+}
+
+/// What is shown of a port.
+pub(in crate::serve) fn port_state(coordinator: &Coordinator, service: Service, now: Instant) -> PortState {
+    match (coordinator.standing(service, now), coordinator.health(service).state()) {
+        (Standing::Quiescing, _) => PortState::Quiescing,
+        (Standing::Starting, _) => PortState::Starting,
+        (_, State::Healthy) => PortState::Healthy,
+        (_, State::Suspect) => PortState::Suspect,
+        (_, State::Ejected) => PortState::Ejected,
+        (_, State::Probation) => PortState::Probation,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    #[test]
+    fn intervals_differ_by_a_tenth_at_most() {
+        let mut rng = StdRng::seed_from_u64(3);
+        let all: Vec<_> = (0..1000).map(|_| jittered(Duration::from_secs(10), &mut rng)).collect();
+        let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());
+        assert!(*least >= Duration::from_secs(9) && *most <= Duration::from_secs(11), "{least:?} {most:?}");
+        assert!(*most > *least + Duration::from_millis(1500));
+    }
+
+    #[test]
+    fn a_port_of_impala_may_be_silent_while_its_web_port_answers_or_two_log_in() {
+        let speaks = crate::net::probe::Speaks::Sasl;
+        let silent = Err(ProbeError::Silent { speaks, allowed: Duration::from_secs(1) });
+        let timed_out = Err(WebError::TimedOut(Duration::from_secs(1)));
+        let unauthorized = Err(WebError::Status(StatusCode::UNAUTHORIZED));
+        for answers in [Ok(()), unauthorized] {
+            assert!(may_be_busy(Some(&silent), 0, (&answers, Some(false))));
+        }
+        assert!(!may_be_busy(Some(&silent), 9, (&timed_out, Some(true))), "its process answers nothing");
+        for without_web in [(&Ok(()), None), (&timed_out, Some(false))] {
+            assert!(may_be_busy(Some(&silent), 2, without_web));
+            assert!(!may_be_busy(Some(&silent), 1, without_web), "the other thread is free");
+        }
+        assert!(!may_be_busy(Some(&Ok(Passed::Answered)), 9, (&Ok(()), Some(true))));
+        assert!(!may_be_busy(None, 9, (&Ok(()), None)));
+    }
+
+    #[test]
+    fn only_a_web_port_that_says_so_speaks_against_a_coordinator() {
+        let status = |status| Err(WebError::Status(status));
+        let connected = || Ok(Passed::Connected);
+        let bad = finding(Some(&connected()), &status(StatusCode::SERVICE_UNAVAILABLE), false);
+        assert_eq!(bad, Some(Finding::Failed("/healthz: 503 Service Unavailable".into())));
+        assert_eq!(
+            finding(Some(&connected()), &status(StatusCode::UNAUTHORIZED), true),
+            Some(Finding::Passed)
+        );
+        let silent = Err(WebError::TimedOut(Duration::from_secs(1)));
+        assert_eq!(finding(Some(&connected()), &silent, false), Some(Finding::Passed));
+        assert!(
+            matches!(finding(Some(&connected()), &silent, true), Some(Finding::Failed(_))),
+            "it answered before"
+        );
+        assert_eq!(finding(None, &Ok(()), true), None, "there was no room to ask");
+        assert_eq!(finding(None, &status(StatusCode::SERVICE_UNAVAILABLE), false), bad);
+    }
+}

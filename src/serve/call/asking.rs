@@ -1,0 +1,264 @@
+//! Handles that the table lacks: every coordinator is asked, with the client's own links and credentials, who has it. What
+//! may be asked, and what the answers mean, is decided in [`crate::session::asking`].
+
+pub(in crate::serve) mod round;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::clock;
+use crate::cluster::Coordinator;
+use crate::cluster::room::Purpose;
+use crate::cluster::turns::Turn;
+use crate::ids::{CoordinatorId, Service};
+use crate::metrics::{AskingOutcome, CallOutcome};
+use crate::net::stream::Stream;
+use crate::serve::call::asking::round::{Heard, Round};
+use crate::serve::call::conn::Conn;
+use crate::serve::call::expired;
+use crate::serve::call::outcome::{Decided, Failed};
+use crate::serve::fleet::lookups::Place;
+use crate::serve::message::end::End;
+use crate::serve::message::request::Request;
+use crate::session::asking::{Finding, Question};
+use crate::session::decide::{Affinity, Past, Plan, decide};
+use crate::session::idle::IdleTimeout;
+use crate::session::learn::runs;
+use crate::session::table::{FoundOperation, NewSession};
+use crate::wire::facts::{Facts, GuidText};
+use crate::wire::method::Method;
+use crate::wire::verdict::Verdict;
+
+/// A question is given up after so many times `connect_timeout`: once for the dial, once for everything else.
+const PATIENCE: u32 = 2;
+
+/// Where a call goes, once everybody was asked if it names what the table lacks.
+///
+/// # Errors
+/// The client is gone.
+pub(in crate::serve) async fn decided<S: Stream>(
+    conn: &mut Conn<S>,
+    method: &'static Method,
+    request: &Facts,
+) -> Result<Decided, End> {
+    let question = match decide(method, request, &conn.past, &conn.fleet.table) {
+        Plan::Ask(question) => question,
+        plan => return Ok(Decided::Known(plan)),
+    };
+    // Boxed: few calls ever ask.
+    let asked = Box::pin(ask_around(conn, question, method, request)).await;
+    if asked.is_err() {
+        conn.shared.calls.count(method.place(), CallOutcome::Unanswered);
+    }
+    asked.map(Decided::Asked)
+}
+
+/// Where a call goes whose handle the table lacks: to the owner, or to one who knows what is wrong with the handle; if
+/// nobody was asked or nobody answered, where it would go if there were nobody to ask. Takes [`PATIENCE`] at most.
+///
+/// # Errors
+/// The client is gone.
+async fn ask_around<S: Stream>(
+    conn: &mut Conn<S>,
+    question: Question,
+    method: &'static Method,
+    request: &Facts,
+) -> Result<Plan, End> {
+    let finding = find(conn, question, None).await?;
+    let affinity = if finding.is_some_and(Finding::is_claimed) { Affinity::Found } else { Affinity::Asked };
+    Ok(match finding.and_then(Finding::coordinator) {
+        Some(coordinator) => Plan::Owner { coordinator, affinity },
+        None => decide(method, request, &Past { asks: false, ..conn.past }, &conn.fleet.table),
+    })
+}
+
+/// Where a call goes whose coordinator was found by asking and has not what it names: it was wrong then, or it has ended
+/// it since. The others are asked, once.
+pub(in crate::serve) async fn find_elsewhere<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    wrong: &Coordinator,
+    failed: &Failed,
+) -> Result<Option<Arc<Coordinator>>, End> {
+    let lacks_it =
+        matches!(failed, Failed::Refused { verdict: Verdict::NoSuchSession | Verdict::NoSuchOperation, .. });
+    let Some(question) = request.doubt.take().filter(|_| lacks_it && request.is_whole()) else {
+        return Ok(None);
+    };
+    tracing::debug!(coordinator = %wrong.name, handle = ?question.handle(), "it was found by asking, and is not there");
+    let handle = question.handle();
+    conn.in_use = None;
+    conn.attached.forget(&handle.guid);
+    match question {
+        Question::Session(_) if conn.fleet.table.is_session(&handle) => {
+            conn.fleet.table.remove_session(&handle.guid);
+        }
+        Question::Session(_) => {}
+        Question::Operation(..) => conn.fleet.table.forget_operation(&handle),
+    }
+    let found = find(conn, question, Some(wrong.id)).await?;
+    // As it is noted now.
+    let _over = expired::use_session(conn, request);
+    let found = found.filter(|found| found.is_claimed()).and_then(Finding::coordinator);
+    Ok(found.and_then(|found| conn.fleet.cluster.coordinator(found).cloned()))
+}
+
+/// The coordinator that has the handle, or can say that it is not good, other than this one; none if nobody was asked.
+async fn find<S: Stream>(
+    conn: &mut Conn<S>,
+    question: Question,
+    except: Option<CoordinatorId>,
+) -> Result<Option<Finding>, End> {
+    let fleet = Arc::clone(&conn.fleet);
+    let deadline = Instant::from_std(clock::now() + conn.shared.settings.connect_timeout * PATIENCE);
+    let key = fleet.askings.key(&question, conn.links.identity());
+    let first = loop {
+        let answer = match fleet.askings.place(key, clock::now()) {
+            Place::First(first) => break first,
+            Place::Joins(answer) => answer,
+            Place::Nowhere => return Ok(not_asked(conn, &question, AskingOutcome::Remembered, None)),
+        };
+        match until(conn, deadline, answer.told()).await? {
+            Some(Some(finding)) => {
+                let finding = Some(finding).filter(|it| except.is_none() || it.coordinator() != except);
+                return Ok(not_asked(conn, &question, AskingOutcome::Joined, finding));
+            }
+            // Who asked gave up: this one asks.
+            Some(None) => {}
+            None => return Ok(not_asked(conn, &question, AskingOutcome::Limited, None)),
+        }
+    };
+    let turn = until(conn, deadline, fleet.askings.turn(conn.client.address)).await?;
+    let Some(Some(_turn)) = turn else {
+        return Ok(not_asked(conn, &question, AskingOutcome::Limited, None));
+    };
+    let heard = ask_all(conn, question, except, deadline).await?;
+    let finding = heard.answers.finding();
+    note_heard(conn, question, finding, heard);
+    first.tell(finding, clock::now());
+    Ok(Some(finding))
+}
+
+/// Waits for its turn until the deadline, as long as the client is there; none if the time is over.
+async fn until<S: Stream, T>(
+    conn: &Conn<S>,
+    deadline: Instant,
+    wanted: impl Future<Output = T>,
+) -> Result<Option<T>, End> {
+    tokio::select! {
+        biased;
+        done = timeout_at(deadline, wanted) => Ok(done.ok()),
+        () = conn.client.stream.closed() => Err(End::client_gone()),
+    }
+}
+
+fn not_asked<S: Stream>(
+    conn: &Conn<S>,
+    question: &Question,
+    outcome: AskingOutcome,
+    finding: Option<Finding>,
+) -> Option<Finding> {
+    conn.shared.metrics.askings.count(outcome);
+    tracing::debug!(handle = ?question.handle(), ?outcome, "not asked for a handle");
+    finding
+}
+
+async fn ask_all<S: Stream>(
+    conn: &mut Conn<S>,
+    question: Question,
+    except: Option<CoordinatorId>,
+    deadline: Instant,
+) -> Result<Heard<S>, End> {
+    let coordinators = &conn.fleet.cluster.coordinators;
+    let own = coordinators
+        .iter()
+        .filter(|coordinator| Some(coordinator.id) != except)
+        .filter_map(|coordinator| conn.links.take(coordinator.id, Service::Hs2, S::glance))
+        .collect();
+    let round = Round {
+        fleet: &conn.fleet,
+        shared: &conn.shared,
+        links: &conn.links,
+        client: &conn.client.stream,
+        holder: conn.holder(),
+        turn: Turn::of(conn.links.identity(), conn.client.address),
+        purpose: Purpose::Work,
+        framing: conn.framing,
+        question,
+        except,
+        deadline,
+    };
+    tokio::select! {
+        biased;
+        heard = round.ask_all(own, conn.past.last) => Ok(heard),
+        () = conn.client.stream.gone() => Err(End::client_gone()),
+    }
+}
+
+/// Takes in what was heard: the table knows the owner before the call goes on, and before others are told.
+fn note_heard<S: Stream>(conn: &mut Conn<S>, question: Question, finding: Finding, heard: Heard<S>) {
+    let handle = question.handle();
+    let outcome = match finding {
+        Finding::Owner(owner) => {
+            let reply = heard.replies.iter().find(|(coordinator, _)| *coordinator == owner);
+            if let (Some(owner), Some((_, reply))) = (conn.fleet.cluster.coordinator(owner), reply) {
+                note_found(conn, question, &Arc::clone(owner), reply);
+            }
+            AskingOutcome::Found
+        }
+        Finding::Refused(_) | Finding::Disputed(_) => AskingOutcome::Refused,
+        Finding::Nowhere { all: true, .. } => AskingOutcome::Nowhere,
+        Finding::Nowhere { all: false, .. } => AskingOutcome::Unanswered,
+    };
+    conn.shared.metrics.askings.count(outcome);
+    if outcome != AskingOutcome::Found {
+        tracing::debug!(?handle, ?outcome, silent = heard.silent.len(), "asked for a handle");
+        for coordinator in heard.silent.iter().filter_map(|id| conn.fleet.cluster.coordinator(*id)) {
+            conn.fleet.doubt(coordinator, Service::Hs2);
+        }
+    }
+    if heard.refused {
+        conn.links.note_refused();
+    }
+    for used in heard.links {
+        // A link that nothing more will be asked on would only cost its coordinator a service thread.
+        if !used.dialed || finding.coordinator() == Some(used.link.coordinator.id) {
+            conn.links.put(used.link);
+        }
+    }
+}
+
+fn note_found<S: Stream>(conn: &mut Conn<S>, question: Question, owner: &Arc<Coordinator>, reply: &Facts) {
+    let handle = question.handle();
+    let (coordinator, name) = (owner.id, &owner.name);
+    match question {
+        Question::Session(_) => {
+            let (guid, secret) = (handle.guid, Some(handle.secret));
+            let session = GuidText(guid);
+            if let Some(left_out) = conn.shared.admit_line("session found by asking", "") {
+                tracing::info!(%session, coordinator = %name, left_out, "session found by asking");
+            }
+            let (count, tenancy) = (owner.count_session(), conn.links.begin_session(owner));
+            let identity = conn.links.identity().clone();
+            let (idle_timeout, now) = (IdleTimeout::default(), clock::now());
+            let new = NewSession { guid, secret, coordinator, identity, count, tenancy, idle_timeout, now };
+            match conn.fleet.table.insert_found_session(new) {
+                Ok(()) => conn.name_span(owner, Some(session)),
+                Err(error) => conn.shared.warn_unknown(&session, error),
+            }
+        }
+        Question::Operation(..) => {
+            if let Some(left_out) = conn.shared.admit_line("operation found by asking", "") {
+                let operation = GuidText(handle.guid);
+                tracing::info!(%operation, coordinator = %name, left_out, "operation found by asking");
+            }
+            let counted = owner.count_operation();
+            let running = runs(reply, conn.fleet.cluster.flavor).then(|| owner.count_running().minted());
+            let open = conn.open.count();
+            let new = FoundOperation { handle, coordinator, running, open, counted };
+            conn.fleet.table.insert_found_operation(new, clock::now());
+        }
+    }
+}

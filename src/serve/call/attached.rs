@@ -1,0 +1,244 @@
+//! Which sessions a connection is attached to: a session that no connection is attached to any more is on its way out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::clock;
+use crate::ids::CoordinatorId;
+use crate::session::idle::Activity;
+use crate::session::table::Table;
+use crate::wire::facts::{Guid, Handle};
+
+/// Sessions are looked through for closed ones when there are this many, and each time their number has doubled.
+const LOOK_AT: usize = 64;
+/// So many sessions that ended with their links are remembered all the same, for calls that still name them.
+const MOST_LOST: usize = 256;
+
+/// The sessions that a connection is attached to: it has used them and is still there.
+pub(in crate::serve) struct Attached {
+    table: Arc<Table>,
+    sessions: HashMap<Guid, Arc<Activity>>,
+    look_at: usize,
+    /// The operation that was used last, and its session: one is often polled, and fetched from, many times in a row.
+    operation: Option<(Handle, Option<Arc<Activity>>)>,
+}
+
+/// A call of a session, which is not idle as long as this lives.
+#[must_use = "the session is idle when this is dropped"]
+pub(in crate::serve) struct InUse {
+    activity: Arc<Activity>,
+    /// Whether the call succeeded.
+    pub(in crate::serve) succeeded: bool,
+}
+
+impl InUse {
+    /// None if the session was idle for too long before.
+    pub(in crate::serve) fn begin(activity: Arc<Activity>) -> Option<Self> {
+        activity.begin().then(|| Self { activity, succeeded: false })
+    }
+
+    /// See [`Activity::lost`].
+    pub(in crate::serve) fn lost(&self) -> Option<CoordinatorId> {
+        self.activity.lost()
+    }
+
+    /// See [`Activity::is_counted`].
+    pub(in crate::serve) fn is_counted(&self) -> bool {
+        self.activity.is_counted()
+    }
+
+    /// See [`Activity::was_found`].
+    pub(in crate::serve) fn was_found(&self) -> bool {
+        self.activity.was_found()
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.activity.end(clock::now(), self.succeeded);
+    }
+}
+
+impl Attached {
+    /// Those of them that are on this coordinator.
+    pub(in crate::serve) fn on(&self, coordinator: CoordinatorId) -> Vec<Guid> {
+        let mut found = self.sessions();
+        found.retain(|session| self.table.session_owner(session) == Some(coordinator));
+        found
+    }
+
+    /// To none yet.
+    pub(in crate::serve) fn new(table: &Arc<Table>) -> Self {
+        Self { table: Arc::clone(table), sessions: HashMap::new(), look_at: LOOK_AT, operation: None }
+    }
+
+    /// Those that it is attached to.
+    pub(in crate::serve) fn sessions(&self) -> Vec<Guid> {
+        let mut sessions: Vec<Guid> = self.sessions.keys().copied().collect();
+        // Not in an order that is left to chance.
+        sessions.sort_unstable();
+        sessions
+    }
+
+    /// The connection uses a session, if there is such a session and this is its handle: who knows the guid only shall
+    /// not keep somebody else's session from being forgotten, nor from being idle.
+    pub(in crate::serve) fn attach(&mut self, session: &Handle) -> Option<Arc<Activity>> {
+        match self.sessions.get(&session.guid) {
+            Some(activity) => Some(Arc::clone(activity)),
+            None if self.table.is_session(session) => self.attach_to(session.guid),
+            None => None,
+        }
+    }
+
+    /// The connection uses an operation, and with it its session, on the same condition.
+    pub(in crate::serve) fn attach_operation(&mut self, operation: &Handle) -> Option<Arc<Activity>> {
+        if let Some((last, activity)) = &self.operation
+            && last == operation
+        {
+            return activity.clone();
+        }
+        let session = self.table.session_of(operation);
+        let activity = session.and_then(|session| match self.sessions.get(&session) {
+            Some(activity) => Some(Arc::clone(activity)),
+            None => self.attach_to(session),
+        });
+        self.operation = Some((*operation, activity.clone()));
+        activity
+    }
+
+    /// A session that it used is not what it was: it may be attached to another of that name.
+    pub(in crate::serve) fn forget(&mut self, session: &Guid) {
+        if self.sessions.remove(session).is_some() {
+            self.table.detach(session);
+        }
+        self.operation = None;
+    }
+
+    fn attach_to(&mut self, session: Guid) -> Option<Arc<Activity>> {
+        let activity = self.table.attach(&session)?;
+        self.sessions.insert(session, Arc::clone(&activity));
+        if self.sessions.len() >= self.look_at {
+            let mut lost = 0;
+            self.sessions.retain(|session, activity| {
+                lost += usize::from(activity.lost().is_some());
+                match activity.lost() {
+                    Some(_) => lost <= MOST_LOST,
+                    None => self.table.session_owner(session).is_some(),
+                }
+            });
+            self.look_at = LOOK_AT.max(self.sessions.len() * 2);
+        }
+        Some(activity)
+    }
+}
+
+impl Drop for Attached {
+    #[expect(clippy::iter_over_hash_type, reason = "the order of guards that end says nothing")]
+    fn drop(&mut self) {
+        for session in self.sessions.keys() {
+            self.table.detach(session);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock;
+    use crate::cluster::{
+        AdminState, Cluster, CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings,
+    };
+    use crate::ids::{CoordinatorName, Identity};
+    use crate::session::idle::IdleTimeout;
+    use crate::session::table;
+
+    const SESSION: Handle = Handle { guid: [1; 16], secret: [2; 16] };
+    const OPERATION: Handle = Handle { guid: [5; 16], secret: [2; 16] };
+
+    fn table() -> Arc<Table> {
+        let coordinator = CoordinatorSettings {
+            name: CoordinatorName("c1".into()),
+            host: "localhost".to_owned(),
+            ports: Flavor::Impala.default_ports(),
+            weight: 1,
+            state: AdminState::Active,
+        };
+        let cluster = Cluster::new(Settings {
+            name: "test".into(),
+            flavor: Flavor::Impala,
+            sessions_outlive_connections: true,
+            policy: PolicyName::LeastLoaded,
+            idle_session_cost: 0.1,
+            health: HealthSettings::default(),
+            coordinators: vec![coordinator],
+        });
+        let owner = Arc::clone(&cluster.unwrap().coordinators[0]);
+        let table = Table::new(table::Settings { capacity: 8, detached_for: Duration::from_mins(1) });
+        let Handle { guid, secret } = SESSION;
+        let (secret, coordinator, count) = (Some(secret), owner.id, owner.count_session());
+        table
+            .insert_session(table::NewSession {
+                guid,
+                secret,
+                coordinator,
+                count,
+                identity: Identity::Anonymous { framed: false },
+                tenancy: None,
+                idle_timeout: IdleTimeout::default(),
+                now: clock::now(),
+            })
+            .unwrap();
+        table.insert_operation(table::NewOperation {
+            guid: OPERATION.guid,
+            secret: Some(OPERATION.secret),
+            coordinator,
+            session: guid,
+            has_result_set: true,
+            running: None,
+            open: table::OpenOperations::default().count(),
+            counted: owner.count_operation(),
+        });
+        Arc::new(table)
+    }
+
+    /// Whether the session is forgotten in spite of a connection that used a handle and is still there.
+    fn is_forgotten(uses: impl FnOnce(&mut Attached)) -> bool {
+        let table = table();
+        let mut attached = Attached::new(&table);
+        uses(&mut attached);
+        let now = clock::now();
+        table.forget_detached(now);
+        table.forget_detached(now + Duration::from_hours(1)) == 1
+    }
+
+    #[test]
+    fn a_call_that_does_not_begin_does_not_end() {
+        let (start, minute) = (clock::now(), Duration::from_mins(1));
+        let activity = Arc::new(Activity::new(start));
+        drop(InUse::begin(Arc::clone(&activity)));
+        assert!(activity.expire(start + 2 * minute, minute));
+        for _ in 0..2 {
+            assert!(InUse::begin(Arc::clone(&activity)).is_none());
+        }
+    }
+
+    #[test]
+    fn only_who_knows_the_secret_keeps_a_session() {
+        assert!(!is_forgotten(|attached| drop(attached.attach(&SESSION))));
+        assert!(is_forgotten(|attached| drop(attached.attach(&Handle { secret: [3; 16], ..SESSION }))));
+        assert!(is_forgotten(|attached| drop(attached.attach(&Handle { guid: [4; 16], ..SESSION }))));
+    }
+
+    #[test]
+    fn who_uses_an_operation_only_keeps_its_session() {
+        assert!(!is_forgotten(|attached| drop(attached.attach_operation(&OPERATION))));
+        let guessed = Handle { secret: [3; 16], ..OPERATION };
+        assert!(is_forgotten(|attached| drop(attached.attach_operation(&guessed))));
+        assert!(!is_forgotten(|attached| {
+            drop(attached.attach_operation(&guessed));
+            drop(attached.attach_operation(&OPERATION));
+        }));
+    }
+}

@@ -1,0 +1,178 @@
+//! A client connection whose calls are read, as a value.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock;
+use crate::cluster::room::Holder;
+use crate::cluster::turns::Turn;
+use crate::cluster::{Coordinator, Opening, SessionCount};
+use crate::ids::{ConnId, CoordinatorId, Service};
+use crate::net::stream::Stream;
+use crate::serve::call::attached::{Attached, InUse};
+use crate::serve::fleet::links::Links;
+use crate::serve::fleet::shared::{Entrance, Fleet};
+use crate::serve::message::client::Client;
+use crate::serve::message::end::End;
+use crate::serve::message::framing::Framing;
+use crate::serve::message::request::Inbox;
+use crate::serve::shared::Shared;
+use crate::serve::threads::alarm::Alarm;
+use crate::serve::threads::signals::Bell;
+use crate::serve::threads::workers::Place;
+use crate::session::decide::Past;
+use crate::session::table::OpenOperations;
+use crate::wire::facts::{Facts, Guid, GuidText, Handle};
+use crate::wire::method::Method;
+use crate::wire::verdict::{Verdict, verdict};
+
+/// How often an idle connection looks at what it has, or more often.
+const LOOK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// What a session left behind.
+pub(in crate::serve) struct Left {
+    /// By its client's handle.
+    pub(in crate::serve) session: Guid,
+    /// Where, and under which handle there.
+    pub(in crate::serve) home: (CoordinatorId, Handle),
+}
+
+/// A client connection whose calls are read.
+pub(in crate::serve) struct Conn<S: Stream> {
+    pub(in crate::serve) shared: Arc<Shared<S>>,
+    pub(in crate::serve) fleet: Arc<Fleet<S>>,
+    pub(in crate::serve) id: ConnId,
+    pub(in crate::serve) client: Client<S>,
+    pub(in crate::serve) framing: Framing,
+    pub(in crate::serve) inbox: Inbox,
+    pub(in crate::serve) links: Links<S>,
+    pub(in crate::serve) past: Past,
+    /// The pick that checked the credentials, until the first session takes it or the client shows that it wants none. It
+    /// weighs as a session: a client may log in and stay silent for hours, as impyla does without a cursor.
+    pub(in crate::serve) reserved: Option<SessionCount>,
+    pub(in crate::serve) open: OpenOperations,
+    pub(in crate::serve) attached: Attached,
+    /// The session of the call that is under way.
+    pub(in crate::serve) in_use: Option<InUse>,
+    /// When its sessions were looked at last, whether they are to be touched.
+    pub(in crate::serve) touched: std::time::Instant,
+    /// Whether the connection's span has a session, or its coordinator.
+    pub(in crate::serve) span_named: bool,
+    /// Whether the router drains.
+    pub(in crate::serve) leaving: bool,
+    /// When links are looked at next. One timer for the connection's life: to make one for each call costs more.
+    pub(in crate::serve) look: Alarm,
+    /// Calls it while it waits.
+    pub(in crate::serve) bell: Arc<Bell>,
+    pub(in crate::serve) place: Place,
+    /// Whether its credentials were refused when a session was to move: no more are shown unasked.
+    pub(in crate::serve) no_moves: bool,
+    /// What sessions left behind, to be closed after the call.
+    pub(in crate::serve) forgotten: Vec<Left>,
+    /// How long the client waits before it is told that its call was not carried out.
+    pub(in crate::serve) slowed: Duration,
+}
+
+impl<S: Stream> Conn<S> {
+    /// Whose places its links use.
+    pub(in crate::serve) fn holder(&self) -> Holder<'_> {
+        Holder::of(self.links.identity(), self.client.address)
+    }
+
+    /// Whose turn it is where this client waits.
+    pub(in crate::serve) fn turn(&self) -> Turn {
+        Turn::of(self.links.identity(), self.client.address)
+    }
+
+    /// Puts the connection's first session, and where it is, into the connection's span. Only the first: what is recorded
+    /// again is kept beside what was there, and a pooled connection opens sessions without end.
+    pub(in crate::serve) fn name_span(&mut self, coordinator: &Coordinator, session: Option<GuidText>) {
+        if self.span_named {
+            return;
+        }
+        self.span_named = true;
+        let span = tracing::Span::current();
+        span.record("coordinator", tracing::field::display(&coordinator.name));
+        if let Some(session) = session {
+            span.record("session", tracing::field::display(session));
+        }
+    }
+
+    /// A connection that was detected and, if it wants that, authenticated: `links` then has its credentials.
+    pub(in crate::serve) fn new(
+        (shared, bell, place): (Arc<Shared<S>>, Arc<Bell>, Place),
+        entrance: &Entrance<S>,
+        client: Client<S>,
+        framing: Framing,
+        links: Links<S>,
+    ) -> Self {
+        let fleet = Arc::clone(&entrance.fleet);
+        Self {
+            leaving: false,
+            span_named: false,
+            look: Alarm::after(look_interval(&entrance.fleet)),
+            touched: clock::now(),
+            bell,
+            place,
+            no_moves: false,
+            forgotten: Vec::new(),
+            slowed: Duration::ZERO,
+            shared,
+            id: links.conn(),
+            client,
+            framing,
+            inbox: Inbox::new(framing),
+            links,
+            past: Past {
+                service: entrance.service,
+                last: None,
+                beeswax: None,
+                has_beeswax: fleet.cluster.serves(Service::Beeswax),
+                asks: fleet.cluster.sessions_outlive_connections,
+            },
+            reserved: None,
+            open: OpenOperations::default(),
+            attached: Attached::new(&fleet.table),
+            in_use: None,
+            fleet,
+        }
+    }
+
+    /// The pick that checked the credentials is the first session's.
+    pub(in crate::serve) fn reserved(mut self, opening: Opening) -> Self {
+        self.reserved = Some(opening.into_session());
+        self
+    }
+
+    /// Where the connection belongs.
+    pub(in crate::serve) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Has everything that it waits for waited for in another place.
+    ///
+    /// # Errors
+    /// [`End::ClientGone`].
+    pub(in crate::serve) fn settle(self, place: Place) -> Result<Self, End> {
+        let runtime = place.runtime().clone();
+        let _there = runtime.enter();
+        let client = self.client.settle_here()?;
+        let links = self.links.settle_here();
+        let look = self.look.settle_here();
+        Ok(Self { client, links, look, place, ..self })
+    }
+
+    pub(in crate::serve) fn look_in(&mut self, interval: Duration) {
+        self.look.reset(interval);
+    }
+
+    /// What a reply of one of the cluster's coordinators says.
+    pub(in crate::serve) fn verdict(&self, method: &Method, reply: &Facts) -> Verdict {
+        verdict(method, reply, self.fleet.cluster.flavor.family())
+    }
+}
+
+/// How often an idle connection looks at what it has: often enough for sessions that are to be touched.
+pub(in crate::serve) fn look_interval<S: Stream>(fleet: &Fleet<S>) -> Duration {
+    fleet.room.upkeep.map_or(LOOK_INTERVAL, |upkeep| LOOK_INTERVAL.min(upkeep.touch_after()))
+}

@@ -1,0 +1,286 @@
+//! A call goes to the coordinator that it belongs to: again if that is safe, elsewhere if its session can move, and if it
+//! cannot be answered the client is told so.
+
+use std::sync::Arc;
+
+use crate::cluster::Coordinator;
+use crate::ids::Service;
+use crate::metrics::CallOutcome;
+use crate::net::stream::Stream;
+use crate::serve::call::attached::InUse;
+use crate::serve::call::conn::Conn;
+use crate::serve::call::outcome::{Answered, Body, Deliver, Failed, Trouble};
+use crate::serve::call::refuse::{self, NoAnswer};
+use crate::serve::call::{asking, braking, exchange, expired, linking, moving};
+use crate::serve::link::lost::{Lost, LostCause};
+use crate::serve::message::end::End;
+use crate::serve::message::request::Request;
+use crate::serve::settings::MOVE_TIME;
+use crate::session::decide::session_of;
+use crate::session::retry::{Phase, Remedy, remedy};
+use crate::wire::method::{Retry, Role};
+use crate::wire::verdict::Verdict;
+
+/// What came of sending a call to one coordinator.
+enum Attempt {
+    /// The client has its reply.
+    Answered(CallOutcome),
+    Failed(Failed),
+}
+
+/// Sends a call to the coordinator that it belongs to, or to the one that its session moves to: that may be lost in the
+/// meantime, too. To none after as many moves as there are coordinators.
+pub(in crate::serve) async fn forward<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    mut coordinator: Arc<Coordinator>,
+    service: Service,
+) -> Result<CallOutcome, End> {
+    let mut moves = conn.fleet.cluster.coordinators.len();
+    loop {
+        let failed = match attempt(conn, request, &coordinator, service).await? {
+            Attempt::Answered(outcome) => return Ok(outcome),
+            Attempt::Failed(failed) => failed,
+        };
+        let next = match failed {
+            _ if moves == 0 => None,
+            Failed::Left => Box::pin(follow(conn, request, &coordinator)).await,
+            _ if request.doubt.is_some() => {
+                Box::pin(asking::find_elsewhere(conn, request, &coordinator, &failed)).await?
+            }
+            _ => Box::pin(moving::move_after(conn, request, &coordinator, &failed)).await?,
+        };
+        let Some(next) = next else {
+            return Box::pin(give_up(conn, request, &coordinator, service, failed)).await;
+        };
+        (coordinator, moves) = (next, moves - 1);
+    }
+}
+
+/// Sends a call to one coordinator, again if that is safe.
+async fn attempt<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    coordinator: &Arc<Coordinator>,
+    service: Service,
+) -> Result<Attempt, End> {
+    moving::name_session(conn, request, coordinator.id);
+    let mut resends = 0;
+    loop {
+        let link = match linking::link_to(conn, coordinator, service, request).await? {
+            Ok(link) if has_left(conn, request, coordinator) => {
+                conn.links.put(link);
+                return Ok(Attempt::Failed(Failed::Left));
+            }
+            Ok(link) => match conn.in_use.as_ref().and_then(InUse::lost) {
+                // Nothing was sent on this one.
+                Some(lost) => {
+                    conn.links.put(link);
+                    return Ok(Attempt::Failed(Failed::SessionLost(lost)));
+                }
+                None => link,
+            },
+            Err(no_link) => return Ok(Attempt::Failed(Failed::NoLink(no_link))),
+        };
+        let again = resends > 0 && request.method().retry == Retry::OnceGoneIsDone;
+        let may_go_on = request.hold.is_some() || request.doubt.is_some();
+        let deliver = if again {
+            Deliver::WhenWhole
+        } else if may_go_on && request.is_whole() {
+            Deliver::WhileShort
+        } else {
+            Deliver::AsItComes
+        };
+        let is_new = !link.slot.is_settled();
+        let exchanged = exchange::exchange(conn, link, request, deliver).await;
+        braking::note_use(conn, is_new, &exchanged);
+        let lost = match exchanged {
+            Ok(answered) if again => {
+                let finished = finish_again(conn, request, coordinator, service, answered);
+                let outcome = Box::pin(finished).await?;
+                return Ok(Attempt::Answered(outcome));
+            }
+            Ok(answered) => {
+                let (bytes, outcome) = match judged(conn, request, coordinator, answered) {
+                    Ok(judged) => judged,
+                    Err(failed) => return Ok(Attempt::Failed(failed)),
+                };
+                if !bytes.is_empty() {
+                    conn.client.send(&bytes, conn.shared.settings.stall_timeout).await?;
+                }
+                return Ok(Attempt::Answered(outcome));
+            }
+            Err(Trouble::Client(end)) => return Err(end),
+            Err(Trouble::Link(lost)) => lost,
+        };
+        let can_resend = (request.is_whole() || lost.phase.is_unwritten())
+            && !lost.client_has_some
+            && !conn.client.has_closed();
+        match remedy(request.method().retry, lost.phase, resends) {
+            Remedy::Redial if can_resend => resends += 1,
+            _ => return Ok(Attempt::Failed(Failed::Lost(lost))),
+        }
+    }
+}
+
+/// Whether the session of a call is not where the call is about to be sent, or is about to leave: a coordinator that is lost
+/// does not keep it for calls that wait for a link.
+fn has_left<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordinator) -> bool {
+    let seated = request.hold.is_some() && request.method().role != Role::Profile;
+    let session = session_of(request.method(), request.facts()).filter(|_| seated);
+    session.is_some_and(|session| conn.fleet.table.has_left(&session.guid, coordinator.id))
+}
+
+/// Where the session of such a call has gone; none if it does not arrive in time.
+async fn follow<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    coordinator: &Arc<Coordinator>,
+) -> Option<Arc<Coordinator>> {
+    let session = session_of(request.method(), request.facts())?;
+    request.hold = None;
+    if !moving::enter(conn, request, &session).await {
+        return None;
+    }
+    let owner = conn.fleet.table.session_owner(&session.guid);
+    let owner = owner.and_then(|owner| conn.fleet.cluster.coordinator(owner));
+    // If it was closed meanwhile, the one that had it has the words for that.
+    Some(Arc::clone(owner.unwrap_or(coordinator)))
+}
+
+/// What the client is to have of its reply, and what the call counts as; unless that is a refusal, which may not be the last
+/// word.
+fn judged<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &Request,
+    coordinator: &Coordinator,
+    mut answered: Answered<S>,
+) -> Result<(Body, CallOutcome), Failed> {
+    let bytes = std::mem::replace(&mut answered.bytes, Body::Nothing);
+    let verdict = conn.verdict(request.method(), answered.reply.facts());
+    if let Some(in_use) = &mut conn.in_use {
+        in_use.succeeded |= verdict == Verdict::Success;
+        if in_use.succeeded && !in_use.is_counted() {
+            count_again(conn, request, coordinator);
+        }
+    }
+    let outcome = exchange::finish(conn, request.method(), coordinator, answered);
+    // It was lost for others, and has answered after all.
+    if !bytes.is_empty() && request.effect.is_of_session() && has_left(conn, request, coordinator) {
+        let (phase, cause) = (Phase::Waiting, LostCause::SessionMoved);
+        return Err(Failed::Lost(Lost { phase, client_has_some: false, cause }));
+    }
+    let is_last_word = match verdict {
+        Verdict::ShuttingDown | Verdict::NoSuchSession => bytes.is_empty(),
+        Verdict::NoSuchOperation => bytes.is_empty() || request.doubt.is_none(),
+        Verdict::Success | Verdict::Failed | Verdict::Full => true,
+    };
+    if !is_last_word {
+        return Err(Failed::Refused { verdict, outcome, reply: bytes.into_held() });
+    }
+    Ok((bytes, outcome))
+}
+
+/// The session of a call that succeeded counts nowhere, but lives. That a session is named proves nothing where its
+/// coordinator does not look it up (Spark: `SparkSQLCLIService` `getInfo`).
+fn count_again<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordinator) {
+    let looks = conn.fleet.cluster.flavor.pings_sessions() || request.method().name != "GetInfo";
+    let session = session_of(request.method(), request.facts()).filter(|_| looks);
+    let coordinator = conn.fleet.cluster.coordinator(coordinator.id);
+    if let (Some(session), Some(coordinator)) = (session, coordinator) {
+        conn.fleet.table.count_again(&session.guid, coordinator);
+    }
+}
+
+/// Tells the client why its call was not carried out.
+async fn give_up<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    coordinator: &Arc<Coordinator>,
+    service: Service,
+    failed: Failed,
+) -> Result<CallOutcome, End> {
+    match failed {
+        Failed::NoLink(no_link) => {
+            if conn.past.beeswax == Some(coordinator.id) && service == Service::Beeswax {
+                // Its session is lost: the next call begins another.
+                conn.past.beeswax = None;
+            }
+            let answer = NoAnswer::no_link(conn.id, coordinator, &no_link);
+            refuse::refuse(conn, request, service, &answer, CallOutcome::Refused).await
+        }
+        Failed::Left => {
+            let answer = NoAnswer::on_its_way(conn.id, MOVE_TIME);
+            refuse::refuse(conn, request, service, &answer, CallOutcome::Refused).await
+        }
+        Failed::Lost(lost) => refuse_lost(conn, request, coordinator, service, lost).await,
+        Failed::SessionLost(coordinator) => expired::tell_lost(conn, request, coordinator).await,
+        Failed::Refused { verdict, outcome, reply } => {
+            if verdict == Verdict::NoSuchSession {
+                forget_session(conn, request, coordinator);
+            }
+            conn.client.send(&reply.bytes, conn.shared.settings.stall_timeout).await?;
+            Ok(outcome)
+        }
+    }
+}
+
+/// Forgets a session that its coordinator has ended. What a former coordinator says of it means nothing.
+fn forget_session<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordinator) {
+    let named = request.hold.as_ref().filter(|_| request.method().role != Role::Profile);
+    if let Some(session) = named.and_then(|_| request.facts().handle())
+        && conn.fleet.table.session_owner(&session.guid) == Some(coordinator.id)
+    {
+        conn.fleet.table.remove_session(&session.guid);
+    }
+}
+
+/// The second try of a close or cancel: that there is no such handle any more means that the first one had its effect.
+async fn finish_again<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &Request,
+    coordinator: &Coordinator,
+    service: Service,
+    mut answered: Answered<S>,
+) -> Result<CallOutcome, End> {
+    let gone = conn.verdict(request.method(), answered.reply.facts());
+    let bytes = std::mem::replace(&mut answered.bytes, Body::Nothing);
+    let outcome = exchange::finish(conn, request.method(), coordinator, answered);
+    let stall = conn.shared.settings.stall_timeout;
+    if matches!(gone, Verdict::NoSuchSession | Verdict::NoSuchOperation) {
+        if gone == Verdict::NoSuchSession {
+            forget_session(conn, request, coordinator);
+        }
+        conn.client.send(&refuse::done(service, request.facts(), conn.framing), stall).await?;
+        return Ok(CallOutcome::Reply);
+    }
+    conn.client.send(&bytes, stall).await?;
+    Ok(outcome)
+}
+
+/// Tells the client that its call was lost with its link; if it has some of the reply, only the connection can end.
+async fn refuse_lost<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    coordinator: &Coordinator,
+    service: Service,
+    lost: Lost,
+) -> Result<CallOutcome, End> {
+    if let Some(left_out) = conn.shared.admit_line("link lost during a call", lost.cause.kind()) {
+        let method = request.method().name;
+        tracing::info!(coordinator = %coordinator.name, method, cause = %lost.cause, left_out, "link lost during a call");
+    }
+    conn.fleet.doubt(coordinator, service);
+    if lost.client_has_some {
+        return Err(match lost.cause {
+            LostCause::BadReply(error) => error.into(),
+            cause => End::CoordinatorLost { cause: cause.to_string() },
+        });
+    }
+    let answer = if lost.phase.is_unwritten() {
+        NoAnswer::unreachable(conn.id, coordinator, lost.cause)
+    } else {
+        NoAnswer::lost(conn.id, coordinator, lost.cause)
+    };
+    refuse::refuse(conn, request, service, &answer, CallOutcome::Lost).await
+}

@@ -1,0 +1,60 @@
+//! What sessions that moved leave behind. It is open by a handle that their clients have, so it is closed when they are.
+
+use tokio::time::timeout;
+
+use crate::ids::Service;
+use crate::net::stream::Stream;
+use crate::serve::call::conn::{Conn, Left};
+use crate::serve::call::outcome::{Deliver, Trouble};
+use crate::serve::call::{exchange, linking};
+use crate::serve::message::end::End;
+use crate::serve::message::request::Request;
+use crate::serve::settings::MOVE_TIME;
+use crate::wire::facts::Handle;
+use crate::wire::hs2::request::close_session;
+use crate::wire::method::Role;
+use crate::wire::verdict::Verdict;
+
+/// Where the session was before that a request closes.
+pub(in crate::serve) fn former_homes<S: Stream>(conn: &Conn<S>, request: &Request) -> Option<Box<[Left]>> {
+    let closes = request.method().role == Role::CloseSession;
+    let moved = request.hold.as_ref().is_some_and(|hold| hold.moved);
+    let session = request.facts().handle().filter(|_| closes && moved);
+    let Handle { guid: session, .. } = session?;
+    let homes = conn.fleet.table.former_homes(&session).into_iter();
+    Some(homes.map(|home| Left { session, home }).collect())
+}
+
+/// Closes sessions where they are of no more use: what is left of one that its client has closed where it is now, whose
+/// handle would still open it there, or that came back to a coordinator. What cannot be reached ends with its links.
+pub(in crate::serve) async fn close_forgotten<S: Stream>(conn: &mut Conn<S>) -> Result<(), End> {
+    let forgotten = std::mem::take(&mut conn.forgotten);
+    if forgotten.is_empty() {
+        return Ok(());
+    }
+    let closing = async {
+        for Left { session, home: (home, handle) } in forgotten {
+            let Some(coordinator) = conn.fleet.cluster.coordinator(home).cloned() else { continue };
+            let message = close_session(&handle, 1);
+            let Some(mut request) = Request::own(&message, conn.framing) else {
+                continue;
+            };
+            let Ok(link) = linking::link_to(conn, &coordinator, Service::Hs2, &request).await? else {
+                continue;
+            };
+            match exchange::exchange(conn, link, &mut request, Deliver::WhenWhole).await {
+                Ok(answered) => {
+                    let judged = conn.verdict(request.method(), answered.reply.facts());
+                    if matches!(judged, Verdict::Success | Verdict::NoSuchSession) {
+                        conn.fleet.table.note_left(&session, home, &handle);
+                    }
+                    answered.link.into_iter().for_each(|link| conn.links.put(link));
+                }
+                Err(Trouble::Client(end)) => return Err(end),
+                Err(Trouble::Link(_)) => {}
+            }
+        }
+        Ok(())
+    };
+    timeout(MOVE_TIME, closing).await.unwrap_or(Ok(()))
+}

@@ -1,0 +1,398 @@
+//! A session moves: one of the connections that used it opens it again on another coordinator, over a link of its own, and
+//! calls that come meanwhile wait.
+//!
+//! That happens ahead of time, while its coordinator drains or shuts down, or at its next call: when the coordinator is
+//! lost, or refuses the call because it shuts down. The old session stays open where it was, for the profiles of its
+//! operations, and ends with the links to it.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{timeout, timeout_at};
+
+use crate::clock;
+use crate::cluster::{Coordinator, Opening, Standing, Wanted};
+use crate::ids::{CoordinatorId, Service};
+use crate::metrics::MoveOutcome;
+use crate::net::stream::{Seen, Stream};
+use crate::serve::call::conn::{Conn, Left};
+use crate::serve::call::outcome::{Failed, Trouble};
+use crate::serve::call::refuse::{self, NoAnswer, Reasons};
+use crate::serve::call::{left, linking, opening, restarted};
+use crate::serve::link::dial::Unreached;
+use crate::serve::link::no_link::NoLink;
+use crate::serve::message::end::End;
+use crate::serve::message::request::Request;
+use crate::serve::settings::MOVE_TIME;
+use crate::session::decide::session_of;
+use crate::session::retry::Phase;
+use crate::session::table::{Arrival, Cause, Departure, Entered, Pinned};
+use crate::wire::facts::{Guid, GuidText, Handle};
+use crate::wire::hs2::reply::{SqlState, idle_session_timeout};
+use crate::wire::method::{Method, Role};
+use crate::wire::verdict::Verdict;
+
+/// Why a session did not move.
+#[derive(Debug, thiserror::Error)]
+enum NotMoved {
+    /// It must stay, or went already.
+    #[error(transparent)]
+    Pinned(#[from] Pinned),
+    /// The connection that moved it has ended.
+    #[error("its connection has ended")]
+    Client(End),
+    /// Nobody took it.
+    #[error("{0}")]
+    Nowhere(String),
+    /// It took too long.
+    #[error("it took longer than {MOVE_TIME:?}")]
+    TimedOut,
+}
+
+impl NotMoved {
+    /// What it counts as where lines in the log are bounded.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Pinned(_) => "pinned",
+            Self::Client(_) => "client",
+            Self::Nowhere(_) => "nowhere",
+            Self::TimedOut => "timed out",
+        }
+    }
+}
+
+/// Holds the session of a call, if it can move, where it is for as long as the call is under way. False if it is on its way,
+/// or shall leave first: see [`hold_in_time`].
+pub(in crate::serve) fn hold_now<S: Stream>(conn: &Conn<S>, request: &mut Request) -> bool {
+    let (moves, method) = (conn.fleet.moves.are_on(), request.method());
+    if !moves && conn.fleet.room.upkeep.is_none() {
+        return true;
+    }
+    let Some(session) = session_of(method, request.facts()) else { return true };
+    request.note_effect();
+    !moves || (to_leave(conn, method, &session).is_none() && enters(conn, request, &session))
+}
+
+/// The coordinator that a session shall leave before a call.
+fn to_leave<S: Stream>(conn: &Conn<S>, method: &Method, session: &Handle) -> Option<CoordinatorId> {
+    if !method.is_new_work() {
+        return None;
+    }
+    conn.fleet.table.session_owner(&session.guid).filter(|owner| conn.fleet.moves.leave(*owner))
+}
+
+/// Holds a session that [`hold_now`] could not, once it has left if it shall, and has arrived. False if the call was refused
+/// instead, because its session is on its way for too long.
+pub(in crate::serve) async fn hold_in_time<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+) -> Result<bool, End> {
+    let method = request.method();
+    let Some(session) = session_of(method, request.facts()) else { return Ok(true) };
+    if let Some(owner) = to_leave(conn, method, &session) {
+        take_away(conn, &session.guid, owner).await?;
+    }
+    if enter(conn, request, &session).await {
+        return Ok(true);
+    }
+    let answer = NoAnswer::on_its_way(conn.id, MOVE_TIME);
+    let outcome = crate::metrics::CallOutcome::Refused;
+    let outcome = refuse::refuse(conn, request, Service::Hs2, &answer, outcome).await?;
+    conn.shared.calls.count(method.place(), outcome);
+    Ok(false)
+}
+
+/// Enters the session, unless it is on its way.
+fn enters<S: Stream>(conn: &Conn<S>, request: &mut Request, session: &Handle) -> bool {
+    match conn.fleet.table.enter(session, conn.links.user()) {
+        Entered::In(call) => request.hold = Some(call),
+        Entered::AsItCame => {}
+        Entered::Moving => return false,
+    }
+    true
+}
+
+/// Enters the session as soon as it is not on its way; false if that does not come to be in time.
+pub(in crate::serve) async fn enter<S: Stream>(
+    conn: &Conn<S>,
+    request: &mut Request,
+    session: &Handle,
+) -> bool {
+    let deadline = (clock::now() + MOVE_TIME).into();
+    loop {
+        let mut ended = pin!(conn.fleet.moves.ended.notified());
+        if enters(conn, request, session) {
+            return true;
+        }
+        // Registered before it looks a second time: what ends in between is not missed.
+        ended.as_mut().enable();
+        if !conn.fleet.table.is_moving(&session.guid) {
+            continue;
+        }
+        if timeout_at(deadline, ended).await.is_err() {
+            return false;
+        }
+    }
+}
+
+/// Puts the handle into a request that its session has on this coordinator.
+pub(in crate::serve) fn name_session<S: Stream>(
+    conn: &Conn<S>,
+    request: &mut Request,
+    coordinator: CoordinatorId,
+) {
+    if !request.hold.as_ref().is_some_and(|hold| hold.moved) {
+        return;
+    }
+    let facts = request.facts();
+    let found = match request.method().role {
+        Role::Profile => (facts.second_handle(), facts.second_handle_place()),
+        _ => (facts.handle(), facts.handle_place()),
+    };
+    let (Some(session), Some(place)) = found else { return };
+    let there = conn.fleet.table.handle_at(&session, conn.links.user(), coordinator);
+    request.name_session(place, &there.unwrap_or(session));
+}
+
+/// Moves the session of a call that failed, if that is a reason to move and the call may be sent elsewhere; where to, if
+/// it moved, be it by somebody else.
+pub(in crate::serve) async fn move_after<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    coordinator: &Arc<Coordinator>,
+    failed: &Failed,
+) -> Result<Option<Arc<Coordinator>>, End> {
+    let Some(session) = session_of(request.method(), request.facts()) else { return Ok(None) };
+    if request.hold.is_none() || !request.is_whole() || request.method().role == Role::Profile {
+        return Ok(None);
+    }
+    let cause = match failed {
+        Failed::NoLink(NoLink::Unreached(Unreached::Dial(failure))) if failure.is_remote() => Cause::Lost,
+        Failed::Refused { verdict: Verdict::ShuttingDown, .. } => cause_to_leave(conn),
+        Failed::Refused { verdict: Verdict::NoSuchSession, .. }
+            if restarted::was_restarted(conn, &session.guid, coordinator).await =>
+        {
+            Cause::Lost
+        }
+        Failed::NoLink(_)
+        | Failed::Left
+        | Failed::SessionLost(_)
+        | Failed::Refused { .. }
+        | Failed::Lost(_) => return Ok(None),
+    };
+    request.hold = None;
+    let moved = move_session(conn, &session.guid, vec![coordinator.id], cause).await;
+    if !enter(conn, request, &session).await {
+        return Ok(None);
+    }
+    match moved {
+        Ok(next) => Ok(Some(next)),
+        Err(NotMoved::Client(end)) => Err(end),
+        Err(NotMoved::Pinned(Pinned::Moving | Pinned::Moved)) => {
+            let owner =
+                conn.fleet.table.session_owner(&session.guid).filter(|owner| *owner != coordinator.id);
+            Ok(owner.and_then(|owner| conn.fleet.cluster.coordinator(owner).cloned()))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+fn cause_to_leave<S: Stream>(conn: &Conn<S>) -> Cause {
+    Cause::Leaves { now: clock::now(), cooldown: conn.fleet.moves.settings.cooldown }
+}
+
+/// Moves the sessions of this connection that shall leave their coordinators, until the client wants something else.
+pub(in crate::serve) async fn leave_coordinators<S: Stream>(conn: &mut Conn<S>) -> Result<(), End> {
+    let fleet = Arc::clone(&conn.fleet);
+    for coordinator in fleet.cluster.coordinators.iter().map(|coordinator| coordinator.id) {
+        let leaves = fleet.moves.leave(coordinator);
+        if !leaves && !fleet.moves.shifts_from(coordinator) {
+            continue;
+        }
+        for session in conn.attached.on(coordinator) {
+            if conn.client.stream.glance() != Seen::Nothing {
+                return Ok(());
+            }
+            if leaves {
+                take_away(conn, &session, coordinator).await?;
+            } else if fleet.table.may_leave(&session, cause_to_leave(conn)).is_ok() {
+                let Some(to) = fleet.moves.take_shift(coordinator) else { break };
+                go_back(conn, &session, coordinator, to).await?;
+            }
+        }
+    }
+    left::close_forgotten(conn).await
+}
+
+/// Moves a session ahead of time, if nothing pins it.
+async fn take_away<S: Stream>(conn: &mut Conn<S>, session: &Guid, from: CoordinatorId) -> Result<(), End> {
+    let fleet = Arc::clone(&conn.fleet);
+    if fleet.table.may_leave(session, cause_to_leave(conn)).is_err() {
+        return Ok(());
+    }
+    // Waits for its turn no longer than for the move itself.
+    let Ok(Ok(_place)) = timeout(MOVE_TIME, fleet.moves.going.acquire()).await else { return Ok(()) };
+    match move_session(conn, session, vec![from], cause_to_leave(conn)).await {
+        Err(NotMoved::Client(end)) => Err(end),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Moves a session to a coordinator that misses sessions.
+async fn go_back<S: Stream>(
+    conn: &mut Conn<S>,
+    session: &Guid,
+    from: CoordinatorId,
+    to: CoordinatorId,
+) -> Result<(), End> {
+    let others = conn.fleet.cluster.coordinators.iter().map(|one| one.id);
+    let others = others.filter(|one| *one != from && *one != to);
+    let avoided = std::iter::once(from).chain(others).collect();
+    match move_session(conn, session, avoided, cause_to_leave(conn)).await {
+        Err(NotMoved::Client(end)) => Err(end),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Opens a session again on a coordinator that is not to be avoided; from then on it is there. The first to be avoided is
+/// where it is.
+async fn move_session<S: Stream>(
+    conn: &mut Conn<S>,
+    guid: &Guid,
+    avoided: Vec<CoordinatorId>,
+    cause: Cause,
+) -> Result<Arc<Coordinator>, NotMoved> {
+    let from = avoided.first().copied().ok_or(NotMoved::Pinned(Pinned::Immovable))?;
+    if conn.no_moves || conn.client.has_closed() {
+        return Err(NotMoved::Pinned(Pinned::Immovable));
+    }
+    let fleet = Arc::clone(&conn.fleet);
+    // Dropped after the departure: who waits finds out how it ended.
+    let _ending = fleet.moves.ending();
+    let departure = fleet.table.depart(guid, conn.links.user(), from, cause)?;
+    let opened = timeout(MOVE_TIME, Box::pin(open_again(conn, &departure, avoided, cause))).await;
+    let moved = match opened.unwrap_or(Err(NotMoved::TimedOut)) {
+        Ok((coordinator, arrival)) => match departure.arrive(arrival) {
+            Some(forgotten) => {
+                let left = forgotten.into_iter().map(|home| Left { session: *guid, home });
+                conn.forgotten.extend(left);
+                Ok(coordinator)
+            }
+            // It was closed meanwhile.
+            None => Err(NotMoved::Pinned(Pinned::Immovable)),
+        },
+        Err(not_moved) => Err(not_moved),
+    };
+    let outcome = if moved.is_ok() { MoveOutcome::Moved } else { MoveOutcome::Failed };
+    if let Some(counters) = fleet.counters(from) {
+        counters.moves.count(outcome);
+    }
+    let left = fleet.cluster.coordinator(from).map(|from| from.name.to_string()).unwrap_or_default();
+    match &moved {
+        Ok(to) => {
+            tracing::debug!(session = %GuidText(*guid), from = left, to = %to.name, ?cause, "session moved");
+        }
+        Err(why) => {
+            if let Some(left_out) = conn.shared.admit_line("a session was not moved", why.kind()) {
+                let session = GuidText(*guid);
+                tracing::info!(%session, from = left, cause = %why, left_out, "a session was not moved");
+            }
+        }
+    }
+    moved
+}
+
+/// Opens a session again on the best coordinator that takes it.
+async fn open_again<S: Stream>(
+    conn: &mut Conn<S>,
+    departure: &Departure,
+    mut tried: Vec<CoordinatorId>,
+    cause: Cause,
+) -> Result<(Arc<Coordinator>, Arrival), NotMoved> {
+    let mut reasons = Reasons::default();
+    while let Some(opening) = to_move_to(conn, &tried) {
+        let coordinator = Arc::clone(opening.coordinator());
+        tried.push(coordinator.id);
+        let standing = coordinator.standing(Service::Hs2, clock::now());
+        // The best of all that were not tried: those after it are no better.
+        if !(standing.is_fit() || (cause == Cause::Lost && standing == Standing::Ejected)) {
+            reasons.push(&coordinator, standing);
+            break;
+        }
+        let incarnation = coordinator.incarnation();
+        match ask_again(conn, departure, &coordinator, &mut reasons).await? {
+            Some((handle, idle_timeout)) => {
+                coordinator.note_opened(Service::Hs2);
+                let (count, tenancy) = (opening.into_session(), conn.links.begin_session(&coordinator));
+                let (id, now) = (coordinator.id, clock::now());
+                let arrival =
+                    Arrival { coordinator: id, handle, incarnation, count, tenancy, idle_timeout, now };
+                return Ok((coordinator, arrival));
+            }
+            None if conn.no_moves || conn.client.has_closed() => break,
+            None => {}
+        }
+    }
+    Err(NotMoved::Nowhere(reasons.tell(&conn.fleet.cluster, Service::Hs2, None)))
+}
+
+/// The best coordinator that was not tried and has room, with an open counted on it.
+fn to_move_to<S: Stream>(conn: &Conn<S>, tried: &[CoordinatorId]) -> Option<Opening> {
+    let has_room = |one: &Coordinator| conn.links.has_room(one, Service::Hs2, conn.client.address);
+    conn.fleet.pick(&Wanted { service: Service::Hs2, demand: None, tried, has_room: &has_room }).ok()
+}
+
+/// Asks one coordinator to open the session: its handle and how long it may be idle; none if it did not.
+async fn ask_again<S: Stream>(
+    conn: &mut Conn<S>,
+    departure: &Departure,
+    coordinator: &Arc<Coordinator>,
+    reasons: &mut Reasons,
+) -> Result<Option<(Handle, Option<Duration>)>, NotMoved> {
+    let Some(mut request) = Request::own(&departure.request, conn.framing) else {
+        return Ok(None);
+    };
+    let linked = linking::link_to(conn, coordinator, Service::Hs2, &request).await;
+    let link = match linked.map_err(NotMoved::Client)? {
+        Ok(link) => link,
+        Err(no_link) => {
+            // A password that is refused now would be refused again, and again, until its account is locked.
+            conn.no_moves = no_link.phase() == Phase::CredentialsShown;
+            reasons.push(coordinator, no_link);
+            return Ok(None);
+        }
+    };
+    let deadline = clock::now() + MOVE_TIME;
+    let answered = match opening::ask(conn, link, &mut request, deadline).await {
+        Ok(answered) => answered,
+        Err(Trouble::Client(end)) => return Err(NotMoved::Client(end)),
+        Err(Trouble::Link(lost)) => {
+            conn.fleet.doubt(coordinator, Service::Hs2);
+            reasons.push(coordinator, lost.cause);
+            return Ok(None);
+        }
+    };
+    if let Some(link) = answered.link {
+        conn.links.put(link);
+    }
+    let judged = conn.verdict(request.method(), answered.reply.facts());
+    if judged == Verdict::ShuttingDown {
+        conn.fleet.note_shutting_down(coordinator);
+    }
+    let handle = answered.reply.facts().handle().filter(|_| judged == Verdict::Success);
+    if handle.is_none() {
+        reasons.push(coordinator, "it did not open the session");
+    }
+    Ok(handle.map(|handle| (handle, idle_session_timeout(&answered.bytes))))
+}
+
+impl NoAnswer {
+    /// The session of a call did not arrive in time.
+    pub(in crate::serve) fn on_its_way(conn: crate::ids::ConnId, waited: Duration) -> Self {
+        let message = format!(
+            "hs2router ({conn}): the session is still being moved to another coordinator after {waited:?}"
+        );
+        Self { sql_state: SqlState::Refused, message }
+    }
+}

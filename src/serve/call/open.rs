@@ -1,0 +1,358 @@
+//! New sessions: each is a pick of its own, and goes on to the next candidate when one cannot be reached or is about to shut
+//! down, without the client noticing.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::clock;
+use crate::cluster::room::{Kind, Purpose};
+use crate::cluster::{AdminState, Coordinator, Demand, Opening, Step};
+use crate::ids::Service;
+use crate::metrics::{CallOutcome, Label as _, RefusalCause, SessionOutcome};
+use crate::net::stream::Stream;
+use crate::serve::call::conn::Conn;
+use crate::serve::call::outcome::{Answered, Body, Trouble};
+use crate::serve::call::refuse::{self, NoAnswer};
+use crate::serve::call::tried::Tried;
+use crate::serve::call::{exchange, forward, linking, opening};
+use crate::serve::fleet::seek::{self, Seeker};
+use crate::serve::link::lost::Lost;
+use crate::serve::link::slot::Grant;
+use crate::serve::link::waiting::NotCalled;
+use crate::serve::message::end::End;
+use crate::serve::message::framing::Framing;
+use crate::serve::message::request::Request;
+use crate::session::idle::IdleTimeout;
+use crate::session::retry::{Phase, Remedy, remedy};
+use crate::session::state::State;
+use crate::session::table::{Movable, NewSession, NoPlace, Place};
+use crate::wire::facts::{Guid, GuidText};
+use crate::wire::hs2::reply::{SqlState, idle_session_timeout};
+use crate::wire::method::Retry;
+use crate::wire::verdict::{Verdict, succeeded};
+
+/// Opens a session on the best coordinator that takes it.
+pub(in crate::serve) async fn open_session<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+) -> Result<CallOutcome, End> {
+    let place = match conn.fleet.table.claim_place(&conn.turn()) {
+        Ok(place) => place,
+        Err(no_place) => return refuse_place(conn, request, no_place).await,
+    };
+    let demand = demand(conn, request);
+    let mut tried = Tried { demand, ..Tried::new(room_by(conn)) };
+    while let Some((opening, grant)) = candidate(conn, Service::Hs2, &mut tried).await? {
+        let coordinator = Arc::clone(opening.coordinator());
+        let open_by = tried.begin(coordinator.id, conn.shared.settings.open_timeout);
+        let link = match grant {
+            Some(grant) => linking::link_of(conn, grant, request.method()).await?,
+            None => linking::link_to(conn, &coordinator, Service::Hs2, request).await?,
+        };
+        let phase = match link {
+            Err(no_link) => {
+                tried.no_link(&coordinator, &no_link);
+                no_link.phase()
+            }
+            Ok(link) => match opening::ask(conn, link, request, open_by).await {
+                Ok(mut answered) if turns_away(conn, request, &coordinator, &answered) => {
+                    // Where sessions end with their connections, the link may carry one.
+                    if let Some(link) = answered.link.take() {
+                        conn.links.put(link);
+                    }
+                    tried.answer = Some((coordinator, answered));
+                    Phase::TurnedAway
+                }
+                Ok(answered) => {
+                    for loser in &tried.lost {
+                        loser.note_open_lost(Service::Hs2, clock::now());
+                    }
+                    return opened(conn, request, (opening, place), answered).await;
+                }
+                Err(Trouble::Client(end)) => return Err(end),
+                Err(Trouble::Link(lost)) => {
+                    note_lost(conn, request, &coordinator, &lost);
+                    tried.lost(coordinator, &lost);
+                    lost.phase
+                }
+            },
+        };
+        // Of one that is sent piece by piece only its last piece is left, which is nothing to send elsewhere.
+        let can_resend = request.is_whole() || phase.is_unwritten();
+        if !can_resend || remedy(request.method().retry, phase, 0) != Remedy::NextCandidate {
+            break;
+        }
+    }
+    nobody_opened(conn, request, tried).await
+}
+
+async fn refuse_place<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    no_place: NoPlace,
+) -> Result<CallOutcome, End> {
+    conn.shared.metrics.connections_refused.count(match no_place {
+        NoPlace::Full => RefusalCause::SessionTableFull,
+        NoPlace::HoldsMost { .. } => RefusalCause::TooManySessions,
+    });
+    let answer = NoAnswer::nowhere(conn.id, &conn.fleet.cluster.name, no_place);
+    refuse::refuse(conn, request, Service::Hs2, &answer, CallOutcome::Refused).await
+}
+
+/// A coordinator lost an open: a probe shall judge it, and a session that it said was open and then broke off speaks
+/// against it at once. One that took too long has failed at it.
+fn note_lost<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordinator, lost: &Lost) {
+    count_open(conn, coordinator, SessionOutcome::Lost);
+    if lost.phase == Phase::OutOfTime {
+        note_answered(conn, request, coordinator, false);
+    }
+    if lost.cause.speaks_against_coordinator() {
+        conn.fleet.doubt(coordinator, Service::Hs2);
+        if lost.phase == Phase::ReplySucceeds {
+            coordinator.note_open_lost(Service::Hs2, clock::now());
+        }
+    }
+    if let Some(left_out) = conn.shared.admit_line("open lost", lost.cause.kind()) {
+        tracing::info!(coordinator = %coordinator.name, cause = %lost.cause, left_out, "open lost");
+    }
+}
+
+/// Begins a Beeswax connection's session, which is made by its first call.
+pub(in crate::serve) async fn open_beeswax<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+) -> Result<CallOutcome, End> {
+    let mut tried = Tried::new(room_by(conn));
+    while let Some((opening, grant)) = candidate(conn, Service::Beeswax, &mut tried).await? {
+        let coordinator = Arc::clone(opening.coordinator());
+        tried.begin(coordinator.id, conn.shared.settings.open_timeout);
+        let link = match grant {
+            Some(grant) => linking::link_of(conn, grant, request.method()).await?,
+            None => linking::link_to(conn, &coordinator, Service::Beeswax, request).await?,
+        };
+        match link {
+            Ok(mut link) => {
+                // The link of a login is a session only from now on; one that was dialed is already.
+                if link.session.is_none() {
+                    conn.links.begin_beeswax(&mut link, opening.into_session(), &conn.shared);
+                }
+                conn.past.beeswax = Some(coordinator.id);
+                conn.name_span(&coordinator, None);
+                conn.links.put(link);
+                count_open(conn, &coordinator, SessionOutcome::Opened);
+                return forward::forward(conn, request, coordinator, Service::Beeswax).await;
+            }
+            Err(no_link) => {
+                tried.no_link(&coordinator, &no_link);
+                if remedy(Retry::NextCandidate, no_link.phase(), 0) != Remedy::NextCandidate {
+                    break;
+                }
+            }
+        }
+    }
+    refuse_open(conn, request, Service::Beeswax, &tried).await
+}
+
+/// When a new session has waited for room for long enough.
+fn room_by<S: Stream>(conn: &Conn<S>) -> Instant {
+    clock::now() + conn.fleet.room.queue_timeout
+}
+
+/// The next candidate, with the open counted on it, and what it takes to get a link there, unless the connection has
+/// one: first the one that checked the credentials, if it may still be used. Waits for room if there is none anywhere. A
+/// client that has only finished sending gets the reply that is on its way, but no second coordinator is tried for it:
+/// mostly it has given up and left.
+async fn candidate<S: Stream>(
+    conn: &mut Conn<S>,
+    service: Service,
+    tried: &mut Tried<S>,
+) -> Result<Option<(Opening, Option<Grant<S>>)>, End> {
+    if tried.is_over() || (!tried.coordinators.is_empty() && conn.client.has_closed()) {
+        return Ok(None);
+    }
+    if let Some(reserved) = conn.reserved.take().filter(|_| tried.coordinators.is_empty())
+        && !has_failed(conn, tried.demand, reserved.coordinator())
+        && let Some(place) = reserved_place(conn, service, reserved.coordinator())
+    {
+        return Ok(Some(place));
+    }
+    let seeker = Seeker {
+        fleet: &conn.fleet,
+        service,
+        holder: conn.holder(),
+        turn: conn.turn(),
+        kind: Kind::Any,
+        has_own: &|one: &Coordinator| conn.links.has(one.id, service),
+        demand: tried.demand,
+        deadline: tried.room_by,
+    };
+    match seeker.place(&tried.coordinators, &conn.client.stream).await {
+        Ok(place) => Ok(Some(place)),
+        Err(seek::NoPlace::Nobody) => Ok(None),
+        Err(seek::NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => {
+            tried.no_room = Some(no_room);
+            Ok(None)
+        }
+        Err(seek::NoPlace::NotCalled(NotCalled::ClientGone)) => Err(End::client_gone()),
+    }
+}
+
+/// The place that was reserved when the credentials were checked, if it is still good.
+fn reserved_place<S: Stream>(
+    conn: &Conn<S>,
+    service: Service,
+    coordinator: &Arc<Coordinator>,
+) -> Option<(Opening, Option<Grant<S>>)> {
+    let takes_sessions =
+        coordinator.state() == AdminState::Active && coordinator.standing(service, clock::now()).is_fit();
+    if !takes_sessions {
+        return None;
+    }
+    if conn.links.has(coordinator.id, service) {
+        return Some((coordinator.begin_open(), None));
+    }
+    let port = conn.fleet.port(coordinator, service).filter(|port| port.shares)?;
+    let grant = port.claim(conn.holder(), Purpose::Work, Kind::Any)?;
+    Some((coordinator.begin_open(), Some(grant)))
+}
+
+/// Whether a coordinator answered that it takes no such session: another may.
+fn turns_away<S: Stream>(
+    conn: &Conn<S>,
+    request: &Request,
+    coordinator: &Coordinator,
+    answered: &Answered<S>,
+) -> bool {
+    match conn.verdict(request.method(), answered.reply.facts()) {
+        Verdict::ShuttingDown => {
+            conn.fleet.note_shutting_down(coordinator);
+            count_open(conn, coordinator, SessionOutcome::ShuttingDown);
+            true
+        }
+        // For other users there may be room: what speaks against it is for those who want the same.
+        Verdict::Full => {
+            note_answered(conn, request, coordinator, false);
+            count_open(conn, coordinator, SessionOutcome::Full);
+            true
+        }
+        Verdict::Success | Verdict::Failed | Verdict::NoSuchSession | Verdict::NoSuchOperation => false,
+    }
+}
+
+/// A coordinator answered, and did not turn the session away: the client gets the answer, and if a session came to be,
+/// it is known before the client has its handle.
+async fn opened<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &Request,
+    (opening, place): (Opening, Place),
+    mut answered: Answered<S>,
+) -> Result<CallOutcome, End> {
+    let coordinator = Arc::clone(opening.coordinator());
+    let method = request.method();
+    // Status first: Impala's failed opens carry a handle that looks alive (impala-hs2-server.cc OpenSession).
+    let success = succeeded(method, answered.reply.facts());
+    count_open(conn, &coordinator, if success { SessionOutcome::Opened } else { SessionOutcome::Error });
+    note_answered(conn, request, &coordinator, success);
+    if let Some(handle) = answered.reply.facts().handle().filter(|_| success) {
+        if conn.framing == Framing::None {
+            coordinator.note_opened_without_login();
+        }
+        let session = GuidText(handle.guid);
+        conn.name_span(&coordinator, Some(session));
+        tracing::debug!(%session, coordinator = %coordinator.name, "session opened");
+        let (guid, secret) = (handle.guid, Some(handle.secret));
+        let tenancy = conn.links.begin_session(&coordinator);
+        let (owner, count) = (coordinator.id, opening.into_session());
+        let idle_timeout = IdleTimeout::opened(idle_session_timeout(&answered.bytes), request.message());
+        let (identity, now) = (conn.links.identity().clone(), clock::now());
+        let new =
+            NewSession { guid, secret, coordinator: owner, identity, count, tenancy, idle_timeout, now };
+        let incarnation = coordinator.incarnation();
+        match conn.fleet.table.insert_session(new) {
+            Ok(()) => {
+                conn.fleet.table.note_place(&guid, place);
+                note_movable(conn, &guid, request, incarnation);
+                drop(conn.attached.attach(&handle));
+                if let Some(link) = &mut answered.link {
+                    conn.links.note_opened(link, guid);
+                }
+            }
+            Err(error) => conn.shared.warn_unknown(&session, error),
+        }
+    }
+    let bytes = std::mem::replace(&mut answered.bytes, Body::Nothing);
+    let outcome = exchange::finish(conn, method, &coordinator, answered);
+    conn.client.send(&bytes, conn.shared.settings.stall_timeout).await?;
+    Ok(outcome)
+}
+
+/// What an open wants: the same of the same identity is the same. Not known of one that is not held.
+fn demand<S: Stream>(conn: &Conn<S>, request: &Request) -> Option<Demand> {
+    let what = (conn.links.identity(), request.arguments()?);
+    Some(conn.fleet.cluster.demand(Service::Hs2, Step::Open, what))
+}
+
+fn has_failed<S: Stream>(conn: &Conn<S>, demand: Option<Demand>, coordinator: &Coordinator) -> bool {
+    demand.is_some_and(|demand| conn.fleet.cluster.has_failed_at(demand, coordinator))
+}
+
+fn note_answered<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordinator, success: bool) {
+    let (demand, now) = (demand(conn, request), clock::now());
+    if success {
+        coordinator.note_opened(Service::Hs2);
+    }
+    match demand {
+        Some(demand) if success => conn.fleet.cluster.note_done(demand, coordinator, now),
+        Some(demand) => conn.fleet.cluster.note_failed(demand, coordinator, now),
+        None => {}
+    }
+}
+
+/// Notes what a session needs to move, where sessions move.
+fn note_movable<S: Stream>(conn: &Conn<S>, guid: &Guid, request: &Request, incarnation: u32) {
+    if conn.fleet.moves.are_on() {
+        let state = State::opened(request.message());
+        let movable = Movable { state, user: conn.links.user(), incarnation };
+        conn.fleet.table.note_movable(guid, movable);
+    }
+}
+
+async fn nobody_opened<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    tried: Tried<S>,
+) -> Result<CallOutcome, End> {
+    let Some((coordinator, mut answered)) = tried.answer else {
+        return refuse_open(conn, request, Service::Hs2, &tried).await;
+    };
+    let bytes = std::mem::replace(&mut answered.bytes, Body::Nothing);
+    let outcome = exchange::finish(conn, request.method(), &coordinator, answered);
+    conn.client.send(&bytes, conn.shared.settings.stall_timeout).await?;
+    Ok(outcome)
+}
+
+async fn refuse_open<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    service: Service,
+    tried: &Tried<S>,
+) -> Result<CallOutcome, End> {
+    let (refusal, sql_state) = match (tried.no_room, tried.sql_state) {
+        (Some(_), _) => (RefusalCause::NoRoom, SqlState::Refused),
+        (None, Some(sql_state)) => (RefusalCause::Unreachable, sql_state),
+        (None, None) => (RefusalCause::NoCoordinator, SqlState::Refused),
+    };
+    conn.shared.metrics.connections_refused.count(refusal);
+    let text = tried.reasons.tell(&conn.fleet.cluster, service, tried.no_room);
+    if let Some(left_out) = conn.shared.admit_line("a session was refused", refusal.word()) {
+        tracing::warn!(cluster = %conn.fleet.cluster.name, cause = text, left_out, "a session was refused");
+    }
+    let answer = NoAnswer::none_took(conn.id, sql_state, &text);
+    refuse::refuse(conn, request, service, &answer, CallOutcome::Refused).await
+}
+
+fn count_open<S: Stream>(conn: &Conn<S>, coordinator: &Coordinator, outcome: SessionOutcome) {
+    if let Some(counters) = conn.fleet.counters(coordinator.id) {
+        counters.sessions.count(outcome);
+    }
+}

@@ -1,0 +1,191 @@
+//! Asking a coordinator to open a session. The reply is held until it is whole. It may take minutes, where an engine is
+//! started for it: it is waited for as long as an open may take, unless nothing on the coordinator's port is answered any
+//! more. An open that is given up before its reply came may still come to something: a session that nobody has a handle of.
+//! It is closed in the background when its reply comes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout_at;
+
+use crate::metrics::{Direction, SessionOutcome};
+use crate::net::stream::Stream;
+use crate::serve::call::conn::Conn;
+use crate::serve::call::outcome::{Answered, Body, HeldBack, Trouble};
+use crate::serve::call::{braking, exchange, sending};
+use crate::serve::fleet::shared::Fleet;
+use crate::serve::link::Link;
+use crate::serve::link::lost::{Lost, LostCause};
+use crate::serve::link::unanswered::{Patience, Unanswered};
+use crate::serve::message::framing::{Framing, framed};
+use crate::serve::message::reply::Reply;
+use crate::serve::message::request::Request;
+use crate::serve::shared::Shared;
+use crate::serve::threads::memory::Held;
+use crate::session::retry::Phase;
+use crate::wire::facts::{Guid, GuidText};
+use crate::wire::hs2::request::close_session;
+
+/// How long the reply to an open that was given up is waited for. Impala opens a session within milliseconds once a thread
+/// serves the link; one that has none for so long is not about to.
+const LATE: Patience = Patience { contested: Duration::from_secs(1), longest: Duration::from_mins(10) };
+
+/// An open that was sent, or is being sent, to a coordinator.
+struct Asked<S: Stream> {
+    link: Box<Link<S>>,
+    reply: Box<Reply>,
+    held: BytesMut,
+    counted: Held,
+    /// Whether the whole request was written.
+    is_sent: bool,
+    /// Whether nothing followed the reply.
+    is_clean: bool,
+}
+
+/// Sends an open to a coordinator and waits for the whole answer, until the deadline at most.
+pub(in crate::serve) async fn ask<S: Stream>(
+    conn: &mut Conn<S>,
+    link: Box<Link<S>>,
+    request: &mut Request,
+    deadline: Instant,
+) -> Result<Answered<S>, Trouble> {
+    let is_new = !link.slot.is_settled();
+    let asked = ask_on(conn, link, request, deadline).await;
+    braking::note_use(conn, is_new, &asked);
+    asked
+}
+
+async fn ask_on<S: Stream>(
+    conn: &mut Conn<S>,
+    link: Box<Link<S>>,
+    request: &mut Request,
+    deadline: Instant,
+) -> Result<Answered<S>, Trouble> {
+    let (port, speaks) = (Arc::clone(&link.slot.port), conn.framing.speaks());
+    let reply = Reply::boxed(request.method(), request.facts(), conn.framing);
+    let (held, counted) = (BytesMut::new(), Held::default());
+    let mut asked = Asked { link, reply, held, counted, is_sent: false, is_clean: true };
+    let answer = port.watch.answer(speaks, await_answer(conn, &mut asked, request));
+    let answer = timeout_at(deadline.into(), answer).await;
+    let given_up = |phase, cause| Trouble::Link(Lost { phase, client_has_some: false, cause });
+    let answer = match answer {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(silent)) => Err(given_up(Phase::Waiting, silent.into())),
+        Err(_elapsed) => {
+            let cause = LostCause::OpenTimedOut(conn.shared.settings.open_timeout);
+            Err(given_up(Phase::OutOfTime, cause))
+        }
+    };
+    if let Err(trouble) = answer {
+        if asked.is_sent && leaves_link(&trouble) {
+            let Asked { link, reply, is_clean, .. } = asked;
+            let late = Late { link, reply, is_clean, framing: conn.framing };
+            late.close_when_it_comes(&conn.shared, &conn.fleet);
+        }
+        return Err(trouble);
+    }
+    let Asked { link, reply, held, counted, is_clean, .. } = asked;
+    // What nobody asked for would be taken for the next reply.
+    let link = is_clean.then_some(link);
+    Ok(Answered { reply, bytes: Body::Held(Box::new(HeldBack { bytes: held, counted })), link })
+}
+
+async fn await_answer<S: Stream>(
+    conn: &mut Conn<S>,
+    asked: &mut Asked<S>,
+    request: &mut Request,
+) -> Result<(), Trouble> {
+    let sent = sending::send_piece(conn, &mut asked.link, request, Phase::NothingWritten).await;
+    if let Some((reply, bytes)) = sending::send_rest(conn, &mut asked.link, request, sent).await? {
+        (asked.reply, asked.held, asked.is_clean) = (reply, bytes.bytes, false);
+        return Ok(());
+    }
+    asked.is_sent = true;
+    let mut phase = Phase::Waiting;
+    while !asked.reply.is_done() {
+        let lost = |cause, phase| Trouble::Link(Lost { phase, client_has_some: false, cause });
+        let chunk =
+            exchange::await_reply(conn, &mut asked.link).await?.map_err(|cause| lost(cause, phase))?;
+        let taken = asked.reply.take(&chunk);
+        phase = asked.reply.phase();
+        let taken = taken.map_err(|error| lost(error.into(), phase))?;
+        let bytes = chunk.get(..taken.used).unwrap_or_default();
+        conn.shared.metrics.bytes.add(Direction::ToClient, bytes.len() as u64);
+        asked.is_clean = taken.clean && request.leaves_fit(asked.link.slot.port.shares, asked.reply.facts());
+        asked.held.extend_from_slice(bytes);
+        exchange::hold_on(conn, &mut asked.counted, asked.held.len()).map_err(|cause| lost(cause, phase))?;
+    }
+    Ok(())
+}
+
+/// Whether a reply may still come on the link.
+fn leaves_link(trouble: &Trouble) -> bool {
+    match trouble {
+        Trouble::Client(_) => true,
+        Trouble::Link(lost) => {
+            use LostCause::{NoRoom, OpenTimedOut, Silent, TooLarge};
+            matches!(lost.cause, OpenTimedOut(_) | Silent(_) | TooLarge | NoRoom)
+        }
+    }
+}
+
+/// An open that was given up, on a link that nothing else will use.
+struct Late<S: Stream> {
+    link: Box<Link<S>>,
+    reply: Box<Reply>,
+    /// Whether nothing followed the reply, if it is whole.
+    is_clean: bool,
+    framing: Framing,
+}
+
+impl<S: Stream> Late<S> {
+    /// Waits in the background for what comes of it. Of too many at once some are let go: the link is closed, and the
+    /// coordinator's own timers end the session.
+    fn close_when_it_comes(self, shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S>>) {
+        let Ok(permit) = Arc::clone(&shared.late_opens).try_acquire_owned() else { return };
+        tokio::spawn(self.watch(permit, Arc::clone(shared), Arc::clone(fleet)));
+    }
+
+    async fn watch(self, _permit: OwnedSemaphorePermit, shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>) {
+        let coordinator = Arc::clone(&self.link.coordinator);
+        // Nobody waits for it any more, so its place is whoever's who waits for one.
+        let unanswered = Unanswered::begin(&self.link.slot.port.unanswered, LATE);
+        let stall = shared.settings.stall_timeout;
+        let session = tokio::select! {
+            biased;
+            () = shared.cut.cancelled() => return,
+            _ = unanswered.broken_off() => return,
+            closed = self.close(stall) => closed,
+        };
+        if let Some(session) = session {
+            if let Some(counters) = fleet.counters(coordinator.id) {
+                counters.sessions.count(SessionOutcome::Late);
+            }
+            if let Some(left_out) = shared.admit_line("a session came after its open was given up", "") {
+                let session = GuidText(session);
+                tracing::info!(coordinator = %coordinator.name, %session, left_out, "a session came after its open was given up, and was closed");
+            }
+        }
+    }
+
+    /// Reads the reply to its end and closes the session that it speaks of, if it does; the session's guid. On a link that is
+    /// not clean then, a call would go beside the one before it: the link is closed, and the coordinator's own timers end the
+    /// session.
+    async fn close(mut self, stall: Duration) -> Option<Guid> {
+        while !self.reply.is_done() {
+            let chunk = self.link.read().await.ok()?;
+            self.is_clean = self.reply.take(&chunk).ok()?.clean;
+        }
+        if !self.is_clean || self.reply.phase() != Phase::ReplySucceeds {
+            return None;
+        }
+        let session = self.reply.facts().handle()?;
+        let request = framed(close_session(&session, 0), self.framing);
+        self.link.write_all(&request, stall).await.ok()?;
+        // What it answers is of no use, but a link that ends before it does may take the call along.
+        self.link.read().await.ok()?;
+        Some(session.guid)
+    }
+}

@@ -1,0 +1,121 @@
+//! What a coordinator still said that did not take all of a request. Spark and Hive answer one that they find too large as
+//! soon as they have read its length, and close while the rest of it is on its way (libthrift: `TBinaryProtocol`
+//! `checkStringReadLength`; seen with Spark 3.5): the write then fails, and the reason waits to be read.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::timeout;
+
+use crate::metrics::Direction;
+use crate::net::stream::Stream;
+use crate::serve::call::conn::Conn;
+use crate::serve::call::outcome::{HeldBack, Trouble};
+use crate::serve::link::Link;
+use crate::serve::link::lost::Lost;
+use crate::serve::message::end::End;
+use crate::serve::message::reply::Reply;
+use crate::serve::message::request::Request;
+use crate::session::retry::Phase;
+
+/// How long the reply may take. It was sent before the connection failed, so that it is mostly there.
+const WITHIN: Duration = Duration::from_secs(1);
+/// Bytes that it may have: an error, perhaps with the coordinator's stack trace.
+const LIMIT: usize = 64 << 10;
+
+/// A reply that was read to its end, and its bytes.
+pub(in crate::serve) type Words = (Box<Reply>, Box<HeldBack>);
+
+/// Sends the rest of a request, piece by piece, if what was held of it was `sent`. If a part of it was written and no more
+/// could be, the coordinator's reply, if it sent a whole one; none if all was sent.
+///
+/// # Errors
+/// The request was not sent, and nothing was said about it.
+pub(in crate::serve) async fn send_rest<S: Stream>(
+    conn: &mut Conn<S>,
+    link: &mut Link<S>,
+    request: &mut Request,
+    mut sent: Result<(), Trouble>,
+) -> Result<Option<Words>, Trouble> {
+    while sent.is_ok() && !request.complete {
+        conn.inbox.next_piece(&mut conn.client, request, &conn.shared.settings).await?;
+        if let Some(mistyped) = request.mistyped() {
+            return Err(End::from(mistyped).into());
+        }
+        sent = send_piece(conn, link, request, Phase::Waiting).await;
+    }
+    match sent {
+        Ok(()) => Ok(None),
+        Err(Trouble::Link(lost)) if lost.phase == Phase::Waiting => {
+            last_words(conn, link, request, lost).await.map(Some)
+        }
+        Err(trouble) => Err(trouble),
+    }
+}
+
+async fn last_words<S: Stream>(
+    conn: &mut Conn<S>,
+    link: &mut Link<S>,
+    request: &mut Request,
+    lost: Lost,
+) -> Result<Words, Trouble> {
+    let mut reply = Reply::boxed(request.method(), request.facts(), conn.framing);
+    let Ok(Some(bytes)) = timeout(WITHIN, read_whole(link, &mut reply)).await else {
+        return Err(Trouble::Link(lost));
+    };
+    if let Some(left_out) = conn.shared.admit_line("answered early", lost.cause.kind()) {
+        let (coordinator, method) = (&link.coordinator.name, request.method().name);
+        tracing::info!(%coordinator, method, cause = %lost.cause, left_out, "answered before it had all of the request");
+    }
+    conn.shared.metrics.bytes.add(Direction::ToClient, bytes.bytes.len() as u64);
+    take_rest(conn, request).await?;
+    Ok((reply, bytes))
+}
+
+/// Reads what the client still sends of a request that goes nowhere.
+///
+/// # Errors
+/// What ends the client's connection.
+pub(in crate::serve) async fn take_rest<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+) -> Result<(), End> {
+    while !request.complete {
+        conn.inbox.next_piece(&mut conn.client, request, &conn.shared.settings).await?;
+    }
+    Ok(())
+}
+
+/// The bytes of a reply, if it comes to its end.
+async fn read_whole<S: Stream>(link: &mut Link<S>, reply: &mut Reply) -> Option<Box<HeldBack>> {
+    let mut held = Box::new(HeldBack::default());
+    while !reply.is_done() {
+        let chunk = link.read().await.ok()?;
+        let taken = reply.take(&chunk).ok()?;
+        held.bytes.extend_from_slice(chunk.get(..taken.used)?);
+        if held.bytes.len() > LIMIT {
+            return None;
+        }
+    }
+    Some(held)
+}
+
+/// Sends what is held of a request; `before` says what of it was written before.
+pub(in crate::serve) fn send_piece<S: Stream>(
+    conn: &Conn<S>,
+    link: &mut Link<S>,
+    request: &Request,
+    before: Phase,
+) -> impl Future<Output = Result<(), Trouble>> {
+    let (bytes, shared) = (&request.bytes, &conn.shared);
+    link.write_all(bytes, shared.settings.stall_timeout).map(move |done| match done {
+        Ok(()) => {
+            shared.metrics.bytes.add(Direction::ToCoordinator, bytes.len() as u64);
+            Ok(())
+        }
+        Err((cause, written)) => {
+            let phase = if written == 0 { before } else { Phase::Waiting };
+            Err(Trouble::Link(Lost { phase, client_has_some: false, cause }))
+        }
+    })
+}

@@ -1,0 +1,73 @@
+//! Looking after sessions whose links are shared. A link of one's own tells a coordinator that its client is there; a shared
+//! one does not, so the router closes what a vanished client left, keeps what an idle one still wants, and closes what it has
+//! kept for as long as the session's own idle timeout says.
+
+use crate::clock;
+use crate::cluster::room::{Kind, Purpose};
+use crate::ids::Service;
+use crate::net::stream::Stream;
+use crate::serve::call::conn::{Conn, look_interval};
+use crate::serve::call::linking;
+use crate::serve::link::own_call::{OwnCall, call};
+use crate::serve::settings::DRAIN_LOOK_INTERVAL;
+use crate::session::table::{Cause, Pinned, Tended};
+use crate::wire::facts::Guid;
+use crate::wire::method::lookup;
+use crate::wire::verdict::Verdict;
+
+/// Looks at what an idle connection has, and again after a while.
+pub(in crate::serve) async fn look_after_sessions<S: Stream>(conn: &mut Conn<S>) {
+    touch_sessions(conn).await;
+    // Operations that are open on it end on whatever connection.
+    let interval = if conn.leaving { DRAIN_LOOK_INTERVAL } else { look_interval(&conn.fleet) };
+    conn.look_in(interval);
+}
+
+/// Touches the connection's sessions before their coordinators close them for want of links: each as long as its clients
+/// have been idle for less than the session's own idle timeout.
+pub(in crate::serve) async fn touch_sessions<S: Stream>(conn: &mut Conn<S>) {
+    let Some(upkeep) = conn.fleet.room.upkeep else { return };
+    let (now, after) = (clock::now(), upkeep.touch_after());
+    if now.saturating_duration_since(conn.touched) < after {
+        return;
+    }
+    conn.touched = now;
+    for guid in conn.attached.sessions() {
+        // One that was used since the last time, but long ago, would otherwise wait for twice as long.
+        if let Some(session) = conn.fleet.table.to_touch(&guid, now, after / 2) {
+            touch(conn, &guid, session).await;
+        }
+    }
+}
+
+async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Tended) {
+    if session.identity != *conn.links.identity() {
+        return;
+    }
+    let coordinator = conn.fleet.cluster.coordinator(session.coordinator);
+    let port = coordinator.and_then(|coordinator| conn.fleet.port(coordinator, Service::Hs2));
+    let grant = port.and_then(|port| port.claim(conn.holder(), Purpose::Work, Kind::Any));
+    let Some(grant) = grant else { return };
+    let Ok(Ok(link)) = linking::link_of(conn, grant, lookup(b"PingImpalaHS2Service")).await else { return };
+    // While the link was dialed, perhaps: a coordinator that is lost does not keep it.
+    if conn.fleet.table.has_left(guid, session.coordinator) {
+        return link.put_back();
+    }
+    let family = conn.fleet.cluster.flavor.family();
+    let answer = call(link, OwnCall::Touch(session.handle), conn.framing, family).await;
+    if answer == Some(Verdict::Success)
+        && let Some(activity) = conn.fleet.table.activity(guid)
+    {
+        activity.note_answered(clock::now());
+        if let Some(coordinator) = conn.fleet.cluster.coordinator(session.coordinator)
+            && !activity.is_counted()
+        {
+            conn.fleet.table.count_again(guid, coordinator);
+        }
+    }
+    // One that can move may have been lost with its coordinator: its next call finds that out and opens it again.
+    let may_come_back = conn.fleet.table.may_leave(guid, Cause::Lost) != Err(Pinned::Immovable);
+    if answer == Some(Verdict::NoSuchSession) && !may_come_back {
+        conn.fleet.table.remove_session(guid);
+    }
+}

@@ -1,0 +1,249 @@
+//! The story of a client connection: accept → detect → authenticate → for each call: read, decide, forward, answer → close.
+
+mod opaque;
+mod plain;
+mod silence;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
+
+use crate::clock;
+use crate::ids::{ConnId, Depth, Service};
+use crate::metrics::{Held, ListenerMetrics};
+use crate::net::listen::{Accepted, Acceptor, Source};
+use crate::net::stream::Stream;
+use crate::serve::call::calls;
+use crate::serve::call::conn::Conn;
+use crate::serve::client::opaque::Passage;
+use crate::serve::fleet::links::Links;
+use crate::serve::fleet::shared::Entrance;
+use crate::serve::message::client::Client;
+use crate::serve::message::end::End;
+use crate::serve::message::framing::Framing;
+use crate::serve::shared::Shared;
+use crate::serve::threads::signals::{Bell, Hanging, Ring};
+use crate::serve::threads::workers::{Place, Workers};
+use crate::wire::detect::{Detection, detect};
+
+/// A client connection that was accepted.
+struct Connection<S: Stream> {
+    shared: Arc<Shared<S>>,
+    entrance: Arc<Entrance<S>>,
+    conn: ConnId,
+    client: Client<S>,
+    counters: ListenerMetrics,
+    bell: Arc<Bell>,
+    place: Place,
+}
+
+/// Accepts connections on one address until the router drains. Each is served by a task of its own, with one of the workers.
+pub async fn listen<S: Stream>(
+    shared: Arc<Shared<S>>,
+    entrance: Arc<Entrance<S>>,
+    mut acceptor: Acceptor<impl Source<Stream = S>>,
+    workers: Workers,
+    tasks: TaskTracker,
+) {
+    let counters = shared.metrics.listener(&entrance.name);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shared.draining.cancelled() => return,
+            accepted = workers.accept(acceptor.accept()) => accepted,
+        };
+        let (Some(Accepted { stream, address, permit }), place) = accepted else { return };
+        let conn = shared.next_connection();
+        let hanging = shared.bells.hang(conn);
+        let span = tracing::info_span!(
+            "connection", %conn, client = %address, listener = %entrance.name,
+            depth = tracing::field::Empty, session = tracing::field::Empty, coordinator = tracing::field::Empty,
+        );
+        span.in_scope(|| tracing::debug!("accepted"));
+        let connection = Box::new(Connection {
+            shared: Arc::clone(&shared),
+            entrance: Arc::clone(&entrance),
+            conn,
+            client: Client::new(stream, address.ip().into()),
+            counters: counters.clone(),
+            bell: Arc::clone(&hanging.bell),
+            place,
+        });
+        let life = Life {
+            shared: Arc::clone(&shared),
+            span,
+            tasks: tasks.clone(),
+            hanging,
+            _permit: permit,
+            _counted: Held::one_of(&counters.open),
+        };
+        Box::new(life).go_on(Stage::New(connection));
+    }
+}
+
+/// What a connection has from the beginning to its end.
+struct Life<S: Stream> {
+    shared: Arc<Shared<S>>,
+    span: Span,
+    tasks: TaskTracker,
+    hanging: Hanging,
+    _permit: OwnedSemaphorePermit,
+    _counted: Held,
+}
+
+/// How far a connection has come. What it needs there is in a box, and goes with the stage: its task itself holds little.
+enum Stage<S: Stream> {
+    /// Nobody knows what it is.
+    New(Box<Connection<S>>),
+    /// Its calls are read.
+    Calls(Box<Conn<S>>),
+    /// It is passed on unread.
+    Unread(Box<Passage<S>>),
+}
+
+impl<S: Stream> Stage<S> {
+    /// The connection's place.
+    fn place(&self) -> &Place {
+        match self {
+            Self::New(connection) => &connection.place,
+            Self::Calls(conn) => conn.place(),
+            Self::Unread(passage) => passage.place(),
+        }
+    }
+}
+
+impl<S: Stream> Life<S> {
+    /// Serves the connection in a task of its own, with the worker that it belongs to.
+    fn go_on(self: Box<Self>, stage: Stage<S>) {
+        let (tasks, runtime) = (self.tasks.clone(), stage.place().runtime().clone());
+        let span = self.span.clone();
+        tasks.spawn_on(self.serve(stage).instrument(span), &runtime);
+    }
+
+    /// Serves the connection until it ends, or belongs to another worker.
+    async fn serve(self: Box<Self>, stage: Stage<S>) {
+        let served = tokio::select! {
+            biased;
+            // First, and in every wake-up: what else the connection is called for finds its task registered by this.
+            () = self.hanging.bell.rings(Ring::Cut) => Err(End::RouterShutdown),
+            served = serve(stage) => served,
+        };
+        match served {
+            Ok(stage) => self.go_on(stage),
+            Err(end) => note_end(&self.shared, &end),
+        }
+    }
+}
+
+/// Counts and logs how a connection ended; a warning only as often as its cause allows.
+fn note_end<S: Stream>(shared: &Shared<S>, end: &End) {
+    shared.metrics.connections_closed.count(end.cause());
+    let admitted = end.is_misbehaviour().then(|| shared.admit_line("connection ended", end.kind())).flatten();
+    if let Some(left_out) = admitted {
+        tracing::warn!(cause = %end, left_out, "connection ended");
+    } else {
+        tracing::debug!(cause = %end, "connection ended");
+    }
+}
+
+/// Serves a connection as long as it stays in this stage and with this worker; then it waits for events where it belongs.
+///
+/// # Errors
+/// How it ended.
+async fn serve<S: Stream>(stage: Stage<S>) -> Result<Stage<S>, End> {
+    // Boxed: an idle connection holds only what its own stage needs.
+    match stage {
+        Stage::New(connection) => Box::pin(introduce(connection)).await,
+        Stage::Calls(mut conn) => {
+            let place = calls::serve(&mut conn).await?;
+            Ok(Stage::Calls(Box::new(conn.settle(place)?)))
+        }
+        Stage::Unread(passage) => Err(Box::pin(passage.relay()).await),
+    }
+}
+
+/// Finds out what the client speaks and, where that is asked for, who it is.
+async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stage<S>, End> {
+    let listener = connection.entrance.service;
+    let unread =
+        |connection: Box<_>, service, dialed| Passage::of(*connection, service, dialed).map(Stage::Unread);
+    let detection = match detected(&mut connection).await? {
+        Detected::As(detection) => detection,
+        Detected::CoordinatorSpeaks(dialed) => return unread(connection, listener, Some(dialed)),
+    };
+    tracing::debug!(?detection, "detected");
+    let framing = match detection {
+        Detection::Thrift => Framing::None,
+        Detection::Framed => Framing::Framed,
+        Detection::Sasl => return plain::authenticate(connection).await,
+        // The bytes tell which port it is for, where there is one.
+        Detection::Http if connection.entrance.fleet.cluster.serves(Service::Hs2Http) => {
+            return unread(connection, Service::Hs2Http, None);
+        }
+        Detection::Http | Detection::Tls | Detection::Unknown | Detection::NeedMore => {
+            return unread(connection, listener, None);
+        }
+    };
+    let links = Links::anonymous(Arc::clone(&connection.entrance.fleet), connection.conn, framing);
+    Ok(Stage::Calls(Box::new(connection.into_calls(framing, links))))
+}
+
+impl<S: Stream> Connection<S> {
+    /// Its calls will be read.
+    fn into_calls(self, framing: Framing, links: Links<S>) -> Conn<S> {
+        note_depth(&self.counters, Depth::Route);
+        Conn::new((self.shared, self.bell, self.place), &self.entrance, self.client, framing, links)
+    }
+}
+
+enum Detected<S: Stream> {
+    As(Detection),
+    /// The coordinator spoke before the client did.
+    CoordinatorSpeaks(opaque::Dialed<S>),
+}
+
+/// Reads until the first bytes tell. A client may be silent for as long as it likes; bytes that nobody understands are not
+/// held for longer than `detect_timeout`, for what they begin may be waiting for an answer to them.
+async fn detected<S: Stream>(connection: &mut Connection<S>) -> Result<Detected<S>, End> {
+    let allowed = connection.shared.settings.detect_timeout;
+    if connection.client.pending.is_empty()
+        && let Some(dialed) = first_word(connection, allowed).await?
+    {
+        return Ok(Detected::CoordinatorSpeaks(dialed));
+    }
+    let deadline = Instant::from_std(clock::now() + allowed);
+    loop {
+        let detection = detect(&connection.client.pending);
+        if detection != Detection::NeedMore {
+            return Ok(Detected::As(detection));
+        }
+        let more = timeout_at(deadline, connection.client.more()).await;
+        // That was all, or all for now: it is nothing that is known, but its coordinator may understand it.
+        if !more.unwrap_or(Ok(false))? {
+            return Ok(Detected::As(Detection::Unknown));
+        }
+    }
+}
+
+/// Waits until one of the two sides says something; the coordinator that did, if it was that.
+async fn first_word<S: Stream>(
+    connection: &mut Connection<S>,
+    allowed: Duration,
+) -> Result<Option<opaque::Dialed<S>>, End> {
+    let draining = connection.shared.draining.clone();
+    tokio::select! {
+        biased;
+        dialed = silence::broken(connection, allowed) => dialed,
+        () = draining.cancelled() => Err(End::RouterShutdown),
+    }
+}
+
+/// Notes how deep a connection is understood, once that is known.
+fn note_depth(counters: &ListenerMetrics, depth: Depth) {
+    counters.connections.count(depth);
+    Span::current().record("depth", depth.as_str());
+}

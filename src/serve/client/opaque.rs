@@ -1,0 +1,282 @@
+//! What is not understood is passed on unread, to the least-loaded coordinator, until both sides have finished.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::cluster::brake::Who;
+use crate::cluster::room::{Holder, Kind, Purpose};
+use crate::cluster::turns::Turn;
+use crate::cluster::{Cluster, Opening, Wanted};
+use crate::ids::{ClientAddress, Depth, Identity, Service};
+use crate::metrics::{Direction, RefusalCause};
+use crate::net::flow;
+use crate::net::relay::{Ended, Side, relay};
+use crate::net::stream::Stream;
+use crate::serve::call::refuse::Reasons;
+use crate::serve::client::{Connection, note_depth};
+use crate::serve::fleet::seek::{NoPlace, Seeker};
+use crate::serve::fleet::shared::Entrance;
+use crate::serve::link::slot::{Grant, Slot};
+use crate::serve::link::unanswered::{BrokenOff, Patience, Unanswered};
+use crate::serve::link::waiting::{NoRoom, NotCalled};
+use crate::serve::message::client::Client;
+use crate::serve::message::end::End;
+use crate::serve::settings::Settings;
+use crate::serve::shared::Shared;
+use crate::serve::threads::workers::Place;
+use crate::wire::detect::Speech;
+
+/// A coordinator that was dialed for a connection that is not understood.
+pub(super) struct Dialed<S: Stream> {
+    /// The connection.
+    pub stream: S,
+    /// Counts the connection there.
+    pub opening: Opening,
+    /// Counts it as a link.
+    pub slot: Slot<S>,
+}
+
+impl<S: Stream> Dialed<S> {
+    fn settle_here(self) -> Result<Self, End> {
+        let settled = self.stream.settle_here();
+        let stream = settled.map_err(|error| End::CoordinatorLost { cause: error.to_string() })?;
+        Ok(Self { stream, ..self })
+    }
+}
+
+/// A connection that is passed on unread.
+pub(super) struct Passage<S: Stream> {
+    /// Its client's side.
+    connection: Box<Connection<S>>,
+    /// The coordinators' port that it is for.
+    service: Service,
+    /// The coordinator's side, if there is one already.
+    dialed: Option<Dialed<S>>,
+}
+
+impl<S: Stream> Passage<S> {
+    /// A connection of which this is known now.
+    ///
+    /// # Errors
+    /// [`End::ClientGone`].
+    pub(super) fn of(
+        connection: Connection<S>,
+        service: Service,
+        dialed: Option<Dialed<S>>,
+    ) -> Result<Box<Self>, End> {
+        let mut passage = Box::new(Self { connection: Box::new(connection), service, dialed });
+        if let Some(place) = passage.connection.place.at_home() {
+            passage = passage.settle(place)?;
+        }
+        Ok(passage)
+    }
+
+    fn settle(self, place: Place) -> Result<Box<Self>, End> {
+        let Self { connection, service, dialed } = self;
+        let runtime = place.runtime().clone();
+        let _there = runtime.enter();
+        let client = connection.client.settle_here()?;
+        let dialed = dialed.map(Dialed::settle_here).transpose()?;
+        let connection = Box::new(Connection { client, place, ..*connection });
+        Ok(Box::new(Self { connection, service, dialed }))
+    }
+
+    /// Its place.
+    pub(super) fn place(&self) -> &Place {
+        &self.connection.place
+    }
+
+    /// Passes bytes on until both sides have finished; to the best coordinator, if none was dialed.
+    pub(super) async fn relay(self) -> End {
+        let Self { connection, service, dialed } = self;
+        let Connection { shared, entrance, mut client, counters, place: _place, .. } = *connection;
+        note_depth(&counters, Depth::Opaque);
+        let dialed = match dialed {
+            Some(dialed) => Ok(dialed),
+            None => dial_best(&shared, &entrance, service, &client).await,
+        };
+        match dialed {
+            Ok(dialed) => {
+                let cut = entrance.fleet.cuts.of(dialed.opening.coordinator().id);
+                let patience = patience(service, &shared.settings);
+                relay_both(&shared, &mut client, dialed, Bounds { cut, patience }).await
+            }
+            Err(None) => End::ClientClosed,
+            Err(Some(refused)) => {
+                refused.note(&shared, &entrance.fleet.cluster, &client.pending);
+                if refused.cause == RefusalCause::Unreachable {
+                    entrance.fleet.slow_down(Who::of(&Identity::Unread, client.address)).await;
+                }
+                // There are no words for this that an unknown protocol would understand.
+                client.stream.reset_on_close();
+                End::NoCoordinator
+            }
+        }
+    }
+}
+
+/// What ends a connection that is passed on unread, other than its two sides.
+struct Bounds {
+    cut: CancellationToken,
+    /// How long the coordinator may say nothing at first.
+    patience: Patience,
+}
+
+/// A coordinator that serves a connection answers a greeting that it understands within this.
+const GREETED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long a coordinator may say nothing at first: to a greeting, or to a request, which may be an open.
+fn patience(service: Service, settings: &Settings) -> Patience {
+    match service {
+        Service::Hs2Http => Patience { contested: settings.open_timeout, longest: settings.open_timeout },
+        Service::Hs2 | Service::Beeswax => {
+            Patience { contested: GREETED_WITHIN, longest: settings.handshake_timeout }
+        }
+    }
+}
+
+async fn relay_both<S: Stream>(
+    shared: &Shared<S>,
+    client: &mut Client<S>,
+    dialed: Dialed<S>,
+    bounds: Bounds,
+) -> End {
+    let Dialed { mut stream, opening, mut slot } = dialed;
+    let unanswered = Unanswered::begin(&slot.port.unanswered, bounds.patience);
+    let span = tracing::Span::current();
+    span.record("coordinator", tracing::field::display(&opening.coordinator().name));
+    // A peer may pause for as long as it likes, and nobody but the two of them knows why.
+    let _cleared = client.stream.set_user_timeout(None);
+    let _cleared = stream.set_user_timeout(None);
+    let _counted = opening.into_opaque();
+    let pending = std::mem::take(&mut client.pending);
+    let first = Speech::guess(&pending);
+    if let Err((error, _)) = flow::write_all(&mut stream, &pending, shared.settings.stall_timeout).await {
+        client.stream.reset_on_close();
+        return End::CoordinatorLost { cause: error.to_string() };
+    }
+    let bytes = &shared.metrics.bytes;
+    bytes.add(Direction::ToCoordinator, pending.len() as u64);
+    drop(pending);
+    let relayed = relay(&mut client.stream, &mut stream, |side, count| match side {
+        Side::Client => bytes.add(Direction::ToCoordinator, count),
+        Side::Coordinator => {
+            if unanswered.note_answer() {
+                slot.settle();
+            }
+            bytes.add(Direction::ToClient, count);
+        }
+    });
+    let cut = tokio::select! {
+        biased;
+        () = bounds.cut.cancelled() => End::Drained,
+        why = unanswered.broken_off() => match why {
+            BrokenOff::GaveWay => End::GaveWay,
+            BrokenOff::TooLong => End::CoordinatorSilent { within: bounds.patience.longest, first },
+        },
+        ended = relayed => return end_of(ended),
+    };
+    // Nobody is to take this for an orderly end.
+    client.stream.reset_on_close();
+    stream.reset_on_close();
+    cut
+}
+
+/// How a connection ended whose two sides ended it.
+fn end_of(ended: Ended) -> End {
+    match (ended.who, ended.error) {
+        (Side::Client, None) => End::ClientClosed,
+        (Side::Client, Some(error)) => End::ClientGone(error),
+        (Side::Coordinator, None) => End::CoordinatorClosed,
+        (Side::Coordinator, Some(error)) => End::CoordinatorLost { cause: error.to_string() },
+    }
+}
+
+/// Why no coordinator takes a connection.
+struct Refused {
+    service: Service,
+    cause: RefusalCause,
+    reasons: Reasons,
+    no_room: Option<NoRoom>,
+}
+
+impl Refused {
+    /// Counts and logs it: the client cannot be told, and whoever operates it sees no more than a reset. `first` is what it
+    /// began with.
+    fn note<S: Stream>(&self, shared: &Shared<S>, cluster: &Cluster, first: &[u8]) {
+        shared.metrics.connections_refused.count(self.cause);
+        let what = Speech::guess(first).map_or("something unknown", Speech::as_str);
+        if let Some(left_out) = shared.admit_line("an opaque connection was refused", what) {
+            let cause = self.reasons.tell(cluster, self.service, self.no_room);
+            let cluster = &cluster.name;
+            tracing::info!(%cluster, began_with = what, cause, left_out, "an opaque connection was refused");
+        }
+    }
+}
+
+/// Dials coordinators in the order of the pick until one answers; waits for room if there is none.
+///
+/// # Errors
+/// Why no coordinator takes it; `None` if the client left.
+async fn dial_best<S: Stream>(
+    shared: &Shared<S>,
+    entrance: &Entrance<S>,
+    service: Service,
+    client: &Client<S>,
+) -> Result<Dialed<S>, Option<Refused>> {
+    let fleet = &entrance.fleet;
+    let deadline = clock::now() + fleet.room.queue_timeout;
+    let (holder, kind) = (Holder::of(&Identity::Unread, client.address), Kind::New);
+    let turn = Turn::of(&Identity::Unread, client.address);
+    let seeker = Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, demand: None, deadline };
+    let (mut tried, mut reasons) = (Vec::new(), Reasons::default());
+    loop {
+        let (opening, slot) = match seeker.place(&tried, &client.stream).await {
+            Ok((opening, Some(Grant::Slot(slot)))) => (opening, slot),
+            Err(NoPlace::NotCalled(NotCalled::ClientGone)) => return Err(None),
+            Err(NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => {
+                let (cause, no_room) = (RefusalCause::NoRoom, Some(no_room));
+                return Err(Some(Refused { service, cause, reasons, no_room }));
+            }
+            Ok(_) | Err(NoPlace::Nobody) => {
+                let all_drain = tried.is_empty();
+                let cause = if all_drain { RefusalCause::NoCoordinator } else { RefusalCause::Unreachable };
+                return Err(Some(Refused { service, cause, reasons, no_room: None }));
+            }
+        };
+        let coordinator = Arc::clone(opening.coordinator());
+        tried.push(coordinator.id);
+        match fleet.reach(&slot.port, shared).await {
+            Ok(stream) => {
+                fleet.brake.lock().note_of_use(Who::of(&Identity::Unread, client.address));
+                return Ok(Dialed { stream, opening, slot });
+            }
+            Err(unreached) => reasons.push(&coordinator, unreached),
+        }
+    }
+}
+
+/// Dials the best coordinator for a silent client, if no other such dial to it is under way; the permit ends that.
+pub(super) async fn dial_parked<S: Stream>(
+    shared: &Shared<S>,
+    entrance: &Entrance<S>,
+    client: ClientAddress,
+) -> Option<(Dialed<S>, OwnedSemaphorePermit)> {
+    let (fleet, service) = (&entrance.fleet, entrance.service);
+    // Not counted while it waits for its turn: a thousand silent clients are no load.
+    let picked = fleet.pick(&Wanted::anywhere_but(&[], service)).ok()?;
+    let coordinator = Arc::clone(picked.coordinator());
+    drop(picked);
+    let permit = Arc::clone(&fleet.port(&coordinator, service)?.parked).acquire_owned().await.ok()?;
+    // Where there is no room, nobody is listened to: that is not worth anybody's place.
+    let holder = Holder::of(&Identity::Unread, client);
+    let grant = fleet.port(&coordinator, service)?.claim(holder, Purpose::Work, Kind::New);
+    let Some(Grant::Slot(slot)) = grant else { return None };
+    let opening = coordinator.begin_open();
+    let stream = fleet.reach(&slot.port, shared).await.ok()?;
+    Some((Dialed { stream, opening, slot }, permit))
+}

@@ -1,0 +1,209 @@
+//! SASL on the client's side. The router takes the credentials of PLAIN and lets the first coordinator judge them: its verdict
+//! is the client's. Every other mechanism is between client and coordinator, and passed on unread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Buf;
+use tokio::time::timeout;
+
+use crate::clock;
+use crate::cluster::Opening;
+use crate::cluster::brake::Who;
+use crate::cluster::room::{Holder, Kind};
+use crate::cluster::turns::Turn;
+use crate::ids::{Family, Service};
+use crate::metrics::{Label as _, RefusalCause};
+use crate::net::stream::Stream;
+use crate::serve::call::refuse::Reasons;
+use crate::serve::client::opaque::Passage;
+use crate::serve::client::{Connection, Stage};
+use crate::serve::fleet::links::Links;
+use crate::serve::fleet::seek::{NoPlace, Seeker};
+use crate::serve::link::Link;
+use crate::serve::link::no_link::NoLink;
+use crate::serve::link::slot::Grant;
+use crate::serve::link::waiting::NotCalled;
+use crate::serve::message::client::Client;
+use crate::serve::message::end::End;
+use crate::serve::message::framing::Framing;
+use crate::wire::sasl::{Acceptor, Credentials, Mechanism, Status, Step, encode};
+
+/// Which binary service credentials are checked against before the first call tells (HS2 and Beeswax differ only then).
+fn service_of(listener: Service) -> Service {
+    match listener {
+        Service::Beeswax => Service::Beeswax,
+        Service::Hs2 | Service::Hs2Http => Service::Hs2,
+    }
+}
+
+/// What the client began with.
+enum Opened {
+    Plain(Credentials),
+    /// Another mechanism; `pending` holds all that came, from the first byte on.
+    Other(Mechanism),
+}
+
+/// Goes through the handshake of a client that began one.
+///
+/// # Errors
+/// What ends the connection; the client was told.
+pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stage<S>, End> {
+    let settings = connection.shared.settings.clone();
+    let (conn, stall) = (connection.conn, settings.stall_timeout);
+    let service = service_of(connection.entrance.service);
+    let family = connection.entrance.fleet.cluster.flavor.family();
+    let opened = timeout(settings.handshake_timeout, accept(&mut connection.client, family)).await;
+    let credentials = match opened.unwrap_or(Err(End::HandshakeTimedOut)) {
+        Ok(Opened::Plain(credentials)) => credentials,
+        Ok(Opened::Other(mechanism)) => {
+            tracing::debug!(mechanism = mechanism.as_str(), "passed on unread");
+            return Passage::of(*connection, service, None).map(Stage::Unread);
+        }
+        Err(End::BadHandshake(error)) => {
+            let text = format!("hs2router ({conn}): {error}");
+            tell(&mut connection.client, error.status(), text.as_bytes(), stall).await?;
+            return Err(End::BadHandshake(error));
+        }
+        Err(end) => return Err(end),
+    };
+    let fleet = Arc::clone(&connection.entrance.fleet);
+    let mut links = Links::of(Arc::clone(&fleet), conn, credentials);
+    let who = Who::of(links.identity(), connection.client.address);
+    let first = tokio::select! {
+        biased;
+        first = first_link(&mut links, service, &connection) => first,
+        // What a login waits for is a coordinator's thread: nobody needs it for a client that has left, however it did.
+        () = connection.client.stream.closed() => return Err(connection.client.left().await),
+    };
+    match first {
+        Ok((link, opening)) => {
+            fleet.brake.lock().note_of_use(who);
+            tell(&mut connection.client, Status::Complete, b"", stall).await?;
+            links.note_accepted();
+            links.put(link);
+            Ok(Stage::Calls(Box::new(connection.into_calls(Framing::Sasl, links).reserved(opening))))
+        }
+        Err(Refused { status, text, end, in_vain }) => {
+            // Whoever does nothing but log in in vain waits a little longer each time, with nothing of a coordinator's in hand.
+            if in_vain {
+                fleet.slow_down(who).await;
+            }
+            tell(&mut connection.client, status, &text, stall).await?;
+            Err(end)
+        }
+    }
+}
+
+/// Reads the client's part of the handshake.
+async fn accept<S: Stream>(client: &mut Client<S>, family: Family) -> Result<Opened, End> {
+    let mut acceptor = Acceptor::new(family);
+    loop {
+        let taken = acceptor.push(&client.pending);
+        client.pending.advance(taken.used);
+        match taken.step {
+            Step::NeedMore => {}
+            Step::Credentials(credentials) => return Ok(Opened::Plain(credentials)),
+            Step::OtherMechanism(mechanism) => {
+                let mut all = bytes::BytesMut::from(acceptor.into_consumed().as_slice());
+                all.extend_from_slice(&client.pending);
+                client.pending = all;
+                return Ok(Opened::Other(mechanism));
+            }
+            Step::Refuse(error) => return Err(error.into()),
+        }
+        if !client.more().await? {
+            return Err(End::ClientBroke { inside: "handshake" });
+        }
+    }
+}
+
+/// A handshake that is answered with a refusal.
+struct Refused {
+    status: Status,
+    text: Vec<u8>,
+    end: End,
+    /// Whether a coordinator was dialed for it, and nothing came of that.
+    in_vain: bool,
+}
+
+impl Refused {
+    /// Nobody is there to be told.
+    fn left() -> Self {
+        Self { status: Status::Error, text: Vec::new(), end: End::ClientClosed, in_vain: false }
+    }
+}
+
+/// Has the credentials judged by the best coordinator. Until they are sent, the next one may be tried; after that never: a
+/// handful of wrong binds locks an account.
+async fn first_link<S: Stream>(
+    links: &mut Links<S>,
+    service: Service,
+    connection: &Connection<S>,
+) -> Result<(Box<Link<S>>, Opening), Refused> {
+    let (fleet, shared) = (&connection.entrance.fleet, &connection.shared);
+    let mut tried = Vec::new();
+    let mut reasons = Reasons::default();
+    let identity = links.identity().clone();
+    let seeker = Seeker {
+        fleet,
+        service,
+        // The name is a claim until a coordinator has judged it.
+        holder: Holder { identity: &identity, unproven: Some(connection.client.address) },
+        turn: Turn::Address(connection.client.address),
+        kind: Kind::New,
+        has_own: &|_| false,
+        demand: links.login(service),
+        deadline: clock::now() + fleet.room.queue_timeout,
+    };
+    let no_room = loop {
+        let (opening, slot) = match seeker.place(&tried, &connection.client.stream).await {
+            Ok((opening, Some(Grant::Slot(slot)))) => (opening, slot),
+            Ok(_) | Err(NoPlace::Nobody) => break None,
+            Err(NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => break Some(no_room),
+            Err(NoPlace::NotCalled(NotCalled::ClientGone)) => {
+                return Err(Refused::left());
+            }
+        };
+        let coordinator = Arc::clone(opening.coordinator());
+        tried.push(coordinator.id);
+        match links.dial(slot, shared).await {
+            Ok(mut link) => {
+                link.slot.prove();
+                return Ok((link, opening));
+            }
+            Err(NoLink::CredentialsRefused { status, text }) => {
+                return Err(Refused { status, text, end: End::CredentialsRefused, in_vain: false });
+            }
+            Err(NoLink::NoVerdict(cause)) => {
+                let (conn, name) = (connection.conn, &coordinator.name);
+                let text = format!("hs2router ({conn}): authentication failed: coordinator {name}: {cause}");
+                let (status, text) = (Status::Bad, text.into_bytes());
+                return Err(Refused { status, text, end: End::NoVerdict, in_vain: true });
+            }
+            Err(no_link) => reasons.push(&coordinator, no_link),
+        }
+    };
+    let refusal = match no_room {
+        Some(_) => RefusalCause::NoRoom,
+        None if tried.is_empty() => RefusalCause::NoCoordinator,
+        None => RefusalCause::Unreachable,
+    };
+    shared.metrics.connections_refused.count(refusal);
+    let text = reasons.tell(&fleet.cluster, service, no_room);
+    if let Some(left_out) = shared.admit_line("a login was refused", refusal.word()) {
+        tracing::warn!(cluster = %fleet.cluster.name, cause = text, left_out, "a login was refused");
+    }
+    let text = format!("hs2router ({}): {text}", connection.conn).into_bytes();
+    let in_vain = refusal == RefusalCause::Unreachable;
+    Err(Refused { status: Status::Error, text, end: End::NoCoordinator, in_vain })
+}
+
+async fn tell<S: Stream>(
+    client: &mut Client<S>,
+    status: Status,
+    text: &[u8],
+    stall: Duration,
+) -> Result<(), End> {
+    client.send(&encode(status, text), stall).await
+}

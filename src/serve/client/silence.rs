@@ -1,0 +1,58 @@
+//! A client that connects and says nothing: most often impyla, which is silent until its first cursor; but its protocol
+//! might be one in which the server speaks first. So after a while a coordinator is dialed and listened to, for a moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::net::stream::{Seen, Stream};
+use crate::serve::client::Connection;
+use crate::serve::client::opaque::{Dialed, dial_parked};
+use crate::serve::message::end::End;
+
+/// How long a parked connection to a coordinator may last: two of them block a secured impalad's port (Impala:
+/// `accepted_cnxn_setup_thread_pool_size` 2, `sasl_connect_tcp_timeout_ms` 300000).
+const PARKED_FOR: Duration = Duration::from_secs(1);
+
+/// Waits for the first byte of either side; the coordinator, if it spoke first. A coordinator is dialed when the client has
+/// been silent for `allowed`, and left again after a moment; then what the client says when it speaks decides.
+///
+/// # Errors
+/// What ends the connection.
+pub(super) async fn broken<S: Stream>(
+    connection: &mut Connection<S>,
+    allowed: Duration,
+) -> Result<Option<Dialed<S>>, End> {
+    if let Ok(more) = timeout(allowed, connection.client.more()).await {
+        return client_spoke(more?);
+    }
+    let dialed = listen(connection).await?;
+    if dialed.is_some() || !connection.client.pending.is_empty() {
+        return Ok(dialed);
+    }
+    client_spoke(connection.client.more().await?)
+}
+
+/// Dials a coordinator, whose turn to be dialed for this may be long in coming, and waits for the first byte of either side;
+/// the coordinator, if it was that.
+async fn listen<S: Stream>(connection: &mut Connection<S>) -> Result<Option<Dialed<S>>, End> {
+    let (entrance, address) = (Arc::clone(&connection.entrance), connection.client.address);
+    let dialed = tokio::select! {
+        biased;
+        more = connection.client.more() => return client_spoke(more?),
+        dialed = dial_parked(&connection.shared, &entrance, address) => dialed,
+    };
+    let Some((dialed, _permit)) = dialed else { return Ok(None) };
+    let heard = timeout(PARKED_FOR, dialed.stream.readable());
+    tokio::select! {
+        biased;
+        more = connection.client.more() => client_spoke(more?),
+        // A coordinator that closes has not spoken: the client may still be one that is understood.
+        heard = heard => Ok((heard.is_ok() && dialed.stream.look() == Seen::Bytes).then_some(dialed)),
+    }
+}
+
+fn client_spoke<S: Stream>(more: bool) -> Result<Option<Dialed<S>>, End> {
+    if more { Ok(None) } else { Err(End::ClientClosed) }
+}

@@ -1,0 +1,236 @@
+//! What the connections of a fleet share when they ask for handles: who is asking for what, whose turn it is, and what
+//! nobody has.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use crate::chance::Chance;
+use crate::clock;
+use crate::ids::{ClientAddress, Identity};
+use crate::session::asking::{Age, Finding, Key, Keys, Limits, NotNow, Question, Turns, Unknown};
+
+/// After a restart of the router, every session of an application may be asked for from one address within a second; a
+/// question takes a few milliseconds.
+const LIMITS: Limits = Limits { at_once: 32, at_once_each: 8, burst: 1_000, per_second: 100, clients: 4_096 };
+/// How many handles that nobody has are remembered.
+const UNKNOWN_HANDLES: usize = 16_384;
+/// How long. A client that polls asks many times in it; a coordinator that returns ends it.
+const UNKNOWN_FOR: Duration = Duration::from_mins(1);
+
+/// The questions of one fleet.
+#[derive(Debug)]
+pub(in crate::serve) struct Askings {
+    keys: Keys,
+    state: Mutex<State>,
+    /// A turn has ended.
+    ended: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    unknown: Unknown,
+    turns: Turns,
+    /// What is asked at the moment, each once.
+    under_way: HashMap<Key, watch::Receiver<Option<Finding>>>,
+}
+
+impl Askings {
+    /// Nobody asks.
+    pub(in crate::serve) fn new(chance: &Chance) -> Self {
+        let unknown = Unknown::new(UNKNOWN_HANDLES, UNKNOWN_FOR);
+        let state = State { unknown, turns: Turns::new(LIMITS), under_way: HashMap::new() };
+        Self { keys: chance.draw(Keys::draw), state: Mutex::new(state), ended: Notify::new() }
+    }
+
+    /// See [`Keys::key`].
+    pub(in crate::serve) fn key(&self, question: &Question, identity: &Identity) -> Key {
+        self.keys.key(question, identity)
+    }
+
+    /// The place of somebody who has a question.
+    pub(in crate::serve) fn place(&self, key: Key, now: Instant) -> Place<'_> {
+        let mut state = self.state.lock();
+        if state.unknown.has(key, now) {
+            return Place::Nowhere;
+        }
+        if let Some(answer) = state.under_way.get(&key) {
+            return Place::Joins(Answer(answer.clone()));
+        }
+        let (tell, answer) = watch::channel(None);
+        state.under_way.insert(key, answer);
+        Place::First(First { askings: self, key, since: state.unknown.age(), tell })
+    }
+
+    /// Waits for a client's turn to ask; none if it asks too much. Cancel-safe.
+    pub(in crate::serve) async fn turn(&self, client: ClientAddress) -> Option<Turn<'_>> {
+        loop {
+            let mut ended = pin!(self.ended.notified());
+            // From here on no end is missed.
+            ended.as_mut().enable();
+            let begun = self.state.lock().turns.begin(client, clock::now());
+            match begun {
+                Ok(()) => return Some(Turn { askings: self, client }),
+                Err(NotNow::TooMany) => return None,
+                Err(NotNow::Busy) => ended.await,
+            }
+        }
+    }
+
+    /// A coordinator has returned, or is another process: what nobody had, somebody may have now.
+    pub(in crate::serve) fn forget_unknown(&self) {
+        self.state.lock().unknown.forget();
+    }
+}
+
+/// What there is to do for somebody who has a question.
+pub(in crate::serve) enum Place<'a> {
+    /// Nothing: a moment ago all said that they have it not.
+    Nowhere,
+    /// To wait for the answer that somebody else is asking for.
+    Joins(Answer),
+    /// To ask.
+    First(First<'a>),
+}
+
+/// The answer to a question that somebody else asks.
+pub(in crate::serve) struct Answer(watch::Receiver<Option<Finding>>);
+
+impl Answer {
+    /// Waits for it; none if whoever asked gave up.
+    pub(in crate::serve) async fn told(mut self) -> Option<Finding> {
+        *self.0.wait_for(Option::is_some).await.ok()?
+    }
+}
+
+/// The one who asks for a handle; when this is dropped, another may.
+#[must_use = "others wait for the answer"]
+pub(in crate::serve) struct First<'a> {
+    askings: &'a Askings,
+    key: Key,
+    since: Age,
+    tell: watch::Sender<Option<Finding>>,
+}
+
+impl First<'_> {
+    /// Tells those who wait, and remembers that nobody has it if all said so.
+    pub(in crate::serve) fn tell(self, finding: Finding, now: Instant) {
+        if matches!(finding, Finding::Nowhere { all: true, .. }) {
+            self.askings.state.lock().unknown.note(self.key, self.since, now);
+        }
+        self.tell.send_replace(Some(finding));
+    }
+}
+
+impl Drop for First<'_> {
+    fn drop(&mut self) {
+        self.askings.state.lock().under_way.remove(&self.key);
+    }
+}
+
+/// Somebody's turn to ask, until this is dropped.
+#[must_use = "others wait for their turn"]
+pub(in crate::serve) struct Turn<'a> {
+    askings: &'a Askings,
+    client: ClientAddress,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.askings.state.lock().turns.end(self.client);
+        self.askings.ended.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::ids::CoordinatorId;
+    use crate::wire::facts::Handle;
+
+    const QUESTION: Question = Question::Session(Handle { guid: [1; 16], secret: [2; 16] });
+    const NOWHERE: Finding = Finding::Nowhere { says: None, all: true };
+
+    fn client() -> ClientAddress {
+        std::net::IpAddr::from(Ipv4Addr::LOCALHOST).into()
+    }
+
+    fn first(askings: &Askings) -> First<'_> {
+        match askings.place(askings.key(&QUESTION, &Identity::Unread), clock::now()) {
+            Place::First(first) => first,
+            Place::Nowhere | Place::Joins(_) => panic!("somebody else asks, or has asked"),
+        }
+    }
+
+    fn joins(askings: &Askings) -> Answer {
+        match askings.place(askings.key(&QUESTION, &Identity::Unread), clock::now()) {
+            Place::Joins(answer) => answer,
+            Place::Nowhere | Place::First(_) => panic!("nobody else asks"),
+        }
+    }
+
+    #[tokio::test]
+    async fn two_who_want_to_know_the_same_get_one_answer() {
+        let askings = Askings::new(&Chance::from_seed(1));
+        let first = first(&askings);
+        let (second, third) = (joins(&askings), joins(&askings));
+        let finding = Finding::Owner(CoordinatorId(3));
+        first.tell(finding, clock::now());
+        assert_eq!((second.told().await, third.told().await), (Some(finding), Some(finding)));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_one_that_gave_up_asks_itself() {
+        let askings = Askings::new(&Chance::from_seed(1));
+        let gave_up = first(&askings);
+        let second = joins(&askings);
+        drop(gave_up);
+        assert_eq!(second.told().await, None);
+        drop(first(&askings));
+    }
+
+    #[tokio::test]
+    async fn nobody_asks_again_for_what_nobody_has_until_a_coordinator_returns() {
+        let askings = Askings::new(&Chance::from_seed(1));
+        first(&askings).tell(NOWHERE, clock::now());
+        let place = askings.place(askings.key(&QUESTION, &Identity::Unread), clock::now());
+        assert!(matches!(place, Place::Nowhere));
+        askings.forget_unknown();
+        let asks = first(&askings);
+        askings.forget_unknown();
+        asks.tell(NOWHERE, clock::now());
+        first(&askings).tell(Finding::Nowhere { says: None, all: false }, clock::now());
+        drop(first(&askings));
+    }
+
+    #[tokio::test]
+    async fn a_turn_begins_when_another_ends() {
+        let askings = Askings::new(&Chance::from_seed(1));
+        let mut turns = Vec::new();
+        for _ in 0..LIMITS.at_once_each {
+            turns.push(askings.turn(client()).await.unwrap());
+        }
+        let mut next = pin!(askings.turn(client()));
+        assert!(timeout(Duration::from_millis(1), &mut next).await.is_err());
+        drop(turns.pop());
+        assert!(next.await.is_some());
+    }
+
+    #[tokio::test]
+    async fn who_asks_too_much_gets_no_turn() {
+        let askings = Askings::new(&Chance::from_seed(1));
+        let mut asked = 0;
+        while let Some(turn) = askings.turn(client()).await {
+            drop(turn);
+            asked += 1;
+        }
+        assert!(asked >= LIMITS.burst, "{asked}");
+    }
+}

@@ -1,0 +1,117 @@
+//! What connections share of the sessions that move: which coordinators are left, who is to look for sessions there, and how
+//! many sessions go at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::cluster::rebalance::Shift;
+use crate::cluster::{AdminState, Cluster, Coordinator};
+use crate::ids::CoordinatorId;
+use crate::net::stream::Stream;
+use crate::serve::fleet::shared::Fleet;
+use crate::serve::settings::MoveSettings;
+use crate::session::table::{Cause, Waiting};
+
+/// Sessions that leave a coordinator ahead of time, at once. Each is one `OpenSession`; a burst of them shall not delay
+/// those of clients.
+const AT_ONCE: usize = 16;
+
+/// One fleet's moves.
+#[derive(Debug)]
+pub(in crate::serve) struct Moves {
+    pub(in crate::serve) settings: MoveSettings,
+    /// A session has arrived, or stays after all.
+    pub(in crate::serve) ended: Notify,
+    pub(in crate::serve) going: Semaphore,
+    /// Sessions that shall go from one coordinator to another now.
+    shifts: Mutex<Vec<Shift>>,
+    /// Whether sessions shall leave, by coordinator.
+    left: Vec<AtomicBool>,
+}
+
+impl<S: Stream> Fleet<S> {
+    /// The sessions that are still on a coordinator, and why they stay, `most` of them; those with open operations first.
+    pub fn waited_for(&self, coordinator: CoordinatorId, now: Instant, most: usize) -> Vec<Waiting> {
+        let cause = Cause::Leaves { now, cooldown: self.moves.settings.cooldown };
+        self.table.waiting(coordinator, cause, most)
+    }
+}
+
+impl Moves {
+    pub(in crate::serve) fn new(cluster: &Cluster, settings: MoveSettings) -> Self {
+        let idle_sessions = settings.idle_sessions && cluster.flavor.sessions_move();
+        Self {
+            settings: MoveSettings { idle_sessions, ..settings },
+            ended: Notify::new(),
+            going: Semaphore::new(AT_ONCE),
+            shifts: Mutex::default(),
+            left: cluster.coordinators.iter().map(|_| AtomicBool::new(false)).collect(),
+        }
+    }
+
+    /// Whether sessions move at all.
+    pub(in crate::serve) fn are_on(&self) -> bool {
+        self.settings.idle_sessions
+    }
+
+    /// Whether sessions shall leave a coordinator.
+    pub(in crate::serve) fn leave(&self, coordinator: CoordinatorId) -> bool {
+        self.left.get(usize::from(coordinator.0)).is_some_and(|left| left.load(Ordering::Relaxed))
+    }
+
+    /// Looks which coordinators are to be left; true if there is one that was not before.
+    pub(in crate::serve) fn look(&self, cluster: &Cluster) -> bool {
+        let stays =
+            |one: &Arc<Coordinator>| one.state() == AdminState::Active && one.quiescing_since().is_none();
+        // With nowhere to go, nobody leaves.
+        let somewhere = self.are_on() && cluster.coordinators.iter().any(stays);
+        let mut news = false;
+        for (coordinator, left) in cluster.coordinators.iter().zip(&self.left) {
+            let leave = somewhere && !stays(coordinator);
+            news |= leave && !left.swap(leave, Ordering::Relaxed);
+            left.store(leave, Ordering::Relaxed);
+        }
+        news
+    }
+
+    /// What has sessions go back where they are missed, in place of what was left of the last time.
+    pub(in crate::serve) fn shift(&self, shifts: Vec<Shift>) {
+        *self.shifts.lock() = shifts;
+    }
+
+    /// Whether a session shall go from a coordinator to another.
+    pub(in crate::serve) fn shifts_from(&self, from: CoordinatorId) -> bool {
+        self.shifts.lock().iter().any(|shift| shift.from == from)
+    }
+
+    /// Where one session shall go from a coordinator; it is then counted as gone.
+    pub(in crate::serve) fn take_shift(&self, from: CoordinatorId) -> Option<CoordinatorId> {
+        let mut shifts = self.shifts.lock();
+        let at = shifts.iter().position(|shift| shift.from == from)?;
+        let shift = shifts.get_mut(at)?;
+        let to = shift.to;
+        shift.sessions -= 1;
+        if shift.sessions == 0 {
+            shifts.remove(at);
+        }
+        Some(to)
+    }
+
+    /// Tells the calls that wait for a session, when this is dropped, to look again.
+    pub(in crate::serve) fn ending(&self) -> Ending<'_> {
+        Ending(&self.ended)
+    }
+}
+
+/// A move that is about to end.
+pub(in crate::serve) struct Ending<'a>(&'a Notify);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.notify_waiters();
+    }
+}

@@ -1,0 +1,113 @@
+//! Waiting for room: a new session for any coordinator, a call for a link to its own. In turn over identities, as far as
+//! those are proven, for `queue_timeout` at most, and only while the client is there.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use crate::cluster::room::{Holder, Kind, Purpose};
+use crate::cluster::turns::Turn;
+use crate::cluster::{Coordinator, Demand, NoPick, Opening, Wanted};
+use crate::ids::{CoordinatorId, Service};
+use crate::net::stream::Stream;
+use crate::serve::fleet::shared::Fleet;
+use crate::serve::link::lobby::Waiter;
+use crate::serve::link::port::Port;
+use crate::serve::link::slot::Grant;
+use crate::serve::link::waiting::{Line, NotCalled, Waiting};
+
+/// How often a pick is tried again whose coordinator was filled in the moment between.
+const PICKS: usize = 3;
+
+/// Why a new session has no place.
+#[derive(Debug)]
+pub(in crate::serve) enum NoPlace {
+    /// Nobody is left who was not tried.
+    Nobody,
+    /// As for a call.
+    NotCalled(NotCalled),
+}
+
+/// A client that wants a place for a new session.
+pub(in crate::serve) struct Seeker<'a, S: Stream> {
+    /// Where it looks.
+    pub fleet: &'a Fleet<S>,
+    /// The port that it needs.
+    pub service: Service,
+    /// Whose place it will be.
+    pub holder: Holder<'a>,
+    /// Whose turn it waits for.
+    pub turn: Turn,
+    /// Which link will do.
+    pub kind: Kind,
+    /// Whether it has a link to a coordinator that is its own.
+    pub has_own: &'a (dyn Fn(&Coordinator) -> bool + Sync),
+    /// What it wants, where that can be told.
+    pub demand: Option<Demand>,
+    /// When it gives up.
+    pub deadline: Instant,
+}
+
+impl<S: Stream> Seeker<'_, S> {
+    /// The best coordinator that was not `tried` and has room, with the open counted there, and a link or a slot, unless it
+    /// has a link of its own. Waits if there is no room anywhere.
+    ///
+    /// # Errors
+    /// [`NoPlace`].
+    pub(in crate::serve) async fn place(
+        &self,
+        tried: &[CoordinatorId],
+        client: &S,
+    ) -> Result<(Opening, Option<Grant<S>>), NoPlace> {
+        for _ in 0..PICKS {
+            match self.pick(tried) {
+                Ok(opening) => {
+                    if (self.has_own)(opening.coordinator()) {
+                        return Ok((opening, None));
+                    }
+                    let port = self.fleet.port(opening.coordinator(), self.service);
+                    let claim = port.and_then(|port| port.claim(self.holder, Purpose::Work, self.kind));
+                    if let Some(grant) = claim {
+                        return Ok((opening, Some(grant)));
+                    }
+                }
+                Err(NoPick::Nobody) => return Err(NoPlace::Nobody),
+                Err(NoPick::NoRoom) => break,
+            }
+        }
+        let grant = self.wait(tried, client).await.map_err(NoPlace::NotCalled)?;
+        Ok((grant.coordinator().begin_open(), Some(grant)))
+    }
+
+    fn pick(&self, tried: &[CoordinatorId]) -> Result<Opening, NoPick> {
+        let has_room = |coordinator: &Coordinator| {
+            (self.has_own)(coordinator)
+                || self
+                    .fleet
+                    .port(coordinator, self.service)
+                    .is_some_and(|port| port.has_room(self.holder, self.kind))
+        };
+        let wanted = Wanted { service: self.service, demand: self.demand, tried, has_room: &has_room };
+        self.fleet.pick(&wanted)
+    }
+
+    async fn wait(&self, tried: &[CoordinatorId], client: &S) -> Result<Grant<S>, NotCalled> {
+        let lobby = self.fleet.lobby(self.service);
+        let (called, call) = oneshot::channel();
+        let Holder { identity, unproven } = self.holder;
+        let identity = identity.clone();
+        let waiter = Waiter { identity, unproven, kind: self.kind, tried: tried.to_vec(), called };
+        let ticket = lobby.join(&self.turn, waiter).inspect_err(|_| lobby.note_full())?;
+        let line = Line::Lobby(Arc::clone(lobby));
+        let waiting = Waiting::new(lobby, call, line, (self.turn.clone(), ticket));
+        self.fleet.call_waiting(self.service);
+        self.fleet.make_room(self.service);
+        let called = waiting.called(self.deadline, client.closed()).await;
+        let refuses = |port: &Arc<Port<S>>| {
+            let would_do = port.service == self.service && !tried.contains(&port.coordinator.id);
+            would_do && port.takes_sessions() && port.has_room_for_others(self.holder, self.kind)
+        };
+        called.map_err(|not_called| not_called.unless(|| self.fleet.ports().any(refuses)))
+    }
+}

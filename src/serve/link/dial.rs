@@ -1,0 +1,63 @@
+//! Reaching a coordinator's port, with what that says about it counted and noted.
+
+use crate::clock;
+use crate::ids::Service;
+use crate::metrics::DialOutcome;
+use crate::net::dial::{DialFailure, Place, dial};
+use crate::net::stream::Stream;
+use crate::serve::link::port::Port;
+use crate::serve::shared::Shared;
+
+/// Why a coordinator's port was not reached.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::serve) enum Unreached {
+    /// The coordinator does not offer the service.
+    #[error("it has no {0} port")]
+    NoPort(Service),
+    /// The dial failed.
+    #[error(transparent)]
+    Dial(#[from] DialFailure),
+}
+
+/// Dials a coordinator's service. A failure that is a fact about the coordinator makes it the last to be tried for
+/// that service for a while. `dialed_there` takes in where the coordinator was found, before anything is noted of it.
+///
+/// # Errors
+/// [`Unreached`].
+pub(in crate::serve) async fn reach<S: Stream>(
+    port: &Port<S>,
+    shared: &Shared<S>,
+    dialed_there: impl FnOnce(),
+) -> Result<S, Unreached> {
+    let (coordinator, service) = (&port.coordinator, port.service);
+    let number = coordinator.ports.of(service).ok_or(Unreached::NoPort(service))?;
+    coordinator.note_used(service);
+    let place = Place { host: port.host.clone(), port: number };
+    let dialed = dial(&shared.network, &place, shared.settings.connect_timeout).await;
+    dialed_there();
+    let reached = dialed.as_ref().err().map_or(DialOutcome::Connected, |error| outcome(&error.failure));
+    port.counters.dials.count(reached);
+    match dialed {
+        Ok(stream) => {
+            coordinator.note_dialed(service);
+            Ok(stream)
+        }
+        Err(error) => {
+            tracing::debug!(coordinator = %coordinator.name, %error, "dial failed");
+            if error.failure.is_remote() {
+                coordinator.note_dial_failed(service, clock::now());
+                port.watch.probe_now();
+            }
+            Err(error.failure.into())
+        }
+    }
+}
+
+fn outcome(failure: &DialFailure) -> DialOutcome {
+    match failure {
+        DialFailure::Resolve(_) => DialOutcome::Unresolved,
+        DialFailure::Refused => DialOutcome::Refused,
+        DialFailure::TimedOut { .. } => DialOutcome::TimedOut,
+        DialFailure::Unreachable(_) | DialFailure::Local(_) => DialOutcome::Unreachable,
+    }
+}

@@ -1,0 +1,102 @@
+//! Links: the authenticated connections from the router to coordinators. Each carries the credentials of one identity, so
+//! a coordinator judges a call as if the client had made it.
+
+pub(in crate::serve) mod dial;
+pub(in crate::serve) mod lobby;
+pub(in crate::serve) mod login;
+pub(in crate::serve) mod lost;
+pub(in crate::serve) mod next;
+pub(in crate::serve) mod no_link;
+pub(in crate::serve) mod own_call;
+pub(in crate::serve) mod port;
+pub(in crate::serve) mod read_out;
+pub(in crate::serve) mod session;
+pub(in crate::serve) mod slot;
+pub(in crate::serve) mod unanswered;
+pub(in crate::serve) mod waiting;
+pub(in crate::serve) mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{FutureExt, TryFutureExt};
+
+use crate::cluster::Coordinator;
+use crate::ids::Service;
+use crate::net::flow::{self, Chunk, WriteError};
+use crate::net::stream::Stream;
+use crate::serve::link::lost::LostCause;
+use crate::serve::link::session::LinkSession;
+use crate::serve::link::slot::{Made, Slot};
+
+/// A connection to a coordinator on which nothing is under way. Passed around in a box: it goes through all stages of a
+/// call, and in place it would make the state of each larger.
+#[derive(Debug)]
+pub(in crate::serve) struct Link<S: Stream> {
+    /// Where it leads.
+    pub coordinator: Arc<Coordinator>,
+    /// The connection.
+    pub stream: S,
+    /// The session that ends with it.
+    pub session: Option<LinkSession>,
+    /// Counts it.
+    pub slot: Slot<S>,
+    /// What it has been through.
+    pub made: Made,
+}
+
+impl<S: Stream> Link<S> {
+    /// A link that was just made. `moves` is how often its coordinator had come to be elsewhere when it was dialed.
+    pub(in crate::serve) fn new(stream: S, mut slot: Slot<S>, moves: u32) -> Box<Self> {
+        let (coordinator, made) = (Arc::clone(&slot.port.coordinator), slot.made(moves));
+        Box::new(Self { coordinator, stream, session: None, slot, made })
+    }
+
+    /// Puts a link that is shared back, on which nothing is under way.
+    pub(in crate::serve) fn put_back(self: Box<Self>) {
+        let port = Arc::clone(&self.slot.port);
+        port.put(self);
+    }
+
+    /// Which of the coordinator's ports it leads to.
+    pub(in crate::serve) fn service(&self) -> Service {
+        self.slot.port.service
+    }
+}
+
+impl<S: Stream> Link<S> {
+    /// The next bytes from its coordinator; notes if it is broken. Cancel-safe.
+    ///
+    /// # Errors
+    /// Its coordinator, or what is between, has ended it.
+    pub(in crate::serve) fn read(&mut self) -> impl Future<Output = Result<Chunk, LostCause>> {
+        let Self { stream, slot, .. } = self;
+        flow::read(stream).map(|read| {
+            let read = match read {
+                Ok(chunk) if chunk.is_empty() => Err(LostCause::Closed),
+                Ok(chunk) => Ok(chunk),
+                Err(error) => Err(error.into()),
+            };
+            read.inspect_err(|_| slot.note_broken())
+        })
+    }
+
+    /// Writes all of this within the time that its coordinator may stop reading; notes if it is broken.
+    ///
+    /// # Errors
+    /// What went wrong, and how many bytes were written before.
+    pub(in crate::serve) fn write_all(
+        &mut self,
+        bytes: &[u8],
+        stall: Duration,
+    ) -> impl Future<Output = Result<(), (LostCause, usize)>> {
+        let Self { stream, slot, .. } = self;
+        flow::write_all(stream, bytes, stall).map_err(|(error, written)| match error {
+            WriteError::Failed(error) => {
+                slot.note_broken();
+                (LostCause::Failed(error), written)
+            }
+            stalled @ WriteError::Stalled { .. } => (LostCause::Stalled(stalled), written),
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! Who is next when there is room at a port: cancels and closes, calls and new sessions in turn.
+
+use std::sync::Arc;
+
+use parking_lot::MutexGuard;
+
+use crate::clock;
+use crate::cluster::AdminState;
+use crate::cluster::room::{Purpose, Room};
+use crate::net::stream::Stream;
+use crate::serve::link::lobby::Waiter;
+use crate::serve::link::port::{Idle, Port, State};
+use crate::serve::link::slot::{Grant, here};
+
+/// One who was called, with what it is called for. Done without the lock: to close links, and to give back what nobody
+/// takes any more, which locks again.
+struct Called<S: Stream> {
+    waiter: Waiter<Grant<S>>,
+    grant: Grant<S>,
+    _closed: Vec<Idle<S>>,
+}
+
+impl<S: Stream> Port<S> {
+    /// Calls those who wait, as long as there is room.
+    pub(in crate::serve) fn call_waiting(self: &Arc<Self>) {
+        self.call_next(self.state.lock());
+    }
+
+    pub(super) fn call_next(self: &Arc<Self>, mut state: MutexGuard<'_, State<S>>) {
+        if state.relief.is_empty() && state.work.is_empty() && self.lobby.is_empty() {
+            return;
+        }
+        let mut called = Vec::new();
+        while let Some(next) = self.next(&mut state) {
+            called.push(next);
+        }
+        drop(state);
+        for Called { waiter, grant, _closed } in called {
+            // Whoever is gone leaves its grant here, and dropping that calls the next.
+            drop(waiter.called.send(grant));
+        }
+    }
+
+    /// Has a connection that is not answered give way, if somebody waits for whom its place would do; whether it has. Whoever
+    /// waits gets the place when its slot ends.
+    pub(in crate::serve) fn make_room(&self) -> bool {
+        let state = self.state.lock();
+        let waiting = state.relief.len() + state.work.len() + self.lobby.len();
+        if !self.unanswered.could_give_way(waiting) || !self.somebody_waits(&state) {
+            return false;
+        }
+        let told = self.unanswered.give_way(clock::now());
+        drop(state);
+        told.inspect(|one| one.notify_one()).is_some()
+    }
+
+    /// Whether somebody waits for whom one more place would do.
+    fn somebody_waits(&self, state: &State<S>) -> bool {
+        let State { room, relief, work, .. } = state;
+        relief.any(|one| room.wants_place(one.holder(), Purpose::Relief))
+            || work.any(|one| room.wants_place(one.holder(), Purpose::Work))
+            || self.takes_sessions()
+                && self.lobby.any(|one| self.is_untried(one) && room.wants_place(one.holder(), Purpose::Work))
+    }
+
+    fn next(self: &Arc<Self>, state: &mut State<S>) -> Option<Called<S>> {
+        let (waiter, purpose) = self.next_waiter(state)?;
+        let (grant, closed) = self.claim_in(state, (waiter.holder(), here()), purpose, waiter.kind)?;
+        Some(Called { waiter, grant, _closed: closed })
+    }
+
+    /// Who is next: cancels and closes, because they make room, but not twice in a row while others wait; calls and new
+    /// sessions in turn.
+    fn next_waiter(&self, state: &mut State<S>) -> Option<(Waiter<Grant<S>>, Purpose)> {
+        let State { room, relief, work, session_next, relief_was_next, .. } = state;
+        let was_next = std::mem::take(relief_was_next);
+        let mut first = || relief.next(|one| room.has_room(one.holder(), Purpose::Relief, one.kind));
+        if !was_next && let Some(next) = first() {
+            *relief_was_next = true;
+            return Some((next, Purpose::Relief));
+        }
+        let mut call = || {
+            if work.is_empty() {
+                return None;
+            }
+            work.next(|one| room.has_room(one.holder(), Purpose::Work, one.kind))
+        };
+        let next = if *session_next {
+            self.next_session(room).or_else(call)
+        } else {
+            call().or_else(|| self.next_session(room))
+        };
+        *session_next = !*session_next;
+        match next {
+            Some(next) => Some((next, Purpose::Work)),
+            None if was_next => Some((first()?, Purpose::Relief)),
+            None => None,
+        }
+    }
+
+    fn next_session(&self, room: &Room<Idle<S>>) -> Option<Waiter<Grant<S>>> {
+        if self.lobby.is_empty() || !self.takes_sessions() {
+            return None;
+        }
+        self.lobby.next(|one| self.is_untried(one) && room.has_room(one.holder(), Purpose::Work, one.kind))
+    }
+
+    fn is_untried(&self, one: &Waiter<Grant<S>>) -> bool {
+        !one.tried.contains(&self.coordinator.id)
+    }
+
+    /// Whether new sessions may go there.
+    pub(in crate::serve) fn takes_sessions(&self) -> bool {
+        self.coordinator.state() == AdminState::Active
+            && self.coordinator.ports.of(self.service).is_some()
+            && self.coordinator.standing(self.service, clock::now()).is_fit()
+    }
+}

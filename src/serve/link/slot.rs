@@ -1,0 +1,223 @@
+//! What a link, or the right to dial one, is counted by.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{self, Handle};
+
+use crate::clock;
+use crate::cluster::Coordinator;
+use crate::cluster::lineage::Birth;
+use crate::cluster::room::Purpose;
+use crate::ids::{ClientAddress, Identity};
+use crate::net::stream::{Seen, Stream};
+use crate::serve::link::Link;
+use crate::serve::link::port::Port;
+
+/// A shared link is closed after this, in case something adds up in it.
+const LONGEST_LIFE: Duration = Duration::from_hours(1);
+/// A shared link is closed after so many sessions were opened on it: its coordinator keeps a list of them.
+const MOST_SESSIONS: u32 = 10_000;
+
+/// What one who waited, or did not have to, gets.
+#[derive(Debug)]
+pub(in crate::serve) enum Grant<S: Stream> {
+    /// A link.
+    Link(Box<Link<S>>),
+    /// A slot, to dial one.
+    Slot(Slot<S>),
+}
+
+impl<S: Stream> Grant<S> {
+    /// With its link waited for in the runtime in which this is called.
+    pub(in crate::serve) fn settle_here(self) -> Self {
+        self.settle(here())
+    }
+
+    /// As [`Self::settle_here`], where it is known which runtime that is.
+    pub(in crate::serve) fn settle(self, here: Option<runtime::Id>) -> Self {
+        match self {
+            Self::Link(link) if link.made.runtime != here => match link.settle(here) {
+                // This runtime has not been told of anything yet.
+                Ok(link) if link.stream.look() == Seen::Nothing => Self::Link(link),
+                Ok(link) => Self::Slot(link.slot.renew()),
+                Err(slot) => Self::Slot(slot.renew()),
+            },
+            settled => settled,
+        }
+    }
+
+    /// The link, if a look shows that it is still there and clean; else the right to dial one.
+    pub(in crate::serve) fn live(self) -> Result<Box<Link<S>>, Slot<S>> {
+        match self {
+            Self::Link(link) if link.stream.look() == Seen::Nothing => Ok(link),
+            Self::Link(link) => Err(link.slot.renew()),
+            Self::Slot(slot) => Err(slot),
+        }
+    }
+
+    /// Where it is.
+    pub(in crate::serve) fn coordinator(&self) -> &Arc<Coordinator> {
+        match self {
+            Self::Link(link) => &link.coordinator,
+            Self::Slot(slot) => &slot.port.coordinator,
+        }
+    }
+}
+
+impl<S: Stream> Link<S> {
+    /// The link, waited for in the runtime in which this is called; if that fails it is lost.
+    pub(in crate::serve) fn settle_here(self) -> Option<Box<Self>> {
+        self.settle(here()).ok()
+    }
+
+    fn settle(self, here: Option<runtime::Id>) -> Result<Box<Self>, Slot<S>> {
+        let Self { coordinator, stream, session, slot, mut made } = self;
+        made.runtime = here;
+        match stream.settle_here() {
+            Ok(stream) => Ok(Box::new(Self { coordinator, stream, session, slot, made })),
+            Err(_) => Err(slot),
+        }
+    }
+}
+
+/// Counts a link, from before it is dialed until it is closed.
+#[derive(Debug)]
+#[must_use = "the link stops counting when this is dropped"]
+pub(in crate::serve) struct Slot<S: Stream> {
+    /// Whose links it is one of.
+    pub port: Arc<Port<S>>,
+    pub(in crate::serve) identity: Identity,
+    /// Whose share it is of, as long as nobody has proven anything.
+    pub(in crate::serve) unproven: Option<ClientAddress>,
+    pub(in crate::serve) purpose: Purpose,
+    /// When its link was made; none as long as there is none, or if it tells nothing.
+    pub(in crate::serve) birth: Option<Birth>,
+    /// Whether its link was found broken.
+    pub(in crate::serve) broke: bool,
+    /// Whether the coordinator has answered on it.
+    pub(in crate::serve) settled: bool,
+    /// Whether it counts no more: its link was put back.
+    pub(in crate::serve) over: bool,
+}
+
+impl<S: Stream> Slot<S> {
+    /// Its link may serve any call from now on; false if it may not, because it was made for a cancel in a place that is
+    /// kept for those.
+    pub(in crate::serve) fn turn_to_work(&mut self) -> bool {
+        if self.purpose == Purpose::Relief && self.port.state.lock().room.turn_to_work(self.unproven) {
+            self.purpose = Purpose::Work;
+        }
+        self.purpose == Purpose::Work
+    }
+
+    /// For a new link in the place of the one that it was for, which is broken.
+    pub(in crate::serve) fn renew(mut self) -> Self {
+        let (was_settled, birth) = (std::mem::take(&mut self.settled), self.birth.take());
+        let mut state = self.port.state.lock();
+        if was_settled {
+            state.room.unsettle();
+        }
+        if let Some(birth) = birth {
+            state.lineage.end(birth, true);
+        }
+        drop(state);
+        self
+    }
+
+    /// The coordinator has accepted the credentials that were shown on its link: they speak for somebody.
+    pub(in crate::serve) fn prove(&mut self) {
+        if let Some(address) = self.unproven.take() {
+            self.port.state.lock().room.prove(self.purpose, address);
+        }
+    }
+
+    /// Its link was made just now. `moves` is how often its coordinator had come to be elsewhere when it was dialed.
+    pub(in crate::serve) fn made(&mut self, moves: u32) -> Made {
+        let at = clock::now();
+        let birth = self.port.state.lock().lineage.begin(at);
+        self.birth = Some(birth);
+        let (sessions, in_doubt) = (0, false);
+        Made { until: at + LONGEST_LIFE, sessions, in_doubt, birth, runtime: here(), moves }
+    }
+
+    /// Its link is broken: its coordinator, or what is between, ended it.
+    pub(in crate::serve) fn note_broken(&mut self) {
+        self.broke = true;
+    }
+
+    /// Whether the coordinator has answered on its link.
+    pub(in crate::serve) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// The coordinator has answered on its link.
+    pub(in crate::serve) fn settle(&mut self) {
+        if !std::mem::replace(&mut self.settled, true) {
+            self.port.state.lock().room.settle();
+        }
+    }
+}
+
+impl<S: Stream> Drop for Slot<S> {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let mut state = self.port.state.lock();
+        if !self.settled {
+            state.room.settle();
+        }
+        state.room.end(self.purpose, self.unproven);
+        if let Some(birth) = self.birth {
+            state.lineage.end(birth, self.broke);
+        }
+        self.port.call_next(state);
+    }
+}
+
+/// What a link has been through.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::serve) struct Made {
+    /// It is closed after this.
+    until: Instant,
+    sessions: u32,
+    /// Whether its coordinator may have read other calls on it than we sent.
+    in_doubt: bool,
+    pub(in crate::serve) birth: Birth,
+    /// How often its coordinator had come to be elsewhere before.
+    moves: u32,
+    /// Where its events are waited for; none outside of any.
+    pub(in crate::serve) runtime: Option<runtime::Id>,
+}
+
+/// The runtime in which this is called.
+pub(in crate::serve) fn here() -> Option<runtime::Id> {
+    Handle::try_current().ok().map(|runtime| runtime.id())
+}
+
+impl Made {
+    /// A session was opened on the link.
+    pub(in crate::serve) fn note_session(&mut self) {
+        self.sessions = self.sessions.saturating_add(1);
+    }
+
+    /// A call is sent on the link whose end its coordinator may see elsewhere.
+    pub(in crate::serve) fn note_doubt(&mut self) {
+        self.in_doubt = true;
+    }
+
+    /// Whether such a call was sent on it.
+    pub(in crate::serve) fn is_in_doubt(self) -> bool {
+        self.in_doubt
+    }
+
+    pub(in crate::serve) fn is_over(self, now: Instant) -> bool {
+        self.sessions >= MOST_SESSIONS || now >= self.until
+    }
+
+    /// Whether its coordinator is elsewhere now: the link leads to another process than new ones do.
+    pub(in crate::serve) fn is_left_behind(self, coordinator: &Coordinator) -> bool {
+        self.moves != coordinator.moves()
+    }
+}

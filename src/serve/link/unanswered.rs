@@ -1,0 +1,134 @@
+//! Connections on which a coordinator has not said a word yet, and perhaps never will: those that are relayed unread, and opens
+//! that nobody waits for any more. Each holds a service thread that somebody else may be waiting for, so it gives way.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use crate::clock;
+
+/// Those of one port.
+#[derive(Debug, Default)]
+pub(in crate::serve) struct AllUnanswered(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// By the moment from which on they give way; the number tells those of one moment apart.
+    waiting: BTreeMap<Key, Arc<Notify>>,
+    next: u64,
+    /// How many were told to give way and have not ended yet.
+    ending: usize,
+}
+
+type Key = (Instant, u64);
+
+impl AllUnanswered {
+    /// Whether one could be told to give way, and fewer than `most` are about to.
+    pub(super) fn could_give_way(&self, most: usize) -> bool {
+        let state = self.0.lock();
+        !state.waiting.is_empty() && state.ending < most
+    }
+
+    /// What tells one to give way; none if the time of none has come.
+    pub(super) fn give_way(&self, now: Instant) -> Option<Arc<Notify>> {
+        self.0.lock().give_way(now)
+    }
+}
+
+impl State {
+    fn give_way(&mut self, now: Instant) -> Option<Arc<Notify>> {
+        let ((due, _), _) = self.waiting.first_key_value()?;
+        if *due > now {
+            return None;
+        }
+        self.ending += 1;
+        self.waiting.pop_first().map(|(_, gives_way)| gives_way)
+    }
+
+    fn join(&mut self, due: Instant, gives_way: Arc<Notify>) -> Key {
+        let key = (due, self.next);
+        self.next += 1;
+        self.waiting.insert(key, gives_way);
+        key
+    }
+
+    /// One is unanswered no longer, or is no more.
+    fn leave(&mut self, key: &Key) {
+        if self.waiting.remove(key).is_none() {
+            self.ending = self.ending.saturating_sub(1);
+        }
+    }
+}
+
+/// Why a connection that was not answered is broken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::serve) enum BrokenOff {
+    /// Somebody waited for its place.
+    GaveWay,
+    /// It had waited for long enough.
+    TooLong,
+}
+
+/// How long an answer is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::serve) struct Patience {
+    /// While somebody waits for its place.
+    pub contested: Duration,
+    /// At most.
+    pub longest: Duration,
+}
+
+/// A connection that is not answered yet; it gives way to nobody once this is dropped.
+pub(in crate::serve) struct Unanswered {
+    all: Arc<AllUnanswered>,
+    key: Key,
+    patience: Patience,
+    gives_way: Arc<Notify>,
+    is_answered: AtomicBool,
+    answered: Notify,
+}
+
+impl Unanswered {
+    /// A connection to this port begins.
+    pub(in crate::serve) fn begin(all: &Arc<AllUnanswered>, patience: Patience) -> Self {
+        let gives_way = Arc::new(Notify::new());
+        let due = clock::now() + patience.contested;
+        let key = all.0.lock().join(due, Arc::clone(&gives_way));
+        let (is_answered, answered) = (AtomicBool::new(false), Notify::new());
+        Self { all: Arc::clone(all), key, patience, gives_way, is_answered, answered }
+    }
+
+    /// The coordinator has said something; whether that was its first word.
+    pub(in crate::serve) fn note_answer(&self) -> bool {
+        if self.is_answered.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        self.all.0.lock().leave(&self.key);
+        self.answered.notify_one();
+        true
+    }
+
+    /// Resolves when it is to be broken off. Never once it is answered.
+    pub(in crate::serve) async fn broken_off(&self) -> BrokenOff {
+        tokio::select! {
+            biased;
+            () = self.answered.notified() => pending().await,
+            () = self.gives_way.notified() => BrokenOff::GaveWay,
+            () = sleep(self.patience.longest) => BrokenOff::TooLong,
+        }
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if !self.is_answered.load(Ordering::Relaxed) {
+            self.all.0.lock().leave(&self.key);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A timer that a connection keeps for its life.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::task::coop::has_budget_remaining;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use crate::clock;
+
+/// A timer that one task waits for again and again, besides other things: it registers the task once and is only looked at
+/// from then on, because to register for each wait would cost as much as to read.
+#[derive(Debug)]
+pub(in crate::serve) struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    registered: bool,
+}
+
+impl Alarm {
+    /// Goes off after this long.
+    pub(in crate::serve) fn after(interval: Duration) -> Self {
+        Self { sleep: Box::pin(sleep(interval)), registered: false }
+    }
+
+    /// Goes off when this one would have, in the runtime in which it is called and for another task.
+    pub(in crate::serve) fn settle_here(&self) -> Self {
+        Self { sleep: Box::pin(sleep_until(self.sleep.deadline())), registered: false }
+    }
+
+    /// Goes off after this long from now, and not before.
+    pub(in crate::serve) fn reset(&mut self, interval: Duration) {
+        self.sleep.as_mut().reset(Instant::from_std(clock::now() + interval));
+        self.registered = false;
+    }
+
+    /// Ready when it has gone off; always to be polled by the same task.
+    pub(in crate::serve) fn poll_rings(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.registered && !self.sleep.is_elapsed() {
+            return Poll::Pending;
+        }
+        // Without budget the timer does not register the task.
+        self.registered = has_budget_remaining();
+        self.sleep.as_mut().poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+
+    use tokio::task::coop::consume_budget;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(10);
+    const SHORT: Duration = Duration::from_secs(3);
+
+    impl Alarm {
+        fn rings(&mut self) -> impl Future<Output = ()> {
+            poll_fn(|cx| self.poll_rings(cx))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_goes_off_for_whoever_waits_again_and_again() {
+        let begun = clock::now();
+        let mut alarm = Alarm::after(INTERVAL);
+        let waits = async {
+            let mut waits = 0;
+            while timeout(SHORT, alarm.rings()).await.is_err() {
+                waits += 1;
+            }
+            waits
+        };
+        assert_eq!(waits.await, 3);
+        assert_eq!(clock::now() - begun, INTERVAL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_wakes_who_waited_before() {
+        let begun = clock::now();
+        let mut alarm = Alarm::after(INTERVAL);
+        assert!(timeout(SHORT, alarm.rings()).await.is_err());
+        // Nothing but the alarm wakes the task now.
+        alarm.rings().await;
+        assert_eq!(clock::now() - begun, INTERVAL);
+        alarm.reset(SHORT);
+        alarm.rings().await;
+        assert_eq!(clock::now() - begun, INTERVAL + SHORT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_goes_off_for_a_task_that_had_no_budget_left_when_it_began_to_wait() {
+        let begun = clock::now();
+        let mut alarm = Alarm::after(INTERVAL);
+        poll_fn(|cx| {
+            while has_budget_remaining() {
+                assert!(pin!(consume_budget()).poll(cx).is_ready());
+            }
+            assert!(pin!(alarm.rings()).poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        alarm.rings().await;
+        assert_eq!(clock::now() - begun, INTERVAL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_goes_off_in_another_task_at_the_same_time() {
+        let begun = clock::now();
+        let mut alarm = Alarm::after(INTERVAL);
+        assert!(timeout(SHORT, alarm.rings()).await.is_err());
+        let mut alarm = alarm.settle_here();
+        tokio::spawn(async move { alarm.rings().await }).await.unwrap();
+        assert_eq!(clock::now() - begun, INTERVAL);
+    }
+}
