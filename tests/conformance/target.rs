@@ -140,6 +140,7 @@ impl Place {
 
 /// A running server.
 pub(crate) struct Target {
+    path: Path,
     pub(crate) flavor: Flavor,
     pub(crate) dialect: Dialect,
     pub(crate) hs2: SocketAddr,
@@ -160,6 +161,11 @@ impl Target {
     /// The same as another user.
     pub(crate) fn connect_second(&self) -> Hs2Client {
         Hs2Client::connect(self.hs2, &self.second().login()).unwrap()
+    }
+
+    /// Whether a router is known to be between.
+    pub(crate) fn is_routed(&self) -> bool {
+        self.path == Path::Routed
     }
 
     /// The second user.
@@ -233,7 +239,16 @@ fn start_fake(place: &Place) -> Option<Target> {
         (coordinators[0].hs2(), coordinators[0].beeswax(), Box::new(coordinators))
     };
     let (flavor, dialect) = (place.flavor, place.dialect);
-    Some(Target { flavor, dialect, hs2, beeswax: Some(beeswax), account, second, _owned: owned })
+    Some(Target {
+        path: place.path,
+        flavor,
+        dialect,
+        hs2,
+        beeswax: Some(beeswax),
+        account,
+        second,
+        _owned: owned,
+    })
 }
 
 fn start_spark(place: &Place) -> Option<Target> {
@@ -257,7 +272,7 @@ fn target_of(place: &Place, flavor: &str, servers: &[SocketAddr]) -> Target {
     let accounts = [Account::new("u1", "p1"), Account::new("u2", "p2")];
     let [account, second] = accounts.map(|account| (place.access != Access::Open).then_some(account));
     let (flavor, dialect) = (place.flavor, place.dialect);
-    Target { flavor, dialect, hs2, beeswax: None, account, second, _owned: owned }
+    Target { path: place.path, flavor, dialect, hs2, beeswax: None, account, second, _owned: owned }
 }
 
 /// A router with an HS2 listener, and a Beeswax listener where that is spoken, in front of coordinators on these ports;
@@ -334,6 +349,7 @@ fn named(text: &str) -> Place {
 fn start_named(place: &Place) -> Option<Target> {
     let Named { address, beeswax, account, flavor } = parse(&env::var(ENVIRONMENT).ok()?);
     Some(Target {
+        path: place.path,
         flavor,
         dialect: place.dialect,
         hs2: address,

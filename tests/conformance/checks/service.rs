@@ -1,5 +1,7 @@
 //! Seldom made calls of Hive's service code, which Spark has, too, and what ends with a connection.
 
+use std::sync::Mutex;
+
 use std::collections::BTreeMap;
 
 use hs2router::fake::client::Hs2Client;
@@ -269,13 +271,15 @@ fn data_is_neither_uploaded_nor_downloaded(target: &Target) {
         };
         wire.send(&message);
         // Hive closes without a word; the router tells that the call was lost with its link.
-        if target.flavor == Flavor::Spark || wire.goes_on() {
+        if target.flavor == Flavor::Spark || target.is_routed() {
             let error = wire.reply::<TGetInfoResp>().result.unwrap_err();
             let expected = match target.flavor {
                 Flavor::Spark => thrift::ApplicationErrorKind::UnknownMethod,
                 _ => thrift::ApplicationErrorKind::InternalError,
             };
             assert_eq!(error.kind, expected);
+        } else {
+            assert!(!wire.goes_on(), "{method} is answered");
         }
     }
 }
@@ -298,13 +302,16 @@ public class @ extends GenericUDF {
 }
 
 fn an_error_of_java_ends_the_connection_and_its_session(target: &Target) {
+    // Servers are shared, and one server cannot compile for two at once.
+    static COMPILING: Mutex<()> = Mutex::new(());
     let (mut client, session) = session(target);
-    // Servers are shared, and compile what has one name one after the other only.
+    let compiling = COMPILING.lock();
     let name = format!("Broken{}", rand::random::<u32>());
     let function = format!("create temporary function broken as '{name}'");
     for statement in ["set hive.fetch.task.caching=false", &broken(&name), &function] {
         run(&mut client, &session, statement);
     }
+    drop(compiling);
     let operation = run(&mut client, &session, "select broken()");
     match client.fetch(&operation, 10) {
         Err(hs2router::fake::client::CallError::Refused { sql_state, .. }) => {

@@ -97,5 +97,24 @@ fn gohive_gets_rows_and_errors_from_hive_over_http() {
     let router = TestRouter::http("hive", &[hive.address()]);
     let direct = go::rows_by_http(hive.target(), &STATEMENTS);
     assert_eq!(go::rows_by_http(&router.target(), &STATEMENTS), direct);
+    ran::note(&direct, "hive");
     assert_eq!(direct.rows().last().unwrap(), r#"{"columns":["s"],"rows":[["after"]]}"#);
+}
+
+#[test]
+fn a_context_that_ends_cancels_the_statement_on_hive_and_the_connection_goes_on() {
+    if !tools::present(&[Tool::Go]) {
+        return;
+    }
+    let sleeps = "SELECT reflect('java.lang.Thread', 'sleep', bigint(600000))";
+    for login in [Login::NoSasl, Login::Plain] {
+        let run = |target: &Target| {
+            let cancelled = go::cancel(target, login, 1000, sleeps, "SELECT 'after' AS s");
+            assert!(cancelled.lasted < 60.0, "{cancelled:?}");
+            assert!(cancelled.long.rows.is_empty() && !cancelled.long.error.is_empty(), "{cancelled:?}");
+            cancelled.short
+        };
+        let Some(short) = everywhere(login, run) else { return };
+        assert_eq!(short.rows, [["after"]]);
+    }
 }

@@ -1,5 +1,7 @@
 //! A `HiveServer2` that dies or stands still under sessions and statements.
 
+use std::time::Duration;
+
 use hs2router::clock;
 use hs2router::fake::client::Hs2Client;
 use hs2router::idl::t_c_l_i_service::{TOperationHandle, TSessionHandle};
@@ -9,7 +11,11 @@ use crate::admin::ask_at;
 use crate::support::clients::Login;
 use crate::support::fleet::refusal_and_state;
 use crate::support::hive::{self, Hive, Setup};
+use crate::support::ports::KeptPort;
 use crate::support::router::TestRouter;
+
+/// Longer than it takes to find that a port is silent, with probes every second, and to go on elsewhere.
+const SILENT_FOR: Duration = Duration::from_secs(30);
 
 /// A client with a session on a server.
 struct Client {
@@ -46,7 +52,8 @@ fn health(router: &TestRouter) -> String {
 #[test]
 fn a_hive_that_is_killed_costs_its_sessions_alone_and_gets_new_ones_after_its_restart() {
     let Some([other, _]) = hive::pair(Login::NoSasl) else { return };
-    let setup = Setup::of(Login::NoSasl);
+    let port = KeptPort::take(0).unwrap();
+    let setup = Setup::of(Login::NoSasl).on(port.number());
     let killed = Hive::start(&setup);
     killed.warm_up(Login::NoSasl);
     let router = router(&[killed.address(), other.address()], OFTEN);
@@ -74,7 +81,7 @@ fn a_hive_that_is_killed_costs_its_sessions_alone_and_gets_new_ones_after_its_re
     }
     assert!(at_last(|| health(&router) == "ejected"), "{}", health(&router));
 
-    let again = Hive::start(&setup.on(killed.target().port));
+    let again = Hive::start(&setup);
     assert!(at_last(|| health(&router) == "healthy"), "{}", health(&router));
     let mut client = Client::on(&router, &again);
     assert_eq!(rows(&mut client.connection, &client.session, "select 'on'").unwrap(), [["on"]]);
@@ -84,7 +91,7 @@ fn a_hive_that_is_killed_costs_its_sessions_alone_and_gets_new_ones_after_its_re
 /// The server stops as by SIGSTOP: nobody who is not its client waits, and it is used again when it goes on.
 fn stands_still(server: &Hive, other: &Hive, router: &TestRouter, its: &mut Client) {
     server.signal("STOP");
-    let mut slowest = std::time::Duration::ZERO;
+    let mut slowest = Duration::ZERO;
     let ejected = at_last(|| {
         let begun = clock::now();
         let mut client = Client::on(router, other);
@@ -92,7 +99,9 @@ fn stands_still(server: &Hive, other: &Hive, router: &TestRouter, its: &mut Clie
         slowest = slowest.max(clock::now().saturating_duration_since(begun));
         health(router) == "ejected"
     });
-    assert!(ejected, "{}, slowest {slowest:?}", health(router));
+    assert!(ejected, "{}", health(router));
+    // An open that had begun there is given up when its port is found to be silent.
+    assert!(slowest < SILENT_FOR, "somebody waited for {slowest:?}");
     server.signal("CONT");
     assert!(at_last(|| health(router) == "healthy"), "{}", health(router));
     let on = rows(&mut its.connection, &its.session, "select 'on'").unwrap();

@@ -89,7 +89,7 @@ fn a_session_ends_with_its_connection_if_and_only_if_it_does_without_the_router(
 
 #[test]
 fn where_hive_keeps_sessions_they_outlive_their_connections_unless_they_say_otherwise() {
-    if !tools::present(&[Tool::Java, Tool::Hive]) {
+    if !tools::present(&[Tool::Java, Tool::Python, Tool::Hive]) {
         return;
     }
     let server = Hive::start(&Setup::of(Login::NoSasl).set(KEY, "false"));

@@ -10,6 +10,7 @@ use crate::admin::ask_at;
 use crate::support::clients::Login;
 use crate::support::fleet::refusal_and_state;
 use crate::support::hive::{self, Hive, Setup};
+use crate::support::ports::KeptPort;
 use crate::support::router::TestRouter;
 use crate::support::tools::{self, Tool};
 
@@ -45,7 +46,8 @@ fn session_on_first(router: &TestRouter, first: &Hive) -> (Hs2Client, TSessionHa
 #[test]
 fn a_hive_that_stops_gracefully_finishes_what_runs_gets_nothing_new_and_is_used_again_after_its_restart() {
     let Some([other, _]) = hive::pair(Login::NoSasl) else { return };
-    let setup = Setup::of(Login::NoSasl);
+    let port = KeptPort::take(0).unwrap();
+    let setup = Setup::of(Login::NoSasl).on(port.number());
     let stopping = Hive::start(&setup);
     stopping.warm_up(Login::NoSasl);
     let router = router(&[stopping.address(), other.address()], OFTEN);
@@ -85,13 +87,13 @@ fn a_hive_that_stops_gracefully_finishes_what_runs_gets_nothing_new_and_is_used_
     let (told, state) = refusal_and_state(client.execute(&session, "select 1"));
     assert!(state.starts_with("08"), "{state}: {told}");
     assert!(home(&mut client, &next).is_ok());
-    let again = Hive::start(&setup.on(stopping.target().port));
+    let again = Hive::start(&setup);
     again.warm_up(Login::NoSasl);
     assert!(at_last(|| opened_at(&router, [&again, other]) == 0), "it gets no session after its restart");
 }
 
 #[test]
-fn a_hive_without_operations_ends_at_once_whatever_sessions_it_and_the_routers_probes_have() {
+fn a_hive_without_operations_ends_whatever_sessions_it_and_the_routers_probes_have() {
     if !tools::present(&[Tool::Java, Tool::Hive]) {
         return;
     }
@@ -104,7 +106,7 @@ fn a_hive_without_operations_ends_at_once_whatever_sessions_it_and_the_routers_p
         let (_, shown) = ask_at(router.router().admin(), "GET /api/v1/coordinators", "");
         shown.contains(&format!("\"links\":{{\"open\":{links},"))
     };
-    assert!(at_last(|| has_links(2)), "the probe keeps no session");
+    assert!(at_last(|| has_links(2)), "the probes have no session of their own");
     server.signal("TERM");
     assert!(at_last(|| server.has_ended()), "something keeps it");
 }

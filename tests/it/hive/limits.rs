@@ -49,7 +49,7 @@ fn sessions_of(server: &Hive, limit: usize) -> usize {
 }
 
 #[test]
-fn twenty_probes_of_a_hive_without_login_open_one_session() {
+fn many_probes_of_a_hive_without_login_open_one_session() {
     if !tools::present(&[Tool::Java, Tool::Hive]) {
         return;
     }
