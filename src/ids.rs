@@ -86,6 +86,20 @@ pub enum Identity {
     Unread,
 }
 
+/// How messages travel on a connection: what stands around their payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// Nothing (NOSASL): a message ends where it ends.
+    Unframed,
+    /// `TFramedTransport`: a frame holds one message.
+    Framed,
+    /// After a SASL handshake: frames hold a byte stream.
+    Sasl,
+    /// Payload that is changed, in lines: the tests' own, to which nothing but the ends may be adapted.
+    #[cfg(test)]
+    Lines,
+}
+
 /// Where a client comes from, as far as bounds go: an address. Of IPv6, which gives everybody a network of their own, that
 /// network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,13 +7,16 @@
 
 mod plain;
 
-use hs2router::ids::Family;
-use hs2router::serve::message::reply::{Framing, Reply};
+use hs2router::ids::{Family, Transport};
+use hs2router::serve::message::coding::Form;
+use hs2router::serve::message::link_end::Replies;
+use hs2router::serve::message::reply::Reply;
 use hs2router::wire::detect::{DETECT_BYTES, Detection};
 use hs2router::wire::facts::{Facts, NAME_BYTES};
 use hs2router::wire::frame::{self, Deframer, FrameError};
 use hs2router::wire::method::{self, Method};
-use hs2router::wire::sasl::{Acceptor, Answer, Initiator, SaslError, Step};
+use hs2router::wire::sasl::mechanism::Plain;
+use hs2router::wire::sasl::{Acceptor, Answer, Credentials, Initiator, Message, SaslError, Status, Step};
 use hs2router::wire::scan::{ScanError, Scanner};
 
 /// Streams up to this long are also taken one byte at a time.
@@ -138,7 +141,9 @@ fn accept(family: Family, pieces: &[&[u8]]) -> Accepted {
 }
 
 fn initiate(pieces: &[&[u8]]) -> Result<(Answer, usize), SaslError> {
-    let (mut initiator, mut used) = (Initiator::new(), 0);
+    let shown = Message { status: Status::Ok, payload: b"\0u\0p" };
+    let credentials = Credentials::parse(shown, Family::Impala).expect("they are well-formed");
+    let (mut initiator, mut used) = (Initiator::new(Plain::new(&credentials)), 0);
     for piece in pieces {
         let taken = initiator.push(piece)?;
         assert!(taken.used <= piece.len());
@@ -183,28 +188,45 @@ pub fn link(input: &[u8]) {
     let called = if called.len() > NAME_BYTES { b"CloseSession" } else { called };
     let end = plain::reply_end(recipe.stream, framed, called, seqid);
     for pieces in recipe.pieces() {
-        let framing = if framed { Framing::Sasl } else { Framing::None };
+        let transport = if framed { Transport::Sasl } else { Transport::Unframed };
         let request = Facts::of_call(called, seqid);
         let came = pieces.iter().scan(0, |came, piece| {
             *came += piece.len();
             Some(*came)
         });
         let is_seen_alone = end.filter(|end| came.clone().any(|came| came == *end));
-        assert_eq!(clean_after(Reply::to(method::lookup(called), &request, framing), &pieces), is_seen_alone);
+        for form in [Form::AsItCame, Form::Payload] {
+            let reply = Reply::to(method::lookup(called), &request);
+            let (clean_after, kept) = read_reply(reply, transport, form, &pieces);
+            assert_eq!(clean_after, is_seen_alone);
+            if let Some(end) = clean_after {
+                let whole = recipe.stream.get(..end).unwrap_or_default();
+                let payload =
+                    if framed { read_frames(whole, i32::MAX as usize).0.concat() } else { whole.to_vec() };
+                assert_eq!(kept, if form == Form::Payload { payload } else { whole.to_vec() });
+            }
+        }
     }
 }
 
-/// How many bytes had come when the link was found to be fit for another call.
-fn clean_after(mut reply: Reply, pieces: &[&[u8]]) -> Option<usize> {
-    let mut came = 0;
+/// How many bytes had come when the link was found to be fit for another call, and the reply's bytes in this form.
+fn read_reply(
+    mut reply: Reply,
+    transport: Transport,
+    form: Form,
+    pieces: &[&[u8]],
+) -> (Option<usize>, Vec<u8>) {
+    let (mut replies, mut came, mut kept) = (Replies::new(transport), 0, Vec::new());
     for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
-        let taken = reply.take(piece).ok()?;
+        let mut bytes = piece.to_vec();
+        let Ok(taken) = replies.take(&mut reply, &mut bytes, form) else { return (None, kept) };
+        kept.extend_from_slice(bytes.get(..taken.kept).unwrap_or_default());
         came += piece.len();
         if taken.done {
-            return taken.clean.then_some(came);
+            return (taken.clean.then_some(came), kept);
         }
     }
-    None
+    (None, kept)
 }
 
 /// Payloads of the frames that ended, what came of the one that did not, and what ended it all.

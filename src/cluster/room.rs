@@ -322,7 +322,7 @@ impl<L> Room<L> {
 
     /// Takes out idle links that are of no use: those that `is_over`, and those of identities that have had no session and
     /// no call for a while.
-    pub fn retire(&mut self, now: Instant, mut is_over: impl FnMut(&L) -> bool) -> Vec<L> {
+    pub fn retire(&mut self, now: Instant, mut is_over: impl FnMut(&mut L) -> bool) -> Vec<L> {
         let unused = self.puts_before(now);
         let mut retired = Vec::new();
         self.kept.retain(|_, kept| {

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -31,6 +31,12 @@ impl Deref for Chunk {
 
     fn deref(&self) -> &[u8] {
         self.buffer.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl DerefMut for Chunk {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(..self.len).unwrap_or_default()
     }
 }
 

@@ -18,8 +18,9 @@ use super::socket::{self, SocketSettings};
 
 /// A connection to a client or to a coordinator.
 pub trait Stream: Sized + AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
-    /// What such connections are opened by.
-    type Network: Network<Stream = Self>;
+    /// What connections to coordinators are opened by where clients come on connections of this type. They may be of another
+    /// type: [`LinkStream`].
+    type Network: Network;
 
     /// Resolves when reading would find something: bytes, an end or an error. May resolve early.
     ///
@@ -65,10 +66,13 @@ pub trait Stream: Sized + AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static
     fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 }
 
+/// The connections to coordinators where clients come on connections of type `S`.
+pub type LinkStream<S> = <<S as Stream>::Network as Network>::Stream;
+
 /// What connections are opened by: sockets, or what stands in their place.
 pub trait Network: Clone + fmt::Debug + Send + Sync + 'static {
     /// What it opens.
-    type Stream: Stream<Network = Self>;
+    type Stream: Stream;
 
     /// The addresses that a host name stands for, each once, in the order in which they are to be tried. Cancel-safe.
     ///

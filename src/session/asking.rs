@@ -70,11 +70,10 @@ impl Question {
 
     /// The call that clears away what the question left in a coordinator that says yes, with its method; none if it left
     /// nothing.
-    pub fn clearance(&self, flavor: Flavor, reply: &Facts) -> Option<(&'static Method, BytesMut)> {
+    pub fn clearance(&self, flavor: Flavor, reply: &Facts) -> Option<BytesMut> {
         let minted = reply.handle().filter(|_| self.method(flavor).role == Role::Metadata)?;
         let has = self.answer(flavor, reply) == Some(Answer::Has);
-        let close = || request::close_operation(&minted, OperationType::GET_TYPE_INFO, SEQID);
-        has.then(|| (lookup(b"CloseOperation"), close()))
+        has.then(|| request::close_operation(&minted, OperationType::GET_TYPE_INFO, SEQID))
     }
 
     /// What a coordinator's reply to that says; none if it does not concern the handle.

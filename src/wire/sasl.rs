@@ -10,6 +10,7 @@
 //! with the bytes that came. Everything that may hold a password is zeroed when dropped.
 
 mod credentials;
+pub mod mechanism;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 
 pub use credentials::Credentials;
 
+use self::mechanism::Reaction;
 use super::detect::hint;
 use crate::ids::Family;
 
@@ -156,7 +158,7 @@ pub fn encode(status: Status, payload: &[u8]) -> Zeroizing<Vec<u8>> {
 
 /// How a client wants to prove who it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Mechanism {
+pub enum MechanismName {
     /// Name and password (RFC 4616).
     Plain,
     /// Kerberos (RFC 4752).
@@ -165,7 +167,7 @@ pub enum Mechanism {
     Other(Box<str>),
 }
 
-impl Mechanism {
+impl MechanismName {
     /// Classifies the payload of START. Names are case-sensitive (RFC 4422 §3.1).
     ///
     /// # Errors
@@ -211,7 +213,7 @@ pub enum Step {
     /// PLAIN, with these. The client now waits for COMPLETE, or for BAD or ERROR.
     Credentials(Credentials),
     /// A mechanism that the router takes no part in: [`Acceptor::into_consumed`] has what is to be relayed first.
-    OtherMechanism(Mechanism),
+    OtherMechanism(MechanismName),
     /// The client is to be told ([`SaslError::status`]) and the connection closed.
     Refuse(SaslError),
 }
@@ -219,7 +221,7 @@ pub enum Step {
 /// The router's side of a client's handshake, up to the credentials. Takes not one byte more than it must.
 pub struct Acceptor {
     inbox: Inbox,
-    mechanism: Option<Mechanism>,
+    mechanism: Option<MechanismName>,
     family: Family,
 }
 
@@ -248,11 +250,11 @@ impl Acceptor {
             if start.status != Status::Start {
                 return Err(SaslError::OutOfPlace { seen: start.status });
             }
-            self.mechanism = Some(Mechanism::parse(start.payload)?);
+            self.mechanism = Some(MechanismName::parse(start.payload)?);
             self.inbox.finish_message();
         }
         match &self.mechanism {
-            None | Some(Mechanism::Plain) => {}
+            None | Some(MechanismName::Plain) => {}
             Some(mechanism) => return Ok(Step::OtherMechanism(mechanism.clone())),
         }
         *used += self.inbox.take(bytes.get(*used..).unwrap_or_default(), RESPONSE_LIMIT)?;
@@ -270,11 +272,13 @@ impl fmt::Debug for Acceptor {
     }
 }
 
-/// A coordinator's verdict on PLAIN credentials. All but [`Answer::NeedMore`] end the handshake.
+/// Where a handshake with a coordinator stands. [`Answer::NeedMore`] and [`Answer::Respond`] do not end it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// All bytes were used, and more are to come.
     NeedMore,
+    /// These bytes are to be sent, and more are to come.
+    Respond(Zeroizing<Vec<u8>>),
     /// COMPLETE: frames follow.
     Accepted,
     /// The coordinator says no; the client is to hear the same ([`encode`]).
@@ -286,41 +290,39 @@ pub enum Answer {
     },
 }
 
-/// The router's side of a handshake with a coordinator, from [`Credentials::opening`] on: it reads the answer.
-#[derive(Default)]
-pub struct Initiator {
+/// The router's side of a handshake with a coordinator, from [`mechanism::Mechanism::opening`] on: it reads the answers.
+pub struct Initiator<M> {
     inbox: Inbox,
+    mechanism: M,
 }
 
-impl Initiator {
+impl<M: mechanism::Mechanism> Initiator<M> {
     /// An initiator that has seen nothing.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(mechanism: M) -> Self {
+        Self { inbox: Inbox::default(), mechanism }
     }
 
     /// Takes bytes from the coordinator, in chunks cut anywhere. Bytes left over after [`Answer::Accepted`] have no
     /// good reason: a coordinator speaks when asked.
     ///
     /// # Errors
-    ///
-    /// What is no SASL message, too long, or a challenge: PLAIN has none.
+    /// What is no SASL message, or is longer than [`RESPONSE_LIMIT`], or has no place in the mechanism.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Taken<Answer>, SaslError> {
         let used = self.inbox.take(bytes, RESPONSE_LIMIT)?;
-        let Some(answer) = parse(self.inbox.open(), RESPONSE_LIMIT)? else {
+        let Some(message) = parse(self.inbox.open(), RESPONSE_LIMIT)? else {
             return Ok(Taken { used, step: Answer::NeedMore });
         };
-        let step = match answer.status {
-            Status::Complete => Answer::Accepted,
-            status @ (Status::Bad | Status::Error) => {
-                Answer::Refused { status, text: answer.payload.to_vec() }
-            }
-            seen @ (Status::Start | Status::Ok) => return Err(SaslError::OutOfPlace { seen }),
+        let step = match self.mechanism.next(message)? {
+            Reaction::Respond(response) => Answer::Respond(response),
+            Reaction::Accepted => Answer::Accepted,
+            Reaction::Refused { status, text } => Answer::Refused { status, text },
         };
+        self.inbox.finish_message();
         Ok(Taken { used, step })
     }
 }
 
-impl fmt::Debug for Initiator {
+impl<M> fmt::Debug for Initiator<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Initiator").finish_non_exhaustive()
     }

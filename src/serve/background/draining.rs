@@ -19,8 +19,10 @@ use crate::ids::{Identity, Service};
 use crate::metrics::DrainedOutcome;
 use crate::net::stream::Stream;
 use crate::serve::fleet::shared::Fleet;
-use crate::serve::link::own_call::{OwnCall, call_on, framing};
+use crate::serve::link::login::Login;
+use crate::serve::link::own_call::{OwnCall, call, transport};
 use crate::serve::link::{Link, waiting};
+use crate::serve::message::link_end::Look;
 use crate::serve::shared::Shared;
 use crate::session::table::{Named, OpenOf};
 use crate::wire::verdict::Verdict;
@@ -146,7 +148,6 @@ impl<S: Stream> Drainer<S> {
 
     /// Cancels one operation, on the link that the last one left, or another. Nobody waits for what was cancelled.
     async fn cancel(&self, identity: &Identity, operation: Named, link: &mut Option<Box<Link<S>>>) -> bool {
-        let Some(framing) = framing(identity) else { return false };
         let service = match operation {
             Named::Operation(_) => Service::Hs2,
             Named::Query(_) => Service::Beeswax,
@@ -159,10 +160,9 @@ impl<S: Stream> Drainer<S> {
             },
         };
         let family = self.fleet.cluster.flavor.family();
-        let Some((kept, verdict)) = call_on(there, OwnCall::Cancel(operation), framing, family).await else {
-            return false;
-        };
-        *link = kept;
+        let Some(answer) = call(there, OwnCall::Cancel(operation)).await else { return false };
+        let verdict = answer.verdict(family);
+        *link = answer.link;
         let guid = operation.guid();
         let done = matches!(verdict, Verdict::Success | Verdict::NoSuchOperation);
         if done {
@@ -175,22 +175,23 @@ impl<S: Stream> Drainer<S> {
     /// A link of the identity: an idle one, or one that is dialed, with the credentials of a client who is there.
     async fn link(&self, identity: &Identity, service: Service) -> Option<Box<Link<S>>> {
         let port = self.fleet.port(&self.coordinator, service)?;
-        let credentials = match identity {
-            Identity::Anonymous { .. } => None,
-            Identity::Plain(user) => self.fleet.keyring.find(user),
+        let login = match identity {
+            Identity::Anonymous { .. } => Some(Login::Nobody),
+            Identity::Plain(user) => self.fleet.keyring.find(user).map(Login::Plain),
             Identity::Unread => return None,
         };
-        if credentials.is_none() && matches!(identity, Identity::Plain(_)) {
-            return port.claim(Holder::ourselves(identity), Purpose::Relief, Kind::Idle)?.live().ok();
-        }
+        let Some(login) = login else {
+            let idle = port.claim(Holder::ourselves(identity), Purpose::Relief, Kind::Idle)?;
+            return idle.live(Look::Closely).ok();
+        };
         let who = (Holder::ourselves(identity), Turn::Identity(identity.clone()));
         // Until `queue_timeout`: there is nobody who could give up before.
         let granted = waiting::link(port, who, Purpose::Relief, pending()).await;
-        let slot = match granted.ok()?.live() {
+        let slot = match granted.ok()?.live(Look::Closely) {
             Ok(link) => return Some(link),
             Err(slot) => slot,
         };
-        let dialed = self.fleet.dial(slot, credentials.as_deref(), &self.shared).await;
+        let dialed = self.fleet.dial(slot, &login, transport(identity)?, &self.shared).await;
         let name = &self.coordinator.name;
         dialed
             .inspect_err(|cause| {

@@ -13,8 +13,10 @@ use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::ids::{CoordinatorId, Identity, Service};
 use crate::net::stream::Stream;
 use crate::serve::fleet::shared::Fleet;
-use crate::serve::link::own_call::{OwnCall, call, framing};
+use crate::serve::link::login::Login;
+use crate::serve::link::own_call::{OwnCall, call, transport};
 use crate::serve::link::slot::Grant;
+use crate::serve::message::link_end::Look;
 use crate::serve::shared::Shared;
 use crate::session::table::{Ending, Tended};
 use crate::wire::facts::{Guid, GuidText};
@@ -92,17 +94,18 @@ async fn close_there<S: Stream>(
     session: &Tended,
     granted: Grant<S>,
 ) -> bool {
-    let Some(framing) = framing(&session.identity) else { return false };
-    let link = match granted.live() {
+    let Some(transport) = transport(&session.identity) else { return false };
+    let link = match granted.live(Look::Closely) {
         Ok(link) => link,
         // For somebody who logs in there is nothing to dial with.
         Err(_) if matches!(session.identity, Identity::Plain(_)) => return false,
-        Err(slot) => match fleet.dial(slot, None, shared).await {
+        Err(slot) => match fleet.dial(slot, &Login::Nobody, transport, shared).await {
             Ok(link) => link,
             Err(_) => return false,
         },
     };
-    let family = fleet.cluster.flavor.family();
-    let verdict = call(link, OwnCall::Close(session.handle), framing, family).await;
-    matches!(verdict, Some(Verdict::Success | Verdict::NoSuchSession))
+    let Some(answer) = call(link, OwnCall::Close(session.handle)).await else { return false };
+    let verdict = answer.verdict(fleet.cluster.flavor.family());
+    answer.put_back();
+    matches!(verdict, Verdict::Success | Verdict::NoSuchSession)
 }

@@ -11,7 +11,6 @@ use tokio::time::{Instant, timeout_at};
 use crate::clock;
 use crate::cluster::Coordinator;
 use crate::cluster::room::Purpose;
-use crate::cluster::turns::Turn;
 use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{AskingOutcome, CallOutcome};
 use crate::net::stream::Stream;
@@ -21,6 +20,7 @@ use crate::serve::call::expired;
 use crate::serve::call::outcome::{Decided, Failed};
 use crate::serve::fleet::lookups::Place;
 use crate::serve::message::end::End;
+use crate::serve::message::link_end::Look;
 use crate::serve::message::request::Request;
 use crate::session::asking::{Finding, Question};
 use crate::session::decide::{Affinity, Past, Plan, decide};
@@ -130,7 +130,7 @@ async fn find<S: Stream>(
             None => return Ok(not_asked(conn, &question, AskingOutcome::Limited, None)),
         }
     };
-    let turn = until(conn, deadline, fleet.askings.turn(conn.client.address)).await?;
+    let turn = until(conn, deadline, fleet.askings.turn(conn.client.address())).await?;
     let Some(Some(_turn)) = turn else {
         return Ok(not_asked(conn, &question, AskingOutcome::Limited, None));
     };
@@ -150,7 +150,7 @@ async fn until<S: Stream, T>(
     tokio::select! {
         biased;
         done = timeout_at(deadline, wanted) => Ok(done.ok()),
-        () = conn.client.stream.closed() => Err(End::client_gone()),
+        () = conn.client.closed() => Err(End::client_gone()),
     }
 }
 
@@ -175,17 +175,16 @@ async fn ask_all<S: Stream>(
     let own = coordinators
         .iter()
         .filter(|coordinator| Some(coordinator.id) != except)
-        .filter_map(|coordinator| conn.links.take(coordinator.id, Service::Hs2, S::glance))
+        .filter_map(|coordinator| conn.links.take(coordinator.id, Service::Hs2, Look::Briefly))
         .collect();
     let round = Round {
         fleet: &conn.fleet,
         shared: &conn.shared,
         links: &conn.links,
-        client: &conn.client.stream,
+        client: &conn.client,
         holder: conn.holder(),
-        turn: Turn::of(conn.links.identity(), conn.client.address),
+        turn: conn.turn(),
         purpose: Purpose::Work,
-        framing: conn.framing,
         question,
         except,
         deadline,
@@ -193,7 +192,7 @@ async fn ask_all<S: Stream>(
     tokio::select! {
         biased;
         heard = round.ask_all(own, conn.past.last) => Ok(heard),
-        () = conn.client.stream.gone() => Err(End::client_gone()),
+        () = conn.client.gone() => Err(End::client_gone()),
     }
 }
 

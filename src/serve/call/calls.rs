@@ -8,7 +8,7 @@ use crate::cluster::{AdminState, Coordinator, Wanted};
 use crate::ids::Service;
 use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
-use crate::net::stream::{Seen, Stream};
+use crate::net::stream::Stream;
 use crate::serve::call::attached::InUse;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::outcome::Decided;
@@ -41,11 +41,10 @@ pub(in crate::serve) async fn serve<S: Stream>(conn: &mut Conn<S>) -> Result<Pla
 async fn call<S: Stream>(conn: &mut Conn<S>, first: Option<Chunk>) -> Result<(), End> {
     // Whatever came of its dials, the call before this one has waited for.
     conn.slowed = Duration::ZERO;
-    let mut request = Request::boxed(conn.framing);
-    conn.inbox.begin(&mut conn.client, &mut request, first)?;
+    let mut request = Request::boxed();
+    conn.client.begin(&mut request, first)?;
     if !request.complete {
-        Box::pin(conn.inbox.fill(&mut conn.client, &mut request, &conn.shared.settings, &conn.shared.replay))
-            .await?;
+        Box::pin(conn.client.fill(&mut request, &conn.shared.settings, &conn.shared.replay)).await?;
     }
     let done = match request.mistyped() {
         None => carry_out(conn, &mut request).await,
@@ -166,9 +165,9 @@ fn forget_lost_beeswax<S: Stream>(conn: &mut Conn<S>) {
 /// Waits for the next request's first bytes, or for the end; none if some are pending. What an idle connection waits for
 /// never interrupts a request that has begun: that has a deadline of its own.
 async fn next_bytes<S: Stream>(conn: &mut Conn<S>) -> Result<Option<Chunk>, End> {
-    while conn.client.pending.is_empty() {
+    while !conn.client.has_pending() {
         // To close on unread bytes would be a reset, and a call lost that came before the end.
-        let leave = conn.leaving && conn.open.is_empty() && conn.client.stream.look() != Seen::Bytes;
+        let leave = conn.leaving && conn.open.is_empty() && !conn.client.has_unread();
         tokio::select! {
             biased;
             read = conn.client.read() => {
@@ -212,7 +211,7 @@ async fn forward_anywhere<S: Stream>(
 
 /// The best coordinator, if it can be with room for a call.
 fn anybody<S: Stream>(conn: &Conn<S>, service: Service) -> Option<Arc<Coordinator>> {
-    let has_room = |one: &Coordinator| conn.links.has_room(one, service, conn.client.address);
+    let has_room = |one: &Coordinator| conn.links.has_room(one, service, conn.client.address());
     let picked = conn.fleet.pick(&Wanted { service, demand: None, tried: &[], has_room: &has_room });
     let picked = picked.or_else(|_| conn.fleet.pick(&Wanted::anywhere_but(&[], service)));
     // Counted as an open only for the moment of the pick: no session comes of it.

@@ -7,15 +7,15 @@ use crate::clock;
 use crate::cluster::room::Holder;
 use crate::cluster::turns::Turn;
 use crate::cluster::{Coordinator, Opening, SessionCount};
-use crate::ids::{ConnId, CoordinatorId, Service};
+use crate::ids::{ConnId, CoordinatorId, Service, Transport};
 use crate::net::stream::Stream;
 use crate::serve::call::attached::{Attached, InUse};
 use crate::serve::fleet::links::Links;
 use crate::serve::fleet::shared::{Entrance, Fleet};
 use crate::serve::message::client::Client;
+use crate::serve::message::client_end::ClientEnd;
+use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
-use crate::serve::message::framing::Framing;
-use crate::serve::message::request::Inbox;
 use crate::serve::shared::Shared;
 use crate::serve::threads::alarm::Alarm;
 use crate::serve::threads::signals::Bell;
@@ -42,9 +42,7 @@ pub(in crate::serve) struct Conn<S: Stream> {
     pub(in crate::serve) shared: Arc<Shared<S>>,
     pub(in crate::serve) fleet: Arc<Fleet<S>>,
     pub(in crate::serve) id: ConnId,
-    pub(in crate::serve) client: Client<S>,
-    pub(in crate::serve) framing: Framing,
-    pub(in crate::serve) inbox: Inbox,
+    pub(in crate::serve) client: ClientEnd<S>,
     pub(in crate::serve) links: Links<S>,
     pub(in crate::serve) past: Past,
     /// The pick that checked the credentials, until the first session takes it or the client shows that it wants none. It
@@ -76,12 +74,12 @@ pub(in crate::serve) struct Conn<S: Stream> {
 impl<S: Stream> Conn<S> {
     /// Whose places its links use.
     pub(in crate::serve) fn holder(&self) -> Holder<'_> {
-        Holder::of(self.links.identity(), self.client.address)
+        Holder::of(self.links.identity(), self.client.address())
     }
 
     /// Whose turn it is where this client waits.
     pub(in crate::serve) fn turn(&self) -> Turn {
-        Turn::of(self.links.identity(), self.client.address)
+        Turn::of(self.links.identity(), self.client.address())
     }
 
     /// Puts the connection's first session, and where it is, into the connection's span. Only the first: what is recorded
@@ -103,7 +101,7 @@ impl<S: Stream> Conn<S> {
         (shared, bell, place): (Arc<Shared<S>>, Arc<Bell>, Place),
         entrance: &Entrance<S>,
         client: Client<S>,
-        framing: Framing,
+        transport: Transport,
         links: Links<S>,
     ) -> Self {
         let fleet = Arc::clone(&entrance.fleet);
@@ -119,9 +117,7 @@ impl<S: Stream> Conn<S> {
             slowed: Duration::ZERO,
             shared,
             id: links.conn(),
-            client,
-            framing,
-            inbox: Inbox::new(framing),
+            client: ClientEnd::new(client, transport),
             links,
             past: Past {
                 service: entrance.service,
@@ -156,10 +152,22 @@ impl<S: Stream> Conn<S> {
     pub(in crate::serve) fn settle(self, place: Place) -> Result<Self, End> {
         let runtime = place.runtime().clone();
         let _there = runtime.enter();
-        let client = self.client.settle_here()?;
+        let client = self.client.rehome()?;
         let links = self.links.settle_here();
         let look = self.look.settle_here();
         Ok(Self { client, links, look, place, ..self })
+    }
+
+    /// Sends the client bytes of a reply, which are in this form.
+    ///
+    /// # Errors
+    /// [`End::ClientStalled`], when it takes none for `stall_timeout`; [`End::ClientGone`], when its connection is broken.
+    pub(in crate::serve) fn deliver(
+        &mut self,
+        bytes: &[u8],
+        form: Form,
+    ) -> impl Future<Output = Result<(), End>> {
+        self.client.deliver(bytes, form, self.shared.settings.stall_timeout)
     }
 
     pub(in crate::serve) fn look_in(&mut self, interval: Duration) {

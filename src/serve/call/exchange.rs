@@ -9,15 +9,15 @@ use crate::net::flow::Chunk;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::incoming::Incoming;
-use crate::serve::call::outcome::{Answered, Body, Deliver, HeldBack, Trouble};
+use crate::serve::call::outcome::{Answered, Body, Deliver, Trouble};
 use crate::serve::call::sending;
 use crate::serve::link::Link;
 use crate::serve::link::lost::LostCause;
-use crate::serve::link::read_out::read_out;
+use crate::serve::link::read_reply::read_out;
+use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
-use crate::serve::settings::{FREE_REPLY_BYTES, HELD_REPLY_LIMIT, UNSURE_FOR};
-use crate::serve::threads::memory::Held;
+use crate::serve::settings::UNSURE_FOR;
 use crate::session::learn::{Call, learn};
 use crate::session::retry::Phase;
 use crate::wire::facts::Facts;
@@ -42,9 +42,10 @@ pub(in crate::serve) async fn exchange<S: Stream>(
         // Boxed: few requests are so large, and all would hold what it takes.
         if let Some((reply, bytes)) = Box::pin(sending::send_rest(conn, &mut link, request, sent)).await? {
             note_reply(conn, &link, request, reply.facts(), running);
-            return Ok(Answered { reply, bytes: Body::Held(bytes), link: None });
+            return Ok(Answered { reply, bytes, link: None });
         }
     }
+    let form = conn.client.form(&link.end);
     let mut begun = None;
     loop {
         let read = if request.ends_for_sure() {
@@ -56,14 +57,14 @@ pub(in crate::serve) async fn exchange<S: Stream>(
         let received = match read {
             Ok(read) => {
                 // Made when it begins: between a request and its reply others have the processor's cache.
-                let incoming = begun.get_or_insert_with(|| Incoming::to(request, conn.framing, deliver));
-                receive(conn, read, (&link, request), incoming, &mut running)?
+                let incoming = begun.get_or_insert_with(|| Incoming::to(request, form, deliver));
+                receive(conn, read, (&mut link, request), incoming, &mut running)?
             }
             Err(end) => return Err(leave(conn, link, request, (begun, deliver), end)),
         };
         if let Some(chunk) = &received {
             let sent = match begun.as_mut().and_then(Incoming::take_held) {
-                None => conn.client.send(chunk, conn.shared.settings.stall_timeout).await,
+                None => conn.deliver(chunk, form).await,
                 // Boxed: few replies that were held are delivered before their end.
                 Some(held) => Box::pin(send_both(conn, held, chunk)).await,
             };
@@ -82,7 +83,7 @@ pub(in crate::serve) async fn exchange<S: Stream>(
 fn receive<S: Stream>(
     conn: &Conn<S>,
     read: Result<Chunk, LostCause>,
-    (link, request): (&Link<S>, &Request),
+    (link, request): (&mut Link<S>, &Request),
     incoming: &mut Incoming,
     running: &mut Option<RunningCount>,
 ) -> Result<Option<Chunk>, Trouble> {
@@ -99,26 +100,17 @@ fn receive<S: Stream>(
         return Ok(Some(chunk));
     }
     if done && incoming.bytes.is_empty() {
-        incoming.bytes = Body::Piece(chunk);
+        incoming.bytes = Body::piece(chunk, incoming.bytes.form);
     } else {
-        hold(conn, incoming, &chunk)?;
+        incoming.bytes.hold(&chunk, &conn.shared.replay).map_err(|cause| incoming.lost(cause))?;
     }
     Ok(None)
 }
 
-fn hold<S: Stream>(conn: &Conn<S>, incoming: &mut Incoming, chunk: &[u8]) -> Result<(), Trouble> {
-    let mut held = std::mem::replace(&mut incoming.bytes, Body::Nothing).into_held();
-    held.bytes.extend_from_slice(chunk);
-    let fits = hold_on(conn, &mut held.counted, held.bytes.len());
-    incoming.bytes = Body::Held(held);
-    fits.map_err(|cause| incoming.lost(cause))
-}
-
 /// What was held of the reply's head goes first.
-async fn send_both<S: Stream>(conn: &mut Conn<S>, held: Box<HeldBack>, chunk: &[u8]) -> Result<(), End> {
-    let stall = conn.shared.settings.stall_timeout;
-    conn.client.send(&held.bytes, stall).await?;
-    conn.client.send(chunk, stall).await
+async fn send_both<S: Stream>(conn: &mut Conn<S>, held: Body, chunk: &[u8]) -> Result<(), End> {
+    conn.deliver(&held, held.form).await?;
+    conn.deliver(chunk, held.form).await
 }
 
 /// The client is gone, or as good as gone, before it has all of its reply: a link that others share is not lost with it.
@@ -129,7 +121,7 @@ fn leave<S: Stream>(
     (begun, deliver): (Option<Incoming>, Deliver),
     end: End,
 ) -> Trouble {
-    let incoming = begun.unwrap_or_else(|| Incoming::to(request, conn.framing, deliver));
+    let incoming = begun.unwrap_or_else(|| Incoming::to(request, Form::Payload, deliver));
     // Links are shared where there is upkeep.
     let upkeep = conn.fleet.room.upkeep.filter(|_| link.slot.port.shares);
     if incoming.reply.is_done() {
@@ -154,7 +146,7 @@ pub(in crate::serve) async fn await_reply<S: Stream>(
     tokio::select! {
         biased;
         read = link.read() => Ok(read),
-        () = conn.client.stream.gone() => Err(End::client_gone()),
+        () = conn.client.gone() => Err(End::client_gone()),
         never = conn.links.ends(), if conn.links.are_idle() => match never {},
     }
 }
@@ -168,23 +160,10 @@ async fn await_doubtful<S: Stream>(
     tokio::select! {
         biased;
         read = link.read() => Ok(read),
-        () = conn.client.stream.closed() => Err(End::client_gone()),
+        () = conn.client.closed() => Err(End::client_gone()),
         never = conn.links.ends(), if conn.links.are_idle() => match never {},
         () = sleep(UNSURE_FOR) => Ok(Err(LostCause::Unanswered)),
     }
-}
-
-/// Whether so many bytes of a reply may be held.
-pub(in crate::serve) fn hold_on<S: Stream>(
-    conn: &Conn<S>,
-    counted: &mut Held,
-    bytes: usize,
-) -> Result<(), LostCause> {
-    if bytes > HELD_REPLY_LIMIT {
-        return Err(LostCause::TooLarge);
-    }
-    let fits = conn.shared.replay.grow(counted, bytes.saturating_sub(FREE_REPLY_BYTES));
-    if fits { Ok(()) } else { Err(LostCause::NoRoom) }
 }
 
 fn note_reply<S: Stream>(

@@ -15,6 +15,7 @@ use crate::serve::call::attached::InUse;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::outcome::Ended;
 use crate::serve::call::refuse::{self, NoAnswer, done};
+use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
 use crate::session::decide::{operation_of, session_of};
@@ -78,8 +79,8 @@ pub(in crate::serve) async fn tell_lost<S: Stream>(
         if let Some(session) = request.facts().handle() {
             conn.attached.forget(&session.guid);
         }
-        let reply = done(Service::Hs2, request.facts(), conn.framing);
-        conn.client.send(&reply, conn.shared.settings.stall_timeout).await?;
+        let reply = done(Service::Hs2, request.facts());
+        conn.deliver(&reply, Form::Payload).await?;
         return Ok(CallOutcome::Reply);
     }
     let name = conn.fleet.cluster.coordinator(coordinator).map(|one| one.name.to_string());
@@ -115,8 +116,8 @@ async fn tell_expired<S: Stream>(
     if !expired.closed {
         return Ok(false);
     }
-    let reply = done(Service::Hs2, request.facts(), conn.framing);
-    conn.client.send(&reply, conn.shared.settings.stall_timeout).await?;
+    let reply = done(Service::Hs2, request.facts());
+    conn.deliver(&reply, Form::Payload).await?;
     conn.fleet.table.remove_session(&session.guid);
     conn.shared.calls.count(method.place(), CallOutcome::Reply);
     Ok(true)

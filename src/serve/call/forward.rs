@@ -13,6 +13,7 @@ use crate::serve::call::outcome::{Answered, Body, Deliver, Failed, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::{asking, braking, exchange, expired, linking, moving};
 use crate::serve::link::lost::{Lost, LostCause};
+use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
 use crate::serve::settings::MOVE_TIME;
@@ -106,7 +107,7 @@ async fn attempt<S: Stream>(
                     Err(failed) => return Ok(Attempt::Failed(failed)),
                 };
                 if !bytes.is_empty() {
-                    conn.client.send(&bytes, conn.shared.settings.stall_timeout).await?;
+                    conn.deliver(&bytes, bytes.form).await?;
                 }
                 return Ok(Attempt::Answered(outcome));
             }
@@ -156,7 +157,7 @@ fn judged<S: Stream>(
     coordinator: &Coordinator,
     mut answered: Answered<S>,
 ) -> Result<(Body, CallOutcome), Failed> {
-    let bytes = std::mem::replace(&mut answered.bytes, Body::Nothing);
+    let bytes = answered.bytes.take();
     let verdict = conn.verdict(request.method(), answered.reply.facts());
     if let Some(in_use) = &mut conn.in_use {
         in_use.succeeded |= verdict == Verdict::Success;
@@ -176,7 +177,7 @@ fn judged<S: Stream>(
         Verdict::Success | Verdict::Failed | Verdict::Full => true,
     };
     if !is_last_word {
-        return Err(Failed::Refused { verdict, outcome, reply: bytes.into_held() });
+        return Err(Failed::Refused { verdict, outcome, reply: bytes.copied() });
     }
     Ok((bytes, outcome))
 }
@@ -219,7 +220,7 @@ async fn give_up<S: Stream>(
             if verdict == Verdict::NoSuchSession {
                 forget_session(conn, request, coordinator);
             }
-            conn.client.send(&reply.bytes, conn.shared.settings.stall_timeout).await?;
+            conn.deliver(&reply, reply.form).await?;
             Ok(outcome)
         }
     }
@@ -244,17 +245,16 @@ async fn finish_again<S: Stream>(
     mut answered: Answered<S>,
 ) -> Result<CallOutcome, End> {
     let gone = conn.verdict(request.method(), answered.reply.facts());
-    let bytes = std::mem::replace(&mut answered.bytes, Body::Nothing);
+    let bytes = answered.bytes.take();
     let outcome = exchange::finish(conn, request.method(), coordinator, answered);
-    let stall = conn.shared.settings.stall_timeout;
     if matches!(gone, Verdict::NoSuchSession | Verdict::NoSuchOperation) {
         if gone == Verdict::NoSuchSession {
             forget_session(conn, request, coordinator);
         }
-        conn.client.send(&refuse::done(service, request.facts(), conn.framing), stall).await?;
+        conn.deliver(&refuse::done(service, request.facts()), Form::Payload).await?;
         return Ok(CallOutcome::Reply);
     }
-    conn.client.send(&bytes, stall).await?;
+    conn.deliver(&bytes, bytes.form).await?;
     Ok(outcome)
 }
 

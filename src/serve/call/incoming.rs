@@ -2,13 +2,12 @@
 
 use crate::net::flow::Chunk;
 use crate::net::stream::Stream;
-use crate::serve::call::outcome::{Body, Deliver, HeldBack, Trouble};
+use crate::serve::call::outcome::{Body, Deliver, Trouble};
 use crate::serve::link::Link;
 use crate::serve::link::lost::{Lost, LostCause};
-use crate::serve::message::framing::Framing;
+use crate::serve::message::coding::Form;
 use crate::serve::message::reply::Reply;
 use crate::serve::message::request::Request;
-use crate::session::retry::Phase;
 
 /// A reply that comes.
 pub(in crate::serve) struct Incoming {
@@ -17,16 +16,15 @@ pub(in crate::serve) struct Incoming {
     /// What of it waits for its end.
     pub bytes: Body,
     pub client_has_some: bool,
-    phase: Phase,
     /// Whether it has ended and its link is fit for another call.
     pub leaves_fit: bool,
 }
 
 impl Incoming {
-    pub(in crate::serve) fn to(request: &Request, framing: Framing, deliver: Deliver) -> Self {
-        let reply = Reply::boxed(request.method(), request.facts(), framing);
-        let (bytes, phase) = (Body::Nothing, Phase::Waiting);
-        Self { reply, deliver, bytes, client_has_some: false, phase, leaves_fit: false }
+    /// To a request, of which nothing has come; it goes to the client in this form.
+    pub(in crate::serve) fn to(request: &Request, form: Form, deliver: Deliver) -> Self {
+        let reply = Reply::boxed(request.method(), request.facts());
+        Self { reply, deliver, bytes: Body::nothing(form), client_has_some: false, leaves_fit: false }
     }
 
     /// Takes the reply's part of a chunk, and leaves no more in it.
@@ -34,13 +32,11 @@ impl Incoming {
         &mut self,
         chunk: &mut Chunk,
         request: &Request,
-        link: &Link<S>,
+        link: &mut Link<S>,
     ) -> Result<(), Trouble> {
-        let taken = self.reply.take(chunk);
-        self.phase = self.reply.phase();
+        let taken = link.end.take(&mut self.reply, chunk, self.bytes.form);
         let taken = taken.map_err(|error| self.lost(error.into()))?;
         self.leaves_fit = taken.clean && request.leaves_fit(link.slot.port.shares, self.reply.facts());
-        chunk.truncate(taken.used);
         Ok(())
     }
 
@@ -50,14 +46,12 @@ impl Incoming {
         !self.reply.is_checked() || (!self.client_has_some && self.deliver.holds(bytes))
     }
 
-    pub(in crate::serve) fn take_held(&mut self) -> Option<Box<HeldBack>> {
-        if self.bytes.is_empty() {
-            return None;
-        }
-        Some(std::mem::replace(&mut self.bytes, Body::Nothing).into_held())
+    /// What waited, if anything did.
+    pub(in crate::serve) fn take_held(&mut self) -> Option<Body> {
+        (!self.bytes.is_empty()).then(|| self.bytes.take())
     }
 
     pub(in crate::serve) fn lost(&self, cause: LostCause) -> Trouble {
-        Trouble::Link(Lost { phase: self.phase, client_has_some: self.client_has_some, cause })
+        Trouble::Link(Lost { phase: self.reply.phase(), client_has_some: self.client_has_some, cause })
     }
 }

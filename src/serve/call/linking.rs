@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use crate::cluster::Coordinator;
 use crate::cluster::room::{Holder, Kind};
-use crate::cluster::turns::Turn;
 use crate::ids::Service;
-use crate::net::stream::{Seen, Stream};
+use crate::net::stream::Stream;
 use crate::serve::call::braking;
 use crate::serve::call::conn::Conn;
 use crate::serve::link::Link;
 use crate::serve::link::dial::Unreached;
 use crate::serve::link::no_link::NoLink;
-use crate::serve::link::slot::Grant;
+use crate::serve::link::slot::{Grant, Slot};
 use crate::serve::link::waiting::{self, NotCalled};
 use crate::serve::message::end::End;
+use crate::serve::message::link_end::Look;
 use crate::serve::message::request::Request;
 use crate::session::retry::wants_live_link;
 use crate::wire::method::{Method, Retry};
@@ -29,17 +29,17 @@ pub(in crate::serve) async fn link_to<S: Stream>(
     service: Service,
     request: &Request,
 ) -> Result<Result<Box<Link<S>>, NoLink>, End> {
-    if let Some(link) = conn.links.take(coordinator.id, service, see(request.method())) {
+    if let Some(link) = conn.links.take(coordinator.id, service, look(request.method())) {
         return Ok(Ok(link));
     }
     let port = conn.fleet.port(coordinator, service);
-    match port.and_then(|port| port.claim(holder_for(conn, request), request.purpose, Kind::Idle)) {
-        Some(Grant::Link(link)) if see(request.method())(&link.stream) == Seen::Nothing => {
-            return Ok(Ok(link));
-        }
-        // Boxed: few calls dial.
-        Some(grant) => return Box::pin(link_of(conn, grant, request.method())).await,
-        None => {}
+    let grant = port.and_then(|port| port.claim(holder_for(conn, request), request.purpose, Kind::Idle));
+    // Boxed: few calls dial.
+    if let Some(grant) = grant {
+        return match grant.live(look(request.method())) {
+            Ok(link) => Ok(Ok(link)),
+            Err(slot) => Box::pin(dial(conn, slot)).await,
+        };
     }
     Box::pin(new_link(conn, coordinator, service, request)).await
 }
@@ -55,20 +55,19 @@ async fn new_link<S: Stream>(
     let Some(port) = conn.fleet.port(coordinator, service) else {
         return Ok(Err(Unreached::NoPort(service).into()));
     };
-    let turn = Turn::of(conn.links.identity(), conn.client.address);
+    let turn = conn.turn();
     let identity = conn.links.identity().clone();
     let who = (Holder { identity: &identity, ..holder_for(conn, request) }, turn);
-    let client = &conn.client;
+    let (client, speaks) = (&conn.client, conn.links.speaks());
     let gone = async {
         tokio::select! {
             biased;
-            () = client.stream.closed() => {}
+            () = client.closed() => {}
             never = conn.links.ends() => match never {},
         }
     };
     let granted = waiting::link(port, who, request.purpose, gone);
     let granted = if request.method().retry == Retry::NextCandidate {
-        let speaks = conn.framing.speaks();
         let waited = port.watch.answer(speaks, granted).await;
         waited.unwrap_or_else(|silent| Err(NotCalled::NoRoom(silent.into())))
     } else {
@@ -85,22 +84,25 @@ async fn new_link<S: Stream>(
 /// the link is held until that is sure.
 fn holder_for<'a, S: Stream>(conn: &'a Conn<S>, request: &Request) -> Holder<'a> {
     let holder = conn.holder();
-    if request.ends_for_sure() { holder } else { Holder { unproven: Some(conn.client.address), ..holder } }
+    if request.ends_for_sure() { holder } else { Holder { unproven: Some(conn.client.address()), ..holder } }
 }
 
-/// The link that was granted, unless a look shows that it was closed: then, or if only a slot was granted, a new one, as
-/// long as there is a client to dial for. For one that has only finished sending no login is begun or waited for.
+/// The link that was granted, unless a look shows that it was closed: then, or if only a slot was granted, a new one.
 pub(in crate::serve) async fn link_of<S: Stream>(
     conn: &mut Conn<S>,
     grant: Grant<S>,
     method: &Method,
 ) -> Result<Result<Box<Link<S>>, NoLink>, End> {
-    let slot = match grant {
-        Grant::Link(link) if see(method)(&link.stream) == Seen::Nothing => return Ok(Ok(link)),
-        Grant::Link(link) => link.slot.renew(),
-        Grant::Slot(slot) => slot,
-    };
-    let (logs_in, client) = (conn.links.logs_in(), &conn.client.stream);
+    match grant.live(look(method)) {
+        Ok(link) => Ok(Ok(link)),
+        Err(slot) => dial(conn, slot).await,
+    }
+}
+
+/// A new link, as long as there is a client to dial for. For one that has only finished sending no login is begun or waited
+/// for.
+async fn dial<S: Stream>(conn: &mut Conn<S>, slot: Slot<S>) -> Result<Result<Box<Link<S>>, NoLink>, End> {
+    let (logs_in, client) = (conn.links.logs_in(), &conn.client);
     let gone = async { if logs_in { client.closed().await } else { client.gone().await } };
     let mut dialed = tokio::select! {
         biased;
@@ -120,6 +122,6 @@ pub(in crate::serve) async fn link_of<S: Stream>(
 }
 
 /// How hard to look at a link before a call is sent on it.
-fn see<S: Stream>(method: &Method) -> fn(&S) -> Seen {
-    if wants_live_link(method.retry) { S::look } else { S::glance }
+fn look(method: &Method) -> Look {
+    if wants_live_link(method.retry) { Look::Closely } else { Look::Briefly }
 }

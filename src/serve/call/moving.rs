@@ -15,7 +15,7 @@ use crate::clock;
 use crate::cluster::{Coordinator, Opening, Standing, Wanted};
 use crate::ids::{CoordinatorId, Service};
 use crate::metrics::MoveOutcome;
-use crate::net::stream::{Seen, Stream};
+use crate::net::stream::Stream;
 use crate::serve::call::conn::{Conn, Left};
 use crate::serve::call::outcome::{Failed, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer, Reasons};
@@ -211,7 +211,7 @@ pub(in crate::serve) async fn leave_coordinators<S: Stream>(conn: &mut Conn<S>) 
             continue;
         }
         for session in conn.attached.on(coordinator) {
-            if conn.client.stream.glance() != Seen::Nothing {
+            if conn.client.has_sent() {
                 return Ok(());
             }
             if leaves {
@@ -339,7 +339,7 @@ async fn open_again<S: Stream>(
 
 /// The best coordinator that was not tried and has room, with an open counted on it.
 fn to_move_to<S: Stream>(conn: &Conn<S>, tried: &[CoordinatorId]) -> Option<Opening> {
-    let has_room = |one: &Coordinator| conn.links.has_room(one, Service::Hs2, conn.client.address);
+    let has_room = |one: &Coordinator| conn.links.has_room(one, Service::Hs2, conn.client.address());
     conn.fleet.pick(&Wanted { service: Service::Hs2, demand: None, tried, has_room: &has_room }).ok()
 }
 
@@ -350,7 +350,7 @@ async fn ask_again<S: Stream>(
     coordinator: &Arc<Coordinator>,
     reasons: &mut Reasons,
 ) -> Result<Option<(Handle, Option<Duration>)>, NotMoved> {
-    let Some(mut request) = Request::own(&departure.request, conn.framing) else {
+    let Some(mut request) = Request::own(&departure.request) else {
         return Ok(None);
     };
     let linked = linking::link_to(conn, coordinator, Service::Hs2, &request).await;

@@ -11,7 +11,7 @@ use crate::ids::Service;
 use crate::metrics::{CallOutcome, Label as _, RefusalCause, SessionOutcome};
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
-use crate::serve::call::outcome::{Answered, Body, Trouble};
+use crate::serve::call::outcome::{Answered, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::tried::Tried;
 use crate::serve::call::{exchange, forward, linking, opening};
@@ -20,7 +20,6 @@ use crate::serve::link::lost::Lost;
 use crate::serve::link::slot::Grant;
 use crate::serve::link::waiting::NotCalled;
 use crate::serve::message::end::End;
-use crate::serve::message::framing::Framing;
 use crate::serve::message::request::Request;
 use crate::session::idle::IdleTimeout;
 use crate::session::retry::{Phase, Remedy, remedy};
@@ -186,7 +185,7 @@ async fn candidate<S: Stream>(
         demand: tried.demand,
         deadline: tried.room_by,
     };
-    match seeker.place(&tried.coordinators, &conn.client.stream).await {
+    match seeker.place(&tried.coordinators, conn.client.closed()).await {
         Ok(place) => Ok(Some(place)),
         Err(seek::NoPlace::Nobody) => Ok(None),
         Err(seek::NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => {
@@ -254,7 +253,7 @@ async fn opened<S: Stream>(
     count_open(conn, &coordinator, if success { SessionOutcome::Opened } else { SessionOutcome::Error });
     note_answered(conn, request, &coordinator, success);
     if let Some(handle) = answered.reply.facts().handle().filter(|_| success) {
-        if conn.framing == Framing::None {
+        if conn.links.are_plain() {
             coordinator.note_opened_without_login();
         }
         let session = GuidText(handle.guid);
@@ -280,9 +279,9 @@ async fn opened<S: Stream>(
             Err(error) => conn.shared.warn_unknown(&session, error),
         }
     }
-    let bytes = std::mem::replace(&mut answered.bytes, Body::Nothing);
+    let bytes = answered.bytes.take();
     let outcome = exchange::finish(conn, method, &coordinator, answered);
-    conn.client.send(&bytes, conn.shared.settings.stall_timeout).await?;
+    conn.deliver(&bytes, bytes.form).await?;
     Ok(outcome)
 }
 
@@ -325,9 +324,9 @@ async fn nobody_opened<S: Stream>(
     let Some((coordinator, mut answered)) = tried.answer else {
         return refuse_open(conn, request, Service::Hs2, &tried).await;
     };
-    let bytes = std::mem::replace(&mut answered.bytes, Body::Nothing);
+    let bytes = answered.bytes.take();
     let outcome = exchange::finish(conn, request.method(), &coordinator, answered);
-    conn.client.send(&bytes, conn.shared.settings.stall_timeout).await?;
+    conn.deliver(&bytes, bytes.form).await?;
     Ok(outcome)
 }
 

@@ -6,24 +6,25 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 
 use crate::metrics::{Direction, SessionOutcome};
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
-use crate::serve::call::outcome::{Answered, Body, HeldBack, Trouble};
-use crate::serve::call::{braking, exchange, sending};
+use crate::serve::call::outcome::{Answered, Body, Trouble};
+use crate::serve::call::{braking, sending};
 use crate::serve::fleet::shared::Fleet;
 use crate::serve::link::Link;
 use crate::serve::link::lost::{Lost, LostCause};
+use crate::serve::link::own_call;
+use crate::serve::link::read_reply::read_reply;
 use crate::serve::link::unanswered::{Patience, Unanswered};
-use crate::serve::message::framing::{Framing, framed};
+use crate::serve::message::coding::Form;
+use crate::serve::message::end::End;
 use crate::serve::message::reply::Reply;
 use crate::serve::message::request::Request;
 use crate::serve::shared::Shared;
-use crate::serve::threads::memory::Held;
 use crate::session::retry::Phase;
 use crate::wire::facts::{Guid, GuidText};
 use crate::wire::hs2::request::close_session;
@@ -36,8 +37,7 @@ const LATE: Patience = Patience { contested: Duration::from_secs(1), longest: Du
 struct Asked<S: Stream> {
     link: Box<Link<S>>,
     reply: Box<Reply>,
-    held: BytesMut,
-    counted: Held,
+    held: Body,
     /// Whether the whole request was written.
     is_sent: bool,
     /// Whether nothing followed the reply.
@@ -63,10 +63,10 @@ async fn ask_on<S: Stream>(
     request: &mut Request,
     deadline: Instant,
 ) -> Result<Answered<S>, Trouble> {
-    let (port, speaks) = (Arc::clone(&link.slot.port), conn.framing.speaks());
-    let reply = Reply::boxed(request.method(), request.facts(), conn.framing);
-    let (held, counted) = (BytesMut::new(), Held::default());
-    let mut asked = Asked { link, reply, held, counted, is_sent: false, is_clean: true };
+    let (port, speaks) = (Arc::clone(&link.slot.port), link.end.speaks());
+    let reply = Reply::boxed(request.method(), request.facts());
+    let held = Body::nothing(Form::Payload);
+    let mut asked = Asked { link, reply, held, is_sent: false, is_clean: true };
     let answer = port.watch.answer(speaks, await_answer(conn, &mut asked, request));
     let answer = timeout_at(deadline.into(), answer).await;
     let given_up = |phase, cause| Trouble::Link(Lost { phase, client_has_some: false, cause });
@@ -81,15 +81,15 @@ async fn ask_on<S: Stream>(
     if let Err(trouble) = answer {
         if asked.is_sent && leaves_link(&trouble) {
             let Asked { link, reply, is_clean, .. } = asked;
-            let late = Late { link, reply, is_clean, framing: conn.framing };
+            let late = Late { link, reply, is_clean };
             late.close_when_it_comes(&conn.shared, &conn.fleet);
         }
         return Err(trouble);
     }
-    let Asked { link, reply, held, counted, is_clean, .. } = asked;
+    let Asked { link, reply, held, is_clean, .. } = asked;
     // What nobody asked for would be taken for the next reply.
     let link = is_clean.then_some(link);
-    Ok(Answered { reply, bytes: Body::Held(Box::new(HeldBack { bytes: held, counted })), link })
+    Ok(Answered { reply, bytes: held, link })
 }
 
 async fn await_answer<S: Stream>(
@@ -99,25 +99,30 @@ async fn await_answer<S: Stream>(
 ) -> Result<(), Trouble> {
     let sent = sending::send_piece(conn, &mut asked.link, request, Phase::NothingWritten).await;
     if let Some((reply, bytes)) = sending::send_rest(conn, &mut asked.link, request, sent).await? {
-        (asked.reply, asked.held, asked.is_clean) = (reply, bytes.bytes, false);
+        (asked.reply, asked.held, asked.is_clean) = (reply, bytes, false);
         return Ok(());
     }
     asked.is_sent = true;
-    let mut phase = Phase::Waiting;
-    while !asked.reply.is_done() {
-        let lost = |cause, phase| Trouble::Link(Lost { phase, client_has_some: false, cause });
-        let chunk =
-            exchange::await_reply(conn, &mut asked.link).await?.map_err(|cause| lost(cause, phase))?;
-        let taken = asked.reply.take(&chunk);
-        phase = asked.reply.phase();
-        let taken = taken.map_err(|error| lost(error.into(), phase))?;
-        let bytes = chunk.get(..taken.used).unwrap_or_default();
-        conn.shared.metrics.bytes.add(Direction::ToClient, bytes.len() as u64);
-        asked.is_clean = taken.clean && request.leaves_fit(asked.link.slot.port.shares, asked.reply.facts());
-        asked.held.extend_from_slice(bytes);
-        exchange::hold_on(conn, &mut asked.counted, asked.held.len()).map_err(|cause| lost(cause, phase))?;
+    let Asked { link, reply, held, .. } = asked;
+    let read = tokio::select! {
+        biased;
+        read = read_reply(link, reply, |piece| {
+            conn.shared.metrics.bytes.add(Direction::ToClient, piece.len() as u64);
+            held.hold(piece, &conn.shared.replay)
+        }) => read,
+        () = conn.client.gone() => return Err(End::client_gone().into()),
+        never = conn.links.ends(), if conn.links.are_idle() => match never {},
+    };
+    match read {
+        Ok(is_clean) => {
+            asked.is_clean = is_clean && request.leaves_fit(asked.link.slot.port.shares, asked.reply.facts());
+            Ok(())
+        }
+        Err(cause) => {
+            let phase = asked.reply.phase();
+            Err(Trouble::Link(Lost { phase, client_has_some: false, cause }))
+        }
     }
-    Ok(())
 }
 
 /// Whether a reply may still come on the link.
@@ -137,7 +142,6 @@ struct Late<S: Stream> {
     reply: Box<Reply>,
     /// Whether nothing followed the reply, if it is whole.
     is_clean: bool,
-    framing: Framing,
 }
 
 impl<S: Stream> Late<S> {
@@ -174,18 +178,15 @@ impl<S: Stream> Late<S> {
     /// not clean then, a call would go beside the one before it: the link is closed, and the coordinator's own timers end the
     /// session.
     async fn close(mut self, stall: Duration) -> Option<Guid> {
-        while !self.reply.is_done() {
-            let chunk = self.link.read().await.ok()?;
-            self.is_clean = self.reply.take(&chunk).ok()?.clean;
+        if !self.reply.is_done() {
+            self.is_clean = read_reply(&mut self.link, &mut self.reply, |_| Ok(())).await.ok()?;
         }
         if !self.is_clean || self.reply.phase() != Phase::ReplySucceeds {
             return None;
         }
         let session = self.reply.facts().handle()?;
-        let request = framed(close_session(&session, 0), self.framing);
-        self.link.write_all(&request, stall).await.ok()?;
         // What it answers is of no use, but a link that ends before it does may take the call along.
-        self.link.read().await.ok()?;
+        own_call::ask(self.link, &close_session(&session, 0), stall).await.ok()?;
         Some(session.guid)
     }
 }

@@ -9,12 +9,13 @@ use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
 use crate::net::stream::Stream;
 use crate::serve::link::Link;
-use crate::serve::link::lost::Lost;
+use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::link::no_link::NoLink;
+use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
 use crate::serve::message::reply::Reply;
-use crate::serve::settings::FREE_REPLY_BYTES;
-use crate::serve::threads::memory::Held;
+use crate::serve::settings::{FREE_REPLY_BYTES, HELD_REPLY_LIMIT};
+use crate::serve::threads::memory::{Held, ReplayMemory};
 use crate::session::decide::Plan;
 use crate::session::table::Over;
 use crate::wire::facts::Handle;
@@ -58,36 +59,75 @@ impl Deliver {
     }
 }
 
-/// Bytes of a reply that its client does not have yet.
-#[derive(Default)]
-pub(in crate::serve) struct HeldBack {
-    /// Framed as they came.
-    pub bytes: BytesMut,
-    /// Counts them.
-    pub counted: Held,
+/// What the client does not have of what has come of a reply.
+pub(in crate::serve) struct Body {
+    /// In which form it is.
+    pub form: Form,
+    kept: Kept,
 }
 
-/// What the client does not have of what has come of a reply, framed as it came.
-pub(in crate::serve) enum Body {
-    /// It has all, or nothing has come.
+/// How bytes of a reply are kept.
+enum Kept {
+    /// There are none.
     Nothing,
     /// All of the reply, in one piece as most come: not copied.
     Piece(Chunk),
-    /// It was put together.
-    Held(Box<HeldBack>),
+    /// Put together.
+    Copy(Box<Copied>),
+}
+
+/// Bytes that were put together, and what counts them.
+#[derive(Default)]
+struct Copied {
+    bytes: BytesMut,
+    counted: Held,
 }
 
 impl Body {
-    /// As bytes of its own, so that no buffer is kept from others.
-    #[expect(clippy::unnecessary_box_returns, reason = "it is held in a box")]
-    pub(in crate::serve) fn into_held(self) -> Box<HeldBack> {
-        match self {
-            Self::Nothing => Box::default(),
-            Self::Piece(chunk) => {
-                Box::new(HeldBack { bytes: BytesMut::from(&*chunk), counted: Held::default() })
-            }
-            Self::Held(held) => held,
+    /// Nothing yet; what comes will be in this form.
+    pub(in crate::serve) fn nothing(form: Form) -> Self {
+        Self { form, kept: Kept::Nothing }
+    }
+
+    /// A reply that came in one piece.
+    pub(in crate::serve) fn piece(chunk: Chunk, form: Form) -> Self {
+        Self { form, kept: Kept::Piece(chunk) }
+    }
+
+    /// What there is; it is taken out.
+    pub(in crate::serve) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::nothing(self.form))
+    }
+
+    /// The same as bytes of its own, so that no buffer is kept from others.
+    pub(in crate::serve) fn copied(self) -> Self {
+        let Kept::Piece(chunk) = self.kept else { return self };
+        let copied = Copied { bytes: BytesMut::from(&*chunk), counted: Held::default() };
+        Self { form: self.form, kept: Kept::Copy(Box::new(copied)) }
+    }
+
+    /// Holds more.
+    ///
+    /// # Errors
+    /// [`LostCause::TooLarge`], when that would be more than may be held of one reply; [`LostCause::NoRoom`], when all that
+    /// is held would be more than `memory` allows.
+    pub(in crate::serve) fn hold(&mut self, more: &[u8], memory: &ReplayMemory) -> Result<(), LostCause> {
+        let mut body = self.take().copied();
+        if !matches!(body.kept, Kept::Copy(_)) {
+            body.kept = Kept::Copy(Box::default());
         }
+        if let Kept::Copy(copied) = &mut body.kept {
+            copied.bytes.extend_from_slice(more);
+            let held = copied.bytes.len();
+            if held > HELD_REPLY_LIMIT {
+                return Err(LostCause::TooLarge);
+            }
+            if !memory.grow(&mut copied.counted, held.saturating_sub(FREE_REPLY_BYTES)) {
+                return Err(LostCause::NoRoom);
+            }
+        }
+        *self = body;
+        Ok(())
     }
 }
 
@@ -95,10 +135,10 @@ impl Deref for Body {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        match self {
-            Self::Nothing => &[],
-            Self::Piece(chunk) => chunk,
-            Self::Held(held) => &held.bytes,
+        match &self.kept {
+            Kept::Nothing => &[],
+            Kept::Piece(chunk) => chunk,
+            Kept::Copy(copied) => &copied.bytes,
         }
     }
 }
@@ -144,7 +184,7 @@ pub(in crate::serve) enum Failed {
         verdict: Verdict,
         /// What the call counts as if the client gets this answer.
         outcome: CallOutcome,
-        /// The coordinator's own words, framed.
-        reply: Box<HeldBack>,
+        /// The coordinator's own words.
+        reply: Body,
     },
 }

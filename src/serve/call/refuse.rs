@@ -13,8 +13,8 @@ use crate::serve::call::conn::Conn;
 use crate::serve::call::{braking, sending};
 use crate::serve::link::no_link::NoLink;
 use crate::serve::link::waiting::NoRoom;
+use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
-use crate::serve::message::framing::{Framing, framed};
 use crate::serve::message::request::Request;
 use crate::session::retry::sql_state;
 use crate::wire::facts::Facts;
@@ -134,27 +134,25 @@ impl NoAnswer {
         Self { sql_state: SqlState::General, message }
     }
 
-    /// As a reply to this request, framed as its connection is.
-    pub(in crate::serve) fn reply(&self, service: Service, request: &Facts, framing: Framing) -> BytesMut {
+    /// As a reply to this request.
+    pub(in crate::serve) fn reply(&self, service: Service, request: &Facts) -> BytesMut {
         let refusal = Refusal { sql_state: self.sql_state, message: &self.message };
         let name = request.name.as_bytes();
-        let message = match service {
+        match service {
             Service::Beeswax => beeswax::reply::error(name, request.seqid, &refusal),
             Service::Hs2 | Service::Hs2Http => hs2::reply::error(name, request.seqid, &refusal),
-        };
-        framed(message, framing)
+        }
     }
 }
 
 /// That a close or cancel had its effect, as a reply to this request: it was sent twice because its link was lost, and the
 /// second time there was nothing left to close.
-pub(in crate::serve) fn done(service: Service, request: &Facts, framing: Framing) -> BytesMut {
+pub(in crate::serve) fn done(service: Service, request: &Facts) -> BytesMut {
     let name = request.name.as_bytes();
-    let message = match service {
+    match service {
         Service::Beeswax => beeswax::reply::success(name, request.seqid),
         Service::Hs2 | Service::Hs2Http => hs2::reply::success(name, request.seqid),
-    };
-    framed(message, framing)
+    }
 }
 
 /// Answers a call in a coordinator's place, once all of it has come; slowly, if the client dials in vain all the time.
@@ -167,8 +165,8 @@ pub(in crate::serve) async fn refuse<S: Stream>(
 ) -> Result<CallOutcome, End> {
     sending::take_rest(conn, request).await?;
     tracing::debug!(method = request.method().name, message = answer.message, "call refused");
-    let reply = answer.reply(service, request.facts(), conn.framing);
+    let reply = answer.reply(service, request.facts());
     braking::brake(conn).await;
-    conn.client.send(&reply, conn.shared.settings.stall_timeout).await?;
+    conn.deliver(&reply, Form::Payload).await?;
     Ok(outcome)
 }

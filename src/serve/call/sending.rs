@@ -4,16 +4,17 @@
 
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::time::timeout;
 
 use crate::metrics::Direction;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
-use crate::serve::call::outcome::{HeldBack, Trouble};
+use crate::serve::call::outcome::{Body, Trouble};
 use crate::serve::link::Link;
-use crate::serve::link::lost::Lost;
-use crate::serve::message::end::End;
+use crate::serve::link::lost::{Lost, LostCause};
+use crate::serve::link::read_reply::read_reply;
+use crate::serve::message::coding::Form;
+use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::reply::Reply;
 use crate::serve::message::request::Request;
 use crate::session::retry::Phase;
@@ -24,7 +25,7 @@ const WITHIN: Duration = Duration::from_secs(1);
 const LIMIT: usize = 64 << 10;
 
 /// A reply that was read to its end, and its bytes.
-pub(in crate::serve) type Words = (Box<Reply>, Box<HeldBack>);
+pub(in crate::serve) type Words = (Box<Reply>, Body);
 
 /// Sends the rest of a request, piece by piece, if what was held of it was `sent`. If a part of it was written and no more
 /// could be, the coordinator's reply, if it sent a whole one; none if all was sent.
@@ -37,8 +38,9 @@ pub(in crate::serve) async fn send_rest<S: Stream>(
     request: &mut Request,
     mut sent: Result<(), Trouble>,
 ) -> Result<Option<Words>, Trouble> {
+    let form = conn.client.form(&link.end);
     while sent.is_ok() && !request.complete {
-        conn.inbox.next_piece(&mut conn.client, request, &conn.shared.settings).await?;
+        conn.client.next_piece(request, form, &conn.shared.settings).await?;
         if let Some(mistyped) = request.mistyped() {
             return Err(End::from(mistyped).into());
         }
@@ -59,15 +61,18 @@ async fn last_words<S: Stream>(
     request: &mut Request,
     lost: Lost,
 ) -> Result<Words, Trouble> {
-    let mut reply = Reply::boxed(request.method(), request.facts(), conn.framing);
-    let Ok(Some(bytes)) = timeout(WITHIN, read_whole(link, &mut reply)).await else {
-        return Err(Trouble::Link(lost));
-    };
+    let mut reply = Reply::boxed(request.method(), request.facts());
+    let mut bytes = Body::nothing(Form::Payload);
+    let words = read_reply(link, &mut reply, |piece| {
+        let fits = bytes.len() + piece.len() <= LIMIT;
+        if fits { bytes.hold(piece, &conn.shared.replay) } else { Err(LostCause::TooLarge) }
+    });
+    let Ok(Ok(_)) = timeout(WITHIN, words).await else { return Err(Trouble::Link(lost)) };
     if let Some(left_out) = conn.shared.admit_line("answered early", lost.cause.kind()) {
         let (coordinator, method) = (&link.coordinator.name, request.method().name);
         tracing::info!(%coordinator, method, cause = %lost.cause, left_out, "answered before it had all of the request");
     }
-    conn.shared.metrics.bytes.add(Direction::ToClient, bytes.bytes.len() as u64);
+    conn.shared.metrics.bytes.add(Direction::ToClient, bytes.len() as u64);
     take_rest(conn, request).await?;
     Ok((reply, bytes))
 }
@@ -81,41 +86,32 @@ pub(in crate::serve) async fn take_rest<S: Stream>(
     request: &mut Request,
 ) -> Result<(), End> {
     while !request.complete {
-        conn.inbox.next_piece(&mut conn.client, request, &conn.shared.settings).await?;
+        conn.client.next_piece(request, Form::Payload, &conn.shared.settings).await?;
     }
     Ok(())
 }
 
-/// The bytes of a reply, if it comes to its end.
-async fn read_whole<S: Stream>(link: &mut Link<S>, reply: &mut Reply) -> Option<Box<HeldBack>> {
-    let mut held = Box::new(HeldBack::default());
-    while !reply.is_done() {
-        let chunk = link.read().await.ok()?;
-        let taken = reply.take(&chunk).ok()?;
-        held.bytes.extend_from_slice(chunk.get(..taken.used)?);
-        if held.bytes.len() > LIMIT {
-            return None;
-        }
-    }
-    Some(held)
-}
-
 /// Sends what is held of a request; `before` says what of it was written before.
-pub(in crate::serve) fn send_piece<S: Stream>(
+///
+/// # Errors
+/// [`Trouble::Link`], when the link broke; [`Trouble::Client`], when a request that is not held whole goes to a coordinator
+/// which wants it in one frame.
+pub(in crate::serve) async fn send_piece<S: Stream>(
     conn: &Conn<S>,
     link: &mut Link<S>,
-    request: &Request,
+    request: &mut Request,
     before: Phase,
-) -> impl Future<Output = Result<(), Trouble>> {
-    let (bytes, shared) = (&request.bytes, &conn.shared);
-    link.write_all(bytes, shared.settings.stall_timeout).map(move |done| match done {
-        Ok(()) => {
-            shared.metrics.bytes.add(Direction::ToCoordinator, bytes.len() as u64);
-            Ok(())
-        }
-        Err((cause, written)) => {
-            let phase = if written == 0 { before } else { Phase::Waiting };
-            Err(Trouble::Link(Lost { phase, client_has_some: false, cause }))
-        }
-    })
+) -> Result<(), Trouble> {
+    let form = conn.client.form(&link.end);
+    if !request.complete && !link.end.takes_pieces(form) {
+        return Err(End::from(BadInput::MessageSplit).into());
+    }
+    let bytes = link.end.encode(request, form);
+    let written = link.write_all(&bytes, conn.shared.settings.stall_timeout).await;
+    written.map_err(|(cause, written)| {
+        let phase = if written == 0 { before } else { Phase::Waiting };
+        Trouble::Link(Lost { phase, client_has_some: false, cause })
+    })?;
+    conn.shared.metrics.bytes.add(Direction::ToCoordinator, bytes.len() as u64);
+    Ok(())
 }

@@ -54,8 +54,12 @@ async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Tended) {
         return link.put_back();
     }
     let family = conn.fleet.cluster.flavor.family();
-    let answer = call(link, OwnCall::Touch(session.handle), conn.framing, family).await;
-    if answer == Some(Verdict::Success)
+    let answer = call(link, OwnCall::Touch(session.handle)).await;
+    let verdict = answer.as_ref().map(|answer| answer.verdict(family));
+    if let Some(answer) = answer {
+        answer.put_back();
+    }
+    if verdict == Some(Verdict::Success)
         && let Some(activity) = conn.fleet.table.activity(guid)
     {
         activity.note_answered(clock::now());
@@ -67,7 +71,7 @@ async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Tended) {
     }
     // One that can move may have been lost with its coordinator: its next call finds that out and opens it again.
     let may_come_back = conn.fleet.table.may_leave(guid, Cause::Lost) != Err(Pinned::Immovable);
-    if answer == Some(Verdict::NoSuchSession) && !may_come_back {
+    if verdict == Some(Verdict::NoSuchSession) && !may_come_back {
         conn.fleet.table.remove_session(guid);
     }
 }

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
 use crate::clock;
-use crate::ids::{ConnId, Depth, Service};
+use crate::ids::{ConnId, Depth, Service, Transport};
 use crate::metrics::{Held, ListenerMetrics};
 use crate::net::listen::{Accepted, Acceptor, Source};
 use crate::net::stream::Stream;
@@ -24,7 +24,6 @@ use crate::serve::fleet::links::Links;
 use crate::serve::fleet::shared::Entrance;
 use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
-use crate::serve::message::framing::Framing;
 use crate::serve::shared::Shared;
 use crate::serve::threads::signals::{Bell, Hanging, Ring};
 use crate::serve::threads::workers::{Place, Workers};
@@ -176,9 +175,9 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
         Detected::CoordinatorSpeaks(dialed) => return unread(connection, listener, Some(dialed)),
     };
     tracing::debug!(?detection, "detected");
-    let framing = match detection {
-        Detection::Thrift => Framing::None,
-        Detection::Framed => Framing::Framed,
+    let transport = match detection {
+        Detection::Thrift => Transport::Unframed,
+        Detection::Framed => Transport::Framed,
         Detection::Sasl => return plain::authenticate(connection).await,
         // The bytes tell which port it is for, where there is one.
         Detection::Http if connection.entrance.fleet.cluster.serves(Service::Hs2Http) => {
@@ -188,15 +187,15 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
             return unread(connection, listener, None);
         }
     };
-    let links = Links::anonymous(Arc::clone(&connection.entrance.fleet), connection.conn, framing);
-    Ok(Stage::Calls(Box::new(connection.into_calls(framing, links))))
+    let links = Links::anonymous(Arc::clone(&connection.entrance.fleet), connection.conn, transport);
+    Ok(Stage::Calls(Box::new(connection.into_calls(transport, links))))
 }
 
 impl<S: Stream> Connection<S> {
     /// Its calls will be read.
-    fn into_calls(self, framing: Framing, links: Links<S>) -> Conn<S> {
+    fn into_calls(self, transport: Transport, links: Links<S>) -> Conn<S> {
         note_depth(&self.counters, Depth::Route);
-        Conn::new((self.shared, self.bell, self.place), &self.entrance, self.client, framing, links)
+        Conn::new((self.shared, self.bell, self.place), &self.entrance, self.client, transport, links)
     }
 }
 

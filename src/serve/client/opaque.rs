@@ -15,7 +15,7 @@ use crate::ids::{ClientAddress, Depth, Identity, Service};
 use crate::metrics::{Direction, RefusalCause};
 use crate::net::flow;
 use crate::net::relay::{Ended, Side, relay};
-use crate::net::stream::Stream;
+use crate::net::stream::{LinkStream, Stream};
 use crate::serve::call::refuse::Reasons;
 use crate::serve::client::{Connection, note_depth};
 use crate::serve::fleet::seek::{NoPlace, Seeker};
@@ -33,7 +33,7 @@ use crate::wire::detect::Speech;
 /// A coordinator that was dialed for a connection that is not understood.
 pub(super) struct Dialed<S: Stream> {
     /// The connection.
-    pub stream: S,
+    pub stream: LinkStream<S>,
     /// Counts the connection there.
     pub opening: Opening,
     /// Counts it as a link.
@@ -235,7 +235,7 @@ async fn dial_best<S: Stream>(
     let seeker = Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, demand: None, deadline };
     let (mut tried, mut reasons) = (Vec::new(), Reasons::default());
     loop {
-        let (opening, slot) = match seeker.place(&tried, &client.stream).await {
+        let (opening, slot) = match seeker.place(&tried, client.stream.closed()).await {
             Ok((opening, Some(Grant::Slot(slot)))) => (opening, slot),
             Err(NoPlace::NotCalled(NotCalled::ClientGone)) => return Err(None),
             Err(NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => {

@@ -12,7 +12,7 @@ use crate::cluster::Opening;
 use crate::cluster::brake::Who;
 use crate::cluster::room::{Holder, Kind};
 use crate::cluster::turns::Turn;
-use crate::ids::{Family, Service};
+use crate::ids::{Family, Service, Transport};
 use crate::metrics::{Label as _, RefusalCause};
 use crate::net::stream::Stream;
 use crate::serve::call::refuse::Reasons;
@@ -26,8 +26,7 @@ use crate::serve::link::slot::Grant;
 use crate::serve::link::waiting::NotCalled;
 use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
-use crate::serve::message::framing::Framing;
-use crate::wire::sasl::{Acceptor, Credentials, Mechanism, Status, Step, encode};
+use crate::wire::sasl::{Acceptor, Credentials, MechanismName, Status, Step, encode};
 
 /// Which binary service credentials are checked against before the first call tells (HS2 and Beeswax differ only then).
 fn service_of(listener: Service) -> Service {
@@ -41,7 +40,7 @@ fn service_of(listener: Service) -> Service {
 enum Opened {
     Plain(Credentials),
     /// Another mechanism; `pending` holds all that came, from the first byte on.
-    Other(Mechanism),
+    Other(MechanismName),
 }
 
 /// Goes through the handshake of a client that began one.
@@ -82,7 +81,7 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
             tell(&mut connection.client, Status::Complete, b"", stall).await?;
             links.note_accepted();
             links.put(link);
-            Ok(Stage::Calls(Box::new(connection.into_calls(Framing::Sasl, links).reserved(opening))))
+            Ok(Stage::Calls(Box::new(connection.into_calls(Transport::Sasl, links).reserved(opening))))
         }
         Err(Refused { status, text, end, in_vain }) => {
             // Whoever does nothing but log in in vain waits a little longer each time, with nothing of a coordinator's in hand.
@@ -157,7 +156,7 @@ async fn first_link<S: Stream>(
         deadline: clock::now() + fleet.room.queue_timeout,
     };
     let no_room = loop {
-        let (opening, slot) = match seeker.place(&tried, &connection.client.stream).await {
+        let (opening, slot) = match seeker.place(&tried, connection.client.stream.closed()).await {
             Ok((opening, Some(Grant::Slot(slot)))) => (opening, slot),
             Ok(_) | Err(NoPlace::Nobody) => break None,
             Err(NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => break Some(no_room),

@@ -2,21 +2,21 @@
 
 use crate::clock;
 use crate::cluster::{Cluster, Demand, Step};
-use crate::ids::Service;
-use crate::net::stream::Stream;
+use crate::ids::{Service, Transport};
+use crate::net::stream::{LinkStream, Stream};
 use crate::serve::fleet::shared::Fleet;
 use crate::serve::link::Link;
 use crate::serve::link::dial::{self, Unreached};
-use crate::serve::link::login::log_in;
+use crate::serve::link::login::{Login, log_in};
 use crate::serve::link::no_link::NoLink;
 use crate::serve::link::port::Port;
 use crate::serve::link::slot::Slot;
+use crate::serve::message::link_end::LinkEnd;
 use crate::serve::shared::Shared;
-use crate::wire::sasl::Credentials;
 
-/// What somebody wants who shows these credentials.
-pub(in crate::serve) fn demand(cluster: &Cluster, service: Service, credentials: &Credentials) -> Demand {
-    cluster.demand(service, Step::Login, credentials.opening().as_slice())
+/// What somebody wants who logs in so; none if nothing is shown.
+pub(in crate::serve) fn demand(cluster: &Cluster, service: Service, login: &Login) -> Option<Demand> {
+    Some(cluster.demand(service, Step::Login, login.opening()?.as_slice()))
 }
 
 impl<S: Stream> Fleet<S> {
@@ -24,38 +24,43 @@ impl<S: Stream> Fleet<S> {
     ///
     /// # Errors
     /// [`Unreached`].
-    pub(in crate::serve) async fn reach(&self, port: &Port<S>, shared: &Shared<S>) -> Result<S, Unreached> {
+    pub(in crate::serve) async fn reach(
+        &self,
+        port: &Port<S>,
+        shared: &Shared<S>,
+    ) -> Result<LinkStream<S>, Unreached> {
         dial::reach(port, shared, || self.note_whereabouts(&port.coordinator)).await
     }
 
-    /// Dials the port that a slot is for and, with credentials, authenticates.
+    /// Dials the port that a slot is for and logs in. Messages travel on the link by this transport.
     ///
     /// # Errors
-    /// [`NoLink`].
+    /// [`NoLink`], when the port was not reached or did not accept the login.
     pub(in crate::serve) async fn dial(
         &self,
         slot: Slot<S>,
-        credentials: Option<&Credentials>,
+        login: &Login,
+        transport: Transport,
         shared: &Shared<S>,
     ) -> Result<Box<Link<S>>, NoLink> {
         let port = &slot.port;
         let moves = port.coordinator.moves();
         let mut stream = self.reach(port, shared).await?;
-        if let Some(credentials) = credentials {
-            let verdict = log_in(&mut stream, credentials, port, shared).await;
-            self.note_verdict(port, credentials, &verdict);
+        if login.is_shown() {
+            let verdict = log_in(&mut stream, login, port, shared).await;
+            self.note_verdict(port, login, &verdict);
             verdict?;
         }
-        Ok(Link::new(stream, slot, moves))
+        Ok(Link::new(LinkEnd::new(stream, transport), slot, moves))
     }
 
     /// A verdict, as a close is with Impala, says something about the coordinator if another's is different.
-    fn note_verdict(&self, port: &Port<S>, credentials: &Credentials, verdict: &Result<(), NoLink>) {
+    fn note_verdict(&self, port: &Port<S>, login: &Login, verdict: &Result<(), NoLink>) {
+        let Some(demand) = demand(&self.cluster, port.service, login) else { return };
         let (coordinator, now) = (&port.coordinator, clock::now());
-        let demand = || demand(&self.cluster, port.service, credentials);
         match verdict {
-            Ok(()) => self.cluster.note_done(demand(), coordinator, now),
-            Err(no_link) if no_link.is_verdict() => self.cluster.note_failed(demand(), coordinator, now),
+            Ok(()) => self.cluster.note_done(demand, coordinator, now),
+            Err(no_link) if no_link.is_verdict() => self.cluster.note_failed(demand, coordinator, now),
             Err(_) => {}
         }
     }

@@ -10,16 +10,19 @@ use rand::Rng;
 use crate::clock;
 use crate::cluster::room::{Holder, Kind, Tenancy};
 use crate::cluster::{Coordinator, Demand, SessionCount};
-use crate::ids::{ClientAddress, ConnId, CoordinatorId, Identity, Service};
-use crate::net::stream::{Seen, Stream};
+use crate::ids::{ClientAddress, ConnId, CoordinatorId, Identity, Service, Transport};
+use crate::net::probe::Speaks;
+use crate::net::stream::Stream;
 use crate::serve::fleet::dialing;
 use crate::serve::fleet::keyring::Key;
 use crate::serve::fleet::shared::Fleet;
 use crate::serve::link::Link;
+use crate::serve::link::login::Login;
 use crate::serve::link::no_link::NoLink;
 use crate::serve::link::session::LinkSession;
 use crate::serve::link::slot::Slot;
-use crate::serve::message::framing::Framing;
+use crate::serve::message::coding;
+use crate::serve::message::link_end::Look;
 use crate::serve::shared::Shared;
 use crate::session::idle::IdleTimeout;
 use crate::session::table::NewSession;
@@ -33,7 +36,9 @@ pub(in crate::serve) struct Links<S: Stream> {
     fleet: Arc<Fleet<S>>,
     conn: ConnId,
     identity: Identity,
-    credentials: Option<Arc<Credentials>>,
+    login: Login,
+    /// How messages travel on them.
+    transport: Transport,
     /// Lets the router log in as the client while it is there.
     key: Option<Key>,
     refused: bool,
@@ -42,16 +47,17 @@ pub(in crate::serve) struct Links<S: Stream> {
 
 impl<S: Stream> Links<S> {
     /// No link yet; of somebody who needs no login.
-    pub(in crate::serve) fn anonymous(fleet: Arc<Fleet<S>>, conn: ConnId, framing: Framing) -> Self {
-        let identity = Identity::Anonymous { framed: framing == Framing::Framed };
-        Self { fleet, conn, identity, credentials: None, key: None, refused: false, idle: Vec::new() }
+    pub(in crate::serve) fn anonymous(fleet: Arc<Fleet<S>>, conn: ConnId, transport: Transport) -> Self {
+        let identity = Identity::Anonymous { framed: transport == Transport::Framed };
+        let (login, idle) = (Login::Nobody, Vec::new());
+        Self { fleet, conn, identity, login, transport, key: None, refused: false, idle }
     }
 
     /// No link yet; of somebody who logs in.
     pub(in crate::serve) fn of(fleet: Arc<Fleet<S>>, conn: ConnId, credentials: Credentials) -> Self {
         let identity = Identity::Plain(credentials.user().into());
-        let credentials = Some(Arc::new(credentials));
-        Self { fleet, conn, identity, credentials, key: None, refused: false, idle: Vec::new() }
+        let (login, transport, idle) = (Login::Plain(Arc::new(credentials)), Transport::Sasl, Vec::new());
+        Self { fleet, conn, identity, login, transport, key: None, refused: false, idle }
     }
 
     /// Whom they speak for.
@@ -61,7 +67,7 @@ impl<S: Stream> Links<S> {
 
     /// Who the client is, if it said so and was believed.
     pub(in crate::serve) fn user(&self) -> Option<&str> {
-        self.credentials.as_ref().map(|credentials| credentials.user())
+        self.login.user()
     }
 
     /// The client connection that they belong to.
@@ -71,18 +77,27 @@ impl<S: Stream> Links<S> {
 
     /// Whether credentials are shown where one is dialed.
     pub(in crate::serve) fn logs_in(&self) -> bool {
-        self.credentials.is_some()
+        self.login.is_shown()
+    }
+
+    /// What coordinators understand to which they lead.
+    pub(in crate::serve) fn speaks(&self) -> Speaks {
+        coding::speaks(self.transport)
+    }
+
+    /// Whether a probe can do what their client does: without frames or a login.
+    pub(in crate::serve) fn are_plain(&self) -> bool {
+        self.transport == Transport::Unframed && !self.logs_in()
     }
 
     /// What a client that logs in wants first of a coordinator.
     pub(in crate::serve) fn login(&self, service: Service) -> Option<Demand> {
-        let credentials = self.credentials.as_deref()?;
-        Some(dialing::demand(&self.fleet.cluster, service, credentials))
+        dialing::demand(&self.fleet.cluster, service, &self.login)
     }
 
     /// A coordinator has accepted the credentials.
     pub(in crate::serve) fn note_accepted(&mut self) {
-        if let (Identity::Plain(user), Some(credentials)) = (&self.identity, &self.credentials) {
+        if let (Identity::Plain(user), Login::Plain(credentials)) = (&self.identity, &self.login) {
             self.key = Some(self.fleet.keyring.add(user, self.conn, credentials));
         }
     }
@@ -99,12 +114,12 @@ impl<S: Stream> Links<S> {
     }
 
     /// Takes the link to a coordinator's service out, if there is one that is still good: a FIN, or bytes that nobody asked
-    /// for, end it. `see` is how hard to look.
+    /// for, end it.
     pub(in crate::serve) fn take(
         &mut self,
         coordinator: CoordinatorId,
         service: Service,
-        see: impl FnOnce(&S) -> Seen,
+        look: Look,
     ) -> Option<Box<Link<S>>> {
         let found = self
             .idle
@@ -115,7 +130,7 @@ impl<S: Stream> Links<S> {
         if link.session.is_none() && link.made.is_left_behind(&link.coordinator) {
             return None;
         }
-        if see(&link.stream) == Seen::Nothing {
+        if link.end.is_clean(look) {
             return Some(link);
         }
         link.slot.note_broken();
@@ -143,14 +158,14 @@ impl<S: Stream> Links<S> {
 
     /// Has the runtime in which this is called, which knows nothing of them yet, wait for those that are its own and good.
     pub(in crate::serve) fn settle_here(self) -> Self {
-        let settled = self.idle.into_iter().filter_map(|link| link.settle_here());
-        let idle = settled.filter(|link| link.stream.look() == Seen::Nothing).collect();
+        let rehomed = self.idle.into_iter().filter_map(|link| link.settle_here());
+        let idle = rehomed.filter_map(|mut link| link.end.is_clean(Look::Closely).then_some(link)).collect();
         Self { idle, ..self }
     }
 
     /// Closes links that their coordinator has closed.
     pub(in crate::serve) fn drop_closed(&mut self) {
-        let broken = self.idle.extract_if(.., |link| link.stream.look() != Seen::Nothing);
+        let broken = self.idle.extract_if(.., |link| !link.end.is_clean(Look::Closely));
         broken.for_each(|mut link| link.slot.note_broken());
     }
 
@@ -166,7 +181,7 @@ impl<S: Stream> Links<S> {
     /// As [`Self::ends`], for a task that polls this in every wake-up.
     pub(in crate::serve) fn drop_ended(&mut self, cx: &mut Context<'_>) {
         if !self.idle.is_empty() {
-            let broken = self.idle.extract_if(.., |link| link.stream.poll_seen(cx).is_ready());
+            let broken = self.idle.extract_if(.., |link| link.end.poll_unclean(cx).is_ready());
             broken.for_each(|mut link| link.slot.note_broken());
         }
     }
@@ -201,7 +216,7 @@ impl<S: Stream> Links<S> {
         slot: Slot<S>,
         shared: &Shared<S>,
     ) -> Result<Box<Link<S>>, NoLink> {
-        self.fleet.dial(slot, self.credentials.as_deref(), shared).await
+        self.fleet.dial(slot, &self.login, self.transport, shared).await
     }
 
     /// Notes the session that a Beeswax link is; `count` counts it as load.

@@ -51,14 +51,14 @@ pub(in crate::serve) struct Seeker<'a, S: Stream> {
 
 impl<S: Stream> Seeker<'_, S> {
     /// The best coordinator that was not `tried` and has room, with the open counted there, and a link or a slot, unless it
-    /// has a link of its own. Waits if there is no room anywhere.
+    /// has a link of its own. Waits if there is no room anywhere, until whoever it is for is `gone`.
     ///
     /// # Errors
     /// [`NoPlace`].
     pub(in crate::serve) async fn place(
         &self,
         tried: &[CoordinatorId],
-        client: &S,
+        gone: impl Future<Output = ()>,
     ) -> Result<(Opening, Option<Grant<S>>), NoPlace> {
         for _ in 0..PICKS {
             match self.pick(tried) {
@@ -76,7 +76,7 @@ impl<S: Stream> Seeker<'_, S> {
                 Err(NoPick::NoRoom) => break,
             }
         }
-        let grant = self.wait(tried, client).await.map_err(NoPlace::NotCalled)?;
+        let grant = self.wait(tried, gone).await.map_err(NoPlace::NotCalled)?;
         Ok((grant.coordinator().begin_open(), Some(grant)))
     }
 
@@ -92,7 +92,11 @@ impl<S: Stream> Seeker<'_, S> {
         self.fleet.pick(&wanted)
     }
 
-    async fn wait(&self, tried: &[CoordinatorId], client: &S) -> Result<Grant<S>, NotCalled> {
+    async fn wait(
+        &self,
+        tried: &[CoordinatorId],
+        gone: impl Future<Output = ()>,
+    ) -> Result<Grant<S>, NotCalled> {
         let lobby = self.fleet.lobby(self.service);
         let (called, call) = oneshot::channel();
         let Holder { identity, unproven } = self.holder;
@@ -103,7 +107,7 @@ impl<S: Stream> Seeker<'_, S> {
         let waiting = Waiting::new(lobby, call, line, (self.turn.clone(), ticket));
         self.fleet.call_waiting(self.service);
         self.fleet.make_room(self.service);
-        let called = waiting.called(self.deadline, client.closed()).await;
+        let called = waiting.called(self.deadline, gone).await;
         let refuses = |port: &Arc<Port<S>>| {
             let would_do = port.service == self.service && !tried.contains(&port.coordinator.id);
             would_do && port.takes_sessions() && port.has_room_for_others(self.holder, self.kind)

@@ -4,7 +4,7 @@ use crate::clock;
 use crate::ids::Service;
 use crate::metrics::DialOutcome;
 use crate::net::dial::{DialFailure, Place, dial};
-use crate::net::stream::Stream;
+use crate::net::stream::{LinkStream, Stream};
 use crate::serve::link::port::Port;
 use crate::serve::shared::Shared;
 
@@ -28,7 +28,7 @@ pub(in crate::serve) async fn reach<S: Stream>(
     port: &Port<S>,
     shared: &Shared<S>,
     dialed_there: impl FnOnce(),
-) -> Result<S, Unreached> {
+) -> Result<LinkStream<S>, Unreached> {
     let (coordinator, service) = (&port.coordinator, port.service);
     let number = coordinator.ports.of(service).ok_or(Unreached::NoPort(service))?;
     coordinator.note_used(service);

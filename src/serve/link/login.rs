@@ -1,30 +1,71 @@
-//! Logging in to a coordinator with a client's credentials, and what becomes of that: a verdict, or what came in its place and
-//! is the likely reason.
+//! Logging in to a coordinator: for whom, and what becomes of that: a verdict, or what came in its place and is the likely
+//! reason.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use crate::clock;
 use crate::cluster::{Coordinator, Flavor};
 use crate::metrics::DialOutcome;
 use crate::net::flow::{self, WriteError};
 use crate::net::probe::Speaks;
-use crate::net::stream::Stream;
+use crate::net::stream::{LinkStream, Stream};
 use crate::serve::link::no_link::NoLink;
 use crate::serve::link::port::Port;
 use crate::serve::link::watch::Silent;
 use crate::serve::message::reply::advice;
 use crate::serve::shared::Shared;
 use crate::wire::detect::Speech;
-use crate::wire::sasl::{Answer, Credentials, Initiator, SaslError};
+use crate::wire::sasl::mechanism::{Mechanism, Plain};
+use crate::wire::sasl::{Answer, Credentials, Initiator, SaslError, Status};
 
 /// So much of a user's name is logged when a login comes to nothing.
 const LOGGED_CHARS: usize = 64;
 
 /// What clients need where no login is expected.
 const NO_LOGIN: &str = "clients then need auth=noSasl (JDBC) or auth_mechanism=\"NOSASL\" (impyla)";
+
+/// What a link is authenticated with.
+#[derive(Clone, Debug)]
+pub(in crate::serve) enum Login {
+    /// Nothing: the port has no login, or the link is for nobody in particular.
+    Nobody,
+    /// A client's name and password (SASL PLAIN).
+    Plain(Arc<Credentials>),
+}
+
+impl Login {
+    /// Whether credentials are shown where a link is dialed.
+    pub(in crate::serve) fn is_shown(&self) -> bool {
+        !matches!(self, Self::Nobody)
+    }
+
+    /// The name that they claim.
+    pub(in crate::serve) fn user(&self) -> Option<&str> {
+        match self {
+            Self::Nobody => None,
+            Self::Plain(credentials) => Some(credentials.user()),
+        }
+    }
+
+    /// The bytes that whoever shows the same again begins with; none if nothing is shown.
+    pub(in crate::serve) fn opening(&self) -> Option<Zeroizing<Vec<u8>>> {
+        Some(self.mechanism()?.opening())
+    }
+
+    /// What speaks for it on a link.
+    fn mechanism(&self) -> Option<impl Mechanism> {
+        match self {
+            Self::Nobody => None,
+            Self::Plain(credentials) => Some(Plain::new(credentials)),
+        }
+    }
+}
 
 /// What came in place of a verdict on credentials.
 #[derive(Debug, thiserror::Error)]
@@ -108,26 +149,28 @@ impl NoVerdict {
     }
 }
 
-/// Shows a coordinator credentials and takes in what comes of it.
+/// Goes through a login on a connection that was just dialed, and takes in what comes of it. Nothing is written for nobody.
 ///
 /// # Errors
-/// [`NoLink::HandshakeLost`], [`NoLink::NoVerdict`], [`NoLink::CredentialsRefused`].
+/// [`NoLink::HandshakeLost`], when the connection broke before a byte was written; [`NoLink::CredentialsRefused`], when the
+/// coordinator said so; [`NoLink::NoVerdict`], when it closed, said something else, or nothing in time.
 pub(in crate::serve) async fn log_in<S: Stream>(
-    stream: &mut S,
-    credentials: &Credentials,
+    stream: &mut LinkStream<S>,
+    login: &Login,
     port: &Port<S>,
     shared: &Shared<S>,
 ) -> Result<(), NoLink> {
+    let Some(mechanism) = login.mechanism() else { return Ok(()) };
     let likely = Likely::of(&port.coordinator, port.flavor);
     let answer = {
         let _counted = port.watch.logging_in();
-        let verdict = authenticate(stream, credentials, shared.settings.handshake_timeout, likely);
+        let verdict = authenticate(stream, mechanism, shared.settings.handshake_timeout, likely);
         // If the port falls silent, no other may be shown them.
         port.watch.answer(Speaks::Sasl, verdict).await
     };
     let verdict = answer.unwrap_or_else(|silent| Err(NoVerdict::PortSilent(silent).into()));
     if let Err(no_link) = &verdict {
-        log(shared, &port.coordinator, credentials.user(), no_link);
+        log(shared, &port.coordinator, login.user().unwrap_or_default(), no_link);
     }
     note(port, &verdict);
     verdict
@@ -171,38 +214,57 @@ fn note<S: Stream>(port: &Port<S>, verdict: &Result<(), NoLink>) {
     port.watch.probe_now();
 }
 
-/// SASL PLAIN as the initiator. From the moment that the credentials are written, how it ends is the coordinator's verdict.
-async fn authenticate<S: Stream>(
+/// Moves the messages of a mechanism. From the moment that the first is written, how it ends is the coordinator's verdict.
+async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
-    credentials: &Credentials,
+    mechanism: impl Mechanism,
     allowed: Duration,
     likely: Likely,
 ) -> Result<(), NoLink> {
-    let opening = credentials.opening();
+    let opening = mechanism.opening();
     flow::write_all(stream, &opening, allowed).await.map_err(|(error, written)| match written {
         0 => NoLink::HandshakeLost(error),
         _ => NoVerdict::Unsent(error).into(),
     })?;
-    match timeout(allowed, answer(stream)).await {
-        Ok(Ok(Answer::Accepted)) => Ok(()),
-        Ok(Ok(Answer::Refused { status, text })) => Err(NoLink::CredentialsRefused { status, text }),
-        Ok(Ok(Answer::NeedMore)) => Err(NoVerdict::Closed(likely).into()),
+    match timeout(allowed, verdict(stream, mechanism, allowed)).await {
+        Ok(Ok(Verdict::Accepted)) => Ok(()),
+        Ok(Ok(Verdict::Refused { status, text })) => Err(NoLink::CredentialsRefused { status, text }),
+        Ok(Ok(Verdict::Closed)) => Err(NoVerdict::Closed(likely).into()),
         Ok(Err(no_verdict)) => Err(no_verdict.into()),
         Err(_elapsed) => Err(NoVerdict::Silent(allowed).into()),
     }
 }
 
-/// The coordinator's answer; [`Answer::NeedMore`] if it closes the connection instead.
-async fn answer<S: Stream>(stream: &mut S) -> Result<Answer, NoVerdict> {
-    let mut initiator = Initiator::new();
+/// How a coordinator ends a handshake.
+enum Verdict {
+    Accepted,
+    Refused {
+        status: Status,
+        text: Vec<u8>,
+    },
+    /// It closes the connection instead.
+    Closed,
+}
+
+async fn verdict<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    mechanism: impl Mechanism,
+    allowed: Duration,
+) -> Result<Verdict, NoVerdict> {
+    let mut initiator = Initiator::new(mechanism);
     loop {
         let chunk = match flow::read(stream).await {
             Ok(chunk) if !chunk.is_empty() => chunk,
-            Ok(_) | Err(_) => return Ok(Answer::NeedMore),
+            Ok(_) | Err(_) => return Ok(Verdict::Closed),
         };
-        match initiator.push(&chunk) {
-            Ok(taken) if taken.step == Answer::NeedMore => {}
-            Ok(taken) => return Ok(taken.step),
+        match initiator.push(&chunk).map(|taken| taken.step) {
+            Ok(Answer::NeedMore) => {}
+            Ok(Answer::Respond(response)) => {
+                let written = flow::write_all(stream, &response, allowed).await;
+                written.map_err(|(error, _)| NoVerdict::Unsent(error))?;
+            }
+            Ok(Answer::Accepted) => return Ok(Verdict::Accepted),
+            Ok(Answer::Refused { status, text }) => return Ok(Verdict::Refused { status, text }),
             // The first byte already was none: the chunk is all that came.
             Err(SaslError::UnknownStatus { .. }) => {
                 return Err(Speech::guess(&chunk).map_or(NoVerdict::Nonsense, NoVerdict::Foreign));

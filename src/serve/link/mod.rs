@@ -9,7 +9,7 @@ pub(in crate::serve) mod next;
 pub(in crate::serve) mod no_link;
 pub(in crate::serve) mod own_call;
 pub(in crate::serve) mod port;
-pub(in crate::serve) mod read_out;
+pub(in crate::serve) mod read_reply;
 pub(in crate::serve) mod session;
 pub(in crate::serve) mod slot;
 pub(in crate::serve) mod unanswered;
@@ -23,11 +23,12 @@ use futures_util::{FutureExt, TryFutureExt};
 
 use crate::cluster::Coordinator;
 use crate::ids::Service;
-use crate::net::flow::{self, Chunk, WriteError};
-use crate::net::stream::Stream;
+use crate::net::flow::{Chunk, WriteError};
+use crate::net::stream::{LinkStream, Stream};
 use crate::serve::link::lost::LostCause;
 use crate::serve::link::session::LinkSession;
 use crate::serve::link::slot::{Made, Slot};
+use crate::serve::message::link_end::LinkEnd;
 
 /// A connection to a coordinator on which nothing is under way. Passed around in a box: it goes through all stages of a
 /// call, and in place it would make the state of each larger.
@@ -35,8 +36,8 @@ use crate::serve::link::slot::{Made, Slot};
 pub(in crate::serve) struct Link<S: Stream> {
     /// Where it leads.
     pub coordinator: Arc<Coordinator>,
-    /// The connection.
-    pub stream: S,
+    /// The connection, and how messages travel on it.
+    pub end: LinkEnd<LinkStream<S>>,
     /// The session that ends with it.
     pub session: Option<LinkSession>,
     /// Counts it.
@@ -47,9 +48,9 @@ pub(in crate::serve) struct Link<S: Stream> {
 
 impl<S: Stream> Link<S> {
     /// A link that was just made. `moves` is how often its coordinator had come to be elsewhere when it was dialed.
-    pub(in crate::serve) fn new(stream: S, mut slot: Slot<S>, moves: u32) -> Box<Self> {
+    pub(in crate::serve) fn new(end: LinkEnd<LinkStream<S>>, mut slot: Slot<S>, moves: u32) -> Box<Self> {
         let (coordinator, made) = (Arc::clone(&slot.port.coordinator), slot.made(moves));
-        Box::new(Self { coordinator, stream, session: None, slot, made })
+        Box::new(Self { coordinator, end, session: None, slot, made })
     }
 
     /// Puts a link that is shared back, on which nothing is under way.
@@ -70,8 +71,8 @@ impl<S: Stream> Link<S> {
     /// # Errors
     /// Its coordinator, or what is between, has ended it.
     pub(in crate::serve) fn read(&mut self) -> impl Future<Output = Result<Chunk, LostCause>> {
-        let Self { stream, slot, .. } = self;
-        flow::read(stream).map(|read| {
+        let Self { end, slot, .. } = self;
+        end.read().map(|read| {
             let read = match read {
                 Ok(chunk) if chunk.is_empty() => Err(LostCause::Closed),
                 Ok(chunk) => Ok(chunk),
@@ -90,8 +91,8 @@ impl<S: Stream> Link<S> {
         bytes: &[u8],
         stall: Duration,
     ) -> impl Future<Output = Result<(), (LostCause, usize)>> {
-        let Self { stream, slot, .. } = self;
-        flow::write_all(stream, bytes, stall).map_err(|(error, written)| match error {
+        let Self { end, slot, .. } = self;
+        end.write_all(bytes, stall).map_err(|(error, written)| match error {
             WriteError::Failed(error) => {
                 slot.note_broken();
                 (LostCause::Failed(error), written)

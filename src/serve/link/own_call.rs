@@ -6,10 +6,11 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::timeout;
 
-use crate::ids::{Family, Identity};
+use crate::ids::{Family, Identity, Transport};
 use crate::net::stream::Stream;
 use crate::serve::link::Link;
-use crate::serve::message::framing::{Framing, framed};
+use crate::serve::link::lost::LostCause;
+use crate::serve::link::read_reply::read_reply;
 use crate::serve::message::reply::Reply;
 use crate::session::table::Named;
 use crate::wire::beeswax;
@@ -45,57 +46,59 @@ impl OwnCall {
     }
 }
 
-/// What stands around the messages on the links of an identity; none for what is not read.
-pub(in crate::serve) fn framing(identity: &Identity) -> Option<Framing> {
+/// The answer to a request of the router's own.
+pub(in crate::serve) struct Answer<S: Stream> {
+    /// All of it was read.
+    pub reply: Reply,
+    /// The link, if it is fit for another call.
+    pub link: Option<Box<Link<S>>>,
+}
+
+impl<S: Stream> Answer<S> {
+    /// What the coordinator says of what it was asked for.
+    pub(in crate::serve) fn verdict(&self, family: Family) -> Verdict {
+        verdict(self.reply.method(), self.reply.facts(), family)
+    }
+
+    /// Puts the link back, which is shared.
+    pub(in crate::serve) fn put_back(self) {
+        if let Some(link) = self.link {
+            link.put_back();
+        }
+    }
+}
+
+/// How messages travel on the links of an identity; none for what is not read.
+pub(in crate::serve) fn transport(identity: &Identity) -> Option<Transport> {
     match identity {
-        Identity::Anonymous { framed: false } => Some(Framing::None),
-        Identity::Anonymous { framed: true } => Some(Framing::Framed),
-        Identity::Plain(_) => Some(Framing::Sasl),
+        Identity::Anonymous { framed: false } => Some(Transport::Unframed),
+        Identity::Anonymous { framed: true } => Some(Transport::Framed),
+        Identity::Plain(_) => Some(Transport::Sasl),
         Identity::Unread => None,
     }
 }
 
-/// Makes a call about a session on a shared link of its identity, which is put back if it is clean then. What the coordinator
-/// says of it; `None` if it gave no answer.
-pub(in crate::serve) async fn call<S: Stream>(
-    link: Box<Link<S>>,
-    call: OwnCall,
-    framing: Framing,
-    family: Family,
-) -> Option<Verdict> {
-    let (link, verdict) = call_on(link, call, framing, family).await?;
-    if let Some(link) = link {
-        link.put_back();
-    }
-    Some(verdict)
+/// Makes a call about a session or an operation on a link of its identity; none if it is not answered in time.
+pub(in crate::serve) async fn call<S: Stream>(link: Box<Link<S>>, call: OwnCall) -> Option<Answer<S>> {
+    timeout(ANSWER_TIME, ask(link, &call.request(), ANSWER_TIME)).await.ok()?.ok()
 }
 
-/// As [`call`]; the link comes back if it is fit for another call.
-pub(in crate::serve) async fn call_on<S: Stream>(
-    link: Box<Link<S>>,
-    call: OwnCall,
-    framing: Framing,
-    family: Family,
-) -> Option<(Option<Box<Link<S>>>, Verdict)> {
-    timeout(ANSWER_TIME, exchange(link, call.request(), framing, family)).await.ok().flatten()
-}
-
-async fn exchange<S: Stream>(
+/// Sends a message of the router's own on a link, and reads the whole reply. `stall` is for how long the coordinator may stop
+/// taking it.
+///
+/// # Errors
+/// The link was lost before the reply had come, or what came is no reply to it.
+pub(in crate::serve) async fn ask<S: Stream>(
     mut link: Box<Link<S>>,
-    message: BytesMut,
-    framing: Framing,
-    family: Family,
-) -> Option<(Option<Box<Link<S>>>, Verdict)> {
+    message: &[u8],
+    stall: Duration,
+) -> Result<Answer<S>, LostCause> {
     let mut scanner = Scanner::request(REQUEST_LIMIT);
-    scanner.push(&message).ok()?;
-    let method = scanner.method();
-    let mut reply = Reply::to(method, scanner.facts(), framing);
-    link.write_all(&framed(message, framing), ANSWER_TIME).await.ok()?;
-    loop {
-        let chunk = link.read().await.ok()?;
-        let taken = reply.take(&chunk).ok()?;
-        if taken.done {
-            return Some((taken.clean.then_some(link), verdict(method, reply.facts(), family)));
-        }
-    }
+    // What the router writes is a request; were it none, no reply would be one to it.
+    let _step = scanner.push(message);
+    let mut reply = Reply::to(scanner.method(), scanner.facts());
+    let bytes = link.end.encode_message(message);
+    link.write_all(&bytes, stall).await.map_err(|(cause, _)| cause)?;
+    let is_clean = read_reply(&mut link, &mut reply, |_| Ok(())).await?;
+    Ok(Answer { reply, link: is_clean.then_some(link) })
 }

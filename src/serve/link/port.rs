@@ -19,12 +19,13 @@ use crate::cluster::{Coordinator, Flavor};
 use crate::ids::{Identity, Service};
 use crate::metrics::CoordinatorMetrics;
 use crate::net::host::Host;
-use crate::net::stream::{Seen, Stream};
+use crate::net::stream::Stream;
 use crate::serve::link::Link;
 use crate::serve::link::lobby::{Lobby, Waiter};
 use crate::serve::link::slot::{Grant, Slot, here};
 use crate::serve::link::unanswered::AllUnanswered;
 use crate::serve::link::watch::Watch;
+use crate::serve::message::link_end::Look;
 use crate::serve::settings::RoomSettings;
 
 /// One port of a coordinator.
@@ -170,8 +171,8 @@ impl<S: Stream> Port<S> {
                 (link.slot.purpose, link.slot.unproven, link.slot.over) = (purpose, unproven, false);
                 (Grant::Link(link), Vec::new())
             }
-            Claim::Dial { closed } => {
-                state.note_ended(&closed);
+            Claim::Dial { mut closed } => {
+                state.note_ended(&mut closed);
                 let (port, identity) = (Arc::clone(self), holder.identity.clone());
                 let (birth, broke, settled, over) = (None, false, false, false);
                 let slot = Slot { port, identity, unproven, purpose, birth, broke, settled, over };
@@ -250,8 +251,8 @@ impl<S: Stream> Port<S> {
     pub(in crate::serve) fn note_polled(self: &Arc<Self>, polled: PortFigures, before: OwnLinks) {
         let mut state = self.state.lock();
         let own = before.at_most(state.room.own());
-        let closed = state.room.note_polled(polled, own);
-        state.note_ended(&closed);
+        let mut closed = state.room.note_polled(polled, own);
+        state.note_ended(&mut closed);
         self.call_next(state);
         drop(closed);
     }
@@ -268,13 +269,11 @@ impl<S: Stream> Port<S> {
     pub(in crate::serve) fn look_after(self: &Arc<Self>, now: Instant) {
         let mut state = self.state.lock();
         state.now = now;
-        let retired = state.room.retire(now, |idle| {
+        let mut retired = state.room.retire(now, |idle| {
             let made = idle.made;
-            made.is_over(now)
-                || made.is_left_behind(&self.coordinator)
-                || idle.stream.glance() != Seen::Nothing
+            made.is_over(now) || made.is_left_behind(&self.coordinator) || !idle.end.is_clean(Look::Briefly)
         });
-        state.note_ended(&retired);
+        state.note_ended(&mut retired);
         self.call_next(state);
         drop(retired);
         self.make_room();
@@ -285,8 +284,8 @@ impl<S: Stream> Port<S> {
     pub(in crate::serve) fn all_broke_since(self: &Arc<Self>, moment: Instant) -> bool {
         let mut state = self.state.lock();
         let now = state.now;
-        let broken = state.room.retire(now, |idle| idle.stream.look() != Seen::Nothing);
-        state.note_ended(&broken);
+        let mut broken = state.room.retire(now, |idle| !idle.end.is_clean(Look::Closely));
+        state.note_ended(&mut broken);
         let all = self.shares && state.lineage.all_broke_since(moment);
         self.call_next(state);
         all
@@ -305,9 +304,9 @@ impl<S: Stream> Port<S> {
 
 impl<S: Stream> State<S> {
     /// These links are about to be closed, or are closed already.
-    fn note_ended(&mut self, links: &[Idle<S>]) {
+    fn note_ended(&mut self, links: &mut [Idle<S>]) {
         for link in links {
-            self.lineage.end(link.made.birth, link.stream.look() != Seen::Nothing);
+            self.lineage.end(link.made.birth, !link.end.is_clean(Look::Closely));
         }
     }
 

@@ -10,9 +10,10 @@ use crate::cluster::Coordinator;
 use crate::cluster::lineage::Birth;
 use crate::cluster::room::Purpose;
 use crate::ids::{ClientAddress, Identity};
-use crate::net::stream::{Seen, Stream};
+use crate::net::stream::Stream;
 use crate::serve::link::Link;
 use crate::serve::link::port::Port;
+use crate::serve::message::link_end::Look;
 
 /// A shared link is closed after this, in case something adds up in it.
 const LONGEST_LIFE: Duration = Duration::from_hours(1);
@@ -39,8 +40,7 @@ impl<S: Stream> Grant<S> {
         match self {
             Self::Link(link) if link.made.runtime != here => match link.settle(here) {
                 // This runtime has not been told of anything yet.
-                Ok(link) if link.stream.look() == Seen::Nothing => Self::Link(link),
-                Ok(link) => Self::Slot(link.slot.renew()),
+                Ok(link) => link.live(Look::Closely).map_or_else(Self::Slot, Self::Link),
                 Err(slot) => Self::Slot(slot.renew()),
             },
             settled => settled,
@@ -48,10 +48,9 @@ impl<S: Stream> Grant<S> {
     }
 
     /// The link, if a look shows that it is still there and clean; else the right to dial one.
-    pub(in crate::serve) fn live(self) -> Result<Box<Link<S>>, Slot<S>> {
+    pub(in crate::serve) fn live(self, look: Look) -> Result<Box<Link<S>>, Slot<S>> {
         match self {
-            Self::Link(link) if link.stream.look() == Seen::Nothing => Ok(link),
-            Self::Link(link) => Err(link.slot.renew()),
+            Self::Link(link) => link.live(look),
             Self::Slot(slot) => Err(slot),
         }
     }
@@ -66,16 +65,21 @@ impl<S: Stream> Grant<S> {
 }
 
 impl<S: Stream> Link<S> {
+    /// The link, if a look shows that it is open and clean; else the right to dial one in its place.
+    fn live(mut self: Box<Self>, look: Look) -> Result<Box<Self>, Slot<S>> {
+        if self.end.is_clean(look) { Ok(self) } else { Err(self.slot.renew()) }
+    }
+
     /// The link, waited for in the runtime in which this is called; if that fails it is lost.
     pub(in crate::serve) fn settle_here(self) -> Option<Box<Self>> {
         self.settle(here()).ok()
     }
 
     fn settle(self, here: Option<runtime::Id>) -> Result<Box<Self>, Slot<S>> {
-        let Self { coordinator, stream, session, slot, mut made } = self;
+        let Self { coordinator, end, session, slot, mut made } = self;
         made.runtime = here;
-        match stream.settle_here() {
-            Ok(stream) => Ok(Box::new(Self { coordinator, stream, session, slot, made })),
+        match end.rehome() {
+            Ok(end) => Ok(Box::new(Self { coordinator, end, session, slot, made })),
             Err(_) => Err(slot),
         }
     }

@@ -1,11 +1,10 @@
 //! A coordinator's reply, read as it comes: where it ends, whether it answers the request, what it says.
 
-pub use crate::serve::message::framing::Framing;
 use crate::serve::threads::spares::Spares;
 use crate::session::retry::Phase;
 use crate::wire::detect::Speech;
 use crate::wire::facts::{Facts, Name};
-use crate::wire::frame::{Deframer, FrameError, HEADER_LEN};
+use crate::wire::frame::FrameError;
 use crate::wire::method::Method;
 use crate::wire::scan::{ScanError, Scanner};
 use crate::wire::verdict::succeeded;
@@ -14,8 +13,6 @@ use crate::wire::verdict::succeeded;
 const REPLY_LIMIT: u64 = 1 << 36;
 /// The first byte of every strict message.
 const STRICT: u8 = 0x80;
-/// Payload bytes that a frame of a reply may have: as many as a header can say.
-const FRAME_LIMIT: usize = i32::MAX as usize;
 
 /// What a coordinator sent that is no reply to the request. Its link is of no further use.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,8 +66,6 @@ thread_local! {
 
 /// A reply of which some may have come.
 pub struct Reply {
-    framing: Framing,
-    deframer: Deframer,
     scanner: Scanner,
     name: Name,
     seqid: i32,
@@ -79,27 +74,14 @@ pub struct Reply {
     checked: bool,
 }
 
-/// What a chunk brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
-    /// Bytes of the chunk that belong to the reply, frame headers included.
-    pub used: usize,
-    /// Whether the reply has ended.
-    pub done: bool,
-    /// Whether the link may serve another call: the reply has ended, and nothing came behind it, which would be taken for the
-    /// next one.
-    pub clean: bool,
-}
-
 impl Reply {
     /// As [`Self::to`], in a box that may have been another's.
-    pub(in crate::serve) fn boxed(method: &'static Method, request: &Facts, framing: Framing) -> Box<Self> {
+    pub(in crate::serve) fn boxed(method: &'static Method, request: &Facts) -> Box<Self> {
         Spares::take(
             &SPARES,
-            || Self::to(method, request, framing),
+            || Self::to(method, request),
             |spare| {
-                let Self { framing: frames, deframer, scanner, name, seqid, begun, done, checked } = spare;
-                (*frames, *deframer) = (framing, Deframer::new(FRAME_LIMIT));
+                let Self { scanner, name, seqid, begun, done, checked } = spare;
                 scanner.restart_reply(method);
                 (*name, *seqid) = (request.name.clone(), request.seqid);
                 (*begun, *done, *checked) = (false, false, false);
@@ -113,10 +95,8 @@ impl Reply {
     }
 
     /// The reply to this request, of which nothing has come.
-    pub fn to(method: &'static Method, request: &Facts, framing: Framing) -> Self {
+    pub fn to(method: &'static Method, request: &Facts) -> Self {
         Self {
-            framing,
-            deframer: Deframer::new(FRAME_LIMIT),
             scanner: Scanner::reply(method, REPLY_LIMIT),
             name: request.name.clone(),
             seqid: request.seqid,
@@ -124,6 +104,11 @@ impl Reply {
             done: false,
             checked: false,
         }
+    }
+
+    /// The method of the request that it is to answer.
+    pub(in crate::serve) fn method(&self) -> &'static Method {
+        self.scanner.method()
     }
 
     /// What is known of it.
@@ -141,41 +126,27 @@ impl Reply {
         self.checked
     }
 
-    /// How far the call has come, now that some of the reply is there.
+    /// How far the call has come whose request was sent.
     pub fn phase(&self) -> Phase {
         let succeeds =
             self.checked && self.facts().status.is_some() && succeeded(self.scanner.method(), self.facts());
-        if succeeds { Phase::ReplySucceeds } else { Phase::ReplyBegan }
+        match self.begun {
+            false => Phase::Waiting,
+            true if succeeds => Phase::ReplySucceeds,
+            true => Phase::ReplyBegan,
+        }
     }
 
-    /// Takes the reply's part of a chunk.
-    ///
-    /// # Errors
-    /// [`BadReply`].
-    pub fn take(&mut self, chunk: &[u8]) -> Result<Taken, BadReply> {
-        if !std::mem::replace(&mut self.begun, true) {
-            self.look_at(chunk)?;
-        }
-        let mut used = 0;
-        if self.framing == Framing::None {
-            used = self.scan(chunk)?;
-        } else {
-            while let Some(rest) = chunk.get(used..).filter(|rest| !rest.is_empty() && !self.done) {
-                let piece = self.deframer.next(rest)?;
-                let scanned = self.scan(rest.get(piece.payload.clone()).unwrap_or_default())?;
-                if self.done && (scanned < piece.payload.len() || !self.deframer.at_boundary()) {
-                    return Err(BadReply::AfterReply);
-                }
-                used += piece.used;
-            }
-        }
-        self.check()?;
-        Ok(Taken { used, done: self.done, clean: self.done && used == chunk.len() })
+    /// Some of it has come; whether that is the first of it.
+    pub(in crate::serve::message) fn begin(&mut self) -> bool {
+        !std::mem::replace(&mut self.begun, true)
     }
 
     /// Whether the first bytes are something else. Read as a frame's length, much of that would be waited for in vain.
-    fn look_at(&self, first: &[u8]) -> Result<(), BadReply> {
-        let message = if self.framing == Framing::None { 0 } else { HEADER_LEN };
+    ///
+    /// # Errors
+    /// [`BadReply::Foreign`], when the message that begins at `message` is none and `first` looks like something known.
+    pub(in crate::serve::message) fn look_at(&self, first: &[u8], message: usize) -> Result<(), BadReply> {
         match first.get(message) {
             Some(&byte) if byte != STRICT => {
                 Speech::guess(first).map_or(Ok(()), |speech| Err(BadReply::Foreign(speech)))
@@ -184,13 +155,21 @@ impl Reply {
         }
     }
 
-    fn scan(&mut self, payload: &[u8]) -> Result<usize, ScanError> {
+    /// Takes its part of a piece of payload; returns how many bytes that is.
+    ///
+    /// # Errors
+    /// [`ScanError`], when it cannot be followed.
+    pub(in crate::serve::message) fn scan(&mut self, payload: &[u8]) -> Result<usize, ScanError> {
         let step = self.scanner.push(payload)?;
         self.done = step.done;
         Ok(step.used)
     }
 
-    fn check(&mut self) -> Result<(), BadReply> {
+    /// Finds out whether it answers the request, once its head has come.
+    ///
+    /// # Errors
+    /// [`BadReply::OtherCall`], when its name or sequence id are another call's.
+    pub(in crate::serve::message) fn check(&mut self) -> Result<(), BadReply> {
         if self.checked || !self.scanner.past_header() {
             return Ok(());
         }
@@ -206,9 +185,16 @@ impl Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Transport;
+    use crate::serve::message::coding::Form;
+    use crate::serve::message::link_end::{Replies, Taken};
     use crate::wire::method::lookup;
     use crate::wire::thrift::MessageType;
     use crate::wire::write::Writer;
+
+    fn take(reply: &mut Reply, bytes: &[u8]) -> Taken {
+        Replies::new(Transport::Unframed).take(reply, &mut bytes.to_vec(), Form::AsItCame).unwrap()
+    }
 
     #[test]
     fn a_reply_in_a_box_that_was_anothers_takes_what_a_new_one_does() {
@@ -225,17 +211,16 @@ mod tests {
             })
         };
         let (first, second) = (of(b"FetchResults", 3), of(b"GetOperationStatus", 7));
-        // Wherever the first one ended, in its frame's header or in its message.
-        let framed = [&[0, 0, 0, 99][..], &first].concat();
-        for end in 1..framed.len() {
-            let mut used = Reply::boxed(lookup(b"FetchResults"), &fetch, Framing::Framed);
-            used.take(&framed[..end]).unwrap();
+        // Wherever the first one ended.
+        for end in 1..first.len() {
+            let mut used = Reply::boxed(lookup(b"FetchResults"), &fetch);
+            take(&mut used, &first[..end]);
             let place = std::ptr::from_ref(&*used);
             used.recycle();
-            let mut again = Reply::boxed(lookup(b"GetOperationStatus"), &status, Framing::None);
+            let mut again = Reply::boxed(lookup(b"GetOperationStatus"), &status);
             assert_eq!(std::ptr::from_ref(&*again), place, "another box");
-            let mut new = Reply::to(lookup(b"GetOperationStatus"), &status, Framing::None);
-            assert_eq!(again.take(&second), new.take(&second));
+            let mut new = Reply::to(lookup(b"GetOperationStatus"), &status);
+            assert_eq!(take(&mut again, &second), take(&mut new, &second));
             assert!(again.is_done() && again.is_checked() && again.facts() == new.facts());
             assert_eq!(again.phase(), new.phase());
             again.recycle();

@@ -1,19 +1,12 @@
-//! A request, and how it is taken off a connection: whole, whatever pieces and frames it was sent in.
+//! A request, as far as it has come, and what is known of it.
 
-use std::time::Duration;
+use std::borrow::Cow;
 
-use bytes::{Buf, BytesMut};
-use tokio::time::timeout;
-
-use crate::clock;
 use crate::cluster::room::Purpose;
-use crate::net::flow::{self, Chunk};
-use crate::net::stream::Stream;
-use crate::serve::message::client::{Client, READ_LIMIT};
-use crate::serve::message::end::{BadInput, End};
-use crate::serve::message::framing::Framing;
+use crate::ids::Transport;
+use crate::serve::message::coding::{self, Form};
+use crate::serve::message::end::BadInput;
 use crate::serve::message::pace::Pace;
-use crate::serve::settings::Settings;
 use crate::serve::threads::memory::{Held, ReplayMemory};
 use crate::serve::threads::spares::Spares;
 use crate::session::asking::Question;
@@ -21,27 +14,17 @@ use crate::session::decide::purpose;
 use crate::session::statement::{Effect, effect};
 use crate::session::table::InCall;
 use crate::wire::facts::{Facts, Handle, HandlePlace};
-use crate::wire::frame::{self, Deframer};
+use crate::wire::frame::HEADER_LEN;
 use crate::wire::method::{Method, Role};
-use crate::wire::scan::Scanner;
+use crate::wire::scan::{ScanError, Scanner};
 use crate::wire::watch::Slot;
-use crate::wire::{detect, rewrite, thrift};
+use crate::wire::{rewrite, thrift};
 
 /// Bytes that a request may have. Hive accepts 100 MiB (`hive.server2.thrift.max.message.size`), Impala 2 GiB
 /// (`--thrift_external_rpc_max_message_size`); the largest statement seen had 20 MB.
 const REQUEST_LIMIT: u64 = 1 << 30;
-/// Payload bytes that a frame of a request may have.
-const FRAME_LIMIT: usize = detect::FRAME_LIMIT as usize;
-
 /// A request that has more room than this for its bytes is not kept for another.
 const SPARE_BYTES: usize = 2 << 10;
-
-/// Takes requests off a client's connection, one after the other.
-#[derive(Debug)]
-pub(in crate::serve) struct Inbox {
-    framing: Framing,
-    deframer: Deframer,
-}
 
 thread_local! {
     static SPARES: Spares<Request> = const { Spares::new() };
@@ -50,14 +33,17 @@ thread_local! {
 /// A request, whole unless it is larger than what is held.
 pub(in crate::serve) struct Request {
     scanner: Scanner,
-    /// As it goes on a link: framed, if links are. If the request is sent on piece by piece, the latest piece.
-    pub bytes: Vec<u8>,
+    /// What is held of its message, or of its latest piece, behind room for a frame's header.
+    bytes: Vec<u8>,
+    /// In which form that is.
+    form: Form,
+    /// Bytes that the client's frame still has to bring to what is held first.
+    to_come: usize,
     /// Whether the message's end has come.
     pub complete: bool,
-    /// Bytes at the front of `bytes` that are left for a frame's header.
-    room: usize,
     streams: bool,
-    pace: Pace,
+    /// How fast it comes.
+    pub(in crate::serve::message) pace: Pace,
     held: Held,
     /// What its statement does to its session.
     pub effect: Effect,
@@ -74,18 +60,32 @@ pub(in crate::serve) struct Request {
 
 impl Request {
     /// As [`Self::new`], in a box that may have been another's.
-    pub(in crate::serve) fn boxed(framing: Framing) -> Box<Self> {
-        Spares::take(&SPARES, || Self::new(framing), |spare| spare.restart(framing))
+    pub(in crate::serve) fn boxed() -> Box<Self> {
+        Spares::take(&SPARES, Self::new, Self::restart)
     }
 
     /// As [`Self::new`], but for the memory.
-    fn restart(&mut self, framing: Framing) {
-        let Self { scanner, bytes, complete, room, streams, pace, held, effect, hold, purpose, doubt, own } =
-            self;
+    fn restart(&mut self) {
+        let Self {
+            scanner,
+            bytes,
+            form,
+            to_come,
+            complete,
+            streams,
+            pace,
+            held,
+            effect,
+            hold,
+            purpose,
+            doubt,
+            own,
+        } = self;
         scanner.restart_request();
         bytes.clear();
+        (*form, *to_come) = (Form::Payload, 0);
         (*complete, *streams, *own) = (false, false, false);
-        (*room, *pace, *held) = (framing.header_len(), Pace::default(), Held::default());
+        (*pace, *held) = (Pace::default(), Held::default());
         (*effect, *hold, *purpose, *doubt) = (Effect::Nothing, None, Purpose::Work, None);
     }
 
@@ -102,12 +102,13 @@ impl Request {
     }
 
     /// A request of which nothing has come.
-    pub(in crate::serve) fn new(framing: Framing) -> Self {
+    pub(in crate::serve) fn new() -> Self {
         Self {
             scanner: Scanner::request(REQUEST_LIMIT),
             bytes: Vec::new(),
+            form: Form::Payload,
+            to_come: 0,
             complete: false,
-            room: framing.header_len(),
             streams: false,
             pace: Pace::default(),
             held: Held::default(),
@@ -120,20 +121,76 @@ impl Request {
     }
 
     /// A request of the router's own; none if `message` is none.
-    pub(in crate::serve) fn own(message: &[u8], framing: Framing) -> Option<Self> {
-        let mut request = Self::new(framing);
-        let step = request.scanner.push(message).ok()?;
-        request.append(message);
-        request.complete = step.done && step.used == message.len();
+    pub(in crate::serve) fn own(message: &[u8]) -> Option<Self> {
+        let mut request = Self::new();
+        let used = request.push(message).ok()?;
+        request.complete &= used == message.len();
+        request.keep(message);
         request.own = true;
         request.purpose = purpose(request.method());
-        request.seal(0).ok()?;
         request.complete.then_some(request)
     }
 
-    /// The message, without a frame's header; none if it is not all held.
+    /// Takes its part of a piece of payload; returns how many bytes that is.
+    ///
+    /// # Errors
+    /// [`ScanError`], when it cannot be followed.
+    pub(in crate::serve::message) fn push(&mut self, payload: &[u8]) -> Result<usize, ScanError> {
+        let step = self.scanner.push(payload)?;
+        self.complete = step.done;
+        Ok(step.used)
+    }
+
+    /// Holds bytes of it, in its form.
+    pub(in crate::serve::message) fn keep(&mut self, bytes: &[u8]) {
+        if self.bytes.is_empty() {
+            self.bytes.reserve(HEADER_LEN + bytes.len());
+            self.bytes.resize(HEADER_LEN, 0);
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// In which form its bytes are held.
+    pub(in crate::serve::message) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// What is held was sent: its next piece is held from now on, in this form.
+    pub(in crate::serve::message) fn begin_piece(&mut self, form: Form) {
+        self.bytes.clear();
+        (self.form, self.to_come) = (form, 0);
+    }
+
+    /// Counts what is held of it; whether there is memory for that.
+    pub(in crate::serve::message) fn count_held(&mut self, memory: &ReplayMemory) -> bool {
+        let held = self.held_bytes().len();
+        memory.grow(&mut self.held, held)
+    }
+
+    /// It is sent on piece by piece. `to_come` bytes of the client's frame follow what is held.
+    pub(in crate::serve::message) fn begin_to_stream(&mut self, to_come: usize) {
+        (self.streams, self.to_come) = (true, to_come);
+    }
+
+    /// What is held of its message, or of its latest piece.
+    pub(in crate::serve::message) fn held_bytes(&self) -> &[u8] {
+        self.bytes.get(HEADER_LEN..).unwrap_or_default()
+    }
+
+    /// What is held, as it goes on a connection of this transport; `form` is that of the pieces that follow it.
+    pub(in crate::serve::message) fn encode(&mut self, transport: Transport, form: Form) -> Cow<'_, [u8]> {
+        if self.form == Form::AsItCame {
+            return Cow::Borrowed(self.held_bytes());
+        }
+        // The frame goes on as it came, whole: what a coordinator does not accept for its length it then refuses as it would
+        // refuse its client, with all of it read (Spark: `TSaslTransport.readFrame`).
+        let to_come = if form == Form::AsItCame { self.to_come } else { 0 };
+        coding::encode_in_place(&mut self.bytes, to_come, transport)
+    }
+
+    /// The message; none if it is not all held.
     pub(in crate::serve) fn message(&self) -> Option<&[u8]> {
-        if self.is_whole() { self.bytes.get(self.room..) } else { None }
+        self.is_whole().then(|| self.held_bytes())
     }
 
     /// The message without its head, that is without its name and sequence id; none if it is not all held.
@@ -145,7 +202,7 @@ impl Request {
     /// by piece, only the first piece tells.
     pub(in crate::serve) fn note_effect(&mut self) {
         let Some(place) = self.facts().statement else { return };
-        let message = self.bytes.get(self.room..).unwrap_or_default();
+        let message = self.held_bytes();
         self.effect = match message.get(place.range()) {
             Some(text) => effect(text, true),
             None => effect(message.get(place.range().start..).unwrap_or_default(), false),
@@ -154,7 +211,7 @@ impl Request {
 
     /// Names a session by another handle than its client did, or by its client's again.
     pub(in crate::serve) fn name_session(&mut self, place: HandlePlace, handle: &Handle) {
-        let message = self.bytes.get_mut(self.room..).unwrap_or_default();
+        let message = self.bytes.get_mut(HEADER_LEN..).unwrap_or_default();
         // A handle that stands in a later piece than the first was never found, and so has no place.
         let _replaced = rewrite::replace(message, place, handle);
     }
@@ -200,196 +257,13 @@ impl Request {
         Some(BadInput::Mistyped { method: self.method().name, field: field.name() })
     }
 
-    /// Whether nothing of it, or of its latest piece, has come.
-    fn is_empty(&self) -> bool {
-        self.bytes.len() <= self.room
-    }
-
     /// Whether enough is known to say where it goes.
-    fn is_routable(&self) -> bool {
+    pub(in crate::serve::message) fn is_routable(&self) -> bool {
         let needs_nothing =
             matches!(self.method().role, Role::OpenSession | Role::Connection | Role::Statement)
                 && !self.method().request.iter().any(|watch| watch.slot == Slot::Guid);
         self.scanner.past_header() && (needs_nothing || self.facts().key().is_some())
     }
-
-    fn append(&mut self, payload: &[u8]) {
-        if self.bytes.is_empty() {
-            self.bytes.reserve(self.room + payload.len());
-            self.bytes.resize(self.room, 0);
-        }
-        self.bytes.extend_from_slice(payload);
-    }
-
-    /// Puts the frame's header in the place that was left for it; `to_come` bytes of the frame follow in later pieces.
-    fn seal(&mut self, to_come: usize) -> Result<(), BadInput> {
-        if self.room > 0 {
-            let header = frame::header(self.bytes.len().saturating_sub(self.room) + to_come)?;
-            self.bytes.get_mut(..self.room).unwrap_or_default().copy_from_slice(&header);
-        }
-        Ok(())
-    }
-}
-
-impl Inbox {
-    /// Requests in this framing.
-    pub(in crate::serve) fn new(framing: Framing) -> Self {
-        Self { framing, deframer: Deframer::new(FRAME_LIMIT) }
-    }
-
-    /// Takes what has come of the next request: `first`, if nothing was pending. If it is complete then, as most are, it can
-    /// be sent.
-    ///
-    /// # Errors
-    /// What ends the connection.
-    pub(in crate::serve) fn begin<S>(
-        &mut self,
-        client: &mut Client<S>,
-        request: &mut Request,
-        first: Option<Chunk>,
-    ) -> Result<(), End> {
-        match first {
-            Some(chunk) => self.take_chunk(client, request, &chunk)?,
-            None => self.take_pending(client, request)?,
-        }
-        if request.complete { Ok(request.seal(0)?) } else { Ok(()) }
-    }
-
-    /// Reads until a request that has begun is complete, or is known well enough to be sent on piece by piece because it is
-    /// too large to be held.
-    ///
-    /// # Errors
-    /// What ends the connection.
-    pub(in crate::serve) async fn fill<S: Stream>(
-        &mut self,
-        client: &mut Client<S>,
-        request: &mut Request,
-        settings: &Settings,
-        memory: &ReplayMemory,
-    ) -> Result<(), End> {
-        while !request.complete && !self.must_stream(request, settings.replay_limit, memory)? {
-            let chunk = read(client, &mut request.pace, settings.stall_timeout).await?;
-            self.take_chunk(client, request, &chunk)?;
-        }
-        Ok(request.seal(self.rest_of_frame(request))?)
-    }
-
-    /// Reads the next piece of a request that is sent on piece by piece; `request.bytes` then holds that piece alone.
-    ///
-    /// # Errors
-    /// What ends the connection.
-    pub(in crate::serve) async fn next_piece<S: Stream>(
-        &mut self,
-        client: &mut Client<S>,
-        request: &mut Request,
-        settings: &Settings,
-    ) -> Result<(), End> {
-        // The frame that it begins in was begun on the link with its header; later ones bring theirs.
-        request.room = 0;
-        request.bytes.clear();
-        self.take_pending(client, request)?;
-        while request.is_empty() && !request.complete {
-            let chunk = read(client, &mut request.pace, settings.stall_timeout).await?;
-            self.take_chunk(client, request, &chunk)?;
-        }
-        Ok(())
-    }
-
-    /// Bytes that its frame still has to bring: the frame goes on a link as it came, whole. What a coordinator does not accept
-    /// for its length it then refuses as it would refuse its client, with all of it read (Spark: `TSaslTransport.readFrame`).
-    fn rest_of_frame(&self, request: &Request) -> usize {
-        if request.complete { 0 } else { self.deframer.remaining() }
-    }
-
-    fn take_pending<S>(&mut self, client: &mut Client<S>, request: &mut Request) -> Result<(), End> {
-        if !client.pending.is_empty() {
-            let used = self.take(request, &client.pending)?;
-            client.pending.advance(used);
-        }
-        if client.pending.is_empty() {
-            // An idle connection keeps no buffer.
-            client.pending = BytesMut::new();
-        }
-        Ok(())
-    }
-
-    /// What follows the request in a chunk is left pending.
-    fn take_chunk<S>(
-        &mut self,
-        client: &mut Client<S>,
-        request: &mut Request,
-        chunk: &[u8],
-    ) -> Result<(), BadInput> {
-        let used = self.take(request, chunk)?;
-        client.pending.extend_from_slice(chunk.get(used..).unwrap_or_default());
-        Ok(())
-    }
-
-    /// Whether the request is too large to be held and is sent on piece by piece. It is held on, as far as memory goes,
-    /// while its handle has not come.
-    fn must_stream(
-        &self,
-        request: &mut Request,
-        replay_limit: usize,
-        memory: &ReplayMemory,
-    ) -> Result<bool, BadInput> {
-        let held = request.bytes.len();
-        let fits = memory.grow(&mut request.held, held);
-        match (fits && held <= replay_limit, request.is_routable()) {
-            (true, _) => Ok(false),
-            (false, true) => {
-                let in_frame = self.framing == Framing::None || self.deframer.remaining() > 0;
-                if !in_frame && self.framing == Framing::Framed {
-                    return Err(BadInput::MessageSplit);
-                }
-                // Not in the middle of a frame's header: the part that has come is not kept.
-                request.streams = in_frame || self.deframer.at_boundary();
-                Ok(request.streams)
-            }
-            (false, false) if fits => Ok(false),
-            (false, false) => Err(BadInput::HandleTooLate { held }),
-        }
-    }
-
-    /// Takes the request's part of a chunk; returns how many bytes of it were used.
-    fn take(&mut self, request: &mut Request, chunk: &[u8]) -> Result<usize, BadInput> {
-        if self.framing == Framing::None {
-            let step = request.scanner.push(chunk)?;
-            request.append(chunk.get(..step.used).unwrap_or_default());
-            request.complete = step.done;
-            return Ok(step.used);
-        }
-        let mut used = 0;
-        while let Some(rest) = chunk.get(used..).filter(|rest| !rest.is_empty() && !request.complete) {
-            let piece = self.deframer.next(rest)?;
-            let payload = rest.get(piece.payload.clone()).unwrap_or_default();
-            let step = request.scanner.push(payload)?;
-            // Frames that are passed on as they come keep their headers.
-            let whole = rest.get(..piece.used).unwrap_or_default();
-            request.append(if request.streams { whole } else { payload });
-            request.complete = step.done;
-            used += piece.used;
-            if step.done && (step.used < payload.len() || !self.deframer.at_boundary()) {
-                return Err(BadInput::AfterMessage);
-            }
-            if request.streams && self.framing == Framing::Framed && piece.frame_ended && !step.done {
-                return Err(BadInput::MessageSplit);
-            }
-        }
-        Ok(used)
-    }
-}
-
-/// Reads a chunk inside a request: the client must send some within `stall`, and on average as fast as its pace demands,
-/// and may not end here.
-async fn read<S: Stream>(client: &mut Client<S>, pace: &mut Pace, stall: Duration) -> Result<Chunk, End> {
-    let begun = clock::now();
-    let read = flow::read_at_most(&mut client.stream, READ_LIMIT);
-    let cut = || if pace.is_behind() { End::ClientSlow } else { End::ClientStalled { doing: "sent" } };
-    let chunk = timeout(pace.patience(stall), read).await.map_err(|_| cut())?;
-    let chunk = chunk.map_err(End::ClientGone)?;
-    pace.note(clock::now().saturating_duration_since(begun), chunk.len());
-    if chunk.is_empty() { Err(End::ClientBroke { inside: "request" }) } else { Ok(chunk) }
 }
 
 #[cfg(test)]

@@ -123,10 +123,10 @@ fn a_session_is_asked_for_by_a_call_that_its_server_has() {
     assert_eq!(session().answer(Flavor::Hive, &gone), Some(Answer::HasNot));
     assert!(session().clearance(Flavor::Hive, &gone).is_none());
     let minted = minted("GetTypeInfo", handle(7), None);
-    let (method, call) = session().clearance(Flavor::Hive, &minted).unwrap();
+    let call = session().clearance(Flavor::Hive, &minted).unwrap();
     let mut scanner = crate::wire::scan::Scanner::request(1 << 10);
     assert!(scanner.push(&call).unwrap().done);
-    assert_eq!((scanner.method(), scanner.facts().handle()), (method, Some(handle(7))));
+    assert_eq!((scanner.method().name, scanner.facts().handle()), ("CloseOperation", Some(handle(7))));
     let kind = scanner.facts().operation_type;
     assert_eq!(kind, Some(OperationType::GET_TYPE_INFO), "Hive and Spark do not find it under another");
     assert!(session().clearance(Flavor::Impala, &succeeded("PingImpalaHS2Service", |_| {})).is_none());

@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::{Mechanism, Message, SaslError, Status, encode};
+use super::{MechanismName, Message, SaslError, Status, encode};
 use crate::ids::Family;
 
 /// What a client proves its identity with, kept as it came so that coordinators are shown the same bytes. Zeroed when
@@ -45,7 +45,7 @@ impl Credentials {
     /// and payload. Sent in one write: impalad has two threads for all handshakes of a port, and one that waits for a
     /// response is lost to the others (Impala: `TAcceptQueueServer`, `accepted_cnxn_setup_thread_pool_size`).
     pub fn opening(&self) -> Zeroizing<Vec<u8>> {
-        let start = encode(Status::Start, Mechanism::Plain.as_str().as_bytes());
+        let start = encode(Status::Start, MechanismName::Plain.as_str().as_bytes());
         let response = encode(self.status, &self.payload);
         Zeroizing::new([start.as_slice(), response.as_slice()].concat())
     }

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::mechanism::Plain;
 use super::*;
 
 const START_PLAIN: &[u8] = b"\x01\0\0\0\x05PLAIN";
@@ -15,6 +16,10 @@ const RESPONSES: [(Status, &[u8], &str); 5] = [
 
 fn plain(status: Status, payload: &[u8]) -> Vec<u8> {
     [START_PLAIN, encode(status, payload).as_slice()].concat()
+}
+
+fn anybody() -> Credentials {
+    Credentials::parse(Message { status: Status::Ok, payload: b"\0u\0p" }, Family::Impala).unwrap()
 }
 
 /// Pushes chunks until the handshake ends: how many bytes were used, and the end it came to.
@@ -98,7 +103,7 @@ fn bytes_behind_the_credentials_are_left_to_the_caller() {
 #[test]
 fn another_mechanism_is_named_and_nothing_of_it_is_lost() {
     for (name, mechanism) in
-        [("GSSAPI", Mechanism::Gssapi), ("DIGEST-MD5", Mechanism::Other("DIGEST-MD5".into()))]
+        [("GSSAPI", MechanismName::Gssapi), ("DIGEST-MD5", MechanismName::Other("DIGEST-MD5".into()))]
     {
         let start = encode(Status::Start, name.as_bytes());
         let stream = [start.as_slice(), b"\x02\0\0\x02\xa8\x60"].concat();
@@ -231,7 +236,8 @@ fn a_coordinators_verdict_is_read_at_any_split() {
     ];
     for (bytes, answer) in cases {
         for cut in 0..bytes.len() {
-            let mut initiator = Initiator::new();
+            let credentials = anybody();
+            let mut initiator = Initiator::new(Plain::new(&credentials));
             let front = initiator.push(&bytes[..cut]).unwrap();
             assert_eq!((front.used, front.step), (cut, Answer::NeedMore));
             let back = initiator.push(&[&bytes[cut..], b"later"].concat()).unwrap();
@@ -249,7 +255,7 @@ fn a_challenge_to_plain_and_what_is_not_sasl_are_errors() {
         (b"\x03\0\x01\0\x01", SaslError::TooLong { len: 0x1_0001, limit: RESPONSE_LIMIT }),
     ];
     for (bytes, error) in cases {
-        assert_eq!(Initiator::new().push(bytes).unwrap_err(), error);
+        assert_eq!(Initiator::new(Plain::new(&anybody())).push(bytes).unwrap_err(), error);
     }
 }
 
@@ -293,7 +299,8 @@ proptest! {
         }
         let single: Vec<&[u8]> = bytes.chunks(1).collect();
         prop_assert_eq!(outcome(&accept(&[&bytes]).1), outcome(&accept(&single).1));
-        let mut initiator = Initiator::new();
+        let credentials = anybody();
+        let mut initiator = Initiator::new(Plain::new(&credentials));
         if let Ok(taken) = initiator.push(&bytes) {
             prop_assert!(taken.used <= bytes.len());
         }

@@ -6,6 +6,7 @@ use hs2router::ids::Family;
 use hs2router::wire::facts::{Facts, GuidText, Handle, QueryId};
 use hs2router::wire::frame::Deframer;
 use hs2router::wire::method::Method;
+use hs2router::wire::sasl::mechanism::Plain;
 use hs2router::wire::sasl::{self, Acceptor, Answer as Verdict, Initiator, Status, Step};
 use hs2router::wire::scan::Scanner;
 
@@ -256,7 +257,7 @@ fn both_ends_of_a_plain_negotiation_take_exactly_its_bytes() {
                 *credentials.opening() == connection.c2s[..client],
                 "the coordinator gets the same bytes"
             );
-            let taken = Initiator::new().push(&connection.s2c).unwrap();
+            let taken = Initiator::new(Plain::new(&credentials)).push(&connection.s2c).unwrap();
             assert_eq!(taken.used, server, "{}/{}", capture.name, connection.name);
             assert_eq!(
                 taken.step == Verdict::Accepted,

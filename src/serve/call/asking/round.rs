@@ -17,22 +17,21 @@ use crate::cluster::Coordinator;
 use crate::cluster::room::{Holder, Purpose};
 use crate::cluster::turns::Turn;
 use crate::ids::{CoordinatorId, Service};
-use crate::net::stream::{Seen, Stream};
+use crate::net::stream::Stream;
 use crate::serve::fleet::links::Links;
 use crate::serve::fleet::shared::Fleet;
 use crate::serve::link::Link;
 use crate::serve::link::dial::Unreached;
 use crate::serve::link::lost::LostCause;
 use crate::serve::link::no_link::NoLink;
-use crate::serve::link::slot::Grant;
+use crate::serve::link::own_call;
 use crate::serve::link::waiting::{self, NotCalled};
-use crate::serve::message::framing::{Framing, framed};
-use crate::serve::message::reply::Reply;
+use crate::serve::message::client_end::ClientEnd;
+use crate::serve::message::link_end::Look;
 use crate::serve::shared::Shared;
-use crate::session::asking::{Answer, Answers, Question, SEQID};
+use crate::session::asking::{Answer, Answers, Question};
 use crate::session::retry::Phase;
 use crate::wire::facts::{Facts, Handle};
-use crate::wire::method::Method;
 
 /// How long the answers of the others are waited for once a coordinator has said that it has the handle: one of them may say
 /// so, too, and a link that owes an answer is of no further use. Most answer within a millisecond of each other, so that
@@ -44,13 +43,12 @@ pub(in crate::serve) struct Round<'a, S: Stream> {
     pub(in crate::serve) fleet: &'a Fleet<S>,
     pub(in crate::serve) shared: &'a Shared<S>,
     pub(in crate::serve) links: &'a Links<S>,
-    pub(in crate::serve) client: &'a S,
+    pub(in crate::serve) client: &'a ClientEnd<S>,
     /// Whose places its links use.
     pub(in crate::serve) holder: Holder<'a>,
     /// Whose turn its links wait for.
     pub(in crate::serve) turn: Turn,
     pub(in crate::serve) purpose: Purpose,
-    pub(in crate::serve) framing: Framing,
     pub(in crate::serve) question: Question,
     /// The coordinator that is not asked, if there is one.
     pub(in crate::serve) except: Option<CoordinatorId>,
@@ -176,7 +174,7 @@ impl<S: Stream> Round<'_, S> {
         preferred: Option<CoordinatorId>,
     ) -> Heard<S> {
         let flavor = self.fleet.cluster.flavor;
-        let call = framed(self.question.call(flavor), self.framing);
+        let call = self.question.call(flavor);
         let mut course = self.course(&own, preferred);
         let mut deadline = self.deadline;
         let mut has_owner = false;
@@ -214,7 +212,7 @@ impl<S: Stream> Round<'_, S> {
             handle
         });
         let flavor = self.fleet.cluster.flavor;
-        let call = framed(self.question.about(nobodys).call(flavor), self.framing);
+        let call = self.question.about(nobodys).call(flavor);
         let owners = heard.answers.owners().to_vec();
         let links = heard.links.extract_if(.., |used| owners.contains(&used.link.coordinator.id));
         let links: Vec<_> = links.collect();
@@ -311,14 +309,14 @@ impl<S: Stream> Round<'_, S> {
         let port = port.ok_or(NoLink::Unreached(Unreached::NoPort(Service::Hs2)))?;
         let (who, gone) = ((self.holder, self.turn.clone()), self.client.closed());
         let granted = waiting::link(port, who, self.purpose, gone).await;
-        let slot = match granted {
-            Ok(Grant::Link(link)) if link.stream.glance() == Seen::Nothing => {
-                return Ok(Used { link, dialed: false });
-            }
-            Ok(Grant::Link(link)) => link.slot.renew(),
-            Ok(Grant::Slot(slot)) => slot,
+        let granted = match granted {
+            Ok(granted) => granted.live(Look::Briefly),
             Err(NotCalled::NoRoom(no_room)) => return Err(NoLink::NoRoom(no_room).into()),
             Err(NotCalled::ClientGone) => return Err(NoReach::ClientGone),
+        };
+        let slot = match granted {
+            Ok(link) => return Ok(Used { link, dialed: false }),
+            Err(slot) => slot,
         };
         let dialed = tokio::select! {
             biased;
@@ -331,33 +329,20 @@ impl<S: Stream> Round<'_, S> {
     /// Asks on a link, and has what the question left there cleared away.
     async fn ask(&self, link: Box<Link<S>>, call: &BytesMut) -> Result<Replied<S>, LostCause> {
         let flavor = self.fleet.cluster.flavor;
-        let mut replied = self.exchange(link, self.question.method(flavor), call).await?;
-        if let Some((method, call)) = self.question.clearance(flavor, &replied.facts)
+        let mut replied = self.exchange(link, call).await?;
+        if let Some(call) = self.question.clearance(flavor, &replied.facts)
             && let Some(link) = replied.link.take()
         {
-            let cleared = self.exchange(link, method, &framed(call, self.framing)).await;
+            let cleared = self.exchange(link, &call).await;
             replied.link = cleared.ok().and_then(|cleared| cleared.link);
         }
         Ok(replied)
     }
 
-    async fn exchange(
-        &self,
-        mut link: Box<Link<S>>,
-        method: &'static Method,
-        call: &BytesMut,
-    ) -> Result<Replied<S>, LostCause> {
-        let stall = self.shared.settings.stall_timeout;
-        link.write_all(call, stall).await.map_err(|(cause, _)| cause)?;
-        let mut reply = Reply::to(method, &Facts::of_call(method.name.as_bytes(), SEQID), self.framing);
-        loop {
-            let chunk = link.read().await?;
-            let taken = reply.take(&chunk)?;
-            if taken.done {
-                let facts = Box::new(reply.facts().clone());
-                return Ok(Replied { facts, link: taken.clean.then_some(link) });
-            }
-        }
+    async fn exchange(&self, link: Box<Link<S>>, call: &BytesMut) -> Result<Replied<S>, LostCause> {
+        let own_call::Answer { reply, link } =
+            own_call::ask(link, call, self.shared.settings.stall_timeout).await?;
+        Ok(Replied { facts: Box::new(reply.facts().clone()), link })
     }
 
     fn take(&self, coordinator: &Coordinator, dialed: bool, replied: Replied<S>, heard: &mut Heard<S>) {

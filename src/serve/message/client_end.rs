@@ -1,0 +1,251 @@
+//! The client's side of a call: gives a request's payload, takes a reply's, whatever stands around them on the connection.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::time::timeout;
+
+use crate::clock;
+use crate::ids::{ClientAddress, Transport};
+use crate::net::flow::{self, Chunk};
+use crate::net::stream::{Seen, Stream};
+use crate::serve::message::client::{Client, READ_LIMIT};
+use crate::serve::message::coding::{self, Decoder, Form};
+use crate::serve::message::end::{BadInput, End};
+use crate::serve::message::link_end::LinkEnd;
+use crate::serve::message::pace::Pace;
+use crate::serve::message::request::Request;
+use crate::serve::settings::Settings;
+use crate::serve::threads::memory::ReplayMemory;
+use crate::wire::detect;
+
+/// Payload bytes that a frame of a request may have.
+const FRAME_LIMIT: usize = detect::FRAME_LIMIT as usize;
+
+/// A client's connection whose calls are read, and how messages travel on it.
+#[derive(Debug)]
+pub(in crate::serve) struct ClientEnd<S> {
+    client: Client<S>,
+    transport: Transport,
+    decoder: Decoder,
+}
+
+impl<S: Stream> ClientEnd<S> {
+    /// Of a connection whose next bytes are those of a request.
+    pub(in crate::serve) fn new(client: Client<S>, transport: Transport) -> Self {
+        Self { client, transport, decoder: Decoder::new(transport, FRAME_LIMIT) }
+    }
+
+    /// Where it comes from.
+    pub(in crate::serve) fn address(&self) -> ClientAddress {
+        self.client.address
+    }
+
+    /// In which form pieces of messages go between this client and a coordinator.
+    pub(in crate::serve) fn form<L: Stream>(&self, link: &LinkEnd<L>) -> Form {
+        Form::between(self.transport, link.transport())
+    }
+
+    /// Whether bytes were read that belong to a request which has not been taken.
+    pub(in crate::serve) fn has_pending(&self) -> bool {
+        !self.client.pending.is_empty()
+    }
+
+    /// Reads more of what it sends, to [begin](Self::begin) a request with; nothing at the end. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`End::ClientGone`], when its connection is broken.
+    pub(in crate::serve) fn read(&mut self) -> impl Future<Output = Result<Chunk, End>> {
+        self.client.read()
+    }
+
+    /// Whether it has sent what was not read, or its end.
+    pub(in crate::serve) fn has_sent(&self) -> bool {
+        self.client.stream.glance() != Seen::Nothing
+    }
+
+    /// Whether it has sent bytes that were not read; asks the kernel.
+    pub(in crate::serve) fn has_unread(&self) -> bool {
+        self.client.stream.look() == Seen::Bytes
+    }
+
+    /// Whether it will send no more: it has left, or at least wants nothing else. What came before may be unread.
+    pub(in crate::serve) fn has_closed(&self) -> bool {
+        self.client.has_closed()
+    }
+
+    /// Resolves when it will send no more. Cancel-safe.
+    pub(in crate::serve) fn closed(&self) -> impl Future<Output = ()> + Send {
+        self.client.stream.closed()
+    }
+
+    /// Resolves when its connection is dead; one that has only finished sending is there for its reply. Cancel-safe.
+    pub(in crate::serve) fn gone(&self) -> impl Future<Output = ()> + Send {
+        self.client.stream.gone()
+    }
+
+    /// Moves it to the runtime in which this is called.
+    ///
+    /// # Errors
+    /// [`End::ClientGone`], when the kernel refuses that.
+    pub(in crate::serve) fn rehome(self) -> Result<Self, End> {
+        Ok(Self { client: self.client.settle_here()?, ..self })
+    }
+
+    /// Sends bytes of a reply which are in this form, as long as the client takes some every `stall`.
+    ///
+    /// # Errors
+    /// [`End::ClientStalled`], when it takes none for so long; [`End::ClientGone`], when its connection is broken.
+    pub(in crate::serve) async fn deliver(
+        &mut self,
+        bytes: &[u8],
+        form: Form,
+        stall: Duration,
+    ) -> Result<(), End> {
+        if form == Form::AsItCame || self.transport == Transport::Unframed {
+            return self.client.send(bytes, stall).await;
+        }
+        self.client.send(&coding::encode(bytes, self.transport), stall).await
+    }
+
+    /// Takes what has come of the next request: `first`, if nothing was pending. If it is complete then, as most are, it can
+    /// be sent.
+    ///
+    /// # Errors
+    /// [`End::BadInput`], when what came is no request that can be followed.
+    pub(in crate::serve) fn begin(&mut self, request: &mut Request, first: Option<Chunk>) -> Result<(), End> {
+        match first {
+            Some(chunk) => Ok(self.take_chunk(request, chunk)?),
+            None => Ok(self.take_pending(request)?),
+        }
+    }
+
+    /// Reads until a request that has begun is complete, or is known well enough to be sent on piece by piece because it is
+    /// too large to be held.
+    ///
+    /// # Errors
+    /// [`End::BadInput`], when what came is no request that can be followed, or is too large to be held until its handle
+    /// comes; [`End::ClientStalled`], [`End::ClientSlow`], [`End::ClientBroke`] and [`End::ClientGone`], when the rest does
+    /// not come.
+    pub(in crate::serve) async fn fill(
+        &mut self,
+        request: &mut Request,
+        settings: &Settings,
+        memory: &ReplayMemory,
+    ) -> Result<(), End> {
+        while !request.complete && !self.must_stream(request, settings.replay_limit, memory)? {
+            let chunk = read(&mut self.client, &mut request.pace, settings.stall_timeout).await?;
+            self.take_chunk(request, chunk)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the next piece of a request that is sent on piece by piece; the request then holds that piece alone, in this
+    /// form.
+    ///
+    /// # Errors
+    /// As [`Self::fill`].
+    pub(in crate::serve) async fn next_piece(
+        &mut self,
+        request: &mut Request,
+        form: Form,
+        settings: &Settings,
+    ) -> Result<(), End> {
+        request.begin_piece(form);
+        self.take_pending(request)?;
+        while request.held_bytes().is_empty() && !request.complete {
+            let chunk = read(&mut self.client, &mut request.pace, settings.stall_timeout).await?;
+            self.take_chunk(request, chunk)?;
+        }
+        Ok(())
+    }
+
+    fn take_pending(&mut self, request: &mut Request) -> Result<(), BadInput> {
+        let mut pending = std::mem::take(&mut self.client.pending);
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let used = self.take(request, &mut pending)?;
+        pending.advance(used);
+        // An idle connection keeps no buffer.
+        self.client.pending = if pending.is_empty() { BytesMut::new() } else { pending };
+        Ok(())
+    }
+
+    /// What follows the request in a chunk is left pending.
+    fn take_chunk(&mut self, request: &mut Request, mut chunk: Chunk) -> Result<(), BadInput> {
+        let used = self.take(request, &mut chunk)?;
+        self.client.pending.extend_from_slice(chunk.get(used..).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Whether the request is too large to be held and is sent on piece by piece. It is held on, as far as memory goes,
+    /// while its handle has not come.
+    fn must_stream(
+        &self,
+        request: &mut Request,
+        replay_limit: usize,
+        memory: &ReplayMemory,
+    ) -> Result<bool, BadInput> {
+        let held = request.held_bytes().len();
+        let fits = request.count_held(memory);
+        match (fits && held <= replay_limit, request.is_routable()) {
+            (true, _) => Ok(false),
+            (false, true) => {
+                let to_come = self.decoder.remaining();
+                let in_frame = self.decoder.is_unframed() || to_come > 0;
+                if !in_frame && self.transport == Transport::Framed {
+                    return Err(BadInput::MessageSplit);
+                }
+                // Not in the middle of a frame's header: the part that has come is not kept.
+                let may_stream = in_frame || self.decoder.at_boundary();
+                if may_stream {
+                    request.begin_to_stream(to_come);
+                }
+                Ok(may_stream)
+            }
+            (false, false) if fits => Ok(false),
+            (false, false) => Err(BadInput::HandleTooLate { held }),
+        }
+    }
+
+    /// Takes the request's part of what came; returns how many bytes of it were used.
+    fn take(&mut self, request: &mut Request, bytes: &mut [u8]) -> Result<usize, BadInput> {
+        if self.decoder.is_unframed() {
+            let used = request.push(bytes)?;
+            request.keep(bytes.get(..used).unwrap_or_default());
+            return Ok(used);
+        }
+        let passes = request.form() == Form::AsItCame;
+        let mut used = 0;
+        while !request.complete
+            && let Some(rest) = bytes.get_mut(used..).filter(|rest| !rest.is_empty())
+        {
+            let piece = self.decoder.next(rest)?;
+            let payload = rest.get(piece.payload.clone()).unwrap_or_default();
+            let taken = request.push(payload)?;
+            request.keep(if passes { rest.get(..piece.used).unwrap_or_default() } else { payload });
+            used += piece.used;
+            if request.complete && (taken < piece.payload.len() || !self.decoder.at_boundary()) {
+                return Err(BadInput::AfterMessage);
+            }
+            if passes && self.transport == Transport::Framed && piece.frame_ended && !request.complete {
+                return Err(BadInput::MessageSplit);
+            }
+        }
+        Ok(used)
+    }
+}
+
+/// Reads a chunk inside a request: the client must send some within `stall`, and on average as fast as its pace demands,
+/// and may not end here.
+async fn read<S: Stream>(client: &mut Client<S>, pace: &mut Pace, stall: Duration) -> Result<Chunk, End> {
+    let begun = clock::now();
+    let read = flow::read_at_most(&mut client.stream, READ_LIMIT);
+    let cut = || if pace.is_behind() { End::ClientSlow } else { End::ClientStalled { doing: "sent" } };
+    let chunk: io::Result<Chunk> = timeout(pace.patience(stall), read).await.map_err(|_| cut())?;
+    let chunk = chunk.map_err(End::ClientGone)?;
+    pace.note(clock::now().saturating_duration_since(begun), chunk.len());
+    if chunk.is_empty() { Err(End::ClientBroke { inside: "request" }) } else { Ok(chunk) }
+}

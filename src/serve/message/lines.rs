@@ -1,0 +1,74 @@
+//! A transport of the tests' own: each piece of payload is a line of hexadecimal digits, in which every byte is changed. It
+//! has little in common with the others, so whatever works over it knows nothing of what stands around payload.
+
+use std::fmt::Write as _;
+
+use crate::wire::frame::Piece;
+
+/// What every byte is changed by.
+const KEY: u8 = 0x5a;
+
+/// Takes payload out of lines.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    /// The first digit of a byte whose second has not come.
+    half: Option<u8>,
+    /// Whether a line has begun that has not ended.
+    inside: bool,
+}
+
+impl Lines {
+    /// Takes the next piece off the bytes that came, at most the rest of a line; its payload is where the line was.
+    pub(crate) fn next(&mut self, bytes: &mut [u8]) -> Piece {
+        let (mut used, mut payload, mut frame_ended) = (0, 0, false);
+        while used < bytes.len() && !frame_ended {
+            let byte = bytes[used];
+            used += 1;
+            self.inside = byte != b'\n';
+            frame_ended = byte == b'\n';
+            let Some(digit) = char::from(byte).to_digit(16) else { continue };
+            let digit = u8::try_from(digit).unwrap();
+            match self.half.take() {
+                None => self.half = Some(digit),
+                Some(high) => {
+                    bytes[payload] = (high << 4 | digit) ^ KEY;
+                    payload += 1;
+                }
+            }
+        }
+        Piece { used, payload: 0..payload, frame_ended }
+    }
+
+    pub(crate) fn at_boundary(&self) -> bool {
+        !self.inside
+    }
+}
+
+/// Payload as a line.
+pub(crate) fn encode(payload: &[u8]) -> Vec<u8> {
+    let mut line = String::with_capacity(2 * payload.len() + 1);
+    for byte in payload {
+        write!(line, "{:02x}", byte ^ KEY).unwrap();
+    }
+    line.push('\n');
+    line.into_bytes()
+}
+
+#[test]
+fn lines_are_read_wherever_they_are_cut() {
+    let payload: Vec<u8> = (0..=255).collect();
+    let sent = [encode(&payload), encode(b"second")].concat();
+    for cut in 0..sent.len() {
+        let (mut lines, mut read) = (Lines::default(), Vec::new());
+        for part in [&sent[..cut], &sent[cut..]] {
+            let mut rest = part.to_vec();
+            while !rest.is_empty() {
+                let piece = lines.next(&mut rest);
+                read.extend_from_slice(&rest[piece.payload]);
+                rest.drain(..piece.used);
+            }
+        }
+        assert_eq!(read, [&payload[..], b"second"].concat(), "cut at {cut}");
+        assert!(lines.at_boundary());
+    }
+}

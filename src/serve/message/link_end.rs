@@ -1,0 +1,205 @@
+//! The coordinator's side of a call: takes a request's payload, gives a reply's, whatever stands around them on the link.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::ids::Transport;
+use crate::net::flow::{self, Chunk, WriteError};
+use crate::net::probe::Speaks;
+use crate::net::stream::{Seen, Stream};
+use crate::serve::message::coding::{self, Decoder, Form};
+use crate::serve::message::reply::{BadReply, Reply};
+use crate::serve::message::request::Request;
+
+/// Payload bytes that a frame of a reply may have: as many as a header can say.
+const FRAME_LIMIT: usize = i32::MAX as usize;
+
+/// What a chunk brought of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Bytes that belong to the reply, from the chunk's front; in the form that was asked for.
+    pub kept: usize,
+    /// Whether the reply has ended.
+    pub done: bool,
+    /// Whether the link may serve another call: the reply has ended, and nothing came behind it, which would be taken for the
+    /// next one.
+    pub clean: bool,
+}
+
+/// Reads replies off a link, one after the other.
+#[derive(Debug)]
+pub struct Replies {
+    transport: Transport,
+    decoder: Decoder,
+}
+
+impl Replies {
+    /// Of a link of which nothing was read.
+    pub fn new(transport: Transport) -> Self {
+        Self { transport, decoder: Decoder::new(transport, FRAME_LIMIT) }
+    }
+
+    /// Takes a reply's part of the bytes that came, and leaves it at their front.
+    ///
+    /// # Errors
+    /// [`BadReply`], when what came is no reply to the request, or goes on behind it inside a frame.
+    pub fn take(&mut self, reply: &mut Reply, bytes: &mut [u8], form: Form) -> Result<Taken, BadReply> {
+        if reply.begin() {
+            reply.look_at(bytes, self.decoder.header_len())?;
+        }
+        let (used, kept) = if self.decoder.is_unframed() {
+            let used = reply.scan(bytes)?;
+            (used, used)
+        } else {
+            self.take_pieces(reply, bytes, form)?
+        };
+        reply.check()?;
+        let done = reply.is_done();
+        Ok(Taken { kept, done, clean: done && used == bytes.len() })
+    }
+
+    /// How many bytes were used, and how many were kept.
+    fn take_pieces(
+        &mut self,
+        reply: &mut Reply,
+        bytes: &mut [u8],
+        form: Form,
+    ) -> Result<(usize, usize), BadReply> {
+        let (mut used, mut kept) = (0, 0);
+        while !reply.is_done()
+            && let Some(rest) = bytes.get_mut(used..).filter(|rest| !rest.is_empty())
+        {
+            let piece = self.decoder.next(rest)?;
+            let scanned = reply.scan(rest.get(piece.payload.clone()).unwrap_or_default())?;
+            if reply.is_done() && (scanned < piece.payload.len() || !self.decoder.at_boundary()) {
+                return Err(BadReply::AfterReply);
+            }
+            match form {
+                Form::AsItCame => kept += piece.used,
+                Form::Payload => {
+                    let payload = used + piece.payload.start..used + piece.payload.end;
+                    let len = payload.len();
+                    bytes.copy_within(payload, kept);
+                    kept += len;
+                }
+            }
+            used += piece.used;
+        }
+        Ok((used, kept))
+    }
+}
+
+/// How hard a link that nothing is under way on is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::serve) enum Look {
+    /// The kernel is asked: what arrived a microsecond ago is seen.
+    Closely,
+    /// What the runtime was told is seen; what arrived in this very moment may be missed.
+    Briefly,
+}
+
+/// A link's connection, and how messages travel on it.
+pub(in crate::serve) struct LinkEnd<S> {
+    stream: S,
+    replies: Replies,
+}
+
+impl<S> fmt::Debug for LinkEnd<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkEnd").field("transport", &self.replies.transport).finish_non_exhaustive()
+    }
+}
+
+impl<S: Stream> LinkEnd<S> {
+    /// Of a connection to a coordinator on which no message was sent.
+    pub(in crate::serve) fn new(stream: S, transport: Transport) -> Self {
+        Self { stream, replies: Replies::new(transport) }
+    }
+
+    /// How messages travel on it.
+    pub(in crate::serve) fn transport(&self) -> Transport {
+        self.replies.transport
+    }
+
+    /// What its coordinator understands.
+    pub(in crate::serve) fn speaks(&self) -> Speaks {
+        coding::speaks(self.transport())
+    }
+
+    /// Whether a request that is not held whole may be sent on it, in this form.
+    pub(in crate::serve) fn takes_pieces(&self, form: Form) -> bool {
+        // A frame says first how long its message is.
+        self.transport() != Transport::Framed || form == Form::AsItCame
+    }
+
+    /// What is held of a request, as it goes on the link. `form` is that of the pieces that follow it.
+    pub(in crate::serve) fn encode<'a>(&self, request: &'a mut Request, form: Form) -> Cow<'a, [u8]> {
+        request.encode(self.transport(), form)
+    }
+
+    /// A whole message, as it goes on the link.
+    pub(in crate::serve) fn encode_message<'a>(&self, payload: &'a [u8]) -> Cow<'a, [u8]> {
+        coding::encode(payload, self.transport())
+    }
+
+    /// Writes bytes that were [encoded](Self::encode), as long as the coordinator takes some every `stall`.
+    ///
+    /// # Errors
+    /// What went wrong, and how many bytes were written before.
+    pub(in crate::serve) fn write_all(
+        &mut self,
+        bytes: &[u8],
+        stall: Duration,
+    ) -> impl Future<Output = Result<(), (WriteError, usize)>> {
+        flow::write_all(&mut self.stream, bytes, stall)
+    }
+
+    /// The next bytes from the coordinator, to be [taken](Self::take); none at the end. Cancel-safe.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub(in crate::serve) fn read(&mut self) -> impl Future<Output = io::Result<Chunk>> {
+        flow::read(&mut self.stream)
+    }
+
+    /// Takes a reply's part of what was read, and leaves no more in the chunk.
+    ///
+    /// # Errors
+    /// As [`Replies::take`].
+    pub(in crate::serve) fn take(
+        &mut self,
+        reply: &mut Reply,
+        chunk: &mut Chunk,
+        form: Form,
+    ) -> Result<Taken, BadReply> {
+        let taken = self.replies.take(reply, chunk, form)?;
+        chunk.truncate(taken.kept);
+        Ok(taken)
+    }
+
+    /// Whether it is open and nothing came that nobody asked for: only then may it serve a call. For a link on which nothing
+    /// is under way.
+    pub(in crate::serve) fn is_clean(&mut self, look: Look) -> bool {
+        let seen = match look {
+            Look::Closely => self.stream.look(),
+            Look::Briefly => self.stream.glance(),
+        };
+        seen == Seen::Nothing
+    }
+
+    /// Ready as soon as it is not [clean](Self::is_clean) any more; until then the task is woken when it may not be.
+    pub(in crate::serve) fn poll_unclean(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_seen(cx).map(|_| ())
+    }
+
+    /// Moves it to the runtime in which this is called.
+    ///
+    /// # Errors
+    /// The kernel's; the connection is then gone.
+    pub(in crate::serve) fn rehome(self) -> io::Result<Self> {
+        Ok(Self { stream: self.stream.settle_here()?, ..self })
+    }
+}
