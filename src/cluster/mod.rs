@@ -1,7 +1,7 @@
 //! What the router knows of a fleet: its coordinators, how loaded each is, and which one a new session should go to.
 //!
 //! Nothing here performs IO, reads a clock or draws its own random numbers: `serve` reports what happened
-//! ([`Coordinator::note_dial_failed`] and its kin, the guards of [`coordinator`]) and asks ([`Cluster::pick_and_reserve`]).
+//! ([`Coordinator::note_dial_failed`] and its kin, guards such as [`Opening`]) and asks ([`Cluster::pick_and_reserve`]).
 
 pub mod brake;
 mod changes;
@@ -13,6 +13,7 @@ pub mod demands;
 mod drain;
 mod failures;
 pub mod flavor;
+mod guards;
 pub mod health;
 pub mod judged;
 pub mod lineage;
@@ -37,10 +38,10 @@ use parking_lot::Mutex;
 pub use self::condition::{News, Report, Standing};
 pub use self::cooling::Cause;
 pub use self::coordinator::Coordinator;
-pub use self::counts::{OpaqueCount, Opening, OperationCount, RunningCount, SessionCount};
 pub use self::demands::{Demand, Step};
 pub use self::drain::{Drain, DrainSettings, DrainThen};
 pub use self::flavor::Flavor;
+pub use self::guards::{OpaqueCount, Opening, OperationCount, RunningCount, SessionCount};
 pub use self::load::{Figures, Load, Others, Own, Share};
 pub use self::pick::{Basis, Candidate, NoPick, PickReason, Reserved, Wanted};
 pub use self::policy::PolicyName;

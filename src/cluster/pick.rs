@@ -6,8 +6,8 @@ use std::time::Instant;
 use rand::Rng;
 
 use super::condition::Standing;
-use super::counts::Opening;
 use super::demands::Demand;
+use super::guards::Opening;
 use super::{Cluster, Coordinator};
 use crate::ids::{CoordinatorId, Service};
 

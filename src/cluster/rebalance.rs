@@ -151,7 +151,7 @@ fn step(places: &mut [Place]) -> Option<(CoordinatorId, CoordinatorId)> {
 mod tests {
     use super::*;
     use crate::clock;
-    use crate::cluster::counts::SessionCount;
+    use crate::cluster::guards::SessionCount;
     use crate::cluster::{CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings};
     use crate::ids::CoordinatorName;
 
