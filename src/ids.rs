@@ -62,6 +62,59 @@ impl fmt::Display for Service {
     }
 }
 
+/// One value for each [`Service`], which is reached by the service and never by its position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerService<T> {
+    hs2: T,
+    beeswax: T,
+    hs2_http: T,
+}
+
+impl<T> PerService<T> {
+    /// What `make` makes for each service, in the order of [`Service::ALL`].
+    pub fn new(mut make: impl FnMut(Service) -> T) -> Self {
+        Self { hs2: make(Service::Hs2), beeswax: make(Service::Beeswax), hs2_http: make(Service::Hs2Http) }
+    }
+
+    /// The value of a service.
+    pub fn get(&self, service: Service) -> &T {
+        match service {
+            Service::Hs2 => &self.hs2,
+            Service::Beeswax => &self.beeswax,
+            Service::Hs2Http => &self.hs2_http,
+        }
+    }
+
+    /// The value of a service, to be changed.
+    pub fn get_mut(&mut self, service: Service) -> &mut T {
+        match service {
+            Service::Hs2 => &mut self.hs2,
+            Service::Beeswax => &mut self.beeswax,
+            Service::Hs2Http => &mut self.hs2_http,
+        }
+    }
+
+    /// What `change` makes of each value.
+    pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> PerService<U> {
+        PerService { hs2: change(self.hs2), beeswax: change(self.beeswax), hs2_http: change(self.hs2_http) }
+    }
+
+    /// Every service with its value, in the order of [`Service::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Service, &T)> {
+        Service::ALL.into_iter().map(|service| (service, self.get(service)))
+    }
+
+    /// Every value.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.iter().map(|(_, value)| value)
+    }
+
+    /// Every value, to be changed.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        [&mut self.hs2, &mut self.beeswax, &mut self.hs2_http].into_iter()
+    }
+}
+
 /// Whose code answers a client: what it accepts at a login, and its words for an error, differ by that and not by version
 /// alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -142,6 +195,18 @@ impl Depth {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_service_has_a_value_of_its_own() {
+        let mut words = PerService::new(Service::as_str);
+        assert!(words.iter().all(|(service, word)| *word == service.as_str()));
+        assert_eq!(words.iter().map(|(service, _)| service).collect::<Vec<_>>(), Service::ALL);
+        *words.get_mut(Service::Beeswax) = "another";
+        assert_eq!(Service::ALL.map(|service| *words.get(service)), ["hs2", "another", "hs2-http"]);
+        words.values_mut().for_each(|word| *word = &word[..1]);
+        assert_eq!(words.map(str::len), PerService::new(|_| 1));
+        assert_eq!(words.values().copied().collect::<String>(), "hah");
+    }
 
     #[test]
     fn a_network_of_ipv6_is_one_client() {

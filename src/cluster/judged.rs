@@ -11,7 +11,7 @@ use super::coordinator::Coordinator;
 use super::load::{Terms, Weight};
 use super::policy::{failure_cost, is_doubtful};
 use super::{AdminState, Cluster};
-use crate::ids::Service;
+use crate::ids::{PerService, Service};
 
 /// What is thought of one port of a coordinator at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +97,7 @@ impl fmt::Display for PassedOver {
 
 /// What was said of each coordinator's ports last.
 #[derive(Debug, Default)]
-pub struct Watch(Vec<[Option<PassedOver>; Service::ALL.len()]>);
+pub struct Watch(Vec<PerService<Option<PassedOver>>>);
 
 /// Something to be said of one.
 #[derive(Clone, Debug)]
@@ -115,13 +115,13 @@ impl Watch {
     pub fn look(&mut self, cluster: &Cluster, now: Instant) -> Vec<News> {
         self.0.resize(cluster.coordinators.len(), Default::default());
         let mut news = Vec::new();
-        for (place, service) in Service::ALL.into_iter().enumerate() {
+        for service in Service::ALL {
             let all = cluster.coordinators.iter().zip(&mut self.0);
             if !cluster.coordinators.iter().any(|one| one.is_used(service)) {
                 continue;
             }
             for ((coordinator, said), judged) in all.zip(cluster.judge(service, now)) {
-                let Some(said) = said.get_mut(place) else { continue };
+                let said = said.get_mut(service);
                 if !judged.standing.is_fit() || coordinator.state() != AdminState::Active {
                     continue;
                 }

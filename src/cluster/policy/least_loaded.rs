@@ -17,7 +17,7 @@ use super::super::pick::{Basis, Candidate, NoPick, PickReason, Wanted};
 use super::super::{AdminState, Cluster};
 use super::tournament::{Key, Tournament};
 use super::{Found, failure_cost, is_doubtful};
-use crate::ids::{CoordinatorId, Service};
+use crate::ids::{CoordinatorId, PerService, Service};
 
 /// After this the coordinators whose place depends on the time are looked at again: a slow start goes on by less than a
 /// thousandth meanwhile.
@@ -28,15 +28,15 @@ const STEP: Duration = Duration::from_millis(10);
 pub(crate) struct LeastLoaded {
     /// What an open session adds to a score.
     idle_session_cost: f64,
-    /// For each service that a session came by, in the order of [`Service::ALL`].
-    rankings: [Option<Ranking>; Service::ALL.len()],
+    /// For each service that a session came by.
+    rankings: PerService<Option<Ranking>>,
     /// Empty between picks; its memory is used again.
     changed: Vec<CoordinatorId>,
 }
 
 impl LeastLoaded {
     pub(super) fn new(idle_session_cost: f64) -> Self {
-        Self { idle_session_cost, rankings: Default::default(), changed: Vec::new() }
+        Self { idle_session_cost, rankings: PerService::default(), changed: Vec::new() }
     }
 
     pub(super) fn idle_session_cost(&self) -> f64 {
@@ -57,15 +57,10 @@ impl LeastLoaded {
         for coordinator in self.changed.iter().filter_map(|id| cluster.coordinator(*id)) {
             coordinator.mark.begin_look();
         }
-        for ranking in self.rankings.iter_mut().flatten() {
+        for ranking in self.rankings.values_mut().flatten() {
             ranking.look_at(&self.changed, &looking);
         }
-        let [hs2, beeswax, hs2_http] = &mut self.rankings;
-        let ranking = match wanted.service {
-            Service::Hs2 => hs2,
-            Service::Beeswax => beeswax,
-            Service::Hs2Http => hs2_http,
-        };
+        let ranking = self.rankings.get_mut(wanted.service);
         let ranking = ranking.get_or_insert_with(|| Ranking::new(wanted.service, &looking));
         ranking.look_again(&looking);
         ranking.best(cluster, wanted, rng)
@@ -272,8 +267,8 @@ mod tests {
 
     use super::*;
     use crate::clock;
-    use crate::cluster::counts::{Opening, RunningCount, SessionCount};
     use crate::cluster::demands::Step;
+    use crate::cluster::guards::{Opening, RunningCount, SessionCount};
     use crate::cluster::health::Finding;
     use crate::cluster::load::{Figures, Own};
     use crate::cluster::tests::{ids, least_loaded, order};

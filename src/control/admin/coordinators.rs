@@ -16,7 +16,7 @@ use crate::clock;
 use crate::cluster::judged::{Judged, PassedOver, Score};
 use crate::cluster::{AdminState, Coordinator, Standing};
 use crate::control::config::{TimeSpan, UnitError};
-use crate::ids::{HostAndPort, Service};
+use crate::ids::{HostAndPort, PerService, Service};
 use crate::serve::fleet::shared::Fleet;
 use crate::session::table::Waiting;
 use crate::wire::facts::GuidText;
@@ -266,16 +266,16 @@ fn find<'a>(fleets: &'a [Arc<Fleet>], name: &[String]) -> Vec<(&'a Fleet, &'a Ar
 }
 
 /// What is thought of each coordinator, for each service.
-type AllJudged = [Vec<Judged>; Service::ALL.len()];
+type AllJudged = PerService<Vec<Judged>>;
 
 fn judge(fleet: &Fleet, now: Instant) -> AllJudged {
-    Service::ALL.map(|service| fleet.cluster.judge(service, now))
+    PerService::new(|service| fleet.cluster.judge(service, now))
 }
 
 fn show(fleet: &Fleet, coordinator: &Arc<Coordinator>, judged: &AllJudged, now: Instant) -> Shown {
     let load = coordinator.load();
     let seconds = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
-    let used = Service::ALL.into_iter().zip(judged).filter(|(service, _)| coordinator.is_used(*service));
+    let used = judged.iter().filter(|(service, _)| coordinator.is_used(*service));
     let ports = used.filter_map(|(service, all)| {
         let judged = all.get(usize::from(coordinator.id.0))?;
         port(fleet, coordinator, (service, judged), now)

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::cluster::brake::{Brake, Who};
 use crate::cluster::room::{Holder, Kind, OwnLinks, RoomView};
 use crate::cluster::{Cluster, Coordinator, DrainSettings, Figures, NoPick, Opening, Wanted};
-use crate::ids::{CoordinatorId, Identity, Service};
+use crate::ids::{CoordinatorId, Identity, PerService, Service};
 use crate::metrics::{CoordinatorMetrics, Metrics, QueueMetrics};
 use crate::net::stream::Stream;
 use crate::serve::fleet::cuts::Cuts;
@@ -48,9 +48,8 @@ pub struct Fleet<S: Stream = TcpStream> {
     pub room: RoomSettings,
     /// Counters of those who wait for it.
     pub queue: QueueMetrics,
-    ports: Vec<[Arc<Port<S>>; Service::ALL.len()]>,
-    /// For each service.
-    lobbies: [Arc<Lobby<Grant<S>>>; Service::ALL.len()],
+    ports: Vec<PerService<Arc<Port<S>>>>,
+    lobbies: PerService<Arc<Lobby<Grant<S>>>>,
     /// Questions for handles that the table lacks.
     pub(in crate::serve) askings: Askings,
     pub(in crate::serve) moves: Moves,
@@ -65,7 +64,7 @@ pub struct Fleet<S: Stream = TcpStream> {
 
 impl<S: Stream> Drop for Fleet<S> {
     fn drop(&mut self) {
-        self.ports.iter().flatten().for_each(|port| port.close());
+        self.ports.iter().flat_map(PerService::values).for_each(|port| port.close());
     }
 }
 
@@ -80,7 +79,7 @@ impl<S: Stream> Fleet<S> {
     ) -> Self {
         let FleetSettings { watching, room, moving, draining } = settings;
         let queue = metrics.queue(&cluster.name);
-        let lobbies = Service::ALL.map(|_| Arc::new(Lobby::new(&room, queue.clone())));
+        let lobbies = PerService::new(|_| Arc::new(Lobby::new(&room, queue.clone())));
         let watched: Vec<_> = cluster.coordinators.iter().map(|one| Watched::at(&one.host)).collect();
         let counters = cluster
             .coordinators
@@ -90,10 +89,10 @@ impl<S: Stream> Fleet<S> {
         let watched_and_counted = watched.iter().zip(&metrics);
         let ports = cluster.coordinators.iter().zip(watched_and_counted).map(
             |(coordinator, (Watched { host, .. }, counters))| {
-                Service::ALL.map(|service| {
+                PerService::new(|service| {
                     let flavor = cluster.flavor;
                     let plan = PortPlan { coordinator, flavor, host, counters, room: &room };
-                    Arc::new(Port::new(plan, service, of_service(&lobbies, service)))
+                    Arc::new(Port::new(plan, service, lobbies.get(service)))
                 })
             },
         );
@@ -142,12 +141,12 @@ impl<S: Stream> Fleet<S> {
         coordinator: &Coordinator,
         service: Service,
     ) -> Option<&Arc<Port<S>>> {
-        Some(of_service(self.ports.get(usize::from(coordinator.id.0))?, service))
+        Some(self.ports.get(usize::from(coordinator.id.0))?.get(service))
     }
 
     /// The links to all ports.
     pub(in crate::serve) fn ports(&self) -> impl Iterator<Item = &Arc<Port<S>>> {
-        self.ports.iter().flatten()
+        self.ports.iter().flat_map(PerService::values)
     }
 
     /// What the room of a coordinator's port looks like, and how many calls wait for it.
@@ -172,26 +171,26 @@ impl<S: Stream> Fleet<S> {
 
     /// New sessions that wait for room on any coordinator.
     pub(in crate::serve) fn lobby(&self, service: Service) -> &Arc<Lobby<Grant<S>>> {
-        of_service(&self.lobbies, service)
+        self.lobbies.get(service)
     }
 
     /// Calls those who wait for a service, as far as there is room.
     pub(in crate::serve) fn call_waiting(&self, service: Service) {
         for ports in &self.ports {
-            of_service(ports, service).call_waiting();
+            ports.get(service).call_waiting();
         }
     }
 
     /// Has one relay that is not answered give way to those who wait for a service.
     pub(in crate::serve) fn make_room(&self, service: Service) {
-        let mut ports = self.ports.iter().map(|ports| of_service(ports, service));
+        let mut ports = self.ports.iter().map(|ports| ports.get(service));
         ports.any(|port| port.make_room());
     }
 
     /// The links to each of a coordinator's ports: what of a poll's figures would be ours now.
-    pub(in crate::serve) fn own_links(&self, coordinator: &Coordinator) -> [OwnLinks; Service::ALL.len()] {
+    pub(in crate::serve) fn own_links(&self, coordinator: &Coordinator) -> PerService<OwnLinks> {
         let own = |service| self.port(coordinator, service).map(|port| port.own()).unwrap_or_default();
-        Service::ALL.map(own)
+        PerService::new(own)
     }
 
     /// Takes in what a poll says of a coordinator's ports; `before` is what was ours when it began.
@@ -199,11 +198,11 @@ impl<S: Stream> Fleet<S> {
         &self,
         coordinator: &Coordinator,
         figures: &Figures,
-        before: [OwnLinks; Service::ALL.len()],
+        before: PerService<OwnLinks>,
     ) {
-        for (service, own) in Service::ALL.into_iter().zip(before) {
+        for (service, own) in before.iter() {
             if let Some(port) = self.port(coordinator, service) {
-                port.note_polled(*of_service(&figures.ports, service), own);
+                port.note_polled(*figures.ports.get(service), *own);
             }
         }
     }
@@ -252,16 +251,6 @@ impl<S: Stream> Fleet<S> {
     /// The counters of a coordinator.
     pub fn counters(&self, coordinator: CoordinatorId) -> Option<&CoordinatorMetrics> {
         self.metrics.get(usize::from(coordinator.0))
-    }
-}
-
-/// What belongs to a service, of a list in the order of [`Service::ALL`].
-pub(in crate::serve) fn of_service<T>(all: &[T; Service::ALL.len()], service: Service) -> &T {
-    let [hs2, beeswax, hs2_http] = all;
-    match service {
-        Service::Hs2 => hs2,
-        Service::Beeswax => beeswax,
-        Service::Hs2Http => hs2_http,
     }
 }
 
