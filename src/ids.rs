@@ -24,9 +24,10 @@ impl fmt::Display for CoordinatorName {
     }
 }
 
-/// A coordinator's place in its cluster's list: small, copyable, valid for that cluster only.
+/// One coordinator of a cluster, as long as the router runs: no other one of that cluster ever has the same. They count up
+/// from 0 in the order in which coordinators came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CoordinatorId(pub u16);
+pub struct CoordinatorId(pub u32);
 
 /// Which of a coordinator's client ports: the Thrift service (or its HTTP form) that listens there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +60,59 @@ impl Service {
 impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// One value for each [`Service`], which is reached by the service and never by its position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerService<T> {
+    hs2: T,
+    beeswax: T,
+    hs2_http: T,
+}
+
+impl<T> PerService<T> {
+    /// What `make` makes for each service, in the order of [`Service::ALL`].
+    pub fn new(mut make: impl FnMut(Service) -> T) -> Self {
+        Self { hs2: make(Service::Hs2), beeswax: make(Service::Beeswax), hs2_http: make(Service::Hs2Http) }
+    }
+
+    /// The value of a service.
+    pub fn get(&self, service: Service) -> &T {
+        match service {
+            Service::Hs2 => &self.hs2,
+            Service::Beeswax => &self.beeswax,
+            Service::Hs2Http => &self.hs2_http,
+        }
+    }
+
+    /// The value of a service, to be changed.
+    pub fn get_mut(&mut self, service: Service) -> &mut T {
+        match service {
+            Service::Hs2 => &mut self.hs2,
+            Service::Beeswax => &mut self.beeswax,
+            Service::Hs2Http => &mut self.hs2_http,
+        }
+    }
+
+    /// What `change` makes of each value.
+    pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> PerService<U> {
+        PerService { hs2: change(self.hs2), beeswax: change(self.beeswax), hs2_http: change(self.hs2_http) }
+    }
+
+    /// Every service with its value, in the order of [`Service::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Service, &T)> {
+        Service::ALL.into_iter().map(|service| (service, self.get(service)))
+    }
+
+    /// Every value.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.iter().map(|(_, value)| value)
+    }
+
+    /// Every value, to be changed.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        [&mut self.hs2, &mut self.beeswax, &mut self.hs2_http].into_iter()
     }
 }
 
@@ -156,6 +210,18 @@ impl Depth {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_service_has_a_value_of_its_own() {
+        let mut words = PerService::new(Service::as_str);
+        assert!(words.iter().all(|(service, word)| *word == service.as_str()));
+        assert_eq!(words.iter().map(|(service, _)| service).collect::<Vec<_>>(), Service::ALL);
+        *words.get_mut(Service::Beeswax) = "another";
+        assert_eq!(Service::ALL.map(|service| *words.get(service)), ["hs2", "another", "hs2-http"]);
+        words.values_mut().for_each(|word| *word = &word[..1]);
+        assert_eq!(words.map(str::len), PerService::new(|_| 1));
+        assert_eq!(words.values().copied().collect::<String>(), "hah");
+    }
 
     #[test]
     fn a_network_of_ipv6_is_one_client() {

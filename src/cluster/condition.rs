@@ -8,7 +8,7 @@ use super::cooling::{Cause, Cooling};
 use super::failures::Failures;
 use super::health::{self, Change, Finding, Health};
 use super::load::{Figures, Own, PollNews, Polled, Share};
-use crate::ids::Service;
+use crate::ids::{PerService, Service};
 
 /// When a coordinator's port is tried, earliest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,10 +106,10 @@ impl From<PollNews> for News {
 /// What is known of one coordinator.
 #[derive(Debug, Default)]
 pub(super) struct Condition {
-    ports: [Health; Service::ALL.len()],
+    ports: PerService<Health>,
     pub(super) cooling: Cooling,
     pub(super) polled: Polled,
-    failures: [Failures; Service::ALL.len()],
+    failures: PerService<Failures>,
     quiescing: Option<Instant>,
     starting: Option<Instant>,
     incarnation: Option<Arc<str>>,
@@ -123,12 +123,7 @@ pub(super) struct Condition {
 
 impl Condition {
     pub(super) fn health(&self, service: Service) -> &Health {
-        let [hs2, beeswax, hs2_http] = &self.ports;
-        match service {
-            Service::Hs2 => hs2,
-            Service::Beeswax => beeswax,
-            Service::Hs2Http => hs2_http,
-        }
+        self.ports.get(service)
     }
 
     pub(super) fn quiescing_since(&self) -> Option<Instant> {
@@ -160,12 +155,7 @@ impl Condition {
     }
 
     pub(super) fn failures(&mut self, service: Service) -> &mut Failures {
-        let [hs2, beeswax, hs2_http] = &mut self.failures;
-        match service {
-            Service::Hs2 => hs2,
-            Service::Beeswax => beeswax,
-            Service::Hs2Http => hs2_http,
-        }
+        self.failures.get_mut(service)
     }
 
     pub(super) fn share(&self, service: Service, slow_start: Duration, now: Instant) -> Share {
@@ -180,13 +170,7 @@ impl Condition {
         settings: &health::Settings,
         now: Instant,
     ) -> Option<Change> {
-        let [hs2, beeswax, hs2_http] = &mut self.ports;
-        let health = match service {
-            Service::Hs2 => hs2,
-            Service::Beeswax => beeswax,
-            Service::Hs2Http => hs2_http,
-        };
-        health.note(finding, settings, now)
+        self.ports.get_mut(service).note(finding, settings, now)
     }
 
     pub(super) fn note_report(&mut self, report: Report, own: Own, now: Instant) -> Vec<News> {

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::ids::Service;
+use crate::ids::{PerService, Service};
 
 /// The first back-off.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ impl fmt::Display for Cause {
 /// what comes of opens, because the kernel accepts for a process that hangs.
 #[derive(Debug, Default)]
 pub(super) struct Cooling {
-    ports: [Port; Service::ALL.len()],
+    ports: PerService<Port>,
     shutdown: Backoff,
 }
 
@@ -63,12 +63,7 @@ struct Port {
 
 impl Cooling {
     fn port(&mut self, service: Service) -> &mut Port {
-        let [hs2, beeswax, hs2_http] = &mut self.ports;
-        match service {
-            Service::Hs2 => hs2,
-            Service::Beeswax => beeswax,
-            Service::Hs2Http => hs2_http,
-        }
+        self.ports.get_mut(service)
     }
 
     pub(super) fn note_dial_failed(&mut self, service: Service, now: Instant) {
@@ -106,12 +101,7 @@ impl Cooling {
     }
 
     pub(super) fn cause(&self, service: Service, now: Instant) -> Option<Cause> {
-        let [hs2, beeswax, hs2_http] = &self.ports;
-        let port = match service {
-            Service::Hs2 => hs2,
-            Service::Beeswax => beeswax,
-            Service::Hs2Http => hs2_http,
-        };
+        let port = self.ports.get(service);
         let lasting = |backoff: &Backoff, cause| backoff.lasts(now).then_some(cause);
         lasting(&port.dial, Cause::DialFailed)
             .or_else(|| lasting(&port.login, Cause::LoginUnanswered))

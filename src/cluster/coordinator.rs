@@ -13,8 +13,9 @@ use super::demands::Step;
 use super::drain::Drain;
 use super::health::{Change, Finding, Health};
 use super::load::{Figures, Load, Others, Own, Share};
+use super::roster::Known;
 use super::{AdminState, CoordinatorSettings, HealthSettings, Ports, SettingsError};
-use crate::ids::{CoordinatorId, CoordinatorName, Service};
+use crate::ids::{CoordinatorId, CoordinatorName, PerService, Service};
 
 /// What a pick goes by besides own counts, read at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +30,7 @@ pub(super) struct Outlook {
 /// One coordinator of a cluster.
 #[derive(Debug)]
 pub struct Coordinator {
-    /// Its place in the cluster's list.
+    /// What it is known by as long as the router runs.
     pub id: CoordinatorId,
     /// What people call it.
     pub name: CoordinatorName,
@@ -47,11 +48,17 @@ pub struct Coordinator {
     pub(super) counts: Counts,
     settings: HealthSettings,
     condition: Mutex<Condition>,
-    /// Ports that something used, in the order of [`Service::ALL`].
-    used: [AtomicBool; Service::ALL.len()],
+    /// Whether something used the port.
+    used: PerService<AtomicBool>,
     opens_without_login: AtomicBool,
     /// How often it came to be at another address.
     moves: AtomicU32,
+}
+
+impl Known for Coordinator {
+    fn id(&self) -> CoordinatorId {
+        self.id
+    }
 }
 
 impl Coordinator {
@@ -77,7 +84,7 @@ impl Coordinator {
             counts: Counts::default(),
             settings: health,
             condition: Mutex::default(),
-            used: Default::default(),
+            used: PerService::default(),
             opens_without_login: AtomicBool::new(false),
             moves: AtomicU32::new(0),
         })
@@ -215,21 +222,12 @@ impl Coordinator {
 
     /// Whether anything used a port; one that nothing uses is not probed (Impala: Beeswax is off by default).
     pub fn is_used(&self, service: Service) -> bool {
-        self.used_flag(service).load(Ordering::Relaxed)
+        self.used.get(service).load(Ordering::Relaxed)
     }
 
     /// A port is used from now on.
     pub fn note_used(&self, service: Service) {
-        self.used_flag(service).store(true, Ordering::Relaxed);
-    }
-
-    fn used_flag(&self, service: Service) -> &AtomicBool {
-        let [hs2, beeswax, hs2_http] = &self.used;
-        match service {
-            Service::Hs2 => hs2,
-            Service::Beeswax => beeswax,
-            Service::Hs2Http => hs2_http,
-        }
+        self.used.get(service).store(true, Ordering::Relaxed);
     }
 
     /// Whether it was seen to open an HS2 session for a client without a login.

@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use super::room::PortFigures;
-use crate::ids::Service;
+use crate::ids::PerService;
 
 /// What one coordinator has to do for this router, read at one moment (each number by itself is exact).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,19 +118,19 @@ pub struct Figures {
     pub sessions: u32,
     /// Operations that were not closed, running or not.
     pub registered: u32,
-    /// Client connections, in the order of [`Service::ALL`].
-    pub ports: [PortFigures; Service::ALL.len()],
+    /// Client connections.
+    pub ports: PerService<PortFigures>,
 }
 
 impl Figures {
     /// Client connections that own a service thread, over all ports.
     pub fn connections(&self) -> u32 {
-        self.ports.iter().map(|port| port.in_use).fold(0, u32::saturating_add)
+        self.ports.values().map(|port| port.in_use).fold(0, u32::saturating_add)
     }
 
     /// Client connections that wait for one, over all ports.
     pub fn queued(&self) -> u32 {
-        self.ports.iter().map(|port| port.queued).fold(0, u32::saturating_add)
+        self.ports.values().map(|port| port.queued).fold(0, u32::saturating_add)
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::dial::{DialError, Place, dial};
 use super::stream::{Network, Stream};
-use crate::ids::Service;
+use crate::ids::{PerService, Service};
 
 /// The largest head of an answer, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
@@ -71,8 +71,8 @@ pub struct ImpalaMetrics {
     pub sessions: Option<u32>,
     /// `impala-server.num-queries-registered`.
     pub registered: Option<u32>,
-    /// The client ports, in the order of [`Service::ALL`].
-    pub ports: [FrontendMetrics; Service::ALL.len()],
+    /// The client ports.
+    pub ports: PerService<FrontendMetrics>,
     /// `catalog.ready`.
     pub catalog_ready: Option<bool>,
     /// `process-start-time`.
@@ -118,7 +118,7 @@ impl ImpalaMetrics {
         Self {
             sessions: hs2.map(|hs2| hs2.saturating_add(beeswax)),
             registered: number("impala-server.num-queries-registered"),
-            ports: Service::ALL.map(of_port),
+            ports: PerService::new(of_port),
             catalog_ready: page.get("catalog.ready").and_then(Value::as_bool),
             process_start_time: page.get("process-start-time").and_then(Value::as_str).map(Arc::from),
         }
@@ -265,11 +265,11 @@ mod tests {
         let expected = ImpalaMetrics {
             sessions: Some(5),
             registered: Some(7),
-            ports: [
-                FrontendMetrics { in_use: 4, setup_queue: 5 },
-                FrontendMetrics { in_use: 1, setup_queue: 0 },
-                FrontendMetrics::default(),
-            ],
+            ports: PerService::new(|service| match service {
+                Service::Hs2 => FrontendMetrics { in_use: 4, setup_queue: 5 },
+                Service::Beeswax => FrontendMetrics { in_use: 1, setup_queue: 0 },
+                Service::Hs2Http => FrontendMetrics::default(),
+            }),
             catalog_ready: Some(true),
             process_start_time: Some("2026-11-22 10:00:00.000000".into()),
         };

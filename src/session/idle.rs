@@ -80,21 +80,21 @@ pub struct Activity {
     /// When its coordinator last had it, likewise.
     answered: AtomicU64,
     /// [`FOUND`] and the like.
-    marks: AtomicU32,
+    marks: AtomicU64,
 }
 
 const OVER: u32 = 1 << 31;
 /// The session was found by asking.
-const FOUND: u32 = 1 << 16;
+const FOUND: u64 = 1 << 32;
 /// It counts nowhere, because its coordinator's process seems to have ended.
-const UNCOUNTED: u32 = 1 << 17;
+const UNCOUNTED: u64 = 1 << 33;
 /// It ended with its link, to the coordinator whose id is in the lower half.
-const LOST: u32 = 1 << 18;
+const LOST: u64 = 1 << 34;
 
 impl Activity {
     /// Of a session that was just used.
     pub fn new(now: Instant) -> Self {
-        let (calls, marks) = (AtomicU32::new(0), AtomicU32::new(0));
+        let (calls, marks) = (AtomicU32::new(0), AtomicU64::new(0));
         Self { since: now, calls, last: AtomicU64::new(0), answered: AtomicU64::new(0), marks }
     }
 
@@ -125,14 +125,14 @@ impl Activity {
 
     /// The session has ended with its link to this coordinator: no call begins any more.
     pub fn note_lost(&self, coordinator: CoordinatorId) {
-        self.marks.fetch_or(LOST | u32::from(coordinator.0), Ordering::AcqRel);
+        self.marks.fetch_or(LOST | u64::from(coordinator.0), Ordering::AcqRel);
         self.close();
     }
 
     /// The coordinator with the link to which it ended, if it did.
     pub fn lost(&self) -> Option<CoordinatorId> {
-        let [high, low] = halves(self.marks.load(Ordering::Acquire));
-        (u32::from(high) << 16 & LOST != 0).then_some(CoordinatorId(low))
+        let marks = self.marks.load(Ordering::Acquire);
+        (marks & LOST != 0).then(|| CoordinatorId(lower_half(marks)))
     }
 
     /// Whether [`Self::note_found`] was.
@@ -200,9 +200,9 @@ impl Activity {
     }
 }
 
-fn halves(marks: u32) -> [u16; 2] {
-    let [a, b, c, d] = marks.to_be_bytes();
-    [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])]
+fn lower_half(marks: u64) -> u32 {
+    let [.., a, b, c, d] = marks.to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
 }
 
 #[cfg(test)]
@@ -282,8 +282,8 @@ mod tests {
         activity.note_found();
         activity.note_counted(false);
         assert!(activity.begin() && activity.lost().is_none());
-        activity.note_lost(CoordinatorId(u16::MAX));
-        assert_eq!(activity.lost(), Some(CoordinatorId(u16::MAX)));
+        activity.note_lost(CoordinatorId(u32::MAX));
+        assert_eq!(activity.lost(), Some(CoordinatorId(u32::MAX)));
         assert!(!activity.begin() && activity.was_found() && !activity.is_counted());
         activity.note_counted(true);
         assert!(activity.is_counted() && activity.lost().is_some());
