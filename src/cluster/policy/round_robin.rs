@@ -13,7 +13,7 @@ use super::super::condition::Standing;
 use super::super::coordinator::Coordinator;
 use super::super::pick::{Basis, Candidate, NoPick, PickReason, Wanted};
 use super::super::{AdminState, Cluster};
-use super::{Found, is_doubtful};
+use super::common::{Found, is_doubtful};
 use crate::ids::{CoordinatorId, Service};
 
 /// What each coordinator is owed, in hundredths of a weight, by its place in the cluster.
