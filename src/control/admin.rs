@@ -26,6 +26,8 @@
 mod coordinators;
 mod guard;
 mod places;
+mod shown;
+mod view;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,9 +51,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::places::{Place, Places};
-use crate::metrics::Metrics;
+pub use self::view::View;
 use crate::net::listen::{self, BindError};
-use crate::serve::fleet::shared::Fleet;
 
 /// How long a connection may last, from its acceptance to the last byte of its answer.
 pub const REQUEST_TIME: Duration = Duration::from_secs(10);
@@ -73,7 +74,7 @@ const LARGEST_HEAD: usize = 16 << 10;
 /// How long to wait after a failed accept, which mostly means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// The media type of [`Metrics::render`]'s text (`OpenMetrics` 1.0, "Overall Structure").
+/// The media type of [`Metrics::render`](crate::metrics::Metrics::render)'s text (`OpenMetrics` 1.0, "Overall Structure").
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What there is.
@@ -97,17 +98,6 @@ pub enum AdminError {
     /// The address cannot be listened on for another reason.
     #[error(transparent)]
     Bind(BindError),
-}
-
-/// What the admin port shows.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// Exposed at `/metrics`.
-    pub metrics: Arc<Metrics>,
-    /// Cancelled when the router starts to drain, which makes `/healthz` answer 503.
-    pub draining: CancellationToken,
-    /// Shown and drained below `/api/v1`.
-    pub fleets: Vec<Arc<Fleet>>,
 }
 
 /// Binds the admin port.

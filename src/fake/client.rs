@@ -1,127 +1,22 @@
 //! Small blocking clients on the generated types, for tests, the demo and load.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+mod transport;
 
+use std::net::{SocketAddr, TcpStream};
+
+use thrift::TThriftClient;
 use thrift::protocol::{
     TBinaryInputProtocol, TBinaryOutputProtocol, TMessageIdentifier, TMessageType, TStructIdentifier, TType,
 };
-use thrift::{TConfiguration, TThriftClient};
 
-use super::coordinator::Password;
-use super::sasl::{self, Framing, Incoming};
+use self::transport::connect;
+pub use self::transport::{CallError, Input, Login, Output};
 use crate::idl::beeswax as bw;
 use crate::idl::beeswax::TBeeswaxServiceSyncClient as _;
 use crate::idl::impala_service as impala;
 use crate::idl::impala_service::TImpalaHiveServer2ServiceSyncClient as _;
 use crate::idl::t_c_l_i_service as cli;
 use crate::idl::t_c_l_i_service::TTCLIServiceSyncClient as _;
-
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a client waits for bytes before it gives up: a test must end.
-const READ_TIMEOUT: Duration = Duration::from_mins(1);
-/// The longest string of a reply.
-const STRING_LIMIT: usize = 1 << 30;
-
-/// How a client proves who it is.
-#[derive(Clone, Debug)]
-pub enum Login {
-    /// Not at all: plain, unframed Thrift.
-    NoSasl,
-    /// SASL PLAIN.
-    Plain {
-        /// The authentication id; there is no other authorization id.
-        user: String,
-        /// Its password.
-        password: Password,
-    },
-}
-
-impl Login {
-    /// SASL PLAIN with this name and password.
-    pub fn plain(user: &str, password: &str) -> Self {
-        Self::Plain { user: user.to_owned(), password: Password::new(password) }
-    }
-}
-
-/// Why a call brought no result.
-#[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// The connection, the protocol or a declared exception.
-    #[error("{0}")]
-    Thrift(#[from] thrift::Error),
-    /// The server's status is an error: its message and SQL state.
-    #[error("{message}")]
-    Refused {
-        /// `errorMessage`, empty if there is none.
-        message: String,
-        /// `sqlState`.
-        sql_state: Option<String>,
-    },
-    /// A reply lacks what it must have.
-    #[error("the reply of {0} lacks its result")]
-    Incomplete(&'static str),
-}
-
-impl From<io::Error> for CallError {
-    fn from(error: io::Error) -> Self {
-        Self::Thrift(error.into())
-    }
-}
-
-/// The reading half of a client's connection.
-pub struct Input(Incoming<TcpStream>);
-
-impl Read for Input {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-/// The writing half: a request is sent when it is flushed, in one frame.
-pub struct Output {
-    stream: TcpStream,
-    framing: Framing,
-    request: Vec<u8>,
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.request.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let request = std::mem::take(&mut self.request);
-        sasl::write_whole(&mut self.stream, self.framing, &request)
-    }
-}
-
-/// The protocols of a client's connection.
-type Protocols = (TBinaryInputProtocol<Input>, TBinaryOutputProtocol<Output>);
-
-fn connect(address: SocketAddr, login: &Login) -> Result<(TcpStream, Protocols), CallError> {
-    let mut stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(READ_TIMEOUT))?;
-    let mut incoming = Incoming::new(stream.try_clone()?);
-    let framing = match login {
-        Login::NoSasl => Framing::Unframed,
-        Login::Plain { user, password } => {
-            sasl::authenticate(&mut incoming, &mut stream, user, password)?;
-            Framing::Sasl
-        }
-    };
-    let limits = TConfiguration::builder().max_string_size(Some(STRING_LIMIT)).build()?;
-    let output = Output { stream: stream.try_clone()?, framing, request: Vec::new() };
-    let protocols = (
-        TBinaryInputProtocol::with_config(Input(incoming), true, limits),
-        TBinaryOutputProtocol::new(output, true),
-    );
-    Ok((stream, protocols))
-}
 
 /// The generated client of `HiveServer2` with Impala's additions.
 pub type Hs2Service =

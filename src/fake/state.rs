@@ -1,5 +1,7 @@
 //! What one coordinator knows: sessions, operations and the query log.
 
+mod tables;
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -356,75 +358,5 @@ impl State {
         let id = tables.own_session(caller).ok_or(Refusal::UnknownSession(Id([0; 16])))?;
         self.note(caller, |call| call.session = Some(id));
         tables.sessions.get_mut(&id).map(|session| act(id, session)).ok_or(Refusal::UnknownSession(id))
-    }
-}
-
-impl Tables {
-    /// Impala's checks in its order: form, existence, secret, expiry, user
-    /// (Impala: `impala-server.cc` `WithSession`). The connection then belongs to the session.
-    pub(super) fn check_session(
-        &mut self,
-        caller: &Caller,
-        handle: &THandleIdentifier,
-    ) -> Result<Id, Refusal> {
-        let id = identifier(handle)?;
-        self.look(id);
-        let session = self.sessions.get_mut(&id).ok_or(Refusal::UnknownSession(id))?;
-        if !session.secret.matches(&handle.secret) {
-            return Err(Refusal::UnknownSession(id));
-        }
-        session.admit(caller)?;
-        Ok(id)
-    }
-
-    pub(super) fn own_session(&self, caller: &Caller) -> Option<Id> {
-        self.bound.get(&caller.connection).copied()
-    }
-
-    /// Closes the sessions that were without a connection for too long, and plans the next look.
-    fn sweep(&mut self, now: Instant, timeout: Duration) {
-        let ends = |session: &Session| session.disconnected_at.and_then(|at| at.checked_add(timeout));
-        let over = self.sessions.iter().filter(|(_, session)| ends(session).is_some_and(|end| end <= now));
-        let over: Vec<_> = over.map(|(id, _)| *id).collect();
-        for id in over {
-            self.close_session(id);
-        }
-        self.sweep_at = self.sessions.values().filter_map(ends).min();
-    }
-
-    fn close_session(&mut self, id: Id) {
-        drop(self.sessions.remove(&id));
-        self.close_operations(id);
-    }
-
-    pub(super) fn close_operations(&mut self, id: Id) {
-        let operations: Vec<_> =
-            self.operations.values().filter(|operation| operation.session == id).map(|it| it.id).collect();
-        for operation in operations {
-            self.unregister(operation);
-        }
-    }
-
-    fn executing(&self) -> usize {
-        let now = clock::now();
-        self.operations.values().filter(|operation| operation.is_executing(now)).count()
-    }
-}
-
-impl Session {
-    /// Expiry and user; then the connection is one of the session's.
-    pub(super) fn admit(&mut self, caller: &Caller) -> Result<(), Refusal> {
-        self.access()?;
-        if let Some(user) = &caller.user
-            && *user != self.connected_user
-        {
-            return Err(Refusal::WrongUser {
-                connection: user.clone(),
-                session: self.connected_user.clone(),
-            });
-        }
-        self.connections.insert(caller.connection);
-        self.disconnected_at = None;
-        Ok(())
     }
 }

@@ -1,18 +1,19 @@
 //! The small language of the module documentation: text in, what to do out.
 
+mod plan;
 mod tokens;
 mod types;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub(super) use self::plan::{Effect, Plan};
 use self::tokens::{Token, tokens};
 use self::types::{integer_type, types};
 use super::metadata;
 use super::options::{self, Listed};
 use super::refusal::{Quoted, Refusal};
 use super::rows::{Column, Table, Type, Value};
-use crate::idl::t_c_l_i_service::TOperationType;
 
 /// What a statement may depend on.
 pub(super) struct Context<'a> {
@@ -21,47 +22,6 @@ pub(super) struct Context<'a> {
     pub(super) effective_user: &'a str,
     pub(super) database: &'a str,
     pub(super) options: &'a BTreeMap<String, String>,
-}
-
-/// What a statement does to its session.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Effect {
-    None,
-    Use(String),
-    Set { option: String, value: String },
-    UnsetAll,
-}
-
-/// A statement ready to run.
-#[derive(Debug)]
-pub(super) struct Plan {
-    /// What kind of operation comes of it.
-    pub(super) kind: TOperationType,
-    /// Its rows; `None` where the protocol says that there is no result set.
-    pub(super) table: Option<Table>,
-    pub(super) effect: Effect,
-    /// How long it runs before the first row is there.
-    pub(super) delay: Duration,
-    /// It fails with this once the delay is over.
-    pub(super) failure: Option<Refusal>,
-    /// The rows that it modified, if it is DML.
-    pub(super) modified: Option<u64>,
-}
-
-impl Plan {
-    /// No more than these rows.
-    pub(super) fn rows(table: Table) -> Self {
-        Self { table: Some(table), ..Self::effect(Effect::None) }
-    }
-
-    fn effect(effect: Effect) -> Self {
-        let kind = TOperationType::EXECUTE_STATEMENT;
-        Self { kind, table: None, effect, delay: Duration::ZERO, failure: None, modified: None }
-    }
-
-    fn summary(text: &str) -> Self {
-        Self::rows(Table::fixed(&[("summary", Type::String(0))], vec![vec![Value::text(text)]]))
-    }
 }
 
 /// Reads a statement.

@@ -24,7 +24,8 @@ use super::flow::{self, WriteError};
 use super::stream::{Network, Seen, Stream};
 use crate::ids::Family;
 use crate::wire::facts::{Facts, Handle};
-use crate::wire::method::{Method, lookup};
+use crate::wire::hs2;
+use crate::wire::method::Method;
 use crate::wire::sasl::{Status, encode};
 use crate::wire::scan::{ScanError, Scanner};
 use crate::wire::thrift::MessageType;
@@ -297,7 +298,7 @@ enum Answer {
 
 impl<S: Stream> Kept<S> {
     async fn open(mut stream: S) -> Result<Self, SessionError> {
-        let method = lookup(b"OpenSession");
+        let method = hs2::OPEN_SESSION;
         let (reply, clean) = call(&mut stream, method, 0, |request| {
             request.i32(1, PROTOCOL_VERSION);
             request.string(2, b"hs2router");
@@ -314,7 +315,7 @@ impl<S: Stream> Kept<S> {
     }
 
     async fn get_info(&mut self) -> Result<Answer, SessionError> {
-        let method = lookup(b"GetInfo");
+        let method = hs2::GET_INFO;
         self.seqid = self.seqid.wrapping_add(1);
         let session = self.session;
         let (reply, clean) = call(&mut self.stream, method, self.seqid, |request| {
@@ -333,7 +334,7 @@ impl<S: Stream> Kept<S> {
 
     async fn close(mut self) -> Result<(), SessionError> {
         let (session, seqid) = (self.session, self.seqid.wrapping_add(1));
-        let method = lookup(b"CloseSession");
+        let method = hs2::CLOSE_SESSION;
         call(&mut self.stream, method, seqid, |request| write_session(request, session)).await.map(drop)
     }
 }

@@ -17,8 +17,8 @@ pub use self::turns::{Limits, NotNow, Turns};
 use crate::cluster::Flavor;
 use crate::ids::{CoordinatorId, Identity};
 use crate::wire::facts::{Facts, Handle, OperationType};
-use crate::wire::hs2::request;
-use crate::wire::method::{Method, Role, lookup};
+use crate::wire::hs2::{self, request};
+use crate::wire::method::{Method, Role};
 use crate::wire::verdict::{Verdict, verdict};
 
 /// The sequence id of the calls that ask. Any would do: one call at a time is under way on a link.
@@ -52,11 +52,11 @@ impl Question {
 
     /// The method that asks a coordinator of this flavor.
     pub fn method(&self, flavor: Flavor) -> &'static Method {
-        lookup(match self {
-            Self::Session(_) if flavor.pings_sessions() => b"PingImpalaHS2Service",
-            Self::Session(_) => b"GetTypeInfo",
-            Self::Operation(..) => b"GetOperationStatus",
-        })
+        match self {
+            Self::Session(_) if flavor.pings_sessions() => hs2::PING,
+            Self::Session(_) => hs2::GET_TYPE_INFO,
+            Self::Operation(..) => hs2::GET_OPERATION_STATUS,
+        }
     }
 
     /// The call that asks, unframed.

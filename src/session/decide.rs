@@ -79,7 +79,9 @@ pub fn decide(method: &Method, request: &Facts, past: &Past, table: &Table) -> P
         Role::OpenSession => return Plan::Open,
         // A Beeswax statement runs in its connection's session.
         Role::Statement | Role::Metadata | Role::CloseSession | Role::UseSession => session(request, table),
-        Role::UseOperation | Role::Fetch | Role::Poll | Role::CloseOperation => operation(request, table),
+        Role::UseOperation | Role::CancelOperation | Role::Fetch | Role::Poll | Role::CloseOperation => {
+            operation(request, table)
+        }
         Role::Profile => operation(request, table).or_else(|| second_session(request, table)),
         Role::Connection => None,
         Role::Unknown => session(request, table).or_else(|| operation(request, table)),
@@ -103,8 +105,7 @@ pub fn decide(method: &Method, request: &Facts, past: &Past, table: &Table) -> P
 /// What a call wants a link for: one that cancels or closes something must not wait for what it is to end.
 pub fn purpose(method: &Method) -> Purpose {
     match method.role {
-        Role::CloseOperation | Role::CloseSession => Purpose::Relief,
-        _ if matches!(method.name, "CancelOperation" | "Cancel") => Purpose::Relief,
+        Role::CancelOperation | Role::CloseOperation | Role::CloseSession => Purpose::Relief,
         _ => Purpose::Work,
     }
 }
@@ -113,7 +114,7 @@ pub fn purpose(method: &Method) -> Purpose {
 /// either.
 pub fn question(method: &Method, request: &Facts) -> Option<Question> {
     match method.role {
-        Role::UseOperation | Role::Fetch | Role::Poll | Role::CloseOperation => {
+        Role::UseOperation | Role::CancelOperation | Role::Fetch | Role::Poll | Role::CloseOperation => {
             let kind = request.operation_type.unwrap_or(OperationType::EXECUTE_STATEMENT);
             Some(Question::Operation(request.handle()?, kind))
         }
@@ -134,7 +135,9 @@ pub fn session_of(method: &Method, request: &Facts) -> Option<Handle> {
 /// The handle of the operation that a call names, if it is for one; whether its secret is right is not judged.
 pub fn operation_of(method: &Method, request: &Facts) -> Option<Handle> {
     match method.role {
-        Role::UseOperation | Role::Fetch | Role::Poll | Role::CloseOperation => request.handle(),
+        Role::UseOperation | Role::CancelOperation | Role::Fetch | Role::Poll | Role::CloseOperation => {
+            request.handle()
+        }
         _ => None,
     }
 }

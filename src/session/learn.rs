@@ -104,17 +104,13 @@ fn succeeded(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flav
             table.note_closing(&operation, call.now);
             table.close_operation(&operation);
         }
+        (Role::CancelOperation, Some(operation)) => table.end_running(&operation),
         (Role::Fetch, Some(operation)) if rows_ended(reply, flavor) => table.end_running(&operation),
         (Role::Poll, Some(operation)) => match progress(reply, call.request.query_id.is_some(), flavor) {
             Progress::Runs => {}
             Progress::Finished => table.finish(&operation),
             Progress::Ended => table.end_running(&operation),
         },
-        _ if call.method.name == "CancelOperation" || call.method.name == "Cancel" => {
-            if let Some(operation) = named {
-                table.end_running(&operation);
-            }
-        }
         _ => {}
     }
 }

@@ -1,158 +1,15 @@
 //! What a method means to the router: which service has it, which handle it carries, what it mints or ends, and whether
-//! it may be sent twice. One row a method; unknown ones share [`UNKNOWN`].
+//! it may be sent twice. One [row](Method) a method; unknown ones share [`UNKNOWN`].
 //!
-//! Source: the Thrift definitions in `idl/` and, for behaviour, Impala's `impala-hs2-server.cc` and `impala-beeswax-server.cc`.
+//! Source: the Thrift definitions in `idl/` and, for behaviour, Impala's `impala-hs2-server.cc` and
+//! `impala-beeswax-server.cc`.
 
+pub(super) mod row;
+
+pub use self::row::{Method, Owner, Retry, Role};
+use super::beeswax::method as beeswax;
+use super::hs2::method as hs2;
 use super::watch::{Slot, Watch};
-use super::{beeswax, hs2};
-
-/// A method of HS2 or Beeswax.
-#[derive(Debug)]
-pub struct Method {
-    /// As it stands in messages.
-    pub name: &'static str,
-    /// Which service has it.
-    pub service: Owner,
-    /// What it does to sessions and operations.
-    pub role: Role,
-    /// Whether it may be sent a second time.
-    pub retry: Retry,
-    /// Where a request has its handles.
-    pub request: &'static [Watch],
-    /// Where a reply has its facts.
-    pub reply: &'static [Watch],
-    /// Its place in its service's table.
-    pub(super) row: usize,
-}
-
-/// Which service a method belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// `HiveServer2`.
-    Hs2,
-    /// Beeswax.
-    Beeswax,
-    /// Both have one of this name, told apart by the arguments: a query id is Beeswax.
-    Either,
-    /// Not known: whatever the connection speaks.
-    Unknown,
-}
-
-/// What a method does to sessions and operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Opens a session.
-    OpenSession,
-    /// Ends a session.
-    CloseSession,
-    /// Needs a session and leaves it as it is.
-    UseSession,
-    /// Starts a statement: mints an operation that runs.
-    Statement,
-    /// Asks for metadata: mints an operation that never counts as running.
-    Metadata,
-    /// Needs an operation and leaves it as it is.
-    UseOperation,
-    /// Fetches rows of an operation.
-    Fetch,
-    /// Asks for an operation's state.
-    Poll,
-    /// Ends an operation.
-    CloseOperation,
-    /// Reads about an operation, also one that was closed; HS2 sends the session's handle along.
-    Profile,
-    /// Needs nothing but the connection (Beeswax, where the connection is the session).
-    Connection,
-    /// Not known: routed by a handle in the usual place, if it has one.
-    Unknown,
-}
-
-/// Whether a call may be sent a second time once it was written to a link that was lost before the reply began.
-/// A call of which nothing was written may always be sent again on a new link to the same coordinator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// Goes to the next candidate.
-    NextCandidate,
-    /// Once, to the same coordinator.
-    Once,
-    /// Once, to the same coordinator; that there is no such handle any more then means that the first try worked.
-    OnceGoneIsDone,
-    /// Never: it could run twice, or leave a hole in the rows.
-    Never,
-}
-
-impl Retry {
-    /// Every value, with its word in documents and why it is right.
-    pub const ALL: &'static [(Self, &'static str, &'static str)] = &[
-        (Self::NextCandidate, "opens", "A session that no client has a handle of can be opened anywhere."),
-        (Self::Once, "asks", "To be asked twice changes nothing."),
-        (Self::OnceGoneIsDone, "ends", "What has ended cannot be ended again, and the coordinator says so."),
-        (
-            Self::Never,
-            "runs",
-            "It could run twice, leave a hole in the rows, or lose the counts that it returns.",
-        ),
-    ];
-}
-
-impl Method {
-    /// Its place among [`all`] methods; none for [`UNKNOWN`].
-    pub fn place(&self) -> Option<usize> {
-        match self.service {
-            Owner::Hs2 | Owner::Either => Some(self.row),
-            Owner::Beeswax => Some(hs2::METHODS.len() + self.row),
-            Owner::Unknown => None,
-        }
-    }
-
-    /// Whether its coordinator can answer that the session which it names does not exist.
-    pub fn names_session(&self) -> bool {
-        let role = matches!(
-            self.role,
-            Role::CloseSession | Role::UseSession | Role::Statement | Role::Metadata | Role::Profile
-        );
-        // Of Beeswax the connection is the session.
-        role && self.service != Owner::Beeswax
-    }
-
-    /// Whether its coordinator can answer that the operation which it names does not exist. Not of a profile: that may be
-    /// of an operation that was closed.
-    pub fn names_operation(&self) -> bool {
-        matches!(self.role, Role::UseOperation | Role::Fetch | Role::Poll | Role::CloseOperation)
-    }
-
-    /// Whether a coordinator that shuts down refuses it, before it reads a statement (Impala: `CheckNotShuttingDown` in
-    /// impala-hs2-server.cc and impala-beeswax-server.cc).
-    pub fn is_new_work(&self) -> bool {
-        matches!(self.role, Role::OpenSession | Role::Statement | Role::Metadata)
-            || matches!(self.name, "GetInfo" | "explain")
-    }
-
-    /// Whether all of its request's containers are known, so that its coordinator sees the request end where the scanner does,
-    /// unless that finds one of another type ([`Facts::mistyped`](super::facts::Facts::mistyped)).
-    ///
-    /// A generated reader reads the fields that its IDL has by what the IDL says that containers hold, and does not look at what
-    /// they say themselves. Fields of other numbers, and those that come as another type, it passes over by what they say
-    /// (Thrift: `read` of generated structs, `readMapBegin`, `readListBegin` and `skip`, C++ and Java). So only the
-    /// containers that the IDL has matter: in requests those of [`Slot::Strings`] (`TCLIService.thrift`, `beeswax.thrift`,
-    /// `ImpalaService.thrift`). `ExecutePlannedStatement` carries a whole plan besides (Impala: `TExecRequest`).
-    pub fn has_known_containers(&self) -> bool {
-        self.role != Role::Unknown && self.name != "ExecutePlannedStatement"
-    }
-}
-
-/// A table whose rows know their places.
-pub(super) const fn numbered<const N: usize>(mut rows: [Method; N]) -> [Method; N] {
-    let mut place = 0;
-    while place < N {
-        #[expect(clippy::indexing_slicing, reason = "evaluated at compile time, and below N")]
-        {
-            rows[place].row = place;
-        }
-        place += 1;
-    }
-    rows
-}
 
 /// Places for methods by their names: some four times as many as there are methods, so that most are found at once.
 const BY_NAME_PLACES: usize = 256;
@@ -209,27 +66,11 @@ pub fn all() -> impl Iterator<Item = &'static Method> {
 }
 
 /// Any method that is in no table.
-pub static UNKNOWN: Method = Method {
-    name: "unknown",
-    service: Owner::Unknown,
-    role: Role::Unknown,
-    retry: Retry::Never,
-    request: hs2::HANDLE,
-    reply: hs2::STATUS,
-    row: 0,
-};
+pub static UNKNOWN: Method =
+    Method::new("unknown", Owner::Unknown, Role::Unknown, Retry::Never).watching(hs2::HANDLE, hs2::STATUS);
 
 /// Where a `TApplicationException` has its message.
 pub static EXCEPTION: &[Watch] = &[Watch::at(&[1], Slot::Message)];
-
-impl PartialEq for Method {
-    fn eq(&self, other: &Self) -> bool {
-        // Each stands in one place.
-        std::ptr::eq(self, other)
-    }
-}
-
-impl Eq for Method {}
 
 #[cfg(test)]
 mod tests {

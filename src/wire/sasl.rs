@@ -11,190 +11,22 @@
 
 mod credentials;
 pub mod mechanism;
+mod message;
 
 use std::fmt;
 
-use thiserror::Error;
 use zeroize::Zeroizing;
 
-pub use credentials::Credentials;
-
+pub use self::credentials::Credentials;
 use self::mechanism::Reaction;
-use super::detect::hint;
+pub use self::message::{
+    HEADER_LEN, MECHANISM_LIMIT, MechanismName, Message, SaslError, Status, encode, parse,
+};
 use crate::ids::Family;
-
-/// Bytes before a negotiation message's payload: status and length.
-pub const HEADER_LEN: usize = 5;
-
-/// Longest name of a mechanism, in bytes (RFC 4422 §3.1).
-pub const MECHANISM_LIMIT: usize = 20;
 
 /// Longest response or answer that is read, in bytes. Only PLAIN's are: a token in place of a password has a few
 /// thousand, and whoever has not shown who they are must not cost much.
 pub const RESPONSE_LIMIT: usize = 16 * 1024;
-
-/// The first byte of a negotiation message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Status {
-    /// The client names its mechanism.
-    Start = 1,
-    /// A response or a challenge.
-    Ok = 2,
-    /// The credentials or the mechanism are refused; the payload says why.
-    Bad = 3,
-    /// The handshake went wrong; the payload says how.
-    Error = 4,
-    /// The sender is done. Java clients send their PLAIN response with it, Python clients with [`Status::Ok`].
-    Complete = 5,
-}
-
-impl TryFrom<u8> for Status {
-    type Error = SaslError;
-
-    fn try_from(byte: u8) -> Result<Self, SaslError> {
-        match byte {
-            1 => Ok(Self::Start),
-            2 => Ok(Self::Ok),
-            3 => Ok(Self::Bad),
-            4 => Ok(Self::Error),
-            5 => Ok(Self::Complete),
-            _ => Err(SaslError::UnknownStatus { byte }),
-        }
-    }
-}
-
-/// Why a handshake cannot go on. None of these holds anything that the peer wanted kept secret, so the text may be sent
-/// to the client and logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum SaslError {
-    /// A first byte that is no status: the peer does not speak SASL, or stopped to.
-    #[error("SASL status {byte} does not exist{}", hint(&[*byte]))]
-    UnknownStatus {
-        /// The byte.
-        byte: u8,
-    },
-    /// A status that exists but has no place at this point of the handshake.
-    #[error("SASL status {seen:?} out of place")]
-    OutOfPlace {
-        /// The status that came.
-        seen: Status,
-    },
-    /// A payload longer than this side reads.
-    #[error("SASL message of {len} bytes exceeds {limit}")]
-    TooLong {
-        /// Payload bytes, as announced.
-        len: usize,
-        /// Payload bytes allowed.
-        limit: usize,
-    },
-    /// A mechanism's name that is empty or has bytes which RFC 4422 does not allow.
-    #[error("malformed name of a SASL mechanism")]
-    MechanismName,
-    /// Another number of fields than the coordinators take, or a user name that is not UTF-8.
-    #[error("malformed SASL PLAIN credentials")]
-    Credentials,
-    /// Credentials without a user name.
-    #[error("SASL PLAIN credentials without a user name")]
-    NoUser,
-    /// An authorization id other than the authentication id, for impalad. It would take the first for the user without
-    /// asking whether the second may act for it (Impala: authentication.cc, the PLAIN callbacks).
-    #[error("SASL PLAIN authorization id differs from the user name")]
-    OtherAuthzid,
-}
-
-impl SaslError {
-    /// The status that tells a client of this: BAD for what it asked or showed, ERROR for how it spoke.
-    pub fn status(self) -> Status {
-        match self {
-            Self::UnknownStatus { .. } | Self::OutOfPlace { .. } | Self::TooLong { .. } => Status::Error,
-            Self::MechanismName | Self::Credentials | Self::NoUser | Self::OtherAuthzid => Status::Bad,
-        }
-    }
-}
-
-/// One negotiation message. `Debug` leaves the payload out: it may be credentials.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Message<'a> {
-    /// What the message is.
-    pub status: Status,
-    /// What it carries.
-    pub payload: &'a [u8],
-}
-
-impl fmt::Debug for Message<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, payload } = self;
-        write!(f, "Message {{ status: {status:?}, payload: {} bytes }}", payload.len())
-    }
-}
-
-/// Reads the message at the front of `buf`; it takes [`HEADER_LEN`] bytes and its payload. `None`: more bytes are needed.
-///
-/// # Errors
-///
-/// A status byte that does not exist, and a length above `limit` as soon as it is there, whatever follows.
-pub fn parse(buf: &[u8], limit: usize) -> Result<Option<Message<'_>>, SaslError> {
-    let Some((&status, rest)) = buf.split_first() else { return Ok(None) };
-    let status = Status::try_from(status)?;
-    let Some((len, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
-    let len = u32::from_be_bytes(*len) as usize;
-    if len > limit {
-        return Err(SaslError::TooLong { len, limit });
-    }
-    Ok(rest.get(..len).map(|payload| Message { status, payload }))
-}
-
-/// The bytes of a message. A payload is cut at `u32::MAX` bytes, which no limit here lets through.
-pub fn encode(status: Status, payload: &[u8]) -> Zeroizing<Vec<u8>> {
-    let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    let payload = payload.get(..len as usize).unwrap_or(payload);
-    // The exact capacity: a vector that grows would leave a copy of a password behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(HEADER_LEN + payload.len()));
-    bytes.push(status as u8);
-    bytes.extend_from_slice(&len.to_be_bytes());
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
-/// How a client wants to prove who it is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum MechanismName {
-    /// Name and password (RFC 4616).
-    Plain,
-    /// Kerberos (RFC 4752).
-    Gssapi,
-    /// Any other, by its name.
-    Other(Box<str>),
-}
-
-impl MechanismName {
-    /// Classifies the payload of START. Names are case-sensitive (RFC 4422 §3.1).
-    ///
-    /// # Errors
-    ///
-    /// A name that is not 1 to 20 capitals, digits, `-` and `_`.
-    pub fn parse(name: &[u8]) -> Result<Self, SaslError> {
-        match name {
-            b"PLAIN" => Ok(Self::Plain),
-            b"GSSAPI" => Ok(Self::Gssapi),
-            _ => {
-                let sound = (1..=MECHANISM_LIMIT).contains(&name.len())
-                    && name.iter().all(|&byte| super::detect::is_mechanism_byte(byte));
-                let name = std::str::from_utf8(name).ok().filter(|_| sound);
-                name.map(|name| Self::Other(name.into())).ok_or(SaslError::MechanismName)
-            }
-        }
-    }
-
-    /// The name as it goes over the wire.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Plain => "PLAIN",
-            Self::Gssapi => "GSSAPI",
-            Self::Other(name) => name,
-        }
-    }
-}
 
 /// What pushing bytes into one side of a handshake led to.
 #[derive(Debug)]

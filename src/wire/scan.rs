@@ -9,6 +9,7 @@
 //! Most messages are small and come whole, and many calls are under way at once: a value that is all there is one step, and
 //! what is needed only where a boundary cuts, or by few messages, is in boxes.
 
+mod cut;
 mod error;
 mod header;
 mod levels;
@@ -23,11 +24,6 @@ use super::method::{self, Method};
 use super::text::Text;
 use super::thrift::{STOP, Type};
 use super::watch::{Place, Slot, Watch};
-
-/// How deep containers and structs may nest; Thrift's own libraries stop at 64.
-pub const MAX_DEPTH: u8 = 64;
-/// The longest path of field ids that can be watched (`ExecutePlannedStatement` has its handle this deep).
-pub const WATCH_DEPTH: usize = 5;
 
 /// What a push got done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +82,16 @@ enum State {
         left: u64,
     },
     Done,
+}
+
+/// What stands before a container's elements.
+struct ContainerHead {
+    /// The type byte of the elements or, in a map, of the keys.
+    key: u8,
+    /// The type byte of a map's values.
+    value: Option<u8>,
+    /// Elements, or pairs of a map; as declared, so it may be negative.
+    count: i32,
 }
 
 /// Why a step does not lead to the next one.
@@ -277,11 +283,13 @@ impl Scanner {
             Type::String => return self.string(rest, slot),
             Type::List | Type::Set => {
                 let Some([kind, count @ ..]) = take::<5>(rest) else { return Err(self.wait(cut)) };
-                return self.open(rest, (kind, None), i32::from_be_bytes(count), slot);
+                let head = ContainerHead { key: kind, value: None, count: i32::from_be_bytes(count) };
+                return self.open(rest, head, slot);
             }
             Type::Map => {
                 let Some([key, value, count @ ..]) = take::<6>(rest) else { return Err(self.wait(cut)) };
-                return self.open(rest, (key, Some(value)), i32::from_be_bytes(count), slot);
+                let head = ContainerHead { key, value: Some(value), count: i32::from_be_bytes(count) };
+                return self.open(rest, head, slot);
             }
             fixed => match slot {
                 None => return self.pass(rest, u64::from(fixed.least_bytes())),
@@ -350,14 +358,9 @@ impl Scanner {
         Ok(())
     }
 
-    /// A container begins: a list or set, or a map, which has values too.
-    fn open(
-        &mut self,
-        rest: &mut &[u8],
-        (key, value): (u8, Option<u8>),
-        count: i32,
-        slot: Option<Slot>,
-    ) -> Result<(), Halt> {
+    /// A container begins.
+    fn open(&mut self, rest: &mut &[u8], head: ContainerHead, slot: Option<Slot>) -> Result<(), Halt> {
+        let ContainerHead { key, value, count } = head;
         if count == 0 {
             // The type byte of an empty list means nothing and need not be one.
             return Ok(());

@@ -11,6 +11,9 @@ pub const VERSION_MASK: u32 = 0xffff_0000;
 /// The type byte of a struct's end.
 pub const STOP: u8 = 0;
 
+/// Levels of structs and containers that a message may have; Thrift's own libraries stop at 64.
+pub const MAX_DEPTH: u8 = 64;
+
 /// Bytes of a message before its arguments: the first word, the name with its length, the sequence id.
 pub fn head_len(name: &[u8]) -> usize {
     12 + name.len()

@@ -51,7 +51,7 @@ pub fn succeeded(method: &Method, reply: &Facts) -> bool {
 fn impala_failure(method: &Method, reply: &Facts) -> Verdict {
     let Some(message) = impala_words(method, reply) else { return Verdict::Failed };
     // Since 3.1 (impala-server.cc `CheckNotShuttingDown`, error 120).
-    if method.is_new_work() && message.starts_with(b"Server is being shut down:") {
+    if method.is_new_work && message.starts_with(b"Server is being shut down:") {
         return Verdict::ShuttingDown;
     }
     let session: [&[u8]; 2] = [

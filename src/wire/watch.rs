@@ -2,6 +2,9 @@
 
 use super::thrift::Type;
 
+/// Field ids that a watched path may have (`ExecutePlannedStatement` has its handle this deep).
+pub const WATCH_DEPTH: usize = 5;
+
 /// Something worth remembering when the scanner comes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot {
@@ -147,9 +150,9 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// What stands at this path: field ids from the outermost struct inwards, at most [`super::scan::WATCH_DEPTH`] of them.
+    /// What stands at this path: field ids from the outermost struct inwards, at most [`WATCH_DEPTH`] of them.
     pub(super) const fn at(path: &[i16], slot: Slot) -> Self {
-        assert!(path.len() <= super::scan::WATCH_DEPTH);
+        assert!(path.len() <= WATCH_DEPTH);
         let (mut place, mut rest) = (Place(0), path);
         while let [id, inner @ ..] = rest {
             let Some(id) = SmallId::new(*id) else { panic!("ids that are looked for are small") };

@@ -115,6 +115,7 @@ fn role(role: Role) -> &'static str {
         Role::Statement => "runs a statement",
         Role::Metadata => "asks for metadata",
         Role::UseOperation => "uses an operation",
+        Role::CancelOperation => "cancels an operation",
         Role::Fetch => "fetches rows",
         Role::Poll => "asks for an operation's state",
         Role::CloseOperation => "closes an operation",

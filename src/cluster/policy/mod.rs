@@ -2,21 +2,21 @@
 //!
 //! [`Standing`]: super::Standing
 
+mod common;
 mod least_loaded;
 mod round_robin;
 mod tournament;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Instant;
 
 use rand::Rng;
 
+use self::common::Found;
+pub(super) use self::common::{Of, failure_cost, is_doubtful};
 use self::least_loaded::LeastLoaded;
 use self::round_robin::RoundRobin;
-use super::pick::{Candidate, NoPick, Wanted};
-use super::roster::All;
-use super::{Cluster, Coordinator};
+use super::pick::{NoPick, Wanted};
 
 /// A policy as people choose it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -84,29 +84,4 @@ impl Policy {
             Self::RoundRobin(policy) => policy.pick(of, wanted, now, rng),
         }
     }
-}
-
-/// Who is picked of.
-#[derive(Clone, Copy)]
-pub(super) struct Of<'a> {
-    pub(super) cluster: &'a Cluster,
-    /// The cluster's coordinators at the moment.
-    pub(super) all: &'a All<Coordinator>,
-}
-
-/// Who was picked, and why.
-pub(super) type Found<'a> = (&'a Arc<Coordinator>, Candidate);
-
-/// What a failure costs with a coordinator of this score, if it costs so much without. In powers of two, so that it rarely
-/// changes: all places go by it.
-pub(super) fn failure_cost(without: f64, score: f64) -> f64 {
-    if score <= without { without } else { score.log2().ceil().exp2() }
-}
-
-/// Whether so few of the coordinators that people want used are fit that the checker is more likely to be wrong than so
-/// many coordinators: its ejections count for nothing then. What a coordinator says of itself stands.
-pub(super) fn is_doubtful(fit: usize, all: usize, panic_threshold: f64) -> bool {
-    #[expect(clippy::cast_precision_loss, reason = "at most u32::MAX coordinators")]
-    let (fit, all) = (fit as f64, all as f64);
-    fit < panic_threshold * all
 }

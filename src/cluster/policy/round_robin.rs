@@ -16,7 +16,7 @@ use super::super::condition::Standing;
 use super::super::coordinator::Coordinator;
 use super::super::pick::{Basis, Candidate, NoPick, PickReason, Wanted};
 use super::super::roster::All;
-use super::{Found, Of, is_doubtful};
+use super::common::{Found, Of, is_doubtful};
 use crate::ids::{CoordinatorId, Service};
 
 /// What each coordinator is owed.

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::metrics::CloseCause;
+use crate::metrics::{CloseCause, Metrics};
 
 struct Admin {
     address: SocketAddr,

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+mod check;
 mod checked;
 mod diff;
 mod file;
 mod host;
+mod keys;
 mod problem;
 mod rules;
 mod section;
@@ -23,8 +25,8 @@ pub use checked::{
     AdminConfig, ClusterConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig, RouterConfig,
 };
 pub use diff::NewState;
-pub use file::SECTIONS;
 pub use host::{Host, HostError, HostPort, LONGEST_NAME, Name};
+pub use keys::SECTIONS;
 pub use problem::{Fault, Problem, Problems};
 pub use section::{Absent, Key, SectionInfo};
 pub use units::{ByteSize, LARGEST, LONGEST, TimeSpan, UnitError};
@@ -82,7 +84,7 @@ impl Config {
         }
         let mut problems = Problems::of_text(origin, text);
         let file = file::File::read(document.get_ref(), &mut problems);
-        Ok(checked::check(&file, problems)?)
+        Ok(check::check(&file, problems)?)
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use super::checked::ClusterConfig;
-use super::file::{AdminFile, ClusterFile, CoordinatorFile, ListenerFile, ProbeFile, RouterFile};
+use super::keys::{AdminFile, ClusterFile, CoordinatorFile, ListenerFile, ProbeFile, RouterFile};
 use super::problem::{Fault, Problems};
 use super::units::TimeSpan;
 use super::value::Entry;

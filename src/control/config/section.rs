@@ -62,7 +62,7 @@ pub(super) trait Section: Sized {
 }
 
 /// Defines a [`Section`]: `key: Type = default(literal)`, `= derived("words")`, `= computed(function)` that makes the words, or
-/// `= required("example")`.
+/// `= required("example")`. Where it is used, `SECTIONS` lists all of them.
 macro_rules! section {
     (
         $(#[doc = $about:expr])*
@@ -96,7 +96,12 @@ macro_rules! section {
                 at: &std::ops::Range<usize>,
                 problems: &mut Problems,
             ) -> Self {
-                $crate::control::config::section::refuse_other_keys(table, &Self::INFO, problems);
+                $crate::control::config::section::refuse_other_keys(
+                    table,
+                    &Self::INFO,
+                    SECTIONS,
+                    problems,
+                );
                 Self {
                     $($field: $crate::control::config::section::read_key(
                         table,
@@ -151,8 +156,13 @@ pub(super) fn read_key<T: Value>(
     Entry { value, written: false, at: table_at.clone(), key: path }
 }
 
-/// Notes every key that the section does not have, or does not have yet.
-pub(super) fn refuse_other_keys(table: &DeTable<'_>, info: &SectionInfo, problems: &mut Problems) {
+/// Notes every key that the section does not have, or does not have yet. One of `all` sections may have it.
+pub(super) fn refuse_other_keys(
+    table: &DeTable<'_>,
+    info: &SectionInfo,
+    all: &[SectionInfo],
+    problems: &mut Problems,
+) {
     for key in table.keys() {
         let name: &str = key.get_ref();
         if info.keys.iter().any(|known| known.name == name) {
@@ -161,18 +171,18 @@ pub(super) fn refuse_other_keys(table: &DeTable<'_>, info: &SectionInfo, problem
         let fault = if info.knows(name) {
             Fault::NotSupportedYet
         } else {
-            Fault::UnknownKey { hint: hint(name, info) }
+            Fault::UnknownKey { hint: hint(name, info, all) }
         };
         problems.add(&key.span(), &format!("{}.{name}", info.path), fault);
     }
 }
 
-fn hint(name: &str, info: &SectionInfo) -> String {
+fn hint(name: &str, info: &SectionInfo, all: &[SectionInfo]) -> String {
     let names = || info.keys.iter().map(|key| key.name);
     if let Some(near) = nearest(name, names()) {
         return format!("did you mean {near:?}?");
     }
-    let elsewhere = super::file::SECTIONS.iter().find(|section| section.knows(name));
+    let elsewhere = all.iter().find(|section| section.knows(name));
     match elsewhere {
         Some(section) => format!("it belongs to {}", section.header),
         None => format!("known here: {}", names().collect::<Vec<_>>().join(", ")),

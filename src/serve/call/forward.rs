@@ -185,7 +185,7 @@ fn judged<S: Stream>(
 /// The session of a call that succeeded counts nowhere, but lives. That a session is named proves nothing where its
 /// coordinator does not look it up (Spark: `SparkSQLCLIService` `getInfo`).
 fn count_again<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordinator) {
-    let looks = conn.fleet.cluster.flavor.pings_sessions() || request.method().name != "GetInfo";
+    let looks = conn.fleet.cluster.flavor.pings_sessions() || request.method().proves_session;
     let session = session_of(request.method(), request.facts()).filter(|_| looks);
     let coordinator = conn.fleet.cluster.coordinator(coordinator.id);
     if let (Some(session), Some(coordinator)) = (session, coordinator) {

@@ -76,7 +76,7 @@ pub(in crate::serve) fn hold_now<S: Stream>(conn: &Conn<S>, request: &mut Reques
 
 /// The coordinator that a session shall leave before a call.
 fn to_leave<S: Stream>(conn: &Conn<S>, method: &Method, session: &Handle) -> Option<CoordinatorId> {
-    if !method.is_new_work() {
+    if !method.is_new_work {
         return None;
     }
     conn.fleet.table.session_owner(&session.guid).filter(|owner| conn.fleet.is_left(*owner))

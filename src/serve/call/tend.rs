@@ -12,7 +12,7 @@ use crate::serve::link::own_call::{OwnCall, call};
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
 use crate::session::table::{Cause, Pinned, Tended};
 use crate::wire::facts::Guid;
-use crate::wire::method::lookup;
+use crate::wire::hs2;
 use crate::wire::verdict::Verdict;
 
 /// Looks at what an idle connection has, and again after a while.
@@ -48,7 +48,7 @@ async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Tended) {
     let port = coordinator.and_then(|coordinator| conn.fleet.port(&coordinator, Service::Hs2));
     let grant = port.and_then(|port| port.claim(conn.holder(), Purpose::Work, Kind::Any));
     let Some(grant) = grant else { return };
-    let Ok(Ok(link)) = linking::link_of(conn, grant, lookup(b"PingImpalaHS2Service")).await else { return };
+    let Ok(Ok(link)) = linking::link_of(conn, grant, hs2::PING).await else { return };
     // While the link was dialed, perhaps: a coordinator that is lost does not keep it.
     if conn.fleet.table.has_left(guid, session.coordinator) {
         return link.put_back();

@@ -235,7 +235,7 @@ impl Request {
     /// Then one message can be two to the coordinator, and the reply to the second would be the next client's, or less than
     /// one, and never be answered.
     pub(in crate::serve) fn ends_for_sure(&self) -> bool {
-        self.method().has_known_containers()
+        self.method().has_known_containers
     }
 
     /// Whether its link may serve another call after a clean reply to it.

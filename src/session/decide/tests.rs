@@ -114,7 +114,7 @@ fn a_session_is_followed_from_any_connection() {
 
 #[test]
 fn an_operation_is_followed_from_any_connection() {
-    let roles = [Role::UseOperation, Role::Fetch, Role::Poll, Role::CloseOperation];
+    let roles = [Role::UseOperation, Role::CancelOperation, Role::Fetch, Role::Poll, Role::CloseOperation];
     let mut methods = 0;
     for method in all().filter(|method| method.service == Owner::Hs2 && roles.contains(&method.role)) {
         for past in pasts() {

@@ -1,7 +1,8 @@
 //! The table of Beeswax methods. A `QueryHandle {1: id, 2: log_context}` is the first argument: the id's path is 1.1;
 //! `get_log` and `clean` take the bare string. `GetRuntimeProfile` and `GetExecSummary` stand in HS2's table.
 
-use crate::wire::method::{Method, Owner, Retry, Role, numbered};
+use crate::wire::hs2::method as hs2;
+use crate::wire::method::row::{Method, Owner, Retry, Role, numbered};
 use crate::wire::watch::{Slot, Strings, Watch};
 
 static QUERY_HANDLE: &[Watch] = &[Watch::at(&[1, 1], Slot::QueryId)];
@@ -27,26 +28,29 @@ const fn row(
     request: &'static [Watch],
     reply: &'static [Watch],
 ) -> Method {
-    Method { name, service: Owner::Beeswax, role, retry, request, reply, row: 0 }
+    Method::new(name, Owner::Beeswax, role, retry).watching(request, reply)
 }
 
 /// Sorted by name.
-pub static METHODS: [Method; 17] = numbered([
-    row("Cancel", Role::UseOperation, Retry::OnceGoneIsDone, QUERY_HANDLE, THROWN),
-    row("CloseInsert", Role::CloseOperation, Retry::Never, QUERY_HANDLE, THROWN),
-    row("PingImpalaService", Role::Connection, Retry::Once, &[], &[]),
-    row("ResetCatalog", Role::Connection, Retry::Never, &[], &[]),
-    row("ResetTable", Role::Connection, Retry::Never, &[], &[]),
-    row("clean", Role::UseOperation, Retry::Never, LOG_CONTEXT, &[]),
-    row("close", Role::CloseOperation, Retry::OnceGoneIsDone, QUERY_HANDLE, THROWN),
-    row("dump_config", Role::Connection, Retry::Once, &[], &[]),
-    row("echo", Role::Connection, Retry::Once, &[], &[]),
-    row("executeAndWait", Role::Statement, Retry::Never, QUERY, MINTED),
-    row("explain", Role::Connection, Retry::Never, QUERY, THROWN),
-    row("fetch", Role::Fetch, Retry::Never, QUERY_HANDLE, ROWS),
-    row("get_default_configuration", Role::Connection, Retry::Once, &[], &[]),
-    row("get_log", Role::UseOperation, Retry::Once, LOG_CONTEXT, THROWN),
-    row("get_results_metadata", Role::UseOperation, Retry::Once, QUERY_HANDLE, THROWN),
-    row("get_state", Role::Poll, Retry::Once, QUERY_HANDLE, STATE),
-    row("query", Role::Statement, Retry::Never, QUERY, MINTED),
-]);
+pub static METHODS: [Method; 17] = numbered(
+    hs2::METHODS.len(),
+    [
+        row("Cancel", Role::CancelOperation, Retry::OnceGoneIsDone, QUERY_HANDLE, THROWN),
+        row("CloseInsert", Role::CloseOperation, Retry::Never, QUERY_HANDLE, THROWN),
+        row("PingImpalaService", Role::Connection, Retry::Once, &[], &[]),
+        row("ResetCatalog", Role::Connection, Retry::Never, &[], &[]),
+        row("ResetTable", Role::Connection, Retry::Never, &[], &[]),
+        row("clean", Role::UseOperation, Retry::Never, LOG_CONTEXT, &[]),
+        row("close", Role::CloseOperation, Retry::OnceGoneIsDone, QUERY_HANDLE, THROWN),
+        row("dump_config", Role::Connection, Retry::Once, &[], &[]),
+        row("echo", Role::Connection, Retry::Once, &[], &[]),
+        row("executeAndWait", Role::Statement, Retry::Never, QUERY, MINTED),
+        row("explain", Role::Connection, Retry::Never, QUERY, THROWN).new_work(),
+        row("fetch", Role::Fetch, Retry::Never, QUERY_HANDLE, ROWS),
+        row("get_default_configuration", Role::Connection, Retry::Once, &[], &[]),
+        row("get_log", Role::UseOperation, Retry::Once, LOG_CONTEXT, THROWN),
+        row("get_results_metadata", Role::UseOperation, Retry::Once, QUERY_HANDLE, THROWN),
+        row("get_state", Role::Poll, Retry::Once, QUERY_HANDLE, STATE),
+        row("query", Role::Statement, Retry::Never, QUERY, MINTED),
+    ],
+);

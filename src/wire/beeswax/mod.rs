@@ -1,7 +1,7 @@
 //! The part of the Beeswax service (Impala's `ImpalaService`) that the router understands: its methods, where they carry
 //! query ids, and how a refusal is said in each.
 
-mod method;
+pub(super) mod method;
 pub mod reply;
 pub mod request;
 

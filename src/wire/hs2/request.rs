@@ -3,18 +3,20 @@
 use bytes::BytesMut;
 
 use crate::wire::facts::{Handle, OperationType};
+use crate::wire::hs2::method;
+use crate::wire::method::row::Method;
 use crate::wire::thrift::MessageType;
 use crate::wire::write::Writer;
 
 /// The whole call that closes a session (TCLIService.thrift: `TCloseSessionReq`, `TSessionHandle`, `THandleIdentifier`).
 pub fn close_session(session: &Handle, seqid: i32) -> BytesMut {
-    call(b"CloseSession", session, seqid, |_| {})
+    call(method::CLOSE_SESSION, session, seqid, |_| {})
 }
 
 /// The whole call that asks for a session (ImpalaService.thrift: `TPingImpalaHS2ServiceReq`): it succeeds if there is such a
 /// session, its secret is this one, it has not expired, and it is the asker's. Answered during a shutdown, too.
 pub fn ping(session: &Handle, seqid: i32) -> BytesMut {
-    call(b"PingImpalaHS2Service", session, seqid, |_| {})
+    call(method::PING, session, seqid, |_| {})
 }
 
 /// The whole call that asks for a session where there is no [`ping`] (TCLIService.thrift: `TGetTypeInfoReq`). Every server
@@ -26,23 +28,25 @@ pub fn ping(session: &Handle, seqid: i32) -> BytesMut {
 /// delegation tokens fail before they look at the handle, unless clients log in with Kerberos. `SetClientInfo` succeeds for
 /// any handle on Spark, and on Hive unless it sets the session's `ApplicationName` (Hive: `ThriftCLIService`; both measured).
 pub fn type_info(session: &Handle, seqid: i32) -> BytesMut {
-    call(b"GetTypeInfo", session, seqid, |_| {})
+    call(method::GET_TYPE_INFO, session, seqid, |_| {})
 }
 
 /// The whole call that closes an operation of this type (TCLIService.thrift: `TCloseOperationReq`).
 pub fn close_operation(operation: &Handle, kind: OperationType, seqid: i32) -> BytesMut {
-    call(b"CloseOperation", operation, seqid, |handle| finish(handle, kind))
+    call(method::CLOSE_OPERATION, operation, seqid, |handle| finish(handle, kind))
 }
 
 /// The whole call that asks likewise for an operation of this type (TCLIService.thrift: `TGetOperationStatusReq`).
 pub fn operation_status(operation: &Handle, kind: OperationType, seqid: i32) -> BytesMut {
-    call(b"GetOperationStatus", operation, seqid, |handle| finish(handle, kind))
+    call(method::GET_OPERATION_STATUS, operation, seqid, |handle| finish(handle, kind))
 }
 
 /// The whole call that cancels a statement (TCLIService.thrift: `TCancelOperationReq`), which stays open for its client:
 /// whoever fetches from it is told that it was cancelled. Answered during a shutdown, too.
 pub fn cancel_operation(operation: &Handle, seqid: i32) -> BytesMut {
-    call(b"CancelOperation", operation, seqid, |handle| finish(handle, OperationType::EXECUTE_STATEMENT))
+    call(method::CANCEL_OPERATION, operation, seqid, |handle| {
+        finish(handle, OperationType::EXECUTE_STATEMENT)
+    })
 }
 
 /// The rest of a `TOperationHandle`; `hasResultSet` is required, and nobody looks at it.
@@ -52,8 +56,8 @@ fn finish(handle: &mut Writer, kind: OperationType) {
 }
 
 /// A request whose first field is a handle; `rest` writes what the handle has beside its identifier.
-fn call(name: &[u8], named: &Handle, seqid: i32, rest: impl FnOnce(&mut Writer)) -> BytesMut {
-    Writer::message(MessageType::Call, name, seqid, |arguments| {
+fn call(method: &Method, named: &Handle, seqid: i32, rest: impl FnOnce(&mut Writer)) -> BytesMut {
+    Writer::message(MessageType::Call, method.name.as_bytes(), seqid, |arguments| {
         arguments.structure(1, |request| {
             request.structure(1, |handle| {
                 handle.structure(1, |identifier| {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::{MechanismName, Message, SaslError, Status, encode};
+use super::message::{MechanismName, Message, SaslError, Status, encode};
 use crate::ids::Family;
 
 /// What a client proves its identity with, kept as it came so that coordinators are shown the same bytes. Zeroed when

@@ -3,7 +3,8 @@
 
 use zeroize::Zeroizing;
 
-use super::{Credentials, Message, SaslError, Status};
+use super::credentials::Credentials;
+use super::message::{Message, SaslError, Status};
 
 /// One login.
 pub trait Mechanism: Send {

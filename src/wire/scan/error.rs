@@ -1,9 +1,8 @@
 //! Why a message cannot be followed.
 
-use super::MAX_DEPTH;
 use crate::wire::detect::hint;
 use crate::wire::facts::NAME_BYTES;
-use crate::wire::thrift::MessageType;
+use crate::wire::thrift::{MAX_DEPTH, MessageType};
 
 /// Why a message is not one that can be followed. The connection it came on is of no further use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

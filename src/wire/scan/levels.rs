@@ -2,10 +2,10 @@
 
 use smallvec::SmallVec;
 
+use super::error::ScanError;
 use super::token::pass_strings;
-use super::{MAX_DEPTH, ScanError, WATCH_DEPTH};
-use crate::wire::thrift::Type;
-use crate::wire::watch::{Place, SmallId};
+use crate::wire::thrift::{MAX_DEPTH, Type};
+use crate::wire::watch::{Place, SmallId, WATCH_DEPTH};
 
 /// A string of `TColumn` in a reply to `FetchResults` is in this many containers.
 const USUAL_CONTAINERS: usize = 2;

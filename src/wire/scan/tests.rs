@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::wire::facts::{Facts, Handle, Name};
+use crate::wire::thrift::MAX_DEPTH;
 use crate::wire::thrift::MessageType;
 use crate::wire::watch::Strings;
 

@@ -166,7 +166,7 @@ fn call_of(name: &str, way: Way, client: &mut Talk) -> Message {
             Role::CloseSession | Role::UseSession | Role::Metadata | Role::Unknown => {
                 of_handle(name, &session)
             }
-            Role::UseOperation | Role::Fetch | Role::Poll | Role::CloseOperation => {
+            Role::UseOperation | Role::CancelOperation | Role::Fetch | Role::Poll | Role::CloseOperation => {
                 of_handle(name, &operation)
             }
         }

@@ -1,0 +1,265 @@
+//! Coordinators as operators see them in JSON.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::cluster::judged::{Judged, PassedOver, Score};
+use crate::cluster::{AdminState, Coordinator, Standing};
+use crate::ids::{CoordinatorId, HostAndPort, PerService, Service};
+use crate::serve::fleet::shared::Fleet;
+use crate::session::table::Waiting;
+use crate::wire::facts::GuidText;
+
+/// As many of the sessions that a drain waits for are shown.
+const MOST_WAITED_FOR: usize = 20;
+
+/// One coordinator, as it is shown.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown {
+    cluster: String,
+    name: String,
+    host: String,
+    /// `active` or `drain`: what people want of it.
+    state: &'static str,
+    /// Of one that is drained.
+    drain: Option<ShownDrain>,
+    weight: u32,
+    /// Of those ports that are in use.
+    ports: Vec<Port>,
+    /// Seconds since it says that it is shutting down.
+    quiescing_for: Option<f64>,
+    /// Seconds since it says that its catalog is not ready.
+    starting_for: Option<f64>,
+    /// Sessions of this router; a connection that is passed on unread counts as one.
+    sessions: u32,
+    /// Connections of this router that are passed on unread. A drain waits for them, too.
+    opaque_connections: u32,
+    /// Running operations of this router.
+    running: u32,
+    /// Operations of this router that are not closed: what a drain waits for.
+    open_operations: u32,
+    opens_in_progress: u32,
+    /// Sessions of this router that are still there while it is drained or shuts down: those with the most open operations
+    /// first, and no more than [`MOST_WAITED_FOR`].
+    waits_for: Vec<WaitsFor>,
+    /// What it has to do for direct clients and other routers; absent while its figures are not known.
+    others: Option<Others>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownDrain {
+    /// Seconds since it began.
+    since: f64,
+    /// Seconds until its deadline; 0 once that has come.
+    deadline_in: f64,
+    /// What becomes of the operations that are open then: `leave` or `cancel`.
+    then: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct WaitsFor {
+    session: String,
+    open_operations: usize,
+    /// Why it does not move; absent if it is about to.
+    pinned: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Others {
+    sessions: u32,
+    operations: u32,
+    /// Client connections that it serves, ours included.
+    connections: u32,
+    /// Client connections that wait to be served.
+    queued: u32,
+    /// Seconds since it was asked.
+    age: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Port {
+    service: &'static str,
+    address: String,
+    health: &'static str,
+    /// The last failure, while it is not healthy.
+    reason: Option<String>,
+    /// Seconds in this state; absent if it never was another.
+    since: Option<f64>,
+    /// How much of its weight it takes, in hundredths.
+    share: u8,
+    /// Why it gets no new session, or is only picked late; empty if it gets them by its score.
+    passed_over: Vec<String>,
+    /// What picks go by; absent under round-robin.
+    score: Option<ShownScore>,
+    /// Connections of this router.
+    links: Option<Links>,
+}
+
+/// In running operations, rounded to thousandths.
+#[derive(Debug, Serialize)]
+struct ShownScore {
+    /// The sum of what follows, divided by the weight, and the failures.
+    total: f64,
+    running: f64,
+    opens: f64,
+    sessions: f64,
+    others_running: f64,
+    others_sessions: f64,
+    /// With as much of it as it takes.
+    weight: f64,
+    failures: f64,
+}
+
+impl From<Score> for ShownScore {
+    fn from(score: Score) -> Self {
+        let Score { total, terms, weight, failures } = score;
+        let rounded = |value: f64| (value * 1000.0).round() / 1000.0;
+        Self {
+            total: rounded(total),
+            running: rounded(terms.running),
+            opens: rounded(terms.opens),
+            sessions: rounded(terms.sessions),
+            others_running: rounded(terms.others_running),
+            others_sessions: rounded(terms.others_sessions),
+            weight: rounded(weight),
+            failures: rounded(failures),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Links {
+    /// Those that are being made among them.
+    open: u32,
+    /// Those that wait for a call of any client of their identity.
+    idle: u32,
+    /// How many there may be; absent: any number.
+    limit: Option<u32>,
+    /// Connections of others, as of the last poll.
+    others: u32,
+    /// Whether others wait to be served: nothing new is sent there.
+    crowded: bool,
+    /// Calls that wait for one.
+    waiting: usize,
+}
+
+/// A look at the coordinators of a cluster.
+pub(super) struct Look<'a> {
+    fleet: &'a Fleet,
+    now: Instant,
+    /// How picks judge each coordinator.
+    judged: PerService<BTreeMap<CoordinatorId, Judged>>,
+}
+
+impl<'a> Look<'a> {
+    /// A look at the coordinators as they are `now`.
+    pub(super) fn new(fleet: &'a Fleet, now: Instant) -> Self {
+        Self { fleet, now, judged: PerService::new(|service| fleet.cluster.judge(service, now)) }
+    }
+
+    /// All coordinators, in the order of the config.
+    pub(super) fn all(&self) -> Vec<Shown> {
+        self.fleet.cluster.coordinators().iter().map(|coordinator| self.show(coordinator)).collect()
+    }
+
+    /// One coordinator.
+    pub(super) fn show(&self, coordinator: &Arc<Coordinator>) -> Shown {
+        let load = coordinator.load();
+        Shown {
+            cluster: self.fleet.cluster.name.to_string(),
+            name: coordinator.name.to_string(),
+            host: coordinator.host.clone(),
+            state: coordinator.state().as_str(),
+            drain: self.drain(coordinator),
+            weight: coordinator.weight.get(),
+            ports: self.ports(coordinator),
+            quiescing_for: coordinator.quiescing_since().map(|since| self.seconds_since(since)),
+            starting_for: coordinator.starting_since().map(|since| self.seconds_since(since)),
+            sessions: load.open_sessions,
+            opaque_connections: coordinator.opaque_connections(),
+            running: load.running_operations,
+            open_operations: coordinator.open_operations(),
+            opens_in_progress: load.opens_in_progress,
+            waits_for: self.waits_for(coordinator),
+            others: self.others(coordinator),
+        }
+    }
+
+    fn seconds_since(&self, since: Instant) -> f64 {
+        self.now.saturating_duration_since(since).as_secs_f64()
+    }
+
+    fn drain(&self, coordinator: &Coordinator) -> Option<ShownDrain> {
+        coordinator.drain_under_way().map(|drain| ShownDrain {
+            since: self.seconds_since(drain.since),
+            deadline_in: drain.deadline.saturating_duration_since(self.now).as_secs_f64(),
+            then: self.fleet.draining.then.as_str(),
+        })
+    }
+
+    fn others(&self, coordinator: &Coordinator) -> Option<Others> {
+        coordinator.figures().map(|(figures, at)| Others {
+            sessions: coordinator.others().sessions,
+            operations: coordinator.others().operations,
+            connections: figures.connections(),
+            queued: figures.queued(),
+            age: self.seconds_since(at),
+        })
+    }
+
+    fn waits_for(&self, coordinator: &Coordinator) -> Vec<WaitsFor> {
+        if coordinator.state() == AdminState::Active && coordinator.quiescing_since().is_none() {
+            return Vec::new();
+        }
+        let shown = |one: Waiting| WaitsFor {
+            session: GuidText(one.session).to_string(),
+            open_operations: one.open_operations,
+            pinned: one.pinned.map(|pinned| pinned.to_string()),
+        };
+        self.fleet.waited_for(coordinator.id, self.now, MOST_WAITED_FOR).into_iter().map(shown).collect()
+    }
+
+    fn ports(&self, coordinator: &Coordinator) -> Vec<Port> {
+        let used = self.judged.iter().filter(|(service, _)| coordinator.is_used(*service));
+        used.filter_map(|(service, all)| self.port(coordinator, service, all.get(&coordinator.id)?)).collect()
+    }
+
+    fn port(&self, coordinator: &Coordinator, service: Service, judged: &Judged) -> Option<Port> {
+        let number = coordinator.ports.of(service)?;
+        let health = coordinator.health(service);
+        Some(Port {
+            service: service.as_str(),
+            address: HostAndPort { host: &coordinator.host, port: number }.to_string(),
+            health: health.state().as_str(),
+            reason: health.reason().map(ToString::to_string),
+            since: health.since().map(|since| self.seconds_since(since)),
+            share: coordinator.share(service, self.now).percent(),
+            passed_over: self.passed_over(coordinator, service, judged),
+            score: judged.score.map(ShownScore::from),
+            links: self.fleet.room_of(coordinator, service).map(|(room, waiting)| Links {
+                open: room.links,
+                idle: room.idle,
+                limit: room.limit,
+                others: room.others,
+                crowded: room.crowded,
+                waiting,
+            }),
+        })
+    }
+
+    /// Why a port gets no new session, or is only picked late.
+    fn passed_over(&self, coordinator: &Coordinator, service: Service, judged: &Judged) -> Vec<String> {
+        let standing = (judged.standing != Standing::Ready).then(|| judged.standing.to_string());
+        let others = [
+            (coordinator.state() == AdminState::Drain, "draining"),
+            (!self.fleet.has_room(coordinator, service), "no room for another connection"),
+            (judged.is_failing, PassedOver::Failing.as_str()),
+            (coordinator.share(service, self.now).percent() < 100, "back for a short time (slow_start)"),
+        ];
+        let others = others.into_iter().filter(|(holds, _)| *holds).map(|(_, why)| why.to_owned());
+        standing.into_iter().chain(others).collect()
+    }
+}

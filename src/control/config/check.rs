@@ -1,0 +1,245 @@
+//! Turns the config as it is written into the config as it is meant, and notes everything that stands against it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::checked::{
+    AdminConfig, ClusterConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig, ProbeConfig,
+    RouterConfig,
+};
+use super::file::File;
+use super::host::{Host, HostPort};
+use super::keys::{
+    AdminFile, ClusterFile, CoordinatorFile, ListenerFile, LoadFile, LogFile, ProbeFile, RouterFile,
+};
+use super::problem::{Fault, Problems};
+use super::rules;
+use super::section::Section;
+use crate::cluster::Flavor;
+use crate::ids::CoordinatorName;
+use crate::net::listen::ListenAddress;
+
+impl Config {
+    /// The config of a router that is told nothing but its Impala coordinators: Impala's default ports on both sides.
+    /// `listen` says where to listen: on one IP address or (none) all, or (with a port) by one listener. `admin` moves the
+    /// operators' port from where it usually is.
+    ///
+    /// # Errors
+    /// When a coordinator is named twice, there is none, or none has the service that is usual on the port of `listen`;
+    /// when `admin` is no loopback address.
+    pub fn of_coordinators(
+        coordinators: &[HostPort],
+        listen: Option<(Option<IpAddr>, Option<u16>)>,
+        admin: Option<SocketAddr>,
+    ) -> Result<Self, Problems> {
+        let mut problems = Problems::of_arguments();
+        let mut file = File::read(&toml::de::DeTable::new(), &mut problems);
+        if let Some(admin) = admin {
+            file.admin.address.value = Some(admin);
+            file.admin.address.key = "--admin";
+        }
+        let mut cluster = empty::<ClusterFile>();
+        let mut read = Vec::with_capacity(coordinators.len());
+        for (nth, host) in coordinators.iter().enumerate() {
+            if coordinators.iter().take(nth).any(|other| other == host) {
+                let (what, remedy) = (format!("{host} is given twice"), "give each once".to_owned());
+                problems.add(&(0..0), "--coordinator", Fault::Conflict { what, remedy });
+            } else {
+                read.push(CoordinatorFile::at_host(host, &(0..0), &mut problems));
+            }
+        }
+        cluster.coordinators.value = Some(read);
+        cluster.coordinators.key = "--coordinator";
+        file.clusters.push(cluster);
+        match listen {
+            Some((ip, Some(port))) => {
+                file.listeners.push(ListenerFile::at_address(ListenAddress::of(ip, port), "--listen"));
+            }
+            Some((ip, None)) => file.listen_on = ip,
+            None => {}
+        }
+        check(&file, problems)
+    }
+}
+
+/// Turns what was written into what is meant.
+///
+/// # Errors
+/// Everything that is wrong, what reading found included.
+pub(super) fn check(file: &File, mut problems: Problems) -> Result<Config, Problems> {
+    let config = config(file, &mut problems);
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(problems.sorted()),
+    }
+}
+
+/// `None` only after a problem was noted.
+fn config(file: &File, problems: &mut Problems) -> Option<Config> {
+    rules::router(&file.router, problems);
+    rules::listener_addresses(&file.listeners, problems);
+    rules::cluster_names(&file.clusters, problems);
+    let clusters: Vec<_> = file.clusters.iter().map(|cluster| self::cluster(cluster, problems)).collect();
+    let listeners = listeners(file, &clusters, problems);
+    let taken: Vec<ListenAddress> = match &listeners {
+        Some(listeners) => listeners.iter().map(|listener| listener.address).collect(),
+        None => file.listeners.iter().filter_map(|listener| listener.address.value).collect(),
+    };
+    rules::admin(&file.admin, &taken, problems);
+    Some(Config {
+        router: router(&file.router)?,
+        log: log(&file.log)?,
+        admin: admin(&file.admin)?,
+        listeners: listeners?,
+        clusters: clusters.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn router(file: &RouterFile) -> Option<RouterConfig> {
+    Some(RouterConfig {
+        detect_timeout: file.detect_timeout.value?.0,
+        handshake_timeout: file.handshake_timeout.value?.0,
+        connect_timeout: file.connect_timeout.value?.0,
+        open_timeout: file.open_timeout.value?.0,
+        keepalive: file.keepalive.value?.0,
+        stall_timeout: file.stall_timeout.value?.0,
+        client_lost_grace: file.client_lost_grace.value?.0,
+        drain_timeout: file.drain_timeout.value?.0,
+        max_connections: usize::try_from(file.max_connections.value?).ok()?,
+        replay_limit: file.replay_limit.value?.0,
+        replay_memory: file.replay_memory.value?.0,
+        session_table_size: usize::try_from(file.session_table_size.value?).ok()?,
+    })
+}
+
+fn log(file: &LogFile) -> Option<LogConfig> {
+    Some(LogConfig { format: file.format.value?, level: file.level.value? })
+}
+
+fn admin(file: &AdminFile) -> Option<AdminConfig> {
+    Some(AdminConfig { address: file.address.value? })
+}
+
+fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig> {
+    rules::cluster(file, problems);
+    let flavor = file.flavor.value?;
+    let listed = file.coordinators.value.as_ref()?;
+    let coordinators: Vec<_> = listed.iter().map(|one| coordinator(one, flavor, listed)).collect();
+    Some(ClusterConfig {
+        name: Arc::from(rules::cluster_name(file)?),
+        flavor,
+        sessions_outlive_connections: rules::sessions_outlive_connections(file)?,
+        policy: file.policy.value?,
+        idle_session_cost: file.idle_session_cost.value?,
+        disconnected_session_timeout: file.disconnected_session_timeout.value?.0,
+        service_threads: Some(u32::try_from(rules::service_threads(file)?).ok()?)
+            .filter(|threads| *threads > 0),
+        reserve: u32::try_from(file.reserve.value?).ok()?,
+        address_share: file.address_share.value?,
+        queue_timeout: file.queue_timeout.value?.0,
+        queue_length: usize::try_from(file.queue_length.value?).ok()?,
+        share_links: file.share_links.value?,
+        probe: probe(file)?,
+        load_interval: load_interval(file)?,
+        panic_threshold: file.panic_threshold.value?,
+        slow_start: file.slow_start.value?.0,
+        move_idle_sessions: file.move_idle_sessions.value?,
+        move_cooldown: file.move_cooldown.value?.0,
+        rebalance: file.rebalance.value?,
+        drain_deadline: file.drain_deadline.value?.0,
+        drain_then: file.drain_then.value?,
+        coordinators: coordinators.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn probe(file: &ClusterFile) -> Option<ProbeConfig> {
+    let usual = empty();
+    let ProbeFile { interval, timeout, fall, rise } = file.probe.value.as_ref().unwrap_or(&usual);
+    Some(ProbeConfig {
+        interval: interval.value?.0,
+        timeout: timeout.value?.0,
+        fall: u32::try_from(fall.value?).ok()?,
+        rise: u32::try_from(rise.value?).ok()?,
+    })
+}
+
+fn load_interval(file: &ClusterFile) -> Option<Duration> {
+    let usual: LoadFile = empty();
+    file.load.value.as_ref().unwrap_or(&usual).interval.value.map(|interval| interval.0)
+}
+
+fn coordinator(
+    file: &CoordinatorFile,
+    flavor: Flavor,
+    listed: &[CoordinatorFile],
+) -> Option<CoordinatorConfig> {
+    let Host(host) = file.host.value.clone()?;
+    Some(CoordinatorConfig {
+        name: CoordinatorName(Arc::from(rules::coordinator_name(file, flavor, listed)?)),
+        host,
+        ports: rules::ports(file, flavor),
+        weight: u32::try_from(file.weight.value?).ok()?,
+        state: file.state.value?,
+    })
+}
+
+/// `clusters` are those of the file in the same order, `None` where one is unusable.
+fn listeners(
+    file: &File,
+    clusters: &[Option<ClusterConfig>],
+    problems: &mut Problems,
+) -> Option<Vec<ListenerConfig>> {
+    let start = 0..0;
+    match (clusters, file.listeners.as_slice()) {
+        ([], _) if file.names_a_cluster => None,
+        ([], _) => {
+            let example = "[[cluster]] and below it coordinators = [\"impala-1.example.com\"]";
+            problems.add(&start, "cluster", Fault::Missing { example });
+            None
+        }
+        ([only], []) => Some(only.as_ref()?.usual_listeners(file.listen_on)),
+        (_, []) => {
+            let example = "[[listener]] with address and cluster, for each cluster";
+            problems.add(&start, "listener", Fault::Missing { example });
+            None
+        }
+        (_, listeners) => {
+            let made: Vec<_> =
+                listeners.iter().map(|listener| self::listener(listener, file, clusters, problems)).collect();
+            made.into_iter().collect()
+        }
+    }
+}
+
+fn listener(
+    listener: &ListenerFile,
+    file: &File,
+    clusters: &[Option<ClusterConfig>],
+    problems: &mut Problems,
+) -> Option<ListenerConfig> {
+    let nth = rules::cluster_of(listener, &file.clusters, problems)?;
+    let cluster = clusters.get(nth)?.as_ref()?;
+    let address = listener.address.value?;
+    let service = listener.service.value.unwrap_or_else(|| cluster.usual_service(address.port()));
+    rules::service_is_there(listener, service, cluster, problems);
+    Some(ListenerConfig { address, cluster: cluster.name.clone(), service })
+}
+
+/// A table of which nothing is written.
+fn empty<S: Section>() -> S {
+    // What has no default is supplied by the caller, so its absence is no problem.
+    let mut ignored = Problems::of_arguments();
+    S::read(&toml::de::DeTable::new(), &(0..0), &mut ignored)
+}
+
+impl ListenerFile {
+    /// A listener of which only the address is given, by the argument `key`.
+    fn at_address(address: ListenAddress, key: &'static str) -> Self {
+        let mut listener: Self = empty();
+        listener.address.value = Some(address);
+        listener.address.key = key;
+        listener.service.key = key;
+        listener
+    }
+}
