@@ -79,13 +79,13 @@ pub struct Activity {
     last: AtomicU64,
     /// When its coordinator last had it, likewise.
     answered: AtomicU64,
-    /// [`FOUND`] and the like.
+    /// [`LOCATED`] and the like.
     marks: AtomicU32,
 }
 
 const OVER: u32 = 1 << 31;
-/// The session was found by asking.
-const FOUND: u32 = 1 << 16;
+/// The session was located.
+const LOCATED: u32 = 1 << 16;
 /// It counts nowhere, because its coordinator's process seems to have ended.
 const UNCOUNTED: u32 = 1 << 17;
 /// It ended with its link, to the coordinator whose id is in the lower half.
@@ -98,9 +98,9 @@ impl Activity {
         Self { since: now, calls, last: AtomicU64::new(0), answered: AtomicU64::new(0), marks }
     }
 
-    /// The session was found by asking: that its coordinator has it was only said.
-    pub fn note_found(&self) {
-        self.marks.fetch_or(FOUND, Ordering::AcqRel);
+    /// The session was located: that its coordinator has it was only said.
+    pub fn note_located(&self) {
+        self.marks.fetch_or(LOCATED, Ordering::AcqRel);
     }
 
     /// The session was opened again, and counts where it is now.
@@ -135,9 +135,9 @@ impl Activity {
         (u32::from(high) << 16 & LOST != 0).then_some(CoordinatorId(low))
     }
 
-    /// Whether [`Self::note_found`] was.
-    pub fn was_found(&self) -> bool {
-        self.marks.load(Ordering::Acquire) & FOUND != 0
+    /// Whether [`Self::note_located`] was.
+    pub fn was_located(&self) -> bool {
+        self.marks.load(Ordering::Acquire) & LOCATED != 0
     }
 
     /// A call in the session begins, to be followed by [`Self::end`]; false if the session is over.
@@ -279,12 +279,12 @@ mod tests {
     #[test]
     fn a_session_that_ended_with_its_link_says_whose_link_that_was() {
         let activity = Activity::new(clock::now());
-        activity.note_found();
+        activity.note_located();
         activity.note_counted(false);
         assert!(activity.begin() && activity.lost().is_none());
         activity.note_lost(CoordinatorId(u16::MAX));
         assert_eq!(activity.lost(), Some(CoordinatorId(u16::MAX)));
-        assert!(!activity.begin() && activity.was_found() && !activity.is_counted());
+        assert!(!activity.begin() && activity.was_located() && !activity.is_counted());
         activity.note_counted(true);
         assert!(activity.is_counted() && activity.lost().is_some());
     }

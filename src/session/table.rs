@@ -6,7 +6,7 @@
 //! Guards of [`crate::cluster`] live in the entries: what leaves the table stops counting as load.
 
 mod ending;
-mod found;
+mod located;
 mod lost;
 mod moves;
 mod places;
@@ -22,7 +22,7 @@ use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 
 pub use self::ending::{Ending, Expired, Over, Tended};
-pub use self::found::FoundOperation;
+pub use self::located::LocatedOperation;
 pub use self::moves::{Arrival, Cause, Departure, Done, Entered, InCall, Movable, Pinned};
 pub use self::places::{NoPlace, Place};
 pub use self::waiting::{Named, OpenOf, Waiting};
@@ -55,7 +55,7 @@ pub struct Table {
     /// Closed operations, oldest first.
     closed: Mutex<VecDeque<Guid>>,
     closed_capacity: usize,
-    found: Mutex<found::FoundOperations>,
+    located: Mutex<located::LocatedOperations>,
     places: places::Places,
 }
 
@@ -129,7 +129,7 @@ struct Operation {
 /// What an operation is as long as it is open.
 #[derive(Debug)]
 struct Open {
-    /// None for one that was found by asking.
+    /// None for one that was located.
     session: Option<Guid>,
     has_result_set: bool,
     running: Option<RunningCount>,
@@ -227,7 +227,7 @@ impl Table {
             operations: DashMap::new(),
             closed: Mutex::default(),
             closed_capacity: CLOSED_OPERATIONS.min(settings.capacity.saturating_mul(OPERATIONS_PER_SESSION)),
-            found: Mutex::default(),
+            located: Mutex::default(),
             places: places::Places::default(),
         }
     }
@@ -418,7 +418,7 @@ impl Table {
     }
 
     /// Forgets sessions that nothing has been attached to for so long that their coordinator has closed them, and operations
-    /// that were found by asking as long ago. Looks at every session; meant for a few times a minute. Returns how many
+    /// that were located as long ago. Looks at every session; meant for a few times a minute. Returns how many
     /// sessions were forgotten.
     pub fn forget_detached(&self, now: Instant) -> usize {
         let limit = self.settings.detached_for;
@@ -442,7 +442,7 @@ impl Table {
             !over
         });
         self.forget_operations(&operations);
-        self.forget_found(now);
+        self.forget_located(now);
         sessions
     }
 }

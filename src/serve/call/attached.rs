@@ -47,9 +47,9 @@ impl InUse {
         self.activity.is_counted()
     }
 
-    /// See [`Activity::was_found`].
-    pub(in crate::serve) fn was_found(&self) -> bool {
-        self.activity.was_found()
+    /// See [`Activity::was_located`].
+    pub(in crate::serve) fn was_located(&self) -> bool {
+        self.activity.was_located()
     }
 }
 

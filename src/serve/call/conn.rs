@@ -128,7 +128,7 @@ impl<S: Stream> Conn<S> {
                 last: None,
                 beeswax: None,
                 has_beeswax: fleet.cluster.serves(Service::Beeswax),
-                asks: fleet.cluster.sessions_outlive_connections,
+                locates: fleet.cluster.sessions_outlive_connections,
             },
             reserved: None,
             open: OpenOperations::default(),

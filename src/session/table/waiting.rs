@@ -46,7 +46,7 @@ pub struct OpenOf {
 }
 
 impl Table {
-    /// The operations that are open in the sessions on a coordinator. Those that were found by asking are not among them:
+    /// The operations that are open in the sessions on a coordinator. Those that were located are not among them:
     /// nobody knows whose they are.
     #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
     pub fn open_on(&self, coordinator: CoordinatorId) -> Vec<OpenOf> {

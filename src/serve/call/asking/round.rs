@@ -29,7 +29,7 @@ use crate::serve::link::waiting::{self, NotCalled};
 use crate::serve::message::framing::{Framing, framed};
 use crate::serve::message::reply::Reply;
 use crate::serve::shared::Shared;
-use crate::session::asking::{Answer, Answers, Question, SEQID};
+use crate::session::locate::{Answer, Answers, Question, SEQID};
 use crate::session::retry::Phase;
 use crate::wire::facts::{Facts, Handle};
 use crate::wire::method::Method;
