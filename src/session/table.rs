@@ -5,12 +5,12 @@
 //! fewer misses of the processor's caches a look-up costs. The rest is behind a box.
 //! Guards of [`crate::cluster`] live in the entries: what leaves the table stops counting as load.
 
-mod ending;
+mod admission;
 mod located;
 mod lost;
 mod moves;
-mod places;
-mod waiting;
+mod reap;
+mod remaining;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 
-pub use self::ending::{Ending, Expired, Over, Tended};
+pub use self::admission::{Admission, NotAdmitted};
 pub use self::located::LocatedOperation;
-pub use self::moves::{Arrival, Cause, Departure, Done, Entered, InCall, Movable, Pinned};
-pub use self::places::{NoPlace, Place};
-pub use self::waiting::{Named, OpenOf, Waiting};
+pub use self::moves::{Arrival, Cause, Departure, Done, Hold, Holding, Movable, Pinned};
+pub use self::reap::{Expired, NotLive, Reaping, Target};
+pub use self::remaining::{Named, OpenOf, Remaining};
 use crate::cluster::room::Tenancy;
 use crate::cluster::{OperationCount, RunningCount, SessionCount};
 use crate::ids::{CoordinatorId, Identity};
@@ -56,7 +56,7 @@ pub struct Table {
     closed: Mutex<VecDeque<Guid>>,
     closed_capacity: usize,
     located: Mutex<located::LocatedOperations>,
-    places: places::Places,
+    admissions: admission::Admissions,
 }
 
 #[derive(Debug)]
@@ -82,7 +82,7 @@ struct Usage {
     idle_timeout: IdleTimeout,
     activity: Arc<Activity>,
     /// Why no call is made in it any more, although it is remembered.
-    over: Option<Box<Over>>,
+    over: Option<Box<NotLive>>,
     /// Whether the router is closing it.
     ending: bool,
     /// As `tenancy`.
@@ -92,7 +92,7 @@ struct Usage {
     /// None for a session that cannot move.
     mobile: Option<Box<moves::Mobile>>,
     /// None for one that was not opened by its handle's first client here.
-    place: Option<Place>,
+    admission: Option<Admission>,
 }
 
 impl Session {
@@ -112,7 +112,7 @@ impl Session {
             count: Some(count),
             in_flight: AtomicU32::new(0),
             mobile: None,
-            place: None,
+            admission: None,
         };
         Self { coordinator, secret, usage: Box::new(usage) }
     }
@@ -228,7 +228,7 @@ impl Table {
             closed: Mutex::default(),
             closed_capacity: CLOSED_OPERATIONS.min(settings.capacity.saturating_mul(OPERATIONS_PER_SESSION)),
             located: Mutex::default(),
-            places: places::Places::default(),
+            admissions: admission::Admissions::default(),
         }
     }
 

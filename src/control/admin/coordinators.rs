@@ -18,7 +18,7 @@ use crate::cluster::{AdminState, Coordinator, Standing};
 use crate::control::config::{TimeSpan, UnitError};
 use crate::ids::{HostAndPort, Service};
 use crate::serve::fleet::shared::Fleet;
-use crate::session::table::Waiting;
+use crate::session::table::Remaining;
 use crate::wire::facts::GuidText;
 
 /// As many of the sessions that a drain waits for are shown.
@@ -315,7 +315,7 @@ fn waits_for(fleet: &Fleet, coordinator: &Coordinator, now: Instant) -> Vec<Wait
     if coordinator.state() == AdminState::Active && coordinator.quiescing_since().is_none() {
         return Vec::new();
     }
-    let shown = |one: Waiting| WaitsFor {
+    let shown = |one: Remaining| WaitsFor {
         session: GuidText(one.session).to_string(),
         open_operations: one.open_operations,
         pinned: one.pinned.map(|pinned| pinned.to_string()),

@@ -16,7 +16,7 @@ use crate::serve::message::reply::Reply;
 use crate::serve::settings::FREE_REPLY_BYTES;
 use crate::serve::threads::memory::Held;
 use crate::session::decide::Plan;
-use crate::session::table::Over;
+use crate::session::table::NotLive;
 use crate::wire::facts::Handle;
 use crate::wire::verdict::Verdict;
 
@@ -31,7 +31,7 @@ pub(in crate::serve) enum Decided {
 /// A session that is over.
 pub(in crate::serve) enum Ended {
     /// It is remembered as such.
-    Over(Handle, Over),
+    NotLive(Handle, NotLive),
     /// It ended with the link to this coordinator.
     Lost(CoordinatorId),
 }
