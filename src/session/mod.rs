@@ -18,6 +18,7 @@
 //! A session's operations go with it. A closed operation stays known for a while, because impala-shell asks for its
 //! profile after it has closed it (Impala keeps 200 in `--query_log_size`).
 
+pub mod activity;
 pub mod decide;
 pub mod idle;
 pub mod learn;

@@ -14,7 +14,7 @@ mod remaining;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
@@ -23,13 +23,14 @@ use parking_lot::Mutex;
 
 pub use self::admission::{Admission, NotAdmitted};
 pub use self::located::LocatedOperation;
-pub use self::moves::{Arrival, Cause, Departure, Done, Hold, Holding, Movable, Pinned};
+pub use self::moves::{Arrival, Cause, Departure, Done, Holding, Movable, Pinned};
 pub use self::reap::{Expired, NotLive, Reaping, Target};
 pub use self::remaining::{Named, OpenOf, Remaining};
 use crate::cluster::room::Tenancy;
 use crate::cluster::{OperationCount, RunningCount, SessionCount};
 use crate::ids::{CoordinatorId, Identity};
-use crate::session::idle::{Activity, IdleTimeout};
+use crate::session::activity::Activity;
+use crate::session::idle::IdleTimeout;
 use crate::wire::facts::{Guid, HANDLE_PART_BYTES, Handle};
 
 /// Operations are remembered up to this many times the number of sessions that fit.
@@ -87,8 +88,6 @@ struct Usage {
     ending: bool,
     /// As `tenancy`.
     count: Option<SessionCount>,
-    /// Calls that keep it where it is.
-    in_flight: AtomicU32,
     /// None for a session that cannot move.
     mobile: Option<Box<moves::Mobile>>,
     /// None for one that was not opened by its handle's first client here.
@@ -97,8 +96,8 @@ struct Usage {
 
 impl Session {
     /// One that was just opened, with nothing attached to it.
-    fn new(new: NewSession) -> Self {
-        let NewSession { guid: _, secret, coordinator, identity, count, tenancy, idle_timeout, now } = new;
+    fn new(new: NewSession, activity: Activity) -> Self {
+        let NewSession { guid: _, secret, coordinator, identity, count, tenancy, idle_timeout, now: _ } = new;
         let usage = Usage {
             attached: 0,
             detached_since: None,
@@ -106,11 +105,10 @@ impl Session {
             identity,
             tenancy,
             idle_timeout,
-            activity: Arc::new(Activity::new(now)),
+            activity: Arc::new(activity),
             over: None,
             ending: false,
             count: Some(count),
-            in_flight: AtomicU32::new(0),
             mobile: None,
             admission: None,
         };
@@ -265,7 +263,9 @@ impl Table {
         if self.is_full() {
             return Err(NotKept::Full);
         }
-        let (guid, session) = (new.guid, Session::new(new));
+        let guid = new.guid;
+        let activity = Activity::new(new.now);
+        let session = Session::new(new, activity);
         let older = match self.sessions.entry(guid) {
             Entry::Occupied(old) if !replaces(&session, old.get()) => return Err(NotKept::Taken),
             Entry::Occupied(mut old) => Some(old.insert(session)),

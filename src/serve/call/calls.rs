@@ -9,7 +9,6 @@ use crate::ids::Service;
 use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
 use crate::net::stream::{Seen, Stream};
-use crate::serve::call::attached::InUse;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::outcome::Decided;
 use crate::serve::call::refuse::{self, NoAnswer};
@@ -19,6 +18,7 @@ use crate::serve::message::request::Request;
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
 use crate::serve::threads::signals::Ring;
 use crate::serve::threads::workers::Place;
+use crate::session::activity::InUse;
 use crate::session::decide::{Affinity, Past, Plan, decide, purpose, question, service, session_of};
 use crate::session::locate::Question;
 

@@ -11,12 +11,12 @@ use crate::clock;
 use crate::ids::{CoordinatorId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::stream::Stream;
-use crate::serve::call::attached::InUse;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::outcome::Ended;
 use crate::serve::call::refuse::{self, NoAnswer, done};
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
+use crate::session::activity::InUse;
 use crate::session::decide::{operation_of, session_of};
 use crate::session::table::{Expired, NotLive};
 use crate::wire::facts::{GuidText, Handle};
@@ -37,7 +37,7 @@ pub(in crate::serve) fn use_session<S: Stream>(conn: &mut Conn<S>, request: &Req
         operation.and_then(|operation| conn.attached.attach_operation(&operation))
     };
     let Some(activity) = activity else { return Ok(()) };
-    conn.in_use = InUse::begin(Arc::clone(&activity));
+    conn.in_use = InUse::begin(Arc::clone(&activity), clock::now);
     if conn.in_use.is_some() {
         return Ok(());
     }

@@ -9,6 +9,7 @@ use dashmap::mapref::entry::Entry;
 use super::{NewSession, NotKept, OPERATIONS_PER_SESSION, Open, OpenCount, Operation, Session, Table, same};
 use crate::cluster::{OperationCount, RunningCount};
 use crate::ids::CoordinatorId;
+use crate::session::activity::Activity;
 use crate::wire::facts::{Guid, Handle};
 
 /// An operation that was just found.
@@ -56,9 +57,8 @@ impl Table {
             Entry::Occupied(old) if old.get().coordinator != coordinator => Err(NotKept::Taken),
             Entry::Occupied(_) => Ok(()),
             Entry::Vacant(place) => {
-                let session = Session::new(new);
-                session.usage.activity.note_located();
-                drop(place.insert(session));
+                let activity = Activity::located(new.now);
+                drop(place.insert(Session::new(new, activity)));
                 Ok(())
             }
         }

@@ -5,13 +5,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Session, Table, same};
 use crate::cluster::SessionCount;
 use crate::cluster::room::Tenancy;
 use crate::ids::CoordinatorId;
+use crate::session::activity::Hold;
 use crate::session::state::{State, Why};
 use crate::session::statement::Effect;
 use crate::wire::facts::{Guid, Handle};
@@ -110,26 +110,6 @@ pub enum Holding {
     AsItCame,
 }
 
-/// A call in a session. It does not move while this lives, unless its coordinator is lost.
-#[derive(Debug)]
-#[must_use = "the session may move when this is dropped"]
-pub struct Hold {
-    table: Arc<Table>,
-    guid: Guid,
-    /// Whether another handle may have to stand in the call.
-    pub moved: bool,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if let Some(session) = self.table.sessions.get(&self.guid) {
-            let less = |calls: u32| calls.checked_sub(1);
-            // None: another session of that guid has come meanwhile.
-            let _counted = session.usage.in_flight.try_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        }
-    }
-}
-
 /// A session on its way. It stays where it was if this is dropped.
 #[must_use = "the session stays where it was when this is dropped"]
 pub struct Departure {
@@ -186,15 +166,14 @@ impl Table {
     }
 
     /// A call is to be made in a session by this user, who names it by this handle.
-    pub fn hold(self: &Arc<Self>, handle: &Handle, user: Option<&str>) -> Holding {
+    pub fn hold(&self, handle: &Handle, user: Option<&str>) -> Holding {
         let Some(session) = self.sessions.get(&handle.guid) else { return Holding::AsItCame };
         let Some(mobile) = session.mobile_of(handle, user) else { return Holding::AsItCame };
         if mobile.moving {
             return Holding::Moving;
         }
         // Under the lock that a departure takes for itself alone.
-        session.usage.in_flight.fetch_add(1, Ordering::Relaxed);
-        Holding::Held(Hold { table: Arc::clone(self), guid: handle.guid, moved: !mobile.homes.is_empty() })
+        Holding::Held(session.usage.activity.hold(!mobile.homes.is_empty()))
     }
 
     /// The handle that stands for this one on a coordinator; none if it is to be sent as it came: because the session never
@@ -343,7 +322,7 @@ impl Session {
             if !self.usage.operations.is_empty() {
                 return Err(Pinned::OpenOperation);
             }
-            if self.usage.in_flight.load(Ordering::Relaxed) > 0 {
+            if self.usage.activity.is_held() {
                 return Err(Pinned::CallInFlight);
             }
             if mobile.changed.is_some_and(|at| now.saturating_duration_since(at) < cooldown) {
@@ -378,7 +357,8 @@ impl Departure {
             session.coordinator = coordinator;
             (session.usage.count, session.usage.tenancy) = (Some(count), tenancy);
             session.usage.idle_timeout.moved(idle_timeout);
-            session.usage.activity.note_opened_again(now);
+            session.usage.activity.note_answered(now);
+            session.usage.activity.note_counted(true);
             (session.usage.operations.iter().copied().collect::<Vec<_>>(), forgotten)
         };
         left.sort_unstable();

@@ -2,6 +2,7 @@ use super::*;
 use crate::clock;
 use crate::cluster::Cluster;
 use crate::ids::Identity;
+use crate::session::activity::InUse;
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
 use crate::session::table::{NewOperation, NewSession, NotLive, OpenOperations, Remaining, Settings};
@@ -164,7 +165,7 @@ fn a_session_that_is_gone_is_remembered_until_it_is_closed_where_it_was() {
     let fleet = Fixture::new();
     let (guid, grace) = (handle(1).guid, Duration::from_secs(30));
     let activity = fleet.table.attach(&guid).unwrap();
-    assert!(activity.begin());
+    let call = InUse::begin(Arc::clone(&activity), clock::now).unwrap();
     fleet.go(1, 2);
     fleet.insert_operation(3, 1);
     for _ in 0..2 {
@@ -173,8 +174,8 @@ fn a_session_that_is_gone_is_remembered_until_it_is_closed_where_it_was() {
     }
     assert_eq!(fleet.table.not_live(&guessed(handle(1))), None);
     assert_eq!((fleet.table.operation_owner(&handle(3).guid), &fleet.sessions()[..2]), (None, &[0, 0][..]));
-    assert!(!activity.begin());
-    activity.end(clock::now(), false);
+    assert!(InUse::begin(activity, clock::now).is_none());
+    drop(call);
     assert_eq!(fleet.depart(Cause::Lost).unwrap_err(), Pinned::Immovable);
     let now = clock::now();
     assert_eq!(fleet.table.to_reap(now, grace), [guid]);
@@ -321,7 +322,7 @@ fn a_drain_is_told_whom_it_waits_for() {
 
 #[test]
 fn a_plain_session_is_small() {
-    let shared = size_of::<crate::session::idle::Activity>() + 2 * size_of::<usize>();
+    let shared = size_of::<crate::session::activity::Activity>() + 2 * size_of::<usize>();
     let boxed = size_of::<crate::session::table::Usage>() + size_of::<Mobile>() + request().len() + shared;
     let entry = size_of::<Guid>() + size_of::<Session>();
     assert!(entry + boxed <= 400, "{entry} + {boxed} bytes");
