@@ -1,6 +1,6 @@
 //! Where a call goes: a pure function of what the call carries, what is known, and what its connection did before.
 
-use super::asking::Question;
+use super::locate::Question;
 use super::table::Table;
 use crate::cluster::room::Purpose;
 use crate::ids::{CoordinatorId, Service};
@@ -21,7 +21,7 @@ pub struct Past {
     pub has_beeswax: bool,
     /// Whether a handle that the table lacks may be somebody's all the same, so that it is worth asking: only where
     /// sessions outlive the connections that opened them.
-    pub asks: bool,
+    pub locates: bool,
 }
 
 /// Where a call goes, and why.
@@ -39,7 +39,7 @@ pub enum Plan {
         affinity: Affinity,
     },
     /// The table lacks what it names: every coordinator is asked.
-    Ask(Question),
+    Locate(Question),
     /// Nothing says where: any coordinator, for its own words.
     Any,
 }
@@ -54,9 +54,9 @@ pub enum Affinity {
     /// Its connection's Beeswax session is there.
     Beeswax,
     /// All were asked, and that coordinator says that it has it.
-    Found,
+    Located,
     /// All were asked, and nobody says that it has it; that coordinator has the words for that.
-    Asked,
+    Nowhere,
     /// It names nothing that is known; its connection was there last.
     Last,
 }
@@ -87,11 +87,11 @@ pub fn decide(method: &Method, request: &Facts, past: &Past, table: &Table) -> P
         Role::Unknown => session(request, table).or_else(|| operation(request, table)),
     };
     if owner.is_none()
-        && past.asks
+        && past.locates
         && !beeswax
         && let Some(question) = question(method, request)
     {
-        return Plan::Ask(question);
+        return Plan::Locate(question);
     }
     let home = past.beeswax.filter(|_| beeswax).map(|coordinator| (coordinator, Affinity::Beeswax));
     let last = past.last.filter(|_| !beeswax).map(|coordinator| (coordinator, Affinity::Last));

@@ -13,15 +13,16 @@
 //! so that its client can be told why. So is one that is gone and had moved, until it is closed where it was ([`table::Over`]).
 //!
 //! A session that is not known, because it was opened before the router was started or by another router, becomes known
-//! when it is found by [`asking`]; of what it was before, nothing is known then.
+//! when it is found by [`locate`]; of what it was before, nothing is known then.
 //!
 //! A session's operations go with it. A closed operation stays known for a while, because impala-shell asks for its
 //! profile after it has closed it (Impala keeps 200 in `--query_log_size`).
 
-pub mod asking;
+pub mod activity;
 pub mod decide;
 pub mod idle;
 pub mod learn;
+pub mod locate;
 pub mod retry;
 pub mod state;
 pub mod statement;

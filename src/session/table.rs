@@ -5,31 +5,32 @@
 //! fewer misses of the processor's caches a look-up costs. The rest is behind a box.
 //! Guards of [`crate::cluster`] live in the entries: what leaves the table stops counting as load.
 
-mod ending;
-mod found;
+mod admission;
+mod located;
 mod lost;
 mod moves;
-mod places;
-mod waiting;
+mod reap;
+mod remaining;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 
-pub use self::ending::{Ending, Expired, Over, Tended};
-pub use self::found::FoundOperation;
-pub use self::moves::{Arrival, Cause, Departure, Done, Entered, InCall, Movable, Pinned};
-pub use self::places::{NoPlace, Place};
-pub use self::waiting::{Named, OpenOf, Waiting};
+pub use self::admission::{Admission, NotAdmitted};
+pub use self::located::LocatedOperation;
+pub use self::moves::{Arrival, Cause, Departure, Done, Holding, Movable, Pinned};
+pub use self::reap::{Expired, NotLive, Reaping, Target};
+pub use self::remaining::{Named, OpenOf, Remaining};
 use crate::cluster::room::Tenancy;
 use crate::cluster::{OperationCount, RunningCount, SessionCount};
 use crate::ids::{CoordinatorId, Identity};
-use crate::session::idle::{Activity, IdleTimeout};
+use crate::session::activity::Activity;
+use crate::session::idle::IdleTimeout;
 use crate::wire::facts::{Guid, HANDLE_PART_BYTES, Handle};
 
 /// Operations are remembered up to this many times the number of sessions that fit.
@@ -55,8 +56,8 @@ pub struct Table {
     /// Closed operations, oldest first.
     closed: Mutex<VecDeque<Guid>>,
     closed_capacity: usize,
-    found: Mutex<found::FoundOperations>,
-    places: places::Places,
+    located: Mutex<located::LocatedOperations>,
+    admissions: admission::Admissions,
 }
 
 #[derive(Debug)]
@@ -82,23 +83,21 @@ struct Usage {
     idle_timeout: IdleTimeout,
     activity: Arc<Activity>,
     /// Why no call is made in it any more, although it is remembered.
-    over: Option<Box<Over>>,
+    over: Option<Box<NotLive>>,
     /// Whether the router is closing it.
     ending: bool,
     /// As `tenancy`.
     count: Option<SessionCount>,
-    /// Calls that keep it where it is.
-    in_flight: AtomicU32,
     /// None for a session that cannot move.
     mobile: Option<Box<moves::Mobile>>,
     /// None for one that was not opened by its handle's first client here.
-    place: Option<Place>,
+    admission: Option<Admission>,
 }
 
 impl Session {
     /// One that was just opened, with nothing attached to it.
-    fn new(new: NewSession) -> Self {
-        let NewSession { guid: _, secret, coordinator, identity, count, tenancy, idle_timeout, now } = new;
+    fn new(new: NewSession, activity: Activity) -> Self {
+        let NewSession { guid: _, secret, coordinator, identity, count, tenancy, idle_timeout, now: _ } = new;
         let usage = Usage {
             attached: 0,
             detached_since: None,
@@ -106,13 +105,12 @@ impl Session {
             identity,
             tenancy,
             idle_timeout,
-            activity: Arc::new(Activity::new(now)),
+            activity: Arc::new(activity),
             over: None,
             ending: false,
             count: Some(count),
-            in_flight: AtomicU32::new(0),
             mobile: None,
-            place: None,
+            admission: None,
         };
         Self { coordinator, secret, usage: Box::new(usage) }
     }
@@ -129,7 +127,7 @@ struct Operation {
 /// What an operation is as long as it is open.
 #[derive(Debug)]
 struct Open {
-    /// None for one that was found by asking.
+    /// None for one that was located.
     session: Option<Guid>,
     has_result_set: bool,
     running: Option<RunningCount>,
@@ -227,8 +225,8 @@ impl Table {
             operations: DashMap::new(),
             closed: Mutex::default(),
             closed_capacity: CLOSED_OPERATIONS.min(settings.capacity.saturating_mul(OPERATIONS_PER_SESSION)),
-            found: Mutex::default(),
-            places: places::Places::default(),
+            located: Mutex::default(),
+            admissions: admission::Admissions::default(),
         }
     }
 
@@ -265,7 +263,9 @@ impl Table {
         if self.is_full() {
             return Err(NotKept::Full);
         }
-        let (guid, session) = (new.guid, Session::new(new));
+        let guid = new.guid;
+        let activity = Activity::new(new.now);
+        let session = Session::new(new, activity);
         let older = match self.sessions.entry(guid) {
             Entry::Occupied(old) if !replaces(&session, old.get()) => return Err(NotKept::Taken),
             Entry::Occupied(mut old) => Some(old.insert(session)),
@@ -418,7 +418,7 @@ impl Table {
     }
 
     /// Forgets sessions that nothing has been attached to for so long that their coordinator has closed them, and operations
-    /// that were found by asking as long ago. Looks at every session; meant for a few times a minute. Returns how many
+    /// that were located as long ago. Looks at every session; meant for a few times a minute. Returns how many
     /// sessions were forgotten.
     pub fn forget_detached(&self, now: Instant) -> usize {
         let limit = self.settings.detached_for;
@@ -442,7 +442,7 @@ impl Table {
             !over
         });
         self.forget_operations(&operations);
-        self.forget_found(now);
+        self.forget_located(now);
         sessions
     }
 }

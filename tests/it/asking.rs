@@ -59,7 +59,7 @@ fn work_goes_on(mut fleet: Fleet) {
         let mut client = fleet.hs2();
         let state = client.query(session, "select current_database(), coordinator()").unwrap();
         assert_eq!(state, [["demo", coordinator.name()]], "it is the same session");
-        assert!(fleet.known().table.was_found(&id(&session.session_id).0), "and may not be moved");
+        assert!(fleet.known().table.was_located(&id(&session.session_id).0), "and may not be moved");
     }
     assert_eq!(fleet.known().table.sessions(), 3);
     assert!(fleet.loads().iter().all(|load| load.open_sessions == 1 && load.running_operations == 0));
@@ -145,7 +145,10 @@ fn an_expired_session_is_told_so_by_its_own_coordinator() {
     for session in &sessions {
         let text = refusal(client.execute(session, "select 1"));
         assert!(text.starts_with("Client session expired due to more than"), "{text}");
-        assert!(!fleet.known().table.was_found(&id(&session.session_id).0), "who was refused proved nothing");
+        assert!(
+            !fleet.known().table.was_located(&id(&session.session_id).0),
+            "who was refused proved nothing"
+        );
         client.close_session(session).unwrap();
     }
     assert_eq!(fleet.spread(), [0, 0, 0], "a close still reaches it");

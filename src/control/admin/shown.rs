@@ -10,7 +10,7 @@ use crate::cluster::judged::{Judged, PassedOver, Score};
 use crate::cluster::{AdminState, Coordinator, Standing};
 use crate::ids::{CoordinatorId, HostAndPort, PerService, Service};
 use crate::serve::fleet::shared::Fleet;
-use crate::session::table::Waiting;
+use crate::session::table::Remaining;
 use crate::wire::facts::GuidText;
 
 /// As many of the sessions that a drain waits for are shown.
@@ -214,7 +214,7 @@ impl<'a> Look<'a> {
         if coordinator.state() == AdminState::Active && coordinator.quiescing_since().is_none() {
             return Vec::new();
         }
-        let shown = |one: Waiting| WaitsFor {
+        let shown = |one: Remaining| WaitsFor {
             session: GuidText(one.session).to_string(),
             open_operations: one.open_operations,
             pinned: one.pinned.map(|pinned| pinned.to_string()),

@@ -18,7 +18,7 @@ use crate::serve::link::own_call::{OwnCall, call, transport};
 use crate::serve::link::slot::Grant;
 use crate::serve::message::link_end::Look;
 use crate::serve::shared::Shared;
-use crate::session::table::{Ending, Tended};
+use crate::session::table::{Reaping, Target};
 use crate::wire::facts::{Guid, GuidText};
 use crate::wire::verdict::Verdict;
 
@@ -30,7 +30,7 @@ pub(in crate::serve) fn close_over<S: Stream>(shared: &Arc<Shared<S>>, fleet: &A
     let Some(upkeep) = fleet.room.upkeep else { return };
     let grace = upkeep.client_lost_grace;
     let mut sessions: BTreeMap<CoordinatorId, Vec<Guid>> = BTreeMap::new();
-    for guid in fleet.table.to_end(clock::now(), grace) {
+    for guid in fleet.table.to_reap(clock::now(), grace) {
         if let Some(owner) = fleet.table.session_owner(&guid) {
             sessions.entry(owner).or_default().push(guid);
         }
@@ -49,15 +49,15 @@ async fn close_in_turn<S: Stream>(
     grace: Duration,
 ) {
     for guid in sessions {
-        let Some(ending) = fleet.table.end(&guid, clock::now(), grace) else { continue };
-        let granted = |place: &Tended| Some((place.clone(), grant(&fleet, place)?));
-        let granted: Vec<_> = ending.places.iter().filter_map(granted).collect();
-        close(&shared, &fleet, ending, granted).await;
+        let Some(reaping) = fleet.table.reap(&guid, clock::now(), grace) else { continue };
+        let granted = |place: &Target| Some((place.clone(), grant(&fleet, place)?));
+        let granted: Vec<_> = reaping.targets.iter().filter_map(granted).collect();
+        close(&shared, &fleet, reaping, granted).await;
     }
 }
 
 /// What it takes to call a session's coordinator without its client.
-fn grant<S: Stream>(fleet: &Fleet<S>, session: &Tended) -> Option<Grant<S>> {
+fn grant<S: Stream>(fleet: &Fleet<S>, session: &Target) -> Option<Grant<S>> {
     let coordinator = fleet.cluster.coordinator(session.coordinator)?;
     let answers = match coordinator.standing(Service::Hs2, clock::now()) {
         Standing::Ready | Standing::Starting | Standing::Quiescing => true,
@@ -75,13 +75,13 @@ fn grant<S: Stream>(fleet: &Fleet<S>, session: &Tended) -> Option<Grant<S>> {
 async fn close<S: Stream>(
     shared: &Shared<S>,
     fleet: &Fleet<S>,
-    ending: Ending,
-    granted: Vec<(Tended, Grant<S>)>,
+    reaping: Reaping,
+    granted: Vec<(Target, Grant<S>)>,
 ) {
     let closing = granted.into_iter().map(async |(place, granted)| {
         if close_there(shared, fleet, &place, granted).await {
             tracing::debug!(session = %GuidText(place.handle.guid), "a session that is over was closed");
-            ending.closed(&place);
+            reaping.closed(&place);
         }
     });
     join_all(closing).await;
@@ -91,7 +91,7 @@ async fn close<S: Stream>(
 async fn close_there<S: Stream>(
     shared: &Shared<S>,
     fleet: &Fleet<S>,
-    session: &Tended,
+    session: &Target,
     granted: Grant<S>,
 ) -> bool {
     let Some(transport) = transport(&session.identity) else { return false };

@@ -1,5 +1,5 @@
 //! Handles that the table lacks: every coordinator is asked, with the client's own links and credentials, who has it. What
-//! may be asked, and what the answers mean, is decided in [`crate::session::asking`].
+//! may be asked, and what the answers mean, is decided in [`crate::session::locate`].
 
 pub(in crate::serve) mod round;
 
@@ -22,11 +22,11 @@ use crate::serve::fleet::lookups::Place;
 use crate::serve::message::end::End;
 use crate::serve::message::link_end::Look;
 use crate::serve::message::request::Request;
-use crate::session::asking::{Finding, Question};
 use crate::session::decide::{Affinity, Past, Plan, decide};
 use crate::session::idle::IdleTimeout;
 use crate::session::learn::runs;
-use crate::session::table::{FoundOperation, NewSession};
+use crate::session::locate::{Finding, Question};
+use crate::session::table::{LocatedOperation, NewSession};
 use crate::wire::facts::{Facts, GuidText};
 use crate::wire::method::Method;
 use crate::wire::verdict::Verdict;
@@ -44,7 +44,7 @@ pub(in crate::serve) async fn decided<S: Stream>(
     request: &Facts,
 ) -> Result<Decided, End> {
     let question = match decide(method, request, &conn.past, &conn.fleet.table) {
-        Plan::Ask(question) => question,
+        Plan::Locate(question) => question,
         plan => return Ok(Decided::Known(plan)),
     };
     // Boxed: few calls ever ask.
@@ -67,10 +67,11 @@ async fn ask_around<S: Stream>(
     request: &Facts,
 ) -> Result<Plan, End> {
     let finding = find(conn, question, None).await?;
-    let affinity = if finding.is_some_and(Finding::is_claimed) { Affinity::Found } else { Affinity::Asked };
+    let affinity =
+        if finding.is_some_and(Finding::is_claimed) { Affinity::Located } else { Affinity::Nowhere };
     Ok(match finding.and_then(Finding::coordinator) {
         Some(coordinator) => Plan::Owner { coordinator, affinity },
-        None => decide(method, request, &Past { asks: false, ..conn.past }, &conn.fleet.table),
+        None => decide(method, request, &Past { locates: false, ..conn.past }, &conn.fleet.table),
     })
 }
 
@@ -243,7 +244,7 @@ fn note_found<S: Stream>(conn: &mut Conn<S>, question: Question, owner: &Arc<Coo
             let identity = conn.links.identity().clone();
             let (idle_timeout, now) = (IdleTimeout::default(), clock::now());
             let new = NewSession { guid, secret, coordinator, identity, count, tenancy, idle_timeout, now };
-            match conn.fleet.table.insert_found_session(new) {
+            match conn.fleet.table.insert_located_session(new) {
                 Ok(()) => conn.name_span(owner, Some(session)),
                 Err(error) => conn.shared.warn_unknown(&session, error),
             }
@@ -256,8 +257,8 @@ fn note_found<S: Stream>(conn: &mut Conn<S>, question: Question, owner: &Arc<Coo
             let counted = owner.count_operation();
             let running = runs(reply, conn.fleet.cluster.flavor).then(|| owner.count_running().minted());
             let open = conn.open.count();
-            let new = FoundOperation { handle, coordinator, running, open, counted };
-            conn.fleet.table.insert_found_operation(new, clock::now());
+            let new = LocatedOperation { handle, coordinator, running, open, counted };
+            conn.fleet.table.insert_located_operation(new, clock::now());
         }
     }
 }

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::clock;
 use crate::ids::CoordinatorId;
-use crate::session::idle::Activity;
+use crate::session::activity::Activity;
 use crate::session::table::Table;
 use crate::wire::facts::{Guid, Handle};
 
@@ -21,42 +20,6 @@ pub(in crate::serve) struct Attached {
     look_at: usize,
     /// The operation that was used last, and its session: one is often polled, and fetched from, many times in a row.
     operation: Option<(Handle, Option<Arc<Activity>>)>,
-}
-
-/// A call of a session, which is not idle as long as this lives.
-#[must_use = "the session is idle when this is dropped"]
-pub(in crate::serve) struct InUse {
-    activity: Arc<Activity>,
-    /// Whether the call succeeded.
-    pub(in crate::serve) succeeded: bool,
-}
-
-impl InUse {
-    /// None if the session was idle for too long before.
-    pub(in crate::serve) fn begin(activity: Arc<Activity>) -> Option<Self> {
-        activity.begin().then(|| Self { activity, succeeded: false })
-    }
-
-    /// See [`Activity::lost`].
-    pub(in crate::serve) fn lost(&self) -> Option<CoordinatorId> {
-        self.activity.lost()
-    }
-
-    /// See [`Activity::is_counted`].
-    pub(in crate::serve) fn is_counted(&self) -> bool {
-        self.activity.is_counted()
-    }
-
-    /// See [`Activity::was_found`].
-    pub(in crate::serve) fn was_found(&self) -> bool {
-        self.activity.was_found()
-    }
-}
-
-impl Drop for InUse {
-    fn drop(&mut self) {
-        self.activity.end(clock::now(), self.succeeded);
-    }
 }
 
 impl Attached {
@@ -211,17 +174,6 @@ mod tests {
         let now = clock::now();
         table.forget_detached(now);
         table.forget_detached(now + Duration::from_hours(1)) == 1
-    }
-
-    #[test]
-    fn a_call_that_does_not_begin_does_not_end() {
-        let (start, minute) = (clock::now(), Duration::from_mins(1));
-        let activity = Arc::new(Activity::new(start));
-        drop(InUse::begin(Arc::clone(&activity)));
-        assert!(activity.expire(start + 2 * minute, minute));
-        for _ in 0..2 {
-            assert!(InUse::begin(Arc::clone(&activity)).is_none());
-        }
     }
 
     #[test]

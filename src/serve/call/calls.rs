@@ -9,7 +9,6 @@ use crate::ids::Service;
 use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
 use crate::net::stream::Stream;
-use crate::serve::call::attached::InUse;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::outcome::Decided;
 use crate::serve::call::refuse::{self, NoAnswer};
@@ -19,8 +18,9 @@ use crate::serve::message::request::Request;
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
 use crate::serve::threads::signals::Ring;
 use crate::serve::threads::workers::Place;
-use crate::session::asking::Question;
+use crate::session::activity::InUse;
 use crate::session::decide::{Affinity, Past, Plan, decide, purpose, question, service, session_of};
+use crate::session::locate::Question;
 
 /// Serves calls until the connection shall go on elsewhere; returns where.
 ///
@@ -64,7 +64,7 @@ async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Resu
         Plan::Open => Box::pin(open::open_session(conn, request)).await,
         Plan::OpenBeeswax => Box::pin(open::open_beeswax(conn, request)).await,
         // What there was to ask was asked.
-        Plan::Any | Plan::Ask(_) => Box::pin(forward_anywhere(conn, request, service)).await,
+        Plan::Any | Plan::Locate(_) => Box::pin(forward_anywhere(conn, request, service)).await,
         Plan::Owner { coordinator, .. } => match conn.fleet.cluster.coordinator(coordinator) {
             Some(coordinator) => forward::forward(conn, request, coordinator, service).await,
             None => Box::pin(forward_anywhere(conn, request, service)).await,
@@ -111,7 +111,7 @@ async fn plan<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<Op
     let plan = match decided {
         Decided::Known(_) if session_of(method, request.facts()).is_some() => {
             // Again: the session may have moved while its call waited.
-            let past = Past { asks: false, ..conn.past };
+            let past = Past { locates: false, ..conn.past };
             decide(method, request.facts(), &past, &conn.fleet.table)
         }
         Decided::Asked(plan) | Decided::Known(plan) => plan,
@@ -135,15 +135,15 @@ async fn plan<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<Op
 /// asked.
 fn doubt<S: Stream>(conn: &Conn<S>, request: &Request, plan: &Plan) -> Option<Question> {
     let Plan::Owner { affinity, .. } = plan else { return None };
-    let was_found = *affinity == Affinity::Found;
-    let may_be_found = conn.in_use.as_ref().is_none_or(InUse::was_found);
-    if !conn.past.asks || !(was_found || may_be_found) {
+    let was_found = *affinity == Affinity::Located;
+    let may_be_found = conn.in_use.as_ref().is_none_or(InUse::was_located);
+    if !conn.past.locates || !(was_found || may_be_found) {
         return None;
     }
     let question = question(request.method(), request.facts())?;
     let is_doubtful = match question {
         Question::Session(_) => was_found || conn.in_use.is_some(),
-        Question::Operation(handle, _) => was_found || conn.fleet.table.was_found_operation(&handle),
+        Question::Operation(handle, _) => was_found || conn.fleet.table.was_located_operation(&handle),
     };
     is_doubtful.then_some(question)
 }

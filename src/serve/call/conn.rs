@@ -9,7 +9,7 @@ use crate::cluster::turns::Turn;
 use crate::cluster::{Coordinator, Opening, SessionCount};
 use crate::ids::{ConnId, CoordinatorId, Service, Transport};
 use crate::net::stream::Stream;
-use crate::serve::call::attached::{Attached, InUse};
+use crate::serve::call::attached::Attached;
 use crate::serve::fleet::links::Links;
 use crate::serve::fleet::shared::{Entrance, Fleet};
 use crate::serve::message::client::Client;
@@ -20,6 +20,7 @@ use crate::serve::shared::Shared;
 use crate::serve::threads::alarm::Alarm;
 use crate::serve::threads::signals::Bell;
 use crate::serve::threads::workers::Place;
+use crate::session::activity::InUse;
 use crate::session::decide::Past;
 use crate::session::table::OpenOperations;
 use crate::wire::facts::{Facts, Guid, GuidText, Handle};
@@ -124,7 +125,7 @@ impl<S: Stream> Conn<S> {
                 last: None,
                 beeswax: None,
                 has_beeswax: fleet.cluster.serves(Service::Beeswax),
-                asks: fleet.cluster.sessions_outlive_connections,
+                locates: fleet.cluster.sessions_outlive_connections,
             },
             reserved: None,
             open: OpenOperations::default(),

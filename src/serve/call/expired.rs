@@ -11,15 +11,15 @@ use crate::clock;
 use crate::ids::{CoordinatorId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::stream::Stream;
-use crate::serve::call::attached::InUse;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::outcome::Ended;
 use crate::serve::call::refuse::{self, NoAnswer, done};
 use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
+use crate::session::activity::InUse;
 use crate::session::decide::{operation_of, session_of};
-use crate::session::table::{Expired, Over};
+use crate::session::table::{Expired, NotLive};
 use crate::wire::facts::{GuidText, Handle};
 use crate::wire::hs2::reply::SqlState;
 use crate::wire::method::Role;
@@ -38,7 +38,7 @@ pub(in crate::serve) fn use_session<S: Stream>(conn: &mut Conn<S>, request: &Req
         operation.and_then(|operation| conn.attached.attach_operation(&operation))
     };
     let Some(activity) = activity else { return Ok(()) };
-    conn.in_use = InUse::begin(Arc::clone(&activity));
+    conn.in_use = InUse::begin(Arc::clone(&activity), clock::now);
     if conn.in_use.is_some() {
         return Ok(());
     }
@@ -46,7 +46,8 @@ pub(in crate::serve) fn use_session<S: Stream>(conn: &mut Conn<S>, request: &Req
         return Err(Ended::Lost(coordinator));
     }
     // Of an operation its coordinator says itself that it is gone.
-    let over = session.and_then(|session| Some(Ended::Over(session, conn.fleet.table.over(&session)?)));
+    let over =
+        session.and_then(|session| Some(Ended::NotLive(session, conn.fleet.table.not_live(&session)?)));
     over.map_or(Ok(()), Err)
 }
 
@@ -57,8 +58,10 @@ pub(in crate::serve) async fn tell_over<S: Stream>(
     ended: &Ended,
 ) -> Result<bool, End> {
     match *ended {
-        Ended::Over(session, Over::Expired(expired)) => tell_expired(conn, request, &session, expired).await,
-        Ended::Over(session, Over::Gone) => tell(conn, request, invalid(&session)).await,
+        Ended::NotLive(session, NotLive::Expired(expired)) => {
+            tell_expired(conn, request, &session, expired).await
+        }
+        Ended::NotLive(session, NotLive::Gone) => tell(conn, request, invalid(&session)).await,
         Ended::Lost(coordinator) => {
             let outcome = tell_lost(conn, request, coordinator).await?;
             conn.shared.calls.count(request.method().place(), outcome);

@@ -21,7 +21,7 @@ pub(in crate::serve) fn former_homes<S: Stream>(conn: &Conn<S>, request: &Reques
     let moved = request.hold.as_ref().is_some_and(|hold| hold.moved);
     let session = request.facts().handle().filter(|_| closes && moved);
     let Handle { guid: session, .. } = session?;
-    let homes = conn.fleet.table.former_homes(&session).into_iter();
+    let homes = conn.fleet.table.leftovers(&session).into_iter();
     Some(homes.map(|home| Left { session, home }).collect())
 }
 
@@ -44,7 +44,7 @@ pub(in crate::serve) async fn close_forgotten<S: Stream>(conn: &mut Conn<S>) -> 
                 Ok(answered) => {
                     let judged = conn.verdict(request.method(), answered.reply.facts());
                     if matches!(judged, Verdict::Success | Verdict::NoSuchSession) {
-                        conn.fleet.table.note_left(&session, home, &handle);
+                        conn.fleet.table.note_leftover_closed(&session, home, &handle);
                     }
                     answered.link.into_iter().for_each(|link| conn.links.put(link));
                 }

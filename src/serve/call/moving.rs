@@ -27,7 +27,7 @@ use crate::serve::message::request::Request;
 use crate::serve::settings::MOVE_TIME;
 use crate::session::decide::session_of;
 use crate::session::retry::Phase;
-use crate::session::table::{Arrival, Cause, Departure, Entered, Pinned};
+use crate::session::table::{Arrival, Cause, Departure, Holding, Pinned};
 use crate::wire::facts::{Guid, GuidText, Handle};
 use crate::wire::hs2::reply::{SqlState, idle_session_timeout};
 use crate::wire::method::{Method, Role};
@@ -105,10 +105,10 @@ pub(in crate::serve) async fn hold_in_time<S: Stream>(
 
 /// Enters the session, unless it is on its way.
 fn enters<S: Stream>(conn: &Conn<S>, request: &mut Request, session: &Handle) -> bool {
-    match conn.fleet.table.enter(session, conn.links.user()) {
-        Entered::In(call) => request.hold = Some(call),
-        Entered::AsItCame => {}
-        Entered::Moving => return false,
+    match conn.fleet.table.hold(session, conn.links.user()) {
+        Holding::Held(call) => request.hold = Some(call),
+        Holding::AsItCame => {}
+        Holding::Moving => return false,
     }
     true
 }

@@ -24,7 +24,7 @@ use crate::serve::message::request::Request;
 use crate::session::idle::IdleTimeout;
 use crate::session::retry::{Phase, Remedy, remedy};
 use crate::session::state::State;
-use crate::session::table::{Movable, NewSession, NoPlace, Place};
+use crate::session::table::{Admission, Movable, NewSession, NotAdmitted};
 use crate::wire::facts::{Guid, GuidText};
 use crate::wire::hs2::reply::{SqlState, idle_session_timeout};
 use crate::wire::method::Retry;
@@ -35,9 +35,9 @@ pub(in crate::serve) async fn open_session<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
 ) -> Result<CallOutcome, End> {
-    let place = match conn.fleet.table.claim_place(&conn.turn()) {
-        Ok(place) => place,
-        Err(no_place) => return refuse_place(conn, request, no_place).await,
+    let admission = match conn.fleet.table.admit(&conn.turn()) {
+        Ok(admission) => admission,
+        Err(not_admitted) => return refuse_session(conn, request, not_admitted).await,
     };
     let demand = demand(conn, request);
     let mut tried = Tried { demand, ..Tried::new(room_by(conn)) };
@@ -66,7 +66,7 @@ pub(in crate::serve) async fn open_session<S: Stream>(
                     for loser in &tried.lost {
                         loser.note_open_lost(Service::Hs2, clock::now());
                     }
-                    return opened(conn, request, (opening, place), answered).await;
+                    return opened(conn, request, (opening, admission), answered).await;
                 }
                 Err(Trouble::Client(end)) => return Err(end),
                 Err(Trouble::Link(lost)) => {
@@ -85,16 +85,16 @@ pub(in crate::serve) async fn open_session<S: Stream>(
     nobody_opened(conn, request, tried).await
 }
 
-async fn refuse_place<S: Stream>(
+async fn refuse_session<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
-    no_place: NoPlace,
+    not_admitted: NotAdmitted,
 ) -> Result<CallOutcome, End> {
-    conn.shared.metrics.connections_refused.count(match no_place {
-        NoPlace::Full => RefusalCause::SessionTableFull,
-        NoPlace::HoldsMost { .. } => RefusalCause::TooManySessions,
+    conn.shared.metrics.connections_refused.count(match not_admitted {
+        NotAdmitted::Full => RefusalCause::SessionTableFull,
+        NotAdmitted::HoldsMost { .. } => RefusalCause::TooManySessions,
     });
-    let answer = NoAnswer::nowhere(conn.id, &conn.fleet.cluster.name, no_place);
+    let answer = NoAnswer::nowhere(conn.id, &conn.fleet.cluster.name, not_admitted);
     refuse::refuse(conn, request, Service::Hs2, &answer, CallOutcome::Refused).await
 }
 
@@ -243,7 +243,7 @@ fn turns_away<S: Stream>(
 async fn opened<S: Stream>(
     conn: &mut Conn<S>,
     request: &Request,
-    (opening, place): (Opening, Place),
+    (opening, admission): (Opening, Admission),
     mut answered: Answered<S>,
 ) -> Result<CallOutcome, End> {
     let coordinator = Arc::clone(opening.coordinator());
@@ -269,7 +269,7 @@ async fn opened<S: Stream>(
         let incarnation = coordinator.incarnation();
         match conn.fleet.table.insert_session(new) {
             Ok(()) => {
-                conn.fleet.table.note_place(&guid, place);
+                conn.fleet.table.note_admission(&guid, admission);
                 note_movable(conn, &guid, request, incarnation);
                 drop(conn.attached.attach(&handle));
                 if let Some(link) = &mut answered.link {

@@ -17,7 +17,7 @@ use crate::serve::message::reply::Reply;
 use crate::serve::settings::{FREE_REPLY_BYTES, HELD_REPLY_LIMIT};
 use crate::serve::threads::memory::{Held, ReplayMemory};
 use crate::session::decide::Plan;
-use crate::session::table::Over;
+use crate::session::table::NotLive;
 use crate::wire::facts::Handle;
 use crate::wire::verdict::Verdict;
 
@@ -32,7 +32,7 @@ pub(in crate::serve) enum Decided {
 /// A session that is over.
 pub(in crate::serve) enum Ended {
     /// It is remembered as such.
-    Over(Handle, Over),
+    NotLive(Handle, NotLive),
     /// It ended with the link to this coordinator.
     Lost(CoordinatorId),
 }

@@ -10,7 +10,7 @@ use crate::serve::call::conn::{Conn, look_interval};
 use crate::serve::call::linking;
 use crate::serve::link::own_call::{OwnCall, call};
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
-use crate::session::table::{Cause, Pinned, Tended};
+use crate::session::table::{Cause, Pinned, Target};
 use crate::wire::facts::Guid;
 use crate::wire::hs2;
 use crate::wire::verdict::Verdict;
@@ -40,7 +40,7 @@ pub(in crate::serve) async fn touch_sessions<S: Stream>(conn: &mut Conn<S>) {
     }
 }
 
-async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Tended) {
+async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Target) {
     if session.identity != *conn.links.identity() {
         return;
     }

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use crate::chance::Chance;
 use crate::clock;
 use crate::ids::{ClientAddress, Identity};
-use crate::session::asking::{Age, Finding, Key, Keys, Limits, NotNow, Question, Turns, Unknown};
+use crate::session::locate::{Age, Allowances, Finding, Key, Keys, Limits, NotNow, Question, Unknown};
 
 /// After a restart of the router, every session of an application may be asked for from one address within a second; a
 /// question takes a few milliseconds.
@@ -33,7 +33,7 @@ pub(in crate::serve) struct Askings {
 #[derive(Debug)]
 struct State {
     unknown: Unknown,
-    turns: Turns,
+    allowances: Allowances,
     /// What is asked at the moment, each once.
     under_way: HashMap<Key, watch::Receiver<Option<Finding>>>,
 }
@@ -42,7 +42,7 @@ impl Askings {
     /// Nobody asks.
     pub(in crate::serve) fn new(chance: &Chance) -> Self {
         let unknown = Unknown::new(UNKNOWN_HANDLES, UNKNOWN_FOR);
-        let state = State { unknown, turns: Turns::new(LIMITS), under_way: HashMap::new() };
+        let state = State { unknown, allowances: Allowances::new(LIMITS), under_way: HashMap::new() };
         Self { keys: chance.draw(Keys::draw), state: Mutex::new(state), ended: Notify::new() }
     }
 
@@ -71,7 +71,7 @@ impl Askings {
             let mut ended = pin!(self.ended.notified());
             // From here on no end is missed.
             ended.as_mut().enable();
-            let begun = self.state.lock().turns.begin(client, clock::now());
+            let begun = self.state.lock().allowances.begin(client, clock::now());
             match begun {
                 Ok(()) => return Some(Turn { askings: self, client }),
                 Err(NotNow::TooMany) => return None,
@@ -140,7 +140,7 @@ pub(in crate::serve) struct Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.askings.state.lock().turns.end(self.client);
+        self.askings.state.lock().allowances.end(self.client);
         self.askings.ended.notify_waiters();
     }
 }

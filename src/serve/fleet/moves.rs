@@ -12,7 +12,7 @@ use crate::ids::CoordinatorId;
 use crate::net::stream::Stream;
 use crate::serve::fleet::shared::Fleet;
 use crate::serve::settings::MoveSettings;
-use crate::session::table::{Cause, Waiting};
+use crate::session::table::{Cause, Remaining};
 
 /// Sessions that leave a coordinator ahead of time, at once. Each is one `OpenSession`; a burst of them shall not delay
 /// those of clients.
@@ -31,9 +31,9 @@ pub(in crate::serve) struct Moves {
 
 impl<S: Stream> Fleet<S> {
     /// The sessions that are still on a coordinator, and why they stay, `most` of them; those with open operations first.
-    pub fn waited_for(&self, coordinator: CoordinatorId, now: Instant, most: usize) -> Vec<Waiting> {
+    pub fn waited_for(&self, coordinator: CoordinatorId, now: Instant, most: usize) -> Vec<Remaining> {
         let cause = Cause::Leaves { now, cooldown: self.moves.settings.cooldown };
-        self.table.waiting(coordinator, cause, most)
+        self.table.remaining(coordinator, cause, most)
     }
 
     /// Looks which coordinators are to be left; true if there is one that was not before.

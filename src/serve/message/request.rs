@@ -9,10 +9,10 @@ use crate::serve::message::end::BadInput;
 use crate::serve::message::pace::Pace;
 use crate::serve::threads::memory::{Held, ReplayMemory};
 use crate::serve::threads::spares::Spares;
-use crate::session::asking::Question;
+use crate::session::activity::Hold;
 use crate::session::decide::purpose;
+use crate::session::locate::Question;
 use crate::session::statement::{Effect, effect};
-use crate::session::table::InCall;
 use crate::wire::facts::{Facts, Handle, HandlePlace};
 use crate::wire::frame::HEADER_LEN;
 use crate::wire::method::{Method, Role};
@@ -48,7 +48,7 @@ pub(in crate::serve) struct Request {
     /// What its statement does to its session.
     pub effect: Effect,
     /// Keeps its session where it is, if that can move.
-    pub hold: Option<InCall>,
+    pub hold: Option<Hold>,
     /// What its link is for. Nothing but work, unless it is whole and names what the table knows: else whoever invents handles,
     /// or sends slowly, would have the links that are kept for cancels.
     pub purpose: Purpose,

@@ -60,7 +60,7 @@ fn pasts() -> Vec<Past> {
                 last,
                 beeswax,
                 has_beeswax: true,
-                asks: false,
+                locates: false,
             }));
         }
     }
@@ -68,12 +68,12 @@ fn pasts() -> Vec<Past> {
 }
 
 fn new_on(service: Service) -> Past {
-    Past { service, last: None, beeswax: None, has_beeswax: true, asks: false }
+    Past { service, last: None, beeswax: None, has_beeswax: true, locates: false }
 }
 
 fn been_at(service: Service, coordinator: CoordinatorId) -> Past {
     let beeswax = (service == Service::Beeswax).then_some(coordinator);
-    Past { service, last: Some(coordinator), beeswax, has_beeswax: true, asks: false }
+    Past { service, last: Some(coordinator), beeswax, has_beeswax: true, locates: false }
 }
 
 fn plan(request: &Facts, past: &Past) -> Plan {
@@ -205,8 +205,13 @@ fn a_beeswax_connection_is_opened_by_its_first_call_and_stays_where_it_is() {
 
 #[test]
 fn having_cancelled_a_query_elsewhere_gives_a_beeswax_connection_no_home() {
-    let past =
-        Past { service: Service::Beeswax, last: Some(OWNER), beeswax: None, has_beeswax: true, asks: false };
+    let past = Past {
+        service: Service::Beeswax,
+        last: Some(OWNER),
+        beeswax: None,
+        has_beeswax: true,
+        locates: false,
+    };
     assert_eq!(plan(&plain("get_default_configuration"), &past), Plan::OpenBeeswax);
 }
 
@@ -227,7 +232,7 @@ fn a_call_without_a_known_handle_goes_where_the_connection_was_last() {
         last: Some(ELSEWHERE),
         beeswax: Some(OWNER),
         has_beeswax: true,
-        asks: false,
+        locates: false,
     };
     for request in [with_handle("GetInfo", handle(UNKNOWN)), plain("GetInfo"), plain("FetchResults"), short] {
         assert_eq!(
@@ -316,9 +321,9 @@ fn an_operation_is_asked_for_by_the_type_in_the_clients_handle() {
 
 #[test]
 fn what_the_table_lacks_is_asked_for_where_sessions_outlive_their_connections() {
-    let session = Plan::Ask(Question::Session(handle(UNKNOWN)));
-    let operation = Plan::Ask(Question::Operation(handle(UNKNOWN), OperationType::EXECUTE_STATEMENT));
-    for past in pasts().into_iter().map(|past| Past { asks: true, ..past }) {
+    let session = Plan::Locate(Question::Session(handle(UNKNOWN)));
+    let operation = Plan::Locate(Question::Operation(handle(UNKNOWN), OperationType::EXECUTE_STATEMENT));
+    for past in pasts().into_iter().map(|past| Past { locates: true, ..past }) {
         for name in ["ExecuteStatement", "GetTables", "CloseSession", "PingImpalaHS2Service"] {
             assert_eq!(plan(&with_handle(name, handle(UNKNOWN)), &past), session, "{name} {past:?}");
         }
@@ -349,7 +354,7 @@ fn nobody_is_asked_about_what_is_known_or_names_no_handle() {
     ];
     for past in pasts() {
         for request in known.iter().chain(&nameless) {
-            let asking = plan(request, &Past { asks: true, ..past });
+            let asking = plan(request, &Past { locates: true, ..past });
             assert_eq!(asking, plan(request, &past), "{:?} {past:?}", request.name);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Over, Session, Table};
+use super::{NotLive, Session, Table};
 use crate::cluster::Coordinator;
 use crate::ids::CoordinatorId;
 use crate::wire::facts::Guid;
@@ -55,7 +55,7 @@ impl Session {
     /// Beeswax sessions end with their links, and what is closing is counted until it is closed.
     fn ended_with_process(&self, is_gone: impl Fn(Instant) -> bool) -> bool {
         let usage = &self.usage;
-        let lives = usage.count.is_some() && !matches!(usage.over.as_deref(), Some(Over::Gone));
+        let lives = usage.count.is_some() && !matches!(usage.over.as_deref(), Some(NotLive::Gone));
         lives && self.secret.is_some() && is_gone(usage.activity.answered())
     }
 }

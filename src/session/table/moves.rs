@@ -5,13 +5,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Session, Table, same};
 use crate::cluster::SessionCount;
 use crate::cluster::room::Tenancy;
 use crate::ids::CoordinatorId;
+use crate::session::activity::Hold;
 use crate::session::state::{State, Why};
 use crate::session::statement::Effect;
 use crate::wire::facts::{Guid, Handle};
@@ -101,33 +101,13 @@ pub enum Pinned {
 
 /// What comes of asking to make a call in a session.
 #[derive(Debug)]
-pub enum Entered {
+pub enum Holding {
     /// It may be made, and the session stays where it is meanwhile.
-    In(InCall),
+    Held(Hold),
     /// The session is on its way: ask again when it has arrived.
     Moving,
     /// None that can move, or another's: the call is forwarded as it came.
     AsItCame,
-}
-
-/// A call in a session. It does not move while this lives, unless its coordinator is lost.
-#[derive(Debug)]
-#[must_use = "the session may move when this is dropped"]
-pub struct InCall {
-    table: Arc<Table>,
-    guid: Guid,
-    /// Whether another handle may have to stand in the call.
-    pub moved: bool,
-}
-
-impl Drop for InCall {
-    fn drop(&mut self) {
-        if let Some(session) = self.table.sessions.get(&self.guid) {
-            let less = |calls: u32| calls.checked_sub(1);
-            // None: another session of that guid has come meanwhile.
-            let _counted = session.usage.in_flight.try_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        }
-    }
 }
 
 /// A session on its way. It stays where it was if this is dropped.
@@ -186,15 +166,14 @@ impl Table {
     }
 
     /// A call is to be made in a session by this user, who names it by this handle.
-    pub fn enter(self: &Arc<Self>, handle: &Handle, user: Option<&str>) -> Entered {
-        let Some(session) = self.sessions.get(&handle.guid) else { return Entered::AsItCame };
-        let Some(mobile) = session.mobile_of(handle, user) else { return Entered::AsItCame };
+    pub fn hold(&self, handle: &Handle, user: Option<&str>) -> Holding {
+        let Some(session) = self.sessions.get(&handle.guid) else { return Holding::AsItCame };
+        let Some(mobile) = session.mobile_of(handle, user) else { return Holding::AsItCame };
         if mobile.moving {
-            return Entered::Moving;
+            return Holding::Moving;
         }
         // Under the lock that a departure takes for itself alone.
-        session.usage.in_flight.fetch_add(1, Ordering::Relaxed);
-        Entered::In(InCall { table: Arc::clone(self), guid: handle.guid, moved: !mobile.homes.is_empty() })
+        Holding::Held(session.usage.activity.hold(!mobile.homes.is_empty()))
     }
 
     /// The handle that stands for this one on a coordinator; none if it is to be sent as it came: because the session never
@@ -212,7 +191,7 @@ impl Table {
     }
 
     /// The handles that a session had on other coordinators than its own, which may still have it open.
-    pub fn former_homes(&self, guid: &Guid) -> Vec<(CoordinatorId, Handle)> {
+    pub fn leftovers(&self, guid: &Guid) -> Vec<(CoordinatorId, Handle)> {
         self.sessions.get(guid).map(|session| session.former_homes().collect()).unwrap_or_default()
     }
 
@@ -316,7 +295,7 @@ pub struct Done<'a> {
 }
 
 impl Session {
-    /// As [`Table::former_homes`].
+    /// As [`Table::leftovers`].
     pub(super) fn former_homes(&self) -> impl Iterator<Item = (CoordinatorId, Handle)> {
         let homes = self.usage.mobile.iter().flat_map(|mobile| &mobile.homes);
         homes.filter(|(home, _)| *home != self.coordinator).copied()
@@ -343,7 +322,7 @@ impl Session {
             if !self.usage.operations.is_empty() {
                 return Err(Pinned::OpenOperation);
             }
-            if self.usage.in_flight.load(Ordering::Relaxed) > 0 {
+            if self.usage.activity.is_held() {
                 return Err(Pinned::CallInFlight);
             }
             if mobile.changed.is_some_and(|at| now.saturating_duration_since(at) < cooldown) {
@@ -378,7 +357,8 @@ impl Departure {
             session.coordinator = coordinator;
             (session.usage.count, session.usage.tenancy) = (Some(count), tenancy);
             session.usage.idle_timeout.moved(idle_timeout);
-            session.usage.activity.note_opened_again(now);
+            session.usage.activity.note_answered(now);
+            session.usage.activity.note_counted(true);
             (session.usage.operations.iter().copied().collect::<Vec<_>>(), forgotten)
         };
         left.sort_unstable();

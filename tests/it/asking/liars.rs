@@ -69,7 +69,7 @@ fn no_session_fails_because_a_coordinator_says_yes_to_every_question() {
     assert_eq!(liars, 0, "who says yes to a handle that nobody has is not believed");
     assert_eq!(askings(&router, "found"), 20, "each was asked for once");
     let known = &router.router().fleets()[0].table;
-    assert!(sessions.iter().all(|(session, _)| known.was_found(&id(&session.session_id).0)));
+    assert!(sessions.iter().all(|(session, _)| known.was_located(&id(&session.session_id).0)));
 }
 
 #[test]

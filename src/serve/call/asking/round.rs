@@ -29,7 +29,7 @@ use crate::serve::link::waiting::{self, NotCalled};
 use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::link_end::Look;
 use crate::serve::shared::Shared;
-use crate::session::asking::{Answer, Answers, Question};
+use crate::session::locate::{Answer, Answers, Question};
 use crate::session::retry::Phase;
 use crate::wire::facts::{Facts, Handle};
 

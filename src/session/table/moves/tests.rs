@@ -2,9 +2,10 @@ use super::*;
 use crate::clock;
 use crate::cluster::Cluster;
 use crate::ids::Identity;
+use crate::session::activity::InUse;
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
-use crate::session::table::{NewOperation, NewSession, OpenOperations, Over, Settings, Waiting};
+use crate::session::table::{NewOperation, NewSession, NotLive, OpenOperations, Remaining, Settings};
 use crate::wire::hs2::open::Open;
 
 const COOLDOWN: Duration = Duration::from_secs(10);
@@ -110,7 +111,7 @@ fn a_session_that_moved_is_its_new_coordinators_and_counts_there() {
     assert_eq!((departure.from, &*departure.request), (id(0), &*request()));
     assert_eq!(departure.arrive(fleet.arrival(1, 2)), Some(Vec::new()));
     assert_eq!(fleet.owner(), Some(id(1)));
-    assert_eq!(fleet.table.former_homes(&handle(1).guid), [(id(0), handle(1))]);
+    assert_eq!(fleet.table.leftovers(&handle(1).guid), [(id(0), handle(1))]);
     assert_eq!(fleet.sessions()[..2], [0, 1]);
     assert_eq!(fleet.table.handle_at(&handle(1), USER, id(1)), Some(handle(2)));
     assert_eq!(fleet.table.handle_at(&handle(1), USER, id(0)), Some(handle(1)), "for its old profiles");
@@ -125,7 +126,7 @@ fn nobody_else_comes_into_a_session_that_moved() {
         [(guessed(handle(1)), USER), (handle(1), Some("bob")), (handle(1), None), (handle(2), USER)]
     {
         assert_eq!(fleet.table.handle_at(&handle, user, id(1)), None);
-        assert!(matches!(fleet.table.enter(&handle, user), Entered::AsItCame));
+        assert!(matches!(fleet.table.hold(&handle, user), Holding::AsItCame));
     }
     let departed = fleet.table.depart(&handle(1).guid, Some("bob"), id(1), Cause::Lost);
     assert_eq!(departed.unwrap_err(), Pinned::Immovable);
@@ -135,10 +136,10 @@ fn nobody_else_comes_into_a_session_that_moved() {
 fn a_departure_that_comes_to_nothing_leaves_the_session_where_it_was() {
     let fleet = Fixture::new();
     let departure = fleet.depart(Cause::Lost).unwrap();
-    assert!(matches!(fleet.table.enter(&handle(1), USER), Entered::Moving));
+    assert!(matches!(fleet.table.hold(&handle(1), USER), Holding::Moving));
     assert_eq!(fleet.depart(Cause::Lost).unwrap_err(), Pinned::Moving);
     drop(departure);
-    assert!(matches!(fleet.table.enter(&handle(1), USER), Entered::In(_)));
+    assert!(matches!(fleet.table.hold(&handle(1), USER), Holding::Held(_)));
     assert_eq!(fleet.owner(), Some(id(0)));
 }
 
@@ -164,26 +165,26 @@ fn a_session_that_is_gone_is_remembered_until_it_is_closed_where_it_was() {
     let fleet = Fixture::new();
     let (guid, grace) = (handle(1).guid, Duration::from_secs(30));
     let activity = fleet.table.attach(&guid).unwrap();
-    assert!(activity.begin());
+    let call = InUse::begin(Arc::clone(&activity), clock::now).unwrap();
     fleet.go(1, 2);
     fleet.insert_operation(3, 1);
     for _ in 0..2 {
         fleet.table.remove_session(&guid);
-        assert_eq!(fleet.table.over(&handle(1)), Some(Over::Gone));
+        assert_eq!(fleet.table.not_live(&handle(1)), Some(NotLive::Gone));
     }
-    assert_eq!(fleet.table.over(&guessed(handle(1))), None);
+    assert_eq!(fleet.table.not_live(&guessed(handle(1))), None);
     assert_eq!((fleet.table.operation_owner(&handle(3).guid), &fleet.sessions()[..2]), (None, &[0, 0][..]));
-    assert!(!activity.begin());
-    activity.end(clock::now(), false);
+    assert!(InUse::begin(activity, clock::now).is_none());
+    drop(call);
     assert_eq!(fleet.depart(Cause::Lost).unwrap_err(), Pinned::Immovable);
     let now = clock::now();
-    assert_eq!(fleet.table.to_end(now, grace), [guid]);
-    drop(fleet.table.end(&guid, now, grace).unwrap());
-    let ending = fleet.table.end(&guid, now, grace).unwrap();
-    assert!(fleet.table.end(&guid, now, grace).is_none(), "it is being closed");
-    let places: Vec<_> = ending.places.iter().map(|place| (place.coordinator, place.handle)).collect();
+    assert_eq!(fleet.table.to_reap(now, grace), [guid]);
+    drop(fleet.table.reap(&guid, now, grace).unwrap());
+    let reaping = fleet.table.reap(&guid, now, grace).unwrap();
+    assert!(fleet.table.reap(&guid, now, grace).is_none(), "it is being closed");
+    let places: Vec<_> = reaping.targets.iter().map(|place| (place.coordinator, place.handle)).collect();
     assert_eq!(places, [(id(0), handle(1))]);
-    ending.closed(&ending.places[0]);
+    reaping.closed(&reaping.targets[0]);
     assert_eq!(fleet.owner(), None);
 }
 
@@ -195,7 +196,7 @@ fn what_a_late_statement_opened_where_the_session_was_goes_with_it() {
     fleet.table.remove_session(&guid);
     // It was sent before the session moved; the coordinator answers only now.
     fleet.insert_operation(3, 0);
-    fleet.table.note_left(&guid, id(0), &handle(1));
+    fleet.table.note_leftover_closed(&guid, id(0), &handle(1));
     assert_eq!((fleet.owner(), fleet.table.operation_owner(&handle(3).guid)), (None, None));
     assert_eq!(fleet.cluster.coordinators()[0].open_operations(), 0);
     assert!(fleet.open.is_empty());
@@ -205,7 +206,7 @@ fn what_a_late_statement_opened_where_the_session_was_goes_with_it() {
 fn a_session_that_could_be_closed_only_where_it_was_goes_on_where_it_is() {
     let fleet = Fixture::new();
     fleet.go(1, 2);
-    fleet.table.note_left(&handle(1).guid, id(0), &handle(1));
+    fleet.table.note_leftover_closed(&handle(1).guid, id(0), &handle(1));
     assert_eq!(fleet.table.handle_at(&handle(1), USER, id(1)), Some(handle(2)));
     fleet.table.remove_session(&handle(1).guid);
     assert_eq!(fleet.owner(), None);
@@ -215,13 +216,13 @@ fn a_session_that_could_be_closed_only_where_it_was_goes_on_where_it_is() {
 fn a_call_in_flight_pins_a_session_unless_its_coordinator_is_lost() {
     let fleet = Fixture::new();
     let (now, calls) =
-        (clock::now(), [fleet.table.enter(&handle(1), USER), fleet.table.enter(&handle(1), USER)]);
-    assert!(calls.iter().all(|call| matches!(call, Entered::In(call) if !call.moved)));
+        (clock::now(), [fleet.table.hold(&handle(1), USER), fleet.table.hold(&handle(1), USER)]);
+    assert!(calls.iter().all(|call| matches!(call, Holding::Held(call) if !call.moved)));
     assert_eq!(fleet.depart(leaves(now)).unwrap_err(), Pinned::CallInFlight);
     drop(fleet.depart(Cause::Lost).unwrap());
     drop(calls);
     assert!(fleet.depart(leaves(now)).unwrap().arrive(fleet.arrival(1, 2)).is_some());
-    assert!(matches!(fleet.table.enter(&handle(1), USER), Entered::In(call) if call.moved));
+    assert!(matches!(fleet.table.hold(&handle(1), USER), Holding::Held(call) if call.moved));
 }
 
 #[test]
@@ -309,19 +310,19 @@ fn the_handles_of_the_last_coordinators_are_remembered_and_no_more() {
 fn a_drain_is_told_whom_it_waits_for() {
     let fleet = Fixture::new();
     let now = clock::now();
-    let waiting = |most| fleet.table.waiting(id(0), leaves(now), most);
+    let waiting = |most| fleet.table.remaining(id(0), leaves(now), most);
     let session = handle(1).guid;
-    assert_eq!(waiting(5), [Waiting { session, open_operations: 0, pinned: None }]);
+    assert_eq!(waiting(5), [Remaining { session, open_operations: 0, pinned: None }]);
     fleet.insert_operation(3, 0);
     let pinned = Some(Pinned::OpenOperation);
-    assert_eq!(waiting(5), [Waiting { session, open_operations: 1, pinned }]);
+    assert_eq!(waiting(5), [Remaining { session, open_operations: 1, pinned }]);
     assert_eq!(waiting(0), []);
-    assert_eq!(fleet.table.waiting(id(1), leaves(now), 5), []);
+    assert_eq!(fleet.table.remaining(id(1), leaves(now), 5), []);
 }
 
 #[test]
 fn a_plain_session_is_small() {
-    let shared = size_of::<crate::session::idle::Activity>() + 2 * size_of::<usize>();
+    let shared = size_of::<crate::session::activity::Activity>() + 2 * size_of::<usize>();
     let boxed = size_of::<crate::session::table::Usage>() + size_of::<Mobile>() + request().len() + shared;
     let entry = size_of::<Guid>() + size_of::<Session>();
     assert!(entry + boxed <= 400, "{entry} + {boxed} bytes");

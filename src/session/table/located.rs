@@ -1,4 +1,4 @@
-//! Sessions and operations that were found by asking. Their coordinator told that it has them; what they were made of,
+//! Sessions and operations that were located. Their coordinator told that it has them; what they were made of,
 //! and an operation's session, nobody told.
 
 use std::collections::VecDeque;
@@ -9,11 +9,12 @@ use dashmap::mapref::entry::Entry;
 use super::{NewSession, NotKept, OPERATIONS_PER_SESSION, Open, OpenCount, Operation, Session, Table, same};
 use crate::cluster::{OperationCount, RunningCount};
 use crate::ids::CoordinatorId;
+use crate::session::activity::Activity;
 use crate::wire::facts::{Guid, Handle};
 
 /// An operation that was just found.
 #[derive(Debug)]
-pub struct FoundOperation {
+pub struct LocatedOperation {
     /// As its client has it.
     pub handle: Handle,
     /// Its owner.
@@ -29,9 +30,9 @@ pub struct FoundOperation {
 /// Operations that were found, oldest first. They end with no session that is known, so each is forgotten after a time: who
 /// still uses it asks again.
 #[derive(Debug, Default)]
-pub(super) struct FoundOperations(VecDeque<(Guid, Instant)>);
+pub(super) struct LocatedOperations(VecDeque<(Guid, Instant)>);
 
-impl FoundOperations {
+impl LocatedOperations {
     /// The oldest, if it is over, or if there are more than so many.
     fn next_over(&mut self, now: Instant, keep_for: Duration, most: usize) -> Option<Guid> {
         let (guid, since) = self.0.front()?;
@@ -43,11 +44,11 @@ impl FoundOperations {
 }
 
 impl Table {
-    /// Takes a session in that was found by asking, with nothing attached to it. If it is known by now, nothing changes.
+    /// Takes a session in that was located, with nothing attached to it. If it is known by now, nothing changes.
     ///
     /// # Errors
     /// [`NotKept`].
-    pub fn insert_found_session(&self, new: NewSession) -> Result<(), NotKept> {
+    pub fn insert_located_session(&self, new: NewSession) -> Result<(), NotKept> {
         if self.is_full() {
             return Err(NotKept::Full);
         }
@@ -56,22 +57,21 @@ impl Table {
             Entry::Occupied(old) if old.get().coordinator != coordinator => Err(NotKept::Taken),
             Entry::Occupied(_) => Ok(()),
             Entry::Vacant(place) => {
-                let session = Session::new(new);
-                session.usage.activity.note_found();
-                drop(place.insert(session));
+                let activity = Activity::located(new.now);
+                drop(place.insert(Session::new(new, activity)));
                 Ok(())
             }
         }
     }
 
-    /// Whether a session was found by asking: what it was opened with and what was set in it is not known, so it could not
+    /// Whether a session was located: what it was opened with and what was set in it is not known, so it could not
     /// be opened again elsewhere.
-    pub fn was_found(&self, session: &Guid) -> bool {
-        self.sessions.get(session).is_some_and(|session| session.usage.activity.was_found())
+    pub fn was_located(&self, session: &Guid) -> bool {
+        self.sessions.get(session).is_some_and(|session| session.usage.activity.was_located())
     }
 
-    /// Whether an operation was found by asking and is open, for somebody who names it by its handle.
-    pub fn was_found_operation(&self, operation: &Handle) -> bool {
+    /// Whether an operation was located and is open, for somebody who names it by its handle.
+    pub fn was_located_operation(&self, operation: &Handle) -> bool {
         let known = self.operations.get(&operation.guid);
         known.is_some_and(|known| {
             let found = known.open.as_ref().is_some_and(|open| open.session.is_none());
@@ -79,33 +79,33 @@ impl Table {
         })
     }
 
-    /// An operation that was found by asking is not there after all.
+    /// An operation that was located is not there after all.
     pub fn forget_operation(&self, operation: &Handle) {
         let is_it = |_: &Guid, known: &Operation| same(known.secret.as_ref(), &operation.secret);
         drop(self.operations.remove_if(&operation.guid, is_it));
     }
 
-    /// Takes an operation in that was found by asking, for as long as a session without connections is remembered, unless
+    /// Takes an operation in that was located, for as long as a session without connections is remembered, unless
     /// the table is full of open ones. If it is known by now, nothing changes.
-    pub fn insert_found_operation(&self, new: FoundOperation, now: Instant) {
-        self.forget_found(now);
+    pub fn insert_located_operation(&self, new: LocatedOperation, now: Instant) {
+        self.forget_located(now);
         if !self.make_room() {
             return;
         }
-        let FoundOperation { handle, coordinator, running, open, counted } = new;
+        let LocatedOperation { handle, coordinator, running, open, counted } = new;
         let Entry::Vacant(place) = self.operations.entry(handle.guid) else { return };
         // Rows that remain are work; better to count them in vain than to overlook them.
         let counted = Some(counted);
         let open = Open { session: None, has_result_set: true, running, counted, _in_use: open };
         let open = Some(Box::new(open));
         drop(place.insert(Operation { coordinator, secret: Some(handle.secret), open }));
-        self.found.lock().0.push_back((handle.guid, now));
+        self.located.lock().0.push_back((handle.guid, now));
     }
 
     /// Forgets operations that were found long ago.
-    pub(super) fn forget_found(&self, now: Instant) {
+    pub(super) fn forget_located(&self, now: Instant) {
         let most = self.settings.capacity.saturating_mul(OPERATIONS_PER_SESSION);
-        let next = || self.found.lock().next_over(now, self.settings.detached_for, most);
+        let next = || self.located.lock().next_over(now, self.settings.detached_for, most);
         while let Some(guid) = next() {
             // What was closed meanwhile is remembered as long as every closed operation.
             drop(self.operations.remove_if(&guid, |_, operation| operation.open.is_some()));

@@ -17,7 +17,7 @@ const LOOK_AT: usize = 64;
 
 /// How many sessions everybody has.
 #[derive(Debug)]
-pub(super) struct Places(Mutex<Holders>);
+pub(super) struct Admissions(Mutex<Holders>);
 
 #[derive(Debug)]
 struct Holders {
@@ -25,7 +25,7 @@ struct Holders {
     look_at: usize,
 }
 
-impl Default for Places {
+impl Default for Admissions {
     fn default() -> Self {
         Self(Mutex::new(Holders { held: HashMap::new(), look_at: LOOK_AT }))
     }
@@ -34,9 +34,9 @@ impl Default for Places {
 /// A place for a session, from before it is opened until it leaves the table.
 #[derive(Debug)]
 #[must_use = "the place is free again when this is dropped"]
-pub struct Place(Arc<AtomicUsize>);
+pub struct Admission(Arc<AtomicUsize>);
 
-impl Drop for Place {
+impl Drop for Admission {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -44,7 +44,7 @@ impl Drop for Place {
 
 /// Why there is no place for a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoPlace {
+pub enum NotAdmitted {
     /// For nobody.
     #[error("the session table is full (session_table_size)")]
     Full,
@@ -63,32 +63,32 @@ impl Table {
     /// A place for a session that is about to be opened. Users are told apart as where they wait for room.
     ///
     /// # Errors
-    /// [`NoPlace`].
-    pub fn claim_place(&self, holder: &Turn) -> Result<Place, NoPlace> {
+    /// [`NotAdmitted`].
+    pub fn admit(&self, holder: &Turn) -> Result<Admission, NotAdmitted> {
         let left = self.settings.capacity.saturating_sub(self.sessions());
         if left == 0 {
-            return Err(NoPlace::Full);
+            return Err(NotAdmitted::Full);
         }
-        let held = self.places.of(holder);
+        let held = self.admissions.of(holder);
         match held.load(Ordering::Relaxed) {
             // Those that claim in the same moment may go beyond by as many as they are.
-            many if many >= left => Err(NoPlace::HoldsMost { held: many }),
+            many if many >= left => Err(NotAdmitted::HoldsMost { held: many }),
             _ => {
                 held.fetch_add(1, Ordering::Relaxed);
-                Ok(Place(held))
+                Ok(Admission(held))
             }
         }
     }
 
     /// A session that is known has this place.
-    pub fn note_place(&self, guid: &Guid, place: Place) {
+    pub fn note_admission(&self, guid: &Guid, admission: Admission) {
         if let Some(mut session) = self.sessions.get_mut(guid) {
-            session.usage.place = Some(place);
+            session.usage.admission = Some(admission);
         }
     }
 }
 
-impl Places {
+impl Admissions {
     /// What counts the sessions of one.
     fn of(&self, holder: &Turn) -> Arc<AtomicUsize> {
         let Holders { held, look_at } = &mut *self.0.lock();
@@ -124,23 +124,23 @@ mod tests {
     fn who_has_as_many_sessions_as_are_left_gets_no_more_until_one_ends() {
         // Nothing is in the table itself, so that four are left all the time.
         let table = table(4);
-        let mut places: Vec<_> = (0..4).map(|_| table.claim_place(&user(1)).unwrap()).collect();
-        assert_eq!(table.claim_place(&user(1)).unwrap_err(), NoPlace::HoldsMost { held: 4 });
-        drop(table.claim_place(&user(2)).unwrap());
+        let mut places: Vec<_> = (0..4).map(|_| table.admit(&user(1)).unwrap()).collect();
+        assert_eq!(table.admit(&user(1)).unwrap_err(), NotAdmitted::HoldsMost { held: 4 });
+        drop(table.admit(&user(2)).unwrap());
         drop(places.pop());
-        drop(table.claim_place(&user(1)).unwrap());
+        drop(table.admit(&user(1)).unwrap());
     }
 
     #[test]
     fn who_has_no_session_is_forgotten_and_who_has_one_is_not() {
         let table = table(4);
-        let kept = table.claim_place(&user(0)).unwrap();
+        let kept = table.admit(&user(0)).unwrap();
         for number in 1..10_000 {
-            drop(table.claim_place(&user(number)).unwrap());
-            assert!(table.places.0.lock().held.len() <= LOOK_AT);
+            drop(table.admit(&user(number)).unwrap());
+            assert!(table.admissions.0.lock().held.len() <= LOOK_AT);
         }
-        assert_eq!(table.places.of(&user(0)).load(Ordering::Relaxed), 1);
+        assert_eq!(table.admissions.of(&user(0)).load(Ordering::Relaxed), 1);
         drop(kept);
-        assert_eq!(table.places.of(&user(0)).load(Ordering::Relaxed), 0);
+        assert_eq!(table.admissions.of(&user(0)).load(Ordering::Relaxed), 0);
     }
 }

@@ -8,7 +8,7 @@ use crate::wire::facts::{Guid, Handle};
 
 /// A session that a drain waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
+pub struct Remaining {
     /// What its client knows it by.
     pub session: Guid,
     /// Its operations that were not closed.
@@ -46,7 +46,7 @@ pub struct OpenOf {
 }
 
 impl Table {
-    /// The operations that are open in the sessions on a coordinator. Those that were found by asking are not among them:
+    /// The operations that are open in the sessions on a coordinator. Those that were located are not among them:
     /// nobody knows whose they are.
     #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
     pub fn open_on(&self, coordinator: CoordinatorId) -> Vec<OpenOf> {
@@ -78,14 +78,14 @@ impl Table {
 
     /// The sessions on a coordinator, `most` of them, those with open operations first.
     #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
-    pub fn waiting(&self, coordinator: CoordinatorId, cause: Cause, most: usize) -> Vec<Waiting> {
+    pub fn remaining(&self, coordinator: CoordinatorId, cause: Cause, most: usize) -> Vec<Remaining> {
         let mut waiting = Vec::new();
         let is_there =
             |session: &Session| session.coordinator == coordinator && session.usage.count.is_some();
         for session in self.sessions.iter().filter(|session| is_there(session)) {
             let open_operations = session.usage.operations.len();
             let pinned = session.may_leave(cause).err();
-            waiting.push(Waiting { session: *session.key(), open_operations, pinned });
+            waiting.push(Remaining { session: *session.key(), open_operations, pinned });
         }
         waiting.sort_unstable_by_key(|one| (std::cmp::Reverse(one.open_operations), one.session));
         waiting.truncate(most);

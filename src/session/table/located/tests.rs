@@ -41,14 +41,14 @@ impl Fixture {
     /// An operation that still runs.
     fn find_operation(&self, number: u8, now: Instant) {
         let owner = self.cluster.coordinator(OWNER).unwrap();
-        let found = FoundOperation {
+        let found = LocatedOperation {
             handle: handle(number),
             coordinator: OWNER,
             running: Some(owner.count_running().minted()),
             open: self.open.count(),
             counted: owner.count_operation(),
         };
-        self.table.insert_found_operation(found, now);
+        self.table.insert_located_operation(found, now);
     }
 
     fn knows_operation(&self, number: u8) -> bool {
@@ -63,18 +63,18 @@ impl Fixture {
 #[test]
 fn a_found_session_is_routed_and_counted_like_any_and_says_that_it_was_found() {
     let fixture = Fixture::new(8);
-    fixture.table.insert_found_session(fixture.session(SESSION, OWNER)).unwrap();
+    fixture.table.insert_located_session(fixture.session(SESSION, OWNER)).unwrap();
     let guid = handle(SESSION).guid;
     assert_eq!(fixture.table.session_owner(&guid), Some(OWNER));
     assert!(
         fixture.table.is_session(&handle(SESSION)) && !fixture.table.is_session(&guessed(handle(SESSION)))
     );
-    assert!(fixture.table.was_found(&guid));
+    assert!(fixture.table.was_located(&guid));
     assert_eq!(fixture.load().open_sessions, 1);
     fixture.table.remove_session(&guid);
     assert_eq!(fixture.load().open_sessions, 0);
     fixture.table.insert_session(fixture.session(SESSION, OWNER)).unwrap();
-    assert!(!fixture.table.was_found(&guid), "one that was opened here is known through and through");
+    assert!(!fixture.table.was_located(&guid), "one that was opened here is known through and through");
 }
 
 #[test]
@@ -93,19 +93,19 @@ fn finding_a_session_that_is_known_by_now_changes_nothing() {
         counted: owner.count_operation(),
     };
     fixture.table.insert_operation(open_in_it());
-    assert_eq!(fixture.table.insert_found_session(fixture.session(SESSION, OWNER)), Ok(()));
-    assert!(!fixture.table.was_found(&handle(SESSION).guid));
+    assert_eq!(fixture.table.insert_located_session(fixture.session(SESSION, OWNER)), Ok(()));
+    assert!(!fixture.table.was_located(&handle(SESSION).guid));
     assert!(fixture.knows_operation(OPERATION), "what is open in it stays");
     assert_eq!(fixture.load().open_sessions, 1);
     let elsewhere = fixture.session(SESSION, CoordinatorId(0));
-    assert_eq!(fixture.table.insert_found_session(elsewhere), Err(NotKept::Taken));
+    assert_eq!(fixture.table.insert_located_session(elsewhere), Err(NotKept::Taken));
 }
 
 #[test]
 fn a_full_table_takes_no_found_session() {
     let fixture = Fixture::new(1);
-    fixture.table.insert_found_session(fixture.session(SESSION, OWNER)).unwrap();
-    assert_eq!(fixture.table.insert_found_session(fixture.session(9, OWNER)), Err(NotKept::Full));
+    fixture.table.insert_located_session(fixture.session(SESSION, OWNER)).unwrap();
+    assert_eq!(fixture.table.insert_located_session(fixture.session(9, OWNER)), Err(NotKept::Full));
 }
 
 #[test]
@@ -145,6 +145,6 @@ fn however_many_operations_are_found_the_table_is_bounded() {
             fixture.table.close_operation(&handle(number).guid);
         }
         assert!(fixture.table.operations() <= 8 * OPERATIONS_PER_SESSION);
-        assert!(fixture.table.found.lock().0.len() <= 8 * OPERATIONS_PER_SESSION + 1);
+        assert!(fixture.table.located.lock().0.len() <= 8 * OPERATIONS_PER_SESSION + 1);
     }
 }

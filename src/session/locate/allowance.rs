@@ -33,7 +33,7 @@ pub enum NotNow {
 
 /// Who is asking at the moment, and how much everybody asked lately.
 #[derive(Debug)]
-pub struct Turns {
+pub struct Allowances {
     limits: Limits,
     pub(super) under_way: usize,
     pub(super) clients: HashMap<ClientAddress, Account>,
@@ -60,7 +60,7 @@ impl Account {
     }
 }
 
-impl Turns {
+impl Allowances {
     /// Nobody asks.
     pub fn new(limits: Limits) -> Self {
         Self { limits, under_way: 0, clients: HashMap::new() }

@@ -20,7 +20,7 @@ const OVER_KEPT: Duration = Duration::from_hours(36);
 
 /// A session that shares its links, for calls of the router's own about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tended {
+pub struct Target {
     /// Its handle where it is.
     pub handle: Handle,
     /// Its owner.
@@ -43,7 +43,7 @@ pub struct Expired {
 
 /// Why no call is made any more in a session that is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
+pub enum NotLive {
     /// It was idle for longer than it may be.
     Expired(Expired),
     /// It is gone where it was last, and perhaps not where it was before.
@@ -53,28 +53,28 @@ pub enum Over {
 /// A session that is about to be closed. Where it was not [`Self::closed`] when this is dropped, that is tried again later.
 #[derive(Debug)]
 #[must_use = "the session may be closed a second time when this is dropped"]
-pub struct Ending {
+pub struct Reaping {
     table: Arc<Table>,
     guid: Guid,
     /// Where it may be open: where it is, and where it was before it moved.
-    pub places: Vec<Tended>,
+    pub targets: Vec<Target>,
 }
 
-impl Ending {
+impl Reaping {
     /// The coordinator of one of its places has it no more. One that was abandoned is forgotten when it is nowhere any more;
     /// one that expired is remembered as long as a connection is attached to it, and then for as long as other sessions
     /// without connections, but counts nowhere.
-    pub fn closed(&self, place: &Tended) {
+    pub fn closed(&self, place: &Target) {
         if !self.table.discount_expired(&self.guid, place.coordinator)
             && self.table.session_owner(&self.guid) == Some(place.coordinator)
         {
             self.table.remove_session(&self.guid);
         }
-        self.table.note_left(&self.guid, place.coordinator, &place.handle);
+        self.table.note_leftover_closed(&self.guid, place.coordinator, &place.handle);
     }
 }
 
-impl Drop for Ending {
+impl Drop for Reaping {
     fn drop(&mut self) {
         if let Some(mut session) = self.table.sessions.get_mut(&self.guid) {
             session.usage.ending = false;
@@ -85,29 +85,29 @@ impl Drop for Ending {
 impl Table {
     /// A session whose links are shared and that has been idle for at least `idle`, but not for longer than it may be; none
     /// for others.
-    pub fn to_touch(&self, guid: &Guid, now: Instant, idle: Duration) -> Option<Tended> {
+    pub fn to_touch(&self, guid: &Guid, now: Instant, idle: Duration) -> Option<Target> {
         let session = self.sessions.get(guid)?;
         let been = session.usage.activity.idle(now);
         let may = session.usage.idle_timeout.get().is_none_or(|timeout| been < timeout);
-        (been >= idle && may).then(|| session.tended(guid)).flatten()
+        (been >= idle && may).then(|| session.target(guid)).flatten()
     }
 
     /// The sessions whose links are shared and that are to be closed now: those to which nothing has been attached for
     /// `grace`, so that nobody will come back for them, those that have been idle for longer than they may be, and what those
     /// left that are over. [`Self::forget_detached`] begins the time of the first. Looks at every session.
     #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
-    pub fn to_end(&self, now: Instant, grace: Duration) -> Vec<Guid> {
+    pub fn to_reap(&self, now: Instant, grace: Duration) -> Vec<Guid> {
         let sessions = self.sessions.iter().filter(|session| session.is_to_end(now, grace));
         let mut ending: Vec<_> = sessions.map(|session| *session.key()).collect();
         ending.sort_unstable();
         ending
     }
 
-    /// Begins to close one of [`Self::to_end`]; none if that does not hold any more. No call is made any more in one that was
+    /// Begins to close one of [`Self::to_reap`]; none if that does not hold any more. No call is made any more in one that was
     /// idle for too long.
-    pub fn end(self: &Arc<Self>, guid: &Guid, now: Instant, grace: Duration) -> Option<Ending> {
+    pub fn reap(self: &Arc<Self>, guid: &Guid, now: Instant, grace: Duration) -> Option<Reaping> {
         let mut session = self.sessions.get_mut(guid).filter(|session| session.may_end())?;
-        let home = session.tended(guid);
+        let home = session.target(guid);
         if home.is_some() && !session.expire(now) && !session.is_abandoned(now, grace) {
             return None;
         }
@@ -115,13 +115,13 @@ impl Table {
         let identity = &session.usage.identity;
         let former = session.former_homes();
         let former =
-            former.map(|(coordinator, handle)| Tended { handle, coordinator, identity: identity.clone() });
-        let places = home.into_iter().chain(former).collect();
-        Some(Ending { table: Arc::clone(self), guid: *guid, places })
+            former.map(|(coordinator, handle)| Target { handle, coordinator, identity: identity.clone() });
+        let targets = home.into_iter().chain(former).collect();
+        Some(Reaping { table: Arc::clone(self), guid: *guid, targets })
     }
 
     /// Why no call is made any more in a session, for somebody who names it by its handle.
-    pub fn over(&self, handle: &Handle) -> Option<Over> {
+    pub fn not_live(&self, handle: &Handle) -> Option<NotLive> {
         let session = self.sessions.get(&handle.guid)?;
         let over = session
             .usage
@@ -131,8 +131,8 @@ impl Table {
             .filter(|_| same(session.secret.as_ref(), &handle.secret))?;
         let closed = session.usage.tenancy.is_none();
         Some(match over {
-            Over::Expired(expired) => Over::Expired(Expired { closed, ..expired }),
-            Over::Gone => Over::Gone,
+            NotLive::Expired(expired) => NotLive::Expired(Expired { closed, ..expired }),
+            NotLive::Gone => NotLive::Gone,
         })
     }
 
@@ -148,7 +148,7 @@ impl Table {
 
     /// A session is not open any more on a coordinator where it had this handle. One that is gone is forgotten when it is
     /// nowhere any more, and with it what a late reply said to be open in it.
-    pub fn note_left(&self, guid: &Guid, home: CoordinatorId, handle: &Handle) {
+    pub fn note_leftover_closed(&self, guid: &Guid, home: CoordinatorId, handle: &Handle) {
         let Entry::Occupied(mut session) = self.sessions.entry(*guid) else { return };
         let usage = &mut session.get_mut().usage;
         let Some(mobile) = &mut usage.mobile else { return };
@@ -158,11 +158,11 @@ impl Table {
             return;
         }
         match over {
-            Some(Over::Gone) => {
+            Some(NotLive::Gone) => {
                 let listed = session.remove().usage.operations;
                 self.forget_operations(&listed);
             }
-            Some(Over::Expired(_)) => session.get_mut().usage.mobile = None,
+            Some(NotLive::Expired(_)) => session.get_mut().usage.mobile = None,
             None => {}
         }
     }
@@ -173,7 +173,7 @@ impl Table {
             let Some(mut session) = self.sessions.get_mut(guid) else { return false };
             let is_there = session.coordinator == coordinator;
             let usage = &mut session.usage;
-            if !is_there || !matches!(usage.over.as_deref(), Some(Over::Expired(_))) {
+            if !is_there || !matches!(usage.over.as_deref(), Some(NotLive::Expired(_))) {
                 return false;
             }
             (usage.count, usage.tenancy) = (None, None);
@@ -193,12 +193,12 @@ impl Table {
 }
 
 impl Session {
-    fn tended(&self, guid: &Guid) -> Option<Tended> {
+    fn target(&self, guid: &Guid) -> Option<Target> {
         // What it is known by where it is now.
         let home = self.usage.mobile.as_ref().and_then(|mobile| mobile.home());
         let handle = home.unwrap_or(Handle { guid: *guid, secret: self.secret? });
         self.usage.tenancy.as_ref()?;
-        Some(Tended { handle, coordinator: self.coordinator, identity: self.usage.identity.clone() })
+        Some(Target { handle, coordinator: self.coordinator, identity: self.usage.identity.clone() })
     }
 
     fn is_to_end(&self, now: Instant, grace: Duration) -> bool {
@@ -224,14 +224,14 @@ impl Session {
         let timeout = usage.idle_timeout.get().filter(|timeout| usage.activity.expire(now, *timeout));
         let Some(timeout) = timeout else { return false };
         let last = usage.activity.last();
-        usage.over = Some(Box::new(Over::Expired(Expired { timeout, last, closed: false })));
+        usage.over = Some(Box::new(NotLive::Expired(Expired { timeout, last, closed: false })));
         true
     }
 
     /// It is over and counts no more; the operations that it had.
     fn bury(&mut self) -> HashSet<Guid> {
         let usage = &mut self.usage;
-        usage.over = Some(Box::new(Over::Gone));
+        usage.over = Some(Box::new(NotLive::Gone));
         usage.activity.close();
         (usage.count, usage.tenancy) = (None, None);
         std::mem::take(&mut usage.operations)

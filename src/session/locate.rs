@@ -2,7 +2,7 @@
 //! coordinator is asked. What is asked, what the answers say together, how long "nobody has it" is remembered, and how much
 //! one client may ask.
 
-mod turns;
+mod allowance;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use rand::Rng;
 
-pub use self::turns::{Limits, NotNow, Turns};
+pub use self::allowance::{Allowances, Limits, NotNow};
 use crate::cluster::Flavor;
 use crate::ids::{CoordinatorId, Identity};
 use crate::wire::facts::{Facts, Handle, OperationType};

@@ -192,20 +192,20 @@ fn client(number: u8) -> ClientAddress {
 
 #[test]
 fn a_client_asks_so_much_at_a_time_and_all_together_so_much() {
-    let (mut turns, now) = (Turns::new(LIMITS), start());
-    assert_eq!(turns.begin(client(1), now), Ok(()));
-    assert_eq!(turns.begin(client(1), now), Ok(()));
-    assert_eq!(turns.begin(client(1), now), Err(NotNow::Busy));
-    assert_eq!(turns.begin(client(2), now), Ok(()), "another one's bound is its own");
-    assert_eq!(turns.begin(client(2), now), Err(NotNow::Busy), "three are under way");
-    turns.end(client(1));
-    assert_eq!(turns.begin(client(2), now), Ok(()));
+    let (mut allowances, now) = (Allowances::new(LIMITS), start());
+    assert_eq!(allowances.begin(client(1), now), Ok(()));
+    assert_eq!(allowances.begin(client(1), now), Ok(()));
+    assert_eq!(allowances.begin(client(1), now), Err(NotNow::Busy));
+    assert_eq!(allowances.begin(client(2), now), Ok(()), "another one's bound is its own");
+    assert_eq!(allowances.begin(client(2), now), Err(NotNow::Busy), "three are under way");
+    allowances.end(client(1));
+    assert_eq!(allowances.begin(client(2), now), Ok(()));
 }
 
 #[test]
 fn a_client_that_asks_without_end_may_ask_so_many_times_a_second() {
-    let (mut turns, now) = (Turns::new(LIMITS), start());
-    let mut ask = |now| turns.begin(client(1), now).map(|()| turns.end(client(1)));
+    let (mut allowances, now) = (Allowances::new(LIMITS), start());
+    let mut ask = |now| allowances.begin(client(1), now).map(|()| allowances.end(client(1)));
     let asked = (0..10).filter(|_| ask(now).is_ok()).count();
     assert_eq!(asked, 4);
     assert_eq!(ask(now), Err(NotNow::TooMany));
@@ -217,16 +217,16 @@ fn a_client_that_asks_without_end_may_ask_so_many_times_a_second() {
 
 #[test]
 fn clients_that_have_not_asked_for_long_make_room_for_others() {
-    let (mut turns, now) = (Turns::new(LIMITS), start());
+    let (mut allowances, now) = (Allowances::new(LIMITS), start());
     for number in [1, 2] {
-        turns.begin(client(number), now).unwrap();
-        turns.end(client(number));
+        allowances.begin(client(number), now).unwrap();
+        allowances.end(client(number));
     }
-    assert_eq!(turns.begin(client(3), now), Err(NotNow::TooMany));
-    assert_eq!(turns.begin(client(1), now), Ok(()), "who is known may go on");
+    assert_eq!(allowances.begin(client(3), now), Err(NotNow::TooMany));
+    assert_eq!(allowances.begin(client(1), now), Ok(()), "who is known may go on");
     let later = now + Duration::from_secs(2);
-    assert_eq!(turns.begin(client(3), later), Ok(()));
-    assert_eq!(turns.begin(client(4), later), Err(NotNow::TooMany), "who asks is not forgotten");
+    assert_eq!(allowances.begin(client(3), later), Ok(()));
+    assert_eq!(allowances.begin(client(4), later), Err(NotNow::TooMany), "who asks is not forgotten");
 }
 
 proptest! {
@@ -244,21 +244,21 @@ proptest! {
 
     #[test]
     fn bounds_hold_whatever_clients_do(steps in prop::collection::vec((any::<bool>(), 1_u8..5, 0_u64..900), 0..200)) {
-        let mut turns = Turns::new(LIMITS);
+        let mut allowances = Allowances::new(LIMITS);
         let mut now = start();
         let mut under_way = [0_usize; 5];
         for (begins, number, pause) in steps {
             now += Duration::from_millis(pause);
             let own = &mut under_way[usize::from(number)];
             if begins {
-                *own += usize::from(turns.begin(client(number), now).is_ok());
+                *own += usize::from(allowances.begin(client(number), now).is_ok());
             } else if *own > 0 {
-                turns.end(client(number));
+                allowances.end(client(number));
                 *own -= 1;
             }
             prop_assert!(*own <= LIMITS.at_once_each);
             let sum: usize = under_way.iter().sum();
-            prop_assert!(sum <= LIMITS.at_once && sum == turns.under_way && turns.clients.len() <= LIMITS.clients);
+            prop_assert!(sum <= LIMITS.at_once && sum == allowances.under_way && allowances.clients.len() <= LIMITS.clients);
         }
     }
 }

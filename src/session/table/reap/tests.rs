@@ -2,6 +2,7 @@ use super::*;
 use crate::clock;
 use crate::cluster::room::{AddressShare, Limits, Room};
 use crate::cluster::{Cluster, Load};
+use crate::session::activity::InUse;
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
 use crate::session::table::{NewOperation, NewSession, OpenOperations, Settings};
@@ -52,12 +53,12 @@ impl Fixture {
         this
     }
 
-    fn to_end(&self, after: Duration) -> Vec<Guid> {
-        self.table.to_end(self.start + after, GRACE)
+    fn to_reap(&self, after: Duration) -> Vec<Guid> {
+        self.table.to_reap(self.start + after, GRACE)
     }
 
-    fn end(&self, after: Duration) -> Option<Ending> {
-        self.table.end(&handle(1).guid, self.start + after, GRACE)
+    fn end(&self, after: Duration) -> Option<Reaping> {
+        self.table.reap(&handle(1).guid, self.start + after, GRACE)
     }
 
     fn load(&self) -> Load {
@@ -70,22 +71,22 @@ fn a_session_that_shares_links_is_abandoned_after_its_grace_and_not_while_somebo
     let fixture = Fixture::new();
     let (start, guid) = (fixture.start, handle(1).guid);
     fixture.table.forget_detached(start);
-    assert_eq!(fixture.to_end(GRACE * 2), [[0; 16]; 0]);
+    assert_eq!(fixture.to_reap(GRACE * 2), [[0; 16]; 0]);
     for number in [1, 2] {
         fixture.table.detach(&handle(number).guid);
     }
     fixture.table.forget_detached(start);
-    assert_eq!(fixture.to_end(Duration::from_secs(59)), [[0; 16]; 0]);
-    assert_eq!(fixture.to_end(GRACE), [guid], "the link of the other is its own");
+    assert_eq!(fixture.to_reap(Duration::from_secs(59)), [[0; 16]; 0]);
+    assert_eq!(fixture.to_reap(GRACE), [guid], "the link of the other is its own");
     fixture.table.attach(&guid);
-    assert_eq!(fixture.to_end(GRACE * 2), [[0; 16]; 0], "somebody came back");
+    assert_eq!(fixture.to_reap(GRACE * 2), [[0; 16]; 0], "somebody came back");
     assert!(fixture.end(GRACE * 2).is_none());
     fixture.table.detach(&guid);
     fixture.table.forget_detached(start);
-    let ending = fixture.end(GRACE).unwrap();
-    let tended = Tended { handle: handle(1), coordinator: CoordinatorId(0), identity: IDENTITY };
-    assert_eq!(ending.places, [tended]);
-    ending.closed(&ending.places[0]);
+    let reaping = fixture.end(GRACE).unwrap();
+    let target = Target { handle: handle(1), coordinator: CoordinatorId(0), identity: IDENTITY };
+    assert_eq!(reaping.targets, [target]);
+    reaping.closed(&reaping.targets[0]);
     assert_eq!(fixture.table.session_owner(&guid), None);
 }
 
@@ -93,10 +94,10 @@ fn a_session_that_shares_links_is_abandoned_after_its_grace_and_not_while_somebo
 fn a_session_is_not_closed_twice_at_a_time_and_again_if_that_failed() {
     let fixture = Fixture::new();
     let first = fixture.end(TIMEOUT).unwrap();
-    assert_eq!(fixture.to_end(TIMEOUT), [[0; 16]; 0]);
+    assert_eq!(fixture.to_reap(TIMEOUT), [[0; 16]; 0]);
     assert!(fixture.end(TIMEOUT).is_none());
     drop(first);
-    assert_eq!(fixture.to_end(TIMEOUT), [handle(1).guid]);
+    assert_eq!(fixture.to_reap(TIMEOUT), [handle(1).guid]);
     assert!(fixture.end(TIMEOUT).is_some());
 }
 
@@ -105,22 +106,22 @@ fn a_session_that_was_idle_for_too_long_is_remembered_but_counts_no_more() {
     let fixture = Fixture::new();
     let (start, guid) = (fixture.start, handle(1).guid);
     let activity = fixture.table.attach(&guid).unwrap();
-    assert!(activity.begin());
-    assert_eq!(fixture.to_end(TIMEOUT), [[0; 16]; 0], "a call is under way");
-    activity.end(start + GRACE, false);
+    let call = InUse::begin(Arc::clone(&activity), move || start + GRACE).unwrap();
+    assert_eq!(fixture.to_reap(TIMEOUT), [[0; 16]; 0], "a call is under way");
+    drop(call);
     assert!(fixture.end(TIMEOUT).is_none());
-    let ending = fixture.end(TIMEOUT + GRACE).unwrap();
-    assert!(!activity.begin(), "no call begins while it is closed");
+    let reaping = fixture.end(TIMEOUT + GRACE).unwrap();
+    assert!(InUse::begin(activity, clock::now).is_none(), "no call begins while it is closed");
     let expired = Expired { timeout: TIMEOUT, last: start + GRACE, closed: false };
-    assert_eq!(fixture.table.over(&handle(1)), Some(Over::Expired(expired)));
-    ending.closed(&ending.places[0]);
+    assert_eq!(fixture.table.not_live(&handle(1)), Some(NotLive::Expired(expired)));
+    reaping.closed(&reaping.targets[0]);
     let closed = Expired { closed: true, ..expired };
-    assert_eq!(fixture.table.over(&handle(1)), Some(Over::Expired(closed)));
-    assert_eq!(fixture.table.over(&guessed(handle(1))), None);
+    assert_eq!(fixture.table.not_live(&handle(1)), Some(NotLive::Expired(closed)));
+    assert_eq!(fixture.table.not_live(&guessed(handle(1))), None);
     assert_eq!(fixture.load(), Load { running_operations: 1, open_sessions: 1, ..Load::default() });
-    assert_eq!(fixture.to_end(TIMEOUT * 9), [[0; 16]; 0], "it is closed once");
+    assert_eq!(fixture.to_reap(TIMEOUT * 9), [[0; 16]; 0], "it is closed once");
     fixture.table.forget_detached(start + TIMEOUT * 9);
-    assert!(fixture.table.over(&handle(1)).is_some(), "its client is still there");
+    assert!(fixture.table.not_live(&handle(1)).is_some(), "its client is still there");
     fixture.table.forget_detached(start + GRACE + OVER_KEPT);
     assert_eq!(fixture.table.session_owner(&guid), None, "but not for ever");
 }
