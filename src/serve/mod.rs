@@ -10,3 +10,6 @@ pub mod message;
 pub mod settings;
 pub mod shared;
 pub mod threads;
+
+#[cfg(test)]
+mod tests;

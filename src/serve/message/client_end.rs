@@ -194,12 +194,11 @@ impl<S: Stream> ClientEnd<S> {
             (true, _) => Ok(false),
             (false, true) => {
                 let to_come = self.decoder.remaining();
-                let in_frame = self.decoder.is_unframed() || to_come > 0;
-                if !in_frame && self.transport == Transport::Framed {
+                if to_come == 0 && self.transport == Transport::Framed {
                     return Err(BadInput::MessageSplit);
                 }
-                // Not in the middle of a frame's header: the part that has come is not kept.
-                let may_stream = in_frame || self.decoder.at_boundary();
+                // The part of a header that has come is not kept.
+                let may_stream = !self.decoder.is_inside_header();
                 if may_stream {
                     request.begin_to_stream(to_come);
                 }

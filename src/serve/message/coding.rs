@@ -85,6 +85,14 @@ impl Decoder {
         }
     }
 
+    /// Whether a part of a frame's header has come, and the rest has not.
+    pub(in crate::serve::message) fn is_inside_header(&self) -> bool {
+        match self {
+            Self::Frames(deframer) => deframer.remaining() == 0 && !deframer.at_boundary(),
+            _ => false,
+        }
+    }
+
     /// Bytes that a frame which has begun still has to bring.
     pub(in crate::serve::message) fn remaining(&self) -> usize {
         match self {

@@ -1,0 +1,152 @@
+//! Coordinators on a network in memory, each of which reads one transport.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+use tokio::task::spawn_local;
+use tokio_util::sync::CancellationToken;
+
+use crate::chance::Chance;
+use crate::fake::memory::{Conversation, Heard, MemoryCoordinator};
+use crate::fake::{ReceivedCall, Settings};
+use crate::ids::{Service, Transport};
+use crate::net::stream::double::{Double, Lan};
+use crate::serve::message::lines;
+
+/// A coordinator that can be reached.
+pub(super) struct Coordinator {
+    pub(super) address: IpAddr,
+    pub(super) memory: Arc<MemoryCoordinator>,
+    /// What it was asked, in order.
+    calls: Arc<Mutex<Vec<ReceivedCall>>>,
+    transport: Transport,
+    lan: Lan,
+    /// Ends its connections.
+    life: Mutex<CancellationToken>,
+}
+
+impl Coordinator {
+    /// One that is there, and understands this transport.
+    pub(super) fn start(lan: &Lan, number: u8, transport: Transport) -> Self {
+        let settings = Settings { name: format!("c{number}"), ..Settings::default() };
+        let settings = Settings { fetch_timeout: std::time::Duration::ZERO, ..settings };
+        let memory = MemoryCoordinator::new(settings, Chance::from_seed(number.into()));
+        let address = Ipv4Addr::new(192, 0, 2, number).into();
+        let (calls, lan, life) = (Arc::default(), lan.clone(), Mutex::default());
+        let coordinator = Self { address, memory, calls, transport, lan, life };
+        coordinator.plug_in();
+        coordinator
+    }
+
+    /// Answers from now on.
+    pub(super) fn plug_in(&self) {
+        let (memory, calls, transport) = (Arc::clone(&self.memory), Arc::clone(&self.calls), self.transport);
+        let life = CancellationToken::new();
+        *self.life.lock() = life.clone();
+        let (sender, mut accepted) = mpsc::unbounded_channel();
+        drop(spawn_local(async move {
+            while let Some(stream) = accepted.recv().await {
+                let conversation = memory.connect(Service::Hs2);
+                let talk = converse(stream, transport, conversation, Arc::clone(&calls));
+                drop(spawn_local(life.clone().run_until_cancelled_owned(talk)));
+            }
+        }));
+        // Whoever dials is not in the set of tasks that coordinators are in.
+        self.lan.plug_in(self.address, move |stream| sender.send(stream).unwrap());
+    }
+
+    /// Hangs up on every connection from now on, as soon as it has heard something.
+    pub(super) fn hang_up(&self) {
+        self.lan.plug_in(self.address, |mut stream| {
+            drop(tokio::spawn(async move { stream.read_u8().await }));
+        });
+    }
+
+    /// Refuses connections from now on.
+    pub(super) fn unplug(&self) {
+        self.lan.unplug(self.address);
+    }
+
+    /// Is not there any more, and forgets everything: its connections are cut, and new ones refused.
+    pub(super) fn lose(&self) {
+        self.unplug();
+        self.life.lock().cancel();
+        self.memory.restart();
+    }
+
+    /// The methods of the calls that it was asked, in order.
+    pub(super) fn methods(&self) -> Vec<String> {
+        self.calls.lock().iter().map(|call| call.method.clone()).collect()
+    }
+
+    /// How many sessions are open there.
+    pub(super) fn sessions(&self) -> usize {
+        self.memory.open_sessions().len()
+    }
+}
+
+async fn converse(
+    mut stream: Double,
+    transport: Transport,
+    mut conversation: Conversation,
+    calls: Arc<Mutex<Vec<ReceivedCall>>>,
+) {
+    let (mut raw, mut chunk) = (Vec::new(), [0; 4096]);
+    loop {
+        match stream.read(&mut chunk).await {
+            Ok(read) if read > 0 => raw.extend_from_slice(&chunk[..read]),
+            _ => return,
+        }
+        let said = match conversation.hear(&unwrapped(&mut raw, transport)) {
+            Heard::NotYet => continue,
+            Heard::Login(said) => said,
+            Heard::Call(call, said) => {
+                calls.lock().push(*call);
+                said
+            }
+            Heard::Close(_) => return,
+        };
+        if stream.write_all(&wrapped(&said, transport)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The payload of what came in whole: frames, or lines.
+pub(super) fn unwrapped(raw: &mut Vec<u8>, transport: Transport) -> Vec<u8> {
+    let mut payload = Vec::new();
+    loop {
+        match transport {
+            Transport::Unframed => return std::mem::take(raw),
+            Transport::Framed | Transport::Sasl => {
+                let Some(header) = raw.first_chunk::<4>() else { return payload };
+                let end = 4 + u32::from_be_bytes(*header) as usize;
+                if raw.len() < end {
+                    return payload;
+                }
+                payload.extend(raw.drain(..end).skip(4));
+            }
+            Transport::Lines => {
+                let Some(end) = raw.iter().position(|byte| *byte == b'\n') else { return payload };
+                let mut line: Vec<u8> = raw.drain(..=end).collect();
+                let piece = lines::Lines::default().next(&mut line);
+                payload.extend_from_slice(&line[piece.payload]);
+            }
+        }
+    }
+}
+
+/// Payload as it is sent, in two pieces where a message may be in several.
+pub(super) fn wrapped(payload: &[u8], transport: Transport) -> Vec<u8> {
+    let frame = |payload: &[u8]| [&u32::try_from(payload.len()).unwrap().to_be_bytes(), payload].concat();
+    let (front, back) = payload.split_at(payload.len() / 2);
+    match transport {
+        Transport::Unframed => payload.to_vec(),
+        Transport::Framed => frame(payload),
+        Transport::Sasl => [frame(front), frame(back)].concat(),
+        Transport::Lines => [lines::encode(front), lines::encode(back)].concat(),
+    }
+}

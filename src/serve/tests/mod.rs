@@ -1,0 +1,8 @@
+//! Calls from one end to the other in memory: clients, a router's connections, and coordinators, without sockets or clocks.
+
+mod coordinators;
+mod locating;
+mod opens;
+mod pairs;
+mod relocating;
+mod world;

@@ -1,0 +1,82 @@
+//! New sessions: each goes to a coordinator that takes it, and its client notices nothing of those that did not.
+
+use super::world::{World, in_memory};
+use crate::cluster::AdminState;
+use crate::ids::Transport::Unframed;
+
+#[tokio::test(start_paused = true)]
+async fn sessions_are_spread_one_by_one_also_over_one_connection() {
+    in_memory(async {
+        let world = World::of(3, Unframed);
+        let mut client = world.connect(Unframed).await;
+        for _ in 0..6 {
+            client.open().await.unwrap();
+        }
+        assert_eq!(world.sessions(), [2, 2, 2]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_goes_on_to_the_next_coordinator_when_one_refuses_connections_hangs_up_or_shuts_down() {
+    in_memory(async {
+        for trouble in ["refuses", "hangs up", "shuts down"] {
+            let world = World::of(2, Unframed);
+            match trouble {
+                "refuses" => world.coordinators[0].unplug(),
+                "hangs up" => world.coordinators[0].hang_up(),
+                _ => world.coordinators[0].memory.faults().start_quiescing(),
+            }
+            for _ in 0..2 {
+                let opened = world.connect(Unframed).await.open().await;
+                assert!(opened.is_ok(), "{trouble}: {opened:?}");
+            }
+            assert_eq!(world.sessions(), [0, 2], "{trouble}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_that_nobody_takes_is_refused_with_the_reasons_of_all_and_the_connection_goes_on() {
+    in_memory(async {
+        let world = World::of(2, Unframed);
+        world.coordinators.iter().for_each(super::coordinators::Coordinator::unplug);
+        let mut client = world.connect(Unframed).await;
+        let refused = client.open().await.unwrap_err();
+        assert!(refused.contains("c1: ") && refused.contains("c2: "), "{refused}");
+        world.coordinators[1].plug_in();
+        client.open().await.unwrap();
+        assert_eq!(world.sessions(), [0, 1]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_last_coordinator_said_of_its_shutdown_is_what_the_client_hears() {
+    in_memory(async {
+        let world = World::of(1, Unframed);
+        world.coordinators[0].memory.faults().start_quiescing();
+        let refused = world.connect(Unframed).await.open().await.unwrap_err();
+        assert!(refused.starts_with("Server is being shut down:"), "{refused}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_is_drained_gets_no_session_and_keeps_those_that_it_has() {
+    in_memory(async {
+        let world = World::of(2, Unframed);
+        let mut client = world.connect(Unframed).await;
+        let session = client.open().await.unwrap();
+        let owner = world.owner();
+        let operation = client.execute(&session, "select * from rows(1)").await.unwrap();
+        let drained = world.fleet.cluster.coordinators()[owner].clone();
+        world.fleet.drain(&drained, None);
+        assert_eq!(drained.state(), AdminState::Drain);
+        client.open().await.unwrap();
+        assert_eq!(client.fetch(&operation, 10).await, Ok(1));
+        assert_eq!(world.sessions(), [1, 1]);
+    })
+    .await;
+}

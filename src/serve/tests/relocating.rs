@@ -1,0 +1,74 @@
+//! Sessions that move: their coordinator goes, and their clients notice nothing.
+
+use super::world::{World, in_memory};
+use crate::ids::Transport::{self, Lines, Unframed};
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_session_moves_when_its_coordinator_is_lost_and_its_next_call_is_run_once() {
+    in_memory(async {
+        for link in [Unframed, Transport::Sasl, Lines] {
+            let world = World::of(2, link);
+            let mut client = world.connect(Unframed).await;
+            let session = client.open().await.unwrap();
+            let owner = world.owner();
+            world.coordinators[owner].lose();
+            let operation = client.execute(&session, "select * from rows(5)").await.unwrap();
+            assert_eq!(client.fetch(&operation, 10).await, Ok(5), "{link:?}");
+            let methods = world.coordinators[1 - owner].methods();
+            let run = methods.iter().filter(|method| *method == "ExecuteStatement").count();
+            assert_eq!((methods[0].as_str(), run), ("OpenSession", 1), "{link:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_statement_that_a_coordinator_refuses_because_it_shuts_down_is_run_elsewhere() {
+    in_memory(async {
+        let world = World::of(2, Unframed);
+        let mut client = world.connect(Unframed).await;
+        let session = client.open().await.unwrap();
+        let owner = world.owner();
+        world.coordinators[owner].memory.faults().start_quiescing();
+        let operation = client.execute(&session, "select * from rows(1)").await.unwrap();
+        assert_eq!(client.fetch(&operation, 10).await, Ok(1));
+        assert_eq!(world.sessions()[1 - owner], 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moved_session_keeps_its_clients_handle_its_options_and_its_former_home_until_it_is_closed() {
+    in_memory(async {
+        let world = World::of(2, Unframed);
+        let mut client = world.connect(Unframed).await;
+        let session = client.open().await.unwrap();
+        client.run(&session, "set batch_size=7").await.unwrap();
+        let owner = world.owner();
+        world.coordinators[owner].memory.faults().start_quiescing();
+        let set = client.execute(&session, "set").await.unwrap();
+        assert!(client.fetch(&set, 1_000).await.unwrap() > 0);
+        assert_eq!(world.sessions(), [1, 1], "what it left is open for the profiles of its operations");
+        client.close(&session).await.unwrap();
+        // What was left is closed after the call, and before the connection's next.
+        client.execute(&session, "select * from rows(1)").await.unwrap_err();
+        assert_eq!(world.sessions(), [0, 0]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_with_an_open_operation_stays_and_its_client_is_told_when_its_coordinator_is_lost() {
+    in_memory(async {
+        let world = World::of(2, Unframed);
+        let mut client = world.connect(Unframed).await;
+        let session = client.open().await.unwrap();
+        let owner = world.owner();
+        let operation = client.execute(&session, "select * from rows(5)").await.unwrap();
+        world.coordinators[owner].lose();
+        let lost = client.fetch(&operation, 10).await.unwrap_err();
+        assert!(lost.contains("hs2router") && lost.contains(&format!("c{}", owner + 1)), "{lost}");
+        assert_eq!(world.sessions()[1 - owner], 0);
+    })
+    .await;
+}

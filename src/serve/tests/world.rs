@@ -1,0 +1,305 @@
+//! A router's connections between clients and coordinators in memory.
+
+use std::io::{self, Cursor, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol};
+use thrift::transport::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::LocalSet;
+
+use super::coordinators::{Coordinator, unwrapped, wrapped};
+use crate::chance::Chance;
+use crate::cluster::room::{AddressShare, Limits};
+use crate::cluster::{
+    AdminState, Cluster, CoordinatorSettings, DrainSettings, DrainThen, Flavor, HealthSettings, PolicyName,
+    Ports,
+};
+use crate::idl::impala_service::ImpalaHiveServer2ServiceSyncClient;
+use crate::idl::t_c_l_i_service as cli;
+use crate::idl::t_c_l_i_service::TTCLIServiceSyncClient as _;
+use crate::ids::{CoordinatorName, Service, Transport};
+use crate::metrics::Metrics;
+use crate::net::stream::double::{Double, Lan, pair};
+use crate::serve::call::calls;
+use crate::serve::call::conn::Conn;
+use crate::serve::fleet::links::Links;
+use crate::serve::fleet::shared::{Entrance, Fleet};
+use crate::serve::message::client::Client;
+use crate::serve::settings::{FleetSettings, MoveSettings, RoomSettings, Settings, WatchSettings};
+use crate::serve::shared::Shared;
+use crate::serve::threads::workers::Workers;
+use crate::session::table::{self, Table};
+
+/// Bytes of a request that are held.
+pub(super) const REPLAY_LIMIT: usize = 4 << 10;
+
+/// Runs a test whose coordinators are there.
+pub(super) async fn in_memory(test: impl Future<Output = ()>) {
+    LocalSet::new().run_until(test).await;
+}
+
+/// A fleet and its coordinators.
+pub(super) struct World {
+    pub(super) coordinators: Vec<Coordinator>,
+    pub(super) fleet: Arc<Fleet<Double>>,
+    pub(super) shared: Arc<Shared<Double>>,
+    /// How messages travel on links.
+    link: Transport,
+}
+
+impl World {
+    /// So many coordinators that understand this transport. Sessions move.
+    pub(super) fn of(count: u8, link: Transport) -> Self {
+        let lan = Lan::default();
+        let coordinators = (1..=count).map(|number| Coordinator::start(&lan, number, link)).collect();
+        Self::in_front_of(coordinators, lan, link)
+    }
+
+    /// A router that knows nothing yet, in front of coordinators that may have sessions.
+    pub(super) fn in_front_of(coordinators: Vec<Coordinator>, lan: Lan, link: Transport) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let table = Table::new(table::Settings { capacity: 1_000, detached_for: Duration::from_mins(5) });
+        let cluster = cluster(&coordinators);
+        let fleet = Arc::new(Fleet::new(cluster, table, &metrics, fleet_settings(), Chance::from_seed(1)));
+        let shared = Arc::new(Shared::new(settings(), lan, metrics));
+        Self { coordinators, fleet, shared, link }
+    }
+
+    /// A client whose messages travel like this.
+    pub(super) async fn connect(&self, transport: Transport) -> TestClient {
+        let (near, far) = pair(64 << 10);
+        let address = IpAddr::from(Ipv4Addr::new(198, 51, 100, 1));
+        let (entrance, id) = (self.entrance(), self.shared.next_connection());
+        let hanging = self.shared.bells.hang(id);
+        let (shared, bell) = (Arc::clone(&self.shared), Arc::clone(&hanging.bell));
+        let links = Links::anonymous(Arc::clone(&self.fleet), id, self.link);
+        let ((), place) = Workers::here().accept(std::future::ready(())).await;
+        let client = Client::new(far, address.into());
+        let mut conn = Box::new(Conn::new((shared, bell, place), &entrance, client, transport, links));
+        let ended = tokio::spawn(async move {
+            let _hanging = hanging;
+            calls::serve(&mut conn).await.err().map(|end| end.to_string()).unwrap_or_default()
+        });
+        TestClient { stream: near, transport, ended }
+    }
+
+    fn entrance(&self) -> Entrance<Double> {
+        Entrance { name: "test".into(), fleet: Arc::clone(&self.fleet), service: Service::Hs2 }
+    }
+
+    /// The coordinator that has sessions, if it is one.
+    pub(super) fn owner(&self) -> usize {
+        let owners: Vec<_> = (0..self.coordinators.len()).filter(|at| self.sessions()[*at] > 0).collect();
+        assert_eq!(owners.len(), 1, "{:?}", self.sessions());
+        owners[0]
+    }
+
+    /// How many sessions each coordinator has.
+    pub(super) fn sessions(&self) -> Vec<usize> {
+        self.coordinators.iter().map(Coordinator::sessions).collect()
+    }
+}
+
+fn cluster(coordinators: &[Coordinator]) -> Cluster {
+    let ports = Ports { hs2: Some(21050), beeswax: None, hs2_http: None, web: None };
+    let of = |(at, one): (usize, &Coordinator)| CoordinatorSettings {
+        name: CoordinatorName(format!("c{}", at + 1).into()),
+        host: one.address.to_string(),
+        ports,
+        weight: 1,
+        state: AdminState::Active,
+    };
+    Cluster::new(crate::cluster::Settings {
+        name: "test".into(),
+        flavor: Flavor::Impala,
+        sessions_outlive_connections: true,
+        policy: PolicyName::LeastLoaded,
+        idle_session_cost: 0.1,
+        health: HealthSettings::default(),
+        coordinators: coordinators.iter().enumerate().map(of).collect(),
+    })
+    .unwrap()
+}
+
+fn fleet_settings() -> FleetSettings {
+    let second = Duration::from_secs(1);
+    FleetSettings {
+        watching: WatchSettings { probe_interval: second, probe_timeout: second, load_interval: second },
+        room: RoomSettings {
+            limits: Limits { threads: Some(8), reserve: 1, address_share: AddressShare::ALL },
+            queue_timeout: 10 * second,
+            queue_length: 10,
+            upkeep: None,
+        },
+        moving: MoveSettings { idle_sessions: true, cooldown: Duration::ZERO, rebalance: false },
+        draining: DrainSettings { deadline: 60 * second, then: DrainThen::Leave },
+    }
+}
+
+fn settings() -> Settings {
+    let second = Duration::from_secs(1);
+    Settings {
+        detect_timeout: second,
+        handshake_timeout: 10 * second,
+        connect_timeout: second,
+        open_timeout: 10 * second,
+        stall_timeout: 10 * second,
+        replay_limit: REPLAY_LIMIT,
+        replay_memory: 1 << 20,
+    }
+}
+
+/// What is written without being sent.
+#[derive(Clone, Default)]
+pub(super) struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The generated client, on bytes.
+pub(super) type Generated = ImpalaHiveServer2ServiceSyncClient<
+    TBinaryInputProtocol<ReadHalf<Cursor<Vec<u8>>>>,
+    TBinaryOutputProtocol<WriteHalf<Written>>,
+>;
+
+fn generated(reply: Vec<u8>) -> (Generated, Written) {
+    let written = Written::default();
+    let input = TBinaryInputProtocol::new(ReadHalf::new(Cursor::new(reply)), true);
+    let output = TBinaryOutputProtocol::new(WriteHalf::new(written.clone()), true);
+    (ImpalaHiveServer2ServiceSyncClient::new(input, output), written)
+}
+
+/// A client in memory.
+pub(super) struct TestClient {
+    stream: Double,
+    transport: Transport,
+    ended: tokio::task::JoinHandle<String>,
+}
+
+impl TestClient {
+    /// Makes a call of the generated client.
+    pub(super) async fn call<T>(
+        &mut self,
+        call: impl Fn(&mut Generated) -> thrift::Result<T>,
+    ) -> thrift::Result<T> {
+        self.send(&call).await;
+        let (mut raw, mut reply, mut chunk) = (Vec::new(), Vec::new(), vec![0; 64 << 10]);
+        loop {
+            let read = self.stream.read(&mut chunk).await?;
+            if read == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            raw.extend_from_slice(&chunk[..read]);
+            reply.extend(unwrapped(&mut raw, self.transport));
+            match call(&mut generated(reply.clone()).0) {
+                Err(thrift::Error::Transport(error))
+                    if error.kind == thrift::TransportErrorKind::EndOfFile => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Sends the request of a call, without waiting for its reply.
+    pub(super) async fn send<T>(&mut self, call: &impl Fn(&mut Generated) -> thrift::Result<T>) {
+        let (mut writer, written) = generated(Vec::new());
+        assert!(call(&mut writer).is_err(), "nobody answers yet");
+        let request = written.0.lock().clone();
+        // Perhaps it is not read to its end.
+        let _sent = self.stream.write_all(&wrapped(&request, self.transport)).await;
+    }
+
+    /// Opens a session.
+    pub(super) async fn open(&mut self) -> Result<cli::TSessionHandle, String> {
+        let version = cli::TProtocolVersion::HIVE_CLI_SERVICE_PROTOCOL_V6;
+        let request = cli::TOpenSessionReq::new(version, None, None, None);
+        let opened = self.call(|client| client.open_session(request.clone())).await;
+        let opened = opened.map_err(|error| error.to_string())?;
+        opened.session_handle.filter(|_| succeeded(&opened.status)).ok_or_else(|| message(&opened.status))
+    }
+
+    /// Starts a statement.
+    pub(super) async fn execute(
+        &mut self,
+        session: &cli::TSessionHandle,
+        statement: &str,
+    ) -> Result<cli::TOperationHandle, String> {
+        let (session, statement) = (session.clone(), statement.to_owned());
+        let request = cli::TExecuteStatementReq::new(session, statement, None, true, None);
+        let started = self.call(|client| client.execute_statement(request.clone())).await;
+        let started = started.map_err(|error| error.to_string())?;
+        started
+            .operation_handle
+            .filter(|_| succeeded(&started.status))
+            .ok_or_else(|| message(&started.status))
+    }
+
+    /// Fetches up to so many rows; how many came.
+    pub(super) async fn fetch(
+        &mut self,
+        operation: &cli::TOperationHandle,
+        most: i64,
+    ) -> Result<usize, String> {
+        let next = cli::TFetchOrientation::FETCH_NEXT;
+        let request = cli::TFetchResultsReq::new(operation.clone(), next, most, None);
+        let fetched = self.call(|client| client.fetch_results(request.clone())).await;
+        let fetched = fetched.map_err(|error| error.to_string())?;
+        if !succeeded(&fetched.status) {
+            return Err(message(&fetched.status));
+        }
+        let columns = fetched.results.and_then(|rows| rows.columns).unwrap_or_default();
+        Ok(columns.first().map_or(0, rows))
+    }
+
+    /// Closes a session.
+    pub(super) async fn close(&mut self, session: &cli::TSessionHandle) -> Result<(), String> {
+        let request = cli::TCloseSessionReq::new(session.clone());
+        let closed = self.call(|client| client.close_session(request.clone())).await;
+        let closed = closed.map_err(|error| error.to_string())?;
+        if succeeded(&closed.status) { Ok(()) } else { Err(message(&closed.status)) }
+    }
+
+    /// Runs a statement to its end, so that nothing of it is open any more.
+    pub(super) async fn run(&mut self, session: &cli::TSessionHandle, statement: &str) -> Result<(), String> {
+        let operation = self.execute(session, statement).await?;
+        let request = cli::TCloseOperationReq::new(operation);
+        let closed = self.call(|client| client.close_operation(request.clone())).await;
+        closed.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Why its connection ended, once it has.
+    pub(super) async fn end(self) -> String {
+        let Self { stream, ended, .. } = self;
+        let end = ended.await.unwrap();
+        drop(stream);
+        end
+    }
+}
+
+fn rows(column: &cli::TColumn) -> usize {
+    match column {
+        cli::TColumn::I32Val(column) => column.values.len(),
+        cli::TColumn::I64Val(column) => column.values.len(),
+        cli::TColumn::StringVal(column) => column.values.len(),
+        other => panic!("another column: {other:?}"),
+    }
+}
+
+fn succeeded(status: &cli::TStatus) -> bool {
+    status.status_code == cli::TStatusCode::SUCCESS_STATUS
+}
+
+fn message(status: &cli::TStatus) -> String {
+    status.error_message.clone().unwrap_or_default()
+}
