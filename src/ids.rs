@@ -24,9 +24,17 @@ impl fmt::Display for CoordinatorName {
     }
 }
 
-/// A coordinator's place in its cluster's list: small, copyable, valid for that cluster only.
+/// One coordinator of a cluster, as long as the router runs: no other one of that cluster ever has the same. They count up
+/// from 0 in the order in which coordinators came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CoordinatorId(pub u16);
+pub struct CoordinatorId(pub u32);
+
+impl CoordinatorId {
+    /// The last one that is ever given.
+    pub const LAST: Self = Self((1 << Self::BITS) - 1);
+    /// As many bits hold any of them: something else can be kept in the others.
+    pub const BITS: u32 = 29;
+}
 
 /// Which of a coordinator's client ports: the Thrift service (or its HTTP form) that listens there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -13,6 +13,7 @@ use super::demands::Step;
 use super::drain::Drain;
 use super::health::{Change, Finding, Health};
 use super::load::{Figures, Load, Others, Own, Share};
+use super::roster::Known;
 use super::{AdminState, CoordinatorSettings, HealthSettings, Ports, SettingsError};
 use crate::ids::{CoordinatorId, CoordinatorName, PerService, Service};
 
@@ -29,7 +30,7 @@ pub(super) struct Outlook {
 /// One coordinator of a cluster.
 #[derive(Debug)]
 pub struct Coordinator {
-    /// Its place in the cluster's list.
+    /// What it is known by as long as the router runs.
     pub id: CoordinatorId,
     /// What people call it.
     pub name: CoordinatorName,
@@ -52,6 +53,12 @@ pub struct Coordinator {
     opens_without_login: AtomicBool,
     /// How often it came to be at another address.
     moves: AtomicU32,
+}
+
+impl Known for Coordinator {
+    fn id(&self) -> CoordinatorId {
+        self.id
+    }
 }
 
 impl Coordinator {

@@ -1,17 +1,19 @@
 //! What a pick goes by, told for people: each coordinator's standing and score, and the terms that the score is made of. And when
 //! a coordinator begins to be passed over because of what comes of its opens, which no probe tells.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::condition::Standing;
 use super::cooling::Cause;
-use super::coordinator::Coordinator;
+use super::coordinator::{Coordinator, Outlook};
 use super::load::{Terms, Weight};
 use super::policy::{failure_cost, is_doubtful};
+use super::roster::place_of;
 use super::{AdminState, Cluster};
-use crate::ids::{PerService, Service};
+use crate::ids::{CoordinatorId, PerService, Service};
 
 /// What is thought of one port of a coordinator at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -40,31 +42,47 @@ pub struct Score {
 /// Failures count as long as more than this of one is left: then a coordinator has about its share again.
 const FAILING: f64 = 0.25;
 
+/// What a look at one coordinator's port has found.
+struct Look {
+    id: CoordinatorId,
+    is_active: bool,
+    outlook: Outlook,
+    /// None if the policy does not go by load.
+    load: Option<(Terms, Weight)>,
+}
+
+impl Look {
+    fn score(&self) -> Option<f64> {
+        self.load.map(|(terms, weight)| terms.score(weight))
+    }
+}
+
 impl Cluster {
-    /// What is thought of every coordinator's port, in their order.
-    pub fn judge(&self, service: Service, now: Instant) -> Vec<Judged> {
+    /// What is thought of every coordinator's port.
+    pub fn judge(&self, service: Service, now: Instant) -> BTreeMap<CoordinatorId, Judged> {
         let idle_session_cost = self.policy.lock().idle_session_cost();
         let look = |one: &Arc<Coordinator>| {
             let (outlook, load) = (one.outlook(service, now), one.load());
             let weight = Weight::new(one.weight, outlook.share);
             let terms = idle_session_cost.map(|cost| load.terms(outlook.others, cost));
             let is_active = one.state() == AdminState::Active && one.ports.of(service).is_some();
-            (is_active, outlook, terms.map(|terms| (terms, weight)))
+            Look { id: one.id, is_active, outlook, load: terms.map(|terms| (terms, weight)) }
         };
-        let looks: Vec<_> = self.coordinators.iter().map(look).collect();
-        let active = || looks.iter().filter(|(is_active, ..)| *is_active);
-        let fit = active().filter(|(_, outlook, _)| outlook.standing.is_fit()).count();
-        let doubtful = is_doubtful(fit, active().count(), self.panic_threshold);
-        let scores = active().filter_map(|(_, _, terms)| terms.map(|(terms, weight)| terms.score(weight)));
-        let cost = scores.fold(1.0, failure_cost);
-        let judge = |(_, outlook, terms): &(_, super::coordinator::Outlook, Option<(Terms, Weight)>)| {
+        let looks: Vec<_> = self.coordinators().iter().map(look).collect();
+        let active = || looks.iter().filter(|look| look.is_active);
+        let fit = active().filter(|look| look.outlook.standing.is_fit()).count();
+        let doubtful = is_doubtful(fit, active().count(), self.health.panic_threshold);
+        let cost = active().filter_map(Look::score).fold(1.0, failure_cost);
+        let judge = |look: &Look| {
+            let outlook = look.outlook;
             let ejected = outlook.standing == Standing::Ejected;
             let standing = if doubtful && ejected { Standing::Ready } else { outlook.standing };
-            let score = terms.map(|(terms, weight)| {
+            let score = look.load.map(|(terms, weight)| {
                 let failures = outlook.failures * cost;
                 Score { total: terms.score(weight) + failures, terms, weight: weight.0, failures }
             });
-            Judged { standing, score, is_failing: score.is_some() && outlook.failures > FAILING }
+            let is_failing = score.is_some() && outlook.failures > FAILING;
+            (look.id, Judged { standing, score, is_failing })
         };
         looks.iter().map(judge).collect()
     }
@@ -97,7 +115,7 @@ impl fmt::Display for PassedOver {
 
 /// What was said of each coordinator's ports last.
 #[derive(Debug, Default)]
-pub struct Watch(Vec<PerService<Option<PassedOver>>>);
+pub struct Watch(BTreeMap<CoordinatorId, PerService<Option<PassedOver>>>);
 
 /// Something to be said of one.
 #[derive(Clone, Debug)]
@@ -113,15 +131,16 @@ pub struct News {
 impl Watch {
     /// What has changed since the last look. Of a coordinator that gets no sessions for another reason nothing is said.
     pub fn look(&mut self, cluster: &Cluster, now: Instant) -> Vec<News> {
-        self.0.resize(cluster.coordinators.len(), Default::default());
+        let all = cluster.coordinators();
+        self.0.retain(|id, _| place_of(&all, *id).is_some());
         let mut news = Vec::new();
         for service in Service::ALL {
-            let all = cluster.coordinators.iter().zip(&mut self.0);
-            if !cluster.coordinators.iter().any(|one| one.is_used(service)) {
+            if !all.iter().any(|one| one.is_used(service)) {
                 continue;
             }
-            for ((coordinator, said), judged) in all.zip(cluster.judge(service, now)) {
-                let said = said.get_mut(service);
+            let judged = cluster.judge(service, now);
+            for (coordinator, judged) in all.iter().filter_map(|one| Some((one, judged.get(&one.id)?))) {
+                let said = self.0.entry(coordinator.id).or_default().get_mut(service);
                 if !judged.standing.is_fit() || coordinator.state() != AdminState::Active {
                     continue;
                 }
@@ -156,16 +175,16 @@ mod tests {
     use crate::clock;
     use crate::cluster::Step;
     use crate::cluster::tests::least_loaded;
-    use crate::ids::CoordinatorId;
 
     #[test]
     fn a_score_is_the_sum_of_its_terms() {
         let cluster = least_loaded(&[1, 1]);
         let now = clock::now();
-        let one = &cluster.coordinators[0];
+        let one = &cluster.coordinators()[0];
         let (_session, _running, _open) = (one.count_session(), one.count_running(), one.begin_open());
         one.note_failed(Service::Hs2, Step::Open, now);
         let judged = cluster.judge(Service::Hs2, now);
+        let judged: Vec<_> = judged.into_values().collect();
         let score = judged[0].score.unwrap();
         let Terms { running, opens, sessions, others_running, others_sessions } = score.terms;
         let sum = running + opens + sessions + others_running + others_sessions;
@@ -178,7 +197,7 @@ mod tests {
     #[test]
     fn that_a_coordinator_is_passed_over_is_said_when_it_begins_and_when_it_ends() {
         let (cluster, mut watch, now) = (least_loaded(&[1, 1]), Watch::default(), clock::now());
-        let one = &cluster.coordinators[1];
+        let one = &cluster.coordinators()[1];
         one.note_used(Service::Hs2);
         let mut look = |after| {
             let news = watch.look(&cluster, now + Duration::from_secs(after));

@@ -22,12 +22,12 @@ pub mod pick;
 mod policy;
 pub mod rebalance;
 pub mod room;
+pub mod roster;
 pub mod turns;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::hash::RandomState;
 use std::sync::Arc;
@@ -45,6 +45,7 @@ pub use self::guards::{OpaqueCount, Opening, OperationCount, RunningCount, Sessi
 pub use self::load::{Figures, Load, Others, Own, Share};
 pub use self::pick::{Basis, Candidate, NoPick, PickReason, Reserved, Wanted};
 pub use self::policy::PolicyName;
+use self::roster::Roster;
 use crate::ids::{CoordinatorId, CoordinatorName, Service};
 
 /// Everything a cluster is built from; plain values, made by whoever read the configuration.
@@ -62,7 +63,7 @@ pub struct Settings {
     pub idle_session_cost: f64,
     /// How health is judged and what follows from it.
     pub health: HealthSettings,
-    /// The coordinators; their place in this list becomes their [`CoordinatorId`]. May be empty.
+    /// The coordinators that are there at first; their ids follow this order. May be empty.
     pub coordinators: Vec<CoordinatorSettings>,
 }
 
@@ -178,12 +179,9 @@ pub enum SettingsError {
         /// What was given.
         cost: f64,
     },
-    /// More coordinators than a [`CoordinatorId`] can tell apart.
-    #[error("{count} coordinators: at most {} are possible", u16::MAX)]
-    TooMany {
-        /// How many were given.
-        count: usize,
-    },
+    /// There were as many coordinators as a [`CoordinatorId`] can tell apart.
+    #[error("no more coordinators: there were {} since the router started", CoordinatorId::LAST.0)]
+    TooMany,
 }
 
 /// A named set of coordinators, shared by every connection that is routed to it.
@@ -196,8 +194,10 @@ pub struct Cluster {
     /// Whether a session lives on when the connection that opened it closes. Where it does not, the link that opened it is
     /// kept for it; where it does, a handle that is not known may be somebody's.
     pub sessions_outlive_connections: bool,
-    /// In the order of the settings: a [`CoordinatorId`] is a place in this list.
-    pub coordinators: Vec<Arc<Coordinator>>,
+    coordinators: Roster<Coordinator>,
+    /// Of the next one. Locked for as long as one is added: no two may have the same name.
+    next_id: Mutex<u32>,
+    health: HealthSettings,
     /// Locked for the length of one pick, so that concurrent picks see each other's reservations.
     policy: Mutex<policy::Policy>,
     demands: Mutex<demands::Demands>,
@@ -205,7 +205,6 @@ pub struct Cluster {
     demand_key: RandomState,
     /// Which coordinators the next pick has to look at again.
     changes: Arc<changes::Changes>,
-    panic_threshold: f64,
 }
 
 impl Cluster {
@@ -219,48 +218,66 @@ impl Cluster {
         if !idle_session_cost.is_finite() || idle_session_cost < 0.0 {
             return Err(SettingsError::IdleSessionCost { cost: idle_session_cost });
         }
-        let count = coordinators.len();
-        if count > usize::from(u16::MAX) {
-            return Err(SettingsError::TooMany { count });
-        }
-        let mut names = HashSet::with_capacity(count);
-        let mut built = Vec::with_capacity(count);
-        let changes = Arc::default();
-        for (place, settings) in (0u16..).zip(coordinators) {
-            if !names.insert(settings.name.clone()) {
-                return Err(SettingsError::DuplicateName { name: settings.name });
-            }
-            let mark = changes::Mark::new(CoordinatorId(place), &changes);
-            built.push(Arc::new(Coordinator::new(CoordinatorId(place), settings, health, mark)?));
-        }
-        let policy = Mutex::new(policy::Policy::new(policy, idle_session_cost, count));
-        let panic_threshold = health.panic_threshold;
-        let (demands, demand_key) = (Mutex::default(), RandomState::new());
-        Ok(Self {
+        let cluster = Self {
             name,
             flavor,
             sessions_outlive_connections,
-            coordinators: built,
-            policy,
-            demands,
-            demand_key,
-            changes,
-            panic_threshold,
-        })
+            coordinators: Roster::default(),
+            next_id: Mutex::default(),
+            health,
+            policy: Mutex::new(policy::Policy::new(policy, idle_session_cost)),
+            demands: Mutex::default(),
+            demand_key: RandomState::new(),
+            changes: Arc::default(),
+        };
+        for settings in coordinators {
+            cluster.add(settings)?;
+        }
+        Ok(cluster)
     }
 
-    /// The coordinator with this id; `None` if the id belongs to another cluster.
-    pub fn coordinator(&self, id: CoordinatorId) -> Option<&Arc<Coordinator>> {
-        self.coordinators.get(usize::from(id.0))
+    /// A coordinator comes to the cluster, with nothing counted; its id is the next one.
+    ///
+    /// # Errors
+    /// Its settings are none that a coordinator can have beside those that are there.
+    pub fn add(&self, settings: CoordinatorSettings) -> Result<Arc<Coordinator>, SettingsError> {
+        let mut next_id = self.next_id.lock();
+        if self.named(&settings.name.0).is_some() {
+            return Err(SettingsError::DuplicateName { name: settings.name });
+        }
+        let id = CoordinatorId(*next_id);
+        if id > CoordinatorId::LAST {
+            return Err(SettingsError::TooMany);
+        }
+        let mark = changes::Mark::new(id, &self.changes);
+        let coordinator = Arc::new(Coordinator::new(id, settings, self.health, mark)?);
+        *next_id += 1;
+        self.coordinators.add(Arc::clone(&coordinator));
+        Ok(coordinator)
+    }
+
+    /// A coordinator is of the cluster no more, and is not picked. Whoever counts something there counts on.
+    pub fn remove(&self, id: CoordinatorId) -> Option<Arc<Coordinator>> {
+        self.coordinators.remove(id)
+    }
+
+    /// The coordinators that there are at the moment, in the order in which they came.
+    pub fn coordinators(&self) -> roster::All<Coordinator> {
+        self.coordinators.all()
+    }
+
+    /// The coordinator with this id; `None` if it was removed, or the id is one of another cluster.
+    pub fn coordinator(&self, id: CoordinatorId) -> Option<Arc<Coordinator>> {
+        self.coordinators.get(id)
     }
 
     /// Whether any of its coordinators offers the service.
     pub fn serves(&self, service: Service) -> bool {
-        self.coordinators.iter().any(|coordinator| coordinator.ports.of(service).is_some())
+        self.coordinators().iter().any(|coordinator| coordinator.ports.of(service).is_some())
     }
 
     /// The coordinator that people call by this name.
-    pub fn named(&self, name: &str) -> Option<&Arc<Coordinator>> {
-        self.coordinators.iter().find(|coordinator| &*coordinator.name.0 == name)
+    pub fn named(&self, name: &str) -> Option<Arc<Coordinator>> {
+        self.coordinators().iter().find(|coordinator| &*coordinator.name.0 == name).cloned()
     }
 }

@@ -8,6 +8,7 @@ use rand::Rng;
 use super::condition::Standing;
 use super::demands::Demand;
 use super::guards::Opening;
+use super::policy::Of;
 use super::{Cluster, Coordinator};
 use crate::ids::{CoordinatorId, Service};
 
@@ -127,7 +128,8 @@ impl Cluster {
 
     fn pick_of_all(&self, wanted: &Wanted<'_>, now: Instant, rng: &mut impl Rng) -> Result<Reserved, NoPick> {
         let mut policy = self.policy.lock();
-        let (coordinator, candidate) = policy.pick(self, wanted, now, rng)?;
+        let all = self.coordinators();
+        let (coordinator, candidate) = policy.pick(Of { cluster: self, all: &all }, wanted, now, rng)?;
         // Still under the lock: fifty opens at once must see each other, or all go to the same idle coordinator.
         let opening = coordinator.begin_open();
         drop(policy);

@@ -1,8 +1,11 @@
 //! Sessions go back to a coordinator that has returned, until the load is even again, and no faster than a few at a time.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::condition::Standing;
+use super::roster::place_of;
 use super::{AdminState, Cluster, Coordinator};
 use crate::ids::{CoordinatorId, Service};
 
@@ -34,7 +37,7 @@ struct Known {
 /// Decides who goes back where.
 #[derive(Debug, Default)]
 pub struct Rebalance {
-    known: Vec<Known>,
+    known: BTreeMap<CoordinatorId, Known>,
     /// Sessions that may go by now.
     allowed: f64,
 }
@@ -59,16 +62,13 @@ impl Place {
 impl Rebalance {
     /// Looks at a cluster, `elapsed` after the last look.
     pub fn look(&mut self, cluster: &Cluster, elapsed: Duration, now: Instant) -> Vec<Shift> {
-        self.note(cluster, now);
-        let mut places: Vec<Place> = cluster
-            .coordinators
-            .iter()
-            .zip(&self.known)
-            .filter(|(_, known)| known.usable)
-            .map(|(one, known)| place(one, known.refills, now))
-            .collect();
+        let all = cluster.coordinators();
+        self.note(&all, now);
+        let known = all.iter().filter_map(|one| Some((one, self.known.get(&one.id)?)));
+        let usable = known.filter(|(_, known)| known.usable);
+        let mut places: Vec<Place> = usable.map(|(one, known)| place(one, known.refills, now)).collect();
         if is_even(&places) {
-            self.known.iter_mut().for_each(|known| known.refills = false);
+            self.known.values_mut().for_each(|known| known.refills = false);
             self.allowed = 0.0;
             return Vec::new();
         }
@@ -87,14 +87,17 @@ impl Rebalance {
         shifts
     }
 
-    fn note(&mut self, cluster: &Cluster, now: Instant) {
-        for (at, one) in cluster.coordinators.iter().enumerate() {
+    fn note(&mut self, all: &[Arc<Coordinator>], now: Instant) {
+        self.known.retain(|id, _| place_of(all, *id).is_some());
+        let is_first = self.known.is_empty();
+        for one in all {
             let usable = one.state() == AdminState::Active
                 && one.ports.hs2.is_some()
                 && one.standing(Service::Hs2, now) == Standing::Ready;
             let incarnation = one.incarnation();
-            let Some(known) = self.known.get_mut(at) else {
-                self.known.push(Known { usable, incarnation, refills: false });
+            let Some(known) = self.known.get_mut(&one.id) else {
+                // One that comes later is one that has returned.
+                self.known.insert(one.id, Known { usable, incarnation, refills: usable && !is_first });
                 continue;
             };
             let returned = usable && (!known.usable || known.incarnation != incarnation);
@@ -157,8 +160,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn cluster(coordinators: u16) -> Cluster {
-        let settings = |place: u16| CoordinatorSettings {
+    fn cluster(coordinators: u32) -> Cluster {
+        let settings = |place: u32| CoordinatorSettings {
             name: CoordinatorName(format!("c{place}").into()),
             host: "localhost".to_owned(),
             ports: Flavor::Impala.default_ports(),
@@ -178,18 +181,17 @@ mod tests {
     }
 
     fn fill(cluster: &Cluster, counts: &[usize]) -> Vec<Vec<SessionCount>> {
-        let fill = |(one, count): (&std::sync::Arc<Coordinator>, &usize)| {
-            (0..*count).map(|_| one.count_session()).collect()
-        };
-        cluster.coordinators.iter().zip(counts).map(fill).collect()
+        let fill =
+            |(one, count): (&Arc<Coordinator>, &usize)| (0..*count).map(|_| one.count_session()).collect();
+        cluster.coordinators().iter().zip(counts).map(fill).collect()
     }
 
     /// After the third coordinator was drained and is resumed.
     fn returned(cluster: &Cluster) -> Rebalance {
         let (mut rebalance, now) = (Rebalance::default(), clock::now());
-        cluster.coordinators[2].drain(None, SECOND, now);
+        cluster.coordinators()[2].drain(None, SECOND, now);
         assert_eq!(rebalance.look(cluster, SECOND, now), []);
-        cluster.coordinators[2].resume();
+        cluster.coordinators()[2].resume();
         rebalance
     }
 
@@ -219,8 +221,8 @@ mod tests {
             for shift in shifts {
                 assert_eq!(shift.to, CoordinatorId(2));
                 for _ in 0..shift.sessions {
-                    drop(sessions[usize::from(shift.from.0)].pop());
-                    sessions[2].push(cluster.coordinators[2].count_session());
+                    drop(sessions[shift.from.0 as usize].pop());
+                    sessions[2].push(cluster.coordinators()[2].count_session());
                 }
             }
             seconds += 1;

@@ -94,10 +94,10 @@ pub(super) fn order(cluster: &Cluster, now: Instant, rng: &mut StdRng) -> Vec<Ca
 }
 
 fn open_sessions(cluster: &Cluster) -> Vec<u32> {
-    cluster.coordinators.iter().map(|coordinator| coordinator.load().open_sessions).collect()
+    cluster.coordinators().iter().map(|coordinator| coordinator.load().open_sessions).collect()
 }
 
-pub(super) fn ids(candidates: &[Candidate]) -> Vec<u16> {
+pub(super) fn ids(candidates: &[Candidate]) -> Vec<u32> {
     candidates.iter().map(|candidate| candidate.id.0).collect()
 }
 
@@ -129,7 +129,7 @@ fn fifty_simultaneous_opens_spread_evenly() {
         openers.into_iter().map(|opener| opener.join().unwrap()).collect()
     });
     let mut opens: Vec<_> =
-        cluster.coordinators.iter().map(|coordinator| coordinator.load().opens_in_progress).collect();
+        cluster.coordinators().iter().map(|coordinator| coordinator.load().opens_in_progress).collect();
     opens.sort_unstable();
     assert_eq!(opens, [12, 12, 13, 13]);
     drop(reserved);
@@ -140,12 +140,12 @@ fn a_burst_goes_where_little_runs() {
     let cluster = least_loaded(&[1; 4]);
     let (now, mut rng) = (clock::now(), rng());
     let running = |one: usize, count| -> Vec<_> {
-        (0..count).map(|_| cluster.coordinators[one].count_running()).collect()
+        (0..count).map(|_| cluster.coordinators()[one].count_running()).collect()
     };
     let _running = [running(0, 4), running(1, 2), running(2, 2)];
     let _opens: Vec<_> =
         (0..50).map(|_| cluster.pick_and_reserve(&ANYWHERE, now, &mut rng).unwrap().opening).collect();
-    let opens: Vec<_> = cluster.coordinators.iter().map(|one| one.load().opens_in_progress).collect();
+    let opens: Vec<_> = cluster.coordinators().iter().map(|one| one.load().opens_in_progress).collect();
     assert!(opens[0] <= 6 && (12..=14).contains(&opens[1]) && opens[3] >= 20, "{opens:?}");
 }
 
@@ -166,17 +166,17 @@ fn round_robin_is_smooth() {
     let cluster = cluster(PolicyName::RoundRobin, &[5, 1, 1]);
     let (now, mut rng) = (clock::now(), rng());
     let pick = |rng: &mut StdRng| cluster.pick_and_reserve(&ANYWHERE, now, rng).unwrap().candidate.id.0;
-    let turns: Vec<u16> = (0..14).map(|_| pick(&mut rng)).collect();
+    let turns: Vec<u32> = (0..14).map(|_| pick(&mut rng)).collect();
     assert_eq!(turns.iter().filter(|&&id| id == 0).count(), 10);
-    let longest_run = turns.chunk_by(|a, b| a == b).map(<[u16]>::len).max();
+    let longest_run = turns.chunk_by(|a, b| a == b).map(<[u32]>::len).max();
     assert!(longest_run <= Some(4), "{turns:?}");
 }
 
 #[test]
 fn a_running_operation_outweighs_idle_sessions() {
     let cluster = least_loaded(&[1, 1]);
-    let _running = cluster.coordinators[0].count_running();
-    let _idle: Vec<_> = (0..9).map(|_| cluster.coordinators[1].count_session()).collect();
+    let _running = cluster.coordinators()[0].count_running();
+    let _idle: Vec<_> = (0..9).map(|_| cluster.coordinators()[1].count_session()).collect();
     let picked = order(&cluster, clock::now(), &mut rng());
     assert_eq!(ids(&picked), [1, 0]);
     assert_eq!(picked[1].reason.to_string(), "load 1.00");
@@ -188,7 +188,7 @@ fn ties_are_broken_at_random() {
     let (now, mut rng) = (clock::now(), rng());
     let mut firsts = [0; 4];
     for _ in 0..400 {
-        firsts[usize::from(order(&cluster, now, &mut rng)[0].id.0)] += 1;
+        firsts[order(&cluster, now, &mut rng)[0].id.0 as usize] += 1;
     }
     assert!(firsts.iter().all(|&count| count > 50), "{firsts:?}");
 }
@@ -198,13 +198,13 @@ fn a_draining_coordinator_gets_no_new_session() {
     for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
         let cluster = cluster(policy, &[1, 1]);
         let (now, mut rng) = (clock::now(), rng());
-        cluster.coordinators[0].drain(None, HOUR, now);
+        cluster.coordinators()[0].drain(None, HOUR, now);
         let _sessions: Vec<_> = (0..20).map(|_| open_one(&cluster, now, &mut rng)).collect();
         assert_eq!(open_sessions(&cluster), [0, 20]);
-        cluster.coordinators[1].drain(None, HOUR, now);
+        cluster.coordinators()[1].drain(None, HOUR, now);
         assert_eq!(order(&cluster, now, &mut rng), []);
         assert!(matches!(cluster.pick_and_reserve(&ANYWHERE, now, &mut rng), Err(NoPick::Nobody)));
-        cluster.coordinators[0].resume();
+        cluster.coordinators()[0].resume();
         assert_eq!(ids(&order(&cluster, now, &mut rng)), [0]);
     }
 }
@@ -225,8 +225,8 @@ fn a_coordinator_that_was_tried_is_not_picked_again() {
 fn a_coordinator_whose_dial_failed_is_tried_last_but_tried() {
     let cluster = least_loaded(&[1, 1, 1]);
     let (now, mut rng) = (clock::now(), rng());
-    cluster.coordinators[1].note_dial_failed(Hs2, now);
-    let _busy = [cluster.coordinators[0].count_running(), cluster.coordinators[2].count_running()];
+    cluster.coordinators()[1].note_dial_failed(Hs2, now);
+    let _busy = [cluster.coordinators()[0].count_running(), cluster.coordinators()[2].count_running()];
     let picked = order(&cluster, now, &mut rng);
     assert_eq!(picked.len(), 3);
     assert_eq!(picked[2].id, CoordinatorId(1));
@@ -238,7 +238,7 @@ fn a_coordinator_whose_dial_failed_is_tried_last_but_tried() {
 #[test]
 fn a_back_off_doubles_from_one_second_to_thirty() {
     let cluster = least_loaded(&[1]);
-    let coordinator = &cluster.coordinators[0];
+    let coordinator = &cluster.coordinators()[0];
     let mut now = clock::now();
     for seconds in [1, 2, 4, 8, 16, 30, 30] {
         coordinator.note_dial_failed(Hs2, now);
@@ -258,15 +258,15 @@ fn fifty_failures_together_are_one_failure() {
     let cluster = least_loaded(&[1]);
     let now = clock::now();
     for _ in 0..50 {
-        cluster.coordinators[0].note_dial_failed(Hs2, now);
+        cluster.coordinators()[0].note_dial_failed(Hs2, now);
     }
-    assert_eq!(cluster.coordinators[0].standing(Hs2, now + Duration::from_secs(1)), Standing::Ready);
+    assert_eq!(cluster.coordinators()[0].standing(Hs2, now + Duration::from_secs(1)), Standing::Ready);
 }
 
 #[test]
 fn a_dial_that_succeeds_does_not_disprove_a_shutdown() {
     let cluster = least_loaded(&[1]);
-    let (coordinator, now) = (&cluster.coordinators[0], clock::now());
+    let (coordinator, now) = (&cluster.coordinators()[0], clock::now());
     coordinator.note_dial_failed(Hs2, now);
     coordinator.note_shutting_down(now);
     coordinator.note_dialed(Hs2);
@@ -278,7 +278,7 @@ fn a_dial_that_succeeds_does_not_disprove_a_shutdown() {
 #[test]
 fn a_dial_that_fails_on_one_port_says_nothing_of_the_others() {
     let cluster = least_loaded(&[1]);
-    let (coordinator, now) = (&cluster.coordinators[0], clock::now());
+    let (coordinator, now) = (&cluster.coordinators()[0], clock::now());
     coordinator.note_dial_failed(Service::Beeswax, now);
     assert_eq!(coordinator.standing(Service::Beeswax, now), Standing::Cooling(Cause::DialFailed));
     assert_eq!(coordinator.standing(Hs2, now), Standing::Ready);
@@ -290,7 +290,7 @@ fn a_dial_that_fails_on_one_port_says_nothing_of_the_others() {
 #[test]
 fn a_dial_that_succeeds_disproves_neither_a_lost_open_nor_a_login_without_verdict() {
     let cluster = least_loaded(&[1]);
-    let (coordinator, now) = (&cluster.coordinators[0], clock::now());
+    let (coordinator, now) = (&cluster.coordinators()[0], clock::now());
     coordinator.note_open_lost(Hs2, now);
     coordinator.note_login_unanswered(Hs2, now);
     coordinator.note_dialed(Hs2);
@@ -305,7 +305,7 @@ fn a_dial_that_succeeds_disproves_neither_a_lost_open_nor_a_login_without_verdic
 fn cooling_coordinators_lose_no_turns_to_each_other() {
     let cluster = cluster(PolicyName::RoundRobin, &[1, 1, 1]);
     let (now, mut rng) = (clock::now(), rng());
-    cluster.coordinators[2].note_dial_failed(Hs2, now);
+    cluster.coordinators()[2].note_dial_failed(Hs2, now);
     let _sessions: Vec<_> = (0..10).map(|_| open_one(&cluster, now, &mut rng)).collect();
     assert_eq!(open_sessions(&cluster), [5, 5, 0]);
     let later = now + Duration::from_secs(1);
@@ -316,16 +316,16 @@ fn cooling_coordinators_lose_no_turns_to_each_other() {
 #[test]
 fn an_open_that_becomes_a_session_is_counted_once() {
     let cluster = least_loaded(&[1]);
-    let opening = cluster.coordinators[0].begin_open();
-    assert_eq!(cluster.coordinators[0].load(), Load { opens_in_progress: 1, ..Load::default() });
+    let opening = cluster.coordinators()[0].begin_open();
+    assert_eq!(cluster.coordinators()[0].load(), Load { opens_in_progress: 1, ..Load::default() });
     let session = opening.into_session();
-    assert_eq!(cluster.coordinators[0].load(), Load { open_sessions: 1, ..Load::default() });
+    assert_eq!(cluster.coordinators()[0].load(), Load { open_sessions: 1, ..Load::default() });
     assert_eq!(session.coordinator().id, CoordinatorId(0));
 }
 
 fn eject(cluster: &Cluster, place: usize, now: Instant) {
     let failed = health::Finding::Failed("connection refused".into());
-    cluster.coordinators[place].note_probe(Hs2, failed, now);
+    cluster.coordinators()[place].note_probe(Hs2, failed, now);
 }
 
 fn report(figures: Figures) -> Report {
@@ -364,7 +364,7 @@ fn when_most_look_bad_all_are_used() {
 fn a_panic_does_not_overrule_what_a_coordinator_says_of_itself() {
     let cluster = least_loaded(&[1; 4]);
     let (now, mut rng) = (clock::now(), rng());
-    for coordinator in &cluster.coordinators[..3] {
+    for coordinator in &cluster.coordinators()[..3] {
         let quiescing = Report { quiescing: Some(true), ..Report::default() };
         coordinator.note_report(quiescing, Own::default(), now);
     }
@@ -380,7 +380,7 @@ fn a_returned_coordinator_gets_its_share_gradually() {
         eject(&cluster, 0, now);
         let mut sessions: Vec<_> = (0..90).map(|_| open_one(&cluster, now, &mut rng)).collect();
         let back = now + Duration::from_secs(2);
-        cluster.coordinators[0].note_probe(Hs2, health::Finding::Passed, back);
+        cluster.coordinators()[0].note_probe(Hs2, health::Finding::Passed, back);
         sessions.extend((0..30).map(|_| open_one(&cluster, back, &mut rng)));
         let first = open_sessions(&cluster)[0];
         assert!((1..=3).contains(&first), "{policy}: {first} of 120 at first");
@@ -389,7 +389,7 @@ fn a_returned_coordinator_gets_its_share_gradually() {
         let second = open_sessions(&cluster)[0];
         assert!(second > first && second < 25, "{policy}: {second} of 150 at half time");
         let full = back + HEALTH.slow_start;
-        let percent = |now| cluster.coordinators[0].share(Hs2, now).percent();
+        let percent = |now| cluster.coordinators()[0].share(Hs2, now).percent();
         assert_eq!((percent(half), percent(full)), (50, 100));
     }
 }
@@ -399,7 +399,7 @@ fn sessions_of_others_shift_picks() {
     let cluster = least_loaded(&[1; 2]);
     let (now, mut rng) = (clock::now(), rng());
     let _ours: Vec<_> = (0..4).map(|_| open_one(&cluster, now, &mut rng)).collect();
-    for (coordinator, theirs) in cluster.coordinators.iter().zip([10, 0]) {
+    for (coordinator, theirs) in cluster.coordinators().iter().zip([10, 0]) {
         let figures = Figures { sessions: 2 + theirs, ..Figures::default() };
         coordinator.note_report(report(figures), coordinator.own(), now);
     }
@@ -411,7 +411,7 @@ fn sessions_of_others_shift_picks() {
 fn between_two_polls_opens_see_each_other() {
     let cluster = least_loaded(&[1; 4]);
     let (now, mut rng) = (clock::now(), rng());
-    for (coordinator, theirs) in cluster.coordinators.iter().zip([0, 10, 10, 10]) {
+    for (coordinator, theirs) in cluster.coordinators().iter().zip([0, 10, 10, 10]) {
         let figures = Figures { sessions: theirs, ..Figures::default() };
         coordinator.note_report(report(figures), coordinator.own(), now);
     }
@@ -426,7 +426,7 @@ fn between_two_polls_opens_see_each_other() {
 #[test]
 fn an_operation_of_ours_is_not_taken_for_one_of_others() {
     let cluster = least_loaded(&[1]);
-    let (coordinator, now) = (&cluster.coordinators[0], clock::now());
+    let (coordinator, now) = (&cluster.coordinators()[0], clock::now());
     let figures = Figures { registered: 2, ..Figures::default() };
     let in_flight = coordinator.count_running();
     let ended_but_open = coordinator.count_operation();
@@ -494,7 +494,8 @@ proptest! {
     #[test]
     fn counts_agree_with_the_guards_and_return_to_zero(steps in prop::collection::vec(step(), 0..200)) {
         let cluster = least_loaded(&[1; 3]);
-        let at = |place: usize| &cluster.coordinators[place % 3];
+        let all = cluster.coordinators();
+        let at = |place: usize| &all[place % 3];
         let (mut opens, mut sessions, mut runs) = (Vec::new(), Vec::new(), Vec::new());
         for step in steps {
             match step {
@@ -508,19 +509,19 @@ proptest! {
             }
             let mut expected = [Load::default(); 3];
             for open in &opens {
-                expected[usize::from(open.coordinator().id.0)].opens_in_progress += 1;
+                expected[open.coordinator().id.0 as usize].opens_in_progress += 1;
             }
             for session in &sessions {
-                expected[usize::from(session.coordinator().id.0)].open_sessions += 1;
+                expected[session.coordinator().id.0 as usize].open_sessions += 1;
             }
             for run in &runs {
-                expected[usize::from(run.coordinator().id.0)].running_operations += 1;
+                expected[run.coordinator().id.0 as usize].running_operations += 1;
             }
-            let counted: Vec<_> = cluster.coordinators.iter().map(|c| c.load()).collect();
+            let counted: Vec<_> = cluster.coordinators().iter().map(|c| c.load()).collect();
             prop_assert_eq!(&counted[..], &expected[..]);
         }
         drop((opens, sessions, runs));
-        for coordinator in &cluster.coordinators {
+        for coordinator in cluster.coordinators().iter() {
             prop_assert_eq!(coordinator.load(), Load::default());
         }
     }
@@ -536,7 +537,7 @@ proptest! {
         let cluster = cluster(policy, &weights);
         let now = clock::now();
         let mut guards = Vec::new();
-        for (coordinator, &(_, running, sessions, drained, cooling)) in cluster.coordinators.iter().zip(&fleet) {
+        for (coordinator, &(_, running, sessions, drained, cooling)) in cluster.coordinators().iter().zip(&fleet) {
             let running: Vec<_> = (0..running).map(|_| coordinator.count_running()).collect();
             let sessions: Vec<_> = (0..sessions).map(|_| coordinator.count_session()).collect();
             guards.push((running, sessions));
@@ -547,8 +548,8 @@ proptest! {
 
         let mut named = ids(&picked);
         named.sort_unstable();
-        let eligible: Vec<u16> =
-            (0u16..).zip(&fleet).filter(|(_, coordinator)| !coordinator.3).map(|(id, _)| id).collect();
+        let eligible: Vec<u32> =
+            (0u32..).zip(&fleet).filter(|(_, coordinator)| !coordinator.3).map(|(id, _)| id).collect();
         prop_assert_eq!(named, eligible);
         for pair in picked.windows(2) {
             let key = |candidate: &Candidate| match candidate.reason.basis {
@@ -567,7 +568,7 @@ fn a_coordinator_without_room_is_passed_over() {
     for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
         let cluster = cluster(policy, &[1; 3]);
         let (now, mut rng) = (clock::now(), rng());
-        let without = |full: &'static [u16]| move |one: &Coordinator| !full.contains(&one.id.0);
+        let without = |full: &'static [u32]| move |one: &Coordinator| !full.contains(&one.id.0);
         let pick = |has_room: &dyn Fn(&Coordinator) -> bool, rng: &mut StdRng| {
             cluster.pick_and_reserve(&Wanted { has_room, ..ANYWHERE }, now, rng)
         };
@@ -623,7 +624,7 @@ fn opens_that_fail_everywhere_shift_no_load() {
     let mut sessions = Vec::new();
     for _ in 0..200 {
         let opening = cluster.pick_and_reserve(&ANYWHERE, now, &mut rng).unwrap().opening;
-        failed[usize::from(opening.coordinator().id.0)] += 1;
+        failed[opening.coordinator().id.0 as usize] += 1;
         opening.coordinator().note_failed(Hs2, demands::Step::Open, now);
         drop(opening);
         sessions.push(open_one(&cluster, now, &mut rng));
@@ -642,8 +643,8 @@ fn a_failure_never_keeps_a_session_from_the_only_coordinator() {
     let cluster = least_loaded(&[1]);
     let now = clock::now();
     for _ in 0..1000 {
-        cluster.coordinators[0].note_failed(Hs2, demands::Step::Open, now);
+        cluster.coordinators()[0].note_failed(Hs2, demands::Step::Open, now);
     }
-    assert_eq!(cluster.coordinators[0].standing(Hs2, now), Standing::Ready);
+    assert_eq!(cluster.coordinators()[0].standing(Hs2, now), Standing::Ready);
     assert_eq!(order(&cluster, now, &mut rng()).len(), 1);
 }

@@ -63,7 +63,7 @@ impl ConfigFile {
             let found = fleet.and_then(|fleet| Some((fleet, fleet.cluster.named(&new.coordinator.0)?)));
             let Some((fleet, coordinator)) = found else { continue };
             match new.state {
-                AdminState::Drain => fleet.drain(coordinator, None),
+                AdminState::Drain => fleet.drain(&coordinator, None),
                 AdminState::Active => coordinator.resume(),
             }
             let (cluster, name, state) = (&new.cluster, &new.coordinator, new.state);

@@ -21,7 +21,8 @@ use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind_for_clients};
 use crate::net::socket::SocketSettings;
 use crate::net::stream::Sockets;
 use crate::serve;
-use crate::serve::background::{draining, upkeep, watching};
+use crate::serve::background::watching::Watchers;
+use crate::serve::background::{draining, upkeep};
 use crate::serve::fleet::shared::{Entrance, Fleet};
 use crate::serve::settings::{
     FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, Settings, WatchSettings,
@@ -123,8 +124,9 @@ impl Router {
         let end = CancellationToken::new();
         let background = TaskTracker::new();
         background.spawn(upkeep::run(Arc::clone(&shared), fleets.clone(), counts, end.clone()));
+        let watchers = Watchers { shared: Arc::clone(&shared), tasks: background.clone(), end: end.clone() };
         for fleet in &fleets {
-            watching::start(&shared, fleet, &background, &end);
+            watchers.start(fleet);
             background.spawn(upkeep::move_sessions(Arc::clone(&shared), Arc::clone(fleet), end.clone()));
             background.spawn(draining::end_drains(Arc::clone(&shared), Arc::clone(fleet), end.clone()));
         }
@@ -228,7 +230,8 @@ fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartEr
 
 /// The time of what is drained from the first begins now.
 fn begin_drains(cluster: &Cluster, deadline: Duration) {
-    let drained = cluster.coordinators.iter().filter(|one| one.state() == AdminState::Drain);
+    let all = cluster.coordinators();
+    let drained = all.iter().filter(|one| one.state() == AdminState::Drain);
     drained.for_each(|one| one.drain(None, deadline, clock::now()));
 }
 

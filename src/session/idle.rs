@@ -85,11 +85,11 @@ pub struct Activity {
 
 const OVER: u32 = 1 << 31;
 /// The session was found by asking.
-const FOUND: u32 = 1 << 16;
+const FOUND: u32 = 1 << CoordinatorId::BITS;
 /// It counts nowhere, because its coordinator's process seems to have ended.
-const UNCOUNTED: u32 = 1 << 17;
-/// It ended with its link, to the coordinator whose id is in the lower half.
-const LOST: u32 = 1 << 18;
+const UNCOUNTED: u32 = FOUND << 1;
+/// It ended with its link, to the coordinator whose id is in the lower bits.
+const LOST: u32 = FOUND << 2;
 
 impl Activity {
     /// Of a session that was just used.
@@ -125,14 +125,14 @@ impl Activity {
 
     /// The session has ended with its link to this coordinator: no call begins any more.
     pub fn note_lost(&self, coordinator: CoordinatorId) {
-        self.marks.fetch_or(LOST | u32::from(coordinator.0), Ordering::AcqRel);
+        self.marks.fetch_or(LOST | coordinator.0, Ordering::AcqRel);
         self.close();
     }
 
     /// The coordinator with the link to which it ended, if it did.
     pub fn lost(&self) -> Option<CoordinatorId> {
-        let [high, low] = halves(self.marks.load(Ordering::Acquire));
-        (u32::from(high) << 16 & LOST != 0).then_some(CoordinatorId(low))
+        let marks = self.marks.load(Ordering::Acquire);
+        (marks & LOST != 0).then(|| CoordinatorId(marks & CoordinatorId::LAST.0))
     }
 
     /// Whether [`Self::note_found`] was.
@@ -198,11 +198,6 @@ impl Activity {
     pub fn close(&self) {
         self.calls.fetch_or(OVER, Ordering::AcqRel);
     }
-}
-
-fn halves(marks: u32) -> [u16; 2] {
-    let [a, b, c, d] = marks.to_be_bytes();
-    [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])]
 }
 
 #[cfg(test)]
@@ -282,8 +277,8 @@ mod tests {
         activity.note_found();
         activity.note_counted(false);
         assert!(activity.begin() && activity.lost().is_none());
-        activity.note_lost(CoordinatorId(u16::MAX));
-        assert_eq!(activity.lost(), Some(CoordinatorId(u16::MAX)));
+        activity.note_lost(CoordinatorId::LAST);
+        assert_eq!(activity.lost(), Some(CoordinatorId::LAST));
         assert!(!activity.begin() && activity.was_found() && !activity.is_counted());
         activity.note_counted(true);
         assert!(activity.is_counted() && activity.lost().is_some());

@@ -214,7 +214,7 @@ impl Twins {
 
     /// How many sessions the router counts on each coordinator.
     fn counted(&self) -> Vec<u32> {
-        let coordinators = &self.router.router().fleets()[0].cluster.coordinators;
+        let coordinators = &self.router.router().fleets()[0].cluster.coordinators();
         coordinators.iter().map(|one| one.load().open_sessions).collect()
     }
 

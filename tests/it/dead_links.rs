@@ -27,7 +27,7 @@ fn fleet(coordinators: usize, keys: &str) -> Fleet {
 /// The links that one coordinator's port counts.
 fn links(fleet: &Fleet, place: usize, service: Service) -> u32 {
     let known = fleet.known();
-    known.room_of(&known.cluster.coordinators[place], service).map_or(0, |(room, _)| room.links)
+    known.room_of(&known.cluster.coordinators()[place], service).map_or(0, |(room, _)| room.links)
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_coordinator_that_speaks_unasked_on_an_idle_link_loses_it() {
     link.write_all(&reply).unwrap();
     let _client = client.join().unwrap();
     let fleet = &router.router().fleets()[0];
-    let links = || fleet.room_of(&fleet.cluster.coordinators[0], Service::Hs2).unwrap().0.links;
+    let links = || fleet.room_of(&fleet.cluster.coordinators()[0], Service::Hs2).unwrap().0.links;
     assert_eq!(links(), 1);
     link.write_all(b"unasked").unwrap();
     assert!(eventually(|| links() == 0), "what is no answer would be the next one's");

@@ -11,7 +11,7 @@ const SESSIONS: u32 = 20;
 
 /// What the router counts on a coordinator: sessions, running operations, open operations.
 fn counted(fleet: &Fleet, place: usize) -> (u32, u32, u32) {
-    let coordinator = &fleet.known().cluster.coordinators[place];
+    let coordinator = &fleet.known().cluster.coordinators()[place];
     let load = coordinator.load();
     (load.open_sessions, load.running_operations, coordinator.open_operations())
 }
@@ -24,8 +24,8 @@ fn ghosts_leave(mut fleet: Fleet, restart: impl FnOnce(&mut Fleet)) {
     let running = clients[0].execute(&sessions[0], "select sleep(60000)").unwrap();
     assert_eq!(counted(&fleet, 0), (SESSIONS, 1, 1));
     let now = clock::now();
-    let is_polled = fleet.known().cluster.coordinators[0].ports.web.is_some();
-    let has_told = || !is_polled || fleet.known().cluster.coordinators[0].told_start_since(now);
+    let is_polled = fleet.known().cluster.coordinators()[0].ports.web.is_some();
+    let has_told = || !is_polled || fleet.known().cluster.coordinators()[0].told_start_since(now);
     assert!(eventually(has_told), "its web port is polled");
     restart(&mut fleet);
     assert!(eventually(|| counted(&fleet, 0) == (0, 0, 0)), "still counted: {:?}", counted(&fleet, 0));
@@ -104,7 +104,7 @@ fn sessions_that_outlive_connections_but_not_their_process_leave_the_count() {
              coordinators = [{{ host = \"127.0.0.1\", hs2 = {}, hs2_http = 0, web = 0 }}]\n",
             coordinator.hs2().port()
         ));
-        let sessions = || router.router().fleets()[0].cluster.coordinators[0].load().open_sessions;
+        let sessions = || router.router().fleets()[0].cluster.coordinators()[0].load().open_sessions;
         let mut client = Hs2Client::connect(router.listener(0), &Login::NoSasl).unwrap();
         // Of those on one connection only the last ends with it (Hive: `ThriftBinaryCLIService` `deleteContext`).
         let opened: Vec<_> = (0..3).map(|_| client.open(&[]).unwrap()).collect();

@@ -70,7 +70,7 @@ fn share(router: &TestRouter, name: &str, count: usize) -> usize {
 }
 
 fn state(router: &TestRouter, place: usize) -> State {
-    router.router().fleets()[0].cluster.coordinators[place].health(Service::Hs2).state()
+    router.router().fleets()[0].cluster.coordinators()[place].health(Service::Hs2).state()
 }
 
 fn await_state(router: &TestRouter, place: usize, wanted: State) {
@@ -117,7 +117,7 @@ fn a_killed_coordinator_is_ejected_gets_nothing_and_returns_slowly() {
     let mut held: Vec<_> = (0..30).map(|_| open(router.listener(0))).collect();
     let back = held.iter_mut().map(Session::coordinator).filter(|name| name == "c1").count();
     assert!((1..=3).contains(&back), "{back} of 30 at the beginning of a slow start");
-    let load = router.router().fleets()[0].cluster.coordinators[0].share(Service::Hs2, clock::now());
+    let load = router.router().fleets()[0].cluster.coordinators()[0].share(Service::Hs2, clock::now());
     assert_eq!(load.percent(), 5);
 }
 
@@ -127,7 +127,7 @@ fn a_coordinator_whose_health_page_fails_is_ejected() {
     let router = router(&coordinators, OFTEN);
     coordinators[1].faults().fail_health();
     await_state(&router, 1, State::Ejected);
-    let reason = router.router().fleets()[0].cluster.coordinators[1].health(Service::Hs2).reason().cloned();
+    let reason = router.router().fleets()[0].cluster.coordinators()[1].health(Service::Hs2).reason().cloned();
     assert_eq!(reason.as_deref(), Some("/healthz: 503 Service Unavailable"));
     assert_eq!(share(&router, "c2", 8), 0);
     router.await_metric(
@@ -164,7 +164,7 @@ fn a_quiescing_coordinator_gets_nothing_although_it_looks_well() {
         }
     };
     coordinators[0].faults().start_quiescing();
-    let quiesces = || router.router().fleets()[0].cluster.coordinators[0].quiescing_since().is_some();
+    let quiesces = || router.router().fleets()[0].cluster.coordinators()[0].quiescing_since().is_some();
     assert!(eventually(quiesces));
     // A probe that was under way at that moment may still open its session.
     await_polls(&router, &coordinators);
@@ -190,7 +190,7 @@ fn words_in_a_statement_are_not_a_shutdown() {
         drop(session.client.execute(&session.handle, text).unwrap_err());
     }
     await_polls(&router, &coordinators);
-    let standing = router.router().fleets()[0].cluster.coordinators[0].standing(Service::Hs2, clock::now());
+    let standing = router.router().fleets()[0].cluster.coordinators()[0].standing(Service::Hs2, clock::now());
     assert_eq!(standing, hs2router::cluster::Standing::Ready);
 }
 
@@ -215,7 +215,7 @@ fn our_own_sessions_and_operations_are_not_taken_for_those_of_others() {
         operations.push(session.client.execute(&session.handle, "select * from rows(10)").unwrap());
     }
     await_polls(&router, &coordinators);
-    let coordinator = &router.router().fleets()[0].cluster.coordinators[0];
+    let coordinator = &router.router().fleets()[0].cluster.coordinators()[0];
     let figures = coordinator.figures().unwrap().0;
     assert_eq!((figures.registered, coordinator.open_operations()), (5, 5));
     assert_eq!(coordinator.others().operations, 0);
@@ -277,7 +277,7 @@ fn a_port_that_nothing_uses_is_not_probed() {
     let coordinators = fleet(1);
     let router = router(&coordinators, OFTEN);
     await_polls(&router, &coordinators);
-    let coordinator = &router.router().fleets()[0].cluster.coordinators[0];
+    let coordinator = &router.router().fleets()[0].cluster.coordinators()[0];
     assert_eq!(coordinator.health(Service::Beeswax).probed(), None);
     assert!(eventually(|| coordinator.health(Service::Hs2).probed().is_some()));
 }

@@ -125,7 +125,7 @@ fn an_open_that_every_coordinator_hangs_up_on_speaks_against_none() {
     let mut client = Talk::connect(router.listener(0));
     assert_eq!(client.call(&open_session().seqid(13)).error().0, "08S01");
     let now = hs2router::clock::now();
-    for coordinator in &router.router().fleets()[0].cluster.coordinators {
+    for coordinator in router.router().fleets()[0].cluster.coordinators().iter() {
         assert_eq!(coordinator.standing(Service::Hs2, now), Standing::Ready);
     }
 }
@@ -136,7 +136,7 @@ fn an_open_that_is_answered_with_an_error_speaks_against_nobody() {
     let router = router(&[scripts[0].address(), scripts[1].address()]);
     Talk::connect(router.listener(0)).call(&open_session());
     let now = hs2router::clock::now();
-    for coordinator in &router.router().fleets()[0].cluster.coordinators {
+    for coordinator in router.router().fleets()[0].cluster.coordinators().iter() {
         assert_eq!(coordinator.standing(Service::Hs2, now), Standing::Ready);
     }
 }
@@ -164,7 +164,7 @@ fn opened_with(bytes: usize, keys: &str) -> (Option<i32>, String) {
     let router = TestRouter::with("impala", &[script.address()], keys);
     let reply = Talk::connect(router.listener(0)).call(&open_session());
     let standing =
-        router.router().fleets()[0].cluster.coordinators[0].standing(Service::Hs2, hs2router::clock::now());
+        router.router().fleets()[0].cluster.coordinators()[0].standing(Service::Hs2, hs2router::clock::now());
     assert_eq!(standing, Standing::Ready, "how long a reply is may be the client's doing");
     (reply.status(), reply.error().1)
 }

@@ -148,7 +148,7 @@ fn a_session_of_a_coordinator_that_was_restarted_goes_on_with_its_next_call() {
         let session = made_up(&fleet, &mut client);
         let before = makings(&mut client, &session);
         // Polled once at least.
-        assert!(eventually(|| fleet.known().cluster.coordinators[0].figures().is_some()));
+        assert!(eventually(|| fleet.known().cluster.coordinators()[0].figures().is_some()));
         fleet.lose(0);
         fleet.revive(0);
         assert_eq!(makings(&mut client, &session), before);
@@ -160,7 +160,7 @@ fn a_session_that_its_coordinator_has_ended_is_not_revived() {
     let fleet = Fleet::with(Plan { watched: true, ..Plan::default() });
     let mut client = fleet.hs2();
     let session = made_up(&fleet, &mut client);
-    assert!(eventually(|| fleet.known().cluster.coordinators[0].figures().is_some()));
+    assert!(eventually(|| fleet.known().cluster.coordinators()[0].figures().is_some()));
     // As an administrator would.
     let mut direct = Hs2Client::connect(fleet.coordinator(0).hs2(), fleet.login()).unwrap();
     direct.close_session(&session).unwrap();
@@ -299,7 +299,7 @@ fn with_nowhere_to_go_a_session_stays_and_its_coordinator_speaks_for_itself() {
     for coordinator in fleet.coordinators() {
         coordinator.faults().start_quiescing();
     }
-    let known = &fleet.known().cluster.coordinators;
+    let known = &fleet.known().cluster.coordinators();
     assert!(eventually(|| known.iter().all(|one| one.quiescing_since().is_some())));
     assert!(refusal(client.execute(&session, "select 1")).starts_with(SHUTTING_DOWN));
     client.ping(&session).unwrap();

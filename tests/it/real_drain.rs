@@ -66,7 +66,7 @@ fn is_running(client: &mut Hs2Client, operation: &TOperationHandle) -> bool {
 fn drain_one_of_two(login: Login) {
     let Some([first, second]) = spark::pair(login) else { return };
     let router = TestRouter::of("spark", &[first.address(), second.address()]);
-    let coordinators = &router.router().fleets()[0].cluster.coordinators;
+    let coordinators = &router.router().fleets()[0].cluster.coordinators();
     let sessions = || coordinators.iter().map(|one| one.load().open_sessions).collect::<Vec<_>>();
     let mut one = arrive(&router, login);
     let drained = sessions().iter().position(|sessions| *sessions == 1).unwrap();

@@ -37,7 +37,7 @@ fn waiting(fleet: &Fleet) -> i64 {
 fn links(fleet: &Fleet) -> Vec<u32> {
     let known = fleet.known();
     let of = |one| known.room_of(one, Service::Hs2).map_or(0, |(room, _)| room.links);
-    known.cluster.coordinators.iter().map(|one| of(one)).collect()
+    known.cluster.coordinators().iter().map(|one| of(one)).collect()
 }
 
 /// A client with a session, and a thread in which it waits for rows that do not come.
@@ -267,7 +267,7 @@ fn a_client_that_vanishes_in_a_call_leaves_its_link_counted_until_it_is_clean() 
     drop(client);
     assert!(eventually(|| fleet
         .known()
-        .room_of(&fleet.known().cluster.coordinators[0], Service::Hs2)
+        .room_of(&fleet.known().cluster.coordinators()[0], Service::Hs2)
         .unwrap()
         .0
         .idle
@@ -353,7 +353,7 @@ fn the_session_of_a_probe_takes_a_place_like_any_other() {
     let mut client = connect();
     let session = client.open(&[]).unwrap();
     let fleet = &router.router().fleets()[0];
-    let room = || fleet.room_of(&fleet.cluster.coordinators[0], Service::Hs2).unwrap().0;
+    let room = || fleet.room_of(&fleet.cluster.coordinators()[0], Service::Hs2).unwrap().0;
     assert!(eventually(|| coordinator.open_sessions().len() == 2), "a probe opens a session of its own");
     assert_eq!((room().links, coordinator.connections()), (2, 2));
     let (message, _) = refusal_and_state(connect().open(&[]));

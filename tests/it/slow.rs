@@ -41,20 +41,20 @@ fn slow() -> (Script, Sender<()>) {
 
 /// Has the first coordinator asked for a session, and nobody else.
 fn open_on(first: &Script, way: fn(SocketAddr) -> Talk, router: &TestRouter) -> Talk {
-    for other in &router.router().fleets()[0].cluster.coordinators[1..] {
+    for other in &router.router().fleets()[0].cluster.coordinators()[1..] {
         router.router().fleets()[0].drain(other, None);
     }
     let mut client = way(router.listener(0));
     client.say(&open_session());
     assert!(eventually(|| first.count("OpenSession") == 1), "it was not asked");
-    for other in &router.router().fleets()[0].cluster.coordinators[1..] {
+    for other in &router.router().fleets()[0].cluster.coordinators()[1..] {
         other.resume();
     }
     client
 }
 
 fn state(router: &TestRouter) -> State {
-    router.router().fleets()[0].cluster.coordinators[0].health(Service::Hs2).state()
+    router.router().fleets()[0].cluster.coordinators()[0].health(Service::Hs2).state()
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn a_login_at_a_coordinator_that_answers_nothing_any_more_fails_by_its_name_and_
     for flavor in ["spark", "impala"] {
         let (hung, other) = (Script::sound(), Script::sound());
         let router = TestRouter::of(flavor, &[hung.address(), other.address()]);
-        router.router().fleets()[0].drain(&router.router().fleets()[0].cluster.coordinators[1], None);
+        router.router().fleets()[0].drain(&router.router().fleets()[0].cluster.coordinators()[1], None);
         hung.pause();
         let (mut client, status, text) = Talk::log_in(router.listener(0), "u1", "p1");
         assert_eq!(status, BAD);
@@ -205,7 +205,7 @@ fn a_login_at_a_coordinator_that_answers_nothing_any_more_fails_by_its_name_and_
         assert_eq!(client.rest(), b"");
         assert_eq!(other.credentials(), 0, "credentials were shown to another coordinator");
         assert_eq!(state(&router), State::Ejected);
-        router.router().fleets()[0].cluster.coordinators[1].resume();
+        router.router().fleets()[0].cluster.coordinators()[1].resume();
         for _ in 0..3 {
             Talk::connect_sasl(router.listener(0)).open();
         }

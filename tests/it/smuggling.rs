@@ -27,7 +27,7 @@ fn sharing(coordinator: SocketAddr) -> TestRouter {
 
 fn links(router: &TestRouter) -> u32 {
     let known = &router.router().fleets()[0];
-    known.room_of(&known.cluster.coordinators[0], Service::Hs2).map_or(0, |(room, _)| room.links)
+    known.room_of(&known.cluster.coordinators()[0], Service::Hs2).map_or(0, |(room, _)| room.links)
 }
 
 /// A container with one byte, or one empty string, of each of these types: less than a reader of strings wants.
@@ -183,7 +183,7 @@ fn a_method_that_is_not_known_leaves_the_session_that_ends_with_the_link() {
             }
             assert_eq!(client.call(&execute(&session, "select 1")).status(), Some(0));
             assert_eq!(script.accepted(), number, "{flavor}: its link was closed");
-            let coordinator = &router.router().fleets()[0].cluster.coordinators[0];
+            let coordinator = &router.router().fleets()[0].cluster.coordinators()[0];
             assert_eq!(coordinator.load().open_sessions, 1);
             client.call(&of_handle("CloseSession", &session));
         }

@@ -123,7 +123,7 @@ fn who_sends_a_byte_now_and_then_holds_neither_a_link_nor_memory_for_long() {
     let fleet = Fleet::with(Plan { coordinators: 1, router, ..Plan::default() });
     let links = || {
         let known = fleet.known();
-        known.room_of(&known.cluster.coordinators[0], Service::Hs2).unwrap().0
+        known.room_of(&known.cluster.coordinators()[0], Service::Hs2).unwrap().0
     };
     // The first is passed on as it comes, the second is held.
     for (sent, cut) in [(8 << 10, 1.0), (2 << 10, 2.0)] {

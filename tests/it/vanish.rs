@@ -88,7 +88,7 @@ fn a_client_that_resets_its_connection_while_a_link_is_dialed_is_noticed_at_once
     for request in [open_session().encode(), login] {
         let hanging = Hanging::new();
         let router = TestRouter::with("impala", &[hanging.address()], "connect_timeout = \"1h\"");
-        let coordinator = &router.router().fleets()[0].cluster.coordinators[0];
+        let coordinator = &router.router().fleets()[0].cluster.coordinators()[0];
         let mut client = Talk::connect(router.listener(0));
         client.send(&request);
         assert!(eventually(|| coordinator.load().opens_in_progress == 1), "it was not dialed");

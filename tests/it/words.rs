@@ -29,7 +29,7 @@ fn an_operation_that_an_older_coordinator_has_lost_runs_no_longer() {
     fleet.coordinator(0).restart();
     let words = refusal(client.status(&operation));
     assert_eq!(words, format!("Invalid query handle: {}", query_id(&operation)));
-    let coordinator = &fleet.known().cluster.coordinators[0];
+    let coordinator = &fleet.known().cluster.coordinators()[0];
     assert_eq!((coordinator.load().running_operations, coordinator.open_operations()), (0, 0));
 }
 
@@ -103,7 +103,7 @@ fn a_statement_that_fails_in_the_words_of_another_server_keeps_nobody_from_a_coo
     let mut client = Talk::connect(router.listener(0));
     let session = client.open();
     assert_eq!(client.call(&execute(&session, "select raise_error(…)")).error().1, words);
-    let coordinator = &router.router().fleets()[0].cluster.coordinators[0];
+    let coordinator = &router.router().fleets()[0].cluster.coordinators()[0];
     let standing = coordinator.standing(hs2router::ids::Service::Hs2, hs2router::clock::now());
     assert_eq!(standing, hs2router::cluster::Standing::Ready);
 }
@@ -121,7 +121,7 @@ fn a_session_that_hive_does_not_know_is_forgotten() {
         let mut client = Talk::connect(router.listener(0));
         let session = client.open();
         client.call(&execute(&session, "select 1"));
-        let coordinator = &router.router().fleets()[0].cluster.coordinators[0];
+        let coordinator = &router.router().fleets()[0].cluster.coordinators()[0];
         assert!(eventually(|| coordinator.load().open_sessions == 0), "{flavor}");
     }
 }

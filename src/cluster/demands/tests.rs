@@ -42,11 +42,11 @@ impl Scene {
 
     /// How many sessions each coordinator has.
     fn spread(&self) -> Vec<u32> {
-        self.cluster.coordinators.iter().map(|one| one.load().open_sessions).collect()
+        self.cluster.coordinators().iter().map(|one| one.load().open_sessions).collect()
     }
 
     fn failures(&self, coordinator: usize) -> f64 {
-        self.cluster.coordinators[coordinator].outlook(Hs2, self.now).failures
+        self.cluster.coordinators()[coordinator].outlook(Hs2, self.now).failures
     }
 }
 
@@ -109,11 +109,11 @@ proptest! {
         let mut scene = Scene::of(coordinators, seed);
         let mut asked: Vec<_> = (0..coordinators).map(|_| scene.open("bad", never).0.0).collect();
         asked.sort_unstable();
-        prop_assert_eq!(asked, (0..).take(coordinators).collect::<Vec<u16>>());
+        prop_assert_eq!(asked, (0..).take(coordinators).collect::<Vec<u32>>());
         // Nor is one that is not ready asked in its place.
         let mut scene = Scene::of(coordinators, seed);
         let (failed, _) = scene.open("bad", never);
-        for other in scene.cluster.coordinators.iter().filter(|other| other.id != failed) {
+        for other in scene.cluster.coordinators().iter().filter(|other| other.id != failed) {
             other.note_dial_failed(Hs2, scene.now);
         }
         prop_assert_eq!(scene.open("bad", never).0, failed);
@@ -145,7 +145,7 @@ fn a_coordinator_that_fails_at_all_opens_of_everybody_gets_few_of_them() {
 fn two_of_three_that_fail_at_all_are_not_asked_in_turn() {
     let mut scene = Scene::of(3, 7);
     // The one that works has the most to do.
-    let busy: Vec<_> = (0..50).map(|_| scene.cluster.coordinators[2].count_running()).collect();
+    let busy: Vec<_> = (0..50).map(|_| scene.cluster.coordinators()[2].count_running()).collect();
     let done: Vec<_> = (0..20).map(|_| scene.open("the same", |one| one == CoordinatorId(2)).1).collect();
     assert_eq!(done.iter().filter(|done| !**done).count(), 2, "{done:?}");
     drop(busy);
@@ -155,22 +155,22 @@ fn two_of_three_that_fail_at_all_are_not_asked_in_turn() {
 fn a_failure_counts_once_another_has_done_the_same_unless_the_one_that_failed_has_done_others() {
     let mut scene = Scene::of(2, 7);
     let (failed, _) = scene.open("this", never);
-    let place = usize::from(failed.0);
+    let place = failed.0 as usize;
     assert!(scene.failures(place) <= 0.0);
     scene.open("that", always);
     scene.open("this", always);
     let counts = scene.failures(place);
     let (failed, _) = scene.open("another", never);
-    let place = usize::from(failed.0);
-    scene.cluster.coordinators[place].note_opened(Hs2);
+    let place = failed.0 as usize;
+    scene.cluster.coordinators()[place].note_opened(Hs2);
     scene.open("another", always);
     assert!(scene.failures(place) <= 0.0, "it opens sessions for others");
     assert!(counts <= 1.0);
     let mut scene = Scene::of(2, 7);
-    let place = usize::from(scene.open("this", never).0.0);
+    let place = scene.open("this", never).0.0 as usize;
     scene.open("this", always);
     assert!((scene.failures(place) - 1.0).abs() < 1e-9);
-    scene.cluster.coordinators[place].note_opened(Hs2);
+    scene.cluster.coordinators()[place].note_opened(Hs2);
     assert!(scene.failures(place) <= 0.0, "it does open sessions");
 }
 
@@ -189,7 +189,7 @@ fn wrong_passwords_keep_no_session_away_from_whoever_judged_them() {
     let mut scene = Scene::of(4, 7);
     for guess in 0..100 {
         let demand = scene.cluster.demand(Hs2, Step::Login, format!("guess {guess}"));
-        scene.cluster.note_failed(demand, &scene.cluster.coordinators[0], scene.now);
+        scene.cluster.note_failed(demand, &scene.cluster.coordinators()[0], scene.now);
     }
     for _ in 0..40 {
         scene.open("what is there", always);
@@ -202,14 +202,14 @@ fn what_is_remembered_is_bounded_and_forgotten() {
     let scene = Scene::of(40, 7);
     let cluster = &scene.cluster;
     let demand = |number: usize| cluster.demand(Hs2, Step::Open, number);
-    for coordinator in &cluster.coordinators {
+    for coordinator in cluster.coordinators().iter() {
         cluster.note_failed(demand(0), coordinator, scene.now);
     }
     assert_eq!(cluster.failed_at(demand(0)).len(), MOST_FAILED);
     for number in 1..3 * MOST {
-        cluster.note_failed(demand(number), &cluster.coordinators[0], scene.now);
+        cluster.note_failed(demand(number), &cluster.coordinators()[0], scene.now);
         if number % 2 == 0 {
-            cluster.note_done(demand(number), &cluster.coordinators[1], scene.now);
+            cluster.note_done(demand(number), &cluster.coordinators()[1], scene.now);
         }
         let demands = cluster.demands.lock();
         assert!(demands.known.len() <= MOST && demands.order.len() <= MOST);
@@ -217,7 +217,7 @@ fn what_is_remembered_is_bounded_and_forgotten() {
     let last = demand(3 * MOST - 1);
     assert_eq!(cluster.failed_at(demand(0)), []);
     assert_eq!(cluster.failed_at(last), [CoordinatorId(0)]);
-    cluster.note_failed(demand(0), &cluster.coordinators[0], scene.now + KEEP);
+    cluster.note_failed(demand(0), &cluster.coordinators()[0], scene.now + KEEP);
     assert_eq!(cluster.failed_at(last), []);
     assert_eq!(cluster.demands.lock().order.len(), 1);
 }

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 
+use super::super::AdminState;
 use super::super::condition::Standing;
 use super::super::coordinator::Coordinator;
 use super::super::load::{Share, Weight};
 use super::super::pick::{Basis, Candidate, NoPick, PickReason, Wanted};
-use super::super::{AdminState, Cluster};
+use super::super::roster::{All, place_of};
 use super::tournament::{Key, Tournament};
-use super::{Found, failure_cost, is_doubtful};
+use super::{Found, Of, failure_cost, is_doubtful};
 use crate::ids::{CoordinatorId, PerService, Service};
 
 /// After this the coordinators whose place depends on the time are looked at again: a slow start goes on by less than a
@@ -30,13 +31,18 @@ pub(crate) struct LeastLoaded {
     idle_session_cost: f64,
     /// For each service that a session came by.
     rankings: PerService<Option<Ranking>>,
-    /// Empty between picks; its memory is used again.
+    /// The coordinators that there were at the last pick: rankings are of these.
+    all: All<Coordinator>,
+    /// Of no meaning between picks; its memory is used again.
     changed: Vec<CoordinatorId>,
+    /// As `changed`: where those are in the list.
+    places: Vec<usize>,
 }
 
 impl LeastLoaded {
     pub(super) fn new(idle_session_cost: f64) -> Self {
-        Self { idle_session_cost, rankings: PerService::default(), changed: Vec::new() }
+        let (changed, places) = Default::default();
+        Self { idle_session_cost, rankings: PerService::default(), all: Arc::new([]), changed, places }
     }
 
     pub(super) fn idle_session_cost(&self) -> f64 {
@@ -47,29 +53,37 @@ impl LeastLoaded {
     /// only until one has it.
     pub(super) fn pick<'a>(
         &mut self,
-        cluster: &'a Cluster,
+        of: Of<'a>,
         wanted: &Wanted<'_>,
         now: Instant,
         rng: &mut impl Rng,
     ) -> Result<Found<'a>, NoPick> {
-        let looking = Looking { cluster, idle_session_cost: self.idle_session_cost, now };
-        cluster.changes.take(&mut self.changed);
-        for coordinator in self.changed.iter().filter_map(|id| cluster.coordinator(*id)) {
+        let looking = Looking { of, idle_session_cost: self.idle_session_cost, now };
+        of.cluster.changes.take(&mut self.changed);
+        self.places.clear();
+        if Arc::ptr_eq(&self.all, of.all) {
+            self.places.extend(self.changed.iter().filter_map(|id| place_of(of.all, *id)));
+        } else {
+            (self.all, self.rankings) = (Arc::clone(of.all), PerService::default());
+            // One that has just come may have been listed before it was in here.
+            self.places.extend(0..of.all.len());
+        }
+        for coordinator in self.places.iter().filter_map(|at| of.all.get(*at)) {
             coordinator.mark.begin_look();
         }
         for ranking in self.rankings.values_mut().flatten() {
-            ranking.look_at(&self.changed, &looking);
+            ranking.look_at(&self.places, &looking);
         }
         let ranking = self.rankings.get_mut(wanted.service);
         let ranking = ranking.get_or_insert_with(|| Ranking::new(wanted.service, &looking));
         ranking.look_again(&looking);
-        ranking.best(cluster, wanted, rng)
+        ranking.best(of.all, wanted, rng)
     }
 }
 
 /// What a look at coordinators needs.
 struct Looking<'a> {
-    cluster: &'a Cluster,
+    of: Of<'a>,
     idle_session_cost: f64,
     now: Instant,
 }
@@ -116,11 +130,11 @@ impl Entry {
 #[derive(Debug)]
 struct Ranking {
     service: Service,
-    /// By the coordinators' places in the cluster.
+    /// By the coordinators' places in the list.
     entries: Vec<Option<Entry>>,
     tournament: Tournament,
-    /// Whose place depends on the time.
-    timed: BTreeSet<CoordinatorId>,
+    /// Whose place among the others depends on the time, by their places in the list.
+    timed: BTreeSet<usize>,
     /// When those were looked at.
     looked: Instant,
     /// How many entries there are, and how many are fit.
@@ -135,11 +149,11 @@ struct Ranking {
 
 impl Ranking {
     fn new(service: Service, looking: &Looking<'_>) -> Self {
-        let coordinators = &looking.cluster.coordinators;
+        let count = looking.of.all.len();
         let mut ranking = Self {
             service,
-            entries: vec![None; coordinators.len()],
-            tournament: Tournament::new(coordinators.len()),
+            entries: vec![None; count],
+            tournament: Tournament::new(count),
             timed: BTreeSet::new(),
             looked: looking.now,
             all: 0,
@@ -147,8 +161,10 @@ impl Ranking {
             doubtful: false,
             failure_cost: 1.0,
         };
-        let ids: Vec<CoordinatorId> = coordinators.iter().map(|coordinator| coordinator.id).collect();
-        ranking.look_at(&ids, looking);
+        let before = ranking.common();
+        let places: Vec<usize> = (0..count).collect();
+        ranking.note(&places, looking);
+        ranking.place(&places, before);
         ranking
     }
 
@@ -158,7 +174,7 @@ impl Ranking {
             return;
         }
         self.looked = looking.now;
-        let timed: Vec<CoordinatorId> = self.timed.iter().copied().collect();
+        let timed: Vec<usize> = self.timed.iter().copied().collect();
         let before = self.common();
         self.note(&timed, looking);
         // It may also fall.
@@ -167,10 +183,10 @@ impl Ranking {
         self.place(&timed, before);
     }
 
-    fn look_at(&mut self, ids: &[CoordinatorId], looking: &Looking<'_>) {
+    fn look_at(&mut self, places: &[usize], looking: &Looking<'_>) {
         let before = self.common();
-        self.note(ids, looking);
-        self.place(ids, before);
+        self.note(places, looking);
+        self.place(places, before);
     }
 
     /// What all places go by.
@@ -178,15 +194,17 @@ impl Ranking {
         (self.doubtful, self.failure_cost)
     }
 
-    fn note(&mut self, ids: &[CoordinatorId], looking: &Looking<'_>) {
-        for coordinator in ids.iter().filter_map(|id| looking.cluster.coordinator(*id)) {
-            self.note_one(coordinator.id, Entry::of(coordinator, self.service, looking));
+    fn note(&mut self, places: &[usize], looking: &Looking<'_>) {
+        for at in places {
+            if let Some(coordinator) = looking.of.all.get(*at) {
+                self.note_one(*at, Entry::of(coordinator, self.service, looking));
+            }
         }
-        self.doubtful = is_doubtful(self.fit, self.all, looking.cluster.panic_threshold);
+        self.doubtful = is_doubtful(self.fit, self.all, looking.of.cluster.health.panic_threshold);
     }
 
-    fn note_one(&mut self, id: CoordinatorId, entry: Option<Entry>) {
-        let Some(known) = self.entries.get_mut(usize::from(id.0)) else { return };
+    fn note_one(&mut self, at: usize, entry: Option<Entry>) {
+        let Some(known) = self.entries.get_mut(at) else { return };
         let old = std::mem::replace(known, entry);
         let is_fit = |entry: Option<Entry>| entry.is_some_and(|entry| entry.standing.is_fit());
         self.all = self.all + usize::from(entry.is_some()) - usize::from(old.is_some());
@@ -196,17 +214,17 @@ impl Ranking {
         }
         let is_timed = |entry: Option<Entry>| entry.is_some_and(|entry| entry.depends_on_time);
         match (is_timed(old), is_timed(entry)) {
-            (false, true) => _ = self.timed.insert(id),
-            (true, false) => _ = self.timed.remove(&id),
+            (false, true) => _ = self.timed.insert(at),
+            (true, false) => _ = self.timed.remove(&at),
             _ => {}
         }
     }
 
     /// Brings the tournament up to date with these entries; with all, if what all go by was another before.
-    fn place(&mut self, ids: &[CoordinatorId], before: (bool, f64)) {
+    fn place(&mut self, places: &[usize], before: (bool, f64)) {
         if before == self.common() {
-            for id in ids {
-                self.place_one(usize::from(id.0));
+            for at in places {
+                self.place_one(*at);
             }
         } else {
             for at in 0..self.entries.len() {
@@ -222,7 +240,7 @@ impl Ranking {
 
     fn best<'a>(
         &mut self,
-        cluster: &'a Cluster,
+        all: &'a All<Coordinator>,
         wanted: &Wanted<'_>,
         rng: &mut impl Rng,
     ) -> Result<Found<'a>, NoPick> {
@@ -232,7 +250,7 @@ impl Ranking {
             let drawn = self.tournament.draw(rng);
             let Some((at, key)) = drawn else { break None };
             let entry = self.entries.get(at).copied().flatten();
-            let Some((coordinator, entry)) = cluster.coordinators.get(at).zip(entry) else { break None };
+            let Some((coordinator, entry)) = all.get(at).zip(entry) else { break None };
             if !wanted.tried.contains(&coordinator.id) {
                 let standing = entry.standing(self.doubtful);
                 any = true;
@@ -272,7 +290,7 @@ mod tests {
     use crate::cluster::health::Finding;
     use crate::cluster::load::{Figures, Own};
     use crate::cluster::tests::{ids, least_loaded, order};
-    use crate::cluster::{Report, Reserved};
+    use crate::cluster::{Cluster, Report, Reserved};
 
     /// What may change about a coordinator, and time that goes by.
     #[derive(Clone, Copy, Debug)]
@@ -387,7 +405,8 @@ mod tests {
 
     /// All who are as good as the best, found by asking everybody.
     fn best_of_all(cluster: &Cluster, wanted: &Wanted<'_>, now: Instant) -> Result<Vec<Candidate>, NoPick> {
-        let active = cluster.coordinators.iter().filter(|one| one.state() == AdminState::Active);
+        let present = cluster.coordinators();
+        let active = present.iter().filter(|one| one.state() == AdminState::Active);
         let score = |one: &Coordinator| {
             let weight = Weight::new(one.weight, one.share(wanted.service, now));
             one.load().score(one.others(), weight, 0.1)
@@ -396,7 +415,7 @@ mod tests {
             active.map(|one| (one, one.standing(wanted.service, now), score(one))).collect();
         let fit = all.iter().filter(|(_, standing, _)| standing.is_fit()).count();
         #[expect(clippy::cast_precision_loss, reason = "there are few")]
-        let too_few = (fit as f64) < cluster.panic_threshold * all.len() as f64;
+        let too_few = (fit as f64) < cluster.health.panic_threshold * all.len() as f64;
         let cost = all.iter().fold(1.0_f64, |cost, (.., score)| cost.max(*score)).log2().ceil().exp2();
         for (one, standing, score) in &mut all {
             if too_few && *standing == Standing::Ejected {
@@ -432,7 +451,7 @@ mod tests {
             let mut counted: Vec<Counted> = weights.iter().map(|_| Counted::default()).collect();
             for (events, service, [tried, full]) in rounds {
                 for (at, event) in events {
-                    if let Some(one) = cluster.coordinators.get(at) {
+                    if let Some(one) = cluster.coordinators().get(at) {
                         happen(event, one, &mut counted[at], &mut now);
                     }
                 }
@@ -447,7 +466,7 @@ mod tests {
                 match (cluster.pick_and_reserve(&wanted, now, &mut rng), best) {
                     (Ok(Reserved { candidate, opening }), Ok(best)) => {
                         prop_assert!(best.contains(&candidate), "{candidate:?} is none of {best:?}");
-                        counted[usize::from(candidate.id.0)].opens.push(opening);
+                        counted[candidate.id.0 as usize].opens.push(opening);
                     }
                     (Err(error), best) => prop_assert_eq!(Err(error), best),
                     (Ok(picked), Err(error)) => prop_assert!(false, "{picked:?} in spite of {error:?}"),
@@ -459,7 +478,7 @@ mod tests {
     #[test]
     fn room_is_asked_for_from_the_best_on_until_there_is_some() {
         let cluster = least_loaded(&[1; 1_000]);
-        let _busy: Vec<_> = cluster.coordinators[5..].iter().map(Coordinator::count_running).collect();
+        let _busy: Vec<_> = cluster.coordinators()[5..].iter().map(Coordinator::count_running).collect();
         let asked = std::cell::RefCell::new(Vec::new());
         let has_room = |one: &Coordinator| {
             asked.borrow_mut().push(one.id);
@@ -478,9 +497,9 @@ mod tests {
         let now = clock::now();
         let wanted = Wanted::anywhere_but(&[], Service::Hs2);
         for round in 0..200 {
+            let all = cluster.coordinators();
             let runs: Vec<Vec<RunningCount>> = std::thread::scope(|scope| {
-                let workers: Vec<_> = cluster
-                    .coordinators
+                let workers: Vec<_> = all
                     .iter()
                     .enumerate()
                     .map(|(place, one)| {

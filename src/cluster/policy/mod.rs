@@ -15,6 +15,7 @@ use rand::Rng;
 use self::least_loaded::LeastLoaded;
 use self::round_robin::RoundRobin;
 use super::pick::{Candidate, NoPick, Wanted};
+use super::roster::All;
 use super::{Cluster, Coordinator};
 
 /// A policy as people choose it.
@@ -51,11 +52,11 @@ pub(super) enum Policy {
 }
 
 impl Policy {
-    /// For a cluster of `count` coordinators.
-    pub(super) fn new(name: PolicyName, idle_session_cost: f64, count: usize) -> Self {
+    /// One that knows no coordinator yet.
+    pub(super) fn new(name: PolicyName, idle_session_cost: f64) -> Self {
         match name {
             PolicyName::LeastLoaded => Self::LeastLoaded(Box::new(LeastLoaded::new(idle_session_cost))),
-            PolicyName::RoundRobin => Self::RoundRobin(RoundRobin::new(count)),
+            PolicyName::RoundRobin => Self::RoundRobin(RoundRobin::default()),
         }
     }
 
@@ -73,16 +74,24 @@ impl Policy {
     /// [`NoPick`].
     pub(super) fn pick<'a>(
         &mut self,
-        cluster: &'a Cluster,
+        of: Of<'a>,
         wanted: &Wanted<'_>,
         now: Instant,
         rng: &mut impl Rng,
     ) -> Result<Found<'a>, NoPick> {
         match self {
-            Self::LeastLoaded(policy) => policy.pick(cluster, wanted, now, rng),
-            Self::RoundRobin(policy) => policy.pick(cluster, wanted, now, rng),
+            Self::LeastLoaded(policy) => policy.pick(of, wanted, now, rng),
+            Self::RoundRobin(policy) => policy.pick(of, wanted, now, rng),
         }
     }
+}
+
+/// Who is picked of.
+#[derive(Clone, Copy)]
+pub(super) struct Of<'a> {
+    pub(super) cluster: &'a Cluster,
+    /// The cluster's coordinators at the moment.
+    pub(super) all: &'a All<Coordinator>,
 }
 
 /// Who was picked, and why.
@@ -97,7 +106,7 @@ pub(super) fn failure_cost(without: f64, score: f64) -> f64 {
 /// Whether so few of the coordinators that people want used are fit that the checker is more likely to be wrong than so
 /// many coordinators: its ejections count for nothing then. What a coordinator says of itself stands.
 pub(super) fn is_doubtful(fit: usize, all: usize, panic_threshold: f64) -> bool {
-    #[expect(clippy::cast_precision_loss, reason = "at most u16::MAX coordinators")]
+    #[expect(clippy::cast_precision_loss, reason = "at most u32::MAX coordinators")]
     let (fit, all) = (fit as f64, all as f64);
     fit < panic_threshold * all
 }

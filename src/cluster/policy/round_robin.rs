@@ -1,25 +1,37 @@
 //! Smooth weighted turns: over any stretch each coordinator gets its share, without bursts to the heavy ones.
 //!
 //! Each pick owes every contender its weight and takes the sum of the weights from the one that goes first, so what
-//! is owed always adds up to zero and nobody falls behind by more than a round.
+//! is owed always adds up to zero and nobody falls behind by more than a round. When coordinators come or go, nobody is owed
+//! anything any more.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use rand::Rng;
 
+use super::super::AdminState;
 use super::super::condition::Standing;
 use super::super::coordinator::Coordinator;
 use super::super::pick::{Basis, Candidate, NoPick, PickReason, Wanted};
-use super::super::{AdminState, Cluster};
-use super::{Found, is_doubtful};
+use super::super::roster::All;
+use super::{Found, Of, is_doubtful};
 use crate::ids::{CoordinatorId, Service};
 
-/// What each coordinator is owed, in hundredths of a weight, by its place in the cluster.
+/// What each coordinator is owed.
 #[derive(Debug)]
 pub(crate) struct RoundRobin {
-    owed: Vec<i64>,
+    /// The coordinators that there were at the last pick.
+    all: All<Coordinator>,
+    /// In hundredths of a weight; who is not in here is owed nothing.
+    owed: HashMap<CoordinatorId, i64>,
+}
+
+impl Default for RoundRobin {
+    fn default() -> Self {
+        Self { all: Arc::new([]), owed: HashMap::new() }
+    }
 }
 
 /// A coordinator while a pick is under way.
@@ -45,19 +57,19 @@ impl Contender<'_> {
 }
 
 impl RoundRobin {
-    pub(super) fn new(count: usize) -> Self {
-        Self { owed: vec![0; count] }
-    }
-
     /// Whose turn it is among those who were not tried and have room. All are asked, since each is owed something.
     pub(super) fn pick<'a>(
         &mut self,
-        cluster: &'a Cluster,
+        of: Of<'a>,
         wanted: &Wanted<'_>,
         now: Instant,
         rng: &mut impl Rng,
     ) -> Result<Found<'a>, NoPick> {
-        let mut contenders = contenders(cluster, wanted.service, now, rng);
+        if !Arc::ptr_eq(&self.all, of.all) {
+            self.all = Arc::clone(of.all);
+            self.owed.clear();
+        }
+        let mut contenders = contenders(of, wanted.service, now, rng);
         contenders.retain(|contender| !wanted.tried.contains(&contender.coordinator.id));
         let any_fit = contenders.iter().any(|contender| contender.standing.is_fit());
         let none = if contenders.is_empty() { NoPick::Nobody } else { NoPick::NoRoom };
@@ -74,7 +86,7 @@ impl RoundRobin {
         let none_ready = !contenders.iter().any(Contender::is_ready);
         let mut round = 0;
         for contender in &mut *contenders {
-            let Some(owed) = self.owed_to(contender.coordinator.id) else { continue };
+            let owed = self.owed_to(contender.coordinator.id);
             if none_ready || contender.is_ready() {
                 *owed += contender.weight;
                 round += contender.weight;
@@ -82,24 +94,24 @@ impl RoundRobin {
             contender.owed = *owed;
         }
         let first = contenders.iter().min_by_key(|contender| contender.key());
-        if let Some(owed) = first.and_then(|first| self.owed_to(first.coordinator.id)) {
-            *owed -= round;
+        if let Some(first) = first {
+            *self.owed_to(first.coordinator.id) -= round;
         }
     }
 
-    fn owed_to(&mut self, id: CoordinatorId) -> Option<&mut i64> {
-        self.owed.get_mut(usize::from(id.0))
+    fn owed_to(&mut self, id: CoordinatorId) -> &mut i64 {
+        self.owed.entry(id).or_default()
     }
 }
 
 fn contenders<'a>(
-    cluster: &'a Cluster,
+    Of { cluster, all }: Of<'a>,
     service: Service,
     now: Instant,
     rng: &mut impl Rng,
 ) -> Vec<Contender<'a>> {
     let offers = |one: &&Arc<Coordinator>| one.ports.of(service).is_some();
-    let active = cluster.coordinators.iter().filter(|one| one.state() == AdminState::Active).filter(offers);
+    let active = all.iter().filter(|one| one.state() == AdminState::Active).filter(offers);
     let contender = |coordinator: &'a Arc<Coordinator>| {
         let outlook = coordinator.outlook(service, now);
         let weight = i64::from(coordinator.weight.get()) * i64::from(outlook.share.percent());
@@ -107,7 +119,7 @@ fn contenders<'a>(
     };
     let mut contenders: Vec<_> = active.map(contender).collect();
     let fit = contenders.iter().filter(|contender| contender.standing.is_fit()).count();
-    if is_doubtful(fit, contenders.len(), cluster.panic_threshold) {
+    if is_doubtful(fit, contenders.len(), cluster.health.panic_threshold) {
         for contender in contenders.iter_mut().filter(|contender| contender.standing == Standing::Ejected) {
             contender.standing = Standing::Ready;
         }

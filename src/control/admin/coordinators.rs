@@ -1,5 +1,6 @@
 //! Coordinators for operators: what is known of each, and the two verbs that change what people want of one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::clock;
 use crate::cluster::judged::{Judged, PassedOver, Score};
 use crate::cluster::{AdminState, Coordinator, Standing};
 use crate::control::config::{TimeSpan, UnitError};
-use crate::ids::{HostAndPort, PerService, Service};
+use crate::ids::{CoordinatorId, HostAndPort, PerService, Service};
 use crate::serve::fleet::shared::Fleet;
 use crate::session::table::Waiting;
 use crate::wire::facts::GuidText;
@@ -170,7 +171,7 @@ async fn list(State(view): State<View>) -> Response {
     let now = clock::now();
     let of = |fleet: &Arc<Fleet>| {
         let judged = judge(fleet, now);
-        fleet.cluster.coordinators.iter().map(|one| show(fleet, one, &judged, now)).collect::<Vec<_>>()
+        fleet.cluster.coordinators().iter().map(|one| show(fleet, one, &judged, now)).collect::<Vec<_>>()
     };
     let shown: Vec<Shown> = view.fleets.iter().flat_map(of).collect();
     json(&shown)
@@ -229,8 +230,9 @@ fn act(
         Ok(verb) => verb,
         Err(bad) => return (StatusCode::BAD_REQUEST, format!("{bad}\n")).into_response(),
     };
-    let (fleet, coordinator) = match find(&view.fleets, name).as_slice() {
-        [found] => *found,
+    let found = find(&view.fleets, name);
+    let (fleet, coordinator) = match found.as_slice() {
+        [(fleet, coordinator)] => (*fleet, coordinator),
         [] => return (StatusCode::NOT_FOUND, "there is no such coordinator\n").into_response(),
         _ => {
             let text = "several clusters have a coordinator of that name: write …/{cluster}/{name}/…\n";
@@ -254,7 +256,7 @@ fn act(
 }
 
 /// The coordinators of a name, in one cluster or in all.
-fn find<'a>(fleets: &'a [Arc<Fleet>], name: &[String]) -> Vec<(&'a Fleet, &'a Arc<Coordinator>)> {
+fn find<'a>(fleets: &'a [Arc<Fleet>], name: &[String]) -> Vec<(&'a Fleet, Arc<Coordinator>)> {
     let (cluster, name) = match name {
         [name] => (None, name),
         [cluster, name] => (Some(cluster), name),
@@ -266,7 +268,7 @@ fn find<'a>(fleets: &'a [Arc<Fleet>], name: &[String]) -> Vec<(&'a Fleet, &'a Ar
 }
 
 /// What is thought of each coordinator, for each service.
-type AllJudged = PerService<Vec<Judged>>;
+type AllJudged = PerService<BTreeMap<CoordinatorId, Judged>>;
 
 fn judge(fleet: &Fleet, now: Instant) -> AllJudged {
     PerService::new(|service| fleet.cluster.judge(service, now))
@@ -277,7 +279,7 @@ fn show(fleet: &Fleet, coordinator: &Arc<Coordinator>, judged: &AllJudged, now: 
     let seconds = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
     let used = judged.iter().filter(|(service, _)| coordinator.is_used(*service));
     let ports = used.filter_map(|(service, all)| {
-        let judged = all.get(usize::from(coordinator.id.0))?;
+        let judged = all.get(&coordinator.id)?;
         port(fleet, coordinator, (service, judged), now)
     });
     let others = coordinator.figures().map(|(figures, at)| Others {

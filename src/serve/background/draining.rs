@@ -18,6 +18,7 @@ use crate::cluster::{AdminState, Coordinator, DrainThen};
 use crate::ids::{Identity, Service};
 use crate::metrics::DrainedOutcome;
 use crate::net::stream::Stream;
+use crate::serve::fleet::member::Member;
 use crate::serve::fleet::shared::Fleet;
 use crate::serve::link::own_call::{OwnCall, call_on, framing};
 use crate::serve::link::{Link, waiting};
@@ -43,7 +44,8 @@ pub async fn end_drains<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>,
             _ = ticks.tick() => {}
         }
         while ends.try_join_next().is_some() {}
-        for coordinator in &fleet.cluster.coordinators {
+        for member in fleet.members().iter() {
+            let coordinator = &member.coordinator;
             if !coordinator.drain_ends(clock::now()) {
                 continue;
             }
@@ -54,7 +56,7 @@ pub async fn end_drains<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>,
                     "the deadline of the drain has come: operations that are open go on"
                 ),
                 DrainThen::Cancel => {
-                    close_opaque(&fleet, coordinator);
+                    close_opaque(&fleet, member);
                     let (shared, fleet) = (Arc::clone(&shared), Arc::clone(&fleet));
                     ends.spawn(cancel_open(shared, fleet, Arc::clone(coordinator)));
                 }
@@ -64,10 +66,11 @@ pub async fn end_drains<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>,
 }
 
 /// Closes the connections to a coordinator that are passed on unread.
-fn close_opaque<S: Stream>(fleet: &Fleet<S>, coordinator: &Coordinator) {
+fn close_opaque<S: Stream>(fleet: &Fleet<S>, member: &Member<S>) {
+    let coordinator = &member.coordinator;
     let closed = coordinator.opaque_connections();
     if closed > 0 {
-        fleet.cuts.cut(coordinator.id);
+        member.end_opaque();
         tracing::info!(
             cluster = %fleet.cluster.name, coordinator = %coordinator.name, closed,
             "the deadline of the drain has come: connections that are passed on unread are closed"
@@ -185,7 +188,7 @@ impl<S: Stream> Drainer<S> {
         }
         let who = (Holder::ourselves(identity), Turn::Identity(identity.clone()));
         // Until `queue_timeout`: there is nobody who could give up before.
-        let granted = waiting::link(port, who, Purpose::Relief, pending()).await;
+        let granted = waiting::link(&port, who, Purpose::Relief, pending()).await;
         let slot = match granted.ok()?.live() {
             Ok(link) => return Some(link),
             Err(slot) => slot,

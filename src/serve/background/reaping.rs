@@ -66,7 +66,7 @@ fn grant<S: Stream>(fleet: &Fleet<S>, session: &Tended) -> Option<Grant<S>> {
         Identity::Anonymous { .. } if answers => Kind::Any,
         Identity::Anonymous { .. } | Identity::Plain(_) | Identity::Unread => Kind::Idle,
     };
-    fleet.port(coordinator, Service::Hs2)?.claim(Holder::ourselves(&session.identity), Purpose::Relief, kind)
+    fleet.port(&coordinator, Service::Hs2)?.claim(Holder::ourselves(&session.identity), Purpose::Relief, kind)
 }
 
 /// Closes a session wherever it is open.

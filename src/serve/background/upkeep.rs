@@ -8,15 +8,16 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::cluster::AdminState;
 use crate::cluster::judged::{News, Watch};
 use crate::cluster::rebalance::Rebalance;
-use crate::cluster::{AdminState, Coordinator};
 use crate::ids::Service;
 use crate::metrics::{AcceptError, DrainWait, Metrics};
 use crate::net::listen::AcceptCounts;
 use crate::net::stream::Stream;
 use crate::serve::background::reaping;
 use crate::serve::background::watching::port_state;
+use crate::serve::fleet::member::Member;
 use crate::serve::fleet::shared::Fleet;
 use crate::serve::shared::Shared;
 
@@ -42,8 +43,8 @@ pub async fn move_sessions<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S
             _ = ticks.tick() => {}
         }
         tick = tick.wrapping_add(1);
-        let is_left = |one: &Arc<Coordinator>| fleet.moves.leave(one.id) && one.load().open_sessions > 0;
-        let news = fleet.moves.look(&fleet.cluster);
+        let is_left = |one: &Arc<Member<S>>| one.is_left() && one.coordinator.load().open_sessions > 0;
+        let news = fleet.look_who_is_left();
         let mut shifts = Vec::new();
         if fleet.moves.settings.rebalance && fleet.moves.are_on() {
             shifts = rebalance.look(&fleet.cluster, LEAVE_INTERVAL, clock::now());
@@ -52,7 +53,7 @@ pub async fn move_sessions<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S
         if goes_back {
             fleet.moves.shift(shifts);
         }
-        let again = tick.is_multiple_of(LEAVE_AGAIN_EVERY) && fleet.cluster.coordinators.iter().any(is_left);
+        let again = tick.is_multiple_of(LEAVE_AGAIN_EVERY) && fleet.members().iter().any(is_left);
         if news || again || goes_back {
             shared.have_connections_look();
         }
@@ -87,7 +88,9 @@ pub async fn run<S: Stream>(
             }
             let now = clock::now();
             watch.look(&fleet.cluster, now).iter().for_each(|news| log_passed_over(&shared, fleet, news));
-            fleet.ports().for_each(|port| port.look_after(now));
+            for member in fleet.members().iter() {
+                member.ports.values().for_each(|port| port.look_after(now));
+            }
             fleet.note_breaks();
             set_gauges(fleet);
         }
@@ -115,7 +118,8 @@ fn log_passed_over<S: Stream>(shared: &Shared<S>, fleet: &Fleet<S>, news: &News)
 }
 
 fn set_gauges<S: Stream>(fleet: &Fleet<S>) {
-    for (coordinator, counters) in fleet.cluster.coordinators.iter().zip(&fleet.metrics) {
+    for member in fleet.members().iter() {
+        let (coordinator, counters) = (&member.coordinator, &member.counters);
         let (load, opaque) = (coordinator.load(), coordinator.opaque_connections());
         counters.drain.set(coordinator.state() == AdminState::Drain, |what| match what {
             DrainWait::Sessions => load.open_sessions.saturating_sub(opaque),
@@ -126,9 +130,8 @@ fn set_gauges<S: Stream>(fleet: &Fleet<S>) {
         counters.operations_running.set(load.running_operations.into());
         for service in Service::ALL.into_iter().filter(|service| coordinator.is_used(*service)) {
             counters.states.set(service, port_state(coordinator, service, clock::now()));
-            if let Some((room, _)) = fleet.room_of(coordinator, service) {
-                counters.links.set(service, room.links, room.idle);
-            }
+            let room = member.ports.get(service).view();
+            counters.links.set(service, room.links, room.idle);
         }
     }
 }

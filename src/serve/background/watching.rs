@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::Rng;
-use tokio::sync::Notify;
+use tokio::net::TcpStream;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,6 +21,7 @@ use crate::net::probe::{Login, Passed, Probe, ProbeError, ProbeSettings};
 use crate::net::stream::{Network, Stream};
 use crate::net::web::{self, ImpalaMetrics, WebError, WebSettings};
 use crate::serve::background::probing::Probing;
+use crate::serve::fleet::member::Member;
 use crate::serve::fleet::shared::Fleet;
 use crate::serve::link::port::Port;
 use crate::serve::link::watch::least;
@@ -30,38 +31,53 @@ use crate::serve::shared::Shared;
 /// thread (Impala: `accepted_cnxn_setup_thread_pool_size`, `TAcceptQueueServer.cpp` `SetupConnection`).
 const SETUP_THREADS: usize = 2;
 
-/// Starts to watch every coordinator of a fleet, until `end`. Web ports are polled at once; the port that most
-/// clients use is probed after one interval, until when it is believed to work, other ports once a client has wanted them.
-pub fn start<S: Stream>(
-    shared: &Arc<Shared<S>>,
-    fleet: &Arc<Fleet<S>>,
-    tasks: &TaskTracker,
-    end: &CancellationToken,
-) {
-    for coordinator in &fleet.cluster.coordinators {
+/// What it takes to watch coordinators.
+#[derive(Debug)]
+pub struct Watchers<S: Stream = TcpStream> {
+    /// What all connections share.
+    pub shared: Arc<Shared<S>>,
+    /// The tasks that watch.
+    pub tasks: TaskTracker,
+    /// Ends all of them.
+    pub end: CancellationToken,
+}
+
+impl<S: Stream> Watchers<S> {
+    /// Starts to watch every coordinator of a fleet. Web ports are polled at once; the port that most clients use is probed
+    /// after one interval, until when it is believed to work, other ports once a client has wanted them.
+    pub fn start(&self, fleet: &Arc<Fleet<S>>) {
+        fleet.members().iter().for_each(|member| self.watch(fleet, member));
+    }
+
+    /// Starts to watch one coordinator, until the end or that of the coordinator.
+    pub(super) fn watch(&self, fleet: &Arc<Fleet<S>>, member: &Arc<Member<S>>) {
+        let coordinator = &member.coordinator;
         if let Some(main) = coordinator.ports.main() {
             coordinator.note_used(main);
         }
+        let end = self.end.child_token();
+        let watch = || Watch::new(self, fleet, member, &end);
         for service in Service::ALL {
             if let Some(port) = coordinator.ports.of(service) {
-                let watch = Watch::new(shared, fleet, coordinator, end);
-                tasks.spawn(watch.probe_port(service, port));
+                self.tasks.spawn(member.watchers.track_future(watch().probe_port(service, port)));
             }
         }
         if let Some(port) = coordinator.ports.web.filter(|_| fleet.cluster.flavor == Flavor::Impala) {
-            tasks.spawn(Watch::new(shared, fleet, coordinator, end).poll_web_port(port));
+            self.tasks.spawn(member.watchers.track_future(watch().poll_web_port(port)));
         } else {
             tracing::info!(
                 cluster = %fleet.cluster.name, coordinator = %coordinator.name,
                 "no web port to poll: load is judged by this router's own counts"
             );
         }
+        member.end_with(end);
     }
 }
 
 /// One coordinator and what it takes to watch it.
 struct Watch<S: Stream> {
     fleet: Arc<Fleet<S>>,
+    member: Arc<Member<S>>,
     coordinator: Arc<Coordinator>,
     web: WebSettings<S::Network>,
     end: CancellationToken,
@@ -69,21 +85,23 @@ struct Watch<S: Stream> {
 
 impl<S: Stream> Watch<S> {
     fn new(
-        shared: &Arc<Shared<S>>,
+        watchers: &Watchers<S>,
         fleet: &Arc<Fleet<S>>,
-        coordinator: &Arc<Coordinator>,
+        member: &Arc<Member<S>>,
         end: &CancellationToken,
     ) -> Self {
+        let network = watchers.shared.network.clone();
         Self {
             fleet: Arc::clone(fleet),
-            coordinator: Arc::clone(coordinator),
-            web: WebSettings { network: shared.network.clone(), allowed: fleet.watching.probe_timeout },
+            member: Arc::clone(member),
+            coordinator: Arc::clone(&member.coordinator),
+            web: WebSettings { network, allowed: fleet.watching.probe_timeout },
             end: end.clone(),
         }
     }
 
     fn place(&self, port: u16) -> Place {
-        self.fleet.place(&self.coordinator, port)
+        Place { host: self.member.host.clone(), port }
     }
 
     /// Waits for the next turn; false when there is none. It comes earlier if it is wanted: so long after the last one as
@@ -107,11 +125,10 @@ impl<S: Stream> Watch<S> {
 
     async fn poll_web_port(self, port: u16) {
         let place = self.place(port);
-        let never = Notify::new();
         loop {
             let begun = clock::now();
             let before = self.coordinator.own();
-            let links = self.fleet.own_links(&self.coordinator);
+            let links = self.member.own_links();
             let report = tokio::select! {
                 biased;
                 () = self.end.cancelled() => return,
@@ -121,11 +138,10 @@ impl<S: Stream> Watch<S> {
             let own = before.at_most(self.coordinator.own());
             let told_before = self.coordinator.told_start();
             self.count_poll(&report);
-            let watched = self.fleet.watched(&self.coordinator);
             match report {
                 Ok(report) => {
                     if let Some(figures) = &report.figures {
-                        self.fleet.note_ports(&self.coordinator, figures, links);
+                        self.member.note_ports(figures, &links);
                     }
                     for news in self.coordinator.note_report(report, own, clock::now()) {
                         if news.is_return() {
@@ -142,18 +158,15 @@ impl<S: Stream> Watch<S> {
                         self.fleet.doubt(&self.coordinator, main);
                     }
                     if let Some(news) = self.coordinator.note_no_report() {
-                        self.fleet.forget_ports(&self.coordinator);
+                        self.member.forget_ports();
                         self.say(news, Some(&error));
                     }
                 }
             }
-            if let Some(watched) = watched {
-                watched.polled.notify_waiters();
-            }
-            let wake = watched.map_or(&never, |watched| &watched.poll);
+            self.member.polled.notify_waiters();
             let interval = self.fleet.watching.load_interval;
             let wanted = async || {
-                wake.notified().await;
+                self.member.poll.notified().await;
                 least(interval)
             };
             if !self.turn(begun, interval, wanted).await {
@@ -169,9 +182,7 @@ impl<S: Stream> Watch<S> {
             Err(error) if error.is_answer() => PollOutcome::Unusable,
             Err(_) => PollOutcome::Unanswered,
         };
-        if let Some(counters) = self.fleet.counters(self.coordinator.id) {
-            counters.load_polls.count(outcome);
-        }
+        self.member.counters.load_polls.count(outcome);
     }
 
     fn say(&self, news: News, error: Option<&WebError>) {
@@ -198,7 +209,7 @@ impl<S: Stream> Watch<S> {
         let probe = Probe::new(self.place(port), settings);
         let healthz = self.coordinator.ports.web.filter(|_| self.fleet.cluster.flavor == Flavor::Impala);
         let healthz = healthz.map(|port| self.place(port));
-        let Some(port) = self.fleet.port(&self.coordinator, service) else { return };
+        let port = self.member.ports.get(service);
         let mut probe = Probing::new(probe, port);
         let (mut begun, interval) = (clock::now(), self.fleet.watching.probe_interval);
         while self.turn(begun, interval, || port.watch.wanted(interval)).await {
@@ -241,13 +252,11 @@ impl<S: Stream> Watch<S> {
         }
         let finding = finding(passed.as_ref(), &answer, probe.web_answers);
         probe.web_answers |= matches!(answer, Ok(()) | Err(WebError::Status(_))) && healthz.is_some();
-        if let Some(counters) = self.fleet.counters(self.coordinator.id) {
-            counters.probes.count(match finding {
-                Some(Finding::Passed) => ProbeOutcome::Passed,
-                Some(Finding::Failed(_) | Finding::Silent(_)) => ProbeOutcome::Failed,
-                None => ProbeOutcome::NotTried,
-            });
-        }
+        self.member.counters.probes.count(match finding {
+            Some(Finding::Passed) => ProbeOutcome::Passed,
+            Some(Finding::Failed(_) | Finding::Silent(_)) => ProbeOutcome::Failed,
+            None => ProbeOutcome::NotTried,
+        });
         let (now, silent) = (clock::now(), matches!(finding, Some(Finding::Silent(_))));
         if let Some(change) = finding.and_then(|finding| self.coordinator.note_probe(service, finding, now)) {
             if change.to == State::Healthy {

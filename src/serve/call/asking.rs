@@ -102,7 +102,7 @@ pub(in crate::serve) async fn find_elsewhere<S: Stream>(
     // As it is noted now.
     let _over = expired::use_session(conn, request);
     let found = found.filter(|found| found.is_claimed()).and_then(Finding::coordinator);
-    Ok(found.and_then(|found| conn.fleet.cluster.coordinator(found).cloned()))
+    Ok(found.and_then(|found| conn.fleet.cluster.coordinator(found)))
 }
 
 /// The coordinator that has the handle, or can say that it is not good, other than this one; none if nobody was asked.
@@ -171,7 +171,7 @@ async fn ask_all<S: Stream>(
     except: Option<CoordinatorId>,
     deadline: Instant,
 ) -> Result<Heard<S>, End> {
-    let coordinators = &conn.fleet.cluster.coordinators;
+    let coordinators = conn.fleet.cluster.coordinators();
     let own = coordinators
         .iter()
         .filter(|coordinator| Some(coordinator.id) != except)
@@ -204,7 +204,7 @@ fn note_heard<S: Stream>(conn: &mut Conn<S>, question: Question, finding: Findin
         Finding::Owner(owner) => {
             let reply = heard.replies.iter().find(|(coordinator, _)| *coordinator == owner);
             if let (Some(owner), Some((_, reply))) = (conn.fleet.cluster.coordinator(owner), reply) {
-                note_found(conn, question, &Arc::clone(owner), reply);
+                note_found(conn, question, &owner, reply);
             }
             AskingOutcome::Found
         }
@@ -216,7 +216,7 @@ fn note_heard<S: Stream>(conn: &mut Conn<S>, question: Question, finding: Findin
     if outcome != AskingOutcome::Found {
         tracing::debug!(?handle, ?outcome, silent = heard.silent.len(), "asked for a handle");
         for coordinator in heard.silent.iter().filter_map(|id| conn.fleet.cluster.coordinator(*id)) {
-            conn.fleet.doubt(coordinator, Service::Hs2);
+            conn.fleet.doubt(&coordinator, Service::Hs2);
         }
     }
     if heard.refused {

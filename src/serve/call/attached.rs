@@ -174,7 +174,7 @@ mod tests {
             health: HealthSettings::default(),
             coordinators: vec![coordinator],
         });
-        let owner = Arc::clone(&cluster.unwrap().coordinators[0]);
+        let owner = Arc::clone(&cluster.unwrap().coordinators()[0]);
         let table = Table::new(table::Settings { capacity: 8, detached_for: Duration::from_mins(1) });
         let Handle { guid, secret } = SESSION;
         let (secret, coordinator, count) = (Some(secret), owner.id, owner.count_session());

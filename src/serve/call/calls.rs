@@ -66,7 +66,7 @@ async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Resu
         Plan::OpenBeeswax => Box::pin(open::open_beeswax(conn, request)).await,
         // What there was to ask was asked.
         Plan::Any | Plan::Ask(_) => Box::pin(forward_anywhere(conn, request, service)).await,
-        Plan::Owner { coordinator, .. } => match conn.fleet.cluster.coordinator(coordinator).cloned() {
+        Plan::Owner { coordinator, .. } => match conn.fleet.cluster.coordinator(coordinator) {
             Some(coordinator) => forward::forward(conn, request, coordinator, service).await,
             None => Box::pin(forward_anywhere(conn, request, service)).await,
         },

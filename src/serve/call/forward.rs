@@ -36,7 +36,7 @@ pub(in crate::serve) async fn forward<S: Stream>(
     mut coordinator: Arc<Coordinator>,
     service: Service,
 ) -> Result<CallOutcome, End> {
-    let mut moves = conn.fleet.cluster.coordinators.len();
+    let mut moves = conn.fleet.cluster.coordinators().len();
     loop {
         let failed = match attempt(conn, request, &coordinator, service).await? {
             Attempt::Answered(outcome) => return Ok(outcome),
@@ -145,7 +145,7 @@ async fn follow<S: Stream>(
     let owner = conn.fleet.table.session_owner(&session.guid);
     let owner = owner.and_then(|owner| conn.fleet.cluster.coordinator(owner));
     // If it was closed meanwhile, the one that had it has the words for that.
-    Some(Arc::clone(owner.unwrap_or(coordinator)))
+    Some(owner.unwrap_or_else(|| Arc::clone(coordinator)))
 }
 
 /// What the client is to have of its reply, and what the call counts as; unless that is a refusal, which may not be the last
@@ -188,7 +188,7 @@ fn count_again<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coord
     let session = session_of(request.method(), request.facts()).filter(|_| looks);
     let coordinator = conn.fleet.cluster.coordinator(coordinator.id);
     if let (Some(session), Some(coordinator)) = (session, coordinator) {
-        conn.fleet.table.count_again(&session.guid, coordinator);
+        conn.fleet.table.count_again(&session.guid, &coordinator);
     }
 }
 

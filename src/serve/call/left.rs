@@ -34,7 +34,7 @@ pub(in crate::serve) async fn close_forgotten<S: Stream>(conn: &mut Conn<S>) -> 
     }
     let closing = async {
         for Left { session, home: (home, handle) } in forgotten {
-            let Some(coordinator) = conn.fleet.cluster.coordinator(home).cloned() else { continue };
+            let Some(coordinator) = conn.fleet.cluster.coordinator(home) else { continue };
             let message = close_session(&handle, 1);
             let Some(mut request) = Request::own(&message, conn.framing) else {
                 continue;

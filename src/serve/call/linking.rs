@@ -66,7 +66,7 @@ async fn new_link<S: Stream>(
             never = conn.links.ends() => match never {},
         }
     };
-    let granted = waiting::link(port, who, request.purpose, gone);
+    let granted = waiting::link(&port, who, request.purpose, gone);
     let granted = if request.method().retry == Retry::NextCandidate {
         let speaks = conn.framing.speaks();
         let waited = port.watch.answer(speaks, granted).await;

@@ -79,7 +79,7 @@ fn to_leave<S: Stream>(conn: &Conn<S>, method: &Method, session: &Handle) -> Opt
     if !method.is_new_work() {
         return None;
     }
-    conn.fleet.table.session_owner(&session.guid).filter(|owner| conn.fleet.moves.leave(*owner))
+    conn.fleet.table.session_owner(&session.guid).filter(|owner| conn.fleet.is_left(*owner))
 }
 
 /// Holds a session that [`hold_now`] could not, once it has left if it shall, and has arrived. False if the call was refused
@@ -192,7 +192,7 @@ pub(in crate::serve) async fn move_after<S: Stream>(
         Err(NotMoved::Pinned(Pinned::Moving | Pinned::Moved)) => {
             let owner =
                 conn.fleet.table.session_owner(&session.guid).filter(|owner| *owner != coordinator.id);
-            Ok(owner.and_then(|owner| conn.fleet.cluster.coordinator(owner).cloned()))
+            Ok(owner.and_then(|owner| conn.fleet.cluster.coordinator(owner)))
         }
         Err(_) => Ok(None),
     }
@@ -205,8 +205,8 @@ fn cause_to_leave<S: Stream>(conn: &Conn<S>) -> Cause {
 /// Moves the sessions of this connection that shall leave their coordinators, until the client wants something else.
 pub(in crate::serve) async fn leave_coordinators<S: Stream>(conn: &mut Conn<S>) -> Result<(), End> {
     let fleet = Arc::clone(&conn.fleet);
-    for coordinator in fleet.cluster.coordinators.iter().map(|coordinator| coordinator.id) {
-        let leaves = fleet.moves.leave(coordinator);
+    for coordinator in fleet.cluster.coordinators().iter().map(|coordinator| coordinator.id) {
+        let leaves = fleet.is_left(coordinator);
         if !leaves && !fleet.moves.shifts_from(coordinator) {
             continue;
         }
@@ -246,8 +246,8 @@ async fn go_back<S: Stream>(
     from: CoordinatorId,
     to: CoordinatorId,
 ) -> Result<(), End> {
-    let others = conn.fleet.cluster.coordinators.iter().map(|one| one.id);
-    let others = others.filter(|one| *one != from && *one != to);
+    let all = conn.fleet.cluster.coordinators();
+    let others = all.iter().map(|one| one.id).filter(|one| *one != from && *one != to);
     let avoided = std::iter::once(from).chain(others).collect();
     match move_session(conn, session, avoided, cause_to_leave(conn)).await {
         Err(NotMoved::Client(end)) => Err(end),

@@ -45,7 +45,7 @@ async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Tended) {
         return;
     }
     let coordinator = conn.fleet.cluster.coordinator(session.coordinator);
-    let port = coordinator.and_then(|coordinator| conn.fleet.port(coordinator, Service::Hs2));
+    let port = coordinator.and_then(|coordinator| conn.fleet.port(&coordinator, Service::Hs2));
     let grant = port.and_then(|port| port.claim(conn.holder(), Purpose::Work, Kind::Any));
     let Some(grant) = grant else { return };
     let Ok(Ok(link)) = linking::link_of(conn, grant, lookup(b"PingImpalaHS2Service")).await else { return };
@@ -62,7 +62,7 @@ async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Tended) {
         if let Some(coordinator) = conn.fleet.cluster.coordinator(session.coordinator)
             && !activity.is_counted()
         {
-            conn.fleet.table.count_again(guid, coordinator);
+            conn.fleet.table.count_again(guid, &coordinator);
         }
     }
     // One that can move may have been lost with its coordinator: its next call finds that out and opens it again.

@@ -101,7 +101,7 @@ impl<S: Stream> Passage<S> {
         };
         match dialed {
             Ok(dialed) => {
-                let cut = entrance.fleet.cuts.of(dialed.opening.coordinator().id);
+                let cut = entrance.fleet.opaque_end(dialed.opening.coordinator().id);
                 let patience = patience(service, &shared.settings);
                 relay_both(&shared, &mut client, dialed, Bounds { cut, patience }).await
             }

@@ -179,11 +179,7 @@ impl<S: Stream> Links<S> {
     /// Puts a link back on which nothing is under way.
     pub(in crate::serve) fn put(&mut self, mut link: Box<Link<S>>) {
         if link.slot.port.shares {
-            // By way of the fleet: to count a reference to the port would be a write that all threads share.
-            return match self.fleet.port(&link.coordinator, link.service()) {
-                Some(port) => port.put(link),
-                None => link.put_back(),
-            };
+            return link.put_back();
         }
         link.slot.settle();
         // One that was made for a cancel must not keep the place of the next.

@@ -1,15 +1,13 @@
 //! What connections share of the sessions that move: which coordinators are left, who is to look for sessions there, and how
 //! many sessions go at a time.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::cluster::rebalance::Shift;
-use crate::cluster::{AdminState, Cluster, Coordinator};
+use crate::cluster::{AdminState, Coordinator, Flavor};
 use crate::ids::CoordinatorId;
 use crate::net::stream::Stream;
 use crate::serve::fleet::shared::Fleet;
@@ -29,8 +27,6 @@ pub(in crate::serve) struct Moves {
     pub(in crate::serve) going: Semaphore,
     /// Sessions that shall go from one coordinator to another now.
     shifts: Mutex<Vec<Shift>>,
-    /// Whether sessions shall leave, by coordinator.
-    left: Vec<AtomicBool>,
 }
 
 impl<S: Stream> Fleet<S> {
@@ -39,43 +35,36 @@ impl<S: Stream> Fleet<S> {
         let cause = Cause::Leaves { now, cooldown: self.moves.settings.cooldown };
         self.table.waiting(coordinator, cause, most)
     }
+
+    /// Looks which coordinators are to be left; true if there is one that was not before.
+    pub(in crate::serve) fn look_who_is_left(&self) -> bool {
+        let stays = |one: &Coordinator| one.state() == AdminState::Active && one.quiescing_since().is_none();
+        let members = self.members();
+        // With nowhere to go, nobody leaves.
+        let somewhere = self.moves.are_on() && members.iter().any(|member| stays(&member.coordinator));
+        let mut news = false;
+        for member in members.iter() {
+            let is_left = somewhere && !stays(&member.coordinator);
+            news |= !member.leave(is_left) && is_left;
+        }
+        news
+    }
 }
 
 impl Moves {
-    pub(in crate::serve) fn new(cluster: &Cluster, settings: MoveSettings) -> Self {
-        let idle_sessions = settings.idle_sessions && cluster.flavor.sessions_move();
+    pub(in crate::serve) fn new(flavor: Flavor, settings: MoveSettings) -> Self {
+        let idle_sessions = settings.idle_sessions && flavor.sessions_move();
         Self {
             settings: MoveSettings { idle_sessions, ..settings },
             ended: Notify::new(),
             going: Semaphore::new(AT_ONCE),
             shifts: Mutex::default(),
-            left: cluster.coordinators.iter().map(|_| AtomicBool::new(false)).collect(),
         }
     }
 
     /// Whether sessions move at all.
     pub(in crate::serve) fn are_on(&self) -> bool {
         self.settings.idle_sessions
-    }
-
-    /// Whether sessions shall leave a coordinator.
-    pub(in crate::serve) fn leave(&self, coordinator: CoordinatorId) -> bool {
-        self.left.get(usize::from(coordinator.0)).is_some_and(|left| left.load(Ordering::Relaxed))
-    }
-
-    /// Looks which coordinators are to be left; true if there is one that was not before.
-    pub(in crate::serve) fn look(&self, cluster: &Cluster) -> bool {
-        let stays =
-            |one: &Arc<Coordinator>| one.state() == AdminState::Active && one.quiescing_since().is_none();
-        // With nowhere to go, nobody leaves.
-        let somewhere = self.are_on() && cluster.coordinators.iter().any(stays);
-        let mut news = false;
-        for (coordinator, left) in cluster.coordinators.iter().zip(&self.left) {
-            let leave = somewhere && !stays(coordinator);
-            news |= leave && !left.swap(leave, Ordering::Relaxed);
-            left.store(leave, Ordering::Relaxed);
-        }
-        news
     }
 
     /// What has sessions go back where they are missed, in place of what was left of the last time.

@@ -21,10 +21,9 @@ impl<S: Stream> Fleet<S> {
 
     /// Sessions count no more at coordinators to which all links of their time have broken since this was done last.
     pub(in crate::serve) fn note_breaks(&self) {
-        for coordinator in &self.cluster.coordinators {
-            let news = self.port(coordinator, Service::Hs2).and_then(|port| port.news_of_breaks());
-            if let Some(breaks) = news {
-                self.note_process_ended(coordinator, |answered| breaks.all_since(answered));
+        for member in self.members().iter() {
+            if let Some(breaks) = member.ports.get(Service::Hs2).news_of_breaks() {
+                self.note_process_ended(&member.coordinator, |answered| breaks.all_since(answered));
             }
         }
     }

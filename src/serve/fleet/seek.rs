@@ -11,9 +11,9 @@ use crate::cluster::turns::Turn;
 use crate::cluster::{Coordinator, Demand, NoPick, Opening, Wanted};
 use crate::ids::{CoordinatorId, Service};
 use crate::net::stream::Stream;
+use crate::serve::fleet::member::Member;
 use crate::serve::fleet::shared::Fleet;
 use crate::serve::link::lobby::Waiter;
-use crate::serve::link::port::Port;
 use crate::serve::link::slot::Grant;
 use crate::serve::link::waiting::{Line, NotCalled, Waiting};
 
@@ -104,10 +104,11 @@ impl<S: Stream> Seeker<'_, S> {
         self.fleet.call_waiting(self.service);
         self.fleet.make_room(self.service);
         let called = waiting.called(self.deadline, client.closed()).await;
-        let refuses = |port: &Arc<Port<S>>| {
-            let would_do = port.service == self.service && !tried.contains(&port.coordinator.id);
-            would_do && port.takes_sessions() && port.has_room_for_others(self.holder, self.kind)
+        let refuses = |member: &Arc<Member<S>>| {
+            let port = member.ports.get(self.service);
+            let would_do = !tried.contains(&member.coordinator.id) && port.takes_sessions();
+            would_do && port.has_room_for_others(self.holder, self.kind)
         };
-        called.map_err(|not_called| not_called.unless(|| self.fleet.ports().any(refuses)))
+        called.map_err(|not_called| not_called.unless(|| self.fleet.members().iter().any(refuses)))
     }
 }

@@ -7,22 +7,23 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::chance::Chance;
 use crate::clock;
 use crate::cluster::brake::{Brake, Who};
-use crate::cluster::room::{Holder, Kind, OwnLinks, RoomView};
-use crate::cluster::{Cluster, Coordinator, DrainSettings, Figures, NoPick, Opening, Wanted};
+use crate::cluster::room::{Holder, Kind, RoomView};
+use crate::cluster::roster::{All, Roster};
+use crate::cluster::{Cluster, Coordinator, DrainSettings, NoPick, Opening, Wanted};
 use crate::ids::{CoordinatorId, Identity, PerService, Service};
 use crate::metrics::{CoordinatorMetrics, Metrics, QueueMetrics};
 use crate::net::stream::Stream;
-use crate::serve::fleet::cuts::Cuts;
 use crate::serve::fleet::keyring::Keyring;
 use crate::serve::fleet::lookups::Askings;
+use crate::serve::fleet::member::{Common, Member};
 use crate::serve::fleet::moves::Moves;
-use crate::serve::fleet::watched::Watched;
 use crate::serve::link::lobby::Lobby;
-use crate::serve::link::port::{Port, PortPlan};
+use crate::serve::link::port::Port;
 use crate::serve::link::slot::Grant;
 use crate::serve::settings::{FleetSettings, RoomSettings, WatchSettings};
 use crate::session::table::Table;
@@ -37,35 +38,25 @@ pub struct Fleet<S: Stream = TcpStream> {
     pub cluster: Cluster,
     /// Their sessions and operations.
     pub table: Arc<Table>,
-    /// Counters of each coordinator, in the cluster's order.
-    pub metrics: Vec<CoordinatorMetrics>,
     /// How its coordinators are watched.
     pub watching: WatchSettings,
-    watched: Vec<Watched>,
     /// What is left to chance here: ties, names, the moment of a probe.
     pub(in crate::serve) chance: Chance,
     /// How much room they have.
     pub room: RoomSettings,
     /// Counters of those who wait for it.
     pub queue: QueueMetrics,
-    ports: Vec<PerService<Arc<Port<S>>>>,
-    lobbies: PerService<Arc<Lobby<Grant<S>>>>,
+    /// What is kept for each coordinator.
+    members: Roster<Member<S>>,
+    common: Common<S>,
     /// Questions for handles that the table lacks.
     pub(in crate::serve) askings: Askings,
     pub(in crate::serve) moves: Moves,
     /// How its coordinators are drained.
     pub draining: DrainSettings,
     pub(in crate::serve) keyring: Keyring,
-    /// What ends connections that are passed on unread.
-    pub(in crate::serve) cuts: Cuts,
     /// Slows down clients whose dials are in vain.
     pub(in crate::serve) brake: Mutex<Brake>,
-}
-
-impl<S: Stream> Drop for Fleet<S> {
-    fn drop(&mut self) {
-        self.ports.iter().flat_map(PerService::values).for_each(|port| port.close());
-    }
 }
 
 impl<S: Stream> Fleet<S> {
@@ -80,43 +71,45 @@ impl<S: Stream> Fleet<S> {
         let FleetSettings { watching, room, moving, draining } = settings;
         let queue = metrics.queue(&cluster.name);
         let lobbies = PerService::new(|_| Arc::new(Lobby::new(&room, queue.clone())));
-        let watched: Vec<_> = cluster.coordinators.iter().map(|one| Watched::at(&one.host)).collect();
-        let counters = cluster
-            .coordinators
-            .iter()
-            .map(|coordinator| metrics.coordinator(&cluster.name, &coordinator.name));
-        let metrics: Vec<_> = counters.collect();
-        let watched_and_counted = watched.iter().zip(&metrics);
-        let ports = cluster.coordinators.iter().zip(watched_and_counted).map(
-            |(coordinator, (Watched { host, .. }, counters))| {
-                PerService::new(|service| {
-                    let flavor = cluster.flavor;
-                    let plan = PortPlan { coordinator, flavor, host, counters, room: &room };
-                    Arc::new(Port::new(plan, service, lobbies.get(service)))
-                })
-            },
-        );
-        let ports = ports.collect();
-        let (askings, moves) = (Askings::new(&chance), Moves::new(&cluster, moving));
-        let (table, cuts) = (Arc::new(table), Cuts::new(cluster.coordinators.len()));
-        Self {
+        let common = Common { flavor: cluster.flavor, room, lobbies };
+        let (askings, moves) = (Askings::new(&chance), Moves::new(cluster.flavor, moving));
+        let fleet = Self {
             cluster,
-            table,
-            metrics,
+            table: Arc::new(table),
             watching,
-            watched,
             chance,
             room,
             queue,
-            ports,
-            lobbies,
+            members: Roster::default(),
+            common,
             askings,
             moves,
             draining,
             keyring: Keyring::default(),
-            cuts,
             brake: Mutex::default(),
+        };
+        for coordinator in fleet.cluster.coordinators().iter() {
+            fleet.keep(Arc::clone(coordinator), metrics);
         }
+        fleet
+    }
+
+    /// Begins to keep what there is to be kept for a coordinator.
+    fn keep(&self, coordinator: Arc<Coordinator>, metrics: &Metrics) -> Arc<Member<S>> {
+        let counters = metrics.coordinator(&self.cluster.name, &coordinator.name);
+        let member = Arc::new(Member::new(coordinator, counters, &self.common));
+        self.members.add(Arc::clone(&member));
+        member
+    }
+
+    /// What is kept for a coordinator, as long as it is of the fleet.
+    pub(in crate::serve) fn member(&self, id: CoordinatorId) -> Option<Arc<Member<S>>> {
+        self.members.get(id)
+    }
+
+    /// What is kept for each coordinator that is of the fleet now.
+    pub(in crate::serve) fn members(&self) -> All<Member<S>> {
+        self.members.all()
     }
 
     /// Drains a coordinator, with a deadline from now or the one that is usual here (see [`Coordinator::drain`]).
@@ -135,18 +128,9 @@ impl<S: Stream> Fleet<S> {
         Ok(picked.opening)
     }
 
-    /// The links to a coordinator's port.
-    pub(in crate::serve) fn port(
-        &self,
-        coordinator: &Coordinator,
-        service: Service,
-    ) -> Option<&Arc<Port<S>>> {
-        Some(self.ports.get(usize::from(coordinator.id.0))?.get(service))
-    }
-
-    /// The links to all ports.
-    pub(in crate::serve) fn ports(&self) -> impl Iterator<Item = &Arc<Port<S>>> {
-        self.ports.iter().flat_map(PerService::values)
+    /// The links to a coordinator's port, as long as it is of the fleet.
+    pub(in crate::serve) fn port(&self, coordinator: &Coordinator, service: Service) -> Option<Arc<Port<S>>> {
+        self.members.read(coordinator.id, |member| Arc::clone(member.ports.get(service)))
     }
 
     /// What the room of a coordinator's port looks like, and how many calls wait for it.
@@ -171,53 +155,17 @@ impl<S: Stream> Fleet<S> {
 
     /// New sessions that wait for room on any coordinator.
     pub(in crate::serve) fn lobby(&self, service: Service) -> &Arc<Lobby<Grant<S>>> {
-        self.lobbies.get(service)
+        self.common.lobbies.get(service)
     }
 
     /// Calls those who wait for a service, as far as there is room.
     pub(in crate::serve) fn call_waiting(&self, service: Service) {
-        for ports in &self.ports {
-            ports.get(service).call_waiting();
-        }
+        self.members().iter().for_each(|member| member.ports.get(service).call_waiting());
     }
 
     /// Has one relay that is not answered give way to those who wait for a service.
     pub(in crate::serve) fn make_room(&self, service: Service) {
-        let mut ports = self.ports.iter().map(|ports| ports.get(service));
-        ports.any(|port| port.make_room());
-    }
-
-    /// The links to each of a coordinator's ports: what of a poll's figures would be ours now.
-    pub(in crate::serve) fn own_links(&self, coordinator: &Coordinator) -> PerService<OwnLinks> {
-        let own = |service| self.port(coordinator, service).map(|port| port.own()).unwrap_or_default();
-        PerService::new(own)
-    }
-
-    /// Takes in what a poll says of a coordinator's ports; `before` is what was ours when it began.
-    pub(in crate::serve) fn note_ports(
-        &self,
-        coordinator: &Coordinator,
-        figures: &Figures,
-        before: PerService<OwnLinks>,
-    ) {
-        for (service, own) in before.iter() {
-            if let Some(port) = self.port(coordinator, service) {
-                port.note_polled(*figures.ports.get(service), *own);
-            }
-        }
-    }
-
-    /// What polls said of a coordinator's ports is known no more.
-    pub(in crate::serve) fn forget_ports(&self, coordinator: &Coordinator) {
-        for service in Service::ALL {
-            if let Some(port) = self.port(coordinator, service) {
-                port.forget_others();
-            }
-        }
-    }
-
-    pub(in crate::serve) fn watched(&self, coordinator: &Coordinator) -> Option<&Watched> {
-        self.watched.get(usize::from(coordinator.id.0))
+        self.members().iter().any(|member| member.ports.get(service).make_room());
     }
 
     /// Something went wrong on a link to a coordinator's port: that is for a probe to judge, and it shall do so now.
@@ -230,14 +178,12 @@ impl<S: Stream> Fleet<S> {
     /// A coordinator refused new work because it shuts down: its web port shall say whether that is so.
     pub(in crate::serve) fn note_shutting_down(&self, coordinator: &Coordinator) {
         coordinator.note_shutting_down(clock::now());
-        if let Some(watched) = self.watched(coordinator) {
-            watched.poll.notify_one();
-        }
+        self.members.read(coordinator.id, |member| member.poll.notify_one());
     }
 
     /// Has a coordinator's web port asked now, and waits for the answer as long as that may take; at once if it has none.
     pub(in crate::serve) async fn poll_now(&self, coordinator: &Coordinator) {
-        let Some(watched) = self.watched(coordinator).filter(|_| coordinator.ports.web.is_some()) else {
+        let Some(watched) = self.member(coordinator.id).filter(|_| coordinator.ports.web.is_some()) else {
             return;
         };
         // Registered before it is asked. A poll that is under way already does for one that was asked for.
@@ -249,8 +195,22 @@ impl<S: Stream> Fleet<S> {
     }
 
     /// The counters of a coordinator.
-    pub fn counters(&self, coordinator: CoordinatorId) -> Option<&CoordinatorMetrics> {
-        self.metrics.get(usize::from(coordinator.0))
+    pub fn counters(&self, coordinator: CoordinatorId) -> Option<Arc<CoordinatorMetrics>> {
+        self.members.read(coordinator, |member| Arc::clone(&member.counters))
+    }
+
+    /// Whether sessions shall leave a coordinator.
+    pub(in crate::serve) fn is_left(&self, coordinator: CoordinatorId) -> bool {
+        self.members.read(coordinator, Member::is_left).unwrap_or(false)
+    }
+
+    /// What ends a connection to a coordinator that begins now and is passed on unread.
+    pub(in crate::serve) fn opaque_end(&self, coordinator: CoordinatorId) -> CancellationToken {
+        self.members.read(coordinator, Member::opaque_end).unwrap_or_else(|| {
+            let ended = CancellationToken::new();
+            ended.cancel();
+            ended
+        })
     }
 }
 

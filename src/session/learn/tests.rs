@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock;
-use crate::cluster::Cluster;
 use crate::ids::Identity;
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{
@@ -19,7 +18,7 @@ const OPERATION: u8 = 2;
 /// A coordinator with one session, whose operations are learnt.
 struct Fixture {
     flavor: Flavor,
-    cluster: Cluster,
+    coordinator: Arc<Coordinator>,
     table: Table,
     open: OpenOperations,
 }
@@ -27,7 +26,8 @@ struct Fixture {
 impl Fixture {
     fn new(flavor: Flavor) -> Self {
         let table = Table::new(Settings { capacity: 8, detached_for: Duration::from_mins(1) });
-        let fixture = Self { flavor, cluster: cluster(1), table, open: OpenOperations::default() };
+        let coordinator = Arc::clone(&cluster(1).coordinators()[0]);
+        let fixture = Self { flavor, coordinator, table, open: OpenOperations::default() };
         let coordinator = fixture.coordinator();
         let Handle { guid, secret } = handle(SESSION);
         let count = coordinator.count_session();
@@ -46,7 +46,7 @@ impl Fixture {
     }
 
     fn coordinator(&self) -> &Arc<Coordinator> {
-        &self.cluster.coordinators[0]
+        &self.coordinator
     }
 
     fn learn(&self, request: &Facts, reply: &Facts) {

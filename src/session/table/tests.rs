@@ -21,7 +21,7 @@ impl Fixture {
         Self { cluster: cluster(2), table, open: OpenOperations::default() }
     }
 
-    fn insert_session(&self, number: u8, coordinator: u16) -> Result<(), NotKept> {
+    fn insert_session(&self, number: u8, coordinator: u32) -> Result<(), NotKept> {
         let coordinator = CoordinatorId(coordinator);
         let count = self.cluster.coordinator(coordinator).unwrap().count_session();
         let handle = handle(number);
@@ -38,7 +38,7 @@ impl Fixture {
     }
 
     /// An operation that runs and has rows.
-    fn insert_operation(&self, number: u8, session: u8, coordinator: u16) {
+    fn insert_operation(&self, number: u8, session: u8, coordinator: u32) {
         let coordinator = CoordinatorId(coordinator);
         let owner = self.cluster.coordinator(coordinator).unwrap();
         let (counted, running) = (owner.count_operation(), owner.count_running().minted());
@@ -55,21 +55,22 @@ impl Fixture {
         });
     }
 
-    fn operation_owner(&self, number: u8) -> Option<u16> {
+    fn operation_owner(&self, number: u8) -> Option<u32> {
         self.table.operation_owner(&handle(number).guid).map(|id| id.0)
     }
 
-    fn session_owner(&self, number: u8) -> Option<u16> {
+    fn session_owner(&self, number: u8) -> Option<u32> {
         self.table.session_owner(&handle(number).guid).map(|id| id.0)
     }
 
-    fn load(&self, coordinator: u16) -> Load {
+    fn load(&self, coordinator: u32) -> Load {
         self.cluster.coordinator(CoordinatorId(coordinator)).unwrap().load()
     }
 
     /// Sessions and running operations, on all coordinators.
     fn counted(&self) -> (usize, usize) {
-        let loads = self.cluster.coordinators.iter().map(|coordinator| coordinator.load());
+        let all = self.cluster.coordinators();
+        let loads = all.iter().map(|coordinator| coordinator.load());
         loads.fold((0, 0), |(sessions, running), load| {
             (sessions + load.open_sessions as usize, running + load.running_operations as usize)
         })
@@ -106,7 +107,7 @@ fn a_guessed_secret_is_nobodys() {
 #[test]
 fn what_has_no_secret_is_not_told_by_any() {
     let fixture = Fixture::new(8);
-    let count = fixture.cluster.coordinators[0].count_session();
+    let count = fixture.cluster.coordinators()[0].count_session();
     let guid = handle(1).guid;
     let beeswax = NewSession {
         guid,
@@ -143,7 +144,7 @@ fn a_beeswax_session_is_neither_displaced_by_a_minted_guid_nor_displaces_one() {
     let fixture = Fixture::new(8);
     let beeswax = |number| {
         let (guid, coordinator) = (handle(number).guid, CoordinatorId(0));
-        let count = fixture.cluster.coordinators[0].count_session();
+        let count = fixture.cluster.coordinators()[0].count_session();
         fixture.table.insert_session(NewSession {
             guid,
             secret: None,
@@ -292,7 +293,7 @@ fn to_close_an_operation_costs_no_more_where_its_session_has_many() {
     const MANY: u32 = 40_000;
     let fixture = Fixture::new(20_000);
     fixture.insert_session(1, 0).unwrap();
-    let owner = &fixture.cluster.coordinators[0];
+    let owner = &fixture.cluster.coordinators()[0];
     let guids: Vec<Guid> = (0..MANY).map(|number| u128::from(number).to_be_bytes()).collect();
     for &guid in &guids {
         fixture.table.insert_operation(NewOperation {
@@ -372,8 +373,8 @@ fn nobody_attaches_to_what_is_not_known() {
 /// What may happen to a table.
 #[derive(Clone, Debug)]
 enum Event {
-    Open { session: u8, coordinator: u16 },
-    Mint { operation: u8, session: u8, coordinator: u16 },
+    Open { session: u8, coordinator: u32 },
+    Mint { operation: u8, session: u8, coordinator: u32 },
     EndRunning { operation: u8 },
     CloseOperation { operation: u8 },
     CloseSession { session: u8 },
@@ -381,7 +382,7 @@ enum Event {
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
-    let (session, operation, coordinator) = (0..5_u8, 100..112_u8, 0..2_u16);
+    let (session, operation, coordinator) = (0..5_u8, 100..112_u8, 0..2_u32);
     prop_oneof![
         (session.clone(), coordinator.clone())
             .prop_map(|(session, coordinator)| Event::Open { session, coordinator }),
@@ -398,9 +399,9 @@ fn any_event() -> impl Strategy<Value = Event> {
 /// The same rules without shards, indices or guards; large enough that nothing closed is forgotten.
 #[derive(Default)]
 struct Model {
-    sessions: BTreeMap<u8, u16>,
+    sessions: BTreeMap<u8, u32>,
     /// Coordinator, session while it is open, whether it runs.
-    operations: BTreeMap<u8, (u16, Option<u8>, bool)>,
+    operations: BTreeMap<u8, (u32, Option<u8>, bool)>,
 }
 
 impl Model {

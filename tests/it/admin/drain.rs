@@ -104,7 +104,7 @@ fn a_query_of_beeswax_is_cancelled_too() {
         let mut client = fleet.beeswax();
         let query = client.execute("select * from rows(10)", "ann").unwrap();
         drain(&fleet, 0, "?deadline=0s");
-        assert!(eventually(|| fleet.known().cluster.coordinators[0].open_operations() == 0));
+        assert!(eventually(|| fleet.known().cluster.coordinators()[0].open_operations() == 0));
         let thrown = format!("{:?}", client.service().fetch(query, false, 10).unwrap_err());
         assert!(thrown.contains("Cancelled"), "{thrown}");
     }

@@ -30,7 +30,7 @@ fn a_password_that_was_right_once_is_refused_once_and_shown_around_no_more() {
         [coordinator(1, "nna"), coordinator(2, "new"), coordinator(3, "new"), coordinator(4, "new")];
     let router = TestRouter::of("impala", &coordinators.each_ref().map(Coordinator::hs2));
     let fleet = &router.router().fleets()[0];
-    for coordinator in &fleet.cluster.coordinators[1..] {
+    for coordinator in &fleet.cluster.coordinators()[1..] {
         fleet.drain(coordinator, None);
     }
     let mut client = Hs2Client::connect(router.listener(0), &Login::plain("ann", "nna")).unwrap();

@@ -139,7 +139,7 @@ pub(super) fn has(server: SocketAddr, session: &TSessionHandle) -> bool {
 
 /// Waits until the router counts nothing on any coordinator.
 pub(super) fn await_idle(router: &TestRouter) {
-    let coordinators = &router.router().fleets()[0].cluster.coordinators;
+    let coordinators = &router.router().fleets()[0].cluster.coordinators();
     let loads = || coordinators.iter().map(|one| one.load()).collect::<Vec<_>>();
     assert!(at_last(|| loads().iter().all(|load| *load == Load::default())), "still counted: {:?}", loads());
 }

@@ -128,7 +128,7 @@ fn router(servers: [&Hive; 2]) -> TestRouter {
 
 /// Waits until this many statements run on the two servers.
 fn await_running(router: &TestRouter, wanted: [usize; 2]) {
-    let coordinators = &router.router().fleets()[0].cluster.coordinators;
+    let coordinators = &router.router().fleets()[0].cluster.coordinators();
     let deadline = clock::now() + PATIENCE;
     loop {
         let running = coordinators.iter().map(|one| one.load().running_operations as usize);

@@ -211,7 +211,7 @@ fn silent_clients_hold_one_connection_to_a_coordinator_at_a_time() {
     // As the router counts them: the coordinator may see the end of one after the beginning of the next.
     let links = || {
         let fleet = &router.router().fleets()[0];
-        fleet.room_of(&fleet.cluster.coordinators[0], Service::Hs2).unwrap().0.links
+        fleet.room_of(&fleet.cluster.coordinators()[0], Service::Hs2).unwrap().0.links
     };
     let mut most = 0;
     assert!(eventually(|| {

@@ -111,7 +111,7 @@ fn a_verdict_on_credentials_speaks_against_no_coordinator() {
         told(router.listener(0), WRONG);
     }
     let now = hs2router::clock::now();
-    for coordinator in &router.router().fleets()[0].cluster.coordinators {
+    for coordinator in router.router().fleets()[0].cluster.coordinators().iter() {
         assert_eq!(coordinator.standing(Service::Hs2, now), Standing::Ready);
     }
 }

@@ -82,7 +82,7 @@ fn under_load(fleet: &mut Fleet, act: impl FnOnce(&mut Fleet)) -> (Vec<Failure>,
 
 fn await_ready(fleet: &Fleet, place: usize) {
     let ready = || {
-        let one = &fleet.known().cluster.coordinators[place];
+        let one = &fleet.known().cluster.coordinators()[place];
         one.standing(Service::Hs2, clock::now()) == Standing::Ready
     };
     assert!(eventually(ready), "{place} did not come back");
@@ -91,7 +91,7 @@ fn await_ready(fleet: &Fleet, place: usize) {
 /// Kills a coordinator and starts it again once the router has seen that it is gone: none starts within a poll.
 fn kill_and_start(fleet: &mut Fleet, place: usize) {
     fleet.lose(place);
-    let one = std::sync::Arc::clone(&fleet.known().cluster.coordinators[place]);
+    let one = std::sync::Arc::clone(&fleet.known().cluster.coordinators()[place]);
     assert!(eventually(|| one.standing(Service::Hs2, clock::now()) != Standing::Ready));
     fleet.revive(place);
     await_ready(fleet, place);
@@ -205,7 +205,8 @@ fn a_restart_is_seen_also_by_a_link_whose_client_has_left_in_the_middle_of_a_cal
     drop(stream);
     fleet.router().await_metric("hs2router_connections_closed_total{cause=\"client_reset\"}", 1.0);
     let links = || {
-        let (room, _) = fleet.known().room_of(&fleet.known().cluster.coordinators[0], Service::Hs2).unwrap();
+        let (room, _) =
+            fleet.known().room_of(&fleet.known().cluster.coordinators()[0], Service::Hs2).unwrap();
         room.links
     };
     assert_eq!(links(), 1);

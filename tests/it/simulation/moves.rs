@@ -71,9 +71,9 @@ fn what_is_left_of_a_moved_session_is_closed_although_its_links_were_busy() {
         // All on the first, where one is kept by its operation; the others move to one each.
         let drain = |index: usize| {
             let time = Duration::from_hours(1);
-            router.fleet.cluster.coordinators[index].drain(None, time, clock::now());
+            router.fleet.cluster.coordinators()[index].drain(None, time, clock::now());
         };
-        let resume = |index: usize| router.fleet.cluster.coordinators[index].resume();
+        let resume = |index: usize| router.fleet.cluster.coordinators()[index].resume();
         drain(1);
         drain(2);
         let kept = open(&mut stays).await;

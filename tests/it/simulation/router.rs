@@ -14,7 +14,8 @@ use hs2router::ids::{CoordinatorName, Service};
 use hs2router::metrics::Metrics;
 use hs2router::net::listen::{AcceptCounts, Acceptor};
 use hs2router::serve;
-use hs2router::serve::background::{upkeep, watching};
+use hs2router::serve::background::upkeep;
+use hs2router::serve::background::watching::Watchers;
 use hs2router::serve::fleet::shared::{Entrance, Fleet};
 use hs2router::serve::settings::{FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, WatchSettings};
 use hs2router::serve::shared::Shared;
@@ -80,7 +81,8 @@ impl SimRouter {
         let unwatched = end.child_token();
         // Only the watching dials from here: its connections are none that clients wait for.
         let watches = Arc::new(Shared::new(settings(), network.from(PROBER), metrics));
-        watching::start(&watches, &fleet, &background, &unwatched);
+        let watchers = Watchers { shared: watches, tasks: background.clone(), end: unwatched.clone() };
+        watchers.start(&fleet);
         Self { shared, fleet, connections, background, unwatched, end }
     }
 
@@ -122,14 +124,15 @@ impl SimRouter {
 fn kept_waiting(fleet: &Fleet<SimStream>, setup: &Setup) -> Vec<String> {
     let mut found = Vec::new();
     for service in [Service::Hs2, Service::Beeswax] {
-        for coordinator in &fleet.cluster.coordinators {
+        for coordinator in fleet.cluster.coordinators().iter() {
             let waiting = fleet.room_of(coordinator, service).map_or(0, |(_, waiting)| waiting);
             if waiting > 0 && has_room(fleet, coordinator, service) {
                 found.push(format!("{waiting} calls wait for {}'s port {service}", coordinator.name));
             }
         }
     }
-    let ports = fleet.cluster.coordinators.iter().flat_map(|one| Service::ALL.map(|service| (one, service)));
+    let all = fleet.cluster.coordinators();
+    let ports = all.iter().flat_map(|one| Service::ALL.map(|service| (one, service)));
     let for_calls: usize =
         ports.filter_map(|(one, service)| fleet.room_of(one, service)).map(|(_, calls)| calls).sum();
     let sessions = usize::try_from(fleet.queue.waiting.get()).unwrap_or_default().saturating_sub(for_calls);
@@ -139,7 +142,7 @@ fn kept_waiting(fleet: &Fleet<SimStream>, setup: &Setup) -> Vec<String> {
             let is_fit = one.standing(Service::Hs2, clock::now()).is_fit();
             one.state() == AdminState::Active && is_fit && has_room(fleet, one, Service::Hs2)
         };
-        if let Some(one) = fleet.cluster.coordinators.iter().find(takes) {
+        if let Some(one) = fleet.cluster.coordinators().iter().find(takes) {
             found.push(format!("{sessions} sessions wait while {} would take them", one.name));
         }
     }

@@ -199,7 +199,7 @@ impl Simulation {
 
     fn drain(&self, coordinator: &SimCoordinator, time: Duration) -> impl Future<Output = ()> + 'static {
         let (index, host) = (coordinator.index, coordinator.host.clone());
-        let state = Arc::clone(&self.router.fleet.cluster.coordinators[index]);
+        let state = Arc::clone(&self.router.fleet.cluster.coordinators()[index]);
         let journal = Rc::clone(&self.journal);
         async move {
             journal.say(format_args!("{host} is drained for {time:?}"));
@@ -323,7 +323,7 @@ impl Simulation {
         if waiting != 0 {
             journal.violation(format_args!("{waiting} are still counted as waiting"));
         }
-        for coordinator in &fleet.cluster.coordinators {
+        for coordinator in fleet.cluster.coordinators().iter() {
             let load = coordinator.load();
             let open = coordinator.open_operations();
             if (load.open_sessions, load.running_operations, open) != (0, 0, 0) {

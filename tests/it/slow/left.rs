@@ -45,7 +45,7 @@ fn an_open_whose_client_has_left_is_tried_at_no_further_coordinator() {
         assert!(eventually(|| count(&scripts, "OpenSession") == 1));
         drop(client);
         drop(go);
-        let coordinators = &router.router().fleets()[0].cluster.coordinators;
+        let coordinators = &router.router().fleets()[0].cluster.coordinators();
         assert!(eventually(|| coordinators.iter().all(|one| one.load().opens_in_progress == 0)));
         assert!(eventually(|| scripts.iter().all(|script| script.open() == 0)), "links are left");
         assert_eq!(count(&scripts, "OpenSession"), 1);

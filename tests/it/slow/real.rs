@@ -21,7 +21,7 @@ fn a_stopped_spark_is_ejected_and_all_but_the_logins_that_it_may_have_read_go_on
     let (spark, other) = (Spark::start(Login::Plain), Script::sound());
     let router = TestRouter::of("spark", &[spark.address(), other.address()]);
     let (at, fleet) = (router.listener(0), &router.router().fleets()[0]);
-    fleet.drain(&fleet.cluster.coordinators[1], None);
+    fleet.drain(&fleet.cluster.coordinators()[1], None);
     let mut client = Talk::connect_sasl(at);
     client.open();
     spark.stop();
@@ -33,7 +33,7 @@ fn a_stopped_spark_is_ejected_and_all_but_the_logins_that_it_may_have_read_go_on
     assert_eq!(state(&router), State::Ejected);
     // The open that waited had nowhere to go.
     assert_eq!(client.hear().unwrap().error().0, "08S01");
-    fleet.cluster.coordinators[1].resume();
+    fleet.cluster.coordinators()[1].resume();
     for _ in 0..6 {
         assert!(other.minted(&Talk::connect_sasl(at).open()));
     }

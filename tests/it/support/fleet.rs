@@ -252,7 +252,7 @@ impl Fleet {
 
     /// What the router counts on each coordinator.
     pub(crate) fn loads(&self) -> Vec<Load> {
-        self.known().cluster.coordinators.iter().map(|coordinator| coordinator.load()).collect()
+        self.known().cluster.coordinators().iter().map(|coordinator| coordinator.load()).collect()
     }
 
     /// Waits until the router counts nothing on any coordinator.
@@ -263,7 +263,7 @@ impl Fleet {
 
     /// People take a coordinator out of the fleet, or back.
     pub(crate) fn set_state(&self, place: usize, state: AdminState) {
-        let coordinator = &self.known().cluster.coordinators[place];
+        let coordinator = &self.known().cluster.coordinators()[place];
         match state {
             AdminState::Active => coordinator.resume(),
             AdminState::Drain => self.known().drain(coordinator, None),

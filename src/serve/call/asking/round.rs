@@ -232,7 +232,7 @@ impl<S: Stream> Round<'_, S> {
     }
 
     fn course(&self, own: &[Box<Link<S>>], preferred: Option<CoordinatorId>) -> Course<S> {
-        let coordinators = &self.fleet.cluster.coordinators;
+        let coordinators = self.fleet.cluster.coordinators();
         let asked = coordinators.iter().filter(|one| one.ports.hs2.is_some()).map(|one| one.id);
         let silent: Vec<_> = asked.filter(|id| Some(*id) != self.except).collect();
         let heard = Heard {
@@ -281,7 +281,7 @@ impl<S: Stream> Round<'_, S> {
         let mut to_reach: Vec<_> = self
             .fleet
             .cluster
-            .coordinators
+            .coordinators()
             .iter()
             .filter(|coordinator| coordinator.ports.hs2.is_some())
             .filter(|coordinator| Some(coordinator.id) != self.except)
@@ -310,7 +310,7 @@ impl<S: Stream> Round<'_, S> {
         let port = self.fleet.port(coordinator, Service::Hs2);
         let port = port.ok_or(NoLink::Unreached(Unreached::NoPort(Service::Hs2)))?;
         let (who, gone) = ((self.holder, self.turn.clone()), self.client.closed());
-        let granted = waiting::link(port, who, self.purpose, gone).await;
+        let granted = waiting::link(&port, who, self.purpose, gone).await;
         let slot = match granted {
             Ok(Grant::Link(link)) if link.stream.glance() == Seen::Nothing => {
                 return Ok(Used { link, dialed: false });

@@ -23,7 +23,7 @@ impl Fixture {
         let this = Self { cluster: cluster(1), table: Arc::new(Table::new(settings)), start: clock::now() };
         let mut room =
             Room::<()>::new(Limits { threads: None, reserve: 0, address_share: AddressShare::ALL });
-        let owner = &this.cluster.coordinators[0];
+        let owner = &this.cluster.coordinators()[0];
         for (number, shares) in [(1, true), (2, false)] {
             let Handle { guid, secret } = handle(number);
             let new = NewSession {
@@ -61,7 +61,7 @@ impl Fixture {
     }
 
     fn load(&self) -> Load {
-        self.cluster.coordinators[0].load()
+        self.cluster.coordinators()[0].load()
     }
 }
 

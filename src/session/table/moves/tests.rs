@@ -16,7 +16,7 @@ struct Fixture {
     open: OpenOperations,
 }
 
-fn id(coordinator: u16) -> CoordinatorId {
+fn id(coordinator: u32) -> CoordinatorId {
     CoordinatorId(coordinator)
 }
 
@@ -51,7 +51,7 @@ impl Fixture {
         this
     }
 
-    fn insert_operation(&self, number: u8, coordinator: u16) {
+    fn insert_operation(&self, number: u8, coordinator: u32) {
         let owner = self.cluster.coordinator(id(coordinator)).unwrap();
         self.table.insert_operation(NewOperation {
             guid: handle(number).guid,
@@ -75,7 +75,7 @@ impl Fixture {
         self.table.depart(&handle(1).guid, USER, self.owner().unwrap_or_else(|| id(0)), cause)
     }
 
-    fn arrival(&self, coordinator: u16, known_as: u8) -> Arrival {
+    fn arrival(&self, coordinator: u32, known_as: u8) -> Arrival {
         let count = self.cluster.coordinator(id(coordinator)).unwrap().count_session();
         Arrival {
             coordinator: id(coordinator),
@@ -89,7 +89,7 @@ impl Fixture {
     }
 
     /// Moves the session; the handles that are forgotten.
-    fn go(&self, coordinator: u16, known_as: u8) -> Vec<(CoordinatorId, Handle)> {
+    fn go(&self, coordinator: u32, known_as: u8) -> Vec<(CoordinatorId, Handle)> {
         self.depart(Cause::Lost).unwrap().arrive(self.arrival(coordinator, known_as)).unwrap()
     }
 
@@ -98,7 +98,7 @@ impl Fixture {
     }
 
     fn sessions(&self) -> Vec<u32> {
-        self.cluster.coordinators.iter().map(|one| one.load().open_sessions).collect()
+        self.cluster.coordinators().iter().map(|one| one.load().open_sessions).collect()
     }
 }
 
@@ -197,7 +197,7 @@ fn what_a_late_statement_opened_where_the_session_was_goes_with_it() {
     fleet.insert_operation(3, 0);
     fleet.table.note_left(&guid, id(0), &handle(1));
     assert_eq!((fleet.owner(), fleet.table.operation_owner(&handle(3).guid)), (None, None));
-    assert_eq!(fleet.cluster.coordinators[0].open_operations(), 0);
+    assert_eq!(fleet.cluster.coordinators()[0].open_operations(), 0);
     assert!(fleet.open.is_empty());
 }
 
@@ -230,7 +230,7 @@ fn an_open_operation_pins_a_session_and_is_given_up_with_a_lost_coordinator() {
     fleet.insert_operation(3, 0);
     assert_eq!(fleet.depart(leaves(clock::now())).unwrap_err(), Pinned::OpenOperation);
     fleet.go(1, 2);
-    assert_eq!(fleet.cluster.coordinators[0].open_operations(), 0);
+    assert_eq!(fleet.cluster.coordinators()[0].open_operations(), 0);
     assert_eq!(
         fleet.table.operation_owner(&handle(3).guid),
         Some(id(0)),

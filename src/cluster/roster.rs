@@ -1,0 +1,107 @@
+//! Who belongs to a fleet at the moment. Everybody reads that, and hardly ever does it change: so a list never changes, but is
+//! replaced by another.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::ids::CoordinatorId;
+
+/// What is known by a coordinator's id.
+pub trait Known {
+    /// The id.
+    fn id(&self) -> CoordinatorId;
+}
+
+/// All that were there at one moment, in the order of their ids.
+pub type All<T> = Arc<[Arc<T>]>;
+
+/// One value for each coordinator that is there. The lock is held to look one up or to take hold of the list, no longer.
+#[derive(Debug)]
+pub struct Roster<T>(RwLock<All<T>>);
+
+impl<T> Default for Roster<T> {
+    fn default() -> Self {
+        Self(RwLock::new(Arc::new([])))
+    }
+}
+
+impl<T: Known> Roster<T> {
+    /// All that are there now.
+    pub fn all(&self) -> All<T> {
+        Arc::clone(&self.0.read())
+    }
+
+    /// The one with this id, if it is there now.
+    pub fn get(&self, id: CoordinatorId) -> Option<Arc<T>> {
+        let all = self.0.read();
+        all.get(place_of(&all, id)?).cloned()
+    }
+
+    /// What `read` says of the one with this id, if it is there now. Called with the lock held: it may not come back here.
+    pub fn read<U>(&self, id: CoordinatorId, read: impl FnOnce(&T) -> U) -> Option<U> {
+        let all = self.0.read();
+        all.get(place_of(&all, id)?).map(|one| read(one))
+    }
+
+    /// One more. Of another with the same id only this one stays.
+    pub fn add(&self, one: Arc<T>) {
+        let mut all = self.0.write();
+        let id = one.id();
+        let mut more: Vec<_> = all.iter().filter(|other| other.id() != id).cloned().collect();
+        more.insert(more.partition_point(|other| other.id() < id), one);
+        *all = more.into();
+    }
+
+    /// One less, if it was there.
+    pub fn remove(&self, id: CoordinatorId) -> Option<Arc<T>> {
+        let mut all = self.0.write();
+        let removed = all.get(place_of(&all, id)?).cloned()?;
+        *all = all.iter().filter(|one| one.id() != id).cloned().collect();
+        Some(removed)
+    }
+}
+
+/// Where the one with this id is in a list.
+pub(super) fn place_of<T: Known>(all: &[Arc<T>], id: CoordinatorId) -> Option<usize> {
+    all.binary_search_by_key(&id, |one| one.id()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Known for u32 {
+        fn id(&self) -> CoordinatorId {
+            CoordinatorId(*self)
+        }
+    }
+
+    fn ids(all: &[Arc<u32>]) -> Vec<u32> {
+        all.iter().map(|one| **one).collect()
+    }
+
+    #[test]
+    fn a_list_that_was_taken_hold_of_does_not_change() {
+        let roster = Roster::default();
+        [3, 9, 5].into_iter().for_each(|id| roster.add(Arc::new(id)));
+        let before = roster.all();
+        roster.remove(CoordinatorId(5));
+        roster.add(Arc::new(7));
+        assert_eq!(ids(&before), [3, 5, 9]);
+        assert_eq!(ids(&roster.all()), [3, 7, 9]);
+    }
+
+    #[test]
+    fn each_is_found_by_its_id_as_long_as_it_is_there() {
+        let roster = Roster::default();
+        [3, 9, 5].into_iter().for_each(|id| roster.add(Arc::new(id)));
+        for id in [3, 5, 9] {
+            assert_eq!(roster.get(CoordinatorId(id)).as_deref(), Some(&id));
+            assert_eq!(roster.read(CoordinatorId(id), |one| one + 1), Some(id + 1));
+        }
+        assert_eq!(roster.remove(CoordinatorId(5)).as_deref(), Some(&5));
+        assert_eq!((roster.get(CoordinatorId(5)), roster.remove(CoordinatorId(5))), (None, None));
+        assert_eq!(ids(&roster.all()), [3, 9]);
+    }
+}

@@ -1,0 +1,143 @@
+//! What is kept for one coordinator of a fleet: it comes and goes with it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cluster::room::OwnLinks;
+use crate::cluster::roster::Known;
+use crate::cluster::{Coordinator, Figures, Flavor};
+use crate::ids::{CoordinatorId, PerService};
+use crate::metrics::CoordinatorMetrics;
+use crate::net::host::Host;
+use crate::net::stream::Stream;
+use crate::serve::link::lobby::Lobby;
+use crate::serve::link::port::{Port, PortPlan};
+use crate::serve::link::slot::Grant;
+use crate::serve::settings::RoomSettings;
+
+/// One coordinator with its ports, and with what those tell each other who use and watch it.
+#[derive(Debug)]
+pub(in crate::serve) struct Member<S: Stream> {
+    /// What is decided about it.
+    pub(in crate::serve) coordinator: Arc<Coordinator>,
+    /// What is counted for it.
+    pub(in crate::serve) counters: Arc<CoordinatorMetrics>,
+    /// Where it is, for all who dial it.
+    pub(in crate::serve) host: Host,
+    /// The links to its ports.
+    pub(in crate::serve) ports: PerService<Arc<Port<S>>>,
+    /// Wakes the task that polls its web port before its time.
+    pub(in crate::serve) poll: Notify,
+    /// A poll has ended.
+    pub(in crate::serve) polled: Notify,
+    /// Whether sessions shall leave it.
+    is_left: AtomicBool,
+    /// Ends the connections to it that are passed on unread: nobody knows what is under way on them, so there is nothing to be
+    /// cancelled.
+    opaque: Mutex<CancellationToken>,
+    /// The tasks that watch it.
+    pub(in crate::serve) watchers: TaskTracker,
+    /// Ends those.
+    end: OnceLock<CancellationToken>,
+}
+
+/// What all members of a fleet have in common.
+#[derive(Debug)]
+pub(in crate::serve) struct Common<S: Stream> {
+    pub(in crate::serve) flavor: Flavor,
+    pub(in crate::serve) room: RoomSettings,
+    /// New sessions that wait for room on any of them.
+    pub(in crate::serve) lobbies: PerService<Arc<Lobby<Grant<S>>>>,
+}
+
+impl<S: Stream> Known for Member<S> {
+    fn id(&self) -> CoordinatorId {
+        self.coordinator.id
+    }
+}
+
+impl<S: Stream> Drop for Member<S> {
+    fn drop(&mut self) {
+        self.end();
+        self.ports.values().for_each(|port| port.close());
+    }
+}
+
+impl<S: Stream> Member<S> {
+    /// A coordinator that nobody has dialed yet.
+    pub(in crate::serve) fn new(
+        coordinator: Arc<Coordinator>,
+        counters: CoordinatorMetrics,
+        common: &Common<S>,
+    ) -> Self {
+        let host: Host = coordinator.host.as_str().into();
+        let Common { flavor, room, lobbies } = common;
+        let plan =
+            PortPlan { coordinator: &coordinator, flavor: *flavor, host: &host, counters: &counters, room };
+        let ports = PerService::new(|service| Arc::new(Port::new(plan, service, lobbies.get(service))));
+        Self {
+            coordinator,
+            counters: Arc::new(counters),
+            host,
+            ports,
+            poll: Notify::new(),
+            polled: Notify::new(),
+            is_left: AtomicBool::new(false),
+            opaque: Mutex::default(),
+            watchers: TaskTracker::new(),
+            end: OnceLock::new(),
+        }
+    }
+
+    /// Its watchers end with this token, and it ends with the coordinator. Only the first one does.
+    pub(in crate::serve) fn end_with(&self, end: CancellationToken) {
+        let _first = self.end.set(end);
+    }
+
+    /// Ends its watchers.
+    pub(in crate::serve) fn end(&self) {
+        self.end.get().inspect(|end| end.cancel());
+    }
+
+    /// The links to each of its ports: what of a poll's figures would be ours now.
+    pub(in crate::serve) fn own_links(&self) -> PerService<OwnLinks> {
+        PerService::new(|service| self.ports.get(service).own())
+    }
+
+    /// Takes in what a poll says of its ports; `before` is what was ours when it began.
+    pub(in crate::serve) fn note_ports(&self, figures: &Figures, before: &PerService<OwnLinks>) {
+        for (service, port) in self.ports.iter() {
+            port.note_polled(*figures.ports.get(service), *before.get(service));
+        }
+    }
+
+    /// What polls said of its ports is known no more.
+    pub(in crate::serve) fn forget_ports(&self) {
+        self.ports.values().for_each(|port| port.forget_others());
+    }
+
+    /// Whether sessions shall leave it.
+    pub(in crate::serve) fn is_left(&self) -> bool {
+        self.is_left.load(Ordering::Relaxed)
+    }
+
+    /// Whether sessions shall leave it from now on; whether they did before.
+    pub(in crate::serve) fn leave(&self, is_left: bool) -> bool {
+        self.is_left.swap(is_left, Ordering::Relaxed)
+    }
+
+    /// What ends a connection that begins now and is passed on unread.
+    pub(in crate::serve) fn opaque_end(&self) -> CancellationToken {
+        self.opaque.lock().clone()
+    }
+
+    /// Ends the connections that there are and that are passed on unread; later ones live.
+    pub(in crate::serve) fn end_opaque(&self) {
+        std::mem::take(&mut *self.opaque.lock()).cancel();
+    }
+}
