@@ -29,6 +29,13 @@ impl fmt::Display for CoordinatorName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CoordinatorId(pub u32);
 
+impl CoordinatorId {
+    /// The last one that is ever given.
+    pub const LAST: Self = Self((1 << Self::BITS) - 1);
+    /// As many bits hold any of them: something else can be kept in the others.
+    pub const BITS: u32 = 29;
+}
+
 /// Which of a coordinator's client ports: the Thrift service (or its HTTP form) that listens there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Service {

@@ -180,7 +180,7 @@ pub enum SettingsError {
         cost: f64,
     },
     /// There were as many coordinators as a [`CoordinatorId`] can tell apart.
-    #[error("no more coordinators: there were {} since the router started", u32::MAX)]
+    #[error("no more coordinators: there were {} since the router started", CoordinatorId::LAST.0)]
     TooMany,
 }
 
@@ -245,10 +245,13 @@ impl Cluster {
         if self.named(&settings.name.0).is_some() {
             return Err(SettingsError::DuplicateName { name: settings.name });
         }
-        let (id, next) = (CoordinatorId(*next_id), next_id.checked_add(1).ok_or(SettingsError::TooMany)?);
+        let id = CoordinatorId(*next_id);
+        if id > CoordinatorId::LAST {
+            return Err(SettingsError::TooMany);
+        }
         let mark = changes::Mark::new(id, &self.changes);
         let coordinator = Arc::new(Coordinator::new(id, settings, self.health, mark)?);
-        *next_id = next;
+        *next_id += 1;
         self.coordinators.add(Arc::clone(&coordinator));
         Ok(coordinator)
     }
