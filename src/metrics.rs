@@ -1,7 +1,8 @@
-//! Every metric of the router. [`Metrics`] is a value, not a static, so that two routers in one process do not mix.
+//! Every metric of the router. [`Metrics`] is a value, not a static, so that two routers in one process do
+//! not mix.
 //!
-//! Whatever counts resolves its counters once ([`Metrics::listener`], [`Metrics::coordinator`], [`Metrics::calls`]);
-//! to count is then one atomic addition, with no lock, no lookup and no allocation.
+//! Whatever counts resolves its counters once ([`Metrics::listener`], [`Metrics::coordinator`],
+//! [`Metrics::calls`]); to count is then one atomic addition, with no lock, no lookup and no allocation.
 
 use std::fmt;
 use std::hash::Hash;
@@ -179,7 +180,8 @@ pub struct CallMetrics {
 }
 
 impl CallMetrics {
-    /// Counts a call of the method at this place of the table; `None` stands for a method that is in no table.
+    /// Counts a call of the method at this place of the table; `None` stands for a method that is in no
+    /// table.
     pub fn count(&self, method: Option<usize>, outcome: CallOutcome) {
         let known = method.and_then(|place| self.methods.get(place));
         known.unwrap_or(&self.unknown).count(outcome);

@@ -1,4 +1,5 @@
-//! `hs2router demo`: three simulated coordinators and a router in one process, to try it on a machine that has nothing else.
+//! `hs2router demo`: three simulated coordinators and a router in one process, to try it on a machine that
+//! has nothing else.
 
 use std::io::{self, Write};
 
@@ -50,7 +51,7 @@ pub fn run(args: DemoArgs, out: &mut impl Write) -> anyhow::Result<()> {
         out.write_all(introduction(ports, &coordinators).as_bytes())?;
         out.flush()?;
         signals.next().await;
-        writeln!(out, "\nending; a second Ctrl-C does not wait for what still runs")?;
+        writeln!(out, "\nstopping; press Ctrl-C again to stop at once")?;
         router.drain(signals.next()).await;
         Ok(())
     })

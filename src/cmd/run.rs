@@ -18,7 +18,8 @@ use crate::net::host::Resolver;
 use crate::net::limits::{connections_with, files_for, raise_file_limit};
 use crate::serve::threads::workers::Workers;
 
-/// Serves until SIGTERM or SIGINT, then drains; a second signal ends that. At SIGHUP it reads its config file again.
+/// Serves until SIGTERM or SIGINT, then drains; a second signal ends that. At SIGHUP it reads its config file
+/// again.
 ///
 /// # Errors
 /// A config that means nothing, an address that cannot be listened on.
@@ -65,7 +66,7 @@ async fn serve(mut config: Config, mut file: Option<ConfigFile>, workers: &Worke
     }
     tracing::info!(
         drain_timeout = ?config.router.drain_timeout,
-        "draining: no new connections; a second signal ends the ones that are left"
+        "draining: no new connections are accepted; a second signal closes those that are left"
     );
     notify(&[NotifyState::Stopping]);
     let cut = router.drain(signals.next()).await;
@@ -81,8 +82,8 @@ async fn reload(file: Option<&mut ConfigFile>, router: &Router) {
     }
 }
 
-/// Lowers `most` to what the limit on open files allows: a connection without files left for its links could be
-/// accepted, but not served.
+/// Lowers `most` to what the limit on open files allows: a connection without files left for its links could
+/// be accepted, but not served.
 fn fit_connections(most: &mut usize, files: u64) {
     let needed = files_for(*most);
     if needed <= files {
@@ -122,7 +123,7 @@ fn announce(config: &Config, router: &Router) {
 /// Tells systemd, if it started us.
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd was not told");
+        tracing::debug!(%error, "cannot notify systemd");
     }
 }
 

@@ -113,7 +113,8 @@ pub struct CoordinatorMetrics {
     pub operations_running: Gauge,
 }
 
-/// The states of one coordinator's ports. A port appears when its state is first set: one that nothing uses has none.
+/// The states of one coordinator's ports. A port appears when its state is first set: one that nothing uses
+/// has none.
 #[derive(Clone, Debug)]
 pub struct States {
     family: Family<StateLabels, Gauge>,

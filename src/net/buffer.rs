@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// The size of a buffer in bytes: more than one fetch of a typical client, so that it moves in one read and one write, and
-/// few enough that it stays in the processor's cache meanwhile.
+/// The size of a buffer in bytes: more than one fetch of a typical client, so that it moves in one read and
+/// one write, and few enough that it stays in the processor's cache meanwhile.
 pub const BUFFER_SIZE: usize = 256 * 1024;
 /// How many unused buffers a thread keeps (1 MiB); more than this many are in flight only in bursts.
 const KEPT_PER_THREAD: usize = 4;

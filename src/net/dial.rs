@@ -1,4 +1,5 @@
-//! Opening a connection to a coordinator: where it is, or where its name says that it is, all within one deadline.
+//! Opening a connection to a coordinator: where it is, or where its name says that it is, all within one
+//! deadline.
 
 use std::fmt;
 use std::future::Future;
@@ -82,12 +83,14 @@ impl DialFailure {
     }
 }
 
-/// As often a dial may find that its host is elsewhere: it was lost where it was, or others chose another address meanwhile.
+/// As often a dial may find that its host is elsewhere: it was lost where it was, or others chose another
+/// address meanwhile.
 const ROUNDS: usize = 3;
 
-/// Connects to a port of a host, where that was chosen to be; if it is lost there, or was nowhere yet, its name is resolved and
-/// the first of its addresses that answers is chosen (see [`super::host`]). Each address that is tried may take an equal share
-/// of what is left of `connect_timeout`, so that one that does not answer leaves time for the rest.
+/// Connects to a port of a host, where that was chosen to be; if it is lost there, or was nowhere yet, its
+/// name is resolved and the first of its addresses that answers is chosen (see [`super::host`]). Each address
+/// that is tried may take an equal share of what is left of `connect_timeout`, so that one that does not
+/// answer leaves time for the rest.
 ///
 /// Cancel-safe: a dropped dial leaves nothing behind.
 ///

@@ -1,4 +1,5 @@
-//! Moving bytes on the data path: a buffer is held only once bytes are there, a deadline runs only while a peer is slow.
+//! Moving bytes on the data path: a buffer is held only once bytes are there, a deadline runs only while a
+//! peer is slow.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
@@ -63,7 +64,7 @@ pub fn read_at_most<S: AsyncRead + Unpin>(
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The peer took no byte for this long.
-    #[error("no byte was taken for {allowed:?}")]
+    #[error("the peer took no bytes for {allowed:?}")]
     Stalled {
         /// How long it may take none.
         allowed: Duration,
@@ -73,7 +74,8 @@ pub enum WriteError {
     Failed(#[from] io::Error),
 }
 
-/// Writes all the bytes; the peer must take some of them within every `stall`. Returns with the error how many were taken.
+/// Writes all the bytes; the peer must take some of them within every `stall`. Returns with the error how
+/// many were taken.
 ///
 /// Not cancel-safe: nothing tells how much was written.
 ///
@@ -99,7 +101,8 @@ pub fn write_all<S: AsyncWrite + Unpin>(
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err((error.into(), written))),
                 Poll::Pending => {
-                    // Only a write that has to wait gets a timer: to make one takes the clock, and costs more than to write.
+                    // Only a write that has to wait gets a timer: to make one takes the clock, and costs more
+                    // than to write.
                     let patience = patience.get_or_insert_with(|| Box::pin(sleep(stall)));
                     ready!(patience.as_mut().poll(cx));
                     return Poll::Ready(Err((WriteError::Stalled { allowed: stall }, written)));

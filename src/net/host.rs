@@ -1,11 +1,12 @@
 //! A host by its name, and where it is: at one address for as long as it can be reached there.
 //!
-//! A name may stand for several hosts, and resolvers turn their addresses around with each answer. A session is on one of
-//! them, so whoever dials the name for it has to come to the same one: the first address that can be connected to is kept, for
-//! all ports and all who dial, until no port can be connected to there any more. Then the name is resolved anew.
+//! A name may stand for several hosts, and resolvers turn their addresses around with each answer. A session
+//! is on one of them, so whoever dials the name for it has to come to the same one: the first address that
+//! can be connected to is kept, for all ports and all who dial, until no port can be connected to there any
+//! more. Then the name is resolved anew.
 //!
-//! A name with one IPv4 and one IPv6 address is one host with two addresses, `localhost` for example: each of its ports is
-//! dialed at whichever answers.
+//! A name with one IPv4 and one IPv6 address is one host with two addresses, `localhost` for example: each of
+//! its ports is dialed at whichever answers.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -132,7 +133,8 @@ impl Host {
         &self.0.name
     }
 
-    /// Where it has come to be, if that is news: that its name stands for others, too, or that it is not where it was.
+    /// Where it has come to be, if that is news: that its name stands for others, too, or that it is not
+    /// where it was.
     pub fn take_news(&self) -> Option<Choice> {
         let is_news = self.0.is_news.load(Ordering::Relaxed) && self.0.is_news.swap(false, Ordering::Relaxed);
         if is_news { self.0.state.lock().news.take() } else { None }
@@ -147,7 +149,8 @@ impl Host {
         Some(known.into_iter().chain(others).collect())
     }
 
-    /// A port was connected to at one of the addresses that the name stands for. False if the host is elsewhere by now.
+    /// A port was connected to at one of the addresses that the name stands for. False if the host is
+    /// elsewhere by now.
     pub(super) fn note_connected(&self, port: u16, at: IpAddr, all: &[IpAddr]) -> bool {
         let mut state = self.0.state.lock();
         if let Some(chosen) = &mut state.chosen {

@@ -32,8 +32,8 @@ impl fmt::Display for FileLimit {
     }
 }
 
-/// File descriptors for each client connection: itself and a link to one coordinator. Connections that use several
-/// coordinators need more.
+/// File descriptors for each client connection: itself and a link to one coordinator. Connections that use
+/// several coordinators need more.
 const FILES_PER_CONNECTION: u64 = 2;
 
 /// File descriptors for everything else: listeners, the admin port, the runtime's own, dials in progress.
@@ -61,9 +61,9 @@ pub fn raise_file_limit() -> io::Result<FileLimit> {
     Ok(FileLimit { before, now })
 }
 
-/// Bounds the lines in the log that strangers can cause: twenty of each cause at once, then one a second. They can cause any
-/// number, and a log that says the same thing a thousand times a second hides everything else. Each cause has a bound of its
-/// own, or a flood of one would hide the others.
+/// Bounds the lines in the log that strangers can cause: twenty of each cause at once, then one a second.
+/// They can cause any number, and a log that says the same thing a thousand times a second hides everything
+/// else. Each cause has a bound of its own, or a flood of one would hide the others.
 #[derive(Debug, Default)]
 pub struct WarningLimit(Mutex<BTreeMap<Cause, Account>>);
 
@@ -90,8 +90,8 @@ impl Account {
 }
 
 impl WarningLimit {
-    /// Whether a line may be logged at `now` that says `line`, because of `why`: `None` if not, else how many were left out
-    /// since the last one that was.
+    /// Whether a line may be logged at `now` that says `line`, because of `why`: `None` if not, else how many
+    /// were left out since the last one that was.
     pub fn admit(&self, line: &'static str, why: &'static str, now: Instant) -> Option<u64> {
         let mut accounts = self.0.lock();
         let new = || Account { allowed: MOST_AT_ONCE, as_of: now, left_out: 0 };

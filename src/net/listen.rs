@@ -20,8 +20,8 @@ pub use address::{ListenAddress, NoListenAddress};
 use super::socket::SocketSettings;
 use crate::clock;
 
-/// How many connections the kernel may hold ready for us (it cuts this to `net.core.somaxconn`): a whole fleet of
-/// clients reconnects at once after a network fault.
+/// How many connections the kernel may hold ready for us (it cuts this to `net.core.somaxconn`): a whole
+/// fleet of clients reconnects at once after a network fault.
 const BACKLOG: u32 = 4096;
 /// The first pause when the process is out of something.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
@@ -34,13 +34,13 @@ const LOG_INTERVAL: Duration = Duration::from_mins(1);
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another process, or another listener of this one, has the port.
-    #[error("{address} is already in use: stop what listens there or choose another port")]
+    #[error("{address} is already in use: stop the process that listens there or choose another port")]
     InUse {
         /// What was to be bound.
         address: ListenAddress,
     },
     /// The address is not one of this machine's.
-    #[error("{address} is not an address of this machine: use one that it has, or *:{} for all", address.port())]
+    #[error("{address} is not an address of this machine: use one of its addresses, or *:{} for all", address.port())]
     NotOurs {
         /// What was to be bound.
         address: ListenAddress,
@@ -97,8 +97,8 @@ fn listen(socket: TcpSocket, address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// As [`bind`], with these options for every connection that is accepted: sockets inherit them from their listener (Linux:
-/// `sk_clone_lock`), which saves six system calls for each.
+/// As [`bind`], with these options for every connection that is accepted: sockets inherit them from their
+/// listener (Linux: `sk_clone_lock`), which saves six system calls for each.
 ///
 /// # Errors
 /// See [`BindError`].
@@ -175,11 +175,11 @@ impl<A: Source> Acceptor<A> {
         }
     }
 
-    /// The next connection. A permit is taken first, so that at the limit clients wait in the kernel's queue, where
-    /// they cost nothing, and may go elsewhere.
+    /// The next connection. A permit is taken first, so that at the limit clients wait in the kernel's queue,
+    /// where they cost nothing, and may go elsewhere.
     ///
-    /// `None` only when the semaphore of the permits was closed. Cancel-safe: no connection is lost, and a pause that
-    /// was begun goes on at the next call.
+    /// `None` only when the semaphore of the permits was closed. Cancel-safe: no connection is lost, and a
+    /// pause that was begun goes on at the next call.
     pub async fn accept(&mut self) -> Option<Accepted<A::Stream>> {
         let permit = self.permit().await?;
         loop {
@@ -203,7 +203,7 @@ impl<A: Source> Acceptor<A> {
         }
         self.counts.at_limit.fetch_add(1, Ordering::Relaxed);
         if self.limit_log.opens(clock::now()) {
-            tracing::warn!("all permitted connections are in use: new ones wait until others end");
+            tracing::warn!("the limit of connections is reached: new ones wait until others end");
         }
         Arc::clone(&self.permits).acquire_owned().await.ok()
     }
@@ -232,8 +232,8 @@ impl<A: Source> Acceptor<A> {
 enum Failure {
     /// One connection, which is gone: accept(2) hands on the pending errors of the new socket.
     Connection,
-    /// This process or machine. Files, buffers and memory belong here, and everything unknown too: a pause too many
-    /// does no harm, an endless loop of errors does.
+    /// This process or machine. Files, buffers and memory belong here, and everything unknown too: a pause
+    /// too many does no harm, an endless loop of errors does.
     Process,
 }
 

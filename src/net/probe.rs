@@ -1,4 +1,5 @@
-//! Asking a coordinator's port whether it works, in as few words as will do: a coordinator's log should not be full of us.
+//! Asking a coordinator's port whether it works, in as few words as will do: a coordinator's log should not
+//! be full of us.
 //!
 //! | what is known of the port | what a probe does |
 //! | --- | --- |
@@ -6,12 +7,14 @@
 //! | sessions are opened there without a login | opens one session once, keeps it, calls `GetInfo` on it each time |
 //! | somebody has waited for an answer there for long | asks what every server answers at once, on a connection of its own |
 //!
-//! A probe that cannot *open* its session has shown only that it is not served, which a full coordinator does not do for
-//! anybody new; that the port was connected to counts. A kept session that is not answered any more is another matter, and
-//! from then on so is every session that cannot be opened, until one can: a process that is frozen is still connected to.
+//! A probe that cannot *open* its session has shown only that it is not served, which a full coordinator does
+//! not do for anybody new; that the port was connected to counts. A kept session that is not answered any
+//! more is another matter, and from then on so is every session that cannot be opened, until one can: a
+//! process that is frozen is still connected to.
 //!
-//! A connection says that there is a kernel; only an answer says that the process runs. What is asked for one is harmless,
-//! but a server may log it, so it is asked only when there is a reason, and then until it was answered.
+//! A connection says that there is a kernel; only an answer says that the process runs. What is asked for one
+//! is harmless, but a server may log it, so it is asked only when there is a reason, and then until it was
+//! answered.
 
 use std::io;
 use std::time::Duration;
@@ -32,12 +35,12 @@ use crate::wire::thrift::MessageType;
 use crate::wire::verdict::{Verdict, succeeded, verdict};
 use crate::wire::write::Writer;
 
-/// The method that no server has. Each answers it at once, with a `TApplicationException` (Thrift: the processor that its
-/// compiler writes).
+/// The method that no server has. Each answers it at once, with a `TApplicationException` (Thrift: the
+/// processor that its compiler writes).
 const NO_METHOD: &[u8] = b"hs2router_probe";
 
-/// The SASL mechanism that no server has: a START that names it is answered BAD, before anybody is asked for credentials
-/// (Thrift: `TSaslServerTransport` `handleSaslStartMessage`, in C++ as in Java).
+/// The SASL mechanism that no server has: a START that names it is answered BAD, before anybody is asked for
+/// credentials (Thrift: `TSaslServerTransport` `handleSaslStartMessage`, in C++ as in Java).
 const NO_MECHANISM: &[u8] = b"HS2ROUTER-PROBE";
 
 /// The largest reply that is taken, in bytes; Impala's to `OpenSession` has some 10 KiB.
@@ -65,10 +68,10 @@ pub enum ProbeError {
     #[error(transparent)]
     Dial(#[from] DialError),
     /// The kept session was not answered, or since then none could be opened.
-    #[error("the probe's session is not answered: {0}")]
+    #[error("the router's probe session got no answer: {0}")]
     Unanswered(SessionError),
     /// What every server answers at once was not answered.
-    #[error("it takes connections, but answers nothing within {allowed:?}")]
+    #[error("it accepts connections but did not answer within {allowed:?}")]
     Silent {
         /// What it would have answered.
         speaks: Speaks,
@@ -106,7 +109,7 @@ pub enum SessionError {
     #[error(transparent)]
     Write(#[from] WriteError),
     /// What came is no reply, or one that is too large for what was asked.
-    #[error("the answer is no reply: {0}")]
+    #[error("the answer is not a reply: {0}")]
     NoReply(#[from] ScanError),
     /// What came answers another call.
     #[error("it answered another call")]
@@ -138,9 +141,10 @@ pub enum Login {
     None,
 }
 
-/// What a port understands. Neither's question would do for the other: Thrift takes the beginning of a handshake for the length
-/// of a name that is to come, and some SASL servers read as many bytes as a message's head seems to say before they look at it
-/// (Thrift: older versions of Java's `TSaslTransport`, `receiveSaslMessage`).
+/// What a port understands. Neither's question would do for the other: Thrift takes the beginning of a
+/// handshake for the length of a name that is to come, and some SASL servers read as many bytes as a
+/// message's head seems to say before they look at it (Thrift: older versions of Java's `TSaslTransport`,
+/// `receiveSaslMessage`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaks {
     /// Thrift, in whatever frames: what expects frames takes a bare message for a bad one, and closes.
@@ -237,10 +241,11 @@ impl<N: Network> Probe<N> {
         }
     }
 
-    /// Asks what every server answers at once, on a connection of its own. Any answer will do, be it a close: only a process
-    /// that runs gives one. `speaks` is what the client speaks that doubts it, which need not be what the port expects: a port
-    /// without login takes the beginning of a handshake for that of a message, and waits, and some with one take a message for
-    /// that of a handshake. So what is not answered is asked in the other way, too.
+    /// Asks what every server answers at once, on a connection of its own. Any answer will do, be it a close:
+    /// only a process that runs gives one. `speaks` is what the client speaks that doubts it, which need not
+    /// be what the port expects: a port without login takes the beginning of a handshake for that of a
+    /// message, and waits, and some with one take a message for that of a handshake. So what is not answered
+    /// is asked in the other way, too.
     ///
     /// # Errors
     /// [`ProbeError`].
@@ -348,7 +353,8 @@ fn write_session(request: &mut Writer, session: Handle) {
     });
 }
 
-/// One call, unframed, whose only argument is a struct that `fields` writes; its reply, and whether nothing came behind it.
+/// One call, unframed, whose only argument is a struct that `fields` writes; its reply, and whether nothing
+/// came behind it.
 async fn call<S: Stream>(
     stream: &mut S,
     method: &'static Method,

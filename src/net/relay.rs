@@ -1,8 +1,8 @@
 //! Passing bytes both ways between a client and a coordinator, unread.
 //!
-//! A direction holds a buffer only from a read that found bytes to the write that delivers the last of them: an idle
-//! connection holds none, and a peer that does not read costs at most one buffer. There is no idle timeout, because
-//! sessions idle for hours are normal; keepalive finds dead peers.
+//! A direction holds a buffer only from a read that found bytes to the write that delivers the last of them:
+//! an idle connection holds none, and a peer that does not read costs at most one buffer. There is no idle
+//! timeout, because sessions idle for hours are normal; keepalive finds dead peers.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -17,8 +17,8 @@ use tokio::time::sleep;
 use super::buffer::Buffer;
 use super::stream::Stream;
 
-/// How often a connection is looked at whose reset no read or write would notice, because one direction has ended or
-/// waits for the other side.
+/// How often a connection is looked at whose reset no read or write would notice, because one direction has
+/// ended or waits for the other side.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One of the two sides.
@@ -59,10 +59,10 @@ pub struct Ended {
     pub error: Option<io::Error>,
 }
 
-/// Passes bytes both ways until both sides have finished or one has failed. A FIN is passed on when the bytes before
-/// it are delivered; the other direction goes on. What a side said before it failed is delivered too. Unless its last
-/// word was a FIN, the other side is then set to be reset at its close, so that it does not take the end for an
-/// orderly one; the caller drops both.
+/// Passes bytes both ways until both sides have finished or one has failed. A FIN is passed on when the bytes
+/// before it are delivered; the other direction goes on. What a side said before it failed is delivered too.
+/// Unless its last word was a FIN, the other side is then set to be reset at its close, so that it does not
+/// take the end for an orderly one; the caller drops both.
 ///
 /// `count` is told of delivered bytes as they are delivered, with the side that sent them.
 ///
@@ -162,9 +162,9 @@ impl Pump {
         Poll::Ready(self.failure.take().map_or(Ok(()), Err))
     }
 
-    /// A read that failed ends everything. A write that failed ends its direction only: a coordinator that says why it
-    /// hangs up, and does so while the client is still sending, must be heard. The other direction cannot hang on a
-    /// dead connection, because reading it gives what is left and then an end.
+    /// A read that failed ends everything. A write that failed ends its direction only: a coordinator that
+    /// says why it hangs up, and does so while the client is still sending, must be heard. The other
+    /// direction cannot hang on a dead connection, because reading it gives what is left and then an end.
     fn keep_write_failure(
         &mut self,
         from: Side,
@@ -182,8 +182,8 @@ impl Pump {
         Ok(Poll::Ready(()))
     }
 
-    /// The side whose connection is dead at this moment and that nobody needs any more: a client always, a coordinator
-    /// only when everything that was read from it is delivered, however slowly the client reads.
+    /// The side whose connection is dead at this moment and that nobody needs any more: a client always, a
+    /// coordinator only when everything that was read from it is delivered, however slowly the client reads.
     async fn gone(&self, client: &impl Stream, coordinator: &impl Stream) -> Option<Side> {
         let delivered =
             self.failure.is_none() && !matches!(self.from_coordinator.state, State::Writing { .. });

@@ -12,13 +12,15 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// So many unanswered probes end the connection where no user timeout does.
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// What is set on a socket besides `TCP_NODELAY`, which is always on: calls are small and wait for each other.
+/// What is set on a socket besides `TCP_NODELAY`, which is always on: calls are small and wait for each
+/// other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketSettings {
     /// A connection that was silent for this long is probed, then every 10 s; three unanswered probes end it.
     pub keepalive: Duration,
-    /// Sent bytes (keepalive probes too) that are not acknowledged for this long end the connection. The kernel counts
-    /// a closed receive window as not acknowledging, so this must be `None` where a peer may pause for longer.
+    /// Sent bytes (keepalive probes too) that are not acknowledged for this long end the connection. The
+    /// kernel counts a closed receive window as not acknowledging, so this must be `None` where a peer may
+    /// pause for longer.
     pub user_timeout: Option<Duration>,
 }
 
@@ -39,8 +41,9 @@ impl SocketSettings {
     }
 }
 
-/// Sets or, with `None`, clears `TCP_USER_TIMEOUT` on a connection that is in use: it is cleared when a connection
-/// turns out to be one that is passed on unread, whose client may stop reading for as long as it likes.
+/// Sets or, with `None`, clears `TCP_USER_TIMEOUT` on a connection that is in use: it is cleared when a
+/// connection turns out to be one that is passed on unread, whose client may stop reading for as long as it
+/// likes.
 ///
 /// # Errors
 /// The kernel's.

@@ -1,5 +1,5 @@
-//! What the data path needs of a connection besides reading and writing: to notice that the other side left, without
-//! taking a byte that somebody else is to read.
+//! What the data path needs of a connection besides reading and writing: to notice that the other side left,
+//! without taking a byte that somebody else is to read.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -26,36 +26,39 @@ pub trait Stream: Sized + AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static
     /// Reads nothing; cancel-safe.
     fn readable(&self) -> impl Future<Output = ()> + Send;
 
-    /// Resolves when the connection is dead: reset by the peer, or given up by the kernel (keepalive, user timeout).
-    /// Unread bytes and a FIN, after which the peer may still read, do not resolve it.
+    /// Resolves when the connection is dead: reset by the peer, or given up by the kernel (keepalive, user
+    /// timeout). Unread bytes and a FIN, after which the peer may still read, do not resolve it.
     ///
     /// Reads nothing; cancel-safe.
     fn gone(&self) -> impl Future<Output = ()> + Send;
 
-    /// Resolves when the peer will send no more: it sent a FIN or a reset. Unread bytes neither resolve nor delay it.
+    /// Resolves when the peer will send no more: it sent a FIN or a reset. Unread bytes neither resolve nor
+    /// delay it.
     ///
     /// Reads nothing; cancel-safe.
     fn closed(&self) -> impl Future<Output = ()> + Send;
 
-    /// What reading would find at this moment; asks the kernel, so that a FIN which arrived a microsecond ago is seen.
+    /// What reading would find at this moment; asks the kernel, so that a FIN which arrived a microsecond ago
+    /// is seen.
     fn look(&self) -> Seen;
 
-    /// As [`Self::look`], without asking the kernel unless the runtime has been told of something since the last read: what
-    /// arrived in this very moment may be missed.
+    /// As [`Self::look`], without asking the kernel unless the runtime has been told of something since the
+    /// last read: what arrived in this very moment may be missed.
     fn glance(&self) -> Seen;
 
-    /// What reading would find, as soon as it would find something; until then the task is woken when it does. Reads nothing,
-    /// and asks the kernel only when the runtime has been told of something.
+    /// What reading would find, as soon as it would find something; until then the task is woken when it
+    /// does. Reads nothing, and asks the kernel only when the runtime has been told of something.
     fn poll_seen(&self, cx: &mut Context<'_>) -> Poll<Seen>;
 
-    /// Has the runtime in which this is called wait for it from now on, in place of the one in which it was opened: each
-    /// time that one finds something for a task of another, it has to wake the other's thread.
+    /// Has the runtime in which this is called wait for it from now on, in place of the one in which it was
+    /// opened: each time that one finds something for a task of another, it has to wake the other's thread.
     ///
     /// # Errors
     /// The kernel's. The connection is then gone.
     fn settle_here(self) -> io::Result<Self>;
 
-    /// Makes the close at drop a reset that discards unsent bytes, so that the peer does not take it for an orderly end.
+    /// Makes the close at drop a reset that discards unsent bytes, so that the peer does not take it for an
+    /// orderly end.
     fn reset_on_close(&self);
 
     /// Sets or clears `TCP_USER_TIMEOUT` (see [`socket::set_user_timeout`]).
@@ -70,14 +73,15 @@ pub trait Network: Clone + fmt::Debug + Send + Sync + 'static {
     /// What it opens.
     type Stream: Stream<Network = Self>;
 
-    /// The addresses that a host name stands for, each once, in the order in which they are to be tried. Cancel-safe.
+    /// The addresses that a host name stands for, each once, in the order in which they are to be tried.
+    /// Cancel-safe.
     ///
     /// # Errors
     /// The resolver's.
     fn resolve(&self, name: &str) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send;
 
-    /// Connects to an address, for as long as that takes: who dials (see [`dial`](super::dial::dial)) has a deadline.
-    /// Cancel-safe.
+    /// Connects to an address, for as long as that takes: who dials (see [`dial`](super::dial::dial)) has a
+    /// deadline. Cancel-safe.
     ///
     /// # Errors
     /// The kernel's.
@@ -128,9 +132,11 @@ impl Stream for TcpStream {
     }
 
     async fn gone(&self) {
-        // An error is something to read, too, and while there is nothing to read this is the cheaper way to wait.
+        // An error is something to read, too, and while there is nothing to read this is the cheaper way to
+        // wait.
         let _ready = poll_fn(|cx| self.poll_read_ready(cx)).await;
-        // An error readiness never goes away by itself, and unread bytes do not satisfy this interest: no spinning.
+        // An error readiness never goes away by itself, and unread bytes do not satisfy this interest: no
+        // spinning.
         Box::pin(async {
             while let Ok(ready) = self.ready(Interest::ERROR).await {
                 if ready.is_error() {
@@ -142,8 +148,8 @@ impl Stream for TcpStream {
     }
 
     async fn closed(&self) {
-        // The one interest that a FIN satisfies and unread bytes do not. Urgent data would satisfy it too, but tokio
-        // registers streams without it.
+        // The one interest that a FIN satisfies and unread bytes do not. Urgent data would satisfy it too,
+        // but tokio registers streams without it.
         while let Ok(ready) = self.ready(Interest::PRIORITY).await {
             if ready.is_read_closed() {
                 return;

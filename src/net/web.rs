@@ -1,5 +1,5 @@
-//! A small HTTP client for the coordinators' web port: one request a connection, everything bounded, and of what comes
-//! back only the figures that are used.
+//! A small HTTP client for the coordinators' web port: one request a connection, everything bounded, and of
+//! what comes back only the figures that are used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,10 +40,10 @@ pub enum WebError {
     #[error("the answer has more than {LARGEST_BODY} bytes")]
     TooLarge,
     /// The answer broke off.
-    #[error("the answer broke off: {0}")]
+    #[error("the answer was cut short: {0}")]
     Body(String),
     /// The answer is no JSON object.
-    #[error("the answer is no JSON object")]
+    #[error("the answer is not a JSON object")]
     NotJson,
 }
 
@@ -63,8 +63,8 @@ pub struct WebSettings<N> {
     pub allowed: Duration,
 }
 
-/// Impala's `/jsonmetrics?json`, as far as it is used (metrics.json, common-metrics.cc). What a version does not have is
-/// absent.
+/// Impala's `/jsonmetrics?json`, as far as it is used (metrics.json, common-metrics.cc). What a version does
+/// not have is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImpalaMetrics {
     /// `impala-server.num-open-hiveserver2-sessions` and `….num-open-beeswax-sessions` together.
@@ -136,8 +136,8 @@ pub async fn impala_metrics<N: Network>(
     Ok(ImpalaMetrics::read(&object(place, "/jsonmetrics?json", settings).await?))
 }
 
-/// Reads `is_quiescing` from `/?json`: the only place where a coordinator tells of its own graceful shutdown (Impala:
-/// default-path-handlers.cc). `None` if the page does not say.
+/// Reads `is_quiescing` from `/?json`: the only place where a coordinator tells of its own graceful shutdown
+/// (Impala: default-path-handlers.cc). `None` if the page does not say.
 ///
 /// # Errors
 /// [`WebError`].
@@ -149,8 +149,8 @@ pub async fn is_quiescing<N: Network>(
     Ok(page.get("is_quiescing").and_then(Value::as_bool))
 }
 
-/// Asks `/healthz`: 200 when all services have started and the statestore knows the coordinator, 503 before; it stays 200
-/// during a graceful shutdown (Impala: impala-http-handler.cc).
+/// Asks `/healthz`: 200 when all services have started and the statestore knows the coordinator, 503 before;
+/// it stays 200 during a graceful shutdown (Impala: impala-http-handler.cc).
 ///
 /// # Errors
 /// [`WebError`]; [`WebError::Status`] with what it said if that is not 200.

@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 /// Where to listen.
 ///
-/// `[::]` stands for the IPv6 addresses alone, as in nginx and `HAProxy`, so that it may stand beside `0.0.0.0`; what the
-/// kernel makes of it depends on `net.ipv6.bindv6only`.
+/// `[::]` stands for the IPv6 addresses alone, as in nginx and `HAProxy`, so that it may stand beside
+/// `0.0.0.0`; what the kernel makes of it depends on `net.ipv6.bindv6only`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
     /// An address, or all of its family: `10.0.0.1:21050`, `0.0.0.0:21050`, `[::]:21050`.
