@@ -12,8 +12,8 @@ use super::watch::{Slot, Strings};
 pub const HANDLE_PART_BYTES: usize = 16;
 /// The longest method name that is accepted; the longest known one has 25 bytes.
 pub const NAME_BYTES: usize = 128;
-/// How much of an error message is remembered: enough for the name of an exception, `Query … failed:` and the sentence after
-/// it.
+/// How much of an error message is remembered: enough for the name of an exception, `Query … failed:` and the
+/// sentence after it.
 pub const MESSAGE_BYTES: usize = 160;
 
 /// The public half of a handle: what a call is routed by.
@@ -37,7 +37,8 @@ impl Name {
         Self::known(method::lookup(bytes)).unwrap_or_else(|| Self::Other(bytes.into()))
     }
 
-    /// The name that these bytes are, in the reply to a call of `method`. Equal to the call's if it is the same name.
+    /// The name that these bytes are, in the reply to a call of `method`. Equal to the call's if it is the
+    /// same name.
     pub(super) fn of_reply(bytes: &[u8], method: &'static Method) -> Self {
         let same = Self::known(method).filter(|name| name.as_bytes() == bytes);
         same.unwrap_or_else(|| Self::Other(bytes.into()))
@@ -77,7 +78,8 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Prints a guid the way Impala does: two little-endian 64-bit words in hexadecimal (Impala: `debug-util.cc` `PrintId`).
+/// Prints a guid the way Impala does: two little-endian 64-bit words in hexadecimal (Impala: `debug-util.cc`
+/// `PrintId`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuidText(pub Guid);
 
@@ -117,7 +119,8 @@ impl Span {
     }
 }
 
-/// Where a handle's two halves begin, each of [`HANDLE_PART_BYTES`]. Only of messages below 4 GiB, as all requests are.
+/// Where a handle's two halves begin, each of [`HANDLE_PART_BYTES`]. Only of messages below 4 GiB, as all
+/// requests are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandlePlace {
     /// The guid.
@@ -159,8 +162,8 @@ impl Halves {
     }
 }
 
-/// `TOperationType`, which Hive and Spark count to an operation's name: under another one they do not know it (Hive:
-/// `OperationHandle` `equals`). Impala does not look at it.
+/// `TOperationType`, which Hive and Spark count to an operation's name: under another one they do not know it
+/// (Hive: `OperationHandle` `equals`). Impala does not look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OperationType(u8);
 
@@ -176,7 +179,8 @@ impl OperationType {
     }
 }
 
-/// What was found in a message. Complete once the scanner says that the message ended; before that, what has come so far.
+/// What was found in a message. Complete once the scanner says that the message ended; before that, what has
+/// come so far.
 ///
 /// Every call under way holds two of these: what few messages have is in boxes.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -203,17 +207,18 @@ pub struct Facts {
     pub operation_type: Option<OperationType>,
     /// Whether the minted operation has rows.
     pub has_result_set: Option<bool>,
-    /// Whether the statement runs on after its reply; if not, the reply comes when it has ended (Impala ignores it).
+    /// Whether the statement runs on after its reply; if not, the reply comes when it has ended (Impala
+    /// ignores it).
     pub run_async: Option<bool>,
     /// Where the statement's text stands.
     pub statement: Option<Span>,
-    /// A container of strings, not empty, that says that it is one of something else: its coordinator would read strings all
-    /// the same, and see the message end elsewhere.
+    /// A container of strings, not empty, that says that it is one of something else: its coordinator would
+    /// read strings all the same, and see the message end elsewhere.
     pub mistyped: Option<Strings>,
 }
 
-/// A Beeswax query id as the guid that it prints (`%016x:%016x`, Impala: `debug-util.cc` `PrintId`), so that a query has one
-/// key in both services; none for any other text.
+/// A Beeswax query id as the guid that it prints (`%016x:%016x`, Impala: `debug-util.cc` `PrintId`), so that
+/// a query has one key in both services; none for any other text.
 fn guid_of_query_id(id: &[u8]) -> QueryId {
     let text = std::str::from_utf8(id).ok()?;
     let (high, low) = text.split_once(':')?;
@@ -234,12 +239,14 @@ impl Facts {
         Self { name: Name::new(name), seqid, ..Self::default() }
     }
 
-    /// The guid by which the request names its operation or session: its first handle's, or that of its query id.
+    /// The guid by which the request names its operation or session: its first handle's, or that of its query
+    /// id.
     pub fn key(&self) -> Option<Guid> {
         self.handle().map(|handle| handle.guid).or_else(|| self.query_id.flatten())
     }
 
-    /// The request's first handle, or the handle that a reply mints; none if it is absent, empty or not 16+16 bytes.
+    /// The request's first handle, or the handle that a reply mints; none if it is absent, empty or not 16+16
+    /// bytes.
     pub fn handle(&self) -> Option<Handle> {
         self.first.handle()
     }

@@ -1,9 +1,10 @@
 //! Frames: a 4-byte big-endian length, then so many bytes.
 //!
-//! `TFramedTransport` and, after a SASL handshake, every transport of Thrift's SASL family send these. A frame is not a
-//! message: impalad cuts a reply into frames as its 128 KiB buffer fills (Impala: transport/TSaslTransport), and Spark
-//! takes three messages in one frame as well as one message in two. So frames are taken off here, a piece at a time
-//! and in place, and the message inside is read by somebody else.
+//! `TFramedTransport` and, after a SASL handshake, every transport of Thrift's SASL family send these. A
+//! frame is not a message: impalad cuts a reply into frames as its 128 KiB buffer fills (Impala:
+//! transport/TSaslTransport), and Spark takes three messages in one frame as well as one message in two. So
+//! frames are taken off here, a piece at a time and in place, and the message inside is read by somebody
+//! else.
 
 use std::ops::Range;
 
@@ -36,7 +37,8 @@ pub enum FrameError {
     },
 }
 
-/// What [`Deframer::next`] took from a chunk: perhaps (the rest of) a header, then payload of at most one frame.
+/// What [`Deframer::next`] took from a chunk: perhaps (the rest of) a header, then payload of at most one
+/// frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// Bytes of the chunk that were taken, header and payload. Only zero for an empty chunk.
@@ -47,7 +49,8 @@ pub struct Piece {
     pub frame_ended: bool,
 }
 
-/// Takes frames off a stream that arrives in chunks cut anywhere. Keeps at most the 4 bytes of a header, never payload.
+/// Takes frames off a stream that arrives in chunks cut anywhere. Keeps at most the 4 bytes of a header,
+/// never payload.
 ///
 /// ```
 /// use hs2router::wire::frame::Deframer;
@@ -80,12 +83,13 @@ impl Deframer {
         Self { limit, header: [0; HEADER_LEN], have: 0, remaining: 0 }
     }
 
-    /// Takes what can be taken of the front of `chunk`. Call it again with the rest until the chunk is used up.
+    /// Takes what can be taken of the front of `chunk`. Call it again with the rest until the chunk is used
+    /// up.
     ///
     /// # Errors
     ///
-    /// As soon as a header with a length that is zero, negative or above the limit is complete; every later call then
-    /// fails the same way.
+    /// As soon as a header with a length that is zero, negative or above the limit is complete; every later
+    /// call then fails the same way.
     pub fn next(&mut self, chunk: &[u8]) -> Result<Piece, FrameError> {
         let mut taken = 0;
         if self.remaining == 0 {
@@ -108,7 +112,8 @@ impl Deframer {
         Ok(Piece { used, payload: taken..used, frame_ended })
     }
 
-    /// Whether the next byte, if one comes, is the first of a frame: the only place where the stream may rightly end.
+    /// Whether the next byte, if one comes, is the first of a frame: the only place where the stream may
+    /// rightly end.
     pub fn at_boundary(&self) -> bool {
         self.remaining == 0 && self.have == 0
     }

@@ -1,5 +1,5 @@
-//! What a method means to the router: which service has it, which handle it carries, what it mints or ends, and whether
-//! it may be sent twice. One [row](Method) a method; unknown ones share [`UNKNOWN`].
+//! What a method means to the router: which service has it, which handle it carries, what it mints or ends,
+//! and whether it may be sent twice. One [row](Method) a method; unknown ones share [`UNKNOWN`].
 //!
 //! Source: the Thrift definitions in `idl/` and, for behaviour, Impala's `impala-hs2-server.cc` and
 //! `impala-beeswax-server.cc`.
@@ -11,13 +11,15 @@ use super::beeswax::method as beeswax;
 use super::hs2::method as hs2;
 use super::watch::{Slot, Watch};
 
-/// Places for methods by their names: some four times as many as there are methods, so that most are found at once.
+/// Places for methods by their names: some four times as many as there are methods, so that most are found at
+/// once.
 const BY_NAME_PLACES: usize = 256;
 
 /// Each method in the first free place from [`first_place`] on.
 static BY_NAME: [Option<&Method>; BY_NAME_PLACES] = by_name(&[&hs2::METHODS, &beeswax::METHODS]);
 
-/// Where a name is looked for first. Length, a letter of the middle and the last one tell nearly all names apart.
+/// Where a name is looked for first. Length, a letter of the middle and the last one tell nearly all names
+/// apart.
 const fn first_place(name: &[u8]) -> usize {
     match name {
         [] => 0,

@@ -1,10 +1,10 @@
-//! Another handle in the place of a request's own, byte for byte: a session that has moved is known to its new coordinator by
-//! another handle than to its client.
+//! Another handle in the place of a request's own, byte for byte: a session that has moved is known to its
+//! new coordinator by another handle than to its client.
 
 use super::facts::{HANDLE_PART_BYTES, Handle, HandlePlace};
 
-/// Puts a handle into a message, in place of the one that stands there; false, and nothing changed, if the message does
-/// not reach that far.
+/// Puts a handle into a message, in place of the one that stands there; false, and nothing changed, if the
+/// message does not reach that far.
 #[must_use]
 pub fn replace(message: &mut [u8], place: HandlePlace, handle: &Handle) -> bool {
     let range = |at: u32| at as usize..(at as usize).saturating_add(HANDLE_PART_BYTES);

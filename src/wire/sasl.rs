@@ -1,13 +1,14 @@
 //! The SASL handshake of Thrift's transports, both sides of it, as far as the router takes part: PLAIN.
 //!
-//! A negotiation message is a status byte, a 4-byte big-endian length and a payload (Impala: transport/TSasl*.h; seen
-//! from Python's `thrift_sasl` and Java's `TSaslTransport`). The client sends START with a mechanism's name and, without
-//! waiting, its first response. PLAIN (RFC 4616) needs no more: the answer is COMPLETE, or BAD or ERROR with a text,
-//! or, from impalad, a closed connection. After COMPLETE both sides send frames ([`super::frame`]).
+//! A negotiation message is a status byte, a 4-byte big-endian length and a payload (Impala:
+//! transport/TSasl*.h; seen from Python's `thrift_sasl` and Java's `TSaslTransport`). The client sends START
+//! with a mechanism's name and, without waiting, its first response. PLAIN (RFC 4616) needs no more: the
+//! answer is COMPLETE, or BAD or ERROR with a text, or, from impalad, a closed connection. After COMPLETE
+//! both sides send frames ([`super::frame`]).
 //!
 //! impalad allocates whatever length the peer announces, before any check of who that is (Impala:
-//! `TSaslTransport::receiveSaslMessage`). Here a length is held against a limit as soon as it is known and memory grows
-//! with the bytes that came. Everything that may hold a password is zeroed when dropped.
+//! `TSaslTransport::receiveSaslMessage`). Here a length is held against a limit as soon as it is known and
+//! memory grows with the bytes that came. Everything that may hold a password is zeroed when dropped.
 
 mod credentials;
 mod message;
@@ -20,8 +21,8 @@ pub use self::credentials::Credentials;
 pub use self::message::{HEADER_LEN, MECHANISM_LIMIT, Mechanism, Message, SaslError, Status, encode, parse};
 use crate::ids::Family;
 
-/// Longest response or answer that is read, in bytes. Only PLAIN's are: a token in place of a password has a few
-/// thousand, and whoever has not shown who they are must not cost much.
+/// Longest response or answer that is read, in bytes. Only PLAIN's are: a token in place of a password has a
+/// few thousand, and whoever has not shown who they are must not cost much.
 pub const RESPONSE_LIMIT: usize = 16 * 1024;
 
 /// What pushing bytes into one side of a handshake led to.
@@ -40,7 +41,8 @@ pub enum Step {
     NeedMore,
     /// PLAIN, with these. The client now waits for COMPLETE, or for BAD or ERROR.
     Credentials(Credentials),
-    /// A mechanism that the router takes no part in: [`Acceptor::into_consumed`] has what is to be relayed first.
+    /// A mechanism that the router takes no part in: [`Acceptor::into_consumed`] has what is to be relayed
+    /// first.
     OtherMechanism(Mechanism),
     /// The client is to be told ([`SaslError::status`]) and the connection closed.
     Refuse(SaslError),
@@ -116,7 +118,8 @@ pub enum Answer {
     },
 }
 
-/// The router's side of a handshake with a coordinator, from [`Credentials::opening`] on: it reads the answer.
+/// The router's side of a handshake with a coordinator, from [`Credentials::opening`] on: it reads the
+/// answer.
 #[derive(Default)]
 pub struct Initiator {
     inbox: Inbox,
@@ -128,8 +131,8 @@ impl Initiator {
         Self::default()
     }
 
-    /// Takes bytes from the coordinator, in chunks cut anywhere. Bytes left over after [`Answer::Accepted`] have no
-    /// good reason: a coordinator speaks when asked.
+    /// Takes bytes from the coordinator, in chunks cut anywhere. Bytes left over after [`Answer::Accepted`]
+    /// have no good reason: a coordinator speaks when asked.
     ///
     /// # Errors
     ///
@@ -180,8 +183,8 @@ impl Inbox {
         Ok(bytes.len() - rest.len())
     }
 
-    /// How many bytes the open message, found incomplete and within its limit, is short of: of its header first, then
-    /// of its payload.
+    /// How many bytes the open message, found incomplete and within its limit, is short of: of its header
+    /// first, then of its payload.
     fn missing(&self) -> usize {
         let open = self.open();
         let whole = match open.get(1..HEADER_LEN).and_then(<[u8]>::first_chunk::<4>) {

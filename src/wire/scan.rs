@@ -1,13 +1,15 @@
-//! The resumable scanner: finds the end of a Thrift message in bytes that come in any pieces, and remembers a few facts.
+//! The resumable scanner: finds the end of a Thrift message in bytes that come in any pieces, and remembers a
+//! few facts.
 //!
-//! On an unframed connection nothing else tells where a message ends (Impala: `TBufferedTransport`, no framing), and nothing is
-//! decoded on the data path. So the scanner walks: it knows at each moment what the next bytes mean, holds at most a few
-//! bytes of a token that a piece boundary has cut, and never looks at a byte twice. A column of numbers is one
-//! multiplication, a column of strings one length at a time. Nesting is explicit and bounded; nothing is allocated by
-//! a declared length; every declared element costs at least one byte that must really come.
+//! On an unframed connection nothing else tells where a message ends (Impala: `TBufferedTransport`, no
+//! framing), and nothing is decoded on the data path. So the scanner walks: it knows at each moment what the
+//! next bytes mean, holds at most a few bytes of a token that a piece boundary has cut, and never looks at a
+//! byte twice. A column of numbers is one multiplication, a column of strings one length at a time. Nesting
+//! is explicit and bounded; nothing is allocated by a declared length; every declared element costs at least
+//! one byte that must really come.
 //!
-//! Most messages are small and come whole, and many calls are under way at once: a value that is all there is one step, and
-//! what is needed only where a boundary cuts, or by few messages, is in boxes.
+//! Most messages are small and come whole, and many calls are under way at once: a value that is all there is
+//! one step, and what is needed only where a boundary cuts, or by few messages, is in boxes.
 
 mod cut;
 mod error;
@@ -143,7 +145,8 @@ impl Scanner {
         self.restart(method);
     }
 
-    /// Writes no more than must be: what is made for every call is mostly memory that is not in the processor's cache.
+    /// Writes no more than must be: what is made for every call is mostly memory that is not in the
+    /// processor's cache.
     fn restart(&mut self, answered: &'static Method) {
         let Self { expect: _, limit: _, end, state, token, captured, levels, watch, method, facts } = self;
         (*end, *state, *watch, *method) = (0, State::Version, &[], answered);
@@ -193,7 +196,8 @@ impl Scanner {
         !matches!(self.state, State::Version | State::NameLength | State::Name { .. } | State::Seqid)
     }
 
-    /// Goes as far as the bytes do. What remains of them is the beginning of a token, or behind the message's end.
+    /// Goes as far as the bytes do. What remains of them is the beginning of a token, or behind the message's
+    /// end.
     fn walk(&mut self, rest: &mut &[u8]) -> Result<(), ScanError> {
         match self.steps(rest) {
             Ok(()) => self.state = State::Done,
@@ -380,8 +384,8 @@ impl Scanner {
         Ok(self.levels.open_container(key, value, count.unsigned_abs())?)
     }
 
-    /// The fewest bytes that `count` things of `least` bytes take, checked against what the message may still have after
-    /// all that stands before `rest`.
+    /// The fewest bytes that `count` things of `least` bytes take, checked against what the message may still
+    /// have after all that stands before `rest`.
     #[inline]
     fn declared(&self, rest: &[u8], count: i32, least: u8) -> Result<u64, ScanError> {
         let count = u64::try_from(count).map_err(|_| ScanError::Negative { len: count })?;

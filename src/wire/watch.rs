@@ -40,8 +40,8 @@ pub enum Slot {
     Strings(Strings),
 }
 
-/// A field of a request that is a container of strings by its IDL. Generated readers read strings in it, whatever it says
-/// that its elements are.
+/// A field of a request that is a container of strings by its IDL. Generated readers read strings in it,
+/// whatever it says that its elements are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strings {
     /// `TOpenSessionReq.configuration`, `TSetClientInfoReq.configuration`: a map.
@@ -111,8 +111,9 @@ impl SmallId {
     }
 }
 
-/// A place in a message: the ids of the fields that lead there, a byte for each, so that two places are compared as two
-/// numbers. The ids that are looked for are small; all others are the same one, which is never looked for.
+/// A place in a message: the ids of the fields that lead there, a byte for each, so that two places are
+/// compared as two numbers. The ids that are looked for are small; all others are the same one, which is
+/// never looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place(u64);
 
@@ -150,7 +151,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// What stands at this path: field ids from the outermost struct inwards, at most [`WATCH_DEPTH`] of them.
+    /// What stands at this path: field ids from the outermost struct inwards, at most [`WATCH_DEPTH`] of
+    /// them.
     pub(super) const fn at(path: &[i16], slot: Slot) -> Self {
         assert!(path.len() <= WATCH_DEPTH);
         let (mut place, mut rest) = (Place(0), path);

@@ -1,8 +1,9 @@
-//! Writes Thrift's strict binary protocol: just as much of it as the messages need that the router itself originates.
+//! Writes Thrift's strict binary protocol: just as much of it as the messages need that the router itself
+//! originates.
 //!
-//! Everything else on the wire was written by a client or a coordinator and is passed on as it came. Numbers are
-//! big-endian; a string is its length and its bytes, a field its type, its id and its value, a struct its fields and a
-//! stop byte (`TBinaryProtocol` in the Thrift specification, thrift-binary-protocol.md).
+//! Everything else on the wire was written by a client or a coordinator and is passed on as it came. Numbers
+//! are big-endian; a string is its length and its bytes, a field its type, its id and its value, a struct its
+//! fields and a stop byte (`TBinaryProtocol` in the Thrift specification, thrift-binary-protocol.md).
 
 use bytes::{BufMut, BytesMut};
 
@@ -25,15 +26,16 @@ pub fn application_exception(name: &[u8], seqid: i32, kind: ExceptionKind, messa
     })
 }
 
-/// Appends fields of the innermost open struct. Structs are opened with a closure that writes their fields and closed
-/// by themselves, so that a stop byte can be neither forgotten nor doubled.
+/// Appends fields of the innermost open struct. Structs are opened with a closure that writes their fields
+/// and closed by themselves, so that a stop byte can be neither forgotten nor doubled.
 #[derive(Debug)]
 pub struct Writer {
     bytes: BytesMut,
 }
 
 impl Writer {
-    /// A whole message: its header, then the struct that `fields` fills (arguments, a result or an exception).
+    /// A whole message: its header, then the struct that `fields` fills (arguments, a result or an
+    /// exception).
     pub fn message(kind: MessageType, name: &[u8], seqid: i32, fields: impl FnOnce(&mut Self)) -> BytesMut {
         let mut writer = Self { bytes: BytesMut::with_capacity(256 + name.len()) };
         writer.bytes.put_slice(&[0x80, 0x01, 0x00, kind as u8]);

@@ -1,5 +1,6 @@
-//! The table of Beeswax methods. A `QueryHandle {1: id, 2: log_context}` is the first argument: the id's path is 1.1;
-//! `get_log` and `clean` take the bare string. `GetRuntimeProfile` and `GetExecSummary` stand in HS2's table.
+//! The table of Beeswax methods. A `QueryHandle {1: id, 2: log_context}` is the first argument: the id's path
+//! is 1.1; `get_log` and `clean` take the bare string. `GetRuntimeProfile` and `GetExecSummary` stand in
+//! HS2's table.
 
 use crate::wire::hs2::method as hs2;
 use crate::wire::method::row::{Method, Owner, Retry, Role, numbered};

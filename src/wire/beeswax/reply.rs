@@ -1,8 +1,8 @@
 //! The error replies that the router itself gives to Beeswax calls, when no coordinator can.
 //!
 //! Beeswax has no status: a method ends in its value or in an exception that it declares. Where that may be a
-//! `BeeswaxException` the router throws one; the other methods get a `TApplicationException`, which is what Impala's own
-//! errors become there (Impala: beeswax.thrift, ImpalaService.thrift; impala-beeswax-server.cc).
+//! `BeeswaxException` the router throws one; the other methods get a `TApplicationException`, which is what
+//! Impala's own errors become there (Impala: beeswax.thrift, ImpalaService.thrift; impala-beeswax-server.cc).
 
 use bytes::BytesMut;
 
@@ -10,8 +10,8 @@ use crate::wire::hs2::reply::Refusal;
 use crate::wire::thrift::MessageType;
 use crate::wire::write::{ExceptionKind, Writer, application_exception};
 
-/// The whole reply to the call `name` with this sequence id: a `BeeswaxException` where the method declares one, else a
-/// `TApplicationException` of kind "internal error".
+/// The whole reply to the call `name` with this sequence id: a `BeeswaxException` where the method declares
+/// one, else a `TApplicationException` of kind "internal error".
 pub fn error(name: &[u8], seqid: i32, refusal: &Refusal<'_>) -> BytesMut {
     let Some(field) = exception_field(name) else {
         return application_exception(name, seqid, ExceptionKind::InternalError, refusal.message);
@@ -31,8 +31,8 @@ pub fn error(name: &[u8], seqid: i32, refusal: &Refusal<'_>) -> BytesMut {
     })
 }
 
-/// The whole reply to a `close` (no value) or a `Cancel` (Impala's `TStatus {1: status_code, 2: error_msgs}`) that had its
-/// effect.
+/// The whole reply to a `close` (no value) or a `Cancel` (Impala's `TStatus {1: status_code, 2: error_msgs}`)
+/// that had its effect.
 pub fn success(name: &[u8], seqid: i32) -> BytesMut {
     Writer::message(MessageType::Reply, name, seqid, |result| {
         if name == b"Cancel" {

@@ -1,7 +1,8 @@
-//! An `OpenSession` request taken apart and written again: what of it makes the session, and never its password.
+//! An `OpenSession` request taken apart and written again: what of it makes the session, and never its
+//! password.
 //!
-//! `TOpenSessionReq {1: client_protocol, 2: username, 3: password, 4: configuration}` in TCLIService.thrift. Impala does not
-//! look at the password (impala-hs2-server.cc `OpenSession`).
+//! `TOpenSessionReq {1: client_protocol, 2: username, 3: password, 4: configuration}` in TCLIService.thrift.
+//! Impala does not look at the password (impala-hs2-server.cc `OpenSession`).
 
 use std::borrow::Cow;
 
@@ -12,8 +13,8 @@ use crate::wire::write::Writer;
 
 /// The name of the method.
 const NAME: &[u8] = b"OpenSession";
-/// Parts of configuration keys that name a secret. No option of Impala has one of them, and Impala ignores keys that are no
-/// options.
+/// Parts of configuration keys that name a secret. No option of Impala has one of them, and Impala ignores
+/// keys that are no options.
 const SECRET_WORDS: [&str; 4] = ["passw", "pwd", "secret", "token"];
 
 /// What a client asked for when it opened a session.
@@ -28,7 +29,8 @@ pub struct Open<'a> {
 }
 
 impl<'a> Open<'a> {
-    /// Reads a whole request; none if it is not exactly one of these fields, in UTF-8. What names a secret is left out.
+    /// Reads a whole request; none if it is not exactly one of these fields, in UTF-8. What names a secret is
+    /// left out.
     pub fn read(message: &'a [u8]) -> Option<Self> {
         let mut rest = Reader(message);
         let version = rest.i32()?.cast_unsigned();

@@ -17,20 +17,22 @@ pub struct Method {
     pub request: &'static [Watch],
     /// Where a reply has its facts.
     pub reply: &'static [Watch],
-    /// Whether a coordinator that shuts down refuses it, before it reads a statement (Impala: `CheckNotShuttingDown` in
-    /// impala-hs2-server.cc and impala-beeswax-server.cc).
+    /// Whether a coordinator that shuts down refuses it, before it reads a statement (Impala:
+    /// `CheckNotShuttingDown` in impala-hs2-server.cc and impala-beeswax-server.cc).
     pub is_new_work: bool,
-    /// Whether every server looks up the session that it names before it answers with success. Spark answers `GetInfo` for
-    /// any handle (Spark: `SparkSQLCLIService` `getInfo`).
+    /// Whether every server looks up the session that it names before it answers with success. Spark answers
+    /// `GetInfo` for any handle (Spark: `SparkSQLCLIService` `getInfo`).
     pub proves_session: bool,
-    /// Whether all of its request's containers are known, so that its coordinator sees the request end where the scanner
-    /// does, unless that finds one of another type ([`Facts::mistyped`](crate::wire::facts::Facts::mistyped)).
+    /// Whether all of its request's containers are known, so that its coordinator sees the request end where
+    /// the scanner does, unless that finds one of another type
+    /// ([`Facts::mistyped`](crate::wire::facts::Facts::mistyped)).
     ///
-    /// A generated reader reads the fields that its IDL has by what the IDL says that containers hold, and ignores what the
-    /// containers say themselves. It passes over fields of other numbers, and over those that come as another type, by what
-    /// they say (Thrift: `read` of generated structs, `readMapBegin`, `readListBegin` and `skip`, C++ and Java). So only the
-    /// containers that the IDL has matter: in requests those of [`Slot::Strings`](crate::wire::watch::Slot::Strings)
-    /// (`TCLIService.thrift`, `beeswax.thrift`, `ImpalaService.thrift`).
+    /// A generated reader reads the fields that its IDL has by what the IDL says that containers hold, and
+    /// ignores what the containers say themselves. It passes over fields of other numbers, and over those
+    /// that come as another type, by what they say (Thrift: `read` of generated structs, `readMapBegin`,
+    /// `readListBegin` and `skip`, C++ and Java). So only the containers that the IDL has matter: in requests
+    /// those of [`Slot::Strings`](crate::wire::watch::Slot::Strings) (`TCLIService.thrift`, `beeswax.thrift`,
+    /// `ImpalaService.thrift`).
     pub has_known_containers: bool,
     /// Its place among all methods; none for the unknown one.
     place: Option<usize>,
@@ -81,15 +83,16 @@ pub enum Role {
     Unknown,
 }
 
-/// Whether a call may be sent a second time once it was written to a link that was lost before the reply began.
-/// A call of which nothing was written may always be sent again on a new link to the same coordinator.
+/// Whether a call may be sent a second time once it was written to a link that was lost before the reply
+/// began. A call of which nothing was written may always be sent again on a new link to the same coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// Goes to the next candidate.
     NextCandidate,
     /// Once, to the same coordinator.
     Once,
-    /// Once, to the same coordinator; that there is no such handle any more then means that the first try worked.
+    /// Once, to the same coordinator; that there is no such handle any more then means that the first try
+    /// worked.
     OnceGoneIsDone,
     /// Never: it could run twice, or leave a hole in the rows.
     Never,
@@ -169,8 +172,8 @@ impl Method {
         role && self.service != Owner::Beeswax
     }
 
-    /// Whether its coordinator can answer that the operation which it names does not exist. Not of a profile: that may be
-    /// of an operation that was closed.
+    /// Whether its coordinator can answer that the operation which it names does not exist. Not of a profile:
+    /// that may be of an operation that was closed.
     pub fn names_operation(&self) -> bool {
         matches!(
             self.role,

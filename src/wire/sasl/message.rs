@@ -24,7 +24,8 @@ pub enum Status {
     Bad = 3,
     /// The handshake went wrong; the payload says how.
     Error = 4,
-    /// The sender is done. Java clients send their PLAIN response with it, Python clients with [`Status::Ok`].
+    /// The sender is done. Java clients send their PLAIN response with it, Python clients with
+    /// [`Status::Ok`].
     Complete = 5,
 }
 
@@ -43,8 +44,8 @@ impl TryFrom<u8> for Status {
     }
 }
 
-/// Why a handshake cannot go on. None of these holds anything that the peer wanted kept secret, so the text may be sent
-/// to the client and logged.
+/// Why a handshake cannot go on. None of these holds anything that the peer wanted kept secret, so the text
+/// may be sent to the client and logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SaslError {
     /// A first byte that is no status: the peer does not speak SASL, or stopped to.
@@ -76,8 +77,9 @@ pub enum SaslError {
     /// Credentials without a user name.
     #[error("SASL PLAIN credentials without a user name")]
     NoUser,
-    /// An authorization id other than the authentication id, for impalad. It would take the first for the user without
-    /// asking whether the second may act for it (Impala: authentication.cc, the PLAIN callbacks).
+    /// An authorization id other than the authentication id, for impalad. It would take the first for the
+    /// user without asking whether the second may act for it (Impala: authentication.cc, the PLAIN
+    /// callbacks).
     #[error("SASL PLAIN authorization id differs from the user name")]
     OtherAuthzid,
 }
@@ -108,7 +110,8 @@ impl fmt::Debug for Message<'_> {
     }
 }
 
-/// Reads the message at the front of `buf`; it takes [`HEADER_LEN`] bytes and its payload. `None`: more bytes are needed.
+/// Reads the message at the front of `buf`; it takes [`HEADER_LEN`] bytes and its payload. `None`: more bytes
+/// are needed.
 ///
 /// # Errors
 ///

@@ -31,8 +31,8 @@ impl Scanner {
         Ok(())
     }
 
-    /// The end of a string that is being remembered and of which `left` bytes are to come. What comes before it is kept; then
-    /// as many are still to come as the error says.
+    /// The end of a string that is being remembered and of which `left` bytes are to come. What comes before
+    /// it is kept; then as many are still to come as the error says.
     #[inline]
     pub(super) fn remembered<'a>(&mut self, rest: &mut &'a [u8], left: u64) -> Result<&'a [u8], u64> {
         let whole = usize::try_from(left).ok().and_then(|left| rest.split_at_checked(left));

@@ -10,8 +10,8 @@ pub enum ScanError {
     /// The first word is not that of the strict binary form.
     #[error("no strict Thrift message{}", hint(&word.to_be_bytes()))]
     NotStrict {
-        /// The first four bytes. Not printed, except for what they look like: they may be anything of a client's, also the
-        /// beginning of a password.
+        /// The first four bytes. Not printed, except for what they look like: they may be anything of a
+        /// client's, also the beginning of a password.
         word: u32,
     },
     /// Only CALL is accepted of a client, only REPLY and EXCEPTION of a coordinator.

@@ -77,7 +77,8 @@ impl Levels {
         }
     }
 
-    /// Which ids were met in the innermost struct, if it is watched: not inside a container, and not too deep.
+    /// Which ids were met in the innermost struct, if it is watched: not inside a container, and not too
+    /// deep.
     #[inline]
     fn met(&mut self) -> Option<&mut u64> {
         self.met.get_mut(usize::from(self.structs).wrapping_sub(1))
@@ -120,8 +121,8 @@ impl Levels {
         Ok(())
     }
 
-    /// Goes on in a container, over as many strings as the bytes hold. The type of what comes next; none if that was all,
-    /// and the container is closed.
+    /// Goes on in a container, over as many strings as the bytes hold. The type of what comes next; none if
+    /// that was all, and the container is closed.
     pub(super) fn element(&mut self, rest: &mut &[u8]) -> Result<Option<Type>, ScanError> {
         let Some(Container { key, value, around, left }) = self.containers.last_mut() else {
             return Ok(None);
