@@ -1,6 +1,6 @@
-//! What a reply says about its call: the few outcomes that the router acts on. They are told by status and by
-//! how the error message *begins*, in words that are known, of a call that can be answered so; never by text
-//! found elsewhere, which may be a statement's own.
+//! What a reply says about its call: the few outcomes that the router acts on. They are told by the status
+//! and by how the error message *begins*. Known words count only in replies to methods that can be answered
+//! so, and never elsewhere in a text, which may quote a statement.
 
 use super::facts::Facts;
 use super::method::{Method, Owner, Role};
@@ -9,24 +9,24 @@ use crate::ids::Family;
 /// What a reply says about its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It did what it should.
+    /// The call succeeded.
     Success,
-    /// It failed; the client's business.
+    /// The call failed, which is for the client to handle.
     Failed,
     /// The coordinator takes no new work (Impala: error 120, `SERVER_SHUTTING_DOWN`); the call was not run.
     ShuttingDown,
-    /// The coordinator has as many sessions of this user, or from this address, as it may; none was opened.
+    /// The coordinator allows no more sessions for this user or address; none was opened.
     Full,
-    /// There is no such session, or not with that secret.
+    /// There is no session with this id and secret.
     NoSuchSession,
-    /// There is no such operation, or not with that secret.
+    /// There is no operation with this id and secret.
     NoSuchOperation,
 }
 
 /// `TStatusCode`: SUCCESS 0, `SUCCESS_WITH_INFO` 1, `STILL_EXECUTING` 2; 3 and above are failures.
 const LAST_SUCCESS: i32 = 2;
 
-/// What a fully scanned reply of such a coordinator says about a call of `method`.
+/// What a fully scanned reply from a coordinator of this family says about a call of `method`.
 pub fn verdict(method: &Method, reply: &Facts, family: Family) -> Verdict {
     if succeeded(method, reply) {
         return Verdict::Success;
@@ -37,7 +37,7 @@ pub fn verdict(method: &Method, reply: &Facts, family: Family) -> Verdict {
     }
 }
 
-/// Whether a reply says that its call did what it should.
+/// Whether a reply says that its call succeeded.
 ///
 /// A status is required in HS2's responses, but `GetOperationStatus` and `FetchResults` of Impala leave it at
 /// 0, and a reply without one (`GetQueryId`, unknown methods) can only fail by an exception.
@@ -47,7 +47,7 @@ pub fn succeeded(method: &Method, reply: &Facts) -> bool {
     !(reply.is_exception() || reply.thrown || refused)
 }
 
-/// Impala's words, in whatever version. Each is only taken for what a call of that method can be answered.
+/// Impala's words, of all versions. Each counts only for methods that can be answered so.
 fn impala_failure(method: &Method, reply: &Facts) -> Verdict {
     let Some(message) = impala_words(method, reply) else { return Verdict::Failed };
     // Since 3.1 (impala-server.cc `CheckNotShuttingDown`, error 120).
@@ -78,10 +78,10 @@ fn impala_failure(method: &Method, reply: &Facts) -> Verdict {
     Verdict::Failed
 }
 
-/// What Impala says of a failure. HS2's calls have it in their status, and an exception in place of a reply
-/// says nothing. Beeswax throws it; where the IDL does not declare that, it is what the exception prints
-/// (Thrift: `what` of a generated exception and `TApplicationException` in a generated processor, C++;
-/// Impala's `get_state`, `get_results_metadata` and `get_log`).
+/// Impala's message about a failure. HS2's calls have it in their status, and an exception in place of a
+/// reply says nothing. Beeswax throws it; where the IDL does not declare that exception, the message is what
+/// the exception prints (Thrift: `what` of a generated exception and `TApplicationException` in a generated
+/// processor, C++; Impala's `get_state`, `get_results_metadata` and `get_log`).
 fn impala_words<'a>(method: &Method, reply: &'a Facts) -> Option<&'a [u8]> {
     if !reply.is_exception() {
         return Some(reply.message());
@@ -90,7 +90,7 @@ fn impala_words<'a>(method: &Method, reply: &'a Facts) -> Option<&'a [u8]> {
     reply.message().strip_prefix(thrown).filter(|_| method.service == Owner::Beeswax)
 }
 
-/// Without "Query <id> failed:\n" before it (impala-server.cc `QUERY_ERROR_FORMAT`, 4.x).
+/// The message without "Query <id> failed:\n" before it (impala-server.cc `QUERY_ERROR_FORMAT`, 4.x).
 fn without_query(message: &[u8]) -> &[u8] {
     let Some(rest) = message.strip_prefix(b"Query ") else { return message };
     let line = rest.iter().position(|byte| *byte == b'\n');
@@ -102,8 +102,8 @@ fn is_said(message: &[u8], words: &[u8]) -> bool {
     message.strip_prefix(words).is_some_and(|rest| !rest.first().is_some_and(u8::is_ascii_alphanumeric))
 }
 
-/// `HiveServer2`'s words, which Spark and Kyuubi have kept. All of them come in a status: an exception in
-/// place of a reply says nothing.
+/// `HiveServer2`'s words, which Spark and Kyuubi have kept. They all come in a status; an exception in place
+/// of a reply says nothing.
 fn hive_failure(method: &Method, reply: &Facts) -> Verdict {
     if reply.is_exception() {
         return Verdict::Failed;

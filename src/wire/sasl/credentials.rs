@@ -1,5 +1,5 @@
-//! What a client of PLAIN shows, and who it says it is. Which forms are taken is up to those who read them in
-//! the end.
+//! The credentials of a PLAIN client, and the user whom they name. Each family of coordinators accepts other
+//! forms of them.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 use super::message::{Mechanism, Message, SaslError, Status, encode};
 use crate::ids::Family;
 
-/// What a client proves its identity with, kept as it came so that coordinators are shown the same bytes.
-/// Zeroed when dropped; `Debug` shows the user alone.
+/// What a client proves its identity with, kept as it came so that coordinators get the same bytes. Zeroed
+/// when dropped; `Debug` shows the user alone.
 pub struct Credentials {
     status: Status,
     payload: Zeroizing<Vec<u8>>,
@@ -17,13 +17,14 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Reads a PLAIN response as coordinators of this family do. An empty password is let through: that is
-    /// for the coordinator to refuse. `response.status` is kept for [`Credentials::opening`].
+    /// Reads a PLAIN response as coordinators of this family do. An empty password is accepted, since it is
+    /// the coordinator's part to refuse it. `response.status` is kept for [`Credentials::opening`].
     ///
     /// # Errors
     ///
-    /// Another shape than such coordinators take (a NUL inside the password included), a user name that is
-    /// empty or not UTF-8, and for impalad an authorization id other than the user name.
+    /// When the response has another form than such coordinators accept (with a NUL inside the password, for
+    /// example), when the user name is empty or not UTF-8, and for impalad when the authorization id differs
+    /// from the user name.
     pub fn parse(response: Message<'_>, family: Family) -> Result<Self, SaslError> {
         let user = match family {
             Family::Impala => impala_user(response.payload),
