@@ -1,4 +1,4 @@
-//! The command line: what was typed, as types.
+//! The command line, as types.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -62,7 +62,7 @@ const COMPLETIONS_EXAMPLES: &str = "\
 Example:
   hs2router completions bash > /etc/bash_completion.d/hs2router";
 
-/// Everything that was typed.
+/// The whole command line.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "hs2router", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
 pub struct Cli {
@@ -107,7 +107,7 @@ pub struct RunArgs {
     pub admin: Option<SocketAddr>,
 }
 
-/// Reads the value of `--coordinator`; the error names the way out.
+/// Reads the value of `--coordinator`; the error says what to write instead.
 fn coordinator(text: &str) -> Result<HostPort, NoCoordinator> {
     if text.contains(',') {
         return Err(NoCoordinator::List);
@@ -115,7 +115,7 @@ fn coordinator(text: &str) -> Result<HostPort, NoCoordinator> {
     text.parse().map_err(NoCoordinator::Host)
 }
 
-/// The text is no coordinator.
+/// The text is not a coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum NoCoordinator {
     #[error("is a list; repeat --coordinator for each")]
@@ -155,7 +155,7 @@ pub struct Listen {
     pub port: Option<u16>,
 }
 
-/// The text is no IP address.
+/// The text is not an IP address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write an IP address such as 127.0.0.1, or one with a port such as 127.0.0.1:21050 or [::]:21050")]
 pub struct NoAddress;

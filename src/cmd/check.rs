@@ -1,4 +1,4 @@
-//! `hs2router check`: says what is wrong with a config file, or what it would do.
+//! `hs2router check`: shows what is wrong with a config file, or what a router with it does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -16,12 +16,12 @@ use crate::ids::Service;
 use crate::net::host::{Resolver, is_one_host};
 use crate::net::limits::{connections_with, files_for};
 
-/// So long names are resolved, all together.
+/// How long the resolution of all names may take.
 const LOOKUP_TIME: Duration = Duration::from_secs(3);
-/// As many of them at a time.
+/// How many names are resolved at a time.
 const LOOKUPS_AT_ONCE: usize = 16;
 
-/// Checks the file and writes to `out` what a router that runs with it would do.
+/// Checks the file, and writes to `out` what a router with this config does.
 ///
 /// # Errors
 /// When the file cannot be read or anything in it is wrong; when `out` cannot be written to.
@@ -108,8 +108,8 @@ fn describe_coordinator(coordinator: &CoordinatorConfig, out: &mut impl Write) -
     writeln!(out)
 }
 
-/// A name of several hosts is one coordinator, and the others of them are nothing; one of no host is perhaps
-/// misspelt.
+/// Warns of names that stand for several hosts, because only one of the hosts is used, and of names that do
+/// not resolve, because they may be misspelt.
 fn warn_of_names(config: &Config, resolver: &Resolver, out: &mut impl Write) -> anyhow::Result<()> {
     let all = config.clusters.iter().flat_map(|cluster| &cluster.coordinators);
     let names: BTreeSet<&String> = all.map(|coordinator| &coordinator.host).collect();
@@ -136,7 +136,7 @@ fn warn_of_names(config: &Config, resolver: &Resolver, out: &mut impl Write) -> 
     Ok(())
 }
 
-/// The addresses of names; of those that are resolved in time. A name that is not resolved here may be where
+/// The addresses of the names that are resolved in time. A name that does not resolve here may do so where
 /// the router runs.
 fn resolved(names: &BTreeSet<&String>, resolver: &Resolver) -> io::Result<BTreeMap<String, Vec<IpAddr>>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -158,7 +158,7 @@ fn resolved(names: &BTreeSet<&String>, resolver: &Resolver) -> io::Result<BTreeM
         let _in_time = timeout(LOOKUP_TIME, all).await;
         found
     });
-    // A resolver that hangs is not waited for.
+    // Does not wait for a resolver that hangs.
     runtime.shutdown_background();
     Ok(found)
 }
