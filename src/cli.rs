@@ -1,4 +1,4 @@
-//! The command line: what was typed, as types.
+//! The command line, as types.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -31,11 +31,11 @@ Examples:
   hs2router run --coordinator impala-1.example.com --coordinator impala-2.example.com
   hs2router run --coordinator 10.0.0.3:21051 --listen 127.0.0.1:21050 --admin 127.0.0.1:25026
 
-Format and level of the log are set in the config file: [log] format and level. Without one: text, info.
+The config file sets the format and level of the log ([log] format and level); without one they are text and info.
 
 Signals: SIGTERM and Ctrl-C stop accepting and let calls and operations finish; a second one ends the router at once.
 Either way it exits with 0, and the last line of the log says how many connections were cut.
-SIGHUP reads the state of each coordinator from the config file again; what else has changed there needs a restart.";
+SIGHUP reads the state of each coordinator from the config file again; all other changes there need a restart.";
 
 const RUN_USAGE: &str = "\
 hs2router run --config <FILE>
@@ -45,16 +45,16 @@ const CHECK_EXAMPLES: &str = "\
 Example:
   hs2router check /etc/hs2router.toml
 
-The names of coordinators are resolved, to see whether one stands for several hosts; none is connected to.
+The coordinators' names are resolved, to find those that stand for several hosts; no connection is made.
 
-Exit codes: 0 the file is good, 78 it is not.";
+Exit codes: 0 the file is valid, 78 it is not.";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
   hs2router demo
       Ports 21050 (HiveServer2), 21000 (Beeswax) and 28000 (HTTP) of 127.0.0.1.
   hs2router demo --port-base 30000
-      Ports from 30000 on, where those are taken. Choose N below 32768: above, the system hands ports out itself.
+      Ports from 30000 on, if the usual ones are taken. Choose N below 32768: the system hands out ports above that.
 
 The simulated coordinators take no passwords: connect without user and password (impala-shell: without -l).";
 
@@ -62,7 +62,7 @@ const COMPLETIONS_EXAMPLES: &str = "\
 Example:
   hs2router completions bash > /etc/bash_completion.d/hs2router";
 
-/// Everything that was typed.
+/// The whole command line.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "hs2router", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
 pub struct Cli {
@@ -80,7 +80,7 @@ pub enum Command {
     /// Check a config file and show what it would do
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
-    /// Try it: simulated coordinators and a router on this machine
+    /// Try the router with simulated coordinators on this machine
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
     /// Print a completion script for a shell
@@ -95,10 +95,11 @@ pub struct RunArgs {
     /// The config file
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// An Impala coordinator; repeat it for each. With a port: only this port of it, for HS2
+    /// An Impala coordinator; repeat the option for each one. With a port, only HS2 on that port is used
     #[arg(long = "coordinator", value_name = "HOST[:PORT]", value_parser = coordinator)]
     pub coordinators: Vec<HostPort>,
-    /// Listen on this address only, or with '*' on all of IPv4 and IPv6 [default: 0.0.0.0 with Impala's ports 21050, 21000 and 28000]
+    /// Listen on this address only, or with '*' on all of IPv4 and IPv6 [default: 0.0.0.0 with Impala's ports
+    /// 21050, 21000 and 28000]
     #[arg(long, value_name = "IP[:PORT]", conflicts_with = "config")]
     pub listen: Option<Listen>,
     /// Serve health, metrics and the admin API on this loopback address [default: 127.0.0.1:25025]
@@ -106,7 +107,7 @@ pub struct RunArgs {
     pub admin: Option<SocketAddr>,
 }
 
-/// Reads the value of `--coordinator`; the error names the way out.
+/// Reads the value of `--coordinator`; the error says what to write instead.
 fn coordinator(text: &str) -> Result<HostPort, NoCoordinator> {
     if text.contains(',') {
         return Err(NoCoordinator::List);
@@ -114,7 +115,7 @@ fn coordinator(text: &str) -> Result<HostPort, NoCoordinator> {
     text.parse().map_err(NoCoordinator::Host)
 }
 
-/// The text is no coordinator.
+/// The text is not a coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum NoCoordinator {
     #[error("is a list; repeat --coordinator for each")]
@@ -154,7 +155,7 @@ pub struct Listen {
     pub port: Option<u16>,
 }
 
-/// The text is no IP address.
+/// The text is not an IP address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write an IP address such as 127.0.0.1, or one with a port such as 127.0.0.1:21050 or [::]:21050")]
 pub struct NoAddress;

@@ -1,7 +1,9 @@
-//! Every metric of the router. [`Metrics`] is a value, not a static, so that two routers in one process do not mix.
+//! Every metric of the router. [`Metrics`] is a value, not a static, so that two routers in one process do
+//! not mix.
 //!
-//! Whatever counts resolves its counters once ([`Metrics::listener`], [`Metrics::coordinator`], [`Metrics::calls`]);
-//! to count is then one atomic addition, with no lock, no lookup and no allocation.
+//! Code that counts looks up its counters once ([`Metrics::listener`], [`Metrics::coordinator`],
+//! [`Metrics::calls`]). After that, counting is one atomic addition, with no lock, no lookup and no
+//! allocation.
 
 use std::fmt;
 use std::hash::Hash;
@@ -40,7 +42,7 @@ use crate::ids::{CoordinatorName, Depth};
 /// The prefix of every name.
 const PREFIX: &str = "hs2router";
 
-/// The method of a call whose name is in no table.
+/// The method label of calls whose method is in no table.
 const UNKNOWN_METHOD: &str = "unknown";
 
 /// All metrics of one router.
@@ -54,17 +56,17 @@ pub struct Metrics {
     queue_waiting: Family<ClusterLabels, Gauge>,
     queue_waits: Family<ClusterOutcome, Counter>,
     queue_wait_seconds: Family<ClusterLabels, Counter<f64, AtomicU64>>,
-    /// Clients turned away.
+    /// Client connections and sessions that were refused.
     pub connections_refused: Per<RefusalCause>,
-    /// Client connections ended.
+    /// Client connections that ended.
     pub connections_closed: Per<CloseCause>,
     /// Errors of the accept loops.
     pub accept_errors: Per<AcceptError>,
-    /// Times that `max_connections` was reached.
+    /// Times that accepting stopped because `max_connections` were open.
     pub accept_waits: Counter,
-    /// Handles that coordinators are asked for.
+    /// Lookups of unknown handles on all coordinators.
     pub askings: Per<AskingOutcome>,
-    /// Bytes relayed, both depths together.
+    /// Bytes relayed, of both depths together.
     pub bytes: Per<Direction>,
     /// The size of the session table.
     pub session_table_entries: Gauge,
@@ -122,7 +124,8 @@ impl Metrics {
         self.coordinators.of(cluster, coordinator)
     }
 
-    /// The metrics of calls. A method is then known by its place in `methods`; no two may have the same name.
+    /// The metrics of calls. A method is then found by its place in `methods`, in which each name must be
+    /// unique.
     pub fn calls(&self, methods: &[&'static str]) -> CallMetrics {
         let of_method = |method: &'static str| {
             let outcome = |outcome| self.calls.get_or_create_owned(&MethodOutcome { method, outcome });
@@ -134,7 +137,7 @@ impl Metrics {
         }
     }
 
-    /// Everything in the `OpenMetrics` text format.
+    /// All metrics in the `OpenMetrics` text format.
     ///
     /// # Errors
     /// Never with the metrics defined here; the encoder's signature allows it.
@@ -160,14 +163,14 @@ pub struct ListenerMetrics {
     pub open: Gauge,
 }
 
-/// What is counted for those who wait for room in one cluster.
+/// The metrics of the queue for room in one cluster.
 #[derive(Clone, Debug)]
 pub struct QueueMetrics {
     /// Waits that ended.
     pub waits: Per<WaitOutcome>,
-    /// How long they were together.
+    /// The seconds that they took together.
     pub seconds: Counter<f64, AtomicU64>,
-    /// Those who wait; hold one by [`Held::one_of`].
+    /// Sessions and calls that are waiting; hold one by [`Held::one_of`].
     pub waiting: Gauge,
 }
 
@@ -179,14 +182,15 @@ pub struct CallMetrics {
 }
 
 impl CallMetrics {
-    /// Counts a call of the method at this place of the table; `None` stands for a method that is in no table.
+    /// Counts a call of the method at this place of the table; `None` stands for a method that is in no
+    /// table.
     pub fn count(&self, method: Option<usize>, outcome: CallOutcome) {
         let known = method.and_then(|place| self.methods.get(place));
         known.unwrap_or(&self.unknown).count(outcome);
     }
 }
 
-/// One of what a gauge counts, for as long as it lives: on no way out can the gauge be left too high.
+/// One unit of a gauge, counted until it is dropped, so that no path can leave the gauge too high.
 #[derive(Debug)]
 #[must_use = "it counts only while it is held"]
 pub struct Held(Gauge);
@@ -222,7 +226,7 @@ fn per<L: Label, S: EncodeLabelSet + Clone + fmt::Debug + Eq + Hash + Send + Syn
 }
 
 fn register(registry: &mut Registry, description: &Description, metric: impl Metric) {
-    // The exposition adds these suffixes by itself.
+    // The exposition adds these suffixes itself.
     let name = description.name.trim_end_matches("_total").trim_end_matches("_info");
     registry.register(name, description.help, metric);
 }

@@ -1,4 +1,4 @@
-//! `hs2router check`: says what is wrong with a config file, or what it would do.
+//! `hs2router check`: shows what is wrong with a config file, or what a router with it does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -16,12 +16,12 @@ use crate::ids::Service;
 use crate::net::host::{Resolver, is_one_host};
 use crate::net::limits::{connections_with, files_for};
 
-/// So long names are resolved, all together.
+/// How long the resolution of all names may take.
 const LOOKUP_TIME: Duration = Duration::from_secs(3);
-/// As many of them at a time.
+/// How many names are resolved at a time.
 const LOOKUPS_AT_ONCE: usize = 16;
 
-/// Checks the file and writes to `out` what a router that runs with it would do.
+/// Checks the file, and writes to `out` what a router with this config does.
 ///
 /// # Errors
 /// When the file cannot be read or anything in it is wrong; when `out` cannot be written to.
@@ -42,11 +42,11 @@ fn run_with(args: &CheckArgs, resolver: &Resolver, out: &mut impl Write) -> anyh
 }
 
 fn describe(config: &Config, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "The config is good. A router that runs with it")?;
+    writeln!(out, "The config is valid. A router with this config")?;
     for listener in &config.listeners {
         describe_listener(listener, out)?;
     }
-    writeln!(out, "  shows its health and metrics on http://{}", config.admin.address)?;
+    writeln!(out, "  serves health and metrics on http://{}", config.admin.address)?;
     for cluster in &config.clusters {
         describe_cluster(cluster, out)?;
         if !config.listeners.iter().any(|listener| listener.cluster == cluster.name) {
@@ -58,7 +58,10 @@ fn describe(config: &Config, out: &mut impl Write) -> io::Result<()> {
 
 fn describe_listener(listener: &ListenerConfig, out: &mut impl Write) -> io::Result<()> {
     let ListenerConfig { address, cluster, service } = listener;
-    writeln!(out, "  listens on {address} for cluster {cluster:?}, {service} unless the bytes say otherwise")
+    writeln!(
+        out,
+        "  listens on {address} for cluster {cluster:?}, {service} unless the client's first bytes say otherwise"
+    )
 }
 
 fn describe_cluster(cluster: &ClusterConfig, out: &mut impl Write) -> io::Result<()> {
@@ -105,7 +108,8 @@ fn describe_coordinator(coordinator: &CoordinatorConfig, out: &mut impl Write) -
     writeln!(out)
 }
 
-/// A name of several hosts is one coordinator, and the others of them are nothing; one of no host is perhaps misspelt.
+/// Warns of names that stand for several hosts, because only one of the hosts is used, and of names that do
+/// not resolve, because they may be misspelt.
 fn warn_of_names(config: &Config, resolver: &Resolver, out: &mut impl Write) -> anyhow::Result<()> {
     let all = config.clusters.iter().flat_map(|cluster| &cluster.coordinators);
     let names: BTreeSet<&String> = all.map(|coordinator| &coordinator.host).collect();
@@ -123,16 +127,17 @@ fn warn_of_names(config: &Config, resolver: &Resolver, out: &mut impl Write) -> 
         let listed: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         writeln!(
             out,
-            "\nwarning: the name {name} stands for several hosts ({}), and a coordinator is one: whichever of them is \
-             reached first, until it can be reached no more; list each of them as a coordinator, by a name or an address of \
-             its own",
+            "\nwarning: the name {name} stands for several hosts ({}), but a coordinator is one host: the router uses \
+             the first that it reaches, until it can no longer reach it; list each host as a coordinator, by its own \
+             name or address",
             listed.join(", ")
         )?;
     }
     Ok(())
 }
 
-/// The addresses of names; of those that are resolved in time. A name that is not resolved here may be where the router runs.
+/// The addresses of the names that are resolved in time. A name that does not resolve here may do so where
+/// the router runs.
 fn resolved(names: &BTreeSet<&String>, resolver: &Resolver) -> io::Result<BTreeMap<String, Vec<IpAddr>>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -153,7 +158,7 @@ fn resolved(names: &BTreeSet<&String>, resolver: &Resolver) -> io::Result<BTreeM
         let _in_time = timeout(LOOKUP_TIME, all).await;
         found
     });
-    // A resolver that hangs is not waited for.
+    // Does not wait for a resolver that hangs.
     runtime.shutdown_background();
     Ok(found)
 }
@@ -182,11 +187,11 @@ mod tests {
     use super::*;
 
     const TWO_CLUSTERS: &str = "\
-The config is good. A router that runs with it
-  listens on 0.0.0.0:21050 for cluster \"impala\", hs2 unless the bytes say otherwise
-  listens on 0.0.0.0:21000 for cluster \"impala\", beeswax unless the bytes say otherwise
-  listens on 0.0.0.0:10009 for cluster \"etl\", hs2-http unless the bytes say otherwise
-  shows its health and metrics on http://[::1]:0
+The config is valid. A router with this config
+  listens on 0.0.0.0:21050 for cluster \"impala\", hs2 unless the client's first bytes say otherwise
+  listens on 0.0.0.0:21000 for cluster \"impala\", beeswax unless the client's first bytes say otherwise
+  listens on 0.0.0.0:10009 for cluster \"etl\", hs2-http unless the client's first bytes say otherwise
+  serves health and metrics on http://[::1]:0
 
 Cluster \"impala\" (impala, round-robin) has 3 coordinators:
   impala-1.example.com: hs2 21050, beeswax 21000, hs2-http 28000, web 25000
@@ -232,7 +237,7 @@ Cluster \"etl\" (hive, least-loaded) has 3 coordinators:
         assert_eq!(said.matches("warning").count(), 2, "{said}");
         assert!(said.contains("the name unknown does not resolve on this machine"), "{said}");
         assert!(said.contains("the name fleet stands for several hosts (10.0.0.1, 10.0.0.2, ::1)"), "{said}");
-        assert!(said.contains("list each of them as a coordinator"), "{said}");
+        assert!(said.contains("list each host as a coordinator"), "{said}");
     }
 
     #[test]

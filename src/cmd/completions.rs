@@ -11,7 +11,7 @@ use crate::cli::{Cli, CompletionsArgs};
 /// # Errors
 /// When `out` cannot be written to.
 pub fn run(args: CompletionsArgs, out: &mut impl Write) -> io::Result<()> {
-    // The generator panics where a write fails (a closed pipe), so it gets a buffer.
+    // The generator panics when a write fails (a closed pipe), so it writes into a buffer.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "hs2router", &mut script);
     out.write_all(&script)

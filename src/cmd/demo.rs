@@ -1,4 +1,5 @@
-//! `hs2router demo`: three simulated coordinators and a router in one process, to try it on a machine that has nothing else.
+//! `hs2router demo`: three simulated coordinators and a router in one process, to try the router on any
+//! machine.
 
 use std::io::{self, Write};
 
@@ -24,7 +25,7 @@ struct Ports {
 }
 
 impl Ports {
-    /// Impala's own, or four in a row.
+    /// Impala's own ports, or four in a row.
     fn from(base: Option<u16>) -> Self {
         match base {
             None => Self { hs2: 21050, beeswax: 21000, hs2_http: 28000, admin: 25025 },
@@ -36,7 +37,7 @@ impl Ports {
 /// Runs the demo until a signal ends it.
 ///
 /// # Errors
-/// A port that is taken.
+/// When a port is in use or signals cannot be waited for.
 pub fn run(args: DemoArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let ports = Ports::from(args.port_base);
     let coordinators = start_coordinators()?;
@@ -50,7 +51,7 @@ pub fn run(args: DemoArgs, out: &mut impl Write) -> anyhow::Result<()> {
         out.write_all(introduction(ports, &coordinators).as_bytes())?;
         out.flush()?;
         signals.next().await;
-        writeln!(out, "\nending; a second Ctrl-C does not wait for what still runs")?;
+        writeln!(out, "\nstopping; press Ctrl-C again to stop at once")?;
         router.drain(signals.next()).await;
         Ok(())
     })
@@ -63,7 +64,7 @@ fn start_coordinators() -> io::Result<Vec<Coordinator>> {
     (1..=COORDINATORS).map(start).collect()
 }
 
-/// The config that the demo runs with, as a user would write it.
+/// The config of the demo, as a user would write it.
 fn config_text(ports: Ports, coordinators: &[Coordinator]) -> String {
     let Ports { hs2, beeswax, hs2_http, admin } = ports;
     let coordinators: Vec<String> = coordinators.iter().map(coordinator_text).collect();

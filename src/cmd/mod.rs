@@ -1,4 +1,4 @@
-//! The subcommands, and what their failures mean to whoever started the program.
+//! The subcommands, and the exit codes of their failures.
 
 use std::process::ExitCode;
 
@@ -15,8 +15,8 @@ pub const EXIT_USAGE: u8 = 64;
 /// Wrong config (sysexits.h, `EX_CONFIG`).
 pub const EXIT_CONFIG: u8 = 78;
 
-/// The exit code for a failure: [`EXIT_CONFIG`] where the config file is to blame, [`EXIT_USAGE`] where the arguments
-/// that stand for one are, else 1.
+/// The exit code for a failure: [`EXIT_CONFIG`] if the config file is to blame, [`EXIT_USAGE`] if the
+/// arguments in place of a file are, else 1.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain() {
         if cause.is::<ConfigError>() {

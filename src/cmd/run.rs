@@ -1,4 +1,4 @@
-//! `hs2router run`: serves until it is told to end.
+//! `hs2router run`: serves until it is told to stop.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -18,10 +18,11 @@ use crate::net::host::Resolver;
 use crate::net::limits::{connections_with, files_for, raise_file_limit};
 use crate::serve::threads::workers::Workers;
 
-/// Serves until SIGTERM or SIGINT, then drains; a second signal ends that. At SIGHUP it reads its config file again.
+/// Serves until SIGTERM or SIGINT, then drains; a second signal ends the drain. SIGHUP makes it read the
+/// config file again.
 ///
 /// # Errors
-/// A config that means nothing, an address that cannot be listened on.
+/// When the config is invalid, an address cannot be listened on, or signals cannot be waited for.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let config = config(args)?;
     let file = args.config.clone().map(|path| ConfigFile::new(path, config.clone()));
@@ -29,7 +30,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let workers = Workers::start(available_parallelism().unwrap_or(NonZeroUsize::MIN))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(config, file, &workers))?;
-    // Nothing is left that is worth waiting for.
+    // Nothing that is left is worth waiting for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(())
 }
@@ -65,7 +66,7 @@ async fn serve(mut config: Config, mut file: Option<ConfigFile>, workers: &Worke
     }
     tracing::info!(
         drain_timeout = ?config.router.drain_timeout,
-        "draining: no new connections; a second signal ends the ones that are left"
+        "draining: no new connections are accepted; a second signal closes those that are left"
     );
     notify(&[NotifyState::Stopping]);
     let cut = router.drain(signals.next()).await;
@@ -81,7 +82,7 @@ async fn reload(file: Option<&mut ConfigFile>, router: &Router) {
     }
 }
 
-/// Lowers `most` to what the limit on open files allows: a connection without files left for its links could be
+/// Lowers `most` to what the limit on open files allows: a connection without files for its links could be
 /// accepted, but not served.
 fn fit_connections(most: &mut usize, files: u64) {
     let needed = files_for(*most);
@@ -119,10 +120,10 @@ fn announce(config: &Config, router: &Router) {
     tracing::info!(%admin, "serving /healthz and /metrics");
 }
 
-/// Tells systemd, if it started us.
+/// Notifies systemd, if it started the process.
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd was not told");
+        tracing::debug!(%error, "cannot notify systemd");
     }
 }
 
@@ -133,7 +134,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// From now on they end the process no more by themselves.
+    /// From now on the signals no longer end the process by themselves.
     pub(super) fn new() -> anyhow::Result<Self> {
         let of = |kind| signal(kind).context("cannot wait for signals");
         Ok(Self { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })

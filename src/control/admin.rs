@@ -10,18 +10,20 @@
 //!
 //! `{cluster}/` may be left out where no other cluster has a coordinator of that name.
 //!
-//! A drain may have a deadline of its own, `?deadline=30s` from now: what is open then goes on or is cancelled, as configured.
+//! A drain may have its own deadline, `?deadline=30s` from now. Operations that are open at the deadline go
+//! on or are cancelled, as configured.
 //!
-//! What is below `/api` needs a `Host` that is a loopback address, and a POST the header `X-Hs2router: 1` and no `Origin` but
-//! that host; else 403. `/healthz` and `/metrics` are there for any `Host`: load balancers and scrapers come by names and
-//! tunnels of their own, and what they get tells of nobody's session.
+//! Requests below `/api` need a `Host` that is a loopback address; a POST also needs the header `X-Hs2router:
+//! 1`, and its `Origin`, if it has one, must be that host. Otherwise the answer is 403. `/healthz` and
+//! `/metrics` accept any `Host`: load balancers and scrapers use names and tunnels of their own, and neither
+//! path shows anybody's session.
 //!
 //! Other paths, and other methods, are answered with [`PATHS`].
 //!
-//! A connection serves one request and has [`REQUEST_TIME`] for it, of which [`HEAD_TIME`] for the head. It has a place among
-//! [`MOST_CONNECTIONS`], and once its request is for the metrics or the API one among those that are answered so. When there
-//! is none left, the oldest gives way: whoever holds a connection here without using it, or does not read an answer, keeps
-//! neither a health check waiting nor a scraper.
+//! A connection serves one request within [`REQUEST_TIME`]; the head must arrive within [`HEAD_TIME`]. At
+//! most [`MOST_CONNECTIONS`] connections have a request that is being read. Answers with metrics and answers
+//! of the API have their own, smaller limits. When a limit is reached, the oldest connection of that kind is
+//! closed, so that silent clients and slow readers block neither health checks nor scrapers.
 
 mod coordinators;
 mod guard;
@@ -57,27 +59,30 @@ use crate::net::listen::{self, BindError};
 /// How long a connection may last, from its acceptance to the last byte of its answer.
 pub const REQUEST_TIME: Duration = Duration::from_secs(10);
 
-/// How long the head of a request may take to arrive: the places of silent connections are soon free again.
+/// How long the head of a request may take to arrive. It is short, so that silent connections are soon
+/// closed.
 pub const HEAD_TIME: Duration = Duration::from_secs(3);
 
-/// How many connections there may be at a time whose request is read, or is for the health check. So many that a crowd which
-/// comes at once, and is let in with pauses (`control/admin/places.rs`), is through within a second.
+/// How many connections may be open at a time while their request is read, or for health checks. The number
+/// is large enough for a crowd that comes at once and is let in with pauses (`control/admin/places.rs`) to be
+/// served within a second.
 pub const MOST_CONNECTIONS: usize = 256;
 
-/// How many answers with metrics there may be at a time, and how many of the API: they are long enough for their reader to be
-/// slow.
+/// How many answers with metrics may be sent at a time, and how many of the API. They are long, so their
+/// readers can be slow.
 const MOST_ANSWERS: usize = 16;
 
 /// The largest head of a request, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
 
-/// How long to wait after a failed accept, which mostly means that file descriptors have run out.
+/// How long to wait after a failed accept. The usual cause is that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// The media type of [`Metrics::render`](crate::metrics::Metrics::render)'s text (`OpenMetrics` 1.0, "Overall Structure").
+/// The media type of [`Metrics::render`](crate::metrics::Metrics::render)'s text (`OpenMetrics` 1.0, "Overall
+/// Structure").
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What there is.
+/// Methods and paths of the port.
 pub const PATHS: [(&str, &str); 5] = [
     ("GET", "/healthz"),
     ("GET", "/metrics"),
@@ -89,8 +94,10 @@ pub const PATHS: [(&str, &str); 5] = [
 /// Why there is no admin port.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// Another process, or a listener of this one, has the port.
-    #[error("{address} is already in use: stop what listens there, or set --admin or [admin] address")]
+    /// Another process, or a listener of this one, uses the port.
+    #[error(
+        "{address} is already in use: stop the process that listens there, or set --admin or [admin] address"
+    )]
     InUse {
         /// What was to be bound.
         address: SocketAddr,
@@ -103,7 +110,7 @@ pub enum AdminError {
 /// Binds the admin port.
 ///
 /// # Errors
-/// When the address is taken or not of this machine. Must be called within a runtime.
+/// When the address is in use, or is not an address of this machine. Must be called within a runtime.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
     listen::bind(address.into()).map_err(|error| match error {
         BindError::InUse { .. } => AdminError::InUse { address },
@@ -111,8 +118,8 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
     })
 }
 
-/// Serves the admin port until `end` is cancelled and the connections of that moment are finished, which takes
-/// [`REQUEST_TIME`] at most.
+/// Serves the admin port until `end` is cancelled and the connections that are open then have finished, which
+/// takes [`REQUEST_TIME`] at most.
 pub async fn serve(listener: TcpListener, view: View, end: CancellationToken) {
     let desk = Arc::new(Desk::new(view));
     let connections = TaskTracker::new();
@@ -126,7 +133,7 @@ pub async fn serve(listener: TcpListener, view: View, end: CancellationToken) {
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Without file descriptors this happens again and again: one line says it.
+                // Without file descriptors this fails again and again; only the first failure is logged.
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(%error, "cannot accept on the admin port");
                 }
@@ -151,7 +158,7 @@ pub async fn serve(listener: TcpListener, view: View, end: CancellationToken) {
 /// What all connections share.
 struct Desk {
     service: TowerToHyperService<Router>,
-    /// For those whose request is read, and for health checks, whose answer is as good as sent when it is made.
+    /// For connections whose request is being read, and for health checks, whose answers are short.
     reading: Arc<Places>,
     metrics: Arc<Places>,
     api: Arc<Places>,
@@ -167,7 +174,7 @@ impl Desk {
         }
     }
 
-    /// Among whom a request is answered; none if it stays where it was read.
+    /// The places for answers to this path; none if the connection keeps the place that it has.
     fn places_for(&self, path: &str) -> Option<&Arc<Places>> {
         match path {
             "/metrics" => Some(&self.metrics),
@@ -187,7 +194,7 @@ impl Desk {
         let answer = async |request: Request<Incoming>| {
             if let Some(places) = self.places_for(request.uri().path()) {
                 let answering = places.take(&evicted).await;
-                // The one where it was read is free from now on.
+                // This frees the place that the connection had while its request was read.
                 *place.lock() = answering;
             }
             self.service.call(request).await
@@ -201,7 +208,7 @@ impl Desk {
                 Ok(Err(error)) => tracing::debug!(%error, "admin request failed"),
                 Err(_) => tracing::debug!("admin request timed out"),
             },
-            () = evicted.cancelled() => tracing::debug!("admin connection gave its place to another"),
+            () = evicted.cancelled() => tracing::debug!("admin connection closed to make room for a newer one"),
         }
     }
 }
@@ -212,16 +219,16 @@ fn routes(view: View) -> Router {
         .route("/metrics", get(metrics))
         .merge(coordinators::routes())
         .method_not_allowed_fallback(|| async {
-            unknown(StatusCode::METHOD_NOT_ALLOWED, "this path has another method")
+            unknown(StatusCode::METHOD_NOT_ALLOWED, "this path does not allow this method")
         })
         .fallback(|| async { unknown(StatusCode::NOT_FOUND, "there is no such path") })
         .with_state(view)
 }
 
-/// An answer to who has lost the way.
+/// The answer to an unknown path or method: a list of those that exist.
 fn unknown(status: StatusCode, why: &'static str) -> (StatusCode, String) {
     let lines = PATHS.map(|(method, path)| format!("{method} {path}\n")).concat();
-    (status, format!("{why}; there are:\n{lines}"))
+    (status, format!("{why}; available are:\n{lines}"))
 }
 
 async fn healthz(State(view): State<View>) -> (StatusCode, &'static str) {

@@ -1,5 +1,5 @@
-//! Logs, to standard error: one line per fact, with fields. What must never be in one (passwords, the secrets of
-//! handles, the text of statements) is kept out by the types that hold it, whose `Debug` does not show it.
+//! Logs to standard error: one line per event, with fields. Passwords, the secrets of handles and the text of
+//! statements never get into a line: the types that hold them do not show them in `Debug`.
 
 use std::io::{self, Write};
 use std::sync::mpsc;
@@ -20,29 +20,29 @@ use super::config::{LogConfig, LogFormat, LogLevel};
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The process has one already.
-    #[error("a log was started before")]
+    /// The process already has a log.
+    #[error("the log was already started")]
     AlreadyStarted(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// How many lines may wait to be written; more are dropped, and the next line that is written is preceded by their
-/// count. With a few hundred bytes a line this is about two megabytes.
+/// How many lines may wait to be written. More are dropped, and the next line that is written is preceded by
+/// their count. At a few hundred bytes a line this is about two megabytes.
 const WAITING_LINES: usize = 8192;
-/// How long the end of the process may be held up by lines that wait to be written.
+/// How long lines that wait to be written may delay the end of the process.
 const FLUSH_TIME: Duration = Duration::from_millis(1500);
 
-/// Starts the log of the process. Lines are written by a thread of their own, so that whoever reads standard error too
-/// slowly, or not at all, holds up no connection.
+/// Starts the log of the process. A thread of its own writes the lines, so that a slow or absent reader of
+/// standard error delays no connection.
 ///
 /// # Errors
-/// When it was started before.
+/// When the process already has a log.
 pub fn start(config: LogConfig) -> Result<LogGuard, LogError> {
     let (lines, guard) = queue(config.format, io::stderr());
     tracing::subscriber::set_global_default(subscriber(config, lines))?;
     Ok(guard)
 }
 
-/// Writes what still waits when it is dropped, for a second and a half at most.
+/// When dropped, writes the lines that still wait, for a second and a half at most.
 #[must_use]
 #[derive(Debug)]
 pub struct LogGuard(Option<WorkerGuard>);
@@ -51,31 +51,31 @@ impl Drop for LogGuard {
     fn drop(&mut self) {
         let guard = self.0.take();
         let (done, ended) = mpsc::channel::<()>();
-        // On a thread that may be left behind: where the queue is full the library complains on standard output, which
-        // may be the same pipe that nobody reads.
+        // On a thread that may be left behind: when the queue is full, the library complains on standard
+        // output, which may be the same pipe that nobody reads.
         let flush = thread::Builder::new().name("log-flush".to_owned()).spawn(move || {
             drop(guard);
             drop(done);
         });
         if flush.is_ok() {
-            // Nothing is ever sent: it ends when the sender is dropped, or by time.
+            // Nothing is ever sent: the wait ends when the sender is dropped or when the time is over.
             let _ended = ended.recv_timeout(FLUSH_TIME);
         }
     }
 }
 
-/// A writer that never waits, in front of one that may.
+/// A writer that never blocks, in front of one that may.
 fn queue<W: Write + Send + 'static>(format: LogFormat, to: W) -> (NonBlocking, LogGuard) {
     let dropped = Arc::new(OnceLock::new());
     let writer = Telling { to, format, dropped: Arc::clone(&dropped), told: 0 };
     let builder = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).lossy(true);
     let (lines, guard) = builder.thread_name("log").finish(writer);
-    // It is empty: it was made above.
+    // The cell was made above, so it is empty.
     let _set = dropped.set(lines.error_counter());
     (lines, LogGuard(Some(guard)))
 }
 
-/// Writes lines, and before the next one how many are missing.
+/// Writes lines, and before a line the number of lines that were dropped since the last one.
 struct Telling<W> {
     to: W,
     format: LogFormat,
@@ -120,12 +120,12 @@ where
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    // The filter is the whole log's and not the layer's: a layer with a filter of its own looks every span up that is
-    // entered, and a connection's is entered at every poll.
+    // The filter is for the whole log and not for the layer: a layer with its own filter looks up every span
+    // that is entered, and a connection's span is entered at every poll.
     tracing_subscriber::registry().with(filter(config.level)).with(lines)
 }
 
-/// The router's own events from this level; of the libraries below it only what an operator should see.
+/// The router's own events from this level on; events of libraries only from `warn` on.
 fn filter(level: LogLevel) -> Targets {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,

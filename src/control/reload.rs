@@ -1,5 +1,5 @@
-//! The config file, read again while the router runs: what it now says of the coordinators' `state` holds at once. Everything
-//! else takes a restart, and is named so that nobody takes it for done.
+//! Reads the config file again while the router runs. The `state` of its coordinators takes effect at once.
+//! All other changes need a restart; they are logged, so that nobody believes that they took effect.
 
 use std::error::Error as _;
 use std::path::PathBuf;
@@ -12,37 +12,37 @@ use super::config::{Config, ConfigError};
 use super::router::Router;
 use crate::cluster::AdminState;
 
-/// How long reading the file may take: it may lie on a file system that is gone.
+/// How long reading the file may take. It may be on a file system that does not answer any more.
 const READ_TIME: Duration = Duration::from_secs(10);
 
-/// A config file, and what it said when it was read.
+/// A config file, with the configs that were read from it.
 #[derive(Debug)]
 pub struct ConfigFile {
     path: PathBuf,
-    /// What the router was started with.
+    /// The config that the router was started with.
     started_with: Config,
-    /// As of the last time that it was good.
+    /// The config that was last read without a problem.
     last: Config,
 }
 
-/// Why the file has no effect.
+/// Why the file could not be used.
 #[derive(Debug, thiserror::Error)]
 enum NotRead {
     #[error("{}", in_one_line(.0))]
     Config(ConfigError),
-    #[error("it cannot be read within {READ_TIME:?}")]
+    #[error("reading it took longer than {READ_TIME:?}")]
     TimedOut,
 }
 
 impl ConfigFile {
-    /// A file that was read just now.
+    /// A file from which `config` was just read.
     pub fn new(path: PathBuf, config: Config) -> Self {
         Self { path, last: config.clone(), started_with: config }
     }
 
-    /// Reads it again. A coordinator's `state` holds from now on if it is another than when the file was read last: so what
-    /// people said over the admin port since then stays, unless the file has something new to say. A file with anything
-    /// wrong in it changes nothing.
+    /// Reads the file again. A coordinator's `state` takes effect if it has changed since the file was last
+    /// read; otherwise a state that an operator has set over the admin port stays. A file with anything wrong
+    /// in it changes nothing.
     pub async fn reload(&mut self, router: &Router) {
         let path = self.path.clone();
         let read = timeout(READ_TIME, spawn_blocking(move || Config::load(&path))).await;
@@ -53,7 +53,7 @@ impl ConfigFile {
         let config = match read {
             Ok(config) => config,
             Err(error) => {
-                tracing::error!(%error, "the config file was read again and changes nothing: it is wrong");
+                tracing::error!(%error, "config file not reloaded: it is invalid, and nothing was changed");
                 return;
             }
         };
@@ -73,15 +73,15 @@ impl ConfigFile {
         if !restart.is_empty() {
             tracing::warn!(
                 keys = restart.join(", "),
-                "changes in the config file that need a restart have no effect yet"
+                "some changes in the config file need a restart to take effect"
             );
         }
-        tracing::info!(file = %self.path.display(), states_changed = states.len(), "config file read again");
+        tracing::info!(file = %self.path.display(), states_changed = states.len(), "config file reloaded");
         self.last = config;
     }
 }
 
-/// All that is wrong, in a line of the log.
+/// The whole error, in one line of the log.
 fn in_one_line(error: &ConfigError) -> String {
     let text = error.to_string().replace('\n', " | ");
     error.source().map_or_else(|| text.clone(), |source| format!("{text}: {source}"))

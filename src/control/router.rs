@@ -1,4 +1,5 @@
-//! A whole router in a value: started from a [`Config`], stopped by draining. `run`, `demo` and the tests all use it.
+//! A whole router as a value: started from a [`Config`], stopped by draining. `run`, `demo` and the tests use
+//! it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,23 +32,23 @@ use crate::serve::shared::Shared;
 use crate::serve::threads::workers::Workers;
 use crate::session::table::{self, Table};
 
-/// What a coordinator's own clock may be behind ours when it forgets a disconnected session.
+/// How much later than planned a coordinator may forget a disconnected session, by its own clock.
 const DETACHED_MARGIN: Duration = Duration::from_mins(1);
-/// A peer that acknowledges nothing for this long is gone.
+/// A peer that acknowledges nothing for this long counts as gone.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long connections may take to end once they were cut.
+/// How long connections may take to end after they were cut.
 const CUT_TIME: Duration = Duration::from_secs(5);
 
 /// Why a router did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A listener's address.
+    /// A listener's address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The admin port's address.
+    /// The admin port's address cannot be listened on.
     #[error(transparent)]
     Admin(#[from] AdminError),
-    /// A cluster that the config should not have let through.
+    /// A cluster's settings are invalid, which the config's checks should have found.
     #[error("cluster {name}: {source}")]
     Cluster {
         /// Its name.
@@ -57,7 +58,7 @@ pub enum StartError {
     },
 }
 
-/// A router that serves.
+/// A running router.
 #[derive(Debug)]
 pub struct Router {
     shared: Arc<Shared>,
@@ -73,19 +74,19 @@ pub struct Router {
 }
 
 impl Router {
-    /// As [`Self::start_on`], with everything in the runtime in which this is called.
+    /// As [`Self::start_on`], with everything in the current runtime.
     ///
     /// # Errors
-    /// [`StartError`]; nothing is served then.
+    /// When an address cannot be listened on or a cluster's settings are invalid; nothing is served then.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         Self::start_on(config, &Workers::here(), Resolver::System)
     }
 
-    /// Binds every address, then begins to serve: connections with `workers`, upkeep and the admin port in the runtime in
-    /// which this is called. `resolver` knows where coordinators are.
+    /// Binds every address, then begins to serve: connections on `workers`, upkeep and the admin port in the
+    /// current runtime. `resolver` finds the addresses of coordinators.
     ///
     /// # Errors
-    /// [`StartError`]; nothing is served then.
+    /// When an address cannot be listened on or a cluster's settings are invalid; nothing is served then.
     pub fn start_on(config: &Config, workers: &Workers, resolver: Resolver) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let fleets = fleets(config, &metrics)?;
@@ -136,28 +137,29 @@ impl Router {
         Ok(Self { shared, fleets, listeners, admin, connections, background, end, drain_timeout })
     }
 
-    /// Where it listens, in the order of the config.
+    /// The addresses that clients connect to, in the order of the config.
     pub fn listeners(&self) -> &[SocketAddr] {
         &self.listeners
     }
 
-    /// Where the admin port is.
+    /// The address of the admin port.
     pub fn admin(&self) -> SocketAddr {
         self.admin
     }
 
-    /// What it counts.
+    /// The router's metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.shared.metrics
     }
 
-    /// What it knows of a cluster's coordinators and sessions, in the order of the config.
+    /// The state of each cluster, in the order of the config.
     pub fn fleets(&self) -> &[Arc<Fleet>] {
         &self.fleets
     }
 
-    /// Stops accepting and lets connections end: each as soon as no call is in flight and no operation is open on it, all
-    /// when `drain_timeout` is over or `hurry` comes. Returns how many had to be cut.
+    /// Stops accepting, and closes each connection as soon as it has no call in flight and no open operation.
+    /// When `drain_timeout` is over or `hurry` completes, the remaining connections are cut. Returns how many
+    /// were cut.
     pub async fn drain(self, hurry: impl Future<Output = ()>) -> usize {
         self.shared.drain_connections();
         self.connections.close();
@@ -203,7 +205,7 @@ fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartEr
         .iter()
         .map(|cluster| {
             let room = room_settings(cluster, config.router.client_lost_grace);
-            // Where links are shared, its coordinator begins to count when they are closed.
+            // Where links are shared, the coordinator starts its time-out when they are closed.
             let grace = room.upkeep.map_or(Duration::ZERO, |upkeep| upkeep.client_lost_grace);
             let detached_for = cluster.disconnected_session_timeout + grace + DETACHED_MARGIN;
             let table = Table::new(table::Settings { capacity, detached_for });
@@ -228,7 +230,7 @@ fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartEr
         .collect()
 }
 
-/// The time of what is drained from the first begins now.
+/// Coordinators that the config drains start their drain now.
 fn begin_drains(cluster: &Cluster, deadline: Duration) {
     let all = cluster.coordinators();
     let drained = all.iter().filter(|one| one.state() == AdminState::Drain);

@@ -25,8 +25,8 @@ use super::state::{Caller, State};
 use crate::idl::impala_service::{ImpalaHiveServer2ServiceSyncProcessor, ImpalaServiceSyncProcessor};
 use crate::ids::Service;
 
-/// The longest string that is read, in bytes. Impala takes 2 GiB; the thrift crate takes memory by the declared length, and
-/// noise on all connections of a demo must not add up to gigabytes.
+/// The longest string that is read, in bytes. Impala takes 2 GiB; the thrift crate takes memory by the
+/// declared length, and noise on all connections of a demo must not add up to gigabytes.
 const STRING_LIMIT: usize = 4 << 20;
 /// The most elements of a list or map that are read, for the same reason.
 const CONTAINER_LIMIT: usize = 64 << 10;
@@ -205,8 +205,8 @@ impl Desk {
         number
     }
 
-    /// Reads the arguments, executes the call and returns the reply; `None` if the arguments could not be read, to which
-    /// there is no reply (Impala: `TAcceptQueueServer.cpp` `Task::run`).
+    /// Reads the arguments, executes the call and returns the reply; `None` if the arguments could not be
+    /// read, to which there is no reply (Impala: `TAcceptQueueServer.cpp` `Task::run`).
     pub(super) fn execute(
         &mut self,
         message: TMessageIdentifier,
@@ -264,12 +264,14 @@ impl Server {
         }
     }
 
-    /// Reads, executes and answers one call. An error closes the connection without a word, as it does at impalad.
+    /// Reads, executes and answers one call. An error closes the connection without a word, as it does at
+    /// impalad.
     fn call(&mut self) -> thrift::Result<Next> {
         let message = match self.input.read_message_begin() {
             Err(error) if is_too_long(&error) => {
                 // The name of a method in an old-style header, which Impala waits for up to 2 GiB of
-                // (`--thrift_external_rpc_max_message_size`), and with it for whatever greeting looks like such a header.
+                // (`--thrift_external_rpc_max_message_size`), and with it for whatever greeting looks like
+                // such a header.
                 self.input.transport.discard();
                 return Ok(Next::Close);
             }

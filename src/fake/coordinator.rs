@@ -24,7 +24,8 @@ use super::web;
 use crate::chance::Chance;
 use crate::ids::Service;
 
-/// Threads that authenticate and then wait for a service thread (Impala: `accepted_cnxn_setup_thread_pool_size`).
+/// Threads that authenticate and then wait for a service thread (Impala:
+/// `accepted_cnxn_setup_thread_pool_size`).
 const SETUP_THREADS: usize = 2;
 
 /// A password: zeroed when dropped, never printed.
@@ -78,9 +79,11 @@ pub struct Settings {
     pub disconnected_session_timeout: Duration,
     /// How long a fetch waits for rows (Impala: `FETCH_ROWS_TIMEOUT_MS`).
     pub fetch_timeout: Duration,
-    /// From accept to a service thread (Impala: `--accepted_client_cnxn_timeout`), and for a SASL negotiation.
+    /// From accept to a service thread (Impala: `--accepted_client_cnxn_timeout`), and for a SASL
+    /// negotiation.
     pub setup_timeout: Duration,
-    /// A connection whose sessions are all closed ends after this much silence (Impala: `--idle_client_poll_period_s`).
+    /// A connection whose sessions are all closed ends after this much silence (Impala:
+    /// `--idle_client_poll_period_s`).
     pub idle_client_poll: Duration,
     /// Which version's words it has for an operation that it does not know.
     pub words: Words,
@@ -201,7 +204,8 @@ impl Coordinator {
         &self.state.faults
     }
 
-    /// Restarts: connections are cut, sessions and operations forgotten, the process start time is new, the ports stay.
+    /// Restarts: connections are cut, sessions and operations forgotten, the process start time is new, the
+    /// ports stay.
     pub fn restart(&self) {
         // In this order: a call that waits must not be answered from a memory that is gone.
         self.control.sever();
@@ -216,7 +220,8 @@ impl Coordinator {
         self.control.cut();
     }
 
-    /// Every HS2 session expires, as if `--idle_session_timeout` were over: calls on it are refused until it is closed.
+    /// Every HS2 session expires, as if `--idle_session_timeout` were over: calls on it are refused until it
+    /// is closed.
     pub fn expire_sessions(&self) {
         self.state.expire_sessions();
     }

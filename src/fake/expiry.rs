@@ -1,5 +1,5 @@
-//! Sessions that expire because their clients are idle (Impala: `impala-server.cc` `SessionMaintenance`). Impala looks for them
-//! once a second; here they expire when somebody looks at them.
+//! Sessions that expire because their clients are idle (Impala: `impala-server.cc` `SessionMaintenance`).
+//! Impala looks for them once a second; here they expire when somebody looks at them.
 
 use std::time::{Duration, Instant};
 
@@ -44,8 +44,9 @@ impl Idleness {
 }
 
 impl Session {
-    /// A `SET` of an option, or one at the open: of this one the timeout is taken anew, and the session is in use (Impala:
-    /// `client-request-state.cc` `Exec`, `impala-server.cc` `UpdateTimeout`). `UNSET ALL` does not do that.
+    /// A `SET` of an option, or one at the open: of this one the timeout is taken anew, and the session is in
+    /// use (Impala: `client-request-state.cc` `Exec`, `impala-server.cc` `UpdateTimeout`). `UNSET ALL` does
+    /// not do that.
     pub(super) fn note_set(&mut self, option: &str) {
         if option.eq_ignore_ascii_case(OPTION) {
             let seconds = self.options.get(OPTION).and_then(|value| value.parse().ok());

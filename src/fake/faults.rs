@@ -87,8 +87,8 @@ impl Faults {
         self.unhealthy.store(true, Ordering::SeqCst);
     }
 
-    /// No more than so many sessions are open at once, at least one (Hive: `hive.server2.limit.connections.per.ipaddress`, for the
-    /// one address that tests come from).
+    /// No more than so many sessions are open at once, at least one (Hive:
+    /// `hive.server2.limit.connections.per.ipaddress`, for the one address that tests come from).
     pub fn limit_sessions(&self, limit: usize) {
         self.session_limit.store(limit, Ordering::SeqCst);
     }

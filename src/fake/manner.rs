@@ -1,5 +1,5 @@
-//! What other servers of the protocol do otherwise than Impala with sessions, and what they say of operations that they do
-//! not know. Statements and their words stay Impala's, and so does the version of the protocol.
+//! What other servers of the protocol do otherwise than Impala with sessions, and what they say of operations
+//! that they do not know. Statements and their words stay Impala's, and so does the version of the protocol.
 
 use super::profile::VERSION;
 use super::refusal::{Refusal, Words, success};
@@ -26,7 +26,8 @@ pub enum Manner {
     /// `HiveServer2`.
     Hive {
         /// Whether a session outlives the connection that it was opened on (Hive:
-        /// `hive.server2.close.session.on.disconnect=false`; Kyuubi: `kyuubi.session.close.on.disconnect=false`).
+        /// `hive.server2.close.session.on.disconnect=false`; Kyuubi:
+        /// `kyuubi.session.close.on.disconnect=false`).
         outlives: bool,
     },
     /// Spark Thrift Server.
@@ -50,7 +51,8 @@ impl Manner {
         if self == Self::Impala { impala } else { Words::Hive }
     }
 
-    /// What is said of a session that is not there (Hive, Spark: `SessionManager` `getSession`, `closeSession`).
+    /// What is said of a session that is not there (Hive, Spark: `SessionManager` `getSession`,
+    /// `closeSession`).
     pub(super) fn words(self, refusal: Refusal, closes: bool) -> Refusal {
         match (self, refusal) {
             (Self::Spark, Refusal::UnknownSession(_)) if closes => Refusal::NoSession,
@@ -84,8 +86,8 @@ impl Manner {
             // Impala: `impala-hs2-server.cc` `GetInfo`.
             Self::Impala if asked == Asked::CLI_DBMS_VER => text(VERSION),
             Self::Impala if names.contains(&asked) => text("Impala"),
-            // Hive, Spark: `HiveSessionImpl` `getInfo`. What they refuse costs the connection there, because a required
-            // value is missing then; here it is an error.
+            // Hive, Spark: `HiveSessionImpl` `getInfo`. What they refuse costs the connection there, because
+            // a required value is missing then; here it is an error.
             Self::Hive { .. } if asked == Asked::CLI_SERVER_NAME => text("Hive"),
             Self::Hive { .. } if asked == Asked::CLI_DBMS_VER => text("4.0.1"),
             Self::Hive { .. } if names.contains(&asked) => text("Apache Hive"),

@@ -1,6 +1,6 @@
-//! A coordinator without sockets, threads and clock hands: bytes go in, replies come out. It knows, executes and says the
-//! same as one that is started; when its bytes arrive, how long it takes and how it dies is its user's affair. For
-//! simulations of a router, in which nothing may depend on anything but the seed.
+//! A coordinator without sockets, threads and clock hands: bytes go in, replies come out. It knows, executes
+//! and says the same as one that is started; when its bytes arrive, how long it takes and how it dies is its
+//! user's affair. For simulations of a router, in which nothing may depend on anything but the seed.
 
 use std::io::{self, Cursor};
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use super::web::Site;
 use crate::chance::Chance;
 use crate::ids::Service;
 
-/// A coordinator in memory. Of its [`Settings`], ports and times of set-up do not matter. A fetch must not wait
-/// (`fetch_timeout` zero), because a wait would hold the thread, and for the same reason Beeswax must not be given
-/// statements that take time.
+/// A coordinator in memory. Of its [`Settings`], ports and times of set-up do not matter. A fetch must not
+/// wait (`fetch_timeout` zero), because a wait would hold the thread, and for the same reason Beeswax must
+/// not be given statements that take time.
 #[derive(Debug)]
 pub struct MemoryCoordinator {
     state: Arc<State>,
@@ -77,7 +77,8 @@ impl MemoryCoordinator {
         &self.state.faults
     }
 
-    /// Sessions and operations are forgotten and the process start time is new. Connections are for its user to end, before.
+    /// Sessions and operations are forgotten and the process start time is new. Connections are for its user
+    /// to end, before.
     pub fn restart(&self) {
         self.state.forget();
         self.incarnation.fetch_add(1, Ordering::Relaxed);
@@ -146,7 +147,8 @@ impl Conversation {
         self.heard.len()
     }
 
-    /// Whether it had sessions and all of them are closed: after [`Settings::idle_client_poll`] of silence it is closed.
+    /// Whether it had sessions and all of them are closed: after [`Settings::idle_client_poll`] of silence it
+    /// is closed.
     pub fn is_idle(&self) -> bool {
         self.desk.as_ref().is_some_and(|desk| desk.state.is_idle(&desk.caller))
     }

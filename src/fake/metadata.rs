@@ -226,7 +226,8 @@ pub(super) fn cross_reference() -> Table {
     Table::fixed(&names.map(|name| (name, TEXT)), Vec::new())
 }
 
-/// ODBC's pattern: `%` any number of characters, `_` one, and case does not matter. No pattern fits everything.
+/// ODBC's pattern: `%` any number of characters, `_` one, and case does not matter. No pattern fits
+/// everything.
 fn matches(pattern: Option<&str>, name: &str) -> bool {
     let Some(pattern) = pattern else { return true };
     let pattern = pattern.to_ascii_lowercase();

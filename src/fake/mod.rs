@@ -1,8 +1,9 @@
 //! Simulated Impala coordinators, a small client and faults: what the demo runs and the tests run against.
 //!
-//! Everything here stands on the generated types ([`crate::idl`]) and the thrift crate's blocking protocols, one thread per
-//! connection as impalad has it, and never on the router's own parser: a fake that shares our parser shares its mistakes.
-//! No impalad can run in a test, so each behaviour names its source in Impala (`impala-hs2-server.cc` and so on).
+//! Everything here stands on the generated types ([`crate::idl`]) and the thrift crate's blocking protocols,
+//! one thread per connection as impalad has it, and never on the router's own parser: a fake that shares our
+//! parser shares its mistakes. No impalad can run in a test, so each behaviour names its source in Impala
+//! (`impala-hs2-server.cc` and so on).
 //!
 //! # Statements
 //!
@@ -22,7 +23,8 @@
 //! | `create …`, `drop …`, `alter …`, `truncate …`, `refresh …`, `invalidate …`, `compute …` | a summary row, nothing is kept |
 //! | `explain …`, `describe …` | a plan, a column list |
 //!
-//! Anything else is a syntax error in Impala's words. Case and trailing semicolons do not matter; leading comments are skipped.
+//! Anything else is a syntax error in Impala's words. Case and trailing semicolons do not matter; leading
+//! comments are skipped.
 
 mod beeswax;
 mod calls;

@@ -69,9 +69,11 @@ pub(super) enum Fetched {
 pub(super) enum Claim<'a> {
     /// HS2: the secret of its handle, and the user of the connection (Impala: `impala-hs2-server.cc`).
     Handle(&'a TOperationHandle),
-    /// Beeswax: the same user, or no user at all yet (Impala: `impala-server.cc` `CheckClientRequestSession`).
+    /// Beeswax: the same user, or no user at all yet (Impala: `impala-server.cc`
+    /// `CheckClientRequestSession`).
     SameUser(Id),
-    /// Beeswax `Cancel` and `close`: whoever knows the id (Impala: `impala-beeswax-server.cc` `Cancel`, `close`).
+    /// Beeswax `Cancel` and `close`: whoever knows the id (Impala: `impala-beeswax-server.cc` `Cancel`,
+    /// `close`).
     Anyone(Id),
 }
 
@@ -207,7 +209,8 @@ impl State {
         self.with_operation(caller, claim, |operation| operation.table.clone())
     }
 
-    /// Cancels; one that is already cancelled or done stays as it is (Impala: `impala-server.cc` `CancelInternal`).
+    /// Cancels; one that is already cancelled or done stays as it is (Impala: `impala-server.cc`
+    /// `CancelInternal`).
     pub(super) fn cancel(&self, caller: &Caller, claim: Claim<'_>) -> Result<(), Refusal> {
         self.with_operation(caller, claim, |operation| operation.cancelled = true)?;
         self.changed.notify_all();
@@ -303,7 +306,8 @@ impl Tables {
         let operation = Operation {
             id,
             session: session_id,
-            // The operation inherits the session's secret (Impala: `impala-hs2-server.cc` `ExecuteStatement`).
+            // The operation inherits the session's secret (Impala: `impala-hs2-server.cc`
+            // `ExecuteStatement`).
             secret: session.secret,
             user: session.effective_user().to_owned(),
             statement: Quoted(text.to_owned()),
@@ -361,7 +365,8 @@ impl Tables {
     }
 }
 
-/// What a statement's own configuration may name (Impala: `impala-hs2-server.cc` `TExecuteStatementReqToTQueryContext`).
+/// What a statement's own configuration may name (Impala: `impala-hs2-server.cc`
+/// `TExecuteStatementReqToTQueryContext`).
 fn is_overlay_key(key: &str) -> bool {
     ["impala.resultset.cache.size", "impala.parent_query_id"].contains(&key) || options::is_known(key)
 }

@@ -34,8 +34,8 @@ pub enum Words {
     /// Impala 4: error code `INVALID_QUERY_HANDLE` (150), with the query's id before it.
     #[default]
     Impala4,
-    /// Impala 2 and 3: "Invalid query handle: …", bare (`impala-hs2-server.cc` `GetOperationStatus` and others,
-    /// `impala-beeswax-server.cc` `get_state` and others).
+    /// Impala 2 and 3: "Invalid query handle: …", bare (`impala-hs2-server.cc` `GetOperationStatus` and
+    /// others, `impala-beeswax-server.cc` `get_state` and others).
     Impala3,
     /// Hive, Spark: whatever is wrong with the handle.
     Hive,
@@ -96,7 +96,8 @@ pub(super) enum Refusal {
     /// As [`Words::Impala3`] have it.
     #[error("Invalid query handle: {0}")]
     InvalidQueryHandle(Id),
-    /// A known query with a wrong secret, or a profile that is nowhere (Impala: `LEGACY_INVALID_QUERY_HANDLE_TEMPLATE`).
+    /// A known query with a wrong secret, or a profile that is nowhere (Impala:
+    /// `LEGACY_INVALID_QUERY_HANDLE_TEMPLATE`).
     #[error("Query id {0} not found.")]
     QueryNotFound(Id),
     /// Impala: error code `SERVER_SHUTTING_DOWN` (120) with `ShutdownStatusToString`.
@@ -120,7 +121,8 @@ pub(super) enum Refusal {
     /// Impala: `Status::CANCELLED`.
     #[error("Cancelled")]
     Cancelled,
-    /// Impala: `child-query` and `impala-hs2-server.cc`: an unsupported fetch orientation, information type or port.
+    /// Impala: `child-query` and `impala-hs2-server.cc`: an unsupported fetch orientation, information type
+    /// or port.
     #[error("Unsupported operation")]
     Unsupported,
     /// Impala: `impala-hs2-server.cc`, delegation tokens and the like.

@@ -93,7 +93,8 @@ impl Table {
         }
     }
 
-    /// The schema of an HS2 result; positions count from 0 (Impala: `impala-hs2-server.cc` `GetResultSetMetadata`).
+    /// The schema of an HS2 result; positions count from 0 (Impala: `impala-hs2-server.cc`
+    /// `GetResultSetMetadata`).
     pub(super) fn schema(&self) -> cli::TTableSchema {
         let columns = self.columns.iter().zip(0..).map(|(column, position)| {
             cli::TColumnDesc::new(column.name.clone(), column.kind.descriptor(), position, None)
@@ -112,7 +113,8 @@ impl Table {
         cli::TRowSet::new(start, Vec::new(), columns, None, None)
     }
 
-    /// The rows as Beeswax has them: tabs between the values (Impala: `impala-beeswax-server.cc` `FetchInternal`).
+    /// The rows as Beeswax has them: tabs between the values (Impala: `impala-beeswax-server.cc`
+    /// `FetchInternal`).
     pub(super) fn lines(&self, range: Range<u64>) -> Vec<String> {
         let line = |row| {
             let mut line = String::new();

@@ -5,9 +5,11 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 
 use super::coordinator::Password;
 
-/// The buffer through which a coordinator writes: a longer reply is several frames (Impala: 128 KiB, `TBufferedTransport`).
+/// The buffer through which a coordinator writes: a longer reply is several frames (Impala: 128 KiB,
+/// `TBufferedTransport`).
 const WRITE_BUFFER: usize = 128 << 10;
-/// The longest negotiation payload that is read. Impala has no bound; here it keeps a test from allocating gigabytes.
+/// The longest negotiation payload that is read. Impala has no bound; here it keeps a test from allocating
+/// gigabytes.
 const NEGOTIATION_LIMIT: usize = 1 << 20;
 /// The longest data frame that is read.
 const FRAME_LIMIT: usize = 1 << 30;
@@ -159,8 +161,8 @@ fn negotiation(status: u8, payload: &[u8]) -> io::Result<Vec<u8>> {
 /// The coordinator's half of the negotiation: the user's name, which is the authorization id if there is one.
 ///
 /// # Errors
-/// The stream's, or `PermissionDenied`: then the connection must simply be closed, as Impala says nothing on a failed
-/// authentication (`TSaslTransport.cpp` `doSaslNegotiation`).
+/// The stream's, or `PermissionDenied`: then the connection must simply be closed, as Impala says nothing on
+/// a failed authentication (`TSaslTransport.cpp` `doSaslNegotiation`).
 pub(super) fn accept<R: Read>(
     incoming: &mut Incoming<R>,
     stream: &mut impl Write,
@@ -204,8 +206,8 @@ fn check(response: &[u8], users: &BTreeMap<String, Password>) -> Option<String> 
 /// The client's half of the negotiation.
 ///
 /// # Errors
-/// The stream's; `ConnectionRefused` with the coordinator's words when it answers BAD or ERROR; `UnexpectedEof` when it
-/// closes, which is how Impala refuses a password.
+/// The stream's; `ConnectionRefused` with the coordinator's words when it answers BAD or ERROR;
+/// `UnexpectedEof` when it closes, which is how Impala refuses a password.
 pub(super) fn authenticate<R: Read>(
     incoming: &mut Incoming<R>,
     stream: &mut impl Write,

@@ -24,7 +24,8 @@ use crate::clock;
 use crate::idl::t_c_l_i_service::THandleIdentifier;
 use crate::ids::Service;
 
-/// The key that names the user on whose behalf a session works (Impala: `impala-hs2-server.cc` `IMPALA_DOAS_USER`).
+/// The key that names the user on whose behalf a session works (Impala: `impala-hs2-server.cc`
+/// `IMPALA_DOAS_USER`).
 const DOAS_USER: &str = "impala.doas.user";
 /// Who an unauthenticated client without a name is (Impala: `--anonymous_user_name`).
 pub(super) const ANONYMOUS: &str = "anonymous";
@@ -147,7 +148,8 @@ impl State {
         self.changed.notify_all();
     }
 
-    /// Every HS2 session is expired, as after `--idle_session_timeout`: it stays, and every call on it is refused.
+    /// Every HS2 session is expired, as after `--idle_session_timeout`: it stays, and every call on it is
+    /// refused.
     pub(super) fn expire_sessions(&self) {
         for session in self.tables.lock().sessions.values_mut() {
             session.idleness.expire();
@@ -220,7 +222,8 @@ impl State {
         }
     }
 
-    /// A Beeswax connection is a session from its first moment (Impala: `impala-server.cc` `ConnectionStart`).
+    /// A Beeswax connection is a session from its first moment (Impala: `impala-server.cc`
+    /// `ConnectionStart`).
     pub(super) fn connect(&self, caller: &Caller) {
         if caller.service != Service::Beeswax {
             return;
@@ -328,7 +331,8 @@ impl State {
         }?;
         self.note(caller, |call| call.session = Some(id));
         tables.close_session(id);
-        // Nothing ends with a connection that has closed any session (Hive, Spark: `ThriftCLIService` `CloseSession`).
+        // Nothing ends with a connection that has closed any session (Hive, Spark: `ThriftCLIService`
+        // `CloseSession`).
         tables.bound.remove(&caller.connection);
         self.changed.notify_all();
         Ok(())

@@ -17,7 +17,7 @@ use super::registered;
 use super::series::{CoordinatorLabels, CoordinatorOutcome, DrainLabels, PortLabels, StateLabels};
 use crate::ids::{CoordinatorName, Service};
 
-/// The metrics that have a coordinator among their labels, of all coordinators.
+/// The metrics with a coordinator label, for all coordinators.
 #[derive(Debug)]
 pub(super) struct Coordinators {
     sessions: Family<CoordinatorOutcome, Counter>,
@@ -55,7 +55,7 @@ impl Coordinators {
         }
     }
 
-    /// Those of one coordinator.
+    /// The metrics of one coordinator.
     pub(super) fn of(&self, cluster: &str, coordinator: &CoordinatorName) -> CoordinatorMetrics {
         let labels = CoordinatorLabels { cluster: cluster.to_owned(), coordinator: coordinator.to_string() };
         let outcome = |outcome| {
@@ -93,7 +93,7 @@ pub struct CoordinatorMetrics {
     pub sessions: Per<SessionOutcome>,
     /// Attempts to move a session off it.
     pub moves: Per<MoveOutcome>,
-    /// Operations that were to be cancelled at the deadline of a drain.
+    /// Operations that a drain had to cancel at its deadline.
     pub drained: Per<DrainedOutcome>,
     /// Attempts to connect.
     pub dials: Per<DialOutcome>,
@@ -101,19 +101,20 @@ pub struct CoordinatorMetrics {
     pub probes: Per<ProbeOutcome>,
     /// Polls of its web port.
     pub load_polls: Per<PollOutcome>,
-    /// What is thought of its ports.
+    /// The states of its ports.
     pub states: States,
     /// Its drain, set once a second.
     pub drain: DrainGauges,
-    /// The links to its ports, set likewise.
+    /// The links to its ports, set once a second.
     pub links: LinkGauges,
     /// Open sessions, set once a second from the cluster's own counts.
     pub sessions_open: Gauge,
-    /// Running operations, set likewise.
+    /// Running operations, set once a second from the cluster's own counts.
     pub operations_running: Gauge,
 }
 
-/// The states of one coordinator's ports. A port appears when its state is first set: one that nothing uses has none.
+/// The states of one coordinator's ports. A port appears when its state is first set, so unused ports have
+/// none.
 #[derive(Clone, Debug)]
 pub struct States {
     family: Family<StateLabels, Gauge>,
@@ -140,7 +141,7 @@ pub struct DrainGauges {
 }
 
 impl DrainGauges {
-    /// Shows whether people drain it, and what is left on it then.
+    /// Shows whether an operator drains the coordinator, and what the drain still waits for.
     pub fn set(&self, is_drained: bool, left: impl Fn(DrainWait) -> u32) {
         self.draining.set(is_drained.into());
         for (what, _) in DrainWait::ALL {

@@ -30,7 +30,7 @@ descriptions! {
     CONNECTIONS_OPEN = "gauge" "connections_open" ["listener"] "Client connections open now";
     CONNECTIONS_REFUSED = "counter" "connections_refused_total" ["cause"]
         "Client connections and sessions turned away by the router";
-    CONNECTIONS_CLOSED = "counter" "connections_closed_total" ["cause"] "Client connections ended, each by one cause";
+    CONNECTIONS_CLOSED = "counter" "connections_closed_total" ["cause"] "Client connections that ended, each counted under one cause";
     ACCEPT_ERRORS = "counter" "accept_errors_total" ["class"] "Errors of the accept loops";
     ACCEPT_WAITS = "counter" "accept_waits_total" []
         "Times that the router stopped accepting because max_connections were open";
@@ -39,30 +39,30 @@ descriptions! {
     SESSION_MOVES = "counter" "session_moves_total" ["cluster", "coordinator", "outcome"]
         "Attempts to move a session off a coordinator";
     DRAINED_OPERATIONS = "counter" "drained_operations_total" ["cluster", "coordinator", "outcome"]
-        "Operations that were open at the deadline of a drain and were to be cancelled";
+        "Operations that a drain had to cancel at its deadline";
     COORDINATOR_DRAINING = "gauge" "coordinator_draining" ["cluster", "coordinator"]
-        "1 for a coordinator that people drain, else 0";
+        "1 while an operator drains the coordinator, else 0";
     DRAIN_WAITS_FOR = "gauge" "drain_waits_for" ["cluster", "coordinator", "what"]
-        "What is left on a coordinator that people drain; 0 on others";
+        "What the drain of a coordinator still waits for; 0 while it is not drained";
     SESSIONS_OPEN = "gauge" "sessions_open" ["cluster", "coordinator"] "Sessions open now";
     OPERATIONS_RUNNING = "gauge" "operations_running" ["cluster", "coordinator"] "Operations running now";
     LINKS_OPEN = "gauge" "links_open" ["cluster", "coordinator", "port"]
-        "Connections to a coordinator's port, those that are being made among them";
+        "Connections to a coordinator's port, including those that are being made";
     LINKS_IDLE = "gauge" "links_idle" ["cluster", "coordinator", "port"]
-        "Connections to a coordinator's port that wait for a call of any client of their identity";
+        "Idle connections to a coordinator's port; any client of the same identity may use them";
     DIALS = "counter" "dials_total" ["cluster", "coordinator", "outcome"] "Attempts to connect to a coordinator";
     PROBES = "counter" "probes_total" ["cluster", "coordinator", "outcome"] "Probes of a coordinator's ports";
     LOAD_POLLS = "counter" "load_polls_total" ["cluster", "coordinator", "outcome"]
         "Polls of a coordinator's web port";
     COORDINATOR_STATE = "gauge" "coordinator_state" ["cluster", "coordinator", "port", "state"]
-        "1 for what is thought of a port that is in use, 0 for everything else";
+        "1 for the current state of a port that is in use, 0 for its other states";
     QUEUE_WAITING = "gauge" "queue_waiting" ["cluster"]
-        "New sessions and calls that wait for room on a coordinator now";
+        "New sessions and calls that are waiting for room on a coordinator";
     QUEUE_WAITS = "counter" "queue_waits_total" ["cluster", "outcome"]
-        "Waits of new sessions and calls for room on a coordinator";
-    QUEUE_WAIT_SECONDS = "counter" "queue_wait_seconds_total" ["cluster"] "Seconds that they have waited, together";
-    CALLS = "counter" "calls_total" ["method", "outcome"] "Calls ended";
-    ASKINGS = "counter" "askings_total" ["outcome"] "Handles that the session table lacked, for which coordinators are asked";
+        "Waits for room on a coordinator that have ended, of new sessions and calls";
+    QUEUE_WAIT_SECONDS = "counter" "queue_wait_seconds_total" ["cluster"] "Total seconds that new sessions and calls have waited for room";
+    CALLS = "counter" "calls_total" ["method", "outcome"] "Calls that have ended";
+    ASKINGS = "counter" "askings_total" ["outcome"] "Handles missing from the session table that were looked for on the coordinators";
     BYTES = "counter" "bytes_total" ["direction"] "Bytes relayed between clients and coordinators";
     SESSION_TABLE_ENTRIES = "gauge" "session_table_entries" [] "Sessions in the session table";
 }

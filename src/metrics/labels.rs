@@ -1,4 +1,5 @@
-//! The labels whose values are a closed set: one word each, so that no value from the wire can grow the exposition.
+//! The labels whose values are a closed set: one word each, so that no value from the wire can grow the
+//! exposition.
 
 use std::marker::PhantomData;
 
@@ -8,7 +9,7 @@ use crate::ids::Depth;
 
 /// A label with a closed set of values.
 pub trait Label: Copy + 'static {
-    /// Every value, each at the place that [`Label::index`] gives it, with what it means, a line each.
+    /// Every value, each at the place that [`Label::index`] gives it, with its meaning, one string per line.
     const ALL: &'static [(Self, &'static [&'static str])];
 
     /// The value as it is exposed.
@@ -18,7 +19,8 @@ pub trait Label: Copy + 'static {
     fn index(self) -> usize;
 }
 
-/// One counter for each value of a label, found by an index instead of a lookup: to count is one atomic addition.
+/// One counter for each value of a label, found by an index instead of a lookup: to count is one atomic
+/// addition.
 #[derive(Clone, Debug)]
 pub struct Per<L> {
     counters: Box<[Counter]>,
@@ -71,28 +73,29 @@ macro_rules! labels {
 }
 
 labels! {
-    /// Why a client connection was turned away before it was of any use.
+    /// Why a client connection or a new session was refused.
     RefusalCause {
-        /// No coordinator may take a session: all are draining.
+        /// No coordinator may take a session, because all are draining.
         NoCoordinator = "no_coordinator",
-        /// None of the coordinators that may take it could be reached.
+        /// None of the coordinators that may take the session could be reached.
         Unreachable = "unreachable",
-        /// All service threads of the coordinators are in use, and none became free within `queue_timeout`, or too many
-        /// wait already.
+        /// All service threads of the coordinators were in use, and none became free within `queue_timeout`;
+        /// or too many were waiting already.
         NoRoom = "no_room",
         /// The session table is full.
         SessionTableFull = "session_table_full",
-        /// The user has as many sessions as the session table has places left; where nobody logs in, the address has.
+        /// The user (or, where nobody logs in, the client's address) has as many sessions as the session
+        /// table has places left.
         TooManySessions = "too_many_sessions",
-        /// The router is about to stop.
+        /// The router is stopping.
         Draining = "draining",
     }
 }
 
 labels! {
-    /// How bad an error of the accept loop is.
+    /// What an error of an accept loop affects.
     AcceptError {
-        /// It concerns that one connection; the loop goes on.
+        /// It affects one connection only; the loop goes on.
         Connection = "connection",
         /// The process or the system is out of file descriptors or memory; the loop waits before it goes on.
         Exhausted = "exhausted",
@@ -106,30 +109,34 @@ labels! {
         ClientClosed = "client_closed",
         /// The client reset it, or closed it in the middle of a message.
         ClientReset = "client_reset",
-        /// The client stopped in the middle of a request, sent it too slowly, or took no byte of its reply, for `stall_timeout`.
+        /// For `stall_timeout` the client stopped in the middle of a request, sent it too slowly, or took no
+        /// byte of its reply.
         ClientStalled = "client_stalled",
-        /// The client did not finish its authentication within `handshake_timeout`, or the coordinator said nothing to one
-        /// that is relayed unread.
+        /// The client did not finish its authentication within `handshake_timeout`, or the coordinator sent
+        /// nothing on an opaque connection within that time.
         HandshakeTimedOut = "handshake_timed_out",
-        /// The coordinator, or the router on its behalf, refused the client's credentials, or gave no verdict on them.
+        /// The coordinator, or the router on its behalf, refused the client's credentials, or gave no verdict
+        /// on them.
         CredentialsRefused = "credentials_refused",
-        /// The client sent bytes that are no Thrift message, or one past the limits.
+        /// The client sent bytes that are not a Thrift message, or a message that exceeds the limits.
         BadThrift = "bad_thrift",
         /// The client sent a frame of an impossible length.
         BadFrame = "bad_frame",
         /// The client broke the rules of the SASL negotiation.
         BadSasl = "bad_sasl",
-        /// There was no coordinator for a client that cannot be told so.
+        /// There was no coordinator for a client whose protocol has no way to say so.
         NoCoordinator = "no_coordinator",
         /// The coordinator closed an opaque connection.
         CoordinatorClosed = "coordinator_closed",
-        /// The coordinator went away in the middle of a reply or of an opaque connection.
+        /// The connection to the coordinator broke in the middle of a reply or of an opaque connection.
         CoordinatorLost = "coordinator_lost",
-        /// The coordinator sent what is no reply.
+        /// The coordinator sent something that is not a reply.
         BadReply = "bad_reply",
-        /// It was opaque, its coordinator had said nothing on it, and somebody waited for the place that it had.
+        /// The connection was opaque, its coordinator had sent nothing on it, and another client was waiting
+        /// for its service thread.
         GaveWay = "gave_way",
-        /// It was opaque, and the deadline of its coordinator's drain came, with `drain_then = "cancel"`.
+        /// The connection was opaque, and its coordinator's drain reached its deadline with `drain_then =
+        /// "cancel"`.
         Drained = "drained",
         /// The router stopped.
         RouterShutdown = "router_shutdown",
@@ -141,15 +148,16 @@ labels! {
     SessionOutcome {
         /// The session is open.
         Opened = "opened",
-        /// The coordinator answered with an error, which the client got.
+        /// The coordinator answered with an error, which was passed on to the client.
         Error = "error",
         /// The coordinator is shutting down; the next one was tried.
         ShuttingDown = "shutting_down",
-        /// The coordinator has as many sessions of this user, or from this address, as it may; the next one was tried.
+        /// The coordinator allows no more sessions for this user or address; the next one was tried.
         Full = "full",
-        /// The coordinator went away, answered nothing any more, or took longer than `open_timeout`.
+        /// The connection broke, the coordinator stopped answering, or it took longer than `open_timeout`.
         Lost = "lost",
-        /// The session came after its open was given up, and was closed. The open counts as lost too, unless the client gave it up.
+        /// The session was opened after the router had given up waiting, and was closed again. The open
+        /// counts as `lost` as well, unless the client gave it up.
         Late = "late",
     }
 }
@@ -157,9 +165,9 @@ labels! {
 labels! {
     /// How an attempt to move a session ended.
     MoveOutcome {
-        /// Its calls go to another coordinator.
+        /// The session's calls go to another coordinator now.
         Moved = "moved",
-        /// It stays where it was: no other coordinator opened it in time.
+        /// The session stays where it was, because no other coordinator opened it in time.
         Failed = "failed",
     }
 }
@@ -167,9 +175,10 @@ labels! {
 labels! {
     /// What became of an operation that was open at the deadline of a drain.
     DrainedOutcome {
-        /// It was cancelled, or had ended already.
+        /// The operation was cancelled, or had already ended.
         Cancelled = "cancelled",
-        /// It was not: there was no room for a link, no login for it, or its coordinator did not do it.
+        /// The operation was not cancelled: there was no room for a connection, no login for it, or the
+        /// coordinator did not do it.
         Failed = "failed",
     }
 }
@@ -185,9 +194,9 @@ labels! {
         Exception = "exception",
         /// The router answered, because no coordinator could take the call.
         Refused = "refused",
-        /// The coordinator went away during the call, and the router answered.
+        /// The connection to the coordinator broke during the call, and the router answered.
         Lost = "lost",
-        /// The client's connection ended before it had the whole reply, whoever's doing that was.
+        /// The client's connection ended, for whatever reason, before the client had the whole reply.
         Unanswered = "unanswered",
     }
 }
@@ -197,19 +206,20 @@ labels! {
     WaitOutcome {
         /// There was room.
         Served = "served",
-        /// There was none within `queue_timeout`.
+        /// There was no room within `queue_timeout`.
         TimedOut = "timed_out",
         /// The client left.
         ClientGone = "client_gone",
-        /// As many as `queue_length` wait, and none of them is a client who gives way to this one, or this one gave way.
+        /// `queue_length` was reached: either nobody in the queue had to give way to this client, or this
+        /// client had to give way to another.
         QueueFull = "queue_full",
     }
 }
 
 labels! {
-    /// What keeps a coordinator from being empty that is drained.
+    /// What a drain still waits for.
     DrainWait {
-        /// Sessions, those on opaque connections not among them: nobody can see those.
+        /// Sessions, except those on opaque connections, which the router cannot see.
         Sessions = "sessions",
         /// Operations that are not closed.
         Operations = "operations",
@@ -219,21 +229,24 @@ labels! {
 }
 
 labels! {
-    /// What became of asking all coordinators for a handle that the session table lacks.
+    /// How a lookup, among all coordinators, of a handle that the session table lacks ended.
     AskingOutcome {
-        /// A coordinator has it.
+        /// A coordinator has the handle.
         Found = "found",
-        /// A coordinator knows it and refuses it, because it expired, is another user's or has another secret.
+        /// A coordinator knows the handle but refused it: it has expired, belongs to another user or has
+        /// another secret.
         Refused = "refused",
-        /// All coordinators answered that they have it not.
+        /// All coordinators answered that they do not have it.
         Nowhere = "nowhere",
-        /// Those who answered have it not, and some did not answer in time.
+        /// The coordinators that answered do not have it, and some did not answer in time.
         Unanswered = "unanswered",
-        /// Nobody was asked: all have said a moment ago that they have it not.
+        /// No coordinator was asked, because all had just answered that they do not have it.
         Remembered = "remembered",
-        /// Nobody was asked: another call was asking for the same handle, and its answer was used.
+        /// No coordinator was asked, because another call was looking for the same handle and its answer was
+        /// used.
         Joined = "joined",
-        /// Nobody was asked: the client's address asks too much, or there was no turn in time.
+        /// No coordinator was asked, because the client's address asks too much or did not get its turn in
+        /// time.
         Limited = "limited",
     }
 }
@@ -241,7 +254,7 @@ labels! {
 labels! {
     /// How an attempt to connect to a coordinator ended.
     DialOutcome {
-        /// Connected, and authenticated where that was asked for.
+        /// Connected, and authenticated if authentication was needed.
         Connected = "connected",
         /// The name has no address.
         Unresolved = "unresolved",
@@ -249,7 +262,7 @@ labels! {
         Refused = "refused",
         /// No answer within `connect_timeout`.
         TimedOut = "timed_out",
-        /// No way there, or another error of the network.
+        /// There is no route, or the network failed in another way.
         Unreachable = "unreachable",
         /// Connected, but the credentials were refused.
         CredentialsRefused = "credentials_refused",
@@ -261,33 +274,35 @@ labels! {
     ProbeOutcome {
         /// The port works.
         Passed = "passed",
-        /// It does not.
+        /// The port does not work.
         Failed = "failed",
-        /// The router itself could not probe, or there was no room for that; says nothing of the coordinator.
+        /// The router itself could not probe, or there was no room for the probe; this says nothing about the
+        /// coordinator.
         NotTried = "not_tried",
     }
 }
 
 labels! {
-    /// What a poll of a coordinator's web port brought.
+    /// How a poll of a coordinator's web port ended.
     PollOutcome {
-        /// Its figures.
+        /// The coordinator's figures were read.
         Read = "read",
-        /// An answer without figures, for example because the web port wants a login.
+        /// The answer had no figures, for example because the web port requires a login.
         Unusable = "unusable",
-        /// No answer.
+        /// There was no answer.
         Unanswered = "unanswered",
     }
 }
 
 labels! {
-    /// What is thought of a coordinator's port.
+    /// The state of a coordinator's port.
     PortState {
-        /// It gets new sessions, unless it is drained, which is no matter of health and stands in `/api/v1/coordinators`.
+        /// It gets new sessions, unless it is drained. Draining is not part of health; `/api/v1/coordinators`
+        /// shows it.
         Healthy = "healthy",
-        /// The last probe failed; it is used as before.
+        /// The last probe failed; the port is used as before.
         Suspect = "suspect",
-        /// Probes failed, and it gets no new session.
+        /// Probes failed, and the port gets no new session.
         Ejected = "ejected",
         /// Probes pass again, but not often enough yet.
         Probation = "probation",
@@ -299,11 +314,11 @@ labels! {
 }
 
 labels! {
-    /// Which way bytes went.
+    /// The direction in which bytes were relayed.
     Direction {
-        /// From clients.
+        /// From clients to coordinators.
         ToCoordinator = "to_coordinator",
-        /// From coordinators.
+        /// From coordinators to clients.
         ToClient = "to_client",
     }
 }

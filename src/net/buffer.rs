@@ -4,17 +4,17 @@ use std::cell::RefCell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// The size of a buffer in bytes: more than one fetch of a typical client, so that it moves in one read and one write, and
-/// few enough that it stays in the processor's cache meanwhile.
+/// The size of a buffer in bytes: large enough for a fetch of a typical client to move in one read and one
+/// write, and small enough to stay in the processor's cache meanwhile.
 pub const BUFFER_SIZE: usize = 256 * 1024;
-/// How many unused buffers a thread keeps (1 MiB); more than this many are in flight only in bursts.
+/// How many unused buffers a thread keeps (1 MiB); more are in use only during bursts.
 const KEPT_PER_THREAD: usize = 4;
 
 thread_local! {
     static UNUSED: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// [`BUFFER_SIZE`] bytes of whatever was in them before; goes back to the thread that drops it.
+/// [`BUFFER_SIZE`] bytes with arbitrary contents; when dropped, they go back to the thread that drops them.
 pub struct Buffer {
     bytes: Box<[u8]>,
 }
@@ -42,7 +42,7 @@ impl DerefMut for Buffer {
 }
 
 impl fmt::Debug for Buffer {
-    // The bytes may be anyone's.
+    // The bytes may be from anybody's connection.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Buffer").finish_non_exhaustive()
     }
@@ -51,7 +51,7 @@ impl fmt::Debug for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
-        // A thread that is ending has no list any more; the bytes are then freed.
+        // A thread that is ending no longer has a list; the bytes are then freed.
         let _kept = UNUSED.try_with(|unused| {
             let mut unused = unused.borrow_mut();
             if unused.len() < KEPT_PER_THREAD {

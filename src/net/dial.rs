@@ -1,4 +1,5 @@
-//! Opening a connection to a coordinator: where it is, or where its name says that it is, all within one deadline.
+//! Opens connections to coordinators: at the known address of their host, or where its name resolves to, all
+//! within one deadline.
 
 use std::fmt;
 use std::future::Future;
@@ -13,7 +14,7 @@ use super::stream::Network;
 use crate::clock;
 use crate::ids::HostAndPort;
 
-/// Where a dial goes: the name as configured, not the address it stands for.
+/// Where a dial goes: the name as configured, not the address that it stands for.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// The host.
@@ -32,7 +33,7 @@ impl fmt::Display for Place {
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: {failure}")]
 pub struct DialError {
-    /// Where it went.
+    /// Where the dial went.
     pub place: Place,
     /// What happened; with several addresses, at the last one tried.
     #[source]
@@ -54,10 +55,10 @@ pub enum DialFailure {
         /// What the whole dial was allowed.
         allowed: Duration,
     },
-    /// No way to the host or its network, or it gave up on the connection.
+    /// There is no route to the host or its network, or the host gave up the connection.
     #[error("unreachable: {0}")]
     Unreachable(io::Error),
-    /// This machine could not try: out of files, ports or memory, or not permitted.
+    /// This machine could not try: it is out of files, ports or memory, or not permitted to.
     #[error("this machine cannot connect: {0}")]
     Local(io::Error),
 }
@@ -82,17 +83,19 @@ impl DialFailure {
     }
 }
 
-/// As often a dial may find that its host is elsewhere: it was lost where it was, or others chose another address meanwhile.
+/// How often one dial may find that its host is elsewhere: the host could no longer be reached at its
+/// address, or another dial has chosen another one meanwhile.
 const ROUNDS: usize = 3;
 
-/// Connects to a port of a host, where that was chosen to be; if it is lost there, or was nowhere yet, its name is resolved and
-/// the first of its addresses that answers is chosen (see [`super::host`]). Each address that is tried may take an equal share
-/// of what is left of `connect_timeout`, so that one that does not answer leaves time for the rest.
+/// Connects to a port of a host at the address that was chosen for the host. If the host can no longer be
+/// reached there, or none was chosen yet, its name is resolved, and the first of its addresses that answers
+/// is chosen (see [`super::host`]). Each address that is tried may take an equal share of what is left of
+/// `connect_timeout`, so that an address that does not answer leaves time for the others.
 ///
 /// Cancel-safe: a dropped dial leaves nothing behind.
 ///
 /// # Errors
-/// See [`DialFailure`].
+/// When the name does not resolve, or no address can be connected to within the deadline.
 pub async fn dial<N: Network>(
     network: &N,
     place: &Place,
@@ -120,7 +123,7 @@ async fn choose_and_connect<N: Network>(
                 (Err(_), Some(_)) => break,
             },
         };
-        // Where it was just lost it is not looked for again.
+        // The address at which the host was just lost is not tried again.
         let is_new = |address: &IpAddr| lost.as_ref().is_none_or(|(_, tried)| !tried.contains(address));
         let addresses: Vec<IpAddr> = all.iter().copied().filter(is_new).collect();
         if addresses.is_empty() && lost.is_some() {
@@ -128,7 +131,7 @@ async fn choose_and_connect<N: Network>(
         }
         match try_all(&addresses, *port, window, |address| network.connect(address)).await {
             Ok((stream, address)) if host.note_connected(*port, address, &all) => return Ok(stream),
-            // Others have chosen another address meanwhile: there, then.
+            // Another dial has chosen another address meanwhile, so try that.
             Ok(_) => {}
             Err(failure) if !failure.is_remote() => return Err(failure),
             Err(failure) => match host.note_failed(*port, &addresses) {
@@ -147,7 +150,7 @@ struct Window {
     allowed: Duration,
 }
 
-/// The addresses of a name, or the one that it is.
+/// The addresses of a name; of a literal the one that it is.
 async fn resolve<N: Network>(network: &N, name: &str, window: Window) -> Result<Vec<IpAddr>, DialFailure> {
     if let Ok(address) = name.parse() {
         return Ok(vec![address]);

@@ -1,4 +1,5 @@
-//! Moving bytes on the data path: a buffer is held only once bytes are there, a deadline runs only while a peer is slow.
+//! Moves bytes on the data path. A buffer is held only when bytes are there, and a deadline runs only while a
+//! peer is slow.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
@@ -12,7 +13,7 @@ use tokio::time::sleep;
 
 use super::buffer::{BUFFER_SIZE, Buffer};
 
-/// What one read found; none of it means that the peer has finished.
+/// The bytes of one read; none means that the peer has finished.
 #[derive(Debug)]
 pub struct Chunk {
     buffer: Buffer,
@@ -20,7 +21,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// Leaves off what comes after so many bytes.
+    /// Drops everything after the first `len` bytes.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
@@ -43,15 +44,15 @@ impl DerefMut for Chunk {
 /// Waits for bytes, without holding a buffer for them, and reads what is there. Cancel-safe.
 ///
 /// # Errors
-/// The stream's.
+/// When reading from the stream fails.
 pub fn read<S: AsyncRead + Unpin>(stream: &mut S) -> impl Future<Output = io::Result<Chunk>> {
     read_at_most(stream, BUFFER_SIZE)
 }
 
-/// As [`read`], but no more than so many bytes; a buffer's size at most.
+/// As [`read`], but no more than `most` bytes, and never more than a buffer's size.
 ///
 /// # Errors
-/// The stream's.
+/// When reading from the stream fails.
 pub fn read_at_most<S: AsyncRead + Unpin>(
     stream: &mut S,
     most: usize,
@@ -65,13 +66,13 @@ pub fn read_at_most<S: AsyncRead + Unpin>(
     })
 }
 
-/// A write that did not get all its bytes out.
+/// A write that could not deliver all its bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The peer took no byte for this long.
-    #[error("no byte was taken for {allowed:?}")]
+    /// The peer took no byte for `allowed`.
+    #[error("the peer took no bytes for {allowed:?}")]
     Stalled {
-        /// How long it may take none.
+        /// How long a peer may take no byte.
         allowed: Duration,
     },
     /// The connection failed.
@@ -79,19 +80,21 @@ pub enum WriteError {
     Failed(#[from] io::Error),
 }
 
-/// Writes all the bytes; the peer must take some of them within every `stall`. Returns with the error how many were taken.
+/// Writes all the bytes; the peer must take some of them within every `stall`. With an error it returns how
+/// many were taken.
 ///
-/// Not cancel-safe: nothing tells how much was written.
+/// Not cancel-safe: after a cancellation nothing tells how much was written.
 ///
 /// # Errors
-/// [`WriteError`], with the number of bytes that were taken before.
+/// When the peer takes no byte for `stall` or the connection fails; with the number of bytes that were taken
+/// before.
 pub fn write_all<S: AsyncWrite + Unpin>(
     stream: &mut S,
     bytes: &[u8],
     stall: Duration,
 ) -> impl Future<Output = Result<(), (WriteError, usize)>> {
     let (mut rest, mut patience) = (bytes, None);
-    // One future and not one in another: it is a part of all that waits while it writes.
+    // One future and not nested ones, because it is a part of every future that waits for a write.
     poll_fn(move |cx| {
         while !rest.is_empty() {
             let written = bytes.len() - rest.len();
@@ -105,7 +108,8 @@ pub fn write_all<S: AsyncWrite + Unpin>(
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err((error.into(), written))),
                 Poll::Pending => {
-                    // Only a write that has to wait gets a timer: to make one takes the clock, and costs more than to write.
+                    // Only a write that has to wait gets a timer: making one reads the clock, which costs
+                    // more than the write.
                     let patience = patience.get_or_insert_with(|| Box::pin(sleep(stall)));
                     ready!(patience.as_mut().poll(cx));
                     return Poll::Ready(Err((WriteError::Stalled { allowed: stall }, written)));

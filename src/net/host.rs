@@ -1,11 +1,12 @@
-//! A host by its name, and where it is: at one address for as long as it can be reached there.
+//! A host by its name, and its address, which stays the same for as long as the host can be reached there.
 //!
-//! A name may stand for several hosts, and resolvers turn their addresses around with each answer. A session is on one of
-//! them, so whoever dials the name for it has to come to the same one: the first address that can be connected to is kept, for
-//! all ports and all who dial, until no port can be connected to there any more. Then the name is resolved anew.
+//! A name may stand for several hosts, and resolvers change the order of their addresses with each answer. A
+//! session is on one of them, so everybody who dials the name for the session has to reach the same one. The
+//! first address that can be connected to is kept, for all ports and all dials, until no port can be
+//! connected to there any more. Then the name is resolved again.
 //!
-//! A name with one IPv4 and one IPv6 address is one host with two addresses, `localhost` for example: each of its ports is
-//! dialed at whichever answers.
+//! A name with one IPv4 and one IPv6 address, such as `localhost`, is one host with two addresses: each of
+//! its ports is dialed at the one that answers.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -17,34 +18,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use tokio::net::lookup_host;
 
-/// A host. Clones are the same one.
+/// A host. Clones are the same host.
 #[derive(Clone)]
 pub struct Host(Arc<Inner>);
 
 struct Inner {
     name: Arc<str>,
     state: Mutex<State>,
-    /// Whether there is news, so that nobody has to lock to find none.
+    /// Whether there is news, so that nobody has to take the lock only to find that there is none.
     is_news: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct State {
     chosen: Option<Chosen>,
-    /// Where it was when it was lost.
+    /// Where the host was when it was lost.
     last: Vec<IpAddr>,
     news: Option<Choice>,
 }
 
-/// Where it is.
+/// The address or addresses of the host.
 #[derive(Debug)]
 struct Chosen {
-    /// One, or one of each family.
+    /// One address, or one of each family.
     addresses: Vec<IpAddr>,
     ports: Vec<Port>,
 }
 
-/// What the last dial of a port came to.
+/// The result of the last dial of a port.
 #[derive(Debug)]
 struct Port {
     number: u16,
@@ -53,26 +54,26 @@ struct Port {
     connects: bool,
 }
 
-/// What knows the addresses of names.
+/// Resolves names.
 #[derive(Clone)]
 pub enum Resolver {
-    /// This machine: its files, its name servers.
+    /// This machine's resolver, with its files and name servers.
     System,
-    /// This function, which does not block.
+    /// A function, which must not block.
     Given(Arc<Given>),
 }
 
-/// Tells the addresses of a name.
+/// The addresses of a name.
 pub type Given = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
 impl Resolver {
     /// The addresses of a name, each once, in the order in which they are to be tried.
     ///
     /// # Errors
-    /// Where there is none.
+    /// When the name does not resolve, or has no address.
     pub async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         let mut addresses: Vec<IpAddr> = match self {
-            // Whatever the port: it comes back with each address.
+            // The port does not matter; it comes back with each address.
             Self::System => lookup_host((name, 0)).await?.map(|address| address.ip()).collect(),
             Self::Given(resolve) => resolve(name)?,
         };
@@ -91,29 +92,29 @@ impl fmt::Debug for Resolver {
     }
 }
 
-/// News of where a host is.
+/// A change of a host's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// Where it is now.
+    /// The address now.
     pub address: IpAddr,
-    /// Addresses of other hosts that the name stands for, too.
+    /// Addresses of further hosts that the name stands for.
     pub others: Vec<IpAddr>,
-    /// Whether it was at another address before.
+    /// Whether the host was at another address before.
     pub is_another: bool,
 }
 
-/// What a failed dial means for where the host is.
+/// What a failed dial says about the host's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failed {
-    /// It is still there: another port connects.
+    /// The host is still there, because another port can be connected to.
     There,
-    /// It is nowhere now.
+    /// The host has no known address now.
     Lost,
 }
 
 impl From<&str> for Host {
     fn from(name: &str) -> Self {
-        // A literal may come as it would in a URL.
+        // A literal may have brackets, as in a URL.
         let name = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
         let (state, is_news) = (Mutex::default(), AtomicBool::new(false));
         Self(Arc::new(Inner { name: name.into(), state, is_news }))
@@ -132,13 +133,14 @@ impl Host {
         &self.0.name
     }
 
-    /// Where it has come to be, if that is news: that its name stands for others, too, or that it is not where it was.
+    /// The change of the host's address, once for each: that its name also stands for others, or that the
+    /// address differs from the one before.
     pub fn take_news(&self) -> Option<Choice> {
         let is_news = self.0.is_news.load(Ordering::Relaxed) && self.0.is_news.swap(false, Ordering::Relaxed);
         if is_news { self.0.state.lock().news.take() } else { None }
     }
 
-    /// Where a port is to be dialed, the likeliest address first; none as long as nothing is chosen.
+    /// The addresses at which to dial a port, the likeliest first; none as long as no address is chosen.
     pub(super) fn addresses(&self, port: u16) -> Option<Vec<IpAddr>> {
         let state = self.0.state.lock();
         let chosen = state.chosen.as_ref()?;
@@ -147,7 +149,8 @@ impl Host {
         Some(known.into_iter().chain(others).collect())
     }
 
-    /// A port was connected to at one of the addresses that the name stands for. False if the host is elsewhere by now.
+    /// Notes that a port was connected to at one of the addresses of the name. False if the host is known to
+    /// be elsewhere by now.
     pub(super) fn note_connected(&self, port: u16, at: IpAddr, all: &[IpAddr]) -> bool {
         let mut state = self.0.state.lock();
         if let Some(chosen) = &mut state.chosen {
@@ -176,7 +179,7 @@ impl Host {
         self.0.is_news.store(true, Ordering::Relaxed);
     }
 
-    /// A port could not be connected to at these addresses.
+    /// Notes that a port could not be connected to at these addresses.
     pub(super) fn note_failed(&self, port: u16, at: &[IpAddr]) -> Failed {
         let mut state = self.0.state.lock();
         let Some(chosen) = state.chosen.as_mut() else { return Failed::Lost };
@@ -194,7 +197,7 @@ impl Host {
 }
 
 impl Chosen {
-    /// Takes in where a port was connected to, if it was; returns where it was connected to before.
+    /// Notes where a port was connected to, if anywhere; returns where it was connected to before.
     fn note(&mut self, number: u16, outcome: Option<IpAddr>) -> Option<IpAddr> {
         let connects = outcome.is_some();
         let Some(port) = self.ports.iter_mut().find(|port| port.number == number) else {
@@ -207,7 +210,7 @@ impl Chosen {
     }
 }
 
-/// Whether these are the addresses of one host: no two of a family.
+/// Whether these can be the addresses of one host: no two are of one family.
 pub fn is_one_host(addresses: &[IpAddr]) -> bool {
     let of_ipv4 = addresses.iter().filter(|address| address.is_ipv4()).count();
     of_ipv4 <= 1 && addresses.len() - of_ipv4 <= 1
@@ -237,7 +240,7 @@ mod tests {
         assert_eq!(host.note_failed(2, &[one]), Failed::There);
         assert_eq!(host.note_failed(1, &[one]), Failed::Lost);
         assert_eq!(host.addresses(1), None);
-        // What was found to fail elsewhere says nothing about where the host is now.
+        // A failure at another address says nothing about the host's present one.
         assert!(host.note_connected(1, at("10.0.0.2"), &[at("10.0.0.2")]));
         assert_eq!(host.note_failed(1, &[one]), Failed::There);
         assert_eq!(host.addresses(1), Some(vec![at("10.0.0.2")]));

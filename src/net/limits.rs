@@ -1,4 +1,4 @@
-//! What the process may have and do: open files, and with them connections; warnings in its log.
+//! Limits of the process: open files, which bound its connections, and lines in its log.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rlimit::Resource;
 
-/// How many lines of one cause there may be at once, after a pause.
+/// How many lines of one cause may be logged at once, after a pause.
 const MOST_AT_ONCE: u32 = 20;
-/// When there may be one more.
+/// After this time one more may be logged.
 const ANOTHER_AFTER: Duration = Duration::from_secs(1);
 
 /// The limit on open files (`RLIMIT_NOFILE`) after [`raise_file_limit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileLimit {
-    /// What holds before.
+    /// The limit before.
     pub before: u64,
-    /// What holds now.
+    /// The limit now.
     pub now: u64,
 }
 
@@ -32,20 +32,20 @@ impl fmt::Display for FileLimit {
     }
 }
 
-/// File descriptors for each client connection: itself and a link to one coordinator. Connections that use several
-/// coordinators need more.
+/// File descriptors for each client connection: its own and that of a link to one coordinator. Connections
+/// that use several coordinators need more.
 const FILES_PER_CONNECTION: u64 = 2;
 
 /// File descriptors for everything else: listeners, the admin port, the runtime's own, dials in progress.
 const OTHER_FILES: u64 = 200;
 
-/// About how many files so many client connections need.
+/// About how many files this many client connections need.
 pub fn files_for(connections: usize) -> u64 {
     let connections = u64::try_from(connections).unwrap_or(u64::MAX);
     connections.saturating_mul(FILES_PER_CONNECTION).saturating_add(OTHER_FILES)
 }
 
-/// For how many client connections so many files are enough; 1 at the least.
+/// For how many client connections this many files are enough; at least 1.
 pub fn connections_with(files: u64) -> usize {
     let connections = files.saturating_sub(OTHER_FILES) / FILES_PER_CONNECTION;
     usize::try_from(connections).unwrap_or(usize::MAX).max(1)
@@ -54,25 +54,25 @@ pub fn connections_with(files: u64) -> usize {
 /// Raises the soft limit to the hard one, which needs no privilege.
 ///
 /// # Errors
-/// The kernel's; the limit is then what it was.
+/// When the kernel refuses; the limit is then unchanged.
 pub fn raise_file_limit() -> io::Result<FileLimit> {
     let (before, _hard) = Resource::NOFILE.get()?;
     let now = rlimit::increase_nofile_limit(u64::MAX)?;
     Ok(FileLimit { before, now })
 }
 
-/// Bounds the lines in the log that strangers can cause: twenty of each cause at once, then one a second. They can cause any
-/// number, and a log that says the same thing a thousand times a second hides everything else. Each cause has a bound of its
-/// own, or a flood of one would hide the others.
+/// Bounds the log lines that strangers can cause: twenty of each cause at once, then one per second. A log
+/// that says the same thing a thousand times a second hides everything else. Each cause has its own bound, or
+/// else a flood of one would hide the others.
 #[derive(Debug, Default)]
 pub struct WarningLimit(Mutex<BTreeMap<Cause, Account>>);
 
-/// What a line says and why, both in words of the program: there are not more causes than it has words for.
+/// The line's text and its cause, both literals of the program, so that there are only so many entries.
 type Cause = (&'static str, &'static str);
 
 #[derive(Debug)]
 struct Account {
-    /// How many there may be at `as_of`; up to [`MOST_AT_ONCE`].
+    /// How many may be logged at `as_of`; up to [`MOST_AT_ONCE`].
     allowed: u32,
     as_of: Instant,
     left_out: u64,
@@ -90,8 +90,8 @@ impl Account {
 }
 
 impl WarningLimit {
-    /// Whether a line may be logged at `now` that says `line`, because of `why`: `None` if not, else how many were left out
-    /// since the last one that was.
+    /// Whether a line with this text and cause may be logged at `now`. `None` if not, else how many have been
+    /// left out since the last one that was.
     pub fn admit(&self, line: &'static str, why: &'static str, now: Instant) -> Option<u64> {
         let mut accounts = self.0.lock();
         let new = || Account { allowed: MOST_AT_ONCE, as_of: now, left_out: 0 };

@@ -1,4 +1,4 @@
-//! Listening for clients: binding with errors that help, and an accept loop that nothing can end.
+//! Listens for clients: binds with errors that help, and accepts in a loop that never ends.
 
 mod address;
 
@@ -20,41 +20,41 @@ pub use address::{ListenAddress, NoListenAddress};
 use super::socket::SocketSettings;
 use crate::clock;
 
-/// How many connections the kernel may hold ready for us (it cuts this to `net.core.somaxconn`): a whole fleet of
-/// clients reconnects at once after a network fault.
+/// How many connections the kernel may keep ready for the router (it cuts this to `net.core.somaxconn`):
+/// after a network fault all clients reconnect at once.
 const BACKLOG: u32 = 4096;
-/// The first pause when the process is out of something.
+/// The first pause when the process is out of files, buffers or memory.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 /// Pauses double up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// The same complaint is not logged more often than this.
+/// The same warning is not logged more often than this.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// A listener that could not be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Another process, or another listener of this one, has the port.
-    #[error("{address} is already in use: stop what listens there or choose another port")]
+    /// Another process, or another listener of this one, uses the port.
+    #[error("{address} is already in use: stop the process that listens there or choose another port")]
     InUse {
-        /// What was to be bound.
+        /// The address that was to be bound.
         address: ListenAddress,
     },
-    /// The address is not one of this machine's.
-    #[error("{address} is not an address of this machine: use one that it has, or *:{} for all", address.port())]
+    /// The address is not an address of this machine.
+    #[error("{address} is not an address of this machine: use one of its addresses, or *:{} for all", address.port())]
     NotOurs {
-        /// What was to be bound.
+        /// The address that was to be bound.
         address: ListenAddress,
     },
     /// Ports below 1024 need a privilege.
     #[error("not permitted to listen on {address}: choose a port from 1024 up or grant CAP_NET_BIND_SERVICE")]
     NotPermitted {
-        /// What was to be bound.
+        /// The address that was to be bound.
         address: ListenAddress,
     },
-    /// Anything else.
+    /// The address cannot be listened on for another reason.
     #[error("cannot listen on {address}: {source}")]
     Other {
-        /// What was to be bound.
+        /// The address that was to be bound.
         address: ListenAddress,
         /// The kernel's reason.
         source: io::Error,
@@ -64,14 +64,14 @@ pub enum BindError {
 /// Binds and listens; port 0 takes a free one. Must be called within a runtime.
 ///
 /// # Errors
-/// See [`BindError`].
+/// When the port is in use, the address is not this machine's, or the port needs a privilege.
 pub fn bind(address: ListenAddress) -> Result<TcpListener, BindError> {
     let bound = match address {
         ListenAddress::One(SocketAddr::V4(one)) => TcpSocket::new_v4().and_then(|s| listen(s, one.into())),
         ListenAddress::One(SocketAddr::V6(one)) => v6(true).and_then(|socket| listen(socket, one.into())),
         ListenAddress::All { port } => match v6(false) {
             Ok(socket) => listen(socket, (Ipv6Addr::UNSPECIFIED, port).into()),
-            // The kernel has no IPv6, so these are all.
+            // The kernel has no IPv6, so the IPv4 addresses are all there are.
             Err(_) => TcpSocket::new_v4().and_then(|s| listen(s, (Ipv4Addr::UNSPECIFIED, port).into())),
         },
     };
@@ -91,26 +91,26 @@ fn v6(v6_only: bool) -> io::Result<TcpSocket> {
 }
 
 fn listen(socket: TcpSocket, address: SocketAddr) -> io::Result<TcpListener> {
-    // Or a restart would wait for the connections of the former process to time out.
+    // Without it a restart would have to wait until the connections of the former process have timed out.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// As [`bind`], with these options for every connection that is accepted: sockets inherit them from their listener (Linux:
-/// `sk_clone_lock`), which saves six system calls for each.
+/// As [`bind`], with these options for every connection that is accepted: sockets inherit them from their
+/// listener (Linux: `sk_clone_lock`), which saves six system calls for each.
 ///
 /// # Errors
-/// See [`BindError`].
+/// When the port is in use, the address is not this machine's, or the port needs a privilege.
 pub fn bind_for_clients(address: ListenAddress, settings: &SocketSettings) -> Result<TcpListener, BindError> {
     let listener = bind(address)?;
     settings.apply(&listener).map_err(|source| BindError::Other { address, source })?;
     Ok(listener)
 }
 
-/// Where connections come from.
+/// A source of connections.
 pub trait Source: Send {
-    /// A connection.
+    /// The type of a connection.
     type Stream: Send;
 
     /// Waits for the next connection. Must be cancel-safe.
@@ -131,13 +131,13 @@ impl Source for TcpListener {
 pub struct Accepted<S> {
     /// The connection, with the options of its listener.
     pub stream: S,
-    /// Where it comes from.
+    /// The client's address.
     pub address: SocketAddr,
-    /// Its share of the permitted connections, to be kept as long as the connection.
+    /// Its permit, to be held as long as the connection.
     pub permit: OwnedSemaphorePermit,
 }
 
-/// What went wrong while accepting, since the start.
+/// Counts of what went wrong while accepting, since the start.
 #[derive(Debug, Default)]
 pub struct AcceptCounts {
     /// Connections that failed before they could be accepted.
@@ -175,11 +175,11 @@ impl<A: Source> Acceptor<A> {
         }
     }
 
-    /// The next connection. A permit is taken first, so that at the limit clients wait in the kernel's queue, where
-    /// they cost nothing, and may go elsewhere.
+    /// The next connection. A permit is taken first. So clients that come at the limit wait in the kernel's
+    /// queue, where they cost nothing and from where they may go elsewhere.
     ///
-    /// `None` only when the semaphore of the permits was closed. Cancel-safe: no connection is lost, and a pause that
-    /// was begun goes on at the next call.
+    /// `None` only when the semaphore of the permits was closed. Cancel-safe: no connection is lost, and a
+    /// pause that was begun goes on at the next call.
     pub async fn accept(&mut self) -> Option<Accepted<A::Stream>> {
         let permit = self.permit().await?;
         loop {
@@ -203,7 +203,7 @@ impl<A: Source> Acceptor<A> {
         }
         self.counts.at_limit.fetch_add(1, Ordering::Relaxed);
         if self.limit_log.opens(clock::now()) {
-            tracing::warn!("all permitted connections are in use: new ones wait until others end");
+            tracing::warn!("the limit of connections is reached: new ones wait until others end");
         }
         Arc::clone(&self.permits).acquire_owned().await.ok()
     }
@@ -227,13 +227,13 @@ impl<A: Source> Acceptor<A> {
     }
 }
 
-/// What an error of `accept` is about.
+/// What an error of `accept` concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
-    /// One connection, which is gone: accept(2) hands on the pending errors of the new socket.
+    /// One connection, which is gone: accept(2) returns pending errors of the new socket.
     Connection,
-    /// This process or machine. Files, buffers and memory belong here, and everything unknown too: a pause too many
-    /// does no harm, an endless loop of errors does.
+    /// This process or machine: files, buffers and memory, and everything unknown, because a pause too many
+    /// does no harm and an endless loop of errors does.
     Process,
 }
 
@@ -246,7 +246,7 @@ impl Failure {
             | io::ErrorKind::Interrupted
             | io::ErrorKind::WouldBlock
             | io::ErrorKind::TimedOut
-            // A firewall's word (EPERM).
+            // EPERM comes from a firewall.
             | io::ErrorKind::PermissionDenied
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable
@@ -256,7 +256,7 @@ impl Failure {
     }
 }
 
-/// Lets a log line through once in [`LOG_INTERVAL`].
+/// Allows a log line once in [`LOG_INTERVAL`].
 #[derive(Debug, Default)]
 struct LogGate {
     last: Option<Instant>,

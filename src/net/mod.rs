@@ -1,4 +1,4 @@
-//! Sockets: listening, dialing, watching and relaying. Knows nothing of sessions or of the fleet.
+//! Sockets: listening, dialing, watching and relaying. Nothing here knows about sessions or clusters.
 
 pub mod buffer;
 pub mod dial;

@@ -1,4 +1,5 @@
-//! Asking a coordinator's port whether it works, in as few words as will do: a coordinator's log should not be full of us.
+//! Checks whether a coordinator's port works, with as few words as possible, so that the coordinator's log is
+//! not full of the router.
 //!
 //! | what is known of the port | what a probe does |
 //! | --- | --- |
@@ -6,12 +7,14 @@
 //! | sessions are opened there without a login | opens one session once, keeps it, calls `GetInfo` on it each time |
 //! | somebody has waited for an answer there for long | asks what every server answers at once, on a connection of its own |
 //!
-//! A probe that cannot *open* its session has shown only that it is not served, which a full coordinator does not do for
-//! anybody new; that the port was connected to counts. A kept session that is not answered any more is another matter, and
-//! from then on so is every session that cannot be opened, until one can: a process that is frozen is still connected to.
+//! A probe that cannot *open* its session passes as long as the port can be connected to: it only shows that
+//! the probe is not served, and a full coordinator serves nobody new. If a session that is *kept* gets no
+//! answer, the probe fails, and so does every later one until a session can be opened again: a frozen process
+//! can still be connected to.
 //!
-//! A connection says that there is a kernel; only an answer says that the process runs. What is asked for one is harmless,
-//! but a server may log it, so it is asked only when there is a reason, and then until it was answered.
+//! A connection only shows that the kernel works; an answer shows that the process runs. The question is
+//! harmless, but a server may log it, so it is asked only when there is a reason, and then until it was
+//! answered.
 
 use std::io;
 use std::time::Duration;
@@ -32,15 +35,15 @@ use crate::wire::thrift::MessageType;
 use crate::wire::verdict::{Verdict, succeeded, verdict};
 use crate::wire::write::Writer;
 
-/// The method that no server has. Each answers it at once, with a `TApplicationException` (Thrift: the processor that its
-/// compiler writes).
+/// A method that no server has. Every server answers it at once, with a `TApplicationException` (Thrift: the
+/// processor that its compiler writes).
 const NO_METHOD: &[u8] = b"hs2router_probe";
 
-/// The SASL mechanism that no server has: a START that names it is answered BAD, before anybody is asked for credentials
-/// (Thrift: `TSaslServerTransport` `handleSaslStartMessage`, in C++ as in Java).
+/// A SASL mechanism that no server has. A START with it is answered with BAD, before any credentials are
+/// needed (Thrift: `TSaslServerTransport` `handleSaslStartMessage`, in C++ as in Java).
 const NO_MECHANISM: &[u8] = b"HS2ROUTER-PROBE";
 
-/// The largest reply that is taken, in bytes; Impala's to `OpenSession` has some 10 KiB.
+/// The largest reply that is accepted, in bytes; Impala's reply to `OpenSession` has about 10 KiB.
 const LARGEST_REPLY: u64 = 1 << 20;
 
 /// `HIVE_CLI_SERVICE_PROTOCOL_V6`, the one that Impala speaks.
@@ -49,12 +52,12 @@ const PROTOCOL_VERSION: i32 = 5;
 /// `CLI_SERVER_NAME`: answered from memory by every server.
 const SERVER_NAME: i32 = 13;
 
-/// How a probe goes about it.
+/// How to probe.
 #[derive(Clone, Debug)]
 pub struct ProbeSettings<N> {
     /// What dials.
     pub network: N,
-    /// Name resolution and dial, and then each answer.
+    /// The time for name resolution and dial together, and then for each answer.
     pub allowed: Duration,
 }
 
@@ -64,26 +67,26 @@ pub enum ProbeError {
     /// It cannot be connected to.
     #[error(transparent)]
     Dial(#[from] DialError),
-    /// The kept session was not answered, or since then none could be opened.
-    #[error("the probe's session is not answered: {0}")]
+    /// The kept session got no answer, or none could be opened since then.
+    #[error("the router's probe session got no answer: {0}")]
     Unanswered(SessionError),
-    /// What every server answers at once was not answered.
-    #[error("it takes connections, but answers nothing within {allowed:?}")]
+    /// The question that every server answers at once got no answer.
+    #[error("it accepts connections but did not answer within {allowed:?}")]
     Silent {
-        /// What it would have answered.
+        /// What the port speaks.
         speaks: Speaks,
-        /// How long it was waited for.
+        /// How long the answer was waited for.
         allowed: Duration,
     },
 }
 
 impl ProbeError {
-    /// Whether it is a fact about the coordinator (or the way to it) rather than about this process.
+    /// Whether the failure is about the coordinator (or the way to it) and not about this process.
     pub fn is_remote(&self) -> bool {
         !matches!(self, Self::Dial(error) if !error.failure.is_remote())
     }
 
-    /// Whether nothing came at all: then whoever waits for something else there waits in vain, too.
+    /// Whether nothing came at all. Then it is also in vain to wait for anything else there.
     pub fn is_silence(&self) -> bool {
         match self {
             Self::Silent { .. } | Self::Unanswered(SessionError::TimedOut(_)) => true,
@@ -93,7 +96,7 @@ impl ProbeError {
     }
 }
 
-/// Why a session that is kept for probes brought no answer.
+/// Why the session that is kept for probes got no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// Nothing came in time.
@@ -102,50 +105,52 @@ pub enum SessionError {
     /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It stopped reading.
+    /// The peer stopped reading.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// What came is no reply, or one that is too large for what was asked.
-    #[error("the answer is no reply: {0}")]
+    /// The answer is not a reply, or is too large for the question.
+    #[error("the answer is not a reply: {0}")]
     NoReply(#[from] ScanError),
-    /// What came answers another call.
+    /// The reply is for another call.
     #[error("it answered another call")]
     OtherCall,
-    /// It answered and did not open a session.
+    /// The reply says that no session was opened.
     #[error("the session was refused")]
     Refused,
 }
 
-/// What a probe that passed found besides.
+/// What a successful probe found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passed {
     /// The port can be connected to.
     Connected,
     /// A session was opened, and is kept.
     Opened,
-    /// The kept session was answered, or what every server answers.
+    /// The kept session got an answer, or the question that every server answers did.
     Answered,
-    /// The kept session was told that the coordinator shuts down (Impala: `CheckNotShuttingDown`).
+    /// The answer in the kept session says that the coordinator is shutting down (Impala:
+    /// `CheckNotShuttingDown`).
     ShuttingDown,
 }
 
 /// Whether a port is known to open sessions for anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Login {
-    /// It is not: nothing may be sent.
+    /// It is not known to, so nothing may be sent.
     Unknown,
-    /// It is: unframed Thrift without SASL opened a session.
+    /// It does: a session was opened with unframed Thrift without SASL.
     None,
 }
 
-/// What a port understands. Neither's question would do for the other: Thrift takes the beginning of a handshake for the length
-/// of a name that is to come, and some SASL servers read as many bytes as a message's head seems to say before they look at it
-/// (Thrift: older versions of Java's `TSaslTransport`, `receiveSaslMessage`).
+/// What a port understands. A question for one kind does not do for the other: Thrift takes the beginning of
+/// a handshake for the length of a name that follows, and some SASL servers read as many bytes as the head of
+/// a message seems to announce before they look at it (Thrift: older versions of Java's `TSaslTransport`,
+/// `receiveSaslMessage`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaks {
-    /// Thrift, in whatever frames: what expects frames takes a bare message for a bad one, and closes.
+    /// Thrift, framed or not: a port that expects frames takes a bare message for a bad frame, and closes.
     Thrift,
-    /// SASL, before anything else.
+    /// SASL.
     Sasl,
 }
 
@@ -171,9 +176,9 @@ pub struct Probe<N: Network> {
     place: Place,
     settings: ProbeSettings<N>,
     kept: Option<Kept<N::Stream>>,
-    /// Whether a kept session was not answered, and none was opened since.
+    /// Whether a kept session got no answer and none was opened since.
     doubted: bool,
-    /// What it did not answer, until it does.
+    /// What the port did not answer, until it does.
     silent: Option<Speaks>,
 }
 
@@ -182,12 +187,12 @@ struct Kept<S> {
     stream: S,
     session: Handle,
     seqid: i32,
-    /// Whether nothing came behind an answer, which would be taken for the next.
+    /// Whether nothing came after the last answer, which would be taken for the next answer.
     clean: bool,
 }
 
 impl<N: Network> Probe<N> {
-    /// A probe that keeps nothing yet.
+    /// A probe without a session.
     pub fn new(place: Place, settings: ProbeSettings<N>) -> Self {
         Self { place, settings, kept: None, doubted: false, silent: None }
     }
@@ -195,16 +200,17 @@ impl<N: Network> Probe<N> {
     /// Probes once. Not cancel-safe: a dropped probe loses the session that it kept.
     ///
     /// # Errors
-    /// [`ProbeError`]; see [`ProbeError::is_remote`].
+    /// When the port cannot be connected to, or the kept session gets no answer; see
+    /// [`ProbeError::is_remote`].
     pub async fn run(&mut self, login: Login) -> Result<Passed, ProbeError> {
         let allowed = self.settings.allowed;
-        // A connection that the coordinator closed says nothing of how it is now.
+        // A connection that the coordinator closed earlier says nothing about its state now.
         if let Some(mut kept) = self.kept.take().filter(Kept::is_fit) {
             let answer = timeout(allowed, kept.get_info()).await;
             let answer = answer.unwrap_or(Err(SessionError::TimedOut(allowed)));
             self.doubted = answer.is_err();
             match answer.map_err(ProbeError::Unanswered)? {
-                // The session has expired: the next probe opens another.
+                // The session has expired; the next probe opens another one.
                 Answer::NoSession => return Ok(Passed::Answered),
                 Answer::Works => {
                     self.kept = Some(kept);
@@ -227,7 +233,7 @@ impl<N: Network> Probe<N> {
                 (self.kept, self.doubted) = (Some(kept), false);
                 Ok(Passed::Opened)
             }
-            // To open one may take long, to answer does not.
+            // Opening a session may take long, answering may not.
             Err(SessionError::TimedOut(_)) if self.doubted => self.ask(Speaks::Thrift).await,
             Err(error) if self.doubted => Err(ProbeError::Unanswered(error)),
             Err(error) => {
@@ -237,13 +243,14 @@ impl<N: Network> Probe<N> {
         }
     }
 
-    /// Asks what every server answers at once, on a connection of its own. Any answer will do, be it a close: only a process
-    /// that runs gives one. `speaks` is what the client speaks that doubts it, which need not be what the port expects: a port
-    /// without login takes the beginning of a handshake for that of a message, and waits, and some with one take a message for
-    /// that of a handshake. So what is not answered is asked in the other way, too.
+    /// Asks the question that every server answers at once, on a connection of its own. Any answer will do,
+    /// even a close, because only a running process gives one. `speaks` is what the client that doubts the
+    /// port speaks, which may not be what the port expects: a port without login takes the beginning of a
+    /// handshake for that of a message and waits, and some ports with a login take a message for a handshake.
+    /// So a question without an answer is followed by the other one.
     ///
     /// # Errors
-    /// [`ProbeError`].
+    /// When the port cannot be connected to, or answers neither question in time.
     pub async fn ask(&mut self, speaks: Speaks) -> Result<Passed, ProbeError> {
         let mut answered = self.answers(speaks).await?;
         if !answered {
@@ -265,17 +272,17 @@ impl<N: Network> Probe<N> {
         Ok(timeout(allowed, answer).await.is_ok())
     }
 
-    /// What [`Self::ask`] was not answered the last time.
+    /// What [`Self::ask`] got no answer to the last time.
     pub fn silent(&self) -> Option<Speaks> {
         self.silent
     }
 
-    /// Whether it keeps a session, and a connection with it.
+    /// Whether a session, and with it a connection, is kept.
     pub fn keeps(&self) -> bool {
         self.kept.is_some()
     }
 
-    /// Forgets the session that it keeps, which is none of what is probed from now on.
+    /// Forgets the kept session, which is not on the process that is probed from now on.
     pub fn forget(&mut self) {
         (self.kept, self.doubted) = (None, false);
     }
@@ -288,7 +295,7 @@ impl<N: Network> Probe<N> {
     }
 }
 
-/// What the kept session was told.
+/// The answer in the kept session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Works,
@@ -324,7 +331,7 @@ impl<S: Stream> Kept<S> {
         })
         .await?;
         self.clean = clean;
-        // Only Impala says that it shuts down, and nobody else in its words.
+        // Only Impala says that it is shutting down, and no other server uses its words.
         Ok(match verdict(method, &reply, Family::Impala) {
             Verdict::Success => Answer::Works,
             Verdict::ShuttingDown => Answer::ShuttingDown,
@@ -348,7 +355,8 @@ fn write_session(request: &mut Writer, session: Handle) {
     });
 }
 
-/// One call, unframed, whose only argument is a struct that `fields` writes; its reply, and whether nothing came behind it.
+/// Makes one unframed call, whose only argument is a struct that `fields` writes. Returns its reply, and
+/// whether nothing came after it.
 async fn call<S: Stream>(
     stream: &mut S,
     method: &'static Method,

@@ -1,8 +1,8 @@
-//! Passing bytes both ways between a client and a coordinator, unread.
+//! Passes bytes both ways between a client and a coordinator, unread.
 //!
-//! A direction holds a buffer only from a read that found bytes to the write that delivers the last of them: an idle
-//! connection holds none, and a peer that does not read costs at most one buffer. There is no idle timeout, because
-//! sessions idle for hours are normal; keepalive finds dead peers.
+//! A direction holds a buffer only from the read that found bytes to the write that delivers the last of
+//! them. So an idle connection holds none, and a peer that does not read costs at most one buffer. There is
+//! no idle timeout, because sessions that are idle for hours are normal; keepalive finds dead peers.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -17,16 +17,16 @@ use tokio::time::sleep;
 use super::buffer::Buffer;
 use super::stream::Stream;
 
-/// How often a connection is looked at whose reset no read or write would notice, because one direction has ended or
-/// waits for the other side.
+/// How often to look at a connection whose reset no read or write would notice, because one direction has
+/// ended or waits for the other side.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One of the two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// Who connected to the router.
+    /// The side that connected to the router.
     Client,
-    /// Whom the router dialed.
+    /// The side that the router dialed.
     Coordinator,
 }
 
@@ -49,22 +49,22 @@ impl fmt::Display for Side {
 /// How a relay ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// The side that failed, or, where neither did, the one that finished first.
+    /// The side that failed, or, if neither did, the side that finished first.
     pub who: Side,
     /// Bytes from the client that were delivered to the coordinator.
     pub client_bytes: u64,
     /// Bytes from the coordinator that were delivered to the client.
     pub coordinator_bytes: u64,
-    /// What went wrong on the connection of `who`; `None` after two orderly ends.
+    /// The error on the connection of `who`; `None` after two orderly ends.
     pub error: Option<io::Error>,
 }
 
-/// Passes bytes both ways until both sides have finished or one has failed. A FIN is passed on when the bytes before
-/// it are delivered; the other direction goes on. What a side said before it failed is delivered too. Unless its last
-/// word was a FIN, the other side is then set to be reset at its close, so that it does not take the end for an
-/// orderly one; the caller drops both.
+/// Passes bytes both ways until both sides have finished or one has failed. A FIN is passed on when the bytes
+/// before it have been delivered; the other direction goes on. The bytes that a side sent before it failed
+/// are delivered as well. Unless that side had sent a FIN, the other side's connection is set to be reset
+/// when it closes, so that the end does not look orderly; the caller drops both.
 ///
-/// `count` is told of delivered bytes as they are delivered, with the side that sent them.
+/// `count` is called with the number of delivered bytes, as they are delivered, and the side that sent them.
 ///
 /// Not cancel-safe: bytes in flight are lost with the future.
 pub async fn relay<C: Stream, K: Stream>(
@@ -97,7 +97,7 @@ pub async fn relay<C: Stream, K: Stream>(
         _ => {}
     }
     Ended {
-        // Without a failure both sides have finished, so one was first.
+        // Without a failure both sides have finished, so one of them was first.
         who: failed.as_ref().map(|failure| failure.who).or(pump.first_to_finish).unwrap_or(Side::Client),
         client_bytes: pump.from_client.delivered,
         coordinator_bytes: pump.from_coordinator.delivered,
@@ -118,7 +118,7 @@ struct Pump {
     from_client: Direction,
     from_coordinator: Direction,
     first_to_finish: Option<Side>,
-    /// A write that failed, while what its side said before is still being delivered.
+    /// A write that failed, while bytes that its side sent before are still being delivered.
     failure: Option<Failure>,
 }
 
@@ -134,7 +134,7 @@ impl Default for Pump {
 }
 
 impl Pump {
-    /// Whether both directions wait for bytes: then a reset of either side wakes a read.
+    /// Whether both directions wait for bytes; if so, a reset of either side wakes a read.
     fn reads_both(&self) -> bool {
         [&self.from_client, &self.from_coordinator]
             .iter()
@@ -162,8 +162,8 @@ impl Pump {
         Poll::Ready(self.failure.take().map_or(Ok(()), Err))
     }
 
-    /// A read that failed ends everything. A write that failed ends its direction only: a coordinator that says why it
-    /// hangs up, and does so while the client is still sending, must be heard. The other direction cannot hang on a
+    /// A failed read ends everything. A failed write ends its direction only: a coordinator that hangs up,
+    /// and says why while the client is still sending, must be heard. The other direction cannot hang on a
     /// dead connection, because reading it gives what is left and then an end.
     fn keep_write_failure(
         &mut self,
@@ -182,8 +182,8 @@ impl Pump {
         Ok(Poll::Ready(()))
     }
 
-    /// The side whose connection is dead at this moment and that nobody needs any more: a client always, a coordinator
-    /// only when everything that was read from it is delivered, however slowly the client reads.
+    /// The side whose connection is dead at this moment and no longer needed: a client always, a coordinator
+    /// only when everything that was read from it has been delivered, however slowly the client reads.
     async fn gone(&self, client: &impl Stream, coordinator: &impl Stream) -> Option<Side> {
         let delivered =
             self.failure.is_none() && !matches!(self.from_coordinator.state, State::Writing { .. });
@@ -222,7 +222,7 @@ enum State {
     Broken,
 }
 
-/// `No` after a write: a writer that encrypts, say, may hold bytes back until it is told to flush.
+/// `No` after a write: some writers, for example those that encrypt, hold bytes back until they are flushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flushed {
     Yes,
@@ -242,7 +242,7 @@ impl Direction {
         matches!(self.state, State::Finished)
     }
 
-    /// Moves what can be moved; ready when nothing more will pass.
+    /// Moves what can be moved; ready when nothing more will come.
     fn poll<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! The options that every socket of the router has, towards clients and towards coordinators.
+//! The options of every socket of the router, towards clients and coordinators.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -9,16 +9,17 @@ use tokio::net::TcpStream;
 
 /// How long after an unanswered keepalive probe the next one is sent.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// So many unanswered probes end the connection where no user timeout does.
+/// This many unanswered probes end the connection if it has no user timeout.
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// What is set on a socket besides `TCP_NODELAY`, which is always on: calls are small and wait for each other.
+/// Options besides `TCP_NODELAY`, which is always on because calls are small and wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketSettings {
     /// A connection that was silent for this long is probed, then every 10 s; three unanswered probes end it.
     pub keepalive: Duration,
-    /// Sent bytes (keepalive probes too) that are not acknowledged for this long end the connection. The kernel counts
-    /// a closed receive window as not acknowledging, so this must be `None` where a peer may pause for longer.
+    /// The connection ends when sent bytes (or keepalive probes) are not acknowledged for this long. The
+    /// kernel counts a closed receive window as not acknowledging, so this must be `None` where a peer may
+    /// pause for longer.
     pub user_timeout: Option<Duration>,
 }
 
@@ -26,7 +27,7 @@ impl SocketSettings {
     /// Sets the options on a connection, or on a listener for all that it will accept.
     ///
     /// # Errors
-    /// The kernel's, for a socket that is no longer connected among other reasons.
+    /// When the kernel refuses, for example because the socket is no longer connected.
     pub fn apply(&self, socket: &impl AsFd) -> io::Result<()> {
         let socket = SockRef::from(socket);
         socket.set_tcp_nodelay(true)?;
@@ -39,11 +40,11 @@ impl SocketSettings {
     }
 }
 
-/// Sets or, with `None`, clears `TCP_USER_TIMEOUT` on a connection that is in use: it is cleared when a connection
-/// turns out to be one that is passed on unread, whose client may stop reading for as long as it likes.
+/// Sets or, with `None`, clears `TCP_USER_TIMEOUT` on a connection in use. It is cleared when a connection
+/// turns out to be opaque, because its client may stop reading for as long as it likes.
 ///
 /// # Errors
-/// The kernel's.
+/// When the kernel refuses, for example because the socket is no longer connected.
 pub fn set_user_timeout(stream: &TcpStream, timeout: Option<Duration>) -> io::Result<()> {
     SockRef::from(stream).set_tcp_user_timeout(timeout)
 }

@@ -1,5 +1,5 @@
-//! What the data path needs of a connection besides reading and writing: to notice that the other side left, without
-//! taking a byte that somebody else is to read.
+//! What the data path needs of a connection besides reading and writing: to notice that the other side has
+//! left without taking bytes that are for another reader.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -18,73 +18,77 @@ use super::socket::{self, SocketSettings};
 
 /// A connection to a client or to a coordinator.
 pub trait Stream: Sized + AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
-    /// What connections to coordinators are opened by where clients come on connections of this type. They may be of another
-    /// type: [`LinkStream`].
+    /// Opens connections to coordinators for clients that come on connections of this type. Those may be of
+    /// another type: [`LinkStream`].
     type Network: Network;
 
-    /// Resolves when reading would find something: bytes, an end or an error. May resolve early.
+    /// Resolves when a read would find something: bytes, an end or an error. May resolve early.
     ///
     /// Reads nothing; cancel-safe.
     fn readable(&self) -> impl Future<Output = ()> + Send;
 
-    /// Resolves when the connection is dead: reset by the peer, or given up by the kernel (keepalive, user timeout).
-    /// Unread bytes and a FIN, after which the peer may still read, do not resolve it.
+    /// Resolves when the connection is dead: reset by the peer, or given up by the kernel (keepalive, user
+    /// timeout). Unread bytes and a FIN, after which the peer may still read, do not resolve it.
     ///
     /// Reads nothing; cancel-safe.
     fn gone(&self) -> impl Future<Output = ()> + Send;
 
-    /// Resolves when the peer will send no more: it sent a FIN or a reset. Unread bytes neither resolve nor delay it.
+    /// Resolves when the peer will send no more: it sent a FIN or a reset. Unread bytes neither resolve nor
+    /// delay it.
     ///
     /// Reads nothing; cancel-safe.
     fn closed(&self) -> impl Future<Output = ()> + Send;
 
-    /// What reading would find at this moment; asks the kernel, so that a FIN which arrived a microsecond ago is seen.
+    /// What a read would find at this moment. It asks the kernel, so that even a FIN that arrived a
+    /// microsecond ago is seen.
     fn look(&self) -> Seen;
 
-    /// As [`Self::look`], without asking the kernel unless the runtime has been told of something since the last read: what
-    /// arrived in this very moment may be missed.
+    /// As [`Self::look`], but asks the kernel only if the runtime has had an event since the last read; so
+    /// what arrived at this very moment may be missed.
     fn glance(&self) -> Seen;
 
-    /// What reading would find, as soon as it would find something; until then the task is woken when it does. Reads nothing,
-    /// and asks the kernel only when the runtime has been told of something.
+    /// What a read would find, as soon as it would find something; until then the task is woken when it does.
+    /// Reads nothing, and asks the kernel only when the runtime has had an event.
     fn poll_seen(&self, cx: &mut Context<'_>) -> Poll<Seen>;
 
-    /// Has the runtime in which this is called wait for it from now on, in place of the one in which it was opened: each
-    /// time that one finds something for a task of another, it has to wake the other's thread.
+    /// Registers the connection with the current runtime, in place of the one in which it was opened: a
+    /// runtime that gets an event for a task of another one has to wake the other's thread each time.
     ///
     /// # Errors
-    /// The kernel's. The connection is then gone.
+    /// When the kernel refuses; the connection is then gone.
     fn settle_here(self) -> io::Result<Self>;
 
-    /// Makes the close at drop a reset that discards unsent bytes, so that the peer does not take it for an orderly end.
+    /// Makes the close at drop a reset, which discards unsent bytes, so that the peer does not take it for an
+    /// orderly end.
     fn reset_on_close(&self);
 
     /// Sets or clears `TCP_USER_TIMEOUT` (see [`socket::set_user_timeout`]).
     ///
     /// # Errors
-    /// The kernel's.
+    /// When the kernel refuses, for example because the socket is no longer connected.
     fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 }
 
 /// The connections to coordinators where clients come on connections of type `S`.
 pub type LinkStream<S> = <<S as Stream>::Network as Network>::Stream;
 
-/// What connections are opened by: sockets, or what stands in their place.
+/// Opens connections: as sockets, or as something in their place.
 pub trait Network: Clone + fmt::Debug + Send + Sync + 'static {
-    /// What it opens.
+    /// The connections that it opens.
     type Stream: Stream;
 
-    /// The addresses that a host name stands for, each once, in the order in which they are to be tried. Cancel-safe.
-    ///
-    /// # Errors
-    /// The resolver's.
-    fn resolve(&self, name: &str) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send;
-
-    /// Connects to an address, for as long as that takes: who dials (see [`dial`](super::dial::dial)) has a deadline.
+    /// The addresses that a host name stands for, each once, in the order in which they are to be tried.
     /// Cancel-safe.
     ///
     /// # Errors
-    /// The kernel's.
+    /// When the name does not resolve.
+    fn resolve(&self, name: &str) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send;
+
+    /// Connects to an address, however long that takes; the deadline is the caller's (see
+    /// [`dial`](super::dial::dial)). Cancel-safe.
+    ///
+    /// # Errors
+    /// When the connection fails, for example because it is refused.
     fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
@@ -93,7 +97,7 @@ pub trait Network: Clone + fmt::Debug + Send + Sync + 'static {
 pub struct Sockets {
     /// The options of every connection.
     pub settings: SocketSettings,
-    /// What knows the addresses of names.
+    /// Resolves names.
     pub resolver: Resolver,
 }
 
@@ -106,7 +110,7 @@ impl Network for Sockets {
 
     async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(address).await?;
-        // It is connected no more.
+        // The socket is no longer connected.
         self.settings.apply(&stream).map_err(|_| io::ErrorKind::ConnectionReset)?;
         Ok(stream)
     }
@@ -117,7 +121,7 @@ impl Network for Sockets {
 pub enum Seen {
     /// Nothing to read, and the peer has not closed.
     Nothing,
-    /// Bytes that nobody read yet; what comes after them cannot be seen.
+    /// Unread bytes; what comes after them cannot be seen.
     Bytes,
     /// A FIN or a reset.
     End,
@@ -127,14 +131,16 @@ impl Stream for TcpStream {
     type Network = Sockets;
 
     async fn readable(&self) {
-        // An error is something that reading would find.
+        // An error is something that a read would find.
         let _ready = Self::readable(self).await;
     }
 
     async fn gone(&self) {
-        // An error is something to read, too, and while there is nothing to read this is the cheaper way to wait.
+        // An error is something to read as well, and while there is nothing to read this is the cheaper way
+        // to wait.
         let _ready = poll_fn(|cx| self.poll_read_ready(cx)).await;
-        // An error readiness never goes away by itself, and unread bytes do not satisfy this interest: no spinning.
+        // An error readiness never goes away by itself, and unread bytes do not satisfy this interest: no
+        // spinning.
         Box::pin(async {
             while let Ok(ready) = self.ready(Interest::ERROR).await {
                 if ready.is_error() {
@@ -146,8 +152,8 @@ impl Stream for TcpStream {
     }
 
     async fn closed(&self) {
-        // The one interest that a FIN satisfies and unread bytes do not. Urgent data would satisfy it too, but tokio
-        // registers streams without it.
+        // The one interest that a FIN satisfies and unread bytes do not. Urgent data would satisfy it too,
+        // but tokio registers streams without it.
         while let Ok(ready) = self.ready(Interest::PRIORITY).await {
             if ready.is_read_closed() {
                 return;
@@ -179,7 +185,8 @@ impl Stream for TcpStream {
             if ready!(self.poll_read_ready(cx)).is_err() {
                 return Poll::Ready(Seen::End);
             }
-            // What the runtime was told may have been read since: if so, this has it wait for more.
+            // The event of the runtime may be about bytes that were read since; if so, this makes it wait for
+            // more.
             let seen = self.try_io(Interest::READABLE, || match self.look() {
                 Seen::Nothing => Err(io::ErrorKind::WouldBlock.into()),
                 seen => Ok(seen),

@@ -1,5 +1,5 @@
-//! A small HTTP client for the coordinators' web port: one request a connection, everything bounded, and of what comes
-//! back only the figures that are used.
+//! A small HTTP client for the coordinators' web port: one request per connection, with bounds on everything,
+//! and of the answers only the figures that are used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,53 +18,53 @@ use crate::ids::{PerService, Service};
 
 /// The largest head of an answer, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
-/// The largest body of an answer, in bytes; a busy impalad's metrics have some 200 KiB.
+/// The largest body of an answer, in bytes; the metrics of a busy impalad have about 200 KiB.
 const LARGEST_BODY: usize = 4 << 20;
 
 /// Why a page was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
-    /// The port was not reached.
+    /// The port could not be connected to.
     #[error(transparent)]
     Dial(#[from] DialError),
-    /// No whole answer in time.
+    /// There was no complete answer in time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
-    /// The exchange failed, or was no HTTP.
+    /// The exchange failed, or the answer was not HTTP.
     #[error("the exchange failed: {0}")]
     Http(#[from] hyper::Error),
-    /// Another status than 200; 401 where the web port wants a login.
+    /// The status is not 200; it is 401 where the web port requires a login.
     #[error("status {0}")]
     Status(StatusCode),
-    /// The answer has more bytes than an answer can need.
+    /// The answer is larger than any answer needs to be.
     #[error("the answer has more than {LARGEST_BODY} bytes")]
     TooLarge,
-    /// The answer broke off.
-    #[error("the answer broke off: {0}")]
+    /// The answer was cut short.
+    #[error("the answer was cut short: {0}")]
     Body(String),
-    /// The answer is no JSON object.
-    #[error("the answer is no JSON object")]
+    /// The answer is not a JSON object.
+    #[error("the answer is not a JSON object")]
     NotJson,
 }
 
 impl WebError {
-    /// Whether somebody answered, in whatever words.
+    /// Whether there was any answer.
     pub fn is_answer(&self) -> bool {
         matches!(self, Self::Status(_) | Self::TooLarge | Self::NotJson)
     }
 }
 
-/// How a web port is asked.
+/// How to ask a web port.
 #[derive(Clone, Debug)]
 pub struct WebSettings<N> {
-    /// What dials.
+    /// What opens connections.
     pub network: N,
-    /// Name resolution, dial and answer together.
+    /// The time for name resolution, dial and answer together.
     pub allowed: Duration,
 }
 
-/// Impala's `/jsonmetrics?json`, as far as it is used (metrics.json, common-metrics.cc). What a version does not have is
-/// absent.
+/// The used part of Impala's `/jsonmetrics?json` (metrics.json, common-metrics.cc). Figures that a version
+/// does not have are absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImpalaMetrics {
     /// `impala-server.num-open-hiveserver2-sessions` and `….num-open-beeswax-sessions` together.
@@ -79,7 +79,7 @@ pub struct ImpalaMetrics {
     pub process_start_time: Option<Arc<str>>,
 }
 
-/// The metrics of one client port; 0 where it is not open.
+/// The metrics of one client port; 0 if it is not open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrontendMetrics {
     /// `impala.thrift-server.….connections-in-use`: connections that own a service thread.
@@ -88,7 +88,7 @@ pub struct FrontendMetrics {
     pub setup_queue: u32,
 }
 
-/// What the metrics call a client port.
+/// The name of a client port in the metrics.
 fn frontend(service: Service) -> &'static str {
     match service {
         Service::Hs2 => "hiveserver2-frontend",
@@ -128,7 +128,7 @@ impl ImpalaMetrics {
 /// Reads `/jsonmetrics?json`.
 ///
 /// # Errors
-/// [`WebError`].
+/// When there is no complete answer in time, or it is not a page that can be read.
 pub async fn impala_metrics<N: Network>(
     place: &Place,
     settings: &WebSettings<N>,
@@ -136,11 +136,11 @@ pub async fn impala_metrics<N: Network>(
     Ok(ImpalaMetrics::read(&object(place, "/jsonmetrics?json", settings).await?))
 }
 
-/// Reads `is_quiescing` from `/?json`: the only place where a coordinator tells of its own graceful shutdown (Impala:
-/// default-path-handlers.cc). `None` if the page does not say.
+/// Reads `is_quiescing` from `/?json`, the only place where a coordinator shows its own graceful shutdown
+/// (Impala: default-path-handlers.cc). `None` if the page does not have it.
 ///
 /// # Errors
-/// [`WebError`].
+/// When there is no complete answer in time, or it is not a page that can be read.
 pub async fn is_quiescing<N: Network>(
     place: &Place,
     settings: &WebSettings<N>,
@@ -149,11 +149,11 @@ pub async fn is_quiescing<N: Network>(
     Ok(page.get("is_quiescing").and_then(Value::as_bool))
 }
 
-/// Asks `/healthz`: 200 when all services have started and the statestore knows the coordinator, 503 before; it stays 200
-/// during a graceful shutdown (Impala: impala-http-handler.cc).
+/// Asks `/healthz`: 200 when all services have started and the statestore knows the coordinator, 503 before;
+/// it stays 200 during a graceful shutdown (Impala: impala-http-handler.cc).
 ///
 /// # Errors
-/// [`WebError`]; [`WebError::Status`] with what it said if that is not 200.
+/// When there is no complete answer in time; [`WebError::Status`] when its status is not 200.
 pub async fn healthz<N: Network>(place: &Place, settings: &WebSettings<N>) -> Result<(), WebError> {
     page(place, "/healthz", settings).await.map(drop)
 }
@@ -204,7 +204,7 @@ async fn exchange<S: Stream>(stream: S, place: &Place, target: &str) -> Result<B
             }
         })
     };
-    // The connection is driven until the body is there; how it ends after that is nobody's concern.
+    // The connection is driven until the body is there; how it ends after that does not matter.
     tokio::pin!(body);
     tokio::select! {
         biased;

@@ -1,10 +1,11 @@
-//! Tells from the first bytes of a connection what the client speaks, so that one port serves every kind of client.
+//! Tells from the first bytes of a connection what the client speaks, so that one port serves every kind of
+//! client.
 //!
-//! The kinds differ within a few bytes: a TLS record begins `16 03`, a SASL negotiation `01`, a strict binary Thrift
-//! message `80 01`, an HTTP request with a method in capitals. Only a frame length could look like one of the others,
-//! so each kind is a list of conditions on fixed positions, tried in a fixed order; a kind that is still possible
-//! makes the later ones wait. That makes the answer *monotone*: once given it never changes with more bytes, however
-//! they were cut into segments.
+//! The kinds differ within a few bytes: a TLS record begins `16 03`, a SASL negotiation `01`, a strict binary
+//! Thrift message `80 01`, an HTTP request with a method in capitals. Only the length of a frame can look
+//! like the beginning of another kind. So each kind is a list of conditions on fixed positions, and the kinds
+//! are tried in a fixed order: as long as one is possible, the later ones wait. That makes the answer
+//! *monotone*: once given, it never changes with more bytes, however they were cut into segments.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -12,9 +13,9 @@ use std::ops::RangeInclusive;
 /// After this many bytes [`detect`] has always decided; it never looks at later ones.
 pub const DETECT_BYTES: usize = 16;
 
-/// A first frame of more bytes than this is no request: with such a length, bytes are known to be something else at once.
-/// No server takes more (Hive: `hive.server2.thrift.max.message.size`, 100 MiB; Impala has no framed port), and four letters
-/// of text, read as a length, are more.
+/// A first frame longer than this is not a request, so such a length shows at once that the bytes are
+/// something else. No server accepts longer frames (Hive: `hive.server2.thrift.max.message.size`, 100 MiB;
+/// Impala has no framed port), and four letters of text, read as a length, are always more.
 pub const FRAME_LIMIT: u32 = 1 << 30;
 
 /// What the first bytes of a connection are.
@@ -32,15 +33,15 @@ pub enum Detection {
     Thrift,
     /// A strict binary Thrift message inside a frame with a 4-byte length.
     Framed,
-    /// None of these. Old-style Thrift (no version word) is among them: no client that was seen sends it, and Spark
-    /// hangs up on it.
+    /// None of these. Old-style Thrift (without a version word) is among them: no known client sends it, and
+    /// Spark hangs up on it.
     Unknown,
 }
 
-/// Decides what `first`, all bytes received so far, is the beginning of.
+/// Decides what the connection is from `first`, all bytes received so far.
 ///
-/// Decides as soon as the bytes allow, at the latest with [`DETECT_BYTES`] of them. For every input,
-/// `detect(prefix)` is either [`Detection::NeedMore`] or equal to `detect(whole)`.
+/// The decision comes as soon as the bytes allow it, at the latest with [`DETECT_BYTES`] of them. For every
+/// input, `detect(prefix)` is either [`Detection::NeedMore`] or equal to `detect(whole)`.
 pub fn detect(first: &[u8]) -> Detection {
     let first = first.get(..DETECT_BYTES).unwrap_or(first);
     let kinds: [(Detection, Condition); 5] = [
@@ -60,8 +61,9 @@ pub fn detect(first: &[u8]) -> Detection {
     Detection::Unknown
 }
 
-/// What somebody seems to speak whose bytes have no place where they came: a client in the middle of its connection, or a
-/// coordinator that answers. For people, in place of the bytes, which are never repeated.
+/// What a peer seems to speak whose bytes are invalid where they came: a client in the middle of its
+/// connection, or a coordinator that answers. Messages for people name it in place of the bytes, which are
+/// never repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Speech {
     /// A TLS alert (RFC 8446 §6): what a TLS server answers to anything else. Seen: `15 03 03 00 02 02 0a`.
@@ -76,12 +78,13 @@ pub enum Speech {
     Thrift,
     /// A message of Thrift's SASL negotiation.
     Sasl,
-    /// A frame, as far as a length can tell.
+    /// A frame, as far as its length can tell.
     Framed,
 }
 
 impl Speech {
-    /// What `first` looks like. A guess: as few bytes as there are must do, even one. None if it looks like nothing known.
+    /// What `first` looks like, as a guess from whatever bytes there are, even a single one. None if they
+    /// look like nothing known.
     pub fn guess(first: &[u8]) -> Option<Self> {
         let kinds: [(Self, Condition); 7] = [
             (Self::TlsAlert, tls_alert),
@@ -90,7 +93,7 @@ impl Speech {
             (Self::HttpRequest, http),
             (Self::Thrift, |first| version_word(first, 0)),
             (Self::Sasl, sasl_message),
-            // Of a length alone, a small one: any four letters are a large one.
+            // Of a bare length only a small one: any four letters are a large one.
             (Self::Framed, |first| is(first, 0, &[0]).min(framed(first))),
         ];
         let like = |wanted| kinds.iter().find(|(_, kind)| kind(first) == wanted).map(|(speech, _)| *speech);
@@ -117,7 +120,8 @@ impl fmt::Display for Speech {
     }
 }
 
-/// What bytes look like, as the end of a sentence that says what they are not; nothing if they look like nothing known.
+/// The end of a sentence that says what bytes are not: what they look like instead; empty if they look like
+/// nothing known.
 pub(crate) fn hint(first: &[u8]) -> Hint {
     Hint(Speech::guess(first))
 }
@@ -131,10 +135,11 @@ impl fmt::Display for Hint {
     }
 }
 
-/// One kind of client, as a judgement of the first bytes.
+/// A condition that the first bytes of one kind of client meet.
 type Condition = fn(&[u8]) -> Match;
 
-/// How far bytes that may be incomplete fulfil a condition. The order is the order of "and": the least one counts.
+/// How far bytes, which may be incomplete, meet a condition. The order is the order of "and": the least value
+/// counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Match {
     No,
@@ -152,17 +157,19 @@ fn tls_alert(first: &[u8]) -> Match {
     is(first, 0, &[0x15, 0x03]).min(between(first, 2..3, 0..=4)).min(is(first, 3, &[0, 2]))
 }
 
-/// A method token of RFC 9110 §9.3 or RFC 5789, in capitals and followed by a space. HTTP/2's `PRI` is left out:
-/// nothing on our side of the coordinators would understand it.
+/// A method token of RFC 9110 §9.3 or RFC 5789, in capitals and followed by a space. HTTP/2's `PRI` is left
+/// out, because no coordinator understands it.
 fn http(first: &[u8]) -> Match {
     const METHODS: [&[u8]; 9] =
         [b"POST ", b"GET ", b"OPTIONS ", b"HEAD ", b"PUT ", b"DELETE ", b"PATCH ", b"TRACE ", b"CONNECT "];
     METHODS.iter().map(|method| is(first, 0, method)).max().unwrap_or(Match::No)
 }
 
-/// START (1), then the length and the name of a mechanism: 1 to 20 capitals, digits, `-` and `_` (RFC 4422 §3.1).
+/// START (1), then the length and the name of a mechanism: 1 to 20 capitals, digits, `-` and `_` (RFC 4422
+/// §3.1).
 ///
-/// A frame of 16 MiB also begins with 01, but its fifth byte is the 80 of Thrift, which no name's length can be.
+/// A frame of 16 MiB also begins with 01, but its fifth byte is Thrift's 80, which is not part of any name's
+/// length.
 fn sasl(first: &[u8]) -> Match {
     let start = is(first, 0, &[1]).min(between(first, 1..5, 1..=20));
     if start != Match::Yes {
@@ -181,7 +188,7 @@ fn sasl(first: &[u8]) -> Match {
     }
 }
 
-/// Any status, then the length of a payload; longer ones than this are not made.
+/// Any status, then the length of a payload, up to the longest that is ever sent.
 fn sasl_message(first: &[u8]) -> Match {
     between(first, 0..1, 1..=5).min(between(first, 1..5, 0..=0xffff))
 }
@@ -191,16 +198,17 @@ pub(crate) fn is_mechanism_byte(byte: u8) -> bool {
     matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_')
 }
 
-/// The version word with a message type (`TBinaryProtocol` of the Thrift specification), then a name's length.
+/// The version word with a message type (`TBinaryProtocol` of the Thrift specification), then a name's
+/// length.
 ///
-/// Any positive length will do: nothing but Thrift begins with these bytes, and a name that is far too long is for the
-/// scanner to refuse, not to be handed to a coordinator as something unknown.
+/// Any positive length is accepted: nothing but Thrift begins with these bytes. A name that is far too long
+/// is refused by the scanner, and not handed to a coordinator as something unknown.
 fn thrift(first: &[u8]) -> Match {
     version_word(first, 0).min(between(first, 4..8, 1..=i32::MAX as u32))
 }
 
-/// A frame around the same: its length must hold the version word, the name, the sequence id and a stop byte, and may not
-/// be more than any frame of a request has.
+/// The same inside a frame, whose length must have room for the version word, the name, the sequence id and a
+/// stop byte, and must not exceed the length of any request's frame.
 fn framed(first: &[u8]) -> Match {
     const AROUND_NAME: u32 = 4 + 4 + 4 + 1;
     let message = between(first, 0..4, AROUND_NAME + 1..=FRAME_LIMIT).min(version_word(first, 4));
@@ -216,7 +224,7 @@ fn version_word(first: &[u8], at: usize) -> Match {
     is(first, at, &[0x80, 0x01, 0x00]).min(between(first, at + 3..at + 4, 1..=4))
 }
 
-/// The bytes at `at` are `wanted`.
+/// Whether the bytes at `at` are `wanted`.
 fn is(first: &[u8], at: usize, wanted: &[u8]) -> Match {
     let seen = first.get(at..).unwrap_or_default();
     if seen.len() >= wanted.len() {
@@ -228,8 +236,8 @@ fn is(first: &[u8], at: usize, wanted: &[u8]) -> Match {
     }
 }
 
-/// The big-endian number at `at` (at most 4 bytes) lies in `wanted`, judged by as many of its bytes as are there: the
-/// missing ones are taken as all zeros and as all ones.
+/// Whether the big-endian number at `at` (at most 4 bytes) is in `wanted`. Missing bytes are taken once as
+/// all zeros and once as all ones.
 fn between(first: &[u8], at: std::ops::Range<usize>, wanted: RangeInclusive<u32>) -> Match {
     let number = |missing: u8| {
         let bytes = at.clone().map(|position| first.get(position).copied().unwrap_or(missing));

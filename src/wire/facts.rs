@@ -1,4 +1,4 @@
-//! The few facts that the scanner remembers of a message, and where in a message they stand.
+//! The few facts that the scanner remembers of a message, and their places in it.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,32 +12,33 @@ use super::watch::{Slot, Strings};
 pub const HANDLE_PART_BYTES: usize = 16;
 /// The longest method name that is accepted; the longest known one has 25 bytes.
 pub const NAME_BYTES: usize = 128;
-/// How much of an error message is remembered: enough for the name of an exception, `Query … failed:` and the sentence after
-/// it.
+/// Bytes of an error message that are remembered: enough for the name of an exception, `Query … failed:` and
+/// the sentence after it.
 pub const MESSAGE_BYTES: usize = 160;
 
-/// The public half of a handle: what a call is routed by.
+/// The public half of a handle, by which calls are routed.
 pub type Guid = [u8; HANDLE_PART_BYTES];
 
-/// What a message calls its method. Names in the tables take no room of their own.
+/// The method name in a message. Names in the tables take no memory of their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Name {
-    /// Nothing yet.
+    /// It has not been read yet.
     #[default]
     Unread,
-    /// A method's.
+    /// The name of a known method.
     Of(&'static Method),
-    /// Another one.
+    /// Any other name.
     Other(Box<[u8]>),
 }
 
 impl Name {
-    /// The name that these bytes are.
+    /// The name with these bytes.
     pub(super) fn new(bytes: &[u8]) -> Self {
         Self::known(method::lookup(bytes)).unwrap_or_else(|| Self::Other(bytes.into()))
     }
 
-    /// The name that these bytes are, in the reply to a call of `method`. Equal to the call's if it is the same name.
+    /// The name with these bytes, in the reply to a call of `method`. It equals the call's name if the bytes
+    /// are the same.
     pub(super) fn of_reply(bytes: &[u8], method: &'static Method) -> Self {
         let same = Self::known(method).filter(|name| name.as_bytes() == bytes);
         same.unwrap_or_else(|| Self::Other(bytes.into()))
@@ -59,7 +60,7 @@ impl Name {
 
 /// The beginning of an error message.
 pub(super) type Message = Text<MESSAGE_BYTES>;
-/// A Beeswax query id: the guid that it prints, none for a text that prints none.
+/// A Beeswax query id: the guid of which it is the text; none for any other text.
 pub type QueryId = Option<Guid>;
 
 /// A `THandleIdentifier` with 16 bytes in both halves.
@@ -77,7 +78,8 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Prints a guid the way Impala does: two little-endian 64-bit words in hexadecimal (Impala: `debug-util.cc` `PrintId`).
+/// Prints a guid the way Impala does: two little-endian 64-bit words in hexadecimal (Impala: `debug-util.cc`
+/// `PrintId`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuidText(pub Guid);
 
@@ -95,17 +97,17 @@ impl fmt::Display for GuidText {
     }
 }
 
-/// Which bytes of a message a value is. Only of messages below 4 GiB, as all requests are.
+/// The bytes of a message that are a value. Only for messages below 4 GiB, as all requests are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// Bytes of the message before it.
+    /// Bytes of the message before the value.
     pub start: u32,
-    /// Its own bytes.
+    /// Bytes of the value.
     pub len: u32,
 }
 
 impl Span {
-    /// The place of a value of so many bytes that begins after so many; none beyond 4 GiB.
+    /// A value of `len` bytes that begins after `start` bytes; none beyond 4 GiB.
     pub(super) fn of(start: u64, len: u64) -> Option<Self> {
         let (start, len) = (u32::try_from(start).ok()?, u32::try_from(len).ok()?);
         start.checked_add(len).map(|_| Self { start, len })
@@ -117,7 +119,8 @@ impl Span {
     }
 }
 
-/// Where a handle's two halves begin, each of [`HANDLE_PART_BYTES`]. Only of messages below 4 GiB, as all requests are.
+/// Where a handle's two halves begin, each [`HANDLE_PART_BYTES`] long. Only for messages below 4 GiB, as all
+/// requests are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandlePlace {
     /// The guid.
@@ -126,7 +129,7 @@ pub struct HandlePlace {
     pub secret: u32,
 }
 
-/// Half of a handle, and after how many bytes of the message it begins.
+/// Half of a handle, and its offset in the message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Half {
     bytes: [u8; HANDLE_PART_BYTES],
@@ -134,15 +137,15 @@ pub(super) struct Half {
 }
 
 impl Half {
-    /// None if it has not the right size.
+    /// None if it does not have the right size.
     fn new(bytes: &[u8], end: u64) -> Option<Self> {
         let at = end.saturating_sub(HANDLE_PART_BYTES as u64);
-        // Beyond 4 GiB, where nothing is ever replaced.
+        // Beyond 4 GiB the offset is not needed: nothing is replaced there.
         Some(Self { bytes: bytes.try_into().ok()?, at: at.try_into().unwrap_or(u32::MAX) })
     }
 }
 
-/// A handle of which both halves need not have come yet, or not in the right size.
+/// A handle, of which one or both halves may be missing: not read yet, or not of the right size.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Halves {
     pub(super) guid: Option<Half>,
@@ -159,15 +162,15 @@ impl Halves {
     }
 }
 
-/// `TOperationType`, which Hive and Spark count to an operation's name: under another one they do not know it (Hive:
-/// `OperationHandle` `equals`). Impala does not look at it.
+/// `TOperationType`, which is part of an operation's identity on Hive and Spark: they do not know the
+/// operation under another type (Hive: `OperationHandle` `equals`). Impala does not look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OperationType(u8);
 
 impl OperationType {
     /// A statement's operation.
     pub const EXECUTE_STATEMENT: Self = Self(0);
-    /// What a `GetTypeInfo` leaves.
+    /// The operation of a `GetTypeInfo`.
     pub const GET_TYPE_INFO: Self = Self(1);
 
     /// As it is written in a handle.
@@ -176,9 +179,9 @@ impl OperationType {
     }
 }
 
-/// What was found in a message. Complete once the scanner says that the message ended; before that, what has come so far.
+/// The facts found in a message so far. They are complete when the scanner says that the message has ended.
 ///
-/// Every call under way holds two of these: what few messages have is in boxes.
+/// Every call in flight holds two of these, so facts that few messages have are boxed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     pub(super) message_type: Option<MessageType>,
@@ -199,20 +202,21 @@ pub struct Facts {
     pub more: Option<bool>,
     /// The operation's state, in the numbers of its service.
     pub state: Option<i32>,
-    /// What kind of operation the request names; none in other requests.
+    /// The type of the operation that a request names; none in other requests.
     pub operation_type: Option<OperationType>,
     /// Whether the minted operation has rows.
     pub has_result_set: Option<bool>,
-    /// Whether the statement runs on after its reply; if not, the reply comes when it has ended (Impala ignores it).
+    /// Whether the statement goes on running after its reply; if not, the reply comes when it has ended
+    /// (Impala ignores this).
     pub run_async: Option<bool>,
     /// Where the statement's text stands.
     pub statement: Option<Span>,
-    /// A container of strings, not empty, that says that it is one of something else: its coordinator would read strings all
-    /// the same, and see the message end elsewhere.
+    /// A non-empty container of strings whose declared element type is another one. Its coordinator would
+    /// read strings all the same, and so see the message end elsewhere.
     pub mistyped: Option<Strings>,
 }
 
-/// A Beeswax query id as the guid that it prints (`%016x:%016x`, Impala: `debug-util.cc` `PrintId`), so that a query has one
+/// The guid of a Beeswax query id (`%016x:%016x`, Impala: `debug-util.cc` `PrintId`), so that a query has one
 /// key in both services; none for any other text.
 fn guid_of_query_id(id: &[u8]) -> QueryId {
     let text = std::str::from_utf8(id).ok()?;
@@ -229,17 +233,19 @@ fn guid_of_query_id(id: &[u8]) -> QueryId {
 }
 
 impl Facts {
-    /// What is known of a call of which the router knows no more than what it is called.
+    /// The facts of a call of which only its name and sequence id are known.
     pub fn of_call(name: &[u8], seqid: i32) -> Self {
         Self { name: Name::new(name), seqid, ..Self::default() }
     }
 
-    /// The guid by which the request names its operation or session: its first handle's, or that of its query id.
+    /// The guid by which the request names its operation or session: its first handle's, or that of its query
+    /// id.
     pub fn key(&self) -> Option<Guid> {
         self.handle().map(|handle| handle.guid).or_else(|| self.query_id.flatten())
     }
 
-    /// The request's first handle, or the handle that a reply mints; none if it is absent, empty or not 16+16 bytes.
+    /// The request's first handle, or the handle that a reply mints; none if it is absent, empty or not 16+16
+    /// bytes.
     pub fn handle(&self) -> Option<Handle> {
         self.first.handle()
     }
@@ -269,7 +275,7 @@ impl Facts {
         self.message_type == Some(MessageType::Exception)
     }
 
-    /// Notes a string that ends before byte `end` of the message.
+    /// Stores a string that ends before byte `end` of the message.
     pub(super) fn store_bytes(&mut self, slot: Slot, bytes: &[u8], end: u64) {
         match slot {
             Slot::Guid => self.first.guid = Half::new(bytes, end),
@@ -278,7 +284,7 @@ impl Facts {
         }
     }
 
-    /// As [`Self::store_bytes`], of what few messages have.
+    /// As [`Self::store_bytes`], for facts that few messages have.
     #[cold]
     fn store_seldom(&mut self, slot: Slot, bytes: &[u8], end: u64) {
         let half = || Half::new(bytes, end);
@@ -293,7 +299,7 @@ impl Facts {
                 let len = bytes.len() as u64;
                 self.statement = Span::of(end.saturating_sub(len), len);
             }
-            // The usual ones are noted already, the others are no strings.
+            // The usual ones are stored already, the others are not strings.
             Slot::Guid
             | Slot::Secret
             | Slot::Status

@@ -1,9 +1,9 @@
-//! Frames: a 4-byte big-endian length, then so many bytes.
+//! Frames: a 4-byte big-endian length, then as many bytes.
 //!
-//! `TFramedTransport` and, after a SASL handshake, every transport of Thrift's SASL family send these. A frame is not a
-//! message: impalad cuts a reply into frames as its 128 KiB buffer fills (Impala: transport/TSaslTransport), and Spark
-//! takes three messages in one frame as well as one message in two. So frames are taken off here, a piece at a time
-//! and in place, and the message inside is read by somebody else.
+//! `TFramedTransport` sends these, and so does every transport of Thrift's SASL family after a handshake. A
+//! frame is not a message: impalad cuts a reply into frames as its 128 KiB buffer fills (Impala:
+//! transport/TSaslTransport), and Spark accepts three messages in one frame as well as one message in two. So
+//! frames are taken off here, piece by piece and in place, and the message inside is read elsewhere.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ pub const HEADER_LEN: usize = 4;
 /// What is wrong with a frame's length. The stream cannot be followed any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum FrameError {
-    /// A frame of no bytes: thrift's readers take it for the end of the stream (seen: Spark hangs up).
+    /// An empty frame, which Thrift's readers take for the end of the stream (seen: Spark hangs up).
     #[error("frame of zero length")]
     ZeroLength,
     /// The length has its sign bit set.
@@ -26,7 +26,7 @@ pub enum FrameError {
         /// The length as it stood there.
         len: i32,
     },
-    /// The frame is longer than this side accepts, or than a header can say.
+    /// The frame is longer than this side accepts, or than a header can express.
     #[error("frame of {len} bytes exceeds {limit}{}", hint(&u32::try_from(*len).unwrap_or(0).to_be_bytes()))]
     TooLong {
         /// Payload bytes.
@@ -36,7 +36,8 @@ pub enum FrameError {
     },
 }
 
-/// What [`Deframer::next`] took from a chunk: perhaps (the rest of) a header, then payload of at most one frame.
+/// What [`Deframer::next`] took from a chunk: perhaps (the rest of) a header, then payload of at most one
+/// frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// Bytes of the chunk that were taken, header and payload. Only zero for an empty chunk.
@@ -47,7 +48,8 @@ pub struct Piece {
     pub frame_ended: bool,
 }
 
-/// Takes frames off a stream that arrives in chunks cut anywhere. Keeps at most the 4 bytes of a header, never payload.
+/// Takes frames off a stream that arrives in chunks cut anywhere. Keeps at most the 4 bytes of a header,
+/// never payload.
 ///
 /// ```
 /// use hs2router::wire::frame::Deframer;
@@ -68,7 +70,7 @@ pub struct Piece {
 pub struct Deframer {
     limit: usize,
     header: [u8; HEADER_LEN],
-    /// How many bytes of `header` are there; all of them only while its length is judged (or was refused).
+    /// How many bytes of `header` have come; all of them only while its length is checked (or was refused).
     have: usize,
     /// Payload bytes of the current frame that have not come yet.
     remaining: usize,
@@ -80,12 +82,13 @@ impl Deframer {
         Self { limit, header: [0; HEADER_LEN], have: 0, remaining: 0 }
     }
 
-    /// Takes what can be taken of the front of `chunk`. Call it again with the rest until the chunk is used up.
+    /// Takes what can be taken of the front of `chunk`. Call it again with the rest until the chunk is used
+    /// up.
     ///
     /// # Errors
     ///
-    /// As soon as a header with a length that is zero, negative or above the limit is complete; every later call then
-    /// fails the same way.
+    /// When the header is complete and its length is zero, negative or above the limit; every later call then
+    /// fails in the same way.
     pub fn next(&mut self, chunk: &[u8]) -> Result<Piece, FrameError> {
         let mut taken = 0;
         if self.remaining == 0 {
@@ -108,7 +111,7 @@ impl Deframer {
         Ok(Piece { used, payload: taken..used, frame_ended })
     }
 
-    /// Whether the next byte, if one comes, is the first of a frame: the only place where the stream may rightly end.
+    /// Whether the next byte would be the first of a frame: only there the stream may end.
     pub fn at_boundary(&self) -> bool {
         self.remaining == 0 && self.have == 0
     }
@@ -133,7 +136,7 @@ impl Deframer {
 ///
 /// # Errors
 ///
-/// A frame of no bytes, which must never be sent, or of more than `i32::MAX`.
+/// When `len` is zero, since an empty frame must never be sent, or more than `i32::MAX`.
 pub fn header(len: usize) -> Result<[u8; HEADER_LEN], FrameError> {
     match i32::try_from(len) {
         Ok(0) => Err(FrameError::ZeroLength),

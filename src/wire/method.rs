@@ -1,5 +1,6 @@
-//! What a method means to the router: which service has it, which handle it carries, what it mints or ends, and whether
-//! it may be sent twice. One [row](Method) a method; unknown ones share [`UNKNOWN`].
+//! What each method means to the router: which service has it, which handle it carries, what it mints or
+//! ends, and whether it may be sent twice. Each method has one [row](Method); all unknown methods share
+//! [`UNKNOWN`].
 //!
 //! Source: the Thrift definitions in `idl/` and, for behaviour, Impala's `impala-hs2-server.cc` and
 //! `impala-beeswax-server.cc`.
@@ -11,13 +12,15 @@ use super::beeswax::method as beeswax;
 use super::hs2::method as hs2;
 use super::watch::{Slot, Watch};
 
-/// Places for methods by their names: some four times as many as there are methods, so that most are found at once.
+/// Places in the hash table of names: about four times as many as there are methods, so that most are found
+/// at once.
 const BY_NAME_PLACES: usize = 256;
 
-/// Each method in the first free place from [`first_place`] on.
+/// Each method is in the first free place from [`first_place`] on.
 static BY_NAME: [Option<&Method>; BY_NAME_PLACES] = by_name(&[&hs2::METHODS, &beeswax::METHODS]);
 
-/// Where a name is looked for first. Length, a letter of the middle and the last one tell nearly all names apart.
+/// The place where a name is looked for first. The length, a letter in the middle and the last letter tell
+/// nearly all names apart.
 const fn first_place(name: &[u8]) -> usize {
     match name {
         [] => 0,
@@ -50,7 +53,7 @@ const fn by_name(tables: &[&'static [Method]]) -> [Option<&'static Method>; BY_N
 /// Finds a method by its name; [`UNKNOWN`] for others.
 pub fn lookup(name: &[u8]) -> &'static Method {
     let mut place = first_place(name);
-    // Many places are free, and the first free one ends it.
+    // Many places are free, and the first free one ends the search.
     while let Some(Some(method)) = BY_NAME.get(place) {
         if method.name.as_bytes() == name {
             return method;
@@ -65,7 +68,7 @@ pub fn all() -> impl Iterator<Item = &'static Method> {
     hs2::METHODS.iter().chain(&beeswax::METHODS)
 }
 
-/// Any method that is in no table.
+/// Stands for any method that is in no table.
 pub static UNKNOWN: Method =
     Method::new("unknown", Owner::Unknown, Role::Unknown, Retry::Never).watching(hs2::HANDLE, hs2::STATUS);
 

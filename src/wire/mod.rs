@@ -1,4 +1,5 @@
-//! Bytes to facts: what a connection speaks, where a message ends, which handle it carries. No IO, no clock, no chance.
+//! Bytes to facts: what a connection speaks, where a message ends, which handle it carries. No IO, no clock,
+//! no chance.
 
 pub mod beeswax;
 pub mod detect;

@@ -1,10 +1,10 @@
-//! Another handle in the place of a request's own, byte for byte: a session that has moved is known to its new coordinator by
-//! another handle than to its client.
+//! Replaces the handle in a request, byte for byte: the new coordinator of a session that has moved knows it
+//! by another handle than the client does.
 
 use super::facts::{HANDLE_PART_BYTES, Handle, HandlePlace};
 
-/// Puts a handle into a message, in place of the one that stands there; false, and nothing changed, if the message does
-/// not reach that far.
+/// Replaces the handle at this place of a message. Returns false, and changes nothing, if the message ends
+/// before that place does.
 #[must_use]
 pub fn replace(message: &mut [u8], place: HandlePlace, handle: &Handle) -> bool {
     let range = |at: u32| at as usize..(at as usize).saturating_add(HANDLE_PART_BYTES);

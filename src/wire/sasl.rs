@@ -1,13 +1,14 @@
-//! The SASL handshake of Thrift's transports, both sides of it, as far as the router takes part: PLAIN.
+//! Both sides of the SASL handshake of Thrift's transports, as far as the router takes part in it: PLAIN.
 //!
-//! A negotiation message is a status byte, a 4-byte big-endian length and a payload (Impala: transport/TSasl*.h; seen
-//! from Python's `thrift_sasl` and Java's `TSaslTransport`). The client sends START with a mechanism's name and, without
-//! waiting, its first response. PLAIN (RFC 4616) needs no more: the answer is COMPLETE, or BAD or ERROR with a text,
-//! or, from impalad, a closed connection. After COMPLETE both sides send frames ([`super::frame`]).
+//! A negotiation message is a status byte, a 4-byte big-endian length and a payload (Impala:
+//! transport/TSasl*.h; Python's `thrift_sasl` and Java's `TSaslTransport` send the same). The client sends
+//! START with the name of a mechanism and, without waiting, its first response. PLAIN (RFC 4616) needs no
+//! more: the answer is COMPLETE, or BAD or ERROR with a text, or, from impalad, a closed connection. After
+//! COMPLETE both sides send frames ([`super::frame`]).
 //!
-//! impalad allocates whatever length the peer announces, before any check of who that is (Impala:
-//! `TSaslTransport::receiveSaslMessage`). Here a length is held against a limit as soon as it is known and memory grows
-//! with the bytes that came. Everything that may hold a password is zeroed when dropped.
+//! impalad allocates whatever length the peer announces, before it checks who the peer is (Impala:
+//! `TSaslTransport::receiveSaslMessage`). Here a length is compared with a limit as soon as it is known, and
+//! memory grows with the bytes that came. Everything that may hold a password is zeroed when dropped.
 
 mod credentials;
 pub mod mechanism;
@@ -24,14 +25,15 @@ pub use self::message::{
 };
 use crate::ids::Family;
 
-/// Longest response or answer that is read, in bytes. Only PLAIN's are: a token in place of a password has a few
-/// thousand, and whoever has not shown who they are must not cost much.
+/// Longest response or answer that is read, in bytes. Only those of PLAIN are read: a token in place of a
+/// password has a few thousand bytes, and clients that have not proven who they are must not cost much.
 pub const RESPONSE_LIMIT: usize = 16 * 1024;
 
-/// What pushing bytes into one side of a handshake led to.
+/// The result of pushing bytes into one side of a handshake.
 #[derive(Debug)]
 pub struct Taken<S> {
-    /// How many of the pushed bytes belong to the handshake. The rest comes after it and is the caller's.
+    /// How many of the pushed bytes belong to the handshake. The rest comes after it and is left to the
+    /// caller.
     pub used: usize,
     /// Where the handshake stands now.
     pub step: S,
@@ -40,17 +42,18 @@ pub struct Taken<S> {
 /// Where a client's handshake stands. All but [`Step::NeedMore`] end it.
 #[derive(Debug)]
 pub enum Step {
-    /// All bytes were used, and more are to come.
+    /// All bytes were used, and more are needed.
     NeedMore,
-    /// PLAIN, with these. The client now waits for COMPLETE, or for BAD or ERROR.
+    /// The credentials of PLAIN. The client now waits for COMPLETE, or for BAD or ERROR.
     Credentials(Credentials),
-    /// A mechanism that the router takes no part in: [`Acceptor::into_consumed`] has what is to be relayed first.
+    /// A mechanism that the router takes no part in: [`Acceptor::into_consumed`] has the bytes to relay
+    /// first.
     OtherMechanism(MechanismName),
-    /// The client is to be told ([`SaslError::status`]) and the connection closed.
+    /// The client has to be told ([`SaslError::status`]) and the connection closed.
     Refuse(SaslError),
 }
 
-/// The router's side of a client's handshake, up to the credentials. Takes not one byte more than it must.
+/// The router's side of a client's handshake, up to the credentials. It takes no byte beyond them.
 pub struct Acceptor {
     inbox: Inbox,
     mechanism: Option<MechanismName>,
@@ -58,7 +61,8 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// An acceptor that has seen nothing, and takes the forms of PLAIN that such coordinators take.
+    /// An acceptor that has seen nothing yet. It accepts the forms of PLAIN that coordinators of this family
+    /// accept.
     pub fn new(family: Family) -> Self {
         Self { inbox: Inbox::default(), mechanism: None, family }
     }
@@ -113,7 +117,7 @@ pub enum Answer {
     Respond(Zeroizing<Vec<u8>>),
     /// COMPLETE: frames follow.
     Accepted,
-    /// The coordinator says no; the client is to hear the same ([`encode`]).
+    /// The coordinator refuses; the client has to get the same answer ([`encode`]).
     Refused {
         /// BAD or ERROR.
         status: Status,
@@ -122,7 +126,8 @@ pub enum Answer {
     },
 }
 
-/// The router's side of a handshake with a coordinator, from [`mechanism::Mechanism::opening`] on: it reads the answers.
+/// The router's side of a handshake with a coordinator, from [`mechanism::Mechanism::opening`] on: it reads
+/// the answers.
 pub struct Initiator<M> {
     inbox: Inbox,
     mechanism: M,
@@ -134,11 +139,12 @@ impl<M: mechanism::Mechanism> Initiator<M> {
         Self { inbox: Inbox::default(), mechanism }
     }
 
-    /// Takes bytes from the coordinator, in chunks cut anywhere. Bytes left over after [`Answer::Accepted`] have no
-    /// good reason: a coordinator speaks when asked.
+    /// Takes bytes from the coordinator, in chunks cut anywhere. Bytes left over after [`Answer::Accepted`]
+    /// are an error of the coordinator, which only speaks when asked.
     ///
     /// # Errors
-    /// What is no SASL message, or is longer than [`RESPONSE_LIMIT`], or has no place in the mechanism.
+    /// When the bytes are not a SASL message, or the message is longer than [`RESPONSE_LIMIT`] or has no
+    /// place in the mechanism.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Taken<Answer>, SaslError> {
         let used = self.inbox.take(bytes, RESPONSE_LIMIT)?;
         let Some(message) = parse(self.inbox.open(), RESPONSE_LIMIT)? else {
@@ -184,8 +190,8 @@ impl Inbox {
         Ok(bytes.len() - rest.len())
     }
 
-    /// How many bytes the open message, found incomplete and within its limit, is short of: of its header first, then
-    /// of its payload.
+    /// How many bytes the open message, which is incomplete and within its limit, still needs: first for its
+    /// header, then for its payload.
     fn missing(&self) -> usize {
         let open = self.open();
         let whole = match open.get(1..HEADER_LEN).and_then(<[u8]>::first_chunk::<4>) {
@@ -195,7 +201,7 @@ impl Inbox {
         whole.saturating_sub(open.len())
     }
 
-    /// Appends, without the copies that a growing vector leaves behind: the old one is zeroed.
+    /// Appends without leaving copies behind, as a growing vector would: the old buffer is zeroed.
     fn keep(&mut self, part: &[u8]) {
         let len = self.taken.len() + part.len();
         if len > self.taken.capacity() {

@@ -1,13 +1,15 @@
-//! The resumable scanner: finds the end of a Thrift message in bytes that come in any pieces, and remembers a few facts.
+//! The resumable scanner: finds the end of a Thrift message in bytes that come in any pieces, and remembers a
+//! few facts.
 //!
-//! On an unframed connection nothing else tells where a message ends (Impala: `TBufferedTransport`, no framing), and nothing is
-//! decoded on the data path. So the scanner walks: it knows at each moment what the next bytes mean, holds at most a few
-//! bytes of a token that a piece boundary has cut, and never looks at a byte twice. A column of numbers is one
-//! multiplication, a column of strings one length at a time. Nesting is explicit and bounded; nothing is allocated by
-//! a declared length; every declared element costs at least one byte that must really come.
+//! On an unframed connection nothing else tells where a message ends (Impala: `TBufferedTransport`, no
+//! framing), and nothing is decoded on the data path. So the scanner walks over the bytes: at each moment it
+//! knows what the next bytes mean, holds at most a few bytes of a token that was cut between two pieces, and
+//! never looks at a byte twice. A column of numbers takes one multiplication, a column of strings one length
+//! at a time. Nesting is explicit and bounded; nothing is allocated by a declared length; every declared
+//! element costs at least one byte that must really come.
 //!
-//! Most messages are small and come whole, and many calls are under way at once: a value that is all there is one step, and
-//! what is needed only where a boundary cuts, or by few messages, is in boxes.
+//! Most messages are small and come whole, and many calls are in flight at once. So a value that is all there
+//! takes one step, and what is needed only for cut tokens, or by few messages, is boxed.
 
 mod cut;
 mod error;
@@ -25,7 +27,7 @@ use super::text::Text;
 use super::thrift::{STOP, Type};
 use super::watch::{Place, Slot, Watch};
 
-/// What a push got done.
+/// The result of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Bytes of the chunk that belong to the message; all of them unless the message ended inside the chunk.
@@ -38,9 +40,9 @@ pub struct Step {
 pub struct Scanner {
     /// What is expected: the message type and, for a reply, the method that it answers.
     expect: Expect,
-    /// Bytes that a message may have.
+    /// The most bytes that a message may have.
     limit: u64,
-    /// Where in the message the bytes at hand end.
+    /// The offset in the message at which the bytes at hand end.
     end: u64,
     state: State,
     /// The beginning of a token that a chunk boundary has cut.
@@ -59,7 +61,7 @@ enum Expect {
     Reply,
 }
 
-/// Where the walk stands. Within a token or a string if not all of it has come.
+/// Where the walk stands: inside a token or a string if not all of it has come.
 #[derive(Clone, Copy)]
 enum State {
     Version,
@@ -68,7 +70,7 @@ enum State {
         left: u64,
     },
     Seqid,
-    /// Between values: what comes next is for [`Levels`] to say.
+    /// Between values; [`Levels`] knows what comes next.
     Between,
     Value {
         kind: Type,
@@ -94,9 +96,9 @@ struct ContainerHead {
     count: i32,
 }
 
-/// Why a step does not lead to the next one.
+/// Why the walk stops.
 enum Halt {
-    /// The bytes for it have not come, or not all of them. The state says what is to come.
+    /// The next bytes have not all come. The state says what is expected.
     Wait,
     Broken(ScanError),
 }
@@ -133,17 +135,17 @@ impl Scanner {
         }
     }
 
-    /// Follows another request, as one that was made for requests does, within the same limit.
+    /// Starts over with another request, within the same limit. Only for a scanner of requests.
     pub fn restart_request(&mut self) {
         self.restart(&method::UNKNOWN);
     }
 
-    /// Follows the reply to another call, as one that was made for replies does, within the same limit.
+    /// Starts over with the reply to another call, within the same limit. Only for a scanner of replies.
     pub fn restart_reply(&mut self, method: &'static Method) {
         self.restart(method);
     }
 
-    /// Writes no more than must be: what is made for every call is mostly memory that is not in the processor's cache.
+    /// Writes as little as possible, because the memory of a call is mostly not in the processor's cache.
     fn restart(&mut self, answered: &'static Method) {
         let Self { expect: _, limit: _, end, state, token, captured, levels, watch, method, facts } = self;
         (*end, *state, *watch, *method) = (0, State::Version, &[], answered);
@@ -156,7 +158,8 @@ impl Scanner {
     /// Walks over the next bytes, up to the message's end at most.
     ///
     /// # Errors
-    /// [`ScanError`]; the scanner is of no use afterwards.
+    /// When the bytes are not a message of the expected type, or exceed a limit; the scanner is of no use
+    /// afterwards.
     pub fn push(&mut self, chunk: &[u8]) -> Result<Step, ScanError> {
         let room = usize::try_from(self.limit.saturating_sub(self.end)).unwrap_or(usize::MAX);
         let allowed = chunk.get(..room).unwrap_or(chunk);
@@ -193,7 +196,8 @@ impl Scanner {
         !matches!(self.state, State::Version | State::NameLength | State::Name { .. } | State::Seqid)
     }
 
-    /// Goes as far as the bytes do. What remains of them is the beginning of a token, or behind the message's end.
+    /// Goes as far as the bytes do. The rest of them is the beginning of a token, or comes after the end of
+    /// the message.
     fn walk(&mut self, rest: &mut &[u8]) -> Result<(), ScanError> {
         match self.steps(rest) {
             Ok(()) => self.state = State::Done,
@@ -224,7 +228,7 @@ impl Scanner {
         }
     }
 
-    /// What is to come when bytes have.
+    /// Notes what is expected next.
     fn wait(&mut self, state: State) -> Halt {
         self.state = state;
         Halt::Wait
@@ -259,7 +263,7 @@ impl Scanner {
         Ok(())
     }
 
-    /// What of this field is worth remembering, if anything.
+    /// The slot for this field, if it is one to be remembered.
     #[inline]
     fn watched(&self, place: Place, kind: Type) -> Option<Slot> {
         let watch = self.watch.iter().find(|watch| watch.place == place)?;
@@ -297,7 +301,7 @@ impl Scanner {
                     let Some([byte]) = take(rest) else { return Err(self.wait(cut)) };
                     self.facts.store_number(slot, i32::from(byte));
                 }
-                // What is watched and no string is an i32 (see [`Slot::wire_type`]).
+                // Everything else that is watched is an i32 (see [`Slot::wire_type`]).
                 Some(slot) => {
                     let Some(number) = take(rest) else { return Err(self.wait(cut)) };
                     self.facts.store_number(slot, i32::from_be_bytes(number));
@@ -320,13 +324,13 @@ impl Scanner {
         Ok(())
     }
 
-    /// Goes over the beginning of a string that is not all there.
+    /// Goes over the beginning of a string that has not come whole.
     #[inline]
     fn cut_string(&mut self, rest: &mut &[u8], len: i32, slot: Option<Slot>) -> Result<(), Halt> {
         let left = self.declared(rest, len, 1)?;
         match slot {
             None => self.pass(rest, left),
-            // Only where it stands is kept, and that is known before it ends.
+            // Only its place is kept, which is known before the string ends.
             Some(Slot::Statement) => {
                 self.facts.statement = Span::of(self.end - rest.len() as u64, left);
                 self.pass(rest, left)
@@ -362,7 +366,7 @@ impl Scanner {
     fn open(&mut self, rest: &mut &[u8], head: ContainerHead, slot: Option<Slot>) -> Result<(), Halt> {
         let ContainerHead { key, value, count } = head;
         if count == 0 {
-            // The type byte of an empty list means nothing and need not be one.
+            // The type byte of an empty list has no meaning and may be anything.
             return Ok(());
         }
         let known = |byte| Type::from_byte(byte).ok_or(ScanError::UnknownType { byte });
@@ -380,8 +384,8 @@ impl Scanner {
         Ok(self.levels.open_container(key, value, count.unsigned_abs())?)
     }
 
-    /// The fewest bytes that `count` things of `least` bytes take, checked against what the message may still have after
-    /// all that stands before `rest`.
+    /// The fewest bytes that `count` values of at least `least` bytes each take. Fails if the message may not
+    /// have so many after what came before `rest`.
     #[inline]
     fn declared(&self, rest: &[u8], count: i32, least: u8) -> Result<u64, ScanError> {
         let count = u64::try_from(count).map_err(|_| ScanError::Negative { len: count })?;

@@ -1,4 +1,4 @@
-//! Short pieces of what came.
+//! Short pieces of received bytes.
 
 use std::fmt;
 
@@ -20,8 +20,8 @@ impl<const N: usize> Text<N> {
         self.len = u8::try_from(len + fits.len()).unwrap_or(u8::MAX);
     }
 
-    /// What is held with `last` behind it, as much as fits; `last` itself if nothing is held, so that what came in one
-    /// piece is not copied.
+    /// The held bytes followed by `last`, as much as fits; `last` itself if nothing is held, so that bytes
+    /// which came in one piece are not copied.
     pub(super) fn ended_by<'a>(&'a mut self, last: &'a [u8]) -> &'a [u8] {
         if self.is_empty() {
             return last;

@@ -1,11 +1,13 @@
-//! The vocabulary of Thrift's binary protocol: type bytes, message types, the version word of the strict form.
+//! The vocabulary of Thrift's binary protocol: type bytes, message types, the version word of the strict
+//! form.
 //!
-//! Source: the Thrift binary protocol specification; Impala speaks it through `TBinaryProtocolFactory` with
-//! `strict_write` (Impala: `thrift-server.cc` `ThriftServer::Start`), every client that was measured writes the strict form.
+//! Source: the Thrift binary protocol specification. Impala speaks it through `TBinaryProtocolFactory` with
+//! `strict_write` (Impala: `thrift-server.cc` `ThriftServer::Start`), and every client that was measured
+//! writes the strict form.
 
 /// The strict form's first two bytes of a message; the last byte of the word is the message type.
 pub const VERSION_1: u32 = 0x8001_0000;
-/// What of the first word is the version.
+/// The bits of the first word that are the version.
 pub const VERSION_MASK: u32 = 0xffff_0000;
 
 /// The type byte of a struct's end.
@@ -102,7 +104,8 @@ impl Type {
         }
     }
 
-    /// The fewest bytes that a value can have; never 0, so that a declared count is a bound on the bytes to come.
+    /// The fewest bytes that a value can have; never 0, so that a declared count is a bound on the bytes to
+    /// come.
     pub fn least_bytes(self) -> u8 {
         match self {
             Self::Bool | Self::Byte | Self::Struct => 1,

@@ -1,5 +1,5 @@
-//! A message read into a tree by Thrift's own library: how the tests look at what this layer writes, with a reader that
-//! shares nothing with it.
+//! A message read into a tree by Thrift's own library: how the tests look at what this layer writes, with a
+//! reader that shares nothing with it.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
-//! What a reply says about its call: the few outcomes that the router acts on. They are told by status and by how the error
-//! message *begins*, in words that are known, of a call that can be answered so; never by text found elsewhere, which may be a
-//! statement's own.
+//! What a reply says about its call: the few outcomes that the router acts on. They are told by the status
+//! and by how the error message *begins*. Known words count only in replies to methods that can be answered
+//! so, and never elsewhere in a text, which may quote a statement.
 
 use super::facts::Facts;
 use super::method::{Method, Owner, Role};
@@ -9,24 +9,24 @@ use crate::ids::Family;
 /// What a reply says about its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It did what it should.
+    /// The call succeeded.
     Success,
-    /// It failed; the client's business.
+    /// The call failed, which is for the client to handle.
     Failed,
     /// The coordinator takes no new work (Impala: error 120, `SERVER_SHUTTING_DOWN`); the call was not run.
     ShuttingDown,
-    /// The coordinator has as many sessions of this user, or from this address, as it may; none was opened.
+    /// The coordinator allows no more sessions for this user or address; none was opened.
     Full,
-    /// There is no such session, or not with that secret.
+    /// There is no session with this id and secret.
     NoSuchSession,
-    /// There is no such operation, or not with that secret.
+    /// There is no operation with this id and secret.
     NoSuchOperation,
 }
 
 /// `TStatusCode`: SUCCESS 0, `SUCCESS_WITH_INFO` 1, `STILL_EXECUTING` 2; 3 and above are failures.
 const LAST_SUCCESS: i32 = 2;
 
-/// What a fully scanned reply of such a coordinator says about a call of `method`.
+/// What a fully scanned reply from a coordinator of this family says about a call of `method`.
 pub fn verdict(method: &Method, reply: &Facts, family: Family) -> Verdict {
     if succeeded(method, reply) {
         return Verdict::Success;
@@ -37,17 +37,17 @@ pub fn verdict(method: &Method, reply: &Facts, family: Family) -> Verdict {
     }
 }
 
-/// Whether a reply says that its call did what it should.
+/// Whether a reply says that its call succeeded.
 ///
-/// A status is required in HS2's responses, but `GetOperationStatus` and `FetchResults` of Impala leave it at 0, and a
-/// reply without one (`GetQueryId`, unknown methods) can only fail by an exception.
+/// A status is required in HS2's responses, but `GetOperationStatus` and `FetchResults` of Impala leave it at
+/// 0, and a reply without one (`GetQueryId`, unknown methods) can only fail by an exception.
 pub fn succeeded(method: &Method, reply: &Facts) -> bool {
     let refused = method.service != Owner::Beeswax
         && reply.status.is_some_and(|code| !(0..=LAST_SUCCESS).contains(&code));
     !(reply.is_exception() || reply.thrown || refused)
 }
 
-/// Impala's words, in whatever version. Each is only taken for what a call of that method can be answered.
+/// Impala's words, of all versions. Each counts only for methods that can be answered so.
 fn impala_failure(method: &Method, reply: &Facts) -> Verdict {
     let Some(message) = impala_words(method, reply) else { return Verdict::Failed };
     // Since 3.1 (impala-server.cc `CheckNotShuttingDown`, error 120).
@@ -64,10 +64,11 @@ fn impala_failure(method: &Method, reply: &Facts) -> Verdict {
         return Verdict::NoSuchSession;
     }
     let operation: [&[u8]; 2] = [
-        // All calls, 4.x (error 150, `INVALID_QUERY_HANDLE`); the id follows. Before that only impala-server.cc
-        // `CancelInternal` and `UnregisterQuery`, where nothing follows.
+        // All calls, 4.x (error 150, `INVALID_QUERY_HANDLE`); the id follows. Before that only
+        // impala-server.cc `CancelInternal` and `UnregisterQuery`, where nothing follows.
         b"Invalid or unknown query handle",
-        // impala-hs2-server.cc and impala-beeswax-server.cc, 1.x, where nothing follows, and 2.x and 3.x, where the id does.
+        // impala-hs2-server.cc and impala-beeswax-server.cc, 1.x, where nothing follows, and 2.x and 3.x,
+        // where the id does.
         b"Invalid query handle",
     ];
     let message = without_query(message);
@@ -77,10 +78,10 @@ fn impala_failure(method: &Method, reply: &Facts) -> Verdict {
     Verdict::Failed
 }
 
-/// What Impala says of a failure. HS2's calls have it in their status, and an exception in place of a reply says nothing.
-/// Beeswax throws it; where the IDL does not declare that, it is what the exception prints (Thrift: `what` of a generated
-/// exception and `TApplicationException` in a generated processor, C++; Impala's
-/// `get_state`, `get_results_metadata` and `get_log`).
+/// Impala's message about a failure. HS2's calls have it in their status, and an exception in place of a
+/// reply says nothing. Beeswax throws it; where the IDL does not declare that exception, the message is what
+/// the exception prints (Thrift: `what` of a generated exception and `TApplicationException` in a generated
+/// processor, C++; Impala's `get_state`, `get_results_metadata` and `get_log`).
 fn impala_words<'a>(method: &Method, reply: &'a Facts) -> Option<&'a [u8]> {
     if !reply.is_exception() {
         return Some(reply.message());
@@ -89,7 +90,7 @@ fn impala_words<'a>(method: &Method, reply: &'a Facts) -> Option<&'a [u8]> {
     reply.message().strip_prefix(thrown).filter(|_| method.service == Owner::Beeswax)
 }
 
-/// Without "Query <id> failed:\n" before it (impala-server.cc `QUERY_ERROR_FORMAT`, 4.x).
+/// The message without "Query <id> failed:\n" before it (impala-server.cc `QUERY_ERROR_FORMAT`, 4.x).
 fn without_query(message: &[u8]) -> &[u8] {
     let Some(rest) = message.strip_prefix(b"Query ") else { return message };
     let line = rest.iter().position(|byte| *byte == b'\n');
@@ -101,8 +102,8 @@ fn is_said(message: &[u8], words: &[u8]) -> bool {
     message.strip_prefix(words).is_some_and(|rest| !rest.first().is_some_and(u8::is_ascii_alphanumeric))
 }
 
-/// `HiveServer2`'s words, which Spark and Kyuubi have kept. All of them come in a status: an exception in place of a reply says
-/// nothing.
+/// `HiveServer2`'s words, which Spark and Kyuubi have kept. They all come in a status; an exception in place
+/// of a reply says nothing.
 fn hive_failure(method: &Method, reply: &Facts) -> Verdict {
     if reply.is_exception() {
         return Verdict::Failed;
@@ -113,11 +114,11 @@ fn hive_failure(method: &Method, reply: &Facts) -> Verdict {
     let unknown = method.names_session() && is_said(message, b"Invalid SessionHandle");
     // Hive and Spark: SessionManager.java `closeSession`; "!" follows, in newer ones a colon and the handle.
     let closed = method.role == Role::CloseSession && is_said(message, b"Session does not exist");
-    // Hive and Spark: OperationManager.java `getOperation`; a colon and the handle follow. Kyuubi: OperationManager.scala
-    // `getOperation` and `removeOperation`.
+    // Hive and Spark: OperationManager.java `getOperation`; a colon and the handle follow. Kyuubi:
+    // OperationManager.scala `getOperation` and `removeOperation`.
     let operation = method.names_operation() && is_said(message, b"Invalid OperationHandle");
-    // Hive and Spark: OperationManager.java `removeOperation`, `closeOperation`, where another close was faster; "!" follows,
-    // in newer ones a colon and the handle.
+    // Hive and Spark: OperationManager.java `removeOperation`, `closeOperation`, where another close was
+    // faster; "!" follows, in newer ones a colon and the handle.
     let removed = method.role == Role::CloseOperation && is_said(message, b"Operation does not exist");
     if unknown || closed {
         Verdict::NoSuchSession
@@ -132,8 +133,8 @@ fn hive_failure(method: &Method, reply: &Facts) -> Verdict {
 fn hive_refusal(method: &Method, message: &[u8]) -> Verdict {
     let (opens, runs) =
         (method.role == Role::OpenSession, matches!(method.role, Role::Statement | Role::Metadata));
-    // SessionManager.java `createSession`, since 3.0 of the passive one of a pair, since 4.0 also of one that stops gracefully;
-    // how it goes on differs from version to version.
+    // SessionManager.java `createSession`, since 3.0 of the passive one of a pair, since 4.0 also of one that
+    // stops gracefully; how it goes on differs from version to version.
     let inactive = opens && is_said(message, b"Cannot open sessions on an inactive HS2 instance");
     // OperationManager.java `addOperation`, since 4.0; its state follows. `GetInfo` is answered as ever.
     let decommissioned =
@@ -141,7 +142,8 @@ fn hive_refusal(method: &Method, message: &[u8]) -> Verdict {
     if inactive || decommissioned {
         return Verdict::ShuttingDown;
     }
-    // SessionManager.java `anyViolations`, since 3.0; Kyuubi: SessionLimiter.scala `increment`. Names and the limit follow.
+    // SessionManager.java `anyViolations`, since 3.0; Kyuubi: SessionLimiter.scala `increment`. Names and the
+    // limit follow.
     let limits: [&[u8]; 3] = [
         b"Connection limit per user reached",
         b"Connection limit per ipaddress reached",

@@ -1,11 +1,11 @@
-//! What is looked for in a message, and where it stands.
+//! What the scanner looks for in a message, and where.
 
 use super::thrift::Type;
 
 /// Field ids that a watched path may have (`ExecutePlannedStatement` has its handle this deep).
 pub const WATCH_DEPTH: usize = 5;
 
-/// Something worth remembering when the scanner comes by.
+/// A fact that the scanner remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot {
     /// The guid of the request's first handle, or of the handle that a reply mints.
@@ -22,7 +22,7 @@ pub enum Slot {
     Status,
     /// The beginning of an error message.
     Message,
-    /// The beginning of a declared exception's message (Beeswax); that it is there says that the call failed.
+    /// The beginning of a declared exception's message (Beeswax). If it is there, the call has failed.
     Thrown,
     /// `hasMoreRows`, `has_more`.
     More,
@@ -34,14 +34,14 @@ pub enum Slot {
     HasResultSet,
     /// `TExecuteStatementReq.runAsync`.
     RunAsync,
-    /// A statement's text: not remembered, only where it stands.
+    /// A statement's text, of which only the place is remembered.
     Statement,
-    /// A container of strings: not remembered, only if it is one of anything else.
+    /// A container of strings; remembered only if its declared element type is another one.
     Strings(Strings),
 }
 
-/// A field of a request that is a container of strings by its IDL. Generated readers read strings in it, whatever it says
-/// that its elements are.
+/// A request field that is a container of strings by its IDL. Generated readers read strings in it, whatever
+/// type its elements are declared to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strings {
     /// `TOpenSessionReq.configuration`, `TSetClientInfoReq.configuration`: a map.
@@ -77,7 +77,7 @@ impl Strings {
 }
 
 impl Slot {
-    /// The type that a value must have to be looked at: of another one, a generated reader passes over it.
+    /// The type that a value must have to be remembered; a generated reader skips values of any other type.
     pub const fn wire_type(self) -> Type {
         match self {
             Self::Guid
@@ -95,7 +95,7 @@ impl Slot {
     }
 }
 
-/// A field id below 64. All that are looked for are.
+/// A field id below 64, as all that are looked for are.
 #[derive(Clone, Copy)]
 pub(super) struct SmallId(u8);
 
@@ -111,8 +111,9 @@ impl SmallId {
     }
 }
 
-/// A place in a message: the ids of the fields that lead there, a byte for each, so that two places are compared as two
-/// numbers. The ids that are looked for are small; all others are the same one, which is never looked for.
+/// A place in a message: the ids of the fields that lead there, one byte for each, so that two places are
+/// compared as two numbers. All ids that are looked for are small; all others share one number, which is
+/// never looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place(u64);
 
@@ -139,18 +140,18 @@ impl Place {
     }
 }
 
-/// A value that is worth remembering.
+/// A value that the scanner remembers.
 #[derive(Clone, Copy, Debug)]
 pub struct Watch {
     pub(super) place: Place,
-    /// [`Slot::wire_type`], which is wanted of every field that is met there.
+    /// [`Slot::wire_type`], kept here because every field at this place is compared with it.
     pub(super) kind: Type,
     /// What stands there.
     pub slot: Slot,
 }
 
 impl Watch {
-    /// What stands at this path: field ids from the outermost struct inwards, at most [`WATCH_DEPTH`] of them.
+    /// The value at this path: field ids from the outermost struct inwards, at most [`WATCH_DEPTH`] of them.
     pub(super) const fn at(path: &[i16], slot: Slot) -> Self {
         assert!(path.len() <= WATCH_DEPTH);
         let (mut place, mut rest) = (Place(0), path);

@@ -1,8 +1,8 @@
-//! Writes Thrift's strict binary protocol: just as much of it as the messages need that the router itself originates.
+//! Writes Thrift's strict binary protocol, as much of it as the router's own messages need.
 //!
-//! Everything else on the wire was written by a client or a coordinator and is passed on as it came. Numbers are
-//! big-endian; a string is its length and its bytes, a field its type, its id and its value, a struct its fields and a
-//! stop byte (`TBinaryProtocol` in the Thrift specification, thrift-binary-protocol.md).
+//! All other messages were written by a client or a coordinator and are passed on as they came. Numbers are
+//! big-endian; a string is its length and its bytes, a field its type, its id and its value, a struct its
+//! fields and a stop byte (`TBinaryProtocol` in the Thrift specification, thrift-binary-protocol.md).
 
 use bytes::{BufMut, BytesMut};
 
@@ -11,13 +11,13 @@ use super::thrift::{MessageType, Type};
 /// The type of a `TApplicationException`, by its number on the wire (Thrift: `TApplicationException.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExceptionKind {
-    /// No such method. Clients feel their way by it: it must only be said when it is so.
+    /// There is no such method. Clients probe for methods with it, so it must be true.
     UnknownMethod = 1,
-    /// Something went wrong on the way to a result.
+    /// An error prevented a result.
     InternalError = 6,
 }
 
-/// A whole message: a `TApplicationException`, which every method of every service can end in.
+/// A whole message with a `TApplicationException`, which can be the reply to any method.
 pub fn application_exception(name: &[u8], seqid: i32, kind: ExceptionKind, message: &str) -> BytesMut {
     Writer::message(MessageType::Exception, name, seqid, |exception| {
         exception.string(1, message.as_bytes());
@@ -25,15 +25,16 @@ pub fn application_exception(name: &[u8], seqid: i32, kind: ExceptionKind, messa
     })
 }
 
-/// Appends fields of the innermost open struct. Structs are opened with a closure that writes their fields and closed
-/// by themselves, so that a stop byte can be neither forgotten nor doubled.
+/// Appends fields to the innermost open struct. A struct is written by a closure and closed automatically, so
+/// that a stop byte can be neither forgotten nor doubled.
 #[derive(Debug)]
 pub struct Writer {
     bytes: BytesMut,
 }
 
 impl Writer {
-    /// A whole message: its header, then the struct that `fields` fills (arguments, a result or an exception).
+    /// A whole message: its header, then the struct that `fields` fills (arguments, a result or an
+    /// exception).
     pub fn message(kind: MessageType, name: &[u8], seqid: i32, fields: impl FnOnce(&mut Self)) -> BytesMut {
         let mut writer = Self { bytes: BytesMut::with_capacity(256 + name.len()) };
         writer.bytes.put_slice(&[0x80, 0x01, 0x00, kind as u8]);
@@ -103,7 +104,7 @@ impl Writer {
         self.bytes.put_i16(id);
     }
 
-    /// A length and so many bytes; what a length cannot count (2 GiB) is cut off.
+    /// A length and as many bytes; bytes beyond what a length can count (2 GiB) are cut off.
     fn counted(&mut self, value: &[u8]) {
         let value = value.get(..i32::MAX as usize).unwrap_or(value);
         self.count(value.len());

@@ -51,12 +51,12 @@ fn a_port_of_the_router_that_clashes_with_another_is_found_before_it_is_bound() 
     };
     for (text, says) in [
         // The listeners that there are when none is written.
-        ("[admin]\naddress = \"127.0.0.1:21050\"\n".to_owned(), "a listener has 0.0.0.0:21050 already"),
+        ("[admin]\naddress = \"127.0.0.1:21050\"\n".to_owned(), "a listener already uses 0.0.0.0:21050"),
         (
             format!("[admin]\naddress = \"127.0.0.1:5\"\n{}", listeners(&["[::ffff:127.0.0.1]:5"])),
-            "a listener has 127.0.0.1:5 already",
+            "a listener already uses 127.0.0.1:5",
         ),
-        (format!("[admin]\naddress = \"[::1]:5\"\n{}", listeners(&["*:5"])), "a listener has *:5 already"),
+        (format!("[admin]\naddress = \"[::1]:5\"\n{}", listeners(&["*:5"])), "a listener already uses *:5"),
         (listeners(&["10.0.0.1:5", "[::ffff:10.0.0.1]:5"]), "\"10.0.0.1:5\" is used twice"),
         (listeners(&["[::]:5", "[0::0]:5"]), "\"[::]:5\" is used twice"),
         (listeners(&["*:5", "10.0.0.1:5"]), "10.0.0.1:5 overlaps with the listener on *:5"),

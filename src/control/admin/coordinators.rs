@@ -1,4 +1,5 @@
-//! Coordinators for operators: the routes that show them, and the two verbs that change what people want of one.
+//! Coordinators for operators: the routes that show them, and the two verbs that change what people want of
+//! one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,31 +49,31 @@ async fn resume(view: State<View>, name: Path<Vec<String>>, query: RawQuery, hea
     })
 }
 
-/// What is to be done with a coordinator.
+/// A change that an operator asks for.
 enum Verb {
     Drain {
-        /// From now on; none: that of the drain under way, else the cluster's.
+        /// From now; none for the deadline of the drain under way, or else the cluster's.
         deadline: Option<Duration>,
     },
     Resume,
 }
 
-/// Why the parameters of a request mean nothing.
+/// Why the parameters of a request are refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum BadQuery {
-    #[error("there is one parameter, deadline, to be given once: ?deadline=30s, 10m or 1h")]
+    #[error("the only parameter is deadline, given once: ?deadline=30s, 10m or 1h")]
     NotDeadline,
     #[error("deadline {0}; write a duration such as 30s, 10m or 1h")]
     Deadline(UnitError),
-    #[error("there are no parameters to this")]
+    #[error("this path takes no parameters")]
     NoParameters,
 }
 
-/// The deadline that a query asks for, if it does.
+/// The deadline in a query; none if there is no query.
 fn deadline_in(query: Option<&str>) -> Result<Option<Duration>, BadQuery> {
     let Some(query) = query.filter(|query| !query.is_empty()) else { return Ok(None) };
     let value = query.strip_prefix("deadline=").filter(|value| !value.contains('&'));
-    // Not guessed at: better no drain than one with another deadline than was meant.
+    // Nothing is guessed: no drain is better than one with the wrong deadline.
     let span: TimeSpan = value.ok_or(BadQuery::NotDeadline)?.parse().map_err(BadQuery::Deadline)?;
     Ok(Some(span.0))
 }
@@ -95,7 +96,7 @@ fn act(
         [(fleet, coordinator)] => (*fleet, coordinator),
         [] => return (StatusCode::NOT_FOUND, "there is no such coordinator\n").into_response(),
         _ => {
-            let text = "several clusters have a coordinator of that name: write …/{cluster}/{name}/…\n";
+            let text = "several clusters have a coordinator with this name: use …/{cluster}/{name}/…\n";
             return (StatusCode::CONFLICT, text).into_response();
         }
     };
@@ -105,7 +106,7 @@ fn act(
     }
     let (state, drain) = (coordinator.state(), coordinator.drain_under_way());
     let left = drain.map(|drain| drain.deadline.saturating_duration_since(clock::now()));
-    // Rounded: nobody asks for less than seconds.
+    // Rounded, because nobody sets deadlines of less than a second.
     let deadline = left.map(|left| Duration::from_secs((left + Duration::from_millis(500)).as_secs()));
     tracing::info!(
         cluster = %fleet.cluster.name, coordinator = %coordinator.name, %state,
@@ -114,7 +115,7 @@ fn act(
     json(&Look::new(fleet, clock::now()).show(coordinator))
 }
 
-/// The coordinators of a name, in one cluster or in all.
+/// The coordinators with this name, in one cluster or in all.
 fn find<'a>(fleets: &'a [Arc<Fleet>], name: &[String]) -> Vec<(&'a Fleet, Arc<Coordinator>)> {
     let (cluster, name) = match name {
         [name] => (None, name),
@@ -154,7 +155,7 @@ mod tests {
         for query in ["deadline=", "deadline=30", "deadline=-1s", "deadline=1.5s", "deadline=1%73"] {
             let bad = deadline_in(Some(query)).unwrap_err().to_string();
             assert!(
-                bad.contains("is not a whole number and a unit") && bad.contains("30s, 10m or 1h"),
+                bad.contains("is not a whole number followed by a unit") && bad.contains("30s, 10m or 1h"),
                 "{bad}"
             );
         }

@@ -1,9 +1,9 @@
-//! Who may read the API of the admin port and change something by it: a program of the operator's, never a page that a
-//! browser on the same machine happens to show.
+//! Decides who may use the API of the admin port: programs of the operator, but no web page that happens to
+//! be open in a browser on the same machine.
 //!
-//! A foreign page can make a browser send a POST to a loopback address, but not with a header of its own without being
-//! allowed to first, which nothing here allows; and it cannot read what a GET brings, unless its name is pointed at
-//! 127.0.0.1 after it was loaded. Such a name gives itself away in `Host`.
+//! A foreign page can make a browser send a POST to a loopback address. But it cannot add a header of its own
+//! unless a preflight request allows it, and nothing here does. It cannot read the answer to a GET either,
+//! unless its own name was pointed at 127.0.0.1 after it was loaded; such a name shows in `Host`.
 
 use std::net::IpAddr;
 
@@ -12,10 +12,10 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// The header that a request must have to change anything.
+/// The header that every request that changes something must have.
 pub(super) const HEADER: &str = "x-hs2router";
 
-/// Why a request may change nothing.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("the header X-Hs2router: 1 is missing")]
@@ -32,24 +32,25 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Lets a request pass that names this host, be it to read or to change something.
+/// Passes on a request whose `Host` is a loopback address.
 ///
 /// # Errors
-/// [`Refusal::ForeignHost`].
+/// [`Refusal::ForeignHost`] for any other host, and when `Host` is missing or given twice.
 pub(super) async fn own_host(request: Request, next: Next) -> Result<Response, Refusal> {
     host(request.headers())?;
     Ok(next.run(request).await)
 }
 
-/// The value of `Host`, if it is one of ours.
+/// The value of `Host`, if it is a loopback address.
 fn host(head: &HeaderMap) -> Result<&str, Refusal> {
     only(head, header::HOST.as_str()).filter(|host| is_loopback(host)).ok_or(Refusal::ForeignHost)
 }
 
-/// Checks the head of a request that would change something.
+/// Checks the head of a request that changes something.
 ///
 /// # Errors
-/// [`Refusal`].
+/// [`Refusal::NoHeader`] without the header [`HEADER`], [`Refusal::ForeignHost`] if `Host` is not a loopback
+/// address, [`Refusal::ForeignOrigin`] if there is an `Origin` that differs from `Host`.
 pub(super) fn check(head: &HeaderMap) -> Result<(), Refusal> {
     if only(head, HEADER) != Some("1") {
         return Err(Refusal::NoHeader);
@@ -65,14 +66,14 @@ pub(super) fn check(head: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The value of a header that is there once and is text.
+/// The value of a header that occurs exactly once and is text.
 fn only<'h>(head: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut values = head.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
 }
 
-/// The admin port listens on a loopback address only, so only such a host is its own.
+/// The admin port listens on a loopback address only, so only loopback hosts are its own.
 fn is_loopback(host: &str) -> bool {
     let Ok(authority) = host.parse::<axum::http::uri::Authority>() else { return false };
     let name = authority.host();

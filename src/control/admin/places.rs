@@ -1,6 +1,6 @@
-//! Places for connections of one kind. When all are taken, the oldest connection gives its own up to the next one: whoever is
-//! slow there, or silent, keeps nobody out. Only the first moments are everybody's, so that a crowd that comes at once does not
-//! push out those whose request is just being read.
+//! Places for connections of one kind. When all are taken, the oldest connection loses its place to the next
+//! one, so that slow or silent clients keep nobody out. But every connection keeps its place for a moment
+//! ([`GRACE`]), so that a crowd that comes at once does not push out requests that are just being read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,22 +13,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 
-/// For so long a connection keeps its place, whoever comes. A request that was sent is read and answered within this.
+/// How long a connection keeps its place in any case. A request that was already sent is read and answered
+/// within this time.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// A number of places, and the connections that have them.
+/// A limited number of places, and the connections that hold them.
 #[derive(Debug)]
 pub(super) struct Places {
     most: usize,
     taken: Mutex<Taken>,
-    /// A place has become free.
+    /// Notified when a place becomes free.
     freed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Taken {
     next: u64,
-    /// By the order in which they were taken.
+    /// In the order in which the places were taken.
     holders: BTreeMap<u64, Holder>,
 }
 
@@ -43,11 +44,12 @@ impl Places {
         Arc::new(Self { most, taken: Mutex::default(), freed: Notify::new() })
     }
 
-    /// The next place; that of the oldest, if none is free and it has had its [`GRACE`]. `evicted` is cancelled when it is
-    /// given to somebody else: the connection is to end. Cancel-safe.
+    /// Takes a free place, or that of the oldest connection once its [`GRACE`] is over. `evicted` is
+    /// cancelled when the place is given to another connection; the caller then has to close its own.
+    /// Cancel-safe.
     pub(super) async fn take(self: &Arc<Self>, evicted: &CancellationToken) -> Place {
         loop {
-            // A place that is freed before this is polled leaves a permit, so none is missed.
+            // `notified` keeps a permit of a place that is freed before it is polled, so none is missed.
             let freed = self.freed.notified();
             let free_at = match self.try_take(evicted, clock::now()) {
                 Ok(place) => return place,
@@ -62,7 +64,8 @@ impl Places {
     }
 
     /// # Errors
-    /// When the oldest may be made to leave.
+    /// When no place is free and the oldest connection is within its grace; the error is the end of that
+    /// grace.
     fn try_take(self: &Arc<Self>, evicted: &CancellationToken, now: Instant) -> Result<Place, Instant> {
         let mut taken = self.taken.lock();
         if taken.holders.len() >= self.most
@@ -82,7 +85,7 @@ impl Places {
     }
 }
 
-/// A place, until it is dropped or given to somebody else.
+/// A place that is held until it is dropped or given to another connection.
 #[derive(Debug)]
 pub(super) struct Place {
     of: Arc<Places>,
@@ -91,7 +94,7 @@ pub(super) struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // Not there any more if it was given away.
+        // It is no longer there if it was given to another connection.
         if self.of.taken.lock().holders.remove(&self.number).is_some() {
             self.of.freed.notify_one();
         }

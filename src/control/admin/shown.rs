@@ -13,39 +13,39 @@ use crate::serve::fleet::shared::Fleet;
 use crate::session::table::Remaining;
 use crate::wire::facts::GuidText;
 
-/// As many of the sessions that a drain waits for are shown.
+/// How many of the sessions that a drain waits for are shown.
 const MOST_WAITED_FOR: usize = 20;
 
-/// One coordinator, as it is shown.
+/// One coordinator in the answer.
 #[derive(Debug, Serialize)]
 pub(super) struct Shown {
     cluster: String,
     name: String,
     host: String,
-    /// `active` or `drain`: what people want of it.
+    /// `active` or `drain`, as set by the config file or an operator.
     state: &'static str,
-    /// Of one that is drained.
+    /// Only while it is drained.
     drain: Option<ShownDrain>,
     weight: u32,
-    /// Of those ports that are in use.
+    /// Only ports that are in use.
     ports: Vec<Port>,
     /// Seconds since it says that it is shutting down.
     quiescing_for: Option<f64>,
     /// Seconds since it says that its catalog is not ready.
     starting_for: Option<f64>,
-    /// Sessions of this router; a connection that is passed on unread counts as one.
+    /// Sessions of this router; an opaque connection counts as one.
     sessions: u32,
-    /// Connections of this router that are passed on unread. A drain waits for them, too.
+    /// Opaque connections of this router. A drain waits for them as well.
     opaque_connections: u32,
     /// Running operations of this router.
     running: u32,
-    /// Operations of this router that are not closed: what a drain waits for.
+    /// Operations of this router that are not closed; a drain waits for them.
     open_operations: u32,
     opens_in_progress: u32,
-    /// Sessions of this router that are still there while it is drained or shuts down: those with the most open operations
-    /// first, and no more than [`MOST_WAITED_FOR`].
+    /// Sessions of this router that are left while the coordinator drains or shuts down: those with the most
+    /// open operations first, at most [`MOST_WAITED_FOR`].
     waits_for: Vec<WaitsFor>,
-    /// What it has to do for direct clients and other routers; absent while its figures are not known.
+    /// Its load from direct clients and other routers; absent while its figures are not known.
     others: Option<Others>,
 }
 
@@ -53,9 +53,9 @@ pub(super) struct Shown {
 struct ShownDrain {
     /// Seconds since it began.
     since: f64,
-    /// Seconds until its deadline; 0 once that has come.
+    /// Seconds until its deadline; 0 after that.
     deadline_in: f64,
-    /// What becomes of the operations that are open then: `leave` or `cancel`.
+    /// What happens to the operations that are open at the deadline: `leave` or `cancel`.
     then: &'static str,
 }
 
@@ -63,7 +63,7 @@ struct ShownDrain {
 struct WaitsFor {
     session: String,
     open_operations: usize,
-    /// Why it does not move; absent if it is about to.
+    /// Why the session does not move; absent if it is about to.
     pinned: Option<String>,
 }
 
@@ -71,11 +71,11 @@ struct WaitsFor {
 struct Others {
     sessions: u32,
     operations: u32,
-    /// Client connections that it serves, ours included.
+    /// Client connections that it serves, including the router's.
     connections: u32,
-    /// Client connections that wait to be served.
+    /// Client connections that are waiting to be served.
     queued: u32,
-    /// Seconds since it was asked.
+    /// Seconds since the poll that read these figures.
     age: f64,
 }
 
@@ -84,31 +84,31 @@ struct Port {
     service: &'static str,
     address: String,
     health: &'static str,
-    /// The last failure, while it is not healthy.
+    /// The last failure, while the port is not healthy.
     reason: Option<String>,
-    /// Seconds in this state; absent if it never was another.
+    /// Seconds in this state; absent if the state never changed.
     since: Option<f64>,
-    /// How much of its weight it takes, in hundredths.
+    /// The part of its weight that counts so far, in percent.
     share: u8,
-    /// Why it gets no new session, or is only picked late; empty if it gets them by its score.
+    /// Why the port gets no new session, or is only picked last; empty if it is picked by its score alone.
     passed_over: Vec<String>,
-    /// What picks go by; absent under round-robin.
+    /// The score that picks use; absent with round-robin.
     score: Option<ShownScore>,
-    /// Connections of this router.
+    /// This router's connections to the port.
     links: Option<Links>,
 }
 
 /// In running operations, rounded to thousandths.
 #[derive(Debug, Serialize)]
 struct ShownScore {
-    /// The sum of what follows, divided by the weight, and the failures.
+    /// The sum of the terms below divided by the weight, plus the failures.
     total: f64,
     running: f64,
     opens: f64,
     sessions: f64,
     others_running: f64,
     others_sessions: f64,
-    /// With as much of it as it takes.
+    /// The weight times the part of it that counts so far.
     weight: f64,
     failures: f64,
 }
@@ -132,17 +132,17 @@ impl From<Score> for ShownScore {
 
 #[derive(Debug, Serialize)]
 struct Links {
-    /// Those that are being made among them.
+    /// All of them, including those that are being made.
     open: u32,
-    /// Those that wait for a call of any client of their identity.
+    /// Those that any client of the same identity may use.
     idle: u32,
-    /// How many there may be; absent: any number.
+    /// The limit; absent if there is none.
     limit: Option<u32>,
     /// Connections of others, as of the last poll.
     others: u32,
-    /// Whether others wait to be served: nothing new is sent there.
+    /// Whether connections of others are waiting to be served; nothing new is sent there then.
     crowded: bool,
-    /// Calls that wait for one.
+    /// Calls that are waiting for a connection.
     waiting: usize,
 }
 
@@ -250,14 +250,14 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// Why a port gets no new session, or is only picked late.
+    /// Why a port gets no new session, or is only picked last.
     fn passed_over(&self, coordinator: &Coordinator, service: Service, judged: &Judged) -> Vec<String> {
         let standing = (judged.standing != Standing::Ready).then(|| judged.standing.to_string());
         let others = [
             (coordinator.state() == AdminState::Drain, "draining"),
             (!self.fleet.has_room(coordinator, service), "no room for another connection"),
             (judged.is_failing, PassedOver::Failing.as_str()),
-            (coordinator.share(service, self.now).percent() < 100, "back for a short time (slow_start)"),
+            (coordinator.share(service, self.now).percent() < 100, "recently returned (slow_start)"),
         ];
         let others = others.into_iter().filter(|(holds, _)| *holds).map(|(_, why)| why.to_owned());
         standing.into_iter().chain(others).collect()

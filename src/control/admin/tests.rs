@@ -1,5 +1,5 @@
-//! The admin port over real sockets. Each test that waits for a deadline does so on the paused clock, which jumps
-//! ahead when there is nothing else to do.
+//! The admin port over real sockets. Each test that waits for a deadline does so on the paused clock, which
+//! jumps ahead when there is nothing else to do.
 
 use std::net::Ipv4Addr;
 
@@ -132,6 +132,6 @@ async fn the_end_waits_for_requests_but_not_for_ever() {
 async fn a_taken_address_is_named() {
     let admin = admin();
     let error = bind(admin.address).unwrap_err();
-    let remedy = "stop what listens there, or set --admin or [admin] address";
+    let remedy = "stop the process that listens there, or set --admin or [admin] address";
     assert_eq!(error.to_string(), format!("{} is already in use: {remedy}", admin.address));
 }

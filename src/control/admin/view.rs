@@ -1,4 +1,4 @@
-//! What the admin port has to show.
+//! What the admin port shows.
 
 use std::sync::Arc;
 

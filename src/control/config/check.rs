@@ -1,4 +1,4 @@
-//! Turns the config as it is written into the config as it is meant, and notes everything that stands against it.
+//! Turns the config as written into the config as meant, and collects everything that is wrong with it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::ids::CoordinatorName;
 use crate::net::listen::ListenAddress;
 
 impl Config {
-    /// The config of a router that is told nothing but its Impala coordinators: Impala's default ports on both sides.
-    /// `listen` says where to listen: on one IP address or (none) all, or (with a port) by one listener. `admin` moves the
-    /// operators' port from where it usually is.
+    /// The config of a router for which only Impala coordinators are given: Impala's default ports on both
+    /// sides. `listen` is an IP address (none: all of them) with, perhaps, a port, for which there is then a
+    /// single listener. `admin` replaces the default address of the admin port.
     ///
     /// # Errors
-    /// When a coordinator is named twice, there is none, or none has the service that is usual on the port of `listen`;
-    /// when `admin` is no loopback address.
+    /// When a coordinator is given twice, when there is none, when none has the service that is usual on the
+    /// port of `listen`, or when `admin` is not a loopback address.
     pub fn of_coordinators(
         coordinators: &[HostPort],
         listen: Option<(Option<IpAddr>, Option<u16>)>,
@@ -43,7 +43,7 @@ impl Config {
         let mut read = Vec::with_capacity(coordinators.len());
         for (nth, host) in coordinators.iter().enumerate() {
             if coordinators.iter().take(nth).any(|other| other == host) {
-                let (what, remedy) = (format!("{host} is given twice"), "give each once".to_owned());
+                let (what, remedy) = (format!("{host} is given twice"), "list it once".to_owned());
                 problems.add(&(0..0), "--coordinator", Fault::Conflict { what, remedy });
             } else {
                 read.push(CoordinatorFile::at_host(host, &(0..0), &mut problems));
@@ -63,10 +63,10 @@ impl Config {
     }
 }
 
-/// Turns what was written into what is meant.
+/// Turns the config as written into the config as meant.
 ///
 /// # Errors
-/// Everything that is wrong, what reading found included.
+/// When anything is wrong; the error has all problems, including those found while reading.
 pub(super) fn check(file: &File, mut problems: Problems) -> Result<Config, Problems> {
     let config = config(file, &mut problems);
     match config {
@@ -75,7 +75,7 @@ pub(super) fn check(file: &File, mut problems: Problems) -> Result<Config, Probl
     }
 }
 
-/// `None` only after a problem was noted.
+/// `None` only after a problem was added.
 fn config(file: &File, problems: &mut Problems) -> Option<Config> {
     rules::router(&file.router, problems);
     rules::listener_addresses(&file.listeners, problems);
@@ -184,7 +184,7 @@ fn coordinator(
     })
 }
 
-/// `clusters` are those of the file in the same order, `None` where one is unusable.
+/// `clusters` are the file's clusters in the same order, `None` for each that is invalid.
 fn listeners(
     file: &File,
     clusters: &[Option<ClusterConfig>],
@@ -226,15 +226,15 @@ fn listener(
     Some(ListenerConfig { address, cluster: cluster.name.clone(), service })
 }
 
-/// A table of which nothing is written.
+/// A table in which no key is written.
 fn empty<S: Section>() -> S {
-    // What has no default is supplied by the caller, so its absence is no problem.
+    // The caller supplies what has no default, so an absent key is not a problem.
     let mut ignored = Problems::of_arguments();
     S::read(&toml::de::DeTable::new(), &(0..0), &mut ignored)
 }
 
 impl ListenerFile {
-    /// A listener of which only the address is given, by the argument `key`.
+    /// A listener for which only the address is given, by the argument `key`.
     fn at_address(address: ListenAddress, key: &'static str) -> Self {
         let mut listener: Self = empty();
         listener.address.value = Some(address);

@@ -1,4 +1,4 @@
-//! The config as it is meant: real types, nothing left to check. Only `check.rs` makes it.
+//! The config as meant: real types, fully checked. Only `check.rs` makes it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName, Ports};
 use crate::ids::{CoordinatorName, Service};
 use crate::net::listen::ListenAddress;
 
-/// Everything that the router is told before it starts.
+/// Everything that the router needs to know before it starts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Time-outs and bounds.
+    /// Time-outs and limits.
     pub router: RouterConfig,
     /// What is logged.
     pub log: LogConfig,
     /// The operators' port.
     pub admin: AdminConfig,
-    /// Where clients connect; at least one, no two on the same address.
+    /// The addresses that clients connect to; at least one, and no two are the same.
     pub listeners: Vec<ListenerConfig>,
-    /// Where they are sent; at least one, with distinct names.
+    /// The clusters; at least one, with distinct names.
     pub clusters: Vec<ClusterConfig>,
 }
 
@@ -67,7 +67,8 @@ pub struct ListenerConfig {
     pub address: ListenAddress,
     /// The name of one of [`Config::clusters`].
     pub cluster: Arc<str>,
-    /// The coordinators' port for what cannot be told apart; at least one coordinator of the cluster has it.
+    /// The coordinators' port for connections whose protocol is not recognized; at least one coordinator of
+    /// the cluster has it.
     pub service: Service,
 }
 
@@ -85,17 +86,17 @@ pub struct ClusterConfig {
     pub policy: PolicyName,
     /// 0 to 100, where a running operation counts 1.
     pub idle_session_cost: f64,
-    /// How long a coordinator keeps a session without connections; zero: not at all.
+    /// How long a coordinator keeps a session without connections; zero means not at all.
     pub disconnected_session_timeout: Duration,
-    /// Connections that a coordinator serves at once on a port; `None`: no limit.
+    /// Connections that a coordinator serves at once on a port; `None` means no limit.
     pub service_threads: Option<u32>,
     /// How many of them are kept for cancels and closes.
     pub reserve: u32,
-    /// How much an address may use of what others leave, if nobody there has logged in; 0 to 1.
+    /// The share of the free connections that one address may use while nobody at it has logged in; 0 to 1.
     pub address_share: f64,
     /// How long a new session or a call may wait for room; more than zero.
     pub queue_timeout: Duration,
-    /// How many may wait.
+    /// How many new sessions, and per port how many calls, may wait.
     pub queue_length: usize,
     /// Whether connections of one identity share links.
     pub share_links: bool,
@@ -103,7 +104,7 @@ pub struct ClusterConfig {
     pub probe: ProbeConfig,
     /// From one poll of a coordinator's web port to the next; 100ms or more.
     pub load_interval: Duration,
-    /// 0 to 1: with a smaller share of fit coordinators, ejections are not believed.
+    /// When less than this share of the coordinators is healthy, ejections are ignored; 0 to 1.
     pub panic_threshold: f64,
     /// How long a returned coordinator takes to get its whole share.
     pub slow_start: Duration,
@@ -113,9 +114,9 @@ pub struct ClusterConfig {
     pub move_cooldown: Duration,
     /// Whether idle sessions go back to a returned coordinator.
     pub rebalance: bool,
-    /// How long operations may go on when a coordinator is drained; zero: none is waited for.
+    /// How long operations may go on when their coordinator is drained; zero means that none is waited for.
     pub drain_deadline: Duration,
-    /// What becomes of them then.
+    /// What happens to the operations that are open then.
     pub drain_then: DrainThen,
     /// 1 to 1000, with distinct names and addresses.
     pub coordinators: Vec<CoordinatorConfig>,
@@ -145,7 +146,7 @@ pub struct CoordinatorConfig {
     pub ports: Ports,
     /// 1 to 1000.
     pub weight: u32,
-    /// What people want of it.
+    /// The state at the start.
     pub state: AdminState,
 }
 
@@ -155,14 +156,15 @@ impl ClusterConfig {
         self.coordinators.iter().any(|coordinator| coordinator.ports.of(service).is_some())
     }
 
-    /// What a listener on a port is for, unless it says so itself: what is usual there, else the first that there is.
+    /// The service of a listener on this port for which the config names none: the usual service of the port,
+    /// or else the first that a coordinator has.
     pub(super) fn usual_service(&self, port: u16) -> Service {
         let first = || Service::BY_USE.into_iter().find(|service| self.serves(*service));
         self.flavor.usual_service(port).or_else(first).unwrap_or(Service::Hs2)
     }
 
-    /// The listeners that it has when none is configured: the flavor's own ports, as far as its coordinators serve
-    /// them.
+    /// The listeners for a config without any: the flavor's default ports of the services that its
+    /// coordinators have.
     pub(super) fn usual_listeners(&self, ip: Option<IpAddr>) -> Vec<ListenerConfig> {
         let services = Service::ALL.iter().filter(|service| self.serves(**service));
         let listener = |service: &Service| {

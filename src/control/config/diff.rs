@@ -1,5 +1,4 @@
-//! What a config says otherwise than another: all that a running router can be told, and the keys for which it has to be
-//! started anew.
+//! Compares two configs: what a running router can adopt, and which keys need a restart.
 
 use std::sync::Arc;
 
@@ -9,18 +8,19 @@ use super::checked::{
 use crate::cluster::AdminState;
 use crate::ids::CoordinatorName;
 
-/// People want something else of a coordinator.
+/// A coordinator's state in the config has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewState {
     /// Its cluster.
     pub cluster: Arc<str>,
     /// Its name there.
     pub coordinator: CoordinatorName,
-    /// What they want now.
+    /// The new state.
     pub state: AdminState,
 }
 
-/// Names the fields in which two values differ. All of them have to be listed: the pattern breaks if one is not.
+/// Names the fields in which two values differ. The pattern lists every field, so that a new field breaks the
+/// build until it is compared.
 macro_rules! differing {
     ($path:expr, $keys:ident, $type:ident: $old:expr, $new:expr; $($field:ident),+; but $($other:ident),*) => {{
         let ($type { $($field: _,)+ $($other: _,)* }, new) = ($old, $new);
@@ -30,13 +30,14 @@ macro_rules! differing {
     }};
 }
 
-/// Figures that were written alike are alike.
+/// Numbers that were written the same are the same.
 fn differ<T: PartialEq>(old: &T, new: &T) -> bool {
     old != new
 }
 
 impl Config {
-    /// The coordinators of which `self` wants something else than `old`: of both, those that have the same name.
+    /// The coordinators whose state differs from `old`, among those that are in both configs under the same
+    /// name.
     pub fn new_states(&self, old: &Self) -> Vec<NewState> {
         let mut states = Vec::new();
         for (old, new) in pairs(&old.clusters, &self.clusters) {
@@ -51,8 +52,7 @@ impl Config {
         states
     }
 
-    /// The keys that have other values than in `old` and take effect only in a router that is started with them; in the order
-    /// of the reference.
+    /// The keys whose values differ from `old` and that need a restart, in the order of the reference.
     pub fn needs_restart(&self, old: &Self) -> Vec<String> {
         let mut keys = Vec::new();
         differing!("router", keys, RouterConfig: &old.router, &self.router;
@@ -75,7 +75,7 @@ impl Config {
     }
 }
 
-/// The clusters that both have.
+/// The clusters that are in both configs.
 fn pairs<'a>(
     old: &'a [ClusterConfig],
     new: &'a [ClusterConfig],
@@ -101,7 +101,7 @@ fn cluster(old: &ClusterConfig, new: &ClusterConfig, keys: &mut Vec<String>) {
     if but_state(old) != but_state(new) {
         found.push("cluster.coordinators".to_owned());
     }
-    // Which of the clusters, where that is a question.
+    // The cluster is named only if there are several.
     keys.extend(found.into_iter().map(|key| format!("{key} of {:?}", new.name)));
 }
 

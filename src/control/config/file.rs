@@ -1,4 +1,4 @@
-//! Reads a config file into its tables, as they are written.
+//! Reads a config file into its tables, as written.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
@@ -20,14 +20,14 @@ pub(super) struct File {
     pub(super) admin: AdminFile,
     pub(super) listeners: Vec<ListenerFile>,
     pub(super) clusters: Vec<ClusterFile>,
-    /// Where the usual listeners are, if none is written; none: on all addresses.
+    /// The address of the default listeners, if none is written; none for all addresses.
     pub(super) listen_on: Option<IpAddr>,
-    /// Whether `cluster` is there in any form, be it a wrong one.
+    /// Whether the key `cluster` is there in any form, even an invalid one.
     pub(super) names_a_cluster: bool,
 }
 
 impl File {
-    /// Reads a document that is valid TOML; what is wrong with its keys and values goes to `problems`.
+    /// Reads a document that is valid TOML; problems with its keys and values are added to `problems`.
     pub(super) fn read(document: &DeTable<'_>, problems: &mut Problems) -> Self {
         refuse_other_tables(document, problems);
         Self {
@@ -102,7 +102,8 @@ impl Value for Vec<CoordinatorFile> {
 }
 
 impl CoordinatorFile {
-    /// What cannot be read is noted and becomes a coordinator without a host, so that the others are still checked.
+    /// A value that cannot be read is noted and becomes a coordinator without a host, so that the others are
+    /// still checked.
     fn read_any(value: &Spanned<DeValue<'_>>, key: &'static str, problems: &mut Problems) -> Self {
         let at = value.span();
         let fault = match value.get_ref() {
@@ -114,12 +115,12 @@ impl CoordinatorFile {
             other => wrong_type(other, "a host or a table { host = \"…\" }"),
         };
         problems.add(&at, key, fault);
-        // That it has no host follows from what was just noted.
+        // The missing host follows from the problem that was just noted.
         Self::read(&DeTable::new(), &at, &mut Problems::of_arguments())
     }
 
-    /// The coordinator that a mere host stands for. With a port it has `HiveServer2` there and no other service,
-    /// since nothing is known of where those would be.
+    /// The coordinator for which only a host is given. If it has a port, that is its `HiveServer2` port and
+    /// it has no other service, because the ports of others are not known.
     pub(super) fn at_host(host: &HostPort, at: &Range<usize>, problems: &mut Problems) -> Self {
         let mut table = DeTable::new();
         let text = |text: String| Spanned::new(at.clone(), DeValue::String(text.into()));

@@ -18,39 +18,40 @@ pub struct Host(pub String);
 pub struct HostPort {
     /// Where it is.
     pub host: Host,
-    /// The port, from 1; `None` stands for the flavor's own ports.
+    /// The port, 1 to 65535; `None` stands for the flavor's default ports.
     pub port: Option<u16>,
 }
 
-/// A name that people give to a cluster or to a coordinator: it appears in logs, as a metric label and in commands.
+/// A name that people give to a cluster or to a coordinator: it appears in logs, as a metric label and in
+/// commands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(pub String);
 
 /// Why a text is not a host or not a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("is empty")]
     Empty,
-    /// Past [`LONGEST_NAME`].
+    /// It is longer than [`LONGEST_NAME`].
     #[error("is longer than {LONGEST_NAME} bytes")]
     TooLong,
     /// Somebody pasted `jdbc:hive2://…` or `http://…`.
     #[error("is a URL")]
     Url,
-    /// Not one of the characters of a host or a name.
-    #[error("has the character {0:?} in it")]
+    /// It has a character that hosts and names do not have.
+    #[error("contains the character {0:?}")]
     Character(char),
-    /// What stands behind the colon is no port.
+    /// The text after the colon is not a port.
     #[error("does not end in a port from 1 to 65535")]
     Port,
-    /// A port where only a host belongs.
-    #[error("has a port in it")]
+    /// It has a port where only a host is allowed.
+    #[error("contains a port")]
     UnwantedPort,
 }
 
 impl Host {
-    /// The same for all ways to write it.
+    /// A form that is the same for all spellings of one host.
     pub(super) fn canonical(&self) -> String {
         match self.0.parse::<IpAddr>() {
             Ok(address) => address.to_canonical().to_string(),

@@ -1,6 +1,6 @@
 //! The config: from the file as it is written ([`SECTIONS`]) to what the router works with ([`Config`]).
 //!
-//! A syntax error is reported alone; else everything that is wrong is reported at once, each with its line, its key
+//! A syntax error is reported alone. Otherwise all problems are reported at once, each with its line, its key
 //! and a remedy, because an operator who repairs a file at night wants one round, not seven.
 
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ pub enum ConfigError {
         /// What the parser says, on one line.
         message: String,
     },
-    /// It is TOML, but means nothing or contradicts itself.
+    /// The text is TOML, but has unknown, missing, invalid or contradictory keys.
     #[error(transparent)]
     Problems(#[from] Problems),
 }
@@ -77,7 +77,8 @@ impl Config {
     /// When it is not TOML, or anything in it is wrong.
     pub fn parse(origin: &str, text: &str) -> Result<Self, ConfigError> {
         let (document, errors) = DeTable::parse_recoverable(text);
-        // The parser's order is not that of the text, and only the first error is sure not to follow from another.
+        // The parser does not report errors in the order of the text, and only the first error in the text is
+        // sure not to follow from another.
         let first = errors.iter().min_by_key(|error| error.span().map(|span| span.start));
         if let Some(error) = first {
             return Err(syntax(origin, text, error));

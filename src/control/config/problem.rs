@@ -1,29 +1,29 @@
-//! What is wrong with a config, collected instead of returned at the first find, so that one run of `check` shows it all.
+//! The problems of a config. All are collected, so that one run of `check` shows them all.
 
 use std::fmt;
 use std::ops::Range;
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The line, from 1; `None` for what did not come from a file.
+    /// The line, from 1; `None` for a value that did not come from a file.
     pub line: Option<usize>,
     /// The key as the reference lists it: `cluster.coordinators.weight`.
     pub key: String,
-    /// What about it.
+    /// What is wrong.
     pub fault: Fault,
 }
 
-/// What can be wrong with a key. Each prints as the problem, a semicolon and the remedy.
+/// What can be wrong with a key. Each prints as the problem and the remedy, separated by a semicolon.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// No version of the router has such a key here.
+    /// The router does not know this key here.
     #[error("unknown key; {hint}")]
     UnknownKey {
-        /// What may have been meant.
+        /// What was probably meant.
         hint: String,
     },
-    /// A key that is planned.
+    /// The key is planned, but not supported yet.
     #[error("not supported yet; remove it")]
     NotSupportedYet,
     /// The value has another type.
@@ -34,12 +34,12 @@ pub enum Fault {
         /// The type and an example.
         expected: String,
     },
-    /// The value has the right type but no meaning.
+    /// The value has the right type but is invalid.
     #[error("{value:?} {why}; {remedy}")]
     BadValue {
         /// As written.
         value: String,
-        /// What is wrong with it.
+        /// What is wrong with the value.
         why: String,
         /// What to write.
         remedy: String,
@@ -50,7 +50,7 @@ pub enum Fault {
         /// A line to add.
         example: &'static str,
     },
-    /// A number, a duration or a size is outside of its range.
+    /// A number, a duration or a size is outside its range.
     #[error("{value} is out of range; write {range}")]
     OutOfRange {
         /// As written.
@@ -58,20 +58,20 @@ pub enum Fault {
         /// The range in words.
         range: &'static str,
     },
-    /// Two of a kind share what must differ.
+    /// Two of a kind share a value that must differ.
     #[error("{value:?} is used twice; {remedy}")]
     Duplicate {
-        /// What they share.
+        /// The shared value.
         value: String,
         /// How to tell them apart.
         remedy: &'static str,
     },
-    /// Keys that contradict each other.
+    /// Keys contradict each other.
     #[error("{what}; {remedy}")]
     Conflict {
         /// The contradiction.
         what: String,
-        /// The way out.
+        /// How to resolve it.
         remedy: String,
     },
 }
@@ -80,42 +80,42 @@ pub enum Fault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
     origin: String,
-    /// The byte offset of each line's start; empty for what did not come from a file.
+    /// The byte offset of each line's start; empty for a config that did not come from a file.
     line_starts: Vec<usize>,
     found: Vec<Problem>,
 }
 
 impl Problems {
-    /// No problems yet, for a text read from `origin`, which becomes the beginning of each line printed.
+    /// No problems yet, for a text that was read from `origin`, with which each printed line begins.
     pub fn of_text(origin: &str, text: &str) -> Self {
         let after_newlines = text.match_indices('\n').map(|(at, _)| at + 1);
         let line_starts = std::iter::once(0).chain(after_newlines).collect();
         Self { origin: origin.to_owned(), line_starts, found: Vec::new() }
     }
 
-    /// No problems yet, for a config that has no lines.
+    /// No problems yet, for a config from the command line.
     pub fn of_arguments() -> Self {
         Self { origin: "command line".to_owned(), line_starts: Vec::new(), found: Vec::new() }
     }
 
-    /// Notes one more. `at` is the place in the text that it is about.
+    /// Adds a problem. `at` is its place in the text.
     pub fn add(&mut self, at: &Range<usize>, key: &str, fault: Fault) {
         let line = self.line_starts.partition_point(|start| *start <= at.start);
         let line = (line > 0).then_some(line);
         self.found.push(Problem { line, key: key.to_owned(), fault });
     }
 
-    /// Whether nothing is wrong so far.
+    /// Whether there is no problem so far.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 
-    /// What was found, in the order of lines.
+    /// The problems, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.found.iter()
     }
 
-    /// The same in the order of lines.
+    /// The same problems in the order of lines.
     pub(super) fn sorted(mut self) -> Self {
         self.found.sort_by_key(|problem| problem.line);
         self

@@ -1,5 +1,5 @@
-//! What has to hold between values that are each right by themselves. Every rule looks at everything it can and notes
-//! what it finds; none stops at the first.
+//! Checks that concern the range of a value or several values together. Every rule notes all that it finds;
+//! none stops at the first problem.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -15,7 +15,7 @@ use crate::cluster::{Flavor, Ports};
 use crate::ids::{HostAndPort, Service};
 use crate::net::listen::ListenAddress;
 
-/// The most coordinators of one cluster: past it a pick, which looks at each, would be felt.
+/// The most coordinators of one cluster.
 const MOST_COORDINATORS: usize = 1000;
 
 pub(super) fn router(file: &RouterFile, problems: &mut Problems) {
@@ -59,8 +59,8 @@ pub(super) fn admin(file: &AdminFile, listeners: &[ListenAddress], problems: &mu
         file.address.fault(problems, Fault::BadValue { value: address.to_string(), why, remedy });
     }
     if let Some(taken) = listeners.iter().find(|listener| listener.clashes(address.into())) {
-        let what = format!("a listener has {taken} already");
-        let remedy = "give the admin port another one".to_owned();
+        let what = format!("a listener already uses {taken}");
+        let remedy = "give the admin port another address".to_owned();
         file.address.fault(problems, Fault::Conflict { what, remedy });
     }
 }
@@ -92,7 +92,8 @@ pub(super) fn cluster_name(file: &ClusterFile) -> Option<&str> {
     }
 }
 
-/// The name of a coordinator, written or derived: its host, with its port if others `beside` it would have the same.
+/// The name of a coordinator, written or derived: its host, with its port if another coordinator `beside` it
+/// would get the same name.
 pub(super) fn coordinator_name(
     file: &CoordinatorFile,
     flavor: Flavor,
@@ -132,7 +133,7 @@ pub(super) fn sessions_outlive_connections(file: &ClusterFile) -> Option<bool> {
     }
 }
 
-/// How many connections a coordinator serves at once, written or the flavor's; 0: no limit.
+/// How many connections a coordinator serves at once, written or the flavor's; 0 means no limit.
 pub(super) fn service_threads(file: &ClusterFile) -> Option<u64> {
     match file.service_threads.value {
         Some(threads) => Some(threads),
@@ -151,7 +152,7 @@ fn room(file: &ClusterFile, problems: &mut Problems) {
         && threads > 0
         && reserve >= threads
     {
-        let what = format!("reserve ({reserve}) leaves none of {threads} service threads");
+        let what = format!("reserve ({reserve}) leaves none of the {threads} service threads");
         let remedy = "lower reserve or raise service_threads".to_owned();
         let blamed = if file.reserve.written { &file.reserve } else { &file.service_threads };
         blamed.fault(problems, Fault::Conflict { what, remedy });
@@ -181,11 +182,12 @@ pub(super) fn cluster(file: &ClusterFile, problems: &mut Problems) {
     let mut addresses = HashSet::new();
     for coordinator in coordinators {
         coordinator.weight.demand(problems, |weight| (1..=1000).contains(weight), "a number from 1 to 1000");
-        // Of one that cannot be read the usual one will do: it decides only how unnamed coordinators of one host are called.
+        // If the flavor cannot be read, the default will do: it only decides how unnamed coordinators on one
+        // host are called.
         let flavor = file.flavor.value.unwrap_or(Flavor::Impala);
         let Some(name) = coordinator_name(coordinator, flavor, coordinators) else { continue };
         if !names.insert(name.clone()) {
-            let remedy = "list each coordinator once, with a name of its own";
+            let remedy = "list each coordinator once, under its own name";
             coordinator.name.fault(problems, Fault::Duplicate { value: name, remedy });
             continue;
         }
@@ -238,7 +240,7 @@ fn coordinator_addresses(
         let value = HostAndPort { host: &host.0, port }.to_string();
         coordinator.host.fault(problems, Fault::Duplicate { value, remedy });
     }
-    // Every address is noted, also past the first that is taken.
+    // Notes the other addresses as well, after the first that is used twice.
     taken.for_each(drop);
 }
 
@@ -277,7 +279,7 @@ pub(super) fn cluster_of(
     match &listener.cluster.value {
         Some(name) => {
             let found = clusters.iter().position(|cluster| cluster_name(cluster) == Some(&name.0));
-            // A cluster whose own name or flavor is wrong may be the one that is meant.
+            // If another cluster's name or flavor is invalid, that cluster may be meant.
             if found.is_none() && names.is_some() {
                 let why = "is not the name of a cluster".to_owned();
                 let fault = Fault::BadValue { value: name.to_string(), why, remedy: remedy() };
@@ -295,7 +297,7 @@ pub(super) fn cluster_of(
     }
 }
 
-/// A listener for a service that no coordinator has could only refuse.
+/// Checks that the service has a coordinator: otherwise the listener could only refuse.
 pub(super) fn service_is_there(
     listener: &ListenerFile,
     service: Service,

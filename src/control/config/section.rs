@@ -1,4 +1,5 @@
-//! Tables of the config: their keys, defaults and meanings, stated once for the reader and for the reference.
+//! Tables of the config: their keys, defaults and meanings, stated once for both the reader and the
+//! reference.
 
 use std::ops::Range;
 
@@ -8,27 +9,28 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{Fault, Problems};
 use super::value::{Entry, Value};
 
-/// What stands for a key that is absent.
+/// What holds when a key is absent.
 #[derive(Clone, Copy, Debug)]
 pub enum Absent {
     /// This value, as TOML.
     Default(&'static str),
-    /// A value that depends on others, in words: made of the values themselves, where there are any.
+    /// A value that depends on other keys, in words; the words are made from the real values where there are
+    /// any.
     Derived(fn() -> String),
-    /// Nothing does: it has to be written, for example so.
+    /// The key is required; this is an example.
     Required(&'static str),
 }
 
-/// A key that works.
+/// A supported key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// The word before the equals sign.
+    /// The name of the key.
     pub name: &'static str,
     /// The type, as the reference names it.
     pub kind: fn() -> String,
     /// What holds when it is absent.
     pub absent: Absent,
-    /// What it does, a line each.
+    /// What it does, one string per line.
     pub meaning: &'static [&'static str],
 }
 
@@ -37,11 +39,11 @@ pub struct Key {
 pub struct SectionInfo {
     /// The path of its keys: `cluster.coordinators`.
     pub path: &'static str,
-    /// How its beginning is written: `[[cluster]]`.
+    /// How the table is written: `[[cluster]]`.
     pub header: &'static str,
-    /// What it is for, a line each.
+    /// What it is for, one string per line.
     pub about: &'static [&'static str],
-    /// The keys that work.
+    /// The supported keys.
     pub keys: &'static [Key],
     /// The keys that are planned, with what they will do.
     pub later: &'static [(&'static str, &'static str)],
@@ -57,12 +59,12 @@ impl SectionInfo {
 pub(super) trait Section: Sized {
     const INFO: SectionInfo;
 
-    /// Reads every key of it; what is wrong goes to `problems`.
+    /// Reads every key of the table; problems are added to `problems`.
     fn read(table: &DeTable<'_>, at: &Range<usize>, problems: &mut Problems) -> Self;
 }
 
-/// Defines a [`Section`]: `key: Type = default(literal)`, `= derived("words")`, `= computed(function)` that makes the words, or
-/// `= required("example")`. Where it is used, `SECTIONS` lists all of them.
+/// Defines a [`Section`]: `key: Type = default(literal)`, `= derived("words")`, `= computed(function)` that
+/// makes the words, or `= required("example")`. Where it is used, `SECTIONS` lists all of them.
 macro_rules! section {
     (
         $(#[doc = $about:expr])*
@@ -124,7 +126,7 @@ macro_rules! section {
 }
 pub(super) use section;
 
-/// What [`read_key`] has to know of a key.
+/// What [`read_key`] needs to know about a key.
 pub(super) struct KeyName {
     pub(super) name: &'static str,
     pub(super) path: &'static str,
@@ -156,7 +158,7 @@ pub(super) fn read_key<T: Value>(
     Entry { value, written: false, at: table_at.clone(), key: path }
 }
 
-/// Notes every key that the section does not have, or does not have yet. One of `all` sections may have it.
+/// Notes every key that the section does not support. The hint may name another section, one of `all`.
 pub(super) fn refuse_other_keys(
     table: &DeTable<'_>,
     info: &SectionInfo,
@@ -189,14 +191,14 @@ fn hint(name: &str, info: &SectionInfo, all: &[SectionInfo]) -> String {
     }
 }
 
-/// The known word that a typing error would turn into `word`.
+/// The known word of which `word` is most likely a misspelling.
 pub(super) fn nearest(word: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let distances = known.map(|name| (strsim::damerau_levenshtein(word, name), name));
     let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= 1 + name.len() / 4).then_some(name)
 }
 
-/// The table behind a key of the document, where it is one.
+/// The table that is the value of a key; notes a problem if the value is something else.
 pub(super) fn table<'v, 'i>(
     value: &'v Spanned<DeValue<'i>>,
     info: &SectionInfo,
@@ -209,7 +211,7 @@ pub(super) fn table<'v, 'i>(
     table
 }
 
-/// What to say of a value that stands where `[section]` or `[[section]]` belongs.
+/// The problem with a value where `[section]` or `[[section]]` belongs.
 pub(super) fn not_a_table(value: &DeValue<'_>, info: &SectionInfo) -> Fault {
     super::value::wrong_type(value, &format!("a line {} with the keys below it", info.header))
 }

@@ -27,7 +27,8 @@ fn every_default_is_a_value_of_its_key() {
             if let Absent::Default(text) = key.absent {
                 defaults += 1;
                 let header = section.header;
-                // A cluster needs coordinators, a listener an address: their other defaults are tried with them.
+                // A cluster needs coordinators, a listener an address: their other defaults are tried with
+                // them.
                 let rest = match section.path {
                     "cluster" => "coordinators = [\"c\"]",
                     "listener" => "address = \"127.0.0.1:21050\"\n[[cluster]]\ncoordinators = [\"c\"]",
@@ -126,7 +127,7 @@ fn without_a_file_one_listener_can_be_asked_for() {
 fn without_a_file_a_coordinator_named_twice_is_refused() {
     let error = Config::of_coordinators(&hosts(&["a", "a"]), None, None).unwrap_err();
     assert_eq!(error.iter().count(), 1);
-    assert_eq!(error.to_string(), "command line: --coordinator: a is given twice; give each once");
+    assert_eq!(error.to_string(), "command line: --coordinator: a is given twice; list it once");
 }
 
 #[test]

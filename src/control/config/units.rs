@@ -1,10 +1,12 @@
-//! Durations and sizes as a person writes them: one whole number and one unit, so that no bare number needs guessing.
+//! Durations and sizes as people write them: a whole number and a unit. A number without a unit is refused,
+//! so that nothing needs guessing.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The longest duration that a config may name: a year. It keeps every sum of an instant and a duration in range.
+/// The longest duration that a config may name: a year. It keeps every sum of an instant and a duration in
+/// range.
 pub const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 /// The largest size that a config may name: 1 TiB.
@@ -22,12 +24,12 @@ pub struct ByteSize(pub usize);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
     /// It is not a whole number followed by one of the units.
-    #[error("is not a whole number and a unit ({units})")]
+    #[error("is not a whole number followed by a unit ({units})")]
     Form {
         /// The units that may follow the number.
         units: &'static str,
     },
-    /// It is past what the router can work with.
+    /// It is larger than the router accepts.
     #[error("is more than {most}")]
     TooLarge {
         /// The largest value accepted.

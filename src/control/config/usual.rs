@@ -1,4 +1,4 @@
-//! What holds where nothing is written and it depends on the flavor, in words for the reference.
+//! Defaults that depend on the flavor, in words for the reference.
 
 use std::fmt::Display;
 

@@ -14,12 +14,12 @@ use super::units::{ByteSize, TimeSpan};
 use super::words::Words;
 use crate::net::listen::ListenAddress;
 
-/// Anything that may stand behind a key.
+/// A type that a key's value can have.
 pub(super) trait Value: Sized {
     /// The type as the reference names it.
     fn kind() -> String;
 
-    /// Reads it; what is wrong goes to `problems`, and then there is no value.
+    /// Reads the value; returns none after a problem was added to `problems`.
     fn read(value: &Spanned<DeValue<'_>>, key: &'static str, problems: &mut Problems) -> Option<Self>;
 }
 
@@ -161,30 +161,30 @@ impl<W: Words> Scalar for W {
     fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
         let expected = format!("one of {}", W::listed());
         let text = string(value, &expected)?;
-        W::from_word(text).ok_or_else(|| bad_value(text, "is not known here", &expected))
+        W::from_word(text).ok_or_else(|| bad_value(text, "is not a valid value", &expected))
     }
 }
 
 /// A value together with where it was written, for the checks that look at several.
 #[derive(Clone, Debug)]
 pub(super) struct Entry<T> {
-    /// `None` when it is absent without a default, or unreadable (which has then been noted).
+    /// `None` when the key is absent without a default, or when it is unreadable and a problem was noted.
     pub(super) value: Option<T>,
-    /// Whether the file names it; else `value` is the default.
+    /// Whether the file has the key; if not, `value` is the default.
     pub(super) written: bool,
-    /// The value's place in the text, or that of the table it is absent from.
+    /// The value's place in the text, or the place of the table in which the key is absent.
     pub(super) at: Range<usize>,
-    /// The key as the reference lists it.
+    /// The key's path, as in the reference.
     pub(super) key: &'static str,
 }
 
 impl<T> Entry<T> {
-    /// Notes a fault of this key.
+    /// Adds a problem with this key.
     pub(super) fn fault(&self, problems: &mut Problems, fault: Fault) {
         problems.add(&self.at, self.key, fault);
     }
 
-    /// Notes that the value is out of `range` unless `holds`.
+    /// Adds a problem if the value does not satisfy `holds`; `range` says in words what would.
     pub(super) fn demand(&self, problems: &mut Problems, holds: impl Fn(&T) -> bool, range: &'static str)
     where
         T: Display,
@@ -204,7 +204,7 @@ pub(super) fn wrong_type(value: &DeValue<'_>, expected: &str) -> Fault {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a decimal number",
-        DeValue::Boolean(_) => "a truth value",
+        DeValue::Boolean(_) => "a boolean",
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",

@@ -1,4 +1,5 @@
-//! The closed sets of words that a config may use: each word is written once, for reading, printing and the reference.
+//! The closed sets of words that a config may use. Each word is written once, for reading, printing and the
+//! reference.
 
 use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName};
 use crate::ids::Service;

@@ -41,8 +41,9 @@ impl Hs2 {
         act(&self.state, &self.caller, claim).map_err(|refusal| refusal.status(claim.id().ok()))
     }
 
-    /// The record behind the two calls that carry an operation's and a session's handle: the session's secret counts,
-    /// the operation's does not (Impala: `impala-hs2-server.cc` `GetRuntimeProfile`, `GetExecSummary`).
+    /// The record behind the two calls that carry an operation's and a session's handle: the session's secret
+    /// counts, the operation's does not (Impala: `impala-hs2-server.cc` `GetRuntimeProfile`,
+    /// `GetExecSummary`).
     pub(super) fn record(
         &self,
         operation: Option<&cli::TOperationHandle>,

@@ -1,4 +1,4 @@
-//! What is listened on: an address, all addresses of a family, or all.
+//! What to listen on: an address, all addresses of a family, or all addresses.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 /// Where to listen.
 ///
-/// `[::]` stands for the IPv6 addresses alone, as in nginx and `HAProxy`, so that it may stand beside `0.0.0.0`; what the
-/// kernel makes of it depends on `net.ipv6.bindv6only`.
+/// `[::]` stands for the IPv6 addresses only, as in nginx and `HAProxy`, so that it can be used beside
+/// `0.0.0.0`; the kernel's own reading depends on `net.ipv6.bindv6only`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
     /// An address, or all of its family: `10.0.0.1:21050`, `0.0.0.0:21050`, `[::]:21050`.
@@ -19,7 +19,7 @@ pub enum ListenAddress {
     },
 }
 
-/// The text is no address to listen on.
+/// The text is not an address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not an IP address and a port")]
 pub struct NoListenAddress;
@@ -75,7 +75,7 @@ impl ListenAddress {
         self
     }
 
-    /// Whether both cannot be listened on at once.
+    /// Whether the two cannot be listened on at the same time.
     pub fn clashes(self, other: Self) -> bool {
         if self.port() == 0 || self.port() != other.port() {
             return false;
@@ -86,7 +86,7 @@ impl ListenAddress {
                 one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified()
             }
             (SocketAddr::V6(one), SocketAddr::V6(other)) => {
-                // A link-local address is another one on each link.
+                // A link-local address is a different one on each link.
                 let is_local = one.ip().is_unicast_link_local();
                 let same = one.ip() == other.ip() && (!is_local || one.scope_id() == other.scope_id());
                 same || one.ip().is_unspecified() || other.ip().is_unspecified()
@@ -96,7 +96,7 @@ impl ListenAddress {
     }
 }
 
-/// An IPv4 address that comes as one of IPv6, as it does from a socket of both families, as what it is.
+/// Turns an IPv4 address in the form of IPv6, as sockets of both families report it, into IPv4.
 pub(super) fn plain(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),

@@ -128,7 +128,7 @@ async fn a_taken_port_is_named_with_a_remedy() {
     assert!(matches!(error, BindError::InUse { .. }), "{error}");
     assert_eq!(
         error.to_string(),
-        format!("{address} is already in use: stop what listens there or choose another port")
+        format!("{address} is already in use: stop the process that listens there or choose another port")
     );
 }
 

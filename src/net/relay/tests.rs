@@ -260,7 +260,8 @@ async fn bytes_are_counted_as_they_are_delivered() {
     assert_eq!((ended.client_bytes, ended.coordinator_bytes), (8, 6));
 }
 
-/// Connections are tasks of a runtime with many threads, whatever their streams are; this compiles or it does not.
+/// Connections are tasks of a runtime with many threads, whatever their streams are; this compiles or it does
+/// not.
 #[expect(dead_code, reason = "a check of types")]
 fn a_relay_may_change_threads<C: Stream, K: Stream>(
     client: &mut C,

@@ -77,7 +77,7 @@ pub enum Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Pinned {
     /// No session that can move: Beeswax, another flavor, or somebody else's.
-    #[error("it is none that can move")]
+    #[error("session is not movable")]
     Immovable,
     /// It cannot be opened again.
     #[error("{0}")]

@@ -1,5 +1,6 @@
-//! The table of Beeswax methods. A `QueryHandle {1: id, 2: log_context}` is the first argument: the id's path is 1.1;
-//! `get_log` and `clean` take the bare string. `GetRuntimeProfile` and `GetExecSummary` stand in HS2's table.
+//! The table of Beeswax methods. A `QueryHandle {1: id, 2: log_context}` is the first argument, so the path
+//! of the id is 1.1; `get_log` and `clean` take the bare string. HS2's table has `GetRuntimeProfile` and
+//! `GetExecSummary`.
 
 use crate::wire::hs2::method as hs2;
 use crate::wire::method::row::{Method, Owner, Retry, Role, numbered};
@@ -10,7 +11,8 @@ static QUERY_HANDLE: &[Watch] = &[Watch::at(&[1, 1], Slot::QueryId)];
 static QUERY: &[Watch] = &[Watch::at(&[1, 3], Slot::Strings(Strings::QueryConfiguration))];
 static LOG_CONTEXT: &[Watch] = &[Watch::at(&[1], Slot::QueryId)];
 
-/// Methods declare their exceptions as field 1 or 2 of the result; in both the first field is the message.
+/// Methods declare their exceptions as field 1 or 2 of the result; the first field of each exception is its
+/// message.
 static THROWN: &[Watch] = &[Watch::at(&[1, 1], Slot::Thrown), Watch::at(&[2, 1], Slot::Thrown)];
 
 static MINTED: &[Watch] = &[Watch::at(&[0, 1], Slot::QueryId), Watch::at(&[1, 1], Slot::Thrown)];

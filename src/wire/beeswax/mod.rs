@@ -1,5 +1,5 @@
-//! The part of the Beeswax service (Impala's `ImpalaService`) that the router understands: its methods, where they carry
-//! query ids, and how a refusal is said in each.
+//! The part of the Beeswax service (Impala's `ImpalaService`) that the router understands: its methods, where
+//! they carry query ids, and how each reports an error.
 
 pub(super) mod method;
 pub mod reply;

@@ -1,8 +1,8 @@
 //! The error replies that the router itself gives to Beeswax calls, when no coordinator can.
 //!
-//! Beeswax has no status: a method ends in its value or in an exception that it declares. Where that may be a
-//! `BeeswaxException` the router throws one; the other methods get a `TApplicationException`, which is what Impala's own
-//! errors become there (Impala: beeswax.thrift, ImpalaService.thrift; impala-beeswax-server.cc).
+//! Beeswax has no status: a method returns its value or throws an exception that it declares. If it declares
+//! `BeeswaxException`, the router throws one; all other methods get a `TApplicationException`, as they do for
+//! Impala's own errors (Impala: beeswax.thrift, ImpalaService.thrift; impala-beeswax-server.cc).
 
 use bytes::BytesMut;
 
@@ -10,8 +10,8 @@ use crate::wire::hs2::reply::Refusal;
 use crate::wire::thrift::MessageType;
 use crate::wire::write::{ExceptionKind, Writer, application_exception};
 
-/// The whole reply to the call `name` with this sequence id: a `BeeswaxException` where the method declares one, else a
-/// `TApplicationException` of kind "internal error".
+/// The whole reply to the call `name` with this sequence id: a `BeeswaxException` where the method declares
+/// one, else a `TApplicationException` of kind "internal error".
 pub fn error(name: &[u8], seqid: i32, refusal: &Refusal<'_>) -> BytesMut {
     let Some(field) = exception_field(name) else {
         return application_exception(name, seqid, ExceptionKind::InternalError, refusal.message);
@@ -19,7 +19,7 @@ pub fn error(name: &[u8], seqid: i32, refusal: &Refusal<'_>) -> BytesMut {
     Writer::message(MessageType::Reply, name, seqid, |result| {
         result.structure(field, |exception| {
             exception.string(1, refusal.message.as_bytes());
-            // Log context and handle are not optional, so Impala writes them even when it has neither.
+            // Log context and handle are not optional, so Impala writes them even when there is neither.
             exception.string(2, b"");
             exception.structure(3, |handle| {
                 handle.string(1, b"");
@@ -31,8 +31,8 @@ pub fn error(name: &[u8], seqid: i32, refusal: &Refusal<'_>) -> BytesMut {
     })
 }
 
-/// The whole reply to a `close` (no value) or a `Cancel` (Impala's `TStatus {1: status_code, 2: error_msgs}`) that had its
-/// effect.
+/// The whole reply to a `close` (no value) or a `Cancel` (Impala's `TStatus {1: status_code, 2: error_msgs}`)
+/// that succeeded.
 pub fn success(name: &[u8], seqid: i32) -> BytesMut {
     Writer::message(MessageType::Reply, name, seqid, |result| {
         if name == b"Cancel" {
@@ -44,7 +44,7 @@ pub fn success(name: &[u8], seqid: i32) -> BytesMut {
     })
 }
 
-/// Where in its result a method declares `BeeswaxException`.
+/// The field of a method's result in which it declares `BeeswaxException`.
 fn exception_field(method: &[u8]) -> Option<i16> {
     match method {
         b"query" | b"executeAndWait" | b"explain" | b"Cancel" | b"GetRuntimeProfile" => Some(1),

@@ -6,8 +6,8 @@ use crate::wire::facts::{Guid, GuidText};
 use crate::wire::thrift::MessageType;
 use crate::wire::write::Writer;
 
-/// The whole call that cancels a query (ImpalaService.thrift: `Cancel`; beeswax.thrift: `QueryHandle`), which stays open for
-/// its client. Any session may ask (Impala: impala-beeswax-server.cc `Cancel`).
+/// The whole call that cancels a query (ImpalaService.thrift: `Cancel`; beeswax.thrift: `QueryHandle`), which
+/// stays open for its client. Any session may ask (Impala: impala-beeswax-server.cc `Cancel`).
 pub fn cancel(query: Guid, seqid: i32) -> BytesMut {
     let id = GuidText(query).to_string();
     Writer::message(MessageType::Call, b"Cancel", seqid, |arguments| {

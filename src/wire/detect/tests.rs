@@ -110,7 +110,8 @@ fn names_of_two_gigabytes_and_frames_of_one_are_thrift_for_the_parser_to_refuse(
     assert_eq!(detect(b"\x40\x00\x00\x00\x80\x01\x00\x01\x3f\xff\xff\xf3"), Detection::Framed);
 }
 
-/// Arbitrary bytes are nearly always unknown at once, so half of the inputs are known ones with one byte changed.
+/// Arbitrary bytes are nearly always unknown at once, so half of the inputs are known ones with one byte
+/// changed.
 fn inputs() -> impl Strategy<Value = Vec<u8>> {
     let changed = (prop::sample::select(known()), 0..DETECT_BYTES, any::<u8>()).prop_map(
         |((_, mut bytes), at, byte)| {
@@ -174,8 +175,8 @@ proptest! {
 
     #[test]
     fn waiting_is_worth_it(bytes in inputs()) {
-        // If more bytes are asked for, some continuation is one of ours. Each step offers the bytes that occur in
-        // the known kinds at that place; one of them must lead on.
+        // If more bytes are asked for, some continuation is one of ours. Each step offers the bytes that
+        // occur in the known kinds at that place; one of them must lead on.
         for end in 0..bytes.len().min(DETECT_BYTES) {
             if detect(&bytes[..end]) == Detection::NeedMore {
                 prop_assert!(completes(&bytes[..end]), "{:x?}", &bytes[..end]);

@@ -1,7 +1,8 @@
 //! The table of HS2 methods (`TCLIService` and Impala's `ImpalaHiveServer2Service`).
 //!
-//! Every request is `args.1 = req`. The handle is the request's first field, `TSessionHandle` or `TOperationHandle`, whose
-//! first field is the `THandleIdentifier {1: guid, 2: secret}`: paths 1.1.1.1 and 1.1.1.2.
+//! Every request is `args.1 = req`. The handle is the request's first field, `TSessionHandle` or
+//! `TOperationHandle`, whose first field is the `THandleIdentifier {1: guid, 2: secret}`: paths 1.1.1.1 and
+//! 1.1.1.2.
 
 use crate::wire::method::row::{Method, Owner, Retry, Role, numbered};
 use crate::wire::watch::{Slot, Strings, Watch};

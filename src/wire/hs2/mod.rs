@@ -1,5 +1,5 @@
-//! The part of `HiveServer2`'s Thrift service that the router understands: its methods, where they carry handles, and how
-//! a refusal is said in each.
+//! The part of `HiveServer2`'s Thrift service that the router understands: its methods, where they carry
+//! handles, and how each reports an error.
 
 pub(super) mod method;
 pub mod open;

@@ -1,7 +1,8 @@
-//! An `OpenSession` request taken apart and written again: what of it makes the session, and never its password.
+//! Reads an `OpenSession` request and writes it again: everything that makes the session, but never its
+//! password.
 //!
-//! `TOpenSessionReq {1: client_protocol, 2: username, 3: password, 4: configuration}` in TCLIService.thrift. Impala does not
-//! look at the password (impala-hs2-server.cc `OpenSession`).
+//! `TOpenSessionReq {1: client_protocol, 2: username, 3: password, 4: configuration}` in TCLIService.thrift.
+//! Impala does not look at the password (impala-hs2-server.cc `OpenSession`).
 
 use std::borrow::Cow;
 
@@ -12,8 +13,8 @@ use crate::wire::write::Writer;
 
 /// The name of the method.
 const NAME: &[u8] = b"OpenSession";
-/// Parts of configuration keys that name a secret. No option of Impala has one of them, and Impala ignores keys that are no
-/// options.
+/// Parts of configuration keys that name a secret. No option of Impala has one of them, and Impala ignores
+/// keys that are no options.
 const SECRET_WORDS: [&str; 4] = ["passw", "pwd", "secret", "token"];
 
 /// What a client asked for when it opened a session.
@@ -28,7 +29,8 @@ pub struct Open<'a> {
 }
 
 impl<'a> Open<'a> {
-    /// Reads a whole request; none if it is not exactly one of these fields, in UTF-8. What names a secret is left out.
+    /// Reads a whole request; none unless it has exactly these fields, in UTF-8. Options that name a secret
+    /// are left out.
     pub fn read(message: &'a [u8]) -> Option<Self> {
         let mut rest = Reader(message);
         let version = rest.i32()?.cast_unsigned();
@@ -47,7 +49,7 @@ impl<'a> Open<'a> {
                 (4, Type::Map) => open.configuration = rest.pairs()?,
                 _ => return None,
             }
-            // Ascending, so that none is repeated.
+            // Ids must ascend, so that none is repeated.
             if id <= last {
                 return None;
             }
@@ -56,7 +58,7 @@ impl<'a> Open<'a> {
         (rest.byte()? == STOP && rest.0.is_empty()).then_some(open)
     }
 
-    /// As a request that would open the same session.
+    /// A request that opens the same session.
     pub fn write(&self) -> BytesMut {
         let pairs: Vec<_> = self.configuration.iter().map(|(key, value)| (&**key, &**value)).collect();
         Writer::message(MessageType::Call, NAME, 1, |arguments| {
@@ -75,7 +77,7 @@ impl<'a> Open<'a> {
     }
 }
 
-/// What is left of a message.
+/// The rest of a message.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -102,7 +104,7 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.string()?).ok()
     }
 
-    /// The type and id of the next field; the inner none is the struct's end.
+    /// The type and id of the next field; the inner none is the end of the struct.
     #[expect(clippy::option_option, reason = "that the bytes end is not that the struct does")]
     fn next_field(&mut self) -> Option<Option<(Type, i16)>> {
         let kind = self.byte()?;
@@ -123,7 +125,7 @@ impl<'a> Reader<'a> {
         if count > 0 && kinds != [Type::String as u8; 2] {
             return None;
         }
-        // Grown by what really comes, not by what is declared.
+        // The list grows with the entries that really come, not with the declared count.
         let mut pairs = Vec::new();
         for _ in 0..count {
             let (key, value) = (self.text()?, self.text()?);

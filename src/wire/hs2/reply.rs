@@ -1,8 +1,9 @@
 //! The error replies that the router itself gives to `HiveServer2` calls, when no coordinator can.
 //!
-//! A reply in the method's own form, with status ERROR, reaches the user as text in every client that was tried; a
-//! closed connection shows as "read 0 bytes" or nothing at all. It has to be complete: a generated reader throws on a
-//! missing required field, and beeline dereferences the configuration of an `OpenSession` reply without looking.
+//! Every client that was tried shows a reply in the method's own form, with status ERROR, to the user as
+//! text; a closed connection shows as "read 0 bytes" or as nothing at all. The reply has to be complete: a
+//! generated reader throws when a required field is missing, and beeline dereferences the configuration of an
+//! `OpenSession` reply without a check.
 
 use std::time::Duration;
 
@@ -11,28 +12,28 @@ use bytes::BytesMut;
 use crate::wire::thrift::MessageType;
 use crate::wire::write::{ExceptionKind, Writer, application_exception};
 
-/// What a client is told in place of a result.
+/// What a client gets in place of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal<'a> {
     /// The class of the failure, for programs.
     pub sql_state: SqlState,
-    /// For people: names router, connection, coordinator and cause, and nothing secret.
+    /// The text for people; it names router, connection, coordinator and cause, and nothing secret.
     pub message: &'a str,
 }
 
-/// The SQLSTATEs that the router itself uses: connection exceptions of ISO 9075, 08S01, the one that JDBC drivers give to a
-/// broken link, and Impala's own.
+/// The SQLSTATEs that the router itself uses: connection exceptions of ISO 9075; 08S01, which JDBC drivers
+/// use for a broken link; and Impala's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SqlState {
     /// 08001: no connection to a coordinator could be made.
     CouldNotConnect,
     /// 08004: the coordinators (full, drained) or the router's rules refuse.
     Refused,
-    /// 08S01: the coordinator was lost during the call; whether the call had an effect is not known. Or the session of the
-    /// call ended with its link before.
+    /// 08S01: the link broke during the call, and whether the call had an effect is not known; or the session
+    /// of the call had ended with its link before.
     Lost,
-    /// HY000: what a coordinator would have said in Impala's own words (impala-server.h `SQLSTATE_GENERAL_ERROR`), and what is
-    /// wrong with a request.
+    /// HY000: an error that a coordinator would have reported in Impala's own words (impala-server.h
+    /// `SQLSTATE_GENERAL_ERROR`), or an error in the request.
     General,
 }
 
@@ -48,9 +49,9 @@ impl SqlState {
     }
 }
 
-/// The whole reply to the call `name` with this sequence id: status ERROR and the refusal in the method's own response,
-/// or a `TApplicationException` of kind "internal error" where that response has no status or needs a value that only a
-/// coordinator has, and for methods that are not known.
+/// The whole reply to the call `name` with this sequence id: status ERROR and the refusal in the method's own
+/// response, or a `TApplicationException` of kind "internal error" where that response has no status or needs
+/// a value that only a coordinator has, and for methods that are not known.
 pub fn error(name: &[u8], seqid: i32, refusal: &Refusal<'_>) -> BytesMut {
     let Some(rest) = Rest::of(name) else {
         return application_exception(name, seqid, ExceptionKind::InternalError, refusal.message);
@@ -67,17 +68,18 @@ pub fn error(name: &[u8], seqid: i32, refusal: &Refusal<'_>) -> BytesMut {
     })
 }
 
-/// The whole reply to a close or cancel that had its effect: status SUCCESS and nothing else. For methods whose response
-/// has nothing else in it.
+/// The whole reply to a close or cancel that succeeded: status SUCCESS and nothing else. Only for methods
+/// whose response needs nothing else.
 pub fn success(name: &[u8], seqid: i32) -> BytesMut {
     Writer::message(MessageType::Reply, name, seqid, |result| {
         result.structure(0, |response| response.structure(1, |status| status.i32(1, SUCCESS_STATUS)));
     })
 }
 
-/// How long a session may be idle, from the configuration in the reply that opened it (`IDLE_SESSION_TIMEOUT`, in seconds;
-/// 0: for ever). Searched for and not scanned: what a map holds is nothing that calls are routed by, and who sends such bytes
-/// elsewhere in its own session's configuration changes nothing but its own session's life.
+/// How long a session may be idle, from the configuration in the reply that opened it
+/// (`IDLE_SESSION_TIMEOUT`, in seconds; 0 means for ever). The bytes are searched and not scanned: routing
+/// uses nothing inside the map, and a client that puts the same bytes elsewhere in its session's
+/// configuration changes nothing but the life of its own session.
 pub fn idle_session_timeout(reply: &[u8]) -> Option<Duration> {
     const KEY: &[u8] = b"\0\0\0\x14IDLE_SESSION_TIMEOUT";
     let at = reply.windows(KEY.len()).position(|window| window == KEY)?;
@@ -90,29 +92,32 @@ pub fn idle_session_timeout(reply: &[u8]) -> Option<Duration> {
 /// `TStatusCode` in TCLIService.thrift.
 const SUCCESS_STATUS: i32 = 0;
 
-/// `TStatusCode` in TCLIService.thrift. The only failure that Impala's clients ever see from a coordinator.
+/// `TStatusCode` in TCLIService.thrift: the only failure that Impala's clients ever get from a coordinator.
 const ERROR_STATUS: i32 = 3;
 
-/// `TProtocolVersion` V6 in TCLIService.thrift: what Impala answers to every client, and what impala-shell insists on.
+/// `TProtocolVersion` V6 in TCLIService.thrift, which Impala answers to every client and which impala-shell
+/// requires.
 const PROTOCOL_V6: i32 = 5;
 
-/// What a response must hold beside its status.
+/// The fields that a response must have besides its status.
 #[derive(Clone, Copy)]
 enum Rest {
     Nothing,
     /// `serverProtocolVersion` is required; `configuration` is not, but see above.
     VersionAndConfiguration,
-    /// `infoValue` is required, a union: an empty one, as Impala sends, trips Java's union reader over its stop byte.
+    /// `infoValue` is required, a union: an empty one, as Impala sends, trips Java's union reader over its
+    /// stop byte.
     InfoValue,
     /// `log` is required.
     Log,
 }
 
 impl Rest {
-    /// For the methods of TCLIService.thrift and ImpalaService.thrift; `None` if an error does not fit their response.
+    /// For the methods of TCLIService.thrift and ImpalaService.thrift; `None` if an error does not fit their
+    /// response.
     ///
-    /// Left out on purpose: `GetQueryId` (no status); `UploadData`, `DownloadData` (handle required); `InitQueryContext`,
-    /// `GetBackendConfig`, `GetExecutorMembership` (large structs required).
+    /// Left out on purpose: `GetQueryId` (no status); `UploadData`, `DownloadData` (handle required);
+    /// `InitQueryContext`, `GetBackendConfig`, `GetExecutorMembership` (large structs required).
     fn of(method: &[u8]) -> Option<Self> {
         match method {
             b"OpenSession" => Some(Self::VersionAndConfiguration),

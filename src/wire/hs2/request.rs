@@ -1,4 +1,4 @@
-//! The requests that the router itself makes of a `HiveServer2` coordinator.
+//! The requests that the router itself sends to a `HiveServer2` coordinator.
 
 use bytes::BytesMut;
 
@@ -8,25 +8,29 @@ use crate::wire::method::row::Method;
 use crate::wire::thrift::MessageType;
 use crate::wire::write::Writer;
 
-/// The whole call that closes a session (TCLIService.thrift: `TCloseSessionReq`, `TSessionHandle`, `THandleIdentifier`).
+/// The whole call that closes a session (TCLIService.thrift: `TCloseSessionReq`, `TSessionHandle`,
+/// `THandleIdentifier`).
 pub fn close_session(session: &Handle, seqid: i32) -> BytesMut {
     call(method::CLOSE_SESSION, session, seqid, |_| {})
 }
 
-/// The whole call that asks for a session (ImpalaService.thrift: `TPingImpalaHS2ServiceReq`): it succeeds if there is such a
-/// session, its secret is this one, it has not expired, and it is the asker's. Answered during a shutdown, too.
+/// The whole call that asks whether a coordinator has a session (ImpalaService.thrift:
+/// `TPingImpalaHS2ServiceReq`). It succeeds if the session exists, has this secret, has not expired and
+/// belongs to the caller. It is answered during a shutdown as well.
 pub fn ping(session: &Handle, seqid: i32) -> BytesMut {
     call(method::PING, session, seqid, |_| {})
 }
 
-/// The whole call that asks for a session where there is no [`ping`] (TCLIService.thrift: `TGetTypeInfoReq`). Every server
-/// looks the session up and answers with what it knows without asking anybody (Hive: `GetTypeInfoOperation`, Spark:
-/// `SparkGetTypeInfoOperation`). An operation comes of it, which is to be closed: [`close_operation`].
+/// The whole call that asks whether a coordinator has a session where there is no [`ping`]
+/// (TCLIService.thrift: `TGetTypeInfoReq`). Every server looks up the session and answers at once from what
+/// it knows (Hive: `GetTypeInfoOperation`, Spark: `SparkGetTypeInfoOperation`). The call leaves an operation,
+/// which has to be closed: [`close_operation`].
 ///
-/// There is none without: `GetInfo` is answered by Spark for any handle (`SparkSQLCLIService` `getInfo`), and where it fails
-/// the reply lacks a required value, so that the connection is closed (measured on Spark 3.5 and Hive 4.0.1). The calls about
-/// delegation tokens fail before they look at the handle, unless clients log in with Kerberos. `SetClientInfo` succeeds for
-/// any handle on Spark, and on Hive unless it sets the session's `ApplicationName` (Hive: `ThriftCLIService`; both measured).
+/// No other call is better. Spark answers `GetInfo` for any handle (`SparkSQLCLIService` `getInfo`), and
+/// where `GetInfo` fails, the reply lacks a required value, so that the connection is closed (measured on
+/// Spark 3.5 and Hive 4.0.1). The calls about delegation tokens fail before they look at the handle, unless
+/// clients log in with Kerberos. `SetClientInfo` succeeds for any handle on Spark, and on Hive unless it sets
+/// the session's `ApplicationName` (Hive: `ThriftCLIService`; both measured).
 pub fn type_info(session: &Handle, seqid: i32) -> BytesMut {
     call(method::GET_TYPE_INFO, session, seqid, |_| {})
 }
@@ -36,26 +40,28 @@ pub fn close_operation(operation: &Handle, kind: OperationType, seqid: i32) -> B
     call(method::CLOSE_OPERATION, operation, seqid, |handle| finish(handle, kind))
 }
 
-/// The whole call that asks likewise for an operation of this type (TCLIService.thrift: `TGetOperationStatusReq`).
+/// The whole call that asks whether a coordinator has an operation of this type (TCLIService.thrift:
+/// `TGetOperationStatusReq`).
 pub fn operation_status(operation: &Handle, kind: OperationType, seqid: i32) -> BytesMut {
     call(method::GET_OPERATION_STATUS, operation, seqid, |handle| finish(handle, kind))
 }
 
-/// The whole call that cancels a statement (TCLIService.thrift: `TCancelOperationReq`), which stays open for its client:
-/// whoever fetches from it is told that it was cancelled. Answered during a shutdown, too.
+/// The whole call that cancels a statement (TCLIService.thrift: `TCancelOperationReq`). Its operation stays
+/// open, and a client that fetches from it is told that it was cancelled. The call is answered during a
+/// shutdown as well.
 pub fn cancel_operation(operation: &Handle, seqid: i32) -> BytesMut {
     call(method::CANCEL_OPERATION, operation, seqid, |handle| {
         finish(handle, OperationType::EXECUTE_STATEMENT)
     })
 }
 
-/// The rest of a `TOperationHandle`; `hasResultSet` is required, and nobody looks at it.
+/// The rest of a `TOperationHandle`; `hasResultSet` is required, but no server looks at it.
 fn finish(handle: &mut Writer, kind: OperationType) {
     handle.i32(2, kind.number());
     handle.bool(3, true);
 }
 
-/// A request whose first field is a handle; `rest` writes what the handle has beside its identifier.
+/// A request whose first field is a handle; `rest` writes what the handle has besides its identifier.
 fn call(method: &Method, named: &Handle, seqid: i32, rest: impl FnOnce(&mut Writer)) -> BytesMut {
     Writer::message(MessageType::Call, method.name.as_bytes(), seqid, |arguments| {
         arguments.structure(1, |request| {

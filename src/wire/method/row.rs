@@ -5,7 +5,7 @@ use crate::wire::watch::Watch;
 /// A method of HS2 or Beeswax.
 #[derive(Debug)]
 pub struct Method {
-    /// As it stands in messages.
+    /// The name in messages.
     pub name: &'static str,
     /// Which service has it.
     pub service: Owner,
@@ -17,20 +17,22 @@ pub struct Method {
     pub request: &'static [Watch],
     /// Where a reply has its facts.
     pub reply: &'static [Watch],
-    /// Whether a coordinator that shuts down refuses it, before it reads a statement (Impala: `CheckNotShuttingDown` in
-    /// impala-hs2-server.cc and impala-beeswax-server.cc).
+    /// Whether a coordinator that shuts down refuses it, before it reads a statement (Impala:
+    /// `CheckNotShuttingDown` in impala-hs2-server.cc and impala-beeswax-server.cc).
     pub is_new_work: bool,
-    /// Whether every server looks up the session that it names before it answers with success. Spark answers `GetInfo` for
-    /// any handle (Spark: `SparkSQLCLIService` `getInfo`).
+    /// Whether every server looks up the session that it names before it answers with success. Spark answers
+    /// `GetInfo` for any handle (Spark: `SparkSQLCLIService` `getInfo`).
     pub proves_session: bool,
-    /// Whether all of its request's containers are known, so that its coordinator sees the request end where the scanner
-    /// does, unless that finds one of another type ([`Facts::mistyped`](crate::wire::facts::Facts::mistyped)).
+    /// Whether all containers of its request are known, so that its coordinator sees the request end where
+    /// the scanner does, unless the scanner finds one of another type
+    /// ([`Facts::mistyped`](crate::wire::facts::Facts::mistyped)).
     ///
-    /// A generated reader reads the fields that its IDL has by what the IDL says that containers hold, and ignores what the
-    /// containers say themselves. It passes over fields of other numbers, and over those that come as another type, by what
-    /// they say (Thrift: `read` of generated structs, `readMapBegin`, `readListBegin` and `skip`, C++ and Java). So only the
-    /// containers that the IDL has matter: in requests those of [`Slot::Strings`](crate::wire::watch::Slot::Strings)
-    /// (`TCLIService.thrift`, `beeswax.thrift`, `ImpalaService.thrift`).
+    /// A generated reader knows from the IDL what the containers of its fields hold, and ignores the types
+    /// that the containers declare. It skips unknown fields, and fields of another type than the IDL's, by
+    /// the declared types (Thrift: `read` of generated structs, `readMapBegin`, `readListBegin` and `skip`,
+    /// C++ and Java). So only the containers in the IDL matter; in requests those are the ones of
+    /// [`Slot::Strings`](crate::wire::watch::Slot::Strings) (`TCLIService.thrift`, `beeswax.thrift`,
+    /// `ImpalaService.thrift`).
     pub has_known_containers: bool,
     /// Its place among all methods; none for the unknown one.
     place: Option<usize>,
@@ -43,9 +45,9 @@ pub enum Owner {
     Hs2,
     /// Beeswax.
     Beeswax,
-    /// Both have one of this name, told apart by the arguments: a query id is Beeswax.
+    /// Both services have a method of this name; the arguments tell them apart: a query id means Beeswax.
     Either,
-    /// Not known: whatever the connection speaks.
+    /// Not known: the service that the connection speaks.
     Unknown,
 }
 
@@ -73,30 +75,30 @@ pub enum Role {
     Poll,
     /// Ends an operation.
     CloseOperation,
-    /// Reads about an operation, also one that was closed; HS2 sends the session's handle along.
+    /// Reads about an operation, which may be closed already; HS2 sends the session's handle along.
     Profile,
-    /// Needs nothing but the connection (Beeswax, where the connection is the session).
+    /// Needs only the connection (in Beeswax, the connection is the session).
     Connection,
-    /// Not known: routed by a handle in the usual place, if it has one.
+    /// Not known: routed by a handle in the usual place, if there is one.
     Unknown,
 }
 
-/// Whether a call may be sent a second time once it was written to a link that was lost before the reply began.
-/// A call of which nothing was written may always be sent again on a new link to the same coordinator.
+/// Whether a call may be sent a second time after it was written to a link that broke before the reply began.
+/// A call of which nothing was written may always be sent again, on a new link to the same coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// Goes to the next candidate.
+    /// It goes to the next candidate.
     NextCandidate,
     /// Once, to the same coordinator.
     Once,
-    /// Once, to the same coordinator; that there is no such handle any more then means that the first try worked.
+    /// Once, to the same coordinator; if the handle no longer exists then, the first attempt has worked.
     OnceGoneIsDone,
     /// Never: it could run twice, or leave a hole in the rows.
     Never,
 }
 
 impl Retry {
-    /// Every value, with its word in documents and why it is right.
+    /// Every value, with its word in documents and the reason why it is right.
     pub const ALL: &'static [(Self, &'static str, &'static str)] = &[
         (Self::NextCandidate, "opens", "A session that no client has a handle of can be opened anywhere."),
         (Self::Once, "asks", "To be asked twice changes nothing."),
@@ -110,7 +112,7 @@ impl Retry {
 }
 
 impl Method {
-    /// A row of which the columns that follow have what most methods have there.
+    /// A row with the usual values in all other columns.
     pub(in crate::wire) const fn new(name: &'static str, service: Owner, role: Role, retry: Retry) -> Self {
         Self {
             name,
@@ -126,7 +128,7 @@ impl Method {
         }
     }
 
-    /// The same with these places of facts.
+    /// The same row with these places of facts.
     pub(in crate::wire) const fn watching(
         mut self,
         request: &'static [Watch],
@@ -136,19 +138,19 @@ impl Method {
         self
     }
 
-    /// The same as [new work](Self::is_new_work).
+    /// The same row, as [new work](Self::is_new_work).
     pub(in crate::wire) const fn new_work(mut self) -> Self {
         self.is_new_work = true;
         self
     }
 
-    /// The same as one that does not [prove its session](Self::proves_session).
+    /// The same row, as one that does not [prove its session](Self::proves_session).
     pub(in crate::wire) const fn proving_nothing(mut self) -> Self {
         self.proves_session = false;
         self
     }
 
-    /// The same as one with [containers that are not known](Self::has_known_containers).
+    /// The same row, with [containers that are not known](Self::has_known_containers).
     pub(in crate::wire) const fn with_unknown_containers(mut self) -> Self {
         self.has_known_containers = false;
         self
@@ -159,18 +161,18 @@ impl Method {
         self.place
     }
 
-    /// Whether its coordinator can answer that the session which it names does not exist.
+    /// Whether a coordinator can answer that the session in the call does not exist.
     pub fn names_session(&self) -> bool {
         let role = matches!(
             self.role,
             Role::CloseSession | Role::UseSession | Role::Statement | Role::Metadata | Role::Profile
         );
-        // Of Beeswax the connection is the session.
+        // In Beeswax the connection is the session.
         role && self.service != Owner::Beeswax
     }
 
-    /// Whether its coordinator can answer that the operation which it names does not exist. Not of a profile: that may be
-    /// of an operation that was closed.
+    /// Whether a coordinator can answer that the operation in the call does not exist. Not for a profile,
+    /// which may be that of a closed operation.
     pub fn names_operation(&self) -> bool {
         matches!(
             self.role,
@@ -179,7 +181,7 @@ impl Method {
     }
 }
 
-/// A table whose rows know their places, the first of which is `first`.
+/// A table in which each row knows its place; the place of the first row is `first`.
 pub(in crate::wire) const fn numbered<const N: usize>(first: usize, mut rows: [Method; N]) -> [Method; N] {
     let mut row = 0;
     while row < N {
@@ -194,7 +196,7 @@ pub(in crate::wire) const fn numbered<const N: usize>(first: usize, mut rows: [M
 
 impl PartialEq for Method {
     fn eq(&self, other: &Self) -> bool {
-        // Each stands in one place.
+        // There is only one value of each method.
         std::ptr::eq(self, other)
     }
 }

@@ -1,4 +1,5 @@
-//! What a client of PLAIN shows, and who it says it is. Which forms are taken is up to those who read them in the end.
+//! The credentials of a PLAIN client, and the user whom they name. Each family of coordinators accepts other
+//! forms of them.
 
 use std::fmt;
 
@@ -7,8 +8,8 @@ use zeroize::Zeroizing;
 use super::message::{MechanismName, Message, SaslError, Status, encode};
 use crate::ids::Family;
 
-/// What a client proves its identity with, kept as it came so that coordinators are shown the same bytes. Zeroed when
-/// dropped; `Debug` shows the user alone.
+/// What a client proves its identity with, kept as it came so that coordinators get the same bytes. Zeroed
+/// when dropped; `Debug` shows the user alone.
 pub struct Credentials {
     status: Status,
     payload: Zeroizing<Vec<u8>>,
@@ -16,13 +17,14 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Reads a PLAIN response as coordinators of this family do. An empty password is let through: that is for the
-    /// coordinator to refuse. `response.status` is kept for [`Credentials::opening`].
+    /// Reads a PLAIN response as coordinators of this family do. An empty password is accepted, since it is
+    /// the coordinator's part to refuse it. `response.status` is kept for [`Credentials::opening`].
     ///
     /// # Errors
     ///
-    /// Another shape than such coordinators take (a NUL inside the password included), a user name that is empty or not
-    /// UTF-8, and for impalad an authorization id other than the user name.
+    /// When the response has another form than such coordinators accept (with a NUL inside the password, for
+    /// example), when the user name is empty or not UTF-8, and for impalad when the authorization id differs
+    /// from the user name.
     pub fn parse(response: Message<'_>, family: Family) -> Result<Self, SaslError> {
         let user = match family {
             Family::Impala => impala_user(response.payload),
@@ -41,9 +43,10 @@ impl Credentials {
         &self.user
     }
 
-    /// The bytes that open a handshake with a coordinator: START PLAIN and the response, with the client's own status
-    /// and payload. Sent in one write: impalad has two threads for all handshakes of a port, and one that waits for a
-    /// response is lost to the others (Impala: `TAcceptQueueServer`, `accepted_cnxn_setup_thread_pool_size`).
+    /// The bytes that open a handshake with a coordinator: START PLAIN and the response, with the client's
+    /// own status and payload. Sent in one write: impalad has two threads for all handshakes of a port, and
+    /// one that waits for a response is lost to the others (Impala: `TAcceptQueueServer`,
+    /// `accepted_cnxn_setup_thread_pool_size`).
     pub fn opening(&self) -> Zeroizing<Vec<u8>> {
         let start = encode(Status::Start, MechanismName::Plain.as_str().as_bytes());
         let response = encode(self.status, &self.payload);
@@ -57,8 +60,8 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// `[authzid] NUL authcid NUL password` (RFC 4616 §2), as Cyrus SASL reads it for impalad (cyrus-sasl: `plugins/plain.c`
-/// `plain_server_mech_step`, which refuses more and less).
+/// `[authzid] NUL authcid NUL password` (RFC 4616 §2), as Cyrus SASL reads it for impalad (cyrus-sasl:
+/// `plugins/plain.c` `plain_server_mech_step`, which refuses more and less).
 fn impala_user(response: &[u8]) -> Result<&[u8], SaslError> {
     let mut fields = response.split(|&byte| byte == 0);
     let (Some(acts_as), Some(user), Some(_password), None) =
@@ -73,9 +76,10 @@ fn impala_user(response: &[u8]) -> Result<&[u8], SaslError> {
     }
 }
 
-/// `[authzid NUL] authcid NUL password`: two fields or three, counted from the end. The user is the authentication id;
-/// the authorization id is passed to a callback that agrees to every one (Hive: `PlainSaslServer.java` `evaluateResponse`,
-/// `PlainSaslHelper.java` `PlainServerCallbackHandler`; Spark has copies of both, Kyuubi the same in Scala).
+/// `[authzid NUL] authcid NUL password`: two fields or three, counted from the end. The user is the
+/// authentication id; the authorization id is passed to a callback that agrees to every one (Hive:
+/// `PlainSaslServer.java` `evaluateResponse`, `PlainSaslHelper.java` `PlainServerCallbackHandler`; Spark has
+/// copies of both, Kyuubi the same in Scala).
 fn hive_user(response: &[u8]) -> Result<&[u8], SaslError> {
     let mut fields = response.rsplit(|&byte| byte == 0);
     let (Some(_password), Some(user), _acts_as, None) =

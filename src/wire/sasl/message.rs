@@ -24,7 +24,8 @@ pub enum Status {
     Bad = 3,
     /// The handshake went wrong; the payload says how.
     Error = 4,
-    /// The sender is done. Java clients send their PLAIN response with it, Python clients with [`Status::Ok`].
+    /// The sender is done. Java clients send their PLAIN response with it, Python clients with
+    /// [`Status::Ok`].
     Complete = 5,
 }
 
@@ -43,23 +44,23 @@ impl TryFrom<u8> for Status {
     }
 }
 
-/// Why a handshake cannot go on. None of these holds anything that the peer wanted kept secret, so the text may be sent
-/// to the client and logged.
+/// Why a handshake cannot go on. No error holds anything that the peer wants kept secret, so the text may be
+/// sent to the client and logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SaslError {
-    /// A first byte that is no status: the peer does not speak SASL, or stopped to.
+    /// The first byte is not a status: the peer does not speak SASL, or no longer does.
     #[error("SASL status {byte} does not exist{}", hint(&[*byte]))]
     UnknownStatus {
         /// The byte.
         byte: u8,
     },
-    /// A status that exists but has no place at this point of the handshake.
+    /// The status is not allowed at this point of the handshake.
     #[error("SASL status {seen:?} out of place")]
     OutOfPlace {
         /// The status that came.
         seen: Status,
     },
-    /// A payload longer than this side reads.
+    /// The payload is longer than this side reads.
     #[error("SASL message of {len} bytes exceeds {limit}")]
     TooLong {
         /// Payload bytes, as announced.
@@ -67,23 +68,25 @@ pub enum SaslError {
         /// Payload bytes allowed.
         limit: usize,
     },
-    /// A mechanism's name that is empty or has bytes which RFC 4422 does not allow.
+    /// The mechanism's name is empty or has bytes that RFC 4422 does not allow.
     #[error("malformed name of a SASL mechanism")]
     MechanismName,
-    /// Another number of fields than the coordinators take, or a user name that is not UTF-8.
+    /// The number of fields is not one that coordinators accept, or the user name is not UTF-8.
     #[error("malformed SASL PLAIN credentials")]
     Credentials,
-    /// Credentials without a user name.
+    /// The credentials have no user name.
     #[error("SASL PLAIN credentials without a user name")]
     NoUser,
-    /// An authorization id other than the authentication id, for impalad. It would take the first for the user without
-    /// asking whether the second may act for it (Impala: authentication.cc, the PLAIN callbacks).
+    /// The authorization id differs from the authentication id, for impalad. It would take the first for the
+    /// user without asking whether the second may act for it (Impala: authentication.cc, the PLAIN
+    /// callbacks).
     #[error("SASL PLAIN authorization id differs from the user name")]
     OtherAuthzid,
 }
 
 impl SaslError {
-    /// The status that tells a client of this: BAD for what it asked or showed, ERROR for how it spoke.
+    /// The status for the answer to the client: BAD for what it asked or showed, ERROR for a breach of the
+    /// protocol.
     pub fn status(self) -> Status {
         match self {
             Self::UnknownStatus { .. } | Self::OutOfPlace { .. } | Self::TooLong { .. } => Status::Error,
@@ -108,11 +111,13 @@ impl fmt::Debug for Message<'_> {
     }
 }
 
-/// Reads the message at the front of `buf`; it takes [`HEADER_LEN`] bytes and its payload. `None`: more bytes are needed.
+/// Reads the message at the front of `buf`; it takes [`HEADER_LEN`] bytes and its payload. `None`: more bytes
+/// are needed.
 ///
 /// # Errors
 ///
-/// A status byte that does not exist, and a length above `limit` as soon as it is there, whatever follows.
+/// When the status byte does not exist, and as soon as the length is there and above `limit`, whatever
+/// follows.
 pub fn parse(buf: &[u8], limit: usize) -> Result<Option<Message<'_>>, SaslError> {
     let Some((&status, rest)) = buf.split_first() else { return Ok(None) };
     let status = Status::try_from(status)?;
@@ -124,11 +129,11 @@ pub fn parse(buf: &[u8], limit: usize) -> Result<Option<Message<'_>>, SaslError>
     Ok(rest.get(..len).map(|payload| Message { status, payload }))
 }
 
-/// The bytes of a message. A payload is cut at `u32::MAX` bytes, which no limit here lets through.
+/// The bytes of a message. A payload is cut at `u32::MAX` bytes, which is above every limit here.
 pub fn encode(status: Status, payload: &[u8]) -> Zeroizing<Vec<u8>> {
     let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let payload = payload.get(..len as usize).unwrap_or(payload);
-    // The exact capacity: a vector that grows would leave a copy of a password behind.
+    // With the exact capacity, because a growing vector would leave a copy of a password behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(HEADER_LEN + payload.len()));
     bytes.push(status as u8);
     bytes.extend_from_slice(&len.to_be_bytes());
@@ -152,7 +157,7 @@ impl MechanismName {
     ///
     /// # Errors
     ///
-    /// A name that is not 1 to 20 capitals, digits, `-` and `_`.
+    /// When the name is not 1 to 20 capitals, digits, `-` and `_`.
     pub fn parse(name: &[u8]) -> Result<Self, SaslError> {
         match name {
             b"PLAIN" => Ok(Self::Plain),

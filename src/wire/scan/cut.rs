@@ -1,10 +1,10 @@
-//! Tokens and strings that a piece boundary has cut.
+//! Tokens and strings that were cut between two pieces.
 
 use super::{ScanError, Scanner, State};
 use crate::wire::thrift::Type;
 
 impl State {
-    /// Bytes of the token that is waited for, where it may be cut.
+    /// Bytes of the expected token, where it may be cut.
     fn token_bytes(self) -> usize {
         match self {
             Self::Between => 3,
@@ -16,7 +16,7 @@ impl State {
 }
 
 impl Scanner {
-    /// Brings the token that was cut to its end, if that has come.
+    /// Completes the token that was cut, if the rest of it has come.
     #[cold]
     pub(super) fn complete_token(&mut self, rest: &mut &[u8]) -> Result<(), ScanError> {
         let missing = self.state.token_bytes().saturating_sub(self.token.as_bytes().len());
@@ -31,8 +31,8 @@ impl Scanner {
         Ok(())
     }
 
-    /// The end of a string that is being remembered and of which `left` bytes are to come. What comes before it is kept; then
-    /// as many are still to come as the error says.
+    /// The end of a string that is being remembered and of which `left` bytes are to come. If they have not
+    /// all come, what there is is kept, and the error says how many bytes are still missing.
     #[inline]
     pub(super) fn remembered<'a>(&mut self, rest: &mut &'a [u8], left: u64) -> Result<&'a [u8], u64> {
         let whole = usize::try_from(left).ok().and_then(|left| rest.split_at_checked(left));

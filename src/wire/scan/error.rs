@@ -4,14 +4,14 @@ use crate::wire::detect::hint;
 use crate::wire::facts::NAME_BYTES;
 use crate::wire::thrift::{MAX_DEPTH, MessageType};
 
-/// Why a message is not one that can be followed. The connection it came on is of no further use.
+/// Why a message cannot be followed. The connection on which it came is of no further use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
     /// The first word is not that of the strict binary form.
     #[error("no strict Thrift message{}", hint(&word.to_be_bytes()))]
     NotStrict {
-        /// The first four bytes. Not printed, except for what they look like: they may be anything of a client's, also the
-        /// beginning of a password.
+        /// The first four bytes. Only what they look like is printed: they may be anything, even the
+        /// beginning of a client's password.
         word: u32,
     },
     /// Only CALL is accepted of a client, only REPLY and EXCEPTION of a coordinator.
@@ -28,13 +28,13 @@ pub enum ScanError {
         /// The declared length.
         len: u32,
     },
-    /// A type byte that no type has.
+    /// The type byte is not that of any type.
     #[error("unknown type byte {byte}")]
     UnknownType {
         /// The byte.
         byte: u8,
     },
-    /// A negative length or count.
+    /// A length or count is negative.
     #[error("a negative length: {len}")]
     Negative {
         /// As declared.
@@ -46,10 +46,11 @@ pub enum ScanError {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// More levels than [`MAX_DEPTH`].
+    /// There are more levels than [`MAX_DEPTH`].
     #[error("more than {MAX_DEPTH} levels of nesting")]
     TooDeep,
-    /// One field twice where handles stand: which one counts would be anybody's guess.
+    /// A field occurs twice in a struct in which handles are looked for, so it would be unclear which one
+    /// counts.
     #[error("field {id} stands twice in one struct")]
     Repeated {
         /// The field's id.

@@ -1,4 +1,4 @@
-//! What is open at a place in a message: structs, and the containers that they are in.
+//! The structs and containers that are open at a place in a message.
 
 use smallvec::SmallVec;
 
@@ -9,20 +9,20 @@ use crate::wire::watch::{Place, SmallId, WATCH_DEPTH};
 
 /// A string of `TColumn` in a reply to `FetchResults` is in this many containers.
 const USUAL_CONTAINERS: usize = 2;
-/// Added to the number of structs inside a container, so that they are too many to be watched.
+/// Added to the number of structs inside a container, which makes it too large to be watched.
 const INSIDE: u8 = 0x80;
 
-/// The open levels of a message. A struct is a count; only containers have something to be remembered.
+/// The open levels of a message. A struct is only counted; a container has something to remember.
 pub(super) struct Levels {
     /// Structs that are open in the message or, with [`INSIDE`], in its innermost container.
     structs: u8,
-    /// As many may be.
+    /// The most that `structs` may be.
     most: u8,
-    /// What real servers send is not deeper than the place that is kept for them here.
+    /// Messages of real servers do not nest deeper than there is place for here.
     containers: SmallVec<[Container; USUAL_CONTAINERS]>,
     /// The latest field of the innermost struct that is watched.
     place: Place,
-    /// For each watched level, a bit for each field id below 64 that was met.
+    /// For each watched level, a bit for each field id below 64 that has occurred.
     met: [u64; WATCH_DEPTH],
 }
 
@@ -77,7 +77,8 @@ impl Levels {
         }
     }
 
-    /// Which ids were met in the innermost struct, if it is watched: not inside a container, and not too deep.
+    /// The ids that have occurred in the innermost struct, if it is watched: not inside a container, and not
+    /// too deep.
     #[inline]
     fn met(&mut self) -> Option<&mut u64> {
         self.met.get_mut(usize::from(self.structs).wrapping_sub(1))
@@ -115,13 +116,13 @@ impl Levels {
         let left = if value.is_some() { count * 2 } else { count };
         let value = value.unwrap_or(key);
         self.containers.push(Container { key, value, around: (self.structs, self.most), left });
-        // It is a level itself.
+        // The container is a level itself.
         (self.structs, self.most) = (INSIDE, INSIDE + most - 1);
         Ok(())
     }
 
-    /// Goes on in a container, over as many strings as the bytes hold. The type of what comes next; none if that was all,
-    /// and the container is closed.
+    /// Goes on in a container, over as many strings as the bytes hold. Returns the type of the next element;
+    /// none if there was no other and the container is closed.
     pub(super) fn element(&mut self, rest: &mut &[u8]) -> Result<Option<Type>, ScanError> {
         let Some(Container { key, value, around, left }) = self.containers.last_mut() else {
             return Ok(None);
@@ -143,7 +144,7 @@ impl Levels {
         Ok(None)
     }
 
-    /// Notes a field of the innermost struct: where it stands, if anything may be looked for there.
+    /// Notes a field of the innermost struct, and returns its place if anything may be looked for there.
     #[inline]
     pub(super) fn field(&mut self, id: i16) -> Result<Option<Place>, ScanError> {
         let Some(met) = self.met() else { return Ok(None) };

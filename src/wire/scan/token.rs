@@ -1,4 +1,4 @@
-//! Tokens and runs of strings that no piece boundary has cut.
+//! Tokens and runs of strings that have come whole.
 
 use super::error::ScanError;
 
@@ -10,7 +10,7 @@ pub(super) fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     Some(*token)
 }
 
-/// Passes over as many whole strings as the bytes hold, `left` at most: what remains of both.
+/// Passes over as many whole strings as the bytes hold, at most `left`. Returns the rest of both.
 #[inline]
 pub(super) fn pass_strings(mut rest: &[u8], mut left: u32) -> Result<(&[u8], u32), ScanError> {
     while left > 0 {

@@ -110,7 +110,7 @@ impl Drop for Program {
     }
 }
 
-const READ: &str = "config file read again";
+const READ: &str = "config file reloaded";
 
 #[test]
 fn a_state_that_has_changed_in_the_file_holds_from_sighup_on() {
@@ -153,7 +153,7 @@ fn what_takes_a_restart_is_named_in_one_line_each_time() {
 #[test]
 fn a_file_that_is_wrong_changes_nothing_and_the_log_says_where() {
     let program = Program::with(&config("active", "active", ""));
-    let wrong = "the config file was read again and changes nothing";
+    let wrong = "config file not reloaded: it is invalid, and nothing was changed";
     let unknown = config("drain", "gone", "no_such_key = 1");
     for (text, place) in [
         ("[[cluster]\n", "hs2router.toml:1:"),
