@@ -1,4 +1,5 @@
-//! The folders of `serve/` have one direction, and no circle of imports has more than three files.
+//! The folders of `serve/` have one direction, and no circle of imports has more than three files; in `session/` there is
+//! none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -152,9 +153,13 @@ fn breaches(files: &[(String, String)]) -> String {
 }
 
 fn files_of_serve() -> Vec<(String, String)> {
+    files_of("serve")
+}
+
+fn files_of(folder: &str) -> Vec<(String, String)> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
-    sources(&root, &root.join("serve"), &mut files);
+    sources(&root, &root.join(folder), &mut files);
     files.retain(|(file, _)| !is_for_tests(file));
     files
 }
@@ -168,6 +173,13 @@ fn the_folders_of_serve_have_one_direction_and_small_circles() {
     assert_eq!(seen, known, "the order of folders and src/serve/ differ");
     let report = breaches(&files);
     assert!(report.is_empty(), "\n{report}");
+}
+
+#[test]
+fn no_two_files_of_session_import_each_other() {
+    let imports = imports(&files_of("session"));
+    assert!(imports.len() > 15, "they are found");
+    assert_eq!(circles(&imports), BTreeSet::new());
 }
 
 #[test]
