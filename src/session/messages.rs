@@ -18,7 +18,7 @@ use crate::wire::write::Writer;
 const LIMIT: u64 = 1 << 20;
 
 /// A cluster of that many coordinators.
-pub(super) fn cluster(coordinators: u16) -> Cluster {
+pub(super) fn cluster(coordinators: u32) -> Cluster {
     let coordinators = (0..coordinators)
         .map(|place| CoordinatorSettings {
             name: CoordinatorName(format!("c{place}").into()),

@@ -28,6 +28,9 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// The layers that neither perform IO nor read a clock nor draw random numbers.
 const PURE: &[&str] = &["wire", "session", "cluster"];
 
+/// What tests may import in every layer: a moment to begin with, and what stands for the rest of the world.
+const FOR_TESTS: &[&str] = &["clock", "chance", "fake", "idl"];
+
 /// What those may not name.
 const BANNED: &[&str] = &[
     "tokio",
@@ -128,7 +131,7 @@ fn breaches(file: &str, text: &str) -> Vec<Breach> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices("crate::").filter(|(at, _)| !code[..*at].ends_with('$')) {
         for name in imported(&code[at + "crate::".len()..]) {
-            let for_test = at >= tests_at && name == "clock";
+            let for_test = at >= tests_at && FOR_TESTS.contains(&name);
             if name != own && !allowed.contains(&name) && !for_test {
                 found.push(breach(at, format!("{own} may not import {name}")));
             }

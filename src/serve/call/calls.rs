@@ -59,7 +59,7 @@ async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Resu
     let Some(plan) = plan(conn, request).await? else { return Ok(()) };
     let (method, service) = (request.method(), conn.past.service);
     tracing::trace!(method = method.name, ?plan, "call");
-    let former = left::former_homes(conn, request);
+    let leftovers = left::leftovers(conn, request);
     let done = match plan {
         Plan::Open => Box::pin(open::open_session(conn, request)).await,
         Plan::OpenBeeswax => Box::pin(open::open_beeswax(conn, request)).await,
@@ -73,9 +73,9 @@ async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Resu
     let outcome = done.as_ref().map_or(CallOutcome::Unanswered, |outcome| *outcome);
     conn.shared.calls.count(method.place(), outcome);
     if done? == CallOutcome::Reply
-        && let Some(former) = former
+        && let Some(leftovers) = leftovers
     {
-        conn.forgotten.extend(former);
+        conn.forgotten.extend(leftovers);
     }
     if conn.forgotten.is_empty() { Ok(()) } else { Box::pin(left::close_forgotten(conn)).await }
 }

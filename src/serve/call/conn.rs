@@ -7,7 +7,7 @@ use crate::clock;
 use crate::cluster::room::Holder;
 use crate::cluster::turns::Turn;
 use crate::cluster::{Coordinator, Opening, SessionCount};
-use crate::ids::{ConnId, CoordinatorId, Service, Transport};
+use crate::ids::{ConnId, Service, Transport};
 use crate::net::stream::Stream;
 use crate::serve::call::attached::Attached;
 use crate::serve::fleet::links::Links;
@@ -22,20 +22,19 @@ use crate::serve::threads::signals::Bell;
 use crate::serve::threads::workers::Place;
 use crate::session::activity::InUse;
 use crate::session::decide::Past;
-use crate::session::table::OpenOperations;
-use crate::wire::facts::{Facts, Guid, GuidText, Handle};
+use crate::session::table::{Leftover, OpenOperations};
+use crate::wire::facts::{Facts, Guid, GuidText};
 use crate::wire::method::Method;
 use crate::wire::verdict::{Verdict, verdict};
 
 /// How often an idle connection looks at what it has, or more often.
 const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// What a session left behind.
+/// A leftover that is to be closed.
 pub(in crate::serve) struct Left {
-    /// By its client's handle.
+    /// Its session, by its client's handle.
     pub(in crate::serve) session: Guid,
-    /// Where, and under which handle there.
-    pub(in crate::serve) home: (CoordinatorId, Handle),
+    pub(in crate::serve) leftover: Leftover,
 }
 
 /// A client connection whose calls are read.

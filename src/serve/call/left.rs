@@ -15,14 +15,14 @@ use crate::wire::hs2::request::close_session;
 use crate::wire::method::Role;
 use crate::wire::verdict::Verdict;
 
-/// Where the session was before that a request closes.
-pub(in crate::serve) fn former_homes<S: Stream>(conn: &Conn<S>, request: &Request) -> Option<Box<[Left]>> {
+/// The leftovers of the session that a request closes.
+pub(in crate::serve) fn leftovers<S: Stream>(conn: &Conn<S>, request: &Request) -> Option<Box<[Left]>> {
     let closes = request.method().role == Role::CloseSession;
     let moved = request.hold.as_ref().is_some_and(|hold| hold.moved);
     let session = request.facts().handle().filter(|_| closes && moved);
     let Handle { guid: session, .. } = session?;
-    let homes = conn.fleet.table.leftovers(&session).into_iter();
-    Some(homes.map(|home| Left { session, home }).collect())
+    let leftovers = conn.fleet.table.leftovers(&session).into_iter();
+    Some(leftovers.map(|leftover| Left { session, leftover }).collect())
 }
 
 /// Closes sessions where they are of no more use: what is left of one that its client has closed where it is now, whose
@@ -33,9 +33,9 @@ pub(in crate::serve) async fn close_forgotten<S: Stream>(conn: &mut Conn<S>) -> 
         return Ok(());
     }
     let closing = async {
-        for Left { session, home: (home, handle) } in forgotten {
-            let Some(coordinator) = conn.fleet.cluster.coordinator(home) else { continue };
-            let message = close_session(&handle, 1);
+        for Left { session, leftover } in forgotten {
+            let Some(coordinator) = conn.fleet.cluster.coordinator(leftover.coordinator) else { continue };
+            let message = close_session(&leftover.handle, 1);
             let Some(mut request) = Request::own(&message) else { continue };
             let Ok(link) = linking::link_to(conn, &coordinator, Service::Hs2, &request).await? else {
                 continue;
@@ -44,7 +44,7 @@ pub(in crate::serve) async fn close_forgotten<S: Stream>(conn: &mut Conn<S>) -> 
                 Ok(answered) => {
                     let judged = conn.verdict(request.method(), answered.reply.facts());
                     if matches!(judged, Verdict::Success | Verdict::NoSuchSession) {
-                        conn.fleet.table.note_leftover_closed(&session, home, &handle);
+                        conn.fleet.table.note_leftover_closed(&session, &leftover);
                     }
                     answered.link.into_iter().for_each(|link| conn.links.put(link));
                 }

@@ -275,7 +275,7 @@ async fn move_session<S: Stream>(
     let moved = match opened.unwrap_or(Err(NotMoved::TimedOut)) {
         Ok((coordinator, arrival)) => match departure.arrive(arrival) {
             Some(forgotten) => {
-                let left = forgotten.into_iter().map(|home| Left { session: *guid, home });
+                let left = forgotten.into_iter().map(|leftover| Left { session: *guid, leftover });
                 conn.forgotten.extend(left);
                 Ok(coordinator)
             }

@@ -8,14 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::Table;
 use crate::cluster::turns::Turn;
-use crate::wire::facts::Guid;
 
 /// Those without sessions are forgotten when there are this many holders, and each time their number has doubled.
 const LOOK_AT: usize = 64;
 
-/// How many sessions everybody has.
+/// How many sessions each holder has.
 #[derive(Debug)]
 pub(super) struct Admissions(Mutex<Holders>);
 
@@ -42,7 +40,7 @@ impl Drop for Admission {
     }
 }
 
-/// Why there is no place for a session.
+/// Why a session is not opened: there is no place for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
     /// For nobody.
@@ -59,19 +57,18 @@ pub enum NotAdmitted {
     },
 }
 
-impl Table {
-    /// A place for a session that is about to be opened. Users are told apart as where they wait for room.
+impl Admissions {
+    /// A place for a session of this holder, where so many are left for everybody.
     ///
     /// # Errors
-    /// [`NotAdmitted`].
-    pub fn admit(&self, holder: &Turn) -> Result<Admission, NotAdmitted> {
-        let left = self.settings.capacity.saturating_sub(self.sessions());
+    /// None is left, or the holder has as many as are left.
+    pub(super) fn admit(&self, holder: &Turn, left: usize) -> Result<Admission, NotAdmitted> {
         if left == 0 {
             return Err(NotAdmitted::Full);
         }
-        let held = self.admissions.of(holder);
+        let held = self.of(holder);
         match held.load(Ordering::Relaxed) {
-            // Those that claim in the same moment may go beyond by as many as they are.
+            // Those that are admitted in the same moment may go beyond by as many as they are.
             many if many >= left => Err(NotAdmitted::HoldsMost { held: many }),
             _ => {
                 held.fetch_add(1, Ordering::Relaxed);
@@ -80,15 +77,6 @@ impl Table {
         }
     }
 
-    /// A session that is known has this place.
-    pub fn note_admission(&self, guid: &Guid, admission: Admission) {
-        if let Some(mut session) = self.sessions.get_mut(guid) {
-            session.usage.admission = Some(admission);
-        }
-    }
-}
-
-impl Admissions {
     /// What counts the sessions of one.
     fn of(&self, holder: &Turn) -> Arc<AtomicUsize> {
         let Holders { held, look_at } = &mut *self.0.lock();
@@ -110,7 +98,7 @@ mod tests {
 
     use super::*;
     use crate::ids::Identity;
-    use crate::session::table::Settings;
+    use crate::session::table::{Settings, Table};
 
     fn user(number: usize) -> Turn {
         Turn::Identity(Identity::Plain(format!("u{number}").into()))
@@ -124,10 +112,10 @@ mod tests {
     fn who_has_as_many_sessions_as_are_left_gets_no_more_until_one_ends() {
         // Nothing is in the table itself, so that four are left all the time.
         let table = table(4);
-        let mut places: Vec<_> = (0..4).map(|_| table.admit(&user(1)).unwrap()).collect();
+        let mut admitted: Vec<_> = (0..4).map(|_| table.admit(&user(1)).unwrap()).collect();
         assert_eq!(table.admit(&user(1)).unwrap_err(), NotAdmitted::HoldsMost { held: 4 });
         drop(table.admit(&user(2)).unwrap());
-        drop(places.pop());
+        drop(admitted.pop());
         drop(table.admit(&user(1)).unwrap());
     }
 

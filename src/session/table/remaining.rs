@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Cause, Pinned, Session, Table};
+use super::mobile::{Cause, Pinned};
+use super::session::Session;
+use super::store::Table;
 use crate::ids::{CoordinatorId, Identity};
 use crate::wire::facts::{Guid, Handle};
 
@@ -57,7 +59,7 @@ impl Table {
         }
         listed.sort_unstable_by_key(|(guid, _)| *guid);
         // No lock is held across both maps: what was closed meanwhile is left out here.
-        let (mut all, mut places) = (Vec::<OpenOf>::new(), HashMap::new());
+        let (mut all, mut positions) = (Vec::<OpenOf>::new(), HashMap::new());
         for (guid, identity) in listed {
             let Some(operation) = self.operations.get(&guid).filter(|operation| operation.open.is_some())
             else {
@@ -65,11 +67,11 @@ impl Table {
             };
             let secret = operation.secret;
             let named = secret.map_or(Named::Query(guid), |secret| Named::Operation(Handle { guid, secret }));
-            let place = *places.entry((identity.clone(), secret.is_some())).or_insert_with(|| {
+            let position = *positions.entry((identity.clone(), secret.is_some())).or_insert_with(|| {
                 all.push(OpenOf { identity, operations: Vec::new() });
                 all.len() - 1
             });
-            if let Some(of) = all.get_mut(place) {
+            if let Some(of) = all.get_mut(position) {
                 of.operations.push(named);
             }
         }
@@ -79,16 +81,16 @@ impl Table {
     /// The sessions on a coordinator, `most` of them, those with open operations first.
     #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
     pub fn remaining(&self, coordinator: CoordinatorId, cause: Cause, most: usize) -> Vec<Remaining> {
-        let mut waiting = Vec::new();
+        let mut remaining = Vec::new();
         let is_there =
-            |session: &Session| session.coordinator == coordinator && session.usage.count.is_some();
+            |session: &Session| session.coordinator == coordinator && session.usage.life.is_counted();
         for session in self.sessions.iter().filter(|session| is_there(session)) {
             let open_operations = session.usage.operations.len();
             let pinned = session.may_leave(cause).err();
-            waiting.push(Remaining { session: *session.key(), open_operations, pinned });
+            remaining.push(Remaining { session: *session.key(), open_operations, pinned });
         }
-        waiting.sort_unstable_by_key(|one| (std::cmp::Reverse(one.open_operations), one.session));
-        waiting.truncate(most);
-        waiting
+        remaining.sort_unstable_by_key(|one| (std::cmp::Reverse(one.open_operations), one.session));
+        remaining.truncate(most);
+        remaining
     }
 }

@@ -17,19 +17,6 @@ const LARGEST_CIRCLE: usize = 3;
 /// The layers in which no file may be in a circle with another.
 const WITHOUT_CIRCLES: &[&str] = &["wire", "control", "session", "cluster", "net"];
 
-/// The circles that are still there. One that has gone has to go from here, too.
-const KNOWN_CIRCLES: &[&[&str]] = &[
-    &["cluster::coordinator", "cluster::counts"],
-    &[
-        "session::table",
-        "session::table::ending",
-        "session::table::found",
-        "session::table::moves",
-        "session::table::places",
-        "session::table::waiting",
-    ],
-];
-
 /// Files by the path of their module below `src/`, and what each imports.
 type Imports = BTreeMap<Vec<String>, BTreeSet<Vec<String>>>;
 
@@ -188,21 +175,13 @@ fn breaches(files: &[(String, String)]) -> String {
     report
 }
 
-/// What is in a circle in the other layers and not known to be, and what is known to be and is not, a line each.
+/// The circles in the other layers, a line each.
 fn circle_breaches(files: &[(String, String)]) -> String {
     let imports = imports(files);
-    let found: BTreeSet<Vec<String>> = circles(&imports)
-        .iter()
-        .map(|circle| circle.iter().map(|module| module.join("::")).collect())
-        .collect();
-    let owned = |circle: &&[&str]| circle.iter().map(|name| (*name).to_owned()).collect();
-    let known: BTreeSet<Vec<String>> = KNOWN_CIRCLES.iter().map(owned).collect();
     let mut report = String::new();
-    for circle in found.difference(&known) {
-        writeln!(report, "these files import each other: {}", circle.join(", ")).unwrap();
-    }
-    for circle in known.difference(&found) {
-        writeln!(report, "remove from the known circles: {}", circle.join(", ")).unwrap();
+    for circle in circles(&imports) {
+        let names: Vec<String> = circle.iter().map(|module| module.join("::")).collect();
+        writeln!(report, "these files import each other: {}", names.join(", ")).unwrap();
     }
     report
 }
@@ -262,15 +241,6 @@ fn a_circle_of_two_files_is_found_however_the_import_is_written() {
         assert!(report.contains("import each other") && report.contains(said), "{line}{report}");
     }
     assert_eq!(report("wire/watch.rs", "//! See [`super::scan`].\n"), "");
-}
-
-#[test]
-fn a_known_circle_that_has_gone_is_found() {
-    let mut files = files_of(WITHOUT_CIRCLES);
-    files.retain(|(file, _)| file != "session/table.rs" && file != "cluster/coordinator.rs");
-    let report = circle_breaches(&files);
-    let gone = report.lines().filter(|line| line.starts_with("remove from the known circles")).count();
-    assert_eq!(gone, KNOWN_CIRCLES.len(), "{report}");
 }
 
 #[test]

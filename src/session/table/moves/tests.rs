@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::clock;
 use crate::cluster::Cluster;
@@ -5,7 +7,11 @@ use crate::ids::Identity;
 use crate::session::activity::InUse;
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
-use crate::session::table::{NewOperation, NewSession, NotLive, OpenOperations, Remaining, Settings};
+use crate::session::state::{State, Why};
+use crate::session::table::life::NotLive;
+use crate::session::table::mobile::MOST_LEFTOVERS;
+use crate::session::table::session::Usage;
+use crate::session::table::{NewOperation, NewSession, OpenOperations, Remaining, Settings};
 use crate::wire::hs2::open::Open;
 
 const COOLDOWN: Duration = Duration::from_secs(10);
@@ -21,6 +27,10 @@ fn id(coordinator: u32) -> CoordinatorId {
     CoordinatorId(coordinator)
 }
 
+fn left(coordinator: u32, known_as: u8) -> Leftover {
+    Leftover { coordinator: id(coordinator), handle: handle(known_as) }
+}
+
 fn leaves(now: Instant) -> Cause {
     Cause::Leaves { now, cooldown: COOLDOWN }
 }
@@ -34,8 +44,14 @@ impl Fixture {
     fn new() -> Self {
         let table = Arc::new(Table::new(Settings { capacity: 100, detached_for: Duration::from_mins(1) }));
         let this = Self { cluster: cluster(6), table, open: OpenOperations::default() };
+        this.insert_session();
+        this
+    }
+
+    /// Session 1, as when it was new; if there was one, it is another.
+    fn insert_session(&self) {
         let (session, coordinator) = (handle(1), id(0));
-        let count = this.cluster.coordinator(coordinator).unwrap().count_session();
+        let count = self.cluster.coordinator(coordinator).unwrap().count_session();
         let new = NewSession {
             guid: session.guid,
             secret: Some(session.secret),
@@ -46,10 +62,9 @@ impl Fixture {
             idle_timeout: IdleTimeout::default(),
             now: clock::now(),
         };
-        this.table.insert_session(new).unwrap();
+        self.table.insert_session(new).unwrap();
         let state = State::opened(Some(&request()));
-        this.table.note_movable(&session.guid, Movable { state, user: USER, incarnation: 7 });
-        this
+        self.table.note_movable(&session.guid, Movable { state, user: USER, incarnation: 7 });
     }
 
     fn insert_operation(&self, number: u8, coordinator: u32) {
@@ -90,7 +105,7 @@ impl Fixture {
     }
 
     /// Moves the session; the handles that are forgotten.
-    fn go(&self, coordinator: u32, known_as: u8) -> Vec<(CoordinatorId, Handle)> {
+    fn go(&self, coordinator: u32, known_as: u8) -> Vec<Leftover> {
         self.depart(Cause::Lost).unwrap().arrive(self.arrival(coordinator, known_as)).unwrap()
     }
 
@@ -111,7 +126,7 @@ fn a_session_that_moved_is_its_new_coordinators_and_counts_there() {
     assert_eq!((departure.from, &*departure.request), (id(0), &*request()));
     assert_eq!(departure.arrive(fleet.arrival(1, 2)), Some(Vec::new()));
     assert_eq!(fleet.owner(), Some(id(1)));
-    assert_eq!(fleet.table.leftovers(&handle(1).guid), [(id(0), handle(1))]);
+    assert_eq!(fleet.table.leftovers(&handle(1).guid), [left(0, 1)]);
     assert_eq!(fleet.sessions()[..2], [0, 1]);
     assert_eq!(fleet.table.handle_at(&handle(1), USER, id(1)), Some(handle(2)));
     assert_eq!(fleet.table.handle_at(&handle(1), USER, id(0)), Some(handle(1)), "for its old profiles");
@@ -141,6 +156,23 @@ fn a_departure_that_comes_to_nothing_leaves_the_session_where_it_was() {
     drop(departure);
     assert!(matches!(fleet.table.hold(&handle(1), USER), Holding::Held(_)));
     assert_eq!(fleet.owner(), Some(id(0)));
+}
+
+#[test]
+fn guards_of_a_session_say_nothing_of_another_that_has_its_guid_since() {
+    let fleet = Fixture::new();
+    let Holding::Held(former) = fleet.table.hold(&handle(1), USER) else { panic!("it moves") };
+    let (first, second) = (fleet.depart(Cause::Lost).unwrap(), fleet.arrival(1, 2));
+    fleet.insert_session();
+    let Holding::Held(held) = fleet.table.hold(&handle(1), USER) else { panic!("the former one moves") };
+    drop(former);
+    assert_eq!(fleet.depart(leaves(clock::now())).unwrap_err(), Pinned::CallInFlight);
+    drop(held);
+    let departure = fleet.depart(Cause::Lost).unwrap();
+    assert_eq!(first.arrive(second), None);
+    assert_eq!((fleet.owner(), &fleet.sessions()[..2]), (Some(id(0)), &[1, 0][..]));
+    assert!(fleet.table.is_moving(&handle(1).guid), "one departure does not end another");
+    drop(departure);
 }
 
 #[test]
@@ -196,7 +228,7 @@ fn what_a_late_statement_opened_where_the_session_was_goes_with_it() {
     fleet.table.remove_session(&guid);
     // It was sent before the session moved; the coordinator answers only now.
     fleet.insert_operation(3, 0);
-    fleet.table.note_leftover_closed(&guid, id(0), &handle(1));
+    fleet.table.note_leftover_closed(&guid, &left(0, 1));
     assert_eq!((fleet.owner(), fleet.table.operation_owner(&handle(3).guid)), (None, None));
     assert_eq!(fleet.cluster.coordinators()[0].open_operations(), 0);
     assert!(fleet.open.is_empty());
@@ -206,7 +238,7 @@ fn what_a_late_statement_opened_where_the_session_was_goes_with_it() {
 fn a_session_that_could_be_closed_only_where_it_was_goes_on_where_it_is() {
     let fleet = Fixture::new();
     fleet.go(1, 2);
-    fleet.table.note_leftover_closed(&handle(1).guid, id(0), &handle(1));
+    fleet.table.note_leftover_closed(&handle(1).guid, &left(0, 1));
     assert_eq!(fleet.table.handle_at(&handle(1), USER, id(1)), Some(handle(2)));
     fleet.table.remove_session(&handle(1).guid);
     assert_eq!(fleet.owner(), None);
@@ -295,14 +327,14 @@ fn the_handles_of_the_last_coordinators_are_remembered_and_no_more() {
     for (coordinator, known_as) in [(1, 2), (2, 3), (1, 4), (3, 5), (4, 6), (5, 7)] {
         forgotten.extend(fleet.go(coordinator, known_as));
     }
-    assert_eq!(forgotten, [(id(1), handle(2)), (id(0), handle(1)), (id(2), handle(3))]);
+    assert_eq!(forgotten, [left(1, 2), left(0, 1), left(2, 3)]);
     let known: Vec<_> = (0..6).map(|at| fleet.table.handle_at(&handle(1), USER, id(at))).collect();
     let expected = [None, None, None, Some(5), Some(6), Some(7)];
     assert_eq!(
         known[3..],
         expected[3..].iter().map(|known: &Option<u8>| known.map(handle)).collect::<Vec<_>>()
     );
-    assert_eq!(known.iter().flatten().count(), MOST_HOMES);
+    assert_eq!(known.iter().flatten().count(), MOST_LEFTOVERS + 1);
     assert_eq!(known[1], Some(handle(4)), "the newer one of two");
 }
 
@@ -322,8 +354,8 @@ fn a_drain_is_told_whom_it_waits_for() {
 
 #[test]
 fn a_plain_session_is_small() {
-    let shared = size_of::<crate::session::activity::Activity>() + 2 * size_of::<usize>();
-    let boxed = size_of::<crate::session::table::Usage>() + size_of::<Mobile>() + request().len() + shared;
+    let shared = size_of::<Activity>() + 2 * size_of::<usize>();
+    let boxed = size_of::<Usage>() + size_of::<Mobile>() + request().len() + shared;
     let entry = size_of::<Guid>() + size_of::<Session>();
     assert!(entry + boxed <= 400, "{entry} + {boxed} bytes");
 }

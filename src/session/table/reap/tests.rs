@@ -2,10 +2,14 @@ use super::*;
 use crate::clock;
 use crate::cluster::room::{AddressShare, Limits, Room};
 use crate::cluster::{Cluster, Load};
+use crate::ids::{CoordinatorId, Identity};
 use crate::session::activity::InUse;
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
+use crate::session::table::life::{Expired, NotLive};
+use crate::session::table::session::NOT_LIVE_KEPT;
 use crate::session::table::{NewOperation, NewSession, OpenOperations, Settings};
+use crate::wire::facts::Handle;
 
 const GRACE: Duration = Duration::from_mins(1);
 const TIMEOUT: Duration = Duration::from_mins(10);
@@ -102,6 +106,28 @@ fn a_session_is_not_closed_twice_at_a_time_and_again_if_that_failed() {
 }
 
 #[test]
+fn a_reaping_says_nothing_of_another_session_that_has_its_guid_since() {
+    let fixture = Fixture::new();
+    let former = fixture.end(TIMEOUT).unwrap();
+    let (guid, owner) = (handle(1).guid, &fixture.cluster.coordinators()[0]);
+    let new = NewSession {
+        guid,
+        secret: Some(handle(1).secret),
+        coordinator: owner.id,
+        identity: IDENTITY,
+        count: owner.count_session(),
+        tenancy: None,
+        idle_timeout: IdleTimeout::default(),
+        now: fixture.start,
+    };
+    fixture.table.insert_session(new).unwrap();
+    former.closed(&former.targets[0]);
+    drop(former);
+    assert_eq!(fixture.table.session_owner(&guid), Some(owner.id));
+    assert_eq!(fixture.table.not_live(&handle(1)), None);
+}
+
+#[test]
 fn a_session_that_was_idle_for_too_long_is_remembered_but_counts_no_more() {
     let fixture = Fixture::new();
     let (start, guid) = (fixture.start, handle(1).guid);
@@ -122,7 +148,7 @@ fn a_session_that_was_idle_for_too_long_is_remembered_but_counts_no_more() {
     assert_eq!(fixture.to_reap(TIMEOUT * 9), [[0; 16]; 0], "it is closed once");
     fixture.table.forget_detached(start + TIMEOUT * 9);
     assert!(fixture.table.not_live(&handle(1)).is_some(), "its client is still there");
-    fixture.table.forget_detached(start + GRACE + OVER_KEPT);
+    fixture.table.forget_detached(start + GRACE + NOT_LIVE_KEPT);
     assert_eq!(fixture.table.session_owner(&guid), None, "but not for ever");
 }
 
@@ -132,7 +158,7 @@ fn what_is_open_in_an_expired_session_is_forgotten_with_it() {
     // Its coordinator could not be reached, so that it is not known to have closed it.
     drop(fixture.end(TIMEOUT).unwrap());
     assert_eq!(fixture.load().running_operations, 2);
-    fixture.table.forget_detached(fixture.start + OVER_KEPT);
+    fixture.table.forget_detached(fixture.start + NOT_LIVE_KEPT);
     assert_eq!(fixture.table.operation_owner(&handle(11).guid), None);
     assert_eq!(fixture.load(), Load { running_operations: 1, open_sessions: 1, ..Load::default() });
 }

@@ -1,12 +1,8 @@
-use super::*;
-use crate::clock;
-use crate::cluster::{Cluster, Load};
-use crate::ids::Identity;
-use crate::session::idle::IdleTimeout;
-use crate::session::messages::{cluster, guessed, handle};
-use crate::session::table::{NewOperation, OpenOperations, Settings};
+//! Sessions and operations that were located.
 
-const DETACHED_FOR: Duration = Duration::from_mins(1);
+use super::*;
+use crate::session::table::store::OPERATIONS_PER_SESSION;
+
 const OWNER: CoordinatorId = CoordinatorId(1);
 const SESSION: u8 = 1;
 const OPERATION: u8 = 2;
