@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hs2router::cluster::Standing;
 use hs2router::ids::Service;
 
+use crate::support::message::{EXCEPTION, Message, Value, execute, of_handle, open_session};
 use crate::support::router::{SELDOM, TestRouter, eventually};
 use crate::support::script::{Act, Script, closed_port};
 use crate::support::talk::Talk;
-use crate::support::thrift::{EXCEPTION, Message, Value, execute, of_handle, open_session};
 
 /// How clients come.
 pub(crate) const WAYS: [fn(SocketAddr) -> Talk; 3] =

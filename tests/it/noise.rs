@@ -4,11 +4,12 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use hs2router::clock;
+use hs2router::fake::sasl::{Framing, frame};
 
+use crate::support::message::{Message, handle, open_session};
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::{Script, closed_port};
-use crate::support::talk::{Framing, Talk};
-use crate::support::thrift::{Message, frame, handle, open_session};
+use crate::support::talk::Talk;
 
 /// A coordinator that understands messages without frames, and hangs up on others.
 fn unframed() -> Script {
@@ -22,7 +23,7 @@ fn unframed() -> Script {
         if first == [0x80] {
             while let Ok(call) = talk.hear() {
                 let session = handle([u8::try_from(place % 200).unwrap(); 16], *b"secret-of-a-sess");
-                talk.say(&call.done(vec![(2, crate::support::thrift::Value::I32(5)), (3, session)]));
+                talk.say(&call.done(vec![(2, crate::support::message::Value::I32(5)), (3, session)]));
             }
         }
     })

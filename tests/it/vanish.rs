@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use hs2router::cluster::Load;
 use hs2router::fake::client::{CallError, Hs2Client, Login};
+use hs2router::fake::sasl::plain;
 use hs2router::fake::{Coordinator, Fault, Settings};
 use hs2router::idl::beeswax::{BeeswaxException, TBeeswaxServiceSyncClient};
 use hs2router::idl::t_c_l_i_service::TOperationState;
 
 use crate::support::fleet::{Door, Fleet, Plan, refusal, refusal_and_state};
+use crate::support::message::open_session;
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::Hanging;
-use crate::support::talk::{OK, START, Talk, sasl};
-use crate::support::thrift::open_session;
+use crate::support::talk::Talk;
 
 /// A fleet whose coordinators keep sessions without connections for a moment only.
 fn forgetful() -> Fleet {
@@ -84,7 +85,7 @@ fn a_client_that_resets_its_connection_during_a_call_leaves_nothing() {
 
 #[test]
 fn a_client_that_resets_its_connection_while_a_link_is_dialed_is_noticed_at_once() {
-    let login = [sasl(START, b"PLAIN"), sasl(OK, b"\0u1\0p1")].concat();
+    let login = plain("u1", b"p1");
     for request in [open_session().encode(), login] {
         let hanging = Hanging::new();
         let router = TestRouter::with("impala", &[hanging.address()], "connect_timeout = \"1h\"");

@@ -3,10 +3,12 @@
 
 use std::io::Read as _;
 
+use hs2router::fake::sasl::{BAD, ERROR, Framing, START, frame, negotiation};
+
+use crate::support::message::{Message, Value, handle, open_session};
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::{Script, closed_port};
-use crate::support::talk::{BAD, ERROR, Framing, START, Talk, sasl};
-use crate::support::thrift::{Message, Value, frame, handle, open_session};
+use crate::support::talk::Talk;
 
 /// What a TLS server says to who does not speak TLS (seen: Spark with `hive.server2.use.SSL`).
 const TLS_ALERT: &[u8] = b"\x15\x03\x03\x00\x02\x02\x0a";
@@ -176,6 +178,6 @@ fn what_a_coordinator_says_of_a_wrong_password_is_still_a_refusal() {
     assert!(eventually(refused), "{}", router.logs().text());
     // A mechanism that it does not know is between client and coordinator.
     let mut other = Talk::connect(router.listener(0));
-    other.send(&sasl(START, b"SCRAM-SHA-1"));
+    other.send(&negotiation(START, b"SCRAM-SHA-1"));
     assert_eq!(other.sasl_message().unwrap().0, ERROR);
 }

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use super::closes_on;
+use crate::support::message::{EXCEPTION, Message, REPLY, Value, of_query, query};
 use crate::support::router::{SELDOM, TestRouter};
 use crate::support::script::{Script, closed_port};
 use crate::support::talk::Talk;
-use crate::support::thrift::{EXCEPTION, Message, REPLY, Value, of_query, query};
 
 /// A router in front of the Beeswax ports of these.
 fn router(coordinators: &[SocketAddr]) -> TestRouter {

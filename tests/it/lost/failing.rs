@@ -1,10 +1,12 @@
 //! A coordinator that answers all it gets with a failure is no favourite because it has no sessions; and a client whose opens
 //! or logins fail wherever they go decides nothing about those of others.
 
+use hs2router::fake::sasl::{BAD, COMPLETE, Framing};
+
 use super::router;
+use crate::support::message::{Message, Value, open_session};
 use crate::support::script::{Act, Script, WRONG};
-use crate::support::talk::{BAD, COMPLETE, Framing, Talk};
-use crate::support::thrift::{Message, Value, open_session};
+use crate::support::talk::Talk;
 
 #[test]
 fn a_coordinator_that_answers_every_open_with_an_error_gets_few_of_them() {

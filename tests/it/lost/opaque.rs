@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hs2router::clock;
+use hs2router::fake::sasl::{START, negotiation};
 use hs2router::ids::Service;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -13,7 +14,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 use super::router;
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::{Script, closed_port};
-use crate::support::talk::{START, Talk, sasl};
+use crate::support::talk::Talk;
 
 /// Listens to the end, then says all of it again, and a word of its own.
 fn echo() -> Script {
@@ -58,7 +59,10 @@ fn http_is_passed_on() {
 #[test]
 fn a_sasl_mechanism_that_nobody_has_seen_is_between_client_and_coordinator() {
     for name in [&b"X-NEVER-SEEN"[..], b"GSSAPI", b"SCRAM-SHA-256-PLUS", b"PLAIN2"] {
-        passes(&[sasl(START, name), sasl(2, &[7; 5000]), b"\0\0\0\0 and what follows".to_vec()].concat());
+        passes(
+            &[negotiation(START, name), negotiation(2, &[7; 5000]), b"\0\0\0\0 and what follows".to_vec()]
+                .concat(),
+        );
     }
 }
 
@@ -143,7 +147,7 @@ fn a_coordinator_that_has_spoken_may_be_silent_for_as_long_as_it_likes() {
 
 #[test]
 fn a_sasl_mechanism_in_small_letters_is_between_client_and_coordinator() {
-    passes(&[sasl(START, b"plain"), sasl(2, b"\0u1\0p1")].concat());
+    passes(&[negotiation(START, b"plain"), negotiation(2, b"\0u1\0p1")].concat());
 }
 
 #[test]

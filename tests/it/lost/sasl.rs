@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 
 use hs2router::cluster::Standing;
+use hs2router::fake::sasl::{BAD, COMPLETE, ERROR, Framing, OK, START, negotiation, plain};
 use hs2router::ids::Service;
 
 use super::router;
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::{Script, WRONG, closed_port};
-use crate::support::talk::{BAD, COMPLETE, ERROR, OK, START, Talk, sasl};
+use crate::support::talk::Talk;
 
 /// Logs in with a password; what it was told, and that the connection then ended.
 fn told(listener: SocketAddr, password: &str) -> (u8, String) {
@@ -40,7 +41,7 @@ fn a_wrong_password_is_answered_by_one_coordinator_in_its_own_words() {
 /// Reads a handshake up to the credentials, then ends the connection; as impalad refuses.
 fn hangs_up() -> Script {
     Script::raw(|stream, _| {
-        let mut talk = Talk::over(stream, crate::support::talk::Framing::None);
+        let mut talk = Talk::over(stream, Framing::None);
         talk.sasl_message().and_then(|_| talk.sasl_message()).unwrap();
     })
 }
@@ -60,7 +61,7 @@ fn a_close_in_place_of_an_answer_to_credentials_is_a_verdict() {
 fn credentials_that_are_not_answered_are_not_shown_to_another_coordinator() {
     let silent = || {
         Script::raw(|stream, _| {
-            let mut talk = Talk::over(stream, crate::support::talk::Framing::None);
+            let mut talk = Talk::over(stream, Framing::None);
             talk.sasl_message().and_then(|_| talk.sasl_message()).unwrap();
             talk.rest();
         })
@@ -78,7 +79,7 @@ fn credentials_that_are_not_answered_are_not_shown_to_another_coordinator() {
 #[track_caller]
 fn is_tried_last(act: fn(Talk)) {
     let bad = Script::raw(move |stream, _| {
-        let mut talk = Talk::over(stream, crate::support::talk::Framing::None);
+        let mut talk = Talk::over(stream, Framing::None);
         if talk.sasl_message().and_then(|_| talk.sasl_message()).is_ok() {
             act(talk);
         }
@@ -156,7 +157,7 @@ fn a_handshake_in_single_bytes_is_understood() {
     let script = Script::sound();
     let router = router(&[script.address()]);
     let mut client = Talk::connect(router.listener(0));
-    for byte in [sasl(START, b"PLAIN"), sasl(OK, b"\0u1\0p1")].concat() {
+    for byte in plain("u1", b"p1") {
         client.send(&[byte]);
     }
     assert_eq!(client.sasl_message().unwrap(), (COMPLETE, Vec::new()));
@@ -165,11 +166,8 @@ fn a_handshake_in_single_bytes_is_understood() {
 /// A coordinator that remembers what it was shown, lets everybody in and then says no more.
 fn remembers(shown: mpsc::Sender<Vec<u8>>) -> Script {
     Script::raw(move |stream, _| {
-        let mut talk = Talk::over(stream, crate::support::talk::Framing::None);
-        let (_, mechanism) = talk.sasl_message().unwrap();
-        assert_eq!(mechanism, b"PLAIN");
-        shown.send(talk.sasl_message().unwrap().1).unwrap();
-        talk.send(&sasl(COMPLETE, b""));
+        let mut talk = Talk::over(stream, Framing::None);
+        talk.let_in(|response| shown.send(response.to_vec()).is_ok()).unwrap();
         talk.rest();
     })
 }
@@ -182,8 +180,8 @@ fn what_hive_and_spark_take_for_a_login_reaches_them_as_it_came() {
         let router = TestRouter::of(flavor, &[script.address()]);
         for response in [&b"[PLAIN]\0hive\0x"[..], b"admin\0u1\0p1", b"u1\0p1", b"\0u1\0p1"] {
             let mut client = Talk::connect(router.listener(0));
-            client.send(&sasl(START, b"PLAIN"));
-            client.send(&sasl(OK, response));
+            client.send(&negotiation(START, b"PLAIN"));
+            client.send(&negotiation(OK, response));
             let (status, text) = client.sasl_message().unwrap();
             assert_eq!((status, String::from_utf8(text).unwrap().as_str()), (COMPLETE, ""), "{flavor}");
             assert_eq!(shown.recv().unwrap(), response);
@@ -197,8 +195,8 @@ fn what_impala_would_misread_or_refuse_as_a_login_does_not_reach_it() {
     let router = router(&[script.address()]);
     for response in [&b"admin\0u1\0p1"[..], b"u1\0p1"] {
         let mut client = Talk::connect(router.listener(0));
-        client.send(&sasl(START, b"PLAIN"));
-        client.send(&sasl(OK, response));
+        client.send(&negotiation(START, b"PLAIN"));
+        client.send(&negotiation(OK, response));
         assert_eq!(client.sasl_message().unwrap().0, BAD);
     }
     assert_eq!(script.accepted(), 0);

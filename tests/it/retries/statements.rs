@@ -7,10 +7,10 @@ use proptest::prelude::*;
 
 use super::expected::Fault;
 use super::table::{SHUTTING_DOWN, Way, connect, router, shutting_down, tell};
+use crate::support::message::{Message, Value, execute, of_handle, of_query, open_session, query};
 use crate::support::router::TestRouter;
 use crate::support::script::{Act, Script};
 use crate::support::talk::Talk;
-use crate::support::thrift::{Message, Value, execute, of_handle, of_query, open_session, query};
 
 /// What happens next.
 #[derive(Clone, Copy, Debug)]

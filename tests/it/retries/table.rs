@@ -7,12 +7,12 @@ use std::thread;
 use hs2router::wire::method::{self, Owner, Role};
 
 use super::expected::{Fault, Kind, Outcome, Seen, expected, has_status, kind, thrown_in};
+use crate::support::message::{
+    EXCEPTION, Message, REPLY, Value, execute, of_handle, of_query, open_session, query,
+};
 use crate::support::router::{SELDOM, TestRouter, eventually};
 use crate::support::script::{Act, Call, Script};
 use crate::support::talk::Talk;
-use crate::support::thrift::{
-    EXCEPTION, Message, REPLY, Value, execute, of_handle, of_query, open_session, query,
-};
 
 /// How clients come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use hs2router::fake::sasl::{Framing, START};
 use socket2::{Domain, Socket, Type};
 
+use super::message::{EXCEPTION, Message, STRING, Value, handle};
 use super::router::eventually;
-use super::talk::{BAD, COMPLETE, ERROR, Framing, START, Talk, sasl};
-use super::thrift::{EXCEPTION, Message, STRING, Value, handle};
+use super::talk::Talk;
 
 /// The password that no coordinator accepts.
 pub(crate) const WRONG: &str = "canary-wrong-password";
@@ -48,7 +49,7 @@ pub(crate) struct Call {
 impl Call {
     /// These bytes of a message as they would go over its connection.
     pub(crate) fn wrap(&self, message: &[u8]) -> Vec<u8> {
-        if self.framing == Framing::None { message.to_vec() } else { super::thrift::frame(message) }
+        self.framing.wrap(message)
     }
 }
 
@@ -278,7 +279,11 @@ fn converse(stream: TcpStream, memory: &Memory, act: &impl Fn(&Call) -> Act) -> 
     let mut talk = Talk::over(stream, if first == [0x80] { Framing::None } else { Framing::Frames });
     // A client may idle for as long as a test lasts.
     talk.stream.set_read_timeout(None)?;
-    if first == [START] && !log_in(&mut talk, memory)? {
+    let knows = |response: &[u8]| {
+        memory.credentials.fetch_add(1, Ordering::SeqCst);
+        response.rsplit(|byte| *byte == 0).next() != Some(WRONG.as_bytes())
+    };
+    if first == [START] && !talk.let_in(knows)? {
         return Ok(());
     }
     loop {
@@ -331,21 +336,6 @@ fn endless(talk: &mut Talk, call: &Message) -> io::Result<()> {
     loop {
         talk.stream.write_all(&ROWS)?;
     }
-}
-
-/// The coordinator's side of a SASL PLAIN handshake; whether it let the client in.
-fn log_in(talk: &mut Talk, memory: &Memory) -> io::Result<bool> {
-    let (_, mechanism) = talk.sasl_message()?;
-    if mechanism != b"PLAIN" {
-        talk.send(&sasl(ERROR, b"Unsupported mechanism type"));
-        return Ok(false);
-    }
-    let (_, response) = talk.sasl_message()?;
-    memory.credentials.fetch_add(1, Ordering::SeqCst);
-    let good = response.rsplit(|byte| *byte == 0).next() != Some(WRONG.as_bytes());
-    talk.send(&if good { sasl(COMPLETE, b"") } else { sasl(BAD, b"no such user, or another password") });
-    talk.frames();
-    Ok(good)
 }
 
 /// What a sound coordinator answers; enough of it for the router.
