@@ -10,7 +10,7 @@ use super::coordinator::Password;
 const WRITE_BUFFER: usize = 128 << 10;
 /// The longest negotiation payload that is read. Impala has no bound; here it keeps a test from allocating gigabytes.
 const NEGOTIATION_LIMIT: usize = 1 << 20;
-/// The longest data frame that is read.
+/// The longest data frame that a simulated coordinator reads.
 const FRAME_LIMIT: usize = 1 << 30;
 
 /// The status of a negotiation's first message, whose payload is the mechanism's name.
@@ -88,6 +88,8 @@ pub fn read_negotiation(stream: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
 #[derive(Clone, Debug, Default)]
 pub struct Deframer {
     framing: Framing,
+    /// The longest frame that is read, if there is a bound.
+    longest: Option<usize>,
     /// What has come of a header, and how many bytes that was.
     header: u32,
     came: u8,
@@ -146,7 +148,7 @@ impl Deframer {
             let mut length = [0; 4];
             stream.read_exact(&mut length)?;
             let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-            if length > FRAME_LIMIT {
+            if self.longest.is_some_and(|longest| length > longest) {
                 return Err(io::Error::new(ErrorKind::InvalidData, "frame too long"));
             }
             self.left_in_frame = length;
@@ -171,7 +173,7 @@ impl<R: Read> Incoming<R> {
     }
 
     pub(super) fn set_framing(&mut self, framing: Framing) {
-        self.deframer = Deframer::new(framing);
+        self.deframer = Deframer { framing, longest: Some(FRAME_LIMIT), ..Deframer::default() };
     }
 
     /// How many bytes were read from the stream and not asked for yet.
