@@ -6,7 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use hs2router::cluster::health::State;
-use hs2router::fake::sasl::{BAD, COMPLETE, Framing, plain};
+use hs2router::fake::sasl::{BAD, COMPLETE, plain};
 use hs2router::fake::{Coordinator, Settings};
 use hs2router::ids::Service;
 
@@ -218,15 +218,9 @@ fn a_login_at_a_coordinator_that_answers_nothing_any_more_fails_by_its_name_and_
 fn slow_directory() -> (Script, Sender<()>) {
     let (go, told) = channel();
     let told = Mutex::new(told);
-    let script = Script::raw(move |stream, _| {
-        let mut talk = Talk::over(stream, Framing::None);
-        let knows = |_: &[u8]| {
-            let _never_told = told.lock().unwrap().recv();
-            true
-        };
-        if let Ok(true) = talk.let_in(knows) {
-            talk.rest();
-        }
+    let script = Script::logins(move |_| {
+        let _never_told = told.lock().unwrap().recv();
+        Act::Ordinary
     });
     (script, go)
 }

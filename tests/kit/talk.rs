@@ -109,18 +109,21 @@ impl Talk {
         sasl::read_negotiation(&mut self.stream)
     }
 
-    /// A coordinator's side of a SASL PLAIN handshake; whether it let in the client of this response.
-    pub(crate) fn let_in(&mut self, knows: impl FnOnce(&[u8]) -> bool) -> io::Result<bool> {
+    /// A coordinator's side of a SASL handshake up to the response to PLAIN; none, if that is not what the client wants.
+    pub(crate) fn response(&mut self) -> io::Result<Option<Vec<u8>>> {
         if self.sasl_message()?.1 != b"PLAIN" {
             self.send(&negotiation(ERROR, b"Unsupported mechanism type"));
-            return Ok(false);
+            return Ok(None);
         }
-        let (_, response) = self.sasl_message()?;
-        let is_in = knows(&response);
+        self.sasl_message().map(|(_, response)| Some(response))
+    }
+
+    /// The rest of it: lets the client in, or not, and returns which.
+    pub(crate) fn judge(&mut self, is_in: bool) -> bool {
         let words: &[u8] = if is_in { b"" } else { b"no such user, or another password" };
         self.send(&negotiation(if is_in { COMPLETE } else { BAD }, words));
         self.frames();
-        Ok(is_in)
+        is_in
     }
 
     /// What comes until the other side closes, be it by a reset; panics if it does not.

@@ -1,12 +1,12 @@
 //! What is not understood is passed on, every byte, both ways.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hs2router::clock;
-use hs2router::fake::sasl::{START, negotiation};
+use hs2router::fake::sasl::{Framing, START, negotiation};
 use hs2router::ids::Service;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -250,42 +250,17 @@ fn a_dead_candidate_is_passed_over() {
 
 #[test]
 fn a_coordinator_that_resets_is_not_taken_for_one_that_finished() {
-    let resets = TcpReset::start();
-    let router = router(&[resets.address]);
+    let resets = Script::raw(|stream, _| {
+        let mut talk = Talk::over(stream, Framing::None);
+        talk.stream.read_exact(&mut [0; 6]).unwrap();
+        talk.reset();
+    });
+    let router = router(&[resets.address()]);
     let mut client = Talk::connect(router.listener(0));
     client.send(b"\x7fhello");
     let error = client.stream.read(&mut [0]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     router.await_metric("hs2router_connections_closed_total{cause=\"coordinator_lost\"}", 1.0);
-}
-
-/// Resets its first connection once it has read six bytes of it.
-struct TcpReset {
-    address: std::net::SocketAddr,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl TcpReset {
-    fn start() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let thread = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.read_exact(&mut [0; 6]).unwrap();
-            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
-        });
-        Self { address, thread: Some(thread) }
-    }
-}
-
-impl Drop for TcpReset {
-    fn drop(&mut self) {
-        // Should nobody have come.
-        let _woken = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ended = thread.join();
-        }
-    }
 }
 
 #[test]

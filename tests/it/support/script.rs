@@ -1,5 +1,6 @@
 //! Coordinators that do what a test tells them, connection by connection or call by call, and remember what they got.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
@@ -17,9 +18,9 @@ use super::talk::Talk;
 /// The password that no coordinator accepts.
 pub(crate) const WRONG: &str = "canary-wrong-password";
 
-/// What a coordinator does about a call.
+/// What a coordinator does about a call, or about credentials.
 pub(crate) enum Act {
-    /// Answers it as a sound coordinator would.
+    /// Answers as a sound coordinator would.
     Ordinary,
     /// Answers with this.
     Reply(Message),
@@ -70,7 +71,8 @@ struct Memory {
     minted: AtomicU32,
     calls: Mutex<Vec<Message>>,
     credentials: AtomicUsize,
-    streams: Mutex<Vec<TcpStream>>,
+    /// By their places.
+    streams: Mutex<BTreeMap<usize, TcpStream>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -91,9 +93,22 @@ impl Script {
 
     /// A coordinator in any framing, SASL PLAIN included, that does about each call what `act` says.
     pub(crate) fn calls(act: impl Fn(&Call) -> Act + Send + Sync + 'static) -> Self {
+        Self::both(|_| Act::Ordinary, act)
+    }
+
+    /// A sound coordinator but for what `act` says to do about the response to PLAIN.
+    pub(crate) fn logins(act: impl Fn(&[u8]) -> Act + Send + Sync + 'static) -> Self {
+        Self::both(act, |_| Act::Ordinary)
+    }
+
+    /// A coordinator that does this about each response to PLAIN and that about each call.
+    pub(crate) fn both(
+        login: impl Fn(&[u8]) -> Act + Send + Sync + 'static,
+        call: impl Fn(&Call) -> Act + Send + Sync + 'static,
+    ) -> Self {
         Self::start(move |stream, _, memory| {
             // How the connection ended is for the other side to see.
-            let _ended = converse(stream, memory, &act);
+            let _ended = converse(stream, memory, &login, &call);
         })
     }
 
@@ -126,13 +141,18 @@ impl Script {
                 // In this order: whoever sees the second sees the first.
                 shared.open.fetch_add(1, Ordering::SeqCst);
                 let place = shared.accepted.fetch_add(1, Ordering::SeqCst);
-                shared.streams.lock().unwrap().push(stream.try_clone().unwrap());
+                shared.streams.lock().unwrap().insert(place, stream.try_clone().unwrap());
                 let (serve, memory) = (Arc::clone(&serve), Arc::clone(&shared));
                 let thread = std::thread::spawn(move || {
                     let ends = stream.try_clone().unwrap();
                     serve(stream, place, &memory);
-                    // The clone that is kept for the end would hold the connection open.
-                    let _ended = ends.shutdown(Shutdown::Both);
+                    // What is kept to cut it holds the connection open: it has to be told, or to go for a reset.
+                    if socket2::SockRef::from(&ends).linger().unwrap().is_some() {
+                        memory.streams.lock().unwrap().remove(&place);
+                    } else {
+                        let _ended = ends.shutdown(Shutdown::Both);
+                    }
+                    drop(ends);
                     memory.open.fetch_sub(1, Ordering::SeqCst);
                 });
                 shared.threads.lock().unwrap().push(thread);
@@ -163,7 +183,7 @@ impl Script {
 
     /// Ends all its connections.
     pub(crate) fn cut(&self) {
-        for stream in self.memory.streams.lock().unwrap().drain(..) {
+        for stream in self.memory.streams.lock().unwrap().values() {
             let _ended = stream.shutdown(Shutdown::Both);
         }
     }
@@ -270,7 +290,12 @@ fn fill(address: SocketAddr) -> Vec<TcpStream> {
     std::iter::from_fn(|| TcpStream::connect_timeout(&address, Duration::from_millis(50)).ok()).collect()
 }
 
-fn converse(stream: TcpStream, memory: &Memory, act: &impl Fn(&Call) -> Act) -> io::Result<()> {
+fn converse(
+    stream: TcpStream,
+    memory: &Memory,
+    login: &impl Fn(&[u8]) -> Act,
+    act: &impl Fn(&Call) -> Act,
+) -> io::Result<()> {
     let mut first = [0];
     stream.set_read_timeout(None)?;
     if stream.peek(&mut first)? == 0 {
@@ -279,20 +304,13 @@ fn converse(stream: TcpStream, memory: &Memory, act: &impl Fn(&Call) -> Act) -> 
     let mut talk = Talk::over(stream, if first == [0x80] { Framing::None } else { Framing::Frames });
     // A client may idle for as long as a test lasts.
     talk.stream.set_read_timeout(None)?;
-    let knows = |response: &[u8]| {
-        memory.credentials.fetch_add(1, Ordering::SeqCst);
-        response.rsplit(|byte| *byte == 0).next() != Some(WRONG.as_bytes())
-    };
-    if first == [START] && !talk.let_in(knows)? {
+    if first == [START] && !log_in(&mut talk, memory, login)? {
         return Ok(());
     }
     loop {
         if talk.stream.peek(&mut first)? > 0 && memory.breaks.swap(false, Ordering::SeqCst) {
             talk.stream.read_exact(&mut [0; 10])?;
-            // A reset is sent once nobody else has the socket.
-            socket2::SockRef::from(&talk.stream).set_linger(Some(Duration::ZERO))?;
-            let peer = talk.stream.peer_addr()?;
-            memory.streams.lock().unwrap().retain(|other| other.peer_addr().ok() != Some(peer));
+            talk.reset();
             return Ok(());
         }
         let message = talk.hear()?;
@@ -317,10 +335,25 @@ fn converse(stream: TcpStream, memory: &Memory, act: &impl Fn(&Call) -> Act) -> 
             }
             Act::Endless => return endless(&mut talk, &call.message),
             Act::Close => return Ok(()),
-            Act::Silence => {
-                let _left = talk.stream.read(&mut [0])?;
-                return Ok(());
-            }
+            Act::Silence => return talk.stream.read(&mut [0]).map(drop),
+        }
+    }
+}
+
+/// The coordinator's side of a login; whether the connection goes on.
+fn log_in(talk: &mut Talk, memory: &Memory, act: &impl Fn(&[u8]) -> Act) -> io::Result<bool> {
+    let Some(response) = talk.response()? else { return Ok(false) };
+    memory.credentials.fetch_add(1, Ordering::SeqCst);
+    match act(&response) {
+        Act::Ordinary => Ok(talk.judge(response.rsplit(|byte| *byte == 0).next() != Some(WRONG.as_bytes()))),
+        Act::Last(bytes) => {
+            talk.send(&bytes);
+            Ok(false)
+        }
+        Act::Silence => talk.stream.read(&mut [0]).map(|_| false),
+        Act::Close => Ok(false),
+        Act::Reply(_) | Act::Bytes(_) | Act::Part(_) | Act::Endless => {
+            unreachable!("no login is answered so")
         }
     }
 }
