@@ -208,6 +208,8 @@ fn seen(reply: std::io::Result<Message>, call: &Message, way: Way) -> Seen {
         if sql_state == state {
             assert!(declared && reply.kind == REPLY, "{reply:?}");
             assert!(said.starts_with("hs2router ("), "{said}");
+            let names_it = state == "08S01" && kind(&call.name) != Kind::Opens;
+            assert!(!names_it || said.contains("was lost during the call"), "{said}");
             return Seen::Told(state);
         }
     }
@@ -225,6 +227,19 @@ fn seen(reply: std::io::Result<Message>, call: &Message, way: Way) -> Seen {
     }
     assert!(!text.contains("hs2router ("), "{reply:?}");
     Seen::Answer
+}
+
+/// The metrics say why the faulty coordinator did not take the session.
+fn notes_open(router: &TestRouter, faulty: &Faulty, fault: Fault) {
+    let (metric, outcome) = match fault {
+        Fault::ConnectRefused => ("dials", "refused"),
+        Fault::BeforeReply | Fault::WithinHead => ("sessions", "lost"),
+        Fault::ShuttingDown => ("sessions", "shutting_down"),
+        _ => return,
+    };
+    let labels = format!("cluster=\"test\",coordinator=\"c{}\"", faulty.script.address().port());
+    let series = format!("hs2router_{metric}_total{{{labels},outcome=\"{outcome}\"}}");
+    assert!(router.metric(&series) >= 1.0, "{series}");
 }
 
 fn outcome(name: &str, way: Way, fault: Fault) -> Outcome {
@@ -267,12 +282,20 @@ fn outcome(name: &str, way: Way, fault: Fault) -> Outcome {
             "what came late was not closed"
         );
     }
-    if seen == Seen::Closed {
-        let unanswered = format!(
-            "hs2router_calls_total{{method=\"{}\",outcome=\"unanswered\"}}",
-            method::lookup(name.as_bytes()).name
+    let counted = |outcome| {
+        let method = method::lookup(name.as_bytes()).name;
+        router.await_metric(
+            &format!("hs2router_calls_total{{method=\"{method}\",outcome=\"{outcome}\"}}"),
+            1.0,
         );
-        router.await_metric(&unanswered, 1.0);
+    };
+    if opens {
+        notes_open(&router, faulty, fault);
+    } else if seen == Seen::Told("08S01") {
+        counted("lost");
+    }
+    if seen == Seen::Closed {
+        counted("unanswered");
     } else {
         // The connection goes on, whatever it is told.
         let next = if way == Way::Beeswax { query("select 1") } else { open_session() };
