@@ -9,10 +9,11 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 
 use anyhow::{Context as _, ensure};
+use hs2router::fake::sasl::Deframer;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::wire::{self, Auth, Call, Deframer, Handle, Rows, SECRET_AFTER};
+use crate::wire::{self, Auth, Call, Handle, Rows, SECRET_AFTER};
 
 /// Bytes of a reply that are kept: all of a small one.
 const HEAD: usize = 256;
@@ -41,13 +42,12 @@ impl Exchange {
     /// A call with this handle; `rows` is what it fetches.
     pub(crate) fn new(call: Call, handle: &Handle, rows: Rows, auth: Auth) -> Self {
         let message = wire::request(call, handle, rows);
-        let header = wire::frame_header(message.len());
-        let header = if auth == Auth::Plain { &header[..] } else { &[] };
+        let request = auth.framing().wrap(&message);
         let reply = match call {
             Call::FetchResults => Arc::clone(&FETCHES[rows as usize]),
             _ => wire::reply(call, &Handle::BLANK, rows).into(),
         };
-        Self { call, message_at: header.len(), request: [header, &message].concat(), reply }
+        Self { call, message_at: request.len() - message.len(), request, reply }
     }
 }
 
@@ -77,9 +77,10 @@ impl Client {
             stream.write_all(&wire::plain_opening()).await?;
             let mut answer = [0; 5];
             stream.read_exact(&mut answer).await.context("authenticating")?;
-            ensure!(answer == wire::PLAIN_ACCEPTED, "the handshake was answered with {answer:?}");
+            ensure!(answer == *wire::plain_accepted(), "the handshake was answered with {answer:?}");
         }
-        Ok(Self { stream, auth, deframer: Deframer::default(), seqid: 0, head: Vec::new() })
+        let deframer = Deframer::new(auth.framing());
+        Ok(Self { stream, auth, deframer, seqid: 0, head: Vec::new() })
     }
 
     /// Opens a session; its handle.
@@ -165,7 +166,7 @@ impl Client {
             }
             let head = &mut self.head;
             let mut same = true;
-            let mut take = |payload: &[u8]| {
+            let take = |payload: &[u8]| {
                 head.extend_from_slice(&payload[..payload.len().min(HEAD - head.len())]);
                 if compare == Compare::All {
                     // The head is compared later: the sequence id and handles in it differ.
@@ -175,10 +176,7 @@ impl Client {
                 }
                 *at += payload.len();
             };
-            match self.auth {
-                Auth::Nosasl => take(bytes),
-                Auth::Plain => self.deframer.push(bytes, take),
-            }
+            self.deframer.push(bytes, take);
             if !same {
                 return Poll::Ready(Err(anyhow::anyhow!("the reply's bytes were changed")));
             }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail};
+use hs2router::fake::sasl::{self, Deframer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::wire::{self, Auth, Call, Deframer, Handle, Rows, SECRET_AFTER};
+use crate::wire::{self, Auth, Call, Handle, Rows, SECRET_AFTER};
 
 /// How many coordinators a proxy is told of, where the work says nothing else.
 pub(crate) const COORDINATORS: usize = 3;
@@ -108,9 +109,9 @@ async fn serve(mut stream: TcpStream, auth: Auth, answers: &Answers) -> anyhow::
     if auth == Auth::Plain {
         let mut opening = vec![0; wire::plain_opening().len()];
         stream.read_exact(&mut opening).await?;
-        stream.write_all(&wire::PLAIN_ACCEPTED).await?;
+        stream.write_all(&wire::plain_accepted()).await?;
     }
-    let mut deframer = Deframer::default();
+    let mut deframer = Deframer::new(auth.framing());
     let mut pending = Vec::new();
     let mut out = Vec::new();
     loop {
@@ -119,11 +120,7 @@ async fn serve(mut stream: TcpStream, auth: Auth, answers: &Answers) -> anyhow::
         if count == 0 {
             return Ok(());
         }
-        let chunk = &chunk[..count];
-        match auth {
-            Auth::Nosasl => pending.extend_from_slice(chunk),
-            Auth::Plain => deframer.push(chunk, |payload| pending.extend_from_slice(payload)),
-        }
+        deframer.push(&chunk[..count], |payload| pending.extend_from_slice(payload));
         while let Some((length, call)) = answers.recognise(&pending)? {
             if pending.len() < length {
                 break;
@@ -131,7 +128,7 @@ async fn serve(mut stream: TcpStream, auth: Auth, answers: &Answers) -> anyhow::
             let reply = answers.reply(call, &pending[..length]);
             out.clear();
             if auth == Auth::Plain {
-                out.extend(wire::frame_header(reply.len()));
+                out.extend(sasl::length(reply.len()));
             }
             let copied = if reply.len() <= COPIED { reply.len() } else { call.seqid_at() + 4 };
             let start = out.len();

@@ -125,7 +125,7 @@ impl MemoryCoordinator {
             coordinator: Arc::clone(self),
             service,
             number,
-            framing: Framing::Unframed,
+            framing: Framing::None,
             desk: None,
             heard: Vec::new(),
         };
@@ -179,7 +179,7 @@ impl Conversation {
         match sasl::accept(&mut incoming, &mut said, &users) {
             Ok(user) => {
                 self.forget(&mut incoming);
-                self.framing = Framing::Sasl;
+                self.framing = Framing::Frames;
                 self.enter(Some(user));
                 Heard::Login(said)
             }

@@ -45,7 +45,7 @@ mod pool;
 mod profile;
 mod refusal;
 mod rows;
-mod sasl;
+pub mod sasl;
 mod state;
 mod statement;
 mod web;

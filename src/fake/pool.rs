@@ -107,7 +107,7 @@ impl Pool {
             control: Arc::clone(&self.control),
             service: self.service,
             number: accepted.enlisted.number,
-            framing: if user.is_some() { Framing::Sasl } else { Framing::Unframed },
+            framing: if user.is_some() { Framing::Frames } else { Framing::None },
             user,
             stream: accepted.stream,
             incoming,

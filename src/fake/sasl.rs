@@ -1,4 +1,6 @@
-//! SASL PLAIN negotiation and framing, both ends (Impala: `TSaslTransport.cpp`, `TSaslServerTransport.cpp`).
+//! Frames and the SASL PLAIN negotiation, both ends (Impala: `TSaslTransport.cpp`,
+//! `TSaslServerTransport.cpp`). All simulated peers speak through this, be it here, in tests or in benches;
+//! it shares nothing with what the router reads frames by.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -11,42 +13,172 @@ const WRITE_BUFFER: usize = 128 << 10;
 /// The longest negotiation payload that is read. Impala has no bound; here it keeps a test from allocating
 /// gigabytes.
 const NEGOTIATION_LIMIT: usize = 1 << 20;
-/// The longest data frame that is read.
+/// The longest data frame that a simulated coordinator reads.
 const FRAME_LIMIT: usize = 1 << 30;
 
-const START: u8 = 1;
-const OK: u8 = 2;
-const BAD: u8 = 3;
-const ERROR: u8 = 4;
-const COMPLETE: u8 = 5;
+/// The status of a negotiation's first message, whose payload is the mechanism's name.
+pub const START: u8 = 1;
+/// The status of a message after which others come.
+pub const OK: u8 = 2;
+/// The status of a refusal.
+pub const BAD: u8 = 3;
+/// The status of a message that says what was wrong with another.
+pub const ERROR: u8 = 4;
+/// The status of a message after which no others come.
+pub const COMPLETE: u8 = 5;
 
 /// How messages lie on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
     /// One after another, nothing between them (NOSASL).
-    Unframed,
-    /// In frames of a 4-byte length and data, which do not align with messages.
-    Sasl,
+    #[default]
+    None,
+    /// In frames of a 4-byte length and data, which do not align with messages: after a SASL handshake, or
+    /// those of
+    /// `TFramedTransport`.
+    Frames,
+}
+
+impl Framing {
+    /// The bytes of a message as they go over the wire: in one frame, if there are frames.
+    pub fn wrap(self, message: &[u8]) -> Vec<u8> {
+        if self == Self::None { message.to_vec() } else { frame(message) }
+    }
+}
+
+/// The four bytes of a length below 4 GiB.
+pub fn length(bytes: usize) -> [u8; 4] {
+    u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+/// A frame around these bytes.
+pub fn frame(payload: &[u8]) -> Vec<u8> {
+    [length(payload.len()).as_slice(), payload].concat()
+}
+
+/// A message of the negotiation.
+pub fn negotiation(status: u8, payload: &[u8]) -> Vec<u8> {
+    [&[status], length(payload.len()).as_slice(), payload].concat()
+}
+
+/// All that a client says in a PLAIN negotiation. There is no other authorization id.
+pub fn plain(user: &str, password: &[u8]) -> Vec<u8> {
+    let response = [b"\0", user.as_bytes(), b"\0", password].concat();
+    [negotiation(START, b"PLAIN"), negotiation(OK, &response)].concat()
+}
+
+/// Reads a message of the negotiation: its status and its payload.
+///
+/// # Errors
+/// The stream's; `InvalidData` for what is no message, or too long.
+pub fn read_negotiation(stream: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
+    let mut head = [0; 5];
+    stream.read_exact(&mut head)?;
+    let [status, length @ ..] = head;
+    // Impala closes here without a word: "invalid sasl status".
+    if !(START..=COMPLETE).contains(&status) {
+        return Err(io::Error::new(ErrorKind::InvalidData, "invalid sasl status"));
+    }
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    if length > NEGOTIATION_LIMIT {
+        return Err(io::Error::new(ErrorKind::InvalidData, "negotiation payload too long"));
+    }
+    let mut payload = vec![0; length];
+    stream.read_exact(&mut payload)?;
+    Ok((status, payload))
+}
+
+/// Takes the headers of frames, if there are any, out of a stream of bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Deframer {
+    framing: Framing,
+    /// The longest frame that is read, if there is a bound.
+    longest: Option<usize>,
+    /// What has come of a header, and how many bytes that was.
+    header: u32,
+    came: u8,
+    left_in_frame: usize,
+}
+
+impl Deframer {
+    /// At the beginning of a frame.
+    pub fn new(framing: Framing) -> Self {
+        Self { framing, ..Self::default() }
+    }
+
+    /// Whether it expects frames.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// Whether no frame has begun.
+    pub fn at_boundary(&self) -> bool {
+        self.came == 0 && self.left_in_frame == 0
+    }
+
+    /// Hands on the payload in these bytes, piece by piece: an empty one for a frame without data.
+    pub fn push(&mut self, mut bytes: &[u8], mut take: impl FnMut(&[u8])) {
+        if self.framing == Framing::None {
+            return take(bytes);
+        }
+        while let Some((&first, after)) = bytes.split_first() {
+            if self.left_in_frame == 0 {
+                (self.header, self.came, bytes) = (self.header << 8 | u32::from(first), self.came + 1, after);
+                if self.came == 4 {
+                    self.left_in_frame = usize::try_from(self.header).unwrap_or(usize::MAX);
+                    (self.header, self.came) = (0, 0);
+                    if self.left_in_frame == 0 {
+                        take(&[]);
+                    }
+                }
+                continue;
+            }
+            let (now, rest) = bytes.split_at(self.left_in_frame.min(bytes.len()));
+            take(now);
+            self.left_in_frame -= now.len();
+            bytes = rest;
+        }
+    }
+
+    /// Reads payload. A frame without data reads as the end of the stream, as it does at impalad.
+    ///
+    /// # Errors
+    /// The stream's; `UnexpectedEof` where it ends and there are frames; `InvalidData` for a frame that is
+    /// too long.
+    pub fn read(&mut self, stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.framing == Framing::None {
+            return stream.read(buffer);
+        }
+        if self.left_in_frame == 0 {
+            let mut length = [0; 4];
+            stream.read_exact(&mut length)?;
+            let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+            if self.longest.is_some_and(|longest| length > longest) {
+                return Err(io::Error::new(ErrorKind::InvalidData, "frame too long"));
+            }
+            self.left_in_frame = length;
+        }
+        let wanted = buffer.len().min(self.left_in_frame);
+        let read = stream.read(buffer.get_mut(..wanted).unwrap_or_default())?;
+        self.left_in_frame -= read;
+        Ok(read)
+    }
 }
 
 /// The reading side of a connection: message bytes, whatever the framing.
 pub(super) struct Incoming<R> {
     reader: BufReader<R>,
-    framing: Framing,
-    left_in_frame: usize,
+    deframer: Deframer,
 }
 
 impl<R: Read> Incoming<R> {
     pub(super) fn new(stream: R) -> Self {
-        Self {
-            reader: BufReader::with_capacity(WRITE_BUFFER, stream),
-            framing: Framing::Unframed,
-            left_in_frame: 0,
-        }
+        let reader = BufReader::with_capacity(WRITE_BUFFER, stream);
+        Self { reader, deframer: Deframer::default() }
     }
 
     pub(super) fn set_framing(&mut self, framing: Framing) {
-        self.framing = framing;
+        self.deframer = Deframer { framing, longest: Some(FRAME_LIMIT), ..Deframer::default() };
     }
 
     /// How many bytes were read from the stream and not asked for yet.
@@ -63,7 +195,7 @@ impl<R: Read> Incoming<R> {
     /// # Errors
     /// What the stream reports, a read timeout among it.
     pub(super) fn wait(&mut self) -> io::Result<bool> {
-        Ok(self.left_in_frame > 0 || !self.reader.fill_buf()?.is_empty())
+        Ok(!self.deframer.at_boundary() || !self.reader.fill_buf()?.is_empty())
     }
 
     /// Reads and forgets everything until the other side ends.
@@ -76,44 +208,11 @@ impl<R: Read> Incoming<R> {
             self.reader.consume(read);
         }
     }
-
-    fn read_message(&mut self) -> io::Result<(u8, Vec<u8>)> {
-        let mut head = [0; 5];
-        self.reader.read_exact(&mut head)?;
-        let [status, length @ ..] = head;
-        // Impala closes here without a word: "invalid sasl status".
-        if !(START..=COMPLETE).contains(&status) {
-            return Err(io::Error::new(ErrorKind::InvalidData, "invalid sasl status"));
-        }
-        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-        if length > NEGOTIATION_LIMIT {
-            return Err(io::Error::new(ErrorKind::InvalidData, "negotiation payload too long"));
-        }
-        let mut payload = vec![0; length];
-        self.reader.read_exact(&mut payload)?;
-        Ok((status, payload))
-    }
 }
 
 impl<R: Read> Read for Incoming<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.framing == Framing::Unframed {
-            return self.reader.read(buffer);
-        }
-        if self.left_in_frame == 0 {
-            let mut length = [0; 4];
-            self.reader.read_exact(&mut length)?;
-            let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-            if length > FRAME_LIMIT {
-                return Err(io::Error::new(ErrorKind::InvalidData, "frame too long"));
-            }
-            // An empty frame reads as the end of the stream, as it does at impalad.
-            self.left_in_frame = length;
-        }
-        let wanted = buffer.len().min(self.left_in_frame);
-        let read = self.reader.read(buffer.get_mut(..wanted).unwrap_or_default())?;
-        self.left_in_frame -= read;
-        Ok(read)
+        self.deframer.read(&mut self.reader, buffer)
     }
 }
 
@@ -122,40 +221,11 @@ impl<R: Read> Read for Incoming<R> {
 /// # Errors
 /// What the stream reports.
 pub(super) fn write_message(stream: &mut impl Write, framing: Framing, message: &[u8]) -> io::Result<()> {
-    if framing == Framing::Unframed {
+    if framing == Framing::None {
         return stream.write_all(message);
     }
-    let mut framed = Vec::with_capacity(message.len() + 4 * (message.len() / WRITE_BUFFER + 1));
-    for chunk in message.chunks(WRITE_BUFFER) {
-        framed.extend_from_slice(&frame_length(chunk.len())?);
-        framed.extend_from_slice(chunk);
-    }
-    stream.write_all(&framed)
-}
-
-/// Writes one message in one frame, as every client does.
-///
-/// # Errors
-/// What the stream reports.
-pub(super) fn write_whole(stream: &mut impl Write, framing: Framing, message: &[u8]) -> io::Result<()> {
-    let mut framed = Vec::with_capacity(message.len() + 4);
-    if framing == Framing::Sasl {
-        framed.extend_from_slice(&frame_length(message.len())?);
-    }
-    framed.extend_from_slice(message);
-    stream.write_all(&framed)
-}
-
-fn frame_length(length: usize) -> io::Result<[u8; 4]> {
-    let length = u32::try_from(length).map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
-    Ok(length.to_be_bytes())
-}
-
-fn negotiation(status: u8, payload: &[u8]) -> io::Result<Vec<u8>> {
-    let mut message = vec![status];
-    message.extend_from_slice(&frame_length(payload.len())?);
-    message.extend_from_slice(payload);
-    Ok(message)
+    let frames: Vec<_> = message.chunks(WRITE_BUFFER).map(frame).collect();
+    stream.write_all(&frames.concat())
 }
 
 /// The coordinator's half of the negotiation: the user's name, which is the authorization id if there is one.
@@ -168,25 +238,25 @@ pub(super) fn accept<R: Read>(
     stream: &mut impl Write,
     users: &BTreeMap<String, Password>,
 ) -> io::Result<String> {
-    let (status, mechanism) = incoming.read_message()?;
+    let (status, mechanism) = read_negotiation(&mut incoming.reader)?;
     if status != START {
-        stream.write_all(&negotiation(ERROR, b"Expecting START status, received OK")?)?;
+        stream.write_all(&negotiation(ERROR, b"Expecting START status, received OK"))?;
         return Err(ErrorKind::InvalidData.into());
     }
     if mechanism != b"PLAIN" {
         let mut text = b"Unsupported mechanism type ".to_vec();
         text.extend_from_slice(&mechanism);
-        stream.write_all(&negotiation(BAD, &text)?)?;
+        stream.write_all(&negotiation(BAD, &text))?;
         return Err(ErrorKind::Unsupported.into());
     }
     // Python clients send the response as OK, Java clients as COMPLETE.
-    let (status, response) = incoming.read_message()?;
+    let (status, response) = read_negotiation(&mut incoming.reader)?;
     if status != OK && status != COMPLETE {
         return Err(ErrorKind::InvalidData.into());
     }
     let user = check(&response, users).ok_or(ErrorKind::PermissionDenied)?;
-    stream.write_all(&negotiation(COMPLETE, b"")?)?;
-    incoming.set_framing(Framing::Sasl);
+    stream.write_all(&negotiation(COMPLETE, b""))?;
+    incoming.set_framing(Framing::Frames);
     Ok(user)
 }
 
@@ -214,18 +284,30 @@ pub(super) fn authenticate<R: Read>(
     user: &str,
     password: &Password,
 ) -> io::Result<()> {
-    let mut opening = negotiation(START, b"PLAIN")?;
-    let mut response = vec![0];
-    response.extend_from_slice(user.as_bytes());
-    response.push(0);
-    response.extend_from_slice(password.bytes());
-    opening.extend_from_slice(&negotiation(OK, &response)?);
-    stream.write_all(&opening)?;
-    let (status, payload) = incoming.read_message()?;
+    stream.write_all(&plain(user, password.bytes()))?;
+    let (status, payload) = read_negotiation(&mut incoming.reader)?;
     if status != COMPLETE {
         let text = String::from_utf8_lossy(&payload).into_owned();
         return Err(io::Error::new(ErrorKind::ConnectionRefused, text));
     }
-    incoming.set_framing(Framing::Sasl);
+    incoming.set_framing(Framing::Frames);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payload_is_the_same_however_frames_and_pieces_are_cut() {
+        let frames = [frame(b"one"), frame(b""), frame(b" and "), frame(b"two")].concat();
+        for size in 1..frames.len() {
+            let (mut deframer, mut payload) = (Deframer::new(Framing::Frames), Vec::new());
+            for piece in frames.chunks(size) {
+                deframer.push(piece, |bytes| payload.extend_from_slice(bytes));
+            }
+            assert_eq!(payload, b"one and two", "in pieces of {size}");
+            assert!(deframer.at_boundary());
+        }
+    }
 }

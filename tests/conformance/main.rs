@@ -14,8 +14,14 @@ mod check;
 mod checks;
 mod driver;
 mod harness;
+#[expect(dead_code, reason = "other tests say and look at more")]
+#[path = "../kit/message.rs"]
+mod message;
 mod statements;
 mod support;
+#[expect(dead_code, reason = "other tests say more")]
+#[path = "../kit/talk.rs"]
+mod talk;
 mod target;
 mod wire;
 

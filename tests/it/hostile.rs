@@ -9,12 +9,14 @@ mod secrets;
 
 use std::net::SocketAddr;
 
+use hs2router::fake::sasl::{BAD, COMPLETE, ERROR, OK, START, frame, length, negotiation};
+
+use crate::support::message::{
+    LIST, MAP, Message, ONEWAY, STRING, STRUCT, Value, execute, of_handle, open_session,
+};
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::Script;
-use crate::support::talk::{BAD, COMPLETE, ERROR, OK, START, Talk, sasl};
-use crate::support::thrift::{
-    LIST, MAP, Message, ONEWAY, STRING, STRUCT, Value, execute, frame, length, of_handle, open_session,
-};
+use crate::support::talk::Talk;
 
 /// A router that loses patience soon.
 const HASTY: &str = "stall_timeout = \"300ms\"\n";
@@ -263,20 +265,20 @@ fn handshake(said: &[u8], status: u8, words: &str) {
 
 #[test]
 fn a_broken_handshake_is_answered_and_costs_its_connection() {
-    let start = sasl(START, b"PLAIN");
+    let start = negotiation(START, b"PLAIN");
     let after = |response: &[u8]| [&start, response].concat();
     handshake(&after(&[&[OK], TWO_GIB.as_slice()].concat()), ERROR, "SASL message of 2147483647 bytes");
     handshake(&after(&[&[OK], NEGATIVE.as_slice()].concat()), ERROR, "SASL message of 4294967294 bytes");
     handshake(&after(b"\x09\0\0\0\0"), ERROR, "SASL status 9 does not exist");
-    handshake(&after(&sasl(START, b"PLAIN")), ERROR, "SASL status Start out of place");
-    handshake(&after(&sasl(OK, b"u1")), BAD, "malformed SASL PLAIN credentials");
-    handshake(&after(&sasl(OK, b"\0u1\0p\0q")), BAD, "malformed SASL PLAIN credentials");
-    handshake(&after(&sasl(OK, b"\0\0p1")), BAD, "credentials without a user name");
+    handshake(&after(&negotiation(START, b"PLAIN")), ERROR, "SASL status Start out of place");
+    handshake(&after(&negotiation(OK, b"u1")), BAD, "malformed SASL PLAIN credentials");
+    handshake(&after(&negotiation(OK, b"\0u1\0p\0q")), BAD, "malformed SASL PLAIN credentials");
+    handshake(&after(&negotiation(OK, b"\0\0p1")), BAD, "credentials without a user name");
 }
 
 #[test]
 fn an_authorization_id_other_than_the_user_name_is_refused() {
-    let said = [sasl(START, b"PLAIN"), sasl(OK, b"admin\0u1\0p1")].concat();
+    let said = [negotiation(START, b"PLAIN"), negotiation(OK, b"admin\0u1\0p1")].concat();
     handshake(&said, BAD, "authorization id differs from the user name");
 }
 
@@ -284,13 +286,13 @@ fn an_authorization_id_other_than_the_user_name_is_refused() {
 fn an_authorization_id_that_is_the_user_name_is_accepted() {
     let scene = Scene::new("");
     let mut client = Talk::connect(scene.listener());
-    client.send(&[sasl(START, b"PLAIN"), sasl(COMPLETE, b"u1\0u1\0p1")].concat());
+    client.send(&[negotiation(START, b"PLAIN"), negotiation(COMPLETE, b"u1\0u1\0p1")].concat());
     assert_eq!(client.sasl_message().unwrap(), (COMPLETE, Vec::new()));
 }
 
 #[test]
 fn half_a_handshake_and_then_silence_costs_its_connection() {
-    for said in [sasl(START, b"PLAIN"), b"\x01\0\0\0\x05PLAIN\x02\0\0\0\x09\0u".to_vec()] {
+    for said in [negotiation(START, b"PLAIN"), b"\x01\0\0\0\x05PLAIN\x02\0\0\0\x09\0u".to_vec()] {
         let mut scene = Scene::new("handshake_timeout = \"300ms\"");
         let client = Talk::connect(scene.listener());
         let words = "did not finish its handshake within handshake_timeout";

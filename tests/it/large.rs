@@ -1,15 +1,17 @@
 //! A request that its coordinator finds too large: its client hears why, in the coordinator's own words.
 
 use std::io::{self, Cursor, Read as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::thread;
+
+use hs2router::fake::sasl::{Framing, START, frame};
 
 use super::support::clients::Login;
+use super::support::message::{EXCEPTION, Message, STRING, Value, execute, handle, open_session};
 use super::support::router::TestRouter;
+use super::support::script::Script;
 use super::support::spark;
-use super::support::talk::{COMPLETE, Framing, START, Talk, sasl};
-use super::support::thrift::{self, EXCEPTION, Message, Value, execute, handle, open_session};
+use super::support::talk::Talk;
 
 /// The longest string that the coordinators here accept.
 const LIMIT: usize = 1 << 20;
@@ -25,21 +27,11 @@ struct Got {
 /// A coordinator that reads as Spark does (libthrift 0.12: `TSaslTransport.readFrame` takes a whole frame,
 /// `TBinaryProtocol.checkStringReadLength` refuses a string by its length, `ProcessFunction.process` answers that with a
 /// `TApplicationException`; the bytes behind it are no message then, and the connection is closed).
-///
-/// No `Script`: that keeps its connections, so that nothing would come of bytes which it has not read when it closes one.
-fn spark_like() -> (SocketAddr, Arc<Mutex<Got>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+fn spark_like() -> (Script, Arc<Mutex<Got>>) {
     let got = Arc::new(Mutex::new(Got::default()));
     let shared = Arc::clone(&got);
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let got = Arc::clone(&shared);
-            // How the connection ended is for the other side to see.
-            thread::spawn(move || drop(serve(stream, &got)));
-        }
-    });
-    (address, got)
+    // How the connection ended is for the other side to see.
+    (Script::raw(move |stream, _| drop(serve(stream, &shared))), got)
 }
 
 fn serve(stream: TcpStream, got: &Mutex<Got>) -> io::Result<()> {
@@ -49,10 +41,8 @@ fn serve(stream: TcpStream, got: &Mutex<Got>) -> io::Result<()> {
     let mut talk = Talk::over(stream, Framing::None);
     talk.stream.set_read_timeout(None)?;
     if first == [START] {
-        talk.sasl_message()?;
-        talk.sasl_message()?;
-        talk.send(&sasl(COMPLETE, b""));
-        talk.frames();
+        talk.response()?;
+        talk.judge(true);
     }
     loop {
         let head = head(&mut talk, got)?;
@@ -61,6 +51,10 @@ fn serve(stream: TcpStream, got: &Mutex<Got>) -> io::Result<()> {
             let call = Message::call(std::str::from_utf8(&head[8..8 + name_length]).unwrap(), Vec::new());
             let words = Value::text(&format!("Length exceeded max allowed: {length}"));
             talk.say(&Message { kind: EXCEPTION, ..call.reply(vec![(1, words), (2, Value::I32(7))]) });
+            if talk.framing() == Framing::None {
+                // Nothing comes of the bytes that it has not read.
+                talk.reset();
+            }
             return Ok(());
         }
         let call = Message::read(&mut Cursor::new(head).chain(&mut talk))?;
@@ -94,7 +88,7 @@ fn head(talk: &mut Talk, got: &Mutex<Got>) -> io::Result<Vec<u8>> {
 
 /// The length of the statement, or of the user's name, if it is more than is accepted.
 fn too_long(head: &[u8]) -> Option<u32> {
-    let lengths = head.windows(7).filter(|bytes| bytes.starts_with(&[thrift::STRING, 0, 2]));
+    let lengths = head.windows(7).filter(|bytes| bytes.starts_with(&[STRING, 0, 2]));
     let mut lengths = lengths.map(|bytes| u32::from_be_bytes(bytes[3..].try_into().unwrap()));
     lengths.find(|length| *length as usize > LIMIT)
 }
@@ -112,7 +106,7 @@ fn too_long_for(bytes: usize) -> (u8, String) {
 #[test]
 fn a_statement_of_a_sasl_client_goes_on_in_the_frame_that_it_came_in() {
     let (coordinator, got) = spark_like();
-    let router = TestRouter::with("spark", &[coordinator], "replay_limit = \"64KiB\"");
+    let router = TestRouter::with("spark", &[coordinator.address()], "replay_limit = \"64KiB\"");
     let mut client = Talk::connect_sasl(router.listener(0));
     let session = client.open();
     let call = execute(&session, &"x".repeat(LIMIT / 2));
@@ -125,7 +119,7 @@ fn a_statement_of_a_sasl_client_goes_on_in_the_frame_that_it_came_in() {
 fn a_statement_that_came_in_several_frames_arrives_as_it_was_sent() {
     for first in [70_000, 70_001, 100_000] {
         let (coordinator, got) = spark_like();
-        let router = TestRouter::with("spark", &[coordinator], "replay_limit = \"64KiB\"");
+        let router = TestRouter::with("spark", &[coordinator.address()], "replay_limit = \"64KiB\"");
         let mut client = Talk::connect_sasl(router.listener(0));
         let session = client.open();
         let call = execute(&session, &"x".repeat(LIMIT / 2));
@@ -133,7 +127,7 @@ fn a_statement_that_came_in_several_frames_arrives_as_it_was_sent() {
         let (front, back) = bytes.split_at(first);
         let (middle, end) = back.split_at(1);
         for part in [front, middle, end] {
-            client.send(&thrift::frame(part));
+            client.send(&frame(part));
         }
         assert_eq!(client.hear().unwrap().status(), Some(0));
         assert!(got.lock().unwrap().statements == [call], "it is not what was sent");
@@ -144,7 +138,7 @@ fn a_statement_that_came_in_several_frames_arrives_as_it_was_sent() {
 fn a_client_hears_why_its_coordinator_refused_a_large_request_and_nobody_gets_it_again() {
     for connect in [Talk::connect_sasl as fn(SocketAddr) -> Talk, Talk::connect] {
         let (coordinator, got) = spark_like();
-        let router = TestRouter::with("spark", &[coordinator], "replay_limit = \"64KiB\"");
+        let router = TestRouter::with("spark", &[coordinator.address()], "replay_limit = \"64KiB\"");
         let mut client = connect(router.listener(0));
         let session = client.open();
         assert_eq!(hears(&mut client, &session, 8 * LIMIT), too_long_for(8 * LIMIT));
@@ -162,24 +156,19 @@ fn a_client_hears_why_its_coordinator_refused_a_large_request_and_nobody_gets_it
 
 #[test]
 fn what_is_no_answer_to_a_request_that_was_cut_short_is_not_passed_on() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let coordinator = thread::spawn(move || {
-        let mut talk = Talk::over(listener.accept().unwrap().0, Framing::None);
+    let coordinator = Script::raw(|stream, _| {
+        let mut talk = Talk::over(stream, Framing::None);
         talk.stream.read_exact(&mut [0; 1024]).unwrap();
         let other = Message::call("FetchResults", Vec::new());
         talk.say(&other.done(vec![]));
-        listener
     });
-    let router = TestRouter::with("spark", &[address], "replay_limit = \"64KiB\"");
+    let router = TestRouter::with("spark", &[coordinator.address()], "replay_limit = \"64KiB\"");
     let mut client = Talk::connect(router.listener(0));
     let session = handle(*b"guid-of-a-handle", *b"secret-of-a-hand");
     let reply = client.call(&execute(&session, &"x".repeat(8 * LIMIT)));
     assert_eq!(reply.status(), Some(3), "{reply:?}");
     assert!(reply.error().1.contains("not known"), "{reply:?}");
-    let listener = coordinator.join().unwrap();
-    listener.set_nonblocking(true).unwrap();
-    assert!(listener.accept().is_err(), "a statement is sent once");
+    assert_eq!(coordinator.accepted(), 1, "a statement is sent once");
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::lost::WAYS;
+use crate::support::message::{Message, Value, handle, open_session};
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::{Act, Call, Script};
 use crate::support::talk::Talk;
-use crate::support::thrift::{Message, Value, handle, open_session};
 
 const LATE: &str = "hs2router_sessions_total{cluster=\"test\",coordinator=\"c1\",outcome=\"late\"}";
 const GUID: [u8; 16] = *b"guid-of-the-late";

@@ -1,5 +1,5 @@
-//! Coordinators that cannot be reached, that die or that shut down: the client gets its answer all the same, or a typed
-//! error at once; never a hang, and never a statement that runs twice.
+//! Coordinators that cannot be reached, that die or that shut down: the client gets its answer all the same,
+//! or a typed error at once; never a hang, and never a statement that runs twice.
 
 mod beeswax;
 mod drain;
@@ -14,67 +14,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hs2router::cluster::Standing;
 use hs2router::ids::Service;
 
+use crate::support::message::{Message, Value, execute, of_handle, open_session};
+use crate::support::ports::closed_port;
 use crate::support::router::{SELDOM, TestRouter, eventually};
-use crate::support::script::{Act, Script, closed_port};
+use crate::support::script::{Act, SHUTTING_DOWN, Script};
 use crate::support::talk::Talk;
-use crate::support::thrift::{EXCEPTION, Message, Value, execute, of_handle, open_session};
 
 /// How clients come.
 pub(crate) const WAYS: [fn(SocketAddr) -> Talk; 3] =
     [Talk::connect, Talk::connect_framed, Talk::connect_sasl];
 
-const SHUTTING_DOWN: &str = "Server is being shut down: shutdown grace period left: 1m. ";
-
 fn router(coordinators: &[SocketAddr]) -> TestRouter {
     TestRouter::of("impala", coordinators)
-}
-
-/// Opens sessions until both coordinators were asked: the one that took a session has more load than the other.
-#[track_caller]
-fn opens_elsewhere(first: SocketAddr, good: &Script, router: &TestRouter) -> Talk {
-    assert_ne!(first, good.address());
-    let mut client = Talk::connect(router.listener(0));
-    for _ in 0..3 {
-        let session = client.open();
-        assert!(good.minted(&session));
-    }
-    client
-}
-
-#[test]
-fn an_open_that_is_refused_a_connection_goes_to_the_next_candidate_unnoticed() {
-    let (dead, good) = (closed_port(), Script::sound());
-    let router = router(&[dead, good.address()]);
-    opens_elsewhere(dead, &good, &router);
-    router
-        .await_metric("hs2router_dials_total{cluster=\"test\",coordinator=\"c1\",outcome=\"refused\"}", 1.0);
-    assert_eq!(good.count("OpenSession"), 3);
-}
-
-/// A coordinator that does this about every `OpenSession` costs the client nothing.
-#[track_caller]
-fn goes_to_the_next(act: impl Fn(&Message) -> Act + Send + Sync + 'static, outcome: &str) {
-    let bad = Script::calls(move |call| match call.message.name.as_str() {
-        "OpenSession" => act(&call.message),
-        _ => Act::Ordinary,
-    });
-    let good = Script::sound();
-    let router = router(&[bad.address(), good.address()]);
-    let mut client = opens_elsewhere(bad.address(), &good, &router);
-    assert!(bad.count("OpenSession") >= 1, "it was never asked");
-    let labels = format!("{{cluster=\"test\",coordinator=\"c1\",outcome=\"{outcome}\"}}");
-    assert!(router.metric(&format!("hs2router_sessions_total{labels}")) >= 1.0);
-    client.open();
-}
-
-#[test]
-fn an_open_that_is_lost_before_its_reply_goes_to_the_next_candidate_unnoticed() {
-    goes_to_the_next(|_| Act::Close, "lost");
-}
-
-#[test]
-fn an_open_on_a_coordinator_that_shuts_down_goes_to_the_next_candidate_unnoticed() {
-    goes_to_the_next(|open| Act::Reply(open.failed(SHUTTING_DOWN)), "shutting_down");
 }
 
 /// The first bytes of a reply: its head, and not yet its status.
@@ -84,12 +35,27 @@ fn head(call: &Message) -> Vec<u8> {
 
 #[test]
 fn an_open_whose_reply_broke_off_before_it_said_anything_goes_to_the_next_candidate_unnoticed() {
-    goes_to_the_next(|open| Act::Last(head(open)), "lost");
-    goes_to_the_next(|_| Act::Last(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), "lost");
+    let said: [fn(&Message) -> Vec<u8>; 2] = [head, |_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()];
+    for said in said {
+        let bad = Script::calls(move |call| match call.message.name.as_str() {
+            "OpenSession" => Act::Last(said(&call.message)),
+            _ => Act::Ordinary,
+        });
+        let good = Script::sound();
+        let router = router(&[bad.address(), good.address()]);
+        let mut client = Talk::connect(router.listener(0));
+        // The one that took a session has more load than the other.
+        for _ in 0..3 {
+            assert!(good.minted(&client.open()));
+        }
+        assert!(bad.count("OpenSession") >= 1, "it was never asked");
+        let lost = "hs2router_sessions_total{cluster=\"test\",coordinator=\"c1\",outcome=\"lost\"}";
+        assert!(router.metric(lost) >= 1.0);
+    }
 }
 
-/// A coordinator that does this about every `OpenSession` is asked once, although it has the least load, and then left
-/// alone for a while.
+/// A coordinator that does this about every `OpenSession` is asked once, although it has the least load, and
+/// then left alone for a while.
 #[track_caller]
 fn is_tried_last(act: impl Fn(&Message) -> Act + Send + Sync + 'static, keys: &str) {
     let bad = Script::calls(move |call| act(&call.message));
@@ -139,22 +105,6 @@ fn an_open_that_is_answered_with_an_error_speaks_against_nobody() {
     for coordinator in router.router().fleets()[0].cluster.coordinators().iter() {
         assert_eq!(coordinator.standing(Service::Hs2, now), Standing::Ready);
     }
-}
-
-#[test]
-fn an_open_whose_reply_said_that_it_succeeded_is_not_sent_to_another_coordinator() {
-    let scripts = [(), ()].map(|()| {
-        Script::calls(|call| {
-            let reply = call.message.done(vec![(9, Value::Bytes(vec![b'x'; 1000]))]);
-            Act::Last(call.wrap(&reply.encode())[..500].to_vec())
-        })
-    });
-    let router = router(&[scripts[0].address(), scripts[1].address()]);
-    for way in [Talk::connect, Talk::connect_framed] {
-        let (sql_state, words) = way(router.listener(0)).call(&open_session()).error();
-        assert_eq!(sql_state, "08S01", "{words}");
-    }
-    assert_eq!(scripts.iter().map(|script| script.count("OpenSession")).sum::<usize>(), 2);
 }
 
 /// What a client is told whose open is answered with so many bytes.
@@ -264,14 +214,7 @@ fn closes_on(method: &'static str, times: usize) -> Script {
 /// A call of a method with a session's handle, or that of an operation of the session; two where two belong.
 fn call_of(method: &str, session: &Value, client: &mut Talk) -> Message {
     match method {
-        "ExecuteStatement" => execute(session, "insert into t values (1)"),
-        "GetOperationStatus"
-        | "GetLog"
-        | "GetResultSetMetadata"
-        | "FetchResults"
-        | "CancelOperation"
-        | "CloseOperation"
-        | "CloseImpalaOperation" => {
+        "GetOperationStatus" | "GetLog" | "GetResultSetMetadata" | "CancelOperation" | "CloseOperation" => {
             let operation = client.call(&execute(session, "select 1")).handle(&[0, 2]);
             of_handle(method, &operation)
         }
@@ -281,45 +224,6 @@ fn call_of(method: &str, session: &Value, client: &mut Talk) -> Message {
         }
         _ => of_handle(method, session),
     }
-}
-
-#[test]
-fn what_could_run_twice_is_sent_once_and_its_loss_is_told() {
-    for method in [
-        "ExecuteStatement",
-        "GetTables",
-        "GetInfo",
-        "FetchResults",
-        "CloseImpalaOperation",
-        "GetDelegationToken",
-    ] {
-        let (script, other) = (closes_on(method, 1), Script::sound());
-        let router = router(&[script.address()]);
-        let mut client = Talk::connect(router.listener(0));
-        let session = client.open();
-        let call = call_of(method, &session, &mut client);
-        let reply = client.call(&call);
-        let (sql_state, words) = reply.error();
-        assert_eq!((reply.status(), sql_state.as_str()), (Some(3), "08S01"), "{method}: {words}");
-        assert!(words.contains("coordinator c1 was lost during the call"), "{words}");
-        assert_eq!((script.count(method), other.accepted()), (1, 0), "{method} was sent again");
-        assert_eq!(client.call(&execute(&session, "select 1")).status(), Some(0), "after {method}");
-        let series = format!("hs2router_calls_total{{method=\"{method}\",outcome=\"lost\"}}");
-        router.await_metric(&series, 1.0);
-    }
-}
-
-#[test]
-fn a_method_that_nobody_knows_is_sent_once_and_its_loss_is_an_application_exception() {
-    let script = closes_on("Frobnicate", 1);
-    let router = router(&[script.address()]);
-    let mut client = Talk::connect(router.listener(0));
-    let session = client.open();
-    let reply = client.call(&of_handle("Frobnicate", &session));
-    assert_eq!((reply.kind, reply.body.at(&[2])), (EXCEPTION, Some(&Value::I32(6))));
-    assert!(reply.text(&[1]).contains("was lost during the call"), "{reply:?}");
-    assert_eq!(script.count("Frobnicate"), 1);
-    client.open();
 }
 
 /// Methods that may be sent again, once.
@@ -334,22 +238,6 @@ const ASKS: [&str; 9] = [
     "CloseOperation",
     "CloseSession",
 ];
-
-#[test]
-fn what_only_asks_or_ends_is_sent_again_to_the_same_coordinator_once() {
-    for method in ASKS {
-        let scripts = [closes_on(method, 1), closes_on(method, 1)];
-        let router = router(&[scripts[0].address(), scripts[1].address()]);
-        let mut client = Talk::connect(router.listener(0));
-        let session = client.open();
-        let [one, two] = &scripts;
-        let (owner, other) = if one.minted(&session) { (one, two) } else { (two, one) };
-        let call = call_of(method, &session, &mut client);
-        let reply = client.call(&call);
-        assert!(!reply.text(&[1]).contains("hs2router") && reply.error().0 != "08S01", "{method}: {reply:?}");
-        assert_eq!((owner.count(method), other.accepted()), (2, 0), "{method}");
-    }
-}
 
 #[test]
 fn what_is_lost_twice_is_told() {

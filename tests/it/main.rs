@@ -33,9 +33,6 @@ mod expiry;
 mod fake;
 
 #[cfg(test)]
-mod fake_clients;
-
-#[cfg(test)]
 mod fixtures;
 
 #[cfg(test)]
@@ -43,9 +40,6 @@ mod fuzz_seeds;
 
 #[cfg(test)]
 mod ghosts;
-
-#[cfg(test)]
-mod go_clients;
 
 #[cfg(test)]
 mod health;

@@ -4,28 +4,17 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use hs2router::clock;
+use hs2router::fake::sasl::{Framing, frame};
 
+use crate::support::message::{Message, open_session};
+use crate::support::ports::closed_port;
 use crate::support::router::{TestRouter, eventually};
-use crate::support::script::{Script, closed_port};
-use crate::support::talk::{Framing, Talk};
-use crate::support::thrift::{Message, frame, handle, open_session};
+use crate::support::script::{Act, Script};
+use crate::support::talk::Talk;
 
 /// A coordinator that understands messages without frames, and hangs up on others.
 fn unframed() -> Script {
-    Script::raw(|stream, place| {
-        if !matches!(stream.peek(&mut [0]), Ok(1)) {
-            return;
-        }
-        let mut first = [0];
-        let _peeked = stream.peek(&mut first);
-        let mut talk = Talk::over(stream, Framing::None);
-        if first == [0x80] {
-            while let Ok(call) = talk.hear() {
-                let session = handle([u8::try_from(place % 200).unwrap(); 16], *b"secret-of-a-sess");
-                talk.say(&call.done(vec![(2, crate::support::thrift::Value::I32(5)), (3, session)]));
-            }
-        }
-    })
+    Script::calls(|call| if call.framing == Framing::None { Act::Ordinary } else { Act::Close })
 }
 
 fn lines(router: &TestRouter, words: &str) -> usize {

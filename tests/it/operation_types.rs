@@ -11,10 +11,10 @@ use hs2router::idl::t_c_l_i_service::{TOperationHandle, TOperationState, TOperat
 use crate::support::clients;
 use crate::support::fleet::refusal;
 use crate::support::hive::{Hive, Setup};
+use crate::support::message::{Message, Value, execute, handle, of_handle};
 use crate::support::router::{SELDOM, TestRouter};
 use crate::support::script::{Act, Script};
 use crate::support::talk::Talk;
-use crate::support::thrift::{Message, Value, execute, handle, of_handle};
 use crate::support::tools::{self, Tool};
 
 const GET_TYPE_INFO: i32 = 1;

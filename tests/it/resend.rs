@@ -66,37 +66,3 @@ fn a_statement_whose_link_was_lost_is_not_sent_again() {
         assert!(client.execute(&session, "select 1").is_ok(), "the connection stays usable");
     }
 }
-
-#[test]
-fn a_poll_whose_link_was_lost_is_sent_again_unnoticed() {
-    let setting = Setting::new();
-    let (mut client, session) = setting.session();
-    let operation = client.execute(&session, "select 1").unwrap();
-    setting.coordinator.faults().once("GetOperationStatus", Fault::DropBefore);
-    client.status(&operation).unwrap();
-    assert_eq!(setting.asked("GetOperationStatus"), 2);
-}
-
-#[test]
-fn a_fetch_whose_link_was_lost_leaves_no_hole_in_the_rows() {
-    let setting = Setting::new();
-    let (mut client, session) = setting.session();
-    let operation = client.execute(&session, "select * from rows(10)").unwrap();
-    setting.coordinator.faults().once("FetchResults", Fault::DropAfter);
-    let error = client.fetch(&operation, 5).unwrap_err();
-    assert!(refusal(&error).contains("was lost during the call"), "{error}");
-    assert_eq!(setting.asked("FetchResults"), 1);
-}
-
-#[test]
-fn an_open_whose_link_was_lost_goes_to_the_next_candidate() {
-    let lost = Coordinator::start(Settings::default()).unwrap();
-    let other = Coordinator::start(Settings::default()).unwrap();
-    lost.faults().always("OpenSession", Fault::DropBefore);
-    let router = TestRouter::of("impala", &[lost.hs2(), other.hs2()]);
-    for _ in 0..6 {
-        let mut client = Hs2Client::connect(router.listener(0), &Login::NoSasl).unwrap();
-        client.open(&[]).unwrap();
-    }
-    assert_eq!(other.open_sessions().len(), 6);
-}

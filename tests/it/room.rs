@@ -12,9 +12,9 @@ use hs2router::idl::t_c_l_i_service::{TSessionHandle, TTCLIServiceSyncClient as 
 use hs2router::ids::Service;
 
 use super::support::fleet::{Door, Fleet, Plan, refusal_and_state};
+use super::support::message::{Message, Value, execute};
 use super::support::router::{TestRouter, eventually};
 use super::support::talk::Talk;
-use super::support::thrift::{Message, Value, execute};
 
 /// A statement whose rows do not come for as long as a test takes.
 const BLOCKING: &str = "select sleep(600000)";

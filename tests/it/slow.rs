@@ -6,14 +6,15 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use hs2router::cluster::health::State;
+use hs2router::fake::sasl::{BAD, COMPLETE, plain};
 use hs2router::fake::{Coordinator, Settings};
 use hs2router::ids::Service;
 
 use crate::lost::WAYS;
+use crate::support::message::{Message, Value, handle, open_session};
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::{Act, Script};
-use crate::support::talk::{BAD, COMPLETE, Framing, OK, START, Talk, sasl};
-use crate::support::thrift::{Message, Value, handle, open_session};
+use crate::support::talk::Talk;
 
 mod left;
 mod real;
@@ -92,7 +93,7 @@ fn a_login_at_a_port_that_expects_none_gets_no_coordinator_ejected() {
     for flavor in ["impala", "hive"] {
         let router = TestRouter::of(flavor, &[coordinator.hs2()]);
         let mut client = Talk::connect(router.listener(0));
-        client.send(&[sasl(START, b"PLAIN"), sasl(OK, b"\0u1\0p1")].concat());
+        client.send(&plain("u1", b"p1"));
         for asked in [1.0, 2.0] {
             router.await_metric(
                 "hs2router_probes_total{cluster=\"test\",coordinator=\"c1\",outcome=\"passed\"}",
@@ -217,16 +218,9 @@ fn a_login_at_a_coordinator_that_answers_nothing_any_more_fails_by_its_name_and_
 fn slow_directory() -> (Script, Sender<()>) {
     let (go, told) = channel();
     let told = Mutex::new(told);
-    let script = Script::raw(move |stream, _| {
-        let mut talk = Talk::over(stream, Framing::None);
-        let Ok((START, mechanism)) = talk.sasl_message() else { return };
-        if mechanism != b"PLAIN" {
-            return talk.send(&sasl(BAD, b"Unsupported mechanism type"));
-        }
-        assert_eq!(talk.sasl_message().unwrap().0, OK);
+    let script = Script::logins(move |_| {
         let _never_told = told.lock().unwrap().recv();
-        talk.send(&sasl(COMPLETE, b""));
-        talk.rest();
+        Act::Ordinary
     });
     (script, go)
 }

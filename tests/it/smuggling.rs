@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 use hs2router::ids::Service;
 
 use super::lost::WAYS;
+use super::support::message::{
+    EXCEPTION, I32, LIST, MAP, Message, STRING, Value, execute, handle, of_handle, open_session,
+};
 use super::support::router::{SELDOM, TestRouter, eventually};
 use super::support::script::{Act, Script};
 use super::support::talk::Talk;
-use super::support::thrift::{
-    EXCEPTION, I32, LIST, MAP, Message, STRING, Value, execute, handle, of_handle, open_session,
-};
 
 const BYTE: u8 = 3;
 

@@ -6,11 +6,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use hs2router::net::limits::raise_file_limit;
 
+use crate::support::message::{execute, of_handle};
 use crate::support::program::Program;
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::Script;
 use crate::support::talk::{PATIENCE, Talk};
-use crate::support::thrift::{execute, of_handle};
 
 /// What the router may hold of a reply that its client does not take, with all that it keeps for the connection.
 const WINDOW: u64 = 256 << 10;

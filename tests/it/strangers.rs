@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use hs2router::clock;
 use hs2router::fake::Settings;
+use hs2router::fake::sasl::{COMPLETE, ERROR, Framing, OK, START, negotiation, plain};
 use hs2router::ids::Service;
 use socket2::{Domain, Socket, Type};
 
 use super::support::fleet::{Door, Fleet, Plan, USERS};
+use super::support::message::{DOUBTFUL, doubtful, execute, of_handle, open_session};
 use super::support::router::{SELDOM, TestRouter, eventually};
 use super::support::script::{Act, Script, WRONG};
-use super::support::talk::{COMPLETE, ERROR, Framing, OK, PATIENCE, START, Talk, sasl};
-use super::support::thrift::{DOUBTFUL, doubtful, execute, of_handle, open_session};
+use super::support::talk::{PATIENCE, Talk};
 
 /// Another address of this machine.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -35,8 +36,8 @@ fn connect_to(address: Ipv4Addr, listener: SocketAddr) -> Talk {
 /// A client that comes from `address` and has sent a name with a password.
 fn log_in_from(address: Ipv4Addr, fleet: &Fleet, user: &str, password: &str) -> Talk {
     let mut talk = connect_from(address, fleet);
-    talk.send(&sasl(START, b"PLAIN"));
-    talk.send(&sasl(OK, format!("\0{user}\0{password}").as_bytes()));
+    talk.send(&negotiation(START, b"PLAIN"));
+    talk.send(&negotiation(OK, format!("\0{user}\0{password}").as_bytes()));
     talk
 }
 
@@ -193,8 +194,8 @@ const UNKNOWN: &[u8] = b"\0\x10\0\0unknown bytes";
 
 #[test]
 fn an_address_that_proves_nothing_leaves_threads_to_others_whatever_it_says() {
-    let gssapi = sasl(START, b"GSSAPI");
-    let plain = [sasl(START, b"PLAIN"), sasl(OK, b"\0nobody\0guess")].concat();
+    let gssapi = negotiation(START, b"GSSAPI");
+    let plain = plain("nobody", b"guess");
     for greeting in [UNKNOWN, &gssapi, &plain] {
         // No waiting: what there is must be enough.
         let fleet = with_threads(9, "queue_timeout = \"200ms\"");

@@ -6,6 +6,8 @@ pub(crate) mod go;
 pub(crate) mod hive;
 pub(crate) mod keeper;
 pub(crate) mod logs;
+#[path = "../kit/message.rs"]
+pub(crate) mod message;
 pub(crate) mod ports;
 pub(crate) mod program;
 pub(crate) mod ran;
@@ -13,6 +15,6 @@ pub(crate) mod router;
 pub(crate) mod script;
 pub(crate) mod slapd;
 pub(crate) mod spark;
+#[path = "../kit/talk.rs"]
 pub(crate) mod talk;
-pub(crate) mod thrift;
 pub(crate) mod tools;

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use hs2router::cluster::Load;
 use hs2router::fake::client::{CallError, Hs2Client, Login};
+use hs2router::fake::sasl::plain;
 use hs2router::fake::{Coordinator, Fault, Settings};
 use hs2router::idl::beeswax::{BeeswaxException, TBeeswaxServiceSyncClient};
 use hs2router::idl::t_c_l_i_service::TOperationState;
 
 use crate::support::fleet::{Door, Fleet, Plan, refusal, refusal_and_state};
+use crate::support::message::open_session;
+use crate::support::ports::Hanging;
 use crate::support::router::{TestRouter, eventually};
-use crate::support::script::Hanging;
-use crate::support::talk::{OK, START, Talk, sasl};
-use crate::support::thrift::open_session;
+use crate::support::talk::Talk;
 
 /// A fleet whose coordinators keep sessions without connections for a moment only.
 fn forgetful() -> Fleet {
@@ -70,21 +71,13 @@ fn a_client_that_resets_its_connection_during_a_call_leaves_nothing() {
     let mut client = fleet.hs2();
     let session = client.open(&[]).unwrap();
     let operation = client.execute(&session, "select sleep(60000)").unwrap();
-    let stream = client.stream().try_clone().unwrap();
-    let waiting = thread::spawn(move || client.fetch(&operation, 1).map(|_| ()));
-    assert!(eventually(|| !fleet.calls("FetchResults").is_empty()));
-    // Shut down, the waiting call ends; closed without lingering, the connection is reset.
-    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
-    stream.shutdown(std::net::Shutdown::Read).unwrap();
-    assert!(waiting.join().unwrap().is_err());
-    drop(stream);
-    fleet.router().await_metric("hs2router_connections_closed_total{cause=\"client_reset\"}", 1.0);
+    fleet.reset_during_fetch(client, operation);
     assert_left_nothing(&fleet, 1);
 }
 
 #[test]
 fn a_client_that_resets_its_connection_while_a_link_is_dialed_is_noticed_at_once() {
-    let login = [sasl(START, b"PLAIN"), sasl(OK, b"\0u1\0p1")].concat();
+    let login = plain("u1", b"p1");
     for request in [open_session().encode(), login] {
         let hanging = Hanging::new();
         let router = TestRouter::with("impala", &[hanging.address()], "connect_timeout = \"1h\"");

@@ -7,10 +7,10 @@ use hs2router::fake::{Fault, Settings, Words};
 use hs2router::idl::t_c_l_i_service::{TCloseOperationReq, TTCLIServiceSyncClient as _};
 
 use crate::support::fleet::{Fleet, Plan, query_id, refusal};
+use crate::support::message::{execute, of_handle};
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::{Act, Script};
 use crate::support::talk::Talk;
-use crate::support::thrift::{execute, of_handle};
 
 /// Coordinators that speak as Impala did before version 4.
 fn older(coordinators: usize) -> Fleet {

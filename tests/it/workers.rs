@@ -14,9 +14,9 @@ use tokio::runtime::Runtime;
 use tokio::task::yield_now;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::support::message::{Message, Value, execute, of_handle, of_query, query};
 use crate::support::script::Script;
 use crate::support::talk::{PATIENCE, Talk};
-use crate::support::thrift::{Message, Value, execute, of_handle, of_query, query};
 
 /// How long a call takes at most with a thread that is not held up.
 const SOON: Duration = Duration::from_secs(1);

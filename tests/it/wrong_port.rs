@@ -3,10 +3,13 @@
 
 use std::io::Read as _;
 
+use hs2router::fake::sasl::{BAD, ERROR, Framing, START, frame, negotiation};
+
+use crate::support::message::open_session;
+use crate::support::ports::closed_port;
 use crate::support::router::{TestRouter, eventually};
-use crate::support::script::{Script, closed_port};
-use crate::support::talk::{BAD, ERROR, Framing, START, Talk, sasl};
-use crate::support::thrift::{Message, Value, frame, handle, open_session};
+use crate::support::script::{Act, Script};
+use crate::support::talk::Talk;
 
 /// What a TLS server says to who does not speak TLS (seen: Spark with `hive.server2.use.SSL`).
 const TLS_ALERT: &[u8] = b"\x15\x03\x03\x00\x02\x02\x0a";
@@ -20,30 +23,6 @@ fn says(answer: &'static [u8]) -> Script {
         let mut talk = Talk::over(stream, Framing::None);
         talk.send(answer);
         let _left = talk.stream.read(&mut [0]);
-    })
-}
-
-/// A port that closes on a login and opens sessions for those who do not log in.
-fn without_login() -> Script {
-    Script::raw(|stream, _| {
-        let mut first = [0];
-        let _peeked = stream.peek(&mut first);
-        let mut talk = Talk::over(stream, Framing::None);
-        if first == [START] {
-            let _handshake = talk.sasl_message().and_then(|_| talk.sasl_message());
-            return;
-        }
-        while let Ok(call) = talk.hear() {
-            talk.say(&call.done(vec![(2, Value::I32(5)), (3, handle([7; 16], *b"secret-of-a-sess"))]));
-        }
-    })
-}
-
-/// A port that closes when it has the credentials.
-fn closes() -> Script {
-    Script::raw(|stream, _| {
-        let mut talk = Talk::over(stream, Framing::None);
-        let _handshake = talk.sasl_message().and_then(|_| talk.sasl_message());
     })
 }
 
@@ -85,7 +64,7 @@ fn a_login_at_a_port_that_talks_nonsense_is_told_that_it_seems_not_to_use_sasl()
 
 #[test]
 fn a_close_during_the_login_is_told_with_what_each_kind_of_coordinator_means_by_it() {
-    let port = closes();
+    let port = Script::both(|_| Act::Close, |_| Act::Close);
     let closed = "closed the connection without a verdict";
     login_is_told(&router("impala", &port), &[closed, "impalad does so when credentials are wrong"]);
     for flavor in ["hive", "spark"] {
@@ -95,7 +74,7 @@ fn a_close_during_the_login_is_told_with_what_each_kind_of_coordinator_means_by_
 
 #[test]
 fn a_close_during_the_login_at_a_coordinator_that_needs_none_is_told_so() {
-    let port = without_login();
+    let port = Script::logins(|_| Act::Close);
     let router = router("impala", &port);
     Talk::connect(router.listener(0)).open();
     login_is_told(&router, &["without a login, so it does not use SASL", "auth=noSasl"]);
@@ -127,22 +106,10 @@ fn a_call_at_a_port_of_another_protocol_is_told_so() {
 
 #[test]
 fn an_answer_in_another_framing_is_told_so() {
-    let bare = Script::raw(|stream, _| {
-        let mut talk = Talk::over(stream, Framing::Frames);
-        if let Ok(call) = talk.hear() {
-            talk.send(&call.done(vec![]).encode());
-            talk.rest();
-        }
-    });
+    let bare = Script::calls(|call| Act::Bytes(call.message.done(vec![]).encode()));
     let router = router("spark", &bare);
     open_is_told(Talk::connect_framed(router.listener(0)), &["a Thrift message without a frame"]);
-    let in_frames = Script::raw(|stream, _| {
-        let mut talk = Talk::over(stream, Framing::None);
-        if let Ok(call) = Message::read(&mut talk) {
-            talk.send(&frame(&call.done(vec![]).encode()));
-            talk.rest();
-        }
-    });
+    let in_frames = Script::calls(|call| Act::Bytes(frame(&call.message.done(vec![]).encode())));
     let router = TestRouter::of("spark", &[in_frames.address()]);
     open_is_told(Talk::connect(router.listener(0)), &["a frame", "messages in frames"]);
 }
@@ -176,6 +143,6 @@ fn what_a_coordinator_says_of_a_wrong_password_is_still_a_refusal() {
     assert!(eventually(refused), "{}", router.logs().text());
     // A mechanism that it does not know is between client and coordinator.
     let mut other = Talk::connect(router.listener(0));
-    other.send(&sasl(START, b"SCRAM-SHA-1"));
+    other.send(&negotiation(START, b"SCRAM-SHA-1"));
     assert_eq!(other.sasl_message().unwrap().0, ERROR);
 }

@@ -87,7 +87,7 @@ impl Write for Output {
 
     fn flush(&mut self) -> io::Result<()> {
         let request = std::mem::take(&mut self.request);
-        sasl::write_whole(&mut self.stream, self.framing, &request)
+        self.stream.write_all(&self.framing.wrap(&request))
     }
 }
 
@@ -104,10 +104,10 @@ pub(super) fn connect(address: SocketAddr, login: &Login) -> Result<(TcpStream, 
     stream.set_read_timeout(Some(READ_TIMEOUT))?;
     let mut incoming = Incoming::new(stream.try_clone()?);
     let framing = match login {
-        Login::NoSasl => Framing::Unframed,
+        Login::NoSasl => Framing::None,
         Login::Plain { user, password } => {
             sasl::authenticate(&mut incoming, &mut stream, user, password)?;
-            Framing::Sasl
+            Framing::Frames
         }
     };
     let limits = TConfiguration::builder().max_string_size(Some(STRING_LIMIT)).build()?;

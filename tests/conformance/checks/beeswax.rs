@@ -9,7 +9,7 @@ use thrift::ApplicationErrorKind;
 use crate::check::checks;
 use crate::driver::{application_error, eventually, hang_up};
 use crate::target::Target;
-use crate::wire::{Wire, bare_call};
+use crate::wire::{bare_call, connect_to, reply};
 
 checks![
     IMPALA, [Beeswax], "Impala: impala-beeswax-server.cc query, fetch, close" => a_query_goes_through_all_its_calls;
@@ -307,19 +307,21 @@ fn an_unknown_method_is_an_exception_and_the_connection_goes_on(target: &Target)
 }
 
 fn pipelined_beeswax_calls_are_answered_in_order(target: &Target) {
-    let mut wire = Wire::connect_to(target.beeswax(), target);
+    let mut wire = connect_to(target.beeswax(), target);
     // A struct comes back from each: a ping has one in its success.
     let calls = [("PingImpalaService", 1), ("no_such_method", 2), ("PingImpalaService", 3)];
-    let bytes: Vec<u8> =
-        calls.iter().flat_map(|(method, sequence)| wire.framed(&bare_call(method, *sequence))).collect();
-    wire.say(&bytes);
+    let bytes: Vec<u8> = calls
+        .iter()
+        .flat_map(|(method, sequence)| wire.wrap(&bare_call(method, *sequence).encode()))
+        .collect();
+    wire.send(&bytes);
     for (method, sequence) in calls {
         if method == "no_such_method" {
-            let reply = wire.reply::<TGetInfoResp>();
+            let reply = reply::<TGetInfoResp>(&mut wire);
             assert_eq!((reply.method.as_str(), reply.sequence), (method, sequence));
             assert!(reply.result.is_err());
         } else {
-            let reply = wire.reply::<hs2router::idl::impala_service::TPingImpalaServiceResp>();
+            let reply = reply::<hs2router::idl::impala_service::TPingImpalaServiceResp>(&mut wire);
             assert_eq!((reply.method.as_str(), reply.sequence), (method, sequence));
             assert!(reply.result.is_ok());
         }

@@ -1,14 +1,16 @@
 //! The PLAIN negotiation, and frames.
 
 use hs2router::fake::client::{Hs2Client, Login};
+use hs2router::fake::sasl::{BAD, COMPLETE, ERROR, OK, START, frame, negotiation, plain};
 use hs2router::idl::t_c_l_i_service::{
     TGetInfoReq, TGetInfoResp, TGetInfoType, TOpenSessionResp, TSessionHandle,
 };
 
 use crate::check::checks;
 use crate::driver::{ask, succeeded};
-use crate::target::Target;
-use crate::wire::{Header, Wire, call, credentials, negotiation, open_session};
+use crate::talk::Talk;
+use crate::target::{Account, Target};
+use crate::wire::{call, connect, credentials, open_session, reply, show, silent};
 
 checks![
     ALL, [Sasl], "Impala: TSaslTransport.cpp; measured: Python sends OK, Java COMPLETE" => both_statuses_of_the_response_are_accepted;
@@ -29,70 +31,63 @@ checks![
     ALL, [Sasl], "Measured: a refused login leaves the server as it was" => a_good_login_follows_a_bad_one;
 ];
 
-fn opens(wire: &mut Wire) -> TSessionHandle {
-    wire.use_frames();
-    wire.send(&open_session(Header::Strict, 1));
-    let response = wire.reply::<TOpenSessionResp>().result.unwrap();
+fn opens(wire: &mut Talk) -> TSessionHandle {
+    wire.frames();
+    wire.say(&open_session(1));
+    let response = reply::<TOpenSessionResp>(wire).result.unwrap();
     succeeded(&response.status);
     response.session_handle.unwrap()
 }
 
 fn both_statuses_of_the_response_are_accepted(target: &Target) {
-    for status in [2, 5] {
-        let mut wire = Wire::silent(target.hs2);
-        wire.say(&negotiation(1, b"PLAIN"));
-        wire.say(&negotiation(status, &credentials("", target.account())));
-        assert_eq!(wire.answer(), (5, Vec::new()), "status {status}");
+    for status in [OK, COMPLETE] {
+        let mut wire = silent(target.hs2);
+        wire.send(&negotiation(START, b"PLAIN"));
+        wire.send(&negotiation(status, &credentials("", target.account())));
+        assert_eq!(wire.sasl_message().unwrap(), (COMPLETE, Vec::new()), "status {status}");
         opens(&mut wire);
     }
 }
 
 fn everything_may_come_in_one_segment(target: &Target) {
-    let mut wire = Wire::silent(target.hs2);
-    let message = open_session(Header::Strict, 1);
-    let mut bytes = negotiation(1, b"PLAIN");
-    bytes.extend(negotiation(2, &credentials("", target.account())));
-    bytes.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
-    bytes.extend(message);
-    wire.say(&bytes);
-    assert_eq!(wire.answer(), (5, Vec::new()));
-    wire.use_frames();
-    succeeded(&wire.reply::<TOpenSessionResp>().result.unwrap().status);
+    let mut wire = silent(target.hs2);
+    let message = open_session(1).encode();
+    let Account { user, password } = target.account();
+    wire.send(&[plain(user, password.as_bytes()), frame(&message)].concat());
+    assert_eq!(wire.sasl_message().unwrap(), (COMPLETE, Vec::new()));
+    wire.frames();
+    succeeded(&reply::<TOpenSessionResp>(&mut wire).result.unwrap().status);
 }
 
 fn an_authorization_id_that_is_the_user_is_accepted(target: &Target) {
-    let mut wire = Wire::silent(target.hs2);
+    let mut wire = silent(target.hs2);
     let account = target.account();
-    wire.say(&negotiation(1, b"PLAIN"));
-    wire.say(&negotiation(2, &credentials(&account.user, account)));
-    assert_eq!(wire.answer(), (5, Vec::new()));
+    show(&mut wire, &account.user, account);
+    assert_eq!(wire.sasl_message().unwrap(), (COMPLETE, Vec::new()));
     opens(&mut wire);
 }
 
 fn another_authorization_id_becomes_the_user(target: &Target) {
-    let mut wire = Wire::silent(target.hs2);
-    wire.say(&negotiation(1, b"PLAIN"));
-    wire.say(&negotiation(2, &credentials("mallory", target.account())));
-    assert_eq!(wire.answer(), (5, Vec::new()));
+    let mut wire = silent(target.hs2);
+    show(&mut wire, "mallory", target.account());
+    assert_eq!(wire.sasl_message().unwrap(), (COMPLETE, Vec::new()));
     let session = opens(&mut wire);
     // The session is not the authenticated user's own.
     assert!(target.connect().execute(&session, "select 1").is_err());
 }
 
 fn another_authorization_id_is_ignored(target: &Target) {
-    let mut wire = Wire::silent(target.hs2);
-    wire.say(&negotiation(1, b"PLAIN"));
-    wire.say(&negotiation(2, &credentials("mallory", target.account())));
-    assert_eq!(wire.answer(), (5, Vec::new()));
+    let mut wire = silent(target.hs2);
+    show(&mut wire, "mallory", target.account());
+    assert_eq!(wire.sasl_message().unwrap(), (COMPLETE, Vec::new()));
     opens(&mut wire);
 }
 
 fn another_authorization_id_is_refused_by_the_router(target: &Target) {
-    let mut wire = Wire::silent(target.hs2);
-    wire.say(&negotiation(1, b"PLAIN"));
-    wire.say(&negotiation(2, &credentials("mallory", target.account())));
-    let (status, text) = wire.answer();
-    assert!((3..=4).contains(&status) && !text.is_empty(), "{status}");
+    let mut wire = silent(target.hs2);
+    show(&mut wire, "mallory", target.account());
+    let (status, text) = wire.sasl_message().unwrap();
+    assert!((BAD..=ERROR).contains(&status) && !text.is_empty(), "{status}");
     assert!(wire.rest().is_empty());
 }
 
@@ -101,9 +96,8 @@ fn answers_to_wrong_passwords(target: &Target) -> Vec<Vec<u8>> {
     let user = target.account().user.as_str();
     let wrong = [(user, "wrong"), ("no_such_user", "x"), (user, "")];
     let answer = |(user, password): (&str, &str)| {
-        let mut wire = Wire::silent(target.hs2);
-        wire.say(&negotiation(1, b"PLAIN"));
-        wire.say(&negotiation(2, format!("\0{user}\0{password}").as_bytes()));
+        let mut wire = silent(target.hs2);
+        show(&mut wire, "", &Account { user: user.to_owned(), password: password.to_owned() });
         wire.rest()
     };
     wrong.into_iter().map(answer).collect()
@@ -112,7 +106,7 @@ fn answers_to_wrong_passwords(target: &Target) -> Vec<Vec<u8>> {
 fn a_wrong_password_is_refused(target: &Target) {
     for answer in answers_to_wrong_passwords(target) {
         // Nothing at all, or BAD or ERROR: never COMPLETE.
-        assert!(answer.first().is_none_or(|status| (3..=4).contains(status)), "{answer:?}");
+        assert!(answer.first().is_none_or(|status| (BAD..=ERROR).contains(status)), "{answer:?}");
     }
 }
 
@@ -122,26 +116,26 @@ fn a_wrong_password_is_a_bare_close(target: &Target) {
 
 fn a_wrong_password_is_refused_in_the_routers_words(target: &Target) {
     for answer in answers_to_wrong_passwords(target) {
-        assert_eq!(answer.first(), Some(&3), "{answer:?}");
+        assert_eq!(answer.first(), Some(&BAD), "{answer:?}");
         assert!(answer.len() > 5 && usize::from(answer[4]) == answer.len() - 5, "{answer:?}");
     }
 }
 
 fn an_empty_password_is_refused_in_words(target: &Target) {
-    let mut wire = Wire::silent(target.hs2);
-    wire.say(&negotiation(1, b"PLAIN"));
-    wire.say(&negotiation(2, b"\0u1\0"));
-    let (status, text) = wire.answer();
-    assert_eq!((status, String::from_utf8(text).unwrap().as_str()), (3, "Error validating the login"));
+    let mut wire = silent(target.hs2);
+    wire.send(&negotiation(START, b"PLAIN"));
+    wire.send(&negotiation(OK, b"\0u1\0"));
+    let (status, text) = wire.sasl_message().unwrap();
+    assert_eq!((status, String::from_utf8(text).unwrap().as_str()), (BAD, "Error validating the login"));
     assert!(wire.rest().is_empty());
 }
 
 fn refused_mechanism(target: &Target, name: &str) {
-    let mut wire = Wire::silent(target.hs2);
-    wire.say(&negotiation(1, name.as_bytes()));
-    let (status, text) = wire.answer();
+    let mut wire = silent(target.hs2);
+    wire.send(&negotiation(START, name.as_bytes()));
+    let (status, text) = wire.sasl_message().unwrap();
     let expected = format!("Unsupported mechanism type {name}");
-    assert_eq!((status, String::from_utf8(text).unwrap()), (3, expected));
+    assert_eq!((status, String::from_utf8(text).unwrap()), (BAD, expected));
     assert!(wire.rest().is_empty());
 }
 
@@ -154,23 +148,22 @@ fn a_mechanism_in_lower_case_is_unknown(target: &Target) {
 }
 
 fn a_negotiation_begins_with_start(target: &Target) {
-    let mut wire = Wire::silent(target.hs2);
-    wire.say(&negotiation(2, b"PLAIN"));
-    let (status, text) = wire.answer();
+    let mut wire = silent(target.hs2);
+    wire.send(&negotiation(OK, b"PLAIN"));
+    let (status, text) = wire.sasl_message().unwrap();
     let expected = "Expecting START status, received OK";
-    assert_eq!((status, String::from_utf8(text).unwrap().as_str()), (4, expected));
+    assert_eq!((status, String::from_utf8(text).unwrap().as_str()), (ERROR, expected));
     assert!(wire.rest().is_empty());
 }
 
 fn in_frames_of(target: &Target, size: usize) {
-    let mut wire = Wire::connect(target);
+    let mut wire = connect(target);
     let session = opens(&mut wire);
     let request = TGetInfoReq::new(session, TGetInfoType::CLI_SERVER_NAME);
-    let message = call("GetInfo", 2, &request);
-    let pieces: Vec<u8> =
-        message.chunks(size.min(message.len() - 1)).flat_map(|it| wire.framed(it)).collect();
-    wire.say(&pieces);
-    succeeded(&wire.reply::<TGetInfoResp>().result.unwrap().status);
+    let message = call("GetInfo", 2, &request).encode();
+    let pieces: Vec<u8> = message.chunks(size.min(message.len() - 1)).flat_map(|it| wire.wrap(it)).collect();
+    wire.send(&pieces);
+    succeeded(&reply::<TGetInfoResp>(&mut wire).result.unwrap().status);
 }
 
 fn a_message_may_be_spread_over_two_frames(target: &Target) {

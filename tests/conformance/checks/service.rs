@@ -2,8 +2,6 @@
 
 use std::sync::Mutex;
 
-use std::collections::BTreeMap;
-
 use hs2router::fake::client::Hs2Client;
 use hs2router::idl::t_c_l_i_service::{
     TCancelDelegationTokenReq, TCloseOperationReq, TCloseSessionReq, TCloseSessionResp, TGetCatalogsReq,
@@ -11,18 +9,16 @@ use hs2router::idl::t_c_l_i_service::{
     TGetQueryIdReq, TGetTypeInfoReq, TOpenSessionResp, TOperationHandle, TOperationType,
     TRenewDelegationTokenReq, TSessionHandle, TStatus, TTCLIServiceSyncClient,
 };
-use thrift::protocol::{
-    TFieldIdentifier, TInputProtocol, TMapIdentifier, TOutputProtocol, TSerializable, TStructIdentifier,
-    TType,
-};
 
 use crate::check::{Flavor, checks};
 use crate::driver::{
     all_rows, application_error, ask, close, eventually, forged, hang_up, refused, run, status, succeeded,
     unheard_of,
 };
+use crate::message::{Message, Value};
+use crate::talk::Talk;
 use crate::target::Target;
-use crate::wire::{Header, Wire, call, open_session};
+use crate::wire::{call, connect, goes_on, open_session, reply, value};
 
 checks![
     SERVICE, [Direct], "Hive: ThriftCLIService OpenSession, ThriftBinaryCLIService deleteContext; measured on Hive 4.0.1 and Spark 3.5" => only_the_session_opened_last_ends_with_its_connection;
@@ -167,44 +163,15 @@ fn delegation_tokens_are_refused_before_anybody_looks_at_the_session(target: &Ta
     assert_eq!(ask(&mut client, &real, "select 1"), [["1"]]);
 }
 
-/// `TSetClientInfoReq`.
-struct ClientInfo {
-    session: TSessionHandle,
-    configuration: BTreeMap<&'static str, &'static str>,
-}
-
-impl TSerializable for ClientInfo {
-    fn read_from_in_protocol(_: &mut dyn TInputProtocol) -> thrift::Result<Self> {
-        unreachable!("it is only sent")
-    }
-
-    fn write_to_out_protocol(&self, output: &mut dyn TOutputProtocol) -> thrift::Result<()> {
-        output.write_struct_begin(&TStructIdentifier::new("TSetClientInfoReq"))?;
-        output.write_field_begin(&TFieldIdentifier::new("sessionHandle", TType::Struct, 1))?;
-        self.session.write_to_out_protocol(output)?;
-        output.write_field_end()?;
-        output.write_field_begin(&TFieldIdentifier::new("configuration", TType::Map, 2))?;
-        let size = self.configuration.len().try_into().unwrap();
-        output.write_map_begin(&TMapIdentifier::new(TType::String, TType::String, size))?;
-        for (key, value) in &self.configuration {
-            output.write_string(key)?;
-            output.write_string(value)?;
-        }
-        output.write_map_end()?;
-        output.write_field_end()?;
-        output.write_field_stop()?;
-        output.write_struct_end()
-    }
-}
-
 fn client_info_is_taken_from_any_session_but_for_hives_application_name(target: &Target) {
-    let mut wire = Wire::connect(target);
+    let mut wire = connect(target);
     let real = opened(&mut wire);
     let mut set = |session: &TSessionHandle, key| {
-        let configuration = [(key, "hs2router")].into_iter().collect();
-        wire.send(&call("SetClientInfo", 2, &ClientInfo { session: session.clone(), configuration }));
+        let configuration = Value::Map(vec![(Value::text(key), Value::text("hs2router"))]);
+        let request = Value::Struct(vec![(1, value(session)), (2, configuration)]);
+        wire.say(&Message::call("SetClientInfo", vec![(1, request)]));
         // A status is all that is in it, as in that one.
-        wire.reply::<TCloseSessionResp>().result.unwrap().status
+        reply::<TCloseSessionResp>(&mut wire).result.unwrap().status
     };
     let forged = TSessionHandle::new(forged(&real.session_id));
     for session in [&real, &forged] {
@@ -219,9 +186,9 @@ fn client_info_is_taken_from_any_session_but_for_hives_application_name(target: 
     }
 }
 
-fn opened(wire: &mut Wire) -> TSessionHandle {
-    wire.send(&open_session(Header::Strict, 1));
-    wire.reply::<TOpenSessionResp>().result.unwrap().session_handle.unwrap()
+fn opened(wire: &mut Talk) -> TSessionHandle {
+    wire.say(&open_session(1));
+    reply::<TOpenSessionResp>(wire).result.unwrap().session_handle.unwrap()
 }
 
 fn a_query_id_is_a_text_of_its_own_and_unknown_operations_have_none(target: &Target) {
@@ -260,7 +227,7 @@ fn keys_come_with_the_type_of_functions(target: &Target) {
 
 fn data_is_neither_uploaded_nor_downloaded(target: &Target) {
     for method in ["UploadData", "DownloadData"] {
-        let mut wire = Wire::connect(target);
+        let mut wire = connect(target);
         let session = opened(&mut wire);
         let message = if method == "DownloadData" {
             call(method, 2, &TGetCatalogsReq::new(session))
@@ -269,17 +236,17 @@ fn data_is_neither_uploaded_nor_downloaded(target: &Target) {
             let text = |text: &str| Some(text.to_owned());
             call(method, 2, &TGetColumnsReq::new(session, text("t"), text("/p"), text("x"), None))
         };
-        wire.send(&message);
+        wire.say(&message);
         // Hive closes without a word; the router tells that the call was lost with its link.
         if target.flavor == Flavor::Spark || target.is_routed() {
-            let error = wire.reply::<TGetInfoResp>().result.unwrap_err();
+            let error = reply::<TGetInfoResp>(&mut wire).result.unwrap_err();
             let expected = match target.flavor {
                 Flavor::Spark => thrift::ApplicationErrorKind::UnknownMethod,
                 _ => thrift::ApplicationErrorKind::InternalError,
             };
             assert_eq!(error.kind, expected);
         } else {
-            assert!(!wire.goes_on(), "{method} is answered");
+            assert!(!goes_on(&wire), "{method} is answered");
         }
     }
 }

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::{ALLOWED, ask, coordinators};
 use crate::support::fleet::{Fleet, Plan};
+use crate::support::message::open_session;
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::{Act, Script};
 use crate::support::talk::Talk;
-use crate::support::thrift::open_session;
 
 const FAILING: &str = "opens or logins are answered with failures";
 

@@ -12,7 +12,7 @@ use hs2router::idl::t_c_l_i_service::{
     TOperationHandle, TOperationState, TSessionHandle, TTCLIServiceSyncClient as _,
 };
 
-use crate::support::hive::WHO_ARE_YOU;
+use crate::support::hive::{Hive, WHO_ARE_YOU};
 use crate::support::router::TestRouter;
 
 /// How long anything may take, on a machine that is busy with other tests and servers.
@@ -42,6 +42,20 @@ pub(super) fn router(servers: &[SocketAddr], keys: &str) -> TestRouter {
 
 pub(super) fn connect(at: SocketAddr) -> Hs2Client {
     Hs2Client::connect(at, &Login::NoSasl).unwrap()
+}
+
+/// A session on this server, with its connection; those that are opened elsewhere meanwhile end here.
+pub(super) fn session_on(router: &TestRouter, server: &Hive) -> (Hs2Client, TSessionHandle) {
+    let mut elsewhere = Vec::new();
+    for _ in 0..8 {
+        let mut client = connect(router.listener(0));
+        let session = client.open(&[]).unwrap();
+        if has(server.address(), &session) {
+            return (client, session);
+        }
+        elsewhere.push(client);
+    }
+    panic!("it gets no session");
 }
 
 /// Whether something becomes true in the time that a real server may take.

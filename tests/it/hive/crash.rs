@@ -6,7 +6,7 @@ use hs2router::clock;
 use hs2router::fake::client::Hs2Client;
 use hs2router::idl::t_c_l_i_service::{TOperationHandle, TSessionHandle};
 
-use super::calls::{OFTEN, at_last, connect, has, home, router, rows, sleep};
+use super::calls::{OFTEN, at_last, has, home, router, rows, session_on, sleep};
 use crate::admin::ask_at;
 use crate::support::clients::Login;
 use crate::support::fleet::refusal_and_state;
@@ -26,16 +26,8 @@ struct Client {
 impl Client {
     /// Opens sessions until one is on this server.
     fn on(router: &TestRouter, server: &Hive) -> Self {
-        let mut elsewhere = Vec::new();
-        for _ in 0..8 {
-            let mut connection = connect(router.listener(0));
-            let session = connection.open(&[]).unwrap();
-            if has(server.address(), &session) {
-                return Self { connection, session };
-            }
-            elsewhere.push(connection);
-        }
-        panic!("it gets no session");
+        let (connection, session) = session_on(router, server);
+        Self { connection, session }
     }
 
     fn runs(&mut self) -> TOperationHandle {

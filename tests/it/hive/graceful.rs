@@ -1,24 +1,16 @@
 //! SIGTERM to a `HiveServer2`: it takes no new work, and ends when its last operation is closed (Hive: HiveServer2.java
 //! `graceful_stop`; open sessions do not keep it).
 
-use hs2router::fake::client::{CallError, Hs2Client, check};
-use hs2router::idl::t_c_l_i_service as cli;
-use hs2router::idl::t_c_l_i_service::{TOperationState, TSessionHandle, TTCLIServiceSyncClient as _};
+use hs2router::idl::t_c_l_i_service::TOperationState;
 
-use super::calls::{OFTEN, at_last, close, connect, ended, fetched, has, home, router, sleep};
+use super::calls::{OFTEN, at_last, close, connect, ended, fetched, has, home, router, session_on, sleep};
 use crate::admin::ask_at;
 use crate::support::clients::Login;
-use crate::support::fleet::refusal_and_state;
+use crate::support::fleet::{is_valid, refusal_and_state};
 use crate::support::hive::{self, Hive, Setup};
 use crate::support::ports::KeptPort;
 use crate::support::router::TestRouter;
 use crate::support::tools::{self, Tool};
-
-/// What `Connection.isValid` of Hive's JDBC driver asks.
-fn is_valid(client: &mut Hs2Client, session: &TSessionHandle) -> Result<(), CallError> {
-    let request = cli::TGetInfoReq::new(session.clone(), cli::TGetInfoType::CLI_DBMS_NAME);
-    check(&client.service().get_info(request)?.status)
-}
 
 /// Opens a session on a connection of its own: the place of its server.
 fn opened_at(router: &TestRouter, servers: [&Hive; 2]) -> usize {
@@ -29,20 +21,6 @@ fn opened_at(router: &TestRouter, servers: [&Hive; 2]) -> usize {
     place
 }
 
-/// A session on the first server, with its connection; those that were opened elsewhere meanwhile are closed.
-fn session_on_first(router: &TestRouter, first: &Hive) -> (Hs2Client, TSessionHandle) {
-    let mut elsewhere = Vec::new();
-    for _ in 0..4 {
-        let mut client = connect(router.listener(0));
-        let session = client.open(&[]).unwrap();
-        if has(first.address(), &session) {
-            return (client, session);
-        }
-        elsewhere.push((client, session));
-    }
-    panic!("the first server gets no session");
-}
-
 #[test]
 fn a_hive_that_stops_gracefully_finishes_what_runs_gets_nothing_new_and_is_used_again_after_its_restart() {
     let Some([other, _]) = hive::pair(Login::NoSasl) else { return };
@@ -51,7 +29,7 @@ fn a_hive_that_stops_gracefully_finishes_what_runs_gets_nothing_new_and_is_used_
     let stopping = Hive::start(&setup);
     stopping.warm_up(Login::NoSasl);
     let router = router(&[stopping.address(), other.address()], OFTEN);
-    let (mut client, session) = session_on_first(&router, &stopping);
+    let (mut client, session) = session_on(&router, &stopping);
     let running = client.execute(&session, &sleep(5000)).unwrap();
     let done = client.execute(&session, "select 'done'").unwrap();
     stopping.signal("TERM");

@@ -1,9 +1,11 @@
 //! Coordinators that misbehave: what the client is told, and that its connection stays of use.
 
+use hs2router::fake::sasl::frame;
+
 use super::Scene;
+use crate::support::message::{Message, Value, execute, of_handle};
 use crate::support::script::{Act, Call, Script};
 use crate::support::talk::Talk;
-use crate::support::thrift::{Message, Value, execute, frame, of_handle};
 
 /// How clients come.
 const WAYS: [fn(std::net::SocketAddr) -> Talk; 3] = [Talk::connect, Talk::connect_framed, Talk::connect_sasl];
@@ -186,7 +188,7 @@ fn an_endless_reply_to_an_open_is_given_up() {
     let session = client.open();
     let mut other = Talk::connect(router.listener(0));
     let other_session = other.open();
-    let reply = client.call(&crate::support::thrift::open_session());
+    let reply = client.call(&crate::support::message::open_session());
     let (sql_state, words) = reply.error();
     assert_eq!((reply.status(), sql_state.as_str()), (Some(3), "08S01"), "{words}");
     assert!(words.contains("its reply to an open has more than"), "{words}");

@@ -1,13 +1,14 @@
 //! A thousand bad clients at once, and what they cost the process.
 
+use hs2router::fake::sasl::{OK, START, negotiation};
 use hs2router::net::limits::raise_file_limit;
 
 use super::{NEGATIVE, TWO_GIB, with_field};
+use crate::support::message::{LIST, Message, STRING, STRUCT, Value, execute, of_handle};
 use crate::support::program::Program;
 use crate::support::router::eventually;
 use crate::support::script::Script;
-use crate::support::talk::{OK, START, Talk, sasl};
-use crate::support::thrift::{LIST, Message, STRING, STRUCT, Value, execute, of_handle};
+use crate::support::talk::Talk;
 
 /// How many try at once.
 const CLIENTS: usize = 1000;
@@ -34,13 +35,13 @@ fn kinds(session: &Value) -> Vec<Bad> {
         ends(with_field(LIST, &[&[STRUCT], NEGATIVE.as_slice()].concat())),
         ends(with_field(STRUCT, &[STRUCT, 0, 1].repeat(10_000))),
         ends(Message::call(&"x".repeat(1 << 20), vec![]).encode()),
-        ends([sasl(START, b"PLAIN"), [&[OK], TWO_GIB.as_slice()].concat()].concat()),
+        ends([negotiation(START, b"PLAIN"), [&[OK], TWO_GIB.as_slice()].concat()].concat()),
         // Half a request, with and without its handle; half a greeting; half a handshake.
         lasts(large[..large.len() - 1].to_vec()),
         lasts(late[..late.len() - 10].to_vec()),
         lasts(with_field(STRING, &(1_i32 << 29).to_be_bytes())[..].to_vec()),
         lasts(b"\x80\x01".to_vec()),
-        lasts([sasl(START, b"PLAIN"), sasl(OK, &[b'x'; 16_000])[..15_000].to_vec()].concat()),
+        lasts([negotiation(START, b"PLAIN"), negotiation(OK, &[b'x'; 16_000])[..15_000].to_vec()].concat()),
         // Those that never read, and say more than is asked for.
         lasts([fetch.as_slice(), &fetch.repeat(1000)].concat()),
         // Not understood, and never read either.
@@ -80,7 +81,7 @@ fn a_thousand_bad_clients_cost_less_than_128_mebibytes() {
     drop(clients);
     assert!(eventually(|| program.metric("hs2router_connections_open{") <= 1.0));
     assert_eq!(
-        Talk::connect(program.listener).call(&crate::support::thrift::open_session()).status(),
+        Talk::connect(program.listener).call(&crate::support::message::open_session()).status(),
         Some(0)
     );
 }

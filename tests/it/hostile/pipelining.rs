@@ -1,10 +1,12 @@
 //! Requests that come faster than they are answered, and requests that are too large to be held.
 
+use hs2router::fake::sasl::frame;
+
 use super::Scene;
+use crate::support::message::{Message, Value, execute, of_handle};
 use crate::support::router::eventually;
 use crate::support::script::Script;
 use crate::support::talk::Talk;
-use crate::support::thrift::{Message, Value, execute, of_handle};
 
 /// How clients come.
 const WAYS: [fn(std::net::SocketAddr) -> Talk; 3] = [Talk::connect, Talk::connect_framed, Talk::connect_sasl];
@@ -41,7 +43,7 @@ fn sessions_of_one_segment_are_opened_one_after_the_other_and_spread() {
     let scene = Scene::new("");
     let mut client = Talk::connect(scene.listener());
     let opens: Vec<u8> =
-        (0..7).flat_map(|seqid| crate::support::thrift::open_session().seqid(seqid).encode()).collect();
+        (0..7).flat_map(|seqid| crate::support::message::open_session().seqid(seqid).encode()).collect();
     client.send(&opens);
     for seqid in 0..7 {
         assert_eq!(client.hear().unwrap().seqid, seqid);
@@ -58,7 +60,7 @@ fn a_request_in_frames_of_one_byte_and_in_bytes_is_one_request() {
     let session = client.open();
     let call = execute(&session, "select 1");
     for byte in call.encode() {
-        let one = crate::support::thrift::frame(&[byte]);
+        let one = frame(&[byte]);
         client.send(&one[..3]);
         client.send(&one[3..]);
     }

@@ -5,10 +5,10 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
 use super::{HASTY, Scene};
+use crate::support::message::{Value, execute, of_handle};
 use crate::support::router::eventually;
 use crate::support::script::{Act, Script};
 use crate::support::talk::Talk;
-use crate::support::thrift::{Value, execute, of_handle};
 
 /// Coordinators that answer a fetch with more rows than all buffers of this machine hold.
 fn generous() -> [Script; 2] {

@@ -3,10 +3,12 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use hs2router::fake::sasl::{BAD, COMPLETE, OK, START, frame, negotiation};
+
+use crate::support::message::{Message, STRING, Value, execute, handle, of_handle, of_query, query};
 use crate::support::router::TestRouter;
 use crate::support::script::{Act, Script, WRONG};
-use crate::support::talk::{BAD, COMPLETE, OK, START, Talk, sasl};
-use crate::support::thrift::{Message, STRING, Value, execute, frame, handle, of_handle, of_query, query};
+use crate::support::talk::Talk;
 
 const PASSWORD: &str = "canary-password";
 const STATEMENT: &str = "canary-statement";
@@ -95,7 +97,7 @@ fn no_secret_is_in_a_log_in_the_metrics_or_in_an_error() {
         [format!("{PASSWORD}\0u1\0{PASSWORD}"), format!("\0u1\0{PASSWORD}\0x"), PASSWORD.to_owned()]
     {
         let mut client = Talk::connect(listener);
-        client.send(&[sasl(START, b"PLAIN"), sasl(OK, response.as_bytes())].concat());
+        client.send(&[negotiation(START, b"PLAIN"), negotiation(OK, response.as_bytes())].concat());
         hold_no_secret("a refused handshake", &client.rest());
     }
     let session = handle([1; 16], MADE_UP.as_bytes().try_into().unwrap());

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use super::closes_on;
+use crate::support::message::{EXCEPTION, Message, REPLY, Value, of_query, query};
+use crate::support::ports::closed_port;
 use crate::support::router::{SELDOM, TestRouter};
-use crate::support::script::{Script, closed_port};
+use crate::support::script::Script;
 use crate::support::talk::Talk;
-use crate::support::thrift::{EXCEPTION, Message, REPLY, Value, of_query, query};
 
 /// A router in front of the Beeswax ports of these.
 fn router(coordinators: &[SocketAddr]) -> TestRouter {
@@ -58,33 +59,6 @@ fn when_none_can_be_reached_a_call_ends_in_the_exception_that_it_declares() {
         let reply = client.call(&Message::call("PingImpalaService", vec![]));
         assert_eq!((reply.kind, reply.body.at(&[2])), (EXCEPTION, Some(&Value::I32(6))));
         assert!(reply.text(&[1]).contains("connection refused"), "{reply:?}");
-    }
-}
-
-#[test]
-fn a_query_that_is_lost_is_sent_once_and_told_and_the_connection_stays_usable() {
-    let scripts = [closes_on("query", 1), closes_on("query", 1)];
-    let router = router(&[scripts[0].address(), scripts[1].address()]);
-    let mut client = Talk::connect(router.listener(0));
-    let (sql_state, words) = thrown(&client.call(&query("insert into t values (1)")), 1);
-    assert_eq!(sql_state, "08S01");
-    assert!(words.contains("was lost during the call"), "{words}");
-    assert_eq!(scripts.iter().map(|script| script.count("query")).sum::<usize>(), 1);
-    id_of(&client.call(&query("select 1")));
-}
-
-#[test]
-fn what_only_asks_or_ends_is_sent_again_to_the_same_coordinator_once() {
-    for method in ["get_state", "close"] {
-        let scripts = [closes_on(method, 1), closes_on(method, 1)];
-        let router = router(&[scripts[0].address(), scripts[1].address()]);
-        let mut client = Talk::connect(router.listener(0));
-        let id = id_of(&client.call(&query("select 1")));
-        let reply = client.call(&of_query(method, &id));
-        assert_eq!((reply.kind, reply.text(&[1, 1]).as_str()), (REPLY, ""));
-        let mut counts = scripts.each_ref().map(|script| script.count(method));
-        counts.sort_unstable();
-        assert_eq!(counts, [0, 2], "{method}");
     }
 }
 

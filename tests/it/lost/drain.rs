@@ -7,10 +7,10 @@ use std::sync::mpsc;
 use std::thread::{JoinHandle, spawn};
 
 use super::router;
+use crate::support::message::{Value, execute, of_handle};
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::{Act, Script};
 use crate::support::talk::Talk;
-use crate::support::thrift::{Value, execute, of_handle};
 
 /// Drains a router and waits until it has begun to: nobody is accepted any more.
 fn draining(router: TestRouter) -> JoinHandle<usize> {

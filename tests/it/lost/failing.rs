@@ -1,10 +1,12 @@
 //! A coordinator that answers all it gets with a failure is no favourite because it has no sessions; and a client whose opens
 //! or logins fail wherever they go decides nothing about those of others.
 
+use hs2router::fake::sasl::{BAD, COMPLETE};
+
 use super::router;
+use crate::support::message::{Message, Value, open_session};
 use crate::support::script::{Act, Script, WRONG};
-use crate::support::talk::{BAD, COMPLETE, Framing, Talk};
-use crate::support::thrift::{Message, Value, open_session};
+use crate::support::talk::Talk;
 
 #[test]
 fn a_coordinator_that_answers_every_open_with_an_error_gets_few_of_them() {
@@ -19,11 +21,7 @@ fn a_coordinator_that_answers_every_open_with_an_error_gets_few_of_them() {
 
 #[test]
 fn a_coordinator_that_closes_after_every_login_gets_few_of_them() {
-    let closing = Script::raw(|stream, _| {
-        let mut talk = Talk::over(stream, Framing::None);
-        // The router's own probes do not log in.
-        let _gone = talk.sasl_message().and_then(|_| talk.sasl_message());
-    });
+    let closing = Script::logins(|_| Act::Close);
     let good = [Script::sound(), Script::sound()];
     let router = router(&[closing.address(), good[0].address(), good[1].address()]);
     let mut clients = Vec::new();

@@ -1,19 +1,21 @@
 //! What is not understood is passed on, every byte, both ways.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hs2router::clock;
+use hs2router::fake::sasl::{Framing, START, negotiation};
 use hs2router::ids::Service;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::router;
+use crate::support::ports::closed_port;
 use crate::support::router::{TestRouter, eventually};
-use crate::support::script::{Script, closed_port};
-use crate::support::talk::{START, Talk, sasl};
+use crate::support::script::Script;
+use crate::support::talk::Talk;
 
 /// Listens to the end, then says all of it again, and a word of its own.
 fn echo() -> Script {
@@ -58,7 +60,10 @@ fn http_is_passed_on() {
 #[test]
 fn a_sasl_mechanism_that_nobody_has_seen_is_between_client_and_coordinator() {
     for name in [&b"X-NEVER-SEEN"[..], b"GSSAPI", b"SCRAM-SHA-256-PLUS", b"PLAIN2"] {
-        passes(&[sasl(START, name), sasl(2, &[7; 5000]), b"\0\0\0\0 and what follows".to_vec()].concat());
+        passes(
+            &[negotiation(START, name), negotiation(2, &[7; 5000]), b"\0\0\0\0 and what follows".to_vec()]
+                .concat(),
+        );
     }
 }
 
@@ -143,7 +148,7 @@ fn a_coordinator_that_has_spoken_may_be_silent_for_as_long_as_it_likes() {
 
 #[test]
 fn a_sasl_mechanism_in_small_letters_is_between_client_and_coordinator() {
-    passes(&[sasl(START, b"plain"), sasl(2, b"\0u1\0p1")].concat());
+    passes(&[negotiation(START, b"plain"), negotiation(2, b"\0u1\0p1")].concat());
 }
 
 #[test]
@@ -246,42 +251,17 @@ fn a_dead_candidate_is_passed_over() {
 
 #[test]
 fn a_coordinator_that_resets_is_not_taken_for_one_that_finished() {
-    let resets = TcpReset::start();
-    let router = router(&[resets.address]);
+    let resets = Script::raw(|stream, _| {
+        let mut talk = Talk::over(stream, Framing::None);
+        talk.stream.read_exact(&mut [0; 6]).unwrap();
+        talk.reset();
+    });
+    let router = router(&[resets.address()]);
     let mut client = Talk::connect(router.listener(0));
     client.send(b"\x7fhello");
     let error = client.stream.read(&mut [0]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     router.await_metric("hs2router_connections_closed_total{cause=\"coordinator_lost\"}", 1.0);
-}
-
-/// Resets its first connection once it has read six bytes of it.
-struct TcpReset {
-    address: std::net::SocketAddr,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl TcpReset {
-    fn start() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let thread = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.read_exact(&mut [0; 6]).unwrap();
-            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
-        });
-        Self { address, thread: Some(thread) }
-    }
-}
-
-impl Drop for TcpReset {
-    fn drop(&mut self) {
-        // Should nobody have come.
-        let _woken = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ended = thread.join();
-        }
-    }
 }
 
 #[test]

@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 
 use hs2router::cluster::Standing;
+use hs2router::fake::sasl::{BAD, COMPLETE, ERROR, OK, START, negotiation, plain};
 use hs2router::ids::Service;
 
 use super::router;
+use crate::support::ports::closed_port;
 use crate::support::router::{TestRouter, eventually};
-use crate::support::script::{Script, WRONG, closed_port};
-use crate::support::talk::{BAD, COMPLETE, ERROR, OK, START, Talk, sasl};
+use crate::support::script::{Act, Script, WRONG};
+use crate::support::talk::Talk;
 
 /// Logs in with a password; what it was told, and that the connection then ended.
 fn told(listener: SocketAddr, password: &str) -> (u8, String) {
@@ -39,10 +41,7 @@ fn a_wrong_password_is_answered_by_one_coordinator_in_its_own_words() {
 
 /// Reads a handshake up to the credentials, then ends the connection; as impalad refuses.
 fn hangs_up() -> Script {
-    Script::raw(|stream, _| {
-        let mut talk = Talk::over(stream, crate::support::talk::Framing::None);
-        talk.sasl_message().and_then(|_| talk.sasl_message()).unwrap();
-    })
+    Script::logins(|_| Act::Close)
 }
 
 #[test]
@@ -58,14 +57,7 @@ fn a_close_in_place_of_an_answer_to_credentials_is_a_verdict() {
 
 #[test]
 fn credentials_that_are_not_answered_are_not_shown_to_another_coordinator() {
-    let silent = || {
-        Script::raw(|stream, _| {
-            let mut talk = Talk::over(stream, crate::support::talk::Framing::None);
-            talk.sasl_message().and_then(|_| talk.sasl_message()).unwrap();
-            talk.rest();
-        })
-    };
-    let scripts = [silent(), silent()];
+    let scripts = [(), ()].map(|()| Script::logins(|_| Act::Silence));
     let addresses = scripts.each_ref().map(Script::address);
     let router = TestRouter::with("impala", &addresses, "handshake_timeout = \"1s\"");
     let (status, text) = told(router.listener(0), "p1");
@@ -76,13 +68,8 @@ fn credentials_that_are_not_answered_are_not_shown_to_another_coordinator() {
 
 /// A coordinator that does this once it has the credentials gets no second client's for a while.
 #[track_caller]
-fn is_tried_last(act: fn(Talk)) {
-    let bad = Script::raw(move |stream, _| {
-        let mut talk = Talk::over(stream, crate::support::talk::Framing::None);
-        if talk.sasl_message().and_then(|_| talk.sasl_message()).is_ok() {
-            act(talk);
-        }
-    });
+fn is_tried_last(act: fn() -> Act) {
+    let bad = Script::logins(move |_| act());
     let good = [Script::sound(), Script::sound()];
     let addresses = [bad.address(), good[0].address(), good[1].address()];
     let router = TestRouter::with("impala", &addresses, "handshake_timeout = \"300ms\"");
@@ -99,8 +86,8 @@ fn is_tried_last(act: fn(Talk)) {
 
 #[test]
 fn a_coordinator_that_gives_no_verdict_on_credentials_is_tried_last() {
-    is_tried_last(|mut talk| drop(talk.rest()));
-    is_tried_last(|mut talk| talk.send(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+    is_tried_last(|| Act::Silence);
+    is_tried_last(|| Act::Last(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()));
 }
 
 #[test]
@@ -156,34 +143,25 @@ fn a_handshake_in_single_bytes_is_understood() {
     let script = Script::sound();
     let router = router(&[script.address()]);
     let mut client = Talk::connect(router.listener(0));
-    for byte in [sasl(START, b"PLAIN"), sasl(OK, b"\0u1\0p1")].concat() {
+    for byte in plain("u1", b"p1") {
         client.send(&[byte]);
     }
     assert_eq!(client.sasl_message().unwrap(), (COMPLETE, Vec::new()));
-}
-
-/// A coordinator that remembers what it was shown, lets everybody in and then says no more.
-fn remembers(shown: mpsc::Sender<Vec<u8>>) -> Script {
-    Script::raw(move |stream, _| {
-        let mut talk = Talk::over(stream, crate::support::talk::Framing::None);
-        let (_, mechanism) = talk.sasl_message().unwrap();
-        assert_eq!(mechanism, b"PLAIN");
-        shown.send(talk.sasl_message().unwrap().1).unwrap();
-        talk.send(&sasl(COMPLETE, b""));
-        talk.rest();
-    })
 }
 
 #[test]
 fn what_hive_and_spark_take_for_a_login_reaches_them_as_it_came() {
     for flavor in ["hive", "spark"] {
         let (tell, shown) = mpsc::channel();
-        let script = remembers(tell);
+        let script = Script::logins(move |response| {
+            tell.send(response.to_vec()).unwrap();
+            Act::Ordinary
+        });
         let router = TestRouter::of(flavor, &[script.address()]);
         for response in [&b"[PLAIN]\0hive\0x"[..], b"admin\0u1\0p1", b"u1\0p1", b"\0u1\0p1"] {
             let mut client = Talk::connect(router.listener(0));
-            client.send(&sasl(START, b"PLAIN"));
-            client.send(&sasl(OK, response));
+            client.send(&negotiation(START, b"PLAIN"));
+            client.send(&negotiation(OK, response));
             let (status, text) = client.sasl_message().unwrap();
             assert_eq!((status, String::from_utf8(text).unwrap().as_str()), (COMPLETE, ""), "{flavor}");
             assert_eq!(shown.recv().unwrap(), response);
@@ -197,8 +175,8 @@ fn what_impala_would_misread_or_refuse_as_a_login_does_not_reach_it() {
     let router = router(&[script.address()]);
     for response in [&b"admin\0u1\0p1"[..], b"u1\0p1"] {
         let mut client = Talk::connect(router.listener(0));
-        client.send(&sasl(START, b"PLAIN"));
-        client.send(&sasl(OK, response));
+        client.send(&negotiation(START, b"PLAIN"));
+        client.send(&negotiation(OK, response));
         assert_eq!(client.sasl_message().unwrap().0, BAD);
     }
     assert_eq!(script.accepted(), 0);

@@ -1,11 +1,9 @@
 //! Sessions that ended with the link to their coordinator: Spark Thrift Server was restarted under an idle client.
 
-use hs2router::fake::client::{CallError, Hs2Client, Login, check};
+use hs2router::fake::client::{Hs2Client, Login};
 use hs2router::fake::{Coordinator, Manner, Settings};
-use hs2router::idl::t_c_l_i_service as cli;
-use hs2router::idl::t_c_l_i_service::{TSessionHandle, TTCLIServiceSyncClient as _};
 
-use crate::support::fleet::{refusal, refusal_and_state};
+use crate::support::fleet::{is_valid, refusal, refusal_and_state};
 use crate::support::router::{TestRouter, eventually};
 
 fn start(flavor: &str, manner: Manner) -> (Coordinator, TestRouter) {
@@ -16,12 +14,6 @@ fn start(flavor: &str, manner: Manner) -> (Coordinator, TestRouter) {
 
 fn connect(router: &TestRouter) -> Hs2Client {
     Hs2Client::connect(router.listener(0), &Login::NoSasl).unwrap()
-}
-
-/// What `Connection.isValid` of Hive's JDBC driver asks (`HiveConnection` `isValid`: the name of the product).
-fn is_valid(client: &mut Hs2Client, session: &TSessionHandle) -> Result<(), CallError> {
-    let request = cli::TGetInfoReq::new(session.clone(), cli::TGetInfoType::CLI_DBMS_NAME);
-    check(&client.service().get_info(request)?.status)
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! The same of `HiveServer2`, which has other words for it; and one that has as many sessions as it may.
 
-use hs2router::fake::client::{Hs2Client, Login, check};
+use hs2router::fake::client::{Hs2Client, Login};
 use hs2router::fake::{Coordinator, Manner, Settings};
-use hs2router::idl::t_c_l_i_service as cli;
-use hs2router::idl::t_c_l_i_service::{TSessionHandle, TTCLIServiceSyncClient as _};
 
-use crate::support::fleet::{id, refusal_and_state};
+use crate::support::fleet::{id, is_valid, refusal_and_state};
 use crate::support::router::TestRouter;
 
 /// How Hive begins the refusal of a session.
@@ -68,12 +66,6 @@ fn hives_own_words_come_through_when_all_stop_gracefully() {
     assert_eq!(spread(&coordinators), [0, 1]);
 }
 
-/// What `Connection.isValid` of Hive's JDBC driver asks.
-fn is_valid(client: &mut Hs2Client, session: &TSessionHandle) {
-    let request = cli::TGetInfoReq::new(session.clone(), cli::TGetInfoType::CLI_DBMS_NAME);
-    check(&client.service().get_info(request).unwrap().status).unwrap();
-}
-
 #[test]
 fn a_session_on_a_hive_that_stops_gracefully_fetches_what_runs_and_its_statements_are_refused_in_hives_words()
 {
@@ -89,7 +81,7 @@ fn a_session_on_a_hive_that_stops_gracefully_fetches_what_runs_and_its_statement
     let mut direct = Hs2Client::connect(coordinators[home].hs2(), &Login::NoSasl).unwrap();
     assert_eq!(through, refusal_and_state(direct.execute(&session, "select 1")), "not a word is changed");
     assert!(through.0.starts_with(NO_STATEMENT), "{}", through.0);
-    is_valid(&mut client, &session);
+    is_valid(&mut client, &session).unwrap();
     assert!(client.fetch(&operation, 5).unwrap().0.is_some());
 
     // Its answer said that it stops: nobody needs to ask it for a session to find out.

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use hs2router::fake::sasl::{Deframer, Framing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -185,15 +186,12 @@ impl Link {
 
     /// The payload of all frames that are complete, if nothing else has come.
     fn payload(&self) -> Vec<u8> {
-        let (mut payload, mut rest) = (Vec::new(), self.received.as_slice());
-        while let Some((header, after)) = rest.split_first_chunk::<4>() {
-            let len = usize::try_from(i32::from_be_bytes(*header)).expect("no negative frame");
-            assert!(len > 0, "a frame without payload, which impalad takes for an end");
-            let Some((frame, after)) = after.split_at_checked(len) else { return Vec::new() };
-            payload.extend_from_slice(frame);
-            rest = after;
-        }
-        if rest.is_empty() { payload } else { Vec::new() }
+        let (mut payload, mut deframer) = (Vec::new(), Deframer::new(Framing::Frames));
+        deframer.push(&self.received, |piece| {
+            assert!(!piece.is_empty(), "a frame without payload, which impalad takes for an end");
+            payload.extend_from_slice(piece);
+        });
+        if deframer.at_boundary() { payload } else { Vec::new() }
     }
 }
 

@@ -7,12 +7,12 @@ use std::thread;
 use hs2router::wire::method::{self, Owner, Role};
 
 use super::expected::{Fault, Kind, Outcome, Seen, expected, has_status, kind, thrown_in};
-use crate::support::router::{SELDOM, TestRouter, eventually};
-use crate::support::script::{Act, Call, Script};
-use crate::support::talk::Talk;
-use crate::support::thrift::{
+use crate::support::message::{
     EXCEPTION, Message, REPLY, Value, execute, of_handle, of_query, open_session, query,
 };
+use crate::support::router::{SELDOM, TestRouter, eventually};
+use crate::support::script::{Act, Call, SHUTTING_DOWN, Script};
+use crate::support::talk::Talk;
 
 /// How clients come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,6 @@ pub(super) enum Way {
 
 /// The sequence id of the call that things go wrong with.
 const SEQID: i32 = 77;
-pub(super) const SHUTTING_DOWN: &str = "Server is being shut down: shutdown grace period left: 1m. ";
 /// Cases that are tried at once.
 const AT_ONCE: usize = 12;
 
@@ -104,7 +103,8 @@ pub(super) fn shutting_down(call: &Call) -> Message {
     }
 }
 
-/// A router whose sessions stay where they are: what becomes of calls, and not what becomes of sessions, is shown here.
+/// A router whose sessions stay where they are: what becomes of calls, and not what becomes of sessions, is
+/// shown here.
 pub(super) fn router(way: Way, coordinators: [&Script; 2], keys: &str) -> TestRouter {
     let service = if way == Way::Beeswax { "beeswax" } else { "hs2" };
     let one = |(place, script): (usize, &Script)| {
@@ -174,8 +174,8 @@ fn call_of(name: &str, way: Way, client: &mut Talk) -> Message {
     call.seqid(SEQID)
 }
 
-/// Leaves the first coordinator without a session and the other with some, so that the next open goes to the first. The
-/// client has a link to both.
+/// Leaves the first coordinator without a session and the other with some, so that the next open goes to the
+/// first. The client has a link to both.
 fn empty_first(client: &mut Talk, first: &Script) {
     for session in [client.open(), client.open(), client.open(), client.open()] {
         if first.minted(&session) {
@@ -208,6 +208,8 @@ fn seen(reply: std::io::Result<Message>, call: &Message, way: Way) -> Seen {
         if sql_state == state {
             assert!(declared && reply.kind == REPLY, "{reply:?}");
             assert!(said.starts_with("hs2router ("), "{said}");
+            let names_it = state == "08S01" && kind(&call.name) != Kind::Opens;
+            assert!(!names_it || said.contains("was lost during the call"), "{said}");
             return Seen::Told(state);
         }
     }
@@ -225,6 +227,19 @@ fn seen(reply: std::io::Result<Message>, call: &Message, way: Way) -> Seen {
     }
     assert!(!text.contains("hs2router ("), "{reply:?}");
     Seen::Answer
+}
+
+/// The metrics say why the faulty coordinator did not take the session.
+fn notes_open(router: &TestRouter, faulty: &Faulty, fault: Fault) {
+    let (metric, outcome) = match fault {
+        Fault::ConnectRefused => ("dials", "refused"),
+        Fault::BeforeReply | Fault::WithinHead => ("sessions", "lost"),
+        Fault::ShuttingDown => ("sessions", "shutting_down"),
+        _ => return,
+    };
+    let labels = format!("cluster=\"test\",coordinator=\"c{}\"", faulty.script.address().port());
+    let series = format!("hs2router_{metric}_total{{{labels},outcome=\"{outcome}\"}}");
+    assert!(router.metric(&series) >= 1.0, "{series}");
 }
 
 fn outcome(name: &str, way: Way, fault: Fault) -> Outcome {
@@ -267,12 +282,20 @@ fn outcome(name: &str, way: Way, fault: Fault) -> Outcome {
             "what came late was not closed"
         );
     }
-    if seen == Seen::Closed {
-        let unanswered = format!(
-            "hs2router_calls_total{{method=\"{}\",outcome=\"unanswered\"}}",
-            method::lookup(name.as_bytes()).name
+    let counted = |outcome| {
+        let method = method::lookup(name.as_bytes()).name;
+        router.await_metric(
+            &format!("hs2router_calls_total{{method=\"{method}\",outcome=\"{outcome}\"}}"),
+            1.0,
         );
-        router.await_metric(&unanswered, 1.0);
+    };
+    if opens {
+        notes_open(&router, faulty, fault);
+    } else if seen == Seen::Told("08S01") {
+        counted("lost");
+    }
+    if seen == Seen::Closed {
+        counted("unanswered");
     } else {
         // The connection goes on, whatever it is told.
         let next = if way == Way::Beeswax { query("select 1") } else { open_session() };

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::journal::{Arrival, Journal, between};
 use super::network::{LEAST_WINDOW, SimNetwork, SimStream};
 use super::setup::Setup;
-use crate::support::thrift::DOUBTFUL;
+use crate::support::message::DOUBTFUL;
 
 pub(crate) const HS2_PORT: u16 = 21050;
 pub(crate) const BEESWAX_PORT: u16 = 21000;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use hs2router::fake::sasl::{OK, START, negotiation, plain};
 use hs2router::net::dial::{Place, dial};
 use hs2router::net::stream::Stream as _;
 use rand::RngExt as _;
@@ -19,8 +20,7 @@ use super::journal::{Journal, between};
 use super::network::{ROUTER, SimNetwork, SimStream};
 use super::setup::{Setup, Weather};
 use super::world::live_in;
-use crate::support::talk::{OK, START, sasl};
-use crate::support::thrift::doubtful;
+use crate::support::message::doubtful;
 
 /// How many connections it has at the same time; more than any port of a world serves.
 const CONNECTIONS: usize = 16;
@@ -63,11 +63,8 @@ impl Trick {
     fn says(self, name: u32, password: &str) -> Vec<u8> {
         match self {
             Self::Unknown => b"\0\x10\0\0unknown bytes".to_vec(),
-            Self::Kerberos => [sasl(START, b"GSSAPI"), sasl(OK, &[0x60; 40])].concat(),
-            Self::LeavesItsLogin | Self::LogsIn => {
-                let credentials = format!("\0invented{name}\0{password}");
-                [sasl(START, b"PLAIN"), sasl(OK, credentials.as_bytes())].concat()
-            }
+            Self::Kerberos => [negotiation(START, b"GSSAPI"), negotiation(OK, &[0x60; 40])].concat(),
+            Self::LeavesItsLogin | Self::LogsIn => plain(&format!("invented{name}"), password.as_bytes()),
             Self::Doubtful | Self::LeavesInDoubt => doubtful().encode(),
             Self::Silent => Vec::new(),
         }

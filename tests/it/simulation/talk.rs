@@ -1,13 +1,14 @@
-//! A client's connection: the generated client, fed from memory. A call's request is what it writes before it wants to read;
-//! its result is what it makes of the bytes that came back.
+//! A client's connection: the generated client, fed from memory. A call's request is what it writes before it
+//! wants to read; its result is what it makes of the bytes that came back.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
 use hs2router::clock;
+use hs2router::fake::sasl::{COMPLETE, Deframer, Framing, plain};
 use hs2router::idl::beeswax::BeeswaxException;
 use hs2router::idl::impala_service::{ImpalaHiveServer2ServiceSyncClient, ImpalaServiceSyncClient};
 use hs2router::net::dial::{Place, dial};
@@ -68,18 +69,23 @@ impl Service for Beeswax {
 }
 
 /// The bytes that came back, and how many of them were read.
-pub(crate) struct Input {
-    bytes: Rc<Vec<u8>>,
-    at: Rc<Cell<usize>>,
+#[derive(Clone)]
+pub(crate) struct Input(Rc<RefCell<Reply>>);
+
+#[derive(Default)]
+struct Reply {
+    bytes: Vec<u8>,
+    at: usize,
+    deframer: Deframer,
 }
 
 impl Read for Input {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let at = self.at.get();
-        let mut rest = &self.bytes[at..];
-        let read = Read::read(&mut rest, buffer)?;
-        self.at.set(at + read);
-        Ok(read)
+        let Reply { bytes, at, deframer } = &mut *self.0.borrow_mut();
+        let mut rest = &bytes[*at..];
+        let read = deframer.read(&mut rest, buffer);
+        *at = bytes.len() - rest.len();
+        read
     }
 }
 
@@ -133,8 +139,7 @@ pub(crate) enum NoResult {
 pub(crate) struct Talk<S> {
     stream: SimStream,
     network: SimNetwork,
-    /// Whether bytes come in SASL frames.
-    framed: bool,
+    framing: Framing,
     /// The sequence number before the next call.
     sequence: i32,
     /// Python's clients say 0 for ever; here 1.
@@ -155,13 +160,11 @@ impl<S: Service> Talk<S> {
         let dialed = dial(network, &place, BOUND).await;
         let stream = dialed.map_err(|error| NoResult::NoConnection(error.to_string()))?;
         let (came, service, network) = (Vec::new(), PhantomData, network.clone());
-        let mut talk = Self { stream, network, framed: false, sequence: 0, counts, came, service };
+        let mut talk = Self { stream, network, framing: Framing::None, sequence: 0, counts, came, service };
         if let Some((user, password)) = login {
-            let opening = negotiation(1, b"PLAIN");
-            let response = negotiation(2, format!("\0{user}\0{password}").as_bytes());
-            let logged_in = talk.log_in([opening, response].concat());
+            let logged_in = talk.log_in(plain(user, password.as_bytes()));
             timeout(BOUND, logged_in).await.map_err(|_| NoResult::Hung)??;
-            talk.framed = true;
+            talk.framing = Framing::Frames;
         }
         Ok(talk)
     }
@@ -174,7 +177,7 @@ impl<S: Service> Talk<S> {
         let [status, length @ ..] = head;
         let mut text = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
         self.stream.read_exact(&mut text).await.map_err(ended)?;
-        if status == 5 {
+        if status == COMPLETE {
             Ok(())
         } else {
             Err(NoResult::LoginRefused(String::from_utf8_lossy(&text).into_owned()))
@@ -186,8 +189,8 @@ impl<S: Service> Talk<S> {
         self.call_all(&[ask]).await.pop().unwrap_or(Err(NoResult::Hung))
     }
 
-    /// Calls without waiting for the reply of one before the next is sent, and their results in order: as many as there are
-    /// up to the first that has none.
+    /// Calls without waiting for the reply of one before the next is sent, and their results in order: as
+    /// many as there are up to the first that has none.
     pub(crate) async fn call_all<T>(
         &mut self,
         asks: &[impl Fn(&mut S) -> thrift::Result<T>],
@@ -224,9 +227,14 @@ impl<S: Service> Talk<S> {
         results
     }
 
+    /// What has come, for a client to read.
+    fn heard(&self) -> Reply {
+        Reply { bytes: self.came.clone(), at: 0, deframer: Deframer::new(self.framing) }
+    }
+
     fn request<T>(&self, ask: impl Fn(&mut S) -> thrift::Result<T>) -> Vec<u8> {
-        let (_nothing, request, _) = run(&ask, self.sequence, Vec::new());
-        if self.framed { [length(request.len()).as_slice(), &request].concat() } else { request }
+        let (_nothing, request, _) = run(&ask, self.sequence, Reply::default());
+        self.framing.wrap(&request)
     }
 
     /// Sends a request of a call and leaves without its reply.
@@ -257,18 +265,14 @@ impl<S: Service> Talk<S> {
         let mut buffer = vec![0; 16_384];
         loop {
             if !self.came.is_empty() {
-                let (bytes, frames) =
-                    if self.framed { unframed(&self.came) } else { (self.came.clone(), Vec::new()) };
-                let whole = bytes.len();
-                let (result, _, used) = run(ask, number, bytes);
+                let (result, _, reply) = run(ask, number, self.heard());
                 if !matches!(&result, Err(thrift::Error::Transport(error)) if error.kind == TransportErrorKind::EndOfFile)
                 {
-                    let taken = if self.framed { frames_of(&frames, used) } else { Some(used) };
-                    let Some(taken) = taken.filter(|taken| !is_last || *taken == self.came.len()) else {
-                        let more = self.came.len() - used;
-                        return Err(NoResult::Garbled(format!("{more} bytes after the reply, of {whole}")));
-                    };
-                    self.came.drain(..taken);
+                    if !reply.deframer.at_boundary() || is_last && reply.at < self.came.len() {
+                        let (more, all) = (self.came.len() - reply.at, self.came.len());
+                        return Err(NoResult::Garbled(format!("{more} bytes after the reply, of {all}")));
+                    }
+                    self.came.drain(..reply.at);
                     return result.map_err(no_result);
                 }
             }
@@ -300,7 +304,8 @@ fn no_result(error: thrift::Error) -> NoResult {
     }
 }
 
-/// Sequence ids and names that do not match are told as such too (`ApplicationErrorKind`), by the client itself.
+/// Sequence ids and names that do not match are told as such too (`ApplicationErrorKind`), by the client
+/// itself.
 fn exception(error: &thrift::ApplicationError) -> NoResult {
     match error.kind {
         thrift::ApplicationErrorKind::InternalError
@@ -310,47 +315,17 @@ fn exception(error: &thrift::ApplicationError) -> NoResult {
     }
 }
 
-/// Has the client make its call with these bytes for a reply; returns what it wrote, too, and how much it read.
+/// Has the client make its call with this for a reply; returns what it wrote, too, and the reply as far as it
+/// was read.
 fn run<S: Service, T>(
     ask: &impl Fn(&mut S) -> thrift::Result<T>,
     number: i32,
-    reply: Vec<u8>,
-) -> (thrift::Result<T>, Vec<u8>, usize) {
-    let (output, at) = (Output::default(), Rc::new(Cell::new(0)));
-    let input = Input { bytes: Rc::new(reply), at: Rc::clone(&at) };
-    let mut service = S::over(input, output.clone());
+    reply: Reply,
+) -> (thrift::Result<T>, Vec<u8>, Reply) {
+    let (output, input) = (Output::default(), Rc::new(RefCell::new(reply)));
+    let mut service = S::over(Input(Rc::clone(&input)), output.clone());
     service.has_called(number);
     let result = ask(&mut service);
     drop(service);
-    (result, output.0.take(), at.get())
-}
-
-/// What whole frames hold, and how many bytes each of them holds.
-fn unframed(mut bytes: &[u8]) -> (Vec<u8>, Vec<usize>) {
-    let (mut inside, mut frames) = (Vec::new(), Vec::new());
-    while let Some((head, rest)) = bytes.split_first_chunk::<4>() {
-        let length = usize::try_from(u32::from_be_bytes(*head)).unwrap();
-        let Some((frame, rest)) = rest.split_at_checked(length) else { break };
-        inside.extend_from_slice(frame);
-        frames.push(length);
-        bytes = rest;
-    }
-    (inside, frames)
-}
-
-/// The length of the frames that hold just so many bytes; none if these end within one.
-fn frames_of(frames: &[usize], used: usize) -> Option<usize> {
-    let mut ends = frames.iter().scan((0, 0), |(inside, outside), frame| {
-        (*inside, *outside) = (*inside + frame, *outside + frame + 4);
-        Some((*inside, *outside))
-    });
-    ends.find_map(|(inside, outside)| (inside == used).then_some(outside))
-}
-
-fn length(bytes: usize) -> [u8; 4] {
-    u32::try_from(bytes).unwrap().to_be_bytes()
-}
-
-fn negotiation(status: u8, payload: &[u8]) -> Vec<u8> {
-    [[status].as_slice(), &length(payload.len()), payload].concat()
+    (result, output.0.take(), Rc::into_inner(input).unwrap().into_inner())
 }

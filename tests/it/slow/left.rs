@@ -4,10 +4,10 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use crate::lost::WAYS;
+use crate::support::message::{of_handle, open_session};
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::{Act, Script};
 use crate::support::talk::Talk;
-use crate::support::thrift::{of_handle, open_session};
 
 /// Coordinators that hang up on every call of this name, once nobody holds the other end any more.
 fn fleet(method: &'static str) -> (Vec<Script>, Sender<()>) {

@@ -4,14 +4,15 @@ use std::thread;
 
 use super::state;
 use crate::support::clients::Login;
+use crate::support::message::open_session;
 use crate::support::router::TestRouter;
 use crate::support::script::Script;
 use crate::support::spark::Spark;
-use crate::support::talk::{BAD, Talk};
-use crate::support::thrift::open_session;
+use crate::support::talk::Talk;
 use crate::support::tools::{self, Tool};
 
 use hs2router::cluster::health::State;
+use hs2router::fake::sasl::BAD;
 
 #[test]
 fn a_stopped_spark_is_ejected_and_all_but_the_logins_that_it_may_have_read_go_on_elsewhere() {

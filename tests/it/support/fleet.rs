@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hs2router::cluster::{AdminState, Load};
-use hs2router::fake::client::{BeeswaxClient, CallError, Hs2Client, Login};
+use hs2router::fake::client::{BeeswaxClient, CallError, Hs2Client, Login, check};
 use hs2router::fake::{Coordinator, Id, Password, ReceivedCall, Settings};
 use hs2router::idl::t_c_l_i_service::{THandleIdentifier, TOperationHandle, TSessionHandle};
 use hs2router::serve::fleet::shared::Fleet as RouterFleet;
@@ -214,6 +214,19 @@ impl Fleet {
         Hs2Client::connect(self.address(Door::Hs2), &Login::plain(user, password)).unwrap()
     }
 
+    /// Has a client wait for the rows of an operation that still runs, and reset its connection meanwhile.
+    pub(crate) fn reset_during_fetch(&self, mut client: Hs2Client, operation: TOperationHandle) {
+        let stream = client.stream().try_clone().unwrap();
+        let waiting = std::thread::spawn(move || client.fetch(&operation, 1).map(drop));
+        assert!(eventually(|| !self.calls("FetchResults").is_empty()));
+        // Shut down, the waiting call ends; closed without lingering, the connection is reset.
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        stream.shutdown(std::net::Shutdown::Read).unwrap();
+        assert!(waiting.join().unwrap().is_err());
+        drop(stream);
+        self.router.await_metric("hs2router_connections_closed_total{cause=\"client_reset\"}", 1.0);
+    }
+
     /// A Beeswax client on the Beeswax listener.
     pub(crate) fn beeswax(&self) -> BeeswaxClient {
         BeeswaxClient::connect(self.address(Door::Beeswax), &self.login).unwrap()
@@ -318,6 +331,14 @@ pub(crate) fn refusal_and_state<T: std::fmt::Debug>(result: Result<T, CallError>
     }
 }
 
+/// What `Connection.isValid` of Hive's JDBC driver asks (`HiveConnection` `isValid`: the name of the product).
+pub(crate) fn is_valid(client: &mut Hs2Client, session: &TSessionHandle) -> Result<(), CallError> {
+    use hs2router::idl::t_c_l_i_service as cli;
+    use hs2router::idl::t_c_l_i_service::TTCLIServiceSyncClient as _;
+    let request = cli::TGetInfoReq::new(session.clone(), cli::TGetInfoType::CLI_DBMS_NAME);
+    check(&client.service().get_info(request)?.status)
+}
+
 /// `GetInfo` or `GetTables` in a session, which must succeed.
 pub(crate) fn metadata(client: &mut Hs2Client, session: &TSessionHandle, call: &str) {
     use hs2router::idl::t_c_l_i_service as cli;
@@ -332,5 +353,5 @@ pub(crate) fn metadata(client: &mut Hs2Client, session: &TSessionHandle, call: &
         client.close(&response.operation_handle.unwrap()).unwrap();
         response.status
     };
-    hs2router::fake::client::check(&status).unwrap();
+    check(&status).unwrap();
 }

@@ -1,5 +1,7 @@
-//! Coordinators that do what a test tells them, connection by connection or call by call, and remember what they got.
+//! Coordinators that do what a test tells them, connection by connection or call by call, and remember what
+//! they got.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
@@ -7,18 +9,21 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
-
+use super::message::{EXCEPTION, Message, STRING, Value, handle};
+use super::ports::fill;
 use super::router::eventually;
-use super::talk::{BAD, COMPLETE, ERROR, Framing, START, Talk, sasl};
-use super::thrift::{EXCEPTION, Message, STRING, Value, handle};
+use super::talk::Talk;
+use hs2router::fake::sasl::{Framing, START};
 
 /// The password that no coordinator accepts.
 pub(crate) const WRONG: &str = "canary-wrong-password";
 
-/// What a coordinator does about a call.
+/// How impalad refuses new work while it shuts down.
+pub(crate) const SHUTTING_DOWN: &str = "Server is being shut down: shutdown grace period left: 1m. ";
+
+/// What a coordinator does about a call, or about credentials.
 pub(crate) enum Act {
-    /// Answers it as a sound coordinator would.
+    /// Answers as a sound coordinator would.
     Ordinary,
     /// Answers with this.
     Reply(Message),
@@ -26,7 +31,8 @@ pub(crate) enum Act {
     Bytes(Vec<u8>),
     /// Writes these bytes, as they are, and closes.
     Last(Vec<u8>),
-    /// Writes the first bytes of a sound coordinator's answer, as many as this makes of their number, and closes.
+    /// Writes the first bytes of a sound coordinator's answer, as many as this makes of their number, and
+    /// closes.
     Part(fn(usize) -> usize),
     /// Begins a reply that has no end, as long as the other side takes it. For connections without frames.
     Endless,
@@ -48,7 +54,7 @@ pub(crate) struct Call {
 impl Call {
     /// These bytes of a message as they would go over its connection.
     pub(crate) fn wrap(&self, message: &[u8]) -> Vec<u8> {
-        if self.framing == Framing::None { message.to_vec() } else { super::thrift::frame(message) }
+        self.framing.wrap(message)
     }
 }
 
@@ -69,11 +75,13 @@ struct Memory {
     minted: AtomicU32,
     calls: Mutex<Vec<Message>>,
     credentials: AtomicUsize,
-    streams: Mutex<Vec<TcpStream>>,
+    /// By their places.
+    streams: Mutex<BTreeMap<usize, TcpStream>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// A listener whose connections are handled by a closure, each on a thread; it stops when the value is dropped.
+/// A listener whose connections are handled by a closure, each on a thread; it stops when the value is
+/// dropped.
 #[derive(Debug)]
 pub(crate) struct Script {
     address: SocketAddr,
@@ -90,9 +98,22 @@ impl Script {
 
     /// A coordinator in any framing, SASL PLAIN included, that does about each call what `act` says.
     pub(crate) fn calls(act: impl Fn(&Call) -> Act + Send + Sync + 'static) -> Self {
+        Self::both(|_| Act::Ordinary, act)
+    }
+
+    /// A sound coordinator but for what `act` says to do about the response to PLAIN.
+    pub(crate) fn logins(act: impl Fn(&[u8]) -> Act + Send + Sync + 'static) -> Self {
+        Self::both(act, |_| Act::Ordinary)
+    }
+
+    /// A coordinator that does this about each response to PLAIN and that about each call.
+    pub(crate) fn both(
+        login: impl Fn(&[u8]) -> Act + Send + Sync + 'static,
+        call: impl Fn(&Call) -> Act + Send + Sync + 'static,
+    ) -> Self {
         Self::start(move |stream, _, memory| {
             // How the connection ended is for the other side to see.
-            let _ended = converse(stream, memory, &act);
+            let _ended = converse(stream, memory, &login, &call);
         })
     }
 
@@ -101,7 +122,8 @@ impl Script {
         Self::calls(|_| Act::Ordinary)
     }
 
-    /// A coordinator whose rows have no end, and which talks without end to those that it does not understand either.
+    /// A coordinator whose rows have no end, and which talks without end to those that it does not understand
+    /// either.
     pub(crate) fn endless() -> Self {
         Self::calls(|call| if call.message.name == "FetchResults" { Act::Endless } else { Act::Ordinary })
     }
@@ -125,13 +147,19 @@ impl Script {
                 // In this order: whoever sees the second sees the first.
                 shared.open.fetch_add(1, Ordering::SeqCst);
                 let place = shared.accepted.fetch_add(1, Ordering::SeqCst);
-                shared.streams.lock().unwrap().push(stream.try_clone().unwrap());
+                shared.streams.lock().unwrap().insert(place, stream.try_clone().unwrap());
                 let (serve, memory) = (Arc::clone(&serve), Arc::clone(&shared));
                 let thread = std::thread::spawn(move || {
                     let ends = stream.try_clone().unwrap();
                     serve(stream, place, &memory);
-                    // The clone that is kept for the end would hold the connection open.
-                    let _ended = ends.shutdown(Shutdown::Both);
+                    // What is kept to cut it holds the connection open: it has to be told, or to go for a
+                    // reset.
+                    if socket2::SockRef::from(&ends).linger().unwrap().is_some() {
+                        memory.streams.lock().unwrap().remove(&place);
+                    } else {
+                        let _ended = ends.shutdown(Shutdown::Both);
+                    }
+                    drop(ends);
                     memory.open.fetch_sub(1, Ordering::SeqCst);
                 });
                 shared.threads.lock().unwrap().push(thread);
@@ -162,7 +190,7 @@ impl Script {
 
     /// Ends all its connections.
     pub(crate) fn cut(&self) {
-        for stream in self.memory.streams.lock().unwrap().drain(..) {
+        for stream in self.memory.streams.lock().unwrap().values() {
             let _ended = stream.shutdown(Shutdown::Both);
         }
     }
@@ -187,8 +215,8 @@ impl Script {
         self.memory.waiting.load(Ordering::SeqCst)
     }
 
-    /// As [`Self::pause`], with no place in the queue either: to dial it takes as long as the dialing side allows. Returns
-    /// what fills the queue.
+    /// As [`Self::pause`], with no place in the queue either: to dial it takes as long as the dialing side
+    /// allows. Returns what fills the queue.
     pub(crate) fn hang(&self) -> Vec<TcpStream> {
         let came = self.came();
         self.pause();
@@ -238,38 +266,12 @@ impl Drop for Script {
     }
 }
 
-/// The address of a port that nobody listens on.
-pub(crate) fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-/// A port that nobody accepts on, with no place left in its queue: to dial it takes as long as the dialing side allows.
-#[derive(Debug)]
-pub(crate) struct Hanging {
-    listener: Socket,
-    _filling: Vec<TcpStream>,
-}
-
-impl Hanging {
-    pub(crate) fn new() -> Self {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        listener.listen(0).unwrap();
-        let address = listener.local_addr().unwrap().as_socket().unwrap();
-        Self { _filling: fill(address), listener }
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.listener.local_addr().unwrap().as_socket().unwrap()
-    }
-}
-
-/// Connects until nobody is let in any more.
-fn fill(address: SocketAddr) -> Vec<TcpStream> {
-    std::iter::from_fn(|| TcpStream::connect_timeout(&address, Duration::from_millis(50)).ok()).collect()
-}
-
-fn converse(stream: TcpStream, memory: &Memory, act: &impl Fn(&Call) -> Act) -> io::Result<()> {
+fn converse(
+    stream: TcpStream,
+    memory: &Memory,
+    login: &impl Fn(&[u8]) -> Act,
+    act: &impl Fn(&Call) -> Act,
+) -> io::Result<()> {
     let mut first = [0];
     stream.set_read_timeout(None)?;
     if stream.peek(&mut first)? == 0 {
@@ -278,16 +280,13 @@ fn converse(stream: TcpStream, memory: &Memory, act: &impl Fn(&Call) -> Act) -> 
     let mut talk = Talk::over(stream, if first == [0x80] { Framing::None } else { Framing::Frames });
     // A client may idle for as long as a test lasts.
     talk.stream.set_read_timeout(None)?;
-    if first == [START] && !log_in(&mut talk, memory)? {
+    if first == [START] && !log_in(&mut talk, memory, login)? {
         return Ok(());
     }
     loop {
         if talk.stream.peek(&mut first)? > 0 && memory.breaks.swap(false, Ordering::SeqCst) {
             talk.stream.read_exact(&mut [0; 10])?;
-            // A reset is sent once nobody else has the socket.
-            socket2::SockRef::from(&talk.stream).set_linger(Some(Duration::ZERO))?;
-            let peer = talk.stream.peer_addr()?;
-            memory.streams.lock().unwrap().retain(|other| other.peer_addr().ok() != Some(peer));
+            talk.reset();
             return Ok(());
         }
         let message = talk.hear()?;
@@ -312,10 +311,25 @@ fn converse(stream: TcpStream, memory: &Memory, act: &impl Fn(&Call) -> Act) -> 
             }
             Act::Endless => return endless(&mut talk, &call.message),
             Act::Close => return Ok(()),
-            Act::Silence => {
-                let _left = talk.stream.read(&mut [0])?;
-                return Ok(());
-            }
+            Act::Silence => return talk.stream.read(&mut [0]).map(drop),
+        }
+    }
+}
+
+/// The coordinator's side of a login; whether the connection goes on.
+fn log_in(talk: &mut Talk, memory: &Memory, act: &impl Fn(&[u8]) -> Act) -> io::Result<bool> {
+    let Some(response) = talk.response()? else { return Ok(false) };
+    memory.credentials.fetch_add(1, Ordering::SeqCst);
+    match act(&response) {
+        Act::Ordinary => Ok(talk.judge(response.rsplit(|byte| *byte == 0).next() != Some(WRONG.as_bytes()))),
+        Act::Last(bytes) => {
+            talk.send(&bytes);
+            Ok(false)
+        }
+        Act::Silence => talk.stream.read(&mut [0]).map(|_| false),
+        Act::Close => Ok(false),
+        Act::Reply(_) | Act::Bytes(_) | Act::Part(_) | Act::Endless => {
+            unreachable!("no login is answered so")
         }
     }
 }
@@ -331,21 +345,6 @@ fn endless(talk: &mut Talk, call: &Message) -> io::Result<()> {
     loop {
         talk.stream.write_all(&ROWS)?;
     }
-}
-
-/// The coordinator's side of a SASL PLAIN handshake; whether it let the client in.
-fn log_in(talk: &mut Talk, memory: &Memory) -> io::Result<bool> {
-    let (_, mechanism) = talk.sasl_message()?;
-    if mechanism != b"PLAIN" {
-        talk.send(&sasl(ERROR, b"Unsupported mechanism type"));
-        return Ok(false);
-    }
-    let (_, response) = talk.sasl_message()?;
-    memory.credentials.fetch_add(1, Ordering::SeqCst);
-    let good = response.rsplit(|byte| *byte == 0).next() != Some(WRONG.as_bytes());
-    talk.send(&if good { sasl(COMPLETE, b"") } else { sasl(BAD, b"no such user, or another password") });
-    talk.frames();
-    Ok(good)
 }
 
 /// What a sound coordinator answers; enough of it for the router.

@@ -2,14 +2,15 @@
 
 use hs2router::fake::Fault;
 
-use crate::support::clients::{Cursors, Login, Shown, Target};
-use crate::support::fleet::{Door, Fleet, Plan, USERS, target};
+use super::on_impala::{fleet, through_and_direct, users};
+use crate::support::clients::{Cursors, Login, Target};
+use crate::support::fleet::{Door, Fleet, Plan, target};
 use crate::support::go::{self, Again};
-use crate::support::ran;
 use crate::support::router::TestRouter;
 use crate::support::tools::{self, Tool};
 
-/// Values of all kinds, what a session remembers, many rows over several fetches, DML, and errors at both times.
+/// Values of all kinds, what a session remembers, many rows over several fetches, DML, and errors at both
+/// times.
 const STATEMENTS: [&str; 11] = [
     "select 1 as i, 'x' as s, 1.5 as d, true as b",
     "use demo",
@@ -24,34 +25,8 @@ const STATEMENTS: [&str; 11] = [
     "show databases",
 ];
 
-fn fleet(login: Login) -> Fleet {
-    let users = match login {
-        Login::NoSasl => &[][..],
-        Login::Plain | Login::Ldap { .. } => &USERS,
-    };
-    Fleet::with(Plan { users, ..Plan::default() })
-}
-
 fn direct(fleet: &Fleet) -> Target {
     target(fleet.coordinator(0).hs2())
-}
-
-/// A query's id is two words of 16 hexadecimal digits, and differs from run to run.
-fn without_ids(mut shown: Shown) -> Shown {
-    for line in shown.output.iter_mut().chain(&mut shown.complaints) {
-        let is_id = |word: &str| {
-            word.split_once(':').is_some_and(|(one, two)| {
-                [one, two].iter().all(|half| half.len() == 16 && half.bytes().all(|b| b.is_ascii_hexdigit()))
-            })
-        };
-        let is_digit = |letter: char| letter.is_ascii_hexdigit() || letter == ':';
-        let words: Vec<_> = line.split_inclusive(|letter| !is_digit(letter)).collect();
-        let words = words
-            .into_iter()
-            .map(|word| if is_id(word.trim_end_matches(|l| !is_digit(l))) { "ID " } else { word });
-        *line = words.collect();
-    }
-    shown
 }
 
 #[test]
@@ -60,14 +35,9 @@ fn gohive_gets_the_same_through_the_router() {
         return;
     }
     for login in [Login::NoSasl, Login::Plain] {
-        let fleet = fleet(login);
-        let run = |target: &Target| without_ids(go::rows(target, login, Cursors::One, &STATEMENTS));
-        let expected = run(&direct(&fleet));
-        // Several times, so that every coordinator has its turn.
-        for _ in 0..3 {
-            assert_eq!(run(&fleet.target(Door::Hs2)), expected);
-        }
-        ran::note(&expected, "impala");
+        let fleet = fleet(users(login));
+        let run = |target: &Target| go::rows(target, login, Cursors::One, &STATEMENTS);
+        let expected = through_and_direct(&fleet, Door::Hs2, run);
         let rows = expected.rows();
         assert_eq!(rows.len(), STATEMENTS.len(), "{expected:?}");
         assert!(
@@ -96,7 +66,7 @@ fn the_sessions_of_gohive_are_spread_over_the_coordinators_and_closed_there() {
         return;
     }
     for login in [Login::NoSasl, Login::Plain] {
-        let fleet = fleet(login);
+        let fleet = fleet(users(login));
         let statements = ["select coordinator()"; 9];
         let shown = go::rows(&fleet.target(Door::Hs2), login, Cursors::Each, &statements);
         let mut homes: Vec<_> = shown.rows().to_vec();
@@ -118,7 +88,7 @@ fn a_context_that_ends_cancels_the_statement_of_gohive_where_it_runs() {
         return;
     }
     for login in [Login::NoSasl, Login::Plain] {
-        let fleet = fleet(login);
+        let fleet = fleet(users(login));
         let (long, short) = ("select sleep(600000)", "select 'still here' as s");
         for target in [direct(&fleet), fleet.target(Door::Hs2)] {
             let cancelled = go::cancel(&target, login, 500, long, short);
@@ -146,7 +116,7 @@ fn large_results_come_to_gohive_whole() {
     }
     let statements = ["select * from rows(120000, 3)", "select * from rows(40, 'string(300000), int')"];
     for login in [Login::NoSasl, Login::Plain] {
-        let fleet = fleet(login);
+        let fleet = fleet(users(login));
         let expected = go::totals(&direct(&fleet), login, &statements);
         assert_eq!(go::totals(&fleet.target(Door::Hs2), login, &statements), expected);
         assert_eq!((expected[0].rows, expected[1].rows), (120_000, 40), "{expected:?}");
@@ -181,7 +151,7 @@ fn gohive_goes_on_elsewhere_when_its_coordinator_is_lost() {
         return;
     }
     for login in [Login::NoSasl, Login::Plain] {
-        let mut fleet = fleet(login);
+        let mut fleet = fleet(users(login));
         let mut client = Again::start(&fleet.target(Door::Hs2), login, "select coordinator() as name");
         let first = client.run();
         let home = (0..3).find(|place| first[0].rows == [[format!("c{}", place + 1)]]).expect("one of three");
@@ -203,7 +173,7 @@ fn an_open_that_is_refused_shows_in_gohive_at_its_first_statement() {
         return;
     }
     for login in [Login::NoSasl, Login::Plain] {
-        let fleet = fleet(login);
+        let fleet = fleet(users(login));
         for coordinator in fleet.coordinators() {
             coordinator.faults().start_quiescing();
         }
@@ -224,7 +194,7 @@ fn a_reply_that_breaks_off_is_an_error_to_gohive_and_its_next_connection_works()
         return;
     }
     for login in [Login::NoSasl, Login::Plain] {
-        let fleet = fleet(login);
+        let fleet = fleet(users(login));
         let mut client = Again::start(&fleet.target(Door::Hs2), login, "select * from rows(2500, 3)");
         let whole = client.run();
         assert_eq!(whole[0].rows.len(), 2500);

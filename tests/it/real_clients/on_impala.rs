@@ -1,5 +1,5 @@
-//! Real clients through the router get from three coordinators what they get from one of them directly: Impala's own calls,
-//! for which no real server is at hand, against simulated ones.
+//! Real clients through the router get from three coordinators what they get from one of them directly:
+//! Impala's own calls, for which no real server is at hand, against simulated ones.
 
 use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target};
 use crate::support::fleet::{Door, Fleet, Plan, USERS, target};
@@ -9,7 +9,8 @@ use crate::support::tools::{self, Tool};
 /// `PyHive` sends this password wherever it is not told that there is LDAP.
 const PYHIVE_USERS: [(&str, &str); 1] = [("u1", "x")];
 
-/// Values of all kinds, what a session remembers, many rows over several fetches, DML, and three kinds of errors.
+/// Values of all kinds, what a session remembers, many rows over several fetches, DML, and three kinds of
+/// errors.
 const STATEMENTS: [&str; 10] = [
     "select 1 as i, 'x' as s, 1.5 as d, null as n, true as b",
     "use demo",
@@ -28,22 +29,21 @@ const SHELL: &str = "select 1 as a, 'x' as b, null; use demo; select current_dat
                      set mem_limit=3g; insert into t select * from rows(5); select * from rows(3000, 9); \
                      profile; summary; select sleep(300); show databases; select 7; profile";
 
-fn users(login: Login) -> &'static [(&'static str, &'static str)] {
+pub(super) fn users(login: Login) -> &'static [(&'static str, &'static str)] {
     match login {
         Login::NoSasl => &[],
         Login::Plain | Login::Ldap { .. } => &USERS,
     }
 }
 
-fn fleet(users: &[(&str, &str)]) -> Fleet {
+pub(super) fn fleet(users: &[(&str, &str)]) -> Fleet {
     Fleet::with(Plan { users, ..Plan::default() })
 }
 
 /// What a client shows, without the ids that differ from run to run and without the place that it came to.
 fn comparable(mut shown: Shown) -> Shown {
     for line in shown.output.iter_mut().chain(&mut shown.complaints) {
-        let words = line.split(' ').map(|word| if word.starts_with("(id=") { "(id=…):" } else { word });
-        *line = words.map(without_ids).collect::<Vec<_>>().join(" ");
+        *line = without_ids(line);
     }
     for line in &mut shown.output {
         if let Some(place) = line.find("Coordinator: c") {
@@ -54,15 +54,20 @@ fn comparable(mut shown: Shown) -> Shown {
 }
 
 /// Query and session ids are two words of 16 hexadecimal digits.
-fn without_ids(word: &str) -> String {
+fn without_ids(line: &str) -> String {
     let is_half = |half: &str| half.len() == 16 && half.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_id = |text: &str| text.split_once(':').is_some_and(|(one, two)| is_half(one) && is_half(two));
-    let bare = word.trim_end_matches(|letter: char| !letter.is_ascii_hexdigit());
-    if is_id(bare) { word.replace(bare, "ID") } else { word.to_owned() }
+    let words = line.split_inclusive(|letter: char| !letter.is_ascii_hexdigit() && letter != ':');
+    let shown = words.map(|word| {
+        let bare = word.trim_end_matches(|letter: char| !letter.is_ascii_hexdigit());
+        if is_id(bare) { word.replace(bare, "ID") } else { word.to_owned() }
+    });
+    shown.collect()
 }
 
-/// Runs a client against one coordinator of a fleet, then through the router in front of all; it must show the same.
-fn through_and_direct(fleet: &Fleet, door: Door, scenario: impl Fn(&Target) -> Shown) -> Shown {
+/// Runs a client against one coordinator of a fleet, then through the router in front of all; it must show
+/// the same.
+pub(super) fn through_and_direct(fleet: &Fleet, door: Door, scenario: impl Fn(&Target) -> Shown) -> Shown {
     let direct = match door {
         Door::Hs2 | Door::Side => fleet.coordinator(0).hs2(),
         Door::Beeswax => fleet.coordinator(0).beeswax(),

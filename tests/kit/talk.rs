@@ -1,37 +1,22 @@
-//! One side of a conversation, on a blocking socket: a client that says whatever a test wants, or a coordinator's end.
+//! One side of a conversation, on a blocking socket: a client that says whatever a test wants, or a
+//! coordinator's end.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::thrift::{self, Message, frame};
+use hs2router::fake::sasl::{self, BAD, COMPLETE, Deframer, ERROR, Framing, OK, START, negotiation};
+
+use super::message::{self, Message, Value};
 
 /// How long anything may take that should happen at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What stands around messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
-    /// Nothing.
-    None,
-    /// Frames, be it after a SASL handshake or for `TFramedTransport`.
-    Frames,
-}
-
-/// SASL's statuses (THRIFT's `TSaslTransport.h`).
-pub(crate) const START: u8 = 1;
-pub(crate) const OK: u8 = 2;
-pub(crate) const BAD: u8 = 3;
-pub(crate) const ERROR: u8 = 4;
-pub(crate) const COMPLETE: u8 = 5;
-
-/// A connection and what was read of its current frame.
+/// A connection, and where its frames begin.
 #[derive(Debug)]
 pub(crate) struct Talk {
     pub(crate) stream: TcpStream,
-    framing: Framing,
-    /// Rest of the current frame.
-    left: usize,
+    deframer: Deframer,
 }
 
 impl Talk {
@@ -39,7 +24,7 @@ impl Talk {
     pub(crate) fn over(stream: TcpStream, framing: Framing) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, framing, left: 0 }
+        Self { stream, deframer: Deframer::new(framing) }
     }
 
     /// A client without SASL.
@@ -55,10 +40,10 @@ impl Talk {
     /// A SASL PLAIN client; the answer to its credentials as status and text.
     pub(crate) fn log_in(to: SocketAddr, user: &str, password: &str) -> (Self, u8, String) {
         let mut talk = Self::connect(to);
-        talk.send(&sasl(START, b"PLAIN"));
-        talk.send(&sasl(OK, format!("\0{user}\0{password}").as_bytes()));
+        talk.send(&negotiation(START, b"PLAIN"));
+        talk.send(&negotiation(OK, format!("\0{user}\0{password}").as_bytes()));
         let (status, text) = talk.sasl_message().unwrap();
-        talk.framing = Framing::Frames;
+        talk.frames();
         (talk, status, String::from_utf8(text).unwrap())
     }
 
@@ -71,12 +56,12 @@ impl Talk {
 
     /// From now on messages are framed.
     pub(crate) fn frames(&mut self) {
-        self.framing = Framing::Frames;
+        self.deframer = Deframer::new(Framing::Frames);
     }
 
     /// Whether they are.
     pub(crate) fn framing(&self) -> Framing {
-        self.framing
+        self.deframer.framing()
     }
 
     /// Its own address.
@@ -97,7 +82,7 @@ impl Talk {
 
     /// Bytes of a message as they go over the wire.
     pub(crate) fn wrap(&self, message: &[u8]) -> Vec<u8> {
-        if self.framing == Framing::None { message.to_vec() } else { frame(message) }
+        self.framing().wrap(message)
     }
 
     /// Reads a message.
@@ -114,20 +99,33 @@ impl Talk {
     }
 
     /// Opens a session; its handle.
-    pub(crate) fn open(&mut self) -> thrift::Value {
-        let reply = self.call(&thrift::open_session());
+    pub(crate) fn open(&mut self) -> Value {
+        let reply = self.call(&message::open_session());
         assert_eq!(reply.status(), Some(0), "{reply:?}");
         reply.handle(&[0, 3])
     }
 
     /// Reads a SASL negotiation message: its status and its payload.
     pub(crate) fn sasl_message(&mut self) -> io::Result<(u8, Vec<u8>)> {
-        let mut header = [0; 5];
-        self.stream.read_exact(&mut header)?;
-        let [status, length @ ..] = header;
-        let mut payload = vec![0; u32::from_be_bytes(length) as usize];
-        self.stream.read_exact(&mut payload)?;
-        Ok((status, payload))
+        sasl::read_negotiation(&mut self.stream)
+    }
+
+    /// A coordinator's side of a SASL handshake up to the response to PLAIN; none, if that is not what the
+    /// client wants.
+    pub(crate) fn response(&mut self) -> io::Result<Option<Vec<u8>>> {
+        if self.sasl_message()?.1 != b"PLAIN" {
+            self.send(&negotiation(ERROR, b"Unsupported mechanism type"));
+            return Ok(None);
+        }
+        self.sasl_message().map(|(_, response)| Some(response))
+    }
+
+    /// The rest of it: lets the client in, or not, and returns which.
+    pub(crate) fn judge(&mut self, is_in: bool) -> bool {
+        let words: &[u8] = if is_in { b"" } else { b"no such user, or another password" };
+        self.send(&negotiation(if is_in { COMPLETE } else { BAD }, words));
+        self.frames();
+        is_in
     }
 
     /// What comes until the other side closes, be it by a reset; panics if it does not.
@@ -158,23 +156,6 @@ impl Talk {
 impl Read for Talk {
     /// Payload, whatever frames it came in.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.framing == Framing::None {
-            return self.stream.read(into);
-        }
-        if self.left == 0 {
-            let mut header = [0; 4];
-            self.stream.read_exact(&mut header)?;
-            self.left = u32::from_be_bytes(header) as usize;
-            assert_ne!(self.left, 0, "a frame of zero length");
-        }
-        let wanted = into.len().min(self.left);
-        let got = self.stream.read(&mut into[..wanted])?;
-        self.left -= got;
-        Ok(got)
+        self.deframer.read(&mut self.stream, into)
     }
-}
-
-/// A SASL negotiation message.
-pub(crate) fn sasl(status: u8, payload: &[u8]) -> Vec<u8> {
-    [&[status], thrift::length(payload.len()).as_slice(), payload].concat()
 }
