@@ -133,14 +133,11 @@ pub enum Family {
     Hive,
 }
 
-/// Whom a link speaks for, as its coordinator knows it: what links of one identity carry is the same to it.
+/// For whom calls are made, as coordinators know it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Identity {
-    /// Nobody in particular: a port without login. The framing of a link never changes.
-    Anonymous {
-        /// `TFramedTransport`.
-        framed: bool,
-    },
+    /// Nobody in particular: a port without login.
+    Anonymous,
     /// A name that SASL PLAIN has proven.
     Plain(Arc<str>),
     /// Somebody whose bytes are passed on unread.
@@ -159,6 +156,23 @@ pub enum Transport {
     /// Payload that is changed, in lines: the tests' own, to which nothing but the ends may be adapted.
     #[cfg(test)]
     Lines,
+}
+
+/// What a link is made for, and how: links with the same access are interchangeable.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Access {
+    /// For whom it speaks.
+    pub identity: Identity,
+    /// How messages travel on it.
+    pub transport: Transport,
+}
+
+impl Access {
+    /// Nobody in particular, without frames.
+    pub const ANONYMOUS: Self = Self { identity: Identity::Anonymous, transport: Transport::Unframed };
+
+    /// Somebody whose bytes are passed on unread, and with them whatever stands around messages.
+    pub const UNREAD: Self = Self { identity: Identity::Unread, transport: Transport::Unframed };
 }
 
 /// Where a client comes from, as far as bounds go: an address. Of IPv6, which gives everybody a network of their own, that

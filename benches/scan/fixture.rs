@@ -5,7 +5,7 @@ use std::time::Duration;
 use hs2router::cluster::{
     AdminState, Cluster, CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings,
 };
-use hs2router::ids::{CoordinatorId, CoordinatorName, Identity};
+use hs2router::ids::{Access, CoordinatorId, CoordinatorName};
 use hs2router::session::idle::IdleTimeout;
 use hs2router::session::table::{self, NewSession, Table};
 use hs2router::wire::facts::Guid;
@@ -82,7 +82,7 @@ pub(crate) fn session(cluster: &Cluster, number: u64, coordinator: CoordinatorId
         secret: Some([7; 16]),
         coordinator,
         count,
-        identity: Identity::Anonymous { framed: false },
+        access: Access::ANONYMOUS,
         tenancy: None,
         idle_timeout: IdleTimeout::default(),
         now: hs2router::clock::now(),

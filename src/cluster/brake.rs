@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::ids::{ClientAddress, Identity};
+use crate::ids::{Access, ClientAddress, Identity, Transport};
 
 /// So many dials in a row may be in vain: a session may be tried on several coordinators, by several clients of one address.
 const FREE: u32 = 10;
@@ -33,18 +33,16 @@ pub struct Who {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Manner {
-    Unframed,
-    Framed,
+    Anonymous(Transport),
     Login,
     Unread,
 }
 
 impl Who {
     /// A client of this identity at this address.
-    pub fn of(identity: &Identity, address: ClientAddress) -> Self {
-        let manner = match identity {
-            Identity::Anonymous { framed: false } => Manner::Unframed,
-            Identity::Anonymous { framed: true } => Manner::Framed,
+    pub fn of(access: &Access, address: ClientAddress) -> Self {
+        let manner = match access.identity {
+            Identity::Anonymous => Manner::Anonymous(access.transport),
             Identity::Plain(_) => Manner::Login,
             Identity::Unread => Manner::Unread,
         };
@@ -100,7 +98,10 @@ mod tests {
     use crate::clock;
 
     fn framed(address: [u8; 4]) -> Who {
-        Who::of(&Identity::Anonymous { framed: true }, ClientAddress::from(IpAddr::from(address)))
+        Who::of(
+            &Access { transport: Transport::Framed, ..Access::ANONYMOUS },
+            ClientAddress::from(IpAddr::from(address)),
+        )
     }
 
     #[test]
@@ -128,7 +129,7 @@ mod tests {
             brake.note_in_vain(who, now);
         }
         assert_eq!(brake.note_in_vain(framed([192, 0, 2, 2]), now), Duration::ZERO);
-        let unframed = Who { manner: Manner::Unframed, ..who };
+        let unframed = Who { manner: Manner::Anonymous(Transport::Unframed), ..who };
         assert_eq!(brake.note_in_vain(unframed, now), Duration::ZERO);
         brake.note_of_use(unframed);
         assert_eq!(brake.note_in_vain(who, now), LONGEST, "another manner is no success of this one");

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 pub use self::figures::{OwnLinks, PortFigures, RoomView};
 use self::shares::Shares;
 pub use self::shares::{AddressShare, Holder};
-use crate::ids::{ClientAddress, Identity};
+use crate::ids::{Access, ClientAddress};
 
 /// A link that no call has used for this long is retired, because others may want its service thread; except the last one of an
 /// identity that has a session there. That one goes this long after the last session was closed: the coordinator would
@@ -104,7 +104,7 @@ pub struct Room<L> {
     /// How often a link had been put back at earlier looks, a second apart or more, of the last [`UNNEEDED_FOR`].
     looks: VecDeque<(Instant, u64)>,
     /// In order: with few identities, as there are mostly, it takes less than a hash of one.
-    kept: BTreeMap<Identity, Kept<L>>,
+    kept: BTreeMap<Access, Kept<L>>,
 }
 
 #[derive(Debug)]
@@ -189,15 +189,15 @@ impl<L> Room<L> {
         !self.is_crowded() && self.held.saturating_sub(self.idle) < self.limit()
     }
 
-    fn has_idle(&self, identity: &Identity) -> bool {
-        self.kept.get(identity).is_some_and(|kept| !kept.idle.is_empty())
+    fn has_idle(&self, access: &Access) -> bool {
+        self.kept.get(access).is_some_and(|kept| !kept.idle.is_empty())
     }
 
     /// Whether a claim would get something.
     pub fn has_room(&self, holder: Holder<'_>, purpose: Purpose, kind: Kind) -> bool {
         let (is_there, may_be_made) = (kind != Kind::New, kind != Kind::Idle);
         self.may_use(purpose, holder.unproven)
-            && (is_there && self.has_idle(holder.identity) || may_be_made && self.may_dial())
+            && (is_there && self.has_idle(holder.access) || may_be_made && self.may_dial())
     }
 
     /// Whether a claim gets nothing for want of a place, and would get one that became free now. Not if only its address has
@@ -221,7 +221,7 @@ impl<L> Room<L> {
         if !self.may_use(purpose, holder.unproven) {
             return None;
         }
-        let kept = self.kept.get_mut(holder.identity).filter(|_| kind != Kind::New);
+        let kept = self.kept.get_mut(holder.access).filter(|_| kind != Kind::New);
         if let Some(link) = kept.and_then(|kept| kept.take(near)) {
             self.idle -= 1;
             self.begin_use(purpose, holder.unproven);
@@ -230,7 +230,7 @@ impl<L> Room<L> {
         if kind == Kind::Idle || !self.may_dial() {
             return None;
         }
-        let closed = self.shrink_to(self.limit() - 1, Some(holder.identity));
+        let closed = self.shrink_to(self.limit() - 1, Some(holder.access));
         self.held += 1;
         self.unsettled += 1;
         self.begin_use(purpose, holder.unproven);
@@ -283,12 +283,12 @@ impl<L> Room<L> {
         self.idle += 1;
         self.puts += 1;
         let put = (self.puts, link);
-        match self.kept.get_mut(holder.identity) {
+        match self.kept.get_mut(holder.access) {
             Some(kept) => {
                 kept.unneeded_since = None;
                 kept.idle.push(put);
             }
-            None => self.kept.entry(holder.identity.clone()).or_default().idle.push(put),
+            None => self.kept.entry(holder.access.clone()).or_default().idle.push(put),
         }
     }
 
@@ -299,8 +299,8 @@ impl<L> Room<L> {
     }
 
     /// Counts a session of an identity.
-    pub fn begin_session(&mut self, identity: &Identity) -> Tenancy {
-        let kept = self.kept.entry(identity.clone()).or_default();
+    pub fn begin_session(&mut self, access: &Access) -> Tenancy {
+        let kept = self.kept.entry(access.clone()).or_default();
         kept.sessions.fetch_add(1, Ordering::Relaxed);
         Tenancy { sessions: Arc::clone(&kept.sessions) }
     }
@@ -359,7 +359,7 @@ impl<L> Room<L> {
 
     /// Takes out idle links, those used longest ago first and those of `last` after all others, until `most` are left in
     /// all or none of them is idle.
-    fn shrink_to(&mut self, most: u32, last: Option<&Identity>) -> Vec<L> {
+    fn shrink_to(&mut self, most: u32, last: Option<&Access>) -> Vec<L> {
         let mut closed = Vec::new();
         while self.held > most {
             let Some(link) = self.give_way(last) else { break };
@@ -369,10 +369,10 @@ impl<L> Room<L> {
         closed
     }
 
-    fn give_way(&mut self, last: Option<&Identity>) -> Option<L> {
+    fn give_way(&mut self, last: Option<&Access>) -> Option<L> {
         let oldest = |kept: &Kept<L>| kept.idle.first().map(|(put, _)| *put);
         let with_idle = self.kept.iter_mut().filter(|(_, kept)| !kept.idle.is_empty());
-        let (_, kept) = with_idle.min_by_key(|(identity, kept)| (Some(*identity) == last, oldest(kept)))?;
+        let (_, kept) = with_idle.min_by_key(|(access, kept)| (Some(*access) == last, oldest(kept)))?;
         Some(kept.idle.remove(0).1)
     }
 

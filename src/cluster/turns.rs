@@ -20,7 +20,7 @@ impl Turn {
     pub fn of(identity: &Identity, address: ClientAddress) -> Self {
         match identity {
             Identity::Plain(_) => Self::Identity(identity.clone()),
-            Identity::Anonymous { .. } | Identity::Unread => Self::Address(address),
+            Identity::Anonymous | Identity::Unread => Self::Address(address),
         }
     }
 }
@@ -225,7 +225,7 @@ mod tests {
         let of = |identity| Turn::of(&identity, address);
         let ann = Identity::Plain("ann".into());
         assert_eq!(of(ann.clone()), Turn::Identity(ann));
-        for nobody in [Identity::Unread, Identity::Anonymous { framed: false }] {
+        for nobody in [Identity::Unread, Identity::Anonymous] {
             assert_eq!(of(nobody), Turn::Address(address));
         }
     }

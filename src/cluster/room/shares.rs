@@ -3,30 +3,30 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::{ClientAddress, Identity};
+use crate::ids::{Access, ClientAddress, Identity};
 
 /// Who wants a link, or has one.
 #[derive(Clone, Copy, Debug)]
 pub struct Holder<'a> {
-    /// For whom it speaks.
-    pub identity: &'a Identity,
+    /// For whom it speaks, and how messages travel on it.
+    pub access: &'a Access,
     /// Where it comes from, if nobody has proven anything: then it uses a place of the share of that address.
     pub unproven: Option<ClientAddress>,
 }
 
 impl<'a> Holder<'a> {
     /// A client of an identity at an address, as far as it is known who it is.
-    pub fn of(identity: &'a Identity, address: ClientAddress) -> Self {
-        let unproven = match identity {
+    pub fn of(access: &'a Access, address: ClientAddress) -> Self {
+        let unproven = match access.identity {
             Identity::Plain(_) => None,
-            Identity::Anonymous { .. } | Identity::Unread => Some(address),
+            Identity::Anonymous | Identity::Unread => Some(address),
         };
-        Self { identity, unproven }
+        Self { access, unproven }
     }
 
     /// The router itself, on behalf of an identity.
-    pub fn ourselves(identity: &'a Identity) -> Self {
-        Self { identity, unproven: None }
+    pub fn ourselves(access: &'a Access) -> Self {
+        Self { access, unproven: None }
     }
 }
 

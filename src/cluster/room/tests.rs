@@ -3,13 +3,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock;
+use crate::ids::{Identity, Transport};
 
-fn user(number: u8) -> Identity {
-    Identity::Plain(format!("u{number}").into())
+fn user(number: u8) -> Access {
+    Access { identity: Identity::Plain(format!("u{number}").into()), transport: Transport::Sasl }
 }
 
-fn by(identity: &Identity) -> Holder<'_> {
-    Holder::ourselves(identity)
+fn by(access: &Access) -> Holder<'_> {
+    Holder::ourselves(access)
 }
 
 fn room(threads: u32, reserve: u32) -> Room<u32> {
@@ -17,8 +18,8 @@ fn room(threads: u32, reserve: u32) -> Room<u32> {
 }
 
 /// Claims for work; panics if there is no room.
-fn claim(room: &mut Room<u32>, identity: &Identity) -> Claim<u32> {
-    room.claim(by(identity), Purpose::Work, Kind::Any, |_| true).unwrap()
+fn claim(room: &mut Room<u32>, access: &Access) -> Claim<u32> {
+    room.claim(by(access), Purpose::Work, Kind::Any, |_| true).unwrap()
 }
 
 const NONE: [u32; 0] = [];
@@ -105,7 +106,7 @@ fn however_much_works_a_cancel_has_room() {
     assert!(room.turn_to_work(None));
 }
 
-const NOBODY: Identity = Identity::Anonymous { framed: false };
+const NOBODY: Access = Access::ANONYMOUS;
 
 fn from(last: u8) -> ClientAddress {
     std::net::IpAddr::from([192, 0, 2, last]).into()
@@ -121,7 +122,7 @@ fn an_address_that_has_proven_nothing_leaves_places_to_others() {
     let mut room = room(64, 2);
     assert_eq!(fills(&mut room, Holder::of(&NOBODY, from(1)), Purpose::Work), 46);
     assert!(
-        !room.has_room(Holder::of(&Identity::Unread, from(1)), Purpose::Work, Kind::New),
+        !room.has_room(Holder::of(&Access::UNREAD, from(1)), Purpose::Work, Kind::New),
         "of one address"
     );
     assert_eq!(fills(&mut room, Holder::of(&NOBODY, from(2)), Purpose::Work), 12);
@@ -283,7 +284,7 @@ proptest! {
         steps in vec((0u8..4, 0u8..4, any::<bool>(), any::<bool>()), 1..200),
     ) {
         let mut room = room(threads, reserve);
-        let mut in_use: Vec<(Identity, Purpose, u32)> = Vec::new();
+        let mut in_use: Vec<(Access, Purpose, u32)> = Vec::new();
         let (mut idle, mut made) = (Vec::new(), 0);
         for (step, who, relief, new) in steps {
             let purpose = if relief { Purpose::Relief } else { Purpose::Work };
@@ -294,7 +295,7 @@ proptest! {
                 prop_assert_eq!(claimed.is_some(), expected);
                 match claimed {
                     Some(Claim::Link(link)) => {
-                        let place = idle.iter().position(|one: &(Identity, u32)| one.1 == link).unwrap();
+                        let place = idle.iter().position(|one: &(Access, u32)| one.1 == link).unwrap();
                         prop_assert_eq!(idle.remove(place).0, user(who), "another's link");
                         in_use.push((user(who), purpose, link));
                     }

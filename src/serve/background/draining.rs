@@ -15,13 +15,13 @@ use crate::clock;
 use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::Turn;
 use crate::cluster::{AdminState, Coordinator, DrainThen};
-use crate::ids::{Identity, Service};
+use crate::ids::{Access, Identity, Service};
 use crate::metrics::DrainedOutcome;
 use crate::net::stream::Stream;
 use crate::serve::fleet::member::Member;
 use crate::serve::fleet::shared::Fleet;
 use crate::serve::link::login::Login;
-use crate::serve::link::own_call::{OwnCall, call, transport};
+use crate::serve::link::own_call::{OwnCall, call};
 use crate::serve::link::{Link, waiting};
 use crate::serve::message::link_end::Look;
 use crate::serve::shared::Shared;
@@ -131,7 +131,7 @@ impl<S: Stream> Drainer<S> {
             if self.coordinator.state() == AdminState::Active {
                 break;
             }
-            let done = self.cancel(&of.identity, *operation, &mut link).await;
+            let done = self.cancel(&of.access, *operation, &mut link).await;
             cancelled += usize::from(done);
             if !done && link.is_none() {
                 // Credentials that were refused are not shown again: four wrong binds lock an account.
@@ -150,14 +150,14 @@ impl<S: Stream> Drainer<S> {
     }
 
     /// Cancels one operation, on the link that the last one left, or another. Nobody waits for what was cancelled.
-    async fn cancel(&self, identity: &Identity, operation: Named, link: &mut Option<Box<Link<S>>>) -> bool {
+    async fn cancel(&self, access: &Access, operation: Named, link: &mut Option<Box<Link<S>>>) -> bool {
         let service = match operation {
             Named::Operation(_) => Service::Hs2,
             Named::Query(_) => Service::Beeswax,
         };
         let there = match link.take() {
             Some(link) => link,
-            None => match self.link(identity, service).await {
+            None => match self.link(access, service).await {
                 Some(link) => link,
                 None => return false,
             },
@@ -176,25 +176,25 @@ impl<S: Stream> Drainer<S> {
     }
 
     /// A link of the identity: an idle one, or one that is dialed, with the credentials of a client who is there.
-    async fn link(&self, identity: &Identity, service: Service) -> Option<Box<Link<S>>> {
+    async fn link(&self, access: &Access, service: Service) -> Option<Box<Link<S>>> {
         let port = self.fleet.port(&self.coordinator, service)?;
-        let login = match identity {
-            Identity::Anonymous { .. } => Some(Login::Nobody),
+        let login = match &access.identity {
+            Identity::Anonymous => Some(Login::Nobody),
             Identity::Plain(user) => self.fleet.keyring.find(user).map(Login::Plain),
             Identity::Unread => return None,
         };
         let Some(login) = login else {
-            let idle = port.claim(Holder::ourselves(identity), Purpose::Relief, Kind::Idle)?;
+            let idle = port.claim(Holder::ourselves(access), Purpose::Relief, Kind::Idle)?;
             return idle.live(Look::Closely).ok();
         };
-        let who = (Holder::ourselves(identity), Turn::Identity(identity.clone()));
+        let who = (Holder::ourselves(access), Turn::Identity(access.identity.clone()));
         // Until `queue_timeout`: there is nobody who could give up before.
         let granted = waiting::link(&port, who, Purpose::Relief, pending()).await;
         let slot = match granted.ok()?.live(Look::Closely) {
             Ok(link) => return Some(link),
             Err(slot) => slot,
         };
-        let dialed = self.fleet.dial(slot, &login, transport(identity)?, &self.shared).await;
+        let dialed = self.fleet.dial(slot, &login, access.transport, &self.shared).await;
         let name = &self.coordinator.name;
         dialed
             .inspect_err(|cause| {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::cluster::room::{Holder, Kind, Purpose};
-use crate::ids::Identity;
+use crate::ids::Access;
 use crate::net::probe::{Login, Passed, Probe, ProbeError, Speaks};
 use crate::net::stream::Stream;
 use crate::serve::link::port::Port;
@@ -68,7 +68,7 @@ impl<S: Stream> Probing<S> {
     }
 
     fn claim(&self, purpose: Purpose) -> Option<Slot<S>> {
-        match self.port.claim(Holder::ourselves(&Identity::Unread), purpose, Kind::New)? {
+        match self.port.claim(Holder::ourselves(&Access::UNREAD), purpose, Kind::New)? {
             Grant::Slot(slot) => Some(slot),
             // None is idle under that name.
             Grant::Link(_) => None,

@@ -14,7 +14,7 @@ use crate::ids::{CoordinatorId, Identity, Service};
 use crate::net::stream::Stream;
 use crate::serve::fleet::shared::Fleet;
 use crate::serve::link::login::Login;
-use crate::serve::link::own_call::{OwnCall, call, transport};
+use crate::serve::link::own_call::{OwnCall, call};
 use crate::serve::link::slot::Grant;
 use crate::serve::message::link_end::Look;
 use crate::serve::shared::Shared;
@@ -63,12 +63,12 @@ fn grant<S: Stream>(fleet: &Fleet<S>, session: &Target) -> Option<Grant<S>> {
         Standing::Ready | Standing::Starting | Standing::Quiescing => true,
         Standing::Cooling(_) | Standing::Ejected => false,
     };
-    let kind = match session.identity {
+    let kind = match session.access.identity {
         // Not to be dialed for each of its sessions, if it cannot be reached.
-        Identity::Anonymous { .. } if answers => Kind::Any,
-        Identity::Anonymous { .. } | Identity::Plain(_) | Identity::Unread => Kind::Idle,
+        Identity::Anonymous if answers => Kind::Any,
+        Identity::Anonymous | Identity::Plain(_) | Identity::Unread => Kind::Idle,
     };
-    fleet.port(&coordinator, Service::Hs2)?.claim(Holder::ourselves(&session.identity), Purpose::Relief, kind)
+    fleet.port(&coordinator, Service::Hs2)?.claim(Holder::ourselves(&session.access), Purpose::Relief, kind)
 }
 
 /// Closes a session wherever it is open.
@@ -94,12 +94,11 @@ async fn close_there<S: Stream>(
     session: &Target,
     granted: Grant<S>,
 ) -> bool {
-    let Some(transport) = transport(&session.identity) else { return false };
     let link = match granted.live(Look::Closely) {
         Ok(link) => link,
         // For somebody who logs in there is nothing to dial with.
-        Err(_) if matches!(session.identity, Identity::Plain(_)) => return false,
-        Err(slot) => match fleet.dial(slot, &Login::Nobody, transport, shared).await {
+        Err(_) if matches!(session.access.identity, Identity::Plain(_)) => return false,
+        Err(slot) => match fleet.dial(slot, &Login::Nobody, session.access.transport, shared).await {
             Ok(link) => link,
             Err(_) => return false,
         },

@@ -241,9 +241,9 @@ fn note_found<S: Stream>(conn: &mut Conn<S>, question: Question, owner: &Arc<Coo
                 tracing::info!(%session, coordinator = %name, left_out, "session found by asking");
             }
             let (count, tenancy) = (owner.count_session(), conn.links.begin_session(owner));
-            let identity = conn.links.identity().clone();
+            let access = conn.links.access().clone();
             let (idle_timeout, now) = (IdleTimeout::default(), clock::now());
-            let new = NewSession { guid, secret, coordinator, identity, count, tenancy, idle_timeout, now };
+            let new = NewSession { guid, secret, coordinator, access, count, tenancy, idle_timeout, now };
             match conn.fleet.table.insert_located_session(new) {
                 Ok(()) => conn.name_span(owner, Some(session)),
                 Err(error) => conn.shared.warn_unknown(&session, error),

@@ -113,7 +113,7 @@ mod tests {
     use crate::cluster::{
         AdminState, Cluster, CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings,
     };
-    use crate::ids::{CoordinatorName, Identity};
+    use crate::ids::{Access, CoordinatorName};
     use crate::session::idle::IdleTimeout;
     use crate::session::table;
 
@@ -147,7 +147,7 @@ mod tests {
                 secret,
                 coordinator,
                 count,
-                identity: Identity::Anonymous { framed: false },
+                access: Access::ANONYMOUS,
                 tenancy: None,
                 idle_timeout: IdleTimeout::default(),
                 now: clock::now(),

@@ -26,13 +26,13 @@ pub(in crate::serve) fn note_use<S: Stream>(
 
 /// A link that was dialed for the client is lost, or was never there, without a coordinator having answered anything on it.
 pub(in crate::serve) fn note_in_vain<S: Stream>(conn: &mut Conn<S>) {
-    let who = Who::of(conn.links.identity(), conn.client.address());
+    let who = Who::of(conn.links.access(), conn.client.address());
     conn.slowed = conn.fleet.brake.lock().note_in_vain(who, clock::now());
 }
 
 /// A coordinator has answered on a link that was dialed for the client.
 pub(in crate::serve) fn note_of_use<S: Stream>(conn: &mut Conn<S>) {
-    let who = Who::of(conn.links.identity(), conn.client.address());
+    let who = Who::of(conn.links.access(), conn.client.address());
     conn.fleet.brake.lock().note_of_use(who);
     conn.slowed = Duration::ZERO;
 }

@@ -74,7 +74,7 @@ pub(in crate::serve) struct Conn<S: Stream> {
 impl<S: Stream> Conn<S> {
     /// Whose places its links use.
     pub(in crate::serve) fn holder(&self) -> Holder<'_> {
-        Holder::of(self.links.identity(), self.client.address())
+        Holder::of(self.links.access(), self.client.address())
     }
 
     /// Whose turn it is where this client waits.

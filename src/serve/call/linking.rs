@@ -56,8 +56,8 @@ async fn new_link<S: Stream>(
         return Ok(Err(Unreached::NoPort(service).into()));
     };
     let turn = conn.turn();
-    let identity = conn.links.identity().clone();
-    let who = (Holder { identity: &identity, ..holder_for(conn, request) }, turn);
+    let access = conn.links.access().clone();
+    let who = (Holder { access: &access, ..holder_for(conn, request) }, turn);
     let (client, speaks) = (&conn.client, conn.links.speaks());
     let gone = async {
         tokio::select! {

@@ -263,9 +263,8 @@ async fn opened<S: Stream>(
         let tenancy = conn.links.begin_session(&coordinator);
         let (owner, count) = (coordinator.id, opening.into_session());
         let idle_timeout = IdleTimeout::opened(idle_session_timeout(&answered.bytes), request.message());
-        let (identity, now) = (conn.links.identity().clone(), clock::now());
-        let new =
-            NewSession { guid, secret, coordinator: owner, identity, count, tenancy, idle_timeout, now };
+        let (access, now) = (conn.links.access().clone(), clock::now());
+        let new = NewSession { guid, secret, coordinator: owner, access, count, tenancy, idle_timeout, now };
         let incarnation = coordinator.incarnation();
         match conn.fleet.table.insert_session(new) {
             Ok(()) => {

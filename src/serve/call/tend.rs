@@ -41,7 +41,7 @@ pub(in crate::serve) async fn touch_sessions<S: Stream>(conn: &mut Conn<S>) {
 }
 
 async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Target) {
-    if session.identity != *conn.links.identity() {
+    if session.access != *conn.links.access() {
         return;
     }
     let coordinator = conn.fleet.cluster.coordinator(session.coordinator);

@@ -11,7 +11,7 @@ use crate::cluster::brake::Who;
 use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::Turn;
 use crate::cluster::{Cluster, Opening, Wanted};
-use crate::ids::{ClientAddress, Depth, Identity, Service};
+use crate::ids::{Access, ClientAddress, Depth, Identity, Service};
 use crate::metrics::{Direction, RefusalCause};
 use crate::net::flow;
 use crate::net::relay::{Ended, Side, relay};
@@ -109,7 +109,7 @@ impl<S: Stream> Passage<S> {
             Err(Some(refused)) => {
                 refused.note(&shared, &entrance.fleet.cluster, &client.pending);
                 if refused.cause == RefusalCause::Unreachable {
-                    entrance.fleet.slow_down(Who::of(&Identity::Unread, client.address)).await;
+                    entrance.fleet.slow_down(Who::of(&Access::UNREAD, client.address)).await;
                 }
                 // There are no words for this that an unknown protocol would understand.
                 client.stream.reset_on_close();
@@ -230,7 +230,7 @@ async fn dial_best<S: Stream>(
 ) -> Result<Dialed<S>, Option<Refused>> {
     let fleet = &entrance.fleet;
     let deadline = clock::now() + fleet.room.queue_timeout;
-    let (holder, kind) = (Holder::of(&Identity::Unread, client.address), Kind::New);
+    let (holder, kind) = (Holder::of(&Access::UNREAD, client.address), Kind::New);
     let turn = Turn::of(&Identity::Unread, client.address);
     let seeker = Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, demand: None, deadline };
     let (mut tried, mut reasons) = (Vec::new(), Reasons::default());
@@ -252,7 +252,7 @@ async fn dial_best<S: Stream>(
         tried.push(coordinator.id);
         match fleet.reach(&slot.port, shared).await {
             Ok(stream) => {
-                fleet.brake.lock().note_of_use(Who::of(&Identity::Unread, client.address));
+                fleet.brake.lock().note_of_use(Who::of(&Access::UNREAD, client.address));
                 return Ok(Dialed { stream, opening, slot });
             }
             Err(unreached) => reasons.push(&coordinator, unreached),
@@ -273,7 +273,7 @@ pub(super) async fn dial_parked<S: Stream>(
     drop(picked);
     let permit = Arc::clone(&fleet.port(&coordinator, service)?.parked).acquire_owned().await.ok()?;
     // Where there is no room, nobody is listened to: that is not worth anybody's place.
-    let holder = Holder::of(&Identity::Unread, client);
+    let holder = Holder::of(&Access::UNREAD, client);
     let grant = fleet.port(&coordinator, service)?.claim(holder, Purpose::Work, Kind::New);
     let Some(Grant::Slot(slot)) = grant else { return None };
     let opening = coordinator.begin_open();

@@ -68,7 +68,7 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
     };
     let fleet = Arc::clone(&connection.entrance.fleet);
     let mut links = Links::of(Arc::clone(&fleet), conn, credentials);
-    let who = Who::of(links.identity(), connection.client.address);
+    let who = Who::of(links.access(), connection.client.address);
     let first = tokio::select! {
         biased;
         first = first_link(&mut links, service, &connection) => first,
@@ -143,12 +143,12 @@ async fn first_link<S: Stream>(
     let (fleet, shared) = (&connection.entrance.fleet, &connection.shared);
     let mut tried = Vec::new();
     let mut reasons = Reasons::default();
-    let identity = links.identity().clone();
+    let access = links.access().clone();
     let seeker = Seeker {
         fleet,
         service,
         // The name is a claim until a coordinator has judged it.
-        holder: Holder { identity: &identity, unproven: Some(connection.client.address) },
+        holder: Holder { access: &access, unproven: Some(connection.client.address) },
         turn: Turn::Address(connection.client.address),
         kind: Kind::New,
         has_own: &|_| false,

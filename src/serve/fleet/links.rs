@@ -10,7 +10,7 @@ use rand::Rng;
 use crate::clock;
 use crate::cluster::room::{Holder, Kind, Tenancy};
 use crate::cluster::{Coordinator, Demand, SessionCount};
-use crate::ids::{ClientAddress, ConnId, CoordinatorId, Identity, Service, Transport};
+use crate::ids::{Access, ClientAddress, ConnId, CoordinatorId, Identity, Service, Transport};
 use crate::net::probe::Speaks;
 use crate::net::stream::Stream;
 use crate::serve::fleet::dialing;
@@ -35,10 +35,9 @@ use crate::wire::sasl::Credentials;
 pub(in crate::serve) struct Links<S: Stream> {
     fleet: Arc<Fleet<S>>,
     conn: ConnId,
-    identity: Identity,
+    /// For whom they speak, and how messages travel on them.
+    access: Access,
     login: Login,
-    /// How messages travel on them.
-    transport: Transport,
     /// Lets the router log in as the client while it is there.
     key: Option<Key>,
     refused: bool,
@@ -48,21 +47,26 @@ pub(in crate::serve) struct Links<S: Stream> {
 impl<S: Stream> Links<S> {
     /// No link yet; of somebody who needs no login.
     pub(in crate::serve) fn anonymous(fleet: Arc<Fleet<S>>, conn: ConnId, transport: Transport) -> Self {
-        let identity = Identity::Anonymous { framed: transport == Transport::Framed };
-        let (login, idle) = (Login::Nobody, Vec::new());
-        Self { fleet, conn, identity, login, transport, key: None, refused: false, idle }
+        let access = Access { identity: Identity::Anonymous, transport };
+        Self { fleet, conn, access, login: Login::Nobody, key: None, refused: false, idle: Vec::new() }
     }
 
     /// No link yet; of somebody who logs in.
     pub(in crate::serve) fn of(fleet: Arc<Fleet<S>>, conn: ConnId, credentials: Credentials) -> Self {
         let identity = Identity::Plain(credentials.user().into());
-        let (login, transport, idle) = (Login::Plain(Arc::new(credentials)), Transport::Sasl, Vec::new());
-        Self { fleet, conn, identity, login, transport, key: None, refused: false, idle }
+        let access = Access { identity, transport: Transport::Sasl };
+        let login = Login::Plain(Arc::new(credentials));
+        Self { fleet, conn, access, login, key: None, refused: false, idle: Vec::new() }
     }
 
     /// Whom they speak for.
     pub(in crate::serve) fn identity(&self) -> &Identity {
-        &self.identity
+        &self.access.identity
+    }
+
+    /// The same, and how messages travel on them.
+    pub(in crate::serve) fn access(&self) -> &Access {
+        &self.access
     }
 
     /// Who the client is, if it said so and was believed.
@@ -82,12 +86,12 @@ impl<S: Stream> Links<S> {
 
     /// What coordinators understand to which they lead.
     pub(in crate::serve) fn speaks(&self) -> Speaks {
-        coding::speaks(self.transport)
+        coding::speaks(self.access.transport)
     }
 
     /// Whether a probe can do what their client does: without frames or a login.
     pub(in crate::serve) fn are_plain(&self) -> bool {
-        self.transport == Transport::Unframed && !self.logs_in()
+        self.access.transport == Transport::Unframed && !self.logs_in()
     }
 
     /// What a client that logs in wants first of a coordinator.
@@ -97,7 +101,7 @@ impl<S: Stream> Links<S> {
 
     /// A coordinator has accepted the credentials.
     pub(in crate::serve) fn note_accepted(&mut self) {
-        if let (Identity::Plain(user), Login::Plain(credentials)) = (&self.identity, &self.login) {
+        if let (Identity::Plain(user), Login::Plain(credentials)) = (&self.access.identity, &self.login) {
             self.key = Some(self.fleet.keyring.add(user, self.conn, credentials));
         }
     }
@@ -153,7 +157,7 @@ impl<S: Stream> Links<S> {
             || self
                 .fleet
                 .port(coordinator, service)
-                .is_some_and(|port| port.has_room(Holder::of(&self.identity, client), Kind::Any))
+                .is_some_and(|port| port.has_room(Holder::of(&self.access, client), Kind::Any))
     }
 
     /// Has the runtime in which this is called, which knows nothing of them yet, wait for those that are its own and good.
@@ -212,7 +216,7 @@ impl<S: Stream> Links<S> {
         slot: Slot<S>,
         shared: &Shared<S>,
     ) -> Result<Box<Link<S>>, NoLink> {
-        self.fleet.dial(slot, &self.login, self.transport, shared).await
+        self.fleet.dial(slot, &self.login, self.access.transport, shared).await
     }
 
     /// Notes the session that a Beeswax link is; `count` counts it as load.
@@ -228,7 +232,7 @@ impl<S: Stream> Links<S> {
             guid,
             secret: None,
             coordinator,
-            identity: self.identity.clone(),
+            access: self.access.clone(),
             count,
             tenancy: None,
             idle_timeout: IdleTimeout::default(),
@@ -258,7 +262,7 @@ impl<S: Stream> Links<S> {
     /// Counts a session that is about to be opened there, if the links that serve it are shared: they are kept for it.
     pub(in crate::serve) fn begin_session(&self, coordinator: &Coordinator) -> Option<Tenancy> {
         let port = self.fleet.port(coordinator, Service::Hs2).filter(|port| port.shares)?;
-        Some(port.begin_session(&self.identity))
+        Some(port.begin_session(&self.access))
     }
 }
 

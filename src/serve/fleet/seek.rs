@@ -99,9 +99,9 @@ impl<S: Stream> Seeker<'_, S> {
     ) -> Result<Grant<S>, NotCalled> {
         let lobby = self.fleet.lobby(self.service);
         let (called, call) = oneshot::channel();
-        let Holder { identity, unproven } = self.holder;
-        let identity = identity.clone();
-        let waiter = Waiter { identity, unproven, kind: self.kind, tried: tried.to_vec(), called };
+        let Holder { access, unproven } = self.holder;
+        let access = access.clone();
+        let waiter = Waiter { access, unproven, kind: self.kind, tried: tried.to_vec(), called };
         let ticket = lobby.join(&self.turn, waiter).inspect_err(|_| lobby.note_full())?;
         let line = Line::Lobby(Arc::clone(lobby));
         let waiting = Waiting::new(lobby, call, line, (self.turn.clone(), ticket));

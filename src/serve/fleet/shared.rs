@@ -15,7 +15,7 @@ use crate::cluster::brake::{Brake, Who};
 use crate::cluster::room::{Holder, Kind, RoomView};
 use crate::cluster::roster::{All, Roster};
 use crate::cluster::{Cluster, Coordinator, DrainSettings, NoPick, Opening, Wanted};
-use crate::ids::{CoordinatorId, Identity, PerService, Service};
+use crate::ids::{Access, CoordinatorId, PerService, Service};
 use crate::metrics::{CoordinatorMetrics, Metrics, QueueMetrics};
 use crate::net::stream::Stream;
 use crate::serve::fleet::keyring::Keyring;
@@ -150,7 +150,7 @@ impl<S: Stream> Fleet<S> {
     /// Whether somebody without a link could have one to a coordinator's port, for a new session.
     pub fn has_room(&self, coordinator: &Coordinator, service: Service) -> bool {
         self.port(coordinator, service)
-            .is_some_and(|port| port.has_room(Holder::ourselves(&Identity::Unread), Kind::New))
+            .is_some_and(|port| port.has_room(Holder::ourselves(&Access::UNREAD), Kind::New))
     }
 
     /// New sessions that wait for room on any coordinator.

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::cluster::room::{Holder, Kind};
 use crate::cluster::turns::{QueueFull, Ticket, Turn, Turns};
-use crate::ids::{ClientAddress, CoordinatorId, Identity};
+use crate::ids::{Access, ClientAddress, CoordinatorId};
 use crate::metrics::{QueueMetrics, WaitOutcome};
 use crate::serve::settings::RoomSettings;
 
@@ -16,7 +16,7 @@ use crate::serve::settings::RoomSettings;
 #[derive(Debug)]
 pub(in crate::serve) struct Waiter<G> {
     /// Whom the link is for.
-    pub identity: Identity,
+    pub access: Access,
     /// Whose share it uses, if nobody has proven anything.
     pub unproven: Option<ClientAddress>,
     /// Which link will do.
@@ -29,7 +29,7 @@ pub(in crate::serve) struct Waiter<G> {
 
 impl<G> Waiter<G> {
     pub(in crate::serve) fn holder(&self) -> Holder<'_> {
-        Holder { identity: &self.identity, unproven: self.unproven }
+        Holder { access: &self.access, unproven: self.unproven }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::timeout;
 
-use crate::ids::{Family, Identity, Transport};
+use crate::ids::Family;
 use crate::net::stream::Stream;
 use crate::serve::link::Link;
 use crate::serve::link::lost::LostCause;
@@ -65,16 +65,6 @@ impl<S: Stream> Answer<S> {
         if let Some(link) = self.link {
             link.put_back();
         }
-    }
-}
-
-/// How messages travel on the links of an identity; none for what is not read.
-pub(in crate::serve) fn transport(identity: &Identity) -> Option<Transport> {
-    match identity {
-        Identity::Anonymous { framed: false } => Some(Transport::Unframed),
-        Identity::Anonymous { framed: true } => Some(Transport::Framed),
-        Identity::Plain(_) => Some(Transport::Sasl),
-        Identity::Unread => None,
     }
 }
 

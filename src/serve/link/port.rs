@@ -16,7 +16,7 @@ use crate::cluster::lineage::{Breaks, Lineage};
 use crate::cluster::room::{Claim, Holder, Kind, OwnLinks, PortFigures, Purpose, Room, RoomView, Tenancy};
 use crate::cluster::turns::{QueueFull, Ticket, Turn, Turns};
 use crate::cluster::{Coordinator, Flavor};
-use crate::ids::{Identity, Service};
+use crate::ids::{Access, Service};
 use crate::metrics::CoordinatorMetrics;
 use crate::net::host::Host;
 use crate::net::stream::Stream;
@@ -124,7 +124,7 @@ impl<S: Stream> Port<S> {
 
     /// Whether a claim would get nothing only because the address that it is for uses its share.
     pub(in crate::serve) fn has_room_for_others(&self, holder: Holder<'_>, kind: Kind) -> bool {
-        let proven = Holder::ourselves(holder.identity);
+        let proven = Holder::ourselves(holder.access);
         self.has_room(proven, kind) && !self.has_room(holder, kind)
     }
 
@@ -173,9 +173,9 @@ impl<S: Stream> Port<S> {
             }
             Claim::Dial { mut closed } => {
                 state.note_ended(&mut closed);
-                let (port, identity) = (Arc::clone(self), holder.identity.clone());
+                let (port, access) = (Arc::clone(self), holder.access.clone());
                 let (birth, broke, settled, over) = (None, false, false, false);
-                let slot = Slot { port, identity, unproven, purpose, birth, broke, settled, over };
+                let slot = Slot { port, access, unproven, purpose, birth, broke, settled, over };
                 (Grant::Slot(slot), closed)
             }
         })
@@ -198,9 +198,9 @@ impl<S: Stream> Port<S> {
             return Ok(Ok(grant.settle(here)));
         }
         let (called, call) = oneshot::channel();
-        let Holder { identity, unproven } = holder;
-        let (identity, tried) = (identity.clone(), Vec::new());
-        let waiter = Waiter { identity, unproven, kind: Kind::Any, tried, called };
+        let Holder { access, unproven } = holder;
+        let (access, tried) = (access.clone(), Vec::new());
+        let waiter = Waiter { access, unproven, kind: Kind::Any, tried, called };
         let (ticket, displaced) = state.line(purpose).join(turn, waiter)?;
         drop(state);
         drop(displaced);
@@ -226,9 +226,9 @@ impl<S: Stream> Port<S> {
         if !std::mem::replace(&mut link.slot.settled, true) {
             state.room.settle();
         }
-        let (identity, purpose) = (link.slot.identity.clone(), link.slot.purpose);
+        let (access, purpose) = (link.slot.access.clone(), link.slot.purpose);
         let unproven = link.slot.unproven.take();
-        state.room.put(Holder { identity: &identity, unproven }, purpose, link);
+        state.room.put(Holder { access: &access, unproven }, purpose, link);
         self.call_next(state);
     }
 
@@ -243,8 +243,8 @@ impl<S: Stream> Port<S> {
     }
 
     /// Counts a session of an identity: its links are kept while there is one.
-    pub(in crate::serve) fn begin_session(&self, identity: &Identity) -> Tenancy {
-        self.state.lock().room.begin_session(identity)
+    pub(in crate::serve) fn begin_session(&self, access: &Access) -> Tenancy {
+        self.state.lock().room.begin_session(access)
     }
 
     /// Takes in what a poll says of the port; `before` is what was ours when it began.

@@ -9,7 +9,7 @@ use crate::clock;
 use crate::cluster::Coordinator;
 use crate::cluster::lineage::Birth;
 use crate::cluster::room::Purpose;
-use crate::ids::{ClientAddress, Identity};
+use crate::ids::{Access, ClientAddress};
 use crate::net::stream::Stream;
 use crate::serve::link::Link;
 use crate::serve::link::port::Port;
@@ -91,7 +91,7 @@ impl<S: Stream> Link<S> {
 pub(in crate::serve) struct Slot<S: Stream> {
     /// Whose links it is one of.
     pub port: Arc<Port<S>>,
-    pub(in crate::serve) identity: Identity,
+    pub(in crate::serve) access: Access,
     /// Whose share it is of, as long as nobody has proven anything.
     pub(in crate::serve) unproven: Option<ClientAddress>,
     pub(in crate::serve) purpose: Purpose,

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock;
 use crate::cluster::Cluster;
-use crate::ids::Identity;
+use crate::ids::Access;
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{
     call, cluster, guessed, handle, query_id, with_handle, with_operation, with_query_id, with_two_handles,
@@ -30,7 +30,7 @@ fn table() -> (Table, Cluster) {
             secret: Some(secret),
             coordinator: OWNER,
             count,
-            identity: Identity::Anonymous { framed: false },
+            access: Access::ANONYMOUS,
             tenancy: None,
             idle_timeout: IdleTimeout::default(),
             now: clock::now(),

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock;
-use crate::ids::Identity;
+use crate::ids::Access;
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{
     call, cluster, failed, guessed, handle, minted, query_id, reply, statement, succeeded, thrown,
@@ -36,7 +36,7 @@ impl Fixture {
             secret: Some(secret),
             coordinator: coordinator.id,
             count,
-            identity: Identity::Anonymous { framed: false },
+            access: Access::ANONYMOUS,
             tenancy: None,
             idle_timeout: IdleTimeout::default(),
             now: clock::now(),

@@ -153,7 +153,7 @@ fn a_question_is_known_by_its_guid_its_secret_its_kind_and_its_identity() {
     assert_ne!(keys.key(&Question::Session(handle(2)), &plain("ann")), key);
     assert_ne!(keys.key(&operation(), &plain("ann")), key);
     assert_ne!(keys.key(&session(), &plain("bob")), key);
-    assert_ne!(keys.key(&session(), &Identity::Anonymous { framed: false }), key);
+    assert_ne!(keys.key(&session(), &Identity::Anonymous), key);
     let others = Keys::draw(&mut StdRng::seed_from_u64(2));
     assert_ne!(others.key(&session(), &plain("ann")), key, "another router's");
 }

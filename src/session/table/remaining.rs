@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::mobile::{Cause, Pinned};
 use super::session::Session;
 use super::store::Table;
-use crate::ids::{CoordinatorId, Identity};
+use crate::ids::{Access, CoordinatorId};
 use crate::wire::facts::{Guid, Handle};
 
 /// A session that a drain waits for.
@@ -42,7 +42,7 @@ impl Named {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenOf {
     /// Whose sessions they were opened in.
-    pub identity: Identity,
+    pub access: Access,
     /// One or more.
     pub operations: Vec<Named>,
 }
@@ -55,20 +55,20 @@ impl Table {
         let mut listed = Vec::new();
         for session in self.sessions.iter().filter(|session| session.coordinator == coordinator) {
             let usage = &session.usage;
-            listed.extend(usage.operations.iter().map(|guid| (*guid, usage.identity.clone())));
+            listed.extend(usage.operations.iter().map(|guid| (*guid, usage.access.clone())));
         }
         listed.sort_unstable_by_key(|(guid, _)| *guid);
         // No lock is held across both maps: what was closed meanwhile is left out here.
         let (mut all, mut positions) = (Vec::<OpenOf>::new(), HashMap::new());
-        for (guid, identity) in listed {
+        for (guid, access) in listed {
             let Some(operation) = self.operations.get(&guid).filter(|operation| operation.open.is_some())
             else {
                 continue;
             };
             let secret = operation.secret;
             let named = secret.map_or(Named::Query(guid), |secret| Named::Operation(Handle { guid, secret }));
-            let position = *positions.entry((identity.clone(), secret.is_some())).or_insert_with(|| {
-                all.push(OpenOf { identity, operations: Vec::new() });
+            let position = *positions.entry((access.clone(), secret.is_some())).or_insert_with(|| {
+                all.push(OpenOf { access, operations: Vec::new() });
                 all.len() - 1
             });
             if let Some(of) = all.get_mut(position) {

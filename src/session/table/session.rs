@@ -11,7 +11,7 @@ use super::mobile::{Cause, Leftover, Mobile, Pinned};
 use super::secret::{Secret, same};
 use crate::cluster::room::Tenancy;
 use crate::cluster::{Coordinator, SessionCount};
-use crate::ids::{CoordinatorId, Identity};
+use crate::ids::{Access, CoordinatorId};
 use crate::session::activity::Activity;
 use crate::session::idle::IdleTimeout;
 use crate::wire::facts::{Guid, Handle};
@@ -30,7 +30,7 @@ pub struct NewSession {
     /// Its owner.
     pub coordinator: CoordinatorId,
     /// Whose it is.
-    pub identity: Identity,
+    pub access: Access,
     /// Counts it as load until it is closed.
     pub count: SessionCount,
     /// Whose session it is, if its calls share links: those are kept until it is closed.
@@ -49,7 +49,7 @@ pub struct Target {
     /// Where.
     pub coordinator: CoordinatorId,
     /// Whose it is.
-    pub identity: Identity,
+    pub access: Access,
 }
 
 /// In place an entry has what a look-up reads, the rest is behind a box.
@@ -67,7 +67,7 @@ pub(super) struct Usage {
     pub(super) attachment: Attachment,
     /// Open ones. A set: a session may have tens of thousands, and each is looked up when it is closed.
     pub(super) operations: HashSet<Guid>,
-    pub(super) identity: Identity,
+    pub(super) access: Access,
     pub(super) activity: Arc<Activity>,
     /// None for one that was not opened by its handle's first client here.
     pub(super) admission: Option<Admission>,
@@ -119,11 +119,11 @@ impl Attachment {
 impl Session {
     /// With nothing attached to it.
     pub(super) fn new(new: NewSession, activity: Activity) -> Self {
-        let NewSession { guid: _, secret, coordinator, identity, count, tenancy, idle_timeout, now: _ } = new;
+        let NewSession { guid: _, secret, coordinator, access, count, tenancy, idle_timeout, now: _ } = new;
         let usage = Usage {
             attachment: Attachment::Detached(None),
             operations: HashSet::new(),
-            identity,
+            access,
             activity: Arc::new(activity),
             admission: None,
             life: Life::new(idle_timeout, Presence { tenancy, count: Some(count) }),
@@ -151,7 +151,7 @@ impl Session {
     /// Where it is, if it is open there and shares its links.
     pub(super) fn target(&self, guid: &Guid) -> Option<Target> {
         let handle = self.handle(guid).filter(|_| self.usage.life.shares_links())?;
-        Some(Target { handle, coordinator: self.coordinator, identity: self.usage.identity.clone() })
+        Some(Target { handle, coordinator: self.coordinator, access: self.usage.access.clone() })
     }
 
     /// Where it is and where it was, as far as it may be open there.
@@ -159,7 +159,7 @@ impl Session {
         let leftovers = self.usage.life.leftovers().iter().map(|leftover| Target {
             handle: leftover.handle,
             coordinator: leftover.coordinator,
-            identity: self.usage.identity.clone(),
+            access: self.usage.access.clone(),
         });
         self.target(guid).into_iter().chain(leftovers).collect()
     }

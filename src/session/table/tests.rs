@@ -13,7 +13,7 @@ use super::session::Session;
 use super::*;
 use crate::clock;
 use crate::cluster::{Cluster, Load};
-use crate::ids::{CoordinatorId, Identity};
+use crate::ids::{Access, CoordinatorId};
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
 use crate::wire::facts::{Guid, Handle};
@@ -41,7 +41,7 @@ impl Fixture {
             secret: Some(handle.secret),
             coordinator,
             count,
-            identity: Identity::Anonymous { framed: false },
+            access: Access::ANONYMOUS,
             tenancy: None,
             idle_timeout: IdleTimeout::default(),
             now: clock::now(),

@@ -2,7 +2,7 @@ use super::*;
 use crate::clock;
 use crate::cluster::Cluster;
 use crate::cluster::room::{AddressShare, Limits, Room};
-use crate::ids::Identity;
+use crate::ids::Access;
 use crate::session::messages::{cluster, handle};
 use crate::session::state::State;
 use crate::session::table::mobile::Movable;
@@ -23,7 +23,7 @@ impl Fixture {
         let cluster = cluster(2);
         let mut room =
             Room::<()>::new(Limits { threads: None, reserve: 0, address_share: AddressShare::ALL });
-        let tenancy = Some(room.begin_session(&Identity::Anonymous { framed: false }));
+        let tenancy = Some(room.begin_session(&Access::ANONYMOUS));
         let count = Some(cluster.coordinators()[0].count_session());
         let life = Life::new(IdleTimeout::opened(Some(TIMEOUT), None), Presence { tenancy, count });
         Self { cluster, life }

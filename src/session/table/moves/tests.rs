@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock;
 use crate::cluster::Cluster;
-use crate::ids::Identity;
+use crate::ids::Access;
 use crate::session::activity::InUse;
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
@@ -57,7 +57,7 @@ impl Fixture {
             secret: Some(session.secret),
             coordinator,
             count,
-            identity: Identity::Anonymous { framed: false },
+            access: Access::ANONYMOUS,
             tenancy: None,
             idle_timeout: IdleTimeout::default(),
             now: clock::now(),

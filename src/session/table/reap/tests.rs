@@ -2,7 +2,7 @@ use super::*;
 use crate::clock;
 use crate::cluster::room::{AddressShare, Limits, Room};
 use crate::cluster::{Cluster, Load};
-use crate::ids::{CoordinatorId, Identity};
+use crate::ids::{Access, CoordinatorId};
 use crate::session::activity::InUse;
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
@@ -13,7 +13,7 @@ use crate::wire::facts::Handle;
 
 const GRACE: Duration = Duration::from_mins(1);
 const TIMEOUT: Duration = Duration::from_mins(10);
-const IDENTITY: Identity = Identity::Anonymous { framed: false };
+const ACCESS: Access = Access::ANONYMOUS;
 
 /// A table with session 1, which shares its links and may be idle for ten minutes, and session 2, whose link is its own.
 struct Fixture {
@@ -35,9 +35,9 @@ impl Fixture {
                 guid,
                 secret: Some(secret),
                 coordinator: owner.id,
-                identity: IDENTITY,
+                access: ACCESS,
                 count: owner.count_session(),
-                tenancy: shares.then(|| room.begin_session(&IDENTITY)),
+                tenancy: shares.then(|| room.begin_session(&ACCESS)),
                 idle_timeout: IdleTimeout::opened(Some(TIMEOUT), None),
                 now: this.start,
             };
@@ -88,7 +88,7 @@ fn a_session_that_shares_links_is_abandoned_after_its_grace_and_not_while_somebo
     fixture.table.detach(&guid);
     fixture.table.forget_detached(start);
     let reaping = fixture.end(GRACE).unwrap();
-    let target = Target { handle: handle(1), coordinator: CoordinatorId(0), identity: IDENTITY };
+    let target = Target { handle: handle(1), coordinator: CoordinatorId(0), access: ACCESS };
     assert_eq!(reaping.targets, [target]);
     reaping.closed(&reaping.targets[0]);
     assert_eq!(fixture.table.session_owner(&guid), None);
@@ -114,7 +114,7 @@ fn a_reaping_says_nothing_of_another_session_that_has_its_guid_since() {
         guid,
         secret: Some(handle(1).secret),
         coordinator: owner.id,
-        identity: IDENTITY,
+        access: ACCESS,
         count: owner.count_session(),
         tenancy: None,
         idle_timeout: IdleTimeout::default(),

@@ -18,7 +18,7 @@ const SESSIONS: u8 = 3;
 const COORDINATORS: u32 = 6;
 const GRACE: Duration = Duration::from_secs(20);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(40);
-const IDENTITY: Identity = Identity::Anonymous { framed: false };
+const ACCESS: Access = Access::ANONYMOUS;
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -118,9 +118,9 @@ impl World {
             guid,
             secret: Some(secret),
             coordinator: owner.id,
-            identity: IDENTITY,
+            access: ACCESS,
             count: owner.count_session(),
-            tenancy: shares.then(|| self.room.begin_session(&IDENTITY)),
+            tenancy: shares.then(|| self.room.begin_session(&ACCESS)),
             idle_timeout: IdleTimeout::opened(Some(IDLE_TIMEOUT), None),
             now: self.now,
         };

@@ -1,6 +1,7 @@
 //! Sessions and operations that were located.
 
 use super::*;
+use crate::ids::Access;
 use crate::session::table::store::OPERATIONS_PER_SESSION;
 
 const OWNER: CoordinatorId = CoordinatorId(1);
@@ -26,7 +27,7 @@ impl Fixture {
             guid,
             secret: Some(secret),
             coordinator,
-            identity: Identity::Anonymous { framed: false },
+            access: Access::ANONYMOUS,
             count,
             tenancy: None,
             idle_timeout: IdleTimeout::default(),

@@ -1,5 +1,6 @@
 //! Operations: who owns them, what they count for, when they are forgotten.
 
+use crate::ids::{Access, Identity, Transport};
 use super::*;
 
 #[test]
@@ -146,14 +147,14 @@ fn running_ends_while_the_operation_stays_open() {
 #[test]
 fn what_is_open_on_a_coordinator_is_told_by_whose_it_is_and_how_a_call_names_it() {
     let fixture = Fixture::new(8);
-    let session = |number, coordinator, identity: &Identity| {
+    let session = |number, coordinator, access: &Access| {
         let coordinator = fixture.cluster.coordinator(CoordinatorId(coordinator)).unwrap();
         let Handle { guid, secret } = handle(number);
         let new = NewSession {
             guid,
             secret: Some(secret),
             coordinator: coordinator.id,
-            identity: identity.clone(),
+            access: access.clone(),
             count: coordinator.count_session(),
             tenancy: None,
             idle_timeout: IdleTimeout::default(),
@@ -161,9 +162,10 @@ fn what_is_open_on_a_coordinator_is_told_by_whose_it_is_and_how_a_call_names_it(
         };
         fixture.table.insert_session(new).unwrap();
     };
-    let [ann, bob] = ["ann", "bob"].map(|user| Identity::Plain(user.into()));
-    for (number, coordinator, identity) in [(1, 0, &ann), (2, 0, &bob), (3, 0, &ann), (4, 1, &ann)] {
-        session(number, coordinator, identity);
+    let [ann, bob] = ["ann", "bob"]
+        .map(|user| Access { identity: Identity::Plain(user.into()), transport: Transport::Sasl });
+    for (number, coordinator, access) in [(1, 0, &ann), (2, 0, &bob), (3, 0, &ann), (4, 1, &ann)] {
+        session(number, coordinator, access);
     }
     for (number, session, coordinator) in [(11, 1, 0), (12, 1, 0), (13, 2, 0), (14, 3, 0), (15, 4, 1)] {
         fixture.insert_operation(number, session, coordinator);
@@ -181,8 +183,8 @@ fn what_is_open_on_a_coordinator_is_told_by_whose_it_is_and_how_a_call_names_it(
         open: fixture.open.count(),
         counted: owner.count_operation(),
     });
-    let of = |identity: &Identity, operations: &[Named]| OpenOf {
-        identity: identity.clone(),
+    let of = |access: &Access, operations: &[Named]| OpenOf {
+        access: access.clone(),
         operations: operations.to_vec(),
     };
     let operation = |number| Named::Operation(handle(number));

@@ -1,6 +1,7 @@
 //! Sessions: who owns them, who may name them, when they are forgotten.
 
 use super::*;
+use crate::ids::Access;
 
 #[test]
 fn a_session_and_an_operation_are_found_by_their_guids_alone() {
@@ -35,7 +36,7 @@ fn what_has_no_secret_is_not_told_by_any() {
         secret: None,
         coordinator: CoordinatorId(0),
         count,
-        identity: Identity::Anonymous { framed: false },
+        access: Access::ANONYMOUS,
         tenancy: None,
         idle_timeout: IdleTimeout::default(),
         now: clock::now(),
@@ -71,7 +72,7 @@ fn a_beeswax_session_is_neither_displaced_by_a_minted_guid_nor_displaces_one() {
             secret: None,
             coordinator,
             count,
-            identity: Identity::Anonymous { framed: false },
+            access: Access::ANONYMOUS,
             tenancy: None,
             idle_timeout: IdleTimeout::default(),
             now: clock::now(),
