@@ -132,7 +132,7 @@ impl Activity {
     /// The coordinator with the link to which it ended, if it did.
     pub fn lost(&self) -> Option<CoordinatorId> {
         let marks = self.marks.load(Ordering::Acquire);
-        (marks & LOST != 0).then(|| CoordinatorId(marks & CoordinatorId::LAST.0))
+        (marks & LOST != 0).then_some(CoordinatorId(marks & CoordinatorId::LAST.0))
     }
 
     /// Whether [`Self::note_found`] was.

@@ -178,6 +178,9 @@ impl<S: Stream> Late<S> {
             let chunk = self.link.read().await.ok()?;
             self.is_clean = self.reply.take(&chunk).ok()?.clean;
         }
+        if self.link.slot.port.is_closed() {
+            return None;
+        }
         if !self.is_clean || self.reply.phase() != Phase::ReplySucceeds {
             return None;
         }
