@@ -24,15 +24,15 @@ impl fmt::Display for CoordinatorName {
     }
 }
 
-/// One coordinator of a cluster, as long as the router runs: no other one of that cluster ever has the same. They count up
-/// from 0 in the order in which coordinators came.
+/// One coordinator of a cluster. As long as the router runs, no other coordinator of that cluster gets the
+/// same id. Ids count up from 0 in the order in which coordinators were added, to [`Self::LAST`] at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CoordinatorId(pub u32);
 
 impl CoordinatorId {
     /// The last one that is ever given.
     pub const LAST: Self = Self((1 << Self::BITS) - 1);
-    /// As many bits hold any of them: something else can be kept in the others.
+    /// How many bits an id needs: the others of a `u32` are free for something else.
     pub const BITS: u32 = 29;
 }
 

@@ -19,6 +19,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 mod coordinator;
 mod descriptions;
+mod forget;
 mod labels;
 mod series;
 
@@ -122,6 +123,11 @@ impl Metrics {
     /// The metrics of one coordinator of a cluster.
     pub fn coordinator(&self, cluster: &str, coordinator: &CoordinatorName) -> CoordinatorMetrics {
         self.coordinators.of(cluster, coordinator)
+    }
+
+    /// A coordinator is gone: nothing is shown of it any more.
+    pub fn forget_coordinator(&self, cluster: &str, coordinator: &CoordinatorName) {
+        self.coordinators.forget(cluster, coordinator);
     }
 
     /// The metrics of calls. A method is then found by its place in `methods`, in which each name must be

@@ -226,7 +226,7 @@ impl Condition {
 
     fn begin_incarnation(&mut self, now: Instant) {
         self.cooling = Cooling::default();
-        self.failures = Default::default();
+        self.failures = PerService::default();
         self.polled.forget();
         self.returned = Some(now);
         self.incarnations = self.incarnations.wrapping_add(1);

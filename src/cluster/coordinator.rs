@@ -45,6 +45,8 @@ pub struct Coordinator {
     /// To be noted whenever something is changed that a pick goes by.
     pub(super) mark: Mark,
     drain: Mutex<Option<Drain>>,
+    /// Whether it is drained for good; changed under the lock of `drain`.
+    retires: AtomicBool,
     pub(super) counts: Counts,
     settings: HealthSettings,
     condition: Mutex<Condition>,
@@ -81,6 +83,7 @@ impl Coordinator {
             draining: AtomicBool::new(state == AdminState::Drain),
             mark,
             drain: Mutex::default(),
+            retires: AtomicBool::new(false),
             counts: Counts::default(),
             settings: health,
             condition: Mutex::default(),
@@ -104,9 +107,18 @@ impl Coordinator {
         self.mark.note_change();
     }
 
-    /// It gets new sessions again.
+    /// It is drained as by [`Self::drain`], for good: it is about to be removed.
+    pub fn retire(&self, deadline: Option<Duration>, usual: Duration, now: Instant) {
+        self.retires.store(true, Ordering::Relaxed);
+        self.drain(deadline, usual, now);
+    }
+
+    /// It gets new sessions again, unless it is about to be removed.
     pub fn resume(&self) {
         let mut drain = self.drain.lock();
+        if self.retires.load(Ordering::Relaxed) {
+            return;
+        }
         *drain = None;
         self.draining.store(false, Ordering::Relaxed);
         self.mark.note_change();
@@ -131,6 +143,12 @@ impl Coordinator {
     /// Operations that this router has open there: minted and not closed.
     pub fn open_operations(&self) -> u32 {
         self.counts.open_operations()
+    }
+
+    /// Whether this router has nothing there: no session, open or being opened, and no operation.
+    pub fn is_empty(&self) -> bool {
+        let Load { open_sessions, running_operations, opens_in_progress } = self.load();
+        [open_sessions, running_operations, opens_in_progress, self.open_operations()] == [0; 4]
     }
 
     /// Connections of this router that are passed on to it unread; each counts as a session, too.

@@ -1,5 +1,5 @@
-//! What is counted for a coordinator, counted as long as a guard lives: so no way out of a call, a session or a connection
-//! can leak a count.
+//! Guards that count something for a coordinator as long as they live, so that no way out of a call, a
+//! session or a connection can leak a count.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +21,8 @@ impl Coordinator {
         SessionCount { coordinator: Arc::clone(self) }
     }
 
-    /// Counts a connection that is passed on unread, and with it the session that it may be, for as long as the guard lives.
+    /// Counts a connection that is passed on unread, and with it the session that it may be, for as long as
+    /// the guard lives.
     pub fn count_opaque(self: &Arc<Self>) -> OpaqueCount {
         self.counts.opaque_connections.fetch_add(1, Ordering::Relaxed);
         OpaqueCount { session: self.count_session() }
@@ -55,7 +56,8 @@ impl Opening {
         &self.coordinator
     }
 
-    /// The open succeeded: counts the session before it stops counting the open, so that at no moment neither counts.
+    /// The open succeeded: counts the session before it stops counting the open, so that at no moment neither
+    /// counts.
     pub fn into_session(self) -> SessionCount {
         self.coordinator.count_session()
     }

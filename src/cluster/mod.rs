@@ -1,7 +1,8 @@
 //! What the router knows of a fleet: its coordinators, how loaded each is, and which one a new session should go to.
 //!
 //! Nothing here performs IO, reads a clock or draws its own random numbers: `serve` reports what happened
-//! ([`Coordinator::note_dial_failed`] and its kin, guards such as [`Opening`]) and asks ([`Cluster::pick_and_reserve`]).
+//! ([`Coordinator::note_dial_failed`] and its kin, guards such as [`Opening`]) and asks
+//! ([`Cluster::pick_and_reserve`]).
 
 pub mod brake;
 mod changes;
@@ -236,10 +237,10 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// A coordinator comes to the cluster, with nothing counted; its id is the next one.
+    /// Adds a coordinator, with nothing counted; its id is the next one.
     ///
     /// # Errors
-    /// Its settings are none that a coordinator can have beside those that are there.
+    /// The name is taken, the weight is 0, or all ids are used up.
     pub fn add(&self, settings: CoordinatorSettings) -> Result<Arc<Coordinator>, SettingsError> {
         let mut next_id = self.next_id.lock();
         if self.named(&settings.name.0).is_some() {
@@ -256,7 +257,8 @@ impl Cluster {
         Ok(coordinator)
     }
 
-    /// A coordinator is of the cluster no more, and is not picked. Whoever counts something there counts on.
+    /// Takes a coordinator out of the cluster: it is not picked any more. What is counted for it is counted
+    /// to its end.
     pub fn remove(&self, id: CoordinatorId) -> Option<Arc<Coordinator>> {
         self.coordinators.remove(id)
     }

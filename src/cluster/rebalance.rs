@@ -160,14 +160,17 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn cluster(coordinators: u32) -> Cluster {
-        let settings = |place: u32| CoordinatorSettings {
+    fn settings(place: u32) -> CoordinatorSettings {
+        CoordinatorSettings {
             name: CoordinatorName(format!("c{place}").into()),
             host: "localhost".to_owned(),
             ports: Flavor::Impala.default_ports(),
             weight: 1,
             state: AdminState::Active,
-        };
+        }
+    }
+
+    fn cluster(coordinators: u32) -> Cluster {
         Cluster::new(Settings {
             name: "test".into(),
             flavor: Flavor::Impala,
@@ -232,6 +235,19 @@ mod tests {
         assert!(most <= 44, "{most} is more than 1.1 times the mean");
         // From then on it is one like the others.
         drop(sessions.remove(2));
+        assert_eq!(rebalance.look(&cluster, SECOND, clock::now()), []);
+    }
+
+    #[test]
+    fn a_coordinator_that_comes_is_filled_like_one_that_returns() {
+        let cluster = cluster(2);
+        let _sessions = fill(&cluster, &[60, 60]);
+        let mut rebalance = Rebalance::default();
+        assert_eq!(rebalance.look(&cluster, SECOND, clock::now()), []);
+        let id = cluster.add(settings(2)).unwrap().id;
+        let shifts = rebalance.look(&cluster, SECOND, clock::now());
+        assert!(!shifts.is_empty() && shifts.iter().all(|shift| shift.to == id), "{shifts:?}");
+        cluster.remove(id);
         assert_eq!(rebalance.look(&cluster, SECOND, clock::now()), []);
     }
 

@@ -1,5 +1,5 @@
-//! Who belongs to a fleet at the moment. Everybody reads that, and hardly ever does it change: so a list never changes, but is
-//! replaced by another.
+//! The coordinators that belong to a fleet at the moment. They are looked up in every call and hardly ever
+//! change, so a list is never changed in place: another one replaces it.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ pub trait Known {
 /// All that were there at one moment, in the order of their ids.
 pub type All<T> = Arc<[Arc<T>]>;
 
-/// One value for each coordinator that is there. The lock is held to look one up or to take hold of the list, no longer.
+/// One value for each coordinator that is there. The lock is held only while one is looked up or the list is
+/// taken hold of.
 #[derive(Debug)]
 pub struct Roster<T>(RwLock<All<T>>);
 
@@ -38,7 +39,8 @@ impl<T: Known> Roster<T> {
         all.get(place_of(&all, id)?).cloned()
     }
 
-    /// What `read` says of the one with this id, if it is there now. Called with the lock held: it may not come back here.
+    /// What `read` says of the one with this id, if it is there now. The lock is held meanwhile: `read` may
+    /// not use this roster.
     pub fn read<U>(&self, id: CoordinatorId, read: impl FnOnce(&T) -> U) -> Option<U> {
         let all = self.0.read();
         all.get(place_of(&all, id)?).map(|one| read(one))
@@ -84,7 +86,9 @@ mod tests {
     #[test]
     fn a_list_that_was_taken_hold_of_does_not_change() {
         let roster = Roster::default();
-        [3, 9, 5].into_iter().for_each(|id| roster.add(Arc::new(id)));
+        for id in [3, 9, 5] {
+            roster.add(Arc::new(id));
+        }
         let before = roster.all();
         roster.remove(CoordinatorId(5));
         roster.add(Arc::new(7));
@@ -95,7 +99,9 @@ mod tests {
     #[test]
     fn each_is_found_by_its_id_as_long_as_it_is_there() {
         let roster = Roster::default();
-        [3, 9, 5].into_iter().for_each(|id| roster.add(Arc::new(id)));
+        for id in [3, 9, 5] {
+            roster.add(Arc::new(id));
+        }
         for id in [3, 5, 9] {
             assert_eq!(roster.get(CoordinatorId(id)).as_deref(), Some(&id));
             assert_eq!(roster.read(CoordinatorId(id), |one| one + 1), Some(id + 1));

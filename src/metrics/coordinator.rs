@@ -20,19 +20,19 @@ use crate::ids::{CoordinatorName, Service};
 /// The metrics with a coordinator label, for all coordinators.
 #[derive(Debug)]
 pub(super) struct Coordinators {
-    sessions: Family<CoordinatorOutcome, Counter>,
-    moves: Family<CoordinatorOutcome, Counter>,
-    drained: Family<CoordinatorOutcome, Counter>,
-    draining: Family<CoordinatorLabels, Gauge>,
-    drain_waits_for: Family<DrainLabels, Gauge>,
-    sessions_open: Family<CoordinatorLabels, Gauge>,
-    operations_running: Family<CoordinatorLabels, Gauge>,
-    links_open: Family<PortLabels, Gauge>,
-    links_idle: Family<PortLabels, Gauge>,
-    dials: Family<CoordinatorOutcome, Counter>,
-    probes: Family<CoordinatorOutcome, Counter>,
-    load_polls: Family<CoordinatorOutcome, Counter>,
-    state: Family<StateLabels, Gauge>,
+    pub(super) sessions: Family<CoordinatorOutcome, Counter>,
+    pub(super) moves: Family<CoordinatorOutcome, Counter>,
+    pub(super) drained: Family<CoordinatorOutcome, Counter>,
+    pub(super) draining: Family<CoordinatorLabels, Gauge>,
+    pub(super) drain_waits_for: Family<DrainLabels, Gauge>,
+    pub(super) sessions_open: Family<CoordinatorLabels, Gauge>,
+    pub(super) operations_running: Family<CoordinatorLabels, Gauge>,
+    pub(super) links_open: Family<PortLabels, Gauge>,
+    pub(super) links_idle: Family<PortLabels, Gauge>,
+    pub(super) dials: Family<CoordinatorOutcome, Counter>,
+    pub(super) probes: Family<CoordinatorOutcome, Counter>,
+    pub(super) load_polls: Family<CoordinatorOutcome, Counter>,
+    pub(super) state: Family<StateLabels, Gauge>,
 }
 
 impl Coordinators {

@@ -7,6 +7,7 @@ mod client;
 mod coordinator;
 mod journal;
 mod links;
+mod members;
 mod moves;
 mod network;
 mod router;

@@ -1,8 +1,8 @@
 //! Smooth weighted turns: over any stretch each coordinator gets its share, without bursts to the heavy ones.
 //!
-//! Each pick owes every contender its weight and takes the sum of the weights from the one that goes first, so what
-//! is owed always adds up to zero and nobody falls behind by more than a round. When coordinators come or go, nobody is owed
-//! anything any more.
+//! Each pick owes every contender its weight and takes the sum of the weights from the one that goes first,
+//! so what is owed always adds up to zero and nobody falls behind by more than a round. When a coordinator
+//! comes or goes, the count begins anew.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

@@ -127,8 +127,9 @@ impl<S: Stream> Drainer<S> {
     async fn cancel_all(&self, of: &OpenOf) -> usize {
         let (mut link, mut cancelled) = (None, 0);
         for operation in &of.operations {
-            // Resumed meanwhile.
-            if self.coordinator.state() == AdminState::Active {
+            // Resumed or removed meanwhile.
+            let is_there = self.fleet.cluster.coordinator(self.coordinator.id).is_some();
+            if self.coordinator.state() == AdminState::Active || !is_there {
                 break;
             }
             let done = self.cancel(&of.access, *operation, &mut link).await;

@@ -43,8 +43,9 @@ pub struct Watchers<S: Stream = TcpStream> {
 }
 
 impl<S: Stream> Watchers<S> {
-    /// Starts to watch every coordinator of a fleet. Web ports are polled at once; the port that most clients use is probed
-    /// after one interval, until when it is believed to work, other ports once a client has wanted them.
+    /// Starts to watch every coordinator of a fleet. Web ports are polled at once. The port that most clients
+    /// use is probed after one interval and believed to work until then; other ports are probed once a client
+    /// has wanted them.
     pub fn start(&self, fleet: &Arc<Fleet<S>>) {
         fleet.members().iter().for_each(|member| self.watch(fleet, member));
     }

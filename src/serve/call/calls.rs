@@ -67,7 +67,7 @@ async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Resu
         Plan::Any | Plan::Locate(_) => Box::pin(forward_anywhere(conn, request, service)).await,
         Plan::Owner { coordinator, .. } => match conn.fleet.cluster.coordinator(coordinator) {
             Some(coordinator) => forward::forward(conn, request, coordinator, service).await,
-            None => Box::pin(forward_anywhere(conn, request, service)).await,
+            None => Box::pin(forward::forward_from_removed(conn, request, coordinator, service)).await,
         },
     };
     let outcome = done.as_ref().map_or(CallOutcome::Unanswered, |outcome| *outcome);

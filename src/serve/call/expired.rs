@@ -79,12 +79,7 @@ pub(in crate::serve) async fn tell_lost<S: Stream>(
     coordinator: CoordinatorId,
 ) -> Result<CallOutcome, End> {
     if request.method().role == Role::CloseSession {
-        if let Some(session) = request.facts().handle() {
-            conn.attached.forget(&session.guid);
-        }
-        let reply = done(Service::Hs2, request.facts());
-        conn.deliver(&reply, Form::Payload).await?;
-        return Ok(CallOutcome::Reply);
+        return tell_closed(conn, request).await;
     }
     let name = conn.fleet.cluster.coordinator(coordinator).map(|one| one.name.to_string());
     let message = format!(
@@ -94,6 +89,33 @@ pub(in crate::serve) async fn tell_lost<S: Stream>(
     );
     let answer = NoAnswer { sql_state: SqlState::Lost, message };
     refuse::refuse(conn, request, Service::Hs2, &answer, CallOutcome::Lost).await
+}
+
+/// Tells a client that what its call names is gone with a coordinator that was removed. To close such a
+/// session succeeds, and the session is forgotten.
+pub(in crate::serve) async fn tell_removed<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    service: Service,
+) -> Result<CallOutcome, End> {
+    if request.method().role == Role::CloseSession {
+        if let Some(session) = request.facts().handle().filter(|session| conn.fleet.table.is_session(session))
+        {
+            conn.fleet.table.remove_session(&session.guid);
+        }
+        return tell_closed(conn, request).await;
+    }
+    let answer = NoAnswer::removed(conn.id);
+    refuse::refuse(conn, request, service, &answer, CallOutcome::Lost).await
+}
+
+/// Says that a session is closed that is gone.
+async fn tell_closed<S: Stream>(conn: &mut Conn<S>, request: &Request) -> Result<CallOutcome, End> {
+    if let Some(session) = request.facts().handle() {
+        conn.attached.forget(&session.guid);
+    }
+    conn.deliver(&done(Service::Hs2, request.facts()), Form::Payload).await?;
+    Ok(CallOutcome::Reply)
 }
 
 async fn tell<S: Stream>(conn: &mut Conn<S>, request: &mut Request, message: String) -> Result<bool, End> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::cluster::Coordinator;
-use crate::ids::Service;
+use crate::ids::{CoordinatorId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
@@ -19,6 +19,7 @@ use crate::serve::settings::MOVE_TIME;
 use crate::session::activity::InUse;
 use crate::session::decide::session_of;
 use crate::session::retry::{Phase, Remedy, remedy};
+use crate::session::table::Cause;
 use crate::wire::method::{Retry, Role};
 use crate::wire::verdict::Verdict;
 
@@ -58,6 +59,20 @@ pub(in crate::serve) async fn forward<S: Stream>(
     }
 }
 
+/// Handles a call whose coordinator was removed as if the coordinator were lost: opens its session elsewhere
+/// and sends the call there, or tells its client that the session is gone.
+pub(in crate::serve) async fn forward_from_removed<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    removed: CoordinatorId,
+    service: Service,
+) -> Result<CallOutcome, End> {
+    match moving::move_from(conn, request, removed, Cause::Lost).await? {
+        Some(next) => forward(conn, request, next, service).await,
+        None => expired::tell_removed(conn, request, service).await,
+    }
+}
+
 /// Sends a call to one coordinator, again if that is safe.
 async fn attempt<S: Stream>(
     conn: &mut Conn<S>,
@@ -65,7 +80,7 @@ async fn attempt<S: Stream>(
     coordinator: &Arc<Coordinator>,
     service: Service,
 ) -> Result<Attempt, End> {
-    moving::name_session(conn, request, coordinator.id);
+    name_session(conn, request, coordinator.id);
     let mut resends = 0;
     loop {
         let link = match linking::link_to(conn, coordinator, service, request).await? {
@@ -130,6 +145,21 @@ fn has_left<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordina
     let seated = request.hold.is_some() && request.method().role != Role::Profile;
     let session = session_of(request.method(), request.facts()).filter(|_| seated);
     session.is_some_and(|session| conn.fleet.table.has_left(&session.guid, coordinator.id))
+}
+
+/// Puts the handle into a request that its session has on this coordinator.
+fn name_session<S: Stream>(conn: &Conn<S>, request: &mut Request, coordinator: CoordinatorId) {
+    if !request.hold.as_ref().is_some_and(|hold| hold.moved) {
+        return;
+    }
+    let facts = request.facts();
+    let found = match request.method().role {
+        Role::Profile => (facts.second_handle(), facts.second_handle_place()),
+        _ => (facts.handle(), facts.handle_place()),
+    };
+    let (Some(session), Some(place)) = found else { return };
+    let there = conn.fleet.table.handle_at(&session, conn.links.user(), coordinator);
+    request.name_session(place, &there.unwrap_or(session));
 }
 
 /// Where the session of such a call has gone; none if it does not arrive in time.

@@ -53,7 +53,7 @@ async fn new_link<S: Stream>(
     request: &Request,
 ) -> Result<Result<Box<Link<S>>, NoLink>, End> {
     let Some(port) = conn.fleet.port(coordinator, service) else {
-        return Ok(Err(Unreached::NoPort(service).into()));
+        return Ok(Err(Unreached::Removed.into()));
     };
     let turn = conn.turn();
     let access = conn.links.access().clone();
@@ -75,6 +75,7 @@ async fn new_link<S: Stream>(
     };
     match granted {
         Ok(grant) => link_of(conn, grant, request.method()).await,
+        Err(NotCalled::NoRoom(_)) if port.is_closed() => Ok(Err(Unreached::Removed.into())),
         Err(NotCalled::NoRoom(no_room)) => Ok(Err(no_room.into())),
         Err(NotCalled::ClientGone) => Err(End::client_gone()),
     }

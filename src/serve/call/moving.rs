@@ -136,25 +136,6 @@ pub(in crate::serve) async fn enter<S: Stream>(
     }
 }
 
-/// Puts the handle into a request that its session has on this coordinator.
-pub(in crate::serve) fn name_session<S: Stream>(
-    conn: &Conn<S>,
-    request: &mut Request,
-    coordinator: CoordinatorId,
-) {
-    if !request.hold.as_ref().is_some_and(|hold| hold.moved) {
-        return;
-    }
-    let facts = request.facts();
-    let found = match request.method().role {
-        Role::Profile => (facts.second_handle(), facts.second_handle_place()),
-        _ => (facts.handle(), facts.handle_place()),
-    };
-    let (Some(session), Some(place)) = found else { return };
-    let there = conn.fleet.table.handle_at(&session, conn.links.user(), coordinator);
-    request.name_session(place, &there.unwrap_or(session));
-}
-
 /// Moves the session of a call that failed, if that is a reason to move and the call may be sent elsewhere; where to, if
 /// it moved, be it by somebody else.
 pub(in crate::serve) async fn move_after<S: Stream>(
@@ -163,12 +144,10 @@ pub(in crate::serve) async fn move_after<S: Stream>(
     coordinator: &Arc<Coordinator>,
     failed: &Failed,
 ) -> Result<Option<Arc<Coordinator>>, End> {
-    let Some(session) = session_of(request.method(), request.facts()) else { return Ok(None) };
-    if request.hold.is_none() || !request.is_whole() || request.method().role == Role::Profile {
-        return Ok(None);
-    }
+    let Some(session) = session_to_move(request) else { return Ok(None) };
     let cause = match failed {
         Failed::NoLink(NoLink::Unreached(Unreached::Dial(failure))) if failure.is_remote() => Cause::Lost,
+        Failed::NoLink(NoLink::Unreached(Unreached::Removed)) => Cause::Lost,
         Failed::Refused { verdict: Verdict::ShuttingDown, .. } => cause_to_leave(conn),
         Failed::Refused { verdict: Verdict::NoSuchSession, .. }
             if restarted::was_restarted(conn, &session.guid, coordinator).await =>
@@ -181,8 +160,26 @@ pub(in crate::serve) async fn move_after<S: Stream>(
         | Failed::Refused { .. }
         | Failed::Lost(_) => return Ok(None),
     };
+    move_from(conn, request, coordinator.id, cause).await
+}
+
+/// The session of a call that may be sent where the session moves.
+fn session_to_move(request: &Request) -> Option<Handle> {
+    let may_move = request.hold.is_some() && request.is_whole() && request.method().role != Role::Profile;
+    session_of(request.method(), request.facts()).filter(|_| may_move)
+}
+
+/// Moves the session of a call off a coordinator, if the call may be sent elsewhere. Returns where the
+/// session is then, also if somebody else moved it.
+pub(in crate::serve) async fn move_from<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    from: CoordinatorId,
+    cause: Cause,
+) -> Result<Option<Arc<Coordinator>>, End> {
+    let Some(session) = session_to_move(request) else { return Ok(None) };
     request.hold = None;
-    let moved = move_session(conn, &session.guid, vec![coordinator.id], cause).await;
+    let moved = move_session(conn, &session.guid, vec![from], cause).await;
     if !enter(conn, request, &session).await {
         return Ok(None);
     }
@@ -190,8 +187,7 @@ pub(in crate::serve) async fn move_after<S: Stream>(
         Ok(next) => Ok(Some(next)),
         Err(NotMoved::Client(end)) => Err(end),
         Err(NotMoved::Pinned(Pinned::Moving | Pinned::Moved)) => {
-            let owner =
-                conn.fleet.table.session_owner(&session.guid).filter(|owner| *owner != coordinator.id);
+            let owner = conn.fleet.table.session_owner(&session.guid).filter(|owner| *owner != from);
             Ok(owner.and_then(|owner| conn.fleet.cluster.coordinator(owner)))
         }
         Err(_) => Ok(None),

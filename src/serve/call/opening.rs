@@ -181,6 +181,9 @@ impl<S: Stream> Late<S> {
         if !self.reply.is_done() {
             self.is_clean = read_reply(&mut self.link, &mut self.reply, |_| Ok(())).await.ok()?;
         }
+        if self.link.slot.port.is_closed() {
+            return None;
+        }
         if !self.is_clean || self.reply.phase() != Phase::ReplySucceeds {
             return None;
         }

@@ -106,6 +106,14 @@ impl NoAnswer {
         Self { sql_state: SqlState::CouldNotConnect, message }
     }
 
+    /// The coordinator that the call belongs to was removed.
+    pub(in crate::serve) fn removed(conn: ConnId) -> Self {
+        let message = format!(
+            "hs2router ({conn}): the coordinator that had this was removed from its cluster: open a new session"
+        );
+        Self { sql_state: SqlState::Lost, message }
+    }
+
     /// The coordinator was lost while the call was under way.
     pub(in crate::serve) fn lost(conn: ConnId, coordinator: &Coordinator, cause: impl fmt::Display) -> Self {
         let name = &coordinator.name;

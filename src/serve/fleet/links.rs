@@ -130,6 +130,9 @@ impl<S: Stream> Links<S> {
             .iter()
             .position(|link| link.coordinator.id == coordinator && link.service() == service)?;
         let mut link = self.idle.swap_remove(found);
+        if link.slot.port.is_closed() {
+            return None;
+        }
         // Its session lives where it leads.
         if link.session.is_none() && link.made.is_left_behind(&link.coordinator) {
             return None;
@@ -167,8 +170,9 @@ impl<S: Stream> Links<S> {
         Self { idle, ..self }
     }
 
-    /// Closes links that their coordinator has closed.
+    /// Closes links that their coordinator has closed, or that lead to one that is gone.
     pub(in crate::serve) fn drop_closed(&mut self) {
+        self.idle.retain(|link| !link.slot.port.is_closed());
         let broken = self.idle.extract_if(.., |link| !link.end.is_clean(Look::Closely));
         broken.for_each(|mut link| link.slot.note_broken());
     }
@@ -185,6 +189,7 @@ impl<S: Stream> Links<S> {
     /// As [`Self::ends`], for a task that polls this in every wake-up.
     pub(in crate::serve) fn drop_ended(&mut self, cx: &mut Context<'_>) {
         if !self.idle.is_empty() {
+            self.idle.retain(|link| !link.slot.port.is_closed());
             let broken = self.idle.extract_if(.., |link| link.end.poll_unclean(cx).is_ready());
             broken.for_each(|mut link| link.slot.note_broken());
         }

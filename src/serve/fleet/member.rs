@@ -1,4 +1,4 @@
-//! What is kept for one coordinator of a fleet: it comes and goes with it.
+//! What the router keeps for one coordinator of a fleet, as one value with the life of that coordinator.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -37,8 +37,8 @@ pub(in crate::serve) struct Member<S: Stream> {
     pub(in crate::serve) polled: Notify,
     /// Whether sessions shall leave it.
     is_left: AtomicBool,
-    /// Ends the connections to it that are passed on unread: nobody knows what is under way on them, so there is nothing to be
-    /// cancelled.
+    /// Ends the connections to it that are passed on unread: nobody knows what is under way on them, so there
+    /// is nothing that could be cancelled.
     opaque: Mutex<CancellationToken>,
     /// The tasks that watch it.
     pub(in crate::serve) watchers: TaskTracker,
@@ -64,7 +64,6 @@ impl<S: Stream> Known for Member<S> {
 impl<S: Stream> Drop for Member<S> {
     fn drop(&mut self) {
         self.end();
-        self.ports.values().for_each(|port| port.close());
     }
 }
 
@@ -99,9 +98,12 @@ impl<S: Stream> Member<S> {
         let _first = self.end.set(end);
     }
 
-    /// Ends its watchers.
+    /// The coordinator is gone. Ends its watchers, the links to it that no call uses, and the connections to
+    /// it that are passed on unread. A link in use ends with its call.
     pub(in crate::serve) fn end(&self) {
         self.end.get().inspect(|end| end.cancel());
+        self.ports.values().for_each(|port| port.close());
+        self.end_opaque();
     }
 
     /// The links to each of its ports: what of a poll's figures would be ours now.
@@ -118,7 +120,7 @@ impl<S: Stream> Member<S> {
 
     /// What polls said of its ports is known no more.
     pub(in crate::serve) fn forget_ports(&self) {
-        self.ports.values().for_each(|port| port.forget_others());
+        self.ports.values().for_each(Port::forget_others);
     }
 
     /// Whether sessions shall leave it.

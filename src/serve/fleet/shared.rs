@@ -94,12 +94,17 @@ impl<S: Stream> Fleet<S> {
         fleet
     }
 
-    /// Begins to keep what there is to be kept for a coordinator.
-    fn keep(&self, coordinator: Arc<Coordinator>, metrics: &Metrics) -> Arc<Member<S>> {
+    /// Begins to keep what is kept for a coordinator.
+    pub(in crate::serve) fn keep(&self, coordinator: Arc<Coordinator>, metrics: &Metrics) -> Arc<Member<S>> {
         let counters = metrics.coordinator(&self.cluster.name, &coordinator.name);
         let member = Arc::new(Member::new(coordinator, counters, &self.common));
         self.members.add(Arc::clone(&member));
         member
+    }
+
+    /// A coordinator does not belong to the fleet any more: nothing is found by its id from now on.
+    pub(in crate::serve) fn forget(&self, id: CoordinatorId) {
+        drop((self.cluster.remove(id), self.members.remove(id)));
     }
 
     /// What is kept for a coordinator, as long as it is of the fleet.

@@ -14,6 +14,9 @@ pub(in crate::serve) enum Unreached {
     /// The coordinator does not offer the service.
     #[error("it has no {0} port")]
     NoPort(Service),
+    /// The coordinator was removed from its cluster.
+    #[error("it was removed from its cluster")]
+    Removed,
     /// The dial failed.
     #[error(transparent)]
     Dial(#[from] DialFailure),
@@ -30,6 +33,9 @@ pub(in crate::serve) async fn reach<S: Stream>(
     dialed_there: impl FnOnce(),
 ) -> Result<LinkStream<S>, Unreached> {
     let (coordinator, service) = (&port.coordinator, port.service);
+    if port.is_closed() {
+        return Err(Unreached::Removed);
+    }
     let number = coordinator.ports.of(service).ok_or(Unreached::NoPort(service))?;
     coordinator.note_used(service);
     let place = Place { host: port.host.clone(), port: number };
@@ -38,6 +44,7 @@ pub(in crate::serve) async fn reach<S: Stream>(
     let reached = dialed.as_ref().err().map_or(DialOutcome::Connected, |error| outcome(&error.failure));
     port.counters.dials.count(reached);
     match dialed {
+        Ok(_) if port.is_closed() => Err(Unreached::Removed),
         Ok(stream) => {
             coordinator.note_dialed(service);
             Ok(stream)

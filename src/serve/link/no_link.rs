@@ -37,9 +37,9 @@ impl NoLink {
     pub(in crate::serve) fn is_in_vain(&self) -> bool {
         match self {
             Self::Unreached(Unreached::Dial(_)) | Self::HandshakeLost(_) | Self::NoVerdict(_) => true,
-            Self::Unreached(Unreached::NoPort(_)) | Self::NoRoom(_) | Self::CredentialsRefused { .. } => {
-                false
-            }
+            Self::Unreached(Unreached::NoPort(_) | Unreached::Removed)
+            | Self::NoRoom(_)
+            | Self::CredentialsRefused { .. } => false,
         }
     }
 

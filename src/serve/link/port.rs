@@ -5,6 +5,7 @@
 //! at once, so nobody who comes later can be faster.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -52,6 +53,9 @@ pub(in crate::serve) struct Port<S: Stream> {
     pub(super) lobby: Arc<Lobby<Grant<S>>>,
     /// Connections that give way to those who wait.
     pub unanswered: Arc<AllUnanswered>,
+    /// Whether its coordinator is gone, so that no link is kept or made any more; set under the lock of
+    /// `state`.
+    closed: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -65,8 +69,6 @@ pub(super) struct State<S: Stream> {
     pub(super) session_next: bool,
     /// Whether the last one who was called is to cancel or close something.
     pub(super) relief_was_next: bool,
-    /// Whether no more links are kept.
-    pub(super) closed: bool,
     /// The time when it was last looked after: to ask the clock for each call would be too much.
     pub(super) now: Instant,
 }
@@ -99,7 +101,6 @@ impl<S: Stream> Port<S> {
             work: Turns::new(queue_length),
             session_next: false,
             relief_was_next: false,
-            closed: false,
             now: clock::now(),
         };
         Self {
@@ -114,7 +115,13 @@ impl<S: Stream> Port<S> {
             state: Mutex::new(state),
             lobby: Arc::clone(lobby),
             unanswered: Arc::default(),
+            closed: AtomicBool::new(false),
         }
+    }
+
+    /// Whether its coordinator is gone.
+    pub(in crate::serve) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Whether a claim would get something.
@@ -217,7 +224,7 @@ impl<S: Stream> Port<S> {
     /// A link on which nothing is under way may serve the next call of its identity.
     pub(in crate::serve) fn put(self: &Arc<Self>, mut link: Box<Link<S>>) {
         let mut state = self.state.lock();
-        if state.closed || link.made.is_over(state.now) || link.made.is_left_behind(&self.coordinator) {
+        if self.is_closed() || link.made.is_over(state.now) || link.made.is_left_behind(&self.coordinator) {
             // The slot locks by itself.
             drop(state);
             return;
@@ -232,14 +239,21 @@ impl<S: Stream> Port<S> {
         self.call_next(state);
     }
 
-    /// Closes idle links, now and later: they keep their port, and it keeps them.
+    /// Closes idle links, now and later: they keep their port, and it keeps them. Whoever waits here,
+    /// for a link or an answer, waits no more.
     pub(in crate::serve) fn close(&self) {
         let mut state = self.state.lock();
-        state.closed = true;
+        self.closed.store(true, Ordering::Relaxed);
         let now = state.now;
         let idle = state.room.retire(now, |_| true);
+        let mut waiting = Vec::new();
+        for line in [Purpose::Relief, Purpose::Work] {
+            waiting.extend(std::iter::from_fn(|| state.line(line).next(|_| true)));
+        }
         drop(state);
-        drop(idle);
+        drop((idle, waiting));
+        self.unanswered.all_give_way();
+        self.watch.tell_silent();
     }
 
     /// Counts a session of an identity: its links are kept while there is one.

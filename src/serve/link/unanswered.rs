@@ -41,6 +41,18 @@ impl AllUnanswered {
     }
 }
 
+impl AllUnanswered {
+    /// Tells all to give way, whatever their time.
+    pub(super) fn all_give_way(&self) {
+        let mut state = self.0.lock();
+        let all = std::mem::take(&mut state.waiting);
+        state.ending += all.len();
+        for gives_way in all.into_values() {
+            gives_way.notify_one();
+        }
+    }
+}
+
 impl State {
     fn give_way(&mut self, now: Instant) -> Option<Arc<Notify>> {
         let ((due, _), _) = self.waiting.first_key_value()?;

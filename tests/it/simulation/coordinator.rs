@@ -259,6 +259,7 @@ impl SimCoordinator {
     }
 
     async fn serve(self: Rc<Self>, port: Rc<Port>, mut stream: SimStream) {
+        self.journal.sent(self.index, "connection", stream.dialed_at());
         let queued = port.count(|port| &port.queued);
         let setting_up = port.enter(|port| &port.setting_up, |_| SETUP_THREADS).await;
         let mut conversation = None;

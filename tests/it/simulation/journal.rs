@@ -97,6 +97,7 @@ struct Notes {
     /// Who asked for what is not theirs, on purpose.
     intruders: BTreeSet<([u8; PART], Option<String>)>,
     drained_since: BTreeMap<usize, Instant>,
+    removed_since: BTreeMap<usize, Instant>,
     resumed_at: Option<Instant>,
 }
 
@@ -170,6 +171,24 @@ impl Journal {
         } else {
             notes.drained_since.remove(&coordinator);
             notes.resumed_at = Some(clock::now());
+        }
+    }
+
+    /// A coordinator is of the router's fleet no more, or is again.
+    pub(crate) fn removed(&self, coordinator: usize, removed: bool) {
+        let mut notes = self.notes.borrow_mut();
+        if removed {
+            notes.removed_since.insert(coordinator, clock::now());
+        } else {
+            notes.removed_since.remove(&coordinator);
+        }
+    }
+
+    /// Something was sent to a coordinator, where that was decided at this moment.
+    pub(crate) fn sent(&self, coordinator: usize, what: &str, decided: Instant) {
+        let removed = self.notes.borrow().removed_since.get(&coordinator).copied();
+        if removed.is_some_and(|since| decided > since) {
+            self.violation(format_args!("c{coordinator} was removed, and was sent a {what}"));
         }
     }
 
@@ -262,6 +281,7 @@ impl Journal {
 
     /// A request came to a coordinator; it may be executed or not.
     pub(crate) fn arrived(&self, arrival: &Arrival<'_>) {
+        self.sent(arrival.coordinator, "call", arrival.chosen_at);
         let named = self.named(arrival.raw);
         self.check_owner(arrival, &named);
         self.check_identity(arrival, &named);

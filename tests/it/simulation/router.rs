@@ -1,5 +1,6 @@
 //! A router on the simulated network, with what its queues must never show.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub(crate) struct SimRouter {
     pub(crate) fleet: Arc<Fleet<SimStream>>,
     pub(crate) connections: TaskTracker,
     pub(crate) background: TaskTracker,
+    /// Watch coordinators that come, too.
+    pub(crate) watchers: Rc<Watchers<SimStream>>,
     /// Ends the watching.
     pub(crate) unwatched: CancellationToken,
     pub(crate) end: CancellationToken,
@@ -80,10 +83,11 @@ impl SimRouter {
         background.spawn(upkeep::move_sessions(Arc::clone(&shared), Arc::clone(&fleet), end.clone()));
         let unwatched = end.child_token();
         // Only the watching dials from here: its connections are none that clients wait for.
-        let watches = Arc::new(Shared::new(settings(), network.from(PROBER), metrics));
-        let watchers = Watchers { shared: watches, tasks: background.clone(), end: unwatched.clone() };
+        let prober = Arc::new(Shared::new(settings(), network.from(PROBER), metrics));
+        let watchers = Watchers { shared: prober, tasks: background.clone(), end: unwatched.clone() };
+        let watchers = Rc::new(watchers);
         watchers.start(&fleet);
-        Self { shared, fleet, connections, background, unwatched, end }
+        Self { shared, fleet, connections, background, watchers, unwatched, end }
     }
 
     /// Looks, as long as it is polled, for somebody who waits although there is room.
@@ -192,15 +196,20 @@ fn settings() -> serve::settings::Settings {
     }
 }
 
-fn cluster(setup: &Setup) -> Cluster {
+/// One coordinator as the router is told of it.
+pub(crate) fn coordinator(index: usize, setup: &Setup) -> CoordinatorSettings {
     let beeswax = setup.beeswax.then_some(BEESWAX_PORT);
-    let coordinators = (0..setup.coordinators).map(|index| CoordinatorSettings {
+    CoordinatorSettings {
         name: CoordinatorName(format!("c{index}").into()),
         host: format!("c{index}"),
         ports: Ports { hs2: Some(HS2_PORT), beeswax, hs2_http: None, web: Some(WEB_PORT) },
         weight: 1,
         state: AdminState::Active,
-    });
+    }
+}
+
+fn cluster(setup: &Setup) -> Cluster {
+    let coordinators = (0..setup.coordinators).map(|index| coordinator(index, setup));
     let settings = Settings {
         name: "simulated".into(),
         flavor: Flavor::Impala,

@@ -22,7 +22,7 @@ use super::client::{SimClient, User, World};
 use super::coordinator::{HS2_PORT, SimCoordinator};
 use super::journal::{Journal, between};
 use super::network::{PROBER, ROUTER, STRANGER, SimNetwork};
-use super::router::{DISCONNECTED_TIMEOUT, GRACE, MARGIN, SimRouter};
+use super::router::{self, DISCONNECTED_TIMEOUT, GRACE, MARGIN, SimRouter};
 use super::setup::{Setup, Weather};
 use super::stranger::Stranger;
 
@@ -32,6 +32,8 @@ const LONGEST_TROUBLE: Duration = Duration::from_secs(90);
 const BOUND: Duration = Duration::from_hours(10);
 /// How often silent links are looked for.
 const CUTS: Duration = Duration::from_millis(970);
+/// So long after the deadline of its drain a coordinator may be removed: its watchers end first.
+const REMOVAL: Duration = Duration::from_secs(6);
 /// Longer than a link is kept that nobody needs.
 const UNNEEDED: Duration = Duration::from_secs(30);
 
@@ -77,6 +79,8 @@ struct Simulation {
     clients: Vec<Rc<SimClient>>,
     stranger: Option<Rc<Stranger>>,
     router: SimRouter,
+    /// Coordinators that are of the fleet no more, or about to go.
+    removed: Rc<RefCell<BTreeSet<usize>>>,
 }
 
 /// The names of users and their passwords, where coordinators want them.
@@ -156,7 +160,7 @@ impl Simulation {
             let cutting = cut_links(network.clone(), silent);
             spawn_local(router.unwatched.clone().run_until_cancelled_owned(cutting));
         }
-        Self { rng, setup, network, journal, coordinators, clients, stranger, router }
+        Self { rng, setup, network, journal, coordinators, clients, stranger, router, removed: Rc::default() }
     }
 
     async fn run(mut self) {
@@ -199,9 +203,11 @@ impl Simulation {
 
     fn drain(&self, coordinator: &SimCoordinator, time: Duration) -> impl Future<Output = ()> + 'static {
         let (index, host) = (coordinator.index, coordinator.host.clone());
-        let state = Arc::clone(&self.router.fleet.cluster.coordinators()[index]);
+        let state = self.router.fleet.cluster.named(&host);
         let journal = Rc::clone(&self.journal);
         async move {
+            // It is none of the fleet.
+            let Some(state) = state else { return };
             journal.say(format_args!("{host} is drained for {time:?}"));
             state.drain(None, time, clock::now());
             journal.drained(index, true);
@@ -212,6 +218,42 @@ impl Simulation {
         }
     }
 
+    /// A coordinator is removed, and comes back as another of the same name.
+    fn remove(
+        &self,
+        coordinator: &SimCoordinator,
+        deadline: Duration,
+        away: Duration,
+    ) -> impl Future<Output = ()> + 'static {
+        let (index, host) = (coordinator.index, coordinator.host.clone());
+        let SimRouter { fleet, shared, watchers, .. } = &self.router;
+        let (fleet, shared, watchers) = (Arc::clone(fleet), Arc::clone(shared), Rc::clone(watchers));
+        let (journal, setup, removed) = (Rc::clone(&self.journal), self.setup, Rc::clone(&self.removed));
+        async move {
+            if !removed.borrow_mut().insert(index) {
+                return;
+            }
+            journal.say(format_args!("{host} is to be removed within {deadline:?}"));
+            let id = fleet.cluster.named(&host).unwrap().id;
+            let begun = clock::now();
+            journal.drained(index, true);
+            assert!(fleet.remove_coordinator(id, Some(deadline), &shared).await);
+            let took = clock::now().saturating_duration_since(begun);
+            if took > deadline + REMOVAL {
+                journal.violation(format_args!("{host} took {took:?} to be removed"));
+            }
+            journal.say(format_args!("{host} is removed"));
+            journal.removed(index, true);
+            sleep(away).await;
+            journal.removed(index, false);
+            journal.drained(index, false);
+            let added = fleet.add_coordinator(router::coordinator(index, &setup), &watchers).unwrap();
+            assert!(added > id, "an id is given once");
+            journal.say(format_args!("{host} is added"));
+            removed.borrow_mut().remove(&index);
+        }
+    }
+
     /// Something happens.
     fn trouble(&mut self) {
         let rng = &mut self.rng;
@@ -219,7 +261,7 @@ impl Simulation {
         let (short, long) = (between(rng, 0, 20_000), between(rng, 1_000, LONGEST_TROUBLE.as_secs() * 1_000));
         let (network, journal) = (self.network.clone(), Rc::clone(&self.journal));
         let host = coordinator.host.clone();
-        match rng.random_range(0..14) {
+        match rng.random_range(0..16) {
             0 => drop(spawn_local(restart(coordinator, journal, short, Duration::ZERO))),
             1 => drop(spawn_local(restart(coordinator, journal, short / 4, short))),
             2 | 3 => {
@@ -260,6 +302,7 @@ impl Simulation {
                 coordinator.set_flaky(self.rng.random_range(1..20));
             }
             11 => drop(spawn_local(self.drain(&coordinator, long))),
+            12 | 13 => drop(spawn_local(self.remove(&coordinator, short, long / 3))),
             _ => self.trouble_for_a_client(long),
         }
     }

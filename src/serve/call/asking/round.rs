@@ -306,7 +306,7 @@ impl<S: Stream> Round<'_, S> {
     /// A link that is shared, or a new one; waits if there is no room for it.
     async fn reach(&self, coordinator: &Coordinator) -> Result<Used<S>, NoReach> {
         let port = self.fleet.port(coordinator, Service::Hs2);
-        let port = port.ok_or(NoLink::Unreached(Unreached::NoPort(Service::Hs2)))?;
+        let port = port.ok_or(NoLink::Unreached(Unreached::Removed))?;
         let (who, gone) = ((self.holder, self.turn.clone()), self.client.closed());
         let granted = waiting::link(&port, who, self.purpose, gone).await;
         let granted = match granted {

@@ -1,0 +1,104 @@
+//! Adding coordinators to a fleet that serves, and removing them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::clock;
+use crate::cluster::{AdminState, Coordinator, CoordinatorSettings, Drain, DrainThen, SettingsError};
+use crate::ids::{CoordinatorId, Service};
+use crate::net::stream::Stream;
+use crate::serve::background::watching::Watchers;
+use crate::serve::fleet::member::Member;
+use crate::serve::fleet::shared::Fleet;
+use crate::serve::shared::Shared;
+
+/// How often it is looked whether anything is left on a coordinator that goes.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// How long after the deadline of its drain operations may take to be cancelled.
+pub const CANCEL_TIME: Duration = Duration::from_secs(5);
+/// How long its watchers may take to end: one may close the session of its probe.
+pub const WATCHERS_TIME: Duration = Duration::from_secs(5);
+
+impl<S: Stream> Fleet<S> {
+    /// Adds a coordinator: it is watched and picked from now on.
+    ///
+    /// # Errors
+    /// The name is taken, the weight is 0, or all ids are used up.
+    pub fn add_coordinator(
+        self: &Arc<Self>,
+        settings: CoordinatorSettings,
+        watchers: &Watchers<S>,
+    ) -> Result<CoordinatorId, SettingsError> {
+        let coordinator = self.cluster.add(settings)?;
+        if coordinator.state() == AdminState::Drain {
+            self.drain(&coordinator, None);
+        }
+        let member = self.keep(coordinator, &watchers.shared.metrics);
+        watchers.watch(self, &member);
+        // It may have what nobody had, and it has room.
+        self.askings.forget_unknown();
+        for service in Service::ALL {
+            self.call_waiting(service);
+        }
+        let coordinator = &member.coordinator;
+        tracing::info!(cluster = %self.cluster.name, coordinator = %coordinator.name, "coordinator added");
+        Ok(coordinator.id)
+    }
+
+    /// Removes a coordinator; false if there is none with this id.
+    ///
+    /// It is drained first: it gets no new session, and sessions that can move leave. When nothing is left
+    /// there, at the latest at the deadline of the drain (with [`DrainThen::Cancel`] [`CANCEL_TIME`] later),
+    /// it is forgotten, its watchers end, and the links to it are closed, those in use after their call.
+    /// Sessions and operations that are still there are lost then, as with a coordinator that dies. The
+    /// deadline counts from now; none means that of the drain under way, or the usual one. If this is
+    /// cancelled, the coordinator stays drained, and this can be called again.
+    pub async fn remove_coordinator(
+        &self,
+        id: CoordinatorId,
+        deadline: Option<Duration>,
+        shared: &Shared<S>,
+    ) -> bool {
+        let Some(member) = self.member(id) else { return false };
+        let coordinator = &member.coordinator;
+        coordinator.retire(deadline, self.draining.deadline, clock::now());
+        self.emptied(coordinator).await;
+        self.forget(id);
+        member.end();
+        // Links that are their connections' own are closed by these.
+        shared.have_connections_look();
+        tracing::info!(
+            cluster = %self.cluster.name, coordinator = %coordinator.name,
+            sessions = coordinator.load().open_sessions, open_operations = coordinator.open_operations(),
+            "coordinator removed: what was still there is lost"
+        );
+        self.unwatched(&member).await;
+        shared.metrics.forget_coordinator(&self.cluster.name, &coordinator.name);
+        true
+    }
+
+    /// Waits until nothing is left on a coordinator, but not for longer than its drain allows.
+    async fn emptied(&self, coordinator: &Coordinator) {
+        let after = match self.draining.then {
+            DrainThen::Leave => Duration::ZERO,
+            DrainThen::Cancel => CANCEL_TIME,
+        };
+        let mut ticks = interval(LOOK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let is_over = |drain: Drain| clock::now() >= drain.deadline + after;
+            if coordinator.is_empty() || coordinator.drain_under_way().is_none_or(is_over) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the end of a coordinator's watchers.
+    async fn unwatched(&self, member: &Member<S>) {
+        member.watchers.close();
+        let _in_time = timeout(WATCHERS_TIME, member.watchers.wait()).await;
+    }
+}
