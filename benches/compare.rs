@@ -175,8 +175,7 @@ fn compare(args: &Args) -> anyhow::Result<()> {
     }
 
     let head = head(&bench, &peers, rounds);
-    let names: Vec<String> = peers.into_iter().map(|peer| peer.name).collect();
-    let markdown = report::markdown(&head, &works, &names, &records);
+    let markdown = report::markdown(&head, &works, &peers, &records);
     println!("{markdown}");
     let saved = save(&directory, &head, &records, &markdown)?;
     println!("saved as {}", saved.display());
