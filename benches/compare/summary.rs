@@ -119,9 +119,12 @@ fn builds(works: &[Work], peers: &[Peer], records: &[Record]) -> String {
 }
 
 fn build_row(table: &Table<'_>, build: &str, what: &str, value: impl Fn(&Record) -> f64) -> String {
-    let medians = [ROUTER, build].map(|peer| table.median(peer, &value));
-    let [router, other] =
-        medians.map(|value| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}")));
+    let shown = |peer| match table.median(peer, &value) {
+        Some(median) if median >= 100.0 => format!("{median:.0}"),
+        Some(median) => format!("{median:.3}"),
+        None => "–".to_owned(),
+    };
+    let (router, other) = (shown(ROUTER), shown(build));
     let ratio = Spread::shown(table.ratios_over(build, ROUTER, &value).as_ref());
     format!("| `{}` | {what} | {router} | {other} | {ratio} |\n", table.work.name)
 }
