@@ -31,6 +31,7 @@ impl Handle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     OpenSession,
+    GetInfo,
     ExecuteStatement,
     GetOperationStatus,
     FetchResults,
@@ -39,8 +40,9 @@ pub(crate) enum Call {
 }
 
 impl Call {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::OpenSession,
+        Self::GetInfo,
         Self::ExecuteStatement,
         Self::GetOperationStatus,
         Self::FetchResults,
@@ -51,6 +53,7 @@ impl Call {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::OpenSession => "OpenSession",
+            Self::GetInfo => "GetInfo",
             Self::ExecuteStatement => "ExecuteStatement",
             Self::GetOperationStatus => "GetOperationStatus",
             Self::FetchResults => "FetchResults",
@@ -232,6 +235,12 @@ pub(crate) fn request(call: Call, handle: &Handle, rows: Rows) -> Vec<u8> {
             bytes.string(b"bench");
             bytes.options(4);
         }
+        Call::GetInfo => {
+            bytes.handle(1, handle, Of::Session);
+            // TGetInfoType: the name of the database product, which drivers ask for when they connect.
+            bytes.field(I32, 2);
+            bytes.i32(17);
+        }
         Call::ExecuteStatement => {
             bytes.handle(1, handle, Of::Session);
             bytes.field(STRING, 2);
@@ -272,6 +281,12 @@ pub(crate) fn reply(call: Call, handle: &Handle, rows: Rows) -> Vec<u8> {
             bytes.i32(5);
             bytes.handle(3, handle, Of::Session);
             bytes.options(4);
+        }
+        Call::GetInfo => {
+            bytes.field(STRUCT, 2);
+            bytes.field(STRING, 1);
+            bytes.string(b"Impala");
+            bytes.stop();
         }
         Call::ExecuteStatement => bytes.handle(2, handle, Of::Operation),
         Call::GetOperationStatus => {
