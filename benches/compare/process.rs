@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use hs2router::clock;
 
-/// How long a process may take to listen.
-const START_TIME: Duration = Duration::from_secs(10);
+/// How long a process may take to listen: long enough for one under callgrind on a busy machine.
+const START_TIME: Duration = Duration::from_mins(1);
 /// From one look whether it listens, or has ended, to the next.
 const LOOK: Duration = Duration::from_millis(5);
 
