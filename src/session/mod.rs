@@ -20,6 +20,7 @@
 
 pub mod asking;
 pub mod decide;
+mod hashing;
 pub mod idle;
 pub mod learn;
 pub mod retry;

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 
@@ -29,6 +28,7 @@ pub use self::waiting::{Named, OpenOf, Waiting};
 use crate::cluster::room::Tenancy;
 use crate::cluster::{OperationCount, RunningCount, SessionCount};
 use crate::ids::{CoordinatorId, Identity};
+use crate::session::hashing::GuidMap;
 use crate::session::idle::{Activity, IdleTimeout};
 use crate::wire::facts::{Guid, HANDLE_PART_BYTES, Handle};
 
@@ -50,8 +50,8 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Table {
     settings: Settings,
-    sessions: DashMap<Guid, Session>,
-    operations: DashMap<Guid, Operation>,
+    sessions: GuidMap<Session>,
+    operations: GuidMap<Operation>,
     /// Closed operations, oldest first.
     closed: Mutex<VecDeque<Guid>>,
     closed_capacity: usize,
@@ -223,8 +223,8 @@ impl Table {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            sessions: DashMap::new(),
-            operations: DashMap::new(),
+            sessions: GuidMap::default(),
+            operations: GuidMap::default(),
             closed: Mutex::default(),
             closed_capacity: CLOSED_OPERATIONS.min(settings.capacity.saturating_mul(OPERATIONS_PER_SESSION)),
             found: Mutex::default(),
