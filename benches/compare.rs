@@ -24,6 +24,7 @@ mod coordinator;
 mod head;
 #[path = "compare/load.rs"]
 mod load;
+#[expect(dead_code, reason = "another bench asks proxies to end")]
 #[path = "compare/peers.rs"]
 mod peers;
 #[expect(dead_code, reason = "other benches end processes in other ways")]
@@ -54,7 +55,7 @@ use hs2router::chance::Chance;
 use rand::seq::SliceRandom as _;
 
 use crate::load::{Moment, Timing};
-use crate::peers::Peer;
+use crate::peers::{Peer, Running, Setup};
 use crate::process::Process;
 use crate::report::{Record, Seen, Sides};
 use crate::wire::Auth;
@@ -83,7 +84,7 @@ struct Args {
     #[arg(long)]
     seconds: Option<f64>,
     /// A further router to compare, such as one built before a change; may be repeated
-    #[arg(long, value_name = "NAME=PROGRAM", value_parser = named_program)]
+    #[arg(long, value_name = "NAME=PROGRAM", value_parser = peers::named_program)]
     router: Vec<(String, PathBuf)>,
     /// Envoy's program, to compare it too
     #[arg(long, value_name = "PROGRAM")]
@@ -101,6 +102,8 @@ struct Args {
     child: Option<Role>,
     #[arg(long, hide = true)]
     target: Vec<SocketAddr>,
+    #[arg(long, hide = true, default_value_t = 1)]
+    threads: usize,
 }
 
 /// What this program is started as by itself.
@@ -111,17 +114,12 @@ enum Role {
     Bare,
 }
 
-fn named_program(text: &str) -> Result<(String, PathBuf), String> {
-    let (name, program) = text.split_once('=').ok_or("write NAME=PROGRAM")?;
-    Ok((name.to_owned(), program.into()))
-}
-
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     match args.child {
         Some(Role::Coordinators) => coordinator::run(),
-        Some(Role::Blind) => blind::run(&args.target),
-        Some(Role::Bare) => bare::run(&args.target),
+        Some(Role::Blind) => blind::run(&args.target, args.threads),
+        Some(Role::Bare) => bare::run(&args.target, args.threads),
         None if args.bench || std::env::args_os().len() > 1 => compare(&args),
         None => {
             println!("nothing was asked for; cargo bench runs it");
@@ -177,8 +175,7 @@ fn compare(args: &Args) -> anyhow::Result<()> {
     }
 
     let head = head(&bench, &peers, rounds);
-    let names: Vec<String> = peers.into_iter().map(|peer| peer.name).collect();
-    let markdown = report::markdown(&head, &works, &names, &records);
+    let markdown = report::markdown(&head, &works, &peers, &records);
     println!("{markdown}");
     let saved = save(&directory, &head, &records, &markdown)?;
     println!("saved as {}", saved.display());
@@ -233,6 +230,19 @@ fn timing(args: &Args) -> Timing {
 }
 
 impl Bench {
+    /// Starts a peer for a piece of work.
+    fn start(&self, peer: &Peer, work: &Work) -> anyhow::Result<Running> {
+        let coordinators = self.coordinators(work);
+        peer.start(&Setup {
+            coordinators: &coordinators,
+            directory: &self.directory,
+            threads: head::cores(),
+            // A thousand would be some hundred probes a second, which is another matter than picks.
+            probed: coordinators.len() <= coordinator::COORDINATORS,
+            wrapper: &[],
+        })
+    }
+
     /// What a proxy is told of for a piece of work.
     fn coordinators(&self, work: &Work) -> Vec<SocketAddr> {
         let (nosasl, plain) = self.addresses.split_at(coordinator::MOST_COORDINATORS);
@@ -245,7 +255,7 @@ impl Bench {
 
     /// Gives one piece of work to a fresh process of one peer.
     fn run(&self, round: usize, work: &Work, peer: &Peer) -> anyhow::Result<Record> {
-        let running = peer.start(&self.coordinators(work), &self.directory)?;
+        let running = self.start(peer, work)?;
         let mut seen = Seen::default();
         let look = |moment: Moment| {
             let sides = Sides {
@@ -270,7 +280,7 @@ impl Bench {
             for peer in peers.iter().filter(|peer| peer.does(work)) {
                 let record =
                     records.iter_mut().find(|record| record.work == work.name && record.peer == peer.name);
-                let running = peer.start(&self.coordinators(work), &self.directory)?;
+                let running = self.start(peer, work)?;
                 let (Some(record), Some(id)) = (record, running.id()) else { continue };
                 progress(&format!("counting system calls: {}, {}", work.name, peer.name));
                 let mut trace = None;

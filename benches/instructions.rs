@@ -1,5 +1,6 @@
-//! How many instructions the router's own computing takes, counted by callgrind: a number that the machine's noise does
-//! not change. Compared with `benches/instructions.toml`, which says what it was recorded with.
+//! How many instructions the router takes, counted by callgrind: a number that the machine's noise does not change.
+//! Scanner, pick and table are counted alone, and a small call through the whole router, with other proxies beside
+//! it. Compared with `benches/instructions.toml`, which says what it was recorded with.
 //!
 //! `cargo bench --bench instructions` fails when a case takes over 5 % more than was recorded, or breaks a promise.
 //! With another toolchain it records anew, and says so. `cargo bench --bench instructions -- --record` records anew.
@@ -14,20 +15,37 @@
 
 #[path = "instructions/baseline.rs"]
 mod baseline;
+#[path = "compare/blind.rs"]
+mod blind;
 #[path = "instructions/cases.rs"]
 mod cases;
+#[path = "compare/client.rs"]
+mod client;
+#[path = "compare/coordinator.rs"]
+mod coordinator;
 #[path = "scan/fixture.rs"]
 mod fixture;
+#[path = "compare/peers.rs"]
+#[expect(dead_code, reason = "nothing but instructions is counted here")]
+mod peers;
+#[path = "compare/process.rs"]
+#[expect(dead_code, reason = "nothing but instructions is counted here")]
+mod process;
+#[path = "instructions/through.rs"]
+mod through;
 #[path = "compare/wire.rs"]
-#[allow(dead_code, reason = "the messages alone are of use here")]
 mod wire;
+#[path = "compare/work.rs"]
+#[expect(dead_code, reason = "the work here is another")]
+mod work;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use self::baseline::{Baseline, Toolchain};
 use self::cases::Case;
@@ -44,6 +62,9 @@ struct Args {
     /// Record what is counted, whatever was recorded before
     #[arg(long)]
     record: bool,
+    /// A further router to send calls through, such as one built before a change; may be repeated
+    #[arg(long, value_name = "NAME=PROGRAM", value_parser = peers::named_program)]
+    router: Vec<(String, PathBuf)>,
     /// What cargo says
     #[arg(long, hide = true)]
     bench: bool,
@@ -53,25 +74,40 @@ struct Args {
     /// Tell what the processor seems to be able to do
     #[arg(long, hide = true)]
     features: bool,
+    #[arg(long, hide = true)]
+    child: Option<Role>,
+    #[arg(long, hide = true)]
+    target: Vec<SocketAddr>,
+    #[arg(long, hide = true, default_value_t = 1)]
+    threads: usize,
+}
+
+/// What this program is started as by itself, beside a proxy or as one.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Role {
+    Coordinators,
+    Blind,
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    match args.case {
-        Some(name) => cases::run(&name),
-        None if args.features => {
+    match (args.child, &args.case) {
+        (Some(Role::Coordinators), _) => coordinator::run(),
+        (Some(Role::Blind), _) => blind::run(&args.target, args.threads),
+        (None, Some(name)) => cases::run(name),
+        (None, None) if args.features => {
             println!("{}", baseline::features());
             Ok(())
         }
-        None if args.bench || args.record => compare(args.record),
-        None => {
+        (None, None) if args.bench || args.record => compare(&args),
+        (None, None) => {
             println!("nothing was asked for; cargo bench runs it");
             Ok(())
         }
     }
 }
 
-fn compare(record: bool) -> anyhow::Result<()> {
+fn compare(args: &Args) -> anyhow::Result<()> {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/instructions.toml");
     let toolchain = Toolchain::current(&valgrind(&["--features"])?.0)?;
     let old = Baseline::read(&file)?;
@@ -79,19 +115,23 @@ fn compare(record: bool) -> anyhow::Result<()> {
     for case in cases::ALL {
         counts.insert(case.name.to_owned(), count(case)?);
     }
+    let through = through::count(&args.router)?;
+    let references = through.references();
+    counts.extend(through.router());
     let same = old.as_ref().filter(|old| old.recorded_with == toolchain);
     let Changed { slower, faster } = print(&counts, same);
+    println!("\n{}\n\n{}; blind is a relay that reads nothing.", through.table(), references.haproxy);
     if !faster.is_empty() {
         println!("\nfewer instructions than recorded: {}. Record that.", faster.join(", "));
     }
     let broken: Vec<String> = cases::PROMISES.iter().filter_map(|promise| promise.broken(&counts)).collect();
     ensure!(broken.is_empty(), "{}", broken.join("\n"));
-    if record || same.is_none() {
+    if args.record || same.is_none() {
         if let (Some(old), None) = (&old, same) {
             println!("\nThe toolchain is another one, so nothing was compared.\nthen: {}", old.recorded_with);
         }
         println!("\nRecorded in {}, with {toolchain}. Commit it.", file.display());
-        return Baseline { recorded_with: toolchain, instructions: counts }.write(&file);
+        return Baseline { recorded_with: toolchain, instructions: counts, references }.write(&file);
     }
     ensure!(
         slower.is_empty(),
@@ -105,11 +145,16 @@ fn compare(record: bool) -> anyhow::Result<()> {
 /// Instructions of one repetition.
 fn count(case: &Case) -> anyhow::Result<u64> {
     let (_, said) = valgrind(&["--case", case.name])?;
-    let line =
-        said.lines().find_map(|line| line.split_once("Collected :")).context("callgrind counts nothing")?;
-    let all: u64 = line.1.trim().parse().with_context(|| line.1.to_owned())?;
+    let all = collected(&said)?;
     ensure!(all > 0, "{}: the function to count was not found", case.name);
     Ok(all / case.times)
+}
+
+/// How many instructions callgrind says that it has counted.
+fn collected(said: &str) -> anyhow::Result<u64> {
+    let line = said.lines().find_map(|line| line.split_once("Collected :"));
+    let (_, count) = line.context("callgrind counts nothing")?;
+    count.trim().parse().with_context(|| count.to_owned())
 }
 
 /// Runs this program with these arguments under callgrind: what it says, and what callgrind says.
@@ -140,18 +185,22 @@ struct Changed {
 fn print(counts: &BTreeMap<String, u64>, old: Option<&Baseline>) -> Changed {
     let mut changed = Changed::default();
     println!("| case | instructions | recorded | ratio |\n| --- | ---: | ---: | ---: |");
-    for case in cases::ALL {
-        let now = counts[case.name];
-        let then = old.and_then(|old| old.instructions.get(case.name));
+    // In their order; those that come after them by name.
+    let cases = cases::ALL.iter().map(|case| case.name);
+    let others =
+        counts.keys().map(String::as_str).filter(|name| cases::ALL.iter().all(|case| case.name != *name));
+    for name in cases.chain(others) {
+        let now = counts[name];
+        let then = old.and_then(|old| old.instructions.get(name));
         let ratio = then.map(|&then| now as f64 / then as f64);
         let words = [then.map(u64::to_string), ratio.map(|ratio| format!("{ratio:.3}"))];
         let [then, shown] = words.map(|word| word.unwrap_or_else(|| "–".to_owned()));
-        println!("| {} | {now} | {then} | {shown} |", case.name);
+        println!("| {name} | {now} | {then} | {shown} |");
         if old.is_some() && ratio.is_none_or(|ratio| ratio > TOLERATED) {
-            changed.slower.push(format!("{} ({shown})", case.name));
+            changed.slower.push(format!("{name} ({shown})"));
         }
         if ratio.is_some_and(|ratio| ratio < GAINED) {
-            changed.faster.push(format!("{} ({shown})", case.name));
+            changed.faster.push(format!("{name} ({shown})"));
         }
     }
     changed

@@ -1,4 +1,4 @@
-//! The floor under the floor: a relay straight on epoll that reads nothing, with as many threads as there are cores. Of a
+//! The floor under the floor: a relay straight on epoll that reads nothing, with a thread for each core. Of a
 //! request and its reply it does two reads and two writes, in one buffer a thread, and next to nothing besides: what it
 //! costs is what the kernel costs.
 
@@ -10,8 +10,6 @@ use std::thread;
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
-
-use crate::head::cores;
 
 /// Bytes that one read takes at most: as many as the router's.
 const BUFFER: usize = 256 << 10;
@@ -27,14 +25,14 @@ struct Pair {
     finished: [bool; 2],
 }
 
-/// Runs until standard input ends; tells its address on standard output.
-pub(crate) fn run(targets: &[SocketAddr]) -> anyhow::Result<()> {
+/// Runs until standard input ends, with so many threads; tells its address on standard output.
+pub(crate) fn run(targets: &[SocketAddr], threads: usize) -> anyhow::Result<()> {
     crate::process::end_with_parent();
     rlimit::increase_nofile_limit(u64::MAX)?;
     let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0))?;
     println!("{}", listener.local_addr()?);
     std::io::stdout().flush()?;
-    let workers = (0..cores()).map(|_| start()).collect::<anyhow::Result<Vec<_>>>()?;
+    let workers = (0..threads).map(|_| start()).collect::<anyhow::Result<Vec<_>>>()?;
     for ((worker, waker), target) in workers.iter().cycle().zip(targets.iter().cycle()) {
         let (client, _) = listener.accept()?;
         worker.send([client, Blocking::connect(target)?])?;

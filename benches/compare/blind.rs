@@ -8,19 +8,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Context as _;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
 
 struct Target {
     address: SocketAddr,
     connections: AtomicUsize,
 }
 
-/// Runs until standard input ends; tells its address on standard output.
-pub(crate) fn run(targets: &[SocketAddr]) -> anyhow::Result<()> {
+/// Runs until standard input ends, with so many threads; tells its address on standard output.
+pub(crate) fn run(targets: &[SocketAddr], threads: usize) -> anyhow::Result<()> {
     crate::process::end_with_parent();
     rlimit::increase_nofile_limit(u64::MAX)?;
     let targets = targets.iter().map(|&address| Target { address, connections: AtomicUsize::new(0) });
     let targets: Arc<[Target]> = targets.collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut runtime = match threads {
+        // As each of the router's threads is.
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    let runtime = runtime.worker_threads(threads).enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         println!("{}", listener.local_addr()?);

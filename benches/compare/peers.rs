@@ -1,15 +1,14 @@
 //! What is compared: each peer's config, command and version. All are given the same coordinators, as many threads as
-//! there are cores (the router's and the relays' default too) and the least-connections policy.
+//! there are cores (which the router has by itself) and the least-connections policy.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::coordinator::COORDINATORS;
-use crate::head::cores;
 use crate::process::{Process, Usage, free_address};
 use crate::work::{By, Work};
 
@@ -43,6 +42,12 @@ pub(crate) struct Peer {
 /// Name of the peer that all others are compared with.
 pub(crate) const BASELINE: &str = "haproxy";
 
+/// A further router of the command line, `NAME=PROGRAM`.
+pub(crate) fn named_program(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, program) = text.split_once('=').ok_or("write NAME=PROGRAM")?;
+    Ok((name.to_owned(), program.into()))
+}
+
 /// The peers that are there: `routers` are further router programs, with their names; Envoy is where its program is.
 pub(crate) fn installed(routers: &[(String, PathBuf)], envoy: Option<&PathBuf>) -> Vec<Peer> {
     let peer = |name: &str, kind| Peer { name: name.to_owned(), kind };
@@ -61,6 +66,20 @@ pub(crate) fn installed(routers: &[(String, PathBuf)], envoy: Option<&PathBuf>) 
     peers
 }
 
+/// What a proxy is started in front of, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Setup<'a> {
+    pub(crate) coordinators: &'a [SocketAddr],
+    /// For configs and logs.
+    pub(crate) directory: &'a Path,
+    /// How many the proxy has. The router is not told: it has as many as there are cores that it may run on.
+    pub(crate) threads: usize,
+    /// Whether the router asks the coordinators how they are, as it does unless it is told otherwise.
+    pub(crate) probed: bool,
+    /// What runs the proxy's program, with arguments; empty where nothing does.
+    pub(crate) wrapper: &'a [String],
+}
+
 /// A proxy that runs, or none for [`Kind::Direct`].
 pub(crate) struct Running {
     process: Option<Process>,
@@ -72,6 +91,13 @@ impl Running {
     /// What the proxy has used; nothing if there is none.
     pub(crate) fn usage(&self) -> Usage {
         self.process.as_ref().map(Process::usage).unwrap_or_default()
+    }
+
+    /// Asks the proxy to end, and waits until it has.
+    pub(crate) fn end(self, most: Duration) -> anyhow::Result<()> {
+        let Some(mut process) = self.process else { return Ok(()) };
+        process.terminate()?;
+        process.await_end(most)
     }
 
     /// The proxy's process id.
@@ -100,8 +126,9 @@ impl Peer {
         Some(said.lines().find(|line| !line.trim().is_empty())?.trim().to_owned())
     }
 
-    /// Starts it in front of these coordinators, with its files in `directory`.
-    pub(crate) fn start(&self, coordinators: &[SocketAddr], directory: &Path) -> anyhow::Result<Running> {
+    /// Starts it.
+    pub(crate) fn start(&self, setup: &Setup<'_>) -> anyhow::Result<Running> {
+        let Setup { coordinators, directory, threads, .. } = *setup;
         let listen = free_address()?;
         let file = directory.join(format!("{}.conf", self.name));
         let log = directory.join(format!("{}.log", self.name));
@@ -109,17 +136,15 @@ impl Peer {
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         let (config, command) = match &self.kind {
             Kind::Direct => return Ok(Running { process: None, targets: coordinators.to_vec() }),
-            Kind::Blind | Kind::Bare => return self.start_child(coordinators),
+            Kind::Blind | Kind::Bare => return self.start_child(setup),
             Kind::Router(program) => (
-                router_config(listen, coordinators),
+                router_config(listen, setup),
                 words(&[&program.display().to_string(), "run", "--config", &path]),
             ),
-            Kind::Haproxy => {
-                (haproxy_config(listen, coordinators), words(&["haproxy", "-db", "-q", "-f", &path]))
-            }
-            Kind::Nginx => (nginx_config(listen, coordinators, directory), words(&["nginx", "-c", &path])),
+            Kind::Haproxy => (haproxy_config(listen, setup), words(&["haproxy", "-db", "-q", "-f", &path])),
+            Kind::Nginx => (nginx_config(listen, setup), words(&["nginx", "-c", &path])),
             Kind::Envoy(program) => {
-                let threads = cores().to_string();
+                let threads = threads.to_string();
                 let program = program.display().to_string();
                 let command =
                     words(&[&program, "-c", &path, "--concurrency", &threads, "--log-level", "error"]);
@@ -127,7 +152,7 @@ impl Peer {
             }
         };
         std::fs::write(&file, config)?;
-        let mut process = Process::start(&command, &log)?;
+        let mut process = Process::start(&[setup.wrapper, &command].concat(), &log)?;
         process.await_listening(listen).with_context(|| {
             format!("{}: {}", self.name, std::fs::read_to_string(&log).unwrap_or_default())
         })?;
@@ -135,10 +160,11 @@ impl Peer {
     }
 
     /// One that is a part of this program.
-    fn start_child(&self, coordinators: &[SocketAddr]) -> anyhow::Result<Running> {
-        let mut args = vec!["--child".to_owned(), self.name.clone()];
-        args.extend(coordinators.iter().flat_map(|target| ["--target".to_owned(), target.to_string()]));
-        let (process, line) = Process::start_self(&args)?;
+    fn start_child(&self, setup: &Setup<'_>) -> anyhow::Result<Running> {
+        let mut args =
+            ["--child", &self.name, "--threads", &setup.threads.to_string()].map(str::to_owned).to_vec();
+        args.extend(setup.coordinators.iter().flat_map(|target| ["--target".to_owned(), target.to_string()]));
+        let (process, line) = Process::start_self_under(setup.wrapper, &args)?;
         Ok(Running { process: Some(process), targets: vec![line.parse()?] })
     }
 }
@@ -151,16 +177,14 @@ fn each(coordinators: &[SocketAddr], line: impl Fn(usize, &SocketAddr) -> String
     })
 }
 
-fn router_config(listen: SocketAddr, coordinators: &[SocketAddr]) -> String {
-    let few = coordinators.len() <= COORDINATORS;
-    let coordinators = each(coordinators, |number, address| {
+fn router_config(listen: SocketAddr, setup: &Setup<'_>) -> String {
+    let coordinators = each(setup.coordinators, |number, address| {
         let (ip, port) = (address.ip(), address.port());
         format!(
             "  {{ name = \"c{number}\", host = \"{ip}\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }},"
         )
     });
-    // Three are probed as always. A thousand would be some hundred probes a second, which is another matter than picks.
-    let probes = if few { "" } else { "probe = { interval = \"1h\" }\n" };
+    let probes = if setup.probed { "" } else { "probe = { interval = \"1h\" }\n" };
     // The coordinators have no threads that could run out, and the other peers count none.
     format!(
         "[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"{listen}\"\nservice = \"hs2\"\n\
@@ -168,25 +192,25 @@ fn router_config(listen: SocketAddr, coordinators: &[SocketAddr]) -> String {
     )
 }
 
-fn haproxy_config(listen: SocketAddr, coordinators: &[SocketAddr]) -> String {
-    let servers = each(coordinators, |number, address| format!("  server c{number} {address}"));
+fn haproxy_config(listen: SocketAddr, setup: &Setup<'_>) -> String {
+    let servers = each(setup.coordinators, |number, address| format!("  server c{number} {address}"));
     format!(
         "global\n  nbthread {}\n  maxconn {MAX_CONNECTIONS}\ndefaults\n  mode tcp\n  timeout connect 5s\n  \
          timeout client 1h\n  timeout server 1h\nlisten bench\n  bind {listen}\n  balance leastconn\n{servers}",
-        cores()
+        setup.threads
     )
 }
 
-fn nginx_config(listen: SocketAddr, coordinators: &[SocketAddr], directory: &Path) -> String {
-    let servers = each(coordinators, |_, address| format!("    server {address};"));
-    let (directory, files) = (directory.display(), 2 * MAX_CONNECTIONS + 100);
+fn nginx_config(listen: SocketAddr, setup: &Setup<'_>) -> String {
+    let servers = each(setup.coordinators, |_, address| format!("    server {address};"));
+    let (directory, files) = (setup.directory.display(), 2 * MAX_CONNECTIONS + 100);
     format!(
         "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\ndaemon off;\nworker_processes {};\n\
          worker_rlimit_nofile {files};\npid {directory}/nginx.pid;\nerror_log {directory}/nginx-error.log;\n\
          events {{ worker_connections {files}; }}\nstream {{\n  upstream bench {{\n    zone bench 128k;\n    \
          least_conn;\n{servers}  }}\n  server {{\n    listen {listen} backlog=4096;\n    proxy_pass bench;\n    \
          proxy_timeout 1h;\n  }}\n}}\n",
-        cores()
+        setup.threads
     )
 }
 

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use hs2router::clock;
 
-/// How long a process may take to listen.
-const START_TIME: Duration = Duration::from_secs(10);
+/// How long a process may take to listen: long enough for one under callgrind on a busy machine.
+const START_TIME: Duration = Duration::from_mins(1);
 /// From one look whether it listens, or has ended, to the next.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -30,8 +30,13 @@ impl Process {
 
     /// Starts this very program with other arguments, and waits for the line that it says first.
     pub(crate) fn start_self(args: &[String]) -> anyhow::Result<(Self, String)> {
+        Self::start_self_under(&[], args)
+    }
+
+    /// As [`Self::start_self`], as what another program runs: `wrapper` is that program with its arguments.
+    pub(crate) fn start_self_under(wrapper: &[String], args: &[String]) -> anyhow::Result<(Self, String)> {
         let program = std::env::current_exe()?.display().to_string();
-        let command: Vec<String> = std::iter::once(program).chain(args.iter().cloned()).collect();
+        let command = [wrapper, &[program], args].concat();
         let mut process = Self::spawn(&command, Stdio::piped(), Stdio::inherit(), Stdio::piped())?;
         let output = process.child.stdout.take().context("no standard output")?;
         let mut line = String::new();
@@ -80,6 +85,13 @@ impl Process {
     /// Says a line to one that [`Self::start_self`] started.
     pub(crate) fn tell(&mut self, line: &str) -> anyhow::Result<()> {
         Ok(writeln!(self.child.stdin.as_mut().context("no standard input")?, "{line}")?)
+    }
+
+    /// Asks it to end, by SIGTERM.
+    pub(crate) fn terminate(&self) -> anyhow::Result<()> {
+        let status = Command::new("kill").args(["-TERM", &self.id().to_string()]).status()?;
+        ensure!(status.success(), "kill: {status}");
+        Ok(())
     }
 
     /// Ends it as `kill -9` does, and waits until its sockets are closed.

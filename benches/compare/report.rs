@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::load::Done;
-use crate::peers::BASELINE;
+use crate::peers::{BASELINE, Peer};
 use crate::process::Usage;
 use crate::summary;
 use crate::work::{Unit, Work};
@@ -30,7 +30,7 @@ pub(crate) struct Record {
     /// Resident memory of the proxy: after one session, and at the end.
     fresh_kib: u64,
     end_kib: u64,
-    /// What each idle session added.
+    /// What each idle session added, in KiB.
     pub(crate) idle_session_kib: Option<f64>,
     pub(crate) syscalls: Option<Syscalls>,
 }
@@ -101,6 +101,11 @@ impl Record {
             Unit::Session => self.proxy_cpu / self.sessions as f64 * 1e6,
         }
     }
+
+    /// Whole sessions, while it was measured.
+    pub(crate) fn sessions_per_second(&self) -> f64 {
+        self.sessions as f64 / self.seconds
+    }
 }
 
 /// Median, least and greatest.
@@ -153,8 +158,18 @@ impl Table<'_> {
 
     /// A peer's values over the baseline's of the same round.
     pub(crate) fn ratios(&self, peer: &str, value: impl Fn(&Record) -> f64) -> Option<Spread> {
+        self.ratios_over(BASELINE, peer, value)
+    }
+
+    /// A peer's values over another one's of the same round.
+    pub(crate) fn ratios_over(
+        &self,
+        other: &str,
+        peer: &str,
+        value: impl Fn(&Record) -> f64,
+    ) -> Option<Spread> {
         spread(self.of(peer).filter_map(|record| {
-            let other = self.of(BASELINE).find(|other| other.round == record.round)?;
+            let other = self.of(other).find(|other| other.round == record.round)?;
             Some(value(record) / value(other))
         }))
     }
@@ -178,7 +193,7 @@ impl Table<'_> {
             ratio(self.ratios(peer, cpu).filter(|_| is_proxy)),
             number(self.median(peer, |record| record.calls as f64 / record.seconds), 0),
             number(self.median(peer, |record| record.bytes as f64 / record.seconds / 1e6), 0),
-            number(self.median(peer, |record| record.sessions as f64 / record.seconds), 0),
+            number(self.median(peer, Record::sessions_per_second), 0),
             latency(|record| record.p50_us),
             latency(|record| record.p99_us),
             latency(|record| record.p999_us),
@@ -232,7 +247,8 @@ impl Table<'_> {
 }
 
 /// All tables.
-pub(crate) fn markdown(head: &[String], works: &[Work], peers: &[String], records: &[Record]) -> String {
+pub(crate) fn markdown(head: &[String], works: &[Work], peers: &[Peer], records: &[Record]) -> String {
+    let names: Vec<String> = peers.iter().map(|peer| peer.name.clone()).collect();
     let mut text = String::new();
     for line in head {
         let _infallible = writeln!(text, "- {line}");
@@ -241,7 +257,7 @@ pub(crate) fn markdown(head: &[String], works: &[Work], peers: &[String], record
     for work in works {
         let records: Vec<_> = records.iter().filter(|record| record.work == work.name).collect();
         if !records.is_empty() {
-            text.push_str(&Table { work, records }.markdown(peers));
+            text.push_str(&Table { work, records }.markdown(&names));
         }
     }
     text

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::peers::BASELINE;
+use crate::peers::{BASELINE, Kind, Peer};
 use crate::report::{Record, Spread, Table, spread};
 use crate::work::{CURVES, Unit, Work};
 
@@ -47,8 +47,15 @@ const TARGETS: &[Target] = &[
 ];
 
 /// The tables over all work.
-pub(crate) fn markdown(works: &[Work], peers: &[String], records: &[Record]) -> String {
-    [targets(works, records), growth(works, peers, records), syscalls(works, peers, records)].concat()
+pub(crate) fn markdown(works: &[Work], peers: &[Peer], records: &[Record]) -> String {
+    let names: Vec<String> = peers.iter().map(|peer| peer.name.clone()).collect();
+    [
+        targets(works, records),
+        builds(works, peers, records),
+        growth(works, &names, records),
+        syscalls(works, &names, records),
+    ]
+    .concat()
 }
 
 fn table<'a>(works: &'a [Work], records: &'a [Record], name: &str) -> Option<Table<'a>> {
@@ -82,6 +89,44 @@ fn targets(works: &[Work], records: &[Record]) -> String {
         let _infallible = writeln!(text, "| {what} | `{work}` | {router} | {floors} | ≤ {most:.2} |");
     }
     if text.len() == before { String::new() } else { text }
+}
+
+/// The router beside other builds of it.
+fn builds(works: &[Work], peers: &[Peer], records: &[Record]) -> String {
+    let mut text = String::new();
+    let others = peers.iter().filter(|peer| matches!(peer.kind, Kind::Router(_)) && peer.name != ROUTER);
+    for build in others.map(|peer| peer.name.as_str()) {
+        let _infallible = write!(
+            text,
+            "\n### {ROUTER} beside {build}\n\nMedians, and ratios within a round: median, in parentheses least and \
+             greatest.\n\n| work | what | {ROUTER} | {build} | × {build} |\n|{}\n",
+            " --- |".repeat(5)
+        );
+        for table in works.iter().filter_map(|work| table(works, records, work.name)) {
+            let unit = table.work.unit();
+            text += &build_row(&table, build, unit.title(), |record| record.cpu_per(unit));
+            if unit == Unit::Session {
+                text += &build_row(&table, build, "sessions/s", Record::sessions_per_second);
+            }
+            text += &build_row(&table, build, "p99 µs", |record| record.p99_us);
+            if table.work.idle > 0 {
+                let grown = |record: &Record| record.idle_session_kib.unwrap_or(f64::NAN);
+                text += &build_row(&table, build, "KiB/idle session", grown);
+            }
+        }
+    }
+    text
+}
+
+fn build_row(table: &Table<'_>, build: &str, what: &str, value: impl Fn(&Record) -> f64) -> String {
+    let shown = |peer| match table.median(peer, &value) {
+        Some(median) if median >= 100.0 => format!("{median:.0}"),
+        Some(median) => format!("{median:.3}"),
+        None => "–".to_owned(),
+    };
+    let (router, other) = (shown(ROUTER), shown(build));
+    let ratio = Spread::shown(table.ratios_over(build, ROUTER, &value).as_ref());
+    format!("| `{}` | {what} | {router} | {other} | {ratio} |\n", table.work.name)
 }
 
 fn growth(works: &[Work], peers: &[String], records: &[Record]) -> String {

@@ -46,6 +46,7 @@ impl Handle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     OpenSession,
+    GetInfo,
     ExecuteStatement,
     GetOperationStatus,
     FetchResults,
@@ -54,8 +55,9 @@ pub(crate) enum Call {
 }
 
 impl Call {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::OpenSession,
+        Self::GetInfo,
         Self::ExecuteStatement,
         Self::GetOperationStatus,
         Self::FetchResults,
@@ -66,6 +68,7 @@ impl Call {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::OpenSession => "OpenSession",
+            Self::GetInfo => "GetInfo",
             Self::ExecuteStatement => "ExecuteStatement",
             Self::GetOperationStatus => "GetOperationStatus",
             Self::FetchResults => "FetchResults",
@@ -152,6 +155,8 @@ fn call(call: Call, request: Vec<(i16, Value)>) -> Message {
 /// A request with sequence id 0, unframed.
 pub(crate) fn request(of: Call, handle: &Handle, rows: Rows) -> Vec<u8> {
     let request = match of {
+        // TGetInfoType: the name of the database product, which drivers ask for when they connect.
+        Call::GetInfo => vec![(1, session(handle)), (2, Value::I32(17))],
         Call::OpenSession => vec![(1, Value::I32(5)), (2, Value::text("bench")), (4, options())],
         Call::ExecuteStatement => {
             let (statement, is_async) = (Value::text(STATEMENT), Value::Bool(true));
@@ -174,6 +179,7 @@ pub(crate) fn rows_of(fetch: &[u8]) -> Option<Rows> {
 pub(crate) fn reply(to: Call, handle: &Handle, rows: Rows) -> Vec<u8> {
     let fields = match to {
         Call::OpenSession => vec![(2, Value::I32(5)), (3, session(handle)), (4, options())],
+        Call::GetInfo => vec![(2, Value::Struct(vec![(1, Value::text("Impala"))]))],
         Call::ExecuteStatement => vec![(2, operation(handle))],
         // TOperationState: still running.
         Call::GetOperationStatus => vec![(2, Value::I32(1)), (9, Value::Bool(true))],

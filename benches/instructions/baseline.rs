@@ -15,6 +15,18 @@ pub(crate) struct Baseline {
     pub(crate) recorded_with: Toolchain,
     /// By the case's name.
     pub(crate) instructions: BTreeMap<String, u64>,
+    /// What other proxies took in the same run: to be read, compared with nothing.
+    #[serde(default)]
+    pub(crate) references: References,
+}
+
+/// Counts of other proxies.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct References {
+    /// The version of `HAProxy`.
+    pub(crate) haproxy: String,
+    /// By the case's name.
+    pub(crate) instructions: BTreeMap<String, u64>,
 }
 
 /// All that counts depend on besides the router's code.

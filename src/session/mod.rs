@@ -20,6 +20,7 @@
 
 pub mod activity;
 pub mod decide;
+mod hashing;
 pub mod idle;
 pub mod learn;
 pub mod locate;

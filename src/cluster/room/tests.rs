@@ -121,10 +121,7 @@ fn fills(room: &mut Room<u32>, holder: Holder<'_>, purpose: Purpose) -> u32 {
 fn an_address_that_has_proven_nothing_leaves_places_to_others() {
     let mut room = room(64, 2);
     assert_eq!(fills(&mut room, Holder::of(&NOBODY, from(1)), Purpose::Work), 46);
-    assert!(
-        !room.has_room(Holder::of(&Access::UNREAD, from(1)), Purpose::Work, Kind::New),
-        "of one address"
-    );
+    assert!(!room.has_room(Holder::of(&Access::UNREAD, from(1)), Purpose::Work, Kind::New), "of one address");
     assert_eq!(fills(&mut room, Holder::of(&NOBODY, from(2)), Purpose::Work), 12);
     assert_eq!(
         fills(&mut room, Holder::of(&user(1), from(1)), Purpose::Work),

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use dashmap::DashMap;
 use parking_lot::Mutex;
 
 use super::admission::Admissions;
 use super::operation::{LocatedOperations, Operation};
 use super::session::Session;
+use crate::session::hashing::GuidMap;
 use crate::wire::facts::Guid;
 
 /// Operations are remembered up to this many times the number of sessions that fit.
@@ -29,8 +29,8 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Table {
     pub(super) settings: Settings,
-    pub(super) sessions: DashMap<Guid, Session>,
-    pub(super) operations: DashMap<Guid, Operation>,
+    pub(super) sessions: GuidMap<Session>,
+    pub(super) operations: GuidMap<Operation>,
     /// Closed operations, oldest first.
     pub(super) closed: Mutex<VecDeque<Guid>>,
     pub(super) closed_capacity: usize,
@@ -43,8 +43,8 @@ impl Table {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            sessions: DashMap::new(),
-            operations: DashMap::new(),
+            sessions: GuidMap::default(),
+            operations: GuidMap::default(),
             closed: Mutex::default(),
             closed_capacity: CLOSED_OPERATIONS.min(settings.capacity.saturating_mul(OPERATIONS_PER_SESSION)),
             located: Mutex::default(),

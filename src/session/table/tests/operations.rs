@@ -1,7 +1,7 @@
 //! Operations: who owns them, what they count for, when they are forgotten.
 
-use crate::ids::{Access, Identity, Transport};
 use super::*;
+use crate::ids::{Access, Identity, Transport};
 
 #[test]
 fn an_operation_minted_twice_ends_with_the_later_session() {
