@@ -1,5 +1,5 @@
-//! The calls of the benchmark as bytes. Neither side of the measurement leans on the router's own parser, and every message of
-//! a kind has one length, so nobody needs to parse.
+//! The calls of the benchmark as bytes. Neither side of the measurement leans on the router's own parser, and
+//! every message of a kind has one length, so nobody needs to parse.
 
 #[expect(dead_code, reason = "the tests say and look at more")]
 #[path = "../../tests/kit/message.rs"]

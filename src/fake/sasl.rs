@@ -1,14 +1,17 @@
-//! Frames and the SASL PLAIN negotiation, both ends (Impala: `TSaslTransport.cpp`, `TSaslServerTransport.cpp`). All simulated
-//! peers speak through this, be it here, in tests or in benches; it shares nothing with what the router reads frames by.
+//! Frames and the SASL PLAIN negotiation, both ends (Impala: `TSaslTransport.cpp`,
+//! `TSaslServerTransport.cpp`). All simulated peers speak through this, be it here, in tests or in benches;
+//! it shares nothing with what the router reads frames by.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 
 use super::coordinator::Password;
 
-/// The buffer through which a coordinator writes: a longer reply is several frames (Impala: 128 KiB, `TBufferedTransport`).
+/// The buffer through which a coordinator writes: a longer reply is several frames (Impala: 128 KiB,
+/// `TBufferedTransport`).
 const WRITE_BUFFER: usize = 128 << 10;
-/// The longest negotiation payload that is read. Impala has no bound; here it keeps a test from allocating gigabytes.
+/// The longest negotiation payload that is read. Impala has no bound; here it keeps a test from allocating
+/// gigabytes.
 const NEGOTIATION_LIMIT: usize = 1 << 20;
 /// The longest data frame that a simulated coordinator reads.
 const FRAME_LIMIT: usize = 1 << 30;
@@ -30,8 +33,8 @@ pub enum Framing {
     /// One after another, nothing between them (NOSASL).
     #[default]
     None,
-    /// In frames of a 4-byte length and data, which do not align with messages: after a SASL handshake, or those of
-    /// `TFramedTransport`.
+    /// In frames of a 4-byte length and data, which do not align with messages: after a SASL handshake, or
+    /// those of `TFramedTransport`.
     Frames,
 }
 
@@ -139,7 +142,8 @@ impl Deframer {
     /// Reads payload. A frame without data reads as the end of the stream, as it does at impalad.
     ///
     /// # Errors
-    /// The stream's; `UnexpectedEof` where it ends and there are frames; `InvalidData` for a frame that is too long.
+    /// The stream's; `UnexpectedEof` where it ends and there are frames; `InvalidData` for a frame that is
+    /// too long.
     pub fn read(&mut self, stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
         if self.framing == Framing::None {
             return stream.read(buffer);
@@ -226,8 +230,8 @@ pub(super) fn write_message(stream: &mut impl Write, framing: Framing, message: 
 /// The coordinator's half of the negotiation: the user's name, which is the authorization id if there is one.
 ///
 /// # Errors
-/// The stream's, or `PermissionDenied`: then the connection must simply be closed, as Impala says nothing on a failed
-/// authentication (`TSaslTransport.cpp` `doSaslNegotiation`).
+/// The stream's, or `PermissionDenied`: then the connection must simply be closed, as Impala says nothing on
+/// a failed authentication (`TSaslTransport.cpp` `doSaslNegotiation`).
 pub(super) fn accept<R: Read>(
     incoming: &mut Incoming<R>,
     stream: &mut impl Write,
@@ -271,8 +275,8 @@ fn check(response: &[u8], users: &BTreeMap<String, Password>) -> Option<String> 
 /// The client's half of the negotiation.
 ///
 /// # Errors
-/// The stream's; `ConnectionRefused` with the coordinator's words when it answers BAD or ERROR; `UnexpectedEof` when it
-/// closes, which is how Impala refuses a password.
+/// The stream's; `ConnectionRefused` with the coordinator's words when it answers BAD or ERROR;
+/// `UnexpectedEof` when it closes, which is how Impala refuses a password.
 pub(super) fn authenticate<R: Read>(
     incoming: &mut Incoming<R>,
     stream: &mut impl Write,

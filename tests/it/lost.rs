@@ -1,5 +1,5 @@
-//! Coordinators that cannot be reached, that die or that shut down: the client gets its answer all the same, or a typed
-//! error at once; never a hang, and never a statement that runs twice.
+//! Coordinators that cannot be reached, that die or that shut down: the client gets its answer all the same,
+//! or a typed error at once; never a hang, and never a statement that runs twice.
 
 mod beeswax;
 mod drain;
@@ -15,15 +15,14 @@ use hs2router::cluster::Standing;
 use hs2router::ids::Service;
 
 use crate::support::message::{Message, Value, execute, of_handle, open_session};
+use crate::support::ports::closed_port;
 use crate::support::router::{SELDOM, TestRouter, eventually};
-use crate::support::script::{Act, Script, closed_port};
+use crate::support::script::{Act, SHUTTING_DOWN, Script};
 use crate::support::talk::Talk;
 
 /// How clients come.
 pub(crate) const WAYS: [fn(SocketAddr) -> Talk; 3] =
     [Talk::connect, Talk::connect_framed, Talk::connect_sasl];
-
-const SHUTTING_DOWN: &str = "Server is being shut down: shutdown grace period left: 1m. ";
 
 fn router(coordinators: &[SocketAddr]) -> TestRouter {
     TestRouter::of("impala", coordinators)
@@ -55,8 +54,8 @@ fn an_open_whose_reply_broke_off_before_it_said_anything_goes_to_the_next_candid
     }
 }
 
-/// A coordinator that does this about every `OpenSession` is asked once, although it has the least load, and then left
-/// alone for a while.
+/// A coordinator that does this about every `OpenSession` is asked once, although it has the least load, and
+/// then left alone for a while.
 #[track_caller]
 fn is_tried_last(act: impl Fn(&Message) -> Act + Send + Sync + 'static, keys: &str) {
     let bad = Script::calls(move |call| act(&call.message));

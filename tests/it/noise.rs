@@ -7,8 +7,9 @@ use hs2router::clock;
 use hs2router::fake::sasl::{Framing, frame};
 
 use crate::support::message::{Message, open_session};
+use crate::support::ports::closed_port;
 use crate::support::router::{TestRouter, eventually};
-use crate::support::script::{Act, Script, closed_port};
+use crate::support::script::{Act, Script};
 use crate::support::talk::Talk;
 
 /// A coordinator that understands messages without frames, and hangs up on others.

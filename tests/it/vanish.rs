@@ -14,8 +14,8 @@ use hs2router::idl::t_c_l_i_service::TOperationState;
 
 use crate::support::fleet::{Door, Fleet, Plan, refusal, refusal_and_state};
 use crate::support::message::open_session;
+use crate::support::ports::Hanging;
 use crate::support::router::{TestRouter, eventually};
-use crate::support::script::Hanging;
 use crate::support::talk::Talk;
 
 /// A fleet whose coordinators keep sessions without connections for a moment only.
@@ -71,15 +71,7 @@ fn a_client_that_resets_its_connection_during_a_call_leaves_nothing() {
     let mut client = fleet.hs2();
     let session = client.open(&[]).unwrap();
     let operation = client.execute(&session, "select sleep(60000)").unwrap();
-    let stream = client.stream().try_clone().unwrap();
-    let waiting = thread::spawn(move || client.fetch(&operation, 1).map(|_| ()));
-    assert!(eventually(|| !fleet.calls("FetchResults").is_empty()));
-    // Shut down, the waiting call ends; closed without lingering, the connection is reset.
-    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
-    stream.shutdown(std::net::Shutdown::Read).unwrap();
-    assert!(waiting.join().unwrap().is_err());
-    drop(stream);
-    fleet.router().await_metric("hs2router_connections_closed_total{cause=\"client_reset\"}", 1.0);
+    fleet.reset_during_fetch(client, operation);
     assert_left_nothing(&fleet, 1);
 }
 

@@ -6,8 +6,9 @@ use std::io::Read as _;
 use hs2router::fake::sasl::{BAD, ERROR, Framing, START, frame, negotiation};
 
 use crate::support::message::open_session;
+use crate::support::ports::closed_port;
 use crate::support::router::{TestRouter, eventually};
-use crate::support::script::{Act, Script, closed_port};
+use crate::support::script::{Act, Script};
 use crate::support::talk::Talk;
 
 /// What a TLS server says to who does not speak TLS (seen: Spark with `hive.server2.use.SSL`).

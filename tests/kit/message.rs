@@ -1,5 +1,6 @@
-//! Messages as values: what the tests and benches make up and look into, on Thrift's own library, which has nothing in common
-//! with how the router reads: a parser that made the router's mistakes would find them right.
+//! Messages as values: what the tests and benches make up and look into, on Thrift's own library, which has
+//! nothing in common with how the router reads: a parser that made the router's mistakes would find them
+//! right.
 
 use std::io::{self, Read};
 
@@ -98,7 +99,7 @@ impl Value {
             TType::Struct => Self::read_fields(input)?,
             TType::Map => {
                 let map = input.read_map_begin()?;
-                let (key, value) = (map.key_type.unwrap(), map.value_type.unwrap());
+                let (key, value) = (map.key_type.expect("a key type"), map.value_type.expect("a value type"));
                 let pairs = (0..map.size).map(|_| Ok((Self::read(key, input)?, Self::read(value, input)?)));
                 Self::Map(pairs.collect::<thrift::Result<_>>()?)
             }
@@ -118,7 +119,7 @@ impl Value {
             if field.field_type == TType::Stop {
                 return Ok(Self::Struct(fields));
             }
-            fields.push((field.id.unwrap(), Self::read(field.field_type, input)?));
+            fields.push((field.id.expect("a field has an id"), Self::read(field.field_type, input)?));
         }
     }
 }
@@ -165,11 +166,13 @@ impl Message {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let kind = TMessageType::try_from(self.kind).unwrap();
+        let kind = TMessageType::try_from(self.kind).expect("a kind of message");
         let mut bytes = Vec::new();
         let mut output = TBinaryOutputProtocol::new(&mut bytes, true);
-        output.write_message_begin(&TMessageIdentifier::new(&self.name, kind, self.seqid)).unwrap();
-        self.body.write(&mut output).unwrap();
+        output
+            .write_message_begin(&TMessageIdentifier::new(&self.name, kind, self.seqid))
+            .expect("memory takes it");
+        self.body.write(&mut output).expect("memory takes it");
         bytes
     }
 
@@ -242,11 +245,11 @@ pub(crate) fn of_query(method: &str, id: &str) -> Message {
 }
 
 fn count<T>(all: &[T]) -> i32 {
-    i32::try_from(all.len()).unwrap()
+    i32::try_from(all.len()).expect("fewer than two thousand million")
 }
 
-/// A method that the router does not know, as one of a later version may be: whether a coordinator sees its requests end where
-/// the router does is not sure.
+/// A method that the router does not know, as one of a later version may be: whether a coordinator sees its
+/// requests end where the router does is not sure.
 pub(crate) const DOUBTFUL: &str = "GetLoad";
 
 /// A call of it.

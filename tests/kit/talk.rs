@@ -1,4 +1,5 @@
-//! One side of a conversation, on a blocking socket: a client that says whatever a test wants, or a coordinator's end.
+//! One side of a conversation, on a blocking socket: a client that says whatever a test wants, or a
+//! coordinator's end.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -109,7 +110,8 @@ impl Talk {
         sasl::read_negotiation(&mut self.stream)
     }
 
-    /// A coordinator's side of a SASL handshake up to the response to PLAIN; none, if that is not what the client wants.
+    /// A coordinator's side of a SASL handshake up to the response to PLAIN; none, if that is not what the
+    /// client wants.
     pub(crate) fn response(&mut self) -> io::Result<Option<Vec<u8>>> {
         if self.sasl_message()?.1 != b"PLAIN" {
             self.send(&negotiation(ERROR, b"Unsupported mechanism type"));

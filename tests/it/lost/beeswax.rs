@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use super::closes_on;
 use crate::support::message::{EXCEPTION, Message, REPLY, Value, of_query, query};
+use crate::support::ports::closed_port;
 use crate::support::router::{SELDOM, TestRouter};
-use crate::support::script::{Script, closed_port};
+use crate::support::script::Script;
 use crate::support::talk::Talk;
 
 /// A router in front of the Beeswax ports of these.

@@ -12,8 +12,9 @@ use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::router;
+use crate::support::ports::closed_port;
 use crate::support::router::{TestRouter, eventually};
-use crate::support::script::{Script, closed_port};
+use crate::support::script::Script;
 use crate::support::talk::Talk;
 
 /// Listens to the end, then says all of it again, and a word of its own.

@@ -8,8 +8,9 @@ use hs2router::fake::sasl::{BAD, COMPLETE, ERROR, OK, START, negotiation, plain}
 use hs2router::ids::Service;
 
 use super::router;
+use crate::support::ports::closed_port;
 use crate::support::router::{TestRouter, eventually};
-use crate::support::script::{Act, Script, WRONG, closed_port};
+use crate::support::script::{Act, Script, WRONG};
 use crate::support::talk::Talk;
 
 /// Logs in with a password; what it was told, and that the connection then ended.

@@ -195,15 +195,7 @@ fn a_restart_is_seen_also_by_a_link_whose_client_has_left_in_the_middle_of_a_cal
     let session = fleet.session_on_each(&mut client).swap_remove(0);
     let its = fleet.session_on_each(&mut leaving).swap_remove(0);
     let operation = leaving.execute(&its, "select sleep(600000)").unwrap();
-    let stream = leaving.stream().try_clone().unwrap();
-    let waiting = std::thread::spawn(move || leaving.fetch(&operation, 1).map(|_| ()));
-    assert!(eventually(|| !fleet.calls("FetchResults").is_empty()));
-    // Closed without lingering, the connection is reset.
-    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
-    stream.shutdown(std::net::Shutdown::Read).unwrap();
-    assert!(waiting.join().unwrap().is_err());
-    drop(stream);
-    fleet.router().await_metric("hs2router_connections_closed_total{cause=\"client_reset\"}", 1.0);
+    fleet.reset_during_fetch(leaving, operation);
     let links = || {
         let (room, _) = fleet.known().room_of(&fleet.known().cluster.coordinators[0], Service::Hs2).unwrap();
         room.links

@@ -9,7 +9,8 @@ use crate::support::go::{self, Again};
 use crate::support::router::TestRouter;
 use crate::support::tools::{self, Tool};
 
-/// Values of all kinds, what a session remembers, many rows over several fetches, DML, and errors at both times.
+/// Values of all kinds, what a session remembers, many rows over several fetches, DML, and errors at both
+/// times.
 const STATEMENTS: [&str; 11] = [
     "select 1 as i, 'x' as s, 1.5 as d, true as b",
     "use demo",

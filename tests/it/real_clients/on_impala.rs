@@ -1,5 +1,5 @@
-//! Real clients through the router get from three coordinators what they get from one of them directly: Impala's own calls,
-//! for which no real server is at hand, against simulated ones.
+//! Real clients through the router get from three coordinators what they get from one of them directly:
+//! Impala's own calls, for which no real server is at hand, against simulated ones.
 
 use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target};
 use crate::support::fleet::{Door, Fleet, Plan, USERS, target};
@@ -9,7 +9,8 @@ use crate::support::tools::{self, Tool};
 /// `PyHive` sends this password wherever it is not told that there is LDAP.
 const PYHIVE_USERS: [(&str, &str); 1] = [("u1", "x")];
 
-/// Values of all kinds, what a session remembers, many rows over several fetches, DML, and three kinds of errors.
+/// Values of all kinds, what a session remembers, many rows over several fetches, DML, and three kinds of
+/// errors.
 const STATEMENTS: [&str; 10] = [
     "select 1 as i, 'x' as s, 1.5 as d, null as n, true as b",
     "use demo",
@@ -64,7 +65,8 @@ fn without_ids(line: &str) -> String {
     shown.collect()
 }
 
-/// Runs a client against one coordinator of a fleet, then through the router in front of all; it must show the same.
+/// Runs a client against one coordinator of a fleet, then through the router in front of all; it must show
+/// the same.
 pub(super) fn through_and_direct(fleet: &Fleet, door: Door, scenario: impl Fn(&Target) -> Shown) -> Shown {
     let direct = match door {
         Door::Hs2 | Door::Side => fleet.coordinator(0).hs2(),

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use proptest::prelude::*;
 
 use super::expected::Fault;
-use super::table::{SHUTTING_DOWN, Way, connect, router, shutting_down, tell};
+use super::table::{Way, connect, router, shutting_down, tell};
 use crate::support::message::{Message, Value, execute, of_handle, of_query, open_session, query};
 use crate::support::router::TestRouter;
-use crate::support::script::{Act, Script};
+use crate::support::script::{Act, SHUTTING_DOWN, Script};
 use crate::support::talk::Talk;
 
 /// What happens next.

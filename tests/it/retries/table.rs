@@ -11,7 +11,7 @@ use crate::support::message::{
     EXCEPTION, Message, REPLY, Value, execute, of_handle, of_query, open_session, query,
 };
 use crate::support::router::{SELDOM, TestRouter, eventually};
-use crate::support::script::{Act, Call, Script};
+use crate::support::script::{Act, Call, SHUTTING_DOWN, Script};
 use crate::support::talk::Talk;
 
 /// How clients come.
@@ -24,7 +24,6 @@ pub(super) enum Way {
 
 /// The sequence id of the call that things go wrong with.
 const SEQID: i32 = 77;
-pub(super) const SHUTTING_DOWN: &str = "Server is being shut down: shutdown grace period left: 1m. ";
 /// Cases that are tried at once.
 const AT_ONCE: usize = 12;
 
@@ -104,7 +103,8 @@ pub(super) fn shutting_down(call: &Call) -> Message {
     }
 }
 
-/// A router whose sessions stay where they are: what becomes of calls, and not what becomes of sessions, is shown here.
+/// A router whose sessions stay where they are: what becomes of calls, and not what becomes of sessions, is
+/// shown here.
 pub(super) fn router(way: Way, coordinators: [&Script; 2], keys: &str) -> TestRouter {
     let service = if way == Way::Beeswax { "beeswax" } else { "hs2" };
     let one = |(place, script): (usize, &Script)| {
@@ -174,8 +174,8 @@ fn call_of(name: &str, way: Way, client: &mut Talk) -> Message {
     call.seqid(SEQID)
 }
 
-/// Leaves the first coordinator without a session and the other with some, so that the next open goes to the first. The
-/// client has a link to both.
+/// Leaves the first coordinator without a session and the other with some, so that the next open goes to the
+/// first. The client has a link to both.
 fn empty_first(client: &mut Talk, first: &Script) {
     for session in [client.open(), client.open(), client.open(), client.open()] {
         if first.minted(&session) {

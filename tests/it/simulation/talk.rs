@@ -1,5 +1,5 @@
-//! A client's connection: the generated client, fed from memory. A call's request is what it writes before it wants to read;
-//! its result is what it makes of the bytes that came back.
+//! A client's connection: the generated client, fed from memory. A call's request is what it writes before it
+//! wants to read; its result is what it makes of the bytes that came back.
 
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
@@ -189,8 +189,8 @@ impl<S: Service> Talk<S> {
         self.call_all(&[ask]).await.pop().unwrap_or(Err(NoResult::Hung))
     }
 
-    /// Calls without waiting for the reply of one before the next is sent, and their results in order: as many as there are
-    /// up to the first that has none.
+    /// Calls without waiting for the reply of one before the next is sent, and their results in order: as
+    /// many as there are up to the first that has none.
     pub(crate) async fn call_all<T>(
         &mut self,
         asks: &[impl Fn(&mut S) -> thrift::Result<T>],
@@ -304,7 +304,8 @@ fn no_result(error: thrift::Error) -> NoResult {
     }
 }
 
-/// Sequence ids and names that do not match are told as such too (`ApplicationErrorKind`), by the client itself.
+/// Sequence ids and names that do not match are told as such too (`ApplicationErrorKind`), by the client
+/// itself.
 fn exception(error: &thrift::ApplicationError) -> NoResult {
     match error.kind {
         thrift::ApplicationErrorKind::InternalError
@@ -314,7 +315,8 @@ fn exception(error: &thrift::ApplicationError) -> NoResult {
     }
 }
 
-/// Has the client make its call with this for a reply; returns what it wrote, too, and the reply as far as it was read.
+/// Has the client make its call with this for a reply; returns what it wrote, too, and the reply as far as it
+/// was read.
 fn run<S: Service, T>(
     ask: &impl Fn(&mut S) -> thrift::Result<T>,
     number: i32,

@@ -214,6 +214,19 @@ impl Fleet {
         Hs2Client::connect(self.address(Door::Hs2), &Login::plain(user, password)).unwrap()
     }
 
+    /// Has a client wait for the rows of an operation that still runs, and reset its connection meanwhile.
+    pub(crate) fn reset_during_fetch(&self, mut client: Hs2Client, operation: TOperationHandle) {
+        let stream = client.stream().try_clone().unwrap();
+        let waiting = std::thread::spawn(move || client.fetch(&operation, 1).map(drop));
+        assert!(eventually(|| !self.calls("FetchResults").is_empty()));
+        // Shut down, the waiting call ends; closed without lingering, the connection is reset.
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        stream.shutdown(std::net::Shutdown::Read).unwrap();
+        assert!(waiting.join().unwrap().is_err());
+        drop(stream);
+        self.router.await_metric("hs2router_connections_closed_total{cause=\"client_reset\"}", 1.0);
+    }
+
     /// A Beeswax client on the Beeswax listener.
     pub(crate) fn beeswax(&self) -> BeeswaxClient {
         BeeswaxClient::connect(self.address(Door::Beeswax), &self.login).unwrap()

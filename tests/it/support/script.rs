@@ -1,4 +1,5 @@
-//! Coordinators that do what a test tells them, connection by connection or call by call, and remember what they got.
+//! Coordinators that do what a test tells them, connection by connection or call by call, and remember what
+//! they got.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -8,15 +9,17 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hs2router::fake::sasl::{Framing, START};
-use socket2::{Domain, Socket, Type};
-
 use super::message::{EXCEPTION, Message, STRING, Value, handle};
+use super::ports::fill;
 use super::router::eventually;
 use super::talk::Talk;
+use hs2router::fake::sasl::{Framing, START};
 
 /// The password that no coordinator accepts.
 pub(crate) const WRONG: &str = "canary-wrong-password";
+
+/// How impalad refuses new work while it shuts down.
+pub(crate) const SHUTTING_DOWN: &str = "Server is being shut down: shutdown grace period left: 1m. ";
 
 /// What a coordinator does about a call, or about credentials.
 pub(crate) enum Act {
@@ -28,7 +31,8 @@ pub(crate) enum Act {
     Bytes(Vec<u8>),
     /// Writes these bytes, as they are, and closes.
     Last(Vec<u8>),
-    /// Writes the first bytes of a sound coordinator's answer, as many as this makes of their number, and closes.
+    /// Writes the first bytes of a sound coordinator's answer, as many as this makes of their number, and
+    /// closes.
     Part(fn(usize) -> usize),
     /// Begins a reply that has no end, as long as the other side takes it. For connections without frames.
     Endless,
@@ -76,7 +80,8 @@ struct Memory {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// A listener whose connections are handled by a closure, each on a thread; it stops when the value is dropped.
+/// A listener whose connections are handled by a closure, each on a thread; it stops when the value is
+/// dropped.
 #[derive(Debug)]
 pub(crate) struct Script {
     address: SocketAddr,
@@ -117,7 +122,8 @@ impl Script {
         Self::calls(|_| Act::Ordinary)
     }
 
-    /// A coordinator whose rows have no end, and which talks without end to those that it does not understand either.
+    /// A coordinator whose rows have no end, and which talks without end to those that it does not understand
+    /// either.
     pub(crate) fn endless() -> Self {
         Self::calls(|call| if call.message.name == "FetchResults" { Act::Endless } else { Act::Ordinary })
     }
@@ -146,7 +152,8 @@ impl Script {
                 let thread = std::thread::spawn(move || {
                     let ends = stream.try_clone().unwrap();
                     serve(stream, place, &memory);
-                    // What is kept to cut it holds the connection open: it has to be told, or to go for a reset.
+                    // What is kept to cut it holds the connection open: it has to be told, or to go for a
+                    // reset.
                     if socket2::SockRef::from(&ends).linger().unwrap().is_some() {
                         memory.streams.lock().unwrap().remove(&place);
                     } else {
@@ -208,8 +215,8 @@ impl Script {
         self.memory.waiting.load(Ordering::SeqCst)
     }
 
-    /// As [`Self::pause`], with no place in the queue either: to dial it takes as long as the dialing side allows. Returns
-    /// what fills the queue.
+    /// As [`Self::pause`], with no place in the queue either: to dial it takes as long as the dialing side
+    /// allows. Returns what fills the queue.
     pub(crate) fn hang(&self) -> Vec<TcpStream> {
         let came = self.came();
         self.pause();
@@ -257,37 +264,6 @@ impl Drop for Script {
             let _ended = thread.join();
         }
     }
-}
-
-/// The address of a port that nobody listens on.
-pub(crate) fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-/// A port that nobody accepts on, with no place left in its queue: to dial it takes as long as the dialing side allows.
-#[derive(Debug)]
-pub(crate) struct Hanging {
-    listener: Socket,
-    _filling: Vec<TcpStream>,
-}
-
-impl Hanging {
-    pub(crate) fn new() -> Self {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        listener.listen(0).unwrap();
-        let address = listener.local_addr().unwrap().as_socket().unwrap();
-        Self { _filling: fill(address), listener }
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.listener.local_addr().unwrap().as_socket().unwrap()
-    }
-}
-
-/// Connects until nobody is let in any more.
-fn fill(address: SocketAddr) -> Vec<TcpStream> {
-    std::iter::from_fn(|| TcpStream::connect_timeout(&address, Duration::from_millis(50)).ok()).collect()
 }
 
 fn converse(
