@@ -34,8 +34,7 @@ pub enum Framing {
     #[default]
     None,
     /// In frames of a 4-byte length and data, which do not align with messages: after a SASL handshake, or
-    /// those of
-    /// `TFramedTransport`.
+    /// those of `TFramedTransport`.
     Frames,
 }
 

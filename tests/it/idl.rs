@@ -16,6 +16,8 @@ use hs2router::wire::method;
 use hs2router::wire::scan::Scanner;
 use hs2router::wire::watch::Strings;
 
+use crate::support::message::{Message, Value};
+
 /// The only compiler version whose output is compared: each writes its code in its own way.
 const COMPILER: &str = "Thrift version 0.17.0";
 
@@ -134,19 +136,10 @@ fn declared(text: &str) -> Option<(String, Vec<Field>)> {
 
 /// A call with nothing in it but one container, at this path, of one element of these types.
 fn with_container(name: &str, path: &[i16], kind: u8, elements: &[u8]) -> Vec<u8> {
-    let mut message = vec![0x80, 1, 0, 1];
-    message.extend(u32::try_from(name.len()).unwrap().to_be_bytes());
-    message.extend(name.as_bytes());
-    message.extend(0_i32.to_be_bytes());
-    for (at, id) in path.iter().enumerate() {
-        message.push(if at + 1 == path.len() { kind } else { 12 });
-        message.extend(id.to_be_bytes());
-    }
-    message.extend(elements);
-    message.extend(1_i32.to_be_bytes());
-    message.extend(vec![0; elements.len()]);
-    message.extend(vec![0; path.len()]);
-    message
+    let container = [elements, &1_i32.to_be_bytes(), &vec![0; elements.len()]].concat();
+    let around = |inside: Value, id: &i16| Value::Struct(vec![(*id, inside)]);
+    let body = path.iter().rev().fold(Value::Raw(kind, container), around);
+    Message { body, ..Message::call(name, Vec::new()) }.encode()
 }
 
 #[test]

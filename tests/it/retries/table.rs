@@ -132,9 +132,10 @@ pub(super) fn connect(way: Way, router: &TestRouter) -> Talk {
     }
 }
 
-/// The call, with handles that the client got before.
-fn call_of(name: &str, way: Way, client: &mut Talk) -> Message {
+/// The call, with handles that the client got before, and the session of HS2 that it belongs to.
+fn call_of(name: &str, way: Way, client: &mut Talk) -> (Message, Option<Value>) {
     let role = method::lookup(name.as_bytes()).role;
+    let mut its = None;
     let call = if way == Way::Beeswax {
         let id = client.call(&query("select 1")).text(&[0, 1]);
         match name {
@@ -149,6 +150,7 @@ fn call_of(name: &str, way: Way, client: &mut Talk) -> Message {
         }
     } else {
         let session = client.open();
+        its = Some(session.clone());
         let operation = client.call(&execute(&session, "select 1")).handle(&[0, 2]);
         match role {
             Role::OpenSession => open_session(),
@@ -171,7 +173,7 @@ fn call_of(name: &str, way: Way, client: &mut Talk) -> Message {
             }
         }
     };
-    call.seqid(SEQID)
+    (call.seqid(SEQID), its)
 }
 
 /// Leaves the first coordinator without a session and the other with some, so that the next open goes to the
@@ -185,7 +187,7 @@ fn empty_first(client: &mut Talk, first: &Script) {
 }
 
 /// What a client saw whose call this is the answer to.
-fn seen(reply: std::io::Result<Message>, call: &Message, way: Way) -> Seen {
+fn seen(reply: std::io::Result<Message>, call: &Message, way: Way, faulty: &Script) -> Seen {
     let Ok(reply) = reply else { return Seen::Closed };
     assert_eq!((&reply.name, reply.seqid), (&call.name, call.seqid));
     let text = format!("{:?}", reply.body);
@@ -209,7 +211,8 @@ fn seen(reply: std::io::Result<Message>, call: &Message, way: Way) -> Seen {
             assert!(declared && reply.kind == REPLY, "{reply:?}");
             assert!(said.starts_with("hs2router ("), "{said}");
             let names_it = state == "08S01" && kind(&call.name) != Kind::Opens;
-            assert!(!names_it || said.contains("was lost during the call"), "{said}");
+            let lost = format!("coordinator c{} was lost during the call", faulty.address().port());
+            assert!(!names_it || said.contains(&lost), "{said}");
             return Seen::Told(state);
         }
     }
@@ -242,6 +245,14 @@ fn notes_open(router: &TestRouter, faulty: &Faulty, fault: Fault) {
     assert!(router.metric(&series) >= 1.0, "{series}");
 }
 
+/// The connection goes on, whatever its client was told, and so does this session.
+fn goes_on(client: &mut Talk, way: Way, session: Option<Value>) {
+    if let Some(session) = session {
+        assert_eq!(client.call(&execute(&session, "select 1")).status(), Some(0));
+    }
+    client.call(&if way == Way::Beeswax { query("select 1") } else { open_session() });
+}
+
 fn outcome(name: &str, way: Way, fault: Fault) -> Outcome {
     let mut coordinators = [Faulty::new(), Faulty::new()];
     // Short only where they are to be over.
@@ -253,9 +264,9 @@ fn outcome(name: &str, way: Way, fault: Fault) -> Outcome {
     let router = router(way, coordinators.each_ref().map(|faulty| &faulty.script), keys);
     let mut client = connect(way, &router);
     let opens = kind(name) == Kind::Opens;
-    let call = if opens {
+    let (call, session) = if opens {
         empty_first(&mut client, &coordinators[0].script);
-        open_session().seqid(SEQID)
+        (open_session().seqid(SEQID), None)
     } else {
         call_of(name, way, &mut client)
     };
@@ -272,7 +283,7 @@ fn outcome(name: &str, way: Way, fault: Fault) -> Outcome {
         assert!(eventually(|| faulty.came() > came), "it was not dialed");
         faulty.resume();
     }
-    let seen = seen(client.hear(), &call, way);
+    let seen = seen(client.hear(), &call, way, &coordinators[place].script);
     let [one, two] = &coordinators;
     let (faulty, other) = if is_first { (one, two) } else { (two, one) };
     if fault == Fault::NoThread && opens && way != Way::Sasl {
@@ -297,9 +308,7 @@ fn outcome(name: &str, way: Way, fault: Fault) -> Outcome {
     if seen == Seen::Closed {
         counted("unanswered");
     } else {
-        // The connection goes on, whatever it is told.
-        let next = if way == Way::Beeswax { query("select 1") } else { open_session() };
-        client.call(&next);
+        goes_on(&mut client, way, session.filter(|_| seen == Seen::Told("08S01")));
     }
     Outcome { faulty: faulty.got(&call), other: other.got(&call), seen }
 }
