@@ -55,8 +55,8 @@ impl Beeswax {
         self.state.note(&self.caller, |call| call.session = id);
     }
 
-    /// New work: not during a shutdown, and the first time the connection gets its user
-    /// (Impala: `impala-beeswax-server.cc` `QueryToTQueryContext`).
+    /// Begins new work. It is refused during a shutdown, and the first statement gives the connection its
+    /// user (Impala: `impala-beeswax-server.cc` `QueryToTQueryContext`).
     fn start(&self, query: &bw::Query) -> Result<Started, (Option<Id>, Refusal)> {
         self.state.check_not_quiescing().map_err(|refusal| (None, refusal))?;
         let session = self.state.with_own_session(&self.caller, |id, session| {
@@ -104,7 +104,8 @@ fn query_id(handle: &bw::QueryHandle) -> Id {
     Id::from_text(handle.id.as_deref().unwrap_or_default())
 }
 
-/// The declared exception; log context and handle are there but empty (Impala: `RaiseBeeswaxException`).
+/// The declared exception; its log context and handle are present but empty (Impala:
+/// `RaiseBeeswaxException`).
 fn thrown(refusal: &Refusal, query: Option<Id>, sql_state: &str) -> thrift::Error {
     let message = match (refusal, query) {
         (Refusal::ShuttingDown { .. }, _) | (_, None) => refusal.detail(),
@@ -115,7 +116,7 @@ fn thrown(refusal: &Refusal, query: Option<Id>, sql_state: &str) -> thrift::Erro
     thrift::Error::User(Box::new(exception))
 }
 
-/// What methods that do not declare `BeeswaxException` make of it: the text of the C++ exception.
+/// The error of methods that do not declare `BeeswaxException`: the text of the C++ exception.
 fn undeclared(refusal: &Refusal, id: Id) -> thrift::Error {
     let message =
         format!("TException - service has thrown: BeeswaxException(message={})", refusal.detail_of_query(id));
@@ -171,7 +172,7 @@ impl bw::BeeswaxServiceSyncHandler for Beeswax {
         match self.state.progress(&self.caller, Claim::SameUser(id)) {
             Ok(Progress::Running) => Ok(bw::QueryState::RUNNING),
             Ok(Progress::Finished) => Ok(bw::QueryState::FINISHED),
-            // A stored failure is a state here, not an exception (Impala: `get_state`).
+            // Here a stored failure is a state and not an exception (Impala: `get_state`).
             Ok(Progress::Failed(_)) => Ok(bw::QueryState::EXCEPTION),
             Err(refusal) => Err(undeclared(&refusal, id)),
         }

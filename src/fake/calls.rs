@@ -11,19 +11,20 @@ const LIMIT: usize = 100_000;
 /// One call as it arrived. Statement texts, passwords and secrets are not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedCall {
-    /// The port it came in by.
+    /// The port that it came through.
     pub service: Service,
     /// Its name on the wire.
     pub method: String,
-    /// The session in its handle, known once it was executed; Beeswax: the connection's own.
+    /// The session in its handle, known once the call was executed; for Beeswax the connection's own.
     pub session: Option<Id>,
     /// The operation in its handle, or the one that it began.
     pub operation: Option<Id>,
-    /// Which connection, counted from 1 for each coordinator.
+    /// The number of its connection, counted from 1 for each coordinator.
     pub connection: u64,
     /// The user that the connection authenticated as.
     pub user: Option<String>,
-    /// Whether it reached the service: not for unknown methods, and not for [`super::Fault::DropBefore`].
+    /// Whether it reached the service. Calls of unknown methods do not, nor do calls with
+    /// [`super::Fault::DropBefore`].
     pub executed: bool,
 }
 
@@ -35,7 +36,7 @@ pub(super) struct CallLog {
 }
 
 impl CallLog {
-    /// Adds a call and returns its number, by which more can be said of it.
+    /// Adds a call and returns its number, with which details can be added later.
     pub(super) fn push(&mut self, call: ReceivedCall) -> u64 {
         if self.calls.len() == LIMIT {
             self.calls.pop_front();

@@ -26,7 +26,7 @@ pub type Hs2Service =
 pub type BeeswaxService =
     impala::ImpalaServiceSyncClient<TBinaryInputProtocol<Input>, TBinaryOutputProtocol<Output>>;
 
-/// An HS2 connection. Sessions and operations are handles: any client may use those of another.
+/// An HS2 connection. Sessions and operations are handles, which any other client may use as well.
 pub struct Hs2Client {
     service: Hs2Service,
     stream: TcpStream,
@@ -36,13 +36,13 @@ impl Hs2Client {
     /// Connects and authenticates.
     ///
     /// # Errors
-    /// The connection's; a coordinator that refuses the password just closes.
+    /// When the coordinator cannot be reached or refuses the password, for which it only closes the connection.
     pub fn connect(address: SocketAddr, login: &Login) -> Result<Self, CallError> {
         let (stream, (input, output)) = connect(address, login)?;
         Ok(Self { service: Hs2Service::new(input, output), stream })
     }
 
-    /// The generated client, for every call that has no method here.
+    /// The generated client, for calls that have no method here.
     pub fn service(&mut self) -> &mut Hs2Service {
         &mut self.service
     }
@@ -55,7 +55,7 @@ impl Hs2Client {
     /// Opens a session at protocol V6 with this configuration.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// When the connection breaks, or the server refuses the call or answers without a result.
     pub fn open(&mut self, configuration: &[(&str, &str)]) -> Result<cli::TSessionHandle, CallError> {
         let pairs = configuration.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let request = cli::TOpenSessionReq {
@@ -72,7 +72,7 @@ impl Hs2Client {
     /// Starts a statement.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// When the connection breaks, or the server refuses the call or answers without a result.
     pub fn execute(
         &mut self,
         session: &cli::TSessionHandle,
@@ -87,7 +87,7 @@ impl Hs2Client {
     /// The state of an operation, and the message of one that failed.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// When the connection breaks, or the server refuses the call or answers without a result.
     pub fn status(
         &mut self,
         operation: &cli::TOperationHandle,
@@ -99,10 +99,10 @@ impl Hs2Client {
         Ok((state, response.error_message))
     }
 
-    /// The next rows and whether there are more; no rows at all while the operation still executes.
+    /// The next rows, and whether there are more. No rows at all while the operation is still executing.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// When the connection breaks, or the server refuses the call or answers without a result.
     pub fn fetch(
         &mut self,
         operation: &cli::TOperationHandle,
@@ -118,16 +118,16 @@ impl Hs2Client {
     /// Cancels an operation.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// When the connection breaks, or the server refuses the call or answers without a result.
     pub fn cancel(&mut self, operation: &cli::TOperationHandle) -> Result<(), CallError> {
         let request = cli::TCancelOperationReq::new(operation.clone());
         check(&self.service.cancel_operation(request)?.status)
     }
 
-    /// Closes an operation; the rows that it modified, if it was DML.
+    /// Closes an operation; returns the number of rows that it modified, if it was DML.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// When the connection breaks, or the server refuses the call or answers without a result.
     pub fn close(&mut self, operation: &cli::TOperationHandle) -> Result<Option<i64>, CallError> {
         let request = impala::TCloseImpalaOperationReq::new(operation.clone());
         let response = self.service.close_impala_operation(request)?;
@@ -138,16 +138,16 @@ impl Hs2Client {
     /// Closes a session.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// When the connection breaks, or the server refuses the call or answers without a result.
     pub fn close_session(&mut self, session: &cli::TSessionHandle) -> Result<(), CallError> {
         let request = cli::TCloseSessionReq::new(session.clone());
         check(&self.service.close_session(request)?.status)
     }
 
-    /// Asks whether a session lives.
+    /// Asks whether a session exists.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// When the connection breaks, or the server refuses the call or answers without a result.
     pub fn ping(&mut self, session: &cli::TSessionHandle) -> Result<(), CallError> {
         let request = impala::TPingImpalaHS2ServiceReq::new(session.clone());
         check(&self.service.ping_impala_h_s2_service(request)?.status)
@@ -156,7 +156,7 @@ impl Hs2Client {
     /// Runs a statement, fetches all its rows as text and closes it.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// When the connection breaks, or the server refuses the call or answers without a result.
     pub fn query(
         &mut self,
         session: &cli::TSessionHandle,
@@ -177,7 +177,7 @@ impl Hs2Client {
     /// Calls a method without arguments and expects no result: for methods that no server knows.
     ///
     /// # Errors
-    /// The server's exception among them.
+    /// When the connection breaks or the server answers with an exception.
     pub fn call_without_arguments(&mut self, method: &str) -> thrift::Result<()> {
         call_without_arguments(&mut self.service, method)
     }
@@ -209,10 +209,10 @@ impl BeeswaxClient {
         &self.stream
     }
 
-    /// Starts a statement as this user, where the connection itself has none.
+    /// Starts a statement; as this user, if the connection itself has none.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// When the connection breaks, or the server refuses the call or answers without a result.
     pub fn execute(&mut self, statement: &str, user: &str) -> Result<bw::QueryHandle, CallError> {
         let query = bw::Query::new(statement.to_owned(), Vec::new(), user.to_owned());
         Ok(self.service.query(query)?)
@@ -221,7 +221,7 @@ impl BeeswaxClient {
     /// Runs a statement and returns all its lines, then closes it.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// When the connection breaks, or the server refuses the call or answers without a result.
     pub fn query(&mut self, statement: &str) -> Result<Vec<String>, CallError> {
         let handle = self.execute(statement, "")?;
         let mut lines = Vec::new();
@@ -239,7 +239,7 @@ impl BeeswaxClient {
     /// As [`Hs2Client::call_without_arguments`].
     ///
     /// # Errors
-    /// The server's exception among them.
+    /// When the connection breaks or the server answers with an exception.
     pub fn call_without_arguments(&mut self, method: &str) -> thrift::Result<()> {
         call_without_arguments(&mut self.service, method)
     }
@@ -264,10 +264,10 @@ fn call_without_arguments(service: &mut impl TThriftClient, method: &str) -> thr
     input.skip(TType::Struct)
 }
 
-/// The error in a status, if it is one.
+/// Checks that a status is a success.
 ///
 /// # Errors
-/// [`CallError::Refused`].
+/// [`CallError::Refused`] for any status that is not a success.
 pub fn check(status: &cli::TStatus) -> Result<(), CallError> {
     match status.status_code {
         cli::TStatusCode::ERROR_STATUS | cli::TStatusCode::INVALID_HANDLE_STATUS => Err(CallError::Refused {
@@ -278,7 +278,7 @@ pub fn check(status: &cli::TStatus) -> Result<(), CallError> {
     }
 }
 
-/// The rows of a columnar set as text; NULL is `NULL`.
+/// The rows of a columnar set as texts, with `NULL` for NULL.
 pub fn texts(set: &cli::TRowSet) -> Vec<Vec<String>> {
     let columns: Vec<_> = set.columns.iter().flatten().map(column_texts).collect();
     let rows = columns.first().map_or(0, Vec::len);

@@ -25,21 +25,21 @@ use super::state::{Caller, State};
 use crate::idl::impala_service::{ImpalaHiveServer2ServiceSyncProcessor, ImpalaServiceSyncProcessor};
 use crate::ids::Service;
 
-/// The longest string that is read, in bytes. Impala takes 2 GiB; the thrift crate takes memory by the
-/// declared length, and noise on all connections of a demo must not add up to gigabytes.
+/// The longest string that is read, in bytes. Impala accepts 2 GiB. The thrift crate allocates the declared
+/// length, and noise on all connections of a demo must not add up to gigabytes.
 const STRING_LIMIT: usize = 4 << 20;
 /// The most elements of a list or map that are read, for the same reason.
 const CONTAINER_LIMIT: usize = 64 << 10;
 /// How many characters of a method's name are remembered.
 const NAME_LIMIT: usize = 100;
-/// What is sent for [`Fault::Garbage`]: neither Thrift nor a frame of a sensible length.
+/// The bytes for [`Fault::Garbage`]: neither Thrift nor a frame of a sensible length.
 const GARBAGE: [u8; 32] = [0xbd; 32];
 
-/// The socket of a connection as it is read: slowly if so told, and patiently within a message.
+/// The reading side of a connection's socket: slow if a fault says so, and patient within a message.
 pub(super) struct Paced {
     stream: TcpStream,
     state: Arc<State>,
-    /// Within a message a read timeout means nothing.
+    /// Within a message a read timeout is ignored.
     patient: bool,
 }
 
@@ -67,7 +67,7 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-/// Where a reply is written before it is sent whole.
+/// Collects a reply before it is sent.
 #[derive(Clone, Default)]
 struct Reply(Rc<RefCell<Vec<u8>>>);
 
@@ -88,7 +88,7 @@ impl Write for Reply {
     }
 }
 
-/// A connection that has its service thread.
+/// A connection with its service thread.
 pub(super) struct Connection {
     pub(super) state: Arc<State>,
     pub(super) control: Arc<Control>,
@@ -102,14 +102,14 @@ pub(super) struct Connection {
     pub(super) web: String,
 }
 
-/// Whether the connection goes on.
+/// What happens to the connection next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Call,
     Close,
 }
 
-/// A connection between two calls, ready to be served.
+/// A connection between two calls, ready for the next.
 struct Server {
     control: Arc<Control>,
     stream: TcpStream,
@@ -118,7 +118,7 @@ struct Server {
     desk: Desk,
 }
 
-/// What executes the calls of one connection.
+/// Executes the calls of one connection.
 pub(super) struct Desk {
     pub(super) state: Arc<State>,
     pub(super) caller: Rc<Caller>,
@@ -128,10 +128,10 @@ pub(super) struct Desk {
     methods: &'static [&'static str],
 }
 
-/// What a caller may be made of.
+/// What a caller is made of.
 pub(super) struct Newcomer {
     pub(super) service: Service,
-    /// Which connection it is.
+    /// The number of the connection.
     pub(super) number: u64,
     /// The authenticated name, if the port authenticates.
     pub(super) user: Option<String>,
@@ -163,7 +163,7 @@ impl Connection {
 }
 
 impl Desk {
-    /// A connection begins, and with it its Beeswax session.
+    /// Begins a connection, and with it its Beeswax session.
     pub(super) fn open(state: Arc<State>, newcomer: Newcomer, web: String) -> Self {
         let caller = Rc::new(Caller {
             service: newcomer.service,
@@ -190,7 +190,7 @@ impl Desk {
         Self { state, caller, reply, output, processor, methods }
     }
 
-    /// A call has come; returns its number in the log.
+    /// Records that a call has come; returns its number in the log.
     pub(super) fn receive(&self, message: &TMessageIdentifier) -> u64 {
         let number = self.state.received(ReceivedCall {
             service: self.caller.service,
@@ -205,8 +205,8 @@ impl Desk {
         number
     }
 
-    /// Reads the arguments, executes the call and returns the reply; `None` if the arguments could not be
-    /// read, to which there is no reply (Impala: `TAcceptQueueServer.cpp` `Task::run`).
+    /// Reads the arguments, executes the call and returns the reply. `None` if the arguments could not be
+    /// read; such a call gets no reply (Impala: `TAcceptQueueServer.cpp` `Task::run`).
     pub(super) fn execute(
         &mut self,
         message: TMessageIdentifier,
@@ -248,7 +248,7 @@ impl Drop for Desk {
 }
 
 impl Server {
-    /// Waits for the next call. A connection whose sessions are all closed ends when it is idle for long
+    /// Waits for the next call. A connection ends if it is idle for long after all its sessions were closed
     /// (Impala: `--idle_client_poll_period_s`).
     fn wait(&mut self) -> bool {
         self.input.transport.stream_mut().patient = false;
@@ -264,14 +264,14 @@ impl Server {
         }
     }
 
-    /// Reads, executes and answers one call. An error closes the connection without a word, as it does at
-    /// impalad.
+    /// Reads, executes and answers one call. On an error the connection is closed without a reply, as impalad
+    /// does.
     fn call(&mut self) -> thrift::Result<Next> {
         let message = match self.input.read_message_begin() {
             Err(error) if is_too_long(&error) => {
-                // The name of a method in an old-style header, which Impala waits for up to 2 GiB of
-                // (`--thrift_external_rpc_max_message_size`), and with it for whatever greeting looks like
-                // such a header.
+                // This is the method name of an old-style header. Impala waits for up to 2 GiB of it
+                // (`--thrift_external_rpc_max_message_size`), and so for any greeting that looks like such a
+                // header.
                 self.input.transport.discard();
                 return Ok(Next::Close);
             }
@@ -299,7 +299,7 @@ impl Server {
         match fault {
             Some(Fault::DropAfter) => return Ok(Next::Close),
             Some(Fault::CutReply(bytes)) => {
-                // The frame announces the whole reply, of which a part comes.
+                // The frame announces the whole reply, but only a part of it is sent.
                 let mut framed = Vec::new();
                 sasl::write_message(&mut framed, self.framing, reply)?;
                 self.stream.write_all(framed.get(..bytes).unwrap_or(&framed))?;
@@ -331,12 +331,12 @@ impl Server {
     }
 }
 
-/// Whether a declared length was more than is read here.
+/// Whether a declared length was longer than is read here.
 pub(super) fn is_too_long(error: &thrift::Error) -> bool {
     matches!(error, thrift::Error::Protocol(error) if error.kind == ProtocolErrorKind::SizeLimit)
 }
 
-/// How long a socket waits for a byte before it looks whether it is still wanted.
+/// How long a read waits for a byte before it checks whether the connection is still wanted.
 pub(super) fn set_idle_poll(stream: &TcpStream, period: Duration) -> io::Result<()> {
     stream.set_read_timeout(Some(period.max(Duration::from_millis(1))))
 }
@@ -351,7 +351,7 @@ mod tests {
         let coordinator = Coordinator::start(Settings::default()).unwrap();
         let mut stream = TcpStream::connect(coordinator.hs2()).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        // An old-style header: the length of a method's name, which does not follow.
+        // The length of a method name in an old-style header; the name does not follow.
         stream.write_all(&(1_u32 << 30).to_be_bytes()).unwrap();
         assert!(is_timeout(&stream.read(&mut [0; 1]).unwrap_err()), "it is waited for");
         stream.shutdown(Shutdown::Write).unwrap();

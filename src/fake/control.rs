@@ -1,4 +1,4 @@
-//! What all threads of a coordinator obey: stop, cut, restart.
+//! Tells all threads of a coordinator to stop, to drop their connections or to restart.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,7 +15,7 @@ use crate::clock;
 /// How long a stop waits for the threads of its connections.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What all threads of a coordinator obey.
+/// The switches that all threads of a coordinator watch.
 #[derive(Debug)]
 pub(super) struct Control {
     switches: Mutex<Switches>,
@@ -26,7 +26,7 @@ pub(super) struct Control {
 #[derive(Debug)]
 struct Switches {
     stopping: bool,
-    /// Grows whenever all connections are cut.
+    /// Incremented each time all connections are cut.
     epoch: u64,
     open: BTreeMap<u64, TcpStream>,
     start_time: String,
@@ -54,7 +54,7 @@ impl Control {
         Self { switches: Mutex::new(switches), changed: Condvar::new(), next: AtomicU64::new(1) }
     }
 
-    /// Waits, but not past a stop or a cut.
+    /// Waits, at most until a stop or a cut.
     pub(super) fn pause(&self, time: Duration) {
         let until = clock::now() + time;
         let mut switches = self.switches.lock();
@@ -87,13 +87,13 @@ impl Control {
         self.switches.lock().start_time = web::process_start_time();
     }
 
-    /// Cuts every connection: from here on nothing that their threads do reaches a client.
+    /// Cuts every connection: from now on nothing that their threads do reaches a client.
     pub(super) fn sever(&self) {
         self.switches.lock().sever();
         self.changed.notify_all();
     }
 
-    /// Cuts every connection and waits until their threads have let go of them.
+    /// Cuts every connection and waits until their threads have dropped them.
     pub(super) fn cut(&self) {
         let mut switches = self.switches.lock();
         let cut = switches.sever();
@@ -106,7 +106,7 @@ impl Control {
         }
     }
 
-    /// A place in the list of connections, left when the guard is dropped.
+    /// An entry in the list of connections, removed when the guard is dropped.
     pub(super) fn enlist(self: &Arc<Self>, stream: &TcpStream) -> io::Result<Enlisted> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let copy = stream.try_clone()?;

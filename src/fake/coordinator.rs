@@ -54,14 +54,14 @@ impl fmt::Debug for Password {
     }
 }
 
-/// How a coordinator is set up.
+/// The settings of a coordinator.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What `select coordinator()` answers.
+    /// The answer to `select coordinator()`.
     pub name: String,
     /// The address of all ports.
     pub host: IpAddr,
-    /// `HiveServer2`; 0 is any free port, here and below.
+    /// The port of `HiveServer2`; 0 takes any free port, here and below.
     pub hs2_port: u16,
     /// Beeswax.
     pub beeswax_port: u16,
@@ -69,9 +69,9 @@ pub struct Settings {
     pub hs2_http_port: u16,
     /// Health and metrics.
     pub web_port: u16,
-    /// Which server it behaves like.
+    /// The server that it behaves like.
     pub manner: Manner,
-    /// Who may log in: `Some` is SASL PLAIN on HS2 and Beeswax, `None` is NOSASL.
+    /// Who may log in: `Some` means SASL PLAIN on HS2 and Beeswax, `None` means NOSASL.
     pub users: Option<BTreeMap<String, Password>>,
     /// Connections served at once, for each port (Impala: `--fe_service_threads`).
     pub service_threads: usize,
@@ -79,18 +79,18 @@ pub struct Settings {
     pub disconnected_session_timeout: Duration,
     /// How long a fetch waits for rows (Impala: `FETCH_ROWS_TIMEOUT_MS`).
     pub fetch_timeout: Duration,
-    /// From accept to a service thread (Impala: `--accepted_client_cnxn_timeout`), and for a SASL
-    /// negotiation.
+    /// How long a connection may wait from accept to a service thread (Impala:
+    /// `--accepted_client_cnxn_timeout`), and how long a SASL negotiation may take.
     pub setup_timeout: Duration,
     /// A connection whose sessions are all closed ends after this much silence (Impala:
     /// `--idle_client_poll_period_s`).
     pub idle_client_poll: Duration,
-    /// Which version's words it has for an operation that it does not know.
+    /// The version whose words it uses for an operation that it does not know.
     pub words: Words,
 }
 
 impl Default for Settings {
-    /// Impala's defaults on any free ports of the loopback address, without authentication.
+    /// Impala's defaults, on free ports of the loopback address, without authentication.
     fn default() -> Self {
         Self {
             name: "coordinator".to_owned(),
@@ -111,8 +111,8 @@ impl Default for Settings {
     }
 }
 
-/// A running coordinator; dropping it stops it as `kill -9` would: its ports close, its connections are cut.
-/// One that is started again on the same ports knows nothing of the sessions of the first.
+/// A running coordinator. Dropping it stops it as `kill -9` would: its ports close and its connections are
+/// cut. Another one started on the same ports does not know its sessions.
 #[derive(Debug)]
 pub struct Coordinator {
     state: Arc<State>,
@@ -133,7 +133,7 @@ impl Coordinator {
     /// Binds all ports and serves them.
     ///
     /// # Errors
-    /// A port that cannot be bound, named in the error.
+    /// When a port cannot be bound; the error names it.
     pub fn start(settings: Settings) -> io::Result<Self> {
         let bind = |port: u16| {
             let address = SocketAddr::new(settings.host, port);
@@ -199,15 +199,15 @@ impl Coordinator {
         &self.state.name
     }
 
-    /// The switches of its misbehaviour.
+    /// The switches for its misbehaviour.
     pub fn faults(&self) -> &Faults {
         &self.state.faults
     }
 
-    /// Restarts: connections are cut, sessions and operations forgotten, the process start time is new, the
-    /// ports stay.
+    /// Restarts: cuts connections, forgets sessions and operations, and gets a new process start time. The
+    /// ports stay the same.
     pub fn restart(&self) {
-        // In this order: a call that waits must not be answered from a memory that is gone.
+        // In this order, so that a waiting call is not answered from forgotten state.
         self.control.sever();
         self.state.forget();
         self.control.cut();
@@ -220,28 +220,28 @@ impl Coordinator {
         self.control.cut();
     }
 
-    /// Every HS2 session expires, as if `--idle_session_timeout` were over: calls on it are refused until it
+    /// Expires every HS2 session, as if `--idle_session_timeout` were over: calls in it are refused until it
     /// is closed.
     pub fn expire_sessions(&self) {
         self.state.expire_sessions();
     }
 
-    /// The calls received so far, the last 100,000 of them, oldest first.
+    /// The calls received so far, oldest first; only the last 100,000.
     pub fn calls(&self) -> Vec<ReceivedCall> {
         self.state.calls()
     }
 
-    /// The ids of all open sessions, Beeswax connections among them.
+    /// The ids of all open sessions, including Beeswax connections.
     pub fn open_sessions(&self) -> Vec<Id> {
         self.state.open_sessions()
     }
 
-    /// How many operations are open: begun and not closed.
+    /// How many operations were begun and not closed.
     pub fn open_operations(&self) -> usize {
         self.state.counts().registered
     }
 
-    /// How many client connections are open on the HS2 and Beeswax ports, waiting ones included.
+    /// How many client connections are open on the HS2 and Beeswax ports, including waiting ones.
     pub fn connections(&self) -> usize {
         self.control.connections()
     }
@@ -287,7 +287,7 @@ impl Coordinator {
 impl Drop for Coordinator {
     fn drop(&mut self) {
         self.control.stop();
-        // Wakes the threads that accept; a port that cannot be reached has none.
+        // Wakes the threads that accept; if a port cannot be reached, no thread accepts there.
         for address in [self.ports.hs2, self.ports.beeswax, self.ports.hs2_http, self.ports.web] {
             drop(TcpStream::connect_timeout(&address, Duration::from_secs(1)));
         }

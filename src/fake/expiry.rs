@@ -1,5 +1,5 @@
 //! Sessions that expire because their clients are idle (Impala: `impala-server.cc` `SessionMaintenance`).
-//! Impala looks for them once a second; here they expire when somebody looks at them.
+//! Impala looks for them once a second; here they expire when they are next looked at.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::clock;
 /// The query option (Impala: `query-options.h`), in seconds.
 const OPTION: &str = "IDLE_SESSION_TIMEOUT";
 
-/// How long a session may be idle, and since when it is (Impala: `impala-server.h` `SessionState`).
+/// How long a session may be idle, and since when it is idle (Impala: `impala-server.h` `SessionState`).
 #[derive(Debug)]
 pub(super) struct Idleness {
     /// Zero: for ever.
@@ -22,7 +22,7 @@ pub(super) struct Idleness {
 }
 
 impl Idleness {
-    /// Of a session that may be idle for ever.
+    /// A session that may be idle for ever.
     pub(super) fn new() -> Self {
         Self { timeout: Duration::ZERO, last_accessed: clock::now(), expired: false }
     }
@@ -32,7 +32,7 @@ impl Idleness {
         self.expired
     }
 
-    /// As if the time were over.
+    /// Expires the session as if its time were over.
     pub(super) fn expire(&mut self) {
         self.expired = true;
     }
@@ -44,9 +44,9 @@ impl Idleness {
 }
 
 impl Session {
-    /// A `SET` of an option, or one at the open: of this one the timeout is taken anew, and the session is in
-    /// use (Impala: `client-request-state.cc` `Exec`, `impala-server.cc` `UpdateTimeout`). `UNSET ALL` does
-    /// not do that.
+    /// Notes that an option was set, by `SET` or at the open. If it is the timeout, it takes effect, and the
+    /// session counts as used (Impala: `client-request-state.cc` `Exec`, `impala-server.cc` `UpdateTimeout`).
+    /// `UNSET ALL` does not do that.
     pub(super) fn note_set(&mut self, option: &str) {
         if option.eq_ignore_ascii_case(OPTION) {
             let seconds = self.options.get(OPTION).and_then(|value| value.parse().ok());
@@ -55,7 +55,7 @@ impl Session {
         }
     }
 
-    /// The session is used, if it has not expired (Impala: `impala-server.cc` `GetSessionState`).
+    /// Notes that the session is used, if it has not expired (Impala: `impala-server.cc` `GetSessionState`).
     pub(super) fn access(&mut self) -> Result<(), Refusal> {
         let Idleness { timeout, last_accessed, expired } = &mut self.idleness;
         if *expired {
@@ -71,7 +71,7 @@ impl Session {
 }
 
 impl Tables {
-    /// Finds out whether a session has expired; its operations go then.
+    /// Checks whether a session has expired; if so, closes its operations.
     pub(super) fn look(&mut self, id: Id) {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| !session.idleness.expired) else {
             return;

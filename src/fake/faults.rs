@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The request is read, then the coordinator waits before it executes it.
+    /// It reads the request, then waits before it executes it.
     Delay(Duration),
     /// It executes the request, then waits before it replies.
     DelayReply(Duration),
@@ -19,7 +19,7 @@ pub enum Fault {
     DropAfter,
     /// It executes the request, sends this many bytes of the reply and closes the connection.
     CutReply(usize),
-    /// It executes the request and sends bytes that are no Thrift message instead of the reply.
+    /// It executes the request and sends bytes that are not a Thrift message instead of the reply.
     Garbage,
     /// It replies, then ends its side of the connection (FIN), and goes on reading.
     HalfClose,
@@ -27,7 +27,7 @@ pub enum Fault {
     SlowReply(usize, Duration),
 }
 
-/// The faults of one coordinator. By method: as named on the wire, or `*` for every method.
+/// The faults of one coordinator. Methods are named as on the wire; `*` stands for every method.
 #[derive(Debug, Default)]
 pub struct Faults {
     by_method: Mutex<HashMap<String, (Fault, Option<usize>)>>,
@@ -35,65 +35,66 @@ pub struct Faults {
     quiescing: AtomicBool,
     no_service_threads: AtomicBool,
     unhealthy: AtomicBool,
-    /// 0: none.
+    /// 0 means no limit.
     session_limit: AtomicUsize,
 }
 
 impl Faults {
-    /// The next call of `method` meets `fault`, later ones do not.
+    /// The next call of `method` gets `fault`, later ones do not.
     pub fn once(&self, method: &str, fault: Fault) {
         self.times(method, fault, 1);
     }
 
-    /// The next `times` calls of `method` meet `fault`.
+    /// The next `times` calls of `method` get `fault`.
     pub fn times(&self, method: &str, fault: Fault, times: usize) {
         self.by_method.lock().insert(method.to_owned(), (fault, Some(times)));
     }
 
-    /// Every call of `method` meets `fault` until [`Self::clear`].
+    /// Every call of `method` gets `fault` until [`Self::clear`].
     pub fn always(&self, method: &str, fault: Fault) {
         self.by_method.lock().insert(method.to_owned(), (fault, None));
     }
 
-    /// Every connection is read one byte at a time with this pause between; `None` ends it.
+    /// Reads every connection one byte at a time with this pause between bytes; `None` ends that.
     pub fn read_slowly(&self, pause: Option<Duration>) {
         *self.read_pause.lock() = pause;
     }
 
-    /// A graceful shutdown begins: new work is refused, what runs goes on, `/healthz` stays as it is
+    /// Begins a graceful shutdown: new work is refused, running operations go on, `/healthz` does not change
     /// (Impala: `impala-server.cc` `CheckNotShuttingDown`).
     pub fn start_quiescing(&self) {
         self.quiescing.store(true, Ordering::SeqCst);
     }
 
-    /// The shutdown never was (a real one cannot be taken back).
+    /// Takes the shutdown back, which is impossible with a real server.
     pub fn stop_quiescing(&self) {
         self.quiescing.store(false, Ordering::SeqCst);
     }
 
-    /// All service threads are taken: connections are accepted, two are authenticated, then silence
-    /// (Impala: `TAcceptQueueServer.cpp` `SetupConnection`). Connections that are served stay so.
+    /// Makes all service threads busy: connections are accepted, two are authenticated, then nothing is
+    /// answered (Impala: `TAcceptQueueServer.cpp` `SetupConnection`). Connections that are already served
+    /// stay so.
     pub fn exhaust_service_threads(&self) {
         self.no_service_threads.store(true, Ordering::SeqCst);
     }
 
-    /// Service threads are free again; the connections that waited are served.
+    /// Frees the service threads again; the waiting connections are served.
     pub fn free_service_threads(&self) {
         self.no_service_threads.store(false, Ordering::SeqCst);
     }
 
-    /// `/healthz` answers 503 (Impala: not registered with the statestore).
+    /// Makes `/healthz` answer 503 (Impala: not registered with the statestore).
     pub fn fail_health(&self) {
         self.unhealthy.store(true, Ordering::SeqCst);
     }
 
-    /// No more than so many sessions are open at once, at least one (Hive:
+    /// Limits how many sessions are open at once, to one or more (Hive:
     /// `hive.server2.limit.connections.per.ipaddress`, for the one address that tests come from).
     pub fn limit_sessions(&self, limit: usize) {
         self.session_limit.store(limit, Ordering::SeqCst);
     }
 
-    /// Everything is well again.
+    /// Ends all faults.
     pub fn clear(&self) {
         self.by_method.lock().clear();
         *self.read_pause.lock() = None;
@@ -103,7 +104,7 @@ impl Faults {
         }
     }
 
-    /// Whether a graceful shutdown runs.
+    /// Whether a graceful shutdown is under way.
     pub fn is_quiescing(&self) -> bool {
         self.quiescing.load(Ordering::SeqCst)
     }

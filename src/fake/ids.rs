@@ -35,7 +35,7 @@ impl Id {
         parts.join("-")
     }
 
-    /// Reads the printed form; what cannot be read becomes zero, as Impala ignores such failures
+    /// Reads the printed form. A text that cannot be read becomes zero, because Impala ignores such failures
     /// (Impala: `impala-beeswax-server.cc` `BeeswaxHandleToTUniqueId`).
     pub fn from_text(text: &str) -> Self {
         let (high, low) = text.split_once(':').unwrap_or((text, ""));
@@ -72,7 +72,7 @@ pub(super) fn identifier(handle: &THandleIdentifier) -> Result<Id, Refusal> {
     }
 }
 
-/// What proves that a handle was given to its bearer; never printed.
+/// Proves that a handle was given to the caller; never printed.
 #[derive(Clone, Copy)]
 pub(super) struct Secret(pub(super) [u8; 16]);
 
@@ -81,7 +81,7 @@ impl Secret {
         Self(Id::random(rng).0)
     }
 
-    /// Whether `other` is the same secret, in a time that does not depend on where they differ.
+    /// Whether `other` is the same secret. The time does not depend on where they differ.
     pub(super) fn matches(&self, other: &[u8]) -> bool {
         other.len() == self.0.len() && self.0.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
     }

@@ -1,5 +1,6 @@
-//! What other servers of the protocol do otherwise than Impala with sessions, and what they say of operations
-//! that they do not know. Statements and their words stay Impala's, and so does the version of the protocol.
+//! How other servers of the protocol differ from Impala in their handling of sessions, and in their words for
+//! operations that they do not know. Statements and their errors stay Impala's, and so does the protocol
+//! version.
 
 use super::profile::VERSION;
 use super::refusal::{Refusal, Words, success};
@@ -17,7 +18,7 @@ const ADDITIONS: [&str; 8] = [
     "GetExecutorMembership",
 ];
 
-/// Which server a coordinator behaves like where its sessions are concerned.
+/// The server that a coordinator behaves like in its handling of sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Manner {
     /// Apache Impala.
@@ -41,17 +42,17 @@ impl Manner {
         matches!(self, Self::Hive { outlives: false } | Self::Spark)
     }
 
-    /// Whether it has a method of HS2: those that Impala added are Impala's only.
+    /// Whether it has a method of HS2; only Impala has the methods that Impala added.
     pub(super) fn knows(self, method: &str) -> bool {
         self == Self::Impala || !ADDITIONS.contains(&method)
     }
 
-    /// What is said of an operation that is not known: `impala` by Impala.
+    /// The refusal for an operation that is not known; `impala` is Impala's.
     pub(super) fn operation_words(self, impala: Words) -> Words {
         if self == Self::Impala { impala } else { Words::Hive }
     }
 
-    /// What is said of a session that is not there (Hive, Spark: `SessionManager` `getSession`,
+    /// The refusal for a session that does not exist (Hive, Spark: `SessionManager` `getSession`,
     /// `closeSession`).
     pub(super) fn words(self, refusal: Refusal, closes: bool) -> Refusal {
         match (self, refusal) {
@@ -62,22 +63,23 @@ impl Manner {
         }
     }
 
-    /// What is said of a new session during a graceful shutdown.
+    /// The refusal of a new session during a graceful shutdown.
     pub(super) fn refuses_session(self, refusal: Refusal) -> Refusal {
         if matches!(self, Self::Hive { .. }) { Refusal::Inactive } else { refusal }
     }
 
-    /// What is said of a statement or a metadata call then.
+    /// The refusal of a statement or a metadata call during a graceful shutdown.
     pub(super) fn refuses_operation(self, refusal: Refusal) -> Refusal {
         if matches!(self, Self::Hive { .. }) { Refusal::Decommissioned } else { refusal }
     }
 
-    /// Whether `GetInfo` is refused then (not by Hive: `HiveSessionImpl` `getInfo` begins no operation).
+    /// Whether `GetInfo` is refused during a graceful shutdown (not by Hive: `HiveSessionImpl` `getInfo`
+    /// begins no operation).
     pub(super) fn refuses_info(self) -> bool {
         !matches!(self, Self::Hive { .. })
     }
 
-    /// The answer to a `GetInfo`, with `found` for what came of looking the session up.
+    /// The answer to a `GetInfo`; `found` is the result of looking up the session.
     pub(super) fn info(self, asked: cli::TGetInfoType, found: Result<(), Refusal>) -> cli::TGetInfoResp {
         use cli::TGetInfoType as Asked;
         let text = |text: &str| Some(cli::TGetInfoValue::StringValue(text.to_owned()));
@@ -86,15 +88,15 @@ impl Manner {
             // Impala: `impala-hs2-server.cc` `GetInfo`.
             Self::Impala if asked == Asked::CLI_DBMS_VER => text(VERSION),
             Self::Impala if names.contains(&asked) => text("Impala"),
-            // Hive, Spark: `HiveSessionImpl` `getInfo`. What they refuse costs the connection there, because
-            // a required value is missing then; here it is an error.
+            // Hive, Spark: `HiveSessionImpl` `getInfo`. A refusal closes the connection there, because a
+            // required value is missing then; here it is an error.
             Self::Hive { .. } if asked == Asked::CLI_SERVER_NAME => text("Hive"),
             Self::Hive { .. } if asked == Asked::CLI_DBMS_VER => text("4.0.1"),
             Self::Hive { .. } if names.contains(&asked) => text("Apache Hive"),
             Self::Spark if names.contains(&asked) => text("Spark SQL"),
             Self::Impala | Self::Hive { .. } | Self::Spark => None,
         };
-        // Spark: `SparkSQLCLIService` `getInfo` tells names whatever the handle is.
+        // Spark: `SparkSQLCLIService` `getInfo` answers names for any handle.
         let looks = self != Self::Spark || !names.contains(&asked);
         let answer = if looks { found } else { Ok(()) };
         let (status, value) = match answer.and_then(|()| value.ok_or(Refusal::Unsupported)) {

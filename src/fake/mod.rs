@@ -1,9 +1,9 @@
-//! Simulated Impala coordinators, a small client and faults: what the demo runs and the tests run against.
+//! Simulated Impala coordinators, a small client and faults, for the demo and the tests.
 //!
-//! Everything here stands on the generated types ([`crate::idl`]) and the thrift crate's blocking protocols,
-//! one thread per connection as impalad has it, and never on the router's own parser: a fake that shares our
-//! parser shares its mistakes. No impalad can run in a test, so each behaviour names its source in Impala
-//! (`impala-hs2-server.cc` and so on).
+//! Everything here is built on the generated types ([`crate::idl`]) and the thrift crate's blocking
+//! protocols, with one thread per connection as in impalad, and never on the router's own parser: a fake that
+//! shared that parser would share its mistakes. No impalad can run in a test, so each behaviour names its
+//! source in Impala (`impala-hs2-server.cc` and so on).
 //!
 //! # Statements
 //!

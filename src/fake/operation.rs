@@ -19,7 +19,7 @@ const FETCH_LIMIT: u64 = 1 << 20;
 /// How many rows a fetch returns when the client does not say (Impala: one batch).
 const BATCH: u64 = 1024;
 
-/// An operation whose handle was given out and not closed yet.
+/// An operation whose handle was given out and that is not closed yet.
 #[derive(Debug)]
 pub(super) struct Operation {
     pub(super) id: Id,
@@ -37,7 +37,7 @@ pub(super) struct Operation {
     kind: TOperationType,
 }
 
-/// Where an operation is (Impala: `client-request-state.cc` `TOperationState` knows no `CANCELED_STATE`).
+/// The state of an operation (Impala: `client-request-state.cc` `TOperationState` has no `CANCELED_STATE`).
 #[derive(Clone, Debug)]
 pub(super) enum Progress {
     Running,
@@ -52,9 +52,9 @@ pub(super) struct Started {
     pub(super) has_rows: bool,
 }
 
-/// What a fetch finds.
+/// The result of a fetch.
 pub(super) enum Fetched {
-    /// The time for one fetch is over and the operation still runs.
+    /// The time for one fetch is over, and the operation is still running.
     StillExecuting,
     Rows {
         table: Arc<Table>,
@@ -64,7 +64,7 @@ pub(super) enum Fetched {
     },
 }
 
-/// How the asker proves its right to an operation.
+/// How a caller proves its right to an operation.
 #[derive(Clone, Copy)]
 pub(super) enum Claim<'a> {
     /// HS2: the secret of its handle, and the user of the connection (Impala: `impala-hs2-server.cc`).
@@ -72,16 +72,16 @@ pub(super) enum Claim<'a> {
     /// Beeswax: the same user, or no user at all yet (Impala: `impala-server.cc`
     /// `CheckClientRequestSession`).
     SameUser(Id),
-    /// Beeswax `Cancel` and `close`: whoever knows the id (Impala: `impala-beeswax-server.cc` `Cancel`,
+    /// Beeswax `Cancel` and `close`: knowing the id is enough (Impala: `impala-beeswax-server.cc` `Cancel`,
     /// `close`).
     Anyone(Id),
 }
 
 impl Claim<'_> {
-    /// The operation that is meant.
+    /// The id of the operation.
     ///
     /// # Errors
-    /// [`Refusal::MalformedHandle`].
+    /// [`Refusal::MalformedHandle`] if its parts are not 16 bytes long.
     pub(super) fn id(self) -> Result<Id, Refusal> {
         match self {
             Self::Handle(handle) => super::ids::identifier(&handle.operation_id),
@@ -91,7 +91,7 @@ impl Claim<'_> {
 }
 
 impl Operation {
-    /// Rows that were not fetched yet keep an operation executing, as does its delay.
+    /// Unfetched rows keep an operation executing, and so does its delay.
     pub(super) fn is_executing(&self, now: Instant) -> bool {
         let left = self.table.as_ref().is_some_and(|table| self.position < table.len());
         !self.cancelled && (now < self.ready_at || (left && self.failure.is_none()))
@@ -125,10 +125,11 @@ impl Operation {
 }
 
 impl State {
-    /// Runs a statement in a session that was checked: plans it, lets it act on the session and registers it.
+    /// Runs a statement in a session that was already checked: plans it, applies its effect to the session
+    /// and registers the operation.
     ///
     /// # Errors
-    /// The refusal, and the query id that its message names.
+    /// When the statement is refused; with the query id that the message names, if any.
     pub(super) fn execute(
         &self,
         caller: &Caller,
@@ -209,7 +210,7 @@ impl State {
         self.with_operation(caller, claim, |operation| operation.table.clone())
     }
 
-    /// Cancels; one that is already cancelled or done stays as it is (Impala: `impala-server.cc`
+    /// Cancels the operation; if it is already cancelled or done, nothing changes (Impala: `impala-server.cc`
     /// `CancelInternal`).
     pub(super) fn cancel(&self, caller: &Caller, claim: Claim<'_>) -> Result<(), Refusal> {
         self.with_operation(caller, claim, |operation| operation.cancelled = true)?;
@@ -217,7 +218,7 @@ impl State {
         Ok(())
     }
 
-    /// Closes, and tells how many rows a DML statement modified.
+    /// Closes the operation; returns how many rows a DML statement modified.
     pub(super) fn close(&self, caller: &Caller, claim: Claim<'_>) -> Result<Option<u64>, Refusal> {
         let (id, modified) =
             self.with_operation(caller, claim, |operation| (operation.id, operation.modified))?;
@@ -273,7 +274,7 @@ impl State {
         self.with_operation(caller, claim, |operation| operation.position = 0)
     }
 
-    /// An operation as profile and summary show it, closed ones too; the asker must be its user
+    /// An operation as profile and summary show it, even if it is closed; the caller must be its user
     /// (Impala: `impala-server.cc` `GetRuntimeProfileOutput`).
     pub(super) fn record(&self, user: &str, id: Id) -> Result<Record, Refusal> {
         let tables = self.tables();
@@ -325,8 +326,8 @@ impl Tables {
         Ok(started)
     }
 
-    /// Existence before secret, so that the two answers differ, then the user
-    /// (Impala: `impala-server.cc` `GetActiveQueryHandle`, `WithSession`).
+    /// Checks existence before the secret, so that the two answers differ, and then the user (Impala:
+    /// `impala-server.cc` `GetActiveQueryHandle`, `WithSession`).
     fn check_operation(&mut self, caller: &Caller, claim: Claim<'_>, id: Id) -> Result<(), Refusal> {
         if let Some(session) = self.operations.get(&id).map(|operation| operation.session) {
             self.look(session);
@@ -354,7 +355,7 @@ impl Tables {
         }
     }
 
-    /// Forgets an operation, but for what profile and summary need.
+    /// Forgets an operation, except for what profile and summary need.
     pub(super) fn unregister(&mut self, id: Id) {
         if let Some(operation) = self.operations.remove(&id) {
             if self.log.len() == LOG_SIZE {
@@ -365,7 +366,7 @@ impl Tables {
     }
 }
 
-/// What a statement's own configuration may name (Impala: `impala-hs2-server.cc`
+/// The options that a statement's own configuration may set (Impala: `impala-hs2-server.cc`
 /// `TExecuteStatementReqToTQueryContext`).
 fn is_overlay_key(key: &str) -> bool {
     ["impala.resultset.cache.size", "impala.parent_query_id"].contains(&key) || options::is_known(key)

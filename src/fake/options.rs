@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::rows::{Table, Type, Value};
 use crate::idl::beeswax::{ConfigVariable, TQueryOptionLevel};
 
-/// Which options a `SET` lists.
+/// The options that a `SET` lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Listed {
     /// `SET`: those meant for users.
@@ -101,7 +101,7 @@ pub(super) fn table(set: &BTreeMap<String, String>, listed: Listed) -> Table {
     Table::fixed(&[("option", text), ("value", text), ("level", text)], rows.collect())
 }
 
-/// What Beeswax's `get_default_configuration` answers.
+/// The answer of Beeswax's `get_default_configuration`.
 pub(super) fn variables() -> Vec<ConfigVariable> {
     let variable = |(name, value, level): &(&str, &str, TQueryOptionLevel)| {
         ConfigVariable::new((*name).to_owned(), (*value).to_owned(), String::new(), *level)

@@ -17,7 +17,7 @@ use super::state::State;
 use crate::clock;
 use crate::ids::Service;
 
-/// How often a setup thread looks whether a service thread is free.
+/// How often a setup thread checks whether a service thread is free.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// One port with its setup and service threads.
@@ -41,7 +41,7 @@ pub(super) struct PoolCounts {
     pub(super) timed_out: u64,
 }
 
-/// A connection that was accepted and waits to be set up.
+/// An accepted connection that waits to be set up.
 pub(super) struct Accepted {
     stream: TcpStream,
     enlisted: Enlisted,
@@ -73,7 +73,8 @@ impl Pool {
                 return None;
             }
             let Ok((stream, _)) = accepted else {
-                // Out of descriptors, or the client is gone already: neither is a reason to stop.
+                // Either descriptors have run out or the client has already gone; neither is a reason to
+                // stop.
                 self.control.pause(LOOK);
                 continue;
             };
@@ -84,17 +85,17 @@ impl Pool {
         }
     }
 
-    /// Sets connections up, one after another, until there will be no more.
+    /// Sets up connections, one after another, until there are no more.
     pub(super) fn set_up_all(self: &Arc<Self>, accepted: &Mutex<Receiver<Accepted>>) {
         loop {
             let next = accepted.lock().recv();
             let Ok(next) = next else { return };
-            // A connection that cannot be set up is closed, as it is at impalad; its peer sees that.
+            // A connection that cannot be set up is closed, as in impalad, and its peer notices that.
             drop(self.set_up(next));
         }
     }
 
-    /// Authenticates, waits for a service thread and hands over to it.
+    /// Authenticates, waits for a service thread and hands the connection over to it.
     fn set_up(self: &Arc<Self>, accepted: Accepted) -> io::Result<()> {
         let authenticated = self.authenticate(&accepted);
         let served = authenticated.as_ref().ok().and_then(|_| self.service_thread(accepted.at));
@@ -135,8 +136,8 @@ impl Pool {
         Ok((incoming, user))
     }
 
-    /// Waits for a free service thread: `None` when the time is over
-    /// (Impala: `TAcceptQueueServer.cpp` `SetupConnection`).
+    /// Waits for a free service thread; `None` when the time is over (Impala: `TAcceptQueueServer.cpp`
+    /// `SetupConnection`).
     fn service_thread(self: &Arc<Self>, accepted_at: Instant) -> Option<Served> {
         let mut counts = self.counts.lock();
         loop {
@@ -152,7 +153,7 @@ impl Pool {
                 counts.timed_out += 1;
                 return None;
             }
-            // Not only a thread that ends changes this, so it looks again soon.
+            // Other things than the end of a thread can change this, so it checks again soon.
             self.freed.wait_for(&mut counts, LOOK);
         }
     }

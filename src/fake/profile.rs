@@ -1,10 +1,10 @@
-//! What is left of an operation after it was closed: profile and summary.
+//! What is left of an operation after its close: profile and summary.
 
 use super::ids::Id;
 use super::refusal::Quoted;
 use crate::idl::impala_service::{TExecProgress, TExecState, TExecStats, TExecSummary, TPlanNodeExecSummary};
 
-/// What the ping and `version()` answer.
+/// The answer of the ping and of `version()`.
 pub(super) const VERSION: &str = "impalad version 5.0.0-hs2router-simulated RELEASE (build 0)";
 
 /// How many closed operations are remembered (Impala: `--query_log_size`).

@@ -5,14 +5,14 @@ use std::fmt;
 use super::ids::Id;
 use crate::idl::t_c_l_i_service::{TStatus, TStatusCode};
 
-/// Everything generic (Impala: `impala-server.cc` `SQLSTATE_GENERAL_ERROR`).
+/// All generic errors (Impala: `impala-server.cc` `SQLSTATE_GENERAL_ERROR`).
 pub(super) const GENERAL_ERROR: &str = "HY000";
 /// `SQLSTATE_OPTIONAL_FEATURE_NOT_IMPLEMENTED`.
 pub(super) const NOT_SUPPORTED: &str = "HYC00";
 /// `SQLSTATE_SYNTAX_ERROR_OR_ACCESS_VIOLATION`; only Beeswax shows it.
 pub(super) const SYNTAX_ERROR: &str = "42000";
 
-/// Text that may quote a statement: shown to the client, never in debug output.
+/// Text that may quote a statement. It is shown to the client, but never in debug output.
 #[derive(Clone)]
 pub(super) struct Quoted(pub(super) String);
 
@@ -28,7 +28,7 @@ impl fmt::Display for Quoted {
     }
 }
 
-/// Which version's words a coordinator has for an operation that it does not know.
+/// The version whose words a coordinator uses for an operation that it does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Words {
     /// Impala 4: error code `INVALID_QUERY_HANDLE` (150), with the query's id before it.
@@ -37,12 +37,12 @@ pub enum Words {
     /// Impala 2 and 3: "Invalid query handle: …", bare (`impala-hs2-server.cc` `GetOperationStatus` and
     /// others, `impala-beeswax-server.cc` `get_state` and others).
     Impala3,
-    /// Hive, Spark: whatever is wrong with the handle.
+    /// Hive, Spark: the same words for everything that can be wrong with the handle.
     Hive,
 }
 
 impl Words {
-    /// The refusal of a call of an operation that is not known.
+    /// The refusal of a call on an operation that is not known.
     pub(super) fn unknown_query(self, id: Id) -> Refusal {
         match self {
             Self::Impala4 => Refusal::UnknownQuery(id),
@@ -51,7 +51,7 @@ impl Words {
         }
     }
 
-    /// The refusal of a call with another secret than the operation's.
+    /// The refusal of a call whose secret is not the operation's.
     pub(super) fn wrong_secret(self, id: Id) -> Refusal {
         if self == Self::Hive { Refusal::InvalidOperation(id) } else { Refusal::QueryNotFound(id) }
     }
@@ -65,7 +65,7 @@ pub(super) enum Refusal {
         "Malformed THandleIdentifier (guid size: {guid}, expected 16, secret size: {secret}, expected 16)"
     )]
     MalformedHandle { guid: usize, secret: usize },
-    /// Unknown id and wrong secret alike (Impala: `impala-server.cc` `GetSessionState`).
+    /// For an unknown id and a wrong secret (Impala: `impala-server.cc` `GetSessionState`).
     #[error("Invalid session id: {0}")]
     UnknownSession(Id),
     /// Hive, Spark: `SessionManager` `getSession`; how a handle is printed: `SessionHandle` `toString`.
@@ -93,10 +93,10 @@ pub(super) enum Refusal {
     /// Impala: error code `INVALID_QUERY_HANDLE` (150).
     #[error("Invalid or unknown query handle: {0}.")]
     UnknownQuery(Id),
-    /// As [`Words::Impala3`] have it.
+    /// The words of [`Words::Impala3`].
     #[error("Invalid query handle: {0}")]
     InvalidQueryHandle(Id),
-    /// A known query with a wrong secret, or a profile that is nowhere (Impala:
+    /// A known query with a wrong secret, or a profile that does not exist (Impala:
     /// `LEGACY_INVALID_QUERY_HANDLE_TEMPLATE`).
     #[error("Query id {0} not found.")]
     QueryNotFound(Id),
@@ -134,7 +134,7 @@ pub(super) enum Refusal {
     /// Impala: `impala-server.cc` `CheckClientRequestSession`.
     #[error("User does not have access to query {0}")]
     NotYours(Id),
-    /// The statement's own fault: parse, analysis and run-time errors.
+    /// The statement is at fault: parse, analysis and run-time errors.
     #[error("{0}")]
     Statement(Quoted),
 }
@@ -153,7 +153,7 @@ impl Refusal {
         format!("Query {id} failed:\n{}\n", self.detail())
     }
 
-    /// Whether these are the words of Hive and Spark, which stand alone and without a SQLSTATE.
+    /// Whether these are words of Hive and Spark, which come alone and without a SQLSTATE.
     fn is_hives(&self) -> bool {
         matches!(
             self,
@@ -194,7 +194,7 @@ impl Refusal {
     }
 }
 
-/// The status of a call that went well.
+/// The status of a call that succeeded.
 pub(super) fn success() -> TStatus {
     TStatus::new(TStatusCode::SUCCESS_STATUS, None, None, None, None)
 }

@@ -34,7 +34,7 @@ pub(super) struct Column {
     pub(super) kind: Type,
 }
 
-/// Where rows come from.
+/// The source of rows.
 #[derive(Clone, Debug)]
 enum Source {
     Fixed(Vec<Vec<Value>>),
@@ -113,7 +113,7 @@ impl Table {
         cli::TRowSet::new(start, Vec::new(), columns, None, None)
     }
 
-    /// The rows as Beeswax has them: tabs between the values (Impala: `impala-beeswax-server.cc`
+    /// The rows in the form of Beeswax, with tabs between the values (Impala: `impala-beeswax-server.cc`
     /// `FetchInternal`).
     pub(super) fn lines(&self, range: Range<u64>) -> Vec<String> {
         let line = |row| {
@@ -136,7 +136,7 @@ impl Table {
                 .and_then(|row| rows.get(row)?.get(index))
                 .cloned()
                 .unwrap_or(Value::Null),
-            // NULLs must be seen to pass: every tenth value, but never in the first column.
+            // So that NULLs occur: every tenth value, but never in the first column.
             Source::Generated(_) if index > 0 && (row + index as u64) % 10 == 9 => Value::Null,
             Source::Generated(_) => {
                 self.columns.get(index).map_or(Value::Null, |column| generate(column.kind, row))

@@ -7,11 +7,11 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 
 use super::coordinator::Password;
 
-/// The buffer through which a coordinator writes: a longer reply is several frames (Impala: 128 KiB,
+/// The size of a coordinator's write buffer, in bytes; longer replies take several frames (Impala: 128 KiB,
 /// `TBufferedTransport`).
 const WRITE_BUFFER: usize = 128 << 10;
-/// The longest negotiation payload that is read. Impala has no bound; here it keeps a test from allocating
-/// gigabytes.
+/// The longest negotiation payload that is read, in bytes. Impala has no limit; this one keeps a test from
+/// allocating gigabytes.
 const NEGOTIATION_LIMIT: usize = 1 << 20;
 /// The longest data frame that a simulated coordinator reads.
 const FRAME_LIMIT: usize = 1 << 30;
@@ -180,7 +180,7 @@ impl<R: Read> Incoming<R> {
         self.deframer = Deframer { framing, longest: Some(FRAME_LIMIT), ..Deframer::default() };
     }
 
-    /// How many bytes were read from the stream and not asked for yet.
+    /// How many bytes were read from the stream and not consumed yet.
     pub(super) fn buffered(&self) -> usize {
         self.reader.buffer().len()
     }
@@ -192,12 +192,12 @@ impl<R: Read> Incoming<R> {
     /// Waits for a byte: `false` at the end of the stream.
     ///
     /// # Errors
-    /// What the stream reports, a read timeout among it.
+    /// When reading from the stream fails, for example with a read timeout.
     pub(super) fn wait(&mut self) -> io::Result<bool> {
         Ok(!self.deframer.at_boundary() || !self.reader.fill_buf()?.is_empty())
     }
 
-    /// Reads and forgets everything until the other side ends.
+    /// Reads and discards everything until the other side ends.
     pub(super) fn discard(&mut self) {
         while let Ok(bytes) = self.reader.fill_buf() {
             let read = bytes.len();
@@ -215,10 +215,10 @@ impl<R: Read> Read for Incoming<R> {
     }
 }
 
-/// Writes one message in as many frames as a coordinator's write buffer makes of it.
+/// Writes one message, in as many frames as a coordinator's write buffer needs.
 ///
 /// # Errors
-/// What the stream reports.
+/// When writing to the stream fails.
 pub(super) fn write_message(stream: &mut impl Write, framing: Framing, message: &[u8]) -> io::Result<()> {
     if framing == Framing::None {
         return stream.write_all(message);
@@ -227,11 +227,13 @@ pub(super) fn write_message(stream: &mut impl Write, framing: Framing, message: 
     stream.write_all(&frames.concat())
 }
 
-/// The coordinator's half of the negotiation: the user's name, which is the authorization id if there is one.
+/// The coordinator's half of the negotiation. Returns the user's name, which is the authorization id if there
+/// is one.
 ///
 /// # Errors
-/// The stream's, or `PermissionDenied`: then the connection must simply be closed, as Impala says nothing on
-/// a failed authentication (`TSaslTransport.cpp` `doSaslNegotiation`).
+/// When the stream fails; `PermissionDenied` when the password is wrong. Then the connection has to be
+/// closed, because Impala answers nothing to a failed authentication (`TSaslTransport.cpp`
+/// `doSaslNegotiation`).
 pub(super) fn accept<R: Read>(
     incoming: &mut Incoming<R>,
     stream: &mut impl Write,
@@ -259,8 +261,8 @@ pub(super) fn accept<R: Read>(
     Ok(user)
 }
 
-/// Checks the password of the authentication id; the session's user is the authorization id where it is given
-/// (Impala: `authentication.cc` `SaslLdapAuthorizeExternal` lets every one pass).
+/// Checks the password of the authentication id. The session's user is the authorization id if it is given
+/// (Impala: `authentication.cc` `SaslLdapAuthorizeExternal` accepts every one).
 fn check(response: &[u8], users: &BTreeMap<String, Password>) -> Option<String> {
     let mut parts = response.split(|byte| *byte == 0);
     let (authorization, authentication, password) = (parts.next()?, parts.next()?, parts.next()?);
@@ -275,8 +277,8 @@ fn check(response: &[u8], users: &BTreeMap<String, Password>) -> Option<String> 
 /// The client's half of the negotiation.
 ///
 /// # Errors
-/// The stream's; `ConnectionRefused` with the coordinator's words when it answers BAD or ERROR;
-/// `UnexpectedEof` when it closes, which is how Impala refuses a password.
+/// When the stream fails; `ConnectionRefused` with the coordinator's words when it answers BAD or ERROR;
+/// `UnexpectedEof` when it closes the connection, which is how Impala refuses a password.
 pub(super) fn authenticate<R: Read>(
     incoming: &mut Incoming<R>,
     stream: &mut impl Write,

@@ -1,4 +1,4 @@
-//! What one coordinator knows: sessions, operations and the query log.
+//! The state of one coordinator: sessions, operations and the query log.
 
 mod tables;
 
@@ -24,13 +24,13 @@ use crate::clock;
 use crate::idl::t_c_l_i_service::THandleIdentifier;
 use crate::ids::Service;
 
-/// The key that names the user on whose behalf a session works (Impala: `impala-hs2-server.cc`
+/// The option that names the user for whom a session works (Impala: `impala-hs2-server.cc`
 /// `IMPALA_DOAS_USER`).
 const DOAS_USER: &str = "impala.doas.user";
-/// Who an unauthenticated client without a name is (Impala: `--anonymous_user_name`).
+/// The user of an unauthenticated client without a name (Impala: `--anonymous_user_name`).
 pub(super) const ANONYMOUS: &str = "anonymous";
 
-/// Who makes a call, on which connection.
+/// The caller of a call, and its connection.
 pub(super) struct Caller {
     pub(super) service: Service,
     pub(super) connection: u64,
@@ -38,7 +38,7 @@ pub(super) struct Caller {
     pub(super) user: Option<String>,
     /// The number of the call in the log.
     pub(super) call: Cell<u64>,
-    /// Whether the call in hand reached its handler: its arguments could be read.
+    /// Whether the current call reached its handler, which means that its arguments could be read.
     pub(super) reached: Cell<bool>,
     /// Whether a call on this connection ever had a session.
     pub(super) had_session: Cell<bool>,
@@ -87,9 +87,9 @@ pub(super) struct Tables {
     pub(super) operations: BTreeMap<Id, Operation>,
     pub(super) log: VecDeque<Record>,
     pub(super) total: u64,
-    /// The sessions that end with their connections: those of Beeswax, and with some servers of HS2.
+    /// The sessions that end with their connections: Beeswax sessions, and with some servers HS2 sessions.
     bound: BTreeMap<u64, Id>,
-    /// When the first session without a connection is over.
+    /// When the time of the first session without a connection is over.
     sweep_at: Option<Instant>,
     pub(super) words: Words,
 }
@@ -103,10 +103,10 @@ pub(super) struct State {
     disconnected_session_timeout: Duration,
     pub(super) manner: Manner,
     tables: Mutex<Tables>,
-    /// Something changed that a waiting fetch must look at.
+    /// Notified when something changes that a waiting fetch depends on.
     pub(super) changed: Condvar,
     calls: Mutex<CallLog>,
-    /// What ids and secrets are drawn from.
+    /// The source of ids and secrets.
     pub(super) chance: Chance,
 }
 
@@ -128,10 +128,10 @@ impl State {
         }
     }
 
-    /// The tables, after sessions whose time is over have gone.
+    /// The tables, without the sessions whose time is over.
     pub(super) fn tables(&self) -> MutexGuard<'_, Tables> {
         let mut tables = self.tables.lock();
-        // Looking at every session at every call would make thousands of sessions slow.
+        // Checking every session at every call would make thousands of sessions slow.
         if let Some(at) = tables.sweep_at
             && clock::now() >= at
         {
@@ -141,14 +141,14 @@ impl State {
         tables
     }
 
-    /// Everything is forgotten, as after a restart.
+    /// Forgets everything, as a restart does.
     pub(super) fn forget(&self) {
         let words = self.tables.lock().words;
         *self.tables.lock() = Tables { words, ..Tables::default() };
         self.changed.notify_all();
     }
 
-    /// Every HS2 session is expired, as after `--idle_session_timeout`: it stays, and every call on it is
+    /// Expires every HS2 session, as `--idle_session_timeout` does: it stays, and every call in it is
     /// refused.
     pub(super) fn expire_sessions(&self) {
         for session in self.tables.lock().sessions.values_mut() {
@@ -181,7 +181,7 @@ impl State {
         Err(Refusal::ShuttingDown { registered: tables.operations.len(), executing: tables.executing() })
     }
 
-    /// Refuses a session during a graceful shutdown, or when there are as many as there may be.
+    /// Refuses a session during a graceful shutdown, or when the limit of sessions is reached.
     pub(super) fn check_opens(&self) -> Result<(), Refusal> {
         self.check_not_quiescing().map_err(|refusal| self.manner.refuses_session(refusal))?;
         match self.faults.session_limit() {
@@ -208,13 +208,13 @@ impl State {
         self.calls.lock().to_vec()
     }
 
-    /// The call in hand is executed from here on.
+    /// Notes that the current call is being executed from here on.
     pub(super) fn enter(&self, caller: &Caller) {
         caller.reached.set(true);
         self.note(caller, |call| call.executed = true);
     }
 
-    /// Says more of the call in hand.
+    /// Adds details about the current call.
     pub(super) fn note(&self, caller: &Caller, tell: impl FnOnce(&mut ReceivedCall)) {
         if let Some(call) = self.calls.lock().entry(caller.call.get()) {
             tell(call);
@@ -222,8 +222,8 @@ impl State {
         }
     }
 
-    /// A Beeswax connection is a session from its first moment (Impala: `impala-server.cc`
-    /// `ConnectionStart`).
+    /// Notes a new connection; a Beeswax connection is a session from its first moment (Impala:
+    /// `impala-server.cc` `ConnectionStart`).
     pub(super) fn connect(&self, caller: &Caller) {
         if caller.service != Service::Beeswax {
             return;
@@ -246,8 +246,8 @@ impl State {
         tables.bound.insert(caller.connection, id);
     }
 
-    /// A connection ended: its Beeswax session goes with it; an HS2 session without any connection starts its
-    /// disconnected timeout (Impala: `impala-server.cc` `ConnectionEnd`).
+    /// Notes the end of a connection. Its Beeswax session ends with it; an HS2 session without any connection
+    /// starts its disconnected timeout (Impala: `impala-server.cc` `ConnectionEnd`).
     pub(super) fn disconnect(&self, connection: u64) {
         let mut tables = self.tables();
         if let Some(id) = tables.bound.remove(&connection) {
@@ -267,8 +267,8 @@ impl State {
         }
     }
 
-    /// Whether this connection ever had sessions and all of them are closed: then it may be closed when idle
-    /// (Impala: `impala-server.cc` `IsIdleConnection`).
+    /// Whether this connection has had sessions, all of which are closed; it may then be closed when it is
+    /// idle (Impala: `impala-server.cc` `IsIdleConnection`).
     pub(super) fn is_idle(&self, caller: &Caller) -> bool {
         let tables = self.tables();
         let of_this = |session: &&Session| session.connections.contains(&caller.connection);
@@ -299,11 +299,11 @@ impl State {
             let key = key.to_ascii_lowercase();
             match key.as_str() {
                 DOAS_USER => session.doas_user = named(Some(value)),
-                // Whether it exists is not checked here.
+                // Impala does not check here whether it exists.
                 "use:database" => session.database = value,
                 key => {
                     let option = key.strip_prefix("set:hiveconf:").unwrap_or(key);
-                    // What is no option is silently ignored.
+                    // Keys that are not options are silently ignored.
                     if options::is_known(option) {
                         session.options.insert(option.to_ascii_uppercase(), value);
                         session.note_set(option);

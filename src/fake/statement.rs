@@ -1,4 +1,4 @@
-//! The small language of the module documentation: text in, what to do out.
+//! The small language of statements that the module documentation describes: from the text to a plan.
 
 mod plan;
 mod tokens;
@@ -201,7 +201,7 @@ impl Parser<'_> {
         Plan::rows(Table::fixed(&[("Explain String", Type::String(0))], rows))
     }
 
-    /// DML: `rows(n)` anywhere in it says how many rows.
+    /// DML; `rows(n)` anywhere in it gives the number of rows.
     fn modify(&mut self) -> Plan {
         let mut modified = 1;
         while self.next < self.tokens.len() {

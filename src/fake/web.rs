@@ -1,5 +1,5 @@
-//! The web port: health, `is_quiescing` and metrics, as little HTTP as that needs
-//! (Impala: `default-path-handlers.cc`, `impala-http-handler.cc`, `metrics.cc`).
+//! The web port: health, `is_quiescing` and metrics, with as little HTTP as they need (Impala:
+//! `default-path-handlers.cc`, `impala-http-handler.cc`, `metrics.cc`).
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,7 +20,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest request that is read, head and body.
 const REQUEST_LIMIT: u64 = 1 << 20;
 
-/// What a coordinator has, in numbers.
+/// A coordinator's figures.
 #[derive(Clone, Debug)]
 pub(super) struct Counts {
     pub(super) hs2_sessions: usize,
@@ -30,7 +30,7 @@ pub(super) struct Counts {
     pub(super) total: u64,
 }
 
-/// What is answered to a request target.
+/// Answers a request target.
 pub(super) struct Response {
     pub(super) status: &'static str,
     pub(super) kind: &'static str,
@@ -80,7 +80,7 @@ fn serve(mut stream: &TcpStream, answer: &impl Fn(&str) -> Response) -> io::Resu
             body = value.trim().parse().unwrap_or(0);
         }
     }
-    // An unread body would make the close a reset, which eats the answer.
+    // An unread body would turn the close into a reset, which discards the answer.
     io::copy(&mut reader.take(body), &mut io::sink())?;
     stream.write_all(answer(&target).to_http().as_bytes())
 }
@@ -96,7 +96,7 @@ impl Response {
     }
 }
 
-/// What the pages show at one moment.
+/// The data of the pages at one moment.
 pub(super) struct Site<'a> {
     pub(super) state: &'a State,
     /// See [`process_start_time`].
@@ -191,8 +191,8 @@ fn text(status: &'static str, body: &str) -> Response {
     Response { status, kind: "text/plain", body: body.to_owned() }
 }
 
-/// The present moment as the metric has it, in microseconds: a new one is a new incarnation
-/// (Impala: `common-metrics.cc`).
+/// The present moment in the form of the metric, in microseconds; a new value means a new process (Impala:
+/// `common-metrics.cc`).
 pub(super) fn process_start_time() -> String {
     timestamp(clock::time_of_day())
 }

@@ -87,6 +87,7 @@ enum State {
 }
 
 /// What stands before a container's elements.
+#[derive(Clone, Copy)]
 struct ContainerHead {
     /// The type byte of the elements or, in a map, of the keys.
     key: u8,

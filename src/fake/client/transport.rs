@@ -10,9 +10,9 @@ use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol};
 use crate::fake::coordinator::Password;
 use crate::fake::sasl::{self, Framing, Incoming};
 
-/// How long a connection may take to come about.
+/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a client waits for bytes before it gives up: a test must end.
+/// How long a client waits for bytes before it gives up, so that every test ends.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// The longest string of a reply.
 const STRING_LIMIT: usize = 1 << 30;
@@ -20,7 +20,7 @@ const STRING_LIMIT: usize = 1 << 30;
 /// How a client proves who it is.
 #[derive(Clone, Debug)]
 pub enum Login {
-    /// Not at all: plain, unframed Thrift.
+    /// Not at all, with unframed Thrift.
     NoSasl,
     /// SASL PLAIN.
     Plain {
@@ -38,7 +38,7 @@ impl Login {
     }
 }
 
-/// Why a call brought no result.
+/// Why a call had no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The connection, the protocol or a declared exception.
@@ -52,7 +52,7 @@ pub enum CallError {
         /// `sqlState`.
         sql_state: Option<String>,
     },
-    /// A reply lacks what it must have.
+    /// The reply lacks its required result.
     #[error("the reply of {0} lacks its result")]
     Incomplete(&'static str),
 }
@@ -72,7 +72,7 @@ impl Read for Input {
     }
 }
 
-/// The writing half: a request is sent when it is flushed, in one frame.
+/// The writing half: flushing sends the request, in one frame.
 pub struct Output {
     stream: TcpStream,
     framing: Framing,

@@ -1,4 +1,4 @@
-//! What several calls of `HiveServer2` have in common: they mint an operation, or act on one.
+//! Parts that several calls of `HiveServer2` share: minting an operation, and acting on one.
 
 use super::super::ids::identifier;
 use super::super::operation::{Claim, Fetched, Started};
@@ -10,8 +10,8 @@ use super::{Hs2, empty_handle, operation_handle};
 use crate::idl::t_c_l_i_service as cli;
 
 impl Hs2 {
-    /// A metadata call: its handle has an empty guid and secret when it fails
-    /// (Impala: `impala-hs2-server.cc` `GetTables` and its like set it in any case).
+    /// A metadata call. When it fails, its handle has an empty guid and secret (Impala:
+    /// `impala-hs2-server.cc`, `GetTables` and similar calls set the handle in any case).
     pub(super) fn metadata(
         &self,
         handle: &cli::TSessionHandle,
@@ -30,7 +30,7 @@ impl Hs2 {
         }
     }
 
-    /// A call on an operation that answers with no more than a status.
+    /// A call on an operation whose answer is only a status.
     pub(super) fn on_operation<T>(
         &self,
         handle: &cli::TOperationHandle,
@@ -41,8 +41,8 @@ impl Hs2 {
         act(&self.state, &self.caller, claim).map_err(|refusal| refusal.status(claim.id().ok()))
     }
 
-    /// The record behind the two calls that carry an operation's and a session's handle: the session's secret
-    /// counts, the operation's does not (Impala: `impala-hs2-server.cc` `GetRuntimeProfile`,
+    /// The record for the two calls that carry the handles of an operation and of a session. The session's
+    /// secret is checked, the operation's is not (Impala: `impala-hs2-server.cc` `GetRuntimeProfile`,
     /// `GetExecSummary`).
     pub(super) fn record(
         &self,

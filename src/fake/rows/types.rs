@@ -30,7 +30,7 @@ pub(in crate::fake) enum Type {
 }
 
 impl Type {
-    /// Every type once: what generated columns go round through.
+    /// Every type once; generated columns cycle through them.
     pub(in crate::fake) const ALL: [Self; 14] = [
         Self::BigInt,
         Self::String(32),

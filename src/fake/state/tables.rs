@@ -1,4 +1,4 @@
-//! Sessions with their operations: Impala's checks of who may use one, and how they end.
+//! Impala's checks of who may use a session, and how sessions end.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use crate::fake::refusal::Refusal;
 use crate::idl::t_c_l_i_service::THandleIdentifier;
 
 impl Tables {
-    /// Impala's checks in its order: form, existence, secret, expiry, user
-    /// (Impala: `impala-server.cc` `WithSession`). The connection then belongs to the session.
+    /// Impala's checks in its order: form, existence, secret, expiry, user (Impala: `impala-server.cc`
+    /// `WithSession`). After that the connection belongs to the session.
     pub(in crate::fake) fn check_session(
         &mut self,
         caller: &Caller,
@@ -30,7 +30,7 @@ impl Tables {
         self.bound.get(&caller.connection).copied()
     }
 
-    /// Closes the sessions that were without a connection for too long, and plans the next look.
+    /// Closes the sessions that have been without a connection for too long, and schedules the next check.
     pub(super) fn sweep(&mut self, now: Instant, timeout: Duration) {
         let ends = |session: &Session| session.disconnected_at.and_then(|at| at.checked_add(timeout));
         let over = self.sessions.iter().filter(|(_, session)| ends(session).is_some_and(|end| end <= now));
@@ -61,7 +61,7 @@ impl Tables {
 }
 
 impl Session {
-    /// Expiry and user; then the connection is one of the session's.
+    /// Checks expiry and user; after that the connection belongs to the session.
     pub(in crate::fake) fn admit(&mut self, caller: &Caller) -> Result<(), Refusal> {
         self.access()?;
         if let Some(user) = &caller.user

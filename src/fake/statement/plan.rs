@@ -1,4 +1,4 @@
-//! What comes of a statement.
+//! The result of reading a statement.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ pub(in crate::fake) enum Effect {
 /// A statement ready to run.
 #[derive(Debug)]
 pub(in crate::fake) struct Plan {
-    /// What kind of operation comes of it.
+    /// The type of its operation.
     pub(in crate::fake) kind: TOperationType,
-    /// Its rows; `None` where the protocol says that there is no result set.
+    /// Its rows; `None` if the protocol says that there is no result set.
     pub(in crate::fake) table: Option<Table>,
     pub(in crate::fake) effect: Effect,
     /// How long it runs before the first row is there.
@@ -32,7 +32,7 @@ pub(in crate::fake) struct Plan {
 }
 
 impl Plan {
-    /// No more than these rows.
+    /// A plan with these rows and nothing else.
     pub(in crate::fake) fn rows(table: Table) -> Self {
         Self { table: Some(table), ..Self::effect(Effect::None) }
     }

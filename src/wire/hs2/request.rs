@@ -51,7 +51,7 @@ pub fn operation_status(operation: &Handle, kind: OperationType, seqid: i32) -> 
 /// shutdown as well.
 pub fn cancel_operation(operation: &Handle, seqid: i32) -> BytesMut {
     call(method::CANCEL_OPERATION, operation, seqid, |handle| {
-        finish(handle, OperationType::EXECUTE_STATEMENT)
+        finish(handle, OperationType::EXECUTE_STATEMENT);
     })
 }
 
