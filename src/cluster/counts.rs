@@ -1,5 +1,5 @@
-//! The counts of one coordinator. They change only through guards, so that no way out of a call, a session or a
-//! connection can leak one.
+//! The counts of one coordinator. They change only through guards, so that no way out of a call, a session or
+//! a connection can leak one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::coordinator::Coordinator;
 use super::load::{Load, Own};
 
-/// The counters behind [`Load`]. Relaxed: they guard no other memory; picks see each other's because they hold a lock, and
-/// all others' by what [`super::changes`] orders.
+/// The counters behind [`Load`]. Relaxed: they guard no other memory; picks see each other's because they
+/// hold a lock, and all others' by what [`super::changes`] orders.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     open_sessions: AtomicU32,
@@ -62,7 +62,8 @@ impl Coordinator {
         SessionCount { coordinator: Arc::clone(self) }
     }
 
-    /// Counts a connection that is passed on unread, and with it the session that it may be, for as long as the guard lives.
+    /// Counts a connection that is passed on unread, and with it the session that it may be, for as long as
+    /// the guard lives.
     pub fn count_opaque(self: &Arc<Self>) -> OpaqueCount {
         self.counts.opaque_connections.fetch_add(1, Ordering::Relaxed);
         OpaqueCount { session: self.count_session() }
@@ -96,7 +97,8 @@ impl Opening {
         &self.coordinator
     }
 
-    /// The open succeeded: counts the session before it stops counting the open, so that at no moment neither counts.
+    /// The open succeeded: counts the session before it stops counting the open, so that at no moment neither
+    /// counts.
     pub fn into_session(self) -> SessionCount {
         self.coordinator.count_session()
     }

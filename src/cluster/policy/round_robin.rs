@@ -1,7 +1,7 @@
 //! Smooth weighted turns: over any stretch each coordinator gets its share, without bursts to the heavy ones.
 //!
-//! Each pick owes every contender its weight and takes the sum of the weights from the one that goes first, so what
-//! is owed always adds up to zero and nobody falls behind by more than a round.
+//! Each pick owes every contender its weight and takes the sum of the weights from the one that goes first,
+//! so what is owed always adds up to zero and nobody falls behind by more than a round.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -49,7 +49,8 @@ impl RoundRobin {
         Self { owed: vec![0; count] }
     }
 
-    /// Whose turn it is among those who were not tried and have room. All are asked, since each is owed something.
+    /// Which coordinator's turn it is, among those that were not tried and have room. All are asked, since
+    /// each is owed something.
     pub(super) fn pick<'a>(
         &mut self,
         cluster: &'a Cluster,
@@ -69,7 +70,8 @@ impl RoundRobin {
         Ok((first.coordinator, Candidate { id: first.coordinator.id, reason }))
     }
 
-    /// Takes one turn among those that would be tried first; the rest neither gain nor lose while others are ready.
+    /// Takes one turn among those that would be tried first; the rest neither gain nor lose while others are
+    /// ready.
     fn take_turn(&mut self, contenders: &mut [Contender<'_>]) {
         let none_ready = !contenders.iter().any(Contender::is_ready);
         let mut round = 0;
