@@ -79,7 +79,7 @@ pub enum Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Pinned {
     /// It can never move (Beeswax, another flavor, located), is over, is being closed, or is another user's.
-    #[error("it is none that can move")]
+    #[error("session is not movable")]
     Immovable,
     /// It cannot be opened again.
     #[error("{0}")]
