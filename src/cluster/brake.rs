@@ -1,30 +1,31 @@
-//! Slows clients down whose dials are all in vain: a coordinator hangs up on each new link before it has answered anything, or
-//! cannot be reached at all. Such a client speaks what no coordinator understands, or there is none left; either way it would
-//! cost as many connections as it can ask for. A client that is refused waits a little longer each time; one whose dials
-//! are of use, now and then, never waits.
+//! Slows clients down whose dials are all in vain: a coordinator hangs up on each new link before it has
+//! answered anything, or cannot be reached at all. Such a client speaks what no coordinator understands, or
+//! there is none left; either way it would cost as many connections as it can ask for. A client that is
+//! refused waits a little longer each time; one whose dials are of use, now and then, never waits.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::ids::{Access, ClientAddress, Identity, Transport};
 
-/// So many dials in a row may be in vain: a session may be tried on several coordinators, by several clients of one address.
+/// This many dials in a row may be in vain: a session may be tried on several coordinators, by several
+/// clients of one address.
 const FREE: u32 = 10;
 /// The first wait; the next ones double.
 const SHORTEST: Duration = Duration::from_millis(10);
-/// The longest.
+/// The longest wait.
 const LONGEST: Duration = Duration::from_secs(1);
 /// After such a pause they begin anew.
 const FORGET_AFTER: Duration = Duration::from_mins(1);
-/// So many clients are told apart. When there are more, those that come last do not wait.
+/// This many clients are told apart. When there are more, those that come last do not wait.
 const CLIENTS: usize = 4096;
 
-/// Whose dials are in vain at the moment.
+/// The clients whose dials are in vain at the moment.
 #[derive(Debug, Default)]
 pub struct Brake(HashMap<Who, Row>);
 
-/// What counts as one client: all clients at an address that come in the same manner. Whether coordinators understand it depends
-/// on that, and those that are understood must not wait for the others.
+/// What counts as one client: all clients at an address that come in the same manner. Whether coordinators
+/// understand it depends on that, and those that are understood must not wait for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Who {
     address: ClientAddress,

@@ -1,4 +1,5 @@
-//! Which coordinators have changed since a pick last looked, so that the next one looks at those and at no others.
+//! Which coordinators have changed since a pick last looked, so that the next one looks at those and at no
+//! others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,8 +35,8 @@ impl Mark {
 
     /// Something was changed that a pick goes by. To be called after the change.
     pub(super) fn note_change(&self) {
-        // Either the swap in `begin_look` comes later and sees what was changed before this one, or it came earlier, and
-        // the coordinator is listed again.
+        // Either the swap in `begin_look` comes later and sees what was changed before this one, or it came
+        // earlier, and the coordinator is listed again.
         if !self.listed.swap(true, Ordering::AcqRel) {
             self.list();
         }

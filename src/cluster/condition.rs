@@ -17,7 +17,7 @@ pub enum Standing {
     Ready,
     /// After every coordinator that is ready.
     Cooling(Cause),
-    /// Probes say that the port does not work; only if nobody else is left, or too few are.
+    /// Probes say that the port does not work: it is tried only if no other is left, or too few are.
     Ejected,
     /// Its catalog is not ready (Impala: `catalog.ready`).
     Starting,
@@ -235,8 +235,8 @@ impl Condition {
     pub(super) fn note_no_report(&mut self) -> Option<News> {
         let news = self.polled.note_failed().map(News::from);
         if news.is_some() {
-            // Whatever the web port said last is as old as its figures. A process that is gone no longer shuts down:
-            // whether its ports work is for the probes to say.
+            // Whatever the web port said last is as old as its figures. A process that is gone no longer
+            // shuts down: whether its ports work is for the probes to say.
             self.quiescing = None;
             self.starting = None;
         }

@@ -1,7 +1,7 @@
 //! Trying a coordinator last for a while after it showed that it takes no sessions.
 //!
-//! Only facts that a client cannot bring about by what it sends are noted here, and they only change the order of
-//! candidates: an order is harmless when it is wrong, an exclusion is not.
+//! Only facts that a client cannot bring about by what it sends are noted here, and they only change the
+//! order of candidates: an order is harmless when it is wrong, an exclusion is not.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -20,7 +20,8 @@ pub enum Cause {
     DialFailed,
     /// The last login got no verdict: silence, or what is no answer.
     LoginUnanswered,
-    /// It did not answer an open that another coordinator answered, or broke off a session that it said was open.
+    /// It did not answer an open that another coordinator answered, or broke off a session that it said was
+    /// open.
     OpenLost,
     /// It refused new work because it is shutting down.
     ShuttingDown,
@@ -44,9 +45,9 @@ impl fmt::Display for Cause {
     }
 }
 
-/// A coordinator's back-offs, one for each cause: a dial that succeeds says nothing about a shutdown, because a
-/// coordinator that shuts down goes on accepting connections (Impala: impala-server.cc, quiescing), and nothing about
-/// what comes of opens, because the kernel accepts for a process that hangs.
+/// A coordinator's back-offs, one for each cause: a dial that succeeds says nothing about a shutdown, because
+/// a coordinator that shuts down goes on accepting connections (Impala: impala-server.cc, quiescing), and
+/// nothing about what comes of opens, because the kernel accepts for a process that hangs.
 #[derive(Debug, Default)]
 pub(super) struct Cooling {
     ports: PerService<Port>,
@@ -119,7 +120,8 @@ struct Backoff {
 }
 
 impl Backoff {
-    /// Begins the next, longer pause. Within a pause nothing changes: fifty dials that fail together are one fact.
+    /// Begins the next, longer pause. Within a pause nothing changes: fifty dials that fail together are one
+    /// fact.
     fn lengthen(&mut self, now: Instant) {
         if self.lasts(now) {
             return;

@@ -34,7 +34,7 @@ pub struct Coordinator {
     pub id: CoordinatorId,
     /// What people call it.
     pub name: CoordinatorName,
-    /// A host name or an address literal. Where it is is chosen when it is dialed.
+    /// A host name or an address literal. A name is resolved when it is dialed.
     pub host: String,
     /// Where it listens.
     pub ports: Ports,
@@ -98,8 +98,9 @@ impl Coordinator {
         if self.draining.load(Ordering::Relaxed) { AdminState::Drain } else { AdminState::Active }
     }
 
-    /// It gets no new session any more; picks that are already made stand. A deadline that is asked for counts from now and
-    /// takes the place of that of a drain under way; `usual` is that of a new drain without one.
+    /// It gets no new session any more; picks that are already made stand. A deadline that is asked for
+    /// counts from now and takes the place of that of a drain under way; `usual` is that of a new drain
+    /// without one.
     pub fn drain(&self, deadline: Option<Duration>, usual: Duration, now: Instant) {
         let mut drain = self.drain.lock();
         *drain = Some(Drain::asked(*drain, deadline, usual, now));
@@ -124,8 +125,8 @@ impl Coordinator {
         self.mark.note_change();
     }
 
-    /// The drain that is under way, or has reached its deadline; none of a coordinator that was drained from the first, until
-    /// [`Self::drain`] begins its time.
+    /// The drain that is under way, or has reached its deadline; none of a coordinator that was drained from
+    /// the first, until [`Self::drain`] begins its time.
     pub fn drain_under_way(&self) -> Option<Drain> {
         *self.drain.lock()
     }
@@ -181,7 +182,8 @@ impl Coordinator {
         self.condition.lock().share(service, self.settings.slow_start, now)
     }
 
-    /// [`Self::standing`], [`Self::share`] and [`Self::others`] at the price of one: a pick asks every coordinator.
+    /// [`Self::standing`], [`Self::share`] and [`Self::others`] at the price of one: a pick asks every
+    /// coordinator.
     pub(super) fn outlook(&self, service: Service, now: Instant) -> Outlook {
         let mut condition = self.condition.lock();
         Outlook {
@@ -212,7 +214,8 @@ impl Coordinator {
         self.condition.lock().starting_since()
     }
 
-    /// Which process answers: a number that changes when another one does. Sessions and operations of the former are gone.
+    /// Which process answers: a number that changes when another one does. Sessions and operations of the
+    /// former are gone.
     pub fn incarnation(&self) -> u32 {
         self.condition.lock().incarnation()
     }
@@ -280,8 +283,8 @@ impl Coordinator {
         self.alter(Condition::note_no_report)
     }
 
-    /// A dial of a port was refused or timed out: the coordinator is tried last for that service, for 1 s, doubling up to
-    /// 30 s with each failure after a pause.
+    /// A dial of a port was refused or timed out: the coordinator is tried last for that service, for 1 s,
+    /// doubling up to 30 s with each failure after a pause.
     pub fn note_dial_failed(&self, service: Service, now: Instant) {
         self.alter(|condition| condition.cooling.note_dial_failed(service, now));
     }
@@ -291,8 +294,9 @@ impl Coordinator {
         self.alter(|condition| condition.cooling.note_dialed(service));
     }
 
-    /// A login got no verdict: silence, or what is no answer. Pauses as for failed dials. A close is a verdict (Impala:
-    /// `TSaslTransport::doSaslNegotiation`), and so is every refusal: [`super::Cluster::note_failed`] is for those.
+    /// A login got no verdict: silence, or what is no answer. Pauses as for failed dials. A close is a
+    /// verdict (Impala: `TSaslTransport::doSaslNegotiation`), and so is every refusal:
+    /// [`super::Cluster::note_failed`] is for those.
     pub fn note_login_unanswered(&self, service: Service, now: Instant) {
         self.alter(|condition| condition.cooling.note_login_unanswered(service, now));
     }
@@ -305,8 +309,8 @@ impl Coordinator {
         });
     }
 
-    /// It lost an open that another coordinator answered, or broke off a reply that said that a session is open: no client
-    /// can bring that about. Pauses as for failed dials.
+    /// It lost an open that another coordinator answered, or broke off a reply that said that a session is
+    /// open: no client can bring that about. Pauses as for failed dials.
     pub fn note_open_lost(&self, service: Service, now: Instant) {
         self.alter(|condition| condition.cooling.note_open_lost(service, now));
     }
@@ -321,7 +325,8 @@ impl Coordinator {
         self.condition.lock().failures(service).done(step)
     }
 
-    /// It refused new work with "Server is being shut down:"; pauses as for failed dials, until its web port knows better.
+    /// It refused new work with "Server is being shut down:"; pauses as for failed dials, until its web port
+    /// knows better.
     pub fn note_shutting_down(&self, now: Instant) {
         self.alter(|condition| condition.cooling.note_shutting_down(now));
     }

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::load::{Load, Own};
 
-/// The counters behind [`Load`]. Relaxed: they guard no other memory; picks see each other's because they hold a lock, and
-/// all others' by what [`super::changes`] orders.
+/// The counters behind [`Load`]. Relaxed: they guard no other memory; picks see each other's because they
+/// hold a lock, and all others' by what [`super::changes`] orders.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) open_sessions: AtomicU32,

@@ -1,13 +1,14 @@
-//! Opens and logins that coordinators answered with a failure, kept until another one answers the same: that tells whose
-//! fault it was.
+//! Opens and logins that coordinators answered with a failure, kept until another one answers the same: that
+//! tells whose fault it was.
 //!
-//! A failure may be the client's doing: a database that is not there, a wrong password. A client can send a thousand of those.
-//! If each counted against the coordinator that answered it, one client would decide where everybody's sessions go. So a
-//! failure by itself counts for nothing. It counts when another coordinator has done the very same, for the same identity and
-//! with the same bytes, and the one that failed has done nothing of the kind for anybody in between. Whoever only fails
-//! therefore moves no session but its own, and one that fails here and succeeds there was right to. What a client cannot send
-//! it may still bring about, a database that it creates between the two: a coordinator is then avoided for a while, but not
-//! one of its choice, and only if nobody else has opened a session there.
+//! A failure may be the client's doing: a database that is not there, a wrong password. A client can send a
+//! thousand of those. If each counted against the coordinator that answered it, one client would decide where
+//! everybody's sessions go. So a failure by itself counts for nothing. It counts when another coordinator has
+//! done the very same, for the same identity and with the same bytes, and the one that failed has done
+//! nothing of the kind for anybody in between. Whoever only fails therefore moves no session but its own, and
+//! one that fails here and succeeds there was right to. What a client cannot send it may still bring about, a
+//! database that it creates between the two: a coordinator is then avoided for a while, but not one of its
+//! choice, and only if nobody else has opened a session there.
 //!
 //! Until then whoever wants the same again is sent to a coordinator that has not failed at it.
 
@@ -18,11 +19,12 @@ use std::time::{Duration, Instant};
 use super::{Cluster, Coordinator};
 use crate::ids::{CoordinatorId, Service};
 
-/// A failure is remembered for this long, if nobody does better: as long as it may take until somebody tries again.
+/// A failure is remembered for this long, unless another coordinator succeeds: clients may take that long to
+/// try again.
 const KEEP: Duration = Duration::from_mins(10);
-/// So many demands are remembered, the latest ones.
+/// This many demands are remembered, the latest.
 const MOST: usize = 4096;
-/// So many coordinators that failed at one are remembered, the latest ones.
+/// This many coordinators that failed at one are remembered, the latest.
 const MOST_FAILED: usize = 16;
 
 /// A step on the way to a session that a coordinator may refuse.
@@ -34,7 +36,8 @@ pub enum Step {
     Open,
 }
 
-/// What somebody wants of a coordinator, told from everything else by a hash with a key that nobody knows.
+/// What a client wants of a coordinator: a hash that tells it from everything else, with a key that nobody
+/// knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Demand {
     service: Service,
@@ -56,7 +59,7 @@ struct Known {
     failed: VecDeque<Failed>,
 }
 
-/// Demands that nobody has met yet.
+/// Demands that no coordinator has met yet.
 #[derive(Debug, Default)]
 pub(super) struct Demands {
     known: BTreeMap<Demand, Known>,
@@ -93,7 +96,7 @@ impl Demands {
 }
 
 impl Cluster {
-    /// What somebody wants who sends these bytes, or whatever tells it from what others want.
+    /// The demand of a client that sends these bytes, or whatever else tells it from other demands.
     pub fn demand(&self, service: Service, step: Step, what: impl Hash) -> Demand {
         Demand { service, step, hash: self.demand_key.hash_one(what) }
     }
@@ -117,8 +120,9 @@ impl Cluster {
         self.demands.lock().note_failed(demand, failed, now);
     }
 
-    /// A coordinator did it: that speaks against those that failed, unless they have done other things of the kind since. Of
-    /// one that failed at it itself before, something has changed in between, and it says nothing of the others.
+    /// A coordinator did it. That speaks against those that failed at it, unless they have done something of
+    /// the kind since. If the coordinator had failed at it before, too, something has changed in between:
+    /// then nothing follows for the others.
     pub fn note_done(&self, demand: Demand, coordinator: &Coordinator, now: Instant) {
         let Some(known) = self.demands.lock().known.remove(&demand) else { return };
         if known.failed.iter().any(|failed| failed.coordinator == coordinator.id) {

@@ -1,5 +1,5 @@
-//! A coordinator that people want empty: it gets no new session, its operations may go on until a deadline, and then they are
-//! left alone or cancelled.
+//! A coordinator that people want empty: it gets no new session, its operations may go on until a deadline,
+//! and then they are left alone or cancelled.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -32,7 +32,8 @@ impl fmt::Display for DrainThen {
 /// How a cluster's coordinators are drained; `docs/CONFIG.md` explains each under `[[cluster]]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainSettings {
-    /// From the beginning of a drain to its deadline, unless it is begun with another; zero: none is waited for.
+    /// From the beginning of a drain to its deadline, unless it is begun with another; zero: none is waited
+    /// for.
     pub deadline: Duration,
     /// What is done then.
     pub then: DrainThen,
@@ -50,8 +51,9 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// What holds after somebody has asked for a drain: a deadline that is asked for counts from now and takes the place of
-    /// that of a drain under way, which else stays as it is. `usual` is the deadline of those who ask for none.
+    /// What holds after somebody has asked for a drain: a deadline that is asked for counts from now and
+    /// takes the place of that of a drain under way, which otherwise stays as it is. `usual` is the deadline
+    /// of those who ask for none.
     pub(super) fn asked(
         under_way: Option<Self>,
         deadline: Option<Duration>,

@@ -1,5 +1,6 @@
-//! Opens and logins that a coordinator failed at and another one did ([`super::demands`]), as load that fades: one that fails
-//! at all of them has no sessions, and would be the least loaded for ever.
+//! Opens and logins at which one coordinator failed and another succeeded ([`super::demands`]). They count as
+//! load that fades: a coordinator that fails at all of them has no sessions, and would otherwise be the least
+//! loaded for ever.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use super::demands::Step;
 /// After this time a failure counts half.
 const HALF_LIFE: Duration = Duration::from_secs(30);
 
-/// Less than this is nothing: a failure is forgotten after ten half-lives.
+/// What is less than this counts as nothing: a failure is forgotten after ten half-lives.
 const LEAST: f64 = 1.0 / 1024.0;
 
 /// What became of the opens and logins on one port.

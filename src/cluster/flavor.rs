@@ -26,8 +26,8 @@ impl Flavor {
         }
     }
 
-    /// Whose code its coordinators answer with. Kyuubi has a copy of Hive's, too (`KyuubiTBinaryFrontendService`,
-    /// `PlainSASLServer`).
+    /// Whose code its coordinators answer with. Kyuubi has a copy of Hive's, too
+    /// (`KyuubiTBinaryFrontendService`, `PlainSASLServer`).
     pub fn family(self) -> Family {
         match self {
             Self::Impala => Family::Impala,
@@ -35,16 +35,18 @@ impl Flavor {
         }
     }
 
-    /// Whether an HS2 session lives on when the connection that opened it closes, in an installation that nobody changed.
+    /// Whether an HS2 session lives on when the connection that opened it closes, in an installation that
+    /// nobody changed.
     ///
     /// Impala keeps it for `disconnected_session_timeout` (impala-server.cc). Hive and Spark close it
-    /// (`hive.server2.close.session.on.disconnect`, true by default), so the link that opened it must be kept.
+    /// (`hive.server2.close.session.on.disconnect`, true by default), so the link that opened it must be
+    /// kept.
     pub fn sessions_outlive_connections(self) -> bool {
         matches!(self, Self::Impala)
     }
 
-    /// Whether connections of one identity may share their links: the router then looks after sessions, by calls that only
-    /// Impala has.
+    /// Whether connections of one identity may share their links: the router then looks after sessions, by
+    /// calls that only Impala has.
     pub fn shares_links(self) -> bool {
         matches!(self, Self::Impala)
     }
@@ -54,14 +56,15 @@ impl Flavor {
         matches!(self, Self::Impala)
     }
 
-    /// Whether a session can be opened again elsewhere with all that was set in it: only of Impala's statements it is known
-    /// what they set.
+    /// Whether a session can be opened again elsewhere with all that was set in it: only of Impala's
+    /// statements it is known what they set.
     pub fn sessions_move(self) -> bool {
         matches!(self, Self::Impala)
     }
 
-    /// Where a service is in an installation that has it and that nobody changed. Impala: impala-server.cc (flags `hs2_port`,
-    /// `beeswax_port`, `hs2_http_port`). Hive: HiveConf.java (`hive.server2.thrift.port`, `….http.port`). Spark: as Hive.
+    /// Where a service is in an installation that has it and that nobody changed. Impala: impala-server.cc
+    /// (flags `hs2_port`, `beeswax_port`, `hs2_http_port`). Hive: HiveConf.java (`hive.server2.thrift.port`,
+    /// `….http.port`). Spark: as Hive.
     pub fn usual_port(self, service: Service) -> Option<u16> {
         match (self, service) {
             (Self::Impala, Service::Hs2) => Some(21050),
@@ -73,10 +76,11 @@ impl Flavor {
         }
     }
 
-    /// The ports of a coordinator of which nothing else is known. Impala has all services; Beeswax is off by default since
-    /// IMPALA-14990, but where it is on it is here. Hive and Spark listen for one transport unless they are told otherwise, and
-    /// that is the binary one (Hive: HiveConf.java, `hive.server2.transport.mode`). Web: webserver.cc (`webserver_port`); of
-    /// Hive's and Spark's web pages nothing is read.
+    /// The ports of a coordinator of which nothing else is known. Impala has all services; Beeswax is off by
+    /// default since IMPALA-14990, but where it is on it is here. Hive and Spark listen for one transport
+    /// unless they are told otherwise, and that is the binary one (Hive: HiveConf.java,
+    /// `hive.server2.transport.mode`). Web: webserver.cc (`webserver_port`); of Hive's and Spark's web pages
+    /// nothing is read.
     pub fn default_ports(self) -> Ports {
         let hs2 = self.usual_port(Service::Hs2);
         match self {
@@ -89,8 +93,9 @@ impl Flavor {
         }
     }
 
-    /// Connections that a port serves at once in an installation that nobody changed. Impala: impala-server.cc
-    /// (`fe_service_threads`). Hive: HiveConf.java (`hive.server2.thrift.max.worker.threads`). Spark: as Hive.
+    /// Connections that a port serves at once in an installation that nobody changed. Impala:
+    /// impala-server.cc (`fe_service_threads`). Hive: HiveConf.java
+    /// (`hive.server2.thrift.max.worker.threads`). Spark: as Hive.
     pub fn default_service_threads(self) -> u32 {
         match self {
             Self::Impala => 64,

@@ -7,8 +7,8 @@
 //!    └─────────────────┘                        └────────────────────────────────┘
 //! ```
 //!
-//! Only probes move it: no client can eject a coordinator with bad requests or passwords. Each ejection that follows
-//! soon after a return waits twice as long as the one before.
+//! Only probes move it: no client can eject a coordinator with bad requests or passwords. Each ejection that
+//! follows soon after a return waits twice as long as the one before.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 pub struct Settings {
     /// From one probe to the next; also the first back-off. More than zero.
     pub interval: Duration,
-    /// So many failures in a row eject; at least 1.
+    /// This many failures in a row eject; at least 1.
     pub fall: u32,
-    /// So many passes in a row restore; at least 1.
+    /// This many passes in a row restore; at least 1.
     pub rise: u32,
 }
 
@@ -132,7 +132,7 @@ impl Health {
         self.returned
     }
 
-    /// Whether nothing has answered for as many probes as eject: whoever waits for an answer there waits in vain.
+    /// Whether as many probes in a row as eject got no answer: to wait for an answer there is in vain.
     pub fn is_silent(&self, settings: &Settings) -> bool {
         self.silences >= settings.fall
     }

@@ -1,5 +1,6 @@
-//! What a pick goes by, told for people: each coordinator's standing and score, and the terms that the score is made of. And when
-//! a coordinator begins to be passed over because of what comes of its opens, which no probe tells.
+//! What a pick goes by, told for people: each coordinator's standing and score, and the terms that the score
+//! is made of. And when a coordinator begins to be passed over because of what comes of its opens, which no
+//! probe tells.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,11 +19,12 @@ use crate::ids::{CoordinatorId, PerService, Service};
 /// What is thought of one port of a coordinator at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Judged {
-    /// As a pick sees it: where probes are not believed, an ejection is none.
+    /// As a pick sees it: where probes are not believed, an ejection does not count.
     pub standing: Standing,
     /// None if the policy does not go by load.
     pub score: Option<Score>,
-    /// Whether so much of what it answered lately were failures that it is passed over. Only a policy that goes by load does.
+    /// Whether so much of what it answered lately were failures that it is passed over. Only a policy that
+    /// goes by load does.
     pub is_failing: bool,
 }
 
@@ -35,7 +37,8 @@ pub struct Score {
     pub terms: Terms,
     /// The weight that people gave it, times the share of it that it takes so far.
     pub weight: f64,
-    /// What its recent failures add: each at least as much as the busiest coordinator has to do, and less with time.
+    /// What its recent failures add: each at least as much as the busiest coordinator has to do, and less
+    /// with time.
     pub failures: f64,
 }
 
@@ -120,7 +123,7 @@ pub struct Watch(BTreeMap<CoordinatorId, PerService<Option<PassedOver>>>);
 /// Something to be said of one.
 #[derive(Clone, Debug)]
 pub struct News {
-    /// Of whom.
+    /// Of which coordinator.
     pub coordinator: Arc<Coordinator>,
     /// Of which port.
     pub service: Service,
@@ -129,7 +132,8 @@ pub struct News {
 }
 
 impl Watch {
-    /// What has changed since the last look. Of a coordinator that gets no sessions for another reason nothing is said.
+    /// What has changed since the last look. Of a coordinator that gets no sessions for another reason
+    /// nothing is said.
     pub fn look(&mut self, cluster: &Cluster, now: Instant) -> Vec<News> {
         let all = cluster.coordinators();
         self.0.retain(|id, _| place_of(&all, *id).is_some());

@@ -1,14 +1,15 @@
 //! Whether the process behind a port may be another one than before, going by what became of the links to it.
 //!
-//! A link that lives was made to the process that answers now. So while one lives that is older than a session's last answer,
-//! the session's process lives, and if it says that it has no such session, then it has ended it. If all of them have broken
-//! since, it may be gone: nothing else closes all connections of a coordinator. Links that were closed on this side say
-//! nothing, unless they were the last of their time: then nothing is known.
+//! A link that lives was made to the process that answers now. So while one lives that is older than a
+//! session's last answer, the session's process lives, and if it says that it has no such session, then it
+//! has ended it. If all of them have broken since, it may be gone: nothing else closes all connections of a
+//! coordinator. Links that were closed on this side say nothing, unless they were the last of their time:
+//! then nothing is known.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// So many times in which links broke are remembered, the latest.
+/// This many times in which links broke are remembered, the latest.
 const MOST_BREAKS: usize = 16;
 
 /// When a link was made, and its number.
@@ -18,7 +19,8 @@ pub struct Birth {
     number: u64,
 }
 
-/// A span of time: whoever was answered last in it was answered by a process to which no link of that time is left.
+/// A span of time: whoever was answered last in it was answered by a process to which no link of that time is
+/// left.
 #[derive(Clone, Copy, Debug)]
 struct Break {
     from: Instant,
@@ -75,12 +77,12 @@ impl Lineage {
         self.breaks.push(Break { from: birth.at, until: self.living.first().map(|next| next.at) });
     }
 
-    /// Of which times no link is left.
+    /// The times of which no link is left.
     pub fn breaks(&self) -> Breaks {
         Breaks(self.breaks.clone())
     }
 
-    /// The same if there is one more since this was asked last.
+    /// The same, if there is a new one since this was called last.
     pub fn news(&mut self) -> Option<Breaks> {
         std::mem::take(&mut self.has_news).then(|| self.breaks())
     }

@@ -1,8 +1,8 @@
-//! What a coordinator has to do: for this router, which is counted as it happens, and for everyone else, which its web
-//! port tells every so often.
+//! What a coordinator has to do: for this router, which is counted as it happens, and for everyone else,
+//! which its web port tells every so often.
 //!
-//! A poll is old as soon as it is there, so only what it says of *others* is kept: what is ours is taken off it, and our
-//! own counts of this moment are added back. Fifty opens between two polls thus see each other.
+//! A poll is old as soon as it is there, so only what it says of *others* is kept: what is ours is taken off
+//! it, and our own counts of this moment are added back. Fifty opens between two polls thus see each other.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -21,9 +21,10 @@ pub struct Load {
     pub opens_in_progress: u32,
 }
 
-/// What an open in progress adds to a score, if an open session does not add more. Enough for the opens of a burst to see
-/// each other, and for few of them to wait at a coordinator that does not answer. But not as much as a running operation:
-/// of a burst that is as large as all that runs, each coordinator would get the same part, however busy it is.
+/// What an open in progress adds to a score, if an open session does not add more. Enough for the opens of a
+/// burst to see each other, and for few of them to wait at a coordinator that does not answer. But not as
+/// much as a running operation: of a burst that is as large as all that runs, each coordinator would get the
+/// same part, however busy it is.
 const OPEN_COST: f64 = 0.25;
 
 impl Load {
@@ -72,7 +73,8 @@ impl Terms {
 pub struct Weight(pub(super) f64);
 
 impl Weight {
-    /// The share that people gave it, times how much of that it takes so far (see [`super::Coordinator::share`]).
+    /// The share that people gave it, times how much of that it takes so far (see
+    /// [`super::Coordinator::share`]).
     pub fn new(configured: NonZeroU32, share: Share) -> Self {
         Self(f64::from(configured.get()) * share.0)
     }
@@ -144,8 +146,8 @@ pub struct Own {
 }
 
 impl Own {
-    /// What was there at either of two moments: something that came or went while a poll was under way is taken for
-    /// ours, so that it is not counted twice.
+    /// What was there at either of two moments: something that came or went while a poll was under way is
+    /// taken for ours, so that it is not counted twice.
     #[must_use]
     pub fn at_most(self, other: Self) -> Self {
         Self {
@@ -174,7 +176,8 @@ pub(super) struct Polled {
     said: bool,
 }
 
-/// So many polls in a row must fail before the last good one is dropped: until then old figures are better than none.
+/// So many polls in a row must fail before the last good one is dropped: until then old figures are better
+/// than none.
 const FORGET_AFTER: u32 = 3;
 
 /// What is worth a line in the log.

@@ -1,4 +1,5 @@
-//! What the router knows of a fleet: its coordinators, how loaded each is, and which one a new session should go to.
+//! What the router knows of a fleet: its coordinators, how loaded each is, and which one a new session should
+//! go to.
 //!
 //! Nothing here performs IO, reads a clock or draws its own random numbers: `serve` reports what happened
 //! ([`Coordinator::note_dial_failed`] and its kin, guards such as [`Opening`]) and asks
@@ -60,7 +61,8 @@ pub struct Settings {
     pub sessions_outlive_connections: bool,
     /// How the order of candidates is found.
     pub policy: PolicyName,
-    /// What an open session without a running operation adds to a score; 0.0 or more, a running operation adds 1.0.
+    /// What an open session without a running operation adds to a score; 0.0 or more, a running operation
+    /// adds 1.0.
     pub idle_session_cost: f64,
     /// How health is judged and what follows from it.
     pub health: HealthSettings,
@@ -73,8 +75,8 @@ pub struct Settings {
 pub struct HealthSettings {
     /// How probes are judged.
     pub probe: health::Settings,
-    /// Fewer fit coordinators than this share of those that people want used: ejections are not believed. 0.0 to 1.0;
-    /// 0.0 believes all.
+    /// If fewer than this share of the coordinators that people want used are fit, ejections are not
+    /// believed. 0.0 to 1.0; with 0.0 all are believed.
     pub panic_threshold: f64,
     /// How long a returned coordinator takes to get its whole share; zero: at once.
     pub slow_start: Duration,
@@ -192,8 +194,8 @@ pub struct Cluster {
     pub name: Arc<str>,
     /// What kind of server its coordinators are.
     pub flavor: Flavor,
-    /// Whether a session lives on when the connection that opened it closes. Where it does not, the link that opened it is
-    /// kept for it; where it does, a handle that is not known may be somebody's.
+    /// Whether a session lives on when the connection that opened it closes. Where it does not, the link that
+    /// opened it is kept for it; where it does, a handle that is not known may be somebody's.
     pub sessions_outlive_connections: bool,
     coordinators: Roster<Coordinator>,
     /// Of the next one. Locked for as long as one is added: no two may have the same name.

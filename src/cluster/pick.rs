@@ -65,7 +65,7 @@ pub struct Wanted<'a> {
     pub service: Service,
     /// What it is, where that can be told: those that failed at it come after all others that are ready.
     pub demand: Option<Demand>,
-    /// Who was tried already.
+    /// Those that were tried already.
     pub tried: &'a [CoordinatorId],
     /// Whether a coordinator has room for it.
     pub has_room: &'a dyn Fn(&Coordinator) -> bool,
@@ -78,12 +78,12 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Why nobody was picked.
+/// Why no coordinator was picked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPick {
-    /// There is nobody who was not tried and does not drain.
+    /// All were tried already, or drain.
     Nobody,
-    /// There is, but without room: worth waiting for.
+    /// There are others, but without room: worth waiting for.
     NoRoom,
 }
 
@@ -91,19 +91,19 @@ pub enum NoPick {
 #[derive(Debug)]
 #[must_use = "the reservation ends when this is dropped"]
 pub struct Reserved {
-    /// Who was picked and why.
+    /// Which coordinator was picked, and why.
     pub candidate: Candidate,
     /// Counts the open; knows the coordinator.
     pub opening: Opening,
 }
 
 impl Cluster {
-    /// The best coordinator that was not tried yet and has room, with an open counted on it before anyone else picks.
-    /// Those that health speaks against come last, since to try one is better than to refuse a client; but none of them
-    /// is taken while a fit one is only full. One that drains is not taken.
+    /// The best coordinator that was not tried yet and has room, with an open counted on it before anyone
+    /// else picks. Those that health speaks against come last, since to try one is better than to refuse a
+    /// client; but none of them is taken while a fit one is only full. One that drains is not taken.
     ///
-    /// To go on after a failure, call again with the failed one added to `tried`: the order follows the load of that
-    /// moment, not of the first attempt.
+    /// To go on after a failure, call again with the failed one added to `tried`: the order follows the load
+    /// of that moment, not of the first attempt.
     ///
     /// # Errors
     /// [`NoPick`].

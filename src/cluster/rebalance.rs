@@ -1,4 +1,5 @@
-//! Sessions go back to a coordinator that has returned, until the load is even again, and no faster than a few at a time.
+//! Sessions go back to a coordinator that has returned, until the load is even again, and no faster than a
+//! few at a time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,10 +12,10 @@ use crate::ids::{CoordinatorId, Service};
 
 /// It is even enough when the fullest coordinator has at most this many times the mean, each by its weight.
 const EVEN: f64 = 1.1;
-/// This part of all sessions goes back in a second at most.
+/// At most this part of all sessions goes back in a second.
 const PART_A_SECOND: f64 = 0.05;
 
-/// Sessions that shall go from one coordinator to another.
+/// Sessions that are to go from one coordinator to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shift {
     /// Where there are too many.
@@ -34,7 +35,7 @@ struct Known {
     refills: bool,
 }
 
-/// Decides who goes back where.
+/// Decides how many sessions go back, from where to where.
 #[derive(Debug, Default)]
 pub struct Rebalance {
     known: BTreeMap<CoordinatorId, Known>,

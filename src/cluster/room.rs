@@ -1,10 +1,12 @@
 //! Whether a coordinator's port has room for one more connection of ours, and what has to give way for it.
 //!
-//! A coordinator serves as many connections at once as it has service threads; the next one is accepted and then hears
-//! nothing (Impala: `TAcceptQueueServer.cpp`, `fe_service_threads`). So connections are counted before they are made, those
-//! of others are learnt from polls, and what does not fit waits here, where it can be told so.
+//! A coordinator serves as many connections at once as it has service threads; the next one is accepted and
+//! then hears nothing (Impala: `TAcceptQueueServer.cpp`, `fe_service_threads`). So connections are counted
+//! before they are made, those of others are learnt from polls, and what does not fit waits here, where it
+//! can be told so.
 //!
-//! `L` is a link. One in use is the caller's, who brings it back ([`Room::put`]) or says that it is gone ([`Room::end`]).
+//! `L` is a link. One in use is the caller's, who brings it back ([`Room::put`]) or says that it is gone
+//! ([`Room::end`]).
 
 mod figures;
 mod shares;
@@ -19,15 +21,16 @@ use self::shares::Shares;
 pub use self::shares::{AddressShare, Holder};
 use crate::ids::{Access, ClientAddress};
 
-/// A link that no call has used for this long is retired, because others may want its service thread; except the last one of an
-/// identity that has a session there. That one goes this long after the last session was closed: the coordinator would
-/// close it soon after (Impala: `--idle_client_poll_period_s`, 30 s).
+/// A link that no call has used for this long is retired, because others may want its service thread; except
+/// the last one of an identity that has a session there. That one goes this long after the last session was
+/// closed: the coordinator would close it soon after (Impala: `--idle_client_poll_period_s`, 30 s).
 const UNNEEDED_FOR: Duration = Duration::from_secs(20);
 
-/// Looks at what is not used any more are so far apart, or further.
+/// The least time between two looks for links that are not used any more.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// So many polls in a row must show a queue of others before it counts: every new connection is in it for a moment.
+/// This many polls in a row must show a queue of others before it counts: every new connection is in it for a
+/// moment.
 const QUEUED_POLLS: u32 = 2;
 
 /// How many connections a port has.
@@ -37,7 +40,8 @@ pub struct Limits {
     pub threads: Option<u32>,
     /// How many of them are kept for [`Purpose::Relief`].
     pub reserve: u32,
-    /// How much of what others leave of the rest an address may use that has proven nothing.
+    /// How much of the rest, as far as others leave it free, an address may use whose clients have proven
+    /// nothing.
     pub address_share: AddressShare,
 }
 
@@ -99,9 +103,10 @@ pub struct Room<L> {
     /// Polls in a row that showed others in the queue.
     queued_polls: u32,
     idle: u32,
-    /// Counts the times that a link was put back: who was put back longest ago gives way first.
+    /// Counts the times that a link was put back: the one that was put back longest ago gives way first.
     puts: u64,
-    /// How often a link had been put back at earlier looks, a second apart or more, of the last [`UNNEEDED_FOR`].
+    /// How often a link had been put back at earlier looks, a second apart or more, of the last
+    /// [`UNNEEDED_FOR`].
     looks: VecDeque<(Instant, u64)>,
     /// In order: with few identities, as there are mostly, it takes less than a hash of one.
     kept: BTreeMap<Access, Kept<L>>,
@@ -162,7 +167,8 @@ impl<L> Room<L> {
         OwnLinks { held: self.held, unsettled: self.unsettled }
     }
 
-    /// Whether others wait in the coordinator's accept queue: a connection that we made, or gave up, would be theirs.
+    /// Whether others wait in the coordinator's accept queue: a connection that we made, or gave up, would be
+    /// theirs.
     fn is_crowded(&self) -> bool {
         self.queued_polls >= QUEUED_POLLS
     }
@@ -200,8 +206,8 @@ impl<L> Room<L> {
             && (is_there && self.has_idle(holder.access) || may_be_made && self.may_dial())
     }
 
-    /// Whether a claim gets nothing for want of a place, and would get one that became free now. Not if only its address has
-    /// used its share.
+    /// Whether a claim gets nothing, but would get a place that became free now. False if what it lacks is
+    /// only a part in the share of its address.
     pub fn wants_place(&self, holder: Holder<'_>, purpose: Purpose) -> bool {
         let is_full = self.working >= self.limit().saturating_sub(self.limits.reserve) || !self.may_dial();
         is_full
@@ -209,8 +215,8 @@ impl<L> Room<L> {
                 || holder.unproven.is_none_or(|address| self.shares.allow(address, 1)))
     }
 
-    /// Takes a link into use, or the right to make one; `None` if there is no room. Of several idle links it is one that is
-    /// `near`, if there is any.
+    /// Takes a link into use, or the right to make one; `None` if there is no room. Of several idle links it
+    /// is one that is `near`, if there is any.
     pub fn claim(
         &mut self,
         holder: Holder<'_>,
@@ -246,7 +252,8 @@ impl<L> Room<L> {
         may
     }
 
-    /// Who uses a link for this has proven to be somebody: it is no longer of the share of its address.
+    /// The client that uses a link for this has proven who it is: the link no longer belongs to the share of
+    /// its address.
     pub fn prove(&mut self, purpose: Purpose, address: ClientAddress) {
         if purpose == Purpose::Work {
             self.shares.end(address);
@@ -305,8 +312,8 @@ impl<L> Room<L> {
         Tenancy { sessions: Arc::clone(&kept.sessions) }
     }
 
-    /// Takes in what a poll says; `own` is what was ours while it was under way. Returns idle links that must make room
-    /// for others.
+    /// Takes in what a poll says; `own` is what was ours while it was under way. Returns idle links that must
+    /// make room for others.
     pub fn note_polled(&mut self, polled: PortFigures, own: OwnLinks) -> Vec<L> {
         self.others = polled.in_use.saturating_sub(own.held);
         let queue_of_others = polled.queued > own.unsettled;
@@ -330,7 +337,8 @@ impl<L> Room<L> {
                 let since = *kept.unneeded_since.get_or_insert(now);
                 now.saturating_duration_since(since) >= UNNEEDED_FOR
             };
-            // One is kept as long as there is a session: with its last link a coordinator would think that its client left.
+            // One is kept as long as there is a session: with its last link a coordinator would think that
+            // its client left.
             let newest = kept.idle.last().map(|(put, _)| *put);
             let is_spare = |put| put <= unused && Some(put) != newest;
             let retire = |(put, link): &mut (u64, L)| unneeded || is_spare(*put) || is_over(link);

@@ -1,6 +1,7 @@
-//! Who is next where many wait: identities take turns, so that one which asks a thousand times at once delays the
-//! others by one turn each time, and within a turn who came first is first. A name that somebody claims and has not proven
-//! has no turn of its own, because names can be invented without end: there the addresses take turns.
+//! Who is next where many wait: identities take turns, so that one which asks a thousand times at once delays
+//! the others by one turn each time, and within a turn who came first is first. A name that somebody claims
+//! and has not proven has no turn of its own, because names can be invented without end: there the addresses
+//! take turns.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -25,11 +26,11 @@ impl Turn {
     }
 }
 
-/// Names one who waits, for as long as it waits.
+/// Names a waiter for as long as it waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
-/// So many wait already that this one may not.
+/// Too many wait already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{length} wait already (queue_length)")]
 pub struct QueueFull {
@@ -37,10 +38,10 @@ pub struct QueueFull {
     pub length: usize,
 }
 
-/// Those who wait, in turns.
+/// Waiters, who take turns.
 #[derive(Debug)]
 pub struct Turns<T> {
-    /// Those of which somebody waits, the next one first.
+    /// The turns for which somebody waits, the next first.
     order: VecDeque<Turn>,
     waiting: HashMap<Turn, VecDeque<(Ticket, T)>>,
     length: usize,
@@ -64,8 +65,8 @@ impl<T> Turns<T> {
         self.length == 0
     }
 
-    /// One more waits. If the queue is full, somebody gives way to it and is returned: the newest of those whose turn has
-    /// the most, so that nobody keeps others out by coming often.
+    /// One more waits. If the queue is full, somebody gives way to it and is returned: the newest of those
+    /// whose turn has the most, so that nobody keeps others out by coming often.
     ///
     /// # Errors
     /// [`QueueFull`], if no turn has more of them than this one would.
@@ -83,7 +84,7 @@ impl<T> Turns<T> {
         Ok((ticket, displaced))
     }
 
-    /// Takes out who gives way to a newcomer.
+    /// Takes out the waiter that gives way to a newcomer.
     fn displace(&mut self, newcomer: &Turn) -> Result<T, QueueFull> {
         let own = self.waiting.get(newcomer).map_or(0, VecDeque::len) + 1;
         // No two have the same newest ticket, so the order of the map tells nothing.
@@ -95,8 +96,8 @@ impl<T> Turns<T> {
         Ok(displaced)
     }
 
-    /// Takes out who is next among those that `fits`; their turn then comes after all others. Looks past those that do not
-    /// fit, so it takes as long as there are such.
+    /// Takes out the next waiter of those for whom `fits` says true; its turn then comes after all others.
+    /// Looks past the others one by one.
     pub fn next(&mut self, mut fits: impl FnMut(&T) -> bool) -> Option<T> {
         let waiting = &self.waiting;
         let (place_in_order, place) = self.order.iter().enumerate().find_map(|(place_in_order, turn)| {
@@ -121,7 +122,7 @@ impl<T> Turns<T> {
         self.waiting.values().flatten().any(|(_, who)| fits(who))
     }
 
-    /// Takes out one who waits no longer; `None` if it had its turn already, or gave way.
+    /// Takes out a waiter that waits no longer; `None` if it had its turn already, or gave way.
     pub fn leave(&mut self, turn: &Turn, ticket: Ticket) -> Option<T> {
         let line = self.waiting.get_mut(turn)?;
         let place = line.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()?;

@@ -1,4 +1,5 @@
-//! What happens in a session: calls under way, when the last one ended, when its coordinator last answered for it.
+//! What happens in a session: calls under way, when the last one ended, when its coordinator last answered
+//! for it.
 //!
 //! The table and the connections that use the session share this value, so that a call costs no look-up.
 
@@ -18,7 +19,7 @@ pub struct Activity {
     holds: AtomicU32,
     /// When the last call ended, in nanoseconds after `since`.
     last: AtomicU64,
-    /// When its coordinator last had it, likewise.
+    /// When its coordinator last answered for it, in nanoseconds after `since`.
     answered: AtomicU64,
     /// Set once, when the session ends with its link to this coordinator.
     lost: OnceLock<CoordinatorId>,
@@ -63,7 +64,8 @@ impl Activity {
         self.counted.load(Ordering::Acquire)
     }
 
-    /// The session has ended with its link to this coordinator: no call begins any more. The first such end counts.
+    /// The session has ended with its link to this coordinator: no call begins any more. The first such end
+    /// counts.
     pub fn note_lost(&self, coordinator: CoordinatorId) {
         let _earlier = self.lost.set(coordinator);
         self.close();
@@ -117,7 +119,8 @@ impl Activity {
         }
     }
 
-    /// If no call has been under way for as long as `timeout`, none begins any more; whether that is so.
+    /// Closes the session to calls if none has been under way for as long as `timeout`. Returns whether it is
+    /// closed.
     pub fn expire(&self, now: Instant, timeout: Duration) -> bool {
         self.idle(now) >= timeout
             && match self.calls.compare_exchange(0, CLOSED, Ordering::AcqRel, Ordering::Acquire) {
@@ -131,8 +134,8 @@ impl Activity {
         self.calls.fetch_or(CLOSED, Ordering::AcqRel);
     }
 
-    /// Counts a call that keeps the session where it is. Whoever decides whether it may leave keeps others from
-    /// calling this meanwhile.
+    /// Counts a call that keeps the session where it is. Whoever decides whether it may leave keeps others
+    /// from calling this meanwhile.
     pub(super) fn hold(self: &Arc<Self>, moved: bool) -> Hold {
         self.holds.fetch_add(1, Ordering::AcqRel);
         Hold { activity: Arc::clone(self), moved }
@@ -156,8 +159,8 @@ pub struct InUse<C: Fn() -> Instant = fn() -> Instant> {
 }
 
 impl<C: Fn() -> Instant> InUse<C> {
-    /// A call begins; `clock` is read when it ends. None if no call may begin any more: see [`Activity::expire`] and
-    /// [`Activity::close`].
+    /// A call begins; `clock` is read when it ends. None if no call may begin any more: see
+    /// [`Activity::expire`] and [`Activity::close`].
     pub fn begin(activity: Arc<Activity>, clock: C) -> Option<Self> {
         activity.begin().then(|| Self { activity, clock, succeeded: false })
     }
@@ -184,8 +187,8 @@ impl<C: Fn() -> Instant> Drop for InUse<C> {
     }
 }
 
-/// A call that keeps its session where it is: the session does not move while this lives, unless its coordinator is
-/// lost.
+/// A call that keeps its session where it is: the session does not move while this lives, unless its
+/// coordinator is lost.
 #[derive(Debug)]
 #[must_use = "the session may move when this is dropped"]
 pub struct Hold {

@@ -1,4 +1,5 @@
-//! Where a call goes: a pure function of what the call carries, what is known, and what its connection did before.
+//! Where a call goes: a pure function of what the call carries, what is known, and what its connection did
+//! before.
 
 use super::locate::Question;
 use super::table::Table;
@@ -16,10 +17,10 @@ pub struct Past {
     pub last: Option<CoordinatorId>,
     /// The coordinator of its Beeswax session.
     pub beeswax: Option<CoordinatorId>,
-    /// Whether its cluster has Beeswax ports. Where it has none, Beeswax calls get what a client that came to the wrong
-    /// port would get: an HS2 port's own words.
+    /// Whether its cluster has Beeswax ports. Where it has none, Beeswax calls get what a client that came to
+    /// the wrong port would get: an HS2 port's own words.
     pub has_beeswax: bool,
-    /// Whether a handle that the table lacks may be somebody's all the same, so that it is worth asking: only where
+    /// Whether a handle that the table lacks is located. A coordinator can have it all the same only where
     /// sessions outlive the connections that opened them.
     pub locates: bool,
 }
@@ -55,7 +56,7 @@ pub enum Affinity {
     Beeswax,
     /// All were asked, and that coordinator says that it has it.
     Located,
-    /// All were asked, and nobody says that it has it; that coordinator has the words for that.
+    /// All were asked, and none has it; that coordinator has the words for that.
     Nowhere,
     /// It names nothing that is known; its connection was there last.
     Last,
@@ -110,15 +111,16 @@ pub fn purpose(method: &Method) -> Purpose {
     }
 }
 
-/// What there is to ask about a call whose handle the table lacks; nothing for a method that is not known, which may need
-/// either.
+/// The question that locates the handle of a call. None for a method that is not known: its handle may be a
+/// session's or an operation's.
 pub fn question(method: &Method, request: &Facts) -> Option<Question> {
     match method.role {
         Role::UseOperation | Role::CancelOperation | Role::Fetch | Role::Poll | Role::CloseOperation => {
             let kind = request.operation_type.unwrap_or(OperationType::EXECUTE_STATEMENT);
             Some(Question::Operation(request.handle()?, kind))
         }
-        // Of a profile, too: its operation may be closed, and its session judges (Impala: `GetRuntimeProfile`).
+        // Of a profile, too: its operation may be closed, and its session judges (Impala:
+        // `GetRuntimeProfile`).
         _ => Some(Question::Session(session_of(method, request)?)),
     }
 }
@@ -132,7 +134,8 @@ pub fn session_of(method: &Method, request: &Facts) -> Option<Handle> {
     }
 }
 
-/// The handle of the operation that a call names, if it is for one; whether its secret is right is not judged.
+/// The handle of the operation that a call names, if it is for one; whether its secret is right is not
+/// judged.
 pub fn operation_of(method: &Method, request: &Facts) -> Option<Handle> {
     match method.role {
         Role::UseOperation | Role::CancelOperation | Role::Fetch | Role::Poll | Role::CloseOperation => {

@@ -1,8 +1,9 @@
 //! How long a session may be idle.
 //!
-//! Impala ends a session whose client makes no call for longer than `IDLE_SESSION_TIMEOUT` says (`impala-server.cc`
-//! `SessionMaintenance`). It counts from the last call of anybody, so the calls by which the router keeps a session would
-//! keep it for ever: the router counts what the client does ([`super::activity`]), and ends the session itself.
+//! Impala ends a session whose client makes no call for longer than `IDLE_SESSION_TIMEOUT` says
+//! (`impala-server.cc` `SessionMaintenance`). It counts from the last call of anybody, so the calls by which
+//! the router keeps a session would keep it for ever: the router counts what the client does
+//! ([`super::activity`]), and ends the session itself.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -23,16 +24,17 @@ pub struct IdleTimeout {
 }
 
 impl IdleTimeout {
-    /// Of a session whose `OpenSession` was answered with this value: that is the coordinator's own default, unless the
-    /// request set one. None was given if the request was not held.
+    /// Of a session whose `OpenSession` was answered with this value: that is the coordinator's own default,
+    /// unless the request set one. None was given if the request was not held.
     pub fn opened(value: Option<Duration>, request: Option<&[u8]>) -> Self {
         let is_default = request.is_some_and(|request| !sets(request, OPTION));
         let now = value.and_then(whole_seconds);
         Self { now, default: now.filter(|_| is_default) }
     }
 
-    /// A statement that does this has succeeded in the session. `UNSET ALL` forgets what was set and leaves the timeout as it
-    /// is (Impala: `client-request-state.cc` `Exec`, where only a `SET` of the option calls `UpdateTimeout`).
+    /// A statement that does this has succeeded in the session. `UNSET ALL` forgets what was set and leaves
+    /// the timeout as it is (Impala: `client-request-state.cc` `Exec`, where only a `SET` of the option calls
+    /// `UpdateTimeout`).
     pub fn apply(&mut self, effect: &Effect) {
         match effect {
             Effect::Set { option, value } if option.eq_ignore_ascii_case(OPTION) => {

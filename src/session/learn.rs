@@ -22,7 +22,8 @@ pub struct Call<'a> {
     pub connection_session: Option<Guid>,
     /// The operations that its connection opened.
     pub open: &'a OpenOperations,
-    /// Whether what was read may answer another call of the same client: one that its coordinator found in an earlier request.
+    /// Whether the reply may be to another call of the same client, one that its coordinator found in an
+    /// earlier request.
     pub in_doubt: bool,
     /// What its statement does to its session.
     pub effect: &'a Effect,
@@ -30,8 +31,8 @@ pub struct Call<'a> {
     pub now: Instant,
 }
 
-/// Brings the table up to date with a reply; `running` counted the statement while it was under way. A new session is not
-/// this function's: it comes from a pick.
+/// Brings the table up to date with a reply; `running` counted the statement while it was under way. A new
+/// session is not this function's: it comes from a pick.
 pub fn learn(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flavor: Flavor, table: &Table) {
     if call.in_doubt && !names_its_own(call, table) {
         return;
@@ -43,7 +44,8 @@ pub fn learn(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flav
             // Profile and summary name the session second.
             let named = [call.request.handle(), call.request.second_handle()];
             let known = named.into_iter().flatten().find(|handle| table.is_session(handle));
-            // One that can move may have been lost with its coordinator; that is for whoever made the call to find out.
+            // One that can move may have been lost with its coordinator; that is for whoever made the call to
+            // find out.
             if let Some(handle) = known.filter(|handle| !table.can_move(&handle.guid)) {
                 table.remove_session(&handle.guid);
             }
@@ -53,7 +55,8 @@ pub fn learn(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flav
                 table.close_operation(&guid);
             }
         }
-        // A fetch that fails ends its operation (Impala: `ImpalaServer::FetchInternal` unregisters the query).
+        // A fetch that fails ends its operation (Impala: `ImpalaServer::FetchInternal` unregisters the
+        // query).
         Verdict::Failed if call.method.role == Role::Fetch => {
             if let Some(guid) = failed_operation(call, table) {
                 table.end_running(&guid);
@@ -63,8 +66,8 @@ pub fn learn(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flav
     }
 }
 
-/// Whether its client knows the secret of what a call names, or opened it on this connection: what is wrongly believed of that
-/// harms nobody else.
+/// Whether its client knows the secret of what a call names, or opened it on this connection. Then a wrong
+/// belief about it harms nobody else.
 fn names_its_own(call: &Call<'_>, table: &Table) -> bool {
     match (call.request.handle(), named_query(call, table)) {
         (Some(handle), _) => table.is_session(&handle) || table.is_operation(&handle),
@@ -73,9 +76,9 @@ fn names_its_own(call: &Call<'_>, table: &Table) -> bool {
     }
 }
 
-/// The operation of which a failure may say something: it came to somebody who knows the operation's secret, or, since
-/// Beeswax knows none, on the connection that opened it. To all others a coordinator may say the same because they may not
-/// have it (Impala: `ImpalaServer::CheckClientRequestSession`).
+/// The operation about which a failure says something. The call must know the operation's secret or, as
+/// Beeswax has no secrets, come on the connection that opened it. To other clients a coordinator may say the
+/// same because they may not use the operation (Impala: `ImpalaServer::CheckClientRequestSession`).
 fn failed_operation(call: &Call<'_>, table: &Table) -> Option<Guid> {
     if let Some(handle) = call.request.handle() {
         return table.is_operation(&handle).then_some(handle.guid);
@@ -92,8 +95,8 @@ fn named_query(call: &Call<'_>, table: &Table) -> Option<(Guid, Guid)> {
 
 fn succeeded(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flavor: Flavor, table: &Table) {
     let named = call.request.handle().map(|handle| handle.guid).or_else(|| {
-        // Whom its coordinator lets have a query may end it; but an HS2 operation is not told by a name that anybody can
-        // read on a web page.
+        // Whoever its coordinator lets use a query may end it. An HS2 operation is not ended by its printed
+        // id, which anybody can read on a web page.
         let (guid, _) = named_query(call, table)?;
         Some(guid)
     });
@@ -144,7 +147,8 @@ fn rows_ended(reply: &Facts, flavor: Flavor) -> bool {
     flavor == Flavor::Impala && reply.more == Some(false)
 }
 
-/// Whether an operation of HS2 still is work for its coordinator, going by a successful reply to `GetOperationStatus`.
+/// Whether an operation of HS2 still is work for its coordinator, going by a successful reply to
+/// `GetOperationStatus`.
 pub fn runs(status: &Facts, flavor: Flavor) -> bool {
     // Rows may remain of one that has finished.
     !matches!(progress(status, false, flavor), Progress::Ended)
@@ -157,7 +161,8 @@ enum Progress {
     Ended,
 }
 
-/// `TOperationState`: FINISHED 2, CANCELED 3, CLOSED 4, ERROR 5, TIMEDOUT 8; Beeswax's `QueryState`: FINISHED 4, EXCEPTION 5.
+/// `TOperationState`: FINISHED 2, CANCELED 3, CLOSED 4, ERROR 5, TIMEDOUT 8; Beeswax's `QueryState`: FINISHED
+/// 4, EXCEPTION 5.
 fn progress(reply: &Facts, beeswax: bool, flavor: Flavor) -> Progress {
     let Some(state) = reply.state else { return Progress::Runs };
     let (finished, failed): (i32, &[i32]) = if beeswax { (4, &[5]) } else { (2, &[3, 4, 5, 8]) };

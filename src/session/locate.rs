@@ -1,6 +1,6 @@
-//! Handles that the table lacks, because the router was restarted or another router opened their session: every
-//! coordinator is asked. What is asked, what the answers say together, how long "nobody has it" is remembered, and how much
-//! one client may ask.
+//! Locating handles that the table lacks, because the router was restarted or another router opened their
+//! session: every coordinator is asked. This module decides what is asked, what the answers mean together,
+//! how long "no coordinator has it" is remembered, and how much one client may ask.
 
 mod allowance;
 
@@ -68,15 +68,15 @@ impl Question {
         }
     }
 
-    /// The call that clears away what the question left in a coordinator that says yes, with its method; none if it left
-    /// nothing.
+    /// The call that closes the operation which the question opened on a coordinator that said yes. None if it
+    /// opened none.
     pub fn clearance(&self, flavor: Flavor, reply: &Facts) -> Option<BytesMut> {
         let minted = reply.handle().filter(|_| self.method(flavor).role == Role::Metadata)?;
         let has = self.answer(flavor, reply) == Some(Answer::Has);
         has.then(|| request::close_operation(&minted, OperationType::GET_TYPE_INFO, SEQID))
     }
 
-    /// What a coordinator's reply to that says; none if it does not concern the handle.
+    /// What a coordinator's reply to the question says of the handle; none if it says nothing of it.
     pub fn answer(&self, flavor: Flavor, reply: &Facts) -> Option<Answer> {
         match verdict(self.method(flavor), reply, flavor.family()) {
             // It does not know the method: another kind of server than the flavor says.
@@ -93,10 +93,10 @@ impl Question {
 pub enum Answer {
     /// It has it, and the asker may use it.
     Has,
-    /// An error, and not that there is no such handle: only who has a session knows that it expired or whose it is, and
-    /// only who has an operation that its secret is another.
+    /// An error other than "no such handle". Only the owner of a session knows that it has expired, or whose
+    /// it is, and only the owner of an operation knows that its secret is another one.
     Refuses,
-    /// It has it not; or, of a session, its secret is another.
+    /// It does not have it. Of a session this may also mean that its secret is another one.
     HasNot,
 }
 
@@ -107,11 +107,12 @@ pub enum Finding {
     Owner(CoordinatorId),
     /// A coordinator knows it, and will say what is wrong with it.
     Refused(CoordinatorId),
-    /// Several say that they have it, of whom one at most is right: nobody is noted as its owner. The call goes to this one.
+    /// Several say that they have it, and at most one of them is right: none is noted as the owner. The call
+    /// goes to this one.
     Disputed(CoordinatorId),
-    /// Nobody who answered has it.
+    /// None that answered has it.
     Nowhere {
-        /// One who says so; none if nobody answered.
+        /// One that says so; none if none answered.
         says: Option<CoordinatorId>,
         /// Whether all answered.
         all: bool,
@@ -119,7 +120,7 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// Whether somebody says that it has it.
+    /// Whether a coordinator says that it has it.
     pub fn is_claimed(self) -> bool {
         matches!(self, Self::Owner(_) | Self::Disputed(_))
     }
@@ -146,7 +147,7 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// None yet, from so many coordinators. If nobody has the handle, the `preferred` one shall say so.
+    /// No answers yet, of this many coordinators. If none has the handle, the `preferred` one is to say so.
     pub fn of(coordinators: usize, preferred: Option<CoordinatorId>) -> Self {
         let (has, refuses, has_not) = Default::default();
         Self { missing: coordinators, preferred, has, refuses, has_not }
@@ -162,12 +163,12 @@ impl Answers {
         }
     }
 
-    /// Those who say that they have it.
+    /// Those that say that they have it.
     pub fn owners(&self) -> &[CoordinatorId] {
         &self.has
     }
 
-    /// A coordinator says yes to whatever it is asked: it has said nothing.
+    /// A coordinator says yes to everything: its answer counts for nothing.
     pub fn disbelieve(&mut self, coordinator: CoordinatorId) {
         self.has.retain(|one| *one != coordinator);
         self.missing += 1;
@@ -198,7 +199,8 @@ impl Answers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(u64);
 
-/// Makes keys, with a key of its own that nobody can guess, so that nobody can make two questions with one key.
+/// Makes keys, with a key of its own that nobody can guess, so that nobody can make two questions with one
+/// key.
 pub struct Keys([u8; 16]);
 
 impl fmt::Debug for Keys {
@@ -215,8 +217,8 @@ impl Keys {
         Self(key)
     }
 
-    /// The key of a question of this identity. Guid, secret *and* type count: who asks with a wrong one must not spoil the
-    /// right one.
+    /// The key of a question of this identity. Guid, secret *and* type count: the answer to a question with a
+    /// wrong one must not stand for the right one.
     pub fn key(&self, question: &Question, identity: &Identity) -> Key {
         let Handle { guid, secret } = question.handle();
         let kind = match question {
@@ -229,8 +231,8 @@ impl Keys {
     }
 }
 
-/// Questions whose answer was that nobody has it, for a while: clients ask again and again. Whatever may make it untrue,
-/// above all a coordinator that returns, must [`Self::forget`] them.
+/// Remembers for a while which handles no coordinator has, because clients ask again and again. Whatever may
+/// make that untrue, above all the return of a coordinator, must call [`Self::forget`].
 #[derive(Debug)]
 pub struct Unknown {
     capacity: usize,
@@ -241,27 +243,29 @@ pub struct Unknown {
     age: u64,
 }
 
-/// A moment between two times of forgetting: what was found out before the latest is worth nothing after it.
+/// A time between two calls of [`Unknown::forget`]: what was asked in an earlier one says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Age(u64);
 
 impl Unknown {
-    /// Nothing yet; later so many at most, for so long each.
+    /// Empty. Remembers at most `capacity` handles, each for `keep_for`.
     pub fn new(capacity: usize, keep_for: Duration) -> Self {
         Self { capacity, keep_for, since: HashMap::new(), order: VecDeque::new(), age: 0 }
     }
 
-    /// Now; to be handed to [`Self::note`] when the answers are there.
+    /// The present age, for [`Self::note`] when the answers are there.
     pub fn age(&self) -> Age {
         Age(self.age)
     }
 
-    /// All coordinators answered that they have it not; they were asked since `asked`.
+    /// All coordinators answered that they do not have it; `asked` is the [`Self::age`] at which they were
+    /// asked.
     pub fn note(&mut self, key: Key, asked: Age, now: Instant) {
         if asked != self.age() {
             return;
         }
-        // What is over is at the front, so that a key that is noted again is either gone by now or still true.
+        // What is over is at the front, so that a key that is noted again is either gone by now or still
+        // true.
         while self.oldest().is_some_and(|since| self.is_over(since, now)) {
             self.drop_oldest();
         }
@@ -274,7 +278,7 @@ impl Unknown {
         }
     }
 
-    /// Whether nobody had it a moment ago.
+    /// Whether it is remembered that no coordinator has it.
     pub fn has(&self, key: Key, now: Instant) -> bool {
         self.since.get(&key).is_some_and(|since| !self.is_over(*since, now))
     }
@@ -284,12 +288,12 @@ impl Unknown {
         self.order.len()
     }
 
-    /// Whether none is.
+    /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// Any of them may be somewhere now.
+    /// A coordinator may have any of them now.
     pub fn forget(&mut self) {
         self.since.clear();
         self.order.clear();

@@ -1,5 +1,5 @@
-//! Calls and replies for the tests of this layer: written as bytes and scanned, so that they have the facts that real
-//! ones have.
+//! Calls and replies for the tests of this layer: written as bytes and scanned, so that they have the facts
+//! that real ones have.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! What may happen to a call, decided without doing anything: whose session it belongs to, where it must go, what its
-//! reply taught.
+//! What may happen to a call, decided without doing anything: whose session it belongs to, where it must go,
+//! what its reply taught.
 //!
 //! ```text
 //! OpenSession ──reply──▶ open ──CloseSession, or its coordinator knows it no more──▶ gone
@@ -9,14 +9,15 @@
 //!                      detached ──disconnected_session_timeout──▶ gone
 //! ```
 //!
-//! A session that was idle for longer than its `IDLE_SESSION_TIMEOUT` is open no more, but still known ([`table::Expired`]),
-//! so that its client can be told why. So is one that is gone and had moved, until it is closed where it was ([`table::Over`]).
+//! The table remembers a session for a while after its end ([`table::NotLive`]): one that was idle for longer
+//! than its `IDLE_SESSION_TIMEOUT`, so that its client can be told why it ended, and one that had moved,
+//! until its leftovers are closed, too.
 //!
-//! A session that is not known, because it was opened before the router was started or by another router, becomes known
-//! when it is found by [`locate`]; of what it was before, nothing is known then.
+//! A session that was opened before the router was started, or by another router, becomes known when it is
+//! located ([`locate`]). What it was opened with, and what was set in it since, stays unknown.
 //!
-//! A session's operations go with it. A closed operation stays known for a while, because impala-shell asks for its
-//! profile after it has closed it (Impala keeps 200 in `--query_log_size`).
+//! A session's operations go with it. A closed operation stays known for a while, because impala-shell asks
+//! for its profile after it has closed it (Impala keeps 200 in `--query_log_size`).
 
 pub mod activity;
 pub mod decide;

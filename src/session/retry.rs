@@ -1,9 +1,10 @@
-//! What is done about a call that went wrong: one table, by what its method may bear and by how far it had come. A statement
-//! reaches a coordinator that runs it at most once, always. `docs/RETRIES.md` is written from what stands here.
+//! What is done about a call that went wrong: one table, by what its method may bear and by how far it had
+//! come. A statement reaches a coordinator that runs it at most once, always. `docs/RETRIES.md` is written
+//! from what stands here.
 //!
-//! An open whose reply began may go to the next candidate, because nothing of a reply to it is passed on before it is whole:
-//! unless the reply already said that the session is open. Then a session exists that nobody holds a handle of, and the
-//! coordinator has shown that it can open more of them; one is enough.
+//! An open whose reply began may go to the next candidate, because nothing of a reply to it is passed on
+//! before it is whole: unless the reply already said that the session is open. Then a session exists that
+//! nobody holds a handle of, and the coordinator has shown that it can open more of them; one is enough.
 
 use crate::wire::hs2::reply::SqlState;
 use crate::wire::method::Retry;
@@ -11,11 +12,13 @@ use crate::wire::method::Retry;
 /// How far a call had come when something went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// There is no link to send it on: the coordinator cannot be reached, or was lost before it had the credentials.
+    /// There is no link to send it on: the coordinator cannot be reached, or was lost before it had the
+    /// credentials.
     NoLink,
     /// There is no link because the coordinator is full, and was for longer than the call may wait.
     NoRoom,
-    /// There is no link because of what came of the credentials: the coordinator refused them, or gave no verdict.
+    /// There is no link because of what came of the credentials: the coordinator refused them, or gave no
+    /// verdict.
     CredentialsShown,
     /// Nothing of it was written: the link was found dead.
     NothingWritten,
@@ -25,7 +28,8 @@ pub enum Phase {
     ReplyBegan,
     /// Some of the reply came, and says that the call succeeded.
     ReplySucceeds,
-    /// The whole reply came, and says that the coordinator takes no new work, or no new session, and did not run the call.
+    /// The whole reply came, and says that the coordinator takes no new work, or no new session, and did not
+    /// run the call.
     TurnedAway,
     /// The reply to an open did not come in the time that one may take in all.
     OutOfTime,
@@ -51,7 +55,8 @@ impl Phase {
         (Self::OutOfTime, "an open takes longer than `open_timeout` in all"),
     ];
 
-    /// Whether the coordinator cannot have any of the request, so that even one that is not held whole can be sent.
+    /// Whether the coordinator cannot have any of the request, so that even one that is not held whole can be
+    /// sent.
     pub fn is_unwritten(self) -> bool {
         matches!(self, Self::NoLink | Self::NoRoom | Self::CredentialsShown | Self::NothingWritten)
     }
@@ -94,8 +99,8 @@ pub fn sql_state(phase: Phase) -> SqlState {
     }
 }
 
-/// Whether the kernel is asked for a FIN before a call is written to an idle link: what cannot be sent there again is worth
-/// a system call.
+/// Whether the kernel is asked for a FIN before a call is written to an idle link: what cannot be sent there
+/// again is worth a system call.
 pub fn wants_live_link(retry: Retry) -> bool {
     remedy(retry, Phase::Waiting, 0) != Remedy::Redial
 }

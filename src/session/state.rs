@@ -1,9 +1,10 @@
-//! What a session is made of: all that its coordinator was told when it was opened, and the later changes, kept as the one
-//! request that would open the same session again.
+//! What a session is made of: all that its coordinator was told when it was opened, and the later changes,
+//! kept as the one request that would open the same session again.
 //!
-//! Impala takes options, the database and the delegated user in `OpenSession.configuration` (impala-hs2-server.cc), as `SET`
-//! and `USE` would set them, so no statement has to be run again. Options that go back to their defaults leave the request:
-//! defaults are the coordinator's (`--default_query_options`), not those of the moment of the open.
+//! Impala takes options, the database and the delegated user in `OpenSession.configuration`
+//! (impala-hs2-server.cc), as `SET` and `USE` would set them, so no statement has to be run again. Options
+//! that go back to their defaults leave the request: defaults are the coordinator's
+//! (`--default_query_options`), not those of the moment of the open.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +12,8 @@ use std::fmt;
 use super::statement::Effect;
 use crate::wire::hs2::open::Open;
 
-/// The most bytes that are kept of one session. What impala-shell, impyla and JDBC drivers send has some hundred.
+/// The most bytes that are kept of one session. What impala-shell, impyla and JDBC drivers send has some
+/// hundred.
 const MOST_BYTES: usize = 8 << 10;
 /// The key of the database (impala-hs2-server.cc `OpenSession`).
 const DATABASE: &str = "use:database";
@@ -32,7 +34,7 @@ pub enum State {
 /// Why a session cannot be opened again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
-    /// Its `OpenSession` was not held, or is none that is understood.
+    /// Its `OpenSession` was not held, or was not understood.
     #[error("how it was opened is not known")]
     Opened,
     /// A statement may have changed it in a way that is not understood.

@@ -1,7 +1,8 @@
 //! What a statement does to its session, told from its text: just enough to open the session again elsewhere.
 //!
-//! In Impala `SET`, `UNSET ALL` and `USE` change a session and nothing else does (`common/cup/sql-parser.cup` `set_stmt`,
-//! `unset_stmt`; `client-request-state.cc` `Exec`, `ExecLocalCatalogOp`). What is not understood is not guessed at.
+//! In Impala `SET`, `UNSET ALL` and `USE` change a session and nothing else does (`common/cup/sql-parser.cup`
+//! `set_stmt`, `unset_stmt`; `client-request-state.cc` `Exec`, `ExecLocalCatalogOp`). What is not understood
+//! is not guessed at.
 
 /// What a statement does, if it succeeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,8 +152,8 @@ fn is_over(rest: &[u8]) -> bool {
     }
 }
 
-/// What follows white space and comments; none if a comment has no end. Hints, which look like comments, stand nowhere
-/// that matters here.
+/// What follows white space and comments; none if a comment has no end. Hints look like comments, too, but do
+/// not occur where that matters.
 fn skip(text: &[u8]) -> Option<&[u8]> {
     let mut rest = text.trim_ascii_start();
     loop {

@@ -1,11 +1,13 @@
 //! The sessions and operations that are known, and which coordinator owns each: affinity is a look-up here.
 //!
-//! One table a cluster ([`Table`]). Look-ups happen on every call, so an entry has in place only what a look-up reads,
-//! owner and secret: the less memory a large table walks over, the fewer misses of the processor's caches a look-up costs.
-//! Guards of [`crate::cluster`] live in the entries: what leaves the table stops counting as load.
+//! One table a cluster ([`Table`]). Look-ups happen on every call, so an entry has in place only what a
+//! look-up reads, owner and secret: the less memory a large table walks over, the fewer misses of the
+//! processor's caches a look-up costs. Guards of [`crate::cluster`] live in the entries: what leaves the
+//! table stops counting as load.
 //!
-//! From the bottom to the top: `secret`, `admission`, `operation`, `mobile`, `life`, `session` (an entry), `store` (the maps),
-//! and then what happens to them, each by itself: `sessions`, `operations`, `located`, `lost`, `moves`, `reap`, `remaining`.
+//! From the bottom to the top: `secret`, `admission`, `operation`, `mobile`, `life`, `session` (an entry),
+//! `store` (the maps), and then what happens to them, each by itself: `sessions`, `operations`, `located`,
+//! `lost`, `moves`, `reap`, `remaining`.
 
 mod admission;
 mod life;

@@ -1,8 +1,9 @@
 //! The least-loaded coordinator first.
 //!
-//! A pick does not ask all coordinators. What each one's place goes by is kept, and worked out anew when the coordinator
-//! says that something has changed ([`super::super::changes`]), or, for the few whose place depends on the time, every
-//! [`STEP`]. So a pick costs about the same whether there are ten of them or a thousand.
+//! A pick does not ask all coordinators. What each one's place goes by is kept, and worked out anew when the
+//! coordinator says that something has changed ([`super::super::changes`]), or, for the few whose place
+//! depends on the time, every [`STEP`]. So a pick costs about the same whether there are ten of them or a
+//! thousand.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,8 +21,8 @@ use super::common::{Found, Of, failure_cost, is_doubtful};
 use super::tournament::{Key, Tournament};
 use crate::ids::{CoordinatorId, PerService, Service};
 
-/// After this the coordinators whose place depends on the time are looked at again: a slow start goes on by less than a
-/// thousandth meanwhile.
+/// After this the coordinators whose place depends on the time are looked at again: a slow start goes on by
+/// less than a thousandth meanwhile.
 const STEP: Duration = Duration::from_millis(10);
 
 /// What was found out about the coordinators so far.
@@ -49,8 +50,8 @@ impl LeastLoaded {
         self.idle_session_cost
     }
 
-    /// The best who was not tried and has room. Who was not tried is asked for room in the order of their places, and
-    /// only until one has it.
+    /// The best that was not tried and has room. Those that were not tried are asked for room in the order of
+    /// their places, until one has it.
     pub(super) fn pick<'a>(
         &mut self,
         of: Of<'a>,
@@ -142,8 +143,9 @@ struct Ranking {
     fit: usize,
     /// Whether ejections count for nothing.
     doubtful: bool,
-    /// What a failure adds to a score, the same for all: at least as much as the busiest has to do. With less, one that
-    /// fails all it gets would soon be the least loaded again wherever the others have much to do.
+    /// What a failure adds to a score, the same for all: at least as much as the busiest has to do. With
+    /// less, one that fails all it gets would soon be the least loaded again wherever the others have much to
+    /// do.
     failure_cost: f64,
 }
 

@@ -81,7 +81,8 @@ impl RoundRobin {
         Ok((first.coordinator, Candidate { id: first.coordinator.id, reason }))
     }
 
-    /// Takes one turn among those that would be tried first; the rest neither gain nor lose while others are ready.
+    /// Takes one turn among those that would be tried first; the rest neither gain nor lose while others are
+    /// ready.
     fn take_turn(&mut self, contenders: &mut [Contender<'_>]) {
         let none_ready = !contenders.iter().any(Contender::is_ready);
         let mut round = 0;

@@ -1,4 +1,4 @@
-//! Who of many has the least key, found without asking them all.
+//! Finds which of many has the least key, without asking them all.
 
 use std::cmp::Ordering;
 
@@ -39,7 +39,8 @@ impl Node {
     }
 }
 
-/// Players in a binary tree of matches: a change of one player, and a draw, cost as many steps as the tree is high.
+/// Players in a binary tree of matches: a change of one player, and a draw, cost as many steps as the tree is
+/// high.
 #[derive(Debug)]
 pub(super) struct Tournament {
     /// Below place `n` are `2n` and `2n + 1`; the root is at 1, the players are the second half.
@@ -47,12 +48,12 @@ pub(super) struct Tournament {
 }
 
 impl Tournament {
-    /// Room for so many players, none of whom plays yet.
+    /// With room for this many players, none of which plays yet.
     pub(super) fn new(players: usize) -> Self {
         Self { nodes: vec![Node::EMPTY; 2 * players.next_power_of_two()] }
     }
 
-    /// Gives a player a key, or takes it out of the game. Who has no place here never plays.
+    /// Gives a player a key, or takes it out of the game. One without a place here never plays.
     pub(super) fn set(&mut self, player: usize, key: Option<Key>) {
         let mut place = self.nodes.len() / 2 + player;
         let mut node = key.map_or(Node::EMPTY, |key| Node { key, winners: 1 });

@@ -1,5 +1,5 @@
-//! How many of a port's places an address may use whose clients have proven to be nobody in particular: names and
-//! connections can be invented without end, addresses cannot.
+//! How many of a port's places an address may use whose clients have proven to be nobody in particular: names
+//! and connections can be invented without end, addresses cannot.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,8 @@ impl AddressShare {
         Self { percent: (part.clamp(0.0, 1.0) * 100.0).round() as u32 }
     }
 
-    /// Whether an address that uses `used` places may use one more, of as many as others leave. The first is never refused.
+    /// Whether an address that uses `used` places may use one more, of as many as others leave. The first is
+    /// never refused.
     fn allows(self, used: u32, places: u32) -> bool {
         used == 0 || (u64::from(used) + 1) * 100 <= u64::from(places) * u64::from(self.percent)
     }

@@ -1,4 +1,4 @@
-//! How much one client may ask, and whose turn it is.
+//! How many questions one client may ask, and how many are asked at a time.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -31,7 +31,7 @@ pub enum NotNow {
     TooMany,
 }
 
-/// Who is asking at the moment, and how much everybody asked lately.
+/// The questions under way, and how many each client has asked lately.
 #[derive(Debug)]
 pub struct Allowances {
     limits: Limits,
@@ -61,7 +61,7 @@ impl Account {
 }
 
 impl Allowances {
-    /// Nobody asks.
+    /// No questions yet.
     pub fn new(limits: Limits) -> Self {
         Self { limits, under_way: 0, clients: HashMap::new() }
     }

@@ -1,6 +1,7 @@
-//! Who may have how many sessions: nobody more than there is still room for. One who opens without end gets half of the
-//! table at most, two a third each, and whoever comes with few finds room. (The rule by which switches share a buffer:
-//! Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches".)
+//! How many sessions each holder may have: no more than there are places left for all. A holder that opens
+//! sessions without end gets at most half of the table, two such holders a third each, and there is room for
+//! those that have few. (The rule by which switches share a buffer: Choudhury and Hahne, "Dynamic queue
+//! length thresholds for shared-memory packet switches".)
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use parking_lot::Mutex;
 
 use crate::cluster::turns::Turn;
 
-/// Those without sessions are forgotten when there are this many holders, and each time their number has doubled.
+/// Holders without sessions are forgotten when there are this many holders, and each time that number has
+/// doubled.
 const LOOK_AT: usize = 64;
 
 /// How many sessions each holder has.
@@ -84,7 +86,7 @@ impl Admissions {
             return Arc::clone(known);
         }
         if held.len() >= *look_at {
-            // Whoever has sessions, or is about to, has one of these, too.
+            // A holder that has sessions, or is about to have one, shares its count with them.
             held.retain(|_, count| Arc::strong_count(count) > 1);
             *look_at = LOOK_AT.max(held.len() * 2);
         }

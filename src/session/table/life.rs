@@ -11,9 +11,9 @@
 //!                                                            forgotten
 //! ```
 //!
-//! A session that moved has left itself open where it was, by the handle that its client has. So a session that ends is
-//! remembered until that is closed, too: else its client would locate it there, as it was then. One without leftovers
-//! is forgotten at once.
+//! A session that moved has left itself open where it was, by the handle that its client has. So a session
+//! that ends is remembered until that is closed, too: else its client would locate it there, as it was then.
+//! One without leftovers is forgotten at once.
 
 mod transitions;
 
@@ -26,7 +26,8 @@ use crate::ids::CoordinatorId;
 use crate::session::idle::IdleTimeout;
 use crate::wire::facts::Handle;
 
-/// What a session in the table is at the moment, with all that only such a session has. Guards end with their state.
+/// What a session in the table is at the moment, with all that only such a session has. Guards end with their
+/// state.
 #[derive(Debug)]
 pub(super) enum Life {
     /// Calls are made in it.
@@ -218,8 +219,8 @@ impl Life {
         }
     }
 
-    /// Whether it is open on its coordinator and shares links there, so that its coordinator does not see whether its
-    /// client is there.
+    /// Whether it is open on its coordinator and shares links there, so that its coordinator does not see
+    /// whether its client is there.
     pub(super) fn shares_links(&self) -> bool {
         self.presence().is_some_and(|presence| presence.tenancy.is_some())
     }

@@ -1,4 +1,5 @@
-//! Operations that were located. Their coordinator told that it has them; which session they are of, nobody told.
+//! Operations that were located. Their coordinator told that it has them; which session they are of, nobody
+//! told.
 
 use std::time::Instant;
 
@@ -25,8 +26,8 @@ impl Table {
         drop(self.operations.remove_if(&operation.guid, is_it));
     }
 
-    /// Takes an operation in that was located, for as long as a session without connections is remembered, unless
-    /// the table is full of open ones. If it is known by now, nothing changes.
+    /// Takes an operation in that was located, for as long as a session without connections is remembered,
+    /// unless the table is full of open ones. If it is known by now, nothing changes.
     pub fn insert_located_operation(&self, new: LocatedOperation, now: Instant) {
         self.forget_located(now);
         if !self.make_room() {

@@ -9,10 +9,11 @@ use crate::ids::CoordinatorId;
 use crate::wire::facts::Guid;
 
 impl Table {
-    /// What was last answered at one of these moments was answered by a process that is gone: sessions of that time count
-    /// no more, nor does what was open in them. They stay in the table, because who uses one may have it opened again, or
-    /// is told by its coordinator that it is gone; and if it is there after all, it counts again ([`Self::count_again`]),
-    /// but for its operations. Looks at every session; returns how many count no more.
+    /// What was last answered at one of these moments was answered by a process that is gone: sessions of
+    /// that time count no more, nor does what was open in them. They stay in the table: whoever uses one may
+    /// have it opened again, or is told by its coordinator that it is gone. If it is there after all, it
+    /// counts again ([`Self::count_again`]), but its operations do not. Looks at every session; returns how
+    /// many count no more.
     #[expect(clippy::disallowed_methods, reason = "the order says nothing")]
     pub fn note_process_ended(&self, coordinator: CoordinatorId, is_gone: impl Fn(Instant) -> bool) -> usize {
         let (mut ended, mut operations) = (0, Vec::new());

@@ -136,7 +136,7 @@ impl Mobile {
         self.moved.is_some()
     }
 
-    /// The handle that it has where it is; none if it has never moved, and so has its client's.
+    /// The handle that it has where it is. None if it has never moved: then it has its client's.
     pub(super) fn known_as(&self) -> Option<Handle> {
         self.moved.as_ref().map(|moved| moved.known_as)
     }
@@ -192,8 +192,8 @@ impl Mobile {
         }
     }
 
-    /// It is opened on another coordinator and stays open where it was. Returns the leftovers that are forgotten: any on
-    /// the new coordinator, and the oldest if there are too many.
+    /// It is opened on another coordinator and stays open where it was. Returns the leftovers that are
+    /// forgotten: any on the new coordinator, and the oldest if there are too many.
     pub(super) fn arrive(&mut self, from: Leftover, to: Leftover, incarnation: u32) -> Vec<Leftover> {
         let mut leftovers = self.moved.take().map(|moved| moved.leftovers).unwrap_or_default();
         leftovers.push(from);

@@ -1,7 +1,7 @@
 //! A session moves: how it comes to another coordinator without a call noticing.
 //!
-//! The client keeps the handle that the first coordinator minted. The table knows which handle stands for it on each
-//! coordinator that the session was on.
+//! The client keeps the handle that the first coordinator minted. The table knows which handle stands for it
+//! on each coordinator that the session was on.
 
 use std::fmt;
 use std::sync::Arc;
@@ -64,9 +64,9 @@ impl Table {
         Holding::Held(session.usage.activity.hold(mobile.has_moved()))
     }
 
-    /// The handle that stands for this one on a coordinator; none if it is to be sent as it came: because the session
-    /// never moved, was not there, or because the handle's secret or the user is not the session's. Guids are public: by
-    /// its guid alone nobody comes into a session.
+    /// The handle that stands for this one on a coordinator; none if it is to be sent as it came: because the
+    /// session never moved, was not there, or because the handle's secret or the user is not the session's.
+    /// Guids are public: by its guid alone nobody comes into a session.
     pub fn handle_at(
         &self,
         handle: &Handle,
@@ -87,7 +87,8 @@ impl Table {
         self.sessions.get(guid).map(|session| session.usage.life.leftovers().to_vec()).unwrap_or_default()
     }
 
-    /// Whether the coordinator of a session was restarted since the session came to it; false for one that cannot move.
+    /// Whether the coordinator of a session was restarted since the session came to it; false for one that
+    /// cannot move.
     pub fn is_of_former_incarnation(&self, guid: &Guid, incarnation: u32) -> bool {
         let session = self.sessions.get(guid);
         let mobile = session.as_ref().and_then(|session| session.usage.life.mobile());
@@ -142,7 +143,8 @@ impl Table {
         session.may_leave(cause).map(|_| ())
     }
 
-    /// A session leaves the coordinator `from`, on a connection of this user: no call enters it until the departure ends.
+    /// A session leaves the coordinator `from`, on a connection of this user: no call enters it until the
+    /// departure ends.
     ///
     /// # Errors
     /// What pins it.
@@ -166,9 +168,9 @@ impl Departure {
         session.is(&self.activity)
     }
 
-    /// The session is opened on its new coordinator: its calls go there from now on. What was open where it was is known as
-    /// closed. Returns the leftovers that are forgotten, which nobody will close if not the caller; none if the session has
-    /// ended on its way.
+    /// The session is opened on its new coordinator: its calls go there from now on. What was open where it
+    /// was is known as closed. Returns the leftovers that are forgotten, which nobody will close if not the
+    /// caller; none if the session has ended on its way.
     pub fn arrive(self, arrival: Arrival) -> Option<Vec<Leftover>> {
         let (mut left_open, forgotten) = {
             let session = self.table.sessions.get_mut(&self.guid);

@@ -103,13 +103,13 @@ pub struct LocatedOperation {
     pub counted: OperationCount,
 }
 
-/// Operations that were located, oldest first. They end with no session that is known, so each is forgotten after a time: who
-/// still uses it has it located again.
+/// Operations that were located, oldest first. They end with no session that is known, so each is forgotten
+/// after a time; if it is still used, it is located again.
 #[derive(Debug, Default)]
 pub(super) struct LocatedOperations(pub(super) VecDeque<(Guid, Instant)>);
 
 impl LocatedOperations {
-    /// The oldest, if it is over, or if there are more than so many.
+    /// Takes out the oldest, if it was kept for long enough, or if there are more than `most`.
     pub(super) fn next_over(&mut self, now: Instant, keep_for: Duration, most: usize) -> Option<Guid> {
         let (guid, since) = self.0.front()?;
         let over = now.saturating_duration_since(*since) >= keep_for || self.0.len() > most;

@@ -14,8 +14,8 @@ impl Table {
         self.operations.get(guid).map(|operation| operation.coordinator)
     }
 
-    /// Takes an operation in, unless the table is full of open ones, or its session is not known, with which it would
-    /// end: then its calls go where its connection's last call went.
+    /// Takes an operation in, unless the table is full of open ones, or its session is not known, with which
+    /// it would end: then its calls go where its connection's last call went.
     pub fn insert_operation(&self, new: NewOperation) {
         let NewOperation { guid, secret, coordinator, session, has_result_set, running, open, counted } = new;
         if !self.make_room() {
@@ -35,14 +35,16 @@ impl Table {
         if let Some(older) = older.and_then(|older| older.open?.session) {
             self.unlist(&older, &guid);
         }
-        // Inserted first, listed second: a session that closes in between finds either nothing or the operation.
+        // Inserted first, listed second: a session that closes in between finds either nothing or the
+        // operation.
         match self.sessions.get_mut(&session).map(|mut session| session.usage.operations.insert(guid)) {
             Some(_listed) => {}
             None => drop(self.operations.remove(&guid)),
         }
     }
 
-    /// Forgets closed operations, oldest first, until a further operation fits; false if the open ones alone fill it.
+    /// Forgets closed operations, oldest first, until a further operation fits; false if the open ones alone
+    /// fill it.
     pub(super) fn make_room(&self) -> bool {
         while self.operations.len() >= self.settings.capacity.saturating_mul(OPERATIONS_PER_SESSION) {
             let oldest = self.closed.lock().pop_front();

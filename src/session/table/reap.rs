@@ -1,5 +1,6 @@
-//! Sessions that the router closes in a coordinator's place. Their links are shared, so their coordinator does not see that
-//! nobody is there any more; and it sees the router's own calls, so it does not see that their clients have been idle.
+//! Sessions that the router closes in a coordinator's place. Their links are shared, so their coordinator
+//! does not see that nobody is there any more; and it sees the router's own calls, so it does not see that
+//! their clients have been idle.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,8 @@ use super::store::Table;
 use crate::session::activity::Activity;
 use crate::wire::facts::Guid;
 
-/// A session that is about to be closed. Where it was not [`Self::closed`] when this is dropped, that is tried again later.
+/// A session that is about to be closed. Where it was not [`Self::closed`] when this is dropped, that is
+/// tried again later.
 #[derive(Debug)]
 #[must_use = "the session may be closed a second time when this is dropped"]
 pub struct Reaping {
@@ -30,9 +32,9 @@ impl Reaping {
         session.is(&self.activity)
     }
 
-    /// The coordinator of one of its targets has it no more. One that was abandoned is forgotten when it is nowhere any
-    /// more; one that expired is remembered as long as a connection is attached to it, and then for as long as other
-    /// sessions without connections, but counts nowhere.
+    /// The coordinator of one of its targets has it no more. One that was abandoned is forgotten when it is
+    /// nowhere any more; one that expired is remembered as long as a connection is attached to it, and then
+    /// for as long as other sessions without connections, but counts nowhere.
     pub fn closed(&self, target: &Target) {
         if !self.note_closed_where_it_is(target) {
             let leftover = Leftover { coordinator: target.coordinator, handle: target.handle };
@@ -70,8 +72,8 @@ impl Drop for Reaping {
 }
 
 impl Table {
-    /// A session whose links are shared and that has been idle for at least `idle`, but not for longer than it may be; none
-    /// for others.
+    /// A session whose links are shared and that has been idle for at least `idle`, but not for longer than
+    /// it may be; none for others.
     pub fn to_touch(&self, guid: &Guid, now: Instant, idle: Duration) -> Option<Target> {
         let session = self.sessions.get(guid)?;
         let usage = &session.usage;
@@ -81,9 +83,10 @@ impl Table {
         (been >= idle && may).then(|| session.target(guid)).flatten()
     }
 
-    /// The sessions whose links are shared and that are to be closed now: those to which nothing has been attached for
-    /// `grace`, so that nobody will come back for them, those that have been idle for longer than they may be, and the
-    /// leftovers of those that are not live. [`Self::forget_detached`] begins the time of the first. Looks at every session.
+    /// The sessions whose links are shared and that are to be closed now: those to which nothing has been
+    /// attached for `grace`, so that nobody will come back for them, those that have been idle for longer
+    /// than they may be, and the leftovers of those that are not live. [`Self::forget_detached`] begins the
+    /// time of the first. Looks at every session.
     #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
     pub fn to_reap(&self, now: Instant, grace: Duration) -> Vec<Guid> {
         let sessions = self.sessions.iter().filter(|session| session.is_to_reap(now, grace));
@@ -92,8 +95,8 @@ impl Table {
         found
     }
 
-    /// Begins to close one of [`Self::to_reap`]; none if that does not hold any more. No call is made any more in one that was
-    /// idle for too long.
+    /// Begins to close one of [`Self::to_reap`]; none if that does not hold any more. No call is made any
+    /// more in one that was idle for too long.
     pub fn reap(self: &Arc<Self>, guid: &Guid, now: Instant, grace: Duration) -> Option<Reaping> {
         let mut session = self.sessions.get_mut(guid)?;
         session.reap(now, grace).ok()?;
@@ -101,8 +104,8 @@ impl Table {
         Some(Reaping { table: Arc::clone(self), guid: *guid, activity, targets })
     }
 
-    /// A leftover of a session was closed. A session that is gone is forgotten when it is nowhere any more, and with it what
-    /// a late reply said to be open in it.
+    /// A leftover of a session was closed. A session that is gone is forgotten when it is nowhere any more,
+    /// and with it what a late reply said to be open in it.
     pub fn note_leftover_closed(&self, guid: &Guid, leftover: &Leftover) {
         let Entry::Occupied(mut session) = self.sessions.entry(*guid) else { return };
         match session.get_mut().usage.life.note_leftover_closed(leftover) {

@@ -48,8 +48,8 @@ pub struct OpenOf {
 }
 
 impl Table {
-    /// The operations that are open in the sessions on a coordinator. Those that were located are not among them:
-    /// nobody knows whose they are.
+    /// The operations that are open in the sessions on a coordinator. Those that were located are not among
+    /// them: nobody knows whose they are.
     #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
     pub fn open_on(&self, coordinator: CoordinatorId) -> Vec<OpenOf> {
         let mut listed = Vec::new();

@@ -16,8 +16,8 @@ use crate::session::activity::Activity;
 use crate::session::idle::IdleTimeout;
 use crate::wire::facts::{Guid, Handle};
 
-/// How long after its last call a session that is not live is remembered at most, also if a connection is still attached:
-/// long enough for a client that comes back the next day.
+/// How long after its last call a session that is not live is remembered at most, also if a connection is
+/// still attached: long enough for a client that comes back the next day.
 pub(super) const NOT_LIVE_KEPT: Duration = Duration::from_hours(36);
 
 /// A session that was just opened or located.
@@ -79,7 +79,7 @@ pub(super) struct Usage {
 pub(super) enum Attachment {
     /// So many.
     Attached(NonZeroU32),
-    /// None, and when that was first seen, if it was.
+    /// None. Holds when that was first seen, if it was.
     Detached(Option<Instant>),
 }
 
@@ -99,7 +99,8 @@ impl Attachment {
         }
     }
 
-    /// Since when none is known to be attached: from the first time on that this is called when none is.
+    /// Since when no connection is attached. That time begins with the first call of this that finds none;
+    /// none while one is attached.
     pub(super) fn see_detached(&mut self, now: Instant) -> Option<Instant> {
         match self {
             Self::Attached(_) => None,
@@ -142,7 +143,7 @@ impl Session {
         (same(self.secret.as_ref(), &handle.secret) && mobile.is_of(user)).then_some(mobile)
     }
 
-    /// Its handle where it is, by which no coordinator but that one knows it once it has moved; none for Beeswax.
+    /// Its handle where it is: its client's until it moves. None for Beeswax.
     fn handle(&self, guid: &Guid) -> Option<Handle> {
         let known_as = self.usage.life.mobile().and_then(Mobile::known_as);
         Some(known_as.unwrap_or(Handle { guid: *guid, secret: self.secret? }))
@@ -268,8 +269,8 @@ impl Session {
         memory
     }
 
-    /// It counts no more, if its coordinator's process has ended since it was last answered; whether that is so. Beeswax
-    /// sessions end with their links.
+    /// It counts no more, if its coordinator's process has ended since it was last answered; whether that is
+    /// so. Beeswax sessions end with their links.
     pub(super) fn end_with_process(&mut self, is_gone: impl Fn(Instant) -> bool) -> bool {
         let ended = self.secret.is_some()
             && self.usage.life.is_counted()

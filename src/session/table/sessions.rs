@@ -50,7 +50,8 @@ impl Table {
     /// Takes a session in, with nothing attached to it.
     ///
     /// # Errors
-    /// The table is full, or the guid is another session's: calls of that session will not be routed by its handle.
+    /// The table is full, or the guid is another session's: calls of that session will not be routed by its
+    /// handle.
     pub fn insert_session(&self, new: NewSession) -> Result<(), NotKept> {
         if self.is_full() {
             return Err(NotKept::Full);
@@ -71,7 +72,8 @@ impl Table {
         Ok(())
     }
 
-    /// Takes a session in that was located, with nothing attached to it. If it is known by now, nothing changes.
+    /// Takes a session in that was located, with nothing attached to it. If it is known by now, nothing
+    /// changes.
     ///
     /// # Errors
     /// The table is full, or the guid is another coordinator's session.
@@ -90,14 +92,14 @@ impl Table {
         }
     }
 
-    /// Whether a session was located: what it was opened with and what was set in it is not known, so it could not
-    /// be opened again elsewhere.
+    /// Whether a session was located: what it was opened with and what was set in it is not known, so it
+    /// could not be opened again elsewhere.
     pub fn was_located(&self, session: &Guid) -> bool {
         self.sessions.get(session).is_some_and(|session| session.usage.activity.was_located())
     }
 
-    /// A connection uses the session from now on, until [`Self::detach`]: what it is to tell of its calls; none if the
-    /// session is not known.
+    /// A connection uses the session from now on, until [`Self::detach`]: what it is to tell of its calls;
+    /// none if the session is not known.
     pub fn attach(&self, guid: &Guid) -> Option<Arc<Activity>> {
         let mut session = self.sessions.get_mut(guid)?;
         session.usage.attachment.attach();
@@ -116,8 +118,9 @@ impl Table {
         self.sessions.get(guid).map(|session| Arc::clone(&session.usage.activity))
     }
 
-    /// Whether this is the very session that is known by that guid: only then does what its coordinator says of the
-    /// handle say something about the session. Guids are public; an answer to a guessed secret must not count.
+    /// Whether this is the very session that is known by that guid: only then does what its coordinator says
+    /// of the handle say something about the session. Guids are public; an answer to a guessed secret must
+    /// not count.
     pub fn is_session(&self, handle: &Handle) -> bool {
         self.sessions.get(&handle.guid).is_some_and(|session| same(session.secret.as_ref(), &handle.secret))
     }
@@ -128,7 +131,8 @@ impl Table {
         session.usage.life.not_live().filter(|_| same(session.secret.as_ref(), &handle.secret))
     }
 
-    /// A session is gone, and what was open in it. It is remembered if it may still be open where it was before it moved.
+    /// A session is gone, and what was open in it. It is remembered if it may still be open where it was
+    /// before it moved.
     pub fn remove_session(&self, guid: &Guid) {
         let Entry::Occupied(mut session) = self.sessions.entry(*guid) else { return };
         let operations = match session.get_mut().bury() {
@@ -146,9 +150,10 @@ impl Table {
         self.remove_session(guid);
     }
 
-    /// Forgets sessions that nothing has been attached to for so long that their coordinator has closed them, those that
-    /// are not live and have been so for long, and operations that were located as long ago as the first. Looks at every
-    /// session; meant for a few times a minute. Returns how many of the first were forgotten.
+    /// Forgets sessions that nothing has been attached to for so long that their coordinator has closed them,
+    /// those that are not live and have been so for long, and operations that were located as long ago as the
+    /// first. Looks at every session; meant for a few times a minute. Returns how many of the first were
+    /// forgotten.
     pub fn forget_detached(&self, now: Instant) -> usize {
         let limit = self.settings.detached_for;
         let (mut sessions, mut operations) = (0, Vec::new());
@@ -169,7 +174,8 @@ impl Table {
     }
 }
 
-/// Whether a coordinator may have minted a guid twice. The names of Beeswax sessions are ours, and never given twice.
+/// Whether a coordinator may have minted a guid twice. The names of Beeswax sessions are ours, and never
+/// given twice.
 fn replaces(new: &Session, old: &Session) -> bool {
     new.coordinator == old.coordinator && new.secret.is_some() && old.secret.is_some()
 }

@@ -21,7 +21,8 @@ const CLOSED_OPERATIONS: usize = 20_000;
 pub struct Settings {
     /// Sessions at most.
     pub capacity: usize,
-    /// How long a session that no connection is attached to is remembered: what its coordinator gives it, and a little more.
+    /// How long a session that no connection is attached to is remembered: what its coordinator gives it, and
+    /// a little more.
     pub detached_for: Duration,
 }
 

@@ -15,7 +15,8 @@ const GRACE: Duration = Duration::from_mins(1);
 const TIMEOUT: Duration = Duration::from_mins(10);
 const ACCESS: Access = Access::ANONYMOUS;
 
-/// A table with session 1, which shares its links and may be idle for ten minutes, and session 2, whose link is its own.
+/// A table with session 1, which shares its links and may be idle for ten minutes, and session 2, whose link
+/// is its own.
 struct Fixture {
     cluster: Cluster,
     table: Arc<Table>,

@@ -1,4 +1,5 @@
-//! Lives of sessions at random: whatever happens in whatever order, what a session is and what it counts for agree.
+//! Lives of sessions at random: whatever happens in whatever order, what a session is and what it counts for
+//! agree.
 
 use std::sync::Arc;
 

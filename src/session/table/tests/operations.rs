@@ -127,7 +127,8 @@ fn to_close_an_operation_costs_no_more_where_its_session_has_many() {
         fixture.table.close_operation(guid);
     }
     assert!(fixture.open.is_empty());
-    // A look through the others at each close takes more than twenty seconds in this build, a look-up a tenth of one.
+    // A look through the others at each close takes more than twenty seconds in this build, a look-up a tenth
+    // of one.
     let lasted = clock::now() - begun;
     assert!(lasted < Duration::from_secs(3), "{lasted:?}");
 }
