@@ -8,7 +8,7 @@ use super::table::{Done, NewOperation, OpenOperations, Table};
 use crate::cluster::{Coordinator, Flavor, RunningCount};
 use crate::wire::facts::{Facts, Guid};
 use crate::wire::method::{Method, Role};
-use crate::wire::verdict::{Verdict, verdict};
+use crate::wire::verdict::Verdict;
 
 /// Where a call went and what it belonged to.
 pub struct Call<'a> {
@@ -16,6 +16,8 @@ pub struct Call<'a> {
     pub method: &'static Method,
     /// The request's facts.
     pub request: &'a Facts,
+    /// What the reply says of it.
+    pub verdict: Verdict,
     /// Who answered.
     pub coordinator: &'a Arc<Coordinator>,
     /// The session of its connection, where the request names none (Beeswax).
@@ -37,8 +39,7 @@ pub fn learn(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flav
     if call.in_doubt && !names_its_own(call, table) {
         return;
     }
-    let verdict = verdict(call.method, reply, flavor.family());
-    match verdict {
+    match call.verdict {
         Verdict::Success => succeeded(call, reply, running, flavor, table),
         Verdict::NoSuchSession => {
             // Profile and summary name the session second.

@@ -21,8 +21,8 @@ use crate::serve::settings::UNSURE_FOR;
 use crate::session::learn::{Call, learn};
 use crate::session::retry::Phase;
 use crate::wire::facts::Facts;
-use crate::wire::method::{Method, Role};
-use crate::wire::verdict::{Verdict, succeeded};
+use crate::wire::method::Role;
+use crate::wire::verdict::Verdict;
 
 /// Sends a request on a link and awaits its reply. The link comes back with the answer if it is fit for another call.
 pub(in crate::serve) async fn exchange<S: Stream>(
@@ -41,8 +41,8 @@ pub(in crate::serve) async fn exchange<S: Stream>(
     if sent.is_err() || !request.complete {
         // Boxed: few requests are so large, and all would hold what it takes.
         if let Some((reply, bytes)) = Box::pin(sending::send_rest(conn, &mut link, request, sent)).await? {
-            note_reply(conn, &link, request, reply.facts(), running);
-            return Ok(Answered { reply, bytes, link: None });
+            let verdict = note_reply(conn, &link, request, reply.facts(), running);
+            return Ok(Answered { reply, verdict, bytes, link: None });
         }
     }
     let form = conn.client.form(&link.end);
@@ -72,9 +72,10 @@ pub(in crate::serve) async fn exchange<S: Stream>(
                 return Err(leave(conn, link, request, (begun, deliver), end));
             }
         }
-        if let Some(incoming) = begun.take_if(|incoming| incoming.reply.is_done()) {
-            let Incoming { reply, bytes, leaves_fit, .. } = incoming;
-            return Ok(Answered { reply, bytes, link: leaves_fit.then_some(link) });
+        if let Some(Incoming { verdict: Some(verdict), .. }) = begun
+            && let Some(Incoming { reply, bytes, leaves_fit, .. }) = begun.take()
+        {
+            return Ok(Answered { reply, verdict, bytes, link: leaves_fit.then_some(link) });
         }
     }
 }
@@ -93,7 +94,8 @@ fn receive<S: Stream>(
     let done = incoming.reply.is_done();
     if done {
         // Before the client has the last byte: it may use a handle on another connection at once.
-        note_reply(conn, link, request, incoming.reply.facts(), running.take());
+        let verdict = note_reply(conn, link, request, incoming.reply.facts(), running.take());
+        incoming.verdict = Some(verdict);
     }
     if !incoming.waits(&chunk) {
         incoming.client_has_some = true;
@@ -166,20 +168,23 @@ async fn await_doubtful<S: Stream>(
     }
 }
 
+/// What a reply says of its call, which is judged here and nowhere else; the table learns from it.
 fn note_reply<S: Stream>(
     conn: &Conn<S>,
     link: &Link<S>,
     request: &Request,
     reply: &Facts,
     running: Option<RunningCount>,
-) {
+) -> Verdict {
+    let verdict = conn.verdict(request.method(), reply);
     if request.own {
         // A handle in it may be a former one of a session that goes on elsewhere.
-        return;
+        return verdict;
     }
     let call = Call {
         method: request.method(),
         request: request.facts(),
+        verdict,
         coordinator: &link.coordinator,
         connection_session: link.session.as_ref().map(|session| session.guid),
         open: &conn.open,
@@ -188,33 +193,24 @@ fn note_reply<S: Stream>(
         now: clock::now(),
     };
     learn(&call, reply, running, conn.fleet.cluster.flavor, &conn.fleet.table);
+    verdict
 }
 
 /// Puts the link back and notes where the connection was last, and whether its coordinator takes work.
 pub(in crate::serve) fn finish<S: Stream>(
     conn: &mut Conn<S>,
-    method: &Method,
     coordinator: &Coordinator,
     answered: Answered<S>,
 ) -> CallOutcome {
     conn.past.last = Some(coordinator.id);
-    if conn.verdict(method, answered.reply.facts()) == Verdict::ShuttingDown {
+    if answered.verdict == Verdict::ShuttingDown {
         // Else the coordinator whose sessions leave it would look like the least loaded to the clients that come back.
         conn.fleet.note_shutting_down(coordinator);
     }
+    let outcome = answered.outcome();
     if let Some(link) = answered.link {
         conn.links.put(link);
     }
-    let outcome = outcome(method, answered.reply.facts());
     answered.reply.recycle();
     outcome
-}
-
-/// What a reply counts as.
-fn outcome(method: &Method, reply: &Facts) -> CallOutcome {
-    match succeeded(method, reply) {
-        true => CallOutcome::Reply,
-        false if reply.is_exception() => CallOutcome::Exception,
-        false => CallOutcome::ErrorStatus,
-    }
 }

@@ -188,14 +188,14 @@ fn judged<S: Stream>(
     mut answered: Answered<S>,
 ) -> Result<(Body, CallOutcome), Failed> {
     let bytes = answered.bytes.take();
-    let verdict = conn.verdict(request.method(), answered.reply.facts());
+    let verdict = answered.verdict;
     if let Some(in_use) = &mut conn.in_use {
         in_use.succeeded |= verdict == Verdict::Success;
         if in_use.succeeded && !in_use.is_counted() {
             count_again(conn, request, coordinator);
         }
     }
-    let outcome = exchange::finish(conn, request.method(), coordinator, answered);
+    let outcome = exchange::finish(conn, coordinator, answered);
     // It was lost for others, and has answered after all.
     if !bytes.is_empty() && request.effect.is_of_session() && has_left(conn, request, coordinator) {
         let (phase, cause) = (Phase::Waiting, LostCause::SessionMoved);
@@ -274,9 +274,9 @@ async fn finish_again<S: Stream>(
     service: Service,
     mut answered: Answered<S>,
 ) -> Result<CallOutcome, End> {
-    let gone = conn.verdict(request.method(), answered.reply.facts());
+    let gone = answered.verdict;
     let bytes = answered.bytes.take();
-    let outcome = exchange::finish(conn, request.method(), coordinator, answered);
+    let outcome = exchange::finish(conn, coordinator, answered);
     if matches!(gone, Verdict::NoSuchSession | Verdict::NoSuchOperation) {
         if gone == Verdict::NoSuchSession {
             forget_session(conn, request, coordinator);

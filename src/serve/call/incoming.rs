@@ -8,6 +8,7 @@ use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::message::coding::Form;
 use crate::serve::message::reply::Reply;
 use crate::serve::message::request::Request;
+use crate::wire::verdict::Verdict;
 
 /// A reply that comes.
 pub(in crate::serve) struct Incoming {
@@ -16,6 +17,8 @@ pub(in crate::serve) struct Incoming {
     /// What of it waits for its end.
     pub bytes: Body,
     pub client_has_some: bool,
+    /// What it says of the call, once it has ended.
+    pub verdict: Option<Verdict>,
     /// Whether it has ended and its link is fit for another call.
     pub leaves_fit: bool,
 }
@@ -24,7 +27,7 @@ impl Incoming {
     /// To a request, of which nothing has come; it goes to the client in this form.
     pub(in crate::serve) fn to(request: &Request, form: Form, deliver: Deliver) -> Self {
         let reply = Reply::boxed(request.method(), request.facts());
-        Self { reply, deliver, bytes: Body::nothing(form), client_has_some: false, leaves_fit: false }
+        Self { reply, deliver, bytes: Body::nothing(form), client_has_some: false, verdict: None, leaves_fit: false }
     }
 
     /// Takes the reply's part of a chunk, and leaves no more in it.

@@ -42,8 +42,7 @@ pub(in crate::serve) async fn close_forgotten<S: Stream>(conn: &mut Conn<S>) -> 
             };
             match exchange::exchange(conn, link, &mut request, Deliver::WhenWhole).await {
                 Ok(answered) => {
-                    let judged = conn.verdict(request.method(), answered.reply.facts());
-                    if matches!(judged, Verdict::Success | Verdict::NoSuchSession) {
+                    if matches!(answered.verdict, Verdict::Success | Verdict::NoSuchSession) {
                         conn.fleet.table.note_leftover_closed(&session, &leftover);
                     }
                     answered.link.into_iter().for_each(|link| conn.links.put(link));

@@ -372,11 +372,10 @@ async fn ask_again<S: Stream>(
     if let Some(link) = answered.link {
         conn.links.put(link);
     }
-    let judged = conn.verdict(request.method(), answered.reply.facts());
-    if judged == Verdict::ShuttingDown {
+    if answered.verdict == Verdict::ShuttingDown {
         conn.fleet.note_shutting_down(coordinator);
     }
-    let handle = answered.reply.facts().handle().filter(|_| judged == Verdict::Success);
+    let handle = answered.reply.facts().handle().filter(|_| answered.verdict == Verdict::Success);
     if handle.is_none() {
         reasons.push(coordinator, "it did not open the session");
     }

@@ -28,7 +28,7 @@ use crate::session::table::{Admission, Movable, NewSession, NotAdmitted};
 use crate::wire::facts::{Guid, GuidText};
 use crate::wire::hs2::reply::{SqlState, idle_session_timeout};
 use crate::wire::method::Retry;
-use crate::wire::verdict::{Verdict, succeeded};
+use crate::wire::verdict::Verdict;
 
 /// Opens a session on the best coordinator that takes it.
 pub(in crate::serve) async fn open_session<S: Stream>(
@@ -222,7 +222,7 @@ fn turns_away<S: Stream>(
     coordinator: &Coordinator,
     answered: &Answered<S>,
 ) -> bool {
-    match conn.verdict(request.method(), answered.reply.facts()) {
+    match answered.verdict {
         Verdict::ShuttingDown => {
             conn.fleet.note_shutting_down(coordinator);
             count_open(conn, coordinator, SessionOutcome::ShuttingDown);
@@ -247,9 +247,8 @@ async fn opened<S: Stream>(
     mut answered: Answered<S>,
 ) -> Result<CallOutcome, End> {
     let coordinator = Arc::clone(opening.coordinator());
-    let method = request.method();
     // Status first: Impala's failed opens carry a handle that looks alive (impala-hs2-server.cc OpenSession).
-    let success = succeeded(method, answered.reply.facts());
+    let success = answered.verdict == Verdict::Success;
     count_open(conn, &coordinator, if success { SessionOutcome::Opened } else { SessionOutcome::Error });
     note_answered(conn, request, &coordinator, success);
     if let Some(handle) = answered.reply.facts().handle().filter(|_| success) {
@@ -279,7 +278,7 @@ async fn opened<S: Stream>(
         }
     }
     let bytes = answered.bytes.take();
-    let outcome = exchange::finish(conn, method, &coordinator, answered);
+    let outcome = exchange::finish(conn, &coordinator, answered);
     conn.deliver(&bytes, bytes.form).await?;
     Ok(outcome)
 }
@@ -324,7 +323,7 @@ async fn nobody_opened<S: Stream>(
         return refuse_open(conn, request, Service::Hs2, &tried).await;
     };
     let bytes = answered.bytes.take();
-    let outcome = exchange::finish(conn, request.method(), &coordinator, answered);
+    let outcome = exchange::finish(conn, &coordinator, answered);
     conn.deliver(&bytes, bytes.form).await?;
     Ok(outcome)
 }

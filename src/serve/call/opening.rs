@@ -89,7 +89,8 @@ async fn ask_on<S: Stream>(
     let Asked { link, reply, held, is_clean, .. } = asked;
     // What nobody asked for would be taken for the next reply.
     let link = is_clean.then_some(link);
-    Ok(Answered { reply, bytes: held, link })
+    let verdict = conn.verdict(request.method(), reply.facts());
+    Ok(Answered { reply, verdict, bytes: held, link })
 }
 
 async fn await_answer<S: Stream>(

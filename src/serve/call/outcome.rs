@@ -162,10 +162,23 @@ impl From<End> for Trouble {
 pub(in crate::serve) struct Answered<S: Stream> {
     /// What was found in it stays where it was found: it is too much to be copied for each call.
     pub reply: Box<Reply>,
+    /// What it says of the call.
+    pub verdict: Verdict,
     /// All of it, unless it was delivered as it came.
     pub bytes: Body,
     /// The link, if it is fit for another call.
     pub link: Option<Box<Link<S>>>,
+}
+
+impl<S: Stream> Answered<S> {
+    /// What the call counts as if the client gets this answer.
+    pub(in crate::serve) fn outcome(&self) -> CallOutcome {
+        match self.verdict {
+            Verdict::Success => CallOutcome::Reply,
+            _ if self.reply.facts().is_exception() => CallOutcome::Exception,
+            _ => CallOutcome::ErrorStatus,
+        }
+    }
 }
 
 /// Why a call was not carried out where it was sent. The client knows nothing of it yet.

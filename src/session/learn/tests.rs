@@ -17,6 +17,7 @@ use crate::session::messages::{
 use crate::session::table::{NewSession, Settings};
 use crate::wire::facts::Handle;
 use crate::wire::method::lookup;
+use crate::wire::verdict::verdict;
 
 const SESSION: u8 = 1;
 const OPERATION: u8 = 2;
@@ -71,13 +72,20 @@ impl Fixture {
         reply: &Facts,
         running: Option<RunningCount>,
     ) {
-        learn(&self.call(connection_session, request), reply, running, self.flavor, &self.table);
+        learn(&self.call(connection_session, request, reply), reply, running, self.flavor, &self.table);
     }
 
-    fn call<'a>(&'a self, connection_session: Option<Guid>, request: &'a Facts) -> Call<'a> {
+    fn call<'a>(
+        &'a self,
+        connection_session: Option<Guid>,
+        request: &'a Facts,
+        reply: &Facts,
+    ) -> Call<'a> {
+        let method = lookup(request.name.as_bytes());
         Call {
-            method: lookup(request.name.as_bytes()),
+            method,
             request,
+            verdict: verdict(method, reply, self.flavor.family()),
             coordinator: self.coordinator(),
             connection_session,
             open: &self.open,
@@ -89,7 +97,7 @@ impl Fixture {
 
     /// What was read may answer another call.
     fn learn_in_doubt(&self, connection_session: Option<Guid>, request: &Facts, reply: &Facts) {
-        let call = Call { in_doubt: true, ..self.call(connection_session, request) };
+        let call = Call { in_doubt: true, ..self.call(connection_session, request, reply) };
         learn(&call, reply, None, self.flavor, &self.table);
     }
 
