@@ -31,9 +31,7 @@ pub struct CoordinatorId(pub u32);
 
 impl CoordinatorId {
     /// The last one that is ever given.
-    pub const LAST: Self = Self((1 << Self::BITS) - 1);
-    /// How many bits an id needs: the others of a `u32` are free for something else.
-    pub const BITS: u32 = 29;
+    pub const LAST: Self = Self(u32::MAX - 1);
 }
 
 /// Which of a coordinator's client ports: the Thrift service (or its HTTP form) that listens there.

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::cluster::Coordinator;
 use crate::cluster::room::Purpose;
 use crate::ids::{CoordinatorId, Service};
-use crate::metrics::{AskingOutcome, CallOutcome};
+use crate::metrics::AskingOutcome;
 use crate::net::stream::Stream;
 use crate::serve::call::asking::round::{Heard, Round};
 use crate::serve::call::conn::Conn;
@@ -48,11 +48,7 @@ pub(in crate::serve) async fn decided<S: Stream>(
         plan => return Ok(Decided::Known(plan)),
     };
     // Boxed: few calls ever ask.
-    let asked = Box::pin(ask_around(conn, question, method, request)).await;
-    if asked.is_err() {
-        conn.shared.calls.count(method.place(), CallOutcome::Unanswered);
-    }
-    asked.map(Decided::Asked)
+    Box::pin(ask_around(conn, question, method, request)).await.map(Decided::Asked)
 }
 
 /// Where a call goes whose handle the table lacks: to the owner, or to one who knows what is wrong with the handle; if

@@ -46,21 +46,33 @@ async fn call<S: Stream>(conn: &mut Conn<S>, first: Option<Chunk>) -> Result<(),
     if !request.complete {
         Box::pin(conn.client.fill(&mut request, &conn.shared.settings, &conn.shared.replay)).await?;
     }
-    let done = match request.mistyped() {
-        None => carry_out(conn, &mut request).await,
-        Some(mistyped) => Box::pin(refuse_mistyped(conn, &mut request, &mistyped)).await,
+    conn.count.begin(request.method());
+    let outcome = match request.mistyped() {
+        None => carry_out(conn, &mut request).await?,
+        Some(mistyped) => Box::pin(refuse_mistyped(conn, &mut request, &mistyped)).await?,
     };
+    conn.count.end(outcome);
     conn.in_use = None;
     request.recycle();
-    done
+    if conn.forgotten.is_empty() { Ok(()) } else { Box::pin(left::close_forgotten(conn)).await }
 }
 
-async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<(), End> {
-    let Some(plan) = plan(conn, request).await? else { return Ok(()) };
-    let (method, service) = (request.method(), conn.past.service);
-    tracing::trace!(method = method.name, ?plan, "call");
+/// Where a call goes, or what became of it already.
+enum Planned {
+    Goes(Plan),
+    /// The client was told.
+    Answered(CallOutcome),
+}
+
+async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<CallOutcome, End> {
+    let plan = match plan(conn, request).await? {
+        Planned::Goes(plan) => plan,
+        Planned::Answered(outcome) => return Ok(outcome),
+    };
+    let service = conn.past.service;
+    tracing::trace!(method = request.method().name, ?plan, "call");
     let leftovers = left::leftovers(conn, request);
-    let done = match plan {
+    let outcome = match plan {
         Plan::Open => Box::pin(open::open_session(conn, request)).await,
         Plan::OpenBeeswax => Box::pin(open::open_beeswax(conn, request)).await,
         // What there was to ask was asked.
@@ -69,15 +81,13 @@ async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Resu
             Some(coordinator) => forward::forward(conn, request, coordinator, service).await,
             None => Box::pin(forward::forward_from_removed(conn, request, coordinator, service)).await,
         },
-    };
-    let outcome = done.as_ref().map_or(CallOutcome::Unanswered, |outcome| *outcome);
-    conn.shared.calls.count(method.place(), outcome);
-    if done? == CallOutcome::Reply
+    }?;
+    if outcome == CallOutcome::Reply
         && let Some(leftovers) = leftovers
     {
         conn.forgotten.extend(leftovers);
     }
-    if conn.forgotten.is_empty() { Ok(()) } else { Box::pin(left::close_forgotten(conn)).await }
+    Ok(outcome)
 }
 
 /// Answers a request that would end elsewhere for its coordinator; not a byte of it is sent.
@@ -85,27 +95,26 @@ async fn refuse_mistyped<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     mistyped: &BadInput,
-) -> Result<(), End> {
+) -> Result<CallOutcome, End> {
     let service = service(request.method(), request.facts(), &conn.past);
     let answer = NoAnswer::bad_request(conn.id, mistyped);
-    let outcome = refuse::refuse(conn, request, service, &answer, CallOutcome::Refused).await?;
-    conn.shared.calls.count(request.method().place(), outcome);
-    Ok(())
+    refuse::refuse(conn, request, service, &answer, CallOutcome::Refused).await
 }
 
-/// Where a call goes, and what for; its session stays there while it is under way. None if the client was told already what
-/// comes of it.
-async fn plan<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<Option<Plan>, End> {
+/// Where a call goes, and what for; its session stays there while it is under way.
+async fn plan<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<Planned, End> {
     let method = request.method();
     forget_lost_beeswax(conn);
     let decided = asking::decided(conn, method, request.facts()).await?;
     if let Err(ended) = expired::use_session(conn, request)
-        && Box::pin(expired::tell_over(conn, request, &ended)).await?
+        && let Some(told) = Box::pin(expired::tell_over(conn, request, &ended)).await?
     {
-        return Ok(None);
+        return Ok(Planned::Answered(told));
     }
-    if !moving::hold_now(conn, request) && !Box::pin(moving::hold_in_time(conn, request)).await? {
-        return Ok(None);
+    if !moving::hold_now(conn, request)
+        && let Some(refused) = Box::pin(moving::hold_in_time(conn, request)).await?
+    {
+        return Ok(Planned::Answered(refused));
     }
     let service = service(method, request.facts(), &conn.past);
     let plan = match decided {
@@ -128,7 +137,7 @@ async fn plan<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<Op
     if !matches!(plan, Plan::Open | Plan::OpenBeeswax) {
         conn.reserved = None;
     }
-    Ok(Some(plan))
+    Ok(Planned::Goes(plan))
 }
 
 /// What may be asked again if the coordinator that a call goes to has not what it names: it said so only when it was

@@ -10,6 +10,7 @@ use crate::cluster::{Coordinator, Opening, SessionCount};
 use crate::ids::{ConnId, Service, Transport};
 use crate::net::stream::Stream;
 use crate::serve::call::attached::Attached;
+use crate::serve::call::counting::CallCount;
 use crate::serve::fleet::links::Links;
 use crate::serve::fleet::shared::{Entrance, Fleet};
 use crate::serve::message::client::Client;
@@ -50,6 +51,8 @@ pub(in crate::serve) struct Conn<S: Stream> {
     pub(in crate::serve) reserved: Option<SessionCount>,
     pub(in crate::serve) open: OpenOperations,
     pub(in crate::serve) attached: Attached,
+    /// Counts its calls.
+    pub(in crate::serve) count: CallCount<S>,
     /// The session of the call that is under way.
     pub(in crate::serve) in_use: Option<InUse>,
     /// When its sessions were looked at last, whether they are to be touched.
@@ -115,6 +118,7 @@ impl<S: Stream> Conn<S> {
             no_moves: false,
             forgotten: Vec::new(),
             slowed: Duration::ZERO,
+            count: CallCount::new(Arc::clone(&shared)),
             shared,
             id: links.conn(),
             client: ClientEnd::new(client, transport),

@@ -51,22 +51,19 @@ pub(in crate::serve) fn use_session<S: Stream>(conn: &mut Conn<S>, request: &Req
     over.map_or(Ok(()), Err)
 }
 
-/// Tells a client that the session of its call is over; false if the call is for its coordinator to answer all the same.
+/// Tells a client that the session of its call is over, and what the call counts as then; none if the call is for its
+/// coordinator to answer all the same.
 pub(in crate::serve) async fn tell_over<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     ended: &Ended,
-) -> Result<bool, End> {
+) -> Result<Option<CallOutcome>, End> {
     match *ended {
         Ended::NotLive(session, NotLive::Expired(expired)) => {
             tell_expired(conn, request, &session, expired).await
         }
-        Ended::NotLive(session, NotLive::Gone) => tell(conn, request, invalid(&session)).await,
-        Ended::Lost(coordinator) => {
-            let outcome = tell_lost(conn, request, coordinator).await?;
-            conn.shared.calls.count(request.method().place(), outcome);
-            Ok(true)
-        }
+        Ended::NotLive(session, NotLive::Gone) => tell(conn, request, invalid(&session)).await.map(Some),
+        Ended::Lost(coordinator) => tell_lost(conn, request, coordinator).await.map(Some),
     }
 }
 
@@ -118,11 +115,13 @@ async fn tell_closed<S: Stream>(conn: &mut Conn<S>, request: &Request) -> Result
     Ok(CallOutcome::Reply)
 }
 
-async fn tell<S: Stream>(conn: &mut Conn<S>, request: &mut Request, message: String) -> Result<bool, End> {
+async fn tell<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    message: String,
+) -> Result<CallOutcome, End> {
     let answer = NoAnswer { sql_state: SqlState::General, message };
-    let outcome = refuse::refuse(conn, request, Service::Hs2, &answer, CallOutcome::Refused).await?;
-    conn.shared.calls.count(request.method().place(), outcome);
-    Ok(true)
+    refuse::refuse(conn, request, Service::Hs2, &answer, CallOutcome::Refused).await
 }
 
 /// Tells a client that its session has expired, in Impala's words. To close such a session succeeds (Impala:
@@ -132,20 +131,18 @@ async fn tell_expired<S: Stream>(
     request: &mut Request,
     session: &Handle,
     expired: Expired,
-) -> Result<bool, End> {
-    let method = request.method();
-    if method.role != Role::CloseSession {
+) -> Result<Option<CallOutcome>, End> {
+    if request.method().role != Role::CloseSession {
         let last = clock::time_of_day() - clock::now().saturating_duration_since(expired.last);
-        return tell(conn, request, words(expired, last)).await;
+        return tell(conn, request, words(expired, last)).await.map(Some);
     }
     if !expired.closed {
-        return Ok(false);
+        return Ok(None);
     }
     let reply = done(Service::Hs2, request.facts());
     conn.deliver(&reply, Form::Payload).await?;
     conn.fleet.table.remove_session(&session.guid);
-    conn.shared.calls.count(method.place(), CallOutcome::Reply);
-    Ok(true)
+    Ok(Some(CallOutcome::Reply))
 }
 
 /// What Impala says of a session that it does not have (`impala-server.cc` `GetSessionState`).

@@ -27,7 +27,14 @@ impl Incoming {
     /// To a request, of which nothing has come; it goes to the client in this form.
     pub(in crate::serve) fn to(request: &Request, form: Form, deliver: Deliver) -> Self {
         let reply = Reply::boxed(request.method(), request.facts());
-        Self { reply, deliver, bytes: Body::nothing(form), client_has_some: false, verdict: None, leaves_fit: false }
+        Self {
+            reply,
+            deliver,
+            bytes: Body::nothing(form),
+            client_has_some: false,
+            verdict: None,
+            leaves_fit: false,
+        }
     }
 
     /// Takes the reply's part of a chunk, and leaves no more in it.

@@ -5,6 +5,7 @@ pub(in crate::serve) mod attached;
 pub(in crate::serve) mod braking;
 pub(in crate::serve) mod calls;
 pub(in crate::serve) mod conn;
+pub(in crate::serve) mod counting;
 pub(in crate::serve) mod exchange;
 pub(in crate::serve) mod expired;
 pub(in crate::serve) mod forward;

@@ -14,7 +14,7 @@ use tokio::time::{timeout, timeout_at};
 use crate::clock;
 use crate::cluster::{Coordinator, Opening, Standing, Wanted};
 use crate::ids::{CoordinatorId, Service};
-use crate::metrics::MoveOutcome;
+use crate::metrics::{CallOutcome, MoveOutcome};
 use crate::net::stream::Stream;
 use crate::serve::call::conn::{Conn, Left};
 use crate::serve::call::outcome::{Failed, Trouble};
@@ -82,25 +82,22 @@ fn to_leave<S: Stream>(conn: &Conn<S>, method: &Method, session: &Handle) -> Opt
     conn.fleet.table.session_owner(&session.guid).filter(|owner| conn.fleet.is_left(*owner))
 }
 
-/// Holds a session that [`hold_now`] could not, once it has left if it shall, and has arrived. False if the call was refused
-/// instead, because its session is on its way for too long.
+/// Holds a session that [`hold_now`] could not, once it has left if it has to, and has arrived. If the call was refused
+/// instead, because its session is on its way for too long, what it counts as.
 pub(in crate::serve) async fn hold_in_time<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
-) -> Result<bool, End> {
+) -> Result<Option<CallOutcome>, End> {
     let method = request.method();
-    let Some(session) = session_of(method, request.facts()) else { return Ok(true) };
+    let Some(session) = session_of(method, request.facts()) else { return Ok(None) };
     if let Some(owner) = to_leave(conn, method, &session) {
         take_away(conn, &session.guid, owner).await?;
     }
     if enter(conn, request, &session).await {
-        return Ok(true);
+        return Ok(None);
     }
     let answer = NoAnswer::on_its_way(conn.id, MOVE_TIME);
-    let outcome = crate::metrics::CallOutcome::Refused;
-    let outcome = refuse::refuse(conn, request, Service::Hs2, &answer, outcome).await?;
-    conn.shared.calls.count(method.place(), outcome);
-    Ok(false)
+    refuse::refuse(conn, request, Service::Hs2, &answer, CallOutcome::Refused).await.map(Some)
 }
 
 /// Enters the session, unless it is on its way.

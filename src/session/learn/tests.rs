@@ -75,12 +75,7 @@ impl Fixture {
         learn(&self.call(connection_session, request, reply), reply, running, self.flavor, &self.table);
     }
 
-    fn call<'a>(
-        &'a self,
-        connection_session: Option<Guid>,
-        request: &'a Facts,
-        reply: &Facts,
-    ) -> Call<'a> {
+    fn call<'a>(&'a self, connection_session: Option<Guid>, request: &'a Facts, reply: &Facts) -> Call<'a> {
         let method = lookup(request.name.as_bytes());
         Call {
             method,
