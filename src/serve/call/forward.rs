@@ -8,6 +8,7 @@ use crate::ids::{CoordinatorId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
+use crate::serve::call::linking::Unlinked;
 use crate::serve::call::outcome::{Answered, Body, Deliver, Failed, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::{asking, braking, exchange, expired, linking, moving};
@@ -83,7 +84,7 @@ async fn attempt<S: Stream>(
     name_session(conn, request, coordinator.id);
     let mut resends = 0;
     loop {
-        let link = match linking::link_to(conn, coordinator, service, request).await? {
+        let link = match linking::link_to(conn, coordinator, service, request).await {
             Ok(link) if has_left(conn, request, coordinator) => {
                 conn.links.put(link);
                 return Ok(Attempt::Failed(Failed::Left));
@@ -96,7 +97,8 @@ async fn attempt<S: Stream>(
                 }
                 None => link,
             },
-            Err(no_link) => return Ok(Attempt::Failed(Failed::NoLink(no_link))),
+            Err(Unlinked::Client(end)) => return Err(end),
+            Err(Unlinked::NoLink(no_link)) => return Ok(Attempt::Failed(Failed::NoLink(no_link))),
         };
         let again = resends > 0 && request.method().retry == Retry::OnceGoneIsDone;
         let may_go_on = request.hold.is_some() || request.doubt.is_some();

@@ -5,6 +5,7 @@ use tokio::time::timeout;
 use crate::ids::Service;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::{Conn, Left};
+use crate::serve::call::linking::Unlinked;
 use crate::serve::call::outcome::{Deliver, Trouble};
 use crate::serve::call::{exchange, linking};
 use crate::serve::message::end::End;
@@ -37,8 +38,10 @@ pub(in crate::serve) async fn close_forgotten<S: Stream>(conn: &mut Conn<S>) -> 
             let Some(coordinator) = conn.fleet.cluster.coordinator(leftover.coordinator) else { continue };
             let message = close_session(&leftover.handle, 1);
             let Some(mut request) = Request::own(&message) else { continue };
-            let Ok(link) = linking::link_to(conn, &coordinator, Service::Hs2, &request).await? else {
-                continue;
+            let link = match linking::link_to(conn, &coordinator, Service::Hs2, &request).await {
+                Ok(link) => link,
+                Err(Unlinked::Client(end)) => return Err(end),
+                Err(Unlinked::NoLink(_)) => continue,
             };
             match exchange::exchange(conn, link, &mut request, Deliver::WhenWhole).await {
                 Ok(answered) => {

@@ -8,6 +8,7 @@ use crate::ids::Service;
 use crate::net::stream::Stream;
 use crate::serve::call::braking;
 use crate::serve::call::conn::Conn;
+use crate::serve::fleet::candidates::Candidate;
 use crate::serve::link::Link;
 use crate::serve::link::dial::Unreached;
 use crate::serve::link::no_link::NoLink;
@@ -19,25 +20,63 @@ use crate::serve::message::request::Request;
 use crate::session::retry::wants_live_link;
 use crate::wire::method::{Method, Retry};
 
+/// Why a call has no link.
+#[derive(Debug)]
+pub(in crate::serve) enum Unlinked {
+    /// Its client's connection ends.
+    Client(End),
+    /// The coordinator gives none.
+    NoLink(NoLink),
+}
+
+impl From<End> for Unlinked {
+    fn from(end: End) -> Self {
+        Self::Client(end)
+    }
+}
+
+impl From<NoLink> for Unlinked {
+    fn from(no_link: NoLink) -> Self {
+        Self::NoLink(no_link)
+    }
+}
+
+/// The link to a candidate: by what it was granted, or the connection's own.
+///
+/// # Errors
+/// As [`link_to`].
+pub(in crate::serve) async fn link_for<S: Stream>(
+    conn: &mut Conn<S>,
+    candidate: &mut Candidate<S>,
+    service: Service,
+    request: &Request,
+) -> Result<Box<Link<S>>, Unlinked> {
+    match candidate.grant.take() {
+        Some(grant) => link_of(conn, grant, request.method()).await,
+        None => link_to(conn, &Arc::clone(candidate.coordinator()), service, request).await,
+    }
+}
+
 /// The link to a coordinator's service; dialed if there is none. Waits if there is no room for it.
 ///
 /// # Errors
-/// The client left while it waited.
+/// [`Unlinked::Client`], when the client left while it waited; [`Unlinked::NoLink`], when the coordinator was not reached, has
+/// no room for so long, or does not accept the login.
 pub(in crate::serve) async fn link_to<S: Stream>(
     conn: &mut Conn<S>,
     coordinator: &Arc<Coordinator>,
     service: Service,
     request: &Request,
-) -> Result<Result<Box<Link<S>>, NoLink>, End> {
+) -> Result<Box<Link<S>>, Unlinked> {
     if let Some(link) = conn.links.take(coordinator.id, service, look(request.method())) {
-        return Ok(Ok(link));
+        return Ok(link);
     }
     let port = conn.fleet.port(coordinator, service);
     let grant = port.and_then(|port| port.claim(holder_for(conn, request), request.purpose, Kind::Idle));
     // Boxed: few calls dial.
     if let Some(grant) = grant {
         return match grant.live(look(request.method())) {
-            Ok(link) => Ok(Ok(link)),
+            Ok(link) => Ok(link),
             Err(slot) => Box::pin(dial(conn, slot)).await,
         };
     }
@@ -51,9 +90,9 @@ async fn new_link<S: Stream>(
     coordinator: &Arc<Coordinator>,
     service: Service,
     request: &Request,
-) -> Result<Result<Box<Link<S>>, NoLink>, End> {
+) -> Result<Box<Link<S>>, Unlinked> {
     let Some(port) = conn.fleet.port(coordinator, service) else {
-        return Ok(Err(Unreached::Removed.into()));
+        return Err(NoLink::from(Unreached::Removed).into());
     };
     let turn = conn.turn();
     let access = conn.links.access().clone();
@@ -75,9 +114,9 @@ async fn new_link<S: Stream>(
     };
     match granted {
         Ok(grant) => link_of(conn, grant, request.method()).await,
-        Err(NotCalled::NoRoom(_)) if port.is_closed() => Ok(Err(Unreached::Removed.into())),
-        Err(NotCalled::NoRoom(no_room)) => Ok(Err(no_room.into())),
-        Err(NotCalled::ClientGone) => Err(End::client_gone()),
+        Err(NotCalled::NoRoom(_)) if port.is_closed() => Err(NoLink::from(Unreached::Removed).into()),
+        Err(NotCalled::NoRoom(no_room)) => Err(NoLink::from(no_room).into()),
+        Err(NotCalled::ClientGone) => Err(End::client_gone().into()),
     }
 }
 
@@ -93,33 +132,32 @@ pub(in crate::serve) async fn link_of<S: Stream>(
     conn: &mut Conn<S>,
     grant: Grant<S>,
     method: &Method,
-) -> Result<Result<Box<Link<S>>, NoLink>, End> {
+) -> Result<Box<Link<S>>, Unlinked> {
     match grant.live(look(method)) {
-        Ok(link) => Ok(Ok(link)),
+        Ok(link) => Ok(link),
         Err(slot) => dial(conn, slot).await,
     }
 }
 
 /// A new link, as long as there is a client to dial for. For one that has only finished sending no login is begun or waited
 /// for.
-async fn dial<S: Stream>(conn: &mut Conn<S>, slot: Slot<S>) -> Result<Result<Box<Link<S>>, NoLink>, End> {
+async fn dial<S: Stream>(conn: &mut Conn<S>, slot: Slot<S>) -> Result<Box<Link<S>>, Unlinked> {
     let (logs_in, client) = (conn.links.logs_in(), &conn.client);
     let gone = async { if logs_in { client.closed().await } else { client.gone().await } };
-    let mut dialed = tokio::select! {
+    let dialed = tokio::select! {
         biased;
-        () = gone => return Err(End::client_gone()),
+        () = gone => return Err(End::client_gone().into()),
         dialed = conn.links.dial(slot, &conn.shared) => dialed,
     };
     if dialed.as_ref().is_err_and(NoLink::is_in_vain) {
         braking::note_in_vain(conn);
     }
-    if let Ok(link) = dialed.as_mut()
-        && link.service() == Service::Beeswax
-    {
+    let mut link = dialed?;
+    if link.service() == Service::Beeswax {
         let count = link.coordinator.count_session();
-        conn.links.begin_beeswax(link, count, &conn.shared);
+        conn.links.begin_beeswax(&mut link, count, &conn.shared);
     }
-    Ok(dialed)
+    Ok(link)
 }
 
 /// How hard to look at a link before a call is sent on it.

@@ -17,9 +17,11 @@ use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{CallOutcome, MoveOutcome};
 use crate::net::stream::Stream;
 use crate::serve::call::conn::{Conn, Left};
+use crate::serve::call::linking::Unlinked;
 use crate::serve::call::outcome::{Failed, Trouble};
-use crate::serve::call::refuse::{self, NoAnswer, Reasons};
+use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::{left, linking, opening, restarted};
+use crate::serve::fleet::candidates::Candidates;
 use crate::serve::link::dial::Unreached;
 use crate::serve::link::no_link::NoLink;
 use crate::serve::message::end::End;
@@ -300,21 +302,21 @@ async fn move_session<S: Stream>(
 async fn open_again<S: Stream>(
     conn: &mut Conn<S>,
     departure: &Departure,
-    mut tried: Vec<CoordinatorId>,
+    avoided: Vec<CoordinatorId>,
     cause: Cause,
 ) -> Result<(Arc<Coordinator>, Arrival), NotMoved> {
-    let mut reasons = Reasons::default();
-    while let Some(opening) = to_move_to(conn, &tried) {
+    let mut candidates = Candidates::besides(avoided);
+    while let Some(opening) = to_move_to(conn, candidates.tried()) {
         let coordinator = Arc::clone(opening.coordinator());
-        tried.push(coordinator.id);
+        candidates.begin(&coordinator);
         let standing = coordinator.standing(Service::Hs2, clock::now());
         // The best of all that were not tried: those after it are no better.
         if !(standing.is_fit() || (cause == Cause::Lost && standing == Standing::Ejected)) {
-            reasons.push(&coordinator, standing);
+            candidates.note_failed(&coordinator, standing);
             break;
         }
         let incarnation = coordinator.incarnation();
-        match ask_again(conn, departure, &coordinator, &mut reasons).await? {
+        match ask_again(conn, departure, &coordinator, &mut candidates).await? {
             Some((handle, idle_timeout)) => {
                 coordinator.note_opened(Service::Hs2);
                 let (count, tenancy) = (opening.into_session(), conn.links.begin_session(&coordinator));
@@ -327,7 +329,7 @@ async fn open_again<S: Stream>(
             None => {}
         }
     }
-    Err(NotMoved::Nowhere(reasons.tell(&conn.fleet.cluster, Service::Hs2, None)))
+    Err(NotMoved::Nowhere(candidates.tell(&conn.fleet.cluster, Service::Hs2)))
 }
 
 /// The best coordinator that was not tried and has room, with an open counted on it.
@@ -341,18 +343,18 @@ async fn ask_again<S: Stream>(
     conn: &mut Conn<S>,
     departure: &Departure,
     coordinator: &Arc<Coordinator>,
-    reasons: &mut Reasons,
+    candidates: &mut Candidates,
 ) -> Result<Option<(Handle, Option<Duration>)>, NotMoved> {
     let Some(mut request) = Request::own(&departure.request) else {
         return Ok(None);
     };
-    let linked = linking::link_to(conn, coordinator, Service::Hs2, &request).await;
-    let link = match linked.map_err(NotMoved::Client)? {
+    let link = match linking::link_to(conn, coordinator, Service::Hs2, &request).await {
         Ok(link) => link,
-        Err(no_link) => {
+        Err(Unlinked::Client(end)) => return Err(NotMoved::Client(end)),
+        Err(Unlinked::NoLink(no_link)) => {
             // A password that is refused now would be refused again, and again, until its account is locked.
             conn.no_moves = no_link.phase() == Phase::CredentialsShown;
-            reasons.push(coordinator, no_link);
+            candidates.note_failed(coordinator, no_link);
             return Ok(None);
         }
     };
@@ -362,7 +364,7 @@ async fn ask_again<S: Stream>(
         Err(Trouble::Client(end)) => return Err(NotMoved::Client(end)),
         Err(Trouble::Link(lost)) => {
             conn.fleet.doubt(coordinator, Service::Hs2);
-            reasons.push(coordinator, lost.cause);
+            candidates.note_failed(coordinator, lost.cause);
             return Ok(None);
         }
     };
@@ -374,7 +376,7 @@ async fn ask_again<S: Stream>(
     }
     let handle = answered.reply.facts().handle().filter(|_| answered.verdict == Verdict::Success);
     if handle.is_none() {
-        reasons.push(coordinator, "it did not open the session");
+        candidates.note_failed(coordinator, "it did not open the session");
     }
     Ok(handle.map(|handle| (handle, idle_session_timeout(&answered.bytes))))
 }

@@ -11,14 +11,14 @@ use crate::ids::Service;
 use crate::metrics::{CallOutcome, Label as _, RefusalCause, SessionOutcome};
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
+use crate::serve::call::linking::Unlinked;
 use crate::serve::call::outcome::{Answered, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::tried::Tried;
 use crate::serve::call::{exchange, forward, linking, opening};
-use crate::serve::fleet::seek::{self, Seeker};
+use crate::serve::fleet::candidates::{Candidate, ClientGone};
+use crate::serve::fleet::seek::Seeker;
 use crate::serve::link::lost::Lost;
-use crate::serve::link::slot::Grant;
-use crate::serve::link::waiting::NotCalled;
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
 use crate::session::idle::IdleTimeout;
@@ -41,15 +41,13 @@ pub(in crate::serve) async fn open_session<S: Stream>(
     };
     let demand = demand(conn, request);
     let mut tried = Tried { demand, ..Tried::new(room_by(conn)) };
-    while let Some((opening, grant)) = candidate(conn, Service::Hs2, &mut tried).await? {
-        let coordinator = Arc::clone(opening.coordinator());
-        let open_by = tried.begin(coordinator.id, conn.shared.settings.open_timeout);
-        let link = match grant {
-            Some(grant) => linking::link_of(conn, grant, request.method()).await?,
-            None => linking::link_to(conn, &coordinator, Service::Hs2, request).await?,
-        };
+    while let Some(mut candidate) = next(conn, Service::Hs2, &mut tried).await? {
+        let coordinator = Arc::clone(candidate.coordinator());
+        let open_by = tried.open_by(conn.shared.settings.open_timeout);
+        let link = linking::link_for(conn, &mut candidate, Service::Hs2, request).await;
         let phase = match link {
-            Err(no_link) => {
+            Err(Unlinked::Client(end)) => return Err(end),
+            Err(Unlinked::NoLink(no_link)) => {
                 tried.no_link(&coordinator, &no_link);
                 no_link.phase()
             }
@@ -66,7 +64,7 @@ pub(in crate::serve) async fn open_session<S: Stream>(
                     for loser in &tried.lost {
                         loser.note_open_lost(Service::Hs2, clock::now());
                     }
-                    return opened(conn, request, (opening, admission), answered).await;
+                    return opened(conn, request, (candidate.opening, admission), answered).await;
                 }
                 Err(Trouble::Client(end)) => return Err(end),
                 Err(Trouble::Link(lost)) => {
@@ -122,18 +120,14 @@ pub(in crate::serve) async fn open_beeswax<S: Stream>(
     request: &mut Request,
 ) -> Result<CallOutcome, End> {
     let mut tried = Tried::new(room_by(conn));
-    while let Some((opening, grant)) = candidate(conn, Service::Beeswax, &mut tried).await? {
-        let coordinator = Arc::clone(opening.coordinator());
-        tried.begin(coordinator.id, conn.shared.settings.open_timeout);
-        let link = match grant {
-            Some(grant) => linking::link_of(conn, grant, request.method()).await?,
-            None => linking::link_to(conn, &coordinator, Service::Beeswax, request).await?,
-        };
-        match link {
+    while let Some(mut candidate) = next(conn, Service::Beeswax, &mut tried).await? {
+        let coordinator = Arc::clone(candidate.coordinator());
+        tried.open_by(conn.shared.settings.open_timeout);
+        match linking::link_for(conn, &mut candidate, Service::Beeswax, request).await {
             Ok(mut link) => {
                 // The link of a login is a session only from now on; one that was dialed is already.
                 if link.session.is_none() {
-                    conn.links.begin_beeswax(&mut link, opening.into_session(), &conn.shared);
+                    conn.links.begin_beeswax(&mut link, candidate.opening.into_session(), &conn.shared);
                 }
                 conn.past.beeswax = Some(coordinator.id);
                 conn.name_span(&coordinator, None);
@@ -141,7 +135,8 @@ pub(in crate::serve) async fn open_beeswax<S: Stream>(
                 count_open(conn, &coordinator, SessionOutcome::Opened);
                 return forward::forward(conn, request, coordinator, Service::Beeswax).await;
             }
-            Err(no_link) => {
+            Err(Unlinked::Client(end)) => return Err(end),
+            Err(Unlinked::NoLink(no_link)) => {
                 tried.no_link(&coordinator, &no_link);
                 if remedy(Retry::NextCandidate, no_link.phase(), 0) != Remedy::NextCandidate {
                     break;
@@ -161,19 +156,20 @@ fn room_by<S: Stream>(conn: &Conn<S>) -> Instant {
 /// one: first the one that checked the credentials, if it may still be used. Waits for room if there is none anywhere. A
 /// client that has only finished sending gets the reply that is on its way, but no second coordinator is tried for it:
 /// mostly it has given up and left.
-async fn candidate<S: Stream>(
+async fn next<S: Stream>(
     conn: &mut Conn<S>,
     service: Service,
     tried: &mut Tried<S>,
-) -> Result<Option<(Opening, Option<Grant<S>>)>, End> {
-    if tried.is_over() || (!tried.coordinators.is_empty() && conn.client.has_closed()) {
+) -> Result<Option<Candidate<S>>, End> {
+    if tried.is_over() || (!tried.candidates.is_empty() && conn.client.has_closed()) {
         return Ok(None);
     }
-    if let Some(reserved) = conn.reserved.take().filter(|_| tried.coordinators.is_empty())
+    if let Some(reserved) = conn.reserved.take().filter(|_| tried.candidates.is_empty())
         && !has_failed(conn, tried.demand, reserved.coordinator())
-        && let Some(place) = reserved_place(conn, service, reserved.coordinator())
+        && let Some(candidate) = reserved_candidate(conn, service, reserved.coordinator())
     {
-        return Ok(Some(place));
+        tried.candidates.begin(candidate.coordinator());
+        return Ok(Some(candidate));
     }
     let seeker = Seeker {
         fleet: &conn.fleet,
@@ -185,34 +181,26 @@ async fn candidate<S: Stream>(
         demand: tried.demand,
         deadline: tried.room_by,
     };
-    match seeker.place(&tried.coordinators, conn.client.closed()).await {
-        Ok(place) => Ok(Some(place)),
-        Err(seek::NoPlace::Nobody) => Ok(None),
-        Err(seek::NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => {
-            tried.no_room = Some(no_room);
-            Ok(None)
-        }
-        Err(seek::NoPlace::NotCalled(NotCalled::ClientGone)) => Err(End::client_gone()),
-    }
+    tried.candidates.next(&seeker, conn.client.closed()).await.map_err(|ClientGone| End::client_gone())
 }
 
-/// The place that was reserved when the credentials were checked, if it is still good.
-fn reserved_place<S: Stream>(
+/// The coordinator that was reserved when the credentials were checked, if it is still good.
+fn reserved_candidate<S: Stream>(
     conn: &Conn<S>,
     service: Service,
     coordinator: &Arc<Coordinator>,
-) -> Option<(Opening, Option<Grant<S>>)> {
+) -> Option<Candidate<S>> {
     let takes_sessions =
         coordinator.state() == AdminState::Active && coordinator.standing(service, clock::now()).is_fit();
     if !takes_sessions {
         return None;
     }
     if conn.links.has(coordinator.id, service) {
-        return Some((coordinator.begin_open(), None));
+        return Some(Candidate { opening: coordinator.begin_open(), grant: None });
     }
     let port = conn.fleet.port(coordinator, service).filter(|port| port.shares)?;
     let grant = port.claim(conn.holder(), Purpose::Work, Kind::Any)?;
-    Some((coordinator.begin_open(), Some(grant)))
+    Some(Candidate { opening: coordinator.begin_open(), grant: Some(grant) })
 }
 
 /// Whether a coordinator answered that it takes no such session: another may.
@@ -334,13 +322,11 @@ async fn refuse_open<S: Stream>(
     service: Service,
     tried: &Tried<S>,
 ) -> Result<CallOutcome, End> {
-    let (refusal, sql_state) = match (tried.no_room, tried.sql_state) {
-        (Some(_), _) => (RefusalCause::NoRoom, SqlState::Refused),
-        (None, Some(sql_state)) => (RefusalCause::Unreachable, sql_state),
-        (None, None) => (RefusalCause::NoCoordinator, SqlState::Refused),
-    };
+    let refusal = tried.candidates.refusal();
+    let sql_state = tried.sql_state.filter(|_| refusal == RefusalCause::Unreachable);
+    let sql_state = sql_state.unwrap_or(SqlState::Refused);
     conn.shared.metrics.connections_refused.count(refusal);
-    let text = tried.reasons.tell(&conn.fleet.cluster, service, tried.no_room);
+    let text = tried.candidates.tell(&conn.fleet.cluster, service);
     if let Some(left_out) = conn.shared.admit_line("a session was refused", refusal.word()) {
         tracing::warn!(cluster = %conn.fleet.cluster.name, cause = text, left_out, "a session was refused");
     }

@@ -5,14 +5,13 @@ use std::fmt;
 
 use bytes::BytesMut;
 
-use crate::cluster::{Cluster, Coordinator};
+use crate::cluster::Coordinator;
 use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::{braking, sending};
 use crate::serve::link::no_link::NoLink;
-use crate::serve::link::waiting::NoRoom;
 use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
@@ -20,56 +19,6 @@ use crate::session::retry::sql_state;
 use crate::wire::facts::Facts;
 use crate::wire::hs2::reply::{Refusal, SqlState};
 use crate::wire::{beeswax, hs2};
-
-/// Reasons that are kept of one search, so that the client's message stays short however large the cluster is.
-const REASONS_KEPT: usize = 8;
-
-/// Why candidates did not take a session, in the order in which they were tried.
-#[derive(Debug, Default)]
-pub(in crate::serve) struct Reasons {
-    kept: Vec<String>,
-    candidates: usize,
-}
-
-impl Reasons {
-    /// One more candidate did not take it.
-    pub(in crate::serve) fn push(&mut self, coordinator: &Coordinator, reason: impl fmt::Display) {
-        self.candidates += 1;
-        if self.kept.len() < REASONS_KEPT {
-            self.kept.push(format!("{}: {reason}", coordinator.name));
-        }
-    }
-
-    /// For people: how many were tried for a service, and what came of each; `no_room` if it was waited for others.
-    pub(in crate::serve) fn tell(
-        &self,
-        cluster: &Cluster,
-        service: Service,
-        no_room: Option<NoRoom>,
-    ) -> String {
-        let full = no_room.map(|no_room| no_room.to_string());
-        let name = &cluster.name;
-        let who = match self.candidates {
-            0 => {
-                let cause = match full {
-                    Some(full) => full,
-                    None if cluster.serves(service) => "all of them are draining".to_owned(),
-                    None => format!("none of them has a port for {service}"),
-                };
-                return format!("no coordinator of cluster {name} takes a session: {cause}");
-            }
-            1 => "no coordinator".to_owned(),
-            many => format!("none of the {many} coordinators"),
-        };
-        let reasons = self.kept.join("; ");
-        let more = match self.candidates - self.kept.len() {
-            0 => String::new(),
-            more => format!("; and {more} more"),
-        };
-        let full = full.map(|full| format!("; of the others {full}")).unwrap_or_default();
-        format!("{who} of cluster {name} took the session: {reasons}{more}{full}")
-    }
-}
 
 /// Why a call gets no answer from a coordinator.
 #[derive(Debug)]

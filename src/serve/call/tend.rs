@@ -48,7 +48,7 @@ async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Target) {
     let port = coordinator.and_then(|coordinator| conn.fleet.port(&coordinator, Service::Hs2));
     let grant = port.and_then(|port| port.claim(conn.holder(), Purpose::Work, Kind::Any));
     let Some(grant) = grant else { return };
-    let Ok(Ok(link)) = linking::link_of(conn, grant, hs2::PING).await else { return };
+    let Ok(link) = linking::link_of(conn, grant, hs2::PING).await else { return };
     // While the link was dialed, perhaps: a coordinator that is lost does not keep it.
     if conn.fleet.table.has_left(guid, session.coordinator) {
         return link.put_back();

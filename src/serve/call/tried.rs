@@ -5,13 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::cluster::{Coordinator, Demand};
-use crate::ids::CoordinatorId;
 use crate::net::stream::Stream;
 use crate::serve::call::outcome::Answered;
-use crate::serve::call::refuse::Reasons;
+use crate::serve::fleet::candidates::Candidates;
 use crate::serve::link::lost::Lost;
 use crate::serve::link::no_link::NoLink;
-use crate::serve::link::waiting::NoRoom;
 use crate::session::retry::sql_state;
 use crate::wire::hs2::reply::SqlState;
 
@@ -23,11 +21,8 @@ pub(in crate::serve) struct Tried<S: Stream> {
     pub(in crate::serve) room_by: Instant,
     /// When it is too late to be opened; none before the first coordinator is tried.
     pub(in crate::serve) open_by: Option<Instant>,
-    /// Why it was not waited for others any longer.
-    pub(in crate::serve) no_room: Option<NoRoom>,
-    pub(in crate::serve) coordinators: Vec<CoordinatorId>,
-    /// What came of each, for the client.
-    pub(in crate::serve) reasons: Reasons,
+    /// Those that were tried, and what came of each.
+    pub(in crate::serve) candidates: Candidates,
     /// What kind of failure the last one was.
     pub(in crate::serve) sql_state: Option<SqlState>,
     /// The last answer of one that turned it away: if nobody takes it, the client gets it as it came.
@@ -44,9 +39,7 @@ impl<S: Stream> Tried<S> {
             demand: None,
             room_by,
             open_by: None,
-            no_room: None,
-            coordinators: Vec::new(),
-            reasons: Reasons::default(),
+            candidates: Candidates::default(),
             sql_state: None,
             answer: None,
             lost: Vec::new(),
@@ -54,8 +47,7 @@ impl<S: Stream> Tried<S> {
     }
 
     /// One more coordinator is tried; until when the session may be opened, there or elsewhere.
-    pub(in crate::serve) fn begin(&mut self, coordinator: CoordinatorId, open_timeout: Duration) -> Instant {
-        self.coordinators.push(coordinator);
+    pub(in crate::serve) fn open_by(&mut self, open_timeout: Duration) -> Instant {
         *self.open_by.get_or_insert_with(|| clock::now() + open_timeout)
     }
 
@@ -67,13 +59,13 @@ impl<S: Stream> Tried<S> {
     /// There was no link to this one.
     pub(in crate::serve) fn no_link(&mut self, coordinator: &Coordinator, no_link: &NoLink) {
         self.sql_state = Some(sql_state(no_link.phase()));
-        self.reasons.push(coordinator, no_link);
+        self.candidates.note_failed(coordinator, no_link);
     }
 
     /// This one lost the open.
     pub(in crate::serve) fn lost(&mut self, coordinator: Arc<Coordinator>, lost: &Lost) {
         self.sql_state = Some(sql_state(lost.phase));
-        self.reasons.push(&coordinator, &lost.cause);
+        self.candidates.note_failed(&coordinator, &lost.cause);
         if lost.cause.speaks_against_coordinator() {
             self.lost.push(coordinator);
         }

@@ -16,13 +16,12 @@ use crate::metrics::{Direction, RefusalCause};
 use crate::net::flow;
 use crate::net::relay::{Ended, Side, relay};
 use crate::net::stream::{LinkStream, Stream};
-use crate::serve::call::refuse::Reasons;
 use crate::serve::client::{Connection, note_depth};
-use crate::serve::fleet::seek::{NoPlace, Seeker};
+use crate::serve::fleet::candidates::{Candidate, Candidates, ClientGone};
+use crate::serve::fleet::seek::Seeker;
 use crate::serve::fleet::shared::Entrance;
 use crate::serve::link::slot::{Grant, Slot};
 use crate::serve::link::unanswered::{BrokenOff, Patience, Unanswered};
-use crate::serve::link::waiting::{NoRoom, NotCalled};
 use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
 use crate::serve::settings::Settings;
@@ -108,7 +107,7 @@ impl<S: Stream> Passage<S> {
             Err(None) => End::ClientClosed,
             Err(Some(refused)) => {
                 refused.note(&shared, &entrance.fleet.cluster, &client.pending);
-                if refused.cause == RefusalCause::Unreachable {
+                if refused.candidates.refusal() == RefusalCause::Unreachable {
                     entrance.fleet.slow_down(Who::of(&Access::UNREAD, client.address)).await;
                 }
                 // There are no words for this that an unknown protocol would understand.
@@ -196,22 +195,20 @@ fn end_of(ended: Ended) -> End {
     }
 }
 
-/// Why no coordinator takes a connection.
+/// That no coordinator takes a connection.
 struct Refused {
     service: Service,
-    cause: RefusalCause,
-    reasons: Reasons,
-    no_room: Option<NoRoom>,
+    candidates: Candidates,
 }
 
 impl Refused {
     /// Counts and logs it: the client cannot be told, and whoever operates it sees no more than a reset. `first` is what it
     /// began with.
     fn note<S: Stream>(&self, shared: &Shared<S>, cluster: &Cluster, first: &[u8]) {
-        shared.metrics.connections_refused.count(self.cause);
+        shared.metrics.connections_refused.count(self.candidates.refusal());
         let what = Speech::guess(first).map_or("something unknown", Speech::as_str);
         if let Some(left_out) = shared.admit_line("an opaque connection was refused", what) {
-            let cause = self.reasons.tell(cluster, self.service, self.no_room);
+            let cause = self.candidates.tell(cluster, self.service);
             let cluster = &cluster.name;
             tracing::info!(%cluster, began_with = what, cause, left_out, "an opaque connection was refused");
         }
@@ -233,29 +230,19 @@ async fn dial_best<S: Stream>(
     let (holder, kind) = (Holder::of(&Access::UNREAD, client.address), Kind::New);
     let turn = Turn::of(&Identity::Unread, client.address);
     let seeker = Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, demand: None, deadline };
-    let (mut tried, mut reasons) = (Vec::new(), Reasons::default());
+    let mut candidates = Candidates::default();
     loop {
-        let (opening, slot) = match seeker.place(&tried, client.stream.closed()).await {
-            Ok((opening, Some(Grant::Slot(slot)))) => (opening, slot),
-            Err(NoPlace::NotCalled(NotCalled::ClientGone)) => return Err(None),
-            Err(NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => {
-                let (cause, no_room) = (RefusalCause::NoRoom, Some(no_room));
-                return Err(Some(Refused { service, cause, reasons, no_room }));
-            }
-            Ok(_) | Err(NoPlace::Nobody) => {
-                let all_drain = tried.is_empty();
-                let cause = if all_drain { RefusalCause::NoCoordinator } else { RefusalCause::Unreachable };
-                return Err(Some(Refused { service, cause, reasons, no_room: None }));
-            }
+        let next = candidates.next(&seeker, client.stream.closed()).await.map_err(|ClientGone| None)?;
+        let Some(Candidate { opening, grant: Some(Grant::Slot(slot)) }) = next else {
+            return Err(Some(Refused { service, candidates }));
         };
         let coordinator = Arc::clone(opening.coordinator());
-        tried.push(coordinator.id);
         match fleet.reach(&slot.port, shared).await {
             Ok(stream) => {
                 fleet.brake.lock().note_of_use(Who::of(&Access::UNREAD, client.address));
                 return Ok(Dialed { stream, opening, slot });
             }
-            Err(unreached) => reasons.push(&coordinator, unreached),
+            Err(unreached) => candidates.note_failed(&coordinator, unreached),
         }
     }
 }

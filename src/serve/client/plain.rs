@@ -15,15 +15,14 @@ use crate::cluster::turns::Turn;
 use crate::ids::{Family, Service, Transport};
 use crate::metrics::{Label as _, RefusalCause};
 use crate::net::stream::Stream;
-use crate::serve::call::refuse::Reasons;
 use crate::serve::client::opaque::Passage;
 use crate::serve::client::{Connection, Stage};
+use crate::serve::fleet::candidates::{Candidate, Candidates, ClientGone};
 use crate::serve::fleet::links::Links;
-use crate::serve::fleet::seek::{NoPlace, Seeker};
+use crate::serve::fleet::seek::Seeker;
 use crate::serve::link::Link;
 use crate::serve::link::no_link::NoLink;
 use crate::serve::link::slot::Grant;
-use crate::serve::link::waiting::NotCalled;
 use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
 use crate::wire::sasl::{Acceptor, Credentials, MechanismName, Status, Step, encode};
@@ -141,8 +140,7 @@ async fn first_link<S: Stream>(
     connection: &Connection<S>,
 ) -> Result<(Box<Link<S>>, Opening), Refused> {
     let (fleet, shared) = (&connection.entrance.fleet, &connection.shared);
-    let mut tried = Vec::new();
-    let mut reasons = Reasons::default();
+    let mut candidates = Candidates::default();
     let access = links.access().clone();
     let seeker = Seeker {
         fleet,
@@ -155,17 +153,11 @@ async fn first_link<S: Stream>(
         demand: links.login(service),
         deadline: clock::now() + fleet.room.queue_timeout,
     };
-    let no_room = loop {
-        let (opening, slot) = match seeker.place(&tried, connection.client.stream.closed()).await {
-            Ok((opening, Some(Grant::Slot(slot)))) => (opening, slot),
-            Ok(_) | Err(NoPlace::Nobody) => break None,
-            Err(NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => break Some(no_room),
-            Err(NoPlace::NotCalled(NotCalled::ClientGone)) => {
-                return Err(Refused::left());
-            }
-        };
+    loop {
+        let next = candidates.next(&seeker, connection.client.stream.closed()).await;
+        let next = next.map_err(|ClientGone| Refused::left())?;
+        let Some(Candidate { opening, grant: Some(Grant::Slot(slot)) }) = next else { break };
         let coordinator = Arc::clone(opening.coordinator());
-        tried.push(coordinator.id);
         match links.dial(slot, shared).await {
             Ok(mut link) => {
                 link.slot.prove();
@@ -180,16 +172,12 @@ async fn first_link<S: Stream>(
                 let (status, text) = (Status::Bad, text.into_bytes());
                 return Err(Refused { status, text, end: End::NoVerdict, in_vain: true });
             }
-            Err(no_link) => reasons.push(&coordinator, no_link),
+            Err(no_link) => candidates.note_failed(&coordinator, no_link),
         }
-    };
-    let refusal = match no_room {
-        Some(_) => RefusalCause::NoRoom,
-        None if tried.is_empty() => RefusalCause::NoCoordinator,
-        None => RefusalCause::Unreachable,
-    };
+    }
+    let refusal = candidates.refusal();
     shared.metrics.connections_refused.count(refusal);
-    let text = reasons.tell(&fleet.cluster, service, no_room);
+    let text = candidates.tell(&fleet.cluster, service);
     if let Some(left_out) = shared.admit_line("a login was refused", refusal.word()) {
         tracing::warn!(cluster = %fleet.cluster.name, cause = text, left_out, "a login was refused");
     }

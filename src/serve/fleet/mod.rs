@@ -1,5 +1,6 @@
 //! A cluster's state.
 
+pub(in crate::serve) mod candidates;
 pub(in crate::serve) mod dialing;
 pub(in crate::serve) mod keyring;
 pub(in crate::serve) mod links;

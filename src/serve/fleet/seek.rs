@@ -11,6 +11,7 @@ use crate::cluster::turns::Turn;
 use crate::cluster::{Coordinator, Demand, NoPick, Opening, Wanted};
 use crate::ids::{CoordinatorId, Service};
 use crate::net::stream::Stream;
+use crate::serve::fleet::candidates::Candidate;
 use crate::serve::fleet::member::Member;
 use crate::serve::fleet::shared::Fleet;
 use crate::serve::link::lobby::Waiter;
@@ -59,17 +60,17 @@ impl<S: Stream> Seeker<'_, S> {
         &self,
         tried: &[CoordinatorId],
         gone: impl Future<Output = ()>,
-    ) -> Result<(Opening, Option<Grant<S>>), NoPlace> {
+    ) -> Result<Candidate<S>, NoPlace> {
         for _ in 0..PICKS {
             match self.pick(tried) {
                 Ok(opening) => {
                     if (self.has_own)(opening.coordinator()) {
-                        return Ok((opening, None));
+                        return Ok(Candidate { opening, grant: None });
                     }
                     let port = self.fleet.port(opening.coordinator(), self.service);
                     let claim = port.and_then(|port| port.claim(self.holder, Purpose::Work, self.kind));
                     if let Some(grant) = claim {
-                        return Ok((opening, Some(grant)));
+                        return Ok(Candidate { opening, grant: Some(grant) });
                     }
                 }
                 Err(NoPick::Nobody) => return Err(NoPlace::Nobody),
@@ -77,7 +78,7 @@ impl<S: Stream> Seeker<'_, S> {
             }
         }
         let grant = self.wait(tried, gone).await.map_err(NoPlace::NotCalled)?;
-        Ok((grant.coordinator().begin_open(), Some(grant)))
+        Ok(Candidate { opening: grant.coordinator().begin_open(), grant: Some(grant) })
     }
 
     fn pick(&self, tried: &[CoordinatorId]) -> Result<Opening, NoPick> {
