@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use arc_swap::ArcSwap;
 
 use crate::ids::CoordinatorId;
 
@@ -14,53 +14,50 @@ pub trait Known {
 }
 
 /// All that were there at one moment, in the order of their ids.
-pub type All<T> = Arc<[Arc<T>]>;
+pub type All<T> = Arc<Vec<Arc<T>>>;
 
-/// One value for each coordinator that is there. The lock is held only while one is looked up or the list is
-/// taken hold of.
+/// One value for each coordinator that is there. To look one up writes nothing that threads share.
 #[derive(Debug)]
-pub struct Roster<T>(RwLock<All<T>>);
+pub struct Roster<T>(ArcSwap<Vec<Arc<T>>>);
 
 impl<T> Default for Roster<T> {
     fn default() -> Self {
-        Self(RwLock::new(Arc::new([])))
+        Self(ArcSwap::default())
     }
 }
 
 impl<T: Known> Roster<T> {
     /// All that are there now.
     pub fn all(&self) -> All<T> {
-        Arc::clone(&self.0.read())
+        self.0.load_full()
     }
 
     /// The one with this id, if it is there now.
     pub fn get(&self, id: CoordinatorId) -> Option<Arc<T>> {
-        let all = self.0.read();
+        let all = self.0.load();
         all.get(place_of(&all, id)?).cloned()
     }
 
-    /// What `read` says of the one with this id, if it is there now. The lock is held meanwhile: `read` may
-    /// not use this roster.
+    /// What `read` says of the one with this id, if it is there now.
     pub fn read<U>(&self, id: CoordinatorId, read: impl FnOnce(&T) -> U) -> Option<U> {
-        let all = self.0.read();
+        let all = self.0.load();
         all.get(place_of(&all, id)?).map(|one| read(one))
     }
 
     /// One more. Of another with the same id only this one stays.
     pub fn add(&self, one: Arc<T>) {
-        let mut all = self.0.write();
         let id = one.id();
-        let mut more: Vec<_> = all.iter().filter(|other| other.id() != id).cloned().collect();
-        more.insert(more.partition_point(|other| other.id() < id), one);
-        *all = more.into();
+        self.0.rcu(|all| {
+            let mut more: Vec<_> = all.iter().filter(|other| other.id() != id).cloned().collect();
+            more.insert(more.partition_point(|other| other.id() < id), Arc::clone(&one));
+            more
+        });
     }
 
     /// One less, if it was there.
     pub fn remove(&self, id: CoordinatorId) -> Option<Arc<T>> {
-        let mut all = self.0.write();
-        let removed = all.get(place_of(&all, id)?).cloned()?;
-        *all = all.iter().filter(|one| one.id() != id).cloned().collect();
-        Some(removed)
+        let before = self.0.rcu(|all| all.iter().filter(|one| one.id() != id).cloned().collect::<Vec<_>>());
+        before.get(place_of(&before, id)?).cloned()
     }
 }
 

@@ -170,7 +170,9 @@ impl Router {
         }
         let left = self.connections.len();
         self.shared.cut_connections();
-        let _in_time = timeout(CUT_TIME, self.connections.wait()).await;
+        self.shared.detached.close();
+        let ended = async { tokio::join!(self.connections.wait(), self.shared.detached.wait()) };
+        let _in_time = timeout(CUT_TIME, ended).await;
         self.end.cancel();
         self.background.close();
         let _in_time = timeout(CUT_TIME, self.background.wait()).await;

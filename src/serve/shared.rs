@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::ids::ConnId;
@@ -41,6 +42,9 @@ pub struct Shared<S: Stream = TcpStream> {
     pub draining: CancellationToken,
     /// Cancelled when those that are still there are cut.
     pub cut: CancellationToken,
+    /// What goes on beside the connections and may outlive them, until they are cut: replies that are read out, opens that
+    /// were given up, sessions that are closed.
+    pub detached: TaskTracker,
     /// A permit for each open that was given up and may still come to something.
     pub(in crate::serve) late_opens: Arc<Semaphore>,
     /// Bounds the lines in the log that strangers can cause.
@@ -64,6 +68,7 @@ impl<S: Stream> Shared<S> {
             bells: Arc::default(),
             draining,
             cut,
+            detached: TaskTracker::new(),
             late_opens: Arc::new(Semaphore::new(LATE_OPENS)),
             warnings: WarningLimit::default(),
             next_connection: AtomicU64::new(1),

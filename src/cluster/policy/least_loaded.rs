@@ -43,7 +43,7 @@ pub(crate) struct LeastLoaded {
 impl LeastLoaded {
     pub(super) fn new(idle_session_cost: f64) -> Self {
         let (changed, places) = Default::default();
-        Self { idle_session_cost, rankings: PerService::default(), all: Arc::new([]), changed, places }
+        Self { idle_session_cost, rankings: PerService::default(), all: Arc::default(), changed, places }
     }
 
     pub(super) fn idle_session_cost(&self) -> f64 {

@@ -30,7 +30,7 @@ pub(crate) struct RoundRobin {
 
 impl Default for RoundRobin {
     fn default() -> Self {
-        Self { all: Arc::new([]), owed: HashMap::new() }
+        Self { all: Arc::default(), owed: HashMap::new() }
     }
 }
 

@@ -37,7 +37,7 @@ pub(in crate::serve) fn close_over<S: Stream>(shared: &Arc<Shared<S>>, fleet: &A
     }
     for sessions in sessions.into_values() {
         let closing = close_in_turn(Arc::clone(shared), Arc::clone(fleet), sessions, grace);
-        tokio::spawn(shared.cut.clone().run_until_cancelled_owned(closing));
+        shared.detached.spawn(shared.cut.clone().run_until_cancelled_owned(closing));
     }
 }
 

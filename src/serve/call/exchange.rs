@@ -134,7 +134,12 @@ fn leave<S: Stream>(
         && request.complete
         && request.ends_for_sure()
     {
-        tokio::spawn(read_out(link, incoming.reply, upkeep.client_lost_grace, conn.shared.cut.clone()));
+        conn.shared.detached.spawn(read_out(
+            link,
+            incoming.reply,
+            upkeep.client_lost_grace,
+            conn.shared.cut.clone(),
+        ));
     }
     end.into()
 }

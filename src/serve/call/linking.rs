@@ -12,6 +12,7 @@ use crate::serve::fleet::candidates::Candidate;
 use crate::serve::link::Link;
 use crate::serve::link::dial::Unreached;
 use crate::serve::link::no_link::NoLink;
+use crate::serve::link::port::Port;
 use crate::serve::link::slot::{Grant, Slot};
 use crate::serve::link::waiting::{self, NotCalled};
 use crate::serve::message::end::End;
@@ -71,8 +72,8 @@ pub(in crate::serve) async fn link_to<S: Stream>(
     if let Some(link) = conn.links.take(coordinator.id, service, look(request.method())) {
         return Ok(link);
     }
-    let port = conn.fleet.port(coordinator, service);
-    let grant = port.and_then(|port| port.claim(holder_for(conn, request), request.purpose, Kind::Idle));
+    let claim = |port: &Arc<Port<S>>| port.claim(holder_for(conn, request), request.purpose, Kind::Idle);
+    let grant = conn.fleet.at_port(coordinator.id, service, claim).flatten();
     // Boxed: few calls dial.
     if let Some(grant) = grant {
         return match grant.live(look(request.method())) {

@@ -150,7 +150,7 @@ impl<S: Stream> Late<S> {
     /// coordinator's own timers end the session.
     fn close_when_it_comes(self, shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S>>) {
         let Ok(permit) = Arc::clone(&shared.late_opens).try_acquire_owned() else { return };
-        tokio::spawn(self.watch(permit, Arc::clone(shared), Arc::clone(fleet)));
+        shared.detached.spawn(self.watch(permit, Arc::clone(shared), Arc::clone(fleet)));
     }
 
     async fn watch(self, _permit: OwnedSemaphorePermit, shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>) {

@@ -203,7 +203,10 @@ impl<S: Stream> Links<S> {
     /// Puts a link back on which nothing is under way.
     pub(in crate::serve) fn put(&mut self, mut link: Box<Link<S>>) {
         if link.slot.port.shares {
-            return link.put_back();
+            let (coordinator, service, mut link) = (link.coordinator.id, link.service(), Some(link));
+            self.fleet.at_port(coordinator, service, |port| link.take().map(|link| port.put(link)));
+            // Of a coordinator that was removed.
+            return link.into_iter().for_each(Link::put_back);
         }
         link.slot.settle();
         // One that was made for a cancel must not keep the place of the next.

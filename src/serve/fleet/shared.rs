@@ -138,6 +138,17 @@ impl<S: Stream> Fleet<S> {
         self.members.read(coordinator.id, |member| Arc::clone(member.ports.get(service)))
     }
 
+    /// As [`Self::port`], for the length of `use_it`: a reference to the port need not be counted, which would be
+    /// a write that all threads share.
+    pub(in crate::serve) fn at_port<T>(
+        &self,
+        coordinator: CoordinatorId,
+        service: Service,
+        use_it: impl FnOnce(&Arc<Port<S>>) -> T,
+    ) -> Option<T> {
+        self.members.read(coordinator, |member| use_it(member.ports.get(service)))
+    }
+
     /// What the room of a coordinator's port looks like, and how many calls wait for it.
     pub fn room_of(&self, coordinator: &Coordinator, service: Service) -> Option<(RoomView, usize)> {
         let port = self.port(coordinator, service)?;
