@@ -8,9 +8,17 @@ use rand::Rng;
 use super::condition::Standing;
 use super::demands::Demand;
 use super::guards::Opening;
-use super::policy::Of;
+use super::roster::All;
 use super::{Cluster, Coordinator};
 use crate::ids::{CoordinatorId, Service};
+
+/// Who is picked of.
+#[derive(Clone, Copy)]
+pub(super) struct Of<'a> {
+    pub(super) cluster: &'a Cluster,
+    /// The cluster's coordinators at the moment.
+    pub(super) all: &'a All<Coordinator>,
+}
 
 /// A coordinator that may take the session.
 #[derive(Clone, Copy, Debug, PartialEq)]
