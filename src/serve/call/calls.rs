@@ -16,7 +16,7 @@ use crate::serve::call::{asking, expired, forward, left, moving, open, tend};
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::request::Request;
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
-use crate::serve::threads::signals::Ring;
+use crate::serve::threads::signals::Signal;
 use crate::serve::threads::workers::Place;
 use crate::session::activity::InUse;
 use crate::session::decide::{Affinity, Past, Plan, decide, purpose, question, service, session_of};
@@ -175,12 +175,12 @@ async fn next_bytes<S: Stream>(conn: &mut Conn<S>) -> Result<Option<Chunk>, End>
                 return if chunk.is_empty() { Err(End::ClientClosed) } else { Ok(Some(chunk)) };
             }
             () = ready(()), if leave => return Err(End::RouterShutdown),
-            () = conn.bell.rings_besides(Ring::Drain), if !conn.leaving => {
+            () = conn.signals.received_besides(Signal::Drain), if !conn.leaving => {
                 conn.leaving = true;
                 conn.look_in(DRAIN_LOOK_INTERVAL);
             }
-            () = conn.bell.rings_besides(Ring::Look) => {
-                conn.bell.answer(Ring::Look);
+            () = conn.signals.received_besides(Signal::Look) => {
+                conn.signals.clear(Signal::Look);
                 Box::pin(moving::leave_coordinators(conn)).await?;
             }
             // Links and alarm together: each branch costs something in every call.

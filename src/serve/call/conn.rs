@@ -18,7 +18,7 @@ use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
 use crate::serve::shared::Shared;
 use crate::serve::threads::alarm::Alarm;
-use crate::serve::threads::signals::Bell;
+use crate::serve::threads::signals::Signals;
 use crate::serve::threads::workers::Place;
 use crate::session::activity::InUse;
 use crate::session::decide::Past;
@@ -61,7 +61,7 @@ pub(in crate::serve) struct Conn<S: Stream> {
     /// When links are looked at next. One timer for the connection's life: to make one for each call costs more.
     pub(in crate::serve) look: Alarm,
     /// Calls it while it waits.
-    pub(in crate::serve) bell: Arc<Bell>,
+    pub(in crate::serve) signals: Arc<Signals>,
     pub(in crate::serve) place: Place,
     /// Whether its credentials were refused when a session was to move: no more are shown unasked.
     pub(in crate::serve) no_moves: bool,
@@ -98,7 +98,7 @@ impl<S: Stream> Conn<S> {
 
     /// A connection that was detected and, if it wants that, authenticated: `links` then has its credentials.
     pub(in crate::serve) fn new(
-        (shared, bell, place): (Arc<Shared<S>>, Arc<Bell>, Place),
+        (shared, signals, place): (Arc<Shared<S>>, Arc<Signals>, Place),
         entrance: &Entrance<S>,
         client: Client<S>,
         transport: Transport,
@@ -110,7 +110,7 @@ impl<S: Stream> Conn<S> {
             span_named: false,
             look: Alarm::after(look_interval(&entrance.fleet)),
             touched: clock::now(),
-            bell,
+            signals,
             place,
             no_moves: false,
             forgotten: Vec::new(),

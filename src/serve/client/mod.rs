@@ -25,7 +25,7 @@ use crate::serve::fleet::shared::Entrance;
 use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
 use crate::serve::shared::Shared;
-use crate::serve::threads::signals::{Bell, Hanging, Ring};
+use crate::serve::threads::signals::{Registration, Signal, Signals};
 use crate::serve::threads::workers::{Place, Workers};
 use crate::wire::detect::{Detection, detect};
 
@@ -36,7 +36,7 @@ struct Connection<S: Stream> {
     conn: ConnId,
     client: Client<S>,
     counters: ListenerMetrics,
-    bell: Arc<Bell>,
+    signals: Arc<Signals>,
     place: Place,
 }
 
@@ -57,7 +57,7 @@ pub async fn listen<S: Stream>(
         };
         let (Some(Accepted { stream, address, permit }), place) = accepted else { return };
         let conn = shared.next_connection();
-        let hanging = shared.bells.hang(conn);
+        let registration = shared.all_signals.register(conn);
         let span = tracing::info_span!(
             "connection", %conn, client = %address, listener = %entrance.name,
             depth = tracing::field::Empty, session = tracing::field::Empty, coordinator = tracing::field::Empty,
@@ -69,14 +69,14 @@ pub async fn listen<S: Stream>(
             conn,
             client: Client::new(stream, address.ip().into()),
             counters: counters.clone(),
-            bell: Arc::clone(&hanging.bell),
+            signals: Arc::clone(&registration.signals),
             place,
         });
         let life = Life {
             shared: Arc::clone(&shared),
             span,
             tasks: tasks.clone(),
-            hanging,
+            registration,
             _permit: permit,
             _counted: Held::one_of(&counters.open),
         };
@@ -89,7 +89,7 @@ struct Life<S: Stream> {
     shared: Arc<Shared<S>>,
     span: Span,
     tasks: TaskTracker,
-    hanging: Hanging,
+    registration: Registration,
     _permit: OwnedSemaphorePermit,
     _counted: Held,
 }
@@ -128,7 +128,7 @@ impl<S: Stream> Life<S> {
         let served = tokio::select! {
             biased;
             // First, and in every wake-up: what else the connection is called for finds its task registered by this.
-            () = self.hanging.bell.rings(Ring::Cut) => Err(End::RouterShutdown),
+            () = self.registration.signals.received(Signal::Cut) => Err(End::RouterShutdown),
             served = serve(stage) => served,
         };
         match served {
@@ -195,7 +195,7 @@ impl<S: Stream> Connection<S> {
     /// Its calls will be read.
     fn into_calls(self, transport: Transport, links: Links<S>) -> Conn<S> {
         note_depth(&self.counters, Depth::Route);
-        Conn::new((self.shared, self.bell, self.place), &self.entrance, self.client, transport, links)
+        Conn::new((self.shared, self.signals, self.place), &self.entrance, self.client, transport, links)
     }
 }
 

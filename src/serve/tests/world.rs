@@ -74,14 +74,14 @@ impl World {
         let (near, far) = pair(64 << 10);
         let address = IpAddr::from(Ipv4Addr::new(198, 51, 100, 1));
         let (entrance, id) = (self.entrance(), self.shared.next_connection());
-        let hanging = self.shared.bells.hang(id);
-        let (shared, bell) = (Arc::clone(&self.shared), Arc::clone(&hanging.bell));
+        let registration = self.shared.all_signals.register(id);
+        let (shared, signals) = (Arc::clone(&self.shared), Arc::clone(&registration.signals));
         let links = Links::anonymous(Arc::clone(&self.fleet), id, self.link);
         let ((), place) = Workers::here().accept(std::future::ready(())).await;
         let client = Client::new(far, address.into());
-        let mut conn = Box::new(Conn::new((shared, bell, place), &entrance, client, transport, links));
+        let mut conn = Box::new(Conn::new((shared, signals, place), &entrance, client, transport, links));
         let ended = tokio::spawn(async move {
-            let _hanging = hanging;
+            let _registration = registration;
             calls::serve(&mut conn).await.err().map(|end| end.to_string()).unwrap_or_default()
         });
         TestClient { stream: near, transport, ended }
