@@ -18,7 +18,7 @@ use crate::serve::call::asking::round::{Heard, Round};
 use crate::serve::call::conn::Conn;
 use crate::serve::call::expired;
 use crate::serve::call::outcome::{Decided, Failed};
-use crate::serve::fleet::lookups::Place;
+use crate::serve::fleet::lookups::Lookup;
 use crate::serve::message::end::End;
 use crate::serve::message::link_end::Look;
 use crate::serve::message::request::Request;
@@ -116,10 +116,10 @@ async fn find<S: Stream>(
     let deadline = Instant::from_std(clock::now() + conn.shared.settings.connect_timeout * PATIENCE);
     let key = fleet.askings.key(&question, conn.links.identity());
     let first = loop {
-        let answer = match fleet.askings.place(key, clock::now()) {
-            Place::First(first) => break first,
-            Place::Joins(answer) => answer,
-            Place::Nowhere => return Ok(not_asked(conn, &question, AskingOutcome::Remembered, None)),
+        let answer = match fleet.askings.join(key, clock::now()) {
+            Lookup::First(first) => break first,
+            Lookup::Joins(answer) => answer,
+            Lookup::Nowhere => return Ok(not_asked(conn, &question, AskingOutcome::Remembered, None)),
         };
         match until(conn, deadline, answer.told()).await? {
             Some(Some(finding)) => {

@@ -17,7 +17,7 @@ use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::request::Request;
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
 use crate::serve::threads::signals::Signal;
-use crate::serve::threads::workers::Place;
+use crate::serve::threads::workers::Assignment;
 use crate::session::activity::InUse;
 use crate::session::decide::{Affinity, Past, Plan, decide, purpose, question, service, session_of};
 use crate::session::locate::Question;
@@ -26,13 +26,13 @@ use crate::session::locate::Question;
 ///
 /// # Errors
 /// How the connection ended.
-pub(in crate::serve) async fn serve<S: Stream>(conn: &mut Conn<S>) -> Result<Place, End> {
+pub(in crate::serve) async fn serve<S: Stream>(conn: &mut Conn<S>) -> Result<Assignment, End> {
     loop {
         let first = next_bytes(conn).await?;
         // Boxed: an idle connection must not hold what a call needs while it is under way.
         Box::pin(call(conn, first)).await?;
-        if let Some(place) = conn.place.next() {
-            return Ok(place);
+        if let Some(assignment) = conn.assignment.next() {
+            return Ok(assignment);
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::serve::message::end::End;
 use crate::serve::shared::Shared;
 use crate::serve::threads::alarm::Alarm;
 use crate::serve::threads::signals::Signals;
-use crate::serve::threads::workers::Place;
+use crate::serve::threads::workers::Assignment;
 use crate::session::activity::InUse;
 use crate::session::decide::Past;
 use crate::session::table::{Leftover, OpenOperations};
@@ -62,7 +62,7 @@ pub(in crate::serve) struct Conn<S: Stream> {
     pub(in crate::serve) look: Alarm,
     /// Calls it while it waits.
     pub(in crate::serve) signals: Arc<Signals>,
-    pub(in crate::serve) place: Place,
+    pub(in crate::serve) assignment: Assignment,
     /// Whether its credentials were refused when a session was to move: no more are shown unasked.
     pub(in crate::serve) no_moves: bool,
     /// What sessions left behind, to be closed after the call.
@@ -98,7 +98,7 @@ impl<S: Stream> Conn<S> {
 
     /// A connection that was detected and, if it wants that, authenticated: `links` then has its credentials.
     pub(in crate::serve) fn new(
-        (shared, signals, place): (Arc<Shared<S>>, Arc<Signals>, Place),
+        (shared, signals, assignment): (Arc<Shared<S>>, Arc<Signals>, Assignment),
         entrance: &Entrance<S>,
         client: Client<S>,
         transport: Transport,
@@ -111,7 +111,7 @@ impl<S: Stream> Conn<S> {
             look: Alarm::after(look_interval(&entrance.fleet)),
             touched: clock::now(),
             signals,
-            place,
+            assignment,
             no_moves: false,
             forgotten: Vec::new(),
             slowed: Duration::ZERO,
@@ -141,21 +141,21 @@ impl<S: Stream> Conn<S> {
     }
 
     /// Where the connection belongs.
-    pub(in crate::serve) fn place(&self) -> &Place {
-        &self.place
+    pub(in crate::serve) fn assignment(&self) -> &Assignment {
+        &self.assignment
     }
 
     /// Has everything that it waits for waited for in another place.
     ///
     /// # Errors
     /// [`End::ClientGone`].
-    pub(in crate::serve) fn settle(self, place: Place) -> Result<Self, End> {
-        let runtime = place.runtime().clone();
+    pub(in crate::serve) fn settle(self, assignment: Assignment) -> Result<Self, End> {
+        let runtime = assignment.runtime().clone();
         let _there = runtime.enter();
         let client = self.client.rehome()?;
         let links = self.links.settle_here();
         let look = self.look.settle_here();
-        Ok(Self { client, links, look, place, ..self })
+        Ok(Self { client, links, look, assignment, ..self })
     }
 
     /// Sends the client bytes of a reply, which are in this form.

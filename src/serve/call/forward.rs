@@ -154,12 +154,12 @@ fn name_session<S: Stream>(conn: &Conn<S>, request: &mut Request, coordinator: C
     }
     let facts = request.facts();
     let found = match request.method().role {
-        Role::Profile => (facts.second_handle(), facts.second_handle_place()),
-        _ => (facts.handle(), facts.handle_place()),
+        Role::Profile => (facts.second_handle(), facts.second_handle_position()),
+        _ => (facts.handle(), facts.handle_position()),
     };
-    let (Some(session), Some(place)) = found else { return };
+    let (Some(session), Some(position)) = found else { return };
     let there = conn.fleet.table.handle_at(&session, conn.links.user(), coordinator);
-    request.name_session(place, &there.unwrap_or(session));
+    request.name_session(position, &there.unwrap_or(session));
 }
 
 /// Where the session of such a call has gone; none if it does not arrive in time.

@@ -26,7 +26,7 @@ use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
 use crate::serve::shared::Shared;
 use crate::serve::threads::signals::{Registration, Signal, Signals};
-use crate::serve::threads::workers::{Place, Workers};
+use crate::serve::threads::workers::{Assignment, Workers};
 use crate::wire::detect::{Detection, detect};
 
 /// A client connection that was accepted.
@@ -37,7 +37,7 @@ struct Connection<S: Stream> {
     client: Client<S>,
     counters: ListenerMetrics,
     signals: Arc<Signals>,
-    place: Place,
+    assignment: Assignment,
 }
 
 /// Accepts connections on one address until the router drains. Each is served by a task of its own, with one of the workers.
@@ -55,7 +55,7 @@ pub async fn listen<S: Stream>(
             () = shared.draining.cancelled() => return,
             accepted = workers.accept(acceptor.accept()) => accepted,
         };
-        let (Some(Accepted { stream, address, permit }), place) = accepted else { return };
+        let (Some(Accepted { stream, address, permit }), assignment) = accepted else { return };
         let conn = shared.next_connection();
         let registration = shared.all_signals.register(conn);
         let span = tracing::info_span!(
@@ -70,7 +70,7 @@ pub async fn listen<S: Stream>(
             client: Client::new(stream, address.ip().into()),
             counters: counters.clone(),
             signals: Arc::clone(&registration.signals),
-            place,
+            assignment,
         });
         let life = Life {
             shared: Arc::clone(&shared),
@@ -105,12 +105,12 @@ enum Stage<S: Stream> {
 }
 
 impl<S: Stream> Stage<S> {
-    /// The connection's place.
-    fn place(&self) -> &Place {
+    /// The connection's assignment.
+    fn assignment(&self) -> &Assignment {
         match self {
-            Self::New(connection) => &connection.place,
-            Self::Calls(conn) => conn.place(),
-            Self::Unread(passage) => passage.place(),
+            Self::New(connection) => &connection.assignment,
+            Self::Calls(conn) => conn.assignment(),
+            Self::Unread(passage) => passage.assignment(),
         }
     }
 }
@@ -118,7 +118,7 @@ impl<S: Stream> Stage<S> {
 impl<S: Stream> Life<S> {
     /// Serves the connection in a task of its own, with the worker that it belongs to.
     fn go_on(self: Box<Self>, stage: Stage<S>) {
-        let (tasks, runtime) = (self.tasks.clone(), stage.place().runtime().clone());
+        let (tasks, runtime) = (self.tasks.clone(), stage.assignment().runtime().clone());
         let span = self.span.clone();
         tasks.spawn_on(self.serve(stage).instrument(span), &runtime);
     }
@@ -158,8 +158,8 @@ async fn serve<S: Stream>(stage: Stage<S>) -> Result<Stage<S>, End> {
     match stage {
         Stage::New(connection) => Box::pin(introduce(connection)).await,
         Stage::Calls(mut conn) => {
-            let place = calls::serve(&mut conn).await?;
-            Ok(Stage::Calls(Box::new(conn.settle(place)?)))
+            let assignment = calls::serve(&mut conn).await?;
+            Ok(Stage::Calls(Box::new(conn.settle(assignment)?)))
         }
         Stage::Unread(passage) => Err(Box::pin(passage.relay()).await),
     }
@@ -195,7 +195,7 @@ impl<S: Stream> Connection<S> {
     /// Its calls will be read.
     fn into_calls(self, transport: Transport, links: Links<S>) -> Conn<S> {
         note_depth(&self.counters, Depth::Route);
-        Conn::new((self.shared, self.signals, self.place), &self.entrance, self.client, transport, links)
+        Conn::new((self.shared, self.signals, self.assignment), &self.entrance, self.client, transport, links)
     }
 }
 

@@ -27,7 +27,7 @@ use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
 use crate::serve::settings::Settings;
 use crate::serve::shared::Shared;
-use crate::serve::threads::workers::Place;
+use crate::serve::threads::workers::Assignment;
 use crate::wire::detect::Speech;
 
 /// A coordinator that was dialed for a connection that is not understood.
@@ -69,31 +69,31 @@ impl<S: Stream> Passage<S> {
         dialed: Option<Dialed<S>>,
     ) -> Result<Box<Self>, End> {
         let mut passage = Box::new(Self { connection: Box::new(connection), service, dialed });
-        if let Some(place) = passage.connection.place.at_home() {
-            passage = passage.settle(place)?;
+        if let Some(assignment) = passage.connection.assignment.at_home() {
+            passage = passage.settle(assignment)?;
         }
         Ok(passage)
     }
 
-    fn settle(self, place: Place) -> Result<Box<Self>, End> {
+    fn settle(self, assignment: Assignment) -> Result<Box<Self>, End> {
         let Self { connection, service, dialed } = self;
-        let runtime = place.runtime().clone();
+        let runtime = assignment.runtime().clone();
         let _there = runtime.enter();
         let client = connection.client.settle_here()?;
         let dialed = dialed.map(Dialed::settle_here).transpose()?;
-        let connection = Box::new(Connection { client, place, ..*connection });
+        let connection = Box::new(Connection { client, assignment, ..*connection });
         Ok(Box::new(Self { connection, service, dialed }))
     }
 
-    /// Its place.
-    pub(super) fn place(&self) -> &Place {
-        &self.connection.place
+    /// Its assignment.
+    pub(super) fn assignment(&self) -> &Assignment {
+        &self.connection.assignment
     }
 
     /// Passes bytes on until both sides have finished; to the best coordinator, if none was dialed.
     pub(super) async fn relay(self) -> End {
         let Self { connection, service, dialed } = self;
-        let Connection { shared, entrance, mut client, counters, place: _place, .. } = *connection;
+        let Connection { shared, entrance, mut client, counters, assignment: _assignment, .. } = *connection;
         note_depth(&counters, Depth::Opaque);
         let dialed = match dialed {
             Some(dialed) => Ok(dialed),

@@ -51,18 +51,18 @@ impl Askings {
         self.keys.key(question, identity)
     }
 
-    /// The place of somebody who has a question.
-    pub(in crate::serve) fn place(&self, key: Key, now: Instant) -> Place<'_> {
+    /// Joins the lookup for a question, or begins one.
+    pub(in crate::serve) fn join(&self, key: Key, now: Instant) -> Lookup<'_> {
         let mut state = self.state.lock();
         if state.unknown.has(key, now) {
-            return Place::Nowhere;
+            return Lookup::Nowhere;
         }
         if let Some(answer) = state.under_way.get(&key) {
-            return Place::Joins(Answer(answer.clone()));
+            return Lookup::Joins(Answer(answer.clone()));
         }
         let (tell, answer) = watch::channel(None);
         state.under_way.insert(key, answer);
-        Place::First(First { askings: self, key, since: state.unknown.age(), tell })
+        Lookup::First(First { askings: self, key, since: state.unknown.age(), tell })
     }
 
     /// Waits for a client's turn to ask; none if it asks too much. Cancel-safe.
@@ -87,7 +87,7 @@ impl Askings {
 }
 
 /// What there is to do for somebody who has a question.
-pub(in crate::serve) enum Place<'a> {
+pub(in crate::serve) enum Lookup<'a> {
     /// Nothing: a moment ago all said that they have it not.
     Nowhere,
     /// To wait for the answer that somebody else is asking for.
@@ -163,16 +163,16 @@ mod tests {
     }
 
     fn first(askings: &Askings) -> First<'_> {
-        match askings.place(askings.key(&QUESTION, &Identity::Unread), clock::now()) {
-            Place::First(first) => first,
-            Place::Nowhere | Place::Joins(_) => panic!("somebody else asks, or has asked"),
+        match askings.join(askings.key(&QUESTION, &Identity::Unread), clock::now()) {
+            Lookup::First(first) => first,
+            Lookup::Nowhere | Lookup::Joins(_) => panic!("somebody else asks, or has asked"),
         }
     }
 
     fn joins(askings: &Askings) -> Answer {
-        match askings.place(askings.key(&QUESTION, &Identity::Unread), clock::now()) {
-            Place::Joins(answer) => answer,
-            Place::Nowhere | Place::First(_) => panic!("nobody else asks"),
+        match askings.join(askings.key(&QUESTION, &Identity::Unread), clock::now()) {
+            Lookup::Joins(answer) => answer,
+            Lookup::Nowhere | Lookup::First(_) => panic!("nobody else asks"),
         }
     }
 
@@ -200,8 +200,8 @@ mod tests {
     async fn nobody_asks_again_for_what_nobody_has_until_a_coordinator_returns() {
         let askings = Askings::new(&Chance::from_seed(1));
         first(&askings).tell(NOWHERE, clock::now());
-        let place = askings.place(askings.key(&QUESTION, &Identity::Unread), clock::now());
-        assert!(matches!(place, Place::Nowhere));
+        let lookup = askings.join(askings.key(&QUESTION, &Identity::Unread), clock::now());
+        assert!(matches!(lookup, Lookup::Nowhere));
         askings.forget_unknown();
         let asks = first(&askings);
         askings.forget_unknown();

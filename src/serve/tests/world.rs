@@ -77,9 +77,10 @@ impl World {
         let registration = self.shared.all_signals.register(id);
         let (shared, signals) = (Arc::clone(&self.shared), Arc::clone(&registration.signals));
         let links = Links::anonymous(Arc::clone(&self.fleet), id, self.link);
-        let ((), place) = Workers::here().accept(std::future::ready(())).await;
+        let ((), assignment) = Workers::here().accept(std::future::ready(())).await;
         let client = Client::new(far, address.into());
-        let mut conn = Box::new(Conn::new((shared, signals, place), &entrance, client, transport, links));
+        let mut conn =
+            Box::new(Conn::new((shared, signals, assignment), &entrance, client, transport, links));
         let ended = tokio::spawn(async move {
             let _registration = registration;
             calls::serve(&mut conn).await.err().map(|end| end.to_string()).unwrap_or_default()
