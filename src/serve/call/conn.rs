@@ -145,16 +145,16 @@ impl<S: Stream> Conn<S> {
         &self.assignment
     }
 
-    /// Has everything that it waits for waited for in another place.
+    /// Moves the client, the links and the timer to the runtime of another worker.
     ///
     /// # Errors
     /// [`End::ClientGone`].
-    pub(in crate::serve) fn settle(self, assignment: Assignment) -> Result<Self, End> {
+    pub(in crate::serve) fn rehome(self, assignment: Assignment) -> Result<Self, End> {
         let runtime = assignment.runtime().clone();
         let _there = runtime.enter();
         let client = self.client.rehome()?;
-        let links = self.links.settle_here();
-        let look = self.look.settle_here();
+        let links = self.links.rehome_here();
+        let look = self.look.rehome_here();
         Ok(Self { client, links, look, assignment, ..self })
     }
 

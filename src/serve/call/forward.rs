@@ -107,7 +107,7 @@ async fn attempt<S: Stream>(
         } else {
             Deliver::AsItComes
         };
-        let is_new = !link.slot.is_settled();
+        let is_new = !link.slot.is_answered();
         let exchanged = exchange::exchange(conn, link, request, deliver).await;
         braking::note_use(conn, is_new, &exchanged);
         let lost = match exchanged {

@@ -51,7 +51,7 @@ pub(in crate::serve) async fn ask<S: Stream>(
     request: &mut Request,
     deadline: Instant,
 ) -> Result<Answered<S>, Trouble> {
-    let is_new = !link.slot.is_settled();
+    let is_new = !link.slot.is_answered();
     let asked = ask_on(conn, link, request, deadline).await;
     braking::note_use(conn, is_new, &asked);
     asked

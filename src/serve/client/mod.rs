@@ -159,7 +159,7 @@ async fn serve<S: Stream>(stage: Stage<S>) -> Result<Stage<S>, End> {
         Stage::New(connection) => Box::pin(introduce(connection)).await,
         Stage::Calls(mut conn) => {
             let assignment = calls::serve(&mut conn).await?;
-            Ok(Stage::Calls(Box::new(conn.settle(assignment)?)))
+            Ok(Stage::Calls(Box::new(conn.rehome(assignment)?)))
         }
         Stage::Unread(passage) => Err(Box::pin(passage.relay()).await),
     }

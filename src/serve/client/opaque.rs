@@ -41,9 +41,9 @@ pub(super) struct Dialed<S: Stream> {
 }
 
 impl<S: Stream> Dialed<S> {
-    fn settle_here(self) -> Result<Self, End> {
-        let settled = self.stream.settle_here();
-        let stream = settled.map_err(|error| End::CoordinatorLost { cause: error.to_string() })?;
+    fn rehome_here(self) -> Result<Self, End> {
+        let rehomed = self.stream.rehome_here();
+        let stream = rehomed.map_err(|error| End::CoordinatorLost { cause: error.to_string() })?;
         Ok(Self { stream, ..self })
     }
 }
@@ -70,17 +70,17 @@ impl<S: Stream> Passage<S> {
     ) -> Result<Box<Self>, End> {
         let mut passage = Box::new(Self { connection: Box::new(connection), service, dialed });
         if let Some(assignment) = passage.connection.assignment.at_home() {
-            passage = passage.settle(assignment)?;
+            passage = passage.rehome(assignment)?;
         }
         Ok(passage)
     }
 
-    fn settle(self, assignment: Assignment) -> Result<Box<Self>, End> {
+    fn rehome(self, assignment: Assignment) -> Result<Box<Self>, End> {
         let Self { connection, service, dialed } = self;
         let runtime = assignment.runtime().clone();
         let _there = runtime.enter();
-        let client = connection.client.settle_here()?;
-        let dialed = dialed.map(Dialed::settle_here).transpose()?;
+        let client = connection.client.rehome_here()?;
+        let dialed = dialed.map(Dialed::rehome_here).transpose()?;
         let connection = Box::new(Connection { client, assignment, ..*connection });
         Ok(Box::new(Self { connection, service, dialed }))
     }
@@ -166,7 +166,7 @@ async fn relay_both<S: Stream>(
         Side::Client => bytes.add(Direction::ToCoordinator, count),
         Side::Coordinator => {
             if unanswered.note_answer() {
-                slot.settle();
+                slot.note_answered();
             }
             bytes.add(Direction::ToClient, count);
         }

@@ -161,7 +161,7 @@ impl<S: Stream> Port<S> {
         let here = here();
         let (grant, closed) = self.claim_in(&mut self.state.lock(), (holder, here), purpose, kind)?;
         drop(closed);
-        Some(grant.settle(here))
+        Some(grant.rehome(here))
     }
 
     pub(super) fn claim_in(
@@ -181,8 +181,8 @@ impl<S: Stream> Port<S> {
             Claim::Dial { mut closed } => {
                 state.note_ended(&mut closed);
                 let (port, access) = (Arc::clone(self), holder.access.clone());
-                let (birth, broke, settled, over) = (None, false, false, false);
-                let slot = Slot { port, access, unproven, purpose, birth, broke, settled, over };
+                let (birth, broke, answered, over) = (None, false, false, false);
+                let slot = Slot { port, access, unproven, purpose, birth, broke, answered, over };
                 (Grant::Slot(slot), closed)
             }
         })
@@ -202,7 +202,7 @@ impl<S: Stream> Port<S> {
         if let Some((grant, closed)) = self.claim_in(&mut state, (holder, here), purpose, Kind::Any) {
             drop(state);
             drop(closed);
-            return Ok(Ok(grant.settle(here)));
+            return Ok(Ok(grant.rehome(here)));
         }
         let (called, call) = oneshot::channel();
         let Holder { access, unproven } = holder;
@@ -230,8 +230,8 @@ impl<S: Stream> Port<S> {
             return;
         }
         link.slot.over = true;
-        if !std::mem::replace(&mut link.slot.settled, true) {
-            state.room.settle();
+        if !std::mem::replace(&mut link.slot.answered, true) {
+            state.room.note_answered();
         }
         let (access, purpose) = (link.slot.access.clone(), link.slot.purpose);
         let unproven = link.slot.unproven.take();

@@ -106,7 +106,7 @@ impl<'a, S: Stream> Waiting<'a, S> {
                     return Err(QueueFull { length }.into());
                 };
                 self.outcome = WaitOutcome::Served;
-                return Ok(grant.settle_here());
+                return Ok(grant.rehome_here());
             }
             () = gone => return Err(NotCalled::ClientGone),
             () = sleep_until(deadline.into()) => {}
