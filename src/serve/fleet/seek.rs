@@ -13,7 +13,7 @@ use crate::ids::{CoordinatorId, Service};
 use crate::net::stream::Stream;
 use crate::serve::fleet::member::Member;
 use crate::serve::fleet::shared::Fleet;
-use crate::serve::link::lobby::Waiter;
+use crate::serve::link::session_queue::Waiter;
 use crate::serve::link::slot::Grant;
 use crate::serve::link::waiting::{Line, NotCalled, Waiting};
 
@@ -97,14 +97,14 @@ impl<S: Stream> Seeker<'_, S> {
         tried: &[CoordinatorId],
         gone: impl Future<Output = ()>,
     ) -> Result<Grant<S>, NotCalled> {
-        let lobby = self.fleet.lobby(self.service);
+        let session_queue = self.fleet.session_queue(self.service);
         let (called, call) = oneshot::channel();
         let Holder { access, unproven } = self.holder;
         let access = access.clone();
         let waiter = Waiter { access, unproven, kind: self.kind, tried: tried.to_vec(), called };
-        let ticket = lobby.join(&self.turn, waiter).inspect_err(|_| lobby.note_full())?;
-        let line = Line::Lobby(Arc::clone(lobby));
-        let waiting = Waiting::new(lobby, call, line, (self.turn.clone(), ticket));
+        let ticket = session_queue.join(&self.turn, waiter).inspect_err(|_| session_queue.note_full())?;
+        let line = Line::Sessions(Arc::clone(session_queue));
+        let waiting = Waiting::new(session_queue, call, line, (self.turn.clone(), ticket));
         self.fleet.call_waiting(self.service);
         self.fleet.make_room(self.service);
         let called = waiting.called(self.deadline, gone).await;

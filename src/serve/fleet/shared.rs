@@ -22,8 +22,8 @@ use crate::serve::fleet::keyring::Keyring;
 use crate::serve::fleet::lookups::Askings;
 use crate::serve::fleet::member::{Common, Member};
 use crate::serve::fleet::moves::Moves;
-use crate::serve::link::lobby::Lobby;
 use crate::serve::link::port::Port;
+use crate::serve::link::session_queue::SessionQueue;
 use crate::serve::link::slot::Grant;
 use crate::serve::settings::{FleetSettings, RoomSettings, WatchSettings};
 use crate::session::table::Table;
@@ -70,8 +70,8 @@ impl<S: Stream> Fleet<S> {
     ) -> Self {
         let FleetSettings { watching, room, moving, draining } = settings;
         let queue = metrics.queue(&cluster.name);
-        let lobbies = PerService::new(|_| Arc::new(Lobby::new(&room, queue.clone())));
-        let common = Common { flavor: cluster.flavor, room, lobbies };
+        let session_queues = PerService::new(|_| Arc::new(SessionQueue::new(&room, queue.clone())));
+        let common = Common { flavor: cluster.flavor, room, session_queues };
         let (askings, moves) = (Askings::new(&chance), Moves::new(cluster.flavor, moving));
         let fleet = Self {
             cluster,
@@ -159,8 +159,8 @@ impl<S: Stream> Fleet<S> {
     }
 
     /// New sessions that wait for room on any coordinator.
-    pub(in crate::serve) fn lobby(&self, service: Service) -> &Arc<Lobby<Grant<S>>> {
-        self.common.lobbies.get(service)
+    pub(in crate::serve) fn session_queue(&self, service: Service) -> &Arc<SessionQueue<Grant<S>>> {
+        self.common.session_queues.get(service)
     }
 
     /// Calls those who wait for a service, as far as there is room.

@@ -22,7 +22,7 @@ use crate::metrics::CoordinatorMetrics;
 use crate::net::host::Host;
 use crate::net::stream::Stream;
 use crate::serve::link::Link;
-use crate::serve::link::lobby::{Lobby, Waiter};
+use crate::serve::link::session_queue::{SessionQueue, Waiter};
 use crate::serve::link::slot::{Grant, Slot, here};
 use crate::serve::link::unanswered::AllUnanswered;
 use crate::serve::link::watch::Watch;
@@ -50,7 +50,7 @@ pub(in crate::serve) struct Port<S: Stream> {
     /// impalad's port (Impala: `accepted_cnxn_setup_thread_pool_size`).
     pub parked: Arc<Semaphore>,
     pub(super) state: Mutex<State<S>>,
-    pub(super) lobby: Arc<Lobby<Grant<S>>>,
+    pub(super) session_queue: Arc<SessionQueue<Grant<S>>>,
     /// Connections that give way to those who wait.
     pub unanswered: Arc<AllUnanswered>,
     /// Whether its coordinator is gone, so that no link is kept or made any more; set under the lock of
@@ -91,7 +91,11 @@ pub(in crate::serve) struct PortPlan<'a> {
 
 impl<S: Stream> Port<S> {
     /// A port without links.
-    pub(in crate::serve) fn new(plan: PortPlan<'_>, service: Service, lobby: &Arc<Lobby<Grant<S>>>) -> Self {
+    pub(in crate::serve) fn new(
+        plan: PortPlan<'_>,
+        service: Service,
+        session_queue: &Arc<SessionQueue<Grant<S>>>,
+    ) -> Self {
         let PortPlan { coordinator, flavor, host, counters, room } = plan;
         let queue_length = room.queue_length;
         let state = State {
@@ -113,7 +117,7 @@ impl<S: Stream> Port<S> {
             watch: Watch::default(),
             parked: Arc::new(Semaphore::new(1)),
             state: Mutex::new(state),
-            lobby: Arc::clone(lobby),
+            session_queue: Arc::clone(session_queue),
             unanswered: Arc::default(),
             closed: AtomicBool::new(false),
         }
