@@ -185,14 +185,14 @@ async fn candidate<S: Stream>(
         demand: tried.demand,
         deadline: tried.room_by,
     };
-    match seeker.place(&tried.coordinators, conn.client.closed()).await {
+    match seeker.find(&tried.coordinators, conn.client.closed()).await {
         Ok(place) => Ok(Some(place)),
-        Err(seek::NoPlace::Nobody) => Ok(None),
-        Err(seek::NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => {
+        Err(seek::NoneFound::Nobody) => Ok(None),
+        Err(seek::NoneFound::NotCalled(NotCalled::NoRoom(no_room))) => {
             tried.no_room = Some(no_room);
             Ok(None)
         }
-        Err(seek::NoPlace::NotCalled(NotCalled::ClientGone)) => Err(End::client_gone()),
+        Err(seek::NoneFound::NotCalled(NotCalled::ClientGone)) => Err(End::client_gone()),
     }
 }
 

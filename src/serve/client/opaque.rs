@@ -18,7 +18,7 @@ use crate::net::relay::{Ended, Side, relay};
 use crate::net::stream::{LinkStream, Stream};
 use crate::serve::call::refuse::Reasons;
 use crate::serve::client::{Connection, note_depth};
-use crate::serve::fleet::seek::{NoPlace, Seeker};
+use crate::serve::fleet::seek::{NoneFound, Seeker};
 use crate::serve::fleet::shared::Entrance;
 use crate::serve::link::slot::{Grant, Slot};
 use crate::serve::link::unanswered::{BrokenOff, Patience, Unanswered};
@@ -235,14 +235,14 @@ async fn dial_best<S: Stream>(
     let seeker = Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, demand: None, deadline };
     let (mut tried, mut reasons) = (Vec::new(), Reasons::default());
     loop {
-        let (opening, slot) = match seeker.place(&tried, client.stream.closed()).await {
+        let (opening, slot) = match seeker.find(&tried, client.stream.closed()).await {
             Ok((opening, Some(Grant::Slot(slot)))) => (opening, slot),
-            Err(NoPlace::NotCalled(NotCalled::ClientGone)) => return Err(None),
-            Err(NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => {
+            Err(NoneFound::NotCalled(NotCalled::ClientGone)) => return Err(None),
+            Err(NoneFound::NotCalled(NotCalled::NoRoom(no_room))) => {
                 let (cause, no_room) = (RefusalCause::NoRoom, Some(no_room));
                 return Err(Some(Refused { service, cause, reasons, no_room }));
             }
-            Ok(_) | Err(NoPlace::Nobody) => {
+            Ok(_) | Err(NoneFound::Nobody) => {
                 let all_drain = tried.is_empty();
                 let cause = if all_drain { RefusalCause::NoCoordinator } else { RefusalCause::Unreachable };
                 return Err(Some(Refused { service, cause, reasons, no_room: None }));

@@ -19,7 +19,7 @@ use crate::serve::call::refuse::Reasons;
 use crate::serve::client::opaque::Passage;
 use crate::serve::client::{Connection, Stage};
 use crate::serve::fleet::links::Links;
-use crate::serve::fleet::seek::{NoPlace, Seeker};
+use crate::serve::fleet::seek::{NoneFound, Seeker};
 use crate::serve::link::Link;
 use crate::serve::link::no_link::NoLink;
 use crate::serve::link::slot::Grant;
@@ -156,11 +156,11 @@ async fn first_link<S: Stream>(
         deadline: clock::now() + fleet.room.queue_timeout,
     };
     let no_room = loop {
-        let (opening, slot) = match seeker.place(&tried, connection.client.stream.closed()).await {
+        let (opening, slot) = match seeker.find(&tried, connection.client.stream.closed()).await {
             Ok((opening, Some(Grant::Slot(slot)))) => (opening, slot),
-            Ok(_) | Err(NoPlace::Nobody) => break None,
-            Err(NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => break Some(no_room),
-            Err(NoPlace::NotCalled(NotCalled::ClientGone)) => {
+            Ok(_) | Err(NoneFound::Nobody) => break None,
+            Err(NoneFound::NotCalled(NotCalled::NoRoom(no_room))) => break Some(no_room),
+            Err(NoneFound::NotCalled(NotCalled::ClientGone)) => {
                 return Err(Refused::left());
             }
         };

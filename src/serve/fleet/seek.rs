@@ -20,22 +20,22 @@ use crate::serve::link::waiting::{Line, NotCalled, Waiting};
 /// How often a pick is tried again whose coordinator was filled in the moment between.
 const PICKS: usize = 3;
 
-/// Why a new session has no place.
+/// Why nothing was found for a new session.
 #[derive(Debug)]
-pub(in crate::serve) enum NoPlace {
+pub(in crate::serve) enum NoneFound {
     /// Nobody is left who was not tried.
     Nobody,
     /// As for a call.
     NotCalled(NotCalled),
 }
 
-/// A client that wants a place for a new session.
+/// A client that looks for a coordinator with room for a new session.
 pub(in crate::serve) struct Seeker<'a, S: Stream> {
     /// Where it looks.
     pub fleet: &'a Fleet<S>,
     /// The port that it needs.
     pub service: Service,
-    /// Whose place it will be.
+    /// Whose link it will be.
     pub holder: Holder<'a>,
     /// Whose turn it waits for.
     pub turn: Turn,
@@ -54,12 +54,12 @@ impl<S: Stream> Seeker<'_, S> {
     /// has a link of its own. Waits if there is no room anywhere, until whoever it is for is `gone`.
     ///
     /// # Errors
-    /// [`NoPlace`].
-    pub(in crate::serve) async fn place(
+    /// [`NoneFound`].
+    pub(in crate::serve) async fn find(
         &self,
         tried: &[CoordinatorId],
         gone: impl Future<Output = ()>,
-    ) -> Result<(Opening, Option<Grant<S>>), NoPlace> {
+    ) -> Result<(Opening, Option<Grant<S>>), NoneFound> {
         for _ in 0..PICKS {
             match self.pick(tried) {
                 Ok(opening) => {
@@ -72,11 +72,11 @@ impl<S: Stream> Seeker<'_, S> {
                         return Ok((opening, Some(grant)));
                     }
                 }
-                Err(NoPick::Nobody) => return Err(NoPlace::Nobody),
+                Err(NoPick::Nobody) => return Err(NoneFound::Nobody),
                 Err(NoPick::NoRoom) => break,
             }
         }
-        let grant = self.wait(tried, gone).await.map_err(NoPlace::NotCalled)?;
+        let grant = self.wait(tried, gone).await.map_err(NoneFound::NotCalled)?;
         Ok((grant.coordinator().begin_open(), Some(grant)))
     }
 
