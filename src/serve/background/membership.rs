@@ -38,7 +38,7 @@ impl<S: Stream> Fleet<S> {
         let member = self.keep(coordinator, &watchers.shared.metrics);
         watchers.watch(self, &member);
         // It may have what nobody had, and it has room.
-        self.askings.forget_unknown();
+        self.lookups.forget_unknown();
         for service in Service::ALL {
             self.call_waiting(service);
         }

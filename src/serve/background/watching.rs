@@ -146,7 +146,7 @@ impl<S: Stream> Watch<S> {
                     }
                     for news in self.coordinator.note_report(report, own, clock::now()) {
                         if news.is_return() {
-                            self.fleet.askings.forget_unknown();
+                            self.fleet.lookups.forget_unknown();
                         }
                         if news == News::NewIncarnation {
                             self.fleet.note_restarted(&self.coordinator, told_before);
@@ -261,7 +261,7 @@ impl<S: Stream> Watch<S> {
         let (now, silent) = (clock::now(), matches!(finding, Some(Finding::Silent(_))));
         if let Some(change) = finding.and_then(|finding| self.coordinator.note_probe(service, finding, now)) {
             if change.to == State::Healthy {
-                self.fleet.askings.forget_unknown();
+                self.fleet.lookups.forget_unknown();
             }
             self.say_change(service, &change);
         }

@@ -12,7 +12,7 @@ use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::outcome::Decided;
 use crate::serve::call::refuse::{self, NoAnswer};
-use crate::serve::call::{asking, expired, forward, left, moving, open, tend};
+use crate::serve::call::{expired, forward, left, locate, moving, open, tend};
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::request::Request;
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
@@ -98,7 +98,7 @@ async fn refuse_mistyped<S: Stream>(
 async fn plan<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<Option<Plan>, End> {
     let method = request.method();
     forget_lost_beeswax(conn);
-    let decided = asking::decided(conn, method, request.facts()).await?;
+    let decided = locate::decided(conn, method, request.facts()).await?;
     if let Err(ended) = expired::use_session(conn, request)
         && Box::pin(expired::tell_over(conn, request, &ended)).await?
     {

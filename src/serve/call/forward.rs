@@ -10,7 +10,7 @@ use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::outcome::{Answered, Body, Deliver, Failed, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
-use crate::serve::call::{asking, braking, exchange, expired, linking, moving};
+use crate::serve::call::{braking, exchange, expired, linking, locate, moving};
 use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
@@ -48,7 +48,7 @@ pub(in crate::serve) async fn forward<S: Stream>(
             _ if moves == 0 => None,
             Failed::Left => Box::pin(follow(conn, request, &coordinator)).await,
             _ if request.doubt.is_some() => {
-                Box::pin(asking::find_elsewhere(conn, request, &coordinator, &failed)).await?
+                Box::pin(locate::locate_elsewhere(conn, request, &coordinator, &failed)).await?
             }
             _ => Box::pin(moving::move_after(conn, request, &coordinator, &failed)).await?,
         };

@@ -1,6 +1,5 @@
 //! One call after the other.
 
-pub(in crate::serve) mod asking;
 pub(in crate::serve) mod attached;
 pub(in crate::serve) mod braking;
 pub(in crate::serve) mod calls;
@@ -11,6 +10,7 @@ pub(in crate::serve) mod forward;
 pub(in crate::serve) mod incoming;
 pub(in crate::serve) mod left;
 pub(in crate::serve) mod linking;
+pub(in crate::serve) mod locate;
 pub(in crate::serve) mod moving;
 pub(in crate::serve) mod open;
 pub(in crate::serve) mod opening;

@@ -19,7 +19,7 @@ use crate::ids::{Access, CoordinatorId, PerService, Service};
 use crate::metrics::{CoordinatorMetrics, Metrics, QueueMetrics};
 use crate::net::stream::Stream;
 use crate::serve::fleet::keyring::Keyring;
-use crate::serve::fleet::lookups::Askings;
+use crate::serve::fleet::lookups::Lookups;
 use crate::serve::fleet::member::{Common, Member};
 use crate::serve::fleet::moves::Moves;
 use crate::serve::link::port::Port;
@@ -50,7 +50,7 @@ pub struct Fleet<S: Stream = TcpStream> {
     members: Roster<Member<S>>,
     common: Common<S>,
     /// Questions for handles that the table lacks.
-    pub(in crate::serve) askings: Askings,
+    pub(in crate::serve) lookups: Lookups,
     pub(in crate::serve) moves: Moves,
     /// How its coordinators are drained.
     pub draining: DrainSettings,
@@ -72,7 +72,7 @@ impl<S: Stream> Fleet<S> {
         let queue = metrics.queue(&cluster.name);
         let session_queues = PerService::new(|_| Arc::new(SessionQueue::new(&room, queue.clone())));
         let common = Common { flavor: cluster.flavor, room, session_queues };
-        let (askings, moves) = (Askings::new(&chance), Moves::new(cluster.flavor, moving));
+        let (lookups, moves) = (Lookups::new(&chance), Moves::new(cluster.flavor, moving));
         let fleet = Self {
             cluster,
             table: Arc::new(table),
@@ -82,7 +82,7 @@ impl<S: Stream> Fleet<S> {
             queue,
             members: Roster::default(),
             common,
-            askings,
+            lookups,
             moves,
             draining,
             keyring: Keyring::default(),

@@ -23,7 +23,7 @@ impl<S: Stream> Fleet<S> {
             coordinator.note_moved(now);
             self.note_process_ended(coordinator, |_| true);
             member.ports.values().for_each(|port| port.look_after(now));
-            self.askings.forget_unknown();
+            self.lookups.forget_unknown();
         }
         if !others.is_empty() {
             tracing::warn!(
