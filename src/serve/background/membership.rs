@@ -10,8 +10,8 @@ use crate::cluster::{AdminState, Coordinator, CoordinatorSettings, Drain, DrainT
 use crate::ids::{CoordinatorId, Service};
 use crate::net::stream::Stream;
 use crate::serve::background::watching::Watchers;
+use crate::serve::fleet::Fleet;
 use crate::serve::fleet::member::Member;
-use crate::serve::fleet::shared::Fleet;
 use crate::serve::shared::Shared;
 
 /// How often it is looked whether anything is left on a coordinator that goes.

@@ -10,8 +10,9 @@ use crate::cluster::{Coordinator, Opening, SessionCount};
 use crate::ids::{ConnId, Service, Transport};
 use crate::net::stream::Stream;
 use crate::serve::call::attached::Attached;
+use crate::serve::fleet::Fleet;
+use crate::serve::fleet::entrance::Entrance;
 use crate::serve::fleet::links::Links;
-use crate::serve::fleet::shared::{Entrance, Fleet};
 use crate::serve::message::client::Client;
 use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::coding::Form;
@@ -31,7 +32,7 @@ use crate::wire::verdict::{Verdict, verdict};
 const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A leftover that is to be closed.
-pub(in crate::serve) struct Left {
+pub(in crate::serve) struct SessionLeftover {
     /// Its session, by its client's handle.
     pub(in crate::serve) session: Guid,
     pub(in crate::serve) leftover: Leftover,
@@ -66,7 +67,7 @@ pub(in crate::serve) struct Conn<S: Stream> {
     /// Whether its credentials were refused when a session was to move: no more are shown unasked.
     pub(in crate::serve) no_moves: bool,
     /// What sessions left behind, to be closed after the call.
-    pub(in crate::serve) forgotten: Vec<Left>,
+    pub(in crate::serve) leftovers: Vec<SessionLeftover>,
     /// How long the client waits before it is told that its call was not carried out.
     pub(in crate::serve) slowed: Duration,
 }
@@ -113,7 +114,7 @@ impl<S: Stream> Conn<S> {
             signals,
             assignment,
             no_moves: false,
-            forgotten: Vec::new(),
+            leftovers: Vec::new(),
             slowed: Duration::ZERO,
             shared,
             id: links.conn(),

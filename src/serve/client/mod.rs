@@ -17,11 +17,11 @@ use crate::ids::{ConnId, Depth, Service, Transport};
 use crate::metrics::{Held, ListenerMetrics};
 use crate::net::listen::{Accepted, Acceptor, Source};
 use crate::net::stream::Stream;
-use crate::serve::call::calls;
 use crate::serve::call::conn::Conn;
+use crate::serve::call::serve;
 use crate::serve::client::opaque::Passage;
+use crate::serve::fleet::entrance::Entrance;
 use crate::serve::fleet::links::Links;
-use crate::serve::fleet::shared::Entrance;
 use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
 use crate::serve::shared::Shared;
@@ -158,7 +158,7 @@ async fn serve<S: Stream>(stage: Stage<S>) -> Result<Stage<S>, End> {
     match stage {
         Stage::New(connection) => Box::pin(introduce(connection)).await,
         Stage::Calls(mut conn) => {
-            let assignment = calls::serve(&mut conn).await?;
+            let assignment = serve::serve(&mut conn).await?;
             Ok(Stage::Calls(Box::new(conn.rehome(assignment)?)))
         }
         Stage::Unread(passage) => Err(Box::pin(passage.relay()).await),

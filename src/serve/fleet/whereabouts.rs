@@ -4,7 +4,7 @@ use crate::clock;
 use crate::cluster::Coordinator;
 use crate::net::host::Choice;
 use crate::net::stream::Stream;
-use crate::serve::fleet::shared::Fleet;
+use crate::serve::fleet::Fleet;
 
 impl<S: Stream> Fleet<S> {
     /// Takes in where a dial has found a coordinator. At another address than before another process answers: what was open at

@@ -24,10 +24,11 @@ use crate::idl::t_c_l_i_service::TTCLIServiceSyncClient as _;
 use crate::ids::{CoordinatorName, Service, Transport};
 use crate::metrics::Metrics;
 use crate::net::stream::double::{Double, Lan, pair};
-use crate::serve::call::calls;
 use crate::serve::call::conn::Conn;
+use crate::serve::call::serve;
+use crate::serve::fleet::Fleet;
+use crate::serve::fleet::entrance::Entrance;
 use crate::serve::fleet::links::Links;
-use crate::serve::fleet::shared::{Entrance, Fleet};
 use crate::serve::message::client::Client;
 use crate::serve::settings::{FleetSettings, MoveSettings, RoomSettings, Settings, WatchSettings};
 use crate::serve::shared::Shared;
@@ -83,7 +84,7 @@ impl World {
             Box::new(Conn::new((shared, signals, assignment), &entrance, client, transport, links));
         let ended = tokio::spawn(async move {
             let _registration = registration;
-            calls::serve(&mut conn).await.err().map(|end| end.to_string()).unwrap_or_default()
+            serve::serve(&mut conn).await.err().map(|end| end.to_string()).unwrap_or_default()
         });
         TestClient { stream: near, transport, ended }
     }

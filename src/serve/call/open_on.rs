@@ -14,7 +14,7 @@ use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::outcome::{Answered, Body, Trouble};
 use crate::serve::call::{braking, sending};
-use crate::serve::fleet::shared::Fleet;
+use crate::serve::fleet::Fleet;
 use crate::serve::link::Link;
 use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::link::own_call;

@@ -12,7 +12,7 @@ use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::outcome::Decided;
 use crate::serve::call::refuse::{self, NoAnswer};
-use crate::serve::call::{expired, forward, left, locate, moving, open, tend};
+use crate::serve::call::{expired, forward, keepalive, leftovers, locate, moving, open};
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::request::Request;
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
@@ -59,7 +59,7 @@ async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Resu
     let Some(plan) = plan(conn, request).await? else { return Ok(()) };
     let (method, service) = (request.method(), conn.past.service);
     tracing::trace!(method = method.name, ?plan, "call");
-    let leftovers = left::leftovers(conn, request);
+    let leftovers = leftovers::of_closed_session(conn, request);
     let done = match plan {
         Plan::Open => Box::pin(open::open_session(conn, request)).await,
         Plan::OpenBeeswax => Box::pin(open::open_beeswax(conn, request)).await,
@@ -75,9 +75,9 @@ async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Resu
     if done? == CallOutcome::Reply
         && let Some(leftovers) = leftovers
     {
-        conn.forgotten.extend(leftovers);
+        conn.leftovers.extend(leftovers);
     }
-    if conn.forgotten.is_empty() { Ok(()) } else { Box::pin(left::close_forgotten(conn)).await }
+    if conn.leftovers.is_empty() { Ok(()) } else { Box::pin(leftovers::close_leftovers(conn)).await }
 }
 
 /// Answers a request that would end elsewhere for its coordinator; not a byte of it is sent.
@@ -189,7 +189,7 @@ async fn next_bytes<S: Stream>(conn: &mut Conn<S>) -> Result<Option<Chunk>, End>
                 conn.look.poll_rings(cx)
             }) => {
                 // Boxed: an idle connection must not hold what that takes.
-                Box::pin(tend::look_after_sessions(conn)).await;
+                Box::pin(keepalive::look_after_sessions(conn)).await;
             }
         }
     }
