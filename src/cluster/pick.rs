@@ -8,9 +8,17 @@ use rand::Rng;
 use super::condition::Standing;
 use super::demands::Demand;
 use super::guards::Opening;
-use super::policy::Of;
+use super::roster::All;
 use super::{Cluster, Coordinator};
 use crate::ids::{CoordinatorId, Service};
+
+/// Who is picked of.
+#[derive(Clone, Copy)]
+pub(in crate::cluster) struct Of<'a> {
+    pub(in crate::cluster) cluster: &'a Cluster,
+    /// The cluster's coordinators at the moment.
+    pub(in crate::cluster) all: &'a All<Coordinator>,
+}
 
 /// A coordinator that may take the session.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,16 +3,7 @@
 use std::sync::Arc;
 
 use super::super::pick::Candidate;
-use super::super::roster::All;
-use super::super::{Cluster, Coordinator};
-
-/// Who is picked of.
-#[derive(Clone, Copy)]
-pub(in crate::cluster) struct Of<'a> {
-    pub(in crate::cluster) cluster: &'a Cluster,
-    /// The cluster's coordinators at the moment.
-    pub(in crate::cluster) all: &'a All<Coordinator>,
-}
+use super::super::Coordinator;
 
 /// Who was picked, and why.
 pub(super) type Found<'a> = (&'a Arc<Coordinator>, Candidate);

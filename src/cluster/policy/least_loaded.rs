@@ -15,9 +15,9 @@ use super::super::AdminState;
 use super::super::condition::Standing;
 use super::super::coordinator::Coordinator;
 use super::super::load::{Share, Weight};
-use super::super::pick::{Basis, Candidate, NoPick, PickReason, Wanted};
+use super::super::pick::{Basis, Candidate, NoPick, Of, PickReason, Wanted};
 use super::super::roster::{All, place_of};
-use super::common::{Found, Of, failure_cost, is_doubtful};
+use super::common::{Found, failure_cost, is_doubtful};
 use super::tournament::{Key, Tournament};
 use crate::ids::{CoordinatorId, PerService, Service};
 

@@ -13,10 +13,10 @@ use std::time::Instant;
 use rand::Rng;
 
 use self::common::Found;
-pub(super) use self::common::{Of, failure_cost, is_doubtful};
+pub(super) use self::common::{failure_cost, is_doubtful};
 use self::least_loaded::LeastLoaded;
 use self::round_robin::RoundRobin;
-use super::pick::{NoPick, Wanted};
+use super::pick::{NoPick, Of, Wanted};
 
 /// A policy as people choose it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -14,9 +14,9 @@ use rand::Rng;
 use super::super::AdminState;
 use super::super::condition::Standing;
 use super::super::coordinator::Coordinator;
-use super::super::pick::{Basis, Candidate, NoPick, PickReason, Wanted};
+use super::super::pick::{Basis, Candidate, NoPick, Of, PickReason, Wanted};
 use super::super::roster::All;
-use super::common::{Found, Of, is_doubtful};
+use super::common::{Found, is_doubtful};
 use crate::ids::{CoordinatorId, Service};
 
 /// What each coordinator is owed.
