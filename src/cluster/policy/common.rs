@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::pick::Candidate;
 use super::super::Coordinator;
+use super::super::pick::Candidate;
 
 /// Who was picked, and why.
 pub(super) type Found<'a> = (&'a Arc<Coordinator>, Candidate);
