@@ -26,14 +26,15 @@ mod series;
 use self::coordinator::Coordinators;
 pub use self::coordinator::{CoordinatorMetrics, DrainGauges, LinkGauges, States};
 use self::descriptions::{
-    ACCEPT_ERRORS, ACCEPT_WAITS, ASKINGS, BUILD, BYTES, CALLS, CONNECTIONS, CONNECTIONS_CLOSED,
-    CONNECTIONS_OPEN, CONNECTIONS_REFUSED, QUEUE_WAIT_SECONDS, QUEUE_WAITING, QUEUE_WAITS,
+    ACCEPT_ERRORS, ACCEPT_WAITS, BUILD, BYTES, CALLS, CONNECTIONS, CONNECTIONS_CLOSED, CONNECTIONS_OPEN,
+    CONNECTIONS_REFUSED, HANDLE_LOOKUPS, QUEUE_WAIT_SECONDS, QUEUE_WAITING, QUEUE_WAITS,
     SESSION_TABLE_ENTRIES,
 };
 pub use self::descriptions::{DESCRIPTIONS, Description};
 pub use self::labels::{
-    AcceptError, AskingOutcome, CallOutcome, CloseCause, DialOutcome, Direction, DrainWait, DrainedOutcome,
-    Label, MoveOutcome, Per, PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome, WaitOutcome,
+    AcceptError, CallOutcome, CloseCause, DialOutcome, Direction, DrainWait, DrainedOutcome, Label,
+    LocateOutcome, MoveOutcome, Per, PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome,
+    WaitOutcome,
 };
 use self::series::{
     Cause, Class, ClusterLabels, ClusterOutcome, DepthLabels, ListenerLabels, MethodOutcome, Outcome, Way,
@@ -66,7 +67,7 @@ pub struct Metrics {
     /// Times that accepting stopped because `max_connections` were open.
     pub accept_waits: Counter,
     /// Lookups of unknown handles on all coordinators.
-    pub askings: Per<AskingOutcome>,
+    pub handle_lookups: Per<LocateOutcome>,
     /// Bytes relayed, of both depths together.
     pub bytes: Per<Direction>,
     /// The size of the session table.
@@ -91,7 +92,7 @@ impl Metrics {
             queue_waits: registered(all, &QUEUE_WAITS),
             queue_wait_seconds: registered(all, &QUEUE_WAIT_SECONDS),
             calls: registered(all, &CALLS),
-            askings: per(all, &ASKINGS, |outcome| Outcome { outcome }),
+            handle_lookups: per(all, &HANDLE_LOOKUPS, |outcome| Outcome { outcome }),
             bytes: per(all, &BYTES, |direction| Way { direction }),
             session_table_entries: registered(all, &SESSION_TABLE_ENTRIES),
             registry,

@@ -43,9 +43,9 @@ pub struct Rebalance {
     allowed: f64,
 }
 
-/// A coordinator that can have sessions.
+/// A coordinator that can have sessions, and how many it has.
 #[derive(Clone, Copy)]
-struct Place {
+struct Weighed {
     id: CoordinatorId,
     sessions: f64,
     weight: f64,
@@ -54,7 +54,7 @@ struct Place {
     refills: bool,
 }
 
-impl Place {
+impl Weighed {
     fn level(self) -> f64 {
         self.sessions / self.weight
     }
@@ -67,17 +67,17 @@ impl Rebalance {
         self.note(&all, now);
         let known = all.iter().filter_map(|one| Some((one, self.known.get(&one.id)?)));
         let usable = known.filter(|(_, known)| known.usable);
-        let mut places: Vec<Place> = usable.map(|(one, known)| place(one, known.refills, now)).collect();
-        if is_even(&places) {
+        let mut weighed: Vec<Weighed> = usable.map(|(one, known)| weigh(one, known.refills, now)).collect();
+        if is_even(&weighed) {
             self.known.values_mut().for_each(|known| known.refills = false);
             self.allowed = 0.0;
             return Vec::new();
         }
-        let most = (places.iter().map(|place| place.sessions).sum::<f64>() * PART_A_SECOND).max(1.0);
+        let most = (weighed.iter().map(|one| one.sessions).sum::<f64>() * PART_A_SECOND).max(1.0);
         self.allowed = (self.allowed + most * elapsed.as_secs_f64()).min(most);
         let mut shifts: Vec<Shift> = Vec::new();
         while self.allowed >= 1.0
-            && let Some((from, to)) = step(&mut places)
+            && let Some((from, to)) = step(&mut weighed)
         {
             self.allowed -= 1.0;
             match shifts.iter_mut().find(|shift| (shift.from, shift.to) == (from, to)) {
@@ -112,8 +112,8 @@ impl Rebalance {
     }
 }
 
-fn place(one: &Coordinator, refills: bool, now: Instant) -> Place {
-    Place {
+fn weigh(one: &Coordinator, refills: bool, now: Instant) -> Weighed {
+    Weighed {
         id: one.id,
         sessions: f64::from(one.load().open_sessions),
         weight: f64::from(one.weight.get()),
@@ -122,30 +122,29 @@ fn place(one: &Coordinator, refills: bool, now: Instant) -> Place {
     }
 }
 
-fn is_even(places: &[Place]) -> bool {
-    let (sessions, weight) = places
-        .iter()
-        .fold((0.0, 0.0), |(sessions, weight), place| (sessions + place.sessions, weight + place.weight));
-    let fullest = places.iter().map(|place| place.level()).fold(0.0, f64::max);
-    !places.iter().any(|place| place.refills) || fullest * weight <= EVEN * sessions
+fn is_even(all: &[Weighed]) -> bool {
+    let (sessions, weight) =
+        all.iter().fold((0.0, 0.0), |(sessions, weight), one| (sessions + one.sessions, weight + one.weight));
+    let fullest = all.iter().map(|one| one.level()).fold(0.0, f64::max);
+    !all.iter().any(|one| one.refills) || fullest * weight <= EVEN * sessions
 }
 
 /// Takes one session from the fullest to the emptiest that refills, if that makes the load more even.
-fn step(places: &mut [Place]) -> Option<(CoordinatorId, CoordinatorId)> {
-    let by = |level: fn(Place) -> f64| move |a: &&Place, b: &&Place| level(**a).total_cmp(&level(**b));
-    let from = places.iter().max_by(by(Place::level))?.id;
-    let to = places.iter().filter(|place| place.refills).min_by(by(|place| place.level() / place.share))?.id;
-    let at = |places: &[Place], id| places.iter().copied().find(|place| place.id == id);
-    let (giver, taker) = (at(places, from)?, at(places, to)?);
+fn step(all: &mut [Weighed]) -> Option<(CoordinatorId, CoordinatorId)> {
+    let by = |level: fn(Weighed) -> f64| move |a: &&Weighed, b: &&Weighed| level(**a).total_cmp(&level(**b));
+    let from = all.iter().max_by(by(Weighed::level))?.id;
+    let to = all.iter().filter(|one| one.refills).min_by(by(|one| one.level() / one.share))?.id;
+    let at = |all: &[Weighed], id| all.iter().copied().find(|one| one.id == id);
+    let (giver, taker) = (at(all, from)?, at(all, to)?);
     let after = (taker.sessions + 1.0) / (taker.weight * taker.share);
     if from == to || after > giver.level() {
         return None;
     }
-    for place in places {
-        if place.id == from {
-            place.sessions -= 1.0;
-        } else if place.id == to {
-            place.sessions += 1.0;
+    for one in all {
+        if one.id == from {
+            one.sessions -= 1.0;
+        } else if one.id == to {
+            one.sessions += 1.0;
         }
     }
     Some((from, to))

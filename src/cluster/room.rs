@@ -98,7 +98,7 @@ pub struct Room<L> {
     working: u32,
     /// Those of them that are used by addresses which have proven nothing.
     shares: Shares,
-    unsettled: u32,
+    unanswered: u32,
     others: u32,
     /// Polls in a row that showed others in the queue.
     queued_polls: u32,
@@ -145,7 +145,7 @@ impl<L> Room<L> {
             held: 0,
             working: 0,
             shares: Shares::new(limits.address_share),
-            unsettled: 0,
+            unanswered: 0,
             others: 0,
             queued_polls: 0,
             idle: 0,
@@ -164,7 +164,7 @@ impl<L> Room<L> {
 
     /// What of a poll's figures would be ours now.
     pub fn own(&self) -> OwnLinks {
-        OwnLinks { held: self.held, unsettled: self.unsettled }
+        OwnLinks { held: self.held, unanswered: self.unanswered }
     }
 
     /// Whether others wait in the coordinator's accept queue: a connection that we made, or gave up, would be
@@ -238,7 +238,7 @@ impl<L> Room<L> {
         }
         let closed = self.shrink_to(self.limit() - 1, Some(holder.access));
         self.held += 1;
-        self.unsettled += 1;
+        self.unanswered += 1;
         self.begin_use(purpose, holder.unproven);
         Some(Claim::Dial { closed })
     }
@@ -275,13 +275,13 @@ impl<L> Room<L> {
     }
 
     /// The first answer came on a link.
-    pub fn settle(&mut self) {
-        self.unsettled = self.unsettled.saturating_sub(1);
+    pub fn note_answered(&mut self) {
+        self.unanswered = self.unanswered.saturating_sub(1);
     }
 
     /// A link that was answered on is made anew.
-    pub fn unsettle(&mut self) {
-        self.unsettled += 1;
+    pub fn note_unanswered(&mut self) {
+        self.unanswered += 1;
     }
 
     /// A link is used no more and may serve another call of its identity.
@@ -316,7 +316,7 @@ impl<L> Room<L> {
     /// make room for others.
     pub fn note_polled(&mut self, polled: PortFigures, own: OwnLinks) -> Vec<L> {
         self.others = polled.in_use.saturating_sub(own.held);
-        let queue_of_others = polled.queued > own.unsettled;
+        let queue_of_others = polled.queued > own.unanswered;
         self.queued_polls = if queue_of_others { self.queued_polls.saturating_add(1) } else { 0 };
         self.shrink_to(self.limit(), None)
     }

@@ -24,7 +24,8 @@ use crate::net::stream::Sockets;
 use crate::serve;
 use crate::serve::background::watching::Watchers;
 use crate::serve::background::{draining, upkeep};
-use crate::serve::fleet::shared::{Entrance, Fleet};
+use crate::serve::fleet::Fleet;
+use crate::serve::fleet::entrance::Entrance;
 use crate::serve::settings::{
     FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, Settings, WatchSettings,
 };

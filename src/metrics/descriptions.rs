@@ -62,7 +62,7 @@ descriptions! {
         "Waits for room on a coordinator that have ended, of new sessions and calls";
     QUEUE_WAIT_SECONDS = "counter" "queue_wait_seconds_total" ["cluster"] "Total seconds that new sessions and calls have waited for room";
     CALLS = "counter" "calls_total" ["method", "outcome"] "Calls that have ended";
-    ASKINGS = "counter" "askings_total" ["outcome"] "Handles missing from the session table that were looked for on the coordinators";
+    HANDLE_LOOKUPS = "counter" "handle_lookups_total" ["outcome"] "Handles missing from the session table that were looked for on the coordinators";
     BYTES = "counter" "bytes_total" ["direction"] "Bytes relayed between clients and coordinators";
     SESSION_TABLE_ENTRIES = "gauge" "session_table_entries" [] "Sessions in the session table";
 }

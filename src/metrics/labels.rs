@@ -230,7 +230,7 @@ labels! {
 
 labels! {
     /// How a lookup, among all coordinators, of a handle that the session table lacks ended.
-    AskingOutcome {
+    LocateOutcome {
         /// A coordinator has the handle.
         Found = "found",
         /// A coordinator knows the handle but refused it: it has expired, belongs to another user or has

@@ -108,7 +108,7 @@ fn every_label_value_has_its_own_counter() {
     check::<MoveOutcome>();
     check::<DrainedOutcome>();
     check::<CallOutcome>();
-    check::<AskingOutcome>();
+    check::<LocateOutcome>();
     check::<DialOutcome>();
     check::<WaitOutcome>();
     check::<ProbeOutcome>();

@@ -16,14 +16,14 @@ use crate::ids::HostAndPort;
 
 /// Where a dial goes: the name as configured, not the address that it stands for.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Destination {
     /// The host.
     pub host: Host,
     /// The TCP port.
     pub port: u16,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         HostAndPort { host: self.host.name(), port: self.port }.fmt(f)
     }
@@ -31,10 +31,10 @@ impl fmt::Display for Place {
 
 /// A dial that failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{place}: {failure}")]
+#[error("{destination}: {failure}")]
 pub struct DialError {
     /// Where the dial went.
-    pub place: Place,
+    pub destination: Destination,
     /// What happened; with several addresses, at the last one tried.
     #[source]
     pub failure: DialFailure,
@@ -98,17 +98,17 @@ const ROUNDS: usize = 3;
 /// When the name does not resolve, or no address can be connected to within the deadline.
 pub async fn dial<N: Network>(
     network: &N,
-    place: &Place,
+    destination: &Destination,
     connect_timeout: Duration,
 ) -> Result<N::Stream, DialError> {
     let window = Window { deadline: clock::now() + connect_timeout, allowed: connect_timeout };
-    let dialed = choose_and_connect(network, place, window).await;
-    dialed.map_err(|failure| DialError { place: place.clone(), failure })
+    let dialed = choose_and_connect(network, destination, window).await;
+    dialed.map_err(|failure| DialError { destination: destination.clone(), failure })
 }
 
 async fn choose_and_connect<N: Network>(
     network: &N,
-    Place { host, port }: &Place,
+    Destination { host, port }: &Destination,
     window: Window,
 ) -> Result<N::Stream, DialFailure> {
     let mut lost: Option<(DialFailure, Vec<IpAddr>)> = None;

@@ -22,7 +22,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::timeout;
 
-use super::dial::{DialError, DialFailure, Place, dial};
+use super::dial::{Destination, DialError, DialFailure, dial};
 use super::flow::{self, WriteError};
 use super::stream::{Network, Seen, Stream};
 use crate::ids::Family;
@@ -173,7 +173,7 @@ impl Speaks {
 /// The probe of one port, with the session that it keeps.
 #[derive(Debug)]
 pub struct Probe<N: Network> {
-    place: Place,
+    destination: Destination,
     settings: ProbeSettings<N>,
     kept: Option<Kept<N::Stream>>,
     /// Whether a kept session got no answer and none was opened since.
@@ -193,8 +193,8 @@ struct Kept<S> {
 
 impl<N: Network> Probe<N> {
     /// A probe without a session.
-    pub fn new(place: Place, settings: ProbeSettings<N>) -> Self {
-        Self { place, settings, kept: None, doubted: false, silent: None }
+    pub fn new(destination: Destination, settings: ProbeSettings<N>) -> Self {
+        Self { destination, settings, kept: None, doubted: false, silent: None }
     }
 
     /// Probes once. Not cancel-safe: a dropped probe loses the session that it kept.
@@ -222,8 +222,8 @@ impl<N: Network> Probe<N> {
                 }
             }
         }
-        let place = &self.place;
-        let stream = dial(&self.settings.network, place, allowed).await?;
+        let destination = &self.destination;
+        let stream = dial(&self.settings.network, destination, allowed).await?;
         if login == Login::Unknown {
             return Ok(Passed::Connected);
         }
@@ -237,7 +237,7 @@ impl<N: Network> Probe<N> {
             Err(SessionError::TimedOut(_)) if self.doubted => self.ask(Speaks::Thrift).await,
             Err(error) if self.doubted => Err(ProbeError::Unanswered(error)),
             Err(error) => {
-                tracing::debug!(%place, %error, "no session for probes");
+                tracing::debug!(%destination, %error, "no session for probes");
                 Ok(Passed::Connected)
             }
         }
@@ -262,8 +262,8 @@ impl<N: Network> Probe<N> {
     }
 
     async fn answers(&self, speaks: Speaks) -> Result<bool, ProbeError> {
-        let (place, allowed) = (&self.place, self.settings.allowed);
-        let mut stream = dial(&self.settings.network, place, allowed).await?;
+        let (destination, allowed) = (&self.destination, self.settings.allowed);
+        let mut stream = dial(&self.settings.network, destination, allowed).await?;
         let question = speaks.question();
         let answer = async {
             let _sent = send(&mut stream, &question).await;

@@ -51,10 +51,6 @@ impl fmt::Display for Side {
 pub struct Ended {
     /// The side that failed, or, if neither did, the side that finished first.
     pub who: Side,
-    /// Bytes from the client that were delivered to the coordinator.
-    pub client_bytes: u64,
-    /// Bytes from the coordinator that were delivered to the client.
-    pub coordinator_bytes: u64,
     /// The error on the connection of `who`; `None` after two orderly ends.
     pub error: Option<io::Error>,
 }
@@ -99,8 +95,6 @@ pub async fn relay<C: Stream, K: Stream>(
     Ended {
         // Without a failure both sides have finished, so one of them was first.
         who: failed.as_ref().map(|failure| failure.who).or(pump.first_to_finish).unwrap_or(Side::Client),
-        client_bytes: pump.from_client.delivered,
-        coordinator_bytes: pump.from_coordinator.delivered,
         error: failed.map(|failure| failure.error),
     }
 }
@@ -204,8 +198,6 @@ struct Direction {
     state: State,
     /// Whether the writer may still hold bytes back.
     flushed: Flushed,
-    /// Bytes taken by the writer since the beginning.
-    delivered: u64,
 }
 
 #[derive(Debug)]
@@ -235,7 +227,7 @@ impl Direction {
             Side::Client => Side::Coordinator,
             Side::Coordinator => Side::Client,
         };
-        Self { from, to, state: State::Reading, flushed: Flushed::Yes, delivered: 0 }
+        Self { from, to, state: State::Reading, flushed: Flushed::Yes }
     }
 
     fn is_finished(&self) -> bool {
@@ -266,7 +258,6 @@ impl Direction {
                         return Poll::Pending;
                     };
                     let written = self.check_written(written)?;
-                    self.delivered += written as u64;
                     count(self.from, written as u64);
                     self.flushed = Flushed::No;
                     let at = at + written;

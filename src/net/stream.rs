@@ -56,7 +56,7 @@ pub trait Stream: Sized + AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static
     ///
     /// # Errors
     /// When the kernel refuses; the connection is then gone.
-    fn settle_here(self) -> io::Result<Self>;
+    fn rehome_here(self) -> io::Result<Self>;
 
     /// Makes the close at drop a reset, which discards unsent bytes, so that the peer does not take it for an
     /// orderly end.
@@ -197,7 +197,7 @@ impl Stream for TcpStream {
         }
     }
 
-    fn settle_here(self) -> io::Result<Self> {
+    fn rehome_here(self) -> io::Result<Self> {
         Self::from_std(self.into_std()?)
     }
 

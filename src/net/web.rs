@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
-use super::dial::{DialError, Place, dial};
+use super::dial::{Destination, DialError, dial};
 use super::stream::{Network, Stream};
 use crate::ids::{PerService, Service};
 
@@ -130,10 +130,10 @@ impl ImpalaMetrics {
 /// # Errors
 /// When there is no complete answer in time, or it is not a page that can be read.
 pub async fn impala_metrics<N: Network>(
-    place: &Place,
+    destination: &Destination,
     settings: &WebSettings<N>,
 ) -> Result<ImpalaMetrics, WebError> {
-    Ok(ImpalaMetrics::read(&object(place, "/jsonmetrics?json", settings).await?))
+    Ok(ImpalaMetrics::read(&object(destination, "/jsonmetrics?json", settings).await?))
 }
 
 /// Reads `is_quiescing` from `/?json`, the only place where a coordinator shows its own graceful shutdown
@@ -142,10 +142,10 @@ pub async fn impala_metrics<N: Network>(
 /// # Errors
 /// When there is no complete answer in time, or it is not a page that can be read.
 pub async fn is_quiescing<N: Network>(
-    place: &Place,
+    destination: &Destination,
     settings: &WebSettings<N>,
 ) -> Result<Option<bool>, WebError> {
-    let page = object(place, "/?json", settings).await?;
+    let page = object(destination, "/?json", settings).await?;
     Ok(page.get("is_quiescing").and_then(Value::as_bool))
 }
 
@@ -154,16 +154,19 @@ pub async fn is_quiescing<N: Network>(
 ///
 /// # Errors
 /// When there is no complete answer in time; [`WebError::Status`] when its status is not 200.
-pub async fn healthz<N: Network>(place: &Place, settings: &WebSettings<N>) -> Result<(), WebError> {
-    page(place, "/healthz", settings).await.map(drop)
+pub async fn healthz<N: Network>(
+    destination: &Destination,
+    settings: &WebSettings<N>,
+) -> Result<(), WebError> {
+    page(destination, "/healthz", settings).await.map(drop)
 }
 
 async fn object<N: Network>(
-    place: &Place,
+    destination: &Destination,
     target: &str,
     settings: &WebSettings<N>,
 ) -> Result<Map<String, Value>, WebError> {
-    let body = page(place, target, settings).await?;
+    let body = page(destination, target, settings).await?;
     match serde_json::from_slice(&body) {
         Ok(Value::Object(object)) => Ok(object),
         _ => Err(WebError::NotJson),
@@ -171,21 +174,25 @@ async fn object<N: Network>(
 }
 
 /// The body of a page. Cancel-safe: a dropped request leaves nothing behind.
-async fn page<N: Network>(place: &Place, target: &str, settings: &WebSettings<N>) -> Result<Bytes, WebError> {
+async fn page<N: Network>(
+    destination: &Destination,
+    target: &str,
+    settings: &WebSettings<N>,
+) -> Result<Bytes, WebError> {
     let allowed = settings.allowed;
     let answer = async {
-        let stream = dial(&settings.network, place, allowed).await?;
-        exchange(stream, place, target).await
+        let stream = dial(&settings.network, destination, allowed).await?;
+        exchange(stream, destination, target).await
     };
     timeout(allowed, answer).await.unwrap_or(Err(WebError::TimedOut(allowed)))
 }
 
-async fn exchange<S: Stream>(stream: S, place: &Place, target: &str) -> Result<Bytes, WebError> {
+async fn exchange<S: Stream>(stream: S, destination: &Destination, target: &str) -> Result<Bytes, WebError> {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(LARGEST_HEAD);
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
     let request = Request::get(target)
-        .header(header::HOST, place.to_string())
+        .header(header::HOST, destination.to_string())
         .header(header::CONNECTION, "close")
         .header(header::USER_AGENT, concat!("hs2router/", env!("CARGO_PKG_VERSION")))
         .body(Empty::<Bytes>::new())
@@ -235,7 +242,7 @@ mod tests {
     };
 
     /// A server that answers one request with these bytes and closes.
-    async fn answering(answer: Vec<u8>) -> Place {
+    async fn answering(answer: Vec<u8>) -> Destination {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
@@ -246,7 +253,7 @@ mod tests {
             // The client may leave early, having seen enough.
             drop(stream.write_all(&answer).await);
         });
-        Place { host: "127.0.0.1".into(), port }
+        Destination { host: "127.0.0.1".into(), port }
     }
 
     fn answer(status: &str, body: &str) -> Vec<u8> {
@@ -260,8 +267,8 @@ mod tests {
             "impala.thrift-server.hiveserver2-frontend.connections-in-use":4,"catalog.ready":true,"memory.rss":99,
             "impala.thrift-server.hiveserver2-frontend.connection-setup-queue-size":5,
             "process-start-time":"2026-11-22 10:00:00.000000"}"#;
-        let place = answering(answer("200 OK", body)).await;
-        let metrics = impala_metrics(&place, &SETTINGS).await.unwrap();
+        let destination = answering(answer("200 OK", body)).await;
+        let metrics = impala_metrics(&destination, &SETTINGS).await.unwrap();
         let expected = ImpalaMetrics {
             sessions: Some(5),
             registered: Some(7),
@@ -278,49 +285,50 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_of_something_else_has_no_figures() {
-        let place = answering(answer("200 OK", r#"{"catalog.ready":"yes"}"#)).await;
-        assert_eq!(impala_metrics(&place, &SETTINGS).await.unwrap(), ImpalaMetrics::default());
-        let place = answering(answer("200 OK", "<html>")).await;
-        assert!(matches!(impala_metrics(&place, &SETTINGS).await, Err(WebError::NotJson)));
-        let place = answering(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()).await;
-        assert!(matches!(impala_metrics(&place, &SETTINGS).await, Err(WebError::Http(_))));
+        let destination = answering(answer("200 OK", r#"{"catalog.ready":"yes"}"#)).await;
+        assert_eq!(impala_metrics(&destination, &SETTINGS).await.unwrap(), ImpalaMetrics::default());
+        let destination = answering(answer("200 OK", "<html>")).await;
+        assert!(matches!(impala_metrics(&destination, &SETTINGS).await, Err(WebError::NotJson)));
+        let destination = answering(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()).await;
+        assert!(matches!(impala_metrics(&destination, &SETTINGS).await, Err(WebError::Http(_))));
     }
 
     #[tokio::test]
     async fn quiescing_is_read_from_the_root_page() {
-        let place = answering(answer("200 OK", r#"{"is_quiescing":true}"#)).await;
-        assert_eq!(is_quiescing(&place, &SETTINGS).await.unwrap(), Some(true));
-        let place = answering(answer("200 OK", "{}")).await;
-        assert_eq!(is_quiescing(&place, &SETTINGS).await.unwrap(), None);
+        let destination = answering(answer("200 OK", r#"{"is_quiescing":true}"#)).await;
+        assert_eq!(is_quiescing(&destination, &SETTINGS).await.unwrap(), Some(true));
+        let destination = answering(answer("200 OK", "{}")).await;
+        assert_eq!(is_quiescing(&destination, &SETTINGS).await.unwrap(), None);
     }
 
     #[tokio::test]
     async fn another_status_is_told() {
-        let place = answering(answer("503 Service Unavailable", "Not Available")).await;
-        let error = healthz(&place, &SETTINGS).await.unwrap_err();
+        let destination = answering(answer("503 Service Unavailable", "Not Available")).await;
+        let error = healthz(&destination, &SETTINGS).await.unwrap_err();
         assert!(matches!(error, WebError::Status(StatusCode::SERVICE_UNAVAILABLE)), "{error}");
         assert!(error.is_answer());
-        let place = answering(answer("200 OK", "OK")).await;
-        healthz(&place, &SETTINGS).await.unwrap();
+        let destination = answering(answer("200 OK", "OK")).await;
+        healthz(&destination, &SETTINGS).await.unwrap();
     }
 
     #[tokio::test]
     async fn an_answer_without_end_is_given_up() {
         let endless = answer("200 OK", &" ".repeat(LARGEST_BODY + 1));
-        let place = answering(endless).await;
-        assert!(matches!(impala_metrics(&place, &SETTINGS).await, Err(WebError::TooLarge)));
+        let destination = answering(endless).await;
+        assert!(matches!(impala_metrics(&destination, &SETTINGS).await, Err(WebError::TooLarge)));
         let long_head = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(LARGEST_HEAD)).into_bytes();
-        let place = answering(long_head).await;
-        assert!(matches!(impala_metrics(&place, &SETTINGS).await, Err(WebError::Http(_))));
+        let destination = answering(long_head).await;
+        assert!(matches!(impala_metrics(&destination, &SETTINGS).await, Err(WebError::Http(_))));
     }
 
     #[tokio::test]
     async fn a_silent_port_costs_no_more_than_its_deadline() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let place = Place { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
+        let destination =
+            Destination { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
         let allowed = Duration::from_millis(50);
         let settings = WebSettings { allowed, ..SETTINGS };
-        let error = healthz(&place, &settings).await.unwrap_err();
+        let error = healthz(&destination, &settings).await.unwrap_err();
         assert!(matches!(error, WebError::TimedOut(after) if after == allowed), "{error}");
         assert!(!error.is_answer());
     }

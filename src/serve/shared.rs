@@ -15,7 +15,7 @@ use crate::net::limits::WarningLimit;
 use crate::net::stream::Stream;
 use crate::serve::settings::Settings;
 use crate::serve::threads::memory::ReplayMemory;
-use crate::serve::threads::signals::{Bells, Ring};
+use crate::serve::threads::signals::{AllSignals, Signal};
 use crate::session::table::NotKept;
 use crate::wire::facts::GuidText;
 use crate::wire::method;
@@ -37,7 +37,7 @@ pub struct Shared<S: Stream = TcpStream> {
     /// Bytes of requests that are held.
     pub replay: ReplayMemory,
     /// What calls connections while they wait for something else.
-    pub(in crate::serve) bells: Arc<Bells>,
+    pub(in crate::serve) all_signals: Arc<AllSignals>,
     /// Cancelled when the router shall end: connections leave as soon as nothing is under way on them.
     pub draining: CancellationToken,
     /// Cancelled when those that are still there are cut.
@@ -65,7 +65,7 @@ impl<S: Stream> Shared<S> {
             metrics,
             calls,
             replay,
-            bells: Arc::default(),
+            all_signals: Arc::default(),
             draining,
             cut,
             detached: TaskTracker::new(),
@@ -78,18 +78,18 @@ impl<S: Stream> Shared<S> {
     /// Has connections end as soon as nothing is under way on them, and no more accepted.
     pub fn drain_connections(&self) {
         self.draining.cancel();
-        self.bells.ring(Ring::Drain);
+        self.all_signals.send(Signal::Drain);
     }
 
     /// Has connections end at once.
     pub fn cut_connections(&self) {
         self.cut.cancel();
-        self.bells.ring(Ring::Cut);
+        self.all_signals.send(Signal::Cut);
     }
 
     /// Has connections look for sessions that shall leave their coordinators.
     pub(in crate::serve) fn have_connections_look(&self) {
-        self.bells.ring(Ring::Look);
+        self.all_signals.send(Signal::Look);
     }
 
     /// Whether a line that strangers can cause may be logged: `None` if not, else how many of its kind were left out before.

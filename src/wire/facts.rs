@@ -1,4 +1,4 @@
-//! The few facts that the scanner remembers of a message, and their places in it.
+//! The few facts that the scanner remembers of a message, and their positions in it.
 
 use std::fmt;
 use std::ops::Range;
@@ -122,7 +122,7 @@ impl Span {
 /// Where a handle's two halves begin, each [`HANDLE_PART_BYTES`] long. Only for messages below 4 GiB, as all
 /// requests are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HandlePlace {
+pub struct HandlePosition {
     /// The guid.
     pub guid: u32,
     /// The secret.
@@ -157,8 +157,8 @@ impl Halves {
         Some(Handle { guid: self.guid?.bytes, secret: self.secret?.bytes })
     }
 
-    fn place(&self) -> Option<HandlePlace> {
-        Some(HandlePlace { guid: self.guid?.at, secret: self.secret?.at })
+    fn position(&self) -> Option<HandlePosition> {
+        Some(HandlePosition { guid: self.guid?.at, secret: self.secret?.at })
     }
 }
 
@@ -256,13 +256,13 @@ impl Facts {
     }
 
     /// Where the request's first handle stands; none if [`Self::handle`] is none.
-    pub fn handle_place(&self) -> Option<HandlePlace> {
-        self.first.place()
+    pub fn handle_position(&self) -> Option<HandlePosition> {
+        self.first.position()
     }
 
     /// Where the request's second handle stands.
-    pub fn second_handle_place(&self) -> Option<HandlePlace> {
-        self.second.as_ref()?.place()
+    pub fn second_handle_position(&self) -> Option<HandlePosition> {
+        self.second.as_ref()?.position()
     }
 
     /// The beginning of the error message, for matching; it may quote the statement, so it is never logged.

@@ -94,8 +94,8 @@ mod tests {
     fn one_thing_is_looked_for_in_one_place() {
         for method in all().chain([&UNKNOWN]) {
             for table in [method.request, method.reply, EXCEPTION] {
-                let places: Vec<_> = table.iter().map(|watch| watch.place).collect();
-                assert!((1..places.len()).all(|at| !places[..at].contains(&places[at])), "{}", method.name);
+                let paths: Vec<_> = table.iter().map(|watch| watch.path).collect();
+                assert!((1..paths.len()).all(|at| !paths[..at].contains(&paths[at])), "{}", method.name);
             }
         }
     }

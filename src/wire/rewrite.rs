@@ -1,14 +1,14 @@
 //! Replaces the handle in a request, byte for byte: the new coordinator of a session that has moved knows it
 //! by another handle than the client does.
 
-use super::facts::{HANDLE_PART_BYTES, Handle, HandlePlace};
+use super::facts::{HANDLE_PART_BYTES, Handle, HandlePosition};
 
-/// Replaces the handle at this place of a message. Returns false, and changes nothing, if the message ends
-/// before that place does.
+/// Replaces the handle at this position of a message. Returns false, and changes nothing, if the message ends
+/// before that position does.
 #[must_use]
-pub fn replace(message: &mut [u8], place: HandlePlace, handle: &Handle) -> bool {
+pub fn replace(message: &mut [u8], position: HandlePosition, handle: &Handle) -> bool {
     let range = |at: u32| at as usize..(at as usize).saturating_add(HANDLE_PART_BYTES);
-    let (guid, secret) = (range(place.guid), range(place.secret));
+    let (guid, secret) = (range(position.guid), range(position.secret));
     if guid.end.max(secret.end) > message.len() {
         return false;
     }
@@ -75,21 +75,21 @@ mod tests {
     #[test]
     fn the_session_of_a_profile_is_its_second_handle_and_the_operation_stays() {
         let mut bytes = profile(OLD, OLD);
-        let place = facts(&bytes, 1000).second_handle_place().unwrap();
-        assert!(replace(&mut bytes, place, &NEW));
+        let position = facts(&bytes, 1000).second_handle_position().unwrap();
+        assert!(replace(&mut bytes, position, &NEW));
         assert_eq!(bytes, profile(OLD, NEW));
     }
 
     #[test]
     fn a_message_that_is_not_all_there_is_left_alone() {
         let whole = statement(OLD, "select 1", &[]);
-        let place = facts(&whole, 1000).handle_place().unwrap();
-        let end = place.secret as usize + HANDLE_PART_BYTES;
+        let position = facts(&whole, 1000).handle_position().unwrap();
+        let end = position.secret as usize + HANDLE_PART_BYTES;
         let mut short = whole[..end - 1].to_vec();
-        assert!(!replace(&mut short, place, &NEW));
+        assert!(!replace(&mut short, position, &NEW));
         assert_eq!(short, whole[..end - 1]);
         let mut enough = whole[..end].to_vec();
-        assert!(replace(&mut enough, place, &NEW));
+        assert!(replace(&mut enough, position, &NEW));
     }
 
     proptest! {
@@ -106,7 +106,7 @@ mod tests {
             let mut bytes = statement(OLD, &text, &overlay);
             let found = facts(&bytes, piece);
             prop_assert_eq!(bytes.get(found.statement.unwrap().range()), Some(text.as_bytes()));
-            prop_assert!(replace(&mut bytes, found.handle_place().unwrap(), &new));
+            prop_assert!(replace(&mut bytes, found.handle_position().unwrap(), &new));
             prop_assert_eq!(&bytes, &statement(new, &text, &overlay));
             prop_assert_eq!(facts(&bytes, piece).handle(), Some(new));
         }

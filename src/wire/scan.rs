@@ -25,7 +25,7 @@ use super::facts::{Facts, NAME_BYTES, Span};
 use super::method::{self, Method};
 use super::text::Text;
 use super::thrift::{STOP, Type};
-use super::watch::{Place, Slot, Watch};
+use super::watch::{FieldPath, Slot, Watch};
 
 /// The result of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,12 +246,12 @@ impl Scanner {
                 [kind, high, low, ref after @ ..] => {
                     *rest = after;
                     let kind = Type::from_byte(kind).ok_or(ScanError::UnknownType { byte: kind })?;
-                    let place = self.levels.field(i16::from_be_bytes([high, low]))?;
+                    let path = self.levels.field(i16::from_be_bytes([high, low]))?;
                     if kind == Type::Struct {
                         self.levels.open_struct()?;
                         continue;
                     }
-                    let slot = place.and_then(|place| self.watched(place, kind));
+                    let slot = path.and_then(|path| self.watched(path, kind));
                     match (slot, kind.fixed_bytes()) {
                         (None, Some(bytes)) => self.pass(rest, u64::from(bytes))?,
                         _ if kind == Type::String => self.string(rest, slot)?,
@@ -266,8 +266,8 @@ impl Scanner {
 
     /// The slot for this field, if it is one to be remembered.
     #[inline]
-    fn watched(&self, place: Place, kind: Type) -> Option<Slot> {
-        let watch = self.watch.iter().find(|watch| watch.place == place)?;
+    fn watched(&self, path: FieldPath, kind: Type) -> Option<Slot> {
+        let watch = self.watch.iter().find(|watch| watch.path == path)?;
         (watch.kind == kind).then_some(watch.slot)
     }
 

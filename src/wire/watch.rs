@@ -115,9 +115,9 @@ impl SmallId {
 /// compared as two numbers. All ids that are looked for are small; all others share one number, which is
 /// never looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place(u64);
+pub(super) struct FieldPath(u64);
 
-impl Place {
+impl FieldPath {
     /// Inside the struct that stands here, before its first field.
     pub(super) const fn inward(self) -> Self {
         Self(self.0 << 8)
@@ -143,7 +143,7 @@ impl Place {
 /// A value that the scanner remembers.
 #[derive(Clone, Copy, Debug)]
 pub struct Watch {
-    pub(super) place: Place,
+    pub(super) path: FieldPath,
     /// [`Slot::wire_type`], kept here because every field at this place is compared with it.
     pub(super) kind: Type,
     /// What stands there.
@@ -154,12 +154,12 @@ impl Watch {
     /// The value at this path: field ids from the outermost struct inwards, at most [`WATCH_DEPTH`] of them.
     pub(super) const fn at(path: &[i16], slot: Slot) -> Self {
         assert!(path.len() <= WATCH_DEPTH);
-        let (mut place, mut rest) = (Place(0), path);
+        let (mut field_path, mut rest) = (FieldPath(0), path);
         while let [id, inner @ ..] = rest {
             let Some(id) = SmallId::new(*id) else { panic!("ids that are looked for are small") };
-            place = place.inward().beside(id);
+            field_path = field_path.inward().beside(id);
             rest = inner;
         }
-        Self { place, kind: slot.wire_type(), slot }
+        Self { path: field_path, kind: slot.wire_type(), slot }
     }
 }

@@ -10,7 +10,7 @@ mod admin;
 mod affinity;
 
 #[cfg(test)]
-mod asking;
+mod locate;
 
 #[cfg(test)]
 mod balance;

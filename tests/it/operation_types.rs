@@ -65,7 +65,7 @@ fn a_real_hives_metadata_operation_is_found_after_a_restart_of_the_router() {
     let router = router(&[hive.address()]);
     let mut client = connect(router.listener(0));
     assert_eq!(client.status(&operation).unwrap().0, TOperationState::FINISHED_STATE);
-    assert!((router.metric("hs2router_askings_total{outcome=\"found\"}") - 1.0).abs() < f64::EPSILON);
+    assert!((router.metric("hs2router_handle_lookups_total{outcome=\"found\"}") - 1.0).abs() < f64::EPSILON);
     let closed = client.service().close_operation(cli::TCloseOperationReq::new(operation)).unwrap();
     check(&closed.status).unwrap();
     client.close_session(&session).unwrap();

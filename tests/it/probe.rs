@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hs2router::fake::{Coordinator, Fault, Settings};
-use hs2router::net::dial::Place;
+use hs2router::net::dial::Destination;
 use hs2router::net::host::Resolver;
 use hs2router::net::probe::{Login, Passed, Probe, ProbeError, ProbeSettings};
 use hs2router::net::socket::SocketSettings;
@@ -17,8 +17,8 @@ fn settings(allowed: Duration) -> ProbeSettings<Sockets> {
 }
 
 fn probe(coordinator: &Coordinator) -> Probe<Sockets> {
-    let place = Place { host: "127.0.0.1".into(), port: coordinator.hs2().port() };
-    Probe::new(place, settings(Duration::from_secs(5)))
+    let destination = Destination { host: "127.0.0.1".into(), port: coordinator.hs2().port() };
+    Probe::new(destination, settings(Duration::from_secs(5)))
 }
 
 fn coordinator() -> Coordinator {
@@ -74,8 +74,8 @@ async fn a_kept_session_that_is_not_answered_is_a_failure() {
 #[tokio::test]
 async fn a_full_coordinator_passes() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let place = Place { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
-    let mut probe = Probe::new(place, settings(Duration::from_millis(50)));
+    let destination = Destination { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
+    let mut probe = Probe::new(destination, settings(Duration::from_millis(50)));
     assert_eq!(probe.run(Login::None).await.unwrap(), Passed::Connected);
 }
 

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use hs2router::control::config::{Absent, Config, SECTIONS, SectionInfo};
 use hs2router::ids::{Depth, Service};
 use hs2router::metrics::{
-    AcceptError, AskingOutcome, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, DrainWait,
-    DrainedOutcome, Label, MoveOutcome, PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome,
+    AcceptError, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, DrainWait, DrainedOutcome,
+    Label, LocateOutcome, MoveOutcome, PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome,
     WaitOutcome,
 };
 
@@ -133,7 +133,7 @@ fn metrics_reference() -> String {
     label_values::<DrainWait>(&mut out, "drain_waits_for", "what");
     label_values::<CallOutcome>(&mut out, "calls_total", "outcome");
     label_values::<WaitOutcome>(&mut out, "queue_waits_total", "outcome");
-    label_values::<AskingOutcome>(&mut out, "askings_total", "outcome");
+    label_values::<LocateOutcome>(&mut out, "handle_lookups_total", "outcome");
     label_values::<DialOutcome>(&mut out, "dials_total", "outcome");
     label_values::<ProbeOutcome>(&mut out, "probes_total", "outcome");
     label_values::<PollOutcome>(&mut out, "load_polls_total", "outcome");

@@ -15,14 +15,14 @@ pub struct OwnLinks {
     /// Links that there are, those that are being dialed among them.
     pub held: u32,
     /// Those of them that nothing was answered on yet: they may be in the queue.
-    pub unsettled: u32,
+    pub unanswered: u32,
 }
 
 impl OwnLinks {
     /// What was there at either of two moments.
     #[must_use]
     pub fn at_most(self, other: Self) -> Self {
-        Self { held: self.held.max(other.held), unsettled: self.unsettled.max(other.unsettled) }
+        Self { held: self.held.max(other.held), unanswered: self.unanswered.max(other.unanswered) }
     }
 }
 

@@ -167,13 +167,13 @@ fn what_others_hold_is_not_ours_to_fill() {
     let mut room = room(4, 0);
     for _ in 0..3 {
         claim(&mut room, &user(1));
-        room.settle();
+        room.note_answered();
     }
     for link in [1, 2] {
         room.put(by(&user(1)), Purpose::Work, link);
     }
     let own = room.own();
-    assert_eq!(own, OwnLinks { held: 3, unsettled: 0 });
+    assert_eq!(own, OwnLinks { held: 3, unanswered: 0 });
     let closed = room.note_polled(PortFigures { in_use: 5, queued: 0 }, own);
     assert_eq!(closed, [1], "two of four are others'");
     assert_eq!(claim(&mut room, &user(1)), Claim::Link(2));
@@ -190,7 +190,7 @@ fn a_queue_of_others_in_two_polls_running_is_full_and_our_own_dials_are_none() {
         room.note_polled(PortFigures { in_use: 0, queued: 1 }, room.own());
         assert!(room.has_room(by(&user(2)), Purpose::Work, Kind::Any), "that is our own dial");
     }
-    room.settle();
+    room.note_answered();
     let others = PortFigures { in_use: 1, queued: 1 };
     room.note_polled(others, room.own());
     assert!(room.has_room(by(&user(2)), Purpose::Work, Kind::Any), "once may be chance");

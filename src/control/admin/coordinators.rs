@@ -18,7 +18,7 @@ use super::view::View;
 use crate::clock;
 use crate::cluster::Coordinator;
 use crate::control::config::{TimeSpan, UnitError};
-use crate::serve::fleet::shared::Fleet;
+use crate::serve::fleet::Fleet;
 
 /// The routes of this module.
 pub(super) fn routes() -> Router<View> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cluster::judged::{Judged, PassedOver, Score};
 use crate::cluster::{AdminState, Coordinator, Standing};
 use crate::ids::{CoordinatorId, HostAndPort, PerService, Service};
-use crate::serve::fleet::shared::Fleet;
+use crate::serve::fleet::Fleet;
 use crate::session::table::Remaining;
 use crate::wire::facts::GuidText;
 

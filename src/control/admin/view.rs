@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::serve::fleet::shared::Fleet;
+use crate::serve::fleet::Fleet;
 
 /// What the admin port shows.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ fn network(resolver: Resolver) -> Sockets {
 }
 
 async fn dial_at(host: &str, port: u16) -> Result<TcpStream, DialError> {
-    dial(&network(Resolver::System), &Place { host: host.into(), port }, ALLOWED).await
+    dial(&network(Resolver::System), &Destination { host: host.into(), port }, ALLOWED).await
 }
 
 /// Resolves every name to these addresses, turned around a little further each time.
@@ -148,15 +148,17 @@ async fn a_name_of_several_hosts_is_one_of_them_for_all_ports_and_all_who_dial()
     // At once, as it is when the router starts.
     let at_once = (0..8).map(|nth| {
         let (network, host) = (network.clone(), host.clone());
-        let place = Place { host, port: if nth % 2 == 0 { one } else { other } };
-        tokio::spawn(async move { dial(&network, &place, ALLOWED).await.unwrap().peer_addr().unwrap().ip() })
+        let destination = Destination { host, port: if nth % 2 == 0 { one } else { other } };
+        tokio::spawn(
+            async move { dial(&network, &destination, ALLOWED).await.unwrap().peer_addr().unwrap().ip() },
+        )
     });
     let mut reached = Vec::new();
     for dialed in at_once.collect::<Vec<_>>() {
         reached.push(dialed.await.unwrap());
     }
     for port in [one, other, one, other] {
-        let stream = dial(&network, &Place { host: host.clone(), port }, ALLOWED).await.unwrap();
+        let stream = dial(&network, &Destination { host: host.clone(), port }, ALLOWED).await.unwrap();
         reached.push(stream.peer_addr().unwrap().ip());
     }
     assert!(reached.iter().all(|address| *address == reached[0]), "{reached:?}");
@@ -171,7 +173,7 @@ async fn a_host_is_looked_for_elsewhere_once_no_port_of_it_connects() {
     let ((one, mut at_one), (other, mut at_other)) = (listen(hosts).await, listen(hosts).await);
     let (network, host) = (turning(&hosts), Host::from("coordinator"));
     let reach = async |port| {
-        let dialed = dial(&network, &Place { host: host.clone(), port }, ALLOWED).await;
+        let dialed = dial(&network, &Destination { host: host.clone(), port }, ALLOWED).await;
         dialed.map(|stream| stream.peer_addr().unwrap().ip().to_string()).map_err(|error| error.failure)
     };
     assert_eq!(reach(one).await.unwrap(), "127.0.0.3");
@@ -194,12 +196,12 @@ async fn a_host_is_looked_for_elsewhere_once_no_port_of_it_connects() {
 async fn a_host_that_is_back_where_it_was_is_the_same() {
     let (port, [listener]) = listen(["127.0.0.2"]).await;
     let (network, host) = (turning(&["127.0.0.2"]), Host::from("coordinator"));
-    let place = Place { host: host.clone(), port };
-    assert!(dial(&network, &place, ALLOWED).await.is_ok());
+    let destination = Destination { host: host.clone(), port };
+    assert!(dial(&network, &destination, ALLOWED).await.is_ok());
     drop(listener);
-    assert!(dial(&network, &place, ALLOWED).await.is_err());
+    assert!(dial(&network, &destination, ALLOWED).await.is_err());
     let _listener = TcpListener::bind(("127.0.0.2", port)).await.unwrap();
-    assert!(dial(&network, &place, ALLOWED).await.is_ok());
+    assert!(dial(&network, &destination, ALLOWED).await.is_ok());
     assert_eq!(host.take_news(), None);
 }
 
@@ -212,8 +214,8 @@ async fn a_name_of_both_families_is_one_host_of_which_each_port_is_where_it_answ
     for _ in 0..4 {
         for listener in [&of_ipv6, &of_ipv4] {
             let at = listener.local_addr().unwrap();
-            let place = Place { host: host.clone(), port: at.port() };
-            assert_eq!(dial(&network, &place, ALLOWED).await.unwrap().peer_addr().unwrap(), at);
+            let destination = Destination { host: host.clone(), port: at.port() };
+            assert_eq!(dial(&network, &destination, ALLOWED).await.unwrap().peer_addr().unwrap(), at);
         }
     }
     assert_eq!(host.take_news(), None);

@@ -141,7 +141,7 @@ impl Stream for Double {
         }
     }
 
-    fn settle_here(self) -> io::Result<Self> {
+    fn rehome_here(self) -> io::Result<Self> {
         Ok(self)
     }
 

@@ -46,7 +46,7 @@ impl Wake for Wakes {
 }
 
 #[test]
-fn a_connection_is_waited_for_where_it_was_settled_last() {
+fn a_connection_is_waited_for_where_it_was_rehomed_last() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (first, second) = (runtime(), runtime());
     let (watched, mut peer) = second.block_on(async {
@@ -56,7 +56,7 @@ fn a_connection_is_waited_for_where_it_was_settled_last() {
         let watched = std::thread::scope(|scope| scope.spawn(|| first.block_on(watched)).join()).unwrap();
         (watched.unwrap().unwrap(), listener.accept().await.unwrap().0)
     });
-    let mut watched = second.block_on(async { watched.settle_here() }).unwrap();
+    let mut watched = second.block_on(async { watched.rehome_here() }).unwrap();
     drop(first);
     let mut read = [0; 5];
     second.block_on(async {

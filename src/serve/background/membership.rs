@@ -10,8 +10,8 @@ use crate::cluster::{AdminState, Coordinator, CoordinatorSettings, Drain, DrainT
 use crate::ids::{CoordinatorId, Service};
 use crate::net::stream::Stream;
 use crate::serve::background::watching::Watchers;
+use crate::serve::fleet::Fleet;
 use crate::serve::fleet::member::Member;
-use crate::serve::fleet::shared::Fleet;
 use crate::serve::shared::Shared;
 
 /// How often it is looked whether anything is left on a coordinator that goes.
@@ -38,7 +38,7 @@ impl<S: Stream> Fleet<S> {
         let member = self.keep(coordinator, &watchers.shared.metrics);
         watchers.watch(self, &member);
         // It may have what nobody had, and it has room.
-        self.askings.forget_unknown();
+        self.lookups.forget_unknown();
         for service in Service::ALL {
             self.call_waiting(service);
         }

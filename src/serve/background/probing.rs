@@ -60,7 +60,7 @@ impl<S: Stream> Probing<S> {
         let slot = self.slot.as_mut()?;
         let passed = self.probe.run(login).await;
         if self.probe.keeps() {
-            slot.settle();
+            slot.note_answered();
         } else {
             self.slot = None;
         }

@@ -12,7 +12,7 @@ use crate::cluster::Standing;
 use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::ids::{CoordinatorId, Identity, Service};
 use crate::net::stream::Stream;
-use crate::serve::fleet::shared::Fleet;
+use crate::serve::fleet::Fleet;
 use crate::serve::link::login::Login;
 use crate::serve::link::own_call::{OwnCall, call};
 use crate::serve::link::slot::Grant;

@@ -17,8 +17,8 @@ use crate::net::listen::AcceptCounts;
 use crate::net::stream::Stream;
 use crate::serve::background::reaping;
 use crate::serve::background::watching::port_state;
+use crate::serve::fleet::Fleet;
 use crate::serve::fleet::member::Member;
-use crate::serve::fleet::shared::Fleet;
 use crate::serve::shared::Shared;
 
 /// How often gauges are set.

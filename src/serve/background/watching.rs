@@ -16,13 +16,13 @@ use crate::cluster::room::PortFigures;
 use crate::cluster::{Coordinator, Figures, Flavor, News, Report, Standing};
 use crate::ids::Service;
 use crate::metrics::{PollOutcome, PortState, ProbeOutcome};
-use crate::net::dial::Place;
+use crate::net::dial::Destination;
 use crate::net::probe::{Login, Passed, Probe, ProbeError, ProbeSettings};
 use crate::net::stream::{Network, Stream};
 use crate::net::web::{self, ImpalaMetrics, WebError, WebSettings};
 use crate::serve::background::probing::Probing;
+use crate::serve::fleet::Fleet;
 use crate::serve::fleet::member::Member;
-use crate::serve::fleet::shared::Fleet;
 use crate::serve::link::port::Port;
 use crate::serve::link::watch::least;
 use crate::serve::shared::Shared;
@@ -101,8 +101,8 @@ impl<S: Stream> Watch<S> {
         }
     }
 
-    fn place(&self, port: u16) -> Place {
-        Place { host: self.member.host.clone(), port }
+    fn destination(&self, port: u16) -> Destination {
+        Destination { host: self.member.host.clone(), port }
     }
 
     /// Waits for the next turn; false when there is none. It comes earlier if it is wanted: so long after the last one as
@@ -125,7 +125,7 @@ impl<S: Stream> Watch<S> {
     }
 
     async fn poll_web_port(self, port: u16) {
-        let place = self.place(port);
+        let destination = self.destination(port);
         loop {
             let begun = clock::now();
             let before = self.coordinator.own();
@@ -133,7 +133,7 @@ impl<S: Stream> Watch<S> {
             let report = tokio::select! {
                 biased;
                 () = self.end.cancelled() => return,
-                report = report(&place, &self.web) => report,
+                report = report(&destination, &self.web) => report,
             };
             self.fleet.note_whereabouts(&self.coordinator);
             let own = before.at_most(self.coordinator.own());
@@ -146,7 +146,7 @@ impl<S: Stream> Watch<S> {
                     }
                     for news in self.coordinator.note_report(report, own, clock::now()) {
                         if news.is_return() {
-                            self.fleet.askings.forget_unknown();
+                            self.fleet.lookups.forget_unknown();
                         }
                         if news == News::NewIncarnation {
                             self.fleet.note_restarted(&self.coordinator, told_before);
@@ -207,9 +207,9 @@ impl<S: Stream> Watch<S> {
 
     async fn probe_port(self, service: Service, port: u16) {
         let settings = ProbeSettings { network: self.web.network.clone(), allowed: self.web.allowed };
-        let probe = Probe::new(self.place(port), settings);
+        let probe = Probe::new(self.destination(port), settings);
         let healthz = self.coordinator.ports.web.filter(|_| self.fleet.cluster.flavor == Flavor::Impala);
-        let healthz = healthz.map(|port| self.place(port));
+        let healthz = healthz.map(|port| self.destination(port));
         let port = self.member.ports.get(service);
         let mut probe = Probing::new(probe, port);
         let (mut begun, interval) = (clock::now(), self.fleet.watching.probe_interval);
@@ -229,7 +229,7 @@ impl<S: Stream> Watch<S> {
         probe.close().await;
     }
 
-    async fn probe_once(&self, port: &Port<S>, probe: &mut Probing<S>, healthz: Option<&Place>) {
+    async fn probe_once(&self, port: &Port<S>, probe: &mut Probing<S>, healthz: Option<&Destination>) {
         let service = port.service;
         // One that shuts down opens no session; asking it would only fill its log.
         let without_login = service == Service::Hs2
@@ -238,7 +238,7 @@ impl<S: Stream> Watch<S> {
         let login = if without_login { Login::None } else { Login::Unknown };
         let asked = async {
             match healthz {
-                Some(place) => web::healthz(place, &self.web).await,
+                Some(destination) => web::healthz(destination, &self.web).await,
                 None => Ok(()),
             }
         };
@@ -261,7 +261,7 @@ impl<S: Stream> Watch<S> {
         let (now, silent) = (clock::now(), matches!(finding, Some(Finding::Silent(_))));
         if let Some(change) = finding.and_then(|finding| self.coordinator.note_probe(service, finding, now)) {
             if change.to == State::Healthy {
-                self.fleet.askings.forget_unknown();
+                self.fleet.lookups.forget_unknown();
             }
             self.say_change(service, &change);
         }
@@ -336,9 +336,12 @@ fn jittered(interval: Duration, rng: &mut impl Rng) -> Duration {
 }
 
 /// What a web port says, as far as it says anything.
-async fn report<N: Network>(place: &Place, settings: &WebSettings<N>) -> Result<Report, WebError> {
+async fn report<N: Network>(
+    destination: &Destination,
+    settings: &WebSettings<N>,
+) -> Result<Report, WebError> {
     let (metrics, quiescing) =
-        tokio::join!(web::impala_metrics(place, settings), web::is_quiescing(place, settings));
+        tokio::join!(web::impala_metrics(destination, settings), web::is_quiescing(destination, settings));
     let (metrics, quiescing) = match (metrics, quiescing) {
         (Err(error), Err(_)) => return Err(error),
         (metrics, quiescing) => (metrics.unwrap_or_default(), quiescing.unwrap_or_default()),

@@ -11,16 +11,17 @@ use crate::ids::{ConnId, Service, Transport};
 use crate::net::stream::Stream;
 use crate::serve::call::attached::Attached;
 use crate::serve::call::counting::CallCount;
+use crate::serve::fleet::Fleet;
+use crate::serve::fleet::entrance::Entrance;
 use crate::serve::fleet::links::Links;
-use crate::serve::fleet::shared::{Entrance, Fleet};
 use crate::serve::message::client::Client;
 use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
 use crate::serve::shared::Shared;
 use crate::serve::threads::alarm::Alarm;
-use crate::serve::threads::signals::Bell;
-use crate::serve::threads::workers::Place;
+use crate::serve::threads::signals::Signals;
+use crate::serve::threads::workers::Assignment;
 use crate::session::activity::InUse;
 use crate::session::decide::Past;
 use crate::session::table::{Leftover, OpenOperations};
@@ -32,7 +33,7 @@ use crate::wire::verdict::{Verdict, verdict};
 const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A leftover that is to be closed.
-pub(in crate::serve) struct Left {
+pub(in crate::serve) struct SessionLeftover {
     /// Its session, by its client's handle.
     pub(in crate::serve) session: Guid,
     pub(in crate::serve) leftover: Leftover,
@@ -64,12 +65,12 @@ pub(in crate::serve) struct Conn<S: Stream> {
     /// When links are looked at next. One timer for the connection's life: to make one for each call costs more.
     pub(in crate::serve) look: Alarm,
     /// Calls it while it waits.
-    pub(in crate::serve) bell: Arc<Bell>,
-    pub(in crate::serve) place: Place,
+    pub(in crate::serve) signals: Arc<Signals>,
+    pub(in crate::serve) assignment: Assignment,
     /// Whether its credentials were refused when a session was to move: no more are shown unasked.
     pub(in crate::serve) no_moves: bool,
     /// What sessions left behind, to be closed after the call.
-    pub(in crate::serve) forgotten: Vec<Left>,
+    pub(in crate::serve) leftovers: Vec<SessionLeftover>,
     /// How long the client waits before it is told that its call was not carried out.
     pub(in crate::serve) slowed: Duration,
 }
@@ -101,7 +102,7 @@ impl<S: Stream> Conn<S> {
 
     /// A connection that was detected and, if it wants that, authenticated: `links` then has its credentials.
     pub(in crate::serve) fn new(
-        (shared, bell, place): (Arc<Shared<S>>, Arc<Bell>, Place),
+        (shared, signals, assignment): (Arc<Shared<S>>, Arc<Signals>, Assignment),
         entrance: &Entrance<S>,
         client: Client<S>,
         transport: Transport,
@@ -113,10 +114,10 @@ impl<S: Stream> Conn<S> {
             span_named: false,
             look: Alarm::after(look_interval(&entrance.fleet)),
             touched: clock::now(),
-            bell,
-            place,
+            signals,
+            assignment,
             no_moves: false,
-            forgotten: Vec::new(),
+            leftovers: Vec::new(),
             slowed: Duration::ZERO,
             count: CallCount::new(Arc::clone(&shared)),
             shared,
@@ -145,21 +146,21 @@ impl<S: Stream> Conn<S> {
     }
 
     /// Where the connection belongs.
-    pub(in crate::serve) fn place(&self) -> &Place {
-        &self.place
+    pub(in crate::serve) fn assignment(&self) -> &Assignment {
+        &self.assignment
     }
 
-    /// Has everything that it waits for waited for in another place.
+    /// Moves the client, the links and the timer to the runtime of another worker.
     ///
     /// # Errors
     /// [`End::ClientGone`].
-    pub(in crate::serve) fn settle(self, place: Place) -> Result<Self, End> {
-        let runtime = place.runtime().clone();
+    pub(in crate::serve) fn rehome(self, assignment: Assignment) -> Result<Self, End> {
+        let runtime = assignment.runtime().clone();
         let _there = runtime.enter();
         let client = self.client.rehome()?;
-        let links = self.links.settle_here();
-        let look = self.look.settle_here();
-        Ok(Self { client, links, look, place, ..self })
+        let links = self.links.rehome_here();
+        let look = self.look.rehome_here();
+        Ok(Self { client, links, look, assignment, ..self })
     }
 
     /// Sends the client bytes of a reply, which are in this form.

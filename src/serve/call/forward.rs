@@ -11,7 +11,7 @@ use crate::serve::call::conn::Conn;
 use crate::serve::call::linking::Unlinked;
 use crate::serve::call::outcome::{Answered, Body, Deliver, Failed, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
-use crate::serve::call::{asking, braking, exchange, expired, linking, moving};
+use crate::serve::call::{braking, exchange, expired, linking, locate, moving};
 use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
@@ -49,7 +49,7 @@ pub(in crate::serve) async fn forward<S: Stream>(
             _ if moves == 0 => None,
             Failed::Left => Box::pin(follow(conn, request, &coordinator)).await,
             _ if request.doubt.is_some() => {
-                Box::pin(asking::find_elsewhere(conn, request, &coordinator, &failed)).await?
+                Box::pin(locate::locate_elsewhere(conn, request, &coordinator, &failed)).await?
             }
             _ => Box::pin(moving::move_after(conn, request, &coordinator, &failed)).await?,
         };
@@ -109,7 +109,7 @@ async fn attempt<S: Stream>(
         } else {
             Deliver::AsItComes
         };
-        let is_new = !link.slot.is_settled();
+        let is_new = !link.slot.is_answered();
         let exchanged = exchange::exchange(conn, link, request, deliver).await;
         braking::note_use(conn, is_new, &exchanged);
         let lost = match exchanged {
@@ -156,12 +156,12 @@ fn name_session<S: Stream>(conn: &Conn<S>, request: &mut Request, coordinator: C
     }
     let facts = request.facts();
     let found = match request.method().role {
-        Role::Profile => (facts.second_handle(), facts.second_handle_place()),
-        _ => (facts.handle(), facts.handle_place()),
+        Role::Profile => (facts.second_handle(), facts.second_handle_position()),
+        _ => (facts.handle(), facts.handle_position()),
     };
-    let (Some(session), Some(place)) = found else { return };
+    let (Some(session), Some(position)) = found else { return };
     let there = conn.fleet.table.handle_at(&session, conn.links.user(), coordinator);
-    request.name_session(place, &there.unwrap_or(session));
+    request.name_session(position, &there.unwrap_or(session));
 }
 
 /// Where the session of such a call has gone; none if it does not arrive in time.

@@ -16,11 +16,11 @@ use crate::cluster::{Coordinator, Opening, Standing, Wanted};
 use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{CallOutcome, MoveOutcome};
 use crate::net::stream::Stream;
-use crate::serve::call::conn::{Conn, Left};
+use crate::serve::call::conn::{Conn, SessionLeftover};
 use crate::serve::call::linking::Unlinked;
 use crate::serve::call::outcome::{Failed, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
-use crate::serve::call::{left, linking, opening, restarted};
+use crate::serve::call::{leftovers, linking, open_on, restarted};
 use crate::serve::fleet::candidates::Candidates;
 use crate::serve::link::dial::Unreached;
 use crate::serve::link::no_link::NoLink;
@@ -217,7 +217,7 @@ pub(in crate::serve) async fn leave_coordinators<S: Stream>(conn: &mut Conn<S>) 
             }
         }
     }
-    left::close_forgotten(conn).await
+    leftovers::close_leftovers(conn).await
 }
 
 /// Moves a session ahead of time, if nothing pins it.
@@ -270,8 +270,9 @@ async fn move_session<S: Stream>(
     let moved = match opened.unwrap_or(Err(NotMoved::TimedOut)) {
         Ok((coordinator, arrival)) => match departure.arrive(arrival) {
             Some(forgotten) => {
-                let left = forgotten.into_iter().map(|leftover| Left { session: *guid, leftover });
-                conn.forgotten.extend(left);
+                let leftovers =
+                    forgotten.into_iter().map(|leftover| SessionLeftover { session: *guid, leftover });
+                conn.leftovers.extend(leftovers);
                 Ok(coordinator)
             }
             // It was closed meanwhile.
@@ -359,7 +360,7 @@ async fn ask_again<S: Stream>(
         }
     };
     let deadline = clock::now() + MOVE_TIME;
-    let answered = match opening::ask(conn, link, &mut request, deadline).await {
+    let answered = match open_on::ask(conn, link, &mut request, deadline).await {
         Ok(answered) => answered,
         Err(Trouble::Client(end)) => return Err(NotMoved::Client(end)),
         Err(Trouble::Link(lost)) => {

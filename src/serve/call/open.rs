@@ -15,7 +15,7 @@ use crate::serve::call::linking::Unlinked;
 use crate::serve::call::outcome::{Answered, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::tried::Tried;
-use crate::serve::call::{exchange, forward, linking, opening};
+use crate::serve::call::{exchange, forward, linking, open_on};
 use crate::serve::fleet::candidates::{Candidate, ClientGone};
 use crate::serve::fleet::seek::Seeker;
 use crate::serve::link::lost::Lost;
@@ -51,7 +51,7 @@ pub(in crate::serve) async fn open_session<S: Stream>(
                 tried.no_link(&coordinator, &no_link);
                 no_link.phase()
             }
-            Ok(link) => match opening::ask(conn, link, request, open_by).await {
+            Ok(link) => match open_on::ask(conn, link, request, open_by).await {
                 Ok(mut answered) if turns_away(conn, request, &coordinator, &answered) => {
                     // Where sessions end with their connections, the link may carry one.
                     if let Some(link) = answered.link.take() {

@@ -17,16 +17,16 @@ use crate::ids::{ConnId, Depth, Service, Transport};
 use crate::metrics::{Held, ListenerMetrics};
 use crate::net::listen::{Accepted, Acceptor, Source};
 use crate::net::stream::Stream;
-use crate::serve::call::calls;
 use crate::serve::call::conn::Conn;
+use crate::serve::call::serve;
 use crate::serve::client::opaque::Passage;
+use crate::serve::fleet::entrance::Entrance;
 use crate::serve::fleet::links::Links;
-use crate::serve::fleet::shared::Entrance;
 use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
 use crate::serve::shared::Shared;
-use crate::serve::threads::signals::{Bell, Hanging, Ring};
-use crate::serve::threads::workers::{Place, Workers};
+use crate::serve::threads::signals::{Registration, Signal, Signals};
+use crate::serve::threads::workers::{Assignment, Workers};
 use crate::wire::detect::{Detection, detect};
 
 /// A client connection that was accepted.
@@ -36,8 +36,8 @@ struct Connection<S: Stream> {
     conn: ConnId,
     client: Client<S>,
     counters: ListenerMetrics,
-    bell: Arc<Bell>,
-    place: Place,
+    signals: Arc<Signals>,
+    assignment: Assignment,
 }
 
 /// Accepts connections on one address until the router drains. Each is served by a task of its own, with one of the workers.
@@ -55,9 +55,9 @@ pub async fn listen<S: Stream>(
             () = shared.draining.cancelled() => return,
             accepted = workers.accept(acceptor.accept()) => accepted,
         };
-        let (Some(Accepted { stream, address, permit }), place) = accepted else { return };
+        let (Some(Accepted { stream, address, permit }), assignment) = accepted else { return };
         let conn = shared.next_connection();
-        let hanging = shared.bells.hang(conn);
+        let registration = shared.all_signals.register(conn);
         let span = tracing::info_span!(
             "connection", %conn, client = %address, listener = %entrance.name,
             depth = tracing::field::Empty, session = tracing::field::Empty, coordinator = tracing::field::Empty,
@@ -69,14 +69,14 @@ pub async fn listen<S: Stream>(
             conn,
             client: Client::new(stream, address.ip().into()),
             counters: counters.clone(),
-            bell: Arc::clone(&hanging.bell),
-            place,
+            signals: Arc::clone(&registration.signals),
+            assignment,
         });
         let life = Life {
             shared: Arc::clone(&shared),
             span,
             tasks: tasks.clone(),
-            hanging,
+            registration,
             _permit: permit,
             _counted: Held::one_of(&counters.open),
         };
@@ -89,7 +89,7 @@ struct Life<S: Stream> {
     shared: Arc<Shared<S>>,
     span: Span,
     tasks: TaskTracker,
-    hanging: Hanging,
+    registration: Registration,
     _permit: OwnedSemaphorePermit,
     _counted: Held,
 }
@@ -105,12 +105,12 @@ enum Stage<S: Stream> {
 }
 
 impl<S: Stream> Stage<S> {
-    /// The connection's place.
-    fn place(&self) -> &Place {
+    /// The connection's assignment.
+    fn assignment(&self) -> &Assignment {
         match self {
-            Self::New(connection) => &connection.place,
-            Self::Calls(conn) => conn.place(),
-            Self::Unread(passage) => passage.place(),
+            Self::New(connection) => &connection.assignment,
+            Self::Calls(conn) => conn.assignment(),
+            Self::Unread(passage) => passage.assignment(),
         }
     }
 }
@@ -118,7 +118,7 @@ impl<S: Stream> Stage<S> {
 impl<S: Stream> Life<S> {
     /// Serves the connection in a task of its own, with the worker that it belongs to.
     fn go_on(self: Box<Self>, stage: Stage<S>) {
-        let (tasks, runtime) = (self.tasks.clone(), stage.place().runtime().clone());
+        let (tasks, runtime) = (self.tasks.clone(), stage.assignment().runtime().clone());
         let span = self.span.clone();
         tasks.spawn_on(self.serve(stage).instrument(span), &runtime);
     }
@@ -128,7 +128,7 @@ impl<S: Stream> Life<S> {
         let served = tokio::select! {
             biased;
             // First, and in every wake-up: what else the connection is called for finds its task registered by this.
-            () = self.hanging.bell.rings(Ring::Cut) => Err(End::RouterShutdown),
+            () = self.registration.signals.received(Signal::Cut) => Err(End::RouterShutdown),
             served = serve(stage) => served,
         };
         match served {
@@ -158,8 +158,8 @@ async fn serve<S: Stream>(stage: Stage<S>) -> Result<Stage<S>, End> {
     match stage {
         Stage::New(connection) => Box::pin(introduce(connection)).await,
         Stage::Calls(mut conn) => {
-            let place = calls::serve(&mut conn).await?;
-            Ok(Stage::Calls(Box::new(conn.settle(place)?)))
+            let assignment = serve::serve(&mut conn).await?;
+            Ok(Stage::Calls(Box::new(conn.rehome(assignment)?)))
         }
         Stage::Unread(passage) => Err(Box::pin(passage.relay()).await),
     }
@@ -195,7 +195,7 @@ impl<S: Stream> Connection<S> {
     /// Its calls will be read.
     fn into_calls(self, transport: Transport, links: Links<S>) -> Conn<S> {
         note_depth(&self.counters, Depth::Route);
-        Conn::new((self.shared, self.bell, self.place), &self.entrance, self.client, transport, links)
+        Conn::new((self.shared, self.signals, self.assignment), &self.entrance, self.client, transport, links)
     }
 }
 

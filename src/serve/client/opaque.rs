@@ -18,15 +18,15 @@ use crate::net::relay::{Ended, Side, relay};
 use crate::net::stream::{LinkStream, Stream};
 use crate::serve::client::{Connection, note_depth};
 use crate::serve::fleet::candidates::{Candidate, Candidates, ClientGone};
+use crate::serve::fleet::entrance::Entrance;
 use crate::serve::fleet::seek::Seeker;
-use crate::serve::fleet::shared::Entrance;
 use crate::serve::link::slot::{Grant, Slot};
 use crate::serve::link::unanswered::{BrokenOff, Patience, Unanswered};
 use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
 use crate::serve::settings::Settings;
 use crate::serve::shared::Shared;
-use crate::serve::threads::workers::Place;
+use crate::serve::threads::workers::Assignment;
 use crate::wire::detect::Speech;
 
 /// A coordinator that was dialed for a connection that is not understood.
@@ -40,9 +40,9 @@ pub(super) struct Dialed<S: Stream> {
 }
 
 impl<S: Stream> Dialed<S> {
-    fn settle_here(self) -> Result<Self, End> {
-        let settled = self.stream.settle_here();
-        let stream = settled.map_err(|error| End::CoordinatorLost { cause: error.to_string() })?;
+    fn rehome_here(self) -> Result<Self, End> {
+        let rehomed = self.stream.rehome_here();
+        let stream = rehomed.map_err(|error| End::CoordinatorLost { cause: error.to_string() })?;
         Ok(Self { stream, ..self })
     }
 }
@@ -68,31 +68,31 @@ impl<S: Stream> Passage<S> {
         dialed: Option<Dialed<S>>,
     ) -> Result<Box<Self>, End> {
         let mut passage = Box::new(Self { connection: Box::new(connection), service, dialed });
-        if let Some(place) = passage.connection.place.at_home() {
-            passage = passage.settle(place)?;
+        if let Some(assignment) = passage.connection.assignment.at_home() {
+            passage = passage.rehome(assignment)?;
         }
         Ok(passage)
     }
 
-    fn settle(self, place: Place) -> Result<Box<Self>, End> {
+    fn rehome(self, assignment: Assignment) -> Result<Box<Self>, End> {
         let Self { connection, service, dialed } = self;
-        let runtime = place.runtime().clone();
+        let runtime = assignment.runtime().clone();
         let _there = runtime.enter();
-        let client = connection.client.settle_here()?;
-        let dialed = dialed.map(Dialed::settle_here).transpose()?;
-        let connection = Box::new(Connection { client, place, ..*connection });
+        let client = connection.client.rehome_here()?;
+        let dialed = dialed.map(Dialed::rehome_here).transpose()?;
+        let connection = Box::new(Connection { client, assignment, ..*connection });
         Ok(Box::new(Self { connection, service, dialed }))
     }
 
-    /// Its place.
-    pub(super) fn place(&self) -> &Place {
-        &self.connection.place
+    /// Its assignment.
+    pub(super) fn assignment(&self) -> &Assignment {
+        &self.connection.assignment
     }
 
     /// Passes bytes on until both sides have finished; to the best coordinator, if none was dialed.
     pub(super) async fn relay(self) -> End {
         let Self { connection, service, dialed } = self;
-        let Connection { shared, entrance, mut client, counters, place: _place, .. } = *connection;
+        let Connection { shared, entrance, mut client, counters, assignment: _assignment, .. } = *connection;
         note_depth(&counters, Depth::Opaque);
         let dialed = match dialed {
             Some(dialed) => Ok(dialed),
@@ -165,7 +165,7 @@ async fn relay_both<S: Stream>(
         Side::Client => bytes.add(Direction::ToCoordinator, count),
         Side::Coordinator => {
             if unanswered.note_answer() {
-                slot.settle();
+                slot.note_answered();
             }
             bytes.add(Direction::ToClient, count);
         }

@@ -8,7 +8,7 @@ use crate::cluster::{Cluster, Coordinator, Opening};
 use crate::ids::{CoordinatorId, Service};
 use crate::metrics::RefusalCause;
 use crate::net::stream::Stream;
-use crate::serve::fleet::seek::{NoPlace, Seeker};
+use crate::serve::fleet::seek::{NoneFound, Seeker};
 use crate::serve::link::slot::Grant;
 use crate::serve::link::waiting::{NoRoom, NotCalled};
 
@@ -77,17 +77,17 @@ impl Candidates {
         seeker: &Seeker<'_, S>,
         gone: impl Future<Output = ()>,
     ) -> Result<Option<Candidate<S>>, ClientGone> {
-        match seeker.place(&self.tried, gone).await {
+        match seeker.find(&self.tried, gone).await {
             Ok(candidate) => {
                 self.begin(candidate.coordinator());
                 Ok(Some(candidate))
             }
-            Err(NoPlace::Nobody) => Ok(None),
-            Err(NoPlace::NotCalled(NotCalled::NoRoom(no_room))) => {
+            Err(NoneFound::Nobody) => Ok(None),
+            Err(NoneFound::NotCalled(NotCalled::NoRoom(no_room))) => {
                 self.no_room = Some(no_room);
                 Ok(None)
             }
-            Err(NoPlace::NotCalled(NotCalled::ClientGone)) => Err(ClientGone),
+            Err(NoneFound::NotCalled(NotCalled::ClientGone)) => Err(ClientGone),
         }
     }
 

@@ -4,7 +4,7 @@ use crate::clock;
 use crate::cluster::{Cluster, Demand, Step};
 use crate::ids::{Service, Transport};
 use crate::net::stream::{LinkStream, Stream};
-use crate::serve::fleet::shared::Fleet;
+use crate::serve::fleet::Fleet;
 use crate::serve::link::Link;
 use crate::serve::link::dial::{self, Unreached};
 use crate::serve::link::login::{Login, log_in};

@@ -13,9 +13,9 @@ use crate::cluster::{Coordinator, Demand, SessionCount};
 use crate::ids::{Access, ClientAddress, ConnId, CoordinatorId, Identity, Service, Transport};
 use crate::net::probe::Speaks;
 use crate::net::stream::Stream;
+use crate::serve::fleet::Fleet;
 use crate::serve::fleet::dialing;
 use crate::serve::fleet::keyring::Key;
-use crate::serve::fleet::shared::Fleet;
 use crate::serve::link::Link;
 use crate::serve::link::login::Login;
 use crate::serve::link::no_link::NoLink;
@@ -164,8 +164,8 @@ impl<S: Stream> Links<S> {
     }
 
     /// Has the runtime in which this is called, which knows nothing of them yet, wait for those that are its own and good.
-    pub(in crate::serve) fn settle_here(self) -> Self {
-        let rehomed = self.idle.into_iter().filter_map(|link| link.settle_here());
+    pub(in crate::serve) fn rehome_here(self) -> Self {
+        let rehomed = self.idle.into_iter().filter_map(|link| link.rehome_here());
         let idle = rehomed.filter_map(|mut link| link.end.is_clean(Look::Closely).then_some(link)).collect();
         Self { idle, ..self }
     }
@@ -208,7 +208,7 @@ impl<S: Stream> Links<S> {
             // Of a coordinator that was removed.
             return link.into_iter().for_each(Link::put_back);
         }
-        link.slot.settle();
+        link.slot.note_answered();
         // One that was made for a cancel must not keep the place of the next.
         if link.slot.turn_to_work() {
             self.idle.push(link);

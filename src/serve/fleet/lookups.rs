@@ -1,4 +1,4 @@
-//! What the connections of a fleet share when they ask for handles: who is asking for what, whose turn it is, and what
+//! What the connections of a fleet share when they locate handles: who looks for what, whose turn it is, and what
 //! nobody has.
 
 use std::collections::HashMap;
@@ -21,9 +21,9 @@ const UNKNOWN_HANDLES: usize = 16_384;
 /// How long. A client that polls asks many times in it; a coordinator that returns ends it.
 const UNKNOWN_FOR: Duration = Duration::from_mins(1);
 
-/// The questions of one fleet.
+/// The lookups of one fleet.
 #[derive(Debug)]
-pub(in crate::serve) struct Askings {
+pub(in crate::serve) struct Lookups {
     keys: Keys,
     state: Mutex<State>,
     /// A turn has ended.
@@ -38,7 +38,7 @@ struct State {
     under_way: HashMap<Key, watch::Receiver<Option<Finding>>>,
 }
 
-impl Askings {
+impl Lookups {
     /// Nobody asks.
     pub(in crate::serve) fn new(chance: &Chance) -> Self {
         let unknown = Unknown::new(UNKNOWN_HANDLES, UNKNOWN_FOR);
@@ -51,18 +51,18 @@ impl Askings {
         self.keys.key(question, identity)
     }
 
-    /// The place of somebody who has a question.
-    pub(in crate::serve) fn place(&self, key: Key, now: Instant) -> Place<'_> {
+    /// Joins the lookup for a question, or begins one.
+    pub(in crate::serve) fn join(&self, key: Key, now: Instant) -> Lookup<'_> {
         let mut state = self.state.lock();
         if state.unknown.has(key, now) {
-            return Place::Nowhere;
+            return Lookup::Nowhere;
         }
         if let Some(answer) = state.under_way.get(&key) {
-            return Place::Joins(Answer(answer.clone()));
+            return Lookup::Joins(Answer(answer.clone()));
         }
         let (tell, answer) = watch::channel(None);
         state.under_way.insert(key, answer);
-        Place::First(First { askings: self, key, since: state.unknown.age(), tell })
+        Lookup::First(First { lookups: self, key, since: state.unknown.age(), tell })
     }
 
     /// Waits for a client's turn to ask; none if it asks too much. Cancel-safe.
@@ -73,7 +73,7 @@ impl Askings {
             ended.as_mut().enable();
             let begun = self.state.lock().allowances.begin(client, clock::now());
             match begun {
-                Ok(()) => return Some(Turn { askings: self, client }),
+                Ok(()) => return Some(Turn { lookups: self, client }),
                 Err(NotNow::TooMany) => return None,
                 Err(NotNow::Busy) => ended.await,
             }
@@ -86,11 +86,11 @@ impl Askings {
     }
 }
 
-/// What there is to do for somebody who has a question.
-pub(in crate::serve) enum Place<'a> {
+/// A lookup as it is for somebody who has a question.
+pub(in crate::serve) enum Lookup<'a> {
     /// Nothing: a moment ago all said that they have it not.
     Nowhere,
-    /// To wait for the answer that somebody else is asking for.
+    /// To wait for the answer that somebody else looks for.
     Joins(Answer),
     /// To ask.
     First(First<'a>),
@@ -109,7 +109,7 @@ impl Answer {
 /// The one who asks for a handle; when this is dropped, another may.
 #[must_use = "others wait for the answer"]
 pub(in crate::serve) struct First<'a> {
-    askings: &'a Askings,
+    lookups: &'a Lookups,
     key: Key,
     since: Age,
     tell: watch::Sender<Option<Finding>>,
@@ -119,7 +119,7 @@ impl First<'_> {
     /// Tells those who wait, and remembers that nobody has it if all said so.
     pub(in crate::serve) fn tell(self, finding: Finding, now: Instant) {
         if matches!(finding, Finding::Nowhere { all: true, .. }) {
-            self.askings.state.lock().unknown.note(self.key, self.since, now);
+            self.lookups.state.lock().unknown.note(self.key, self.since, now);
         }
         self.tell.send_replace(Some(finding));
     }
@@ -127,21 +127,21 @@ impl First<'_> {
 
 impl Drop for First<'_> {
     fn drop(&mut self) {
-        self.askings.state.lock().under_way.remove(&self.key);
+        self.lookups.state.lock().under_way.remove(&self.key);
     }
 }
 
 /// Somebody's turn to ask, until this is dropped.
 #[must_use = "others wait for their turn"]
 pub(in crate::serve) struct Turn<'a> {
-    askings: &'a Askings,
+    lookups: &'a Lookups,
     client: ClientAddress,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.askings.state.lock().allowances.end(self.client);
-        self.askings.ended.notify_waiters();
+        self.lookups.state.lock().allowances.end(self.client);
+        self.lookups.ended.notify_waiters();
     }
 }
 
@@ -162,25 +162,25 @@ mod tests {
         std::net::IpAddr::from(Ipv4Addr::LOCALHOST).into()
     }
 
-    fn first(askings: &Askings) -> First<'_> {
-        match askings.place(askings.key(&QUESTION, &Identity::Unread), clock::now()) {
-            Place::First(first) => first,
-            Place::Nowhere | Place::Joins(_) => panic!("somebody else asks, or has asked"),
+    fn first(lookups: &Lookups) -> First<'_> {
+        match lookups.join(lookups.key(&QUESTION, &Identity::Unread), clock::now()) {
+            Lookup::First(first) => first,
+            Lookup::Nowhere | Lookup::Joins(_) => panic!("somebody else asks, or has asked"),
         }
     }
 
-    fn joins(askings: &Askings) -> Answer {
-        match askings.place(askings.key(&QUESTION, &Identity::Unread), clock::now()) {
-            Place::Joins(answer) => answer,
-            Place::Nowhere | Place::First(_) => panic!("nobody else asks"),
+    fn joins(lookups: &Lookups) -> Answer {
+        match lookups.join(lookups.key(&QUESTION, &Identity::Unread), clock::now()) {
+            Lookup::Joins(answer) => answer,
+            Lookup::Nowhere | Lookup::First(_) => panic!("nobody else asks"),
         }
     }
 
     #[tokio::test]
     async fn two_who_want_to_know_the_same_get_one_answer() {
-        let askings = Askings::new(&Chance::from_seed(1));
-        let first = first(&askings);
-        let (second, third) = (joins(&askings), joins(&askings));
+        let lookups = Lookups::new(&Chance::from_seed(1));
+        let first = first(&lookups);
+        let (second, third) = (joins(&lookups), joins(&lookups));
         let finding = Finding::Owner(CoordinatorId(3));
         first.tell(finding, clock::now());
         assert_eq!((second.told().await, third.told().await), (Some(finding), Some(finding)));
@@ -188,36 +188,36 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_one_that_gave_up_asks_itself() {
-        let askings = Askings::new(&Chance::from_seed(1));
-        let gave_up = first(&askings);
-        let second = joins(&askings);
+        let lookups = Lookups::new(&Chance::from_seed(1));
+        let gave_up = first(&lookups);
+        let second = joins(&lookups);
         drop(gave_up);
         assert_eq!(second.told().await, None);
-        drop(first(&askings));
+        drop(first(&lookups));
     }
 
     #[tokio::test]
     async fn nobody_asks_again_for_what_nobody_has_until_a_coordinator_returns() {
-        let askings = Askings::new(&Chance::from_seed(1));
-        first(&askings).tell(NOWHERE, clock::now());
-        let place = askings.place(askings.key(&QUESTION, &Identity::Unread), clock::now());
-        assert!(matches!(place, Place::Nowhere));
-        askings.forget_unknown();
-        let asks = first(&askings);
-        askings.forget_unknown();
+        let lookups = Lookups::new(&Chance::from_seed(1));
+        first(&lookups).tell(NOWHERE, clock::now());
+        let lookup = lookups.join(lookups.key(&QUESTION, &Identity::Unread), clock::now());
+        assert!(matches!(lookup, Lookup::Nowhere));
+        lookups.forget_unknown();
+        let asks = first(&lookups);
+        lookups.forget_unknown();
         asks.tell(NOWHERE, clock::now());
-        first(&askings).tell(Finding::Nowhere { says: None, all: false }, clock::now());
-        drop(first(&askings));
+        first(&lookups).tell(Finding::Nowhere { says: None, all: false }, clock::now());
+        drop(first(&lookups));
     }
 
     #[tokio::test]
     async fn a_turn_begins_when_another_ends() {
-        let askings = Askings::new(&Chance::from_seed(1));
+        let lookups = Lookups::new(&Chance::from_seed(1));
         let mut turns = Vec::new();
         for _ in 0..LIMITS.at_once_each {
-            turns.push(askings.turn(client()).await.unwrap());
+            turns.push(lookups.turn(client()).await.unwrap());
         }
-        let mut next = pin!(askings.turn(client()));
+        let mut next = pin!(lookups.turn(client()));
         assert!(timeout(Duration::from_millis(1), &mut next).await.is_err());
         drop(turns.pop());
         assert!(next.await.is_some());
@@ -225,9 +225,9 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_too_much_gets_no_turn() {
-        let askings = Askings::new(&Chance::from_seed(1));
+        let lookups = Lookups::new(&Chance::from_seed(1));
         let mut asked = 0;
-        while let Some(turn) = askings.turn(client()).await {
+        while let Some(turn) = lookups.turn(client()).await {
             drop(turn);
             asked += 1;
         }

@@ -15,8 +15,8 @@ use crate::ids::{CoordinatorId, PerService};
 use crate::metrics::CoordinatorMetrics;
 use crate::net::host::Host;
 use crate::net::stream::Stream;
-use crate::serve::link::lobby::Lobby;
 use crate::serve::link::port::{Port, PortPlan};
+use crate::serve::link::session_queue::SessionQueue;
 use crate::serve::link::slot::Grant;
 use crate::serve::settings::RoomSettings;
 
@@ -52,7 +52,7 @@ pub(in crate::serve) struct Common<S: Stream> {
     pub(in crate::serve) flavor: Flavor,
     pub(in crate::serve) room: RoomSettings,
     /// New sessions that wait for room on any of them.
-    pub(in crate::serve) lobbies: PerService<Arc<Lobby<Grant<S>>>>,
+    pub(in crate::serve) session_queues: PerService<Arc<SessionQueue<Grant<S>>>>,
 }
 
 impl<S: Stream> Known for Member<S> {
@@ -75,10 +75,11 @@ impl<S: Stream> Member<S> {
         common: &Common<S>,
     ) -> Self {
         let host: Host = coordinator.host.as_str().into();
-        let Common { flavor, room, lobbies } = common;
+        let Common { flavor, room, session_queues } = common;
         let plan =
             PortPlan { coordinator: &coordinator, flavor: *flavor, host: &host, counters: &counters, room };
-        let ports = PerService::new(|service| Arc::new(Port::new(plan, service, lobbies.get(service))));
+        let ports =
+            PerService::new(|service| Arc::new(Port::new(plan, service, session_queues.get(service))));
         Self {
             coordinator,
             counters: Arc::new(counters),

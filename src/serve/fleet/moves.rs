@@ -10,7 +10,7 @@ use crate::cluster::rebalance::Shift;
 use crate::cluster::{AdminState, Coordinator, Flavor};
 use crate::ids::CoordinatorId;
 use crate::net::stream::Stream;
-use crate::serve::fleet::shared::Fleet;
+use crate::serve::fleet::Fleet;
 use crate::serve::settings::MoveSettings;
 use crate::session::table::{Cause, Remaining};
 

@@ -11,32 +11,32 @@ use crate::cluster::turns::Turn;
 use crate::cluster::{Coordinator, Demand, NoPick, Opening, Wanted};
 use crate::ids::{CoordinatorId, Service};
 use crate::net::stream::Stream;
+use crate::serve::fleet::Fleet;
 use crate::serve::fleet::candidates::Candidate;
 use crate::serve::fleet::member::Member;
-use crate::serve::fleet::shared::Fleet;
-use crate::serve::link::lobby::Waiter;
+use crate::serve::link::session_queue::Waiter;
 use crate::serve::link::slot::Grant;
 use crate::serve::link::waiting::{Line, NotCalled, Waiting};
 
 /// How often a pick is tried again whose coordinator was filled in the moment between.
 const PICKS: usize = 3;
 
-/// Why a new session has no place.
+/// Why nothing was found for a new session.
 #[derive(Debug)]
-pub(in crate::serve) enum NoPlace {
+pub(in crate::serve) enum NoneFound {
     /// Nobody is left who was not tried.
     Nobody,
     /// As for a call.
     NotCalled(NotCalled),
 }
 
-/// A client that wants a place for a new session.
+/// A client that looks for a coordinator with room for a new session.
 pub(in crate::serve) struct Seeker<'a, S: Stream> {
     /// Where it looks.
     pub fleet: &'a Fleet<S>,
     /// The port that it needs.
     pub service: Service,
-    /// Whose place it will be.
+    /// Whose link it will be.
     pub holder: Holder<'a>,
     /// Whose turn it waits for.
     pub turn: Turn,
@@ -55,12 +55,12 @@ impl<S: Stream> Seeker<'_, S> {
     /// has a link of its own. Waits if there is no room anywhere, until whoever it is for is `gone`.
     ///
     /// # Errors
-    /// [`NoPlace`].
-    pub(in crate::serve) async fn place(
+    /// [`NoneFound`].
+    pub(in crate::serve) async fn find(
         &self,
         tried: &[CoordinatorId],
         gone: impl Future<Output = ()>,
-    ) -> Result<Candidate<S>, NoPlace> {
+    ) -> Result<Candidate<S>, NoneFound> {
         for _ in 0..PICKS {
             match self.pick(tried) {
                 Ok(opening) => {
@@ -73,11 +73,11 @@ impl<S: Stream> Seeker<'_, S> {
                         return Ok(Candidate { opening, grant: Some(grant) });
                     }
                 }
-                Err(NoPick::Nobody) => return Err(NoPlace::Nobody),
+                Err(NoPick::Nobody) => return Err(NoneFound::Nobody),
                 Err(NoPick::NoRoom) => break,
             }
         }
-        let grant = self.wait(tried, gone).await.map_err(NoPlace::NotCalled)?;
+        let grant = self.wait(tried, gone).await.map_err(NoneFound::NotCalled)?;
         Ok(Candidate { opening: grant.coordinator().begin_open(), grant: Some(grant) })
     }
 
@@ -98,14 +98,14 @@ impl<S: Stream> Seeker<'_, S> {
         tried: &[CoordinatorId],
         gone: impl Future<Output = ()>,
     ) -> Result<Grant<S>, NotCalled> {
-        let lobby = self.fleet.lobby(self.service);
+        let session_queue = self.fleet.session_queue(self.service);
         let (called, call) = oneshot::channel();
         let Holder { access, unproven } = self.holder;
         let access = access.clone();
         let waiter = Waiter { access, unproven, kind: self.kind, tried: tried.to_vec(), called };
-        let ticket = lobby.join(&self.turn, waiter).inspect_err(|_| lobby.note_full())?;
-        let line = Line::Lobby(Arc::clone(lobby));
-        let waiting = Waiting::new(lobby, call, line, (self.turn.clone(), ticket));
+        let ticket = session_queue.join(&self.turn, waiter).inspect_err(|_| session_queue.note_full())?;
+        let line = Line::Sessions(Arc::clone(session_queue));
+        let waiting = Waiting::new(session_queue, call, line, (self.turn.clone(), ticket));
         self.fleet.call_waiting(self.service);
         self.fleet.make_room(self.service);
         let called = waiting.called(self.deadline, gone).await;

@@ -4,7 +4,7 @@ use crate::clock;
 use crate::cluster::Coordinator;
 use crate::net::host::Choice;
 use crate::net::stream::Stream;
-use crate::serve::fleet::shared::Fleet;
+use crate::serve::fleet::Fleet;
 
 impl<S: Stream> Fleet<S> {
     /// Takes in where a dial has found a coordinator. At another address than before another process answers: what was open at
@@ -23,7 +23,7 @@ impl<S: Stream> Fleet<S> {
             coordinator.note_moved(now);
             self.note_process_ended(coordinator, |_| true);
             member.ports.values().for_each(|port| port.look_after(now));
-            self.askings.forget_unknown();
+            self.lookups.forget_unknown();
         }
         if !others.is_empty() {
             tracing::warn!(

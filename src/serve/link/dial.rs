@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::ids::Service;
 use crate::metrics::DialOutcome;
-use crate::net::dial::{DialFailure, Place, dial};
+use crate::net::dial::{Destination, DialFailure, dial};
 use crate::net::stream::{LinkStream, Stream};
 use crate::serve::link::port::Port;
 use crate::serve::shared::Shared;
@@ -38,8 +38,8 @@ pub(in crate::serve) async fn reach<S: Stream>(
     }
     let number = coordinator.ports.of(service).ok_or(Unreached::NoPort(service))?;
     coordinator.note_used(service);
-    let place = Place { host: port.host.clone(), port: number };
-    let dialed = dial(&shared.network, &place, shared.settings.connect_timeout).await;
+    let destination = Destination { host: port.host.clone(), port: number };
+    let dialed = dial(&shared.network, &destination, shared.settings.connect_timeout).await;
     dialed_there();
     let reached = dialed.as_ref().err().map_or(DialOutcome::Connected, |error| outcome(&error.failure));
     port.counters.dials.count(reached);

@@ -2,7 +2,6 @@
 //! a coordinator judges a call as if the client had made it.
 
 pub(in crate::serve) mod dial;
-pub(in crate::serve) mod lobby;
 pub(in crate::serve) mod login;
 pub(in crate::serve) mod lost;
 pub(in crate::serve) mod next;
@@ -11,6 +10,7 @@ pub(in crate::serve) mod own_call;
 pub(in crate::serve) mod port;
 pub(in crate::serve) mod read_reply;
 pub(in crate::serve) mod session;
+pub(in crate::serve) mod session_queue;
 pub(in crate::serve) mod slot;
 pub(in crate::serve) mod unanswered;
 pub(in crate::serve) mod waiting;

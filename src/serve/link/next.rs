@@ -8,8 +8,8 @@ use crate::clock;
 use crate::cluster::AdminState;
 use crate::cluster::room::{Purpose, Room};
 use crate::net::stream::Stream;
-use crate::serve::link::lobby::Waiter;
 use crate::serve::link::port::{Idle, Port, State};
+use crate::serve::link::session_queue::Waiter;
 use crate::serve::link::slot::{Grant, here};
 
 /// One who was called, with what it is called for. Done without the lock: to close links, and to give back what nobody
@@ -27,7 +27,7 @@ impl<S: Stream> Port<S> {
     }
 
     pub(super) fn call_next(self: &Arc<Self>, mut state: MutexGuard<'_, State<S>>) {
-        if state.relief.is_empty() && state.work.is_empty() && self.lobby.is_empty() {
+        if state.relief.is_empty() && state.work.is_empty() && self.session_queue.is_empty() {
             return;
         }
         let mut called = Vec::new();
@@ -45,7 +45,7 @@ impl<S: Stream> Port<S> {
     /// waits gets the place when its slot ends.
     pub(in crate::serve) fn make_room(&self) -> bool {
         let state = self.state.lock();
-        let waiting = state.relief.len() + state.work.len() + self.lobby.len();
+        let waiting = state.relief.len() + state.work.len() + self.session_queue.len();
         if !self.unanswered.could_give_way(waiting) || !self.somebody_waits(&state) {
             return false;
         }
@@ -60,7 +60,9 @@ impl<S: Stream> Port<S> {
         relief.any(|one| room.wants_place(one.holder(), Purpose::Relief))
             || work.any(|one| room.wants_place(one.holder(), Purpose::Work))
             || self.takes_sessions()
-                && self.lobby.any(|one| self.is_untried(one) && room.wants_place(one.holder(), Purpose::Work))
+                && self
+                    .session_queue
+                    .any(|one| self.is_untried(one) && room.wants_place(one.holder(), Purpose::Work))
     }
 
     fn next(self: &Arc<Self>, state: &mut State<S>) -> Option<Called<S>> {
@@ -99,10 +101,11 @@ impl<S: Stream> Port<S> {
     }
 
     fn next_session(&self, room: &Room<Idle<S>>) -> Option<Waiter<Grant<S>>> {
-        if self.lobby.is_empty() || !self.takes_sessions() {
+        if self.session_queue.is_empty() || !self.takes_sessions() {
             return None;
         }
-        self.lobby.next(|one| self.is_untried(one) && room.has_room(one.holder(), Purpose::Work, one.kind))
+        self.session_queue
+            .next(|one| self.is_untried(one) && room.has_room(one.holder(), Purpose::Work, one.kind))
     }
 
     fn is_untried(&self, one: &Waiter<Grant<S>>) -> bool {

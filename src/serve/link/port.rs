@@ -22,7 +22,7 @@ use crate::metrics::CoordinatorMetrics;
 use crate::net::host::Host;
 use crate::net::stream::Stream;
 use crate::serve::link::Link;
-use crate::serve::link::lobby::{Lobby, Waiter};
+use crate::serve::link::session_queue::{SessionQueue, Waiter};
 use crate::serve::link::slot::{Grant, Slot, here};
 use crate::serve::link::unanswered::AllUnanswered;
 use crate::serve::link::watch::Watch;
@@ -50,7 +50,7 @@ pub(in crate::serve) struct Port<S: Stream> {
     /// impalad's port (Impala: `accepted_cnxn_setup_thread_pool_size`).
     pub parked: Arc<Semaphore>,
     pub(super) state: Mutex<State<S>>,
-    pub(super) lobby: Arc<Lobby<Grant<S>>>,
+    pub(super) session_queue: Arc<SessionQueue<Grant<S>>>,
     /// Connections that give way to those who wait.
     pub unanswered: Arc<AllUnanswered>,
     /// Whether its coordinator is gone, so that no link is kept or made any more; set under the lock of
@@ -91,7 +91,11 @@ pub(in crate::serve) struct PortPlan<'a> {
 
 impl<S: Stream> Port<S> {
     /// A port without links.
-    pub(in crate::serve) fn new(plan: PortPlan<'_>, service: Service, lobby: &Arc<Lobby<Grant<S>>>) -> Self {
+    pub(in crate::serve) fn new(
+        plan: PortPlan<'_>,
+        service: Service,
+        session_queue: &Arc<SessionQueue<Grant<S>>>,
+    ) -> Self {
         let PortPlan { coordinator, flavor, host, counters, room } = plan;
         let queue_length = room.queue_length;
         let state = State {
@@ -113,7 +117,7 @@ impl<S: Stream> Port<S> {
             watch: Watch::default(),
             parked: Arc::new(Semaphore::new(1)),
             state: Mutex::new(state),
-            lobby: Arc::clone(lobby),
+            session_queue: Arc::clone(session_queue),
             unanswered: Arc::default(),
             closed: AtomicBool::new(false),
         }
@@ -161,7 +165,7 @@ impl<S: Stream> Port<S> {
         let here = here();
         let (grant, closed) = self.claim_in(&mut self.state.lock(), (holder, here), purpose, kind)?;
         drop(closed);
-        Some(grant.settle(here))
+        Some(grant.rehome(here))
     }
 
     pub(super) fn claim_in(
@@ -181,8 +185,8 @@ impl<S: Stream> Port<S> {
             Claim::Dial { mut closed } => {
                 state.note_ended(&mut closed);
                 let (port, access) = (Arc::clone(self), holder.access.clone());
-                let (birth, broke, settled, over) = (None, false, false, false);
-                let slot = Slot { port, access, unproven, purpose, birth, broke, settled, over };
+                let (birth, broke, answered, over) = (None, false, false, false);
+                let slot = Slot { port, access, unproven, purpose, birth, broke, answered, over };
                 (Grant::Slot(slot), closed)
             }
         })
@@ -202,7 +206,7 @@ impl<S: Stream> Port<S> {
         if let Some((grant, closed)) = self.claim_in(&mut state, (holder, here), purpose, Kind::Any) {
             drop(state);
             drop(closed);
-            return Ok(Ok(grant.settle(here)));
+            return Ok(Ok(grant.rehome(here)));
         }
         let (called, call) = oneshot::channel();
         let Holder { access, unproven } = holder;
@@ -230,8 +234,8 @@ impl<S: Stream> Port<S> {
             return;
         }
         link.slot.over = true;
-        if !std::mem::replace(&mut link.slot.settled, true) {
-            state.room.settle();
+        if !std::mem::replace(&mut link.slot.answered, true) {
+            state.room.note_answered();
         }
         let (access, purpose) = (link.slot.access.clone(), link.slot.purpose);
         let unproven = link.slot.unproven.take();

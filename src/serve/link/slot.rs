@@ -31,19 +31,19 @@ pub(in crate::serve) enum Grant<S: Stream> {
 
 impl<S: Stream> Grant<S> {
     /// With its link waited for in the runtime in which this is called.
-    pub(in crate::serve) fn settle_here(self) -> Self {
-        self.settle(here())
+    pub(in crate::serve) fn rehome_here(self) -> Self {
+        self.rehome(here())
     }
 
-    /// As [`Self::settle_here`], where it is known which runtime that is.
-    pub(in crate::serve) fn settle(self, here: Option<runtime::Id>) -> Self {
+    /// As [`Self::rehome_here`], where it is known which runtime that is.
+    pub(in crate::serve) fn rehome(self, here: Option<runtime::Id>) -> Self {
         match self {
-            Self::Link(link) if link.made.runtime != here => match link.settle(here) {
+            Self::Link(link) if link.made.runtime != here => match link.rehome(here) {
                 // This runtime has not been told of anything yet.
                 Ok(link) => link.live(Look::Closely).map_or_else(Self::Slot, Self::Link),
                 Err(slot) => Self::Slot(slot.renew()),
             },
-            settled => settled,
+            rehomed => rehomed,
         }
     }
 
@@ -71,11 +71,11 @@ impl<S: Stream> Link<S> {
     }
 
     /// The link, waited for in the runtime in which this is called; if that fails it is lost.
-    pub(in crate::serve) fn settle_here(self) -> Option<Box<Self>> {
-        self.settle(here()).ok()
+    pub(in crate::serve) fn rehome_here(self) -> Option<Box<Self>> {
+        self.rehome(here()).ok()
     }
 
-    fn settle(self, here: Option<runtime::Id>) -> Result<Box<Self>, Slot<S>> {
+    fn rehome(self, here: Option<runtime::Id>) -> Result<Box<Self>, Slot<S>> {
         let Self { coordinator, end, session, slot, mut made } = self;
         made.runtime = here;
         match end.rehome() {
@@ -100,7 +100,7 @@ pub(in crate::serve) struct Slot<S: Stream> {
     /// Whether its link was found broken.
     pub(in crate::serve) broke: bool,
     /// Whether the coordinator has answered on it.
-    pub(in crate::serve) settled: bool,
+    pub(in crate::serve) answered: bool,
     /// Whether it counts no more: its link was put back.
     pub(in crate::serve) over: bool,
 }
@@ -117,10 +117,10 @@ impl<S: Stream> Slot<S> {
 
     /// For a new link in the place of the one that it was for, which is broken.
     pub(in crate::serve) fn renew(mut self) -> Self {
-        let (was_settled, birth) = (std::mem::take(&mut self.settled), self.birth.take());
+        let (was_answered, birth) = (std::mem::take(&mut self.answered), self.birth.take());
         let mut state = self.port.state.lock();
-        if was_settled {
-            state.room.unsettle();
+        if was_answered {
+            state.room.note_unanswered();
         }
         if let Some(birth) = birth {
             state.lineage.end(birth, true);
@@ -151,14 +151,14 @@ impl<S: Stream> Slot<S> {
     }
 
     /// Whether the coordinator has answered on its link.
-    pub(in crate::serve) fn is_settled(&self) -> bool {
-        self.settled
+    pub(in crate::serve) fn is_answered(&self) -> bool {
+        self.answered
     }
 
     /// The coordinator has answered on its link.
-    pub(in crate::serve) fn settle(&mut self) {
-        if !std::mem::replace(&mut self.settled, true) {
-            self.port.state.lock().room.settle();
+    pub(in crate::serve) fn note_answered(&mut self) {
+        if !std::mem::replace(&mut self.answered, true) {
+            self.port.state.lock().room.note_answered();
         }
     }
 }
@@ -169,8 +169,8 @@ impl<S: Stream> Drop for Slot<S> {
             return;
         }
         let mut state = self.port.state.lock();
-        if !self.settled {
-            state.room.settle();
+        if !self.answered {
+            state.room.note_answered();
         }
         state.room.end(self.purpose, self.unproven);
         if let Some(birth) = self.birth {

@@ -12,8 +12,8 @@ use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::{QueueFull, Ticket, Turn};
 use crate::metrics::{Held, WaitOutcome};
 use crate::net::stream::Stream;
-use crate::serve::link::lobby::Lobby;
 use crate::serve::link::port::Port;
+use crate::serve::link::session_queue::SessionQueue;
 use crate::serve::link::slot::Grant;
 use crate::serve::link::watch::Silent;
 
@@ -66,13 +66,13 @@ impl From<QueueFull> for NotCalled {
 
 /// Where somebody waits.
 pub(in crate::serve) enum Line<S: Stream> {
-    Lobby(Arc<Lobby<Grant<S>>>),
+    Sessions(Arc<SessionQueue<Grant<S>>>),
     Port(Arc<Port<S>>, Purpose),
 }
 
 /// One who waits; leaves the line when dropped.
 pub(in crate::serve) struct Waiting<'a, S: Stream> {
-    lobby: &'a Lobby<Grant<S>>,
+    session_queue: &'a SessionQueue<Grant<S>>,
     call: oneshot::Receiver<Grant<S>>,
     line: Line<S>,
     place: (Turn, Ticket),
@@ -83,13 +83,21 @@ pub(in crate::serve) struct Waiting<'a, S: Stream> {
 
 impl<'a, S: Stream> Waiting<'a, S> {
     pub(in crate::serve) fn new(
-        lobby: &'a Lobby<Grant<S>>,
+        session_queue: &'a SessionQueue<Grant<S>>,
         call: oneshot::Receiver<Grant<S>>,
         line: Line<S>,
         place: (Turn, Ticket),
     ) -> Self {
         let (outcome, since) = (WaitOutcome::ClientGone, clock::now());
-        Self { lobby, call, line, place, since, outcome, _counted: Held::one_of(&lobby.metrics.waiting) }
+        Self {
+            session_queue,
+            call,
+            line,
+            place,
+            since,
+            outcome,
+            _counted: Held::one_of(&session_queue.metrics.waiting),
+        }
     }
 
     pub(in crate::serve) async fn called(
@@ -102,17 +110,17 @@ impl<'a, S: Stream> Waiting<'a, S> {
             grant = &mut self.call => {
                 let Ok(grant) = grant else {
                     self.outcome = WaitOutcome::QueueFull;
-                    let length = self.lobby.length;
+                    let length = self.session_queue.length;
                     return Err(QueueFull { length }.into());
                 };
                 self.outcome = WaitOutcome::Served;
-                return Ok(grant.settle_here());
+                return Ok(grant.rehome_here());
             }
             () = gone => return Err(NotCalled::ClientGone),
             () = sleep_until(deadline.into()) => {}
         }
         self.outcome = WaitOutcome::TimedOut;
-        Err(NotCalled::NoRoom(NoRoom::TimedOut(self.lobby.timeout)))
+        Err(NotCalled::NoRoom(NoRoom::TimedOut(self.session_queue.timeout)))
     }
 }
 
@@ -120,12 +128,12 @@ impl<S: Stream> Drop for Waiting<'_, S> {
     fn drop(&mut self) {
         let (turn, ticket) = &self.place;
         match &self.line {
-            Line::Lobby(lobby) => lobby.leave(turn, *ticket),
+            Line::Sessions(session_queue) => session_queue.leave(turn, *ticket),
             Line::Port(port, purpose) => port.leave(turn, *purpose, *ticket),
         }
-        self.lobby.metrics.waits.count(self.outcome);
+        self.session_queue.metrics.waits.count(self.outcome);
         let waited = clock::now().saturating_duration_since(self.since);
-        self.lobby.metrics.seconds.inc_by(waited.as_secs_f64());
+        self.session_queue.metrics.seconds.inc_by(waited.as_secs_f64());
     }
 }
 
@@ -140,12 +148,12 @@ pub(in crate::serve) async fn link<S: Stream>(
     gone: impl Future<Output = ()>,
 ) -> Result<Grant<S>, NotCalled> {
     let claimed = port.claim_or_join((holder, &turn), purpose);
-    match claimed.inspect_err(|_| port.lobby.note_full())? {
+    match claimed.inspect_err(|_| port.session_queue.note_full())? {
         Ok(grant) => Ok(grant),
         Err((ticket, call)) => {
             let line = Line::Port(Arc::clone(port), purpose);
-            let waiting = Waiting::new(&port.lobby, call, line, (turn, ticket));
-            let called = waiting.called(clock::now() + port.lobby.timeout, gone).await;
+            let waiting = Waiting::new(&port.session_queue, call, line, (turn, ticket));
+            let called = waiting.called(clock::now() + port.session_queue.timeout, gone).await;
             called.map_err(|not_called| not_called.unless(|| port.has_room_for_others(holder, Kind::Any)))
         }
     }

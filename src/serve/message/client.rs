@@ -40,8 +40,8 @@ impl<S: Stream> Client<S> {
     ///
     /// # Errors
     /// [`End::ClientGone`].
-    pub(in crate::serve) fn settle_here(self) -> Result<Self, End> {
-        let stream = self.stream.settle_here().map_err(End::ClientGone)?;
+    pub(in crate::serve) fn rehome_here(self) -> Result<Self, End> {
+        let stream = self.stream.rehome_here().map_err(End::ClientGone)?;
         Ok(Self { stream, ..self })
     }
 

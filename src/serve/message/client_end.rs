@@ -90,7 +90,7 @@ impl<S: Stream> ClientEnd<S> {
     /// # Errors
     /// [`End::ClientGone`], when the kernel refuses that.
     pub(in crate::serve) fn rehome(self) -> Result<Self, End> {
-        Ok(Self { client: self.client.settle_here()?, ..self })
+        Ok(Self { client: self.client.rehome_here()?, ..self })
     }
 
     /// Sends bytes of a reply which are in this form, as long as the client takes some every `stall`.

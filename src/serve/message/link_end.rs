@@ -200,6 +200,6 @@ impl<S: Stream> LinkEnd<S> {
     /// # Errors
     /// The kernel's; the connection is then gone.
     pub(in crate::serve) fn rehome(self) -> io::Result<Self> {
-        Ok(Self { stream: self.stream.settle_here()?, ..self })
+        Ok(Self { stream: self.stream.rehome_here()?, ..self })
     }
 }

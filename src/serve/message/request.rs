@@ -13,7 +13,7 @@ use crate::session::activity::Hold;
 use crate::session::decide::purpose;
 use crate::session::locate::Question;
 use crate::session::statement::{Effect, effect};
-use crate::wire::facts::{Facts, Handle, HandlePlace};
+use crate::wire::facts::{Facts, Handle, HandlePosition};
 use crate::wire::frame::HEADER_LEN;
 use crate::wire::method::{Method, Role};
 use crate::wire::scan::{ScanError, Scanner};
@@ -210,10 +210,10 @@ impl Request {
     }
 
     /// Names a session by another handle than its client did, or by its client's again.
-    pub(in crate::serve) fn name_session(&mut self, place: HandlePlace, handle: &Handle) {
+    pub(in crate::serve) fn name_session(&mut self, position: HandlePosition, handle: &Handle) {
         let message = self.bytes.get_mut(HEADER_LEN..).unwrap_or_default();
-        // A handle that stands in a later piece than the first was never found, and so has no place.
-        let _replaced = rewrite::replace(message, place, handle);
+        // A handle that stands in a later piece than the first was never found, and so has no position.
+        let _replaced = rewrite::replace(message, position, handle);
     }
 
     /// Its method.

@@ -24,10 +24,11 @@ use crate::idl::t_c_l_i_service::TTCLIServiceSyncClient as _;
 use crate::ids::{CoordinatorName, Service, Transport};
 use crate::metrics::Metrics;
 use crate::net::stream::double::{Double, Lan, pair};
-use crate::serve::call::calls;
 use crate::serve::call::conn::Conn;
+use crate::serve::call::serve;
+use crate::serve::fleet::Fleet;
+use crate::serve::fleet::entrance::Entrance;
 use crate::serve::fleet::links::Links;
-use crate::serve::fleet::shared::{Entrance, Fleet};
 use crate::serve::message::client::Client;
 use crate::serve::settings::{FleetSettings, MoveSettings, RoomSettings, Settings, WatchSettings};
 use crate::serve::shared::Shared;
@@ -74,15 +75,16 @@ impl World {
         let (near, far) = pair(64 << 10);
         let address = IpAddr::from(Ipv4Addr::new(198, 51, 100, 1));
         let (entrance, id) = (self.entrance(), self.shared.next_connection());
-        let hanging = self.shared.bells.hang(id);
-        let (shared, bell) = (Arc::clone(&self.shared), Arc::clone(&hanging.bell));
+        let registration = self.shared.all_signals.register(id);
+        let (shared, signals) = (Arc::clone(&self.shared), Arc::clone(&registration.signals));
         let links = Links::anonymous(Arc::clone(&self.fleet), id, self.link);
-        let ((), place) = Workers::here().accept(std::future::ready(())).await;
+        let ((), assignment) = Workers::here().accept(std::future::ready(())).await;
         let client = Client::new(far, address.into());
-        let mut conn = Box::new(Conn::new((shared, bell, place), &entrance, client, transport, links));
+        let mut conn =
+            Box::new(Conn::new((shared, signals, assignment), &entrance, client, transport, links));
         let ended = tokio::spawn(async move {
-            let _hanging = hanging;
-            calls::serve(&mut conn).await.err().map(|end| end.to_string()).unwrap_or_default()
+            let _registration = registration;
+            serve::serve(&mut conn).await.err().map(|end| end.to_string()).unwrap_or_default()
         });
         TestClient { stream: near, transport, ended }
     }

@@ -25,7 +25,7 @@ impl Alarm {
     }
 
     /// Goes off when this one would have, in the runtime in which it is called and for another task.
-    pub(in crate::serve) fn settle_here(&self) -> Self {
+    pub(in crate::serve) fn rehome_here(&self) -> Self {
         Self { sleep: Box::pin(sleep_until(self.sleep.deadline())), registered: false }
     }
 
@@ -114,7 +114,7 @@ mod tests {
         let begun = clock::now();
         let mut alarm = Alarm::after(INTERVAL);
         assert!(timeout(SHORT, alarm.rings()).await.is_err());
-        let mut alarm = alarm.settle_here();
+        let mut alarm = alarm.rehome_here();
         tokio::spawn(async move { alarm.rings().await }).await.unwrap();
         assert_eq!(clock::now() - begun, INTERVAL);
     }

@@ -1,8 +1,8 @@
-//! How connections are called while they wait for something else: to look for sessions that shall leave, to end when nothing
+//! Signals to connections while they wait for something else: to look for sessions that must leave, to end when nothing
 //! is under way, to end at once.
 //!
-//! Each has a bell of its own and registers its task there, which is a few instructions a wake-up; what all connections
-//! wait on together would be a lock that they share.
+//! Each connection has signals of its own and registers its task there, which is a few instructions a wake-up; what all
+//! connections wait on together would be a lock that they share.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -15,11 +15,11 @@ use parking_lot::Mutex;
 
 use crate::ids::ConnId;
 
-/// What a bell is rung for.
+/// What a connection is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(in crate::serve) enum Ring {
-    /// To look for sessions of their own that shall leave a coordinator. Over when it was answered.
+pub(in crate::serve) enum Signal {
+    /// To look for sessions of its own that must leave a coordinator. It lasts until it is cleared.
     Look = 1,
     /// To end as soon as nothing is under way. For good.
     Drain = 2,
@@ -27,92 +27,92 @@ pub(in crate::serve) enum Ring {
     Cut = 4,
 }
 
-/// The bells of all connections.
+/// The signals to all connections.
 #[derive(Debug, Default)]
-pub(in crate::serve) struct Bells {
-    hung: Mutex<Hung>,
+pub(in crate::serve) struct AllSignals {
+    registered: Mutex<Registered>,
 }
 
 #[derive(Debug, Default)]
-struct Hung {
-    /// In their order: that in which connections are called is not left to chance.
-    bells: BTreeMap<ConnId, Arc<Bell>>,
-    /// What was rung for good: for those who come later, too.
+struct Registered {
+    /// In their order: that in which connections are signalled is not left to chance.
+    each: BTreeMap<ConnId, Arc<Signals>>,
+    /// What was sent for good: to those that come later, too.
     lasting: u8,
 }
 
-/// A connection's bell.
+/// The signals to one connection.
 #[derive(Debug, Default)]
-pub(in crate::serve) struct Bell {
-    rung: AtomicU8,
+pub(in crate::serve) struct Signals {
+    flags: AtomicU8,
     waker: AtomicWaker,
 }
 
-/// Keeps a connection's bell among the others until it is dropped.
+/// Keeps a connection's signals among the others until it is dropped.
 #[derive(Debug)]
-pub(in crate::serve) struct Hanging {
-    bells: Arc<Bells>,
+pub(in crate::serve) struct Registration {
+    all_signals: Arc<AllSignals>,
     conn: ConnId,
-    pub(in crate::serve) bell: Arc<Bell>,
+    pub(in crate::serve) signals: Arc<Signals>,
 }
 
-impl Bells {
-    /// Calls all connections.
-    pub(in crate::serve) fn ring(&self, ring: Ring) {
-        let mut hung = self.hung.lock();
-        if ring != Ring::Look {
-            hung.lasting |= ring as u8;
+impl AllSignals {
+    /// Sends a signal to all connections.
+    pub(in crate::serve) fn send(&self, signal: Signal) {
+        let mut registered = self.registered.lock();
+        if signal != Signal::Look {
+            registered.lasting |= signal as u8;
         }
-        for bell in hung.bells.values() {
-            bell.ring(ring as u8);
+        for signals in registered.each.values() {
+            signals.set(signal as u8);
         }
     }
 
-    /// A bell for a connection.
-    pub(in crate::serve) fn hang(self: &Arc<Self>, conn: ConnId) -> Hanging {
-        let bell = Arc::new(Bell::default());
-        let mut hung = self.hung.lock();
-        bell.ring(hung.lasting);
-        hung.bells.insert(conn, Arc::clone(&bell));
-        Hanging { bells: Arc::clone(self), conn, bell }
+    /// Registers a connection.
+    pub(in crate::serve) fn register(self: &Arc<Self>, conn: ConnId) -> Registration {
+        let signals = Arc::new(Signals::default());
+        let mut registered = self.registered.lock();
+        signals.set(registered.lasting);
+        registered.each.insert(conn, Arc::clone(&signals));
+        Registration { all_signals: Arc::clone(self), conn, signals }
     }
 }
 
-impl Drop for Hanging {
+impl Drop for Registration {
     fn drop(&mut self) {
-        let mut hung = self.bells.hung.lock();
-        hung.bells.remove(&self.conn);
+        let mut registered = self.all_signals.registered.lock();
+        registered.each.remove(&self.conn);
     }
 }
 
-impl Bell {
-    fn ring(&self, rings: u8) {
-        self.rung.fetch_or(rings, Ordering::AcqRel);
+impl Signals {
+    fn set(&self, flags: u8) {
+        self.flags.fetch_or(flags, Ordering::AcqRel);
         self.waker.wake();
     }
 
-    /// Whether it was rung for this, and not answered since.
-    pub(in crate::serve) fn is_rung(&self, ring: Ring) -> bool {
-        self.rung.load(Ordering::Acquire) & ring as u8 != 0
+    /// Whether this was sent, and not cleared since.
+    pub(in crate::serve) fn is_set(&self, signal: Signal) -> bool {
+        self.flags.load(Ordering::Acquire) & signal as u8 != 0
     }
 
-    /// Nobody needs to come for this any more.
-    pub(in crate::serve) fn answer(&self, ring: Ring) {
-        self.rung.fetch_and(!(ring as u8), Ordering::AcqRel);
+    /// Nobody needs to act on this any more.
+    pub(in crate::serve) fn clear(&self, signal: Signal) {
+        self.flags.fetch_and(!(signal as u8), Ordering::AcqRel);
     }
 
-    /// Resolves while it is rung for this. Cancel-safe. It wakes one task, the one that waited last.
-    pub(in crate::serve) fn rings(&self, ring: Ring) -> impl Future<Output = ()> {
+    /// Resolves while this is set. Cancel-safe. It wakes one task, the one that waited last.
+    pub(in crate::serve) fn received(&self, signal: Signal) -> impl Future<Output = ()> {
         poll_fn(move |cx| {
-            // Registered before it looks: what is rung in between is not missed.
+            // Registered before it looks: what is sent in between is not missed.
             self.waker.register(cx.waker());
-            if self.is_rung(ring) { Poll::Ready(()) } else { Poll::Pending }
+            if self.is_set(signal) { Poll::Ready(()) } else { Poll::Pending }
         })
     }
 
-    /// As [`Self::rings`], for a task that polls that in every wake-up: it is registered already.
-    pub(in crate::serve) fn rings_besides(&self, ring: Ring) -> impl Future<Output = ()> {
-        poll_fn(move |_| if self.is_rung(ring) { Poll::Ready(()) } else { Poll::Pending })
+    /// As [`Self::received`], for a task that polls that in every wake-up: it is registered already.
+    pub(in crate::serve) fn received_besides(&self, signal: Signal) -> impl Future<Output = ()> {
+        poll_fn(move |_| if self.is_set(signal) { Poll::Ready(()) } else { Poll::Pending })
     }
 }
 
@@ -127,39 +127,39 @@ mod tests {
     const DEADLINE: Duration = Duration::from_secs(10);
 
     #[tokio::test]
-    async fn who_waits_is_called_and_only_for_what_was_rung() {
-        let bells = Arc::new(Bells::default());
-        let hanging = bells.hang(ConnId(1));
-        let bell = Arc::clone(&hanging.bell);
-        let waiting = tokio::spawn(async move { bell.rings(Ring::Look).await });
-        // Begun to wait.
+    async fn who_waits_is_woken_and_only_by_the_signal_it_waits_for() {
+        let all_signals = Arc::new(AllSignals::default());
+        let registration = all_signals.register(ConnId(1));
+        let signals = Arc::clone(&registration.signals);
+        let waiting = tokio::spawn(async move { signals.received(Signal::Look).await });
+        // It waits now.
         tokio::task::yield_now().await;
-        bells.ring(Ring::Drain);
+        all_signals.send(Signal::Drain);
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        bells.ring(Ring::Look);
+        all_signals.send(Signal::Look);
         timeout(DEADLINE, waiting).await.expect("it was woken").unwrap();
-        hanging.bell.answer(Ring::Look);
-        assert!(!hanging.bell.is_rung(Ring::Look) && hanging.bell.is_rung(Ring::Drain));
+        registration.signals.clear(Signal::Look);
+        assert!(!registration.signals.is_set(Signal::Look) && registration.signals.is_set(Signal::Drain));
     }
 
     #[tokio::test]
     async fn who_comes_later_is_told_of_what_lasts() {
-        let bells = Arc::new(Bells::default());
-        bells.ring(Ring::Look);
-        bells.ring(Ring::Cut);
-        let hanging = bells.hang(ConnId(1));
-        timeout(DEADLINE, hanging.bell.rings(Ring::Cut)).await.expect("it is to end");
-        assert!(!hanging.bell.is_rung(Ring::Look));
+        let all_signals = Arc::new(AllSignals::default());
+        all_signals.send(Signal::Look);
+        all_signals.send(Signal::Cut);
+        let registration = all_signals.register(ConnId(1));
+        timeout(DEADLINE, registration.signals.received(Signal::Cut)).await.expect("it is to end");
+        assert!(!registration.signals.is_set(Signal::Look));
     }
 
     #[test]
-    fn a_bell_is_taken_down_with_its_connection() {
-        let bells = Arc::new(Bells::default());
-        let (one, two) = (bells.hang(ConnId(1)), bells.hang(ConnId(2)));
+    fn a_registration_ends_with_its_connection() {
+        let all_signals = Arc::new(AllSignals::default());
+        let (one, two) = (all_signals.register(ConnId(1)), all_signals.register(ConnId(2)));
         drop(one);
-        assert_eq!(bells.hung.lock().bells.len(), 1);
+        assert_eq!(all_signals.registered.lock().each.len(), 1);
         drop(two);
-        assert!(bells.hung.lock().bells.is_empty());
+        assert!(all_signals.registered.lock().each.is_empty());
     }
 }

@@ -133,16 +133,16 @@ impl Workers {
     }
 
     /// Has a connection accepted by the worker that it will be with: a socket belongs to the runtime in which it is accepted.
-    /// Returns what was accepted, with its place there.
+    /// Returns what was accepted, with its assignment.
     ///
     /// Cancel-safe if `accepting` is.
-    pub async fn accept<T>(&self, accepting: impl Future<Output = T>) -> (T, Place) {
+    pub async fn accept<T>(&self, accepting: impl Future<Output = T>) -> (T, Assignment) {
         let mut accepting = pin!(accepting);
         poll_fn(|cx| {
             let home = self.crew.loads.emptiest();
             let worker = self.crew.loads.worker(home);
             let _there = self.crew.runtime(worker).enter();
-            accepting.as_mut().poll(cx).map(|accepted| (accepted, Place::new(&self.crew, home, worker)))
+            accepting.as_mut().poll(cx).map(|accepted| (accepted, Assignment::new(&self.crew, home, worker)))
         })
         .await
     }
@@ -232,15 +232,15 @@ impl Drop for Own {
     }
 }
 
-/// A connection's place with a worker.
+/// A connection's assignment to a worker, which counts at its home until this is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct Assignment {
     crew: Arc<Crew>,
     home: usize,
     worker: usize,
 }
 
-impl Place {
+impl Assignment {
     fn new(crew: &Arc<Crew>, home: usize, worker: usize) -> Self {
         if let Some(load) = crew.loads.of.get(home) {
             load.homes.fetch_add(1, Ordering::Relaxed);
@@ -253,20 +253,21 @@ impl Place {
         self.crew.runtime(self.worker)
     }
 
-    /// Another place for the connection, if it shall go on there.
+    /// Another assignment of the connection, if it is to go on with another worker.
     pub(in crate::serve) fn next(&self) -> Option<Self> {
         let worker = self.crew.loads.worker(self.home);
         (worker != self.worker).then(|| Self::new(&self.crew, self.home, worker))
     }
 
-    /// The place of a connection that will be passed on unread, if that is another: at home, because it cannot go there later.
+    /// The assignment of a connection that will be passed on unread, if that is another: to its home, because it cannot go
+    /// there later.
     pub(in crate::serve) fn at_home(&self) -> Option<Self> {
         let elsewhere = self.worker != self.home && self.crew.loads.lives(self.home);
         elsewhere.then(|| Self::new(&self.crew, self.home, self.home))
     }
 }
 
-impl Drop for Place {
+impl Drop for Assignment {
     fn drop(&mut self) {
         if let Some(load) = self.crew.loads.of.get(self.home) {
             load.homes.fetch_sub(1, Ordering::Relaxed);
@@ -296,11 +297,11 @@ mod tests {
         Workers::of(vec![Handle::current(); workers], loads, CancellationToken::new().drop_guard())
     }
 
-    /// The thread that a connection with this place is served by.
-    async fn thread_of(place: &Place) -> String {
+    /// The thread that a connection with this assignment is served by.
+    async fn thread_of(assignment: &Assignment) -> String {
         let (tell, told) = oneshot::channel();
         let name = || thread::current().name().unwrap_or_default().to_owned();
-        drop(place.runtime().spawn(async move { tell.send(name()).unwrap() }));
+        drop(assignment.runtime().spawn(async move { tell.send(name()).unwrap() }));
         timeout(DEADLINE, told).await.unwrap().unwrap()
     }
 
@@ -308,8 +309,11 @@ mod tests {
     async fn a_connection_is_accepted_by_the_thread_that_serves_it() {
         let workers = two();
         workers.crew.loads.of[0].ended.store(true, Ordering::Relaxed);
-        let (accepting, place) = workers.accept(async { Handle::current().id() }).await;
-        assert_eq!((accepting, thread_of(&place).await.as_str()), (place.runtime().id(), "worker-2"));
+        let (accepting, assignment) = workers.accept(async { Handle::current().id() }).await;
+        assert_eq!(
+            (accepting, thread_of(&assignment).await.as_str()),
+            (assignment.runtime().id(), "worker-2")
+        );
     }
 
     #[tokio::test]
@@ -321,31 +325,31 @@ mod tests {
     #[tokio::test]
     async fn all_workers_are_home_to_as_many_and_as_many_serve_as_shall() {
         let workers = with_width(4, 2);
-        let mut places = Vec::new();
+        let mut assignments = Vec::new();
         for _ in 0..8 {
-            places.push(workers.accept(async {}).await.1);
+            assignments.push(workers.accept(async {}).await.1);
         }
-        assert_eq!(places.iter().map(|place| place.home).collect::<Vec<_>>(), [0, 1, 2, 3, 0, 1, 2, 3]);
-        assert_eq!(places.iter().map(|place| place.worker).collect::<Vec<_>>(), [0, 1, 0, 1, 0, 1, 0, 1]);
-        assert!(places.iter().all(|place| place.next().is_none()));
+        assert_eq!(assignments.iter().map(|one| one.home).collect::<Vec<_>>(), [0, 1, 2, 3, 0, 1, 2, 3]);
+        assert_eq!(assignments.iter().map(|one| one.worker).collect::<Vec<_>>(), [0, 1, 0, 1, 0, 1, 0, 1]);
+        assert!(assignments.iter().all(|one| one.next().is_none()));
         workers.crew.loads.width.store(4, Ordering::Relaxed);
-        let next = places.iter().map(|place| place.next().map(|next| (next.home, next.worker)));
+        let next = assignments.iter().map(|one| one.next().map(|next| (next.home, next.worker)));
         let home = |at| Some((at, at));
         assert_eq!(next.collect::<Vec<_>>(), [None, None, home(2), home(3), None, None, home(2), home(3)]);
-        drop(places);
+        drop(assignments);
         assert!(workers.crew.loads.of.iter().all(|load| load.homes.load(Ordering::Relaxed) == 0));
     }
 
     #[tokio::test]
     async fn a_connection_that_is_passed_on_unread_is_at_home() {
         let workers = with_width(3, 1);
-        let mut places = Vec::new();
+        let mut assignments = Vec::new();
         for _ in 0..3 {
-            let ((), place) = workers.accept(async {}).await;
-            places.push(place);
+            let ((), assignment) = workers.accept(async {}).await;
+            assignments.push(assignment);
         }
-        assert!(places[0].at_home().is_none(), "it is there");
-        let at_home = places.iter().filter_map(Place::at_home).map(|place| place.worker);
+        assert!(assignments[0].at_home().is_none(), "it is there");
+        let at_home = assignments.iter().filter_map(Assignment::at_home).map(|one| one.worker);
         assert_eq!(at_home.collect::<Vec<_>>(), [1, 2]);
     }
 
@@ -353,14 +357,14 @@ mod tests {
     async fn a_worker_that_has_ended_gets_nothing() {
         let workers = with_width(4, 2);
         drop(Own { loads: Arc::clone(&workers.crew.loads), own: 1 });
-        let mut places = Vec::new();
+        let mut assignments = Vec::new();
         for _ in 0..3 {
-            places.push(workers.accept(async {}).await.1);
+            assignments.push(workers.accept(async {}).await.1);
         }
-        assert_eq!(places.iter().map(|place| place.worker).collect::<Vec<_>>(), [0, 0, 3]);
+        assert_eq!(assignments.iter().map(|one| one.worker).collect::<Vec<_>>(), [0, 0, 3]);
         drop(Own { loads: Arc::clone(&workers.crew.loads), own: 3 });
-        assert_eq!(places[2].next().map(|place| place.worker), Some(0), "and keeps nothing");
-        assert!(places[2].at_home().is_none());
+        assert_eq!(assignments[2].next().map(|one| one.worker), Some(0), "and keeps nothing");
+        assert!(assignments[2].at_home().is_none());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::error::ScanError;
 use super::token::pass_strings;
 use crate::wire::thrift::{MAX_DEPTH, Type};
-use crate::wire::watch::{Place, SmallId, WATCH_DEPTH};
+use crate::wire::watch::{FieldPath, SmallId, WATCH_DEPTH};
 
 /// A string of `TColumn` in a reply to `FetchResults` is in this many containers.
 const USUAL_CONTAINERS: usize = 2;
@@ -21,7 +21,7 @@ pub(super) struct Levels {
     /// Messages of real servers do not nest deeper than there is place for here.
     containers: SmallVec<[Container; USUAL_CONTAINERS]>,
     /// The latest field of the innermost struct that is watched.
-    place: Place,
+    path: FieldPath,
     /// For each watched level, a bit for each field id below 64 that has occurred.
     met: [u64; WATCH_DEPTH],
 }
@@ -54,7 +54,7 @@ impl Default for Levels {
             structs: 0,
             most: MAX_DEPTH,
             containers: SmallVec::new(),
-            place: Place::default(),
+            path: FieldPath::default(),
             met: [0; WATCH_DEPTH],
         }
     }
@@ -63,7 +63,7 @@ impl Default for Levels {
 impl Levels {
     /// Closes all. What was met is forgotten when a struct is opened.
     pub(super) fn clear(&mut self) {
-        (self.structs, self.most, self.place) = (0, MAX_DEPTH, Place::default());
+        (self.structs, self.most, self.path) = (0, MAX_DEPTH, FieldPath::default());
         self.containers.clear();
     }
 
@@ -92,7 +92,7 @@ impl Levels {
         self.structs += 1;
         if let Some(met) = self.met() {
             *met = 0;
-            self.place = self.place.inward();
+            self.path = self.path.inward();
         }
         Ok(())
     }
@@ -100,7 +100,7 @@ impl Levels {
     #[inline]
     pub(super) fn close_struct(&mut self) {
         if self.met().is_some() {
-            self.place = self.place.outward();
+            self.path = self.path.outward();
         }
         self.structs = self.structs.wrapping_sub(1);
     }
@@ -146,17 +146,17 @@ impl Levels {
 
     /// Notes a field of the innermost struct, and returns its place if anything may be looked for there.
     #[inline]
-    pub(super) fn field(&mut self, id: i16) -> Result<Option<Place>, ScanError> {
+    pub(super) fn field(&mut self, id: i16) -> Result<Option<FieldPath>, ScanError> {
         let Some(met) = self.met() else { return Ok(None) };
         let Some(small) = SmallId::new(id) else {
-            self.place = self.place.beside_any();
+            self.path = self.path.beside_any();
             return Ok(None);
         };
         if *met & small.bit() != 0 {
             return Err(ScanError::Repeated { id });
         }
         *met |= small.bit();
-        self.place = self.place.beside(small);
-        Ok(Some(self.place))
+        self.path = self.path.beside(small);
+        Ok(Some(self.path))
     }
 }

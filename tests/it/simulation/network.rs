@@ -646,7 +646,7 @@ impl Stream for SimStream {
         }
     }
 
-    fn settle_here(self) -> io::Result<Self> {
+    fn rehome_here(self) -> io::Result<Self> {
         Ok(self)
     }
 

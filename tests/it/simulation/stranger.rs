@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hs2router::fake::sasl::{OK, START, negotiation, plain};
-use hs2router::net::dial::{Place, dial};
+use hs2router::net::dial::{Destination, dial};
 use hs2router::net::stream::Stream as _;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
@@ -102,7 +102,7 @@ impl Stranger {
     async fn connect_again_and_again(self: Rc<Self>) {
         loop {
             sleep(self.draw(|rng| between(rng, 0, 4_000))).await;
-            let router = Place { host: ROUTER.into(), port: HS2_PORT };
+            let router = Destination { host: ROUTER.into(), port: HS2_PORT };
             if let Ok(stream) = dial(&self.network, &router, LONGEST).await {
                 self.connect(stream).await;
             }

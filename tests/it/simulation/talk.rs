@@ -11,7 +11,7 @@ use hs2router::clock;
 use hs2router::fake::sasl::{COMPLETE, Deframer, Framing, plain};
 use hs2router::idl::beeswax::BeeswaxException;
 use hs2router::idl::impala_service::{ImpalaHiveServer2ServiceSyncClient, ImpalaServiceSyncClient};
-use hs2router::net::dial::{Place, dial};
+use hs2router::net::dial::{Destination, dial};
 use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol};
 use thrift::{TThriftClient as _, TransportErrorKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -156,8 +156,8 @@ impl<S: Service> Talk<S> {
         login: Option<(&str, &str)>,
         counts: bool,
     ) -> Result<Self, NoResult> {
-        let place = Place { host: ROUTER.into(), port: S::PORT };
-        let dialed = dial(network, &place, BOUND).await;
+        let destination = Destination { host: ROUTER.into(), port: S::PORT };
+        let dialed = dial(network, &destination, BOUND).await;
         let stream = dialed.map_err(|error| NoResult::NoConnection(error.to_string()))?;
         let (came, service, network) = (Vec::new(), PhantomData, network.clone());
         let mut talk = Self { stream, network, framing: Framing::None, sequence: 0, counts, came, service };

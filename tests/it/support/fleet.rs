@@ -8,7 +8,7 @@ use hs2router::cluster::{AdminState, Load};
 use hs2router::fake::client::{BeeswaxClient, CallError, Hs2Client, Login, check};
 use hs2router::fake::{Coordinator, Id, Password, ReceivedCall, Settings};
 use hs2router::idl::t_c_l_i_service::{THandleIdentifier, TOperationHandle, TSessionHandle};
-use hs2router::serve::fleet::shared::Fleet as RouterFleet;
+use hs2router::serve::fleet::Fleet as RouterFleet;
 
 use super::clients::Target;
 use super::ports::KeptPort;

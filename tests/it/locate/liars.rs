@@ -7,7 +7,7 @@ use hs2router::fake::client::{CallError, Hs2Client, Login};
 use hs2router::fake::{Coordinator, Fault, Settings};
 use hs2router::idl::t_c_l_i_service::{TOperationHandle, TSessionHandle};
 
-use super::{PING, STATUS, askings};
+use super::{PING, STATUS, lookups};
 use crate::support::fleet::id;
 use crate::support::router::TestRouter;
 use crate::support::script::{Act, Script};
@@ -67,7 +67,7 @@ fn no_session_fails_because_a_coordinator_says_yes_to_every_question() {
     assert!(failed.is_empty(), "{} of 20: {:?}", failed.len(), failed[0]);
     let liars = three.liar.count("ExecuteStatement");
     assert_eq!(liars, 0, "who says yes to a handle that nobody has is not believed");
-    assert_eq!(askings(&router, "found"), 20, "each was asked for once");
+    assert_eq!(lookups(&router, "found"), 20, "each was asked for once");
     let known = &router.router().fleets()[0].table;
     assert!(sessions.iter().all(|(session, _)| known.was_located(&id(&session.session_id).0)));
 }

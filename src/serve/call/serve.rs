@@ -12,12 +12,12 @@ use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::outcome::Decided;
 use crate::serve::call::refuse::{self, NoAnswer};
-use crate::serve::call::{asking, expired, forward, left, moving, open, tend};
+use crate::serve::call::{expired, forward, keepalive, leftovers, locate, moving, open};
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::request::Request;
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
-use crate::serve::threads::signals::Ring;
-use crate::serve::threads::workers::Place;
+use crate::serve::threads::signals::Signal;
+use crate::serve::threads::workers::Assignment;
 use crate::session::activity::InUse;
 use crate::session::decide::{Affinity, Past, Plan, decide, purpose, question, service, session_of};
 use crate::session::locate::Question;
@@ -26,13 +26,13 @@ use crate::session::locate::Question;
 ///
 /// # Errors
 /// How the connection ended.
-pub(in crate::serve) async fn serve<S: Stream>(conn: &mut Conn<S>) -> Result<Place, End> {
+pub(in crate::serve) async fn serve<S: Stream>(conn: &mut Conn<S>) -> Result<Assignment, End> {
     loop {
         let first = next_bytes(conn).await?;
         // Boxed: an idle connection must not hold what a call needs while it is under way.
         Box::pin(call(conn, first)).await?;
-        if let Some(place) = conn.place.next() {
-            return Ok(place);
+        if let Some(assignment) = conn.assignment.next() {
+            return Ok(assignment);
         }
     }
 }
@@ -54,7 +54,7 @@ async fn call<S: Stream>(conn: &mut Conn<S>, first: Option<Chunk>) -> Result<(),
     conn.count.end(outcome);
     conn.in_use = None;
     request.recycle();
-    if conn.forgotten.is_empty() { Ok(()) } else { Box::pin(left::close_forgotten(conn)).await }
+    if conn.leftovers.is_empty() { Ok(()) } else { Box::pin(leftovers::close_leftovers(conn)).await }
 }
 
 /// Where a call goes, or what became of it already.
@@ -71,7 +71,7 @@ async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Resu
     };
     let service = conn.past.service;
     tracing::trace!(method = request.method().name, ?plan, "call");
-    let leftovers = left::leftovers(conn, request);
+    let leftovers = leftovers::of_closed_session(conn, request);
     let outcome = match plan {
         Plan::Open => Box::pin(open::open_session(conn, request)).await,
         Plan::OpenBeeswax => Box::pin(open::open_beeswax(conn, request)).await,
@@ -85,7 +85,7 @@ async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Resu
     if outcome == CallOutcome::Reply
         && let Some(leftovers) = leftovers
     {
-        conn.forgotten.extend(leftovers);
+        conn.leftovers.extend(leftovers);
     }
     Ok(outcome)
 }
@@ -105,7 +105,7 @@ async fn refuse_mistyped<S: Stream>(
 async fn plan<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<Planned, End> {
     let method = request.method();
     forget_lost_beeswax(conn);
-    let decided = asking::decided(conn, method, request.facts()).await?;
+    let decided = locate::decided(conn, method, request.facts()).await?;
     if let Err(ended) = expired::use_session(conn, request)
         && let Some(told) = Box::pin(expired::tell_over(conn, request, &ended)).await?
     {
@@ -184,12 +184,12 @@ async fn next_bytes<S: Stream>(conn: &mut Conn<S>) -> Result<Option<Chunk>, End>
                 return if chunk.is_empty() { Err(End::ClientClosed) } else { Ok(Some(chunk)) };
             }
             () = ready(()), if leave => return Err(End::RouterShutdown),
-            () = conn.bell.rings_besides(Ring::Drain), if !conn.leaving => {
+            () = conn.signals.received_besides(Signal::Drain), if !conn.leaving => {
                 conn.leaving = true;
                 conn.look_in(DRAIN_LOOK_INTERVAL);
             }
-            () = conn.bell.rings_besides(Ring::Look) => {
-                conn.bell.answer(Ring::Look);
+            () = conn.signals.received_besides(Signal::Look) => {
+                conn.signals.clear(Signal::Look);
                 Box::pin(moving::leave_coordinators(conn)).await?;
             }
             // Links and alarm together: each branch costs something in every call.
@@ -198,7 +198,7 @@ async fn next_bytes<S: Stream>(conn: &mut Conn<S>) -> Result<Option<Chunk>, End>
                 conn.look.poll_rings(cx)
             }) => {
                 // Boxed: an idle connection must not hold what that takes.
-                Box::pin(tend::look_after_sessions(conn)).await;
+                Box::pin(keepalive::look_after_sessions(conn)).await;
             }
         }
     }

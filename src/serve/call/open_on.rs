@@ -14,7 +14,7 @@ use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::outcome::{Answered, Body, Trouble};
 use crate::serve::call::{braking, sending};
-use crate::serve::fleet::shared::Fleet;
+use crate::serve::fleet::Fleet;
 use crate::serve::link::Link;
 use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::link::own_call;
@@ -51,7 +51,7 @@ pub(in crate::serve) async fn ask<S: Stream>(
     request: &mut Request,
     deadline: Instant,
 ) -> Result<Answered<S>, Trouble> {
-    let is_new = !link.slot.is_settled();
+    let is_new = !link.slot.is_answered();
     let asked = ask_on(conn, link, request, deadline).await;
     braking::note_use(conn, is_new, &asked);
     asked

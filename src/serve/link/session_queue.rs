@@ -35,7 +35,7 @@ impl<G> Waiter<G> {
 
 /// New sessions that wait for room on any coordinator of a cluster.
 #[derive(Debug)]
-pub(in crate::serve) struct Lobby<G> {
+pub(in crate::serve) struct SessionQueue<G> {
     turns: Mutex<Turns<Waiter<G>>>,
     /// As many as wait.
     waiting: AtomicUsize,
@@ -47,7 +47,7 @@ pub(in crate::serve) struct Lobby<G> {
     pub(super) metrics: QueueMetrics,
 }
 
-impl<G> Lobby<G> {
+impl<G> SessionQueue<G> {
     /// Nobody waits.
     pub(in crate::serve) fn new(room: &RoomSettings, metrics: QueueMetrics) -> Self {
         let (timeout, length) = (room.queue_timeout, room.queue_length);

@@ -4,7 +4,7 @@ use tokio::time::timeout;
 
 use crate::ids::Service;
 use crate::net::stream::Stream;
-use crate::serve::call::conn::{Conn, Left};
+use crate::serve::call::conn::{Conn, SessionLeftover};
 use crate::serve::call::linking::Unlinked;
 use crate::serve::call::outcome::{Deliver, Trouble};
 use crate::serve::call::{exchange, linking};
@@ -17,24 +17,27 @@ use crate::wire::method::Role;
 use crate::wire::verdict::Verdict;
 
 /// The leftovers of the session that a request closes.
-pub(in crate::serve) fn leftovers<S: Stream>(conn: &Conn<S>, request: &Request) -> Option<Box<[Left]>> {
+pub(in crate::serve) fn of_closed_session<S: Stream>(
+    conn: &Conn<S>,
+    request: &Request,
+) -> Option<Box<[SessionLeftover]>> {
     let closes = request.method().role == Role::CloseSession;
     let moved = request.hold.as_ref().is_some_and(|hold| hold.moved);
     let session = request.facts().handle().filter(|_| closes && moved);
     let Handle { guid: session, .. } = session?;
     let leftovers = conn.fleet.table.leftovers(&session).into_iter();
-    Some(leftovers.map(|leftover| Left { session, leftover }).collect())
+    Some(leftovers.map(|leftover| SessionLeftover { session, leftover }).collect())
 }
 
 /// Closes sessions where they are of no more use: what is left of one that its client has closed where it is now, whose
 /// handle would still open it there, or that came back to a coordinator. What cannot be reached ends with its links.
-pub(in crate::serve) async fn close_forgotten<S: Stream>(conn: &mut Conn<S>) -> Result<(), End> {
-    let forgotten = std::mem::take(&mut conn.forgotten);
-    if forgotten.is_empty() {
+pub(in crate::serve) async fn close_leftovers<S: Stream>(conn: &mut Conn<S>) -> Result<(), End> {
+    let leftovers = std::mem::take(&mut conn.leftovers);
+    if leftovers.is_empty() {
         return Ok(());
     }
     let closing = async {
-        for Left { session, leftover } in forgotten {
+        for SessionLeftover { session, leftover } in leftovers {
             let Some(coordinator) = conn.fleet.cluster.coordinator(leftover.coordinator) else { continue };
             let message = close_session(&leftover.handle, 1);
             let Some(mut request) = Request::own(&message) else { continue };

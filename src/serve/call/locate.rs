@@ -12,13 +12,13 @@ use crate::clock;
 use crate::cluster::Coordinator;
 use crate::cluster::room::Purpose;
 use crate::ids::{CoordinatorId, Service};
-use crate::metrics::AskingOutcome;
+use crate::metrics::LocateOutcome;
 use crate::net::stream::Stream;
-use crate::serve::call::asking::round::{Heard, Round};
 use crate::serve::call::conn::Conn;
 use crate::serve::call::expired;
+use crate::serve::call::locate::round::{Heard, Round};
 use crate::serve::call::outcome::{Decided, Failed};
-use crate::serve::fleet::lookups::Place;
+use crate::serve::fleet::lookups::Lookup;
 use crate::serve::message::end::End;
 use crate::serve::message::link_end::Look;
 use crate::serve::message::request::Request;
@@ -48,7 +48,7 @@ pub(in crate::serve) async fn decided<S: Stream>(
         plan => return Ok(Decided::Known(plan)),
     };
     // Boxed: few calls ever ask.
-    Box::pin(ask_around(conn, question, method, request)).await.map(Decided::Asked)
+    Box::pin(locate_owner(conn, question, method, request)).await.map(Decided::Asked)
 }
 
 /// Where a call goes whose handle the table lacks: to the owner, or to one who knows what is wrong with the handle; if
@@ -56,13 +56,13 @@ pub(in crate::serve) async fn decided<S: Stream>(
 ///
 /// # Errors
 /// The client is gone.
-async fn ask_around<S: Stream>(
+async fn locate_owner<S: Stream>(
     conn: &mut Conn<S>,
     question: Question,
     method: &'static Method,
     request: &Facts,
 ) -> Result<Plan, End> {
-    let finding = find(conn, question, None).await?;
+    let finding = locate(conn, question, None).await?;
     let affinity =
         if finding.is_some_and(Finding::is_claimed) { Affinity::Located } else { Affinity::Nowhere };
     Ok(match finding.and_then(Finding::coordinator) {
@@ -71,9 +71,9 @@ async fn ask_around<S: Stream>(
     })
 }
 
-/// Where a call goes whose coordinator was found by asking and has not what it names: it was wrong then, or it has ended
+/// Where a call goes whose coordinator was located and has not what it names: it was wrong then, or it has ended
 /// it since. The others are asked, once.
-pub(in crate::serve) async fn find_elsewhere<S: Stream>(
+pub(in crate::serve) async fn locate_elsewhere<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     wrong: &Coordinator,
@@ -84,7 +84,7 @@ pub(in crate::serve) async fn find_elsewhere<S: Stream>(
     let Some(question) = request.doubt.take().filter(|_| lacks_it && request.is_whole()) else {
         return Ok(None);
     };
-    tracing::debug!(coordinator = %wrong.name, handle = ?question.handle(), "it was found by asking, and is not there");
+    tracing::debug!(coordinator = %wrong.name, handle = ?question.handle(), "it was located there, and is not there");
     let handle = question.handle();
     conn.in_use = None;
     conn.attached.forget(&handle.guid);
@@ -95,7 +95,7 @@ pub(in crate::serve) async fn find_elsewhere<S: Stream>(
         Question::Session(_) => {}
         Question::Operation(..) => conn.fleet.table.forget_operation(&handle),
     }
-    let found = find(conn, question, Some(wrong.id)).await?;
+    let found = locate(conn, question, Some(wrong.id)).await?;
     // As it is noted now.
     let _over = expired::use_session(conn, request);
     let found = found.filter(|found| found.is_claimed()).and_then(Finding::coordinator);
@@ -103,33 +103,33 @@ pub(in crate::serve) async fn find_elsewhere<S: Stream>(
 }
 
 /// The coordinator that has the handle, or can say that it is not good, other than this one; none if nobody was asked.
-async fn find<S: Stream>(
+async fn locate<S: Stream>(
     conn: &mut Conn<S>,
     question: Question,
     except: Option<CoordinatorId>,
 ) -> Result<Option<Finding>, End> {
     let fleet = Arc::clone(&conn.fleet);
     let deadline = Instant::from_std(clock::now() + conn.shared.settings.connect_timeout * PATIENCE);
-    let key = fleet.askings.key(&question, conn.links.identity());
+    let key = fleet.lookups.key(&question, conn.links.identity());
     let first = loop {
-        let answer = match fleet.askings.place(key, clock::now()) {
-            Place::First(first) => break first,
-            Place::Joins(answer) => answer,
-            Place::Nowhere => return Ok(not_asked(conn, &question, AskingOutcome::Remembered, None)),
+        let answer = match fleet.lookups.join(key, clock::now()) {
+            Lookup::First(first) => break first,
+            Lookup::Joins(answer) => answer,
+            Lookup::Nowhere => return Ok(not_asked(conn, &question, LocateOutcome::Remembered, None)),
         };
         match until(conn, deadline, answer.told()).await? {
             Some(Some(finding)) => {
                 let finding = Some(finding).filter(|it| except.is_none() || it.coordinator() != except);
-                return Ok(not_asked(conn, &question, AskingOutcome::Joined, finding));
+                return Ok(not_asked(conn, &question, LocateOutcome::Joined, finding));
             }
             // Who asked gave up: this one asks.
             Some(None) => {}
-            None => return Ok(not_asked(conn, &question, AskingOutcome::Limited, None)),
+            None => return Ok(not_asked(conn, &question, LocateOutcome::Limited, None)),
         }
     };
-    let turn = until(conn, deadline, fleet.askings.turn(conn.client.address())).await?;
+    let turn = until(conn, deadline, fleet.lookups.turn(conn.client.address())).await?;
     let Some(Some(_turn)) = turn else {
-        return Ok(not_asked(conn, &question, AskingOutcome::Limited, None));
+        return Ok(not_asked(conn, &question, LocateOutcome::Limited, None));
     };
     let heard = ask_all(conn, question, except, deadline).await?;
     let finding = heard.answers.finding();
@@ -154,10 +154,10 @@ async fn until<S: Stream, T>(
 fn not_asked<S: Stream>(
     conn: &Conn<S>,
     question: &Question,
-    outcome: AskingOutcome,
+    outcome: LocateOutcome,
     finding: Option<Finding>,
 ) -> Option<Finding> {
-    conn.shared.metrics.askings.count(outcome);
+    conn.shared.metrics.handle_lookups.count(outcome);
     tracing::debug!(handle = ?question.handle(), ?outcome, "not asked for a handle");
     finding
 }
@@ -202,14 +202,14 @@ fn note_heard<S: Stream>(conn: &mut Conn<S>, question: Question, finding: Findin
             if let (Some(owner), Some((_, reply))) = (conn.fleet.cluster.coordinator(owner), reply) {
                 note_found(conn, question, &owner, reply);
             }
-            AskingOutcome::Found
+            LocateOutcome::Found
         }
-        Finding::Refused(_) | Finding::Disputed(_) => AskingOutcome::Refused,
-        Finding::Nowhere { all: true, .. } => AskingOutcome::Nowhere,
-        Finding::Nowhere { all: false, .. } => AskingOutcome::Unanswered,
+        Finding::Refused(_) | Finding::Disputed(_) => LocateOutcome::Refused,
+        Finding::Nowhere { all: true, .. } => LocateOutcome::Nowhere,
+        Finding::Nowhere { all: false, .. } => LocateOutcome::Unanswered,
     };
-    conn.shared.metrics.askings.count(outcome);
-    if outcome != AskingOutcome::Found {
+    conn.shared.metrics.handle_lookups.count(outcome);
+    if outcome != LocateOutcome::Found {
         tracing::debug!(?handle, ?outcome, silent = heard.silent.len(), "asked for a handle");
         for coordinator in heard.silent.iter().filter_map(|id| conn.fleet.cluster.coordinator(*id)) {
             conn.fleet.doubt(&coordinator, Service::Hs2);
@@ -233,8 +233,8 @@ fn note_found<S: Stream>(conn: &mut Conn<S>, question: Question, owner: &Arc<Coo
         Question::Session(_) => {
             let (guid, secret) = (handle.guid, Some(handle.secret));
             let session = GuidText(guid);
-            if let Some(left_out) = conn.shared.admit_line("session found by asking", "") {
-                tracing::info!(%session, coordinator = %name, left_out, "session found by asking");
+            if let Some(left_out) = conn.shared.admit_line("session located", "") {
+                tracing::info!(%session, coordinator = %name, left_out, "session located");
             }
             let (count, tenancy) = (owner.count_session(), conn.links.begin_session(owner));
             let access = conn.links.access().clone();
@@ -246,9 +246,9 @@ fn note_found<S: Stream>(conn: &mut Conn<S>, question: Question, owner: &Arc<Coo
             }
         }
         Question::Operation(..) => {
-            if let Some(left_out) = conn.shared.admit_line("operation found by asking", "") {
+            if let Some(left_out) = conn.shared.admit_line("operation located", "") {
                 let operation = GuidText(handle.guid);
-                tracing::info!(%operation, coordinator = %name, left_out, "operation found by asking");
+                tracing::info!(%operation, coordinator = %name, left_out, "operation located");
             }
             let counted = owner.count_operation();
             let running = runs(reply, conn.fleet.cluster.flavor).then(|| owner.count_running().minted());

@@ -7,7 +7,7 @@ use hs2router::clock;
 use hs2router::fake::client::{Hs2Client, Login};
 use hs2router::fake::{Coordinator, Fault, Settings};
 
-use super::{PING, STATUS, askings, unknown};
+use super::{PING, STATUS, lookups, unknown};
 use crate::support::fleet::{Fleet, id, refusal};
 use crate::support::router::{TestRouter, eventually};
 
@@ -26,7 +26,7 @@ fn a_handle_that_nobody_has_is_asked_for_once() {
         }
     }
     assert_eq!((fleet.calls(PING).len(), fleet.calls(STATUS).len()), (3 + 10, 3));
-    assert_eq!((askings(fleet.router(), "nowhere"), askings(fleet.router(), "remembered")), (2, 18));
+    assert_eq!((lookups(fleet.router(), "nowhere"), lookups(fleet.router(), "remembered")), (2, 18));
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn two_calls_with_the_same_handle_at_the_same_time_ask_once() {
         }
     });
     assert_eq!(fleet.calls(PING).len(), 3);
-    assert_eq!((askings(fleet.router(), "found"), askings(fleet.router(), "joined")), (1, 7));
+    assert_eq!((lookups(fleet.router(), "found"), lookups(fleet.router(), "joined")), (1, 7));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn one_address_asks_so_much_and_no_more() {
     }
     let took = clock::now() - begun;
     let allowed = 1_000 + 100 * (took.as_secs() + 1);
-    let (asked, limited) = (askings(fleet.router(), "nowhere"), askings(fleet.router(), "limited"));
+    let (asked, limited) = (lookups(fleet.router(), "nowhere"), lookups(fleet.router(), "limited"));
     assert!(asked <= allowed, "{asked} in {took:?}");
     assert_eq!(asked + limited, 1_500);
     assert_eq!(fleet.calls(PING).len() as u64, 1_500 + asked);
@@ -113,10 +113,10 @@ fn what_nobody_had_is_asked_for_again_when_a_coordinator_was_restarted() {
     let nobodys = unknown(&client.open(&[]).unwrap(), 1);
     refusal(client.ping(&nobodys));
     refusal(client.ping(&nobodys));
-    assert_eq!((askings(&router, "nowhere"), askings(&router, "remembered")), (1, 1));
+    assert_eq!((lookups(&router, "nowhere"), lookups(&router, "remembered")), (1, 1));
     coordinator.restart();
     assert!(eventually(|| {
         refusal(client.ping(&nobodys));
-        askings(&router, "nowhere") == 2
+        lookups(&router, "nowhere") == 2
     }));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hs2router::fake::client::{Hs2Client, Login};
 use hs2router::fake::{Coordinator, Password, Settings};
 
-use super::{askings, unknown};
+use super::{lookups, unknown};
 use crate::support::fleet::{id, refusal};
 use crate::support::router::TestRouter;
 
@@ -43,6 +43,6 @@ fn a_password_that_was_right_once_is_refused_once_and_shown_around_no_more() {
         );
     }
     assert!((refusals(&router) - 1.0).abs() < f64::EPSILON, "{} wrong binds", refusals(&router));
-    assert_eq!(askings(&router, "unanswered"), 20, "the others might have had it");
+    assert_eq!(lookups(&router, "unanswered"), 20, "the others might have had it");
     client.ping(&session).unwrap();
 }

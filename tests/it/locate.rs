@@ -22,9 +22,9 @@ mod requests;
 const PING: &str = "PingImpalaHS2Service";
 const STATUS: &str = "GetOperationStatus";
 
-/// How many askings of this router ended so.
-fn askings(router: &TestRouter, outcome: &str) -> u64 {
-    let count = router.metric(&format!("hs2router_askings_total{{outcome=\"{outcome}\"}}"));
+/// How many lookups of this router ended so.
+fn lookups(router: &TestRouter, outcome: &str) -> u64 {
+    let count = router.metric(&format!("hs2router_handle_lookups_total{{outcome=\"{outcome}\"}}"));
     format!("{count:.0}").parse().unwrap()
 }
 
@@ -64,7 +64,7 @@ fn work_goes_on(mut fleet: Fleet) {
     assert_eq!(fleet.known().table.sessions(), 3);
     assert!(fleet.loads().iter().all(|load| load.open_sessions == 1 && load.running_operations == 0));
     // Each operation and each session was asked for once.
-    assert_eq!((askings(fleet.router(), "found"), askings(fleet.router(), "nowhere")), (6, 0));
+    assert_eq!((lookups(fleet.router(), "found"), lookups(fleet.router(), "nowhere")), (6, 0));
     let mut client = fleet.hs2();
     for session in &sessions {
         client.close_session(session).unwrap();
@@ -72,7 +72,7 @@ fn work_goes_on(mut fleet: Fleet) {
     fleet.await_idle();
     let log = fleet.router().logs().text();
     for session in &sessions {
-        let line = format!("session found by asking session={}", id(&session.session_id));
+        let line = format!("session located session={}", id(&session.session_id));
         assert_eq!(log.matches(&line).count(), 1, "{line}");
     }
 }
@@ -152,7 +152,7 @@ fn an_expired_session_is_told_so_by_its_own_coordinator() {
         client.close_session(session).unwrap();
     }
     assert_eq!(fleet.spread(), [0, 0, 0], "a close still reaches it");
-    assert_eq!(askings(fleet.router(), "refused"), 6);
+    assert_eq!(lookups(fleet.router(), "refused"), 6);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn a_wrong_secret_spoils_nothing_for_the_right_one() {
         fleet.known().table.remove_session(&id(&session.session_id).0);
     }
     assert_eq!(texts(&owner.fetch(&operation, 10).unwrap().0.unwrap()).len(), 5);
-    assert_eq!(askings(fleet.router(), "nowhere"), 3, "each guess once; then it is remembered");
+    assert_eq!(lookups(fleet.router(), "nowhere"), 3, "each guess once; then it is remembered");
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn with_all_coordinators_down_the_client_is_told_so() {
         let (text, state) = refusal_and_state(client.execute(session, "select 1"));
         assert!(state == "08001" && text.contains("cannot be reached"), "{state}: {text}");
     }
-    assert_eq!(askings(fleet.router(), "unanswered"), 6, "what nobody denied is asked for again");
+    assert_eq!(lookups(fleet.router(), "unanswered"), 6, "what nobody denied is asked for again");
 }
 
 /// Coordinators are given up after 600 ms.
@@ -264,7 +264,7 @@ fn a_coordinator_that_hangs_holds_no_call_past_the_deadline() {
     assert_eq!(text, format!("Invalid session id: {}\n", id(&lost.session_id)), "of one who answered");
     let took = clock::now() - begun;
     assert!(took < Duration::from_secs(10), "{took:?}");
-    assert_eq!(askings(fleet.router(), "unanswered"), 1);
+    assert_eq!(lookups(fleet.router(), "unanswered"), 1);
     fleet.coordinator(2).faults().clear();
     assert_eq!(client.query(lost, "select coordinator()").unwrap(), [["c3"]], "nothing was remembered");
 }

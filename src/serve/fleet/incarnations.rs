@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::cluster::Coordinator;
 use crate::ids::Service;
 use crate::net::stream::Stream;
-use crate::serve::fleet::shared::Fleet;
+use crate::serve::fleet::Fleet;
 
 impl<S: Stream> Fleet<S> {
     /// Another process answers than the one that last told at a moment when it was started: what was answered until then was
