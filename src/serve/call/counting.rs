@@ -8,24 +8,24 @@ use crate::serve::shared::Shared;
 use crate::wire::method::Method;
 
 /// Counts the calls of a connection. One that is under way when this is dropped counts as unanswered.
-pub(in crate::serve) struct CallCount<S: Stream> {
+pub(crate) struct CallCount<S: Stream> {
     shared: Arc<Shared<S>>,
     under_way: Option<&'static Method>,
 }
 
 impl<S: Stream> CallCount<S> {
     /// Of a connection on which no call is under way.
-    pub(in crate::serve) fn new(shared: Arc<Shared<S>>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared<S>>) -> Self {
         Self { shared, under_way: None }
     }
 
     /// A call begins.
-    pub(in crate::serve) fn begin(&mut self, method: &'static Method) {
+    pub(crate) fn begin(&mut self, method: &'static Method) {
         self.under_way = Some(method);
     }
 
     /// The call that is under way has ended like this.
-    pub(in crate::serve) fn end(&mut self, outcome: CallOutcome) {
+    pub(crate) fn end(&mut self, outcome: CallOutcome) {
         if let Some(method) = self.under_way.take() {
             self.shared.calls.count(method.place(), outcome);
         }

@@ -23,7 +23,7 @@ use crate::wire::method::{Method, Retry};
 
 /// Why a call has no link.
 #[derive(Debug)]
-pub(in crate::serve) enum Unlinked {
+pub(crate) enum Unlinked {
     /// Its client's connection ends.
     Client(End),
     /// The coordinator gives none.
@@ -46,7 +46,7 @@ impl From<NoLink> for Unlinked {
 ///
 /// # Errors
 /// As [`link_to`].
-pub(in crate::serve) async fn link_for<S: Stream>(
+pub(crate) async fn link_for<S: Stream>(
     conn: &mut Conn<S>,
     candidate: &mut Candidate<S>,
     service: Service,
@@ -63,7 +63,7 @@ pub(in crate::serve) async fn link_for<S: Stream>(
 /// # Errors
 /// [`Unlinked::Client`], when the client left while it waited; [`Unlinked::NoLink`], when the coordinator was not reached, has
 /// no room for so long, or does not accept the login.
-pub(in crate::serve) async fn link_to<S: Stream>(
+pub(crate) async fn link_to<S: Stream>(
     conn: &mut Conn<S>,
     coordinator: &Arc<Coordinator>,
     service: Service,
@@ -129,7 +129,7 @@ fn holder_for<'a, S: Stream>(conn: &'a Conn<S>, request: &Request) -> Holder<'a>
 }
 
 /// The link that was granted, unless a look shows that it was closed: then, or if only a slot was granted, a new one.
-pub(in crate::serve) async fn link_of<S: Stream>(
+pub(crate) async fn link_of<S: Stream>(
     conn: &mut Conn<S>,
     grant: Grant<S>,
     method: &Method,

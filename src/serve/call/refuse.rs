@@ -22,7 +22,7 @@ use crate::wire::{beeswax, hs2};
 
 /// Why a call gets no answer from a coordinator.
 #[derive(Debug)]
-pub(in crate::serve) struct NoAnswer {
+pub(crate) struct NoAnswer {
     /// What kind of failure the client's driver will see.
     pub sql_state: SqlState,
     /// For people.
@@ -31,7 +31,7 @@ pub(in crate::serve) struct NoAnswer {
 
 impl NoAnswer {
     /// There is no link to the only coordinator that could answer.
-    pub(in crate::serve) fn no_link(conn: ConnId, coordinator: &Coordinator, cause: &NoLink) -> Self {
+    pub(crate) fn no_link(conn: ConnId, coordinator: &Coordinator, cause: &NoLink) -> Self {
         let sql_state = sql_state(cause.phase());
         if sql_state == SqlState::CouldNotConnect {
             return Self::unreachable(conn, coordinator, cause);
@@ -45,18 +45,14 @@ impl NoAnswer {
     }
 
     /// Nothing was sent to a coordinator.
-    pub(in crate::serve) fn unreachable(
-        conn: ConnId,
-        coordinator: &Coordinator,
-        cause: impl fmt::Display,
-    ) -> Self {
+    pub(crate) fn unreachable(conn: ConnId, coordinator: &Coordinator, cause: impl fmt::Display) -> Self {
         let name = &coordinator.name;
         let message = format!("hs2router ({conn}): coordinator {name} cannot be reached: {cause}");
         Self { sql_state: SqlState::CouldNotConnect, message }
     }
 
     /// The coordinator that the call belongs to was removed.
-    pub(in crate::serve) fn removed(conn: ConnId) -> Self {
+    pub(crate) fn removed(conn: ConnId) -> Self {
         let message = format!(
             "hs2router ({conn}): the coordinator that had this was removed from its cluster: open a new session"
         );
@@ -64,7 +60,7 @@ impl NoAnswer {
     }
 
     /// The coordinator was lost while the call was under way.
-    pub(in crate::serve) fn lost(conn: ConnId, coordinator: &Coordinator, cause: impl fmt::Display) -> Self {
+    pub(crate) fn lost(conn: ConnId, coordinator: &Coordinator, cause: impl fmt::Display) -> Self {
         let name = &coordinator.name;
         let message = format!(
             "hs2router ({conn}): coordinator {name} was lost during the call: {cause}; whether the call was carried out \
@@ -74,25 +70,25 @@ impl NoAnswer {
     }
 
     /// No coordinator takes a new session.
-    pub(in crate::serve) fn nowhere(conn: ConnId, cluster: &str, cause: impl fmt::Display) -> Self {
+    pub(crate) fn nowhere(conn: ConnId, cluster: &str, cause: impl fmt::Display) -> Self {
         let message =
             format!("hs2router ({conn}): no coordinator of cluster {cluster} takes a session: {cause}");
         Self { sql_state: SqlState::Refused, message }
     }
 
     /// No candidate took a new session.
-    pub(in crate::serve) fn none_took(conn: ConnId, sql_state: SqlState, text: &str) -> Self {
+    pub(crate) fn none_took(conn: ConnId, sql_state: SqlState, text: &str) -> Self {
         Self { sql_state, message: format!("hs2router ({conn}): {text}") }
     }
 
     /// The request is not one that may be passed on.
-    pub(in crate::serve) fn bad_request(conn: ConnId, cause: impl fmt::Display) -> Self {
+    pub(crate) fn bad_request(conn: ConnId, cause: impl fmt::Display) -> Self {
         let message = format!("hs2router ({conn}): the request was not sent to a coordinator: {cause}");
         Self { sql_state: SqlState::General, message }
     }
 
     /// As a reply to this request.
-    pub(in crate::serve) fn reply(&self, service: Service, request: &Facts) -> BytesMut {
+    pub(crate) fn reply(&self, service: Service, request: &Facts) -> BytesMut {
         let refusal = Refusal { sql_state: self.sql_state, message: &self.message };
         let name = request.name.as_bytes();
         match service {
@@ -104,7 +100,7 @@ impl NoAnswer {
 
 /// That a close or cancel had its effect, as a reply to this request: it was sent twice because its link was lost, and the
 /// second time there was nothing left to close.
-pub(in crate::serve) fn done(service: Service, request: &Facts) -> BytesMut {
+pub(crate) fn done(service: Service, request: &Facts) -> BytesMut {
     let name = request.name.as_bytes();
     match service {
         Service::Beeswax => beeswax::reply::success(name, request.seqid),
@@ -113,7 +109,7 @@ pub(in crate::serve) fn done(service: Service, request: &Facts) -> BytesMut {
 }
 
 /// Answers a call in a coordinator's place, once all of it has come; slowly, if the client dials in vain all the time.
-pub(in crate::serve) async fn refuse<S: Stream>(
+pub(crate) async fn refuse<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     service: Service,

@@ -17,7 +17,7 @@ const REASONS_KEPT: usize = 8;
 
 /// A coordinator that is tried next.
 #[derive(Debug)]
-pub(in crate::serve) struct Candidate<S: Stream> {
+pub(crate) struct Candidate<S: Stream> {
     /// Which it is; counts the open there.
     pub opening: Opening,
     /// A link, or a slot to dial one; none for whoever has a link there that is its own.
@@ -26,18 +26,18 @@ pub(in crate::serve) struct Candidate<S: Stream> {
 
 impl<S: Stream> Candidate<S> {
     /// Which it is.
-    pub(in crate::serve) fn coordinator(&self) -> &Arc<Coordinator> {
+    pub(crate) fn coordinator(&self) -> &Arc<Coordinator> {
         self.opening.coordinator()
     }
 }
 
 /// Whoever looked is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) struct ClientGone;
+pub(crate) struct ClientGone;
 
 /// The candidates so far.
 #[derive(Debug, Default)]
-pub(in crate::serve) struct Candidates {
+pub(crate) struct Candidates {
     tried: Vec<CoordinatorId>,
     /// Why they did not take it, in the order in which they were tried.
     reasons: Vec<String>,
@@ -48,22 +48,22 @@ pub(in crate::serve) struct Candidates {
 
 impl Candidates {
     /// A search that leaves these out.
-    pub(in crate::serve) fn besides(avoided: Vec<CoordinatorId>) -> Self {
+    pub(crate) fn besides(avoided: Vec<CoordinatorId>) -> Self {
         Self { tried: avoided, ..Self::default() }
     }
 
     /// Whether none was tried.
-    pub(in crate::serve) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.tried.is_empty()
     }
 
     /// Those that were tried, and those that are left out.
-    pub(in crate::serve) fn tried(&self) -> &[CoordinatorId] {
+    pub(crate) fn tried(&self) -> &[CoordinatorId] {
         &self.tried
     }
 
     /// This one is tried now.
-    pub(in crate::serve) fn begin(&mut self, coordinator: &Coordinator) {
+    pub(crate) fn begin(&mut self, coordinator: &Coordinator) {
         self.tried.push(coordinator.id);
     }
 
@@ -72,7 +72,7 @@ impl Candidates {
     ///
     /// # Errors
     /// [`ClientGone`], when `gone` was ready while it waited.
-    pub(in crate::serve) async fn next<S: Stream>(
+    pub(crate) async fn next<S: Stream>(
         &mut self,
         seeker: &Seeker<'_, S>,
         gone: impl Future<Output = ()>,
@@ -92,7 +92,7 @@ impl Candidates {
     }
 
     /// A coordinator did not take it, for this reason.
-    pub(in crate::serve) fn note_failed(&mut self, coordinator: &Coordinator, reason: impl fmt::Display) {
+    pub(crate) fn note_failed(&mut self, coordinator: &Coordinator, reason: impl fmt::Display) {
         self.failed += 1;
         if self.reasons.len() < REASONS_KEPT {
             self.reasons.push(format!("{}: {reason}", coordinator.name));
@@ -100,7 +100,7 @@ impl Candidates {
     }
 
     /// What it counts as if none took it.
-    pub(in crate::serve) fn refusal(&self) -> RefusalCause {
+    pub(crate) fn refusal(&self) -> RefusalCause {
         match self.no_room {
             Some(_) => RefusalCause::NoRoom,
             None if self.tried.is_empty() => RefusalCause::NoCoordinator,
@@ -109,7 +109,7 @@ impl Candidates {
     }
 
     /// For people: how many were tried for a service, and what came of each.
-    pub(in crate::serve) fn tell(&self, cluster: &Cluster, service: Service) -> String {
+    pub(crate) fn tell(&self, cluster: &Cluster, service: Service) -> String {
         let full = self.no_room.map(|no_room| no_room.to_string());
         let name = &cluster.name;
         let who = match self.failed {
