@@ -6,19 +6,19 @@ use crate::cluster::DrainSettings;
 use crate::cluster::room::Limits;
 
 /// How long a session may be on its way, and its calls wait for it.
-pub(in crate::serve) const MOVE_TIME: Duration = Duration::from_secs(5);
+pub(crate) const MOVE_TIME: Duration = Duration::from_secs(5);
 /// How often a connection looks, while the router drains, whether it can end.
-pub(in crate::serve) const DRAIN_LOOK_INTERVAL: Duration = Duration::from_millis(200);
+pub(crate) const DRAIN_LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A reply that is held until it is whole has this many bytes at most; Impala's to `OpenSession` has some 10 KiB.
-pub(in crate::serve) const HELD_REPLY_LIMIT: usize = 1 << 20;
+pub(crate) const HELD_REPLY_LIMIT: usize = 1 << 20;
 /// Bytes of it that are not counted as `replay_memory`: no open of a sound coordinator shall fail because others hold much, nor
 /// a reply that could be delivered as it comes.
-pub(in crate::serve) const FREE_REPLY_BYTES: usize = 16 << 10;
+pub(crate) const FREE_REPLY_BYTES: usize = 16 << 10;
 
 /// How long an answer may take if it is not sure that the coordinator has seen the request's end. Nothing that is known takes
 /// part in this but methods that the router does not know.
-pub(in crate::serve) const UNSURE_FOR: Duration = Duration::from_mins(5);
+pub(crate) const UNSURE_FOR: Duration = Duration::from_mins(5);
 
 /// Times and sizes of the data path; `docs/CONFIG.md` explains each under `[router]`.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub struct SessionUpkeep {
 
 impl SessionUpkeep {
     /// An idle client's sessions are touched this often, which is soon enough if one touch fails.
-    pub(in crate::serve) fn touch_after(&self) -> Duration {
+    pub(crate) fn touch_after(&self) -> Duration {
         self.disconnected_session_timeout / 3
     }
 }

@@ -36,13 +36,13 @@ pub struct Shared<S: Stream = TcpStream> {
     /// Bytes of requests that are held.
     pub replay: ReplayMemory,
     /// What calls connections while they wait for something else.
-    pub(in crate::serve) all_signals: Arc<AllSignals>,
+    pub(crate) all_signals: Arc<AllSignals>,
     /// Cancelled when the router shall end: connections leave as soon as nothing is under way on them.
     pub draining: CancellationToken,
     /// Cancelled when those that are still there are cut.
     pub cut: CancellationToken,
     /// A permit for each open that was given up and may still come to something.
-    pub(in crate::serve) late_opens: Arc<Semaphore>,
+    pub(crate) late_opens: Arc<Semaphore>,
     /// Bounds the lines in the log that strangers can cause.
     warnings: WarningLimit,
     next_connection: AtomicU64,
@@ -83,17 +83,17 @@ impl<S: Stream> Shared<S> {
     }
 
     /// Has connections look for sessions that shall leave their coordinators.
-    pub(in crate::serve) fn have_connections_look(&self) {
+    pub(crate) fn have_connections_look(&self) {
         self.all_signals.send(Signal::Look);
     }
 
     /// Whether a line that strangers can cause may be logged: `None` if not, else how many of its kind were left out before.
-    pub(in crate::serve) fn admit_line(&self, line: &'static str, why: &'static str) -> Option<u64> {
+    pub(crate) fn admit_line(&self, line: &'static str, why: &'static str) -> Option<u64> {
         self.warnings.admit(line, why, clock::now())
     }
 
     /// Says that a session is not in the table: calls that name it on other connections are at the mercy of chance.
-    pub(in crate::serve) fn warn_unknown(&self, session: &GuidText, error: NotKept) {
+    pub(crate) fn warn_unknown(&self, session: &GuidText, error: NotKept) {
         if let Some(left_out) = self.admit_line("a session is not known", "") {
             tracing::warn!(%session, %error, left_out, "a session is not known");
         }

@@ -2,7 +2,7 @@
 
 pub mod draining;
 pub mod membership;
-pub(in crate::serve) mod probing;
-pub(in crate::serve) mod reaping;
+pub(crate) mod probing;
+pub(crate) mod reaping;
 pub mod upkeep;
 pub mod watching;

@@ -11,7 +11,7 @@ use crate::serve::link::port::Port;
 use crate::serve::link::slot::{Grant, Slot};
 
 /// A probe with the place that it has on its port as long as it keeps a session there.
-pub(in crate::serve) struct Probing<S: Stream> {
+pub(crate) struct Probing<S: Stream> {
     probe: Probe<S::Network>,
     port: Arc<Port<S>>,
     slot: Option<Slot<S>>,
@@ -23,7 +23,7 @@ pub(in crate::serve) struct Probing<S: Stream> {
 
 impl<S: Stream> Probing<S> {
     /// A probe that keeps nothing yet.
-    pub(in crate::serve) fn new(probe: Probe<S::Network>, port: &Arc<Port<S>>) -> Self {
+    pub(crate) fn new(probe: Probe<S::Network>, port: &Arc<Port<S>>) -> Self {
         let moves = port.coordinator.moves();
         Self { probe, port: Arc::clone(port), slot: None, moves, web_answers: false }
     }
@@ -35,7 +35,7 @@ impl<S: Stream> Probing<S> {
     ///
     /// # Errors
     /// [`ProbeError`].
-    pub(in crate::serve) async fn run(
+    pub(crate) async fn run(
         &mut self,
         login: Login,
         doubt: Option<Speaks>,
@@ -76,7 +76,7 @@ impl<S: Stream> Probing<S> {
     }
 
     /// Ends the session that it keeps.
-    pub(in crate::serve) async fn close(self) {
+    pub(crate) async fn close(self) {
         self.probe.close().await;
     }
 }

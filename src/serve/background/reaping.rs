@@ -26,7 +26,7 @@ use crate::wire::verdict::Verdict;
 /// their identities. Who logs in has links only as long as a client of that name was there: a session without one is its
 /// coordinator's, whose own timer has begun. Each coordinator has its sessions closed one after the other, so that the one
 /// link that is left of a client serves for all that it had, before they are forgotten.
-pub(in crate::serve) fn close_over<S: Stream>(shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S>>) {
+pub(crate) fn close_over<S: Stream>(shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S>>) {
     let Some(upkeep) = fleet.room.upkeep else { return };
     let grace = upkeep.client_lost_grace;
     let mut sessions: BTreeMap<CoordinatorId, Vec<Guid>> = BTreeMap::new();

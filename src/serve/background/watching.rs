@@ -360,7 +360,7 @@ fn figures(metrics: &ImpalaMetrics) -> Option<Figures> {
 }
 
 /// What is shown of a port.
-pub(in crate::serve) fn port_state(coordinator: &Coordinator, service: Service, now: Instant) -> PortState {
+pub(crate) fn port_state(coordinator: &Coordinator, service: Service, now: Instant) -> PortState {
     match (coordinator.standing(service, now), coordinator.health(service).state()) {
         (Standing::Quiescing, _) => PortState::Quiescing,
         (Standing::Starting, _) => PortState::Starting,

@@ -14,7 +14,7 @@ const LOOK_AT: usize = 64;
 const MOST_LOST: usize = 256;
 
 /// The sessions that a connection is attached to: it has used them and is still there.
-pub(in crate::serve) struct Attached {
+pub(crate) struct Attached {
     table: Arc<Table>,
     sessions: HashMap<Guid, Arc<Activity>>,
     look_at: usize,
@@ -24,19 +24,19 @@ pub(in crate::serve) struct Attached {
 
 impl Attached {
     /// Those of them that are on this coordinator.
-    pub(in crate::serve) fn on(&self, coordinator: CoordinatorId) -> Vec<Guid> {
+    pub(crate) fn on(&self, coordinator: CoordinatorId) -> Vec<Guid> {
         let mut found = self.sessions();
         found.retain(|session| self.table.session_owner(session) == Some(coordinator));
         found
     }
 
     /// To none yet.
-    pub(in crate::serve) fn new(table: &Arc<Table>) -> Self {
+    pub(crate) fn new(table: &Arc<Table>) -> Self {
         Self { table: Arc::clone(table), sessions: HashMap::new(), look_at: LOOK_AT, operation: None }
     }
 
     /// Those that it is attached to.
-    pub(in crate::serve) fn sessions(&self) -> Vec<Guid> {
+    pub(crate) fn sessions(&self) -> Vec<Guid> {
         let mut sessions: Vec<Guid> = self.sessions.keys().copied().collect();
         // Not in an order that is left to chance.
         sessions.sort_unstable();
@@ -45,7 +45,7 @@ impl Attached {
 
     /// The connection uses a session, if there is such a session and this is its handle: who knows the guid only shall
     /// not keep somebody else's session from being forgotten, nor from being idle.
-    pub(in crate::serve) fn attach(&mut self, session: &Handle) -> Option<Arc<Activity>> {
+    pub(crate) fn attach(&mut self, session: &Handle) -> Option<Arc<Activity>> {
         match self.sessions.get(&session.guid) {
             Some(activity) => Some(Arc::clone(activity)),
             None if self.table.is_session(session) => self.attach_to(session.guid),
@@ -54,7 +54,7 @@ impl Attached {
     }
 
     /// The connection uses an operation, and with it its session, on the same condition.
-    pub(in crate::serve) fn attach_operation(&mut self, operation: &Handle) -> Option<Arc<Activity>> {
+    pub(crate) fn attach_operation(&mut self, operation: &Handle) -> Option<Arc<Activity>> {
         if let Some((last, activity)) = &self.operation
             && last == operation
         {
@@ -70,7 +70,7 @@ impl Attached {
     }
 
     /// A session that it used is not what it was: it may be attached to another of that name.
-    pub(in crate::serve) fn forget(&mut self, session: &Guid) {
+    pub(crate) fn forget(&mut self, session: &Guid) {
         if self.sessions.remove(session).is_some() {
             self.table.detach(session);
         }

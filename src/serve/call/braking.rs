@@ -11,7 +11,7 @@ use crate::serve::call::conn::Conn;
 use crate::serve::call::outcome::{Answered, Trouble};
 
 /// Takes in what came of an exchange on a link: of one on which nothing was answered before, that is what its dial was for.
-pub(in crate::serve) fn note_use<S: Stream>(
+pub(crate) fn note_use<S: Stream>(
     conn: &mut Conn<S>,
     is_new: bool,
     exchanged: &Result<Answered<S>, Trouble>,
@@ -25,13 +25,13 @@ pub(in crate::serve) fn note_use<S: Stream>(
 }
 
 /// A link that was dialed for the client is lost, or was never there, without a coordinator having answered anything on it.
-pub(in crate::serve) fn note_in_vain<S: Stream>(conn: &mut Conn<S>) {
+pub(crate) fn note_in_vain<S: Stream>(conn: &mut Conn<S>) {
     let who = Who::of(conn.links.access(), conn.client.address());
     conn.slowed = conn.fleet.brake.lock().note_in_vain(who, clock::now());
 }
 
 /// A coordinator has answered on a link that was dialed for the client.
-pub(in crate::serve) fn note_of_use<S: Stream>(conn: &mut Conn<S>) {
+pub(crate) fn note_of_use<S: Stream>(conn: &mut Conn<S>) {
     let who = Who::of(conn.links.access(), conn.client.address());
     conn.fleet.brake.lock().note_of_use(who);
     conn.slowed = Duration::ZERO;
@@ -39,7 +39,7 @@ pub(in crate::serve) fn note_of_use<S: Stream>(conn: &mut Conn<S>) {
 
 /// Waits before the client is told of a dial in vain, with nothing of any coordinator's in hand; also if it has left, or it
 /// would come again at once.
-pub(in crate::serve) async fn brake<S: Stream>(conn: &mut Conn<S>) {
+pub(crate) async fn brake<S: Stream>(conn: &mut Conn<S>) {
     if !conn.slowed.is_zero() {
         sleep(std::mem::take(&mut conn.slowed)).await;
     }

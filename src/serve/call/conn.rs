@@ -32,60 +32,60 @@ use crate::wire::verdict::{Verdict, verdict};
 const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A leftover that is to be closed.
-pub(in crate::serve) struct SessionLeftover {
+pub(crate) struct SessionLeftover {
     /// Its session, by its client's handle.
-    pub(in crate::serve) session: Guid,
-    pub(in crate::serve) leftover: Leftover,
+    pub(crate) session: Guid,
+    pub(crate) leftover: Leftover,
 }
 
 /// A client connection whose calls are read.
-pub(in crate::serve) struct Conn<S: Stream> {
-    pub(in crate::serve) shared: Arc<Shared<S>>,
-    pub(in crate::serve) fleet: Arc<Fleet<S>>,
-    pub(in crate::serve) id: ConnId,
-    pub(in crate::serve) client: ClientEnd<S>,
-    pub(in crate::serve) links: Links<S>,
-    pub(in crate::serve) past: Past,
+pub(crate) struct Conn<S: Stream> {
+    pub(crate) shared: Arc<Shared<S>>,
+    pub(crate) fleet: Arc<Fleet<S>>,
+    pub(crate) id: ConnId,
+    pub(crate) client: ClientEnd<S>,
+    pub(crate) links: Links<S>,
+    pub(crate) past: Past,
     /// The pick that checked the credentials, until the first session takes it or the client shows that it wants none. It
     /// weighs as a session: a client may log in and stay silent for hours, as impyla does without a cursor.
-    pub(in crate::serve) reserved: Option<SessionCount>,
-    pub(in crate::serve) open: OpenOperations,
-    pub(in crate::serve) attached: Attached,
+    pub(crate) reserved: Option<SessionCount>,
+    pub(crate) open: OpenOperations,
+    pub(crate) attached: Attached,
     /// The session of the call that is under way.
-    pub(in crate::serve) in_use: Option<InUse>,
+    pub(crate) in_use: Option<InUse>,
     /// When its sessions were looked at last, whether they are to be touched.
-    pub(in crate::serve) touched: std::time::Instant,
+    pub(crate) touched: std::time::Instant,
     /// Whether the connection's span has a session, or its coordinator.
-    pub(in crate::serve) span_named: bool,
+    pub(crate) span_named: bool,
     /// Whether the router drains.
-    pub(in crate::serve) leaving: bool,
+    pub(crate) leaving: bool,
     /// When links are looked at next. One timer for the connection's life: to make one for each call costs more.
-    pub(in crate::serve) look: Alarm,
+    pub(crate) look: Alarm,
     /// Calls it while it waits.
-    pub(in crate::serve) signals: Arc<Signals>,
-    pub(in crate::serve) assignment: Assignment,
+    pub(crate) signals: Arc<Signals>,
+    pub(crate) assignment: Assignment,
     /// Whether its credentials were refused when a session was to move: no more are shown unasked.
-    pub(in crate::serve) no_moves: bool,
+    pub(crate) no_moves: bool,
     /// What sessions left behind, to be closed after the call.
-    pub(in crate::serve) leftovers: Vec<SessionLeftover>,
+    pub(crate) leftovers: Vec<SessionLeftover>,
     /// How long the client waits before it is told that its call was not carried out.
-    pub(in crate::serve) slowed: Duration,
+    pub(crate) slowed: Duration,
 }
 
 impl<S: Stream> Conn<S> {
     /// Whose places its links use.
-    pub(in crate::serve) fn holder(&self) -> Holder<'_> {
+    pub(crate) fn holder(&self) -> Holder<'_> {
         Holder::of(self.links.access(), self.client.address())
     }
 
     /// Whose turn it is where this client waits.
-    pub(in crate::serve) fn turn(&self) -> Turn {
+    pub(crate) fn turn(&self) -> Turn {
         Turn::of(self.links.identity(), self.client.address())
     }
 
     /// Puts the connection's first session, and where it is, into the connection's span. Only the first: what is recorded
     /// again is kept beside what was there, and a pooled connection opens sessions without end.
-    pub(in crate::serve) fn name_span(&mut self, coordinator: &Coordinator, session: Option<GuidText>) {
+    pub(crate) fn name_span(&mut self, coordinator: &Coordinator, session: Option<GuidText>) {
         if self.span_named {
             return;
         }
@@ -98,7 +98,7 @@ impl<S: Stream> Conn<S> {
     }
 
     /// A connection that was detected and, if it wants that, authenticated: `links` then has its credentials.
-    pub(in crate::serve) fn new(
+    pub(crate) fn new(
         (shared, signals, assignment): (Arc<Shared<S>>, Arc<Signals>, Assignment),
         entrance: &Entrance<S>,
         client: Client<S>,
@@ -136,13 +136,13 @@ impl<S: Stream> Conn<S> {
     }
 
     /// The pick that checked the credentials is the first session's.
-    pub(in crate::serve) fn reserved(mut self, opening: Opening) -> Self {
+    pub(crate) fn reserved(mut self, opening: Opening) -> Self {
         self.reserved = Some(opening.into_session());
         self
     }
 
     /// Where the connection belongs.
-    pub(in crate::serve) fn assignment(&self) -> &Assignment {
+    pub(crate) fn assignment(&self) -> &Assignment {
         &self.assignment
     }
 
@@ -150,7 +150,7 @@ impl<S: Stream> Conn<S> {
     ///
     /// # Errors
     /// [`End::ClientGone`].
-    pub(in crate::serve) fn rehome(self, assignment: Assignment) -> Result<Self, End> {
+    pub(crate) fn rehome(self, assignment: Assignment) -> Result<Self, End> {
         let runtime = assignment.runtime().clone();
         let _there = runtime.enter();
         let client = self.client.rehome()?;
@@ -163,25 +163,21 @@ impl<S: Stream> Conn<S> {
     ///
     /// # Errors
     /// [`End::ClientStalled`], when it takes none for `stall_timeout`; [`End::ClientGone`], when its connection is broken.
-    pub(in crate::serve) fn deliver(
-        &mut self,
-        bytes: &[u8],
-        form: Form,
-    ) -> impl Future<Output = Result<(), End>> {
+    pub(crate) fn deliver(&mut self, bytes: &[u8], form: Form) -> impl Future<Output = Result<(), End>> {
         self.client.deliver(bytes, form, self.shared.settings.stall_timeout)
     }
 
-    pub(in crate::serve) fn look_in(&mut self, interval: Duration) {
+    pub(crate) fn look_in(&mut self, interval: Duration) {
         self.look.reset(interval);
     }
 
     /// What a reply of one of the cluster's coordinators says.
-    pub(in crate::serve) fn verdict(&self, method: &Method, reply: &Facts) -> Verdict {
+    pub(crate) fn verdict(&self, method: &Method, reply: &Facts) -> Verdict {
         verdict(method, reply, self.fleet.cluster.flavor.family())
     }
 }
 
 /// How often an idle connection looks at what it has: often enough for sessions that are to be touched.
-pub(in crate::serve) fn look_interval<S: Stream>(fleet: &Fleet<S>) -> Duration {
+pub(crate) fn look_interval<S: Stream>(fleet: &Fleet<S>) -> Duration {
     fleet.room.upkeep.map_or(LOOK_INTERVAL, |upkeep| LOOK_INTERVAL.min(upkeep.touch_after()))
 }

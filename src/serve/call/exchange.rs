@@ -25,7 +25,7 @@ use crate::wire::method::{Method, Role};
 use crate::wire::verdict::{Verdict, succeeded};
 
 /// Sends a request on a link and awaits its reply. The link comes back with the answer if it is fit for another call.
-pub(in crate::serve) async fn exchange<S: Stream>(
+pub(crate) async fn exchange<S: Stream>(
     conn: &mut Conn<S>,
     mut link: Box<Link<S>>,
     request: &mut Request,
@@ -139,7 +139,7 @@ fn leave<S: Stream>(
 
 /// Waits for bytes of the reply: for as long as it takes, while both sides live. A client that is gone is noticed; one
 /// that has only finished sending gets its reply.
-pub(in crate::serve) async fn await_reply<S: Stream>(
+pub(crate) async fn await_reply<S: Stream>(
     conn: &mut Conn<S>,
     link: &mut Link<S>,
 ) -> Result<Result<Chunk, LostCause>, End> {
@@ -191,7 +191,7 @@ fn note_reply<S: Stream>(
 }
 
 /// Puts the link back and notes where the connection was last, and whether its coordinator takes work.
-pub(in crate::serve) fn finish<S: Stream>(
+pub(crate) fn finish<S: Stream>(
     conn: &mut Conn<S>,
     method: &Method,
     coordinator: &Coordinator,

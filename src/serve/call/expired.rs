@@ -28,7 +28,7 @@ use crate::wire::method::Role;
 ///
 /// # Errors
 /// That session is over.
-pub(in crate::serve) fn use_session<S: Stream>(conn: &mut Conn<S>, request: &Request) -> Result<(), Ended> {
+pub(crate) fn use_session<S: Stream>(conn: &mut Conn<S>, request: &Request) -> Result<(), Ended> {
     let (method, facts) = (request.method(), request.facts());
     let session = session_of(method, facts);
     let activity = if let Some(session) = session {
@@ -52,7 +52,7 @@ pub(in crate::serve) fn use_session<S: Stream>(conn: &mut Conn<S>, request: &Req
 }
 
 /// Tells a client that the session of its call is over; false if the call is for its coordinator to answer all the same.
-pub(in crate::serve) async fn tell_over<S: Stream>(
+pub(crate) async fn tell_over<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     ended: &Ended,
@@ -73,7 +73,7 @@ pub(in crate::serve) async fn tell_over<S: Stream>(
 /// Tells a client that the session of its call has ended with the link to its coordinator. The process that answers there
 /// now may say yes to whatever it does not look up (Spark: `SparkSQLCLIService` `getInfo`), so it is not asked. To close
 /// such a session succeeds, and it is forgotten.
-pub(in crate::serve) async fn tell_lost<S: Stream>(
+pub(crate) async fn tell_lost<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     coordinator: CoordinatorId,
@@ -93,7 +93,7 @@ pub(in crate::serve) async fn tell_lost<S: Stream>(
 
 /// Tells a client that what its call names is gone with a coordinator that was removed. To close such a
 /// session succeeds, and the session is forgotten.
-pub(in crate::serve) async fn tell_removed<S: Stream>(
+pub(crate) async fn tell_removed<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     service: Service,

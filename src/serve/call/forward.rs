@@ -32,7 +32,7 @@ enum Attempt {
 
 /// Sends a call to the coordinator that it belongs to, or to the one that its session moves to: that may be lost in the
 /// meantime, too. To none after as many moves as there are coordinators.
-pub(in crate::serve) async fn forward<S: Stream>(
+pub(crate) async fn forward<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     mut coordinator: Arc<Coordinator>,
@@ -61,7 +61,7 @@ pub(in crate::serve) async fn forward<S: Stream>(
 
 /// Handles a call whose coordinator was removed as if the coordinator were lost: opens its session elsewhere
 /// and sends the call there, or tells its client that the session is gone.
-pub(in crate::serve) async fn forward_from_removed<S: Stream>(
+pub(crate) async fn forward_from_removed<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     removed: CoordinatorId,

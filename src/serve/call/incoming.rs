@@ -10,7 +10,7 @@ use crate::serve::message::reply::Reply;
 use crate::serve::message::request::Request;
 
 /// A reply that comes.
-pub(in crate::serve) struct Incoming {
+pub(crate) struct Incoming {
     pub reply: Box<Reply>,
     deliver: Deliver,
     /// What of it waits for its end.
@@ -22,13 +22,13 @@ pub(in crate::serve) struct Incoming {
 
 impl Incoming {
     /// To a request, of which nothing has come; it goes to the client in this form.
-    pub(in crate::serve) fn to(request: &Request, form: Form, deliver: Deliver) -> Self {
+    pub(crate) fn to(request: &Request, form: Form, deliver: Deliver) -> Self {
         let reply = Reply::boxed(request.method(), request.facts());
         Self { reply, deliver, bytes: Body::nothing(form), client_has_some: false, leaves_fit: false }
     }
 
     /// Takes the reply's part of a chunk, and leaves no more in it.
-    pub(in crate::serve) fn take<S: Stream>(
+    pub(crate) fn take<S: Stream>(
         &mut self,
         chunk: &mut Chunk,
         request: &Request,
@@ -41,17 +41,17 @@ impl Incoming {
     }
 
     /// Whether what came with a chunk waits for the reply's end.
-    pub(in crate::serve) fn waits(&self, chunk: &[u8]) -> bool {
+    pub(crate) fn waits(&self, chunk: &[u8]) -> bool {
         let bytes = self.bytes.len() + chunk.len();
         !self.reply.is_checked() || (!self.client_has_some && self.deliver.holds(bytes))
     }
 
     /// What waited, if anything did.
-    pub(in crate::serve) fn take_held(&mut self) -> Option<Body> {
+    pub(crate) fn take_held(&mut self) -> Option<Body> {
         (!self.bytes.is_empty()).then(|| self.bytes.take())
     }
 
-    pub(in crate::serve) fn lost(&self, cause: LostCause) -> Trouble {
+    pub(crate) fn lost(&self, cause: LostCause) -> Trouble {
         Trouble::Link(Lost { phase: self.reply.phase(), client_has_some: self.client_has_some, cause })
     }
 }

@@ -16,7 +16,7 @@ use crate::wire::hs2;
 use crate::wire::verdict::Verdict;
 
 /// Looks at what an idle connection has, and again after a while.
-pub(in crate::serve) async fn look_after_sessions<S: Stream>(conn: &mut Conn<S>) {
+pub(crate) async fn look_after_sessions<S: Stream>(conn: &mut Conn<S>) {
     touch_sessions(conn).await;
     // Operations that are open on it end on whatever connection.
     let interval = if conn.leaving { DRAIN_LOOK_INTERVAL } else { look_interval(&conn.fleet) };
@@ -25,7 +25,7 @@ pub(in crate::serve) async fn look_after_sessions<S: Stream>(conn: &mut Conn<S>)
 
 /// Touches the connection's sessions before their coordinators close them for want of links: each as long as its clients
 /// have been idle for less than the session's own idle timeout.
-pub(in crate::serve) async fn touch_sessions<S: Stream>(conn: &mut Conn<S>) {
+pub(crate) async fn touch_sessions<S: Stream>(conn: &mut Conn<S>) {
     let Some(upkeep) = conn.fleet.room.upkeep else { return };
     let (now, after) = (clock::now(), upkeep.touch_after());
     if now.saturating_duration_since(conn.touched) < after {

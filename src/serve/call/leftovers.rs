@@ -16,7 +16,7 @@ use crate::wire::method::Role;
 use crate::wire::verdict::Verdict;
 
 /// The leftovers of the session that a request closes.
-pub(in crate::serve) fn of_closed_session<S: Stream>(
+pub(crate) fn of_closed_session<S: Stream>(
     conn: &Conn<S>,
     request: &Request,
 ) -> Option<Box<[SessionLeftover]>> {
@@ -30,7 +30,7 @@ pub(in crate::serve) fn of_closed_session<S: Stream>(
 
 /// Closes sessions where they are of no more use: what is left of one that its client has closed where it is now, whose
 /// handle would still open it there, or that came back to a coordinator. What cannot be reached ends with its links.
-pub(in crate::serve) async fn close_leftovers<S: Stream>(conn: &mut Conn<S>) -> Result<(), End> {
+pub(crate) async fn close_leftovers<S: Stream>(conn: &mut Conn<S>) -> Result<(), End> {
     let leftovers = std::mem::take(&mut conn.leftovers);
     if leftovers.is_empty() {
         return Ok(());

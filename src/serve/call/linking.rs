@@ -23,7 +23,7 @@ use crate::wire::method::{Method, Retry};
 ///
 /// # Errors
 /// The client left while it waited.
-pub(in crate::serve) async fn link_to<S: Stream>(
+pub(crate) async fn link_to<S: Stream>(
     conn: &mut Conn<S>,
     coordinator: &Arc<Coordinator>,
     service: Service,
@@ -89,7 +89,7 @@ fn holder_for<'a, S: Stream>(conn: &'a Conn<S>, request: &Request) -> Holder<'a>
 }
 
 /// The link that was granted, unless a look shows that it was closed: then, or if only a slot was granted, a new one.
-pub(in crate::serve) async fn link_of<S: Stream>(
+pub(crate) async fn link_of<S: Stream>(
     conn: &mut Conn<S>,
     grant: Grant<S>,
     method: &Method,

@@ -1,7 +1,7 @@
 //! Handles that the table lacks: every coordinator is asked, with the client's own links and credentials, who has it. What
 //! may be asked, and what the answers mean, is decided in [`crate::session::locate`].
 
-pub(in crate::serve) mod round;
+pub(crate) mod round;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ const PATIENCE: u32 = 2;
 ///
 /// # Errors
 /// The client is gone.
-pub(in crate::serve) async fn decided<S: Stream>(
+pub(crate) async fn decided<S: Stream>(
     conn: &mut Conn<S>,
     method: &'static Method,
     request: &Facts,
@@ -77,7 +77,7 @@ async fn locate_owner<S: Stream>(
 
 /// Where a call goes whose coordinator was located and has not what it names: it was wrong then, or it has ended
 /// it since. The others are asked, once.
-pub(in crate::serve) async fn locate_elsewhere<S: Stream>(
+pub(crate) async fn locate_elsewhere<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     wrong: &Coordinator,

@@ -64,7 +64,7 @@ impl NotMoved {
 
 /// Holds the session of a call, if it can move, where it is for as long as the call is under way. False if it is on its way,
 /// or shall leave first: see [`hold_in_time`].
-pub(in crate::serve) fn hold_now<S: Stream>(conn: &Conn<S>, request: &mut Request) -> bool {
+pub(crate) fn hold_now<S: Stream>(conn: &Conn<S>, request: &mut Request) -> bool {
     let (moves, method) = (conn.fleet.moves.are_on(), request.method());
     if !moves && conn.fleet.room.upkeep.is_none() {
         return true;
@@ -84,10 +84,7 @@ fn to_leave<S: Stream>(conn: &Conn<S>, method: &Method, session: &Handle) -> Opt
 
 /// Holds a session that [`hold_now`] could not, once it has left if it shall, and has arrived. False if the call was refused
 /// instead, because its session is on its way for too long.
-pub(in crate::serve) async fn hold_in_time<S: Stream>(
-    conn: &mut Conn<S>,
-    request: &mut Request,
-) -> Result<bool, End> {
+pub(crate) async fn hold_in_time<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<bool, End> {
     let method = request.method();
     let Some(session) = session_of(method, request.facts()) else { return Ok(true) };
     if let Some(owner) = to_leave(conn, method, &session) {
@@ -114,11 +111,7 @@ fn enters<S: Stream>(conn: &Conn<S>, request: &mut Request, session: &Handle) ->
 }
 
 /// Enters the session as soon as it is not on its way; false if that does not come to be in time.
-pub(in crate::serve) async fn enter<S: Stream>(
-    conn: &Conn<S>,
-    request: &mut Request,
-    session: &Handle,
-) -> bool {
+pub(crate) async fn enter<S: Stream>(conn: &Conn<S>, request: &mut Request, session: &Handle) -> bool {
     let deadline = (clock::now() + MOVE_TIME).into();
     loop {
         let mut ended = pin!(conn.fleet.moves.ended.notified());
@@ -138,7 +131,7 @@ pub(in crate::serve) async fn enter<S: Stream>(
 
 /// Moves the session of a call that failed, if that is a reason to move and the call may be sent elsewhere; where to, if
 /// it moved, be it by somebody else.
-pub(in crate::serve) async fn move_after<S: Stream>(
+pub(crate) async fn move_after<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     coordinator: &Arc<Coordinator>,
@@ -171,7 +164,7 @@ fn session_to_move(request: &Request) -> Option<Handle> {
 
 /// Moves the session of a call off a coordinator, if the call may be sent elsewhere. Returns where the
 /// session is then, also if somebody else moved it.
-pub(in crate::serve) async fn move_from<S: Stream>(
+pub(crate) async fn move_from<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     from: CoordinatorId,
@@ -199,7 +192,7 @@ fn cause_to_leave<S: Stream>(conn: &Conn<S>) -> Cause {
 }
 
 /// Moves the sessions of this connection that shall leave their coordinators, until the client wants something else.
-pub(in crate::serve) async fn leave_coordinators<S: Stream>(conn: &mut Conn<S>) -> Result<(), End> {
+pub(crate) async fn leave_coordinators<S: Stream>(conn: &mut Conn<S>) -> Result<(), End> {
     let fleet = Arc::clone(&conn.fleet);
     for coordinator in fleet.cluster.coordinators().iter().map(|coordinator| coordinator.id) {
         let leaves = fleet.is_left(coordinator);
@@ -386,7 +379,7 @@ async fn ask_again<S: Stream>(
 
 impl NoAnswer {
     /// The session of a call did not arrive in time.
-    pub(in crate::serve) fn on_its_way(conn: crate::ids::ConnId, waited: Duration) -> Self {
+    pub(crate) fn on_its_way(conn: crate::ids::ConnId, waited: Duration) -> Self {
         let message = format!(
             "hs2router ({conn}): the session is still being moved to another coordinator after {waited:?}"
         );

@@ -31,7 +31,7 @@ use crate::wire::method::Retry;
 use crate::wire::verdict::{Verdict, succeeded};
 
 /// Opens a session on the best coordinator that takes it.
-pub(in crate::serve) async fn open_session<S: Stream>(
+pub(crate) async fn open_session<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
 ) -> Result<CallOutcome, End> {
@@ -117,7 +117,7 @@ fn note_lost<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordin
 }
 
 /// Begins a Beeswax connection's session, which is made by its first call.
-pub(in crate::serve) async fn open_beeswax<S: Stream>(
+pub(crate) async fn open_beeswax<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
 ) -> Result<CallOutcome, End> {

@@ -45,7 +45,7 @@ struct Asked<S: Stream> {
 }
 
 /// Sends an open to a coordinator and waits for the whole answer, until the deadline at most.
-pub(in crate::serve) async fn ask<S: Stream>(
+pub(crate) async fn ask<S: Stream>(
     conn: &mut Conn<S>,
     link: Box<Link<S>>,
     request: &mut Request,

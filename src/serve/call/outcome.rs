@@ -22,7 +22,7 @@ use crate::wire::facts::Handle;
 use crate::wire::verdict::Verdict;
 
 /// Where a call goes.
-pub(in crate::serve) enum Decided {
+pub(crate) enum Decided {
     /// As the table has it.
     Known(Plan),
     /// As those say who were asked.
@@ -30,7 +30,7 @@ pub(in crate::serve) enum Decided {
 }
 
 /// A session that is over.
-pub(in crate::serve) enum Ended {
+pub(crate) enum Ended {
     /// It is remembered as such.
     NotLive(Handle, NotLive),
     /// It ended with the link to this coordinator.
@@ -39,7 +39,7 @@ pub(in crate::serve) enum Ended {
 
 /// When the client gets a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) enum Deliver {
+pub(crate) enum Deliver {
     /// As it comes.
     AsItComes,
     /// Not by the exchange, which returns it whole: it may be thrown away and another coordinator asked.
@@ -50,7 +50,7 @@ pub(in crate::serve) enum Deliver {
 
 impl Deliver {
     /// Whether a reply of so many bytes, as far as it has come, waits for its end.
-    pub(in crate::serve) fn holds(self, bytes: usize) -> bool {
+    pub(crate) fn holds(self, bytes: usize) -> bool {
         match self {
             Self::AsItComes => false,
             Self::WhenWhole => true,
@@ -60,7 +60,7 @@ impl Deliver {
 }
 
 /// What the client does not have of what has come of a reply.
-pub(in crate::serve) struct Body {
+pub(crate) struct Body {
     /// In which form it is.
     pub form: Form,
     kept: Kept,
@@ -85,22 +85,22 @@ struct Copied {
 
 impl Body {
     /// Nothing yet; what comes will be in this form.
-    pub(in crate::serve) fn nothing(form: Form) -> Self {
+    pub(crate) fn nothing(form: Form) -> Self {
         Self { form, kept: Kept::Nothing }
     }
 
     /// A reply that came in one piece.
-    pub(in crate::serve) fn piece(chunk: Chunk, form: Form) -> Self {
+    pub(crate) fn piece(chunk: Chunk, form: Form) -> Self {
         Self { form, kept: Kept::Piece(chunk) }
     }
 
     /// What there is; it is taken out.
-    pub(in crate::serve) fn take(&mut self) -> Self {
+    pub(crate) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::nothing(self.form))
     }
 
     /// The same as bytes of its own, so that no buffer is kept from others.
-    pub(in crate::serve) fn copied(self) -> Self {
+    pub(crate) fn copied(self) -> Self {
         let Kept::Piece(chunk) = self.kept else { return self };
         let copied = Copied { bytes: BytesMut::from(&*chunk), counted: Held::default() };
         Self { form: self.form, kept: Kept::Copy(Box::new(copied)) }
@@ -111,7 +111,7 @@ impl Body {
     /// # Errors
     /// [`LostCause::TooLarge`], when that would be more than may be held of one reply; [`LostCause::NoRoom`], when all that
     /// is held would be more than `memory` allows.
-    pub(in crate::serve) fn hold(&mut self, more: &[u8], memory: &ReplayMemory) -> Result<(), LostCause> {
+    pub(crate) fn hold(&mut self, more: &[u8], memory: &ReplayMemory) -> Result<(), LostCause> {
         let mut body = self.take().copied();
         if !matches!(body.kept, Kept::Copy(_)) {
             body.kept = Kept::Copy(Box::default());
@@ -145,7 +145,7 @@ impl Deref for Body {
 
 /// Why an exchange did not come to its end.
 #[derive(Debug)]
-pub(in crate::serve) enum Trouble {
+pub(crate) enum Trouble {
     /// The client's connection ends.
     Client(End),
     /// The link is lost.
@@ -159,7 +159,7 @@ impl From<End> for Trouble {
 }
 
 /// A reply that has ended.
-pub(in crate::serve) struct Answered<S: Stream> {
+pub(crate) struct Answered<S: Stream> {
     /// What was found in it stays where it was found: it is too much to be copied for each call.
     pub reply: Box<Reply>,
     /// All of it, unless it was delivered as it came.
@@ -169,7 +169,7 @@ pub(in crate::serve) struct Answered<S: Stream> {
 }
 
 /// Why a call was not carried out where it was sent. The client knows nothing of it yet.
-pub(in crate::serve) enum Failed {
+pub(crate) enum Failed {
     /// There is no link.
     NoLink(NoLink),
     /// Its session went elsewhere while it waited for the link.

@@ -26,14 +26,14 @@ const REASONS_KEPT: usize = 8;
 
 /// Why candidates did not take a session, in the order in which they were tried.
 #[derive(Debug, Default)]
-pub(in crate::serve) struct Reasons {
+pub(crate) struct Reasons {
     kept: Vec<String>,
     candidates: usize,
 }
 
 impl Reasons {
     /// One more candidate did not take it.
-    pub(in crate::serve) fn push(&mut self, coordinator: &Coordinator, reason: impl fmt::Display) {
+    pub(crate) fn push(&mut self, coordinator: &Coordinator, reason: impl fmt::Display) {
         self.candidates += 1;
         if self.kept.len() < REASONS_KEPT {
             self.kept.push(format!("{}: {reason}", coordinator.name));
@@ -41,12 +41,7 @@ impl Reasons {
     }
 
     /// For people: how many were tried for a service, and what came of each; `no_room` if it was waited for others.
-    pub(in crate::serve) fn tell(
-        &self,
-        cluster: &Cluster,
-        service: Service,
-        no_room: Option<NoRoom>,
-    ) -> String {
+    pub(crate) fn tell(&self, cluster: &Cluster, service: Service, no_room: Option<NoRoom>) -> String {
         let full = no_room.map(|no_room| no_room.to_string());
         let name = &cluster.name;
         let who = match self.candidates {
@@ -73,7 +68,7 @@ impl Reasons {
 
 /// Why a call gets no answer from a coordinator.
 #[derive(Debug)]
-pub(in crate::serve) struct NoAnswer {
+pub(crate) struct NoAnswer {
     /// What kind of failure the client's driver will see.
     pub sql_state: SqlState,
     /// For people.
@@ -82,7 +77,7 @@ pub(in crate::serve) struct NoAnswer {
 
 impl NoAnswer {
     /// There is no link to the only coordinator that could answer.
-    pub(in crate::serve) fn no_link(conn: ConnId, coordinator: &Coordinator, cause: &NoLink) -> Self {
+    pub(crate) fn no_link(conn: ConnId, coordinator: &Coordinator, cause: &NoLink) -> Self {
         let sql_state = sql_state(cause.phase());
         if sql_state == SqlState::CouldNotConnect {
             return Self::unreachable(conn, coordinator, cause);
@@ -96,18 +91,14 @@ impl NoAnswer {
     }
 
     /// Nothing was sent to a coordinator.
-    pub(in crate::serve) fn unreachable(
-        conn: ConnId,
-        coordinator: &Coordinator,
-        cause: impl fmt::Display,
-    ) -> Self {
+    pub(crate) fn unreachable(conn: ConnId, coordinator: &Coordinator, cause: impl fmt::Display) -> Self {
         let name = &coordinator.name;
         let message = format!("hs2router ({conn}): coordinator {name} cannot be reached: {cause}");
         Self { sql_state: SqlState::CouldNotConnect, message }
     }
 
     /// The coordinator that the call belongs to was removed.
-    pub(in crate::serve) fn removed(conn: ConnId) -> Self {
+    pub(crate) fn removed(conn: ConnId) -> Self {
         let message = format!(
             "hs2router ({conn}): the coordinator that had this was removed from its cluster: open a new session"
         );
@@ -115,7 +106,7 @@ impl NoAnswer {
     }
 
     /// The coordinator was lost while the call was under way.
-    pub(in crate::serve) fn lost(conn: ConnId, coordinator: &Coordinator, cause: impl fmt::Display) -> Self {
+    pub(crate) fn lost(conn: ConnId, coordinator: &Coordinator, cause: impl fmt::Display) -> Self {
         let name = &coordinator.name;
         let message = format!(
             "hs2router ({conn}): coordinator {name} was lost during the call: {cause}; whether the call was carried out \
@@ -125,25 +116,25 @@ impl NoAnswer {
     }
 
     /// No coordinator takes a new session.
-    pub(in crate::serve) fn nowhere(conn: ConnId, cluster: &str, cause: impl fmt::Display) -> Self {
+    pub(crate) fn nowhere(conn: ConnId, cluster: &str, cause: impl fmt::Display) -> Self {
         let message =
             format!("hs2router ({conn}): no coordinator of cluster {cluster} takes a session: {cause}");
         Self { sql_state: SqlState::Refused, message }
     }
 
     /// No candidate took a new session.
-    pub(in crate::serve) fn none_took(conn: ConnId, sql_state: SqlState, text: &str) -> Self {
+    pub(crate) fn none_took(conn: ConnId, sql_state: SqlState, text: &str) -> Self {
         Self { sql_state, message: format!("hs2router ({conn}): {text}") }
     }
 
     /// The request is not one that may be passed on.
-    pub(in crate::serve) fn bad_request(conn: ConnId, cause: impl fmt::Display) -> Self {
+    pub(crate) fn bad_request(conn: ConnId, cause: impl fmt::Display) -> Self {
         let message = format!("hs2router ({conn}): the request was not sent to a coordinator: {cause}");
         Self { sql_state: SqlState::General, message }
     }
 
     /// As a reply to this request.
-    pub(in crate::serve) fn reply(&self, service: Service, request: &Facts) -> BytesMut {
+    pub(crate) fn reply(&self, service: Service, request: &Facts) -> BytesMut {
         let refusal = Refusal { sql_state: self.sql_state, message: &self.message };
         let name = request.name.as_bytes();
         match service {
@@ -155,7 +146,7 @@ impl NoAnswer {
 
 /// That a close or cancel had its effect, as a reply to this request: it was sent twice because its link was lost, and the
 /// second time there was nothing left to close.
-pub(in crate::serve) fn done(service: Service, request: &Facts) -> BytesMut {
+pub(crate) fn done(service: Service, request: &Facts) -> BytesMut {
     let name = request.name.as_bytes();
     match service {
         Service::Beeswax => beeswax::reply::success(name, request.seqid),
@@ -164,7 +155,7 @@ pub(in crate::serve) fn done(service: Service, request: &Facts) -> BytesMut {
 }
 
 /// Answers a call in a coordinator's place, once all of it has come; slowly, if the client dials in vain all the time.
-pub(in crate::serve) async fn refuse<S: Stream>(
+pub(crate) async fn refuse<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     service: Service,

@@ -11,7 +11,7 @@ use crate::wire::facts::Guid;
 
 /// Whether the coordinator that says that it has no such session is another process than the one that had it. If its
 /// web port is polled, it is asked now; if that does not tell when it was started, the links to it have the word.
-pub(in crate::serve) async fn was_restarted<S: Stream>(
+pub(crate) async fn was_restarted<S: Stream>(
     conn: &Conn<S>,
     session: &Guid,
     coordinator: &Coordinator,

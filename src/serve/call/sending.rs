@@ -25,14 +25,14 @@ const WITHIN: Duration = Duration::from_secs(1);
 const LIMIT: usize = 64 << 10;
 
 /// A reply that was read to its end, and its bytes.
-pub(in crate::serve) type Words = (Box<Reply>, Body);
+pub(crate) type Words = (Box<Reply>, Body);
 
 /// Sends the rest of a request, piece by piece, if what was held of it was `sent`. If a part of it was written and no more
 /// could be, the coordinator's reply, if it sent a whole one; none if all was sent.
 ///
 /// # Errors
 /// The request was not sent, and nothing was said about it.
-pub(in crate::serve) async fn send_rest<S: Stream>(
+pub(crate) async fn send_rest<S: Stream>(
     conn: &mut Conn<S>,
     link: &mut Link<S>,
     request: &mut Request,
@@ -81,10 +81,7 @@ async fn last_words<S: Stream>(
 ///
 /// # Errors
 /// What ends the client's connection.
-pub(in crate::serve) async fn take_rest<S: Stream>(
-    conn: &mut Conn<S>,
-    request: &mut Request,
-) -> Result<(), End> {
+pub(crate) async fn take_rest<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<(), End> {
     while !request.complete {
         conn.client.next_piece(request, Form::Payload, &conn.shared.settings).await?;
     }
@@ -96,7 +93,7 @@ pub(in crate::serve) async fn take_rest<S: Stream>(
 /// # Errors
 /// [`Trouble::Link`], when the link broke; [`Trouble::Client`], when a request that is not held whole goes to a coordinator
 /// which wants it in one frame.
-pub(in crate::serve) async fn send_piece<S: Stream>(
+pub(crate) async fn send_piece<S: Stream>(
     conn: &Conn<S>,
     link: &mut Link<S>,
     request: &mut Request,

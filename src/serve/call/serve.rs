@@ -26,7 +26,7 @@ use crate::session::locate::Question;
 ///
 /// # Errors
 /// How the connection ended.
-pub(in crate::serve) async fn serve<S: Stream>(conn: &mut Conn<S>) -> Result<Assignment, End> {
+pub(crate) async fn serve<S: Stream>(conn: &mut Conn<S>) -> Result<Assignment, End> {
     loop {
         let first = next_bytes(conn).await?;
         // Boxed: an idle connection must not hold what a call needs while it is under way.

@@ -15,7 +15,7 @@ use crate::serve::message::link_end::LinkEnd;
 use crate::serve::shared::Shared;
 
 /// What somebody wants who logs in so; none if nothing is shown.
-pub(in crate::serve) fn demand(cluster: &Cluster, service: Service, login: &Login) -> Option<Demand> {
+pub(crate) fn demand(cluster: &Cluster, service: Service, login: &Login) -> Option<Demand> {
     Some(cluster.demand(service, Step::Login, login.opening()?.as_slice()))
 }
 
@@ -24,11 +24,7 @@ impl<S: Stream> Fleet<S> {
     ///
     /// # Errors
     /// [`Unreached`].
-    pub(in crate::serve) async fn reach(
-        &self,
-        port: &Port<S>,
-        shared: &Shared<S>,
-    ) -> Result<LinkStream<S>, Unreached> {
+    pub(crate) async fn reach(&self, port: &Port<S>, shared: &Shared<S>) -> Result<LinkStream<S>, Unreached> {
         dial::reach(port, shared, || self.note_whereabouts(&port.coordinator)).await
     }
 
@@ -36,7 +32,7 @@ impl<S: Stream> Fleet<S> {
     ///
     /// # Errors
     /// [`NoLink`], when the port was not reached or did not accept the login.
-    pub(in crate::serve) async fn dial(
+    pub(crate) async fn dial(
         &self,
         slot: Slot<S>,
         login: &Login,

@@ -14,11 +14,11 @@ type Keys = BTreeMap<(Arc<str>, ConnId), Weak<Credentials>>;
 
 /// Who could log in again.
 #[derive(Debug, Default)]
-pub(in crate::serve) struct Keyring(Arc<Mutex<Keys>>);
+pub(crate) struct Keyring(Arc<Mutex<Keys>>);
 
 /// Credentials that can be found as long as this lives.
 #[derive(Debug)]
-pub(in crate::serve) struct Key {
+pub(crate) struct Key {
     keys: Arc<Mutex<Keys>>,
     owner: (Arc<str>, ConnId),
 }
@@ -31,14 +31,14 @@ impl Drop for Key {
 
 impl Keyring {
     /// A coordinator has accepted these of a connection.
-    pub(in crate::serve) fn add(&self, user: &Arc<str>, conn: ConnId, credentials: &Arc<Credentials>) -> Key {
+    pub(crate) fn add(&self, user: &Arc<str>, conn: ConnId, credentials: &Arc<Credentials>) -> Key {
         let owner = (Arc::clone(user), conn);
         drop(self.0.lock().insert(owner.clone(), Arc::downgrade(credentials)));
         Key { keys: Arc::clone(&self.0), owner }
     }
 
     /// Those of the user's latest connection.
-    pub(in crate::serve) fn find(&self, user: &Arc<str>) -> Option<Arc<Credentials>> {
+    pub(crate) fn find(&self, user: &Arc<str>) -> Option<Arc<Credentials>> {
         let of_user = (Arc::clone(user), ConnId(0))..=(Arc::clone(user), ConnId(u64::MAX));
         self.0.lock().range(of_user).rev().find_map(|(_, credentials)| credentials.upgrade())
     }

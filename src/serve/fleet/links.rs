@@ -32,7 +32,7 @@ use crate::wire::sasl::Credentials;
 /// The links of one client connection: at most one for each coordinator and service; and its way to those that it shares
 /// with others.
 #[derive(Debug)]
-pub(in crate::serve) struct Links<S: Stream> {
+pub(crate) struct Links<S: Stream> {
     fleet: Arc<Fleet<S>>,
     conn: ConnId,
     /// For whom they speak, and how messages travel on them.
@@ -46,13 +46,13 @@ pub(in crate::serve) struct Links<S: Stream> {
 
 impl<S: Stream> Links<S> {
     /// No link yet; of somebody who needs no login.
-    pub(in crate::serve) fn anonymous(fleet: Arc<Fleet<S>>, conn: ConnId, transport: Transport) -> Self {
+    pub(crate) fn anonymous(fleet: Arc<Fleet<S>>, conn: ConnId, transport: Transport) -> Self {
         let access = Access { identity: Identity::Anonymous, transport };
         Self { fleet, conn, access, login: Login::Nobody, key: None, refused: false, idle: Vec::new() }
     }
 
     /// No link yet; of somebody who logs in.
-    pub(in crate::serve) fn of(fleet: Arc<Fleet<S>>, conn: ConnId, credentials: Credentials) -> Self {
+    pub(crate) fn of(fleet: Arc<Fleet<S>>, conn: ConnId, credentials: Credentials) -> Self {
         let identity = Identity::Plain(credentials.user().into());
         let access = Access { identity, transport: Transport::Sasl };
         let login = Login::Plain(Arc::new(credentials));
@@ -60,66 +60,66 @@ impl<S: Stream> Links<S> {
     }
 
     /// Whom they speak for.
-    pub(in crate::serve) fn identity(&self) -> &Identity {
+    pub(crate) fn identity(&self) -> &Identity {
         &self.access.identity
     }
 
     /// The same, and how messages travel on them.
-    pub(in crate::serve) fn access(&self) -> &Access {
+    pub(crate) fn access(&self) -> &Access {
         &self.access
     }
 
     /// Who the client is, if it said so and was believed.
-    pub(in crate::serve) fn user(&self) -> Option<&str> {
+    pub(crate) fn user(&self) -> Option<&str> {
         self.login.user()
     }
 
     /// The client connection that they belong to.
-    pub(in crate::serve) fn conn(&self) -> ConnId {
+    pub(crate) fn conn(&self) -> ConnId {
         self.conn
     }
 
     /// Whether credentials are shown where one is dialed.
-    pub(in crate::serve) fn logs_in(&self) -> bool {
+    pub(crate) fn logs_in(&self) -> bool {
         self.login.is_shown()
     }
 
     /// What coordinators understand to which they lead.
-    pub(in crate::serve) fn speaks(&self) -> Speaks {
+    pub(crate) fn speaks(&self) -> Speaks {
         coding::speaks(self.access.transport)
     }
 
     /// Whether a probe can do what their client does: without frames or a login.
-    pub(in crate::serve) fn are_plain(&self) -> bool {
+    pub(crate) fn are_plain(&self) -> bool {
         self.access.transport == Transport::Unframed && !self.logs_in()
     }
 
     /// What a client that logs in wants first of a coordinator.
-    pub(in crate::serve) fn login(&self, service: Service) -> Option<Demand> {
+    pub(crate) fn login(&self, service: Service) -> Option<Demand> {
         dialing::demand(&self.fleet.cluster, service, &self.login)
     }
 
     /// A coordinator has accepted the credentials.
-    pub(in crate::serve) fn note_accepted(&mut self) {
+    pub(crate) fn note_accepted(&mut self) {
         if let (Identity::Plain(user), Login::Plain(credentials)) = (&self.access.identity, &self.login) {
             self.key = Some(self.fleet.keyring.add(user, self.conn, credentials));
         }
     }
 
     /// The credentials, which were right once, were shown in vain: they are not shown around any more.
-    pub(in crate::serve) fn note_refused(&mut self) {
+    pub(crate) fn note_refused(&mut self) {
         self.refused = true;
         self.key = None;
     }
 
     /// Whether [`Self::note_refused`] was.
-    pub(in crate::serve) fn was_refused(&self) -> bool {
+    pub(crate) fn was_refused(&self) -> bool {
         self.refused
     }
 
     /// Takes the link to a coordinator's service out, if there is one that is still good: a FIN, or bytes that nobody asked
     /// for, end it.
-    pub(in crate::serve) fn take(
+    pub(crate) fn take(
         &mut self,
         coordinator: CoordinatorId,
         service: Service,
@@ -145,12 +145,12 @@ impl<S: Stream> Links<S> {
     }
 
     /// Whether there is a link to a coordinator's service; it need not be good any more.
-    pub(in crate::serve) fn has(&self, coordinator: CoordinatorId, service: Service) -> bool {
+    pub(crate) fn has(&self, coordinator: CoordinatorId, service: Service) -> bool {
         self.idle.iter().any(|link| link.coordinator.id == coordinator && link.service() == service)
     }
 
     /// Whether a call to a coordinator's service would not have to wait for a link.
-    pub(in crate::serve) fn has_room(
+    pub(crate) fn has_room(
         &self,
         coordinator: &Coordinator,
         service: Service,
@@ -164,14 +164,14 @@ impl<S: Stream> Links<S> {
     }
 
     /// Has the runtime in which this is called, which knows nothing of them yet, wait for those that are its own and good.
-    pub(in crate::serve) fn rehome_here(self) -> Self {
+    pub(crate) fn rehome_here(self) -> Self {
         let rehomed = self.idle.into_iter().filter_map(|link| link.rehome_here());
         let idle = rehomed.filter_map(|mut link| link.end.is_clean(Look::Closely).then_some(link)).collect();
         Self { idle, ..self }
     }
 
     /// Closes links that their coordinator has closed, or that lead to one that is gone.
-    pub(in crate::serve) fn drop_closed(&mut self) {
+    pub(crate) fn drop_closed(&mut self) {
         self.idle.retain(|link| !link.slot.port.is_closed());
         let broken = self.idle.extract_if(.., |link| !link.end.is_clean(Look::Closely));
         broken.for_each(|mut link| link.slot.note_broken());
@@ -179,7 +179,7 @@ impl<S: Stream> Links<S> {
 
     /// Closes links as soon as their coordinator closes them, or says what nobody asked for, so that none keeps a place behind
     /// a client that waits for something else. Never resolves; cancel-safe.
-    pub(in crate::serve) fn ends(&mut self) -> impl Future<Output = Infallible> {
+    pub(crate) fn ends(&mut self) -> impl Future<Output = Infallible> {
         poll_fn(|cx| {
             self.drop_ended(cx);
             Poll::Pending
@@ -187,7 +187,7 @@ impl<S: Stream> Links<S> {
     }
 
     /// As [`Self::ends`], for a task that polls this in every wake-up.
-    pub(in crate::serve) fn drop_ended(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn drop_ended(&mut self, cx: &mut Context<'_>) {
         if !self.idle.is_empty() {
             self.idle.retain(|link| !link.slot.port.is_closed());
             let broken = self.idle.extract_if(.., |link| link.end.poll_unclean(cx).is_ready());
@@ -196,12 +196,12 @@ impl<S: Stream> Links<S> {
     }
 
     /// Whether any waits for a call.
-    pub(in crate::serve) fn are_idle(&self) -> bool {
+    pub(crate) fn are_idle(&self) -> bool {
         !self.idle.is_empty()
     }
 
     /// Puts a link back on which nothing is under way.
-    pub(in crate::serve) fn put(&mut self, mut link: Box<Link<S>>) {
+    pub(crate) fn put(&mut self, mut link: Box<Link<S>>) {
         if link.slot.port.shares {
             return link.put_back();
         }
@@ -216,21 +216,12 @@ impl<S: Stream> Links<S> {
     ///
     /// # Errors
     /// [`NoLink`].
-    pub(in crate::serve) async fn dial(
-        &self,
-        slot: Slot<S>,
-        shared: &Shared<S>,
-    ) -> Result<Box<Link<S>>, NoLink> {
+    pub(crate) async fn dial(&self, slot: Slot<S>, shared: &Shared<S>) -> Result<Box<Link<S>>, NoLink> {
         self.fleet.dial(slot, &self.login, self.access.transport, shared).await
     }
 
     /// Notes the session that a Beeswax link is; `count` counts it as load.
-    pub(in crate::serve) fn begin_beeswax(
-        &mut self,
-        link: &mut Link<S>,
-        count: SessionCount,
-        shared: &Shared<S>,
-    ) {
+    pub(crate) fn begin_beeswax(&mut self, link: &mut Link<S>, count: SessionCount, shared: &Shared<S>) {
         let guid = self.fleet.chance.draw(beeswax_guid);
         let coordinator = link.coordinator.id;
         let session = NewSession {
@@ -253,7 +244,7 @@ impl<S: Stream> Links<S> {
     }
 
     /// Notes a session that was just opened on the link, where it will end with the link.
-    pub(in crate::serve) fn note_opened(&self, link: &mut Link<S>, guid: Guid) {
+    pub(crate) fn note_opened(&self, link: &mut Link<S>, guid: Guid) {
         if !self.fleet.cluster.sessions_outlive_connections {
             // The one before it stays open on its coordinator: that remembers only the last.
             if let Some(former) = link.session.take() {
@@ -265,7 +256,7 @@ impl<S: Stream> Links<S> {
     }
 
     /// Counts a session that is about to be opened there, if the links that serve it are shared: they are kept for it.
-    pub(in crate::serve) fn begin_session(&self, coordinator: &Coordinator) -> Option<Tenancy> {
+    pub(crate) fn begin_session(&self, coordinator: &Coordinator) -> Option<Tenancy> {
         let port = self.fleet.port(coordinator, Service::Hs2).filter(|port| port.shares)?;
         Some(port.begin_session(&self.access))
     }

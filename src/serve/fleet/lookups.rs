@@ -23,7 +23,7 @@ const UNKNOWN_FOR: Duration = Duration::from_mins(1);
 
 /// The lookups of one fleet.
 #[derive(Debug)]
-pub(in crate::serve) struct Lookups {
+pub(crate) struct Lookups {
     keys: Keys,
     state: Mutex<State>,
     /// A turn has ended.
@@ -40,19 +40,19 @@ struct State {
 
 impl Lookups {
     /// Nobody asks.
-    pub(in crate::serve) fn new(chance: &Chance) -> Self {
+    pub(crate) fn new(chance: &Chance) -> Self {
         let unknown = Unknown::new(UNKNOWN_HANDLES, UNKNOWN_FOR);
         let state = State { unknown, allowances: Allowances::new(LIMITS), under_way: HashMap::new() };
         Self { keys: chance.draw(Keys::draw), state: Mutex::new(state), ended: Notify::new() }
     }
 
     /// See [`Keys::key`].
-    pub(in crate::serve) fn key(&self, question: &Question, identity: &Identity) -> Key {
+    pub(crate) fn key(&self, question: &Question, identity: &Identity) -> Key {
         self.keys.key(question, identity)
     }
 
     /// Joins the lookup for a question, or begins one.
-    pub(in crate::serve) fn join(&self, key: Key, now: Instant) -> Lookup<'_> {
+    pub(crate) fn join(&self, key: Key, now: Instant) -> Lookup<'_> {
         let mut state = self.state.lock();
         if state.unknown.has(key, now) {
             return Lookup::Nowhere;
@@ -66,7 +66,7 @@ impl Lookups {
     }
 
     /// Waits for a client's turn to ask; none if it asks too much. Cancel-safe.
-    pub(in crate::serve) async fn turn(&self, client: ClientAddress) -> Option<Turn<'_>> {
+    pub(crate) async fn turn(&self, client: ClientAddress) -> Option<Turn<'_>> {
         loop {
             let mut ended = pin!(self.ended.notified());
             // From here on no end is missed.
@@ -81,13 +81,13 @@ impl Lookups {
     }
 
     /// A coordinator has returned, or is another process: what nobody had, somebody may have now.
-    pub(in crate::serve) fn forget_unknown(&self) {
+    pub(crate) fn forget_unknown(&self) {
         self.state.lock().unknown.forget();
     }
 }
 
 /// A lookup as it is for somebody who has a question.
-pub(in crate::serve) enum Lookup<'a> {
+pub(crate) enum Lookup<'a> {
     /// Nothing: a moment ago all said that they have it not.
     Nowhere,
     /// To wait for the answer that somebody else looks for.
@@ -97,18 +97,18 @@ pub(in crate::serve) enum Lookup<'a> {
 }
 
 /// The answer to a question that somebody else asks.
-pub(in crate::serve) struct Answer(watch::Receiver<Option<Finding>>);
+pub(crate) struct Answer(watch::Receiver<Option<Finding>>);
 
 impl Answer {
     /// Waits for it; none if whoever asked gave up.
-    pub(in crate::serve) async fn told(mut self) -> Option<Finding> {
+    pub(crate) async fn told(mut self) -> Option<Finding> {
         *self.0.wait_for(Option::is_some).await.ok()?
     }
 }
 
 /// The one who asks for a handle; when this is dropped, another may.
 #[must_use = "others wait for the answer"]
-pub(in crate::serve) struct First<'a> {
+pub(crate) struct First<'a> {
     lookups: &'a Lookups,
     key: Key,
     since: Age,
@@ -117,7 +117,7 @@ pub(in crate::serve) struct First<'a> {
 
 impl First<'_> {
     /// Tells those who wait, and remembers that nobody has it if all said so.
-    pub(in crate::serve) fn tell(self, finding: Finding, now: Instant) {
+    pub(crate) fn tell(self, finding: Finding, now: Instant) {
         if matches!(finding, Finding::Nowhere { all: true, .. }) {
             self.lookups.state.lock().unknown.note(self.key, self.since, now);
         }
@@ -133,7 +133,7 @@ impl Drop for First<'_> {
 
 /// Somebody's turn to ask, until this is dropped.
 #[must_use = "others wait for their turn"]
-pub(in crate::serve) struct Turn<'a> {
+pub(crate) struct Turn<'a> {
     lookups: &'a Lookups,
     client: ClientAddress,
 }

@@ -22,37 +22,37 @@ use crate::serve::settings::RoomSettings;
 
 /// One coordinator with its ports, and with what those tell each other who use and watch it.
 #[derive(Debug)]
-pub(in crate::serve) struct Member<S: Stream> {
+pub(crate) struct Member<S: Stream> {
     /// What is decided about it.
-    pub(in crate::serve) coordinator: Arc<Coordinator>,
+    pub(crate) coordinator: Arc<Coordinator>,
     /// What is counted for it.
-    pub(in crate::serve) counters: Arc<CoordinatorMetrics>,
+    pub(crate) counters: Arc<CoordinatorMetrics>,
     /// Where it is, for all who dial it.
-    pub(in crate::serve) host: Host,
+    pub(crate) host: Host,
     /// The links to its ports.
-    pub(in crate::serve) ports: PerService<Arc<Port<S>>>,
+    pub(crate) ports: PerService<Arc<Port<S>>>,
     /// Wakes the task that polls its web port before its time.
-    pub(in crate::serve) poll: Notify,
+    pub(crate) poll: Notify,
     /// A poll has ended.
-    pub(in crate::serve) polled: Notify,
+    pub(crate) polled: Notify,
     /// Whether sessions shall leave it.
     is_left: AtomicBool,
     /// Ends the connections to it that are passed on unread: nobody knows what is under way on them, so there
     /// is nothing that could be cancelled.
     opaque: Mutex<CancellationToken>,
     /// The tasks that watch it.
-    pub(in crate::serve) watchers: TaskTracker,
+    pub(crate) watchers: TaskTracker,
     /// Ends those.
     end: OnceLock<CancellationToken>,
 }
 
 /// What all members of a fleet have in common.
 #[derive(Debug)]
-pub(in crate::serve) struct Common<S: Stream> {
-    pub(in crate::serve) flavor: Flavor,
-    pub(in crate::serve) room: RoomSettings,
+pub(crate) struct Common<S: Stream> {
+    pub(crate) flavor: Flavor,
+    pub(crate) room: RoomSettings,
     /// New sessions that wait for room on any of them.
-    pub(in crate::serve) session_queues: PerService<Arc<SessionQueue<Grant<S>>>>,
+    pub(crate) session_queues: PerService<Arc<SessionQueue<Grant<S>>>>,
 }
 
 impl<S: Stream> Known for Member<S> {
@@ -69,7 +69,7 @@ impl<S: Stream> Drop for Member<S> {
 
 impl<S: Stream> Member<S> {
     /// A coordinator that nobody has dialed yet.
-    pub(in crate::serve) fn new(
+    pub(crate) fn new(
         coordinator: Arc<Coordinator>,
         counters: CoordinatorMetrics,
         common: &Common<S>,
@@ -95,52 +95,52 @@ impl<S: Stream> Member<S> {
     }
 
     /// Its watchers end with this token, and it ends with the coordinator. Only the first one does.
-    pub(in crate::serve) fn end_with(&self, end: CancellationToken) {
+    pub(crate) fn end_with(&self, end: CancellationToken) {
         let _first = self.end.set(end);
     }
 
     /// The coordinator is gone. Ends its watchers, the links to it that no call uses, and the connections to
     /// it that are passed on unread. A link in use ends with its call.
-    pub(in crate::serve) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.end.get().inspect(|end| end.cancel());
         self.ports.values().for_each(|port| port.close());
         self.end_opaque();
     }
 
     /// The links to each of its ports: what of a poll's figures would be ours now.
-    pub(in crate::serve) fn own_links(&self) -> PerService<OwnLinks> {
+    pub(crate) fn own_links(&self) -> PerService<OwnLinks> {
         PerService::new(|service| self.ports.get(service).own())
     }
 
     /// Takes in what a poll says of its ports; `before` is what was ours when it began.
-    pub(in crate::serve) fn note_ports(&self, figures: &Figures, before: &PerService<OwnLinks>) {
+    pub(crate) fn note_ports(&self, figures: &Figures, before: &PerService<OwnLinks>) {
         for (service, port) in self.ports.iter() {
             port.note_polled(*figures.ports.get(service), *before.get(service));
         }
     }
 
     /// What polls said of its ports is known no more.
-    pub(in crate::serve) fn forget_ports(&self) {
+    pub(crate) fn forget_ports(&self) {
         self.ports.values().for_each(Port::forget_others);
     }
 
     /// Whether sessions shall leave it.
-    pub(in crate::serve) fn is_left(&self) -> bool {
+    pub(crate) fn is_left(&self) -> bool {
         self.is_left.load(Ordering::Relaxed)
     }
 
     /// Whether sessions shall leave it from now on; whether they did before.
-    pub(in crate::serve) fn leave(&self, is_left: bool) -> bool {
+    pub(crate) fn leave(&self, is_left: bool) -> bool {
         self.is_left.swap(is_left, Ordering::Relaxed)
     }
 
     /// What ends a connection that begins now and is passed on unread.
-    pub(in crate::serve) fn opaque_end(&self) -> CancellationToken {
+    pub(crate) fn opaque_end(&self) -> CancellationToken {
         self.opaque.lock().clone()
     }
 
     /// Ends the connections that there are and that are passed on unread; later ones live.
-    pub(in crate::serve) fn end_opaque(&self) {
+    pub(crate) fn end_opaque(&self) {
         std::mem::take(&mut *self.opaque.lock()).cancel();
     }
 }

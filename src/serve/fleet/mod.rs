@@ -1,15 +1,15 @@
 //! A cluster's state: what all connections to it share, built once and passed as one reference.
 
-pub(in crate::serve) mod dialing;
+pub(crate) mod dialing;
 pub mod entrance;
-pub(in crate::serve) mod incarnations;
-pub(in crate::serve) mod keyring;
-pub(in crate::serve) mod links;
-pub(in crate::serve) mod lookups;
-pub(in crate::serve) mod member;
-pub(in crate::serve) mod moves;
-pub(in crate::serve) mod seek;
-pub(in crate::serve) mod whereabouts;
+pub(crate) mod incarnations;
+pub(crate) mod keyring;
+pub(crate) mod links;
+pub(crate) mod lookups;
+pub(crate) mod member;
+pub(crate) mod moves;
+pub(crate) mod seek;
+pub(crate) mod whereabouts;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub struct Fleet<S: Stream = TcpStream> {
     /// How its coordinators are watched.
     pub watching: WatchSettings,
     /// What is left to chance here: ties, names, the moment of a probe.
-    pub(in crate::serve) chance: Chance,
+    pub(crate) chance: Chance,
     /// How much room they have.
     pub room: RoomSettings,
     /// Counters of those who wait for it.
@@ -61,13 +61,13 @@ pub struct Fleet<S: Stream = TcpStream> {
     members: Roster<Member<S>>,
     common: Common<S>,
     /// Questions for handles that the table lacks.
-    pub(in crate::serve) lookups: Lookups,
-    pub(in crate::serve) moves: Moves,
+    pub(crate) lookups: Lookups,
+    pub(crate) moves: Moves,
     /// How its coordinators are drained.
     pub draining: DrainSettings,
-    pub(in crate::serve) keyring: Keyring,
+    pub(crate) keyring: Keyring,
     /// Slows down clients whose dials are in vain.
-    pub(in crate::serve) brake: Mutex<Brake>,
+    pub(crate) brake: Mutex<Brake>,
 }
 
 impl<S: Stream> Fleet<S> {
@@ -106,7 +106,7 @@ impl<S: Stream> Fleet<S> {
     }
 
     /// Begins to keep what is kept for a coordinator.
-    pub(in crate::serve) fn keep(&self, coordinator: Arc<Coordinator>, metrics: &Metrics) -> Arc<Member<S>> {
+    pub(crate) fn keep(&self, coordinator: Arc<Coordinator>, metrics: &Metrics) -> Arc<Member<S>> {
         let counters = metrics.coordinator(&self.cluster.name, &coordinator.name);
         let member = Arc::new(Member::new(coordinator, counters, &self.common));
         self.members.add(Arc::clone(&member));
@@ -114,17 +114,17 @@ impl<S: Stream> Fleet<S> {
     }
 
     /// A coordinator does not belong to the fleet any more: nothing is found by its id from now on.
-    pub(in crate::serve) fn forget(&self, id: CoordinatorId) {
+    pub(crate) fn forget(&self, id: CoordinatorId) {
         drop((self.cluster.remove(id), self.members.remove(id)));
     }
 
     /// What is kept for a coordinator, as long as it is of the fleet.
-    pub(in crate::serve) fn member(&self, id: CoordinatorId) -> Option<Arc<Member<S>>> {
+    pub(crate) fn member(&self, id: CoordinatorId) -> Option<Arc<Member<S>>> {
         self.members.get(id)
     }
 
     /// What is kept for each coordinator that is of the fleet now.
-    pub(in crate::serve) fn members(&self) -> All<Member<S>> {
+    pub(crate) fn members(&self) -> All<Member<S>> {
         self.members.all()
     }
 
@@ -145,7 +145,7 @@ impl<S: Stream> Fleet<S> {
     }
 
     /// The links to a coordinator's port, as long as it is of the fleet.
-    pub(in crate::serve) fn port(&self, coordinator: &Coordinator, service: Service) -> Option<Arc<Port<S>>> {
+    pub(crate) fn port(&self, coordinator: &Coordinator, service: Service) -> Option<Arc<Port<S>>> {
         self.members.read(coordinator.id, |member| Arc::clone(member.ports.get(service)))
     }
 
@@ -156,7 +156,7 @@ impl<S: Stream> Fleet<S> {
     }
 
     /// A client has dialed in vain: it waits before it is told so, the longer the more often that was so.
-    pub(in crate::serve) async fn slow_down(&self, who: Who) {
+    pub(crate) async fn slow_down(&self, who: Who) {
         let wait = self.brake.lock().note_in_vain(who, clock::now());
         if !wait.is_zero() {
             sleep(wait).await;
@@ -170,35 +170,35 @@ impl<S: Stream> Fleet<S> {
     }
 
     /// New sessions that wait for room on any coordinator.
-    pub(in crate::serve) fn session_queue(&self, service: Service) -> &Arc<SessionQueue<Grant<S>>> {
+    pub(crate) fn session_queue(&self, service: Service) -> &Arc<SessionQueue<Grant<S>>> {
         self.common.session_queues.get(service)
     }
 
     /// Calls those who wait for a service, as far as there is room.
-    pub(in crate::serve) fn call_waiting(&self, service: Service) {
+    pub(crate) fn call_waiting(&self, service: Service) {
         self.members().iter().for_each(|member| member.ports.get(service).call_waiting());
     }
 
     /// Has one relay that is not answered give way to those who wait for a service.
-    pub(in crate::serve) fn make_room(&self, service: Service) {
+    pub(crate) fn make_room(&self, service: Service) {
         self.members().iter().any(|member| member.ports.get(service).make_room());
     }
 
     /// Something went wrong on a link to a coordinator's port: that is for a probe to judge, and it shall do so now.
-    pub(in crate::serve) fn doubt(&self, coordinator: &Coordinator, service: Service) {
+    pub(crate) fn doubt(&self, coordinator: &Coordinator, service: Service) {
         if let Some(port) = self.port(coordinator, service) {
             port.watch.probe_now();
         }
     }
 
     /// A coordinator refused new work because it shuts down: its web port shall say whether that is so.
-    pub(in crate::serve) fn note_shutting_down(&self, coordinator: &Coordinator) {
+    pub(crate) fn note_shutting_down(&self, coordinator: &Coordinator) {
         coordinator.note_shutting_down(clock::now());
         self.members.read(coordinator.id, |member| member.poll.notify_one());
     }
 
     /// Has a coordinator's web port asked now, and waits for the answer as long as that may take; at once if it has none.
-    pub(in crate::serve) async fn poll_now(&self, coordinator: &Coordinator) {
+    pub(crate) async fn poll_now(&self, coordinator: &Coordinator) {
         let Some(watched) = self.member(coordinator.id).filter(|_| coordinator.ports.web.is_some()) else {
             return;
         };
@@ -216,12 +216,12 @@ impl<S: Stream> Fleet<S> {
     }
 
     /// Whether sessions shall leave a coordinator.
-    pub(in crate::serve) fn is_left(&self, coordinator: CoordinatorId) -> bool {
+    pub(crate) fn is_left(&self, coordinator: CoordinatorId) -> bool {
         self.members.read(coordinator, Member::is_left).unwrap_or(false)
     }
 
     /// What ends a connection to a coordinator that begins now and is passed on unread.
-    pub(in crate::serve) fn opaque_end(&self, coordinator: CoordinatorId) -> CancellationToken {
+    pub(crate) fn opaque_end(&self, coordinator: CoordinatorId) -> CancellationToken {
         self.members.read(coordinator, Member::opaque_end).unwrap_or_else(|| {
             let ended = CancellationToken::new();
             ended.cancel();

@@ -20,11 +20,11 @@ const AT_ONCE: usize = 16;
 
 /// One fleet's moves.
 #[derive(Debug)]
-pub(in crate::serve) struct Moves {
-    pub(in crate::serve) settings: MoveSettings,
+pub(crate) struct Moves {
+    pub(crate) settings: MoveSettings,
     /// A session has arrived, or stays after all.
-    pub(in crate::serve) ended: Notify,
-    pub(in crate::serve) going: Semaphore,
+    pub(crate) ended: Notify,
+    pub(crate) going: Semaphore,
     /// Sessions that shall go from one coordinator to another now.
     shifts: Mutex<Vec<Shift>>,
 }
@@ -37,7 +37,7 @@ impl<S: Stream> Fleet<S> {
     }
 
     /// Looks which coordinators are to be left; true if there is one that was not before.
-    pub(in crate::serve) fn look_who_is_left(&self) -> bool {
+    pub(crate) fn look_who_is_left(&self) -> bool {
         let stays = |one: &Coordinator| one.state() == AdminState::Active && one.quiescing_since().is_none();
         let members = self.members();
         // With nowhere to go, nobody leaves.
@@ -52,7 +52,7 @@ impl<S: Stream> Fleet<S> {
 }
 
 impl Moves {
-    pub(in crate::serve) fn new(flavor: Flavor, settings: MoveSettings) -> Self {
+    pub(crate) fn new(flavor: Flavor, settings: MoveSettings) -> Self {
         let idle_sessions = settings.idle_sessions && flavor.sessions_move();
         Self {
             settings: MoveSettings { idle_sessions, ..settings },
@@ -63,22 +63,22 @@ impl Moves {
     }
 
     /// Whether sessions move at all.
-    pub(in crate::serve) fn are_on(&self) -> bool {
+    pub(crate) fn are_on(&self) -> bool {
         self.settings.idle_sessions
     }
 
     /// What has sessions go back where they are missed, in place of what was left of the last time.
-    pub(in crate::serve) fn shift(&self, shifts: Vec<Shift>) {
+    pub(crate) fn shift(&self, shifts: Vec<Shift>) {
         *self.shifts.lock() = shifts;
     }
 
     /// Whether a session shall go from a coordinator to another.
-    pub(in crate::serve) fn shifts_from(&self, from: CoordinatorId) -> bool {
+    pub(crate) fn shifts_from(&self, from: CoordinatorId) -> bool {
         self.shifts.lock().iter().any(|shift| shift.from == from)
     }
 
     /// Where one session shall go from a coordinator; it is then counted as gone.
-    pub(in crate::serve) fn take_shift(&self, from: CoordinatorId) -> Option<CoordinatorId> {
+    pub(crate) fn take_shift(&self, from: CoordinatorId) -> Option<CoordinatorId> {
         let mut shifts = self.shifts.lock();
         let at = shifts.iter().position(|shift| shift.from == from)?;
         let shift = shifts.get_mut(at)?;
@@ -91,13 +91,13 @@ impl Moves {
     }
 
     /// Tells the calls that wait for a session, when this is dropped, to look again.
-    pub(in crate::serve) fn ending(&self) -> Ending<'_> {
+    pub(crate) fn ending(&self) -> Ending<'_> {
         Ending(&self.ended)
     }
 }
 
 /// A move that is about to end.
-pub(in crate::serve) struct Ending<'a>(&'a Notify);
+pub(crate) struct Ending<'a>(&'a Notify);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {

@@ -22,7 +22,7 @@ const PICKS: usize = 3;
 
 /// Why nothing was found for a new session.
 #[derive(Debug)]
-pub(in crate::serve) enum NoneFound {
+pub(crate) enum NoneFound {
     /// Nobody is left who was not tried.
     Nobody,
     /// As for a call.
@@ -30,7 +30,7 @@ pub(in crate::serve) enum NoneFound {
 }
 
 /// A client that looks for a coordinator with room for a new session.
-pub(in crate::serve) struct Seeker<'a, S: Stream> {
+pub(crate) struct Seeker<'a, S: Stream> {
     /// Where it looks.
     pub fleet: &'a Fleet<S>,
     /// The port that it needs.
@@ -55,7 +55,7 @@ impl<S: Stream> Seeker<'_, S> {
     ///
     /// # Errors
     /// [`NoneFound`].
-    pub(in crate::serve) async fn find(
+    pub(crate) async fn find(
         &self,
         tried: &[CoordinatorId],
         gone: impl Future<Output = ()>,

@@ -9,7 +9,7 @@ use crate::serve::fleet::Fleet;
 impl<S: Stream> Fleet<S> {
     /// Takes in where a dial has found a coordinator. At another address than before another process answers: what was open at
     /// the former one is gone, and so are links that lead there.
-    pub(in crate::serve) fn note_whereabouts(&self, coordinator: &Coordinator) {
+    pub(crate) fn note_whereabouts(&self, coordinator: &Coordinator) {
         let Some(member) = self.member(coordinator.id) else { return };
         let Some(Choice { address, others, is_another }) = member.host.take_news() else { return };
         let (cluster, name, host) = (&self.cluster.name, &coordinator.name, &coordinator.host);

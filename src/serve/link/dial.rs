@@ -10,7 +10,7 @@ use crate::serve::shared::Shared;
 
 /// Why a coordinator's port was not reached.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::serve) enum Unreached {
+pub(crate) enum Unreached {
     /// The coordinator does not offer the service.
     #[error("it has no {0} port")]
     NoPort(Service),
@@ -27,7 +27,7 @@ pub(in crate::serve) enum Unreached {
 ///
 /// # Errors
 /// [`Unreached`].
-pub(in crate::serve) async fn reach<S: Stream>(
+pub(crate) async fn reach<S: Stream>(
     port: &Port<S>,
     shared: &Shared<S>,
     dialed_there: impl FnOnce(),

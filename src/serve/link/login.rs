@@ -32,7 +32,7 @@ const NO_LOGIN: &str = "clients then need auth=noSasl (JDBC) or auth_mechanism=\
 
 /// What a link is authenticated with.
 #[derive(Clone, Debug)]
-pub(in crate::serve) enum Login {
+pub(crate) enum Login {
     /// Nothing: the port has no login, or the link is for nobody in particular.
     Nobody,
     /// A client's name and password (SASL PLAIN).
@@ -41,12 +41,12 @@ pub(in crate::serve) enum Login {
 
 impl Login {
     /// Whether credentials are shown where a link is dialed.
-    pub(in crate::serve) fn is_shown(&self) -> bool {
+    pub(crate) fn is_shown(&self) -> bool {
         !matches!(self, Self::Nobody)
     }
 
     /// The name that they claim.
-    pub(in crate::serve) fn user(&self) -> Option<&str> {
+    pub(crate) fn user(&self) -> Option<&str> {
         match self {
             Self::Nobody => None,
             Self::Plain(credentials) => Some(credentials.user()),
@@ -54,7 +54,7 @@ impl Login {
     }
 
     /// The bytes that whoever shows the same again begins with; none if nothing is shown.
-    pub(in crate::serve) fn opening(&self) -> Option<Zeroizing<Vec<u8>>> {
+    pub(crate) fn opening(&self) -> Option<Zeroizing<Vec<u8>>> {
         Some(self.mechanism()?.opening())
     }
 
@@ -69,7 +69,7 @@ impl Login {
 
 /// What came in place of a verdict on credentials.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::serve) enum NoVerdict {
+pub(crate) enum NoVerdict {
     /// Perhaps it has some of them.
     #[error("it was lost while the credentials were sent: {0}")]
     Unsent(WriteError),
@@ -98,7 +98,7 @@ pub(in crate::serve) enum NoVerdict {
 
 /// Why a coordinator has probably closed the connection in place of a verdict.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::serve) enum Likely {
+pub(crate) enum Likely {
     /// It was seen to open sessions without a login.
     NoLogin,
     /// Impala: `TSaslTransport::doSaslNegotiation` sends nothing when the credentials are wrong.
@@ -154,7 +154,7 @@ impl NoVerdict {
 /// # Errors
 /// [`NoLink::HandshakeLost`], when the connection broke before a byte was written; [`NoLink::CredentialsRefused`], when the
 /// coordinator said so; [`NoLink::NoVerdict`], when it closed, said something else, or nothing in time.
-pub(in crate::serve) async fn log_in<S: Stream>(
+pub(crate) async fn log_in<S: Stream>(
     stream: &mut LinkStream<S>,
     login: &Login,
     port: &Port<S>,

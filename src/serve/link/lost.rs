@@ -11,7 +11,7 @@ use crate::session::retry::Phase;
 
 /// How a link was lost.
 #[derive(Debug)]
-pub(in crate::serve) struct Lost {
+pub(crate) struct Lost {
     /// How far the call had come.
     pub phase: Phase,
     /// Whether the client has some of the reply: then nothing else can be said to it.
@@ -22,7 +22,7 @@ pub(in crate::serve) struct Lost {
 
 /// What was seen of a link that was lost.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::serve) enum LostCause {
+pub(crate) enum LostCause {
     /// An orderly end at the wrong moment.
     #[error("it closed the connection")]
     Closed,
@@ -60,7 +60,7 @@ pub(in crate::serve) enum LostCause {
 
 impl LostCause {
     /// What it counts as where lines in the log are bounded.
-    pub(in crate::serve) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::Failed(_) => "failed",
@@ -77,12 +77,12 @@ impl LostCause {
     }
 
     /// Whether the coordinator hung up, or is none at all.
-    pub(in crate::serve) fn is_hang_up(&self) -> bool {
+    pub(crate) fn is_hang_up(&self) -> bool {
         matches!(self, Self::Closed | Self::Failed(_) | Self::BadReply(_))
     }
 
     /// Whether it may be the coordinator's doing. How long a reply is may be the client's: an open's options come back in it.
-    pub(in crate::serve) fn speaks_against_coordinator(&self) -> bool {
+    pub(crate) fn speaks_against_coordinator(&self) -> bool {
         !matches!(self, Self::TooLarge | Self::NoRoom | Self::SessionMoved | Self::Unanswered)
     }
 }

@@ -1,20 +1,20 @@
 //! Links: the authenticated connections from the router to coordinators. Each carries the credentials of one identity, so
 //! a coordinator judges a call as if the client had made it.
 
-pub(in crate::serve) mod dial;
-pub(in crate::serve) mod login;
-pub(in crate::serve) mod lost;
-pub(in crate::serve) mod next;
-pub(in crate::serve) mod no_link;
-pub(in crate::serve) mod own_call;
-pub(in crate::serve) mod port;
-pub(in crate::serve) mod read_reply;
-pub(in crate::serve) mod session;
-pub(in crate::serve) mod session_queue;
-pub(in crate::serve) mod slot;
-pub(in crate::serve) mod unanswered;
-pub(in crate::serve) mod waiting;
-pub(in crate::serve) mod watch;
+pub(crate) mod dial;
+pub(crate) mod login;
+pub(crate) mod lost;
+pub(crate) mod next;
+pub(crate) mod no_link;
+pub(crate) mod own_call;
+pub(crate) mod port;
+pub(crate) mod read_reply;
+pub(crate) mod session;
+pub(crate) mod session_queue;
+pub(crate) mod slot;
+pub(crate) mod unanswered;
+pub(crate) mod waiting;
+pub(crate) mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ use crate::serve::message::link_end::LinkEnd;
 /// A connection to a coordinator on which nothing is under way. Passed around in a box: it goes through all stages of a
 /// call, and in place it would make the state of each larger.
 #[derive(Debug)]
-pub(in crate::serve) struct Link<S: Stream> {
+pub(crate) struct Link<S: Stream> {
     /// Where it leads.
     pub coordinator: Arc<Coordinator>,
     /// The connection, and how messages travel on it.
@@ -48,19 +48,19 @@ pub(in crate::serve) struct Link<S: Stream> {
 
 impl<S: Stream> Link<S> {
     /// A link that was just made. `moves` is how often its coordinator had come to be elsewhere when it was dialed.
-    pub(in crate::serve) fn new(end: LinkEnd<LinkStream<S>>, mut slot: Slot<S>, moves: u32) -> Box<Self> {
+    pub(crate) fn new(end: LinkEnd<LinkStream<S>>, mut slot: Slot<S>, moves: u32) -> Box<Self> {
         let (coordinator, made) = (Arc::clone(&slot.port.coordinator), slot.made(moves));
         Box::new(Self { coordinator, end, session: None, slot, made })
     }
 
     /// Puts a link that is shared back, on which nothing is under way.
-    pub(in crate::serve) fn put_back(self: Box<Self>) {
+    pub(crate) fn put_back(self: Box<Self>) {
         let port = Arc::clone(&self.slot.port);
         port.put(self);
     }
 
     /// Which of the coordinator's ports it leads to.
-    pub(in crate::serve) fn service(&self) -> Service {
+    pub(crate) fn service(&self) -> Service {
         self.slot.port.service
     }
 }
@@ -70,7 +70,7 @@ impl<S: Stream> Link<S> {
     ///
     /// # Errors
     /// Its coordinator, or what is between, has ended it.
-    pub(in crate::serve) fn read(&mut self) -> impl Future<Output = Result<Chunk, LostCause>> {
+    pub(crate) fn read(&mut self) -> impl Future<Output = Result<Chunk, LostCause>> {
         let Self { end, slot, .. } = self;
         end.read().map(|read| {
             let read = match read {
@@ -86,7 +86,7 @@ impl<S: Stream> Link<S> {
     ///
     /// # Errors
     /// What went wrong, and how many bytes were written before.
-    pub(in crate::serve) fn write_all(
+    pub(crate) fn write_all(
         &mut self,
         bytes: &[u8],
         stall: Duration,

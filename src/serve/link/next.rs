@@ -22,7 +22,7 @@ struct Called<S: Stream> {
 
 impl<S: Stream> Port<S> {
     /// Calls those who wait, as long as there is room.
-    pub(in crate::serve) fn call_waiting(self: &Arc<Self>) {
+    pub(crate) fn call_waiting(self: &Arc<Self>) {
         self.call_next(self.state.lock());
     }
 
@@ -43,7 +43,7 @@ impl<S: Stream> Port<S> {
 
     /// Has a connection that is not answered give way, if somebody waits for whom its place would do; whether it has. Whoever
     /// waits gets the place when its slot ends.
-    pub(in crate::serve) fn make_room(&self) -> bool {
+    pub(crate) fn make_room(&self) -> bool {
         let state = self.state.lock();
         let waiting = state.relief.len() + state.work.len() + self.session_queue.len();
         if !self.unanswered.could_give_way(waiting) || !self.somebody_waits(&state) {
@@ -113,7 +113,7 @@ impl<S: Stream> Port<S> {
     }
 
     /// Whether new sessions may go there.
-    pub(in crate::serve) fn takes_sessions(&self) -> bool {
+    pub(crate) fn takes_sessions(&self) -> bool {
         self.coordinator.state() == AdminState::Active
             && self.coordinator.ports.of(self.service).is_some()
             && self.coordinator.standing(self.service, clock::now()).is_fit()

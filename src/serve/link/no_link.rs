@@ -9,7 +9,7 @@ use crate::wire::sasl::Status;
 
 /// Why there is no link.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::serve) enum NoLink {
+pub(crate) enum NoLink {
     /// The coordinator could not be reached.
     #[error(transparent)]
     Unreached(#[from] Unreached),
@@ -34,7 +34,7 @@ pub(in crate::serve) enum NoLink {
 
 impl NoLink {
     /// Whether a dial was made for nothing. A refusal is something: the coordinator's own word to this client.
-    pub(in crate::serve) fn is_in_vain(&self) -> bool {
+    pub(crate) fn is_in_vain(&self) -> bool {
         match self {
             Self::Unreached(Unreached::Dial(_)) | Self::HandshakeLost(_) | Self::NoVerdict(_) => true,
             Self::Unreached(Unreached::NoPort(_) | Unreached::Removed)
@@ -44,12 +44,12 @@ impl NoLink {
     }
 
     /// Whether it is the coordinator's verdict on the credentials; with Impala, a close is one.
-    pub(in crate::serve) fn is_verdict(&self) -> bool {
+    pub(crate) fn is_verdict(&self) -> bool {
         matches!(self, Self::CredentialsRefused { .. } | Self::NoVerdict(NoVerdict::Closed(_)))
     }
 
     /// How far a call has come that waits for the link.
-    pub(in crate::serve) fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         match self {
             Self::Unreached(_) | Self::HandshakeLost(_) => Phase::NoLink,
             Self::NoRoom(_) => Phase::NoRoom,

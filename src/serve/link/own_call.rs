@@ -26,7 +26,7 @@ const REQUEST_LIMIT: u64 = 1 << 10;
 
 /// What the router calls for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) enum OwnCall {
+pub(crate) enum OwnCall {
     /// The session is closed, and its operations are cancelled.
     Close(Handle),
     /// The session is used, as far as its coordinator can tell.
@@ -47,7 +47,7 @@ impl OwnCall {
 }
 
 /// The answer to a request of the router's own.
-pub(in crate::serve) struct Answer<S: Stream> {
+pub(crate) struct Answer<S: Stream> {
     /// All of it was read.
     pub reply: Reply,
     /// The link, if it is fit for another call.
@@ -56,12 +56,12 @@ pub(in crate::serve) struct Answer<S: Stream> {
 
 impl<S: Stream> Answer<S> {
     /// What the coordinator says of what it was asked for.
-    pub(in crate::serve) fn verdict(&self, family: Family) -> Verdict {
+    pub(crate) fn verdict(&self, family: Family) -> Verdict {
         verdict(self.reply.method(), self.reply.facts(), family)
     }
 
     /// Puts the link back, which is shared.
-    pub(in crate::serve) fn put_back(self) {
+    pub(crate) fn put_back(self) {
         if let Some(link) = self.link {
             link.put_back();
         }
@@ -69,7 +69,7 @@ impl<S: Stream> Answer<S> {
 }
 
 /// Makes a call about a session or an operation on a link of its identity; none if it is not answered in time.
-pub(in crate::serve) async fn call<S: Stream>(link: Box<Link<S>>, call: OwnCall) -> Option<Answer<S>> {
+pub(crate) async fn call<S: Stream>(link: Box<Link<S>>, call: OwnCall) -> Option<Answer<S>> {
     timeout(ANSWER_TIME, ask(link, &call.request(), ANSWER_TIME)).await.ok()?.ok()
 }
 
@@ -78,7 +78,7 @@ pub(in crate::serve) async fn call<S: Stream>(link: Box<Link<S>>, call: OwnCall)
 ///
 /// # Errors
 /// The link was lost before the reply had come, or what came is no reply to it.
-pub(in crate::serve) async fn ask<S: Stream>(
+pub(crate) async fn ask<S: Stream>(
     mut link: Box<Link<S>>,
     message: &[u8],
     stall: Duration,

@@ -31,7 +31,7 @@ use crate::serve::settings::RoomSettings;
 
 /// One port of a coordinator.
 #[derive(Debug)]
-pub(in crate::serve) struct Port<S: Stream> {
+pub(crate) struct Port<S: Stream> {
     /// Whose port it is.
     pub coordinator: Arc<Coordinator>,
     /// Which port.
@@ -77,11 +77,11 @@ pub(super) struct State<S: Stream> {
 pub(super) type Idle<S> = Box<Link<S>>;
 
 /// A place in the line, and what tells that it is one's turn.
-pub(in crate::serve) type Joined<S> = (Ticket, oneshot::Receiver<Grant<S>>);
+pub(crate) type Joined<S> = (Ticket, oneshot::Receiver<Grant<S>>);
 
 /// What a port is made of.
 #[derive(Clone, Copy)]
-pub(in crate::serve) struct PortPlan<'a> {
+pub(crate) struct PortPlan<'a> {
     pub coordinator: &'a Arc<Coordinator>,
     pub flavor: Flavor,
     pub host: &'a Host,
@@ -91,7 +91,7 @@ pub(in crate::serve) struct PortPlan<'a> {
 
 impl<S: Stream> Port<S> {
     /// A port without links.
-    pub(in crate::serve) fn new(
+    pub(crate) fn new(
         plan: PortPlan<'_>,
         service: Service,
         session_queue: &Arc<SessionQueue<Grant<S>>>,
@@ -124,39 +124,39 @@ impl<S: Stream> Port<S> {
     }
 
     /// Whether its coordinator is gone.
-    pub(in crate::serve) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
 
     /// Whether a claim would get something.
-    pub(in crate::serve) fn has_room(&self, holder: Holder<'_>, kind: Kind) -> bool {
+    pub(crate) fn has_room(&self, holder: Holder<'_>, kind: Kind) -> bool {
         self.state.lock().room.has_room(holder, Purpose::Work, kind)
     }
 
     /// Whether a claim would get nothing only because the address that it is for uses its share.
-    pub(in crate::serve) fn has_room_for_others(&self, holder: Holder<'_>, kind: Kind) -> bool {
+    pub(crate) fn has_room_for_others(&self, holder: Holder<'_>, kind: Kind) -> bool {
         let proven = Holder::ourselves(holder.access);
         self.has_room(proven, kind) && !self.has_room(holder, kind)
     }
 
     /// What its room looks like.
-    pub(in crate::serve) fn view(&self) -> RoomView {
+    pub(crate) fn view(&self) -> RoomView {
         self.state.lock().room.view()
     }
 
     /// How many calls wait for a link here.
-    pub(in crate::serve) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         let state = self.state.lock();
         state.relief.len() + state.work.len()
     }
 
     /// What of a poll's figures would be ours now.
-    pub(in crate::serve) fn own(&self) -> OwnLinks {
+    pub(crate) fn own(&self) -> OwnLinks {
         self.state.lock().room.own()
     }
 
     /// A link, or a slot to dial one; `None` if there is no room.
-    pub(in crate::serve) fn claim(
+    pub(crate) fn claim(
         self: &Arc<Self>,
         holder: Holder<'_>,
         purpose: Purpose,
@@ -196,7 +196,7 @@ impl<S: Stream> Port<S> {
     ///
     /// # Errors
     /// [`QueueFull`].
-    pub(in crate::serve) fn claim_or_join(
+    pub(crate) fn claim_or_join(
         self: &Arc<Self>,
         (holder, turn): (Holder<'_>, &Turn),
         purpose: Purpose,
@@ -220,13 +220,13 @@ impl<S: Stream> Port<S> {
     }
 
     /// One who waited for a link here waits no more.
-    pub(in crate::serve) fn leave(&self, turn: &Turn, purpose: Purpose, ticket: Ticket) {
+    pub(crate) fn leave(&self, turn: &Turn, purpose: Purpose, ticket: Ticket) {
         let left = self.state.lock().line(purpose).leave(turn, ticket);
         drop(left);
     }
 
     /// A link on which nothing is under way may serve the next call of its identity.
-    pub(in crate::serve) fn put(self: &Arc<Self>, mut link: Box<Link<S>>) {
+    pub(crate) fn put(self: &Arc<Self>, mut link: Box<Link<S>>) {
         let mut state = self.state.lock();
         if self.is_closed() || link.made.is_over(state.now) || link.made.is_left_behind(&self.coordinator) {
             // The slot locks by itself.
@@ -245,7 +245,7 @@ impl<S: Stream> Port<S> {
 
     /// Closes idle links, now and later: they keep their port, and it keeps them. Whoever waits here,
     /// for a link or an answer, waits no more.
-    pub(in crate::serve) fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         self.closed.store(true, Ordering::Relaxed);
         let now = state.now;
@@ -261,12 +261,12 @@ impl<S: Stream> Port<S> {
     }
 
     /// Counts a session of an identity: its links are kept while there is one.
-    pub(in crate::serve) fn begin_session(&self, access: &Access) -> Tenancy {
+    pub(crate) fn begin_session(&self, access: &Access) -> Tenancy {
         self.state.lock().room.begin_session(access)
     }
 
     /// Takes in what a poll says of the port; `before` is what was ours when it began.
-    pub(in crate::serve) fn note_polled(self: &Arc<Self>, polled: PortFigures, before: OwnLinks) {
+    pub(crate) fn note_polled(self: &Arc<Self>, polled: PortFigures, before: OwnLinks) {
         let mut state = self.state.lock();
         let own = before.at_most(state.room.own());
         let mut closed = state.room.note_polled(polled, own);
@@ -276,7 +276,7 @@ impl<S: Stream> Port<S> {
     }
 
     /// What polls said is known no more.
-    pub(in crate::serve) fn forget_others(self: &Arc<Self>) {
+    pub(crate) fn forget_others(self: &Arc<Self>) {
         let mut state = self.state.lock();
         state.room.forget_others();
         self.call_next(state);
@@ -284,7 +284,7 @@ impl<S: Stream> Port<S> {
 
     /// Closes idle links that are of no use any more, and calls who may have room in their place or because its coordinator
     /// is fit again. Meant for once a second.
-    pub(in crate::serve) fn look_after(self: &Arc<Self>, now: Instant) {
+    pub(crate) fn look_after(self: &Arc<Self>, now: Instant) {
         let mut state = self.state.lock();
         state.now = now;
         let mut retired = state.room.retire(now, |idle| {
@@ -299,7 +299,7 @@ impl<S: Stream> Port<S> {
 
     /// Whether all links that were there at a moment have broken since. Of links that are not shared others may be broken, too,
     /// without anybody having looked: of those it is not known.
-    pub(in crate::serve) fn all_broke_since(self: &Arc<Self>, moment: Instant) -> bool {
+    pub(crate) fn all_broke_since(self: &Arc<Self>, moment: Instant) -> bool {
         let mut state = self.state.lock();
         let now = state.now;
         let mut broken = state.room.retire(now, |idle| !idle.end.is_clean(Look::Closely));
@@ -310,12 +310,12 @@ impl<S: Stream> Port<S> {
     }
 
     /// Of which times no link is left.
-    pub(in crate::serve) fn breaks(&self) -> Breaks {
+    pub(crate) fn breaks(&self) -> Breaks {
         self.state.lock().lineage.breaks()
     }
 
     /// The same if there is one more since this was asked last.
-    pub(in crate::serve) fn news_of_breaks(&self) -> Option<Breaks> {
+    pub(crate) fn news_of_breaks(&self) -> Option<Breaks> {
         self.state.lock().lineage.news()
     }
 }

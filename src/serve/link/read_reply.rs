@@ -19,7 +19,7 @@ const READ_OUT_LIMIT: usize = 1 << 20;
 ///
 /// # Errors
 /// The link broke, what came is no reply to the request, or `take` wants no more.
-pub(in crate::serve) async fn read_reply<S: Stream>(
+pub(crate) async fn read_reply<S: Stream>(
     link: &mut Link<S>,
     reply: &mut Reply,
     mut take: impl FnMut(&[u8]) -> Result<(), LostCause>,
@@ -37,7 +37,7 @@ pub(in crate::serve) async fn read_reply<S: Stream>(
 /// Reads the rest of a reply whose client has left, or takes it too slowly, and puts the link back if it is clean then. The
 /// reply has as long to come as its client has to come back. Until then the link counts as what it is to its coordinator: a
 /// connection with a call under way.
-pub(in crate::serve) async fn read_out<S: Stream>(
+pub(crate) async fn read_out<S: Stream>(
     mut link: Box<Link<S>>,
     mut reply: Box<Reply>,
     within: Duration,

@@ -14,7 +14,7 @@ use crate::serve::settings::RoomSettings;
 
 /// One who waits.
 #[derive(Debug)]
-pub(in crate::serve) struct Waiter<G> {
+pub(crate) struct Waiter<G> {
     /// Whom the link is for.
     pub access: Access,
     /// Whose share it uses, if nobody has proven anything.
@@ -28,14 +28,14 @@ pub(in crate::serve) struct Waiter<G> {
 }
 
 impl<G> Waiter<G> {
-    pub(in crate::serve) fn holder(&self) -> Holder<'_> {
+    pub(crate) fn holder(&self) -> Holder<'_> {
         Holder { access: &self.access, unproven: self.unproven }
     }
 }
 
 /// New sessions that wait for room on any coordinator of a cluster.
 #[derive(Debug)]
-pub(in crate::serve) struct SessionQueue<G> {
+pub(crate) struct SessionQueue<G> {
     turns: Mutex<Turns<Waiter<G>>>,
     /// As many as wait.
     waiting: AtomicUsize,
@@ -49,13 +49,13 @@ pub(in crate::serve) struct SessionQueue<G> {
 
 impl<G> SessionQueue<G> {
     /// Nobody waits.
-    pub(in crate::serve) fn new(room: &RoomSettings, metrics: QueueMetrics) -> Self {
+    pub(crate) fn new(room: &RoomSettings, metrics: QueueMetrics) -> Self {
         let (timeout, length) = (room.queue_timeout, room.queue_length);
         Self { turns: Mutex::new(Turns::new(length)), waiting: AtomicUsize::new(0), timeout, length, metrics }
     }
 
     /// Somebody may not wait, because too many do.
-    pub(in crate::serve) fn note_full(&self) {
+    pub(crate) fn note_full(&self) {
         self.metrics.waits.count(WaitOutcome::QueueFull);
     }
 
@@ -63,7 +63,7 @@ impl<G> SessionQueue<G> {
     ///
     /// # Errors
     /// [`QueueFull`].
-    pub(in crate::serve) fn join(&self, turn: &Turn, waiter: Waiter<G>) -> Result<Ticket, QueueFull> {
+    pub(crate) fn join(&self, turn: &Turn, waiter: Waiter<G>) -> Result<Ticket, QueueFull> {
         let mut turns = self.turns.lock();
         let (ticket, displaced) = turns.join(turn, waiter)?;
         self.waiting.store(turns.len(), Ordering::SeqCst);
@@ -73,7 +73,7 @@ impl<G> SessionQueue<G> {
     }
 
     /// One who waited waits no more.
-    pub(in crate::serve) fn leave(&self, turn: &Turn, ticket: Ticket) {
+    pub(crate) fn leave(&self, turn: &Turn, ticket: Ticket) {
         let mut turns = self.turns.lock();
         let left = turns.leave(turn, ticket);
         self.waiting.store(turns.len(), Ordering::SeqCst);
@@ -82,21 +82,21 @@ impl<G> SessionQueue<G> {
     }
 
     /// Whether nobody waits; asked without the lock.
-    pub(in crate::serve) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// How many wait; asked without the lock.
-    pub(in crate::serve) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
     }
 
     /// Whether any waiter `fits`.
-    pub(in crate::serve) fn any(&self, fits: impl FnMut(&Waiter<G>) -> bool) -> bool {
+    pub(crate) fn any(&self, fits: impl FnMut(&Waiter<G>) -> bool) -> bool {
         !self.is_empty() && self.turns.lock().any(fits)
     }
 
-    pub(in crate::serve) fn next(&self, fits: impl FnMut(&Waiter<G>) -> bool) -> Option<Waiter<G>> {
+    pub(crate) fn next(&self, fits: impl FnMut(&Waiter<G>) -> bool) -> Option<Waiter<G>> {
         let mut turns = self.turns.lock();
         let next = turns.next(fits);
         self.waiting.store(turns.len(), Ordering::SeqCst);

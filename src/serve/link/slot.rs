@@ -22,7 +22,7 @@ const MOST_SESSIONS: u32 = 10_000;
 
 /// What one who waited, or did not have to, gets.
 #[derive(Debug)]
-pub(in crate::serve) enum Grant<S: Stream> {
+pub(crate) enum Grant<S: Stream> {
     /// A link.
     Link(Box<Link<S>>),
     /// A slot, to dial one.
@@ -31,12 +31,12 @@ pub(in crate::serve) enum Grant<S: Stream> {
 
 impl<S: Stream> Grant<S> {
     /// With its link waited for in the runtime in which this is called.
-    pub(in crate::serve) fn rehome_here(self) -> Self {
+    pub(crate) fn rehome_here(self) -> Self {
         self.rehome(here())
     }
 
     /// As [`Self::rehome_here`], where it is known which runtime that is.
-    pub(in crate::serve) fn rehome(self, here: Option<runtime::Id>) -> Self {
+    pub(crate) fn rehome(self, here: Option<runtime::Id>) -> Self {
         match self {
             Self::Link(link) if link.made.runtime != here => match link.rehome(here) {
                 // This runtime has not been told of anything yet.
@@ -48,7 +48,7 @@ impl<S: Stream> Grant<S> {
     }
 
     /// The link, if a look shows that it is still there and clean; else the right to dial one.
-    pub(in crate::serve) fn live(self, look: Look) -> Result<Box<Link<S>>, Slot<S>> {
+    pub(crate) fn live(self, look: Look) -> Result<Box<Link<S>>, Slot<S>> {
         match self {
             Self::Link(link) => link.live(look),
             Self::Slot(slot) => Err(slot),
@@ -56,7 +56,7 @@ impl<S: Stream> Grant<S> {
     }
 
     /// Where it is.
-    pub(in crate::serve) fn coordinator(&self) -> &Arc<Coordinator> {
+    pub(crate) fn coordinator(&self) -> &Arc<Coordinator> {
         match self {
             Self::Link(link) => &link.coordinator,
             Self::Slot(slot) => &slot.port.coordinator,
@@ -71,7 +71,7 @@ impl<S: Stream> Link<S> {
     }
 
     /// The link, waited for in the runtime in which this is called; if that fails it is lost.
-    pub(in crate::serve) fn rehome_here(self) -> Option<Box<Self>> {
+    pub(crate) fn rehome_here(self) -> Option<Box<Self>> {
         self.rehome(here()).ok()
     }
 
@@ -88,27 +88,27 @@ impl<S: Stream> Link<S> {
 /// Counts a link, from before it is dialed until it is closed.
 #[derive(Debug)]
 #[must_use = "the link stops counting when this is dropped"]
-pub(in crate::serve) struct Slot<S: Stream> {
+pub(crate) struct Slot<S: Stream> {
     /// Whose links it is one of.
     pub port: Arc<Port<S>>,
-    pub(in crate::serve) access: Access,
+    pub(crate) access: Access,
     /// Whose share it is of, as long as nobody has proven anything.
-    pub(in crate::serve) unproven: Option<ClientAddress>,
-    pub(in crate::serve) purpose: Purpose,
+    pub(crate) unproven: Option<ClientAddress>,
+    pub(crate) purpose: Purpose,
     /// When its link was made; none as long as there is none, or if it tells nothing.
-    pub(in crate::serve) birth: Option<Birth>,
+    pub(crate) birth: Option<Birth>,
     /// Whether its link was found broken.
-    pub(in crate::serve) broke: bool,
+    pub(crate) broke: bool,
     /// Whether the coordinator has answered on it.
-    pub(in crate::serve) answered: bool,
+    pub(crate) answered: bool,
     /// Whether it counts no more: its link was put back.
-    pub(in crate::serve) over: bool,
+    pub(crate) over: bool,
 }
 
 impl<S: Stream> Slot<S> {
     /// Its link may serve any call from now on; false if it may not, because it was made for a cancel in a place that is
     /// kept for those.
-    pub(in crate::serve) fn turn_to_work(&mut self) -> bool {
+    pub(crate) fn turn_to_work(&mut self) -> bool {
         if self.purpose == Purpose::Relief && self.port.state.lock().room.turn_to_work(self.unproven) {
             self.purpose = Purpose::Work;
         }
@@ -116,7 +116,7 @@ impl<S: Stream> Slot<S> {
     }
 
     /// For a new link in the place of the one that it was for, which is broken.
-    pub(in crate::serve) fn renew(mut self) -> Self {
+    pub(crate) fn renew(mut self) -> Self {
         let (was_answered, birth) = (std::mem::take(&mut self.answered), self.birth.take());
         let mut state = self.port.state.lock();
         if was_answered {
@@ -130,14 +130,14 @@ impl<S: Stream> Slot<S> {
     }
 
     /// The coordinator has accepted the credentials that were shown on its link: they speak for somebody.
-    pub(in crate::serve) fn prove(&mut self) {
+    pub(crate) fn prove(&mut self) {
         if let Some(address) = self.unproven.take() {
             self.port.state.lock().room.prove(self.purpose, address);
         }
     }
 
     /// Its link was made just now. `moves` is how often its coordinator had come to be elsewhere when it was dialed.
-    pub(in crate::serve) fn made(&mut self, moves: u32) -> Made {
+    pub(crate) fn made(&mut self, moves: u32) -> Made {
         let at = clock::now();
         let birth = self.port.state.lock().lineage.begin(at);
         self.birth = Some(birth);
@@ -146,17 +146,17 @@ impl<S: Stream> Slot<S> {
     }
 
     /// Its link is broken: its coordinator, or what is between, ended it.
-    pub(in crate::serve) fn note_broken(&mut self) {
+    pub(crate) fn note_broken(&mut self) {
         self.broke = true;
     }
 
     /// Whether the coordinator has answered on its link.
-    pub(in crate::serve) fn is_answered(&self) -> bool {
+    pub(crate) fn is_answered(&self) -> bool {
         self.answered
     }
 
     /// The coordinator has answered on its link.
-    pub(in crate::serve) fn note_answered(&mut self) {
+    pub(crate) fn note_answered(&mut self) {
         if !std::mem::replace(&mut self.answered, true) {
             self.port.state.lock().room.note_answered();
         }
@@ -182,46 +182,46 @@ impl<S: Stream> Drop for Slot<S> {
 
 /// What a link has been through.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::serve) struct Made {
+pub(crate) struct Made {
     /// It is closed after this.
     until: Instant,
     sessions: u32,
     /// Whether its coordinator may have read other calls on it than we sent.
     in_doubt: bool,
-    pub(in crate::serve) birth: Birth,
+    pub(crate) birth: Birth,
     /// How often its coordinator had come to be elsewhere before.
     moves: u32,
     /// Where its events are waited for; none outside of any.
-    pub(in crate::serve) runtime: Option<runtime::Id>,
+    pub(crate) runtime: Option<runtime::Id>,
 }
 
 /// The runtime in which this is called.
-pub(in crate::serve) fn here() -> Option<runtime::Id> {
+pub(crate) fn here() -> Option<runtime::Id> {
     Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
 impl Made {
     /// A session was opened on the link.
-    pub(in crate::serve) fn note_session(&mut self) {
+    pub(crate) fn note_session(&mut self) {
         self.sessions = self.sessions.saturating_add(1);
     }
 
     /// A call is sent on the link whose end its coordinator may see elsewhere.
-    pub(in crate::serve) fn note_doubt(&mut self) {
+    pub(crate) fn note_doubt(&mut self) {
         self.in_doubt = true;
     }
 
     /// Whether such a call was sent on it.
-    pub(in crate::serve) fn is_in_doubt(self) -> bool {
+    pub(crate) fn is_in_doubt(self) -> bool {
         self.in_doubt
     }
 
-    pub(in crate::serve) fn is_over(self, now: Instant) -> bool {
+    pub(crate) fn is_over(self, now: Instant) -> bool {
         self.sessions >= MOST_SESSIONS || now >= self.until
     }
 
     /// Whether its coordinator is elsewhere now: the link leads to another process than new ones do.
-    pub(in crate::serve) fn is_left_behind(self, coordinator: &Coordinator) -> bool {
+    pub(crate) fn is_left_behind(self, coordinator: &Coordinator) -> bool {
         self.moves != coordinator.moves()
     }
 }

@@ -15,7 +15,7 @@ use crate::clock;
 
 /// Those of one port.
 #[derive(Debug, Default)]
-pub(in crate::serve) struct AllUnanswered(Mutex<State>);
+pub(crate) struct AllUnanswered(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -80,7 +80,7 @@ impl State {
 
 /// Why a connection that was not answered is broken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) enum BrokenOff {
+pub(crate) enum BrokenOff {
     /// Somebody waited for its place.
     GaveWay,
     /// It had waited for long enough.
@@ -89,7 +89,7 @@ pub(in crate::serve) enum BrokenOff {
 
 /// How long an answer is waited for.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::serve) struct Patience {
+pub(crate) struct Patience {
     /// While somebody waits for its place.
     pub contested: Duration,
     /// At most.
@@ -97,7 +97,7 @@ pub(in crate::serve) struct Patience {
 }
 
 /// A connection that is not answered yet; it gives way to nobody once this is dropped.
-pub(in crate::serve) struct Unanswered {
+pub(crate) struct Unanswered {
     all: Arc<AllUnanswered>,
     key: Key,
     patience: Patience,
@@ -108,7 +108,7 @@ pub(in crate::serve) struct Unanswered {
 
 impl Unanswered {
     /// A connection to this port begins.
-    pub(in crate::serve) fn begin(all: &Arc<AllUnanswered>, patience: Patience) -> Self {
+    pub(crate) fn begin(all: &Arc<AllUnanswered>, patience: Patience) -> Self {
         let gives_way = Arc::new(Notify::new());
         let due = clock::now() + patience.contested;
         let key = all.0.lock().join(due, Arc::clone(&gives_way));
@@ -117,7 +117,7 @@ impl Unanswered {
     }
 
     /// The coordinator has said something; whether that was its first word.
-    pub(in crate::serve) fn note_answer(&self) -> bool {
+    pub(crate) fn note_answer(&self) -> bool {
         if self.is_answered.swap(true, Ordering::Relaxed) {
             return false;
         }
@@ -127,7 +127,7 @@ impl Unanswered {
     }
 
     /// Resolves when it is to be broken off. Never once it is answered.
-    pub(in crate::serve) async fn broken_off(&self) -> BrokenOff {
+    pub(crate) async fn broken_off(&self) -> BrokenOff {
         tokio::select! {
             biased;
             () = self.answered.notified() => pending().await,

@@ -19,7 +19,7 @@ use crate::serve::link::watch::Silent;
 
 /// Why there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::serve) enum NoRoom {
+pub(crate) enum NoRoom {
     /// The wait was over.
     #[error("all service threads are in use, and none became free within {0:?} (queue_timeout)")]
     TimedOut(Duration),
@@ -39,7 +39,7 @@ pub(in crate::serve) enum NoRoom {
 
 /// Why nothing came of a wait.
 #[derive(Debug)]
-pub(in crate::serve) enum NotCalled {
+pub(crate) enum NotCalled {
     /// There is no room.
     NoRoom(NoRoom),
     /// The client has left.
@@ -48,7 +48,7 @@ pub(in crate::serve) enum NotCalled {
 
 impl NotCalled {
     /// The reason behind it, if there is room for others.
-    pub(in crate::serve) fn unless(self, others_have_room: impl FnOnce() -> bool) -> Self {
+    pub(crate) fn unless(self, others_have_room: impl FnOnce() -> bool) -> Self {
         match self {
             Self::NoRoom(NoRoom::TimedOut(waited)) if others_have_room() => {
                 Self::NoRoom(NoRoom::ShareUsed(waited))
@@ -65,13 +65,13 @@ impl From<QueueFull> for NotCalled {
 }
 
 /// Where somebody waits.
-pub(in crate::serve) enum Line<S: Stream> {
+pub(crate) enum Line<S: Stream> {
     Sessions(Arc<SessionQueue<Grant<S>>>),
     Port(Arc<Port<S>>, Purpose),
 }
 
 /// One who waits; leaves the line when dropped.
-pub(in crate::serve) struct Waiting<'a, S: Stream> {
+pub(crate) struct Waiting<'a, S: Stream> {
     session_queue: &'a SessionQueue<Grant<S>>,
     call: oneshot::Receiver<Grant<S>>,
     line: Line<S>,
@@ -82,7 +82,7 @@ pub(in crate::serve) struct Waiting<'a, S: Stream> {
 }
 
 impl<'a, S: Stream> Waiting<'a, S> {
-    pub(in crate::serve) fn new(
+    pub(crate) fn new(
         session_queue: &'a SessionQueue<Grant<S>>,
         call: oneshot::Receiver<Grant<S>>,
         line: Line<S>,
@@ -100,7 +100,7 @@ impl<'a, S: Stream> Waiting<'a, S> {
         }
     }
 
-    pub(in crate::serve) async fn called(
+    pub(crate) async fn called(
         mut self,
         deadline: Instant,
         gone: impl Future<Output = ()>,
@@ -141,7 +141,7 @@ impl<S: Stream> Drop for Waiting<'_, S> {
 ///
 /// # Errors
 /// [`NotCalled`].
-pub(in crate::serve) async fn link<S: Stream>(
+pub(crate) async fn link<S: Stream>(
     port: &Arc<Port<S>>,
     (holder, turn): (Holder<'_>, Turn),
     purpose: Purpose,

@@ -23,11 +23,11 @@ const LEAST_PART: u32 = 4;
 /// Nothing answers on the port any more, so no answer is waited for there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("its port answers nothing any more")]
-pub(in crate::serve) struct Silent;
+pub(crate) struct Silent;
 
 /// The watch over one port.
 #[derive(Debug, Default)]
-pub(in crate::serve) struct Watch {
+pub(crate) struct Watch {
     /// Wakes the task that probes it before its time.
     probe: Notify,
     /// What an answer is to be had by, if somebody has waited for one for long.
@@ -40,40 +40,40 @@ pub(in crate::serve) struct Watch {
 
 impl Watch {
     /// Has it probed now.
-    pub(in crate::serve) fn probe_now(&self) {
+    pub(crate) fn probe_now(&self) {
         self.probe.notify_one();
     }
 
     /// Has it asked now for what every server answers that understands this.
-    pub(in crate::serve) fn doubt(&self, speaks: Speaks) {
+    pub(crate) fn doubt(&self, speaks: Speaks) {
         *self.doubt.lock() = Some(speaks);
         self.probe_now();
     }
 
     /// What it is to be asked for, which is done now.
-    pub(in crate::serve) fn take_doubt(&self) -> Option<Speaks> {
+    pub(crate) fn take_doubt(&self) -> Option<Speaks> {
         self.doubt.lock().take()
     }
 
     /// When somebody wants it probed; how long after the last probe that is done.
-    pub(in crate::serve) async fn wanted(&self, interval: Duration) -> Duration {
+    pub(crate) async fn wanted(&self, interval: Duration) -> Duration {
         self.probe.notified().await;
         let least = least(interval);
         if self.doubt.lock().is_some() { least.min(SOON) } else { least }
     }
 
     /// Nothing has answered for as many probes as eject it.
-    pub(in crate::serve) fn tell_silent(&self) {
+    pub(crate) fn tell_silent(&self) {
         self.silent.notify_waiters();
     }
 
     /// How many wait for a verdict on credentials.
-    pub(in crate::serve) fn logins(&self) -> usize {
+    pub(crate) fn logins(&self) -> usize {
         self.logins.load(Ordering::Relaxed)
     }
 
     /// Counts one who waits for a verdict on credentials, as long as it lives.
-    pub(in crate::serve) fn logging_in(&self) -> LoggingIn<'_> {
+    pub(crate) fn logging_in(&self) -> LoggingIn<'_> {
         self.logins.fetch_add(1, Ordering::Relaxed);
         LoggingIn(self)
     }
@@ -82,7 +82,7 @@ impl Watch {
     ///
     /// # Errors
     /// [`Silent`].
-    pub(in crate::serve) async fn answer<T>(
+    pub(crate) async fn answer<T>(
         &self,
         speaks: Speaks,
         answer: impl Future<Output = T>,
@@ -101,12 +101,12 @@ impl Watch {
 }
 
 /// The least time from one probe or poll to the next that is asked for.
-pub(in crate::serve) fn least(interval: Duration) -> Duration {
+pub(crate) fn least(interval: Duration) -> Duration {
     interval / LEAST_PART
 }
 
 /// Counts one who waits for a verdict.
-pub(in crate::serve) struct LoggingIn<'a>(&'a Watch);
+pub(crate) struct LoggingIn<'a>(&'a Watch);
 
 impl Drop for LoggingIn<'_> {
     fn drop(&mut self) {

@@ -12,11 +12,11 @@ use crate::serve::message::end::End;
 
 /// Bytes that one read takes of a client at most. What it takes beyond the request waits, uncounted, until that is
 /// answered, which may be never: a thousand such clients must fit.
-pub(in crate::serve) const READ_LIMIT: usize = 16 << 10;
+pub(crate) const READ_LIMIT: usize = 16 << 10;
 
 /// A client's connection. What was read and not used yet waits in `pending`, which is empty while the connection idles.
 #[derive(Debug)]
-pub(in crate::serve) struct Client<S> {
+pub(crate) struct Client<S> {
     /// The connection.
     pub stream: S,
     /// Bytes that were read and not used.
@@ -27,12 +27,12 @@ pub(in crate::serve) struct Client<S> {
 
 impl<S: Stream> Client<S> {
     /// A connection of which nothing was read.
-    pub(in crate::serve) fn new(stream: S, address: ClientAddress) -> Self {
+    pub(crate) fn new(stream: S, address: ClientAddress) -> Self {
         Self { stream, pending: BytesMut::new(), address }
     }
 
     /// Whether it will send no more: it has left, or at least wants nothing else. What came before may be unread.
-    pub(in crate::serve) fn has_closed(&self) -> bool {
+    pub(crate) fn has_closed(&self) -> bool {
         self.stream.look() == Seen::End || self.stream.closed().now_or_never().is_some()
     }
 
@@ -40,7 +40,7 @@ impl<S: Stream> Client<S> {
     ///
     /// # Errors
     /// [`End::ClientGone`].
-    pub(in crate::serve) fn rehome_here(self) -> Result<Self, End> {
+    pub(crate) fn rehome_here(self) -> Result<Self, End> {
         let stream = self.stream.rehome_here().map_err(End::ClientGone)?;
         Ok(Self { stream, ..self })
     }
@@ -49,12 +49,12 @@ impl<S: Stream> Client<S> {
     ///
     /// # Errors
     /// [`End::ClientGone`].
-    pub(in crate::serve) fn read(&mut self) -> impl Future<Output = Result<Chunk, End>> {
+    pub(crate) fn read(&mut self) -> impl Future<Output = Result<Chunk, End>> {
         flow::read_at_most(&mut self.stream, READ_LIMIT).map_err(End::ClientGone)
     }
 
     /// How a client has left that will send no more: by an orderly end, or not.
-    pub(in crate::serve) async fn left(&mut self) -> End {
+    pub(crate) async fn left(&mut self) -> End {
         self.read().await.err().unwrap_or(End::ClientClosed)
     }
 
@@ -62,7 +62,7 @@ impl<S: Stream> Client<S> {
     ///
     /// # Errors
     /// [`End::ClientGone`].
-    pub(in crate::serve) async fn more(&mut self) -> Result<bool, End> {
+    pub(crate) async fn more(&mut self) -> Result<bool, End> {
         let chunk = self.read().await?;
         self.pending.extend_from_slice(&chunk);
         Ok(!chunk.is_empty())
@@ -72,11 +72,7 @@ impl<S: Stream> Client<S> {
     ///
     /// # Errors
     /// [`End::ClientStalled`], [`End::ClientGone`].
-    pub(in crate::serve) fn send(
-        &mut self,
-        bytes: &[u8],
-        stall: Duration,
-    ) -> impl Future<Output = Result<(), End>> {
+    pub(crate) fn send(&mut self, bytes: &[u8], stall: Duration) -> impl Future<Output = Result<(), End>> {
         flow::write_all(&mut self.stream, bytes, stall).map_err(|(error, _)| match error {
             flow::WriteError::Stalled { .. } => End::ClientStalled { doing: "taken" },
             flow::WriteError::Failed(error) => End::ClientGone(error),

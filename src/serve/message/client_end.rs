@@ -25,7 +25,7 @@ const FRAME_LIMIT: usize = detect::FRAME_LIMIT as usize;
 
 /// A client's connection whose calls are read, and how messages travel on it.
 #[derive(Debug)]
-pub(in crate::serve) struct ClientEnd<S> {
+pub(crate) struct ClientEnd<S> {
     client: Client<S>,
     transport: Transport,
     decoder: Decoder,
@@ -33,22 +33,22 @@ pub(in crate::serve) struct ClientEnd<S> {
 
 impl<S: Stream> ClientEnd<S> {
     /// Of a connection whose next bytes are those of a request.
-    pub(in crate::serve) fn new(client: Client<S>, transport: Transport) -> Self {
+    pub(crate) fn new(client: Client<S>, transport: Transport) -> Self {
         Self { client, transport, decoder: Decoder::new(transport, FRAME_LIMIT) }
     }
 
     /// Where it comes from.
-    pub(in crate::serve) fn address(&self) -> ClientAddress {
+    pub(crate) fn address(&self) -> ClientAddress {
         self.client.address
     }
 
     /// In which form pieces of messages go between this client and a coordinator.
-    pub(in crate::serve) fn form<L: Stream>(&self, link: &LinkEnd<L>) -> Form {
+    pub(crate) fn form<L: Stream>(&self, link: &LinkEnd<L>) -> Form {
         Form::between(self.transport, link.transport())
     }
 
     /// Whether bytes were read that belong to a request which has not been taken.
-    pub(in crate::serve) fn has_pending(&self) -> bool {
+    pub(crate) fn has_pending(&self) -> bool {
         !self.client.pending.is_empty()
     }
 
@@ -56,32 +56,32 @@ impl<S: Stream> ClientEnd<S> {
     ///
     /// # Errors
     /// [`End::ClientGone`], when its connection is broken.
-    pub(in crate::serve) fn read(&mut self) -> impl Future<Output = Result<Chunk, End>> {
+    pub(crate) fn read(&mut self) -> impl Future<Output = Result<Chunk, End>> {
         self.client.read()
     }
 
     /// Whether it has sent what was not read, or its end.
-    pub(in crate::serve) fn has_sent(&self) -> bool {
+    pub(crate) fn has_sent(&self) -> bool {
         self.client.stream.glance() != Seen::Nothing
     }
 
     /// Whether it has sent bytes that were not read; asks the kernel.
-    pub(in crate::serve) fn has_unread(&self) -> bool {
+    pub(crate) fn has_unread(&self) -> bool {
         self.client.stream.look() == Seen::Bytes
     }
 
     /// Whether it will send no more: it has left, or at least wants nothing else. What came before may be unread.
-    pub(in crate::serve) fn has_closed(&self) -> bool {
+    pub(crate) fn has_closed(&self) -> bool {
         self.client.has_closed()
     }
 
     /// Resolves when it will send no more. Cancel-safe.
-    pub(in crate::serve) fn closed(&self) -> impl Future<Output = ()> + Send {
+    pub(crate) fn closed(&self) -> impl Future<Output = ()> + Send {
         self.client.stream.closed()
     }
 
     /// Resolves when its connection is dead; one that has only finished sending is there for its reply. Cancel-safe.
-    pub(in crate::serve) fn gone(&self) -> impl Future<Output = ()> + Send {
+    pub(crate) fn gone(&self) -> impl Future<Output = ()> + Send {
         self.client.stream.gone()
     }
 
@@ -89,7 +89,7 @@ impl<S: Stream> ClientEnd<S> {
     ///
     /// # Errors
     /// [`End::ClientGone`], when the kernel refuses that.
-    pub(in crate::serve) fn rehome(self) -> Result<Self, End> {
+    pub(crate) fn rehome(self) -> Result<Self, End> {
         Ok(Self { client: self.client.rehome_here()?, ..self })
     }
 
@@ -97,12 +97,7 @@ impl<S: Stream> ClientEnd<S> {
     ///
     /// # Errors
     /// [`End::ClientStalled`], when it takes none for so long; [`End::ClientGone`], when its connection is broken.
-    pub(in crate::serve) async fn deliver(
-        &mut self,
-        bytes: &[u8],
-        form: Form,
-        stall: Duration,
-    ) -> Result<(), End> {
+    pub(crate) async fn deliver(&mut self, bytes: &[u8], form: Form, stall: Duration) -> Result<(), End> {
         if form == Form::AsItCame || self.transport == Transport::Unframed {
             return self.client.send(bytes, stall).await;
         }
@@ -114,7 +109,7 @@ impl<S: Stream> ClientEnd<S> {
     ///
     /// # Errors
     /// [`End::BadInput`], when what came is no request that can be followed.
-    pub(in crate::serve) fn begin(&mut self, request: &mut Request, first: Option<Chunk>) -> Result<(), End> {
+    pub(crate) fn begin(&mut self, request: &mut Request, first: Option<Chunk>) -> Result<(), End> {
         match first {
             Some(chunk) => Ok(self.take_chunk(request, chunk)?),
             None => Ok(self.take_pending(request)?),
@@ -128,7 +123,7 @@ impl<S: Stream> ClientEnd<S> {
     /// [`End::BadInput`], when what came is no request that can be followed, or is too large to be held until its handle
     /// comes; [`End::ClientStalled`], [`End::ClientSlow`], [`End::ClientBroke`] and [`End::ClientGone`], when the rest does
     /// not come.
-    pub(in crate::serve) async fn fill(
+    pub(crate) async fn fill(
         &mut self,
         request: &mut Request,
         settings: &Settings,
@@ -146,7 +141,7 @@ impl<S: Stream> ClientEnd<S> {
     ///
     /// # Errors
     /// As [`Self::fill`].
-    pub(in crate::serve) async fn next_piece(
+    pub(crate) async fn next_piece(
         &mut self,
         request: &mut Request,
         form: Form,

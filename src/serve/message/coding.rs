@@ -21,7 +21,7 @@ pub enum Form {
 
 impl Form {
     /// What goes from a connection of one transport to a connection of another.
-    pub(in crate::serve) fn between(from: Transport, to: Transport) -> Self {
+    pub(crate) fn between(from: Transport, to: Transport) -> Self {
         match from {
             Transport::Unframed | Transport::Framed | Transport::Sasl if from == to => Self::AsItCame,
             _ => Self::Payload,
@@ -30,7 +30,7 @@ impl Form {
 }
 
 /// What a coordinator understands whose links are of this transport.
-pub(in crate::serve) fn speaks(transport: Transport) -> Speaks {
+pub(crate) fn speaks(transport: Transport) -> Speaks {
     if transport == Transport::Sasl { Speaks::Sasl } else { Speaks::Thrift }
 }
 

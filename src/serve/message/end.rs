@@ -13,7 +13,7 @@ use crate::wire::scan::ScanError;
 
 /// Why a client connection ended.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::serve) enum End {
+pub(crate) enum End {
     /// The client said goodbye between two calls.
     #[error("the client closed it")]
     ClientClosed,
@@ -86,7 +86,7 @@ pub(in crate::serve) enum End {
 
 /// What a client sent that cannot be followed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::serve) enum BadInput {
+pub(crate) enum BadInput {
     /// Not a message that can be followed.
     #[error(transparent)]
     Message(#[from] ScanError),
@@ -118,12 +118,12 @@ pub(in crate::serve) enum BadInput {
 
 impl End {
     /// The client was seen to be gone.
-    pub(in crate::serve) fn client_gone() -> Self {
+    pub(crate) fn client_gone() -> Self {
         Self::ClientGone(io::ErrorKind::ConnectionReset.into())
     }
 
     /// What it counts as.
-    pub(in crate::serve) fn cause(&self) -> CloseCause {
+    pub(crate) fn cause(&self) -> CloseCause {
         match self {
             Self::ClientClosed => CloseCause::ClientClosed,
             Self::ClientBroke { .. } | Self::ClientGone(_) => CloseCause::ClientReset,
@@ -148,7 +148,7 @@ impl End {
     }
 
     /// What it counts as where lines in the log are bounded: what came, if it looks like something known.
-    pub(in crate::serve) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         let speech = match self {
             Self::BadInput(BadInput::Message(ScanError::NotStrict { word })) => {
                 Speech::guess(&word.to_be_bytes())
@@ -167,7 +167,7 @@ impl End {
     }
 
     /// Whether an operator should hear of it: the client did what no sound client does, or came to the wrong port.
-    pub(in crate::serve) fn is_misbehaviour(&self) -> bool {
+    pub(crate) fn is_misbehaviour(&self) -> bool {
         matches!(
             self,
             Self::BadInput(_)

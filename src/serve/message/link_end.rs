@@ -94,7 +94,7 @@ impl Replies {
 
 /// How hard a link that nothing is under way on is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) enum Look {
+pub(crate) enum Look {
     /// The kernel is asked: what arrived a microsecond ago is seen.
     Closely,
     /// What the runtime was told is seen; what arrived in this very moment may be missed.
@@ -102,7 +102,7 @@ pub(in crate::serve) enum Look {
 }
 
 /// A link's connection, and how messages travel on it.
-pub(in crate::serve) struct LinkEnd<S> {
+pub(crate) struct LinkEnd<S> {
     stream: S,
     replies: Replies,
 }
@@ -115,33 +115,33 @@ impl<S> fmt::Debug for LinkEnd<S> {
 
 impl<S: Stream> LinkEnd<S> {
     /// Of a connection to a coordinator on which no message was sent.
-    pub(in crate::serve) fn new(stream: S, transport: Transport) -> Self {
+    pub(crate) fn new(stream: S, transport: Transport) -> Self {
         Self { stream, replies: Replies::new(transport) }
     }
 
     /// How messages travel on it.
-    pub(in crate::serve) fn transport(&self) -> Transport {
+    pub(crate) fn transport(&self) -> Transport {
         self.replies.transport
     }
 
     /// What its coordinator understands.
-    pub(in crate::serve) fn speaks(&self) -> Speaks {
+    pub(crate) fn speaks(&self) -> Speaks {
         coding::speaks(self.transport())
     }
 
     /// Whether a request that is not held whole may be sent on it, in this form.
-    pub(in crate::serve) fn takes_pieces(&self, form: Form) -> bool {
+    pub(crate) fn takes_pieces(&self, form: Form) -> bool {
         // A frame says first how long its message is.
         self.transport() != Transport::Framed || form == Form::AsItCame
     }
 
     /// What is held of a request, as it goes on the link. `form` is that of the pieces that follow it.
-    pub(in crate::serve) fn encode<'a>(&self, request: &'a mut Request, form: Form) -> Cow<'a, [u8]> {
+    pub(crate) fn encode<'a>(&self, request: &'a mut Request, form: Form) -> Cow<'a, [u8]> {
         request.encode(self.transport(), form)
     }
 
     /// A whole message, as it goes on the link.
-    pub(in crate::serve) fn encode_message<'a>(&self, payload: &'a [u8]) -> Cow<'a, [u8]> {
+    pub(crate) fn encode_message<'a>(&self, payload: &'a [u8]) -> Cow<'a, [u8]> {
         coding::encode(payload, self.transport())
     }
 
@@ -149,7 +149,7 @@ impl<S: Stream> LinkEnd<S> {
     ///
     /// # Errors
     /// What went wrong, and how many bytes were written before.
-    pub(in crate::serve) fn write_all(
+    pub(crate) fn write_all(
         &mut self,
         bytes: &[u8],
         stall: Duration,
@@ -161,7 +161,7 @@ impl<S: Stream> LinkEnd<S> {
     ///
     /// # Errors
     /// The connection's.
-    pub(in crate::serve) fn read(&mut self) -> impl Future<Output = io::Result<Chunk>> {
+    pub(crate) fn read(&mut self) -> impl Future<Output = io::Result<Chunk>> {
         flow::read(&mut self.stream)
     }
 
@@ -169,7 +169,7 @@ impl<S: Stream> LinkEnd<S> {
     ///
     /// # Errors
     /// As [`Replies::take`].
-    pub(in crate::serve) fn take(
+    pub(crate) fn take(
         &mut self,
         reply: &mut Reply,
         chunk: &mut Chunk,
@@ -182,7 +182,7 @@ impl<S: Stream> LinkEnd<S> {
 
     /// Whether it is open and nothing came that nobody asked for: only then may it serve a call. For a link on which nothing
     /// is under way.
-    pub(in crate::serve) fn is_clean(&mut self, look: Look) -> bool {
+    pub(crate) fn is_clean(&mut self, look: Look) -> bool {
         let seen = match look {
             Look::Closely => self.stream.look(),
             Look::Briefly => self.stream.glance(),
@@ -191,7 +191,7 @@ impl<S: Stream> LinkEnd<S> {
     }
 
     /// Ready as soon as it is not [clean](Self::is_clean) any more; until then the task is woken when it may not be.
-    pub(in crate::serve) fn poll_unclean(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_unclean(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.stream.poll_seen(cx).map(|_| ())
     }
 
@@ -199,7 +199,7 @@ impl<S: Stream> LinkEnd<S> {
     ///
     /// # Errors
     /// The kernel's; the connection is then gone.
-    pub(in crate::serve) fn rehome(self) -> io::Result<Self> {
+    pub(crate) fn rehome(self) -> io::Result<Self> {
         Ok(Self { stream: self.stream.rehome_here()?, ..self })
     }
 }

@@ -5,29 +5,29 @@ use std::time::Duration;
 
 /// Bytes a second that a client must send of a request, on average: at this pace, the largest request that is held whole
 /// by default takes a minute.
-pub(in crate::serve) const SLOWEST: u32 = 4 << 10;
+pub(crate) const SLOWEST: u32 = 4 << 10;
 
 /// How long a request has been waited for beyond what its bytes take at the slowest pace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::serve) struct Pace {
+pub(crate) struct Pace {
     behind: Duration,
 }
 
 impl Pace {
     /// How long its next bytes may take. `stall` is how far it may be behind: a client may pause, and what it sends makes up
     /// for pauses before, but not for those to come.
-    pub(in crate::serve) fn patience(self, stall: Duration) -> Duration {
+    pub(crate) fn patience(self, stall: Duration) -> Duration {
         stall.saturating_sub(self.behind)
     }
 
     /// Bytes came that were waited for.
-    pub(in crate::serve) fn note(&mut self, waited: Duration, bytes: usize) {
+    pub(crate) fn note(&mut self, waited: Duration, bytes: usize) {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.behind = (self.behind + waited).saturating_sub(Duration::from_secs(bytes.into()) / SLOWEST);
     }
 
     /// Whether it is behind: whoever is cut then is cut for being slow, else for a pause.
-    pub(in crate::serve) fn is_behind(self) -> bool {
+    pub(crate) fn is_behind(self) -> bool {
         !self.behind.is_zero()
     }
 }

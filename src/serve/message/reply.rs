@@ -39,7 +39,7 @@ pub enum BadReply {
 }
 
 /// What a coordinator's port seems to be that answers so, and what to do about it.
-pub(in crate::serve) fn advice(speech: Speech) -> &'static str {
+pub(crate) fn advice(speech: Speech) -> &'static str {
     match speech {
         Speech::TlsAlert | Speech::Tls => {
             "the coordinator's port expects TLS; have clients use TLS, which is passed on unread"
@@ -76,7 +76,7 @@ pub struct Reply {
 
 impl Reply {
     /// As [`Self::to`], in a box that may have been another's.
-    pub(in crate::serve) fn boxed(method: &'static Method, request: &Facts) -> Box<Self> {
+    pub(crate) fn boxed(method: &'static Method, request: &Facts) -> Box<Self> {
         Spares::take(
             &SPARES,
             || Self::to(method, request),
@@ -90,7 +90,7 @@ impl Reply {
     }
 
     /// Nothing of it is needed any more but its memory.
-    pub(in crate::serve) fn recycle(self: Box<Self>) {
+    pub(crate) fn recycle(self: Box<Self>) {
         Spares::keep(&SPARES, self);
     }
 
@@ -107,7 +107,7 @@ impl Reply {
     }
 
     /// The method of the request that it is to answer.
-    pub(in crate::serve) fn method(&self) -> &'static Method {
+    pub(crate) fn method(&self) -> &'static Method {
         self.scanner.method()
     }
 

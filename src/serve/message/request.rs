@@ -31,7 +31,7 @@ thread_local! {
 }
 
 /// A request, whole unless it is larger than what is held.
-pub(in crate::serve) struct Request {
+pub(crate) struct Request {
     scanner: Scanner,
     /// What is held of its message, or of its latest piece, behind room for a frame's header.
     bytes: Vec<u8>,
@@ -60,7 +60,7 @@ pub(in crate::serve) struct Request {
 
 impl Request {
     /// As [`Self::new`], in a box that may have been another's.
-    pub(in crate::serve) fn boxed() -> Box<Self> {
+    pub(crate) fn boxed() -> Box<Self> {
         Spares::take(&SPARES, Self::new, Self::restart)
     }
 
@@ -90,7 +90,7 @@ impl Request {
     }
 
     /// Nothing of it is needed any more but its memory, unless that is much.
-    pub(in crate::serve) fn recycle(mut self: Box<Self>) {
+    pub(crate) fn recycle(mut self: Box<Self>) {
         if self.bytes.capacity() > SPARE_BYTES {
             return;
         }
@@ -102,7 +102,7 @@ impl Request {
     }
 
     /// A request of which nothing has come.
-    pub(in crate::serve) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             scanner: Scanner::request(REQUEST_LIMIT),
             bytes: Vec::new(),
@@ -121,7 +121,7 @@ impl Request {
     }
 
     /// A request of the router's own; none if `message` is none.
-    pub(in crate::serve) fn own(message: &[u8]) -> Option<Self> {
+    pub(crate) fn own(message: &[u8]) -> Option<Self> {
         let mut request = Self::new();
         let used = request.push(message).ok()?;
         request.complete &= used == message.len();
@@ -189,18 +189,18 @@ impl Request {
     }
 
     /// The message; none if it is not all held.
-    pub(in crate::serve) fn message(&self) -> Option<&[u8]> {
+    pub(crate) fn message(&self) -> Option<&[u8]> {
         self.is_whole().then(|| self.held_bytes())
     }
 
     /// The message without its head, that is without its name and sequence id; none if it is not all held.
-    pub(in crate::serve) fn arguments(&self) -> Option<&[u8]> {
+    pub(crate) fn arguments(&self) -> Option<&[u8]> {
         self.message()?.get(thrift::head_len(self.facts().name.as_bytes())..)
     }
 
     /// Finds out what its statement does to its session. To be asked before anything is sent: of a request that is sent piece
     /// by piece, only the first piece tells.
-    pub(in crate::serve) fn note_effect(&mut self) {
+    pub(crate) fn note_effect(&mut self) {
         let Some(place) = self.facts().statement else { return };
         let message = self.held_bytes();
         self.effect = match message.get(place.range()) {
@@ -210,31 +210,31 @@ impl Request {
     }
 
     /// Names a session by another handle than its client did, or by its client's again.
-    pub(in crate::serve) fn name_session(&mut self, position: HandlePosition, handle: &Handle) {
+    pub(crate) fn name_session(&mut self, position: HandlePosition, handle: &Handle) {
         let message = self.bytes.get_mut(HEADER_LEN..).unwrap_or_default();
         // A handle that stands in a later piece than the first was never found, and so has no position.
         let _replaced = rewrite::replace(message, position, handle);
     }
 
     /// Its method.
-    pub(in crate::serve) fn method(&self) -> &'static Method {
+    pub(crate) fn method(&self) -> &'static Method {
         self.scanner.method()
     }
 
     /// What is known of it; everything, if it is complete.
-    pub(in crate::serve) fn facts(&self) -> &Facts {
+    pub(crate) fn facts(&self) -> &Facts {
         self.scanner.facts()
     }
 
     /// Whether all of it is held, so that it can be sent again.
-    pub(in crate::serve) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.complete && !self.streams
     }
 
     /// Whether its coordinator is sure to see its end where we saw it: not if its method, or what that carries, is not known.
     /// Then one message can be two to the coordinator, and the reply to the second would be the next client's, or less than
     /// one, and never be answered.
-    pub(in crate::serve) fn ends_for_sure(&self) -> bool {
+    pub(crate) fn ends_for_sure(&self) -> bool {
         self.method().has_known_containers
     }
 
@@ -247,12 +247,12 @@ impl Request {
     ///
     /// Nor may it after a refusal of a long request by its length: whoever refuses that has not read it to its end, and closes
     /// the link when it finds no message there (seen: Spark).
-    pub(in crate::serve) fn leaves_fit(&self, is_shared: bool, answer: &Facts) -> bool {
+    pub(crate) fn leaves_fit(&self, is_shared: bool, answer: &Facts) -> bool {
         (self.ends_for_sure() || !is_shared) && (self.is_whole() || !answer.is_exception())
     }
 
     /// What is wrong with it so that it may reach no coordinator: it would end elsewhere for it.
-    pub(in crate::serve) fn mistyped(&self) -> Option<BadInput> {
+    pub(crate) fn mistyped(&self) -> Option<BadInput> {
         let field = self.facts().mistyped?;
         Some(BadInput::Mistyped { method: self.method().name, field: field.name() })
     }

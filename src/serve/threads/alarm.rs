@@ -13,30 +13,30 @@ use crate::clock;
 /// A timer that one task waits for again and again, besides other things: it registers the task once and is only looked at
 /// from then on, because to register for each wait would cost as much as to read.
 #[derive(Debug)]
-pub(in crate::serve) struct Alarm {
+pub(crate) struct Alarm {
     sleep: Pin<Box<Sleep>>,
     registered: bool,
 }
 
 impl Alarm {
     /// Goes off after this long.
-    pub(in crate::serve) fn after(interval: Duration) -> Self {
+    pub(crate) fn after(interval: Duration) -> Self {
         Self { sleep: Box::pin(sleep(interval)), registered: false }
     }
 
     /// Goes off when this one would have, in the runtime in which it is called and for another task.
-    pub(in crate::serve) fn rehome_here(&self) -> Self {
+    pub(crate) fn rehome_here(&self) -> Self {
         Self { sleep: Box::pin(sleep_until(self.sleep.deadline())), registered: false }
     }
 
     /// Goes off after this long from now, and not before.
-    pub(in crate::serve) fn reset(&mut self, interval: Duration) {
+    pub(crate) fn reset(&mut self, interval: Duration) {
         self.sleep.as_mut().reset(Instant::from_std(clock::now() + interval));
         self.registered = false;
     }
 
     /// Ready when it has gone off; always to be polled by the same task.
-    pub(in crate::serve) fn poll_rings(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_rings(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.registered && !self.sleep.is_elapsed() {
             return Poll::Pending;
         }

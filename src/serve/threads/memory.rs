@@ -12,7 +12,7 @@ pub struct ReplayMemory {
 
 impl ReplayMemory {
     /// So many bytes, of which none is in use.
-    pub(in crate::serve) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { held: Arc::default(), limit }
     }
 

@@ -18,7 +18,7 @@ use crate::ids::ConnId;
 /// What a connection is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(in crate::serve) enum Signal {
+pub(crate) enum Signal {
     /// To look for sessions of its own that must leave a coordinator. It lasts until it is cleared.
     Look = 1,
     /// To end as soon as nothing is under way. For good.
@@ -29,7 +29,7 @@ pub(in crate::serve) enum Signal {
 
 /// The signals to all connections.
 #[derive(Debug, Default)]
-pub(in crate::serve) struct AllSignals {
+pub(crate) struct AllSignals {
     registered: Mutex<Registered>,
 }
 
@@ -43,22 +43,22 @@ struct Registered {
 
 /// The signals to one connection.
 #[derive(Debug, Default)]
-pub(in crate::serve) struct Signals {
+pub(crate) struct Signals {
     flags: AtomicU8,
     waker: AtomicWaker,
 }
 
 /// Keeps a connection's signals among the others until it is dropped.
 #[derive(Debug)]
-pub(in crate::serve) struct Registration {
+pub(crate) struct Registration {
     all_signals: Arc<AllSignals>,
     conn: ConnId,
-    pub(in crate::serve) signals: Arc<Signals>,
+    pub(crate) signals: Arc<Signals>,
 }
 
 impl AllSignals {
     /// Sends a signal to all connections.
-    pub(in crate::serve) fn send(&self, signal: Signal) {
+    pub(crate) fn send(&self, signal: Signal) {
         let mut registered = self.registered.lock();
         if signal != Signal::Look {
             registered.lasting |= signal as u8;
@@ -69,7 +69,7 @@ impl AllSignals {
     }
 
     /// Registers a connection.
-    pub(in crate::serve) fn register(self: &Arc<Self>, conn: ConnId) -> Registration {
+    pub(crate) fn register(self: &Arc<Self>, conn: ConnId) -> Registration {
         let signals = Arc::new(Signals::default());
         let mut registered = self.registered.lock();
         signals.set(registered.lasting);
@@ -92,17 +92,17 @@ impl Signals {
     }
 
     /// Whether this was sent, and not cleared since.
-    pub(in crate::serve) fn is_set(&self, signal: Signal) -> bool {
+    pub(crate) fn is_set(&self, signal: Signal) -> bool {
         self.flags.load(Ordering::Acquire) & signal as u8 != 0
     }
 
     /// Nobody needs to act on this any more.
-    pub(in crate::serve) fn clear(&self, signal: Signal) {
+    pub(crate) fn clear(&self, signal: Signal) {
         self.flags.fetch_and(!(signal as u8), Ordering::AcqRel);
     }
 
     /// Resolves while this is set. Cancel-safe. It wakes one task, the one that waited last.
-    pub(in crate::serve) fn received(&self, signal: Signal) -> impl Future<Output = ()> {
+    pub(crate) fn received(&self, signal: Signal) -> impl Future<Output = ()> {
         poll_fn(move |cx| {
             // Registered before it looks: what is sent in between is not missed.
             self.waker.register(cx.waker());
@@ -111,7 +111,7 @@ impl Signals {
     }
 
     /// As [`Self::received`], for a task that polls that in every wake-up: it is registered already.
-    pub(in crate::serve) fn received_besides(&self, signal: Signal) -> impl Future<Output = ()> {
+    pub(crate) fn received_besides(&self, signal: Signal) -> impl Future<Output = ()> {
         poll_fn(move |_| if self.is_set(signal) { Poll::Ready(()) } else { Poll::Pending })
     }
 }

@@ -9,17 +9,17 @@ use std::thread::LocalKey;
 const KEPT_PER_THREAD: usize = 256;
 
 /// Those of one kind.
-pub(in crate::serve) struct Spares<T>(RefCell<Vec<Box<T>>>);
+pub(crate) struct Spares<T>(RefCell<Vec<Box<T>>>);
 
 impl<T: 'static> Spares<T> {
     /// None yet.
-    pub(in crate::serve) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(RefCell::new(Vec::new()))
     }
 
     /// One of this thread, if there is one, made again by `again`; else a new one.
     #[expect(clippy::unnecessary_box_returns, reason = "boxes are what is kept")]
-    pub(in crate::serve) fn take(
+    pub(crate) fn take(
         kept: &'static LocalKey<Self>,
         new: impl FnOnce() -> T,
         again: impl FnOnce(&mut T),
@@ -35,7 +35,7 @@ impl<T: 'static> Spares<T> {
     }
 
     /// Keeps one that is not needed any more. One that is dropped instead is no loss.
-    pub(in crate::serve) fn keep(kept: &'static LocalKey<Self>, spare: Box<T>) {
+    pub(crate) fn keep(kept: &'static LocalKey<Self>, spare: Box<T>) {
         let _kept = kept.try_with(|kept| {
             let mut kept = kept.0.borrow_mut();
             if kept.len() < KEPT_PER_THREAD {

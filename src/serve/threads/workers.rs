@@ -254,14 +254,14 @@ impl Assignment {
     }
 
     /// Another assignment of the connection, if it is to go on with another worker.
-    pub(in crate::serve) fn next(&self) -> Option<Self> {
+    pub(crate) fn next(&self) -> Option<Self> {
         let worker = self.crew.loads.worker(self.home);
         (worker != self.worker).then(|| Self::new(&self.crew, self.home, worker))
     }
 
     /// The assignment of a connection that will be passed on unread, if that is another: to its home, because it cannot go
     /// there later.
-    pub(in crate::serve) fn at_home(&self) -> Option<Self> {
+    pub(crate) fn at_home(&self) -> Option<Self> {
         let elsewhere = self.worker != self.home && self.crew.loads.lives(self.home);
         elsewhere.then(|| Self::new(&self.crew, self.home, self.home))
     }

@@ -39,41 +39,41 @@ use crate::wire::facts::{Facts, Handle};
 const GRACE: Duration = Duration::from_millis(100);
 
 /// Who asks, and what.
-pub(in crate::serve) struct Round<'a, S: Stream> {
-    pub(in crate::serve) fleet: &'a Fleet<S>,
-    pub(in crate::serve) shared: &'a Shared<S>,
-    pub(in crate::serve) links: &'a Links<S>,
-    pub(in crate::serve) client: &'a ClientEnd<S>,
+pub(crate) struct Round<'a, S: Stream> {
+    pub(crate) fleet: &'a Fleet<S>,
+    pub(crate) shared: &'a Shared<S>,
+    pub(crate) links: &'a Links<S>,
+    pub(crate) client: &'a ClientEnd<S>,
     /// Whose places its links use.
-    pub(in crate::serve) holder: Holder<'a>,
+    pub(crate) holder: Holder<'a>,
     /// Whose turn its links wait for.
-    pub(in crate::serve) turn: Turn,
-    pub(in crate::serve) purpose: Purpose,
-    pub(in crate::serve) question: Question,
+    pub(crate) turn: Turn,
+    pub(crate) purpose: Purpose,
+    pub(crate) question: Question,
     /// The coordinator that is not asked, if there is one.
-    pub(in crate::serve) except: Option<CoordinatorId>,
-    pub(in crate::serve) deadline: Instant,
+    pub(crate) except: Option<CoordinatorId>,
+    pub(crate) deadline: Instant,
 }
 
 /// What came of it.
-pub(in crate::serve) struct Heard<S: Stream> {
+pub(crate) struct Heard<S: Stream> {
     /// What coordinators say.
-    pub(in crate::serve) answers: Answers,
+    pub(crate) answers: Answers,
     /// The replies of those who say that they have it.
-    pub(in crate::serve) replies: Vec<(CoordinatorId, Box<Facts>)>,
+    pub(crate) replies: Vec<(CoordinatorId, Box<Facts>)>,
     /// Links that are fit for another call.
-    pub(in crate::serve) links: Vec<Used<S>>,
+    pub(crate) links: Vec<Used<S>>,
     /// Whether the credentials were shown in vain.
-    pub(in crate::serve) refused: bool,
+    pub(crate) refused: bool,
     /// Who was asked and did not answer.
-    pub(in crate::serve) silent: Vec<CoordinatorId>,
+    pub(crate) silent: Vec<CoordinatorId>,
 }
 
 /// A link on which a question was answered.
-pub(in crate::serve) struct Used<S: Stream> {
-    pub(in crate::serve) link: Box<Link<S>>,
+pub(crate) struct Used<S: Stream> {
+    pub(crate) link: Box<Link<S>>,
     /// Whether it was dialed to ask.
-    pub(in crate::serve) dialed: bool,
+    pub(crate) dialed: bool,
 }
 
 /// What is done with a coordinator.
@@ -168,11 +168,7 @@ impl<S: Stream> Course<S> {
 
 impl<S: Stream> Round<'_, S> {
     /// Asks, first on the connection's own links. If nobody has the handle, the `preferred` coordinator shall say so.
-    pub(in crate::serve) async fn ask_all(
-        &self,
-        own: Vec<Box<Link<S>>>,
-        preferred: Option<CoordinatorId>,
-    ) -> Heard<S> {
+    pub(crate) async fn ask_all(&self, own: Vec<Box<Link<S>>>, preferred: Option<CoordinatorId>) -> Heard<S> {
         let flavor = self.fleet.cluster.flavor;
         let call = self.question.call(flavor);
         let mut course = self.course(&own, preferred);

@@ -20,7 +20,7 @@ const CALM_LOOKS: u32 = 20;
 
 /// What a look at a thread has found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(in crate::serve) struct Look {
+pub(crate) struct Look {
     /// How long its turns are.
     pub turn: Duration,
     /// For which share of the time since the look before it was busy.
@@ -29,7 +29,7 @@ pub(in crate::serve) struct Look {
 
 /// How many threads serve connections: a power of two, or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) struct Width {
+pub(crate) struct Width {
     /// So many.
     pub threads: usize,
     /// Which of the last looks found that they are too few: a bit for each, the last one's the lowest.
@@ -40,12 +40,12 @@ pub(in crate::serve) struct Width {
 
 impl Width {
     /// So many threads, whatever looks have found so far.
-    pub(in crate::serve) const fn of(threads: usize) -> Self {
+    pub(crate) const fn of(threads: usize) -> Self {
         Self { threads, crowded: 0, calm: 0 }
     }
 
     /// What it is after another look at each of all threads that there are.
-    pub(in crate::serve) fn next(self, looks: &[Look]) -> Self {
+    pub(crate) fn next(self, looks: &[Look]) -> Self {
         let Self { threads, crowded, calm } = self;
         let used = looks.get(..threads).unwrap_or(looks);
         let is_crowded = used.iter().any(|look| look.turn > LONG_TURN);
@@ -68,7 +68,7 @@ impl Width {
 
 /// How long turns are that were found one after the other. Each counts for its length, as it does for connections that become
 /// ready at any time in it: a lull is the time of nobody.
-pub(in crate::serve) fn felt(turns: &[Duration]) -> Duration {
+pub(crate) fn felt(turns: &[Duration]) -> Duration {
     let all = turns.iter().map(Duration::as_secs_f64).sum::<f64>().max(f64::MIN_POSITIVE);
     let felt = turns.iter().map(|turn| turn.as_secs_f64() * (turn.as_secs_f64() / all)).sum();
     Duration::from_secs_f64(felt)
