@@ -87,26 +87,17 @@ impl Decoder {
 
     /// Whether a part of a frame's header has come, and the rest has not.
     pub(in crate::serve::message) fn is_inside_header(&self) -> bool {
-        match self {
-            Self::Frames(deframer) => deframer.remaining() == 0 && !deframer.at_boundary(),
-            _ => false,
-        }
+        matches!(self, Self::Frames(deframer) if deframer.remaining() == 0 && !deframer.at_boundary())
     }
 
     /// Bytes that a frame which has begun still has to bring.
     pub(in crate::serve::message) fn remaining(&self) -> usize {
-        match self {
-            Self::Frames(deframer) => deframer.remaining(),
-            _ => 0,
-        }
+        if let Self::Frames(deframer) = self { deframer.remaining() } else { 0 }
     }
 
     /// Where payload begins in the first bytes of a frame.
     pub(in crate::serve::message) fn header_len(&self) -> usize {
-        match self {
-            Self::Frames(_) => HEADER_LEN,
-            _ => 0,
-        }
+        if matches!(self, Self::Frames(_)) { HEADER_LEN } else { 0 }
     }
 }
 
@@ -131,13 +122,11 @@ pub(in crate::serve::message) fn encode_in_place(
     to_come: usize,
     transport: Transport,
 ) -> Cow<'_, [u8]> {
-    match transport {
-        Transport::Framed | Transport::Sasl => {
-            let len = bytes.len().saturating_sub(HEADER_LEN) + to_come;
-            let header = frame::header(len).unwrap_or_default();
-            bytes.get_mut(..HEADER_LEN).unwrap_or_default().copy_from_slice(&header);
-            Cow::Borrowed(bytes)
-        }
-        _ => encode(bytes.get(HEADER_LEN..).unwrap_or_default(), transport),
+    if !matches!(transport, Transport::Framed | Transport::Sasl) {
+        return encode(bytes.get(HEADER_LEN..).unwrap_or_default(), transport);
     }
+    let len = bytes.len().saturating_sub(HEADER_LEN) + to_come;
+    let header = frame::header(len).unwrap_or_default();
+    bytes.get_mut(..HEADER_LEN).unwrap_or_default().copy_from_slice(&header);
+    Cow::Borrowed(bytes)
 }

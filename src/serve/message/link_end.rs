@@ -48,7 +48,7 @@ impl Replies {
     /// [`BadReply`], when what came is no reply to the request, or goes on behind it inside a frame.
     pub fn take(&mut self, reply: &mut Reply, bytes: &mut [u8], form: Form) -> Result<Taken, BadReply> {
         if reply.begin() {
-            reply.look_at(bytes, self.decoder.header_len())?;
+            Reply::look_at(bytes, self.decoder.header_len())?;
         }
         let (used, kept) = if self.decoder.is_unframed() {
             let used = reply.scan(bytes)?;

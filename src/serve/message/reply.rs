@@ -146,7 +146,7 @@ impl Reply {
     ///
     /// # Errors
     /// [`BadReply::Foreign`], when the message that begins at `message` is none and `first` looks like something known.
-    pub(in crate::serve::message) fn look_at(&self, first: &[u8], message: usize) -> Result<(), BadReply> {
+    pub(in crate::serve::message) fn look_at(first: &[u8], message: usize) -> Result<(), BadReply> {
         match first.get(message) {
             Some(&byte) if byte != STRICT => {
                 Speech::guess(first).map_or(Ok(()), |speech| Err(BadReply::Foreign(speech)))
