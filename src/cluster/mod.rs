@@ -255,7 +255,7 @@ impl Cluster {
         let mark = changes::Mark::new(id, &self.changes);
         let coordinator = Arc::new(Coordinator::new(id, settings, self.health, mark)?);
         *next_id += 1;
-        self.coordinators.add(Arc::clone(&coordinator));
+        self.coordinators.add(&coordinator);
         Ok(coordinator)
     }
 

@@ -45,11 +45,11 @@ impl<T: Known> Roster<T> {
     }
 
     /// One more. Of another with the same id only this one stays.
-    pub fn add(&self, one: Arc<T>) {
+    pub fn add(&self, one: &Arc<T>) {
         let id = one.id();
         self.0.rcu(|all| {
             let mut more: Vec<_> = all.iter().filter(|other| other.id() != id).cloned().collect();
-            more.insert(more.partition_point(|other| other.id() < id), Arc::clone(&one));
+            more.insert(more.partition_point(|other| other.id() < id), Arc::clone(one));
             more
         });
     }
@@ -90,11 +90,11 @@ mod tests {
     fn a_list_that_was_taken_hold_of_does_not_change() {
         let roster = Roster::default();
         for id in [3, 9, 5] {
-            roster.add(Arc::new(id));
+            roster.add(&Arc::new(id));
         }
         let before = roster.all();
         roster.remove(CoordinatorId(5));
-        roster.add(Arc::new(7));
+        roster.add(&Arc::new(7));
         assert_eq!(ids(&before), [3, 5, 9]);
         assert_eq!(ids(&roster.all()), [3, 7, 9]);
     }
@@ -103,7 +103,7 @@ mod tests {
     fn each_is_found_by_its_id_as_long_as_it_is_there() {
         let roster = Roster::default();
         for id in [3, 9, 5] {
-            roster.add(Arc::new(id));
+            roster.add(&Arc::new(id));
         }
         for id in [3, 5, 9] {
             assert_eq!(roster.get(CoordinatorId(id)).as_deref(), Some(&id));

@@ -20,18 +20,12 @@ use super::common::{Found, is_doubtful};
 use crate::ids::{CoordinatorId, Service};
 
 /// What each coordinator is owed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RoundRobin {
     /// The coordinators that there were at the last pick.
     all: All<Coordinator>,
     /// In hundredths of a weight; who is not in here is owed nothing.
     owed: HashMap<CoordinatorId, i64>,
-}
-
-impl Default for RoundRobin {
-    fn default() -> Self {
-        Self { all: Arc::default(), owed: HashMap::new() }
-    }
 }
 
 /// A coordinator while a pick is under way.

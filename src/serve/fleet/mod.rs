@@ -110,7 +110,7 @@ impl<S: Stream> Fleet<S> {
     pub(crate) fn keep(&self, coordinator: Arc<Coordinator>, metrics: &Metrics) -> Arc<Member<S>> {
         let counters = metrics.coordinator(&self.cluster.name, &coordinator.name);
         let member = Arc::new(Member::new(coordinator, counters, &self.common));
-        self.members.add(Arc::clone(&member));
+        self.members.add(&member);
         member
     }
 
