@@ -1,15 +1,13 @@
-//! The resumable scanner: finds the end of a Thrift message in bytes that come in any pieces, and remembers a
-//! few facts.
+//! The resumable scanner: finds where a Thrift message ends, in whatever pieces it comes, and a few facts.
 //!
-//! On an unframed connection nothing else tells where a message ends (Impala: `TBufferedTransport`, no
-//! framing), and nothing is decoded on the data path. So the scanner walks over the bytes: at each moment it
-//! knows what the next bytes mean, holds at most a few bytes of a token that was cut between two pieces, and
-//! never looks at a byte twice. A column of numbers takes one multiplication, a column of strings one length
+//! On an unframed connection nothing else tells where a message ends (Impala: `TBufferedTransport`), and
+//! nothing is decoded on the data path. So the scanner walks over the bytes: it always knows what the next
+//! bytes mean, holds at most a few bytes of a token that was cut, and never looks at a byte twice. A column of numbers takes one multiplication, a column of strings one length
 //! at a time. Nesting is explicit and bounded; nothing is allocated by a declared length; every declared
 //! element costs at least one byte that must really come.
 //!
 //! Most messages are small and come whole, and many calls are in flight at once. So a value that is all there
-//! takes one step, and what is needed only for cut tokens, or by few messages, is boxed.
+//! takes one step, and what only cut tokens or few messages need is boxed.
 
 mod cut;
 mod error;
@@ -36,7 +34,7 @@ pub struct Step {
     pub done: bool,
 }
 
-/// Walks over one message. Feed it the message's bytes in order; see the module's doc.
+/// Walks over one message, whose bytes are pushed in order.
 pub struct Scanner {
     /// What is expected: the message type and, for a reply, the method that it answers.
     expect: Expect,

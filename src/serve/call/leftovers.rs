@@ -5,14 +5,13 @@ use tokio::time::timeout;
 use crate::ids::Service;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::{Conn, SessionLeftover};
+use crate::serve::call::linking;
 use crate::serve::call::linking::Unlinked;
-use crate::serve::call::outcome::{Deliver, Trouble};
-use crate::serve::call::{exchange, linking};
+use crate::serve::link::own_call::{self, OwnCall};
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
 use crate::serve::settings::MOVE_TIME;
 use crate::wire::facts::Handle;
-use crate::wire::hs2::request::close_session;
 use crate::wire::method::Role;
 use crate::wire::verdict::Verdict;
 
@@ -39,23 +38,19 @@ pub(crate) async fn close_leftovers<S: Stream>(conn: &mut Conn<S>) -> Result<(),
     let closing = async {
         for SessionLeftover { session, leftover } in leftovers {
             let Some(coordinator) = conn.fleet.cluster.coordinator(leftover.coordinator) else { continue };
-            let message = close_session(&leftover.handle, 1);
-            let Some(mut request) = Request::own(&message) else { continue };
+            let close = OwnCall::Close(leftover.handle);
+            let Some(request) = Request::own(&close.message()) else { continue };
             let link = match linking::link_to(conn, &coordinator, Service::Hs2, &request).await {
                 Ok(link) => link,
                 Err(Unlinked::Client(end)) => return Err(end),
                 Err(Unlinked::NoLink(_)) => continue,
             };
-            match exchange::exchange(conn, link, &mut request, Deliver::WhenWhole).await {
-                Ok(answered) => {
-                    if matches!(answered.verdict, Verdict::Success | Verdict::NoSuchSession) {
-                        conn.fleet.table.note_leftover_closed(&session, &leftover);
-                    }
-                    answered.link.into_iter().for_each(|link| conn.links.put(link));
-                }
-                Err(Trouble::Client(end)) => return Err(end),
-                Err(Trouble::Link(_)) => {}
+            let Some(answer) = own_call::call(link, close).await else { continue };
+            let verdict = answer.verdict(conn.fleet.cluster.flavor.family());
+            if matches!(verdict, Verdict::Success | Verdict::NoSuchSession) {
+                conn.fleet.table.note_leftover_closed(&session, &leftover);
             }
+            answer.link.into_iter().for_each(|link| conn.links.put(link));
         }
         Ok(())
     };

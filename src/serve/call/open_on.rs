@@ -17,7 +17,7 @@ use crate::serve::call::{braking, sending};
 use crate::serve::fleet::Fleet;
 use crate::serve::link::Link;
 use crate::serve::link::lost::{Lost, LostCause};
-use crate::serve::link::own_call;
+use crate::serve::link::own_call::{self, OwnCall};
 use crate::serve::link::read_reply::read_reply;
 use crate::serve::link::unanswered::{Patience, Unanswered};
 use crate::serve::message::coding::Form;
@@ -27,7 +27,6 @@ use crate::serve::message::request::Request;
 use crate::serve::shared::Shared;
 use crate::session::retry::Phase;
 use crate::wire::facts::{Guid, GuidText};
-use crate::wire::hs2::request::close_session;
 
 /// How long the reply to an open that was given up is waited for. Impala opens a session within milliseconds once a thread
 /// serves the link; one that has none for so long is not about to.
@@ -157,12 +156,11 @@ impl<S: Stream> Late<S> {
         let coordinator = Arc::clone(&self.link.coordinator);
         // Nobody waits for it any more, so its place is whoever's who waits for one.
         let unanswered = Unanswered::begin(&self.link.slot.port.unanswered, LATE);
-        let stall = shared.settings.stall_timeout;
         let session = tokio::select! {
             biased;
             () = shared.cut.cancelled() => return,
             _ = unanswered.broken_off() => return,
-            closed = self.close(stall) => closed,
+            closed = self.close() => closed,
         };
         if let Some(session) = session {
             if let Some(counters) = fleet.counters(coordinator.id) {
@@ -178,7 +176,7 @@ impl<S: Stream> Late<S> {
     /// Reads the reply to its end and closes the session that it speaks of, if it does; the session's guid. On a link that is
     /// not clean then, a call would go beside the one before it: the link is closed, and the coordinator's own timers end the
     /// session.
-    async fn close(mut self, stall: Duration) -> Option<Guid> {
+    async fn close(mut self) -> Option<Guid> {
         if !self.reply.is_done() {
             self.is_clean = read_reply(&mut self.link, &mut self.reply, |_| Ok(())).await.ok()?;
         }
@@ -190,7 +188,7 @@ impl<S: Stream> Late<S> {
         }
         let session = self.reply.facts().handle()?;
         // What it answers is of no use, but a link that ends before it does may take the call along.
-        own_call::ask(self.link, &close_session(&session, 0), stall).await.ok()?;
+        own_call::call(self.link, OwnCall::Close(session)).await?;
         Some(session.guid)
     }
 }

@@ -36,7 +36,8 @@ pub(crate) enum OwnCall {
 }
 
 impl OwnCall {
-    fn request(self) -> BytesMut {
+    /// The request.
+    pub(crate) fn message(self) -> BytesMut {
         match self {
             Self::Close(session) => request::close_session(&session, 0),
             Self::Touch(session) => request::ping(&session, 0),
@@ -70,7 +71,7 @@ impl<S: Stream> Answer<S> {
 
 /// Makes a call about a session or an operation on a link of its identity; none if it is not answered in time.
 pub(crate) async fn call<S: Stream>(link: Box<Link<S>>, call: OwnCall) -> Option<Answer<S>> {
-    timeout(ANSWER_TIME, ask(link, &call.request(), ANSWER_TIME)).await.ok()?.ok()
+    timeout(ANSWER_TIME, ask(link, &call.message(), ANSWER_TIME)).await.ok()?.ok()
 }
 
 /// Sends a message of the router's own on a link, and reads the whole reply. `stall` is for how long the coordinator may stop
