@@ -101,16 +101,8 @@ async fn attempt<S: Stream>(
             Err(Unlinked::NoLink(no_link)) => return Ok(Attempt::Failed(Failed::NoLink(no_link))),
         };
         let again = resends > 0 && request.method().retry == Retry::OnceGoneIsDone;
-        let may_go_on = request.hold.is_some() || request.doubt.is_some();
-        let deliver = if again {
-            Deliver::WhenWhole
-        } else if may_go_on && request.is_whole() {
-            Deliver::WhileShort
-        } else {
-            Deliver::AsItComes
-        };
         let is_new = !link.slot.is_answered();
-        let exchanged = exchange::exchange(conn, link, request, deliver).await;
+        let exchanged = exchange::exchange(conn, link, request, deliver(request, again)).await;
         braking::note_use(conn, is_new, &exchanged);
         let lost = match exchanged {
             Ok(answered) if again => {
@@ -138,6 +130,17 @@ async fn attempt<S: Stream>(
             Remedy::Redial if can_resend => resends += 1,
             _ => return Ok(Attempt::Failed(Failed::Lost(lost))),
         }
+    }
+}
+
+/// When the client gets the reply: not before its end if it may be a refusal after which the call goes elsewhere, or the
+/// answer to a second try.
+fn deliver(request: &Request, again: bool) -> Deliver {
+    let may_go_on = request.hold.is_some() || request.doubt.is_some();
+    match again {
+        true => Deliver::WhenWhole,
+        false if may_go_on && request.is_whole() => Deliver::WhileShort,
+        false => Deliver::AsItComes,
     }
 }
 
