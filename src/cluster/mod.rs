@@ -234,16 +234,20 @@ impl Cluster {
             changes: Arc::default(),
         };
         for settings in coordinators {
-            cluster.add(settings)?;
+            cluster.add(settings, |_| ())?;
         }
         Ok(cluster)
     }
 
-    /// Adds a coordinator, with nothing counted; its id is the next one.
+    /// Adds a coordinator, with nothing counted; its id is the next one. It can be picked once `before` has seen it.
     ///
     /// # Errors
     /// The name is taken, the weight is 0, or all ids are used up.
-    pub fn add(&self, settings: CoordinatorSettings) -> Result<Arc<Coordinator>, SettingsError> {
+    pub fn add<T>(
+        &self,
+        settings: CoordinatorSettings,
+        before: impl FnOnce(&Arc<Coordinator>) -> T,
+    ) -> Result<(Arc<Coordinator>, T), SettingsError> {
         let mut next_id = self.next_id.lock();
         if self.named(&settings.name.0).is_some() {
             return Err(SettingsError::DuplicateName { name: settings.name });
@@ -255,14 +259,20 @@ impl Cluster {
         let mark = changes::Mark::new(id, &self.changes);
         let coordinator = Arc::new(Coordinator::new(id, settings, self.health, mark)?);
         *next_id += 1;
+        let done = before(&coordinator);
         self.coordinators.add(&coordinator);
-        Ok(coordinator)
+        Ok((coordinator, done))
     }
 
     /// Takes a coordinator out of the cluster: it is not picked any more. What is counted for it is counted
     /// to its end.
     pub fn remove(&self, id: CoordinatorId) -> Option<Arc<Coordinator>> {
         self.coordinators.remove(id)
+    }
+
+    /// How many coordinators there are at the moment.
+    pub fn size(&self) -> usize {
+        self.coordinators.len()
     }
 
     /// The coordinators that there are at the moment, in the order in which they came.

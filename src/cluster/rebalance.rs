@@ -244,7 +244,7 @@ mod tests {
         let _sessions = fill(&cluster, &[60, 60]);
         let mut rebalance = Rebalance::default();
         assert_eq!(rebalance.look(&cluster, SECOND, clock::now()), []);
-        let id = cluster.add(settings(2)).unwrap().id;
+        let id = cluster.add(settings(2), |_| ()).unwrap().0.id;
         let shifts = rebalance.look(&cluster, SECOND, clock::now());
         assert!(!shifts.is_empty() && shifts.iter().all(|shift| shift.to == id), "{shifts:?}");
         cluster.remove(id);

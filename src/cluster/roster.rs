@@ -32,6 +32,11 @@ impl<T: Known> Roster<T> {
         self.0.load_full()
     }
 
+    /// How many are there now.
+    pub fn len(&self) -> usize {
+        self.0.load().len()
+    }
+
     /// The one with this id, if it is there now.
     pub fn get(&self, id: CoordinatorId) -> Option<Arc<T>> {
         let all = self.0.load();

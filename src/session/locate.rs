@@ -15,7 +15,7 @@ use rand::Rng;
 
 pub use self::allowance::{Allowances, Limits, NotNow};
 use crate::cluster::Flavor;
-use crate::ids::{CoordinatorId, Identity};
+use crate::ids::{Access, CoordinatorId};
 use crate::wire::facts::{Facts, Handle, OperationType};
 use crate::wire::hs2::{self, request};
 use crate::wire::method::{Method, Role};
@@ -219,14 +219,14 @@ impl Keys {
 
     /// The key of a question of this identity. Guid, secret *and* type count: the answer to a question with a
     /// wrong one must not stand for the right one.
-    pub fn key(&self, question: &Question, identity: &Identity) -> Key {
+    pub fn key(&self, question: &Question, access: &Access) -> Key {
         let Handle { guid, secret } = question.handle();
         let kind = match question {
             Question::Session(_) => None,
             Question::Operation(_, kind) => Some(kind),
         };
         let mut hasher = DefaultHasher::new();
-        (self.0, kind, guid, secret, identity).hash(&mut hasher);
+        (self.0, kind, guid, secret, access).hash(&mut hasher);
         Key(hasher.finish())
     }
 }

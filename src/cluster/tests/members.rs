@@ -46,7 +46,7 @@ fn a_coordinator_is_picked_from_when_it_comes_until_it_goes() {
     for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
         let (cluster, mut rng) = (cluster(policy, &[1, 1]), rng());
         assert_eq!(picked(&cluster, &mut rng), [0, 1], "{policy}");
-        let third = cluster.add(another("c2")).unwrap();
+        let (third, ()) = cluster.add(another("c2"), |_| ()).unwrap();
         assert_eq!((third.id, picked(&cluster, &mut rng)), (CoordinatorId(2), vec![0, 1, 2]), "{policy}");
         assert_eq!(cluster.remove(CoordinatorId(0)).unwrap().id, CoordinatorId(0));
         assert_eq!(picked(&cluster, &mut rng), [1, 2], "{policy}");
@@ -62,11 +62,11 @@ fn a_coordinator_is_picked_from_when_it_comes_until_it_goes() {
 #[test]
 fn an_id_is_given_once_although_the_name_is_given_again() {
     let cluster = least_loaded(&[1]);
-    let taken = cluster.add(another("c0")).unwrap_err();
+    let taken = cluster.add(another("c0"), |_| ()).unwrap_err();
     assert_eq!(taken, SettingsError::DuplicateName { name: CoordinatorName("c0".into()) });
     for id in 1..5 {
         cluster.remove(CoordinatorId(id - 1)).unwrap();
-        assert_eq!(cluster.add(another("c0")).unwrap().id, CoordinatorId(id));
+        assert_eq!(cluster.add(another("c0"), |_| ()).unwrap().0.id, CoordinatorId(id));
     }
     assert_eq!(cluster.coordinators().len(), 1);
 }
@@ -101,7 +101,7 @@ fn everybody_gets_a_turn_again_when_somebody_has_come() {
     for _ in 0..4 {
         let _session = open_one(&cluster, now, &mut rng);
     }
-    cluster.add(another("c2")).unwrap();
+    cluster.add(another("c2"), |_| ()).unwrap();
     let mut turns = [0; 3];
     for _ in 0..70 {
         turns[open_one(&cluster, now, &mut rng).coordinator().id.0 as usize] += 1;
@@ -140,7 +140,7 @@ proptest! {
             let all = cluster.coordinators();
             match event {
                 Event::Comes => {
-                    cluster.add(another(&format!("c{came}"))).unwrap();
+                    cluster.add(another(&format!("c{came}")), |_| ()).unwrap();
                     came += 1;
                 }
                 Event::Goes(_) | Event::Runs(_) if all.is_empty() => {}

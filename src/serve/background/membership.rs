@@ -31,12 +31,15 @@ impl<S: Stream> Fleet<S> {
         settings: CoordinatorSettings,
         watchers: &Watchers<S>,
     ) -> Result<CoordinatorId, SettingsError> {
-        let coordinator = self.cluster.add(settings)?;
-        if coordinator.state() == AdminState::Drain {
-            self.drain(&coordinator, None);
-        }
-        let member = self.keep(coordinator, &watchers.shared.metrics);
-        watchers.watch(self, &member);
+        let keep = |coordinator: &Arc<Coordinator>| {
+            if coordinator.state() == AdminState::Drain {
+                self.drain(coordinator, None);
+            }
+            let member = self.keep(Arc::clone(coordinator), &watchers.shared.metrics);
+            watchers.watch(self, &member);
+            member
+        };
+        let (_, member) = self.cluster.add(settings, keep)?;
         // It may have what nobody had, and it has room.
         self.lookups.forget_unknown();
         for service in Service::ALL {
@@ -65,7 +68,10 @@ impl<S: Stream> Fleet<S> {
         let coordinator = &member.coordinator;
         coordinator.retire(deadline, self.draining.deadline, clock::now());
         self.emptied(coordinator).await;
-        self.forget(id);
+        if self.members.remove(id).is_none() {
+            // Somebody else removed it meanwhile.
+            return false;
+        }
         member.end();
         // Links that are their connections' own are closed by these.
         shared.have_connections_look();
@@ -75,7 +81,9 @@ impl<S: Stream> Fleet<S> {
             "coordinator removed: what was still there is lost"
         );
         self.unwatched(&member).await;
+        // Before another one may have its name.
         shared.metrics.forget_coordinator(&self.cluster.name, &coordinator.name);
+        self.cluster.remove(id);
         true
     }
 

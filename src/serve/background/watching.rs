@@ -57,6 +57,7 @@ impl<S: Stream> Watchers<S> {
             coordinator.note_used(main);
         }
         let end = self.end.child_token();
+        member.end_with(end.clone());
         let watch = || Watch::new(self, fleet, member, &end);
         for service in Service::ALL {
             if let Some(port) = coordinator.ports.of(service) {
@@ -71,7 +72,6 @@ impl<S: Stream> Watchers<S> {
                 "no web port to poll: load is judged by this router's own counts"
             );
         }
-        member.end_with(end);
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) async fn forward<S: Stream>(
     mut coordinator: Arc<Coordinator>,
     service: Service,
 ) -> Result<CallOutcome, End> {
-    let mut moves = conn.fleet.cluster.coordinators().len();
+    let mut moves = conn.fleet.cluster.size();
     loop {
         let failed = match attempt(conn, request, &coordinator, service).await? {
             Attempt::Answered(outcome) => return Ok(outcome),

@@ -110,7 +110,7 @@ async fn locate<S: Stream>(
 ) -> Result<Option<Finding>, End> {
     let fleet = Arc::clone(&conn.fleet);
     let deadline = Instant::from_std(clock::now() + conn.shared.settings.connect_timeout * PATIENCE);
-    let key = fleet.lookups.key(&question, conn.links.identity());
+    let key = fleet.lookups.key(&question, conn.links.access());
     let first = loop {
         let answer = match fleet.lookups.join(key, clock::now()) {
             Lookup::First(first) => break first,

@@ -103,26 +103,24 @@ async fn await_answer<S: Stream>(
         return Ok(());
     }
     asked.is_sent = true;
-    let Asked { link, reply, held, .. } = asked;
+    let Asked { link, reply, held, is_clean, .. } = asked;
     let read = tokio::select! {
         biased;
-        read = read_reply(link, reply, |piece| {
+        read = read_reply(link, reply, |piece, taken| {
+            *is_clean = taken.clean || !taken.done;
             conn.shared.metrics.bytes.add(Direction::ToClient, piece.len() as u64);
             held.hold(piece, &conn.shared.replay)
         }) => read,
         () = conn.client.gone() => return Err(End::client_gone().into()),
         never = conn.links.ends(), if conn.links.are_idle() => match never {},
     };
-    match read {
-        Ok(is_clean) => {
-            asked.is_clean = is_clean && request.leaves_fit(asked.link.slot.port.shares, asked.reply.facts());
-            Ok(())
-        }
-        Err(cause) => {
-            let phase = asked.reply.phase();
-            Err(Trouble::Link(Lost { phase, client_has_some: false, cause }))
-        }
+    if asked.reply.is_done() {
+        asked.is_clean &= request.leaves_fit(asked.link.slot.port.shares, asked.reply.facts());
     }
+    read.map(drop).map_err(|cause| {
+        let phase = asked.reply.phase();
+        Trouble::Link(Lost { phase, client_has_some: false, cause })
+    })
 }
 
 /// Whether a reply may still come on the link.
@@ -156,11 +154,12 @@ impl<S: Stream> Late<S> {
         let coordinator = Arc::clone(&self.link.coordinator);
         // Nobody waits for it any more, so its place is whoever's who waits for one.
         let unanswered = Unanswered::begin(&self.link.slot.port.unanswered, LATE);
+        let stall = shared.settings.stall_timeout;
         let session = tokio::select! {
             biased;
             () = shared.cut.cancelled() => return,
             _ = unanswered.broken_off() => return,
-            closed = self.close() => closed,
+            closed = self.close(stall) => closed,
         };
         if let Some(session) = session {
             if let Some(counters) = fleet.counters(coordinator.id) {
@@ -176,9 +175,9 @@ impl<S: Stream> Late<S> {
     /// Reads the reply to its end and closes the session that it speaks of, if it does; the session's guid. On a link that is
     /// not clean then, a call would go beside the one before it: the link is closed, and the coordinator's own timers end the
     /// session.
-    async fn close(mut self) -> Option<Guid> {
+    async fn close(mut self, stall: Duration) -> Option<Guid> {
         if !self.reply.is_done() {
-            self.is_clean = read_reply(&mut self.link, &mut self.reply, |_| Ok(())).await.ok()?;
+            self.is_clean = read_reply(&mut self.link, &mut self.reply, |_, _| Ok(())).await.ok()?;
         }
         if self.link.slot.port.is_closed() {
             return None;
@@ -188,7 +187,9 @@ impl<S: Stream> Late<S> {
         }
         let session = self.reply.facts().handle()?;
         // What it answers is of no use, but a link that ends before it does may take the call along.
-        own_call::call(self.link, OwnCall::Close(session)).await?;
-        Some(session.guid)
+        match own_call::ask(self.link, &OwnCall::Close(session).message(), stall).await {
+            Ok(_) | Err(LostCause::BadReply(_)) => Some(session.guid),
+            Err(_) => None,
+        }
     }
 }

@@ -94,6 +94,11 @@ impl Body {
         Self { form, kept: Kept::Piece(chunk) }
     }
 
+    /// These bytes, which are not counted.
+    pub(crate) fn of(bytes: BytesMut, form: Form) -> Self {
+        Self { form, kept: Kept::Copy(Box::new(Copied { bytes, counted: Held::default() })) }
+    }
+
     /// What there is; it is taken out.
     pub(crate) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::nothing(self.form))

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::time::timeout;
 
 use crate::metrics::Direction;
@@ -62,10 +63,11 @@ async fn last_words<S: Stream>(
     lost: Lost,
 ) -> Result<Words, Trouble> {
     let mut reply = Reply::boxed(request.method(), request.facts());
-    let mut bytes = Body::nothing(Form::Payload);
-    let words = read_reply(link, &mut reply, |piece| {
-        let fits = bytes.len() + piece.len() <= LIMIT;
-        if fits { bytes.hold(piece, &conn.shared.replay) } else { Err(LostCause::TooLarge) }
+    // Not counted: little is held, and only for a moment.
+    let mut bytes = BytesMut::new();
+    let words = read_reply(link, &mut reply, |piece, _| {
+        bytes.extend_from_slice(piece);
+        if bytes.len() <= LIMIT { Ok(()) } else { Err(LostCause::TooLarge) }
     });
     let Ok(Ok(_)) = timeout(WITHIN, words).await else { return Err(Trouble::Link(lost)) };
     if let Some(left_out) = conn.shared.admit_line("answered early", lost.cause.kind()) {
@@ -74,7 +76,7 @@ async fn last_words<S: Stream>(
     }
     conn.shared.metrics.bytes.add(Direction::ToClient, bytes.len() as u64);
     take_rest(conn, request).await?;
-    Ok((reply, bytes))
+    Ok((reply, Body::of(bytes, Form::Payload)))
 }
 
 /// Reads what the client still sends of a request that goes nowhere.

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::chance::Chance;
 use crate::clock;
-use crate::ids::{ClientAddress, Identity};
+use crate::ids::{Access, ClientAddress};
 use crate::session::locate::{Age, Allowances, Finding, Key, Keys, Limits, NotNow, Question, Unknown};
 
 /// After a restart of the router, every session of an application may be asked for from one address within a second; a
@@ -47,8 +47,8 @@ impl Lookups {
     }
 
     /// See [`Keys::key`].
-    pub(crate) fn key(&self, question: &Question, identity: &Identity) -> Key {
-        self.keys.key(question, identity)
+    pub(crate) fn key(&self, question: &Question, access: &Access) -> Key {
+        self.keys.key(question, access)
     }
 
     /// Joins the lookup for a question, or begins one.
@@ -163,14 +163,14 @@ mod tests {
     }
 
     fn first(lookups: &Lookups) -> First<'_> {
-        match lookups.join(lookups.key(&QUESTION, &Identity::Unread), clock::now()) {
+        match lookups.join(lookups.key(&QUESTION, &Access::UNREAD), clock::now()) {
             Lookup::First(first) => first,
             Lookup::Nowhere | Lookup::Joins(_) => panic!("somebody else asks, or has asked"),
         }
     }
 
     fn joins(lookups: &Lookups) -> Answer {
-        match lookups.join(lookups.key(&QUESTION, &Identity::Unread), clock::now()) {
+        match lookups.join(lookups.key(&QUESTION, &Access::UNREAD), clock::now()) {
             Lookup::Joins(answer) => answer,
             Lookup::Nowhere | Lookup::First(_) => panic!("nobody else asks"),
         }
@@ -200,7 +200,7 @@ mod tests {
     async fn nobody_asks_again_for_what_nobody_has_until_a_coordinator_returns() {
         let lookups = Lookups::new(&Chance::from_seed(1));
         first(&lookups).tell(NOWHERE, clock::now());
-        let lookup = lookups.join(lookups.key(&QUESTION, &Identity::Unread), clock::now());
+        let lookup = lookups.join(lookups.key(&QUESTION, &Access::UNREAD), clock::now());
         assert!(matches!(lookup, Lookup::Nowhere));
         lookups.forget_unknown();
         let asks = first(&lookups);

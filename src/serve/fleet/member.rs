@@ -44,6 +44,7 @@ pub(crate) struct Member<S: Stream> {
     pub(crate) watchers: TaskTracker,
     /// Ends those.
     end: OnceLock<CancellationToken>,
+    has_ended: AtomicBool,
 }
 
 /// What all members of a fleet have in common.
@@ -91,17 +92,22 @@ impl<S: Stream> Member<S> {
             opaque: Mutex::default(),
             watchers: TaskTracker::new(),
             end: OnceLock::new(),
+            has_ended: AtomicBool::new(false),
         }
     }
 
     /// Its watchers end with this token, and it ends with the coordinator. Only the first one does.
     pub(crate) fn end_with(&self, end: CancellationToken) {
-        let _first = self.end.set(end);
+        let end = self.end.get_or_init(|| end);
+        if self.has_ended.load(Ordering::SeqCst) {
+            end.cancel();
+        }
     }
 
     /// The coordinator is gone. Ends its watchers, the links to it that no call uses, and the connections to
     /// it that are passed on unread. A link in use ends with its call.
     pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::SeqCst);
         self.end.get().inspect(|end| end.cancel());
         self.ports.values().for_each(|port| port.close());
         self.end_opaque();

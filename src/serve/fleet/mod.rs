@@ -59,7 +59,7 @@ pub struct Fleet<S: Stream = TcpStream> {
     /// Counters of those who wait for it.
     pub queue: QueueMetrics,
     /// What is kept for each coordinator.
-    members: Roster<Member<S>>,
+    pub(crate) members: Roster<Member<S>>,
     common: Common<S>,
     /// Questions for handles that the table lacks.
     pub(crate) lookups: Lookups,
@@ -112,11 +112,6 @@ impl<S: Stream> Fleet<S> {
         let member = Arc::new(Member::new(coordinator, counters, &self.common));
         self.members.add(&member);
         member
-    }
-
-    /// A coordinator does not belong to the fleet any more: nothing is found by its id from now on.
-    pub(crate) fn forget(&self, id: CoordinatorId) {
-        drop((self.cluster.remove(id), self.members.remove(id)));
     }
 
     /// What is kept for a coordinator, as long as it is of the fleet.

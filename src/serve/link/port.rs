@@ -203,6 +203,10 @@ impl<S: Stream> Port<S> {
     ) -> Result<Result<Grant<S>, Joined<S>>, QueueFull> {
         let here = here();
         let mut state = self.state.lock();
+        if self.is_closed() {
+            // Nothing comes free here any more.
+            return Err(QueueFull { length: self.session_queue.length });
+        }
         if let Some((grant, closed)) = self.claim_in(&mut state, (holder, here), purpose, Kind::Any) {
             drop(state);
             drop(closed);
@@ -257,7 +261,7 @@ impl<S: Stream> Port<S> {
         drop(state);
         drop((idle, waiting));
         self.unanswered.all_give_way();
-        self.watch.tell_silent();
+        self.watch.tell_removed();
     }
 
     /// Counts a session of an identity: its links are kept while there is one.

@@ -9,12 +9,13 @@ use crate::net::stream::Stream;
 use crate::serve::link::Link;
 use crate::serve::link::lost::LostCause;
 use crate::serve::message::coding::Form;
+use crate::serve::message::link_end::Taken;
 use crate::serve::message::reply::Reply;
 
 /// A reply of which more than so many bytes are left is not worth reading: its link is closed.
 const READ_OUT_LIMIT: usize = 1 << 20;
 
-/// Reads a reply to its end, and gives `take` each piece of its payload. Whether nothing came behind it. Cancel-safe: what was
+/// Reads a reply to its end, and gives `take` each piece of its payload, and what came with it. Whether nothing came behind it. Cancel-safe: what was
 /// taken in is in the reply, and `take` has it.
 ///
 /// # Errors
@@ -22,12 +23,12 @@ const READ_OUT_LIMIT: usize = 1 << 20;
 pub(crate) async fn read_reply<S: Stream>(
     link: &mut Link<S>,
     reply: &mut Reply,
-    mut take: impl FnMut(&[u8]) -> Result<(), LostCause>,
+    mut take: impl FnMut(&[u8], Taken) -> Result<(), LostCause>,
 ) -> Result<bool, LostCause> {
     loop {
         let mut chunk = link.read().await?;
         let taken = link.end.take(reply, &mut chunk, Form::Payload)?;
-        take(&chunk)?;
+        take(&chunk, taken)?;
         if taken.done {
             return Ok(taken.clean);
         }
@@ -44,7 +45,7 @@ pub(crate) async fn read_out<S: Stream>(
     cut: CancellationToken,
 ) {
     let mut left = READ_OUT_LIMIT;
-    let rest = read_reply(&mut link, &mut reply, |piece| {
+    let rest = read_reply(&mut link, &mut reply, |piece, _| {
         left = left.checked_sub(piece.len()).ok_or(LostCause::TooLarge)?;
         Ok(())
     });

@@ -3,7 +3,7 @@
 //! only a process gives that runs, and is told if none comes.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -20,10 +20,16 @@ const SOON: Duration = Duration::from_secs(1);
 /// Any other probe or poll that is asked for comes no sooner after the last one than this part of the interval.
 const LEAST_PART: u32 = 4;
 
-/// Nothing answers on the port any more, so no answer is waited for there.
+/// Why no answer is waited for any more on a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("its port answers nothing any more")]
-pub(crate) struct Silent;
+pub(crate) enum Silent {
+    /// Nothing answers there.
+    #[error("its port answers nothing any more")]
+    Port,
+    /// The coordinator does not belong to its cluster any more.
+    #[error("it was removed from its cluster")]
+    Removed,
+}
 
 /// The watch over one port.
 #[derive(Debug, Default)]
@@ -34,6 +40,7 @@ pub(crate) struct Watch {
     doubt: Mutex<Option<Speaks>>,
     /// Wakes those who wait for answers, because none will come.
     silent: Notify,
+    is_removed: AtomicBool,
     /// How many wait for a verdict on credentials.
     logins: AtomicUsize,
 }
@@ -67,6 +74,16 @@ impl Watch {
         self.silent.notify_waiters();
     }
 
+    /// Its coordinator is removed, and no answer is waited for there.
+    pub(crate) fn tell_removed(&self) {
+        self.is_removed.store(true, Ordering::SeqCst);
+        self.tell_silent();
+    }
+
+    fn cause(&self) -> Silent {
+        if self.is_removed.load(Ordering::SeqCst) { Silent::Removed } else { Silent::Port }
+    }
+
     /// How many wait for a verdict on credentials.
     pub(crate) fn logins(&self) -> usize {
         self.logins.load(Ordering::Relaxed)
@@ -93,7 +110,7 @@ impl Watch {
             tokio::select! {
                 biased;
                 answer = &mut answer => return Ok(answer),
-                () = &mut silent => return Err(Silent),
+                () = &mut silent => return Err(self.cause()),
                 () = sleep(PATIENCE) => self.doubt(speaks),
             }
         }
@@ -156,7 +173,7 @@ mod tests {
             sleep(PATIENCE / 2).await;
             port.tell_silent();
         });
-        assert_eq!((first, second, told), (Err(Silent), Err(Silent), ()));
+        assert_eq!((first, second, told), (Err(Silent::Port), Err(Silent::Port), ()));
         assert!(timeout(PATIENCE * 3, waits()).await.is_err());
     }
 }

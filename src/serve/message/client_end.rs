@@ -101,6 +101,10 @@ impl<S: Stream> ClientEnd<S> {
         if form == Form::AsItCame || self.transport == Transport::Unframed {
             return self.client.send(bytes, stall).await;
         }
+        if bytes.is_empty() {
+            // No frame is empty.
+            return Ok(());
+        }
         self.client.send(&coding::encode(bytes, self.transport), stall).await
     }
 

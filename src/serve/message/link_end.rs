@@ -203,3 +203,63 @@ impl<S: Stream> LinkEnd<S> {
         Ok(Self { stream: self.stream.rehome_here()?, ..self })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::facts::Facts;
+    use crate::wire::method::lookup;
+    use crate::wire::thrift::MessageType;
+    use crate::wire::write::Writer;
+
+    fn message(seqid: i32) -> Vec<u8> {
+        let message = Writer::message(MessageType::Reply, b"GetOperationStatus", seqid, |result| {
+            result.structure(0, |reply| reply.structure(1, |status| status.i32(1, 0)));
+        });
+        message.to_vec()
+    }
+
+    /// The two halves of a message, each as it is sent by itself.
+    fn halves(message: &[u8], transport: Transport) -> Vec<u8> {
+        let (front, back) = message.split_at(message.len() / 2);
+        [coding::encode(front, transport), coding::encode(back, transport)].concat()
+    }
+
+    fn reply_to(seqid: i32) -> Reply {
+        Reply::to(lookup(b"GetOperationStatus"), &Facts::of_call(b"GetOperationStatus", seqid))
+    }
+
+    #[test]
+    fn the_next_reply_on_a_link_is_read_wherever_the_one_before_it_was_cut() {
+        for (transport, form) in [
+            (Transport::Unframed, Form::AsItCame),
+            (Transport::Framed, Form::Payload),
+            (Transport::Sasl, Form::AsItCame),
+            (Transport::Sasl, Form::Payload),
+        ] {
+            let sent = halves(&message(1), transport);
+            for cut in 1..sent.len() {
+                let (mut replies, mut reply, mut kept) = (Replies::new(transport), reply_to(1), Vec::new());
+                for (part, is_last) in [(&sent[..cut], false), (&sent[cut..], true)] {
+                    let mut bytes = part.to_vec();
+                    let taken = replies.take(&mut reply, &mut bytes, form).unwrap();
+                    kept.extend_from_slice(&bytes[..taken.kept]);
+                    assert_eq!((taken.done, taken.clean), (is_last, is_last), "{transport:?}, cut at {cut}");
+                }
+                assert_eq!(kept, if form == Form::Payload { message(1) } else { sent.clone() });
+                let mut next = reply_to(2);
+                let taken = replies.take(&mut next, &mut halves(&message(2), transport), form).unwrap();
+                assert!(taken.clean && next.is_checked(), "{transport:?}, cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_is_not_clean_behind_a_reply_after_which_something_came() {
+        for transport in [Transport::Unframed, Transport::Framed, Transport::Sasl] {
+            let mut sent = [halves(&message(1), transport), vec![0]].concat();
+            let taken = Replies::new(transport).take(&mut reply_to(1), &mut sent, Form::Payload).unwrap();
+            assert!(taken.done && !taken.clean, "{transport:?}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::*;
-use crate::ids::ClientAddress;
+use crate::ids::{Access, ClientAddress, Identity, Transport};
 use crate::session::messages::{failed, guessed, handle, minted, reply, succeeded};
 use crate::wire::write::{ExceptionKind, application_exception};
 
@@ -146,14 +146,14 @@ fn nobody_has_it_only_if_all_say_so() {
 #[test]
 fn a_question_is_known_by_its_guid_its_secret_its_kind_and_its_identity() {
     let keys = Keys::draw(&mut StdRng::seed_from_u64(1));
-    let plain = |name: &str| Identity::Plain(name.into());
+    let plain = |name: &str| Access { identity: Identity::Plain(name.into()), transport: Transport::Sasl };
     let key = keys.key(&session(), &plain("ann"));
     assert_eq!(keys.key(&session(), &plain("ann")), key);
     assert_ne!(keys.key(&Question::Session(guessed(handle(1))), &plain("ann")), key);
     assert_ne!(keys.key(&Question::Session(handle(2)), &plain("ann")), key);
     assert_ne!(keys.key(&operation(), &plain("ann")), key);
     assert_ne!(keys.key(&session(), &plain("bob")), key);
-    assert_ne!(keys.key(&session(), &Identity::Anonymous), key);
+    assert_ne!(keys.key(&session(), &Access::ANONYMOUS), key);
     let others = Keys::draw(&mut StdRng::seed_from_u64(2));
     assert_ne!(others.key(&session(), &plain("ann")), key, "another router's");
 }
