@@ -1,5 +1,4 @@
-//! Settings of the data path that come from the configuration, and fixed times and sizes that nobody
-//! configures.
+//! Settings of the data path that come from the configuration, and fixed times and sizes.
 
 use std::time::Duration;
 
