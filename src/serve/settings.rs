@@ -1,104 +1,115 @@
-//! What the data path is told by the configuration, and times that nobody has to set.
+//! Settings of the data path that come from the configuration, and fixed times and sizes.
 
 use std::time::Duration;
 
 use crate::cluster::DrainSettings;
 use crate::cluster::room::Limits;
 
-/// How long a session may be on its way, and its calls wait for it.
+/// The longest that moving a session may take, and that calls on the session wait for the move.
 pub(crate) const MOVE_TIME: Duration = Duration::from_secs(5);
-/// How often a connection looks, while the router drains, whether it can end.
+/// While the router drains, each connection checks this often whether it can end.
 pub(crate) const DRAIN_LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A reply that is held until it is whole has this many bytes at most; Impala's to `OpenSession` has some 10 KiB.
+/// The most bytes of a reply that is held until it is complete. Impala's reply to `OpenSession` has about 10
+/// KiB.
 pub(crate) const HELD_REPLY_LIMIT: usize = 1 << 20;
-/// Bytes of it that are not counted as `replay_memory`: no open of a sound coordinator shall fail because others hold much, nor
-/// a reply that could be delivered as it comes.
+/// The first bytes of a held reply, which are not counted in `replay_memory`. Without them, an open on a
+/// healthy coordinator could fail because other requests hold much memory, and so could a reply that can be
+/// delivered as it arrives.
 pub(crate) const FREE_REPLY_BYTES: usize = 16 << 10;
 
-/// How long an answer may take if it is not sure that the coordinator has seen the request's end. Nothing that is known takes
-/// part in this but methods that the router does not know.
+/// The longest wait for an answer when the router cannot tell whether the coordinator has seen the end of the
+/// request. This happens only with methods that the router does not know.
 pub(crate) const UNSURE_FOR: Duration = Duration::from_mins(5);
 
-/// Times and sizes of the data path; `docs/CONFIG.md` explains each under `[router]`.
+/// Times and sizes of the data path; `docs/CONFIG.md` explains each setting under `[router]`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Silence of a new client before a coordinator is dialed in case it speaks first.
+    /// How long a new client may be silent before a coordinator is dialed, in case the coordinator speaks
+    /// first.
     pub detect_timeout: Duration,
-    /// The SASL handshake, each side by itself.
+    /// The longest that a SASL handshake may take, with the client and with the coordinator separately.
     pub handshake_timeout: Duration,
-    /// One dial.
+    /// The longest that one dial may take.
     pub connect_timeout: Duration,
-    /// One `OpenSession`, from the first coordinator that is asked on, over all that are.
+    /// The longest that one `OpenSession` may take, from the moment the first coordinator is asked, over all
+    /// coordinators that are tried.
     pub open_timeout: Duration,
-    /// A client that sends no byte inside a request, or takes none of its reply.
+    /// How long a client may send no byte in the middle of a request, or accept none of its reply, before it
+    /// is disconnected.
     pub stall_timeout: Duration,
-    /// Requests up to this many bytes are held whole before a link is taken.
+    /// Requests up to this many bytes are held whole before a link is taken; larger ones are passed on in
+    /// pieces.
     pub replay_limit: usize,
-    /// Bytes that all held requests may have together.
+    /// The most bytes that the held requests of all connections may use together.
     pub replay_memory: usize,
 }
 
-/// How much room its coordinators have; `docs/CONFIG.md` explains each under `[[cluster]]`.
+/// How many links a cluster's coordinators serve, and who waits when all are in use; `docs/CONFIG.md`
+/// explains each setting under `[[cluster]]`.
 #[derive(Clone, Copy, Debug)]
 pub struct RoomSettings {
-    /// Connections of each port.
+    /// Limits on the connections of each port.
     pub limits: Limits,
-    /// How long a new session or a call may wait for room.
+    /// How long a new session or a call may wait for a free link.
     pub queue_timeout: Duration,
-    /// How many may wait.
+    /// How many new sessions of a service may wait, and how many calls for one port.
     pub queue_length: usize,
-    /// Whether HS2 links are shared by all connections of an identity: then sessions are looked after here.
+    /// Set if the connections of an identity share their HS2 links. The router then keeps their sessions
+    /// alive, and closes them, itself.
     pub upkeep: Option<SessionUpkeep>,
 }
 
-/// How sessions are looked after whose links are shared, and do not tell their coordinator whether a client is there.
+/// How the router keeps alive and closes sessions whose links are shared: their coordinator cannot tell from
+/// a shared link whether the client is still there.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionUpkeep {
-    /// A session without client connections is closed after this.
+    /// How long a session without client connections stays open.
     pub client_lost_grace: Duration,
-    /// After this a coordinator closes a session without links.
+    /// How long a coordinator keeps a session that has no link, before it closes the session.
     pub disconnected_session_timeout: Duration,
 }
 
 impl SessionUpkeep {
-    /// An idle client's sessions are touched this often, which is soon enough if one touch fails.
+    /// The interval at which an idle client's sessions are touched: a third of the timeout, so that a failed
+    /// touch can be repeated in time.
     pub(crate) fn touch_after(&self) -> Duration {
         self.disconnected_session_timeout / 3
     }
 }
 
-/// How a fleet's coordinators are watched; `docs/CONFIG.md` explains each under `[[cluster]]`.
+/// How a fleet's coordinators are watched; `docs/CONFIG.md` explains each setting under `[[cluster]]`.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchSettings {
-    /// From one probe of a port to the next.
+    /// The time from one probe of a port to the next.
     pub probe_interval: Duration,
-    /// One probe, or one page of the web port.
+    /// The longest that one probe, or reading one page of the web port, may take.
     pub probe_timeout: Duration,
-    /// From one poll of the web port to the next.
+    /// The time from one poll of the web port to the next.
     pub load_interval: Duration,
 }
 
-/// What a fleet is told beside its coordinators.
+/// The settings of a fleet, except for its list of coordinators.
 #[derive(Clone, Copy, Debug)]
 pub struct FleetSettings {
-    /// How they are watched.
+    /// How the coordinators are watched.
     pub watching: WatchSettings,
-    /// How much room they have.
+    /// How many links the coordinators serve.
     pub room: RoomSettings,
-    /// How their sessions move.
+    /// How sessions move between the coordinators.
     pub moving: MoveSettings,
-    /// How they are drained.
+    /// How the coordinators are drained.
     pub draining: DrainSettings,
 }
 
-/// How sessions move; `docs/CONFIG.md` explains each under `[[cluster]]`.
+/// How sessions move between coordinators; `docs/CONFIG.md` explains each setting under `[[cluster]]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MoveSettings {
-    /// Whether idle sessions leave a coordinator that goes away. Only on flavor impala.
+    /// Whether idle sessions leave a coordinator that drains or is quiescing. Has an effect only on flavor
+    /// impala.
     pub idle_sessions: bool,
-    /// How long a session stays where it changed data.
+    /// How long a session stays on its coordinator after it has changed data there.
     pub cooldown: Duration,
-    /// Whether sessions go back to a coordinator that has returned.
+    /// Whether sessions move back to a coordinator that has returned.
     pub rebalance: bool,
 }

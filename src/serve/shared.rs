@@ -1,4 +1,4 @@
-//! What all connections of a router share, built once and passed as one reference.
+//! The state that all connections of a router share. It is built once and passed as one reference.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,40 +20,41 @@ use crate::session::table::NotKept;
 use crate::wire::facts::GuidText;
 use crate::wire::method;
 
-/// Opens that were given up and are waited for at once. Each is a link, and perhaps a coordinator's service thread.
+/// The most abandoned opens that are waited for at the same time. Each uses a link, and perhaps one of its
+/// coordinator's service threads.
 const LATE_OPENS: usize = 256;
 
-/// What all connections of a router share.
+/// The state that all connections of a router share.
 #[derive(Debug)]
 pub struct Shared<S: Stream = TcpStream> {
-    /// Times and sizes.
+    /// Times and sizes of the data path.
     pub settings: Settings,
-    /// What connections to coordinators are opened by.
+    /// Opens connections to coordinators.
     pub network: S::Network,
-    /// Everything that is counted.
+    /// All metrics of the router.
     pub metrics: Arc<Metrics>,
-    /// The counters of calls, by a method's place.
+    /// The counters of calls, indexed by method.
     pub calls: CallMetrics,
-    /// Bytes of requests that are held.
+    /// The budget of bytes for requests that are held so that they can be sent again.
     pub replay: ReplayMemory,
-    /// What calls connections while they wait for something else.
+    /// Signals all connections, including those that are waiting for something else.
     pub(crate) all_signals: Arc<AllSignals>,
-    /// Cancelled when the router shall end: connections leave as soon as nothing is under way on them.
+    /// Cancelled when the router shuts down: each connection ends as soon as nothing is under way on it.
     pub draining: CancellationToken,
-    /// Cancelled when those that are still there are cut.
+    /// Cancelled when the connections that are still open must end at once.
     pub cut: CancellationToken,
-    /// What goes on beside the connections and may outlive them, until they are cut: replies that are read out, opens that
-    /// were given up, sessions that are closed.
+    /// Tasks that run beside the connections and may outlive them until [`Self::cut`]: they read replies to
+    /// their end, wait for abandoned opens, and close sessions.
     pub detached: TaskTracker,
-    /// A permit for each open that was given up and may still come to something.
+    /// Has a permit for each abandoned open that may still produce a session.
     pub(crate) late_opens: Arc<Semaphore>,
-    /// Bounds the lines in the log that strangers can cause.
+    /// Limits how many log lines strangers can cause.
     warnings: WarningLimit,
     next_connection: AtomicU64,
 }
 
 impl<S: Stream> Shared<S> {
-    /// The state of a router that serves.
+    /// Creates the state of a router that accepts connections.
     pub fn new(settings: Settings, network: S::Network, metrics: Arc<Metrics>) -> Self {
         let replay = ReplayMemory::new(settings.replay_memory);
         let (draining, cut) = (CancellationToken::new(), CancellationToken::new());
@@ -75,36 +76,38 @@ impl<S: Stream> Shared<S> {
         }
     }
 
-    /// Has connections end as soon as nothing is under way on them, and no more accepted.
+    /// Ends each connection as soon as nothing is under way on it, and stops accepting new ones.
     pub fn drain_connections(&self) {
         self.draining.cancel();
         self.all_signals.send(Signal::Drain);
     }
 
-    /// Has connections end at once.
+    /// Ends all connections at once.
     pub fn cut_connections(&self) {
         self.cut.cancel();
         self.all_signals.send(Signal::Cut);
     }
 
-    /// Has connections look for sessions that shall leave their coordinators.
+    /// Makes all connections check whether sessions of theirs must leave their coordinators.
     pub(crate) fn have_connections_look(&self) {
         self.all_signals.send(Signal::Look);
     }
 
-    /// Whether a line that strangers can cause may be logged: `None` if not, else how many of its kind were left out before.
+    /// Whether a log line that strangers can cause may be written now. Returns `None` if it may not, else the
+    /// number of lines of its kind that were suppressed since the last one.
     pub(crate) fn admit_line(&self, line: &'static str, why: &'static str) -> Option<u64> {
         self.warnings.admit(line, why, clock::now())
     }
 
-    /// Says that a session is not in the table: calls that name it on other connections are at the mercy of chance.
+    /// Logs that a session could not be added to the table. Calls on other connections that use its handle
+    /// will have to locate it, which may fail.
     pub(crate) fn warn_unknown(&self, session: &GuidText, error: NotKept) {
-        if let Some(left_out) = self.admit_line("a session is not known", "") {
-            tracing::warn!(%session, %error, left_out, "a session is not known");
+        if let Some(left_out) = self.admit_line("a session could not be recorded", "") {
+            tracing::warn!(%session, %error, left_out, "a session could not be recorded");
         }
     }
 
-    /// A name for a new connection.
+    /// Returns the number of a new connection.
     pub fn next_connection(&self) -> ConnId {
         ConnId(self.next_connection.fetch_add(1, Ordering::Relaxed))
     }

@@ -276,7 +276,7 @@ fn sessions_of_a_host_that_is_lost_go_on_elsewhere_and_new_ones_come_to_the_othe
     let owner =
         twins.sessions().iter().position(|sessions| *sessions >= 2).expect("they are on one of the two");
     drop(twins.coordinators.remove(owner));
-    let reached = || twins.router.logs().text().contains("its name leads to another address now");
+    let reached = || twins.router.logs().text().contains("its name now leads to another address");
     assert!(eventually(reached), "{}", twins.router.logs().text());
     for session in &sessions {
         let operation = client.execute(session, "select * from rows(10)").unwrap();
@@ -287,6 +287,6 @@ fn sessions_of_a_host_that_is_lost_go_on_elsewhere_and_new_ones_come_to_the_othe
     assert_eq!(twins.counted(), [1, 4]);
     assert!(twins.sessions()[0] >= 1, "the other of the two has it");
     // And there it stays: the name still stands for both.
-    let again = || twins.router.logs().text().matches("its name leads to another address now").count();
+    let again = || twins.router.logs().text().matches("its name now leads to another address").count();
     assert_eq!(again(), 1);
 }

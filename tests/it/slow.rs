@@ -202,7 +202,7 @@ fn a_login_at_a_coordinator_that_answers_nothing_any_more_fails_by_its_name_and_
         hung.pause();
         let (mut client, status, text) = Talk::log_in(router.listener(0), "u1", "p1");
         assert_eq!(status, BAD);
-        assert!(text.contains("coordinator c1") && text.contains("answers nothing any more"), "{text}");
+        assert!(text.contains("coordinator c1") && text.contains("its port no longer answers"), "{text}");
         assert_eq!(client.rest(), b"");
         assert_eq!(other.credentials(), 0, "credentials were shown to another coordinator");
         assert_eq!(state(&router), State::Ejected);

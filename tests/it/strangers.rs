@@ -260,7 +260,7 @@ fn who_is_refused_because_its_address_has_its_share_is_told_so() {
         talk.open();
     }
     let refusal = refusal_of_open(&mut connect_from(Ipv4Addr::LOCALHOST, &fleet)).unwrap();
-    assert!(refusal.contains("uses its share of the service threads (address_share)"), "{refusal}");
+    assert!(refusal.contains("uses its whole share of the service threads (address_share)"), "{refusal}");
     let mut other = connect_from(ELSEWHERE, &fleet);
     assert_eq!(refusal_of_open(&mut other), None);
     let refusal = refusal_of_open(&mut connect_from(Ipv4Addr::LOCALHOST, &fleet)).unwrap();

@@ -1,5 +1,5 @@
-//! The coordinators that are tried for something new, one after the other, and why those before did not take it: a session, a
-//! login, a connection that is passed on unread, a session that moves.
+//! The coordinators that are tried, one after the other, for something new: a session, a login, a connection
+//! that is passed on unread, or a session that moves. Also why the earlier ones did not take it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,66 +12,67 @@ use crate::serve::fleet::seek::{NoneFound, Seeker};
 use crate::serve::link::slot::Grant;
 use crate::serve::link::waiting::{NoRoom, NotCalled};
 
-/// Reasons that are kept of one search, so that the client's message stays short however large the cluster is.
+/// The most reasons that are kept of one search, so that the message to the client stays short in a large
+/// cluster.
 const REASONS_KEPT: usize = 8;
 
-/// A coordinator that is tried next.
+/// The coordinator that is tried next.
 #[derive(Debug)]
 pub(crate) struct Candidate<S: Stream> {
-    /// Which it is; counts the open there.
+    /// Names the coordinator and counts the open there.
     pub opening: Opening,
-    /// A link, or a slot to dial one; none for whoever has a link there that is its own.
+    /// A link, or a slot to dial one in. `None` if the connection has its own link to the coordinator.
     pub grant: Option<Grant<S>>,
 }
 
 impl<S: Stream> Candidate<S> {
-    /// Which it is.
+    /// The coordinator that is tried.
     pub(crate) fn coordinator(&self) -> &Arc<Coordinator> {
         self.opening.coordinator()
     }
 }
 
-/// Whoever looked is gone.
+/// The client left during the search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClientGone;
 
-/// The candidates so far.
+/// The state of one search: which coordinators were tried, and with what result.
 #[derive(Debug, Default)]
 pub(crate) struct Candidates {
     tried: Vec<CoordinatorId>,
-    /// Why they did not take it, in the order in which they were tried.
+    /// Why they failed, in the order in which they were tried; at most [`REASONS_KEPT`].
     reasons: Vec<String>,
     failed: usize,
-    /// Why it was not waited for others any longer.
+    /// Why the search did not wait for the others any longer.
     no_room: Option<NoRoom>,
 }
 
 impl Candidates {
-    /// A search that leaves these out.
+    /// Begins a search that skips the `avoided` coordinators.
     pub(crate) fn besides(avoided: Vec<CoordinatorId>) -> Self {
         Self { tried: avoided, ..Self::default() }
     }
 
-    /// Whether none was tried.
+    /// Whether no coordinator was tried or skipped.
     pub(crate) fn is_empty(&self) -> bool {
         self.tried.is_empty()
     }
 
-    /// Those that were tried, and those that are left out.
+    /// The coordinators that were tried, and those that are skipped.
     pub(crate) fn tried(&self) -> &[CoordinatorId] {
         &self.tried
     }
 
-    /// This one is tried now.
+    /// Records that this coordinator is tried now.
     pub(crate) fn begin(&mut self, coordinator: &Coordinator) {
         self.tried.push(coordinator.id);
     }
 
-    /// The best of those that were not tried, and there is room for it; waits for room if there is none anywhere. None if no
-    /// other is left, or none got room in time.
+    /// The best coordinator that was not tried yet and has room. Waits if none has room. Returns `None` if no
+    /// other coordinator is left, or none had room in time.
     ///
     /// # Errors
-    /// [`ClientGone`], when `gone` was ready while it waited.
+    /// [`ClientGone`] when `gone` is ready during the wait.
     pub(crate) async fn next<S: Stream>(
         &mut self,
         seeker: &Seeker<'_, S>,
@@ -91,7 +92,7 @@ impl Candidates {
         }
     }
 
-    /// A coordinator did not take it, for this reason.
+    /// Records why a coordinator did not take it.
     pub(crate) fn note_failed(&mut self, coordinator: &Coordinator, reason: impl fmt::Display) {
         self.failed += 1;
         if self.reasons.len() < REASONS_KEPT {
@@ -99,7 +100,7 @@ impl Candidates {
         }
     }
 
-    /// What it counts as if none took it.
+    /// The cause under which it counts if no coordinator took it.
     pub(crate) fn refusal(&self) -> RefusalCause {
         match self.no_room {
             Some(_) => RefusalCause::NoRoom,
@@ -108,7 +109,7 @@ impl Candidates {
         }
     }
 
-    /// For people: how many were tried for a service, and what came of each.
+    /// Describes, for a person to read, how many coordinators were tried for a service and what came of each.
     pub(crate) fn tell(&self, cluster: &Cluster, service: Service) -> String {
         let full = self.no_room.map(|no_room| no_room.to_string());
         let name = &cluster.name;
@@ -129,7 +130,7 @@ impl Candidates {
             0 => String::new(),
             more => format!("; and {more} more"),
         };
-        let full = full.map(|full| format!("; of the others {full}")).unwrap_or_default();
+        let full = full.map(|full| format!("; at the others, {full}")).unwrap_or_default();
         format!("{who} of cluster {name} took the session: {reasons}{more}{full}")
     }
 }

@@ -1,4 +1,4 @@
-//! Making links: a dial, a login, and what both tell of a coordinator.
+//! Makes links: dials, logs in, and records what both say about the coordinator.
 
 use crate::clock;
 use crate::cluster::{Cluster, Demand, Step};
@@ -14,24 +14,25 @@ use crate::serve::link::slot::Slot;
 use crate::serve::message::link_end::LinkEnd;
 use crate::serve::shared::Shared;
 
-/// What somebody wants who logs in so; none if nothing is shown.
+/// The demand of a client with this login. `None` if no credentials are sent.
 pub(crate) fn demand(cluster: &Cluster, service: Service, login: &Login) -> Option<Demand> {
     Some(cluster.demand(service, Step::Login, login.opening()?.as_slice()))
 }
 
 impl<S: Stream> Fleet<S> {
-    /// Dials a coordinator's port, and takes in where it was found.
+    /// Dials a coordinator's port, and records at which address it was found.
     ///
     /// # Errors
-    /// [`Unreached`].
+    /// When the coordinator has no such port or was removed, or when the dial fails or exceeds
+    /// `connect_timeout`.
     pub(crate) async fn reach(&self, port: &Port<S>, shared: &Shared<S>) -> Result<LinkStream<S>, Unreached> {
         dial::reach(port, shared, || self.note_whereabouts(&port.coordinator)).await
     }
 
-    /// Dials the port that a slot is for and logs in. Messages travel on the link by this transport.
+    /// Dials the port that a slot belongs to and logs in. `transport` says how messages travel on the link.
     ///
     /// # Errors
-    /// [`NoLink`], when the port was not reached or did not accept the login.
+    /// [`NoLink`] when the port was not reached or did not accept the login.
     pub(crate) async fn dial(
         &self,
         slot: Slot<S>,
@@ -50,7 +51,8 @@ impl<S: Stream> Fleet<S> {
         Ok(Link::new(LinkEnd::new(stream, transport), slot, moves))
     }
 
-    /// A verdict, as a close is with Impala, says something about the coordinator if another's is different.
+    /// Records a verdict on credentials: a refusal says something about the coordinator if another one
+    /// accepts the same. With Impala, closing the connection is a verdict, too.
     fn note_verdict(&self, port: &Port<S>, login: &Login, verdict: &Result<(), NoLink>) {
         let Some(demand) = demand(&self.cluster, port.service, login) else { return };
         let (coordinator, now) = (&port.coordinator, clock::now());

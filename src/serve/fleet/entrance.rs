@@ -1,4 +1,4 @@
-//! How clients come to a fleet.
+//! The listeners by which clients reach a fleet.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use crate::ids::Service;
 use crate::net::stream::Stream;
 use crate::serve::fleet::Fleet;
 
-/// An address that is listened on.
+/// A listener's address, and the fleet behind it.
 #[derive(Clone, Debug)]
 pub struct Entrance<S: Stream = TcpStream> {
     /// The address as configured.
     pub name: Arc<str>,
-    /// Where its connections go.
+    /// The fleet that its connections go to.
     pub fleet: Arc<Fleet<S>>,
-    /// The coordinators' port until the bytes tell.
+    /// The service whose port is used until the client's bytes tell which one it needs.
     pub service: Service,
 }

@@ -1,4 +1,5 @@
-//! A coordinator is another process than before: sessions of the former one count no more.
+//! Notices that a coordinator runs as a new process, so that the sessions of its former process no longer
+//! count.
 
 use std::time::Instant;
 
@@ -8,9 +9,10 @@ use crate::net::stream::Stream;
 use crate::serve::fleet::Fleet;
 
 impl<S: Stream> Fleet<S> {
-    /// Another process answers than the one that last told at a moment when it was started: what was answered until then was
-    /// answered by the former one, and so was what was answered before all links broke. Who was answered between that moment
-    /// and now may have been answered by either.
+    /// Records that a coordinator was restarted. Sessions no longer count if their last answer certainly came
+    /// from the former process: it came not later than `told`, the moment when the former process last
+    /// reported its start, or before all links broke. Sessions that were answered between `told` and now may
+    /// belong to either process, so they stay.
     pub(crate) fn note_restarted(&self, coordinator: &Coordinator, told: Option<Instant>) {
         let port = self.port(coordinator, Service::Hs2);
         let breaks = port.map(|port| port.breaks()).unwrap_or_default();
@@ -19,7 +21,8 @@ impl<S: Stream> Fleet<S> {
         });
     }
 
-    /// Sessions count no more at coordinators to which all links of their time have broken since this was done last.
+    /// Discounts the sessions of each coordinator to which all links have broken since their last answer.
+    /// Looks only at breaks since the last call.
     pub(crate) fn note_breaks(&self) {
         for member in self.members().iter() {
             if let Some(breaks) = member.ports.get(Service::Hs2).news_of_breaks() {
@@ -28,11 +31,12 @@ impl<S: Stream> Fleet<S> {
         }
     }
 
-    /// Sessions that are gone with the process that had them, by when they were answered last, count no more.
+    /// Discounts the sessions that ended with their coordinator's process. `is_gone` decides by the time of a
+    /// session's last answer.
     pub(crate) fn note_process_ended(&self, coordinator: &Coordinator, is_gone: impl Fn(Instant) -> bool) {
         let ended = self.table.note_process_ended(coordinator.id, is_gone);
         if ended > 0 {
-            tracing::info!(cluster = %self.cluster.name, coordinator = %coordinator.name, ended, "sessions of a process that has ended count no more");
+            tracing::info!(cluster = %self.cluster.name, coordinator = %coordinator.name, ended, "sessions of a process that has ended no longer count");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The links of one client connection, and its way to those that it shares with others.
+//! The links of one client connection, and its access to the links that it shares with others.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -29,29 +29,29 @@ use crate::session::table::NewSession;
 use crate::wire::facts::{Guid, GuidText};
 use crate::wire::sasl::Credentials;
 
-/// The links of one client connection: at most one for each coordinator and service; and its way to those that it shares
-/// with others.
+/// The links of one client connection: its own ones, at most one for each coordinator and service, and its
+/// access to those that it shares with others.
 #[derive(Debug)]
 pub(crate) struct Links<S: Stream> {
     fleet: Arc<Fleet<S>>,
     conn: ConnId,
-    /// For whom they speak, and how messages travel on them.
+    /// The identity that the links belong to, and the transport of their messages.
     access: Access,
     login: Login,
-    /// Lets the router log in as the client while it is there.
+    /// Lets the router log in as the client while it is connected.
     key: Option<Key>,
     refused: bool,
     idle: Vec<Box<Link<S>>>,
 }
 
 impl<S: Stream> Links<S> {
-    /// No link yet; of somebody who needs no login.
+    /// Creates the links of a client without a login; none is dialed yet.
     pub(crate) fn anonymous(fleet: Arc<Fleet<S>>, conn: ConnId, transport: Transport) -> Self {
         let access = Access { identity: Identity::Anonymous, transport };
         Self { fleet, conn, access, login: Login::Nobody, key: None, refused: false, idle: Vec::new() }
     }
 
-    /// No link yet; of somebody who logs in.
+    /// Creates the links of a client that logs in; none is dialed yet.
     pub(crate) fn of(fleet: Arc<Fleet<S>>, conn: ConnId, credentials: Credentials) -> Self {
         let identity = Identity::Plain(credentials.user().into());
         let access = Access { identity, transport: Transport::Sasl };
@@ -59,66 +59,67 @@ impl<S: Stream> Links<S> {
         Self { fleet, conn, access, login, key: None, refused: false, idle: Vec::new() }
     }
 
-    /// Whom they speak for.
+    /// The identity that the links belong to.
     pub(crate) fn identity(&self) -> &Identity {
         &self.access.identity
     }
 
-    /// The same, and how messages travel on them.
+    /// The identity that the links belong to, and the transport of their messages.
     pub(crate) fn access(&self) -> &Access {
         &self.access
     }
 
-    /// Who the client is, if it said so and was believed.
+    /// The client's user name, if it logged in and a coordinator accepted that.
     pub(crate) fn user(&self) -> Option<&str> {
         self.login.user()
     }
 
-    /// The client connection that they belong to.
+    /// The client connection that the links belong to.
     pub(crate) fn conn(&self) -> ConnId {
         self.conn
     }
 
-    /// Whether credentials are shown where one is dialed.
+    /// Whether credentials are sent on each new link.
     pub(crate) fn logs_in(&self) -> bool {
         self.login.is_shown()
     }
 
-    /// What coordinators understand to which they lead.
+    /// The protocol that the coordinators at the other ends understand.
     pub(crate) fn speaks(&self) -> Speaks {
         coding::speaks(self.access.transport)
     }
 
-    /// Whether a probe can do what their client does: without frames or a login.
+    /// Whether a probe can do what the client does: the client uses neither frames nor a login.
     pub(crate) fn are_plain(&self) -> bool {
         self.access.transport == Transport::Unframed && !self.logs_in()
     }
 
-    /// What a client that logs in wants first of a coordinator.
+    /// The client's login as a demand. `None` if it sends no credentials.
     pub(crate) fn login(&self, service: Service) -> Option<Demand> {
         dialing::demand(&self.fleet.cluster, service, &self.login)
     }
 
-    /// A coordinator has accepted the credentials.
+    /// Records that a coordinator has accepted the credentials.
     pub(crate) fn note_accepted(&mut self) {
         if let (Identity::Plain(user), Login::Plain(credentials)) = (&self.access.identity, &self.login) {
             self.key = Some(self.fleet.keyring.add(user, self.conn, credentials));
         }
     }
 
-    /// The credentials, which were right once, were shown in vain: they are not shown around any more.
+    /// Records that a coordinator has refused the credentials, although one accepted them before: they are
+    /// not sent to further coordinators any more.
     pub(crate) fn note_refused(&mut self) {
         self.refused = true;
         self.key = None;
     }
 
-    /// Whether [`Self::note_refused`] was.
+    /// Whether [`Self::note_refused`] was called.
     pub(crate) fn was_refused(&self) -> bool {
         self.refused
     }
 
-    /// Takes the link to a coordinator's service out, if there is one that is still good: a FIN, or bytes that nobody asked
-    /// for, end it.
+    /// Takes out the link to a coordinator's service, if there is one and it is still good. A FIN, or bytes
+    /// that nobody asked for, make it bad.
     pub(crate) fn take(
         &mut self,
         coordinator: CoordinatorId,
@@ -133,7 +134,7 @@ impl<S: Stream> Links<S> {
         if link.slot.port.is_closed() {
             return None;
         }
-        // Its session lives where it leads.
+        // A link that has a session is kept: the session lives where the link leads.
         if link.session.is_none() && link.made.is_left_behind(&link.coordinator) {
             return None;
         }
@@ -144,12 +145,12 @@ impl<S: Stream> Links<S> {
         None
     }
 
-    /// Whether there is a link to a coordinator's service; it need not be good any more.
+    /// Whether there is an own link to a coordinator's service. It may have gone bad.
     pub(crate) fn has(&self, coordinator: CoordinatorId, service: Service) -> bool {
         self.idle.iter().any(|link| link.coordinator.id == coordinator && link.service() == service)
     }
 
-    /// Whether a call to a coordinator's service would not have to wait for a link.
+    /// Whether a call to a coordinator's service would get a link without waiting.
     pub(crate) fn has_room(
         &self,
         coordinator: &Coordinator,
@@ -163,22 +164,23 @@ impl<S: Stream> Links<S> {
                 .is_some_and(|port| port.has_room(Holder::of(&self.access, client), Kind::Any))
     }
 
-    /// Has the runtime in which this is called, which knows nothing of them yet, wait for those that are its own and good.
+    /// Registers the connection's own links with the current runtime. Links that are no longer good are
+    /// dropped, because this runtime has received none of their events.
     pub(crate) fn rehome_here(self) -> Self {
         let rehomed = self.idle.into_iter().filter_map(|link| link.rehome_here());
         let idle = rehomed.filter_map(|mut link| link.end.is_clean(Look::Closely).then_some(link)).collect();
         Self { idle, ..self }
     }
 
-    /// Closes links that their coordinator has closed, or that lead to one that is gone.
+    /// Closes own links that their coordinator has closed, or whose coordinator was removed.
     pub(crate) fn drop_closed(&mut self) {
         self.idle.retain(|link| !link.slot.port.is_closed());
         let broken = self.idle.extract_if(.., |link| !link.end.is_clean(Look::Closely));
         broken.for_each(|mut link| link.slot.note_broken());
     }
 
-    /// Closes links as soon as their coordinator closes them, or says what nobody asked for, so that none keeps a place behind
-    /// a client that waits for something else. Never resolves; cancel-safe.
+    /// Closes each own link as soon as its coordinator closes it or sends something that nobody asked for, so
+    /// that no dead link keeps a slot while its client waits for something else. Never resolves; cancel-safe.
     pub(crate) fn ends(&mut self) -> impl Future<Output = Infallible> {
         poll_fn(|cx| {
             self.drop_ended(cx);
@@ -186,7 +188,7 @@ impl<S: Stream> Links<S> {
         })
     }
 
-    /// As [`Self::ends`], for a task that polls this in every wake-up.
+    /// Like [`Self::ends`], but for a task that polls this in every wake-up.
     pub(crate) fn drop_ended(&mut self, cx: &mut Context<'_>) {
         if !self.idle.is_empty() {
             self.idle.retain(|link| !link.slot.port.is_closed());
@@ -195,35 +197,36 @@ impl<S: Stream> Links<S> {
         }
     }
 
-    /// Whether any waits for a call.
+    /// Whether the connection has any idle link of its own.
     pub(crate) fn are_idle(&self) -> bool {
         !self.idle.is_empty()
     }
 
-    /// Puts a link back on which nothing is under way.
+    /// Puts a link back, to the port if it is shared, else to the connection. No call may be under way on it.
     pub(crate) fn put(&mut self, mut link: Box<Link<S>>) {
         if link.slot.port.shares {
             let (coordinator, service, mut link) = (link.coordinator.id, link.service(), Some(link));
             self.fleet.at_port(coordinator, service, |port| link.take().map(|link| port.put(link)));
-            // Of a coordinator that was removed.
+            // The coordinator was removed.
             return link.into_iter().for_each(Link::put_back);
         }
         link.slot.note_answered();
-        // One that was made for a cancel must not keep the place of the next.
+        // A link that was made for a cancel must not keep the slot that the next cancel needs.
         if link.slot.turn_to_work() {
             self.idle.push(link);
         }
     }
 
-    /// Dials the port that the slot is for and authenticates with the client's credentials.
+    /// Dials the port that the slot belongs to, and logs in with the client's credentials.
     ///
     /// # Errors
-    /// [`NoLink`].
+    /// [`NoLink`] when the port was not reached or did not accept the login.
     pub(crate) async fn dial(&self, slot: Slot<S>, shared: &Shared<S>) -> Result<Box<Link<S>>, NoLink> {
         self.fleet.dial(slot, &self.login, self.access.transport, shared).await
     }
 
-    /// Notes the session that a Beeswax link is; `count` counts it as load.
+    /// Adds the session of a Beeswax link to the table; with Beeswax, the connection is the session. `count`
+    /// counts it as load.
     pub(crate) fn begin_beeswax(&mut self, link: &mut Link<S>, count: SessionCount, shared: &Shared<S>) {
         let guid = self.fleet.chance.draw(beeswax_guid);
         let coordinator = link.coordinator.id;
@@ -246,10 +249,12 @@ impl<S: Stream> Links<S> {
         }
     }
 
-    /// Notes a session that was just opened on the link, where it will end with the link.
+    /// Records a session that was just opened on the link, which ends with the link where sessions do not
+    /// outlive connections.
     pub(crate) fn note_opened(&self, link: &mut Link<S>, guid: Guid) {
         if !self.fleet.cluster.sessions_outlive_connections {
-            // The one before it stays open on its coordinator: that remembers only the last.
+            // The session before it stays open when the link closes: its coordinator remembers only the last
+            // one.
             if let Some(former) = link.session.take() {
                 former.forget();
             }
@@ -258,15 +263,16 @@ impl<S: Stream> Links<S> {
         link.made.note_session();
     }
 
-    /// Counts a session that is about to be opened there, if the links that serve it are shared: they are kept for it.
+    /// Counts a session that is about to be opened on a coordinator. Returns `None` if links are not shared
+    /// there; else idle links are kept for the session while the value lives.
     pub(crate) fn begin_session(&self, coordinator: &Coordinator) -> Option<Tenancy> {
         let port = self.fleet.port(coordinator, Service::Hs2).filter(|port| port.shares)?;
         Some(port.begin_session(&self.access))
     }
 }
 
-/// A name for a Beeswax session, which has none of its own. By chance, so that no coordinator can mint an HS2 session of
-/// that name and no client can send it.
+/// Draws a guid for a Beeswax session, which has none of its own. It is random, so that no coordinator mints
+/// the same guid for an HS2 session and no client can guess it.
 fn beeswax_guid(rng: &mut impl Rng) -> Guid {
     let mut guid = Guid::default();
     rng.fill_bytes(&mut guid);
@@ -281,7 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_beeswax_session_has_another_name_with_other_luck() {
+    fn guids_of_beeswax_sessions_differ_and_do_not_foretell_each_other() {
         let name = |seed| beeswax_guid(&mut StdRng::seed_from_u64(seed));
         assert_ne!(name(1), name(2));
         let mut rng = StdRng::seed_from_u64(1);

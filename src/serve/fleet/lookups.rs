@@ -1,5 +1,5 @@
-//! What the connections of a fleet share when they locate handles: who looks for what, whose turn it is, and what
-//! nobody has.
+//! What the connections of a fleet share when they locate handles: the lookups under way, how much each
+//! client may ask, and which handles no coordinator has.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -13,20 +13,21 @@ use crate::clock;
 use crate::ids::{Access, ClientAddress};
 use crate::session::locate::{Age, Allowances, Finding, Key, Keys, Limits, NotNow, Question, Unknown};
 
-/// After a restart of the router, every session of an application may be asked for from one address within a second; a
-/// question takes a few milliseconds.
+/// The limits on lookups. After a restart of the router, all sessions of an application may be asked for from
+/// one address within a second; a lookup takes a few milliseconds.
 const LIMITS: Limits = Limits { at_once: 32, at_once_each: 8, burst: 1_000, per_second: 100, clients: 4_096 };
-/// How many handles that nobody has are remembered.
+/// How many handles that no coordinator has are remembered.
 const UNKNOWN_HANDLES: usize = 16_384;
-/// How long. A client that polls asks many times in it; a coordinator that returns ends it.
+/// How long they are remembered. A client that polls asks many times in that time; a coordinator that returns
+/// ends it early.
 const UNKNOWN_FOR: Duration = Duration::from_mins(1);
 
-/// The lookups of one fleet.
+/// The lookups of a fleet's unknown handles.
 #[derive(Debug)]
 pub(crate) struct Lookups {
     keys: Keys,
     state: Mutex<State>,
-    /// A turn has ended.
+    /// Notified when a turn ends.
     ended: Notify,
 }
 
@@ -34,12 +35,12 @@ pub(crate) struct Lookups {
 struct State {
     unknown: Unknown,
     allowances: Allowances,
-    /// What is asked at the moment, each once.
+    /// The lookups under way; the same question is asked only once at a time.
     under_way: HashMap<Key, watch::Receiver<Option<Finding>>>,
 }
 
 impl Lookups {
-    /// Nobody asks.
+    /// Creates the state without lookups.
     pub(crate) fn new(chance: &Chance) -> Self {
         let unknown = Unknown::new(UNKNOWN_HANDLES, UNKNOWN_FOR);
         let state = State { unknown, allowances: Allowances::new(LIMITS), under_way: HashMap::new() };
@@ -65,11 +66,11 @@ impl Lookups {
         Lookup::First(First { lookups: self, key, since: state.unknown.age(), tell })
     }
 
-    /// Waits for a client's turn to ask; none if it asks too much. Cancel-safe.
+    /// Waits until a client may ask. Returns `None` if it asks too often. Cancel-safe.
     pub(crate) async fn turn(&self, client: ClientAddress) -> Option<Turn<'_>> {
         loop {
             let mut ended = pin!(self.ended.notified());
-            // From here on no end is missed.
+            // Registered before the check, so that no end of a turn is missed.
             ended.as_mut().enable();
             let begun = self.state.lock().allowances.begin(client, clock::now());
             match begun {
@@ -80,33 +81,35 @@ impl Lookups {
         }
     }
 
-    /// A coordinator has returned, or is another process: what nobody had, somebody may have now.
+    /// Forgets which handles no coordinator had. Called when a coordinator returns or was restarted, because
+    /// it may have them.
     pub(crate) fn forget_unknown(&self) {
         self.state.lock().unknown.forget();
     }
 }
 
-/// A lookup as it is for somebody who has a question.
+/// What a connection with a question has to do.
 pub(crate) enum Lookup<'a> {
-    /// Nothing: a moment ago all said that they have it not.
+    /// Nothing: all coordinators said a moment ago that they do not have the handle.
     Nowhere,
-    /// To wait for the answer that somebody else looks for.
+    /// Wait for the answer, because another connection is asking the same question.
     Joins(Answer),
-    /// To ask.
+    /// Ask the coordinators.
     First(First<'a>),
 }
 
-/// The answer to a question that somebody else asks.
+/// The answer to a question that another connection is asking.
 pub(crate) struct Answer(watch::Receiver<Option<Finding>>);
 
 impl Answer {
-    /// Waits for it; none if whoever asked gave up.
+    /// Waits for the answer. `None` if the connection that was asking gave up.
     pub(crate) async fn told(mut self) -> Option<Finding> {
         *self.0.wait_for(Option::is_some).await.ok()?
     }
 }
 
-/// The one who asks for a handle; when this is dropped, another may.
+/// The lookup of a handle by the first connection that wanted it. When this is dropped, another connection
+/// may ask.
 #[must_use = "others wait for the answer"]
 pub(crate) struct First<'a> {
     lookups: &'a Lookups,
@@ -116,7 +119,8 @@ pub(crate) struct First<'a> {
 }
 
 impl First<'_> {
-    /// Tells those who wait, and remembers that nobody has it if all said so.
+    /// Gives the answer to those that wait for it. If all coordinators said that they do not have the handle,
+    /// remembers that.
     pub(crate) fn tell(self, finding: Finding, now: Instant) {
         if matches!(finding, Finding::Nowhere { all: true, .. }) {
             self.lookups.state.lock().unknown.note(self.key, self.since, now);
@@ -131,7 +135,7 @@ impl Drop for First<'_> {
     }
 }
 
-/// Somebody's turn to ask, until this is dropped.
+/// A client's turn to ask, until this is dropped.
 #[must_use = "others wait for their turn"]
 pub(crate) struct Turn<'a> {
     lookups: &'a Lookups,
@@ -177,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_who_want_to_know_the_same_get_one_answer() {
+    async fn two_connections_with_the_same_question_get_one_answer() {
         let lookups = Lookups::new(&Chance::from_seed(1));
         let first = first(&lookups);
         let (second, third) = (joins(&lookups), joins(&lookups));
@@ -187,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_one_that_gave_up_asks_itself() {
+    async fn a_connection_asks_itself_when_the_one_that_it_waited_for_gave_up() {
         let lookups = Lookups::new(&Chance::from_seed(1));
         let gave_up = first(&lookups);
         let second = joins(&lookups);
@@ -197,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_asks_again_for_what_nobody_has_until_a_coordinator_returns() {
+    async fn a_handle_that_no_coordinator_has_is_not_looked_up_again_until_one_returns() {
         let lookups = Lookups::new(&Chance::from_seed(1));
         first(&lookups).tell(NOWHERE, clock::now());
         let lookup = lookups.join(lookups.key(&QUESTION, &Access::UNREAD), clock::now());
@@ -224,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_asks_too_much_gets_no_turn() {
+    async fn a_client_that_asks_too_often_gets_no_turn() {
         let lookups = Lookups::new(&Chance::from_seed(1));
         let mut asked = 0;
         while let Some(turn) = lookups.turn(client()).await {

@@ -1,4 +1,4 @@
-//! What the router keeps for one coordinator of a fleet, as one value with the life of that coordinator.
+//! What the router keeps for one coordinator of a fleet, for as long as that coordinator belongs to it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -20,39 +20,39 @@ use crate::serve::link::session_queue::SessionQueue;
 use crate::serve::link::slot::Grant;
 use crate::serve::settings::RoomSettings;
 
-/// One coordinator with its ports, and with what those tell each other who use and watch it.
+/// One coordinator with its ports, and the signals between the tasks that use it and those that watch it.
 #[derive(Debug)]
 pub(crate) struct Member<S: Stream> {
-    /// What is decided about it.
+    /// The coordinator's state as the picks see it.
     pub(crate) coordinator: Arc<Coordinator>,
-    /// What is counted for it.
+    /// The coordinator's metrics.
     pub(crate) counters: Arc<CoordinatorMetrics>,
-    /// Where it is, for all who dial it.
+    /// The coordinator's address, shared by everything that dials it.
     pub(crate) host: Host,
-    /// The links to its ports.
+    /// The coordinator's ports, with the links to them.
     pub(crate) ports: PerService<Arc<Port<S>>>,
-    /// Wakes the task that polls its web port before its time.
+    /// Wakes the task that polls the web port, before its time.
     pub(crate) poll: Notify,
-    /// A poll has ended.
+    /// Notified when a poll ends.
     pub(crate) polled: Notify,
-    /// Whether sessions shall leave it.
+    /// Whether sessions must leave the coordinator.
     is_left: AtomicBool,
-    /// Ends the connections to it that are passed on unread: nobody knows what is under way on them, so there
-    /// is nothing that could be cancelled.
+    /// Ends the connections that are passed on unread to the coordinator. Nobody knows what is under way on
+    /// them, so there is nothing that could be cancelled first.
     opaque: Mutex<CancellationToken>,
-    /// The tasks that watch it.
+    /// The tasks that watch the coordinator.
     pub(crate) watchers: TaskTracker,
-    /// Ends those.
+    /// Ends the tasks that watch the coordinator.
     end: OnceLock<CancellationToken>,
     has_ended: AtomicBool,
 }
 
-/// What all members of a fleet have in common.
+/// What all members of a fleet share.
 #[derive(Debug)]
 pub(crate) struct Common<S: Stream> {
     pub(crate) flavor: Flavor,
     pub(crate) room: RoomSettings,
-    /// New sessions that wait for room on any of them.
+    /// The queues of new sessions that wait for a slot on any coordinator.
     pub(crate) session_queues: PerService<Arc<SessionQueue<Grant<S>>>>,
 }
 
@@ -69,7 +69,7 @@ impl<S: Stream> Drop for Member<S> {
 }
 
 impl<S: Stream> Member<S> {
-    /// A coordinator that nobody has dialed yet.
+    /// Creates what is kept for a coordinator that was not dialed yet.
     pub(crate) fn new(
         coordinator: Arc<Coordinator>,
         counters: CoordinatorMetrics,
@@ -96,7 +96,7 @@ impl<S: Stream> Member<S> {
         }
     }
 
-    /// Its watchers end with this token, and it ends with the coordinator. Only the first one does.
+    /// Sets the token that [`Self::end`] cancels to end the watchers. Only the first call has an effect.
     pub(crate) fn end_with(&self, end: CancellationToken) {
         let end = self.end.get_or_init(|| end);
         if self.has_ended.load(Ordering::SeqCst) {
@@ -104,8 +104,8 @@ impl<S: Stream> Member<S> {
         }
     }
 
-    /// The coordinator is gone. Ends its watchers, the links to it that no call uses, and the connections to
-    /// it that are passed on unread. A link in use ends with its call.
+    /// Ends the watchers, the links that no call uses, and the connections that are passed on unread, because
+    /// the coordinator was removed. A link in use ends with its call.
     pub(crate) fn end(&self) {
         self.has_ended.store(true, Ordering::SeqCst);
         self.end.get().inspect(|end| end.cancel());
@@ -113,39 +113,39 @@ impl<S: Stream> Member<S> {
         self.end_opaque();
     }
 
-    /// The links to each of its ports: what of a poll's figures would be ours now.
+    /// The links of this router, for each port, that the coordinator would report if it were polled now.
     pub(crate) fn own_links(&self) -> PerService<OwnLinks> {
         PerService::new(|service| self.ports.get(service).own())
     }
 
-    /// Takes in what a poll says of its ports; `before` is what was ours when it began.
+    /// Records the figures of a poll. `before` are this router's links when the poll began.
     pub(crate) fn note_ports(&self, figures: &Figures, before: &PerService<OwnLinks>) {
         for (service, port) in self.ports.iter() {
             port.note_polled(*figures.ports.get(service), *before.get(service));
         }
     }
 
-    /// What polls said of its ports is known no more.
+    /// Forgets what earlier polls said about the ports.
     pub(crate) fn forget_ports(&self) {
         self.ports.values().for_each(Port::forget_others);
     }
 
-    /// Whether sessions shall leave it.
+    /// Whether sessions must leave the coordinator.
     pub(crate) fn is_left(&self) -> bool {
         self.is_left.load(Ordering::Relaxed)
     }
 
-    /// Whether sessions shall leave it from now on; whether they did before.
+    /// Sets whether sessions must leave the coordinator. Returns whether they had to before.
     pub(crate) fn leave(&self, is_left: bool) -> bool {
         self.is_left.swap(is_left, Ordering::Relaxed)
     }
 
-    /// What ends a connection that begins now and is passed on unread.
+    /// The token that ends a connection which begins now and is passed on unread.
     pub(crate) fn opaque_end(&self) -> CancellationToken {
         self.opaque.lock().clone()
     }
 
-    /// Ends the connections that there are and that are passed on unread; later ones live.
+    /// Ends the connections that are passed on unread now; later ones are not affected.
     pub(crate) fn end_opaque(&self) {
         std::mem::take(&mut *self.opaque.lock()).cancel();
     }

@@ -1,4 +1,5 @@
-//! A cluster's state: what all connections to it share, built once and passed as one reference.
+//! A cluster's state, which all connections to the cluster share. It is built once and passed as one
+//! reference.
 
 pub(crate) mod candidates;
 pub(crate) mod dialing;
@@ -43,36 +44,36 @@ use crate::session::table::Table;
 /// The longest that a call waits for a poll to begin.
 const MOST_POLL_WAIT: Duration = Duration::from_secs(1);
 
-/// A cluster with everything that is known of its sessions.
+/// A cluster with its sessions and everything else that its connections share.
 #[derive(Debug)]
 pub struct Fleet<S: Stream = TcpStream> {
-    /// Its coordinators.
+    /// The coordinators of the cluster, and the picks among them.
     pub cluster: Cluster,
-    /// Their sessions and operations.
+    /// The sessions and operations of the cluster.
     pub table: Arc<Table>,
-    /// How its coordinators are watched.
+    /// How the coordinators are watched.
     pub watching: WatchSettings,
-    /// What is left to chance here: ties, names, the moment of a probe.
+    /// Source of the fleet's random choices: ties between coordinators, guids, the moments of probes.
     pub(crate) chance: Chance,
-    /// How much room they have.
+    /// How many links the coordinators serve, and how calls wait for one.
     pub room: RoomSettings,
-    /// Counters of those who wait for it.
+    /// Metrics of the queues.
     pub queue: QueueMetrics,
-    /// What is kept for each coordinator.
+    /// What is kept for each coordinator, by its id.
     pub(crate) members: Roster<Member<S>>,
     common: Common<S>,
-    /// Questions for handles that the table lacks.
+    /// The lookups of handles that the table lacks.
     pub(crate) lookups: Lookups,
     pub(crate) moves: Moves,
-    /// How its coordinators are drained.
+    /// How the coordinators are drained.
     pub draining: DrainSettings,
     pub(crate) keyring: Keyring,
-    /// Slows down clients whose dials are in vain.
+    /// Slows down clients whose dials fail.
     pub(crate) brake: Mutex<Brake>,
 }
 
 impl<S: Stream> Fleet<S> {
-    /// A fleet that has no sessions yet.
+    /// Creates a fleet without sessions.
     pub fn new(
         cluster: Cluster,
         table: Table,
@@ -106,7 +107,7 @@ impl<S: Stream> Fleet<S> {
         fleet
     }
 
-    /// Begins to keep what is kept for a coordinator.
+    /// Creates what is kept for a coordinator, and adds it to the fleet.
     pub(crate) fn keep(&self, coordinator: Arc<Coordinator>, metrics: &Metrics) -> Arc<Member<S>> {
         let counters = metrics.coordinator(&self.cluster.name, &coordinator.name);
         let member = Arc::new(Member::new(coordinator, counters, &self.common));
@@ -114,25 +115,27 @@ impl<S: Stream> Fleet<S> {
         member
     }
 
-    /// What is kept for a coordinator, as long as it is of the fleet.
+    /// What is kept for a coordinator, while it belongs to the fleet.
     pub(crate) fn member(&self, id: CoordinatorId) -> Option<Arc<Member<S>>> {
         self.members.get(id)
     }
 
-    /// What is kept for each coordinator that is of the fleet now.
+    /// What is kept for each coordinator that belongs to the fleet now.
     pub(crate) fn members(&self) -> All<Member<S>> {
         self.members.all()
     }
 
-    /// Drains a coordinator, with a deadline from now or the one that is usual here (see [`Coordinator::drain`]).
+    /// Drains a coordinator. The deadline counts from now; without one, the cluster's usual deadline applies
+    /// (see [`Coordinator::drain`]).
     pub fn drain(&self, coordinator: &Coordinator, deadline: Option<Duration>) {
         coordinator.drain(deadline, self.draining.deadline, clock::now());
     }
 
-    /// The best coordinator that was not tried yet and has room, with an open counted on it.
+    /// Picks the best coordinator that was not tried yet and has room, and counts an open on it.
     ///
     /// # Errors
-    /// [`NoPick`].
+    /// [`NoPick::Nobody`] when all coordinators were tried already or are draining; [`NoPick::NoRoom`] when
+    /// none of the others has room.
     pub fn pick(&self, wanted: &Wanted<'_>) -> Result<Opening, NoPick> {
         let now = clock::now();
         let picked = self.chance.draw(|rng| self.cluster.pick_and_reserve(wanted, now, rng))?;
@@ -140,13 +143,13 @@ impl<S: Stream> Fleet<S> {
         Ok(picked.opening)
     }
 
-    /// The links to a coordinator's port, as long as it is of the fleet.
+    /// A coordinator's port, while the coordinator belongs to the fleet.
     pub(crate) fn port(&self, coordinator: &Coordinator, service: Service) -> Option<Arc<Port<S>>> {
         self.members.read(coordinator.id, |member| Arc::clone(member.ports.get(service)))
     }
 
-    /// As [`Self::port`], for the length of `use_it`: a reference to the port need not be counted, which would be
-    /// a write that all threads share.
+    /// Like [`Self::port`], but only for the length of `use_it`. The reference to the port is not counted,
+    /// which would be a write that all threads share.
     pub(crate) fn at_port<T>(
         &self,
         coordinator: CoordinatorId,
@@ -156,13 +159,14 @@ impl<S: Stream> Fleet<S> {
         self.members.read(coordinator, |member| use_it(member.ports.get(service)))
     }
 
-    /// What the room of a coordinator's port looks like, and how many calls wait for it.
+    /// How a port's room is used, and how many calls wait for a link to it.
     pub fn room_of(&self, coordinator: &Coordinator, service: Service) -> Option<(RoomView, usize)> {
         let port = self.port(coordinator, service)?;
         Some((port.view(), port.waiting()))
     }
 
-    /// A client has dialed in vain: it waits before it is told so, the longer the more often that was so.
+    /// Delays a client whose dial failed before it is told so. The more often that happens, the longer the
+    /// delay.
     pub(crate) async fn slow_down(&self, who: Who) {
         let wait = self.brake.lock().note_in_vain(who, clock::now());
         if !wait.is_zero() {
@@ -170,46 +174,49 @@ impl<S: Stream> Fleet<S> {
         }
     }
 
-    /// Whether somebody without a link could have one to a coordinator's port, for a new session.
+    /// Whether a client without a link could get one to a coordinator's port for a new session.
     pub fn has_room(&self, coordinator: &Coordinator, service: Service) -> bool {
         self.port(coordinator, service)
             .is_some_and(|port| port.has_room(Holder::ourselves(&Access::UNREAD), Kind::New))
     }
 
-    /// New sessions that wait for room on any coordinator.
+    /// The queue of new sessions that wait for a slot on any coordinator.
     pub(crate) fn session_queue(&self, service: Service) -> &Arc<SessionQueue<Grant<S>>> {
         self.common.session_queues.get(service)
     }
 
-    /// Calls those who wait for a service, as far as there is room.
+    /// Serves those that wait for a service, as far as there is room.
     pub(crate) fn call_waiting(&self, service: Service) {
         self.members().iter().for_each(|member| member.ports.get(service).call_waiting());
     }
 
-    /// Has one relay that is not answered give way to those who wait for a service.
+    /// Ends one unanswered connection, if its slot would serve a client that waits for the service.
     pub(crate) fn make_room(&self, service: Service) {
         self.members().iter().any(|member| member.ports.get(service).make_room());
     }
 
-    /// Something went wrong on a link to a coordinator's port: that is for a probe to judge, and it shall do so now.
+    /// Has a coordinator's port probed now. Called when something went wrong on a link, which only a probe
+    /// can judge.
     pub(crate) fn doubt(&self, coordinator: &Coordinator, service: Service) {
         if let Some(port) = self.port(coordinator, service) {
             port.watch.probe_now();
         }
     }
 
-    /// A coordinator refused new work because it shuts down: its web port shall say whether that is so.
+    /// Records that a coordinator refused new work because it is shutting down, and has its web port polled
+    /// now to confirm that.
     pub(crate) fn note_shutting_down(&self, coordinator: &Coordinator) {
         coordinator.note_shutting_down(clock::now());
         self.members.read(coordinator.id, |member| member.poll.notify_one());
     }
 
-    /// Has a coordinator's web port asked now, and waits for the answer as long as that may take; at once if it has none.
+    /// Has a coordinator's web port polled now, and waits for the result as long as a poll may take. Returns
+    /// at once if the coordinator has no web port.
     pub(crate) async fn poll_now(&self, coordinator: &Coordinator) {
         let Some(watched) = self.member(coordinator.id).filter(|_| coordinator.ports.web.is_some()) else {
             return;
         };
-        // Registered before it is asked. A poll that is under way already does for one that was asked for.
+        // Registered before the poll is asked for. If a poll is under way, its end is enough.
         let mut polled = pin!(watched.polled.notified());
         polled.as_mut().enable();
         watched.poll.notify_one();
@@ -217,17 +224,18 @@ impl<S: Stream> Fleet<S> {
         let _in_time = timeout(longest, polled).await;
     }
 
-    /// The counters of a coordinator.
+    /// The metrics of a coordinator, while it belongs to the fleet.
     pub fn counters(&self, coordinator: CoordinatorId) -> Option<Arc<CoordinatorMetrics>> {
         self.members.read(coordinator, |member| Arc::clone(&member.counters))
     }
 
-    /// Whether sessions shall leave a coordinator.
+    /// Whether sessions must leave a coordinator.
     pub(crate) fn is_left(&self, coordinator: CoordinatorId) -> bool {
         self.members.read(coordinator, Member::is_left).unwrap_or(false)
     }
 
-    /// What ends a connection to a coordinator that begins now and is passed on unread.
+    /// The token that ends a connection to a coordinator which begins now and is passed on unread. It is
+    /// cancelled already if the coordinator was removed.
     pub(crate) fn opaque_end(&self, coordinator: CoordinatorId) -> CancellationToken {
         self.members.read(coordinator, Member::opaque_end).unwrap_or_else(|| {
             let ended = CancellationToken::new();

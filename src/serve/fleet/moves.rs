@@ -1,5 +1,5 @@
-//! What connections share of the sessions that move: which coordinators are left, who is to look for sessions there, and how
-//! many sessions go at a time.
+//! What connections share about sessions that move: which coordinators sessions must leave, where they go,
+//! and how many move at a time.
 
 use std::time::Instant;
 
@@ -14,33 +14,36 @@ use crate::serve::fleet::Fleet;
 use crate::serve::settings::MoveSettings;
 use crate::session::table::{Cause, Remaining};
 
-/// Sessions that leave a coordinator ahead of time, at once. Each is one `OpenSession`; a burst of them shall not delay
-/// those of clients.
+/// The most sessions that move at the same time without a call waiting for the move. Each move is an
+/// `OpenSession`, and a burst of them must not delay those of clients.
 const AT_ONCE: usize = 16;
 
-/// One fleet's moves.
+/// The moves of a fleet's sessions.
 #[derive(Debug)]
 pub(crate) struct Moves {
     pub(crate) settings: MoveSettings,
-    /// A session has arrived, or stays after all.
+    /// Notified when a session has moved, or stays after all.
     pub(crate) ended: Notify,
+    /// A permit for each session that may move now without a call waiting for the move.
     pub(crate) going: Semaphore,
-    /// Sessions that shall go from one coordinator to another now.
+    /// How many sessions must now go from one coordinator to another.
     shifts: Mutex<Vec<Shift>>,
 }
 
 impl<S: Stream> Fleet<S> {
-    /// The sessions that are still on a coordinator, and why they stay, `most` of them; those with open operations first.
+    /// Up to `most` of the sessions that are still on a coordinator, and why each stays. Those with open
+    /// operations come first.
     pub fn waited_for(&self, coordinator: CoordinatorId, now: Instant, most: usize) -> Vec<Remaining> {
         let cause = Cause::Leaves { now, cooldown: self.moves.settings.cooldown };
         self.table.remaining(coordinator, cause, most)
     }
 
-    /// Looks which coordinators are to be left; true if there is one that was not before.
+    /// Determines which coordinators sessions must leave. Returns true if there is one that they did not have
+    /// to leave before.
     pub(crate) fn look_who_is_left(&self) -> bool {
         let stays = |one: &Coordinator| one.state() == AdminState::Active && one.quiescing_since().is_none();
         let members = self.members();
-        // With nowhere to go, nobody leaves.
+        // If there is no coordinator to go to, sessions stay.
         let somewhere = self.moves.are_on() && members.iter().any(|member| stays(&member.coordinator));
         let mut news = false;
         for member in members.iter() {
@@ -62,22 +65,22 @@ impl Moves {
         }
     }
 
-    /// Whether sessions move at all.
+    /// Whether sessions of this cluster move at all.
     pub(crate) fn are_on(&self) -> bool {
         self.settings.idle_sessions
     }
 
-    /// What has sessions go back where they are missed, in place of what was left of the last time.
+    /// Sets how many sessions must go back to which coordinators, in place of what was left of the last time.
     pub(crate) fn shift(&self, shifts: Vec<Shift>) {
         *self.shifts.lock() = shifts;
     }
 
-    /// Whether a session shall go from a coordinator to another.
+    /// Whether sessions must go from this coordinator to another.
     pub(crate) fn shifts_from(&self, from: CoordinatorId) -> bool {
         self.shifts.lock().iter().any(|shift| shift.from == from)
     }
 
-    /// Where one session shall go from a coordinator; it is then counted as gone.
+    /// Returns where one session must go from this coordinator, and counts it as gone.
     pub(crate) fn take_shift(&self, from: CoordinatorId) -> Option<CoordinatorId> {
         let mut shifts = self.shifts.lock();
         let at = shifts.iter().position(|shift| shift.from == from)?;
@@ -90,13 +93,13 @@ impl Moves {
         Some(to)
     }
 
-    /// Tells the calls that wait for a session, when this is dropped, to look again.
+    /// Returns a guard that, when it is dropped, tells the calls that wait for a session to check again.
     pub(crate) fn ending(&self) -> Ending<'_> {
         Ending(&self.ended)
     }
 }
 
-/// A move that is about to end.
+/// A move that is about to end. Dropping this wakes the calls that wait for it.
 pub(crate) struct Ending<'a>(&'a Notify);
 
 impl Drop for Ending<'_> {

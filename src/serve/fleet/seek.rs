@@ -1,5 +1,6 @@
-//! Waiting for room: a new session for any coordinator, a call for a link to its own. In turn over identities, as far as
-//! those are proven, for `queue_timeout` at most, and only while the client is there.
+//! Finds a coordinator with room for a new session, and waits if there is none. Identities take turns, or
+//! addresses where the client has not proven who it is. The wait ends at the deadline, or when the client is
+//! gone.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,44 +19,47 @@ use crate::serve::link::session_queue::Waiter;
 use crate::serve::link::slot::Grant;
 use crate::serve::link::waiting::{Line, NotCalled, Waiting};
 
-/// How often a pick is tried again whose coordinator was filled in the moment between.
+/// How often a pick is repeated when other clients have filled the coordinator in the meantime.
 const PICKS: usize = 3;
 
-/// Why nothing was found for a new session.
+/// Why no coordinator was found for a new session.
 #[derive(Debug)]
 pub(crate) enum NoneFound {
-    /// Nobody is left who was not tried.
+    /// All coordinators were tried already, or are draining.
     Nobody,
-    /// As for a call.
+    /// The wait for a slot ended without one.
     NotCalled(NotCalled),
 }
 
 /// A client that looks for a coordinator with room for a new session.
 pub(crate) struct Seeker<'a, S: Stream> {
-    /// Where it looks.
+    /// The fleet in which it looks.
     pub fleet: &'a Fleet<S>,
-    /// The port that it needs.
+    /// The service that it needs.
     pub service: Service,
-    /// Whose link it will be.
+    /// The client that the link will belong to.
     pub holder: Holder<'a>,
-    /// Whose turn it waits for.
+    /// The turn in which it waits.
     pub turn: Turn,
-    /// Which link will do.
+    /// Which links are acceptable.
     pub kind: Kind,
-    /// Whether it has a link to a coordinator that is its own.
+    /// Whether the connection has its own link to a coordinator.
     pub has_own: &'a (dyn Fn(&Coordinator) -> bool + Sync),
-    /// What it wants, where that can be told.
+    /// What the client wants, where that is known: coordinators that failed at it are avoided.
     pub demand: Option<Demand>,
-    /// When it gives up.
+    /// The moment when it gives up.
     pub deadline: Instant,
 }
 
 impl<S: Stream> Seeker<'_, S> {
-    /// The best coordinator that was not `tried` and has room, with the open counted there, and a link or a slot, unless it
-    /// has a link of its own. Waits if there is no room anywhere, until whoever it is for is `gone`.
+    /// Finds the best coordinator that was not `tried` and has room. Counts the open there, and takes a link
+    /// or a slot, unless the connection has its own link. Waits if no coordinator has room, until `gone` is
+    /// ready.
     ///
     /// # Errors
-    /// [`NoneFound`].
+    /// [`NoneFound::Nobody`] when all coordinators were tried already or are draining.
+    /// [`NoneFound::NotCalled`] when the queue is full, no slot becomes free before the deadline, or `gone`
+    /// is ready first.
     pub(crate) async fn find(
         &self,
         tried: &[CoordinatorId],

@@ -1,4 +1,4 @@
-//! Where a coordinator is, for all who dial it.
+//! Notices at which address a coordinator is found, for everything that dials it.
 
 use crate::clock;
 use crate::cluster::Coordinator;
@@ -7,8 +7,8 @@ use crate::net::stream::Stream;
 use crate::serve::fleet::Fleet;
 
 impl<S: Stream> Fleet<S> {
-    /// Takes in where a dial has found a coordinator. At another address than before another process answers: what was open at
-    /// the former one is gone, and so are links that lead there.
+    /// Records at which address a dial has found a coordinator. A new address means that another process
+    /// answers: what was open at the old address is lost, and so are the links that lead there.
     pub(crate) fn note_whereabouts(&self, coordinator: &Coordinator) {
         let Some(member) = self.member(coordinator.id) else { return };
         let Some(Choice { address, others, is_another }) = member.host.take_news() else { return };
@@ -16,8 +16,8 @@ impl<S: Stream> Fleet<S> {
         if is_another {
             tracing::warn!(
                 %cluster, coordinator = %name, host, %address,
-                "coordinator is lost where it was, and its name leads to another address now: sessions that it had are \
-                 opened again there or elsewhere, or their clients are told"
+                "coordinator was lost at its old address, and its name now leads to another address: its sessions are reopened \
+                 there or elsewhere, or their clients get an error"
             );
             let now = clock::now();
             coordinator.note_moved(now);
@@ -28,8 +28,8 @@ impl<S: Stream> Fleet<S> {
         if !others.is_empty() {
             tracing::warn!(
                 %cluster, coordinator = %name, host, %address, ?others,
-                "coordinator's name stands for several hosts, of which only one is used as long as it can be reached: list \
-                 each as a coordinator, by a name or an address of its own"
+                "coordinator's name stands for several hosts, and only one of them is used while it can be reached: list \
+                 each host as a coordinator, by a name or an address of its own"
             );
         }
     }

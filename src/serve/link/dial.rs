@@ -1,4 +1,4 @@
-//! Reaching a coordinator's port, with what that says about it counted and noted.
+//! Dials a coordinator's port, and records what the result says about the coordinator.
 
 use crate::clock;
 use crate::ids::Service;
@@ -22,11 +22,13 @@ pub(crate) enum Unreached {
     Dial(#[from] DialFailure),
 }
 
-/// Dials a coordinator's service. A failure that is a fact about the coordinator makes it the last to be tried for
-/// that service for a while. `dialed_there` takes in where the coordinator was found, before anything is noted of it.
+/// Dials a coordinator's port. If the dial fails for a reason that lies with the coordinator, the coordinator
+/// is tried last for that service for a while. `dialed_there` records at which address the coordinator was
+/// found, before anything else is recorded about it.
 ///
 /// # Errors
-/// [`Unreached`].
+/// When the coordinator has no such port or was removed from its cluster, before or during the dial; or when
+/// the dial fails or exceeds `connect_timeout`.
 pub(crate) async fn reach<S: Stream>(
     port: &Port<S>,
     shared: &Shared<S>,

@@ -1,5 +1,5 @@
-//! Logging in to a coordinator: for whom, and what becomes of that: a verdict, or what came in its place and is the likely
-//! reason.
+//! Logs in to a coordinator: with which credentials, and with what result. The result is a verdict, or what
+//! came in its place and the likely reason.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,28 +24,28 @@ use crate::wire::detect::Speech;
 use crate::wire::sasl::mechanism::{Mechanism, Plain};
 use crate::wire::sasl::{Answer, Credentials, Initiator, SaslError, Status};
 
-/// So much of a user's name is logged when a login comes to nothing.
+/// How many characters of a user's name are logged when a login fails.
 const LOGGED_CHARS: usize = 64;
 
-/// What clients need where no login is expected.
+/// The hint for clients of a coordinator that expects no login.
 const NO_LOGIN: &str = "clients then need auth=noSasl (JDBC) or auth_mechanism=\"NOSASL\" (impyla)";
 
-/// What a link is authenticated with.
+/// The credentials that a link is authenticated with, if any.
 #[derive(Clone, Debug)]
 pub(crate) enum Login {
-    /// Nothing: the port has no login, or the link is for nobody in particular.
+    /// No login: the port expects none, or the link is used for no particular client.
     Nobody,
-    /// A client's name and password (SASL PLAIN).
+    /// A client's name and password, for SASL PLAIN.
     Plain(Arc<Credentials>),
 }
 
 impl Login {
-    /// Whether credentials are shown where a link is dialed.
+    /// Whether credentials are sent on each new link.
     pub(crate) fn is_shown(&self) -> bool {
         !matches!(self, Self::Nobody)
     }
 
-    /// The name that they claim.
+    /// The user name in the credentials.
     pub(crate) fn user(&self) -> Option<&str> {
         match self {
             Self::Nobody => None,
@@ -53,12 +53,12 @@ impl Login {
         }
     }
 
-    /// The bytes that whoever shows the same again begins with; none if nothing is shown.
+    /// The first bytes of the login. Equal logins begin with equal bytes. `None` if no credentials are sent.
     pub(crate) fn opening(&self) -> Option<Zeroizing<Vec<u8>>> {
         Some(self.mechanism()?.opening())
     }
 
-    /// What speaks for it on a link.
+    /// The SASL mechanism that performs the login. `None` if no credentials are sent.
     fn mechanism(&self) -> Option<impl Mechanism> {
         match self {
             Self::Nobody => None,
@@ -67,43 +67,44 @@ impl Login {
     }
 }
 
-/// What came in place of a verdict on credentials.
+/// The outcome of a login that ended without a verdict on the credentials.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoVerdict {
-    /// Perhaps it has some of them.
+    /// The link was lost while the credentials were written; the coordinator may have received part of them.
     #[error("it was lost while the credentials were sent: {0}")]
     Unsent(WriteError),
-    /// The end of the connection.
+    /// The coordinator closed the connection.
     #[error("it closed the connection without a verdict: {0}")]
     Closed(Likely),
-    /// Another protocol.
+    /// The coordinator answered in another protocol.
     #[error("it answered the login with what looks like {0}: {todo}", todo = advice(*.0))]
     Foreign(Speech),
-    /// Something that no one knows.
-    #[error("it answered the login with what is no SASL message: it seems not to use SASL; {NO_LOGIN}")]
+    /// The coordinator answered in no protocol that the router recognises.
+    #[error("its answer to the login is no SASL message, so it seems not to use SASL; {NO_LOGIN}")]
     Nonsense,
-    /// SASL, but none that PLAIN allows.
+    /// The coordinator answered with a SASL message that PLAIN does not allow.
     #[error("{0}")]
     BadSasl(SaslError),
-    /// Nothing.
+    /// The coordinator did not answer in time.
     #[error(
         "no answer to the credentials within {0:?} (handshake_timeout): perhaps all its threads are in use; or its port \
          expects no login (impalad is silent then): {NO_LOGIN}"
     )]
     Silent(Duration),
-    /// Nothing, and nothing else that its port was asked was answered either.
+    /// The coordinator did not answer, and its port no longer answers probes either.
     #[error("{0}, so the password was neither accepted nor refused: log in again")]
     PortSilent(Silent),
 }
 
-/// Why a coordinator has probably closed the connection in place of a verdict.
+/// The probable reason why a coordinator closed the connection instead of giving a verdict.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Likely {
-    /// It was seen to open sessions without a login.
+    /// The coordinator has been seen to open sessions without a login.
     NoLogin,
-    /// Impala: `TSaslTransport::doSaslNegotiation` sends nothing when the credentials are wrong.
+    /// The credentials are wrong: Impala's `TSaslTransport::doSaslNegotiation` sends nothing in that case.
     WrongCredentials,
-    /// Hive, Spark: `TSaslTransport.java` sends BAD with a text when they are.
+    /// The coordinator has ended: Hive and Spark would have answered wrong credentials with BAD and a text
+    /// (`TSaslTransport.java`).
     Ended,
 }
 
@@ -129,14 +130,14 @@ impl fmt::Display for Likely {
             ),
             Self::Ended => write!(
                 f,
-                "it says so when credentials are wrong, so perhaps it has just ended; or its port expects no login: {NO_LOGIN}"
+                "it answers wrong credentials with an error, so perhaps it has just ended; or its port expects no login: {NO_LOGIN}"
             ),
         }
     }
 }
 
 impl NoVerdict {
-    /// What it counts as where lines in the log are bounded.
+    /// The kind by which log lines about it are limited.
     fn kind(&self) -> &'static str {
         match self {
             Self::Unsent(_) => "unsent",
@@ -149,11 +150,14 @@ impl NoVerdict {
     }
 }
 
-/// Goes through a login on a connection that was just dialed, and takes in what comes of it. Nothing is written for nobody.
+/// Logs in on a connection that was just dialed, and records what the result says about the coordinator.
+/// Writes nothing for [`Login::Nobody`].
 ///
 /// # Errors
-/// [`NoLink::HandshakeLost`], when the connection broke before a byte was written; [`NoLink::CredentialsRefused`], when the
-/// coordinator said so; [`NoLink::NoVerdict`], when it closed, said something else, or nothing in time.
+/// [`NoLink::HandshakeLost`] when the connection broke before a byte was written.
+/// [`NoLink::CredentialsRefused`] when the coordinator refused the credentials. [`NoLink::NoVerdict`] when
+/// the coordinator closed the connection, answered something else, or did not answer within
+/// `handshake_timeout`.
 pub(crate) async fn log_in<S: Stream>(
     stream: &mut LinkStream<S>,
     login: &Login,
@@ -165,7 +169,7 @@ pub(crate) async fn log_in<S: Stream>(
     let answer = {
         let _counted = port.watch.logging_in();
         let verdict = authenticate(stream, mechanism, shared.settings.handshake_timeout, likely);
-        // If the port falls silent, no other may be shown them.
+        // Even if the port falls silent, the credentials must not be sent to another coordinator.
         port.watch.answer(Speaks::Sasl, verdict).await
     };
     let verdict = answer.unwrap_or_else(|silent| Err(NoVerdict::PortSilent(silent).into()));
@@ -176,13 +180,13 @@ pub(crate) async fn log_in<S: Stream>(
     verdict
 }
 
-/// Somebody guesses passwords, perhaps, or a program still has an old one, or the port is not what it is taken for. The
-/// connection's span names client and listener.
+/// Logs a failed login: somebody may be guessing passwords, a program may still have an old password, or the
+/// port may not be what the configuration says. The connection's span names client and listener.
 fn log<S: Stream>(shared: &Shared<S>, coordinator: &Coordinator, user: &str, no_link: &NoLink) {
-    // Quoted and cut: strangers may write here what they like.
+    // The name is quoted and cut, because strangers may write anything here.
     let user: String = user.chars().take(LOGGED_CHARS).collect();
     match no_link {
-        // With an impalad nothing else tells of a refusal.
+        // Impala refuses credentials by closing the connection, so that is logged as a refusal.
         NoLink::CredentialsRefused { .. }
         | NoLink::NoVerdict(NoVerdict::Closed(Likely::WrongCredentials)) => {
             if let Some(left_out) = shared.admit_line("login refused", "") {
@@ -202,19 +206,20 @@ fn log<S: Stream>(shared: &Shared<S>, coordinator: &Coordinator, user: &str, no_
     }
 }
 
-/// What became of a login says something about the coordinator where it is no verdict: a client can send wrong passwords, but
-/// not make a coordinator fall silent or talk nonsense.
+/// Records what a login says about the coordinator. A verdict says nothing against it, because a client can
+/// send wrong passwords; but no client can make a coordinator fall silent or answer nonsense.
 fn note<S: Stream>(port: &Port<S>, verdict: &Result<(), NoLink>) {
     match verdict {
         Ok(()) => return port.coordinator.note_logged_in(port.service),
-        // A close may be more than a refusal; that is for a probe to find out.
+        // A close may mean more than a refusal; a probe finds that out.
         Err(no_link) if no_link.is_verdict() => port.counters.dials.count(DialOutcome::CredentialsRefused),
         Err(_) => port.coordinator.note_login_unanswered(port.service, clock::now()),
     }
     port.watch.probe_now();
 }
 
-/// Moves the messages of a mechanism. From the moment that the first is written, how it ends is the coordinator's verdict.
+/// Exchanges the messages of a mechanism. Once the first one is written, the way the exchange ends is the
+/// coordinator's verdict.
 async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     mechanism: impl Mechanism,
@@ -235,14 +240,14 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// How a coordinator ends a handshake.
+/// How a coordinator ended the handshake.
 enum Verdict {
     Accepted,
     Refused {
         status: Status,
         text: Vec<u8>,
     },
-    /// It closes the connection instead.
+    /// The coordinator closed the connection instead.
     Closed,
 }
 
@@ -265,7 +270,7 @@ async fn verdict<S: AsyncRead + AsyncWrite + Unpin>(
             }
             Ok(Answer::Accepted) => return Ok(Verdict::Accepted),
             Ok(Answer::Refused { status, text }) => return Ok(Verdict::Refused { status, text }),
-            // The first byte already was none: the chunk is all that came.
+            // Not even the first byte is SASL, so this chunk is all that has come.
             Err(SaslError::UnknownStatus { .. }) => {
                 return Err(Speech::guess(&chunk).map_or(NoVerdict::Nonsense, NoVerdict::Foreign));
             }

@@ -1,4 +1,4 @@
-//! How a link was lost.
+//! How a link was lost during a call.
 
 use std::io;
 use std::time::Duration;
@@ -9,57 +9,59 @@ use crate::serve::message::reply::BadReply;
 use crate::serve::settings::{HELD_REPLY_LIMIT, UNSURE_FOR};
 use crate::session::retry::Phase;
 
-/// How a link was lost.
+/// A link that was lost during a call.
 #[derive(Debug)]
 pub(crate) struct Lost {
     /// How far the call had come.
     pub phase: Phase,
-    /// Whether the client has some of the reply: then nothing else can be said to it.
+    /// Whether part of the reply has been sent to the client, so that no other answer can follow.
     pub client_has_some: bool,
-    /// What was seen.
+    /// The cause, as seen by the router.
     pub cause: LostCause,
 }
 
-/// What was seen of a link that was lost.
+/// Why the router considers a link lost.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LostCause {
-    /// An orderly end at the wrong moment.
+    /// The coordinator closed the connection in the middle of a call.
     #[error("it closed the connection")]
     Closed,
     /// The connection failed.
     #[error(transparent)]
     Failed(#[from] io::Error),
-    /// It stopped reading the request.
+    /// The coordinator stopped reading the request.
     #[error("it stopped reading the request: {0}")]
     Stalled(WriteError),
-    /// It answered nonsense.
+    /// The coordinator's answer is not a reply to the request.
     #[error(transparent)]
     BadReply(#[from] BadReply),
-    /// A reply that must be held is too large for that.
+    /// The reply is larger than a reply may be that is held until it is complete.
     #[error("its reply to an open has more than {HELD_REPLY_LIMIT} bytes")]
     TooLarge,
-    /// A reply that must be held finds no room. Not the coordinator's fault.
-    #[error("its reply to an open finds no room in replay_memory")]
+    /// `replay_memory` has no room for a reply that is held until it is complete. This is not the
+    /// coordinator's fault.
+    #[error("its reply to an open does not fit into replay_memory")]
     NoRoom,
-    /// The session of the call was opened again elsewhere, without what the call has done to it.
+    /// The call's session was reopened on another coordinator, where the call has had no effect on it.
     #[error("its session was opened again elsewhere in the meantime, perhaps without what the call does")]
     SessionMoved,
-    /// It may still be waiting for the rest of the request.
+    /// The router does not know where the request ends, so the coordinator may still be waiting for the rest
+    /// of it.
     #[error(
-        "nothing came within {UNSURE_FOR:?} in answer to a request of which the router cannot tell whether the coordinator takes it for \
-         a whole one"
+        "no answer came within {UNSURE_FOR:?}, and the router cannot tell whether the coordinator regards the request as \
+         complete"
     )]
     Unanswered,
-    /// An open took too long in all.
+    /// An `OpenSession` took longer than `open_timeout`, over all coordinators that were tried.
     #[error("no answer within {0:?} (open_timeout)")]
     OpenTimedOut(Duration),
-    /// Nothing on its port is answered any more.
+    /// The coordinator's port no longer answers probes.
     #[error(transparent)]
     Silent(#[from] Silent),
 }
 
 impl LostCause {
-    /// What it counts as where lines in the log are bounded.
+    /// The kind by which log lines about it are limited.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -76,12 +78,13 @@ impl LostCause {
         }
     }
 
-    /// Whether the coordinator hung up, or is none at all.
+    /// Whether the coordinator closed the connection or turned out not to be a coordinator.
     pub(crate) fn is_hang_up(&self) -> bool {
         matches!(self, Self::Closed | Self::Failed(_) | Self::BadReply(_))
     }
 
-    /// Whether it may be the coordinator's doing. How long a reply is may be the client's: an open's options come back in it.
+    /// Whether the cause may lie with the coordinator. The size of a reply may be the client's doing: the
+    /// reply to an open repeats the client's options.
     pub(crate) fn speaks_against_coordinator(&self) -> bool {
         !matches!(self, Self::TooLarge | Self::NoRoom | Self::SessionMoved | Self::Unanswered)
     }

@@ -1,5 +1,5 @@
-//! Links: the authenticated connections from the router to coordinators. Each carries the credentials of one identity, so
-//! a coordinator judges a call as if the client had made it.
+//! Links: the authenticated connections from the router to coordinators. Each carries the credentials of one
+//! identity, so a coordinator judges a call as if the client had made it.
 
 pub(crate) mod dial;
 pub(crate) mod login;
@@ -30,46 +30,47 @@ use crate::serve::link::session::LinkSession;
 use crate::serve::link::slot::{Made, Slot};
 use crate::serve::message::link_end::LinkEnd;
 
-/// A connection to a coordinator on which nothing is under way. Passed around in a box: it goes through all stages of a
-/// call, and in place it would make the state of each larger.
+/// An authenticated connection to one port of a coordinator. It is passed around in a box, because it goes
+/// through all stages of a call and would make the future of each one larger.
 #[derive(Debug)]
 pub(crate) struct Link<S: Stream> {
-    /// Where it leads.
+    /// The coordinator at the other end.
     pub coordinator: Arc<Coordinator>,
     /// The connection, and how messages travel on it.
     pub end: LinkEnd<LinkStream<S>>,
-    /// The session that ends with it.
+    /// The session that ends when the link is closed, if there is one.
     pub session: Option<LinkSession>,
-    /// Counts it.
+    /// The slot that counts the link.
     pub slot: Slot<S>,
-    /// What it has been through.
+    /// The age of the link and what has happened on it.
     pub made: Made,
 }
 
 impl<S: Stream> Link<S> {
-    /// A link that was just made. `moves` is how often its coordinator had come to be elsewhere when it was dialed.
+    /// Creates a link from a connection that was just dialed. `moves` is the number of times that the
+    /// coordinator's address had changed when it was dialed.
     pub(crate) fn new(end: LinkEnd<LinkStream<S>>, mut slot: Slot<S>, moves: u32) -> Box<Self> {
         let (coordinator, made) = (Arc::clone(&slot.port.coordinator), slot.made(moves));
         Box::new(Self { coordinator, end, session: None, slot, made })
     }
 
-    /// Puts a link that is shared back, on which nothing is under way.
+    /// Returns a shared link to its port. No call may be under way on it.
     pub(crate) fn put_back(self: Box<Self>) {
         let port = Arc::clone(&self.slot.port);
         port.put(self);
     }
 
-    /// Which of the coordinator's ports it leads to.
+    /// The service of the port that the link leads to.
     pub(crate) fn service(&self) -> Service {
         self.slot.port.service
     }
 }
 
 impl<S: Stream> Link<S> {
-    /// The next bytes from its coordinator; notes if it is broken. Cancel-safe.
+    /// Reads the next bytes from the coordinator, and records it if the link is broken. Cancel-safe.
     ///
     /// # Errors
-    /// Its coordinator, or what is between, has ended it.
+    /// When the coordinator, or something on the way to it, has ended the connection.
     pub(crate) fn read(&mut self) -> impl Future<Output = Result<Chunk, LostCause>> {
         let Self { end, slot, .. } = self;
         end.read().map(|read| {
@@ -82,10 +83,12 @@ impl<S: Stream> Link<S> {
         })
     }
 
-    /// Writes all of this within the time that its coordinator may stop reading; notes if it is broken.
+    /// Writes all of `bytes`. The coordinator may stop reading for at most `stall`. Records it if the link is
+    /// broken.
     ///
     /// # Errors
-    /// What went wrong, and how many bytes were written before.
+    /// When the connection breaks, or the coordinator reads nothing for `stall`. The number says how many
+    /// bytes were written before.
     pub(crate) fn write_all(
         &mut self,
         bytes: &[u8],

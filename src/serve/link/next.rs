@@ -1,4 +1,5 @@
-//! Who is next when there is room at a port: cancels and closes, calls and new sessions in turn.
+//! Chooses the next waiter when a port has room: cancels and closes first, then calls and new sessions in
+//! turn.
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use crate::serve::link::port::{Idle, Port, State};
 use crate::serve::link::session_queue::Waiter;
 use crate::serve::link::slot::{Grant, here};
 
-/// One who was called, with what it is called for. Done without the lock: to close links, and to give back what nobody
-/// takes any more, which locks again.
+/// A waiter whose turn has come, with its grant. It is told after the port's lock is released: closing links
+/// takes time, and dropping a grant that nobody receives takes the lock again.
 struct Called<S: Stream> {
     waiter: Waiter<Grant<S>>,
     grant: Grant<S>,
@@ -21,7 +22,7 @@ struct Called<S: Stream> {
 }
 
 impl<S: Stream> Port<S> {
-    /// Calls those who wait, as long as there is room.
+    /// Serves waiters for as long as there is room.
     pub(crate) fn call_waiting(self: &Arc<Self>) {
         self.call_next(self.state.lock());
     }
@@ -36,13 +37,13 @@ impl<S: Stream> Port<S> {
         }
         drop(state);
         for Called { waiter, grant, _closed } in called {
-            // Whoever is gone leaves its grant here, and dropping that calls the next.
+            // If the waiter is gone, its grant is dropped here, which serves the next one.
             drop(waiter.called.send(grant));
         }
     }
 
-    /// Has a connection that is not answered give way, if somebody waits for whom its place would do; whether it has. Whoever
-    /// waits gets the place when its slot ends.
+    /// Ends a connection that the coordinator has not answered, if a waiter could use its slot. Returns
+    /// whether one was told to end. The waiter is served when that slot ends.
     pub(crate) fn make_room(&self) -> bool {
         let state = self.state.lock();
         let waiting = state.relief.len() + state.work.len() + self.session_queue.len();
@@ -54,7 +55,7 @@ impl<S: Stream> Port<S> {
         told.inspect(|one| one.notify_one()).is_some()
     }
 
-    /// Whether somebody waits for whom one more place would do.
+    /// Whether one more free slot would serve a waiter.
     fn somebody_waits(&self, state: &State<S>) -> bool {
         let State { room, relief, work, .. } = state;
         relief.any(|one| room.wants_place(one.holder(), Purpose::Relief))
@@ -71,8 +72,8 @@ impl<S: Stream> Port<S> {
         Some(Called { waiter, grant, _closed: closed })
     }
 
-    /// Who is next: cancels and closes, because they make room, but not twice in a row while others wait; calls and new
-    /// sessions in turn.
+    /// The next waiter to be served: cancels and closes first, because they make room, but never twice in a
+    /// row while others wait; calls and new sessions in turn.
     fn next_waiter(&self, state: &mut State<S>) -> Option<(Waiter<Grant<S>>, Purpose)> {
         let State { room, relief, work, session_next, relief_was_next, .. } = state;
         let was_next = std::mem::take(relief_was_next);
@@ -112,7 +113,7 @@ impl<S: Stream> Port<S> {
         !one.tried.contains(&self.coordinator.id)
     }
 
-    /// Whether new sessions may go there.
+    /// Whether new sessions may go to this port's coordinator.
     pub(crate) fn takes_sessions(&self) -> bool {
         self.coordinator.state() == AdminState::Active
             && self.coordinator.ports.of(self.service).is_some()

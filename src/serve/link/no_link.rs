@@ -1,4 +1,4 @@
-//! Why there is no link.
+//! The reasons why a call has no link.
 
 use crate::net::flow::WriteError;
 use crate::serve::link::dial::Unreached;
@@ -7,33 +7,35 @@ use crate::serve::link::waiting::NoRoom;
 use crate::session::retry::Phase;
 use crate::wire::sasl::Status;
 
-/// Why there is no link.
+/// Why a call has no link.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoLink {
     /// The coordinator could not be reached.
     #[error(transparent)]
     Unreached(#[from] Unreached),
-    /// There is no room for it.
+    /// The port has no room for another link.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
-    /// It was lost before it had the credentials.
+    /// The connection was lost before the credentials were sent.
     #[error("lost during the SASL handshake: {0}")]
     HandshakeLost(WriteError),
-    /// It gave no verdict on the credentials that it was shown: nobody else may be asked all the same.
+    /// The coordinator was sent the credentials and gave no verdict on them. They must not be sent to another
+    /// coordinator.
     #[error(transparent)]
     NoVerdict(#[from] NoVerdict),
-    /// It refused the credentials: nobody else may be asked (four wrong binds lock an account).
+    /// The coordinator refused the credentials. They must not be sent to another one, because four wrong
+    /// binds lock an account.
     #[error("it refused the credentials")]
     CredentialsRefused {
         /// BAD or ERROR.
         status: Status,
-        /// Its words.
+        /// The text that came with it.
         text: Vec<u8>,
     },
 }
 
 impl NoLink {
-    /// Whether a dial was made for nothing. A refusal is something: the coordinator's own word to this client.
+    /// Whether a dial was wasted. A refusal is not: it is the coordinator's own answer to this client.
     pub(crate) fn is_in_vain(&self) -> bool {
         match self {
             Self::Unreached(Unreached::Dial(_)) | Self::HandshakeLost(_) | Self::NoVerdict(_) => true,
@@ -43,12 +45,13 @@ impl NoLink {
         }
     }
 
-    /// Whether it is the coordinator's verdict on the credentials; with Impala, a close is one.
+    /// Whether this is the coordinator's verdict on the credentials. With Impala, closing the connection is
+    /// one.
     pub(crate) fn is_verdict(&self) -> bool {
         matches!(self, Self::CredentialsRefused { .. } | Self::NoVerdict(NoVerdict::Closed(_)))
     }
 
-    /// How far a call has come that waits for the link.
+    /// How far the call that wanted the link has come.
     pub(crate) fn phase(&self) -> Phase {
         match self {
             Self::Unreached(_) | Self::HandshakeLost(_) => Phase::NoLink,

@@ -1,5 +1,5 @@
-//! Calls of the router's own: to close a session when its clients are gone for good, to keep it while they are only idle, to
-//! cancel an operation when a drain has waited for long enough.
+//! Own calls, which the router makes itself: to close a session whose clients are gone for good, to keep a
+//! session whose clients are only idle, and to cancel an operation when a drain has waited long enough.
 
 use std::time::Duration;
 
@@ -19,19 +19,20 @@ use crate::wire::hs2::request;
 use crate::wire::scan::Scanner;
 use crate::wire::verdict::{Verdict, verdict};
 
-/// How long the answer may take: none of the calls does much work. A link whose answer takes longer is closed.
+/// The longest wait for an answer: none of these calls does much work. If the answer takes longer, the link
+/// is closed.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
-/// Bytes of a request of ours, at most.
+/// The most bytes of an own call's request.
 const REQUEST_LIMIT: u64 = 1 << 10;
 
-/// What the router calls for.
+/// An own call about a session or an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OwnCall {
-    /// The session is closed, and its operations are cancelled.
+    /// Closes the session and cancels its operations.
     Close(Handle),
-    /// The session is used, as far as its coordinator can tell.
+    /// Touches the session, so that its coordinator considers it used.
     Touch(Handle),
-    /// The operation is cancelled, and stays open.
+    /// Cancels the operation, which stays open.
     Cancel(Named),
 }
 
@@ -47,21 +48,21 @@ impl OwnCall {
     }
 }
 
-/// The answer to a request of the router's own.
+/// The answer to an own call.
 pub(crate) struct Answer<S: Stream> {
-    /// All of it was read.
+    /// The reply, read to its end.
     pub reply: Reply,
-    /// The link, if it is fit for another call.
+    /// The link, if it can serve another call.
     pub link: Option<Box<Link<S>>>,
 }
 
 impl<S: Stream> Answer<S> {
-    /// What the coordinator says of what it was asked for.
+    /// The coordinator's verdict on the call.
     pub(crate) fn verdict(&self, family: Family) -> Verdict {
         verdict(self.reply.method(), self.reply.facts(), family)
     }
 
-    /// Puts the link back, which is shared.
+    /// Returns the link, which must be a shared one, to its port.
     pub(crate) fn put_back(self) {
         if let Some(link) = self.link {
             link.put_back();
@@ -69,23 +70,24 @@ impl<S: Stream> Answer<S> {
     }
 }
 
-/// Makes a call about a session or an operation on a link of its identity; none if it is not answered in time.
+/// Makes an own call about a session or an operation, on a link of its identity. Returns `None` if the link
+/// is lost or no answer comes within 30 seconds.
 pub(crate) async fn call<S: Stream>(link: Box<Link<S>>, call: OwnCall) -> Option<Answer<S>> {
     timeout(ANSWER_TIME, ask(link, &call.message(), ANSWER_TIME)).await.ok()?.ok()
 }
 
-/// Sends a message of the router's own on a link, and reads the whole reply. `stall` is for how long the coordinator may stop
-/// taking it.
+/// Sends an own call's `message` on a link and reads the whole reply. The coordinator may stop reading the
+/// message for at most `stall`.
 ///
 /// # Errors
-/// The link was lost before the reply had come, or what came is no reply to it.
+/// When the link is lost before the reply is complete, or when what comes is not a reply to the message.
 pub(crate) async fn ask<S: Stream>(
     mut link: Box<Link<S>>,
     message: &[u8],
     stall: Duration,
 ) -> Result<Answer<S>, LostCause> {
     let mut scanner = Scanner::request(REQUEST_LIMIT);
-    // What the router writes is a request; were it none, no reply would be one to it.
+    // The router writes only valid requests. If this were none, no reply would match it.
     let _step = scanner.push(message);
     let mut reply = Reply::to(scanner.method(), scanner.facts());
     let bytes = link.end.encode_message(message);

@@ -1,8 +1,8 @@
-//! The links to one port of a coordinator, counted before they are dialed, and who waits for one. What has room is decided
-//! in [`crate::cluster::room`]; here it is done, under one short lock a port.
+//! One port of a coordinator: its links, which are counted before they are dialed, and the calls that wait
+//! for one. [`crate::cluster::room`] decides what has room; the port does it, under one short lock.
 //!
-//! Whoever has a link, or may dial one, has a [`Slot`]. When a slot ends or a link is put back, those who wait are called
-//! at once, so nobody who comes later can be faster.
+//! Every link, and every right to dial one, is counted by a [`Slot`]. When a slot ends or a link is put back,
+//! waiters are served at once, so that no later call can overtake them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,32 +29,33 @@ use crate::serve::link::watch::Watch;
 use crate::serve::message::link_end::Look;
 use crate::serve::settings::RoomSettings;
 
-/// One port of a coordinator.
+/// One port of a coordinator, with its links and those that wait for one.
 #[derive(Debug)]
 pub(crate) struct Port<S: Stream> {
-    /// Whose port it is.
+    /// The coordinator that the port belongs to.
     pub coordinator: Arc<Coordinator>,
-    /// Which port.
+    /// The service that the port offers.
     pub service: Service,
-    /// Whether idle links wait here for the next call of their identity; else each is its connection's.
+    /// Whether idle links are kept here for the next call of their identity. If not, each link belongs to one
+    /// client connection.
     pub shares: bool,
-    /// What its coordinator can do.
+    /// What the coordinator can do.
     pub flavor: Flavor,
-    /// Where its coordinator is, for all who dial it.
+    /// The coordinator's address, shared by everything that dials it.
     pub host: Host,
-    /// What is counted for its coordinator.
+    /// The coordinator's metrics.
     pub counters: CoordinatorMetrics,
-    /// The watch over it.
+    /// Tells those that wait for answers on this port whether it still answers.
     pub watch: Watch,
-    /// Permits one dial that is made because a client was silent: two handshakes that nobody goes on with block a secured
-    /// impalad's port (Impala: `accepted_cnxn_setup_thread_pool_size`).
+    /// Permits one dial at a time on behalf of a silent client: two unfinished handshakes block the port of a
+    /// secured impalad (Impala: `accepted_cnxn_setup_thread_pool_size`).
     pub parked: Arc<Semaphore>,
     pub(super) state: Mutex<State<S>>,
     pub(super) session_queue: Arc<SessionQueue<Grant<S>>>,
-    /// Connections that give way to those who wait.
+    /// Connections that the coordinator has not answered yet. They give way to waiters.
     pub unanswered: Arc<AllUnanswered>,
-    /// Whether its coordinator is gone, so that no link is kept or made any more; set under the lock of
-    /// `state`.
+    /// Whether the coordinator was removed, so that links are neither kept nor made any more. Set under the
+    /// lock of `state`.
     closed: AtomicBool,
 }
 
@@ -62,24 +63,24 @@ pub(crate) struct Port<S: Stream> {
 pub(super) struct State<S: Stream> {
     pub(super) room: Room<Idle<S>>,
     pub(super) lineage: Lineage,
-    /// Calls that wait for a link here.
+    /// Cancels and closes that wait for a link to this port. Other calls wait in `work`.
     pub(super) relief: Turns<Waiter<Grant<S>>>,
     pub(super) work: Turns<Waiter<Grant<S>>>,
-    /// Calls and new sessions take turns: whether a session is next.
+    /// Whether a new session is served before a call. They take turns.
     pub(super) session_next: bool,
-    /// Whether the last one who was called is to cancel or close something.
+    /// Whether the waiter served last was a cancel or a close.
     pub(super) relief_was_next: bool,
-    /// The time when it was last looked after: to ask the clock for each call would be too much.
+    /// The time of the last [`Port::look_after`]. Reading the clock for each call would cost too much.
     pub(super) now: Instant,
 }
 
-/// A link that no call uses; its slot is over.
+/// A link that no call uses; its slot no longer counts it as in use.
 pub(super) type Idle<S> = Box<Link<S>>;
 
-/// A place in the line, and what tells that it is one's turn.
+/// A place in a queue, and the channel by which the waiter is served.
 pub(crate) type Joined<S> = (Ticket, oneshot::Receiver<Grant<S>>);
 
-/// What a port is made of.
+/// What a port is created from.
 #[derive(Clone, Copy)]
 pub(crate) struct PortPlan<'a> {
     pub coordinator: &'a Arc<Coordinator>,
@@ -90,7 +91,7 @@ pub(crate) struct PortPlan<'a> {
 }
 
 impl<S: Stream> Port<S> {
-    /// A port without links.
+    /// Creates a port without links.
     pub(crate) fn new(
         plan: PortPlan<'_>,
         service: Service,
@@ -123,39 +124,39 @@ impl<S: Stream> Port<S> {
         }
     }
 
-    /// Whether its coordinator is gone.
+    /// Whether the coordinator was removed.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// Whether a claim would get something.
+    /// Whether [`Self::claim`] would return something.
     pub(crate) fn has_room(&self, holder: Holder<'_>, kind: Kind) -> bool {
         self.state.lock().room.has_room(holder, Purpose::Work, kind)
     }
 
-    /// Whether a claim would get nothing only because the address that it is for uses its share.
+    /// Whether a claim would fail only because the client's address has used up its share.
     pub(crate) fn has_room_for_others(&self, holder: Holder<'_>, kind: Kind) -> bool {
         let proven = Holder::ourselves(holder.access);
         self.has_room(proven, kind) && !self.has_room(holder, kind)
     }
 
-    /// What its room looks like.
+    /// How the port's room is used.
     pub(crate) fn view(&self) -> RoomView {
         self.state.lock().room.view()
     }
 
-    /// How many calls wait for a link here.
+    /// How many calls wait for a link to this port.
     pub(crate) fn waiting(&self) -> usize {
         let state = self.state.lock();
         state.relief.len() + state.work.len()
     }
 
-    /// What of a poll's figures would be ours now.
+    /// The links of this router that the coordinator would report if it were polled now.
     pub(crate) fn own(&self) -> OwnLinks {
         self.state.lock().room.own()
     }
 
-    /// A link, or a slot to dial one; `None` if there is no room.
+    /// Takes an idle link into use, or a slot to dial one. Returns `None` if there is no room.
     pub(crate) fn claim(
         self: &Arc<Self>,
         holder: Holder<'_>,
@@ -192,10 +193,11 @@ impl<S: Stream> Port<S> {
         })
     }
 
-    /// As [`Self::claim`]; if there is no room, the receiver is told when there is.
+    /// Like [`Self::claim`], but joins the queue if there is no room: the receiver then gets the grant when
+    /// its turn comes.
     ///
     /// # Errors
-    /// [`QueueFull`].
+    /// [`QueueFull`] when there is no room, the queue is full, and nobody in it gives way to this waiter.
     pub(crate) fn claim_or_join(
         self: &Arc<Self>,
         (holder, turn): (Holder<'_>, &Turn),
@@ -223,17 +225,17 @@ impl<S: Stream> Port<S> {
         Ok(Err((ticket, call)))
     }
 
-    /// One who waited for a link here waits no more.
+    /// Removes a waiter from the queue.
     pub(crate) fn leave(&self, turn: &Turn, purpose: Purpose, ticket: Ticket) {
         let left = self.state.lock().line(purpose).leave(turn, ticket);
         drop(left);
     }
 
-    /// A link on which nothing is under way may serve the next call of its identity.
+    /// Puts a link back, so that it can serve the next call of its identity. No call may be under way on it.
     pub(crate) fn put(self: &Arc<Self>, mut link: Box<Link<S>>) {
         let mut state = self.state.lock();
         if self.is_closed() || link.made.is_over(state.now) || link.made.is_left_behind(&self.coordinator) {
-            // The slot locks by itself.
+            // Dropping the slot takes the lock again.
             drop(state);
             return;
         }
@@ -247,8 +249,9 @@ impl<S: Stream> Port<S> {
         self.call_next(state);
     }
 
-    /// Closes idle links, now and later: they keep their port, and it keeps them. Whoever waits here,
-    /// for a link or an answer, waits no more.
+    /// Closes the port: its idle links now, and every link that is put back later. (A link and its port own
+    /// each other, so neither would end by itself.) Everything that waits here, for a link or for an answer,
+    /// is told that it waits in vain.
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         self.closed.store(true, Ordering::Relaxed);
@@ -264,12 +267,12 @@ impl<S: Stream> Port<S> {
         self.watch.tell_removed();
     }
 
-    /// Counts a session of an identity: its links are kept while there is one.
+    /// Counts a session of an identity. Idle links of the identity are kept while it has a session.
     pub(crate) fn begin_session(&self, access: &Access) -> Tenancy {
         self.state.lock().room.begin_session(access)
     }
 
-    /// Takes in what a poll says of the port; `before` is what was ours when it began.
+    /// Records the figures of a poll. `before` are this router's links when the poll began.
     pub(crate) fn note_polled(self: &Arc<Self>, polled: PortFigures, before: OwnLinks) {
         let mut state = self.state.lock();
         let own = before.at_most(state.room.own());
@@ -279,15 +282,15 @@ impl<S: Stream> Port<S> {
         drop(closed);
     }
 
-    /// What polls said is known no more.
+    /// Forgets the figures of earlier polls.
     pub(crate) fn forget_others(self: &Arc<Self>) {
         let mut state = self.state.lock();
         state.room.forget_others();
         self.call_next(state);
     }
 
-    /// Closes idle links that are of no use any more, and calls who may have room in their place or because its coordinator
-    /// is fit again. Meant for once a second.
+    /// Closes idle links that are no longer useful, and serves waiters that now have room, or whose
+    /// coordinator is fit again. Meant to be called once a second.
     pub(crate) fn look_after(self: &Arc<Self>, now: Instant) {
         let mut state = self.state.lock();
         state.now = now;
@@ -301,8 +304,8 @@ impl<S: Stream> Port<S> {
         self.make_room();
     }
 
-    /// Whether all links that were there at a moment have broken since. Of links that are not shared others may be broken, too,
-    /// without anybody having looked: of those it is not known.
+    /// Whether all links that existed at `moment` have broken since. Always false where links are not shared:
+    /// some of them may be broken without anybody having looked.
     pub(crate) fn all_broke_since(self: &Arc<Self>, moment: Instant) -> bool {
         let mut state = self.state.lock();
         let now = state.now;
@@ -313,19 +316,19 @@ impl<S: Stream> Port<S> {
         all
     }
 
-    /// Of which times no link is left.
+    /// The spans of time from which no link is left, because all of them broke.
     pub(crate) fn breaks(&self) -> Breaks {
         self.state.lock().lineage.breaks()
     }
 
-    /// The same if there is one more since this was asked last.
+    /// Like [`Self::breaks`], but `None` unless there is a new span since the last call.
     pub(crate) fn news_of_breaks(&self) -> Option<Breaks> {
         self.state.lock().lineage.news()
     }
 }
 
 impl<S: Stream> State<S> {
-    /// These links are about to be closed, or are closed already.
+    /// Records that these links are closed, or will be at once.
     fn note_ended(&mut self, links: &mut [Idle<S>]) {
         for link in links {
             self.lineage.end(link.made.birth, !link.end.is_clean(Look::Closely));

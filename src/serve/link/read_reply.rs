@@ -1,4 +1,4 @@
-//! Reading a whole reply off a link: into memory, or only to its end, so that the link may serve others.
+//! Reads a whole reply from a link: into memory, or only to its end, so that the link can serve other calls.
 
 use std::time::Duration;
 
@@ -12,14 +12,15 @@ use crate::serve::message::coding::Form;
 use crate::serve::message::link_end::Taken;
 use crate::serve::message::reply::Reply;
 
-/// A reply of which more than so many bytes are left is not worth reading: its link is closed.
+/// The most remaining bytes of a reply that are worth reading. If there are more, the link is closed.
 const READ_OUT_LIMIT: usize = 1 << 20;
 
-/// Reads a reply to its end, and gives `take` each piece of its payload, and what came with it. Whether nothing came behind it. Cancel-safe: what was
-/// taken in is in the reply, and `take` has it.
+/// Reads a reply to its end, and passes each piece of its payload to `take`, with what it brought. Returns
+/// true if nothing came after the reply. Cancel-safe: what was read is recorded in `reply` and was passed to
+/// `take`.
 ///
 /// # Errors
-/// The link broke, what came is no reply to the request, or `take` wants no more.
+/// When the link breaks, when what comes is not a reply to the request, or when `take` returns an error.
 pub(crate) async fn read_reply<S: Stream>(
     link: &mut Link<S>,
     reply: &mut Reply,
@@ -35,9 +36,9 @@ pub(crate) async fn read_reply<S: Stream>(
     }
 }
 
-/// Reads the rest of a reply whose client has left, or takes it too slowly, and puts the link back if it is clean then. The
-/// reply has as long to come as its client has to come back. Until then the link counts as what it is to its coordinator: a
-/// connection with a call under way.
+/// Reads the rest of a reply whose client has left or takes it too slowly, and puts the link back if it is
+/// clean. The rest must arrive in the time `within`, which is how long the client has to come back. Until
+/// then the link counts as in use, as it does for its coordinator.
 pub(crate) async fn read_out<S: Stream>(
     mut link: Box<Link<S>>,
     mut reply: Box<Reply>,

@@ -1,16 +1,17 @@
-//! A session whose life is that of a link.
+//! A session that ends with its link.
 
 use std::sync::Arc;
 
 use crate::session::table::Table;
 use crate::wire::facts::Guid;
 
-/// A session that its coordinator ends when the link closes: a Beeswax session, or, where sessions end with their
-/// connections, the last one that was opened on it (Hive: `ThriftBinaryCLIService` `deleteContext`).
+/// A session that its coordinator ends when the link closes: a Beeswax session or, where sessions end with
+/// their connections, the session that was opened last on the link (Hive: `ThriftBinaryCLIService`
+/// `deleteContext`). Dropping this removes the session from the table.
 #[derive(Debug)]
 pub(crate) struct LinkSession {
     table: Arc<Table>,
-    /// What it is known by in the table.
+    /// The session's key in the table.
     pub guid: Guid,
 }
 
@@ -19,9 +20,9 @@ impl LinkSession {
         Self { table: Arc::clone(table), guid }
     }
 
-    /// The session does not end with the link after all.
+    /// Keeps the session in the table when the link ends.
     pub(crate) fn forget(mut self) {
-        // No session has this guid: dropping it removes nothing.
+        // No session has this guid, so dropping it removes nothing.
         self.guid = [0; 16];
     }
 }

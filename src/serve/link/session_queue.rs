@@ -1,4 +1,4 @@
-//! Where new sessions wait that any coordinator of a cluster will do for.
+//! The queue of new sessions that any coordinator of the cluster can take.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,18 +12,18 @@ use crate::ids::{Access, ClientAddress, CoordinatorId};
 use crate::metrics::{QueueMetrics, WaitOutcome};
 use crate::serve::settings::RoomSettings;
 
-/// One who waits.
+/// A client that waits for a link. `G` is what it gets when it is served.
 #[derive(Debug)]
 pub(crate) struct Waiter<G> {
-    /// Whom the link is for.
+    /// The identity that the link is for, and its transport.
     pub access: Access,
-    /// Whose share it uses, if nobody has proven anything.
+    /// The address whose share is used, if the client has not proven who it is.
     pub unproven: Option<ClientAddress>,
-    /// Which link will do.
+    /// Which links are acceptable.
     pub kind: Kind,
-    /// Coordinators that it has tried.
+    /// The coordinators that were tried already; they are skipped.
     pub tried: Vec<CoordinatorId>,
-    /// Where it is called; dropped if it gives way to another.
+    /// Receives the grant. Dropped without one if the waiter gives way to another.
     pub called: oneshot::Sender<G>,
 }
 
@@ -33,36 +33,37 @@ impl<G> Waiter<G> {
     }
 }
 
-/// New sessions that wait for room on any coordinator of a cluster.
+/// The new sessions that wait for a slot on any coordinator of a cluster.
 #[derive(Debug)]
 pub(crate) struct SessionQueue<G> {
     turns: Mutex<Turns<Waiter<G>>>,
-    /// As many as wait.
+    /// The length of `turns`, readable without the lock.
     waiting: AtomicUsize,
-    /// How long a new session or a call may wait for room.
+    /// The longest that a new session or a call may wait (`queue_timeout`).
     pub(super) timeout: Duration,
-    /// How many may wait.
+    /// How many may wait here, and how many for one port (`queue_length`).
     pub(super) length: usize,
-    /// Counts those who wait, here or for one port.
+    /// Counts those that wait, here or for one port.
     pub(super) metrics: QueueMetrics,
 }
 
 impl<G> SessionQueue<G> {
-    /// Nobody waits.
+    /// Creates an empty queue.
     pub(crate) fn new(room: &RoomSettings, metrics: QueueMetrics) -> Self {
         let (timeout, length) = (room.queue_timeout, room.queue_length);
         Self { turns: Mutex::new(Turns::new(length)), waiting: AtomicUsize::new(0), timeout, length, metrics }
     }
 
-    /// Somebody may not wait, because too many do.
+    /// Counts a client that may not wait because the queue is full.
     pub(crate) fn note_full(&self) {
         self.metrics.waits.count(WaitOutcome::QueueFull);
     }
 
-    /// One more waits. Coordinators may have got room in this moment: their waiting ones are to be called after this.
+    /// Adds a waiter. A coordinator may have got room just before, so the caller must serve the waiters of
+    /// all coordinators afterwards.
     ///
     /// # Errors
-    /// [`QueueFull`].
+    /// [`QueueFull`] when the queue is full and nobody in it gives way to this waiter.
     pub(crate) fn join(&self, turn: &Turn, waiter: Waiter<G>) -> Result<Ticket, QueueFull> {
         let mut turns = self.turns.lock();
         let (ticket, displaced) = turns.join(turn, waiter)?;
@@ -72,7 +73,7 @@ impl<G> SessionQueue<G> {
         Ok(ticket)
     }
 
-    /// One who waited waits no more.
+    /// Removes a waiter.
     pub(crate) fn leave(&self, turn: &Turn, ticket: Ticket) {
         let mut turns = self.turns.lock();
         let left = turns.leave(turn, ticket);
@@ -81,21 +82,22 @@ impl<G> SessionQueue<G> {
         drop(left);
     }
 
-    /// Whether nobody waits; asked without the lock.
+    /// Whether nobody waits. Does not take the lock.
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many wait; asked without the lock.
+    /// How many wait. Does not take the lock.
     pub(crate) fn len(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
     }
 
-    /// Whether any waiter `fits`.
+    /// Whether `fits` is true of any waiter.
     pub(crate) fn any(&self, fits: impl FnMut(&Waiter<G>) -> bool) -> bool {
         !self.is_empty() && self.turns.lock().any(fits)
     }
 
+    /// Takes out the next waiter that `fits`.
     pub(crate) fn next(&self, fits: impl FnMut(&Waiter<G>) -> bool) -> Option<Waiter<G>> {
         let mut turns = self.turns.lock();
         let next = turns.next(fits);

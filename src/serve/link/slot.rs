@@ -1,4 +1,4 @@
-//! What a link, or the right to dial one, is counted by.
+//! Slots: each counts one link, or the right to dial one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,31 +15,32 @@ use crate::serve::link::Link;
 use crate::serve::link::port::Port;
 use crate::serve::message::link_end::Look;
 
-/// A shared link is closed after this, in case something adds up in it.
+/// The longest life of a shared link, in case something accumulates in it.
 const LONGEST_LIFE: Duration = Duration::from_hours(1);
-/// A shared link is closed after so many sessions were opened on it: its coordinator keeps a list of them.
+/// The most sessions that are opened on a shared link: its coordinator keeps a list of them.
 const MOST_SESSIONS: u32 = 10_000;
 
-/// What one who waited, or did not have to, gets.
+/// What a claim gets, at once or after a wait.
 #[derive(Debug)]
 pub(crate) enum Grant<S: Stream> {
-    /// A link.
+    /// A link that is ready for a call.
     Link(Box<Link<S>>),
-    /// A slot, to dial one.
+    /// A slot in which a link may be dialed.
     Slot(Slot<S>),
 }
 
 impl<S: Stream> Grant<S> {
-    /// With its link waited for in the runtime in which this is called.
+    /// Registers its link with the current runtime.
     pub(crate) fn rehome_here(self) -> Self {
         self.rehome(here())
     }
 
-    /// As [`Self::rehome_here`], where it is known which runtime that is.
+    /// Like [`Self::rehome_here`], where the id of the current runtime is already known.
     pub(crate) fn rehome(self, here: Option<runtime::Id>) -> Self {
         match self {
             Self::Link(link) if link.made.runtime != here => match link.rehome(here) {
-                // This runtime has not been told of anything yet.
+                // This runtime has not yet received any event of the link, so its socket must be read to see
+                // its state.
                 Ok(link) => link.live(Look::Closely).map_or_else(Self::Slot, Self::Link),
                 Err(slot) => Self::Slot(slot.renew()),
             },
@@ -47,7 +48,7 @@ impl<S: Stream> Grant<S> {
         }
     }
 
-    /// The link, if a look shows that it is still there and clean; else the right to dial one.
+    /// Returns the link if it is still open and clean, else the slot to dial one in.
     pub(crate) fn live(self, look: Look) -> Result<Box<Link<S>>, Slot<S>> {
         match self {
             Self::Link(link) => link.live(look),
@@ -55,7 +56,7 @@ impl<S: Stream> Grant<S> {
         }
     }
 
-    /// Where it is.
+    /// The coordinator that the link leads to, or that the slot belongs to.
     pub(crate) fn coordinator(&self) -> &Arc<Coordinator> {
         match self {
             Self::Link(link) => &link.coordinator,
@@ -65,12 +66,12 @@ impl<S: Stream> Grant<S> {
 }
 
 impl<S: Stream> Link<S> {
-    /// The link, if a look shows that it is open and clean; else the right to dial one in its place.
+    /// Returns the link if it is open and clean, else the slot to dial another in its place.
     fn live(mut self: Box<Self>, look: Look) -> Result<Box<Self>, Slot<S>> {
         if self.end.is_clean(look) { Ok(self) } else { Err(self.slot.renew()) }
     }
 
-    /// The link, waited for in the runtime in which this is called; if that fails it is lost.
+    /// Registers the link with the current runtime. The link is lost if that fails.
     pub(crate) fn rehome_here(self) -> Option<Box<Self>> {
         self.rehome(here()).ok()
     }
@@ -85,29 +86,29 @@ impl<S: Stream> Link<S> {
     }
 }
 
-/// Counts a link, from before it is dialed until it is closed.
+/// One counted place for a link on a port, from before the link is dialed until it is closed.
 #[derive(Debug)]
 #[must_use = "the link stops counting when this is dropped"]
 pub(crate) struct Slot<S: Stream> {
-    /// Whose links it is one of.
+    /// The port on which it counts.
     pub port: Arc<Port<S>>,
     pub(crate) access: Access,
-    /// Whose share it is of, as long as nobody has proven anything.
+    /// The address whose share it uses, until the client has proven who it is.
     pub(crate) unproven: Option<ClientAddress>,
     pub(crate) purpose: Purpose,
-    /// When its link was made; none as long as there is none, or if it tells nothing.
+    /// When its link was made. `None` while there is no link.
     pub(crate) birth: Option<Birth>,
-    /// Whether its link was found broken.
+    /// Whether its link was found to be broken.
     pub(crate) broke: bool,
     /// Whether the coordinator has answered on it.
     pub(crate) answered: bool,
-    /// Whether it counts no more: its link was put back.
+    /// Whether it no longer counts as in use, because its link was put back.
     pub(crate) over: bool,
 }
 
 impl<S: Stream> Slot<S> {
-    /// Its link may serve any call from now on; false if it may not, because it was made for a cancel in a place that is
-    /// kept for those.
+    /// Lets its link serve any call from now on. Returns false if that is not possible, because the link was
+    /// made for a cancel, in a slot that is reserved for those.
     pub(crate) fn turn_to_work(&mut self) -> bool {
         if self.purpose == Purpose::Relief && self.port.state.lock().room.turn_to_work(self.unproven) {
             self.purpose = Purpose::Work;
@@ -115,7 +116,7 @@ impl<S: Stream> Slot<S> {
         self.purpose == Purpose::Work
     }
 
-    /// For a new link in the place of the one that it was for, which is broken.
+    /// Returns the slot for a new link in place of its own, which is broken.
     pub(crate) fn renew(mut self) -> Self {
         let (was_answered, birth) = (std::mem::take(&mut self.answered), self.birth.take());
         let mut state = self.port.state.lock();
@@ -129,14 +130,16 @@ impl<S: Stream> Slot<S> {
         self
     }
 
-    /// The coordinator has accepted the credentials that were shown on its link: they speak for somebody.
+    /// Records that the coordinator has accepted the client's credentials on its link. It then no longer uses
+    /// the share of the client's address.
     pub(crate) fn prove(&mut self) {
         if let Some(address) = self.unproven.take() {
             self.port.state.lock().room.prove(self.purpose, address);
         }
     }
 
-    /// Its link was made just now. `moves` is how often its coordinator had come to be elsewhere when it was dialed.
+    /// Records that its link was made just now. `moves` is the number of times that the coordinator's address
+    /// had changed when the link was dialed.
     pub(crate) fn made(&mut self, moves: u32) -> Made {
         let at = clock::now();
         let birth = self.port.state.lock().lineage.begin(at);
@@ -145,17 +148,17 @@ impl<S: Stream> Slot<S> {
         Made { until: at + LONGEST_LIFE, sessions, in_doubt, birth, runtime: here(), moves }
     }
 
-    /// Its link is broken: its coordinator, or what is between, ended it.
+    /// Records that the coordinator, or something on the way to it, has ended the link.
     pub(crate) fn note_broken(&mut self) {
         self.broke = true;
     }
 
-    /// Whether the coordinator has answered on its link.
+    /// Whether the coordinator has answered a call on its link.
     pub(crate) fn is_answered(&self) -> bool {
         self.answered
     }
 
-    /// The coordinator has answered on its link.
+    /// Records that the coordinator has answered on its link.
     pub(crate) fn note_answered(&mut self) {
         if !std::mem::replace(&mut self.answered, true) {
             self.port.state.lock().room.note_answered();
@@ -180,47 +183,50 @@ impl<S: Stream> Drop for Slot<S> {
     }
 }
 
-/// What a link has been through.
+/// The age of a link and what has happened on it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Made {
-    /// It is closed after this.
+    /// The link is closed after this moment.
     until: Instant,
     sessions: u32,
-    /// Whether its coordinator may have read other calls on it than we sent.
+    /// Whether the coordinator may have read calls on the link that differ from those sent.
     in_doubt: bool,
     pub(crate) birth: Birth,
-    /// How often its coordinator had come to be elsewhere before.
+    /// The number of times that the coordinator's address had changed when the link was dialed.
     moves: u32,
-    /// Where its events are waited for; none outside of any.
+    /// The runtime that the link's socket is registered with; `None` outside of any.
     pub(crate) runtime: Option<runtime::Id>,
 }
 
-/// The runtime in which this is called.
+/// The id of the current runtime, if there is one.
 pub(crate) fn here() -> Option<runtime::Id> {
     Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
 impl Made {
-    /// A session was opened on the link.
+    /// Counts a session that was opened on the link.
     pub(crate) fn note_session(&mut self) {
         self.sessions = self.sessions.saturating_add(1);
     }
 
-    /// A call is sent on the link whose end its coordinator may see elsewhere.
+    /// Records that a call is sent on the link which the coordinator may consider longer or shorter than the
+    /// router does.
     pub(crate) fn note_doubt(&mut self) {
         self.in_doubt = true;
     }
 
-    /// Whether such a call was sent on it.
+    /// Whether [`Self::note_doubt`] was called.
     pub(crate) fn is_in_doubt(self) -> bool {
         self.in_doubt
     }
 
+    /// Whether the link has served so long, or opened so many sessions, that it must be closed.
     pub(crate) fn is_over(self, now: Instant) -> bool {
         self.sessions >= MOST_SESSIONS || now >= self.until
     }
 
-    /// Whether its coordinator is elsewhere now: the link leads to another process than new ones do.
+    /// Whether the coordinator's address has changed since, so that the link leads to another process than
+    /// new links do.
     pub(crate) fn is_left_behind(self, coordinator: &Coordinator) -> bool {
         self.moves != coordinator.moves()
     }

@@ -1,5 +1,6 @@
-//! Connections on which a coordinator has not said a word yet, and perhaps never will: those that are relayed unread, and opens
-//! that nobody waits for any more. Each holds a service thread that somebody else may be waiting for, so it gives way.
+//! Connections on which the coordinator has not sent a byte yet and perhaps never will: those that are
+//! relayed unread, and abandoned opens. Each occupies a service thread that another client may be waiting
+//! for, so it can be made to give way.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -13,13 +14,14 @@ use tokio::time::sleep;
 
 use crate::clock;
 
-/// Those of one port.
+/// The unanswered connections to one port.
 #[derive(Debug, Default)]
 pub(crate) struct AllUnanswered(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// By the moment from which on they give way; the number tells those of one moment apart.
+    /// Ordered by the moment from which each must give way if asked; the number distinguishes connections of
+    /// the same moment.
     waiting: BTreeMap<Key, Arc<Notify>>,
     next: u64,
     /// How many were told to give way and have not ended yet.
@@ -29,20 +31,21 @@ struct State {
 type Key = (Instant, u64);
 
 impl AllUnanswered {
-    /// Whether one could be told to give way, and fewer than `most` are about to.
+    /// Whether one could be told to give way, and fewer than `most` have been told but not ended.
     pub(super) fn could_give_way(&self, most: usize) -> bool {
         let state = self.0.lock();
         !state.waiting.is_empty() && state.ending < most
     }
 
-    /// What tells one to give way; none if the time of none has come.
+    /// Takes out the connection that must give way first, and returns what tells it so. `None` if none must
+    /// give way yet.
     pub(super) fn give_way(&self, now: Instant) -> Option<Arc<Notify>> {
         self.0.lock().give_way(now)
     }
 }
 
 impl AllUnanswered {
-    /// Tells all to give way, whatever their time.
+    /// Tells all of them to give way, even those that need not yet.
     pub(super) fn all_give_way(&self) {
         let mut state = self.0.lock();
         let all = std::mem::take(&mut state.waiting);
@@ -70,7 +73,7 @@ impl State {
         key
     }
 
-    /// One is unanswered no longer, or is no more.
+    /// Removes a connection that was answered or has ended.
     fn leave(&mut self, key: &Key) {
         if self.waiting.remove(key).is_none() {
             self.ending = self.ending.saturating_sub(1);
@@ -78,25 +81,26 @@ impl State {
     }
 }
 
-/// Why a connection that was not answered is broken off.
+/// Why an unanswered connection is broken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BrokenOff {
-    /// Somebody waited for its place.
+    /// Another client was waiting for its slot.
     GaveWay,
-    /// It had waited for long enough.
+    /// It had waited for [`Patience::longest`].
     TooLong,
 }
 
 /// How long an answer is waited for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// While somebody waits for its place.
+    /// How long the connection keeps its slot while other clients wait for one.
     pub contested: Duration,
-    /// At most.
+    /// How long it keeps its slot in any case.
     pub longest: Duration,
 }
 
-/// A connection that is not answered yet; it gives way to nobody once this is dropped.
+/// A connection that the coordinator has not answered yet. It is no longer asked to give way once this is
+/// dropped.
 pub(crate) struct Unanswered {
     all: Arc<AllUnanswered>,
     key: Key,
@@ -107,7 +111,7 @@ pub(crate) struct Unanswered {
 }
 
 impl Unanswered {
-    /// A connection to this port begins.
+    /// Registers a new connection to the port.
     pub(crate) fn begin(all: &Arc<AllUnanswered>, patience: Patience) -> Self {
         let gives_way = Arc::new(Notify::new());
         let due = clock::now() + patience.contested;
@@ -116,7 +120,7 @@ impl Unanswered {
         Self { all: Arc::clone(all), key, patience, gives_way, is_answered, answered }
     }
 
-    /// The coordinator has said something; whether that was its first word.
+    /// Records that the coordinator has sent something. Returns whether that was the first time.
     pub(crate) fn note_answer(&self) -> bool {
         if self.is_answered.swap(true, Ordering::Relaxed) {
             return false;
@@ -126,7 +130,7 @@ impl Unanswered {
         true
     }
 
-    /// Resolves when it is to be broken off. Never once it is answered.
+    /// Resolves when the connection must be broken off. Never resolves once it is answered.
     pub(crate) async fn broken_off(&self) -> BrokenOff {
         tokio::select! {
             biased;

@@ -1,5 +1,5 @@
-//! Waiting for room at a port: in turn over identities, as far as those are proven, for `queue_timeout` at most, and only while
-//! the client is there.
+//! Waits for a link to a port. Identities take turns, or addresses where the client has not proven who it is.
+//! The wait ends after `queue_timeout`, or when the client is gone.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,34 +20,34 @@ use crate::serve::link::watch::Silent;
 /// Why there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoRoom {
-    /// The wait was over.
+    /// No slot became free in time.
     #[error("all service threads are in use, and none became free within {0:?} (queue_timeout)")]
     TimedOut(Duration),
-    /// The wait was over, and there is room for others.
+    /// No slot became free in time, although clients of other addresses would have got one.
     #[error(
-        "this address, where nobody has logged in, uses its share of the service threads (address_share), and none of them \
-         became free within {0:?} (queue_timeout)"
+        "this client's address, from which nobody has logged in, uses its whole share of the service threads \
+         (address_share), and none of these became free within {0:?} (queue_timeout)"
     )]
     ShareUsed(Duration),
-    /// Too many wait, and it had to give way, if it waited at all.
+    /// The queue is full. The client did not get into it, or had to leave it for another.
     #[error("all service threads are in use, and {0}")]
     Full(#[from] QueueFull),
-    /// Nothing on the port is answered any more.
+    /// The port no longer answers probes.
     #[error("all service threads are in use, and {0}")]
     Silent(#[from] Silent),
 }
 
-/// Why nothing came of a wait.
+/// Why a wait for a link ended without one.
 #[derive(Debug)]
 pub(crate) enum NotCalled {
-    /// There is no room.
+    /// No link could be had.
     NoRoom(NoRoom),
-    /// The client has left.
+    /// The client has gone.
     ClientGone,
 }
 
 impl NotCalled {
-    /// The reason behind it, if there is room for others.
+    /// Replaces a timeout by [`NoRoom::ShareUsed`] if clients of other addresses have room.
     pub(crate) fn unless(self, others_have_room: impl FnOnce() -> bool) -> Self {
         match self {
             Self::NoRoom(NoRoom::TimedOut(waited)) if others_have_room() => {
@@ -64,13 +64,15 @@ impl From<QueueFull> for NotCalled {
     }
 }
 
-/// Where somebody waits.
+/// The queue in which a client waits.
 pub(crate) enum Line<S: Stream> {
+    /// Any coordinator of the cluster will do.
     Sessions(Arc<SessionQueue<Grant<S>>>),
+    /// Only this port will do.
     Port(Arc<Port<S>>, Purpose),
 }
 
-/// One who waits; leaves the line when dropped.
+/// A client that waits. It leaves the queue when this is dropped.
 pub(crate) struct Waiting<'a, S: Stream> {
     session_queue: &'a SessionQueue<Grant<S>>,
     call: oneshot::Receiver<Grant<S>>,
@@ -100,6 +102,11 @@ impl<'a, S: Stream> Waiting<'a, S> {
         }
     }
 
+    /// Waits for a grant until `deadline`, or until `gone` is ready.
+    ///
+    /// # Errors
+    /// [`NotCalled::NoRoom`] at the deadline, or when the waiter has to give way to another;
+    /// [`NotCalled::ClientGone`] when `gone` is ready first.
     pub(crate) async fn called(
         mut self,
         deadline: Instant,
@@ -137,10 +144,11 @@ impl<S: Stream> Drop for Waiting<'_, S> {
     }
 }
 
-/// A link of an identity to a port, or a slot to dial one; waits if there is no room, until whoever it is for is gone.
+/// Takes a link to a port, or a slot to dial one in. Waits if there is no room, until `gone` is ready.
 ///
 /// # Errors
-/// [`NotCalled`].
+/// [`NotCalled::NoRoom`] when the queue is full or nothing becomes free within `queue_timeout`;
+/// [`NotCalled::ClientGone`] when `gone` is ready first.
 pub(crate) async fn link<S: Stream>(
     port: &Arc<Port<S>>,
     (holder, turn): (Holder<'_>, Turn),

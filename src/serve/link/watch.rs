@@ -1,6 +1,7 @@
-//! What the task that watches a coordinator's port and those who wait for its answers tell each other. A coordinator that takes
-//! long may be slow, and is waited for, or hung, and is not: whoever has waited for long has its port asked for an answer that
-//! only a process gives that runs, and is told if none comes.
+//! Connects the task that watches a coordinator's port with the calls that wait for answers there. A
+//! coordinator that takes long may be slow, and is worth waiting for, or hung, and is not. A call that has
+//! waited long makes the watcher ask the port for an answer that only a running process gives. If none comes,
+//! the call is told.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,69 +13,71 @@ use tokio::time::sleep;
 
 use crate::net::probe::Speaks;
 
-/// Whoever has waited for an answer for so long doubts that it comes, and again after as long. Most answers take
-/// milliseconds, so that few coordinators are ever asked whether they are there.
+/// How long a call waits for an answer before it doubts that one will come. While it goes on waiting, it
+/// doubts again after each further interval of this length. Most answers take milliseconds, so few
+/// coordinators are ever asked whether they are there.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A port that somebody doubts is probed no sooner than this after its last probe, unless probes come more often anyway.
+/// The least time between two probes of a port that a call doubts, unless probes are more frequent anyway.
 const SOON: Duration = Duration::from_secs(1);
-/// Any other probe or poll that is asked for comes no sooner after the last one than this part of the interval.
+/// The least time between two probes or polls in all other cases is the interval divided by this.
 const LEAST_PART: u32 = 4;
 
-/// Why no answer is waited for any more on a port.
+/// Why no call waits for an answer on a port any longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Silent {
-    /// Nothing answers there.
-    #[error("its port answers nothing any more")]
+    /// The port no longer answers.
+    #[error("its port no longer answers")]
     Port,
-    /// The coordinator does not belong to its cluster any more.
+    /// The coordinator was removed from its cluster.
     #[error("it was removed from its cluster")]
     Removed,
 }
 
-/// The watch over one port.
+/// What the watcher of a port and those that wait for its answers tell each other.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    /// Wakes the task that probes it before its time.
+    /// Wakes the task that probes the port, before its time.
     probe: Notify,
-    /// What an answer is to be had by, if somebody has waited for one for long.
+    /// Set if a call has waited long: the protocol in which the port is asked for an answer.
     doubt: Mutex<Option<Speaks>>,
-    /// Wakes those who wait for answers, because none will come.
+    /// Wakes those that wait for answers, because none will come.
     silent: Notify,
     is_removed: AtomicBool,
-    /// How many wait for a verdict on credentials.
+    /// How many logins wait for a verdict.
     logins: AtomicUsize,
 }
 
 impl Watch {
-    /// Has it probed now.
+    /// Makes the watcher probe the port now.
     pub(crate) fn probe_now(&self) {
         self.probe.notify_one();
     }
 
-    /// Has it asked now for what every server answers that understands this.
+    /// Makes the watcher ask the port now for what every server of this protocol answers.
     pub(crate) fn doubt(&self, speaks: Speaks) {
         *self.doubt.lock() = Some(speaks);
         self.probe_now();
     }
 
-    /// What it is to be asked for, which is done now.
+    /// Takes the protocol in which the port must be asked, if a call doubts it.
     pub(crate) fn take_doubt(&self) -> Option<Speaks> {
         self.doubt.lock().take()
     }
 
-    /// When somebody wants it probed; how long after the last probe that is done.
+    /// Resolves when a probe is wanted. Returns how long after the last probe it may be made.
     pub(crate) async fn wanted(&self, interval: Duration) -> Duration {
         self.probe.notified().await;
         let least = least(interval);
         if self.doubt.lock().is_some() { least.min(SOON) } else { least }
     }
 
-    /// Nothing has answered for as many probes as eject it.
+    /// Tells all that wait for an answer that none will come. Called when as many probes have failed as eject
+    /// the coordinator.
     pub(crate) fn tell_silent(&self) {
         self.silent.notify_waiters();
     }
 
-    /// Its coordinator is removed, and no answer is waited for there.
+    /// The coordinator is removed: no call waits for an answer there any longer.
     pub(crate) fn tell_removed(&self) {
         self.is_removed.store(true, Ordering::SeqCst);
         self.tell_silent();
@@ -84,27 +87,27 @@ impl Watch {
         if self.is_removed.load(Ordering::SeqCst) { Silent::Removed } else { Silent::Port }
     }
 
-    /// How many wait for a verdict on credentials.
+    /// How many logins wait for a verdict.
     pub(crate) fn logins(&self) -> usize {
         self.logins.load(Ordering::Relaxed)
     }
 
-    /// Counts one who waits for a verdict on credentials, as long as it lives.
+    /// Counts a login that waits for a verdict, until the value is dropped.
     pub(crate) fn logging_in(&self) -> LoggingIn<'_> {
         self.logins.fetch_add(1, Ordering::Relaxed);
         LoggingIn(self)
     }
 
-    /// Waits for an answer for as long as it takes, unless it is found that none comes.
+    /// Waits for `answer` for as long as it takes, unless the port is found to answer nothing.
     ///
     /// # Errors
-    /// [`Silent`].
+    /// [`Silent`] when as many probes have failed as eject the coordinator, or when it is removed.
     pub(crate) async fn answer<T>(
         &self,
         speaks: Speaks,
         answer: impl Future<Output = T>,
     ) -> Result<T, Silent> {
-        // Hears of everything that is told from here on, be it polled for or not.
+        // This is told of every silence from here on, whether it is polled or not.
         let (mut silent, mut answer) = (pin!(self.silent.notified()), pin!(answer));
         loop {
             tokio::select! {
@@ -117,12 +120,12 @@ impl Watch {
     }
 }
 
-/// The least time from one probe or poll to the next that is asked for.
+/// The least time between two probes or polls if one is asked for before its time.
 pub(crate) fn least(interval: Duration) -> Duration {
     interval / LEAST_PART
 }
 
-/// Counts one who waits for a verdict.
+/// Counts a login that waits for a verdict.
 pub(crate) struct LoggingIn<'a>(&'a Watch);
 
 impl Drop for LoggingIn<'_> {
@@ -140,7 +143,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_waits_for_long_has_the_port_asked_again_and_again() {
+    async fn a_long_wait_has_the_port_asked_again_and_again() {
         let port = Watch::default();
         let asked = async {
             for _ in 0..3 {
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_is_answered_soon_has_nobody_asked() {
+    async fn a_prompt_answer_has_no_port_asked() {
         let port = Watch::default();
         assert_eq!(port.answer(Speaks::Thrift, ready(1)).await, Ok(1));
         let quick = sleep(PATIENCE * 9 / 10);
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_who_wait_are_told_of_silence_and_nobody_who_comes_later() {
+    async fn silence_ends_the_waits_that_have_begun_and_no_later_ones() {
         let port = Watch::default();
         let waits = || port.answer(Speaks::Thrift, pending::<()>());
         let (first, second, told) = tokio::join!(waits(), waits(), async {

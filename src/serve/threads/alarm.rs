@@ -10,8 +10,8 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::clock;
 
-/// A timer that one task waits for again and again, besides other things: it registers the task once and is only looked at
-/// from then on, because to register for each wait would cost as much as to read.
+/// A timer that one task waits for again and again, besides other things. It registers the task once and
+/// afterwards only compares times, because registering for every wait would cost as much as a read.
 #[derive(Debug)]
 pub(crate) struct Alarm {
     sleep: Pin<Box<Sleep>>,
@@ -19,28 +19,29 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
-    /// Goes off after this long.
+    /// Creates a timer that goes off after `interval`.
     pub(crate) fn after(interval: Duration) -> Self {
         Self { sleep: Box::pin(sleep(interval)), registered: false }
     }
 
-    /// Goes off when this one would have, in the runtime in which it is called and for another task.
+    /// Returns a timer that goes off at the same moment, but belongs to the current runtime and may be polled
+    /// by another task.
     pub(crate) fn rehome_here(&self) -> Self {
         Self { sleep: Box::pin(sleep_until(self.sleep.deadline())), registered: false }
     }
 
-    /// Goes off after this long from now, and not before.
+    /// Restarts the timer, so that it goes off `interval` from now and not before.
     pub(crate) fn reset(&mut self, interval: Duration) {
         self.sleep.as_mut().reset(Instant::from_std(clock::now() + interval));
         self.registered = false;
     }
 
-    /// Ready when it has gone off; always to be polled by the same task.
+    /// Is ready when the timer has gone off. It must always be polled by the same task.
     pub(crate) fn poll_rings(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.registered && !self.sleep.is_elapsed() {
             return Poll::Pending;
         }
-        // Without budget the timer does not register the task.
+        // The timer does not register a task that has used up its cooperative budget.
         self.registered = has_budget_remaining();
         self.sleep.as_mut().poll(cx)
     }
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_goes_off_for_whoever_waits_again_and_again() {
+    async fn it_goes_off_for_a_task_that_waits_again_and_again() {
         let begun = clock::now();
         let mut alarm = Alarm::after(INTERVAL);
         let waits = async {
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_wakes_who_waited_before() {
+    async fn it_wakes_a_task_that_waited_for_it_before() {
         let begun = clock::now();
         let mut alarm = Alarm::after(INTERVAL);
         assert!(timeout(SHORT, alarm.rings()).await.is_err());

@@ -1,9 +1,9 @@
-//! Memory for requests that are held so that they can be sent again, of all connections together.
+//! A budget of memory, shared by all connections, for requests that are held so that they can be sent again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A bound on the bytes of requests that are held so that they can be sent again.
+/// Limits the bytes of requests that are held so that they can be sent again.
 #[derive(Clone, Debug)]
 pub struct ReplayMemory {
     held: Arc<AtomicUsize>,
@@ -11,13 +11,14 @@ pub struct ReplayMemory {
 }
 
 impl ReplayMemory {
-    /// So many bytes, of which none is in use.
+    /// Creates a budget of `limit` bytes, all of them free.
     pub(crate) fn new(limit: usize) -> Self {
         Self { held: Arc::default(), limit }
     }
 
-    /// Counts up to this many bytes; false if they would pass the bound. A small request is never refused its place: a
-    /// kilobyte for each connection is within reason.
+    /// Raises the bytes counted for `held` to `bytes`. Returns false, and counts nothing, if the budget would
+    /// be exceeded. Requests of up to 1 KiB always fit and are not counted: that much for each connection is
+    /// reasonable.
     pub fn grow(&self, held: &mut Held, bytes: usize) -> bool {
         let more = bytes.saturating_sub(held.bytes);
         if bytes <= FREE_BYTES || more == 0 {
@@ -38,7 +39,8 @@ impl ReplayMemory {
 /// Requests up to this size are not counted.
 const FREE_BYTES: usize = 1024;
 
-/// Bytes that count against the bound until this is dropped; none at first, and then it knows nothing that others share.
+/// The bytes of one request, which count against the budget until this is dropped. Until the first bytes are
+/// counted, it holds no reference to the shared budget.
 #[derive(Debug, Default)]
 #[must_use = "the bytes stop counting when this is dropped"]
 pub struct Held {

@@ -1,4 +1,4 @@
-//! Threads and what they share: workers, timers, signals to connections, recycled boxes, budgets of memory.
+//! Worker threads and what they use: timers, signals to connections, recycled boxes, and budgets of memory.
 
 pub(crate) mod alarm;
 pub mod memory;

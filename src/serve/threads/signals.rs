@@ -1,8 +1,8 @@
-//! Signals to connections while they wait for something else: to look for sessions that must leave, to end when nothing
-//! is under way, to end at once.
+//! Signals that reach a connection while it waits for something else: to look for sessions that must leave
+//! their coordinator, to end when nothing is under way, or to end at once.
 //!
-//! Each connection has signals of its own and registers its task there, which is a few instructions a wake-up; what all
-//! connections wait on together would be a lock that they share.
+//! Each connection has its own [`Signals`] and registers its task there, which takes a few instructions in
+//! each wake-up. A single value on which all connections waited would be a lock that all of them contend for.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -15,19 +15,19 @@ use parking_lot::Mutex;
 
 use crate::ids::ConnId;
 
-/// What a connection is told.
+/// A message to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Signal {
-    /// To look for sessions of its own that must leave a coordinator. It lasts until it is cleared.
+    /// Look for sessions of this connection that must leave their coordinator. Set until it is cleared.
     Look = 1,
-    /// To end as soon as nothing is under way. For good.
+    /// End as soon as nothing is under way. Cannot be taken back.
     Drain = 2,
-    /// To end. For good.
+    /// End at once. Cannot be taken back.
     Cut = 4,
 }
 
-/// The signals to all connections.
+/// The signals of all connections of a router.
 #[derive(Debug, Default)]
 pub(crate) struct AllSignals {
     registered: Mutex<Registered>,
@@ -35,20 +35,20 @@ pub(crate) struct AllSignals {
 
 #[derive(Debug, Default)]
 struct Registered {
-    /// In their order: that in which connections are signalled is not left to chance.
+    /// Sorted by connection, so that the order in which connections are signalled does not depend on chance.
     each: BTreeMap<ConnId, Arc<Signals>>,
-    /// What was sent for good: to those that come later, too.
+    /// The flags of signals that cannot be taken back; connections that register later receive them, too.
     lasting: u8,
 }
 
-/// The signals to one connection.
+/// The signals of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
     flags: AtomicU8,
     waker: AtomicWaker,
 }
 
-/// Keeps a connection's signals among the others until it is dropped.
+/// Keeps a connection registered in [`AllSignals`] until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Registration {
     all_signals: Arc<AllSignals>,
@@ -68,7 +68,7 @@ impl AllSignals {
         }
     }
 
-    /// Registers a connection.
+    /// Registers a connection. Signals that cannot be taken back and were sent before are set at once.
     pub(crate) fn register(self: &Arc<Self>, conn: ConnId) -> Registration {
         let signals = Arc::new(Signals::default());
         let mut registered = self.registered.lock();
@@ -91,26 +91,28 @@ impl Signals {
         self.waker.wake();
     }
 
-    /// Whether this was sent, and not cleared since.
+    /// Whether `signal` was sent and has not been cleared since.
     pub(crate) fn is_set(&self, signal: Signal) -> bool {
         self.flags.load(Ordering::Acquire) & signal as u8 != 0
     }
 
-    /// Nobody needs to act on this any more.
+    /// Clears `signal`.
     pub(crate) fn clear(&self, signal: Signal) {
         self.flags.fetch_and(!(signal as u8), Ordering::AcqRel);
     }
 
-    /// Resolves while this is set. Cancel-safe. It wakes one task, the one that waited last.
+    /// Resolves when `signal` is set. Cancel-safe. Only the task that waited last is woken.
     pub(crate) fn received(&self, signal: Signal) -> impl Future<Output = ()> {
         poll_fn(move |cx| {
-            // Registered before it looks: what is sent in between is not missed.
+            // The task is registered before the flag is read, so a signal that is sent in between is not
+            // missed.
             self.waker.register(cx.waker());
             if self.is_set(signal) { Poll::Ready(()) } else { Poll::Pending }
         })
     }
 
-    /// As [`Self::received`], for a task that polls that in every wake-up: it is registered already.
+    /// Like [`Self::received`], but for a task that polls `received` in every wake-up and is therefore
+    /// registered already.
     pub(crate) fn received_besides(&self, signal: Signal) -> impl Future<Output = ()> {
         poll_fn(move |_| if self.is_set(signal) { Poll::Ready(()) } else { Poll::Pending })
     }
@@ -127,12 +129,12 @@ mod tests {
     const DEADLINE: Duration = Duration::from_secs(10);
 
     #[tokio::test]
-    async fn who_waits_is_woken_and_only_by_the_signal_it_waits_for() {
+    async fn a_task_is_woken_only_by_the_signal_that_it_waits_for() {
         let all_signals = Arc::new(AllSignals::default());
         let registration = all_signals.register(ConnId(1));
         let signals = Arc::clone(&registration.signals);
         let waiting = tokio::spawn(async move { signals.received(Signal::Look).await });
-        // It waits now.
+        // The task is waiting now.
         tokio::task::yield_now().await;
         all_signals.send(Signal::Drain);
         tokio::task::yield_now().await;
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_comes_later_is_told_of_what_lasts() {
+    async fn a_later_connection_receives_only_the_signals_that_last() {
         let all_signals = Arc::new(AllSignals::default());
         all_signals.send(Signal::Look);
         all_signals.send(Signal::Cut);

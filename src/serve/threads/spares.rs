@@ -1,23 +1,24 @@
-//! Boxes that a thread keeps for the calls to come, so that what a call needs while it is under way is not allocated for each:
-//! of a small call allocation took a tenth.
+//! Boxes that each thread keeps for later calls, so that the state of a call need not be allocated every
+//! time. Allocation took a tenth of the time of a small call.
 
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
-/// How many of a kind a thread keeps; more than this many are in use only in bursts. Each has half a
-/// kilobyte, and what a request's bytes take.
+/// The most boxes of one kind that a thread keeps; only bursts use more at a time. Each has half a kilobyte,
+/// plus the buffer of its request.
 const KEPT_PER_THREAD: usize = 256;
 
-/// Those of one kind.
+/// The spare boxes of one kind.
 pub(crate) struct Spares<T>(RefCell<Vec<Box<T>>>);
 
 impl<T: 'static> Spares<T> {
-    /// None yet.
+    /// Creates an empty list.
     pub(crate) const fn new() -> Self {
         Self(RefCell::new(Vec::new()))
     }
 
-    /// One of this thread, if there is one, made again by `again`; else a new one.
+    /// Takes one of this thread's spare boxes and resets it with `again`, or allocates a new one if there is
+    /// none.
     #[expect(clippy::unnecessary_box_returns, reason = "boxes are what is kept")]
     pub(crate) fn take(
         kept: &'static LocalKey<Self>,
@@ -29,12 +30,12 @@ impl<T: 'static> Spares<T> {
                 again(&mut spare);
                 spare
             }
-            // A thread that is ending has no list any more.
+            // A thread that is ending no longer has a list.
             Ok(None) | Err(_) => Box::new(new()),
         }
     }
 
-    /// Keeps one that is not needed any more. One that is dropped instead is no loss.
+    /// Keeps a box that is no longer needed. It is dropped instead if the thread has enough.
     pub(crate) fn keep(kept: &'static LocalKey<Self>, spare: Box<T>) {
         let _kept = kept.try_with(|kept| {
             let mut kept = kept.0.borrow_mut();

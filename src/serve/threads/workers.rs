@@ -1,8 +1,9 @@
-//! The threads that serve connections. Each has a runtime of its own, and a connection is with one at a time, with its
-//! sockets, timers and links: nothing that happens to it wakes another thread.
+//! Workers: the threads that serve connections. Each has its own runtime. A connection belongs to one worker
+//! at a time, with its sockets, timers and links, so nothing that happens to it wakes another thread.
 //!
-//! Every connection has a thread that is its home, and all are home to as many. But where fewer threads do (see `width.rs`), a
-//! connection is with one of those: it goes there, or home, between two calls.
+//! Every connection has a worker that is its home; homes are spread evenly over all workers. Where fewer
+//! threads are enough (see `width.rs`), a connection is served by one of those instead. It changes to another
+//! worker, or back to its home, between two calls.
 
 mod width;
 
@@ -22,29 +23,31 @@ use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock;
-use crate::serve::threads::workers::width::{Look, Width, felt};
+use crate::serve::threads::workers::width::{Look, Width, weighted_mean};
 
-/// How often each thread that serves looks how it fares: soon enough that nobody notices a crowd for long.
+/// How often each serving thread measures its load: often enough that a crowded thread is noticed before
+/// clients notice it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// How often the others do something. They need not: but a timer that runs out before all others costs a system call (tokio
-/// wakes the driver, though nobody sleeps), and without one here every connection's first timer would be that.
+/// How often the other threads wake up. They have nothing to do; but a timer that runs out before all others
+/// costs a system call (tokio wakes the driver, even if nothing sleeps on it), and without this timer every
+/// connection's first one would be the earliest.
 const TICK: Duration = Duration::from_secs(1);
-/// A look measures so many turns, unless that takes long.
+/// How many turns a look measures, unless that takes longer than [`LONGEST_LOOK`].
 const TURNS: usize = 8;
-/// A look measures for so long.
+/// The longest that a look measures turns.
 const LONGEST_LOOK: Duration = Duration::from_millis(10);
-/// A thread that is busy for less than this share of the time has no turns worth measuring.
+/// The share of time below which a busy thread's turns are not worth measuring.
 const BUSY: f64 = 0.05;
 
-/// What serves connections: threads, which end when the last clone of this is dropped, or one runtime that is somebody
-/// else's.
+/// The workers of a router: either threads, which end when the last clone of this is dropped, or one runtime
+/// that the caller owns.
 #[derive(Clone, Debug)]
 pub struct Workers {
     crew: Arc<Crew>,
     _ends_threads: Arc<DropGuard>,
 }
 
-/// All workers, one at least: the runtimes, and in the same order what they have to do.
+/// All workers, at least one: their runtimes and, in the same order, their loads.
 #[derive(Debug)]
 struct Crew {
     runtimes: Vec<Handle>,
@@ -53,18 +56,18 @@ struct Crew {
 
 #[derive(Debug)]
 struct Loads {
-    /// How many workers serve: the first ones.
+    /// How many workers serve connections; they are the first ones in the list.
     width: AtomicUsize,
     of: Box<[Load]>,
 }
 
-/// What a worker has to do.
+/// The load of one worker.
 #[derive(Debug, Default)]
 struct Load {
     look: Mutex<Look>,
     /// Whether its thread has ended.
     ended: AtomicBool,
-    /// To how many connections it is home.
+    /// How many connections have this worker as their home.
     homes: AtomicUsize,
 }
 
@@ -86,39 +89,39 @@ impl Loads {
         self.of.get(worker).is_some_and(|load| !load.ended.load(Ordering::Relaxed))
     }
 
-    /// Which worker a connection with this home is with now.
+    /// The worker that serves connections of this home now.
     fn worker(&self, home: usize) -> usize {
         let stands_in = home % self.width();
         let living = [stands_in, home].into_iter().find(|worker| self.lives(*worker));
         living.unwrap_or_else(|| self.emptiest())
     }
 
-    /// The worker that is home to the fewest.
+    /// The worker that is home to the fewest connections.
     fn emptiest(&self) -> usize {
         let living = self.of.iter().enumerate().filter(|(worker, _)| self.lives(*worker));
-        // One at the least lives: that which asks.
+        // At least one worker lives: the one that asks.
         living.min_by_key(|(_, load)| load.homes.load(Ordering::Relaxed)).map_or(0, |(worker, _)| worker)
     }
 }
 
 impl Workers {
-    /// The runtime in which this is called, alone.
+    /// Uses the current runtime as the only worker.
     ///
     /// # Panics
-    /// Outside of a runtime.
+    /// If called outside of a runtime.
     pub fn here() -> Self {
         Self::of(vec![Handle::current()], Loads::new(1), CancellationToken::new().drop_guard())
     }
 
-    /// So many threads. Must be called outside of a runtime.
+    /// Starts `threads` worker threads. Must be called outside of a runtime.
     ///
     /// # Errors
-    /// The kernel's, where it has no room for a thread or its runtime.
+    /// If the kernel cannot provide a thread or what its runtime needs.
     pub fn start(threads: NonZero<usize>) -> io::Result<Self> {
         let end = CancellationToken::new();
         let ends_threads = end.clone().drop_guard();
         let loads = Loads::new(threads.get());
-        let start = |own| start(Own { loads: Arc::clone(&loads), own }, end.clone());
+        let start = |index| start(Worker { loads: Arc::clone(&loads), index }, end.clone());
         let runtimes = (0..threads.get()).map(start).collect::<io::Result<_>>()?;
         Ok(Self::of(runtimes, loads, ends_threads))
     }
@@ -127,13 +130,13 @@ impl Workers {
         Self { crew: Arc::new(Crew { runtimes, loads }), _ends_threads: Arc::new(ends_threads) }
     }
 
-    /// The runtime in which listeners accept: where there is little to do, that of all connections.
+    /// The runtime in which listeners accept. It also serves all connections while there is little to do.
     pub fn first(&self) -> &Handle {
         self.crew.runtime(0)
     }
 
-    /// Has a connection accepted by the worker that it will be with: a socket belongs to the runtime in which it is accepted.
-    /// Returns what was accepted, with its assignment.
+    /// Runs `accepting` in the runtime of the worker that will serve the connection, because a socket belongs
+    /// to the runtime in which it is accepted. Returns what was accepted, with the connection's assignment.
     ///
     /// Cancel-safe if `accepting` is.
     pub async fn accept<T>(&self, accepting: impl Future<Output = T>) -> (T, Assignment) {
@@ -155,35 +158,37 @@ impl Crew {
     }
 }
 
-fn start(own: Own, end: CancellationToken) -> io::Result<Handle> {
+fn start(worker: Worker, end: CancellationToken) -> io::Result<Handle> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
-    let name = format!("worker-{}", own.own + 1);
-    // Nobody waits for it: it ends when it is told to.
+    let name = format!("worker-{}", worker.index + 1);
+    // The thread is not joined: it ends when it is told to.
     let _thread = thread::Builder::new().name(name).spawn(move || {
-        // In a task, which has its turn like a connection's: what a runtime blocks on goes first.
-        let _panicked = runtime.block_on(runtime.spawn(own.look_around(end)));
-        // A name that is still being resolved is not waited for.
+        // The measuring runs in a task so that it queues like a connection does: the future that a runtime
+        // blocks on would go first.
+        let _panicked = runtime.block_on(runtime.spawn(worker.look_around(end)));
+        // Does not wait for a host name that is still being resolved.
         runtime.shutdown_background();
     })?;
     Ok(handle)
 }
 
-/// A worker as it sees itself.
-struct Own {
+/// A worker as seen from its own thread.
+struct Worker {
     loads: Arc<Loads>,
-    own: usize,
+    index: usize,
 }
 
-impl Own {
-    /// Looks from time to time how the thread fares, until the end; the first one then says how many serve.
+impl Worker {
+    /// Measures the thread's load at intervals until `end` is cancelled. The first worker then also decides
+    /// how many workers serve.
     async fn look_around(self, end: CancellationToken) {
         let metrics = Handle::current().metrics();
         let busy = || metrics.worker_total_busy_duration(0);
         let mut width = Width::of(1);
         let mut last = (clock::now(), busy());
         loop {
-            let serves = self.own < self.loads.width();
+            let serves = self.index < self.loads.width();
             tokio::select! {
                 biased;
                 () = end.cancelled() => return,
@@ -196,10 +201,10 @@ impl Own {
                 continue;
             }
             let turn = if share < BUSY { Duration::ZERO } else { turn().await };
-            if let Some(load) = self.loads.of.get(self.own) {
+            if let Some(load) = self.loads.of.get(self.index) {
                 *load.look.lock() = Look { turn, busy: share };
             }
-            if self.own == 0 {
+            if self.index == 0 {
                 width = width.next(&self.loads.looks());
                 self.loads.width.store(width.threads, Ordering::Relaxed);
             }
@@ -207,7 +212,7 @@ impl Own {
     }
 }
 
-/// How long the turns of this thread are.
+/// Measures how long the turns of this thread are.
 async fn turn() -> Duration {
     let mut turns = SmallVec::<[Duration; TURNS]>::new();
     let begun = clock::now();
@@ -218,21 +223,21 @@ async fn turn() -> Duration {
         turns.push(now - before);
         before = now;
     }
-    felt(&turns)
+    weighted_mean(&turns)
 }
 
-impl Drop for Own {
-    // A panic of a connection ends that connection; one of the runtime itself ends the thread, and with it, without this,
-    // everything that would be given to it because it has so little to do.
+impl Drop for Worker {
+    // A panic in a connection ends only that connection, but a panic in the runtime ends the thread. Without
+    // this, such a worker would seem idle and be given every new connection.
     fn drop(&mut self) {
-        if let Some(load) = self.loads.of.get(self.own) {
+        if let Some(load) = self.loads.of.get(self.index) {
             load.ended.store(true, Ordering::Relaxed);
             *load.look.lock() = Look::default();
         }
     }
 }
 
-/// A connection's assignment to a worker, which counts at its home until this is dropped.
+/// A connection's assignment to a worker. Until this is dropped, the connection counts at its home.
 #[derive(Debug)]
 pub struct Assignment {
     crew: Arc<Crew>,
@@ -248,19 +253,19 @@ impl Assignment {
         Self { crew: Arc::clone(crew), home, worker }
     }
 
-    /// Where the connection belongs.
+    /// The runtime of the worker that serves the connection.
     pub fn runtime(&self) -> &Handle {
         self.crew.runtime(self.worker)
     }
 
-    /// Another assignment of the connection, if it is to go on with another worker.
+    /// Returns a new assignment if another worker must serve the connection from now on.
     pub(crate) fn next(&self) -> Option<Self> {
         let worker = self.crew.loads.worker(self.home);
         (worker != self.worker).then(|| Self::new(&self.crew, self.home, worker))
     }
 
-    /// The assignment of a connection that will be passed on unread, if that is another: to its home, because it cannot go
-    /// there later.
+    /// Returns a new assignment to the connection's home if it is elsewhere. For a connection that will be
+    /// passed on unread: it cannot change workers later.
     pub(crate) fn at_home(&self) -> Option<Self> {
         let elsewhere = self.worker != self.home && self.crew.loads.lives(self.home);
         elsewhere.then(|| Self::new(&self.crew, self.home, self.home))

@@ -11,14 +11,14 @@ fn two() -> Workers {
     Workers::start(NonZero::new(2).unwrap()).unwrap()
 }
 
-/// Workers without threads of their own, so many of which serve.
+/// Workers without their own threads, of which the first `width` serve.
 fn with_width(workers: usize, width: usize) -> Workers {
     let loads = Loads::new(workers);
     loads.width.store(width, Ordering::Relaxed);
     Workers::of(vec![Handle::current(); workers], loads, CancellationToken::new().drop_guard())
 }
 
-/// The thread that a connection with this assignment is served by.
+/// The name of the thread that serves a connection with this assignment.
 async fn thread_of(assignment: &Assignment) -> String {
     let (tell, told) = oneshot::channel();
     let name = || thread::current().name().unwrap_or_default().to_owned();
@@ -41,7 +41,7 @@ async fn here_is_the_runtime_of_the_caller() {
 }
 
 #[tokio::test]
-async fn all_workers_are_home_to_as_many_and_as_many_serve_as_shall() {
+async fn homes_are_spread_over_all_workers_while_only_some_of_them_serve() {
     let workers = with_width(4, 2);
     let mut assignments = Vec::new();
     for _ in 0..8 {
@@ -59,34 +59,34 @@ async fn all_workers_are_home_to_as_many_and_as_many_serve_as_shall() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_passed_on_unread_is_at_home() {
+async fn a_connection_that_is_passed_on_unread_goes_to_its_home() {
     let workers = with_width(3, 1);
     let mut assignments = Vec::new();
     for _ in 0..3 {
         let ((), assignment) = workers.accept(async {}).await;
         assignments.push(assignment);
     }
-    assert!(assignments[0].at_home().is_none(), "it is there");
+    assert!(assignments[0].at_home().is_none(), "it is there already");
     let at_home = assignments.iter().filter_map(Assignment::at_home).map(|one| one.worker);
     assert_eq!(at_home.collect::<Vec<_>>(), [1, 2]);
 }
 
 #[tokio::test]
-async fn a_worker_that_has_ended_gets_nothing() {
+async fn a_worker_that_has_ended_gets_no_connections() {
     let workers = with_width(4, 2);
-    drop(Own { loads: Arc::clone(&workers.crew.loads), own: 1 });
+    drop(Worker { loads: Arc::clone(&workers.crew.loads), index: 1 });
     let mut assignments = Vec::new();
     for _ in 0..3 {
         assignments.push(workers.accept(async {}).await.1);
     }
     assert_eq!(assignments.iter().map(|one| one.worker).collect::<Vec<_>>(), [0, 0, 3]);
-    drop(Own { loads: Arc::clone(&workers.crew.loads), own: 3 });
+    drop(Worker { loads: Arc::clone(&workers.crew.loads), index: 3 });
     assert_eq!(assignments[2].next().map(|one| one.worker), Some(0), "and keeps nothing");
     assert!(assignments[2].at_home().is_none());
 }
 
 #[test]
-fn more_threads_serve_while_one_is_crowded_and_no_longer() {
+fn more_threads_serve_only_while_one_is_crowded() {
     let (workers, stop) = (two(), CancellationToken::new());
     for _ in 0..8 {
         let stop = stop.clone();
@@ -111,7 +111,7 @@ fn more_threads_serve_while_one_is_crowded_and_no_longer() {
 }
 
 #[test]
-fn threads_end_with_the_value() {
+fn threads_end_when_workers_are_dropped() {
     let workers = two();
     let (dropped, seen) = mpsc::channel::<()>();
     drop(workers.first().spawn(async move {

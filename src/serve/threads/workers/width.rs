@@ -1,50 +1,54 @@
-//! How many threads serve connections: as few as can do so without delay. Threads that have little to do each fall asleep and
-//! are woken for every other call, which costs as much as the call itself; one that always has the next call at hand does
-//! not.
+//! Decides how many threads serve connections: as few as can do so without delay. A thread with little to do
+//! falls asleep and must be woken for every other call, which costs as much as the call itself; a thread that
+//! always has the next call at hand stays awake.
 
 use std::time::Duration;
 
-/// A turn is how long a connection waits that has become ready: until those that were ready before it are served. If a
-/// thread's turns are longer than this, twice as many threads serve what it serves.
+/// The longest acceptable turn. A turn is how long a connection that has become ready waits until those that
+/// were ready before it are served. If the turns of a thread are longer than this, twice as many threads
+/// serve.
 const LONG_TURN: Duration = Duration::from_micros(300);
-/// So many of the last four looks must find long turns: one may come of a thread that had to wait for a processor.
+/// How many of the last four looks must find long turns: a single one may only mean that the thread waited
+/// for a processor.
 const CROWDED_LOOKS: u32 = 2;
-/// Two threads whose turns together are shorter can be one.
+/// Two threads can become one if their turns together are shorter than this.
 const SHORT_TURN: Duration = Duration::from_micros(150);
-/// So can two that together are busy for less than this share of the time, and not if they are for more: where connections
-/// come at any time, turns are short until a thread is full, and then long at once.
+/// Two threads can become one only if together they are busy for less than this share of the time. Where
+/// connections become ready at random, turns stay short until a thread is full, and then become long at once.
 const BUSY: f64 = 0.6;
-/// Threads become fewer when so many looks in a row have found that they can: two seconds of them. A thread that begins to
-/// serve takes up to one until it looks, and says until then what it found when it served before.
+/// How many looks in a row (two seconds of them) must find that half of the threads are enough before their
+/// number is halved. A thread that begins to serve takes up to a second until its first look; until then its
+/// last look from when it served before is used.
 const CALM_LOOKS: u32 = 20;
 
-/// What a look at a thread has found.
+/// The load that a look has found at a thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Look {
-    /// How long its turns are.
+    /// How long the thread's turns are.
     pub turn: Duration,
-    /// For which share of the time since the look before it was busy.
+    /// The share of the time since the look before in which the thread was busy, from 0 to 1.
     pub busy: f64,
 }
 
-/// How many threads serve connections: a power of two, or all.
+/// The number of threads that serve connections: a power of two, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Width {
-    /// So many.
+    /// The number of threads, at least 1.
     pub threads: usize,
-    /// Which of the last looks found that they are too few: a bit for each, the last one's the lowest.
+    /// A bit for each of the last looks, the latest being the lowest: whether that look found too few
+    /// threads.
     crowded: u8,
-    /// Looks in a row that found that half of them would do.
+    /// How many looks in a row found that half of the threads are enough.
     calm: u32,
 }
 
 impl Width {
-    /// So many threads, whatever looks have found so far.
+    /// A width of this many threads, with no looks behind it.
     pub(crate) const fn of(threads: usize) -> Self {
         Self { threads, crowded: 0, calm: 0 }
     }
 
-    /// What it is after another look at each of all threads that there are.
+    /// The width after one more look at each of the threads, including those that do not serve.
     pub(crate) fn next(self, looks: &[Look]) -> Self {
         let Self { threads, crowded, calm } = self;
         let used = looks.get(..threads).unwrap_or(looks);
@@ -55,7 +59,7 @@ impl Width {
             let stays = crowded.count_ones() >= CROWDED_LOOKS;
             return if stays { Self::of(more) } else { Self { threads, crowded, calm: 0 } };
         }
-        // Those with all threads of which there is no power of two come back to one.
+        // If the number of all threads is not a power of two, halving returns to one.
         let half = threads.next_power_of_two() / 2;
         let (kept, left) = used.split_at(half.min(used.len()));
         let would_do = |(one, other): (&Look, &Look)| {
@@ -66,12 +70,12 @@ impl Width {
     }
 }
 
-/// How long turns are that were found one after the other. Each counts for its length, as it does for connections that become
-/// ready at any time in it: a lull is the time of nobody.
-pub(crate) fn felt(turns: &[Duration]) -> Duration {
+/// The mean of turns measured one after the other, weighted by their length. Connections become ready at any
+/// time, so a turn twice as long delays twice as many; a lull delays none.
+pub(crate) fn weighted_mean(turns: &[Duration]) -> Duration {
     let all = turns.iter().map(Duration::as_secs_f64).sum::<f64>().max(f64::MIN_POSITIVE);
-    let felt = turns.iter().map(|turn| turn.as_secs_f64() * (turn.as_secs_f64() / all)).sum();
-    Duration::from_secs_f64(felt)
+    let mean = turns.iter().map(|turn| turn.as_secs_f64() * (turn.as_secs_f64() / all)).sum();
+    Duration::from_secs_f64(mean)
 }
 
 #[cfg(test)]
@@ -82,7 +86,7 @@ mod tests {
         turns.iter().map(|turn| Look { turn: Duration::from_micros(*turn), busy }).collect()
     }
 
-    /// How many threads there are after so many looks that found these turns on threads that are hardly busy.
+    /// How many threads serve after `times` looks that found these turns, on threads that are hardly busy.
     fn after(times: u32, threads: usize, turns: &[u64]) -> usize {
         (0..times).fold(Width::of(threads), |width, _| width.next(&looks(turns, 0.1))).threads
     }
@@ -92,12 +96,12 @@ mod tests {
         assert_eq!(after(CROWDED_LOOKS, 1, &[301, 0, 0, 0]), 2);
         assert_eq!(after(CROWDED_LOOKS, 2, &[10, 301, 0, 0]), 4);
         assert_eq!(after(CROWDED_LOOKS, 2, &[10, 301, 0]), 3);
-        assert_eq!(after(9, 4, &[900, 900, 900, 900]), 4, "there are no more");
-        assert_eq!(after(9, 1, &[900]), 1, "there is no other");
+        assert_eq!(after(9, 4, &[900, 900, 900, 900]), 4, "there are only four");
+        assert_eq!(after(9, 1, &[900]), 1, "there is only one");
     }
 
     #[test]
-    fn a_single_long_turn_is_not_a_crowd() {
+    fn a_single_long_turn_does_not_make_a_thread_crowded() {
         let mut width = Width::of(1);
         for times in 0..100 {
             width = width.next(&looks(&[if times % 4 == 0 { 50_000 } else { 300 }, 0], 1.0));
@@ -106,13 +110,13 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_is_crowded_every_other_time_is_a_crowd() {
+    fn a_thread_with_long_turns_in_every_other_look_is_crowded() {
         let found = [301, 0, 301].map(|turn| looks(&[turn, 0], 0.9));
         assert_eq!(found.iter().fold(Width::of(1), |width, found| width.next(found)).threads, 2);
     }
 
     #[test]
-    fn what_goes_on_in_threads_that_serve_nothing_counts_for_nothing() {
+    fn threads_that_do_not_serve_are_ignored() {
         assert_eq!(after(99, 1, &[100, 9_000]), 1);
     }
 
@@ -131,17 +135,18 @@ mod tests {
     }
 
     #[test]
-    fn threads_stay_as_many_where_half_of_them_would_be_full() {
+    fn threads_do_not_become_fewer_when_half_of_them_would_be_full() {
         let busy = |busy| (0..99).fold(Width::of(2), |width, _| width.next(&looks(&[30, 30], busy))).threads;
         assert_eq!((busy(0.31), busy(0.29)), (2, 1));
     }
 
     #[test]
-    fn a_lull_is_not_taken_for_the_end_of_work() {
-        let felt =
-            |turns: &[u64]| felt(&turns.iter().copied().map(Duration::from_micros).collect::<Vec<_>>());
-        assert!(felt(&[2_000, 2_000, 1, 1, 1, 1, 1, 1]) > Duration::from_micros(1_990));
-        assert!(felt(&[20; 8]).abs_diff(Duration::from_micros(20)) < Duration::from_nanos(10));
-        assert_eq!((felt(&[0; 8]), felt(&[])), (Duration::ZERO, Duration::ZERO));
+    fn a_lull_does_not_shorten_the_mean_turn() {
+        let mean = |turns: &[u64]| {
+            weighted_mean(&turns.iter().copied().map(Duration::from_micros).collect::<Vec<_>>())
+        };
+        assert!(mean(&[2_000, 2_000, 1, 1, 1, 1, 1, 1]) > Duration::from_micros(1_990));
+        assert!(mean(&[20; 8]).abs_diff(Duration::from_micros(20)) < Duration::from_nanos(10));
+        assert_eq!((mean(&[0; 8]), mean(&[])), (Duration::ZERO, Duration::ZERO));
     }
 }
