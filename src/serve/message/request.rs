@@ -246,14 +246,14 @@ impl Request {
 
     /// Returns whether the link may serve another call after a clean reply to this request.
     ///
-    /// If the coordinator saw the request end elsewhere, a second reply may still come, or the next call may be
-    /// read as the rest of this one. On a link of its own, a client can only confuse itself that way, as it could
-    /// without a router; and on Hive and Spark its session ends with the link. What such a link says later
-    /// changes nothing that belongs to other clients (`learn`), and a link on which unrequested bytes came is
-    /// closed as always.
+    /// If the coordinator saw the request end elsewhere, a second reply may still come, or the next call may
+    /// be read as the rest of this one. On a link of its own, a client can only confuse itself that way, as
+    /// it could without a router; and on Hive and Spark its session ends with the link. What such a link says
+    /// later changes nothing that belongs to other clients (`learn`), and a link on which unrequested bytes
+    /// came is closed as always.
     ///
-    /// The link is not fit either if the coordinator refused a long request for its length: it has not read the
-    /// request to its end, and closes the link when it finds no message there (seen: Spark).
+    /// The link is not fit either if the coordinator refused a long request for its length: it has not read
+    /// the request to its end, and closes the link when it finds no message there (seen: Spark).
     pub(crate) fn leaves_fit(&self, is_shared: bool, answer: &Facts) -> bool {
         (self.ends_for_sure() || !is_shared) && (self.is_whole() || !answer.is_exception())
     }
