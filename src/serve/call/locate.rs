@@ -85,7 +85,7 @@ pub(crate) async fn locate_elsewhere<S: Stream>(
     let Some(question) = request.doubt.take().filter(|_| lacks_it && request.is_whole()) else {
         return Ok(None);
     };
-    tracing::debug!(coordinator = %wrong.name, handle = ?question.handle(), "it was located there, and is not there");
+    tracing::debug!(coordinator = %wrong.name, handle = ?question.handle(), "not found where it was located");
     let handle = question.handle();
     conn.in_use = None;
     conn.attached.forget(&handle.guid);

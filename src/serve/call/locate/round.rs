@@ -225,7 +225,7 @@ impl<S: Stream> Round<'_, S> {
             let Done::Asked { dialed, replied: Ok(Replied { facts, link }) } = done else { continue };
             heard.links.extend(link.map(|link| Used { link, dialed }));
             if self.question.answer(flavor, &facts) == Some(Answer::Has) {
-                tracing::debug!(coordinator = %coordinator.name, "it says that it has whatever handle it is asked for");
+                tracing::debug!(coordinator = %coordinator.name, "it claims a handle that no coordinator can have");
                 heard.answers.disbelieve(coordinator.id);
             }
         }
