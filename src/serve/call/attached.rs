@@ -9,8 +9,8 @@ use crate::session::activity::Activity;
 use crate::session::table::Table;
 use crate::wire::facts::{Guid, Handle};
 
-/// When a connection has this many sessions, those that are closed are sorted out; and again each time their
-/// number has doubled.
+/// When a connection has this many sessions, it drops those that are closed, and again each time their number
+/// has doubled.
 const LOOK_AT: usize = 64;
 /// The most sessions kept here that ended with their links. They are remembered for calls that still name
 /// them.
@@ -171,7 +171,7 @@ mod tests {
         Arc::new(table)
     }
 
-    /// Returns whether the session is forgotten although a connection that called `uses` is still open.
+    /// Returns whether the session is forgotten although a connection ran `uses` and is still open.
     fn is_forgotten(uses: impl FnOnce(&mut Attached)) -> bool {
         let table = table();
         let mut attached = Attached::new(&table);

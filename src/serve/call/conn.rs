@@ -29,7 +29,7 @@ use crate::wire::facts::{Facts, Guid, GuidText};
 use crate::wire::method::Method;
 use crate::wire::verdict::{Verdict, verdict};
 
-/// How often an idle connection looks after its links and sessions, at the least.
+/// The longest time after which an idle connection looks at its links and sessions again.
 const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A leftover that is to be closed.
@@ -69,8 +69,8 @@ pub(crate) struct Conn<S: Stream> {
     /// Wakes the connection while it waits.
     pub(crate) signals: Arc<Signals>,
     pub(crate) assignment: Assignment,
-    /// Whether the credentials were refused when a session was to move. If so, no session moves: nobody asked
-    /// for another login.
+    /// Whether the credentials were refused when a session was to move. If so, no session moves: the client did
+    /// not ask for another login.
     pub(crate) no_moves: bool,
     /// The leftovers to be closed after the call.
     pub(crate) leftovers: Vec<SessionLeftover>,

@@ -57,8 +57,8 @@ pub(crate) async fn exchange<S: Stream>(
         };
         let received = match read {
             Ok(read) => {
-                // Created only when the reply begins: while the call waits, other calls use the processor's
-                // cache.
+                // Created only when the reply begins, so that a call that waits occupies less of the
+                // processor's cache.
                 let incoming = begun.get_or_insert_with(|| Incoming::to(request, form, deliver));
                 receive(conn, read, (&mut link, request), incoming, &mut running)?
             }

@@ -40,7 +40,7 @@ use crate::wire::facts::{Facts, Handle};
 /// was believed, the call itself finds that out.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// One round: who asks, and what.
+/// What is needed for one round: the question, and the client that it is asked for.
 pub(crate) struct Round<'a, S: Stream> {
     pub(crate) fleet: &'a Fleet<S>,
     pub(crate) shared: &'a Shared<S>,
