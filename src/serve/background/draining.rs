@@ -1,7 +1,7 @@
-//! What happens at the deadline of a coordinator's drain: the operations that are still open there are left alone or
-//! cancelled. Those that were cancelled keep nobody there any more, so their sessions can leave; their clients learn of it
-//! from the coordinator itself, when they fetch. What is under way on connections that are passed on unread nobody knows:
-//! those are left alone or closed.
+//! Carries out the deadline of a coordinator's drain: the operations that are still open there are left alone
+//! or cancelled. Sessions whose operations were cancelled can leave; their clients learn of it from the
+//! coordinator itself, when they fetch. The router does not know what is under way on connections that are
+//! relayed unread; those are left alone or closed, too.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -28,16 +28,17 @@ use crate::serve::shared::Shared;
 use crate::session::table::{Named, OpenOf};
 use crate::wire::verdict::Verdict;
 
-/// How often drains are looked at.
+/// How often to look for drains whose deadline has come.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// How many identities' operations are cancelled at a time, each on one link and one after the other.
+/// For how many identities operations are cancelled at the same time, each on one link and one after the
+/// other.
 const AT_ONCE: usize = 16;
 
 /// Ends drains at their deadlines, until the router ends.
 pub async fn end_drains<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>, end: CancellationToken) {
     let mut ticks = interval(LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Ends what is still under way when it is dropped.
+    // Dropping this aborts what is still under way.
     let mut ends = JoinSet::new();
     loop {
         tokio::select! {
@@ -67,7 +68,7 @@ pub async fn end_drains<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>,
     }
 }
 
-/// Closes the connections to a coordinator that are passed on unread.
+/// Closes the connections to a coordinator that are relayed unread.
 fn close_opaque<S: Stream>(fleet: &Fleet<S>, member: &Member<S>) {
     let coordinator = &member.coordinator;
     let closed = coordinator.opaque_connections();
@@ -80,7 +81,7 @@ fn close_opaque<S: Stream>(fleet: &Fleet<S>, member: &Member<S>) {
     }
 }
 
-/// Cancels the operations that are open on a coordinator.
+/// Cancels all operations that are open on a coordinator.
 async fn cancel_open<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>, coordinator: Arc<Coordinator>) {
     let open = fleet.table.open_on(coordinator.id);
     let found: usize = open.iter().map(|of| of.operations.len()).sum();
@@ -115,7 +116,7 @@ async fn cancel_open<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>, co
     shared.have_connections_look();
 }
 
-/// Cancels operations on one coordinator, as those whose operations they are.
+/// Cancels operations on one coordinator, under the identities that they belong to.
 struct Drainer<S: Stream> {
     shared: Arc<Shared<S>>,
     fleet: Arc<Fleet<S>>,
@@ -123,11 +124,11 @@ struct Drainer<S: Stream> {
 }
 
 impl<S: Stream> Drainer<S> {
-    /// Cancels all operations of an identity, one after the other; how many of them.
+    /// Cancels all operations of an identity, one after the other; returns how many were cancelled.
     async fn cancel_all(&self, of: &OpenOf) -> usize {
         let (mut link, mut cancelled) = (None, 0);
         for operation in &of.operations {
-            // Resumed or removed meanwhile.
+            // The coordinator was resumed or removed meanwhile.
             let is_there = self.fleet.cluster.coordinator(self.coordinator.id).is_some();
             if self.coordinator.state() == AdminState::Active || !is_there {
                 break;
@@ -135,7 +136,7 @@ impl<S: Stream> Drainer<S> {
             let done = self.cancel(&of.access, *operation, &mut link).await;
             cancelled += usize::from(done);
             if !done && link.is_none() {
-                // Credentials that were refused are not shown again: four wrong binds lock an account.
+                // Refused credentials are not shown again: four wrong binds lock an account.
                 break;
             }
         }
@@ -150,7 +151,7 @@ impl<S: Stream> Drainer<S> {
         cancelled
     }
 
-    /// Cancels one operation, on the link that the last one left, or another. Nobody waits for what was cancelled.
+    /// Cancels one operation, on the link that the last one left or on another; returns whether it is over.
     async fn cancel(&self, access: &Access, operation: Named, link: &mut Option<Box<Link<S>>>) -> bool {
         let service = match operation {
             Named::Operation(_) => Service::Hs2,
@@ -176,7 +177,8 @@ impl<S: Stream> Drainer<S> {
         done
     }
 
-    /// A link of the identity: an idle one, or one that is dialed, with the credentials of a client who is there.
+    /// Gets a link of the identity: an idle one, or one that is dialed with the credentials of a client that
+    /// is connected.
     async fn link(&self, access: &Access, service: Service) -> Option<Box<Link<S>>> {
         let port = self.fleet.port(&self.coordinator, service)?;
         let login = match &access.identity {
@@ -189,7 +191,7 @@ impl<S: Stream> Drainer<S> {
             return idle.live(Look::Closely).ok();
         };
         let who = (Holder::ourselves(access), Turn::Identity(access.identity.clone()));
-        // Until `queue_timeout`: there is nobody who could give up before.
+        // It waits for `queue_timeout`: there is no client that could give up earlier.
         let granted = waiting::link(&port, who, Purpose::Relief, pending()).await;
         let slot = match granted.ok()?.live(Look::Closely) {
             Ok(link) => return Some(link),

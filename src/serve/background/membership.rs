@@ -1,4 +1,4 @@
-//! Adding coordinators to a fleet that serves, and removing them.
+//! Adds coordinators to a fleet that serves, and removes them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use crate::serve::fleet::Fleet;
 use crate::serve::fleet::member::Member;
 use crate::serve::shared::Shared;
 
-/// How often it is looked whether anything is left on a coordinator that goes.
+/// How often to look whether anything is left on a coordinator that is being removed.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// How long after the deadline of its drain operations may take to be cancelled.
+/// How long the cancelling of operations may take after the deadline of the drain.
 pub const CANCEL_TIME: Duration = Duration::from_secs(5);
-/// How long its watchers may take to end: one may close the session of its probe.
+/// How long the coordinator's watchers may take to end: one may have to close the session of its probe.
 pub const WATCHERS_TIME: Duration = Duration::from_secs(5);
 
 impl<S: Stream> Fleet<S> {
     /// Adds a coordinator: it is watched and picked from now on.
     ///
     /// # Errors
-    /// The name is taken, the weight is 0, or all ids are used up.
+    /// [`SettingsError`], when the name is taken, the weight is 0, or all ids are used up.
     pub fn add_coordinator(
         self: &Arc<Self>,
         settings: CoordinatorSettings,
@@ -40,7 +40,7 @@ impl<S: Stream> Fleet<S> {
             member
         };
         let (_, member) = self.cluster.add(settings, keep)?;
-        // It may have what nobody had, and it has room.
+        // The new coordinator may have handles that no other had, and it has room.
         self.lookups.forget_unknown();
         for service in Service::ALL {
             self.call_waiting(service);
@@ -52,12 +52,13 @@ impl<S: Stream> Fleet<S> {
 
     /// Removes a coordinator; false if there is none with this id.
     ///
-    /// It is drained first: it gets no new session, and sessions that can move leave. When nothing is left
-    /// there, at the latest at the deadline of the drain (with [`DrainThen::Cancel`] [`CANCEL_TIME`] later),
-    /// it is forgotten, its watchers end, and the links to it are closed, those in use after their call.
-    /// Sessions and operations that are still there are lost then, as with a coordinator that dies. The
-    /// deadline counts from now; none means that of the drain under way, or the usual one. If this is
-    /// cancelled, the coordinator stays drained, and this can be called again.
+    /// The coordinator is drained first: it gets no new session, and sessions that can move leave. When
+    /// nothing is left there, at the latest at the deadline of the drain (with [`DrainThen::Cancel`]
+    /// [`CANCEL_TIME`] later), it is forgotten, its watchers end, and the links to it are closed; a link in
+    /// use is closed after its call. Sessions and operations that are still there are then lost, as with a
+    /// coordinator that dies. `deadline` counts from now; `None` means the deadline of the drain under way,
+    /// or the usual one. If this future is dropped, the coordinator stays drained, and this can be called
+    /// again.
     pub async fn remove_coordinator(
         &self,
         id: CoordinatorId,
@@ -73,7 +74,7 @@ impl<S: Stream> Fleet<S> {
             return false;
         }
         member.end();
-        // Links that are their connections' own are closed by these.
+        // Links that connections own are closed by those connections.
         shared.have_connections_look();
         tracing::info!(
             cluster = %self.cluster.name, coordinator = %coordinator.name,
@@ -104,7 +105,7 @@ impl<S: Stream> Fleet<S> {
         }
     }
 
-    /// Waits for the end of a coordinator's watchers.
+    /// Waits until a coordinator's watchers have ended, at most [`WATCHERS_TIME`].
     async fn unwatched(&self, member: &Member<S>) {
         member.watchers.close();
         let _in_time = timeout(WATCHERS_TIME, member.watchers.wait()).await;

@@ -1,4 +1,4 @@
-//! What is done beside the connections.
+//! Tasks beside the connections.
 
 pub mod draining;
 pub mod membership;

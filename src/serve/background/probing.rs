@@ -1,5 +1,6 @@
-//! The probe of a port, counted like every other connection of the router's: what is not served shall not wait in a
-//! coordinator's accept queue, also if it only asks whether the coordinator works.
+//! Probes a port. A probe is counted like every other connection of the router: no connection that is not
+//! served may wait in a coordinator's accept queue, not even one that only checks whether the coordinator
+//! works.
 
 use std::sync::Arc;
 
@@ -10,38 +11,39 @@ use crate::net::stream::Stream;
 use crate::serve::link::port::Port;
 use crate::serve::link::slot::{Grant, Slot};
 
-/// A probe with the place that it has on its port as long as it keeps a session there.
+/// A probe, and the slot that it has on its port while it keeps a session there.
 pub(crate) struct Probing<S: Stream> {
     probe: Probe<S::Network>,
     port: Arc<Port<S>>,
     slot: Option<Slot<S>>,
-    /// How often its coordinator had come to be elsewhere when it was probed last.
+    /// How often its coordinator had changed its address when it was probed last.
     moves: u32,
     /// Whether the web port has ever answered.
     pub web_answers: bool,
 }
 
 impl<S: Stream> Probing<S> {
-    /// A probe that keeps nothing yet.
+    /// Creates a probe that keeps no session yet.
     pub(crate) fn new(probe: Probe<S::Network>, port: &Arc<Port<S>>) -> Self {
         let moves = port.coordinator.moves();
         Self { probe, port: Arc::clone(port), slot: None, moves, web_answers: false }
     }
 
-    /// Probes once; `None` if there is no room. A session that is kept takes the place of a call; where there is none for
-    /// that, the port is only connected to, for the moment of which a place that is kept for cancels will do. If somebody
-    /// doubts that the port answers, or it did not the last time, it is asked for an answer, in such a place, too: where there
-    /// is room for it, silence does not come from service threads that are all taken.
+    /// Probes once; `None` if there is no room. A kept session takes a slot for work. If there is none, the
+    /// port is only connected to, for which one of the slots that are reserved for cancels will do. If there
+    /// is a doubt that the port answers, or it did not answer the last time, the port is asked for an answer,
+    /// also in a reserved slot: as there is room for the probe, silence then does not mean that all service
+    /// threads are taken.
     ///
     /// # Errors
-    /// [`ProbeError`].
+    /// [`ProbeError`], when the port cannot be reached or does not answer as it should.
     pub(crate) async fn run(
         &mut self,
         login: Login,
         doubt: Option<Speaks>,
     ) -> Option<Result<Passed, ProbeError>> {
         if let Some(speaks) = doubt.or_else(|| self.probe.silent()) {
-            let _seat = self.claim(Purpose::Relief)?;
+            let _slot = self.claim(Purpose::Relief)?;
             return Some(self.probe.ask(speaks).await);
         }
         let mut login = login;
@@ -70,12 +72,12 @@ impl<S: Stream> Probing<S> {
     fn claim(&self, purpose: Purpose) -> Option<Slot<S>> {
         match self.port.claim(Holder::ourselves(&Access::UNREAD), purpose, Kind::New)? {
             Grant::Slot(slot) => Some(slot),
-            // None is idle under that name.
+            // No link of this access is ever idle.
             Grant::Link(_) => None,
         }
     }
 
-    /// Ends the session that it keeps.
+    /// Closes the session that the probe keeps.
     pub(crate) async fn close(self) {
         self.probe.close().await;
     }

@@ -1,5 +1,5 @@
-//! Closing sessions that nobody wants any more: those whose clients are gone for good, and those that were idle for longer than
-//! they may be.
+//! Closes sessions that are not wanted any more: those whose clients are gone for good, and those that were
+//! idle for longer than they may be.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,10 +22,11 @@ use crate::session::table::{Reaping, Target};
 use crate::wire::facts::{Guid, GuidText};
 use crate::wire::verdict::Verdict;
 
-/// Closes sessions whose clients are gone for good, and those that have been idle for too long, in the background, on links of
-/// their identities. Who logs in has links only as long as a client of that name was there: a session without one is its
-/// coordinator's, whose own timer has begun. Each coordinator has its sessions closed one after the other, so that the one
-/// link that is left of a client serves for all that it had, before they are forgotten.
+/// Closes sessions whose clients are gone for good, and sessions that were idle for too long, in the
+/// background and on links of their identities. For an identity that logs in, there are links only as long as
+/// a client of that name is connected; a session without one is left to its coordinator, whose own timeout
+/// has begun. Each coordinator's sessions are closed one after the other, so that the one link that is left
+/// of a client serves for all of its sessions.
 pub(crate) fn close_over<S: Stream>(shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S>>) {
     let Some(upkeep) = fleet.room.upkeep else { return };
     let grace = upkeep.client_lost_grace;
@@ -41,7 +42,7 @@ pub(crate) fn close_over<S: Stream>(shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S
     }
 }
 
-/// Closes one session after the other, each if it is still to be closed when it is its turn.
+/// Closes sessions one after the other, each only if it is still to be closed when its turn comes.
 async fn close_in_turn<S: Stream>(
     shared: Arc<Shared<S>>,
     fleet: Arc<Fleet<S>>,
@@ -50,13 +51,13 @@ async fn close_in_turn<S: Stream>(
 ) {
     for guid in sessions {
         let Some(reaping) = fleet.table.reap(&guid, clock::now(), grace) else { continue };
-        let granted = |place: &Target| Some((place.clone(), grant(&fleet, place)?));
+        let granted = |target: &Target| Some((target.clone(), grant(&fleet, target)?));
         let granted: Vec<_> = reaping.targets.iter().filter_map(granted).collect();
         close(&shared, &fleet, reaping, granted).await;
     }
 }
 
-/// What it takes to call a session's coordinator without its client.
+/// Claims a link or a slot on which a session's coordinator can be called without its client.
 fn grant<S: Stream>(fleet: &Fleet<S>, session: &Target) -> Option<Grant<S>> {
     let coordinator = fleet.cluster.coordinator(session.coordinator)?;
     let answers = match coordinator.standing(Service::Hs2, clock::now()) {
@@ -64,7 +65,7 @@ fn grant<S: Stream>(fleet: &Fleet<S>, session: &Target) -> Option<Grant<S>> {
         Standing::Cooling(_) | Standing::Ejected => false,
     };
     let kind = match session.access.identity {
-        // Not to be dialed for each of its sessions, if it cannot be reached.
+        // A coordinator that cannot be reached is not dialed for each of its sessions.
         Identity::Anonymous if answers => Kind::Any,
         Identity::Anonymous | Identity::Plain(_) | Identity::Unread => Kind::Idle,
     };
@@ -78,16 +79,16 @@ async fn close<S: Stream>(
     reaping: Reaping,
     granted: Vec<(Target, Grant<S>)>,
 ) {
-    let closing = granted.into_iter().map(async |(place, granted)| {
-        if close_there(shared, fleet, &place, granted).await {
-            tracing::debug!(session = %GuidText(place.handle.guid), "a session that is over was closed");
-            reaping.closed(&place);
+    let closing = granted.into_iter().map(async |(target, granted)| {
+        if close_there(shared, fleet, &target, granted).await {
+            tracing::debug!(session = %GuidText(target.handle.guid), "a session that is over was closed");
+            reaping.closed(&target);
         }
     });
     join_all(closing).await;
 }
 
-/// Closes a session where it is or was; whether its coordinator says that it has it no more.
+/// Closes a session where it is or was; returns whether the coordinator no longer has it.
 async fn close_there<S: Stream>(
     shared: &Shared<S>,
     fleet: &Fleet<S>,
@@ -96,7 +97,7 @@ async fn close_there<S: Stream>(
 ) -> bool {
     let link = match granted.live(Look::Closely) {
         Ok(link) => link,
-        // For somebody who logs in there is nothing to dial with.
+        // For an identity that logs in, there are no credentials to dial with.
         Err(_) if matches!(session.access.identity, Identity::Plain(_)) => return false,
         Err(slot) => match fleet.dial(slot, &Login::Nobody, session.access.transport, shared).await {
             Ok(link) => link,

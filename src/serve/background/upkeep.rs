@@ -1,4 +1,5 @@
-//! What goes on beside the connections: forgetting sessions that are over, and the gauges.
+//! Periodic upkeep: forgets and closes sessions that are over, moves sessions off coordinators, sets the
+//! gauges.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,15 +24,17 @@ use crate::serve::shared::Shared;
 
 /// How often gauges are set.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
-/// Every so many of those, sessions that are over are looked for: that looks at every session.
+/// Sessions that are over are looked for once in this many gauge intervals, because that looks at every
+/// session.
 const FORGET_EVERY: u32 = 15;
 
-/// How often coordinators that go away are looked for.
+/// How often to look for coordinators that sessions must leave.
 const LEAVE_INTERVAL: Duration = Duration::from_millis(250);
-/// Every so many of those, while there is one, connections look again for sessions that something kept there.
+/// While there is such a coordinator, connections look again once in this many intervals, for sessions that
+/// something kept there.
 const LEAVE_AGAIN_EVERY: u32 = 4;
 
-/// Has sessions leave the coordinators that go away, until the router ends.
+/// Moves sessions off the coordinators that they must leave, until the router ends.
 pub async fn move_sessions<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>, end: CancellationToken) {
     let mut ticks = interval(LEAVE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -60,7 +63,7 @@ pub async fn move_sessions<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S
     }
 }
 
-/// Runs until the router ends.
+/// Does the periodic upkeep until the router ends.
 pub async fn run<S: Stream>(
     shared: Arc<Shared<S>>,
     fleets: Vec<Arc<Fleet<S>>>,
@@ -100,7 +103,7 @@ pub async fn run<S: Stream>(
     }
 }
 
-/// Says why a coordinator gets no sessions of which probes say that it is well, and when it gets some again.
+/// Logs why a coordinator that passes its probes gets no sessions, and when it gets some again.
 fn log_passed_over<S: Stream>(shared: &Shared<S>, fleet: &Fleet<S>, news: &News) {
     let (cluster, coordinator, port) = (&fleet.cluster.name, &news.coordinator.name, news.service);
     match news.why {
@@ -136,7 +139,8 @@ fn set_gauges<S: Stream>(fleet: &Fleet<S>) {
     }
 }
 
-/// Accept loops count by themselves, below the metrics; what they have counted since the last time is added here.
+/// Adds what the accept loops have counted since the last time. They keep counts of their own, because they
+/// stand below the metrics.
 fn take_accept_counts(accepts: &AcceptCounts, metrics: &Metrics) {
     let take = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
     metrics.accept_errors.add(AcceptError::Connection, take(&accepts.failed));

@@ -1,5 +1,6 @@
-//! Watching coordinators: a task for each web port asks how much there is to do, one for each client port asks whether it
-//! works. Here the asking is done, counted and logged; what follows from the answers is decided in [`crate::cluster`].
+//! Watches coordinators: one task for each web port asks for the load, and one for each client port probes
+//! whether it works. This file asks, counts and logs; [`crate::cluster`] decides what follows from the
+//! answers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,30 +28,31 @@ use crate::serve::link::port::Port;
 use crate::serve::link::watch::least;
 use crate::serve::shared::Shared;
 
-/// So many handshakes go on at once on a SASL port of Impala, and each waits in its thread for LDAP, and for a service
-/// thread (Impala: `accepted_cnxn_setup_thread_pool_size`, `TAcceptQueueServer.cpp` `SetupConnection`).
+/// How many handshakes go on at once on a SASL port of Impala. Each waits in its thread for LDAP and for a
+/// service thread (Impala: `accepted_cnxn_setup_thread_pool_size`, `TAcceptQueueServer.cpp`
+/// `SetupConnection`).
 const SETUP_THREADS: usize = 2;
 
-/// What it takes to watch coordinators.
+/// What is needed to watch coordinators.
 #[derive(Debug)]
 pub struct Watchers<S: Stream = TcpStream> {
     /// What all connections share.
     pub shared: Arc<Shared<S>>,
     /// The tasks that watch.
     pub tasks: TaskTracker,
-    /// Ends all of them.
+    /// Ends all of them when it is cancelled.
     pub end: CancellationToken,
 }
 
 impl<S: Stream> Watchers<S> {
     /// Starts to watch every coordinator of a fleet. Web ports are polled at once. The port that most clients
-    /// use is probed after one interval and believed to work until then; other ports are probed once a client
-    /// has wanted them.
+    /// use is first probed after one interval and believed to work until then; other ports are probed once a
+    /// client has wanted them.
     pub fn start(&self, fleet: &Arc<Fleet<S>>) {
         fleet.members().iter().for_each(|member| self.watch(fleet, member));
     }
 
-    /// Starts to watch one coordinator, until the end or that of the coordinator.
+    /// Starts to watch one coordinator, until the watchers end or the coordinator is removed.
     pub(super) fn watch(&self, fleet: &Arc<Fleet<S>>, member: &Arc<Member<S>>) {
         let coordinator = &member.coordinator;
         if let Some(main) = coordinator.ports.main() {
@@ -75,7 +77,7 @@ impl<S: Stream> Watchers<S> {
     }
 }
 
-/// One coordinator and what it takes to watch it.
+/// One coordinator, and what is needed to watch it.
 struct Watch<S: Stream> {
     fleet: Arc<Fleet<S>>,
     member: Arc<Member<S>>,
@@ -105,8 +107,8 @@ impl<S: Stream> Watch<S> {
         Destination { host: self.member.host.clone(), port }
     }
 
-    /// Waits for the next turn; false when there is none. It comes earlier if it is wanted: so long after the last one as
-    /// that says.
+    /// Waits for the next turn; false when the watching ends. The turn comes earlier if `wanted` resolves:
+    /// then it comes the returned time after the last one began.
     async fn turn<W: Future<Output = Duration>>(
         &self,
         begun: Instant,
@@ -231,7 +233,7 @@ impl<S: Stream> Watch<S> {
 
     async fn probe_once(&self, port: &Port<S>, probe: &mut Probing<S>, healthz: Option<&Destination>) {
         let service = port.service;
-        // One that shuts down opens no session; asking it would only fill its log.
+        // A coordinator that shuts down opens no session; asking it would only fill its log.
         let without_login = service == Service::Hs2
             && self.coordinator.opens_without_login()
             && self.coordinator.quiescing_since().is_none();
@@ -266,7 +268,7 @@ impl<S: Stream> Watch<S> {
             self.say_change(service, &change);
         }
         match passed {
-            // After its ejection, so that whoever goes on does not come here again.
+            // This comes after the ejection, so that calls that then go elsewhere do not come here again.
             _ if silent && self.coordinator.is_silent(service) => port.watch.tell_silent(),
             Some(Err(ProbeError::Silent { speaks, .. })) => port.watch.doubt(speaks),
             _ => {}
@@ -290,8 +292,9 @@ impl<S: Stream> Watch<S> {
     }
 }
 
-/// What the two answers say together. A web port that cannot be reached or wants a login says nothing; one that answered before
-/// and is silent now counts like an error. A probe for which there was no room says nothing at all.
+/// Combines the results of a probe and of the web port. A web port that cannot be reached or wants a login
+/// says nothing; one that answered before and is silent now counts as an error. If there was no room for the
+/// probe, a healthy web port alone says nothing.
 fn finding(
     passed: Option<&Result<Passed, ProbeError>>,
     healthy: &Result<(), WebError>,
@@ -312,9 +315,9 @@ fn finding(
     }
 }
 
-/// Whether the silence of a port may be no more than that of [`SETUP_THREADS`], if its flavor has them: when the web port
-/// answers, which is the same process's, or when it never did and as many logins are under way. `web_answers` is whether it
-/// did before, if there is one.
+/// Returns whether a silent port of Impala may only have all of its [`SETUP_THREADS`] busy. That may be so if
+/// the web port of the same process answers, or if the web port never answered and at least so many logins
+/// are under way. `web_answers` says whether it answered before; none if there is no web port.
 fn may_be_busy(
     passed: Option<&Result<Passed, ProbeError>>,
     logins: usize,
@@ -330,12 +333,13 @@ fn may_be_busy(
     }
 }
 
-/// The interval, up to a tenth shorter or longer: many routers, or many coordinators, do not stay in step.
+/// Returns the interval, made up to a tenth shorter or longer, so that many routers or coordinators do not
+/// stay in step.
 fn jittered(interval: Duration, rng: &mut impl Rng) -> Duration {
     interval / 10 * (9_000 + rng.next_u32() % 2_001) / 1_000
 }
 
-/// What a web port says, as far as it says anything.
+/// Reads what a web port tells, as far as it tells anything.
 async fn report<N: Network>(
     destination: &Destination,
     settings: &WebSettings<N>,
@@ -359,7 +363,7 @@ fn figures(metrics: &ImpalaMetrics) -> Option<Figures> {
     })
 }
 
-/// What is shown of a port.
+/// Returns the state that is shown for a port.
 pub(crate) fn port_state(coordinator: &Coordinator, service: Service, now: Instant) -> PortState {
     match (coordinator.standing(service, now), coordinator.health(service).state()) {
         (Standing::Quiescing, _) => PortState::Quiescing,

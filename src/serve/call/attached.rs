@@ -1,4 +1,5 @@
-//! Which sessions a connection is attached to: a session that no connection is attached to any more is on its way out.
+//! The sessions that a connection is attached to. A session that no connection is attached to any more may be
+//! forgotten or closed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,43 +9,47 @@ use crate::session::activity::Activity;
 use crate::session::table::Table;
 use crate::wire::facts::{Guid, Handle};
 
-/// Sessions are looked through for closed ones when there are this many, and each time their number has doubled.
+/// When a connection has this many sessions, it drops those that are closed, and again each time their number
+/// has doubled.
 const LOOK_AT: usize = 64;
-/// So many sessions that ended with their links are remembered all the same, for calls that still name them.
+/// The most sessions kept here that ended with their links. They are remembered for calls that still name
+/// them.
 const MOST_LOST: usize = 256;
 
-/// The sessions that a connection is attached to: it has used them and is still there.
+/// The sessions that a connection is attached to: it has used them and is still open.
 pub(crate) struct Attached {
     table: Arc<Table>,
     sessions: HashMap<Guid, Arc<Activity>>,
     look_at: usize,
-    /// The operation that was used last, and its session: one is often polled, and fetched from, many times in a row.
+    /// The operation that was used last, with its session: a client often polls and fetches from one
+    /// operation many times in a row.
     operation: Option<(Handle, Option<Arc<Activity>>)>,
 }
 
 impl Attached {
-    /// Those of them that are on this coordinator.
+    /// Returns the sessions that are on this coordinator.
     pub(crate) fn on(&self, coordinator: CoordinatorId) -> Vec<Guid> {
         let mut found = self.sessions();
         found.retain(|session| self.table.session_owner(session) == Some(coordinator));
         found
     }
 
-    /// To none yet.
+    /// Creates an empty set for a new connection.
     pub(crate) fn new(table: &Arc<Table>) -> Self {
         Self { table: Arc::clone(table), sessions: HashMap::new(), look_at: LOOK_AT, operation: None }
     }
 
-    /// Those that it is attached to.
+    /// Returns all sessions that the connection is attached to, sorted.
     pub(crate) fn sessions(&self) -> Vec<Guid> {
         let mut sessions: Vec<Guid> = self.sessions.keys().copied().collect();
-        // Not in an order that is left to chance.
+        // Sorted, so that the order does not depend on chance.
         sessions.sort_unstable();
         sessions
     }
 
-    /// The connection uses a session, if there is such a session and this is its handle: who knows the guid only shall
-    /// not keep somebody else's session from being forgotten, nor from being idle.
+    /// Attaches the connection to a session, if the session is known and this is its handle. The secret is
+    /// compared, too: a client that knows only the guid must not keep a session of another client from being
+    /// idle or forgotten.
     pub(crate) fn attach(&mut self, session: &Handle) -> Option<Arc<Activity>> {
         match self.sessions.get(&session.guid) {
             Some(activity) => Some(Arc::clone(activity)),
@@ -53,7 +58,7 @@ impl Attached {
         }
     }
 
-    /// The connection uses an operation, and with it its session, on the same condition.
+    /// Attaches the connection to the session of an operation, on the same condition.
     pub(crate) fn attach_operation(&mut self, operation: &Handle) -> Option<Arc<Activity>> {
         if let Some((last, activity)) = &self.operation
             && last == operation
@@ -69,7 +74,7 @@ impl Attached {
         activity
     }
 
-    /// A session that it used is not what it was: it may be attached to another of that name.
+    /// Detaches the connection from a session that has changed; another session may get the same guid.
     pub(crate) fn forget(&mut self, session: &Guid) {
         if self.sessions.remove(session).is_some() {
             self.table.detach(session);
@@ -166,7 +171,7 @@ mod tests {
         Arc::new(table)
     }
 
-    /// Whether the session is forgotten in spite of a connection that used a handle and is still there.
+    /// Returns whether the session is forgotten although a connection ran `uses` and is still open.
     fn is_forgotten(uses: impl FnOnce(&mut Attached)) -> bool {
         let table = table();
         let mut attached = Attached::new(&table);
@@ -177,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn only_who_knows_the_secret_keeps_a_session() {
+    fn only_a_connection_that_knows_the_secret_keeps_a_session() {
         assert!(!is_forgotten(|attached| drop(attached.attach(&SESSION))));
         assert!(is_forgotten(|attached| drop(attached.attach(&Handle { secret: [3; 16], ..SESSION }))));
         assert!(is_forgotten(|attached| drop(attached.attach(&Handle { guid: [4; 16], ..SESSION }))));
     }
 
     #[test]
-    fn who_uses_an_operation_only_keeps_its_session() {
+    fn a_connection_that_uses_only_an_operation_keeps_its_session() {
         assert!(!is_forgotten(|attached| drop(attached.attach_operation(&OPERATION))));
         let guessed = Handle { secret: [3; 16], ..OPERATION };
         assert!(is_forgotten(|attached| drop(attached.attach_operation(&guessed))));

@@ -1,4 +1,4 @@
-//! Clients whose dials are all in vain are slowed down ([`crate::cluster::brake`]).
+//! Slows down clients whose dials are all in vain ([`crate::cluster::brake`]).
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::outcome::{Answered, Trouble};
 
-/// Takes in what came of an exchange on a link: of one on which nothing was answered before, that is what its dial was for.
+/// Notes whether the dial of a new link was of use, from the first exchange on it.
 pub(crate) fn note_use<S: Stream>(
     conn: &mut Conn<S>,
     is_new: bool,
@@ -24,21 +24,22 @@ pub(crate) fn note_use<S: Stream>(
     }
 }
 
-/// A link that was dialed for the client is lost, or was never there, without a coordinator having answered anything on it.
+/// Notes that a link which was dialed for the client was never there, or was lost before the coordinator
+/// answered anything on it.
 pub(crate) fn note_in_vain<S: Stream>(conn: &mut Conn<S>) {
     let who = Who::of(conn.links.access(), conn.client.address());
     conn.slowed = conn.fleet.brake.lock().note_in_vain(who, clock::now());
 }
 
-/// A coordinator has answered on a link that was dialed for the client.
+/// Notes that a coordinator answered on a link which was dialed for the client.
 pub(crate) fn note_of_use<S: Stream>(conn: &mut Conn<S>) {
     let who = Who::of(conn.links.access(), conn.client.address());
     conn.fleet.brake.lock().note_of_use(who);
     conn.slowed = Duration::ZERO;
 }
 
-/// Waits before the client is told of a dial in vain, with nothing of any coordinator's in hand; also if it has left, or it
-/// would come again at once.
+/// Waits before the client is told of a dial in vain; nothing of a coordinator's is held meanwhile. It waits
+/// even if the client has left, which could otherwise come again at once.
 pub(crate) async fn brake<S: Stream>(conn: &mut Conn<S>) {
     if !conn.slowed.is_zero() {
         sleep(std::mem::take(&mut conn.slowed)).await;

@@ -29,12 +29,12 @@ use crate::wire::facts::{Facts, Guid, GuidText};
 use crate::wire::method::Method;
 use crate::wire::verdict::{Verdict, verdict};
 
-/// How often an idle connection looks at what it has, or more often.
+/// The longest time after which an idle connection looks at its links and sessions again.
 const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A leftover that is to be closed.
 pub(crate) struct SessionLeftover {
-    /// Its session, by its client's handle.
+    /// The guid of its session, from the handle that the client has.
     pub(crate) session: Guid,
     pub(crate) leftover: Leftover,
 }
@@ -47,47 +47,50 @@ pub(crate) struct Conn<S: Stream> {
     pub(crate) client: ClientEnd<S>,
     pub(crate) links: Links<S>,
     pub(crate) past: Past,
-    /// The pick that checked the credentials, until the first session takes it or the client shows that it wants none. It
-    /// weighs as a session: a client may log in and stay silent for hours, as impyla does without a cursor.
+    /// The pick that checked the credentials. It is kept until the first session takes it or the client shows
+    /// that it wants none. It counts as a session: a client may log in and stay silent for hours, as impyla
+    /// does without a cursor.
     pub(crate) reserved: Option<SessionCount>,
     pub(crate) open: OpenOperations,
     pub(crate) attached: Attached,
-    /// Counts its calls.
+    /// Counts the connection's calls in the metrics.
     pub(crate) count: CallCount<S>,
-    /// The session of the call that is under way.
+    /// Marks the session of the call that is under way as in use.
     pub(crate) in_use: Option<InUse>,
-    /// When its sessions were looked at last, whether they are to be touched.
+    /// When the connection's sessions were last checked for a touch.
     pub(crate) touched: std::time::Instant,
-    /// Whether the connection's span has a session, or its coordinator.
+    /// Whether the connection's log span already names its first session or coordinator.
     pub(crate) span_named: bool,
     /// Whether the router drains.
     pub(crate) leaving: bool,
-    /// When links are looked at next. One timer for the connection's life: to make one for each call costs more.
+    /// When links and sessions are looked after next. It is one timer for the connection's life, because a
+    /// new one for each call costs more.
     pub(crate) look: Alarm,
-    /// Calls it while it waits.
+    /// Wakes the connection while it waits.
     pub(crate) signals: Arc<Signals>,
     pub(crate) assignment: Assignment,
-    /// Whether its credentials were refused when a session was to move: no more are shown unasked.
+    /// Whether the credentials were refused when a session was to move. If so, no session moves: the client did
+    /// not ask for another login.
     pub(crate) no_moves: bool,
-    /// What sessions left behind, to be closed after the call.
+    /// The leftovers to be closed after the call.
     pub(crate) leftovers: Vec<SessionLeftover>,
-    /// How long the client waits before it is told that its call was not carried out.
+    /// How long to wait before the client is told that its call was not carried out.
     pub(crate) slowed: Duration,
 }
 
 impl<S: Stream> Conn<S> {
-    /// Whose places its links use.
+    /// Returns the holder that the connection's slots are counted for.
     pub(crate) fn holder(&self) -> Holder<'_> {
         Holder::of(self.links.access(), self.client.address())
     }
 
-    /// Whose turn it is where this client waits.
+    /// Returns the queue in which this client waits for its turn.
     pub(crate) fn turn(&self) -> Turn {
         Turn::of(self.links.identity(), self.client.address())
     }
 
-    /// Puts the connection's first session, and where it is, into the connection's span. Only the first: what is recorded
-    /// again is kept beside what was there, and a pooled connection opens sessions without end.
+    /// Records the connection's first session and its coordinator in the log span. Only the first, because a
+    /// span keeps every value that is recorded, and a pooled connection opens any number of sessions.
     pub(crate) fn name_span(&mut self, coordinator: &Coordinator, session: Option<GuidText>) {
         if self.span_named {
             return;
@@ -100,7 +103,8 @@ impl<S: Stream> Conn<S> {
         }
     }
 
-    /// A connection that was detected and, if it wants that, authenticated: `links` then has its credentials.
+    /// Creates the value for a connection that was detected and, if the client wants that, authenticated;
+    /// `links` then has the credentials.
     pub(crate) fn new(
         (shared, signals, assignment): (Arc<Shared<S>>, Arc<Signals>, Assignment),
         entrance: &Entrance<S>,
@@ -139,21 +143,21 @@ impl<S: Stream> Conn<S> {
         }
     }
 
-    /// The pick that checked the credentials is the first session's.
+    /// Reserves the pick that checked the credentials for the first session.
     pub(crate) fn reserved(mut self, opening: Opening) -> Self {
         self.reserved = Some(opening.into_session());
         self
     }
 
-    /// Where the connection belongs.
+    /// Returns the worker that the connection belongs to.
     pub(crate) fn assignment(&self) -> &Assignment {
         &self.assignment
     }
 
-    /// Moves the client, the links and the timer to the runtime of another worker.
+    /// Moves the client's socket, the links and the timer to another worker's runtime.
     ///
     /// # Errors
-    /// [`End::ClientGone`].
+    /// [`End::ClientGone`], when the kernel refuses to register the client's socket there.
     pub(crate) fn rehome(self, assignment: Assignment) -> Result<Self, End> {
         let runtime = assignment.runtime().clone();
         let _there = runtime.enter();
@@ -163,10 +167,11 @@ impl<S: Stream> Conn<S> {
         Ok(Self { client, links, look, assignment, ..self })
     }
 
-    /// Sends the client bytes of a reply, which are in this form.
+    /// Sends the client bytes of a reply, which are in `form`.
     ///
     /// # Errors
-    /// [`End::ClientStalled`], when it takes none for `stall_timeout`; [`End::ClientGone`], when its connection is broken.
+    /// [`End::ClientStalled`], when the client takes no byte for `stall_timeout`; [`End::ClientGone`], when
+    /// its connection is broken.
     pub(crate) fn deliver(&mut self, bytes: &[u8], form: Form) -> impl Future<Output = Result<(), End>> {
         self.client.deliver(bytes, form, self.shared.settings.stall_timeout)
     }
@@ -175,13 +180,14 @@ impl<S: Stream> Conn<S> {
         self.look.reset(interval);
     }
 
-    /// What a reply of one of the cluster's coordinators says.
+    /// Judges a reply of one of the cluster's coordinators.
     pub(crate) fn verdict(&self, method: &Method, reply: &Facts) -> Verdict {
         verdict(method, reply, self.fleet.cluster.flavor.family())
     }
 }
 
-/// How often an idle connection looks at what it has: often enough for sessions that are to be touched.
+/// Returns how often an idle connection looks after its links and sessions: often enough to touch its
+/// sessions in time.
 pub(crate) fn look_interval<S: Stream>(fleet: &Fleet<S>) -> Duration {
     fleet.room.upkeep.map_or(LOOK_INTERVAL, |upkeep| LOOK_INTERVAL.min(upkeep.touch_after()))
 }

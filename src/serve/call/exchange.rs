@@ -1,4 +1,4 @@
-//! One request over one link, and its reply back: sent, awaited, relayed while it is scanned for its end.
+//! One exchange: sends a request on a link, awaits the reply, and relays it while scanning for its end.
 
 use tokio::time::sleep;
 
@@ -24,7 +24,8 @@ use crate::wire::facts::Facts;
 use crate::wire::method::Role;
 use crate::wire::verdict::Verdict;
 
-/// Sends a request on a link and awaits its reply. The link comes back with the answer if it is fit for another call.
+/// Sends a request on a link and awaits the reply. The link comes back with the answer if it is fit for
+/// another call.
 pub(crate) async fn exchange<S: Stream>(
     conn: &mut Conn<S>,
     mut link: Box<Link<S>>,
@@ -34,12 +35,12 @@ pub(crate) async fn exchange<S: Stream>(
     if !request.ends_for_sure() {
         link.made.note_doubt();
     }
-    // A statement runs from the moment that it is sent.
+    // A statement counts as running from the moment it is sent.
     let statement = request.method().role == Role::Statement;
     let mut running = statement.then(|| link.coordinator.count_running());
     let sent = sending::send_piece(conn, &mut link, request, Phase::NothingWritten).await;
     if sent.is_err() || !request.complete {
-        // Boxed: few requests are so large, and all would hold what it takes.
+        // Boxed: few requests are so large, but every call would need room for this.
         if let Some((reply, bytes)) = Box::pin(sending::send_rest(conn, &mut link, request, sent)).await? {
             let verdict = note_reply(conn, &link, request, reply.facts(), running);
             return Ok(Answered { reply, verdict, bytes, link: None });
@@ -51,12 +52,13 @@ pub(crate) async fn exchange<S: Stream>(
         let read = if request.ends_for_sure() {
             await_reply(conn, &mut link).await
         } else {
-            // Boxed: hardly any call waits for this.
+            // Boxed: hardly any call waits here.
             Box::pin(await_doubtful(conn, &mut link)).await
         };
         let received = match read {
             Ok(read) => {
-                // Made when it begins: between a request and its reply others have the processor's cache.
+                // Created only when the reply begins, so that a call that waits occupies less of the
+                // processor's cache.
                 let incoming = begun.get_or_insert_with(|| Incoming::to(request, form, deliver));
                 receive(conn, read, (&mut link, request), incoming, &mut running)?
             }
@@ -65,7 +67,7 @@ pub(crate) async fn exchange<S: Stream>(
         if let Some(chunk) = &received {
             let sent = match begun.as_mut().and_then(Incoming::take_held) {
                 None => conn.deliver(chunk, form).await,
-                // Boxed: few replies that were held are delivered before their end.
+                // Boxed: few replies that were held are delivered before they end.
                 Some(held) => Box::pin(send_both(conn, held, chunk)).await,
             };
             if let Err(end) = sent {
@@ -80,7 +82,7 @@ pub(crate) async fn exchange<S: Stream>(
     }
 }
 
-/// Takes in what came of a reply; returns what of it the client is to have at once.
+/// Takes the bytes of a reply that have come; returns those that the client gets at once.
 fn receive<S: Stream>(
     conn: &Conn<S>,
     read: Result<Chunk, LostCause>,
@@ -93,7 +95,8 @@ fn receive<S: Stream>(
     conn.shared.metrics.bytes.add(Direction::ToClient, chunk.len() as u64);
     let done = incoming.reply.is_done();
     if done {
-        // Before the client has the last byte: it may use a handle on another connection at once.
+        // This happens before the client has the last byte, because it may then use a handle on another
+        // connection at once.
         let verdict = note_reply(conn, link, request, incoming.reply.facts(), running.take());
         incoming.verdict = Some(verdict);
     }
@@ -109,13 +112,14 @@ fn receive<S: Stream>(
     Ok(None)
 }
 
-/// What was held of the reply's head goes first.
+/// Sends the held head of the reply, and then the chunk.
 async fn send_both<S: Stream>(conn: &mut Conn<S>, held: Body, chunk: &[u8]) -> Result<(), End> {
     conn.deliver(&held, held.form).await?;
     conn.deliver(chunk, held.form).await
 }
 
-/// The client is gone, or as good as gone, before it has all of its reply: a link that others share is not lost with it.
+/// Ends an exchange whose client is gone, or as good as gone, before it has all of its reply. A link that
+/// others share is kept: the rest of the reply is read in the background.
 fn leave<S: Stream>(
     conn: &mut Conn<S>,
     link: Box<Link<S>>,
@@ -144,7 +148,7 @@ fn leave<S: Stream>(
     end.into()
 }
 
-/// Waits for bytes of the reply: for as long as it takes, while both sides live. A client that is gone is noticed; one
+/// Waits for bytes of the reply, for as long as both sides live. A client that is gone is noticed; a client
 /// that has only finished sending gets its reply.
 pub(crate) async fn await_reply<S: Stream>(
     conn: &mut Conn<S>,
@@ -158,8 +162,9 @@ pub(crate) async fn await_reply<S: Stream>(
     }
 }
 
-/// As [`await_reply`], for a request that its coordinator may not take for a whole one: then no reply will come, and
-/// a client that sent the rest would have to be there to do so. Nobody else needs to wait for its link for that long.
+/// Does what [`await_reply`] does, for a request that the coordinator may not see as a whole one. In that
+/// case no reply will come, and the wait ends after [`UNSURE_FOR`], or as soon as the client has finished
+/// sending, because then it cannot send the rest. So no other call waits longer for the link.
 async fn await_doubtful<S: Stream>(
     conn: &mut Conn<S>,
     link: &mut Link<S>,
@@ -173,7 +178,7 @@ async fn await_doubtful<S: Stream>(
     }
 }
 
-/// What a reply says of its call, which is judged here and nowhere else; the table learns from it.
+/// Judges the reply of a call, which happens only here, and updates the table from it.
 fn note_reply<S: Stream>(
     conn: &Conn<S>,
     link: &Link<S>,
@@ -183,7 +188,7 @@ fn note_reply<S: Stream>(
 ) -> Verdict {
     let verdict = conn.verdict(request.method(), reply);
     if request.own {
-        // A handle in it may be a former one of a session that goes on elsewhere.
+        // A handle in it may be a former one of a session that has moved.
         return verdict;
     }
     let call = Call {
@@ -201,7 +206,7 @@ fn note_reply<S: Stream>(
     verdict
 }
 
-/// Puts the link back and notes where the connection was last, and whether its coordinator takes work.
+/// Puts the link back, and notes which coordinator answered last and whether it takes work.
 pub(crate) fn finish<S: Stream>(
     conn: &mut Conn<S>,
     coordinator: &Coordinator,
@@ -209,7 +214,8 @@ pub(crate) fn finish<S: Stream>(
 ) -> CallOutcome {
     conn.past.last = Some(coordinator.id);
     if answered.verdict == Verdict::ShuttingDown {
-        // Else the coordinator whose sessions leave it would look like the least loaded to the clients that come back.
+        // Otherwise the coordinator, whose sessions leave it, would look like the least loaded to the clients
+        // that come back.
         conn.fleet.note_shutting_down(coordinator);
     }
     let outcome = answered.outcome();

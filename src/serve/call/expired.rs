@@ -1,6 +1,7 @@
-//! Sessions that were idle for longer than their `IDLE_SESSION_TIMEOUT`: the router has closed them, because its own calls
-//! keep their coordinators from doing so, and tells their clients what a coordinator would. So it does of those that are gone
-//! where they were last, and perhaps not where they were before they moved, and of those that ended with their links.
+//! Calls whose session is over. The router itself closes sessions that are idle for longer than their
+//! `IDLE_SESSION_TIMEOUT`, because its touches keep their coordinators from doing so; and it tells clients
+//! what a coordinator would say. It also answers for sessions that are gone from where they were last, which
+//! a former coordinator may still have, and for sessions that ended with their links.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -24,10 +25,11 @@ use crate::wire::facts::{GuidText, Handle};
 use crate::wire::hs2::reply::SqlState;
 use crate::wire::method::Role;
 
-/// The connection uses the session that a call is for as long as the call is under way, if it has one that is known.
+/// Marks the session of a call as in use for as long as the call is under way, if the call has a session that
+/// is known.
 ///
 /// # Errors
-/// That session is over.
+/// [`Ended`], when that session is over.
 pub(crate) fn use_session<S: Stream>(conn: &mut Conn<S>, request: &Request) -> Result<(), Ended> {
     let (method, facts) = (request.method(), request.facts());
     let session = session_of(method, facts);
@@ -45,14 +47,14 @@ pub(crate) fn use_session<S: Stream>(conn: &mut Conn<S>, request: &Request) -> R
     if let Some(coordinator) = activity.lost() {
         return Err(Ended::Lost(coordinator));
     }
-    // Of an operation its coordinator says itself that it is gone.
+    // The coordinator itself says so for an operation.
     let over =
         session.and_then(|session| Some(Ended::NotLive(session, conn.fleet.table.not_live(&session)?)));
     over.map_or(Ok(()), Err)
 }
 
-/// Tells a client that the session of its call is over, and what the call counts as then; none if the call is for its
-/// coordinator to answer all the same.
+/// Tells a client that the session of its call is over; returns what the call counts as, or none if the
+/// coordinator must answer the call all the same.
 pub(crate) async fn tell_over<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
@@ -67,9 +69,9 @@ pub(crate) async fn tell_over<S: Stream>(
     }
 }
 
-/// Tells a client that the session of its call has ended with the link to its coordinator. The process that answers there
-/// now may say yes to whatever it does not look up (Spark: `SparkSQLCLIService` `getInfo`), so it is not asked. To close
-/// such a session succeeds, and it is forgotten.
+/// Tells a client that the session of its call has ended with the link to its coordinator. The coordinator's
+/// new process is not asked, because it may say yes to whatever it does not look up (Spark:
+/// `SparkSQLCLIService` `getInfo`). To close such a session succeeds, and it is forgotten.
 pub(crate) async fn tell_lost<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
@@ -89,7 +91,7 @@ pub(crate) async fn tell_lost<S: Stream>(
 }
 
 /// Tells a client that what its call names is gone with a coordinator that was removed. To close such a
-/// session succeeds, and the session is forgotten.
+/// session succeeds, and it is forgotten.
 pub(crate) async fn tell_removed<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
@@ -106,7 +108,7 @@ pub(crate) async fn tell_removed<S: Stream>(
     refuse::refuse(conn, request, service, &answer, CallOutcome::Lost).await
 }
 
-/// Says that a session is closed that is gone.
+/// Answers a call that closes a session which is already gone.
 async fn tell_closed<S: Stream>(conn: &mut Conn<S>, request: &Request) -> Result<CallOutcome, End> {
     if let Some(session) = request.facts().handle() {
         conn.attached.forget(&session.guid);
@@ -125,7 +127,8 @@ async fn tell<S: Stream>(
 }
 
 /// Tells a client that its session has expired, in Impala's words. To close such a session succeeds (Impala:
-/// `impala-hs2-server.cc` `CloseSession`), which its coordinator says as long as it has it.
+/// `impala-hs2-server.cc` `CloseSession`). As long as the coordinator has the session, the coordinator says
+/// so.
 async fn tell_expired<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
@@ -145,13 +148,13 @@ async fn tell_expired<S: Stream>(
     Ok(Some(CallOutcome::Reply))
 }
 
-/// What Impala says of a session that it does not have (`impala-server.cc` `GetSessionState`).
+/// Returns what Impala says about a session that it does not have (`impala-server.cc` `GetSessionState`).
 fn invalid(session: &Handle) -> String {
     format!("Invalid session id: {}\n", GuidText(session.guid))
 }
 
-/// What Impala says (`impala-server.cc` `GetSessionState`; `Status::GetDetail` ends the line). The time is UTC: which zone its
-/// coordinator is in is not known.
+/// Returns what Impala says about an expired session (`impala-server.cc` `GetSessionState`;
+/// `Status::GetDetail` ends the line). The time is UTC, because the coordinator's time zone is not known.
 fn words(expired: Expired, last: SystemTime) -> String {
     let last = OffsetDateTime::from(last);
     let (date, time) = (last.date(), last.time());
@@ -176,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_are_impalas() {
+    fn an_expired_session_is_told_of_in_impalas_words() {
         let expired = Expired { timeout: Duration::from_mins(1), last: clock::now(), closed: true };
         let last = SystemTime::UNIX_EPOCH + Duration::from_millis(1_792_926_000_007);
         let expected = "Client session expired due to more than 60s of inactivity (last activity was at: \

@@ -1,5 +1,5 @@
-//! A call goes to the coordinator that it belongs to: again if that is safe, elsewhere if its session can move, and if it
-//! cannot be answered the client is told so.
+//! Sends a call to the coordinator that it belongs to. If that fails, the call is sent again if that is safe,
+//! or goes elsewhere if its session can move; otherwise the client gets an error.
 
 use std::sync::Arc;
 
@@ -24,15 +24,15 @@ use crate::session::table::Cause;
 use crate::wire::method::{Retry, Role};
 use crate::wire::verdict::Verdict;
 
-/// What came of sending a call to one coordinator.
+/// The result of sending a call to one coordinator.
 enum Attempt {
     /// The client has its reply.
     Answered(CallOutcome),
     Failed(Failed),
 }
 
-/// Sends a call to the coordinator that it belongs to, or to the one that its session moves to: that may be lost in the
-/// meantime, too. To none after as many moves as there are coordinators.
+/// Sends a call to the coordinator that it belongs to, or to the one that its session moves to, which may be
+/// lost in the meantime, too. Gives up after as many moves as there are coordinators.
 pub(crate) async fn forward<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
@@ -60,8 +60,8 @@ pub(crate) async fn forward<S: Stream>(
     }
 }
 
-/// Handles a call whose coordinator was removed as if the coordinator were lost: opens its session elsewhere
-/// and sends the call there, or tells its client that the session is gone.
+/// Handles a call whose coordinator was removed as if that coordinator were lost: opens the session elsewhere
+/// and sends the call there, or tells the client that the session is gone.
 pub(crate) async fn forward_from_removed<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
@@ -74,7 +74,7 @@ pub(crate) async fn forward_from_removed<S: Stream>(
     }
 }
 
-/// Sends a call to one coordinator, again if that is safe.
+/// Sends a call to one coordinator, and again if that is safe.
 async fn attempt<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
@@ -90,7 +90,7 @@ async fn attempt<S: Stream>(
                 return Ok(Attempt::Failed(Failed::Left));
             }
             Ok(link) => match conn.in_use.as_ref().and_then(InUse::lost) {
-                // Nothing was sent on this one.
+                // Nothing was sent on this link.
                 Some(lost) => {
                     conn.links.put(link);
                     return Ok(Attempt::Failed(Failed::SessionLost(lost)));
@@ -133,8 +133,8 @@ async fn attempt<S: Stream>(
     }
 }
 
-/// When the client gets the reply: not before its end if it may be a refusal after which the call goes elsewhere, or the
-/// answer to a second try.
+/// When the client gets the reply: not before its end if it may be a refusal after which the call goes
+/// elsewhere, or the answer to a second try.
 fn deliver(request: &Request, again: bool) -> Deliver {
     let may_go_on = request.hold.is_some() || request.doubt.is_some();
     match again {
@@ -144,15 +144,15 @@ fn deliver(request: &Request, again: bool) -> Deliver {
     }
 }
 
-/// Whether the session of a call is not where the call is about to be sent, or is about to leave: a coordinator that is lost
-/// does not keep it for calls that wait for a link.
+/// Returns whether the session of a call is not on this coordinator, or is about to leave it. A coordinator
+/// that is lost does not keep a session for calls that wait for a link.
 fn has_left<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordinator) -> bool {
-    let seated = request.hold.is_some() && request.method().role != Role::Profile;
-    let session = session_of(request.method(), request.facts()).filter(|_| seated);
+    let held = request.hold.is_some() && request.method().role != Role::Profile;
+    let session = session_of(request.method(), request.facts()).filter(|_| held);
     session.is_some_and(|session| conn.fleet.table.has_left(&session.guid, coordinator.id))
 }
 
-/// Puts the handle into a request that its session has on this coordinator.
+/// Writes the handle that the session has on this coordinator into the request.
 fn name_session<S: Stream>(conn: &Conn<S>, request: &mut Request, coordinator: CoordinatorId) {
     if !request.hold.as_ref().is_some_and(|hold| hold.moved) {
         return;
@@ -167,7 +167,8 @@ fn name_session<S: Stream>(conn: &Conn<S>, request: &mut Request, coordinator: C
     request.name_session(position, &there.unwrap_or(session));
 }
 
-/// Where the session of such a call has gone; none if it does not arrive in time.
+/// Waits until the session of a call has moved; returns its coordinator, or none if the session does not
+/// arrive in time.
 async fn follow<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
@@ -180,12 +181,15 @@ async fn follow<S: Stream>(
     }
     let owner = conn.fleet.table.session_owner(&session.guid);
     let owner = owner.and_then(|owner| conn.fleet.cluster.coordinator(owner));
-    // If it was closed meanwhile, the one that had it has the words for that.
+    // If the session was closed meanwhile, its former coordinator gives the error.
     Some(owner.unwrap_or_else(|| Arc::clone(coordinator)))
 }
 
-/// What the client is to have of its reply, and what the call counts as; unless that is a refusal, which may not be the last
-/// word.
+/// Returns the bytes that the client is still to get and what the call counts as.
+///
+/// # Errors
+/// [`Failed`], when the coordinator refused the call and another one may take it, or when the session has
+/// moved meanwhile.
 fn judged<S: Stream>(
     conn: &mut Conn<S>,
     request: &Request,
@@ -201,7 +205,7 @@ fn judged<S: Stream>(
         }
     }
     let outcome = exchange::finish(conn, coordinator, answered);
-    // It was lost for others, and has answered after all.
+    // The session had moved because this coordinator seemed lost, but it has answered after all.
     if !bytes.is_empty() && request.effect.is_of_session() && has_left(conn, request, coordinator) {
         let (phase, cause) = (Phase::Waiting, LostCause::SessionMoved);
         return Err(Failed::Lost(Lost { phase, client_has_some: false, cause }));
@@ -217,8 +221,8 @@ fn judged<S: Stream>(
     Ok((bytes, outcome))
 }
 
-/// The session of a call that succeeded counts nowhere, but lives. That a session is named proves nothing where its
-/// coordinator does not look it up (Spark: `SparkSQLCLIService` `getInfo`).
+/// Counts the session of a call that succeeded, if it is counted nowhere: it is alive. A call proves that
+/// only if the coordinator looks the session up for it (Spark does not: `SparkSQLCLIService` `getInfo`).
 fn count_again<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordinator) {
     let looks = conn.fleet.cluster.flavor.pings_sessions() || request.method().proves_session;
     let session = session_of(request.method(), request.facts()).filter(|_| looks);
@@ -239,7 +243,7 @@ async fn give_up<S: Stream>(
     match failed {
         Failed::NoLink(no_link) => {
             if conn.past.beeswax == Some(coordinator.id) && service == Service::Beeswax {
-                // Its session is lost: the next call begins another.
+                // The Beeswax session is lost: the next call begins another one.
                 conn.past.beeswax = None;
             }
             let answer = NoAnswer::no_link(conn.id, coordinator, &no_link);
@@ -261,7 +265,7 @@ async fn give_up<S: Stream>(
     }
 }
 
-/// Forgets a session that its coordinator has ended. What a former coordinator says of it means nothing.
+/// Forgets a session that its coordinator has ended. What a former coordinator says about it means nothing.
 fn forget_session<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordinator) {
     let named = request.hold.as_ref().filter(|_| request.method().role != Role::Profile);
     if let Some(session) = named.and_then(|_| request.facts().handle())
@@ -271,7 +275,8 @@ fn forget_session<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Co
     }
 }
 
-/// The second try of a close or cancel: that there is no such handle any more means that the first one had its effect.
+/// Finishes the second try of a close or cancel. If the handle no longer exists, the first try had its
+/// effect.
 async fn finish_again<S: Stream>(
     conn: &mut Conn<S>,
     request: &Request,
@@ -293,7 +298,8 @@ async fn finish_again<S: Stream>(
     Ok(outcome)
 }
 
-/// Tells the client that its call was lost with its link; if it has some of the reply, only the connection can end.
+/// Tells the client that its call was lost with its link. If it has a part of the reply, its connection must
+/// end.
 async fn refuse_lost<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,

@@ -1,4 +1,4 @@
-//! A reply that comes: what of it waits for its end, and what its client has.
+//! A reply that is being received: what is held until its end, and whether the client has some of it.
 
 use crate::net::flow::Chunk;
 use crate::net::stream::Stream;
@@ -10,21 +10,21 @@ use crate::serve::message::reply::Reply;
 use crate::serve::message::request::Request;
 use crate::wire::verdict::Verdict;
 
-/// A reply that comes.
+/// A reply that is being received.
 pub(crate) struct Incoming {
     pub reply: Box<Reply>,
     deliver: Deliver,
-    /// What of it waits for its end.
+    /// The bytes that are held until the reply ends.
     pub bytes: Body,
     pub client_has_some: bool,
-    /// What it says of the call, once it has ended.
+    /// The verdict, once the reply has ended.
     pub verdict: Option<Verdict>,
-    /// Whether it has ended and its link is fit for another call.
+    /// Whether the reply has ended and the link is fit for another call.
     pub leaves_fit: bool,
 }
 
 impl Incoming {
-    /// To a request, of which nothing has come; it goes to the client in this form.
+    /// Creates the reply to a request; nothing has come yet. The reply goes to the client in `form`.
     pub(crate) fn to(request: &Request, form: Form, deliver: Deliver) -> Self {
         let reply = Reply::boxed(request.method(), request.facts());
         Self {
@@ -37,7 +37,7 @@ impl Incoming {
         }
     }
 
-    /// Takes the reply's part of a chunk, and leaves no more in it.
+    /// Takes the reply's part of a chunk, and removes everything else from the chunk.
     pub(crate) fn take<S: Stream>(
         &mut self,
         chunk: &mut Chunk,
@@ -50,13 +50,13 @@ impl Incoming {
         Ok(())
     }
 
-    /// Whether what came with a chunk waits for the reply's end.
+    /// Returns whether a chunk is held until the reply ends.
     pub(crate) fn waits(&self, chunk: &[u8]) -> bool {
         let bytes = self.bytes.len() + chunk.len();
         !self.reply.is_checked() || (!self.client_has_some && self.deliver.holds(bytes))
     }
 
-    /// What waited, if anything did.
+    /// Takes the held bytes out; none if there are none.
     pub(crate) fn take_held(&mut self) -> Option<Body> {
         (!self.bytes.is_empty()).then(|| self.bytes.take())
     }

@@ -1,6 +1,6 @@
-//! Looking after sessions whose links are shared. A link of one's own tells a coordinator that its client is there; a shared
-//! one does not, so the router closes what a vanished client left, keeps what an idle one still wants, and closes what it has
-//! kept for as long as the session's own idle timeout says.
+//! Touches sessions whose links are shared. A link of its own tells a coordinator that a session's client is
+//! there; a shared link does not. So the router touches the sessions of idle clients for as long as the
+//! sessions' own idle timeouts allow. (Upkeep closes what vanished clients left and what has expired.)
 
 use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
@@ -15,16 +15,16 @@ use crate::wire::facts::Guid;
 use crate::wire::hs2;
 use crate::wire::verdict::Verdict;
 
-/// Looks at what an idle connection has, and again after a while.
+/// Touches the sessions of an idle connection, and sets the timer for the next look.
 pub(crate) async fn look_after_sessions<S: Stream>(conn: &mut Conn<S>) {
     touch_sessions(conn).await;
-    // Operations that are open on it end on whatever connection.
+    // While the router drains, it looks often: operations of this connection may end on any connection.
     let interval = if conn.leaving { DRAIN_LOOK_INTERVAL } else { look_interval(&conn.fleet) };
     conn.look_in(interval);
 }
 
-/// Touches the connection's sessions before their coordinators close them for want of links: each as long as its clients
-/// have been idle for less than the session's own idle timeout.
+/// Touches the connection's sessions before their coordinators close them for want of links, for as long as
+/// their clients have been idle for less than the sessions' own idle timeouts.
 pub(crate) async fn touch_sessions<S: Stream>(conn: &mut Conn<S>) {
     let Some(upkeep) = conn.fleet.room.upkeep else { return };
     let (now, after) = (clock::now(), upkeep.touch_after());
@@ -33,7 +33,8 @@ pub(crate) async fn touch_sessions<S: Stream>(conn: &mut Conn<S>) {
     }
     conn.touched = now;
     for guid in conn.attached.sessions() {
-        // One that was used since the last time, but long ago, would otherwise wait for twice as long.
+        // Half the time, because a session that was used soon after the last look would otherwise go
+        // untouched for twice as long.
         if let Some(session) = conn.fleet.table.to_touch(&guid, now, after / 2) {
             touch(conn, &guid, session).await;
         }
@@ -49,7 +50,7 @@ async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Target) {
     let grant = port.and_then(|port| port.claim(conn.holder(), Purpose::Work, Kind::Any));
     let Some(grant) = grant else { return };
     let Ok(link) = linking::link_of(conn, grant, hs2::PING).await else { return };
-    // While the link was dialed, perhaps: a coordinator that is lost does not keep it.
+    // The session may have moved while the link was dialed, because its coordinator is lost.
     if conn.fleet.table.has_left(guid, session.coordinator) {
         return link.put_back();
     }
@@ -69,7 +70,8 @@ async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Target) {
             conn.fleet.table.count_again(guid, &coordinator);
         }
     }
-    // One that can move may have been lost with its coordinator: its next call finds that out and opens it again.
+    // A session that can move may have been lost with its coordinator: its next call finds that out and opens
+    // it again.
     let may_come_back = conn.fleet.table.may_leave(guid, Cause::Lost) != Err(Pinned::Immovable);
     if verdict == Some(Verdict::NoSuchSession) && !may_come_back {
         conn.fleet.table.remove_session(guid);

@@ -1,4 +1,5 @@
-//! What sessions that moved leave behind. It is open by a handle that their clients have, so it is closed when they are.
+//! Closes leftovers: what a session that moved leaves open on its former coordinators. The client's handle
+//! still opens it there, so it is closed together with the session.
 
 use tokio::time::timeout;
 
@@ -15,7 +16,7 @@ use crate::wire::facts::Handle;
 use crate::wire::method::Role;
 use crate::wire::verdict::Verdict;
 
-/// The leftovers of the session that a request closes.
+/// Returns the leftovers of the session that a request closes.
 pub(crate) fn of_closed_session<S: Stream>(
     conn: &Conn<S>,
     request: &Request,
@@ -28,8 +29,8 @@ pub(crate) fn of_closed_session<S: Stream>(
     Some(leftovers.map(|leftover| SessionLeftover { session, leftover }).collect())
 }
 
-/// Closes sessions where they are of no more use: what is left of one that its client has closed where it is now, whose
-/// handle would still open it there, or that came back to a coordinator. What cannot be reached ends with its links.
+/// Closes the leftovers of sessions that were closed, or that came back to a coordinator where they had left
+/// one. A leftover that cannot be reached ends with its links.
 pub(crate) async fn close_leftovers<S: Stream>(conn: &mut Conn<S>) -> Result<(), End> {
     let leftovers = std::mem::take(&mut conn.leftovers);
     if leftovers.is_empty() {

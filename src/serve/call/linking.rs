@@ -1,4 +1,4 @@
-//! The link that a call is sent on: one that is idle, one that is dialed, or one that it waits for.
+//! Gets the link for a call: an idle one, a newly dialed one, or one that the call waits for.
 
 use std::sync::Arc;
 
@@ -24,9 +24,9 @@ use crate::wire::method::{Method, Retry};
 /// Why a call has no link.
 #[derive(Debug)]
 pub(crate) enum Unlinked {
-    /// Its client's connection ends.
+    /// The client's connection ends.
     Client(End),
-    /// The coordinator gives none.
+    /// There is no link to the coordinator.
     NoLink(NoLink),
 }
 
@@ -42,10 +42,10 @@ impl From<NoLink> for Unlinked {
     }
 }
 
-/// The link to a candidate: by what it was granted, or the connection's own.
+/// Returns the link to a candidate: the granted one, or one of the connection's own.
 ///
 /// # Errors
-/// As [`link_to`].
+/// The same as [`link_to`].
 pub(crate) async fn link_for<S: Stream>(
     conn: &mut Conn<S>,
     candidate: &mut Candidate<S>,
@@ -58,11 +58,12 @@ pub(crate) async fn link_for<S: Stream>(
     }
 }
 
-/// The link to a coordinator's service; dialed if there is none. Waits if there is no room for it.
+/// Returns a link to a coordinator's service; dials one if there is none, and waits if there is no room for
+/// it.
 ///
 /// # Errors
-/// [`Unlinked::Client`], when the client left while it waited; [`Unlinked::NoLink`], when the coordinator was not reached, has
-/// no room for so long, or does not accept the login.
+/// [`Unlinked::Client`], when the client leaves meanwhile; [`Unlinked::NoLink`], when the coordinator cannot
+/// be reached, has no room within `queue_timeout`, or does not accept the login.
 pub(crate) async fn link_to<S: Stream>(
     conn: &mut Conn<S>,
     coordinator: &Arc<Coordinator>,
@@ -84,8 +85,8 @@ pub(crate) async fn link_to<S: Stream>(
     Box::pin(new_link(conn, coordinator, service, request)).await
 }
 
-/// A link that is not there yet: one that is dialed, or was granted after a wait. What can go elsewhere does not wait where
-/// nothing is answered any more.
+/// Gets a link that does not exist yet or is busy: dials it, or waits for it. A call that can go elsewhere
+/// stops waiting when nothing on the port is answered any more.
 async fn new_link<S: Stream>(
     conn: &mut Conn<S>,
     coordinator: &Arc<Coordinator>,
@@ -121,14 +122,15 @@ async fn new_link<S: Stream>(
     }
 }
 
-/// Whose place the link of a request uses: its end may not be where its coordinator sees it, whoever sends it, and then
-/// the link is held until that is sure.
+/// Returns the holder that a request's slot is counted for. If the coordinator may see the request end
+/// elsewhere, the slot is counted for the client's address, because the link is then held until that is sure.
 fn holder_for<'a, S: Stream>(conn: &'a Conn<S>, request: &Request) -> Holder<'a> {
     let holder = conn.holder();
     if request.ends_for_sure() { holder } else { Holder { unproven: Some(conn.client.address()), ..holder } }
 }
 
-/// The link that was granted, unless a look shows that it was closed: then, or if only a slot was granted, a new one.
+/// Returns the granted link; dials a new one if a look shows that it was closed, or if only a slot was
+/// granted.
 pub(crate) async fn link_of<S: Stream>(
     conn: &mut Conn<S>,
     grant: Grant<S>,
@@ -140,8 +142,8 @@ pub(crate) async fn link_of<S: Stream>(
     }
 }
 
-/// A new link, as long as there is a client to dial for. For one that has only finished sending no login is begun or waited
-/// for.
+/// Dials a new link for as long as the client is there. If the link needs a login, the dial also ends when
+/// the client has finished sending.
 async fn dial<S: Stream>(conn: &mut Conn<S>, slot: Slot<S>) -> Result<Box<Link<S>>, Unlinked> {
     let (logs_in, client) = (conn.links.logs_in(), &conn.client);
     let gone = async { if logs_in { client.closed().await } else { client.gone().await } };
@@ -161,7 +163,7 @@ async fn dial<S: Stream>(conn: &mut Conn<S>, slot: Slot<S>) -> Result<Box<Link<S
     Ok(link)
 }
 
-/// How hard to look at a link before a call is sent on it.
+/// Returns how closely to look at a link before a call is sent on it.
 fn look(method: &Method) -> Look {
     if wants_live_link(method.retry) { Look::Closely } else { Look::Briefly }
 }

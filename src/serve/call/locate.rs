@@ -1,5 +1,5 @@
-//! Handles that the table lacks: every coordinator is asked, with the client's own links and credentials, who has it. What
-//! may be asked, and what the answers mean, is decided in [`crate::session::locate`].
+//! Locates handles that the table lacks: asks every coordinator, under the client's own credentials, which of
+//! them has it. [`crate::session::locate`] decides what may be asked and what the answers mean.
 
 pub(crate) mod round;
 
@@ -31,13 +31,13 @@ use crate::wire::facts::{Facts, GuidText};
 use crate::wire::method::Method;
 use crate::wire::verdict::Verdict;
 
-/// A question is given up after so many times `connect_timeout`: once for the dial, once for everything else.
+/// A lookup is given up after this many times `connect_timeout`: once for the dial, once for everything else.
 const PATIENCE: u32 = 2;
 
-/// Where a call goes, once everybody was asked if it names what the table lacks.
+/// Decides where a call goes; if the table lacks the handle that it names, the coordinators are asked first.
 ///
 /// # Errors
-/// The client is gone.
+/// [`End::ClientGone`], when the client leaves meanwhile.
 pub(crate) async fn decided<S: Stream>(
     conn: &mut Conn<S>,
     method: &'static Method,
@@ -47,15 +47,16 @@ pub(crate) async fn decided<S: Stream>(
         Plan::Locate(question) => question,
         plan => return Ok(Decided::Known(plan)),
     };
-    // Boxed: few calls ever ask.
+    // Boxed: few calls need to locate.
     Box::pin(locate_owner(conn, question, method, request)).await.map(Decided::Asked)
 }
 
-/// Where a call goes whose handle the table lacks: to the owner, or to one who knows what is wrong with the handle; if
-/// nobody was asked or nobody answered, where it would go if there were nobody to ask. Takes [`PATIENCE`] at most.
+/// Returns where a call goes whose handle the table lacks: to the owner, or else to a coordinator that can
+/// say what is wrong with the handle. If no coordinator was asked or answered, it goes where it would go
+/// without a lookup. Takes [`PATIENCE`] times `connect_timeout` at most.
 ///
 /// # Errors
-/// The client is gone.
+/// [`End::ClientGone`], when the client leaves meanwhile.
 async fn locate_owner<S: Stream>(
     conn: &mut Conn<S>,
     question: Question,
@@ -71,8 +72,8 @@ async fn locate_owner<S: Stream>(
     })
 }
 
-/// Where a call goes whose coordinator was located and has not what it names: it was wrong then, or it has ended
-/// it since. The others are asked, once.
+/// Locates the handle of a call again, once, whose located coordinator does not have it. That coordinator was
+/// wrong then, or has ended the session or operation since. Asks all coordinators but that one.
 pub(crate) async fn locate_elsewhere<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
@@ -84,7 +85,7 @@ pub(crate) async fn locate_elsewhere<S: Stream>(
     let Some(question) = request.doubt.take().filter(|_| lacks_it && request.is_whole()) else {
         return Ok(None);
     };
-    tracing::debug!(coordinator = %wrong.name, handle = ?question.handle(), "it was located there, and is not there");
+    tracing::debug!(coordinator = %wrong.name, handle = ?question.handle(), "not found where it was located");
     let handle = question.handle();
     conn.in_use = None;
     conn.attached.forget(&handle.guid);
@@ -96,13 +97,14 @@ pub(crate) async fn locate_elsewhere<S: Stream>(
         Question::Operation(..) => conn.fleet.table.forget_operation(&handle),
     }
     let found = locate(conn, question, Some(wrong.id)).await?;
-    // As it is noted now.
+    // Refreshed from the table, which has changed.
     let _over = expired::use_session(conn, request);
     let found = found.filter(|found| found.is_claimed()).and_then(Finding::coordinator);
     Ok(found.and_then(|found| conn.fleet.cluster.coordinator(found)))
 }
 
-/// The coordinator that has the handle, or can say that it is not good, other than this one; none if nobody was asked.
+/// Returns the coordinator that has the handle, or that can say what is wrong with it, other than `except`;
+/// none if no coordinator was asked.
 async fn locate<S: Stream>(
     conn: &mut Conn<S>,
     question: Question,
@@ -122,7 +124,7 @@ async fn locate<S: Stream>(
                 let finding = Some(finding).filter(|it| except.is_none() || it.coordinator() != except);
                 return Ok(not_asked(conn, &question, LocateOutcome::Joined, finding));
             }
-            // Who asked gave up: this one asks.
+            // The connection that asked gave up, so this one asks.
             Some(None) => {}
             None => return Ok(not_asked(conn, &question, LocateOutcome::Limited, None)),
         }
@@ -138,7 +140,7 @@ async fn locate<S: Stream>(
     Ok(Some(finding))
 }
 
-/// Waits for its turn until the deadline, as long as the client is there; none if the time is over.
+/// Waits for `wanted` until the deadline, as long as the client is there; none if the time is over.
 async fn until<S: Stream, T>(
     conn: &Conn<S>,
     deadline: Instant,
@@ -193,7 +195,7 @@ async fn ask_all<S: Stream>(
     }
 }
 
-/// Takes in what was heard: the table knows the owner before the call goes on, and before others are told.
+/// Notes what was heard. The table knows the owner before the call goes on, and before others are told.
 fn note_heard<S: Stream>(conn: &mut Conn<S>, question: Question, finding: Finding, heard: Heard<S>) {
     let handle = question.handle();
     let outcome = match finding {
@@ -219,7 +221,7 @@ fn note_heard<S: Stream>(conn: &mut Conn<S>, question: Question, finding: Findin
         conn.links.note_refused();
     }
     for used in heard.links {
-        // A link that nothing more will be asked on would only cost its coordinator a service thread.
+        // A link that no further call will use would only cost its coordinator a service thread.
         if !used.dialed || finding.coordinator() == Some(used.link.coordinator.id) {
             conn.links.put(used.link);
         }

@@ -1,4 +1,4 @@
-//! One call after the other.
+//! One call: decide where it goes, open, forward, locate, move, refuse.
 
 pub(crate) mod attached;
 pub(crate) mod braking;

@@ -1,9 +1,9 @@
-//! A session moves: one of the connections that used it opens it again on another coordinator, over a link of its own, and
-//! calls that come meanwhile wait.
+//! Moves a session: one of the connections that used it opens it again on another coordinator, over a link of
+//! its own, while other calls of the session wait.
 //!
-//! That happens ahead of time, while its coordinator drains or shuts down, or at its next call: when the coordinator is
-//! lost, or refuses the call because it shuts down. The old session stays open where it was, for the profiles of its
-//! operations, and ends with the links to it.
+//! A session moves ahead of time while its coordinator drains or shuts down. Otherwise it moves at its next
+//! call, if the coordinator is lost, or refuses the call because it shuts down. The old session stays open as
+//! a leftover, for the profiles of its operations, and ends with the links to it.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -38,22 +38,22 @@ use crate::wire::verdict::Verdict;
 /// Why a session did not move.
 #[derive(Debug, thiserror::Error)]
 enum NotMoved {
-    /// It must stay, or went already.
+    /// It must stay, or has already moved.
     #[error(transparent)]
     Pinned(#[from] Pinned),
-    /// The connection that moved it has ended.
+    /// The connection that was moving it has ended.
     #[error("its connection has ended")]
     Client(End),
-    /// Nobody took it.
+    /// No coordinator took it.
     #[error("{0}")]
     Nowhere(String),
-    /// It took too long.
+    /// It took longer than [`MOVE_TIME`].
     #[error("it took longer than {MOVE_TIME:?}")]
     TimedOut,
 }
 
 impl NotMoved {
-    /// What it counts as where lines in the log are bounded.
+    /// Returns the kind that bounds the log lines about this.
     fn kind(&self) -> &'static str {
         match self {
             Self::Pinned(_) => "pinned",
@@ -64,8 +64,8 @@ impl NotMoved {
     }
 }
 
-/// Holds the session of a call, if it can move, where it is for as long as the call is under way. False if it is on its way,
-/// or shall leave first: see [`hold_in_time`].
+/// Holds the session of a call where it is while the call is under way, if the session can move. Returns
+/// false if the session is moving or must leave first: see [`hold_in_time`].
 pub(crate) fn hold_now<S: Stream>(conn: &Conn<S>, request: &mut Request) -> bool {
     let (moves, method) = (conn.fleet.moves.are_on(), request.method());
     if !moves && conn.fleet.room.upkeep.is_none() {
@@ -76,7 +76,7 @@ pub(crate) fn hold_now<S: Stream>(conn: &Conn<S>, request: &mut Request) -> bool
     !moves || (to_leave(conn, method, &session).is_none() && enters(conn, request, &session))
 }
 
-/// The coordinator that a session shall leave before a call.
+/// Returns the coordinator that a session must leave before this call, if any.
 fn to_leave<S: Stream>(conn: &Conn<S>, method: &Method, session: &Handle) -> Option<CoordinatorId> {
     if !method.is_new_work {
         return None;
@@ -84,8 +84,8 @@ fn to_leave<S: Stream>(conn: &Conn<S>, method: &Method, session: &Handle) -> Opt
     conn.fleet.table.session_owner(&session.guid).filter(|owner| conn.fleet.is_left(*owner))
 }
 
-/// Holds a session that [`hold_now`] could not, once it has left if it has to, and has arrived. If the call was refused
-/// instead, because its session is on its way for too long, what it counts as.
+/// Holds a session that [`hold_now`] could not hold: first moves it if it must leave, or waits until it has
+/// arrived. If that takes too long, the call is refused, and what it counts as is returned.
 pub(crate) async fn hold_in_time<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
@@ -102,7 +102,7 @@ pub(crate) async fn hold_in_time<S: Stream>(
     refuse::refuse(conn, request, Service::Hs2, &answer, CallOutcome::Refused).await.map(Some)
 }
 
-/// Enters the session, unless it is on its way.
+/// Holds the session unless it is moving; returns whether the call may go on.
 fn enters<S: Stream>(conn: &Conn<S>, request: &mut Request, session: &Handle) -> bool {
     match conn.fleet.table.hold(session, conn.links.user()) {
         Holding::Held(call) => request.hold = Some(call),
@@ -112,7 +112,7 @@ fn enters<S: Stream>(conn: &Conn<S>, request: &mut Request, session: &Handle) ->
     true
 }
 
-/// Enters the session as soon as it is not on its way; false if that does not come to be in time.
+/// Holds the session as soon as it is not moving; false if that takes longer than [`MOVE_TIME`].
 pub(crate) async fn enter<S: Stream>(conn: &Conn<S>, request: &mut Request, session: &Handle) -> bool {
     let deadline = (clock::now() + MOVE_TIME).into();
     loop {
@@ -120,7 +120,7 @@ pub(crate) async fn enter<S: Stream>(conn: &Conn<S>, request: &mut Request, sess
         if enters(conn, request, session) {
             return true;
         }
-        // Registered before it looks a second time: what ends in between is not missed.
+        // Enabled before the second look, so that a move that ends in between is not missed.
         ended.as_mut().enable();
         if !conn.fleet.table.is_moving(&session.guid) {
             continue;
@@ -131,8 +131,8 @@ pub(crate) async fn enter<S: Stream>(conn: &Conn<S>, request: &mut Request, sess
     }
 }
 
-/// Moves the session of a call that failed, if that is a reason to move and the call may be sent elsewhere; where to, if
-/// it moved, be it by somebody else.
+/// Moves the session of a call that failed, if the failure is a reason to move and the call may be sent
+/// elsewhere. Returns where the session is then, also if another connection moved it.
 pub(crate) async fn move_after<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
@@ -158,14 +158,14 @@ pub(crate) async fn move_after<S: Stream>(
     move_from(conn, request, coordinator.id, cause).await
 }
 
-/// The session of a call that may be sent where the session moves.
+/// Returns the session of a call, if the call may follow it to another coordinator.
 fn session_to_move(request: &Request) -> Option<Handle> {
     let may_move = request.hold.is_some() && request.is_whole() && request.method().role != Role::Profile;
     session_of(request.method(), request.facts()).filter(|_| may_move)
 }
 
 /// Moves the session of a call off a coordinator, if the call may be sent elsewhere. Returns where the
-/// session is then, also if somebody else moved it.
+/// session is then, also if another connection moved it.
 pub(crate) async fn move_from<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
@@ -193,7 +193,8 @@ fn cause_to_leave<S: Stream>(conn: &Conn<S>) -> Cause {
     Cause::Leaves { now: clock::now(), cooldown: conn.fleet.moves.settings.cooldown }
 }
 
-/// Moves the sessions of this connection that shall leave their coordinators, until the client wants something else.
+/// Moves the sessions of this connection that must leave their coordinators, until the client sends
+/// something.
 pub(crate) async fn leave_coordinators<S: Stream>(conn: &mut Conn<S>) -> Result<(), End> {
     let fleet = Arc::clone(&conn.fleet);
     for coordinator in fleet.cluster.coordinators().iter().map(|coordinator| coordinator.id) {
@@ -222,15 +223,15 @@ async fn take_away<S: Stream>(conn: &mut Conn<S>, session: &Guid, from: Coordina
     if fleet.table.may_leave(session, cause_to_leave(conn)).is_err() {
         return Ok(());
     }
-    // Waits for its turn no longer than for the move itself.
-    let Ok(Ok(_place)) = timeout(MOVE_TIME, fleet.moves.going.acquire()).await else { return Ok(()) };
+    // The wait for a turn takes no longer than the move itself may.
+    let Ok(Ok(_permit)) = timeout(MOVE_TIME, fleet.moves.going.acquire()).await else { return Ok(()) };
     match move_session(conn, session, vec![from], cause_to_leave(conn)).await {
         Err(NotMoved::Client(end)) => Err(end),
         Ok(_) | Err(_) => Ok(()),
     }
 }
 
-/// Moves a session to a coordinator that misses sessions.
+/// Moves a session to a coordinator that has too few sessions.
 async fn go_back<S: Stream>(
     conn: &mut Conn<S>,
     session: &Guid,
@@ -246,8 +247,8 @@ async fn go_back<S: Stream>(
     }
 }
 
-/// Opens a session again on a coordinator that is not to be avoided; from then on it is there. The first to be avoided is
-/// where it is.
+/// Opens a session again on a coordinator that is not in `avoided`, and moves it there. The first in
+/// `avoided` is the coordinator that the session is on.
 async fn move_session<S: Stream>(
     conn: &mut Conn<S>,
     guid: &Guid,
@@ -259,7 +260,7 @@ async fn move_session<S: Stream>(
         return Err(NotMoved::Pinned(Pinned::Immovable));
     }
     let fleet = Arc::clone(&conn.fleet);
-    // Dropped after the departure: who waits finds out how it ended.
+    // Dropped after the departure: whatever waits then sees how the move ended.
     let _ending = fleet.moves.ending();
     let departure = fleet.table.depart(guid, conn.links.user(), from, cause)?;
     let opened = timeout(MOVE_TIME, Box::pin(open_again(conn, &departure, avoided, cause))).await;
@@ -271,7 +272,7 @@ async fn move_session<S: Stream>(
                 conn.leftovers.extend(leftovers);
                 Ok(coordinator)
             }
-            // It was closed meanwhile.
+            // The session was closed meanwhile.
             None => Err(NotMoved::Pinned(Pinned::Immovable)),
         },
         Err(not_moved) => Err(not_moved),
@@ -307,7 +308,7 @@ async fn open_again<S: Stream>(
         let coordinator = Arc::clone(opening.coordinator());
         candidates.begin(&coordinator);
         let standing = coordinator.standing(Service::Hs2, clock::now());
-        // The best of all that were not tried: those after it are no better.
+        // This is the best of all coordinators that were not tried, so the rest are no better.
         if !(standing.is_fit() || (cause == Cause::Lost && standing == Standing::Ejected)) {
             candidates.note_failed(&coordinator, standing);
             break;
@@ -329,13 +330,14 @@ async fn open_again<S: Stream>(
     Err(NotMoved::Nowhere(candidates.tell(&conn.fleet.cluster, Service::Hs2)))
 }
 
-/// The best coordinator that was not tried and has room, with an open counted on it.
+/// Picks the best coordinator that was not tried and has room, and counts an open on it.
 fn to_move_to<S: Stream>(conn: &Conn<S>, tried: &[CoordinatorId]) -> Option<Opening> {
     let has_room = |one: &Coordinator| conn.links.has_room(one, Service::Hs2, conn.client.address());
     conn.fleet.pick(&Wanted { service: Service::Hs2, demand: None, tried, has_room: &has_room }).ok()
 }
 
-/// Asks one coordinator to open the session: its handle and how long it may be idle; none if it did not.
+/// Asks one coordinator to open the session; returns the new handle and the idle timeout, or none if it did
+/// not.
 async fn ask_again<S: Stream>(
     conn: &mut Conn<S>,
     departure: &Departure,
@@ -349,7 +351,7 @@ async fn ask_again<S: Stream>(
         Ok(link) => link,
         Err(Unlinked::Client(end)) => return Err(NotMoved::Client(end)),
         Err(Unlinked::NoLink(no_link)) => {
-            // A password that is refused now would be refused again, and again, until its account is locked.
+            // Refused credentials would be refused again at every move, until the account is locked.
             conn.no_moves = no_link.phase() == Phase::CredentialsShown;
             candidates.note_failed(coordinator, no_link);
             return Ok(None);

@@ -1,5 +1,5 @@
-//! New sessions: each is a pick of its own, and goes on to the next candidate when one cannot be reached or is about to shut
-//! down, without the client noticing.
+//! Opens new sessions. Each is picked for separately, and goes on to the next candidate when a coordinator
+//! cannot be reached or is about to shut down, so that the client does not notice.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -53,7 +53,7 @@ pub(crate) async fn open_session<S: Stream>(
             }
             Ok(link) => match open_on::ask(conn, link, request, open_by).await {
                 Ok(mut answered) if turns_away(conn, request, &coordinator, &answered) => {
-                    // Where sessions end with their connections, the link may carry one.
+                    // Where sessions end with their connections, the link may already carry a session.
                     if let Some(link) = answered.link.take() {
                         conn.links.put(link);
                     }
@@ -74,7 +74,7 @@ pub(crate) async fn open_session<S: Stream>(
                 }
             },
         };
-        // Of one that is sent piece by piece only its last piece is left, which is nothing to send elsewhere.
+        // Only the last piece is left of a request that was sent piece by piece, so it cannot be sent again.
         let can_resend = request.is_whole() || phase.is_unwritten();
         if !can_resend || remedy(request.method().retry, phase, 0) != Remedy::NextCandidate {
             break;
@@ -96,8 +96,8 @@ async fn refuse_session<S: Stream>(
     refuse::refuse(conn, request, Service::Hs2, &answer, CallOutcome::Refused).await
 }
 
-/// A coordinator lost an open: a probe shall judge it, and a session that it said was open and then broke off speaks
-/// against it at once. One that took too long has failed at it.
+/// Notes that a coordinator lost an open, and has a probe check it. If it had said that the session was open
+/// and then broke off, that speaks against it at once. An open that took too long counts as a failed one.
 fn note_lost<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordinator, lost: &Lost) {
     count_open(conn, coordinator, SessionOutcome::Lost);
     if lost.phase == Phase::OutOfTime {
@@ -114,7 +114,7 @@ fn note_lost<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordin
     }
 }
 
-/// Begins a Beeswax connection's session, which is made by its first call.
+/// Opens the session of a Beeswax connection, which begins with its first call.
 pub(crate) async fn open_beeswax<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
@@ -125,7 +125,8 @@ pub(crate) async fn open_beeswax<S: Stream>(
         tried.open_by(conn.shared.settings.open_timeout);
         match linking::link_for(conn, &mut candidate, Service::Beeswax, request).await {
             Ok(mut link) => {
-                // The link of a login is a session only from now on; one that was dialed is already.
+                // A link that was only logged in becomes a session now; a link that was dialed for this call
+                // already is one.
                 if link.session.is_none() {
                     conn.links.begin_beeswax(&mut link, candidate.opening.into_session(), &conn.shared);
                 }
@@ -147,15 +148,15 @@ pub(crate) async fn open_beeswax<S: Stream>(
     refuse_open(conn, request, Service::Beeswax, &tried).await
 }
 
-/// When a new session has waited for room for long enough.
+/// Returns when a new session stops waiting for room.
 fn room_by<S: Stream>(conn: &Conn<S>) -> Instant {
     clock::now() + conn.fleet.room.queue_timeout
 }
 
-/// The next candidate, with the open counted on it, and what it takes to get a link there, unless the connection has
-/// one: first the one that checked the credentials, if it may still be used. Waits for room if there is none anywhere. A
-/// client that has only finished sending gets the reply that is on its way, but no second coordinator is tried for it:
-/// mostly it has given up and left.
+/// Returns the next candidate, with the open counted on it and, unless the connection has a link there, a
+/// grant for one. The coordinator that checked the credentials comes first, if it may still be used. Waits
+/// for room if there is none anywhere. For a client that has finished sending, no second coordinator is
+/// tried: most such clients have given up.
 async fn next<S: Stream>(
     conn: &mut Conn<S>,
     service: Service,
@@ -184,7 +185,7 @@ async fn next<S: Stream>(
     tried.candidates.next(&seeker, conn.client.closed()).await.map_err(|ClientGone| End::client_gone())
 }
 
-/// The coordinator that was reserved when the credentials were checked, if it is still good.
+/// Returns the coordinator that was reserved when the credentials were checked, if it still takes sessions.
 fn reserved_candidate<S: Stream>(
     conn: &Conn<S>,
     service: Service,
@@ -203,7 +204,7 @@ fn reserved_candidate<S: Stream>(
     Some(Candidate { opening: coordinator.begin_open(), grant: Some(grant) })
 }
 
-/// Whether a coordinator answered that it takes no such session: another may.
+/// Returns whether a coordinator answered that it takes no such session; another one may.
 fn turns_away<S: Stream>(
     conn: &Conn<S>,
     request: &Request,
@@ -216,7 +217,7 @@ fn turns_away<S: Stream>(
             count_open(conn, coordinator, SessionOutcome::ShuttingDown);
             true
         }
-        // For other users there may be room: what speaks against it is for those who want the same.
+        // It may have room for other users, so this counts only against the same demand.
         Verdict::Full => {
             note_answered(conn, request, coordinator, false);
             count_open(conn, coordinator, SessionOutcome::Full);
@@ -226,8 +227,8 @@ fn turns_away<S: Stream>(
     }
 }
 
-/// A coordinator answered, and did not turn the session away: the client gets the answer, and if a session came to be,
-/// it is known before the client has its handle.
+/// Delivers the answer of a coordinator that did not turn the session away. A session that was opened enters
+/// the table before the client has its handle.
 async fn opened<S: Stream>(
     conn: &mut Conn<S>,
     request: &Request,
@@ -235,7 +236,8 @@ async fn opened<S: Stream>(
     mut answered: Answered<S>,
 ) -> Result<CallOutcome, End> {
     let coordinator = Arc::clone(opening.coordinator());
-    // Status first: Impala's failed opens carry a handle that looks alive (impala-hs2-server.cc OpenSession).
+    // The status comes first: Impala's failed opens carry a handle that looks alive (`impala-hs2-server.cc`
+    // `OpenSession`).
     let success = answered.verdict == Verdict::Success;
     count_open(conn, &coordinator, if success { SessionOutcome::Opened } else { SessionOutcome::Error });
     note_answered(conn, request, &coordinator, success);
@@ -271,7 +273,8 @@ async fn opened<S: Stream>(
     Ok(outcome)
 }
 
-/// What an open wants: the same of the same identity is the same. Not known of one that is not held.
+/// Returns what an open demands: equal arguments of the same identity are the same demand. None if the
+/// request is not held whole.
 fn demand<S: Stream>(conn: &Conn<S>, request: &Request) -> Option<Demand> {
     let what = (conn.links.identity(), request.arguments()?);
     Some(conn.fleet.cluster.demand(Service::Hs2, Step::Open, what))

@@ -1,7 +1,7 @@
-//! Asking a coordinator to open a session. The reply is held until it is whole. It may take minutes, where an engine is
-//! started for it: it is waited for as long as an open may take, unless nothing on the coordinator's port is answered any
-//! more. An open that is given up before its reply came may still come to something: a session that nobody has a handle of.
-//! It is closed in the background when its reply comes.
+//! Asks one coordinator to open a session. The reply is held until it is whole. It may take minutes where an
+//! engine is started for the session, so the wait ends only after `open_timeout`, or when nothing on the
+//! coordinator's port is answered any more. An open that was given up may still open a session, of which no
+//! client has the handle; the router closes it in the background when the reply comes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,8 +28,8 @@ use crate::serve::shared::Shared;
 use crate::session::retry::Phase;
 use crate::wire::facts::{Guid, GuidText};
 
-/// How long the reply to an open that was given up is waited for. Impala opens a session within milliseconds once a thread
-/// serves the link; one that has none for so long is not about to.
+/// How long to wait for the reply to an open that was given up. Impala opens a session within milliseconds
+/// once a thread serves the link; a link that has had no thread for this long is not about to get one.
 const LATE: Patience = Patience { contested: Duration::from_secs(1), longest: Duration::from_mins(10) };
 
 /// An open that was sent, or is being sent, to a coordinator.
@@ -43,7 +43,7 @@ struct Asked<S: Stream> {
     is_clean: bool,
 }
 
-/// Sends an open to a coordinator and waits for the whole answer, until the deadline at most.
+/// Sends an open to a coordinator and waits for the whole answer, at most until the deadline.
 pub(crate) async fn ask<S: Stream>(
     conn: &mut Conn<S>,
     link: Box<Link<S>>,
@@ -86,7 +86,7 @@ async fn ask_on<S: Stream>(
         return Err(trouble);
     }
     let Asked { link, reply, held, is_clean, .. } = asked;
-    // What nobody asked for would be taken for the next reply.
+    // Unrequested bytes would be taken for the next reply.
     let link = is_clean.then_some(link);
     let verdict = conn.verdict(request.method(), reply.facts());
     Ok(Answered { reply, verdict, bytes: held, link })
@@ -123,7 +123,7 @@ async fn await_answer<S: Stream>(
     })
 }
 
-/// Whether a reply may still come on the link.
+/// Returns whether a reply may still come on the link.
 fn leaves_link(trouble: &Trouble) -> bool {
     match trouble {
         Trouble::Client(_) => true,
@@ -134,17 +134,17 @@ fn leaves_link(trouble: &Trouble) -> bool {
     }
 }
 
-/// An open that was given up, on a link that nothing else will use.
+/// An open that was given up, on a link that no other call will use.
 struct Late<S: Stream> {
     link: Box<Link<S>>,
     reply: Box<Reply>,
-    /// Whether nothing followed the reply, if it is whole.
+    /// Whether nothing followed the reply, if that has ended.
     is_clean: bool,
 }
 
 impl<S: Stream> Late<S> {
-    /// Waits in the background for what comes of it. Of too many at once some are let go: the link is closed, and the
-    /// coordinator's own timers end the session.
+    /// Waits in the background for the reply, and closes the session that it opened. If too many such opens
+    /// wait already, the link is closed at once, and the coordinator's own timeouts end the session.
     fn close_when_it_comes(self, shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S>>) {
         let Ok(permit) = Arc::clone(&shared.late_opens).try_acquire_owned() else { return };
         shared.detached.spawn(self.watch(permit, Arc::clone(shared), Arc::clone(fleet)));
@@ -152,7 +152,7 @@ impl<S: Stream> Late<S> {
 
     async fn watch(self, _permit: OwnedSemaphorePermit, shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>) {
         let coordinator = Arc::clone(&self.link.coordinator);
-        // Nobody waits for it any more, so its place is whoever's who waits for one.
+        // No client waits for this link any more, so its slot goes to the next call that waits for one.
         let unanswered = Unanswered::begin(&self.link.slot.port.unanswered, LATE);
         let stall = shared.settings.stall_timeout;
         let session = tokio::select! {
@@ -172,9 +172,9 @@ impl<S: Stream> Late<S> {
         }
     }
 
-    /// Reads the reply to its end and closes the session that it speaks of, if it does; the session's guid. On a link that is
-    /// not clean then, a call would go beside the one before it: the link is closed, and the coordinator's own timers end the
-    /// session.
+    /// Reads the reply to its end and closes the session that it opened, if any; returns the session's guid.
+    /// If the link is not clean then, no call may be sent on it: it is closed, and the coordinator's own
+    /// timeouts end the session.
     async fn close(mut self, stall: Duration) -> Option<Guid> {
         if !self.reply.is_done() {
             self.is_clean = read_reply(&mut self.link, &mut self.reply, |_, _| Ok(())).await.ok()?;
@@ -186,7 +186,7 @@ impl<S: Stream> Late<S> {
             return None;
         }
         let session = self.reply.facts().handle()?;
-        // What it answers is of no use, but a link that ends before it does may take the call along.
+        // The answer does not matter, but if the link were closed before it came, the call might be lost.
         match own_call::ask(self.link, &OwnCall::Close(session).message(), stall).await {
             Ok(_) | Err(LostCause::BadReply(_)) => Some(session.guid),
             Err(_) => None,

@@ -1,4 +1,4 @@
-//! What comes of a call, at each of its steps.
+//! The results of the steps of a call.
 
 use std::ops::Deref;
 
@@ -21,35 +21,36 @@ use crate::session::table::NotLive;
 use crate::wire::facts::Handle;
 use crate::wire::verdict::Verdict;
 
-/// Where a call goes.
+/// Where a call goes, and how that is known.
 pub(crate) enum Decided {
-    /// As the table has it.
+    /// From the table.
     Known(Plan),
-    /// As those say who were asked.
+    /// From the coordinators that were asked.
     Asked(Plan),
 }
 
-/// A session that is over.
+/// Why a session is over.
 pub(crate) enum Ended {
-    /// It is remembered as such.
+    /// The table remembers it as expired or gone.
     NotLive(Handle, NotLive),
     /// It ended with the link to this coordinator.
     Lost(CoordinatorId),
 }
 
-/// When the client gets a reply.
+/// When the client gets the bytes of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deliver {
-    /// As it comes.
+    /// As they come.
     AsItComes,
-    /// Not by the exchange, which returns it whole: it may be thrown away and another coordinator asked.
+    /// Only when the reply is whole, and not from the exchange itself: the reply may be thrown away, and
+    /// another coordinator asked.
     WhenWhole,
-    /// A short one likewise; a longer one as it comes, for it is no refusal.
+    /// When the reply is whole if it is short; otherwise as it comes, because a long reply is not a refusal.
     WhileShort,
 }
 
 impl Deliver {
-    /// Whether a reply of so many bytes, as far as it has come, waits for its end.
+    /// Returns whether a reply of which this many bytes have come is held until its end.
     pub(crate) fn holds(self, bytes: usize) -> bool {
         match self {
             Self::AsItComes => false,
@@ -59,24 +60,24 @@ impl Deliver {
     }
 }
 
-/// What the client does not have of what has come of a reply.
+/// The bytes of a reply that have come and that the client does not have yet.
 pub(crate) struct Body {
-    /// In which form it is.
+    /// The form of the bytes.
     pub form: Form,
     kept: Kept,
 }
 
-/// How bytes of a reply are kept.
+/// How the bytes are kept.
 enum Kept {
-    /// There are none.
+    /// There are no bytes.
     Nothing,
-    /// All of the reply, in one piece as most come: not copied.
+    /// The whole reply in one piece, as most replies come. It is not copied.
     Piece(Chunk),
-    /// Put together.
+    /// Several pieces, copied together.
     Copy(Box<Copied>),
 }
 
-/// Bytes that were put together, and what counts them.
+/// Bytes that were copied together, and their count in the memory budget.
 #[derive(Default)]
 struct Copied {
     bytes: BytesMut,
@@ -84,12 +85,12 @@ struct Copied {
 }
 
 impl Body {
-    /// Nothing yet; what comes will be in this form.
+    /// Creates an empty body; what comes later will be in `form`.
     pub(crate) fn nothing(form: Form) -> Self {
         Self { form, kept: Kept::Nothing }
     }
 
-    /// A reply that came in one piece.
+    /// Creates a body from a reply that came in one piece.
     pub(crate) fn piece(chunk: Chunk, form: Form) -> Self {
         Self { form, kept: Kept::Piece(chunk) }
     }
@@ -99,23 +100,23 @@ impl Body {
         Self { form, kept: Kept::Copy(Box::new(Copied { bytes, counted: Held::default() })) }
     }
 
-    /// What there is; it is taken out.
+    /// Takes the bytes out and leaves nothing.
     pub(crate) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::nothing(self.form))
     }
 
-    /// The same as bytes of its own, so that no buffer is kept from others.
+    /// Copies the bytes, so that the read buffer they came in is free for others.
     pub(crate) fn copied(self) -> Self {
         let Kept::Piece(chunk) = self.kept else { return self };
         let copied = Copied { bytes: BytesMut::from(&*chunk), counted: Held::default() };
         Self { form: self.form, kept: Kept::Copy(Box::new(copied)) }
     }
 
-    /// Holds more.
+    /// Appends bytes.
     ///
     /// # Errors
-    /// [`LostCause::TooLarge`], when that would be more than may be held of one reply; [`LostCause::NoRoom`], when all that
-    /// is held would be more than `memory` allows.
+    /// [`LostCause::TooLarge`], when there would be more than [`HELD_REPLY_LIMIT`] bytes;
+    /// [`LostCause::NoRoom`], when all held bytes together would exceed the budget of `memory`.
     pub(crate) fn hold(&mut self, more: &[u8], memory: &ReplayMemory) -> Result<(), LostCause> {
         let mut body = self.take().copied();
         if !matches!(body.kept, Kept::Copy(_)) {
@@ -165,18 +166,18 @@ impl From<End> for Trouble {
 
 /// A reply that has ended.
 pub(crate) struct Answered<S: Stream> {
-    /// What was found in it stays where it was found: it is too much to be copied for each call.
+    /// The reply itself. It stays in its box because it is too large to be copied for each call.
     pub reply: Box<Reply>,
-    /// What it says of the call.
+    /// What the reply says about the call.
     pub verdict: Verdict,
-    /// All of it, unless it was delivered as it came.
+    /// The bytes of the reply, unless they were delivered as they came.
     pub bytes: Body,
     /// The link, if it is fit for another call.
     pub link: Option<Box<Link<S>>>,
 }
 
 impl<S: Stream> Answered<S> {
-    /// What the call counts as if the client gets this answer.
+    /// Returns what the call counts as if the client gets this answer.
     pub(crate) fn outcome(&self) -> CallOutcome {
         match self.verdict {
             Verdict::Success => CallOutcome::Reply,
@@ -186,23 +187,23 @@ impl<S: Stream> Answered<S> {
     }
 }
 
-/// Why a call was not carried out where it was sent. The client knows nothing of it yet.
+/// Why a call was not carried out where it was sent. The client does not know of it yet.
 pub(crate) enum Failed {
     /// There is no link.
     NoLink(NoLink),
-    /// Its session went elsewhere while it waited for the link.
+    /// The session moved while the call waited for the link.
     Left,
     /// The link was lost.
     Lost(Lost),
-    /// Its session has ended with the link, before it was sent.
+    /// The session ended with its link before the call was sent.
     SessionLost(CoordinatorId),
-    /// The coordinator did not run it: it takes no new work, or has no such session.
+    /// The coordinator did not run the call: it takes no new work, or does not have the session.
     Refused {
-        /// Which of the two.
+        /// Which of the two it is.
         verdict: Verdict,
         /// What the call counts as if the client gets this answer.
         outcome: CallOutcome,
-        /// The coordinator's own words.
+        /// The coordinator's own reply.
         reply: Body,
     },
 }

@@ -1,5 +1,6 @@
-//! What a client is told when no coordinator can answer it: in its protocol's own words, naming router, connection,
-//! coordinator and cause. Measured: every client shows such a text, while a bare close hides the cause and hangs some.
+//! Answers a call that no coordinator can answer. The reply is an error in the client's protocol and names
+//! router, connection, coordinator and cause. Every client that was tried shows such a text, while a bare
+//! close hides the cause, and some clients hang after it.
 
 use std::fmt;
 
@@ -23,9 +24,9 @@ use crate::wire::{beeswax, hs2};
 /// Why a call gets no answer from a coordinator.
 #[derive(Debug)]
 pub(crate) struct NoAnswer {
-    /// What kind of failure the client's driver will see.
+    /// The SQL state that the client's driver sees.
     pub sql_state: SqlState,
-    /// For people.
+    /// The text that the user sees.
     pub message: String,
 }
 
@@ -44,7 +45,7 @@ impl NoAnswer {
         Self { sql_state, message }
     }
 
-    /// Nothing was sent to a coordinator.
+    /// The coordinator cannot be reached; nothing was sent to it.
     pub(crate) fn unreachable(conn: ConnId, coordinator: &Coordinator, cause: impl fmt::Display) -> Self {
         let name = &coordinator.name;
         let message = format!("hs2router ({conn}): coordinator {name} cannot be reached: {cause}");
@@ -76,7 +77,7 @@ impl NoAnswer {
         Self { sql_state: SqlState::Refused, message }
     }
 
-    /// No candidate took a new session.
+    /// Every candidate that was tried failed to take a new session.
     pub(crate) fn none_took(conn: ConnId, sql_state: SqlState, text: &str) -> Self {
         Self { sql_state, message: format!("hs2router ({conn}): {text}") }
     }
@@ -87,7 +88,7 @@ impl NoAnswer {
         Self { sql_state: SqlState::General, message }
     }
 
-    /// As a reply to this request.
+    /// Writes the answer as a reply to this request.
     pub(crate) fn reply(&self, service: Service, request: &Facts) -> BytesMut {
         let refusal = Refusal { sql_state: self.sql_state, message: &self.message };
         let name = request.name.as_bytes();
@@ -98,8 +99,9 @@ impl NoAnswer {
     }
 }
 
-/// That a close or cancel had its effect, as a reply to this request: it was sent twice because its link was lost, and the
-/// second time there was nothing left to close.
+/// Writes a reply that says that a close or cancel succeeded. It is used when the call was sent twice because
+/// its link was lost, and there was nothing left to close the second time; or when a session that is over is
+/// closed.
 pub(crate) fn done(service: Service, request: &Facts) -> BytesMut {
     let name = request.name.as_bytes();
     match service {
@@ -108,7 +110,8 @@ pub(crate) fn done(service: Service, request: &Facts) -> BytesMut {
     }
 }
 
-/// Answers a call in a coordinator's place, once all of it has come; slowly, if the client dials in vain all the time.
+/// Answers a call in place of a coordinator, once all of it has come. The answer is delayed if the client's
+/// dials are all in vain.
 pub(crate) async fn refuse<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,

@@ -1,6 +1,6 @@
-//! A coordinator is another process than before. Sessions of the former one count no more. If it says that it has no such
-//! session, either it has ended the session, and then nothing is to be done about it; or it is another process than the one
-//! that had it, and then the session can be opened again.
+//! Finds out whether a coordinator was restarted. A coordinator that says that it has no such session has
+//! either ended the session, and then nothing can be done; or it is another process than the one that had it,
+//! and then the session can be opened again.
 
 use crate::clock;
 use crate::cluster::Coordinator;
@@ -9,8 +9,9 @@ use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::wire::facts::Guid;
 
-/// Whether the coordinator that says that it has no such session is another process than the one that had it. If its
-/// web port is polled, it is asked now; if that does not tell when it was started, the links to it have the word.
+/// Returns whether a coordinator that says that it has no such session is another process than the one that
+/// had it. If its web port is polled, that is asked now; if the port does not tell when the process was
+/// started, the state of the links decides.
 pub(crate) async fn was_restarted<S: Stream>(
     conn: &Conn<S>,
     session: &Guid,
@@ -25,8 +26,9 @@ pub(crate) async fn was_restarted<S: Stream>(
     former() || !coordinator.told_start_since(asked) && has_lost_links(conn, session, coordinator)
 }
 
-/// Whether every link to a coordinator has broken since the session was last answered there. One that has been without
-/// links for longer than its coordinator keeps it was closed by that.
+/// Returns whether every link to a coordinator has broken since the session was last answered there. A
+/// session that was without links for longer than its coordinator keeps such sessions was closed by the
+/// coordinator, so it does not count.
 fn has_lost_links<S: Stream>(conn: &Conn<S>, session: &Guid, coordinator: &Coordinator) -> bool {
     let activity = conn.fleet.table.activity(session);
     let port = conn.fleet.port(coordinator, Service::Hs2);

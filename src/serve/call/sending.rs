@@ -1,6 +1,7 @@
-//! What a coordinator still said that did not take all of a request. Spark and Hive answer one that they find too large as
-//! soon as they have read its length, and close while the rest of it is on its way (libthrift: `TBinaryProtocol`
-//! `checkStringReadLength`; seen with Spark 3.5): the write then fails, and the reason waits to be read.
+//! Sends a request, and reads the reply of a coordinator that did not take all of it. Spark and Hive answer a
+//! request that they find too large as soon as they have read its length, and close the link while the rest
+//! is on its way (libthrift: `TBinaryProtocol` `checkStringReadLength`; seen with Spark 3.5). The write then
+//! fails, and the reason waits to be read.
 
 use std::time::Duration;
 
@@ -20,19 +21,20 @@ use crate::serve::message::reply::Reply;
 use crate::serve::message::request::Request;
 use crate::session::retry::Phase;
 
-/// How long the reply may take. It was sent before the connection failed, so that it is mostly there.
+/// How long the reply may take. It was sent before the connection failed, so that it has mostly arrived.
 const WITHIN: Duration = Duration::from_secs(1);
-/// Bytes that it may have: an error, perhaps with the coordinator's stack trace.
+/// The most bytes that the reply may have: an error, perhaps with the coordinator's stack trace.
 const LIMIT: usize = 64 << 10;
 
 /// A reply that was read to its end, and its bytes.
 pub(crate) type Words = (Box<Reply>, Body);
 
-/// Sends the rest of a request, piece by piece, if what was held of it was `sent`. If a part of it was written and no more
-/// could be, the coordinator's reply, if it sent a whole one; none if all was sent.
+/// Sends the rest of a request piece by piece; `sent` is the result of sending the held part. Returns none if
+/// all was sent. If only a part could be written, returns the reply that the coordinator sent nevertheless.
 ///
 /// # Errors
-/// The request was not sent, and nothing was said about it.
+/// [`Trouble::Link`], when the link broke and no whole reply was there; [`Trouble::Client`], when the
+/// client's connection ended or a later piece of the request is bad input.
 pub(crate) async fn send_rest<S: Stream>(
     conn: &mut Conn<S>,
     link: &mut Link<S>,
@@ -79,10 +81,10 @@ async fn last_words<S: Stream>(
     Ok((reply, Body::of(bytes, Form::Payload)))
 }
 
-/// Reads what the client still sends of a request that goes nowhere.
+/// Reads the rest of a request that goes nowhere.
 ///
 /// # Errors
-/// What ends the client's connection.
+/// [`End`], when the client's connection ends meanwhile.
 pub(crate) async fn take_rest<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<(), End> {
     while !request.complete {
         conn.client.next_piece(request, Form::Payload, &conn.shared.settings).await?;
@@ -90,11 +92,11 @@ pub(crate) async fn take_rest<S: Stream>(conn: &mut Conn<S>, request: &mut Reque
     Ok(())
 }
 
-/// Sends what is held of a request; `before` says what of it was written before.
+/// Sends the held bytes of a request; `before` says whether something of it was written before.
 ///
 /// # Errors
-/// [`Trouble::Link`], when the link broke; [`Trouble::Client`], when a request that is not held whole goes to a coordinator
-/// which wants it in one frame.
+/// [`Trouble::Link`], when the link broke; [`Trouble::Client`], when the request is not held whole and goes
+/// to a coordinator that needs it in one frame.
 pub(crate) async fn send_piece<S: Stream>(
     conn: &Conn<S>,
     link: &mut Link<S>,

@@ -1,4 +1,5 @@
-//! The loop over the calls of a client connection, strictly in order: read a request, decide where it goes, carry that out.
+//! The loop over the calls of a client connection, strictly in order: reads a request, decides where it goes,
+//! carries that out.
 
 use std::future::{poll_fn, ready};
 use std::sync::Arc;
@@ -22,10 +23,10 @@ use crate::session::activity::InUse;
 use crate::session::decide::{Affinity, Past, Plan, decide, purpose, question, service, session_of};
 use crate::session::locate::Question;
 
-/// Serves calls until the connection shall go on elsewhere; returns where.
+/// Serves calls until the connection is to move to another worker; returns that worker's assignment.
 ///
 /// # Errors
-/// How the connection ended.
+/// [`End`], when the connection ends.
 pub(crate) async fn serve<S: Stream>(conn: &mut Conn<S>) -> Result<Assignment, End> {
     loop {
         let first = next_bytes(conn).await?;
@@ -37,9 +38,10 @@ pub(crate) async fn serve<S: Stream>(conn: &mut Conn<S>) -> Result<Assignment, E
     }
 }
 
-/// Carries out the next call. What few calls wait for has a box of its own, so that the others have less to move and touch.
+/// Carries out the next call. Futures that few calls need are boxed, so that the others move and touch less
+/// memory.
 async fn call<S: Stream>(conn: &mut Conn<S>, first: Option<Chunk>) -> Result<(), End> {
-    // Whatever came of its dials, the call before this one has waited for.
+    // The delay is for the call whose dial was in vain, not for this one.
     conn.slowed = Duration::ZERO;
     let mut request = Request::boxed();
     conn.client.begin(&mut request, first)?;
@@ -57,10 +59,10 @@ async fn call<S: Stream>(conn: &mut Conn<S>, first: Option<Chunk>) -> Result<(),
     if conn.leftovers.is_empty() { Ok(()) } else { Box::pin(leftovers::close_leftovers(conn)).await }
 }
 
-/// Where a call goes, or what became of it already.
+/// Where a call goes, or the outcome if it was answered already.
 enum Planned {
     Goes(Plan),
-    /// The client was told.
+    /// The client was answered.
     Answered(CallOutcome),
 }
 
@@ -75,7 +77,7 @@ async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Resu
     let outcome = match plan {
         Plan::Open => Box::pin(open::open_session(conn, request)).await,
         Plan::OpenBeeswax => Box::pin(open::open_beeswax(conn, request)).await,
-        // What there was to ask was asked.
+        // The lookup, if there was one, is over by now.
         Plan::Any | Plan::Locate(_) => Box::pin(forward_anywhere(conn, request, service)).await,
         Plan::Owner { coordinator, .. } => match conn.fleet.cluster.coordinator(coordinator) {
             Some(coordinator) => forward::forward(conn, request, coordinator, service).await,
@@ -90,7 +92,7 @@ async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Resu
     Ok(outcome)
 }
 
-/// Answers a request that would end elsewhere for its coordinator; not a byte of it is sent.
+/// Answers a request that its coordinator would see end elsewhere; not a byte of it is sent.
 async fn refuse_mistyped<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
@@ -101,7 +103,7 @@ async fn refuse_mistyped<S: Stream>(
     refuse::refuse(conn, request, service, &answer, CallOutcome::Refused).await
 }
 
-/// Where a call goes, and what for; its session stays there while it is under way.
+/// Decides where a call goes and what its link is for; holds the session there while the call is under way.
 async fn plan<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<Planned, End> {
     let method = request.method();
     forget_lost_beeswax(conn);
@@ -119,13 +121,13 @@ async fn plan<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<Pl
     let service = service(method, request.facts(), &conn.past);
     let plan = match decided {
         Decided::Known(_) if session_of(method, request.facts()).is_some() => {
-            // Again: the session may have moved while its call waited.
+            // Decided again, because the session may have moved while the call waited.
             let past = Past { locates: false, ..conn.past };
             decide(method, request.facts(), &past, &conn.fleet.table)
         }
         Decided::Asked(plan) | Decided::Known(plan) => plan,
     };
-    // What is kept for cancels is not for a call whose coordinator may never answer it.
+    // The links that are reserved for cancels are not for a call that its coordinator may never answer.
     if request.is_whole()
         && request.ends_for_sure()
         && matches!(plan, Plan::Owner { affinity: Affinity::Session | Affinity::Operation, .. })
@@ -140,8 +142,8 @@ async fn plan<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<Pl
     Ok(Planned::Goes(plan))
 }
 
-/// What may be asked again if the coordinator that a call goes to has not what it names: it said so only when it was
-/// asked.
+/// Returns the question to ask again if the call's coordinator does not have what the call names. Only a
+/// handle that was located can turn out to be wrong like that.
 fn doubt<S: Stream>(conn: &Conn<S>, request: &Request, plan: &Plan) -> Option<Question> {
     let Plan::Owner { affinity, .. } = plan else { return None };
     let was_found = *affinity == Affinity::Located;
@@ -157,8 +159,8 @@ fn doubt<S: Stream>(conn: &Conn<S>, request: &Request, plan: &Plan) -> Option<Qu
     is_doubtful.then_some(question)
 }
 
-/// A Beeswax session ends with its link. The next one shall not begin where no session may, because the one before it
-/// was there.
+/// Forgets a lost Beeswax session, which ends with its link, if its coordinator takes no sessions now: the
+/// next session must not begin there just because the last one was there.
 fn forget_lost_beeswax<S: Stream>(conn: &mut Conn<S>) {
     let Some(coordinator) = conn.past.beeswax else { return };
     let owner = conn.fleet.cluster.coordinator(coordinator);
@@ -171,11 +173,13 @@ fn forget_lost_beeswax<S: Stream>(conn: &mut Conn<S>) {
     }
 }
 
-/// Waits for the next request's first bytes, or for the end; none if some are pending. What an idle connection waits for
-/// never interrupts a request that has begun: that has a deadline of its own.
+/// Waits for the first bytes of the next request, or for the end of the connection; none if bytes are
+/// pending. Nothing that an idle connection waits for interrupts a request that has begun, which has a
+/// deadline of its own.
 async fn next_bytes<S: Stream>(conn: &mut Conn<S>) -> Result<Option<Chunk>, End> {
     while !conn.client.has_pending() {
-        // To close on unread bytes would be a reset, and a call lost that came before the end.
+        // If the router closed a connection with unread bytes, that would be a reset, and a call that was
+        // already sent would be lost.
         let leave = conn.leaving && conn.open.is_empty() && !conn.client.has_unread();
         tokio::select! {
             biased;
@@ -192,12 +196,12 @@ async fn next_bytes<S: Stream>(conn: &mut Conn<S>) -> Result<Option<Chunk>, End>
                 conn.signals.clear(Signal::Look);
                 Box::pin(moving::leave_coordinators(conn)).await?;
             }
-            // Links and alarm together: each branch costs something in every call.
+            // Links and timer share a branch: each branch costs something in every call.
             () = poll_fn(|cx| {
                 conn.links.drop_ended(cx);
                 conn.look.poll_rings(cx)
             }) => {
-                // Boxed: an idle connection must not hold what that takes.
+                // Boxed: an idle connection must not hold what this needs.
                 Box::pin(keepalive::look_after_sessions(conn)).await;
             }
         }
@@ -205,24 +209,25 @@ async fn next_bytes<S: Stream>(conn: &mut Conn<S>) -> Result<Option<Chunk>, End>
     Ok(None)
 }
 
-/// What names nothing that is known goes to any coordinator, for its own words.
+/// Forwards a call that names nothing known to any coordinator, so that the client gets the coordinator's own
+/// error.
 async fn forward_anywhere<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     service: Service,
 ) -> Result<CallOutcome, End> {
-    if let Some(coordinator) = anybody(conn, service) {
+    if let Some(coordinator) = best_coordinator(conn, service) {
         return forward::forward(conn, request, coordinator, service).await;
     }
     let answer = NoAnswer::nowhere(conn.id, &conn.fleet.cluster.name, "all of them are draining");
     refuse::refuse(conn, request, service, &answer, CallOutcome::Refused).await
 }
 
-/// The best coordinator, if it can be with room for a call.
-fn anybody<S: Stream>(conn: &Conn<S>, service: Service) -> Option<Arc<Coordinator>> {
+/// Picks the best coordinator, if possible one with room for a call.
+fn best_coordinator<S: Stream>(conn: &Conn<S>, service: Service) -> Option<Arc<Coordinator>> {
     let has_room = |one: &Coordinator| conn.links.has_room(one, service, conn.client.address());
     let picked = conn.fleet.pick(&Wanted { service, demand: None, tried: &[], has_room: &has_room });
     let picked = picked.or_else(|_| conn.fleet.pick(&Wanted::anywhere_but(&[], service)));
-    // Counted as an open only for the moment of the pick: no session comes of it.
+    // The open was counted only for the moment of the pick: no session comes of it.
     Some(Arc::clone(picked.ok()?.coordinator()))
 }

@@ -1,4 +1,4 @@
-//! The coordinators that were tried for a new session, and what came of each.
+//! The coordinators that were tried for a new session, and the result of each.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,27 +13,28 @@ use crate::serve::link::no_link::NoLink;
 use crate::session::retry::sql_state;
 use crate::wire::hs2::reply::SqlState;
 
-/// What came of the candidates so far.
+/// The results of the candidates so far.
 pub(crate) struct Tried<S: Stream> {
-    /// What was wanted of them, where that can be told.
+    /// What was demanded of them, if that is known.
     pub(crate) demand: Option<Demand>,
-    /// When it is too late to wait for room.
+    /// When to stop waiting for room.
     pub(crate) room_by: Instant,
-    /// When it is too late to be opened; none before the first coordinator is tried.
+    /// When to give up the open; none before the first coordinator is tried.
     pub(crate) open_by: Option<Instant>,
-    /// Those that were tried, and what came of each.
+    /// The coordinators that were tried, and how each failed.
     pub(crate) candidates: Candidates,
-    /// What kind of failure the last one was.
+    /// The SQL state of the last failure.
     pub(crate) sql_state: Option<SqlState>,
-    /// The last answer of one that turned it away: if nobody takes it, the client gets it as it came.
+    /// The last coordinator that turned the session away, and its answer. If no coordinator takes the
+    /// session, the client gets this answer unchanged.
     pub(crate) answer: Option<(Arc<Coordinator>, Answered<S>)>,
-    /// Those that lost the open. Whose fault that was, the next one's answer tells: a client can send what makes every
-    /// coordinator hang up, but nothing that one answers and another does not.
+    /// The coordinators that lost the open. The next answer shows whose fault that was: a request can make
+    /// every coordinator hang up, but if one answers it, the others should have, too.
     pub(crate) lost: Vec<Arc<Coordinator>>,
 }
 
 impl<S: Stream> Tried<S> {
-    /// None was tried; until when it is worth waiting for room.
+    /// Creates the state for an open that waits for room until `room_by`.
     pub(crate) fn new(room_by: Instant) -> Self {
         Self {
             demand: None,
@@ -46,23 +47,23 @@ impl<S: Stream> Tried<S> {
         }
     }
 
-    /// One more coordinator is tried; until when the session may be opened, there or elsewhere.
+    /// Starts the time for the open with its first coordinator; returns when it is over.
     pub(crate) fn open_by(&mut self, open_timeout: Duration) -> Instant {
         *self.open_by.get_or_insert_with(|| clock::now() + open_timeout)
     }
 
-    /// Whether the time for the open is over.
+    /// Returns whether the time for the open is over.
     pub(crate) fn is_over(&self) -> bool {
         self.open_by.is_some_and(|open_by| clock::now() >= open_by)
     }
 
-    /// There was no link to this one.
+    /// Notes that there was no link to a coordinator.
     pub(crate) fn no_link(&mut self, coordinator: &Coordinator, no_link: &NoLink) {
         self.sql_state = Some(sql_state(no_link.phase()));
         self.candidates.note_failed(coordinator, no_link);
     }
 
-    /// This one lost the open.
+    /// Notes that a coordinator lost the open.
     pub(crate) fn lost(&mut self, coordinator: Arc<Coordinator>, lost: &Lost) {
         self.sql_state = Some(sql_state(lost.phase));
         self.candidates.note_failed(&coordinator, &lost.cause);

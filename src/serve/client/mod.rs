@@ -1,4 +1,5 @@
-//! The story of a client connection: accept → detect → authenticate → for each call: read, decide, forward, answer → close.
+//! A client connection from accept to close: accept, detect, authenticate, and then for each call: read,
+//! decide, forward, answer.
 
 mod opaque;
 mod plain;
@@ -29,7 +30,7 @@ use crate::serve::threads::signals::{Registration, Signal, Signals};
 use crate::serve::threads::workers::{Assignment, Workers};
 use crate::wire::detect::{Detection, detect};
 
-/// A client connection that was accepted.
+/// A client connection that was accepted and that nothing is known of yet.
 struct Connection<S: Stream> {
     shared: Arc<Shared<S>>,
     entrance: Arc<Entrance<S>>,
@@ -40,7 +41,8 @@ struct Connection<S: Stream> {
     assignment: Assignment,
 }
 
-/// Accepts connections on one address until the router drains. Each is served by a task of its own, with one of the workers.
+/// Accepts connections on one address until the router drains. Each is served in a task of its own, on one of
+/// the workers.
 pub async fn listen<S: Stream>(
     shared: Arc<Shared<S>>,
     entrance: Arc<Entrance<S>>,
@@ -84,7 +86,7 @@ pub async fn listen<S: Stream>(
     }
 }
 
-/// What a connection has from the beginning to its end.
+/// What a connection keeps from its beginning to its end.
 struct Life<S: Stream> {
     shared: Arc<Shared<S>>,
     span: Span,
@@ -94,18 +96,19 @@ struct Life<S: Stream> {
     _counted: Held,
 }
 
-/// How far a connection has come. What it needs there is in a box, and goes with the stage: its task itself holds little.
+/// How far a connection has come. What a stage needs is in its box, so that the connection's task itself
+/// stays small.
 enum Stage<S: Stream> {
-    /// Nobody knows what it is.
+    /// It is not known yet what the client speaks.
     New(Box<Connection<S>>),
     /// Its calls are read.
     Calls(Box<Conn<S>>),
-    /// It is passed on unread.
+    /// It is relayed unread.
     Unread(Box<Passage<S>>),
 }
 
 impl<S: Stream> Stage<S> {
-    /// The connection's assignment.
+    /// Returns the connection's assignment to a worker.
     fn assignment(&self) -> &Assignment {
         match self {
             Self::New(connection) => &connection.assignment,
@@ -116,18 +119,19 @@ impl<S: Stream> Stage<S> {
 }
 
 impl<S: Stream> Life<S> {
-    /// Serves the connection in a task of its own, with the worker that it belongs to.
+    /// Serves the connection in a task of its own, on the worker that it belongs to.
     fn go_on(self: Box<Self>, stage: Stage<S>) {
         let (tasks, runtime) = (self.tasks.clone(), stage.assignment().runtime().clone());
         let span = self.span.clone();
         tasks.spawn_on(self.serve(stage).instrument(span), &runtime);
     }
 
-    /// Serves the connection until it ends, or belongs to another worker.
+    /// Serves the connection until it ends or moves to another worker.
     async fn serve(self: Box<Self>, stage: Stage<S>) {
         let served = tokio::select! {
             biased;
-            // First, and in every wake-up: what else the connection is called for finds its task registered by this.
+            // This branch comes first and is polled in every wake-up, because it registers the task for all
+            // other signals, too.
             () = self.registration.signals.received(Signal::Cut) => Err(End::RouterShutdown),
             served = serve(stage) => served,
         };
@@ -138,7 +142,7 @@ impl<S: Stream> Life<S> {
     }
 }
 
-/// Counts and logs how a connection ended; a warning only as often as its cause allows.
+/// Counts and logs how a connection ended. How many warnings a cause may log is limited.
 fn note_end<S: Stream>(shared: &Shared<S>, end: &End) {
     shared.metrics.connections_closed.count(end.cause());
     let admitted = end.is_misbehaviour().then(|| shared.admit_line("connection ended", end.kind())).flatten();
@@ -149,10 +153,10 @@ fn note_end<S: Stream>(shared: &Shared<S>, end: &End) {
     }
 }
 
-/// Serves a connection as long as it stays in this stage and with this worker; then it waits for events where it belongs.
+/// Serves a connection until it reaches another stage or is to move to another worker, and moves it there.
 ///
 /// # Errors
-/// How it ended.
+/// [`End`], when the connection ends.
 async fn serve<S: Stream>(stage: Stage<S>) -> Result<Stage<S>, End> {
     // Boxed: an idle connection holds only what its own stage needs.
     match stage {
@@ -165,7 +169,7 @@ async fn serve<S: Stream>(stage: Stage<S>) -> Result<Stage<S>, End> {
     }
 }
 
-/// Finds out what the client speaks and, where that is asked for, who it is.
+/// Finds out what the client speaks and authenticates it, if it asks for that.
 async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stage<S>, End> {
     let listener = connection.entrance.service;
     let unread =
@@ -179,7 +183,7 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
         Detection::Thrift => Transport::Unframed,
         Detection::Framed => Transport::Framed,
         Detection::Sasl => return plain::authenticate(connection).await,
-        // The bytes tell which port it is for, where there is one.
+        // The bytes tell which port they are for, if there is such a port.
         Detection::Http if connection.entrance.fleet.cluster.serves(Service::Hs2Http) => {
             return unread(connection, Service::Hs2Http, None);
         }
@@ -192,7 +196,7 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
 }
 
 impl<S: Stream> Connection<S> {
-    /// Its calls will be read.
+    /// Turns this into a connection whose calls are read.
     fn into_calls(self, transport: Transport, links: Links<S>) -> Conn<S> {
         note_depth(&self.counters, Depth::Route);
         Conn::new((self.shared, self.signals, self.assignment), &self.entrance, self.client, transport, links)
@@ -201,12 +205,13 @@ impl<S: Stream> Connection<S> {
 
 enum Detected<S: Stream> {
     As(Detection),
-    /// The coordinator spoke before the client did.
+    /// This coordinator was dialed, and spoke before the client did.
     CoordinatorSpeaks(opaque::Dialed<S>),
 }
 
-/// Reads until the first bytes tell. A client may be silent for as long as it likes; bytes that nobody understands are not
-/// held for longer than `detect_timeout`, for what they begin may be waiting for an answer to them.
+/// Reads until the first bytes tell what the client speaks. A client may be silent for as long as it likes.
+/// Bytes that are not recognized are not held for longer than `detect_timeout`, because the client may be
+/// waiting for an answer to them.
 async fn detected<S: Stream>(connection: &mut Connection<S>) -> Result<Detected<S>, End> {
     let allowed = connection.shared.settings.detect_timeout;
     if connection.client.pending.is_empty()
@@ -221,14 +226,15 @@ async fn detected<S: Stream>(connection: &mut Connection<S>) -> Result<Detected<
             return Ok(Detected::As(detection));
         }
         let more = timeout_at(deadline, connection.client.more()).await;
-        // That was all, or all for now: it is nothing that is known, but its coordinator may understand it.
+        // No more bytes come for now, so the bytes are nothing that the router knows; but a coordinator may
+        // understand them.
         if !more.unwrap_or(Ok(false))? {
             return Ok(Detected::As(Detection::Unknown));
         }
     }
 }
 
-/// Waits until one of the two sides says something; the coordinator that did, if it was that.
+/// Waits until the client or a coordinator says something; returns the coordinator if that spoke first.
 async fn first_word<S: Stream>(
     connection: &mut Connection<S>,
     allowed: Duration,
@@ -236,12 +242,12 @@ async fn first_word<S: Stream>(
     let draining = connection.shared.draining.clone();
     tokio::select! {
         biased;
-        dialed = silence::broken(connection, allowed) => dialed,
+        dialed = silence::first_byte(connection, allowed) => dialed,
         () = draining.cancelled() => Err(End::RouterShutdown),
     }
 }
 
-/// Notes how deep a connection is understood, once that is known.
+/// Records how deep a connection is understood, once that is known.
 fn note_depth(counters: &ListenerMetrics, depth: Depth) {
     counters.connections.count(depth);
     Span::current().record("depth", depth.as_str());

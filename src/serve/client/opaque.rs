@@ -1,4 +1,5 @@
-//! What is not understood is passed on unread, to the least-loaded coordinator, until both sides have finished.
+//! Relays connections that the router does not understand, unread, to the least-loaded coordinator, until
+//! both sides have finished.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,13 +30,13 @@ use crate::serve::shared::Shared;
 use crate::serve::threads::workers::Assignment;
 use crate::wire::detect::Speech;
 
-/// A coordinator that was dialed for a connection that is not understood.
+/// A coordinator that was dialed for a connection that is relayed unread.
 pub(super) struct Dialed<S: Stream> {
-    /// The connection.
+    /// The connection to the coordinator.
     pub stream: LinkStream<S>,
-    /// Counts the connection there.
+    /// Counts the connection in the coordinator's load.
     pub opening: Opening,
-    /// Counts it as a link.
+    /// Counts the connection as a link.
     pub slot: Slot<S>,
 }
 
@@ -47,21 +48,22 @@ impl<S: Stream> Dialed<S> {
     }
 }
 
-/// A connection that is passed on unread.
+/// A connection that is relayed unread.
 pub(super) struct Passage<S: Stream> {
-    /// Its client's side.
+    /// The client's side.
     connection: Box<Connection<S>>,
     /// The coordinators' port that it is for.
     service: Service,
-    /// The coordinator's side, if there is one already.
+    /// The coordinator's side, if one was dialed already.
     dialed: Option<Dialed<S>>,
 }
 
 impl<S: Stream> Passage<S> {
-    /// A connection of which this is known now.
+    /// Creates the value, and moves the connection to the worker where it stays, if it is not there yet.
     ///
     /// # Errors
-    /// [`End::ClientGone`].
+    /// [`End::ClientGone`], when the kernel refuses to register the client's socket there;
+    /// [`End::CoordinatorLost`], when it refuses the coordinator's.
     pub(super) fn of(
         connection: Connection<S>,
         service: Service,
@@ -84,12 +86,12 @@ impl<S: Stream> Passage<S> {
         Ok(Box::new(Self { connection, service, dialed }))
     }
 
-    /// Its assignment.
+    /// Returns the connection's assignment to a worker.
     pub(super) fn assignment(&self) -> &Assignment {
         &self.connection.assignment
     }
 
-    /// Passes bytes on until both sides have finished; to the best coordinator, if none was dialed.
+    /// Relays bytes until both sides have finished; dials the best coordinator first, if none was dialed.
     pub(super) async fn relay(self) -> End {
         let Self { connection, service, dialed } = self;
         let Connection { shared, entrance, mut client, counters, assignment: _assignment, .. } = *connection;
@@ -110,7 +112,7 @@ impl<S: Stream> Passage<S> {
                 if refused.candidates.refusal() == RefusalCause::Unreachable {
                     entrance.fleet.slow_down(Who::of(&Access::UNREAD, client.address)).await;
                 }
-                // There are no words for this that an unknown protocol would understand.
+                // An unknown protocol has no error that could be sent.
                 client.stream.reset_on_close();
                 End::NoCoordinator
             }
@@ -118,17 +120,18 @@ impl<S: Stream> Passage<S> {
     }
 }
 
-/// What ends a connection that is passed on unread, other than its two sides.
+/// What ends a relayed connection, apart from its two sides.
 struct Bounds {
     cut: CancellationToken,
     /// How long the coordinator may say nothing at first.
     patience: Patience,
 }
 
-/// A coordinator that serves a connection answers a greeting that it understands within this.
+/// A coordinator that serves a connection answers a greeting that it understands within this time.
 const GREETED_WITHIN: Duration = Duration::from_secs(1);
 
-/// How long a coordinator may say nothing at first: to a greeting, or to a request, which may be an open.
+/// Returns how long a coordinator may say nothing at first: after a greeting, or after a request, which may
+/// open a session.
 fn patience(service: Service, settings: &Settings) -> Patience {
     match service {
         Service::Hs2Http => Patience { contested: settings.open_timeout, longest: settings.open_timeout },
@@ -148,7 +151,7 @@ async fn relay_both<S: Stream>(
     let unanswered = Unanswered::begin(&slot.port.unanswered, bounds.patience);
     let span = tracing::Span::current();
     span.record("coordinator", tracing::field::display(&opening.coordinator().name));
-    // A peer may pause for as long as it likes, and nobody but the two of them knows why.
+    // A peer may pause for as long as it likes: only the two sides know why.
     let _cleared = client.stream.set_user_timeout(None);
     let _cleared = stream.set_user_timeout(None);
     let _counted = opening.into_opaque();
@@ -179,13 +182,13 @@ async fn relay_both<S: Stream>(
         },
         ended = relayed => return end_of(ended),
     };
-    // Nobody is to take this for an orderly end.
+    // Neither side may take this for an orderly end.
     client.stream.reset_on_close();
     stream.reset_on_close();
     cut
 }
 
-/// How a connection ended whose two sides ended it.
+/// Returns the end of a connection that one of its sides ended.
 fn end_of(ended: Ended) -> End {
     match (ended.who, ended.error) {
         (Side::Client, None) => End::ClientClosed,
@@ -195,15 +198,15 @@ fn end_of(ended: Ended) -> End {
     }
 }
 
-/// That no coordinator takes a connection.
+/// Why no coordinator takes a connection.
 struct Refused {
     service: Service,
     candidates: Candidates,
 }
 
 impl Refused {
-    /// Counts and logs it: the client cannot be told, and whoever operates it sees no more than a reset. `first` is what it
-    /// began with.
+    /// Counts and logs the refusal. The client cannot be told, and its user sees no more than a reset.
+    /// `first` are its first bytes.
     fn note<S: Stream>(&self, shared: &Shared<S>, cluster: &Cluster, first: &[u8]) {
         shared.metrics.connections_refused.count(self.candidates.refusal());
         let what = Speech::guess(first).map_or("something unknown", Speech::as_str);
@@ -215,10 +218,10 @@ impl Refused {
     }
 }
 
-/// Dials coordinators in the order of the pick until one answers; waits for room if there is none.
+/// Dials coordinators in the order of the pick until one accepts; waits for room if there is none.
 ///
 /// # Errors
-/// Why no coordinator takes it; `None` if the client left.
+/// [`Refused`], when no coordinator takes the connection; `None`, when the client left.
 async fn dial_best<S: Stream>(
     shared: &Shared<S>,
     entrance: &Entrance<S>,
@@ -247,19 +250,20 @@ async fn dial_best<S: Stream>(
     }
 }
 
-/// Dials the best coordinator for a silent client, if no other such dial to it is under way; the permit ends that.
+/// Dials the best coordinator for a silent client, once no other such dial to that coordinator is under way.
+/// The next such dial begins when the permit is dropped.
 pub(super) async fn dial_parked<S: Stream>(
     shared: &Shared<S>,
     entrance: &Entrance<S>,
     client: ClientAddress,
 ) -> Option<(Dialed<S>, OwnedSemaphorePermit)> {
     let (fleet, service) = (&entrance.fleet, entrance.service);
-    // Not counted while it waits for its turn: a thousand silent clients are no load.
+    // The pick is not counted while it waits for its turn: a thousand silent clients are no load.
     let picked = fleet.pick(&Wanted::anywhere_but(&[], service)).ok()?;
     let coordinator = Arc::clone(picked.coordinator());
     drop(picked);
     let permit = Arc::clone(&fleet.port(&coordinator, service)?.parked).acquire_owned().await.ok()?;
-    // Where there is no room, nobody is listened to: that is not worth anybody's place.
+    // If there is no room, no coordinator is listened to: that is not worth a slot.
     let holder = Holder::of(&Access::UNREAD, client);
     let grant = fleet.port(&coordinator, service)?.claim(holder, Purpose::Work, Kind::New);
     let Some(Grant::Slot(slot)) = grant else { return None };

@@ -1,5 +1,6 @@
-//! SASL on the client's side. The router takes the credentials of PLAIN and lets the first coordinator judge them: its verdict
-//! is the client's. Every other mechanism is between client and coordinator, and passed on unread.
+//! SASL on the client's side. The router takes the credentials of PLAIN and lets the first coordinator judge
+//! them; the client gets that verdict. All other mechanisms are relayed unread, between client and
+//! coordinator.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,8 @@ use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
 use crate::wire::sasl::{Acceptor, Credentials, MechanismName, Status, Step, encode};
 
-/// Which binary service credentials are checked against before the first call tells (HS2 and Beeswax differ only then).
+/// Returns the service that credentials are checked against, before the first call tells whether it is for
+/// HS2 or Beeswax.
 fn service_of(listener: Service) -> Service {
     match listener {
         Service::Beeswax => Service::Beeswax,
@@ -35,17 +37,17 @@ fn service_of(listener: Service) -> Service {
     }
 }
 
-/// What the client began with.
+/// What the client began its handshake with.
 enum Opened {
     Plain(Credentials),
-    /// Another mechanism; `pending` holds all that came, from the first byte on.
+    /// Another mechanism. `pending` then holds everything that came, from the first byte on.
     Other(MechanismName),
 }
 
-/// Goes through the handshake of a client that began one.
+/// Carries out the handshake of a client that began one.
 ///
 /// # Errors
-/// What ends the connection; the client was told.
+/// [`End`], when the handshake is refused, which the client is told, or when the connection ends.
 pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stage<S>, End> {
     let settings = connection.shared.settings.clone();
     let (conn, stall) = (connection.conn, settings.stall_timeout);
@@ -71,7 +73,7 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
     let first = tokio::select! {
         biased;
         first = first_link(&mut links, service, &connection) => first,
-        // What a login waits for is a coordinator's thread: nobody needs it for a client that has left, however it did.
+        // A login waits for a thread of the coordinator; that is not worth it for a client that has left.
         () = connection.client.stream.closed() => return Err(connection.client.left().await),
     };
     match first {
@@ -83,7 +85,8 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
             Ok(Stage::Calls(Box::new(connection.into_calls(Transport::Sasl, links).reserved(opening))))
         }
         Err(Refused { status, text, end, in_vain }) => {
-            // Whoever does nothing but log in in vain waits a little longer each time, with nothing of a coordinator's in hand.
+            // A client whose logins are all in vain waits a little longer each time; nothing of a
+            // coordinator's is held meanwhile.
             if in_vain {
                 fleet.slow_down(who).await;
             }
@@ -121,19 +124,19 @@ struct Refused {
     status: Status,
     text: Vec<u8>,
     end: End,
-    /// Whether a coordinator was dialed for it, and nothing came of that.
+    /// Whether a coordinator was dialed for it in vain.
     in_vain: bool,
 }
 
 impl Refused {
-    /// Nobody is there to be told.
+    /// The client has left, so it gets no answer.
     fn left() -> Self {
         Self { status: Status::Error, text: Vec::new(), end: End::ClientClosed, in_vain: false }
     }
 }
 
-/// Has the credentials judged by the best coordinator. Until they are sent, the next one may be tried; after that never: a
-/// handful of wrong binds locks an account.
+/// Has the best coordinator judge the credentials. Until they are sent, the next candidate may be tried;
+/// after that never, because a few wrong binds lock an account.
 async fn first_link<S: Stream>(
     links: &mut Links<S>,
     service: Service,
@@ -145,7 +148,7 @@ async fn first_link<S: Stream>(
     let seeker = Seeker {
         fleet,
         service,
-        // The name is a claim until a coordinator has judged it.
+        // The user name is only a claim until a coordinator has accepted it.
         holder: Holder { access: &access, unproven: Some(connection.client.address) },
         turn: Turn::Address(connection.client.address),
         kind: Kind::New,

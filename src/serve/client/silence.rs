@@ -1,5 +1,6 @@
-//! A client that connects and says nothing: most often impyla, which is silent until its first cursor; but its protocol
-//! might be one in which the server speaks first. So after a while a coordinator is dialed and listened to, for a moment.
+//! Clients that connect and say nothing. Most often that is impyla, which is silent until its first cursor;
+//! but the client's protocol might be one in which the server speaks first. So after a while, a coordinator
+//! is dialed and listened to for a moment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +12,17 @@ use crate::serve::client::Connection;
 use crate::serve::client::opaque::{Dialed, dial_parked};
 use crate::serve::message::end::End;
 
-/// How long a parked connection to a coordinator may last: two of them block a secured impalad's port (Impala:
+/// How long such a connection to a coordinator may last: two of them block a secured impalad's port (Impala:
 /// `accepted_cnxn_setup_thread_pool_size` 2, `sasl_connect_tcp_timeout_ms` 300000).
 const PARKED_FOR: Duration = Duration::from_secs(1);
 
-/// Waits for the first byte of either side; the coordinator, if it spoke first. A coordinator is dialed when the client has
-/// been silent for `allowed`, and left again after a moment; then what the client says when it speaks decides.
+/// Waits for the first byte of either side; returns the coordinator if that spoke first. A coordinator is
+/// dialed when the client has been silent for `allowed`, and is hung up on after a moment; then the router
+/// waits for the client.
 ///
 /// # Errors
-/// What ends the connection.
-pub(super) async fn broken<S: Stream>(
+/// [`End`], when the client closes the connection or it breaks.
+pub(super) async fn first_byte<S: Stream>(
     connection: &mut Connection<S>,
     allowed: Duration,
 ) -> Result<Option<Dialed<S>>, End> {
@@ -34,8 +36,8 @@ pub(super) async fn broken<S: Stream>(
     client_spoke(connection.client.more().await?)
 }
 
-/// Dials a coordinator, whose turn to be dialed for this may be long in coming, and waits for the first byte of either side;
-/// the coordinator, if it was that.
+/// Dials a coordinator, which may take long because only one such dial at a time is made to each, and waits
+/// for the first byte of either side; returns the coordinator if that spoke first.
 async fn listen<S: Stream>(connection: &mut Connection<S>) -> Result<Option<Dialed<S>>, End> {
     let (entrance, address) = (Arc::clone(&connection.entrance), connection.client.address);
     let dialed = tokio::select! {
@@ -48,7 +50,7 @@ async fn listen<S: Stream>(connection: &mut Connection<S>) -> Result<Option<Dial
     tokio::select! {
         biased;
         more = connection.client.more() => client_spoke(more?),
-        // A coordinator that closes has not spoken: the client may still be one that is understood.
+        // A coordinator that closes has not spoken: the client may still be one that the router understands.
         heard = heard => Ok((heard.is_ok() && dialed.stream.look() == Seen::Bytes).then_some(dialed)),
     }
 }

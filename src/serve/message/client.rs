@@ -1,4 +1,4 @@
-//! The client's side of a connection.
+//! The client's connection: the socket, and the bytes that were read from it and not used yet.
 
 use std::time::Duration;
 
@@ -10,68 +10,73 @@ use crate::net::flow::{self, Chunk};
 use crate::net::stream::{Seen, Stream};
 use crate::serve::message::end::End;
 
-/// Bytes that one read takes of a client at most. What it takes beyond the request waits, uncounted, until that is
-/// answered, which may be never: a thousand such clients must fit.
+/// The most bytes that one read takes from a client (16 KiB). Bytes behind the current request stay in
+/// `pending`, which no budget of memory counts, until that request is answered. That may never happen, so the
+/// limit must be small enough for thousands of such clients.
 pub(crate) const READ_LIMIT: usize = 16 << 10;
 
-/// A client's connection. What was read and not used yet waits in `pending`, which is empty while the connection idles.
+/// A client's connection. `pending` holds what was read and not used yet; it is empty while the connection
+/// idles.
 #[derive(Debug)]
 pub(crate) struct Client<S> {
     /// The connection.
     pub stream: S,
     /// Bytes that were read and not used.
     pub pending: BytesMut,
-    /// Where it comes from.
+    /// The address that the client connected from.
     pub address: ClientAddress,
 }
 
 impl<S: Stream> Client<S> {
-    /// A connection of which nothing was read.
+    /// Wraps a connection from which nothing was read yet.
     pub(crate) fn new(stream: S, address: ClientAddress) -> Self {
         Self { stream, pending: BytesMut::new(), address }
     }
 
-    /// Whether it will send no more: it has left, or at least wants nothing else. What came before may be unread.
+    /// Returns whether the client will send no more: it has left, or has at least finished sending. Bytes
+    /// that it sent before that may still be unread.
     pub(crate) fn has_closed(&self) -> bool {
         self.stream.look() == Seen::End || self.stream.closed().now_or_never().is_some()
     }
 
-    /// Has the runtime in which this is called wait for it.
+    /// Registers the connection with the runtime that this is called in.
     ///
     /// # Errors
-    /// [`End::ClientGone`].
+    /// [`End::ClientGone`], when the kernel refuses to register the socket.
     pub(crate) fn rehome_here(self) -> Result<Self, End> {
         let stream = self.stream.rehome_here().map_err(End::ClientGone)?;
         Ok(Self { stream, ..self })
     }
 
-    /// Reads more; nothing at the end. Cancel-safe.
+    /// Reads the next bytes; an empty chunk means that the client has finished sending. Cancel-safe.
     ///
     /// # Errors
-    /// [`End::ClientGone`].
+    /// [`End::ClientGone`], when the connection is broken.
     pub(crate) fn read(&mut self) -> impl Future<Output = Result<Chunk, End>> {
         flow::read_at_most(&mut self.stream, READ_LIMIT).map_err(End::ClientGone)
     }
 
-    /// How a client has left that will send no more: by an orderly end, or not.
+    /// Says how a client ended that will send no more: with an orderly close, or with a broken connection.
     pub(crate) async fn left(&mut self) -> End {
         self.read().await.err().unwrap_or(End::ClientClosed)
     }
 
-    /// Reads more and appends it to `pending`; false at the end. Cancel-safe.
+    /// Reads the next bytes and appends them to `pending`; false if the client has finished sending.
+    /// Cancel-safe.
     ///
     /// # Errors
-    /// [`End::ClientGone`].
+    /// [`End::ClientGone`], when the connection is broken.
     pub(crate) async fn more(&mut self) -> Result<bool, End> {
         let chunk = self.read().await?;
         self.pending.extend_from_slice(&chunk);
         Ok(!chunk.is_empty())
     }
 
-    /// Sends bytes, as long as the client takes some every `stall`.
+    /// Sends bytes. The client must take some of them every `stall`.
     ///
     /// # Errors
-    /// [`End::ClientStalled`], [`End::ClientGone`].
+    /// [`End::ClientStalled`], when the client takes no byte for `stall`; [`End::ClientGone`], when the
+    /// connection is broken.
     pub(crate) fn send(&mut self, bytes: &[u8], stall: Duration) -> impl Future<Output = Result<(), End>> {
         flow::write_all(&mut self.stream, bytes, stall).map_err(|(error, _)| match error {
             flow::WriteError::Stalled { .. } => End::ClientStalled { doing: "taken" },

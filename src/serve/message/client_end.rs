@@ -1,4 +1,5 @@
-//! The client's side of a call: gives a request's payload, takes a reply's, whatever stands around them on the connection.
+//! The client end of a call. It gives a request's payload and takes a reply's, and hides the framing that the
+//! client uses.
 
 use std::io;
 use std::time::Duration;
@@ -20,10 +21,10 @@ use crate::serve::settings::Settings;
 use crate::serve::threads::memory::ReplayMemory;
 use crate::wire::detect;
 
-/// Payload bytes that a frame of a request may have.
+/// The most payload bytes that one frame of a request may have.
 const FRAME_LIMIT: usize = detect::FRAME_LIMIT as usize;
 
-/// A client's connection whose calls are read, and how messages travel on it.
+/// A client's connection whose calls are read, together with the transport that it uses.
 #[derive(Debug)]
 pub(crate) struct ClientEnd<S> {
     client: Client<S>,
@@ -32,71 +33,76 @@ pub(crate) struct ClientEnd<S> {
 }
 
 impl<S: Stream> ClientEnd<S> {
-    /// Of a connection whose next bytes are those of a request.
+    /// Wraps a connection whose next bytes begin a request.
     pub(crate) fn new(client: Client<S>, transport: Transport) -> Self {
         Self { client, transport, decoder: Decoder::new(transport, FRAME_LIMIT) }
     }
 
-    /// Where it comes from.
+    /// Returns the address that the client connected from.
     pub(crate) fn address(&self) -> ClientAddress {
         self.client.address
     }
 
-    /// In which form pieces of messages go between this client and a coordinator.
+    /// Returns the form in which pieces of messages pass between this client and `link`.
     pub(crate) fn form<L: Stream>(&self, link: &LinkEnd<L>) -> Form {
         Form::between(self.transport, link.transport())
     }
 
-    /// Whether bytes were read that belong to a request which has not been taken.
+    /// Returns whether bytes of the next request were already read.
     pub(crate) fn has_pending(&self) -> bool {
         !self.client.pending.is_empty()
     }
 
-    /// Reads more of what it sends, to [begin](Self::begin) a request with; nothing at the end. Cancel-safe.
+    /// Reads more of what the client sends, to [begin](Self::begin) a request with. An empty chunk means that
+    /// the client has finished sending. Cancel-safe.
     ///
     /// # Errors
-    /// [`End::ClientGone`], when its connection is broken.
+    /// [`End::ClientGone`], when the connection is broken.
     pub(crate) fn read(&mut self) -> impl Future<Output = Result<Chunk, End>> {
         self.client.read()
     }
 
-    /// Whether it has sent what was not read, or its end.
+    /// Returns whether the client has sent bytes that were not read, or has finished sending. Asks only the
+    /// runtime.
     pub(crate) fn has_sent(&self) -> bool {
         self.client.stream.glance() != Seen::Nothing
     }
 
-    /// Whether it has sent bytes that were not read; asks the kernel.
+    /// Returns whether the client has sent bytes that were not read. Asks the kernel.
     pub(crate) fn has_unread(&self) -> bool {
         self.client.stream.look() == Seen::Bytes
     }
 
-    /// Whether it will send no more: it has left, or at least wants nothing else. What came before may be unread.
+    /// Returns whether the client will send no more: it has left, or has at least finished sending. Bytes
+    /// that it sent before that may still be unread.
     pub(crate) fn has_closed(&self) -> bool {
         self.client.has_closed()
     }
 
-    /// Resolves when it will send no more. Cancel-safe.
+    /// Resolves when the client will send no more. Cancel-safe.
     pub(crate) fn closed(&self) -> impl Future<Output = ()> + Send {
         self.client.stream.closed()
     }
 
-    /// Resolves when its connection is dead; one that has only finished sending is there for its reply. Cancel-safe.
+    /// Resolves when the connection is dead. A client that has only finished sending still waits for its
+    /// reply. Cancel-safe.
     pub(crate) fn gone(&self) -> impl Future<Output = ()> + Send {
         self.client.stream.gone()
     }
 
-    /// Moves it to the runtime in which this is called.
+    /// Moves the connection to the runtime that this is called in.
     ///
     /// # Errors
-    /// [`End::ClientGone`], when the kernel refuses that.
+    /// [`End::ClientGone`], when the kernel refuses to register the socket there.
     pub(crate) fn rehome(self) -> Result<Self, End> {
         Ok(Self { client: self.client.rehome_here()?, ..self })
     }
 
-    /// Sends bytes of a reply which are in this form, as long as the client takes some every `stall`.
+    /// Sends bytes of a reply, which are in `form`. The client must take some of them every `stall`.
     ///
     /// # Errors
-    /// [`End::ClientStalled`], when it takes none for so long; [`End::ClientGone`], when its connection is broken.
+    /// [`End::ClientStalled`], when the client takes no byte for `stall`; [`End::ClientGone`], when the
+    /// connection is broken.
     pub(crate) async fn deliver(&mut self, bytes: &[u8], form: Form, stall: Duration) -> Result<(), End> {
         if form == Form::AsItCame || self.transport == Transport::Unframed {
             return self.client.send(bytes, stall).await;
@@ -108,11 +114,11 @@ impl<S: Stream> ClientEnd<S> {
         self.client.send(&coding::encode(bytes, self.transport), stall).await
     }
 
-    /// Takes what has come of the next request: `first`, if nothing was pending. If it is complete then, as most are, it can
-    /// be sent.
+    /// Takes the bytes of the next request that have come: the pending ones, or else `first`. Most requests
+    /// are complete after this.
     ///
     /// # Errors
-    /// [`End::BadInput`], when what came is no request that can be followed.
+    /// [`End::BadInput`], when the bytes are not a request that the router can follow.
     pub(crate) fn begin(&mut self, request: &mut Request, first: Option<Chunk>) -> Result<(), End> {
         match first {
             Some(chunk) => Ok(self.take_chunk(request, chunk)?),
@@ -120,13 +126,15 @@ impl<S: Stream> ClientEnd<S> {
         }
     }
 
-    /// Reads until a request that has begun is complete, or is known well enough to be sent on piece by piece because it is
-    /// too large to be held.
+    /// Reads until a request that has begun is complete, or until it is too large to be held and enough of it
+    /// is known to send it on piece by piece.
     ///
     /// # Errors
-    /// [`End::BadInput`], when what came is no request that can be followed, or is too large to be held until its handle
-    /// comes; [`End::ClientStalled`], [`End::ClientSlow`], [`End::ClientBroke`] and [`End::ClientGone`], when the rest does
-    /// not come.
+    /// [`End::BadInput`], when the bytes are not a request that the router can follow, or when the request is
+    /// too large to be held until its handle comes; [`End::ClientStalled`], when the client sends nothing for
+    /// `stall_timeout`; [`End::ClientSlow`], when it falls behind the slowest pace for that long;
+    /// [`End::ClientBroke`], when it closes the connection inside the request; [`End::ClientGone`], when the
+    /// connection is broken.
     pub(crate) async fn fill(
         &mut self,
         request: &mut Request,
@@ -140,11 +148,11 @@ impl<S: Stream> ClientEnd<S> {
         Ok(())
     }
 
-    /// Reads the next piece of a request that is sent on piece by piece; the request then holds that piece alone, in this
-    /// form.
+    /// Reads the next piece of a request that is sent on piece by piece. The request then holds only that
+    /// piece, in `form`.
     ///
     /// # Errors
-    /// As [`Self::fill`].
+    /// The same as [`Self::fill`].
     pub(crate) async fn next_piece(
         &mut self,
         request: &mut Request,
@@ -172,15 +180,15 @@ impl<S: Stream> ClientEnd<S> {
         Ok(())
     }
 
-    /// What follows the request in a chunk is left pending.
+    /// Takes the request's part of a chunk; the bytes behind it become pending.
     fn take_chunk(&mut self, request: &mut Request, mut chunk: Chunk) -> Result<(), BadInput> {
         let used = self.take(request, &mut chunk)?;
         self.client.pending.extend_from_slice(chunk.get(used..).unwrap_or_default());
         Ok(())
     }
 
-    /// Whether the request is too large to be held and is sent on piece by piece. It is held on, as far as memory goes,
-    /// while its handle has not come.
+    /// Returns whether the request is too large to be held, so that it must be sent on piece by piece. While
+    /// its handle has not come, it is still held as far as memory allows.
     fn must_stream(
         &self,
         request: &mut Request,
@@ -196,7 +204,8 @@ impl<S: Stream> ClientEnd<S> {
                 if to_come == 0 && self.transport == Transport::Framed {
                     return Err(BadInput::MessageSplit);
                 }
-                // The part of a header that has come is not kept.
+                // A header of which only a part has come would be lost, so the request waits for the rest of
+                // it.
                 let may_stream = !self.decoder.is_inside_header();
                 if may_stream {
                     request.begin_to_stream(to_come);
@@ -208,7 +217,7 @@ impl<S: Stream> ClientEnd<S> {
         }
     }
 
-    /// Takes the request's part of what came; returns how many bytes of it were used.
+    /// Takes the request's part of the bytes; returns how many of them were used.
     fn take(&mut self, request: &mut Request, bytes: &mut [u8]) -> Result<usize, BadInput> {
         if self.decoder.is_unframed() {
             let used = request.push(bytes)?;
@@ -236,8 +245,8 @@ impl<S: Stream> ClientEnd<S> {
     }
 }
 
-/// Reads a chunk inside a request: the client must send some within `stall`, and on average as fast as its pace demands,
-/// and may not end here.
+/// Reads a chunk inside a request. The client must send something within `stall`, must on average be as fast
+/// as its pace demands, and must not close the connection here.
 async fn read<S: Stream>(client: &mut Client<S>, pace: &mut Pace, stall: Duration) -> Result<Chunk, End> {
     let begun = clock::now();
     let read = flow::read_at_most(&mut client.stream, READ_LIMIT);

@@ -1,5 +1,5 @@
-//! What stands around the payload of messages, taken off and put on. Nobody but the two ends of a call uses this: whoever
-//! reads requests and replies sees payload, or pieces that are passed on as they came.
+//! The framing of each transport: takes it off what was read and puts it on what is sent. Only the two ends
+//! of a call use this; all other code sees payload, or pieces that pass through unchanged.
 
 use std::borrow::Cow;
 
@@ -9,18 +9,18 @@ use crate::net::probe::Speaks;
 use crate::serve::message::lines::{self, Lines};
 use crate::wire::frame::{self, Deframer, FrameError, HEADER_LEN, Piece};
 
-/// In which form the pieces of a message go from one end to the other: a property of the pair of ends.
+/// The form in which pieces of a message pass from one end to the other. It depends on the transports of both
+/// ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// With what stands around them where they came from: the other connection is of the same transport, so that they pass
-    /// untouched.
+    /// Pieces pass untouched, with their framing: both connections have the same transport.
     AsItCame,
-    /// Payload alone.
+    /// Pieces are payload without framing.
     Payload,
 }
 
 impl Form {
-    /// What goes from a connection of one transport to a connection of another.
+    /// Returns the form of what passes from a connection of one transport to a connection of another.
     pub(crate) fn between(from: Transport, to: Transport) -> Self {
         match from {
             Transport::Unframed | Transport::Framed | Transport::Sasl if from == to => Self::AsItCame,
@@ -29,25 +29,26 @@ impl Form {
     }
 }
 
-/// What a coordinator understands whose links are of this transport.
+/// Returns what a coordinator understands whose links have this transport.
 pub(crate) fn speaks(transport: Transport) -> Speaks {
     if transport == Transport::Sasl { Speaks::Sasl } else { Speaks::Thrift }
 }
 
-/// Takes off what stands around payload on a connection.
+/// Takes the framing off what was read from a connection.
 #[derive(Debug)]
 pub(in crate::serve::message) enum Decoder {
-    /// Nothing.
+    /// There is no framing.
     Unframed,
-    /// Frames.
+    /// A four-byte length precedes each frame.
     Frames(Deframer),
-    /// Lines.
+    /// The transport of the tests ([`lines`]).
     #[cfg(test)]
     Lines(Lines),
 }
 
 impl Decoder {
-    /// For a connection of which nothing was read. A frame may have `limit` bytes of payload.
+    /// Creates a decoder for a connection from which nothing was read. A frame may have at most `limit` bytes
+    /// of payload.
     pub(in crate::serve::message) fn new(transport: Transport, limit: usize) -> Self {
         match transport {
             Transport::Unframed => Self::Unframed,
@@ -57,15 +58,15 @@ impl Decoder {
         }
     }
 
-    /// Whether messages stand on the connection without anything around them.
+    /// Returns whether the transport has no framing.
     pub(in crate::serve::message) fn is_unframed(&self) -> bool {
         matches!(self, Self::Unframed)
     }
 
-    /// Takes the next piece off the bytes that came, in place.
+    /// Takes the next piece off the front of `bytes`. The payload stays in place.
     ///
     /// # Errors
-    /// [`FrameError`], when what came is no frame, or one that is too long.
+    /// [`FrameError`], when the bytes are not a frame, or the frame is longer than the limit.
     pub(in crate::serve::message) fn next(&mut self, bytes: &mut [u8]) -> Result<Piece, FrameError> {
         match self {
             Self::Unframed => Ok(Piece { used: bytes.len(), payload: 0..bytes.len(), frame_ended: false }),
@@ -75,7 +76,7 @@ impl Decoder {
         }
     }
 
-    /// Whether nothing of a frame has come that has not ended.
+    /// Returns whether the bytes so far end exactly where a frame ends.
     pub(in crate::serve::message) fn at_boundary(&self) -> bool {
         match self {
             Self::Unframed => true,
@@ -85,28 +86,29 @@ impl Decoder {
         }
     }
 
-    /// Whether a part of a frame's header has come, and the rest has not.
+    /// Returns whether only a part of a frame's header has come.
     pub(in crate::serve::message) fn is_inside_header(&self) -> bool {
         matches!(self, Self::Frames(deframer) if deframer.remaining() == 0 && !deframer.at_boundary())
     }
 
-    /// Bytes that a frame which has begun still has to bring.
+    /// Returns how many bytes of the current frame are still to come.
     pub(in crate::serve::message) fn remaining(&self) -> usize {
         if let Self::Frames(deframer) = self { deframer.remaining() } else { 0 }
     }
 
-    /// Where payload begins in the first bytes of a frame.
+    /// Returns the offset of the payload in the first bytes of a frame.
     pub(in crate::serve::message) fn header_len(&self) -> usize {
         if matches!(self, Self::Frames(_)) { HEADER_LEN } else { 0 }
     }
 }
 
-/// Payload as it goes over a connection: a message, or a piece of one where messages may come in several frames.
+/// Puts the framing on a piece of payload: a whole message, or a part of one if the transport allows several
+/// frames for a message.
 pub(in crate::serve::message) fn encode(payload: &[u8], transport: Transport) -> Cow<'_, [u8]> {
     match transport {
         Transport::Unframed => Cow::Borrowed(payload),
         Transport::Framed | Transport::Sasl => {
-            // What is sent is neither empty nor longer than a frame can say.
+            // A piece is never empty and never longer than a frame's header can say.
             let header = frame::header(payload.len()).unwrap_or_default();
             Cow::Owned([&header, payload].concat())
         }
@@ -115,8 +117,8 @@ pub(in crate::serve::message) fn encode(payload: &[u8], transport: Transport) ->
     }
 }
 
-/// As [`encode`], of payload before which there is [room](HEADER_LEN) for a frame's header; `to_come` bytes of the frame
-/// follow later.
+/// Does what [`encode`] does, without a copy. `bytes` begins with [`HEADER_LEN`] bytes of room for a frame's
+/// header, and `to_come` more bytes of the frame follow later.
 pub(in crate::serve::message) fn encode_in_place(
     bytes: &mut [u8],
     to_come: usize,

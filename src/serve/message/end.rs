@@ -1,4 +1,4 @@
-//! How a client connection ends, and whose doing it was.
+//! Why a client connection ended, and who caused it.
 
 use std::io;
 use std::time::Duration;
@@ -14,93 +14,95 @@ use crate::wire::scan::ScanError;
 /// Why a client connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum End {
-    /// The client said goodbye between two calls.
+    /// The client closed the connection between two calls.
     #[error("the client closed it")]
     ClientClosed,
-    /// The client closed it in the middle of something.
+    /// The client closed the connection in the middle of a request or a handshake.
     #[error("the client closed it in the middle of a {inside}")]
     ClientBroke {
-        /// What was cut off: request, handshake.
+        /// What was cut off: "request" or "handshake".
         inside: &'static str,
     },
-    /// The client reset it, or the network gave it up.
+    /// The client reset the connection, or the network gave up on it.
     #[error("the client is gone: {0}")]
     ClientGone(io::Error),
-    /// The client stopped sending inside a request, or stopped taking its reply.
+    /// The client sent nothing inside a request, or took nothing of a reply, for `stall_timeout`.
     #[error("the client stalled: no byte {doing} within stall_timeout")]
     ClientStalled {
-        /// What it should have done: sent, taken.
+        /// What the client should have done with a byte: "sent" or "taken".
         doing: &'static str,
     },
-    /// The client sent a request by a few bytes now and then.
+    /// The client sent a request more slowly than [`SLOWEST`] allows.
     #[error("the client was too slow: less than {SLOWEST} bytes of a request a second, for stall_timeout")]
     ClientSlow,
-    /// The client did not finish its handshake.
+    /// The client did not finish its handshake within `handshake_timeout`.
     #[error("the client did not finish its handshake within handshake_timeout")]
     HandshakeTimedOut,
-    /// What the client sent cannot be followed.
+    /// The client sent something that the router cannot follow.
     #[error("bad input: {0}")]
     BadInput(#[from] BadInput),
-    /// The SASL handshake was refused by the router; the client was told.
+    /// The router refused the SASL handshake and told the client so.
     #[error("the SASL handshake was refused: {0}")]
     BadHandshake(#[from] SaslError),
-    /// A coordinator refused the credentials; the client was told.
+    /// A coordinator refused the credentials, and the client was told so.
     #[error("the coordinator refused the credentials")]
     CredentialsRefused,
-    /// A coordinator gave no verdict on the credentials; the client was told.
+    /// No coordinator gave a verdict on the credentials, and the client was told so.
     #[error("the coordinator gave no verdict on the credentials")]
     NoVerdict,
-    /// No coordinator could take a client whose protocol has no words for that, or has said them.
+    /// No coordinator could take the client. Either its protocol has no words for that, or it was told so.
     #[error("no coordinator could take it")]
     NoCoordinator,
-    /// The coordinator finished what was relayed unread.
+    /// The coordinator closed a connection that was relayed unread.
     #[error("the coordinator closed it")]
     CoordinatorClosed,
-    /// The coordinator was lost in the middle of a reply, or of what is relayed unread.
+    /// The coordinator was lost in the middle of a reply, or while a connection was relayed unread.
     #[error("the coordinator was lost: {cause}")]
     CoordinatorLost {
-        /// What was seen of it.
+        /// How the loss was seen.
         cause: String,
     },
-    /// The coordinator sent what is no reply, in the middle of one.
+    /// The coordinator sent something that is not a reply after the client had a part of the reply.
     #[error("the coordinator broke off its reply: {0}")]
     BadReply(#[from] BadReply),
-    /// It was relayed unread, and the coordinator said nothing at first.
+    /// The coordinator never said anything on a connection that was relayed unread.
     #[error("the coordinator said nothing within {within:?} to what began with {}: {}", began(*.first), likely(*.first))]
     CoordinatorSilent {
-        /// `handshake_timeout`, or `open_timeout` where a request was relayed.
+        /// The time that it had: `handshake_timeout`, or `open_timeout` if a request was relayed.
         within: Duration,
-        /// What its client began with, as far as that is known.
+        /// The protocol that the client's first bytes look like, if known.
         first: Option<Speech>,
     },
-    /// It was relayed unread, the coordinator had said nothing on it yet, and somebody waited for its place.
+    /// Others waited for the slot of a connection that was relayed unread and on which the coordinator had
+    /// said nothing yet.
     #[error("the coordinator had said nothing on it, and others waited for the service thread that it held")]
     GaveWay,
-    /// The deadline of its coordinator's drain came, and what is open then is to be cancelled.
+    /// The deadline of the coordinator's drain passed; whatever is open then is cancelled.
     #[error("its coordinator was drained, and the deadline of that has come")]
     Drained,
-    /// The router is ending and nothing was under way, or `drain_timeout` was over.
+    /// The router is ending, and either nothing was under way or `drain_timeout` was over.
     #[error("the router is ending")]
     RouterShutdown,
 }
 
-/// What a client sent that cannot be followed.
+/// Why the router cannot follow what a client sent.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadInput {
-    /// Not a message that can be followed.
+    /// The bytes are not a Thrift message that can be followed.
     #[error(transparent)]
     Message(#[from] ScanError),
-    /// Not a frame.
+    /// The bytes are not a frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// A frame that goes on after its message.
+    /// A frame goes on after its message.
     #[error("bytes after the message inside a frame")]
     AfterMessage,
-    /// A large request of a `TFramedTransport` client that spans frames: its coordinator wants one.
+    /// A `TFramedTransport` client sent a large request in several frames, but its coordinator needs it in
+    /// one.
     #[error("a message of more than replay_limit bytes over several frames")]
     MessageSplit,
-    /// A container of a known method that says that it holds something other than strings. Its coordinator would read strings
-    /// all the same, and see the request end elsewhere.
+    /// A container of a known method claims to hold something other than strings. The coordinator would read
+    /// strings anyway, and so would see the request end in another place.
     #[error("{method}: {field} holds strings, but this one says that it holds something else")]
     Mistyped {
         /// The method's name.
@@ -108,21 +110,21 @@ pub(crate) enum BadInput {
         /// The field's name in its IDL.
         field: &'static str,
     },
-    /// A request so large that it cannot be held until its handle comes.
+    /// The request is so large that it cannot be held until its handle comes.
     #[error("no handle within the first {held} bytes of the request")]
     HandleTooLate {
-        /// Bytes that were held.
+        /// The number of bytes that were held.
         held: usize,
     },
 }
 
 impl End {
-    /// The client was seen to be gone.
+    /// Returns the end of a connection whose client was seen to be gone.
     pub(crate) fn client_gone() -> Self {
         Self::ClientGone(io::ErrorKind::ConnectionReset.into())
     }
 
-    /// What it counts as.
+    /// Returns the cause that this counts as in the metrics.
     pub(crate) fn cause(&self) -> CloseCause {
         match self {
             Self::ClientClosed => CloseCause::ClientClosed,
@@ -147,7 +149,8 @@ impl End {
         }
     }
 
-    /// What it counts as where lines in the log are bounded: what came, if it looks like something known.
+    /// Returns the kind that bounds the log lines about this: what the client's bytes look like, if that is
+    /// known, or else the cause.
     pub(crate) fn kind(&self) -> &'static str {
         let speech = match self {
             Self::BadInput(BadInput::Message(ScanError::NotStrict { word })) => {
@@ -166,7 +169,7 @@ impl End {
         speech.map_or_else(|| self.cause().word(), Speech::as_str)
     }
 
-    /// Whether an operator should hear of it: the client did what no sound client does, or came to the wrong port.
+    /// Returns whether an operator should hear of it: the client misbehaved, or it came to the wrong port.
     pub(crate) fn is_misbehaviour(&self) -> bool {
         matches!(
             self,
@@ -185,7 +188,7 @@ fn began(first: Option<Speech>) -> &'static str {
     first.map_or("something unknown", Speech::as_str)
 }
 
-/// Why a coordinator says nothing to a client that began so.
+/// Guesses why a coordinator says nothing to a client whose first bytes look like `first`.
 fn likely(first: Option<Speech>) -> &'static str {
     match first {
         Some(Speech::Tls) => "perhaps its port has no TLS",

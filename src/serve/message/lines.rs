@@ -1,24 +1,26 @@
-//! A transport of the tests' own: each piece of payload is a line of hexadecimal digits, in which every byte is changed. It
-//! has little in common with the others, so whatever works over it knows nothing of what stands around payload.
+//! A transport for tests: each piece of payload is a line of hexadecimal digits, in which every byte is
+//! changed. It has so little in common with the real transports that code which works over it cannot depend
+//! on any framing.
 
 use std::fmt::Write as _;
 
 use crate::wire::frame::Piece;
 
-/// What every byte is changed by.
+/// Every byte is XORed with this.
 const KEY: u8 = 0x5a;
 
-/// Takes payload out of lines.
+/// Takes the payload out of lines.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
-    /// The first digit of a byte whose second has not come.
+    /// The first digit of a byte whose second digit has not come yet.
     half: Option<u8>,
-    /// Whether a line has begun that has not ended.
+    /// Whether a line has begun and not ended.
     inside: bool,
 }
 
 impl Lines {
-    /// Takes the next piece off the bytes that came, at most the rest of a line; its payload is where the line was.
+    /// Takes the next piece off the front of `bytes`, at most the rest of a line. The payload replaces the
+    /// front of the line.
     pub(crate) fn next(&mut self, bytes: &mut [u8]) -> Piece {
         let (mut used, mut payload, mut frame_ended) = (0, 0, false);
         while used < bytes.len() && !frame_ended {
@@ -44,7 +46,7 @@ impl Lines {
     }
 }
 
-/// Payload as a line.
+/// Writes a piece of payload as a line.
 pub(crate) fn encode(payload: &[u8]) -> Vec<u8> {
     let mut line = String::with_capacity(2 * payload.len() + 1);
     for byte in payload {

@@ -1,4 +1,5 @@
-//! The coordinator's side of a call: takes a request's payload, gives a reply's, whatever stands around them on the link.
+//! The link end of a call. It takes a request's payload and gives a reply's, and hides the framing that the
+//! link uses.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,22 +15,22 @@ use crate::serve::message::coding::{self, Decoder, Form};
 use crate::serve::message::reply::{BadReply, Reply};
 use crate::serve::message::request::Request;
 
-/// Payload bytes that a frame of a reply may have: as many as a header can say.
+/// The most payload bytes that one frame of a reply may have: as many as a header can say.
 const FRAME_LIMIT: usize = i32::MAX as usize;
 
 /// What a chunk brought of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// Bytes that belong to the reply, from the chunk's front; in the form that was asked for.
+    /// The number of bytes at the chunk's front that belong to the reply, in the form that was asked for.
     pub kept: usize,
     /// Whether the reply has ended.
     pub done: bool,
-    /// Whether the link may serve another call: the reply has ended, and nothing came behind it, which would be taken for the
-    /// next one.
+    /// Whether the link may serve another call: the reply has ended and nothing follows it. Bytes behind it
+    /// would be taken for the next reply.
     pub clean: bool,
 }
 
-/// Reads replies off a link, one after the other.
+/// Reads the replies on one link, one after the other.
 #[derive(Debug)]
 pub struct Replies {
     transport: Transport,
@@ -37,15 +38,16 @@ pub struct Replies {
 }
 
 impl Replies {
-    /// Of a link of which nothing was read.
+    /// Creates a reader for a link from which nothing was read.
     pub fn new(transport: Transport) -> Self {
         Self { transport, decoder: Decoder::new(transport, FRAME_LIMIT) }
     }
 
-    /// Takes a reply's part of the bytes that came, and leaves it at their front.
+    /// Takes the reply's part of `bytes`, and moves it to their front.
     ///
     /// # Errors
-    /// [`BadReply`], when what came is no reply to the request, or goes on behind it inside a frame.
+    /// [`BadReply`], when the bytes are not a reply to the request, or when its frame goes on after the
+    /// reply.
     pub fn take(&mut self, reply: &mut Reply, bytes: &mut [u8], form: Form) -> Result<Taken, BadReply> {
         if reply.begin() {
             Reply::look_at(bytes, self.decoder.header_len())?;
@@ -61,7 +63,7 @@ impl Replies {
         Ok(Taken { kept, done, clean: done && used == bytes.len() })
     }
 
-    /// How many bytes were used, and how many were kept.
+    /// Takes the reply's part of framed bytes; returns how many were used, and how many were kept.
     fn take_pieces(
         &mut self,
         reply: &mut Reply,
@@ -92,16 +94,16 @@ impl Replies {
     }
 }
 
-/// How hard a link that nothing is under way on is looked at.
+/// How closely to look at a link on which nothing is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// The kernel is asked: what arrived a microsecond ago is seen.
+    /// Asks the kernel, which knows even what arrived a microsecond ago.
     Closely,
-    /// What the runtime was told is seen; what arrived in this very moment may be missed.
+    /// Asks the runtime, which may not yet know what arrived just now.
     Briefly,
 }
 
-/// A link's connection, and how messages travel on it.
+/// A link's connection, together with the transport that it uses.
 pub(crate) struct LinkEnd<S> {
     stream: S,
     replies: Replies,
@@ -114,41 +116,42 @@ impl<S> fmt::Debug for LinkEnd<S> {
 }
 
 impl<S: Stream> LinkEnd<S> {
-    /// Of a connection to a coordinator on which no message was sent.
+    /// Wraps a connection to a coordinator on which no message was sent yet.
     pub(crate) fn new(stream: S, transport: Transport) -> Self {
         Self { stream, replies: Replies::new(transport) }
     }
 
-    /// How messages travel on it.
+    /// Returns the link's transport.
     pub(crate) fn transport(&self) -> Transport {
         self.replies.transport
     }
 
-    /// What its coordinator understands.
+    /// Returns what the coordinator understands.
     pub(crate) fn speaks(&self) -> Speaks {
         coding::speaks(self.transport())
     }
 
-    /// Whether a request that is not held whole may be sent on it, in this form.
+    /// Returns whether a request that is not held whole may be sent in this form.
     pub(crate) fn takes_pieces(&self, form: Form) -> bool {
-        // A frame says first how long its message is.
+        // A frame begins with the length of its message, which is not known yet.
         self.transport() != Transport::Framed || form == Form::AsItCame
     }
 
-    /// What is held of a request, as it goes on the link. `form` is that of the pieces that follow it.
+    /// Encodes what is held of a request for this link. `form` is the form of the pieces that follow it.
     pub(crate) fn encode<'a>(&self, request: &'a mut Request, form: Form) -> Cow<'a, [u8]> {
         request.encode(self.transport(), form)
     }
 
-    /// A whole message, as it goes on the link.
+    /// Encodes a whole message for this link.
     pub(crate) fn encode_message<'a>(&self, payload: &'a [u8]) -> Cow<'a, [u8]> {
         coding::encode(payload, self.transport())
     }
 
-    /// Writes bytes that were [encoded](Self::encode), as long as the coordinator takes some every `stall`.
+    /// Writes [encoded](Self::encode) bytes. The coordinator must take some of them every `stall`.
     ///
     /// # Errors
-    /// What went wrong, and how many bytes were written before.
+    /// The error and the number of bytes that were written before it, when the link is broken or the
+    /// coordinator takes no byte for `stall`.
     pub(crate) fn write_all(
         &mut self,
         bytes: &[u8],
@@ -157,18 +160,19 @@ impl<S: Stream> LinkEnd<S> {
         flow::write_all(&mut self.stream, bytes, stall)
     }
 
-    /// The next bytes from the coordinator, to be [taken](Self::take); none at the end. Cancel-safe.
+    /// Reads the next bytes from the coordinator, which are then to be [taken](Self::take). An empty chunk
+    /// means that the coordinator has closed the link. Cancel-safe.
     ///
     /// # Errors
-    /// The connection's.
+    /// The error of the connection, when it is broken.
     pub(crate) fn read(&mut self) -> impl Future<Output = io::Result<Chunk>> {
         flow::read(&mut self.stream)
     }
 
-    /// Takes a reply's part of what was read, and leaves no more in the chunk.
+    /// Takes the reply's part of a chunk, and removes everything else from the chunk.
     ///
     /// # Errors
-    /// As [`Replies::take`].
+    /// The same as [`Replies::take`].
     pub(crate) fn take(
         &mut self,
         reply: &mut Reply,
@@ -180,8 +184,8 @@ impl<S: Stream> LinkEnd<S> {
         Ok(taken)
     }
 
-    /// Whether it is open and nothing came that nobody asked for: only then may it serve a call. For a link on which nothing
-    /// is under way.
+    /// Returns whether the link is open and no unrequested bytes have come. Only then may it serve a call. To
+    /// be used only while nothing is under way on the link.
     pub(crate) fn is_clean(&mut self, look: Look) -> bool {
         let seen = match look {
             Look::Closely => self.stream.look(),
@@ -190,15 +194,16 @@ impl<S: Stream> LinkEnd<S> {
         seen == Seen::Nothing
     }
 
-    /// Ready as soon as it is not [clean](Self::is_clean) any more; until then the task is woken when it may not be.
+    /// Ready as soon as the link may no longer be [clean](Self::is_clean); until then the task is woken when
+    /// that changes.
     pub(crate) fn poll_unclean(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.stream.poll_seen(cx).map(|_| ())
     }
 
-    /// Moves it to the runtime in which this is called.
+    /// Moves the link to the runtime that this is called in.
     ///
     /// # Errors
-    /// The kernel's; the connection is then gone.
+    /// The error of the kernel, when it refuses to register the socket there; the connection is then closed.
     pub(crate) fn rehome(self) -> io::Result<Self> {
         Ok(Self { stream: self.stream.rehome_here()?, ..self })
     }

@@ -1,4 +1,4 @@
-//! One message on one connection: what stands around it, the request, the reply, and the two ends between which a call goes.
+//! One message on one connection: its framing, the request, the reply, and the two ends of a call.
 
 pub(crate) mod client;
 pub(crate) mod client_end;

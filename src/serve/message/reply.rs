@@ -1,4 +1,4 @@
-//! A coordinator's reply, read as it comes: where it ends, whether it answers the request, what it says.
+//! A coordinator's reply, read as it comes: where it ends, whether it answers the request, and what it says.
 
 use crate::serve::threads::spares::Spares;
 use crate::session::retry::Phase;
@@ -9,36 +9,36 @@ use crate::wire::method::Method;
 use crate::wire::scan::{ScanError, Scanner};
 use crate::wire::verdict::succeeded;
 
-/// Bytes that a reply may have. One string of a reply may have 2 GiB, and nothing of it is held.
+/// The most bytes that a reply may have. A single string may have 2 GiB; none of it is held.
 const REPLY_LIMIT: u64 = 1 << 36;
-/// The first byte of every strict message.
+/// The first byte of every strict Thrift message.
 const STRICT: u8 = 0x80;
 
-/// What a coordinator sent that is no reply to the request. Its link is of no further use.
+/// Why what a coordinator sent is not a reply to the request. The link is of no further use.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadReply {
-    /// Something else altogether: the port is not what it is taken for.
+    /// It looks like another protocol: the port is not what the configuration says.
     #[error("it sent what is no reply but looks like {0}: {todo}", todo = advice(*.0))]
     Foreign(Speech),
-    /// Not a message that can be followed.
+    /// The bytes are not a Thrift message that can be followed.
     #[error("it sent what is no reply: {0}")]
     Message(#[from] ScanError),
-    /// Not a frame.
+    /// The bytes are not a frame.
     #[error("it sent what is no frame: {0}")]
     Frame(#[from] FrameError),
-    /// The name or the sequence id of another call.
+    /// The name or the sequence id belongs to another call.
     #[error("it answered another call (sequence id {seqid})")]
     OtherCall {
-        /// The sequence id that it gave.
+        /// The sequence id in the reply.
         seqid: i32,
     },
-    /// A frame that goes on after the reply: a client that reads whole frames would wait for the rest for ever, or take it
-    /// for its next reply.
+    /// A frame goes on after the reply. A client that reads whole frames would wait for the rest forever, or
+    /// take it for its next reply.
     #[error("it sent bytes after the reply inside a frame")]
     AfterReply,
 }
 
-/// What a coordinator's port seems to be that answers so, and what to do about it.
+/// Says what kind of port answers like this, and what to do about it.
 pub(crate) fn advice(speech: Speech) -> &'static str {
     match speech {
         Speech::TlsAlert | Speech::Tls => {
@@ -64,7 +64,7 @@ thread_local! {
     static SPARES: Spares<Reply> = const { Spares::new() };
 }
 
-/// A reply of which some may have come.
+/// A reply, as far as it has come.
 pub struct Reply {
     scanner: Scanner,
     name: Name,
@@ -75,7 +75,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// As [`Self::to`], in a box that may have been another's.
+    /// Does what [`Self::to`] does, in a box that may have been used before.
     pub(crate) fn boxed(method: &'static Method, request: &Facts) -> Box<Self> {
         Spares::take(
             &SPARES,
@@ -89,12 +89,12 @@ impl Reply {
         )
     }
 
-    /// Nothing of it is needed any more but its memory.
+    /// Keeps the box for another reply.
     pub(crate) fn recycle(self: Box<Self>) {
         Spares::keep(&SPARES, self);
     }
 
-    /// The reply to this request, of which nothing has come.
+    /// Creates the reply to a request; nothing of it has come yet.
     pub fn to(method: &'static Method, request: &Facts) -> Self {
         Self {
             scanner: Scanner::reply(method, REPLY_LIMIT),
@@ -106,27 +106,28 @@ impl Reply {
         }
     }
 
-    /// The method of the request that it is to answer.
+    /// Returns the method of the request.
     pub(crate) fn method(&self) -> &'static Method {
         self.scanner.method()
     }
 
-    /// What is known of it.
+    /// Returns what is known of the reply so far.
     pub fn facts(&self) -> &Facts {
         self.scanner.facts()
     }
 
-    /// Whether all of it has come.
+    /// Returns whether the whole reply has come.
     pub fn is_done(&self) -> bool {
         self.done
     }
 
-    /// Whether its head has come, and answers the request: before that, none of it is passed on.
+    /// Returns whether the reply's head has come and answers the request. Nothing of the reply is passed on
+    /// before that.
     pub fn is_checked(&self) -> bool {
         self.checked
     }
 
-    /// How far the call has come whose request was sent.
+    /// Returns how far the call is after its request was sent.
     pub fn phase(&self) -> Phase {
         let succeeds =
             self.checked && self.facts().status.is_some() && succeeded(self.scanner.method(), self.facts());
@@ -137,15 +138,17 @@ impl Reply {
         }
     }
 
-    /// Some of it has come; whether that is the first of it.
+    /// Notes that some of the reply has come; returns whether these are its first bytes.
     pub(in crate::serve::message) fn begin(&mut self) -> bool {
         !std::mem::replace(&mut self.begun, true)
     }
 
-    /// Whether the first bytes are something else. Read as a frame's length, much of that would be waited for in vain.
+    /// Checks whether the first bytes look like another protocol. If they were read as a frame's length, the
+    /// router might wait a long time for a frame that never comes.
     ///
     /// # Errors
-    /// [`BadReply::Foreign`], when the message that begins at `message` is none and `first` looks like something known.
+    /// [`BadReply::Foreign`], when no message begins at offset `message` and `first` looks like a protocol
+    /// that is known.
     pub(in crate::serve::message) fn look_at(first: &[u8], message: usize) -> Result<(), BadReply> {
         match first.get(message) {
             Some(&byte) if byte != STRICT => {
@@ -155,20 +158,20 @@ impl Reply {
         }
     }
 
-    /// Takes its part of a piece of payload; returns how many bytes that is.
+    /// Takes the reply's part of a piece of payload; returns how many bytes that is.
     ///
     /// # Errors
-    /// [`ScanError`], when it cannot be followed.
+    /// [`ScanError`], when the payload is not a message that can be followed.
     pub(in crate::serve::message) fn scan(&mut self, payload: &[u8]) -> Result<usize, ScanError> {
         let step = self.scanner.push(payload)?;
         self.done = step.done;
         Ok(step.used)
     }
 
-    /// Finds out whether it answers the request, once its head has come.
+    /// Checks whether the reply answers the request, once its head has come.
     ///
     /// # Errors
-    /// [`BadReply::OtherCall`], when its name or sequence id are another call's.
+    /// [`BadReply::OtherCall`], when its name or sequence id is that of another call.
     pub(in crate::serve::message) fn check(&mut self) -> Result<(), BadReply> {
         if self.checked || !self.scanner.past_header() {
             return Ok(());
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_in_a_box_that_was_anothers_takes_what_a_new_one_does() {
+    fn a_reply_in_a_recycled_box_takes_what_a_new_one_takes() {
         let (fetch, status) = (Facts::of_call(b"FetchResults", 3), Facts::of_call(b"GetOperationStatus", 7));
         let of = |name: &[u8], seqid| {
             Writer::message(MessageType::Reply, name, seqid, |result| {

@@ -1,4 +1,4 @@
-//! Coordinators on a network in memory, each of which reads one transport.
+//! Coordinators on a network in memory, each of which understands one transport.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use crate::serve::message::lines;
 pub(super) struct Coordinator {
     pub(super) address: IpAddr,
     pub(super) memory: Arc<MemoryCoordinator>,
-    /// What it was asked, in order.
+    /// The calls that it received, in order.
     calls: Arc<Mutex<Vec<ReceivedCall>>>,
     transport: Transport,
     lan: Lan,
-    /// Ends its connections.
+    /// Ends its connections when it is cancelled.
     life: Mutex<CancellationToken>,
 }
 
 impl Coordinator {
-    /// One that is there, and understands this transport.
+    /// Starts a coordinator that understands this transport.
     pub(super) fn start(lan: &Lan, number: u8, transport: Transport) -> Self {
         let settings = Settings { name: format!("c{number}"), ..Settings::default() };
         let settings = Settings { fetch_timeout: std::time::Duration::ZERO, ..settings };
@@ -41,7 +41,7 @@ impl Coordinator {
         coordinator
     }
 
-    /// Answers from now on.
+    /// Accepts connections from now on.
     pub(super) fn plug_in(&self) {
         let (memory, calls, transport) = (Arc::clone(&self.memory), Arc::clone(&self.calls), self.transport);
         let life = CancellationToken::new();
@@ -54,11 +54,11 @@ impl Coordinator {
                 drop(spawn_local(life.clone().run_until_cancelled_owned(talk)));
             }
         }));
-        // Whoever dials is not in the set of tasks that coordinators are in.
+        // Dialing tasks are outside of the local set that the coordinator's tasks run in.
         self.lan.plug_in(self.address, move |stream| sender.send(stream).unwrap());
     }
 
-    /// Hangs up on every connection from now on, as soon as it has heard something.
+    /// Hangs up on every connection from now on, as soon as the first byte has come.
     pub(super) fn hang_up(&self) {
         self.lan.plug_in(self.address, |mut stream| {
             drop(tokio::spawn(async move { stream.read_u8().await }));
@@ -70,19 +70,19 @@ impl Coordinator {
         self.lan.unplug(self.address);
     }
 
-    /// Is not there any more, and forgets everything: its connections are cut, and new ones refused.
+    /// Crashes: forgets everything, cuts its connections, and refuses new ones.
     pub(super) fn lose(&self) {
         self.unplug();
         self.life.lock().cancel();
         self.memory.restart();
     }
 
-    /// The methods of the calls that it was asked, in order.
+    /// Returns the methods of the calls that it received, in order.
     pub(super) fn methods(&self) -> Vec<String> {
         self.calls.lock().iter().map(|call| call.method.clone()).collect()
     }
 
-    /// How many sessions are open there.
+    /// Returns how many sessions are open there.
     pub(super) fn sessions(&self) -> usize {
         self.memory.open_sessions().len()
     }
@@ -115,7 +115,7 @@ async fn converse(
     }
 }
 
-/// The payload of what came in whole: frames, or lines.
+/// Takes the payload of all whole frames or lines out of what was read.
 pub(super) fn unwrapped(raw: &mut Vec<u8>, transport: Transport) -> Vec<u8> {
     let mut payload = Vec::new();
     loop {
@@ -139,7 +139,7 @@ pub(super) fn unwrapped(raw: &mut Vec<u8>, transport: Transport) -> Vec<u8> {
     }
 }
 
-/// Payload as it is sent, in two pieces where a message may be in several.
+/// Adds the framing to a payload, in two pieces where a message may come in several.
 pub(super) fn wrapped(payload: &[u8], transport: Transport) -> Vec<u8> {
     let frame = |payload: &[u8]| [&u32::try_from(payload.len()).unwrap().to_be_bytes(), payload].concat();
     let (front, back) = payload.split_at(payload.len() / 2);

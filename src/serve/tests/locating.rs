@@ -1,10 +1,11 @@
-//! Handles that the table lacks, as after a restart of the router: every coordinator is asked who has them.
+//! Handles that the table lacks, as after a restart of the router: every coordinator is asked which of them
+//! has the handle.
 
 use super::world::{TestClient, World, in_memory};
 use crate::idl::t_c_l_i_service::{TOperationHandle, TSessionHandle};
 use crate::ids::Transport::{self, Lines, Unframed};
 
-/// A session with an open operation, which a router of before has opened.
+/// Opens a session with an open operation through the router that will be restarted.
 async fn opened_before(world: &World) -> (TSessionHandle, TOperationHandle, TestClient) {
     let mut before = world.connect(Unframed).await;
     let session = before.open().await.unwrap();
@@ -12,7 +13,7 @@ async fn opened_before(world: &World) -> (TSessionHandle, TOperationHandle, Test
     (session, operation, before)
 }
 
-/// The same coordinators behind a router that knows nothing.
+/// Puts a router with an empty table in front of the same coordinators.
 fn restarted(before: World) -> World {
     let World { coordinators, shared, .. } = before;
     World::in_front_of(coordinators, shared.network.clone(), Unframed)
@@ -50,7 +51,7 @@ async fn an_operation_is_found_by_its_own_handle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handle_that_nobody_has_is_answered_in_a_coordinators_words_and_not_asked_for_again() {
+async fn a_handle_that_no_coordinator_has_is_answered_in_a_coordinators_words_and_not_asked_for_again() {
     in_memory(async {
         let world = World::of(2, Unframed);
         let (mut session, _, _before) = opened_before(&world).await;
@@ -82,7 +83,7 @@ async fn a_wrong_secret_finds_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_coordinator_that_cannot_be_reached_holds_nobody_up() {
+async fn an_unreachable_coordinator_does_not_delay_a_lookup() {
     in_memory(async {
         let world = World::of(3, Unframed);
         let (session, _, _before) = opened_before(&world).await;
@@ -96,7 +97,7 @@ async fn a_coordinator_that_cannot_be_reached_holds_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn questions_travel_as_links_do_and_not_as_the_client_comes() {
+async fn questions_use_the_transport_of_the_links_and_not_that_of_the_client() {
     in_memory(async {
         let world = World::of(2, Lines);
         let mut before = world.connect(Unframed).await;

@@ -1,4 +1,5 @@
-//! Calls from one end to the other in memory: clients, a router's connections, and coordinators, without sockets or clocks.
+//! Calls from one end to the other in memory: clients, a router's connections and coordinators, without
+//! sockets or clocks.
 
 mod coordinators;
 mod locating;

@@ -1,4 +1,4 @@
-//! New sessions: each goes to a coordinator that takes it, and its client notices nothing of those that did not.
+//! New sessions: each goes to a coordinator that takes it, and the client does not notice those that did not.
 
 use super::world::{World, in_memory};
 use crate::cluster::AdminState;
@@ -38,7 +38,7 @@ async fn an_open_goes_on_to_the_next_coordinator_when_one_refuses_connections_ha
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_that_nobody_takes_is_refused_with_the_reasons_of_all_and_the_connection_goes_on() {
+async fn an_open_that_no_coordinator_takes_is_refused_with_the_reasons_of_all_and_the_connection_goes_on() {
     in_memory(async {
         let world = World::of(2, Unframed);
         world.coordinators.iter().for_each(super::coordinators::Coordinator::unplug);
@@ -53,7 +53,7 @@ async fn an_open_that_nobody_takes_is_refused_with_the_reasons_of_all_and_the_co
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_last_coordinator_said_of_its_shutdown_is_what_the_client_hears() {
+async fn the_client_gets_the_last_coordinators_own_words_about_its_shutdown() {
     in_memory(async {
         let world = World::of(1, Unframed);
         world.coordinators[0].memory.faults().start_quiescing();

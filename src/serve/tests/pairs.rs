@@ -1,4 +1,4 @@
-//! A client in one transport reaches coordinators in another, whichever they are: only the two ends know of transports.
+//! Clients of each transport reach coordinators of each transport: only the two ends know of transports.
 
 use super::world::{REPLAY_LIMIT, World, in_memory};
 use crate::ids::Transport;
@@ -63,7 +63,7 @@ async fn a_request_that_is_not_held_goes_through_piece_by_piece_unless_a_frame_w
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_routers_own_words_come_in_the_clients_transport() {
+async fn the_routers_own_errors_use_the_clients_transport() {
     in_memory(async {
         for (client, link) in pairs() {
             let world = World::of(1, link);

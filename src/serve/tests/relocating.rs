@@ -1,4 +1,4 @@
-//! Sessions that move: their coordinator goes, and their clients notice nothing.
+//! Sessions that move because their coordinator is lost or shuts down, while their clients do not notice.
 
 use super::world::{World, in_memory};
 use crate::ids::Transport::{self, Lines, Unframed};
@@ -38,7 +38,7 @@ async fn a_statement_that_a_coordinator_refuses_because_it_shuts_down_is_run_els
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_moved_session_keeps_its_clients_handle_its_options_and_its_former_home_until_it_is_closed() {
+async fn a_moved_session_keeps_its_clients_handle_its_options_and_its_leftover_until_it_is_closed() {
     in_memory(async {
         let world = World::of(2, Unframed);
         let mut client = world.connect(Unframed).await;
@@ -50,7 +50,7 @@ async fn a_moved_session_keeps_its_clients_handle_its_options_and_its_former_hom
         assert!(client.fetch(&set, 1_000).await.unwrap() > 0);
         assert_eq!(world.sessions(), [1, 1], "what it left is open for the profiles of its operations");
         client.close(&session).await.unwrap();
-        // What was left is closed after the call, and before the connection's next.
+        // Leftovers are closed after the call, and before the connection's next call.
         client.execute(&session, "select * from rows(1)").await.unwrap_err();
         assert_eq!(world.sessions(), [0, 0]);
     })

@@ -35,10 +35,10 @@ use crate::serve::shared::Shared;
 use crate::serve::threads::workers::Workers;
 use crate::session::table::{self, Table};
 
-/// Bytes of a request that are held.
+/// How many bytes of a request are held.
 pub(super) const REPLAY_LIMIT: usize = 4 << 10;
 
-/// Runs a test whose coordinators are there.
+/// Runs a test in the local set that the coordinators' tasks need.
 pub(super) async fn in_memory(test: impl Future<Output = ()>) {
     LocalSet::new().run_until(test).await;
 }
@@ -48,19 +48,20 @@ pub(super) struct World {
     pub(super) coordinators: Vec<Coordinator>,
     pub(super) fleet: Arc<Fleet<Double>>,
     pub(super) shared: Arc<Shared<Double>>,
-    /// How messages travel on links.
+    /// The transport of the links.
     link: Transport,
 }
 
 impl World {
-    /// So many coordinators that understand this transport. Sessions move.
+    /// Starts `count` coordinators that understand this transport, and a router in front of them. Sessions
+    /// can move.
     pub(super) fn of(count: u8, link: Transport) -> Self {
         let lan = Lan::default();
         let coordinators = (1..=count).map(|number| Coordinator::start(&lan, number, link)).collect();
         Self::in_front_of(coordinators, lan, link)
     }
 
-    /// A router that knows nothing yet, in front of coordinators that may have sessions.
+    /// Puts a router that knows nothing yet in front of coordinators that may have sessions.
     pub(super) fn in_front_of(coordinators: Vec<Coordinator>, lan: Lan, link: Transport) -> Self {
         let metrics = Arc::new(Metrics::new());
         let table = Table::new(table::Settings { capacity: 1_000, detached_for: Duration::from_mins(5) });
@@ -70,7 +71,7 @@ impl World {
         Self { coordinators, fleet, shared, link }
     }
 
-    /// A client whose messages travel like this.
+    /// Connects a client that uses this transport.
     pub(super) async fn connect(&self, transport: Transport) -> TestClient {
         let (near, far) = pair(64 << 10);
         let address = IpAddr::from(Ipv4Addr::new(198, 51, 100, 1));
@@ -93,14 +94,14 @@ impl World {
         Entrance { name: "test".into(), fleet: Arc::clone(&self.fleet), service: Service::Hs2 }
     }
 
-    /// The coordinator that has sessions, if it is one.
+    /// Returns the index of the one coordinator that has sessions.
     pub(super) fn owner(&self) -> usize {
         let owners: Vec<_> = (0..self.coordinators.len()).filter(|at| self.sessions()[*at] > 0).collect();
         assert_eq!(owners.len(), 1, "{:?}", self.sessions());
         owners[0]
     }
 
-    /// How many sessions each coordinator has.
+    /// Returns how many sessions each coordinator has.
     pub(super) fn sessions(&self) -> Vec<usize> {
         self.coordinators.iter().map(Coordinator::sessions).collect()
     }
@@ -155,7 +156,7 @@ fn settings() -> Settings {
     }
 }
 
-/// What is written without being sent.
+/// Collects bytes that are written, without sending them.
 #[derive(Clone, Default)]
 pub(super) struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -170,7 +171,7 @@ impl Write for Written {
     }
 }
 
-/// The generated client, on bytes.
+/// The generated client, which reads and writes bytes in memory.
 pub(super) type Generated = ImpalaHiveServer2ServiceSyncClient<
     TBinaryInputProtocol<ReadHalf<Cursor<Vec<u8>>>>,
     TBinaryOutputProtocol<WriteHalf<Written>>,
@@ -191,7 +192,7 @@ pub(super) struct TestClient {
 }
 
 impl TestClient {
-    /// Makes a call of the generated client.
+    /// Makes a call with the generated client.
     pub(super) async fn call<T>(
         &mut self,
         call: impl Fn(&mut Generated) -> thrift::Result<T>,
@@ -213,12 +214,12 @@ impl TestClient {
         }
     }
 
-    /// Sends the request of a call, without waiting for its reply.
+    /// Sends the request of a call without waiting for the reply.
     pub(super) async fn send<T>(&mut self, call: &impl Fn(&mut Generated) -> thrift::Result<T>) {
         let (mut writer, written) = generated(Vec::new());
-        assert!(call(&mut writer).is_err(), "nobody answers yet");
+        assert!(call(&mut writer).is_err(), "no reply has come yet");
         let request = written.0.lock().clone();
-        // Perhaps it is not read to its end.
+        // The router may close the connection before it has read the whole request.
         let _sent = self.stream.write_all(&wrapped(&request, self.transport)).await;
     }
 
@@ -247,7 +248,7 @@ impl TestClient {
             .ok_or_else(|| message(&started.status))
     }
 
-    /// Fetches up to so many rows; how many came.
+    /// Fetches at most `most` rows; returns how many came.
     pub(super) async fn fetch(
         &mut self,
         operation: &cli::TOperationHandle,
@@ -272,7 +273,7 @@ impl TestClient {
         if succeeded(&closed.status) { Ok(()) } else { Err(message(&closed.status)) }
     }
 
-    /// Runs a statement to its end, so that nothing of it is open any more.
+    /// Runs a statement to its end and closes its operation.
     pub(super) async fn run(&mut self, session: &cli::TSessionHandle, statement: &str) -> Result<(), String> {
         let operation = self.execute(session, statement).await?;
         let request = cli::TCloseOperationReq::new(operation);
@@ -280,7 +281,7 @@ impl TestClient {
         closed.map(drop).map_err(|error| error.to_string())
     }
 
-    /// Why its connection ended, once it has.
+    /// Returns why the connection ended, once it has.
     pub(super) async fn end(self) -> String {
         let Self { stream, ended, .. } = self;
         let end = ended.await.unwrap();

@@ -1,6 +1,7 @@
-//! One round of questions: every coordinator is asked at once, under the asker's own identity, until all have answered or the
-//! time is over, which is soon once one says that it has the handle. If several say so, each is asked about a handle that
-//! nobody has: a coordinator that has that one, too, is not believed.
+//! One round of a lookup. Every coordinator is asked at once, under the client's own identity, until all have
+//! answered or the time is over. Once a coordinator says that it has the handle, the others have only
+//! [`GRACE`] left. If several say so, each is asked about a handle that no coordinator can have; a
+//! coordinator that claims that one, too, is not believed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,67 +34,68 @@ use crate::session::locate::{Answer, Answers, Question};
 use crate::session::retry::Phase;
 use crate::wire::facts::{Facts, Handle};
 
-/// How long the answers of the others are waited for once a coordinator has said that it has the handle: one of them may say
-/// so, too, and a link that owes an answer is of no further use. Most answer within a millisecond of each other, so that
-/// this costs something only where one is slow. Who was believed wrongly is found out by the call itself.
+/// How long to wait for the other answers once a coordinator has said that it has the handle. Another one may
+/// say so, too, and a link whose answer is missing is of no further use. Most answers come within a
+/// millisecond of each other, so this costs time only where a coordinator is slow. If the wrong coordinator
+/// was believed, the call itself finds that out.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Who asks, and what.
+/// What is needed for one round: the question, and the client that it is asked for.
 pub(crate) struct Round<'a, S: Stream> {
     pub(crate) fleet: &'a Fleet<S>,
     pub(crate) shared: &'a Shared<S>,
     pub(crate) links: &'a Links<S>,
     pub(crate) client: &'a ClientEnd<S>,
-    /// Whose places its links use.
+    /// The holder that its slots are counted for.
     pub(crate) holder: Holder<'a>,
-    /// Whose turn its links wait for.
+    /// The queue in which it waits for its turn.
     pub(crate) turn: Turn,
     pub(crate) purpose: Purpose,
     pub(crate) question: Question,
-    /// The coordinator that is not asked, if there is one.
+    /// The coordinator that is not asked, if any.
     pub(crate) except: Option<CoordinatorId>,
     pub(crate) deadline: Instant,
 }
 
-/// What came of it.
+/// The result of a round.
 pub(crate) struct Heard<S: Stream> {
-    /// What coordinators say.
+    /// What the coordinators said.
     pub(crate) answers: Answers,
-    /// The replies of those who say that they have it.
+    /// The replies of the coordinators that say that they have the handle.
     pub(crate) replies: Vec<(CoordinatorId, Box<Facts>)>,
-    /// Links that are fit for another call.
+    /// The links that are fit for another call.
     pub(crate) links: Vec<Used<S>>,
-    /// Whether the credentials were shown in vain.
+    /// Whether a coordinator refused the credentials.
     pub(crate) refused: bool,
-    /// Who was asked and did not answer.
+    /// The coordinators that were asked and did not answer.
     pub(crate) silent: Vec<CoordinatorId>,
 }
 
-/// A link on which a question was answered.
+/// A link on which a question was asked.
 pub(crate) struct Used<S: Stream> {
     pub(crate) link: Box<Link<S>>,
-    /// Whether it was dialed to ask.
+    /// Whether the link was dialed for the question.
     pub(crate) dialed: bool,
 }
 
-/// What is done with a coordinator.
+/// One step with a coordinator: get a link to it, or ask on the link.
 enum Step<S: Stream> {
     Reach(Arc<Coordinator>),
     Ask(Used<S>),
 }
 
-/// What came of it.
+/// The result of a step.
 enum Done<S: Stream> {
     Reached(Result<Used<S>, NoReach>),
     Asked { dialed: bool, replied: Result<Replied<S>, LostCause> },
 }
 
-/// Why a coordinator is not asked.
+/// Why a coordinator was not asked.
 #[derive(Debug, thiserror::Error)]
 enum NoReach {
     #[error(transparent)]
     NoLink(#[from] NoLink),
-    /// The client has left, or at least finished sending: no link is made for it any more.
+    /// The client has left or has finished sending: no link is made for it any more.
     #[error("the client has left")]
     ClientGone,
 }
@@ -106,21 +108,22 @@ impl NoReach {
 
 struct Replied<S: Stream> {
     facts: Box<Facts>,
-    /// None if it is not fit for another call.
+    /// The link, unless it is not fit for another call.
     link: Option<Box<Link<S>>>,
 }
 
-/// Whether credentials may be shown to further coordinators. Four wrong binds lock an account, and a password that was right
-/// once may have changed, or be good for one use: so one coordinator sees them first, and the others if it accepts.
+/// To how many coordinators the credentials may be shown. Four wrong binds lock an account, and a password
+/// that was once right may have changed, or be good for one use only. So one coordinator sees the credentials
+/// first, and the others only if that one accepts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Logins {
-    /// To all.
+    /// To all coordinators.
     Free,
-    /// To one.
+    /// To one coordinator.
     One,
-    /// One sees them now.
+    /// One coordinator is checking them now.
     Waiting,
-    /// They were refused.
+    /// To none, because they were refused.
     Over,
 }
 
@@ -135,7 +138,8 @@ impl Logins {
         }
     }
 
-    /// A coordinator accepted them, or refused them, or never saw them.
+    /// Notes that a coordinator accepted the credentials (true), refused them (false), or never saw them
+    /// (none).
     fn note(&mut self, verdict: Option<bool>) {
         *self = match verdict {
             _ if *self == Self::Over => Self::Over,
@@ -147,10 +151,10 @@ impl Logins {
     }
 }
 
-/// How far a round has come.
+/// The state of a round.
 struct Course<S: Stream> {
     heard: Heard<S>,
-    /// Who is yet to be reached.
+    /// The coordinators to which a link is still needed.
     to_reach: VecDeque<Arc<Coordinator>>,
     logins: Logins,
 }
@@ -167,7 +171,8 @@ impl<S: Stream> Course<S> {
 }
 
 impl<S: Stream> Round<'_, S> {
-    /// Asks, first on the connection's own links. If nobody has the handle, the `preferred` coordinator shall say so.
+    /// Asks all coordinators, those with one of the connection's own links first. If no coordinator has the
+    /// handle, the `preferred` one is chosen to say so.
     pub(crate) async fn ask_all(&self, own: Vec<Box<Link<S>>>, preferred: Option<CoordinatorId>) -> Heard<S> {
         let flavor = self.fleet.cluster.flavor;
         let call = self.question.call(flavor);
@@ -199,16 +204,17 @@ impl<S: Stream> Round<'_, S> {
         heard
     }
 
-    /// Asks those that say that they have the handle for one that nobody has. A coordinator that does not answer in time is believed.
+    /// Asks each coordinator that claims the handle about a handle that no coordinator can have, and
+    /// disbelieves those that claim that, too. A coordinator that does not answer in time is believed.
     async fn cross_examine(&self, heard: &mut Heard<S>) {
-        let nobodys = self.fleet.chance.draw(|rng| {
+        let unknown = self.fleet.chance.draw(|rng| {
             let mut handle = Handle { guid: [0; 16], secret: [0; 16] };
             rng.fill_bytes(&mut handle.guid);
             rng.fill_bytes(&mut handle.secret);
             handle
         });
         let flavor = self.fleet.cluster.flavor;
-        let call = self.question.about(nobodys).call(flavor);
+        let call = self.question.about(unknown).call(flavor);
         let owners = heard.answers.owners().to_vec();
         let links = heard.links.extract_if(.., |used| owners.contains(&used.link.coordinator.id));
         let links: Vec<_> = links.collect();
@@ -219,7 +225,7 @@ impl<S: Stream> Round<'_, S> {
             let Done::Asked { dialed, replied: Ok(Replied { facts, link }) } = done else { continue };
             heard.links.extend(link.map(|link| Used { link, dialed }));
             if self.question.answer(flavor, &facts) == Some(Answer::Has) {
-                tracing::debug!(coordinator = %coordinator.name, "it says that it has whatever handle it is asked for");
+                tracing::debug!(coordinator = %coordinator.name, "it claims a handle that no coordinator can have");
                 heard.answers.disbelieve(coordinator.id);
             }
         }
@@ -244,7 +250,7 @@ impl<S: Stream> Round<'_, S> {
         Course { heard, to_reach: self.to_reach(own), logins }
     }
 
-    /// Takes in what came of a step; a link that was reached is to be asked on.
+    /// Takes the result of a step; returns a link that was reached and is to be asked on next.
     fn note(&self, coordinator: Arc<Coordinator>, done: Done<S>, course: &mut Course<S>) -> Option<Used<S>> {
         match done {
             Done::Reached(Ok(used)) => {
@@ -258,7 +264,7 @@ impl<S: Stream> Round<'_, S> {
             Done::Asked { dialed, replied } => {
                 match replied {
                     Ok(replied) => self.take(&coordinator, dialed, replied, &mut course.heard),
-                    // A link may have been dead before it was asked on.
+                    // The link may have been dead before the question was sent.
                     Err(_) if !dialed => course.to_reach.push_back(coordinator),
                     Err(cause) => {
                         tracing::debug!(coordinator = %coordinator.name, %cause, "lost while asked for a handle");
@@ -269,7 +275,8 @@ impl<S: Stream> Round<'_, S> {
         None
     }
 
-    /// Those to whom the connection has no link, the soundest first: one may be the only one that sees the credentials.
+    /// Returns the coordinators to which the connection has no link, the healthiest first: only one of them
+    /// may get to see the credentials.
     fn to_reach(&self, own: &[Box<Link<S>>]) -> VecDeque<Arc<Coordinator>> {
         let now = clock::now();
         let mut to_reach: Vec<_> = self
@@ -299,7 +306,7 @@ impl<S: Stream> Round<'_, S> {
         }
     }
 
-    /// A link that is shared, or a new one; waits if there is no room for it.
+    /// Gets a shared link or dials a new one; waits if there is no room for it.
     async fn reach(&self, coordinator: &Coordinator) -> Result<Used<S>, NoReach> {
         let port = self.fleet.port(coordinator, Service::Hs2);
         let port = port.ok_or(NoLink::Unreached(Unreached::Removed))?;
@@ -322,7 +329,7 @@ impl<S: Stream> Round<'_, S> {
         Ok(Used { link: dialed?, dialed: true })
     }
 
-    /// Asks on a link, and has what the question left there cleared away.
+    /// Asks on a link, and closes what the question opened there.
     async fn ask(&self, link: Box<Link<S>>, call: &BytesMut) -> Result<Replied<S>, LostCause> {
         let flavor = self.fleet.cluster.flavor;
         let mut replied = self.exchange(link, call).await?;
