@@ -17,7 +17,7 @@ use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::expired;
 use crate::serve::call::locate::round::{Heard, Round};
-use crate::serve::call::outcome::{Decided, Failed};
+use crate::serve::call::outcome::Failed;
 use crate::serve::fleet::lookups::Lookup;
 use crate::serve::message::end::End;
 use crate::serve::message::link_end::Look;
@@ -34,30 +34,13 @@ use crate::wire::verdict::Verdict;
 /// A lookup is given up after this many times `connect_timeout`: once for the dial, once for everything else.
 const PATIENCE: u32 = 2;
 
-/// Decides where a call goes; if the table lacks the handle that it names, the coordinators are asked first.
-///
-/// # Errors
-/// [`End::ClientGone`], when the client leaves meanwhile.
-pub(crate) async fn decided<S: Stream>(
-    conn: &mut Conn<S>,
-    method: &'static Method,
-    request: &Facts,
-) -> Result<Decided, End> {
-    let question = match decide(method, request, &conn.past, &conn.fleet.table) {
-        Plan::Locate(question) => question,
-        plan => return Ok(Decided::Known(plan)),
-    };
-    // Boxed: few calls need to locate.
-    Box::pin(locate_owner(conn, question, method, request)).await.map(Decided::Asked)
-}
-
 /// Returns where a call goes whose handle the table lacks: to the owner, or else to a coordinator that can
 /// say what is wrong with the handle. If no coordinator was asked or answered, it goes where it would go
 /// without a lookup. Takes [`PATIENCE`] times `connect_timeout` at most.
 ///
 /// # Errors
 /// [`End::ClientGone`], when the client leaves meanwhile.
-async fn locate_owner<S: Stream>(
+pub(crate) async fn locate_owner<S: Stream>(
     conn: &mut Conn<S>,
     question: Question,
     method: &'static Method,

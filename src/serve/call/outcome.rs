@@ -16,18 +16,9 @@ use crate::serve::message::end::End;
 use crate::serve::message::reply::Reply;
 use crate::serve::settings::{FREE_REPLY_BYTES, HELD_REPLY_LIMIT};
 use crate::serve::threads::memory::{Held, ReplayMemory};
-use crate::session::decide::Plan;
 use crate::session::table::NotLive;
 use crate::wire::facts::Handle;
 use crate::wire::verdict::Verdict;
-
-/// Where a call goes, and how that is known.
-pub(crate) enum Decided {
-    /// From the table.
-    Known(Plan),
-    /// From the coordinators that were asked.
-    Asked(Plan),
-}
 
 /// Why a session is over.
 pub(crate) enum Ended {

@@ -11,7 +11,6 @@ use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
-use crate::serve::call::outcome::Decided;
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::{expired, forward, keepalive, leftovers, locate, moving, open};
 use crate::serve::message::end::{BadInput, End};
@@ -57,6 +56,14 @@ async fn call<S: Stream>(conn: &mut Conn<S>, first: Option<Chunk>) -> Result<(),
     conn.in_use = None;
     request.recycle();
     if conn.leftovers.is_empty() { Ok(()) } else { Box::pin(leftovers::close_leftovers(conn)).await }
+}
+
+/// Where a call goes, and how that is known.
+enum Decided {
+    /// From the table.
+    Known(Plan),
+    /// From the coordinators that were asked.
+    Located(Plan),
 }
 
 /// Where a call goes, or the outcome if it was answered already.
@@ -107,7 +114,14 @@ async fn refuse_mistyped<S: Stream>(
 async fn plan<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<Planned, End> {
     let method = request.method();
     forget_lost_beeswax(conn);
-    let decided = locate::decided(conn, method, request.facts()).await?;
+    let decided = match decide(method, request.facts(), &conn.past, &conn.fleet.table) {
+        Plan::Locate(question) => {
+            // Boxed: few calls need to locate.
+            let located = Box::pin(locate::locate_owner(conn, question, method, request.facts()));
+            Decided::Located(located.await?)
+        }
+        plan => Decided::Known(plan),
+    };
     if let Err(ended) = expired::use_session(conn, request)
         && let Some(told) = Box::pin(expired::tell_over(conn, request, &ended)).await?
     {
@@ -125,7 +139,7 @@ async fn plan<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<Pl
             let past = Past { locates: false, ..conn.past };
             decide(method, request.facts(), &past, &conn.fleet.table)
         }
-        Decided::Asked(plan) | Decided::Known(plan) => plan,
+        Decided::Located(plan) | Decided::Known(plan) => plan,
     };
     // The links that are reserved for cancels are not for a call that its coordinator may never answer.
     if request.is_whole()
