@@ -272,7 +272,7 @@ impl Cluster {
 
     /// How many coordinators there are at the moment.
     pub fn size(&self) -> usize {
-        self.coordinators.len()
+        self.coordinators.size()
     }
 
     /// The coordinators that there are at the moment, in the order in which they came.

@@ -33,7 +33,7 @@ impl<T: Known> Roster<T> {
     }
 
     /// How many are there now.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.0.load().len()
     }
 
