@@ -9,7 +9,7 @@ use hs2router::fake::sasl::{Framing, START, frame};
 use super::support::clients::Login;
 use super::support::message::{EXCEPTION, Message, STRING, Value, execute, handle, open_session};
 use super::support::router::TestRouter;
-use super::support::script::Script;
+use super::support::script::{Act, Script};
 use super::support::spark;
 use super::support::talk::Talk;
 
@@ -182,4 +182,58 @@ fn spark_refuses_a_statement_that_is_too_large_in_the_same_words_as_without_the_
         let session = client.open();
         assert_eq!(hears(&mut client, &session, LARGE), too_long_for(LARGE));
     }
+}
+
+/// As impalad writes them when its buffer fills: what the router holds of a reply, it passes on in the frames that it came in.
+#[test]
+fn a_reply_to_an_open_arrives_in_the_frames_that_it_came_in() {
+    for connect in [Talk::connect_sasl as fn(SocketAddr) -> Talk, Talk::connect_framed] {
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let writes = Arc::clone(&sent);
+        let coordinator = Script::calls(move |call| {
+            let handle = handle([7; 16], [8; 16]);
+            let reply = call.message.done(vec![(2, Value::I32(5)), (3, handle)]).encode();
+            let (front, back) = reply.split_at(20);
+            let frames = [frame(front), frame(back)].concat();
+            writes.lock().unwrap().clone_from(&frames);
+            Act::Bytes(frames)
+        });
+        let router = TestRouter::of("spark", &[coordinator.address()]);
+        let mut client = connect(router.listener(0));
+        client.say(&open_session());
+        let wanted = loop {
+            let wanted = sent.lock().unwrap().clone();
+            if !wanted.is_empty() {
+                break wanted;
+            }
+            std::thread::yield_now();
+        };
+        let mut got = vec![0; wanted.len()];
+        let read = client.stream.set_read_timeout(Some(std::time::Duration::from_secs(2)));
+        read.unwrap();
+        client.stream.read_exact(&mut got).expect("all frames of the reply");
+        assert_eq!(got, wanted);
+    }
+}
+
+/// The reply's last bytes make it too large to be held, and others follow: whoever closes its session must not take those
+/// for the answer, so the link is closed instead.
+#[test]
+fn a_link_with_bytes_behind_a_reply_that_was_too_large_carries_no_close() {
+    let coordinator = Script::calls(|call| {
+        if call.message.name != "OpenSession" || call.place > 0 {
+            return Act::Ordinary;
+        }
+        let mut fields = vec![(2, Value::I32(5)), (3, handle([7; 16], [8; 16]))];
+        let bare = call.message.done(fields.clone()).encode().len();
+        // A byte too much, with the string's header of 7 bytes.
+        fields.push((9, Value::text(&"x".repeat((1 << 20) + 1 - bare - 7))));
+        Act::Bytes([call.message.done(fields).encode(), b"junk".to_vec()].concat())
+    });
+    let router = TestRouter::of("impala", &[coordinator.address()]);
+    let mut client = Talk::connect(router.listener(0));
+    assert_ne!(client.call(&open_session()).status(), Some(0));
+    // The link that is not used again ends.
+    assert!(super::support::router::eventually(|| coordinator.open() == 0), "its link is still open");
+    assert_eq!(coordinator.count("CloseSession"), 0);
 }
