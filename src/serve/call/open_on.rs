@@ -64,7 +64,7 @@ async fn ask_on<S: Stream>(
 ) -> Result<Answered<S>, Trouble> {
     let (port, speaks) = (Arc::clone(&link.slot.port), link.end.speaks());
     let reply = Reply::boxed(request.method(), request.facts());
-    let held = Body::nothing(Form::Payload);
+    let held = Body::nothing(conn.client.form(&link.end));
     let mut asked = Asked { link, reply, held, is_sent: false, is_clean: true };
     let answer = port.watch.answer(speaks, await_answer(conn, &mut asked, request));
     let answer = timeout_at(deadline.into(), answer).await;
@@ -106,7 +106,7 @@ async fn await_answer<S: Stream>(
     let Asked { link, reply, held, is_clean, .. } = asked;
     let read = tokio::select! {
         biased;
-        read = read_reply(link, reply, |piece, taken| {
+        read = read_reply(link, reply, held.form, |piece, taken| {
             *is_clean = taken.clean || !taken.done;
             conn.shared.metrics.bytes.add(Direction::ToClient, piece.len() as u64);
             held.hold(piece, &conn.shared.replay)
@@ -177,7 +177,8 @@ impl<S: Stream> Late<S> {
     /// timeouts end the session.
     async fn close(mut self, stall: Duration) -> Option<Guid> {
         if !self.reply.is_done() {
-            self.is_clean = read_reply(&mut self.link, &mut self.reply, |_, _| Ok(())).await.ok()?;
+            self.is_clean =
+                read_reply(&mut self.link, &mut self.reply, Form::Payload, |_, _| Ok(())).await.ok()?;
         }
         if self.link.slot.port.is_closed() {
             return None;

@@ -67,7 +67,8 @@ async fn last_words<S: Stream>(
     let mut reply = Reply::boxed(request.method(), request.facts());
     // Not counted: little is held, and only for a moment.
     let mut bytes = BytesMut::new();
-    let words = read_reply(link, &mut reply, |piece, _| {
+    let form = conn.client.form(&link.end);
+    let words = read_reply(link, &mut reply, form, |piece, _| {
         bytes.extend_from_slice(piece);
         if bytes.len() <= LIMIT { Ok(()) } else { Err(LostCause::TooLarge) }
     });
@@ -78,7 +79,7 @@ async fn last_words<S: Stream>(
     }
     conn.shared.metrics.bytes.add(Direction::ToClient, bytes.len() as u64);
     take_rest(conn, request).await?;
-    Ok((reply, Body::of(bytes, Form::Payload)))
+    Ok((reply, Body::of(bytes, form)))
 }
 
 /// Reads the rest of a request that goes nowhere.

@@ -11,6 +11,7 @@ use crate::net::stream::Stream;
 use crate::serve::link::Link;
 use crate::serve::link::lost::LostCause;
 use crate::serve::link::read_reply::read_reply;
+use crate::serve::message::coding::Form;
 use crate::serve::message::reply::Reply;
 use crate::session::table::Named;
 use crate::wire::beeswax;
@@ -92,6 +93,6 @@ pub(crate) async fn ask<S: Stream>(
     let mut reply = Reply::to(scanner.method(), scanner.facts());
     let bytes = link.end.encode_message(message);
     link.write_all(&bytes, stall).await.map_err(|(cause, _)| cause)?;
-    let is_clean = read_reply(&mut link, &mut reply, |_, _| Ok(())).await?;
+    let is_clean = read_reply(&mut link, &mut reply, Form::Payload, |_, _| Ok(())).await?;
     Ok(Answer { reply, link: is_clean.then_some(link) })
 }

@@ -15,7 +15,7 @@ use crate::serve::message::reply::Reply;
 /// The most remaining bytes of a reply that are worth reading. If there are more, the link is closed.
 const READ_OUT_LIMIT: usize = 1 << 20;
 
-/// Reads a reply to its end, and passes each piece of its payload to `take`, with what it brought. Returns
+/// Reads a reply to its end, and passes each piece of it, in this form, to `take`. Returns
 /// true if nothing came after the reply. Cancel-safe: what was read is recorded in `reply` and was passed to
 /// `take`.
 ///
@@ -24,11 +24,12 @@ const READ_OUT_LIMIT: usize = 1 << 20;
 pub(crate) async fn read_reply<S: Stream>(
     link: &mut Link<S>,
     reply: &mut Reply,
+    form: Form,
     mut take: impl FnMut(&[u8], Taken) -> Result<(), LostCause>,
 ) -> Result<bool, LostCause> {
     loop {
         let mut chunk = link.read().await?;
-        let taken = link.end.take(reply, &mut chunk, Form::Payload)?;
+        let taken = link.end.take(reply, &mut chunk, form)?;
         take(&chunk, taken)?;
         if taken.done {
             return Ok(taken.clean);
@@ -46,7 +47,7 @@ pub(crate) async fn read_out<S: Stream>(
     cut: CancellationToken,
 ) {
     let mut left = READ_OUT_LIMIT;
-    let rest = read_reply(&mut link, &mut reply, |piece, _| {
+    let rest = read_reply(&mut link, &mut reply, Form::Payload, |piece, _| {
         left = left.checked_sub(piece.len()).ok_or(LostCause::TooLarge)?;
         Ok(())
     });
