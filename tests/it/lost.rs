@@ -125,7 +125,7 @@ fn the_reply_to_an_open_is_held_within_bounds() {
     assert_eq!(opened_with(500_000, "").0, Some(0));
     assert_eq!(opened_with(15_000, narrow).0, Some(0));
     for (bytes, keys, cause) in
-        [(1_100_000, "", "has more than 1048576 bytes"), (500_000, narrow, "no room in replay_memory")]
+        [(1_100_000, "", "has more than 1048576 bytes"), (500_000, narrow, "does not fit into replay_memory")]
     {
         let (status, words) = opened_with(bytes, keys);
         assert_eq!(status, Some(3));

@@ -69,8 +69,8 @@ pub(crate) struct Conn<S: Stream> {
     /// Wakes the connection while it waits.
     pub(crate) signals: Arc<Signals>,
     pub(crate) assignment: Assignment,
-    /// Whether the credentials were refused when a session was to move. If so, no session moves: the client did
-    /// not ask for another login.
+    /// Whether the credentials were refused when a session was to move. If so, no session moves: the client
+    /// did not ask for another login.
     pub(crate) no_moves: bool,
     /// The leftovers to be closed after the call.
     pub(crate) leftovers: Vec<SessionLeftover>,

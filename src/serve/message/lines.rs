@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::wire::frame::Piece;
 
-/// The key that every byte is combined with by exclusive or.
+/// The number that every byte is combined with, by exclusive or.
 const KEY: u8 = 0x5a;
 
 /// Takes the payload out of lines.
