@@ -33,6 +33,7 @@ mod tests;
 use std::fmt;
 use std::hash::RandomState;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -48,7 +49,7 @@ pub use self::load::{Figures, Load, Others, Own, Share};
 pub use self::pick::{Basis, Candidate, NoPick, PickReason, Reserved, Wanted};
 pub use self::policy::PolicyName;
 use self::roster::Roster;
-use crate::ids::{CoordinatorId, CoordinatorName, Service};
+use crate::ids::{CoordinatorId, CoordinatorName, PerService, Service};
 
 /// Everything a cluster is built from; plain values, made by whoever read the configuration.
 #[derive(Clone, Debug)]
@@ -198,6 +199,8 @@ pub struct Cluster {
     /// opened it is kept for it; where it does, a handle that is not known may be somebody's.
     pub sessions_outlive_connections: bool,
     coordinators: Roster<Coordinator>,
+    /// Which services any of them has ever offered.
+    offered: PerService<AtomicBool>,
     /// Of the next one. Locked for as long as one is added: no two may have the same name.
     next_id: Mutex<u32>,
     health: HealthSettings,
@@ -226,6 +229,7 @@ impl Cluster {
             flavor,
             sessions_outlive_connections,
             coordinators: Roster::default(),
+            offered: PerService::default(),
             next_id: Mutex::default(),
             health,
             policy: Mutex::new(policy::Policy::new(policy, idle_session_cost)),
@@ -259,6 +263,9 @@ impl Cluster {
         let mark = changes::Mark::new(id, &self.changes);
         let coordinator = Arc::new(Coordinator::new(id, settings, self.health, mark)?);
         *next_id += 1;
+        for (service, offered) in self.offered.iter() {
+            offered.fetch_or(coordinator.ports.of(service).is_some(), Ordering::Relaxed);
+        }
         let done = before(&coordinator);
         self.coordinators.add(&coordinator);
         Ok((coordinator, done))
@@ -285,9 +292,10 @@ impl Cluster {
         self.coordinators.get(id)
     }
 
-    /// Whether any of its coordinators offers the service.
+    /// Whether any of its coordinators offers the service, or one that was removed did: while none is there, calls
+    /// are still understood.
     pub fn serves(&self, service: Service) -> bool {
-        self.coordinators().iter().any(|coordinator| coordinator.ports.of(service).is_some())
+        self.offered.get(service).load(Ordering::Relaxed)
     }
 
     /// The coordinator that people call by this name.

@@ -53,6 +53,14 @@ pub(crate) fn use_session<S: Stream>(conn: &mut Conn<S>, request: &Request) -> R
     over.map_or(Ok(()), Err)
 }
 
+/// Returns how the session of a call has ended while the call waited, if it has. By its client's handle the
+/// session may still be open where it was before it moved, so the call must not be sent on.
+pub(crate) fn ended_meanwhile<S: Stream>(conn: &Conn<S>, request: &Request) -> Option<Ended> {
+    let session = session_of(request.method(), request.facts())?;
+    let not_live = conn.fleet.table.not_live(&session).filter(|_| request.method().role != Role::Profile)?;
+    Some(Ended::NotLive(session, not_live))
+}
+
 /// Tells a client that the session of its call is over; returns what the call counts as, or none if the
 /// coordinator must answer the call all the same.
 pub(crate) async fn tell_over<S: Stream>(

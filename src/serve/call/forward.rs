@@ -53,6 +53,13 @@ pub(crate) async fn forward<S: Stream>(
             }
             _ => Box::pin(moving::move_after(conn, request, &coordinator, &failed)).await?,
         };
+        let was_sent = !matches!(failed, Failed::NoLink(_) | Failed::Left);
+        if (next.is_some() || !was_sent)
+            && let Some(ended) = expired::ended_meanwhile(conn, request)
+            && let Some(told) = Box::pin(expired::tell_over(conn, request, &ended)).await?
+        {
+            return Ok(told);
+        }
         let Some(next) = next else {
             return Box::pin(give_up(conn, request, &coordinator, service, failed)).await;
         };

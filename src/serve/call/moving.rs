@@ -20,7 +20,7 @@ use crate::serve::call::conn::{Conn, SessionLeftover};
 use crate::serve::call::linking::Unlinked;
 use crate::serve::call::outcome::{Failed, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
-use crate::serve::call::{leftovers, linking, open_on, restarted};
+use crate::serve::call::{expired, leftovers, linking, open_on, restarted};
 use crate::serve::fleet::candidates::Candidates;
 use crate::serve::link::dial::Unreached;
 use crate::serve::link::no_link::NoLink;
@@ -96,7 +96,10 @@ pub(crate) async fn hold_in_time<S: Stream>(
         take_away(conn, &session.guid, owner).await?;
     }
     if enter(conn, request, &session).await {
-        return Ok(None);
+        return match expired::ended_meanwhile(conn, request) {
+            Some(ended) => expired::tell_over(conn, request, &ended).await,
+            None => Ok(None),
+        };
     }
     let answer = NoAnswer::on_its_way(conn.id, MOVE_TIME);
     refuse::refuse(conn, request, Service::Hs2, &answer, CallOutcome::Refused).await.map(Some)

@@ -114,6 +114,8 @@ async fn refuse_mistyped<S: Stream>(
 async fn plan<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<Planned, End> {
     let method = request.method();
     forget_lost_beeswax(conn);
+    // A coordinator with the service may have been added since.
+    conn.past.has_beeswax = conn.fleet.cluster.serves(Service::Beeswax);
     let decided = match decide(method, request.facts(), &conn.past, &conn.fleet.table) {
         Plan::Locate(question) => {
             // Boxed: few calls need to locate.
