@@ -77,12 +77,6 @@ fn assert_kept(reports: &[String]) {
 #[test]
 fn every_promise_is_kept_whatever_happens() {
     if let Some(seed) = asked_for() {
-        tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(std::io::stderr)
-            .without_time()
-            .with_ansi(false)
-            .init();
         let outcome = live(seed);
         for line in &outcome.lines {
             println!("{line}");

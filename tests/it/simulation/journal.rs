@@ -56,6 +56,8 @@ struct Minted {
     link: u64,
     /// Of a session that was told of: what it was opened by, and the how manyth it is.
     opened_by: Option<(u64, usize)>,
+    /// Whether its coordinator was removed since: the router forgets it then, and may locate it.
+    was_removed: bool,
 }
 
 /// A handle in a request.
@@ -179,6 +181,8 @@ impl Journal {
         let mut notes = self.notes.borrow_mut();
         if removed {
             notes.removed_since.insert(coordinator, clock::now());
+            let minted = notes.minted.values_mut().filter(|minted| minted.coordinator == coordinator);
+            minted.for_each(|minted| minted.was_removed = true);
         } else {
             notes.removed_since.remove(&coordinator);
         }
@@ -202,7 +206,7 @@ impl Journal {
     /// client must not hear that it is gone.
     pub(crate) fn is_live(&self, id: [u8; PART]) -> bool {
         let places = self.places(id);
-        !places.is_empty() && places.iter().all(|(id, coordinator)| self.knows(*coordinator, *id))
+        !places.is_empty() && places.iter().all(|(id, _)| self.is_open(*id))
     }
 
     /// Whether a handle is known nowhere any more.
@@ -247,8 +251,8 @@ impl Journal {
 
     /// Whether the coordinator that minted a handle knows it.
     fn is_open(&self, id: [u8; PART]) -> bool {
-        let minted = self.notes.borrow().minted.get(&id).map(|minted| minted.coordinator);
-        minted.is_some_and(|coordinator| self.knows(coordinator, id))
+        let minted = self.notes.borrow().minted.get(&id).cloned().filter(|minted| !minted.was_removed);
+        minted.is_some_and(|minted| self.knows(minted.coordinator, id))
     }
 
     fn knows(&self, coordinator: usize, id: [u8; PART]) -> bool {
@@ -333,7 +337,9 @@ impl Journal {
         if let Some(Id(id)) = minted {
             let (user, secret) = (call.user.clone(), secret_of(reply, &id));
             let link = arrival.link;
-            notes.minted.insert(id, Minted { coordinator, user, secret, link, opened_by: None });
+            notes
+                .minted
+                .insert(id, Minted { coordinator, user, secret, link, opened_by: None, was_removed: false });
             notes.untold.extend(number.filter(|_| opens).map(|number| (id, number)));
         }
         drop(notes);
@@ -364,7 +370,7 @@ impl Journal {
             }
             // A Beeswax query ends with its link, of whose end its coordinator may not have heard yet.
             let has_ended = minted.secret.is_none() && self.network.is_left(minted.link);
-            if !has_ended && self.knows(owner, *id) {
+            if !has_ended && !minted.was_removed && self.knows(owner, *id) {
                 self.violation(format_args!("{} belongs to c{owner} and was asked for on c{here}", Id(*id)));
             }
             let moved = self.places(*id).into_iter().find(|(id, at)| *at == here && self.knows(here, *id));
