@@ -42,6 +42,19 @@ fn picked(cluster: &Cluster, rng: &mut StdRng) -> Vec<u32> {
 }
 
 #[test]
+fn a_cluster_still_serves_what_the_coordinators_offered_that_are_gone_for_the_moment() {
+    let cluster =
+        Cluster::new(Settings { coordinators: Vec::new(), ..settings(PolicyName::LeastLoaded, &[1]) });
+    let cluster = cluster.unwrap();
+    assert!(!cluster.serves(Service::Hs2));
+    let (one, ()) = cluster.add(another("c1"), |_| ()).unwrap();
+    let offered = Service::ALL.map(|service| one.ports.of(service).is_some());
+    cluster.remove(one.id).unwrap();
+    assert_eq!(Service::ALL.map(|service| cluster.serves(service)), offered);
+    assert!(cluster.serves(Service::Hs2) && cluster.size() == 0);
+}
+
+#[test]
 fn a_coordinator_is_picked_from_when_it_comes_until_it_goes() {
     for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
         let (cluster, mut rng) = (cluster(policy, &[1, 1]), rng());
