@@ -46,12 +46,12 @@ fn a_cluster_still_serves_what_the_coordinators_offered_that_are_gone_for_the_mo
     let cluster =
         Cluster::new(Settings { coordinators: Vec::new(), ..settings(PolicyName::LeastLoaded, &[1]) });
     let cluster = cluster.unwrap();
-    assert!(!cluster.serves(Service::Hs2));
+    assert!(!cluster.serves(Hs2));
     let (one, ()) = cluster.add(another("c1"), |_| ()).unwrap();
     let offered = Service::ALL.map(|service| one.ports.of(service).is_some());
     cluster.remove(one.id).unwrap();
     assert_eq!(Service::ALL.map(|service| cluster.serves(service)), offered);
-    assert!(cluster.serves(Service::Hs2) && cluster.size() == 0);
+    assert!(cluster.serves(Hs2) && cluster.size() == 0);
 }
 
 #[test]
