@@ -16,7 +16,7 @@ use crate::serve::fleet::entrance::Entrance;
 use crate::serve::fleet::links::Links;
 use crate::serve::message::client::Client;
 use crate::serve::message::client_end::ClientEnd;
-use crate::serve::message::coding::Form;
+use crate::serve::message::coding::{Follows, Form};
 use crate::serve::message::end::End;
 use crate::serve::shared::Shared;
 use crate::serve::threads::alarm::Alarm;
@@ -167,13 +167,26 @@ impl<S: Stream> Conn<S> {
         Ok(Self { client, links, look, assignment, ..self })
     }
 
-    /// Sends the client bytes of a reply, which are in `form`.
+    /// Sends the client a whole reply, or the rest of it, which is in `form`.
+    ///
+    /// # Errors
+    /// The same as [`Self::deliver_piece`].
+    pub(crate) fn deliver(&mut self, bytes: &[u8], form: Form) -> impl Future<Output = Result<(), End>> {
+        self.deliver_piece(bytes, form, Follows::Nothing)
+    }
+
+    /// Sends the client a piece of a reply, which is in `form`.
     ///
     /// # Errors
     /// [`End::ClientStalled`], when the client takes no byte for `stall_timeout`; [`End::ClientGone`], when
     /// its connection is broken.
-    pub(crate) fn deliver(&mut self, bytes: &[u8], form: Form) -> impl Future<Output = Result<(), End>> {
-        self.client.deliver(bytes, form, self.shared.settings.stall_timeout)
+    pub(crate) fn deliver_piece(
+        &mut self,
+        bytes: &[u8],
+        form: Form,
+        follows: Follows,
+    ) -> impl Future<Output = Result<(), End>> {
+        self.client.deliver(bytes, form, follows, self.shared.settings.stall_timeout)
     }
 
     pub(crate) fn look_in(&mut self, interval: Duration) {

@@ -14,7 +14,7 @@ use crate::serve::call::sending;
 use crate::serve::link::Link;
 use crate::serve::link::lost::LostCause;
 use crate::serve::link::read_reply::read_out;
-use crate::serve::message::coding::Form;
+use crate::serve::message::coding::{Follows, Form};
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
 use crate::serve::settings::UNSURE_FOR;
@@ -39,7 +39,7 @@ pub(crate) async fn exchange<S: Stream>(
     let statement = request.method().role == Role::Statement;
     let mut running = statement.then(|| link.coordinator.count_running());
     let sent = sending::send_piece(conn, &mut link, request, Phase::NothingWritten).await;
-    if sent.is_err() || !request.complete {
+    if sent.is_err() || !request.is_complete() {
         // Boxed: few requests are so large, but every call would need room for this.
         if let Some((reply, bytes)) = Box::pin(sending::send_rest(conn, &mut link, request, sent)).await? {
             let verdict = note_reply(conn, &link, request, reply.facts(), running);
@@ -65,10 +65,11 @@ pub(crate) async fn exchange<S: Stream>(
             Err(end) => return Err(leave(conn, link, request, (begun, deliver), end)),
         };
         if let Some(chunk) = &received {
+            let follows = begun.as_ref().map_or(Follows::More, Incoming::follows);
             let sent = match begun.as_mut().and_then(Incoming::take_held) {
-                None => conn.deliver(chunk, form).await,
+                None => conn.deliver_piece(chunk, form, follows).await,
                 // Boxed: few replies that were held are delivered before they end.
-                Some(held) => Box::pin(send_both(conn, held, chunk)).await,
+                Some(held) => Box::pin(send_both(conn, held, chunk, follows)).await,
             };
             if let Err(end) = sent {
                 return Err(leave(conn, link, request, (begun, deliver), end));
@@ -113,9 +114,14 @@ fn receive<S: Stream>(
 }
 
 /// Sends the held head of the reply, and then the chunk.
-async fn send_both<S: Stream>(conn: &mut Conn<S>, held: Body, chunk: &[u8]) -> Result<(), End> {
-    conn.deliver(&held, held.form).await?;
-    conn.deliver(chunk, held.form).await
+async fn send_both<S: Stream>(
+    conn: &mut Conn<S>,
+    held: Body,
+    chunk: &[u8],
+    follows: Follows,
+) -> Result<(), End> {
+    conn.deliver_piece(&held, held.form, Follows::More).await?;
+    conn.deliver_piece(chunk, held.form, follows).await
 }
 
 /// Ends an exchange whose client is gone, or as good as gone, before it has all of its reply. A link that
@@ -135,7 +141,7 @@ fn leave<S: Stream>(
             conn.links.put(link);
         }
     } else if let Some(upkeep) = upkeep
-        && request.complete
+        && request.is_complete()
         && request.ends_for_sure()
     {
         conn.shared.detached.spawn(read_out(

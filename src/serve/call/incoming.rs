@@ -5,7 +5,7 @@ use crate::net::stream::Stream;
 use crate::serve::call::outcome::{Body, Deliver, Trouble};
 use crate::serve::link::Link;
 use crate::serve::link::lost::{Lost, LostCause};
-use crate::serve::message::coding::Form;
+use crate::serve::message::coding::{Follows, Form};
 use crate::serve::message::reply::Reply;
 use crate::serve::message::request::Request;
 use crate::wire::verdict::Verdict;
@@ -53,7 +53,15 @@ impl Incoming {
     /// Returns whether a chunk is held until the reply ends.
     pub(crate) fn waits(&self, chunk: &[u8]) -> bool {
         let bytes = self.bytes.len() + chunk.len();
-        !self.reply.is_checked() || (!self.client_has_some && self.deliver.holds(bytes))
+        // The client may use a handle as soon as it has the last byte of payload, so the table must know it
+        // by then.
+        let ends = self.reply.is_whole() && !self.reply.is_done();
+        !self.reply.is_checked() || ends || (!self.client_has_some && self.deliver.holds(bytes))
+    }
+
+    /// Returns what follows the bytes that were taken last.
+    pub(crate) fn follows(&self) -> Follows {
+        if self.reply.is_done() { Follows::Nothing } else { Follows::More }
     }
 
     /// Takes the held bytes out; none if there are none.

@@ -42,7 +42,7 @@ pub(crate) async fn send_rest<S: Stream>(
     mut sent: Result<(), Trouble>,
 ) -> Result<Option<Words>, Trouble> {
     let form = conn.client.form(&link.end);
-    while sent.is_ok() && !request.complete {
+    while sent.is_ok() && !request.is_complete() {
         conn.client.next_piece(request, form, &conn.shared.settings).await?;
         if let Some(mistyped) = request.mistyped() {
             return Err(End::from(mistyped).into());
@@ -87,7 +87,7 @@ async fn last_words<S: Stream>(
 /// # Errors
 /// [`End`], when the client's connection ends meanwhile.
 pub(crate) async fn take_rest<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<(), End> {
-    while !request.complete {
+    while !request.is_complete() {
         conn.client.next_piece(request, Form::Payload, &conn.shared.settings).await?;
     }
     Ok(())
@@ -105,7 +105,7 @@ pub(crate) async fn send_piece<S: Stream>(
     before: Phase,
 ) -> Result<(), Trouble> {
     let form = conn.client.form(&link.end);
-    if !request.complete && !link.end.takes_pieces(form) {
+    if !request.is_complete() && !link.end.takes_pieces(form) {
         return Err(End::from(BadInput::MessageSplit).into());
     }
     let bytes = link.end.encode(request, form);

@@ -44,7 +44,7 @@ async fn call<S: Stream>(conn: &mut Conn<S>, first: Option<Chunk>) -> Result<(),
     conn.slowed = Duration::ZERO;
     let mut request = Request::boxed();
     conn.client.begin(&mut request, first)?;
-    if !request.complete {
+    if !request.is_complete() {
         Box::pin(conn.client.fill(&mut request, &conn.shared.settings, &conn.shared.replay)).await?;
     }
     conn.count.begin(request.method());

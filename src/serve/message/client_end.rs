@@ -12,7 +12,7 @@ use crate::ids::{ClientAddress, Transport};
 use crate::net::flow::{self, Chunk};
 use crate::net::stream::{Seen, Stream};
 use crate::serve::message::client::{Client, READ_LIMIT};
-use crate::serve::message::coding::{self, Decoder, Form};
+use crate::serve::message::coding::{self, Decoder, Follows, Form};
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::link_end::LinkEnd;
 use crate::serve::message::pace::Pace;
@@ -98,20 +98,22 @@ impl<S: Stream> ClientEnd<S> {
         Ok(Self { client: self.client.rehome_here()?, ..self })
     }
 
-    /// Sends bytes of a reply, which are in `form`. The client must take some of them every `stall`.
+    /// Sends a piece of a reply, which is in `form`. The client must take some of it every `stall`.
     ///
     /// # Errors
     /// [`End::ClientStalled`], when the client takes no byte for `stall`; [`End::ClientGone`], when the
     /// connection is broken.
-    pub(crate) async fn deliver(&mut self, bytes: &[u8], form: Form, stall: Duration) -> Result<(), End> {
+    pub(crate) async fn deliver(
+        &mut self,
+        bytes: &[u8],
+        form: Form,
+        follows: Follows,
+        stall: Duration,
+    ) -> Result<(), End> {
         if form == Form::AsItCame || self.transport == Transport::Unframed {
             return self.client.send(bytes, stall).await;
         }
-        if bytes.is_empty() {
-            // No frame is empty.
-            return Ok(());
-        }
-        self.client.send(&coding::encode(bytes, self.transport), stall).await
+        self.client.send(&coding::encode(bytes, self.transport, follows), stall).await
     }
 
     /// Takes the bytes of the next request that have come: the pending ones, or else `first`. Most requests
@@ -141,7 +143,7 @@ impl<S: Stream> ClientEnd<S> {
         settings: &Settings,
         memory: &ReplayMemory,
     ) -> Result<(), End> {
-        while !request.complete && !self.must_stream(request, settings.replay_limit, memory)? {
+        while !request.is_complete() && !self.must_stream(request, settings.replay_limit, memory)? {
             let chunk = read(&mut self.client, &mut request.pace, settings.stall_timeout).await?;
             self.take_chunk(request, chunk)?;
         }
@@ -161,7 +163,7 @@ impl<S: Stream> ClientEnd<S> {
     ) -> Result<(), End> {
         request.begin_piece(form);
         self.take_pending(request)?;
-        while request.held_bytes().is_empty() && !request.complete {
+        while request.held_bytes().is_empty() && !request.is_complete() {
             let chunk = read(&mut self.client, &mut request.pace, settings.stall_timeout).await?;
             self.take_chunk(request, chunk)?;
         }
@@ -222,11 +224,12 @@ impl<S: Stream> ClientEnd<S> {
         if self.decoder.is_unframed() {
             let used = request.push(bytes)?;
             request.keep(bytes.get(..used).unwrap_or_default());
+            request.note_boundary(true);
             return Ok(used);
         }
         let passes = request.form() == Form::AsItCame;
         let mut used = 0;
-        while !request.complete
+        while !request.is_complete()
             && let Some(rest) = bytes.get_mut(used..).filter(|rest| !rest.is_empty())
         {
             let piece = self.decoder.next(rest)?;
@@ -234,10 +237,11 @@ impl<S: Stream> ClientEnd<S> {
             let taken = request.push(payload)?;
             request.keep(if passes { rest.get(..piece.used).unwrap_or_default() } else { payload });
             used += piece.used;
-            if request.complete && (taken < piece.payload.len() || !self.decoder.at_boundary()) {
+            if request.has_all() && (taken < piece.payload.len() || self.decoder.remaining() > 0) {
                 return Err(BadInput::AfterMessage);
             }
-            if passes && self.transport == Transport::Framed && piece.frame_ended && !request.complete {
+            request.note_boundary(self.decoder.at_boundary());
+            if passes && self.transport == Transport::Framed && piece.frame_ended && !request.is_complete() {
                 return Err(BadInput::MessageSplit);
             }
         }

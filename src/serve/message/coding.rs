@@ -29,6 +29,15 @@ impl Form {
     }
 }
 
+/// What comes after a piece of a message. A transport may have to mark where a message ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Follows {
+    /// More of the message.
+    More,
+    /// Nothing: the message ends with this piece.
+    Nothing,
+}
+
 /// Returns what a coordinator understands whose links have this transport.
 pub(crate) fn speaks(transport: Transport) -> Speaks {
     if transport == Transport::Sasl { Speaks::Sasl } else { Speaks::Thrift }
@@ -76,7 +85,8 @@ impl Decoder {
         }
     }
 
-    /// Returns whether the bytes so far end exactly where a frame ends.
+    /// Returns whether a message may end after the bytes so far: they end where a frame does, and the
+    /// transport's mark of the end, if it has one, has come.
     pub(in crate::serve::message) fn at_boundary(&self) -> bool {
         match self {
             Self::Unframed => true,
@@ -104,16 +114,22 @@ impl Decoder {
 
 /// Puts the framing on a piece of payload: a whole message, or a part of one if the transport allows several
 /// frames for a message.
-pub(in crate::serve::message) fn encode(payload: &[u8], transport: Transport) -> Cow<'_, [u8]> {
-    match transport {
-        Transport::Unframed => Cow::Borrowed(payload),
-        Transport::Framed | Transport::Sasl => {
-            // A piece is never empty and never longer than a frame's header can say.
+pub(in crate::serve::message) fn encode(
+    payload: &[u8],
+    transport: Transport,
+    follows: Follows,
+) -> Cow<'_, [u8]> {
+    match (transport, follows) {
+        (Transport::Unframed, _) => Cow::Borrowed(payload),
+        // No frame is empty.
+        (Transport::Framed | Transport::Sasl, _) if payload.is_empty() => Cow::Borrowed(payload),
+        (Transport::Framed | Transport::Sasl, _) => {
+            // A piece is never longer than a frame's header can say.
             let header = frame::header(payload.len()).unwrap_or_default();
             Cow::Owned([&header, payload].concat())
         }
         #[cfg(test)]
-        Transport::Lines => Cow::Owned(lines::encode(payload)),
+        (Transport::Lines, follows) => Cow::Owned(lines::encode(payload, follows)),
     }
 }
 
@@ -123,9 +139,10 @@ pub(in crate::serve::message) fn encode_in_place(
     bytes: &mut [u8],
     to_come: usize,
     transport: Transport,
+    follows: Follows,
 ) -> Cow<'_, [u8]> {
-    if !matches!(transport, Transport::Framed | Transport::Sasl) {
-        return encode(bytes.get(HEADER_LEN..).unwrap_or_default(), transport);
+    if !matches!(transport, Transport::Framed | Transport::Sasl) || bytes.len() <= HEADER_LEN {
+        return encode(bytes.get(HEADER_LEN..).unwrap_or_default(), transport, follows);
     }
     let len = bytes.len().saturating_sub(HEADER_LEN) + to_come;
     let header = frame::header(len).unwrap_or_default();

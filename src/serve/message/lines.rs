@@ -1,9 +1,10 @@
 //! A transport for tests: each piece of payload is a line of hexadecimal digits, in which every byte is
-//! changed. It has so little in common with the real transports that code which works over it cannot depend
+//! changed, and an empty line ends a message. It has so little in common with the real transports that code which works over it cannot depend
 //! on any framing.
 
 use std::fmt::Write as _;
 
+use crate::serve::message::coding::Follows;
 use crate::wire::frame::Piece;
 
 /// The number that every byte is combined with, by exclusive or.
@@ -15,7 +16,9 @@ pub(crate) struct Lines {
     /// The first digit of a byte whose second digit has not come yet.
     half: Option<u8>,
     /// Whether a line has begun and not ended.
-    inside: bool,
+    in_line: bool,
+    /// Whether a message has begun and not ended.
+    in_message: bool,
 }
 
 impl Lines {
@@ -26,8 +29,9 @@ impl Lines {
         while used < bytes.len() && !frame_ended {
             let byte = bytes[used];
             used += 1;
-            self.inside = byte != b'\n';
             frame_ended = byte == b'\n';
+            self.in_message = self.in_line || !frame_ended;
+            self.in_line = !frame_ended;
             let Some(digit) = char::from(byte).to_digit(16) else { continue };
             let digit = u8::try_from(digit).unwrap();
             match self.half.take() {
@@ -42,32 +46,39 @@ impl Lines {
     }
 
     pub(crate) fn at_boundary(&self) -> bool {
-        !self.inside
+        !self.in_message
     }
 }
 
-/// Writes a piece of payload as a line.
-pub(crate) fn encode(payload: &[u8]) -> Vec<u8> {
-    let mut line = String::with_capacity(2 * payload.len() + 1);
+/// Writes a piece of payload as a line, and the end of the message.
+pub(crate) fn encode(payload: &[u8], follows: Follows) -> Vec<u8> {
+    let mut line = String::with_capacity(2 * payload.len() + 2);
     for byte in payload {
         write!(line, "{:02x}", byte ^ KEY).unwrap();
     }
-    line.push('\n');
+    if !payload.is_empty() {
+        line.push('\n');
+    }
+    if follows == Follows::Nothing {
+        line.push('\n');
+    }
     line.into_bytes()
 }
 
 #[test]
 fn lines_are_read_wherever_they_are_cut() {
     let payload: Vec<u8> = (0..=255).collect();
-    let sent = [encode(&payload), encode(b"second")].concat();
+    let sent = [encode(&payload, Follows::More), encode(b"second", Follows::Nothing)].concat();
     for cut in 0..sent.len() {
-        let (mut lines, mut read) = (Lines::default(), Vec::new());
+        let (mut lines, mut read, mut used) = (Lines::default(), Vec::new(), 0);
         for part in [&sent[..cut], &sent[cut..]] {
             let mut rest = part.to_vec();
             while !rest.is_empty() {
+                assert_eq!(lines.at_boundary(), used == 0, "cut at {cut}");
                 let piece = lines.next(&mut rest);
                 read.extend_from_slice(&rest[piece.payload]);
                 rest.drain(..piece.used);
+                used += piece.used;
             }
         }
         assert_eq!(read, [&payload[..], b"second"].concat(), "cut at {cut}");

@@ -11,7 +11,7 @@ use crate::ids::Transport;
 use crate::net::flow::{self, Chunk, WriteError};
 use crate::net::probe::Speaks;
 use crate::net::stream::{Seen, Stream};
-use crate::serve::message::coding::{self, Decoder, Form};
+use crate::serve::message::coding::{self, Decoder, Follows, Form};
 use crate::serve::message::reply::{BadReply, Reply};
 use crate::serve::message::request::Request;
 
@@ -58,6 +58,7 @@ impl Replies {
         } else {
             self.take_pieces(reply, bytes, form)?
         };
+        reply.note_boundary(self.decoder.at_boundary());
         reply.check()?;
         let done = reply.is_done();
         Ok(Taken { kept, done, clean: done && used == bytes.len() })
@@ -71,12 +72,12 @@ impl Replies {
         form: Form,
     ) -> Result<(usize, usize), BadReply> {
         let (mut used, mut kept) = (0, 0);
-        while !reply.is_done()
+        while !(reply.is_whole() && self.decoder.at_boundary())
             && let Some(rest) = bytes.get_mut(used..).filter(|rest| !rest.is_empty())
         {
             let piece = self.decoder.next(rest)?;
             let scanned = reply.scan(rest.get(piece.payload.clone()).unwrap_or_default())?;
-            if reply.is_done() && (scanned < piece.payload.len() || !self.decoder.at_boundary()) {
+            if reply.is_whole() && (scanned < piece.payload.len() || self.decoder.remaining() > 0) {
                 return Err(BadReply::AfterReply);
             }
             match form {
@@ -144,7 +145,7 @@ impl<S: Stream> LinkEnd<S> {
 
     /// Encodes a whole message for this link.
     pub(crate) fn encode_message<'a>(&self, payload: &'a [u8]) -> Cow<'a, [u8]> {
-        coding::encode(payload, self.transport())
+        coding::encode(payload, self.transport(), Follows::Nothing)
     }
 
     /// Writes [encoded](Self::encode) bytes. The coordinator must take some of them every `stall`.
@@ -227,7 +228,8 @@ mod tests {
     /// The two halves of a message, each as it is sent by itself.
     fn halves(message: &[u8], transport: Transport) -> Vec<u8> {
         let (front, back) = message.split_at(message.len() / 2);
-        [coding::encode(front, transport), coding::encode(back, transport)].concat()
+        let front = coding::encode(front, transport, Follows::More);
+        [front, coding::encode(back, transport, Follows::Nothing)].concat()
     }
 
     fn reply_to(seqid: i32) -> Reply {
@@ -241,6 +243,7 @@ mod tests {
             (Transport::Framed, Form::Payload),
             (Transport::Sasl, Form::AsItCame),
             (Transport::Sasl, Form::Payload),
+            (Transport::Lines, Form::Payload),
         ] {
             let sent = halves(&message(1), transport);
             for cut in 1..sent.len() {
@@ -261,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_link_is_not_clean_behind_a_reply_after_which_something_came() {
-        for transport in [Transport::Unframed, Transport::Framed, Transport::Sasl] {
+        for transport in [Transport::Unframed, Transport::Framed, Transport::Sasl, Transport::Lines] {
             let mut sent = [halves(&message(1), transport), vec![0]].concat();
             let taken = Replies::new(transport).take(&mut reply_to(1), &mut sent, Form::Payload).unwrap();
             assert!(taken.done && !taken.clean, "{transport:?}");

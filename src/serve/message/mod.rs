@@ -1,5 +1,6 @@
 //! One message on one connection: its framing, the request, the reply, and the two ends of a call.
 
+mod arrival;
 pub(crate) mod client;
 pub(crate) mod client_end;
 pub mod coding;

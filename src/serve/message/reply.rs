@@ -1,5 +1,6 @@
 //! A coordinator's reply, read as it comes: where it ends, whether it answers the request, and what it says.
 
+use crate::serve::message::arrival::Arrival;
 use crate::serve::threads::spares::Spares;
 use crate::session::retry::Phase;
 use crate::wire::detect::Speech;
@@ -70,7 +71,7 @@ pub struct Reply {
     name: Name,
     seqid: i32,
     begun: bool,
-    done: bool,
+    arrival: Arrival,
     checked: bool,
 }
 
@@ -81,10 +82,10 @@ impl Reply {
             &SPARES,
             || Self::to(method, request),
             |spare| {
-                let Self { scanner, name, seqid, begun, done, checked } = spare;
+                let Self { scanner, name, seqid, begun, arrival, checked } = spare;
                 scanner.restart_reply(method);
                 (*name, *seqid) = (request.name.clone(), request.seqid);
-                (*begun, *done, *checked) = (false, false, false);
+                (*begun, *arrival, *checked) = (false, Arrival::Partial, false);
             },
         )
     }
@@ -101,7 +102,7 @@ impl Reply {
             name: request.name.clone(),
             seqid: request.seqid,
             begun: false,
-            done: false,
+            arrival: Arrival::Partial,
             checked: false,
         }
     }
@@ -116,9 +117,14 @@ impl Reply {
         self.scanner.facts()
     }
 
-    /// Returns whether the whole reply has come.
+    /// Returns whether all payload of the reply has come. In some transports its end is marked behind that.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.arrival.has_payload()
+    }
+
+    /// Returns whether the whole reply has come, to the end of its message in the link's transport.
     pub fn is_done(&self) -> bool {
-        self.done
+        self.arrival == Arrival::Ended
     }
 
     /// Returns whether the reply's head has come and answers the request. Nothing of the reply is passed on
@@ -164,8 +170,13 @@ impl Reply {
     /// [`ScanError`], when the payload is not a message that can be followed.
     pub(in crate::serve::message) fn scan(&mut self, payload: &[u8]) -> Result<usize, ScanError> {
         let step = self.scanner.push(payload)?;
-        self.done = step.done;
+        self.arrival = Arrival::scanned(step.done);
         Ok(step.used)
+    }
+
+    /// Notes whether the link's transport lets a message end here.
+    pub(in crate::serve::message) fn note_boundary(&mut self, at_boundary: bool) {
+        self.arrival.note_boundary(at_boundary);
     }
 
     /// Checks whether the reply answers the request, once its head has come.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use crate::cluster::room::Purpose;
 use crate::ids::Transport;
-use crate::serve::message::coding::{self, Form};
+use crate::serve::message::arrival::Arrival;
+use crate::serve::message::coding::{self, Follows, Form};
 use crate::serve::message::end::BadInput;
 use crate::serve::message::pace::Pace;
 use crate::serve::threads::memory::{Held, ReplayMemory};
@@ -41,8 +42,7 @@ pub(crate) struct Request {
     form: Form,
     /// How many bytes of the client's frame follow the first held piece.
     to_come: usize,
-    /// Whether the end of the message has come.
-    pub complete: bool,
+    arrival: Arrival,
     streams: bool,
     /// How fast the client sends it.
     pub(in crate::serve::message) pace: Pace,
@@ -75,7 +75,7 @@ impl Request {
             bytes,
             form,
             to_come,
-            complete,
+            arrival,
             streams,
             pace,
             held,
@@ -88,7 +88,7 @@ impl Request {
         scanner.restart_request();
         bytes.clear();
         (*form, *to_come) = (Form::Payload, 0);
-        (*complete, *streams, *own) = (false, false, false);
+        (*arrival, *streams, *own) = (Arrival::Partial, false, false);
         (*pace, *held) = (Pace::default(), Held::default());
         (*effect, *hold, *purpose, *doubt) = (Effect::Nothing, None, Purpose::Work, None);
     }
@@ -112,7 +112,7 @@ impl Request {
             bytes: Vec::new(),
             form: Form::Payload,
             to_come: 0,
-            complete: false,
+            arrival: Arrival::Partial,
             streams: false,
             pace: Pace::default(),
             held: Held::default(),
@@ -128,11 +128,11 @@ impl Request {
     pub(crate) fn own(message: &[u8]) -> Option<Self> {
         let mut request = Self::new();
         let used = request.push(message).ok()?;
-        request.complete &= used == message.len();
+        request.note_boundary(used == message.len());
         request.keep(message);
         request.own = true;
         request.purpose = purpose(request.method());
-        request.complete.then_some(request)
+        request.is_complete().then_some(request)
     }
 
     /// Takes the request's part of a piece of payload; returns how many bytes that is.
@@ -141,8 +141,18 @@ impl Request {
     /// [`ScanError`], when the payload is not a message that can be followed.
     pub(in crate::serve::message) fn push(&mut self, payload: &[u8]) -> Result<usize, ScanError> {
         let step = self.scanner.push(payload)?;
-        self.complete = step.done;
+        self.arrival = Arrival::scanned(step.done);
         Ok(step.used)
+    }
+
+    /// Returns whether all payload of the message has come. In some transports its end is marked behind that.
+    pub(in crate::serve::message) fn has_all(&self) -> bool {
+        self.arrival.has_payload()
+    }
+
+    /// Notes whether the client's transport lets a message end here.
+    pub(in crate::serve::message) fn note_boundary(&mut self, at_boundary: bool) {
+        self.arrival.note_boundary(at_boundary);
     }
 
     /// Appends bytes in the request's form to the held ones.
@@ -191,7 +201,8 @@ impl Request {
         // The frame keeps its whole length. If a coordinator refuses it for its length, it then does so as it
         // would without a router, after it has read all of it (Spark: `TSaslTransport.readFrame`).
         let to_come = if form == Form::AsItCame { self.to_come } else { 0 };
-        coding::encode_in_place(&mut self.bytes, to_come, transport)
+        let follows = if self.is_complete() { Follows::Nothing } else { Follows::More };
+        coding::encode_in_place(&mut self.bytes, to_come, transport, follows)
     }
 
     /// Returns the message; none if it is not held whole.
@@ -232,9 +243,14 @@ impl Request {
         self.scanner.facts()
     }
 
+    /// Returns whether the end of the message has come, in the client's transport.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.arrival == Arrival::Ended
+    }
+
     /// Returns whether the whole request is held, so that it can be sent again.
     pub(crate) fn is_whole(&self) -> bool {
-        self.complete && !self.streams
+        self.is_complete() && !self.streams
     }
 
     /// Returns whether the coordinator is sure to see the request end where the router did. That is not sure

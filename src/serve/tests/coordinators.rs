@@ -1,12 +1,13 @@
 //! Coordinators on a network in memory, each of which understands one transport.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, yield_now};
 use tokio_util::sync::CancellationToken;
 
 use crate::chance::Chance;
@@ -14,7 +15,8 @@ use crate::fake::memory::{Conversation, Heard, MemoryCoordinator};
 use crate::fake::{ReceivedCall, Settings};
 use crate::ids::{Service, Transport};
 use crate::net::stream::double::{Double, Lan};
-use crate::serve::message::lines;
+use crate::serve::message::coding::Follows;
+use crate::serve::message::lines::{self, Lines};
 
 /// A coordinator that can be reached.
 pub(super) struct Coordinator {
@@ -109,13 +111,22 @@ async fn converse(
             }
             Heard::Close(_) => return,
         };
-        if stream.write_all(&wrapped(&said, transport)).await.is_err() {
+        if send(&mut stream, &wrapped(&said, transport)).await.is_err() {
             return;
         }
     }
 }
 
-/// Takes the payload of all whole frames or lines out of what was read.
+/// Sends a message in two pieces, so that the end of it comes by itself.
+pub(super) async fn send(stream: &mut Double, message: &[u8]) -> io::Result<()> {
+    let (front, end) = message.split_at(message.len().saturating_sub(1));
+    stream.write_all(front).await?;
+    // Whoever reads gets its turn.
+    yield_now().await;
+    stream.write_all(end).await
+}
+
+/// Takes the payload of all whole frames, or of all whole messages in lines, out of what was read.
 pub(super) fn unwrapped(raw: &mut Vec<u8>, transport: Transport) -> Vec<u8> {
     let mut payload = Vec::new();
     loop {
@@ -130,10 +141,14 @@ pub(super) fn unwrapped(raw: &mut Vec<u8>, transport: Transport) -> Vec<u8> {
                 payload.extend(raw.drain(..end).skip(4));
             }
             Transport::Lines => {
-                let Some(end) = raw.iter().position(|byte| *byte == b'\n') else { return payload };
-                let mut line: Vec<u8> = raw.drain(..=end).collect();
-                let piece = lines::Lines::default().next(&mut line);
-                payload.extend_from_slice(&line[piece.payload]);
+                let Some(end) = raw.windows(2).position(|two| two == b"\n\n") else { return payload };
+                let mut message: Vec<u8> = raw.drain(..end + 2).collect();
+                let mut lines = Lines::default();
+                while !message.is_empty() {
+                    let piece = lines.next(&mut message);
+                    payload.extend_from_slice(&message[piece.payload]);
+                    message.drain(..piece.used);
+                }
             }
         }
     }
@@ -147,6 +162,8 @@ pub(super) fn wrapped(payload: &[u8], transport: Transport) -> Vec<u8> {
         Transport::Unframed => payload.to_vec(),
         Transport::Framed => frame(payload),
         Transport::Sasl => [frame(front), frame(back)].concat(),
-        Transport::Lines => [lines::encode(front), lines::encode(back)].concat(),
+        Transport::Lines => {
+            [lines::encode(front, Follows::More), lines::encode(back, Follows::Nothing)].concat()
+        }
     }
 }

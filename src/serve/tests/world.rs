@@ -8,10 +8,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol};
 use thrift::transport::{ReadHalf, WriteHalf};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::task::LocalSet;
 
-use super::coordinators::{Coordinator, unwrapped, wrapped};
+use super::coordinators::{self, Coordinator, unwrapped, wrapped};
 use crate::chance::Chance;
 use crate::cluster::room::{AddressShare, Limits};
 use crate::cluster::{
@@ -220,7 +220,7 @@ impl TestClient {
         assert!(call(&mut writer).is_err(), "no reply has come yet");
         let request = written.0.lock().clone();
         // The router may close the connection before it has read the whole request.
-        let _sent = self.stream.write_all(&wrapped(&request, self.transport)).await;
+        let _sent = coordinators::send(&mut self.stream, &wrapped(&request, self.transport)).await;
     }
 
     /// Opens a session.
