@@ -10,6 +10,7 @@ use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol};
 use thrift::transport::{ReadHalf, WriteHalf};
 use tokio::io::AsyncReadExt as _;
 use tokio::task::LocalSet;
+use tokio::time::timeout;
 
 use super::coordinators::{self, Coordinator, unwrapped, wrapped};
 use crate::chance::Chance;
@@ -35,6 +36,8 @@ use crate::serve::shared::Shared;
 use crate::serve::threads::workers::Workers;
 use crate::session::table::{self, Table};
 
+/// How long a client waits for bytes of a reply, in virtual time.
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 /// How many bytes of a request are held.
 pub(super) const REPLAY_LIMIT: usize = 4 << 10;
 
@@ -200,7 +203,7 @@ impl TestClient {
         self.send(&call).await;
         let (mut raw, mut reply, mut chunk) = (Vec::new(), Vec::new(), vec![0; 64 << 10]);
         loop {
-            let read = self.stream.read(&mut chunk).await?;
+            let read = timeout(ANSWER_WITHIN, self.stream.read(&mut chunk)).await.expect("an answer")?;
             if read == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
