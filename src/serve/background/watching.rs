@@ -166,7 +166,7 @@ impl<S: Stream> Watch<S> {
                     }
                 }
             }
-            self.member.polled.notify_waiters();
+            self.member.polled.send_replace(Some(begun));
             let interval = self.fleet.watching.load_interval;
             let wanted = async || {
                 self.member.poll.notified().await;

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,8 +34,8 @@ pub(crate) struct Member<S: Stream> {
     pub(crate) ports: PerService<Arc<Port<S>>>,
     /// Wakes the task that polls the web port, before its time.
     pub(crate) poll: Notify,
-    /// Notified when a poll ends.
-    pub(crate) polled: Notify,
+    /// When the last poll that has ended began.
+    pub(crate) polled: watch::Sender<Option<Instant>>,
     /// Whether sessions must leave the coordinator.
     is_left: AtomicBool,
     /// Ends the connections that are passed on unread to the coordinator. Nobody knows what is under way on
@@ -87,7 +88,7 @@ impl<S: Stream> Member<S> {
             host,
             ports,
             poll: Notify::new(),
-            polled: Notify::new(),
+            polled: watch::Sender::new(None),
             is_left: AtomicBool::new(false),
             opaque: Mutex::default(),
             watchers: TaskTracker::new(),

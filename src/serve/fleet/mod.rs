@@ -13,7 +13,6 @@ pub(crate) mod moves;
 pub(crate) mod seek;
 pub(crate) mod whereabouts;
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -210,17 +209,18 @@ impl<S: Stream> Fleet<S> {
         self.members.read(coordinator.id, |member| member.poll.notify_one());
     }
 
-    /// Has a coordinator's web port polled now, and waits for the result as long as a poll may take. Returns
-    /// at once if the coordinator has no web port.
+    /// Has a coordinator's web port polled now, and waits for the result of a poll that begins after this call,
+    /// as long as that may take. Returns at once if the coordinator has no web port.
     pub(crate) async fn poll_now(&self, coordinator: &Coordinator) {
         let Some(watched) = self.member(coordinator.id).filter(|_| coordinator.ports.web.is_some()) else {
             return;
         };
-        // Registered before the poll is asked for. If a poll is under way, its end is enough.
-        let mut polled = pin!(watched.polled.notified());
-        polled.as_mut().enable();
+        let asked = clock::now();
+        let mut polled = watched.polled.subscribe();
         watched.poll.notify_one();
-        let longest = self.watching.load_interval.min(MOST_POLL_WAIT) + self.watching.probe_timeout;
+        // A poll that is under way may be answered by a process that has ended since.
+        let polled = polled.wait_for(|begun| begun.is_some_and(|begun| begun >= asked));
+        let longest = self.watching.load_interval.min(MOST_POLL_WAIT) + 2 * self.watching.probe_timeout;
         let _in_time = timeout(longest, polled).await;
     }
 

@@ -1,6 +1,12 @@
 //! Sessions that move because their coordinator is lost or shuts down, while their clients do not notice.
 
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+
 use super::world::{World, in_memory};
+use crate::clock;
 use crate::ids::Transport::{self, Lines, Unframed};
 
 #[tokio::test(start_paused = true)]
@@ -69,6 +75,24 @@ async fn a_session_with_an_open_operation_stays_and_its_client_is_told_when_its_
         let lost = client.fetch(&operation, 10).await.unwrap_err();
         assert!(lost.contains("hs2router") && lost.contains(&format!("c{}", owner + 1)), "{lost}");
         assert_eq!(world.sessions()[1 - owner], 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_was_under_way_does_not_tell_which_process_answers_now() {
+    in_memory(async {
+        let world = World::of(1, Unframed);
+        let coordinators = world.fleet.cluster.coordinators();
+        let member = world.fleet.member(coordinators[0].id).unwrap();
+        let before = clock::now();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let mut polled = pin!(world.fleet.poll_now(&coordinators[0]));
+        assert!(polled.as_mut().now_or_never().is_none());
+        member.polled.send_replace(Some(before));
+        assert!(polled.as_mut().now_or_never().is_none(), "it began before");
+        member.polled.send_replace(Some(clock::now()));
+        assert!(polled.as_mut().now_or_never().is_some());
     })
     .await;
 }
