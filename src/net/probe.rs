@@ -205,7 +205,7 @@ impl<N: Network> Probe<N> {
     pub async fn run(&mut self, login: Login) -> Result<Passed, ProbeError> {
         let allowed = self.settings.allowed;
         // A connection that the coordinator closed earlier says nothing about its state now.
-        if let Some(mut kept) = self.kept.take().filter(Kept::is_fit) {
+        if let Some(mut kept) = self.kept.take().and_then(Kept::if_fit) {
             let answer = timeout(allowed, kept.get_info()).await;
             let answer = answer.unwrap_or(Err(SessionError::TimedOut(allowed)));
             self.doubted = answer.is_err();
@@ -289,7 +289,7 @@ impl<N: Network> Probe<N> {
 
     /// Ends the kept session, so that it does not linger on the coordinator.
     pub async fn close(mut self) {
-        if let Some(kept) = self.kept.take().filter(Kept::is_fit) {
+        if let Some(kept) = self.kept.take().and_then(Kept::if_fit) {
             let _ended = timeout(self.settings.allowed, kept.close()).await;
         }
     }
@@ -316,9 +316,9 @@ impl<S: Stream> Kept<S> {
         Ok(Self { stream, session, seqid: 0, clean })
     }
 
-    /// Whether another call may be made on its connection.
-    fn is_fit(&self) -> bool {
-        self.clean && self.stream.look() == Seen::Nothing
+    /// The session, if another call may be made on its connection.
+    fn if_fit(mut self) -> Option<Self> {
+        (self.clean && self.stream.look() == Seen::Nothing).then_some(self)
     }
 
     async fn get_info(&mut self) -> Result<Answer, SessionError> {

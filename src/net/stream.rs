@@ -41,15 +41,15 @@ pub trait Stream: Sized + AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static
 
     /// What a read would find at this moment. It asks the kernel, so that even a FIN that arrived a
     /// microsecond ago is seen.
-    fn look(&self) -> Seen;
+    fn look(&mut self) -> Seen;
 
     /// As [`Self::look`], but asks the kernel only if the runtime has had an event since the last read; so
     /// what arrived at this very moment may be missed.
-    fn glance(&self) -> Seen;
+    fn glance(&mut self) -> Seen;
 
     /// What a read would find, as soon as it would find something; until then the task is woken when it does.
     /// Reads nothing, and asks the kernel only when the runtime has had an event.
-    fn poll_seen(&self, cx: &mut Context<'_>) -> Poll<Seen>;
+    fn poll_seen(&mut self, cx: &mut Context<'_>) -> Poll<Seen>;
 
     /// Registers the connection with the current runtime, in place of the one in which it was opened: a
     /// runtime that gets an event for a task of another one has to wake the other's thread each time.
@@ -161,33 +161,25 @@ impl Stream for TcpStream {
         }
     }
 
-    fn look(&self) -> Seen {
-        let mut byte = [MaybeUninit::uninit()];
-        match SockRef::from(self).peek(&mut byte) {
-            Ok(0) => Seen::End,
-            Ok(_) => Seen::Bytes,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                Seen::Nothing
-            }
-            Err(_) => Seen::End,
-        }
+    fn look(&mut self) -> Seen {
+        peek(self)
     }
 
-    fn glance(&self) -> Seen {
+    fn glance(&mut self) -> Seen {
         match self.poll_read_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => Seen::Nothing,
             Poll::Ready(_) => self.look(),
         }
     }
 
-    fn poll_seen(&self, cx: &mut Context<'_>) -> Poll<Seen> {
+    fn poll_seen(&mut self, cx: &mut Context<'_>) -> Poll<Seen> {
         loop {
             if ready!(self.poll_read_ready(cx)).is_err() {
                 return Poll::Ready(Seen::End);
             }
             // The event of the runtime may be about bytes that were read since; if so, this makes it wait for
             // more.
-            let seen = self.try_io(Interest::READABLE, || match self.look() {
+            let seen = self.try_io(Interest::READABLE, || match peek(self) {
                 Seen::Nothing => Err(io::ErrorKind::WouldBlock.into()),
                 seen => Ok(seen),
             });
@@ -208,6 +200,19 @@ impl Stream for TcpStream {
 
     fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         socket::set_user_timeout(self, timeout)
+    }
+}
+
+/// Asks the kernel what a read would find.
+fn peek(stream: &TcpStream) -> Seen {
+    let mut byte = [MaybeUninit::uninit()];
+    match SockRef::from(stream).peek(&mut byte) {
+        Ok(0) => Seen::End,
+        Ok(_) => Seen::Bytes,
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Seen::Nothing
+        }
+        Err(_) => Seen::End,
     }
 }
 

@@ -125,16 +125,16 @@ impl Stream for Double {
         let _ended = theirs.wait_for(|fate| *fate != Fate::Open).await.is_err();
     }
 
-    fn look(&self) -> Seen {
+    fn look(&mut self) -> Seen {
         if *self.theirs.borrow() == Fate::Open { Seen::Nothing } else { Seen::End }
     }
 
-    fn glance(&self) -> Seen {
+    fn glance(&mut self) -> Seen {
         self.look()
     }
 
     // Wakes nobody: doubles are looked at, and not waited for in this way.
-    fn poll_seen(&self, _cx: &mut Context<'_>) -> Poll<Seen> {
+    fn poll_seen(&mut self, _cx: &mut Context<'_>) -> Poll<Seen> {
         match self.look() {
             Seen::Nothing => Poll::Pending,
             seen => Poll::Ready(seen),

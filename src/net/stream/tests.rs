@@ -68,7 +68,7 @@ fn a_connection_is_waited_for_where_it_was_rehomed_last() {
 
 #[tokio::test]
 async fn a_reset_is_noticed() {
-    let (watched, peer) = connection().await;
+    let (mut watched, peer) = connection().await;
     assert!(!is_ready(watched.gone()));
     reset(peer);
     timeout(DEADLINE, watched.gone()).await.expect("the reset is noticed");
@@ -91,7 +91,7 @@ async fn a_reset_behind_unread_bytes_is_noticed_and_the_bytes_stay() {
 
 #[tokio::test]
 async fn a_finish_alone_does_not_mean_gone() {
-    let (watched, mut peer) = connection().await;
+    let (mut watched, mut peer) = connection().await;
     peer.shutdown().await.unwrap();
     settle_until_closed(&watched).await;
     assert!(!is_ready(watched.gone()));
@@ -135,7 +135,7 @@ async fn a_reset_after_a_finish_is_noticed() {
 
 #[tokio::test]
 async fn a_quiet_connection_is_seen_as_such() {
-    let (watched, _peer) = connection().await;
+    let (mut watched, _peer) = connection().await;
     assert_eq!(watched.look(), Seen::Nothing);
     assert!(!is_ready(watched.gone()));
     assert!(!is_ready(watched.closed()));
@@ -143,7 +143,7 @@ async fn a_quiet_connection_is_seen_as_such() {
 
 #[tokio::test]
 async fn watching_does_not_spin_on_unread_bytes() {
-    let (watched, mut peer) = connection().await;
+    let (mut watched, mut peer) = connection().await;
     let (for_gone, for_closed) = (Arc::new(Wakes::default()), Arc::new(Wakes::default()));
     let (gone_waker, closed_waker) = (Waker::from(for_gone.clone()), Waker::from(for_closed.clone()));
     let (mut gone, mut closed) = (pin!(watched.gone()), pin!(watched.closed()));
@@ -159,7 +159,7 @@ async fn watching_does_not_spin_on_unread_bytes() {
 
 #[tokio::test]
 async fn urgent_data_is_not_taken_for_a_close() {
-    let (watched, mut peer) = connection().await;
+    let (mut watched, mut peer) = connection().await;
     SockRef::from(&peer).send_out_of_band(b"!").unwrap();
     peer.write_all(b"after it").await.unwrap();
     watched.readable().await.unwrap();
@@ -171,7 +171,7 @@ async fn urgent_data_is_not_taken_for_a_close() {
 
 #[tokio::test]
 async fn a_reset_on_close_reaches_the_peer_as_one() {
-    let (watched, mut peer) = connection().await;
+    let (mut watched, mut peer) = connection().await;
     watched.reset_on_close();
     drop(watched);
     let error = peer.read(&mut [0; 1]).await.unwrap_err();
@@ -197,7 +197,7 @@ async fn an_end_wakes_who_waits_for_whatever_comes_and_what_was_read_does_not() 
     settle_until_closed(&watched).await;
     assert!(count.0.load(Ordering::Relaxed) > before, "nobody was woken");
     assert_eq!(watched.poll_seen(&mut cx), Poll::Ready(Seen::End));
-    let (watched, peer) = connection().await;
+    let (mut watched, peer) = connection().await;
     assert!(watched.poll_seen(&mut cx).is_pending());
     reset(peer);
     assert_eq!(timeout(DEADLINE, poll_fn(|cx| watched.poll_seen(cx))).await, Ok(Seen::End));

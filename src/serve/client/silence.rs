@@ -45,14 +45,14 @@ async fn listen<S: Stream>(connection: &mut Connection<S>) -> Result<Option<Dial
         more = connection.client.more() => return client_spoke(more?),
         dialed = dial_parked(&connection.shared, &entrance, address) => dialed,
     };
-    let Some((dialed, _permit)) = dialed else { return Ok(None) };
-    let heard = timeout(PARKED_FOR, dialed.stream.readable());
-    tokio::select! {
+    let Some((mut dialed, _permit)) = dialed else { return Ok(None) };
+    let heard = tokio::select! {
         biased;
-        more = connection.client.more() => client_spoke(more?),
+        more = connection.client.more() => return client_spoke(more?),
         // A coordinator that closes has not spoken: the client may still be one that the router understands.
-        heard = heard => Ok((heard.is_ok() && dialed.stream.look() == Seen::Bytes).then_some(dialed)),
-    }
+        heard = timeout(PARKED_FOR, dialed.stream.readable()) => heard.is_ok(),
+    };
+    Ok((heard && dialed.stream.look() == Seen::Bytes).then_some(dialed))
 }
 
 fn client_spoke<S: Stream>(more: bool) -> Result<Option<Dialed<S>>, End> {

@@ -35,7 +35,7 @@ impl<S: Stream> Client<S> {
 
     /// Returns whether the client will send no more: it has left, or has at least finished sending. Bytes
     /// that it sent before that may still be unread.
-    pub(crate) fn has_closed(&self) -> bool {
+    pub(crate) fn has_closed(&mut self) -> bool {
         self.stream.look() == Seen::End || self.stream.closed().now_or_never().is_some()
     }
 

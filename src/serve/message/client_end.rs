@@ -64,18 +64,18 @@ impl<S: Stream> ClientEnd<S> {
 
     /// Returns whether the client has sent bytes that were not read, or has finished sending. Asks only the
     /// runtime.
-    pub(crate) fn has_sent(&self) -> bool {
+    pub(crate) fn has_sent(&mut self) -> bool {
         self.client.stream.glance() != Seen::Nothing
     }
 
     /// Returns whether the client has sent bytes that were not read. Asks the kernel.
-    pub(crate) fn has_unread(&self) -> bool {
+    pub(crate) fn has_unread(&mut self) -> bool {
         self.client.stream.look() == Seen::Bytes
     }
 
     /// Returns whether the client will send no more: it has left, or has at least finished sending. Bytes
     /// that it sent before that may still be unread.
-    pub(crate) fn has_closed(&self) -> bool {
+    pub(crate) fn has_closed(&mut self) -> bool {
         self.client.has_closed()
     }
 

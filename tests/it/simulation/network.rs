@@ -618,7 +618,7 @@ impl Stream for SimStream {
         self.until(|end| end.finished || end.reset).await;
     }
 
-    fn look(&self) -> Seen {
+    fn look(&mut self) -> Seen {
         self.with(|end| {
             if !end.received.is_empty() {
                 Seen::Bytes
@@ -630,13 +630,13 @@ impl Stream for SimStream {
         })
     }
 
-    fn glance(&self) -> Seen {
+    fn glance(&mut self) -> Seen {
         let misses = self.network.inner.lock().rng.random_bool(0.5);
         let just_now = self.with(|end| end.received_at == Some(clock::now()));
         if misses && just_now { Seen::Nothing } else { self.look() }
     }
 
-    fn poll_seen(&self, cx: &mut Context<'_>) -> Poll<Seen> {
+    fn poll_seen(&mut self, cx: &mut Context<'_>) -> Poll<Seen> {
         match self.look() {
             Seen::Nothing => {
                 self.with(|end| end.wait(cx));

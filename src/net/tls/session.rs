@@ -1,0 +1,206 @@
+//! The TLS state of one connection: rustls without its buffers, so that an idle connection holds none.
+
+use std::sync::Arc;
+
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{
+    AppDataRecord, ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
+    UnbufferedStatus, WriteTraffic,
+};
+use rustls::{ClientConfig, CommonState, Error, ServerConfig};
+
+/// The most bytes of plaintext in a record (RFC 8446 5.1).
+pub(super) const RECORD_PLAINTEXT: usize = 16 << 10;
+/// The most bytes that [`Session::encrypt`] may need for one record: its header, what the cipher adds, and
+/// messages that were queued before it, such as the answer to a key update.
+pub(super) const RECORD_ROOM: usize = RECORD_PLAINTEXT + 1024;
+
+/// Where decrypted bytes go: to the reader, and to `rest` what the reader has no room for.
+pub(super) struct Sink<'a, 'b> {
+    pub(super) reader: Option<&'a mut tokio::io::ReadBuf<'b>>,
+    pub(super) rest: &'a mut Vec<u8>,
+}
+
+impl Sink<'_, '_> {
+    fn take(&mut self, plaintext: &[u8]) {
+        let fits = match &mut self.reader {
+            Some(reader) if self.rest.is_empty() => {
+                let fits = reader.remaining().min(plaintext.len());
+                reader.put_slice(plaintext.get(..fits).unwrap_or_default());
+                fits
+            }
+            _ => 0,
+        };
+        self.rest.extend_from_slice(plaintext.get(fits..).unwrap_or_default());
+    }
+}
+
+/// What a [step](Session::step) came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Something was decrypted or is to be sent; another step may find more.
+    Some,
+    /// The bytes contain nothing more that is whole.
+    NeedsMore,
+    /// The peer has said that it will send no more.
+    PeerClosed,
+}
+
+/// The TLS state of one side of a connection.
+pub(super) enum Session {
+    Server(Box<UnbufferedServerConnection>),
+    Client(Box<UnbufferedClientConnection>),
+}
+
+impl Session {
+    /// Begins the handshake of a connection that a client opened.
+    pub(super) fn accept(config: Arc<ServerConfig>) -> Result<Self, Error> {
+        UnbufferedServerConnection::new(config).map(Box::new).map(Self::Server)
+    }
+
+    /// Begins the handshake with a server.
+    pub(super) fn connect(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, Error> {
+        UnbufferedClientConnection::new(config, name).map(Box::new).map(Self::Client)
+    }
+
+    /// What was negotiated.
+    pub(super) fn common(&self) -> &CommonState {
+        match self {
+            Self::Server(server) => server,
+            Self::Client(client) => client,
+        }
+    }
+
+    /// Looks at the bytes that were received, up to the first thing that can be done with them. Returns how
+    /// many of them are used up, which the caller must drop before the next call. What is to be sent is
+    /// appended to `outgoing`.
+    ///
+    /// # Errors
+    /// When the peer breaks the protocol, refuses the connection or is refused. What is to be sent to it may
+    /// have been appended even then.
+    pub(super) fn step(
+        &mut self,
+        received: &mut [u8],
+        sink: &mut Sink<'_, '_>,
+        outgoing: &mut Vec<u8>,
+    ) -> (usize, Result<Progress, Error>) {
+        let (used, progress) = match self {
+            Self::Server(server) => follow(server.process_tls_records(received), sink, outgoing),
+            Self::Client(client) => follow(client.process_tls_records(received), sink, outgoing),
+        };
+        if progress.is_err() {
+            self.alert(outgoing);
+        }
+        (used, progress)
+    }
+
+    /// Appends the alert that goes with an error.
+    fn alert(&mut self, outgoing: &mut Vec<u8>) {
+        let mut nowhere = Vec::new();
+        let mut sink = Sink { reader: None, rest: &mut nowhere };
+        // Only the first step is taken, which finds the alert before it looks at bytes.
+        match self {
+            Self::Server(server) if server.wants_write() => {
+                let (_, _) = follow(server.process_tls_records(&mut []), &mut sink, outgoing);
+            }
+            Self::Client(client) if client.wants_write() => {
+                let (_, _) = follow(client.process_tls_records(&mut []), &mut sink, outgoing);
+            }
+            _ => {}
+        }
+    }
+
+    /// Encrypts at most a record's plaintext to the front of `room`, which has at least [`RECORD_ROOM`]
+    /// bytes; returns how many bytes of it were used. `received` are the bytes of a handshake message that
+    /// is not whole yet; it is empty if there is none.
+    ///
+    /// # Errors
+    /// When the connection is not fit to send: it has failed or was closed.
+    pub(super) fn encrypt(
+        &mut self,
+        plaintext: &[u8],
+        room: &mut [u8],
+        received: &mut [u8],
+    ) -> Result<usize, Error> {
+        match self {
+            Self::Server(server) => {
+                write(server.process_tls_records(received), |traffic| traffic.encrypt(plaintext, room))
+            }
+            Self::Client(client) => {
+                write(client.process_tls_records(received), |traffic| traffic.encrypt(plaintext, room))
+            }
+        }
+    }
+
+    /// Puts a `close_notify` to the front of `room`; returns its length.
+    ///
+    /// # Errors
+    /// As [`Self::encrypt`].
+    pub(super) fn close(&mut self, room: &mut [u8], received: &mut [u8]) -> Result<usize, Error> {
+        match self {
+            Self::Server(server) => {
+                write(server.process_tls_records(received), |traffic| traffic.queue_close_notify(room))
+            }
+            Self::Client(client) => {
+                write(client.process_tls_records(received), |traffic| traffic.queue_close_notify(room))
+            }
+        }
+    }
+}
+
+fn follow<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    sink: &mut Sink<'_, '_>,
+    outgoing: &mut Vec<u8>,
+) -> (usize, Result<Progress, Error>) {
+    let UnbufferedStatus { mut discard, state, .. } = status;
+    let progress = match state {
+        Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
+            match traffic.next_record() {
+                Some(Ok(AppDataRecord { discard: more, payload, .. })) => {
+                    sink.take(payload);
+                    discard += more;
+                }
+                Some(Err(error)) => break Err(error),
+                None => break Ok(Progress::Some),
+            }
+        },
+        Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, outgoing).map(|()| Progress::Some),
+        Ok(ConnectionState::TransmitTlsData(data)) => {
+            data.done();
+            Ok(Progress::Some)
+        }
+        Ok(ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_)) => Ok(Progress::NeedsMore),
+        Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Ok(Progress::PeerClosed),
+        // Early data is never offered or accepted; later versions may add states.
+        Ok(_) => Err(Error::General("an unexpected state of the TLS library".to_owned())),
+        Err(error) => Err(error),
+    };
+    (discard, progress)
+}
+
+fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, outgoing: &mut Vec<u8>) -> Result<(), Error> {
+    let Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size, .. })) =
+        data.encode(&mut [])
+    else {
+        return Ok(());
+    };
+    let start = outgoing.len();
+    outgoing.resize(start + required_size, 0);
+    let encoded = data.encode(outgoing.get_mut(start..).unwrap_or_default());
+    encoded.map(|_| ()).map_err(|error| Error::General(error.to_string()))
+}
+
+fn write<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    write: impl FnOnce(&mut WriteTraffic<'_, Data>) -> Result<usize, EncryptError>,
+) -> Result<usize, Error> {
+    match status.state? {
+        ConnectionState::WriteTraffic(mut traffic) => {
+            write(&mut traffic).map_err(|error| Error::General(error.to_string()))
+        }
+        _ => Err(Error::General("the TLS connection is closed".to_owned())),
+    }
+}

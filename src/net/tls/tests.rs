@@ -1,0 +1,485 @@
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::handshake::{HandshakeError, accept, connect};
+use super::io::{Failure, Io};
+use crate::net::buffer;
+use crate::net::stream::double::{Double, Lan, pair};
+use crate::net::stream::{Seen, Stream};
+
+/// A server's and a client's settings that fit together.
+struct Both {
+    server: ServerConfig,
+    client: ClientConfig,
+}
+
+fn both(version: &'static SupportedProtocolVersion) -> Both {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let certified = rcgen::generate_simple_self_signed(["coordinator.test".to_owned()]).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(certified.cert.der().clone()).unwrap();
+    let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+    let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key.into())
+        .unwrap();
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Both { server, client }
+}
+
+fn name() -> ServerName<'static> {
+    "coordinator.test".try_into().unwrap()
+}
+
+const VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];
+
+/// A client of another implementation and our server, after the handshake.
+async fn served(both: Both, capacity: usize) -> (tokio_rustls::client::TlsStream<Double>, Io<Double>) {
+    let (near, far) = pair(capacity);
+    let connector = TlsConnector::from(Arc::new(both.client));
+    let (theirs, ours) =
+        tokio::join!(connector.connect(name(), far), accept(near, &[], Arc::new(both.server)));
+    (theirs.unwrap(), ours.unwrap())
+}
+
+/// A server of another implementation and our client, after the handshake.
+async fn connected(both: Both, capacity: usize) -> (tokio_rustls::server::TlsStream<Double>, Io<Double>) {
+    let (near, far) = pair(capacity);
+    let acceptor = TlsAcceptor::from(Arc::new(both.server));
+    let (theirs, ours) = tokio::join!(acceptor.accept(far), connect(near, Arc::new(both.client), name()));
+    (theirs.unwrap(), ours.unwrap())
+}
+
+/// Sends `sent` from one side to the other, and compares.
+async fn carry(from: &mut (impl AsyncWrite + Unpin), to: &mut (impl AsyncRead + Unpin), sent: &[u8]) {
+    let mut got = vec![0; sent.len()];
+    let (written, read) = tokio::join!(
+        async {
+            from.write_all(sent).await?;
+            from.flush().await
+        },
+        to.read_exact(&mut got)
+    );
+    written.unwrap();
+    read.unwrap();
+    assert!(got == sent, "{} bytes came out otherwise", sent.len());
+}
+
+fn bytes(len: usize) -> Vec<u8> {
+    (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_another_implementation_sends_arrives_and_what_we_send_arrives_there() {
+    for version in VERSIONS {
+        let (mut client, mut ours) = served(both(version), 64 << 10).await;
+        let (mut server, mut link) = connected(both(version), 64 << 10).await;
+        for len in [1, 16, 100, 16_383, 16_384, 16_385, 65_537, 300_000, 1 << 20] {
+            carry(&mut client, &mut ours, &bytes(len)).await;
+            carry(&mut ours, &mut client, &bytes(len)).await;
+            carry(&mut server, &mut link, &bytes(len)).await;
+            carry(&mut link, &mut server, &bytes(len)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_were_read_before_the_handshake_are_a_part_of_it() {
+    let both = both(&version::TLS13);
+    let (mut near, far) = pair(64 << 10);
+    let connector = TlsConnector::from(Arc::new(both.client));
+    let server = async {
+        let mut first = [0; 16];
+        near.read_exact(&mut first).await.unwrap();
+        accept(near, &first, Arc::new(both.server)).await.unwrap()
+    };
+    let (client, mut ours) = tokio::join!(connector.connect(name(), far), server);
+    carry(&mut client.unwrap(), &mut ours, b"hello").await;
+}
+
+#[tokio::test]
+async fn a_reader_of_few_bytes_misses_none() {
+    let (mut client, mut ours) = served(both(&version::TLS13), 64 << 10).await;
+    let sent = bytes(40_000);
+    client.write_all(&sent).await.unwrap();
+    client.flush().await.unwrap();
+    let mut got = Vec::new();
+    while got.len() < sent.len() {
+        let mut few = [0; 7];
+        let len = ours.read(&mut few).await.unwrap();
+        got.extend_from_slice(&few[..len]);
+        // A look takes nothing away.
+        let is_within_a_record = got.len() < sent.len() && got.len() % (16 << 10) > 0;
+        assert!(ours.look() == Seen::Bytes || !is_within_a_record);
+    }
+    assert!(got == sent);
+}
+
+#[tokio::test]
+async fn an_idle_connection_holds_no_buffer() {
+    for version in VERSIONS {
+        let (mut client, mut ours) = served(both(version), 1 << 20).await;
+        carry(&mut client, &mut ours, &bytes(100_000)).await;
+        carry(&mut ours, &mut client, &bytes(100_000)).await;
+        assert_eq!(ours.held(), 0);
+        assert_eq!(buffer::unused_here(), buffer::unused_here().max(1), "the buffers are back");
+        let (mut server, mut link) = connected(both(version), 1 << 20).await;
+        carry(&mut server, &mut link, &bytes(100_000)).await;
+        carry(&mut link, &mut server, &bytes(100_000)).await;
+        assert_eq!(link.held(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_close_without_a_close_notify_is_no_orderly_end() {
+    for version in VERSIONS {
+        let (mut client, mut ours) = served(both(version), 64 << 10).await;
+        client.write_all(b"half of a reply").await.unwrap();
+        drop(client);
+        let mut got = Vec::new();
+        let error = ours.read_to_end(&mut got).await.unwrap_err();
+        assert_eq!(got, b"half of a reply");
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        let failure = error.get_ref().and_then(|inner| inner.downcast_ref::<Failure>());
+        assert!(matches!(failure, Some(Failure::Truncated)), "{error}");
+        // It stays so.
+        assert!(ours.read(&mut [0; 4]).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_reset_is_no_orderly_end() {
+    let (client, mut ours) = served(both(&version::TLS13), 64 << 10).await;
+    client.into_inner().0.reset();
+    let error = ours.read(&mut [0; 4]).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_close_notify_is_an_orderly_end_and_the_other_half_stays_open() {
+    for version in VERSIONS {
+        let (mut client, mut ours) = served(both(version), 64 << 10).await;
+        client.write_all(b"the last words").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut got = Vec::new();
+        ours.read_to_end(&mut got).await.unwrap();
+        assert_eq!(got, b"the last words");
+        assert_eq!(ours.look(), Seen::End);
+        ours.closed().await;
+        carry(&mut ours, &mut client, b"an answer").await;
+    }
+}
+
+#[tokio::test]
+async fn dropping_a_connection_says_that_this_is_the_end() {
+    let (mut client, ours) = served(both(&version::TLS13), 64 << 10).await;
+    drop(ours);
+    assert_eq!(client.read(&mut [0; 4]).await.unwrap(), 0);
+    // Where the peer must not take it for the end, it is not said.
+    let (mut client, ours) = served(both(&version::TLS13), 64 << 10).await;
+    ours.reset_on_close();
+    drop(ours);
+    assert!(client.read(&mut [0; 4]).await.is_err());
+}
+
+#[tokio::test]
+async fn moving_to_another_runtime_ends_nothing() {
+    let (mut client, ours) = served(both(&version::TLS13), 64 << 10).await;
+    let mut ours = ours.rehome_here().unwrap();
+    carry(&mut client, &mut ours, b"hello").await;
+    carry(&mut ours, &mut client, b"hello").await;
+}
+
+#[tokio::test]
+async fn tickets_are_nothing_that_a_reader_sees_and_a_byte_behind_them_is() {
+    let both = both(&version::TLS13);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (far, _) = listener.accept().await.unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(both.server));
+    let (server, link) = tokio::join!(acceptor.accept(far), connect(near, Arc::new(both.client), name()));
+    let (mut server, mut link) = (server.unwrap(), link.unwrap());
+    // The tickets have been sent, and wait to be read.
+    link.readable().await;
+    assert_eq!(link.look(), Seen::Nothing);
+    assert_eq!(link.glance(), Seen::Nothing);
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    assert!(link.poll_seen(&mut cx).is_pending());
+    assert_eq!(link.held(), 0);
+
+    server.write_all(b"x").await.unwrap();
+    server.flush().await.unwrap();
+    assert_eq!(poll_fn(|cx| link.poll_seen(cx)).await, Seen::Bytes);
+    assert_eq!((link.look(), link.glance()), (Seen::Bytes, Seen::Bytes));
+    assert_eq!(link.read_u8().await.unwrap(), b'x');
+    assert_eq!(link.glance(), Seen::Nothing);
+
+    server.shutdown().await.unwrap();
+    assert_eq!(poll_fn(|cx| link.poll_seen(cx)).await, Seen::End);
+    assert_eq!(link.look(), Seen::End);
+}
+
+#[tokio::test]
+async fn a_peer_may_change_its_keys_and_ask_for_ours_to_change() {
+    let (mut client, mut ours) = served(both(&version::TLS13), 64 << 10).await;
+    for round in 0..5 {
+        client.get_mut().1.refresh_traffic_keys().unwrap();
+        carry(&mut client, &mut ours, &bytes(20_000 + round)).await;
+        carry(&mut ours, &mut client, &bytes(20_000 + round)).await;
+        assert_eq!(ours.held(), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_tls_ends_the_handshake_with_an_alert() {
+    let both = both(&version::TLS13);
+    let (near, mut far) = pair(64 << 10);
+    far.write_all(&[0x80, 1, 0, 1, 0, 0, 0, 11, b'O']).await.unwrap();
+    let refused = accept(near, &[], Arc::new(both.server)).await.unwrap_err();
+    assert!(matches!(refused, HandshakeError::Refused(_)), "{refused}");
+    let mut got = Vec::new();
+    far.read_to_end(&mut got).await.unwrap();
+    // An alert (21) that is fatal (2).
+    assert_eq!((got.first(), got.get(5)), (Some(&21), Some(&2)), "{got:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_in_the_handshake_is_told_from_one_that_is_refused() {
+    let both = both(&version::TLS13);
+    let (near, mut far) = pair(64 << 10);
+    far.write_all(&[22, 3, 1, 1, 0]).await.unwrap();
+    drop(far);
+    let left = accept(near, &[], Arc::new(both.server)).await.unwrap_err();
+    assert!(matches!(left, HandshakeError::Closed), "{left}");
+}
+
+#[tokio::test]
+async fn a_handshake_message_without_end_is_refused() {
+    let both = both(&version::TLS13);
+    let (near, mut far) = pair(1 << 20);
+    // A ClientHello (1) of 16 MiB less a byte, record by record.
+    let mut record = vec![22, 3, 1, 0x40, 0];
+    record.resize(5 + (16 << 10), 0);
+    record[5..9].copy_from_slice(&[1, 0xff, 0xff, 0xff]);
+    for _ in 0..8 {
+        far.write_all(&record).await.unwrap();
+    }
+    assert!(accept(near, &[], Arc::new(both.server)).await.is_err());
+}
+
+/// Our server, and the bytes of a record that a client sends with the first three bytes of a `KeyUpdate`
+/// message.
+async fn with_half_a_key_update() -> (Double, Io<Double>, Vec<u8>) {
+    let mut both = both(&version::TLS13);
+    both.client.enable_secret_extraction = true;
+    both.client.resumption = rustls::client::Resumption::disabled();
+    both.server.send_tls13_tickets = 0;
+    let (near, mut far) = pair(64 << 10);
+    let mut client = UnbufferedClientConnection::new(Arc::new(both.client), name()).unwrap();
+    let theirs = async {
+        let (mut received, mut outgoing) = (Vec::new(), Vec::new());
+        loop {
+            use rustls::unbuffered::ConnectionState::{
+                BlockedHandshake, EncodeTlsData, TransmitTlsData, WriteTraffic,
+            };
+            let status = client.process_tls_records(&mut received);
+            let discard = status.discard;
+            match status.state.unwrap() {
+                EncodeTlsData(mut data) => {
+                    let mut room = [0; 4096];
+                    let len = data.encode(&mut room).unwrap();
+                    outgoing.extend_from_slice(&room[..len]);
+                }
+                TransmitTlsData(data) => {
+                    far.write_all(&outgoing).await.unwrap();
+                    outgoing.clear();
+                    data.done();
+                }
+                BlockedHandshake => {
+                    received.drain(..discard);
+                    received.push(far.read_u8().await.unwrap());
+                    continue;
+                }
+                WriteTraffic(_) => return (far, client),
+                other => panic!("{other:?}"),
+            }
+            received.drain(..discard);
+        }
+    };
+    let (theirs, ours) = tokio::join!(theirs, accept(near, &[], Arc::new(both.server)));
+    let (far, client) = theirs;
+    let (secrets, _) = client.dangerous_into_kernel_connection().unwrap();
+    (far, ours.unwrap(), seal(&secrets.tx.1, secrets.tx.0, &[24, 0, 0]))
+}
+
+/// Seals a handshake record of TLS 1.3 (RFC 8446 5.2).
+fn seal(secrets: &rustls::ConnectionTrafficSecrets, seq: u64, message: &[u8]) -> Vec<u8> {
+    use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+    let rustls::ConnectionTrafficSecrets::Aes256Gcm { key, iv } = secrets else { panic!("another cipher") };
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_ref()).unwrap());
+    let mut nonce: [u8; 12] = iv.as_ref().try_into().unwrap();
+    for (byte, seq) in nonce[4..].iter_mut().zip(seq.to_be_bytes()) {
+        *byte ^= seq;
+    }
+    let mut body = [message, &[22]].concat();
+    let header = [23, 3, 3, 0, u8::try_from(body.len() + 16).unwrap()];
+    let nonce = Nonce::assume_unique_for_key(nonce);
+    key.seal_in_place_append_tag(nonce, Aad::from(header), &mut body).unwrap();
+    [&header[..], &body].concat()
+}
+
+#[tokio::test]
+async fn half_a_handshake_message_stops_neither_writes_nor_looks() {
+    let (mut far, mut ours, half) = with_half_a_key_update().await;
+    far.write_all(&half).await.unwrap();
+    // Reads the half, and finds nothing for a reader.
+    let mut few = [0; 4];
+    let mut room = ReadBuf::new(&mut few);
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    assert!(Pin::new(&mut ours).poll_read(&mut cx, &mut room).is_pending());
+    assert_eq!(ours.held(), half.len());
+    assert_eq!(ours.look(), Seen::Nothing);
+    ours.write_all(b"goes out nevertheless").await.unwrap();
+    let header = [far.read_u8().await.unwrap(), far.read_u8().await.unwrap()];
+    assert_eq!(header, [23, 3]);
+    // Application data in the middle of a handshake message is against the protocol.
+    far.write_all(&half).await.unwrap();
+    drop(ours);
+}
+
+/// A connection that hands out and takes bytes in odd pieces.
+struct Crumbs {
+    inner: Double,
+    sizes: VecDeque<usize>,
+}
+
+impl Crumbs {
+    /// The size of the next piece; none if the peer has to wait for it.
+    fn next(&mut self, cx: &Context<'_>) -> Option<usize> {
+        let size = self.sizes.pop_front().unwrap_or(1);
+        self.sizes.push_back(size);
+        if size == 0 {
+            cx.waker().wake_by_ref();
+        }
+        (size > 0).then_some(size)
+    }
+}
+
+impl AsyncRead for Crumbs {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Some(size) = self.next(cx) else { return Poll::Pending };
+        let mut piece = buf.take(size);
+        let polled = Pin::new(&mut self.inner).poll_read(cx, &mut piece);
+        let len = piece.filled().len();
+        // The piece is a view of the same memory, which was initialized.
+        let read = piece.filled().to_vec();
+        buf.put_slice(&read[..len]);
+        polled
+    }
+}
+
+impl AsyncWrite for Crumbs {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(size) = self.next(cx) else { return Poll::Pending };
+        Pin::new(&mut self.inner).poll_write(cx, &bytes[..size.min(bytes.len())])
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl Stream for Crumbs {
+    type Network = Lan;
+
+    async fn readable(&self) {}
+
+    async fn gone(&self) {
+        self.inner.gone().await;
+    }
+
+    async fn closed(&self) {
+        self.inner.closed().await;
+    }
+
+    fn look(&mut self) -> Seen {
+        self.inner.look()
+    }
+
+    fn glance(&mut self) -> Seen {
+        self.inner.glance()
+    }
+
+    fn poll_seen(&mut self, cx: &mut Context<'_>) -> Poll<Seen> {
+        self.inner.poll_seen(cx)
+    }
+
+    fn rehome_here(self) -> io::Result<Self> {
+        Ok(self)
+    }
+
+    fn reset_on_close(&self) {
+        self.inner.reset_on_close();
+    }
+
+    fn set_user_timeout(&self, _timeout: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn records_in_odd_pieces_are_the_same_records(
+        mut sizes in prop::collection::vec(0usize..40_000, 1..12),
+        capacity in 1usize..70_000,
+        len in 1usize..200_000,
+        is_new in any::<bool>(),
+    ) {
+        sizes.push(1 + len % 977);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let both = both(if is_new { &version::TLS13 } else { &version::TLS12 });
+            let (near, far) = pair(capacity);
+            let near = Crumbs { inner: near, sizes: sizes.clone().into() };
+            let far = Crumbs { inner: far, sizes: sizes.into_iter().rev().collect() };
+            let (client, server) = tokio::join!(
+                connect(far, Arc::new(both.client), name()),
+                accept(near, &[], Arc::new(both.server)),
+            );
+            let (mut client, mut server) = (client.unwrap(), server.unwrap());
+            carry(&mut client, &mut server, &bytes(len)).await;
+            carry(&mut server, &mut client, &bytes(len)).await;
+            client.shutdown().await.unwrap();
+            assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 0);
+        });
+    }
+}
