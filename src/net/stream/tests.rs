@@ -143,7 +143,7 @@ async fn a_quiet_connection_is_seen_as_such() {
 
 #[tokio::test]
 async fn watching_does_not_spin_on_unread_bytes() {
-    let (mut watched, mut peer) = connection().await;
+    let (watched, mut peer) = connection().await;
     let (for_gone, for_closed) = (Arc::new(Wakes::default()), Arc::new(Wakes::default()));
     let (gone_waker, closed_waker) = (Waker::from(for_gone.clone()), Waker::from(for_closed.clone()));
     let (mut gone, mut closed) = (pin!(watched.gone()), pin!(watched.closed()));
@@ -159,7 +159,7 @@ async fn watching_does_not_spin_on_unread_bytes() {
 
 #[tokio::test]
 async fn urgent_data_is_not_taken_for_a_close() {
-    let (mut watched, mut peer) = connection().await;
+    let (watched, mut peer) = connection().await;
     SockRef::from(&peer).send_out_of_band(b"!").unwrap();
     peer.write_all(b"after it").await.unwrap();
     watched.readable().await.unwrap();
@@ -171,7 +171,7 @@ async fn urgent_data_is_not_taken_for_a_close() {
 
 #[tokio::test]
 async fn a_reset_on_close_reaches_the_peer_as_one() {
-    let (mut watched, mut peer) = connection().await;
+    let (watched, mut peer) = connection().await;
     watched.reset_on_close();
     drop(watched);
     let error = peer.read(&mut [0; 1]).await.unwrap_err();

@@ -17,6 +17,7 @@ use crate::metrics::{Direction, RefusalCause};
 use crate::net::flow;
 use crate::net::relay::{Ended, Side, relay};
 use crate::net::stream::{LinkStream, Stream};
+use crate::net::tls::io::Io;
 use crate::serve::client::{Connection, note_depth};
 use crate::serve::fleet::candidates::{Candidate, Candidates, ClientGone};
 use crate::serve::fleet::entrance::Entrance;
@@ -33,7 +34,7 @@ use crate::wire::detect::Speech;
 /// A coordinator that was dialed for a connection that is relayed unread.
 pub(super) struct Dialed<S: Stream> {
     /// The connection to the coordinator.
-    pub stream: LinkStream<S>,
+    pub stream: Io<LinkStream<S>>,
     /// Counts the connection in the coordinator's load.
     pub opening: Opening,
     /// Counts the connection as a link.

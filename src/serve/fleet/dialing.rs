@@ -4,6 +4,7 @@ use crate::clock;
 use crate::cluster::{Cluster, Demand, Step};
 use crate::ids::{Service, Transport};
 use crate::net::stream::{LinkStream, Stream};
+use crate::net::tls::io::Io;
 use crate::serve::fleet::Fleet;
 use crate::serve::link::Link;
 use crate::serve::link::dial::{self, Unreached};
@@ -25,7 +26,7 @@ impl<S: Stream> Fleet<S> {
     /// # Errors
     /// When the coordinator has no such port or was removed, or when the dial fails or exceeds
     /// `connect_timeout`.
-    pub(crate) async fn reach(&self, port: &Port<S>, shared: &Shared<S>) -> Result<LinkStream<S>, Unreached> {
+    pub(crate) async fn reach(&self, port: &Port<S>, shared: &Shared<S>) -> Result<Io<LinkStream<S>>, Unreached> {
         dial::reach(port, shared, || self.note_whereabouts(&port.coordinator)).await
     }
 

@@ -5,6 +5,7 @@ use crate::ids::Service;
 use crate::metrics::DialOutcome;
 use crate::net::dial::{Destination, DialFailure, dial};
 use crate::net::stream::{LinkStream, Stream};
+use crate::net::tls::io::Io;
 use crate::serve::link::port::Port;
 use crate::serve::shared::Shared;
 
@@ -33,7 +34,7 @@ pub(crate) async fn reach<S: Stream>(
     port: &Port<S>,
     shared: &Shared<S>,
     dialed_there: impl FnOnce(),
-) -> Result<LinkStream<S>, Unreached> {
+) -> Result<Io<LinkStream<S>>, Unreached> {
     let (coordinator, service) = (&port.coordinator, port.service);
     if port.is_closed() {
         return Err(Unreached::Removed);
@@ -49,7 +50,7 @@ pub(crate) async fn reach<S: Stream>(
         Ok(_) if port.is_closed() => Err(Unreached::Removed),
         Ok(stream) => {
             coordinator.note_dialed(service);
-            Ok(stream)
+            Ok(stream.into())
         }
         Err(error) => {
             tracing::debug!(coordinator = %coordinator.name, %error, "dial failed");

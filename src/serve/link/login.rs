@@ -15,6 +15,7 @@ use crate::metrics::DialOutcome;
 use crate::net::flow::{self, WriteError};
 use crate::net::probe::Speaks;
 use crate::net::stream::{LinkStream, Stream};
+use crate::net::tls::io::Io;
 use crate::serve::link::no_link::NoLink;
 use crate::serve::link::port::Port;
 use crate::serve::link::watch::Silent;
@@ -159,7 +160,7 @@ impl NoVerdict {
 /// the coordinator closed the connection, answered something else, or did not answer within
 /// `handshake_timeout`.
 pub(crate) async fn log_in<S: Stream>(
-    stream: &mut LinkStream<S>,
+    stream: &mut Io<LinkStream<S>>,
     login: &Login,
     port: &Port<S>,
     shared: &Shared<S>,

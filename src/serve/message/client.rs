@@ -8,6 +8,7 @@ use futures_util::{FutureExt, TryFutureExt};
 use crate::ids::ClientAddress;
 use crate::net::flow::{self, Chunk};
 use crate::net::stream::{Seen, Stream};
+use crate::net::tls::io::Io;
 use crate::serve::message::end::End;
 
 /// The most bytes that one read takes from a client (16 KiB). Bytes behind the current request stay in
@@ -18,9 +19,9 @@ pub(crate) const READ_LIMIT: usize = 16 << 10;
 /// A client's connection. `pending` holds what was read and not used yet; it is empty while the connection
 /// idles.
 #[derive(Debug)]
-pub(crate) struct Client<S> {
+pub(crate) struct Client<S: Stream> {
     /// The connection.
-    pub stream: S,
+    pub stream: Io<S>,
     /// Bytes that were read and not used.
     pub pending: BytesMut,
     /// The address that the client connected from.
@@ -30,7 +31,7 @@ pub(crate) struct Client<S> {
 impl<S: Stream> Client<S> {
     /// Wraps a connection from which nothing was read yet.
     pub(crate) fn new(stream: S, address: ClientAddress) -> Self {
-        Self { stream, pending: BytesMut::new(), address }
+        Self { stream: stream.into(), pending: BytesMut::new(), address }
     }
 
     /// Returns whether the client will send no more: it has left, or has at least finished sending. Bytes

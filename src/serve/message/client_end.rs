@@ -26,7 +26,7 @@ const FRAME_LIMIT: usize = detect::FRAME_LIMIT as usize;
 
 /// A client's connection whose calls are read, together with the transport that it uses.
 #[derive(Debug)]
-pub(crate) struct ClientEnd<S> {
+pub(crate) struct ClientEnd<S: Stream> {
     client: Client<S>,
     transport: Transport,
     decoder: Decoder,

@@ -11,6 +11,7 @@ use crate::ids::Transport;
 use crate::net::flow::{self, Chunk, WriteError};
 use crate::net::probe::Speaks;
 use crate::net::stream::{Seen, Stream};
+use crate::net::tls::io::Io;
 use crate::serve::message::coding::{self, Decoder, Follows, Form};
 use crate::serve::message::reply::{BadReply, Reply};
 use crate::serve::message::request::Request;
@@ -105,12 +106,12 @@ pub(crate) enum Look {
 }
 
 /// A link's connection, together with the transport that it uses.
-pub(crate) struct LinkEnd<S> {
-    stream: S,
+pub(crate) struct LinkEnd<S: Stream> {
+    stream: Io<S>,
     replies: Replies,
 }
 
-impl<S> fmt::Debug for LinkEnd<S> {
+impl<S: Stream> fmt::Debug for LinkEnd<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LinkEnd").field("transport", &self.replies.transport).finish_non_exhaustive()
     }
@@ -118,7 +119,7 @@ impl<S> fmt::Debug for LinkEnd<S> {
 
 impl<S: Stream> LinkEnd<S> {
     /// Wraps a connection to a coordinator on which no message was sent yet.
-    pub(crate) fn new(stream: S, transport: Transport) -> Self {
+    pub(crate) fn new(stream: Io<S>, transport: Transport) -> Self {
         Self { stream, replies: Replies::new(transport) }
     }
 
