@@ -10,4 +10,5 @@ pub mod probe;
 pub mod relay;
 pub mod socket;
 pub mod stream;
+pub mod tls;
 pub mod web;
