@@ -9,12 +9,12 @@ mod seen;
 mod settings;
 mod verifier;
 
-pub use self::cluster::{ClusterTls, Refreshed, parse_name};
+pub use self::cluster::{ClusterTls, Refreshed};
 pub use self::coordinator::CoordinatorTls;
 pub use self::failure::TlsFailure;
 pub use self::files::{ClusterTlsError, SYSTEM_BUNDLES};
 pub use self::seen::SeenCertificate;
-pub use self::settings::{ClusterTlsSettings, PairFiles, Verify};
+pub use self::settings::{ClusterTlsSettings, NoServerName, PairFiles, Verify, parse_name};
 pub use self::verifier::{Distrust, Untrusted};
 
 #[cfg(test)]

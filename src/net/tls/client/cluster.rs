@@ -1,13 +1,11 @@
 //! TLS towards a cluster: what was read from its files, and reading them again.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 
@@ -136,21 +134,6 @@ impl ClusterTls {
         let until = self.material.load().client_certificate.as_ref().map(SeenCertificate::not_after)?;
         Some(until.into())
     }
-}
-
-/// The name that a certificate is checked for: a host name, without the dot that may end it, or an IP
-/// address.
-///
-/// # Errors
-/// When the text is neither.
-pub fn parse_name(name: &str) -> Result<ServerName<'static>, ClusterTlsError> {
-    // An IPv6 address may be written as an IPv4 one is mapped; certificates have the latter.
-    if let Ok(address) = name.parse::<IpAddr>() {
-        return Ok(ServerName::from(address.to_canonical()));
-    }
-    let without_dot = name.strip_suffix('.').unwrap_or(name);
-    ServerName::try_from(without_dot.to_owned())
-        .map_err(|_| ClusterTlsError::ServerName { name: name.to_owned() })
 }
 
 impl Material {

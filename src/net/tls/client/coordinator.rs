@@ -8,18 +8,16 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 
-use super::cluster::{ClusterTls, Material, parse_name};
+use super::cluster::{ClusterTls, Material};
 use super::failure::TlsFailure;
-use super::files::ClusterTlsError;
-use super::settings::Verify;
+use super::settings::NoServerName;
 
 /// How many sessions are kept for a port: as many tickets as rustls keeps for one name. A ticket of TLS 1.3
 /// serves once, and a coordinator sends one or two with each handshake.
 const SESSIONS: usize = 8;
 
 impl ClusterTls {
-    /// TLS to one port of a coordinator. `host` is how the config names the coordinator; `server_name` is the
-    /// name in its certificate where that differs. With [`Verify::NameOfCluster`] neither matters.
+    /// TLS to one port of a coordinator. `host` and `server_name` are those of [`Verify::name_for`](super::Verify::name_for).
     ///
     /// # Errors
     /// When the name is none that a certificate can be for.
@@ -27,13 +25,13 @@ impl ClusterTls {
         self: &Arc<Self>,
         host: &str,
         server_name: Option<&str>,
-    ) -> Result<CoordinatorTls, ClusterTlsError> {
-        let name = match self.verify() {
-            Verify::NameOfCluster(name) => name,
-            Verify::Full | Verify::Nothing => server_name.unwrap_or(host),
-        };
-        let server_name = parse_name(name)?;
-        Ok(CoordinatorTls::new(Arc::clone(self), server_name))
+    ) -> Result<CoordinatorTls, NoServerName> {
+        Ok(self.towards(self.verify().name_for(host, server_name)?))
+    }
+
+    /// TLS to one port of a coordinator whose certificate is for this name.
+    pub fn towards(self: &Arc<Self>, server_name: ServerName<'static>) -> CoordinatorTls {
+        CoordinatorTls::new(Arc::clone(self), server_name)
     }
 }
 

@@ -71,7 +71,8 @@ pub enum TlsFailure {
 }
 
 impl TlsFailure {
-    /// What an error means that came of a handshake, with rustls' error inside if it is one of TLS.
+    /// What an error means that came of a handshake, with rustls' error inside if it is one of TLS;
+    /// `InvalidData` with anything else inside is also the coordinator's doing.
     /// `shows_certificate` is whether the router has a client certificate for the coordinator.
     pub fn of(error: &io::Error, shows_certificate: bool) -> Self {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
@@ -84,6 +85,7 @@ impl TlsFailure {
                 | io::ErrorKind::ConnectionAborted
                 | io::ErrorKind::BrokenPipe,
             ) => Self::Closed,
+            (None, io::ErrorKind::InvalidData) => Self::Broken(error.to_string()),
             (None, _) => Self::Local(error.to_string()),
         }
     }

@@ -89,12 +89,6 @@ pub enum ClusterTlsError {
         /// What is wrong with them.
         source: VerifierBuilderError,
     },
-    /// No certificate can be for the name.
-    #[error("{name:?} is not a name that a certificate can be for; set server_name")]
-    ServerName {
-        /// The name.
-        name: String,
-    },
     /// The cryptography lacks what TLS needs.
     #[error("TLS cannot be used: {0}")]
     Provider(rustls::Error),

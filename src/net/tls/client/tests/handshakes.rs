@@ -98,6 +98,8 @@ fn a_port_that_speaks_no_tls_is_told_apart() {
         failure.is_coordinators_fault() && failure.to_string().contains("ended the connection"),
         "{failure}"
     );
+    let failure = tls.failed(&io::Error::new(io::ErrorKind::InvalidData, "too long"));
+    assert_eq!(failure, TlsFailure::Broken("too long".to_owned()));
     let failure = tls.failed(&io::Error::other("out of something"));
     assert!(!failure.is_coordinators_fault(), "{failure}");
 }
