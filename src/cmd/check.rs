@@ -1,5 +1,7 @@
 //! `hs2router check`: shows what is wrong with a config file, or what a router with it does.
 
+mod cluster_tls;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -10,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::cli::CheckArgs;
+use crate::clock;
 use crate::cluster::AdminState;
 use crate::control::config::{ClusterConfig, Config, CoordinatorConfig, ListenerConfig, Words as _};
 use crate::ids::Service;
@@ -24,14 +27,18 @@ const LOOKUPS_AT_ONCE: usize = 16;
 /// Checks the file, and writes to `out` what a router with this config does.
 ///
 /// # Errors
-/// When the file cannot be read or anything in it is wrong; when `out` cannot be written to.
+/// When the file cannot be read or anything in it is wrong; when a file that it names cannot be used; when `out` cannot be written to.
 pub fn run(args: &CheckArgs, out: &mut impl Write) -> anyhow::Result<()> {
     run_with(args, &Resolver::System, out)
 }
 
 fn run_with(args: &CheckArgs, resolver: &Resolver, out: &mut impl Write) -> anyhow::Result<()> {
     let config = Config::load(&args.file)?;
+    let reached = cluster_tls::load(&config)?;
     describe(&config, out)?;
+    for (name, tls) in &reached {
+        cluster_tls::describe(name, tls, clock::time_of_day(), out)?;
+    }
     warn_of_names(&config, resolver, out)?;
     let allowed = Resource::NOFILE.get().map(|(_, hard)| hard);
     match allowed {
@@ -88,7 +95,7 @@ fn counted(coordinators: usize) -> String {
 }
 
 fn describe_coordinator(coordinator: &CoordinatorConfig, out: &mut impl Write) -> io::Result<()> {
-    let CoordinatorConfig { name, host, ports, weight, state } = coordinator;
+    let CoordinatorConfig { name, host, ports, weight, state, tls, server_name } = coordinator;
     write!(out, "  {name}:")?;
     if *host != name.to_string() {
         write!(out, " host {host},")?;
@@ -104,6 +111,11 @@ fn describe_coordinator(coordinator: &CoordinatorConfig, out: &mut impl Write) -
     }
     if *state == AdminState::Drain {
         write!(out, ", draining: it gets no new sessions")?;
+    }
+    match server_name {
+        Some(name) => write!(out, ", with TLS as {name}")?,
+        None if *tls => write!(out, ", with TLS")?,
+        None => {}
     }
     writeln!(out)
 }

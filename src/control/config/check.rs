@@ -8,6 +8,7 @@ use super::checked::{
     AdminConfig, ClusterConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig, ProbeConfig,
     RouterConfig,
 };
+use super::cluster_tls;
 use super::file::File;
 use super::host::{Host, HostPort};
 use super::keys::{
@@ -16,7 +17,6 @@ use super::keys::{
 use super::problem::{Fault, Problems};
 use super::rules;
 use super::section::Section;
-use crate::cluster::Flavor;
 use crate::ids::CoordinatorName;
 use crate::net::listen::ListenAddress;
 
@@ -123,9 +123,10 @@ fn admin(file: &AdminFile) -> Option<AdminConfig> {
 
 fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig> {
     rules::cluster(file, problems);
+    cluster_tls::check(file, problems);
     let flavor = file.flavor.value?;
     let listed = file.coordinators.value.as_ref()?;
-    let coordinators: Vec<_> = listed.iter().map(|one| coordinator(one, flavor, listed)).collect();
+    let coordinators: Vec<_> = listed.iter().map(|one| coordinator(one, file, listed)).collect();
     Some(ClusterConfig {
         name: Arc::from(rules::cluster_name(file)?),
         flavor,
@@ -149,6 +150,7 @@ fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig>
         rebalance: file.rebalance.value?,
         drain_deadline: file.drain_deadline.value?.0,
         drain_then: file.drain_then.value?,
+        tls: cluster_tls::of_cluster(file),
         coordinators: coordinators.into_iter().collect::<Option<_>>()?,
     })
 }
@@ -171,9 +173,10 @@ fn load_interval(file: &ClusterFile) -> Option<Duration> {
 
 fn coordinator(
     file: &CoordinatorFile,
-    flavor: Flavor,
+    cluster: &ClusterFile,
     listed: &[CoordinatorFile],
 ) -> Option<CoordinatorConfig> {
+    let flavor = cluster.flavor.value?;
     let Host(host) = file.host.value.clone()?;
     Some(CoordinatorConfig {
         name: CoordinatorName(Arc::from(rules::coordinator_name(file, flavor, listed)?)),
@@ -181,6 +184,8 @@ fn coordinator(
         ports: rules::ports(file, flavor),
         weight: u32::try_from(file.weight.value?).ok()?,
         state: file.state.value?,
+        tls: cluster_tls::is_reached_with_tls(file, cluster),
+        server_name: file.server_name.value.clone().map(|Host(name)| name),
     })
 }
 

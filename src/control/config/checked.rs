@@ -1,6 +1,7 @@
 //! The config as meant: real types, fully checked. Only `check.rs` makes it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::words::{LogFormat, LogLevel};
 use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName, Ports};
 use crate::ids::{CoordinatorName, Service};
 use crate::net::listen::ListenAddress;
+use crate::net::tls::client::ClusterTlsSettings;
 
 /// Everything that the router needs to know before it starts.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,6 +120,8 @@ pub struct ClusterConfig {
     pub drain_deadline: Duration,
     /// What happens to the operations that are open then.
     pub drain_then: DrainThen,
+    /// TLS towards its coordinators.
+    pub tls: Option<ClusterTlsConfig>,
     /// 1 to 1000, with distinct names and addresses.
     pub coordinators: Vec<CoordinatorConfig>,
 }
@@ -135,6 +139,15 @@ pub struct ProbeConfig {
     pub rise: u32,
 }
 
+/// `[cluster.tls]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterTlsConfig {
+    /// What is trusted and shown.
+    pub settings: ClusterTlsSettings,
+    /// Whether the web ports are reached with TLS, too.
+    pub web: bool,
+}
+
 /// One of `coordinators`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoordinatorConfig {
@@ -148,6 +161,21 @@ pub struct CoordinatorConfig {
     pub weight: u32,
     /// The state at the start.
     pub state: AdminState,
+    /// Whether it is reached with TLS; only where its cluster has [`ClusterConfig::tls`].
+    pub tls: bool,
+    /// The name that its certificate is for, if that is not its host.
+    pub server_name: Option<String>,
+}
+
+impl Config {
+    /// Makes the paths of files relative to `folder`, not to where the process runs.
+    pub(super) fn resolve_paths(&mut self, folder: &Path) {
+        for tls in self.clusters.iter_mut().filter_map(|cluster| cluster.tls.as_mut()) {
+            let ClusterTlsSettings { ca, pair, verify: _ } = &mut tls.settings;
+            let pair = pair.iter_mut().flat_map(|pair| [&mut pair.certificate, &mut pair.key]);
+            ca.iter_mut().chain(pair).for_each(|path| *path = folder.join(&*path));
+        }
+    }
 }
 
 impl ClusterConfig {

@@ -89,7 +89,7 @@ fn cluster(old: &ClusterConfig, new: &ClusterConfig, keys: &mut Vec<String>) {
         flavor, sessions_outlive_connections, policy, idle_session_cost, disconnected_session_timeout, service_threads,
         reserve, address_share, queue_timeout,
         queue_length, share_links, panic_threshold, slow_start, move_idle_sessions, move_cooldown, rebalance,
-        drain_deadline, drain_then; but name, probe, load_interval, coordinators);
+        drain_deadline, drain_then, tls; but name, probe, load_interval, coordinators);
     differing!("cluster.probe", found, ProbeConfig: &old.probe, &new.probe; interval, timeout, fall, rise; but);
     if old.load_interval != new.load_interval {
         found.push("cluster.load.interval".to_owned());
@@ -154,6 +154,7 @@ mod tests {
             ("reserve = 2", "drain_then = \"cancel\"", vec!["cluster.drain_then of \"one\""]),
             ("reserve = 2", "load = { interval = \"2s\" }", vec!["cluster.load.interval of \"one\""]),
             ("interval = \"2s\"", "interval = \"3s\"", vec!["cluster.probe.interval of \"one\""]),
+            ("reserve = 2", "tls = {}", vec!["cluster.tls of \"one\"", "cluster.coordinators of \"one\""]),
             ("weight = 2", "weight = 3", vec!["cluster.coordinators of \"one\""]),
             ("[\"a\", ", "[\"c\", ", vec!["cluster.coordinators of \"one\""]),
             ("= 7", "= 8\nreplay_limit = \"64KiB\"", vec!["router.max_connections", "router.replay_limit"]),

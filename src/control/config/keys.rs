@@ -2,6 +2,7 @@
 //! `docs/CONFIG.md` is generated from what stands here.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -12,7 +13,7 @@ use super::section::{Absent, Key, Section, SectionInfo, section};
 use super::units::{ByteSize, TimeSpan};
 use super::usual;
 use super::value::{Entry, Value, wrong_type};
-use super::words::{LogFormat, LogLevel};
+use super::words::{LogFormat, LogLevel, VerifyWord};
 use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName};
 use crate::ids::Service;
 use crate::net::listen::ListenAddress;
@@ -26,6 +27,7 @@ pub const SECTIONS: &[SectionInfo] = &[
     ClusterFile::INFO,
     ProbeFile::INFO,
     LoadFile::INFO,
+    ClusterTlsFile::INFO,
     CoordinatorFile::INFO,
 ];
 
@@ -171,6 +173,8 @@ section! {
         probe: ProbeFile = derived("its keys' own"),
         /// How the coordinators' own figures are polled.
         load: LoadFile = derived("its keys' own"),
+        /// TLS towards the coordinators.
+        tls: ClusterTlsFile = derived("none: they are reached in clear"),
         /// When less than this share of the coordinators in use is healthy, the checks are more likely to be
         /// wrong than so many coordinators, and all are used; 0 to 1, where 0 always trusts the checks.
         panic_threshold: f64 = default(0.5),
@@ -203,7 +207,6 @@ section! {
     }
     later {
         "stick": "send opaque connections of one client address to one coordinator",
-        "tls": "TLS towards the coordinators",
         "kerberos": "Kerberos towards the coordinators",
     }
 }
@@ -238,6 +241,33 @@ section! {
 }
 
 section! {
+    /// TLS towards the coordinators, in a `[[cluster]]`, below its other keys. With this table, even an empty
+    /// one, the ports of clients are reached with TLS 1.2 or 1.3. Files are PEM; paths are relative to the
+    /// folder of the config file. Files whose content changes take effect for new connections; if they cannot
+    /// be used, the last good ones stay.
+    ClusterTlsFile at "cluster.tls", "[cluster.tls]" {
+        /// The certificates that are trusted: of authorities, or of single coordinators.
+        ca: PathBuf = derived("the system's: `SSL_CERT_FILE`, else where Debian, RHEL, SUSE or Alpine keep them"),
+        /// What is demanded of a coordinator's certificate. `"full"`: that a trusted authority has issued it,
+        /// and that it is for the coordinator's `server_name`. `"name-of-cluster"`: the same, but all
+        /// coordinators have certificates for one name, often that of a balancer. `"none"`: nothing. Then
+        /// passwords go to whoever answers at a coordinator's address; the router warns of it.
+        verify: VerifyWord = default("full"),
+        /// The name that the certificates of all coordinators are for; only with
+        /// `verify = "name-of-cluster"`.
+        server_name: Host = derived("none"),
+        /// The certificate that the router shows to coordinators that ask for one, with those between it and
+        /// an authority behind it. Needs `key`.
+        certificate: PathBuf = derived("none"),
+        /// The private key of `certificate`, not encrypted: PKCS#8, PKCS#1 or SEC1.
+        key: PathBuf = derived("none"),
+        /// Whether the web port is reached with TLS, too (Impala's flag `--webserver_certificate_file`).
+        web: bool = default(false),
+    }
+    later {}
+}
+
+section! {
     /// A coordinator for which more than a host is given, in the list `coordinators` of a `[[cluster]]`. Port
     /// 0 means that the coordinator does not have that service; it must have at least one of `hs2`, `beeswax`
     /// and `hs2_http`.
@@ -263,6 +293,10 @@ section! {
         hs2_http: u16 = computed(usual::hs2_http),
         /// The port of its web pages. Only Impala's web pages are read.
         web: u16 = computed(usual::web),
+        /// Whether it is reached with TLS. `false` while a cluster is migrated and this coordinator is not yet.
+        tls: bool = derived("whether the cluster has `[cluster.tls]`"),
+        /// The name that its certificate is for: a host name or an IP address.
+        server_name: Host = derived("`host`"),
     }
     later {
         "metrics": "a port with metrics that needs no login",
@@ -288,4 +322,4 @@ macro_rules! table_value {
     )+};
 }
 
-table_value!(ProbeFile, LoadFile);
+table_value!(ProbeFile, LoadFile, ClusterTlsFile);

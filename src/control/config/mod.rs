@@ -9,6 +9,7 @@ use toml::de::DeTable;
 
 mod check;
 mod checked;
+mod cluster_tls;
 mod diff;
 mod file;
 mod host;
@@ -22,7 +23,8 @@ mod value;
 mod words;
 
 pub use checked::{
-    AdminConfig, ClusterConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig, RouterConfig,
+    AdminConfig, ClusterConfig, ClusterTlsConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig,
+    RouterConfig,
 };
 pub use diff::NewState;
 pub use host::{Host, HostError, HostPort, LONGEST_NAME, Name};
@@ -30,7 +32,7 @@ pub use keys::SECTIONS;
 pub use problem::{Fault, Problem, Problems};
 pub use section::{Absent, Key, SectionInfo};
 pub use units::{ByteSize, LARGEST, LONGEST, TimeSpan, UnitError};
-pub use words::{LogFormat, LogLevel, Words};
+pub use words::{LogFormat, LogLevel, VerifyWord, Words};
 
 /// Why there is no config.
 #[derive(Debug, thiserror::Error)]
@@ -68,10 +70,12 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        Self::parse(&path.display().to_string(), &text)
+        let mut config = Self::parse(&path.display().to_string(), &text)?;
+        config.resolve_paths(path.parent().unwrap_or_else(|| Path::new("")));
+        Ok(config)
     }
 
-    /// Reads a config from its text; `origin` is how errors name it.
+    /// Reads a config from its text; `origin` is how errors name it. Relative paths in it stay relative.
     ///
     /// # Errors
     /// When it is not TOML, or anything in it is wrong.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::cluster::Ports;
 use crate::ids::{CoordinatorName, Service};
+use crate::net::tls::client::{ClusterTlsSettings, PairFiles, Verify};
 
 fn config(text: &str) -> Config {
     Config::parse("test", text).unwrap_or_else(|error| panic!("{error}"))
@@ -241,4 +242,49 @@ fn the_ranges_in_the_reference_are_those_that_are_checked() {
         }
     }
     assert!(ranges >= 18, "{ranges}");
+}
+
+#[test]
+fn a_cluster_is_reached_with_tls_if_it_has_the_table_except_for_coordinators_that_are_not() {
+    let text = include_str!("../../../fixtures/config/valid/cluster-tls.toml");
+    let config = config(text);
+    let [one, two, three] = config.clusters.as_slice() else { panic!("three clusters") };
+    let tls = one.tls.as_ref().unwrap();
+    let settings = ClusterTlsSettings {
+        ca: Some("ca.pem".into()),
+        pair: Some(PairFiles { certificate: "router.pem".into(), key: "/etc/hs2router/router.key".into() }),
+        verify: Verify::Full,
+    };
+    assert_eq!((&tls.settings, tls.web), (&settings, true));
+    let reached = |cluster: &ClusterConfig| -> Vec<(bool, Option<String>)> {
+        cluster.coordinators.iter().map(|one| (one.tls, one.server_name.clone())).collect()
+    };
+    let named = Some("impala-2.example.com".to_owned());
+    assert_eq!(reached(one), [(true, None), (true, named), (false, None)]);
+    assert_eq!(
+        two.tls.as_ref().unwrap().settings.verify,
+        Verify::NameOfCluster("impala.example.com".to_owned())
+    );
+    assert_eq!(reached(two), [(true, None), (true, None)]);
+    assert_eq!(three.tls.as_ref().unwrap().settings.verify, Verify::Nothing);
+    let clear = self::config("[[cluster]]\ncoordinators = [\"a\"]");
+    assert_eq!(clear.clusters[0].tls, None);
+    assert_eq!(reached(&clear.clusters[0]), [(false, None)]);
+}
+
+#[test]
+fn an_empty_table_means_full_verification_against_the_systems_bundle() {
+    let config = config("[[cluster]]\ncoordinators = [\"a\"]\n[cluster.tls]");
+    let settings = ClusterTlsSettings { ca: None, pair: None, verify: Verify::Full };
+    assert_eq!(config.clusters[0].tls, Some(ClusterTlsConfig { settings, web: false }));
+}
+
+#[test]
+fn paths_are_relative_to_the_folder_of_the_file() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/config/valid/cluster-tls.toml");
+    let config = Config::load(&file).unwrap();
+    let ClusterTlsSettings { ca, pair, .. } = &config.clusters[0].tls.as_ref().unwrap().settings;
+    assert_eq!(ca.as_deref(), Some(file.with_file_name("ca.pem").as_path()));
+    assert_eq!(pair.as_ref().unwrap().certificate, file.with_file_name("router.pem"));
+    assert_eq!(pair.as_ref().unwrap().key, Path::new("/etc/hs2router/router.key"));
 }

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use toml::Spanned;
@@ -103,6 +104,18 @@ impl Scalar for Name {
 
     fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
         parsed(value, "a name such as \"impala\"")
+    }
+}
+
+impl Scalar for PathBuf {
+    fn kind() -> String {
+        "path".to_owned()
+    }
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        let expected = "the path of a file such as \"ca.pem\"";
+        let text = string(value, expected)?;
+        if text.is_empty() { Err(bad_value(text, "is empty", expected)) } else { Ok(text.into()) }
     }
 }
 

@@ -66,6 +66,18 @@ words! {
     }
 }
 
+words! {
+    /// What is demanded of a coordinator's certificate.
+    VerifyWord {
+        /// Its own name and a trusted issuer.
+        Full = "full",
+        /// The cluster's name and a trusted issuer.
+        NameOfCluster = "name-of-cluster",
+        /// Nothing.
+        Nothing = "none",
+    }
+}
+
 macro_rules! words_of {
     ($type:ty: $($value:ident),+) => {
         impl Words for $type {
@@ -104,5 +116,6 @@ mod tests {
         check::<LogFormat>();
         check::<LogLevel>();
         check::<Service>();
+        check::<VerifyWord>();
     }
 }

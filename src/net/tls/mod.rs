@@ -1,9 +1,22 @@
-//! TLS on connections of clients and to coordinators, with rustls.
+//! TLS towards clients and towards coordinators, with rustls.
+//!
+//! The cryptography is always named explicitly ([`provider`]): a default of the whole process would be decided
+//! by whichever crate comes first.
 
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+
+pub mod client;
 pub mod handshake;
 pub mod io;
 mod outgoing;
 mod session;
+
+/// The cryptography of all TLS connections: ring.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
 
 #[cfg(test)]
 mod tests;
