@@ -7,11 +7,16 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 
+pub mod certificates;
+mod choice;
 pub mod client;
 pub mod handshake;
 pub mod io;
 mod outgoing;
+pub mod refusal;
+pub mod server;
 mod session;
+mod tickets;
 
 /// The cryptography of all TLS connections: ring.
 pub fn provider() -> Arc<CryptoProvider> {
