@@ -1,6 +1,8 @@
 //! A whole router as a value: started from a [`Config`], stopped by draining. `run`, `demo` and the tests use
 //! it.
 
+mod fleets;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +12,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::fleets::FleetError;
 use super::admin::{self, AdminError, View};
-use super::config::{ClusterConfig, Config, RouterConfig};
-use crate::chance::Chance;
-use crate::clock;
-use crate::cluster::room::{AddressShare, Limits};
-use crate::cluster::{self, AdminState, Cluster, CoordinatorSettings, DrainSettings, HealthSettings, health};
+use super::config::{Config, RouterConfig};
 use crate::metrics::Metrics;
 use crate::net::host::Resolver;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind_for_clients};
@@ -26,15 +25,10 @@ use crate::serve::background::watching::Watchers;
 use crate::serve::background::{draining, upkeep};
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::entrance::Entrance;
-use crate::serve::settings::{
-    FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, Settings, WatchSettings,
-};
+use crate::serve::settings::Settings;
 use crate::serve::shared::Shared;
 use crate::serve::threads::workers::Workers;
-use crate::session::table::{self, Table};
 
-/// How much later than planned a coordinator may forget a disconnected session, by its own clock.
-const DETACHED_MARGIN: Duration = Duration::from_mins(1);
 /// A peer that acknowledges nothing for this long counts as gone.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long connections may take to end after they were cut.
@@ -49,14 +43,9 @@ pub enum StartError {
     /// The admin port's address cannot be listened on.
     #[error(transparent)]
     Admin(#[from] AdminError),
-    /// A cluster's settings are invalid, which the config's checks should have found.
-    #[error("cluster {name}: {source}")]
-    Cluster {
-        /// Its name.
-        name: Arc<str>,
-        /// What is wrong.
-        source: cluster::SettingsError,
-    },
+    /// A cluster's fleet cannot be created.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
 }
 
 /// A running router.
@@ -78,7 +67,8 @@ impl Router {
     /// As [`Self::start_on`], with everything in the current runtime.
     ///
     /// # Errors
-    /// When an address cannot be listened on or a cluster's settings are invalid; nothing is served then.
+    /// When an address cannot be listened on, a cluster's settings are invalid, or a file of TLS cannot be
+    /// used; nothing is served then.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         Self::start_on(config, &Workers::here(), Resolver::System)
     }
@@ -87,10 +77,11 @@ impl Router {
     /// current runtime. `resolver` finds the addresses of coordinators.
     ///
     /// # Errors
-    /// When an address cannot be listened on or a cluster's settings are invalid; nothing is served then.
+    /// When an address cannot be listened on, a cluster's settings are invalid, or a file of TLS cannot be
+    /// used; nothing is served then.
     pub fn start_on(config: &Config, workers: &Workers, resolver: Resolver) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
-        let fleets = fleets(config, &metrics)?;
+        let fleets = fleets::create(config, &metrics)?;
         let keepalive = config.router.keepalive;
         let sockets = SocketSettings { keepalive, user_timeout: Some(USER_TIMEOUT) };
         let network = Sockets { settings: sockets, resolver };
@@ -116,7 +107,7 @@ impl Router {
             let Ok(address) = socket.local_addr() else { continue };
             listeners.push(address);
             let name = listener.address.with_port(address.port()).to_string().into();
-            let entrance = Entrance { name, fleet: Arc::clone(fleet), service: listener.service };
+            let entrance = Entrance { name, fleet: Arc::clone(fleet), service: listener.service, tls: None };
             let acceptor = Acceptor::new(socket, Arc::clone(&permits), Arc::clone(&counts));
             let (workers, tasks) = (workers.clone(), connections.clone());
             let listening =
@@ -198,89 +189,5 @@ fn settings(config: &RouterConfig) -> Settings {
         stall_timeout: config.stall_timeout,
         replay_limit: config.replay_limit,
         replay_memory: config.replay_memory,
-    }
-}
-
-fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartError> {
-    let capacity = config.router.session_table_size;
-    config
-        .clusters
-        .iter()
-        .map(|cluster| {
-            let room = room_settings(cluster, config.router.client_lost_grace);
-            // Where links are shared, the coordinator starts its time-out when they are closed.
-            let grace = room.upkeep.map_or(Duration::ZERO, |upkeep| upkeep.client_lost_grace);
-            let detached_for = cluster.disconnected_session_timeout + grace + DETACHED_MARGIN;
-            let table = Table::new(table::Settings { capacity, detached_for });
-            let name = Arc::clone(&cluster.name);
-            let watching = WatchSettings {
-                probe_interval: cluster.probe.interval,
-                probe_timeout: cluster.probe.timeout,
-                load_interval: cluster.load_interval,
-            };
-            let moving = MoveSettings {
-                idle_sessions: cluster.move_idle_sessions,
-                cooldown: cluster.move_cooldown,
-                rebalance: cluster.rebalance,
-            };
-            let draining = DrainSettings { deadline: cluster.drain_deadline, then: cluster.drain_then };
-            let cluster = Cluster::new(cluster_settings(cluster))
-                .map_err(|source| StartError::Cluster { name, source })?;
-            begin_drains(&cluster, draining.deadline);
-            let settings = FleetSettings { watching, room, moving, draining };
-            Ok(Arc::new(Fleet::new(cluster, table, metrics, settings, Chance::from_system())))
-        })
-        .collect()
-}
-
-/// Coordinators that the config drains start their drain now.
-fn begin_drains(cluster: &Cluster, deadline: Duration) {
-    let all = cluster.coordinators();
-    let drained = all.iter().filter(|one| one.state() == AdminState::Drain);
-    drained.for_each(|one| one.drain(None, deadline, clock::now()));
-}
-
-fn room_settings(config: &ClusterConfig, client_lost_grace: Duration) -> RoomSettings {
-    let disconnected_session_timeout = config.disconnected_session_timeout;
-    let shares = config.share_links
-        && config.flavor.shares_links()
-        && config.sessions_outlive_connections
-        && !disconnected_session_timeout.is_zero();
-    RoomSettings {
-        limits: Limits {
-            threads: config.service_threads,
-            reserve: config.reserve,
-            address_share: AddressShare::new(config.address_share),
-        },
-        queue_timeout: config.queue_timeout,
-        queue_length: config.queue_length,
-        upkeep: shares.then_some(SessionUpkeep { client_lost_grace, disconnected_session_timeout }),
-    }
-}
-
-fn cluster_settings(config: &ClusterConfig) -> cluster::Settings {
-    let coordinators = config.coordinators.iter().map(|coordinator| CoordinatorSettings {
-        name: coordinator.name.clone(),
-        host: coordinator.host.clone(),
-        ports: coordinator.ports,
-        weight: coordinator.weight,
-        state: coordinator.state,
-    });
-    cluster::Settings {
-        name: Arc::clone(&config.name),
-        flavor: config.flavor,
-        sessions_outlive_connections: config.sessions_outlive_connections,
-        policy: config.policy,
-        idle_session_cost: config.idle_session_cost,
-        health: HealthSettings {
-            probe: health::Settings {
-                interval: config.probe.interval,
-                fall: config.probe.fall,
-                rise: config.probe.rise,
-            },
-            panic_threshold: config.panic_threshold,
-            slow_start: config.slow_start,
-        },
-        coordinators: coordinators.collect(),
     }
 }

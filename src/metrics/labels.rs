@@ -124,6 +124,8 @@ labels! {
         BadFrame = "bad_frame",
         /// The client broke the rules of the SASL negotiation.
         BadSasl = "bad_sasl",
+        /// The TLS handshake failed, or the client came in the clear where the listener requires TLS.
+        BadTls = "bad_tls",
         /// There was no coordinator for a client whose protocol has no way to say so.
         NoCoordinator = "no_coordinator",
         /// The coordinator closed an opaque connection.
@@ -264,6 +266,8 @@ labels! {
         TimedOut = "timed_out",
         /// There is no route, or the network failed in another way.
         Unreachable = "unreachable",
+        /// Connected, but the TLS handshake failed.
+        TlsFailed = "tls_failed",
         /// Connected, but the credentials were refused.
         CredentialsRefused = "credentials_refused",
     }

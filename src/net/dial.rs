@@ -5,12 +5,14 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
 use super::host::{Failed, Host};
 use super::stream::Network;
+use super::tls::client::CoordinatorTls;
 use crate::clock;
 use crate::ids::HostAndPort;
 
@@ -21,6 +23,9 @@ pub struct Destination {
     pub host: Host,
     /// The TCP port.
     pub port: u16,
+    /// TLS there; `None` if the port is reached in the clear. [`secure`](super::tls::handshake::secure)
+    /// begins it on a connection that was dialed.
+    pub tls: Option<Arc<CoordinatorTls>>,
 }
 
 impl fmt::Display for Destination {
@@ -108,7 +113,7 @@ pub async fn dial<N: Network>(
 
 async fn choose_and_connect<N: Network>(
     network: &N,
-    Destination { host, port }: &Destination,
+    Destination { host, port, tls: _ }: &Destination,
     window: Window,
 ) -> Result<N::Stream, DialFailure> {
     let mut lost: Option<(DialFailure, Vec<IpAddr>)> = None;

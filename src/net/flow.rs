@@ -21,6 +21,11 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// What a read finds that finds the end.
+    pub fn nothing() -> Self {
+        Self { buffer: Buffer::take(), len: 0 }
+    }
+
     /// Drops everything after the first `len` bytes.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);

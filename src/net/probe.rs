@@ -25,6 +25,9 @@ use tokio::time::timeout;
 use super::dial::{Destination, DialError, DialFailure, dial};
 use super::flow::{self, WriteError};
 use super::stream::{Network, Seen, Stream};
+use super::tls::client::TlsFailure;
+use super::tls::handshake::secure;
+use super::tls::io::Io;
 use crate::ids::Family;
 use crate::wire::facts::{Facts, Handle};
 use crate::wire::hs2;
@@ -67,6 +70,9 @@ pub enum ProbeError {
     /// It cannot be connected to.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// It can be connected to, but not with TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsFailure),
     /// The kept session got no answer, or none could be opened since then.
     #[error("the router's probe session got no answer: {0}")]
     Unanswered(SessionError),
@@ -83,7 +89,11 @@ pub enum ProbeError {
 impl ProbeError {
     /// Whether the failure is about the coordinator (or the way to it) and not about this process.
     pub fn is_remote(&self) -> bool {
-        !matches!(self, Self::Dial(error) if !error.failure.is_remote())
+        match self {
+            Self::Dial(error) => error.failure.is_remote(),
+            Self::Tls(failure) => !matches!(failure, TlsFailure::Local(_)),
+            Self::Unanswered(_) | Self::Silent { .. } => true,
+        }
     }
 
     /// Whether nothing came at all. Then it is also in vain to wait for anything else there.
@@ -91,7 +101,7 @@ impl ProbeError {
         match self {
             Self::Silent { .. } | Self::Unanswered(SessionError::TimedOut(_)) => true,
             Self::Dial(error) => matches!(error.failure, DialFailure::TimedOut { .. }),
-            Self::Unanswered(_) => false,
+            Self::Unanswered(_) | Self::Tls(_) => false,
         }
     }
 }
@@ -175,7 +185,7 @@ impl Speaks {
 pub struct Probe<N: Network> {
     destination: Destination,
     settings: ProbeSettings<N>,
-    kept: Option<Kept<N::Stream>>,
+    kept: Option<Kept<Io<N::Stream>>>,
     /// Whether a kept session got no answer and none was opened since.
     doubted: bool,
     /// What the port did not answer, until it does.
@@ -224,6 +234,15 @@ impl<N: Network> Probe<N> {
         }
         let destination = &self.destination;
         let stream = dial(&self.settings.network, destination, allowed).await?;
+        // A port without a free thread does not get to the handshake.
+        let secured = timeout(allowed, secure(stream, destination.tls.as_deref())).await;
+        let stream = match secured {
+            Ok(stream) => stream?,
+            Err(_elapsed) if self.doubted => {
+                return Err(ProbeError::Unanswered(SessionError::TimedOut(allowed)));
+            }
+            Err(_elapsed) => return Ok(Passed::Connected),
+        };
         if login == Login::Unknown {
             return Ok(Passed::Connected);
         }
@@ -263,9 +282,10 @@ impl<N: Network> Probe<N> {
 
     async fn answers(&self, speaks: Speaks) -> Result<bool, ProbeError> {
         let (destination, allowed) = (&self.destination, self.settings.allowed);
-        let mut stream = dial(&self.settings.network, destination, allowed).await?;
+        let stream = dial(&self.settings.network, destination, allowed).await?;
         let question = speaks.question();
         let answer = async {
+            let Ok(mut stream) = secure(stream, destination.tls.as_deref()).await else { return };
             let _sent = send(&mut stream, &question).await;
             let _answer = flow::read(&mut stream).await;
         };

@@ -14,6 +14,8 @@ use tokio::time::timeout;
 
 use super::dial::{Destination, DialError, dial};
 use super::stream::{Network, Stream};
+use super::tls::client::TlsFailure;
+use super::tls::handshake::secure;
 use crate::ids::{PerService, Service};
 
 /// The largest head of an answer, in bytes.
@@ -27,6 +29,9 @@ pub enum WebError {
     /// The port could not be connected to.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// It can be connected to, but not with TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsFailure),
     /// There was no complete answer in time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
@@ -182,7 +187,7 @@ async fn page<N: Network>(
     let allowed = settings.allowed;
     let answer = async {
         let stream = dial(&settings.network, destination, allowed).await?;
-        exchange(stream, destination, target).await
+        exchange(secure(stream, destination.tls.as_deref()).await?, destination, target).await
     };
     timeout(allowed, answer).await.unwrap_or(Err(WebError::TimedOut(allowed)))
 }
@@ -253,7 +258,7 @@ mod tests {
             // The client may leave early, having seen enough.
             drop(stream.write_all(&answer).await);
         });
-        Destination { host: "127.0.0.1".into(), port }
+        Destination { host: "127.0.0.1".into(), port, tls: None }
     }
 
     fn answer(status: &str, body: &str) -> Vec<u8> {
@@ -325,7 +330,7 @@ mod tests {
     async fn a_silent_port_costs_no_more_than_its_deadline() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let destination =
-            Destination { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
+            Destination { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port(), tls: None };
         let allowed = Duration::from_millis(50);
         let settings = WebSettings { allowed, ..SETTINGS };
         let error = healthz(&destination, &settings).await.unwrap_err();

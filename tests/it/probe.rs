@@ -17,7 +17,7 @@ fn settings(allowed: Duration) -> ProbeSettings<Sockets> {
 }
 
 fn probe(coordinator: &Coordinator) -> Probe<Sockets> {
-    let destination = Destination { host: "127.0.0.1".into(), port: coordinator.hs2().port() };
+    let destination = Destination { host: "127.0.0.1".into(), port: coordinator.hs2().port(), tls: None };
     Probe::new(destination, settings(Duration::from_secs(5)))
 }
 
@@ -74,7 +74,8 @@ async fn a_kept_session_that_is_not_answered_is_a_failure() {
 #[tokio::test]
 async fn a_full_coordinator_passes() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let destination = Destination { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
+    let destination =
+        Destination { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port(), tls: None };
     let mut probe = Probe::new(destination, settings(Duration::from_millis(50)));
     assert_eq!(probe.run(Login::None).await.unwrap(), Passed::Connected);
 }

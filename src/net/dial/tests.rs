@@ -17,7 +17,7 @@ fn network(resolver: Resolver) -> Sockets {
 }
 
 async fn dial_at(host: &str, port: u16) -> Result<TcpStream, DialError> {
-    dial(&network(Resolver::System), &Destination { host: host.into(), port }, ALLOWED).await
+    dial(&network(Resolver::System), &Destination { host: host.into(), port, tls: None }, ALLOWED).await
 }
 
 /// Resolves every name to these addresses, turned around a little further each time.
@@ -148,7 +148,7 @@ async fn a_name_of_several_hosts_is_one_of_them_for_all_ports_and_all_who_dial()
     // At once, as it is when the router starts.
     let at_once = (0..8).map(|nth| {
         let (network, host) = (network.clone(), host.clone());
-        let destination = Destination { host, port: if nth % 2 == 0 { one } else { other } };
+        let destination = Destination { host, port: if nth % 2 == 0 { one } else { other }, tls: None };
         tokio::spawn(
             async move { dial(&network, &destination, ALLOWED).await.unwrap().peer_addr().unwrap().ip() },
         )
@@ -158,7 +158,8 @@ async fn a_name_of_several_hosts_is_one_of_them_for_all_ports_and_all_who_dial()
         reached.push(dialed.await.unwrap());
     }
     for port in [one, other, one, other] {
-        let stream = dial(&network, &Destination { host: host.clone(), port }, ALLOWED).await.unwrap();
+        let stream =
+            dial(&network, &Destination { host: host.clone(), port, tls: None }, ALLOWED).await.unwrap();
         reached.push(stream.peer_addr().unwrap().ip());
     }
     assert!(reached.iter().all(|address| *address == reached[0]), "{reached:?}");
@@ -173,7 +174,7 @@ async fn a_host_is_looked_for_elsewhere_once_no_port_of_it_connects() {
     let ((one, mut at_one), (other, mut at_other)) = (listen(hosts).await, listen(hosts).await);
     let (network, host) = (turning(&hosts), Host::from("coordinator"));
     let reach = async |port| {
-        let dialed = dial(&network, &Destination { host: host.clone(), port }, ALLOWED).await;
+        let dialed = dial(&network, &Destination { host: host.clone(), port, tls: None }, ALLOWED).await;
         dialed.map(|stream| stream.peer_addr().unwrap().ip().to_string()).map_err(|error| error.failure)
     };
     assert_eq!(reach(one).await.unwrap(), "127.0.0.3");
@@ -196,7 +197,7 @@ async fn a_host_is_looked_for_elsewhere_once_no_port_of_it_connects() {
 async fn a_host_that_is_back_where_it_was_is_the_same() {
     let (port, [listener]) = listen(["127.0.0.2"]).await;
     let (network, host) = (turning(&["127.0.0.2"]), Host::from("coordinator"));
-    let destination = Destination { host: host.clone(), port };
+    let destination = Destination { host: host.clone(), port, tls: None };
     assert!(dial(&network, &destination, ALLOWED).await.is_ok());
     drop(listener);
     assert!(dial(&network, &destination, ALLOWED).await.is_err());
@@ -214,7 +215,7 @@ async fn a_name_of_both_families_is_one_host_of_which_each_port_is_where_it_answ
     for _ in 0..4 {
         for listener in [&of_ipv6, &of_ipv4] {
             let at = listener.local_addr().unwrap();
-            let destination = Destination { host: host.clone(), port: at.port() };
+            let destination = Destination { host: host.clone(), port: at.port(), tls: None };
             assert_eq!(dial(&network, &destination, ALLOWED).await.unwrap().peer_addr().unwrap(), at);
         }
     }

@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, Error, ServerConfig};
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 
-use super::io::{Io, Tls};
+use super::client::{CoordinatorTls, TlsFailure};
+use super::io::{Io, Rest, Tls, is_whole_record};
 use super::session::{Progress, Session, Sink};
 use crate::net::flow;
 use crate::net::stream::Stream;
@@ -29,13 +32,17 @@ pub enum HandshakeError {
     /// The peer sent a handshake message that is too long.
     #[error("a message of the TLS handshake has more than {LIMIT} bytes")]
     TooLong,
+    /// The connection is inside of TLS already.
+    #[error("TLS inside of TLS")]
+    Nested,
     /// The connection failed.
     #[error("the connection failed during the TLS handshake: {0}")]
     Failed(#[from] io::Error),
 }
 
 /// Does the handshake with a client that begins with TLS. `received` are the bytes that were read of it. The
-/// deadline is the caller's.
+/// deadline is the caller's. A handshake computes only while it has one of the `turns`, and lets other tasks
+/// go first: so a flood of handshakes delays others by no more than a handshake at a time.
 ///
 /// Cancel-safe in that a dropped handshake leaves nothing behind but a closed connection.
 ///
@@ -45,8 +52,10 @@ pub async fn accept<S: Stream>(
     socket: S,
     received: &[u8],
     config: Arc<ServerConfig>,
+    turns: Option<&Semaphore>,
 ) -> Result<Io<S>, HandshakeError> {
-    Handshake { socket, session: Session::accept(config)?, received: received.to_vec() }.complete().await
+    let session = Session::accept(config)?;
+    Handshake { socket, session, received: received.to_vec(), turns }.complete().await
 }
 
 /// Does the handshake with a server. The deadline is the caller's.
@@ -59,35 +68,85 @@ pub async fn connect<S: Stream>(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
 ) -> Result<Io<S>, HandshakeError> {
-    Handshake { socket, session: Session::connect(config, name)?, received: Vec::new() }.complete().await
+    let session = Session::connect(config, name)?;
+    Handshake { socket, session, received: Vec::new(), turns: None }.complete().await
 }
 
-struct Handshake<S: Stream> {
+/// Begins TLS on a connection to a coordinator that was just dialed, if that is how the coordinator is reached.
+/// The deadline is the caller's.
+///
+/// # Errors
+/// When there is no TLS connection: one side does not accept the other, or what is there does not speak TLS.
+pub async fn secure<S: Stream>(stream: S, tls: Option<&CoordinatorTls>) -> Result<Io<S>, TlsFailure> {
+    let Some(tls) = tls else { return Ok(stream.into()) };
+    let connected = connect(stream, tls.config(), tls.server_name().clone()).await;
+    connected.map_err(|error| tls.failed(&error.into()))
+}
+
+impl From<HandshakeError> for io::Error {
+    fn from(error: HandshakeError) -> Self {
+        match error {
+            HandshakeError::Refused(error) => Self::new(io::ErrorKind::InvalidData, error),
+            HandshakeError::Failed(error) => error,
+            HandshakeError::Closed => Self::new(io::ErrorKind::UnexpectedEof, error),
+            HandshakeError::TooLong | HandshakeError::Nested => Self::new(io::ErrorKind::InvalidData, error),
+        }
+    }
+}
+
+struct Handshake<'a, S: Stream> {
     socket: S,
     session: Session,
     received: Vec<u8>,
+    turns: Option<&'a Semaphore>,
 }
 
-impl<S: Stream> Handshake<S> {
+/// What the bytes of a handshake came to.
+#[derive(Default)]
+struct Computed {
+    outgoing: Vec<u8>,
+    decrypted: Vec<u8>,
+}
+
+impl<S: Stream> Handshake<'_, S> {
     async fn complete(mut self) -> Result<Io<S>, HandshakeError> {
-        let (mut outgoing, mut decrypted) = (Vec::new(), Vec::new());
         loop {
-            let mut sink = Sink { reader: None, rest: &mut decrypted };
-            let (used, progress) = self.session.step(&mut self.received, &mut sink, &mut outgoing);
-            self.received.drain(..used);
+            let (Computed { outgoing, decrypted }, progress) = self.turn().await;
             // An alert tells the peer why it is refused.
-            if !matches!(progress, Ok(Progress::Some)) && !outgoing.is_empty() {
-                self.send(&outgoing).await?;
-                outgoing.clear();
-            }
+            self.send(&outgoing).await?;
             match progress? {
                 Progress::PeerClosed => return Err(HandshakeError::Closed),
-                Progress::Some => {}
-                Progress::NeedsMore if !self.session.common().is_handshaking() => {
+                stopped @ (Progress::Some | Progress::NeedsMore)
+                    if !self.session.common().is_handshaking() =>
+                {
                     self.received.shrink_to_fit();
-                    return Ok(Io::Tls(Tls::new(self.socket, self.session, self.received, decrypted)));
+                    let has_partial_handshake =
+                        stopped == Progress::NeedsMore && is_whole_record(&self.received);
+                    let rest = Rest { received: self.received, decrypted, has_partial_handshake };
+                    return Ok(Io::Tls(Tls::new(self.socket, self.session, rest)));
                 }
-                Progress::NeedsMore => self.receive().await?,
+                Progress::Some | Progress::NeedsMore => self.receive().await?,
+            }
+        }
+    }
+
+    /// Does with the bytes what can be done with them.
+    async fn turn(&mut self) -> (Computed, Result<Progress, Error>) {
+        let _turn = match self.turns {
+            Some(turns) => {
+                let turn = turns.acquire().await;
+                yield_now().await;
+                turn.ok()
+            }
+            None => None,
+        };
+        let mut computed = Computed::default();
+        loop {
+            let mut sink = Sink { reader: None, rest: &mut computed.decrypted };
+            let (used, progress) = self.session.step(&mut self.received, &mut sink, &mut computed.outgoing);
+            self.received.drain(..used);
+            if !matches!(progress, Ok(Progress::Some)) || !computed.decrypted.is_empty() {
+                return (computed, progress);
             }
         }
     }

@@ -51,6 +51,16 @@ struct Open<S: Stream> {
     resets: AtomicBool,
 }
 
+/// What came behind a handshake in the same bytes.
+pub(super) struct Rest {
+    /// Bytes that were not decrypted yet.
+    pub(super) received: Vec<u8>,
+    /// Decrypted bytes.
+    pub(super) decrypted: Vec<u8>,
+    /// Whether `received` begins with records of a handshake message that is not whole.
+    pub(super) has_partial_handshake: bool,
+}
+
 /// How the peer's half of a TLS connection ended.
 #[derive(Debug)]
 enum End {
@@ -73,11 +83,10 @@ pub enum Failure {
 
 impl From<Failure> for io::Error {
     fn from(failure: Failure) -> Self {
-        let kind = match failure {
-            Failure::Truncated => io::ErrorKind::UnexpectedEof,
-            Failure::Protocol(_) => io::ErrorKind::InvalidData,
-        };
-        Self::new(kind, failure)
+        match failure {
+            Failure::Truncated => Self::new(io::ErrorKind::UnexpectedEof, failure),
+            Failure::Protocol(error) => Self::new(io::ErrorKind::InvalidData, error),
+        }
     }
 }
 
@@ -304,7 +313,7 @@ fn partial_handshake(is_partial: bool, received: &mut [u8]) -> &mut [u8] {
 }
 
 /// Whether the bytes begin with a whole record (RFC 8446 5.1: type, version, length).
-fn is_whole_record(bytes: &[u8]) -> bool {
+pub(super) fn is_whole_record(bytes: &[u8]) -> bool {
     match bytes {
         [_, _, _, high, low, rest @ ..] => rest.len() >= usize::from(u16::from_be_bytes([*high, *low])),
         _ => false,
@@ -312,13 +321,14 @@ fn is_whole_record(bytes: &[u8]) -> bool {
 }
 
 impl<S: Stream> Tls<S> {
-    /// A connection whose handshake is complete. `received` are bytes that came behind the handshake.
-    pub(super) fn new(socket: S, session: Session, received: Vec<u8>, decrypted: Vec<u8>) -> Self {
+    /// A connection whose handshake is complete.
+    pub(super) fn new(socket: S, session: Session, rest: Rest) -> Self {
+        let Rest { received, decrypted, has_partial_handshake } = rest;
         let open = Open {
             socket,
             session,
             received,
-            has_partial_handshake: false,
+            has_partial_handshake,
             decrypted,
             outgoing: Outgoing::default(),
             end: None,

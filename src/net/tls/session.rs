@@ -124,14 +124,9 @@ impl Session {
         room: &mut [u8],
         received: &mut [u8],
     ) -> Result<usize, Error> {
-        match self {
-            Self::Server(server) => {
-                write(server.process_tls_records(received), |traffic| traffic.encrypt(plaintext, room))
-            }
-            Self::Client(client) => {
-                write(client.process_tls_records(received), |traffic| traffic.encrypt(plaintext, room))
-            }
-        }
+        let mut encrypted = Ok(0);
+        self.write(received, |traffic| encrypted = traffic.encrypt(plaintext, room))?;
+        encrypted.map_err(|error| Error::General(error.to_string()))
     }
 
     /// Puts a `close_notify` to the front of `room`; returns its length.
@@ -139,14 +134,38 @@ impl Session {
     /// # Errors
     /// As [`Self::encrypt`].
     pub(super) fn close(&mut self, room: &mut [u8], received: &mut [u8]) -> Result<usize, Error> {
-        match self {
-            Self::Server(server) => {
-                write(server.process_tls_records(received), |traffic| traffic.queue_close_notify(room))
-            }
-            Self::Client(client) => {
-                write(client.process_tls_records(received), |traffic| traffic.queue_close_notify(room))
+        let mut closed = Ok(0);
+        self.write(received, |traffic| closed = traffic.queue_close_notify(room))?;
+        closed.map_err(|error| Error::General(error.to_string()))
+    }
+
+    fn write(&mut self, received: &mut [u8], mut write: impl FnMut(&mut dyn Write)) -> Result<(), Error> {
+        loop {
+            let written = match self {
+                Self::Server(server) => write_now(server.process_tls_records(received), &mut write),
+                Self::Client(client) => write_now(client.process_tls_records(received), &mut write),
+            };
+            if written? {
+                return Ok(());
             }
         }
+    }
+}
+
+/// What a connection of either side can write.
+trait Write {
+    fn encrypt(&mut self, plaintext: &[u8], room: &mut [u8]) -> Result<usize, EncryptError>;
+
+    fn queue_close_notify(&mut self, room: &mut [u8]) -> Result<usize, EncryptError>;
+}
+
+impl<Data> Write for WriteTraffic<'_, Data> {
+    fn encrypt(&mut self, plaintext: &[u8], room: &mut [u8]) -> Result<usize, EncryptError> {
+        self.encrypt(plaintext, room)
+    }
+
+    fn queue_close_notify(&mut self, room: &mut [u8]) -> Result<usize, EncryptError> {
+        self.queue_close_notify(room)
     }
 }
 
@@ -193,13 +212,20 @@ fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, outgoing: &mut Vec<u8>) -> R
     encoded.map(|_| ()).map_err(|error| Error::General(error.to_string()))
 }
 
-fn write<Data>(
+/// Has something written, if the connection is ready for that; false if it has to be asked again.
+fn write_now<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
-    write: impl FnOnce(&mut WriteTraffic<'_, Data>) -> Result<usize, EncryptError>,
-) -> Result<usize, Error> {
+    write: &mut impl FnMut(&mut dyn Write),
+) -> Result<bool, Error> {
     match status.state? {
         ConnectionState::WriteTraffic(mut traffic) => {
-            write(&mut traffic).map_err(|error| Error::General(error.to_string()))
+            write(&mut traffic);
+            Ok(true)
+        }
+        // What an earlier step encoded is no longer the library's.
+        ConnectionState::TransmitTlsData(data) => {
+            data.done();
+            Ok(false)
         }
         _ => Err(Error::General("the TLS connection is closed".to_owned())),
     }

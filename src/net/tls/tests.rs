@@ -9,9 +9,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+use rustls::unbuffered::ConnectionState;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::handshake::{HandshakeError, accept, connect};
@@ -57,7 +59,7 @@ async fn served(both: Both, capacity: usize) -> (tokio_rustls::client::TlsStream
     let (near, far) = pair(capacity);
     let connector = TlsConnector::from(Arc::new(both.client));
     let (theirs, ours) =
-        tokio::join!(connector.connect(name(), far), accept(near, &[], Arc::new(both.server)));
+        tokio::join!(connector.connect(name(), far), accept(near, &[], Arc::new(both.server), None));
     (theirs.unwrap(), ours.unwrap())
 }
 
@@ -110,7 +112,7 @@ async fn bytes_that_were_read_before_the_handshake_are_a_part_of_it() {
     let server = async {
         let mut first = [0; 16];
         near.read_exact(&mut first).await.unwrap();
-        accept(near, &first, Arc::new(both.server)).await.unwrap()
+        accept(near, &first, Arc::new(both.server), None).await.unwrap()
     };
     let (client, mut ours) = tokio::join!(connector.connect(name(), far), server);
     carry(&mut client.unwrap(), &mut ours, b"hello").await;
@@ -254,7 +256,7 @@ async fn what_is_no_tls_ends_the_handshake_with_an_alert() {
     let both = both(&version::TLS13);
     let (near, mut far) = pair(64 << 10);
     far.write_all(&[0x80, 1, 0, 1, 0, 0, 0, 11, b'O']).await.unwrap();
-    let refused = accept(near, &[], Arc::new(both.server)).await.unwrap_err();
+    let refused = accept(near, &[], Arc::new(both.server), None).await.unwrap_err();
     assert!(matches!(refused, HandshakeError::Refused(_)), "{refused}");
     let mut got = Vec::new();
     far.read_to_end(&mut got).await.unwrap();
@@ -268,7 +270,7 @@ async fn a_client_that_goes_away_in_the_handshake_is_told_from_one_that_is_refus
     let (near, mut far) = pair(64 << 10);
     far.write_all(&[22, 3, 1, 1, 0]).await.unwrap();
     drop(far);
-    let left = accept(near, &[], Arc::new(both.server)).await.unwrap_err();
+    let left = accept(near, &[], Arc::new(both.server), None).await.unwrap_err();
     assert!(matches!(left, HandshakeError::Closed), "{left}");
 }
 
@@ -283,52 +285,60 @@ async fn a_handshake_message_without_end_is_refused() {
     for _ in 0..8 {
         far.write_all(&record).await.unwrap();
     }
-    assert!(accept(near, &[], Arc::new(both.server)).await.is_err());
+    assert!(accept(near, &[], Arc::new(both.server), None).await.is_err());
 }
 
-/// Our server, and the bytes of a record that a client sends with the first three bytes of a `KeyUpdate`
-/// message.
-async fn with_half_a_key_update() -> (Double, Io<Double>, Vec<u8>) {
-    let mut both = both(&version::TLS13);
-    both.client.enable_secret_extraction = true;
-    both.client.resumption = rustls::client::Resumption::disabled();
-    both.server.send_tls13_tickets = 0;
-    let (near, mut far) = pair(64 << 10);
-    let mut client = UnbufferedClientConnection::new(Arc::new(both.client), name()).unwrap();
-    let theirs = async {
-        let (mut received, mut outgoing) = (Vec::new(), Vec::new());
+/// A client that can send half a handshake message, which no library does.
+struct HalfClient {
+    socket: Double,
+    /// Our side, which waits for the end of the handshake.
+    server: JoinHandle<Io<Double>>,
+    /// The last bytes of the handshake.
+    finished: Vec<u8>,
+    /// A record with the first three bytes of a `KeyUpdate` message.
+    half: Vec<u8>,
+}
+
+impl HalfClient {
+    async fn connect() -> Self {
+        let mut both = both(&version::TLS13);
+        both.client.enable_secret_extraction = true;
+        both.client.resumption = rustls::client::Resumption::disabled();
+        both.server.send_tls13_tickets = 0;
+        let (near, mut socket) = pair(64 << 10);
+        let server = Arc::new(both.server);
+        let server = tokio::spawn(async { accept(near, &[], server, None).await.unwrap() });
+        let mut client = UnbufferedClientConnection::new(Arc::new(both.client), name()).unwrap();
+        let (mut received, mut outgoing, mut is_first) = (Vec::new(), Vec::new(), true);
         loop {
-            use rustls::unbuffered::ConnectionState::{
-                BlockedHandshake, EncodeTlsData, TransmitTlsData, WriteTraffic,
-            };
             let status = client.process_tls_records(&mut received);
             let discard = status.discard;
             match status.state.unwrap() {
-                EncodeTlsData(mut data) => {
+                ConnectionState::EncodeTlsData(mut data) => {
                     let mut room = [0; 4096];
                     let len = data.encode(&mut room).unwrap();
                     outgoing.extend_from_slice(&room[..len]);
                 }
-                TransmitTlsData(data) => {
-                    far.write_all(&outgoing).await.unwrap();
-                    outgoing.clear();
+                ConnectionState::TransmitTlsData(data) => {
+                    if std::mem::take(&mut is_first) {
+                        socket.write_all(&std::mem::take(&mut outgoing)).await.unwrap();
+                    }
                     data.done();
                 }
-                BlockedHandshake => {
+                ConnectionState::BlockedHandshake => {
                     received.drain(..discard);
-                    received.push(far.read_u8().await.unwrap());
+                    received.push(socket.read_u8().await.unwrap());
                     continue;
                 }
-                WriteTraffic(_) => return (far, client),
+                ConnectionState::WriteTraffic(_) => break,
                 other => panic!("{other:?}"),
             }
             received.drain(..discard);
         }
-    };
-    let (theirs, ours) = tokio::join!(theirs, accept(near, &[], Arc::new(both.server)));
-    let (far, client) = theirs;
-    let (secrets, _) = client.dangerous_into_kernel_connection().unwrap();
-    (far, ours.unwrap(), seal(&secrets.tx.1, secrets.tx.0, &[24, 0, 0]))
+        let (secrets, _) = client.dangerous_into_kernel_connection().unwrap();
+        let half = seal(&secrets.tx.1, secrets.tx.0, &[24, 0, 0]);
+        Self { socket, server, finished: outgoing, half }
+    }
 }
 
 /// Seals a handshake record of TLS 1.3 (RFC 8446 5.2).
@@ -349,8 +359,10 @@ fn seal(secrets: &rustls::ConnectionTrafficSecrets, seq: u64, message: &[u8]) ->
 
 #[tokio::test]
 async fn half_a_handshake_message_stops_neither_writes_nor_looks() {
-    let (mut far, mut ours, half) = with_half_a_key_update().await;
-    far.write_all(&half).await.unwrap();
+    let HalfClient { mut socket, server, finished, half } = HalfClient::connect().await;
+    socket.write_all(&finished).await.unwrap();
+    let mut ours = server.await.unwrap();
+    socket.write_all(&half).await.unwrap();
     // Reads the half, and finds nothing for a reader.
     let mut few = [0; 4];
     let mut room = ReadBuf::new(&mut few);
@@ -359,10 +371,16 @@ async fn half_a_handshake_message_stops_neither_writes_nor_looks() {
     assert_eq!(ours.held(), half.len());
     assert_eq!(ours.look(), Seen::Nothing);
     ours.write_all(b"goes out nevertheless").await.unwrap();
-    let header = [far.read_u8().await.unwrap(), far.read_u8().await.unwrap()];
-    assert_eq!(header, [23, 3]);
-    // Application data in the middle of a handshake message is against the protocol.
-    far.write_all(&half).await.unwrap();
+    assert_eq!([socket.read_u8().await.unwrap(), socket.read_u8().await.unwrap()], [23, 3]);
+}
+
+#[tokio::test]
+async fn half_a_handshake_message_right_behind_the_handshake_stops_no_writes() {
+    let HalfClient { mut socket, server, finished, half } = HalfClient::connect().await;
+    socket.write_all(&[finished, half].concat()).await.unwrap();
+    let mut ours = server.await.unwrap();
+    ours.write_all(b"goes out nevertheless").await.unwrap();
+    assert_eq!([socket.read_u8().await.unwrap(), socket.read_u8().await.unwrap()], [23, 3]);
     drop(ours);
 }
 
@@ -473,7 +491,7 @@ proptest! {
             let far = Crumbs { inner: far, sizes: sizes.into_iter().rev().collect() };
             let (client, server) = tokio::join!(
                 connect(far, Arc::new(both.client), name()),
-                accept(near, &[], Arc::new(both.server)),
+                accept(near, &[], Arc::new(both.server), None),
             );
             let (mut client, mut server) = (client.unwrap(), server.unwrap());
             carry(&mut client, &mut server, &bytes(len)).await;

@@ -62,12 +62,12 @@ impl<S: Stream> Watchers<S> {
         member.end_with(end.clone());
         let watch = || Watch::new(self, fleet, member, &end);
         for service in Service::ALL {
-            if let Some(port) = coordinator.ports.of(service) {
-                self.tasks.spawn(member.watchers.track_future(watch().probe_port(service, port)));
+            if let Some(destination) = member.ports.get(service).destination() {
+                self.tasks.spawn(member.watchers.track_future(watch().probe_port(service, destination)));
             }
         }
-        if let Some(port) = coordinator.ports.web.filter(|_| fleet.cluster.flavor == Flavor::Impala) {
-            self.tasks.spawn(member.watchers.track_future(watch().poll_web_port(port)));
+        if let Some(web) = member.web().filter(|_| fleet.cluster.flavor == Flavor::Impala) {
+            self.tasks.spawn(member.watchers.track_future(watch().poll_web_port(web)));
         } else {
             tracing::info!(
                 cluster = %fleet.cluster.name, coordinator = %coordinator.name,
@@ -103,10 +103,6 @@ impl<S: Stream> Watch<S> {
         }
     }
 
-    fn destination(&self, port: u16) -> Destination {
-        Destination { host: self.member.host.clone(), port }
-    }
-
     /// Waits for the next turn; false when the watching ends. The turn comes earlier if `wanted` resolves:
     /// then it comes the returned time after the last one began.
     async fn turn<W: Future<Output = Duration>>(
@@ -126,8 +122,7 @@ impl<S: Stream> Watch<S> {
         }
     }
 
-    async fn poll_web_port(self, port: u16) {
-        let destination = self.destination(port);
+    async fn poll_web_port(self, destination: Destination) {
         loop {
             let begun = clock::now();
             let before = self.coordinator.own();
@@ -207,11 +202,10 @@ impl<S: Stream> Watch<S> {
         }
     }
 
-    async fn probe_port(self, service: Service, port: u16) {
+    async fn probe_port(self, service: Service, destination: Destination) {
         let settings = ProbeSettings { network: self.web.network.clone(), allowed: self.web.allowed };
-        let probe = Probe::new(self.destination(port), settings);
-        let healthz = self.coordinator.ports.web.filter(|_| self.fleet.cluster.flavor == Flavor::Impala);
-        let healthz = healthz.map(|port| self.destination(port));
+        let probe = Probe::new(destination, settings);
+        let healthz = self.member.web().filter(|_| self.fleet.cluster.flavor == Flavor::Impala);
         let port = self.member.ports.get(service);
         let mut probe = Probing::new(probe, port);
         let (mut begun, interval) = (clock::now(), self.fleet.watching.probe_interval);

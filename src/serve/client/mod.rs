@@ -4,6 +4,7 @@
 mod opaque;
 mod plain;
 mod silence;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,9 +175,16 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
     let listener = connection.entrance.service;
     let unread =
         |connection: Box<_>, service, dialed| Passage::of(*connection, service, dialed).map(Stage::Unread);
-    let detection = match detected(&mut connection).await? {
-        Detected::As(detection) => detection,
-        Detected::CoordinatorSpeaks(dialed) => return unread(connection, listener, Some(dialed)),
+    let detection = loop {
+        let detection = match detected(&mut connection).await? {
+            Detected::As(detection) => detection,
+            Detected::CoordinatorSpeaks(dialed) => return unread(connection, listener, Some(dialed)),
+        };
+        match tls::tls_for(&connection) {
+            Some(tls) if detection == Detection::Tls => connection = tls::terminate(connection, &tls).await?,
+            Some(tls) if tls.is_required() => return Err(tls::refuse_clear(&connection, detection)),
+            _ => break detection,
+        }
     };
     tracing::debug!(?detection, "detected");
     let transport = match detection {
@@ -214,7 +222,9 @@ enum Detected<S: Stream> {
 /// waiting for an answer to them.
 async fn detected<S: Stream>(connection: &mut Connection<S>) -> Result<Detected<S>, End> {
     let allowed = connection.shared.settings.detect_timeout;
-    if connection.client.pending.is_empty()
+    if tls::tls_for(connection).is_some_and(|tls| tls.is_required()) {
+        tls::await_hello(connection).await?;
+    } else if connection.client.pending.is_empty()
         && let Some(dialed) = first_word(connection, allowed).await?
     {
         return Ok(Detected::CoordinatorSpeaks(dialed));

@@ -241,7 +241,8 @@ async fn dial_best<S: Stream>(
             return Err(Some(Refused { service, candidates }));
         };
         let coordinator = Arc::clone(opening.coordinator());
-        match fleet.reach(&slot.port, shared).await {
+        let tls = slot.port.tls.as_deref().filter(|_| !client.brings_tls());
+        match fleet.reach(&slot.port, shared, tls).await {
             Ok(stream) => {
                 fleet.brake.lock().note_of_use(Who::of(&Access::UNREAD, client.address));
                 return Ok(Dialed { stream, opening, slot });
@@ -269,6 +270,6 @@ pub(super) async fn dial_parked<S: Stream>(
     let grant = fleet.port(&coordinator, service)?.claim(holder, Purpose::Work, Kind::New);
     let Some(Grant::Slot(slot)) = grant else { return None };
     let opening = coordinator.begin_open();
-    let stream = fleet.reach(&slot.port, shared).await.ok()?;
+    let stream = fleet.reach(&slot.port, shared, slot.port.tls.as_deref()).await.ok()?;
     Some((Dialed { stream, opening, slot }, permit))
 }

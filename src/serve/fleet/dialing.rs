@@ -4,6 +4,7 @@ use crate::clock;
 use crate::cluster::{Cluster, Demand, Step};
 use crate::ids::{Service, Transport};
 use crate::net::stream::{LinkStream, Stream};
+use crate::net::tls::client::CoordinatorTls;
 use crate::net::tls::io::Io;
 use crate::serve::fleet::Fleet;
 use crate::serve::link::Link;
@@ -21,13 +22,18 @@ pub(crate) fn demand(cluster: &Cluster, service: Service, login: &Login) -> Opti
 }
 
 impl<S: Stream> Fleet<S> {
-    /// Dials a coordinator's port, and records at which address it was found.
+    /// Dials a coordinator's port, with TLS if there is `tls`, and records at which address it was found.
     ///
     /// # Errors
     /// When the coordinator has no such port or was removed, or when the dial fails or exceeds
-    /// `connect_timeout`.
-    pub(crate) async fn reach(&self, port: &Port<S>, shared: &Shared<S>) -> Result<Io<LinkStream<S>>, Unreached> {
-        dial::reach(port, shared, || self.note_whereabouts(&port.coordinator)).await
+    /// `connect_timeout`, or the TLS handshake fails.
+    pub(crate) async fn reach(
+        &self,
+        port: &Port<S>,
+        shared: &Shared<S>,
+        tls: Option<&CoordinatorTls>,
+    ) -> Result<Io<LinkStream<S>>, Unreached> {
+        dial::reach(port, shared, tls, || self.note_whereabouts(&port.coordinator)).await
     }
 
     /// Dials the port that a slot belongs to and logs in. `transport` says how messages travel on the link.
@@ -43,7 +49,7 @@ impl<S: Stream> Fleet<S> {
     ) -> Result<Box<Link<S>>, NoLink> {
         let port = &slot.port;
         let moves = port.coordinator.moves();
-        let mut stream = self.reach(port, shared).await?;
+        let mut stream = self.reach(port, shared, port.tls.as_deref()).await?;
         if login.is_shown() {
             let verdict = log_in(&mut stream, login, port, shared).await;
             self.note_verdict(port, login, &verdict);

@@ -14,12 +14,14 @@ use crate::cluster::roster::Known;
 use crate::cluster::{Coordinator, Figures, Flavor};
 use crate::ids::{CoordinatorId, PerService};
 use crate::metrics::CoordinatorMetrics;
+use crate::net::dial::Destination;
 use crate::net::host::Host;
 use crate::net::stream::Stream;
+use crate::net::tls::client::CoordinatorTls;
 use crate::serve::link::port::{Port, PortPlan};
 use crate::serve::link::session_queue::SessionQueue;
 use crate::serve::link::slot::Grant;
-use crate::serve::settings::RoomSettings;
+use crate::serve::settings::{RoomSettings, TlsPlan};
 
 /// One coordinator with its ports, and the signals between the tasks that use it and those that watch it.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(crate) struct Member<S: Stream> {
     pub(crate) counters: Arc<CoordinatorMetrics>,
     /// The coordinator's address, shared by everything that dials it.
     pub(crate) host: Host,
+    /// TLS on the web port; `None` if that is polled in the clear.
+    web_tls: Option<Arc<CoordinatorTls>>,
     /// The coordinator's ports, with the links to them.
     pub(crate) ports: PerService<Arc<Port<S>>>,
     /// Wakes the task that polls the web port, before its time.
@@ -53,6 +57,7 @@ pub(crate) struct Member<S: Stream> {
 pub(crate) struct Common<S: Stream> {
     pub(crate) flavor: Flavor,
     pub(crate) room: RoomSettings,
+    pub(crate) tls: Option<TlsPlan>,
     /// The queues of new sessions that wait for a slot on any coordinator.
     pub(crate) session_queues: PerService<Arc<SessionQueue<Grant<S>>>>,
 }
@@ -77,15 +82,24 @@ impl<S: Stream> Member<S> {
         common: &Common<S>,
     ) -> Self {
         let host: Host = coordinator.host.as_str().into();
-        let Common { flavor, room, session_queues } = common;
-        let plan =
-            PortPlan { coordinator: &coordinator, flavor: *flavor, host: &host, counters: &counters, room };
+        let Common { flavor, room, tls, session_queues } = common;
+        let web_tls = tls.as_ref().filter(|tls| tls.web).zip(coordinator.tls.as_ref());
+        let web_tls = web_tls.map(|(tls, name)| tls.towards(name));
+        let plan = PortPlan {
+            coordinator: &coordinator,
+            flavor: *flavor,
+            host: &host,
+            tls: tls.as_ref(),
+            counters: &counters,
+            room,
+        };
         let ports =
             PerService::new(|service| Arc::new(Port::new(plan, service, session_queues.get(service))));
         Self {
             coordinator,
             counters: Arc::new(counters),
             host,
+            web_tls,
             ports,
             poll: Notify::new(),
             polled: watch::Sender::new(None),
@@ -95,6 +109,12 @@ impl<S: Stream> Member<S> {
             end: OnceLock::new(),
             has_ended: AtomicBool::new(false),
         }
+    }
+
+    /// Where the web port is, if the coordinator has one.
+    pub(crate) fn web(&self) -> Option<Destination> {
+        let port = self.coordinator.ports.web?;
+        Some(Destination { host: self.host.clone(), port, tls: self.web_tls.clone() })
     }
 
     /// Sets the token that [`Self::end`] cancels to end the watchers. Only the first call has an effect.

@@ -80,10 +80,10 @@ impl<S: Stream> Fleet<S> {
         settings: FleetSettings,
         chance: Chance,
     ) -> Self {
-        let FleetSettings { watching, room, moving, draining } = settings;
+        let FleetSettings { watching, room, moving, draining, tls } = settings;
         let queue = metrics.queue(&cluster.name);
         let session_queues = PerService::new(|_| Arc::new(SessionQueue::new(&room, queue.clone())));
-        let common = Common { flavor: cluster.flavor, room, session_queues };
+        let common = Common { flavor: cluster.flavor, room, tls, session_queues };
         let (lookups, moves) = (Lookups::new(&chance), Moves::new(cluster.flavor, moving));
         let fleet = Self {
             cluster,

@@ -38,7 +38,11 @@ impl NoLink {
     /// Whether a dial was wasted. A refusal is not: it is the coordinator's own answer to this client.
     pub(crate) fn is_in_vain(&self) -> bool {
         match self {
-            Self::Unreached(Unreached::Dial(_)) | Self::HandshakeLost(_) | Self::NoVerdict(_) => true,
+            Self::Unreached(
+                Unreached::Dial(_) | Unreached::Tls(_) | Unreached::TlsTimedOut(_) | Unreached::TlsSilent(_),
+            )
+            | Self::HandshakeLost(_)
+            | Self::NoVerdict(_) => true,
             Self::Unreached(Unreached::NoPort(_) | Unreached::Removed)
             | Self::NoRoom(_)
             | Self::CredentialsRefused { .. } => false,

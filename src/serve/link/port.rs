@@ -19,15 +19,17 @@ use crate::cluster::turns::{QueueFull, Ticket, Turn, Turns};
 use crate::cluster::{Coordinator, Flavor};
 use crate::ids::{Access, Service};
 use crate::metrics::CoordinatorMetrics;
+use crate::net::dial::Destination;
 use crate::net::host::Host;
 use crate::net::stream::Stream;
+use crate::net::tls::client::CoordinatorTls;
 use crate::serve::link::Link;
 use crate::serve::link::session_queue::{SessionQueue, Waiter};
 use crate::serve::link::slot::{Grant, Slot, here};
 use crate::serve::link::unanswered::AllUnanswered;
 use crate::serve::link::watch::Watch;
 use crate::serve::message::link_end::Look;
-use crate::serve::settings::RoomSettings;
+use crate::serve::settings::{RoomSettings, TlsPlan};
 
 /// One port of a coordinator, with its links and those that wait for one.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub(crate) struct Port<S: Stream> {
     pub flavor: Flavor,
     /// The coordinator's address, shared by everything that dials it.
     pub host: Host,
+    /// TLS on the port; `None` if links are in the clear.
+    pub tls: Option<Arc<CoordinatorTls>>,
     /// The coordinator's metrics.
     pub counters: CoordinatorMetrics,
     /// Tells those that wait for answers on this port whether it still answers.
@@ -86,6 +90,7 @@ pub(crate) struct PortPlan<'a> {
     pub coordinator: &'a Arc<Coordinator>,
     pub flavor: Flavor,
     pub host: &'a Host,
+    pub tls: Option<&'a TlsPlan>,
     pub counters: &'a CoordinatorMetrics,
     pub room: &'a RoomSettings,
 }
@@ -97,7 +102,7 @@ impl<S: Stream> Port<S> {
         service: Service,
         session_queue: &Arc<SessionQueue<Grant<S>>>,
     ) -> Self {
-        let PortPlan { coordinator, flavor, host, counters, room } = plan;
+        let PortPlan { coordinator, flavor, host, tls, counters, room } = plan;
         let queue_length = room.queue_length;
         let state = State {
             room: Room::new(room.limits),
@@ -114,6 +119,7 @@ impl<S: Stream> Port<S> {
             shares: room.upkeep.is_some() && service == Service::Hs2,
             flavor,
             host: host.clone(),
+            tls: tls.zip(coordinator.tls.as_ref()).map(|(tls, name)| tls.towards(name)),
             counters: counters.clone(),
             watch: Watch::default(),
             parked: Arc::new(Semaphore::new(1)),
@@ -122,6 +128,12 @@ impl<S: Stream> Port<S> {
             unanswered: Arc::default(),
             closed: AtomicBool::new(false),
         }
+    }
+
+    /// Where the port is; `None` if the coordinator does not offer the service.
+    pub(crate) fn destination(&self) -> Option<Destination> {
+        let port = self.coordinator.ports.of(self.service)?;
+        Some(Destination { host: self.host.clone(), port, tls: self.tls.clone() })
     }
 
     /// Whether the coordinator was removed.

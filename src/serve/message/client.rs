@@ -1,15 +1,21 @@
 //! The client's connection: the socket, and the bytes that were read from it and not used yet.
 
+use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::{FutureExt, TryFutureExt};
+use rustls::ServerConfig;
+use tokio::sync::Semaphore;
 
 use crate::ids::ClientAddress;
 use crate::net::flow::{self, Chunk};
 use crate::net::stream::{Seen, Stream};
+use crate::net::tls::handshake::{HandshakeError, accept};
 use crate::net::tls::io::Io;
 use crate::serve::message::end::End;
+use crate::wire::detect::{Detection, detect};
 
 /// The most bytes that one read takes from a client (16 KiB). Bytes behind the current request stay in
 /// `pending`, which no budget of memory counts, until that request is answered. That may never happen, so the
@@ -40,6 +46,11 @@ impl<S: Stream> Client<S> {
         self.stream.look() == Seen::End || self.stream.closed().now_or_never().is_some()
     }
 
+    /// Whether the client has begun TLS with whatever coordinator its bytes reach.
+    pub(crate) fn brings_tls(&self) -> bool {
+        self.stream.negotiated().is_none() && detect(&self.pending) == Detection::Tls
+    }
+
     /// Registers the connection with the runtime that this is called in.
     ///
     /// # Errors
@@ -51,10 +62,31 @@ impl<S: Stream> Client<S> {
 
     /// Reads the next bytes; an empty chunk means that the client has finished sending. Cancel-safe.
     ///
+    /// Many clients close a TLS connection without saying so in TLS. That is an end like any other here,
+    /// because a message itself says whether it is whole.
+    ///
     /// # Errors
     /// [`End::ClientGone`], when the connection is broken.
     pub(crate) fn read(&mut self) -> impl Future<Output = Result<Chunk, End>> {
-        flow::read_at_most(&mut self.stream, READ_LIMIT).map_err(End::ClientGone)
+        flow::read_at_most(&mut self.stream, READ_LIMIT).map(|read| match read {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(Chunk::nothing()),
+            read => read.map_err(End::ClientGone),
+        })
+    }
+
+    /// Does the TLS handshake with a client in the clear that began one. `turns` are those of [`accept`].
+    ///
+    /// # Errors
+    /// When the handshake fails, or the connection is inside of TLS already.
+    pub(crate) async fn begin_tls(
+        self,
+        config: Arc<ServerConfig>,
+        turns: Option<&Semaphore>,
+    ) -> Result<Self, HandshakeError> {
+        let Self { stream, pending, address } = self;
+        let Ok(socket) = stream.into_plain() else { return Err(HandshakeError::Nested) };
+        let stream = accept(socket, &pending, config, turns).await?;
+        Ok(Self { stream, pending: BytesMut::new(), address })
     }
 
     /// Says how a client ended that will send no more: with an orderly close, or with a broken connection.

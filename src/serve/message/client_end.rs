@@ -1,7 +1,6 @@
 //! The client end of a call. It gives a request's payload and takes a reply's, and hides the framing that the
 //! client uses.
 
-use std::io;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -9,9 +8,9 @@ use tokio::time::timeout;
 
 use crate::clock;
 use crate::ids::{ClientAddress, Transport};
-use crate::net::flow::{self, Chunk};
+use crate::net::flow::Chunk;
 use crate::net::stream::{Seen, Stream};
-use crate::serve::message::client::{Client, READ_LIMIT};
+use crate::serve::message::client::Client;
 use crate::serve::message::coding::{self, Decoder, Follows, Form};
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::link_end::LinkEnd;
@@ -253,10 +252,9 @@ impl<S: Stream> ClientEnd<S> {
 /// as its pace demands, and must not close the connection here.
 async fn read<S: Stream>(client: &mut Client<S>, pace: &mut Pace, stall: Duration) -> Result<Chunk, End> {
     let begun = clock::now();
-    let read = flow::read_at_most(&mut client.stream, READ_LIMIT);
+    let read = client.read();
     let cut = || if pace.is_behind() { End::ClientSlow } else { End::ClientStalled { doing: "sent" } };
-    let chunk: io::Result<Chunk> = timeout(pace.patience(stall), read).await.map_err(|_| cut())?;
-    let chunk = chunk.map_err(End::ClientGone)?;
+    let chunk = timeout(pace.patience(stall), read).await.map_err(|_| cut())??;
     pace.note(clock::now().saturating_duration_since(begun), chunk.len());
     if chunk.is_empty() { Err(End::ClientBroke { inside: "request" }) } else { Ok(chunk) }
 }

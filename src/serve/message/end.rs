@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::metrics::{CloseCause, Label as _};
+use crate::net::tls::handshake::HandshakeError;
 use crate::serve::message::pace::SLOWEST;
 use crate::serve::message::reply::BadReply;
 use crate::wire::detect::Speech;
@@ -44,6 +45,19 @@ pub(crate) enum End {
     /// The router refused the SASL handshake and told the client so.
     #[error("the SASL handshake was refused: {0}")]
     BadHandshake(#[from] SaslError),
+    /// The TLS handshake failed, and the client was told so as far as TLS can.
+    #[error("the TLS handshake failed: {0}")]
+    TlsRefused(#[from] HandshakeError),
+    /// The client came in the clear to a listener that requires TLS.
+    #[error(
+        "the listener requires TLS, but this began with {}; turn on TLS in the client, or set required = false \
+         in [listener.tls]",
+        began(*.first)
+    )]
+    NotEncrypted {
+        /// The protocol that the client's first bytes look like, if known.
+        first: Option<Speech>,
+    },
     /// A coordinator refused the credentials, and the client was told so.
     #[error("the coordinator refused the credentials")]
     CredentialsRefused,
@@ -139,6 +153,7 @@ impl End {
                 BadInput::Message(_) | BadInput::Mistyped { .. } | BadInput::HandleTooLate { .. },
             ) => CloseCause::BadThrift,
             Self::BadHandshake(_) => CloseCause::BadSasl,
+            Self::TlsRefused(_) | Self::NotEncrypted { .. } => CloseCause::BadTls,
             Self::CredentialsRefused | Self::NoVerdict => CloseCause::CredentialsRefused,
             Self::NoCoordinator => CloseCause::NoCoordinator,
             Self::CoordinatorClosed => CloseCause::CoordinatorClosed,
@@ -163,7 +178,7 @@ impl End {
                 u32::try_from(*len).ok().and_then(|len| Speech::guess(&len.to_be_bytes()))
             }
             Self::BadHandshake(SaslError::UnknownStatus { byte }) => Speech::guess(&[*byte]),
-            Self::CoordinatorSilent { first, .. } => *first,
+            Self::CoordinatorSilent { first, .. } | Self::NotEncrypted { first } => *first,
             _ => None,
         };
         speech.map_or_else(|| self.cause().word(), Speech::as_str)
@@ -175,6 +190,8 @@ impl End {
             self,
             Self::BadInput(_)
                 | Self::BadHandshake(_)
+                | Self::TlsRefused(_)
+                | Self::NotEncrypted { .. }
                 | Self::ClientStalled { .. }
                 | Self::ClientSlow
                 | Self::ClientBroke { .. }

@@ -94,7 +94,7 @@ impl World {
     }
 
     fn entrance(&self) -> Entrance<Double> {
-        Entrance { name: "test".into(), fleet: Arc::clone(&self.fleet), service: Service::Hs2 }
+        Entrance { name: "test".into(), fleet: Arc::clone(&self.fleet), service: Service::Hs2, tls: None }
     }
 
     /// Returns the index of the one coordinator that has sessions.
@@ -116,6 +116,7 @@ fn cluster(coordinators: &[Coordinator]) -> Cluster {
         name: CoordinatorName(format!("c{}", at + 1).into()),
         host: one.address.to_string(),
         ports,
+        tls: None,
         weight: 1,
         state: AdminState::Active,
     };
@@ -134,6 +135,7 @@ fn cluster(coordinators: &[Coordinator]) -> Cluster {
 fn fleet_settings() -> FleetSettings {
     let second = Duration::from_secs(1);
     FleetSettings {
+        tls: None,
         watching: WatchSettings { probe_interval: second, probe_timeout: second, load_interval: second },
         room: RoomSettings {
             limits: Limits { threads: Some(8), reserve: 1, address_share: AddressShare::ALL },

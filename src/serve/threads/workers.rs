@@ -18,6 +18,7 @@ use std::{io, thread};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::runtime::{Builder, Handle};
+use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -62,18 +63,31 @@ struct Loads {
 }
 
 /// The load of one worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Load {
     look: Mutex<Look>,
     /// Whether its thread has ended.
     ended: AtomicBool,
     /// How many connections have this worker as their home.
     homes: AtomicUsize,
+    /// One TLS handshake computes at a time.
+    handshakes: Semaphore,
+}
+
+impl Load {
+    fn new() -> Self {
+        Self {
+            look: Mutex::default(),
+            ended: AtomicBool::new(false),
+            homes: AtomicUsize::new(0),
+            handshakes: Semaphore::new(1),
+        }
+    }
 }
 
 impl Loads {
     fn new(workers: usize) -> Arc<Self> {
-        let of = (0..workers).map(|_| Load::default()).collect();
+        let of = (0..workers).map(|_| Load::new()).collect();
         Arc::new(Self { width: AtomicUsize::new(1), of })
     }
 
@@ -256,6 +270,11 @@ impl Assignment {
     /// The runtime of the worker that serves the connection.
     pub fn runtime(&self) -> &Handle {
         self.crew.runtime(self.worker)
+    }
+
+    /// The turns that TLS handshakes take on the worker. `None` if there is no such worker, which never is.
+    pub(crate) fn handshakes(&self) -> Option<&Semaphore> {
+        self.crew.loads.of.get(self.worker).map(|load| &load.handshakes)
     }
 
     /// Returns a new assignment if another worker must serve the connection from now on.

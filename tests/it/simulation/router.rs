@@ -76,7 +76,8 @@ impl SimRouter {
         for (port, service) in [(HS2_PORT, Service::Hs2), (BEESWAX_PORT, Service::Beeswax)] {
             let permits = Arc::new(Semaphore::new(1000));
             let acceptor = Acceptor::new(network.listen(port), permits, Arc::clone(&counts));
-            let entrance = Arc::new(Entrance { name: "sim".into(), fleet: Arc::clone(&fleet), service });
+            let entrance =
+                Arc::new(Entrance { name: "sim".into(), fleet: Arc::clone(&fleet), service, tls: None });
             let (workers, tasks) = (Workers::here(), connections.clone());
             connections.spawn(serve::client::listen(Arc::clone(&shared), entrance, acceptor, workers, tasks));
         }
@@ -182,7 +183,7 @@ fn fleet_settings(setup: &Setup) -> FleetSettings {
         rebalance: setup.rebalance,
     };
     let draining = DrainSettings { deadline: Duration::from_hours(1), then: DrainThen::Leave };
-    FleetSettings { watching, room, moving, draining }
+    FleetSettings { watching, room, moving, draining, tls: None }
 }
 
 fn settings() -> serve::settings::Settings {
@@ -204,6 +205,7 @@ pub(crate) fn coordinator(index: usize, setup: &Setup) -> CoordinatorSettings {
         name: CoordinatorName(format!("c{index}").into()),
         host: format!("c{index}"),
         ports: Ports { hs2: Some(HS2_PORT), beeswax, hs2_http: None, web: Some(WEB_PORT) },
+        tls: None,
         weight: 1,
         state: AdminState::Active,
     }

@@ -102,7 +102,7 @@ impl Stranger {
     async fn connect_again_and_again(self: Rc<Self>) {
         loop {
             sleep(self.draw(|rng| between(rng, 0, 4_000))).await;
-            let router = Destination { host: ROUTER.into(), port: HS2_PORT };
+            let router = Destination { host: ROUTER.into(), port: HS2_PORT, tls: None };
             if let Ok(stream) = dial(&self.network, &router, LONGEST).await {
                 self.connect(stream).await;
             }

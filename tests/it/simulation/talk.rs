@@ -156,7 +156,7 @@ impl<S: Service> Talk<S> {
         login: Option<(&str, &str)>,
         counts: bool,
     ) -> Result<Self, NoResult> {
-        let destination = Destination { host: ROUTER.into(), port: S::PORT };
+        let destination = Destination { host: ROUTER.into(), port: S::PORT, tls: None };
         let dialed = dial(network, &destination, BOUND).await;
         let stream = dialed.map_err(|error| NoResult::NoConnection(error.to_string()))?;
         let (came, service, network) = (Vec::new(), PhantomData, network.clone());
