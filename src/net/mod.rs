@@ -1,4 +1,4 @@
-//! Sockets: listening, dialing, watching and relaying. Nothing here knows about sessions or clusters.
+//! Sockets: listening, dialing, watching and relaying, and TLS. Nothing here knows about sessions or clusters.
 
 pub mod buffer;
 pub mod dial;
@@ -10,4 +10,5 @@ pub mod probe;
 pub mod relay;
 pub mod socket;
 pub mod stream;
+pub mod tls;
 pub mod web;

@@ -1,0 +1,71 @@
+//! Which of a listener's certificates a client is shown.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::certificates::{Certificate, Pair};
+
+/// The pairs of a listener, found by the name that a client asks for (SNI).
+#[derive(Debug)]
+pub(super) struct Choice {
+    pairs: Vec<Pair>,
+    /// Places in `pairs` by full name.
+    exact: HashMap<String, Vec<usize>>,
+    /// Places in `pairs` by what follows `*.` in a name.
+    wildcard: HashMap<String, Vec<usize>>,
+    /// The places of the first pair and of those for the same names.
+    usual: Vec<usize>,
+    /// Whether a client that asks for no name or for one that no certificate has is refused.
+    strict: bool,
+}
+
+impl Choice {
+    pub(super) fn new(pairs: Vec<Pair>, strict: bool) -> Self {
+        let (mut exact, mut wildcard) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
+        for (nth, pair) in pairs.iter().enumerate() {
+            for name in &pair.certificate.names {
+                match name.strip_prefix("*.") {
+                    Some(domain) => wildcard.entry(domain.to_owned()).or_default().push(nth),
+                    None => exact.entry(name.clone()).or_default().push(nth),
+                }
+            }
+        }
+        let names = |pair: &Pair| pair.certificate.names.clone();
+        let first = pairs.first().map(names);
+        let alike = pairs.iter().enumerate().filter(|(_, pair)| Some(names(pair)) == first);
+        let usual = alike.map(|(nth, _)| nth).collect();
+        Self { pairs, exact, wildcard, usual, strict }
+    }
+
+    /// The certificates, in the order of the config.
+    pub(super) fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+        self.pairs.iter().map(|pair| &pair.certificate)
+    }
+
+    /// The places of the pairs for a client that asks for this name: those with exactly this name, else those
+    /// with a wildcard for it, else the usual ones. `None` if the client is refused.
+    fn for_name(&self, name: Option<&str>) -> Option<&[usize]> {
+        let own = name.and_then(|name| {
+            let name = name.to_ascii_lowercase();
+            // A wildcard stands for one label (RFC 6125, 6.4.3).
+            let domain = name.split_once('.').map(|(_, domain)| domain);
+            self.exact.get(&name).or_else(|| self.wildcard.get(domain?))
+        });
+        own.or_else(|| (!self.strict).then_some(&self.usual)).map(Vec::as_slice)
+    }
+}
+
+impl ResolvesServerCert for Choice {
+    /// Of several pairs for one name, an RSA and an ECDSA one say, the first is taken whose key the client can
+    /// verify.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let places = self.for_name(hello.server_name())?;
+        let mut pairs = places.iter().filter_map(|nth| self.pairs.get(*nth));
+        let first = pairs.clone().next();
+        let fits = |pair: &&Pair| pair.certified.key.choose_scheme(hello.signature_schemes()).is_some();
+        pairs.find(fits).or(first).map(|pair| Arc::clone(&pair.certified))
+    }
+}

@@ -1,0 +1,332 @@
+//! TLS of a listener: its certificates, what it demands of clients, and how sessions resume.
+//!
+//! The files are read again by [`ListenerTls::refresh`], and take effect for new connections only when all of
+//! them are valid together. Until then, and if they are not, the last good ones are used.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use ring::digest::{Context, SHA256};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, ProducesTickets, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+
+use super::certificates::{self, Certificate, CertificateError, Content, PairFiles};
+use super::choice::Choice;
+use super::tickets::{FileTickets, Scope};
+
+/// How many sessions of TLS 1.2 clients that know no tickets are remembered. Each takes some 200 bytes, or
+/// some 2 KiB if the client has a certificate.
+const SESSIONS_REMEMBERED: usize = 4096;
+
+/// What a listener's TLS is like; `docs/CONFIG.md` explains each key of `[listener.tls]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// At least one. The first is for clients that ask for no name or for one that no certificate has.
+    pub pairs: Vec<PairFiles>,
+    /// Whether clients must show certificates, and of whom; `None` if they are not asked for any.
+    pub clients: Option<ClientCertificates>,
+    /// The oldest version that is accepted.
+    pub minimum_version: Version,
+    /// Whether clients that come without TLS are refused.
+    pub required: bool,
+    /// A file of ticket keys; `None` for a random key that changes every 6 hours.
+    pub ticket_key: Option<PathBuf>,
+    /// Whether clients are refused that ask for no name or for one that no certificate has.
+    pub strict_sni: bool,
+}
+
+/// Which certificates clients show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// PEM: the authorities that issue them.
+    pub ca: PathBuf,
+    /// Whether a client may come without one.
+    pub auth: ClientAuth,
+}
+
+/// Whether a client may come without a certificate. One that it shows must be valid either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// It may.
+    Optional,
+    /// It may not.
+    Required,
+}
+
+impl ClientAuth {
+    /// As in the config.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Optional => "optional",
+            Self::Required => "required",
+        }
+    }
+}
+
+/// A version of TLS that rustls has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// TLS 1.2.
+    Tls12,
+    /// TLS 1.3.
+    Tls13,
+}
+
+impl Version {
+    /// As in the config.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls12 => "1.2",
+            Self::Tls13 => "1.3",
+        }
+    }
+
+    fn and_newer(self) -> Vec<&'static SupportedProtocolVersion> {
+        match self {
+            Self::Tls12 => vec![&TLS13, &TLS12],
+            Self::Tls13 => vec![&TLS13],
+        }
+    }
+}
+
+/// What [`ListenerTls::refresh`] found.
+#[derive(Debug)]
+pub enum Refreshed {
+    /// The files are as they were when they were last read, good or bad.
+    Unchanged,
+    /// The files have changed, and new connections use what is in them.
+    Changed,
+    /// The files have changed and cannot be used; nothing else has changed.
+    Failed(CertificateError),
+}
+
+/// TLS of one listener.
+pub struct ListenerTls {
+    settings: Settings,
+    current: ArcSwap<Current>,
+    last: Mutex<Last>,
+    time: Arc<dyn TimeProvider>,
+}
+
+/// What new connections use.
+struct Current {
+    config: Arc<ServerConfig>,
+    choice: Arc<Choice>,
+}
+
+/// What [`ListenerTls::refresh`] needs of the time before.
+struct Last {
+    /// A hash of the files when they were last read.
+    seen: [u8; 32],
+    resumption: Resumption,
+}
+
+/// How sessions resume. It outlives the certificates, so that clients resume after a renewal.
+#[derive(Clone)]
+struct Resumption {
+    scope: Scope,
+    tickets: Arc<dyn ProducesTickets>,
+    sessions: Arc<ServerSessionMemoryCache>,
+}
+
+impl ListenerTls {
+    /// Reads all files.
+    ///
+    /// # Errors
+    /// When one of them cannot be read or used.
+    pub fn load(settings: Settings) -> Result<Self, CertificateError> {
+        Self::load_at(settings, Arc::new(DefaultTimeProvider))
+    }
+
+    fn load_at(settings: Settings, time: Arc<dyn TimeProvider>) -> Result<Self, CertificateError> {
+        let Files { seen, contents } = Files::read(&settings);
+        let (current, resumption) = build(&settings, &contents?, None, &time)?;
+        let last = Mutex::new(Last { seen, resumption });
+        Ok(Self { settings, current: ArcSwap::from_pointee(current), last, time })
+    }
+
+    /// What a new connection is to use.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.load().config)
+    }
+
+    /// Whether clients that come without TLS are refused.
+    pub fn is_required(&self) -> bool {
+        self.settings.required
+    }
+
+    /// The certificates in use, in the order of the config.
+    pub fn certificates(&self) -> Vec<Certificate> {
+        self.current.load().choice.certificates().cloned().collect()
+    }
+
+    /// Reads the files again. Blocks while it reads; connections do not wait for it. A failure is told once
+    /// for each content of the files.
+    pub fn refresh(&self) -> Refreshed {
+        let mut last = self.last.lock();
+        let Files { seen, contents } = Files::read(&self.settings);
+        if seen == last.seen {
+            return Refreshed::Unchanged;
+        }
+        last.seen = seen;
+        let built = contents
+            .and_then(|contents| build(&self.settings, &contents, Some(&last.resumption), &self.time));
+        match built {
+            Ok((current, resumption)) => {
+                self.current.store(Arc::new(current));
+                last.resumption = resumption;
+                Refreshed::Changed
+            }
+            Err(error) => Refreshed::Failed(error),
+        }
+    }
+}
+
+/// Without keys and certificates.
+impl fmt::Debug for ListenerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListenerTls").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// All files of a listener, as they were read.
+struct Files {
+    /// A hash of their contents, up to the first that cannot be read.
+    seen: [u8; 32],
+    contents: Result<Contents, CertificateError>,
+}
+
+struct Contents {
+    pairs: Vec<PairContents>,
+    client_ca: Option<Content>,
+    ticket_key: Option<Content>,
+}
+
+struct PairContents {
+    certificate: Content,
+    key: Content,
+}
+
+impl Files {
+    fn read(settings: &Settings) -> Self {
+        let mut hash = Context::new(&SHA256);
+        let contents = Contents::read(settings, &mut hash);
+        Self { seen: finished(hash), contents }
+    }
+}
+
+impl Contents {
+    fn read(settings: &Settings, hash: &mut Context) -> Result<Self, CertificateError> {
+        let pairs = settings.pairs.iter().map(|files| {
+            let certificate = hashed(&files.certificate, hash)?;
+            Ok(PairContents { certificate, key: hashed(&files.key, hash)? })
+        });
+        let pairs = pairs.collect::<Result<_, CertificateError>>()?;
+        let mut read = |file: Option<&PathBuf>| file.map(|file| hashed(file, hash)).transpose();
+        let client_ca = read(settings.clients.as_ref().map(|clients| &clients.ca))?;
+        Ok(Self { pairs, client_ca, ticket_key: read(settings.ticket_key.as_ref())? })
+    }
+}
+
+/// Reads a file; what is in it, or why it cannot be read, goes into the hash.
+fn hashed(file: &Path, hash: &mut Context) -> Result<Content, CertificateError> {
+    let content = Content::read(file);
+    match &content {
+        Ok(content) => {
+            hash.update(&content.bytes.len().to_be_bytes());
+            hash.update(&content.bytes);
+        }
+        Err(error) => hash.update(error.to_string().as_bytes()),
+    }
+    content
+}
+
+fn finished(hash: Context) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(hash.finish().as_ref());
+    bytes
+}
+
+/// Makes of the files what new connections use. Sessions resume as `before`, if the demands on clients are the
+/// same.
+fn build(
+    settings: &Settings,
+    contents: &Contents,
+    before: Option<&Resumption>,
+    time: &Arc<dyn TimeProvider>,
+) -> Result<(Current, Resumption), CertificateError> {
+    let provider = super::provider();
+    let pairs = contents.pairs.iter().map(|pair| certificates::pair(&pair.certificate, &pair.key, &provider));
+    let choice = Arc::new(Choice::new(pairs.collect::<Result<_, _>>()?, settings.strict_sni));
+    let roots = contents.client_ca.as_ref().map(certificates::authorities).transpose()?;
+    let auth = settings.clients.as_ref().map(|clients| clients.auth);
+    let resumption = resumption(contents, scope(roots.as_ref(), auth), before, time)?;
+    let unusable = |error: rustls::Error| CertificateError::Unusable(error.to_string());
+    let verifier = verifier(roots, auth)?;
+    let mut config = ServerConfig::builder_with_details(Arc::clone(&provider), Arc::clone(time))
+        .with_protocol_versions(&settings.minimum_version.and_newer())
+        .map_err(unusable)?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::clone(&choice) as Arc<_>);
+    config.ticketer = Arc::clone(&resumption.tickets);
+    config.session_storage = Arc::clone(&resumption.sessions) as Arc<_>;
+    // What comes before the handshake's end could be replayed, and no statement may run twice.
+    config.max_early_data_size = 0;
+    Ok((Current { config: Arc::new(config), choice }, resumption))
+}
+
+fn verifier(
+    roots: Option<RootCertStore>,
+    auth: Option<ClientAuth>,
+) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
+    let Some(roots) = roots else { return Ok(Arc::new(NoClientAuth)) };
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), super::provider());
+    let builder = match auth {
+        Some(ClientAuth::Optional) => builder.allow_unauthenticated(),
+        Some(ClientAuth::Required) | None => builder,
+    };
+    builder.build().map_err(|error| CertificateError::Unusable(error.to_string()))
+}
+
+/// What a session may be resumed for: a hash of what is demanded of clients.
+fn scope(roots: Option<&RootCertStore>, auth: Option<ClientAuth>) -> Scope {
+    let mut hash = Context::new(&SHA256);
+    hash.update(auth.map_or("", ClientAuth::as_str).as_bytes());
+    for root in roots.iter().flat_map(|roots| &roots.roots) {
+        let constraints = root.name_constraints.as_ref().map_or(&[][..], |constraints| constraints.as_ref());
+        for part in [root.subject.as_ref(), root.subject_public_key_info.as_ref(), constraints] {
+            hash.update(&part.len().to_be_bytes());
+            hash.update(part);
+        }
+    }
+    finished(hash)
+}
+
+fn resumption(
+    contents: &Contents,
+    scope: Scope,
+    before: Option<&Resumption>,
+    time: &Arc<dyn TimeProvider>,
+) -> Result<Resumption, CertificateError> {
+    let before = before.filter(|before| before.scope == scope);
+    let sessions = before.map_or_else(
+        || ServerSessionMemoryCache::new(SESSIONS_REMEMBERED),
+        |before| Arc::clone(&before.sessions),
+    );
+    let tickets: Arc<dyn ProducesTickets> = match (&contents.ticket_key, before) {
+        (Some(file), _) => Arc::new(FileTickets::new(file, scope, Arc::clone(time))?),
+        (None, Some(before)) => Arc::clone(&before.tickets),
+        (None, None) => rustls::crypto::ring::Ticketer::new()
+            .map_err(|error| CertificateError::Unusable(error.to_string()))?,
+    };
+    Ok(Resumption { scope, tickets, sessions })
+}
+
+#[cfg(test)]
+mod tests;
