@@ -10,11 +10,16 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::cli::CheckArgs;
+use crate::clock;
 use crate::cluster::AdminState;
 use crate::control::config::{ClusterConfig, Config, CoordinatorConfig, ListenerConfig, Words as _};
 use crate::ids::Service;
 use crate::net::host::{Resolver, is_one_host};
 use crate::net::limits::{connections_with, files_for};
+
+mod certificates;
+
+pub use self::certificates::BadCertificates;
 
 /// How long the resolution of all names may take.
 const LOOKUP_TIME: Duration = Duration::from_secs(3);
@@ -31,7 +36,9 @@ pub fn run(args: &CheckArgs, out: &mut impl Write) -> anyhow::Result<()> {
 
 fn run_with(args: &CheckArgs, resolver: &Resolver, out: &mut impl Write) -> anyhow::Result<()> {
     let config = Config::load(&args.file)?;
+    let loaded = certificates::load(&config)?;
     describe(&config, out)?;
+    certificates::describe(&loaded, clock::time_of_day(), out)?;
     warn_of_names(&config, resolver, out)?;
     let allowed = Resource::NOFILE.get().map(|(_, hard)| hard);
     match allowed {
@@ -57,11 +64,12 @@ fn describe(config: &Config, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn describe_listener(listener: &ListenerConfig, out: &mut impl Write) -> io::Result<()> {
-    let ListenerConfig { address, cluster, service } = listener;
+    let ListenerConfig { address, cluster, service, tls } = listener;
     writeln!(
         out,
         "  listens on {address} for cluster {cluster:?}, {service} unless the client's first bytes say otherwise"
-    )
+    )?;
+    tls.as_ref().map_or(Ok(()), |tls| certificates::describe_settings(tls, out))
 }
 
 fn describe_cluster(cluster: &ClusterConfig, out: &mut impl Write) -> io::Result<()> {

@@ -8,6 +8,7 @@ use super::words::{LogFormat, LogLevel};
 use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName, Ports};
 use crate::ids::{CoordinatorName, Service};
 use crate::net::listen::ListenAddress;
+use crate::net::tls::server;
 
 /// Everything that the router needs to know before it starts.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +71,8 @@ pub struct ListenerConfig {
     /// The coordinators' port for connections whose protocol is not recognized; at least one coordinator of
     /// the cluster has it.
     pub service: Service,
+    /// TLS with a certificate of the router; `None` if TLS is relayed unread.
+    pub tls: Option<server::Settings>,
 }
 
 /// `[[cluster]]`
@@ -169,7 +172,7 @@ impl ClusterConfig {
         let services = Service::ALL.iter().filter(|service| self.serves(**service));
         let listener = |service: &Service| {
             let address = ListenAddress::of(ip, self.flavor.usual_port(*service)?);
-            Some(ListenerConfig { address, cluster: self.name.clone(), service: *service })
+            Some(ListenerConfig { address, cluster: self.name.clone(), service: *service, tls: None })
         };
         services.filter_map(listener).collect()
     }

@@ -13,6 +13,7 @@ mod diff;
 mod file;
 mod host;
 mod keys;
+mod listener_tls;
 mod problem;
 mod rules;
 mod section;
@@ -61,17 +62,22 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads a config file.
+    /// Reads a config file. Paths in it count from its folder.
     ///
     /// # Errors
     /// When it cannot be read, is not TOML, or anything in it is wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        Self::parse(&path.display().to_string(), &text)
+        let mut config = Self::parse(&path.display().to_string(), &text)?;
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        for tls in config.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
+            listener_tls::count_from(folder, tls);
+        }
+        Ok(config)
     }
 
-    /// Reads a config from its text; `origin` is how errors name it.
+    /// Reads a config from its text; `origin` is how errors name it. Paths stay as they are written.
     ///
     /// # Errors
     /// When it is not TOML, or anything in it is wrong.
