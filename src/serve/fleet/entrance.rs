@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 
 use crate::ids::Service;
 use crate::net::stream::Stream;
+use crate::net::tls::server::ListenerTls;
 use crate::serve::fleet::Fleet;
 
 /// A listener's address, and the fleet behind it.
@@ -17,4 +18,6 @@ pub struct Entrance<S: Stream = TcpStream> {
     pub fleet: Arc<Fleet<S>>,
     /// The service whose port is used until the client's bytes tell which one it needs.
     pub service: Service,
+    /// TLS with a certificate of the router; `None` if TLS is relayed unread.
+    pub tls: Option<Arc<ListenerTls>>,
 }

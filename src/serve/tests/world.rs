@@ -94,7 +94,7 @@ impl World {
     }
 
     fn entrance(&self) -> Entrance<Double> {
-        Entrance { name: "test".into(), fleet: Arc::clone(&self.fleet), service: Service::Hs2 }
+        Entrance { name: "test".into(), fleet: Arc::clone(&self.fleet), service: Service::Hs2, tls: None }
     }
 
     /// Returns the index of the one coordinator that has sessions.
