@@ -9,6 +9,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::atomic::AtomicU64;
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -17,27 +18,30 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
+mod certificates;
 mod coordinator;
 mod descriptions;
 mod forget;
 mod labels;
 mod series;
 
+pub use self::certificates::CertificateMetrics;
 use self::coordinator::Coordinators;
 pub use self::coordinator::{CoordinatorMetrics, DrainGauges, LinkGauges, States};
 use self::descriptions::{
-    ACCEPT_ERRORS, ACCEPT_WAITS, BUILD, BYTES, CALLS, CONNECTIONS, CONNECTIONS_CLOSED, CONNECTIONS_OPEN,
-    CONNECTIONS_REFUSED, HANDLE_LOOKUPS, QUEUE_WAIT_SECONDS, QUEUE_WAITING, QUEUE_WAITS,
-    SESSION_TABLE_ENTRIES,
+    ACCEPT_ERRORS, ACCEPT_WAITS, BUILD, BYTES, CALLS, CERTIFICATE_EXPIRES, CERTIFICATE_RELOADS, CONNECTIONS,
+    CONNECTIONS_CLOSED, CONNECTIONS_OPEN, CONNECTIONS_REFUSED, HANDLE_LOOKUPS, QUEUE_WAIT_SECONDS,
+    QUEUE_WAITING, QUEUE_WAITS, SESSION_TABLE_ENTRIES,
 };
 pub use self::descriptions::{DESCRIPTIONS, Description};
 pub use self::labels::{
     AcceptError, CallOutcome, CloseCause, DialOutcome, Direction, DrainWait, DrainedOutcome, Label,
-    LocateOutcome, MoveOutcome, Per, PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome,
-    WaitOutcome,
+    LocateOutcome, MoveOutcome, Per, PollOutcome, PortState, ProbeOutcome, RefusalCause, ReloadOutcome,
+    SessionOutcome, WaitOutcome,
 };
 use self::series::{
-    Cause, Class, ClusterLabels, ClusterOutcome, DepthLabels, ListenerLabels, MethodOutcome, Outcome, Way,
+    Cause, CertificateLabels, Class, ClusterLabels, ClusterOutcome, DepthLabels, ListenerLabels,
+    ListenerOutcome, MethodOutcome, Outcome, Way,
 };
 use crate::ids::{CoordinatorName, Depth};
 
@@ -53,6 +57,8 @@ pub struct Metrics {
     registry: Registry,
     connections: Family<DepthLabels, Counter>,
     connections_open: Family<ListenerLabels, Gauge>,
+    certificate_reloads: Family<ListenerOutcome, Counter>,
+    certificate_expires: Family<CertificateLabels, Gauge>,
     coordinators: Coordinators,
     calls: Family<MethodOutcome, Counter>,
     queue_waiting: Family<ClusterLabels, Gauge>,
@@ -86,6 +92,8 @@ impl Metrics {
             connections_refused: per(all, &CONNECTIONS_REFUSED, |cause| Cause { cause }),
             connections_closed: per(all, &CONNECTIONS_CLOSED, |cause| Cause { cause }),
             accept_errors: per(all, &ACCEPT_ERRORS, |class| Class { class }),
+            certificate_reloads: registered(all, &CERTIFICATE_RELOADS),
+            certificate_expires: registered(all, &CERTIFICATE_EXPIRES),
             accept_waits: registered(all, &ACCEPT_WAITS),
             coordinators: Coordinators::registered(all),
             queue_waiting: registered(all, &QUEUE_WAITING),
@@ -107,6 +115,20 @@ impl Metrics {
         ListenerMetrics {
             connections: Per::new(connections),
             open: self.connections_open.get_or_create_owned(&ListenerLabels { listener: listener() }),
+        }
+    }
+
+    /// The metrics of one listener's certificates; the listener is named by its address.
+    pub fn certificates(&self, address: &str) -> CertificateMetrics {
+        let reloads = |outcome| {
+            let labels = ListenerOutcome { listener: address.to_owned(), outcome };
+            self.certificate_reloads.get_or_create_owned(&labels)
+        };
+        CertificateMetrics {
+            reloads: Per::new(reloads),
+            listener: address.to_owned(),
+            expires: self.certificate_expires.clone(),
+            shown: Mutex::default(),
         }
     }
 

@@ -19,6 +19,10 @@ use crate::ids::Service;
 use crate::net::host::{Resolver, is_one_host};
 use crate::net::limits::{connections_with, files_for};
 
+mod certificates;
+
+pub use self::certificates::BadCertificates;
+
 /// How long the resolution of all names may take.
 const LOOKUP_TIME: Duration = Duration::from_secs(3);
 /// How many names are resolved at a time.
@@ -34,8 +38,10 @@ pub fn run(args: &CheckArgs, out: &mut impl Write) -> anyhow::Result<()> {
 
 fn run_with(args: &CheckArgs, resolver: &Resolver, out: &mut impl Write) -> anyhow::Result<()> {
     let config = Config::load(&args.file)?;
+    let loaded = certificates::load(&config)?;
     let reached = cluster_tls::load(&config)?;
     describe(&config, out)?;
+    certificates::describe(&loaded, clock::time_of_day(), out)?;
     for (name, tls) in &reached {
         cluster_tls::describe(name, tls, clock::time_of_day(), out)?;
     }
@@ -64,11 +70,12 @@ fn describe(config: &Config, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn describe_listener(listener: &ListenerConfig, out: &mut impl Write) -> io::Result<()> {
-    let ListenerConfig { address, cluster, service } = listener;
+    let ListenerConfig { address, cluster, service, tls } = listener;
     writeln!(
         out,
         "  listens on {address} for cluster {cluster:?}, {service} unless the client's first bytes say otherwise"
-    )
+    )?;
+    tls.as_ref().map_or(Ok(()), |tls| certificates::describe_settings(tls, out))
 }
 
 fn describe_cluster(cluster: &ClusterConfig, out: &mut impl Write) -> io::Result<()> {

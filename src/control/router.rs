@@ -14,15 +14,17 @@ use tokio_util::task::TaskTracker;
 
 pub use self::fleets::FleetError;
 use super::admin::{self, AdminError, View};
-use super::config::{Config, RouterConfig};
+use super::config::{Config, ListenerConfig, RouterConfig};
 use crate::metrics::Metrics;
 use crate::net::host::Resolver;
-use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind_for_clients};
+use crate::net::listen::{AcceptCounts, Acceptor, BindError, ListenAddress, bind_for_clients};
 use crate::net::socket::SocketSettings;
 use crate::net::stream::Sockets;
+use crate::net::tls::certificates::CertificateError;
+use crate::net::tls::server::ListenerTls;
 use crate::serve;
 use crate::serve::background::watching::Watchers;
-use crate::serve::background::{draining, upkeep};
+use crate::serve::background::{certificates, draining, upkeep};
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::entrance::Entrance;
 use crate::serve::settings::Settings;
@@ -46,6 +48,14 @@ pub enum StartError {
     /// A cluster's fleet cannot be created.
     #[error(transparent)]
     Fleet(#[from] FleetError),
+    /// A listener's certificate, key or another of its files cannot be used.
+    #[error("listener {listener}: {source}")]
+    Certificate {
+        /// Its address.
+        listener: ListenAddress,
+        /// What is wrong.
+        source: CertificateError,
+    },
 }
 
 /// A running router.
@@ -90,8 +100,9 @@ impl Router {
         let mut bound = Vec::new();
         let first = workers.first();
         for listener in &config.listeners {
+            let tls = listener_tls(listener)?;
             let _there = first.enter();
-            bound.push((listener, bind_for_clients(listener.address, &shared.network.settings)?));
+            bound.push((listener, bind_for_clients(listener.address, &shared.network.settings)?, tls));
         }
         let admin_listener = admin::bind(config.admin.address)?;
         let admin = admin_listener.local_addr().unwrap_or(config.admin.address);
@@ -99,15 +110,16 @@ impl Router {
         let connections = TaskTracker::new();
         let permits = Arc::new(Semaphore::new(config.router.max_connections.min(Semaphore::MAX_PERMITS)));
         let counts = Arc::new(AcceptCounts::default());
-        let mut listeners = Vec::new();
-        for (listener, socket) in bound {
+        let (mut listeners, mut watched) = (Vec::new(), Vec::new());
+        for (listener, socket, tls) in bound {
             let Some(fleet) = fleets.iter().find(|fleet| fleet.cluster.name == listener.cluster) else {
                 continue;
             };
             let Ok(address) = socket.local_addr() else { continue };
             listeners.push(address);
             let name = listener.address.with_port(address.port()).to_string().into();
-            let entrance = Entrance { name, fleet: Arc::clone(fleet), service: listener.service, tls: None };
+            let entrance = Entrance { name, fleet: Arc::clone(fleet), service: listener.service, tls };
+            watched.extend(certificates::Watched::of(&entrance, &metrics));
             let acceptor = Acceptor::new(socket, Arc::clone(&permits), Arc::clone(&counts));
             let (workers, tasks) = (workers.clone(), connections.clone());
             let listening =
@@ -117,6 +129,9 @@ impl Router {
         let end = CancellationToken::new();
         let background = TaskTracker::new();
         background.spawn(upkeep::run(Arc::clone(&shared), fleets.clone(), counts, end.clone()));
+        for watched in watched {
+            background.spawn(watched.watch(end.clone()));
+        }
         let watchers = Watchers { shared: Arc::clone(&shared), tasks: background.clone(), end: end.clone() };
         for fleet in &fleets {
             watchers.start(fleet);
@@ -178,6 +193,12 @@ impl Drop for Router {
         self.shared.cut_connections();
         self.end.cancel();
     }
+}
+
+fn listener_tls(config: &ListenerConfig) -> Result<Option<Arc<ListenerTls>>, StartError> {
+    let Some(settings) = config.tls.clone() else { return Ok(None) };
+    let failed = |source| StartError::Certificate { listener: config.address, source };
+    ListenerTls::load(settings).map(|tls| Some(Arc::new(tls))).map_err(failed)
 }
 
 fn settings(config: &RouterConfig) -> Settings {

@@ -32,6 +32,10 @@ descriptions! {
         "Client connections and sessions turned away by the router";
     CONNECTIONS_CLOSED = "counter" "connections_closed_total" ["cause"] "Client connections that ended, each counted under one cause";
     ACCEPT_ERRORS = "counter" "accept_errors_total" ["class"] "Errors of the accept loops";
+    CERTIFICATE_RELOADS = "counter" "certificate_reloads_total" ["listener", "outcome"]
+        "Changes of a listener's certificates and keys that were found in their files";
+    CERTIFICATE_EXPIRES = "gauge" "certificate_expires_timestamp_seconds" ["listener", "name"]
+        "When a listener's certificate expires, in seconds since 1970; of several with one first name, the earliest";
     ACCEPT_WAITS = "counter" "accept_waits_total" []
         "Times that the router stopped accepting because max_connections were open";
     SESSIONS = "counter" "sessions_total" ["cluster", "coordinator", "outcome"]

@@ -93,6 +93,16 @@ labels! {
 }
 
 labels! {
+    /// What came of changed files of certificates and keys.
+    ReloadOutcome {
+        /// New connections use what is in them.
+        Changed = "changed",
+        /// They cannot be used together, and the last good ones are used on.
+        Failed = "failed",
+    }
+}
+
+labels! {
     /// What an error of an accept loop affects.
     AcceptError {
         /// It affects one connection only; the loop goes on.

@@ -14,6 +14,18 @@ pub(super) struct DepthLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ListenerOutcome {
+    pub(super) listener: String,
+    pub(super) outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct CertificateLabels {
+    pub(super) listener: String,
+    pub(super) name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct CoordinatorLabels {
     pub(super) cluster: String,
     pub(super) coordinator: String,

@@ -8,6 +8,9 @@ fn every_metric_is_exposed_under_its_documented_name_and_labels() {
     let metrics = Metrics::new();
     let listener = metrics.listener("0.0.0.0:21050");
     listener.connections.count(Depth::Route);
+    let certificates = metrics.certificates("0.0.0.0:21050");
+    certificates.reloads.count(ReloadOutcome::Failed);
+    certificates.show_expiry([("a".to_owned(), 7)].into_iter());
     let coordinator = metrics.coordinator("impala", &CoordinatorName("c1".into()));
     coordinator.dials.count(DialOutcome::Refused);
     coordinator.states.set(Service::Hs2, PortState::Suspect);
@@ -82,6 +85,23 @@ fn a_port_has_one_state() {
 }
 
 #[test]
+fn a_certificate_is_shown_while_it_is_used_and_the_first_to_expire_of_a_name() {
+    let metrics = Metrics::new();
+    let certificates = metrics.certificates("a:1");
+    let show = |shown: &[(&str, i64)]| {
+        certificates.show_expiry(shown.iter().map(|(name, expires)| ((*name).to_owned(), *expires)));
+        metrics.render().unwrap()
+    };
+    let line = |name, expires| {
+        format!("certificate_expires_timestamp_seconds{{listener=\"a:1\",name=\"{name}\"}} {expires}\n")
+    };
+    let text = show(&[("x", 9), ("y", 5), ("x", 7)]);
+    assert!(text.contains(&line("x", 7)) && text.contains(&line("y", 5)), "{text}");
+    let text = show(&[("x", 11)]);
+    assert!(text.contains(&line("x", 11)) && !text.contains("name=\"y\""), "{text}");
+}
+
+#[test]
 fn a_gauge_falls_when_what_it_counts_is_dropped() {
     let listener = Metrics::new().listener("a");
     let one = Held::one_of(&listener.open);
@@ -103,6 +123,7 @@ fn every_label_value_has_its_own_counter() {
     }
     check::<RefusalCause>();
     check::<AcceptError>();
+    check::<ReloadOutcome>();
     check::<CloseCause>();
     check::<SessionOutcome>();
     check::<MoveOutcome>();

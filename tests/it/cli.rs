@@ -48,6 +48,16 @@ fn a_missing_config_exits_with_78_and_says_why_once() {
 }
 
 #[test]
+fn certificates_that_cannot_be_used_exit_with_78() {
+    let text = "listener 0.0.0.0:21050: cannot read valid/router.pem: No such file";
+    let (code, out, err) = outcome(&["check", "valid/tls.toml"]);
+    assert_eq!((code, out.as_str()), (78, ""));
+    assert!(err.starts_with(text) && err.contains("\nlistener 0.0.0.0:21000: cannot read"), "{err}");
+    let (code, _, err) = outcome(&["run", "--config", "valid/tls.toml"]);
+    assert!(code == 78 && err.contains(text), "{code}: {err}");
+}
+
+#[test]
 fn wrong_usage_exits_with_64() {
     for arguments in [&["chek"][..], &[], &["check"], &["run"], &["run", "--coordinator", "jdbc:hive2://a"]] {
         let (code, out, err) = outcome(arguments);

@@ -13,8 +13,8 @@ use hs2router::control::config::{Absent, Config, SECTIONS, SectionInfo};
 use hs2router::ids::{Depth, Service};
 use hs2router::metrics::{
     AcceptError, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, DrainWait, DrainedOutcome,
-    Label, LocateOutcome, MoveOutcome, PollOutcome, PortState, ProbeOutcome, RefusalCause, SessionOutcome,
-    WaitOutcome,
+    Label, LocateOutcome, MoveOutcome, PollOutcome, PortState, ProbeOutcome, RefusalCause, ReloadOutcome,
+    SessionOutcome, WaitOutcome,
 };
 
 const GENERATED: &str = "<!-- Generated from the source: UPDATE_DOCS=1 cargo test reference -->\n";
@@ -126,6 +126,7 @@ fn metrics_reference() -> String {
     label_values::<Depth>(&mut out, "connections_total", "depth");
     label_values::<RefusalCause>(&mut out, "connections_refused_total", "cause");
     label_values::<CloseCause>(&mut out, "connections_closed_total", "cause");
+    label_values::<ReloadOutcome>(&mut out, "certificate_reloads_total", "outcome");
     label_values::<AcceptError>(&mut out, "accept_errors_total", "class");
     label_values::<SessionOutcome>(&mut out, "sessions_total", "outcome");
     label_values::<MoveOutcome>(&mut out, "session_moves_total", "outcome");

@@ -14,6 +14,7 @@ use super::host::{Host, HostPort};
 use super::keys::{
     AdminFile, ClusterFile, CoordinatorFile, ListenerFile, LoadFile, LogFile, ProbeFile, RouterFile,
 };
+use super::listener_tls;
 use super::problem::{Fault, Problems};
 use super::rules;
 use super::section::Section;
@@ -223,12 +224,13 @@ fn listener(
     clusters: &[Option<ClusterConfig>],
     problems: &mut Problems,
 ) -> Option<ListenerConfig> {
+    let tls = listener_tls::of(listener, problems);
     let nth = rules::cluster_of(listener, &file.clusters, problems)?;
     let cluster = clusters.get(nth)?.as_ref()?;
     let address = listener.address.value?;
     let service = listener.service.value.unwrap_or_else(|| cluster.usual_service(address.port()));
     rules::service_is_there(listener, service, cluster, problems);
-    Some(ListenerConfig { address, cluster: cluster.name.clone(), service })
+    Some(ListenerConfig { address, cluster: cluster.name.clone(), service, tls: tls? })
 }
 
 /// A table in which no key is written.

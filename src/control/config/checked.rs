@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::listener_tls;
 use super::words::{LogFormat, LogLevel};
 use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName, Ports};
 use crate::ids::{CoordinatorName, Service};
 use crate::net::listen::ListenAddress;
 use crate::net::tls::client::ClusterTlsSettings;
+use crate::net::tls::server;
 
 /// Everything that the router needs to know before it starts.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +74,8 @@ pub struct ListenerConfig {
     /// The coordinators' port for connections whose protocol is not recognized; at least one coordinator of
     /// the cluster has it.
     pub service: Service,
+    /// TLS with a certificate of the router; `None` if TLS is relayed unread.
+    pub tls: Option<server::Settings>,
 }
 
 /// `[[cluster]]`
@@ -170,6 +174,9 @@ pub struct CoordinatorConfig {
 impl Config {
     /// Makes the paths of files relative to `folder`, not to where the process runs.
     pub(super) fn resolve_paths(&mut self, folder: &Path) {
+        for tls in self.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
+            listener_tls::count_from(folder, tls);
+        }
         for tls in self.clusters.iter_mut().filter_map(|cluster| cluster.tls.as_mut()) {
             let ClusterTlsSettings { ca, pair, verify: _ } = &mut tls.settings;
             let pair = pair.iter_mut().flat_map(|pair| [&mut pair.certificate, &mut pair.key]);
@@ -197,7 +204,7 @@ impl ClusterConfig {
         let services = Service::ALL.iter().filter(|service| self.serves(**service));
         let listener = |service: &Service| {
             let address = ListenAddress::of(ip, self.flavor.usual_port(*service)?);
-            Some(ListenerConfig { address, cluster: self.name.clone(), service: *service })
+            Some(ListenerConfig { address, cluster: self.name.clone(), service: *service, tls: None })
         };
         services.filter_map(listener).collect()
     }

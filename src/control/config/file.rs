@@ -7,7 +7,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::host::HostPort;
-use super::keys::{AdminFile, ClusterFile, CoordinatorFile, ListenerFile, LogFile, RouterFile, SECTIONS};
+use super::keys::{
+    AdminFile, ClusterFile, CoordinatorFile, ListenerFile, LogFile, PairFile, RouterFile, SECTIONS,
+};
 use super::problem::{Fault, Problems};
 use super::section::{Section, nearest, not_a_table, table};
 use super::value::{Value, bad_value, wrong_type};
@@ -98,6 +100,32 @@ impl Value for Vec<CoordinatorFile> {
             return None;
         };
         Some(list.iter().map(|value| CoordinatorFile::read_any(value, key, problems)).collect())
+    }
+}
+
+impl Value for Vec<PairFile> {
+    fn kind() -> String {
+        "list of tables".to_owned()
+    }
+
+    fn read(value: &Spanned<DeValue<'_>>, key: &'static str, problems: &mut Problems) -> Option<Self> {
+        let expected = "a list of tables such as [{ certificate = \"a.crt\", key = \"a.key\" }]";
+        let Some(list) = value.get_ref().as_array() else {
+            problems.add(&value.span(), key, wrong_type(value.get_ref(), expected));
+            return None;
+        };
+        let mut pairs = Self::with_capacity(list.len());
+        for value in list {
+            match value.get_ref().as_table() {
+                Some(table) => pairs.push(PairFile::read(table, &value.span(), problems)),
+                None => problems.add(
+                    &value.span(),
+                    key,
+                    wrong_type(value.get_ref(), "a table { certificate = \"…\", key = \"…\" }"),
+                ),
+            }
+        }
+        Some(pairs)
     }
 }
 

@@ -17,6 +17,7 @@ use super::words::{LogFormat, LogLevel, VerifyWord};
 use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName};
 use crate::ids::Service;
 use crate::net::listen::ListenAddress;
+use crate::net::tls::server::{ClientAuth, Version};
 
 /// Every table, in the order of the reference.
 pub const SECTIONS: &[SectionInfo] = &[
@@ -24,6 +25,8 @@ pub const SECTIONS: &[SectionInfo] = &[
     LogFile::INFO,
     AdminFile::INFO,
     ListenerFile::INFO,
+    ListenerTlsFile::INFO,
+    PairFile::INFO,
     ClusterFile::INFO,
     ProbeFile::INFO,
     LoadFile::INFO,
@@ -116,12 +119,63 @@ section! {
         cluster: Name = derived("the only cluster"),
         /// The coordinators' port for connections whose protocol is not recognized (or not yet).
         service: Service = computed(usual::service),
+        /// TLS with a certificate of the router. Without it TLS is relayed unread.
+        tls: ListenerTlsFile = derived("none"),
     }
     later {
         "proxy_protocol_from": "accept the PROXY protocol from these networks",
-        "tls": "accept TLS with a certificate of the router",
         "kerberos": "accept Kerberos with a keytab of the router",
     }
+}
+
+section! {
+    /// TLS towards clients, below a `[[listener]]`. Certificates and keys are PEM. A path that does not begin with `/` counts
+    /// from the folder of the config file. The files are read every 5 s, and what has changed is used for new
+    /// connections as soon as all files are valid together; until then, the last good ones are.
+    ListenerTlsFile at "listener.tls", "[listener.tls]" {
+        /// The certificate, followed by the authorities between it and a root.
+        certificate: PathBuf = derived("required, unless there are `pairs`"),
+        /// The private key of `certificate`: PKCS#8, PKCS#1 or SEC1, without a password.
+        key: PathBuf = derived("in the file of `certificate`"),
+        /// Several certificates, in place of `certificate` and `key`; at most 100. A client gets the one that has
+        /// the name which it asks for (SNI): exactly, or else as a wildcard. Of several with that name it gets
+        /// the first whose kind of key (RSA, ECDSA) it knows. If it asks for no name or for one that none has, it
+        /// gets the first.
+        pairs: Vec<PairFile> = derived("`certificate` with `key`"),
+        /// Whether clients are refused that ask for no name, as those do that connect to an IP address, or for
+        /// a name that no certificate has.
+        strict_sni: bool = default(false),
+        /// The authorities that issue the clients' certificates.
+        client_ca: PathBuf = derived("none: clients are not asked for a certificate"),
+        /// Whether a client without a certificate is refused (`"required"`) or not (`"optional"`). A certificate
+        /// that a client does show must be valid.
+        client_auth: ClientAuth = default("required"),
+        /// The oldest version that clients may speak. 1.0 and 1.1 are not offered, because rustls, the TLS library
+        /// of the router, does not have them.
+        minimum_version: Version = default("1.2"),
+        /// Whether clients that come without TLS are refused. With `false` both kinds come in by one port, as a
+        /// migration needs it.
+        required: bool = default(true),
+        /// Keys for the tickets by which clients resume their sessions. Routers with the same file resume each
+        /// other's sessions. The file is one key (`openssl rand -out tickets.key 48`), or has the format of
+        /// `HAProxy`'s `tls-ticket-keys`: lines with 48 or 80 bytes in base64, of which the last three decrypt
+        /// and the last but one encrypts, so that a new key is appended on all routers before any uses it.
+        /// Tickets are good for 12 hours. Replace the key daily: who has it can decrypt what
+        /// clients with TLS 1.2 have sent in its time.
+        ticket_key: PathBuf = derived("a random key, replaced every 6 hours"),
+    }
+    later {}
+}
+
+section! {
+    /// A certificate with its key, in the list `pairs` of a `[listener.tls]`.
+    PairFile at "listener.tls.pairs", "pairs = [{ … }]" {
+        /// As `listener.tls.certificate`.
+        certificate: PathBuf = required("certificate = \"router.crt\""),
+        /// As `listener.tls.key`.
+        key: PathBuf = derived("in the file of `certificate`"),
+    }
+    later {}
 }
 
 section! {
@@ -322,4 +376,4 @@ macro_rules! table_value {
     )+};
 }
 
-table_value!(ProbeFile, LoadFile, ClusterTlsFile);
+table_value!(ListenerTlsFile, ProbeFile, LoadFile, ClusterTlsFile);

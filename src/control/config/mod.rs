@@ -14,6 +14,7 @@ mod diff;
 mod file;
 mod host;
 mod keys;
+mod listener_tls;
 mod problem;
 mod rules;
 mod section;
@@ -63,7 +64,7 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads a config file.
+    /// Reads a config file. Paths in it count from its folder.
     ///
     /// # Errors
     /// When it cannot be read, is not TOML, or anything in it is wrong.

@@ -7,6 +7,7 @@ use super::*;
 use crate::cluster::Ports;
 use crate::ids::{CoordinatorName, Service};
 use crate::net::tls::client::{ClusterTlsSettings, PairFiles, Verify};
+use crate::net::tls::server::ClientAuth;
 
 fn config(text: &str) -> Config {
     Config::parse("test", text).unwrap_or_else(|error| panic!("{error}"))
@@ -166,6 +167,26 @@ fn every_beginning_of_a_config_is_understood_or_explained() {
         }
     }
     assert!(refused > text.len() / 2);
+}
+
+#[test]
+fn paths_of_tls_count_from_the_folder_of_the_file() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("router.toml");
+    let text = "[[listener]]\naddress = \"[::]:21050\"\n[listener.tls]\n\
+        pairs = [{ certificate = \"a.pem\" }, { certificate = \"/b.crt\", key = \"keys/b.key\" }]\n\
+        client_ca = \"users.pem\"\nticket_key = \"../tickets.key\"\n[[cluster]]\ncoordinators = [\"a\"]";
+    std::fs::write(&file, text).unwrap();
+    let tls = Config::load(&file).unwrap().listeners.remove(0).tls.unwrap();
+    let beside = |path: &str| folder.path().join(path);
+    assert_eq!(tls.pairs[0].certificate, beside("a.pem"));
+    assert_eq!(tls.pairs[0].key, beside("a.pem"));
+    assert_eq!(tls.pairs[1].certificate, Path::new("/b.crt"));
+    assert_eq!(tls.pairs[1].key, beside("keys/b.key"));
+    let clients = tls.clients.unwrap();
+    assert_eq!((clients.ca, clients.auth), (beside("users.pem"), ClientAuth::Required));
+    assert_eq!(tls.ticket_key, Some(beside("../tickets.key")));
+    assert!(tls.required && !tls.strict_sni);
 }
 
 #[test]

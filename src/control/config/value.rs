@@ -14,6 +14,7 @@ use super::problem::{Fault, Problems};
 use super::units::{ByteSize, TimeSpan};
 use super::words::Words;
 use crate::net::listen::ListenAddress;
+use crate::net::tls::server::Version;
 
 /// A type that a key's value can have.
 pub(super) trait Value: Sized {
@@ -113,9 +114,27 @@ impl Scalar for PathBuf {
     }
 
     fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
-        let expected = "the path of a file such as \"ca.pem\"";
+        let expected = "the path of a file";
         let text = string(value, expected)?;
-        if text.is_empty() { Err(bad_value(text, "is empty", expected)) } else { Ok(text.into()) }
+        if text.is_empty() { Err(bad_value(text, "names no file", expected)) } else { Ok(text.into()) }
+    }
+}
+
+impl Scalar for Version {
+    fn kind() -> String {
+        "\"1.2\", \"1.3\"".to_owned()
+    }
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+        let expected = "\"1.2\" or \"1.3\"";
+        match string(value, expected)? {
+            "1.2" => Ok(Self::Tls12),
+            "1.3" => Ok(Self::Tls13),
+            text @ ("1.0" | "1.1") => {
+                Err(bad_value(text, "is not offered by rustls, the TLS library of the router", expected))
+            }
+            text => Err(bad_value(text, "is not a version of TLS", expected)),
+        }
     }
 }
 

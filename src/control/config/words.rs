@@ -3,6 +3,7 @@
 
 use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName};
 use crate::ids::Service;
+use crate::net::tls::server::ClientAuth;
 
 /// A type whose values are written as one of a few words.
 pub trait Words: Copy + 'static {
@@ -95,6 +96,7 @@ words_of!(Flavor: Impala, Hive, Spark);
 words_of!(PolicyName: LeastLoaded, RoundRobin);
 words_of!(AdminState: Active, Drain);
 words_of!(DrainThen: Leave, Cancel);
+words_of!(ClientAuth: Optional, Required);
 
 #[cfg(test)]
 mod tests {
@@ -117,5 +119,6 @@ mod tests {
         check::<LogLevel>();
         check::<Service>();
         check::<VerifyWord>();
+        check::<ClientAuth>();
     }
 }

@@ -48,12 +48,12 @@ pub enum CertificateError {
         file: PathBuf,
     },
     /// The file has a broken PEM section.
-    #[error("{} is not valid PEM: {source}; copy the whole text, from -----BEGIN to -----END", file.display())]
+    #[error("{} is not valid PEM: {why}; copy the whole text, from -----BEGIN to -----END", file.display())]
     NotPem {
         /// The file.
         file: PathBuf,
-        /// What the parser says.
-        source: pem::Error,
+        /// What is wrong; never a part of a key.
+        why: &'static str,
     },
     /// The file has no certificate.
     #[error(
@@ -276,7 +276,7 @@ impl Content {
     /// All certificates of the file, in its order; at least one. Other sections are skipped.
     fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.bytes).collect();
-        let found = found.map_err(|source| self.not_pem(source))?;
+        let found = found.map_err(|error| self.not_pem(&error))?;
         if found.is_empty() {
             return Err(CertificateError::NoCertificate { file: self.file.clone() });
         }
@@ -294,12 +294,18 @@ impl Content {
                 Err(CertificateError::EncryptedKey { file: file() })
             }
             Err(pem::Error::NoItemsFound) => Err(CertificateError::NoKey { file: file() }),
-            Err(source) => Err(self.not_pem(source)),
+            Err(error) => Err(self.not_pem(&error)),
         }
     }
 
-    fn not_pem(&self, source: pem::Error) -> CertificateError {
-        CertificateError::NotPem { file: self.file.clone(), source }
+    fn not_pem(&self, error: &pem::Error) -> CertificateError {
+        let why = match error {
+            pem::Error::MissingSectionEnd { .. } => "a section has no -----END",
+            pem::Error::IllegalSectionStart { .. } => "a line with -----BEGIN is damaged",
+            pem::Error::Base64Decode(_) => "a section is not base64",
+            _ => "it cannot be parsed",
+        };
+        CertificateError::NotPem { file: self.file.clone(), why }
     }
 }
 
@@ -329,10 +335,6 @@ pub(super) fn pair(
         |error: rustls::Error| CertificateError::BadKey { file: key.file.clone(), why: error.to_string() };
     let signing = signing.map_err(bad_key)?;
     let invalid = |nth, why: String| CertificateError::BadCertificate { file: chain.file.clone(), nth, why };
-    let mut described = Vec::with_capacity(certificates.len());
-    for (nth, der) in certificates.iter().enumerate() {
-        described.push(Certificate::of(der).map_err(|why| invalid(nth + 1, why))?);
-    }
     let matches = |der: &CertificateDer<'static>| {
         let alone = CertifiedKey::new(vec![der.clone()], Arc::clone(&signing));
         match alone.keys_match() {
@@ -341,9 +343,13 @@ pub(super) fn pair(
             Err(error) => Err(error.to_string()),
         }
     };
-    let (Some(first), Some(certificate)) = (certificates.first(), described.into_iter().next()) else {
+    let Some((first, authorities)) = certificates.split_first() else {
         return Err(CertificateError::NoCertificate { file: chain.file.clone() });
     };
+    let certificate = Certificate::of(first).map_err(|why| invalid(1, why))?;
+    for (nth, der) in (2..).zip(authorities) {
+        X509Certificate::from_der(der).map_err(|error| invalid(nth, error.to_string()))?;
+    }
     if !matches(first).map_err(|why| invalid(1, why))? {
         let (certificate, key) = (chain.file.clone(), key.file.clone());
         let owner = certificates.iter().position(|der| matches(der) == Ok(true));

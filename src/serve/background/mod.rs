@@ -1,5 +1,6 @@
 //! Tasks beside the connections.
 
+pub mod certificates;
 pub mod draining;
 pub mod membership;
 pub(crate) mod probing;

@@ -18,6 +18,6 @@ pub struct Entrance<S: Stream = TcpStream> {
     pub fleet: Arc<Fleet<S>>,
     /// The service whose port is used until the client's bytes tell which one it needs.
     pub service: Service,
-    /// The listener's own TLS; `None` if TLS is passed on unread.
+    /// TLS with a certificate of the router; `None` if TLS is relayed unread.
     pub tls: Option<Arc<ListenerTls>>,
 }

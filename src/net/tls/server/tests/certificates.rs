@@ -78,9 +78,11 @@ fn what_is_wrong_with_a_file_is_said_with_its_name() {
         &["other.key does not belong to the certificate in", "a.crt"],
     );
     let half = certificate.split("-----END").next().unwrap();
-    is_said(loaded(good("half", half), own.clone()), &["/half is not valid PEM"]);
+    is_said(loaded(good("half", half), own.clone()), &["/half is not valid PEM: a section has no -----END"]);
     let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     is_said(loaded(good("bad", garbage), own.clone()), &["certificate 1 in", "/bad is invalid"]);
+    let chain = format!("{certificate}{garbage}");
+    is_said(loaded(good("bad.chain", &chain), own.clone()), &["certificate 2 in", "/bad.chain is invalid"]);
     let chain = folder.authority.pem() + &certificate;
     is_said(
         loaded(good("order", &chain), own.clone()),

@@ -151,3 +151,22 @@ fn a_session_does_not_resume_once_its_clients_authority_is_removed() {
         }
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_keys_or_refused_and_no_ticket_is_made_up(
+        file in proptest::collection::vec(proptest::num::u8::ANY, 1..200),
+        ticket in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+    ) {
+        let content = Content { file: "any".into(), bytes: file.clone().into() };
+        match FileTickets::new(&content, [0; 32], Clock::new()) {
+            Ok(tickets) => {
+                assert!(file.len() >= 32);
+                assert!(tickets.decrypt(&ticket).is_none());
+                let sealed = tickets.encrypt(&ticket).unwrap();
+                assert_eq!(tickets.decrypt(&sealed), Some(ticket));
+            }
+            Err(error) => assert!(matches!(error, CertificateError::BadTicketKey { .. }), "{error}"),
+        }
+    }
+}
