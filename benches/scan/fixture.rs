@@ -39,6 +39,7 @@ pub(crate) fn cluster(coordinators: usize) -> Cluster {
         name: CoordinatorName(format!("c{place}").into()),
         host: "localhost".to_owned(),
         ports: Flavor::Impala.default_ports(),
+        tls: None,
         weight: 1,
         state: AdminState::Active,
     });

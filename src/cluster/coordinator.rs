@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustls::pki_types::ServerName;
 
 use super::changes::Mark;
 use super::condition::{Condition, News, Report, Standing};
@@ -38,6 +39,8 @@ pub struct Coordinator {
     pub host: String,
     /// Where it listens.
     pub ports: Ports,
+    /// The name that its certificate must be for; `None` if it is reached without TLS.
+    pub tls: Option<ServerName<'static>>,
     /// Its share relative to the others.
     pub weight: NonZeroU32,
     /// For picks, which ask every coordinator; changed under the lock of `drain`.
@@ -70,7 +73,7 @@ impl Coordinator {
         health: HealthSettings,
         mark: Mark,
     ) -> Result<Self, SettingsError> {
-        let CoordinatorSettings { name, host, ports, weight, state } = settings;
+        let CoordinatorSettings { name, host, ports, tls, weight, state } = settings;
         let Some(weight) = NonZeroU32::new(weight) else {
             return Err(SettingsError::ZeroWeight { name });
         };
@@ -79,6 +82,7 @@ impl Coordinator {
             name,
             host,
             ports,
+            tls,
             weight,
             draining: AtomicBool::new(state == AdminState::Drain),
             mark,

@@ -37,6 +37,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustls::pki_types::ServerName;
 
 pub use self::condition::{News, Report, Standing};
 pub use self::cooling::Cause;
@@ -100,6 +101,8 @@ pub struct CoordinatorSettings {
     pub host: String,
     /// Where it listens.
     pub ports: Ports,
+    /// The name that its certificate must be for; `None` if it is reached without TLS.
+    pub tls: Option<ServerName<'static>>,
     /// Its share relative to the others, at least 1.
     pub weight: u32,
     /// Whether people want new sessions on it.

@@ -165,6 +165,7 @@ mod tests {
             name: CoordinatorName(format!("c{place}").into()),
             host: "localhost".to_owned(),
             ports: Flavor::Impala.default_ports(),
+            tls: None,
             weight: 1,
             state: AdminState::Active,
         }

@@ -41,6 +41,7 @@ fn settings(policy: PolicyName, weights: &[u32]) -> Settings {
             name: CoordinatorName(format!("c{place}").into()),
             host: "localhost".to_owned(),
             ports: Flavor::Impala.default_ports(),
+            tls: None,
             weight,
             state: AdminState::Active,
         })

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::admin::{self, AdminError, View};
+use super::cluster_tls;
 use super::config::{ClusterConfig, Config, RouterConfig};
 use crate::chance::Chance;
 use crate::clock;
@@ -21,6 +22,7 @@ use crate::net::host::Resolver;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, bind_for_clients};
 use crate::net::socket::SocketSettings;
 use crate::net::stream::Sockets;
+use crate::net::tls::client::{ClusterTlsError, NoServerName};
 use crate::serve;
 use crate::serve::background::watching::Watchers;
 use crate::serve::background::{draining, upkeep};
@@ -57,6 +59,17 @@ pub enum StartError {
         /// What is wrong.
         source: cluster::SettingsError,
     },
+    /// The files of a cluster's TLS cannot be used.
+    #[error("cluster {name}: {source}")]
+    Tls {
+        /// Its name.
+        name: Arc<str>,
+        /// What is wrong.
+        source: ClusterTlsError,
+    },
+    /// No certificate can be for a coordinator's name, which the config's checks should have found.
+    #[error(transparent)]
+    ServerName(#[from] NoServerName),
 }
 
 /// A running router.
@@ -78,7 +91,7 @@ impl Router {
     /// As [`Self::start_on`], with everything in the current runtime.
     ///
     /// # Errors
-    /// When an address cannot be listened on or a cluster's settings are invalid; nothing is served then.
+    /// As that one.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         Self::start_on(config, &Workers::here(), Resolver::System)
     }
@@ -87,7 +100,8 @@ impl Router {
     /// current runtime. `resolver` finds the addresses of coordinators.
     ///
     /// # Errors
-    /// When an address cannot be listened on or a cluster's settings are invalid; nothing is served then.
+    /// When an address cannot be listened on, a cluster's settings are invalid, or the files of its TLS cannot
+    /// be used; nothing is served then.
     pub fn start_on(config: &Config, workers: &Workers, resolver: Resolver) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let fleets = fleets(config, &metrics)?;
@@ -213,6 +227,8 @@ fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartEr
             let detached_for = cluster.disconnected_session_timeout + grace + DETACHED_MARGIN;
             let table = Table::new(table::Settings { capacity, detached_for });
             let name = Arc::clone(&cluster.name);
+            let tls = cluster_tls::plan(cluster)
+                .map_err(|source| StartError::Tls { name: Arc::clone(&name), source })?;
             let watching = WatchSettings {
                 probe_interval: cluster.probe.interval,
                 probe_timeout: cluster.probe.timeout,
@@ -224,10 +240,10 @@ fn fleets(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, StartEr
                 rebalance: cluster.rebalance,
             };
             let draining = DrainSettings { deadline: cluster.drain_deadline, then: cluster.drain_then };
-            let cluster = Cluster::new(cluster_settings(cluster))
+            let cluster = Cluster::new(cluster_settings(cluster)?)
                 .map_err(|source| StartError::Cluster { name, source })?;
             begin_drains(&cluster, draining.deadline);
-            let settings = FleetSettings { watching, room, moving, draining };
+            let settings = FleetSettings { watching, room, moving, draining, tls };
             Ok(Arc::new(Fleet::new(cluster, table, metrics, settings, Chance::from_system())))
         })
         .collect()
@@ -258,15 +274,18 @@ fn room_settings(config: &ClusterConfig, client_lost_grace: Duration) -> RoomSet
     }
 }
 
-fn cluster_settings(config: &ClusterConfig) -> cluster::Settings {
-    let coordinators = config.coordinators.iter().map(|coordinator| CoordinatorSettings {
-        name: coordinator.name.clone(),
-        host: coordinator.host.clone(),
-        ports: coordinator.ports,
-        weight: coordinator.weight,
-        state: coordinator.state,
+fn cluster_settings(config: &ClusterConfig) -> Result<cluster::Settings, NoServerName> {
+    let coordinators = config.coordinators.iter().map(|coordinator| {
+        Ok(CoordinatorSettings {
+            name: coordinator.name.clone(),
+            host: coordinator.host.clone(),
+            ports: coordinator.ports,
+            tls: cluster_tls::name_for(coordinator, config)?,
+            weight: coordinator.weight,
+            state: coordinator.state,
+        })
     });
-    cluster::Settings {
+    Ok(cluster::Settings {
         name: Arc::clone(&config.name),
         flavor: config.flavor,
         sessions_outlive_connections: config.sessions_outlive_connections,
@@ -281,6 +300,6 @@ fn cluster_settings(config: &ClusterConfig) -> cluster::Settings {
             panic_threshold: config.panic_threshold,
             slow_start: config.slow_start,
         },
-        coordinators: coordinators.collect(),
-    }
+        coordinators: coordinators.collect::<Result<_, _>>()?,
+    })
 }

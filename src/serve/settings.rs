@@ -1,9 +1,11 @@
 //! Settings of the data path that come from the configuration, and fixed times and sizes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::DrainSettings;
 use crate::cluster::room::Limits;
+use crate::net::tls::client::ClusterTls;
 
 /// The longest that moving a session may take, and that calls on the session wait for the move.
 pub(crate) const MOVE_TIME: Duration = Duration::from_secs(5);
@@ -89,8 +91,18 @@ pub struct WatchSettings {
     pub load_interval: Duration,
 }
 
+/// How a fleet's coordinators are reached with TLS. Those of its coordinators are that have a
+/// [name](crate::cluster::Coordinator::tls) for it.
+#[derive(Clone, Debug)]
+pub struct TlsPlan {
+    /// What is trusted, and what the router shows of itself.
+    pub cluster: Arc<ClusterTls>,
+    /// Whether the web port speaks TLS too.
+    pub web: bool,
+}
+
 /// The settings of a fleet, except for its list of coordinators.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FleetSettings {
     /// How the coordinators are watched.
     pub watching: WatchSettings,
@@ -100,6 +112,8 @@ pub struct FleetSettings {
     pub moving: MoveSettings,
     /// How the coordinators are drained.
     pub draining: DrainSettings,
+    /// How the coordinators are reached with TLS; `None` if none of them is.
+    pub tls: Option<TlsPlan>,
 }
 
 /// How sessions move between coordinators; `docs/CONFIG.md` explains each setting under `[[cluster]]`.

@@ -24,6 +24,7 @@ pub(super) fn cluster(coordinators: u32) -> Cluster {
             name: CoordinatorName(format!("c{place}").into()),
             host: "localhost".to_owned(),
             ports: Flavor::Impala.default_ports(),
+            tls: None,
             weight: 1,
             state: AdminState::Active,
         })

@@ -130,6 +130,7 @@ mod tests {
             name: CoordinatorName("c1".into()),
             host: "localhost".to_owned(),
             ports: Flavor::Impala.default_ports(),
+            tls: None,
             weight: 1,
             state: AdminState::Active,
         };

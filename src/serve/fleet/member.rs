@@ -19,7 +19,7 @@ use crate::net::stream::Stream;
 use crate::serve::link::port::{Port, PortPlan};
 use crate::serve::link::session_queue::SessionQueue;
 use crate::serve::link::slot::Grant;
-use crate::serve::settings::RoomSettings;
+use crate::serve::settings::{RoomSettings, TlsPlan};
 
 /// One coordinator with its ports, and the signals between the tasks that use it and those that watch it.
 #[derive(Debug)]
@@ -53,6 +53,7 @@ pub(crate) struct Member<S: Stream> {
 pub(crate) struct Common<S: Stream> {
     pub(crate) flavor: Flavor,
     pub(crate) room: RoomSettings,
+    pub(crate) tls: Option<TlsPlan>,
     /// The queues of new sessions that wait for a slot on any coordinator.
     pub(crate) session_queues: PerService<Arc<SessionQueue<Grant<S>>>>,
 }
@@ -77,7 +78,7 @@ impl<S: Stream> Member<S> {
         common: &Common<S>,
     ) -> Self {
         let host: Host = coordinator.host.as_str().into();
-        let Common { flavor, room, session_queues } = common;
+        let Common { flavor, room, tls: _, session_queues } = common;
         let plan =
             PortPlan { coordinator: &coordinator, flavor: *flavor, host: &host, counters: &counters, room };
         let ports =

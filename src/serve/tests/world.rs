@@ -116,6 +116,7 @@ fn cluster(coordinators: &[Coordinator]) -> Cluster {
         name: CoordinatorName(format!("c{}", at + 1).into()),
         host: one.address.to_string(),
         ports,
+        tls: None,
         weight: 1,
         state: AdminState::Active,
     };
@@ -143,6 +144,7 @@ fn fleet_settings() -> FleetSettings {
         },
         moving: MoveSettings { idle_sessions: true, cooldown: Duration::ZERO, rebalance: false },
         draining: DrainSettings { deadline: 60 * second, then: DrainThen::Leave },
+        tls: None,
     }
 }
 

@@ -182,7 +182,7 @@ fn fleet_settings(setup: &Setup) -> FleetSettings {
         rebalance: setup.rebalance,
     };
     let draining = DrainSettings { deadline: Duration::from_hours(1), then: DrainThen::Leave };
-    FleetSettings { watching, room, moving, draining }
+    FleetSettings { watching, room, moving, draining, tls: None }
 }
 
 fn settings() -> serve::settings::Settings {
@@ -204,6 +204,7 @@ pub(crate) fn coordinator(index: usize, setup: &Setup) -> CoordinatorSettings {
         name: CoordinatorName(format!("c{index}").into()),
         host: format!("c{index}"),
         ports: Ports { hs2: Some(HS2_PORT), beeswax, hs2_http: None, web: Some(WEB_PORT) },
+        tls: None,
         weight: 1,
         state: AdminState::Active,
     }
