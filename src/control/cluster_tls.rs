@@ -39,8 +39,11 @@ pub(super) fn name_for(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-    use crate::control::config::Config;
+    use crate::control::config::{Config, LogConfig, LogFormat, LogLevel};
+    use crate::control::log::subscriber;
 
     #[test]
     fn each_coordinator_has_the_name_that_its_certificate_must_be_for() {
@@ -55,6 +58,26 @@ mod tests {
         assert_eq!(names(one), [some("impala-1"), some("impala-2.example.com"), None]);
         assert_eq!(names(two), [some("impala.example.com"), some("impala.example.com")]);
         assert_eq!(names(three), [some("impala_6")]);
+    }
+
+    /// What is logged while the plan of a cluster with this TLS is made.
+    fn logged(tls: &str) -> String {
+        let text = format!("[[cluster]]\ncoordinators = [\"a\"]\ntls = {tls}");
+        let config = Config::parse("test", &text).unwrap();
+        let lines = tempfile::NamedTempFile::new().unwrap();
+        let file = lines.reopen().unwrap();
+        let log = LogConfig { format: LogFormat::Text, level: LogLevel::Info };
+        tracing::subscriber::with_default(subscriber(log, move || file.try_clone().unwrap()), || {
+            plan(&config.clusters[0]).unwrap();
+        });
+        fs::read_to_string(lines.path()).unwrap()
+    }
+
+    #[test]
+    fn to_verify_nothing_is_warned_of_with_the_cluster_and_the_remedy() {
+        let said = logged("{ verify = \"none\" }");
+        assert!(said.contains("WARN") && said.contains("cluster=impala"), "{said}");
+        assert!(said.contains("until [cluster.tls] has verify = \"full\""), "{said}");
     }
 
     #[test]
