@@ -1,6 +1,7 @@
 //! What operators touch: the config, the log, and the port with health and metrics.
 
 pub mod admin;
+mod cluster_tls;
 pub mod config;
 pub mod log;
 pub mod reload;

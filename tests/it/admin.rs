@@ -11,6 +11,7 @@ use crate::support::router::TestRouter;
 mod drain;
 mod score;
 mod slow;
+mod tls;
 
 /// Status and body of a request with these further lines in its head.
 fn ask(router: &TestRouter, request: &str, lines: &str) -> (u16, String) {

@@ -27,6 +27,8 @@ pub(super) struct Shown {
     /// Only while it is drained.
     drain: Option<ShownDrain>,
     weight: u32,
+    /// Only if it is reached with TLS.
+    tls: Option<ShownTls>,
     /// Only ports that are in use.
     ports: Vec<Port>,
     /// Seconds since it says that it is shutting down.
@@ -47,6 +49,14 @@ pub(super) struct Shown {
     waits_for: Vec<WaitsFor>,
     /// Its load from direct clients and other routers; absent while its figures are not known.
     others: Option<Others>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownTls {
+    /// What is demanded of its certificate: `full`, `name-of-cluster` or `none`.
+    verify: &'static str,
+    /// The name that its certificate must be for.
+    server_name: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -175,6 +185,7 @@ impl<'a> Look<'a> {
             state: coordinator.state().as_str(),
             drain: self.drain(coordinator),
             weight: coordinator.weight.get(),
+            tls: self.tls(coordinator),
             ports: self.ports(coordinator),
             quiescing_for: coordinator.quiescing_since().map(|since| self.seconds_since(since)),
             starting_for: coordinator.starting_since().map(|since| self.seconds_since(since)),
@@ -198,6 +209,12 @@ impl<'a> Look<'a> {
             deadline_in: drain.deadline.saturating_duration_since(self.now).as_secs_f64(),
             then: self.fleet.draining.then.as_str(),
         })
+    }
+
+    fn tls(&self, coordinator: &Coordinator) -> Option<ShownTls> {
+        let (plan, name) = self.fleet.tls().zip(coordinator.tls.as_ref())?;
+        let verify = plan.cluster.verify().as_str();
+        Some(ShownTls { verify, server_name: name.to_str().into_owned() })
     }
 
     fn others(&self, coordinator: &Coordinator) -> Option<Others> {

@@ -7,14 +7,13 @@ use crate::chance::Chance;
 use crate::clock;
 use crate::cluster::room::{AddressShare, Limits};
 use crate::cluster::{self, AdminState, Cluster, CoordinatorSettings, DrainSettings, HealthSettings, health};
+use crate::control::cluster_tls;
 use crate::control::config::{ClusterConfig, Config, CoordinatorConfig};
 use crate::ids::CoordinatorName;
 use crate::metrics::Metrics;
-use crate::net::tls::client::{ClusterTls, ClusterTlsError, NoServerName};
+use crate::net::tls::client::{ClusterTlsError, NoServerName};
 use crate::serve::fleet::Fleet;
-use crate::serve::settings::{
-    FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, TlsPlan, WatchSettings,
-};
+use crate::serve::settings::{FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, WatchSettings};
 use crate::session::table::{self, Table};
 
 /// How much later than planned a coordinator may forget a disconnected session, by its own clock.
@@ -83,14 +82,9 @@ fn fleet_settings(cluster: &ClusterConfig, client_lost_grace: Duration) -> Resul
     };
     let draining = DrainSettings { deadline: cluster.drain_deadline, then: cluster.drain_then };
     let room = room_settings(cluster, client_lost_grace);
-    Ok(FleetSettings { watching, room, moving, draining, tls: tls_plan(cluster)? })
-}
-
-fn tls_plan(cluster: &ClusterConfig) -> Result<Option<TlsPlan>, FleetError> {
-    let Some(tls) = &cluster.tls else { return Ok(None) };
-    let loaded = ClusterTls::load(tls.settings.clone());
-    let loaded = loaded.map_err(|source| FleetError::Tls { name: Arc::clone(&cluster.name), source })?;
-    Ok(Some(TlsPlan { cluster: Arc::new(loaded), web: tls.web }))
+    let tls = cluster_tls::plan(cluster);
+    let tls = tls.map_err(|source| FleetError::Tls { name: Arc::clone(&cluster.name), source })?;
+    Ok(FleetSettings { watching, room, moving, draining, tls })
 }
 
 /// Coordinators that the config drains start their drain now.
@@ -143,9 +137,8 @@ fn coordinator_settings(
     cluster: &ClusterConfig,
     config: &CoordinatorConfig,
 ) -> Result<CoordinatorSettings, FleetError> {
-    let CoordinatorConfig { name, host, ports, weight, state, tls: _, server_name } = config.clone();
-    let verify = cluster.tls.as_ref().filter(|_| config.tls).map(|tls| &tls.settings.verify);
-    let tls = verify.map(|verify| verify.name_for(&host, server_name.as_deref())).transpose();
+    let CoordinatorConfig { name, host, ports, weight, state, .. } = config.clone();
+    let tls = cluster_tls::name_for(config, cluster);
     let tls = tls.map_err(|source| FleetError::ServerName { name: name.clone(), source })?;
     Ok(CoordinatorSettings { name, host, ports, tls, weight, state })
 }

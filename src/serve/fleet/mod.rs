@@ -37,7 +37,7 @@ use crate::serve::fleet::moves::Moves;
 use crate::serve::link::port::Port;
 use crate::serve::link::session_queue::SessionQueue;
 use crate::serve::link::slot::Grant;
-use crate::serve::settings::{FleetSettings, RoomSettings, WatchSettings};
+use crate::serve::settings::{FleetSettings, RoomSettings, TlsPlan, WatchSettings};
 use crate::session::table::Table;
 
 /// The longest that a call waits for a poll to begin.
@@ -122,6 +122,11 @@ impl<S: Stream> Fleet<S> {
     /// What is kept for each coordinator that belongs to the fleet now.
     pub(crate) fn members(&self) -> All<Member<S>> {
         self.members.all()
+    }
+
+    /// How the coordinators are reached with TLS; `None` if none of them is.
+    pub fn tls(&self) -> Option<&TlsPlan> {
+        self.common.tls.as_ref()
     }
 
     /// Drains a coordinator. The deadline counts from now; without one, the cluster's usual deadline applies

@@ -135,7 +135,6 @@ fn cluster(coordinators: &[Coordinator]) -> Cluster {
 fn fleet_settings() -> FleetSettings {
     let second = Duration::from_secs(1);
     FleetSettings {
-        tls: None,
         watching: WatchSettings { probe_interval: second, probe_timeout: second, load_interval: second },
         room: RoomSettings {
             limits: Limits { threads: Some(8), reserve: 1, address_share: AddressShare::ALL },
@@ -145,6 +144,7 @@ fn fleet_settings() -> FleetSettings {
         },
         moving: MoveSettings { idle_sessions: true, cooldown: Duration::ZERO, rebalance: false },
         draining: DrainSettings { deadline: 60 * second, then: DrainThen::Leave },
+        tls: None,
     }
 }
 

@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
-use super::settings::{ClusterTlsSettings, Verify};
+use super::settings::{ClusterTlsSettings, PairFiles, Verify};
 use super::verifier::{Trust, Verifier};
 
 /// Where systems keep the certificates that they trust: Debian and Alpine, RHEL and Fedora, older RHEL, SUSE,
@@ -72,12 +72,13 @@ pub enum ClusterTlsError {
         what: &'static str,
     },
     /// Certificate and key do not belong together, or the key is of a kind that is not known.
-    #[error("{} and {}: {source}; certificate and key in [cluster.tls] must be a pair", certificate.display(), key.display())]
+    #[error(
+        "{} and {}: {source}; certificate and key in [cluster.tls] must be a pair",
+        files.certificate.display(), files.key.display()
+    )]
     BadPair {
-        /// The file of the certificate.
-        certificate: PathBuf,
-        /// The file of the key.
-        key: PathBuf,
+        /// Where they are.
+        files: Box<PairFiles>,
         /// What is wrong with them.
         source: rustls::Error,
     },
@@ -195,9 +196,9 @@ impl Files {
         let chain = certificate.certificates()?;
         let private = PrivateKeyDer::from_pem_slice(&key.bytes)
             .map_err(|error| key.bad(pem_error(&error), PRIVATE_KEY))?;
-        let pair = CertifiedKey::from_der(chain, private, provider).map_err(|source| {
-            ClusterTlsError::BadPair { certificate: certificate.path.clone(), key: key.path.clone(), source }
-        })?;
+        let files = || PairFiles { certificate: certificate.path.clone(), key: key.path.clone() };
+        let pair = CertifiedKey::from_der(chain, private, provider)
+            .map_err(|source| ClusterTlsError::BadPair { files: Box::new(files()), source })?;
         Ok(Some(pair))
     }
 }
