@@ -187,7 +187,7 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
         Detection::Http if connection.entrance.fleet.cluster.serves(Service::Hs2Http) => {
             return unread(connection, Service::Hs2Http, None);
         }
-        Detection::Http | Detection::Tls | Detection::Unknown | Detection::NeedMore => {
+        Detection::Proxy | Detection::Http | Detection::Tls | Detection::Unknown | Detection::NeedMore => {
             return unread(connection, listener, None);
         }
     };
