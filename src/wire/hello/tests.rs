@@ -115,10 +115,10 @@ fn a_hello_that_never_ends_is_given_up() {
 
 /// Hellos in records of some size with some bytes changed, and arbitrary bytes.
 fn inputs() -> impl Strategy<Value = Vec<u8>> {
-    let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
-    let changed = (1..300_usize, changes).prop_map(|(of, changes)| {
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
+    let changed = (1..300_usize, edits).prop_map(|(of, edits)| {
         let mut bytes = in_records(&hello_to("a.example.com"), of);
-        for (at, byte) in changes {
+        for (at, byte) in edits {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
@@ -129,7 +129,10 @@ fn inputs() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn more_bytes_never_change_an_answer(bytes in inputs(), ends in prop::collection::vec(any::<prop::sample::Index>(), 20)) {
+    fn more_bytes_never_change_an_answer(
+        bytes in inputs(),
+        ends in prop::collection::vec(any::<prop::sample::Index>(), 20),
+    ) {
         let whole = server_name(&bytes);
         for end in ends {
             let seen = server_name(&bytes[..end.index(bytes.len() + 1)]);
@@ -138,7 +141,10 @@ proptest! {
     }
 
     #[test]
-    fn records_of_any_size_carry_the_same_name(name in "[a-z0-9]{1,20}(\\.[a-z0-9]{1,20}){0,3}\\.com", of in 1..600_usize) {
+    fn records_of_any_size_carry_the_same_name(
+        name in "[a-z0-9]{1,20}(\\.[a-z0-9]{1,20}){0,3}\\.com",
+        of in 1..600_usize,
+    ) {
         prop_assert_eq!(server_name(&in_records(&hello_to(&name), of)), named(&name));
     }
 }

@@ -141,9 +141,9 @@ fn a_line_that_is_not_exactly_as_the_protocol_has_it_is_refused() {
 
 /// Headers with some bytes changed, and arbitrary bytes, which are nearly always refused at once.
 fn inputs() -> impl Strategy<Value = Vec<u8>> {
-    let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
-    let changed = (prop::sample::select(known()), changes).prop_map(|((mut bytes, _), changes)| {
-        for (at, byte) in changes {
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
+    let changed = (prop::sample::select(known()), edits).prop_map(|((mut bytes, _), edits)| {
+        for (at, byte) in edits {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
