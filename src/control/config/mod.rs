@@ -13,16 +13,19 @@ mod diff;
 mod file;
 mod host;
 mod keys;
+mod networks;
 mod problem;
 mod rules;
 mod section;
+mod sni;
 mod units;
 mod usual;
 mod value;
 mod words;
 
 pub use checked::{
-    AdminConfig, ClusterConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig, RouterConfig,
+    AdminConfig, ClusterConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig, NamedCluster,
+    RouterConfig,
 };
 pub use diff::NewState;
 pub use host::{Host, HostError, HostPort, LONGEST_NAME, Name};

@@ -7,6 +7,7 @@ use futures_util::{FutureExt, TryFutureExt};
 
 use crate::ids::ClientAddress;
 use crate::net::flow::{self, Chunk};
+use crate::net::per_address::Admitted;
 use crate::net::stream::{Seen, Stream};
 use crate::serve::message::end::End;
 
@@ -23,14 +24,16 @@ pub(crate) struct Client<S> {
     pub stream: S,
     /// Bytes that were read and not used.
     pub pending: BytesMut,
-    /// The address that the client connected from.
+    /// The address that the client connected from, to the router or to a balancer in front of it.
     pub address: ClientAddress,
+    /// Counts the connection among those of its address.
+    pub admitted: Admitted,
 }
 
 impl<S: Stream> Client<S> {
     /// Wraps a connection from which nothing was read yet.
     pub(crate) fn new(stream: S, address: ClientAddress) -> Self {
-        Self { stream, pending: BytesMut::new(), address }
+        Self { stream, pending: BytesMut::new(), address, admitted: Admitted::default() }
     }
 
     /// Returns whether the client will send no more: it has left, or has at least finished sending. Bytes
