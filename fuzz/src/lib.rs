@@ -1,6 +1,6 @@
 //! What each fuzz target does with its input. The tests of the main package run the same functions over the corpus.
 //!
-//! But for `detect`, an input is a recipe and a stream: the limit on a message or frame (two bytes, 0 is none to speak
+//! But for `detect`, `proxy` and `hello`, an input is a recipe and a stream: the limit on a message or frame (two bytes, 0 is none to speak
 //! of), the kind of stream (one byte; odd: replies, which only `scan` asks; `link` has its own meaning for both), a number of
 //! cuts (one byte, its low four bits count), a place for each cut (two bytes, taken modulo the stream's length), then the
 //! stream. Numbers are big-endian.
@@ -14,7 +14,9 @@ use hs2router::serve::message::reply::Reply;
 use hs2router::wire::detect::{DETECT_BYTES, Detection};
 use hs2router::wire::facts::{Facts, NAME_BYTES};
 use hs2router::wire::frame::{self, Deframer, FrameError};
+use hs2router::wire::hello::{self, LONGEST_HELLO, ServerName};
 use hs2router::wire::method::{self, Method};
+use hs2router::wire::proxy::{self, LONGEST_LINE};
 use hs2router::wire::sasl::mechanism::Plain;
 use hs2router::wire::sasl::{Acceptor, Answer, Credentials, Initiator, Message, SaslError, Status, Step};
 use hs2router::wire::scan::{ScanError, Scanner};
@@ -29,6 +31,26 @@ pub fn detect(input: &[u8]) {
     for end in 0..input.len().min(2 * DETECT_BYTES) {
         let seen = hs2router::wire::detect::detect(input.get(..end).unwrap_or_default());
         assert!(seen == Detection::NeedMore || seen == whole, "{seen:?} at {end}, then {whole:?}");
+    }
+}
+
+/// As [`detect`], of a PROXY header.
+pub fn proxy(input: &[u8]) {
+    let whole = proxy::parse(input);
+    assert!(input.len() < LONGEST_LINE || whole != Ok(None));
+    for end in 0..input.len().min(2 * LONGEST_LINE) {
+        let seen = proxy::parse(input.get(..end).unwrap_or_default());
+        assert!(seen == Ok(None) || seen == whole, "{seen:?} at {end}, then {whole:?}");
+    }
+}
+
+/// As [`detect`], of the server's name in a TLS hello.
+pub fn hello(input: &[u8]) {
+    let whole = hello::server_name(input);
+    assert!(input.len() < LONGEST_HELLO || whole != ServerName::NeedMore);
+    for end in 0..input.len().min(SINGLE_BYTES) {
+        let seen = hello::server_name(input.get(..end).unwrap_or_default());
+        assert!(seen == ServerName::NeedMore || seen == whole, "{seen:?} at {end}, then {whole:?}");
     }
 }
 

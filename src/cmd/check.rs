@@ -14,7 +14,9 @@ use tokio::time::timeout;
 use crate::cli::CheckArgs;
 use crate::clock;
 use crate::cluster::AdminState;
-use crate::control::config::{ClusterConfig, Config, CoordinatorConfig, ListenerConfig, Words as _};
+use crate::control::config::{
+    ClusterConfig, Config, CoordinatorConfig, ListenerConfig, NamedCluster, Words as _,
+};
 use crate::ids::Service;
 use crate::net::host::{Resolver, is_one_host};
 use crate::net::limits::{connections_with, files_for};
@@ -62,7 +64,7 @@ fn describe(config: &Config, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "  serves health and metrics on http://{}", config.admin.address)?;
     for cluster in &config.clusters {
         describe_cluster(cluster, out)?;
-        if !config.listeners.iter().any(|listener| listener.cluster == cluster.name) {
+        if !config.listeners.iter().any(|listener| listener.reaches(&cluster.name)) {
             writeln!(out, "warning: no listener serves cluster {:?}", cluster.name)?;
         }
     }
@@ -70,11 +72,18 @@ fn describe(config: &Config, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn describe_listener(listener: &ListenerConfig, out: &mut impl Write) -> io::Result<()> {
-    let ListenerConfig { address, cluster, service, tls } = listener;
+    let ListenerConfig { address, cluster, service, proxy_protocol_from, server_names, tls, .. } = listener;
     writeln!(
         out,
         "  listens on {address} for cluster {cluster:?}, {service} unless the client's first bytes say otherwise"
     )?;
+    if !proxy_protocol_from.is_empty() {
+        let networks: Vec<String> = proxy_protocol_from.iter().map(ToString::to_string).collect();
+        writeln!(out, "    behind balancers in {}, which send PROXY headers", networks.join(", "))?;
+    }
+    for NamedCluster { pattern, cluster } in server_names {
+        writeln!(out, "    TLS clients that ask for {pattern} reach cluster {cluster:?}")?;
+    }
     tls.as_ref().map_or(Ok(()), |tls| certificates::describe_settings(tls, out))
 }
 
@@ -300,6 +309,21 @@ Cluster \"etl\" (hive, least-loaded) has 3 coordinators:
         );
         assert_eq!(said.matches("warning").count(), 1, "{said}");
         assert!(said.contains("warning: no listener serves cluster \"hive\"\n"), "{said}");
+    }
+
+    #[test]
+    fn what_a_listener_does_besides_is_described() {
+        let said = description(
+            "[[listener]]\naddress = \"[::]:21050\"\ncluster = \"a\"\nproxy_protocol_from = [\"10.0.0.0/8\", \"::1\"]\n\
+             sni = { \"*.B.example.com\" = \"b\" }\n\
+             [[cluster]]\nname = \"a\"\ncoordinators = [\"a\"]\n[[cluster]]\nname = \"b\"\ncoordinators = [\"b\"]",
+        );
+        assert!(
+            said.contains("behind balancers in 10.0.0.0/8, ::1/128, which send PROXY headers\n"),
+            "{said}"
+        );
+        assert!(said.contains("TLS clients that ask for *.b.example.com reach cluster \"b\"\n"), "{said}");
+        assert!(!said.contains("warning"), "b is served: {said}");
     }
 
     #[test]

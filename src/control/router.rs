@@ -14,10 +14,12 @@ use tokio_util::task::TaskTracker;
 
 pub use self::fleets::FleetError;
 use super::admin::{self, AdminError, View};
-use super::config::{Config, ListenerConfig, RouterConfig};
+use super::config::{Config, ListenerConfig, NamedCluster, RouterConfig};
 use crate::metrics::Metrics;
 use crate::net::host::Resolver;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, ListenAddress, bind_for_clients};
+use crate::net::per_address::PerAddress;
+use crate::net::server_names::ServerNames;
 use crate::net::socket::SocketSettings;
 use crate::net::stream::Sockets;
 use crate::net::tls::certificates::CertificateError;
@@ -117,8 +119,8 @@ impl Router {
             };
             let Ok(address) = socket.local_addr() else { continue };
             listeners.push(address);
-            let name = listener.address.with_port(address.port()).to_string().into();
-            let entrance = Entrance { name, fleet: Arc::clone(fleet), service: listener.service, tls };
+            let name: Arc<str> = listener.address.with_port(address.port()).to_string().into();
+            let entrance = Entrance { tls, ..entrance(listener, &name, fleet, &fleets) };
             watched.extend(certificates::Watched::of(&entrance, &metrics));
             let acceptor = Acceptor::new(socket, Arc::clone(&permits), Arc::clone(&counts));
             let (workers, tasks) = (workers.clone(), connections.clone());
@@ -210,5 +212,22 @@ fn settings(config: &RouterConfig) -> Settings {
         stall_timeout: config.stall_timeout,
         replay_limit: config.replay_limit,
         replay_memory: config.replay_memory,
+    }
+}
+
+/// The entrance of a listener to its own fleet, with those to the others that its clients may choose.
+fn entrance(listener: &ListenerConfig, name: &Arc<str>, own: &Arc<Fleet>, all: &[Arc<Fleet>]) -> Entrance {
+    let to = |fleet| Entrance::new(Arc::clone(name), Arc::clone(fleet), listener.service);
+    let mut server_names = ServerNames::default();
+    for NamedCluster { pattern, cluster } in &listener.server_names {
+        if let Some(fleet) = all.iter().find(|fleet| fleet.cluster.name == *cluster) {
+            server_names.insert(pattern.clone(), Arc::new(to(fleet)));
+        }
+    }
+    Entrance {
+        balancers: listener.proxy_protocol_from.as_slice().into(),
+        addresses: Arc::new(PerAddress::new(listener.address_limits)),
+        server_names,
+        ..to(own)
     }
 }

@@ -87,6 +87,10 @@ labels! {
         /// The user (or, where nobody logs in, the client's address) has as many sessions as the session
         /// table has places left.
         TooManySessions = "too_many_sessions",
+        /// The client's address has as many connections as `maximum_connections_per_address` allows.
+        TooManyConnections = "too_many_connections",
+        /// The client's address opens connections faster than `new_connections_per_second` allows.
+        TooManyNewConnections = "too_many_new_connections",
         /// The router is stopping.
         Draining = "draining",
     }
@@ -128,6 +132,13 @@ labels! {
         /// The coordinator, or the router on its behalf, refused the client's credentials, or gave no verdict
         /// on them.
         CredentialsRefused = "credentials_refused",
+        /// It came from a network in `proxy_protocol_from`, but did not begin with a PROXY header within
+        /// `handshake_timeout`.
+        BadProxyHeader = "bad_proxy_header",
+        /// It began with a PROXY header, but did not come from a network in `proxy_protocol_from`.
+        UnexpectedProxyHeader = "unexpected_proxy_header",
+        /// The client's address had too many connections, or opened them too fast.
+        AddressLimit = "address_limit",
         /// The client sent bytes that are not a Thrift message, or a message that exceeds the limits.
         BadThrift = "bad_thrift",
         /// The client sent a frame of an impossible length.

@@ -24,6 +24,9 @@ use crate::wire::method;
 /// coordinator's service threads.
 const LATE_OPENS: usize = 256;
 
+/// The most clients that are told at the same time that they are refused.
+const REFUSALS: usize = 64;
+
 /// The state that all connections of a router share.
 #[derive(Debug)]
 pub struct Shared<S: Stream = TcpStream> {
@@ -48,6 +51,8 @@ pub struct Shared<S: Stream = TcpStream> {
     pub detached: TaskTracker,
     /// Has a permit for each abandoned open that may still produce a session.
     pub(crate) late_opens: Arc<Semaphore>,
+    /// Has a permit for each client that is being told that it is refused.
+    pub(crate) refusals: Semaphore,
     /// Limits how many log lines strangers can cause.
     warnings: WarningLimit,
     next_connection: AtomicU64,
@@ -71,6 +76,7 @@ impl<S: Stream> Shared<S> {
             cut,
             detached: TaskTracker::new(),
             late_opens: Arc::new(Semaphore::new(LATE_OPENS)),
+            refusals: Semaphore::new(REFUSALS),
             warnings: WarningLimit::default(),
             next_connection: AtomicU64::new(1),
         }

@@ -10,6 +10,8 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use super::proxy;
+
 /// After this many bytes [`detect`] has always decided; it never looks at later ones.
 pub const DETECT_BYTES: usize = 16;
 
@@ -23,6 +25,8 @@ pub const FRAME_LIMIT: u32 = 1 << 30;
 pub enum Detection {
     /// Too few bytes: more of them could still make one of the known kinds.
     NeedMore,
+    /// A header of the PROXY protocol, of either version ([`proxy`]).
+    Proxy,
     /// A TLS record that carries a handshake, SSL 3.0 to TLS 1.3 by its outer version (RFC 8446 §5.1).
     Tls,
     /// An HTTP/1 request.
@@ -44,7 +48,8 @@ pub enum Detection {
 /// input, `detect(prefix)` is either [`Detection::NeedMore`] or equal to `detect(whole)`.
 pub fn detect(first: &[u8]) -> Detection {
     let first = first.get(..DETECT_BYTES).unwrap_or(first);
-    let kinds: [(Detection, Condition); 5] = [
+    let kinds: [(Detection, Condition); 6] = [
+        (Detection::Proxy, |first| is(first, 0, proxy::LINE).max(is(first, 0, proxy::SIGNATURE))),
         (Detection::Tls, tls),
         (Detection::Http, http),
         (Detection::Sasl, sasl),

@@ -44,3 +44,13 @@ fn frames_of_every_seed_are_the_same_in_any_pieces() {
 fn links_are_clean_after_every_seed_as_a_plain_reading_says() {
     run_corpus("link", targets::link);
 }
+
+#[test]
+fn proxy_headers_of_every_seed_keep_their_answer() {
+    run_corpus("proxy", targets::proxy);
+}
+
+#[test]
+fn hellos_of_every_seed_keep_their_answer() {
+    run_corpus("hello", targets::hello);
+}

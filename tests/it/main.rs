@@ -78,7 +78,13 @@ mod operation_types;
 mod outlive;
 
 #[cfg(test)]
+mod per_address;
+
+#[cfg(test)]
 mod probe;
+
+#[cfg(test)]
+mod proxy_protocol;
 
 #[cfg(test)]
 mod quiescing;
@@ -112,6 +118,10 @@ mod slow;
 
 #[cfg(test)]
 mod smuggling;
+
+#[cfg(test)]
+mod sni;
+
 #[cfg(test)]
 mod spans;
 

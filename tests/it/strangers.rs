@@ -1,36 +1,26 @@
 //! What somebody who has proven nothing can do to others: little.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use hs2router::clock;
 use hs2router::fake::Settings;
-use hs2router::fake::sasl::{COMPLETE, ERROR, Framing, OK, START, negotiation, plain};
+use hs2router::fake::sasl::{COMPLETE, ERROR, OK, START, negotiation, plain};
 use hs2router::ids::Service;
-use socket2::{Domain, Socket, Type};
 
+use super::support::elsewhere::{ELSEWHERE, connect_from as connect_to};
 use super::support::fleet::{Door, Fleet, Plan, USERS};
 use super::support::message::{DOUBTFUL, doubtful, execute, of_handle, open_session};
 use super::support::router::{SELDOM, TestRouter, eventually};
 use super::support::script::{Act, Script, WRONG};
 use super::support::talk::{PATIENCE, Talk};
 
-/// Another address of this machine.
-const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-
 /// A client that comes from `address`.
 fn connect_from(address: Ipv4Addr, fleet: &Fleet) -> Talk {
     connect_to(address, fleet.address(Door::Hs2))
-}
-
-fn connect_to(address: Ipv4Addr, listener: SocketAddr) -> Talk {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::new(IpAddr::V4(address), 0).into()).unwrap();
-    socket.connect(&listener.into()).unwrap();
-    Talk::over(socket.into(), Framing::None)
 }
 
 /// A client that comes from `address` and has sent a name with a password.

@@ -1,8 +1,10 @@
 //! What tests share that is not a promise of its own: real servers and real clients.
 
 pub(crate) mod clients;
+pub(crate) mod elsewhere;
 pub(crate) mod fleet;
 pub(crate) mod go;
+pub(crate) mod haproxy;
 pub(crate) mod hive;
 pub(crate) mod keeper;
 pub(crate) mod logs;

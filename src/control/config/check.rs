@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::checked::{
-    AdminConfig, ClusterConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig, ProbeConfig,
-    RouterConfig,
+    AdminConfig, ClusterConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig, NamedCluster,
+    ProbeConfig, RouterConfig,
 };
 use super::cluster_tls;
 use super::file::File;
@@ -18,8 +18,12 @@ use super::listener_tls;
 use super::problem::{Fault, Problems};
 use super::rules;
 use super::section::Section;
-use crate::ids::CoordinatorName;
+use super::sni::NameFile;
+use super::value::Entry;
+use super::words::Words as _;
+use crate::ids::{CoordinatorName, Service};
 use crate::net::listen::ListenAddress;
+use crate::net::per_address::AddressLimits;
 
 impl Config {
     /// The config of a router for which only Impala coordinators are given: Impala's default ports on both
@@ -80,6 +84,7 @@ pub(super) fn check(file: &File, mut problems: Problems) -> Result<Config, Probl
 fn config(file: &File, problems: &mut Problems) -> Option<Config> {
     rules::router(&file.router, problems);
     rules::listener_addresses(&file.listeners, problems);
+    rules::address_limits(&file.listeners, problems);
     rules::cluster_names(&file.clusters, problems);
     let clusters: Vec<_> = file.clusters.iter().map(|cluster| self::cluster(cluster, problems)).collect();
     let listeners = listeners(file, &clusters, problems);
@@ -230,7 +235,46 @@ fn listener(
     let address = listener.address.value?;
     let service = listener.service.value.unwrap_or_else(|| cluster.usual_service(address.port()));
     rules::service_is_there(listener, service, cluster, problems);
-    Some(ListenerConfig { address, cluster: cluster.name.clone(), service, tls: tls? })
+    let server_names = server_names(listener, service, &file.clusters, clusters, problems);
+    Some(ListenerConfig {
+        proxy_protocol_from: listener.proxy_protocol_from.value.clone()?,
+        address_limits: address_limits(listener)?,
+        server_names: server_names?,
+        tls: tls?,
+        ..ListenerConfig::usual(address, cluster.name.clone(), service)
+    })
+}
+
+/// The clusters that the names of a listener stand for. Each must have the listener's service. `clusters` are
+/// those of `files`, in the same order, `None` for each that is invalid.
+fn server_names(
+    listener: &ListenerFile,
+    service: Service,
+    files: &[ClusterFile],
+    clusters: &[Option<ClusterConfig>],
+    problems: &mut Problems,
+) -> Option<Vec<NamedCluster>> {
+    let mut named = Vec::new();
+    for NameFile { pattern, cluster } in &listener.sni.value.as_ref()?.0 {
+        let Some(nth) = rules::named_cluster(cluster, files, problems) else { continue };
+        let Some(Some(found)) = clusters.get(nth) else { continue };
+        if found.serves(service) {
+            named.push(NamedCluster { pattern: pattern.clone(), cluster: Arc::clone(&found.name) });
+        } else {
+            let what =
+                format!("no coordinator of cluster {:?} has a port for {:?}", found.name, service.word());
+            let remedy = "choose a cluster that has the listener's service".to_owned();
+            cluster.fault(problems, Fault::Conflict { what, remedy });
+        }
+    }
+    Some(named)
+}
+
+fn address_limits(file: &ListenerFile) -> Option<AddressLimits> {
+    let limit = |entry: &Entry<u64>| entry.value.and_then(|limit| u32::try_from(limit).ok());
+    let some = |limit: u32| Some(limit).filter(|limit| *limit > 0);
+    let connections = some(limit(&file.maximum_connections_per_address)?);
+    Some(AddressLimits { connections, per_second: some(limit(&file.new_connections_per_second)?) })
 }
 
 /// A table in which no key is written.

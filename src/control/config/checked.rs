@@ -5,11 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::listener_tls;
 use super::words::{LogFormat, LogLevel};
 use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName, Ports};
 use crate::ids::{CoordinatorName, Service};
 use crate::net::listen::ListenAddress;
+use crate::net::per_address::AddressLimits;
+use crate::net::server_names::NamePattern;
 use crate::net::tls::client::ClusterTlsSettings;
 use crate::net::tls::server;
 
@@ -76,6 +80,42 @@ pub struct ListenerConfig {
     pub service: Service,
     /// TLS with a certificate of the router; `None` if TLS is relayed unread.
     pub tls: Option<server::Settings>,
+    /// The networks whose connections begin with a PROXY header.
+    pub proxy_protocol_from: Vec<IpNet>,
+    /// The limits of each client address.
+    pub address_limits: AddressLimits,
+    /// The clusters that TLS clients choose by a server name; no two names are the same.
+    pub server_names: Vec<NamedCluster>,
+}
+
+/// An entry of `sni` of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedCluster {
+    /// The server names.
+    pub pattern: NamePattern,
+    /// The name of one of [`Config::clusters`], of which at least one coordinator has the listener's service.
+    pub cluster: Arc<str>,
+}
+
+impl ListenerConfig {
+    /// Whether clients can reach this cluster by it.
+    pub fn reaches(&self, cluster: &str) -> bool {
+        let mut named = self.server_names.iter();
+        *self.cluster == *cluster || named.any(|one| *one.cluster == *cluster)
+    }
+
+    /// A listener with nothing else written.
+    pub(super) fn usual(address: ListenAddress, cluster: Arc<str>, service: Service) -> Self {
+        Self {
+            address,
+            cluster,
+            service,
+            tls: None,
+            proxy_protocol_from: Vec::new(),
+            address_limits: AddressLimits::default(),
+            server_names: Vec::new(),
+        }
+    }
 }
 
 /// `[[cluster]]`
@@ -204,7 +244,7 @@ impl ClusterConfig {
         let services = Service::ALL.iter().filter(|service| self.serves(**service));
         let listener = |service: &Service| {
             let address = ListenAddress::of(ip, self.flavor.usual_port(*service)?);
-            Some(ListenerConfig { address, cluster: self.name.clone(), service: *service, tls: None })
+            Some(ListenerConfig::usual(address, self.name.clone(), *service))
         };
         services.filter_map(listener).collect()
     }

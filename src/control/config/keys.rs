@@ -4,12 +4,14 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::host::{Host, Name};
 use super::problem::Problems;
 use super::section::{Absent, Key, Section, SectionInfo, section};
+use super::sni::NamesFile;
 use super::units::{ByteSize, TimeSpan};
 use super::usual;
 use super::value::{Entry, Value, wrong_type};
@@ -119,11 +121,27 @@ section! {
         cluster: Name = derived("the only cluster"),
         /// The coordinators' port for connections whose protocol is not recognized (or not yet).
         service: Service = computed(usual::service),
+        /// The networks of balancers in front of the router, and single addresses. A connection from there
+        /// must begin with a PROXY header of version 1 or 2 (`HAProxy`: `send-proxy`, `send-proxy-v2`) within
+        /// `handshake_timeout`, and the address in it counts as the client's for limits, turns and logs. A
+        /// health check without a client (LOCAL, UNKNOWN) keeps its own. A connection from elsewhere that
+        /// begins with such a header is closed. Coordinators never get one.
+        proxy_protocol_from: Vec<IpNet> = default([]),
+        /// How many connections a client address, or an IPv6 network of 64 bits, may have on this listener at
+        /// the same time; 0 to 1000000, where 0 means no limit. A client over the limit is told so,
+        /// if it speaks Thrift or SASL.
+        maximum_connections_per_address: u64 = default(0),
+        /// How many connections a client address may open on this listener in a second, and at once after a
+        /// pause; 0 to 1000000, where 0 means no limit.
+        new_connections_per_second: u64 = default(0),
+        /// The clusters that TLS clients reach by the server name that they ask for, as
+        /// `{ "a.example.com" = "a", "*.b.example.com" = "b" }`. A `*` stands for one label. TLS is
+        /// relayed as it is; clients with another name, or without one, reach `cluster`.
+        sni: NamesFile = default({}),
         /// TLS with a certificate of the router. Without it TLS is relayed unread.
         tls: ListenerTlsFile = derived("none"),
     }
     later {
-        "proxy_protocol_from": "accept the PROXY protocol from these networks",
         "kerberos": "accept Kerberos with a keytab of the router",
     }
 }
@@ -209,7 +227,7 @@ section! {
         /// The share of the free connections that one client address may use while nobody at it has logged
         /// in: its clients need no login, are still logging in, or are relayed unread. 0 to 1; one connection
         /// is always allowed. Set 1 where all clients come from one address, because another balancer or a
-        /// NAT is in front.
+        /// NAT is in front and `proxy_protocol_from` does not tell them apart.
         address_share: f64 = default(0.75),
         /// How long a new session may wait for a coordinator with room, and a call for a connection to its
         /// coordinator; after that the client gets an error. More than 0.

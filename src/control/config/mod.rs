@@ -15,9 +15,11 @@ mod file;
 mod host;
 mod keys;
 mod listener_tls;
+mod networks;
 mod problem;
 mod rules;
 mod section;
+mod sni;
 mod units;
 mod usual;
 mod value;
@@ -25,7 +27,7 @@ mod words;
 
 pub use checked::{
     AdminConfig, ClusterConfig, ClusterTlsConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig,
-    RouterConfig,
+    NamedCluster, RouterConfig,
 };
 pub use diff::NewState;
 pub use host::{Host, HostError, HostPort, LONGEST_NAME, Name};

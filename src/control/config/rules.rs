@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use super::checked::ClusterConfig;
+use super::host::Name;
 use super::keys::{AdminFile, ClusterFile, CoordinatorFile, ListenerFile, ProbeFile, RouterFile};
 use super::problem::{Fault, Problems};
 use super::units::TimeSpan;
@@ -79,6 +80,14 @@ pub(super) fn listener_addresses(listeners: &[ListenerFile], problems: &mut Prob
                 entry.fault(problems, Fault::Conflict { what, remedy });
             }
             None => seen.push(address),
+        }
+    }
+}
+
+pub(super) fn address_limits(listeners: &[ListenerFile], problems: &mut Problems) {
+    for listener in listeners {
+        for entry in [&listener.maximum_connections_per_address, &listener.new_connections_per_second] {
+            entry.demand(problems, |limit| *limit <= 1_000_000, "a number from 0 to 1000000");
         }
     }
 }
@@ -270,30 +279,38 @@ pub(super) fn cluster_of(
     clusters: &[ClusterFile],
     problems: &mut Problems,
 ) -> Option<usize> {
+    if listener.cluster.written {
+        return named_cluster(&listener.cluster, clusters, problems);
+    }
+    if clusters.len() > 1 {
+        let what = "is missing, and there are several clusters".to_owned();
+        listener.cluster.fault(problems, Fault::Conflict { what, remedy: name_one(clusters) });
+    }
+    (clusters.len() == 1).then_some(0)
+}
+
+/// Which of `clusters` a key names.
+pub(super) fn named_cluster(
+    entry: &Entry<Name>,
+    clusters: &[ClusterFile],
+    problems: &mut Problems,
+) -> Option<usize> {
+    let name = entry.value.as_ref()?;
+    let found = clusters.iter().position(|cluster| cluster_name(cluster) == Some(&name.0));
+    // If another cluster's name or flavor is invalid, that cluster may be meant.
+    if found.is_none() && clusters.iter().all(|cluster| cluster_name(cluster).is_some()) {
+        let why = "is not the name of a cluster".to_owned();
+        entry.fault(problems, Fault::BadValue { value: name.to_string(), why, remedy: name_one(clusters) });
+    }
+    found
+}
+
+fn name_one(clusters: &[ClusterFile]) -> String {
     let names: Option<Vec<_>> =
         clusters.iter().map(|cluster| Some(format!("{:?}", cluster_name(cluster)?))).collect();
-    let remedy = || match &names {
+    match names {
         Some(names) => format!("write one of {}", names.join(", ")),
         None => "write the name of one of them".to_owned(),
-    };
-    match &listener.cluster.value {
-        Some(name) => {
-            let found = clusters.iter().position(|cluster| cluster_name(cluster) == Some(&name.0));
-            // If another cluster's name or flavor is invalid, that cluster may be meant.
-            if found.is_none() && names.is_some() {
-                let why = "is not the name of a cluster".to_owned();
-                let fault = Fault::BadValue { value: name.to_string(), why, remedy: remedy() };
-                listener.cluster.fault(problems, fault);
-            }
-            found
-        }
-        None if listener.cluster.written => None,
-        None if clusters.len() == 1 => Some(0),
-        None => {
-            let what = "is missing, and there are several clusters".to_owned();
-            listener.cluster.fault(problems, Fault::Conflict { what, remedy: remedy() });
-            None
-        }
     }
 }
 

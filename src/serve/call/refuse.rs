@@ -16,6 +16,7 @@ use crate::serve::link::no_link::NoLink;
 use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
+use crate::session::decide::service;
 use crate::session::retry::sql_state;
 use crate::wire::facts::Facts;
 use crate::wire::hs2::reply::{Refusal, SqlState};
@@ -82,6 +83,11 @@ impl NoAnswer {
         Self { sql_state, message: format!("hs2router ({conn}): {text}") }
     }
 
+    /// The router takes no calls on this connection.
+    pub(crate) fn refused(conn: ConnId, cause: impl fmt::Display) -> Self {
+        Self { sql_state: SqlState::Refused, message: format!("hs2router ({conn}): {cause}") }
+    }
+
     /// The request is not one that may be passed on.
     pub(crate) fn bad_request(conn: ConnId, cause: impl fmt::Display) -> Self {
         let message = format!("hs2router ({conn}): the request was not sent to a coordinator: {cause}");
@@ -125,4 +131,21 @@ pub(crate) async fn refuse<S: Stream>(
     braking::brake(conn).await;
     conn.deliver(&reply, Form::Payload).await?;
     Ok(outcome)
+}
+
+/// Reads the next call of a connection and answers it in place of a coordinator.
+///
+/// # Errors
+/// [`End`], when the connection ends before that.
+pub(crate) async fn refuse_next<S: Stream>(conn: &mut Conn<S>, answer: &NoAnswer) -> Result<(), End> {
+    let mut request = Request::boxed();
+    conn.client.begin(&mut request, None)?;
+    if !request.is_complete() {
+        conn.client.fill(&mut request, &conn.shared.settings, &conn.shared.replay).await?;
+    }
+    conn.count.begin(request.method());
+    let service = service(request.method(), request.facts(), &conn.past);
+    let outcome = refuse(conn, &mut request, service, answer, CallOutcome::Refused).await?;
+    conn.count.end(outcome);
+    Ok(())
 }

@@ -1,11 +1,15 @@
 //! A client connection from accept to close: accept, detect, authenticate, and then for each call: read,
 //! decide, forward, answer.
 
+mod admit;
 mod opaque;
 mod plain;
+mod proxy;
 mod silence;
+mod sni;
 mod tls;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +40,8 @@ struct Connection<S: Stream> {
     shared: Arc<Shared<S>>,
     entrance: Arc<Entrance<S>>,
     conn: ConnId,
+    /// The address that it came from: the client's, or that of a balancer in front of the router.
+    peer: SocketAddr,
     client: Client<S>,
     counters: ListenerMetrics,
     signals: Arc<Signals>,
@@ -61,8 +67,11 @@ pub async fn listen<S: Stream>(
         let (Some(Accepted { stream, address, permit }), assignment) = accepted else { return };
         let conn = shared.next_connection();
         let registration = shared.all_signals.register(conn);
+        // Of a connection that a balancer passes on, the header will tell the client.
+        let via = entrance.expects_header(address.ip()).then_some(address);
         let span = tracing::info_span!(
-            "connection", %conn, client = %address, listener = %entrance.name,
+            "connection", %conn, client = via.is_none().then_some(tracing::field::display(address)),
+            via = via.map(tracing::field::display), listener = %entrance.name,
             depth = tracing::field::Empty, session = tracing::field::Empty, coordinator = tracing::field::Empty,
         );
         span.in_scope(|| tracing::debug!("accepted"));
@@ -70,6 +79,7 @@ pub async fn listen<S: Stream>(
             shared: Arc::clone(&shared),
             entrance: Arc::clone(&entrance),
             conn,
+            peer: address,
             client: Client::new(stream, address.ip().into()),
             counters: counters.clone(),
             signals: Arc::clone(&registration.signals),
@@ -172,6 +182,8 @@ async fn serve<S: Stream>(stage: Stage<S>) -> Result<Stage<S>, End> {
 
 /// Finds out what the client speaks and authenticates it, if it asks for that.
 async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stage<S>, End> {
+    proxy::identify(&mut connection).await?;
+    let mut connection = admit::admit(connection).await?;
     let listener = connection.entrance.service;
     let unread =
         |connection: Box<_>, service, dialed| Passage::of(*connection, service, dialed).map(Stage::Unread);
@@ -191,11 +203,16 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
         Detection::Thrift => Transport::Unframed,
         Detection::Framed => Transport::Framed,
         Detection::Sasl => return plain::authenticate(connection).await,
+        Detection::Proxy => return Err(proxy::unexpected(&connection)),
+        Detection::Tls => {
+            sni::choose_cluster(&mut connection).await?;
+            return unread(connection, listener, None);
+        }
         // The bytes tell which port they are for, if there is such a port.
         Detection::Http if connection.entrance.fleet.cluster.serves(Service::Hs2Http) => {
             return unread(connection, Service::Hs2Http, None);
         }
-        Detection::Http | Detection::Tls | Detection::Unknown | Detection::NeedMore => {
+        Detection::Http | Detection::Unknown | Detection::NeedMore => {
             return unread(connection, listener, None);
         }
     };

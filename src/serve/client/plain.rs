@@ -15,6 +15,7 @@ use crate::cluster::room::{Holder, Kind};
 use crate::cluster::turns::Turn;
 use crate::ids::{Family, Service, Transport};
 use crate::metrics::{Label as _, RefusalCause};
+use crate::net::per_address::OverLimit;
 use crate::net::stream::Stream;
 use crate::serve::client::opaque::Passage;
 use crate::serve::client::{Connection, Stage};
@@ -94,6 +95,19 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
             Err(end)
         }
     }
+}
+
+/// Carries out the handshake of a client that is refused whatever its credentials are, and tells it why.
+///
+/// # Errors
+/// [`End`], when the connection ends before that.
+pub(super) async fn refuse<S: Stream>(connection: &mut Connection<S>, why: OverLimit) -> Result<(), End> {
+    let (family, stall) =
+        (connection.entrance.fleet.cluster.flavor.family(), connection.shared.settings.stall_timeout);
+    // Unread bytes would make the close a reset, and the answer would be lost.
+    let _not_looked_at = accept(&mut connection.client, family).await?;
+    let text = format!("hs2router ({}): {why}", connection.conn);
+    tell(&mut connection.client, Status::Error, text.as_bytes(), stall).await
 }
 
 /// Reads the client's part of the handshake.

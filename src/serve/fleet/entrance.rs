@@ -1,10 +1,14 @@
 //! The listeners by which clients reach a fleet.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio::net::TcpStream;
 
 use crate::ids::Service;
+use crate::net::per_address::PerAddress;
+use crate::net::server_names::ServerNames;
 use crate::net::stream::Stream;
 use crate::net::tls::server::ListenerTls;
 use crate::serve::fleet::Fleet;
@@ -20,4 +24,23 @@ pub struct Entrance<S: Stream = TcpStream> {
     pub service: Service,
     /// TLS with a certificate of the router; `None` if TLS is relayed unread.
     pub tls: Option<Arc<ListenerTls>>,
+    /// Connections from these networks come from balancers and begin with a PROXY header.
+    pub balancers: Arc<[IpNet]>,
+    /// The connections of each client address, and their limits.
+    pub addresses: Arc<PerAddress>,
+    /// The entrances to other fleets, for TLS clients that ask for these names and are relayed unread.
+    pub server_names: ServerNames<Arc<Self>>,
+}
+
+impl<S: Stream> Entrance<S> {
+    /// An entrance for whoever comes, without limits.
+    pub fn new(name: Arc<str>, fleet: Arc<Fleet<S>>, service: Service) -> Self {
+        let (balancers, addresses) = (Arc::default(), Arc::default());
+        Self { name, fleet, service, tls: None, balancers, addresses, server_names: ServerNames::default() }
+    }
+
+    /// Whether a connection from this address has to begin with a PROXY header.
+    pub(crate) fn expects_header(&self, from: IpAddr) -> bool {
+        self.balancers.iter().any(|network| network.contains(&from))
+    }
 }

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::ids::ClientAddress;
 use crate::net::flow::{self, Chunk};
+use crate::net::per_address::Admitted;
 use crate::net::stream::{Seen, Stream};
 use crate::net::tls::handshake::{HandshakeError, accept};
 use crate::net::tls::io::Io;
@@ -30,14 +31,16 @@ pub(crate) struct Client<S: Stream> {
     pub stream: Io<S>,
     /// Bytes that were read and not used.
     pub pending: BytesMut,
-    /// The address that the client connected from.
+    /// The address that the client connected from, to the router or to a balancer in front of it.
     pub address: ClientAddress,
+    /// Counts the connection among those of its address.
+    pub admitted: Admitted,
 }
 
 impl<S: Stream> Client<S> {
     /// Wraps a connection from which nothing was read yet.
     pub(crate) fn new(stream: S, address: ClientAddress) -> Self {
-        Self { stream: stream.into(), pending: BytesMut::new(), address }
+        Self { stream: stream.into(), pending: BytesMut::new(), address, admitted: Admitted::default() }
     }
 
     /// Returns whether the client will send no more: it has left, or has at least finished sending. Bytes
@@ -83,10 +86,10 @@ impl<S: Stream> Client<S> {
         config: Arc<ServerConfig>,
         turns: Option<&Semaphore>,
     ) -> Result<Self, HandshakeError> {
-        let Self { stream, pending, address } = self;
+        let Self { stream, pending, address, admitted } = self;
         let Ok(socket) = stream.into_plain() else { return Err(HandshakeError::Nested) };
         let stream = accept(socket, &pending, config, turns).await?;
-        Ok(Self { stream, pending: BytesMut::new(), address })
+        Ok(Self { stream, pending: BytesMut::new(), address, admitted })
     }
 
     /// Says how a client ended that will send no more: with an orderly close, or with a broken connection.

@@ -1,14 +1,17 @@
 //! Why a client connection ended, and who caused it.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::metrics::{CloseCause, Label as _};
+use crate::net::per_address::OverLimit;
 use crate::net::tls::handshake::HandshakeError;
 use crate::serve::message::pace::SLOWEST;
 use crate::serve::message::reply::BadReply;
 use crate::wire::detect::Speech;
 use crate::wire::frame::FrameError;
+use crate::wire::proxy::ProxyError;
 use crate::wire::sasl::SaslError;
 use crate::wire::scan::ScanError;
 
@@ -39,6 +42,22 @@ pub(crate) enum End {
     /// The client did not finish its handshake within `handshake_timeout`.
     #[error("the client did not finish its handshake within handshake_timeout")]
     HandshakeTimedOut,
+    /// A connection from a balancer does not say whose it is.
+    #[error("it came from a network in proxy_protocol_from, but {0}")]
+    NoProxyHeader(#[from] NoHeader),
+    /// A connection that is not from a balancer says that it is somebody else's.
+    #[error(
+        "it began with a PROXY header, which is believed only from networks in proxy_protocol_from of \
+         the listener: add {from} there if it is a balancer of yours"
+    )]
+    UnexpectedProxyHeader {
+        /// The address that the connection came from.
+        from: IpAddr,
+    },
+    /// The client's address has, or opens, more connections than the listener allows. The client was told so,
+    /// if that was possible.
+    #[error("refused: {0}")]
+    OverLimit(#[from] OverLimit),
     /// The client sent something that the router cannot follow.
     #[error("bad input: {0}")]
     BadInput(#[from] BadInput),
@@ -99,6 +118,29 @@ pub(crate) enum End {
     RouterShutdown,
 }
 
+/// Why a connection from a balancer has no PROXY header.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoHeader {
+    /// It begins with something else.
+    #[error("it began with {} and not with a PROXY header", began(*.first))]
+    Other {
+        /// What the first bytes look like, if known.
+        first: Option<Speech>,
+    },
+    /// It begins with what is nearly one.
+    #[error("it began with {0}")]
+    Malformed(ProxyError),
+    /// It was closed before the header's end.
+    #[error("it was closed in the middle of its PROXY header")]
+    Broke,
+    /// The header did not come in time.
+    #[error("its PROXY header was not there within handshake_timeout")]
+    TimedOut,
+    /// It has one more than it may have.
+    #[error("a second PROXY header followed the first")]
+    Second,
+}
+
 /// Why the router cannot follow what a client sent.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadInput {
@@ -146,6 +188,9 @@ impl End {
             Self::ClientStalled { .. } | Self::ClientSlow => CloseCause::ClientStalled,
             Self::HandshakeTimedOut | Self::CoordinatorSilent { .. } => CloseCause::HandshakeTimedOut,
             Self::GaveWay => CloseCause::GaveWay,
+            Self::NoProxyHeader(_) => CloseCause::BadProxyHeader,
+            Self::UnexpectedProxyHeader { .. } => CloseCause::UnexpectedProxyHeader,
+            Self::OverLimit(_) => CloseCause::AddressLimit,
             Self::BadInput(BadInput::Frame(_) | BadInput::AfterMessage | BadInput::MessageSplit) => {
                 CloseCause::BadFrame
             }
@@ -196,6 +241,9 @@ impl End {
                 | Self::ClientSlow
                 | Self::ClientBroke { .. }
                 | Self::HandshakeTimedOut
+                | Self::NoProxyHeader(_)
+                | Self::UnexpectedProxyHeader { .. }
+                | Self::OverLimit(_)
                 | Self::CoordinatorSilent { .. }
         )
     }

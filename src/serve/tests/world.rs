@@ -94,7 +94,7 @@ impl World {
     }
 
     fn entrance(&self) -> Entrance<Double> {
-        Entrance { name: "test".into(), fleet: Arc::clone(&self.fleet), service: Service::Hs2, tls: None }
+        Entrance::new("test".into(), Arc::clone(&self.fleet), Service::Hs2)
     }
 
     /// Returns the index of the one coordinator that has sessions.

@@ -12,6 +12,8 @@ fn known() -> Vec<(Detection, Vec<u8>)> {
     let mut big_frame = vec![0x01, 0x00, 0x00, 0x06];
     big_frame.extend_from_slice(open_session);
     vec![
+        (Detection::Proxy, b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n".to_vec()),
+        (Detection::Proxy, b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec()),
         (Detection::Tls, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
         (Detection::Tls, b"\x16\x03\x03\x00".to_vec()),
         (Detection::Http, b"POST /cliservice HTTP/1.1\r\n".to_vec()),
@@ -51,7 +53,7 @@ fn every_prefix_of_a_known_kind_waits_or_agrees_and_sixteen_bytes_suffice() {
 fn each_kind_is_decided_at_the_first_byte_that_allows_it() {
     let decided = |bytes: &[u8]| (0..=bytes.len()).find(|&end| detect(&bytes[..end]) != Detection::NeedMore);
     let at: Vec<_> = known().iter().map(|(_, bytes)| decided(bytes)).collect();
-    let expected = [3, 3, 5, 4, 8, 10, 11, 16, 6, 8, 12, 12];
+    let expected = [6, 12, 3, 3, 5, 4, 8, 10, 11, 16, 6, 8, 12, 12];
     assert_eq!(at, expected.map(Some));
 }
 
@@ -188,9 +190,9 @@ proptest! {
 fn completes(prefix: &[u8]) -> bool {
     match detect(prefix) {
         Detection::Unknown => false,
-        Detection::NeedMore => {
-            b"\x00\x80\x01\x03\x05ACDEGHILNOPRSTU ".iter().any(|&next| completes(&[prefix, &[next]].concat()))
-        }
+        Detection::NeedMore => b"\x00\x80\x01\x03\x05\r\nACDEGHILNOPQRSTUXY "
+            .iter()
+            .any(|&next| completes(&[prefix, &[next]].concat())),
         _ => true,
     }
 }

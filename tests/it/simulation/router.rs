@@ -76,8 +76,7 @@ impl SimRouter {
         for (port, service) in [(HS2_PORT, Service::Hs2), (BEESWAX_PORT, Service::Beeswax)] {
             let permits = Arc::new(Semaphore::new(1000));
             let acceptor = Acceptor::new(network.listen(port), permits, Arc::clone(&counts));
-            let entrance =
-                Arc::new(Entrance { name: "sim".into(), fleet: Arc::clone(&fleet), service, tls: None });
+            let entrance = Arc::new(Entrance::new("sim".into(), Arc::clone(&fleet), service));
             let (workers, tasks) = (Workers::here(), connections.clone());
             connections.spawn(serve::client::listen(Arc::clone(&shared), entrance, acceptor, workers, tasks));
         }

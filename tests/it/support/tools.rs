@@ -26,6 +26,8 @@ pub(crate) enum Tool {
     Go,
     /// An LDAP server, which only Hive's tests use.
     Slapd,
+    /// The balancer that people have had until now.
+    Haproxy,
 }
 
 /// Whether all these tools are here. Where one is not, the caller skips its test: the reason is printed.
@@ -71,6 +73,11 @@ pub(crate) fn go_program() -> PathBuf {
     folder().join("go/hs2go")
 }
 
+fn is_in_path(program: &str) -> bool {
+    let is_there = |path| env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    env::var_os("PATH").is_some_and(is_there)
+}
+
 /// Where `tests/run` puts what it installs.
 fn folder() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
@@ -80,8 +87,8 @@ fn folder() -> PathBuf {
 impl Tool {
     fn is_here(self) -> bool {
         match self {
-            Self::Java => env::var_os("PATH")
-                .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join("java").is_file())),
+            Self::Java => is_in_path("java"),
+            Self::Haproxy => is_in_path("haproxy"),
             Self::Python => python_program("impala-shell").is_file(),
             Self::Spark => spark_home().join("bin/spark-submit").is_file(),
             Self::Hive => hive_home().join(".stamp").is_file(),
@@ -95,7 +102,7 @@ impl Tool {
         let part = match self {
             Self::Hive | Self::Slapd => "hive",
             Self::Go => "go",
-            Self::Java | Self::Python | Self::Spark => return None,
+            Self::Java | Self::Python | Self::Spark | Self::Haproxy => return None,
         };
         let without = env::var(WITHOUT).unwrap_or_default();
         without.split(',').any(|name| name == part).then_some(part)
@@ -104,6 +111,7 @@ impl Tool {
     fn reason(self) -> String {
         match self {
             Self::Java => "no java in PATH".to_owned(),
+            Self::Haproxy => "no haproxy in PATH".to_owned(),
             Self::Python => format!("no Python environment at {}", folder().join("venv").display()),
             Self::Spark => format!("no Spark at {}", spark_home().display()),
             Self::Hive => format!("no HiveServer2 at {}", hive_home().display()),
