@@ -17,7 +17,8 @@ use super::settings::NoServerName;
 const SESSIONS: usize = 8;
 
 impl ClusterTls {
-    /// TLS to one port of a coordinator. `host` and `server_name` are those of [`Verify::name_for`](super::Verify::name_for).
+    /// TLS to one port of a coordinator. `host` and `server_name` are those of
+    /// [`Verify::name_for`](super::Verify::name_for).
     ///
     /// # Errors
     /// When the name is none that a certificate can be for.
