@@ -38,6 +38,8 @@ mod section;
 mod summary;
 #[path = "compare/syscalls.rs"]
 mod syscalls;
+#[path = "compare/tls.rs"]
+mod tls;
 #[path = "compare/wire.rs"]
 mod wire;
 #[path = "compare/work.rs"]
@@ -58,8 +60,9 @@ use crate::load::{Moment, Timing};
 use crate::peers::{Peer, Running, Setup};
 use crate::process::Process;
 use crate::report::{Record, Seen, Sides};
+use crate::tls::{Dialer, Identity};
 use crate::wire::Auth;
-use crate::work::{Unit, Work};
+use crate::work::{Transport, Unit, Work};
 
 /// Idle sessions in a quick run.
 const QUICK_IDLE: usize = 1_000;
@@ -67,10 +70,14 @@ const QUICK_IDLE: usize = 1_000;
 /// Compares the router with other proxies.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo bench --bench compare --")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 struct Args {
     /// One short round of everything: shows that it works, and no more
     #[arg(long)]
     quick: bool,
+    /// The work whose clients come with TLS, which the proxies end, instead of that in the clear
+    #[arg(long)]
+    tls: bool,
     /// Only work whose name contains this; may be repeated
     #[arg(long, value_name = "WORK")]
     only: Vec<String>,
@@ -133,6 +140,7 @@ struct Bench {
     coordinators: Process,
     addresses: Vec<SocketAddr>,
     directory: PathBuf,
+    identity: Identity,
     timing: Timing,
 }
 
@@ -145,7 +153,8 @@ fn compare(args: &Args) -> anyhow::Result<()> {
     let (coordinators, line) = Process::start_self(&["--child".to_owned(), "coordinators".to_owned()])?;
     let addresses = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
     eprintln!("This takes about {} minutes.", minutes(args, &works, &peers, rounds));
-    let bench = Bench { coordinators, addresses, directory: directory.clone(), timing: timing(args) };
+    let (identity, timing) = (Identity::make(&directory)?, timing(args));
+    let bench = Bench { coordinators, addresses, directory: directory.clone(), identity, timing };
 
     let (mut records, mut failures) = (Vec::new(), 0);
     for round in 0..rounds {
@@ -174,13 +183,13 @@ fn compare(args: &Args) -> anyhow::Result<()> {
         eprintln!("counting system calls: {error:#}");
     }
 
-    let head = head(&bench, &peers, rounds);
+    let head = head(args, &bench, &peers, rounds);
     let markdown = report::markdown(&head, &works, &peers, &records);
     println!("{markdown}");
     let saved = save(&directory, &head, &records, &markdown)?;
     println!("saved as {}", saved.display());
     if let Some(document) = &args.write {
-        section::write(document, "compare", &markdown)?;
+        section::write(document, if args.tls { "compare-tls" } else { "compare" }, &markdown)?;
     }
     ensure!(failures == 0, "{failures} runs failed and are not in the tables");
     Ok(())
@@ -205,8 +214,9 @@ fn minutes(args: &Args, works: &[Work], peers: &[Peer], rounds: usize) -> u64 {
 fn works(args: &Args) -> anyhow::Result<Vec<Work>> {
     let chosen =
         |work: &&Work| args.only.is_empty() || args.only.iter().any(|part| work.name.contains(part.as_str()));
-    let mut works: Vec<Work> = work::ALL.iter().filter(chosen).copied().collect();
-    let names: Vec<_> = work::ALL.iter().map(|work| work.name).collect();
+    let there = || work::ALL.iter().filter(|work| (work.transport != Transport::Clear) == args.tls);
+    let mut works: Vec<Work> = there().filter(chosen).copied().collect();
+    let names: Vec<_> = there().map(|work| work.name).collect();
     ensure!(!works.is_empty(), "no such work; there is {}", names.join(", "));
     for work in &mut works {
         work.idle = if args.quick { work.idle.min(QUICK_IDLE) } else { work.idle };
@@ -233,8 +243,10 @@ impl Bench {
     /// Starts a peer for a piece of work.
     fn start(&self, peer: &Peer, work: &Work) -> anyhow::Result<Running> {
         let coordinators = self.coordinators(work);
+        let is_clear = work.transport == Transport::Clear;
         peer.start(&Setup {
             coordinators: &coordinators,
+            certificate: (!is_clear).then_some(&self.identity.files),
             directory: &self.directory,
             threads: head::cores(),
             // A thousand would be some hundred probes a second, which is another matter than picks.
@@ -255,7 +267,7 @@ impl Bench {
 
     /// Gives one piece of work to a fresh process of one peer.
     fn run(&self, round: usize, work: &Work, peer: &Peer) -> anyhow::Result<Record> {
-        let running = self.start(peer, work)?;
+        let (running, dialer) = (self.start(peer, work)?, Dialer::new(work, &self.identity)?);
         let mut seen = Seen::default();
         let look = |moment: Moment| {
             let sides = Sides {
@@ -270,7 +282,8 @@ impl Bench {
                 Moment::End => &mut seen.end,
             } = sides;
         };
-        let done = runtime()?.block_on(load::run(*work, &running.targets, self.timing.of(work), look))?;
+        let timing = self.timing.of(work);
+        let done = runtime()?.block_on(load::run(*work, &dialer, &running.targets, timing, look))?;
         Ok(Record::new(round, work, &peer.name, &done, &seen))
     }
 
@@ -280,7 +293,7 @@ impl Bench {
             for peer in peers.iter().filter(|peer| peer.does(work)) {
                 let record =
                     records.iter_mut().find(|record| record.work == work.name && record.peer == peer.name);
-                let running = self.start(peer, work)?;
+                let (running, dialer) = (self.start(peer, work)?, Dialer::new(work, &self.identity)?);
                 let (Some(record), Some(id)) = (record, running.id()) else { continue };
                 progress(&format!("counting system calls: {}, {}", work.name, peer.name));
                 let mut trace = None;
@@ -289,8 +302,8 @@ impl Bench {
                     Moment::End => syscalls::stop(trace.as_mut()),
                     Moment::Fresh | Moment::Idle => {}
                 };
-                let done =
-                    runtime()?.block_on(load::run(*work, &running.targets, self.timing.of(work), look))?;
+                let timing = self.timing.of(work);
+                let done = runtime()?.block_on(load::run(*work, &dialer, &running.targets, timing, look))?;
                 let units = if work.unit() == Unit::Session { done.sessions } else { done.calls };
                 record.syscalls = syscalls::read(trace, &self.directory, units.max(1)).ok();
             }
@@ -312,7 +325,7 @@ fn progress(text: &str) {
 }
 
 /// What a reader of the tables must know.
-fn head(bench: &Bench, peers: &[Peer], rounds: usize) -> Vec<String> {
+fn head(args: &Args, bench: &Bench, peers: &[Peer], rounds: usize) -> Vec<String> {
     let (cores, seconds) = (head::cores(), bench.timing.measured.as_secs_f64());
     let mut head = head::lines("compare");
     head.extend([
@@ -324,7 +337,11 @@ fn head(bench: &Bench, peers: &[Peer], rounds: usize) -> Vec<String> {
             coordinator::COORDINATORS
         ),
     ]);
-    head.extend(peers.iter().map(|peer| format!("{}: {}", peer.name, peer.version().unwrap_or_default())));
+    head.extend(args.tls.then(|| tls::MADE_WITH.to_owned()));
+    head.extend(peers.iter().map(|peer| {
+        let library = peer.tls_library().filter(|_| args.tls).map(|library| format!("; {library}"));
+        format!("{}: {}{}", peer.name, peer.version().unwrap_or_default(), library.unwrap_or_default())
+    }));
     head
 }
 

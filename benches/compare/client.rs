@@ -12,6 +12,8 @@ use anyhow::{Context as _, ensure};
 use hs2router::fake::sasl::Deframer;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use crate::wire::{self, Auth, Call, Handle, Rows, SECRET_AFTER};
 
@@ -58,9 +60,19 @@ enum Compare {
     All,
 }
 
+/// What a connection runs over: TLS, or the clear.
+pub(crate) type Stream = Either<Box<TlsStream<TcpStream>>, TcpStream>;
+
+/// Connects, in the clear.
+pub(crate) async fn dial(target: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(target).await.context("connecting")?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 /// A connection to a peer.
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Stream,
     auth: Auth,
     deframer: Deframer,
     seqid: i32,
@@ -69,12 +81,16 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Connects and authenticates.
+    /// Connects in the clear and authenticates.
     pub(crate) async fn connect(target: SocketAddr, auth: Auth) -> anyhow::Result<Self> {
-        let mut stream = TcpStream::connect(target).await.context("connecting")?;
-        stream.set_nodelay(true)?;
+        Self::over(Either::Right(dial(target).await?), auth).await
+    }
+
+    /// Authenticates on a connection.
+    pub(crate) async fn over(mut stream: Stream, auth: Auth) -> anyhow::Result<Self> {
         if auth == Auth::Plain {
             stream.write_all(&wire::plain_opening()).await?;
+            stream.flush().await?;
             let mut answer = [0; 5];
             stream.read_exact(&mut answer).await.context("authenticating")?;
             ensure!(answer == *wire::plain_accepted(), "the handshake was answered with {answer:?}");
@@ -122,6 +138,14 @@ impl Client {
         self.exchange(exchange, Compare::Head, came).await
     }
 
+    /// Ends it; under TLS it says so.
+    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
+        if matches!(self.stream, Either::Left(_)) {
+            self.stream.shutdown().await.context("closing")?;
+        }
+        Ok(())
+    }
+
     async fn exchange(
         &mut self,
         exchange: &mut Exchange,
@@ -133,6 +157,7 @@ impl Client {
         let place = exchange.message_at + seqid;
         exchange.request[place..place + 4].copy_from_slice(&self.seqid.to_be_bytes());
         self.stream.write_all(&exchange.request).await.context("sending")?;
+        self.stream.flush().await.context("sending")?;
         self.head.clear();
         let expected = exchange.reply.len();
         let mut at = 0;

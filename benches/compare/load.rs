@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::client::{Client, Exchange};
+use crate::tls::{Dialer, OneClient};
 use crate::wire::{Call, Rows};
 use crate::work::{Task, Work};
 
@@ -116,14 +117,16 @@ impl Meter {
 /// A reply that is not what it should be, a connection that ends, a peer that hangs.
 pub(crate) async fn run(
     work: Work,
+    dialer: &Dialer,
     targets: &[SocketAddr],
     timing: Timing,
     mut look: impl FnMut(Moment),
 ) -> anyhow::Result<Done> {
-    let mut first = Client::connect(targets[0], work.auth).await?;
+    let mut first = dialer.of_one_client().connect(targets[0]).await?;
     first.open_session().await?;
     look(Moment::Fresh);
-    let idle = timeout(PATIENCE, open_idle(work, targets)).await.context("opening idle sessions")??;
+    let idle =
+        timeout(PATIENCE, open_idle(work, dialer, targets)).await.context("opening idle sessions")??;
     if work.idle > 0 {
         sleep(timing.settle).await;
         look(Moment::Idle);
@@ -131,7 +134,7 @@ pub(crate) async fn run(
     let meter = Arc::new(Meter::new());
     let mut clients = JoinSet::new();
     for (target, _) in targets.iter().cycle().zip(0..work.clients) {
-        clients.spawn(busy(work, *target, Arc::clone(&meter)));
+        clients.spawn(busy(work, dialer.of_one_client(), *target, Arc::clone(&meter)));
     }
     let begun = clock::now();
     while meter.ready.load(Ordering::Relaxed) < work.clients {
@@ -162,7 +165,7 @@ pub(crate) async fn run(
     Ok(Done { seconds: (end - start).as_secs_f64(), calls, bytes, sessions, latencies })
 }
 
-async fn open_idle(work: Work, targets: &[SocketAddr]) -> anyhow::Result<Vec<Client>> {
+async fn open_idle(work: Work, dialer: &Dialer, targets: &[SocketAddr]) -> anyhow::Result<Vec<Client>> {
     let mut opening = JoinSet::new();
     let mut open = Vec::with_capacity(work.idle);
     let mut to_open = targets.iter().copied().cycle().take(work.idle);
@@ -170,8 +173,9 @@ async fn open_idle(work: Work, targets: &[SocketAddr]) -> anyhow::Result<Vec<Cli
         while opening.len() < OPENERS
             && let Some(target) = to_open.next()
         {
+            let mut dialer = dialer.of_one_client();
             opening.spawn(async move {
-                let mut client = Client::connect(target, work.auth).await?;
+                let mut client = dialer.connect(target).await?;
                 client.open_session().await?;
                 anyhow::Ok(client)
             });
@@ -182,38 +186,37 @@ async fn open_idle(work: Work, targets: &[SocketAddr]) -> anyhow::Result<Vec<Cli
 }
 
 /// One busy client, until the end; returns how long its calls or sessions took.
-async fn busy(work: Work, target: SocketAddr, meter: Arc<Meter>) -> anyhow::Result<Vec<Duration>> {
-    match work.task {
-        Task::Poll => repeat(work, target, &meter, Call::GetOperationStatus, Rows::Few).await,
-        Task::Fetch(rows) => repeat(work, target, &meter, Call::FetchResults, rows).await,
+async fn busy(
+    work: Work,
+    mut dialer: OneClient,
+    target: SocketAddr,
+    meter: Arc<Meter>,
+) -> anyhow::Result<Vec<Duration>> {
+    let (call, rows) = match work.task {
+        Task::Poll => (Call::GetOperationStatus, Rows::Few),
+        Task::Fetch(rows) => (Call::FetchResults, rows),
         Task::Session => {
             let mut latencies = Vec::new();
             meter.start_together().await?;
             while !meter.is(OVER) {
                 let start = clock::now();
-                session(work, target, &meter).await?;
+                session(work, &mut dialer, target, &meter).await?;
                 meter.sessions.fetch_add(1, Ordering::Relaxed);
                 note(&mut latencies, start, &meter);
             }
-            Ok(latencies)
+            return Ok(latencies);
         }
-    }
-}
-
-/// One call over and over in one session.
-async fn repeat(
-    work: Work,
-    target: SocketAddr,
-    meter: &Meter,
-    call: Call,
-    rows: Rows,
-) -> anyhow::Result<Vec<Duration>> {
+    };
     let opener = meter.openers.acquire().await?;
-    let mut client = Client::connect(target, work.auth).await?;
+    let mut client = dialer.connect(target).await?;
     let session = client.open_session().await?;
     let operation = client.execute(&session).await?;
     drop(opener);
-    let mut exchange = Exchange::new(call, &operation, rows, work.auth);
+    repeat(client, &meter, Exchange::new(call, &operation, rows, work.auth)).await
+}
+
+/// One call over and over in one session.
+async fn repeat(mut client: Client, meter: &Meter, mut exchange: Exchange) -> anyhow::Result<Vec<Duration>> {
     let mut latencies = Vec::with_capacity(4096);
     client.compared(&mut exchange).await?;
     meter.start_together().await?;
@@ -236,8 +239,13 @@ fn note(latencies: &mut Vec<Duration>, start: Instant, meter: &Meter) {
 }
 
 /// A whole session, from connecting to closing.
-async fn session(work: Work, target: SocketAddr, meter: &Meter) -> anyhow::Result<()> {
-    let mut client = Client::connect(target, work.auth).await?;
+async fn session(
+    work: Work,
+    dialer: &mut OneClient,
+    target: SocketAddr,
+    meter: &Meter,
+) -> anyhow::Result<()> {
+    let mut client = dialer.connect(target).await?;
     let session = client.open_session().await?;
     let operation = client.execute(&session).await?;
     let calls = [
@@ -249,5 +257,5 @@ async fn session(work: Work, target: SocketAddr, meter: &Meter) -> anyhow::Resul
         client.compared(&mut Exchange::new(call, handle, Rows::Few, work.auth)).await?;
     }
     meter.calls.fetch_add(2 + calls.len() as u64, Ordering::Relaxed);
-    Ok(())
+    client.end().await
 }

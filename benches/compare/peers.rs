@@ -66,10 +66,21 @@ pub(crate) fn installed(routers: &[(String, PathBuf)], envoy: Option<&PathBuf>) 
     peers
 }
 
+/// The files of a certificate and its key, in PEM.
+#[derive(Clone, Debug)]
+pub(crate) struct Certificate {
+    pub(crate) chain: PathBuf,
+    pub(crate) key: PathBuf,
+    /// Both in one, as `HAProxy` wants them.
+    pub(crate) both: PathBuf,
+}
+
 /// What a proxy is started in front of, and how.
 #[derive(Clone, Copy)]
 pub(crate) struct Setup<'a> {
     pub(crate) coordinators: &'a [SocketAddr],
+    /// What clients are shown, where they come with TLS.
+    pub(crate) certificate: Option<&'a Certificate>,
     /// For configs and logs.
     pub(crate) directory: &'a Path,
     /// How many the proxy has. The router is not told: it has as many as there are cores that it may run on.
@@ -109,7 +120,11 @@ impl Running {
 impl Peer {
     /// Whether it takes part in this piece of work.
     pub(crate) fn does(&self, work: &Work) -> bool {
-        work.by == By::Everyone || matches!(self.kind, Kind::Router(_) | Kind::Haproxy)
+        match work.by {
+            By::Everyone => true,
+            By::Routers => matches!(self.kind, Kind::Router(_) | Kind::Haproxy),
+            By::Terminators => matches!(self.kind, Kind::Router(_) | Kind::Haproxy | Kind::Nginx),
+        }
     }
 
     /// The first line of what it says of its version; none if it is not installed.
@@ -120,10 +135,27 @@ impl Peer {
             Kind::Haproxy => (Path::new("haproxy"), "-v"),
             Kind::Nginx => (Path::new("nginx"), "-v"),
         };
-        let output = Command::new(program).arg(flag).output().ok()?;
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
+        let said = said(program, flag)?;
         Some(said.lines().find(|line| !line.trim().is_empty())?.trim().to_owned())
+    }
+
+    /// What it says of its TLS library; of a router, what this one is built with.
+    pub(crate) fn tls_library(&self) -> Option<String> {
+        let said = match &self.kind {
+            Kind::Haproxy => said(Path::new("haproxy"), "-vv")?,
+            Kind::Nginx => said(Path::new("nginx"), "-V")?,
+            Kind::Router(_) => {
+                let packages = include_str!("../../Cargo.lock");
+                let version = |name: &str| {
+                    let after = packages.split_once(&format!("name = \"{name}\"\nversion = \""))?.1;
+                    Some(format!("{name} {}", after.split('"').next()?))
+                };
+                return Some(format!("{} with {}", version("rustls")?, version("ring")?));
+            }
+            Kind::Direct | Kind::Blind | Kind::Bare | Kind::Envoy(_) => return None,
+        };
+        let lines: Vec<_> = said.lines().map(str::trim).filter(|line| names_library(line)).collect();
+        Some(lines.join("; "))
     }
 
     /// Starts it.
@@ -169,6 +201,18 @@ impl Peer {
     }
 }
 
+/// All that a program says of itself; none if it is not installed.
+fn said(program: &Path, flag: &str) -> Option<String> {
+    let output = Command::new(program).arg(flag).output().ok()?;
+    Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+/// Whether a line of a version's output says which TLS library a program has.
+fn names_library(line: &str) -> bool {
+    let line = line.to_lowercase();
+    ["built with", "running on"].iter().any(|start| line.starts_with(start)) && line.contains("ssl")
+}
+
 /// Lines made for each coordinator, with its number from 1.
 fn each(coordinators: &[SocketAddr], line: impl Fn(usize, &SocketAddr) -> String) -> String {
     (1..).zip(coordinators).fold(String::new(), |mut text, (number, address)| {
@@ -184,19 +228,24 @@ fn router_config(listen: SocketAddr, setup: &Setup<'_>) -> String {
             "  {{ name = \"c{number}\", host = \"{ip}\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }},"
         )
     });
+    let tls = setup.certificate.map_or_else(String::new, |Certificate { chain, key, .. }| {
+        format!("[listener.tls]\ncertificate = \"{}\"\nkey = \"{}\"\n", chain.display(), key.display())
+    });
     let probes = if setup.probed { "" } else { "probe = { interval = \"1h\" }\n" };
     // The coordinators have no threads that could run out, and the other peers count none.
     format!(
-        "[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"{listen}\"\nservice = \"hs2\"\n\
+        "[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"{listen}\"\nservice = \"hs2\"\n{tls}\
          [[cluster]]\nname = \"bench\"\nservice_threads = 0\n{probes}coordinators = [\n{coordinators}]\n"
     )
 }
 
 fn haproxy_config(listen: SocketAddr, setup: &Setup<'_>) -> String {
     let servers = each(setup.coordinators, |number, address| format!("  server c{number} {address}"));
+    let certificate = setup.certificate.map(|certificate| certificate.both.display());
+    let tls = certificate.map_or_else(String::new, |both| format!(" ssl crt {both}"));
     format!(
         "global\n  nbthread {}\n  maxconn {MAX_CONNECTIONS}\ndefaults\n  mode tcp\n  timeout connect 5s\n  \
-         timeout client 1h\n  timeout server 1h\nlisten bench\n  bind {listen}\n  balance leastconn\n{servers}",
+         timeout client 1h\n  timeout server 1h\nlisten bench\n  bind {listen}{tls}\n  balance leastconn\n{servers}",
         setup.threads
     )
 }
@@ -204,11 +253,22 @@ fn haproxy_config(listen: SocketAddr, setup: &Setup<'_>) -> String {
 fn nginx_config(listen: SocketAddr, setup: &Setup<'_>) -> String {
     let servers = each(setup.coordinators, |_, address| format!("    server {address};"));
     let (directory, files) = (setup.directory.display(), 2 * MAX_CONNECTIONS + 100);
+    let (ssl, tls) = match setup.certificate {
+        None => ("", String::new()),
+        Some(Certificate { chain, key, .. }) => (
+            " ssl",
+            format!(
+                "    ssl_protocols TLSv1.3;\n    ssl_certificate {};\n    ssl_certificate_key {};\n",
+                chain.display(),
+                key.display()
+            ),
+        ),
+    };
     format!(
         "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\ndaemon off;\nworker_processes {};\n\
          worker_rlimit_nofile {files};\npid {directory}/nginx.pid;\nerror_log {directory}/nginx-error.log;\n\
          events {{ worker_connections {files}; }}\nstream {{\n  upstream bench {{\n    zone bench 128k;\n    \
-         least_conn;\n{servers}  }}\n  server {{\n    listen {listen} backlog=4096;\n    proxy_pass bench;\n    \
+         least_conn;\n{servers}  }}\n  server {{\n    listen {listen}{ssl} backlog=4096;\n{tls}    proxy_pass bench;\n    \
          proxy_timeout 1h;\n  }}\n}}\n",
         setup.threads
     )

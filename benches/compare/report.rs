@@ -214,9 +214,9 @@ impl Table<'_> {
     }
 
     fn markdown(&self, peers: &[String]) -> String {
-        let Work { name, auth, clients, idle, .. } = self.work;
+        let Work { name, auth, transport, clients, idle, .. } = self.work;
         let unit = self.work.unit().title();
-        let mut text = format!("\n### {name}\n\n{clients} clients, {auth:?}");
+        let mut text = format!("\n### {name}\n\n{clients} clients, {auth:?}{}", transport.title());
         if *idle > 0 {
             let _infallible = write!(text, ", {idle} idle sessions");
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::peers::{BASELINE, Kind, Peer};
 use crate::report::{Record, Spread, Table, spread};
-use crate::work::{CURVES, Unit, Work};
+use crate::work::{CURVES, Transport, Unit, Work};
 
 /// The peer whose targets these are.
 const ROUTER: &str = "router";
@@ -20,6 +20,8 @@ enum Measure {
     P99,
     /// KiB an idle session, as they are.
     IdleKib,
+    /// The same, over the baseline's.
+    Idle,
 }
 
 struct Target {
@@ -44,6 +46,14 @@ const TARGETS: &[Target] = &[
     target("CPU of a whole session", "session", Measure::Cpu, 1.0),
     target("p99 of a small call, 256 connections", "poll-256", Measure::P99, 1.0),
     target("KiB of resident memory an idle session", "idle-9000", Measure::IdleKib, 4.0),
+    target("CPU of a small call, 16 connections", "tls-poll-16", Measure::Cpu, 1.0),
+    target("CPU of a GB in 64 KiB fetches of i64", "tls-fetch-64k-numbers", Measure::Cpu, 0.80),
+    target("CPU of a GB in 64 KiB fetches of strings", "tls-fetch-64k-strings", Measure::Cpu, 0.80),
+    target("CPU of a GB in 16 MiB fetches of i64", "tls-fetch-16m-numbers", Measure::Cpu, 0.80),
+    target("CPU of a GB in 16 MiB fetches of strings", "tls-fetch-16m-strings", Measure::Cpu, 0.80),
+    target("CPU of a whole session, full handshake", "tls-session", Measure::Cpu, 0.80),
+    target("CPU of a whole session, resumed", "tls-session-resumed", Measure::Cpu, 0.60),
+    target("resident memory of an idle session", "tls-idle-1000", Measure::Idle, 0.60),
 ];
 
 /// The tables over all work.
@@ -69,24 +79,30 @@ fn measured(table: &Table<'_>, peer: &str, measure: Measure) -> Option<Spread> {
         Measure::Cpu => table.ratios(peer, |record| record.cpu_per(table.work.unit())),
         Measure::P99 => table.ratios(peer, |record| record.p99_us),
         Measure::IdleKib => spread(table.of(peer).filter_map(|record| record.idle_session_kib)),
+        Measure::Idle => table.ratios(peer, |record| record.idle_session_kib.unwrap_or(f64::NAN)),
     }
 }
 
 fn targets(works: &[Work], records: &[Record]) -> String {
+    let is_clear = works.iter().any(|work| work.transport == Transport::Clear);
+    let (said, beside) = if is_clear {
+        ("; memory as it is. `blind` and `bare` are relays that read nothing.", &FLOORS[..])
+    } else {
+        (", memory too.", &["nginx"][..])
+    };
     let mut text = format!(
-        "\n### Targets\n\nOver {BASELINE}'s of the same round; memory as it is. `{}` and `{}` are relays that read nothing.\n\n\
+        "\n### Targets\n\nOver {BASELINE}'s of the same round{said}\n\n\
          | what | work | {ROUTER} | {} | target |\n|{}\n",
-        FLOORS[0],
-        FLOORS[1],
-        FLOORS.join(" | "),
-        " --- |".repeat(6)
+        beside.join(" | "),
+        " --- |".repeat(4 + beside.len())
     );
     let before = text.len();
     for Target { what, work, measure, most } in TARGETS {
         let Some(table) = table(works, records, work) else { continue };
         let shown = |peer| Spread::shown(measured(&table, peer, *measure).as_ref());
-        let (router, floors) = (shown(ROUTER), FLOORS.map(shown).join(" | "));
-        let _infallible = writeln!(text, "| {what} | `{work}` | {router} | {floors} | ≤ {most:.2} |");
+        let others: Vec<String> = beside.iter().copied().map(shown).collect();
+        let (router, others) = (shown(ROUTER), others.join(" | "));
+        let _infallible = writeln!(text, "| {what} | `{work}` | {router} | {others} | ≤ {most:.2} |");
     }
     if text.len() == before { String::new() } else { text }
 }

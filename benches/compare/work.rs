@@ -9,6 +9,7 @@ pub(crate) struct Work {
     /// As `--only` finds it.
     pub(crate) name: &'static str,
     pub(crate) auth: Auth,
+    pub(crate) transport: Transport,
     pub(crate) task: Task,
     /// Clients that are busy at once.
     pub(crate) clients: usize,
@@ -26,6 +27,18 @@ pub(crate) enum By {
     Everyone,
     /// Routers and the peer that they are compared with: what only continues a curve.
     Routers,
+    /// Proxies that end TLS.
+    Terminators,
+}
+
+/// What the clients' connections run over. The coordinators' are always in the clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Clear,
+    /// TLS, each connection with a full handshake.
+    Full,
+    /// TLS, each connection of a client but its first with a ticket of the one before.
+    Resumed,
 }
 
 /// What a busy client does over and over.
@@ -50,7 +63,7 @@ pub(crate) enum Unit {
 impl Work {
     /// Whether system calls are counted: more of the same needs the same.
     pub(crate) fn is_traced(&self) -> bool {
-        self.idle == 0 && self.by == By::Everyone
+        self.idle == 0 && self.by != By::Routers
     }
 
     /// What its CPU time is divided by.
@@ -59,6 +72,17 @@ impl Work {
             Task::Poll => Unit::Call,
             Task::Fetch(_) => Unit::Gigabyte,
             Task::Session => Unit::Session,
+        }
+    }
+}
+
+impl Transport {
+    /// What tables say besides; nothing of the clear.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Clear => "",
+            Self::Full => ", TLS with full handshakes",
+            Self::Resumed => ", TLS with resumed handshakes",
         }
     }
 }
@@ -75,7 +99,13 @@ impl Unit {
 }
 
 const fn work(name: &'static str, auth: Auth, task: Task, clients: usize, idle: usize) -> Work {
-    Work { name, auth, task, clients, idle, coordinators: COORDINATORS, by: By::Everyone }
+    let (transport, coordinators, by) = (Transport::Clear, COORDINATORS, By::Everyone);
+    Work { name, auth, transport, task, clients, idle, coordinators, by }
+}
+
+/// Work through TLS, without SASL.
+const fn tls(name: &'static str, transport: Transport, task: Task, clients: usize, idle: usize) -> Work {
+    Work { transport, by: By::Terminators, ..work(name, Auth::Nosasl, task, clients, idle) }
 }
 
 /// Small calls of more clients.
@@ -116,4 +146,12 @@ pub(crate) const ALL: &[Work] = &[
     more_coordinators("session-of-10", 10),
     more_coordinators("session-of-100", 100),
     more_coordinators("session-of-1000", 1_000),
+    tls("tls-poll-16", Transport::Full, Task::Poll, 16, 0),
+    tls("tls-fetch-64k-numbers", Transport::Full, Task::Fetch(Rows::Numbers64K), 16, 0),
+    tls("tls-fetch-64k-strings", Transport::Full, Task::Fetch(Rows::Strings64K), 16, 0),
+    tls("tls-fetch-16m-numbers", Transport::Full, Task::Fetch(Rows::Numbers16M), 4, 0),
+    tls("tls-fetch-16m-strings", Transport::Full, Task::Fetch(Rows::Strings16M), 4, 0),
+    tls("tls-session", Transport::Full, Task::Session, 16, 0),
+    tls("tls-session-resumed", Transport::Resumed, Task::Session, 16, 0),
+    tls("tls-idle-1000", Transport::Full, Task::Poll, 16, 1_000),
 ];

@@ -154,6 +154,7 @@ impl Bench {
         wrapper.push(format!("--log-file={}", log.display()));
         let running = peer.start(&Setup {
             coordinators: &self.addresses,
+            certificate: None,
             directory,
             threads: 1,
             // They come by the clock, and the longer run takes longer.
