@@ -17,13 +17,13 @@ use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{CallOutcome, MoveOutcome};
 use crate::net::stream::Stream;
 use crate::serve::call::conn::{Conn, SessionLeftover};
-use crate::serve::call::linking::Unlinked;
+use crate::serve::call::links::Unlinked;
 use crate::serve::call::outcome::{Failed, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
-use crate::serve::call::{expired, leftovers, linking, open_on, restarted};
+use crate::serve::call::{expired, leftovers, links, open_on, restarted};
 use crate::serve::fleet::candidates::Candidates;
-use crate::serve::link::dial::Unreached;
 use crate::serve::link::no_link::NoLink;
+use crate::serve::link::no_link::Unreached;
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
 use crate::serve::settings::MOVE_TIME;
@@ -350,7 +350,7 @@ async fn ask_again<S: Stream>(
     let Some(mut request) = Request::own(&departure.request) else {
         return Ok(None);
     };
-    let link = match linking::link_to(conn, coordinator, Service::Hs2, &request).await {
+    let link = match links::link_to(conn, coordinator, Service::Hs2, &request).await {
         Ok(link) => link,
         Err(Unlinked::Client(end)) => return Err(NotMoved::Client(end)),
         Err(Unlinked::NoLink(no_link)) => {

@@ -6,11 +6,9 @@ pub(crate) mod dialing;
 pub mod entrance;
 pub(crate) mod incarnations;
 pub(crate) mod keyring;
-pub(crate) mod links;
 pub(crate) mod lookups;
 pub(crate) mod member;
 pub(crate) mod moves;
-pub(crate) mod seek;
 pub(crate) mod whereabouts;
 
 use std::sync::Arc;

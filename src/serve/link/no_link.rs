@@ -1,11 +1,26 @@
 //! The reasons why a call has no link.
 
+use crate::ids::Service;
+use crate::net::dial::DialFailure;
 use crate::net::flow::WriteError;
-use crate::serve::link::dial::Unreached;
 use crate::serve::link::login::NoVerdict;
 use crate::serve::link::waiting::NoRoom;
 use crate::session::retry::Phase;
 use crate::wire::sasl::Status;
+
+/// Why a coordinator's port was not reached.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreached {
+    /// The coordinator does not offer the service.
+    #[error("it has no {0} port")]
+    NoPort(Service),
+    /// The coordinator was removed from its cluster.
+    #[error("it was removed from its cluster")]
+    Removed,
+    /// The dial failed.
+    #[error(transparent)]
+    Dial(#[from] DialFailure),
+}
 
 /// Why a call has no link.
 #[derive(Debug, thiserror::Error)]
