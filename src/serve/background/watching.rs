@@ -248,7 +248,7 @@ impl<S: Stream> Watch<S> {
         self.fleet.note_whereabouts(&self.coordinator);
         let web_answers = Some(probe.web_answers).filter(|_| healthz.is_some());
         let may_be_busy = self.fleet.cluster.flavor == Flavor::Impala
-            && may_be_busy(passed.as_ref(), port.watch.logins(), (&answer, web_answers));
+            && may_be_busy(passed.as_ref(), port.watch.logins(), &answer, web_answers);
         let passed = passed.filter(|_| !may_be_busy);
         if matches!(passed, Some(Ok(Passed::ShuttingDown))) {
             self.fleet.note_shutting_down(&self.coordinator);
@@ -321,7 +321,8 @@ fn finding(
 fn may_be_busy(
     passed: Option<&Result<Passed, ProbeError>>,
     logins: usize,
-    (healthy, web_answers): (&Result<(), WebError>, Option<bool>),
+    healthy: &Result<(), WebError>,
+    web_answers: Option<bool>,
 ) -> bool {
     if !matches!(passed, Some(Err(ProbeError::Silent { .. }))) {
         return false;

@@ -20,7 +20,7 @@ use crate::serve::fleet::keyring::Key;
 use crate::serve::link::Link;
 use crate::serve::link::login::Login;
 use crate::serve::link::no_link::{NoLink, Unreached};
-use crate::serve::link::port::Port;
+use crate::serve::link::port::{Claimant, Port};
 use crate::serve::link::slot::{Grant, Slot};
 use crate::serve::link::waiting::{self, NotCalled};
 use crate::serve::message::coding;
@@ -310,9 +310,9 @@ async fn new_link<S: Stream>(
     let Some(port) = conn.fleet.port(coordinator, service) else {
         return Err(NoLink::from(Unreached::Removed).into());
     };
-    let turn = conn.turn();
     let access = conn.links.access().clone();
-    let who = (Holder { access: &access, ..holder_for(conn, request) }, turn);
+    let holder = Holder { access: &access, ..holder_for(conn, request) };
+    let claimant = Claimant { holder, turn: conn.turn(), purpose: request.purpose };
     let (client, speaks) = (&conn.client, conn.links.speaks());
     let gone = async {
         tokio::select! {
@@ -321,7 +321,7 @@ async fn new_link<S: Stream>(
             never = conn.links.ends() => match never {},
         }
     };
-    let granted = waiting::link(&port, who, request.purpose, gone);
+    let granted = waiting::link(&port, claimant, gone);
     let granted = if request.method().retry == Retry::NextCandidate {
         let waited = port.watch.answer(speaks, granted).await;
         waited.unwrap_or_else(|silent| Err(NotCalled::NoRoom(silent.into())))

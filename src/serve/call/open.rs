@@ -62,7 +62,7 @@ pub(crate) async fn open_session<S: Stream>(
                     for loser in &tried.lost {
                         loser.note_open_lost(Service::Hs2, clock::now());
                     }
-                    return opened(conn, request, (candidate.opening, admission), answered).await;
+                    return opened(conn, request, candidate.opening, admission, answered).await;
                 }
                 Err(Trouble::Client(end)) => return Err(end),
                 Err(Trouble::Link(lost)) => {
@@ -196,7 +196,8 @@ fn turns_away<S: Stream>(
 async fn opened<S: Stream>(
     conn: &mut Conn<S>,
     request: &Request,
-    (opening, admission): (Opening, Admission),
+    opening: Opening,
+    admission: Admission,
     mut answered: Answered<S>,
 ) -> Result<CallOutcome, End> {
     let coordinator = Arc::clone(opening.coordinator());

@@ -9,7 +9,7 @@ use crate::clock;
 use crate::cluster::AdminState;
 use crate::cluster::room::{Purpose, Room};
 use crate::net::stream::Stream;
-use crate::serve::link::port::{Idle, Port, State};
+use crate::serve::link::port::{Idle, LinkWanted, Port, State};
 use crate::serve::link::session_queue::Waiter;
 use crate::serve::link::slot::{Grant, here};
 
@@ -68,7 +68,8 @@ impl<S: Stream> Port<S> {
 
     fn next(self: &Arc<Self>, state: &mut State<S>) -> Option<Called<S>> {
         let (waiter, purpose) = self.next_waiter(state)?;
-        let (grant, closed) = self.claim_in(state, (waiter.holder(), here()), purpose, waiter.kind)?;
+        let wanted = LinkWanted { holder: waiter.holder(), purpose, kind: waiter.kind, here: here() };
+        let (grant, closed) = self.claim_in(state, wanted)?;
         Some(Called { waiter, grant, _closed: closed })
     }
 

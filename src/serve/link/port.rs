@@ -80,6 +80,27 @@ pub(super) type Idle<S> = Box<Link<S>>;
 /// A place in a queue, and the channel by which the waiter is served.
 pub(crate) type Joined<S> = (Ticket, oneshot::Receiver<Grant<S>>);
 
+/// A call that claims a link to a port, and may wait for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Claimant<'a> {
+    /// The client that the link's slot is counted for.
+    pub holder: Holder<'a>,
+    /// The turn in which it waits.
+    pub turn: Turn,
+    /// What the link is for.
+    pub purpose: Purpose,
+}
+
+/// The link that is wanted of a port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinkWanted<'a> {
+    pub(super) holder: Holder<'a>,
+    pub(super) purpose: Purpose,
+    pub(super) kind: Kind,
+    /// The runtime that an idle link is best registered with.
+    pub(super) here: Option<runtime::Id>,
+}
+
 /// What a port is created from.
 #[derive(Clone, Copy)]
 pub(crate) struct PortPlan<'a> {
@@ -164,7 +185,8 @@ impl<S: Stream> Port<S> {
         kind: Kind,
     ) -> Option<Grant<S>> {
         let here = here();
-        let (grant, closed) = self.claim_in(&mut self.state.lock(), (holder, here), purpose, kind)?;
+        let wanted = LinkWanted { holder, purpose, kind, here };
+        let (grant, closed) = self.claim_in(&mut self.state.lock(), wanted)?;
         drop(closed);
         Some(grant.rehome(here))
     }
@@ -172,10 +194,9 @@ impl<S: Stream> Port<S> {
     pub(super) fn claim_in(
         self: &Arc<Self>,
         state: &mut State<S>,
-        (holder, here): (Holder<'_>, Option<runtime::Id>),
-        purpose: Purpose,
-        kind: Kind,
+        wanted: LinkWanted<'_>,
     ) -> Option<(Grant<S>, Vec<Idle<S>>)> {
+        let LinkWanted { holder, purpose, kind, here } = wanted;
         let claim = state.room.claim(holder, purpose, kind, |idle: &Idle<S>| idle.made.runtime == here)?;
         let unproven = holder.unproven;
         Some(match claim {
@@ -200,8 +221,7 @@ impl<S: Stream> Port<S> {
     /// [`QueueFull`] when there is no room, the queue is full, and nobody in it gives way to this waiter.
     pub(crate) fn claim_or_join(
         self: &Arc<Self>,
-        (holder, turn): (Holder<'_>, &Turn),
-        purpose: Purpose,
+        claimant: &Claimant<'_>,
     ) -> Result<Result<Grant<S>, Joined<S>>, QueueFull> {
         let here = here();
         let mut state = self.state.lock();
@@ -209,16 +229,17 @@ impl<S: Stream> Port<S> {
             // Nothing comes free here any more.
             return Err(QueueFull { length: self.session_queue.length });
         }
-        if let Some((grant, closed)) = self.claim_in(&mut state, (holder, here), purpose, Kind::Any) {
+        let Claimant { holder, turn, purpose } = claimant;
+        let wanted = LinkWanted { holder: *holder, purpose: *purpose, kind: Kind::Any, here };
+        if let Some((grant, closed)) = self.claim_in(&mut state, wanted) {
             drop(state);
             drop(closed);
             return Ok(Ok(grant.rehome(here)));
         }
         let (called, call) = oneshot::channel();
-        let Holder { access, unproven } = holder;
-        let (access, tried) = (access.clone(), Vec::new());
-        let waiter = Waiter { access, unproven, kind: Kind::Any, tried, called };
-        let (ticket, displaced) = state.line(purpose).join(turn, waiter)?;
+        let (access, tried) = (holder.access.clone(), Vec::new());
+        let waiter = Waiter { access, unproven: holder.unproven, kind: Kind::Any, tried, called };
+        let (ticket, displaced) = state.line(*purpose).join(turn, waiter)?;
         drop(state);
         drop(displaced);
         self.make_room();
