@@ -333,7 +333,9 @@ async fn open_again<S: Stream>(
     Err(NotMoved::Nowhere(candidates.tell(&conn.fleet.cluster, Service::Hs2)))
 }
 
-/// Picks the best coordinator that was not tried and has room, and counts an open on it.
+/// Picks the best coordinator that was not tried and has room, and counts an open on it. Unlike
+/// [`Candidates::next`], it does not wait for room: meanwhile the session's calls would wait, too, although
+/// they can go on where the session is.
 fn to_move_to<S: Stream>(conn: &Conn<S>, tried: &[CoordinatorId]) -> Option<Opening> {
     let has_room = |one: &Coordinator| conn.links.has_room(one, Service::Hs2, conn.client.address());
     conn.fleet.pick(&Wanted { service: Service::Hs2, demand: None, tried, has_room: &has_room }).ok()
