@@ -22,8 +22,8 @@ pub(crate) fn demand(cluster: &Cluster, service: Service, login: &Login) -> Opti
 
 impl<S: Stream> Fleet<S> {
     /// Dials a coordinator's port, and records what the result says about the coordinator: first at which
-    /// address it was found. If the dial fails for a reason that lies with the coordinator, the coordinator is
-    /// tried last for that service for a while.
+    /// address it was found. If the dial fails for a reason that lies with the coordinator, the coordinator
+    /// is tried last for that service for a while.
     ///
     /// # Errors
     /// When the coordinator has no such port or was removed from its cluster, before or during the dial; or

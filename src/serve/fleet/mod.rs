@@ -207,8 +207,8 @@ impl<S: Stream> Fleet<S> {
         self.members.read(coordinator.id, |member| member.poll.notify_one());
     }
 
-    /// Has a coordinator's web port polled now, and waits for the result of a poll that begins after this call,
-    /// as long as that may take. Returns at once if the coordinator has no web port.
+    /// Has a coordinator's web port polled now, and waits for the result of a poll that begins after this
+    /// call, as long as that may take. Returns at once if the coordinator has no web port.
     pub(crate) async fn poll_now(&self, coordinator: &Coordinator) {
         let Some(watched) = self.member(coordinator.id).filter(|_| coordinator.ports.web.is_some()) else {
             return;

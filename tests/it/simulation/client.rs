@@ -1,5 +1,5 @@
-//! A simulated client: one connection of a user who shares sessions between connections. It calls what real clients call, in
-//! an order that its seed draws, and knows for each answer whether it may be so.
+//! A simulated client: one connection of a user who shares sessions between connections. It calls what real
+//! clients call, in an order that its seed draws, and knows for each answer whether it may be so.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -486,7 +486,8 @@ impl SimClient {
         }
     }
 
-    /// What came of a call, and whether that may be. An error ends the connection; `None` is a call that failed.
+    /// What came of a call, and whether that may be. An error ends the connection; `None` is a call that
+    /// failed.
     fn judge<T>(
         &self,
         method: &str,
@@ -503,7 +504,8 @@ impl SimClient {
         };
         if status.status_code != cli::TStatusCode::ERROR_STATUS {
             self.say(&format!("{method}: done"));
-            // Where links are not shared, one that was made in a place that is kept for cancels and closes is closed with them.
+            // Where links are not shared, one that was made in a place that is kept for cancels and closes is
+            // closed with them.
             let keeps_link = self.world.setup.shares
                 || self.world.setup.threads.is_none()
                 || !matches!(method, "CancelOperation" | "CloseOperation");
@@ -549,7 +551,8 @@ impl SimClient {
         let may_be = if self.world.setup.is_calm() {
             let ended =
                 |id: &[u8; 16]| !self.world.journal.was_closed(*id) && self.attached.borrow().contains(id);
-            // Where a session has moved over a link that is not shared, it ends with that link: a known limit.
+            // Where a session has moved over a link that is not shared, it ends with that link: a known
+            // limit.
             let is_kept = self.world.setup.shares || self.world.setup.moves.is_none();
             if is_gone && !lives && is_kept && id.as_ref().is_some_and(ended) {
                 self.violation(&format!("{method}: its session ended under it: {}", message.trim()));

@@ -264,7 +264,8 @@ impl SimCoordinator {
         let setting_up = port.enter(|port| &port.setting_up, |_| SETUP_THREADS).await;
         let mut conversation = None;
         if self.logins {
-            // Before there is a thread (Impala: `SetupConnection` opens the transport, which is the handshake).
+            // Before there is a thread (Impala: `SetupConnection` opens the transport, which is the
+            // handshake).
             let mut newcomer = self.memory.connect(port.service);
             if !self.log_in(&mut newcomer, &mut stream).await {
                 return;
@@ -343,7 +344,8 @@ impl SimCoordinator {
         }
     }
 
-    /// Answers a call, which may have opened a session, after a while; false when the connection is to be closed.
+    /// Answers a call, which may have opened a session, after a while; false when the connection is to be
+    /// closed.
     async fn answer(&self, stream: &mut SimStream, mut reply: Vec<u8>, opened: Option<Id>) -> bool {
         let slow = u64::try_from(self.slow.get().as_millis()).unwrap_or(0);
         sleep(self.draw(|rng| between(rng, 0, slow))).await;
@@ -426,7 +428,8 @@ impl SimCoordinator {
         let page = self.memory.page(target, hs2, beeswax);
         let _sent = stream.write_all(page.as_bytes()).await;
         let _shut = stream.shutdown().await;
-        // Until the other side has read it and closes: to close now would be a reset for what it may still send.
+        // Until the other side has read it and closes: to close now would be a reset for what it may still
+        // send.
         let _ended = stream.read(&mut buffer).await;
     }
 }

@@ -1,4 +1,5 @@
-//! What happened, and what must never happen: every part of a simulated world tells this what it does and sees.
+//! What happened, and what must never happen: every part of a simulated world tells this what it does and
+//! sees.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,10 +24,12 @@ const PART: usize = 16;
 const PRINTED: usize = 33;
 /// What lies between guid and secret: the head of the next field, and its length.
 const BETWEEN: [u8; 7] = [11, 0, 2, 0, 0, 0, 16];
-/// Calls that may name a session where it was: what is left of it is closed, and operations are asked for with it.
+/// Calls that may name a session where it was: what is left of it is closed, and operations are asked for
+/// with it.
 const OF_FORMER_PLACES: [&str; 3] = ["CloseSession", "GetRuntimeProfile", "GetExecSummary"];
 
-/// A request of which the text can be known again wherever it arrives: a statement, or the opening of a session.
+/// A request of which the text can be known again wherever it arrives: a statement, or the opening of a
+/// session.
 #[derive(Clone, Debug)]
 struct Tagged {
     user: Option<String>,
@@ -202,8 +205,8 @@ impl Journal {
         at.is_some_and(|at| clock::now().saturating_duration_since(at) <= time)
     }
 
-    /// Whether a handle is known where it was minted or, for a session that moves, in every place that it was in: then its
-    /// client must not hear that it is gone.
+    /// Whether a handle is known where it was minted or, for a session that moves, in every place that it was
+    /// in: then its client must not hear that it is gone.
     pub(crate) fn is_live(&self, id: [u8; PART]) -> bool {
         let places = self.places(id);
         !places.is_empty() && places.iter().all(|(id, _)| self.is_open(*id))
@@ -230,8 +233,8 @@ impl Journal {
         opened_by.is_some_and(|(number, _)| notes.tagged.get(&number).is_some_and(|tagged| tagged.closed))
     }
 
-    /// Sessions that are open where nobody will use them any more: those that the router does not know, by whatever name, and
-    /// of several that one session is or was on a coordinator all but the latest.
+    /// Sessions that are open where nobody will use them any more: those that the router does not know, by
+    /// whatever name, and of several that one session is or was on a coordinator all but the latest.
     pub(crate) fn left_over(&self, is_known: impl Fn(&[u8; PART]) -> bool) -> Vec<(usize, Id)> {
         let sessions: Vec<_> =
             self.notes.borrow().tagged.values().map(|tagged| tagged.sessions.clone()).collect();
@@ -299,7 +302,8 @@ impl Journal {
         drop(notes);
         let opens = has(arrival.raw, "OpenSession");
         let begins = opens || (arrival.is_first && has(arrival.raw, "\0\0\0\u{5}query"));
-        // A moving session was asked for long ago: then the moment counts at which its request went where it went.
+        // A moving session was asked for long ago: then the moment counts at which its request went where it
+        // went.
         let latest = tagged.asked_at.max(arrival.chosen_at);
         if begins && drained_since.is_some_and(|since| latest > since) {
             self.violation(format_args!("c{coordinator} is drained and was asked for session {number}"));
@@ -348,8 +352,8 @@ impl Journal {
         }
     }
 
-    /// The reply to the open of a session has come to whoever asked for it. One that is lost leaves a session that nobody has a
-    /// handle of: no call is meant for it.
+    /// The reply to the open of a session has come to whoever asked for it. One that is lost leaves a session
+    /// that nobody has a handle of: no call is meant for it.
     pub(crate) fn opened(&self, Id(id): Id) {
         let mut notes = self.notes.borrow_mut();
         let Notes { untold, tagged, minted, .. } = &mut *notes;
@@ -381,7 +385,8 @@ impl Journal {
         }
     }
 
-    /// Once a call has come to the place that a session moved to, and as long as it lives there, none comes to where it was.
+    /// Once a call has come to the place that a session moved to, and as long as it lives there, none comes
+    /// to where it was.
     fn check_place(&self, arrival: &Arrival<'_>) {
         for Named { id, minted, rightly } in self.named(arrival.raw) {
             let is_its_users = rightly && minted.user.as_deref() == arrival.user;

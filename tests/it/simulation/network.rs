@@ -1,5 +1,6 @@
-//! A network in memory: connections with latency, bounded windows, FIN, reset and half-close between named hosts, dials that
-//! are refused or hang, partitions. All that happens is drawn from one seed and happens at virtual times.
+//! A network in memory: connections with latency, bounded windows, FIN, reset and half-close between named
+//! hosts, dials that are refused or hang, partitions. All that happens is drawn from one seed and happens at
+//! virtual times.
 //!
 //! One task delivers everything, in the order of times and, at the same time, of sending.
 
@@ -270,7 +271,8 @@ impl SimNetwork {
         self.inner.lock().most.insert((Arc::clone(&self.from), port), connections);
     }
 
-    /// Nothing arrives at a host or leaves it for so long. Connections that this outlasts are given up at both ends.
+    /// Nothing arrives at a host or leaves it for so long. Connections that this outlasts are given up at
+    /// both ends.
     pub(crate) fn partition(&self, host: &str, time: Duration) {
         let mut inner = self.inner.lock();
         let until = clock::now() + time;
@@ -468,8 +470,8 @@ impl Inner {
         }
     }
 
-    /// A link that has unread bytes, or is owed some, must not be used: they would be taken for the reply. Those that nobody
-    /// asked for and that have come in this very moment cannot be known.
+    /// A link that has unread bytes, or is owed some, must not be used: they would be taken for the reply.
+    /// Those that nobody asked for and that have come in this very moment cannot be known.
     fn check_clean(&mut self, id: u64, side: Side) {
         if side != Side::Dialer || !self.watched.contains(&id) {
             return;
@@ -571,8 +573,8 @@ impl SimStream {
         })
     }
 
-    /// Puts bytes before the other end, if nothing is under way between the two: while a request is on its way, nobody could
-    /// tell them from its reply.
+    /// Puts bytes before the other end, if nothing is under way between the two: while a request is on its
+    /// way, nobody could tell them from its reply.
     pub(crate) fn say_unasked(&self, bytes: &[u8]) {
         let mut inner = self.network.inner.lock();
         let connection = inner.connections.get_mut(&self.id).expect("a connection lives while it has an end");

@@ -1,4 +1,5 @@
-//! One simulated world: a router, coordinators, clients, and the trouble that comes over them, all drawn from one seed.
+//! One simulated world: a router, coordinators, clients, and the trouble that comes over them, all drawn from
+//! one seed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
