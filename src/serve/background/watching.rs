@@ -146,7 +146,7 @@ impl<S: Stream> Watch<S> {
                     if let Some(figures) = &report.figures {
                         self.member.note_ports(figures, &links);
                     }
-                    for news in self.coordinator.note_report(report, own, clock::now()) {
+                    for news in self.coordinator.note_report(report, own, begun, clock::now()) {
                         if news.is_return() {
                             self.fleet.lookups.forget_unknown();
                         }
