@@ -85,7 +85,7 @@ impl<S: Stream> Exchange<S> {
         request: &mut Request,
     ) -> Result<Verdict, Trouble> {
         if !request.ends_for_sure() {
-            self.link.made.note_doubt();
+            self.link.life.note_doubt();
         }
         if request.method().role == Role::Statement {
             self.running = Some(self.link.coordinator.count_running());
@@ -390,7 +390,7 @@ fn note_reply<S: Stream>(
         coordinator: &link.coordinator,
         connection_session: link.session.as_ref().map(|session| session.guid),
         open: &conn.open,
-        in_doubt: link.made.is_in_doubt(),
+        in_doubt: link.life.is_in_doubt(),
         effect: &request.effect,
         now: clock::now(),
     };

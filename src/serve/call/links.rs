@@ -137,7 +137,7 @@ impl<S: Stream> Links<S> {
             return None;
         }
         // A link that has a session is kept: the session lives where the link leads.
-        if link.session.is_none() && link.made.is_left_behind(&link.coordinator) {
+        if link.session.is_none() && link.life.is_left_behind(&link.coordinator) {
             return None;
         }
         if link.end.is_clean(look) {

@@ -81,7 +81,7 @@ fn to_leave<S: Stream>(conn: &Conn<S>, method: &Method, session: &Handle) -> Opt
     if !method.is_new_work {
         return None;
     }
-    conn.fleet.table.session_owner(&session.guid).filter(|owner| conn.fleet.is_left(*owner))
+    conn.fleet.table.session_owner(&session.guid).filter(|owner| conn.fleet.sessions_must_leave(*owner))
 }
 
 /// Holds a session that [`hold_now`] could not hold: first moves it if it must leave, or waits until it has
@@ -201,7 +201,7 @@ fn cause_to_leave<S: Stream>(conn: &Conn<S>) -> Cause {
 pub(crate) async fn leave_coordinators<S: Stream>(conn: &mut Conn<S>) -> Result<(), End> {
     let fleet = Arc::clone(&conn.fleet);
     for coordinator in fleet.cluster.coordinators().iter().map(|coordinator| coordinator.id) {
-        let leaves = fleet.is_left(coordinator);
+        let leaves = fleet.sessions_must_leave(coordinator);
         if !leaves && !fleet.moves.shifts_from(coordinator) {
             continue;
         }

@@ -235,7 +235,7 @@ impl<S: Stream> Seeker<'_, S> {
         let ticket = session_queue.join(&self.turn, waiter).inspect_err(|_| session_queue.note_full())?;
         let line = Line::Sessions(Arc::clone(session_queue));
         let waiting = Waiting::new(session_queue, call, line, self.turn.clone(), ticket);
-        self.fleet.call_waiting(self.service);
+        self.fleet.serve_waiters(self.service);
         self.fleet.make_room(self.service);
         let called = waiting.called(self.deadline, gone).await;
         let refuses = |member: &Arc<Member<S>>| {

@@ -28,7 +28,7 @@ use crate::net::flow::{Chunk, WriteError};
 use crate::net::stream::{LinkStream, Stream};
 use crate::serve::link::lost::LostCause;
 use crate::serve::link::session::{LinkSession, beeswax_guid};
-use crate::serve::link::slot::{Made, Slot};
+use crate::serve::link::slot::{LinkLife, Slot};
 use crate::serve::message::link_end::LinkEnd;
 use crate::serve::shared::Shared;
 use crate::session::idle::IdleTimeout;
@@ -48,15 +48,15 @@ pub(crate) struct Link<S: Stream> {
     /// The slot that counts the link.
     pub slot: Slot<S>,
     /// The age of the link and what has happened on it.
-    pub made: Made,
+    pub life: LinkLife,
 }
 
 impl<S: Stream> Link<S> {
     /// Creates a link from a connection that was just dialed. `moves` is the number of times that the
     /// coordinator's address had changed when it was dialed.
     pub(crate) fn new(end: LinkEnd<LinkStream<S>>, mut slot: Slot<S>, moves: u32) -> Box<Self> {
-        let (coordinator, made) = (Arc::clone(&slot.port.coordinator), slot.made(moves));
-        Box::new(Self { coordinator, end, session: None, slot, made })
+        let (coordinator, life) = (Arc::clone(&slot.port.coordinator), slot.begin_life(moves));
+        Box::new(Self { coordinator, end, session: None, slot, life })
     }
 
     /// Returns a shared link to its port. No call may be under way on it.
@@ -151,6 +151,6 @@ impl<S: Stream> Link<S> {
             }
             self.session = Some(LinkSession::new(table, guid));
         }
-        self.made.note_session();
+        self.life.note_session();
     }
 }

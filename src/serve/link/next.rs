@@ -23,11 +23,11 @@ struct Called<S: Stream> {
 
 impl<S: Stream> Port<S> {
     /// Serves waiters for as long as there is room.
-    pub(crate) fn call_waiting(self: &Arc<Self>) {
-        self.call_next(self.state.lock());
+    pub(crate) fn serve_waiters(self: &Arc<Self>) {
+        self.serve_waiters_in(self.state.lock());
     }
 
-    pub(super) fn call_next(self: &Arc<Self>, mut state: MutexGuard<'_, State<S>>) {
+    pub(super) fn serve_waiters_in(self: &Arc<Self>, mut state: MutexGuard<'_, State<S>>) {
         if state.relief.is_empty() && state.work.is_empty() && self.session_queue.is_empty() {
             return;
         }

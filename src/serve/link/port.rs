@@ -44,7 +44,7 @@ pub(crate) struct Port<S: Stream> {
     /// The coordinator's address, shared by everything that dials it.
     pub host: Host,
     /// The coordinator's metrics.
-    pub counters: CoordinatorMetrics,
+    pub counters: Arc<CoordinatorMetrics>,
     /// Tells those that wait for answers on this port whether it still answers.
     pub watch: Watch,
     /// Permits one dial at a time on behalf of a silent client: two unfinished handshakes block the port of a
@@ -107,7 +107,7 @@ pub(crate) struct PortPlan<'a> {
     pub coordinator: &'a Arc<Coordinator>,
     pub flavor: Flavor,
     pub host: &'a Host,
-    pub counters: &'a CoordinatorMetrics,
+    pub counters: &'a Arc<CoordinatorMetrics>,
     pub room: &'a RoomSettings,
 }
 
@@ -135,7 +135,7 @@ impl<S: Stream> Port<S> {
             shares: room.upkeep.is_some() && service == Service::Hs2,
             flavor,
             host: host.clone(),
-            counters: counters.clone(),
+            counters: Arc::clone(counters),
             watch: Watch::default(),
             parked: Arc::new(Semaphore::new(1)),
             state: Mutex::new(state),
@@ -197,7 +197,7 @@ impl<S: Stream> Port<S> {
         wanted: LinkWanted<'_>,
     ) -> Option<(Grant<S>, Vec<Idle<S>>)> {
         let LinkWanted { holder, purpose, kind, here } = wanted;
-        let claim = state.room.claim(holder, purpose, kind, |idle: &Idle<S>| idle.made.runtime == here)?;
+        let claim = state.room.claim(holder, purpose, kind, |idle: &Idle<S>| idle.life.runtime == here)?;
         let unproven = holder.unproven;
         Some(match claim {
             Claim::Link(mut link) => {
@@ -255,7 +255,7 @@ impl<S: Stream> Port<S> {
     /// Puts a link back, so that it can serve the next call of its identity. No call may be under way on it.
     pub(crate) fn put(self: &Arc<Self>, mut link: Box<Link<S>>) {
         let mut state = self.state.lock();
-        if self.is_closed() || link.made.is_over(state.now) || link.made.is_left_behind(&self.coordinator) {
+        if self.is_closed() || link.life.is_over(state.now) || link.life.is_left_behind(&self.coordinator) {
             // Dropping the slot takes the lock again.
             drop(state);
             return;
@@ -267,7 +267,7 @@ impl<S: Stream> Port<S> {
         let (access, purpose) = (link.slot.access.clone(), link.slot.purpose);
         let unproven = link.slot.unproven.take();
         state.room.put(Holder { access: &access, unproven }, purpose, link);
-        self.call_next(state);
+        self.serve_waiters_in(state);
     }
 
     /// Closes the port: its idle links now, and every link that is put back later. (A link and its port own
@@ -299,7 +299,7 @@ impl<S: Stream> Port<S> {
         let own = before.at_most(state.room.own());
         let mut closed = state.room.note_polled(polled, own);
         state.note_ended(&mut closed);
-        self.call_next(state);
+        self.serve_waiters_in(state);
         drop(closed);
     }
 
@@ -307,7 +307,7 @@ impl<S: Stream> Port<S> {
     pub(crate) fn forget_others(self: &Arc<Self>) {
         let mut state = self.state.lock();
         state.room.forget_others();
-        self.call_next(state);
+        self.serve_waiters_in(state);
     }
 
     /// Closes idle links that are no longer useful, and serves waiters that now have room, or whose
@@ -316,11 +316,11 @@ impl<S: Stream> Port<S> {
         let mut state = self.state.lock();
         state.now = now;
         let mut retired = state.room.retire(now, |idle| {
-            let made = idle.made;
-            made.is_over(now) || made.is_left_behind(&self.coordinator) || !idle.end.is_clean(Look::Briefly)
+            let life = idle.life;
+            life.is_over(now) || life.is_left_behind(&self.coordinator) || !idle.end.is_clean(Look::Briefly)
         });
         state.note_ended(&mut retired);
-        self.call_next(state);
+        self.serve_waiters_in(state);
         drop(retired);
         self.make_room();
     }
@@ -333,7 +333,7 @@ impl<S: Stream> Port<S> {
         let mut broken = state.room.retire(now, |idle| !idle.end.is_clean(Look::Closely));
         state.note_ended(&mut broken);
         let all = self.shares && state.lineage.all_broke_since(moment);
-        self.call_next(state);
+        self.serve_waiters_in(state);
         all
     }
 
@@ -352,7 +352,7 @@ impl<S: Stream> State<S> {
     /// Records that these links are closed, or will be at once.
     fn note_ended(&mut self, links: &mut [Idle<S>]) {
         for link in links {
-            self.lineage.end(link.made.birth, !link.end.is_clean(Look::Closely));
+            self.lineage.end(link.life.birth, !link.end.is_clean(Look::Closely));
         }
     }
 
