@@ -1,10 +1,10 @@
-//! How evenly running operations spread: 200 sessions opened in bursts of 50 over four coordinators, 20 of them, chosen at
-//! random, running statements all the time. Printed is the largest over the mean number of running operations of a
-//! coordinator, averaged over time, then over seeds; 1 is perfect. `HAProxy`'s leastconn does the same beside the router
-//! where it is installed.
+//! How evenly running operations spread: 200 sessions opened in bursts of 50 over four coordinators, 20 of
+//! them, chosen at random, running statements all the time. Printed is the largest over the mean number of
+//! running operations of a coordinator, averaged over time, then over seeds; 1 is perfect. `HAProxy`'s
+//! leastconn does the same beside the router where it is installed.
 //!
-//! `cargo bench --bench balance -- 30` runs 30 seeds (the default), some two minutes; with `--write FILE` the table is
-//! put into that document too.
+//! `cargo bench --bench balance -- 30` runs 30 seeds (the default), some two minutes; with `--write FILE` the
+//! table is put into that document too.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,

@@ -1,8 +1,10 @@
-//! The router beside other proxies, on the same work: `cargo bench --bench compare` (`-- --quick` for a first look).
+//! The router beside other proxies, on the same work: `cargo bench --bench compare` (`-- --quick` for a first
+//! look).
 //!
-//! Every round gives each piece of work to each peer once, in random order, and each peer is a fresh process; ratios are
-//! taken within a round. The load client (one thread of this process) and the simulated coordinators (one process, one
-//! thread) are the same for all; the peer `direct` has no proxy and shows what those two can do.
+//! Every round gives each piece of work to each peer once, in random order, and each peer is a fresh process;
+//! ratios are taken within a round. The load client (one thread of this process) and the simulated
+//! coordinators (one process, one thread) are the same for all; the peer `direct` has no proxy and shows what
+//! those two can do.
 
 #![allow(
     clippy::cast_precision_loss,

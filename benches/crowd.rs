@@ -1,10 +1,11 @@
 //! More clients than coordinators have service threads: `cargo bench --bench crowd`, some two minutes; with
 //! `-- --write FILE` the tables are put into that document too.
 //!
-//! Four coordinators serve 64 connections each, as Impala does, and say nothing to the next one. First a thousand users, each
-//! with credentials of their own, come at once, run a statement and stay. Then five thousand sessions without credentials are
-//! opened and left alone, and a hundred clients beside them run statements. Through `HAProxy` each client holds a service
-//! thread; those that get none hang, and are given up after a while.
+//! Four coordinators serve 64 connections each, as Impala does, and say nothing to the next one. First a
+//! thousand users, each with credentials of their own, come at once, run a statement and stay. Then five
+//! thousand sessions without credentials are opened and left alone, and a hundred clients beside them run
+//! statements. Through `HAProxy` each client holds a service thread; those that get none hang, and are given
+//! up after a while.
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,5 @@
-//! Simulated coordinators, each a process of its own, so that it can be killed, and what clients reach them through.
+//! Simulated coordinators, each a process of its own, so that it can be killed, and what clients reach them
+//! through.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, Write as _};
@@ -16,7 +17,8 @@ use crate::process::{Process, free_address};
 
 /// What a coordinator is told to begin a graceful shutdown.
 const SHUT_DOWN: &str = ":shutdown()";
-/// How long a coordinator that shuts down may take to end once its grace period is over: its operations are short.
+/// How long a coordinator that shuts down may take to end once its grace period is over: its operations are
+/// short.
 const END_TIME: Duration = Duration::from_secs(20);
 /// From one look for open operations to the next.
 const LOOK: Duration = Duration::from_millis(10);
@@ -53,7 +55,8 @@ pub(crate) fn user(number: usize) -> (String, String) {
 }
 
 impl Child {
-    /// Runs until standard input ends, or as long as a graceful shutdown takes; tells the ports on standard output.
+    /// Runs until standard input ends, or as long as a graceful shutdown takes; tells the ports on standard
+    /// output.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let Self::Coordinator(args) = self;
         rlimit::increase_nofile_limit(u64::MAX)?;
@@ -74,8 +77,8 @@ impl Child {
         std::io::stdout().flush()?;
         for line in std::io::stdin().lock().lines() {
             if line? == SHUT_DOWN {
-                // Impala: `impala-server.cc` `ShutdownThread`: it goes when the grace period is over and no query is
-                // registered, whoever has sessions.
+                // Impala: `impala-server.cc` `ShutdownThread`: it goes when the grace period is over and no
+                // query is registered, whoever has sessions.
                 coordinator.faults().start_quiescing();
                 std::thread::sleep(Duration::from_secs(args.grace));
                 while coordinator.open_operations() > 0 {

@@ -1,9 +1,10 @@
-//! How many instructions the router takes, counted by callgrind: a number that the machine's noise does not change.
-//! Scanner, pick and table are counted alone, and a small call through the whole router, with other proxies beside
-//! it. Compared with `benches/instructions.toml`, which says what it was recorded with.
+//! How many instructions the router takes, counted by callgrind: a number that the machine's noise does not
+//! change. Scanner, pick and table are counted alone, and a small call through the whole router, with other
+//! proxies beside it. Compared with `benches/instructions.toml`, which says what it was recorded with.
 //!
-//! `cargo bench --bench instructions` fails when a case takes over 5 % more than was recorded, or breaks a promise.
-//! With another toolchain it records anew, and says so. `cargo bench --bench instructions -- --record` records anew.
+//! `cargo bench --bench instructions` fails when a case takes over 5 % more than was recorded, or breaks a
+//! promise. With another toolchain it records anew, and says so.
+//! `cargo bench --bench instructions -- --record` records anew.
 
 #![allow(
     clippy::cast_precision_loss,

@@ -1,11 +1,12 @@
-//! What a restart of every coordinator costs pooled clients: `cargo bench --bench restart`, some three minutes; with
-//! `-- --write FILE` the tables are put into that document too.
+//! What a restart of every coordinator costs pooled clients: `cargo bench --bench restart`, some three
+//! minutes; with `-- --write FILE` the tables are put into that document too.
 //!
-//! 200 clients, each with a session that it keeps, run short statements over four coordinators, through the router and
-//! through `HAProxy` at the same time, each with coordinators of its own. First the coordinators are restarted gracefully,
-//! one after the other, as `:shutdown()` does; a minute later it is looked where the sessions are. Then each is killed with
-//! `kill -9` and started again, beside sessions that were idle at that moment. Impala's grace period is 120 s and a restart
-//! takes longer; here both are shorter, as the table's head says. The router's settings are those that it comes with.
+//! 200 clients, each with a session that it keeps, run short statements over four coordinators, through the
+//! router and through `HAProxy` at the same time, each with coordinators of its own. First the coordinators
+//! are restarted gracefully, one after the other, as `:shutdown()` does; a minute later it is looked where
+//! the sessions are. Then each is killed with `kill -9` and started again, beside sessions that were idle at
+//! that moment. Impala's grace period is 120 s and a restart takes longer; here both are shorter, as the
+//! table's head says. The router's settings are those that it comes with.
 
 #![allow(
     clippy::cast_precision_loss,

@@ -1,5 +1,5 @@
-//! What the router computes, without sockets: scanning messages, picking a coordinator, finding a session's owner.
-//! `cargo bench --bench scan`; with `-- --write FILE` what it prints is put into that document too.
+//! What the router computes, without sockets: scanning messages, picking a coordinator, finding a session's
+//! owner. `cargo bench --bench scan`; with `-- --write FILE` what it prints is put into that document too.
 
 #![allow(
     clippy::expect_used,
@@ -148,7 +148,8 @@ fn pick(bencher: Bencher<'_, '_>, coordinators: usize) {
     bencher.bench_local(|| cluster.pick_and_reserve(&wanted, black_box(now), &mut rng).ok());
 }
 
-/// The owner of any session: beside it, what the machine's memory makes of a bare map and a bare array of that size.
+/// The owner of any session: beside it, what the machine's memory makes of a bare map and a bare array of
+/// that size.
 #[divan::bench(args = SIZES)]
 fn owner_of_any(bencher: Bencher<'_, '_>, sessions: usize) {
     let cluster = cluster(10);

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-/// Puts `text` into a Markdown file, in place of what stands between the lines `<!-- name -->` and `<!-- /name -->`.
+/// Puts `text` into a Markdown file, in place of what stands between the lines `<!-- name -->` and
+/// `<!-- /name -->`.
 ///
 /// # Errors
 /// The file cannot be read or written, or has no such lines.

@@ -1,6 +1,7 @@
 //! The Thrift compiler's types for `HiveServer2`, Beeswax and Impala's additions (`idl/README.md`).
 //!
-//! For trusted peers only: the generated readers allocate what a length on the wire says. The data path never uses them.
+//! For trusted peers only: the generated readers allocate what a length on the wire says. The data path never
+//! uses them.
 
 // The generated code is not ours to style: no formatting, no lints, no documentation of its items.
 #[rustfmt::skip]

@@ -14,7 +14,8 @@ impl fmt::Display for ConnId {
     }
 }
 
-/// The name of a coordinator, unique within its cluster: what people drain, and the `coordinator` label of metrics.
+/// The name of a coordinator, unique within its cluster: what people drain, and the `coordinator` label of
+/// metrics.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CoordinatorName(pub Arc<str>);
 
@@ -121,8 +122,8 @@ impl<T> PerService<T> {
     }
 }
 
-/// Whose code answers a client: what it accepts at a login, and its words for an error, differ by that and not by version
-/// alone.
+/// Whose code answers a client: what it accepts at a login, and its words for an error, differ by that and
+/// not by version alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     /// Impala's own, in C++.
@@ -173,8 +174,8 @@ impl Access {
     pub const UNREAD: Self = Self { identity: Identity::Unread, transport: Transport::Unframed };
 }
 
-/// Where a client comes from, as far as bounds go: an address. Of IPv6, which gives everybody a network of their own, that
-/// network.
+/// Where a client comes from, as far as bounds go: an address. Of IPv6, which gives everybody a network of
+/// their own, that network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientAddress(IpAddr);
 

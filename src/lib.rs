@@ -1,4 +1,5 @@
-//! hs2router: a protocol-aware session router for Apache Impala and every server that speaks `HiveServer2` Thrift.
+//! hs2router: a protocol-aware session router for Apache Impala and every server that speaks `HiveServer2`
+//! Thrift.
 //!
 //! The layers, lowest first (`docs/ARCHITECTURE.md` tells the life of a session through them):
 //!

@@ -1,6 +1,6 @@
 //! The floor under the floor: a relay straight on epoll that reads nothing, with a thread for each core. Of a
-//! request and its reply it does two reads and two writes, in one buffer a thread, and next to nothing besides: what it
-//! costs is what the kernel costs.
+//! request and its reply it does two reads and two writes, in one buffer a thread, and next to nothing
+//! besides: what it costs is what the kernel costs.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener as Listener, TcpStream as Blocking};
@@ -101,7 +101,8 @@ impl Pair {
         Ok(Self { two, held: Default::default(), finished: [false; 2] })
     }
 
-    /// Passes on what one side has; false if either is lost. A short read is the last one, unless the end is to come.
+    /// Passes on what one side has; false if either is lost. A short read is the last one, unless the end is
+    /// to come.
     fn pass(&mut self, from: usize, buffer: &mut [u8], ends: bool) -> bool {
         while self.held[from].is_empty() && !self.finished[from] {
             match self.two[from].read(buffer) {

@@ -1,4 +1,5 @@
-//! The floor: a relay on tokio that reads nothing, one `copy_bidirectional` a connection, least connections first.
+//! The floor: a relay on tokio that reads nothing, one `copy_bidirectional` a connection, least connections
+//! first.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};

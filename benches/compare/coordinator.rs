@@ -1,5 +1,5 @@
-//! The simulated coordinators: one process, one thread, an address for each; with SASL there are three. They look at a
-//! request's name and nothing else, and answer with bytes that were made before.
+//! The simulated coordinators: one process, one thread, an address for each; with SASL there are three. They
+//! look at a request's name and nothing else, and answer with bytes that were made before.
 
 use std::io::{IoSlice, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};

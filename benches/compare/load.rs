@@ -1,5 +1,5 @@
-//! The load: clients on one thread, each a task. They know how long every reply is and count bytes; the first reply of
-//! each kind on a connection is compared byte for byte.
+//! The load: clients on one thread, each a task. They know how long every reply is and count bytes; the first
+//! reply of each kind on a connection is compared byte for byte.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! What is compared: each peer's config, command and version. All are given the same coordinators, as many threads as
-//! there are cores (which the router has by itself) and the least-connections policy.
+//! What is compared: each peer's config, command and version. All are given the same coordinators, as many
+//! threads as there are cores (which the router has by itself) and the least-connections policy.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -48,7 +48,8 @@ pub(crate) fn named_program(text: &str) -> Result<(String, PathBuf), String> {
     Ok((name.to_owned(), program.into()))
 }
 
-/// The peers that are there: `routers` are further router programs, with their names; Envoy is where its program is.
+/// The peers that are there: `routers` are further router programs, with their names; Envoy is where its
+/// program is.
 pub(crate) fn installed(routers: &[(String, PathBuf)], envoy: Option<&PathBuf>) -> Vec<Peer> {
     let peer = |name: &str, kind| Peer { name: name.to_owned(), kind };
     let own = PathBuf::from(env!("CARGO_BIN_EXE_hs2router"));

@@ -22,7 +22,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program. What it says goes to `log`; it ends when this process does, where the system can do that.
+    /// Starts a program. What it says goes to `log`; it ends when this process does, where the system can do
+    /// that.
     pub(crate) fn start(command: &[String], log: &Path) -> anyhow::Result<Self> {
         let log = fs::File::create(log).with_context(|| log.display().to_string())?;
         Self::spawn(command, log.try_clone()?.into(), log.into(), Stdio::null())
@@ -174,8 +175,8 @@ fn tree(root: u32) -> Vec<u32> {
     ids
 }
 
-/// The scheduler's count in nanoseconds, of all threads that still live; the coarser one (10 ms) of all that ever
-/// lived where the kernel does not keep it.
+/// The scheduler's count in nanoseconds, of all threads that still live; the coarser one (10 ms) of all that
+/// ever lived where the kernel does not keep it.
 fn cpu(id: u32) -> Duration {
     let mut total = 0;
     let tasks = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();

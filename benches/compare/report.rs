@@ -35,7 +35,8 @@ pub(crate) struct Record {
     pub(crate) syscalls: Option<Syscalls>,
 }
 
-/// System calls of the proxy while the work went on (slowed down by the counting, so apart from everything else).
+/// System calls of the proxy while the work went on (slowed down by the counting, so apart from everything
+/// else).
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Syscalls {
     /// For each call of the work; where it is whole sessions, for each session.

@@ -68,8 +68,8 @@ impl Busy {
         }
     }
 
-    /// So many percent of the statements took no longer, in milliseconds, in the median of the seconds: a machine that has
-    /// something else to do for a moment does not count. None if there were no statements.
+    /// So many percent of the statements took no longer, in milliseconds, in the median of the seconds: a
+    /// machine that has something else to do for a moment does not count. None if there were no statements.
     pub(crate) fn percentile(&self, percent: usize) -> Option<f64> {
         let of = |second: &Vec<Duration>| second.get(second.len() * percent / 100).copied();
         let mut each: Vec<Duration> = self.seconds.iter().filter_map(of).collect();

@@ -1,5 +1,5 @@
-//! What is counted. Every case prepares what it needs and then works inside [`counted_by_callgrind`], so that nothing
-//! but the work counts; seeds and orders are fixed.
+//! What is counted. Every case prepares what it needs and then works inside [`counted_by_callgrind`], so that
+//! nothing but the work counts; seeds and orders are fixed.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -19,7 +19,8 @@ use crate::wire::{self, Call, Handle, Rows};
 
 /// Bytes that a message may have.
 const LIMIT: u64 = 1 << 30;
-/// How often what takes a few instructions is repeated: the maps' own keys are drawn by chance, the mean is not moved.
+/// How often what takes a few instructions is repeated: the maps' own keys are drawn by chance, the mean is
+/// not moved.
 const MANY: u64 = 8192;
 /// The case of this name.
 pub(crate) struct Case {

@@ -1,5 +1,5 @@
-//! Pooled clients, as a JDBC pool has them: a session is kept, a statement runs in it now and then, and after an error the
-//! session is given up and another one opened.
+//! Pooled clients, as a JDBC pool has them: a session is kept, a statement runs in it now and then, and after
+//! an error the session is given up and another one opened.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -152,7 +152,8 @@ impl Pooled {
     }
 }
 
-/// `ExecuteStatement`, `FetchResults` until there are no more, `CloseOperation`: the first value of the first row.
+/// `ExecuteStatement`, `FetchResults` until there are no more, `CloseOperation`: the first value of the first
+/// row.
 fn statement_of(client: &mut Hs2Client, session: &TSessionHandle, statement: &str) -> anyhow::Result<String> {
     let operation = client.execute(session, statement)?;
     let mut first = None;

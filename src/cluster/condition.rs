@@ -113,7 +113,7 @@ pub(super) struct Condition {
     quiescing: Option<Instant>,
     starting: Option<Instant>,
     incarnation: Option<Arc<str>>,
-    /// When it last told that.
+    /// When the last poll began in which it told that.
     told_start: Option<Instant>,
     /// How often another process answered.
     incarnations: u32,
@@ -173,10 +173,16 @@ impl Condition {
         self.ports.get_mut(service).note(finding, settings, now)
     }
 
-    pub(super) fn note_report(&mut self, report: Report, own: Own, now: Instant) -> Vec<News> {
+    pub(super) fn note_report(
+        &mut self,
+        report: Report,
+        own: Own,
+        begun: Instant,
+        now: Instant,
+    ) -> Vec<News> {
         let mut news = Vec::new();
         if report.process_start_time.is_some() {
-            self.told_start = Some(now);
+            self.told_start = Some(begun);
         }
         if let Some(start) = report.process_start_time
             && self.incarnation.as_ref() != Some(&start)
@@ -257,7 +263,7 @@ mod tests {
 
     fn note(condition: &mut Condition, report: Report, now: Instant) -> Vec<News> {
         let report = Report { figures: Some(Figures::default()), ..report };
-        condition.note_report(report, Own::default(), now)
+        condition.note_report(report, Own::default(), now, now)
     }
 
     #[test]
@@ -272,6 +278,14 @@ mod tests {
         assert_eq!(condition.incarnation(), 1);
         assert_eq!(condition.standing(Service::Hs2, now), Standing::Ready);
         assert_eq!(condition.share(Service::Hs2, SLOW_START, now).percent(), 5);
+    }
+
+    #[test]
+    fn a_start_is_told_when_the_poll_begins_that_hears_of_it() {
+        let (mut condition, begun) = (Condition::default(), clock::now());
+        let answered = begun + Duration::from_secs(1);
+        condition.note_report(started("a"), Own::default(), begun, answered);
+        assert_eq!(condition.told_start(), Some(begun), "what ended during the poll may have told it");
     }
 
     #[test]

@@ -235,12 +235,12 @@ impl Coordinator {
         self.alter(|condition| condition.note_moved(now));
     }
 
-    /// When its web port last told when its process was started.
+    /// When the last poll began in which its web port told when its process was started.
     pub fn told_start(&self) -> Option<Instant> {
         self.condition.lock().told_start()
     }
 
-    /// Whether its web port has told since a moment when its process was started.
+    /// Whether a poll that began at a moment or later was told when its process was started.
     pub fn told_start_since(&self, moment: Instant) -> bool {
         self.condition.lock().told_start().is_some_and(|told| told >= moment)
     }
@@ -277,9 +277,10 @@ impl Coordinator {
         self.alter(|condition| condition.note_probe(service, finding, &self.settings.probe, now))
     }
 
-    /// Takes in what its web port says; `own` is what was ours while it was asked. Returns what is new.
-    pub fn note_report(&self, report: Report, own: Own, now: Instant) -> Vec<News> {
-        self.alter(|condition| condition.note_report(report, own, now))
+    /// Takes in what its web port says to a poll that began at `begun`; `own` is what was ours while it was
+    /// asked. Returns what is new.
+    pub fn note_report(&self, report: Report, own: Own, begun: Instant, now: Instant) -> Vec<News> {
+        self.alter(|condition| condition.note_report(report, own, begun, now))
     }
 
     /// Its web port said nothing, or nothing of use.

@@ -246,7 +246,8 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Adds a coordinator, with nothing counted; its id is the next one. It can be picked once `before` has seen it.
+    /// Adds a coordinator, with nothing counted; its id is the next one. It can be picked once `before` has
+    /// seen it.
     ///
     /// # Errors
     /// The name is taken, the weight is 0, or all ids are used up.
@@ -295,8 +296,8 @@ impl Cluster {
         self.coordinators.get(id)
     }
 
-    /// Whether any of its coordinators offers the service, or one that was removed did: while none is there, calls
-    /// are still understood.
+    /// Whether any of its coordinators offers the service, or one that was removed did: while none is there,
+    /// calls are still understood.
     pub fn serves(&self, service: Service) -> bool {
         self.offered.get(service).load(Ordering::Relaxed)
     }

@@ -138,7 +138,8 @@ impl Cluster {
         let mut policy = self.policy.lock();
         let all = self.coordinators();
         let (coordinator, candidate) = policy.pick(Of { cluster: self, all: &all }, wanted, now, rng)?;
-        // Still under the lock: fifty opens at once must see each other, or all go to the same idle coordinator.
+        // Still under the lock: fifty opens at once must see each other, or all go to the same idle
+        // coordinator.
         let opening = coordinator.begin_open();
         drop(policy);
         Ok(Reserved { candidate, opening })

@@ -327,8 +327,8 @@ impl<L> Room<L> {
         self.queued_polls = 0;
     }
 
-    /// Takes out idle links that are of no use: those that `is_over`, and those of identities that have had no session and
-    /// no call for a while.
+    /// Takes out idle links that are of no use: those that `is_over`, and those of identities that have had
+    /// no session and no call for a while.
     pub fn retire(&mut self, now: Instant, mut is_over: impl FnMut(&mut L) -> bool) -> Vec<L> {
         let unused = self.puts_before(now);
         let mut retired = Vec::new();
@@ -365,8 +365,8 @@ impl<L> Room<L> {
         self.looks.front().filter(|look| is_old(Some(look))).map_or(0, |(_, puts)| *puts)
     }
 
-    /// Takes out idle links, those used longest ago first and those of `last` after all others, until `most` are left in
-    /// all or none of them is idle.
+    /// Takes out idle links, those used longest ago first and those of `last` after all others, until `most`
+    /// are left in all or none of them is idle.
     fn shrink_to(&mut self, most: u32, last: Option<&Access>) -> Vec<L> {
         let mut closed = Vec::new();
         while self.held > most {

@@ -66,8 +66,8 @@ impl<T: Known> Roster<T> {
     }
 }
 
-/// Where the one with this id is in a list. At the place that its id says, as long as nobody has gone; never behind
-/// that, as ids count up from 0.
+/// Where the one with this id is in a list. At the place that its id says, as long as nobody has gone; never
+/// behind that, as ids count up from 0.
 pub(super) fn place_of<T: Known>(all: &[Arc<T>], id: CoordinatorId) -> Option<usize> {
     let first = usize::try_from(id.0).ok()?;
     if all.get(first).is_some_and(|one| one.id() == id) {

@@ -36,7 +36,8 @@ impl Hs2Client {
     /// Connects and authenticates.
     ///
     /// # Errors
-    /// When the coordinator cannot be reached or refuses the password, for which it only closes the connection.
+    /// When the coordinator cannot be reached or refuses the password, for which it only closes the
+    /// connection.
     pub fn connect(address: SocketAddr, login: &Login) -> Result<Self, CallError> {
         let (stream, (input, output)) = connect(address, login)?;
         Ok(Self { service: Hs2Service::new(input, output), stream })

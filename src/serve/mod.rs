@@ -1,5 +1,5 @@
-//! A client connection from its first byte to its last. From the bottom to the top; each folder uses only those above it in
-//! this list.
+//! A client connection from its first byte to its last. From the bottom to the top; each folder uses only
+//! those above it in this list.
 
 pub mod background;
 mod call;

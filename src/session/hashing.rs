@@ -1,6 +1,6 @@
-//! How the session table hashes guids: in a third of the instructions of the standard library's hash, because a call
-//! looks into the table up to six times. The hash is keyed for each map. Only coordinators mint guids, so clients, which
-//! may ask for any, cannot fill a bucket with guids of their choice.
+//! How the session table hashes guids: in a third of the instructions of the standard library's hash, because
+//! a call looks into the table up to six times. The hash is keyed for each map. Only coordinators mint guids,
+//! so clients, which may ask for any, cannot fill a bucket with guids of their choice.
 
 use dashmap::DashMap;
 

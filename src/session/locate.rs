@@ -68,8 +68,8 @@ impl Question {
         }
     }
 
-    /// The call that closes the operation which the question opened on a coordinator that said yes. None if it
-    /// opened none.
+    /// The call that closes the operation which the question opened on a coordinator that said yes. None if
+    /// it opened none.
     pub fn clearance(&self, flavor: Flavor, reply: &Facts) -> Option<BytesMut> {
         let minted = reply.handle().filter(|_| self.method(flavor).role == Role::Metadata)?;
         let has = self.answer(flavor, reply) == Some(Answer::Has);

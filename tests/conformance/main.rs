@@ -1,6 +1,6 @@
-//! What an HS2 or Beeswax server does, as one list of checks that every kind of server must pass: the simulated
-//! coordinator, Spark's Thrift Server, both of them behind the router, and any server that the environment names.
-//! `README.md` says how to run it against a server of one's own.
+//! What an HS2 or Beeswax server does, as one list of checks that every kind of server must pass: the
+//! simulated coordinator, Spark's Thrift Server, both of them behind the router, and any server that the
+//! environment names. `README.md` says how to run it against a server of one's own.
 
 #![allow(
     clippy::unwrap_used,

@@ -261,7 +261,8 @@ fn start_hive(place: &Place) -> Option<Target> {
     Some(target_of(place, "hive", &servers.each_ref().map(Hive::address)))
 }
 
-/// The first of the servers at these addresses, or a router in front of all. Other tests use them, too: they stay.
+/// The first of the servers at these addresses, or a router in front of all. Other tests use them, too: they
+/// stay.
 fn target_of(place: &Place, flavor: &str, servers: &[SocketAddr]) -> Target {
     let (hs2, owned): (_, Box<dyn Any>) = if place.path == Path::Routed {
         let router = start_router(flavor, servers.iter().map(|server| (server.port(), 0)));
@@ -275,8 +276,8 @@ fn target_of(place: &Place, flavor: &str, servers: &[SocketAddr]) -> Target {
     Target { path: place.path, flavor, dialect, hs2, beeswax: None, account, second, _owned: owned }
 }
 
-/// A router with an HS2 listener, and a Beeswax listener where that is spoken, in front of coordinators on these ports;
-/// port 0: none.
+/// A router with an HS2 listener, and a Beeswax listener where that is spoken, in front of coordinators on
+/// these ports; port 0: none.
 fn start_router(flavor: &str, ports: impl Iterator<Item = (u16, u16)>) -> TestRouter {
     let mut coordinators = String::new();
     for (number, (hs2, beeswax)) in (1..).zip(ports) {

@@ -1,4 +1,5 @@
-//! Every call finds the owner of its handle, on whatever connection it arrives, and is judged there as its own maker's.
+//! Every call finds the owner of its handle, on whatever connection it arrives, and is judged there as its
+//! own maker's.
 
 use std::collections::{HashMap, HashSet};
 use std::thread;

@@ -224,8 +224,8 @@ fn a_cluster_that_drains_altogether_says_so() {
     assert_eq!(fleet.owner(&client.open(&[]).unwrap()), 2);
 }
 
-/// Makes a call as old clients did: no version word before it, which the router takes for something unknown and relays.
-/// Returns the connection when it was answered.
+/// Makes a call as old clients did: no version word before it, which the router takes for something unknown
+/// and relays. Returns the connection when it was answered.
 fn opaque(fleet: &Fleet) -> TcpStream {
     let mut stream = TcpStream::connect(fleet.address(Door::Hs2)).unwrap();
     stream.write_all(b"\0\0\0\x08Whatever\x01\0\0\0\0\0").unwrap();

@@ -1,4 +1,5 @@
-//! A link that its coordinator closed frees its place at once, whatever the client that it belongs to is doing.
+//! A link that its coordinator closed frees its place at once, whatever the client that it belongs to is
+//! doing.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;

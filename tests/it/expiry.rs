@@ -1,5 +1,5 @@
-//! Sessions that end because their clients do nothing, or are gone: the router does what a coordinator cannot, because shared
-//! links hide the clients from it.
+//! Sessions that end because their clients do nothing, or are gone: the router does what a coordinator
+//! cannot, because shared links hide the clients from it.
 
 use std::time::Duration;
 
@@ -11,15 +11,16 @@ use hs2router::idl::t_c_l_i_service::TSessionHandle;
 use crate::support::fleet::{Fleet, Plan, USERS, id, refusal_and_state};
 use crate::support::router::eventually;
 
-/// One coordinator that closes sessions without links after two seconds, and a router that therefore touches idle ones twice a
-/// second.
+/// One coordinator that closes sessions without links after two seconds, and a router that therefore touches
+/// idle ones twice a second.
 fn touched(users: &[(&str, &str)]) -> Fleet {
     let settings = Settings { disconnected_session_timeout: Duration::from_secs(2), ..Settings::default() };
     let cluster = "disconnected_session_timeout = \"1500ms\"";
     Fleet::with(Plan { coordinators: 1, users, cluster, settings, ..Plan::default() })
 }
 
-/// Waits until the coordinator does not have the session any more. The router looks for such sessions every 15 s.
+/// Waits until the coordinator does not have the session any more. The router looks for such sessions every
+/// 15 s.
 fn await_closed(fleet: &Fleet, session: &TSessionHandle, mut meanwhile: impl FnMut()) {
     let mut closed = || {
         eventually(|| {

@@ -1,5 +1,5 @@
-//! The captured conversations in `fixtures/captures`, for every test that replays them (`fixtures/README.md` explains
-//! the fields), and tests that what is said about them agrees with their bytes.
+//! The captured conversations in `fixtures/captures`, for every test that replays them (`fixtures/README.md`
+//! explains the fields), and tests that what is said about them agrees with their bytes.
 
 use std::fs;
 use std::ops::Range;

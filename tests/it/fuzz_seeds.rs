@@ -1,5 +1,5 @@
-//! The corpus of every fuzz target goes through the target's own function, so that what was found once stays found
-//! without a fuzzer.
+//! The corpus of every fuzz target goes through the target's own function, so that what was found once stays
+//! found without a fuzzer.
 
 use std::fs;
 use std::path::Path;

@@ -106,7 +106,8 @@ fn sessions_that_outlive_connections_but_not_their_process_leave_the_count() {
         ));
         let sessions = || router.router().fleets()[0].cluster.coordinators()[0].load().open_sessions;
         let mut client = Hs2Client::connect(router.listener(0), &Login::NoSasl).unwrap();
-        // Of those on one connection only the last ends with it (Hive: `ThriftBinaryCLIService` `deleteContext`).
+        // Of those on one connection only the last ends with it (Hive: `ThriftBinaryCLIService`
+        // `deleteContext`).
         let opened: Vec<_> = (0..3).map(|_| client.open(&[]).unwrap()).collect();
         assert_eq!(sessions(), 3);
         coordinator.restart();

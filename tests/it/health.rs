@@ -1,5 +1,5 @@
-//! Coordinators are watched: those that do not work get nothing new, whoever else uses them counts, and no client can make
-//! a coordinator look bad.
+//! Coordinators are watched: those that do not work get nothing new, whoever else uses them counts, and no
+//! client can make a coordinator look bad.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};

@@ -18,8 +18,8 @@ use crate::support::router::TestRouter;
 /// Everything that the servers of the tests are logged in to with.
 const LOGINS: [Login; 3] = [Login::NoSasl, Login::Plain, Login::LDAP];
 
-/// Runs a scenario against a server and through the router in front of two, and returns what it showed if both agree.
-/// `None`: the tools are missing.
+/// Runs a scenario against a server and through the router in front of two, and returns what it showed if
+/// both agree. `None`: the tools are missing.
 fn everywhere(login: Login, scenario: impl Fn(&Target) -> Shown) -> Option<Shown> {
     let [first, second] = hive::pair(login)?;
     let router = TestRouter::of("hive", &[first.address(), second.address()]);

@@ -1,5 +1,5 @@
-//! Bad input costs the connection it came on and nothing else: it is counted, logged once with its cause, and every other
-//! session goes on.
+//! Bad input costs the connection it came on and nothing else: it is counted, logged once with its cause, and
+//! every other session goes on.
 
 mod coordinators;
 mod memory;
@@ -55,7 +55,8 @@ impl Scene {
         assert_eq!(newcomer.call(&of_handle("CloseSession", &session)).status(), Some(0));
     }
 
-    /// A connection of this client has ended: it was counted once, under this cause, and logged once, with these words.
+    /// A connection of this client has ended: it was counted once, under this cause, and logged once, with
+    /// these words.
     fn ended(&mut self, client: SocketAddr, cause: &str, words: &str) {
         let series = format!("hs2router_connections_closed_total{{cause=\"{cause}\"}}");
         self.router.await_metric(&series, 1.0);

@@ -1,5 +1,5 @@
-//! The checked-in types are what the Thrift compiler makes of the definitions, and what the router knows of requests is what
-//! the definitions say.
+//! The checked-in types are what the Thrift compiler makes of the definitions, and what the router knows of
+//! requests is what the definitions say.
 
 #![allow(
     clippy::unwrap_used,

@@ -25,8 +25,9 @@ struct Got {
 }
 
 /// A coordinator that reads as Spark does (libthrift 0.12: `TSaslTransport.readFrame` takes a whole frame,
-/// `TBinaryProtocol.checkStringReadLength` refuses a string by its length, `ProcessFunction.process` answers that with a
-/// `TApplicationException`; the bytes behind it are no message then, and the connection is closed).
+/// `TBinaryProtocol.checkStringReadLength` refuses a string by its length, `ProcessFunction.process` answers
+/// that with a `TApplicationException`; the bytes behind it are no message then, and the connection is
+/// closed).
 fn spark_like() -> (Script, Arc<Mutex<Got>>) {
     let got = Arc::new(Mutex::new(Got::default()));
     let shared = Arc::clone(&got);
@@ -184,7 +185,8 @@ fn spark_refuses_a_statement_that_is_too_large_in_the_same_words_as_without_the_
     }
 }
 
-/// As impalad writes them when its buffer fills: what the router holds of a reply, it passes on in the frames that it came in.
+/// As impalad writes them when its buffer fills: what the router holds of a reply, it passes on in the frames
+/// that it came in.
 #[test]
 fn a_reply_to_an_open_arrives_in_the_frames_that_it_came_in() {
     for connect in [Talk::connect_sasl as fn(SocketAddr) -> Talk, Talk::connect_framed] {
@@ -216,8 +218,8 @@ fn a_reply_to_an_open_arrives_in_the_frames_that_it_came_in() {
     }
 }
 
-/// The reply's last bytes make it too large to be held, and others follow: whoever closes its session must not take those
-/// for the answer, so the link is closed instead.
+/// The reply's last bytes make it too large to be held, and others follow: whoever closes its session must
+/// not take those for the answer, so the link is closed instead.
 #[test]
 fn a_link_with_bytes_behind_a_reply_that_was_too_large_carries_no_close() {
     let coordinator = Script::calls(|call| {

@@ -35,8 +35,8 @@ fn opened(open: &Message) -> Message {
     open.done(vec![(2, Value::I32(5)), (3, handle(GUID, *b"secret-of-a-sess"))])
 }
 
-/// Opens sessions until the first coordinator was asked for one, in vain: the others have the sessions, so it has the least
-/// load.
+/// Opens sessions until the first coordinator was asked for one, in vain: the others have the sessions, so it
+/// has the least load.
 fn open_until_asked(way: fn(std::net::SocketAddr) -> Talk, slow: &Script, router: &TestRouter) -> Talk {
     let mut client = way(router.listener(0));
     let failed = (0..3).filter(|_| client.call(&open_session()).status() != Some(0)).count();

@@ -7,7 +7,8 @@ use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A layer (a folder of `src/`, or a file of it) and the others that it may import; every layer may import itself.
+/// A layer (a folder of `src/`, or a file of it) and the others that it may import; every layer may import
+/// itself.
 const LAYERS: &[(&str, &[&str])] = &[
     ("ids", &[]),
     ("clock", &[]),

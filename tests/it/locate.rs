@@ -1,5 +1,5 @@
-//! A handle that the router does not know, because it was restarted or another router opened the session, is found by
-//! asking the coordinators.
+//! A handle that the router does not know, because it was restarted or another router opened the session, is
+//! found by asking the coordinators.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Idle sessions leave a coordinator that goes away, with all that they are made of, and their clients notice nothing.
+//! Idle sessions leave a coordinator that goes away, with all that they are made of, and their clients notice
+//! nothing.
 
 use hs2router::cluster::AdminState;
 use hs2router::fake::Fault;

@@ -1,5 +1,5 @@
-//! Hive and Spark know an operation by its handle *and* its type (Hive: `OperationHandle` `equals`): what the router itself
-//! asks about an operation names the right one.
+//! Hive and Spark know an operation by its handle *and* its type (Hive: `OperationHandle` `equals`): what the
+//! router itself asks about an operation names the right one.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,5 @@
-//! Real clients get the same through the router as from a server directly: rows, errors and what their sessions remember.
+//! Real clients get the same through the router as from a server directly: rows, errors and what their
+//! sessions remember.
 
 mod go_on_hive;
 mod go_on_impala;

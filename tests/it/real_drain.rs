@@ -1,4 +1,5 @@
-//! A real server is taken out of the fleet and put back: new sessions go elsewhere, those that it has end as they would have.
+//! A real server is taken out of the fleet and put back: new sessions go elsewhere, those that it has end as
+//! they would have.
 
 use std::thread;
 use std::time::Duration;

@@ -1,6 +1,5 @@
-//! `docs/CONFIG.md`, `docs/METRICS.md`, `docs/RETRIES.md` and the example in `docs/ADMIN.md` are written from the code and may
-//! not fall behind it.
-//! `UPDATE_DOCS=1 cargo test reference` rewrites them.
+//! `docs/CONFIG.md`, `docs/METRICS.md`, `docs/RETRIES.md` and the example in `docs/ADMIN.md` are written from
+//! the code and may not fall behind it. `UPDATE_DOCS=1 cargo test reference` rewrites them.
 
 mod admin;
 mod retries;

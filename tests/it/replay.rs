@@ -1,5 +1,5 @@
-//! Captured conversations, played again: what the router understands of them is what another decoder understood, and each
-//! side hears through the router exactly what the other said.
+//! Captured conversations, played again: what the router understands of them is what another decoder
+//! understood, and each side hears through the router exactly what the other said.
 
 mod client;
 mod coordinators;

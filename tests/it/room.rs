@@ -1,5 +1,5 @@
-//! Room: no connection of the router's ever waits in a coordinator's accept queue; what fits nowhere waits in the router,
-//! and is told so; clients share what there is.
+//! Room: no connection of the router's ever waits in a coordinator's accept queue; what fits nowhere waits in
+//! the router, and is told so; clients share what there is.
 
 use std::net::Shutdown;
 use std::thread;

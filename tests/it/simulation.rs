@@ -1,6 +1,6 @@
-//! The router in simulated worlds: its own loops and decisions, with simulated coordinators, clients, network, time and chance
-//! in one thread, so that a seed says all that will happen. `CONTRIBUTING.md` tells how to run more of them and how to see one
-//! again.
+//! The router in simulated worlds: its own loops and decisions, with simulated coordinators, clients,
+//! network, time and chance in one thread, so that a seed says all that will happen. `CONTRIBUTING.md` tells
+//! how to run more of them and how to see one again.
 
 mod beeswax;
 mod client;

@@ -1,4 +1,5 @@
-//! A coordinator that is slow is waited for, one that is hung is not: only an answer of its process tells which it is.
+//! A coordinator that is slow is waited for, one that is hung is not: only an answer of its process tells
+//! which it is.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;

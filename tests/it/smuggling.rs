@@ -1,6 +1,6 @@
-//! A message may end elsewhere for its coordinator than for the router: a generated reader goes by its IDL and not by the
-//! types that a container says its elements are of. A request of a known method that would is refused; behind one of a method
-//! that is not known nobody else may use the link.
+//! A message may end elsewhere for its coordinator than for the router: a generated reader goes by its IDL
+//! and not by the types that a container says its elements are of. A request of a known method that would is
+//! refused; behind one of a method that is not known nobody else may use the link.
 
 use std::net::SocketAddr;
 
@@ -30,7 +30,8 @@ fn links(router: &TestRouter) -> u32 {
     known.room_of(&known.cluster.coordinators()[0], Service::Hs2).map_or(0, |(room, _)| room.links)
 }
 
-/// A container with one byte, or one empty string, of each of these types: less than a reader of strings wants.
+/// A container with one byte, or one empty string, of each of these types: less than a reader of strings
+/// wants.
 fn container(kinds: &[u8]) -> Value {
     let kind = if kinds.len() == 2 { MAP } else { LIST };
     let bytes = kinds.iter().map(|kind| if *kind == STRING { 4 } else { 1 }).sum();
@@ -122,7 +123,8 @@ fn requests_that_would_end_elsewhere_take_no_links() {
     assert_eq!((links(&router), script.accepted()), (0, 0));
 }
 
-/// An `ExecuteStatement` of a statement that is too long to be held, with bytes where strings belong before it or behind it.
+/// An `ExecuteStatement` of a statement that is too long to be held, with bytes where strings belong before
+/// it or behind it.
 fn long(session: &Value, overlay_first: bool) -> Message {
     let (overlay, text) = ((3, container(&[BYTE, BYTE])), (2, Value::Bytes(vec![b' '; 1 << 20])));
     let rest = if overlay_first { [overlay, text] } else { [text, overlay] };
@@ -157,7 +159,8 @@ fn a_long_request_that_turns_out_to_end_elsewhere_ends_its_connection_and_its_li
 
 #[test]
 fn a_field_that_the_idl_does_not_have_may_hold_anything_and_keeps_its_link() {
-    // As in the definitions of servers that have added to HiveServer2's, whose drivers are used with others, too.
+    // As in the definitions of servers that have added to HiveServer2's, whose drivers are used with others,
+    // too.
     let numbers = Value::Raw(LIST, [&[I32, 0, 0, 0, 2][..], &[0; 8]].concat());
     for flavor in ["impala", "spark"] {
         let script = Script::sound();

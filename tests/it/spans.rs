@@ -1,4 +1,5 @@
-//! A log line about a connection names its first session and coordinator, once, however many sessions it opens.
+//! A log line about a connection names its first session and coordinator, once, however many sessions it
+//! opens.
 
 use std::io::Write as _;
 

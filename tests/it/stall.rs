@@ -1,5 +1,5 @@
-//! A client that stops in the middle of something holds nothing up for longer than `stall_timeout`, and costs no more
-//! memory than the bytes that are on their way to it.
+//! A client that stops in the middle of something holds nothing up for longer than `stall_timeout`, and costs
+//! no more memory than the bytes that are on their way to it.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -12,9 +12,11 @@ use crate::support::router::{TestRouter, eventually};
 use crate::support::script::Script;
 use crate::support::talk::{PATIENCE, Talk};
 
-/// What the router may hold of a reply that its client does not take, with all that it keeps for the connection.
+/// What the router may hold of a reply that its client does not take, with all that it keeps for the
+/// connection.
 const WINDOW: u64 = 256 << 10;
-/// What the process may grow by whatever the number of clients: buffers that threads keep, room of the allocator.
+/// What the process may grow by whatever the number of clients: buffers that threads keep, room of the
+/// allocator.
 const BESIDES: u64 = 16 << 20;
 
 #[test]
@@ -33,7 +35,8 @@ fn half_a_request_does_not_hold_up_a_drain() {
     assert_eq!(router.drain(), 0, "connections cut at drain_timeout");
 }
 
-/// So many clients fetch rows without end and read none; others are served meanwhile, by the same coordinator.
+/// So many clients fetch rows without end and read none; others are served meanwhile, by the same
+/// coordinator.
 fn stalled(count: u32) {
     raise_file_limit().unwrap();
     let coordinator = Script::endless();

@@ -92,7 +92,8 @@ fn nobody_fills_the_session_table_for_others() {
     assert_eq!(refusal_of_open(&mut again), None);
 }
 
-/// Sends a byte every few milliseconds until the other side ends the connection, or it has gone on for far too long.
+/// Sends a byte every few milliseconds until the other side ends the connection, or it has gone on for far
+/// too long.
 fn trickle(talk: &mut Talk) -> bool {
     talk.stream.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
     let begun = clock::now();

@@ -1,4 +1,5 @@
-//! Who vanishes costs the others nothing: a client leaves no links and no load, a coordinator leaves typed errors.
+//! Who vanishes costs the others nothing: a client leaves no links and no load, a coordinator leaves typed
+//! errors.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -28,7 +29,8 @@ fn forgetful() -> Fleet {
     Fleet::with(Plan { settings, cluster: "share_links = false", ..Plan::default() })
 }
 
-/// No coordinator has a connection any more; `sessions` are still known to the router, and forgotten in their time.
+/// No coordinator has a connection any more; `sessions` are still known to the router, and forgotten in their
+/// time.
 fn assert_left_nothing(fleet: &Fleet, sessions: usize) {
     let connections = || fleet.coordinators().map(Coordinator::connections).sum::<usize>();
     assert!(eventually(|| connections() == 0), "{} links are left", connections());

@@ -1,5 +1,5 @@
-//! What a coordinator says of a session or operation that it does not have: understood in the words of each version, and not
-//! where they are a user's.
+//! What a coordinator says of a session or operation that it does not have: understood in the words of each
+//! version, and not where they are a user's.
 
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ fn a_close_that_an_older_coordinator_gets_twice_succeeds() {
     assert_eq!(fleet.calls("CloseOperation").len(), 2);
 }
 
-/// Two coordinators that answer every statement so. A client is told so, and its session still goes to its owner, from
-/// whichever connection.
+/// Two coordinators that answer every statement so. A client is told so, and its session still goes to its
+/// owner, from whichever connection.
 #[track_caller]
 fn is_the_statements_own(flavor: &str, words: &'static str) {
     let fails = || {

@@ -1,5 +1,5 @@
-//! Connections that are served by different threads are served as one router's, and go on with another thread as if nothing
-//! had happened.
+//! Connections that are served by different threads are served as one router's, and go on with another thread
+//! as if nothing had happened.
 
 use std::io::{Read, Write};
 use std::num::NonZero;
@@ -83,7 +83,8 @@ impl Pair {
         go_on
     }
 
-    /// Has a client call until it is served by the second thread: one that is at home there, which every second one is.
+    /// Has a client call until it is served by the second thread: one that is at home there, which every
+    /// second one is.
     fn drive_away(&self, client: &mut Talk, call: &Message) {
         let _crowd = self.crowd();
         for _ in 0..ASKED {

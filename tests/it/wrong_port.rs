@@ -1,5 +1,5 @@
-//! What is said of a failure is what was seen, and what is likely to be wrong: a port that speaks another protocol is not told
-//! as a password that was refused.
+//! What is said of a failure is what was seen, and what is likely to be wrong: a port that speaks another
+//! protocol is not told as a password that was refused.
 
 use std::io::Read as _;
 

@@ -21,7 +21,7 @@ fn an_operation_of_ours_is_not_taken_for_one_of_others() {
     let figures = Figures { registered: 2, ..Figures::default() };
     let in_flight = coordinator.count_running();
     let ended_but_open = coordinator.count_operation();
-    coordinator.note_report(report(figures), coordinator.own(), now);
+    coordinator.note_report(report(figures), coordinator.own(), now, now);
     assert_eq!(coordinator.others().operations, 0);
     let counted = coordinator.count_operation();
     let minted = in_flight.minted();

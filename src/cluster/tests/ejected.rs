@@ -36,7 +36,7 @@ fn a_panic_does_not_overrule_what_a_coordinator_says_of_itself() {
     let (now, mut rng) = (clock::now(), rng());
     for coordinator in &cluster.coordinators()[..3] {
         let quiescing = Report { quiescing: Some(true), ..Report::default() };
-        coordinator.note_report(quiescing, Own::default(), now);
+        coordinator.note_report(quiescing, Own::default(), now, now);
     }
     let _sessions: Vec<_> = (0..8).map(|_| open_one(&cluster, now, &mut rng)).collect();
     assert_eq!(open_sessions(&cluster), [0, 0, 0, 8]);

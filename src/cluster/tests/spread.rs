@@ -129,7 +129,7 @@ fn sessions_of_others_shift_picks() {
     let _ours: Vec<_> = (0..4).map(|_| open_one(&cluster, now, &mut rng)).collect();
     for (coordinator, theirs) in cluster.coordinators().iter().zip([10, 0]) {
         let figures = Figures { sessions: 2 + theirs, ..Figures::default() };
-        coordinator.note_report(report(figures), coordinator.own(), now);
+        coordinator.note_report(report(figures), coordinator.own(), now, now);
     }
     let _more: Vec<_> = (0..12).map(|_| open_one(&cluster, now, &mut rng)).collect();
     assert_eq!(open_sessions(&cluster), [3, 13], "both have 13 then");
@@ -141,7 +141,7 @@ fn between_two_polls_opens_see_each_other() {
     let (now, mut rng) = (clock::now(), rng());
     for (coordinator, theirs) in cluster.coordinators().iter().zip([0, 10, 10, 10]) {
         let figures = Figures { sessions: theirs, ..Figures::default() };
-        coordinator.note_report(report(figures), coordinator.own(), now);
+        coordinator.note_report(report(figures), coordinator.own(), now, now);
     }
     let _burst: Vec<_> = (0..50).map(|_| open_one(&cluster, now, &mut rng)).collect();
     let opened = open_sessions(&cluster);

@@ -22,6 +22,7 @@ use crate::serve::fleet::Fleet;
 use crate::serve::fleet::member::Member;
 use crate::serve::link::login::Login;
 use crate::serve::link::own_call::{OwnCall, call};
+use crate::serve::link::port::Claimant;
 use crate::serve::link::{Link, waiting};
 use crate::serve::message::link_end::Look;
 use crate::serve::shared::Shared;
@@ -190,9 +191,10 @@ impl<S: Stream> Drainer<S> {
             let idle = port.claim(Holder::ourselves(access), Purpose::Relief, Kind::Idle)?;
             return idle.live(Look::Closely).ok();
         };
-        let who = (Holder::ourselves(access), Turn::Identity(access.identity.clone()));
+        let (holder, turn) = (Holder::ourselves(access), Turn::Identity(access.identity.clone()));
+        let claimant = Claimant { holder, turn, purpose: Purpose::Relief };
         // It waits for `queue_timeout`: there is no client that could give up earlier.
-        let granted = waiting::link(&port, who, Purpose::Relief, pending()).await;
+        let granted = waiting::link(&port, claimant, pending()).await;
         let slot = match granted.ok()?.live(Look::Closely) {
             Ok(link) => return Some(link),
             Err(slot) => slot,

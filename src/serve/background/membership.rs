@@ -43,7 +43,7 @@ impl<S: Stream> Fleet<S> {
         // The new coordinator may have handles that no other had, and it has room.
         self.lookups.forget_unknown();
         for service in Service::ALL {
-            self.call_waiting(service);
+            self.serve_waiters(service);
         }
         let coordinator = &member.coordinator;
         tracing::info!(cluster = %self.cluster.name, coordinator = %coordinator.name, "coordinator added");

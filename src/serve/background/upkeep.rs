@@ -46,8 +46,9 @@ pub async fn move_sessions<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S
             _ = ticks.tick() => {}
         }
         tick = tick.wrapping_add(1);
-        let is_left = |one: &Arc<Member<S>>| one.is_left() && one.coordinator.load().open_sessions > 0;
-        let news = fleet.look_who_is_left();
+        let still_has_some =
+            |one: &Arc<Member<S>>| one.sessions_must_leave() && one.coordinator.load().open_sessions > 0;
+        let news = fleet.look_where_sessions_must_leave();
         let mut shifts = Vec::new();
         if fleet.moves.settings.rebalance && fleet.moves.are_on() {
             shifts = rebalance.look(&fleet.cluster, LEAVE_INTERVAL, clock::now());
@@ -56,7 +57,7 @@ pub async fn move_sessions<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S
         if goes_back {
             fleet.moves.shift(shifts);
         }
-        let again = tick.is_multiple_of(LEAVE_AGAIN_EVERY) && fleet.members().iter().any(is_left);
+        let again = tick.is_multiple_of(LEAVE_AGAIN_EVERY) && fleet.members().iter().any(still_has_some);
         if news || again || goes_back {
             shared.have_connections_look();
         }

@@ -141,7 +141,7 @@ impl<S: Stream> Watch<S> {
                     if let Some(figures) = &report.figures {
                         self.member.note_ports(figures, &links);
                     }
-                    for news in self.coordinator.note_report(report, own, clock::now()) {
+                    for news in self.coordinator.note_report(report, own, begun, clock::now()) {
                         if news.is_return() {
                             self.fleet.lookups.forget_unknown();
                         }
@@ -242,7 +242,7 @@ impl<S: Stream> Watch<S> {
         self.fleet.note_whereabouts(&self.coordinator);
         let web_answers = Some(probe.web_answers).filter(|_| healthz.is_some());
         let may_be_busy = self.fleet.cluster.flavor == Flavor::Impala
-            && may_be_busy(passed.as_ref(), port.watch.logins(), (&answer, web_answers));
+            && may_be_busy(passed.as_ref(), port.watch.logins(), &answer, web_answers);
         let passed = passed.filter(|_| !may_be_busy);
         if matches!(passed, Some(Ok(Passed::ShuttingDown))) {
             self.fleet.note_shutting_down(&self.coordinator);
@@ -315,7 +315,8 @@ fn finding(
 fn may_be_busy(
     passed: Option<&Result<Passed, ProbeError>>,
     logins: usize,
-    (healthy, web_answers): (&Result<(), WebError>, Option<bool>),
+    healthy: &Result<(), WebError>,
+    web_answers: Option<bool>,
 ) -> bool {
     if !matches!(passed, Some(Err(ProbeError::Silent { .. }))) {
         return false;

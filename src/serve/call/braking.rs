@@ -8,14 +8,10 @@ use crate::clock;
 use crate::cluster::brake::Who;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
-use crate::serve::call::outcome::{Answered, Trouble};
+use crate::serve::call::outcome::Trouble;
 
 /// Notes whether the dial of a new link was of use, from the first exchange on it.
-pub(crate) fn note_use<S: Stream>(
-    conn: &mut Conn<S>,
-    is_new: bool,
-    exchanged: &Result<Answered<S>, Trouble>,
-) {
+pub(crate) fn note_use<S: Stream, T>(conn: &mut Conn<S>, is_new: bool, exchanged: &Result<T, Trouble>) {
     match exchanged {
         _ if !is_new => {}
         Ok(_) => note_of_use(conn),

@@ -7,14 +7,13 @@ use crate::clock;
 use crate::cluster::room::Holder;
 use crate::cluster::turns::Turn;
 use crate::cluster::{Coordinator, Opening, SessionCount};
-use crate::ids::{ConnId, Service, Transport};
+use crate::ids::{ConnId, Service};
 use crate::net::stream::Stream;
 use crate::serve::call::attached::Attached;
 use crate::serve::call::counting::CallCount;
+use crate::serve::call::links::Links;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::entrance::Entrance;
-use crate::serve::fleet::links::Links;
-use crate::serve::message::client::Client;
 use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::coding::{Follows, Form};
 use crate::serve::message::end::End;
@@ -37,6 +36,17 @@ pub(crate) struct SessionLeftover {
     /// The guid of its session, from the handle that the client has.
     pub(crate) session: Guid,
     pub(crate) leftover: Leftover,
+}
+
+/// A connection that was detected and, if the client wants that, authenticated; `links` then has the
+/// credentials.
+pub(crate) struct Introduced<'a, S: Stream> {
+    pub(crate) shared: Arc<Shared<S>>,
+    pub(crate) entrance: &'a Entrance<S>,
+    pub(crate) client: ClientEnd<S>,
+    pub(crate) links: Links<S>,
+    pub(crate) signals: Arc<Signals>,
+    pub(crate) assignment: Assignment,
 }
 
 /// A client connection whose calls are read.
@@ -103,15 +113,9 @@ impl<S: Stream> Conn<S> {
         }
     }
 
-    /// Creates the value for a connection that was detected and, if the client wants that, authenticated;
-    /// `links` then has the credentials.
-    pub(crate) fn new(
-        (shared, signals, assignment): (Arc<Shared<S>>, Arc<Signals>, Assignment),
-        entrance: &Entrance<S>,
-        client: Client<S>,
-        transport: Transport,
-        links: Links<S>,
-    ) -> Self {
+    /// Creates the value for a connection on which no call has begun.
+    pub(crate) fn new(introduced: Introduced<'_, S>) -> Self {
+        let Introduced { shared, entrance, client, links, signals, assignment } = introduced;
         let fleet = Arc::clone(&entrance.fleet);
         Self {
             leaving: false,
@@ -126,7 +130,7 @@ impl<S: Stream> Conn<S> {
             count: CallCount::new(Arc::clone(&shared)),
             shared,
             id: links.conn(),
-            client: ClientEnd::new(client, transport),
+            client,
             links,
             past: Past {
                 service: entrance.service,

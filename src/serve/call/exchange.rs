@@ -3,19 +3,19 @@
 use tokio::time::sleep;
 
 use crate::clock;
-use crate::cluster::{Coordinator, RunningCount};
+use crate::cluster::RunningCount;
 use crate::metrics::{CallOutcome, Direction};
 use crate::net::flow::Chunk;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
-use crate::serve::call::incoming::Incoming;
+use crate::serve::call::early_answer::{self, EarlyAnswer};
 use crate::serve::call::outcome::{Answered, Body, Deliver, Trouble};
-use crate::serve::call::sending;
 use crate::serve::link::Link;
-use crate::serve::link::lost::LostCause;
+use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::link::read_reply::read_out;
 use crate::serve::message::coding::{Follows, Form};
-use crate::serve::message::end::End;
+use crate::serve::message::end::{BadInput, End};
+use crate::serve::message::reply::Reply;
 use crate::serve::message::request::Request;
 use crate::serve::settings::UNSURE_FOR;
 use crate::session::learn::{Call, learn};
@@ -24,93 +24,309 @@ use crate::wire::facts::Facts;
 use crate::wire::method::Role;
 use crate::wire::verdict::Verdict;
 
-/// Sends a request on a link and awaits the reply. The link comes back with the answer if it is fit for
-/// another call.
+/// A call that was answered. Its link is back with the others, if that is fit for another call.
+pub(crate) struct Finished {
+    /// What the reply says about the call.
+    pub verdict: Verdict,
+    /// What the call counts as if the client gets this answer.
+    pub outcome: CallOutcome,
+    /// The bytes of the reply, unless they were delivered as they came.
+    pub bytes: Body,
+}
+
+/// Sends a request on a link and awaits the reply. Puts the link back, and notes which coordinator answered
+/// last and whether it takes work.
+///
+/// # Errors
+/// [`Trouble::Link`], when the link is lost before the reply has ended; [`Trouble::Client`], when the
+/// client's connection ends.
 pub(crate) async fn exchange<S: Stream>(
     conn: &mut Conn<S>,
-    mut link: Box<Link<S>>,
+    link: Box<Link<S>>,
     request: &mut Request,
     deliver: Deliver,
-) -> Result<Answered<S>, Trouble> {
-    if !request.ends_for_sure() {
-        link.made.note_doubt();
-    }
-    // A statement counts as running from the moment it is sent.
-    let statement = request.method().role == Role::Statement;
-    let mut running = statement.then(|| link.coordinator.count_running());
-    let sent = sending::send_piece(conn, &mut link, request, Phase::NothingWritten).await;
-    if sent.is_err() || !request.is_complete() {
-        // Boxed: few requests are so large, but every call would need room for this.
-        if let Some((reply, bytes)) = Box::pin(sending::send_rest(conn, &mut link, request, sent)).await? {
-            let verdict = note_reply(conn, &link, request, reply.facts(), running);
-            return Ok(Answered { reply, verdict, bytes, link: None });
+) -> Result<Finished, Trouble> {
+    let mut exchange = Exchange::on(link, deliver);
+    match exchange.run(conn, request).await {
+        Ok(verdict) => Ok(exchange.finish(conn, request, verdict)),
+        Err(Trouble::Client(end)) => {
+            exchange.leave(conn, request);
+            Err(end.into())
         }
+        Err(lost) => Err(lost),
     }
-    let form = conn.client.form(&link.end);
-    let mut begun = None;
-    loop {
-        let read = if request.ends_for_sure() {
-            await_reply(conn, &mut link).await
-        } else {
-            // Boxed: hardly any call waits here.
-            Box::pin(await_doubtful(conn, &mut link)).await
-        };
-        let received = match read {
-            Ok(read) => {
-                // Created only when the reply begins, so that a call that waits occupies less of the
-                // processor's cache.
-                let incoming = begun.get_or_insert_with(|| Incoming::to(request, form, deliver));
-                receive(conn, read, (&mut link, request), incoming, &mut running)?
+}
+
+/// A request that is sent on a link, and the reply as far as it has come.
+pub(crate) struct Exchange<S: Stream> {
+    pub(super) link: Box<Link<S>>,
+    deliver: Deliver,
+    /// Counts a statement, which runs from the moment it is sent.
+    running: Option<RunningCount>,
+    /// Whether the whole request was written.
+    pub(super) is_sent: bool,
+    /// Created only when the reply begins, so that a call that waits occupies less of the processor's cache.
+    pub(super) incoming: Option<Incoming>,
+}
+
+impl<S: Stream> Exchange<S> {
+    /// Creates an exchange of which nothing was sent yet.
+    pub(crate) fn on(link: Box<Link<S>>, deliver: Deliver) -> Self {
+        Self { link, deliver, running: None, is_sent: false, incoming: None }
+    }
+
+    /// Sends the request and awaits the whole reply; returns its verdict.
+    ///
+    /// # Errors
+    /// The same as [`exchange`].
+    pub(crate) async fn run(
+        &mut self,
+        conn: &mut Conn<S>,
+        request: &mut Request,
+    ) -> Result<Verdict, Trouble> {
+        if !request.ends_for_sure() {
+            self.link.life.note_doubt();
+        }
+        if request.method().role == Role::Statement {
+            self.running = Some(self.link.coordinator.count_running());
+        }
+        let sent = send_piece(conn, &mut self.link, request, Phase::NothingWritten).await;
+        if sent.is_err() || !request.is_complete() {
+            // Boxed: few requests are so large, but every call would need room for this.
+            if let Some(answered_early) = Box::pin(self.send_rest(conn, request, sent)).await? {
+                return Ok(answered_early);
             }
-            Err(end) => return Err(leave(conn, link, request, (begun, deliver), end)),
-        };
-        if let Some(chunk) = &received {
-            let follows = begun.as_ref().map_or(Follows::More, Incoming::follows);
-            let sent = match begun.as_mut().and_then(Incoming::take_held) {
-                None => conn.deliver_piece(chunk, form, follows).await,
-                // Boxed: few replies that were held are delivered before they end.
-                Some(held) => Box::pin(send_both(conn, held, chunk, follows)).await,
+        }
+        self.is_sent = true;
+        let form = conn.client.form(&self.link.end);
+        loop {
+            let read = if request.ends_for_sure() {
+                await_reply(conn, &mut self.link).await
+            } else {
+                // Boxed: hardly any call waits here.
+                Box::pin(await_doubtful(conn, &mut self.link)).await
             };
-            if let Err(end) = sent {
-                return Err(leave(conn, link, request, (begun, deliver), end));
+            let received = self.receive(conn, request, form, read?)?;
+            let Some(incoming) = &mut self.incoming else { continue };
+            if let Some(chunk) = &received {
+                match incoming.take_held() {
+                    None => conn.deliver_piece(chunk, form, incoming.follows()).await?,
+                    // Boxed: few replies that were held are delivered before they end.
+                    Some(held) => Box::pin(send_both(conn, held, chunk, incoming.follows())).await?,
+                }
+            }
+            if let Some(verdict) = incoming.verdict {
+                return Ok(verdict);
             }
         }
-        if let Some(Incoming { verdict: Some(verdict), .. }) = begun
-            && let Some(Incoming { reply, bytes, leaves_fit, .. }) = begun.take()
+    }
+
+    /// Sends the rest of a request piece by piece; `sent` is the result of sending the held part. Returns
+    /// none if all was sent. If only a part could be written, takes the reply that the coordinator sent
+    /// nevertheless, and returns its verdict.
+    async fn send_rest(
+        &mut self,
+        conn: &mut Conn<S>,
+        request: &mut Request,
+        mut sent: Result<(), Trouble>,
+    ) -> Result<Option<Verdict>, Trouble> {
+        let form = conn.client.form(&self.link.end);
+        while sent.is_ok() && !request.is_complete() {
+            conn.client.next_piece(request, form, &conn.shared.settings).await?;
+            if let Some(mistyped) = request.mistyped() {
+                return Err(End::from(mistyped).into());
+            }
+            sent = send_piece(conn, &mut self.link, request, Phase::Waiting).await;
+        }
+        match sent {
+            Ok(()) => Ok(None),
+            Err(Trouble::Link(lost)) if lost.phase == Phase::Waiting => {
+                let EarlyAnswer { reply, bytes } =
+                    early_answer::read(conn, &mut self.link, request, lost).await?;
+                let verdict = note_reply(conn, &self.link, request, reply.facts(), self.running.take());
+                self.incoming = Some(Incoming { bytes, ..Incoming::of(reply, form, self.deliver) });
+                Ok(Some(verdict))
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Takes the bytes of a reply that have come; returns those that the client gets at once.
+    fn receive(
+        &mut self,
+        conn: &Conn<S>,
+        request: &Request,
+        form: Form,
+        read: Result<Chunk, LostCause>,
+    ) -> Result<Option<Chunk>, Trouble> {
+        let Self { link, running, deliver, .. } = self;
+        let incoming = self.incoming.get_or_insert_with(|| Incoming::to(request, form, *deliver));
+        let mut chunk = read.map_err(|cause| incoming.lost(cause))?;
+        incoming.take(&mut chunk, request, link)?;
+        conn.shared.metrics.bytes.add(Direction::ToClient, chunk.len() as u64);
+        let done = incoming.reply.is_done();
+        if done {
+            // This happens before the client has the last byte, because it may then use a handle on another
+            // connection at once.
+            let verdict = note_reply(conn, link, request, incoming.reply.facts(), running.take());
+            incoming.verdict = Some(verdict);
+        }
+        if !incoming.waits(&chunk) {
+            incoming.client_has_some = true;
+            return Ok(Some(chunk));
+        }
+        if done && incoming.bytes.is_empty() {
+            incoming.bytes = Body::piece(chunk, incoming.bytes.form);
+        } else {
+            incoming.bytes.hold(&chunk, &conn.shared.replay).map_err(|cause| incoming.lost(cause))?;
+        }
+        Ok(None)
+    }
+
+    /// Returns the answer, with the link if it is fit for another call. Call this when [`Self::run`] has
+    /// returned the verdict.
+    pub(crate) fn answered(self, request: &Request, verdict: Verdict) -> Answered<S> {
+        let (link, Incoming { reply, bytes, leaves_fit, .. }) = self.so_far(request);
+        Answered { reply, verdict, bytes, link: leaves_fit.then_some(link) }
+    }
+
+    /// Returns the link, and the reply as far as it has come.
+    pub(crate) fn so_far(self, request: &Request) -> (Box<Link<S>>, Incoming) {
+        let Self { link, deliver, incoming, .. } = self;
+        (link, incoming.unwrap_or_else(|| Incoming::to(request, Form::Payload, deliver)))
+    }
+
+    /// Ends the exchange with its verdict.
+    fn finish(self, conn: &mut Conn<S>, request: &Request, verdict: Verdict) -> Finished {
+        let coordinator = &self.link.coordinator;
+        conn.past.last = Some(coordinator.id);
+        if verdict == Verdict::ShuttingDown {
+            // Otherwise the coordinator, whose sessions leave it, would look like the least loaded to the
+            // clients that come back.
+            conn.fleet.note_shutting_down(coordinator);
+        }
+        let answered = self.answered(request, verdict);
+        let outcome = answered.outcome();
+        let Answered { reply, bytes, link, .. } = answered;
+        if let Some(link) = link {
+            conn.links.put(link);
+        }
+        reply.recycle();
+        Finished { verdict, outcome, bytes }
+    }
+
+    /// Ends an exchange whose client is gone, or as good as gone, before it has all of its reply. A link that
+    /// others share is kept: the rest of the reply is read in the background.
+    fn leave(self, conn: &mut Conn<S>, request: &Request) {
+        if !self.is_sent {
+            return;
+        }
+        let (link, incoming) = self.so_far(request);
+        // Links are shared where there is upkeep.
+        let upkeep = conn.fleet.room.upkeep.filter(|_| link.slot.port.shares);
+        if incoming.reply.is_done() {
+            if incoming.leaves_fit {
+                conn.links.put(link);
+            }
+        } else if let Some(upkeep) = upkeep
+            && request.ends_for_sure()
         {
-            return Ok(Answered { reply, verdict, bytes, link: leaves_fit.then_some(link) });
+            let (within, cut) = (upkeep.client_lost_grace, conn.shared.cut.clone());
+            conn.shared.detached.spawn(read_out(link, incoming.reply, within, cut));
         }
     }
 }
 
-/// Takes the bytes of a reply that have come; returns those that the client gets at once.
-fn receive<S: Stream>(
+/// A reply that is being received.
+pub(crate) struct Incoming {
+    pub(super) reply: Box<Reply>,
+    deliver: Deliver,
+    /// The bytes that are held until the reply ends.
+    pub(super) bytes: Body,
+    client_has_some: bool,
+    /// The verdict, once the reply has ended.
+    verdict: Option<Verdict>,
+    /// Whether the reply has ended and the link is fit for another call.
+    pub(super) leaves_fit: bool,
+}
+
+impl Incoming {
+    /// Creates the reply to a request; nothing has come yet. The reply goes to the client in `form`.
+    fn to(request: &Request, form: Form, deliver: Deliver) -> Self {
+        Self::of(Reply::boxed(request.method(), request.facts()), form, deliver)
+    }
+
+    fn of(reply: Box<Reply>, form: Form, deliver: Deliver) -> Self {
+        Self {
+            reply,
+            deliver,
+            bytes: Body::nothing(form),
+            client_has_some: false,
+            verdict: None,
+            leaves_fit: false,
+        }
+    }
+
+    /// Takes the reply's part of a chunk, and removes everything else from the chunk.
+    fn take<S: Stream>(
+        &mut self,
+        chunk: &mut Chunk,
+        request: &Request,
+        link: &mut Link<S>,
+    ) -> Result<(), Trouble> {
+        let taken = link.end.take(&mut self.reply, chunk, self.bytes.form);
+        let taken = taken.map_err(|error| self.lost(error.into()))?;
+        self.leaves_fit = taken.clean && request.leaves_fit(link.slot.port.shares, self.reply.facts());
+        Ok(())
+    }
+
+    /// Returns whether a chunk is held until the reply ends.
+    fn waits(&self, chunk: &[u8]) -> bool {
+        let bytes = self.bytes.len() + chunk.len();
+        // The client may use a handle as soon as it has the last byte of payload, so the table must know it
+        // by then.
+        let ends = self.reply.is_whole() && !self.reply.is_done();
+        !self.reply.is_checked() || ends || (!self.client_has_some && self.deliver.holds(bytes))
+    }
+
+    /// Returns what follows the bytes that were taken last.
+    fn follows(&self) -> Follows {
+        if self.reply.is_done() { Follows::Nothing } else { Follows::More }
+    }
+
+    /// Takes the held bytes out; none if there are none.
+    fn take_held(&mut self) -> Option<Body> {
+        (!self.bytes.is_empty()).then(|| self.bytes.take())
+    }
+
+    fn lost(&self, cause: LostCause) -> Trouble {
+        Trouble::Link(Lost { phase: self.reply.phase(), client_has_some: self.client_has_some, cause })
+    }
+}
+
+/// Sends the held bytes of a request; `before` says whether something of it was written before.
+///
+/// # Errors
+/// [`Trouble::Link`], when the link broke; [`Trouble::Client`], when the request is not held whole and goes
+/// to a coordinator that needs it in one frame.
+async fn send_piece<S: Stream>(
     conn: &Conn<S>,
-    read: Result<Chunk, LostCause>,
-    (link, request): (&mut Link<S>, &Request),
-    incoming: &mut Incoming,
-    running: &mut Option<RunningCount>,
-) -> Result<Option<Chunk>, Trouble> {
-    let mut chunk = read.map_err(|cause| incoming.lost(cause))?;
-    incoming.take(&mut chunk, request, link)?;
-    conn.shared.metrics.bytes.add(Direction::ToClient, chunk.len() as u64);
-    let done = incoming.reply.is_done();
-    if done {
-        // This happens before the client has the last byte, because it may then use a handle on another
-        // connection at once.
-        let verdict = note_reply(conn, link, request, incoming.reply.facts(), running.take());
-        incoming.verdict = Some(verdict);
+    link: &mut Link<S>,
+    request: &mut Request,
+    before: Phase,
+) -> Result<(), Trouble> {
+    let form = conn.client.form(&link.end);
+    if !request.is_complete() && !link.end.takes_pieces(form) {
+        return Err(End::from(BadInput::MessageSplit).into());
     }
-    if !incoming.waits(&chunk) {
-        incoming.client_has_some = true;
-        return Ok(Some(chunk));
-    }
-    if done && incoming.bytes.is_empty() {
-        incoming.bytes = Body::piece(chunk, incoming.bytes.form);
-    } else {
-        incoming.bytes.hold(&chunk, &conn.shared.replay).map_err(|cause| incoming.lost(cause))?;
-    }
-    Ok(None)
+    let bytes = link.end.encode(request, form);
+    let written = link.write_all(&bytes, conn.shared.settings.stall_timeout).await;
+    written.map_err(|(cause, written)| {
+        let phase = if written == 0 { before } else { Phase::Waiting };
+        Trouble::Link(Lost { phase, client_has_some: false, cause })
+    })?;
+    conn.shared.metrics.bytes.add(Direction::ToCoordinator, bytes.len() as u64);
+    Ok(())
 }
 
 /// Sends the held head of the reply, and then the chunk.
@@ -124,39 +340,9 @@ async fn send_both<S: Stream>(
     conn.deliver_piece(chunk, held.form, follows).await
 }
 
-/// Ends an exchange whose client is gone, or as good as gone, before it has all of its reply. A link that
-/// others share is kept: the rest of the reply is read in the background.
-fn leave<S: Stream>(
-    conn: &mut Conn<S>,
-    link: Box<Link<S>>,
-    request: &Request,
-    (begun, deliver): (Option<Incoming>, Deliver),
-    end: End,
-) -> Trouble {
-    let incoming = begun.unwrap_or_else(|| Incoming::to(request, Form::Payload, deliver));
-    // Links are shared where there is upkeep.
-    let upkeep = conn.fleet.room.upkeep.filter(|_| link.slot.port.shares);
-    if incoming.reply.is_done() {
-        if incoming.leaves_fit {
-            conn.links.put(link);
-        }
-    } else if let Some(upkeep) = upkeep
-        && request.is_complete()
-        && request.ends_for_sure()
-    {
-        conn.shared.detached.spawn(read_out(
-            link,
-            incoming.reply,
-            upkeep.client_lost_grace,
-            conn.shared.cut.clone(),
-        ));
-    }
-    end.into()
-}
-
 /// Waits for bytes of the reply, for as long as both sides live. A client that is gone is noticed; a client
 /// that has only finished sending gets its reply.
-pub(crate) async fn await_reply<S: Stream>(
+async fn await_reply<S: Stream>(
     conn: &mut Conn<S>,
     link: &mut Link<S>,
 ) -> Result<Result<Chunk, LostCause>, End> {
@@ -204,30 +390,10 @@ fn note_reply<S: Stream>(
         coordinator: &link.coordinator,
         connection_session: link.session.as_ref().map(|session| session.guid),
         open: &conn.open,
-        in_doubt: link.made.is_in_doubt(),
+        in_doubt: link.life.is_in_doubt(),
         effect: &request.effect,
         now: clock::now(),
     };
     learn(&call, reply, running, conn.fleet.cluster.flavor, &conn.fleet.table);
     verdict
-}
-
-/// Puts the link back, and notes which coordinator answered last and whether it takes work.
-pub(crate) fn finish<S: Stream>(
-    conn: &mut Conn<S>,
-    coordinator: &Coordinator,
-    answered: Answered<S>,
-) -> CallOutcome {
-    conn.past.last = Some(coordinator.id);
-    if answered.verdict == Verdict::ShuttingDown {
-        // Otherwise the coordinator, whose sessions leave it, would look like the least loaded to the clients
-        // that come back.
-        conn.fleet.note_shutting_down(coordinator);
-    }
-    let outcome = answered.outcome();
-    if let Some(link) = answered.link {
-        conn.links.put(link);
-    }
-    answered.reply.recycle();
-    outcome
 }

@@ -8,10 +8,11 @@ use crate::ids::{CoordinatorId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
-use crate::serve::call::linking::Unlinked;
-use crate::serve::call::outcome::{Answered, Body, Deliver, Failed, Trouble};
+use crate::serve::call::exchange::Finished;
+use crate::serve::call::links::Unlinked;
+use crate::serve::call::outcome::{Deliver, Failed, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
-use crate::serve::call::{braking, exchange, expired, linking, locate, moving};
+use crate::serve::call::{braking, exchange, expired, links, locate, moving};
 use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
@@ -91,7 +92,7 @@ async fn attempt<S: Stream>(
     name_session(conn, request, coordinator.id);
     let mut resends = 0;
     loop {
-        let link = match linking::link_to(conn, coordinator, service, request).await {
+        let link = match links::link_to(conn, coordinator, service, request).await {
             Ok(link) if has_left(conn, request, coordinator) => {
                 conn.links.put(link);
                 return Ok(Attempt::Failed(Failed::Left));
@@ -112,14 +113,14 @@ async fn attempt<S: Stream>(
         let exchanged = exchange::exchange(conn, link, request, deliver(request, again)).await;
         braking::note_use(conn, is_new, &exchanged);
         let lost = match exchanged {
-            Ok(answered) if again => {
-                let finished = finish_again(conn, request, coordinator, service, answered);
+            Ok(finished) if again => {
+                let finished = finish_again(conn, request, coordinator, service, finished);
                 let outcome = Box::pin(finished).await?;
                 return Ok(Attempt::Answered(outcome));
             }
-            Ok(answered) => {
-                let (bytes, outcome) = match judged(conn, request, coordinator, answered) {
-                    Ok(judged) => judged,
+            Ok(finished) => {
+                let Finished { outcome, bytes, .. } = match judged(conn, request, coordinator, finished) {
+                    Ok(last_word) => last_word,
                     Err(failed) => return Ok(Attempt::Failed(failed)),
                 };
                 if !bytes.is_empty() {
@@ -192,7 +193,7 @@ async fn follow<S: Stream>(
     Some(owner.unwrap_or_else(|| Arc::clone(coordinator)))
 }
 
-/// Returns the bytes that the client is still to get and what the call counts as.
+/// Returns the answer if it is the last word on the call.
 ///
 /// # Errors
 /// [`Failed`], when the coordinator refused the call and another one may take it, or when the session has
@@ -201,17 +202,15 @@ fn judged<S: Stream>(
     conn: &mut Conn<S>,
     request: &Request,
     coordinator: &Coordinator,
-    mut answered: Answered<S>,
-) -> Result<(Body, CallOutcome), Failed> {
-    let bytes = answered.bytes.take();
-    let verdict = answered.verdict;
+    finished: Finished,
+) -> Result<Finished, Failed> {
+    let Finished { verdict, outcome, bytes } = finished;
     if let Some(in_use) = &mut conn.in_use {
         in_use.succeeded |= verdict == Verdict::Success;
         if in_use.succeeded && !in_use.is_counted() {
             count_again(conn, request, coordinator);
         }
     }
-    let outcome = exchange::finish(conn, coordinator, answered);
     // The session had moved because this coordinator seemed lost, but it has answered after all.
     if !bytes.is_empty() && request.effect.is_of_session() && has_left(conn, request, coordinator) {
         let (phase, cause) = (Phase::Waiting, LostCause::SessionMoved);
@@ -225,7 +224,7 @@ fn judged<S: Stream>(
     if !is_last_word {
         return Err(Failed::Refused { verdict, outcome, reply: bytes.copied() });
     }
-    Ok((bytes, outcome))
+    Ok(Finished { verdict, outcome, bytes })
 }
 
 /// Counts the session of a call that succeeded, if it is counted nowhere: it is alive. A call proves that
@@ -289,11 +288,9 @@ async fn finish_again<S: Stream>(
     request: &Request,
     coordinator: &Coordinator,
     service: Service,
-    mut answered: Answered<S>,
+    finished: Finished,
 ) -> Result<CallOutcome, End> {
-    let gone = answered.verdict;
-    let bytes = answered.bytes.take();
-    let outcome = exchange::finish(conn, coordinator, answered);
+    let Finished { verdict: gone, outcome, bytes } = finished;
     if matches!(gone, Verdict::NoSuchSession | Verdict::NoSuchOperation) {
         if gone == Verdict::NoSuchSession {
             forget_session(conn, request, coordinator);

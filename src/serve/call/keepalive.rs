@@ -7,7 +7,7 @@ use crate::cluster::room::{Kind, Purpose};
 use crate::ids::Service;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::{Conn, look_interval};
-use crate::serve::call::linking;
+use crate::serve::call::links;
 use crate::serve::link::own_call::{OwnCall, call};
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
 use crate::session::table::{Cause, Pinned, Target};
@@ -49,7 +49,7 @@ async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Target) {
     let port = coordinator.and_then(|coordinator| conn.fleet.port(&coordinator, Service::Hs2));
     let grant = port.and_then(|port| port.claim(conn.holder(), Purpose::Work, Kind::Any));
     let Some(grant) = grant else { return };
-    let Ok(link) = linking::link_of(conn, grant, hs2::PING).await else { return };
+    let Ok(link) = links::link_of(conn, grant, hs2::PING).await else { return };
     // The session may have moved while the link was dialed, because its coordinator is lost.
     if conn.fleet.table.has_left(guid, session.coordinator) {
         return link.put_back();

@@ -19,6 +19,7 @@ use crate::serve::call::expired;
 use crate::serve::call::locate::round::{Heard, Round};
 use crate::serve::call::outcome::Failed;
 use crate::serve::fleet::lookups::Lookup;
+use crate::serve::link::port::Claimant;
 use crate::serve::message::end::End;
 use crate::serve::message::link_end::Look;
 use crate::serve::message::request::Request;
@@ -164,9 +165,7 @@ async fn ask_all<S: Stream>(
         shared: &conn.shared,
         links: &conn.links,
         client: &conn.client,
-        holder: conn.holder(),
-        turn: conn.turn(),
-        purpose: Purpose::Work,
+        claimant: Claimant { holder: conn.holder(), turn: conn.turn(), purpose: Purpose::Work },
         question,
         except,
         deadline,

@@ -17,13 +17,13 @@ use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{CallOutcome, MoveOutcome};
 use crate::net::stream::Stream;
 use crate::serve::call::conn::{Conn, SessionLeftover};
-use crate::serve::call::linking::Unlinked;
+use crate::serve::call::links::Unlinked;
 use crate::serve::call::outcome::{Failed, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
-use crate::serve::call::{expired, leftovers, linking, open_on, restarted};
+use crate::serve::call::{expired, leftovers, links, open_on, restarted};
 use crate::serve::fleet::candidates::Candidates;
-use crate::serve::link::dial::Unreached;
 use crate::serve::link::no_link::NoLink;
+use crate::serve::link::no_link::Unreached;
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
 use crate::serve::settings::MOVE_TIME;
@@ -81,7 +81,7 @@ fn to_leave<S: Stream>(conn: &Conn<S>, method: &Method, session: &Handle) -> Opt
     if !method.is_new_work {
         return None;
     }
-    conn.fleet.table.session_owner(&session.guid).filter(|owner| conn.fleet.is_left(*owner))
+    conn.fleet.table.session_owner(&session.guid).filter(|owner| conn.fleet.sessions_must_leave(*owner))
 }
 
 /// Holds a session that [`hold_now`] could not hold: first moves it if it must leave, or waits until it has
@@ -201,7 +201,7 @@ fn cause_to_leave<S: Stream>(conn: &Conn<S>) -> Cause {
 pub(crate) async fn leave_coordinators<S: Stream>(conn: &mut Conn<S>) -> Result<(), End> {
     let fleet = Arc::clone(&conn.fleet);
     for coordinator in fleet.cluster.coordinators().iter().map(|coordinator| coordinator.id) {
-        let leaves = fleet.is_left(coordinator);
+        let leaves = fleet.sessions_must_leave(coordinator);
         if !leaves && !fleet.moves.shifts_from(coordinator) {
             continue;
         }
@@ -333,7 +333,9 @@ async fn open_again<S: Stream>(
     Err(NotMoved::Nowhere(candidates.tell(&conn.fleet.cluster, Service::Hs2)))
 }
 
-/// Picks the best coordinator that was not tried and has room, and counts an open on it.
+/// Picks the best coordinator that was not tried and has room, and counts an open on it. Unlike
+/// [`Candidates::next`], it does not wait for room: meanwhile the session's calls would wait, too, although
+/// they can go on where the session is.
 fn to_move_to<S: Stream>(conn: &Conn<S>, tried: &[CoordinatorId]) -> Option<Opening> {
     let has_room = |one: &Coordinator| conn.links.has_room(one, Service::Hs2, conn.client.address());
     conn.fleet.pick(&Wanted { service: Service::Hs2, demand: None, tried, has_room: &has_room }).ok()
@@ -350,7 +352,7 @@ async fn ask_again<S: Stream>(
     let Some(mut request) = Request::own(&departure.request) else {
         return Ok(None);
     };
-    let link = match linking::link_to(conn, coordinator, Service::Hs2, &request).await {
+    let link = match links::link_to(conn, coordinator, Service::Hs2, &request).await {
         Ok(link) => link,
         Err(Unlinked::Client(end)) => return Err(NotMoved::Client(end)),
         Err(Unlinked::NoLink(no_link)) => {

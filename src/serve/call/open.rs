@@ -2,7 +2,7 @@
 //! cannot be reached or is about to shut down, so that the client does not notice.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
@@ -11,23 +11,21 @@ use crate::ids::Service;
 use crate::metrics::{CallOutcome, Label as _, RefusalCause, SessionOutcome};
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
-use crate::serve::call::linking::Unlinked;
+use crate::serve::call::links::Unlinked;
 use crate::serve::call::outcome::{Answered, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
-use crate::serve::call::tried::Tried;
-use crate::serve::call::{exchange, forward, linking, open_on};
-use crate::serve::fleet::candidates::{Candidate, ClientGone};
-use crate::serve::fleet::seek::Seeker;
+use crate::serve::call::{links, open_on};
+use crate::serve::fleet::candidates::{Candidate, Candidates, ClientGone, Seeker};
 use crate::serve::link::lost::Lost;
+use crate::serve::link::no_link::NoLink;
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
 use crate::session::idle::IdleTimeout;
-use crate::session::retry::{Phase, Remedy, remedy};
+use crate::session::retry::{Phase, Remedy, remedy, sql_state};
 use crate::session::state::State;
 use crate::session::table::{Admission, Movable, NewSession, NotAdmitted};
 use crate::wire::facts::{Guid, GuidText};
 use crate::wire::hs2::reply::{SqlState, idle_session_timeout};
-use crate::wire::method::Retry;
 use crate::wire::verdict::Verdict;
 
 /// Opens a session on the best coordinator that takes it.
@@ -44,7 +42,7 @@ pub(crate) async fn open_session<S: Stream>(
     while let Some(mut candidate) = next(conn, Service::Hs2, &mut tried).await? {
         let coordinator = Arc::clone(candidate.coordinator());
         let open_by = tried.open_by(conn.shared.settings.open_timeout);
-        let link = linking::link_for(conn, &mut candidate, Service::Hs2, request).await;
+        let link = links::link_for(conn, &mut candidate, Service::Hs2, request).await;
         let phase = match link {
             Err(Unlinked::Client(end)) => return Err(end),
             Err(Unlinked::NoLink(no_link)) => {
@@ -64,7 +62,7 @@ pub(crate) async fn open_session<S: Stream>(
                     for loser in &tried.lost {
                         loser.note_open_lost(Service::Hs2, clock::now());
                     }
-                    return opened(conn, request, (candidate.opening, admission), answered).await;
+                    return opened(conn, request, candidate.opening, admission, answered).await;
                 }
                 Err(Trouble::Client(end)) => return Err(end),
                 Err(Trouble::Link(lost)) => {
@@ -114,42 +112,8 @@ fn note_lost<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordin
     }
 }
 
-/// Opens the session of a Beeswax connection, which begins with its first call.
-pub(crate) async fn open_beeswax<S: Stream>(
-    conn: &mut Conn<S>,
-    request: &mut Request,
-) -> Result<CallOutcome, End> {
-    let mut tried = Tried::new(room_by(conn));
-    while let Some(mut candidate) = next(conn, Service::Beeswax, &mut tried).await? {
-        let coordinator = Arc::clone(candidate.coordinator());
-        tried.open_by(conn.shared.settings.open_timeout);
-        match linking::link_for(conn, &mut candidate, Service::Beeswax, request).await {
-            Ok(mut link) => {
-                // A link that was only logged in becomes a session now; a link that was dialed for this call
-                // already is one.
-                if link.session.is_none() {
-                    conn.links.begin_beeswax(&mut link, candidate.opening.into_session(), &conn.shared);
-                }
-                conn.past.beeswax = Some(coordinator.id);
-                conn.name_span(&coordinator, None);
-                conn.links.put(link);
-                count_open(conn, &coordinator, SessionOutcome::Opened);
-                return forward::forward(conn, request, coordinator, Service::Beeswax).await;
-            }
-            Err(Unlinked::Client(end)) => return Err(end),
-            Err(Unlinked::NoLink(no_link)) => {
-                tried.no_link(&coordinator, &no_link);
-                if remedy(Retry::NextCandidate, no_link.phase(), 0) != Remedy::NextCandidate {
-                    break;
-                }
-            }
-        }
-    }
-    refuse_open(conn, request, Service::Beeswax, &tried).await
-}
-
 /// Returns when a new session stops waiting for room.
-fn room_by<S: Stream>(conn: &Conn<S>) -> Instant {
+pub(super) fn room_by<S: Stream>(conn: &Conn<S>) -> Instant {
     clock::now() + conn.fleet.room.queue_timeout
 }
 
@@ -157,7 +121,7 @@ fn room_by<S: Stream>(conn: &Conn<S>) -> Instant {
 /// grant for one. The coordinator that checked the credentials comes first, if it may still be used. Waits
 /// for room if there is none anywhere. For a client that has finished sending, no second coordinator is
 /// tried: most such clients have given up.
-async fn next<S: Stream>(
+pub(super) async fn next<S: Stream>(
     conn: &mut Conn<S>,
     service: Service,
     tried: &mut Tried<S>,
@@ -232,7 +196,8 @@ fn turns_away<S: Stream>(
 async fn opened<S: Stream>(
     conn: &mut Conn<S>,
     request: &Request,
-    (opening, admission): (Opening, Admission),
+    opening: Opening,
+    admission: Admission,
     mut answered: Answered<S>,
 ) -> Result<CallOutcome, End> {
     let coordinator = Arc::clone(opening.coordinator());
@@ -261,14 +226,29 @@ async fn opened<S: Stream>(
                 note_movable(conn, &guid, request, incarnation);
                 drop(conn.attached.attach(&handle));
                 if let Some(link) = &mut answered.link {
-                    conn.links.note_opened(link, guid);
+                    let outlives = conn.fleet.cluster.sessions_outlive_connections;
+                    link.note_opened(guid, outlives, &conn.fleet.table);
                 }
             }
             Err(error) => conn.shared.warn_unknown(&session, error),
         }
     }
-    let bytes = answered.bytes.take();
-    let outcome = exchange::finish(conn, &coordinator, answered);
+    deliver(conn, &coordinator, answered).await
+}
+
+/// Puts the link of an answer back, and delivers the answer.
+async fn deliver<S: Stream>(
+    conn: &mut Conn<S>,
+    coordinator: &Coordinator,
+    answered: Answered<S>,
+) -> Result<CallOutcome, End> {
+    conn.past.last = Some(coordinator.id);
+    let outcome = answered.outcome();
+    let Answered { reply, bytes, link, .. } = answered;
+    if let Some(link) = link {
+        conn.links.put(link);
+    }
+    reply.recycle();
     conn.deliver(&bytes, bytes.form).await?;
     Ok(outcome)
 }
@@ -310,16 +290,13 @@ async fn nobody_opened<S: Stream>(
     request: &mut Request,
     tried: Tried<S>,
 ) -> Result<CallOutcome, End> {
-    let Some((coordinator, mut answered)) = tried.answer else {
-        return refuse_open(conn, request, Service::Hs2, &tried).await;
-    };
-    let bytes = answered.bytes.take();
-    let outcome = exchange::finish(conn, &coordinator, answered);
-    conn.deliver(&bytes, bytes.form).await?;
-    Ok(outcome)
+    match tried.answer {
+        Some((coordinator, answered)) => deliver(conn, &coordinator, answered).await,
+        None => refuse_open(conn, request, Service::Hs2, &tried).await,
+    }
 }
 
-async fn refuse_open<S: Stream>(
+pub(super) async fn refuse_open<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     service: Service,
@@ -337,8 +314,68 @@ async fn refuse_open<S: Stream>(
     refuse::refuse(conn, request, service, &answer, CallOutcome::Refused).await
 }
 
-fn count_open<S: Stream>(conn: &Conn<S>, coordinator: &Coordinator, outcome: SessionOutcome) {
+pub(super) fn count_open<S: Stream>(conn: &Conn<S>, coordinator: &Coordinator, outcome: SessionOutcome) {
     if let Some(counters) = conn.fleet.counters(coordinator.id) {
         counters.sessions.count(outcome);
+    }
+}
+
+/// The results of the candidates so far.
+pub(super) struct Tried<S: Stream> {
+    /// What was demanded of them, if that is known.
+    demand: Option<Demand>,
+    /// When to stop waiting for room.
+    room_by: Instant,
+    /// When to give up the open; none before the first coordinator is tried.
+    open_by: Option<Instant>,
+    /// The coordinators that were tried, and how each failed.
+    candidates: Candidates,
+    /// The SQL state of the last failure.
+    sql_state: Option<SqlState>,
+    /// The last coordinator that turned the session away, and its answer. If no coordinator takes the
+    /// session, the client gets this answer unchanged.
+    answer: Option<(Arc<Coordinator>, Answered<S>)>,
+    /// The coordinators that lost the open. The next answer shows whose fault that was: a request can make
+    /// every coordinator hang up, but if one answers it, the others should have, too.
+    lost: Vec<Arc<Coordinator>>,
+}
+
+impl<S: Stream> Tried<S> {
+    /// Creates the state for an open that waits for room until `room_by`.
+    pub(super) fn new(room_by: Instant) -> Self {
+        Self {
+            demand: None,
+            room_by,
+            open_by: None,
+            candidates: Candidates::default(),
+            sql_state: None,
+            answer: None,
+            lost: Vec::new(),
+        }
+    }
+
+    /// Starts the time for the open with its first coordinator; returns when it is over.
+    pub(super) fn open_by(&mut self, open_timeout: Duration) -> Instant {
+        *self.open_by.get_or_insert_with(|| clock::now() + open_timeout)
+    }
+
+    /// Returns whether the time for the open is over.
+    fn is_over(&self) -> bool {
+        self.open_by.is_some_and(|open_by| clock::now() >= open_by)
+    }
+
+    /// Notes that there was no link to a coordinator.
+    pub(super) fn no_link(&mut self, coordinator: &Coordinator, no_link: &NoLink) {
+        self.sql_state = Some(sql_state(no_link.phase()));
+        self.candidates.note_failed(coordinator, no_link);
+    }
+
+    /// Notes that a coordinator lost the open.
+    fn lost(&mut self, coordinator: Arc<Coordinator>, lost: &Lost) {
+        self.sql_state = Some(sql_state(lost.phase));
+        self.candidates.note_failed(&coordinator, &lost.cause);
+        if lost.cause.speaks_against_coordinator() {
+            self.lost.push(coordinator);
+        }
     }
 }

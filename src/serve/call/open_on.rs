@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 
-use crate::metrics::{Direction, SessionOutcome};
+use crate::metrics::SessionOutcome;
 use crate::net::stream::Stream;
+use crate::serve::call::braking;
 use crate::serve::call::conn::Conn;
-use crate::serve::call::outcome::{Answered, Body, Trouble};
-use crate::serve::call::{braking, sending};
+use crate::serve::call::exchange::{Exchange, Incoming};
+use crate::serve::call::outcome::{Answered, Deliver, Trouble};
 use crate::serve::fleet::Fleet;
 use crate::serve::link::Link;
 use crate::serve::link::lost::{Lost, LostCause};
@@ -21,7 +22,6 @@ use crate::serve::link::own_call::{self, OwnCall};
 use crate::serve::link::read_reply::read_reply;
 use crate::serve::link::unanswered::{Patience, Unanswered};
 use crate::serve::message::coding::Form;
-use crate::serve::message::end::End;
 use crate::serve::message::reply::Reply;
 use crate::serve::message::request::Request;
 use crate::serve::shared::Shared;
@@ -31,17 +31,6 @@ use crate::wire::facts::{Guid, GuidText};
 /// How long to wait for the reply to an open that was given up. Impala opens a session within milliseconds
 /// once a thread serves the link; a link that has had no thread for this long is not about to get one.
 const LATE: Patience = Patience { contested: Duration::from_secs(1), longest: Duration::from_mins(10) };
-
-/// An open that was sent, or is being sent, to a coordinator.
-struct Asked<S: Stream> {
-    link: Box<Link<S>>,
-    reply: Box<Reply>,
-    held: Body,
-    /// Whether the whole request was written.
-    is_sent: bool,
-    /// Whether nothing followed the reply.
-    is_clean: bool,
-}
 
 /// Sends an open to a coordinator and waits for the whole answer, at most until the deadline.
 pub(crate) async fn ask<S: Stream>(
@@ -63,64 +52,25 @@ async fn ask_on<S: Stream>(
     deadline: Instant,
 ) -> Result<Answered<S>, Trouble> {
     let (port, speaks) = (Arc::clone(&link.slot.port), link.end.speaks());
-    let reply = Reply::boxed(request.method(), request.facts());
-    let held = Body::nothing(conn.client.form(&link.end));
-    let mut asked = Asked { link, reply, held, is_sent: false, is_clean: true };
-    let answer = port.watch.answer(speaks, await_answer(conn, &mut asked, request));
+    let mut exchange = Exchange::on(link, Deliver::WhenWhole);
+    let answer = port.watch.answer(speaks, exchange.run(conn, request));
     let answer = timeout_at(deadline.into(), answer).await;
     let given_up = |phase, cause| Trouble::Link(Lost { phase, client_has_some: false, cause });
-    let answer = match answer {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(silent)) => Err(given_up(Phase::Waiting, silent.into())),
+    let trouble = match answer {
+        Ok(Ok(Ok(verdict))) => return Ok(exchange.answered(request, verdict)),
+        Ok(Ok(Err(trouble))) => trouble,
+        Ok(Err(silent)) => given_up(Phase::Waiting, silent.into()),
         Err(_elapsed) => {
             let cause = LostCause::OpenTimedOut(conn.shared.settings.open_timeout);
-            Err(given_up(Phase::OutOfTime, cause))
+            given_up(Phase::OutOfTime, cause)
         }
     };
-    if let Err(trouble) = answer {
-        if asked.is_sent && leaves_link(&trouble) {
-            let Asked { link, reply, is_clean, .. } = asked;
-            let late = Late { link, reply, is_clean };
-            late.close_when_it_comes(&conn.shared, &conn.fleet);
-        }
-        return Err(trouble);
+    if exchange.is_sent && leaves_link(&trouble) {
+        let (link, Incoming { reply, leaves_fit, .. }) = exchange.so_far(request);
+        let late = Late { link, reply, is_clean: leaves_fit };
+        late.close_when_it_comes(&conn.shared, &conn.fleet);
     }
-    let Asked { link, reply, held, is_clean, .. } = asked;
-    // Unrequested bytes would be taken for the next reply.
-    let link = is_clean.then_some(link);
-    let verdict = conn.verdict(request.method(), reply.facts());
-    Ok(Answered { reply, verdict, bytes: held, link })
-}
-
-async fn await_answer<S: Stream>(
-    conn: &mut Conn<S>,
-    asked: &mut Asked<S>,
-    request: &mut Request,
-) -> Result<(), Trouble> {
-    let sent = sending::send_piece(conn, &mut asked.link, request, Phase::NothingWritten).await;
-    if let Some((reply, bytes)) = sending::send_rest(conn, &mut asked.link, request, sent).await? {
-        (asked.reply, asked.held, asked.is_clean) = (reply, bytes, false);
-        return Ok(());
-    }
-    asked.is_sent = true;
-    let Asked { link, reply, held, is_clean, .. } = asked;
-    let read = tokio::select! {
-        biased;
-        read = read_reply(link, reply, held.form, |piece, taken| {
-            *is_clean = taken.clean || !taken.done;
-            conn.shared.metrics.bytes.add(Direction::ToClient, piece.len() as u64);
-            held.hold(piece, &conn.shared.replay)
-        }) => read,
-        () = conn.client.gone() => return Err(End::client_gone().into()),
-        never = conn.links.ends(), if conn.links.are_idle() => match never {},
-    };
-    if asked.reply.is_done() {
-        asked.is_clean &= request.leaves_fit(asked.link.slot.port.shares, asked.reply.facts());
-    }
-    read.map(drop).map_err(|cause| {
-        let phase = asked.reply.phase();
-        Trouble::Link(Lost { phase, client_has_some: false, cause })
-    })
+    Err(trouble)
 }
 
 /// Returns whether a reply may still come on the link.

@@ -10,8 +10,8 @@ use crate::cluster::Coordinator;
 use crate::ids::{ConnId, Service};
 use crate::metrics::CallOutcome;
 use crate::net::stream::Stream;
+use crate::serve::call::braking;
 use crate::serve::call::conn::Conn;
-use crate::serve::call::{braking, sending};
 use crate::serve::link::no_link::NoLink;
 use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
@@ -125,7 +125,7 @@ pub(crate) async fn refuse<S: Stream>(
     answer: &NoAnswer,
     outcome: CallOutcome,
 ) -> Result<CallOutcome, End> {
-    sending::take_rest(conn, request).await?;
+    conn.client.skip_rest(request, &conn.shared.settings).await?;
     tracing::debug!(method = request.method().name, message = answer.message, "call refused");
     let reply = answer.reply(service, request.facts());
     braking::brake(conn).await;

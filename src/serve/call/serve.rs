@@ -12,7 +12,7 @@ use crate::net::flow::Chunk;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::refuse::{self, NoAnswer};
-use crate::serve::call::{expired, forward, keepalive, leftovers, locate, moving, open};
+use crate::serve::call::{expired, forward, keepalive, leftovers, locate, moving, open, open_beeswax};
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::request::Request;
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
@@ -83,7 +83,7 @@ async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Resu
     let leftovers = leftovers::of_closed_session(conn, request);
     let outcome = match plan {
         Plan::Open => Box::pin(open::open_session(conn, request)).await,
-        Plan::OpenBeeswax => Box::pin(open::open_beeswax(conn, request)).await,
+        Plan::OpenBeeswax => Box::pin(open_beeswax::open_beeswax(conn, request)).await,
         // The lookup, if there was one, is over by now.
         Plan::Any | Plan::Locate(_) => Box::pin(forward_anywhere(conn, request, service)).await,
         Plan::Owner { coordinator, .. } => match conn.fleet.cluster.coordinator(coordinator) {

@@ -11,9 +11,9 @@ use crate::ids::Transport;
 use crate::metrics::RefusalCause;
 use crate::net::per_address::OverLimit;
 use crate::net::stream::Stream;
+use crate::serve::call::links::Links;
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::client::{Connection, plain};
-use crate::serve::fleet::links::Links;
 use crate::serve::message::end::End;
 use crate::wire::detect::{Detection, detect};
 

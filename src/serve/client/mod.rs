@@ -23,12 +23,13 @@ use crate::ids::{ConnId, Depth, Service, Transport};
 use crate::metrics::{Held, ListenerMetrics};
 use crate::net::listen::{Accepted, Acceptor, Source};
 use crate::net::stream::Stream;
-use crate::serve::call::conn::Conn;
+use crate::serve::call::conn::{Conn, Introduced};
+use crate::serve::call::links::Links;
 use crate::serve::call::serve;
 use crate::serve::client::opaque::Passage;
 use crate::serve::fleet::entrance::Entrance;
-use crate::serve::fleet::links::Links;
 use crate::serve::message::client::Client;
+use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::end::End;
 use crate::serve::shared::Shared;
 use crate::serve::threads::signals::{Registration, Signal, Signals};
@@ -224,7 +225,9 @@ impl<S: Stream> Connection<S> {
     /// Turns this into a connection whose calls are read.
     fn into_calls(self, transport: Transport, links: Links<S>) -> Conn<S> {
         note_depth(&self.counters, Depth::Route);
-        Conn::new((self.shared, self.signals, self.assignment), &self.entrance, self.client, transport, links)
+        let Self { shared, entrance, client, signals, assignment, .. } = self;
+        let client = ClientEnd::new(client, transport);
+        Conn::new(Introduced { shared, entrance: &entrance, client, links, signals, assignment })
     }
 }
 

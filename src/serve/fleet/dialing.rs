@@ -1,16 +1,23 @@
 //! Makes links: dials, logs in, and records what both say about the coordinator.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use crate::clock;
 use crate::cluster::{Cluster, Demand, Step};
 use crate::ids::{Service, Transport};
+use crate::metrics::DialOutcome;
+use crate::net::dial::dial;
+use crate::net::probe::Speaks;
 use crate::net::stream::{LinkStream, Stream};
 use crate::net::tls::client::CoordinatorTls;
+use crate::net::tls::handshake::secure;
 use crate::net::tls::io::Io;
 use crate::serve::fleet::Fleet;
 use crate::serve::link::Link;
-use crate::serve::link::dial::{self, Unreached};
 use crate::serve::link::login::{Login, log_in};
-use crate::serve::link::no_link::NoLink;
+use crate::serve::link::no_link::{NoLink, Unreached};
 use crate::serve::link::port::Port;
 use crate::serve::link::slot::Slot;
 use crate::serve::message::link_end::LinkEnd;
@@ -22,18 +29,47 @@ pub(crate) fn demand(cluster: &Cluster, service: Service, login: &Login) -> Opti
 }
 
 impl<S: Stream> Fleet<S> {
-    /// Dials a coordinator's port, with TLS if there is `tls`, and records at which address it was found.
+    /// Dials a coordinator's port, and begins TLS there as `tls` says. Records what the result says about the
+    /// coordinator: first at which address it was found. If it was not reached for a reason that lies with it,
+    /// it is tried last for that service for a while.
     ///
     /// # Errors
-    /// When the coordinator has no such port or was removed, or when the dial fails or exceeds
-    /// `connect_timeout`, or the TLS handshake fails.
+    /// When the coordinator has no such port or was removed from its cluster, before or during the dial; when
+    /// the dial fails or exceeds `connect_timeout`; or when the TLS handshake fails or exceeds
+    /// `handshake_timeout`.
     pub(crate) async fn reach(
         &self,
         port: &Port<S>,
         shared: &Shared<S>,
         tls: Option<&CoordinatorTls>,
     ) -> Result<Io<LinkStream<S>>, Unreached> {
-        dial::reach(port, shared, tls, || self.note_whereabouts(&port.coordinator)).await
+        let (coordinator, service) = (&port.coordinator, port.service);
+        if port.is_closed() {
+            return Err(Unreached::Removed);
+        }
+        let destination = port.destination().ok_or(Unreached::NoPort(service))?;
+        coordinator.note_used(service);
+        let dialed = dial(&shared.network, &destination, shared.settings.connect_timeout).await;
+        self.note_whereabouts(coordinator);
+        let reached = match dialed {
+            Ok(stream) if tls.is_none() => Ok(stream.into()),
+            // Boxed: a handshake needs much room, which no other dial needs.
+            Ok(stream) => Box::pin(encrypt(port, stream, tls, shared.settings.handshake_timeout)).await,
+            Err(error) => Err(error.failure.into()),
+        };
+        port.counters.dials.count(reached.as_ref().err().map_or(DialOutcome::Connected, Unreached::outcome));
+        match &reached {
+            Ok(_) if port.is_closed() => return Err(Unreached::Removed),
+            Ok(_) => coordinator.note_dialed(service),
+            Err(unreached) => {
+                tracing::debug!(coordinator = %coordinator.name, %destination, error = %unreached, "dial failed");
+                if unreached.is_remote() {
+                    coordinator.note_dial_failed(service, clock::now());
+                    port.watch.probe_now();
+                }
+            }
+        }
+        reached
     }
 
     /// Dials the port that a slot belongs to and logs in. `transport` says how messages travel on the link.
@@ -69,4 +105,16 @@ impl<S: Stream> Fleet<S> {
             Err(_) => {}
         }
     }
+}
+
+/// Begins TLS on a connection that was just dialed.
+async fn encrypt<S: Stream>(
+    port: &Port<S>,
+    stream: LinkStream<S>,
+    tls: Option<&CoordinatorTls>,
+    allowed: Duration,
+) -> Result<Io<LinkStream<S>>, Unreached> {
+    let secured = timeout(allowed, secure(stream, tls));
+    let secured = port.watch.answer(Speaks::Thrift, secured).await.map_err(Unreached::TlsSilent)?;
+    Ok(secured.map_err(|_elapsed| Unreached::TlsTimedOut(allowed))??)
 }

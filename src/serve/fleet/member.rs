@@ -41,7 +41,7 @@ pub(crate) struct Member<S: Stream> {
     /// When the last poll that has ended began.
     pub(crate) polled: watch::Sender<Option<Instant>>,
     /// Whether sessions must leave the coordinator.
-    is_left: AtomicBool,
+    sessions_must_leave: AtomicBool,
     /// Ends the connections that are passed on unread to the coordinator. Nobody knows what is under way on
     /// them, so there is nothing that could be cancelled first.
     opaque: Mutex<CancellationToken>,
@@ -78,7 +78,7 @@ impl<S: Stream> Member<S> {
     /// Creates what is kept for a coordinator that was not dialed yet.
     pub(crate) fn new(
         coordinator: Arc<Coordinator>,
-        counters: CoordinatorMetrics,
+        counters: Arc<CoordinatorMetrics>,
         common: &Common<S>,
     ) -> Self {
         let host: Host = coordinator.host.as_str().into();
@@ -97,13 +97,13 @@ impl<S: Stream> Member<S> {
             PerService::new(|service| Arc::new(Port::new(plan, service, session_queues.get(service))));
         Self {
             coordinator,
-            counters: Arc::new(counters),
+            counters,
             host,
             web_tls,
             ports,
             poll: Notify::new(),
             polled: watch::Sender::new(None),
-            is_left: AtomicBool::new(false),
+            sessions_must_leave: AtomicBool::new(false),
             opaque: Mutex::default(),
             watchers: TaskTracker::new(),
             end: OnceLock::new(),
@@ -152,13 +152,13 @@ impl<S: Stream> Member<S> {
     }
 
     /// Whether sessions must leave the coordinator.
-    pub(crate) fn is_left(&self) -> bool {
-        self.is_left.load(Ordering::Relaxed)
+    pub(crate) fn sessions_must_leave(&self) -> bool {
+        self.sessions_must_leave.load(Ordering::Relaxed)
     }
 
     /// Sets whether sessions must leave the coordinator. Returns whether they had to before.
-    pub(crate) fn leave(&self, is_left: bool) -> bool {
-        self.is_left.swap(is_left, Ordering::Relaxed)
+    pub(crate) fn have_sessions_leave(&self, must: bool) -> bool {
+        self.sessions_must_leave.swap(must, Ordering::Relaxed)
     }
 
     /// The token that ends a connection which begins now and is passed on unread.

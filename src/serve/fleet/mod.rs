@@ -6,11 +6,9 @@ pub(crate) mod dialing;
 pub mod entrance;
 pub(crate) mod incarnations;
 pub(crate) mod keyring;
-pub(crate) mod links;
 pub(crate) mod lookups;
 pub(crate) mod member;
 pub(crate) mod moves;
-pub(crate) mod seek;
 pub(crate) mod whereabouts;
 
 use std::sync::Arc;
@@ -108,7 +106,7 @@ impl<S: Stream> Fleet<S> {
 
     /// Creates what is kept for a coordinator, and adds it to the fleet.
     pub(crate) fn keep(&self, coordinator: Arc<Coordinator>, metrics: &Metrics) -> Arc<Member<S>> {
-        let counters = metrics.coordinator(&self.cluster.name, &coordinator.name);
+        let counters = Arc::new(metrics.coordinator(&self.cluster.name, &coordinator.name));
         let member = Arc::new(Member::new(coordinator, counters, &self.common));
         self.members.add(&member);
         member
@@ -190,8 +188,8 @@ impl<S: Stream> Fleet<S> {
     }
 
     /// Serves those that wait for a service, as far as there is room.
-    pub(crate) fn call_waiting(&self, service: Service) {
-        self.members().iter().for_each(|member| member.ports.get(service).call_waiting());
+    pub(crate) fn serve_waiters(&self, service: Service) {
+        self.members().iter().for_each(|member| member.ports.get(service).serve_waiters());
     }
 
     /// Ends one unanswered connection, if its slot would serve a client that waits for the service.
@@ -214,8 +212,8 @@ impl<S: Stream> Fleet<S> {
         self.members.read(coordinator.id, |member| member.poll.notify_one());
     }
 
-    /// Has a coordinator's web port polled now, and waits for the result of a poll that begins after this call,
-    /// as long as that may take. Returns at once if the coordinator has no web port.
+    /// Has a coordinator's web port polled now, and waits for the result of a poll that begins after this
+    /// call, as long as that may take. Returns at once if the coordinator has no web port.
     pub(crate) async fn poll_now(&self, coordinator: &Coordinator) {
         let Some(watched) = self.member(coordinator.id).filter(|_| coordinator.ports.web.is_some()) else {
             return;
@@ -235,8 +233,8 @@ impl<S: Stream> Fleet<S> {
     }
 
     /// Whether sessions must leave a coordinator.
-    pub(crate) fn is_left(&self, coordinator: CoordinatorId) -> bool {
-        self.members.read(coordinator, Member::is_left).unwrap_or(false)
+    pub(crate) fn sessions_must_leave(&self, coordinator: CoordinatorId) -> bool {
+        self.members.read(coordinator, Member::sessions_must_leave).unwrap_or(false)
     }
 
     /// The token that ends a connection to a coordinator which begins now and is passed on unread. It is

@@ -40,15 +40,15 @@ impl<S: Stream> Fleet<S> {
 
     /// Determines which coordinators sessions must leave. Returns true if there is one that they did not have
     /// to leave before.
-    pub(crate) fn look_who_is_left(&self) -> bool {
+    pub(crate) fn look_where_sessions_must_leave(&self) -> bool {
         let stays = |one: &Coordinator| one.state() == AdminState::Active && one.quiescing_since().is_none();
         let members = self.members();
         // If there is no coordinator to go to, sessions stay.
         let somewhere = self.moves.are_on() && members.iter().any(|member| stays(&member.coordinator));
         let mut news = false;
         for member in members.iter() {
-            let is_left = somewhere && !stays(&member.coordinator);
-            news |= !member.leave(is_left) && is_left;
+            let must = somewhere && !stays(&member.coordinator);
+            news |= !member.have_sessions_leave(must) && must;
         }
         news
     }

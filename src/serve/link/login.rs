@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::clock;
 use crate::cluster::{Coordinator, Flavor};
+use crate::ids::{Access, Identity, Transport};
 use crate::metrics::DialOutcome;
 use crate::net::flow::{self, WriteError};
 use crate::net::probe::Speaks;
@@ -41,6 +42,11 @@ pub(crate) enum Login {
 }
 
 impl Login {
+    /// The access of a client with these credentials: they are shown in SASL, so its messages travel in that.
+    pub(crate) fn access_of(credentials: &Credentials) -> Access {
+        Access { identity: Identity::Plain(credentials.user().into()), transport: Transport::Sasl }
+    }
+
     /// Whether credentials are sent on each new link.
     pub(crate) fn is_shown(&self) -> bool {
         !matches!(self, Self::Nobody)

@@ -1,7 +1,6 @@
 //! Links: the authenticated connections from the router to coordinators. Each carries the credentials of one
 //! identity, so a coordinator judges a call as if the client had made it.
 
-pub(crate) mod dial;
 pub(crate) mod login;
 pub(crate) mod lost;
 pub(crate) mod next;
@@ -21,14 +20,20 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, TryFutureExt};
 
-use crate::cluster::Coordinator;
+use crate::chance::Chance;
+use crate::clock;
+use crate::cluster::{Coordinator, SessionCount};
 use crate::ids::Service;
 use crate::net::flow::{Chunk, WriteError};
 use crate::net::stream::{LinkStream, Stream};
 use crate::serve::link::lost::LostCause;
-use crate::serve::link::session::LinkSession;
-use crate::serve::link::slot::{Made, Slot};
+use crate::serve::link::session::{LinkSession, beeswax_guid};
+use crate::serve::link::slot::{LinkLife, Slot};
 use crate::serve::message::link_end::LinkEnd;
+use crate::serve::shared::Shared;
+use crate::session::idle::IdleTimeout;
+use crate::session::table::{NewSession, Table};
+use crate::wire::facts::{Guid, GuidText};
 
 /// An authenticated connection to one port of a coordinator. It is passed around in a box, because it goes
 /// through all stages of a call and would make the future of each one larger.
@@ -43,15 +48,15 @@ pub(crate) struct Link<S: Stream> {
     /// The slot that counts the link.
     pub slot: Slot<S>,
     /// The age of the link and what has happened on it.
-    pub made: Made,
+    pub life: LinkLife,
 }
 
 impl<S: Stream> Link<S> {
     /// Creates a link from a connection that was just dialed. `moves` is the number of times that the
     /// coordinator's address had changed when it was dialed.
     pub(crate) fn new(end: LinkEnd<LinkStream<S>>, mut slot: Slot<S>, moves: u32) -> Box<Self> {
-        let (coordinator, made) = (Arc::clone(&slot.port.coordinator), slot.made(moves));
-        Box::new(Self { coordinator, end, session: None, slot, made })
+        let (coordinator, life) = (Arc::clone(&slot.port.coordinator), slot.begin_life(moves));
+        Box::new(Self { coordinator, end, session: None, slot, life })
     }
 
     /// Returns a shared link to its port. No call may be under way on it.
@@ -102,5 +107,50 @@ impl<S: Stream> Link<S> {
             }
             stalled @ WriteError::Stalled { .. } => (LostCause::Stalled(stalled), written),
         })
+    }
+}
+
+impl<S: Stream> Link<S> {
+    /// Adds the session of a Beeswax link to the table; with Beeswax, the connection is the session. `count`
+    /// counts it as load.
+    pub(crate) fn begin_beeswax(
+        &mut self,
+        count: SessionCount,
+        table: &Arc<Table>,
+        chance: &Chance,
+        shared: &Shared<S>,
+    ) {
+        let guid = chance.draw(beeswax_guid);
+        let session = NewSession {
+            guid,
+            secret: None,
+            coordinator: self.coordinator.id,
+            access: self.slot.access.clone(),
+            count,
+            tenancy: None,
+            idle_timeout: IdleTimeout::default(),
+            now: clock::now(),
+        };
+        match table.insert_session(session) {
+            Ok(()) => {
+                drop(table.attach(&guid));
+                self.session = Some(LinkSession::new(table, guid));
+            }
+            Err(error) => shared.warn_unknown(&GuidText(guid), error),
+        }
+    }
+
+    /// Records a session that was just opened on the link. Unless sessions outlive connections, it ends with
+    /// the link.
+    pub(crate) fn note_opened(&mut self, guid: Guid, outlives: bool, table: &Arc<Table>) {
+        if !outlives {
+            // The session before it stays open when the link closes: its coordinator remembers only the last
+            // one.
+            if let Some(former) = self.session.take() {
+                former.forget();
+            }
+            self.session = Some(LinkSession::new(table, guid));
+        }
+        self.life.note_session();
     }
 }

@@ -9,7 +9,7 @@ use crate::clock;
 use crate::cluster::AdminState;
 use crate::cluster::room::{Purpose, Room};
 use crate::net::stream::Stream;
-use crate::serve::link::port::{Idle, Port, State};
+use crate::serve::link::port::{Idle, LinkWanted, Port, State};
 use crate::serve::link::session_queue::Waiter;
 use crate::serve::link::slot::{Grant, here};
 
@@ -23,11 +23,11 @@ struct Called<S: Stream> {
 
 impl<S: Stream> Port<S> {
     /// Serves waiters for as long as there is room.
-    pub(crate) fn call_waiting(self: &Arc<Self>) {
-        self.call_next(self.state.lock());
+    pub(crate) fn serve_waiters(self: &Arc<Self>) {
+        self.serve_waiters_in(self.state.lock());
     }
 
-    pub(super) fn call_next(self: &Arc<Self>, mut state: MutexGuard<'_, State<S>>) {
+    pub(super) fn serve_waiters_in(self: &Arc<Self>, mut state: MutexGuard<'_, State<S>>) {
         if state.relief.is_empty() && state.work.is_empty() && self.session_queue.is_empty() {
             return;
         }
@@ -68,7 +68,8 @@ impl<S: Stream> Port<S> {
 
     fn next(self: &Arc<Self>, state: &mut State<S>) -> Option<Called<S>> {
         let (waiter, purpose) = self.next_waiter(state)?;
-        let (grant, closed) = self.claim_in(state, (waiter.holder(), here()), purpose, waiter.kind)?;
+        let wanted = LinkWanted { holder: waiter.holder(), purpose, kind: waiter.kind, here: here() };
+        let (grant, closed) = self.claim_in(state, wanted)?;
         Some(Called { waiter, grant, _closed: closed })
     }
 

@@ -1,11 +1,72 @@
 //! The reasons why a call has no link.
 
+use std::time::Duration;
+
+use crate::ids::Service;
+use crate::metrics::DialOutcome;
+use crate::net::dial::DialFailure;
 use crate::net::flow::WriteError;
-use crate::serve::link::dial::Unreached;
+use crate::net::tls::client::TlsFailure;
 use crate::serve::link::login::NoVerdict;
 use crate::serve::link::waiting::NoRoom;
+use crate::serve::link::watch::Silent;
 use crate::session::retry::Phase;
 use crate::wire::sasl::Status;
+
+/// Why a coordinator's port was not reached.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreached {
+    /// The coordinator does not offer the service.
+    #[error("it has no {0} port")]
+    NoPort(Service),
+    /// The coordinator was removed from its cluster.
+    #[error("it was removed from its cluster")]
+    Removed,
+    /// The dial failed.
+    #[error(transparent)]
+    Dial(#[from] DialFailure),
+    /// The port can be connected to, but not with TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsFailure),
+    /// The TLS handshake did not end in time.
+    #[error(
+        "no answer to the TLS handshake within {0:?} (handshake_timeout): perhaps all its threads are in use"
+    )]
+    TlsTimedOut(Duration),
+    /// During the TLS handshake the port was found to answer nothing.
+    #[error("{0}, which was noticed during the TLS handshake")]
+    TlsSilent(Silent),
+}
+
+impl Unreached {
+    /// Whether the reason lies with the coordinator or the way to it.
+    pub(crate) fn is_remote(&self) -> bool {
+        match self {
+            Self::Dial(failure) => failure.is_remote(),
+            Self::Tls(failure) => failure.is_coordinators_fault(),
+            Self::TlsTimedOut(_) | Self::TlsSilent(_) => true,
+            Self::NoPort(_) | Self::Removed => false,
+        }
+    }
+
+    /// Whether a dial was wasted.
+    fn is_in_vain(&self) -> bool {
+        !matches!(self, Self::NoPort(_) | Self::Removed)
+    }
+
+    /// Returns the outcome that this counts as in the metrics.
+    pub(crate) fn outcome(&self) -> DialOutcome {
+        match self {
+            Self::Dial(DialFailure::Resolve(_)) => DialOutcome::Unresolved,
+            Self::Dial(DialFailure::Refused) => DialOutcome::Refused,
+            Self::Dial(DialFailure::TimedOut { .. }) => DialOutcome::TimedOut,
+            Self::Tls(_) | Self::TlsTimedOut(_) | Self::TlsSilent(_) => DialOutcome::TlsFailed,
+            Self::Dial(DialFailure::Unreachable(_) | DialFailure::Local(_))
+            | Self::NoPort(_)
+            | Self::Removed => DialOutcome::Unreachable,
+        }
+    }
+}
 
 /// Why a call has no link.
 #[derive(Debug, thiserror::Error)]
@@ -38,14 +99,9 @@ impl NoLink {
     /// Whether a dial was wasted. A refusal is not: it is the coordinator's own answer to this client.
     pub(crate) fn is_in_vain(&self) -> bool {
         match self {
-            Self::Unreached(
-                Unreached::Dial(_) | Unreached::Tls(_) | Unreached::TlsTimedOut(_) | Unreached::TlsSilent(_),
-            )
-            | Self::HandshakeLost(_)
-            | Self::NoVerdict(_) => true,
-            Self::Unreached(Unreached::NoPort(_) | Unreached::Removed)
-            | Self::NoRoom(_)
-            | Self::CredentialsRefused { .. } => false,
+            Self::Unreached(unreached) => unreached.is_in_vain(),
+            Self::HandshakeLost(_) | Self::NoVerdict(_) => true,
+            Self::NoRoom(_) | Self::CredentialsRefused { .. } => false,
         }
     }
 

@@ -48,7 +48,7 @@ pub(crate) struct Port<S: Stream> {
     /// TLS on the port; `None` if links are in the clear.
     pub tls: Option<Arc<CoordinatorTls>>,
     /// The coordinator's metrics.
-    pub counters: CoordinatorMetrics,
+    pub counters: Arc<CoordinatorMetrics>,
     /// Tells those that wait for answers on this port whether it still answers.
     pub watch: Watch,
     /// Permits one dial at a time on behalf of a silent client: two unfinished handshakes block the port of a
@@ -84,6 +84,27 @@ pub(super) type Idle<S> = Box<Link<S>>;
 /// A place in a queue, and the channel by which the waiter is served.
 pub(crate) type Joined<S> = (Ticket, oneshot::Receiver<Grant<S>>);
 
+/// A call that claims a link to a port, and may wait for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Claimant<'a> {
+    /// The client that the link's slot is counted for.
+    pub holder: Holder<'a>,
+    /// The turn in which it waits.
+    pub turn: Turn,
+    /// What the link is for.
+    pub purpose: Purpose,
+}
+
+/// The link that is wanted of a port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinkWanted<'a> {
+    pub(super) holder: Holder<'a>,
+    pub(super) purpose: Purpose,
+    pub(super) kind: Kind,
+    /// The runtime that an idle link is best registered with.
+    pub(super) here: Option<runtime::Id>,
+}
+
 /// What a port is created from.
 #[derive(Clone, Copy)]
 pub(crate) struct PortPlan<'a> {
@@ -91,7 +112,7 @@ pub(crate) struct PortPlan<'a> {
     pub flavor: Flavor,
     pub host: &'a Host,
     pub tls: Option<&'a TlsPlan>,
-    pub counters: &'a CoordinatorMetrics,
+    pub counters: &'a Arc<CoordinatorMetrics>,
     pub room: &'a RoomSettings,
 }
 
@@ -120,7 +141,7 @@ impl<S: Stream> Port<S> {
             flavor,
             host: host.clone(),
             tls: tls.zip(coordinator.tls.as_ref()).map(|(tls, name)| tls.towards(name)),
-            counters: counters.clone(),
+            counters: Arc::clone(counters),
             watch: Watch::default(),
             parked: Arc::new(Semaphore::new(1)),
             state: Mutex::new(state),
@@ -176,7 +197,8 @@ impl<S: Stream> Port<S> {
         kind: Kind,
     ) -> Option<Grant<S>> {
         let here = here();
-        let (grant, closed) = self.claim_in(&mut self.state.lock(), (holder, here), purpose, kind)?;
+        let wanted = LinkWanted { holder, purpose, kind, here };
+        let (grant, closed) = self.claim_in(&mut self.state.lock(), wanted)?;
         drop(closed);
         Some(grant.rehome(here))
     }
@@ -184,11 +206,10 @@ impl<S: Stream> Port<S> {
     pub(super) fn claim_in(
         self: &Arc<Self>,
         state: &mut State<S>,
-        (holder, here): (Holder<'_>, Option<runtime::Id>),
-        purpose: Purpose,
-        kind: Kind,
+        wanted: LinkWanted<'_>,
     ) -> Option<(Grant<S>, Vec<Idle<S>>)> {
-        let claim = state.room.claim(holder, purpose, kind, |idle: &Idle<S>| idle.made.runtime == here)?;
+        let LinkWanted { holder, purpose, kind, here } = wanted;
+        let claim = state.room.claim(holder, purpose, kind, |idle: &Idle<S>| idle.life.runtime == here)?;
         let unproven = holder.unproven;
         Some(match claim {
             Claim::Link(mut link) => {
@@ -212,8 +233,7 @@ impl<S: Stream> Port<S> {
     /// [`QueueFull`] when there is no room, the queue is full, and nobody in it gives way to this waiter.
     pub(crate) fn claim_or_join(
         self: &Arc<Self>,
-        (holder, turn): (Holder<'_>, &Turn),
-        purpose: Purpose,
+        claimant: &Claimant<'_>,
     ) -> Result<Result<Grant<S>, Joined<S>>, QueueFull> {
         let here = here();
         let mut state = self.state.lock();
@@ -221,16 +241,17 @@ impl<S: Stream> Port<S> {
             // Nothing comes free here any more.
             return Err(QueueFull { length: self.session_queue.length });
         }
-        if let Some((grant, closed)) = self.claim_in(&mut state, (holder, here), purpose, Kind::Any) {
+        let Claimant { holder, turn, purpose } = claimant;
+        let wanted = LinkWanted { holder: *holder, purpose: *purpose, kind: Kind::Any, here };
+        if let Some((grant, closed)) = self.claim_in(&mut state, wanted) {
             drop(state);
             drop(closed);
             return Ok(Ok(grant.rehome(here)));
         }
         let (called, call) = oneshot::channel();
-        let Holder { access, unproven } = holder;
-        let (access, tried) = (access.clone(), Vec::new());
-        let waiter = Waiter { access, unproven, kind: Kind::Any, tried, called };
-        let (ticket, displaced) = state.line(purpose).join(turn, waiter)?;
+        let (access, tried) = (holder.access.clone(), Vec::new());
+        let waiter = Waiter { access, unproven: holder.unproven, kind: Kind::Any, tried, called };
+        let (ticket, displaced) = state.line(*purpose).join(turn, waiter)?;
         drop(state);
         drop(displaced);
         self.make_room();
@@ -246,7 +267,7 @@ impl<S: Stream> Port<S> {
     /// Puts a link back, so that it can serve the next call of its identity. No call may be under way on it.
     pub(crate) fn put(self: &Arc<Self>, mut link: Box<Link<S>>) {
         let mut state = self.state.lock();
-        if self.is_closed() || link.made.is_over(state.now) || link.made.is_left_behind(&self.coordinator) {
+        if self.is_closed() || link.life.is_over(state.now) || link.life.is_left_behind(&self.coordinator) {
             // Dropping the slot takes the lock again.
             drop(state);
             return;
@@ -258,7 +279,7 @@ impl<S: Stream> Port<S> {
         let (access, purpose) = (link.slot.access.clone(), link.slot.purpose);
         let unproven = link.slot.unproven.take();
         state.room.put(Holder { access: &access, unproven }, purpose, link);
-        self.call_next(state);
+        self.serve_waiters_in(state);
     }
 
     /// Closes the port: its idle links now, and every link that is put back later. (A link and its port own
@@ -290,7 +311,7 @@ impl<S: Stream> Port<S> {
         let own = before.at_most(state.room.own());
         let mut closed = state.room.note_polled(polled, own);
         state.note_ended(&mut closed);
-        self.call_next(state);
+        self.serve_waiters_in(state);
         drop(closed);
     }
 
@@ -298,7 +319,7 @@ impl<S: Stream> Port<S> {
     pub(crate) fn forget_others(self: &Arc<Self>) {
         let mut state = self.state.lock();
         state.room.forget_others();
-        self.call_next(state);
+        self.serve_waiters_in(state);
     }
 
     /// Closes idle links that are no longer useful, and serves waiters that now have room, or whose
@@ -307,11 +328,11 @@ impl<S: Stream> Port<S> {
         let mut state = self.state.lock();
         state.now = now;
         let mut retired = state.room.retire(now, |idle| {
-            let made = idle.made;
-            made.is_over(now) || made.is_left_behind(&self.coordinator) || !idle.end.is_clean(Look::Briefly)
+            let life = idle.life;
+            life.is_over(now) || life.is_left_behind(&self.coordinator) || !idle.end.is_clean(Look::Briefly)
         });
         state.note_ended(&mut retired);
-        self.call_next(state);
+        self.serve_waiters_in(state);
         drop(retired);
         self.make_room();
     }
@@ -324,7 +345,7 @@ impl<S: Stream> Port<S> {
         let mut broken = state.room.retire(now, |idle| !idle.end.is_clean(Look::Closely));
         state.note_ended(&mut broken);
         let all = self.shares && state.lineage.all_broke_since(moment);
-        self.call_next(state);
+        self.serve_waiters_in(state);
         all
     }
 
@@ -343,7 +364,7 @@ impl<S: Stream> State<S> {
     /// Records that these links are closed, or will be at once.
     fn note_ended(&mut self, links: &mut [Idle<S>]) {
         for link in links {
-            self.lineage.end(link.made.birth, !link.end.is_clean(Look::Closely));
+            self.lineage.end(link.life.birth, !link.end.is_clean(Look::Closely));
         }
     }
 

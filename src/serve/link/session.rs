@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rand::Rng;
+
 use crate::session::table::Table;
 use crate::wire::facts::Guid;
 
@@ -30,5 +32,30 @@ impl LinkSession {
 impl Drop for LinkSession {
     fn drop(&mut self) {
         self.table.end_with_link(&self.guid);
+    }
+}
+
+/// Draws a guid for a Beeswax session, which has none of its own. It is random, so that no coordinator mints
+/// the same guid for an HS2 session and no client can guess it.
+pub(super) fn beeswax_guid(rng: &mut impl Rng) -> Guid {
+    let mut guid = Guid::default();
+    rng.fill_bytes(&mut guid);
+    guid
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    #[test]
+    fn guids_of_beeswax_sessions_differ_and_do_not_foretell_each_other() {
+        let name = |seed| beeswax_guid(&mut StdRng::seed_from_u64(seed));
+        assert_ne!(name(1), name(2));
+        let mut rng = StdRng::seed_from_u64(1);
+        let (one, next) = (beeswax_guid(&mut rng), beeswax_guid(&mut rng));
+        assert!(one.iter().zip(next).filter(|(a, b)| **a != *b).count() > 8, "{one:?} tells {next:?}");
     }
 }

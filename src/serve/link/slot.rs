@@ -38,7 +38,7 @@ impl<S: Stream> Grant<S> {
     /// Like [`Self::rehome_here`], where the id of the current runtime is already known.
     pub(crate) fn rehome(self, here: Option<runtime::Id>) -> Self {
         match self {
-            Self::Link(link) if link.made.runtime != here => match link.rehome(here) {
+            Self::Link(link) if link.life.runtime != here => match link.rehome(here) {
                 // This runtime has not yet received any event of the link, so its socket must be read to see
                 // its state.
                 Ok(link) => link.live(Look::Closely).map_or_else(Self::Slot, Self::Link),
@@ -77,10 +77,10 @@ impl<S: Stream> Link<S> {
     }
 
     fn rehome(self, here: Option<runtime::Id>) -> Result<Box<Self>, Slot<S>> {
-        let Self { coordinator, end, session, slot, mut made } = self;
-        made.runtime = here;
+        let Self { coordinator, end, session, slot, mut life } = self;
+        life.runtime = here;
         match end.rehome() {
-            Ok(end) => Ok(Box::new(Self { coordinator, end, session, slot, made })),
+            Ok(end) => Ok(Box::new(Self { coordinator, end, session, slot, life })),
             Err(_) => Err(slot),
         }
     }
@@ -140,12 +140,12 @@ impl<S: Stream> Slot<S> {
 
     /// Records that its link was made just now. `moves` is the number of times that the coordinator's address
     /// had changed when the link was dialed.
-    pub(crate) fn made(&mut self, moves: u32) -> Made {
+    pub(crate) fn begin_life(&mut self, moves: u32) -> LinkLife {
         let at = clock::now();
         let birth = self.port.state.lock().lineage.begin(at);
         self.birth = Some(birth);
         let (sessions, in_doubt) = (0, false);
-        Made { until: at + LONGEST_LIFE, sessions, in_doubt, birth, runtime: here(), moves }
+        LinkLife { until: at + LONGEST_LIFE, sessions, in_doubt, birth, runtime: here(), moves }
     }
 
     /// Records that the coordinator, or something on the way to it, has ended the link.
@@ -179,13 +179,13 @@ impl<S: Stream> Drop for Slot<S> {
         if let Some(birth) = self.birth {
             state.lineage.end(birth, self.broke);
         }
-        self.port.call_next(state);
+        self.port.serve_waiters_in(state);
     }
 }
 
 /// The age of a link and what has happened on it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Made {
+pub(crate) struct LinkLife {
     /// The link is closed after this moment.
     until: Instant,
     sessions: u32,
@@ -203,7 +203,7 @@ pub(crate) fn here() -> Option<runtime::Id> {
     Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
-impl Made {
+impl LinkLife {
     /// Counts a session that was opened on the link.
     pub(crate) fn note_session(&mut self) {
         self.sessions = self.sessions.saturating_add(1);

@@ -8,11 +8,11 @@ use tokio::sync::oneshot;
 use tokio::time::sleep_until;
 
 use crate::clock;
-use crate::cluster::room::{Holder, Kind, Purpose};
+use crate::cluster::room::{Kind, Purpose};
 use crate::cluster::turns::{QueueFull, Ticket, Turn};
 use crate::metrics::{Held, WaitOutcome};
 use crate::net::stream::Stream;
-use crate::serve::link::port::Port;
+use crate::serve::link::port::{Claimant, Port};
 use crate::serve::link::session_queue::SessionQueue;
 use crate::serve::link::slot::Grant;
 use crate::serve::link::watch::Silent;
@@ -77,7 +77,8 @@ pub(crate) struct Waiting<'a, S: Stream> {
     session_queue: &'a SessionQueue<Grant<S>>,
     call: oneshot::Receiver<Grant<S>>,
     line: Line<S>,
-    place: (Turn, Ticket),
+    turn: Turn,
+    ticket: Ticket,
     since: Instant,
     outcome: WaitOutcome,
     _counted: Held,
@@ -88,14 +89,16 @@ impl<'a, S: Stream> Waiting<'a, S> {
         session_queue: &'a SessionQueue<Grant<S>>,
         call: oneshot::Receiver<Grant<S>>,
         line: Line<S>,
-        place: (Turn, Ticket),
+        turn: Turn,
+        ticket: Ticket,
     ) -> Self {
         let (outcome, since) = (WaitOutcome::ClientGone, clock::now());
         Self {
             session_queue,
             call,
             line,
-            place,
+            turn,
+            ticket,
             since,
             outcome,
             _counted: Held::one_of(&session_queue.metrics.waiting),
@@ -133,10 +136,9 @@ impl<'a, S: Stream> Waiting<'a, S> {
 
 impl<S: Stream> Drop for Waiting<'_, S> {
     fn drop(&mut self) {
-        let (turn, ticket) = &self.place;
         match &self.line {
-            Line::Sessions(session_queue) => session_queue.leave(turn, *ticket),
-            Line::Port(port, purpose) => port.leave(turn, *purpose, *ticket),
+            Line::Sessions(session_queue) => session_queue.leave(&self.turn, self.ticket),
+            Line::Port(port, purpose) => port.leave(&self.turn, *purpose, self.ticket),
         }
         self.session_queue.metrics.waits.count(self.outcome);
         let waited = clock::now().saturating_duration_since(self.since);
@@ -151,16 +153,16 @@ impl<S: Stream> Drop for Waiting<'_, S> {
 /// [`NotCalled::ClientGone`] when `gone` is ready first.
 pub(crate) async fn link<S: Stream>(
     port: &Arc<Port<S>>,
-    (holder, turn): (Holder<'_>, Turn),
-    purpose: Purpose,
+    claimant: Claimant<'_>,
     gone: impl Future<Output = ()>,
 ) -> Result<Grant<S>, NotCalled> {
-    let claimed = port.claim_or_join((holder, &turn), purpose);
+    let claimed = port.claim_or_join(&claimant);
     match claimed.inspect_err(|_| port.session_queue.note_full())? {
         Ok(grant) => Ok(grant),
         Err((ticket, call)) => {
+            let Claimant { holder, turn, purpose } = claimant;
             let line = Line::Port(Arc::clone(port), purpose);
-            let waiting = Waiting::new(&port.session_queue, call, line, (turn, ticket));
+            let waiting = Waiting::new(&port.session_queue, call, line, turn, ticket);
             let called = waiting.called(clock::now() + port.session_queue.timeout, gone).await;
             called.map_err(|not_called| not_called.unless(|| port.has_room_for_others(holder, Kind::Any)))
         }

@@ -169,6 +169,17 @@ impl<S: Stream> ClientEnd<S> {
         Ok(())
     }
 
+    /// Reads the rest of a request that goes nowhere.
+    ///
+    /// # Errors
+    /// The same as [`Self::fill`].
+    pub(crate) async fn skip_rest(&mut self, request: &mut Request, settings: &Settings) -> Result<(), End> {
+        while !request.is_complete() {
+            self.next_piece(request, Form::Payload, settings).await?;
+        }
+        Ok(())
+    }
+
     fn take_pending(&mut self, request: &mut Request) -> Result<(), BadInput> {
         let mut pending = std::mem::take(&mut self.client.pending);
         if pending.is_empty() {

@@ -43,6 +43,11 @@ pub(crate) fn speaks(transport: Transport) -> Speaks {
     if transport == Transport::Sasl { Speaks::Sasl } else { Speaks::Thrift }
 }
 
+/// Returns whether messages travel as they are, with nothing around them.
+pub(crate) fn is_plain(transport: Transport) -> bool {
+    transport == Transport::Unframed
+}
+
 /// Takes the framing off what was read from a connection.
 #[derive(Debug)]
 pub(in crate::serve::message) enum Decoder {

@@ -1,6 +1,6 @@
 //! A transport for tests: each piece of payload is a line of hexadecimal digits, in which every byte is
-//! changed, and an empty line ends a message. It has so little in common with the real transports that code which works over it cannot depend
-//! on any framing.
+//! changed, and an empty line ends a message. It has so little in common with the real transports that code
+//! which works over it cannot depend on any framing.
 
 use std::fmt::Write as _;
 

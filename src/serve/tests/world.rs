@@ -25,12 +25,13 @@ use crate::idl::t_c_l_i_service::TTCLIServiceSyncClient as _;
 use crate::ids::{CoordinatorName, Service, Transport};
 use crate::metrics::Metrics;
 use crate::net::stream::double::{Double, Lan, pair};
-use crate::serve::call::conn::Conn;
+use crate::serve::call::conn::{Conn, Introduced};
+use crate::serve::call::links::Links;
 use crate::serve::call::serve;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::entrance::Entrance;
-use crate::serve::fleet::links::Links;
 use crate::serve::message::client::Client;
+use crate::serve::message::client_end::ClientEnd;
 use crate::serve::settings::{FleetSettings, MoveSettings, RoomSettings, Settings, WatchSettings};
 use crate::serve::shared::Shared;
 use crate::serve::threads::workers::Workers;
@@ -83,9 +84,9 @@ impl World {
         let (shared, signals) = (Arc::clone(&self.shared), Arc::clone(&registration.signals));
         let links = Links::anonymous(Arc::clone(&self.fleet), id, self.link);
         let ((), assignment) = Workers::here().accept(std::future::ready(())).await;
-        let client = Client::new(far, address.into());
-        let mut conn =
-            Box::new(Conn::new((shared, signals, assignment), &entrance, client, transport, links));
+        let client = ClientEnd::new(Client::new(far, address.into()), transport);
+        let introduced = Introduced { shared, entrance: &entrance, client, links, signals, assignment };
+        let mut conn = Box::new(Conn::new(introduced));
         let ended = tokio::spawn(async move {
             let _registration = registration;
             serve::serve(&mut conn).await.err().map(|end| end.to_string()).unwrap_or_default()

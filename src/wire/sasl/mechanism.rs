@@ -1,5 +1,5 @@
-//! The router's side of a login to a coordinator: each mechanism a state machine, to which the coordinator's messages go and
-//! from which the router's come. Who moves them knows neither names nor passwords.
+//! The router's side of a login to a coordinator: each mechanism a state machine, to which the coordinator's
+//! messages go and from which the router's come. Who moves them knows neither names nor passwords.
 
 use zeroize::Zeroizing;
 
@@ -8,7 +8,8 @@ use super::message::{Message, SaslError, Status};
 
 /// One login.
 pub trait Mechanism: Send {
-    /// The bytes that it begins with: START with the mechanism's name, and the first response if there is one.
+    /// The bytes that it begins with: START with the mechanism's name, and the first response if there is
+    /// one.
     fn opening(&self) -> Zeroizing<Vec<u8>>;
 
     /// Takes in the coordinator's next message.

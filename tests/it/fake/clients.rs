@@ -11,7 +11,8 @@ fn tools() -> PathBuf {
     std::env::var_os("HS2ROUTER_TOOLS").map_or_else(default, PathBuf::from)
 }
 
-/// A program of the Python environment; where it is missing the test is skipped, unless the tools are required.
+/// A program of the Python environment; where it is missing the test is skipped, unless the tools are
+/// required.
 fn program(name: &str) -> Option<PathBuf> {
     let path = tools().join("venv/bin").join(name);
     if path.exists() {

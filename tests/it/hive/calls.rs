@@ -91,7 +91,8 @@ pub(super) fn ended(
     }
 }
 
-/// All rows of an operation that has ended. Hive never says that there are more (`hasMoreRows` is always false).
+/// All rows of an operation that has ended. Hive never says that there are more (`hasMoreRows` is always
+/// false).
 pub(super) fn fetched(
     client: &mut Hs2Client,
     operation: &TOperationHandle,

@@ -3,8 +3,8 @@
 use super::{LOGINS, everywhere};
 use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target};
 
-/// Statements that need their session (a variable, a temporary table, a database), values of many types, more rows than a
-/// client fetches at once, and errors.
+/// Statements that need their session (a variable, a temporary table, a database), values of many types, more
+/// rows than a client fetches at once, and errors.
 const STATEMENTS: [&str; 11] = [
     "SELECT 1 AS i, 'x' AS s, CAST(1.5 AS DECIMAL(3, 1)) AS d, CAST(NULL AS STRING) AS n, \
      TIMESTAMP '2020-01-01 00:00:00' AS t, TRUE AS b, DATE '2020-02-29' AS day, 0.5D AS f, ARRAY(1, 2) AS a, MAP('k', 'v') AS m",

@@ -1,5 +1,5 @@
-//! SIGTERM to a `HiveServer2`: it takes no new work, and ends when its last operation is closed (Hive: HiveServer2.java
-//! `graceful_stop`; open sessions do not keep it).
+//! SIGTERM to a `HiveServer2`: it takes no new work, and ends when its last operation is closed (Hive:
+//! HiveServer2.java `graceful_stop`; open sessions do not keep it).
 
 use hs2router::idl::t_c_l_i_service::TOperationState;
 

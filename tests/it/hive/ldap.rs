@@ -20,8 +20,8 @@ struct User {
     password: &'static str,
 }
 
-/// What a client shows whose password is wrong, and what the directory answered each time that it was asked until the user
-/// logged in directly afterwards.
+/// What a client shows whose password is wrong, and what the directory answered each time that it was asked
+/// until the user logged in directly afterwards.
 fn attempt(client: Client, target: &Target, user: User) -> (Shown, Vec<u32>) {
     let Some([server, _]) = hive::pair(Login::LDAP) else { panic!("it was there") };
     let User { name, password } = user;

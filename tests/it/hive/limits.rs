@@ -41,7 +41,8 @@ fn await_probes(router: &TestRouter, passed: f64) {
     }
 }
 
-/// How many sessions a server has that takes no more than `limit` from this address; it keeps none of those that find that out.
+/// How many sessions a server has that takes no more than `limit` from this address; it keeps none of those
+/// that find that out.
 fn sessions_of(server: &Hive, limit: usize) -> usize {
     let mut clients: Vec<_> = (0..=limit).map(|_| connect(server.address())).collect();
     let opened = clients.iter_mut().map_while(|client| client.open(&[]).ok()).count();

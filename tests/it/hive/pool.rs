@@ -19,7 +19,8 @@ use crate::support::tools::{self, Tool};
 const SIZE: usize = 4;
 /// A statement that still runs when the other server has crashed.
 const LONG: &str = "SELECT reflect('java.lang.Thread', 'sleep', bigint(30000)) AS slept";
-/// How long a command of the pool may take. A connection that it does not get within 30 s is an error (`HikariCP`'s default).
+/// How long a command of the pool may take. A connection that it does not get within 30 s is an error
+/// (`HikariCP`'s default).
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A program with a pool of connections, which does as it is told.

@@ -22,7 +22,8 @@ fn odd(act: impl Fn(&Call) -> Act + Clone + Send + Sync + 'static) -> Scene {
     Scene::with("", scripts)
 }
 
-/// The client of such a coordinator gets a typed error with these words, and goes on, in the same session too.
+/// The client of such a coordinator gets a typed error with these words, and goes on, in the same session
+/// too.
 #[track_caller]
 fn becomes_an_error(act: impl Fn(&Call) -> Act + Clone + Send + Sync + 'static, words: &str) {
     for way in WAYS {

@@ -1,5 +1,5 @@
-//! Imports have one direction: between the folders of `serve/`, where no circle has more than three files, and between all
-//! files of the other layers.
+//! Imports have one direction: between the folders of `serve/`, where no circle has more than three files,
+//! and between all files of the other layers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -124,7 +124,8 @@ fn imports(files: &[(String, String)]) -> Imports {
             (path.len() > 1 && path != module).then_some(path)
         });
         let mut to: BTreeSet<Vec<String>> = to.collect();
-        // What serve/client uses of its children makes a circle with what they use of it, larger than is allowed there.
+        // What serve/client uses of its children makes a circle with what they use of it, larger than is
+        // allowed there.
         if module.len() > 1 && WITHOUT_CIRCLES.contains(&module[0].as_str()) {
             to.extend(children_named(&module, text, &modules));
         }

@@ -1,5 +1,5 @@
-//! A coordinator that answers all it gets with a failure is no favourite because it has no sessions; and a client whose opens
-//! or logins fail wherever they go decides nothing about those of others.
+//! A coordinator that answers all it gets with a failure is no favourite because it has no sessions; and a
+//! client whose opens or logins fail wherever they go decides nothing about those of others.
 
 use hs2router::fake::sasl::{BAD, COMPLETE};
 
@@ -43,7 +43,8 @@ fn open_of(database: &str) -> Message {
     Message::call("OpenSession", vec![(1, Value::Struct(vec![(1, Value::I32(5)), (4, options)]))])
 }
 
-/// A sound coordinator that has one database; how Hive and Spark answer who wants another one (`SessionManager.openSession`).
+/// A sound coordinator that has one database; how Hive and Spark answer who wants another one
+/// (`SessionManager.openSession`).
 fn with_one_database() -> Script {
     Script::calls(|call| {
         if call.message.name == "OpenSession" && call.message != open_of("default") {
@@ -101,7 +102,8 @@ fn an_open_that_failed_is_made_elsewhere_when_its_client_makes_it_again() {
     let good = Script::sound();
     let router = router(&[failing.address(), good.address()]);
     for attempt in 0..20 {
-        // Each for another user, who is asked for a password first: the coordinator that took it is not the one to open.
+        // Each for another user, who is asked for a password first: the coordinator that took it is not the
+        // one to open.
         let (mut client, status, _) = Talk::log_in(router.listener(0), &format!("u{attempt}"), "p1");
         assert_eq!(status, COMPLETE);
         if client.call(&open_session()).status() != Some(0) {

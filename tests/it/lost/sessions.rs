@@ -1,4 +1,5 @@
-//! Sessions that ended with the link to their coordinator: Spark Thrift Server was restarted under an idle client.
+//! Sessions that ended with the link to their coordinator: Spark Thrift Server was restarted under an idle
+//! client.
 
 use hs2router::fake::client::{Hs2Client, Login};
 use hs2router::fake::{Coordinator, Manner, Settings};

@@ -50,7 +50,8 @@ fn run(client: &mut Hs2Client, session: &TSessionHandle) -> Result<(), Failure> 
     timed(|| client.close(&operation)).map(drop)
 }
 
-/// Clients with a session each run statements while something is done to the fleet; what failed, and how many succeeded.
+/// Clients with a session each run statements while something is done to the fleet; what failed, and how many
+/// succeeded.
 fn under_load(fleet: &mut Fleet, act: impl FnOnce(&mut Fleet)) -> (Vec<Failure>, usize) {
     let (over, done, failures) = (AtomicBool::new(false), AtomicUsize::new(0), Mutex::new(Vec::new()));
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| fleet.hs2()).collect();
@@ -88,7 +89,8 @@ fn await_ready(fleet: &Fleet, place: usize) {
     assert!(eventually(ready), "{place} did not come back");
 }
 
-/// Kills a coordinator and starts it again once the router has seen that it is gone: none starts within a poll.
+/// Kills a coordinator and starts it again once the router has seen that it is gone: none starts within a
+/// poll.
 fn kill_and_start(fleet: &mut Fleet, place: usize) {
     fleet.lose(place);
     let one = std::sync::Arc::clone(&fleet.known().cluster.coordinators()[place]);
@@ -110,7 +112,8 @@ fn a_rolling_graceful_restart_goes_unnoticed_and_leaves_the_load_even() {
     let (failures, done) = under_load(&mut fleet, |fleet| {
         for place in 0..COORDINATORS {
             fleet.coordinator(place).faults().start_quiescing();
-            // Impala goes when its grace period is over and no query is registered; idle sessions do not hold it.
+            // Impala goes when its grace period is over and no query is registered; idle sessions do not hold
+            // it.
             assert!(eventually(|| fleet.loads()[place].open_sessions == 0));
             assert!(eventually(|| fleet.coordinator(place).open_operations() == 0));
             fleet.lose(place);

@@ -24,7 +24,8 @@ const LARGE: [&str; 2] = [
     "SELECT pos AS p, repeat('w', 200000) AS w FROM (SELECT posexplode(split(space(29), ' ')) AS (pos, val)) t",
 ];
 
-/// Runs a scenario against both servers and through the router; what it showed if all agree. `None`: tools are missing.
+/// Runs a scenario against both servers and through the router; what it showed if all agree. `None`: tools
+/// are missing.
 fn everywhere<T: PartialEq + std::fmt::Debug>(login: Login, scenario: impl Fn(&Target) -> T) -> Option<T> {
     let [first, second] = hive::pair(login)?;
     let router = TestRouter::of("hive", &[first.address(), second.address()]);

@@ -1,11 +1,13 @@
-//! Real clients get the same from every server that they reach: rows, errors and what their sessions remember.
+//! Real clients get the same from every server that they reach: rows, errors and what their sessions
+//! remember.
 
 use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target};
 use crate::support::ran;
 use crate::support::router::TestRouter;
 use crate::support::spark::{self, WHO_ARE_YOU};
 
-/// Statements that need their session (a variable, a temporary view), many rows, all kinds of values, and an error.
+/// Statements that need their session (a variable, a temporary view), many rows, all kinds of values, and an
+/// error.
 const STATEMENTS: [&str; 6] = [
     "SELECT 1 AS i, 'x' AS s, CAST(1.5 AS DECIMAL(3, 1)) AS d, CAST(NULL AS STRING) AS n, TIMESTAMP '2020-01-01 00:00:00' AS t",
     "CREATE TEMPORARY VIEW mine AS SELECT 42 AS answer",
@@ -15,8 +17,8 @@ const STATEMENTS: [&str; 6] = [
     "SELECT id, CAST(id AS STRING) AS s FROM range(1500) ORDER BY id",
 ];
 
-/// Runs a scenario against every way to reach a server of this kind, and returns what it showed if they all agree.
-/// `None`: the tools are missing.
+/// Runs a scenario against every way to reach a server of this kind, and returns what it showed if they all
+/// agree. `None`: the tools are missing.
 fn everywhere(login: Login, scenario: impl Fn(&Target) -> Shown) -> Option<Shown> {
     let [first, second] = spark::pair(login)?;
     let router = TestRouter::of("spark", &[first.address(), second.address()]);
@@ -130,7 +132,8 @@ fn beeline_gets_rows_and_errors() {
 
 #[test]
 fn impala_shell_in_strict_mode_reads_from_spark() {
-    // One column of strings: Spark describes any result so until the statement has ended, and the shell asks before.
+    // One column of strings: Spark describes any result so until the statement has ended, and the shell asks
+    // before.
     let statements = "SELECT 'a' UNION ALL SELECT 'b'; SHOW DATABASES; SELECT CONCAT('c', 'd')";
     let run = |target: &Target| clients::impala_shell(target, Dialect::StrictHs2(Login::Plain), statements);
     let Some(shown) = everywhere(Login::Plain, run) else { return };

@@ -108,7 +108,8 @@ fn fate(retry: Retry, phase: Phase) -> String {
 fn form(name: &str, write: fn(&[u8], i32, &Refusal<'_>) -> bytes::BytesMut) -> &'static str {
     const REPLY: u8 = 2;
     let reply = write(name.as_bytes(), 1, &Refusal { sql_state: SqlState::Lost, message: "" });
-    // The version word's last byte is the kind; behind the name and the sequence id stands the first field's id.
+    // The version word's last byte is the kind; behind the name and the sequence id stands the first field's
+    // id.
     let id = 4 + 4 + name.len() + 4 + 1;
     match (reply[3], [reply[id], reply[id + 1]]) {
         (REPLY, [0, 0]) => "status",

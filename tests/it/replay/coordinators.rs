@@ -1,5 +1,5 @@
-//! Two coordinators that say what their script says: they take links, answer the SASL negotiation on each, and collect
-//! what arrives.
+//! Two coordinators that say what their script says: they take links, answer the SASL negotiation on each,
+//! and collect what arrives.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -83,8 +83,8 @@ impl Coordinators {
         Self { events, sender, links: Vec::new(), turn: 0 }
     }
 
-    /// Waits for the next thing to happen and takes note of it; negotiations are answered. Cancel-safe up to the answer,
-    /// which is a few bytes into an empty socket.
+    /// Waits for the next thing to happen and takes note of it; negotiations are answered. Cancel-safe up to
+    /// the answer, which is a few bytes into an empty socket.
     pub(super) async fn next(&mut self, preamble: Preamble<'_>, cut: &mut Cut) {
         match self.events.recv().await.expect("the sender is kept") {
             Event::Linked { coordinator, stream } => {

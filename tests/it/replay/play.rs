@@ -1,8 +1,8 @@
 //! Plays both sides of a captured conversation with a router between them, in the captured order.
 //!
-//! Demanded of the router: at depth route, each request arrives byte for byte at the coordinator that minted its handle (frame
-//! boundaries aside) and each answer byte for byte at its client; at depth opaque, every byte both ways; what it counts
-//! is what another decoder found; and when a client leaves, so do its links.
+//! Demanded of the router: at depth route, each request arrives byte for byte at the coordinator that minted
+//! its handle (frame boundaries aside) and each answer byte for byte at its client; at depth opaque, every
+//! byte both ways; what it counts is what another decoder found; and when a client leaves, so do its links.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! The scanner against another decoder: the same calls with the same facts at the same places, however the bytes are cut.
+//! The scanner against another decoder: the same calls with the same facts at the same places, however the
+//! bytes are cut.
 
 use std::ops::Range;
 
@@ -128,7 +129,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How many SASL messages each side sends: as many answers as it takes to COMPLETE, and START on top of the responses.
+/// How many SASL messages each side sends: as many answers as it takes to COMPLETE, and START on top of the
+/// responses.
 fn negotiation(connection: &Connection) -> Option<(usize, usize)> {
     if connection.transport == Transport::Nosasl {
         return None;

@@ -25,14 +25,16 @@ pub(super) struct Exchange<'a> {
     pub(super) call: &'a Call,
     /// The request's message in `c2s`.
     pub(super) request: Range<usize>,
-    /// The answer in `s2c`, with the headers of its frames; for a call without a reply, all that the server still says.
+    /// The answer in `s2c`, with the headers of its frames; for a call without a reply, all that the server
+    /// still says.
     pub(super) answer: Range<usize>,
 }
 
 impl<'a> Script<'a> {
     /// # Panics
     ///
-    /// If a message of a routed connection does not lie in one piece: then a fixture was added that needs more of this.
+    /// If a message of a routed connection does not lie in one piece: then a fixture was added that needs
+    /// more of this.
     pub(super) fn new(connection: &'a Connection) -> Self {
         let (c2s, s2c) = (connection.c2s.as_slice(), connection.s2c.as_slice());
         let header = if connection.transport == Transport::SaslPlain { FRAME_HEADER } else { 0 };

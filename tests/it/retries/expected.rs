@@ -21,7 +21,8 @@ pub(super) enum Fault {
     MidReply,
     /// It answers that it is shutting down.
     ShuttingDown,
-    /// The link was closed, and there is no thread for a new one: it is accepted by the kernel and not served.
+    /// The link was closed, and there is no thread for a new one: it is accepted by the kernel and not
+    /// served.
     NoThread,
 }
 
@@ -141,7 +142,8 @@ pub(super) fn expected(kind: Kind, fault: Fault, logged_in: bool) -> Outcome {
     Outcome { faulty, other, seen }
 }
 
-/// HS2 methods whose reply has no status, or needs what only a coordinator has: their error is a `TApplicationException`.
+/// HS2 methods whose reply has no status, or needs what only a coordinator has: their error is a
+/// `TApplicationException`.
 const WITHOUT_STATUS: [&str; 7] = [
     "Frobnicate",
     "GetBackendConfig",
@@ -156,7 +158,8 @@ pub(super) fn has_status(method: &str) -> bool {
     !WITHOUT_STATUS.contains(&method)
 }
 
-/// The field of its result in which a Beeswax method declares `BeeswaxException` (beeswax.thrift, ImpalaService.thrift).
+/// The field of its result in which a Beeswax method declares `BeeswaxException` (beeswax.thrift,
+/// ImpalaService.thrift).
 pub(super) fn thrown_in(method: &str) -> Option<i16> {
     match method {
         "query" | "executeAndWait" | "explain" | "Cancel" | "GetRuntimeProfile" => Some(1),

@@ -1,4 +1,5 @@
-//! A simulated client that speaks Beeswax: its connection is its session, and ends with all that was run on it.
+//! A simulated client that speaks Beeswax: its connection is its session, and ends with all that was run on
+//! it.
 
 use hs2router::fake::Id;
 use hs2router::idl::beeswax::{self as bw, TBeeswaxServiceSyncClient as _};

@@ -1,17 +1,18 @@
 //! A simulated coordinator on the simulated network: what it knows is the same as that of one that is started
 //! ([`MemoryCoordinator`]); here it gets ports, time and misfortune.
 
+mod answers;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hs2router::clock;
-use hs2router::fake::Id;
-use hs2router::fake::memory::{Conversation, Heard, MemoryCoordinator, PortUse};
+use hs2router::fake::memory::{Heard, MemoryCoordinator, PortUse};
 use hs2router::ids::Service;
 use hs2router::net::listen::Source as _;
-use hs2router::net::stream::{Seen, Stream as _};
+use hs2router::net::stream::Stream as _;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -20,8 +21,8 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::journal::{Arrival, Journal, between};
-use super::network::{LEAST_WINDOW, SimNetwork, SimStream};
+use super::journal::{Arrival, Journal};
+use super::network::{SimNetwork, SimStream};
 use super::setup::Setup;
 use crate::support::message::DOUBTFUL;
 
@@ -264,7 +265,8 @@ impl SimCoordinator {
         let setting_up = port.enter(|port| &port.setting_up, |_| SETUP_THREADS).await;
         let mut conversation = None;
         if self.logins {
-            // Before there is a thread (Impala: `SetupConnection` opens the transport, which is the handshake).
+            // Before there is a thread (Impala: `SetupConnection` opens the transport, which is the
+            // handshake).
             let mut newcomer = self.memory.connect(port.service);
             if !self.log_in(&mut newcomer, &mut stream).await {
                 return;
@@ -319,114 +321,5 @@ impl SimCoordinator {
             raw.clear();
         }
         drop(thread);
-    }
-
-    /// Hears a login out; false if it fails.
-    async fn log_in(&self, conversation: &mut Conversation, stream: &mut SimStream) -> bool {
-        let (mut raw, mut buffer) = (Vec::new(), vec![0; 8192]);
-        loop {
-            let read = match stream.read(&mut buffer).await {
-                Ok(read) if read > 0 => read,
-                _ => return false,
-            };
-            raw.extend_from_slice(&buffer[..read]);
-            let said = match conversation.hear(&buffer[..read]) {
-                Heard::NotYet => continue,
-                Heard::Login(said) => Ok(said),
-                Heard::Close(said) => Err(said),
-                Heard::Call(..) => return false,
-            };
-            self.journal.login(self.index, &raw);
-            sleep(self.draw(|rng| between(rng, 0, 3))).await;
-            let is_in = said.is_ok();
-            return stream.write_all(&said.unwrap_or_else(|said| said)).await.is_ok() && is_in;
-        }
-    }
-
-    /// Answers a call, which may have opened a session, after a while; false when the connection is to be closed.
-    async fn answer(&self, stream: &mut SimStream, mut reply: Vec<u8>, opened: Option<Id>) -> bool {
-        let slow = u64::try_from(self.slow.get().as_millis()).unwrap_or(0);
-        sleep(self.draw(|rng| between(rng, 0, slow))).await;
-        if stream.look() == Seen::Bytes {
-            self.journal.violation(format_args!("c{} was asked before it had answered", self.index));
-        }
-        let mishap = self.mishap();
-        if mishap != Mishap::None {
-            self.journal.say(format_args!("c{} {mishap:?}", self.index));
-        }
-        if let Some(session) = opened.filter(|_| mishap.leaves_reply()) {
-            let (read, journal) = (stream.read_by_other(reply.len()), Rc::clone(&self.journal));
-            spawn_local(async move {
-                read.await;
-                journal.opened(session);
-            });
-        }
-        // At once with the reply: what comes after the link has gone back cannot be told from the next reply.
-        let fits = reply.len() * 2 <= LEAST_WINDOW;
-        let mut later = Vec::new();
-        match mishap {
-            Mishap::DropAfter => return false,
-            Mishap::CutReply => reply.truncate(self.draw(|rng| rng.random_range(0..reply.len()))),
-            Mishap::Stray if fits => {
-                later = reply.split_off(self.draw(|rng| rng.random_range(1..reply.len())));
-                let whole = [reply.as_slice(), &later].concat();
-                reply.splice(0..0, whole);
-            }
-            Mishap::Junk if fits => {
-                let bytes = self.draw(|rng| rng.random_range(1..40));
-                reply.extend((0..bytes).map(|_| self.draw(StdRng::random::<u8>)));
-            }
-            Mishap::Nonsense => reply = NONSENSE.to_vec(),
-            Mishap::OtherCall => self.answer_another(&mut reply),
-            _ => {}
-        }
-        if stream.write_all(&reply).await.is_err() || mishap == Mishap::CutReply {
-            return false;
-        }
-        if !later.is_empty() {
-            sleep(self.draw(|rng| between(rng, 1, 10))).await;
-            if stream.look() == Seen::Bytes {
-                let index = self.index;
-                self.journal.violation(format_args!("c{index} was asked before it had said all"));
-            }
-            return stream.write_all(&later).await.is_ok();
-        }
-        if mishap == Mishap::HalfClose {
-            let _shut = stream.shutdown().await;
-        }
-        let pause = self.draw(|rng| between(rng, 50, 1_000));
-        if mishap == Mishap::LateStray && timeout(pause, stream.readable()).await.is_err() {
-            stream.say_unasked(&reply);
-        }
-        true
-    }
-
-    /// Changes the sequence id, which comes after version and name.
-    fn answer_another(&self, reply: &mut [u8]) {
-        let name = if self.logins { 8 } else { 4 };
-        let length = reply.get(name..name + 4).map_or(0, |length| usize::from(length[3]));
-        if let Some(last) = reply.get_mut(name + 4 + length + 3) {
-            *last ^= 0x15;
-        }
-    }
-
-    async fn show(self: Rc<Self>, mut stream: SimStream) {
-        let mut request = Vec::new();
-        let mut buffer = [0; 1024];
-        while !request.ends_with(b"\r\n\r\n") {
-            match stream.read(&mut buffer).await {
-                Ok(read) if read > 0 => request.extend_from_slice(&buffer[..read]),
-                _ => return,
-            }
-        }
-        let request = String::from_utf8_lossy(&request);
-        let target = request.split(' ').nth(1).unwrap_or("/");
-        self.journal.say(format_args!("c{} shows {target}", self.index));
-        let [hs2, beeswax] = self.ports.each_ref().map(|port| port.usage());
-        let page = self.memory.page(target, hs2, beeswax);
-        let _sent = stream.write_all(page.as_bytes()).await;
-        let _shut = stream.shutdown().await;
-        // Until the other side has read it and closes: to close now would be a reset for what it may still send.
-        let _ended = stream.read(&mut buffer).await;
     }
 }

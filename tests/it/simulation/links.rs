@@ -1,4 +1,5 @@
-//! How old a shared link becomes and what is closed on it, in virtual time: a router, one coordinator, one client.
+//! How old a shared link becomes and what is closed on it, in virtual time: a router, one coordinator, one
+//! client.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -80,7 +81,8 @@ fn a_link_is_closed_20_s_after_the_last_session_of_its_user() {
         scene.close(&second).await;
         sleep(Duration::from_secs(19)).await;
         assert_eq!(scene.links(), 1, "its client may open another session");
-        // It is looked at once a second. The coordinator itself would close it after 30 s, in the middle of a call maybe.
+        // It is looked at once a second. The coordinator itself would close it after 30 s, in the middle of a
+        // call maybe.
         sleep(Duration::from_secs(4)).await;
         assert_eq!(scene.links(), 0);
         let third = scene.open().await;
@@ -134,7 +136,8 @@ fn all_that_a_vanished_client_left_is_closed_on_the_one_link_that_is_left_of_it(
         sleep(GRACE).await;
         let open = || scene.coordinators[0].memory.open_sessions().len();
         assert_eq!((open(), scene.network.connections(ROUTER, "c0")), (100, 1), "its client may come back");
-        // They are looked for every 15 s: the first time finds that their client has gone, and the grace begins.
+        // They are looked for every 15 s: the first time finds that their client has gone, and the grace
+        // begins.
         sleep(Duration::from_secs(40)).await;
         assert_eq!(open(), 0);
     });

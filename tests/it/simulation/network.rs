@@ -1,25 +1,25 @@
-//! A network in memory: connections with latency, bounded windows, FIN, reset and half-close between named hosts, dials that
-//! are refused or hang, partitions. All that happens is drawn from one seed and happens at virtual times.
+//! A network in memory: connections with latency, bounded windows, FIN, reset and half-close between named
+//! hosts, dials that are refused or hang, partitions. All that happens is drawn from one seed and happens at
+//! virtual times.
 //!
 //! One task delivers everything, in the order of times and, at the same time, of sending.
 
+mod connections;
+mod stream;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use hs2router::clock;
-use hs2router::net::listen::Source;
-use hs2router::net::stream::{Network, Seen, Stream};
+use hs2router::net::stream::Network;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep_until;
 
@@ -41,15 +41,6 @@ const GIVEN_UP_AFTER: Duration = Duration::from_secs(30);
 enum Side {
     Dialer,
     Acceptor,
-}
-
-impl Side {
-    fn other(self) -> Self {
-        match self {
-            Self::Dialer => Self::Acceptor,
-            Self::Acceptor => Self::Dialer,
-        }
-    }
 }
 
 /// What arrives at an end.
@@ -85,23 +76,6 @@ struct End {
     wakers: Vec<Waker>,
 }
 
-impl End {
-    fn count_sent(&mut self, bytes: usize) {
-        self.sent += bytes;
-        self.unread_by_other += bytes;
-    }
-
-    fn wake(&mut self) {
-        self.wakers.drain(..).for_each(Waker::wake);
-    }
-
-    fn wait(&mut self, cx: &Context<'_>) {
-        if !self.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            self.wakers.push(cx.waker().clone());
-        }
-    }
-}
-
 #[derive(Debug)]
 struct Connection {
     dialer: End,
@@ -114,15 +88,6 @@ struct Connection {
     dialed_at: Instant,
     window: usize,
     latency: Duration,
-}
-
-impl Connection {
-    fn end(&mut self, side: Side) -> &mut End {
-        match side {
-            Side::Dialer => &mut self.dialer,
-            Side::Acceptor => &mut self.acceptor,
-        }
-    }
 }
 
 /// How a host can be reached.
@@ -270,7 +235,8 @@ impl SimNetwork {
         self.inner.lock().most.insert((Arc::clone(&self.from), port), connections);
     }
 
-    /// Nothing arrives at a host or leaves it for so long. Connections that this outlasts are given up at both ends.
+    /// Nothing arrives at a host or leaves it for so long. Connections that this outlasts are given up at
+    /// both ends.
     pub(crate) fn partition(&self, host: &str, time: Duration) {
         let mut inner = self.inner.lock();
         let until = clock::now() + time;
@@ -402,108 +368,6 @@ impl SimNetwork {
     }
 }
 
-impl Connection {
-    fn is_of(&self, host: &str) -> bool {
-        &*self.host == host || &*self.from == host
-    }
-
-    /// Whether no bytes are on their way, or there and not read.
-    fn is_quiet(&self) -> bool {
-        self.dialer.unread_by_other == 0 && self.acceptor.unread_by_other == 0
-    }
-}
-
-impl Inner {
-    fn reach_mut(&mut self, host: &str) -> &mut Reach {
-        self.reach.entry(host.into()).or_default()
-    }
-
-    /// The address of a host, which it gets when it is asked for.
-    fn addresses_of(&mut self, host: &str) -> Vec<IpAddr> {
-        let known = self.hosts.iter().position(|one| &**one == host);
-        let place = known.unwrap_or_else(|| {
-            self.hosts.push(host.into());
-            self.hosts.len() - 1
-        });
-        vec![IpAddr::from([10, 1, 0, u8::try_from(place).expect("there are few hosts")])]
-    }
-
-    fn host_at(&self, address: IpAddr) -> Option<Arc<str>> {
-        let IpAddr::V4(address) = address else { return None };
-        self.hosts.get(usize::from(address.octets()[3])).cloned()
-    }
-
-    fn connections_of(&self, host: &str) -> Vec<u64> {
-        let of_host = self.connections.iter().filter(|(_, connection)| connection.is_of(host));
-        of_host.map(|(id, _)| *id).collect()
-    }
-
-    fn deliver_at(&mut self, at: Instant, id: u64, to: Side, event: Event) {
-        self.sent += 1;
-        self.deliveries.insert((at, self.sent), (id, to, event));
-    }
-
-    /// Sends from an end to the other: no sooner than what was sent before, not during a partition.
-    fn send(&mut self, id: u64, from: Side, event: Event) {
-        let jitter = Duration::from_millis(self.rng.random_range(0..3));
-        let Some(connection) = self.connections.get(&id) else { return };
-        let mut at = clock::now() + connection.latency + jitter;
-        for host in [Arc::clone(&connection.host), Arc::clone(&connection.from)] {
-            let reach = self.reach.get(&host).copied().unwrap_or_default();
-            at += reach.slow_by;
-            at = at.max(reach.partitioned_until.unwrap_or(at));
-        }
-        if let Some(connection) = self.connections.get_mut(&id) {
-            let end = connection.end(from);
-            at = at.max(end.sends_no_sooner.unwrap_or(at));
-            end.sends_no_sooner = Some(at);
-        }
-        self.deliver_at(at, id, from.other(), event);
-    }
-
-    fn forget_if_over(&mut self, id: u64) {
-        if self.connections.get(&id).is_some_and(|it| it.dialer.closed && it.acceptor.closed) {
-            self.connections.remove(&id);
-            self.watched.remove(&id);
-        }
-    }
-
-    /// A link that has unread bytes, or is owed some, must not be used: they would be taken for the reply. Those that nobody
-    /// asked for and that have come in this very moment cannot be known.
-    fn check_clean(&mut self, id: u64, side: Side) {
-        if side != Side::Dialer || !self.watched.contains(&id) {
-            return;
-        }
-        let Some(connection) = self.connections.get(&id) else { return };
-        let (end, host) = (&connection.dialer, &connection.host);
-        let unread = end.received.len();
-        if unread > 0 && end.received_at.is_some_and(|at| at < clock::now()) {
-            let (from, port, since) = (&connection.from, connection.port, end.received_at);
-            let since = since.map(|at| clock::now().saturating_duration_since(at));
-            self.violations.push(format!(
-                "a link from {from} to {host}:{port} was used with {unread} unread bytes on it, {since:?} old"
-            ));
-        }
-        let under_way = connection.acceptor.unread_by_other - unread;
-        if under_way > 0 {
-            self.violations.push(format!("a link to {host} was used with {under_way} bytes under way on it"));
-        }
-    }
-
-    /// A coordinator says nothing to a connection that it has no thread for: the router must not make one.
-    fn check_room(&mut self, new: &Connection) {
-        let (host, port) = (&new.host, new.port);
-        let Some(most) = self.most.get(&(Arc::clone(host), port)) else { return };
-        let alike = |one: &&Connection| {
-            &*one.from == ROUTER && one.host == *host && one.port == port && !one.dialer.closed
-        };
-        let there = self.connections.values().filter(alike).count();
-        if &*new.from == ROUTER && there >= *most {
-            self.violations.push(format!("link {} to {host}:{port}, which serves {most}", there + 1));
-        }
-    }
-}
-
 impl Network for SimNetwork {
     type Stream = SimStream;
 
@@ -514,227 +378,5 @@ impl Network for SimNetwork {
     async fn connect(&self, address: SocketAddr) -> io::Result<SimStream> {
         let host = self.inner.lock().host_at(address.ip()).ok_or(io::ErrorKind::HostUnreachable)?;
         self.connect_to(&host, address.port()).await
-    }
-}
-
-impl Source for SimListener {
-    type Stream = SimStream;
-
-    async fn accept(&mut self) -> io::Result<Accepted> {
-        self.accepted.recv().await.ok_or_else(|| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-impl Drop for SimListener {
-    fn drop(&mut self) {
-        let removed = self.network.inner.lock().listeners.remove(&self.at);
-        drop(removed);
-    }
-}
-
-impl SimStream {
-    fn with<T>(&self, act: impl FnOnce(&mut End) -> T) -> T {
-        let mut inner = self.network.inner.lock();
-        let connection = inner.connections.get_mut(&self.id).expect("a connection lives while it has an end");
-        act(connection.end(self.side))
-    }
-
-    /// When the last bytes that came were sent.
-    pub(crate) fn sent_at(&self) -> Option<Instant> {
-        self.with(|end| end.sent_at)
-    }
-
-    /// Which connection it is an end of.
-    pub(crate) fn connection(&self) -> u64 {
-        self.id
-    }
-
-    /// When the dial of the connection began.
-    pub(crate) fn dialed_at(&self) -> Instant {
-        let inner = self.network.inner.lock();
-        inner.connections.get(&self.id).expect("a connection lives while it has an end").dialed_at
-    }
-
-    /// Ends when the other end has read so many of the bytes that are sent from now on.
-    pub(crate) fn read_by_other(&self, bytes: usize) -> impl Future<Output = ()> + use<> {
-        let (inner, id, side) = (Arc::clone(&self.network.inner), self.id, self.side);
-        let until = self.with(|end| end.sent) + bytes;
-        poll_fn(move |cx| {
-            let mut inner = inner.lock();
-            let Some(connection) = inner.connections.get_mut(&id) else { return Poll::Pending };
-            let end = connection.end(side);
-            if end.sent - end.unread_by_other >= until {
-                return Poll::Ready(());
-            }
-            end.wait(cx);
-            Poll::Pending
-        })
-    }
-
-    /// Puts bytes before the other end, if nothing is under way between the two: while a request is on its way, nobody could
-    /// tell them from its reply.
-    pub(crate) fn say_unasked(&self, bytes: &[u8]) {
-        let mut inner = self.network.inner.lock();
-        let connection = inner.connections.get_mut(&self.id).expect("a connection lives while it has an end");
-        if !connection.is_quiet() || bytes.len() > connection.window {
-            return;
-        }
-        connection.end(self.side).count_sent(bytes.len());
-        let other = connection.end(self.side.other());
-        if !other.closed && !other.reset {
-            other.received.extend_from_slice(bytes);
-            // Before this moment: a glance sees them.
-            other.received_at = clock::now().checked_sub(Duration::from_millis(1));
-            other.wake();
-        }
-    }
-
-    async fn until(&self, is: impl Fn(&End) -> bool + Send) {
-        poll_fn(|cx| {
-            self.with(|end| {
-                if is(end) {
-                    return Poll::Ready(());
-                }
-                end.wait(cx);
-                Poll::Pending
-            })
-        })
-        .await;
-    }
-}
-
-impl Stream for SimStream {
-    type Network = SimNetwork;
-
-    async fn readable(&self) {
-        self.until(|end| !end.received.is_empty() || end.finished || end.reset).await;
-    }
-
-    async fn gone(&self) {
-        self.until(|end| end.reset).await;
-    }
-
-    async fn closed(&self) {
-        self.until(|end| end.finished || end.reset).await;
-    }
-
-    fn look(&mut self) -> Seen {
-        self.with(|end| {
-            if !end.received.is_empty() {
-                Seen::Bytes
-            } else if end.finished || end.reset {
-                Seen::End
-            } else {
-                Seen::Nothing
-            }
-        })
-    }
-
-    fn glance(&mut self) -> Seen {
-        let misses = self.network.inner.lock().rng.random_bool(0.5);
-        let just_now = self.with(|end| end.received_at == Some(clock::now()));
-        if misses && just_now { Seen::Nothing } else { self.look() }
-    }
-
-    fn poll_seen(&mut self, cx: &mut Context<'_>) -> Poll<Seen> {
-        match self.look() {
-            Seen::Nothing => {
-                self.with(|end| end.wait(cx));
-                Poll::Pending
-            }
-            seen => Poll::Ready(seen),
-        }
-    }
-
-    fn rehome_here(self) -> io::Result<Self> {
-        Ok(self)
-    }
-
-    fn reset_on_close(&self) {
-        self.with(|end| end.resets_on_close = true);
-    }
-
-    fn set_user_timeout(&self, _timeout: Option<Duration>) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl AsyncRead for SimStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut inner = self.network.inner.lock();
-        let connection = inner.connections.get_mut(&self.id).expect("a connection lives while it has an end");
-        let end = connection.end(self.side);
-        let count = end.received.len().min(buf.remaining());
-        if count == 0 {
-            // As with Linux, a reset does not take back what had arrived.
-            return match (end.reset, end.finished) {
-                (true, _) => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-                (false, true) => Poll::Ready(Ok(())),
-                (false, false) => {
-                    end.wait(cx);
-                    Poll::Pending
-                }
-            };
-        }
-        buf.put_slice(&end.received.split_to(count));
-        let other = connection.end(self.side.other());
-        other.unread_by_other -= count;
-        other.wake();
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for SimStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut inner = self.network.inner.lock();
-        let connection = inner.connections.get_mut(&self.id).expect("a connection lives while it has an end");
-        let window = connection.window;
-        let end = connection.end(self.side);
-        if end.reset || end.shut {
-            let kind = if end.reset { io::ErrorKind::ConnectionReset } else { io::ErrorKind::BrokenPipe };
-            return Poll::Ready(Err(kind.into()));
-        }
-        let count = bytes.len().min(window - end.unread_by_other);
-        if count == 0 {
-            end.wait(cx);
-            return Poll::Pending;
-        }
-        end.count_sent(count);
-        inner.check_clean(self.id, self.side);
-        inner.send(self.id, self.side, Event::Bytes(bytes[..count].to_vec(), clock::now()));
-        drop(inner);
-        self.network.changed.notify_one();
-        Poll::Ready(Ok(count))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let was_shut = self.with(|end| std::mem::replace(&mut end.shut, true));
-        if !was_shut {
-            self.network.inner.lock().send(self.id, self.side, Event::Fin);
-            self.network.changed.notify_one();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Drop for SimStream {
-    fn drop(&mut self) {
-        let (resets, was_shut) = self.with(|end| {
-            end.closed = true;
-            (end.resets_on_close || !end.received.is_empty(), std::mem::replace(&mut end.shut, true))
-        });
-        let mut inner = self.network.inner.lock();
-        if resets {
-            inner.send(self.id, self.side, Event::Reset);
-        } else if !was_shut {
-            inner.send(self.id, self.side, Event::Fin);
-        }
-        inner.forget_if_over(self.id);
-        drop(inner);
-        self.network.changed.notify_one();
     }
 }

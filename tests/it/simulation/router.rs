@@ -141,7 +141,8 @@ fn kept_waiting(fleet: &Fleet<SimStream>, setup: &Setup) -> Vec<String> {
     let for_calls: usize =
         ports.filter_map(|(one, service)| fleet.room_of(one, service)).map(|(_, calls)| calls).sum();
     let sessions = usize::try_from(fleet.queue.waiting.get()).unwrap_or_default().saturating_sub(for_calls);
-    // In foul weather those may be left that were tried in vain, and with two ports nobody knows which it is for.
+    // In foul weather those may be left that were tried in vain, and with two ports nobody knows which it is
+    // for.
     if sessions > 0 && setup.is_calm() && !setup.beeswax {
         let takes = |one: &&Arc<Coordinator>| {
             let is_fit = one.standing(Service::Hs2, clock::now()).is_fit();

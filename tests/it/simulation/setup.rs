@@ -43,7 +43,8 @@ pub(crate) struct Setup {
     pub(crate) threads: Option<u32>,
     /// What a stranger does meanwhile, if there is one.
     pub(crate) stranger: Option<Trick>,
-    /// Links on which nothing comes for so long are cut, as firewalls do: only touches keep an idle client's sessions.
+    /// Links on which nothing comes for so long are cut, as firewalls do: only touches keep an idle client's
+    /// sessions.
     pub(crate) cuts: Option<Duration>,
 }
 

@@ -126,8 +126,8 @@ impl Stranger {
     }
 }
 
-/// A world in which nobody has to wait for another: each client uses one connection at a time, and what a stranger leaves of
-/// nine places is as many as there are clients.
+/// A world in which nobody has to wait for another: each client uses one connection at a time, and what a
+/// stranger leaves of nine places is as many as there are clients.
 fn setup(logins: bool, stranger: Option<Trick>) -> Setup {
     Setup {
         weather: Weather::Calm,

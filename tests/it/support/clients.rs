@@ -27,8 +27,8 @@ pub(crate) struct Target {
 pub(crate) enum Login {
     /// Thrift without SASL.
     NoSasl,
-    /// SASL PLAIN as user `u1` with password `p1` (`PyHive`: password `x`, as it always sends without LDAP), for a server
-    /// that takes any.
+    /// SASL PLAIN as user `u1` with password `p1` (`PyHive`: password `x`, as it always sends without LDAP),
+    /// for a server that takes any.
     Plain,
     /// SASL PLAIN for a server that has an LDAP directory check it.
     Ldap {
@@ -99,14 +99,16 @@ pub(crate) fn impyla(target: &Target, login: Login, cursors: Cursors, statements
     show(command, target, Complaints::LastLine).by("impyla", login.authentication())
 }
 
-/// `PyHive` 0.7, all statements on one cursor. A line of JSON for each statement: columns and rows, or the error.
+/// `PyHive` 0.7, all statements on one cursor. A line of JSON for each statement: columns and rows, or the
+/// error.
 pub(crate) fn pyhive(target: &Target, login: Login, statements: &[&str]) -> Shown {
     let mut command = script("pyhive_rows.py");
     command.arg(&target.host).arg(target.port.to_string()).args(login.words()).args(statements);
     show(command, target, Complaints::LastLine).by("pyhive", login.authentication())
 }
 
-/// beeline with Hive's JDBC driver 2.3, from Spark's jars; rows separated by tabs, after a line of column names.
+/// beeline with Hive's JDBC driver 2.3, from Spark's jars; rows separated by tabs, after a line of column
+/// names.
 pub(crate) fn beeline(target: &Target, login: Login, statements: &[&str]) -> Shown {
     let mut command = with_deadline(&tools::spark_home().join("bin/beeline"));
     command.env("SPARK_HOME", tools::spark_home());
@@ -120,7 +122,8 @@ pub(crate) fn beeline_with_newest_driver(target: &Target, login: Login, statemen
     run_beeline(command, target, login, statements).by("jdbc", login.authentication())
 }
 
-/// A class path with Hive's newest JDBC driver, and with Groovy and a connection pool, which the server brings.
+/// A class path with Hive's newest JDBC driver, and with Groovy and a connection pool, which the server
+/// brings.
 pub(crate) fn newest_driver() -> String {
     let home = tools::hive_home();
     let home = home.display();
@@ -217,7 +220,8 @@ impl Login {
         }
     }
 
-    /// What Hive and Spark call it (`hive.server2.authentication`); their NONE is SASL PLAIN with any name and password.
+    /// What Hive and Spark call it (`hive.server2.authentication`); their NONE is SASL PLAIN with any name
+    /// and password.
     pub(crate) fn authentication(self) -> &'static str {
         match self {
             Self::NoSasl => "NOSASL",

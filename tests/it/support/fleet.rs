@@ -39,7 +39,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) keys: &'a [&'a str],
     /// How each coordinator differs from an idle Impala.
     pub(crate) settings: Settings,
-    /// Whether coordinators are watched closely, web ports included; else they are looked at once and then left alone.
+    /// Whether coordinators are watched closely, web ports included; else they are looked at once and then
+    /// left alone.
     pub(crate) watched: bool,
 }
 
@@ -48,7 +49,8 @@ const OFTEN: &str = "probe = { interval = \"100ms\", timeout = \"100ms\" }\nload
 
 impl Default for Plan<'_> {
     fn default() -> Self {
-        // A fetch that waits keeps its connection's thread for as long as this; tests look for such connections' end.
+        // A fetch that waits keeps its connection's thread for as long as this; tests look for such
+        // connections' end.
         let settings = Settings { fetch_timeout: Duration::from_secs(2), ..Settings::default() };
         Self { coordinators: 3, users: &[], router: "", cluster: "", keys: &[], settings, watched: false }
     }
@@ -145,7 +147,8 @@ impl Fleet {
         TestRouter::start(&self.config)
     }
 
-    /// The router ends, its connections with it, and another takes its place, on other ports, that knows nothing.
+    /// The router ends, its connections with it, and another takes its place, on other ports, that knows
+    /// nothing.
     pub(crate) fn restart_router(&mut self) {
         self.router = self.another_router();
     }
@@ -194,7 +197,8 @@ impl Fleet {
         assert!(self.coordinators[place].replace(started).is_none(), "it was lost before");
     }
 
-    /// Ends the router as SIGTERM does: how many connections were cut, and the coordinators that go on without it.
+    /// Ends the router as SIGTERM does: how many connections were cut, and the coordinators that go on
+    /// without it.
     pub(crate) fn drain(self) -> (usize, Vec<Coordinator>) {
         (self.router.drain(), self.coordinators.into_iter().flatten().collect())
     }
@@ -331,7 +335,8 @@ pub(crate) fn refusal_and_state<T: std::fmt::Debug>(result: Result<T, CallError>
     }
 }
 
-/// What `Connection.isValid` of Hive's JDBC driver asks (`HiveConnection` `isValid`: the name of the product).
+/// What `Connection.isValid` of Hive's JDBC driver asks (`HiveConnection` `isValid`: the name of the
+/// product).
 pub(crate) fn is_valid(client: &mut Hs2Client, session: &TSessionHandle) -> Result<(), CallError> {
     use hs2router::idl::t_c_l_i_service as cli;
     use hs2router::idl::t_c_l_i_service::TTCLIServiceSyncClient as _;

@@ -50,7 +50,8 @@ pub(crate) struct Total {
     pub(crate) error: String,
 }
 
-/// A line of JSON for each statement: columns and rows, or the error. gohive has a connection for each session.
+/// A line of JSON for each statement: columns and rows, or the error. gohive has a connection for each
+/// session.
 pub(crate) fn rows(target: &Target, login: Login, sessions: Cursors, statements: &[&str]) -> Shown {
     let sessions = match sessions {
         Cursors::One => "one",

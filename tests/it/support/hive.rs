@@ -1,4 +1,5 @@
-//! Real `HiveServer2`s, each with a metastore in memory and Hadoop's local job runner; two of each kind for a whole test run.
+//! Real `HiveServer2`s, each with a metastore in memory and Hadoop's local job runner; two of each kind for a
+//! whole test run.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -17,7 +18,8 @@ use super::keeper::Keeper;
 use super::slapd;
 use super::tools::{self, Tool};
 
-/// How long a server may take until it listens: about 7 s alone, several at once on two busy cores much longer.
+/// How long a server may take until it listens: about 7 s alone, several at once on two busy cores much
+/// longer.
 const START_DEADLINE: Duration = Duration::from_mins(3);
 /// How often it is looked whether a server that starts listens.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -82,8 +84,8 @@ pub(crate) struct Hive {
     log: Log,
 }
 
-/// The two servers of a kind that all tests of this run share; started when first asked for. `None`: the tools are
-/// missing, the reason was printed, the test is to be skipped.
+/// The two servers of a kind that all tests of this run share; started when first asked for. `None`: the
+/// tools are missing, the reason was printed, the test is to be skipped.
 pub(crate) fn pair(login: Login) -> Option<&'static [Hive; 2]> {
     static NOSASL: OnceLock<[Hive; 2]> = OnceLock::new();
     static PLAIN: OnceLock<[Hive; 2]> = OnceLock::new();

@@ -1,9 +1,9 @@
 //! A process that never outlives this one, however this one ends.
 //!
-//! Servers that all tests of a run share live in statics, which are not dropped at the end; and a failed or killed test
-//! run drops nothing at all. So a small shell stands between: it holds the reading end of a pipe whose writing end
-//! only this process has. When the pipe ends, for whatever reason, it kills the process and all its children, and
-//! removes the process's directory.
+//! Servers that all tests of a run share live in statics, which are not dropped at the end; and a failed or
+//! killed test run drops nothing at all. So a small shell stands between: it holds the reading end of a pipe
+//! whose writing end only this process has. When the pipe ends, for whatever reason, it kills the process and
+//! all its children, and removes the process's directory.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +12,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 /// The state of a listening socket in `/proc/net/tcp` (Linux: `include/net/tcp_states.h`).
 const LISTENING: &str = "0A";
 
-/// `set -m` gives each of the two background jobs a process group, so that children of children die as well. A signal to the
-/// group of the test run, as from Ctrl-C or `timeout`, reaches the shell too, and makes it end its work, not just itself.
+/// `set -m` gives each of the two background jobs a process group, so that children of children die as well.
+/// A signal to the group of the test run, as from Ctrl-C or `timeout`, reaches the shell too, and makes it
+/// end its work, not just itself.
 const SCRIPT: &str = r#"
 set -m
 trap : HUP INT TERM
@@ -145,7 +146,8 @@ fn assert_gone(end: impl FnOnce(Keeper)) {
     assert!(folder.exists());
     end(keeper);
     assert!(!folder.exists());
-    // The output ends when the last process that could write to it is dead: the child of the kept process, too.
+    // The output ends when the last process that could write to it is dead: the child of the kept process,
+    // too.
     let (ended, end) = channel();
     std::thread::spawn(move || ended.send(output.read_to_end(&mut Vec::new()).is_ok()));
     assert_eq!(end.recv_timeout(Duration::from_mins(1)), Ok(true), "a child of the kept process lives on");

@@ -9,8 +9,8 @@ use super::clients::Shown;
 /// The folder that `tests/run` collects the notes in; without it nothing is noted.
 const FOLDER: &str = "HS2ROUTER_RAN";
 
-/// Notes that a client got from servers of this name through the router what it got from one of them directly, if that was
-/// more than a refusal.
+/// Notes that a client got from servers of this name through the router what it got from one of them
+/// directly, if that was more than a refusal.
 ///
 /// `tests/tested_with` knows the names, and makes the table.
 ///

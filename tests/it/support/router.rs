@@ -44,8 +44,9 @@ impl TestRouter {
         Self { router: Some(router), logs, runtime }
     }
 
-    /// A router with one listener in front of coordinators of one flavor, whose HS2 ports are these. Each client connection
-    /// has links of its own, as many as it likes, so that a test can tell whose link it looks at.
+    /// A router with one listener in front of coordinators of one flavor, whose HS2 ports are these. Each
+    /// client connection has links of its own, as many as it likes, so that a test can tell whose link it
+    /// looks at.
     pub(crate) fn of(flavor: &str, coordinators: &[SocketAddr]) -> Self {
         Self::with(flavor, coordinators, "")
     }
@@ -71,7 +72,8 @@ impl TestRouter {
         ))
     }
 
-    /// A router with one listener for HTTP, which it relays, in front of coordinators whose HTTP ports these are.
+    /// A router with one listener for HTTP, which it relays, in front of coordinators whose HTTP ports these
+    /// are.
     pub(crate) fn http(flavor: &str, coordinators: &[SocketAddr]) -> Self {
         let coordinators: Vec<String> = coordinators
             .iter()
@@ -135,7 +137,8 @@ impl Drop for TestRouter {
     }
 }
 
-/// Whether something becomes true within ten seconds. For what happens on other threads with nothing to wait for.
+/// Whether something becomes true within ten seconds. For what happens on other threads with nothing to wait
+/// for.
 pub(crate) fn eventually(mut condition: impl FnMut() -> bool) -> bool {
     let deadline = clock::now() + Duration::from_secs(10);
     loop {

@@ -76,8 +76,8 @@ impl Slapd {
         format!("ldap://127.0.0.1:{}", self.port.number())
     }
 
-    /// The results of all attempts to log in as this user until now, in the order in which they came: 0 is a success, 49
-    /// says that the password is wrong (RFC 4511, appendix A.1).
+    /// The results of all attempts to log in as this user until now, in the order in which they came: 0 is a
+    /// success, 49 says that the password is wrong (RFC 4511, appendix A.1).
     ///
     /// # Panics
     ///
@@ -96,8 +96,8 @@ impl Slapd {
     }
 }
 
-/// The results of all binds of a name; `None` while one has none. Lines are `TIME THREAD conn=1 op=0 BIND dn="…" method=128`
-/// and `… conn=1 op=0 RESULT tag=97 err=49 …`.
+/// The results of all binds of a name; `None` while one has none. Lines are
+/// `TIME THREAD conn=1 op=0 BIND dn="…" method=128` and `… conn=1 op=0 RESULT tag=97 err=49 …`.
 fn answers(log: &[String], dn: &str) -> Option<Vec<u32>> {
     let asked = format!(" BIND dn=\"{dn}\" method=");
     let begins = log.iter().enumerate().filter_map(|(place, line)| {

@@ -32,8 +32,8 @@ pub(crate) struct Spark {
     keeper: Keeper,
 }
 
-/// The two servers of a kind that all tests of this run share; started when first asked for. `None`: the tools are
-/// missing, the reason was printed, the test is to be skipped.
+/// The two servers of a kind that all tests of this run share; started when first asked for. `None`: the
+/// tools are missing, the reason was printed, the test is to be skipped.
 pub(crate) fn pair(login: Login) -> Option<&'static [Spark; 2]> {
     static NOSASL: OnceLock<[Spark; 2]> = OnceLock::new();
     static PLAIN: OnceLock<[Spark; 2]> = OnceLock::new();
@@ -53,8 +53,8 @@ pub(crate) fn pair(login: Login) -> Option<&'static [Spark; 2]> {
 }
 
 impl Spark {
-    /// Starts a server, waits until it listens, and has it run one statement: the first takes some seconds, and
-    /// impala-shell's strict mode does not survive a server that is slow to finish a statement.
+    /// Starts a server, waits until it listens, and has it run one statement: the first takes some seconds,
+    /// and impala-shell's strict mode does not survive a server that is slow to finish a statement.
     ///
     /// # Panics
     ///

@@ -115,7 +115,7 @@ fn happen(event: Event, one: &Arc<Coordinator>, counted: &mut Counted, now: &mut
             let figures = Some(Figures { sessions, registered, ..Figures::default() });
             let process_start_time = Some(process.to_string().into());
             let report = Report { figures, catalog_ready, process_start_time, quiescing };
-            drop(one.note_report(report, Own::default(), *now));
+            drop(one.note_report(report, Own::default(), *now, *now));
         }
         Event::NoReport => _ = one.note_no_report(),
         Event::Pass(time) => *now += time,

@@ -20,15 +20,15 @@ fn a_port_of_impala_may_be_silent_while_its_web_port_answers_or_two_log_in() {
     let timed_out = Err(WebError::TimedOut(Duration::from_secs(1)));
     let unauthorized = Err(WebError::Status(StatusCode::UNAUTHORIZED));
     for answers in [Ok(()), unauthorized] {
-        assert!(may_be_busy(Some(&silent), 0, (&answers, Some(false))));
+        assert!(may_be_busy(Some(&silent), 0, &answers, Some(false)));
     }
-    assert!(!may_be_busy(Some(&silent), 9, (&timed_out, Some(true))), "its process answers nothing");
-    for without_web in [(&Ok(()), None), (&timed_out, Some(false))] {
-        assert!(may_be_busy(Some(&silent), 2, without_web));
-        assert!(!may_be_busy(Some(&silent), 1, without_web), "the other thread is free");
+    assert!(!may_be_busy(Some(&silent), 9, &timed_out, Some(true)), "its process answers nothing");
+    for (healthy, web_answers) in [(&Ok(()), None), (&timed_out, Some(false))] {
+        assert!(may_be_busy(Some(&silent), 2, healthy, web_answers));
+        assert!(!may_be_busy(Some(&silent), 1, healthy, web_answers), "the other thread is free");
     }
-    assert!(!may_be_busy(Some(&Ok(Passed::Answered)), 9, (&Ok(()), Some(true))));
-    assert!(!may_be_busy(None, 9, (&Ok(()), None)));
+    assert!(!may_be_busy(Some(&Ok(Passed::Answered)), 9, &Ok(()), Some(true)));
+    assert!(!may_be_busy(None, 9, &Ok(()), None));
 }
 
 #[test]

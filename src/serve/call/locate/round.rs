@@ -15,17 +15,16 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::clock;
 use crate::cluster::Coordinator;
-use crate::cluster::room::{Holder, Purpose};
-use crate::cluster::turns::Turn;
 use crate::ids::{CoordinatorId, Service};
 use crate::net::stream::Stream;
+use crate::serve::call::links::Links;
 use crate::serve::fleet::Fleet;
-use crate::serve::fleet::links::Links;
 use crate::serve::link::Link;
-use crate::serve::link::dial::Unreached;
 use crate::serve::link::lost::LostCause;
 use crate::serve::link::no_link::NoLink;
+use crate::serve::link::no_link::Unreached;
 use crate::serve::link::own_call;
+use crate::serve::link::port::Claimant;
 use crate::serve::link::waiting::{self, NotCalled};
 use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::link_end::Look;
@@ -46,11 +45,8 @@ pub(crate) struct Round<'a, S: Stream> {
     pub(crate) shared: &'a Shared<S>,
     pub(crate) links: &'a Links<S>,
     pub(crate) client: &'a ClientEnd<S>,
-    /// The holder that its slots are counted for.
-    pub(crate) holder: Holder<'a>,
-    /// The queue in which it waits for its turn.
-    pub(crate) turn: Turn,
-    pub(crate) purpose: Purpose,
+    /// The client, as it claims links.
+    pub(crate) claimant: Claimant<'a>,
     pub(crate) question: Question,
     /// The coordinator that is not asked, if any.
     pub(crate) except: Option<CoordinatorId>,
@@ -310,8 +306,7 @@ impl<S: Stream> Round<'_, S> {
     async fn reach(&self, coordinator: &Coordinator) -> Result<Used<S>, NoReach> {
         let port = self.fleet.port(coordinator, Service::Hs2);
         let port = port.ok_or(NoLink::Unreached(Unreached::Removed))?;
-        let (who, gone) = ((self.holder, self.turn.clone()), self.client.closed());
-        let granted = waiting::link(&port, who, self.purpose, gone).await;
+        let granted = waiting::link(&port, self.claimant.clone(), self.client.closed()).await;
         let granted = match granted {
             Ok(granted) => granted.live(Look::Briefly),
             Err(NotCalled::NoRoom(no_room)) => return Err(NoLink::NoRoom(no_room).into()),

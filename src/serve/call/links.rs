@@ -1,32 +1,35 @@
-//! The links of one client connection, and its access to the links that it shares with others.
+//! The links of one client connection, and how a call gets one: an idle one, a newly dialed one, or one that
+//! the call waits for.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rand::Rng;
-
-use crate::clock;
 use crate::cluster::room::{Holder, Kind, Tenancy};
-use crate::cluster::{Coordinator, Demand, SessionCount};
+use crate::cluster::{Coordinator, Demand};
 use crate::ids::{Access, ClientAddress, ConnId, CoordinatorId, Identity, Service, Transport};
 use crate::net::probe::Speaks;
 use crate::net::stream::Stream;
+use crate::serve::call::braking;
+use crate::serve::call::conn::Conn;
 use crate::serve::fleet::Fleet;
+use crate::serve::fleet::candidates::Candidate;
 use crate::serve::fleet::dialing;
 use crate::serve::fleet::keyring::Key;
 use crate::serve::link::Link;
 use crate::serve::link::login::Login;
-use crate::serve::link::no_link::NoLink;
-use crate::serve::link::session::LinkSession;
-use crate::serve::link::slot::Slot;
+use crate::serve::link::no_link::{NoLink, Unreached};
+use crate::serve::link::port::{Claimant, Port};
+use crate::serve::link::slot::{Grant, Slot};
+use crate::serve::link::waiting::{self, NotCalled};
 use crate::serve::message::coding;
+use crate::serve::message::end::End;
 use crate::serve::message::link_end::Look;
+use crate::serve::message::request::Request;
 use crate::serve::shared::Shared;
-use crate::session::idle::IdleTimeout;
-use crate::session::table::NewSession;
-use crate::wire::facts::{Guid, GuidText};
+use crate::session::retry::wants_live_link;
+use crate::wire::method::{Method, Retry};
 use crate::wire::sasl::Credentials;
 
 /// The links of one client connection: its own ones, at most one for each coordinator and service, and its
@@ -53,8 +56,7 @@ impl<S: Stream> Links<S> {
 
     /// Creates the links of a client that logs in; none is dialed yet.
     pub(crate) fn of(fleet: Arc<Fleet<S>>, conn: ConnId, credentials: Credentials) -> Self {
-        let identity = Identity::Plain(credentials.user().into());
-        let access = Access { identity, transport: Transport::Sasl };
+        let access = Login::access_of(&credentials);
         let login = Login::Plain(Arc::new(credentials));
         Self { fleet, conn, access, login, key: None, refused: false, idle: Vec::new() }
     }
@@ -91,7 +93,7 @@ impl<S: Stream> Links<S> {
 
     /// Whether a probe can do what the client does: the client uses neither frames nor a login.
     pub(crate) fn are_plain(&self) -> bool {
-        self.access.transport == Transport::Unframed && !self.logs_in()
+        coding::is_plain(self.access.transport) && !self.logs_in()
     }
 
     /// The client's login as a demand. `None` if it sends no credentials.
@@ -135,7 +137,7 @@ impl<S: Stream> Links<S> {
             return None;
         }
         // A link that has a session is kept: the session lives where the link leads.
-        if link.session.is_none() && link.made.is_left_behind(&link.coordinator) {
+        if link.session.is_none() && link.life.is_left_behind(&link.coordinator) {
             return None;
         }
         if link.end.is_clean(look) {
@@ -225,44 +227,6 @@ impl<S: Stream> Links<S> {
         self.fleet.dial(slot, &self.login, self.access.transport, shared).await
     }
 
-    /// Adds the session of a Beeswax link to the table; with Beeswax, the connection is the session. `count`
-    /// counts it as load.
-    pub(crate) fn begin_beeswax(&mut self, link: &mut Link<S>, count: SessionCount, shared: &Shared<S>) {
-        let guid = self.fleet.chance.draw(beeswax_guid);
-        let coordinator = link.coordinator.id;
-        let session = NewSession {
-            guid,
-            secret: None,
-            coordinator,
-            access: self.access.clone(),
-            count,
-            tenancy: None,
-            idle_timeout: IdleTimeout::default(),
-            now: clock::now(),
-        };
-        match self.fleet.table.insert_session(session) {
-            Ok(()) => {
-                drop(self.fleet.table.attach(&guid));
-                link.session = Some(LinkSession::new(&self.fleet.table, guid));
-            }
-            Err(error) => shared.warn_unknown(&GuidText(guid), error),
-        }
-    }
-
-    /// Records a session that was just opened on the link, which ends with the link where sessions do not
-    /// outlive connections.
-    pub(crate) fn note_opened(&self, link: &mut Link<S>, guid: Guid) {
-        if !self.fleet.cluster.sessions_outlive_connections {
-            // The session before it stays open when the link closes: its coordinator remembers only the last
-            // one.
-            if let Some(former) = link.session.take() {
-                former.forget();
-            }
-            link.session = Some(LinkSession::new(&self.fleet.table, guid));
-        }
-        link.made.note_session();
-    }
-
     /// Counts a session that is about to be opened on a coordinator. Returns `None` if links are not shared
     /// there; else idle links are kept for the session while the value lives.
     pub(crate) fn begin_session(&self, coordinator: &Coordinator) -> Option<Tenancy> {
@@ -271,27 +235,149 @@ impl<S: Stream> Links<S> {
     }
 }
 
-/// Draws a guid for a Beeswax session, which has none of its own. It is random, so that no coordinator mints
-/// the same guid for an HS2 session and no client can guess it.
-fn beeswax_guid(rng: &mut impl Rng) -> Guid {
-    let mut guid = Guid::default();
-    rng.fill_bytes(&mut guid);
-    guid
+/// Why a call has no link.
+#[derive(Debug)]
+pub(crate) enum Unlinked {
+    /// The client's connection ends.
+    Client(End),
+    /// There is no link to the coordinator.
+    NoLink(NoLink),
 }
 
-#[cfg(test)]
-mod tests {
-    use rand::SeedableRng as _;
-    use rand::rngs::StdRng;
-
-    use super::*;
-
-    #[test]
-    fn guids_of_beeswax_sessions_differ_and_do_not_foretell_each_other() {
-        let name = |seed| beeswax_guid(&mut StdRng::seed_from_u64(seed));
-        assert_ne!(name(1), name(2));
-        let mut rng = StdRng::seed_from_u64(1);
-        let (one, next) = (beeswax_guid(&mut rng), beeswax_guid(&mut rng));
-        assert!(one.iter().zip(next).filter(|(a, b)| **a != *b).count() > 8, "{one:?} tells {next:?}");
+impl From<End> for Unlinked {
+    fn from(end: End) -> Self {
+        Self::Client(end)
     }
+}
+
+impl From<NoLink> for Unlinked {
+    fn from(no_link: NoLink) -> Self {
+        Self::NoLink(no_link)
+    }
+}
+
+/// Returns the link to a candidate: the granted one, or one of the connection's own.
+///
+/// # Errors
+/// The same as [`link_to`].
+pub(crate) async fn link_for<S: Stream>(
+    conn: &mut Conn<S>,
+    candidate: &mut Candidate<S>,
+    service: Service,
+    request: &Request,
+) -> Result<Box<Link<S>>, Unlinked> {
+    match candidate.grant.take() {
+        Some(grant) => link_of(conn, grant, request.method()).await,
+        None => link_to(conn, &Arc::clone(candidate.coordinator()), service, request).await,
+    }
+}
+
+/// Returns a link to a coordinator's service; dials one if there is none, and waits if there is no room for
+/// it.
+///
+/// # Errors
+/// [`Unlinked::Client`], when the client leaves meanwhile; [`Unlinked::NoLink`], when the coordinator cannot
+/// be reached, has no room within `queue_timeout`, or does not accept the login.
+pub(crate) async fn link_to<S: Stream>(
+    conn: &mut Conn<S>,
+    coordinator: &Arc<Coordinator>,
+    service: Service,
+    request: &Request,
+) -> Result<Box<Link<S>>, Unlinked> {
+    if let Some(link) = conn.links.take(coordinator.id, service, look(request.method())) {
+        return Ok(link);
+    }
+    let claim = |port: &Arc<Port<S>>| port.claim(holder_for(conn, request), request.purpose, Kind::Idle);
+    let grant = conn.fleet.at_port(coordinator.id, service, claim).flatten();
+    // Boxed: few calls dial.
+    if let Some(grant) = grant {
+        return match grant.live(look(request.method())) {
+            Ok(link) => Ok(link),
+            Err(slot) => Box::pin(dial(conn, slot)).await,
+        };
+    }
+    Box::pin(new_link(conn, coordinator, service, request)).await
+}
+
+/// Gets a link that does not exist yet or is busy: dials it, or waits for it. A call that can go elsewhere
+/// stops waiting when nothing on the port is answered any more.
+async fn new_link<S: Stream>(
+    conn: &mut Conn<S>,
+    coordinator: &Arc<Coordinator>,
+    service: Service,
+    request: &Request,
+) -> Result<Box<Link<S>>, Unlinked> {
+    let Some(port) = conn.fleet.port(coordinator, service) else {
+        return Err(NoLink::from(Unreached::Removed).into());
+    };
+    let access = conn.links.access().clone();
+    let holder = Holder { access: &access, ..holder_for(conn, request) };
+    let claimant = Claimant { holder, turn: conn.turn(), purpose: request.purpose };
+    let (client, speaks) = (&conn.client, conn.links.speaks());
+    let gone = async {
+        tokio::select! {
+            biased;
+            () = client.closed() => {}
+            never = conn.links.ends() => match never {},
+        }
+    };
+    let granted = waiting::link(&port, claimant, gone);
+    let granted = if request.method().retry == Retry::NextCandidate {
+        let waited = port.watch.answer(speaks, granted).await;
+        waited.unwrap_or_else(|silent| Err(NotCalled::NoRoom(silent.into())))
+    } else {
+        granted.await
+    };
+    match granted {
+        Ok(grant) => link_of(conn, grant, request.method()).await,
+        Err(NotCalled::NoRoom(_)) if port.is_closed() => Err(NoLink::from(Unreached::Removed).into()),
+        Err(NotCalled::NoRoom(no_room)) => Err(NoLink::from(no_room).into()),
+        Err(NotCalled::ClientGone) => Err(End::client_gone().into()),
+    }
+}
+
+/// Returns the holder that a request's slot is counted for. If the coordinator may see the request end
+/// elsewhere, the slot is counted for the client's address, because the link is then held until that is sure.
+fn holder_for<'a, S: Stream>(conn: &'a Conn<S>, request: &Request) -> Holder<'a> {
+    let holder = conn.holder();
+    if request.ends_for_sure() { holder } else { Holder { unproven: Some(conn.client.address()), ..holder } }
+}
+
+/// Returns the granted link; dials a new one if a look shows that it was closed, or if only a slot was
+/// granted.
+pub(crate) async fn link_of<S: Stream>(
+    conn: &mut Conn<S>,
+    grant: Grant<S>,
+    method: &Method,
+) -> Result<Box<Link<S>>, Unlinked> {
+    match grant.live(look(method)) {
+        Ok(link) => Ok(link),
+        Err(slot) => dial(conn, slot).await,
+    }
+}
+
+/// Dials a new link for as long as the client is there. If the link needs a login, the dial also ends when
+/// the client has finished sending.
+async fn dial<S: Stream>(conn: &mut Conn<S>, slot: Slot<S>) -> Result<Box<Link<S>>, Unlinked> {
+    let (logs_in, client) = (conn.links.logs_in(), &conn.client);
+    let gone = async { if logs_in { client.closed().await } else { client.gone().await } };
+    let dialed = tokio::select! {
+        biased;
+        () = gone => return Err(End::client_gone().into()),
+        dialed = conn.links.dial(slot, &conn.shared) => dialed,
+    };
+    if dialed.as_ref().is_err_and(NoLink::is_in_vain) {
+        braking::note_in_vain(conn);
+    }
+    let mut link = dialed?;
+    if link.service() == Service::Beeswax {
+        let count = link.coordinator.count_session();
+        link.begin_beeswax(count, &conn.fleet.table, &conn.fleet.chance, &conn.shared);
+    }
+    Ok(link)
+}
+
+/// Returns how closely to look at a link before a call is sent on it.
+fn look(method: &Method) -> Look {
+    if wants_live_link(method.retry) { Look::Closely } else { Look::Briefly }
 }
