@@ -242,9 +242,7 @@ enum Detected<S: Stream> {
 /// waiting for an answer to them.
 async fn detected<S: Stream>(connection: &mut Connection<S>) -> Result<Detected<S>, End> {
     let allowed = connection.shared.settings.detect_timeout;
-    if tls::tls_for(connection).is_some_and(|tls| tls.is_required()) {
-        tls::await_hello(connection).await?;
-    } else if connection.client.pending.is_empty()
+    if connection.client.pending.is_empty()
         && let Some(dialed) = first_word(connection, allowed).await?
     {
         return Ok(Detected::CoordinatorSpeaks(dialed));
@@ -272,7 +270,12 @@ async fn first_word<S: Stream>(
     let draining = connection.shared.draining.clone();
     tokio::select! {
         biased;
-        dialed = silence::first_byte(connection, allowed) => dialed,
+        dialed = async {
+            match tls::tls_for(connection) {
+                Some(tls) if tls.is_required() => tls::await_hello(connection).await.map(|()| None),
+                _ => silence::first_byte(connection, allowed).await,
+            }
+        } => dialed,
         () = draining.cancelled() => Err(End::RouterShutdown),
     }
 }
