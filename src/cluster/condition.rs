@@ -113,7 +113,7 @@ pub(super) struct Condition {
     quiescing: Option<Instant>,
     starting: Option<Instant>,
     incarnation: Option<Arc<str>>,
-    /// When the last poll began in which it told that.
+    /// When the last poll began that was told the incarnation.
     told_start: Option<Instant>,
     /// How often another process answered.
     incarnations: u32,
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_is_told_when_the_poll_begins_that_hears_of_it() {
+    fn a_told_start_is_dated_by_the_beginning_of_its_poll() {
         let (mut condition, begun) = (Condition::default(), clock::now());
         let answered = begun + Duration::from_secs(1);
         condition.note_report(started("a"), Own::default(), begun, answered);

@@ -235,12 +235,12 @@ impl Coordinator {
         self.alter(|condition| condition.note_moved(now));
     }
 
-    /// When the last poll began in which its web port told when its process was started.
+    /// When the last poll began that was told when the coordinator's process was started.
     pub fn told_start(&self) -> Option<Instant> {
         self.condition.lock().told_start()
     }
 
-    /// Whether a poll that began at a moment or later was told when its process was started.
+    /// Whether a poll that began at `moment` or later was told when the coordinator's process was started.
     pub fn told_start_since(&self, moment: Instant) -> bool {
         self.condition.lock().told_start().is_some_and(|told| told >= moment)
     }

@@ -4,7 +4,7 @@
 //! nothing is decoded on the data path. So the scanner walks over the bytes: it always knows what the next
 //! bytes mean, holds at most a few bytes of a token that was cut, and never looks at a byte twice. A column
 //! of numbers takes one multiplication, a column of strings one length at a time. Nesting is explicit and
-//! bounded; a declared length allocates nothing; every declared element costs a byte that must really come.
+//! bounded; a declared length allocates nothing; a declared element costs at least a byte that must come.
 //!
 //! Most messages are small and come whole, and many calls are in flight at once. So a value that is all there
 //! takes one step, and what only cut tokens or few messages need is boxed.

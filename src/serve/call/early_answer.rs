@@ -45,11 +45,11 @@ pub(crate) async fn read<S: Stream>(
     // Not counted: little is held, and only for a moment.
     let mut bytes = BytesMut::new();
     let form = conn.client.form(&link.end);
-    let words = read_reply(link, &mut reply, form, |piece, _| {
+    let read = read_reply(link, &mut reply, form, |piece| {
         bytes.extend_from_slice(piece);
         if bytes.len() <= LIMIT { Ok(()) } else { Err(LostCause::TooLarge) }
     });
-    let Ok(Ok(_)) = timeout(WITHIN, words).await else { return Err(Trouble::Link(lost)) };
+    let Ok(Ok(_)) = timeout(WITHIN, read).await else { return Err(Trouble::Link(lost)) };
     if let Some(left_out) = conn.shared.admit_line("answered early", lost.cause.kind()) {
         let (coordinator, method) = (&link.coordinator.name, request.method().name);
         tracing::info!(%coordinator, method, cause = %lost.cause, left_out, "answered before it had all of the request");

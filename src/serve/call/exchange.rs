@@ -24,7 +24,7 @@ use crate::wire::facts::Facts;
 use crate::wire::method::Role;
 use crate::wire::verdict::Verdict;
 
-/// A call that was answered. Its link is back with the others, if that is fit for another call.
+/// A call that was answered. If its link is fit for another call, it was put back.
 pub(crate) struct Finished {
     /// What the reply says about the call.
     pub verdict: Verdict,
@@ -59,14 +59,14 @@ pub(crate) async fn exchange<S: Stream>(
 
 /// A request that is sent on a link, and the reply as far as it has come.
 pub(crate) struct Exchange<S: Stream> {
-    pub(super) link: Box<Link<S>>,
+    link: Box<Link<S>>,
     deliver: Deliver,
     /// Counts a statement, which runs from the moment it is sent.
     running: Option<RunningCount>,
     /// Whether the whole request was written.
     pub(super) is_sent: bool,
     /// Created only when the reply begins, so that a call that waits occupies less of the processor's cache.
-    pub(super) incoming: Option<Incoming>,
+    incoming: Option<Incoming>,
 }
 
 impl<S: Stream> Exchange<S> {
@@ -186,12 +186,12 @@ impl<S: Stream> Exchange<S> {
     /// Returns the answer, with the link if it is fit for another call. Call this when [`Self::run`] has
     /// returned the verdict.
     pub(crate) fn answered(self, request: &Request, verdict: Verdict) -> Answered<S> {
-        let (link, Incoming { reply, bytes, leaves_fit, .. }) = self.so_far(request);
+        let (link, Incoming { reply, bytes, leaves_fit, .. }) = self.into_parts(request);
         Answered { reply, verdict, bytes, link: leaves_fit.then_some(link) }
     }
 
     /// Returns the link, and the reply as far as it has come.
-    pub(crate) fn so_far(self, request: &Request) -> (Box<Link<S>>, Incoming) {
+    pub(crate) fn into_parts(self, request: &Request) -> (Box<Link<S>>, Incoming) {
         let Self { link, deliver, incoming, .. } = self;
         (link, incoming.unwrap_or_else(|| Incoming::to(request, Form::Payload, deliver)))
     }
@@ -221,7 +221,7 @@ impl<S: Stream> Exchange<S> {
         if !self.is_sent {
             return;
         }
-        let (link, incoming) = self.so_far(request);
+        let (link, incoming) = self.into_parts(request);
         // Links are shared where there is upkeep.
         let upkeep = conn.fleet.room.upkeep.filter(|_| link.slot.port.shares);
         if incoming.reply.is_done() {
@@ -242,7 +242,7 @@ pub(crate) struct Incoming {
     pub(super) reply: Box<Reply>,
     deliver: Deliver,
     /// The bytes that are held until the reply ends.
-    pub(super) bytes: Body,
+    bytes: Body,
     client_has_some: bool,
     /// The verdict, once the reply has ended.
     verdict: Option<Verdict>,

@@ -55,6 +55,8 @@ pub(crate) async fn open_session<S: Stream>(
                     if let Some(link) = answered.link.take() {
                         conn.links.put(link);
                     }
+                    // The search may go on for long, and the read buffer is for others.
+                    answered.bytes = answered.bytes.take().copied();
                     tried.answer = Some((coordinator, answered));
                     Phase::TurnedAway
                 }

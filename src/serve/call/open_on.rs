@@ -66,7 +66,7 @@ async fn ask_on<S: Stream>(
         }
     };
     if exchange.is_sent && leaves_link(&trouble) {
-        let (link, Incoming { reply, leaves_fit, .. }) = exchange.so_far(request);
+        let (link, Incoming { reply, leaves_fit, .. }) = exchange.into_parts(request);
         let late = Late { link, reply, is_clean: leaves_fit };
         late.close_when_it_comes(&conn.shared, &conn.fleet);
     }
@@ -128,7 +128,7 @@ impl<S: Stream> Late<S> {
     async fn close(mut self, stall: Duration) -> Option<Guid> {
         if !self.reply.is_done() {
             self.is_clean =
-                read_reply(&mut self.link, &mut self.reply, Form::Payload, |_, _| Ok(())).await.ok()?;
+                read_reply(&mut self.link, &mut self.reply, Form::Payload, |_| Ok(())).await.ok()?;
         }
         if self.link.slot.port.is_closed() {
             return None;

@@ -23,7 +23,9 @@ pub(crate) async fn was_restarted<S: Stream>(
     }
     let asked = clock::now();
     conn.fleet.poll_now(coordinator).await;
-    former() || !coordinator.told_start_since(asked) && has_lost_links(conn, session, coordinator)
+    // Asked first: a poll that ends between the two questions tells both.
+    let is_told = coordinator.told_start_since(asked);
+    former() || !is_told && has_lost_links(conn, session, coordinator)
 }
 
 /// Returns whether every link to a coordinator has broken since the session was last answered there. A

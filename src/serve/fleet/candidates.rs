@@ -21,6 +21,9 @@ use crate::serve::link::session_queue::Waiter;
 use crate::serve::link::slot::Grant;
 use crate::serve::link::waiting::{Line, NoRoom, NotCalled, Waiting};
 
+/// How often a pick is repeated when other clients have filled the coordinator in the meantime.
+const PICKS: usize = 3;
+
 /// The most reasons that are kept of one search, so that the message to the client stays short in a large
 /// cluster.
 const REASONS_KEPT: usize = 8;
@@ -143,9 +146,6 @@ impl Candidates {
         format!("{who} of cluster {name} took the session: {reasons}{more}{full}")
     }
 }
-
-/// How often a pick is repeated when other clients have filled the coordinator in the meantime.
-const PICKS: usize = 3;
 
 /// Why no coordinator was found for a new session.
 #[derive(Debug)]

@@ -9,10 +9,10 @@ use crate::net::stream::Stream;
 use crate::serve::fleet::Fleet;
 
 impl<S: Stream> Fleet<S> {
-    /// Records that a coordinator was restarted. Sessions no longer count if their last answer certainly came
-    /// from the former process: it came not later than `told`, when the last poll began to which the former
-    /// process reported its start, or before all links broke. Sessions that were answered between `told` and
-    /// now may belong to either process, so they stay.
+    /// Records that a coordinator was restarted. `told` is when the last poll began that the former process
+    /// answered. Sessions no longer count if their last answer certainly came from that process: it came at
+    /// `told` or earlier, or before all links broke. Sessions that were answered between `told` and now may
+    /// belong to either process, so they stay.
     pub(crate) fn note_restarted(&self, coordinator: &Coordinator, told: Option<Instant>) {
         let port = self.port(coordinator, Service::Hs2);
         let breaks = port.map(|port| port.breaks()).unwrap_or_default();

@@ -93,6 +93,6 @@ pub(crate) async fn ask<S: Stream>(
     let mut reply = Reply::to(scanner.method(), scanner.facts());
     let bytes = link.end.encode_message(message);
     link.write_all(&bytes, stall).await.map_err(|(cause, _)| cause)?;
-    let is_clean = read_reply(&mut link, &mut reply, Form::Payload, |_, _| Ok(())).await?;
+    let is_clean = read_reply(&mut link, &mut reply, Form::Payload, |_| Ok(())).await?;
     Ok(Answer { reply, link: is_clean.then_some(link) })
 }

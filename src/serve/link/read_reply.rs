@@ -9,15 +9,13 @@ use crate::net::stream::Stream;
 use crate::serve::link::Link;
 use crate::serve::link::lost::LostCause;
 use crate::serve::message::coding::Form;
-use crate::serve::message::link_end::Taken;
 use crate::serve::message::reply::Reply;
 
 /// The most remaining bytes of a reply that are worth reading. If there are more, the link is closed.
 const READ_OUT_LIMIT: usize = 1 << 20;
 
-/// Reads a reply to its end, and passes each piece of it, in this form, to `take`. Returns
-/// true if nothing came after the reply. Cancel-safe: what was read is recorded in `reply` and was passed to
-/// `take`.
+/// Reads a reply to its end, and passes each piece of it, in this form, to `take`. Returns true if nothing
+/// came after the reply. Cancel-safe: what was read is recorded in `reply` and was passed to `take`.
 ///
 /// # Errors
 /// When the link breaks, when what comes is not a reply to the request, or when `take` returns an error.
@@ -25,12 +23,12 @@ pub(crate) async fn read_reply<S: Stream>(
     link: &mut Link<S>,
     reply: &mut Reply,
     form: Form,
-    mut take: impl FnMut(&[u8], Taken) -> Result<(), LostCause>,
+    mut take: impl FnMut(&[u8]) -> Result<(), LostCause>,
 ) -> Result<bool, LostCause> {
     loop {
         let mut chunk = link.read().await?;
         let taken = link.end.take(reply, &mut chunk, form)?;
-        take(&chunk, taken)?;
+        take(&chunk)?;
         if taken.done {
             return Ok(taken.clean);
         }
@@ -47,7 +45,7 @@ pub(crate) async fn read_out<S: Stream>(
     cut: CancellationToken,
 ) {
     let mut left = READ_OUT_LIMIT;
-    let rest = read_reply(&mut link, &mut reply, Form::Payload, |piece, _| {
+    let rest = read_reply(&mut link, &mut reply, Form::Payload, |piece| {
         left = left.checked_sub(piece.len()).ok_or(LostCause::TooLarge)?;
         Ok(())
     });

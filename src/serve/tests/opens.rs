@@ -1,8 +1,13 @@
 //! New sessions: each goes to a coordinator that takes it, and the client does not notice those that did not.
 
+use std::time::Duration;
+
 use super::world::{World, in_memory};
 use crate::cluster::AdminState;
+use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::ids::Transport::Unframed;
+use crate::ids::{Access, Service};
+use crate::net::buffer::{Buffer, unused_here};
 
 #[tokio::test(start_paused = true)]
 async fn sessions_are_spread_one_by_one_also_over_one_connection() {
@@ -77,6 +82,29 @@ async fn a_coordinator_that_is_drained_gets_no_session_and_keeps_those_that_it_h
         client.open().await.unwrap();
         assert_eq!(client.fetch(&operation, 10).await, Ok(1));
         assert_eq!(world.sessions(), [1, 1]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_that_was_turned_away_holds_no_read_buffer_while_it_waits_for_room() {
+    in_memory(async {
+        let world = World::of(2, Unframed);
+        world.coordinators[0].memory.faults().start_quiescing();
+        let full = world.fleet.cluster.coordinators()[1].clone();
+        let port = world.fleet.port(&full, Service::Hs2).unwrap();
+        let holder = Holder::ourselves(&Access::UNREAD);
+        let grants: Vec<_> = std::iter::from_fn(|| port.claim(holder, Purpose::Work, Kind::New)).collect();
+        let mut client = world.connect(Unframed).await;
+        let open = tokio::spawn(async move { client.open().await });
+        // The open has come to wait when there is nothing left to do but to let time pass.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(!open.is_finished());
+        let (unused, buffer) = (unused_here(), Buffer::take());
+        assert!(unused > 0, "the buffer in which the reply came is held");
+        drop((buffer, grants));
+        open.await.unwrap().unwrap();
+        assert_eq!(world.sessions(), [0, 1]);
     })
     .await;
 }
