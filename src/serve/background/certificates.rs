@@ -138,7 +138,7 @@ struct Until<'a>(&'a Certificate);
 
 impl std::fmt::Display for Until<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        time::OffsetDateTime::from(self.0.not_after).date().fmt(f)
+        self.0.until_day().fmt(f)
     }
 }
 
