@@ -16,10 +16,13 @@
 //! harmless, but a server may log it, so it is asked only when there is a reason, and then until it was
 //! answered.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use tokio::io::AsyncWrite as _;
 use tokio::time::timeout;
 
 use super::dial::{Destination, DialError, DialFailure, dial};
@@ -27,7 +30,7 @@ use super::flow::{self, WriteError};
 use super::stream::{Network, Seen, Stream};
 use super::tls::client::TlsFailure;
 use super::tls::handshake::secure;
-use super::tls::io::Io;
+use super::tls::io::{Failure, Io};
 use crate::ids::Family;
 use crate::wire::facts::{Facts, Handle};
 use crate::wire::hs2;
@@ -127,6 +130,16 @@ pub enum SessionError {
     /// The reply says that no session was opened.
     #[error("the session was refused")]
     Refused,
+}
+
+impl SessionError {
+    /// Why the coordinator does not accept the router, if that is the reason.
+    fn unwelcome(&self) -> Option<TlsFailure> {
+        match self {
+            Self::Io(error) | Self::Write(WriteError::Failed(error)) => Failure::unwelcome(error),
+            _ => None,
+        }
+    }
 }
 
 /// What a successful probe found.
@@ -244,10 +257,14 @@ impl<N: Network> Probe<N> {
             Err(_elapsed) => return Ok(Passed::Connected),
         };
         if login == Login::Unknown {
-            return Ok(Passed::Connected);
+            return welcome(stream, allowed).await;
         }
         let opened = timeout(allowed, Kept::open(stream)).await;
-        match opened.unwrap_or(Err(SessionError::TimedOut(allowed))) {
+        let opened = opened.unwrap_or(Err(SessionError::TimedOut(allowed)));
+        if let Some(failure) = opened.as_ref().err().and_then(SessionError::unwelcome) {
+            return Err(failure.into());
+        }
+        match opened {
             Ok(kept) => {
                 (self.kept, self.doubted) = (Some(kept), false);
                 Ok(Passed::Opened)
@@ -312,6 +329,24 @@ impl<N: Network> Probe<N> {
         if let Some(kept) = self.kept.take().and_then(Kept::if_fit) {
             let _ended = timeout(self.settings.allowed, kept.close()).await;
         }
+    }
+}
+
+/// Closes a connection on which nothing was said, and finds out whether it was welcome: in TLS 1.3 a server
+/// refuses a client's certificate only after the handshake, by an alert in place of its first answer. It ends
+/// the connection in either case, because this half is closed. One that does not is not waited for for long.
+async fn welcome<S: Stream>(mut stream: Io<S>, allowed: Duration) -> Result<Passed, ProbeError> {
+    if stream.negotiated().is_none() {
+        return Ok(Passed::Connected);
+    }
+    let end = async {
+        poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx)).await?;
+        while !flow::read(&mut stream).await?.is_empty() {}
+        Ok(())
+    };
+    match timeout(allowed, end).await {
+        Ok(Err(error)) => Failure::unwelcome(&error).map_or(Ok(Passed::Connected), |why| Err(why.into())),
+        Ok(Ok(())) | Err(_) => Ok(Passed::Connected),
     }
 }
 
