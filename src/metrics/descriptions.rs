@@ -44,7 +44,7 @@ descriptions! {
     CLIENT_CERTIFICATE_EXPIRES = "gauge" "cluster_certificate_expires_timestamp_seconds" ["cluster", "name"]
         "When the certificate that the router shows to coordinators expires, in seconds since 1970";
     CLUSTER_VERIFIED = "gauge" "cluster_tls_verified" ["cluster"]
-        "1 if the certificates of a cluster's coordinators are verified, 0 with verify = \"none\"; absent without TLS";
+        "1 if the certificates of a cluster's coordinators are verified, 0 with verify = none; absent without TLS";
     ACCEPT_WAITS = "counter" "accept_waits_total" []
         "Times that the router stopped accepting because max_connections were open";
     SESSIONS = "counter" "sessions_total" ["cluster", "coordinator", "outcome"]

@@ -11,6 +11,10 @@ fn every_metric_is_exposed_under_its_documented_name_and_labels() {
     let certificates = metrics.certificates(Owner::Listener("0.0.0.0:21050".into()));
     certificates.reloads.count(ReloadOutcome::Failed);
     certificates.show_expiry([("a".to_owned(), 7)].into_iter());
+    let certificates = metrics.certificates(Owner::Cluster("impala".into()));
+    certificates.reloads.count(ReloadOutcome::Changed);
+    certificates.show_expiry([("b".to_owned(), 8)].into_iter());
+    metrics.show_verified("impala", false);
     let coordinator = metrics.coordinator("impala", &CoordinatorName("c1".into()));
     coordinator.dials.count(DialOutcome::Refused);
     coordinator.states.set(Service::Hs2, PortState::Suspect);

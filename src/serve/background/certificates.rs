@@ -204,6 +204,7 @@ mod tests {
 
     use super::*;
     use crate::net::tls::certificates::PairFiles;
+    use crate::net::tls::client::ClusterTlsSettings;
     use crate::net::tls::server::{Settings, Version};
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -276,5 +277,41 @@ mod tests {
         assert!(shown.contains("name=\"new\"") && !shown.contains("name=\"old\""), "{shown}");
         end.cancel();
         watching.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_files_of_a_cluster_are_watched_too_and_its_verification_is_shown() {
+        let (folder, metrics) = (TempDir::new().unwrap(), Metrics::new());
+        let file = folder.path().join("a.pem");
+        write(&file, "old");
+        let settings = ClusterTlsSettings {
+            ca: Some(file.clone()),
+            pair: Some(PairFiles { certificate: file.clone(), key: file.clone() }),
+            verify: Verify::Full,
+        };
+        let tls = Arc::new(ClusterTls::load(settings).unwrap());
+        let end = CancellationToken::new();
+        let watched = Watched::of_cluster(&Arc::from("impala"), &tls, &metrics);
+        let watching = tokio::spawn(watched.watch(end.clone()));
+        sleep(3 * READ_INTERVAL).await;
+        let shows = |series: &str| metrics.render().unwrap().contains(series);
+        assert!(shows("cluster_tls_verified{cluster=\"impala\"} 1\n"));
+        let expires = "cluster_certificate_expires_timestamp_seconds{cluster=\"impala\",name=";
+        assert!(shows(&format!("{expires}\"old\"}} 1609459200\n")));
+        write(&file, "new");
+        sleep(3 * READ_INTERVAL).await;
+        assert!(shows(&format!("{expires}\"new\"}}")) && !shows("\"old\""));
+        fs::remove_file(&file).unwrap();
+        sleep(3 * READ_INTERVAL).await;
+        for outcome in ["changed", "failed"] {
+            let reloads = "cluster_certificate_reloads_total{cluster=\"impala\",outcome=";
+            assert!(shows(&format!("{reloads}\"{outcome}\"}} 1\n")), "{outcome}");
+        }
+        end.cancel();
+        watching.await.unwrap();
+        let settings = ClusterTlsSettings { ca: None, pair: None, verify: Verify::Nothing };
+        let tls = Arc::new(ClusterTls::load(settings).unwrap());
+        let _watched = Watched::of_cluster(&Arc::from("impala"), &tls, &metrics);
+        assert!(shows("cluster_tls_verified{cluster=\"impala\"} 0\n"));
     }
 }
