@@ -9,7 +9,6 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::atomic::AtomicU64;
 
-use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -25,23 +24,25 @@ mod forget;
 mod labels;
 mod series;
 
-pub use self::certificates::CertificateMetrics;
+use self::certificates::Certificates;
+pub use self::certificates::{CertificateMetrics, Owner};
 use self::coordinator::Coordinators;
 pub use self::coordinator::{CoordinatorMetrics, DrainGauges, LinkGauges, States};
 use self::descriptions::{
-    ACCEPT_ERRORS, ACCEPT_WAITS, BUILD, BYTES, CALLS, CERTIFICATE_EXPIRES, CERTIFICATE_RELOADS, CONNECTIONS,
-    CONNECTIONS_CLOSED, CONNECTIONS_OPEN, CONNECTIONS_REFUSED, HANDLE_LOOKUPS, QUEUE_WAIT_SECONDS,
-    QUEUE_WAITING, QUEUE_WAITS, SESSION_TABLE_ENTRIES,
+    ACCEPT_ERRORS, ACCEPT_WAITS, BUILD, BYTES, CALLS, CERTIFICATE_EXPIRES, CERTIFICATE_RELOADS,
+    CLIENT_CERTIFICATE_EXPIRES, CLIENT_CERTIFICATE_RELOADS, CLUSTER_VERIFIED, CONNECTIONS,
+    CONNECTIONS_CLOSED, CONNECTIONS_OPEN, CONNECTIONS_REFUSED, CONNECTIONS_TLS, HANDLE_LOOKUPS,
+    QUEUE_WAIT_SECONDS, QUEUE_WAITING, QUEUE_WAITS, SESSION_TABLE_ENTRIES, TLS_HANDSHAKES,
 };
 pub use self::descriptions::{DESCRIPTIONS, Description};
 pub use self::labels::{
-    AcceptError, CallOutcome, CloseCause, DialOutcome, Direction, DrainWait, DrainedOutcome, Label,
-    LocateOutcome, MoveOutcome, Per, PollOutcome, PortState, ProbeOutcome, RefusalCause, ReloadOutcome,
-    SessionOutcome, WaitOutcome,
+    AcceptError, CallOutcome, CloseCause, DialOutcome, Direction, DrainWait, DrainedOutcome, Encryption,
+    HandshakeOutcome, Label, LocateOutcome, MoveOutcome, Per, PollOutcome, PortState, ProbeOutcome,
+    RefusalCause, ReloadOutcome, SessionOutcome, WaitOutcome,
 };
 use self::series::{
-    Cause, CertificateLabels, Class, ClusterLabels, ClusterOutcome, DepthLabels, ListenerLabels,
-    ListenerOutcome, MethodOutcome, Outcome, Way,
+    Cause, Class, ClusterLabels, ClusterOutcome, DepthLabels, ListenerLabels, ListenerOutcome, MethodOutcome,
+    Outcome, TlsLabels, Way,
 };
 use crate::ids::{CoordinatorName, Depth};
 
@@ -56,9 +57,12 @@ const UNKNOWN_METHOD: &str = "unknown";
 pub struct Metrics {
     registry: Registry,
     connections: Family<DepthLabels, Counter>,
+    connections_tls: Family<TlsLabels, Counter>,
+    tls_handshakes: Family<ListenerOutcome, Counter>,
     connections_open: Family<ListenerLabels, Gauge>,
-    certificate_reloads: Family<ListenerOutcome, Counter>,
-    certificate_expires: Family<CertificateLabels, Gauge>,
+    listener_certificates: Certificates,
+    cluster_certificates: Certificates,
+    cluster_verified: Family<ClusterLabels, Gauge>,
     coordinators: Coordinators,
     calls: Family<MethodOutcome, Counter>,
     queue_waiting: Family<ClusterLabels, Gauge>,
@@ -88,12 +92,21 @@ impl Metrics {
         register(all, &BUILD, Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
         Self {
             connections: registered(all, &CONNECTIONS),
+            connections_tls: registered(all, &CONNECTIONS_TLS),
+            tls_handshakes: registered(all, &TLS_HANDSHAKES),
             connections_open: registered(all, &CONNECTIONS_OPEN),
             connections_refused: per(all, &CONNECTIONS_REFUSED, |cause| Cause { cause }),
             connections_closed: per(all, &CONNECTIONS_CLOSED, |cause| Cause { cause }),
             accept_errors: per(all, &ACCEPT_ERRORS, |class| Class { class }),
-            certificate_reloads: registered(all, &CERTIFICATE_RELOADS),
-            certificate_expires: registered(all, &CERTIFICATE_EXPIRES),
+            listener_certificates: Certificates {
+                reloads: registered(all, &CERTIFICATE_RELOADS),
+                expires: registered(all, &CERTIFICATE_EXPIRES),
+            },
+            cluster_certificates: Certificates {
+                reloads: registered(all, &CLIENT_CERTIFICATE_RELOADS),
+                expires: registered(all, &CLIENT_CERTIFICATE_EXPIRES),
+            },
+            cluster_verified: registered(all, &CLUSTER_VERIFIED),
             accept_waits: registered(all, &ACCEPT_WAITS),
             coordinators: Coordinators::registered(all),
             queue_waiting: registered(all, &QUEUE_WAITING),
@@ -112,24 +125,30 @@ impl Metrics {
         let listener = || address.to_owned();
         let connections =
             |depth| self.connections.get_or_create_owned(&DepthLabels { listener: listener(), depth });
+        let tls = |tls| self.connections_tls.get_or_create_owned(&TlsLabels { listener: listener(), tls });
+        let handshakes = |outcome| {
+            self.tls_handshakes.get_or_create_owned(&ListenerOutcome { listener: listener(), outcome })
+        };
         ListenerMetrics {
             connections: Per::new(connections),
+            tls: Per::new(tls),
+            handshakes: Per::new(handshakes),
             open: self.connections_open.get_or_create_owned(&ListenerLabels { listener: listener() }),
         }
     }
 
-    /// The metrics of one listener's certificates; the listener is named by its address.
-    pub fn certificates(&self, address: &str) -> CertificateMetrics {
-        let reloads = |outcome| {
-            let labels = ListenerOutcome { listener: address.to_owned(), outcome };
-            self.certificate_reloads.get_or_create_owned(&labels)
-        };
-        CertificateMetrics {
-            reloads: Per::new(reloads),
-            listener: address.to_owned(),
-            expires: self.certificate_expires.clone(),
-            shown: Mutex::default(),
+    /// The metrics of the certificates that a listener or a cluster has.
+    pub fn certificates(&self, owner: Owner) -> CertificateMetrics {
+        match &owner {
+            Owner::Listener(_) => self.listener_certificates.of(owner),
+            Owner::Cluster(_) => self.cluster_certificates.of(owner),
         }
+    }
+
+    /// Shows whether the certificates of a cluster's coordinators are verified.
+    pub fn show_verified(&self, cluster: &str, is_verified: bool) {
+        let labels = ClusterLabels { cluster: cluster.to_owned() };
+        self.cluster_verified.get_or_create_owned(&labels).set(is_verified.into());
     }
 
     /// The metrics of a cluster's queue.
@@ -188,6 +207,10 @@ impl Default for Metrics {
 pub struct ListenerMetrics {
     /// Its connections, once their depth is known.
     pub connections: Per<Depth>,
+    /// Its connections by what became of TLS, counted at the same time.
+    pub tls: Per<Encryption>,
+    /// Its TLS handshakes.
+    pub handshakes: Per<HandshakeOutcome>,
     /// Its open connections; hold one by [`Held::one_of`].
     pub open: Gauge,
 }

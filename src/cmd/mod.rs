@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use crate::cmd::check::BadCertificates;
 use crate::control::config::{ConfigError, Problems};
 use crate::net::tls::certificates::CertificateError;
-use crate::net::tls::client::ClusterTlsError;
 
 pub mod check;
 pub mod completions;
@@ -22,11 +21,7 @@ pub const EXIT_CONFIG: u8 = 78;
 /// arguments in place of a file are, else 1.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain() {
-        if cause.is::<ConfigError>()
-            || cause.is::<CertificateError>()
-            || cause.is::<ClusterTlsError>()
-            || cause.is::<BadCertificates>()
-        {
+        if cause.is::<ConfigError>() || cause.is::<CertificateError>() || cause.is::<BadCertificates>() {
             return ExitCode::from(EXIT_CONFIG);
         }
         if cause.is::<Problems>() {

@@ -10,7 +10,7 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::RunArgs;
-use crate::control::config::{Config, Problems};
+use crate::control::config::{Config, ListenerConfig, Problems};
 use crate::control::log;
 use crate::control::reload::ConfigFile;
 use crate::control::router::Router;
@@ -101,10 +101,21 @@ fn fit_connections(most: &mut usize, files: u64) {
     *most = fits;
 }
 
+/// What becomes of TLS on a listener.
+fn tls_of(listener: &ListenerConfig) -> &'static str {
+    match &listener.tls {
+        Some(tls) if tls.required => "required",
+        Some(_) => "accepted",
+        None if listener.server_names.is_empty() => "passed through",
+        None => "passed through by server name",
+    }
+}
+
 fn announce(config: &Config, router: &Router) {
     for (address, listener) in router.listeners().iter().zip(&config.listeners) {
         let address = listener.address.with_port(address.port());
-        tracing::info!(%address, cluster = %listener.cluster, service = %listener.service, "listening");
+        let tls = tls_of(listener);
+        tracing::info!(%address, cluster = %listener.cluster, service = %listener.service, tls, "listening");
     }
     for cluster in &config.clusters {
         for coordinator in &cluster.coordinators {

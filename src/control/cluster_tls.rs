@@ -5,14 +5,15 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 
 use super::config::{ClusterConfig, CoordinatorConfig};
-use crate::net::tls::client::{ClusterTls, ClusterTlsError, NoServerName, Verify};
+use crate::net::tls::certificates::CertificateError;
+use crate::net::tls::client::{ClusterTls, NoServerName, Verify};
 use crate::serve::settings::TlsPlan;
 
 /// Reads the files of a cluster that is reached with TLS. Warns if nothing is verified.
 ///
 /// # Errors
 /// When a file cannot be used.
-pub(super) fn plan(config: &ClusterConfig) -> Result<Option<TlsPlan>, ClusterTlsError> {
+pub(super) fn plan(config: &ClusterConfig) -> Result<Option<TlsPlan>, CertificateError> {
     let Some(tls) = &config.tls else { return Ok(None) };
     let cluster = Arc::new(ClusterTls::load(tls.settings.clone())?);
     if *cluster.verify() == Verify::Nothing {
@@ -89,6 +90,6 @@ mod tests {
             plan(&cluster).unwrap().is_some_and(|plan| plan.web && *plan.cluster.verify() == Verify::Nothing)
         );
         let cluster = parse("[[cluster]]\ncoordinators = [\"a\"]\ntls = { ca = \"/no/such.pem\" }");
-        assert!(matches!(plan(&cluster), Err(ClusterTlsError::Unreadable { .. })));
+        assert!(matches!(plan(&cluster), Err(CertificateError::Unreadable { .. })));
     }
 }

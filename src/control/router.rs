@@ -128,6 +128,10 @@ impl Router {
                 serve::client::listen(Arc::clone(&shared), Arc::new(entrance), acceptor, workers, tasks);
             connections.spawn_on(listening, first);
         }
+        watched.extend(fleets.iter().filter_map(|fleet| {
+            let plan = fleet.tls()?;
+            Some(certificates::Watched::of_cluster(&fleet.cluster.name, &plan.cluster, &metrics))
+        }));
         let end = CancellationToken::new();
         let background = TaskTracker::new();
         background.spawn(upkeep::run(Arc::clone(&shared), fleets.clone(), counts, end.clone()));

@@ -1,26 +1,72 @@
-//! What is counted of a listener's certificates.
+//! What is counted of the certificates that listeners and clusters have.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::labels::{Per, ReloadOutcome};
-use super::series::CertificateLabels;
+use super::series::OwnerLabels;
 
-/// What is counted of one listener's certificates.
+/// What has certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The listener with this address: it shows them to clients.
+    Listener(Arc<str>),
+    /// The cluster with this name: its coordinators are shown them.
+    Cluster(Arc<str>),
+}
+
+impl Owner {
+    /// The owner's label with another one.
+    fn and(&self, label: &'static str, value: &str) -> OwnerLabels {
+        let own = match self {
+            Self::Listener(address) => ("listener", address.to_string()),
+            Self::Cluster(name) => ("cluster", name.to_string()),
+        };
+        vec![own, (label, value.to_owned())]
+    }
+}
+
+/// The metrics of all owners of one kind.
+#[derive(Debug)]
+pub(super) struct Certificates {
+    pub(super) reloads: Family<OwnerLabels, Counter>,
+    pub(super) expires: Family<OwnerLabels, Gauge>,
+}
+
+impl Certificates {
+    pub(super) fn of(&self, owner: Owner) -> CertificateMetrics {
+        let reloads = |outcome| self.reloads.get_or_create_owned(&owner.and("outcome", outcome));
+        CertificateMetrics {
+            reloads: Per::new(reloads),
+            owner,
+            expires: self.expires.clone(),
+            shown: Mutex::default(),
+        }
+    }
+}
+
+/// What is counted of the certificates of one listener or cluster.
 #[derive(Debug)]
 pub struct CertificateMetrics {
     /// Changes of the files that were found.
     pub reloads: Per<ReloadOutcome>,
-    pub(super) listener: String,
-    pub(super) expires: Family<CertificateLabels, Gauge>,
+    owner: Owner,
+    expires: Family<OwnerLabels, Gauge>,
     /// What is shown now.
-    pub(super) shown: Mutex<BTreeMap<String, i64>>,
+    shown: Mutex<BTreeMap<String, i64>>,
 }
 
 impl CertificateMetrics {
+    /// Whose certificates they are.
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
     /// Shows when each certificate expires, by its name and in seconds since 1970, in place of what was shown
     /// before. Of several with one name, the earliest is shown.
     pub fn show_expiry(&self, certificates: impl Iterator<Item = (String, i64)>) {
@@ -29,14 +75,12 @@ impl CertificateMetrics {
             let known = earliest.entry(name).or_insert(expires);
             *known = expires.min(*known);
         }
-        let labels =
-            |name: &String| CertificateLabels { listener: self.listener.clone(), name: name.clone() };
         let mut shown = self.shown.lock();
         for gone in shown.keys().filter(|name| !earliest.contains_key(*name)) {
-            self.expires.remove(&labels(gone));
+            self.expires.remove(&self.owner.and("name", gone));
         }
         for (name, expires) in &earliest {
-            self.expires.get_or_create_owned(&labels(name)).set(*expires);
+            self.expires.get_or_create_owned(&self.owner.and("name", name)).set(*expires);
         }
         *shown = earliest;
     }

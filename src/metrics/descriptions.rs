@@ -27,6 +27,9 @@ descriptions! {
     BUILD = "info" "build_info" ["version"] "The version of the router; always 1";
     CONNECTIONS = "counter" "connections_total" ["listener", "depth"]
         "Client connections accepted and detected";
+    CONNECTIONS_TLS = "counter" "connections_tls_total" ["listener", "tls"]
+        "Client connections accepted and detected, by what became of TLS";
+    TLS_HANDSHAKES = "counter" "tls_handshakes_total" ["listener", "outcome"] "TLS handshakes with clients";
     CONNECTIONS_OPEN = "gauge" "connections_open" ["listener"] "Client connections open now";
     CONNECTIONS_REFUSED = "counter" "connections_refused_total" ["cause"]
         "Client connections and sessions turned away by the router";
@@ -36,6 +39,12 @@ descriptions! {
         "Changes of a listener's certificates and keys that were found in their files";
     CERTIFICATE_EXPIRES = "gauge" "certificate_expires_timestamp_seconds" ["listener", "name"]
         "When a listener's certificate expires, in seconds since 1970; of several with one first name, the earliest";
+    CLIENT_CERTIFICATE_RELOADS = "counter" "cluster_certificate_reloads_total" ["cluster", "outcome"]
+        "Changes of the files in [cluster.tls] that were found: of what is trusted, or of the router's certificate";
+    CLIENT_CERTIFICATE_EXPIRES = "gauge" "cluster_certificate_expires_timestamp_seconds" ["cluster", "name"]
+        "When the certificate that the router shows to coordinators expires, in seconds since 1970";
+    CLUSTER_VERIFIED = "gauge" "cluster_tls_verified" ["cluster"]
+        "1 if the certificates of a cluster's coordinators are verified, 0 with verify = none; absent without TLS";
     ACCEPT_WAITS = "counter" "accept_waits_total" []
         "Times that the router stopped accepting because max_connections were open";
     SESSIONS = "counter" "sessions_total" ["cluster", "coordinator", "outcome"]

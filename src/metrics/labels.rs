@@ -72,6 +72,10 @@ macro_rules! labels {
     };
 }
 
+mod tls;
+
+pub use self::tls::{Encryption, HandshakeOutcome};
+
 labels! {
     /// Why a client connection or a new session was refused.
     RefusalCause {

@@ -20,10 +20,13 @@ pub(super) struct ListenerOutcome {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct CertificateLabels {
+pub(super) struct TlsLabels {
     pub(super) listener: String,
-    pub(super) name: String,
+    pub(super) tls: &'static str,
 }
+
+/// Labels that listeners and clusters have in common, but for the first one's name.
+pub(super) type OwnerLabels = Vec<(&'static str, String)>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct CoordinatorLabels {

@@ -8,9 +8,13 @@ fn every_metric_is_exposed_under_its_documented_name_and_labels() {
     let metrics = Metrics::new();
     let listener = metrics.listener("0.0.0.0:21050");
     listener.connections.count(Depth::Route);
-    let certificates = metrics.certificates("0.0.0.0:21050");
+    let certificates = metrics.certificates(Owner::Listener("0.0.0.0:21050".into()));
     certificates.reloads.count(ReloadOutcome::Failed);
     certificates.show_expiry([("a".to_owned(), 7)].into_iter());
+    let certificates = metrics.certificates(Owner::Cluster("impala".into()));
+    certificates.reloads.count(ReloadOutcome::Changed);
+    certificates.show_expiry([("b".to_owned(), 8)].into_iter());
+    metrics.show_verified("impala", false);
     let coordinator = metrics.coordinator("impala", &CoordinatorName("c1".into()));
     coordinator.dials.count(DialOutcome::Refused);
     coordinator.states.set(Service::Hs2, PortState::Suspect);
@@ -87,7 +91,7 @@ fn a_port_has_one_state() {
 #[test]
 fn a_certificate_is_shown_while_it_is_used_and_the_first_to_expire_of_a_name() {
     let metrics = Metrics::new();
-    let certificates = metrics.certificates("a:1");
+    let certificates = metrics.certificates(Owner::Listener("a:1".into()));
     let show = |shown: &[(&str, i64)]| {
         certificates.show_expiry(shown.iter().map(|(name, expires)| ((*name).to_owned(), *expires)));
         metrics.render().unwrap()
@@ -137,4 +141,6 @@ fn every_label_value_has_its_own_counter() {
     check::<PortState>();
     check::<Direction>();
     check::<Depth>();
+    check::<HandshakeOutcome>();
+    check::<Encryption>();
 }

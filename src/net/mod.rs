@@ -5,6 +5,7 @@ pub mod dial;
 pub mod flow;
 pub mod host;
 pub mod limits;
+pub mod linger;
 pub mod listen;
 pub mod per_address;
 pub mod probe;

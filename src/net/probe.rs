@@ -16,26 +16,26 @@
 //! harmless, but a server may log it, so it is asked only when there is a reason, and then until it was
 //! answered.
 
-use std::io;
+mod kept;
+
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use tokio::io::AsyncWrite as _;
 use tokio::time::timeout;
 
+pub use self::kept::SessionError;
+use self::kept::{Answer, Kept, send};
 use super::dial::{Destination, DialError, DialFailure, dial};
-use super::flow::{self, WriteError};
-use super::stream::{Network, Seen, Stream};
+use super::flow;
+use super::stream::{Network, Stream};
 use super::tls::client::TlsFailure;
 use super::tls::handshake::secure;
-use super::tls::io::Io;
-use crate::ids::Family;
-use crate::wire::facts::{Facts, Handle};
-use crate::wire::hs2;
-use crate::wire::method::Method;
+use super::tls::io::{Failure, Io};
 use crate::wire::sasl::{Status, encode};
-use crate::wire::scan::{ScanError, Scanner};
 use crate::wire::thrift::MessageType;
-use crate::wire::verdict::{Verdict, succeeded, verdict};
 use crate::wire::write::Writer;
 
 /// A method that no server has. Every server answers it at once, with a `TApplicationException` (Thrift: the
@@ -45,15 +45,6 @@ const NO_METHOD: &[u8] = b"hs2router_probe";
 /// A SASL mechanism that no server has. A START with it is answered with BAD, before any credentials are
 /// needed (Thrift: `TSaslServerTransport` `handleSaslStartMessage`, in C++ as in Java).
 const NO_MECHANISM: &[u8] = b"HS2ROUTER-PROBE";
-
-/// The largest reply that is accepted, in bytes; Impala's reply to `OpenSession` has about 10 KiB.
-const LARGEST_REPLY: u64 = 1 << 20;
-
-/// `HIVE_CLI_SERVICE_PROTOCOL_V6`, the one that Impala speaks.
-const PROTOCOL_VERSION: i32 = 5;
-
-/// `CLI_SERVER_NAME`: answered from memory by every server.
-const SERVER_NAME: i32 = 13;
 
 /// How to probe.
 #[derive(Clone, Debug)]
@@ -104,29 +95,6 @@ impl ProbeError {
             Self::Unanswered(_) | Self::Tls(_) => false,
         }
     }
-}
-
-/// Why the session that is kept for probes got no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// Nothing came in time.
-    #[error("no answer within {0:?}")]
-    TimedOut(Duration),
-    /// The connection failed.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// The peer stopped reading.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// The answer is not a reply, or is too large for the question.
-    #[error("the answer is not a reply: {0}")]
-    NoReply(#[from] ScanError),
-    /// The reply is for another call.
-    #[error("it answered another call")]
-    OtherCall,
-    /// The reply says that no session was opened.
-    #[error("the session was refused")]
-    Refused,
 }
 
 /// What a successful probe found.
@@ -192,15 +160,6 @@ pub struct Probe<N: Network> {
     silent: Option<Speaks>,
 }
 
-#[derive(Debug)]
-struct Kept<S> {
-    stream: S,
-    session: Handle,
-    seqid: i32,
-    /// Whether nothing came after the last answer, which would be taken for the next answer.
-    clean: bool,
-}
-
 impl<N: Network> Probe<N> {
     /// A probe without a session.
     pub fn new(destination: Destination, settings: ProbeSettings<N>) -> Self {
@@ -244,10 +203,14 @@ impl<N: Network> Probe<N> {
             Err(_elapsed) => return Ok(Passed::Connected),
         };
         if login == Login::Unknown {
-            return Ok(Passed::Connected);
+            return welcome(stream, allowed).await;
         }
         let opened = timeout(allowed, Kept::open(stream)).await;
-        match opened.unwrap_or(Err(SessionError::TimedOut(allowed))) {
+        let opened = opened.unwrap_or(Err(SessionError::TimedOut(allowed)));
+        if let Some(failure) = opened.as_ref().err().and_then(SessionError::unwelcome) {
+            return Err(failure.into());
+        }
+        match opened {
             Ok(kept) => {
                 (self.kept, self.doubted) = (Some(kept), false);
                 Ok(Passed::Opened)
@@ -315,97 +278,20 @@ impl<N: Network> Probe<N> {
     }
 }
 
-/// The answer in the kept session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
-    Works,
-    ShuttingDown,
-    NoSession,
-}
-
-impl<S: Stream> Kept<S> {
-    async fn open(mut stream: S) -> Result<Self, SessionError> {
-        let method = hs2::OPEN_SESSION;
-        let (reply, clean) = call(&mut stream, method, 0, |request| {
-            request.i32(1, PROTOCOL_VERSION);
-            request.string(2, b"hs2router");
-        })
-        .await?;
-        let session = reply.handle().filter(|_| succeeded(method, &reply));
-        let session = session.ok_or(SessionError::Refused)?;
-        Ok(Self { stream, session, seqid: 0, clean })
+/// Closes a connection on which nothing was said, and finds out whether it was welcome: in TLS 1.3 a server
+/// refuses a client's certificate only after the handshake, by an alert in place of its first answer. It ends
+/// the connection in either case, because this half is closed. One that does not is not waited for for long.
+async fn welcome<S: Stream>(mut stream: Io<S>, allowed: Duration) -> Result<Passed, ProbeError> {
+    if stream.negotiated().is_none() {
+        return Ok(Passed::Connected);
     }
-
-    /// The session, if another call may be made on its connection.
-    fn if_fit(mut self) -> Option<Self> {
-        (self.clean && self.stream.look() == Seen::Nothing).then_some(self)
+    let end = async {
+        poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx)).await?;
+        while !flow::read(&mut stream).await?.is_empty() {}
+        Ok(())
+    };
+    match timeout(allowed, end).await {
+        Ok(Err(error)) => Failure::unwelcome(&error).map_or(Ok(Passed::Connected), |why| Err(why.into())),
+        Ok(Ok(())) | Err(_) => Ok(Passed::Connected),
     }
-
-    async fn get_info(&mut self) -> Result<Answer, SessionError> {
-        let method = hs2::GET_INFO;
-        self.seqid = self.seqid.wrapping_add(1);
-        let session = self.session;
-        let (reply, clean) = call(&mut self.stream, method, self.seqid, |request| {
-            write_session(request, session);
-            request.i32(2, SERVER_NAME);
-        })
-        .await?;
-        self.clean = clean;
-        // Only Impala says that it is shutting down, and no other server uses its words.
-        Ok(match verdict(method, &reply, Family::Impala) {
-            Verdict::Success => Answer::Works,
-            Verdict::ShuttingDown => Answer::ShuttingDown,
-            _ => Answer::NoSession,
-        })
-    }
-
-    async fn close(mut self) -> Result<(), SessionError> {
-        let (session, seqid) = (self.session, self.seqid.wrapping_add(1));
-        let method = hs2::CLOSE_SESSION;
-        call(&mut self.stream, method, seqid, |request| write_session(request, session)).await.map(drop)
-    }
-}
-
-fn write_session(request: &mut Writer, session: Handle) {
-    request.structure(1, |handle| {
-        handle.structure(1, |identifier| {
-            identifier.string(1, &session.guid);
-            identifier.string(2, &session.secret);
-        });
-    });
-}
-
-/// Makes one unframed call, whose only argument is a struct that `fields` writes. Returns its reply, and
-/// whether nothing came after it.
-async fn call<S: Stream>(
-    stream: &mut S,
-    method: &'static Method,
-    seqid: i32,
-    fields: impl FnOnce(&mut Writer),
-) -> Result<(Facts, bool), SessionError> {
-    let request = Writer::message(MessageType::Call, method.name.as_bytes(), seqid, |arguments| {
-        arguments.structure(1, fields);
-    });
-    send(stream, &request).await?;
-    let mut scanner = Box::new(Scanner::reply(method, LARGEST_REPLY));
-    loop {
-        let chunk = flow::read(stream).await?;
-        if chunk.is_empty() {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
-        let step = scanner.push(&chunk)?;
-        if step.done {
-            let facts = scanner.facts();
-            if facts.name.as_bytes() != method.name.as_bytes() || facts.seqid != seqid {
-                return Err(SessionError::OtherCall);
-            }
-            return Ok((facts.clone(), step.used == chunk.len()));
-        }
-    }
-}
-
-/// The caller's deadline bounds the whole exchange.
-async fn send<S: Stream>(stream: &mut S, request: &BytesMut) -> Result<(), SessionError> {
-    let whole = flow::write_all(stream, request, Duration::from_mins(1)).await;
-    whole.map_err(|(error, _)| error.into())
 }

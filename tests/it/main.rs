@@ -135,6 +135,12 @@ mod strangers;
 mod support;
 
 #[cfg(test)]
+mod tls_coordinators;
+
+#[cfg(test)]
+mod tls_refusals;
+
+#[cfg(test)]
 mod vanish;
 
 #[cfg(test)]

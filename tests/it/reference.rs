@@ -12,8 +12,8 @@ use hs2router::control::config::{Absent, Config, SECTIONS, SectionInfo};
 use hs2router::ids::{Depth, Service};
 use hs2router::metrics::{
     AcceptError, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, DrainWait, DrainedOutcome,
-    Label, LocateOutcome, MoveOutcome, PollOutcome, PortState, ProbeOutcome, RefusalCause, ReloadOutcome,
-    SessionOutcome, WaitOutcome,
+    Encryption, HandshakeOutcome, Label, LocateOutcome, MoveOutcome, PollOutcome, PortState, ProbeOutcome,
+    RefusalCause, ReloadOutcome, SessionOutcome, WaitOutcome,
 };
 
 const GENERATED: &str = "<!-- Generated from the source: UPDATE_DOCS=1 cargo test reference -->\n";
@@ -123,9 +123,12 @@ fn metrics_reference() -> String {
             .unwrap();
     }
     label_values::<Depth>(&mut out, "connections_total", "depth");
+    label_values::<Encryption>(&mut out, "connections_tls_total", "tls");
+    label_values::<HandshakeOutcome>(&mut out, "tls_handshakes_total", "outcome");
     label_values::<RefusalCause>(&mut out, "connections_refused_total", "cause");
     label_values::<CloseCause>(&mut out, "connections_closed_total", "cause");
     label_values::<ReloadOutcome>(&mut out, "certificate_reloads_total", "outcome");
+    label_values::<ReloadOutcome>(&mut out, "cluster_certificate_reloads_total", "outcome");
     label_values::<AcceptError>(&mut out, "accept_errors_total", "class");
     label_values::<SessionOutcome>(&mut out, "sessions_total", "outcome");
     label_values::<MoveOutcome>(&mut out, "session_moves_total", "outcome");

@@ -4,8 +4,6 @@ use std::fmt;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
-use time::OffsetDateTime;
-
 use crate::control::config::Config;
 use crate::net::listen::ListenAddress;
 use crate::net::tls::certificates::{Certificate, CertificateError, Standing};
@@ -70,24 +68,11 @@ pub(super) fn describe(loaded: &[Loaded<'_>], now: SystemTime, out: &mut impl Wr
     for Loaded { listener, settings, certificates } in loaded {
         writeln!(out, "\nCertificates of {listener}:")?;
         for certificate in certificates {
-            let until = date(certificate.not_after);
+            let until = certificate.until_day();
             writeln!(out, "  {}: valid until {until}", certificate.all_names())?;
         }
         for certificate in certificates {
-            let name = certificate.name();
-            match certificate.standing(now) {
-                Standing::Valid => {}
-                Standing::Expired => {
-                    writeln!(out, "warning: the certificate for {name} has expired; renew it")?;
-                }
-                Standing::ExpiresSoon => {
-                    writeln!(out, "warning: the certificate for {name} expires within 30 days; renew it")?;
-                }
-                Standing::NotYetValid => {
-                    let from = date(certificate.not_before);
-                    writeln!(out, "warning: the certificate for {name} is valid only from {from} on")?;
-                }
-            }
+            warn_of(certificate, now, out)?;
         }
         let demands = settings.clients.as_ref().is_some_and(|clients| clients.auth == ClientAuth::Required);
         if demands && !settings.required {
@@ -101,8 +86,20 @@ pub(super) fn describe(loaded: &[Loaded<'_>], now: SystemTime, out: &mut impl Wr
     Ok(())
 }
 
-fn date(time: SystemTime) -> time::Date {
-    OffsetDateTime::from(time).date()
+/// Warns of a certificate that is not valid, or not for long.
+pub(super) fn warn_of(certificate: &Certificate, now: SystemTime, out: &mut impl Write) -> io::Result<()> {
+    let name = certificate.name();
+    match certificate.standing(now) {
+        Standing::Valid => Ok(()),
+        Standing::Expired => writeln!(out, "warning: the certificate for {name} has expired; renew it"),
+        Standing::ExpiresSoon => {
+            writeln!(out, "warning: the certificate for {name} expires within 30 days; renew it")
+        }
+        Standing::NotYetValid => {
+            let from = certificate.from_day();
+            writeln!(out, "warning: the certificate for {name} is valid only from {from} on")
+        }
+    }
 }
 
 #[cfg(test)]

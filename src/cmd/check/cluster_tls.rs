@@ -2,15 +2,13 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 
+use super::certificates;
 use crate::control::config::Config;
 use crate::net::tls::client::{ClusterTls, Verify};
-
-/// A certificate that is valid for less than this is warned of.
-const SOON: Duration = Duration::from_hours(30 * 24);
 
 /// Reads the files of each cluster that is reached with TLS; returned with the cluster's name.
 pub(super) fn load(config: &Config) -> anyhow::Result<Vec<(Arc<str>, ClusterTls)>> {
@@ -41,17 +39,9 @@ pub(super) fn describe(
              verify = \"full\""
         )?,
     }
-    if let Some(certificate) = tls.client_certificate() {
-        writeln!(out, "  shows the certificate {certificate}")?;
-    }
-    let left = tls.expiry().map(|until| until.duration_since(now).ok());
-    match left {
-        Some(None) => writeln!(out, "warning: this certificate has expired; renew it"),
-        Some(Some(left)) if left < SOON => {
-            writeln!(out, "warning: this certificate expires within 30 days; renew it")
-        }
-        _ => Ok(()),
-    }
+    let Some(certificate) = tls.client_certificate() else { return Ok(()) };
+    writeln!(out, "  shows the certificate {certificate}")?;
+    certificates::warn_of(&certificate, now, out)
 }
 
 #[cfg(test)]
@@ -110,7 +100,7 @@ mod tests {
     fn an_expired_certificate_is_warned_of() {
         let folder = folder(2020);
         let said = said(folder.path(), PAIR).unwrap();
-        assert!(said.contains("warning: this certificate has expired"), "{said}");
+        assert!(said.contains("warning: the certificate for router.example.com has expired"), "{said}");
     }
 
     #[test]

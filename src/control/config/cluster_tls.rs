@@ -7,7 +7,8 @@ use super::keys::{ClusterFile, ClusterTlsFile, CoordinatorFile};
 use super::problem::{Fault, Problems};
 use super::value::Entry;
 use super::words::VerifyWord;
-use crate::net::tls::client::{ClusterTlsSettings, PairFiles, Verify, parse_name};
+use crate::net::tls::certificates::PairFiles;
+use crate::net::tls::client::{ClusterTlsSettings, Verify, parse_name};
 
 /// What `[cluster.tls]` means; none where there is no such table, or something is wrong with it.
 pub(super) fn of_cluster(file: &ClusterFile) -> Option<ClusterTlsConfig> {

@@ -128,15 +128,17 @@ section! {
         /// begins with such a header is closed. Coordinators never get one.
         proxy_protocol_from: Vec<IpNet> = default([]),
         /// How many connections a client address, or an IPv6 network of 64 bits, may have on this listener at
-        /// the same time; 0 to 1000000, where 0 means no limit. A client over the limit is told so,
-        /// if it speaks Thrift or SASL.
+        /// the same time; 0 to 1000000, where 0 means no limit. A client over the limit is told so, if it
+        /// speaks Thrift, SASL or HTTP in the clear; one that begins with TLS sees a reset, because no
+        /// handshake is done for it.
         maximum_connections_per_address: u64 = default(0),
         /// How many connections a client address may open on this listener in a second, and at once after a
         /// pause; 0 to 1000000, where 0 means no limit.
         new_connections_per_second: u64 = default(0),
         /// The clusters that TLS clients reach by the server name that they ask for, as
         /// `{ "a.example.com" = "a", "*.b.example.com" = "b" }`. A `*` stands for one label. TLS is
-        /// relayed as it is; clients with another name, or without one, reach `cluster`.
+        /// relayed as it is; clients with another name, or without one, reach `cluster`. Not beside
+        /// `[listener.tls]`.
         sni: NamesFile = default({}),
         /// TLS with a certificate of the router. Without it TLS is relayed unread.
         tls: ListenerTlsFile = derived("none"),

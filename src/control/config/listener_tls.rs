@@ -14,6 +14,12 @@ const MOST_PAIRS: usize = 100;
 /// TLS of a listener; within it none if it has none. Returns `None` only after a problem was added.
 #[expect(clippy::option_option, reason = "invalid, absent, there")]
 pub(super) fn of(listener: &ListenerFile, problems: &mut Problems) -> Option<Option<Settings>> {
+    if listener.tls.written && listener.sni.written {
+        let what =
+            "has no effect beside [listener.tls], which ends TLS before a cluster is chosen".to_owned();
+        let remedy = "remove sni, or [listener.tls] to have TLS passed through".to_owned();
+        listener.sni.fault(problems, Fault::Conflict { what, remedy });
+    }
     match &listener.tls.value {
         Some(file) => settings(file, problems).map(Some),
         None if listener.tls.written => None,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::*;
 use crate::cluster::Ports;
 use crate::ids::{CoordinatorName, Service};
-use crate::net::tls::client::{ClusterTlsSettings, PairFiles, Verify};
+use crate::net::tls::certificates::PairFiles;
+use crate::net::tls::client::{ClusterTlsSettings, Verify};
 use crate::net::tls::server::ClientAuth;
 
 fn config(text: &str) -> Config {

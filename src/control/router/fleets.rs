@@ -11,7 +11,8 @@ use crate::control::cluster_tls;
 use crate::control::config::{ClusterConfig, Config, CoordinatorConfig};
 use crate::ids::CoordinatorName;
 use crate::metrics::Metrics;
-use crate::net::tls::client::{ClusterTlsError, NoServerName};
+use crate::net::tls::certificates::CertificateError;
+use crate::net::tls::client::NoServerName;
 use crate::serve::fleet::Fleet;
 use crate::serve::settings::{FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, WatchSettings};
 use crate::session::table::{self, Table};
@@ -36,7 +37,7 @@ pub enum FleetError {
         /// The cluster's name.
         name: Arc<str>,
         /// What is wrong.
-        source: ClusterTlsError,
+        source: CertificateError,
     },
     /// A coordinator cannot be reached with TLS, which the config's checks should have found.
     #[error("coordinator {name}: {source}")]

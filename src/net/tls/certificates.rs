@@ -1,27 +1,22 @@
 //! Certificates and keys from PEM files. What is wrong with a file is said with the file's name and what to do.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+mod certificate;
+mod content;
+mod system;
+
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::FromDer as _;
-use zeroize::Zeroizing;
 
-/// The largest file that is read. A bundle of all public authorities has a quarter of it.
-const LARGEST_FILE: u64 = 1 << 20;
-
-/// Warn of a certificate that expires within this time.
-pub const EXPIRES_SOON: Duration = Duration::from_hours(30 * 24);
+pub use self::certificate::{Certificate, EXPIRES_SOON, Standing};
+pub(super) use self::content::{Content, Hashed, finished};
+use self::system::SYSTEM_BUNDLES;
+pub(super) use self::system::bundle as system_bundle;
 
 /// Why certificates or keys cannot be used. Each prints as the file, what is wrong and, after a semicolon, what
 /// to do.
@@ -36,7 +31,7 @@ pub enum CertificateError {
         source: io::Error,
     },
     /// The file is larger than anything that belongs there.
-    #[error("{} is larger than 1 MiB; name a file with certificates or a key only", file.display())]
+    #[error("{} is larger than 4 MiB; name a file with certificates or a key only", file.display())]
     TooLarge {
         /// The file.
         file: PathBuf,
@@ -144,9 +139,26 @@ pub enum CertificateError {
         /// What is wrong; never a part of a key.
         why: String,
     },
+    /// There is no file with the certificates that the system trusts.
+    #[error(
+        "no bundle of trusted certificates is found (looked at {}); set ca in [cluster.tls], or install the package \
+         ca-certificates", SYSTEM_BUNDLES.join(", ")
+    )]
+    NoBundle,
     /// What was read cannot be put together.
-    #[error("TLS cannot be set up: {0}; report this, with the keys of [listener.tls]")]
+    #[error("TLS cannot be set up: {0}; report this, with the keys of [listener.tls] or [cluster.tls]")]
     Unusable(String),
+}
+
+/// What came of reading files again.
+#[derive(Debug)]
+pub enum Refreshed {
+    /// They are as they were when they were last read, good or bad.
+    Unchanged,
+    /// They have changed, and new connections use what is in them.
+    Changed,
+    /// They have changed and cannot be used; nothing else has changed.
+    Failed(CertificateError),
 }
 
 /// Where a certificate chain and its key are. Both may be in one file.
@@ -158,161 +170,6 @@ pub struct PairFiles {
     pub key: PathBuf,
 }
 
-/// What people want to know of a certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Certificate {
-    /// The DNS names that it is for, in lower case, perhaps with wildcards; its common name if it has no
-    /// alternative names.
-    pub names: Vec<String>,
-    /// The IP addresses that it is for.
-    pub addresses: Vec<IpAddr>,
-    /// From when it is valid.
-    pub not_before: SystemTime,
-    /// Until when it is valid.
-    pub not_after: SystemTime,
-}
-
-/// Whether a certificate is valid at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It will be.
-    NotYetValid,
-    /// It is, and for longer than [`EXPIRES_SOON`].
-    Valid,
-    /// It is, but not for long.
-    ExpiresSoon,
-    /// It was.
-    Expired,
-}
-
-impl Certificate {
-    /// One name for logs and metrics: the first that it has.
-    pub fn name(&self) -> String {
-        let address = || self.addresses.first().map(ToString::to_string);
-        self.names.first().cloned().or_else(address).unwrap_or_else(|| "(no name)".to_owned())
-    }
-
-    /// All its names and addresses, as a list.
-    pub fn all_names(&self) -> String {
-        let all = self.names.iter().cloned().chain(self.addresses.iter().map(ToString::to_string));
-        let all: Vec<String> = all.collect();
-        if all.is_empty() { "(no name)".to_owned() } else { all.join(", ") }
-    }
-
-    /// Whether it is valid at this time of day.
-    pub fn standing(&self, now: SystemTime) -> Standing {
-        if now < self.not_before {
-            return Standing::NotYetValid;
-        }
-        match self.not_after.duration_since(now) {
-            Err(_) => Standing::Expired,
-            Ok(left) if left < EXPIRES_SOON => Standing::ExpiresSoon,
-            Ok(_) => Standing::Valid,
-        }
-    }
-
-    fn of(der: &CertificateDer<'_>) -> Result<Self, String> {
-        let (_, parsed) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
-        let alternative = parsed.subject_alternative_name().map_err(|error| error.to_string())?;
-        let (mut names, mut addresses) = (Vec::new(), Vec::new());
-        for name in alternative.iter().flat_map(|extension| &extension.value.general_names) {
-            match name {
-                GeneralName::DNSName(name) => names.push(name.to_ascii_lowercase()),
-                GeneralName::IPAddress(bytes) => addresses.extend(address_of(bytes)),
-                _ => {}
-            }
-        }
-        if names.is_empty() && addresses.is_empty() {
-            let common = parsed.subject().iter_common_name().filter_map(|name| name.as_str().ok());
-            names.extend(common.map(str::to_ascii_lowercase));
-        }
-        let validity = parsed.validity();
-        Ok(Self {
-            names,
-            addresses,
-            not_before: time_of(validity.not_before.timestamp()),
-            not_after: time_of(validity.not_after.timestamp()),
-        })
-    }
-}
-
-/// The address in an alternative name (RFC 5280, 4.2.1.6): 4 or 16 bytes.
-fn address_of(bytes: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
-}
-
-/// `seconds` since 1970; what is before counts as 1970.
-fn time_of(seconds: i64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
-}
-
-/// A file as it was read. Its bytes are zeroed with it, because they may be a key.
-pub(super) struct Content {
-    pub(super) file: PathBuf,
-    pub(super) bytes: Zeroizing<Vec<u8>>,
-}
-
-impl Content {
-    /// # Errors
-    /// When the file cannot be read, is empty, or is larger than 1 MiB.
-    pub(super) fn read(file: &Path) -> Result<Self, CertificateError> {
-        let file = file.to_owned();
-        let mut bytes = Zeroizing::new(Vec::new());
-        let read = File::open(&file).and_then(|open| {
-            let expected = open.metadata()?.len().min(LARGEST_FILE);
-            // One allocation, so that no copy of a key is left behind.
-            bytes.reserve_exact(usize::try_from(expected).unwrap_or(0) + 1);
-            open.take(LARGEST_FILE + 1).read_to_end(&mut bytes)
-        });
-        match read {
-            Err(source) => Err(CertificateError::Unreadable { file, source }),
-            Ok(0) => Err(CertificateError::Empty { file }),
-            Ok(length) if length as u64 > LARGEST_FILE => Err(CertificateError::TooLarge { file }),
-            Ok(_) => Ok(Self { file, bytes }),
-        }
-    }
-
-    /// All certificates of the file, in its order; at least one. Other sections are skipped.
-    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.bytes).collect();
-        let found = found.map_err(|error| self.not_pem(&error))?;
-        if found.is_empty() {
-            return Err(CertificateError::NoCertificate { file: self.file.clone() });
-        }
-        Ok(found)
-    }
-
-    /// The first key of the file. Other sections are skipped.
-    fn key(&self) -> Result<PrivateKeyDer<'static>, CertificateError> {
-        let file = || self.file.clone();
-        match PrivateKeyDer::from_pem_slice(&self.bytes) {
-            Ok(key) => Ok(key),
-            // PKCS#8 has a section of its own for encrypted keys; older forms have a header in the section,
-            // which the parser takes for base64.
-            Err(_) if contains(&self.bytes, b"ENCRYPTED") => {
-                Err(CertificateError::EncryptedKey { file: file() })
-            }
-            Err(pem::Error::NoItemsFound) => Err(CertificateError::NoKey { file: file() }),
-            Err(error) => Err(self.not_pem(&error)),
-        }
-    }
-
-    fn not_pem(&self, error: &pem::Error) -> CertificateError {
-        let why = match error {
-            pem::Error::MissingSectionEnd { .. } => "a section has no -----END",
-            pem::Error::IllegalSectionStart { .. } => "a line with -----BEGIN is damaged",
-            pem::Error::Base64Decode(_) => "a section is not base64",
-            _ => "it cannot be parsed",
-        };
-        CertificateError::NotPem { file: self.file.clone(), why }
-    }
-}
-
-fn contains(bytes: &[u8], word: &[u8]) -> bool {
-    bytes.windows(word.len()).any(|window| window == word)
-}
-
 /// A certificate chain with its key.
 #[derive(Clone, Debug)]
 pub(super) struct Pair {
@@ -320,13 +177,26 @@ pub(super) struct Pair {
     pub(super) certificate: Certificate,
 }
 
+/// The contents of the two files of a pair.
+pub(super) struct PairContents {
+    certificate: Content,
+    key: Content,
+}
+
+impl PairContents {
+    /// # Errors
+    /// When one of the files cannot be read, is empty, or is larger than any such file.
+    pub(super) fn read(files: &PairFiles, hashed: &mut Hashed) -> Result<Self, CertificateError> {
+        Ok(Self { certificate: hashed.read(&files.certificate)?, key: hashed.read(&files.key)? })
+    }
+}
+
 /// Puts a chain and a key together.
 ///
 /// # Errors
 /// When either is missing or invalid, or when the key is not that of the first certificate.
 pub(super) fn pair(
-    chain: &Content,
-    key: &Content,
+    PairContents { certificate: chain, key }: &PairContents,
     provider: &CryptoProvider,
 ) -> Result<Pair, CertificateError> {
     let certificates = chain.certificates()?;
@@ -348,7 +218,7 @@ pub(super) fn pair(
     };
     let certificate = Certificate::of(first).map_err(|why| invalid(1, why))?;
     for (nth, der) in (2..).zip(authorities) {
-        X509Certificate::from_der(der).map_err(|error| invalid(nth, error.to_string()))?;
+        Certificate::of(der).map_err(|why| invalid(nth, why))?;
     }
     if !matches(first).map_err(|why| invalid(1, why))? {
         let (certificate, key) = (chain.file.clone(), key.file.clone());

@@ -5,16 +5,13 @@ mod cluster;
 mod coordinator;
 mod failure;
 mod files;
-mod seen;
 mod settings;
 mod verifier;
 
-pub use self::cluster::{ClusterTls, Refreshed};
+pub use self::cluster::ClusterTls;
 pub use self::coordinator::CoordinatorTls;
 pub use self::failure::TlsFailure;
-pub use self::files::{ClusterTlsError, SYSTEM_BUNDLES};
-pub use self::seen::SeenCertificate;
-pub use self::settings::{ClusterTlsSettings, NoServerName, PairFiles, Verify, parse_name};
+pub use self::settings::{ClusterTlsSettings, NoServerName, Verify, parse_name};
 pub use self::verifier::{Distrust, Untrusted};
 
 #[cfg(test)]

@@ -12,8 +12,10 @@ use tokio::task::yield_now;
 
 use super::client::{CoordinatorTls, TlsFailure};
 use super::io::{Io, Rest, Tls, is_whole_record};
+use super::refusal::{Refusal, explain};
 use super::session::{Progress, Session, Sink};
 use crate::net::flow;
+use crate::net::linger::linger;
 use crate::net::stream::Stream;
 
 /// The most bytes that are kept of a handshake before one of its messages is whole. The library takes messages
@@ -24,7 +26,7 @@ const LIMIT: usize = 80 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
     /// One side refused the other, or the peer broke the protocol.
-    #[error("TLS: {0}")]
+    #[error("{}", in_words(.0))]
     Refused(#[from] Error),
     /// The peer closed the connection before the handshake was complete.
     #[error("the connection was closed during the TLS handshake")]
@@ -40,9 +42,30 @@ pub enum HandshakeError {
     Failed(#[from] io::Error),
 }
 
+/// What happened and what to do; in the library's words only where they add something.
+fn in_words(error: &Error) -> String {
+    match explain(error) {
+        refusal @ (Refusal::BrokenProtocol | Refusal::Internal) => format!("{refusal}: {error}"),
+        refusal => refusal.to_string(),
+    }
+}
+
+impl HandshakeError {
+    /// A word for the kind of failure of a handshake with a client.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Refused(error) => explain(error).cause(),
+            Self::Closed | Self::Failed(_) => "client_left",
+            Self::TooLong => Refusal::BrokenProtocol.cause(),
+            Self::Nested => Refusal::Internal.cause(),
+        }
+    }
+}
+
 /// Does the handshake with a client that begins with TLS. `received` are the bytes that were read of it. The
 /// deadline is the caller's. A handshake computes only while it has one of the `turns`, and lets other tasks
-/// go first: so a flood of handshakes delays others by no more than a handshake at a time.
+/// go first: so a flood of handshakes delays others by no more than a handshake at a time. A client that is told
+/// why it is refused has a second to read that.
 ///
 /// Cancel-safe in that a dropped handshake leaves nothing behind but a closed connection.
 ///
@@ -55,7 +78,16 @@ pub async fn accept<S: Stream>(
     turns: Option<&Semaphore>,
 ) -> Result<Io<S>, HandshakeError> {
     let session = Session::accept(config)?;
-    Handshake { socket, session, received: received.to_vec(), turns }.complete().await
+    let handshake = Handshake { socket, session, received: received.to_vec(), turns };
+    match handshake.complete().await {
+        Ok(accepted) => Ok(accepted),
+        Err(Broken { error, mut told }) => {
+            if let Some(socket) = &mut told {
+                linger(socket).await;
+            }
+            Err(error)
+        }
+    }
 }
 
 /// Does the handshake with a server. The deadline is the caller's.
@@ -69,7 +101,8 @@ pub async fn connect<S: Stream>(
     name: ServerName<'static>,
 ) -> Result<Io<S>, HandshakeError> {
     let session = Session::connect(config, name)?;
-    Handshake { socket, session, received: Vec::new(), turns: None }.complete().await
+    let handshake = Handshake { socket, session, received: Vec::new(), turns: None };
+    handshake.complete().await.map_err(|broken| broken.error)
 }
 
 /// Begins TLS on a connection to a coordinator that was just dialed, if that is how the coordinator is reached.
@@ -108,14 +141,30 @@ struct Computed {
     decrypted: Vec<u8>,
 }
 
+/// How a handshake failed.
+struct Broken<S> {
+    error: HandshakeError,
+    /// The connection, if the peer was told why.
+    told: Option<S>,
+}
+
+impl<S, E: Into<HandshakeError>> From<E> for Broken<S> {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), told: None }
+    }
+}
+
 impl<S: Stream> Handshake<'_, S> {
-    async fn complete(mut self) -> Result<Io<S>, HandshakeError> {
+    async fn complete(mut self) -> Result<Io<S>, Broken<S>> {
         loop {
             let (Computed { outgoing, decrypted }, progress) = self.turn().await;
-            // An alert tells the peer why it is refused.
+            let progress = match progress {
+                Ok(progress) => progress,
+                Err(error) => return Err(self.tell(&outgoing, error).await),
+            };
             self.send(&outgoing).await?;
-            match progress? {
-                Progress::PeerClosed => return Err(HandshakeError::Closed),
+            match progress {
+                Progress::PeerClosed => return Err(HandshakeError::Closed.into()),
                 stopped @ (Progress::Some | Progress::NeedsMore)
                     if !self.session.common().is_handshaking() =>
                 {
@@ -149,6 +198,18 @@ impl<S: Stream> Handshake<'_, S> {
                 return (computed, progress);
             }
         }
+    }
+
+    /// Tells the peer why it is refused, by an alert: by the right one, where the library has chosen a wrong
+    /// one.
+    async fn tell(mut self, outgoing: &[u8], error: Error) -> Broken<S> {
+        let right = match &self.session {
+            Session::Server(_) => explain(&error).alert_record(),
+            Session::Client { .. } => None,
+        };
+        let alert = right.as_ref().map_or(outgoing, |record| record.as_slice());
+        let is_told = !alert.is_empty() && self.send(alert).await.is_ok();
+        Broken { error: error.into(), told: is_told.then_some(self.socket) }
     }
 
     async fn receive(&mut self) -> Result<(), HandshakeError> {

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use rustls::{CommonState, Error};
+use rustls::CommonState;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+pub use super::failure::Failure;
 use super::outgoing::Outgoing;
 use super::session::{Progress, Session, Sink};
 use crate::net::buffer::{BUFFER_SIZE, Buffer};
@@ -68,26 +69,6 @@ enum End {
     Orderly,
     /// The connection failed.
     Failed(Failure),
-}
-
-/// Why a TLS connection failed after its handshake.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Failure {
-    /// The peer closed the connection without saying that this is the end, so bytes may be missing.
-    #[error("the connection was closed without a close_notify of TLS")]
-    Truncated,
-    /// The peer broke the protocol, or sent an alert.
-    #[error("TLS: {0}")]
-    Protocol(#[from] Error),
-}
-
-impl From<Failure> for io::Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Truncated => Self::new(io::ErrorKind::UnexpectedEof, failure),
-            Failure::Protocol(error) => Self::new(io::ErrorKind::InvalidData, error),
-        }
-    }
 }
 
 impl<S: Stream> Io<S> {
@@ -161,7 +142,7 @@ impl<S: Stream> Open<S> {
                     break;
                 }
                 Ok(Progress::PeerClosed) => self.end = Some(End::Orderly),
-                Err(error) => self.end = Some(End::Failed(error.into())),
+                Err(error) => self.end = Some(End::Failed(self.session.failure(error))),
             }
         }
         if self.end.is_some() { received.len() } else { used }

@@ -10,6 +10,7 @@ use rustls::crypto::CryptoProvider;
 pub mod certificates;
 mod choice;
 pub mod client;
+mod failure;
 pub mod handshake;
 pub mod io;
 mod outgoing;

@@ -4,7 +4,7 @@
 //! them are valid together. Until then, and if they are not, the last good ones are used.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -16,7 +16,10 @@ use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
-use super::certificates::{self, Certificate, CertificateError, Content, PairFiles};
+pub use super::certificates::Refreshed;
+use super::certificates::{
+    self, Certificate, CertificateError, Content, Hashed, PairContents, PairFiles, finished,
+};
 use super::choice::Choice;
 use super::tickets::{FileTickets, Scope};
 
@@ -93,17 +96,6 @@ impl Version {
             Self::Tls13 => vec![&TLS13],
         }
     }
-}
-
-/// What [`ListenerTls::refresh`] found.
-#[derive(Debug)]
-pub enum Refreshed {
-    /// The files are as they were when they were last read, good or bad.
-    Unchanged,
-    /// The files have changed, and new connections use what is in them.
-    Changed,
-    /// The files have changed and cannot be used; nothing else has changed.
-    Failed(CertificateError),
 }
 
 /// TLS of one listener.
@@ -208,49 +200,22 @@ struct Contents {
     ticket_key: Option<Content>,
 }
 
-struct PairContents {
-    certificate: Content,
-    key: Content,
-}
-
 impl Files {
     fn read(settings: &Settings) -> Self {
-        let mut hash = Context::new(&SHA256);
-        let contents = Contents::read(settings, &mut hash);
-        Self { seen: finished(hash), contents }
+        let mut hashed = Hashed::new();
+        let contents = Contents::read(settings, &mut hashed);
+        Self { seen: hashed.finish(), contents }
     }
 }
 
 impl Contents {
-    fn read(settings: &Settings, hash: &mut Context) -> Result<Self, CertificateError> {
-        let pairs = settings.pairs.iter().map(|files| {
-            let certificate = hashed(&files.certificate, hash)?;
-            Ok(PairContents { certificate, key: hashed(&files.key, hash)? })
-        });
-        let pairs = pairs.collect::<Result<_, CertificateError>>()?;
-        let mut read = |file: Option<&PathBuf>| file.map(|file| hashed(file, hash)).transpose();
+    fn read(settings: &Settings, hashed: &mut Hashed) -> Result<Self, CertificateError> {
+        let pairs = settings.pairs.iter().map(|files| PairContents::read(files, hashed));
+        let pairs = pairs.collect::<Result<_, _>>()?;
+        let mut read = |file: Option<&PathBuf>| file.map(|file| hashed.read(file)).transpose();
         let client_ca = read(settings.clients.as_ref().map(|clients| &clients.ca))?;
         Ok(Self { pairs, client_ca, ticket_key: read(settings.ticket_key.as_ref())? })
     }
-}
-
-/// Reads a file; what is in it, or why it cannot be read, goes into the hash.
-fn hashed(file: &Path, hash: &mut Context) -> Result<Content, CertificateError> {
-    let content = Content::read(file);
-    match &content {
-        Ok(content) => {
-            hash.update(&content.bytes.len().to_be_bytes());
-            hash.update(&content.bytes);
-        }
-        Err(error) => hash.update(error.to_string().as_bytes()),
-    }
-    content
-}
-
-fn finished(hash: Context) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(hash.finish().as_ref());
-    bytes
 }
 
 /// Makes of the files what new connections use. Sessions resume as `before`, if the demands on clients are the
@@ -262,7 +227,7 @@ fn build(
     time: &Arc<dyn TimeProvider>,
 ) -> Result<(Current, Resumption), CertificateError> {
     let provider = super::provider();
-    let pairs = contents.pairs.iter().map(|pair| certificates::pair(&pair.certificate, &pair.key, &provider));
+    let pairs = contents.pairs.iter().map(|pair| certificates::pair(pair, &provider));
     let choice = Arc::new(Choice::new(pairs.collect::<Result<_, _>>()?, settings.strict_sni));
     let roots = contents.client_ca.as_ref().map(certificates::authorities).transpose()?;
     let auth = settings.clients.as_ref().map(|clients| clients.auth);

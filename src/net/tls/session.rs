@@ -11,6 +11,9 @@ use rustls::unbuffered::{
 };
 use rustls::{ClientConfig, CommonState, Error, ServerConfig};
 
+use super::client::TlsFailure;
+use super::failure::Failure;
+
 /// The most bytes of plaintext in a record (RFC 8446 5.1).
 pub(super) const RECORD_PLAINTEXT: usize = 16 << 10;
 /// The most bytes that [`Session::encrypt`] may need for one record: its header, what the cipher adds, and
@@ -51,7 +54,11 @@ pub(super) enum Progress {
 /// The TLS state of one side of a connection.
 pub(super) enum Session {
     Server(Box<UnbufferedServerConnection>),
-    Client(Box<UnbufferedClientConnection>),
+    Client {
+        connection: Box<UnbufferedClientConnection>,
+        /// Whether there is a certificate to show to a server that asks for one.
+        has_certificate: bool,
+    },
 }
 
 impl Session {
@@ -62,14 +69,27 @@ impl Session {
 
     /// Begins the handshake with a server.
     pub(super) fn connect(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, Error> {
-        UnbufferedClientConnection::new(config, name).map(Box::new).map(Self::Client)
+        let has_certificate = config.client_auth_cert_resolver.has_certs();
+        let connection = Box::new(UnbufferedClientConnection::new(config, name)?);
+        Ok(Self::Client { connection, has_certificate })
+    }
+
+    /// What an error after the handshake means.
+    pub(super) fn failure(&self, error: Error) -> Failure {
+        match (self, &error) {
+            (Self::Client { has_certificate, .. }, Error::AlertReceived(alert)) => {
+                let failure = TlsFailure::of_late_alert(*alert, *has_certificate);
+                failure.map_or(Failure::Protocol(error), Failure::Unwelcome)
+            }
+            _ => Failure::Protocol(error),
+        }
     }
 
     /// What was negotiated.
     pub(super) fn common(&self) -> &CommonState {
         match self {
             Self::Server(server) => server,
-            Self::Client(client) => client,
+            Self::Client { connection: client, .. } => client,
         }
     }
 
@@ -88,7 +108,9 @@ impl Session {
     ) -> (usize, Result<Progress, Error>) {
         let (used, progress) = match self {
             Self::Server(server) => follow(server.process_tls_records(received), sink, outgoing),
-            Self::Client(client) => follow(client.process_tls_records(received), sink, outgoing),
+            Self::Client { connection: client, .. } => {
+                follow(client.process_tls_records(received), sink, outgoing)
+            }
         };
         if progress.is_err() {
             self.alert(outgoing);
@@ -105,7 +127,7 @@ impl Session {
             Self::Server(server) if server.wants_write() => {
                 let (_, _) = follow(server.process_tls_records(&mut []), &mut sink, outgoing);
             }
-            Self::Client(client) if client.wants_write() => {
+            Self::Client { connection: client, .. } if client.wants_write() => {
                 let (_, _) = follow(client.process_tls_records(&mut []), &mut sink, outgoing);
             }
             _ => {}
@@ -143,7 +165,9 @@ impl Session {
         loop {
             let written = match self {
                 Self::Server(server) => write_now(server.process_tls_records(received), &mut write),
-                Self::Client(client) => write_now(client.process_tls_records(received), &mut write),
+                Self::Client { connection: client, .. } => {
+                    write_now(client.process_tls_records(received), &mut write)
+                }
             };
             if written? {
                 return Ok(());

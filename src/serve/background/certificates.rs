@@ -1,4 +1,5 @@
-//! Reads the files of listeners' certificates again and again, and warns of certificates that expire.
+//! Reads the files of certificates again and again, those of listeners and those of clusters, and warns of
+//! certificates that expire.
 //!
 //! The contents are compared, instead of waiting for the system to tell of a change: a secret that Kubernetes
 //! mounts changes by a symbolic link above the file, which no watch of the file sees.
@@ -11,10 +12,11 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::metrics::{CertificateMetrics, Metrics, ReloadOutcome};
+use crate::metrics::{CertificateMetrics, Metrics, Owner, ReloadOutcome};
 use crate::net::stream::Stream;
-use crate::net::tls::certificates::{Certificate, Standing};
-use crate::net::tls::server::{ListenerTls, Refreshed};
+use crate::net::tls::certificates::{Certificate, Refreshed, Standing};
+use crate::net::tls::client::{ClusterTls, Verify};
+use crate::net::tls::server::ListenerTls;
 use crate::serve::fleet::entrance::Entrance;
 
 /// From one reading of the files to the next.
@@ -24,21 +26,67 @@ const LONG_READ: Duration = Duration::from_secs(10);
 /// From one warning of certificates that expire to the next.
 const WARN_INTERVAL: Duration = Duration::from_hours(24);
 
-/// A listener whose certificates are watched.
+/// What has files of certificates.
+#[derive(Clone, Debug)]
+enum Files {
+    Listener(Arc<ListenerTls>),
+    Cluster(Arc<ClusterTls>),
+}
+
+impl Files {
+    /// Blocks while it reads.
+    fn refresh(&self) -> Refreshed {
+        match self {
+            Self::Listener(tls) => tls.refresh(),
+            Self::Cluster(tls) => tls.refresh(),
+        }
+    }
+
+    /// The certificates in use that the router shows.
+    fn certificates(&self) -> Vec<Certificate> {
+        match self {
+            Self::Listener(tls) => tls.certificates(),
+            Self::Cluster(tls) => tls.client_certificate().into_iter().collect(),
+        }
+    }
+}
+
+/// A listener or a cluster whose files are watched.
 #[derive(Debug)]
 pub struct Watched {
-    listener: Arc<str>,
-    tls: Arc<ListenerTls>,
+    files: Files,
     metrics: CertificateMetrics,
     warned: Option<SystemTime>,
+}
+
+/// Whose files they are, as fields of log lines: one of the two.
+struct Whose<'a> {
+    listener: Option<&'a str>,
+    cluster: Option<&'a str>,
 }
 
 impl Watched {
     /// `None` for a listener without TLS of its own.
     pub fn of<S: Stream>(entrance: &Entrance<S>, metrics: &Metrics) -> Option<Self> {
-        let tls = Arc::clone(entrance.tls.as_ref()?);
-        let listener = Arc::clone(&entrance.name);
-        Some(Self { metrics: metrics.certificates(&listener), listener, tls, warned: None })
+        let files = Files::Listener(Arc::clone(entrance.tls.as_ref()?));
+        Some(Self::new(files, metrics.certificates(Owner::Listener(Arc::clone(&entrance.name)))))
+    }
+
+    /// The files of a cluster. Shows whether its coordinators are verified at all.
+    pub fn of_cluster(name: &Arc<str>, tls: &Arc<ClusterTls>, metrics: &Metrics) -> Self {
+        metrics.show_verified(name, *tls.verify() != Verify::Nothing);
+        Self::new(Files::Cluster(Arc::clone(tls)), metrics.certificates(Owner::Cluster(Arc::clone(name))))
+    }
+
+    fn new(files: Files, metrics: CertificateMetrics) -> Self {
+        Self { files, metrics, warned: None }
+    }
+
+    fn whose(&self) -> Whose<'_> {
+        match self.metrics.owner() {
+            Owner::Listener(name) => Whose { listener: Some(name), cluster: None },
+            Owner::Cluster(name) => Whose { listener: None, cluster: Some(name) },
+        }
     }
 
     /// Watches until the router ends. Connections wait for none of this.
@@ -64,13 +112,15 @@ impl Watched {
 
     /// Reads the files, off the thread of this task.
     async fn refresh(&self) -> Refreshed {
-        let tls = Arc::clone(&self.tls);
-        let mut reading = spawn_blocking(move || tls.refresh());
+        let files = self.files.clone();
+        let mut reading = spawn_blocking(move || files.refresh());
         let mut read = timeout(LONG_READ, &mut reading).await;
         if read.is_err() {
-            let listener = &self.listener;
+            let Whose { listener, cluster } = self.whose();
             tracing::warn!(
-                %listener, "reading certificates takes longer than {LONG_READ:?}; the last good ones are used on"
+                listener,
+                cluster,
+                "reading certificates takes longer than {LONG_READ:?}; the last good ones are used on"
             );
             read = Ok(reading.await);
         }
@@ -79,21 +129,25 @@ impl Watched {
     }
 
     fn note(&mut self, refreshed: Refreshed) {
-        let listener = &self.listener;
         match refreshed {
             Refreshed::Unchanged => {}
             Refreshed::Changed => {
                 self.metrics.reloads.count(ReloadOutcome::Changed);
                 self.warned = None;
-                for certificate in self.show() {
-                    let (names, expires) = (certificate.all_names(), Until(&certificate));
-                    tracing::info!(%listener, %names, %expires, "certificate loaded for new connections");
+                let (Whose { listener, cluster }, shown) = (self.whose(), self.show());
+                for certificate in &shown {
+                    let (names, expires) = (certificate.all_names(), certificate.until_day());
+                    tracing::info!(listener, cluster, %names, %expires, "certificate loaded for new connections");
+                }
+                if shown.is_empty() {
+                    tracing::info!(listener, cluster, "trusted certificates loaded for new connections");
                 }
             }
             Refreshed::Failed(error) => {
                 self.metrics.reloads.count(ReloadOutcome::Failed);
+                let Whose { listener, cluster } = self.whose();
                 tracing::error!(
-                    %listener, %error, "changed certificates cannot be used; the last good ones are used on"
+                    listener, cluster, %error, "changed certificates cannot be used; the last good ones are used on"
                 );
             }
         }
@@ -101,7 +155,7 @@ impl Watched {
 
     /// Shows what is in use in the metrics.
     fn show(&self) -> Vec<Certificate> {
-        let certificates = self.tls.certificates();
+        let certificates = self.files.certificates();
         self.metrics.show_expiry(certificates.iter().map(|one| (one.name(), seconds(one.not_after))));
         certificates
     }
@@ -109,14 +163,15 @@ impl Watched {
     /// Warns of certificates that are not valid, or not for long.
     fn warn(&mut self, now: SystemTime) {
         for certificate in self.due(now) {
-            let (listener, names, expires) = (&self.listener, certificate.all_names(), Until(&certificate));
+            let Whose { listener, cluster } = self.whose();
+            let (names, expires) = (certificate.all_names(), certificate.until_day());
             let what = match certificate.standing(now) {
                 Standing::Valid => continue,
                 Standing::ExpiresSoon => "certificate expires soon; renew it",
-                Standing::Expired => "certificate has expired, and clients refuse it; renew it",
+                Standing::Expired => "certificate has expired, and peers refuse it; renew it",
                 Standing::NotYetValid => "certificate is not valid yet; look at the clock of this machine",
             };
-            tracing::warn!(%listener, %names, %expires, "{what}");
+            tracing::warn!(listener, cluster, %names, %expires, "{what}");
         }
     }
 
@@ -126,19 +181,10 @@ impl Watched {
         if since.is_some_and(|since| since < WARN_INTERVAL) {
             return Vec::new();
         }
-        let mut due = self.tls.certificates();
+        let mut due = self.files.certificates();
         due.retain(|certificate| certificate.standing(now) != Standing::Valid);
         self.warned = (!due.is_empty()).then_some(now);
         due
-    }
-}
-
-/// The day until which a certificate is valid.
-struct Until<'a>(&'a Certificate);
-
-impl std::fmt::Display for Until<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        time::OffsetDateTime::from(self.0.not_after).date().fmt(f)
     }
 }
 
@@ -158,6 +204,7 @@ mod tests {
 
     use super::*;
     use crate::net::tls::certificates::PairFiles;
+    use crate::net::tls::client::ClusterTlsSettings;
     use crate::net::tls::server::{Settings, Version};
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -182,8 +229,8 @@ mod tests {
             ticket_key: None,
             strict_sni: false,
         });
-        let (listener, tls) = (Arc::from("a:1"), Arc::new(tls.unwrap()));
-        Watched { metrics: metrics.certificates("a:1"), listener, tls, warned: None }
+        let metrics = metrics.certificates(Owner::Listener(Arc::from("a:1")));
+        Watched::new(Files::Listener(Arc::new(tls.unwrap())), metrics)
     }
 
     #[test]
@@ -209,7 +256,8 @@ mod tests {
         let (folder, metrics) = (TempDir::new().unwrap(), Metrics::new());
         let file = folder.path().join("a.pem");
         let watched = watched(&folder, &metrics);
-        let (tls, counted) = (Arc::clone(&watched.tls), metrics.certificates("a:1").reloads);
+        let owner = watched.metrics.owner().clone();
+        let (tls, counted) = (watched.files.clone(), metrics.certificates(owner).reloads);
         let end = CancellationToken::new();
         let watching = tokio::spawn(watched.watch(end.clone()));
         let reloads = || [ReloadOutcome::Changed, ReloadOutcome::Failed].map(|one| counted.counted(one));
@@ -229,5 +277,41 @@ mod tests {
         assert!(shown.contains("name=\"new\"") && !shown.contains("name=\"old\""), "{shown}");
         end.cancel();
         watching.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_files_of_a_cluster_are_watched_too_and_its_verification_is_shown() {
+        let (folder, metrics) = (TempDir::new().unwrap(), Metrics::new());
+        let file = folder.path().join("a.pem");
+        write(&file, "old");
+        let settings = ClusterTlsSettings {
+            ca: Some(file.clone()),
+            pair: Some(PairFiles { certificate: file.clone(), key: file.clone() }),
+            verify: Verify::Full,
+        };
+        let tls = Arc::new(ClusterTls::load(settings).unwrap());
+        let end = CancellationToken::new();
+        let watched = Watched::of_cluster(&Arc::from("impala"), &tls, &metrics);
+        let watching = tokio::spawn(watched.watch(end.clone()));
+        sleep(3 * READ_INTERVAL).await;
+        let shows = |series: &str| metrics.render().unwrap().contains(series);
+        assert!(shows("cluster_tls_verified{cluster=\"impala\"} 1\n"));
+        let expires = "cluster_certificate_expires_timestamp_seconds{cluster=\"impala\",name=";
+        assert!(shows(&format!("{expires}\"old\"}} 1609459200\n")));
+        write(&file, "new");
+        sleep(3 * READ_INTERVAL).await;
+        assert!(shows(&format!("{expires}\"new\"}}")) && !shows("\"old\""));
+        fs::remove_file(&file).unwrap();
+        sleep(3 * READ_INTERVAL).await;
+        for outcome in ["changed", "failed"] {
+            let reloads = "cluster_certificate_reloads_total{cluster=\"impala\",outcome=";
+            assert!(shows(&format!("{reloads}\"{outcome}\"}} 1\n")), "{outcome}");
+        }
+        end.cancel();
+        watching.await.unwrap();
+        let settings = ClusterTlsSettings { ca: None, pair: None, verify: Verify::Nothing };
+        let tls = Arc::new(ClusterTls::load(settings).unwrap());
+        let _watched = Watched::of_cluster(&Arc::from("impala"), &tls, &metrics);
+        assert!(shows("cluster_tls_verified{cluster=\"impala\"} 0\n"));
     }
 }

@@ -7,6 +7,7 @@ mod plain;
 mod proxy;
 mod silence;
 mod sni;
+mod tell;
 mod tls;
 
 use std::net::SocketAddr;
@@ -73,7 +74,7 @@ pub async fn listen<S: Stream>(
         let span = tracing::info_span!(
             "connection", %conn, client = via.is_none().then_some(tracing::field::display(address)),
             via = via.map(tracing::field::display), listener = %entrance.name,
-            depth = tracing::field::Empty, session = tracing::field::Empty, coordinator = tracing::field::Empty,
+            tls = tracing::field::Empty, depth = tracing::field::Empty, session = tracing::field::Empty, coordinator = tracing::field::Empty,
         );
         span.in_scope(|| tracing::debug!("accepted"));
         let connection = Box::new(Connection {
@@ -191,14 +192,18 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
     let detection = loop {
         let detection = match detected(&mut connection).await? {
             Detected::As(detection) => detection,
-            Detected::CoordinatorSpeaks(dialed) => return unread(connection, listener, Some(dialed)),
+            Detected::CoordinatorSpeaks(dialed) => {
+                tls::note(&connection, None);
+                return unread(connection, listener, Some(dialed));
+            }
         };
         match tls::tls_for(&connection) {
             Some(tls) if detection == Detection::Tls => connection = tls::terminate(connection, &tls).await?,
-            Some(tls) if tls.is_required() => return Err(tls::refuse_clear(&connection, detection)),
+            Some(tls) if tls.is_required() => return Err(tls::refuse_clear(connection, detection).await),
             _ => break detection,
         }
     };
+    tls::note(&connection, Some(detection));
     tracing::debug!(?detection, "detected");
     let transport = match detection {
         Detection::Thrift => Transport::Unframed,

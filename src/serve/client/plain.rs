@@ -2,6 +2,7 @@
 //! them; the client gets that verdict. All other mechanisms are relayed unread, between client and
 //! coordinator.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,6 @@ use crate::cluster::room::{Holder, Kind};
 use crate::cluster::turns::Turn;
 use crate::ids::{Family, Service, Transport};
 use crate::metrics::{Label as _, RefusalCause};
-use crate::net::per_address::OverLimit;
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
 use crate::serve::client::opaque::Passage;
@@ -100,7 +100,10 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
 ///
 /// # Errors
 /// [`End`], when the connection ends before that.
-pub(super) async fn refuse<S: Stream>(connection: &mut Connection<S>, why: OverLimit) -> Result<(), End> {
+pub(super) async fn refuse<S: Stream>(
+    connection: &mut Connection<S>,
+    why: &(dyn fmt::Display + Sync),
+) -> Result<(), End> {
     let (family, stall) =
         (connection.entrance.fleet.cluster.flavor.family(), connection.shared.settings.stall_timeout);
     // Unread bytes would make the close a reset, and the answer would be lost.

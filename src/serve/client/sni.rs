@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::clock;
 use crate::net::stream::Stream;
 use crate::serve::client::Connection;
+use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
 use crate::wire::hello::{ServerName, server_name};
 
@@ -21,20 +22,29 @@ pub(super) async fn choose_cluster<S: Stream>(connection: &mut Connection<S>) ->
         return Ok(());
     }
     let deadline = Instant::from_std(clock::now() + connection.shared.settings.detect_timeout);
-    let name = loop {
-        match server_name(&connection.client.pending) {
-            ServerName::Host(name) => break name,
-            ServerName::None => return Ok(()),
-            ServerName::NeedMore => {}
-        }
-        let more = timeout_at(deadline, connection.client.more()).await;
-        if !more.unwrap_or(Ok(false))? {
-            return Ok(());
-        }
-    };
+    let asked = timeout_at(deadline, asked_name(&mut connection.client)).await;
+    let Some(name) = asked.unwrap_or(Ok(None))? else { return Ok(()) };
     if let Some(entrance) = connection.entrance.server_names.find(&name).map(Arc::clone) {
         tracing::debug!(server_name = %name, cluster = %entrance.fleet.cluster.name, "chosen by server name");
         connection.entrance = entrance;
     }
     Ok(())
+}
+
+/// Reads until the client's hello is whole, and finds the server name in it. Everything stays in `pending`.
+/// Cancel-safe.
+///
+/// # Errors
+/// [`End::ClientGone`], when the connection breaks.
+pub(super) async fn asked_name<S: Stream>(client: &mut Client<S>) -> Result<Option<Box<str>>, End> {
+    loop {
+        match server_name(&client.pending) {
+            ServerName::Host(name) => return Ok(Some(name)),
+            ServerName::None => return Ok(None),
+            ServerName::NeedMore => {}
+        }
+        if !client.more().await? {
+            return Ok(None);
+        }
+    }
 }

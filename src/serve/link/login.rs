@@ -16,8 +16,9 @@ use crate::metrics::DialOutcome;
 use crate::net::flow::{self, WriteError};
 use crate::net::probe::Speaks;
 use crate::net::stream::{LinkStream, Stream};
-use crate::net::tls::io::Io;
-use crate::serve::link::no_link::NoLink;
+use crate::net::tls::client::TlsFailure;
+use crate::net::tls::io::{Failure, Io};
+use crate::serve::link::no_link::{NoLink, Unreached};
 use crate::serve::link::port::Port;
 use crate::serve::link::watch::Silent;
 use crate::serve::message::reply::advice;
@@ -242,9 +243,16 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
         Ok(Ok(Verdict::Accepted)) => Ok(()),
         Ok(Ok(Verdict::Refused { status, text })) => Err(NoLink::CredentialsRefused { status, text }),
         Ok(Ok(Verdict::Closed)) => Err(NoVerdict::Closed(likely).into()),
+        Ok(Ok(Verdict::Unwelcome(failure))) => Err(unwelcome(failure)),
         Ok(Err(no_verdict)) => Err(no_verdict.into()),
         Err(_elapsed) => Err(NoVerdict::Silent(allowed).into()),
     }
+}
+
+/// The coordinator has refused the router's certificate, before it looked at the credentials: of a client that
+/// it does not accept it reads nothing.
+fn unwelcome(failure: TlsFailure) -> NoLink {
+    Unreached::from(failure).into()
 }
 
 /// How a coordinator ended the handshake.
@@ -256,6 +264,8 @@ enum Verdict {
     },
     /// The coordinator closed the connection instead.
     Closed,
+    /// The coordinator does not accept the router's certificate.
+    Unwelcome(TlsFailure),
 }
 
 async fn verdict<S: AsyncRead + AsyncWrite + Unpin>(
@@ -267,7 +277,8 @@ async fn verdict<S: AsyncRead + AsyncWrite + Unpin>(
     loop {
         let chunk = match flow::read(stream).await {
             Ok(chunk) if !chunk.is_empty() => chunk,
-            Ok(_) | Err(_) => return Ok(Verdict::Closed),
+            Ok(_) => return Ok(Verdict::Closed),
+            Err(error) => return Ok(Failure::unwelcome(&error).map_or(Verdict::Closed, Verdict::Unwelcome)),
         };
         match initiator.push(&chunk).map(|taken| taken.step) {
             Ok(Answer::NeedMore) => {}

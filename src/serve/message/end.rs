@@ -65,8 +65,8 @@ pub(crate) enum End {
     #[error("the SASL handshake was refused: {0}")]
     BadHandshake(#[from] SaslError),
     /// The TLS handshake failed, and the client was told so as far as TLS can.
-    #[error("the TLS handshake failed: {0}")]
-    TlsRefused(#[from] HandshakeError),
+    #[error(transparent)]
+    TlsRefused(Box<TlsRefused>),
     /// The client came in the clear to a listener that requires TLS.
     #[error(
         "the listener requires TLS, but this began with {}; turn on TLS in the client, or set required = false \
@@ -116,6 +116,16 @@ pub(crate) enum End {
     /// The router is ending, and either nothing was under way or `drain_timeout` was over.
     #[error("the router is ending")]
     RouterShutdown,
+}
+
+/// Why there is no TLS with a client.
+#[derive(Debug, thiserror::Error)]
+#[error("no TLS with a client that asked for {}: {error}", server_name.as_deref().unwrap_or("no name"))]
+pub(crate) struct TlsRefused {
+    /// The server name in the client's hello (SNI).
+    pub server_name: Option<Box<str>>,
+    /// What happened, and what to do.
+    pub error: HandshakeError,
 }
 
 /// Why a connection from a balancer has no PROXY header.
@@ -226,7 +236,10 @@ impl End {
             Self::CoordinatorSilent { first, .. } | Self::NotEncrypted { first } => *first,
             _ => None,
         };
-        speech.map_or_else(|| self.cause().word(), Speech::as_str)
+        match self {
+            Self::TlsRefused(refused) => refused.error.cause(),
+            _ => speech.map_or_else(|| self.cause().word(), Speech::as_str),
+        }
     }
 
     /// Returns whether an operator should hear of it: the client misbehaved, or it came to the wrong port.

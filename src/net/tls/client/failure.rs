@@ -110,6 +110,16 @@ impl TlsFailure {
         }
     }
 
+    /// What an alert after the handshake means, if it is about the router's certificate.
+    pub(in crate::net::tls) fn of_late_alert(
+        alert: AlertDescription,
+        shows_certificate: bool,
+    ) -> Option<Self> {
+        let failure = Self::of_alert(alert, shows_certificate);
+        matches!(failure, Self::CertificateRequired { .. } | Self::CertificateRefused { .. })
+            .then_some(failure)
+    }
+
     /// The alerts of RFC 8446, section 6.2. Before TLS 1.3 a missing certificate has none of its own: OpenSSL
     /// says `handshake_failure`, Java `bad_certificate`.
     fn of_alert(alert: AlertDescription, shows_certificate: bool) -> Self {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use rustls::pki_types::ServerName;
 
+use crate::net::tls::certificates::PairFiles;
+
 /// How a cluster's coordinators are reached; `docs/CONFIG.md` explains each key under `[cluster.tls]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterTlsSettings {
@@ -14,15 +16,6 @@ pub struct ClusterTlsSettings {
     pub pair: Option<PairFiles>,
     /// What is demanded of a coordinator's certificate.
     pub verify: Verify,
-}
-
-/// The two PEM files of a client certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PairFiles {
-    /// The certificate, with the intermediate ones behind it.
-    pub certificate: PathBuf,
-    /// Its private key: PKCS#8, PKCS#1 or SEC1, not encrypted.
-    pub key: PathBuf,
 }
 
 /// What is demanded of a coordinator's certificate.

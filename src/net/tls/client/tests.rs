@@ -24,6 +24,7 @@ use rustls::{
 use tempfile::TempDir;
 
 use super::*;
+use crate::net::tls::certificates::{Certificate, CertificateError, PairFiles, Refreshed};
 
 /// 2026-06-01, in seconds.
 const NOW: u64 = 1_780_272_000;

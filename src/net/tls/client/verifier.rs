@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -10,13 +11,13 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
-use super::seen::{SeenCertificate, date};
+use crate::net::tls::certificates::{Certificate, Standing};
 
 /// A certificate of a coordinator that is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Untrusted {
     /// What the certificate says of itself; none if it cannot be read.
-    pub certificate: Option<SeenCertificate>,
+    pub certificate: Option<Certificate>,
     /// What is wrong with it.
     pub distrust: Distrust,
 }
@@ -57,7 +58,7 @@ impl fmt::Display for Untrusted {
         write!(f, "its certificate ({certificate}) ")?;
         let issuer = certificate.issuer();
         match &self.distrust {
-            Distrust::WrongName { expected } if certificate.has_names() => write!(
+            Distrust::WrongName { expected } if certificate.has_alternative_names() => write!(
                 f,
                 "is not for the name {expected}; set server_name to a name that it is for, or have it issued \
                  for {expected} too"
@@ -68,12 +69,12 @@ impl fmt::Display for Untrusted {
                  alternative name"
             ),
             Distrust::Expired => {
-                write!(f, "expired on {}; renew it on the coordinator", date(certificate.not_after()))
+                write!(f, "expired on {}; renew it on the coordinator", certificate.until_day())
             }
             Distrust::NotYetValid => write!(
                 f,
                 "is not valid before {}; compare the clocks of both machines",
-                date(certificate.not_before())
+                certificate.from_day()
             ),
             Distrust::UnknownIssuer { roots } if certificate.is_self_signed() => {
                 write!(f, "is self-signed and not in {roots}; add it to the file of ca")
@@ -138,7 +139,7 @@ impl Trust {
         end_entity: &CertificateDer<'_>,
         name: &ServerName<'_>,
     ) -> Untrusted {
-        let certificate = SeenCertificate::read(end_entity);
+        let certificate = Certificate::of(end_entity).ok();
         let roots = || self.origin.clone();
         let distrust = match error {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
@@ -154,7 +155,7 @@ impl Trust {
                 Distrust::WrongPurpose
             }
             // Whatever else it has, nobody has vouched for it.
-            _ if certificate.as_ref().is_some_and(SeenCertificate::is_self_signed) => {
+            _ if certificate.as_ref().is_some_and(Certificate::is_self_signed) => {
                 Distrust::UnknownIssuer { roots: roots() }
             }
             CertificateError::Other(OtherError(why)) => Distrust::Other(why.to_string()),
@@ -167,15 +168,12 @@ impl Trust {
 /// A certificate that is listed itself has to be for the name, and valid at this time.
 fn judge_listed(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
     verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
-    let seen = SeenCertificate::read(certificate).ok_or(CertificateError::BadEncoding)?;
-    let now = i128::from(now.as_secs());
-    if now > i128::from(seen.not_after().unix_timestamp()) {
-        return Err(CertificateError::Expired.into());
+    let seen = Certificate::of(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    match seen.standing(UNIX_EPOCH + Duration::from_secs(now.as_secs())) {
+        Standing::Expired => Err(CertificateError::Expired.into()),
+        Standing::NotYetValid => Err(CertificateError::NotValidYet.into()),
+        Standing::Valid | Standing::ExpiresSoon => Ok(()),
     }
-    if now < i128::from(seen.not_before().unix_timestamp()) {
-        return Err(CertificateError::NotValidYet.into());
-    }
-    Ok(())
 }
 
 impl ServerCertVerifier for Verifier {

@@ -88,8 +88,8 @@ fn what_is_wrong_with_a_file_is_said_with_its_name() {
         loaded(good("order", &chain), own.clone()),
         &["belongs to certificate 2 in", "put that one first"],
     );
-    let large = vec![b'\n'; (1 << 20) + 1];
-    is_said(loaded(folder.write("large", large), own), &["/large is larger than 1 MiB"]);
+    let large = vec![b'\n'; (4 << 20) + 1];
+    is_said(loaded(folder.write("large", large), own), &["/large is larger than 4 MiB"]);
     let listener = Settings { ticket_key: Some(good("hex", &"ab".repeat(48))), ..settings(vec![]) };
     let said = ListenerTls::load(listener).unwrap_err().to_string();
     assert!(said.contains("/hex has no ticket keys (the key in line 1 has 72 bytes)"), "{said}");

@@ -1,0 +1,145 @@
+//! What clients that are refused see of TLS, and what operators see of them.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use hs2router::fake::sasl::ERROR;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tempfile::TempDir;
+
+use crate::support::message::open_session;
+use crate::support::router::{TestRouter, eventually};
+use crate::support::script::Script;
+use crate::support::talk::Talk;
+
+/// A router with a certificate for `router.example.com`, in front of a coordinator that has no TLS.
+struct Encrypted {
+    router: TestRouter,
+    _coordinator: Script,
+    certificate: rcgen::Certificate,
+    _folder: TempDir,
+}
+
+impl Encrypted {
+    /// With these keys of `[listener.tls]`.
+    fn new(keys: &str) -> Self {
+        let (folder, coordinator) = (TempDir::new().unwrap(), Script::sound());
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["router.example.com".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let file = folder.path().join("router.pem");
+        fs::write(&file, certificate.pem() + &key.serialize_pem()).unwrap();
+        let router = TestRouter::start(&format!(
+            "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
+             tls = {{ certificate = \"{}\"{keys} }}\n\
+             [[cluster]]\nname = \"test\"\n{}\nshare_links = false\nservice_threads = 0\n\
+             coordinators = [{{ name = \"c1\", host = \"127.0.0.1\", hs2 = {}, beeswax = 0, hs2_http = 0, web = 0 }}]\n",
+            file.display(),
+            crate::support::router::SELDOM,
+            coordinator.address().port()
+        ));
+        Self { router, _coordinator: coordinator, certificate, _folder: folder }
+    }
+
+    /// A client that asks for this name, and trusts the router's certificate if `trusts`.
+    fn client(&self, name: &'static str, trusts: bool) -> ClientConnection {
+        let mut roots = RootCertStore::empty();
+        if trusts {
+            roots.add(self.certificate.der().clone()).unwrap();
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.unwrap().with_root_certificates(roots).with_no_client_auth();
+        ClientConnection::new(Arc::new(config), ServerName::try_from(name).unwrap()).unwrap()
+    }
+
+    fn counted(&self, outcome: &str, times: f64) {
+        let listener = self.router.listener(0);
+        let series =
+            format!("hs2router_tls_handshakes_total{{listener=\"{listener}\",outcome=\"{outcome}\"}}");
+        self.router.await_metric(&series, times);
+    }
+
+    fn logs(&self, words: &str) {
+        let shown = || self.router.logs().shown();
+        assert!(eventually(|| shown().contains(words)), "{words:?} is not in {}", shown());
+    }
+}
+
+#[test]
+fn a_client_that_asks_for_an_unknown_name_is_told_by_the_right_alert_however_much_it_sends() {
+    let encrypted = Encrypted::new(", strict_sni = true");
+    let mut client = encrypted.client("other.example.com", true);
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    let mut stream = TcpStream::connect(encrypted.router.listener(0)).unwrap();
+    // More than the router reads at once: a close with unread bytes would be a reset.
+    hello.resize(hello.len() + (48 << 10), 0);
+    stream.write_all(&hello).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut told = Vec::new();
+    stream.read_to_end(&mut told).unwrap();
+    assert_eq!(told, [0x15, 3, 3, 0, 2, 2, 112], "fatal unrecognized_name");
+    encrypted.counted("no_such_name", 1.0);
+    encrypted.logs("no TLS with a client that asked for other.example.com: no certificate is for the name");
+    encrypted.logs("add a pair with that name to [listener.tls]");
+}
+
+#[test]
+fn a_client_that_does_not_trust_the_certificate_is_told_to_operators() {
+    let encrypted = Encrypted::new("");
+    let mut client = encrypted.client("router.example.com", false);
+    let mut stream = TcpStream::connect(encrypted.router.listener(0)).unwrap();
+    assert!(client.complete_io(&mut stream).is_err());
+    encrypted.counted("not_trusted", 1.0);
+    encrypted.logs("asked for router.example.com: ");
+}
+
+#[test]
+fn handshakes_and_what_became_of_tls_are_counted_and_spans_tell_the_version() {
+    let encrypted = Encrypted::new(", required = false");
+    let client = encrypted.client("router.example.com", true);
+    let stream = TcpStream::connect(encrypted.router.listener(0)).unwrap();
+    let mut client = StreamOwned::new(client, stream);
+    client.write_all(&open_session().encode()).unwrap();
+    assert!(client.read(&mut [0; 64]).unwrap() > 0);
+    encrypted.counted("full", 1.0);
+    Talk::connect(encrypted.router.listener(0)).open();
+    for tls in ["terminated", "clear"] {
+        let listener = encrypted.router.listener(0);
+        let series = format!("hs2router_connections_tls_total{{listener=\"{listener}\",tls=\"{tls}\"}}");
+        encrypted.router.await_metric(&series, 1.0);
+    }
+    drop(client);
+    encrypted.logs("tls=\"1.3\"");
+}
+
+#[test]
+fn a_clear_client_of_a_port_with_tls_only_is_told_so_in_its_own_protocol() {
+    let encrypted = Encrypted::new("");
+    let at = encrypted.router.listener(0);
+    let words = "this port requires TLS: turn it on in the client";
+    for mut talk in [Talk::connect(at), Talk::connect_framed(at)] {
+        let (state, told) = talk.call(&open_session()).error();
+        assert!(state == "08004" && told.contains(words), "{state} {told}");
+        assert!(talk.ends_orderly());
+    }
+    let (mut login, status, told) = Talk::log_in(at, "u1", "canary-password");
+    assert!(status == ERROR && told.contains(words), "{status} {told}");
+    assert!(login.ends_orderly());
+    let mut http = Talk::connect(at);
+    http.send(b"POST /cliservice HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+    http.finish();
+    let told = String::from_utf8(http.rest()).unwrap();
+    assert!(
+        told.starts_with("HTTP/1.1 400 Bad Request\r\n") && told.contains("Connection: close\r\n"),
+        "{told}"
+    );
+    assert!(told.contains(words), "{told}");
+    encrypted.logs("the listener requires TLS, but this began with an HTTP request");
+    assert!(!encrypted.router.logs().shown().contains("canary-password"));
+}
