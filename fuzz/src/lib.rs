@@ -1,11 +1,12 @@
 //! What each fuzz target does with its input. The tests of the main package run the same functions over the corpus.
 //!
-//! But for `detect`, `proxy` and `hello`, an input is a recipe and a stream: the limit on a message or frame (two bytes, 0 is none to speak
+//! But for `detect`, `proxy`, `hello` and `tls`, an input is a recipe and a stream: the limit on a message or frame (two bytes, 0 is none to speak
 //! of), the kind of stream (one byte; odd: replies, which only `scan` asks; `link` has its own meaning for both), a number of
 //! cuts (one byte, its low four bits count), a place for each cut (two bytes, taken modulo the stream's length), then the
 //! stream. Numbers are big-endian.
 
 mod plain;
+mod tls;
 
 use hs2router::ids::{Family, Transport};
 use hs2router::serve::message::coding::Form;
@@ -20,6 +21,8 @@ use hs2router::wire::proxy::{self, LONGEST_LINE};
 use hs2router::wire::sasl::mechanism::Plain;
 use hs2router::wire::sasl::{Acceptor, Answer, Credentials, Initiator, Message, SaslError, Status, Step};
 use hs2router::wire::scan::{ScanError, Scanner};
+
+use self::tls::{Case, Harm};
 
 /// Streams up to this long are also taken one byte at a time.
 const SINGLE_BYTES: usize = 2048;
@@ -52,6 +55,37 @@ pub fn hello(input: &[u8]) {
         let seen = hello::server_name(input.get(..end).unwrap_or_default());
         assert!(seen == ServerName::NeedMore || seen == whole, "{seen:?} at {end}, then {whole:?}");
     }
+}
+
+/// A TLS connection gives the bytes that its peer said, or an error, in whatever pieces its records come and whatever
+/// happens to them on their way.
+///
+/// The input: what is done (one byte: the low bit makes our side the server, the next is TLS 1.2, the next two are the
+/// harm), where (two bytes), which bits are flipped there (one), how many bytes are read at once (two), the number of
+/// piece sizes (one, its low three bits), the sizes (two each), then the plaintext, or, for the last harm, what comes in
+/// the place of a handshake.
+pub fn tls(input: &[u8]) {
+    let mut rest = input;
+    let mut byte = || {
+        let (first, after) = rest.split_first().unwrap_or((&0, &[]));
+        rest = after;
+        *first
+    };
+    let what = byte();
+    let at = usize::from(u16::from_be_bytes([byte(), byte()]));
+    let bits = byte();
+    let reads = usize::from(u16::from_be_bytes([byte(), byte()]));
+    let count = byte() & 7;
+    let sizes: Vec<_> = (0..count).map(|_| usize::from(u16::from_be_bytes([byte(), byte()]))).collect();
+    let is_server = what & 1 == 1;
+    let harm = match what >> 2 & 3 {
+        0 => Harm::None,
+        1 => Harm::Changed { at, bits },
+        2 => Harm::Truncated { at },
+        _ => return tls::stumble(is_server, rest, &sizes),
+    };
+    let (front, back) = rest.split_at(rest.len() / 2);
+    tls::carry(&Case { is_server, is_old: what & 2 == 2, says: &[front, back], sizes: &sizes, reads, harm });
 }
 
 /// Messages cut anywhere have the same ends, facts and errors as whole ones.

@@ -54,3 +54,8 @@ fn proxy_headers_of_every_seed_keep_their_answer() {
 fn hellos_of_every_seed_keep_their_answer() {
     run_corpus("hello", targets::hello);
 }
+
+#[test]
+fn tls_connections_of_every_seed_give_what_was_said_or_an_error() {
+    run_corpus("tls", targets::tls);
+}

@@ -141,6 +141,9 @@ mod tls_coordinators;
 mod tls_refusals;
 
 #[cfg(test)]
+mod tls_path;
+
+#[cfg(test)]
 mod vanish;
 
 #[cfg(test)]

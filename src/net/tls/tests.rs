@@ -1,3 +1,5 @@
+mod harmed;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;

@@ -13,11 +13,13 @@ use hs2router::idl::t_c_l_i_service::{self as cli, TTCLIServiceSyncClient as _};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use tokio::time::sleep;
+use tokio_rustls::TlsConnector;
 
 use super::journal::{Journal, between};
 use super::network::SimNetwork;
 use super::setup::Setup;
-use super::talk::{Hs2, NoResult, Service, Talk};
+use super::talk::{Entry, Hs2, NoResult, Service, Talk};
+use super::tls::Clients;
 
 /// The calls of one connection at most, and the connections that a client makes one after the other.
 const CALLS: std::ops::Range<u32> = 5..30;
@@ -91,6 +93,8 @@ pub(crate) struct World {
     pub(crate) users: Vec<Rc<User>>,
     /// What it is like: in calm weather every call succeeds, if there is room.
     pub(crate) setup: Setup,
+    /// What clients that come with TLS use.
+    pub(crate) tls: Option<TlsConnector>,
 }
 
 /// One client: a host on which a user works.
@@ -144,7 +148,8 @@ impl SimClient {
             return;
         };
         let wrong = self.world.journal.wrong_password();
-        match Talk::<Hs2>::begin(&self.network, Some((name, &wrong)), true).await {
+        let entry = Entry { login: Some((name, &wrong)), counts: true, tls: self.tls() };
+        match Talk::<Hs2>::enter(&self.network, entry).await {
             Ok(_) => self.violation("came in with a wrong password"),
             Err(no_login) => {
                 self.say(&format!("wrong password: {no_login}"));
@@ -155,13 +160,21 @@ impl SimClient {
         }
     }
 
+    /// What its next connection uses for TLS, if it comes with that.
+    fn tls(&self) -> Option<&TlsConnector> {
+        let is_clear =
+            self.world.setup.encryption.clients == Clients::Both && self.draw(|rng| rng.random_bool(0.5));
+        self.world.tls.as_ref().filter(|_| !is_clear)
+    }
+
     /// Connects and logs in.
     pub(super) async fn come_in<S: Service>(&self) -> Option<Talk<S>> {
         let login = self.user.login.as_ref().map(|(name, password)| (name.as_str(), password.as_str()));
         self.disturbed.set(false);
         self.attached.borrow_mut().clear();
         let counts = self.draw(|rng| rng.random_bool(0.5));
-        let no_login = match Talk::begin(&self.network, login, counts).await {
+        let entry = Entry { login, counts, tls: self.tls() };
+        let no_login = match Talk::enter(&self.network, entry).await {
             Ok(talk) => return Some(talk),
             Err(no_login) => no_login,
         };

@@ -9,21 +9,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hs2router::clock;
-use hs2router::fake::memory::{Heard, MemoryCoordinator, PortUse};
+use hs2router::fake::memory::{Conversation, Heard, MemoryCoordinator, PortUse};
 use hs2router::ids::Service;
 use hs2router::net::listen::Source as _;
 use hs2router::net::stream::Stream as _;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::{Arrival, Journal};
 use super::network::{SimNetwork, SimStream};
 use super::setup::Setup;
+use super::tls::Line;
 use crate::support::message::DOUBTFUL;
 
 pub(crate) const HS2_PORT: u16 = 21050;
@@ -141,6 +143,10 @@ pub(crate) struct SimCoordinator {
     /// HS2 and Beeswax.
     ports: [Rc<Port>; 2],
     logins: bool,
+    /// What its client ports have for TLS.
+    tls: Option<TlsAcceptor>,
+    /// What its web port has.
+    web_tls: Option<TlsAcceptor>,
     /// The longest time that a call takes.
     slow: Cell<Duration>,
     /// So many calls to come meet a mishap with even chance.
@@ -174,6 +180,8 @@ impl SimCoordinator {
             life: RefCell::default(),
             ports: [Service::Hs2, Service::Beeswax].map(|service| Port::new(service, setup.threads)),
             logins: setup.logins,
+            tls: setup.encryption.acceptor(),
+            web_tls: setup.encryption.acceptor().filter(|_| setup.encryption.web),
             slow: Cell::new(Duration::from_millis(5)),
             flaky: Cell::new(0),
         })
@@ -259,23 +267,25 @@ impl SimCoordinator {
         }
     }
 
-    async fn serve(self: Rc<Self>, port: Rc<Port>, mut stream: SimStream) {
+    async fn serve(self: Rc<Self>, port: Rc<Port>, stream: SimStream) {
         self.journal.sent(self.index, "connection", stream.dialed_at());
         let queued = port.count(|port| &port.queued);
         let setting_up = port.enter(|port| &port.setting_up, |_| SETUP_THREADS).await;
-        let mut conversation = None;
+        // With a login, before there is a thread (Impala: `SetupConnection` opens the transport, which is the
+        // handshake); else both sides of TLS meet in the thread, when it first reads.
+        let (mut early, mut waiting) = (None, Some(stream));
         if self.logins {
-            // Before there is a thread (Impala: `SetupConnection` opens the transport, which is the
-            // handshake).
-            let mut newcomer = self.memory.connect(port.service);
-            if !self.log_in(&mut newcomer, &mut stream).await {
+            early = self.welcome(&port, waiting.take()).await;
+            if early.is_none() {
                 return;
             }
-            conversation = Some(newcomer);
         }
         let thread = port.enter(|port| &port.in_use, |port| port.threads - port.taken.get()).await;
         drop((setting_up, queued));
-        let mut conversation = conversation.unwrap_or_else(|| self.memory.connect(port.service));
+        if early.is_none() {
+            early = self.welcome(&port, waiting.take()).await;
+        }
+        let Some((mut conversation, mut stream)) = early else { return };
         self.journal.say(format_args!("c{} #{} begins", self.index, conversation.number()));
         let (mut raw, mut buffer) = (Vec::new(), vec![0; 8192]);
         let mut is_first = true;
@@ -291,19 +301,19 @@ impl SimCoordinator {
                 Heard::NotYet => continue,
                 Heard::Login(_) => self.journal.violation(format_args!("c{} got two logins", self.index)),
                 Heard::Close(said) => {
-                    let _sent = stream.write_all(&said).await;
+                    let _sent = stream.say(&said).await;
                     break;
                 }
                 // A later version may have such a method, and wait for more of it than the router sees.
                 Heard::Call(call, _) if call.method == DOUBTFUL => {
-                    stream.closed().await;
+                    stream.socket().closed().await;
                     break;
                 }
                 Heard::Call(call, reply) => {
-                    let sent_at = stream.sent_at().unwrap_or_else(clock::now);
-                    let chosen_at = if is_first { stream.dialed_at() } else { sent_at };
+                    let sent_at = stream.socket().sent_at().unwrap_or_else(clock::now);
+                    let chosen_at = if is_first { stream.socket().dialed_at() } else { sent_at };
                     let (coordinator, user) = (self.index, call.user.as_deref());
-                    let link = stream.connection();
+                    let link = stream.socket().connection();
                     let arrival =
                         Arrival { coordinator, raw: &raw, user, sent_at, chosen_at, link, is_first };
                     self.journal.arrived(&arrival);
@@ -321,5 +331,15 @@ impl SimCoordinator {
             raw.clear();
         }
         drop(thread);
+    }
+
+    /// Does what comes before the first call of a connection: TLS, and the login; none if that fails.
+    async fn welcome(&self, port: &Port, stream: Option<SimStream>) -> Option<(Conversation, Line)> {
+        let mut line = Line::accept(stream?, self.tls.as_ref()).await.ok()?;
+        let mut conversation = self.memory.connect(port.service);
+        if self.logins && !self.log_in(&mut conversation, &mut line).await {
+            return None;
+        }
+        Some((conversation, line))
     }
 }

@@ -14,6 +14,7 @@ use super::router::GRACE;
 use super::scene;
 use super::setup::{Setup, Weather};
 use super::talk::{Hs2, Talk};
+use super::tls::Encryption;
 
 /// Between two calls of a client that is there.
 const SOMETIMES: Duration = Duration::from_secs(30);
@@ -31,6 +32,7 @@ const SETUP: Setup = Setup {
     threads: None,
     stranger: None,
     cuts: None,
+    encryption: Encryption::NONE,
 };
 
 /// What is looked at.

@@ -15,6 +15,7 @@ use super::router;
 use super::scene::{Scene, close, open, ping, play};
 use super::setup::{Setup, Weather};
 use super::talk::{Hs2, Talk};
+use super::tls::Encryption;
 
 const SETUP: Setup = Setup {
     weather: Weather::Foul,
@@ -28,6 +29,7 @@ const SETUP: Setup = Setup {
     threads: None,
     stranger: None,
     cuts: None,
+    encryption: Encryption::NONE,
 };
 const SECOND: Duration = Duration::from_secs(1);
 /// What the router says of what was on a coordinator that is gone.

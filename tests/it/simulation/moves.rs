@@ -14,6 +14,7 @@ use super::router::GRACE;
 use super::scene::{Scene, open, ping, play};
 use super::setup::{Setup, Weather};
 use super::talk::{Hs2, Talk};
+use super::tls::Encryption;
 
 const SETUP: Setup = Setup {
     weather: Weather::Foul,
@@ -27,6 +28,7 @@ const SETUP: Setup = Setup {
     threads: None,
     stranger: None,
     cuts: None,
+    encryption: Encryption::NONE,
 };
 
 async fn execute(talk: &mut Talk<Hs2>, session: &cli::TSessionHandle) {

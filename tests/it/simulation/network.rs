@@ -73,6 +73,8 @@ struct End {
     unread_by_other: usize,
     /// What is sent now arrives no sooner.
     sends_no_sooner: Option<Instant>,
+    /// Of the bytes that were sent, those up to this one the other end need not have asked for.
+    excused: usize,
     wakers: Vec<Waker>,
 }
 

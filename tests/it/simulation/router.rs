@@ -73,10 +73,12 @@ impl SimRouter {
         let shared = Arc::new(Shared::new(settings(), network.clone(), Arc::clone(&metrics)));
         let (connections, background) = (TaskTracker::new(), TaskTracker::new());
         let (end, counts) = (CancellationToken::new(), Arc::new(AcceptCounts::default()));
+        let tls = setup.encryption.listener();
         for (port, service) in [(HS2_PORT, Service::Hs2), (BEESWAX_PORT, Service::Beeswax)] {
             let permits = Arc::new(Semaphore::new(1000));
             let acceptor = Acceptor::new(network.listen(port), permits, Arc::clone(&counts));
-            let entrance = Arc::new(Entrance::new("sim".into(), Arc::clone(&fleet), service));
+            let entrance = Entrance::new("sim".into(), Arc::clone(&fleet), service);
+            let entrance = Arc::new(Entrance { tls: tls.clone(), ..entrance });
             let (workers, tasks) = (Workers::here(), connections.clone());
             connections.spawn(serve::client::listen(Arc::clone(&shared), entrance, acceptor, workers, tasks));
         }
@@ -183,7 +185,7 @@ fn fleet_settings(setup: &Setup) -> FleetSettings {
         rebalance: setup.rebalance,
     };
     let draining = DrainSettings { deadline: Duration::from_hours(1), then: DrainThen::Leave };
-    FleetSettings { watching, room, moving, draining, tls: None }
+    FleetSettings { watching, room, moving, draining, tls: setup.encryption.plan() }
 }
 
 fn settings() -> serve::settings::Settings {
@@ -201,11 +203,12 @@ fn settings() -> serve::settings::Settings {
 /// One coordinator as the router is told of it.
 pub(crate) fn coordinator(index: usize, setup: &Setup) -> CoordinatorSettings {
     let beeswax = setup.beeswax.then_some(BEESWAX_PORT);
+    let host = format!("c{index}");
     CoordinatorSettings {
         name: CoordinatorName(format!("c{index}").into()),
-        host: format!("c{index}"),
+        tls: setup.encryption.name(&host),
+        host,
         ports: Ports { hs2: Some(HS2_PORT), beeswax, hs2_http: None, web: Some(WEB_PORT) },
-        tls: None,
         weight: 1,
         state: AdminState::Active,
     }

@@ -7,6 +7,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 
 use super::stranger::Trick;
+use super::tls::Encryption;
 
 /// What may happen in a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(crate) struct Setup {
     /// Links on which nothing comes for so long are cut, as firewalls do: only touches keep an idle client's
     /// sessions.
     pub(crate) cuts: Option<Duration>,
+    /// Which connections are encrypted.
+    pub(crate) encryption: Encryption,
 }
 
 impl Setup {
@@ -71,6 +74,7 @@ impl Setup {
             threads: rng.random_bool(tight).then(|| rng.random_range(3..=6)),
             stranger: rng.random_bool(0.15).then(|| Trick::ALL[rng.random_range(0..Trick::ALL.len())]),
             cuts: None,
+            encryption: Encryption::NONE,
         };
         // In foul weather they are lost anyway, and nobody knows whose fault it is that a session ended.
         let cuts = setup.is_calm() && setup.shares && rng.random_bool(0.5);

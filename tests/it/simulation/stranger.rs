@@ -12,13 +12,15 @@ use rand::rngs::StdRng;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::coordinator::HS2_PORT;
 use super::journal::{Journal, between};
-use super::network::{ROUTER, SimNetwork, SimStream};
+use super::network::{ROUTER, SimNetwork};
 use super::setup::{Setup, Weather};
+use super::tls::{Encryption, Line};
 use super::world::live_in;
 use crate::support::message::doubtful;
 
@@ -81,6 +83,7 @@ pub(crate) struct Stranger {
     pub(crate) network: SimNetwork,
     pub(crate) journal: Rc<Journal>,
     pub(crate) rng: RefCell<StdRng>,
+    pub(crate) tls: Option<TlsConnector>,
 }
 
 impl Stranger {
@@ -103,16 +106,17 @@ impl Stranger {
         loop {
             sleep(self.draw(|rng| between(rng, 0, 4_000))).await;
             let router = Destination { host: ROUTER.into(), port: HS2_PORT, tls: None };
-            if let Ok(stream) = dial(&self.network, &router, LONGEST).await {
-                self.connect(stream).await;
+            let Ok(stream) = dial(&self.network, &router, LONGEST).await else { continue };
+            if let Ok(Ok(line)) = timeout(LONGEST, Line::connect(stream, self.tls.as_ref())).await {
+                self.connect(line).await;
             }
         }
     }
 
-    async fn connect(&self, mut stream: SimStream) {
+    async fn connect(&self, mut stream: Line) {
         let says =
             self.trick.says(self.draw(|rng| rng.random_range(0..1_000)), &self.journal.wrong_password());
-        if stream.write_all(&says).await.is_err() {
+        if stream.say(&says).await.is_err() {
             return;
         }
         if self.trick.leaves() {
@@ -122,7 +126,7 @@ impl Stranger {
         }
         let mut buffer = [0; 256];
         while let Ok(Ok(1..)) = timeout(LONGEST, stream.read(&mut buffer)).await {}
-        stream.reset_on_close();
+        stream.socket().reset_on_close();
     }
 }
 
@@ -141,6 +145,7 @@ fn setup(logins: bool, stranger: Option<Trick>) -> Setup {
         threads: Some(10),
         stranger,
         cuts: None,
+        encryption: Encryption::NONE,
     }
 }
 

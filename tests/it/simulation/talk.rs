@@ -12,13 +12,16 @@ use hs2router::fake::sasl::{COMPLETE, Deframer, Framing, plain};
 use hs2router::idl::beeswax::BeeswaxException;
 use hs2router::idl::impala_service::{ImpalaHiveServer2ServiceSyncClient, ImpalaServiceSyncClient};
 use hs2router::net::dial::{Destination, dial};
+use hs2router::net::stream::Stream as _;
 use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol};
 use thrift::{TThriftClient as _, TransportErrorKind};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use super::coordinator::{BEESWAX_PORT, HS2_PORT};
-use super::network::{ROUTER, SimNetwork, SimStream};
+use super::network::{ROUTER, SimNetwork};
+use super::tls::Line;
 
 /// No call may take longer: every trouble of a simulated world is over sooner.
 const BOUND: Duration = Duration::from_mins(5);
@@ -135,9 +138,20 @@ pub(crate) enum NoResult {
     Hung,
 }
 
+/// How a client comes in.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry<'a> {
+    /// Name and password, where they are wanted.
+    pub(crate) login: Option<(&'a str, &'a str)>,
+    /// Whether calls are numbered.
+    pub(crate) counts: bool,
+    /// What it uses for TLS, if it comes with that.
+    pub(crate) tls: Option<&'a TlsConnector>,
+}
+
 /// A connection to the router.
 pub(crate) struct Talk<S> {
-    stream: SimStream,
+    stream: Line,
     network: SimNetwork,
     framing: Framing,
     /// The sequence number before the next call.
@@ -150,15 +164,23 @@ pub(crate) struct Talk<S> {
 }
 
 impl<S: Service> Talk<S> {
-    /// Connects, and logs in if there is a name and password.
+    /// Connects in the clear, and logs in if there is a name and password.
     pub(crate) async fn begin(
         network: &SimNetwork,
         login: Option<(&str, &str)>,
         counts: bool,
     ) -> Result<Self, NoResult> {
+        Self::enter(network, Entry { login, counts, tls: None }).await
+    }
+
+    /// Connects, and logs in if there is a name and password.
+    pub(crate) async fn enter(network: &SimNetwork, entry: Entry<'_>) -> Result<Self, NoResult> {
+        let Entry { login, counts, tls } = entry;
         let destination = Destination { host: ROUTER.into(), port: S::PORT, tls: None };
         let dialed = dial(network, &destination, BOUND).await;
         let stream = dialed.map_err(|error| NoResult::NoConnection(error.to_string()))?;
+        let connected = timeout(BOUND, Line::connect(stream, tls)).await.map_err(|_| NoResult::Hung)?;
+        let stream = connected.map_err(|error| NoResult::NoConnection(error.to_string()))?;
         let (came, service, network) = (Vec::new(), PhantomData, network.clone());
         let mut talk = Self { stream, network, framing: Framing::None, sequence: 0, counts, came, service };
         if let Some((user, password)) = login {
@@ -171,7 +193,7 @@ impl<S: Service> Talk<S> {
 
     async fn log_in(&mut self, said: Vec<u8>) -> Result<(), NoResult> {
         let ended = |error: io::Error| NoResult::Ended { cause: error.to_string(), came: 0 };
-        self.stream.write_all(&said).await.map_err(ended)?;
+        self.stream.say(&said).await.map_err(ended)?;
         let mut head = [0; 5];
         self.stream.read_exact(&mut head).await.map_err(ended)?;
         let [status, length @ ..] = head;
@@ -202,7 +224,7 @@ impl<S: Service> Talk<S> {
             requests.extend(self.request(ask));
         }
         let begun = clock::now();
-        let sent = timeout(BOUND, self.stream.write_all(&requests)).await;
+        let sent = timeout(BOUND, self.stream.say(&requests)).await;
         let sent = match sent {
             Ok(sent) => sent.map_err(|error| error.to_string()),
             Err(_elapsed) => return vec![Err(NoResult::Hung)],
@@ -244,14 +266,17 @@ impl<S: Service> Talk<S> {
         abruptly: bool,
     ) {
         let request = self.request(ask);
-        let _sent = timeout(BOUND, self.stream.write_all(&request)).await;
+        let _sent = timeout(BOUND, self.stream.say(&request)).await;
         self.leave(abruptly);
     }
 
     /// Ends the connection.
-    pub(crate) fn leave(self, abruptly: bool) {
+    pub(crate) fn leave(mut self, abruptly: bool) {
         if abruptly {
-            hs2router::net::stream::Stream::reset_on_close(&self.stream);
+            self.stream.socket().reset_on_close();
+        } else if self.counts {
+            // Python's clients do not.
+            self.stream.say_end();
         }
     }
 

@@ -26,6 +26,7 @@ use super::network::{PROBER, ROUTER, STRANGER, SimNetwork};
 use super::router::{DISCONNECTED_TIMEOUT, GRACE, MARGIN, SimRouter};
 use super::setup::{Setup, Weather};
 use super::stranger::Stranger;
+use super::tls::Encryption;
 
 /// No trouble lasts longer.
 const LONGEST_TROUBLE: Duration = Duration::from_secs(90);
@@ -50,7 +51,7 @@ pub(crate) struct Outcome {
 
 /// Lives through the world of a seed.
 pub(crate) fn live(seed: u64) -> Outcome {
-    live_in(seed, Setup::draw)
+    live_in(seed, move |rng| Setup { encryption: Encryption::of(seed), ..Setup::draw(rng) })
 }
 
 /// Lives through a world of this setup.
@@ -124,7 +125,8 @@ impl Simulation {
             })
             .collect();
         coordinators.iter().for_each(SimCoordinator::start);
-        let world = Rc::new(World { journal: Rc::clone(&journal), users, setup });
+        let world =
+            Rc::new(World { journal: Rc::clone(&journal), users, setup, tls: setup.encryption.connector() });
         let client = |number: usize, rng: &mut StdRng| {
             let name = format!("client{number}");
             let address = 2 + u8::try_from(number).unwrap();
@@ -143,7 +145,7 @@ impl Simulation {
         let stranger = setup.stranger.map(|trick| {
             let (network, journal) = (network.from(STRANGER).at(u8::MAX), Rc::clone(&journal));
             let rng = RefCell::new(StdRng::seed_from_u64(rng.random()));
-            Rc::new(Stranger { trick, network, journal, rng })
+            Rc::new(Stranger { trick, network, journal, rng, tls: setup.encryption.connector() })
         });
         let router = SimRouter::start(&network, &setup, rng.random());
         let (fleet, watched) = (Arc::clone(&router.fleet), Rc::clone(&journal));

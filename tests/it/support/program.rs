@@ -21,12 +21,17 @@ pub(crate) struct Program {
 impl Program {
     /// In front of one coordinator, with these keys for `[router]`.
     pub(crate) fn start(coordinator: SocketAddr, keys: &str) -> Self {
+        Self::start_with(coordinator, "", "share_links = false", keys)
+    }
+
+    /// As [`Self::start`], with more keys for `[[listener]]` and `[[cluster]]`.
+    pub(crate) fn start_with(coordinator: SocketAddr, listener: &str, cluster: &str, keys: &str) -> Self {
         let folder = tempfile::tempdir().unwrap().keep();
         let config = folder.join("config.toml");
         let (ip, port) = (coordinator.ip(), coordinator.port());
         let text = format!(
-            "[router]\n{keys}\n[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
-             [[cluster]]\n{SELDOM}\nshare_links = false\nservice_threads = 0\ncoordinators = [{{ host = \"{ip}\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }}]\n"
+            "[router]\n{keys}\n[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n{listener}\n\
+             [[cluster]]\n{SELDOM}\nservice_threads = 0\n{cluster}\ncoordinators = [{{ host = \"{ip}\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }}]\n"
         );
         fs::write(&config, text).unwrap();
         let script = "echo $$; exec \"$@\"";

@@ -13,11 +13,12 @@ use tokio::time::{sleep, timeout};
 
 use super::super::journal::between;
 use super::super::network::{LEAST_WINDOW, SimStream};
+use super::super::tls::Line;
 use super::{Mishap, NONSENSE, SimCoordinator};
 
 impl SimCoordinator {
     /// Hears a login out; false if it fails.
-    pub(super) async fn log_in(&self, conversation: &mut Conversation, stream: &mut SimStream) -> bool {
+    pub(super) async fn log_in(&self, conversation: &mut Conversation, stream: &mut Line) -> bool {
         let (mut raw, mut buffer) = (Vec::new(), vec![0; 8192]);
         loop {
             let read = match stream.read(&mut buffer).await {
@@ -34,18 +35,13 @@ impl SimCoordinator {
             self.journal.login(self.index, &raw);
             sleep(self.draw(|rng| between(rng, 0, 3))).await;
             let is_in = said.is_ok();
-            return stream.write_all(&said.unwrap_or_else(|said| said)).await.is_ok() && is_in;
+            return stream.say(&said.unwrap_or_else(|said| said)).await.is_ok() && is_in;
         }
     }
 
     /// Answers a call, which may have opened a session, after a while; false when the connection is to be
     /// closed.
-    pub(super) async fn answer(
-        &self,
-        stream: &mut SimStream,
-        mut reply: Vec<u8>,
-        opened: Option<Id>,
-    ) -> bool {
+    pub(super) async fn answer(&self, stream: &mut Line, mut reply: Vec<u8>, opened: Option<Id>) -> bool {
         let slow = u64::try_from(self.slow.get().as_millis()).unwrap_or(0);
         sleep(self.draw(|rng| between(rng, 0, slow))).await;
         if stream.look() == Seen::Bytes {
@@ -56,7 +52,8 @@ impl SimCoordinator {
             self.journal.say(format_args!("c{} {mishap:?}", self.index));
         }
         if let Some(session) = opened.filter(|_| mishap.leaves_reply()) {
-            let (read, journal) = (stream.read_by_other(reply.len()), Rc::clone(&self.journal));
+            let read = stream.socket().read_by_other(stream.sealed(reply.len()));
+            let journal = Rc::clone(&self.journal);
             spawn_local(async move {
                 read.await;
                 journal.opened(session);
@@ -81,7 +78,7 @@ impl SimCoordinator {
             Mishap::OtherCall => self.answer_another(&mut reply),
             _ => {}
         }
-        if stream.write_all(&reply).await.is_err() || mishap == Mishap::CutReply {
+        if stream.say(&reply).await.is_err() || mishap == Mishap::CutReply {
             return false;
         }
         if !later.is_empty() {
@@ -90,13 +87,13 @@ impl SimCoordinator {
                 let index = self.index;
                 self.journal.violation(format_args!("c{index} was asked before it had said all"));
             }
-            return stream.write_all(&later).await.is_ok();
+            return stream.say(&later).await.is_ok();
         }
         if mishap == Mishap::HalfClose {
             let _shut = stream.shutdown().await;
         }
         let pause = self.draw(|rng| between(rng, 50, 1_000));
-        if mishap == Mishap::LateStray && timeout(pause, stream.readable()).await.is_err() {
+        if mishap == Mishap::LateStray && timeout(pause, stream.socket().readable()).await.is_err() {
             stream.say_unasked(&reply);
         }
         true
@@ -111,7 +108,8 @@ impl SimCoordinator {
         }
     }
 
-    pub(super) async fn show(self: Rc<Self>, mut stream: SimStream) {
+    pub(super) async fn show(self: Rc<Self>, stream: SimStream) {
+        let Ok(mut stream) = Line::accept(stream, self.web_tls.as_ref()).await else { return };
         let mut request = Vec::new();
         let mut buffer = [0; 1024];
         while !request.ends_with(b"\r\n\r\n") {
@@ -125,7 +123,7 @@ impl SimCoordinator {
         self.journal.say(format_args!("c{} shows {target}", self.index));
         let [hs2, beeswax] = self.ports.each_ref().map(|port| port.usage());
         let page = self.memory.page(target, hs2, beeswax);
-        let _sent = stream.write_all(page.as_bytes()).await;
+        let _sent = stream.say(page.as_bytes()).await;
         let _shut = stream.shutdown().await;
         // Until the other side has read it and closes: to close now would be a reset for what it may still
         // send.

@@ -25,6 +25,12 @@ impl End {
         self.unread_by_other += bytes;
     }
 
+    /// How many bytes the other end has not read of those that it need not have asked for.
+    pub(super) fn excused_unread(&self) -> usize {
+        let read = self.sent - self.unread_by_other;
+        self.excused.saturating_sub(read).min(self.unread_by_other)
+    }
+
     pub(super) fn wake(&mut self) {
         self.wakers.drain(..).for_each(Waker::wake);
     }
@@ -119,7 +125,8 @@ impl Inner {
         }
         let Some(connection) = self.connections.get(&id) else { return };
         let (end, host) = (&connection.dialer, &connection.host);
-        let unread = end.received.len();
+        let (all_unread, excused) = (end.received.len(), connection.acceptor.excused_unread());
+        let unread = all_unread.saturating_sub(excused);
         if unread > 0 && end.received_at.is_some_and(|at| at < clock::now()) {
             let (from, port, since) = (&connection.from, connection.port, end.received_at);
             let since = since.map(|at| clock::now().saturating_duration_since(at));
@@ -127,7 +134,7 @@ impl Inner {
                 "a link from {from} to {host}:{port} was used with {unread} unread bytes on it, {since:?} old"
             ));
         }
-        let under_way = connection.acceptor.unread_by_other - unread;
+        let under_way = (connection.acceptor.unread_by_other - excused).saturating_sub(unread);
         if under_way > 0 {
             self.violations.push(format!("a link to {host} was used with {under_way} bytes under way on it"));
         }

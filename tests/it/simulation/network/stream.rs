@@ -72,11 +72,11 @@ impl SimStream {
     /// Puts bytes before the other end, if nothing is under way between the two: while a request is on its
     /// way, nobody could tell them from its reply.
     pub(crate) fn say_unasked(&self, bytes: &[u8]) {
-        let mut inner = self.network.inner.lock();
-        let connection = inner.connections.get_mut(&self.id).expect("a connection lives while it has an end");
-        if !connection.is_quiet() || bytes.len() > connection.window {
+        if !self.may_say_unasked(bytes.len()) {
             return;
         }
+        let mut inner = self.network.inner.lock();
+        let connection = inner.connections.get_mut(&self.id).expect("a connection lives while it has an end");
         connection.end(self.side).count_sent(bytes.len());
         let other = connection.end(self.side.other());
         if !other.closed && !other.reset {
@@ -85,6 +85,23 @@ impl SimStream {
             other.received_at = clock::now().checked_sub(Duration::from_millis(1));
             other.wake();
         }
+    }
+
+    /// Whether nothing is under way between the two ends, and so many bytes have room.
+    pub(crate) fn may_say_unasked(&self, len: usize) -> bool {
+        let inner = self.network.inner.lock();
+        let connection = inner.connections.get(&self.id).expect("a connection lives while it has an end");
+        connection.is_quiet() && len <= connection.window
+    }
+
+    /// The other end need not have asked for what is sent from this one.
+    pub(crate) fn excuse_all(&self) {
+        self.with(|end| end.excused = usize::MAX);
+    }
+
+    /// The other end need not have asked for what was sent from this one so far.
+    pub(crate) fn excuse_sent(&self) {
+        self.with(|end| end.excused = end.sent);
     }
 
     async fn until(&self, is: impl Fn(&End) -> bool + Send) {
