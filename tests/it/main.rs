@@ -135,6 +135,9 @@ mod strangers;
 mod support;
 
 #[cfg(test)]
+mod tls_doc;
+
+#[cfg(test)]
 mod vanish;
 
 #[cfg(test)]
