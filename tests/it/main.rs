@@ -144,6 +144,9 @@ mod tls_refusals;
 mod tls_path;
 
 #[cfg(test)]
+mod tls_doc;
+
+#[cfg(test)]
 mod vanish;
 
 #[cfg(test)]
