@@ -12,6 +12,7 @@ use tokio::task::yield_now;
 
 use super::client::{CoordinatorTls, TlsFailure};
 use super::io::{Io, Rest, Tls, is_whole_record};
+use super::refusal::{Refusal, explain};
 use super::session::{Progress, Session, Sink};
 use crate::net::flow;
 use crate::net::stream::Stream;
@@ -23,9 +24,17 @@ const LIMIT: usize = 80 << 10;
 /// Why a handshake failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
-    /// One side refused the other, or the peer broke the protocol.
+    /// One side refused the other, or the server broke the protocol.
     #[error("TLS: {0}")]
     Refused(#[from] Error),
+    /// The client is refused or refuses the router, or it broke the protocol.
+    #[error("{refusal} ({error})")]
+    Client {
+        /// What it means and what to do.
+        refusal: Refusal,
+        /// As the library says it.
+        error: Error,
+    },
     /// The peer closed the connection before the handshake was complete.
     #[error("the connection was closed during the TLS handshake")]
     Closed,
@@ -86,7 +95,9 @@ pub async fn secure<S: Stream>(stream: S, tls: Option<&CoordinatorTls>) -> Resul
 impl From<HandshakeError> for io::Error {
     fn from(error: HandshakeError) -> Self {
         match error {
-            HandshakeError::Refused(error) => Self::new(io::ErrorKind::InvalidData, error),
+            HandshakeError::Refused(error) | HandshakeError::Client { error, .. } => {
+                Self::new(io::ErrorKind::InvalidData, error)
+            }
             HandshakeError::Failed(error) => error,
             HandshakeError::Closed => Self::new(io::ErrorKind::UnexpectedEof, error),
             HandshakeError::TooLong | HandshakeError::Nested => Self::new(io::ErrorKind::InvalidData, error),
@@ -111,10 +122,13 @@ struct Computed {
 impl<S: Stream> Handshake<'_, S> {
     async fn complete(mut self) -> Result<Io<S>, HandshakeError> {
         loop {
-            let (Computed { outgoing, decrypted }, progress) = self.turn().await;
-            // An alert tells the peer why it is refused.
-            self.send(&outgoing).await?;
-            match progress? {
+            let (Computed { mut outgoing, decrypted }, progress) = self.turn().await;
+            let progress = progress.map_err(|error| self.failure(error, &mut outgoing));
+            // An alert tells the peer why it is refused; that is the reason even if the peer is gone.
+            let sent = self.send(&outgoing).await;
+            let progress = progress?;
+            sent?;
+            match progress {
                 Progress::PeerClosed => return Err(HandshakeError::Closed),
                 stopped @ (Progress::Some | Progress::NeedsMore)
                     if !self.session.common().is_handshaking() =>
@@ -149,6 +163,16 @@ impl<S: Stream> Handshake<'_, S> {
                 return (computed, progress);
             }
         }
+    }
+
+    /// What an error of this side's means, with the right alert in place of the library's.
+    fn failure(&self, error: Error, outgoing: &mut Vec<u8>) -> HandshakeError {
+        let Session::Server(_) = self.session else { return HandshakeError::Refused(error) };
+        let refusal = explain(&error);
+        if let Some(alert) = refusal.alert_record() {
+            *outgoing = alert.to_vec();
+        }
+        HandshakeError::Client { refusal, error }
     }
 
     async fn receive(&mut self) -> Result<(), HandshakeError> {

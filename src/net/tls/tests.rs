@@ -18,6 +18,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::handshake::{HandshakeError, accept, connect};
 use super::io::{Failure, Io};
+use super::refusal::Refusal;
 use crate::net::buffer;
 use crate::net::stream::double::{Double, Lan, pair};
 use crate::net::stream::{Seen, Stream};
@@ -257,7 +258,7 @@ async fn what_is_no_tls_ends_the_handshake_with_an_alert() {
     let (near, mut far) = pair(64 << 10);
     far.write_all(&[0x80, 1, 0, 1, 0, 0, 0, 11, b'O']).await.unwrap();
     let refused = accept(near, &[], Arc::new(both.server), None).await.unwrap_err();
-    assert!(matches!(refused, HandshakeError::Refused(_)), "{refused}");
+    assert!(matches!(refused, HandshakeError::Client { refusal: Refusal::NotTls, .. }), "{refused}");
     let mut got = Vec::new();
     far.read_to_end(&mut got).await.unwrap();
     // An alert (21) that is fatal (2).

@@ -224,6 +224,7 @@ impl End {
             }
             Self::BadHandshake(SaslError::UnknownStatus { byte }) => Speech::guess(&[*byte]),
             Self::CoordinatorSilent { first, .. } | Self::NotEncrypted { first } => *first,
+            Self::TlsRefused(HandshakeError::Client { refusal, .. }) => return refusal.cause(),
             _ => None,
         };
         speech.map_or_else(|| self.cause().word(), Speech::as_str)
