@@ -135,6 +135,9 @@ mod strangers;
 mod support;
 
 #[cfg(test)]
+mod tls;
+
+#[cfg(test)]
 mod vanish;
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub(crate) enum Tool {
     Slapd,
     /// The balancer that people have had until now.
     Haproxy,
+    /// The program `openssl`.
+    Openssl,
 }
 
 /// Whether all these tools are here. Where one is not, the caller skips its test: the reason is printed.
@@ -89,6 +91,7 @@ impl Tool {
         match self {
             Self::Java => is_in_path("java"),
             Self::Haproxy => is_in_path("haproxy"),
+            Self::Openssl => is_in_path("openssl"),
             Self::Python => python_program("impala-shell").is_file(),
             Self::Spark => spark_home().join("bin/spark-submit").is_file(),
             Self::Hive => hive_home().join(".stamp").is_file(),
@@ -102,7 +105,7 @@ impl Tool {
         let part = match self {
             Self::Hive | Self::Slapd => "hive",
             Self::Go => "go",
-            Self::Java | Self::Python | Self::Spark | Self::Haproxy => return None,
+            Self::Java | Self::Python | Self::Spark | Self::Haproxy | Self::Openssl => return None,
         };
         let without = env::var(WITHOUT).unwrap_or_default();
         without.split(',').any(|name| name == part).then_some(part)
@@ -112,6 +115,7 @@ impl Tool {
         match self {
             Self::Java => "no java in PATH".to_owned(),
             Self::Haproxy => "no haproxy in PATH".to_owned(),
+            Self::Openssl => "no openssl in PATH".to_owned(),
             Self::Python => format!("no Python environment at {}", folder().join("venv").display()),
             Self::Spark => format!("no Spark at {}", spark_home().display()),
             Self::Hive => format!("no HiveServer2 at {}", hive_home().display()),
