@@ -1,8 +1,8 @@
 """Run statements with impyla and print, a line of JSON each, what came of them.
 
-    impyla_rows.py HOST PORT NOSASL|NONE|LDAP USER PASSWORD one|each STATEMENT...
+    impyla_rows.py HOST PORT clear|unverified|CA NOSASL|NONE|LDAP USER PASSWORD one|each STATEMENT...
 
-`one` runs all statements on one cursor, one after the other. `each` gives every statement a cursor of its own on the
+CA is a file with the authority of the server's certificate. `one` runs all statements on one cursor, one after the other. `each` gives every statement a cursor of its own on the
 same connection (impyla opens a session for each), all open before the first statement is run.
 """
 
@@ -14,9 +14,13 @@ from outcome import attempt
 
 
 def main():
-    host, port, login, user, password, cursors, *statements = sys.argv[1:]
+    host, port, tls, login, user, password, cursors, *statements = sys.argv[1:]
     mechanism = {"NOSASL": "NOSASL", "NONE": "PLAIN", "LDAP": "LDAP"}[login]
     named = {} if login == "NOSASL" else {"user": user, "password": password}
+    if tls != "clear":
+        named["use_ssl"] = True
+        if tls != "unverified":
+            named |= {"ca_cert": tls, "verify_cert": True}
     connection = connect(host=host, port=int(port), timeout=60, auth_mechanism=mechanism, **named)
     count = len(statements) if cursors == "each" else 1
     opened = [connection.cursor() for _ in range(count)]

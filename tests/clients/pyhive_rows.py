@@ -1,20 +1,44 @@
 """Run statements with PyHive on one cursor and print, a line of JSON each, what came of them.
 
-    pyhive_rows.py HOST PORT NOSASL|NONE|LDAP USER PASSWORD STATEMENT...
+    pyhive_rows.py HOST PORT clear|unverified|CA NOSASL|NONE|LDAP USER PASSWORD STATEMENT...
+
+CA is a file with the authority of the server's certificate.
 """
 
+import ssl
 import sys
 
+import thrift_sasl
 from pyhive import hive
+from thrift.transport.TSSLSocket import TSSLSocket
+from thrift.transport.TTransport import TBufferedTransport
 
 from outcome import attempt
 
 
+def over_tls(host, port, tls, login, user, password):
+    """It has no option for TLS without HTTP, but takes a transport that the user makes."""
+    context = ssl.create_default_context(cafile=None if tls == "unverified" else tls)
+    if tls == "unverified":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    socket = TSSLSocket(host, int(port), ssl_context=context)
+    if login == "NOSASL":
+        return TBufferedTransport(socket)
+    word = password if login == "LDAP" else "x"
+    client = lambda: hive.get_installed_sasl(host=host, sasl_auth="PLAIN", username=user, password=word)
+    return thrift_sasl.TSaslClientTransport(client, "PLAIN", socket)
+
+
 def main():
-    host, port, login, user, password, *statements = sys.argv[1:]
-    # It takes a password for LDAP only.
-    named = {"password": password} if login == "LDAP" else {}
-    connection = hive.connect(host=host, port=int(port), username=user, auth=login, **named)
+    host, port, tls, login, user, password, *statements = sys.argv[1:]
+    if tls == "clear":
+        # It takes a password for LDAP only.
+        named = {"password": password} if login == "LDAP" else {}
+        connection = hive.connect(host=host, port=int(port), username=user, auth=login, **named)
+    else:
+        transport = over_tls(host, port, tls, login, user, password)
+        connection = hive.connect(username=user, thrift_transport=transport)
     cursor = connection.cursor()
     for statement in statements:
         attempt(cursor, statement)

@@ -1,6 +1,9 @@
 //! Real servers and the router, as the other tests start them.
 
 #[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "../it/support/certificates.rs"]
+pub(crate) mod certificates;
+#[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../it/support/clients.rs"]
 pub(crate) mod clients;
 #[allow(dead_code, reason = "the other tests use the rest")]

@@ -147,6 +147,9 @@ mod tls_path;
 mod tls_doc;
 
 #[cfg(test)]
+mod tls;
+
+#[cfg(test)]
 mod vanish;
 
 #[cfg(test)]

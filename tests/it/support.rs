@@ -1,5 +1,6 @@
 //! What tests share that is not a promise of its own: real servers and real clients.
 
+pub(crate) mod certificates;
 pub(crate) mod clients;
 pub(crate) mod elsewhere;
 pub(crate) mod fleet;
@@ -10,9 +11,11 @@ pub(crate) mod keeper;
 pub(crate) mod logs;
 #[path = "../kit/message.rs"]
 pub(crate) mod message;
+pub(crate) mod openssl;
 pub(crate) mod ports;
 pub(crate) mod program;
 pub(crate) mod ran;
+pub(crate) mod relay;
 pub(crate) mod router;
 pub(crate) mod script;
 pub(crate) mod slapd;

@@ -1,10 +1,13 @@
 //! Real clients, run as a user runs them, and what they show in a form that two runs can be compared by.
 
+use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::Deserialize;
 
+use super::certificates::{STORE_PASSWORD, trust_store};
 use super::tools;
 
 /// Seconds that a client may take before it is killed.
@@ -20,6 +23,42 @@ pub(crate) struct Target {
     pub(crate) host: String,
     /// The port.
     pub(crate) port: u16,
+    /// Whether the client uses TLS.
+    pub(crate) tls: Tls,
+}
+
+/// Whether a client uses TLS, and whom it trusts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Tls {
+    /// It connects in the clear.
+    Off,
+    /// It takes any certificate.
+    Unverified,
+    /// It takes certificates for the host that it connects to, from the authority in this file.
+    Verified(PathBuf),
+}
+
+impl Target {
+    /// In the clear.
+    pub(crate) fn of(address: SocketAddr) -> Self {
+        Self { host: address.ip().to_string(), port: address.port(), tls: Tls::Off }
+    }
+
+    /// The same with TLS.
+    pub(crate) fn with(self, tls: Tls) -> Self {
+        Self { tls, ..self }
+    }
+}
+
+impl Tls {
+    /// How the scripts in Python are told.
+    fn word(&self) -> &OsStr {
+        match self {
+            Self::Off => OsStr::new("clear"),
+            Self::Unverified => OsStr::new("unverified"),
+            Self::Verified(ca) => ca.as_os_str(),
+        }
+    }
 }
 
 /// How a client logs in.
@@ -95,7 +134,7 @@ pub(crate) fn impyla(target: &Target, login: Login, cursors: Cursors, statements
         Cursors::Each => "each",
     };
     let mut command = script("impyla_rows.py");
-    command.arg(&target.host).arg(target.port.to_string()).args(login.words()).arg(cursors).args(statements);
+    connect(&mut command, target).args(login.words()).arg(cursors).args(statements);
     show(command, target, Complaints::LastLine).by("impyla", login.authentication())
 }
 
@@ -103,7 +142,7 @@ pub(crate) fn impyla(target: &Target, login: Login, cursors: Cursors, statements
 /// error.
 pub(crate) fn pyhive(target: &Target, login: Login, statements: &[&str]) -> Shown {
     let mut command = script("pyhive_rows.py");
-    command.arg(&target.host).arg(target.port.to_string()).args(login.words()).args(statements);
+    connect(&mut command, target).args(login.words()).args(statements);
     show(command, target, Complaints::LastLine).by("pyhive", login.authentication())
 }
 
@@ -141,7 +180,17 @@ fn run_beeline(mut command: Command, target: &Target, login: Login, statements: 
     let home = tempfile::tempdir().unwrap();
     // Java takes it wherever a script puts its own options.
     command.env("JDK_JAVA_OPTIONS", format!("-Duser.home={}", home.path().display()));
-    command.args(["-u", &jdbc_url(target, login), "-n", login.user(), "-p", login.password()]);
+    let mut url = jdbc_url(target, login);
+    match &target.tls {
+        Tls::Off => {}
+        Tls::Unverified => unimplemented!("Hive's JDBC driver verifies"),
+        Tls::Verified(ca) => {
+            let store = trust_store(ca, home.path());
+            url +=
+                &format!(";ssl=true;sslTrustStore={};trustStorePassword={STORE_PASSWORD}", store.display());
+        }
+    }
+    command.args(["-u", &url, "-n", login.user(), "-p", login.password()]);
     command.args(["--silent=true", "--outputformat=tsv2"]);
     for statement in statements {
         command.args(["-e", statement]);
@@ -261,8 +310,16 @@ fn shell_options(target: &Target, dialect: Dialect) -> Vec<String> {
         Dialect::StrictHs2(_) => "--strict_hs2_protocol",
     };
     let mut options = vec!["-i".to_owned(), format!("{}:{}", target.host, target.port), protocol.to_owned()];
+    match &target.tls {
+        Tls::Off => {}
+        Tls::Unverified => options.push("--ssl".to_owned()),
+        Tls::Verified(ca) => options.extend(["--ssl".to_owned(), format!("--ca_cert={}", ca.display())]),
+    }
     if login != Login::NoSasl {
-        options.extend(["-l", "--auth_creds_ok_in_clear", "-u", login.user()].map(str::to_owned));
+        options.extend(["-l", "-u", login.user()].map(str::to_owned));
+        if target.tls == Tls::Off {
+            options.push("--auth_creds_ok_in_clear".to_owned());
+        }
         options.push(format!("--ldap_password_cmd=printf {}", login.password()));
     }
     options
@@ -277,6 +334,11 @@ pub(super) enum Complaints {
     OfTheShell,
     /// Java: what stands before the stack trace.
     BeginningWith(&'static str),
+}
+
+/// Tells a script where to connect to.
+fn connect<'a>(command: &'a mut Command, target: &Target) -> &'a mut Command {
+    command.arg(&target.host).arg(target.port.to_string()).arg(target.tls.word())
 }
 
 fn script(name: &str) -> Command {

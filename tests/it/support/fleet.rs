@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hs2router::cluster::{AdminState, Load};
@@ -9,9 +10,11 @@ use hs2router::fake::client::{BeeswaxClient, CallError, Hs2Client, Login, check}
 use hs2router::fake::{Coordinator, Id, Password, ReceivedCall, Settings};
 use hs2router::idl::t_c_l_i_service::{THandleIdentifier, TOperationHandle, TSessionHandle};
 use hs2router::serve::fleet::Fleet as RouterFleet;
+use rustls::ServerConfig;
 
 use super::clients::Target;
 use super::ports::KeptPort;
+use super::relay::Relay;
 use super::router::{SELDOM, TestRouter, eventually};
 
 /// Which of the router's listeners a client comes by.
@@ -33,10 +36,14 @@ pub(crate) struct Plan<'a> {
     pub(crate) users: &'a [(&'a str, &'a str)],
     /// Keys of `[router]`.
     pub(crate) router: &'a str,
+    /// More keys of each `[[listener]]`.
+    pub(crate) listener: &'a str,
     /// More keys of `[[cluster]]`.
     pub(crate) cluster: &'a str,
     /// More keys of each coordinator, by place.
     pub(crate) keys: &'a [&'a str],
+    /// The TLS of each coordinator, by place; a missing one is in the clear.
+    pub(crate) tls: &'a [Option<Arc<ServerConfig>>],
     /// How each coordinator differs from an idle Impala.
     pub(crate) settings: Settings,
     /// Whether coordinators are watched closely, web ports included; else they are looked at once and then
@@ -52,17 +59,36 @@ impl Default for Plan<'_> {
         // A fetch that waits keeps its connection's thread for as long as this; tests look for such
         // connections' end.
         let settings = Settings { fetch_timeout: Duration::from_secs(2), ..Settings::default() };
-        Self { coordinators: 3, users: &[], router: "", cluster: "", keys: &[], settings, watched: false }
+        let (users, keys, tls): (&[_], &[_], &[_]) = (&[], &[], &[]);
+        let (router, listener, cluster) = ("", "", "");
+        Self { coordinators: 3, users, router, listener, cluster, keys, tls, settings, watched: false }
     }
 }
 
 /// Who may log in where users are asked for.
 pub(crate) const USERS: [(&str, &str); 3] = [("ann", "nna"), ("bob", "bbo"), ("u1", "p1")];
 
+/// TLS in front of one coordinator.
+pub(crate) struct Front {
+    /// Its port for HS2.
+    pub(crate) hs2: Relay,
+    /// Its port for Beeswax.
+    pub(crate) beeswax: Relay,
+}
+
+impl Front {
+    fn start(coordinator: &Coordinator, tls: &Arc<ServerConfig>) -> Self {
+        let relay = |to| Relay::ending_tls(to, Arc::clone(tls));
+        Self { hs2: relay(coordinator.hs2()), beeswax: relay(coordinator.beeswax()) }
+    }
+}
+
 /// Simulated coordinators `c1`, `c2`, … and a router that serves them.
 pub(crate) struct Fleet {
     router: TestRouter,
     coordinators: Vec<Option<Coordinator>>,
+    /// What has TLS in front of a coordinator, by place.
+    fronts: Vec<Option<Front>>,
     /// How each is started again on its ports.
     settings: Vec<Settings>,
     /// The ports of those that were lost, by place.
@@ -84,7 +110,8 @@ impl Fleet {
 
     /// As planned.
     pub(crate) fn with(plan: Plan<'_>) -> Self {
-        let Plan { coordinators, users: logins, router, cluster, keys, settings, watched } = plan;
+        let Plan { coordinators, users: logins, router, listener, cluster, keys, tls, settings, watched } =
+            plan;
         let users = (!logins.is_empty()).then(|| {
             let user = |&(name, password): &(&str, &str)| (name.to_owned(), Password::new(password));
             logins.iter().map(user).collect::<BTreeMap<_, _>>()
@@ -95,23 +122,30 @@ impl Fleet {
                 Coordinator::start(Settings { name, users, ..settings.clone() }).unwrap()
             })
             .collect();
+        let front = |(place, coordinator): (usize, &Coordinator)| {
+            Some(Front::start(coordinator, tls.get(place)?.as_ref()?))
+        };
+        let fronts: Vec<_> = coordinators.iter().enumerate().map(front).collect();
         let lines: Vec<_> = coordinators
             .iter()
             .enumerate()
             .map(|(place, coordinator)| {
+                let front = fronts[place].as_ref();
+                let port = |own: SocketAddr, relay: Option<&Relay>| relay.map_or(own, Relay::address).port();
                 format!(
                     "{{ name = \"{}\", host = \"127.0.0.1\", hs2 = {}, beeswax = {}, hs2_http = {}, web = {} {} }}",
                     coordinator.name(),
-                    coordinator.hs2().port(),
-                    coordinator.beeswax().port(),
+                    port(coordinator.hs2(), front.map(|front| &front.hs2)),
+                    port(coordinator.beeswax(), front.map(|front| &front.beeswax)),
                     coordinator.hs2_http().port(),
                     if watched { coordinator.web().port() } else { 0 },
                     keys.get(place).map(|keys| format!(", {keys}")).unwrap_or_default(),
                 )
             })
             .collect();
-        let listener =
-            |service| format!("[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"{service}\"\n");
+        let listener = |service| {
+            format!("[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"{service}\"\n{listener}\n")
+        };
         let config = format!(
             "[router]\n{router}\n{}{}{}[[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{}\n{}\ncoordinators = [{}]\n",
             listener("hs2"),
@@ -134,7 +168,7 @@ impl Fleet {
         };
         let settings = coordinators.iter().map(again).collect();
         let coordinators = coordinators.into_iter().map(Some).collect();
-        Self { router, coordinators, settings, vacant: BTreeMap::new(), login, config }
+        Self { router, coordinators, fronts, settings, vacant: BTreeMap::new(), login, config }
     }
 
     /// The router.
@@ -170,6 +204,11 @@ impl Fleet {
     /// The same for a client program.
     pub(crate) fn target(&self, door: Door) -> Target {
         target(self.address(door))
+    }
+
+    /// What has TLS in front of the coordinator at a place.
+    pub(crate) fn front(&self, place: usize) -> &Front {
+        self.fronts[place].as_ref().expect("it has TLS")
     }
 
     /// The coordinators that are still there.
@@ -309,7 +348,7 @@ impl Fleet {
 
 /// An address for a client program.
 pub(crate) fn target(address: SocketAddr) -> Target {
-    Target { host: address.ip().to_string(), port: address.port() }
+    Target::of(address)
 }
 
 /// The id in a handle, as coordinators know it.

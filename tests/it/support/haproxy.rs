@@ -24,12 +24,17 @@ pub(crate) struct Haproxy {
 impl Haproxy {
     /// Passes connections on to this address, with these words on the line of the server: `send-proxy`.
     pub(crate) fn start(to: SocketAddr, words: &str) -> Self {
+        Self::with(to, words, "")
+    }
+
+    /// The same with words for the line of its own port, too: `ssl crt FILE`.
+    pub(crate) fn with(to: SocketAddr, words: &str, bind: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("hs2router-haproxy-").tempdir().unwrap().keep();
         let config = folder.join("haproxy.cfg");
         let port = KeptPort::take(0).unwrap();
         let text = format!(
             "global\n  nbthread 1\n  maxconn 100\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1m\n  \
-             timeout server 1m\nlisten test\n  bind 127.0.0.1:{}\n  server router {to} source {ELSEWHERE} {words}\n",
+             timeout server 1m\nlisten test\n  bind 127.0.0.1:{} {bind}\n  server router {to} source {ELSEWHERE} {words}\n",
             port.number()
         );
         fs::write(&config, text).unwrap();

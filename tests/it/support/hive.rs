@@ -128,7 +128,7 @@ impl Hive {
         let mut keeper = Keeper::start(&folder, Path::new("java"), &arguments(&folder), &[]);
         let log = Log::follow(keeper.output());
         let port = wait_for_port(&keeper, &log);
-        Self { target: Target { host: "127.0.0.1".to_owned(), port }, keeper, log }
+        Self { target: Target::of(SocketAddr::from(([127, 0, 0, 1], port))), keeper, log }
     }
 
     /// Has it run one statement: the first takes some seconds.

@@ -1,6 +1,6 @@
 //! The router under test, in this process: the same value that `hs2router run` starts.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hs2router::clock;
@@ -96,7 +96,7 @@ impl TestRouter {
 
     /// The first listener, for a client program.
     pub(crate) fn target(&self) -> Target {
-        Target { host: Ipv4Addr::LOCALHOST.to_string(), port: self.listener(0).port() }
+        Target::of(self.listener(0))
     }
 
     /// The router itself.

@@ -5,14 +5,15 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ChildStdout;
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::clients::{Login, Target, pyhive};
+use super::certificates::{Pair, STORE_PASSWORD};
+use super::clients::{Login, Target, Tls, pyhive};
 use super::keeper::Keeper;
 use super::tools::{self, Tool};
 
@@ -60,11 +61,25 @@ impl Spark {
     ///
     /// When the server does not listen within 180 s, or does not answer.
     pub(crate) fn start(login: Login) -> Self {
+        Self::with(login, Tls::Off, &[])
+    }
+
+    /// As [`Self::start`], with TLS: its certificate, and the authority that clients trust.
+    pub(crate) fn encrypted(login: Login, certificate: &Pair, ca: PathBuf) -> Self {
+        let settings = [
+            ("hive.server2.use.SSL", "true".to_owned()),
+            ("hive.server2.keystore.path", certificate.key_store().display().to_string()),
+            ("hive.server2.keystore.password", STORE_PASSWORD.to_owned()),
+        ];
+        Self::with(login, Tls::Verified(ca), &settings)
+    }
+
+    fn with(login: Login, tls: Tls, more: &[(&str, String)]) -> Self {
         let folder = tempfile::Builder::new().prefix("hs2router-spark-").tempdir().unwrap().keep();
         for part in ["conf", "tmp"] {
             fs::create_dir(folder.join(part)).unwrap();
         }
-        fs::write(folder.join("conf/hive-site.xml"), hive_site(&folder, login)).unwrap();
+        fs::write(folder.join("conf/hive-site.xml"), hive_site(&folder, login, more)).unwrap();
         let home = tools::spark_home();
         let settings = [
             ("SPARK_HOME", home.display().to_string()),
@@ -75,11 +90,9 @@ impl Spark {
         let log = keeper.output();
         let (found, port) = channel();
         thread::spawn(move || read_log(log, &found));
-        let target = Target { host: "127.0.0.1".to_owned(), port: wait_for_port(&port) };
-        drop(
-            TcpStream::connect((target.host.as_str(), target.port))
-                .expect("the server listens where it says"),
-        );
+        let at = SocketAddr::from(([127, 0, 0, 1], wait_for_port(&port)));
+        drop(TcpStream::connect(at).expect("the server listens where it says"));
+        let target = Target::of(at).with(tls);
         let answer = pyhive(&target, login, &["SELECT 'ready'"]);
         assert_eq!(answer.rows(), ["{\"columns\": [\"ready\"], \"rows\": [[\"ready\"]]}"]);
         Self { target, keeper }
@@ -130,7 +143,7 @@ fn arguments(folder: &Path) -> Vec<String> {
 }
 
 /// The server's `hive-site.xml`. Port 0: the system chooses, the log tells.
-fn hive_site(folder: &Path, login: Login) -> String {
+fn hive_site(folder: &Path, login: Login, more: &[(&str, String)]) -> String {
     let place = folder.display();
     let settings = [
         ("javax.jdo.option.ConnectionURL", format!("jdbc:derby:;databaseName={place}/metastore;create=true")),
@@ -144,7 +157,8 @@ fn hive_site(folder: &Path, login: Login) -> String {
         ("hive.exec.local.scratchdir", format!("{place}/local")),
     ];
     let property = |(name, value)| format!("<property><name>{name}</name><value>{value}</value></property>");
-    let properties = settings.map(property).join("\n");
+    let properties =
+        settings.into_iter().chain(more.iter().cloned()).map(property).collect::<Vec<_>>().join("\n");
     format!("<configuration>\n{properties}\n</configuration>\n")
 }
 
