@@ -165,7 +165,9 @@ fn a_wrong_certificate_is_told_to_clients_at_once_and_dialed_seldom() {
         told += client.join().unwrap();
     }
     println!("{told} opens, {} dials", port.dialed());
-    assert!(port.dialed() <= 100, "{} dials for {told} opens", port.dialed());
+    // After ten in a row that are in vain, each open of an address waits for up to a second. A dial may cause
+    // a probe.
+    assert!(told <= 200 && port.dialed() <= 2 * told, "{} dials for {told} opens", port.dialed());
     assert_eq!(port.behind.accepted(), 0);
     let logged = lines(&router, "no TLS with a coordinator");
     assert!((1..=31).contains(&logged), "{logged} lines for {} dials", port.dialed());
