@@ -36,29 +36,29 @@ pub async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
-    use tokio::time::Instant;
 
     use super::*;
+    use crate::clock;
 
     #[tokio::test(start_paused = true)]
     async fn the_peer_reads_all_and_may_go_on_for_a_second_or_64_kib() {
         let (mut ours, mut theirs) = duplex(256 << 10);
         ours.write_all(b"bye").await.unwrap();
         theirs.write_all(&vec![7; 200 << 10]).await.unwrap();
-        let begun = Instant::now();
+        let begun = clock::now();
         linger(&mut ours).await;
-        assert!(begun.elapsed() < WITHIN, "too much was sent");
+        assert!((clock::now() - begun) < WITHIN, "too much was sent");
         drop(ours);
         let mut told = Vec::new();
         theirs.read_to_end(&mut told).await.unwrap();
         assert_eq!(told, b"bye");
 
         let (mut ours, theirs) = duplex(16);
-        let begun = Instant::now();
+        let begun = clock::now();
         linger(&mut ours).await;
-        assert_eq!(begun.elapsed().as_secs(), WITHIN.as_secs(), "nothing came");
+        assert_eq!((clock::now() - begun).as_secs(), WITHIN.as_secs(), "nothing came");
         drop(theirs);
         linger(&mut ours).await;
-        assert_eq!(begun.elapsed().as_secs(), WITHIN.as_secs(), "the peer has closed");
+        assert_eq!((clock::now() - begun).as_secs(), WITHIN.as_secs(), "the peer has closed");
     }
 }

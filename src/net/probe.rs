@@ -23,6 +23,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rustls::{CommonState, ProtocolVersion};
 use tokio::io::AsyncWrite as _;
 use tokio::time::timeout;
 
@@ -45,6 +46,9 @@ const NO_METHOD: &[u8] = b"hs2router_probe";
 /// A SASL mechanism that no server has. A START with it is answered with BAD, before any credentials are
 /// needed (Thrift: `TSaslServerTransport` `handleSaslStartMessage`, in C++ as in Java).
 const NO_MECHANISM: &[u8] = b"HS2ROUTER-PROBE";
+
+/// How long a server is given to refuse the router's certificate: it does so without being asked.
+const WELCOME_WITHIN: Duration = Duration::from_secs(1);
 
 /// How to probe.
 #[derive(Clone, Debug)]
@@ -282,7 +286,8 @@ impl<N: Network> Probe<N> {
 /// refuses a client's certificate only after the handshake, by an alert in place of its first answer. It ends
 /// the connection in either case, because this half is closed. One that does not is not waited for for long.
 async fn welcome<S: Stream>(mut stream: Io<S>, allowed: Duration) -> Result<Passed, ProbeError> {
-    if stream.negotiated().is_none() {
+    let version = stream.negotiated().and_then(CommonState::protocol_version);
+    if version != Some(ProtocolVersion::TLSv1_3) {
         return Ok(Passed::Connected);
     }
     let end = async {
@@ -290,7 +295,7 @@ async fn welcome<S: Stream>(mut stream: Io<S>, allowed: Duration) -> Result<Pass
         while !flow::read(&mut stream).await?.is_empty() {}
         Ok(())
     };
-    match timeout(allowed, end).await {
+    match timeout(allowed.min(WELCOME_WITHIN), end).await {
         Ok(Err(error)) => Failure::unwelcome(&error).map_or(Ok(Passed::Connected), |why| Err(why.into())),
         Ok(Ok(())) | Err(_) => Ok(Passed::Connected),
     }

@@ -139,7 +139,8 @@ fn a_wrong_certificate_is_told_to_clients_at_once_and_dialed_seldom() {
     let router = ca.router(&[&port], "");
     let begun = clock::now();
     let (state, told) = refused(&router);
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let took = clock::now() - begun;
+    assert!(took < Duration::from_secs(2), "{took:?}");
     assert_eq!(state, "08001");
     let wrong = "for impala-7.example.com, issued by CN=rcgen self signed cert";
     assert!(
@@ -152,7 +153,7 @@ fn a_wrong_certificate_is_told_to_clients_at_once_and_dialed_seldom() {
             let at = router.listener(0);
             std::thread::spawn(move || {
                 let mut told = 0;
-                while begun.elapsed() < Duration::from_secs(10) {
+                while clock::now() - begun < Duration::from_secs(10) {
                     let (state, _) = Talk::connect(at).call(&open_session()).error();
                     assert!(state.starts_with("08"), "{state}");
                     told += 1;
@@ -165,7 +166,9 @@ fn a_wrong_certificate_is_told_to_clients_at_once_and_dialed_seldom() {
         told += client.join().unwrap();
     }
     println!("{told} opens, {} dials", port.dialed());
-    assert!(port.dialed() <= 100, "{} dials for {told} opens", port.dialed());
+    // After ten in a row that are in vain, each open of an address waits for up to a second. A dial may cause
+    // a probe.
+    assert!(told <= 200 && port.dialed() <= 2 * told, "{} dials for {told} opens", port.dialed());
     assert_eq!(port.behind.accepted(), 0);
     let logged = lines(&router, "no TLS with a coordinator");
     assert!((1..=31).contains(&logged), "{logged} lines for {} dials", port.dialed());

@@ -114,8 +114,8 @@ fn handshakes_and_what_became_of_tls_are_counted_and_spans_tell_the_version() {
         let series = format!("hs2router_connections_tls_total{{listener=\"{listener}\",tls=\"{tls}\"}}");
         encrypted.router.await_metric(&series, 1.0);
     }
-    drop(client);
-    encrypted.logs("tls=\"1.3\"");
+    client.write_all(b"\xff\xff\xff\xff\xff\xff\xff\xff").unwrap();
+    encrypted.logs("tls=\"1.3\" depth=\"route\"");
 }
 
 #[test]

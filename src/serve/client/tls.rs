@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rustls::{HandshakeKind, ProtocolVersion};
+use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 use tokio::time::timeout;
 use tracing::Span;
 
@@ -42,7 +42,7 @@ pub(super) async fn terminate<S: Stream>(
     let (allowed, counters) = (connection.shared.settings.handshake_timeout, connection.counters.clone());
     let done = timeout(allowed, shake_hands(connection, tls)).await.unwrap_or(Err(End::HandshakeTimedOut));
     counters.handshakes.count(match &done {
-        Ok(connection) => match connection.client.stream.negotiated().and_then(|tls| tls.handshake_kind()) {
+        Ok(connection) => match connection.client.stream.negotiated().and_then(CommonState::handshake_kind) {
             Some(HandshakeKind::Resumed) => HandshakeOutcome::Resumed,
             _ => HandshakeOutcome::Full,
         },

@@ -9,7 +9,7 @@ use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
-use super::CertificateError;
+use super::error::CertificateError;
 
 /// The largest file that is read, in bytes. A bundle of all public authorities has 250 KiB.
 const LARGEST_FILE: u64 = 4 << 20;

@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::CertificateError;
+use super::error::CertificateError;
 
 /// Where systems keep the certificates that they trust: Debian and Alpine, RHEL and Fedora, older RHEL, SUSE,
 /// Alpine without its package.
-pub(super) const SYSTEM_BUNDLES: [&str; 5] = [
+const SYSTEM_BUNDLES: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -32,7 +32,11 @@ fn find(variable: Option<OsString>, exists: impl Fn(&Path) -> bool) -> Result<Pa
         return Ok(named.into());
     }
     let found = SYSTEM_BUNDLES.iter().map(Path::new).find(|path| exists(path));
-    found.map(Path::to_owned).ok_or(CertificateError::NoBundle)
+    found.map(Path::to_owned).ok_or_else(no_bundle)
+}
+
+fn no_bundle() -> CertificateError {
+    CertificateError::NoBundle { looked_at: SYSTEM_BUNDLES.join(", ") }
 }
 
 #[cfg(test)]
