@@ -152,7 +152,7 @@ impl World {
         let output = BufReader::new(keeper.output());
         let lines = Arc::new(Mutex::new(String::new()));
         let written = Arc::clone(&lines);
-        thread::spawn(move || {
+        let reading = thread::spawn(move || {
             output
                 .lines()
                 .map_while(Result::ok)
@@ -161,8 +161,10 @@ impl World {
         let running = Running { keeper, lines };
         let deadline = clock::now() + LOG_DEADLINE;
         while !running.is_ready(&program) {
-            let said = running.lines.lock().unwrap().clone();
-            assert!(clock::now() < deadline, "line {line} of docs/TLS.md: {program} does not start: {said}");
+            let is_over = reading.is_finished() || clock::now() > deadline;
+            let said = running.lines.lock().unwrap();
+            assert!(!is_over, "docs/TLS.md:{line}: {program} does not start: {said}");
+            drop(said);
             thread::sleep(PAUSE);
         }
         self.running.insert(program, running);
