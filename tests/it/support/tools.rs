@@ -94,10 +94,10 @@ impl Tool {
             Self::Java => is_in_path("java"),
             Self::Haproxy => is_in_path("haproxy"),
             Self::Openssl => is_in_path("openssl"),
-            Self::Curl => is_in_path("curl"),
             Self::Python => python_program("impala-shell").is_file(),
             Self::Spark => spark_home().join("bin/spark-submit").is_file(),
             Self::Hive => hive_home().join(".stamp").is_file(),
+            Self::Curl => is_in_path("curl"),
             Self::Go => go_program().is_file(),
             Self::Slapd => slapd::PROGRAMS.iter().all(|program| Path::new(program).is_file()),
         }
@@ -121,10 +121,10 @@ impl Tool {
             Self::Java => "no java in PATH".to_owned(),
             Self::Haproxy => "no haproxy in PATH".to_owned(),
             Self::Openssl => "no openssl in PATH".to_owned(),
-            Self::Curl => "no curl in PATH".to_owned(),
             Self::Python => format!("no Python environment at {}", folder().join("venv").display()),
             Self::Spark => format!("no Spark at {}", spark_home().display()),
             Self::Hive => format!("no HiveServer2 at {}", hive_home().display()),
+            Self::Curl => "no curl in PATH".to_owned(),
             Self::Go => format!("no {}", go_program().display()),
             Self::Slapd => format!("no LDAP server at {}", slapd::PROGRAMS.join(" and ")),
         }

@@ -82,7 +82,11 @@ impl World {
     /// Writes a file of the document.
     pub(super) fn write(&self, name: &str, text: &str) {
         let text = self.localized(text);
-        let text = if name.ends_with(".toml") { self.config(&text) } else { text };
+        let text = if Path::new(name).extension().is_some_and(|end| end == "toml") {
+            self.config(&text)
+        } else {
+            text
+        };
         fs::write(self.folder.path().join(name), text).unwrap();
     }
 
@@ -132,12 +136,7 @@ impl World {
         let ended = command.output().unwrap();
         let printed = String::from_utf8_lossy(&ended.stdout).into_owned();
         let code = ended.status.code();
-        assert_eq!(
-            code,
-            Some(0),
-            "line {line} of docs/TLS.md:\n{commands}\nprinted\n{printed}{}",
-            self.logged()
-        );
+        assert_eq!(code, Some(0), "{}", self.failure(line, commands, &printed));
         printed
     }
 
@@ -153,7 +152,7 @@ impl World {
         let output = BufReader::new(keeper.output());
         let lines = Arc::new(Mutex::new(String::new()));
         let written = Arc::clone(&lines);
-        thread::spawn(move || {
+        let reading = thread::spawn(move || {
             output
                 .lines()
                 .map_while(Result::ok)
@@ -162,8 +161,10 @@ impl World {
         let running = Running { keeper, lines };
         let deadline = clock::now() + LOG_DEADLINE;
         while !running.is_ready(&program) {
-            let said = running.lines.lock().unwrap().clone();
-            assert!(clock::now() < deadline, "line {line} of docs/TLS.md: {program} does not start: {said}");
+            let is_over = reading.is_finished() || clock::now() > deadline;
+            let said = running.lines.lock().unwrap();
+            assert!(!is_over, "docs/TLS.md:{line}: {program} does not start: {said}");
+            drop(said);
             thread::sleep(PAUSE);
         }
         self.running.insert(program, running);
@@ -213,7 +214,7 @@ impl World {
         let number = host.strip_prefix("impala-").and_then(|rest| rest.strip_suffix(".example.com"));
         let place =
             number.and_then(|number| number.parse::<usize>().ok()).expect("a coordinator of the document");
-        let tls = table.get("tls").and_then(Value::as_bool).unwrap_or(cluster.is_some());
+        let tls = table.get("tls").and_then(Value::as_bool).unwrap_or_else(|| cluster.is_some());
         let has = |key, value: &str| {
             cluster.and_then(|tls| tls.get(key)).is_some_and(|is| *is == Value::from(value))
         };
