@@ -108,18 +108,8 @@ impl Fleet {
 
     /// As planned.
     pub(crate) fn with(plan: Plan<'_>) -> Self {
-        let Plan {
-            coordinators,
-            users: logins,
-            router,
-            listener,
-            cluster,
-            keys,
-            tls,
-            web_tls,
-            settings,
-            watched,
-        } = plan;
+        let Plan { coordinators, users: logins, router, listener, cluster, keys, settings, watched, .. } =
+            plan;
         let users = (!logins.is_empty()).then(|| {
             let user = |&(name, password): &(&str, &str)| (name.to_owned(), Password::new(password));
             logins.iter().map(user).collect::<BTreeMap<_, _>>()
@@ -131,7 +121,7 @@ impl Fleet {
             })
             .collect();
         let front = |(place, coordinator): (usize, &Coordinator)| {
-            Some(Front::start(coordinator, tls.get(place)?.as_ref()?, web_tls))
+            Some(Front::start(coordinator, plan.tls.get(place)?.as_ref()?, plan.web_tls))
         };
         let fronts: Vec<_> = coordinators.iter().enumerate().map(front).collect();
         let lines: Vec<_> = coordinators

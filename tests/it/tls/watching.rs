@@ -22,8 +22,7 @@ fn probes_and_polls_of_coordinators_with_tls_use_it() {
     });
     let sessions = fleet.session_on_each(&mut fleet.hs2());
     assert_eq!(sessions.len(), 3);
-    for (place, name) in ["c1", "c2", "c3"].into_iter().enumerate() {
-        await_line(fleet.router(), &["coordinator's figures are known", &format!("coordinator={name}")]);
+    for place in 0..3 {
         let front = fleet.front(place);
         let web = front.web.as_ref().unwrap();
         assert!(eventually(|| front.hs2.handshakes().len() > 1 && web.handshakes().len() > 3));
