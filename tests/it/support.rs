@@ -4,6 +4,7 @@ pub(crate) mod certificates;
 pub(crate) mod clients;
 pub(crate) mod elsewhere;
 pub(crate) mod fleet;
+pub(crate) mod front;
 pub(crate) mod go;
 pub(crate) mod haproxy;
 pub(crate) mod hive;

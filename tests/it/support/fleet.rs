@@ -13,8 +13,8 @@ use hs2router::serve::fleet::Fleet as RouterFleet;
 use rustls::ServerConfig;
 
 use super::clients::Target;
+use super::front::{Front, ports};
 use super::ports::KeptPort;
-use super::relay::Relay;
 use super::router::{SELDOM, TestRouter, eventually};
 
 /// Which of the router's listeners a client comes by.
@@ -44,6 +44,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) keys: &'a [&'a str],
     /// The TLS of each coordinator, by place; a missing one is in the clear.
     pub(crate) tls: &'a [Option<Arc<ServerConfig>>],
+    /// Whether the web ports of those have it, too.
+    pub(crate) web_tls: bool,
     /// How each coordinator differs from an idle Impala.
     pub(crate) settings: Settings,
     /// Whether coordinators are watched closely, web ports included; else they are looked at once and then
@@ -61,27 +63,23 @@ impl Default for Plan<'_> {
         let settings = Settings { fetch_timeout: Duration::from_secs(2), ..Settings::default() };
         let (users, keys, tls): (&[_], &[_], &[_]) = (&[], &[], &[]);
         let (router, listener, cluster) = ("", "", "");
-        Self { coordinators: 3, users, router, listener, cluster, keys, tls, settings, watched: false }
+        Self {
+            coordinators: 3,
+            users,
+            router,
+            listener,
+            cluster,
+            keys,
+            tls,
+            web_tls: false,
+            settings,
+            watched: false,
+        }
     }
 }
 
 /// Who may log in where users are asked for.
 pub(crate) const USERS: [(&str, &str); 3] = [("ann", "nna"), ("bob", "bbo"), ("u1", "p1")];
-
-/// TLS in front of one coordinator.
-pub(crate) struct Front {
-    /// Its port for HS2.
-    pub(crate) hs2: Relay,
-    /// Its port for Beeswax.
-    pub(crate) beeswax: Relay,
-}
-
-impl Front {
-    fn start(coordinator: &Coordinator, tls: &Arc<ServerConfig>) -> Self {
-        let relay = |to| Relay::ending_tls(to, Arc::clone(tls));
-        Self { hs2: relay(coordinator.hs2()), beeswax: relay(coordinator.beeswax()) }
-    }
-}
 
 /// Simulated coordinators `c1`, `c2`, … and a router that serves them.
 pub(crate) struct Fleet {
@@ -110,7 +108,7 @@ impl Fleet {
 
     /// As planned.
     pub(crate) fn with(plan: Plan<'_>) -> Self {
-        let Plan { coordinators, users: logins, router, listener, cluster, keys, tls, settings, watched } =
+        let Plan { coordinators, users: logins, router, listener, cluster, keys, settings, watched, .. } =
             plan;
         let users = (!logins.is_empty()).then(|| {
             let user = |&(name, password): &(&str, &str)| (name.to_owned(), Password::new(password));
@@ -123,24 +121,16 @@ impl Fleet {
             })
             .collect();
         let front = |(place, coordinator): (usize, &Coordinator)| {
-            Some(Front::start(coordinator, tls.get(place)?.as_ref()?))
+            Some(Front::start(coordinator, plan.tls.get(place)?.as_ref()?, plan.web_tls))
         };
         let fronts: Vec<_> = coordinators.iter().enumerate().map(front).collect();
         let lines: Vec<_> = coordinators
             .iter()
             .enumerate()
             .map(|(place, coordinator)| {
-                let front = fronts[place].as_ref();
-                let port = |own: SocketAddr, relay: Option<&Relay>| relay.map_or(own, Relay::address).port();
-                format!(
-                    "{{ name = \"{}\", host = \"127.0.0.1\", hs2 = {}, beeswax = {}, hs2_http = {}, web = {} {} }}",
-                    coordinator.name(),
-                    port(coordinator.hs2(), front.map(|front| &front.hs2)),
-                    port(coordinator.beeswax(), front.map(|front| &front.beeswax)),
-                    coordinator.hs2_http().port(),
-                    if watched { coordinator.web().port() } else { 0 },
-                    keys.get(place).map(|keys| format!(", {keys}")).unwrap_or_default(),
-                )
+                let ports = ports(coordinator, fronts[place].as_ref(), watched);
+                let keys = keys.get(place).map(|keys| format!(", {keys}")).unwrap_or_default();
+                format!("{{ name = \"{}\", host = \"127.0.0.1\", {ports} {keys} }}", coordinator.name())
             })
             .collect();
         let listener = |service| {

@@ -1,13 +1,9 @@
 //! While clients change to TLS one after another, both kinds come in by one port.
 
-use hs2router::fake::client::Hs2Client;
-
-use super::{Doors, await_line, listener};
+use super::{Doors, await_line, fleet_behind_tls};
 use crate::support::certificates::{Authority, HERE};
 use crate::support::clients::{self, Cursors, Dialect, Login, Tls};
 use crate::support::fleet::{Door, Fleet, Plan, USERS};
-use crate::support::message::open_session;
-use crate::support::talk::Talk;
 use crate::support::tools::{self, Tool};
 
 /// A fleet whose listeners take both kinds of clients.
@@ -32,6 +28,15 @@ fn clients_with_and_without_tls_share_a_port_and_their_sessions() {
     for doors in [&clear, &tls] {
         assert_eq!(doors.beeswax(&fleet).query("select 7").unwrap(), ["7"]);
     }
+    for door in [Door::Hs2, Door::Beeswax] {
+        for tls in ["clear", "terminated"] {
+            let series = format!(
+                "hs2router_connections_tls_total{{listener=\"{}\",tls=\"{tls}\"}}",
+                fleet.address(door)
+            );
+            fleet.router().await_metric(&series, 1.0);
+        }
+    }
 }
 
 #[test]
@@ -55,17 +60,31 @@ fn real_clients_with_and_without_tls_share_a_port() {
 }
 
 #[test]
-fn where_tls_is_required_a_client_in_the_clear_is_hung_up_on_and_the_log_says_what_to_do() {
+fn real_clients_in_the_clear_show_that_the_port_requires_tls() {
+    if !tools::present(&[Tool::Python, Tool::Java, Tool::Spark]) {
+        return;
+    }
     let authority = Authority::new();
-    let pair = authority.issue("router", &HERE);
-    let fleet = Fleet::with(Plan { listener: &listener(&pair), ..Plan::default() });
-    let mut talk = Talk::connect(fleet.address(Door::Hs2));
-    talk.send(&open_session().encode());
-    assert_eq!(talk.rest(), b"");
-    let client = format!("client={} ", talk.address());
-    await_line(fleet.router(), &[" WARN ", &client, "required = false"]);
-    assert!(Hs2Client::connect(fleet.address(Door::Hs2), fleet.login()).unwrap().open(&[]).is_err());
-    let closed = "hs2router_connections_closed_total{cause=\"bad_tls\"}";
-    fleet.router().await_metric(closed, 2.0);
+    let fleet = fleet_behind_tls(&authority, &USERS);
+    for login in [Login::NoSasl, Login::Plain] {
+        let hs2 = fleet.target(Door::Hs2);
+        let mut all = vec![
+            clients::impala_shell(&hs2, Dialect::Hs2(login), "select 7"),
+            clients::impyla(&hs2, login, Cursors::One, &["select 7"]),
+            clients::pyhive(&hs2, login, &["select 7"]),
+            clients::beeline(&hs2, login, &["select 7"]),
+        ];
+        // Without SASL it does not show what its first call is answered with.
+        if login == Login::Plain {
+            let beeswax = fleet.target(Door::Beeswax);
+            all.push(clients::impala_shell(&beeswax, Dialect::Beeswax(login), "select 7"));
+        }
+        for shown in all {
+            let mut lines = shown.complaints.iter().chain(&shown.output);
+            let is_told = lines.any(|line| line.contains("this port requires TLS"));
+            assert!(is_told && shown.code == Some(1), "{shown:?}");
+        }
+    }
+    await_line(fleet.router(), &[" WARN ", "required = false"]);
     assert!(fleet.coordinators().all(|coordinator| coordinator.calls().is_empty()));
 }

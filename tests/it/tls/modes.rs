@@ -181,7 +181,7 @@ fn a_coordinator_with_a_wrong_certificate_gets_nothing_and_the_reason_is_told() 
     for (bad, reason) in [
         (authority.issue("other", &["elsewhere.test"]), "elsewhere.test"),
         (authority.issue_expired("old", &HERE), "expired"),
-        (stranger.issue("unknown", &HERE), "trusted"),
+        (stranger.issue("unknown", &HERE), "cannot be traced to an issuer"),
     ] {
         let tls = [good.clone(), Some(Arc::new(bad.server_config())), good.clone()];
         let fleet = Fleet::with(Plan { users: &USERS, cluster: &cluster, tls: &tls, ..Plan::default() });

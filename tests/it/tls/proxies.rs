@@ -25,6 +25,7 @@ fn assert_served(fleet: &Fleet, hs2: SocketAddr, beeswax: SocketAddr, tls: &Tls)
     assert_eq!(shell.rows(), ["7"]);
     let shell = clients::impala_shell(&target(beeswax), Dialect::Beeswax(Login::Plain), "select 7");
     assert_eq!(shell.rows(), ["7"]);
+    fleet.await_idle();
     let impyla = clients::impyla(&target(hs2), Login::Plain, Cursors::Each, &["select coordinator()"; 9]);
     for coordinator in ["c1", "c2", "c3"] {
         let its = impyla.rows().iter().filter(|row| row.contains(coordinator)).count();
@@ -63,6 +64,7 @@ fn haproxy_passes_clear_clients_on_with_tls() {
         let session = client.open(&[]).unwrap();
         let rows = client.query(&session, "select * from rows(20, 'string(300000), int')").unwrap();
         assert!(rows.len() == 20 && rows.iter().all(|row| row[0].len() == 300_000));
+        client.close_session(&session).unwrap();
     }
 }
 
