@@ -158,6 +158,19 @@ async fn an_idle_connection_holds_no_buffer() {
 }
 
 #[tokio::test]
+async fn a_read_that_has_room_for_a_record_leaves_no_part_of_it_behind() {
+    for version in VERSIONS {
+        let (mut client, mut ours) = served(both(version), 1 << 20).await;
+        client.write_all(&bytes(32 << 10)).await.unwrap();
+        client.flush().await.unwrap();
+        let mut room = vec![0; 16 << 10];
+        assert_eq!(ours.read(&mut room).await.unwrap(), room.len());
+        // Of the second record, no more than a read for a larger overhead than this may bring.
+        assert!(ours.held() < 64, "{} bytes are held", ours.held());
+    }
+}
+
+#[tokio::test]
 async fn clients_choose_the_key_exchange_and_coordinators_are_offered_the_cheaper_one_first() {
     let group = |of: &Io<Double>| of.negotiated()?.negotiated_key_exchange_group().map(|group| group.name());
     let (_server, link) =
