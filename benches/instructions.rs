@@ -35,6 +35,9 @@ mod peers;
 mod process;
 #[path = "instructions/through.rs"]
 mod through;
+#[path = "compare/tls.rs"]
+#[expect(dead_code, reason = "no table says what connections are made with")]
+mod tls;
 #[path = "compare/wire.rs"]
 mod wire;
 #[path = "compare/work.rs"]

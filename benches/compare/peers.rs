@@ -42,6 +42,9 @@ pub(crate) struct Peer {
 /// Name of the peer that all others are compared with.
 pub(crate) const BASELINE: &str = "haproxy";
 
+/// The router that is built with this program.
+const OWN_PROGRAM: &str = env!("CARGO_BIN_EXE_hs2router");
+
 /// A further router of the command line, `NAME=PROGRAM`.
 pub(crate) fn named_program(text: &str) -> Result<(String, PathBuf), String> {
     let (name, program) = text.split_once('=').ok_or("write NAME=PROGRAM")?;
@@ -52,7 +55,7 @@ pub(crate) fn named_program(text: &str) -> Result<(String, PathBuf), String> {
 /// program is.
 pub(crate) fn installed(routers: &[(String, PathBuf)], envoy: Option<&PathBuf>) -> Vec<Peer> {
     let peer = |name: &str, kind| Peer { name: name.to_owned(), kind };
-    let own = PathBuf::from(env!("CARGO_BIN_EXE_hs2router"));
+    let own = PathBuf::from(OWN_PROGRAM);
     let mut peers = vec![
         peer("direct", Kind::Direct),
         peer("blind", Kind::Blind),
@@ -140,20 +143,21 @@ impl Peer {
         Some(said.lines().find(|line| !line.trim().is_empty())?.trim().to_owned())
     }
 
-    /// What it says of its TLS library; of a router, what this one is built with.
+    /// What it says of its TLS library; of the router, what it is built with, which nothing tells of another
+    /// build.
     pub(crate) fn tls_library(&self) -> Option<String> {
         let said = match &self.kind {
             Kind::Haproxy => said(Path::new("haproxy"), "-vv")?,
             Kind::Nginx => said(Path::new("nginx"), "-V")?,
-            Kind::Router(_) => {
+            Kind::Router(program) if program == Path::new(OWN_PROGRAM) => {
                 let packages = include_str!("../../Cargo.lock");
                 let version = |name: &str| {
                     let after = packages.split_once(&format!("name = \"{name}\"\nversion = \""))?.1;
                     Some(format!("{name} {}", after.split('"').next()?))
                 };
-                return Some(format!("{} with {}", version("rustls")?, version("ring")?));
+                return Some(format!("{} with {}", version("rustls")?, version("aws-lc-rs")?));
             }
-            Kind::Direct | Kind::Blind | Kind::Bare | Kind::Envoy(_) => return None,
+            Kind::Direct | Kind::Blind | Kind::Bare | Kind::Router(_) | Kind::Envoy(_) => return None,
         };
         let lines: Vec<_> = said.lines().map(str::trim).filter(|line| names_library(line)).collect();
         Some(lines.join("; "))

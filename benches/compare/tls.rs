@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use rustls::client::Resumption;
-use rustls::crypto::ring;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use tokio_rustls::TlsConnector;
@@ -52,9 +52,9 @@ impl Identity {
 
     /// What a client offers; without resumption.
     fn offer(&self) -> anyhow::Result<ClientConfig> {
-        let mut provider = ring::default_provider();
-        provider.cipher_suites = vec![ring::cipher_suite::TLS13_AES_128_GCM_SHA256];
-        provider.kx_groups = vec![ring::kx_group::X25519];
+        let mut provider = aws_lc_rs::default_provider();
+        provider.cipher_suites = vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256];
+        provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];
         let mut roots = RootCertStore::empty();
         roots.add(self.trusted.clone())?;
         let mut config = ClientConfig::builder_with_provider(Arc::new(provider))

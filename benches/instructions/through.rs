@@ -1,4 +1,4 @@
-//! A small call through the whole of a proxy. The proxy's process alone runs under callgrind, with one
+//! A small call through the whole of a proxy, in the clear and inside of TLS. The proxy's process alone runs under callgrind, with one
 //! thread; clients and coordinators run outside. Two runs make different numbers of calls, and their
 //! difference is what counts: the start of a process, its first calls and its end fall out.
 
@@ -20,7 +20,9 @@ use crate::client::{Client, Exchange};
 use crate::coordinator::COORDINATORS;
 use crate::peers::{self, Peer, Setup};
 use crate::process::Process;
+use crate::tls::{Dialer, Identity};
 use crate::wire::{Auth, Call, Rows};
+use crate::work::{By, Task, Transport, Work};
 
 /// Connections, each with one call under way.
 const CLIENTS: usize = 16;
@@ -32,8 +34,12 @@ const MORE: u64 = 1024;
 const PATIENCE: Duration = Duration::from_mins(3);
 /// How long a proxy may take to end when it is asked to.
 const END_TIME: Duration = Duration::from_secs(30);
-/// The calls that are counted: about an operation, and about a session.
-const CALLS: [Call; 2] = [Call::GetOperationStatus, Call::GetInfo];
+/// What is counted: a call about an operation, and one about a session.
+const ALL: [Counted; 3] = [
+    Counted { call: Call::GetOperationStatus, transport: Transport::Clear },
+    Counted { call: Call::GetInfo, transport: Transport::Clear },
+    Counted { call: Call::GetOperationStatus, transport: Transport::Full },
+];
 /// The peer whose counts are compared with what was recorded.
 const ROUTER: &str = "router";
 /// Those beside it; without one of them nothing is counted.
@@ -45,9 +51,41 @@ pub(crate) struct Through {
     counts: Vec<Count>,
 }
 
+/// A call, and what the client's connection runs over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Counted {
+    call: Call,
+    transport: Transport,
+}
+
+impl Counted {
+    /// As tables say it.
+    fn name(self) -> String {
+        match self.transport {
+            Transport::Clear => self.call.name().to_owned(),
+            Transport::Full | Transport::Resumed => format!("{} inside of TLS", self.call.name()),
+        }
+    }
+
+    /// As the load's clients do it.
+    fn work(self) -> Work {
+        let by = if self.transport == Transport::Clear { By::Everyone } else { By::Terminators };
+        Work {
+            name: "a call through",
+            auth: Auth::Nosasl,
+            transport: self.transport,
+            task: Task::Poll,
+            clients: CLIENTS,
+            idle: 0,
+            coordinators: COORDINATORS,
+            by,
+        }
+    }
+}
+
 /// Instructions of one call through one proxy.
 struct Count {
-    call: Call,
+    counted: Counted,
     peer: String,
     instructions: u64,
 }
@@ -65,12 +103,12 @@ pub(crate) fn count(routers: &[(String, PathBuf)]) -> anyhow::Result<Through> {
     });
     let peers: Vec<Peer> = chosen.collect::<Result<_, _>>()?;
     let (bench, mut counts) = (Bench::start()?, Vec::new());
-    for call in CALLS {
-        for peer in &peers {
-            let instructions = bench.count(peer, call);
+    for counted in ALL {
+        for peer in peers.iter().filter(|peer| peer.does(&counted.work())) {
+            let instructions = bench.count(peer, counted);
             let instructions =
-                instructions.with_context(|| format!("{} through {}", call.name(), peer.name))?;
-            counts.push(Count { call, peer: peer.name.clone(), instructions });
+                instructions.with_context(|| format!("{} through {}", counted.name(), peer.name))?;
+            counts.push(Count { counted, peer: peer.name.clone(), instructions });
         }
     }
     Ok(Through { peers, counts })
@@ -93,8 +131,8 @@ impl Through {
 
     fn of(&self, chosen: impl Fn(&str) -> bool) -> BTreeMap<String, u64> {
         let counts = self.counts.iter().filter(|count| chosen(&count.peer));
-        let named = counts.map(|Count { call, peer, instructions }| {
-            (format!("a call through {peer}: {}", call.name()), *instructions)
+        let named = counts.map(|Count { counted, peer, instructions }| {
+            (format!("a call through {peer}: {}", counted.name()), *instructions)
         });
         named.collect()
     }
@@ -106,12 +144,16 @@ impl Through {
             format!("| a call through | {} |", names.join(" | ")),
             format!("| --- |{}", " ---: |".repeat(names.len())),
         ];
-        lines.extend(CALLS.map(|call| {
-            let counts = self.counts.iter().filter(|count| count.call == call);
-            let counts: Vec<String> = counts.map(|count| count.instructions.to_string()).collect();
-            format!("| {} | {} |", call.name(), counts.join(" | "))
+        lines.extend(ALL.map(|counted| {
+            let cells: Vec<String> = names.iter().map(|name| self.cell(counted, name)).collect();
+            format!("| {} | {} |", counted.name(), cells.join(" | "))
         }));
         lines.join("\n")
+    }
+
+    fn cell(&self, counted: Counted, peer: &str) -> String {
+        let count = self.counts.iter().find(|count| count.counted == counted && count.peer == peer);
+        count.map_or_else(|| "–".to_owned(), |count| count.instructions.to_string())
     }
 }
 
@@ -121,6 +163,7 @@ struct Bench {
     /// The core on which proxies run: as it is only one, the router has one thread.
     core: String,
     addresses: Vec<SocketAddr>,
+    identity: Identity,
     /// They end with this.
     _coordinators: Process,
 }
@@ -129,8 +172,10 @@ impl Bench {
     fn start() -> anyhow::Result<Self> {
         let (coordinators, line) = Process::start_self(&["--child".to_owned(), "coordinators".to_owned()])?;
         let addresses = line.split(' ').take(COORDINATORS).map(str::parse).collect::<Result<_, _>>()?;
+        let directory = tempfile::tempdir()?;
         Ok(Self {
-            directory: tempfile::tempdir()?,
+            identity: Identity::make(directory.path())?,
+            directory,
             core: any_core()?,
             addresses,
             _coordinators: coordinators,
@@ -138,14 +183,15 @@ impl Bench {
     }
 
     /// Instructions of one call.
-    fn count(&self, peer: &Peer, call: Call) -> anyhow::Result<u64> {
-        let few = self.run(peer, call, FEW)?;
-        let many = self.run(peer, call, FEW + MORE)?;
+    fn count(&self, peer: &Peer, counted: Counted) -> anyhow::Result<u64> {
+        let few = self.run(peer, counted, FEW)?;
+        let many = self.run(peer, counted, FEW + MORE)?;
         Ok(many.saturating_sub(few) / (MORE * CLIENTS as u64))
     }
 
     /// Instructions of a process that each connection asks so many times.
-    fn run(&self, peer: &Peer, call: Call, times: u64) -> anyhow::Result<u64> {
+    fn run(&self, peer: &Peer, counted: Counted, times: u64) -> anyhow::Result<u64> {
+        let dialer = Dialer::new(&counted.work(), &self.identity)?;
         let directory = self.directory.path();
         let log = directory.join(format!("{}.callgrind", peer.name));
         let callgrind =
@@ -154,7 +200,7 @@ impl Bench {
         wrapper.push(format!("--log-file={}", log.display()));
         let running = peer.start(&Setup {
             coordinators: &self.addresses,
-            certificate: None,
+            certificate: (counted.transport != Transport::Clear).then_some(&self.identity.files),
             directory,
             threads: 1,
             // They come by the clock, and the longer run takes longer.
@@ -165,7 +211,9 @@ impl Bench {
         let target = running.targets[0];
         runtime
             .block_on(async {
-                timeout(PATIENCE, load(target, call, times)).await.context("a call never ends")?
+                timeout(PATIENCE, load(&dialer, target, counted.call, times))
+                    .await
+                    .context("a call never ends")?
             })
             .with_context(|| {
                 fs::read_to_string(directory.join(format!("{}.log", peer.name))).unwrap_or_default()
@@ -185,11 +233,12 @@ fn any_core() -> anyhow::Result<String> {
 }
 
 /// Makes the calls: every connection as many, one after the other, all at once.
-async fn load(target: SocketAddr, call: Call, times: u64) -> anyhow::Result<()> {
+async fn load(dialer: &Dialer, target: SocketAddr, call: Call, times: u64) -> anyhow::Result<()> {
     let all_ready = Arc::new(Barrier::new(CLIENTS));
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
-        clients.spawn(client(target, call, times, Arc::clone(&all_ready)));
+        let client = dialer.of_one_client().connect(target).await?;
+        clients.spawn(calls(client, call, times, Arc::clone(&all_ready)));
     }
     while let Some(done) = clients.join_next().await {
         done??;
@@ -197,8 +246,7 @@ async fn load(target: SocketAddr, call: Call, times: u64) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn client(target: SocketAddr, call: Call, times: u64, all_ready: Arc<Barrier>) -> anyhow::Result<()> {
-    let mut client = Client::connect(target, Auth::Nosasl).await?;
+async fn calls(mut client: Client, call: Call, times: u64, all_ready: Arc<Barrier>) -> anyhow::Result<()> {
     let session = client.open_session().await?;
     let operation = client.execute(&session).await?;
     let handle = if call == Call::GetInfo { session } else { operation };

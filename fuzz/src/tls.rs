@@ -29,7 +29,7 @@ struct Settings {
 }
 
 fn settings(version: &'static SupportedProtocolVersion) -> Settings {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
     let params = rcgen::CertificateParams::new(["peer.test".to_owned()]).unwrap();
     let certificate: CertificateDer<'static> = params.self_signed(&key).unwrap().der().clone();

@@ -51,7 +51,7 @@ impl Encrypted {
         if trusts {
             roots.add(self.certificate.der().clone()).unwrap();
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config = config.unwrap().with_root_certificates(roots).with_no_client_auth();
         ClientConnection::new(Arc::new(config), ServerName::try_from(name).unwrap()).unwrap()

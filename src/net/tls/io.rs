@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub use super::failure::Failure;
 use super::outgoing::Outgoing;
-use super::session::{Progress, Session, Sink};
+use super::session::{Progress, RECORD_EXTRA, Session, Sink};
 use crate::net::buffer::{BUFFER_SIZE, Buffer};
 use crate::net::stream::{Seen, Stream};
 
@@ -166,7 +166,8 @@ impl<S: Stream> Open<S> {
         reader: Option<&mut ReadBuf<'_>>,
     ) -> Poll<io::Result<()>> {
         let kept = self.received.len();
-        let wanted = reader.as_ref().map_or(0, |reader| reader.remaining()).max(LEAST_READ);
+        // Whole records, if the reader has room for their plaintext: a part of one has to be kept.
+        let wanted = reader.as_ref().map_or(0, |reader| reader.remaining() + RECORD_EXTRA).max(LEAST_READ);
         let mut buffer = Buffer::take();
         let end = (kept + wanted).min(BUFFER_SIZE);
         let mut room = ReadBuf::new(buffer.get_mut(kept..end).unwrap_or_default());

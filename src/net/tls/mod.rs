@@ -19,9 +19,11 @@ pub mod server;
 mod session;
 mod tickets;
 
-/// The cryptography of all TLS connections: ring.
+/// The cryptography of all TLS connections: aws-lc-rs. Its handshakes cost less than ring's
+/// (docs/BENCHMARKS.md), and it has a key exchange that a quantum computer does not break, X25519MLKEM768: what
+/// a client prefers is taken, and coordinators are offered X25519 first, which costs less.
 pub fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use aws_lc_rs::digest::{Context, SHA256};
 use parking_lot::Mutex;
-use ring::digest::{Context, SHA256};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, ProducesTickets, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
@@ -287,7 +287,7 @@ fn resumption(
     let tickets: Arc<dyn ProducesTickets> = match (&contents.ticket_key, before) {
         (Some(file), _) => Arc::new(FileTickets::new(file, scope, Arc::clone(time))?),
         (None, Some(before)) => Arc::clone(&before.tickets),
-        (None, None) => rustls::crypto::ring::Ticketer::new()
+        (None, None) => rustls::crypto::aws_lc_rs::Ticketer::new()
             .map_err(|error| CertificateError::Unusable(error.to_string()))?,
     };
     Ok(Resumption { scope, tickets, sessions })

@@ -16,6 +16,9 @@ use super::failure::Failure;
 
 /// The most bytes of plaintext in a record (RFC 8446 5.1).
 pub(super) const RECORD_PLAINTEXT: usize = 16 << 10;
+/// What a record has besides its plaintext, if the peer pads nothing: a header of 5 bytes, a nonce of 8 (TLS
+/// 1.2), the type of 1 (TLS 1.3), and what authenticates it, 16.
+pub(super) const RECORD_EXTRA: usize = 5 + 8 + 1 + 16;
 /// The most bytes that [`Session::encrypt`] may need for one record: its header, what the cipher adds, and
 /// messages that were queued before it, such as the answer to a key update.
 pub(super) const RECORD_ROOM: usize = RECORD_PLAINTEXT + 1024;

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rustls::client::UnbufferedClientConnection;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{self, kx_group};
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
 use rustls::unbuffered::ConnectionState;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use rustls::{ClientConfig, NamedGroup, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -31,18 +33,22 @@ struct Both {
 }
 
 fn both(version: &'static SupportedProtocolVersion) -> Both {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    both_with(version, aws_lc_rs::default_provider())
+}
+
+/// The client has this cryptography.
+fn both_with(version: &'static SupportedProtocolVersion, of_client: CryptoProvider) -> Both {
     let certified = rcgen::generate_simple_self_signed(["coordinator.test".to_owned()]).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(certified.cert.der().clone()).unwrap();
     let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
-    let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+    let server = ServerConfig::builder_with_provider(super::provider())
         .with_protocol_versions(&[version])
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![certified.cert.der().clone()], key.into())
         .unwrap();
-    let client = ClientConfig::builder_with_provider(provider)
+    let client = ClientConfig::builder_with_provider(Arc::new(of_client))
         .with_protocol_versions(&[version])
         .unwrap()
         .with_root_certificates(roots)
@@ -150,6 +156,35 @@ async fn an_idle_connection_holds_no_buffer() {
         carry(&mut server, &mut link, &bytes(100_000)).await;
         carry(&mut link, &mut server, &bytes(100_000)).await;
         assert_eq!(link.held(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_has_room_for_a_record_leaves_no_part_of_it_behind() {
+    for version in VERSIONS {
+        let (mut client, mut ours) = served(both(version), 1 << 20).await;
+        client.write_all(&bytes(32 << 10)).await.unwrap();
+        client.flush().await.unwrap();
+        let mut room = vec![0; 16 << 10];
+        assert_eq!(ours.read(&mut room).await.unwrap(), room.len());
+        // Of the second record, no more than a read for a larger overhead than this may bring.
+        assert!(ours.held() < 64, "{} bytes are held", ours.held());
+    }
+}
+
+#[tokio::test]
+async fn clients_choose_the_key_exchange_and_coordinators_are_offered_the_cheaper_one_first() {
+    let group = |of: &Io<Double>| of.negotiated()?.negotiated_key_exchange_group().map(|group| group.name());
+    let (_server, link) =
+        connected(both_with(&version::TLS13, super::provider().as_ref().clone()), 64 << 10).await;
+    assert_eq!(group(&link), Some(NamedGroup::X25519));
+
+    for first in [kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1] {
+        let mut provider = aws_lc_rs::default_provider();
+        provider.kx_groups.retain(|group| group.name() != first.name());
+        provider.kx_groups.insert(0, first);
+        let (_client, ours) = served(both_with(&version::TLS13, provider), 64 << 10).await;
+        assert_eq!(group(&ours), Some(first.name()));
     }
 }
 
@@ -345,7 +380,7 @@ impl HalfClient {
 
 /// Seals a handshake record of TLS 1.3 (RFC 8446 5.2).
 fn seal(secrets: &rustls::ConnectionTrafficSecrets, seq: u64, message: &[u8]) -> Vec<u8> {
-    use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+    use ::aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
     let rustls::ConnectionTrafficSecrets::Aes256Gcm { key, iv } = secrets else { panic!("another cipher") };
     let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_ref()).unwrap());
     let mut nonce: [u8; 12] = iv.as_ref().try_into().unwrap();

@@ -10,7 +10,7 @@ use super::*;
 
 /// The hello that a client of this server sends.
 fn hello_to(server: &str) -> Vec<u8> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = config.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
     let server = Wanted::try_from(server.to_owned()).unwrap();

@@ -174,7 +174,7 @@ fn params(names: &[&str]) -> CertificateParams {
 }
 
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 fn openssl(arguments: &[&str]) -> String {

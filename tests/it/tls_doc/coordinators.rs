@@ -68,7 +68,7 @@ async fn pass(stream: TcpStream, to: SocketAddr, files: &Path) -> Result<(), Box
 
 /// Reads the files, as an Impala does at its start.
 fn config(files: &Path) -> Result<Arc<ServerConfig>, Box<dyn Error + Send + Sync>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(files.with_extension("crt"))?.collect();
     let key = PrivateKeyDer::from_pem_file(files.with_extension("key"))?;
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;

@@ -29,7 +29,7 @@ pub(crate) static FILES: LazyLock<Files> = LazyLock::new(|| {
     std::fs::write(folder.path().join("both.pem"), certificate.pem() + &key.serialize_pem()).unwrap();
     std::fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .unwrap()
