@@ -58,13 +58,13 @@ impl Authority {
     /// Issues a certificate for these names, whose key is of ECDSA P-256, in files with this name; what they
     /// held before is replaced.
     pub(crate) fn issue(&self, file: &str, names: &[&str]) -> Pair {
-        self.issue_with(file, &KeyPair::generate().unwrap(), params(names))
+        self.issue_with(file, &KeyPair::generate().unwrap(), &params(names))
     }
 
     /// The same with an RSA key, which clients of all ages understand.
     pub(crate) fn issue_rsa(&self, file: &str, names: &[&str]) -> Pair {
         let key = openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]);
-        self.issue_with(file, &KeyPair::from_pem(&key).unwrap(), params(names))
+        self.issue_with(file, &KeyPair::from_pem(&key).unwrap(), &params(names))
     }
 
     /// One that was valid for a month in 2020.
@@ -72,10 +72,10 @@ impl Authority {
         let mut params = params(names);
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         params.not_after = rcgen::date_time_ymd(2020, 2, 1);
-        self.issue_with(file, &KeyPair::generate().unwrap(), params)
+        self.issue_with(file, &KeyPair::generate().unwrap(), &params)
     }
 
-    fn issue_with(&self, file: &str, key: &KeyPair, params: CertificateParams) -> Pair {
+    fn issue_with(&self, file: &str, key: &KeyPair, params: &CertificateParams) -> Pair {
         let pair =
             Pair { certificate: self.path(&format!("{file}.crt")), key: self.path(&format!("{file}.key")) };
         let certificate = params.signed_by(key, &self.issuer).unwrap();

@@ -186,8 +186,12 @@ fn run_beeline(mut command: Command, target: &Target, login: Login, statements: 
         Tls::Unverified => unimplemented!("Hive's JDBC driver verifies"),
         Tls::Verified(ca) => {
             let store = trust_store(ca, home.path());
-            url +=
-                &format!(";ssl=true;sslTrustStore={};trustStorePassword={STORE_PASSWORD}", store.display());
+            url.extend([
+                ";ssl=true;sslTrustStore=",
+                store.to_str().unwrap(),
+                ";trustStorePassword=",
+                STORE_PASSWORD,
+            ]);
         }
     }
     command.args(["-u", &url, "-n", login.user(), "-p", login.password()]);
