@@ -51,12 +51,12 @@ fn assert_same(shown: &Shown, expected: &Shown, target: &Target) {
 /// A client that does not trust the router ends before any call has reached a coordinator. What it shows of the
 /// reason is little (impala-shell and impyla: that they cannot connect), but the router's log says it.
 fn assert_untrusted(door: Door, scenario: impl Fn(&Target) -> Shown) {
-    let stranger = Authority::new();
-    let fleet = fleet_behind_tls(&Authority::new(), &[]);
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let fleet = fleet_behind_tls(&authority, &[]);
     let shown = scenario(&fleet.target(door).with(Tls::Verified(stranger.ca())));
     assert_ne!(shown.code, Some(0), "{shown:?}");
     assert!(fleet.coordinators().all(|coordinator| coordinator.calls().is_empty()));
-    super::await_line(fleet.router(), &[" WARN ", "the TLS handshake failed", "the router's certificate"]);
+    super::await_line(fleet.router(), &[" WARN ", "no TLS with a client", "the router's certificate"]);
 }
 
 fn users(login: Login) -> &'static [(&'static str, &'static str)] {
