@@ -182,7 +182,7 @@ impl<S: Stream> Open<S> {
     fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
-        mut reader: Option<&mut ReadBuf<'_>>,
+        reader: Option<&mut ReadBuf<'_>>,
     ) -> Poll<io::Result<()>> {
         let kept = self.received.len();
         // Whole records, if the reader has room for their plaintext: a part of one has to be kept.
@@ -200,7 +200,7 @@ impl<S: Stream> Open<S> {
         if let Some(front) = received.get_mut(..kept) {
             front.copy_from_slice(&self.received);
         }
-        let used = self.decrypt(received, reader.as_deref_mut());
+        let used = self.decrypt(received, reader);
         self.received.clear();
         match received.get(used..) {
             None | Some([]) => self.received = Vec::new(),
