@@ -83,6 +83,14 @@ impl<S: Stream> Io<S> {
         }
     }
 
+    /// What carries the connection.
+    fn socket(&self) -> &S {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(tls) => &tls.open().socket,
+        }
+    }
+
     /// What was negotiated, if the connection is inside of TLS.
     pub fn negotiated(&self) -> Option<&CommonState> {
         match self {
@@ -220,6 +228,7 @@ impl<S: Stream> Open<S> {
 
     /// What a read would find. `socket` tells what the socket has; if those are bytes, they are decrypted,
     /// because they may be nothing that a reader sees, such as a ticket.
+    #[inline(never)]
     fn see(&mut self, socket: impl Fn(&mut S) -> Seen) -> Seen {
         let mut cx = Context::from_waker(Waker::noop());
         loop {
@@ -247,6 +256,7 @@ impl<S: Stream> Open<S> {
     }
 
     /// As [`Self::see`], but the task is woken when there is something to see.
+    #[inline(never)]
     fn poll_seen(&mut self, cx: &mut Context<'_>) -> Poll<Seen> {
         loop {
             if self.has_something() {
@@ -348,7 +358,9 @@ impl<S: Stream> Drop for Tls<S> {
     }
 }
 
+// What TLS does stays out of line, so that calls in the clear pay for nothing of it but the question.
 impl<S: Stream> AsyncRead for Open<S> {
+    #[inline(never)]
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -376,6 +388,7 @@ impl<S: Stream> AsyncRead for Open<S> {
 
 impl<S: Stream> AsyncWrite for Open<S> {
     /// Writes whole records. Pending until one of them is gone; it is then to be called with the same bytes.
+    #[inline(never)]
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let tls = self.get_mut();
         if bytes.is_empty() {
@@ -410,6 +423,7 @@ impl<S: Stream> AsyncWrite for Open<S> {
 }
 
 impl<S: Stream> AsyncRead for Io<S> {
+    #[inline]
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -423,6 +437,7 @@ impl<S: Stream> AsyncRead for Io<S> {
 }
 
 impl<S: Stream> AsyncWrite for Io<S> {
+    #[inline]
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
@@ -456,11 +471,8 @@ impl<S: Stream> Stream for Io<S> {
         }
     }
 
-    async fn gone(&self) {
-        match self {
-            Self::Plain(stream) => stream.gone().await,
-            Self::Tls(tls) => tls.open().socket.gone().await,
-        }
+    fn gone(&self) -> impl Future<Output = ()> + Send {
+        self.socket().gone()
     }
 
     async fn closed(&self) {
@@ -478,6 +490,7 @@ impl<S: Stream> Stream for Io<S> {
         }
     }
 
+    #[inline]
     fn glance(&mut self) -> Seen {
         match self {
             Self::Plain(stream) => stream.glance(),
@@ -510,9 +523,6 @@ impl<S: Stream> Stream for Io<S> {
     }
 
     fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.set_user_timeout(timeout),
-            Self::Tls(tls) => tls.open().socket.set_user_timeout(timeout),
-        }
+        self.socket().set_user_timeout(timeout)
     }
 }

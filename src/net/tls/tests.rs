@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rustls::client::UnbufferedClientConnection;
-use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, kx_group};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
 use rustls::unbuffered::ConnectionState;
 use rustls::{ClientConfig, NamedGroup, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
@@ -174,7 +174,8 @@ async fn a_read_that_has_room_for_a_record_leaves_no_part_of_it_behind() {
 
 #[tokio::test]
 async fn clients_choose_the_key_exchange_and_coordinators_are_offered_the_cheaper_one_first() {
-    let group = |of: &Io<Double>| of.negotiated()?.negotiated_key_exchange_group().map(|group| group.name());
+    let group =
+        |of: &Io<Double>| of.negotiated()?.negotiated_key_exchange_group().map(SupportedKxGroup::name);
     let (_server, link) =
         connected(both_with(&version::TLS13, super::provider().as_ref().clone()), 64 << 10).await;
     assert_eq!(group(&link), Some(NamedGroup::X25519));
