@@ -21,6 +21,7 @@ use rustls::{
     ServerConnection, SideData, SupportedProtocolVersion,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::Runtime;
 
 /// Both sides' settings for each version.
 struct Settings {
@@ -51,6 +52,10 @@ fn settings(version: &'static SupportedProtocolVersion) -> Settings {
     client.resumption = rustls::client::Resumption::disabled();
     Settings { server: Arc::new(server), client: Arc::new(client) }
 }
+
+/// For the timers of our side, which never run out here.
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap());
 
 static SETTINGS: LazyLock<[Settings; 2]> = LazyLock::new(|| [settings(&TLS13), settings(&TLS12)]);
 
@@ -306,6 +311,7 @@ fn meet(case: &Case<'_>) -> (Io<Near>, Near, Peer) {
             connect(socket, client, name).await
         }
     };
+    let _entered = RUNTIME.enter();
     let mut handshake = pin!(handshake);
     let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..100_000 {
@@ -435,6 +441,7 @@ pub(crate) fn stumble(is_server: bool, bytes: &[u8], sizes: &[usize]) {
             connect(socket, client, ServerName::try_from("peer.test").unwrap()).await
         }
     };
+    let _entered = RUNTIME.enter();
     let mut handshake = pin!(handshake);
     let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..4 * bytes.len() + 1_000 {

@@ -11,7 +11,8 @@ use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
 use super::client::{CoordinatorTls, TlsFailure};
-use super::io::{Io, Rest, Tls, is_whole_record};
+use super::io::{Io, Tls};
+use super::open::{Rest, is_whole_record};
 use super::refusal::{Refusal, explain};
 use super::session::{Progress, Session, Sink};
 use crate::net::flow;
@@ -164,16 +165,15 @@ impl<S: Stream> Handshake<'_, S> {
             };
             self.send(&outgoing).await?;
             match progress {
-                Progress::PeerClosed => return Err(HandshakeError::Closed.into()),
-                stopped @ (Progress::Some | Progress::NeedsMore)
-                    if !self.session.common().is_handshaking() =>
-                {
-                    self.received.shrink_to_fit();
+                stopped if !self.session.common().is_handshaking() => {
                     let has_partial_handshake =
                         stopped == Progress::NeedsMore && is_whole_record(&self.received);
-                    let rest = Rest { received: self.received, decrypted, has_partial_handshake };
+                    let is_closed = stopped == Progress::PeerClosed;
+                    self.received.shrink_to_fit();
+                    let rest = Rest { received: self.received, decrypted, has_partial_handshake, is_closed };
                     return Ok(Io::Tls(Tls::new(self.socket, self.session, rest)));
                 }
+                Progress::PeerClosed => return Err(HandshakeError::Closed.into()),
                 Progress::Some | Progress::NeedsMore => self.receive().await?,
             }
         }

@@ -13,6 +13,7 @@ pub mod client;
 mod failure;
 pub mod handshake;
 pub mod io;
+mod open;
 mod outgoing;
 pub mod refusal;
 pub mod server;

@@ -230,6 +230,24 @@ async fn a_close_notify_is_an_orderly_end_and_the_other_half_stays_open() {
 }
 
 #[tokio::test]
+async fn a_client_that_closes_right_behind_the_handshake_has_completed_it() {
+    for version in VERSIONS {
+        let both = both(version);
+        let (near, far) = pair(64 << 10);
+        let connector = TlsConnector::from(Arc::new(both.client));
+        let client = async {
+            let mut client = connector.connect(name(), far).await.unwrap();
+            client.shutdown().await.unwrap();
+            client
+        };
+        let (_client, ours) = tokio::join!(client, accept(near, &[], Arc::new(both.server), None));
+        let mut ours = ours.unwrap();
+        assert_eq!(ours.look(), Seen::End);
+        assert_eq!(ours.read(&mut [0; 4]).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
 async fn dropping_a_connection_says_that_this_is_the_end() {
     let (mut client, ours) = served(both(&version::TLS13), 64 << 10).await;
     drop(ours);

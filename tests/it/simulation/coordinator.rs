@@ -289,13 +289,7 @@ impl SimCoordinator {
         self.journal.say(format_args!("c{} #{} begins", self.index, conversation.number()));
         let (mut raw, mut buffer) = (Vec::new(), vec![0; 8192]);
         let mut is_first = true;
-        loop {
-            let read = match timeout(IDLE_POLL, stream.read(&mut buffer)).await {
-                Err(_elapsed) if conversation.is_idle() => break,
-                Err(_elapsed) => continue,
-                Ok(Ok(read)) if read > 0 => read,
-                Ok(_) => break,
-            };
+        while let Some(read) = hear(&mut stream, &mut buffer, &conversation).await {
             raw.extend_from_slice(&buffer[..read]);
             match conversation.hear(&buffer[..read]) {
                 Heard::NotYet => continue,
@@ -341,5 +335,16 @@ impl SimCoordinator {
             return None;
         }
         Some((conversation, line))
+    }
+}
+
+/// Reads what comes next; none at the end of the connection, or when it has idled for too long.
+async fn hear(stream: &mut Line, buffer: &mut [u8], conversation: &Conversation) -> Option<usize> {
+    loop {
+        match timeout(IDLE_POLL, stream.read(buffer)).await {
+            Err(_elapsed) if conversation.is_idle() => return None,
+            Err(_elapsed) => {}
+            Ok(read) => return read.ok().filter(|read| *read > 0),
+        }
     }
 }
