@@ -174,13 +174,17 @@ impl<S: Stream> Handshake<'_, S> {
                     return Ok(Io::Tls(Tls::new(self.socket, self.session, rest)));
                 }
                 Progress::PeerClosed => return Err(HandshakeError::Closed.into()),
-                Progress::Some | Progress::NeedsMore => self.receive().await?,
+                Progress::Some | Progress::Again | Progress::NeedsMore => self.receive().await?,
             }
         }
     }
 
     /// Does with the bytes what can be done with them.
     async fn turn(&mut self) -> (Computed, Result<Progress, Error>) {
+        if self.turns.is_some() && !is_whole_record(&self.received) {
+            // There is nothing to compute.
+            return (Computed::default(), Ok(Progress::NeedsMore));
+        }
         let _turn = match self.turns {
             Some(turns) => {
                 let turn = turns.acquire().await;
@@ -194,7 +198,8 @@ impl<S: Stream> Handshake<'_, S> {
             let mut sink = Sink { reader: None, rest: &mut computed.decrypted };
             let (used, progress) = self.session.step(&mut self.received, &mut sink, &mut computed.outgoing);
             self.received.drain(..used);
-            if !matches!(progress, Ok(Progress::Some)) || !computed.decrypted.is_empty() {
+            let more = matches!(progress, Ok(Progress::Some | Progress::Again));
+            if !more || !computed.decrypted.is_empty() {
                 return (computed, progress);
             }
         }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
+use rustls::{Error, InvalidMessage};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::failure::Failure;
@@ -59,18 +60,24 @@ impl<S: Stream> Open<S> {
         let mut used = 0;
         self.has_partial_handshake = false;
         // Stops when the reader has no room for a whole record, because one more must not be decrypted then.
+        let mut again = false;
         while self.end.is_none() && self.decrypted.is_empty() {
             let rest = received.get_mut(used..).unwrap_or_default();
-            if rest.is_empty() {
+            if rest.is_empty() && !again {
                 break;
             }
-            let is_whole = is_whole_record(rest);
+            let (len, is_whole) = (rest.len(), is_whole_record(rest));
             let mut sink = Sink { reader: reader.as_deref_mut(), rest: &mut self.decrypted };
             let (discard, progress) = self.session.step(rest, &mut sink, &mut self.outgoing.messages);
             used += discard;
+            again = matches!(progress, Ok(Progress::Again));
             match progress {
-                Ok(Progress::Some) => {}
+                Ok(Progress::Some | Progress::Again) => {}
                 Ok(Progress::NeedsMore) if discard > 0 => {}
+                Ok(Progress::NeedsMore) if is_whole && len > self.session.longest_message() => {
+                    let error = Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge);
+                    self.end = Some(End::Failed(error.into()));
+                }
                 Ok(Progress::NeedsMore) => {
                     self.has_partial_handshake = is_whole;
                     break;
@@ -279,7 +286,11 @@ impl<S: Stream> AsyncWrite for Open<S> {
         if !tls.outgoing.has_records() {
             ready!(tls.outgoing.poll_messages(&mut tls.socket, cx))?;
             let partial = partial_handshake(tls.has_partial_handshake, &mut tls.received);
-            tls.outgoing.begin(bytes, &mut tls.session, partial).map_err(Failure::from)?;
+            if let Err(error) = tls.outgoing.begin(bytes, &mut tls.session, partial) {
+                let failure = Failure::from(error);
+                tls.end = Some(End::Failed(failure.clone()));
+                return Poll::Ready(Err(failure.into()));
+            }
         }
         tls.outgoing.poll_records(&mut tls.socket, cx)
     }

@@ -125,7 +125,8 @@ impl Outgoing {
             self.records = None;
         }
         match polled {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            // An error shows at the next write, if the peer has got something by this one.
+            Poll::Ready(Err(error)) if gone == 0 => Poll::Ready(Err(error)),
             Poll::Pending if gone == 0 => Poll::Pending,
             _ => Poll::Ready(Ok(gone)),
         }

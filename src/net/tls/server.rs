@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{Context, SHA256};
@@ -14,11 +15,11 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, ProducesTickets, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{CommonState, HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 pub use super::certificates::Refreshed;
 use super::certificates::{
-    self, Certificate, CertificateError, Content, Hashed, PairContents, PairFiles, finished,
+    self, Certificate, CertificateError, Content, Hashed, PairContents, PairFiles, Standing, finished,
 };
 use super::choice::Choice;
 use super::tickets::{FileTickets, Scope};
@@ -178,6 +179,17 @@ impl ListenerTls {
             Err(error) => Refreshed::Failed(error),
         }
     }
+}
+
+/// Whether a session was resumed although the client's certificate has expired meanwhile, or cannot be read. A
+/// full handshake looks at the certificate; a resumed one takes it over, and could do so without end.
+pub fn resumed_after_expiry(negotiated: &CommonState, now: SystemTime) -> bool {
+    let certificate = negotiated.peer_certificates().and_then(<[_]>::first);
+    negotiated.handshake_kind() == Some(HandshakeKind::Resumed)
+        && certificate.is_some_and(|certificate| {
+            let standing = Certificate::of(certificate).map(|certificate| certificate.standing(now));
+            !matches!(standing, Ok(Standing::Valid | Standing::ExpiresSoon))
+        })
 }
 
 /// Without keys and certificates.

@@ -46,8 +46,10 @@ impl Sink<'_, '_> {
 /// What a [step](Session::step) came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// Something was decrypted or is to be sent; another step may find more.
+    /// Something was decrypted; another step may find more.
     Some,
+    /// Something is to be sent. Another step has to follow, even if no bytes are left: it may find an end.
+    Again,
     /// The bytes contain nothing more that is whole.
     NeedsMore,
     /// The peer has said that it will send no more.
@@ -85,6 +87,15 @@ impl Session {
                 failure.map_or(Failure::Protocol(error), Failure::Unwelcome)
             }
             _ => Failure::Protocol(error),
+        }
+    }
+
+    /// The most bytes that are kept of one message of the handshake protocol after the handshake. A client has
+    /// none to say but `KeyUpdate`, which has five, however it is cut into records; a server sends tickets.
+    pub(super) fn longest_message(&self) -> usize {
+        match self {
+            Self::Server(_) => 1 << 10,
+            Self::Client { .. } => 80 << 10,
         }
     }
 
@@ -213,10 +224,10 @@ fn follow<Data>(
                 None => break Ok(Progress::Some),
             }
         },
-        Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, outgoing).map(|()| Progress::Some),
+        Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, outgoing).map(|()| Progress::Again),
         Ok(ConnectionState::TransmitTlsData(data)) => {
             data.done();
-            Ok(Progress::Some)
+            Ok(Progress::Again)
         }
         Ok(ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_)) => Ok(Progress::NeedsMore),
         Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Ok(Progress::PeerClosed),
@@ -249,6 +260,8 @@ fn write_now<Data>(
             write(&mut traffic);
             Ok(true)
         }
+        // The next read tells that it is closed.
+        ConnectionState::PeerClosed => Ok(false),
         // What an earlier step encoded is no longer the library's.
         ConnectionState::TransmitTlsData(data) => {
             data.done();

@@ -248,6 +248,47 @@ async fn a_client_that_closes_right_behind_the_handshake_has_completed_it() {
 }
 
 #[tokio::test]
+async fn a_request_and_an_end_right_behind_the_handshake_are_both_seen() {
+    let both = both(&version::TLS13);
+    let (near, far) = pair(64 << 10);
+    let connector = TlsConnector::from(Arc::new(both.client));
+    let client = async {
+        let mut client = connector.connect(name(), far).await.unwrap();
+        client.write_all(b"a request").await.unwrap();
+        client.shutdown().await.unwrap();
+        client
+    };
+    let (client, ours) = tokio::join!(client, accept(near, &[], Arc::new(both.server), None));
+    let (mut client, mut ours) = (client, ours.unwrap());
+    let mut got = Vec::new();
+    ours.read_to_end(&mut got).await.unwrap();
+    assert_eq!(got, b"a request");
+    carry(&mut ours, &mut client, b"an answer").await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_ends_a_handshake_message_is_cut_off_soon() {
+    let HalfClient { mut socket, server, finished, secrets, .. } = HalfClient::connect().await;
+    socket.write_all(&finished).await.unwrap();
+    let mut ours = server.await.unwrap();
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let mut sent = 0;
+    loop {
+        let mut few = [0; 4];
+        match Pin::new(&mut ours).poll_read(&mut cx, &mut ReadBuf::new(&mut few)) {
+            Poll::Ready(read) => break assert!(read.is_err(), "{read:?}"),
+            Poll::Pending => {}
+        }
+        assert!(sent < 100, "{} bytes are held", ours.held());
+        // A KeyUpdate (24) of 65,535 bytes, one by one.
+        let byte = [24, 0, 0xff, 0xff].get(sent).copied().unwrap_or_default();
+        let seq = secrets.tx.0 + u64::try_from(sent).unwrap();
+        socket.write_all(&seal(&secrets.tx.1, seq, &[byte])).await.unwrap();
+        sent += 1;
+    }
+}
+
+#[tokio::test]
 async fn dropping_a_connection_says_that_this_is_the_end() {
     let (mut client, ours) = served(both(&version::TLS13), 64 << 10).await;
     drop(ours);
@@ -353,6 +394,7 @@ struct HalfClient {
     finished: Vec<u8>,
     /// A record with the first three bytes of a `KeyUpdate` message.
     half: Vec<u8>,
+    secrets: rustls::ExtractedSecrets,
 }
 
 impl HalfClient {
@@ -393,7 +435,7 @@ impl HalfClient {
         }
         let (secrets, _) = client.dangerous_into_kernel_connection().unwrap();
         let half = seal(&secrets.tx.1, secrets.tx.0, &[24, 0, 0]);
-        Self { socket, server, finished: outgoing, half }
+        Self { socket, server, finished: outgoing, half, secrets }
     }
 }
 
@@ -415,7 +457,7 @@ fn seal(secrets: &rustls::ConnectionTrafficSecrets, seq: u64, message: &[u8]) ->
 
 #[tokio::test]
 async fn half_a_handshake_message_stops_neither_writes_nor_looks() {
-    let HalfClient { mut socket, server, finished, half } = HalfClient::connect().await;
+    let HalfClient { mut socket, server, finished, half, .. } = HalfClient::connect().await;
     socket.write_all(&finished).await.unwrap();
     let mut ours = server.await.unwrap();
     socket.write_all(&half).await.unwrap();
@@ -432,7 +474,7 @@ async fn half_a_handshake_message_stops_neither_writes_nor_looks() {
 
 #[tokio::test]
 async fn half_a_handshake_message_right_behind_the_handshake_stops_no_writes() {
-    let HalfClient { mut socket, server, finished, half } = HalfClient::connect().await;
+    let HalfClient { mut socket, server, finished, half, .. } = HalfClient::connect().await;
     socket.write_all(&[finished, half].concat()).await.unwrap();
     let mut ours = server.await.unwrap();
     ours.write_all(b"goes out nevertheless").await.unwrap();

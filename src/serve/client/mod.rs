@@ -199,7 +199,9 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
         };
         match tls::tls_for(&connection) {
             Some(tls) if detection == Detection::Tls => connection = tls::terminate(connection, &tls).await?,
-            Some(tls) if tls.is_required() => return Err(tls::refuse_clear(connection, detection).await),
+            Some(tls) if tls.is_required() && detection != Detection::Proxy => {
+                return Err(tls::refuse_clear(connection, detection).await);
+            }
             _ => break detection,
         }
     };

@@ -2,6 +2,7 @@
 //! but the client's protocol might be one in which the server speaks first. So after a while, a coordinator
 //! is dialed and listened to for a moment.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,10 +50,11 @@ async fn listen<S: Stream>(connection: &mut Connection<S>) -> Result<Option<Dial
     let heard = tokio::select! {
         biased;
         more = connection.client.more() => return client_spoke(more?),
-        // A coordinator that closes has not spoken: the client may still be one that the router understands.
-        heard = timeout(PARKED_FOR, dialed.stream.readable()) => heard.is_ok(),
+        // A ticket of TLS is nothing that was said.
+        heard = timeout(PARKED_FOR, poll_fn(|cx| dialed.stream.poll_seen(cx))) => heard,
     };
-    Ok((heard && dialed.stream.look() == Seen::Bytes).then_some(dialed))
+    // A coordinator that closes has not spoken: the client may still be one that the router understands.
+    Ok((heard == Ok(Seen::Bytes)).then_some(dialed))
 }
 
 fn client_spoke<S: Stream>(more: bool) -> Result<Option<Dialed<S>>, End> {

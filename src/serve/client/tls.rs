@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use rustls::{CommonState, HandshakeKind, ProtocolVersion};
+use rustls::{CertificateError, CommonState, Error, HandshakeKind, ProtocolVersion};
 use tokio::time::timeout;
 use tracing::Span;
 
+use crate::clock;
 use crate::metrics::{Encryption, HandshakeOutcome};
 use crate::net::stream::Stream;
-use crate::net::tls::server::ListenerTls;
+use crate::net::tls::handshake::HandshakeError;
+use crate::net::tls::server::{ListenerTls, resumed_after_expiry};
 use crate::serve::client::{Connection, sni, tell};
 use crate::serve::message::end::{End, TlsRefused};
 use crate::wire::detect::{Detection, Speech};
@@ -58,8 +60,15 @@ async fn shake_hands<S: Stream>(
     let server_name = sni::asked_name(&mut connection.client).await?;
     let Connection { client, .. } = *connection;
     let client = client.begin_tls(tls.config(), connection.assignment.handshakes()).await;
-    let client = client.map_err(|error| End::TlsRefused(Box::new(TlsRefused { server_name, error })))?;
-    Ok(Box::new(Connection { client, ..*connection }))
+    let is_outdated = |negotiated: &_| resumed_after_expiry(negotiated, clock::time_of_day());
+    let refused = |error| End::TlsRefused(Box::new(TlsRefused { server_name, error }));
+    let client = match client {
+        Ok(client) if client.stream.negotiated().is_some_and(is_outdated) => {
+            Err(HandshakeError::Refused(Error::InvalidCertificate(CertificateError::Expired)))
+        }
+        client => client,
+    };
+    Ok(Box::new(Connection { client: client.map_err(refused)?, ..*connection }))
 }
 
 fn outcome_of(end: &End) -> HandshakeOutcome {

@@ -1,5 +1,8 @@
 //! While clients change to TLS one after another, both kinds come in by one port.
 
+use std::io::Write as _;
+use std::net::TcpStream;
+
 use super::{Doors, await_line, fleet_behind_tls};
 use crate::support::certificates::{Authority, HERE};
 use crate::support::clients::{self, Cursors, Dialect, Login, Tls};
@@ -87,4 +90,12 @@ fn real_clients_in_the_clear_show_that_the_port_requires_tls() {
     }
     await_line(fleet.router(), &[" WARN ", "required = false"]);
     assert!(fleet.coordinators().all(|coordinator| coordinator.calls().is_empty()));
+}
+
+#[test]
+fn the_header_of_a_balancer_that_is_not_named_is_told_as_that_also_where_tls_is_required() {
+    let fleet = fleet_behind_tls(&Authority::new(), &[]);
+    let mut balancer = TcpStream::connect(fleet.address(Door::Hs2)).unwrap();
+    balancer.write_all(b"PROXY TCP4 192.0.2.1 198.51.100.1 40000 21050\r\n").unwrap();
+    await_line(fleet.router(), &[" WARN ", "proxy_protocol_from"]);
 }

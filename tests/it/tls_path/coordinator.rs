@@ -95,13 +95,14 @@ async fn pass(mut tls: TlsStream<TcpStream>, mut inner: TcpStream, manners: &Man
                     tls.get_mut().1.refresh_traffic_keys().map_err(io::Error::other)?;
                 }
                 let left = manners.truncates_after.load(Ordering::SeqCst);
+                // Before the bytes go out: who gets them may look at this.
+                let later = if len >= left { usize::MAX } else { left - len };
+                manners.truncates_after.store(later, Ordering::SeqCst);
                 tls.write_all(&said[..len.min(left)]).await?;
                 tls.flush().await?;
                 if len >= left {
-                    manners.truncates_after.store(usize::MAX, Ordering::SeqCst);
                     return Ok(());
                 }
-                manners.truncates_after.fetch_sub(len, Ordering::SeqCst);
                 if manners.changes_keys.load(Ordering::SeqCst) {
                     // Comes when nobody asks, and is nothing that anybody reads.
                     tls.get_mut().1.refresh_traffic_keys().map_err(io::Error::other)?;

@@ -196,6 +196,7 @@ struct Connected {
     shown: String,
     /// Its common name.
     subject: String,
+    server: ServerConnection,
 }
 
 /// How a handshake failed, on both sides.
@@ -245,6 +246,7 @@ fn handshake(
         kind: server.handshake_kind().unwrap(),
         shown: name.to_owned(),
         subject: subject.as_str().unwrap().to_owned(),
+        server,
     })
 }
 

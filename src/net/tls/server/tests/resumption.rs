@@ -129,6 +129,28 @@ fn a_session_without_a_client_certificate_does_not_resume_where_one_is_required(
 }
 
 #[test]
+fn a_session_that_is_resumed_after_its_clients_certificate_has_expired_is_noticed() {
+    let folder = Folder::new();
+    let users = authority("users");
+    let clients =
+        Some(ClientCertificates { ca: folder.write("users.pem", users.pem()), auth: ClientAuth::Required });
+    let listener = Settings { clients, ..settings(vec![folder.pair("a", &["a"])]) };
+    let listener = ListenerTls::load(listener).unwrap();
+    let today = crate::clock::time_of_day();
+    let later = today + Duration::from_hours(24 * 365 * 5000);
+    for version in [&TLS12, &TLS13] {
+        let mut client = Client::with_certificate(issue(&params(&["joe"]), &users));
+        client.versions = vec![version];
+        let full = client.connect(&listener, "a").unwrap().server;
+        assert!(!resumed_after_expiry(&full, today));
+        let resumed = client.connect(&listener, "a").unwrap();
+        assert_eq!(resumed.kind, HandshakeKind::Resumed);
+        assert!(!resumed_after_expiry(&resumed.server, today));
+        assert!(resumed_after_expiry(&resumed.server, later));
+    }
+}
+
+#[test]
 fn a_session_does_not_resume_once_its_clients_authority_is_removed() {
     for ticket_key in [None, Some("key")] {
         let folder = Folder::new();
