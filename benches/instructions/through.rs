@@ -1,6 +1,6 @@
-//! A small call through the whole of a proxy, in the clear and inside of TLS. The proxy's process alone runs under callgrind, with one
-//! thread; clients and coordinators run outside. Two runs make different numbers of calls, and their
-//! difference is what counts: the start of a process, its first calls and its end fall out.
+//! A small call through the whole of a proxy, in the clear and inside of TLS. The proxy's process alone runs
+//! under callgrind, with one thread; clients and coordinators run outside. Two runs make different numbers of
+//! calls, and their difference is what counts: the start of a process, its first calls and its end fall out.
 
 use std::collections::BTreeMap;
 use std::fs;

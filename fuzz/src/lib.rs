@@ -1,9 +1,10 @@
-//! What each fuzz target does with its input. The tests of the main package run the same functions over the corpus.
+//! What each fuzz target does with its input. The tests of the main package run the same functions over the
+//! corpus.
 //!
-//! But for `detect`, `proxy`, `hello` and `tls`, an input is a recipe and a stream: the limit on a message or frame (two bytes, 0 is none to speak
-//! of), the kind of stream (one byte; odd: replies, which only `scan` asks; `link` has its own meaning for both), a number of
-//! cuts (one byte, its low four bits count), a place for each cut (two bytes, taken modulo the stream's length), then the
-//! stream. Numbers are big-endian.
+//! But for `detect`, `proxy`, `hello` and `tls`, an input is a recipe and a stream: the limit on a message or
+//! frame (two bytes, 0 is none to speak of), the kind of stream (one byte; odd: replies, which only `scan`
+//! asks; `link` has its own meaning for both), a number of cuts (one byte, its low four bits count), a place
+//! for each cut (two bytes, taken modulo the stream's length), then the stream. Numbers are big-endian.
 
 mod plain;
 mod tls;
@@ -57,13 +58,13 @@ pub fn hello(input: &[u8]) {
     }
 }
 
-/// A TLS connection gives the bytes that its peer said, or an error, in whatever pieces its records come and whatever
-/// happens to them on their way.
+/// A TLS connection gives the bytes that its peer said, or an error, in whatever pieces its records come and
+/// whatever happens to them on their way.
 ///
-/// The input: what is done (one byte: the low bit makes our side the server, the next is TLS 1.2, the next two are the
-/// harm), where (two bytes), which bits are flipped there (one), how many bytes are read at once (two), the number of
-/// piece sizes (one, its low three bits), the sizes (two each), then the plaintext, or, for the last harm, what comes in
-/// the place of a handshake.
+/// The input: what is done (one byte: the low bit makes our side the server, the next is TLS 1.2, the next
+/// two are the harm), where (two bytes), which bits are flipped there (one), how many bytes are read at once
+/// (two), the number of piece sizes (one, its low three bits), the sizes (two each), then the plaintext, or,
+/// for the last harm, what comes in the place of a handshake.
 pub fn tls(input: &[u8]) {
     let mut rest = input;
     let mut byte = || {
@@ -212,7 +213,8 @@ fn initiate(pieces: &[&[u8]]) -> Result<(Answer, usize), SaslError> {
     Ok((Answer::NeedMore, used))
 }
 
-/// Frames cut anywhere have the same payloads and errors as whole ones, which are those that a plain reading finds.
+/// Frames cut anywhere have the same payloads and errors as whole ones, which are those that a plain reading
+/// finds.
 pub fn frame(input: &[u8]) {
     let recipe = Recipe::read(input);
     let limit = if recipe.limit == 0 { i32::MAX as usize } else { usize::from(recipe.limit) };
@@ -226,11 +228,11 @@ pub fn frame(input: &[u8]) {
     }
 }
 
-/// A link may serve another call if and only if a plain reading of all that came finds one whole reply to the call, and
-/// nothing had come behind it.
+/// A link may serve another call if and only if a plain reading of all that came finds one whole reply to the
+/// call, and nothing had come behind it.
 ///
-/// Of the kind, the lowest bit says whether there are frames; the next, whether the call was `CloseSession` and not what the
-/// reply names; the next, whether its sequence id was the limit and not the reply's.
+/// Of the kind, the lowest bit says whether there are frames; the next, whether the call was `CloseSession`
+/// and not what the reply names; the next, whether its sequence id was the limit and not the reply's.
 pub fn link(input: &[u8]) {
     let recipe = Recipe::read(input);
     let framed = recipe.kind & 1 == 1;
@@ -265,7 +267,8 @@ pub fn link(input: &[u8]) {
     }
 }
 
-/// How many bytes had come when the link was found to be fit for another call, and the reply's bytes in this form.
+/// How many bytes had come when the link was found to be fit for another call, and the reply's bytes in this
+/// form.
 fn read_reply(
     mut reply: Reply,
     transport: Transport,

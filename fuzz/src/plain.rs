@@ -1,5 +1,6 @@
-//! A plain reading of a reply that is there as a whole: what the router finds piece by piece is compared with this. It goes by
-//! the Thrift binary protocol and the bounds that the router's documentation names, and shares no code with the router.
+//! A plain reading of a reply that is there as a whole: what the router finds piece by piece is compared with
+//! this. It goes by the Thrift binary protocol and the bounds that the router's documentation names, and
+//! shares no code with the router.
 
 /// How deep structs and containers may nest.
 const DEEPEST: usize = 64;
@@ -7,7 +8,8 @@ const DEEPEST: usize = 64;
 const WATCHED: usize = 5;
 const NUMBERED: std::ops::Range<i16> = 0..64;
 
-/// Where the reply to a call ends, frames included; none if there is no such reply, or its last frame goes on.
+/// Where the reply to a call ends, frames included; none if there is no such reply, or its last frame goes
+/// on.
 pub(crate) fn reply_end(stream: &[u8], framed: bool, name: &[u8], seqid: i32) -> Option<usize> {
     if !framed {
         return message_end(stream, name, seqid);
@@ -102,7 +104,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// What a container holds: so many times a value of each of the kinds. The kinds of an empty one need not be any.
+    /// What a container holds: so many times a value of each of the kinds. The kinds of an empty one need not
+    /// be any.
     fn elements(&mut self, kinds: &[u8], depth: usize) -> Option<()> {
         let count = self.length()?;
         if count == 0 {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!            fail                fall fails               back-off over, pass          rise passes
-//! healthy ────────▶ suspect ───────────────▶ ejected ──────────────────────▶ probation ─────────────▶ healthy
+//! healthy ────────▶ suspect ───────────────▶ ejected ──────────────────────▶ probation ─────────────▶
+//! healthy
 //!    ▲                 │ pass                   ▲                                │ fail
 //!    └─────────────────┘                        └────────────────────────────────┘
 //! ```

@@ -33,7 +33,8 @@ const LOOKUPS_AT_ONCE: usize = 16;
 /// Checks the file, and writes to `out` what a router with this config does.
 ///
 /// # Errors
-/// When the file cannot be read or anything in it is wrong; when a file that it names cannot be used; when `out` cannot be written to.
+/// When the file cannot be read or anything in it is wrong; when a file that it names cannot be used; when
+/// `out` cannot be written to.
 pub fn run(args: &CheckArgs, out: &mut impl Write) -> anyhow::Result<()> {
     run_with(args, &Resolver::System, out)
 }

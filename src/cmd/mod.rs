@@ -17,8 +17,8 @@ pub const EXIT_USAGE: u8 = 64;
 /// Wrong config (sysexits.h, `EX_CONFIG`).
 pub const EXIT_CONFIG: u8 = 78;
 
-/// The exit code for a failure: [`EXIT_CONFIG`] if the config file, or a file that it names, is to blame, [`EXIT_USAGE`] if the
-/// arguments in place of a file are, else 1.
+/// The exit code for a failure: [`EXIT_CONFIG`] if the config file, or a file that it names, is to blame,
+/// [`EXIT_USAGE`] if the arguments in place of a file are, else 1.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain() {
         if cause.is::<ConfigError>() || cause.is::<CertificateError>() || cause.is::<BadCertificates>() {

@@ -1,4 +1,5 @@
-//! Sockets: listening, dialing, watching and relaying, and TLS. Nothing here knows about sessions or clusters.
+//! Sockets: listening, dialing, watching and relaying, and TLS. Nothing here knows about sessions or
+//! clusters.
 
 pub mod buffer;
 pub mod dial;

@@ -104,8 +104,8 @@ pub struct TlsPlan {
 }
 
 impl TlsPlan {
-    /// TLS to one port of a coordinator, whose certificate is for this name. Sessions are resumed at this port
-    /// only.
+    /// TLS to one port of a coordinator, whose certificate is for this name. Sessions are resumed at this
+    /// port only.
     pub(crate) fn towards(&self, name: &ServerName<'static>) -> Arc<CoordinatorTls> {
         Arc::new(self.cluster.towards(name.clone()))
     }

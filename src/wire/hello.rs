@@ -33,7 +33,8 @@ pub enum ServerName {
 
 /// Finds the server name in `first`, all bytes received so far.
 ///
-/// For every input, `server_name(prefix)` is either [`ServerName::NeedMore`] or equal to `server_name(whole)`.
+/// For every input, `server_name(prefix)` is either [`ServerName::NeedMore`] or equal to
+/// `server_name(whole)`.
 pub fn server_name(first: &[u8]) -> ServerName {
     let within = first.get(..LONGEST_HELLO).unwrap_or(first);
     let body = match hello(within) {

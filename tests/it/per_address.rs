@@ -8,7 +8,8 @@ use super::support::router::{SELDOM, TestRouter, eventually};
 use super::support::script::Script;
 use super::support::talk::Talk;
 
-/// A router with two listeners for these services in front of a coordinator, with these keys of the listeners.
+/// A router with two listeners for these services in front of a coordinator, with these keys of the
+/// listeners.
 fn router(coordinator: &Script, listener: &str) -> TestRouter {
     let port = coordinator.address().port();
     let listeners = ["hs2", "beeswax"].map(|service| {

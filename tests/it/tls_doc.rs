@@ -1,4 +1,5 @@
-//! Every file and command of `docs/TLS.md` does what the document says, and what it says of the source is true.
+//! Every file and command of `docs/TLS.md` does what the document says, and what it says of the source is
+//! true.
 
 mod blocks;
 mod coordinators;

@@ -149,38 +149,39 @@ section! {
 }
 
 section! {
-    /// TLS towards clients, below a `[[listener]]`. Certificates and keys are PEM. A path that does not begin with `/` counts
-    /// from the folder of the config file. The files are read every 5 s, and what has changed is used for new
-    /// connections as soon as all files are valid together; until then, the last good ones are.
+    /// TLS towards clients, below a `[[listener]]`. Certificates and keys are PEM. A path that does not begin
+    /// with `/` counts from the folder of the config file. The files are read every 5 s, and what has changed
+    /// is used for new connections as soon as all files are valid together; until then, the last good ones
+    /// are.
     ListenerTlsFile at "listener.tls", "[listener.tls]" {
         /// The certificate, followed by the authorities between it and a root.
         certificate: PathBuf = derived("required, unless there are `pairs`"),
         /// The private key of `certificate`: PKCS#8, PKCS#1 or SEC1, without a password.
         key: PathBuf = derived("in the file of `certificate`"),
-        /// Several certificates, in place of `certificate` and `key`; at most 100. A client gets the one that has
-        /// the name which it asks for (SNI): exactly, or else as a wildcard. Of several with that name it gets
-        /// the first whose kind of key (RSA, ECDSA) it knows. If it asks for no name or for one that none has, it
-        /// gets the first.
+        /// Several certificates, in place of `certificate` and `key`; at most 100. A client gets the one that
+        /// has the name which it asks for (SNI): exactly, or else as a wildcard. Of several with that name it
+        /// gets the first whose kind of key (RSA, ECDSA) it knows. If it asks for no name or for one that
+        /// none has, it gets the first.
         pairs: Vec<PairFile> = derived("`certificate` with `key`"),
-        /// Whether clients are refused that ask for no name, as those do that connect to an IP address, or for
-        /// a name that no certificate has.
+        /// Whether clients are refused that ask for no name, as those do that connect to an IP address, or
+        /// for a name that no certificate has.
         strict_sni: bool = default(false),
         /// The authorities that issue the clients' certificates.
         client_ca: PathBuf = derived("none: clients are not asked for a certificate"),
-        /// Whether a client without a certificate is refused (`"required"`) or not (`"optional"`). A certificate
-        /// that a client does show must be valid.
+        /// Whether a client without a certificate is refused (`"required"`) or not (`"optional"`). A
+        /// certificate that a client does show must be valid.
         client_auth: ClientAuth = default("required"),
-        /// The oldest version that clients may speak. 1.0 and 1.1 are not offered, because rustls, the TLS library
-        /// of the router, does not have them.
+        /// The oldest version that clients may speak. 1.0 and 1.1 are not offered, because rustls, the TLS
+        /// library of the router, does not have them.
         minimum_version: Version = default("1.2"),
-        /// Whether clients that come without TLS are refused. With `false` both kinds come in by one port, as a
-        /// migration needs it.
+        /// Whether clients that come without TLS are refused. With `false` both kinds come in by one port, as
+        /// a migration needs it.
         required: bool = default(true),
-        /// Keys for the tickets by which clients resume their sessions. Routers with the same file resume each
-        /// other's sessions. The file is one key (`openssl rand -out tickets.key 48`), or has the format of
-        /// `HAProxy`'s `tls-ticket-keys`: lines with 48 or 80 bytes in base64, of which the last three decrypt
-        /// and the last but one encrypts, so that a new key is appended on all routers before any uses it.
-        /// Tickets are good for 12 hours. Replace the key daily: who has it can decrypt what
+        /// Keys for the tickets by which clients resume their sessions. Routers with the same file resume
+        /// each other's sessions. The file is one key (`openssl rand -out tickets.key 48`), or has the format
+        /// of `HAProxy`'s `tls-ticket-keys`: lines with 48 or 80 bytes in base64, of which the last three
+        /// decrypt and the last but one encrypts, so that a new key is appended on all routers before any
+        /// uses it. Tickets are good for 12 hours. Replace the key daily: whoever has it can decrypt what
         /// clients with TLS 1.2 have sent in its time.
         ticket_key: PathBuf = derived("a random key, replaced every 6 hours"),
     }
@@ -367,7 +368,8 @@ section! {
         hs2_http: u16 = computed(usual::hs2_http),
         /// The port of its web pages. Only Impala's web pages are read.
         web: u16 = computed(usual::web),
-        /// Whether it is reached with TLS. `false` while a cluster is migrated and this coordinator is not yet.
+        /// Whether it is reached with TLS. `false` while a cluster is migrated and this coordinator is not
+        /// yet.
         tls: bool = derived("whether the cluster has `[cluster.tls]`"),
         /// The name that its certificate is for: a host name or an IP address.
         server_name: Host = derived("`host`"),

@@ -1,4 +1,5 @@
-//! Certificates and keys from PEM files. What is wrong with a file is said with the file's name and what to do.
+//! Certificates and keys from PEM files. What is wrong with a file is said with the file's name and what to
+//! do.
 
 mod certificate;
 mod content;

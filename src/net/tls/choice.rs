@@ -59,8 +59,8 @@ impl Choice {
 }
 
 impl ResolvesServerCert for Choice {
-    /// Of several pairs for one name, an RSA and an ECDSA one say, the first is taken whose key the client can
-    /// verify.
+    /// Of several pairs for one name, an RSA and an ECDSA one say, the first is taken whose key the client
+    /// can verify.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let places = self.for_name(hello.server_name())?;
         let mut pairs = places.iter().filter_map(|nth| self.pairs.get(*nth));

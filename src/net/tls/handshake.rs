@@ -19,8 +19,8 @@ use crate::net::flow;
 use crate::net::linger::linger;
 use crate::net::stream::Stream;
 
-/// The most bytes that are kept of a handshake before one of its messages is whole. The library takes messages
-/// of up to 64 KiB; this leaves room for the headers of their records.
+/// The most bytes that are kept of a handshake before one of its messages is whole. The library takes
+/// messages of up to 64 KiB; this leaves room for the headers of their records.
 const LIMIT: usize = 80 << 10;
 
 /// Why a handshake failed.
@@ -65,8 +65,8 @@ impl HandshakeError {
 
 /// Does the handshake with a client that begins with TLS. `received` are the bytes that were read of it. The
 /// deadline is the caller's. A handshake computes only while it has one of the `turns`, and lets other tasks
-/// go first: so a flood of handshakes delays others by no more than a handshake at a time. A client that is told
-/// why it is refused has a second to read that.
+/// go first: so a flood of handshakes delays others by no more than a handshake at a time. A client that is
+/// told why it is refused has a second to read that.
 ///
 /// Cancel-safe in that a dropped handshake leaves nothing behind but a closed connection.
 ///
@@ -106,8 +106,8 @@ pub async fn connect<S: Stream>(
     handshake.complete().await.map_err(|broken| broken.error)
 }
 
-/// Begins TLS on a connection to a coordinator that was just dialed, if that is how the coordinator is reached.
-/// The deadline is the caller's.
+/// Begins TLS on a connection to a coordinator that was just dialed, if that is how the coordinator is
+/// reached. The deadline is the caller's.
 ///
 /// # Errors
 /// When there is no TLS connection: one side does not accept the other, or what is there does not speak TLS.

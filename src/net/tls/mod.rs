@@ -1,7 +1,7 @@
 //! TLS towards clients and towards coordinators, with rustls.
 //!
-//! The cryptography is always named explicitly ([`provider`]): a default of the whole process would be decided
-//! by whichever crate comes first.
+//! The cryptography is always named explicitly ([`provider`]): a default of the whole process would be
+//! decided by whichever crate comes first.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ mod session;
 mod tickets;
 
 /// The cryptography of all TLS connections: aws-lc-rs. Its handshakes cost less than ring's
-/// (docs/BENCHMARKS.md), and it has a key exchange that a quantum computer does not break, X25519MLKEM768: what
-/// a client prefers is taken, and coordinators are offered X25519 first, which costs less.
+/// (docs/BENCHMARKS.md), and it has a key exchange that a quantum computer does not break, X25519MLKEM768:
+/// what a client prefers is taken, and coordinators are offered X25519 first, which costs less.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }

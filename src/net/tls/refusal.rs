@@ -91,8 +91,8 @@ fn client_certificate(why: &CertificateError) -> Refusal {
     }
 }
 
-/// What clients mean: OpenSSL says `bad_certificate` for another name, Java `certificate_unknown` for all that
-/// it finds wrong.
+/// What clients mean: OpenSSL says `bad_certificate` for another name, Java `certificate_unknown` for all
+/// that it finds wrong.
 fn alerted(alert: AlertDescription) -> Refusal {
     match alert {
         AlertDescription::UnknownCA => Refusal::NotTrusted,

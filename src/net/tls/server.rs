@@ -181,8 +181,8 @@ impl ListenerTls {
     }
 }
 
-/// Whether a session was resumed although the client's certificate has expired meanwhile, or cannot be read. A
-/// full handshake looks at the certificate; a resumed one takes it over, and could do so without end.
+/// Whether a session was resumed although the client's certificate has expired meanwhile, or cannot be read.
+/// A full handshake looks at the certificate; a resumed one takes it over, and could do so without end.
 pub fn resumed_after_expiry(negotiated: &CommonState, now: SystemTime) -> bool {
     let certificate = negotiated.peer_certificates().and_then(<[_]>::first);
     negotiated.handshake_kind() == Some(HandshakeKind::Resumed)
@@ -230,8 +230,8 @@ impl Contents {
     }
 }
 
-/// Makes of the files what new connections use. Sessions resume as `before`, if the demands on clients are the
-/// same.
+/// Makes of the files what new connections use. Sessions resume as `before`, if the demands on clients are
+/// the same.
 fn build(
     settings: &Settings,
     contents: &Contents,

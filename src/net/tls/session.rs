@@ -90,8 +90,9 @@ impl Session {
         }
     }
 
-    /// The most bytes that are kept of one message of the handshake protocol after the handshake. A client has
-    /// none to say but `KeyUpdate`, which has five, however it is cut into records; a server sends tickets.
+    /// The most bytes that are kept of one message of the handshake protocol after the handshake. A client
+    /// has none to say but `KeyUpdate`, which has five, however it is cut into records; a server sends
+    /// tickets.
     pub(super) fn longest_message(&self) -> usize {
         match self {
             Self::Server(_) => 1 << 10,

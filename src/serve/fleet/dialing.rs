@@ -30,8 +30,8 @@ pub(crate) fn demand(cluster: &Cluster, service: Service, login: &Login) -> Opti
 
 impl<S: Stream> Fleet<S> {
     /// Dials a coordinator's port, and begins TLS there as `tls` says. Records what the result says about the
-    /// coordinator: first at which address it was found. If it was not reached for a reason that lies with it,
-    /// it is tried last for that service for a while.
+    /// coordinator: first at which address it was found. If it was not reached for a reason that lies with
+    /// it, it is tried last for that service for a while.
     ///
     /// # Errors
     /// When the coordinator has no such port or was removed from its cluster, before or during the dial; when

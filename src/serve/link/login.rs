@@ -249,8 +249,8 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// The coordinator has refused the router's certificate, before it looked at the credentials: of a client that
-/// it does not accept it reads nothing.
+/// The coordinator has refused the router's certificate, before it looked at the credentials: of a client
+/// that it does not accept it reads nothing.
 fn unwelcome(failure: TlsFailure) -> NoLink {
     Unreached::from(failure).into()
 }

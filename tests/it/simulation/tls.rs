@@ -1,8 +1,9 @@
 //! TLS of a world's clients and coordinators. Their side of it is not the router's own: the library with its
 //! buffers, as other programs use it.
 //!
-//! What is random in TLS must have no say in what happens. So all of it has a fixed length: Ed25519 signs with 64
-//! bytes, where ECDSA needs more or fewer; and validity is so long that the real time does not matter.
+//! What is random in TLS must have no say in what happens. So all of it has a fixed length: Ed25519 signs
+//! with 64 bytes, where ECDSA needs more or fewer; and validity is so long that the real time does not
+//! matter.
 
 use std::io::{self, Cursor, Write as _};
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! Relays that begin or end TLS: what makes a simulated coordinator one with TLS, and a client in the clear one
-//! that uses TLS. They are made with tokio-rustls and share no code with the router.
+//! Relays that begin or end TLS: what makes a simulated coordinator one with TLS, and a client in the clear
+//! one that uses TLS. They are made with tokio-rustls and share no code with the router.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

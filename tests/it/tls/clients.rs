@@ -48,8 +48,8 @@ fn assert_same(shown: &Shown, expected: &Shown, target: &Target) {
     assert!(shown == expected, "{target:?} {:?}\n{said:?}\nin the clear {wanted:?}", shown.complaints);
 }
 
-/// A client that does not trust the router ends before any call has reached a coordinator. What it shows of the
-/// reason is little (impala-shell and impyla: that they cannot connect), but the router's log says it.
+/// A client that does not trust the router ends before any call has reached a coordinator. What it shows of
+/// the reason is little (impala-shell and impyla: that they cannot connect), but the router's log says it.
 fn assert_untrusted(door: Door, scenario: impl Fn(&Target) -> Shown) {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let fleet = fleet_behind_tls(&authority, &[]);

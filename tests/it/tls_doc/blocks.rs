@@ -91,7 +91,8 @@ fn steps(lines: &[(usize, &str)]) -> Vec<Step> {
     steps
 }
 
-/// Whether there is a line in `all` that is `line`, where `…` stands for anything and space around it for none.
+/// Whether there is a line in `all` that is `line`, where `…` stands for anything and space around it for
+/// none.
 pub(super) fn has_line(all: &str, line: &str) -> bool {
     all.lines().any(|actual| is_line(actual.trim(), line.trim()))
 }

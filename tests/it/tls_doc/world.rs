@@ -2,8 +2,10 @@
 //! document.
 //!
 //! What is written otherwise than in the document, in files and in commands alike:
-//! - `router.example.com` is `localhost`; its ports, and `0.0.0.0` and `*` before them, are free ones of 127.0.0.1.
-//! - `impala-1.example.com` and its like are simulated coordinators on 127.0.0.1. A config names their ports, and
+//! - `router.example.com` is `localhost`; its ports, and `0.0.0.0` and `*` before them, are free ones of
+//!   127.0.0.1.
+//! - `impala-1.example.com` and its like are simulated coordinators on 127.0.0.1. A config names their ports,
+//!   and
 //!   as `server_name` the name that the document has.
 //! - `10.0.0.0/8`, the network of balancers, is 127.0.0.0/8.
 
@@ -90,8 +92,8 @@ impl World {
         fs::write(self.folder.path().join(name), text).unwrap();
     }
 
-    /// Does what a step says. Returns `false` if it needs a tool that is missing and may be; the steps after it
-    /// build on it and are not to be taken.
+    /// Does what a step says. Returns `false` if it needs a tool that is missing and may be; the steps after
+    /// it build on it and are not to be taken.
     ///
     /// # Panics
     /// When it does not come out as the document says.

@@ -84,8 +84,8 @@ fn a_thousand_half_handshakes_cost_little_end_in_time_and_reach_no_coordinator()
 const FLOODING: usize = 8;
 /// Calls that are measured.
 const CALLS: usize = 2_000;
-/// So much more than twice their time may calls take beside the flood. Twice is what is aimed at; but here the
-/// flood has no processor of its own, and without optimisation a handshake takes ten times as long.
+/// So much more than twice their time may calls take beside the flood. Twice is what is aimed at; but here
+/// the flood has no processor of its own, and without optimisation a handshake takes ten times as long.
 const MORE: Duration = Duration::from_millis(100);
 
 /// The times of calls, in order of length.

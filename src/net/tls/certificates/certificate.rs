@@ -84,7 +84,7 @@ impl Certificate {
         })
     }
 
-    /// Who has signed it, as `CN=Example CA, O=Example`.
+    /// The name of its issuer, as `CN=Example CA, O=Example`.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }

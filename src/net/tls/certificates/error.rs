@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why certificates or keys cannot be used. Each prints as the file, what is wrong and, after a semicolon, what
-/// to do.
+/// Why certificates or keys cannot be used. Each prints as the file, what is wrong and, after a semicolon,
+/// what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// The file cannot be opened or read.

@@ -19,7 +19,8 @@ pub struct ClusterTls {
     settings: ClusterTlsSettings,
     time: Arc<dyn TimeProvider>,
     material: ArcSwap<Material>,
-    /// A hash of the files when they were last read. Held for a whole refresh, so that two of them do not mix.
+    /// A hash of the files when they were last read. Held for a whole refresh, so that two of them do not
+    /// mix.
     seen: Mutex<[u8; 32]>,
 }
 

@@ -1,4 +1,5 @@
-//! Judges the answers that a client gets: each is one that a coordinator may give, or a refusal for which there is a reason.
+//! Judges the answers that a client gets: each is one that a coordinator may give, or a refusal for which
+//! there is a reason.
 
 use hs2router::idl::t_c_l_i_service as cli;
 

@@ -10,8 +10,8 @@ use rand::RngExt as _;
 
 use super::{Connection, End, Event, Inner, ROUTER, Reach, Side};
 
-/// Whether it is an alert of TLS, as a connection says that is given up: no more of a use than a FIN. In TLS 1.3
-/// only the length tells it from a request, and none has two bytes.
+/// Whether it is an alert of TLS, as a connection says that is given up: no more of a use than a FIN. In TLS
+/// 1.3 only the length tells it from a request, and none has two bytes.
 pub(super) fn says_end(bytes: &[u8]) -> bool {
     matches!(bytes, [21, 3, 3, ..] | [23, 3, 3, 0, 19, ..]) && bytes.len() < 32
 }

@@ -139,8 +139,8 @@ impl ServerCertVerifier for Anything {
     }
 }
 
-/// A client that tests change before it first connects. It has one config for its life, because rustls resumes no
-/// session that was begun with another.
+/// A client that tests change before it first connects. It has one config for its life, because rustls
+/// resumes no session that was begun with another.
 struct Client {
     versions: Vec<&'static SupportedProtocolVersion>,
     certificate: Option<Issued>,

@@ -7,8 +7,8 @@ use rustls::pki_types::pem::PemObject as _;
 use super::*;
 use crate::net::tls::refusal::{Refusal, explain};
 
-/// A `ClientHello` of a client whose newest version is this, as OpenSSL 1.0.1 sends it, perhaps with the kinds of
-/// signatures that it verifies.
+/// A `ClientHello` of a client whose newest version is this, as OpenSSL 1.0.1 sends it, perhaps with the
+/// kinds of signatures that it verifies.
 fn old_hello(minor: u8, names_signatures: bool) -> Vec<u8> {
     let mut body = vec![3, minor];
     body.extend([7; 32]);
