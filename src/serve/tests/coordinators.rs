@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -24,6 +25,8 @@ pub(super) struct Coordinator {
     pub(super) memory: Arc<MemoryCoordinator>,
     /// The calls that it received, in order.
     calls: Arc<Mutex<Vec<ReceivedCall>>>,
+    /// Whether each reply comes in one piece.
+    pub(super) says_at_once: Arc<AtomicBool>,
     transport: Transport,
     lan: Lan,
     /// Ends its connections when it is cancelled.
@@ -37,8 +40,9 @@ impl Coordinator {
         let settings = Settings { fetch_timeout: std::time::Duration::ZERO, ..settings };
         let memory = MemoryCoordinator::new(settings, Chance::from_seed(number.into()));
         let address = Ipv4Addr::new(192, 0, 2, number).into();
-        let (calls, lan, life) = (Arc::default(), lan.clone(), Mutex::default());
-        let coordinator = Self { address, memory, calls, transport, lan, life };
+        let (calls, says_at_once) = (Arc::default(), Arc::default());
+        let (lan, life) = (lan.clone(), Mutex::default());
+        let coordinator = Self { address, memory, calls, says_at_once, transport, lan, life };
         coordinator.plug_in();
         coordinator
     }
@@ -46,13 +50,15 @@ impl Coordinator {
     /// Accepts connections from now on.
     pub(super) fn plug_in(&self) {
         let (memory, calls, transport) = (Arc::clone(&self.memory), Arc::clone(&self.calls), self.transport);
+        let at_once = Arc::clone(&self.says_at_once);
         let life = CancellationToken::new();
         *self.life.lock() = life.clone();
         let (sender, mut accepted) = mpsc::unbounded_channel();
         drop(spawn_local(async move {
             while let Some(stream) = accepted.recv().await {
                 let conversation = memory.connect(Service::Hs2);
-                let talk = converse(stream, transport, conversation, Arc::clone(&calls));
+                let talk =
+                    converse(stream, transport, conversation, Arc::clone(&calls), Arc::clone(&at_once));
                 drop(spawn_local(life.clone().run_until_cancelled_owned(talk)));
             }
         }));
@@ -95,6 +101,7 @@ async fn converse(
     transport: Transport,
     mut conversation: Conversation,
     calls: Arc<Mutex<Vec<ReceivedCall>>>,
+    at_once: Arc<AtomicBool>,
 ) {
     let (mut raw, mut chunk) = (Vec::new(), [0; 4096]);
     loop {
@@ -111,7 +118,13 @@ async fn converse(
             }
             Heard::Close(_) => return,
         };
-        if send(&mut stream, &wrapped(&said, transport)).await.is_err() {
+        let said = wrapped(&said, transport);
+        let sent = if at_once.load(Ordering::Relaxed) {
+            stream.write_all(&said).await
+        } else {
+            send(&mut stream, &said).await
+        };
+        if sent.is_err() {
             return;
         }
     }

@@ -1,5 +1,6 @@
 //! New sessions: each goes to a coordinator that takes it, and the client does not notice those that did not.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::world::{World, in_memory};
@@ -91,18 +92,21 @@ async fn an_open_that_was_turned_away_holds_no_read_buffer_while_it_waits_for_ro
     in_memory(async {
         let world = World::of(2, Unframed);
         world.coordinators[0].memory.faults().start_quiescing();
+        world.coordinators[0].says_at_once.store(true, Ordering::Relaxed);
         let full = world.fleet.cluster.coordinators()[1].clone();
         let port = world.fleet.port(&full, Service::Hs2).unwrap();
         let holder = Holder::ourselves(&Access::UNREAD);
         let grants: Vec<_> = std::iter::from_fn(|| port.claim(holder, Purpose::Work, Kind::New)).collect();
         let mut client = world.connect(Unframed).await;
+        // More than are ever in use here at the same time.
+        drop([Buffer::take(), Buffer::take(), Buffer::take(), Buffer::take()]);
+        let unused = unused_here();
         let open = tokio::spawn(async move { client.open().await });
         // The open has come to wait when there is nothing left to do but to let time pass.
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert!(!open.is_finished());
-        let (unused, buffer) = (unused_here(), Buffer::take());
-        assert!(unused > 0, "the buffer in which the reply came is held");
-        drop((buffer, grants));
+        assert_eq!(unused_here(), unused, "the buffer in which the reply came is held");
+        drop(grants);
         open.await.unwrap().unwrap();
         assert_eq!(world.sessions(), [0, 1]);
     })
