@@ -51,8 +51,8 @@ impl Contender<'_> {
 }
 
 impl RoundRobin {
-    /// Whose turn it is among those who were not tried and have room. All are asked, since each is owed
-    /// something.
+    /// The coordinator whose turn it is, of those that were not tried and have room. All of them are asked,
+    /// since each is owed something.
     pub(super) fn pick<'a>(
         &mut self,
         of: Of<'a>,

@@ -150,9 +150,8 @@ section! {
 
 section! {
     /// TLS towards clients, below a `[[listener]]`. Certificates and keys are PEM. A path that does not begin
-    /// with `/` counts from the folder of the config file. The files are read every 5 s, and what has changed
-    /// is used for new connections as soon as all files are valid together; until then, the last good ones
-    /// are.
+    /// with `/` counts from the folder of the config file. The files are read every 5 s. New connections use
+    /// what has changed once all files are valid together; until then, they use the last good ones.
     ListenerTlsFile at "listener.tls", "[listener.tls]" {
         /// The certificate, followed by the authorities between it and a root.
         certificate: PathBuf = derived("required, unless there are `pairs`"),

@@ -33,7 +33,7 @@ const SESSIONS_REMEMBERED: usize = 4096;
 pub struct Settings {
     /// At least one. The first is for clients that ask for no name or for one that no certificate has.
     pub pairs: Vec<PairFiles>,
-    /// Whether clients must show certificates, and of whom; `None` if they are not asked for any.
+    /// Which certificates clients show; `None` if they are not asked for any.
     pub clients: Option<ClientCertificates>,
     /// The oldest version that is accepted.
     pub minimum_version: Version,
