@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::{timeout, timeout_at};
 
 use crate::clock;
-use crate::cluster::{Coordinator, Opening, Standing, Wanted};
+use crate::cluster::{Coordinator, Opening, Standing};
 use crate::ids::{CoordinatorId, Service};
 use crate::metrics::{CallOutcome, MoveOutcome};
 use crate::net::stream::Stream;
@@ -306,9 +306,8 @@ async fn open_again<S: Stream>(
     cause: Cause,
 ) -> Result<(Arc<Coordinator>, Arrival), NotMoved> {
     let mut candidates = Candidates::besides(avoided);
-    while let Some(opening) = to_move_to(conn, candidates.tried()) {
+    while let Some(opening) = next(conn, &mut candidates) {
         let coordinator = Arc::clone(opening.coordinator());
-        candidates.begin(&coordinator);
         let standing = coordinator.standing(Service::Hs2, clock::now());
         // This is the best of all coordinators that were not tried, so the rest are no better.
         if !(standing.is_fit() || (cause == Cause::Lost && standing == Standing::Ejected)) {
@@ -332,12 +331,9 @@ async fn open_again<S: Stream>(
     Err(NotMoved::Nowhere(candidates.tell(&conn.fleet.cluster, Service::Hs2)))
 }
 
-/// Picks the best coordinator that was not tried and has room, and counts an open on it. Unlike
-/// [`Candidates::next`], it does not wait for room: meanwhile the session's calls would wait, too, although
-/// they can go on where the session is.
-fn to_move_to<S: Stream>(conn: &Conn<S>, tried: &[CoordinatorId]) -> Option<Opening> {
+fn next<S: Stream>(conn: &Conn<S>, candidates: &mut Candidates) -> Option<Opening> {
     let has_room = |one: &Coordinator| conn.links.has_room(one, Service::Hs2, conn.client.address());
-    conn.fleet.pick(&Wanted { service: Service::Hs2, demand: None, tried, has_room: &has_room }).ok()
+    candidates.next_at_once(&conn.fleet, Service::Hs2, &has_room)
 }
 
 /// Asks one coordinator to open the session; returns the new handle and the idle timeout, or none if it did

@@ -70,11 +70,6 @@ impl Candidates {
         self.tried.is_empty()
     }
 
-    /// The coordinators that were tried, and those that are skipped.
-    pub(crate) fn tried(&self) -> &[CoordinatorId] {
-        &self.tried
-    }
-
     /// Records that this coordinator is tried now.
     pub(crate) fn begin(&mut self, coordinator: &Coordinator) {
         self.tried.push(coordinator.id);
@@ -102,6 +97,19 @@ impl Candidates {
             }
             Err(NoneFound::NotCalled(NotCalled::ClientGone)) => Err(ClientGone),
         }
+    }
+
+    /// As [`Self::next`], but never waits, and counts only the open: for a session that can stay where it is,
+    /// whose calls would wait meanwhile.
+    pub(crate) fn next_at_once<S: Stream>(
+        &mut self,
+        fleet: &Fleet<S>,
+        service: Service,
+        has_room: &dyn Fn(&Coordinator) -> bool,
+    ) -> Option<Opening> {
+        let opening = fleet.pick(&Wanted { service, demand: None, tried: &self.tried, has_room }).ok()?;
+        self.begin(opening.coordinator());
+        Some(opening)
     }
 
     /// Records why a coordinator did not take it.
