@@ -139,8 +139,21 @@ pub enum Identity {
     Anonymous,
     /// A name that SASL PLAIN has proven.
     Plain(Arc<str>),
+    /// Whoever a credential stands for that goes along with each request over HTTP, and that only the
+    /// coordinators can judge.
+    Credential(Credential),
     /// Somebody whose bytes are passed on unread.
     Unread,
+}
+
+/// A credential that an HTTP client sends, together with the user in whose name it wants to act. Requests with
+/// equal ones are made for the same user.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Credential {
+    /// A hash of the `Authorization` header, keyed for each process, so that it says nothing about the header.
+    pub hash: [u64; 2],
+    /// The user that the query parameter `doAs` names.
+    pub do_as: Option<Arc<str>>,
 }
 
 /// How messages travel on a connection: what stands around their payload.
@@ -152,9 +165,18 @@ pub enum Transport {
     Framed,
     /// After a SASL handshake: frames hold a byte stream.
     Sasl,
+    /// HTTP/1.1: the body of a request or of its answer holds one message.
+    Http,
     /// Payload that is changed, in lines: the tests' own, to which nothing but the ends may be adapted.
     #[cfg(test)]
     Lines,
+}
+
+impl Transport {
+    /// The port of a coordinator for calls of HS2 that travel like this.
+    pub fn hs2(self) -> Service {
+        if self == Self::Http { Service::Hs2Http } else { Service::Hs2 }
+    }
 }
 
 /// What a link is made for, and how: links with the same access are interchangeable.
@@ -172,6 +194,11 @@ impl Access {
 
     /// Somebody whose bytes are passed on unread, and with them whatever stands around messages.
     pub const UNREAD: Self = Self { identity: Identity::Unread, transport: Transport::Unframed };
+
+    /// The port of a coordinator for calls of HS2 that travel like this.
+    pub fn hs2(&self) -> Service {
+        self.transport.hs2()
+    }
 }
 
 /// Where a client comes from, as far as bounds go: an address. Of IPv6, which gives everybody a network of
