@@ -21,7 +21,7 @@ impl Turn {
     pub fn of(identity: &Identity, address: ClientAddress) -> Self {
         match identity {
             Identity::Plain(_) => Self::Identity(identity.clone()),
-            Identity::Anonymous | Identity::Unread => Self::Address(address),
+            _ => Self::Address(address),
         }
     }
 }

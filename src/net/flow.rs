@@ -3,11 +3,12 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::sleep;
 
@@ -15,20 +16,43 @@ use super::buffer::{BUFFER_SIZE, Buffer};
 
 /// The bytes of one read; none means that the peer has finished.
 #[derive(Debug)]
-pub struct Chunk {
-    buffer: Buffer,
-    len: usize,
+pub struct Chunk(Held);
+
+/// Where the bytes of a chunk are.
+#[derive(Debug)]
+enum Held {
+    /// In a buffer that is the chunk's alone.
+    Buffer { buffer: Buffer, len: usize },
+    /// In memory that others may read, too.
+    Shared(Bytes),
 }
 
 impl Chunk {
     /// What a read finds that finds the end.
     pub fn nothing() -> Self {
-        Self { buffer: Buffer::take(), len: 0 }
+        Bytes::new().into()
     }
 
-    /// Drops everything after the first `len` bytes.
-    pub fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
+    /// Drops everything after the first `most` bytes.
+    pub fn truncate(&mut self, most: usize) {
+        match &mut self.0 {
+            Held::Buffer { len, .. } => *len = (*len).min(most),
+            Held::Shared(bytes) => bytes.truncate(most),
+        }
+    }
+
+    /// The bytes, to be changed; none if others may read them, too.
+    pub fn own_mut(&mut self) -> Option<&mut [u8]> {
+        match &mut self.0 {
+            Held::Buffer { buffer, len } => buffer.get_mut(..*len),
+            Held::Shared(_) => None,
+        }
+    }
+}
+
+impl From<Bytes> for Chunk {
+    fn from(bytes: Bytes) -> Self {
+        Self(Held::Shared(bytes))
     }
 }
 
@@ -36,13 +60,10 @@ impl Deref for Chunk {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.buffer.get(..self.len).unwrap_or_default()
-    }
-}
-
-impl DerefMut for Chunk {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        self.buffer.get_mut(..self.len).unwrap_or_default()
+        match &self.0 {
+            Held::Buffer { buffer, len } => buffer.get(..*len).unwrap_or_default(),
+            Held::Shared(bytes) => bytes,
+        }
     }
 }
 
@@ -67,7 +88,7 @@ pub fn read_at_most<S: AsyncRead + Unpin>(
         let mut room = ReadBuf::new(buffer.get_mut(..most.min(BUFFER_SIZE)).unwrap_or_default());
         ready!(Pin::new(&mut *stream).poll_read(cx, &mut room))?;
         let len = room.filled().len();
-        Poll::Ready(Ok(Chunk { buffer, len }))
+        Poll::Ready(Ok(Chunk(Held::Buffer { buffer, len })))
     })
 }
 

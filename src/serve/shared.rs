@@ -18,6 +18,7 @@ use crate::serve::threads::memory::ReplayMemory;
 use crate::serve::threads::signals::{AllSignals, Signal};
 use crate::session::table::NotKept;
 use crate::wire::facts::GuidText;
+use crate::wire::http::request::CredentialKey;
 use crate::wire::method;
 
 /// The most abandoned opens that are waited for at the same time. Each uses a link, and perhaps one of its
@@ -53,6 +54,8 @@ pub struct Shared<S: Stream = TcpStream> {
     pub(crate) late_opens: Arc<Semaphore>,
     /// Has a permit for each client that is being told that it is refused.
     pub(crate) refusals: Semaphore,
+    /// Tells the credentials apart that come over HTTP.
+    pub(crate) credential_key: CredentialKey,
     /// Limits how many log lines strangers can cause.
     warnings: WarningLimit,
     next_connection: AtomicU64,
@@ -77,6 +80,7 @@ impl<S: Stream> Shared<S> {
             detached: TaskTracker::new(),
             late_opens: Arc::new(Semaphore::new(LATE_OPENS)),
             refusals: Semaphore::new(REFUSALS),
+            credential_key: CredentialKey::new(&rand::random()),
             warnings: WarningLimit::default(),
             next_connection: AtomicU64::new(1),
         }

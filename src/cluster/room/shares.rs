@@ -19,7 +19,7 @@ impl<'a> Holder<'a> {
     pub fn of(access: &'a Access, address: ClientAddress) -> Self {
         let unproven = match access.identity {
             Identity::Plain(_) => None,
-            Identity::Anonymous | Identity::Unread => Some(address),
+            _ => Some(address),
         };
         Self { access, unproven }
     }

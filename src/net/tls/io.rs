@@ -29,7 +29,7 @@ pub enum Io<S: Stream> {
 
 /// A TLS connection after its handshake. When it is dropped, the peer is told that this is the end.
 pub struct Tls<S: Stream> {
-    /// None only while the connection is rehomed or dropped.
+    /// None only while the connection is rehomed, dropped, or taken out.
     open: Option<Box<Open<S>>>,
 }
 
@@ -43,6 +43,12 @@ impl<S: Stream> Io<S> {
             Self::Plain(stream) => Ok(stream),
             Self::Tls(_) => Err(self),
         }
+    }
+
+    /// Takes the connection out, for whoever puts it back. Nothing else may be done with this until then.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Tls(Tls { open: None }))
     }
 
     /// What carries the connection.
@@ -157,6 +163,25 @@ impl<S: Stream> AsyncWrite for Io<S> {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(tls) => Pin::new(tls.open_mut()).poll_write(cx, bytes),
         }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Self::Tls(tls) => {
+                let first = pieces.iter().find(|piece| !piece.is_empty()).map_or(&[][..], |piece| &**piece);
+                Pin::new(tls.open_mut()).poll_write(cx, first)
+            }
+        }
+    }
+
+    /// Inside of TLS each write is a record of its own, so pieces are better put together first.
+    fn is_write_vectored(&self) -> bool {
+        matches!(self, Self::Plain(stream) if stream.is_write_vectored())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

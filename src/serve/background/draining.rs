@@ -185,7 +185,7 @@ impl<S: Stream> Drainer<S> {
         let login = match &access.identity {
             Identity::Anonymous => Some(Login::Nobody),
             Identity::Plain(user) => self.fleet.keyring.find(user).map(Login::Plain),
-            Identity::Unread => return None,
+            Identity::Unread | Identity::Credential(_) => return None,
         };
         let Some(login) = login else {
             let idle = port.claim(Holder::ourselves(access), Purpose::Relief, Kind::Idle)?;

@@ -67,7 +67,7 @@ fn grant<S: Stream>(fleet: &Fleet<S>, session: &Target) -> Option<Grant<S>> {
     let kind = match session.access.identity {
         // A coordinator that cannot be reached is not dialed for each of its sessions.
         Identity::Anonymous if answers => Kind::Any,
-        Identity::Anonymous | Identity::Plain(_) | Identity::Unread => Kind::Idle,
+        _ => Kind::Idle,
     };
     fleet.port(&coordinator, Service::Hs2)?.claim(Holder::ourselves(&session.access), Purpose::Relief, kind)
 }

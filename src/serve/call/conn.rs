@@ -190,6 +190,9 @@ impl<S: Stream> Conn<S> {
         form: Form,
         follows: Follows,
     ) -> impl Future<Output = Result<(), End>> {
+        if self.client.asks_each_time() && self.shared.draining.is_cancelled() {
+            self.client.say_last();
+        }
         self.client.deliver(bytes, form, follows, self.shared.settings.stall_timeout)
     }
 

@@ -319,13 +319,12 @@ async fn send_piece<S: Stream>(
     if !request.is_complete() && !link.end.takes_pieces(form) {
         return Err(End::from(BadInput::MessageSplit).into());
     }
-    let bytes = link.end.encode(request, form);
-    let written = link.write_all(&bytes, conn.shared.settings.stall_timeout).await;
-    written.map_err(|(cause, written)| {
+    let sent = link.send(request, form, conn.shared.settings.stall_timeout).await;
+    let sent = sent.map_err(|(cause, written)| {
         let phase = if written == 0 { before } else { Phase::Waiting };
         Trouble::Link(Lost { phase, client_has_some: false, cause })
     })?;
-    conn.shared.metrics.bytes.add(Direction::ToCoordinator, bytes.len() as u64);
+    conn.shared.metrics.bytes.add(Direction::ToCoordinator, sent as u64);
     Ok(())
 }
 

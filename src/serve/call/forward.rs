@@ -133,6 +133,7 @@ async fn attempt<S: Stream>(
         };
         let can_resend = (request.is_whole() || lost.phase.is_unwritten())
             && !lost.client_has_some
+            && !lost.cause.is_verdict()
             && !conn.client.has_closed();
         match remedy(request.method().retry, lost.phase, resends) {
             Remedy::Redial if can_resend => resends += 1,
@@ -315,6 +316,11 @@ async fn refuse_lost<S: Stream>(
         let method = request.method().name;
         tracing::info!(coordinator = %coordinator.name, method, cause = %lost.cause, left_out, "link lost during a call");
     }
+    let cause = match lost.cause {
+        LostCause::Refused(refusal) => return refuse::pass_on(conn, request, *refusal).await,
+        cause => cause,
+    };
+    let lost = Lost { cause, ..lost };
     conn.fleet.doubt(coordinator, service);
     if lost.client_has_some {
         return Err(match lost.cause {

@@ -29,6 +29,7 @@ use crate::serve::message::link_end::Look;
 use crate::serve::message::request::Request;
 use crate::serve::shared::Shared;
 use crate::session::retry::wants_live_link;
+use crate::wire::http::request::{CallHead, CredentialKey};
 use crate::wire::method::{Method, Retry};
 use crate::wire::sasl::Credentials;
 
@@ -59,6 +60,27 @@ impl<S: Stream> Links<S> {
         let access = Login::access_of(&credentials);
         let login = Login::Plain(Arc::new(credentials));
         Self { fleet, conn, access, login, key: None, refused: false, idle: Vec::new() }
+    }
+
+    /// Creates the links of a client that says with each request for whom it is made; none is dialed yet.
+    pub(crate) fn over_http(fleet: Arc<Fleet<S>>, conn: ConnId) -> Self {
+        Self::anonymous(fleet, conn, Transport::Http)
+    }
+
+    /// Makes them the links of whoever the request with this head is made for. Nobody else's link is kept.
+    pub(crate) fn be_for(&mut self, head: &Arc<CallHead>, key: &CredentialKey) {
+        let is_same = match &self.login {
+            Login::EachTime(former) => {
+                former.authorization() == head.authorization() && former.do_as() == head.do_as()
+            }
+            Login::Nobody | Login::Plain(_) => false,
+        };
+        self.login = Login::EachTime(Arc::clone(head));
+        if !is_same {
+            self.access.identity = head.credential(key).map_or(Identity::Anonymous, Identity::Credential);
+            self.refused = false;
+            self.idle.clear();
+        }
     }
 
     /// The identity that the links belong to.

@@ -16,7 +16,7 @@ use crate::serve::call::outcome::{Answered, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::{links, open_on};
 use crate::serve::fleet::candidates::{Candidate, Candidates, ClientGone, Seeker};
-use crate::serve::link::lost::Lost;
+use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::link::no_link::NoLink;
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
@@ -67,6 +67,10 @@ pub(crate) async fn open_session<S: Stream>(
                     return opened(conn, request, candidate.opening, admission, answered).await;
                 }
                 Err(Trouble::Client(end)) => return Err(end),
+                Err(Trouble::Link(Lost { cause: LostCause::Refused(refusal), .. })) if refusal.is_verdict() => {
+                    count_open(conn, &coordinator, SessionOutcome::Error);
+                    return refuse::pass_on(conn, request, *refusal).await;
+                }
                 Err(Trouble::Link(lost)) => {
                     note_lost(conn, request, &coordinator, &lost);
                     tried.lost(coordinator, &lost);

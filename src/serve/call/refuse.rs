@@ -15,6 +15,7 @@ use crate::serve::call::conn::Conn;
 use crate::serve::link::no_link::NoLink;
 use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
+use crate::serve::message::http;
 use crate::serve::message::request::Request;
 use crate::session::decide::service;
 use crate::session::retry::sql_state;
@@ -131,6 +132,21 @@ pub(crate) async fn refuse<S: Stream>(
     braking::brake(conn).await;
     conn.deliver(&reply, Form::Payload).await?;
     Ok(outcome)
+}
+
+/// Answers a call over HTTP with what its coordinator said in place of a reply.
+///
+/// # Errors
+/// [`End`], when the connection ends before that.
+pub(crate) async fn pass_on<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    refusal: http::answer::Refusal,
+) -> Result<CallOutcome, End> {
+    conn.client.skip_rest(request, &conn.shared.settings).await?;
+    braking::brake(conn).await;
+    conn.client.say(refusal.into_answer(), conn.shared.settings.stall_timeout).await?;
+    Ok(CallOutcome::Refused)
 }
 
 /// Reads the next call of a connection and answers it in place of a coordinator.

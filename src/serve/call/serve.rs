@@ -14,6 +14,7 @@ use crate::serve::call::conn::Conn;
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::{expired, forward, keepalive, leftovers, locate, moving, open, open_beeswax};
 use crate::serve::message::end::{BadInput, End};
+use crate::serve::message::http::client::Opened;
 use crate::serve::message::request::Request;
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
 use crate::serve::threads::signals::Signal;
@@ -30,7 +31,11 @@ pub(crate) async fn serve<S: Stream>(conn: &mut Conn<S>) -> Result<Assignment, E
     loop {
         let first = next_bytes(conn).await?;
         // Boxed: an idle connection must not hold what a call needs while it is under way.
-        Box::pin(call(conn, first)).await?;
+        if let Err(end) = Box::pin(call(conn, first)).await {
+            // Boxed: few connections end inside a call.
+            Box::pin(conn.client.say_end(&end, conn.shared.settings.stall_timeout)).await;
+            return Err(end);
+        }
         if let Some(assignment) = conn.assignment.next() {
             return Ok(assignment);
         }
@@ -43,7 +48,14 @@ async fn call<S: Stream>(conn: &mut Conn<S>, first: Option<Chunk>) -> Result<(),
     // The delay is for the call whose dial was in vain, not for this one.
     conn.slowed = Duration::ZERO;
     let mut request = Request::boxed();
-    conn.client.begin(&mut request, first)?;
+    if conn.client.asks_each_time() {
+        if !Box::pin(open(conn, &mut request, first)).await? {
+            request.recycle();
+            return Ok(());
+        }
+    } else {
+        conn.client.begin(&mut request, first)?;
+    }
     if !request.is_complete() {
         Box::pin(conn.client.fill(&mut request, &conn.shared.settings, &conn.shared.replay)).await?;
     }
@@ -56,6 +68,22 @@ async fn call<S: Stream>(conn: &mut Conn<S>, first: Option<Chunk>) -> Result<(),
     conn.in_use = None;
     request.recycle();
     if conn.leftovers.is_empty() { Ok(()) } else { Box::pin(leftovers::close_leftovers(conn)).await }
+}
+
+/// Finds out for whom a request is made that says so itself; returns false if it was no call, and was answered.
+async fn open<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    first: Option<Chunk>,
+) -> Result<bool, End> {
+    match conn.client.open(first, conn.shared.settings.stall_timeout).await? {
+        Opened::Answered => Ok(false),
+        Opened::Call(over_http) => {
+            conn.links.be_for(&over_http.head, &conn.shared.credential_key);
+            request.over_http = Some(over_http);
+            Ok(true)
+        }
+    }
 }
 
 /// Where a call goes, and how that is known.
@@ -196,7 +224,8 @@ async fn next_bytes<S: Stream>(conn: &mut Conn<S>) -> Result<Option<Chunk>, End>
     while !conn.client.has_pending() {
         // If the router closed a connection with unread bytes, that would be a reset, and a call that was
         // already sent would be lost.
-        let leave = conn.leaving && conn.open.is_empty() && !conn.client.has_unread();
+        let is_done = conn.open.is_empty() || conn.client.asks_each_time();
+        let leave = conn.leaving && is_done && !conn.client.has_unread();
         tokio::select! {
             biased;
             read = conn.client.read() => {

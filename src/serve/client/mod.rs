@@ -32,6 +32,7 @@ use crate::serve::fleet::entrance::Entrance;
 use crate::serve::message::client::Client;
 use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::end::End;
+use crate::serve::message::http::client::HttpPeer;
 use crate::serve::shared::Shared;
 use crate::serve::threads::signals::{Registration, Signal, Signals};
 use crate::serve::threads::workers::{Assignment, Workers};
@@ -82,7 +83,7 @@ pub async fn listen<S: Stream>(
             entrance: Arc::clone(&entrance),
             conn,
             peer: address,
-            client: Client::new(stream, address.ip().into()),
+            client: Client::new(stream, address.ip()),
             counters: counters.clone(),
             signals: Arc::clone(&registration.signals),
             assignment,
@@ -218,7 +219,8 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
         }
         // The bytes tell which port they are for, if there is such a port.
         Detection::Http if connection.entrance.fleet.cluster.serves(Service::Hs2Http) => {
-            return unread(connection, Service::Hs2Http, None);
+            let links = Links::over_http(Arc::clone(&connection.entrance.fleet), connection.conn);
+            return Ok(Stage::Calls(Box::new(connection.into_calls(Transport::Http, links))));
         }
         Detection::Http | Detection::Unknown | Detection::NeedMore => {
             return unread(connection, listener, None);
@@ -233,7 +235,13 @@ impl<S: Stream> Connection<S> {
     fn into_calls(self, transport: Transport, links: Links<S>) -> Conn<S> {
         note_depth(&self.counters, Depth::Route);
         let Self { shared, entrance, client, signals, assignment, .. } = self;
-        let client = ClientEnd::new(client, transport);
+        let client = match transport {
+            Transport::Http => {
+                let peer = HttpPeer { address: client.ip, is_trusted_proxy: false };
+                ClientEnd::over_http(client, peer)
+            }
+            _ => ClientEnd::new(client, transport),
+        };
         Conn::new(Introduced { shared, entrance: &entrance, client, links, signals, assignment })
     }
 }

@@ -36,7 +36,7 @@ pub(super) async fn identify<S: Stream>(connection: &mut Connection<S>) -> Resul
     };
     Span::current().record("client", tracing::field::display(address));
     tracing::debug!("came through a balancer");
-    connection.client.address = address.ip().into();
+    connection.client.come_from(address.ip());
     Ok(())
 }
 

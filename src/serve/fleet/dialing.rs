@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
 use tokio::time::timeout;
 
 use crate::clock;
@@ -20,6 +21,7 @@ use crate::serve::link::login::{Login, log_in};
 use crate::serve::link::no_link::{NoLink, Unreached};
 use crate::serve::link::port::Port;
 use crate::serve::link::slot::Slot;
+use crate::serve::message::http::link::HttpLink;
 use crate::serve::message::link_end::LinkEnd;
 use crate::serve::shared::Shared;
 
@@ -97,7 +99,11 @@ impl<S: Stream> Fleet<S> {
             self.note_verdict(port, login, &verdict);
             verdict?;
         }
-        Ok(Link::new(LinkEnd::new(stream, transport), slot, moves))
+        let end = match login {
+            Login::EachTime(head) => LinkEnd::over_http(stream, HttpLink::new(host(port)?, head)),
+            Login::Nobody | Login::Plain(_) => LinkEnd::new(stream, transport),
+        };
+        Ok(Link::new(end, slot, moves))
     }
 
     /// Records a verdict on credentials: a refusal says something about the coordinator if another one
@@ -111,6 +117,13 @@ impl<S: Stream> Fleet<S> {
             Err(_) => {}
         }
     }
+}
+
+/// The port as requests over HTTP name it.
+fn host<S: Stream>(port: &Port<S>) -> Result<HeaderValue, Unreached> {
+    let no_port = || Unreached::NoPort(port.service);
+    let destination = port.destination().ok_or_else(no_port)?;
+    HeaderValue::try_from(destination.to_string()).map_err(|_| no_port())
 }
 
 /// Logs why there is no TLS with a coordinator: each cause at first, and then seldom.

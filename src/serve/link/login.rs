@@ -24,6 +24,7 @@ use crate::serve::link::watch::Silent;
 use crate::serve::message::reply::advice;
 use crate::serve::shared::Shared;
 use crate::wire::detect::Speech;
+use crate::wire::http::request::CallHead;
 use crate::wire::sasl::mechanism::{Mechanism, Plain};
 use crate::wire::sasl::{Answer, Credentials, Initiator, SaslError, Status};
 
@@ -40,6 +41,8 @@ pub(crate) enum Login {
     Nobody,
     /// A client's name and password, for SASL PLAIN.
     Plain(Arc<Credentials>),
+    /// What a client sends with each request over HTTP: nothing is shown before.
+    EachTime(Arc<CallHead>),
 }
 
 impl Login {
@@ -50,13 +53,13 @@ impl Login {
 
     /// Whether credentials are sent on each new link.
     pub(crate) fn is_shown(&self) -> bool {
-        !matches!(self, Self::Nobody)
+        matches!(self, Self::Plain(_))
     }
 
     /// The user name in the credentials.
     pub(crate) fn user(&self) -> Option<&str> {
         match self {
-            Self::Nobody => None,
+            Self::Nobody | Self::EachTime(_) => None,
             Self::Plain(credentials) => Some(credentials.user()),
         }
     }
@@ -69,7 +72,7 @@ impl Login {
     /// The SASL mechanism that performs the login. `None` if no credentials are sent.
     fn mechanism(&self) -> Option<impl Mechanism> {
         match self {
-            Self::Nobody => None,
+            Self::Nobody | Self::EachTime(_) => None,
             Self::Plain(credentials) => Some(Plain::new(credentials)),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::net::flow::WriteError;
 use crate::serve::link::watch::Silent;
+use crate::serve::message::http::answer::Refusal;
 use crate::serve::message::reply::BadReply;
 use crate::serve::settings::{HELD_REPLY_LIMIT, UNSURE_FOR};
 use crate::session::retry::Phase;
@@ -35,6 +36,9 @@ pub(crate) enum LostCause {
     /// The coordinator's answer is not a reply to the request.
     #[error(transparent)]
     BadReply(#[from] BadReply),
+    /// The coordinator answered over HTTP that there will be no reply.
+    #[error("it answered {0}")]
+    Refused(Box<Refusal>),
     /// The reply is larger than a reply may be that is held until it is complete.
     #[error("its reply to an open has more than {HELD_REPLY_LIMIT} bytes")]
     TooLarge,
@@ -69,6 +73,7 @@ impl LostCause {
             Self::Stalled(_) => "stalled",
             Self::BadReply(BadReply::Foreign(speech)) => speech.as_str(),
             Self::BadReply(_) => "bad reply",
+            Self::Refused(_) => "refused over HTTP",
             Self::TooLarge => "too large",
             Self::NoRoom => "no room",
             Self::SessionMoved => "session moved",
@@ -80,12 +85,21 @@ impl LostCause {
 
     /// Whether the coordinator closed the connection or turned out not to be a coordinator.
     pub(crate) fn is_hang_up(&self) -> bool {
-        matches!(self, Self::Closed | Self::Failed(_) | Self::BadReply(_))
+        matches!(self, Self::Closed | Self::Failed(_) | Self::BadReply(_) | Self::Refused(_))
+    }
+
+    /// Whether it is a coordinator's verdict on what the client has shown it over HTTP. No other one may then
+    /// be shown the same, and nor may this one again.
+    pub(crate) fn is_verdict(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.is_verdict())
     }
 
     /// Whether the cause may lie with the coordinator. The size of a reply may be the client's doing: the
     /// reply to an open repeats the client's options.
     pub(crate) fn speaks_against_coordinator(&self) -> bool {
-        !matches!(self, Self::TooLarge | Self::NoRoom | Self::SessionMoved | Self::Unanswered)
+        !matches!(
+            self,
+            Self::TooLarge | Self::NoRoom | Self::SessionMoved | Self::Unanswered | Self::Refused(_)
+        )
     }
 }

@@ -29,7 +29,9 @@ use crate::net::stream::{LinkStream, Stream};
 use crate::serve::link::lost::LostCause;
 use crate::serve::link::session::{LinkSession, beeswax_guid};
 use crate::serve::link::slot::{LinkLife, Slot};
-use crate::serve::message::link_end::LinkEnd;
+use crate::serve::message::coding::Form;
+use crate::serve::message::link_end::{LinkEnd, ReadError};
+use crate::serve::message::request::Request;
 use crate::serve::shared::Shared;
 use crate::session::idle::IdleTimeout;
 use crate::session::table::{NewSession, Table};
@@ -75,38 +77,60 @@ impl<S: Stream> Link<S> {
     /// Reads the next bytes from the coordinator, and records it if the link is broken. Cancel-safe.
     ///
     /// # Errors
-    /// When the coordinator, or something on the way to it, has ended the connection.
+    /// When the coordinator, or something on the way to it, has ended the connection, or when the coordinator
+    /// says over HTTP that there will be no reply.
     pub(crate) fn read(&mut self) -> impl Future<Output = Result<Chunk, LostCause>> {
         let Self { end, slot, .. } = self;
         end.read().map(|read| {
-            let read = match read {
-                Ok(chunk) if chunk.is_empty() => Err(LostCause::Closed),
-                Ok(chunk) => Ok(chunk),
-                Err(error) => Err(error.into()),
+            let broken = match read {
+                Ok(Some(chunk)) => return Ok(chunk),
+                Ok(None) => LostCause::Closed,
+                Err(ReadError::Failed(error)) => error.into(),
+                Err(ReadError::Refused(refusal)) => return Err(LostCause::Refused(refusal)),
             };
-            read.inspect_err(|_| slot.note_broken())
+            slot.note_broken();
+            Err(broken)
         })
     }
 
-    /// Writes all of `bytes`. The coordinator may stop reading for at most `stall`. Records it if the link is
-    /// broken.
+    /// Sends what is held of a request; returns how many bytes that are on this link. The coordinator may stop
+    /// reading for at most `stall`. Records it if the link is broken.
     ///
     /// # Errors
     /// When the connection breaks, or the coordinator reads nothing for `stall`. The number says how many
     /// bytes were written before.
-    pub(crate) fn write_all(
+    pub(crate) fn send(
         &mut self,
-        bytes: &[u8],
+        request: &mut Request,
+        form: Form,
+        stall: Duration,
+    ) -> impl Future<Output = Result<usize, (LostCause, usize)>> {
+        let Self { end, slot, .. } = self;
+        end.send(request, form, stall).map_err(|unsent| note_unsent(slot, unsent))
+    }
+
+    /// Sends a whole message.
+    ///
+    /// # Errors
+    /// The same as [`Self::send`].
+    pub(crate) fn send_message(
+        &mut self,
+        payload: &[u8],
         stall: Duration,
     ) -> impl Future<Output = Result<(), (LostCause, usize)>> {
         let Self { end, slot, .. } = self;
-        end.write_all(bytes, stall).map_err(|(error, written)| match error {
-            WriteError::Failed(error) => {
-                slot.note_broken();
-                (LostCause::Failed(error), written)
-            }
-            stalled @ WriteError::Stalled { .. } => (LostCause::Stalled(stalled), written),
-        })
+        end.send_message(payload, stall).map_err(|unsent| note_unsent(slot, unsent))
+    }
+}
+
+/// Records it if a link broke while something was written.
+fn note_unsent<S: Stream>(slot: &mut Slot<S>, (error, written): (WriteError, usize)) -> (LostCause, usize) {
+    match error {
+        WriteError::Failed(error) => {
+            slot.note_broken();
+            (LostCause::Failed(error), written)
+        }
+        stalled @ WriteError::Stalled { .. } => (LostCause::Stalled(stalled), written),
     }
 }
 

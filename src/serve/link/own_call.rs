@@ -91,8 +91,7 @@ pub(crate) async fn ask<S: Stream>(
     // The router writes only valid requests. If this were none, no reply would match it.
     let _step = scanner.push(message);
     let mut reply = Reply::to(scanner.method(), scanner.facts());
-    let bytes = link.end.encode_message(message);
-    link.write_all(&bytes, stall).await.map_err(|(cause, _)| cause)?;
+    link.send_message(message, stall).await.map_err(|(cause, _)| cause)?;
     let is_clean = read_reply(&mut link, &mut reply, Form::Payload, |_| Ok(())).await?;
     Ok(Answer { reply, link: is_clean.then_some(link) })
 }

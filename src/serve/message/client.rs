@@ -1,6 +1,7 @@
 //! The client's connection: the socket, and the bytes that were read from it and not used yet.
 
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,16 +32,25 @@ pub(crate) struct Client<S: Stream> {
     pub stream: Io<S>,
     /// Bytes that were read and not used.
     pub pending: BytesMut,
-    /// The address that the client connected from, to the router or to a balancer in front of it.
+    /// The address that the client connected from, to the router or to a balancer in front of it, as far as
+    /// bounds go.
     pub address: ClientAddress,
+    /// The same address, as others are told of it.
+    pub ip: IpAddr,
     /// Counts the connection among those of its address.
     pub admitted: Admitted,
 }
 
 impl<S: Stream> Client<S> {
     /// Wraps a connection from which nothing was read yet.
-    pub(crate) fn new(stream: S, address: ClientAddress) -> Self {
-        Self { stream: stream.into(), pending: BytesMut::new(), address, admitted: Admitted::default() }
+    pub(crate) fn new(stream: S, ip: IpAddr) -> Self {
+        let (stream, pending, admitted) = (stream.into(), BytesMut::new(), Admitted::default());
+        Self { stream, pending, address: ip.into(), ip, admitted }
+    }
+
+    /// Notes that a balancer has said where the client comes from.
+    pub(crate) fn come_from(&mut self, ip: IpAddr) {
+        (self.address, self.ip) = (ip.into(), ip);
     }
 
     /// Returns whether the client will send no more: it has left, or has at least finished sending. Bytes
@@ -86,10 +96,10 @@ impl<S: Stream> Client<S> {
         config: Arc<ServerConfig>,
         turns: Option<&Semaphore>,
     ) -> Result<Self, HandshakeError> {
-        let Self { stream, pending, address, admitted } = self;
+        let Self { stream, pending, address, ip, admitted } = self;
         let Ok(socket) = stream.into_plain() else { return Err(HandshakeError::Nested) };
         let stream = accept(socket, &pending, config, turns).await?;
-        Ok(Self { stream, pending: BytesMut::new(), address, admitted })
+        Ok(Self { stream, pending: BytesMut::new(), address, ip, admitted })
     }
 
     /// Says how a client ended that will send no more: with an orderly close, or with a broken connection.

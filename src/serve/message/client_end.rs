@@ -13,6 +13,8 @@ use crate::net::stream::{Seen, Stream};
 use crate::serve::message::client::Client;
 use crate::serve::message::coding::{self, Decoder, Follows, Form};
 use crate::serve::message::end::{BadInput, End};
+use crate::serve::message::http::answer::Answer;
+use crate::serve::message::http::client::{HttpClient, HttpPeer, Opened};
 use crate::serve::message::link_end::LinkEnd;
 use crate::serve::message::pace::Pace;
 use crate::serve::message::request::Request;
@@ -29,12 +31,60 @@ pub(crate) struct ClientEnd<S: Stream> {
     client: Client<S>,
     transport: Transport,
     decoder: Decoder,
+    http: Option<Box<HttpClient<S>>>,
 }
 
 impl<S: Stream> ClientEnd<S> {
     /// Wraps a connection whose next bytes begin a request.
     pub(crate) fn new(client: Client<S>, transport: Transport) -> Self {
-        Self { client, transport, decoder: Decoder::new(transport, FRAME_LIMIT) }
+        Self { client, transport, decoder: Decoder::new(transport, FRAME_LIMIT), http: None }
+    }
+
+    /// Wraps a connection whose next bytes begin a request over HTTP.
+    pub(crate) fn over_http(client: Client<S>, peer: HttpPeer) -> Self {
+        let http = Some(Box::new(HttpClient::new(peer)));
+        Self { http, ..Self::new(client, Transport::Http) }
+    }
+
+    /// Reads what stands around the next request, if this transport says something there about the request;
+    /// none if it does not.
+    ///
+    /// # Errors
+    /// [`End`], when that is bad or does not come in time, or when the client leaves.
+    pub(crate) async fn open(&mut self, first: Option<Chunk>, stall: Duration) -> Result<Opened, End> {
+        let Self { client, http: Some(http), .. } = self else { return Err(End::client_gone()) };
+        client.pending.extend_from_slice(first.as_deref().unwrap_or_default());
+        http.open(client, stall).await
+    }
+
+    /// Whether each request says for whom it is made.
+    pub(crate) fn asks_each_time(&self) -> bool {
+        self.http.is_some()
+    }
+
+    /// Says with the answer to the request under way, if the transport can say that, that the connection ends
+    /// after it.
+    pub(crate) fn say_last(&mut self) {
+        if let Some(http) = &mut self.http {
+            http.is_last = true;
+        }
+    }
+
+    /// Answers the request under way over HTTP with something other than a reply; returns false if that is
+    /// not possible.
+    ///
+    /// # Errors
+    /// The same as [`Self::deliver`].
+    pub(crate) async fn say(&mut self, answer: Answer, stall: Duration) -> Result<bool, End> {
+        let Some(http) = &mut self.http else { return Ok(false) };
+        http.say(&mut self.client, answer, stall).await.map(|()| true)
+    }
+
+    /// Tells a client that waits for an answer why its connection ends, if the transport has words for it.
+    pub(crate) async fn say_end(&mut self, end: &End, stall: Duration) {
+        if let Some(http) = &mut self.http {
+            http.say_end(&mut self.client, end, stall).await;
+        }
     }
 
     /// Returns the address that the client connected from.
@@ -57,8 +107,11 @@ impl<S: Stream> ClientEnd<S> {
     ///
     /// # Errors
     /// [`End::ClientGone`], when the connection is broken.
-    pub(crate) fn read(&mut self) -> impl Future<Output = Result<Chunk, End>> {
-        self.client.read()
+    pub(crate) async fn read(&mut self) -> Result<Chunk, End> {
+        if self.http.as_ref().is_some_and(|http| http.is_over()) {
+            return Ok(Chunk::nothing());
+        }
+        self.client.read().await
     }
 
     /// Returns whether the client has sent bytes that were not read, or has finished sending. Asks only the
@@ -109,6 +162,9 @@ impl<S: Stream> ClientEnd<S> {
         follows: Follows,
         stall: Duration,
     ) -> Result<(), End> {
+        if let Some(http) = &mut self.http {
+            return Box::pin(http.deliver(&mut self.client, bytes, follows, stall)).await;
+        }
         if form == Form::AsItCame || self.transport == Transport::Unframed {
             return self.client.send(bytes, stall).await;
         }
@@ -143,10 +199,17 @@ impl<S: Stream> ClientEnd<S> {
         memory: &ReplayMemory,
     ) -> Result<(), End> {
         while !request.is_complete() && !self.must_stream(request, settings.replay_limit, memory)? {
-            let chunk = read(&mut self.client, &mut request.pace, settings.stall_timeout).await?;
-            self.take_chunk(request, chunk)?;
+            self.take_more(request, settings.stall_timeout).await?;
         }
         Ok(())
+    }
+
+    async fn take_more(&mut self, request: &mut Request, stall: Duration) -> Result<(), End> {
+        if let Some(http) = &mut self.http {
+            return http.take_more(&mut self.client, request, stall).await;
+        }
+        let chunk = read(&mut self.client, &mut request.pace, stall).await?;
+        Ok(self.take_chunk(request, chunk)?)
     }
 
     /// Reads the next piece of a request that is sent on piece by piece. The request then holds only that
@@ -161,10 +224,11 @@ impl<S: Stream> ClientEnd<S> {
         settings: &Settings,
     ) -> Result<(), End> {
         request.begin_piece(form);
-        self.take_pending(request)?;
+        if self.http.is_none() {
+            self.take_pending(request)?;
+        }
         while request.held_bytes().is_empty() && !request.is_complete() {
-            let chunk = read(&mut self.client, &mut request.pace, settings.stall_timeout).await?;
-            self.take_chunk(request, chunk)?;
+            self.take_more(request, settings.stall_timeout).await?;
         }
         Ok(())
     }
@@ -194,7 +258,7 @@ impl<S: Stream> ClientEnd<S> {
 
     /// Takes the request's part of a chunk; the bytes behind it become pending.
     fn take_chunk(&mut self, request: &mut Request, mut chunk: Chunk) -> Result<(), BadInput> {
-        let used = self.take(request, &mut chunk)?;
+        let used = self.take(request, chunk.own_mut().unwrap_or_default())?;
         self.client.pending.extend_from_slice(chunk.get(used..).unwrap_or_default());
         Ok(())
     }

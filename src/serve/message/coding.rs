@@ -65,7 +65,7 @@ impl Decoder {
     /// of payload.
     pub(in crate::serve::message) fn new(transport: Transport, limit: usize) -> Self {
         match transport {
-            Transport::Unframed => Self::Unframed,
+            Transport::Unframed | Transport::Http => Self::Unframed,
             Transport::Framed | Transport::Sasl => Self::Frames(Deframer::new(limit)),
             #[cfg(test)]
             Transport::Lines => Self::Lines(Lines::default()),
@@ -125,7 +125,7 @@ pub(in crate::serve::message) fn encode(
     follows: Follows,
 ) -> Cow<'_, [u8]> {
     match (transport, follows) {
-        (Transport::Unframed, _) => Cow::Borrowed(payload),
+        (Transport::Unframed | Transport::Http, _) => Cow::Borrowed(payload),
         // No frame is empty.
         (Transport::Framed | Transport::Sasl, _) if payload.is_empty() => Cow::Borrowed(payload),
         (Transport::Framed | Transport::Sasl, _) => {

@@ -11,6 +11,8 @@ use crate::serve::message::pace::SLOWEST;
 use crate::serve::message::reply::BadReply;
 use crate::wire::detect::Speech;
 use crate::wire::frame::FrameError;
+use crate::wire::http::head::BadHead;
+use crate::wire::http::request::BadRequest;
 use crate::wire::proxy::ProxyError;
 use crate::wire::sasl::SaslError;
 use crate::wire::scan::ScanError;
@@ -163,6 +165,18 @@ pub(crate) enum BadInput {
     /// A frame goes on after its message.
     #[error("bytes after the message inside a frame")]
     AfterMessage,
+    /// The head of a request over HTTP is malformed, or can be read in several ways.
+    #[error(transparent)]
+    Head(#[from] BadHead),
+    /// The head of a request over HTTP asks for something that no coordinator could be sure of.
+    #[error(transparent)]
+    Asked(#[from] BadRequest),
+    /// hyper could not read a request.
+    #[error("the request is no HTTP: {0}")]
+    Http(String),
+    /// The body of a request over HTTP ended before its message did.
+    #[error("the body of the request ended inside the message")]
+    ShortBody,
     /// A `TFramedTransport` client sent a large request in several frames, but its coordinator needs it in
     /// one.
     #[error("a message of more than replay_limit bytes over several frames")]
@@ -201,6 +215,9 @@ impl End {
             Self::NoProxyHeader(_) => CloseCause::BadProxyHeader,
             Self::UnexpectedProxyHeader { .. } => CloseCause::UnexpectedProxyHeader,
             Self::OverLimit(_) => CloseCause::AddressLimit,
+            Self::BadInput(BadInput::Head(_) | BadInput::Asked(_) | BadInput::Http(_) | BadInput::ShortBody) => {
+                CloseCause::BadHttp
+            }
             Self::BadInput(BadInput::Frame(_) | BadInput::AfterMessage | BadInput::MessageSplit) => {
                 CloseCause::BadFrame
             }
@@ -238,6 +255,8 @@ impl End {
         };
         match self {
             Self::TlsRefused(refused) => refused.error.cause(),
+            Self::BadInput(BadInput::Head(bad)) => bad.kind(),
+            Self::BadInput(BadInput::Asked(bad)) => bad.kind(),
             _ => speech.map_or_else(|| self.cause().word(), Speech::as_str),
         }
     }

@@ -1,7 +1,6 @@
 //! The link end of a call. It takes a request's payload and gives a reply's, and hides the framing that the
 //! link uses.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::task::{Context, Poll};
@@ -13,6 +12,8 @@ use crate::net::probe::Speaks;
 use crate::net::stream::{Seen, Stream};
 use crate::net::tls::io::Io;
 use crate::serve::message::coding::{self, Decoder, Follows, Form};
+use crate::serve::message::http::answer::Refusal;
+use crate::serve::message::http::link::HttpLink;
 use crate::serve::message::reply::{BadReply, Reply};
 use crate::serve::message::request::Request;
 
@@ -105,10 +106,22 @@ pub(crate) enum Look {
     Briefly,
 }
 
+/// Why nothing more comes of a reply.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// The connection is broken.
+    #[error(transparent)]
+    Failed(#[from] io::Error),
+    /// The coordinator answered over HTTP that there will be no reply.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+}
+
 /// A link's connection, together with the transport that it uses.
 pub(crate) struct LinkEnd<S: Stream> {
     stream: Io<S>,
     replies: Replies,
+    http: Option<Box<HttpLink<S>>>,
 }
 
 impl<S: Stream> fmt::Debug for LinkEnd<S> {
@@ -120,7 +133,12 @@ impl<S: Stream> fmt::Debug for LinkEnd<S> {
 impl<S: Stream> LinkEnd<S> {
     /// Wraps a connection to a coordinator on which no message was sent yet.
     pub(crate) fn new(stream: Io<S>, transport: Transport) -> Self {
-        Self { stream, replies: Replies::new(transport) }
+        Self { stream, replies: Replies::new(transport), http: None }
+    }
+
+    /// Wraps a connection to a coordinator on which no request was sent over HTTP yet.
+    pub(crate) fn over_http(stream: Io<S>, http: HttpLink<S>) -> Self {
+        Self { stream, replies: Replies::new(Transport::Http), http: Some(Box::new(http)) }
     }
 
     /// Returns the link's transport.
@@ -139,36 +157,53 @@ impl<S: Stream> LinkEnd<S> {
         self.transport() != Transport::Framed || form == Form::AsItCame
     }
 
-    /// Encodes what is held of a request for this link. `form` is the form of the pieces that follow it.
-    pub(crate) fn encode<'a>(&self, request: &'a mut Request, form: Form) -> Cow<'a, [u8]> {
-        request.encode(self.transport(), form)
-    }
-
-    /// Encodes a whole message for this link.
-    pub(crate) fn encode_message<'a>(&self, payload: &'a [u8]) -> Cow<'a, [u8]> {
-        coding::encode(payload, self.transport(), Follows::Nothing)
-    }
-
-    /// Writes [encoded](Self::encode) bytes. The coordinator must take some of them every `stall`.
+    /// Sends what is held of a request; returns how many bytes of it that are on this link. `form` is the form
+    /// of the pieces that follow it. The coordinator must take some of them every `stall`.
     ///
     /// # Errors
     /// The error and the number of bytes that were written before it, when the link is broken or the
     /// coordinator takes no byte for `stall`.
-    pub(crate) fn write_all(
+    pub(crate) async fn send(
         &mut self,
-        bytes: &[u8],
+        request: &mut Request,
+        form: Form,
         stall: Duration,
-    ) -> impl Future<Output = Result<(), (WriteError, usize)>> {
-        flow::write_all(&mut self.stream, bytes, stall)
+    ) -> Result<usize, (WriteError, usize)> {
+        if let Some(http) = &mut self.http {
+            return Box::pin(http.send(&mut self.stream, request, stall)).await;
+        }
+        let bytes = request.encode(self.replies.transport, form);
+        flow::write_all(&mut self.stream, &bytes, stall).await?;
+        Ok(bytes.len())
     }
 
-    /// Reads the next bytes from the coordinator, which are then to be [taken](Self::take). An empty chunk
-    /// means that the coordinator has closed the link. Cancel-safe.
+    /// Sends a whole message.
     ///
     /// # Errors
-    /// The error of the connection, when it is broken.
-    pub(crate) fn read(&mut self) -> impl Future<Output = io::Result<Chunk>> {
-        flow::read(&mut self.stream)
+    /// The same as [`Self::send`].
+    pub(crate) async fn send_message(
+        &mut self,
+        payload: &[u8],
+        stall: Duration,
+    ) -> Result<(), (WriteError, usize)> {
+        if let Some(http) = &mut self.http {
+            return Box::pin(http.send_message(&mut self.stream, payload, stall)).await;
+        }
+        let bytes = coding::encode(payload, self.transport(), Follows::Nothing);
+        flow::write_all(&mut self.stream, &bytes, stall).await
+    }
+
+    /// Reads the next bytes from the coordinator, which are then to be [taken](Self::take); none if the
+    /// coordinator has closed the link. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`ReadError`], when the connection is broken, or when there will be no reply.
+    pub(crate) async fn read(&mut self) -> Result<Option<Chunk>, ReadError> {
+        if let Some(http) = &mut self.http {
+            return http.read(&mut self.stream).await;
+        }
+        let chunk = flow::read(&mut self.stream).await?;
+        Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
 
     /// Takes the reply's part of a chunk, and removes everything else from the chunk.
@@ -181,7 +216,10 @@ impl<S: Stream> LinkEnd<S> {
         chunk: &mut Chunk,
         form: Form,
     ) -> Result<Taken, BadReply> {
-        let taken = self.replies.take(reply, chunk, form)?;
+        if let Some(http) = &mut self.http {
+            return http.take(reply, chunk);
+        }
+        let taken = self.replies.take(reply, chunk.own_mut().unwrap_or_default(), form)?;
         chunk.truncate(taken.kept);
         Ok(taken)
     }
@@ -193,7 +231,7 @@ impl<S: Stream> LinkEnd<S> {
             Look::Closely => self.stream.look(),
             Look::Briefly => self.stream.glance(),
         };
-        seen == Seen::Nothing
+        seen == Seen::Nothing && self.http.as_ref().is_none_or(|http| http.is_idle())
     }
 
     /// Ready as soon as the link may no longer be [clean](Self::is_clean); until then the task is woken when

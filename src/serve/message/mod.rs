@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod client_end;
 pub mod coding;
 pub(crate) mod end;
+pub(crate) mod http;
 #[cfg(test)]
 pub(crate) mod lines;
 pub mod link_end;

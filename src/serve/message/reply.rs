@@ -37,6 +37,9 @@ pub enum BadReply {
     /// take it for its next reply.
     #[error("it sent bytes after the reply inside a frame")]
     AfterReply,
+    /// The body of its answer over HTTP ended before the reply did.
+    #[error("its answer ended inside the reply")]
+    CutShort,
 }
 
 /// Says what kind of port answers like this, and what to do about it.

@@ -1,6 +1,7 @@
 //! A request, as far as it has come, and what is known of it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::cluster::room::Purpose;
 use crate::ids::Transport;
@@ -16,6 +17,7 @@ use crate::session::locate::Question;
 use crate::session::statement::{Effect, effect};
 use crate::wire::facts::{Facts, Handle, HandlePosition};
 use crate::wire::frame::HEADER_LEN;
+use crate::wire::http::request::CallHead;
 use crate::wire::method::{Method, Role};
 use crate::wire::scan::{ScanError, Scanner};
 use crate::wire::watch::Slot;
@@ -30,6 +32,15 @@ const SPARE_BYTES: usize = 2 << 10;
 
 thread_local! {
     static SPARES: Spares<Request> = const { Spares::new() };
+}
+
+/// What came around a request over HTTP.
+#[derive(Clone, Debug)]
+pub(crate) struct OverHttp {
+    /// The head.
+    pub head: Arc<CallHead>,
+    /// How many bytes the body has, if the head says so.
+    pub length: Option<u64>,
 }
 
 /// A request. It is held whole unless it is too large for that.
@@ -58,6 +69,8 @@ pub(crate) struct Request {
     /// The question that located the call's coordinator, or can locate it again. Set if the router only has
     /// the coordinator's word that the call belongs there.
     pub doubt: Option<Question>,
+    /// What came around it, if it came over HTTP.
+    pub over_http: Option<OverHttp>,
     /// Whether the router makes this call itself. Whoever sends it then evaluates the reply.
     pub own: bool,
 }
@@ -83,6 +96,7 @@ impl Request {
             hold,
             purpose,
             doubt,
+            over_http,
             own,
         } = self;
         scanner.restart_request();
@@ -91,6 +105,7 @@ impl Request {
         (*arrival, *streams, *own) = (Arrival::Partial, false, false);
         (*pace, *held) = (Pace::default(), Held::default());
         (*effect, *hold, *purpose, *doubt) = (Effect::Nothing, None, Purpose::Work, None);
+        *over_http = None;
     }
 
     /// Keeps the box for another request, unless it holds much memory.
@@ -102,6 +117,7 @@ impl Request {
         // Hold and memory are given back now, and not when the box is used again.
         self.hold = None;
         self.held = Held::default();
+        self.over_http = None;
         Spares::keep(&SPARES, self);
     }
 
@@ -120,6 +136,7 @@ impl Request {
             hold: None,
             purpose: Purpose::Work,
             doubt: None,
+            over_http: None,
             own: false,
         }
     }

@@ -1,0 +1,119 @@
+//! Answers over HTTP that hold no message: the router's own, and those of coordinators.
+
+use std::fmt;
+use std::num::NonZeroU32;
+
+use bytes::{Bytes, BytesMut};
+use hyper::StatusCode;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::http::response::Parts;
+
+use crate::serve::message::end::{BadInput, End};
+use crate::wire::http::reply::{TEXT_LIMIT, error_head, options_head, passed_on, text};
+
+/// When a client that found no room may try again, in seconds.
+const RETRY_AFTER: Option<NonZeroU32> = NonZeroU32::new(1);
+
+/// An answer that holds a text.
+pub(crate) struct Answer {
+    pub(super) head: Parts,
+    pub(super) text: Bytes,
+}
+
+impl Answer {
+    /// The answer to a question whether the router is there.
+    pub(crate) fn healthy() -> Self {
+        Self { head: error_head(StatusCode::OK, None), text: Bytes::from_static(b"ok\n") }
+    }
+
+    /// The answer to OPTIONS.
+    pub(crate) fn options() -> Self {
+        Self { head: options_head(), text: Bytes::new() }
+    }
+
+    /// The answer to a method that carries no call.
+    pub(crate) fn not_allowed() -> Self {
+        let head = error_head(StatusCode::METHOD_NOT_ALLOWED, None);
+        Self { head, text: Bytes::from_static(b"hs2router: calls come with POST\n") }
+    }
+
+    /// The answer to a request for which there is no room now.
+    pub(crate) fn no_room(why: &dyn fmt::Display) -> Self {
+        let head = error_head(StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER);
+        Self { head, text: format!("{why}\n").into() }
+    }
+
+    /// What a client is told whose connection ends before it has an answer; none if it has left.
+    pub(super) fn to_end(end: &End) -> Option<Self> {
+        let status = match end {
+            End::BadInput(BadInput::Head(bad)) => bad.status(),
+            End::BadInput(BadInput::Asked(bad)) => bad.status(),
+            End::BadInput(BadInput::HandleTooLate { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            End::BadInput(_) => StatusCode::BAD_REQUEST,
+            End::ClientStalled { doing: "sent" } | End::ClientSlow => StatusCode::REQUEST_TIMEOUT,
+            End::RouterShutdown | End::NoCoordinator | End::OverLimit(_) => return Some(Self::no_room(end)),
+            _ => return None,
+        };
+        Some(Self { head: error_head(status, None), text: format!("hs2router: {end}\n").into() })
+    }
+
+    /// The answer as it is sent where hyper does not send it; it ends the connection.
+    pub(super) fn encoded(mut self) -> BytesMut {
+        let reason = self.head.status.canonical_reason().unwrap_or_default();
+        self.head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        let mut bytes = BytesMut::from(format!("HTTP/1.1 {} {reason}\r\n", self.head.status.as_str()).as_bytes());
+        for (name, value) in &self.head.headers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
+        }
+        bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", self.text.len()).as_bytes());
+        bytes.extend_from_slice(&self.text);
+        bytes
+    }
+}
+
+/// Whether the answer with this head holds a reply.
+pub(super) fn is_reply(head: &Parts) -> bool {
+    head.status == StatusCode::OK
+}
+
+/// A coordinator's answer that holds no reply.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// What of its head is passed on.
+    head: Parts,
+    status: StatusCode,
+    text: BytesMut,
+}
+
+impl Refusal {
+    pub(super) fn of(head: &Parts) -> Self {
+        Self { head: passed_on(head), status: head.status, text: BytesMut::new() }
+    }
+
+    /// Adds a piece of its text; returns whether there is room for more.
+    pub(super) fn add(&mut self, piece: &[u8]) -> bool {
+        // What goes beyond the limit is cut off where a character ends.
+        let room = (TEXT_LIMIT + 1).saturating_sub(self.text.len());
+        self.text.extend_from_slice(piece.get(..room.min(piece.len())).unwrap_or_default());
+        piece.len() < room
+    }
+
+    /// Whether it is a verdict on the request: no other coordinator may then see its credential, because a few
+    /// wrong binds lock an account.
+    pub(crate) fn is_verdict(&self) -> bool {
+        self.status.is_client_error()
+    }
+
+    /// What the client is told.
+    pub(crate) fn into_answer(self) -> Answer {
+        Answer { text: Bytes::copy_from_slice(text(&self.text)), head: self.head }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HTTP {}", self.status)
+    }
+}

@@ -1,0 +1,278 @@
+//! What lies between the router and hyper during one exchange: the connection, which hyper has only while it
+//! is polled, and the body that hyper is to send.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use hyper::body::{Body, Frame, SizeHint};
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::sleep;
+
+use crate::net::flow::WriteError;
+use crate::net::stream::Stream;
+use crate::net::tls::io::Io;
+
+/// What lies on the desk.
+#[derive(Debug)]
+struct Papers<S: Stream> {
+    /// The connection, while hyper is polled.
+    stream: Option<Io<S>>,
+    /// Bytes that were read before the exchange began; hyper reads them first.
+    unread: BytesMut,
+    /// How many more bytes hyper may read.
+    may_read: u64,
+    /// Whether the peer was found to send no more.
+    read_end: bool,
+    /// Whether what hyper writes stays with it for now.
+    holds_writes: bool,
+    /// Whether the connection takes several pieces in one write.
+    is_vectored: bool,
+    /// Whether the peer takes no more bytes at the moment.
+    is_blocked: bool,
+    /// How many bytes the peer has taken.
+    written: u64,
+    /// The next piece of the body that is sent.
+    piece: Option<Bytes>,
+    /// Whether no piece follows the one above.
+    is_last: bool,
+    /// How many bytes the body has that is sent, if that is known before its first piece is sent.
+    length: Option<u64>,
+}
+
+/// The desk that the router and hyper share. Neither holds its lock while the other is at work.
+pub(super) struct Desk<S: Stream>(Arc<Mutex<Papers<S>>>);
+
+impl<S: Stream> Clone for Desk<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: Stream> Desk<S> {
+    /// Creates a desk for a connection from which `unread` was read and not used. Of what follows, hyper may
+    /// read `may_read` bytes.
+    pub(super) fn new(stream: &Io<S>, unread: BytesMut, may_read: u64) -> Self {
+        Self(Arc::new(Mutex::new(Papers {
+            stream: None,
+            unread,
+            may_read,
+            read_end: false,
+            holds_writes: false,
+            is_vectored: stream.is_write_vectored(),
+            is_blocked: false,
+            written: 0,
+            piece: None,
+            is_last: false,
+            length: None,
+        })))
+    }
+
+    /// Lends the connection to hyper for as long as `poll` runs.
+    pub(super) fn lend<T>(&self, stream: &mut Io<S>, poll: impl FnOnce() -> T) -> T {
+        self.0.lock().stream = Some(stream.take());
+        let polled = poll();
+        if let Some(lent) = self.0.lock().stream.take() {
+            *stream = lent;
+        }
+        polled
+    }
+
+    /// Has hyper keep what it writes, or let it go.
+    pub(super) fn hold_writes(&self, holds: bool) {
+        self.0.lock().holds_writes = holds;
+    }
+
+    /// Puts down a piece of the body, which is not empty unless it is the last.
+    pub(super) fn put(&self, piece: Bytes, is_last: bool) {
+        let mut papers = self.0.lock();
+        papers.piece = Some(piece).filter(|piece| !piece.is_empty());
+        papers.is_last = is_last;
+    }
+
+    /// Says how many bytes the body will have, before any of it is sent.
+    pub(super) fn announce(&self, length: Option<u64>) {
+        self.0.lock().length = length;
+    }
+
+    /// Resolves when hyper has taken the piece, and the peer all that hyper wrote. `drive` has hyper go on;
+    /// it says whether hyper has given up the connection.
+    ///
+    /// # Errors
+    /// When the connection breaks, or the peer takes no byte for `stall`; with the number of bytes that it
+    /// took before, since the exchange began.
+    pub(super) async fn sent(
+        &self,
+        stall: Duration,
+        mut drive: impl FnMut(&mut Context<'_>) -> Result<bool, hyper::Error>,
+    ) -> Result<(), (WriteError, usize)> {
+        let (mut taken, mut patience) = (self.0.lock().written, None);
+        poll_fn(move |cx| {
+            let driven = drive(cx);
+            let (is_sent, written) = {
+                let papers = self.0.lock();
+                (papers.piece.is_none() && !papers.is_blocked, papers.written)
+            };
+            let before = usize::try_from(written).unwrap_or(usize::MAX);
+            let error = match driven {
+                Err(error) => io::Error::other(error),
+                Ok(_) if is_sent => return Poll::Ready(Ok(())),
+                Ok(true) => io::ErrorKind::BrokenPipe.into(),
+                Ok(false) => {
+                    if taken != written {
+                        (taken, patience) = (written, None);
+                    }
+                    let patience = patience.get_or_insert_with(|| Box::pin(sleep(stall)));
+                    ready!(patience.as_mut().poll(cx));
+                    return Poll::Ready(Err((WriteError::Stalled { allowed: stall }, before)));
+                }
+            };
+            Poll::Ready(Err((error.into(), before)))
+        })
+        .await
+    }
+
+    /// Whether the peer was found to send no more.
+    pub(super) fn has_read_end(&self) -> bool {
+        self.0.lock().read_end
+    }
+
+    /// Takes out the bytes that were put there at the beginning and that hyper did not read.
+    pub(super) fn take_unread(&self) -> BytesMut {
+        std::mem::take(&mut self.0.lock().unread)
+    }
+
+    /// The connection as hyper sees it.
+    pub(super) fn connection(&self) -> Lent<S> {
+        Lent(self.clone())
+    }
+
+    /// The body that hyper sends.
+    pub(super) fn body(&self) -> Pieces<S> {
+        Pieces(self.clone())
+    }
+}
+
+/// The connection as hyper sees it. Nothing can be read or written while it is not lent.
+pub(super) struct Lent<S: Stream>(Desk<S>);
+
+impl<S: Stream> AsyncRead for Lent<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        reader: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut papers = self.0.0.lock();
+        let allowed = usize::try_from(papers.may_read).unwrap_or(usize::MAX).min(reader.remaining());
+        if allowed == 0 {
+            return Poll::Pending;
+        }
+        if !papers.unread.is_empty() {
+            let len = allowed.min(papers.unread.len());
+            reader.put_slice(papers.unread.get(..len).unwrap_or_default());
+            papers.unread.advance(len);
+            papers.may_read -= len as u64;
+            return Poll::Ready(Ok(()));
+        }
+        let Some(stream) = &mut papers.stream else { return Poll::Pending };
+        let before = reader.filled().len();
+        if allowed < reader.remaining() {
+            let mut room = ReadBuf::new(reader.initialize_unfilled_to(allowed));
+            ready!(Pin::new(stream).poll_read(cx, &mut room))?;
+            let len = room.filled().len();
+            reader.advance(len);
+        } else {
+            ready!(Pin::new(stream).poll_read(cx, reader))?;
+        }
+        let len = reader.filled().len() - before;
+        papers.may_read -= len as u64;
+        papers.read_end |= len == 0;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: Stream> AsyncWrite for Lent<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.write(cx, |stream, cx| Pin::new(stream).poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.write(cx, |stream, cx| Pin::new(stream).poll_write_vectored(cx, pieces))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.0.lock().is_vectored
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0.0.lock().stream {
+            Some(stream) => Pin::new(stream).poll_flush(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The connection's owner ends it.
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: Stream> Lent<S> {
+    fn write(
+        &self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(&mut Io<S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let mut papers = self.0.0.lock();
+        if papers.holds_writes {
+            return Poll::Pending;
+        }
+        let Some(stream) = &mut papers.stream else { return Poll::Pending };
+        let written = write(stream, cx);
+        papers.is_blocked = written.is_pending();
+        if let Poll::Ready(Ok(some)) = &written {
+            papers.written += *some as u64;
+        }
+        written
+    }
+}
+
+/// The body that hyper sends: pieces, as the router puts them down.
+pub(super) struct Pieces<S: Stream>(Desk<S>);
+
+impl<S: Stream> Body for Pieces<S> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let mut papers = self.0.0.lock();
+        match papers.piece.take() {
+            Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+            None if papers.is_last => Poll::Ready(None),
+            // Whoever puts down the next piece polls hyper then.
+            None => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let papers = self.0.0.lock();
+        papers.is_last && papers.piece.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.0.lock().length.map_or_else(SizeHint::new, SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,175 @@
+//! The link's end over HTTP: each exchange is a POST whose body holds the message.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Request as HttpRequest;
+use hyper::header::HeaderValue;
+use parking_lot::Mutex;
+use tokio::time::timeout;
+
+use crate::net::flow::{Chunk, WriteError};
+use crate::net::stream::Stream;
+use crate::net::tls::io::Io;
+use crate::serve::message::http::answer::{Refusal, is_reply};
+use crate::serve::message::http::outbound::{Came, Outbound};
+use crate::serve::message::link_end::{ReadError, Taken};
+use crate::serve::message::reply::{BadReply, Reply};
+use crate::serve::message::request::Request;
+use crate::wire::http::request::CallHead;
+
+/// How long the text may take that comes with a refusal.
+const TEXT_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a link over HTTP needs besides its connection.
+pub(crate) struct HttpLink<S: Stream> {
+    /// The coordinator's host and port, for the head of each request.
+    host: HeaderValue,
+    /// The head of calls that the router makes itself.
+    own: Arc<CallHead>,
+    /// Locked by nobody: this makes the link one that threads may look at.
+    exchange: Option<Mutex<Outbound<S>>>,
+}
+
+impl<S: Stream> fmt::Debug for HttpLink<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpLink").finish_non_exhaustive()
+    }
+}
+
+impl<S: Stream> HttpLink<S> {
+    /// Creates what a link needs on which nothing was sent.
+    /// The router's own calls have what `head` proves its user with.
+    pub(crate) fn new(host: HeaderValue, head: &CallHead) -> Self {
+        Self { host, own: Arc::new(head.for_own_calls()), exchange: None }
+    }
+
+    /// Whether no exchange is under way.
+    pub(in crate::serve::message) fn is_idle(&self) -> bool {
+        self.exchange.is_none()
+    }
+
+    /// Sends what is held of a request; returns how many bytes of payload that are.
+    ///
+    /// # Errors
+    /// When the connection breaks, or the coordinator takes no byte for `stall`; with the number of bytes
+    /// that were written before.
+    pub(in crate::serve::message) async fn send(
+        &mut self,
+        stream: &mut Io<S>,
+        request: &mut Request,
+        stall: Duration,
+    ) -> Result<usize, (WriteError, usize)> {
+        let payload = Bytes::copy_from_slice(request.held_bytes());
+        let (len, is_last) = (payload.len(), request.is_complete());
+        if self.exchange.is_none() {
+            let asked = request.over_http.clone();
+            let length = if is_last { Some(len as u64) } else { asked.as_ref().and_then(|asked| asked.length) };
+            let head = asked.map_or_else(|| Arc::clone(&self.own), |asked| asked.head);
+            self.begin(stream, &head, length)?;
+        }
+        self.put(stream, payload, is_last, stall).await?;
+        Ok(len)
+    }
+
+    /// Sends a whole message of the router's own.
+    ///
+    /// # Errors
+    /// The same as [`Self::send`].
+    pub(in crate::serve::message) async fn send_message(
+        &mut self,
+        stream: &mut Io<S>,
+        payload: &[u8],
+        stall: Duration,
+    ) -> Result<(), (WriteError, usize)> {
+        self.begin(stream, &Arc::clone(&self.own), Some(payload.len() as u64))?;
+        self.put(stream, Bytes::copy_from_slice(payload), true, stall).await
+    }
+
+    fn begin(
+        &mut self,
+        stream: &Io<S>,
+        head: &CallHead,
+        length: Option<u64>,
+    ) -> Result<(), (WriteError, usize)> {
+        let head = HttpRequest::from_parts(head.for_coordinator(&self.host, None), ());
+        let begun = Outbound::begin(stream, head, length).map_err(|error| (error.into(), 0))?;
+        self.exchange = Some(Mutex::new(begun));
+        Ok(())
+    }
+
+    async fn put(
+        &mut self,
+        stream: &mut Io<S>,
+        payload: Bytes,
+        is_last: bool,
+        stall: Duration,
+    ) -> Result<(), (WriteError, usize)> {
+        let Some(exchange) = &mut self.exchange else { return Ok(()) };
+        exchange.get_mut().send(stream, payload, is_last, stall).await
+    }
+
+    /// Reads the next piece of the reply, which may be empty where only its end came.
+    ///
+    /// # Errors
+    /// When the connection breaks, or the coordinator answers something other than a reply.
+    pub(in crate::serve::message) async fn read(
+        &mut self,
+        stream: &mut Io<S>,
+    ) -> Result<Option<Chunk>, ReadError> {
+        let Some(exchange) = &mut self.exchange else {
+            return Err(io::Error::from(io::ErrorKind::NotConnected).into());
+        };
+        let exchange = exchange.get_mut();
+        loop {
+            match exchange.next(stream).await? {
+                Came::Head(head) if is_reply(&head) => {}
+                Came::Head(head) => {
+                    let mut refusal = Refusal::of(&head);
+                    let text = async {
+                        while let Ok(Came::Piece(piece)) = exchange.next(stream).await
+                            && refusal.add(&piece)
+                        {}
+                    };
+                    // What has come by then must do.
+                    let _cut = timeout(TEXT_WITHIN, text).await;
+                    return Err(ReadError::Refused(Box::new(refusal)));
+                }
+                Came::Piece(piece) => return Ok(Some(piece.into())),
+                Came::End => return Ok(Some(Chunk::nothing())),
+            }
+        }
+    }
+
+    /// Takes a piece of the reply.
+    ///
+    /// # Errors
+    /// [`BadReply`], when the bytes are not a reply to the request, or more came after it.
+    pub(in crate::serve::message) fn take(
+        &mut self,
+        reply: &mut Reply,
+        chunk: &Chunk,
+    ) -> Result<Taken, BadReply> {
+        if reply.begin() {
+            Reply::look_at(chunk, 0)?;
+        }
+        if !chunk.is_empty() && (reply.is_whole() || reply.scan(chunk)? < chunk.len()) {
+            return Err(BadReply::AfterReply);
+        }
+        let Some(exchange) = &mut self.exchange else { return Err(BadReply::AfterReply) };
+        let exchange = exchange.get_mut();
+        if reply.is_whole() {
+            let has_ended = exchange.has_ended().map_err(|_| BadReply::AfterReply)?;
+            reply.note_boundary(has_ended);
+        } else if chunk.is_empty() || exchange.is_over() {
+            return Err(BadReply::CutShort);
+        }
+        reply.check()?;
+        let done = reply.is_done();
+        let clean = done && self.exchange.take().is_some_and(|exchange| exchange.into_inner().finish());
+        Ok(Taken { kept: chunk.len(), done, clean })
+    }
+}

@@ -1,0 +1,19 @@
+//! HTTP/1.1 as far as calls of HS2 need it: heads of requests, judged before a parser sees them, what of them
+//! goes on to a coordinator, and what of a coordinator's answer goes back.
+
+pub mod cookie;
+pub mod head;
+pub mod reply;
+pub mod request;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+/// A field's value that is zeroed once nobody needs it any more, this one's copies included; `Debug` does not
+/// show it. None if the bytes may not stand in a field.
+fn secret(bytes: Vec<u8>) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(Zeroizing::new(bytes))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
