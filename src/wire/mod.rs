@@ -7,6 +7,7 @@ pub mod facts;
 pub mod frame;
 pub mod hello;
 pub mod hs2;
+pub mod http;
 pub mod method;
 pub mod proxy;
 pub mod rewrite;

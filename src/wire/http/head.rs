@@ -1,0 +1,324 @@
+//! The raw head of a request, judged before any parser sees it. The router writes the head to a coordinator
+//! anew, so what is refused here is what two readers could understand in two ways: where the head ends, and
+//! where the body ends (RFC 9112, sections 2.2, 5.1 and 6.3).
+
+use http::StatusCode;
+
+/// The longest line, in bytes, without its end.
+pub const LINE_LIMIT: usize = 8 << 10;
+
+/// The longest head, in bytes, with the empty line that ends it.
+pub const HEAD_LIMIT: usize = 64 << 10;
+
+/// How many fields a head may have.
+pub const FIELD_LIMIT: u8 = 100;
+
+/// The longest body that a head may declare, in bytes. A statement with all its literals has some megabytes.
+pub const BODY_LIMIT: u64 = 1 << 30;
+
+/// A decimal number that has more digits may not fit.
+const MOST_DIGITS: usize = 19;
+
+const LINE_END: usize = 2;
+
+/// Why a head is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadHead {
+    /// A line has more than [`LINE_LIMIT`] bytes.
+    #[error("a line of the head is longer than {LINE_LIMIT} bytes")]
+    LongLine,
+    /// The head has more than [`HEAD_LIMIT`] bytes.
+    #[error("the head is longer than {HEAD_LIMIT} bytes")]
+    LongHead,
+    /// There are more than [`FIELD_LIMIT`] fields.
+    #[error("the head has more than {FIELD_LIMIT} fields")]
+    ManyFields,
+    /// A NUL or another control character, which some readers take for the end of a line or of a value.
+    #[error("the head contains the control character {0:#04x}")]
+    Control(u8),
+    /// CR without LF, which old readers take for the end of a line.
+    #[error("a line of the head contains CR without LF")]
+    BareCr,
+    /// LF without CR. Impala's `THttpTransport::readLine` knows CR LF alone, and would read on.
+    #[error("a line of the head ends with LF without CR")]
+    BareLf,
+    /// A field that goes on in the next line (obs-fold), which has been obsolete since RFC 7230.
+    #[error("a field of the head continues in another line")]
+    Folded,
+    /// A line without a colon.
+    #[error("a line of the head is no field, because it has no colon")]
+    NoColon,
+    /// Nothing before the colon, or a space, or what else may not be in a name.
+    #[error("a field of the head has a malformed name")]
+    FieldName,
+    /// Two fields that say where the body ends, whether they agree or not.
+    #[error("more than one field says how long the body is (Content-Length, Transfer-Encoding)")]
+    TwoLengths,
+    /// A Content-Length that is not a plain number.
+    #[error("Content-Length is not a decimal number of at most {MOST_DIGITS} digits")]
+    Length,
+    /// A Content-Length above [`BODY_LIMIT`].
+    #[error("the body is longer than {BODY_LIMIT} bytes")]
+    LongBody,
+    /// A Transfer-Encoding other than `chunked`.
+    #[error("the body has a Transfer-Encoding other than chunked")]
+    Coding,
+    /// A Transfer-Encoding in HTTP/1.0, which has none.
+    #[error("HTTP/1.0 has no Transfer-Encoding; send Content-Length")]
+    CodingInOld,
+    /// The first line is not `METHOD target HTTP/1.1`.
+    #[error("the request line is malformed")]
+    RequestLine,
+    /// More than one empty line before the request line.
+    #[error("more than one empty line before the request line")]
+    EmptyLines,
+    /// HTTP/0.9, or a version that the router does not know.
+    #[error("this HTTP version is not spoken here; use HTTP/1.1")]
+    Version,
+    /// The preface of HTTP/2.
+    #[error("HTTP/2 is not spoken here; use HTTP/1.1")]
+    Http2,
+}
+
+impl BadHead {
+    /// The status that the client is answered with; the connection ends with it, because nobody knows where
+    /// the next request would begin.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::LongLine | Self::LongHead | Self::ManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::LongBody => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Coding => StatusCode::NOT_IMPLEMENTED,
+            Self::Version | Self::Http2 => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// A word that stays the same for every refusal of this kind: what limits of log lines go by.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::LongLine => "long line",
+            Self::LongHead => "long head",
+            Self::ManyFields => "many fields",
+            Self::Control(_) => "control character",
+            Self::BareCr => "bare CR",
+            Self::BareLf => "bare LF",
+            Self::Folded => "folded field",
+            Self::NoColon => "no colon",
+            Self::FieldName => "field name",
+            Self::TwoLengths => "two lengths",
+            Self::Length => "length",
+            Self::LongBody => "long body",
+            Self::Coding => "transfer coding",
+            Self::CodingInOld => "transfer coding in HTTP/1.0",
+            Self::RequestLine => "request line",
+            Self::EmptyLines => "empty lines",
+            Self::Version => "version",
+            Self::Http2 => "HTTP/2",
+        }
+    }
+}
+
+/// How a head says where the body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// After so many bytes, at most [`BODY_LIMIT`]; 0 if the head says nothing.
+    Length(u64),
+    /// After the last chunk.
+    Chunked,
+}
+
+/// What the next line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expects {
+    /// The request line, or one empty line before it: old clients end a body with CR LF that its length does
+    /// not count, and RFC 9112, section 2.2 asks to skip at least one. More than one is junk.
+    First,
+    RequestLine,
+    Fields {
+        is_old: bool,
+    },
+}
+
+/// A head of which more and more comes. Small and without buffers: it remembers how far it has looked.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadScan {
+    expects: Expects,
+    /// Where the line begins that has not ended yet.
+    line: usize,
+    /// Before here that line neither ends nor has a control character.
+    looked: usize,
+    fields: u8,
+    framing: Option<Framing>,
+}
+
+impl Default for HeadScan {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl HeadScan {
+    /// A head of which nothing has come.
+    pub fn new() -> Self {
+        Self { expects: Expects::First, line: 0, looked: 0, fields: 0, framing: None }
+    }
+
+    /// Looks at what is new in `bytes`, which are all that have come so far, from the head's first one on.
+    /// Gives the head's length in bytes, with its empty line, at most [`HEAD_LIMIT`]; none if more must come.
+    ///
+    /// However the bytes are split, the outcome is the same, and asking again changes nothing.
+    ///
+    /// # Errors
+    /// When the head is refused, as soon as the line has ended that gives the reason, or has become too long.
+    pub fn look(&mut self, bytes: &[u8]) -> Result<Option<usize>, BadHead> {
+        while let Some(line) = self.next_line(bytes)? {
+            let next = self.line + line.len() + LINE_END;
+            match self.expects {
+                Expects::First if line.is_empty() => self.expects = Expects::RequestLine,
+                Expects::RequestLine if line.is_empty() => return Err(BadHead::EmptyLines),
+                Expects::First | Expects::RequestLine => {
+                    self.expects = Expects::Fields { is_old: request_line(line)? };
+                }
+                Expects::Fields { .. } if line.is_empty() => return Ok(Some(next)),
+                Expects::Fields { is_old } => {
+                    if self.fields == FIELD_LIMIT {
+                        return Err(BadHead::ManyFields);
+                    }
+                    if let Some(framing) = field(line)? {
+                        self.note_framing(framing, is_old)?;
+                    }
+                    self.fields += 1;
+                }
+            }
+            self.line = next;
+            self.looked = next;
+        }
+        Ok(None)
+    }
+
+    /// Where the body ends, once the head has.
+    pub fn framing(&self) -> Framing {
+        self.framing.unwrap_or(Framing::Length(0))
+    }
+
+    /// The line that begins where the last one has ended; none until it has ended itself.
+    fn next_line<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<&'a [u8]>, BadHead> {
+        let control = first_control(bytes.get(self.looked..).unwrap_or_default());
+        let end = control.map_or(bytes.len(), |at| self.looked + at);
+        let longest = self.line + LINE_LIMIT;
+        if end > longest.min(HEAD_LIMIT) {
+            return Err(if longest <= HEAD_LIMIT { BadHead::LongLine } else { BadHead::LongHead });
+        }
+        self.looked = self.looked.max(end);
+        match (bytes.get(end), bytes.get(end + 1)) {
+            (None, _) | (Some(b'\r'), None) => Ok(None),
+            (Some(b'\r'), Some(b'\n')) if end + LINE_END > HEAD_LIMIT => Err(BadHead::LongHead),
+            (Some(b'\r'), Some(b'\n')) => Ok(bytes.get(self.line..end)),
+            (Some(b'\r'), _) => Err(BadHead::BareCr),
+            (Some(b'\n'), _) => Err(BadHead::BareLf),
+            (Some(control), _) => Err(BadHead::Control(*control)),
+        }
+    }
+
+    fn note_framing(&mut self, framing: Framing, is_old: bool) -> Result<(), BadHead> {
+        if self.framing.is_some() {
+            return Err(BadHead::TwoLengths);
+        }
+        if is_old && framing == Framing::Chunked {
+            return Err(BadHead::CodingInOld);
+        }
+        self.framing = Some(framing);
+        Ok(())
+    }
+}
+
+/// A character that may not stand in a line. A tab may, in a field's value.
+fn is_control(byte: u8) -> bool {
+    (byte < b' ' && byte != b'\t') || byte == 0x7f
+}
+
+fn first_control(bytes: &[u8]) -> Option<usize> {
+    // So many at once, which the compiler turns into a few instructions.
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let is_clean = |block: &[u8; 16]| !block.iter().fold(false, |any, byte| any | is_control(*byte));
+    let clean = 16 * blocks.iter().take_while(|block| is_clean(block)).count();
+    let rest = bytes.get(clean..).unwrap_or_default();
+    rest.iter().position(|byte| is_control(*byte)).map(|at| clean + at)
+}
+
+/// A character of methods and of names of fields (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Judges `METHOD SP target SP version`; whether the version is 1.0.
+fn request_line(line: &[u8]) -> Result<bool, BadHead> {
+    let mut words = line.split(|byte| *byte == b' ');
+    let (method, target, version) = (words.next(), words.next(), words.next());
+    let (Some(method), Some(target), None) = (method, target, words.next()) else {
+        return Err(BadHead::RequestLine);
+    };
+    let is_method = !method.is_empty() && method.iter().all(|byte| is_token(*byte));
+    // A fragment is for the client alone; readers differ in whether they cut it off.
+    let is_visible = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
+    if !is_method || target.is_empty() || !target.iter().all(is_visible) {
+        return Err(BadHead::RequestLine);
+    }
+    match version {
+        Some(b"HTTP/1.1") => Ok(false),
+        Some(b"HTTP/1.0") => Ok(true),
+        Some(b"HTTP/2.0") if method == b"PRI" && target == b"*" => Err(BadHead::Http2),
+        Some(other) if !is_version(other) => Err(BadHead::RequestLine),
+        // A line of HTTP/0.9 names none.
+        _ => Err(BadHead::Version),
+    }
+}
+
+fn is_version(word: &[u8]) -> bool {
+    let digits = word.strip_prefix(b"HTTP/");
+    matches!(digits, Some([major, b'.', minor]) if major.is_ascii_digit() && minor.is_ascii_digit())
+}
+
+/// Judges a field; what it says about the body's end, if it is one of those that do.
+fn field(line: &[u8]) -> Result<Option<Framing>, BadHead> {
+    if matches!(line.first(), Some(b' ' | b'\t')) {
+        return Err(BadHead::Folded);
+    }
+    let colon = line.iter().position(|byte| !is_token(*byte));
+    let Some((name, [b':', value @ ..])) = colon.and_then(|colon| line.split_at_checked(colon)) else {
+        return Err(if line.contains(&b':') { BadHead::FieldName } else { BadHead::NoColon });
+    };
+    if name.is_empty() {
+        Err(BadHead::FieldName)
+    } else if name.eq_ignore_ascii_case(b"content-length") {
+        length(value).map(Some)
+    } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+        let is_chunked = without_spaces(value).eq_ignore_ascii_case(b"chunked");
+        if is_chunked { Ok(Some(Framing::Chunked)) } else { Err(BadHead::Coding) }
+    } else {
+        Ok(None)
+    }
+}
+
+fn length(value: &[u8]) -> Result<Framing, BadHead> {
+    let digits = without_spaces(value);
+    let is_number = (1..=MOST_DIGITS).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    let length = str::from_utf8(digits).ok().filter(|_| is_number).and_then(|digits| digits.parse().ok());
+    match length {
+        None => Err(BadHead::Length),
+        Some(length) if length > BODY_LIMIT => Err(BadHead::LongBody),
+        Some(length) => Ok(Framing::Length(length)),
+    }
+}
+
+/// Without the spaces around it. Tabs, which the standard allows there too, stay and make it malformed: no
+/// client sends them, and readers differ about them.
+fn without_spaces(mut value: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] | [rest @ .., b' '] = value {
+        value = rest;
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests;
