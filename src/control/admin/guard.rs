@@ -75,7 +75,7 @@ fn only<'h>(head: &'h HeaderMap, name: &str) -> Option<&'h str> {
 
 /// The admin port listens on a loopback address only, so only loopback hosts are its own.
 fn is_loopback(host: &str) -> bool {
-    let Ok(authority) = host.parse::<axum::http::uri::Authority>() else { return false };
+    let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
     let name = authority.host();
     let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
     name.eq_ignore_ascii_case("localhost")

@@ -1,5 +1,6 @@
 //! Makes links: dials, logs in, and records what both say about the coordinator.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
@@ -7,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::clock;
 use crate::cluster::{Cluster, Demand, Step};
-use crate::ids::{Service, Transport};
+use crate::ids::{Identity, Service, Transport};
 use crate::metrics::DialOutcome;
 use crate::net::dial::dial;
 use crate::net::probe::Speaks;
@@ -21,7 +22,7 @@ use crate::serve::link::login::{Login, log_in};
 use crate::serve::link::no_link::{NoLink, Unreached};
 use crate::serve::link::port::Port;
 use crate::serve::link::slot::Slot;
-use crate::serve::message::http::link::HttpLink;
+use crate::serve::message::http::link::{Account, HttpLink};
 use crate::serve::message::link_end::LinkEnd;
 use crate::serve::shared::Shared;
 
@@ -100,7 +101,10 @@ impl<S: Stream> Fleet<S> {
             verdict?;
         }
         let end = match login {
-            Login::EachTime(head) => LinkEnd::over_http(stream, HttpLink::new(host(port)?, head)),
+            Login::EachTime(head) => {
+                let account = account(port, &slot.access.identity);
+                LinkEnd::over_http(stream, HttpLink::new(host(port)?, head, account))
+            }
             Login::Nobody | Login::Plain(_) => LinkEnd::new(stream, transport),
         };
         Ok(Link::new(end, slot, moves))
@@ -117,6 +121,11 @@ impl<S: Stream> Fleet<S> {
             Err(_) => {}
         }
     }
+}
+
+fn account<S: Stream>(port: &Port<S>, identity: &Identity) -> Option<Account> {
+    let Identity::Credential(credential) = identity else { return None };
+    Some(Account { credential: credential.clone(), cookies: Arc::clone(&port.cookies) })
 }
 
 /// The port as requests over HTTP name it.

@@ -28,6 +28,7 @@ use crate::serve::link::session_queue::{SessionQueue, Waiter};
 use crate::serve::link::slot::{Grant, Slot, here};
 use crate::serve::link::unanswered::AllUnanswered;
 use crate::serve::link::watch::Watch;
+use crate::serve::message::http::cookies::Cookies;
 use crate::serve::message::link_end::Look;
 use crate::serve::settings::{RoomSettings, TlsPlan};
 
@@ -54,6 +55,8 @@ pub(crate) struct Port<S: Stream> {
     /// Permits one dial at a time on behalf of a silent client: two unfinished handshakes block the port of a
     /// secured impalad (Impala: `accepted_cnxn_setup_thread_pool_size`).
     pub parked: Arc<Semaphore>,
+    /// What the coordinator has given clients that show it credentials over HTTP.
+    pub cookies: Arc<Cookies>,
     pub(super) state: Mutex<State<S>>,
     pub(super) session_queue: Arc<SessionQueue<Grant<S>>>,
     /// Connections that the coordinator has not answered yet. They give way to waiters.
@@ -144,6 +147,7 @@ impl<S: Stream> Port<S> {
             counters: Arc::clone(counters),
             watch: Watch::default(),
             parked: Arc::new(Semaphore::new(1)),
+            cookies: Arc::default(),
             state: Mutex::new(state),
             session_queue: Arc::clone(session_queue),
             unanswered: Arc::default(),

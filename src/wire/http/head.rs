@@ -85,9 +85,7 @@ impl BadHead {
     /// the next request would begin.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::LongLine | Self::LongHead | Self::ManyFields => {
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-            }
+            Self::LongLine | Self::LongHead | Self::ManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::LongBody => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Coding => StatusCode::NOT_IMPLEMENTED,
             Self::Version | Self::Http2 => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
@@ -136,7 +134,9 @@ enum Expects {
     /// not count, and RFC 9112, section 2.2 asks to skip at least one. More than one is junk.
     First,
     RequestLine,
-    Fields { is_old: bool },
+    Fields {
+        is_old: bool,
+    },
 }
 
 /// A head of which more and more comes. Small and without buffers: it remembers how far it has looked.

@@ -17,3 +17,18 @@ fn secret(bytes: Vec<u8>) -> Option<HeaderValue> {
     value.set_sensitive(true);
     Some(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_has_its_bytes_in_one_place_where_they_are_zeroed() {
+        let bytes = b"Basic YWxpY2U6c2VjcmV0".to_vec();
+        let place = bytes.as_ptr();
+        let value = secret(bytes).unwrap();
+        assert_eq!(value.clone().as_bytes().as_ptr(), place);
+        assert!(!format!("{value:?}").contains("Basic"));
+        assert!(secret(b"a\r\nb".to_vec()).is_none());
+    }
+}

@@ -134,7 +134,7 @@ impl CallHead {
         Ok(Self {
             target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
             passed: passed::fields(&head.headers, peer)?,
-            authorization: Authorization::read(&head.headers)?,
+            authorization: Authorization::read(&head.headers, peer)?,
             cookies: head.headers.get_all(COOKIE).iter().map(sensitive).collect(),
             do_as,
             closes: closes(head),
@@ -175,7 +175,7 @@ impl CallHead {
     }
 
     /// The cookies, in the order in which they came. A name may come again, and attributes of a Set-Cookie
-    /// that a client sends back whole (PyHive, Node's hive-driver) come as if they were cookies.
+    /// that a client sends back whole (`PyHive`, Node's hive-driver) come as if they were cookies.
     pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
         let pieces = self.cookies.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
         let pair = |piece| str::from_utf8(piece).ok()?.trim_ascii().split_once('=');
@@ -192,10 +192,10 @@ impl CallHead {
         for Field { name, value } in &self.passed {
             headers.append(name, value.clone());
         }
-        match (cookie, &self.authorization) {
-            (Some(cookie), _) => _ = headers.insert(COOKIE, cookie.clone()),
-            (None, Some(authorization)) => authorization.put(&mut headers),
-            (None, None) => {}
+        if let Some(cookie) = cookie {
+            headers.insert(COOKIE, cookie.clone());
+        } else if let Some(authorization) = &self.authorization {
+            authorization.put(&mut headers);
         }
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.method = Method::POST;

@@ -11,10 +11,12 @@ use hyper::header::HeaderValue;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
+use crate::ids::Credential;
 use crate::net::flow::{Chunk, WriteError};
 use crate::net::stream::Stream;
 use crate::net::tls::io::Io;
 use crate::serve::message::http::answer::{Refusal, is_reply};
+use crate::serve::message::http::cookies::Cookies;
 use crate::serve::message::http::outbound::{Came, Outbound};
 use crate::serve::message::link_end::{ReadError, Taken};
 use crate::serve::message::reply::{BadReply, Reply};
@@ -24,12 +26,22 @@ use crate::wire::http::request::CallHead;
 /// How long the text may take that comes with a refusal.
 const TEXT_WITHIN: Duration = Duration::from_secs(1);
 
+/// For whom a link is, where coordinators may give cookies.
+pub(crate) struct Account {
+    /// What each request on the link has.
+    pub credential: Credential,
+    /// The coordinator's cookies.
+    pub cookies: Arc<Cookies>,
+}
+
 /// What a link over HTTP needs besides its connection.
 pub(crate) struct HttpLink<S: Stream> {
     /// The coordinator's host and port, for the head of each request.
     host: HeaderValue,
     /// The head of calls that the router makes itself.
     own: Arc<CallHead>,
+    /// The coordinator's cookies, if the link is for a credential.
+    account: Option<Account>,
     /// Locked by nobody: this makes the link one that threads may look at.
     exchange: Option<Mutex<Outbound<S>>>,
 }
@@ -43,8 +55,8 @@ impl<S: Stream> fmt::Debug for HttpLink<S> {
 impl<S: Stream> HttpLink<S> {
     /// Creates what a link needs on which nothing was sent.
     /// The router's own calls have what `head` proves its user with.
-    pub(crate) fn new(host: HeaderValue, head: &CallHead) -> Self {
-        Self { host, own: Arc::new(head.for_own_calls()), exchange: None }
+    pub(crate) fn new(host: HeaderValue, head: &CallHead, account: Option<Account>) -> Self {
+        Self { host, own: Arc::new(head.for_own_calls()), account, exchange: None }
     }
 
     /// Whether no exchange is under way.
@@ -95,7 +107,8 @@ impl<S: Stream> HttpLink<S> {
         head: &CallHead,
         length: Option<u64>,
     ) -> Result<(), (WriteError, usize)> {
-        let head = HttpRequest::from_parts(head.for_coordinator(&self.host, None), ());
+        let cookie = self.account.as_ref().and_then(|account| account.cookies.find(&account.credential));
+        let head = HttpRequest::from_parts(head.for_coordinator(&self.host, cookie.as_ref()), ());
         let begun = Outbound::begin(stream, head, length).map_err(|error| (error.into(), 0))?;
         self.exchange = Some(Mutex::new(begun));
         Ok(())
@@ -126,8 +139,14 @@ impl<S: Stream> HttpLink<S> {
         let exchange = exchange.get_mut();
         loop {
             match exchange.next(stream).await? {
-                Came::Head(head) if is_reply(&head) => {}
                 Came::Head(head) => {
+                    let is_reply = is_reply(&head);
+                    if let Some(Account { credential, cookies }) = &self.account {
+                        cookies.note(credential, &head.headers, is_reply);
+                    }
+                    if is_reply {
+                        continue;
+                    }
                     let mut refusal = Refusal::of(&head);
                     let text = async {
                         while let Ok(Came::Piece(piece)) = exchange.next(stream).await

@@ -3,6 +3,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod client;
+pub(crate) mod cookies;
 mod desk;
 mod inbound;
 pub(crate) mod link;

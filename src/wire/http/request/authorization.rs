@@ -8,8 +8,8 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
-use super::BadRequest;
 use super::passed::DELEGATION_TOKEN;
+use super::{BadRequest, Peer};
 use crate::wire::http::secret;
 
 /// How a client proves its user.
@@ -61,21 +61,22 @@ impl fmt::Debug for CredentialKey {
 #[derive(Clone)]
 pub struct Authorization {
     scheme: Scheme,
-    authorization: Option<HeaderValue>,
+    header: Option<HeaderValue>,
     delegation_token: Option<HeaderValue>,
 }
 
 impl Authorization {
     /// Reads it from a client's fields; an empty one is none.
-    pub(super) fn read(headers: &HeaderMap) -> Result<Option<Self>, BadRequest> {
-        let authorization = only(headers, &AUTHORIZATION)?;
-        let delegation_token = only(headers, &DELEGATION_TOKEN)?;
-        let scheme = match (&authorization, &delegation_token) {
+    pub(super) fn read(headers: &HeaderMap, peer: Peer<'_>) -> Result<Option<Self>, BadRequest> {
+        let header = only(headers, &AUTHORIZATION)?;
+        let delegation_token =
+            only(headers, &DELEGATION_TOKEN)?.filter(|_| !peer.forbidden.contains(&DELEGATION_TOKEN));
+        let scheme = match (&header, &delegation_token) {
             (None, None) => return Ok(None),
             (_, Some(_)) => Scheme::DelegationToken,
             (Some(value), None) => Scheme::of(value.as_bytes()),
         };
-        Ok(Some(Self { scheme, authorization, delegation_token }))
+        Ok(Some(Self { scheme, header, delegation_token }))
     }
 
     /// How the user is proven.
@@ -85,7 +86,7 @@ impl Authorization {
 
     /// The name that a client claims with Basic; none if it is malformed, or with anything else.
     pub fn user(&self) -> Option<String> {
-        let value = self.authorization.as_ref().filter(|_| self.scheme == Scheme::Basic)?;
+        let value = self.header.as_ref().filter(|_| self.scheme == Scheme::Basic)?;
         let coded = value.as_bytes().rsplit(|byte| *byte == b' ').next()?;
         let padding = coded.iter().rev().take_while(|byte| **byte == b'=').count();
         let coded = coded.get(..coded.len() - padding)?;
@@ -99,7 +100,7 @@ impl Authorization {
     /// chance of one in 2^128.
     pub fn hash(&self, key: &CredentialKey) -> [u64; 2] {
         let mut hashing = hmac::Context::with_key(&key.0);
-        for value in [&self.authorization, &self.delegation_token] {
+        for value in [&self.header, &self.delegation_token] {
             let bytes = value.as_ref().map_or(&[][..], HeaderValue::as_bytes);
             // With its length before it, so that no byte can be counted to the other one.
             hashing.update(&(bytes.len() as u64).to_be_bytes());
@@ -113,7 +114,7 @@ impl Authorization {
 
     /// Adds the fields that it came in.
     pub(super) fn put(&self, headers: &mut HeaderMap) {
-        let fields = [(AUTHORIZATION, &self.authorization), (DELEGATION_TOKEN, &self.delegation_token)];
+        let fields = [(AUTHORIZATION, &self.header), (DELEGATION_TOKEN, &self.delegation_token)];
         for (name, value) in fields {
             if let Some(value) = value {
                 headers.insert(name, value.clone());
@@ -132,8 +133,7 @@ impl PartialEq for Authorization {
             }
             _ => false,
         };
-        is_same(&self.authorization, &other.authorization)
-            && is_same(&self.delegation_token, &other.delegation_token)
+        is_same(&self.header, &other.header) && is_same(&self.delegation_token, &other.delegation_token)
     }
 }
 

@@ -44,12 +44,12 @@ pub(super) fn fields(headers: &HeaderMap, peer: Peer<'_>) -> Result<Vec<Field>, 
     fields.push(Field { name: CONTENT_TYPE, value: content_type(headers) });
     fields.push(Field { name: FORWARDED_FOR, value: forwarded_for(headers, peer)? });
     for name in headers.keys().filter(|name| !peer.forbidden.contains(name)) {
-        let values = headers.get_all(name).iter();
+        let mut values = headers.get_all(name).iter();
         let passed = |value: &HeaderValue| Field { name: name.clone(), value: value.clone() };
         match passes(name) {
             Passes::Not => {}
             // Impala takes the last.
-            Passes::Once => fields.extend(values.last().map(passed)),
+            Passes::Once => fields.extend(values.next_back().map(passed)),
             Passes::EachTime => fields.extend(values.map(passed)),
         }
     }

@@ -1,0 +1,61 @@
+//! The cookies that a coordinator gives for credentials. They stay in the router, and save the coordinator a
+//! bind to its directory for each call of a client that sends its password each time.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
+use parking_lot::Mutex;
+
+use crate::clock;
+use crate::ids::Credential;
+use crate::wire::http::cookie::{SetCookie, parse};
+
+/// The longest time that a cookie is used: whoever has lost a password then loses what it opened.
+const LONGEST: Duration = Duration::from_hours(1);
+/// The most cookies that are kept for a coordinator. Past that the oldest goes.
+const MOST: usize = 4096;
+
+/// The cookies that one coordinator has given.
+#[derive(Debug, Default)]
+pub(crate) struct Cookies(Mutex<BTreeMap<Credential, Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    cookie: SetCookie,
+    until: Instant,
+}
+
+impl Cookies {
+    /// The cookie that stands for a credential; none if there is none, or it is too old.
+    pub(super) fn find(&self, credential: &Credential) -> Option<HeaderValue> {
+        let kept = self.0.lock();
+        let kept = kept.get(credential).filter(|kept| clock::now() < kept.until)?;
+        Some(kept.cookie.pair().clone())
+    }
+
+    /// Notes what an answer to a request with this credential says about cookies. `is_accepted` says whether
+    /// the coordinator accepted the request.
+    pub(super) fn note(&self, credential: &Credential, answer: &HeaderMap, is_accepted: bool) {
+        let given = answer.get_all(SET_COOKIE).iter().filter_map(parse).find(SetCookie::is_login);
+        let is_over = !is_accepted || given.as_ref().is_some_and(SetCookie::is_taken_back);
+        let mut cookies = self.0.lock();
+        if is_over {
+            drop(cookies.remove(credential));
+        } else if let Some(cookie) = given {
+            let now = clock::now();
+            let until = now + cookie.max_age().unwrap_or(LONGEST).min(LONGEST);
+            let _former = cookies.insert(credential.clone(), Kept { cookie, until });
+            if cookies.len() > MOST {
+                make_room(&mut cookies);
+            }
+        }
+    }
+}
+
+fn make_room(cookies: &mut BTreeMap<Credential, Kept>) {
+    let oldest = cookies.iter().min_by_key(|(_, kept)| kept.until).map(|(credential, _)| credential.clone());
+    if let Some(oldest) = oldest {
+        drop(cookies.remove(&oldest));
+    }
+}
