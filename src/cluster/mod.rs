@@ -281,6 +281,12 @@ impl Cluster {
         self.coordinators.remove(id)
     }
 
+    /// Whether sessions that were opened on this port live on when the connection that opened them closes.
+    /// Over HTTP they always do (seen: Spark 3.5; Impala: `ImpalaServer::ConnectionEnd`).
+    pub fn outlive_connections(&self, service: Service) -> bool {
+        service == Service::Hs2Http || self.sessions_outlive_connections
+    }
+
     /// How many coordinators there are at the moment.
     pub fn size(&self) -> usize {
         self.coordinators.size()

@@ -13,6 +13,8 @@ use crate::wire::method::{Method, Owner, Role};
 pub struct Past {
     /// The service that its last call was for; the listener's until there was one.
     pub service: Service,
+    /// The port that its calls of HS2 go to: that depends on how its messages travel.
+    pub hs2: Service,
     /// The coordinator that its last call went to.
     pub last: Option<CoordinatorId>,
     /// The coordinator of its Beeswax session.
@@ -70,7 +72,7 @@ pub fn service(method: &Method, request: &Facts, past: &Past) -> Service {
         Owner::Either => request.query_id.is_some(),
         Owner::Unknown => past.service == Service::Beeswax,
     };
-    if beeswax && past.has_beeswax { Service::Beeswax } else { Service::Hs2 }
+    if beeswax && past.has_beeswax && past.hs2 == Service::Hs2 { Service::Beeswax } else { past.hs2 }
 }
 
 /// Where the call goes.

@@ -155,7 +155,7 @@ impl<S: Stream> Drainer<S> {
     /// Cancels one operation, on the link that the last one left or on another; returns whether it is over.
     async fn cancel(&self, access: &Access, operation: Named, link: &mut Option<Box<Link<S>>>) -> bool {
         let service = match operation {
-            Named::Operation(_) => Service::Hs2,
+            Named::Operation(_) => access.hs2(),
             Named::Query(_) => Service::Beeswax,
         };
         let there = match link.take() {

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use crate::clock;
 use crate::cluster::Standing;
 use crate::cluster::room::{Holder, Kind, Purpose};
-use crate::ids::{CoordinatorId, Identity, Service};
+use crate::ids::{CoordinatorId, Identity};
 use crate::net::stream::Stream;
 use crate::serve::fleet::Fleet;
 use crate::serve::link::login::Login;
@@ -60,7 +60,7 @@ async fn close_in_turn<S: Stream>(
 /// Claims a link or a slot on which a session's coordinator can be called without its client.
 fn grant<S: Stream>(fleet: &Fleet<S>, session: &Target) -> Option<Grant<S>> {
     let coordinator = fleet.cluster.coordinator(session.coordinator)?;
-    let answers = match coordinator.standing(Service::Hs2, clock::now()) {
+    let answers = match coordinator.standing(session.access.hs2(), clock::now()) {
         Standing::Ready | Standing::Starting | Standing::Quiescing => true,
         Standing::Cooling(_) | Standing::Ejected => false,
     };
@@ -69,7 +69,11 @@ fn grant<S: Stream>(fleet: &Fleet<S>, session: &Target) -> Option<Grant<S>> {
         Identity::Anonymous if answers => Kind::Any,
         _ => Kind::Idle,
     };
-    fleet.port(&coordinator, Service::Hs2)?.claim(Holder::ourselves(&session.access), Purpose::Relief, kind)
+    fleet.port(&coordinator, session.access.hs2())?.claim(
+        Holder::ourselves(&session.access),
+        Purpose::Relief,
+        kind,
+    )
 }
 
 /// Closes a session wherever it is open.
@@ -98,7 +102,9 @@ async fn close_there<S: Stream>(
     let link = match granted.live(Look::Closely) {
         Ok(link) => link,
         // For an identity that logs in, there are no credentials to dial with.
-        Err(_) if matches!(session.access.identity, Identity::Plain(_)) => return false,
+        Err(_) if matches!(session.access.identity, Identity::Plain(_) | Identity::Credential(_)) => {
+            return false;
+        }
         Err(slot) => match fleet.dial(slot, &Login::Nobody, session.access.transport, shared).await {
             Ok(link) => link,
             Err(_) => return false,

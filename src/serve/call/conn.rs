@@ -94,6 +94,11 @@ impl<S: Stream> Conn<S> {
         Holder::of(self.links.access(), self.client.address())
     }
 
+    /// Returns the port of a coordinator that the connection's calls of HS2 go to.
+    pub(crate) fn hs2(&self) -> Service {
+        self.links.access().hs2()
+    }
+
     /// Returns the queue in which this client waits for its turn.
     pub(crate) fn turn(&self) -> Turn {
         Turn::of(self.links.identity(), self.client.address())
@@ -117,6 +122,7 @@ impl<S: Stream> Conn<S> {
     pub(crate) fn new(introduced: Introduced<'_, S>) -> Self {
         let Introduced { shared, entrance, client, links, signals, assignment } = introduced;
         let fleet = Arc::clone(&entrance.fleet);
+        let hs2 = links.access().hs2();
         Self {
             leaving: false,
             span_named: false,
@@ -134,10 +140,11 @@ impl<S: Stream> Conn<S> {
             links,
             past: Past {
                 service: entrance.service,
+                hs2,
                 last: None,
                 beeswax: None,
                 has_beeswax: fleet.cluster.serves(Service::Beeswax),
-                locates: fleet.cluster.sessions_outlive_connections,
+                locates: fleet.cluster.outlive_connections(hs2),
             },
             reserved: None,
             open: OpenOperations::default(),

@@ -95,7 +95,7 @@ pub(crate) async fn tell_lost<S: Stream>(
         name.unwrap_or_default()
     );
     let answer = NoAnswer { sql_state: SqlState::Lost, message };
-    refuse::refuse(conn, request, Service::Hs2, &answer, CallOutcome::Lost).await
+    refuse::refuse(conn, request, conn.hs2(), &answer, CallOutcome::Lost).await
 }
 
 /// Tells a client that what its call names is gone with a coordinator that was removed. To close such a
@@ -121,7 +121,7 @@ async fn tell_closed<S: Stream>(conn: &mut Conn<S>, request: &Request) -> Result
     if let Some(session) = request.facts().handle() {
         conn.attached.forget(&session.guid);
     }
-    conn.deliver(&done(Service::Hs2, request.facts()), Form::Payload).await?;
+    conn.deliver(&done(conn.hs2(), request.facts()), Form::Payload).await?;
     Ok(CallOutcome::Reply)
 }
 
@@ -131,7 +131,7 @@ async fn tell<S: Stream>(
     message: String,
 ) -> Result<CallOutcome, End> {
     let answer = NoAnswer { sql_state: SqlState::General, message };
-    refuse::refuse(conn, request, Service::Hs2, &answer, CallOutcome::Refused).await
+    refuse::refuse(conn, request, conn.hs2(), &answer, CallOutcome::Refused).await
 }
 
 /// Tells a client that its session has expired, in Impala's words. To close such a session succeeds (Impala:
@@ -150,7 +150,7 @@ async fn tell_expired<S: Stream>(
     if !expired.closed {
         return Ok(None);
     }
-    let reply = done(Service::Hs2, request.facts());
+    let reply = done(conn.hs2(), request.facts());
     conn.deliver(&reply, Form::Payload).await?;
     conn.fleet.table.remove_session(&session.guid);
     Ok(Some(CallOutcome::Reply))

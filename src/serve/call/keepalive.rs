@@ -4,7 +4,6 @@
 
 use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
-use crate::ids::Service;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::{Conn, look_interval};
 use crate::serve::call::links;
@@ -46,7 +45,7 @@ async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Target) {
         return;
     }
     let coordinator = conn.fleet.cluster.coordinator(session.coordinator);
-    let port = coordinator.and_then(|coordinator| conn.fleet.port(&coordinator, Service::Hs2));
+    let port = coordinator.and_then(|coordinator| conn.fleet.port(&coordinator, conn.hs2()));
     let grant = port.and_then(|port| port.claim(conn.holder(), Purpose::Work, Kind::Any));
     let Some(grant) = grant else { return };
     let Ok(link) = links::link_of(conn, grant, hs2::PING).await else { return };

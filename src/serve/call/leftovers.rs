@@ -3,7 +3,6 @@
 
 use tokio::time::timeout;
 
-use crate::ids::Service;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::{Conn, SessionLeftover};
 use crate::serve::call::links::{self, Unlinked};
@@ -40,7 +39,7 @@ pub(crate) async fn close_leftovers<S: Stream>(conn: &mut Conn<S>) -> Result<(),
             let Some(coordinator) = conn.fleet.cluster.coordinator(leftover.coordinator) else { continue };
             let close = OwnCall::Close(leftover.handle);
             let Some(request) = Request::own(&close.message()) else { continue };
-            let link = match links::link_to(conn, &coordinator, Service::Hs2, &request).await {
+            let link = match links::link_to(conn, &coordinator, conn.hs2(), &request).await {
                 Ok(link) => link,
                 Err(Unlinked::Client(end)) => return Err(end),
                 Err(Unlinked::NoLink(_)) => continue,

@@ -252,7 +252,7 @@ impl<S: Stream> Links<S> {
     /// Counts a session that is about to be opened on a coordinator. Returns `None` if links are not shared
     /// there; else idle links are kept for the session while the value lives.
     pub(crate) fn begin_session(&self, coordinator: &Coordinator) -> Option<Tenancy> {
-        let port = self.fleet.port(coordinator, Service::Hs2).filter(|port| port.shares)?;
+        let port = self.fleet.port(coordinator, self.access.hs2()).filter(|port| port.shares)?;
         Some(port.begin_session(&self.access))
     }
 }

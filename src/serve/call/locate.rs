@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::clock;
 use crate::cluster::Coordinator;
 use crate::cluster::room::Purpose;
-use crate::ids::{CoordinatorId, Service};
+use crate::ids::CoordinatorId;
 use crate::metrics::LocateOutcome;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
@@ -158,7 +158,7 @@ async fn ask_all<S: Stream>(
     let own = coordinators
         .iter()
         .filter(|coordinator| Some(coordinator.id) != except)
-        .filter_map(|coordinator| conn.links.take(coordinator.id, Service::Hs2, Look::Briefly))
+        .filter_map(|coordinator| conn.links.take(coordinator.id, conn.hs2(), Look::Briefly))
         .collect();
     let round = Round {
         fleet: &conn.fleet,
@@ -196,7 +196,7 @@ fn note_heard<S: Stream>(conn: &mut Conn<S>, question: Question, finding: Findin
     if outcome != LocateOutcome::Found {
         tracing::debug!(?handle, ?outcome, silent = heard.silent.len(), "asked for a handle");
         for coordinator in heard.silent.iter().filter_map(|id| conn.fleet.cluster.coordinator(*id)) {
-            conn.fleet.doubt(&coordinator, Service::Hs2);
+            conn.fleet.doubt(&coordinator, conn.hs2());
         }
     }
     if heard.refused {

@@ -13,7 +13,7 @@ use tokio::time::{timeout, timeout_at};
 
 use crate::clock;
 use crate::cluster::{Coordinator, Opening, Standing};
-use crate::ids::{CoordinatorId, Service};
+use crate::ids::CoordinatorId;
 use crate::metrics::{CallOutcome, MoveOutcome};
 use crate::net::stream::Stream;
 use crate::serve::call::conn::{Conn, SessionLeftover};
@@ -101,7 +101,7 @@ pub(crate) async fn hold_in_time<S: Stream>(
         };
     }
     let answer = NoAnswer::on_its_way(conn.id, MOVE_TIME);
-    refuse::refuse(conn, request, Service::Hs2, &answer, CallOutcome::Refused).await.map(Some)
+    refuse::refuse(conn, request, conn.hs2(), &answer, CallOutcome::Refused).await.map(Some)
 }
 
 /// Holds the session unless it is moving; returns whether the call may go on.
@@ -308,7 +308,7 @@ async fn open_again<S: Stream>(
     let mut candidates = Candidates::besides(avoided);
     while let Some(opening) = next(conn, &mut candidates) {
         let coordinator = Arc::clone(opening.coordinator());
-        let standing = coordinator.standing(Service::Hs2, clock::now());
+        let standing = coordinator.standing(conn.hs2(), clock::now());
         // This is the best of all coordinators that were not tried, so the rest are no better.
         if !(standing.is_fit() || (cause == Cause::Lost && standing == Standing::Ejected)) {
             candidates.note_failed(&coordinator, standing);
@@ -317,7 +317,7 @@ async fn open_again<S: Stream>(
         let incarnation = coordinator.incarnation();
         match ask_again(conn, departure, &coordinator, &mut candidates).await? {
             Some((handle, idle_timeout)) => {
-                coordinator.note_opened(Service::Hs2);
+                coordinator.note_opened(conn.hs2());
                 let (count, tenancy) = (opening.into_session(), conn.links.begin_session(&coordinator));
                 let (id, now) = (coordinator.id, clock::now());
                 let arrival =
@@ -328,12 +328,12 @@ async fn open_again<S: Stream>(
             None => {}
         }
     }
-    Err(NotMoved::Nowhere(candidates.tell(&conn.fleet.cluster, Service::Hs2)))
+    Err(NotMoved::Nowhere(candidates.tell(&conn.fleet.cluster, conn.hs2())))
 }
 
 fn next<S: Stream>(conn: &Conn<S>, candidates: &mut Candidates) -> Option<Opening> {
-    let has_room = |one: &Coordinator| conn.links.has_room(one, Service::Hs2, conn.client.address());
-    candidates.next_at_once(&conn.fleet, Service::Hs2, &has_room)
+    let has_room = |one: &Coordinator| conn.links.has_room(one, conn.hs2(), conn.client.address());
+    candidates.next_at_once(&conn.fleet, conn.hs2(), &has_room)
 }
 
 /// Asks one coordinator to open the session; returns the new handle and the idle timeout, or none if it did
@@ -347,7 +347,7 @@ async fn ask_again<S: Stream>(
     let Some(mut request) = Request::own(&departure.request) else {
         return Ok(None);
     };
-    let link = match links::link_to(conn, coordinator, Service::Hs2, &request).await {
+    let link = match links::link_to(conn, coordinator, conn.hs2(), &request).await {
         Ok(link) => link,
         Err(Unlinked::Client(end)) => return Err(NotMoved::Client(end)),
         Err(Unlinked::NoLink(no_link)) => {
@@ -362,7 +362,7 @@ async fn ask_again<S: Stream>(
         Ok(answered) => answered,
         Err(Trouble::Client(end)) => return Err(NotMoved::Client(end)),
         Err(Trouble::Link(lost)) => {
-            conn.fleet.doubt(coordinator, Service::Hs2);
+            conn.fleet.doubt(coordinator, conn.hs2());
             candidates.note_failed(coordinator, lost.cause);
             return Ok(None);
         }

@@ -39,10 +39,10 @@ pub(crate) async fn open_session<S: Stream>(
     };
     let demand = demand(conn, request);
     let mut tried = Tried { demand, ..Tried::new(room_by(conn)) };
-    while let Some(mut candidate) = next(conn, Service::Hs2, &mut tried).await? {
+    while let Some(mut candidate) = next(conn, conn.hs2(), &mut tried).await? {
         let coordinator = Arc::clone(candidate.coordinator());
         let open_by = tried.open_by(conn.shared.settings.open_timeout);
-        let link = links::link_for(conn, &mut candidate, Service::Hs2, request).await;
+        let link = links::link_for(conn, &mut candidate, conn.hs2(), request).await;
         let phase = match link {
             Err(Unlinked::Client(end)) => return Err(end),
             Err(Unlinked::NoLink(no_link)) => {
@@ -62,12 +62,14 @@ pub(crate) async fn open_session<S: Stream>(
                 }
                 Ok(answered) => {
                     for loser in &tried.lost {
-                        loser.note_open_lost(Service::Hs2, clock::now());
+                        loser.note_open_lost(conn.hs2(), clock::now());
                     }
                     return opened(conn, request, candidate.opening, admission, answered).await;
                 }
                 Err(Trouble::Client(end)) => return Err(end),
-                Err(Trouble::Link(Lost { cause: LostCause::Refused(refusal), .. })) if refusal.is_verdict() => {
+                Err(Trouble::Link(Lost { cause: LostCause::Refused(refusal), .. }))
+                    if refusal.is_verdict() =>
+                {
                     count_open(conn, &coordinator, SessionOutcome::Error);
                     return refuse::pass_on(conn, request, *refusal).await;
                 }
@@ -97,7 +99,7 @@ async fn refuse_session<S: Stream>(
         NotAdmitted::HoldsMost { .. } => RefusalCause::TooManySessions,
     });
     let answer = NoAnswer::nowhere(conn.id, &conn.fleet.cluster.name, not_admitted);
-    refuse::refuse(conn, request, Service::Hs2, &answer, CallOutcome::Refused).await
+    refuse::refuse(conn, request, conn.hs2(), &answer, CallOutcome::Refused).await
 }
 
 /// Notes that a coordinator lost an open, and has a probe check it. If it had said that the session was open
@@ -108,9 +110,9 @@ fn note_lost<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordin
         note_answered(conn, request, coordinator, false);
     }
     if lost.cause.speaks_against_coordinator() {
-        conn.fleet.doubt(coordinator, Service::Hs2);
+        conn.fleet.doubt(coordinator, conn.hs2());
         if lost.phase == Phase::ReplySucceeds {
-            coordinator.note_open_lost(Service::Hs2, clock::now());
+            coordinator.note_open_lost(conn.hs2(), clock::now());
         }
     }
     if let Some(left_out) = conn.shared.admit_line("open lost", lost.cause.kind()) {
@@ -232,7 +234,7 @@ async fn opened<S: Stream>(
                 note_movable(conn, &guid, request, incarnation);
                 drop(conn.attached.attach(&handle));
                 if let Some(link) = &mut answered.link {
-                    let outlives = conn.fleet.cluster.sessions_outlive_connections;
+                    let outlives = conn.fleet.cluster.outlive_connections(conn.hs2());
                     link.note_opened(guid, outlives, &conn.fleet.table);
                 }
             }
@@ -263,7 +265,7 @@ async fn deliver<S: Stream>(
 /// request is not held whole.
 fn demand<S: Stream>(conn: &Conn<S>, request: &Request) -> Option<Demand> {
     let what = (conn.links.identity(), request.arguments()?);
-    Some(conn.fleet.cluster.demand(Service::Hs2, Step::Open, what))
+    Some(conn.fleet.cluster.demand(conn.hs2(), Step::Open, what))
 }
 
 fn has_failed<S: Stream>(conn: &Conn<S>, demand: Option<Demand>, coordinator: &Coordinator) -> bool {
@@ -273,7 +275,7 @@ fn has_failed<S: Stream>(conn: &Conn<S>, demand: Option<Demand>, coordinator: &C
 fn note_answered<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coordinator, success: bool) {
     let (demand, now) = (demand(conn, request), clock::now());
     if success {
-        coordinator.note_opened(Service::Hs2);
+        coordinator.note_opened(conn.hs2());
     }
     match demand {
         Some(demand) if success => conn.fleet.cluster.note_done(demand, coordinator, now),
@@ -298,7 +300,7 @@ async fn nobody_opened<S: Stream>(
 ) -> Result<CallOutcome, End> {
     match tried.answer {
         Some((coordinator, answered)) => deliver(conn, &coordinator, answered).await,
-        None => refuse_open(conn, request, Service::Hs2, &tried).await,
+        None => refuse_open(conn, request, conn.hs2(), &tried).await,
     }
 }
 

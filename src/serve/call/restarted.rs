@@ -4,7 +4,6 @@
 
 use crate::clock;
 use crate::cluster::Coordinator;
-use crate::ids::Service;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::wire::facts::Guid;
@@ -33,7 +32,7 @@ pub(crate) async fn was_restarted<S: Stream>(
 /// coordinator, so it does not count.
 fn has_lost_links<S: Stream>(conn: &Conn<S>, session: &Guid, coordinator: &Coordinator) -> bool {
     let activity = conn.fleet.table.activity(session);
-    let port = conn.fleet.port(coordinator, Service::Hs2);
+    let port = conn.fleet.port(coordinator, conn.hs2());
     let (Some(activity), Some(port), Some(upkeep)) = (activity, port, conn.fleet.room.upkeep) else {
         return false;
     };

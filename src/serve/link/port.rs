@@ -140,7 +140,7 @@ impl<S: Stream> Port<S> {
         Self {
             coordinator: Arc::clone(coordinator),
             service,
-            shares: room.upkeep.is_some() && service == Service::Hs2,
+            shares: room.upkeep.is_some() && service != Service::Beeswax,
             flavor,
             host: host.clone(),
             tls: tls.zip(coordinator.tls.as_ref()).map(|(tls, name)| tls.towards(name)),

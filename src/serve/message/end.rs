@@ -215,9 +215,9 @@ impl End {
             Self::NoProxyHeader(_) => CloseCause::BadProxyHeader,
             Self::UnexpectedProxyHeader { .. } => CloseCause::UnexpectedProxyHeader,
             Self::OverLimit(_) => CloseCause::AddressLimit,
-            Self::BadInput(BadInput::Head(_) | BadInput::Asked(_) | BadInput::Http(_) | BadInput::ShortBody) => {
-                CloseCause::BadHttp
-            }
+            Self::BadInput(
+                BadInput::Head(_) | BadInput::Asked(_) | BadInput::Http(_) | BadInput::ShortBody,
+            ) => CloseCause::BadHttp,
             Self::BadInput(BadInput::Frame(_) | BadInput::AfterMessage | BadInput::MessageSplit) => {
                 CloseCause::BadFrame
             }

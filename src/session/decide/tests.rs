@@ -59,6 +59,7 @@ fn pasts() -> Vec<Past> {
                 service,
                 last,
                 beeswax,
+                hs2: Service::Hs2,
                 has_beeswax: true,
                 locates: false,
             }));
@@ -68,12 +69,12 @@ fn pasts() -> Vec<Past> {
 }
 
 fn new_on(service: Service) -> Past {
-    Past { service, last: None, beeswax: None, has_beeswax: true, locates: false }
+    Past { service, last: None, beeswax: None, hs2: Service::Hs2, has_beeswax: true, locates: false }
 }
 
 fn been_at(service: Service, coordinator: CoordinatorId) -> Past {
     let beeswax = (service == Service::Beeswax).then_some(coordinator);
-    Past { service, last: Some(coordinator), beeswax, has_beeswax: true, locates: false }
+    Past { service, last: Some(coordinator), beeswax, hs2: Service::Hs2, has_beeswax: true, locates: false }
 }
 
 fn plan(request: &Facts, past: &Past) -> Plan {
@@ -209,6 +210,7 @@ fn having_cancelled_a_query_elsewhere_gives_a_beeswax_connection_no_home() {
         service: Service::Beeswax,
         last: Some(OWNER),
         beeswax: None,
+        hs2: Service::Hs2,
         has_beeswax: true,
         locates: false,
     };
@@ -231,6 +233,7 @@ fn a_call_without_a_known_handle_goes_where_the_connection_was_last() {
         service: Service::Hs2,
         last: Some(ELSEWHERE),
         beeswax: Some(OWNER),
+        hs2: Service::Hs2,
         has_beeswax: true,
         locates: false,
     };

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::clock;
 use crate::cluster::Coordinator;
-use crate::ids::{CoordinatorId, Service};
+use crate::ids::CoordinatorId;
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
 use crate::serve::fleet::Fleet;
@@ -273,18 +273,18 @@ impl<S: Stream> Round<'_, S> {
     /// Returns the coordinators to which the connection has no link, the healthiest first: only one of them
     /// may get to see the credentials.
     fn to_reach(&self, own: &[Box<Link<S>>]) -> VecDeque<Arc<Coordinator>> {
-        let now = clock::now();
+        let (now, service) = (clock::now(), self.claimant.holder.access.hs2());
         let mut to_reach: Vec<_> = self
             .fleet
             .cluster
             .coordinators()
             .iter()
-            .filter(|coordinator| coordinator.ports.hs2.is_some())
+            .filter(|coordinator| coordinator.ports.of(service).is_some())
             .filter(|coordinator| Some(coordinator.id) != self.except)
             .filter(|coordinator| own.iter().all(|link| link.coordinator.id != coordinator.id))
             .cloned()
             .collect();
-        to_reach.sort_by_key(|coordinator| !coordinator.standing(Service::Hs2, now).is_fit());
+        to_reach.sort_by_key(|coordinator| !coordinator.standing(service, now).is_fit());
         to_reach.into()
     }
 
@@ -303,7 +303,7 @@ impl<S: Stream> Round<'_, S> {
 
     /// Gets a shared link or dials a new one; waits if there is no room for it.
     async fn reach(&self, coordinator: &Coordinator) -> Result<Used<S>, NoReach> {
-        let port = self.fleet.port(coordinator, Service::Hs2);
+        let port = self.fleet.port(coordinator, self.claimant.holder.access.hs2());
         let port = port.ok_or(NoLink::Unreached(Unreached::Removed))?;
         let granted = waiting::link(&port, self.claimant.clone(), self.client.closed()).await;
         let granted = match granted {

@@ -61,7 +61,8 @@ impl Answer {
     pub(super) fn encoded(mut self) -> BytesMut {
         let reason = self.head.status.canonical_reason().unwrap_or_default();
         self.head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        let mut bytes = BytesMut::from(format!("HTTP/1.1 {} {reason}\r\n", self.head.status.as_str()).as_bytes());
+        let mut bytes =
+            BytesMut::from(format!("HTTP/1.1 {} {reason}\r\n", self.head.status.as_str()).as_bytes());
         for (name, value) in &self.head.headers {
             for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
                 bytes.extend_from_slice(part);

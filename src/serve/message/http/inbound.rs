@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as _, Incoming};
+use hyper::http::request::Parts;
 use hyper::server::conn::http1::{Builder, Connection};
 use hyper::service::Service;
-use hyper::http::request::Parts;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -166,12 +166,7 @@ impl<S: Stream> Inbound<S> {
     }
 
     /// Puts down the head of the answer. `length` is that of its body, if that is known.
-    pub(super) fn answer(
-        &mut self,
-        stream: &mut Io<S>,
-        head: Response<()>,
-        length: Option<u64>,
-    ) {
+    pub(super) fn answer(&mut self, stream: &mut Io<S>, head: Response<()>, length: Option<u64>) {
         self.has_answered = true;
         self.desk.announce(length);
         self.heads.lock().answer = Some(head.map(|()| self.desk.body()));

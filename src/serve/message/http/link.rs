@@ -79,7 +79,8 @@ impl<S: Stream> HttpLink<S> {
         let (len, is_last) = (payload.len(), request.is_complete());
         if self.exchange.is_none() {
             let asked = request.over_http.clone();
-            let length = if is_last { Some(len as u64) } else { asked.as_ref().and_then(|asked| asked.length) };
+            let length =
+                if is_last { Some(len as u64) } else { asked.as_ref().and_then(|asked| asked.length) };
             let head = asked.map_or_else(|| Arc::clone(&self.own), |asked| asked.head);
             self.begin(stream, &head, length)?;
         }

@@ -59,11 +59,7 @@ impl<S: Stream> Outbound<S> {
     ///
     /// # Errors
     /// Never, as hyper is; but its types allow for it.
-    pub(super) fn begin(
-        stream: &Io<S>,
-        head: Request<()>,
-        length: Option<u64>,
-    ) -> io::Result<Self> {
+    pub(super) fn begin(stream: &Io<S>, head: Request<()>, length: Option<u64>) -> io::Result<Self> {
         let desk = Desk::new(stream, BytesMut::new(), u64::MAX);
         desk.announce(length);
         let mut builder = Builder::new();
@@ -96,10 +92,7 @@ impl<S: Stream> Outbound<S> {
     ///
     /// # Errors
     /// When the connection breaks, or what comes is no answer.
-    pub(super) fn next(
-        &mut self,
-        stream: &mut Io<S>,
-    ) -> impl Future<Output = io::Result<Came>> {
+    pub(super) fn next(&mut self, stream: &mut Io<S>) -> impl Future<Output = io::Result<Came>> {
         poll_fn(move |cx| {
             let mut driven = None;
             loop {
