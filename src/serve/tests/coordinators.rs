@@ -16,6 +16,7 @@ use crate::fake::memory::{Conversation, Heard, MemoryCoordinator};
 use crate::fake::{ReceivedCall, Settings};
 use crate::ids::{Service, Transport};
 use crate::net::stream::double::{Double, Lan};
+use super::http;
 use crate::serve::message::coding::Follows;
 use crate::serve::message::lines::{self, Lines};
 
@@ -118,7 +119,10 @@ async fn converse(
             }
             Heard::Close(_) => return,
         };
-        let said = wrapped(&said, transport);
+        let said = match transport {
+            Transport::Http => [&b"HTTP/1.1 200 OK\r\n"[..], &wrapped(&said, transport)].concat(),
+            _ => wrapped(&said, transport),
+        };
         let sent = if at_once.load(Ordering::Relaxed) {
             stream.write_all(&said).await
         } else {
@@ -145,6 +149,10 @@ pub(super) fn unwrapped(raw: &mut Vec<u8>, transport: Transport) -> Vec<u8> {
     loop {
         match transport {
             Transport::Unframed => return std::mem::take(raw),
+            Transport::Http => match http::body(raw) {
+                Some(body) => payload.extend(body),
+                None => return payload,
+            },
             Transport::Framed | Transport::Sasl => {
                 let Some(header) = raw.first_chunk::<4>() else { return payload };
                 let end = 4 + u32::from_be_bytes(*header) as usize;
@@ -173,6 +181,7 @@ pub(super) fn wrapped(payload: &[u8], transport: Transport) -> Vec<u8> {
     let (front, back) = payload.split_at(payload.len() / 2);
     match transport {
         Transport::Unframed => payload.to_vec(),
+        Transport::Http => http::message(front, back),
         Transport::Framed => frame(payload),
         Transport::Sasl => [frame(front), frame(back)].concat(),
         Transport::Lines => {

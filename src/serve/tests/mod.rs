@@ -2,6 +2,7 @@
 //! sockets or clocks.
 
 mod coordinators;
+mod http;
 mod locating;
 mod opens;
 mod pairs;

@@ -32,6 +32,7 @@ use crate::serve::fleet::Fleet;
 use crate::serve::fleet::entrance::Entrance;
 use crate::serve::message::client::Client;
 use crate::serve::message::client_end::ClientEnd;
+use crate::serve::message::http::client::HttpPeer;
 use crate::serve::settings::{FleetSettings, MoveSettings, RoomSettings, Settings, WatchSettings};
 use crate::serve::shared::Shared;
 use crate::serve::threads::workers::Workers;
@@ -84,7 +85,13 @@ impl World {
         let (shared, signals) = (Arc::clone(&self.shared), Arc::clone(&registration.signals));
         let links = Links::anonymous(Arc::clone(&self.fleet), id, self.link);
         let ((), assignment) = Workers::here().accept(std::future::ready(())).await;
-        let client = ClientEnd::new(Client::new(far, address.into()), transport);
+        let client = match transport {
+            Transport::Http => {
+                let peer = HttpPeer { address, is_trusted_proxy: false };
+                ClientEnd::over_http(Client::new(far, address), peer)
+            }
+            _ => ClientEnd::new(Client::new(far, address), transport),
+        };
         let introduced = Introduced { shared, entrance: &entrance, client, links, signals, assignment };
         let mut conn = Box::new(Conn::new(introduced));
         let ended = tokio::spawn(async move {
@@ -112,7 +119,7 @@ impl World {
 }
 
 fn cluster(coordinators: &[Coordinator]) -> Cluster {
-    let ports = Ports { hs2: Some(21050), beeswax: None, hs2_http: None, web: Some(25000) };
+    let ports = Ports { hs2: Some(21050), beeswax: None, hs2_http: Some(28000), web: Some(25000) };
     let of = |(at, one): (usize, &Coordinator)| CoordinatorSettings {
         name: CoordinatorName(format!("c{}", at + 1).into()),
         host: one.address.to_string(),
@@ -226,7 +233,11 @@ impl TestClient {
         assert!(call(&mut writer).is_err(), "no reply has come yet");
         let request = written.0.lock().clone();
         // The router may close the connection before it has read the whole request.
-        let _sent = coordinators::send(&mut self.stream, &wrapped(&request, self.transport)).await;
+        let request = match self.transport {
+            Transport::Http => [&b"POST /cliservice HTTP/1.1\r\n"[..], &wrapped(&request, self.transport)].concat(),
+            transport => wrapped(&request, transport),
+        };
+        let _sent = coordinators::send(&mut self.stream, &request).await;
     }
 
     /// Opens a session.
