@@ -1,0 +1,180 @@
+//! What a request asks for, and what of its head goes on to a coordinator.
+
+mod authorization;
+mod do_as;
+mod error;
+mod passed;
+
+use std::fmt;
+
+use http::header::{CONNECTION, COOKIE, HOST};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
+
+pub use self::authorization::{Authorization, CredentialKey, Scheme};
+pub use self::error::{BadRequest, LONGEST_FORWARDED, LONGEST_USER};
+use self::passed::Field;
+pub use self::passed::Peer;
+use crate::ids::Credential;
+
+/// How much of a request id stands in log lines, in bytes. Those of impala-shell have 36 and a number.
+const LOGGED_ID: usize = 128;
+
+/// What a request asks for.
+#[derive(Debug)]
+pub enum Asked {
+    /// A call of Thrift, to any path, as the servers take it (POST).
+    Call(Box<CallHead>),
+    /// Whether the router is there: GET or HEAD of `/` or `/healthz`, which load balancers ask.
+    Health,
+    /// What is allowed. Answered by the router: Impala's own answer has no length (Impala:
+    /// `THttpServer::parseStatusLine`).
+    Options,
+    /// Something that is not: 405.
+    NotAllowed,
+}
+
+/// Judges a parsed head.
+///
+/// # Errors
+/// When it is a call whose head coordinators could understand in different ways, or that names nobody.
+pub fn judge(head: &Parts, peer: Peer<'_>) -> Result<Asked, BadRequest> {
+    match head.method {
+        Method::POST => CallHead::read(head, peer).map(|call| Asked::Call(Box::new(call))),
+        Method::GET | Method::HEAD if matches!(head.uri.path(), "/" | "/healthz") => Ok(Asked::Health),
+        Method::OPTIONS => Ok(Asked::Options),
+        _ => Ok(Asked::NotAllowed),
+    }
+}
+
+/// The head of a call, as far as the router needs it. `Debug` shows no secret.
+#[derive(Clone)]
+pub struct CallHead {
+    target: PathAndQuery,
+    /// What is passed on as it is.
+    passed: Vec<Field>,
+    authorization: Option<Authorization>,
+    cookies: Vec<HeaderValue>,
+    do_as: Option<Box<str>>,
+    closes: bool,
+}
+
+impl CallHead {
+    fn read(head: &Parts, peer: Peer<'_>) -> Result<Self, BadRequest> {
+        let target = head.uri.path_and_query().cloned();
+        let do_as = head.uri.query().map_or(Ok(None), do_as::find)?;
+        let sensitive = |value: &HeaderValue| {
+            let mut value = value.clone();
+            value.set_sensitive(true);
+            value
+        };
+        Ok(Self {
+            target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
+            passed: passed::fields(&head.headers, peer)?,
+            authorization: Authorization::read(&head.headers, peer)?,
+            cookies: head.headers.get_all(COOKIE).iter().map(sensitive).collect(),
+            do_as,
+            closes: closes(head),
+        })
+    }
+
+    /// What it proves its user with; none if it has nothing.
+    pub fn authorization(&self) -> Option<&Authorization> {
+        self.authorization.as_ref()
+    }
+
+    /// In whose name it wants to act: the query's `doAs`, decoded, at most [`LONGEST_USER`] bytes.
+    pub fn do_as(&self) -> Option<&str> {
+        self.do_as.as_deref()
+    }
+
+    /// For whom calls are made that have such a head; none if it names nobody.
+    pub fn credential(&self, key: &CredentialKey) -> Option<Credential> {
+        if self.authorization.is_none() && self.do_as.is_none() {
+            return None;
+        }
+        let hash = self.authorization.as_ref().map_or([0; 2], |authorization| authorization.hash(key));
+        Some(Credential { hash, do_as: self.do_as.as_deref().map(Into::into) })
+    }
+
+    /// What the client calls this request (X-Request-Id), for log lines: visible ASCII, 128 bytes of it at
+    /// most; none if it is something else.
+    pub fn request_id(&self) -> Option<&str> {
+        let id = self.passed.iter().find(|field| field.name == passed::REQUEST_ID)?.value.to_str().ok()?;
+        let is_visible = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_visible { id.get(..id.len().min(LOGGED_ID)) } else { None }
+    }
+
+    /// Whether the connection ends with this call: the client said `Connection: close`, or speaks HTTP/1.0
+    /// and did not ask to keep it.
+    pub fn closes(&self) -> bool {
+        self.closes
+    }
+
+    /// The cookies, in the order in which they came. A name may come again, and attributes of a Set-Cookie
+    /// that a client sends back whole (`PyHive`, Node's hive-driver) come as if they were cookies.
+    pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pieces = self.cookies.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+        let pair = |piece| str::from_utf8(piece).ok()?.trim_ascii().split_once('=');
+        pieces.filter_map(pair)
+    }
+
+    /// The head for a coordinator: the target as it came, what of the client's fields is passed on, and
+    /// either the credential or the cookie that stands for it there. What says where the body ends is left
+    /// to whoever sends it.
+    pub fn for_coordinator(&self, host: &HeaderValue, cookie: Option<&HeaderValue>) -> Parts {
+        const OTHERS: usize = 3;
+        let mut headers = HeaderMap::with_capacity(self.passed.len() + OTHERS);
+        headers.insert(HOST, host.clone());
+        for Field { name, value } in &self.passed {
+            headers.append(name, value.clone());
+        }
+        if let Some(cookie) = cookie {
+            headers.insert(COOKIE, cookie.clone());
+        } else if let Some(authorization) = &self.authorization {
+            authorization.put(&mut headers);
+        }
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.method = Method::POST;
+        parts.uri = self.target.clone().into();
+        parts.headers = headers;
+        parts
+    }
+
+    /// The head of a call that the router makes by itself for the same user: same target, same credential.
+    #[must_use]
+    pub fn for_own_calls(&self) -> Self {
+        Self {
+            target: self.target.clone(),
+            passed: passed::for_own_calls(&self.passed),
+            authorization: self.authorization.clone(),
+            cookies: Vec::new(),
+            do_as: self.do_as.clone(),
+            closes: false,
+        }
+    }
+}
+
+impl fmt::Debug for CallHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallHead")
+            .field("path", &self.target.path())
+            .field("authorization", &self.authorization)
+            .field("do_as", &self.do_as)
+            .field("request_id", &self.request_id())
+            .finish_non_exhaustive()
+    }
+}
+
+fn closes(head: &Parts) -> bool {
+    let says = |option: &str| {
+        let values = head.headers.get_all(CONNECTION).iter();
+        let mut options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        options.any(|said| said.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+    };
+    says("close") || (head.version < Version::HTTP_11 && !says("keep-alive"))
+}
+
+#[cfg(test)]
+mod tests;

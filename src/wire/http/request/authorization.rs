@@ -1,0 +1,156 @@
+//! What a client proves its user with in every request, and what stands for it in tables.
+
+use std::fmt;
+
+use aws_lc_rs::{constant_time, hmac};
+use data_encoding::BASE64_NOPAD;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use zeroize::Zeroizing;
+
+use super::error::BadRequest;
+use super::passed::{DELEGATION_TOKEN, Peer};
+use crate::wire::http::secret;
+
+/// How a client proves its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// A name and a password.
+    Basic,
+    /// A token: JWT, OAuth, or what SAML has given.
+    Bearer,
+    /// A ticket of Kerberos, good for one request to one coordinator.
+    Negotiate,
+    /// A token that Hive has given to a client with Kerberos, in a header of its own
+    /// (`X-Hive-Delegation-Token`; Hive looks at it first).
+    DelegationToken,
+    /// Something else, which only a coordinator may understand.
+    Other,
+}
+
+impl Scheme {
+    /// The scheme of an `Authorization`, whose first word names it in any case. Hive's JDBC driver sends
+    /// `Negotiate : token`.
+    fn of(value: &[u8]) -> Self {
+        let word = value.split(|byte| *byte == b' ').next().unwrap_or_default();
+        let known = [("basic", Self::Basic), ("bearer", Self::Bearer), ("negotiate", Self::Negotiate)];
+        let scheme = known.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
+        scheme.map_or(Self::Other, |(_, scheme)| scheme)
+    }
+}
+
+/// With what credentials are hashed. It is made anew for each process, so that a hash tells nobody anything
+/// about the credential, and nobody finds two that have the same.
+pub struct CredentialKey(hmac::Key);
+
+impl CredentialKey {
+    /// The key that is made of this chance.
+    pub fn new(chance: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, chance))
+    }
+}
+
+impl fmt::Debug for CredentialKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CredentialKey")
+    }
+}
+
+/// What a client proves its user with: `Authorization`, a delegation token of Hive, or both. Zeroed when it
+/// and its copies are gone; `Debug` shows the scheme alone.
+#[derive(Clone)]
+pub struct Authorization {
+    scheme: Scheme,
+    header: Option<HeaderValue>,
+    delegation_token: Option<HeaderValue>,
+}
+
+impl Authorization {
+    /// Reads it from a client's fields; an empty one is none.
+    pub(super) fn read(headers: &HeaderMap, peer: Peer<'_>) -> Result<Option<Self>, BadRequest> {
+        let header = only(headers, &AUTHORIZATION)?;
+        let delegation_token =
+            only(headers, &DELEGATION_TOKEN)?.filter(|_| !peer.forbidden.contains(&DELEGATION_TOKEN));
+        let scheme = match (&header, &delegation_token) {
+            (None, None) => return Ok(None),
+            (_, Some(_)) => Scheme::DelegationToken,
+            (Some(value), None) => Scheme::of(value.as_bytes()),
+        };
+        Ok(Some(Self { scheme, header, delegation_token }))
+    }
+
+    /// How the user is proven.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The name that a client claims with Basic; none if it is malformed, or with anything else.
+    pub fn user(&self) -> Option<String> {
+        let value = self.header.as_ref().filter(|_| self.scheme == Scheme::Basic)?;
+        let coded = value.as_bytes().rsplit(|byte| *byte == b' ').next()?;
+        let padding = coded.iter().rev().take_while(|byte| **byte == b'=').count();
+        let coded = coded.get(..coded.len() - padding)?;
+        let plain = Zeroizing::new(BASE64_NOPAD.decode(coded).ok()?);
+        let user = str::from_utf8(plain.split(|byte| *byte == b':').next()?).ok()?;
+        let is_name = !user.is_empty() && !user.chars().any(char::is_control);
+        is_name.then(|| user.to_owned())
+    }
+
+    /// A hash of all of it. Equal ones have equal hashes; different ones have different ones, but for a
+    /// chance of one in 2^128.
+    pub fn hash(&self, key: &CredentialKey) -> [u64; 2] {
+        let mut hashing = hmac::Context::with_key(&key.0);
+        for value in [&self.header, &self.delegation_token] {
+            let bytes = value.as_ref().map_or(&[][..], HeaderValue::as_bytes);
+            // With its length before it, so that no byte can be counted to the other one.
+            hashing.update(&(bytes.len() as u64).to_be_bytes());
+            hashing.update(bytes);
+        }
+        let tag = hashing.sign();
+        let half = |half: &[u8]| half.first_chunk().map_or(0, |half| u64::from_be_bytes(*half));
+        let (first, rest) = tag.as_ref().split_at_checked(8).unwrap_or_default();
+        [half(first), half(rest)]
+    }
+
+    /// Adds the fields that it came in.
+    pub(super) fn put(&self, headers: &mut HeaderMap) {
+        let fields = [(AUTHORIZATION, &self.header), (DELEGATION_TOKEN, &self.delegation_token)];
+        for (name, value) in fields {
+            if let Some(value) = value {
+                headers.insert(name, value.clone());
+            }
+        }
+    }
+}
+
+/// In constant time: a connection's last one may be compared with what a stranger sends after it.
+impl PartialEq for Authorization {
+    fn eq(&self, other: &Self) -> bool {
+        let is_same = |one: &Option<HeaderValue>, other: &Option<HeaderValue>| match (one, other) {
+            (None, None) => true,
+            (Some(one), Some(other)) => {
+                constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
+            }
+            _ => false,
+        };
+        is_same(&self.header, &other.header) && is_same(&self.delegation_token, &other.delegation_token)
+    }
+}
+
+impl Eq for Authorization {}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorization").field("scheme", &self.scheme).finish_non_exhaustive()
+    }
+}
+
+/// A copy of a field's only value that is zeroed in the end.
+fn only(headers: &HeaderMap, name: &HeaderName) -> Result<Option<HeaderValue>, BadRequest> {
+    let mut values = headers.get_all(name).iter();
+    let (value, None) = (values.next(), values.next()) else {
+        return Err(BadRequest::TwoAuthorizations);
+    };
+    let bytes = value.map_or(&[][..], |value| value.as_bytes().trim_ascii());
+    Ok(if bytes.is_empty() { None } else { secret(bytes.to_vec()) })
+}

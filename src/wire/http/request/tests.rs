@@ -1,0 +1,249 @@
+//! What requests ask for, and what of them goes on.
+
+mod passing;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use http::StatusCode;
+
+use super::*;
+
+pub(super) const PEER: Peer<'static> =
+    Peer { address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), is_trusted_proxy: false, forbidden: &[] };
+
+/// A parsed head.
+pub(super) fn head(method: &str, target: &str, fields: &[(&str, &str)]) -> Parts {
+    let request = Request::builder().method(method).uri(target);
+    let add = |request: http::request::Builder, (name, value): &(&str, &str)| request.header(*name, *value);
+    fields.iter().fold(request, add).body(()).unwrap().into_parts().0
+}
+
+pub(super) fn try_call(target: &str, fields: &[(&str, &str)]) -> Result<Box<CallHead>, BadRequest> {
+    match judge(&head("POST", target, fields), PEER)? {
+        Asked::Call(call) => Ok(call),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(super) fn call(target: &str, fields: &[(&str, &str)]) -> Box<CallHead> {
+    try_call(target, fields).unwrap()
+}
+
+fn do_as(query: &str) -> Result<Option<String>, BadRequest> {
+    try_call(&format!("/cliservice?{query}"), &[]).map(|call| call.do_as().map(Into::into))
+}
+
+fn key(chance: u8) -> CredentialKey {
+    CredentialKey::new(&[chance; 32])
+}
+
+#[test]
+fn calls_are_told_from_checks_and_from_what_is_not_allowed() {
+    let asked = |method, target| judge(&head(method, target, &[]), PEER).unwrap();
+    for target in ["/", "/cliservice", "/healthz", "/any/path?with=query", "http://router:28000/cliservice"] {
+        assert!(matches!(asked("POST", target), Asked::Call(_)), "{target}");
+    }
+    for target in ["/", "/healthz", "/?from=balancer", "http://router/"] {
+        assert!(matches!(asked("GET", target), Asked::Health), "{target}");
+        assert!(matches!(asked("HEAD", target), Asked::Health), "{target}");
+    }
+    for (method, target) in [
+        ("GET", "/cliservice"),
+        ("HEAD", "/healthz/"),
+        ("PUT", "/"),
+        ("DELETE", "/"),
+        ("TRACE", "/"),
+        ("CONNECT", "router:28000"),
+        ("post", "/"),
+        ("X", "/"),
+    ] {
+        assert!(matches!(asked(method, target), Asked::NotAllowed), "{method} {target}");
+    }
+    assert!(matches!(asked("OPTIONS", "*"), Asked::Options));
+    assert!(matches!(asked("OPTIONS", "/cliservice"), Asked::Options));
+}
+
+#[test]
+fn a_query_names_a_user_once_and_plainly() {
+    for (query, user) in [
+        ("doAs=alice", "alice"),
+        ("doas=alice", "alice"),
+        ("a=b&DOAS=al%69ce&c", "alice"),
+        ("do%41s=a+b", "a b"),
+        ("doAs=a%2Bb=c", "a+b=c"),
+        ("doAs=J%C3%BCrgen", "Jürgen"),
+        ("&&doAs=alice/host@REALM", "alice/host@REALM"),
+        ("doAs=a?b", "a?b"),
+    ] {
+        assert_eq!(do_as(query), Ok(Some(user.into())), "{query}");
+    }
+    for query in ["", "a=b", "doA=x", "xdoAs=x", "doAsx=x", "a=doAs", "a;doAs=x", "do%00As=x", "%FFdoAs=x"] {
+        assert_eq!(do_as(query), Ok(None), "{query}");
+    }
+    let longest = "x".repeat(LONGEST_USER);
+    assert_eq!(do_as(&format!("doAs={longest}")), Ok(Some(longest.clone())));
+    assert_eq!(do_as(&format!("doAs={longest}x")), Err(BadRequest::LongDoAs));
+}
+
+#[test]
+fn a_query_that_servers_could_read_in_two_ways_is_refused() {
+    for (query, why) in [
+        ("doAs=a&doAs=a", BadRequest::TwoDoAs),
+        ("doAs=a&doas=b", BadRequest::TwoDoAs),
+        ("doAs=a&x=y&%64oAs=b", BadRequest::TwoDoAs),
+        // A long s, which Java's equalsIgnoreCase takes for an s.
+        ("doAs=a&doA%C5%BF=b", BadRequest::TwoDoAs),
+        ("doAs=", BadRequest::EmptyDoAs),
+        ("doAs", BadRequest::EmptyDoAs),
+        ("doAs=a&doAs", BadRequest::TwoDoAs),
+        ("doAs=%00", BadRequest::DoAsCharacters),
+        ("doAs=a%0d%0ab", BadRequest::DoAsCharacters),
+        ("doAs=a%7F", BadRequest::DoAsCharacters),
+        ("doAs=%C2%85", BadRequest::DoAsCharacters),
+        ("doAs=%FF", BadRequest::DoAsCharacters),
+        ("doAs=%", BadRequest::Escape),
+        ("doAs=%4", BadRequest::Escape),
+        ("doAs=%+9", BadRequest::Escape),
+        ("doAs=%zz", BadRequest::Escape),
+        // Jetty reads it as an A.
+        ("do%u0041s=a", BadRequest::Escape),
+        ("other=%u0041", BadRequest::Escape),
+    ] {
+        assert_eq!(do_as(query), Err(why), "{query}");
+        assert_eq!(why.status(), StatusCode::BAD_REQUEST);
+    }
+}
+
+#[test]
+fn the_scheme_and_the_user_of_a_credential_are_known() {
+    for (value, scheme, user) in [
+        // alice:secret, with and without padding; a password with a colon; no password at all.
+        ("Basic YWxpY2U6c2VjcmV0", Scheme::Basic, Some("alice")),
+        ("basic  YWxpY2U6", Scheme::Basic, Some("alice")),
+        ("Basic YTpiOmM=", Scheme::Basic, Some("a")),
+        ("Basic YTpiOmM", Scheme::Basic, Some("a")),
+        ("Basic YQ==", Scheme::Basic, Some("a")),
+        ("Basic OnNlY3JldA==", Scheme::Basic, None),
+        ("Basic !!", Scheme::Basic, None),
+        ("Basic", Scheme::Basic, None),
+        ("Basic ====", Scheme::Basic, None),
+        // A line feed in the name.
+        ("Basic YQpiOmM=", Scheme::Basic, None),
+        ("Bearer a.b.c", Scheme::Bearer, None),
+        ("Negotiate YIIC", Scheme::Negotiate, None),
+        ("Negotiate : YIIC", Scheme::Negotiate, None),
+        ("Digest a=b", Scheme::Other, None),
+        ("Basically YWxpY2U6", Scheme::Other, None),
+    ] {
+        let call = call("/", &[("authorization", value)]);
+        let authorization = call.authorization().unwrap();
+        assert_eq!(authorization.scheme(), scheme, "{value}");
+        assert_eq!(authorization.user().as_deref(), user, "{value}");
+    }
+    assert!(call("/", &[]).authorization().is_none());
+    assert!(call("/", &[("authorization", " ")]).authorization().is_none());
+}
+
+#[test]
+fn equal_credentials_have_equal_hashes_and_no_others() {
+    let credential = |fields: &[(&str, &str)], chance| call("/", fields).credential(&key(chance));
+    let alice = &[("authorization", "Basic YWxpY2U6c2VjcmV0")];
+    assert_eq!(credential(alice, 1), credential(alice, 1));
+    assert_ne!(credential(alice, 1), credential(alice, 2), "another process");
+    let all = [
+        credential(alice, 1),
+        credential(&[("authorization", "Basic YWxpY2U6c2VjcmV1")], 1),
+        credential(&[("x-hive-delegation-token", "Basic YWxpY2U6c2VjcmV0")], 1),
+        credential(&[("authorization", "Basic YWxpY2U6c2VjcmV0"), ("x-hive-delegation-token", "a")], 1),
+        credential(&[("authorization", "Basic YWxpY2U6c2VjcmV0a")], 1),
+        call("/?doAs=bob", alice).credential(&key(1)),
+        call("/?doAs=bob", &[]).credential(&key(1)),
+        call("/?doAs=Bob", &[]).credential(&key(1)),
+    ];
+    for (at, one) in all.iter().enumerate() {
+        assert!(one.is_some() && !all[..at].contains(one), "{at}");
+    }
+    assert_eq!(call("/", &[("cookie", "impala.auth=x")]).credential(&key(1)), None);
+    let (one, same) = (call("/", alice), call("/x", alice));
+    assert!(one.authorization() == same.authorization());
+    assert!(one.authorization() != call("/", &[("authorization", "Basic x")]).authorization());
+}
+
+#[test]
+fn a_user_is_proven_once() {
+    let basic = ("authorization", "Basic YWxpY2U6c2VjcmV0");
+    let token = ("x-hive-delegation-token", "abc");
+    for fields in [[basic, basic], [basic, ("authorization", "Bearer x")], [token, token]] {
+        assert_eq!(try_call("/", &fields).unwrap_err(), BadRequest::TwoAuthorizations);
+    }
+    let both = call("/", &[basic, token]);
+    assert_eq!(both.authorization().unwrap().scheme(), Scheme::DelegationToken);
+}
+
+#[test]
+fn a_request_id_is_known_as_far_as_logs_may_show_it() {
+    let id = |value: &str| call("/", &[("x-request-id", value)]).request_id().map(str::to_owned);
+    assert_eq!(id("0e6b5d5e-7").as_deref(), Some("0e6b5d5e-7"));
+    assert_eq!(id(&"x".repeat(500)).map(|id| id.len()), Some(LOGGED_ID));
+    assert_eq!(id("two words"), None);
+    assert_eq!(id("J\u{fc}rgen"), None);
+    assert_eq!(id(""), None);
+    assert_eq!(call("/", &[]).request_id(), None);
+}
+
+#[test]
+fn a_client_says_whether_its_connection_goes_on() {
+    let closes = |version, fields: &[(&str, &str)]| {
+        let mut head = head("POST", "/", fields);
+        head.version = version;
+        CallHead::read(&head, PEER).unwrap().closes()
+    };
+    let says = |value| [("connection", value)];
+    assert!(!closes(Version::HTTP_11, &[]));
+    assert!(!closes(Version::HTTP_11, &says("keep-alive")));
+    assert!(closes(Version::HTTP_11, &says("TE, Close")));
+    assert!(closes(Version::HTTP_11, &[("connection", "TE"), ("connection", "close")]));
+    assert!(closes(Version::HTTP_10, &[]));
+    assert!(!closes(Version::HTTP_10, &says("Keep-Alive")));
+    assert!(closes(Version::HTTP_10, &says("keep-alive, close")));
+}
+
+#[test]
+fn cookies_are_found_in_whatever_form_clients_send_them_back() {
+    let call = call(
+        "/",
+        &[
+            ("cookie", "hs2router=one; HttpOnly; Max-Age=86400;impala.auth=\"a=b&c\" ; =x; empty="),
+            ("cookie", "hs2router=two"),
+            ("cookie", "J\u{fc}=r\u{fc}; ; novalue"),
+        ],
+    );
+    let cookies: Vec<_> = call.cookies().collect();
+    let expected = [
+        ("hs2router", "one"),
+        ("Max-Age", "86400"),
+        ("impala.auth", "\"a=b&c\""),
+        ("", "x"),
+        ("empty", ""),
+        ("hs2router", "two"),
+        ("J\u{fc}", "r\u{fc}"),
+    ];
+    assert_eq!(cookies, expected);
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let call = call(
+        "/?doAs=bob&token=hidden",
+        &[
+            ("authorization", "Basic YWxpY2U6c2VjcmV0"),
+            ("cookie", "impala.auth=hidden"),
+            ("x-hive-delegation-token", "hidden"),
+            ("x-request-id", "shown"),
+        ],
+    );
+    let text = format!("{call:?} {:?}", call.for_coordinator(&HeaderValue::from_static("c1"), None).headers);
+    assert!(text.contains("bob") && text.contains("shown"), "{text}");
+    assert!(!text.contains("hidden") && !text.contains("YWxp"), "{text}");
+    assert!(!format!("{:?}", key(7)).contains('7'));
+}
