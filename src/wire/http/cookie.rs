@@ -1,0 +1,102 @@
+//! The cookies that coordinators give to whoever has logged in, which save them the next login.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::secret;
+
+/// The names under which coordinators give them: Impala's, and that of Hive, Spark and Kyuubi.
+pub const NAMES: [&str; 2] = ["impala.auth", "hive.server2.auth"];
+
+/// The longest Set-Cookie that is understood, in bytes.
+pub const LONGEST: usize = 4 << 10;
+
+/// A cookie as a coordinator gives it; `Debug` does not show its value.
+#[derive(Clone)]
+pub struct SetCookie {
+    name: Box<str>,
+    pair: HeaderValue,
+    max_age: Option<Duration>,
+    is_empty: bool,
+}
+
+/// Reads a Set-Cookie; none if it is malformed or too long. Attributes other than Max-Age do not matter,
+/// because the cookie never leaves the router but for the coordinator that gave it.
+pub fn parse(value: &HeaderValue) -> Option<SetCookie> {
+    let bytes = Some(value.as_bytes()).filter(|bytes| bytes.len() <= LONGEST)?;
+    let text = str::from_utf8(bytes).ok()?;
+    let (name, rest) = text.split_once('=')?;
+    let name = name.trim_ascii();
+    let is_token = |byte: u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return None;
+    }
+    let (value, attributes) = split_value(rest.trim_ascii_start())?;
+    let age = |attribute: &str| {
+        let (name, value) = attribute.split_once('=')?;
+        if !name.trim_ascii().eq_ignore_ascii_case("max-age") {
+            return None;
+        }
+        let seconds = value.trim_ascii().trim_matches('"').parse::<i64>().ok()?;
+        Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+    };
+    let max_age = attributes.split(';').find_map(age);
+    let pair = secret([name.as_bytes(), b"=", value.as_bytes()].concat())?;
+    Some(SetCookie { name: name.into(), pair, max_age, is_empty: value.trim_matches('"').is_empty() })
+}
+
+/// The value, with its quotes if it has some, and the attributes. In quotes a `;` is a part of the value.
+fn split_value(rest: &str) -> Option<(&str, &str)> {
+    let end = match rest.strip_prefix('"') {
+        Some(quoted) => quoted.find('"')? + 2,
+        None => rest.find(';').unwrap_or(rest.len()),
+    };
+    let (value, attributes) = rest.split_at_checked(end)?;
+    Some((value.trim_ascii_end(), attributes))
+}
+
+impl SetCookie {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it stands for a login ([`NAMES`]). Others come from what is in front of a coordinator.
+    pub fn is_login(&self) -> bool {
+        NAMES.contains(&self.name())
+    }
+
+    /// How long it is good for, from when it came; none if the coordinator does not say. 0 is a cookie to be
+    /// forgotten.
+    pub fn max_age(&self) -> Option<Duration> {
+        self.max_age
+    }
+
+    /// Whether the coordinator takes back what it gave under this name (`Max-Age=0`, or no value).
+    pub fn is_taken_back(&self) -> bool {
+        self.is_empty || self.max_age == Some(Duration::ZERO)
+    }
+
+    /// The value, with quotes if the coordinator has sent some.
+    pub fn value(&self) -> &[u8] {
+        self.pair.as_bytes().get(self.name.len() + 1..).unwrap_or_default()
+    }
+
+    /// What the coordinator is sent back in the field Cookie: name and value exactly as they came. It is
+    /// zeroed when all copies are gone.
+    pub fn pair(&self) -> &HeaderValue {
+        &self.pair
+    }
+}
+
+impl fmt::Debug for SetCookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, max_age, .. } = self;
+        f.debug_struct("SetCookie").field("name", name).field("max_age", max_age).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
