@@ -59,3 +59,8 @@ fn hellos_of_every_seed_keep_their_answer() {
 fn tls_connections_of_every_seed_give_what_was_said_or_an_error() {
     run_corpus("tls", targets::tls);
 }
+
+#[test]
+fn heads_of_every_seed_are_judged_alike_in_any_pieces() {
+    run_corpus("http_head", targets::http_head);
+}

@@ -2,74 +2,24 @@
 
 mod authorization;
 mod do_as;
+mod error;
 mod passed;
 
 use std::fmt;
-use std::net::IpAddr;
 
-use http::header::{CONNECTION, CONTENT_TYPE, COOKIE, HOST};
+use http::header::{CONNECTION, COOKIE, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
 
 pub use self::authorization::{Authorization, CredentialKey, Scheme};
-pub use self::do_as::LONGEST_USER;
+pub use self::error::{BadRequest, LONGEST_FORWARDED, LONGEST_USER};
 use self::passed::Field;
-pub use self::passed::LONGEST_FORWARDED;
+pub use self::passed::Peer;
 use crate::ids::Credential;
 
 /// How much of a request id stands in log lines, in bytes. Those of impala-shell have 36 and a number.
 const LOGGED_ID: usize = 128;
-
-/// Why a request is refused whose head is well formed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadRequest {
-    /// Impala takes the last `Authorization`, Hive the first.
-    #[error("the request has more than one Authorization header, or more than one X-Hive-Delegation-Token")]
-    TwoAuthorizations,
-    /// Impala takes the last `doAs`, Hive any.
-    #[error("the query has more than one doAs")]
-    TwoDoAs,
-    /// `doAs` without a name.
-    #[error("doAs in the query names nobody")]
-    EmptyDoAs,
-    /// A name of more than [`LONGEST_USER`] bytes.
-    #[error("doAs in the query is longer than {LONGEST_USER} bytes")]
-    LongDoAs,
-    /// A name that is not text, or has control characters in it.
-    #[error("doAs in the query is not UTF-8, or contains control characters")]
-    DoAsCharacters,
-    /// A `%` without two hexadecimal digits behind it. Servers make different things of it, and so might find
-    /// another `doAs`.
-    #[error("the query contains a % without two hexadecimal digits behind it")]
-    Escape,
-    /// More hops than Impala would read; who is first of them decides whether it trusts the request.
-    #[error("X-Forwarded-For is longer than {LONGEST_FORWARDED} bytes")]
-    LongForwarded,
-}
-
-impl BadRequest {
-    /// The status that the client is answered with.
-    pub fn status(&self) -> StatusCode {
-        match self {
-            Self::LongForwarded => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            _ => StatusCode::BAD_REQUEST,
-        }
-    }
-
-    /// A word that stays the same for every refusal of this kind: what limits of log lines go by.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::TwoAuthorizations => "two authorizations",
-            Self::TwoDoAs => "two doAs",
-            Self::EmptyDoAs => "empty doAs",
-            Self::LongDoAs => "long doAs",
-            Self::DoAsCharacters => "doAs characters",
-            Self::Escape => "escape",
-            Self::LongForwarded => "long X-Forwarded-For",
-        }
-    }
-}
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -83,18 +33,6 @@ pub enum Asked {
     Options,
     /// Something that is not: 405.
     NotAllowed,
-}
-
-/// Whose connection a request came on.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer<'a> {
-    /// The address of the connection, or the one that a PROXY header has announced.
-    pub address: IpAddr,
-    /// Whether to believe what it says in `X-Forwarded-For`.
-    pub is_trusted_proxy: bool,
-    /// Headers by which coordinators trust whoever sends them (Impala: `--trusted_auth_header`). They never
-    /// pass from a client.
-    pub forbidden: &'a [HeaderName],
 }
 
 /// Judges a parsed head.

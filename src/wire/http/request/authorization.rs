@@ -8,8 +8,8 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
-use super::passed::DELEGATION_TOKEN;
-use super::{BadRequest, Peer};
+use super::error::BadRequest;
+use super::passed::{DELEGATION_TOKEN, Peer};
 use crate::wire::http::secret;
 
 /// How a client proves its user.

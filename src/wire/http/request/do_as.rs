@@ -6,10 +6,7 @@
 //! `ThriftHttpServlet.getDoAsQueryParam`, by `HttpUtils.parseQueryString`). So whatever any of them could take
 //! for one counts, and it may be there once.
 
-use super::BadRequest;
-
-/// The longest name, in bytes.
-pub const LONGEST_USER: usize = 256;
+use super::error::{BadRequest, LONGEST_USER};
 
 /// The name in upper case: letters beyond ASCII that become one of these in upper case are equal to it in
 /// Java's `equalsIgnoreCase`.

@@ -1,13 +1,12 @@
 //! The fields that pass from a client to a coordinator: an allow-list, so that nothing passes of which the
 //! router does not know what a coordinator makes of it.
 
-use http::header::USER_AGENT;
+use std::net::IpAddr;
+
+use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{BadRequest, CONTENT_TYPE, Peer};
-
-/// The longest `X-Forwarded-For`, in bytes; Impala reads no more of it (Impala: `THttpServer::headersDone`).
-pub const LONGEST_FORWARDED: usize = 8096;
+use super::error::{BadRequest, LONGEST_FORWARDED};
 
 /// Impala keeps it in the session and names its trace after it.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,6 +28,18 @@ const IMPALA: &str = "x-impala-";
 
 const THRIFT: HeaderValue = HeaderValue::from_static("application/x-thrift");
 const ROUTER: HeaderValue = HeaderValue::from_static("hs2router");
+
+/// Whose connection a request came on.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer<'a> {
+    /// The address of the connection, or the one that a PROXY header has announced.
+    pub address: IpAddr,
+    /// Whether to believe what it says in `X-Forwarded-For`.
+    pub is_trusted_proxy: bool,
+    /// Headers by which coordinators trust whoever sends them (Impala: `--trusted_auth_header`). They never
+    /// pass from a client.
+    pub forbidden: &'a [HeaderName],
+}
 
 /// One field. Copies share its bytes.
 #[derive(Clone)]

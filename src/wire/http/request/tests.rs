@@ -2,7 +2,9 @@
 
 mod passing;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+
+use http::StatusCode;
 
 use super::*;
 

@@ -1,5 +1,6 @@
 //! What of a client's head goes on to a coordinator.
 
+use http::HeaderName;
 use http::header::{AUTHORIZATION, HOST};
 
 use super::*;

@@ -1,0 +1,136 @@
+//! Heads of HTTP requests: however they come, they are judged alike, another parser finds the same end, and
+//! what goes on to a coordinator names the user that each kind of server would find in the head as it came.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use hs2router::wire::http::head::{BODY_LIMIT, BadHead, FIELD_LIMIT, Framing, HEAD_LIMIT, HeadScan};
+use hs2router::wire::http::request::{Asked, CallHead, LONGEST_FORWARDED, LONGEST_USER, Peer, judge};
+use http::{HeaderName, HeaderValue, Request};
+
+use super::Recipe;
+
+/// Of the recipe's kind, the lowest bit says whether the peer is a trusted proxy.
+pub fn http_head(input: &[u8]) {
+    let recipe = Recipe::read(input);
+    let mut scan = HeadScan::new();
+    let whole = scan.look(recipe.stream);
+    for pieces in recipe.pieces() {
+        in_pieces(&pieces, recipe.stream, whole);
+    }
+    let Ok(Some(len)) = whole else { return };
+    assert!(len <= HEAD_LIMIT);
+    let head = recipe.stream.get(..len).unwrap_or_default();
+    assert_eq!(HeadScan::new().look(head), whole, "it takes nothing behind its end");
+    let mut fields = [httparse::EMPTY_HEADER; FIELD_LIMIT as usize];
+    let mut request = httparse::Request::new(&mut fields);
+    // It may refuse more, for example characters of a target.
+    let Ok(parsed) = request.parse(recipe.stream) else { return };
+    assert_eq!(parsed, httparse::Status::Complete(len));
+    assert_eq!(scan.framing(), framing(request.headers));
+    if let Some(call) = call(&request, recipe.kind & 1 == 1) {
+        goes_on(&call, request.path.unwrap_or_default());
+    }
+}
+
+/// Looks after each piece; the pieces are those of the stream.
+fn in_pieces(pieces: &[&[u8]], stream: &[u8], whole: Result<Option<usize>, BadHead>) {
+    let (mut scan, mut came, mut seen) = (HeadScan::new(), 0, Ok(None));
+    for piece in pieces {
+        came += piece.len();
+        seen = scan.look(stream.get(..came).unwrap_or_default());
+        assert!(seen == Ok(None) || seen == whole, "{seen:?} at {came}, then {whole:?}");
+    }
+    assert_eq!(seen, whole);
+}
+
+/// Where the body ends; nothing says so twice.
+fn framing(fields: &[httparse::Header<'_>]) -> Framing {
+    let mut found = None;
+    for field in fields {
+        let value = str::from_utf8(field.value).unwrap_or_default();
+        let says = match field.name.to_ascii_lowercase().as_str() {
+            "content-length" => Framing::Length(value.parse().unwrap_or(u64::MAX)),
+            "transfer-encoding" => {
+                assert_eq!(value.to_ascii_lowercase(), "chunked");
+                Framing::Chunked
+            }
+            _ => continue,
+        };
+        assert!(found.replace(says).is_none(), "two lengths");
+        assert!(!matches!(says, Framing::Length(length) if length > BODY_LIMIT));
+    }
+    found.unwrap_or(Framing::Length(0))
+}
+
+/// The call that a parsed request is; none if it is something else, or refused.
+fn call(request: &httparse::Request<'_, '_>, is_trusted_proxy: bool) -> Option<Box<CallHead>> {
+    let built = Request::builder().method(request.method?).uri(request.path?);
+    let built = request.headers.iter().fold(built, |built, field| built.header(field.name, field.value));
+    let (head, ()) = built.body(()).ok()?.into_parts();
+    let forbidden = [HeaderName::from_static("x-hive-trusted")];
+    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    match judge(&head, Peer { address, is_trusted_proxy, forbidden: &forbidden }) {
+        Ok(Asked::Call(call)) => Some(call),
+        Ok(_) => None,
+        Err(why) => {
+            assert!(why.status().is_client_error() && !why.kind().is_empty());
+            None
+        }
+    }
+}
+
+/// What must hold of the head for a coordinator, and of the user that the query names.
+fn goes_on(call: &CallHead, target: &str) {
+    let host = HeaderValue::from_static("coordinator");
+    for (call, cookie) in [(call.clone(), None), (call.for_own_calls(), Some(&host))] {
+        let head = call.for_coordinator(&host, cookie);
+        let count = |name: &str| head.headers.get_all(name).iter().count();
+        for once in ["host", "content-type", "x-forwarded-for"] {
+            assert_eq!(count(once), 1, "{once}");
+        }
+        assert_eq!(count("cookie"), usize::from(cookie.is_some()));
+        for most in ["authorization", "x-hive-delegation-token", "user-agent", "x-request-id"] {
+            assert!(count(most) <= usize::from(cookie.is_none() || most == "user-agent"), "{most}");
+        }
+        for never in ["content-length", "transfer-encoding", "connection", "expect", "x-hive-trusted"] {
+            assert_eq!(count(never), 0, "{never}");
+        }
+        let hops = head.headers.get("x-forwarded-for").map(HeaderValue::as_bytes).unwrap_or_default();
+        assert!(hops.len() <= LONGEST_FORWARDED && hops.ends_with(b"127.0.0.1"));
+        let query = target.split_once('?').map_or("", |(_, query)| query);
+        assert_eq!(head.uri.query().unwrap_or_default(), query, "it passes as it came");
+        let user = call.do_as();
+        assert!(user.is_none_or(|user| !user.is_empty() && user.len() <= LONGEST_USER));
+        for found in [impalas_user(query), hives_user(query)].into_iter().flatten() {
+            assert_eq!(Some(found.as_slice()), user.map(str::as_bytes));
+        }
+    }
+}
+
+/// The user whom Impala finds: the last `doAs` with a value.
+fn impalas_user(query: &str) -> Option<Vec<u8>> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(name, _)| *name == "doAs").last().map(|(_, value)| decoded(value))
+}
+
+/// The user whom Hive finds: the first `doAs` in any case, escaped or not.
+fn hives_user(query: &str) -> Option<Vec<u8>> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(name, _)| decoded(name).eq_ignore_ascii_case(b"doas")).map(|(_, value)| decoded(value))
+}
+
+fn decoded(text: &str) -> Vec<u8> {
+    let (mut bytes, mut decoded) = (text.bytes(), Vec::new());
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [bytes.next().unwrap_or_default(), bytes.next().unwrap_or_default()];
+                let digits = str::from_utf8(&digits).unwrap_or_default();
+                u8::from_str_radix(digits, 16).unwrap_or_default()
+            }
+            other => other,
+        });
+    }
+    decoded
+}
