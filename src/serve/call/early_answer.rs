@@ -49,7 +49,11 @@ pub(crate) async fn read<S: Stream>(
         bytes.extend_from_slice(piece);
         if bytes.len() <= LIMIT { Ok(()) } else { Err(LostCause::TooLarge) }
     });
-    let Ok(Ok(_)) = timeout(WITHIN, read).await else { return Err(Trouble::Link(lost)) };
+    match timeout(WITHIN, read).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(cause @ LostCause::Refused(_))) => return Err(Trouble::Link(Lost { cause, ..lost })),
+        _ => return Err(Trouble::Link(lost)),
+    }
     if let Some(left_out) = conn.shared.admit_line("answered early", lost.cause.kind()) {
         let (coordinator, method) = (&link.coordinator.name, request.method().name);
         tracing::info!(%coordinator, method, cause = %lost.cause, left_out, "answered before it had all of the request");

@@ -319,7 +319,10 @@ pub(super) async fn refuse_open<S: Stream>(
         tracing::warn!(cluster = %conn.fleet.cluster.name, cause = text, left_out, "a session was refused");
     }
     let answer = NoAnswer::none_took(conn.id, sql_state, &text);
-    refuse::refuse(conn, request, service, &answer, CallOutcome::Refused).await
+    match refusal {
+        RefusalCause::NoRoom => refuse::refuse_for_now(conn, request, service, &answer).await,
+        _ => refuse::refuse(conn, request, service, &answer, CallOutcome::Refused).await,
+    }
 }
 
 pub(super) fn count_open<S: Stream>(conn: &Conn<S>, coordinator: &Coordinator, outcome: SessionOutcome) {

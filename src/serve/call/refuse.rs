@@ -134,6 +134,25 @@ pub(crate) async fn refuse<S: Stream>(
     Ok(outcome)
 }
 
+/// Refuses a call for which there may be room soon. Over HTTP that is said in a way that has clients come
+/// again by themselves.
+pub(crate) async fn refuse_for_now<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    service: Service,
+    answer: &NoAnswer,
+) -> Result<CallOutcome, End> {
+    if !conn.client.asks_each_time() {
+        return refuse(conn, request, service, answer, CallOutcome::Refused).await;
+    }
+    conn.client.skip_rest(request, &conn.shared.settings).await?;
+    tracing::debug!(method = request.method().name, message = answer.message, "call refused");
+    braking::brake(conn).await;
+    let no_room = http::answer::Answer::no_room(&answer.message);
+    conn.client.say(no_room, conn.shared.settings.stall_timeout).await?;
+    Ok(CallOutcome::Refused)
+}
+
 /// Answers a call over HTTP with what its coordinator said in place of a reply.
 ///
 /// # Errors

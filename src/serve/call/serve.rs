@@ -5,6 +5,8 @@ use std::future::{poll_fn, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument as _;
+
 use crate::cluster::{AdminState, Coordinator, Wanted};
 use crate::ids::Service;
 use crate::metrics::CallOutcome;
@@ -56,18 +58,30 @@ async fn call<S: Stream>(conn: &mut Conn<S>, first: Option<Chunk>) -> Result<(),
     } else {
         conn.client.begin(&mut request, first)?;
     }
+    match request.over_http.as_ref().and_then(|over_http| over_http.head.request_id()) {
+        None => answer(conn, &mut request).await?,
+        Some(id) => {
+            let span = tracing::info_span!("call", request = id);
+            Box::pin(answer(conn, &mut request).instrument(span)).await?;
+        }
+    }
+    request.recycle();
+    if conn.leftovers.is_empty() { Ok(()) } else { Box::pin(leftovers::close_leftovers(conn)).await }
+}
+
+/// Reads the rest of a request, and answers it.
+async fn answer<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<(), End> {
     if !request.is_complete() {
-        Box::pin(conn.client.fill(&mut request, &conn.shared.settings, &conn.shared.replay)).await?;
+        Box::pin(conn.client.fill(request, &conn.shared.settings, &conn.shared.replay)).await?;
     }
     conn.count.begin(request.method());
     let outcome = match request.mistyped() {
-        None => carry_out(conn, &mut request).await?,
-        Some(mistyped) => Box::pin(refuse_mistyped(conn, &mut request, &mistyped)).await?,
+        None => carry_out(conn, request).await?,
+        Some(mistyped) => Box::pin(refuse_mistyped(conn, request, &mistyped)).await?,
     };
     conn.count.end(outcome);
     conn.in_use = None;
-    request.recycle();
-    if conn.leftovers.is_empty() { Ok(()) } else { Box::pin(leftovers::close_leftovers(conn)).await }
+    Ok(())
 }
 
 /// Finds out for whom a request is made that says so itself; returns false if it was no call, and was answered.

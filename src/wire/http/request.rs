@@ -120,9 +120,11 @@ impl CallHead {
         pieces.filter_map(pair)
     }
 
-    /// The head for a coordinator: the target as it came, what of the client's fields is passed on, and
-    /// either the credential or the cookie that stands for it there. What says where the body ends is left
-    /// to whoever sends it.
+    /// The head for a coordinator: the target as it came, what of the client's fields is passed on, the
+    /// credential, and the cookie that stands for it there. A coordinator that no longer takes the cookie goes
+    /// by the credential (Impala: `HttpAuthenticate`, Hive since HIVE-22841); but a ticket is not shown where a
+    /// cookie will do, because it is good for one request. What says where the body ends is left to whoever
+    /// sends it.
     pub fn for_coordinator(&self, host: &HeaderValue, cookie: Option<&HeaderValue>) -> Parts {
         const OTHERS: usize = 3;
         let mut headers = HeaderMap::with_capacity(self.passed.len() + OTHERS);
@@ -132,7 +134,10 @@ impl CallHead {
         }
         if let Some(cookie) = cookie {
             headers.insert(COOKIE, cookie.clone());
-        } else if let Some(authorization) = &self.authorization {
+        }
+        if let Some(authorization) = &self.authorization
+            && (cookie.is_none() || !authorization.is_for_one_request())
+        {
             authorization.put(&mut headers);
         }
         let (mut parts, ()) = Request::new(()).into_parts();

@@ -108,9 +108,13 @@ impl<S: Stream> HttpClient<S> {
             Asked::Options => Answer::options(),
             Asked::NotAllowed => Answer::not_allowed(),
         };
-        // Whatever came with it is of no use.
-        self.is_last |= framing != Framing::Length(0);
+        // A body that came with it is of no use.
+        let has_body = framing != Framing::Length(0);
+        self.is_last |= has_body;
         self.say(client, answer, stall).await?;
+        if has_body {
+            linger(&mut client.stream).await;
+        }
         Ok(Opened::Answered)
     }
 

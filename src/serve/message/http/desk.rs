@@ -250,6 +250,13 @@ impl<S: Stream> Lent<S> {
 /// The body that hyper sends: pieces, as the router puts them down.
 pub(super) struct Pieces<S: Stream>(Desk<S>);
 
+impl<S: Stream> Drop for Pieces<S> {
+    fn drop(&mut self) {
+        // hyper takes no piece of a body that must not be sent: that of an answer to HEAD.
+        self.0.0.lock().piece = None;
+    }
+}
+
 impl<S: Stream> Body for Pieces<S> {
     type Data = Bytes;
     type Error = Infallible;

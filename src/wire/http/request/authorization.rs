@@ -84,6 +84,11 @@ impl Authorization {
         self.scheme
     }
 
+    /// Whether it proves the user only once.
+    pub(super) fn is_for_one_request(&self) -> bool {
+        self.scheme == Scheme::Negotiate
+    }
+
     /// The name that a client claims with Basic; none if it is malformed, or with anything else.
     pub fn user(&self) -> Option<String> {
         let value = self.header.as_ref().filter(|_| self.scheme == Scheme::Basic)?;
