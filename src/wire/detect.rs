@@ -162,11 +162,21 @@ fn tls_alert(first: &[u8]) -> Match {
     is(first, 0, &[0x15, 0x03]).min(between(first, 2..3, 0..=4)).min(is(first, 3, &[0, 2]))
 }
 
-/// A method token of RFC 9110 §9.3 or RFC 5789, in capitals and followed by a space. HTTP/2's `PRI` is left
-/// out, because no coordinator understands it.
+/// A method token of RFC 9110 §9.3, RFC 5789 or, for HTTP/2's preface, RFC 9113 §3.4: in capitals and followed
+/// by a space.
 fn http(first: &[u8]) -> Match {
-    const METHODS: [&[u8]; 9] =
-        [b"POST ", b"GET ", b"OPTIONS ", b"HEAD ", b"PUT ", b"DELETE ", b"PATCH ", b"TRACE ", b"CONNECT "];
+    const METHODS: [&[u8]; 10] = [
+        b"POST ",
+        b"GET ",
+        b"OPTIONS ",
+        b"HEAD ",
+        b"PUT ",
+        b"DELETE ",
+        b"PATCH ",
+        b"TRACE ",
+        b"CONNECT ",
+        b"PRI ",
+    ];
     METHODS.iter().map(|method| is(first, 0, method)).max().unwrap_or(Match::No)
 }
 

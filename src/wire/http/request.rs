@@ -172,7 +172,9 @@ impl fmt::Debug for CallHead {
     }
 }
 
-fn closes(head: &Parts) -> bool {
+/// Whether the connection ends with the answer to a request: the client said `Connection: close`, or speaks
+/// HTTP/1.0 and did not ask to keep it.
+pub fn closes(head: &Parts) -> bool {
     let says = |option: &str| {
         let values = head.headers.get_all(CONNECTION).iter();
         let mut options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));

@@ -24,7 +24,7 @@ use crate::serve::message::http::inbound::{Broken, Inbound};
 use crate::serve::message::pace::Pace;
 use crate::serve::message::request::{OverHttp, Request};
 use crate::wire::http::head::{Framing, HeadScan};
-use crate::wire::http::request::{Asked, Peer, judge};
+use crate::wire::http::request::{Asked, Peer, closes, judge};
 
 /// The type of a body that holds a message (Impala: `THttpServer::getHeader`).
 const THRIFT: HeaderValue = HeaderValue::from_static("application/x-thrift");
@@ -94,10 +94,10 @@ impl<S: Stream> HttpClient<S> {
         let head = exchange.head(&mut client.stream).map_err(broken)?;
         self.exchange = Some(Mutex::new(exchange));
         let HttpPeer { address, is_trusted_proxy } = self.peer;
+        self.is_last |= closes(&head);
         let asked = judge(&head, Peer { address, is_trusted_proxy, forbidden: &[] });
         let answer = match asked.map_err(BadInput::Asked)? {
             Asked::Call(head) => {
-                self.is_last |= head.closes();
                 let length = match framing {
                     Framing::Length(length) => Some(length),
                     Framing::Chunked => None,
