@@ -1,10 +1,11 @@
 """Run statements with PyHive on one cursor and print, a line of JSON each, what came of them.
 
-    pyhive_rows.py HOST PORT clear|unverified|CA NOSASL|NONE|LDAP USER PASSWORD STATEMENT...
+    pyhive_rows.py HOST PORT binary|http clear|unverified|CA NOSASL|NONE|LDAP USER PASSWORD STATEMENT...
 
 CA is a file with the authority of the server's certificate.
 """
 
+import os
 import ssl
 import sys
 
@@ -30,9 +31,20 @@ def over_tls(host, port, tls, login, user, password):
     return thrift_sasl.TSaslClientTransport(client, "PLAIN", socket)
 
 
+def over_http(host, port, tls, user, password):
+    """It reads the certificates of authorities from where OpenSSL does."""
+    named = {"scheme": "http", "auth": "BASIC", "username": user, "password": password}
+    if tls != "clear":
+        named |= {"scheme": "https", "ssl_cert": "none" if tls == "unverified" else "required"}
+        os.environ["SSL_CERT_FILE"] = tls
+    return hive.connect(host=host, port=int(port), check_hostname="false" if tls == "unverified" else "true", **named)
+
+
 def main():
-    host, port, tls, login, user, password, *statements = sys.argv[1:]
-    if tls == "clear":
+    host, port, transport, tls, login, user, password, *statements = sys.argv[1:]
+    if transport == "http":
+        connection = over_http(host, port, tls, user, password)
+    elif tls == "clear":
         # It takes a password for LDAP only.
         named = {"password": password} if login == "LDAP" else {}
         connection = hive.connect(host=host, port=int(port), username=user, auth=login, **named)

@@ -5,3 +5,4 @@ mod go_on_hive;
 mod go_on_impala;
 mod on_impala;
 mod on_spark;
+mod over_http;

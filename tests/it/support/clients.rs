@@ -25,6 +25,8 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     /// Whether the client uses TLS.
     pub(crate) tls: Tls,
+    /// Whether it uses HTTP.
+    pub(crate) over_http: bool,
 }
 
 /// Whether a client uses TLS, and whom it trusts.
@@ -41,7 +43,12 @@ pub(crate) enum Tls {
 impl Target {
     /// In the clear.
     pub(crate) fn of(address: SocketAddr) -> Self {
-        Self { host: address.ip().to_string(), port: address.port(), tls: Tls::Off }
+        Self { host: address.ip().to_string(), port: address.port(), tls: Tls::Off, over_http: false }
+    }
+
+    /// The same over HTTP.
+    pub(crate) fn over_http(self) -> Self {
+        Self { over_http: true, ..self }
     }
 
     /// The same with TLS.
@@ -172,8 +179,9 @@ pub(crate) fn newest_driver() -> String {
 
 /// The URL of a server for Hive's JDBC driver.
 pub(crate) fn jdbc_url(target: &Target, login: Login) -> String {
-    let suffix = if login == Login::NoSasl { ";auth=noSasl" } else { "" };
-    format!("jdbc:hive2://{}:{}/{suffix}", target.host, target.port)
+    let login = if login == Login::NoSasl { ";auth=noSasl" } else { "" };
+    let http = if target.over_http { ";transportMode=http;httpPath=cliservice" } else { "" };
+    format!("jdbc:hive2://{}:{}/{login}{http}", target.host, target.port)
 }
 
 fn run_beeline(mut command: Command, target: &Target, login: Login, statements: &[&str]) -> Shown {
@@ -309,6 +317,7 @@ impl Shown {
 fn shell_options(target: &Target, dialect: Dialect) -> Vec<String> {
     let (Dialect::Hs2(login) | Dialect::Beeswax(login) | Dialect::StrictHs2(login)) = dialect;
     let protocol = match dialect {
+        Dialect::Hs2(_) if target.over_http => "--protocol=hs2-http",
         Dialect::Hs2(_) => "--protocol=hs2",
         Dialect::Beeswax(_) => "--protocol=beeswax",
         Dialect::StrictHs2(_) => "--strict_hs2_protocol",
@@ -342,7 +351,8 @@ pub(super) enum Complaints {
 
 /// Tells a script where to connect to.
 fn connect<'a>(command: &'a mut Command, target: &Target) -> &'a mut Command {
-    command.arg(&target.host).arg(target.port.to_string()).arg(target.tls.word())
+    let transport = if target.over_http { "http" } else { "binary" };
+    command.arg(&target.host).arg(target.port.to_string()).arg(transport).arg(target.tls.word())
 }
 
 fn script(name: &str) -> Command {

@@ -72,7 +72,7 @@ impl TestRouter {
         ))
     }
 
-    /// A router with one listener for HTTP, which it relays, in front of coordinators whose HTTP ports these
+    /// A router with one listener in front of coordinators whose HTTP ports these
     /// are.
     pub(crate) fn http(flavor: &str, coordinators: &[SocketAddr]) -> Self {
         let coordinators: Vec<String> = coordinators

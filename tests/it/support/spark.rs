@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::certificates::{Pair, STORE_PASSWORD};
 use super::clients::{Login, Target, Tls, pyhive};
 use super::keeper::Keeper;
+use super::ports::KeptPort;
 use super::tools::{self, Tool};
 
 /// How long a server may take until it listens: about 10 s alone, four at once on two busy cores much longer.
@@ -31,6 +32,8 @@ pub(crate) const WHO_ARE_YOU: &str =
 pub(crate) struct Spark {
     target: Target,
     keeper: Keeper,
+    /// Its port, if it cannot choose one itself.
+    _port: Option<KeptPort>,
 }
 
 /// The two servers of a kind that all tests of this run share; started when first asked for. `None`: the
@@ -49,6 +52,19 @@ pub(crate) fn pair(login: Login) -> Option<&'static [Spark; 2]> {
     Some(pair.get_or_init(|| {
         let second = thread::spawn(move || Spark::start(login));
         let first = Spark::start(login);
+        [first, second.join().expect("the second server started")]
+    }))
+}
+
+/// As [`pair`], in the transport mode HTTP, where any name and password will do.
+pub(crate) fn pair_over_http() -> Option<&'static [Spark; 2]> {
+    static PAIR: OnceLock<[Spark; 2]> = OnceLock::new();
+    if !tools::present(&[Tool::Java, Tool::Python, Tool::Spark]) {
+        return None;
+    }
+    Some(PAIR.get_or_init(|| {
+        let second = thread::spawn(|| Spark::over_http(Login::Plain));
+        let first = Spark::over_http(Login::Plain);
         [first, second.join().expect("the second server started")]
     }))
 }
@@ -74,6 +90,16 @@ impl Spark {
         Self::with(login, Tls::Verified(ca), &settings)
     }
 
+    /// As [`Self::start`], in the transport mode HTTP.
+    pub(crate) fn over_http(login: Login) -> Self {
+        let port = KeptPort::take(0).unwrap();
+        let settings = [
+            ("hive.server2.transport.mode", "http".to_owned()),
+            ("hive.server2.thrift.http.port", port.number().to_string()),
+        ];
+        Self { _port: Some(port), ..Self::with(login, Tls::Off, &settings) }
+    }
+
     fn with(login: Login, tls: Tls, more: &[(&str, String)]) -> Self {
         let folder = tempfile::Builder::new().prefix("hs2router-spark-").tempdir().unwrap().keep();
         for part in ["conf", "tmp"] {
@@ -92,10 +118,11 @@ impl Spark {
         thread::spawn(move || read_log(log, &found));
         let at = SocketAddr::from(([127, 0, 0, 1], wait_for_port(&port)));
         drop(TcpStream::connect(at).expect("the server listens where it says"));
-        let target = Target::of(at).with(tls);
+        let over_http = more.iter().any(|(key, _)| *key == "hive.server2.transport.mode");
+        let target = Target { over_http, ..Target::of(at).with(tls) };
         let answer = pyhive(&target, login, &["SELECT 'ready'"]);
         assert_eq!(answer.rows(), ["{\"columns\": [\"ready\"], \"rows\": [[\"ready\"]]}"]);
-        Self { target, keeper }
+        Self { target, keeper, _port: None }
     }
 
     /// Stands still from now on: its kernel goes on taking connections for it.
@@ -175,6 +202,7 @@ fn read_log(log: ChildStdout, found: &Sender<Found>) {
     for line in BufReader::new(log).lines().map_while(Result::ok) {
         let port = line
             .split_once("Starting ThriftBinaryCLIService on port ")
+            .or_else(|| line.split_once("Started ThriftHttpCLIService in http mode on port "))
             .and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
         if let Some(port) = port {
             // Nobody listens any more once the deadline is over.

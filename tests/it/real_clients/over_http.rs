@@ -1,0 +1,83 @@
+//! Real clients over HTTP get the same through the router as from a server directly, in as many sessions as they
+//! like. impyla and `PyHive` open a connection for each call.
+
+use super::on_spark::{STATEMENTS, assert_rows_and_error};
+use crate::support::clients::{self, Cursors, Login, Shown, Target};
+use crate::support::ran;
+use crate::support::router::TestRouter;
+use crate::support::spark::{self, WHO_ARE_YOU};
+
+/// How many sessions a client opens one after the other.
+const SESSIONS: usize = 20;
+
+/// A router in front of the two servers.
+fn router() -> Option<(TestRouter, &'static [spark::Spark; 2])> {
+    let pair = spark::pair_over_http()?;
+    Some((TestRouter::http("spark", &[pair[0].address(), pair[1].address()]), pair))
+}
+
+/// Runs a scenario against every way to reach a server, and returns what it showed if they all agree. `None`:
+/// the tools are missing.
+fn everywhere(scenario: impl Fn(&Target) -> Shown) -> Option<Shown> {
+    let (router, [first, second]) = router()?;
+    let targets = [first.target().clone(), second.target().clone(), router.target().over_http()];
+    let shown = targets.map(|target| scenario(&target));
+    assert!(shown.windows(2).all(|two| two[0] == two[1]), "{shown:#?}");
+    ran::note(&shown[0], "spark");
+    shown.into_iter().next()
+}
+
+#[test]
+fn impyla_gets_rows_and_errors() {
+    let run = |target: &Target| clients::impyla(target, Login::Plain, Cursors::One, &STATEMENTS);
+    let Some(shown) = everywhere(run) else { return };
+    assert_rows_and_error(&shown);
+}
+
+#[test]
+fn pyhive_gets_rows_and_errors() {
+    let Some(shown) = everywhere(|target| clients::pyhive(target, Login::Plain, &STATEMENTS)) else { return };
+    assert_rows_and_error(&shown);
+}
+
+#[test]
+fn both_of_hives_jdbc_drivers_get_rows_and_errors() {
+    for client in [clients::beeline, clients::beeline_with_newest_driver] {
+        let Some(shown) = everywhere(|target| client(target, Login::Plain, &STATEMENTS)) else { return };
+        assert!(shown.output.iter().any(|line| line == "42"), "{shown:?}");
+        assert_eq!(shown.output.last().unwrap(), "1499\t1499");
+        assert!(shown.complaints[0].contains("UNRESOLVED_COLUMN"), "{:?}", shown.complaints);
+    }
+}
+
+#[test]
+fn twenty_sessions_of_clients_that_connect_for_each_call_are_shared_out_between_two_servers() {
+    let Some((router, _)) = router() else { return };
+    let target = router.target().over_http();
+    let sessions = vec![WHO_ARE_YOU; SESSIONS];
+    let shown = clients::impyla(&target, Login::Plain, Cursors::Each, &sessions);
+    let mut homes = shown.rows().to_vec();
+    assert_eq!(homes.len(), SESSIONS);
+    homes.sort();
+    let first = homes.iter().filter(|home| **home == homes[0]).count();
+    assert_eq!(first, SESSIONS / 2, "{homes:?}");
+    for _ in 0..SESSIONS {
+        let shown = clients::pyhive(&target, Login::Plain, &["SELECT 1 AS a"]);
+        assert_eq!(shown.rows(), [r#"{"columns": ["a"], "rows": [[1]]}"#]);
+    }
+}
+
+#[test]
+fn statements_go_to_the_server_of_their_session_on_whatever_connection_they_come() {
+    let Some((router, _)) = router() else { return };
+    let statements = [
+        "CREATE TEMPORARY VIEW of_the_first AS SELECT 1 AS a",
+        "SELECT a FROM of_the_first",
+        "SELECT 'third' AS c",
+    ];
+    let target = router.target().over_http();
+    let shown = clients::impyla(&target, Login::Plain, Cursors::Each, &statements);
+    let rows = shown.rows();
+    assert!(rows[1].contains("TABLE_OR_VIEW_NOT_FOUND"), "each cursor has a session of its own: {rows:?}");
+    assert_eq!(rows[2], r#"{"columns": ["c"], "rows": [["third"]]}"#);
+}
