@@ -109,8 +109,8 @@ fn goes_on(call: &CallHead, target: &str) {
 
 /// The user whom Impala finds: the last `doAs` with a value.
 fn impalas_user(query: &str) -> Option<Vec<u8>> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(name, _)| *name == "doAs").last().map(|(_, value)| decoded(value))
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.rfind(|(name, _)| *name == "doAs").map(|(_, value)| decoded(value))
 }
 
 /// The user whom Hive finds: the first `doAs` in any case, escaped or not.

@@ -239,6 +239,14 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
+    fn the_first_control_character_is_found_wherever_it_is(
+        bytes in prop::collection::vec(prop_oneof![9 => Just(b'x'), 1 => any::<u8>()], 0..64),
+    ) {
+        let plain = bytes.iter().position(|byte| byte.is_ascii_control() && *byte != b'\t');
+        prop_assert_eq!(first_control(&bytes), plain);
+    }
+
+    #[test]
     fn however_heads_are_split_the_outcome_is_the_same(
         begins in any::<bool>(),
         pieces in prop::collection::vec(piece(), 0..24),
