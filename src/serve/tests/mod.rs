@@ -2,8 +2,10 @@
 //! sockets or clocks.
 
 mod coordinators;
+mod credentials;
 mod locating;
 mod opens;
+mod own_calls;
 mod pairs;
 mod relocating;
 mod world;

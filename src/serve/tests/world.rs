@@ -112,7 +112,7 @@ impl World {
 }
 
 fn cluster(coordinators: &[Coordinator]) -> Cluster {
-    let ports = Ports { hs2: Some(21050), beeswax: None, hs2_http: None, web: Some(25000) };
+    let ports = Ports { hs2: Some(21050), beeswax: None, hs2_http: Some(28000), web: Some(25000) };
     let of = |(at, one): (usize, &Coordinator)| CoordinatorSettings {
         name: CoordinatorName(format!("c{}", at + 1).into()),
         host: one.address.to_string(),
