@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::clock;
 use crate::cluster::room::{Holder, Kind, Tenancy};
 use crate::cluster::{Coordinator, Demand};
 use crate::ids::{Access, ClientAddress, ConnId, CoordinatorId, Identity, Service, Transport};
@@ -68,19 +69,19 @@ impl<S: Stream> Links<S> {
     }
 
     /// Makes them the links of whoever the request with this head is made for. Nobody else's link is kept.
+    /// For the same one, the first head stays: the keyring may have it.
     pub(crate) fn be_for(&mut self, head: &Arc<CallHead>, key: &CredentialKey) {
-        let is_same = match &self.login {
-            Login::EachTime(former) => {
-                former.authorization() == head.authorization() && former.do_as() == head.do_as()
-            }
-            Login::Nobody | Login::Plain(_) => false,
-        };
-        self.login = Login::EachTime(Arc::clone(head));
-        if !is_same {
-            self.access.identity = head.credential(key).map_or(Identity::Anonymous, Identity::Credential);
-            self.refused = false;
-            self.idle.clear();
+        if let Login::EachTime(former) = &self.login
+            && former.authorization() == head.authorization()
+            && former.do_as() == head.do_as()
+        {
+            return;
         }
+        self.login = Login::EachTime(Arc::clone(head));
+        let credential = head.credential(key).map(Arc::new);
+        self.access.identity = credential.map_or(Identity::Anonymous, Identity::Credential);
+        (self.key, self.refused) = (None, false);
+        self.idle.clear();
     }
 
     /// The identity that the links belong to.
@@ -123,10 +124,39 @@ impl<S: Stream> Links<S> {
         dialing::demand(&self.fleet.cluster, service, &self.login)
     }
 
+    /// The holder that slots of a client at this address are counted for.
+    pub(crate) fn holder(&self, client: ClientAddress) -> Holder<'_> {
+        if self.is_accepted() { Holder::accepted(&self.access) } else { Holder::of(&self.access, client) }
+    }
+
+    /// Whether a coordinator has lately accepted the credential that the client sends with each call.
+    fn is_accepted(&self) -> bool {
+        match &self.access.identity {
+            Identity::Credential(credential) => self.fleet.accepted.has(credential, clock::now()),
+            Identity::Anonymous | Identity::Plain(_) | Identity::Unread => false,
+        }
+    }
+
     /// Records that a coordinator has accepted the credentials.
     pub(crate) fn note_accepted(&mut self) {
-        if let (Identity::Plain(user), Login::Plain(credentials)) = (&self.access.identity, &self.login) {
-            self.key = Some(self.fleet.keyring.add(user, self.conn, credentials));
+        self.key = self.fleet.keyring.add(&self.access.identity, self.conn, &self.login);
+    }
+
+    /// Records that a coordinator has answered a call, and so has accepted the credential that came with it.
+    pub(crate) fn note_answered(&mut self) {
+        if let Identity::Credential(credential) = &self.access.identity {
+            self.fleet.accepted.note(credential, clock::now());
+            if self.key.is_none() {
+                self.note_accepted();
+            }
+        }
+    }
+
+    /// Records that a coordinator has refused the credential that came with a call.
+    pub(crate) fn note_unauthorized(&mut self) {
+        if let Identity::Credential(credential) = &self.access.identity {
+            self.fleet.accepted.forget(credential);
+            self.key = None;
         }
     }
 
@@ -185,7 +215,7 @@ impl<S: Stream> Links<S> {
             || self
                 .fleet
                 .port(coordinator, service)
-                .is_some_and(|port| port.has_room(Holder::of(&self.access, client), Kind::Any))
+                .is_some_and(|port| port.has_room(self.holder(client), Kind::Any))
     }
 
     /// Registers the connection's own links with the current runtime. Links that are no longer good are
@@ -235,6 +265,9 @@ impl<S: Stream> Links<S> {
             return link.into_iter().for_each(Link::put_back);
         }
         link.slot.note_answered();
+        if self.is_accepted() {
+            link.slot.prove();
+        }
         // A link that was made for a cancel must not keep the slot that the next cancel needs.
         if link.slot.turn_to_work() {
             self.idle.push(link);
@@ -246,7 +279,7 @@ impl<S: Stream> Links<S> {
     /// # Errors
     /// [`NoLink`] when the port was not reached or did not accept the login.
     pub(crate) async fn dial(&self, slot: Slot<S>, shared: &Shared<S>) -> Result<Box<Link<S>>, NoLink> {
-        self.fleet.dial(slot, &self.login, self.access.transport, shared).await
+        self.fleet.dial(slot, &self.login, shared).await
     }
 
     /// Counts a session that is about to be opened on a coordinator. Returns `None` if links are not shared

@@ -12,7 +12,7 @@ use crate::cluster::brake::Who;
 use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::Turn;
 use crate::cluster::{Cluster, Opening, Wanted};
-use crate::ids::{Access, ClientAddress, Depth, Identity, Service};
+use crate::ids::{Access, ClientAddress, Depth, Service};
 use crate::metrics::{Direction, RefusalCause};
 use crate::net::flow;
 use crate::net::relay::{Ended, Side, relay};
@@ -231,7 +231,7 @@ async fn dial_best<S: Stream>(
     let fleet = &entrance.fleet;
     let deadline = clock::now() + fleet.room.queue_timeout;
     let (holder, kind) = (Holder::of(&Access::UNREAD, client.address), Kind::New);
-    let turn = Turn::of(&Identity::Unread, client.address);
+    let turn = Turn::of(holder);
     let seeker = Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, demand: None, deadline };
     let mut candidates = Candidates::default();
     loop {

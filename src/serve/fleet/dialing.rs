@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::clock;
 use crate::cluster::{Cluster, Demand, Step};
-use crate::ids::{Identity, Service, Transport};
+use crate::ids::{Credential, Identity, Service, Transport};
 use crate::metrics::DialOutcome;
 use crate::net::dial::dial;
 use crate::net::probe::Speaks;
@@ -78,7 +78,8 @@ impl<S: Stream> Fleet<S> {
         reached
     }
 
-    /// Dials the port that a slot belongs to and logs in. `transport` says how messages travel on the link.
+    /// Dials the port that a slot belongs to and logs in. How messages travel on the link is said by the
+    /// slot's access.
     ///
     /// # Errors
     /// [`NoLink`] when the port was not reached or did not accept the login.
@@ -86,7 +87,6 @@ impl<S: Stream> Fleet<S> {
         &self,
         slot: Slot<S>,
         login: &Login,
-        transport: Transport,
         shared: &Shared<S>,
     ) -> Result<Box<Link<S>>, NoLink> {
         let port = &slot.port;
@@ -100,12 +100,12 @@ impl<S: Stream> Fleet<S> {
             self.note_verdict(port, login, &verdict);
             verdict?;
         }
-        let end = match login {
-            Login::EachTime(head) => {
+        let end = match slot.access.transport {
+            Transport::Http => {
                 let account = account(port, &slot.access.identity);
-                LinkEnd::over_http(stream, HttpLink::new(host(port)?, head, account))
+                LinkEnd::over_http(stream, HttpLink::new(host(port)?, &login.head(), account))
             }
-            Login::Nobody | Login::Plain(_) => LinkEnd::new(stream, transport),
+            transport => LinkEnd::new(stream, transport),
         };
         Ok(Link::new(end, slot, moves))
     }
@@ -125,7 +125,7 @@ impl<S: Stream> Fleet<S> {
 
 fn account<S: Stream>(port: &Port<S>, identity: &Identity) -> Option<Account> {
     let Identity::Credential(credential) = identity else { return None };
-    Some(Account { credential: credential.clone(), cookies: Arc::clone(&port.cookies) })
+    Some(Account { credential: Credential::clone(credential), cookies: Arc::clone(&port.cookies) })
 }
 
 /// The port as requests over HTTP name it.
@@ -150,7 +150,11 @@ async fn encrypt<S: Stream>(
     tls: Option<&CoordinatorTls>,
     allowed: Duration,
 ) -> Result<Io<LinkStream<S>>, Unreached> {
+    let speaks = match port.service {
+        Service::Hs2 | Service::Beeswax => Speaks::Thrift,
+        Service::Hs2Http => Speaks::Http,
+    };
     let secured = timeout(allowed, secure(stream, tls));
-    let secured = port.watch.answer(Speaks::Thrift, secured).await.map_err(Unreached::TlsSilent)?;
+    let secured = port.watch.answer(speaks, secured).await.map_err(Unreached::TlsSilent)?;
     Ok(secured.map_err(|_elapsed| Unreached::TlsTimedOut(allowed))??)
 }

@@ -79,6 +79,19 @@ impl CallHead {
         })
     }
 
+    /// The head of a call that nobody in particular makes: to the path that clients use unless they are told
+    /// another one (Hive: `hive.server2.thrift.http.path`; Impala takes any).
+    pub fn anonymous() -> Self {
+        Self {
+            target: PathAndQuery::from_static("/cliservice"),
+            passed: passed::anonymous(),
+            authorization: None,
+            cookies: Vec::new(),
+            do_as: None,
+            closes: false,
+        }
+    }
+
     /// What it proves its user with; none if it has nothing.
     pub fn authorization(&self) -> Option<&Authorization> {
         self.authorization.as_ref()
