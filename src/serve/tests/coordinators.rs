@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 use tokio::task::{spawn_local, yield_now};
 use tokio_util::sync::CancellationToken;
 
+use super::http;
 use crate::chance::Chance;
 use crate::fake::memory::{Conversation, Heard, MemoryCoordinator};
 use crate::fake::{ReceivedCall, Settings};
 use crate::ids::{Service, Transport};
 use crate::net::stream::double::{Double, Lan};
-use super::http;
 use crate::serve::message::coding::Follows;
 use crate::serve::message::lines::{self, Lines};
 

@@ -234,7 +234,9 @@ impl TestClient {
         let request = written.0.lock().clone();
         // The router may close the connection before it has read the whole request.
         let request = match self.transport {
-            Transport::Http => [&b"POST /cliservice HTTP/1.1\r\n"[..], &wrapped(&request, self.transport)].concat(),
+            Transport::Http => {
+                [&b"POST /cliservice HTTP/1.1\r\n"[..], &wrapped(&request, self.transport)].concat()
+            }
             transport => wrapped(&request, transport),
         };
         let _sent = coordinators::send(&mut self.stream, &request).await;
