@@ -3,16 +3,17 @@
 //! user's affair. For simulations of a router, in which nothing may depend on anything but the seed.
 
 use std::io::{self, Cursor};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use thrift::TransportErrorKind;
 use thrift::protocol::{TInputProtocol, TMessageType, TType};
 
 use super::calls::ReceivedCall;
-use super::connection::{Desk, Newcomer, input, is_too_long};
+use super::connection::{Desk, Newcomer, input, is_end, is_too_long};
 use super::coordinator::Settings;
 use super::faults::Faults;
+use super::http::{Step, Talk};
 use super::ids::Id;
 use super::pool::PoolCounts;
 use super::sasl::{self, Framing, Incoming};
@@ -46,7 +47,8 @@ pub struct PortUse {
 pub enum Heard {
     /// It takes more bytes to make a call, or a login.
     NotYet,
-    /// The login succeeded, which is to be said in these bytes.
+    /// The client was let in, which is to be said in these bytes: after a login, or over HTTP before the body
+    /// of a request that waits for that.
     Login(Vec<u8>),
     /// A call was executed: how it went, and its reply.
     Call(Box<ReceivedCall>, Vec<u8>),
@@ -62,6 +64,8 @@ pub struct Conversation {
     framing: Framing,
     /// None until the login.
     desk: Option<Desk>,
+    /// Only over HTTP.
+    talk: Option<Talk>,
     heard: Vec<u8>,
 }
 
@@ -114,6 +118,7 @@ impl MemoryCoordinator {
             service_threads: self.settings.service_threads,
             hs2: counts(hs2),
             beeswax: counts(beeswax),
+            hs2_http: counts(PortUse::default()),
         };
         site.answer(target).to_http()
     }
@@ -127,9 +132,11 @@ impl MemoryCoordinator {
             number,
             framing: Framing::None,
             desk: None,
+            talk: None,
             heard: Vec::new(),
         };
-        if self.settings.users.is_none() {
+        // Over HTTP each request is authenticated by itself.
+        if self.settings.users.is_none() || service == Service::Hs2Http {
             conversation.enter(None);
         }
         conversation
@@ -144,7 +151,7 @@ impl Conversation {
 
     /// Bytes that were heard and belong to no call yet, or to the next.
     pub fn unheard(&self) -> usize {
-        self.heard.len()
+        self.talk.as_ref().map_or(self.heard.len(), Talk::unheard)
     }
 
     /// Whether it had sessions and all of them are closed: after [`Settings::idle_client_poll`] of silence it
@@ -155,6 +162,15 @@ impl Conversation {
 
     /// Hears bytes, and executes a call if they complete one. With no bytes, one that was there already.
     pub fn hear(&mut self, bytes: &[u8]) -> Heard {
+        if let Some(talk) = &mut self.talk {
+            let mut said = Vec::new();
+            return match talk.hear(bytes, &mut said) {
+                Step::NotYet if said.is_empty() => Heard::NotYet,
+                Step::NotYet => Heard::Login(said),
+                Step::Call(message) => self.execute_whole(&message, said).unwrap_or(Heard::Close(Vec::new())),
+                Step::Close => Heard::Close(said),
+            };
+        }
         self.heard.extend_from_slice(bytes);
         if self.desk.is_none() {
             return self.log_in();
@@ -169,6 +185,9 @@ impl Conversation {
     fn enter(&mut self, user: Option<String>) {
         let newcomer = Newcomer { service: self.service, number: self.number, user };
         let desk = Desk::open(Arc::clone(&self.coordinator.state), newcomer, "localhost:25000".to_owned());
+        if self.service == Service::Hs2Http {
+            self.talk = Some(Talk::new(&self.coordinator.settings, Rc::clone(&desk.caller)));
+        }
         self.desk = Some(desk);
     }
 
@@ -199,18 +218,37 @@ impl Conversation {
         // Nothing may be executed before all of it is there.
         whole.read_message_begin()?;
         whole.skip(TType::Struct)?;
-        let mut again = input(self.incoming());
-        let message = again.read_message_begin()?;
-        let is_call = matches!(message.message_type, TMessageType::Call | TMessageType::OneWay);
-        let Some(desk) = self.desk.as_mut().filter(|_| is_call) else { return Ok(Heard::Close(Vec::new())) };
-        let number = desk.receive(&message);
-        let reply = desk.execute(message, &mut again)?;
-        let call = desk.state.call(number);
+        let Some((call, reply)) = self.answer(&mut input(self.incoming()))? else {
+            return Ok(Heard::Close(Vec::new()));
+        };
         self.forget(&mut whole.transport);
-        let (Some(reply), Some(call)) = (reply, call) else { return Ok(Heard::Close(Vec::new())) };
         let mut framed = Vec::new();
         sasl::write_message(&mut framed, self.framing, &reply)?;
-        Ok(Heard::Call(Box::new(call), framed))
+        Ok(Heard::Call(call, framed))
+    }
+
+    /// Executes a message that came over HTTP; the reply follows what is `said` already.
+    fn execute_whole(&mut self, message: &[u8], mut said: Vec<u8>) -> thrift::Result<Heard> {
+        let answer = self.answer(&mut input(Incoming::new(Cursor::new(message))))?;
+        let (Some((call, reply)), Some(talk)) = (answer, &mut self.talk) else {
+            return Ok(Heard::Close(said));
+        };
+        said.extend(talk.reply(&reply));
+        Ok(Heard::Call(call, said))
+    }
+
+    /// Executes a call; `None` if there is nothing to answer.
+    fn answer(
+        &mut self,
+        input: &mut dyn TInputProtocol,
+    ) -> thrift::Result<Option<(Box<ReceivedCall>, Vec<u8>)>> {
+        let message = input.read_message_begin()?;
+        let is_call = matches!(message.message_type, TMessageType::Call | TMessageType::OneWay);
+        let Some(desk) = self.desk.as_mut().filter(|_| is_call) else { return Ok(None) };
+        let number = desk.receive(&message);
+        let reply = desk.execute(message, input)?;
+        let call = desk.state.call(number).map(Box::new);
+        Ok(call.zip(reply))
     }
 
     /// Forgets what was read.
@@ -219,11 +257,6 @@ impl Conversation {
         let asked = usize::try_from(read.stream_mut().position()).unwrap_or(usize::MAX);
         self.heard.drain(..asked.saturating_sub(buffered).min(self.heard.len()));
     }
-}
-
-/// Whether the bytes ended before what was read.
-fn is_end(error: &thrift::Error) -> bool {
-    matches!(error, thrift::Error::Transport(error) if error.kind == TransportErrorKind::EndOfFile)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 mod tables;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -34,14 +34,22 @@ pub(super) const ANONYMOUS: &str = "anonymous";
 pub(super) struct Caller {
     pub(super) service: Service,
     pub(super) connection: u64,
-    /// The authenticated name, if the port authenticates.
-    pub(super) user: Option<String>,
+    /// For whom its calls are.
+    pub(super) who: RefCell<Who>,
     /// The number of the call in the log.
     pub(super) call: Cell<u64>,
     /// Whether the current call reached its handler, which means that its arguments could be read.
     pub(super) reached: Cell<bool>,
     /// Whether a call on this connection ever had a session.
     pub(super) had_session: Cell<bool>,
+}
+
+/// For whom the calls of a connection are (Impala: `TAcceptQueueServer.h` `ConnectionContext`). Over HTTP each
+/// request says that anew; what it does not say stays.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Who {
+    /// The authenticated name, if the port authenticates.
+    pub(super) user: Option<String>,
 }
 
 /// What an `OpenSession` asks for.
@@ -73,6 +81,13 @@ pub(super) struct Session {
     connections: BTreeSet<u64>,
     disconnected_at: Option<Instant>,
     pub(super) idleness: Idleness,
+}
+
+impl Caller {
+    /// The authenticated name, if the port authenticates.
+    pub(super) fn user(&self) -> Option<String> {
+        self.who.borrow().user.clone()
+    }
 }
 
 impl Session {
@@ -232,7 +247,7 @@ impl State {
         let session = Session {
             service: Service::Beeswax,
             secret,
-            connected_user: caller.user.clone().unwrap_or_default(),
+            connected_user: caller.user().unwrap_or_default(),
             doas_user: None,
             database: "default".to_owned(),
             options: BTreeMap::new(),
@@ -284,7 +299,7 @@ impl State {
             service: Service::Hs2,
             secret,
             // An authenticated name always wins over the request's.
-            connected_user: named(caller.user.clone())
+            connected_user: named(caller.user())
                 .or_else(|| named(opening.user))
                 .unwrap_or_else(|| ANONYMOUS.to_owned()),
             doas_user: None,
@@ -314,7 +329,8 @@ impl State {
         let opened = Opened { id, secret, options: options::effective(&session.options) };
         let mut tables = self.tables();
         drop(tables.sessions.insert(id, session));
-        if self.manner.ends_with_connection() {
+        // A connection over HTTP ends no session (Hive, Spark: `ThriftHttpCLIService`).
+        if self.manner.ends_with_connection() && caller.service == Service::Hs2 {
             tables.bound.insert(caller.connection, id);
         }
         drop(tables);
