@@ -147,6 +147,7 @@ labels! {
         BadThrift = "bad_thrift",
         /// The client sent a frame of an impossible length.
         /// The client sent what is no request over HTTP, or one that can be read in several ways.
+        /// The client sent what is no request over HTTP, or one that can be read in several ways.
         BadHttp = "bad_http",
         BadFrame = "bad_frame",
         /// The client broke the rules of the SASL negotiation.

@@ -161,7 +161,6 @@ pub(super) fn unwrapped(raw: &mut Vec<u8>, transport: Transport) -> Vec<u8> {
                 }
                 payload.extend(raw.drain(..end).skip(4));
             }
-            Transport::Http => unreachable!("there are no coordinators over HTTP here"),
             Transport::Lines => {
                 let Some(end) = raw.windows(2).position(|two| two == b"\n\n") else { return payload };
                 let mut message: Vec<u8> = raw.drain(..end + 2).collect();
@@ -185,7 +184,6 @@ pub(super) fn wrapped(payload: &[u8], transport: Transport) -> Vec<u8> {
         Transport::Http => http::message(front, back),
         Transport::Framed => frame(payload),
         Transport::Sasl => [frame(front), frame(back)].concat(),
-        Transport::Http => unreachable!("there are no coordinators over HTTP here"),
         Transport::Lines => {
             [lines::encode(front, Follows::More), lines::encode(back, Follows::Nothing)].concat()
         }

@@ -57,7 +57,6 @@ pub struct CallHead {
     authorization: Option<Authorization>,
     cookies: Vec<HeaderValue>,
     do_as: Option<Box<str>>,
-    closes: bool,
 }
 
 impl CallHead {
@@ -75,7 +74,6 @@ impl CallHead {
             authorization: Authorization::read(&head.headers, peer)?,
             cookies: head.headers.get_all(COOKIE).iter().map(sensitive).collect(),
             do_as,
-            closes: closes(head),
         })
     }
 
@@ -88,7 +86,6 @@ impl CallHead {
             authorization: None,
             cookies: Vec::new(),
             do_as: None,
-            closes: false,
         }
     }
 
@@ -117,12 +114,6 @@ impl CallHead {
         let id = self.passed.iter().find(|field| field.name == passed::REQUEST_ID)?.value.to_str().ok()?;
         let is_visible = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
         if is_visible { id.get(..id.len().min(LOGGED_ID)) } else { None }
-    }
-
-    /// Whether the connection ends with this call: the client said `Connection: close`, or speaks HTTP/1.0
-    /// and did not ask to keep it.
-    pub fn closes(&self) -> bool {
-        self.closes
     }
 
     /// The cookies, in the order in which they came. A name may come again, and attributes of a Set-Cookie
@@ -169,7 +160,6 @@ impl CallHead {
             authorization: self.authorization.clone(),
             cookies: Vec::new(),
             do_as: self.do_as.clone(),
-            closes: false,
         }
     }
 }

@@ -196,7 +196,7 @@ fn a_client_says_whether_its_connection_goes_on() {
     let closes = |version, fields: &[(&str, &str)]| {
         let mut head = head("POST", "/", fields);
         head.version = version;
-        CallHead::read(&head, PEER).unwrap().closes()
+        super::closes(&head)
     };
     let says = |value| [("connection", value)];
     assert!(!closes(Version::HTTP_11, &[]));
