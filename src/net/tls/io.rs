@@ -27,7 +27,8 @@ pub enum Io<S: Stream> {
     Tls(Tls<S>),
 }
 
-/// A TLS connection after its handshake. When it is dropped, the peer is told that this is the end.
+/// A TLS connection after its handshake. When it is dropped, the peer is told that this is the end, except
+/// [midway](Io::set_midway).
 pub struct Tls<S: Stream> {
     /// None only while the connection is rehomed or dropped.
     open: Option<Box<Open<S>>>,
@@ -42,6 +43,15 @@ impl<S: Stream> Io<S> {
         match self {
             Self::Plain(stream) => Ok(stream),
             Self::Tls(_) => Err(self),
+        }
+    }
+
+    /// Notes whether a message that was begun has not been written to its end. Where a connection ends then,
+    /// the peer is not told in TLS that this is the end, and so it knows that bytes are missing.
+    #[inline]
+    pub fn set_midway(&mut self, is_midway: bool) {
+        if let Self::Tls(tls) = self {
+            tls.open_mut().is_midway = is_midway;
         }
     }
 
@@ -102,6 +112,7 @@ impl<S: Stream> Tls<S> {
             outgoing: Outgoing::default(),
             end: is_closed.then_some(End::Orderly),
             resets: AtomicBool::new(false),
+            is_midway: false,
         };
         Self { open: Some(Box::new(open)) }
     }

@@ -1,4 +1,5 @@
 mod crumbs;
+mod ends;
 mod half;
 mod harmed;
 
@@ -266,18 +267,6 @@ async fn a_request_and_an_end_right_behind_the_handshake_are_both_seen() {
     ours.read_to_end(&mut got).await.unwrap();
     assert_eq!(got, b"a request");
     carry(&mut ours, &mut client, b"an answer").await;
-}
-
-#[tokio::test]
-async fn dropping_a_connection_says_that_this_is_the_end() {
-    let (mut client, ours) = served(both(&version::TLS13), 64 << 10).await;
-    drop(ours);
-    assert_eq!(client.read(&mut [0; 4]).await.unwrap(), 0);
-    // Where the peer must not take it for the end, it is not said.
-    let (mut client, ours) = served(both(&version::TLS13), 64 << 10).await;
-    ours.reset_on_close();
-    drop(ours);
-    assert!(client.read(&mut [0; 4]).await.is_err());
 }
 
 #[tokio::test]
