@@ -114,7 +114,11 @@ pub async fn connect<S: Stream>(
 pub async fn secure<S: Stream>(stream: S, tls: Option<&CoordinatorTls>) -> Result<Io<S>, TlsFailure> {
     let Some(tls) = tls else { return Ok(stream.into()) };
     let connected = connect(stream, tls.config(), tls.server_name().clone()).await;
-    connected.map_err(|error| tls.failed(&error.into()))
+    let connected = connected.map_err(|error| tls.failed(&error.into()))?;
+    if let Some(negotiated) = connected.negotiated() {
+        tls.note_complete(negotiated);
+    }
+    Ok(connected)
 }
 
 impl From<HandshakeError> for io::Error {
