@@ -1,12 +1,14 @@
 //! A TLS connection after its handshake: what was received and is to be decrypted, and what is to be sent.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
 use rustls::{Error, InvalidMessage};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::unconstrained;
 
 use super::failure::Failure;
 use super::outgoing::Outgoing;
@@ -192,7 +194,9 @@ impl<S: Stream> Open<S> {
                 Seen::Bytes => {}
                 seen => return seen,
             }
-            match self.poll_receive(&mut cx, None) {
+            // Unconstrained: the socket is asked even if the task has had its share of time.
+            let receive = pin!(unconstrained(poll_fn(|cx| self.poll_receive(cx, None))));
+            match receive.poll(&mut cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Seen::End,
                 // The runtime does not know yet that bytes have come. They may be for a reader.
