@@ -162,6 +162,7 @@ async fn a_relay_that_is_given_up_looks_orderly_to_neither_side() {
             client.write_all(b"half").await.unwrap();
             let mut heard = [0; 4];
             tokio::select! {
+                biased;
                 ended = &mut relay => panic!("{ended:?}"),
                 read = coordinator.read_exact(&mut heard) => assert_eq!(read.unwrap(), 4),
             }
