@@ -354,7 +354,7 @@ async fn a_client_that_goes_away_in_the_handshake_is_told_from_one_that_is_refus
     assert!(matches!(left, HandshakeError::Closed), "{left}");
 }
 
-/// The beginning of a ClientHello (1) of this length, in a record of 16 KiB.
+/// The beginning of a `ClientHello` (1) of this length, in a record of 16 KiB.
 fn long_hello(len: u32) -> Vec<u8> {
     let mut record = vec![22, 3, 1, 0x40, 0];
     record.resize(5 + (16 << 10), 0);

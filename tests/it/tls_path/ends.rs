@@ -171,7 +171,7 @@ fn what_is_cut_at_drain_timeout_in_the_middle_does_not_look_whole() {
     let session = client.open();
     let operation = client.call(&execute(&session, "select 1")).handle(&[0, 2]);
     client.send(&of_handle("FetchResults", &operation).encode());
-    let mut some = [0; 20_000];
+    let mut some = vec![0; 20_000];
     client.tls.read_exact(&mut some).unwrap();
     let mut unread = Secret::connect(router.listener(0));
     unread.send(b"\x7fword");
