@@ -19,9 +19,23 @@ use crate::net::flow;
 use crate::net::linger::linger;
 use crate::net::stream::Stream;
 
-/// The most bytes that are kept of a handshake before one of its messages is whole. The library takes
-/// messages of up to 64 KiB; this leaves room for the headers of their records.
-const LIMIT: usize = 80 << 10;
+/// The most bytes that are kept of a handshake before one of its messages is whole, if the peer shows
+/// certificates. The library takes messages of up to 64 KiB; this leaves room for the headers of their
+/// records.
+const WITH_CERTIFICATES: usize = 80 << 10;
+/// The same for a peer that shows none, and has nothing long to say. It leaves room for any record, and for
+/// a hello that is ten times as long as real ones, of which the longest have some 2 KiB: with the key shares
+/// that a quantum computer does not break.
+const WITHOUT_CERTIFICATES: usize = 20 << 10;
+
+/// What the handshake of a client may take up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bounds<'a> {
+    /// A handshake computes only while it has one of these.
+    pub turns: Option<&'a Semaphore>,
+    /// Whether the client is asked for a certificate, which may be long.
+    pub asks_for_certificate: bool,
+}
 
 /// Why a handshake failed.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +47,11 @@ pub enum HandshakeError {
     #[error("the connection was closed during the TLS handshake")]
     Closed,
     /// The peer sent a handshake message that is too long.
-    #[error("a message of the TLS handshake has more than {LIMIT} bytes")]
-    TooLong,
+    #[error("a message of the TLS handshake has more than {limit} bytes")]
+    TooLong {
+        /// How many bytes it may have.
+        limit: usize,
+    },
     /// The connection is inside of TLS already.
     #[error("TLS inside of TLS")]
     Nested,
@@ -57,16 +74,16 @@ impl HandshakeError {
         match self {
             Self::Refused(error) => explain(error).cause(),
             Self::Closed | Self::Failed(_) => "client_left",
-            Self::TooLong => Refusal::BrokenProtocol.cause(),
+            Self::TooLong { .. } => Refusal::BrokenProtocol.cause(),
             Self::Nested => Refusal::Internal.cause(),
         }
     }
 }
 
 /// Does the handshake with a client that begins with TLS. `received` are the bytes that were read of it. The
-/// deadline is the caller's. A handshake computes only while it has one of the `turns`, and lets other tasks
-/// go first: so a flood of handshakes delays others by no more than a handshake at a time. A client that is
-/// told why it is refused has a second to read that.
+/// deadline is the caller's. A handshake computes only while it has one of the [turns](Bounds::turns), and
+/// lets other tasks go first: so a flood of handshakes delays others by no more than a handshake at a time. A
+/// client that is told why it is refused has a second to read that.
 ///
 /// Cancel-safe in that a dropped handshake leaves nothing behind but a closed connection.
 ///
@@ -76,10 +93,12 @@ pub async fn accept<S: Stream>(
     socket: S,
     received: &[u8],
     config: Arc<ServerConfig>,
-    turns: Option<&Semaphore>,
+    bounds: Bounds<'_>,
 ) -> Result<Io<S>, HandshakeError> {
     let session = Session::accept(config)?;
-    let handshake = Handshake { socket, session, received: received.to_vec(), turns };
+    let Bounds { turns, asks_for_certificate } = bounds;
+    let limit = if asks_for_certificate { WITH_CERTIFICATES } else { WITHOUT_CERTIFICATES };
+    let handshake = Handshake { socket, session, received: received.to_vec(), turns, limit };
     match handshake.complete().await {
         Ok(accepted) => Ok(accepted),
         Err(Broken { error, mut told }) => {
@@ -102,7 +121,8 @@ pub async fn connect<S: Stream>(
     name: ServerName<'static>,
 ) -> Result<Io<S>, HandshakeError> {
     let session = Session::connect(config, name)?;
-    let handshake = Handshake { socket, session, received: Vec::new(), turns: None };
+    let handshake =
+        Handshake { socket, session, received: Vec::new(), turns: None, limit: WITH_CERTIFICATES };
     handshake.complete().await.map_err(|broken| broken.error)
 }
 
@@ -114,7 +134,11 @@ pub async fn connect<S: Stream>(
 pub async fn secure<S: Stream>(stream: S, tls: Option<&CoordinatorTls>) -> Result<Io<S>, TlsFailure> {
     let Some(tls) = tls else { return Ok(stream.into()) };
     let connected = connect(stream, tls.config(), tls.server_name().clone()).await;
-    connected.map_err(|error| tls.failed(&error.into()))
+    let connected = connected.map_err(|error| tls.failed(&error.into()))?;
+    if let Some(negotiated) = connected.negotiated() {
+        tls.note_complete(negotiated);
+    }
+    Ok(connected)
 }
 
 impl From<HandshakeError> for io::Error {
@@ -123,7 +147,9 @@ impl From<HandshakeError> for io::Error {
             HandshakeError::Refused(error) => Self::new(io::ErrorKind::InvalidData, error),
             HandshakeError::Failed(error) => error,
             HandshakeError::Closed => Self::new(io::ErrorKind::UnexpectedEof, error),
-            HandshakeError::TooLong | HandshakeError::Nested => Self::new(io::ErrorKind::InvalidData, error),
+            HandshakeError::TooLong { .. } | HandshakeError::Nested => {
+                Self::new(io::ErrorKind::InvalidData, error)
+            }
         }
     }
 }
@@ -133,6 +159,7 @@ struct Handshake<'a, S: Stream> {
     session: Session,
     received: Vec<u8>,
     turns: Option<&'a Semaphore>,
+    limit: usize,
 }
 
 /// What the bytes of a handshake came to.
@@ -218,10 +245,11 @@ impl<S: Stream> Handshake<'_, S> {
     }
 
     async fn receive(&mut self) -> Result<(), HandshakeError> {
-        if self.received.len() >= LIMIT {
-            return Err(HandshakeError::TooLong);
+        let left = self.limit.saturating_sub(self.received.len());
+        if left == 0 {
+            return Err(HandshakeError::TooLong { limit: self.limit });
         }
-        let chunk = flow::read_at_most(&mut self.socket, LIMIT - self.received.len()).await?;
+        let chunk = flow::read_at_most(&mut self.socket, left).await?;
         if chunk.is_empty() {
             return Err(HandshakeError::Closed);
         }

@@ -154,6 +154,11 @@ impl ListenerTls {
         self.settings.required
     }
 
+    /// Whether clients are asked for a certificate.
+    pub fn asks_for_certificate(&self) -> bool {
+        self.settings.clients.is_some()
+    }
+
     /// The certificates in use, in the order of the config.
     pub fn certificates(&self) -> Vec<Certificate> {
         self.current.load().choice.certificates().cloned().collect()

@@ -36,7 +36,7 @@ use crate::serve::message::http::client::HttpPeer;
 use crate::serve::shared::Shared;
 use crate::serve::threads::signals::{Registration, Signal, Signals};
 use crate::serve::threads::workers::{Assignment, Workers};
-use crate::wire::detect::{Detection, detect};
+use crate::wire::detect::{Detection, Speech, detect};
 
 /// A client connection that was accepted and that nothing is known of yet.
 struct Connection<S: Stream> {
@@ -201,7 +201,7 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
         match tls::tls_for(&connection) {
             Some(tls) if detection == Detection::Tls => connection = tls::terminate(connection, &tls).await?,
             Some(tls) if tls.is_required() && detection != Detection::Proxy => {
-                return Err(tls::refuse_clear(connection, detection).await);
+                return Err(tls::refuse_clear(connection).await);
             }
             _ => break detection,
         }
@@ -270,9 +270,10 @@ async fn detected<S: Stream>(connection: &mut Connection<S>) -> Result<Detected<
         }
         let more = timeout_at(deadline, connection.client.more()).await;
         // No more bytes come for now, so the bytes are nothing that the router knows; but a coordinator may
-        // understand them.
+        // understand them. Nothing but TLS begins as a hello does, which has a longer time of its own.
         if !more.unwrap_or(Ok(false))? {
-            return Ok(Detected::As(Detection::Unknown));
+            let is_hello = Speech::guess(&connection.client.pending) == Some(Speech::Tls);
+            return Ok(Detected::As(if is_hello { Detection::Tls } else { Detection::Unknown }));
         }
     }
 }

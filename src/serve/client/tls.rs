@@ -10,7 +10,7 @@ use tracing::Span;
 use crate::clock;
 use crate::metrics::{Encryption, HandshakeOutcome};
 use crate::net::stream::Stream;
-use crate::net::tls::handshake::HandshakeError;
+use crate::net::tls::handshake::{Bounds, HandshakeError};
 use crate::net::tls::server::{ListenerTls, resumed_after_expiry};
 use crate::serve::client::{Connection, sni, tell};
 use crate::serve::message::end::{End, TlsRefused};
@@ -59,7 +59,9 @@ async fn shake_hands<S: Stream>(
 ) -> Result<Box<Connection<S>>, End> {
     let server_name = sni::asked_name(&mut connection.client).await?;
     let Connection { client, .. } = *connection;
-    let client = client.begin_tls(tls.config(), connection.assignment.handshakes()).await;
+    let turns = connection.assignment.handshakes();
+    let bounds = Bounds { turns, asks_for_certificate: tls.asks_for_certificate() };
+    let client = client.begin_tls(tls.config(), bounds).await;
     let is_outdated = |negotiated: &_| resumed_after_expiry(negotiated, clock::time_of_day());
     let refused = |error| End::TlsRefused(Box::new(TlsRefused { server_name, error }));
     let client = match client {
@@ -83,12 +85,8 @@ fn outcome_of(end: &End) -> HandshakeOutcome {
 
 /// Refuses a client that came in the clear although it must not, and tells it so in its own protocol. Returns
 /// how its connection ends.
-pub(super) async fn refuse_clear<S: Stream>(connection: Box<Connection<S>>, detection: Detection) -> End {
-    let end = match Speech::guess(&connection.client.pending) {
-        // Half a hello.
-        Some(Speech::Tls) if detection == Detection::Unknown => return End::HandshakeTimedOut,
-        first => End::NotEncrypted { first },
-    };
+pub(super) async fn refuse_clear<S: Stream>(connection: Box<Connection<S>>) -> End {
+    let end = End::NotEncrypted { first: Speech::guess(&connection.client.pending) };
     tell::refuse(connection, tell::Refusal { why: &CLEAR, http_status: "400 Bad Request" }).await;
     end
 }
