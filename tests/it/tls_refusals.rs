@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
-use crate::support::message::open_session;
+use crate::support::message::{Message, open_session, query};
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::Script;
 use crate::support::talk::Talk;
@@ -19,7 +19,7 @@ use crate::support::talk::Talk;
 /// A router with a certificate for `router.example.com`, in front of a coordinator that has no TLS.
 struct Encrypted {
     router: TestRouter,
-    _coordinator: Script,
+    _coordinator: [Script; 2],
     certificate: rcgen::Certificate,
     _folder: TempDir,
 }
@@ -27,7 +27,9 @@ struct Encrypted {
 impl Encrypted {
     /// With these keys of `[listener.tls]`.
     fn new(keys: &str) -> Self {
-        let (folder, coordinator) = (TempDir::new().unwrap(), Script::sound());
+        let folder = TempDir::new().unwrap();
+        let coordinator = [(); 2].map(|()| Script::sound());
+        let [hs2, beeswax] = coordinator.each_ref().map(|script| script.address().port());
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["router.example.com".to_owned()]).unwrap();
         let certificate = params.self_signed(&key).unwrap();
@@ -37,10 +39,9 @@ impl Encrypted {
             "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
              tls = {{ certificate = \"{}\"{keys} }}\n\
              [[cluster]]\nname = \"test\"\n{}\nshare_links = false\nservice_threads = 0\n\
-             coordinators = [{{ name = \"c1\", host = \"127.0.0.1\", hs2 = {}, beeswax = 0, hs2_http = 0, web = 0 }}]\n",
+             coordinators = [{{ name = \"c1\", host = \"127.0.0.1\", hs2 = {hs2}, beeswax = {beeswax}, hs2_http = 0, web = 0 }}]\n",
             file.display(),
             crate::support::router::SELDOM,
-            coordinator.address().port()
         ));
         Self { router, _coordinator: coordinator, certificate, _folder: folder }
     }
@@ -126,6 +127,14 @@ fn a_clear_client_of_a_port_with_tls_only_is_told_so_in_its_own_protocol() {
     for mut talk in [Talk::connect(at), Talk::connect_framed(at)] {
         let (state, told) = talk.call(&open_session()).error();
         assert!(state == "08004" && told.contains(words), "{state} {told}");
+        assert!(talk.ends_orderly());
+    }
+    for (call, path) in
+        [(query("select 1"), &[1, 1][..]), (Message::call("get_default_configuration", Vec::new()), &[1])]
+    {
+        let mut talk = Talk::connect(at);
+        let told = talk.call(&call).text(path);
+        assert!(told.contains(words), "{}: {told}", call.name);
         assert!(talk.ends_orderly());
     }
     let (mut login, status, told) = Talk::log_in(at, "u1", "canary-password");
