@@ -127,6 +127,22 @@ fn impala_shell_refuses_a_router_that_it_does_not_trust() {
 }
 
 #[test]
+fn impala_shell_without_ssl_shows_that_the_port_wants_it() {
+    if !tools::present(&[Tool::Python]) {
+        return;
+    }
+    for login in [Login::NoSasl, Login::Plain] {
+        let fleet = fleet_behind_tls(&Authority::new(), users(login));
+        for (door, dialect) in [(Door::Hs2, Dialect::Hs2(login)), (Door::Beeswax, Dialect::Beeswax(login))] {
+            let shown = clients::impala_shell(&fleet.target(door), dialect, "select 1");
+            let told = shown.complaints.concat();
+            assert!(told.contains("this port requires TLS") && told.contains("--ssl"), "{dialect:?} {told}");
+            assert_ne!(shown.code, Some(0));
+        }
+    }
+}
+
+#[test]
 fn impyla_gets_the_same_with_tls() {
     if !tools::present(&[Tool::Python]) {
         return;
