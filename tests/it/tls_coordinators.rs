@@ -236,6 +236,26 @@ fn a_coordinator_that_demands_a_certificate_is_told_as_that_in_each_version() {
 }
 
 #[test]
+fn a_coordinator_that_waits_for_more_of_a_handshake_is_told_with_what_to_set() {
+    // As an impalad without TLS does: it takes a hello for the length of a message.
+    let script = Script::raw(|mut stream, _| drop(std::io::copy(&mut stream, &mut std::io::sink())));
+    let ca = Ca::new();
+    let router = TestRouter::start(&format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n[[cluster]]\nname = \"test\"\n\
+         probe = {{ interval = \"1s\", timeout = \"500ms\" }}\n\
+         coordinators = [{{ name = \"c1\", host = \"127.0.0.1\", hs2 = {}, beeswax = 0, hs2_http = 0, web = 0 }}]\n\
+         [cluster.tls]\nca = \"{}\"\n",
+        script.address().port(),
+        ca.folder.path().join("ca.pem").display()
+    ));
+    let remedy = "if it does not speak TLS, set tls = false for this coordinator";
+    let (state, told) = refused(&router);
+    assert!(state.starts_with("08") && told.contains(remedy), "{state} {told}");
+    let shown = || ask_at(router.router().admin(), "GET /api/v1/coordinators", "").1;
+    assert!(eventually(|| shown().contains(remedy)), "{}", shown());
+}
+
+#[test]
 fn a_coordinator_that_refuses_the_routers_certificate_is_told_as_that_and_dialed_seldom() {
     for version in [&version::TLS12, &version::TLS13] {
         let (ca, stranger) = (Ca::new(), Ca::named("Another CA"));
