@@ -65,7 +65,9 @@ fn a_listener_shows_its_certificates_and_what_became_of_its_clients() {
     let relay = Relay::beginning_tls(fleet.address(Door::Hs2), authority.client_config(), "localhost");
     let mut clients = vec![fleet.hs2(), fleet.hs2()];
     clients.push(Hs2Client::connect(relay.address(), fleet.login()).unwrap());
-    clients.iter_mut().for_each(|client| drop(client.open(&[]).unwrap()));
+    for client in &mut clients {
+        client.open(&[]).unwrap();
+    }
     clients.remove(0);
     assert!(eventually(|| shown(fleet.router(), "listeners")[0]["connections"]["open"] == 2));
     let listeners = shown(fleet.router(), "listeners");
