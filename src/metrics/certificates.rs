@@ -12,7 +12,7 @@ use super::labels::{Per, ReloadOutcome};
 use super::series::OwnerLabels;
 
 /// What has certificates.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// The listener with this address: it shows them to clients.
     Listener(Arc<str>),

@@ -72,13 +72,24 @@ pub enum ProbeError {
     #[error("the router's probe session got no answer: {0}")]
     Unanswered(SessionError),
     /// The question that every server answers at once got no answer.
-    #[error("it accepts connections but did not answer within {allowed:?}")]
+    #[error("it accepts connections but did not answer within {allowed:?}{}", tls_hint(*.is_encrypted))]
     Silent {
         /// What the port speaks.
         speaks: Speaks,
         /// How long the answer was waited for.
         allowed: Duration,
+        /// Whether it was asked with TLS.
+        is_encrypted: bool,
     },
+}
+
+/// What may be wrong with a port that does not answer: one without TLS may wait for more of a handshake.
+fn tls_hint(is_encrypted: bool) -> &'static str {
+    if is_encrypted {
+        " with TLS; if it does not speak TLS, set tls = false for this coordinator"
+    } else {
+        ""
+    }
 }
 
 impl ProbeError {
@@ -256,7 +267,12 @@ impl<N: Network> Probe<N> {
         }
         self.silent = (!answered).then_some(speaks);
         let allowed = self.settings.allowed;
-        if answered { Ok(Passed::Answered) } else { Err(ProbeError::Silent { speaks, allowed }) }
+        let is_encrypted = self.destination.tls.is_some();
+        if answered {
+            Ok(Passed::Answered)
+        } else {
+            Err(ProbeError::Silent { speaks, allowed, is_encrypted })
+        }
     }
 
     async fn answers(&self, speaks: Speaks) -> Result<bool, ProbeError> {

@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
-use crate::support::message::open_session;
+use crate::support::message::{Message, open_session, query};
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::Script;
 use crate::support::talk::Talk;
@@ -19,7 +19,7 @@ use crate::support::talk::Talk;
 /// A router with a certificate for `router.example.com`, in front of a coordinator that has no TLS.
 struct Encrypted {
     router: TestRouter,
-    _coordinator: Script,
+    _coordinator: [Script; 2],
     certificate: rcgen::Certificate,
     _folder: TempDir,
 }
@@ -27,7 +27,9 @@ struct Encrypted {
 impl Encrypted {
     /// With these keys of `[listener.tls]`.
     fn new(keys: &str) -> Self {
-        let (folder, coordinator) = (TempDir::new().unwrap(), Script::sound());
+        let folder = TempDir::new().unwrap();
+        let coordinator = [(); 2].map(|()| Script::sound());
+        let [hs2, beeswax] = coordinator.each_ref().map(|script| script.address().port());
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["router.example.com".to_owned()]).unwrap();
         let certificate = params.self_signed(&key).unwrap();
@@ -37,10 +39,9 @@ impl Encrypted {
             "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
              tls = {{ certificate = \"{}\"{keys} }}\n\
              [[cluster]]\nname = \"test\"\n{}\nshare_links = false\nservice_threads = 0\n\
-             coordinators = [{{ name = \"c1\", host = \"127.0.0.1\", hs2 = {}, beeswax = 0, hs2_http = 0, web = 0 }}]\n",
+             coordinators = [{{ name = \"c1\", host = \"127.0.0.1\", hs2 = {hs2}, beeswax = {beeswax}, hs2_http = 0, web = 0 }}]\n",
             file.display(),
             crate::support::router::SELDOM,
-            coordinator.address().port()
         ));
         Self { router, _coordinator: coordinator, certificate, _folder: folder }
     }
@@ -128,6 +129,15 @@ fn a_clear_client_of_a_port_with_tls_only_is_told_so_in_its_own_protocol() {
         assert!(state == "08004" && told.contains(words), "{state} {told}");
         assert!(talk.ends_orderly());
     }
+    let mut beeswax = Talk::connect(at);
+    // impala-shell shows what it is told of the second.
+    for method in ["get_default_configuration", "PingImpalaService"] {
+        let told = beeswax.call(&Message::call(method, Vec::new())).text(&[1]);
+        assert!(told.contains(words), "{method}: {told}");
+    }
+    let told = beeswax.call(&query("select 1")).text(&[1, 1]);
+    assert!(told.contains(words), "{told}");
+    assert!(beeswax.ends_orderly());
     let (mut login, status, told) = Talk::log_in(at, "u1", "canary-password");
     assert!(status == ERROR && told.contains(words), "{status} {told}");
     assert!(login.ends_orderly());

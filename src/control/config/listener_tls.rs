@@ -30,7 +30,7 @@ pub(super) fn of(listener: &ListenerFile, problems: &mut Problems) -> Option<Opt
 fn settings(file: &ListenerTlsFile, problems: &mut Problems) -> Option<Settings> {
     let pairs = pairs(file, problems);
     if file.client_auth.written && !file.client_ca.written {
-        let what = "client_auth has no effect without client_ca".to_owned();
+        let what = "has no effect without client_ca".to_owned();
         let remedy = "add client_ca, the file of the authorities, or remove client_auth".to_owned();
         file.client_auth.fault(problems, Fault::Conflict { what, remedy });
     }

@@ -32,6 +32,8 @@ const KEYS_IN_USE: usize = 3;
 const LINE_LENGTHS: [usize; 2] = [48, 80];
 /// The length of a key that is a whole file.
 const WHOLE_LENGTHS: std::ops::RangeInclusive<usize> = 32..=1024;
+/// What is in every file of certificates or their keys.
+const PEM: &[u8] = b"-----BEGIN ";
 
 const NAME_LENGTH: usize = 16;
 const SALT_LENGTH: usize = 16;
@@ -105,6 +107,10 @@ impl FileTickets {
 
 /// The keys in a file, in its order; at least one.
 fn secrets(bytes: &[u8]) -> Result<Vec<Zeroizing<Vec<u8>>>, String> {
+    // The key of a certificate, named by mistake: its first bytes are the same for all of its kind.
+    if bytes.windows(PEM.len()).any(|part| part == PEM) {
+        return Err("it is a PEM file".to_owned());
+    }
     let is_text = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/= \r\n".contains(byte);
     if !bytes.iter().all(is_text) {
         if WHOLE_LENGTHS.contains(&bytes.len()) {

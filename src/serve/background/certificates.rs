@@ -4,6 +4,8 @@
 //! The contents are compared, instead of waiting for the system to tell of a change: a secret that Kubernetes
 //! mounts changes by a symbolic link above the file, which no watch of the file sees.
 
+mod readings;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,6 +13,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub use self::readings::{Failure, Reading, Readings};
 use crate::clock;
 use crate::metrics::{CertificateMetrics, Metrics, Owner, ReloadOutcome};
 use crate::net::stream::Stream;
@@ -56,6 +59,7 @@ impl Files {
 pub struct Watched {
     files: Files,
     metrics: CertificateMetrics,
+    readings: Arc<Readings>,
     warned: Option<SystemTime>,
 }
 
@@ -66,20 +70,32 @@ struct Whose<'a> {
 }
 
 impl Watched {
-    /// `None` for a listener without TLS of its own.
-    pub fn of<S: Stream>(entrance: &Entrance<S>, metrics: &Metrics) -> Option<Self> {
+    /// The files of a listener, which have just been read; `None` for one without TLS of its own.
+    pub fn of<S: Stream>(
+        entrance: &Entrance<S>,
+        metrics: &Metrics,
+        readings: &Arc<Readings>,
+    ) -> Option<Self> {
         let files = Files::Listener(Arc::clone(entrance.tls.as_ref()?));
-        Some(Self::new(files, metrics.certificates(Owner::Listener(Arc::clone(&entrance.name)))))
+        let metrics = metrics.certificates(Owner::Listener(Arc::clone(&entrance.name)));
+        Some(Self::new(files, metrics, readings))
     }
 
-    /// The files of a cluster. Shows whether its coordinators are verified at all.
-    pub fn of_cluster(name: &Arc<str>, tls: &Arc<ClusterTls>, metrics: &Metrics) -> Self {
+    /// The files of a cluster, which have just been read. Shows whether its coordinators are verified at all.
+    pub fn of_cluster(
+        name: &Arc<str>,
+        tls: &Arc<ClusterTls>,
+        metrics: &Metrics,
+        readings: &Arc<Readings>,
+    ) -> Self {
         metrics.show_verified(name, *tls.verify() != Verify::Nothing);
-        Self::new(Files::Cluster(Arc::clone(tls)), metrics.certificates(Owner::Cluster(Arc::clone(name))))
+        let metrics = metrics.certificates(Owner::Cluster(Arc::clone(name)));
+        Self::new(Files::Cluster(Arc::clone(tls)), metrics, readings)
     }
 
-    fn new(files: Files, metrics: CertificateMetrics) -> Self {
-        Self { files, metrics, warned: None }
+    fn new(files: Files, metrics: CertificateMetrics, readings: &Arc<Readings>) -> Self {
+        readings.note_loaded(metrics.owner(), clock::now());
+        Self { files, metrics, readings: Arc::clone(readings), warned: None }
     }
 
     fn whose(&self) -> Whose<'_> {
@@ -133,6 +149,7 @@ impl Watched {
             Refreshed::Unchanged => {}
             Refreshed::Changed => {
                 self.metrics.reloads.count(ReloadOutcome::Changed);
+                self.readings.note_loaded(self.metrics.owner(), clock::now());
                 self.warned = None;
                 let (Whose { listener, cluster }, shown) = (self.whose(), self.show());
                 for certificate in &shown {
@@ -145,6 +162,7 @@ impl Watched {
             }
             Refreshed::Failed(error) => {
                 self.metrics.reloads.count(ReloadOutcome::Failed);
+                self.readings.note_failed(self.metrics.owner(), error.to_string(), clock::now());
                 let Whose { listener, cluster } = self.whose();
                 tracing::error!(
                     listener, cluster, %error, "changed certificates cannot be used; the last good ones are used on"
@@ -230,7 +248,7 @@ mod tests {
             strict_sni: false,
         });
         let metrics = metrics.certificates(Owner::Listener(Arc::from("a:1")));
-        Watched::new(Files::Listener(Arc::new(tls.unwrap())), metrics)
+        Watched::new(Files::Listener(Arc::new(tls.unwrap())), metrics, &Arc::default())
     }
 
     #[test]
@@ -291,7 +309,7 @@ mod tests {
         };
         let tls = Arc::new(ClusterTls::load(settings).unwrap());
         let end = CancellationToken::new();
-        let watched = Watched::of_cluster(&Arc::from("impala"), &tls, &metrics);
+        let watched = Watched::of_cluster(&Arc::from("impala"), &tls, &metrics, &Arc::default());
         let watching = tokio::spawn(watched.watch(end.clone()));
         sleep(3 * READ_INTERVAL).await;
         let shows = |series: &str| metrics.render().unwrap().contains(series);
@@ -311,7 +329,7 @@ mod tests {
         watching.await.unwrap();
         let settings = ClusterTlsSettings { ca: None, pair: None, verify: Verify::Nothing };
         let tls = Arc::new(ClusterTls::load(settings).unwrap());
-        let _watched = Watched::of_cluster(&Arc::from("impala"), &tls, &metrics);
+        let _watched = Watched::of_cluster(&Arc::from("impala"), &tls, &metrics, &Arc::default());
         assert!(shows("cluster_tls_verified{cluster=\"impala\"} 0\n"));
     }
 }

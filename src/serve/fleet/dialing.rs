@@ -22,6 +22,7 @@ use crate::serve::link::login::{Login, log_in};
 use crate::serve::link::no_link::{NoLink, Unreached};
 use crate::serve::link::port::Port;
 use crate::serve::link::slot::Slot;
+use crate::serve::link::watch::Silent;
 use crate::serve::message::http::link::{Account, HttpLink};
 use crate::serve::message::link_end::LinkEnd;
 use crate::serve::shared::Shared;
@@ -155,6 +156,9 @@ async fn encrypt<S: Stream>(
         Service::Hs2Http => Speaks::Http,
     };
     let secured = timeout(allowed, secure(stream, tls));
-    let secured = port.watch.answer(speaks, secured).await.map_err(Unreached::TlsSilent)?;
+    let secured = port.watch.answer(speaks, secured).await.map_err(|silent| match silent {
+        Silent::Port => Unreached::TlsSilent,
+        Silent::Removed => Unreached::Removed,
+    })?;
     Ok(secured.map_err(|_elapsed| Unreached::TlsTimedOut(allowed))??)
 }
