@@ -13,16 +13,16 @@ const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 /// What was asked on each connection.
 type Heard = Arc<Mutex<Vec<Vec<u8>>>>;
 
-/// A port that hears what is said in the first piece, and answers as `answer` says; `None` keeps silent.
+/// A port that record what is said in the first piece, and answers as `answer` says; `None` keeps silent.
 fn port(answer: Option<&'static [u8]>) -> (Probe<Lan>, Heard) {
     let (lan, heard) = (Lan::default(), Heard::default());
-    let hears = Arc::clone(&heard);
+    let record = Arc::clone(&heard);
     lan.plug_in(HOST, move |mut stream| {
-        let hears = Arc::clone(&hears);
+        let record = Arc::clone(&record);
         drop(tokio::spawn(async move {
             let mut chunk = vec![0; 1024];
             let read = stream.read(&mut chunk).await.unwrap();
-            hears.lock().push(chunk[..read].to_vec());
+            record.lock().push(chunk[..read].to_vec());
             match answer {
                 Some(answer) => stream.write_all(answer).await.unwrap(),
                 None => while stream.read(&mut chunk).await.is_ok_and(|read| read > 0) {},

@@ -34,14 +34,14 @@ async fn a_link_over_http_for_nobody_speaks_http_and_shows_no_credential() {
     in_memory(async {
         let world = World::of(1, Transport::Unframed);
         let heard = Arc::new(Mutex::new(String::new()));
-        let hears = Arc::clone(&heard);
+        let record = Arc::clone(&heard);
         world.shared.network.plug_in(world.coordinators[0].address, move |mut stream| {
-            let hears = Arc::clone(&hears);
+            let record = Arc::clone(&record);
             drop(tokio::spawn(async move {
                 let mut chunk = vec![0; 4096];
-                while !hears.lock().contains("\r\n\r\n") {
+                while !record.lock().contains("\r\n\r\n") {
                     let read = stream.read(&mut chunk).await.unwrap();
-                    hears.lock().push_str(&String::from_utf8_lossy(&chunk[..read]));
+                    record.lock().push_str(&String::from_utf8_lossy(&chunk[..read]));
                 }
             }));
         });
