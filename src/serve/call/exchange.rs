@@ -321,11 +321,11 @@ async fn send_piece<S: Stream>(
     if !request.is_complete() && !link.end.takes_pieces(form) {
         return Err(End::from(BadInput::MessageSplit).into());
     }
-    let sent = link.send(request, form, conn.shared.settings.stall_timeout).await;
-    let sent = sent.map_err(|(cause, written)| {
-        let phase = if written == 0 { before } else { Phase::Waiting };
-        Trouble::Link(Lost { phase, client_has_some: false, cause })
-    })?;
+    let sent =
+        link.send(request, form, conn.shared.settings.stall_timeout).await.map_err(|(cause, written)| {
+            let phase = if written == 0 { before } else { Phase::Waiting };
+            Trouble::Link(Lost { phase, client_has_some: false, cause })
+        })?;
     conn.shared.metrics.bytes.add(Direction::ToCoordinator, sent as u64);
     Ok(())
 }
