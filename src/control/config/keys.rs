@@ -165,7 +165,7 @@ section! {
         /// Whether clients are refused that ask for no name, as those do that connect to an IP address, or
         /// for a name that no certificate has.
         strict_sni: bool = default(false),
-        /// The authorities that issue the clients' certificates.
+        /// The authorities that issue the clients' certificates, and no other certificates.
         client_ca: PathBuf = derived("none: clients are not asked for a certificate"),
         /// Whether a client without a certificate is refused (`"required"`) or not (`"optional"`). A
         /// certificate that a client does show must be valid.
@@ -320,7 +320,9 @@ section! {
     /// folder of the config file. Files whose content changes take effect for new connections; if they cannot
     /// be used, the last good ones stay.
     ClusterTlsFile at "cluster.tls", "[cluster.tls]" {
-        /// The certificates that are trusted: of authorities, or of single coordinators.
+        /// The certificates that are trusted: of single coordinators, each for itself alone, or of
+        /// authorities, with all that these have issued. One with `CA:TRUE` is an authority's, also one that
+        /// `openssl req -x509` has made for a single coordinator.
         ca: PathBuf = derived("the system's: `SSL_CERT_FILE`, else where Debian, RHEL, SUSE or Alpine keep them"),
         /// What is demanded of a coordinator's certificate. `"full"`: that a trusted authority has issued it,
         /// and that it is for the coordinator's `server_name`. `"name-of-cluster"`: the same, but all

@@ -19,7 +19,8 @@ use rustls::{CommonState, HandshakeKind, RootCertStore, ServerConfig, SupportedP
 
 pub use super::certificates::Refreshed;
 use super::certificates::{
-    self, Certificate, CertificateError, Content, Hashed, PairContents, PairFiles, Standing, finished,
+    self, Certificate, CertificateError, Content, Hashed, NoAuthorities, PairContents, PairFiles, Standing,
+    finished,
 };
 use super::choice::Choice;
 use super::tickets::{FileTickets, Scope};
@@ -246,7 +247,11 @@ fn build(
     let provider = super::provider();
     let pairs = contents.pairs.iter().map(|pair| certificates::pair(pair, &provider));
     let choice = Arc::new(Choice::new(pairs.collect::<Result<_, _>>()?, settings.strict_sni));
-    let roots = contents.client_ca.as_ref().map(certificates::authorities).transpose()?;
+    let roots = contents
+        .client_ca
+        .as_ref()
+        .map(|ca| certificates::authorities(ca, NoAuthorities::Refused))
+        .transpose()?;
     let auth = settings.clients.as_ref().map(|clients| clients.auth);
     let resumption = resumption(contents, scope(roots.as_ref(), auth), before, time)?;
     let unusable = |error: rustls::Error| CertificateError::Unusable(error.to_string());

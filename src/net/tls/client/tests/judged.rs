@@ -145,6 +145,29 @@ fn a_self_signed_certificate_is_trusted_only_if_it_is_listed() {
 }
 
 #[test]
+fn a_listed_certificate_that_is_no_authority_vouches_for_no_other() {
+    let listed = params("impala-2", &["impala-2"]);
+    let key = KeyPair::generate().unwrap();
+    let pem = listed.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(listed, key);
+    let forged = Ca { pem, der: CertificateDer::from(Vec::new()), issuer };
+    let pair = forged.signs(&params("impala-1", &["impala-1"]));
+    let authority = ca("Example CA");
+    // Whether or not an authority is listed beside it.
+    for trusted in [forged.pem.clone(), forged.pem.clone() + &authority.pem] {
+        let (result, roots) = judged(&trusted, &pair);
+        match result.unwrap_err() {
+            TlsFailure::Untrusted(untrusted) => {
+                assert_eq!(untrusted.distrust, Distrust::UnknownIssuer { roots });
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let issued = authority.signs(&params("impala-1", &["impala-1"]));
+    assert_eq!(judged(&(forged.pem + &authority.pem), &issued).0, Ok(HandshakeKind::Full));
+}
+
+#[test]
 fn the_certificate_of_an_issuer_is_no_servers() {
     let ca = ca("Example CA");
     let failure = judged(&ca.pem, &ca.signs(&self_signed_by_openssl())).0.unwrap_err().to_string();
