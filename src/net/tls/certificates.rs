@@ -15,7 +15,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
 pub use self::certificate::{Certificate, EXPIRES_SOON, Standing};
-pub(super) use self::content::{Content, Hashed, finished};
+pub(super) use self::content::{Content, Hashed};
 pub use self::error::CertificateError;
 pub(super) use self::system::bundle as system_bundle;
 

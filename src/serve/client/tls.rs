@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
-use rustls::{CertificateError, CommonState, Error, HandshakeKind, ProtocolVersion};
+use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 use tokio::time::timeout;
 use tracing::Span;
 
-use crate::clock;
 use crate::metrics::{Encryption, HandshakeOutcome};
 use crate::net::stream::Stream;
-use crate::net::tls::handshake::{Bounds, HandshakeError};
-use crate::net::tls::server::{ListenerTls, resumed_after_expiry};
+use crate::net::tls::handshake::Bounds;
+use crate::net::tls::server::ListenerTls;
 use crate::serve::client::{Connection, sni, tell};
 use crate::serve::message::end::{End, TlsRefused};
 use crate::wire::detect::{Detection, Speech};
@@ -62,14 +61,7 @@ async fn shake_hands<S: Stream>(
     let turns = connection.assignment.handshakes();
     let bounds = Bounds { turns, asks_for_certificate: tls.asks_for_certificate() };
     let client = client.begin_tls(tls.config(), bounds).await;
-    let is_outdated = |negotiated: &_| resumed_after_expiry(negotiated, clock::time_of_day());
     let refused = |error| End::TlsRefused(Box::new(TlsRefused { server_name, error }));
-    let client = match client {
-        Ok(client) if client.stream.negotiated().is_some_and(is_outdated) => {
-            Err(HandshakeError::Refused(Error::InvalidCertificate(CertificateError::Expired)))
-        }
-        client => client,
-    };
     Ok(Box::new(Connection { client: client.map_err(refused)?, ..*connection }))
 }
 
