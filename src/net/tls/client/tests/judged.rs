@@ -5,7 +5,7 @@ use super::*;
 #[track_caller]
 fn assert_untrusted(failure: TlsFailure, expected: &Distrust, said: &str) {
     assert_eq!(failure.to_string(), said);
-    assert!(failure.is_coordinators_fault());
+    assert!(failure.is_remote());
     assert_eq!(failure.as_str(), "untrusted");
     match failure {
         TlsFailure::Untrusted(untrusted) => assert_eq!(untrusted.distrust, *expected),
