@@ -239,7 +239,7 @@ fn an_idle_session_leaves_a_coordinator_that_nobody_reaches_with_tls_any_more() 
     assert!(options.iter().any(|row| row[..2] == ["MEM_LIMIT", "1g"]), "its options went along");
     assert_eq!(fleet.coordinator(1 - place).open_sessions().len(), there + 1, "it is open there again");
     // A session with an open operation stays: its coordinator lives, and may be reached again.
-    let (state, told) = refusal_and_state(client.fetch(&operation, 10));
+    let (told, state) = refusal_and_state(client.fetch(&operation, 10));
     assert!(state.starts_with("08") && told.contains("expired on 2020-02-01"), "{state} {told}");
     assert_eq!(fleet.owner(busy), place);
 }
