@@ -47,6 +47,10 @@ const NO_METHOD: &[u8] = b"hs2router_probe";
 /// needed (Thrift: `TSaslServerTransport` `handleSaslStartMessage`, in C++ as in Java).
 const NO_MECHANISM: &[u8] = b"HS2ROUTER-PROBE";
 
+/// What to do where a client port has no TLS.
+pub(crate) const NO_TLS: &str =
+    "; if the port has no TLS, set tls = false for this coordinator, or correct the port";
+
 /// How long a server is given to refuse the router's certificate: it does so without being asked.
 const WELCOME_WITHIN: Duration = Duration::from_secs(1);
 
@@ -66,7 +70,7 @@ pub enum ProbeError {
     #[error(transparent)]
     Dial(#[from] DialError),
     /// It can be connected to, but not with TLS.
-    #[error(transparent)]
+    #[error("{}{}", .0, .0.if_no_tls(NO_TLS))]
     Tls(#[from] TlsFailure),
     /// The kept session got no answer, or none could be opened since then.
     #[error("the router's probe session got no answer: {0}")]
@@ -97,7 +101,7 @@ impl ProbeError {
     pub fn is_remote(&self) -> bool {
         match self {
             Self::Dial(error) => error.failure.is_remote(),
-            Self::Tls(failure) => !matches!(failure, TlsFailure::Local(_)),
+            Self::Tls(failure) => failure.is_remote(),
             Self::Unanswered(_) | Self::Silent { .. } => true,
         }
     }

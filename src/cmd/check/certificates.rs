@@ -115,7 +115,7 @@ mod tests {
     use std::fs;
     use std::time::Duration;
 
-    use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair};
     use tempfile::TempDir;
 
     use super::*;
@@ -196,7 +196,10 @@ mod tests {
     #[test]
     fn what_is_demanded_of_clients_is_said() {
         let folder = folder();
-        fs::copy(folder.path().join("a.pem"), folder.path().join("ca.pem")).unwrap();
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = authority.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
         let keys =
             "certificate = \"a.pem\"\nclient_ca = \"ca.pem\"\nrequired = false\nminimum_version = \"1.3\"";
         let config = config(&folder, keys);

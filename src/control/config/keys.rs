@@ -44,9 +44,9 @@ section! {
         /// the server to speak first. First bytes that could still become a known protocol are relayed as
         /// unknown after this time. More than 0.
         detect_timeout: TimeSpan = default("3s"),
-        /// How long a client may take from its first byte to the end of its authentication. Also how long a
-        /// coordinator may take to send its first byte on a connection that is relayed unread (for HTTP that
-        /// is `open_timeout`). More than 0.
+        /// How long each step before a client's first call may take: a balancer's PROXY header, TLS, SASL.
+        /// Also TLS and SASL with a coordinator, and the wait for its first byte on a connection that is
+        /// relayed unread (for HTTP that is `open_timeout`). More than 0.
         handshake_timeout: TimeSpan = default("30s"),
         /// How long one attempt to connect to a coordinator may take, including the resolution of its name
         /// and all addresses that are tried. More than 0.
@@ -165,7 +165,8 @@ section! {
         /// Whether clients are refused that ask for no name, as those do that connect to an IP address, or
         /// for a name that no certificate has.
         strict_sni: bool = default(false),
-        /// The authorities that issue the clients' certificates.
+        /// The authorities that issue the clients' certificates, and no other certificates. Sessions are not
+        /// resumed then: each handshake looks at the client's certificate.
         client_ca: PathBuf = derived("none: clients are not asked for a certificate"),
         /// Whether a client without a certificate is refused (`"required"`) or not (`"optional"`). A
         /// certificate that a client does show must be valid.
@@ -181,7 +182,7 @@ section! {
         /// of `HAProxy`'s `tls-ticket-keys`: lines with 48 or 80 bytes in base64, of which the last three
         /// decrypt and the last but one encrypts, so that a new key is appended on all routers before any
         /// uses it. Tickets are good for 12 hours. Replace the key daily: whoever has it can decrypt what
-        /// clients with TLS 1.2 have sent in its time.
+        /// clients with TLS 1.2 have sent in its time. Not beside `client_ca`.
         ticket_key: PathBuf = derived("a random key, replaced every 6 hours"),
     }
     later {}
@@ -320,7 +321,9 @@ section! {
     /// folder of the config file. Files whose content changes take effect for new connections; if they cannot
     /// be used, the last good ones stay.
     ClusterTlsFile at "cluster.tls", "[cluster.tls]" {
-        /// The certificates that are trusted: of authorities, or of single coordinators.
+        /// The certificates that are trusted: of single coordinators, each for itself alone, or of
+        /// authorities, with all that these have issued. One with `CA:TRUE` is an authority's, also one that
+        /// `openssl req -x509` has made for a single coordinator.
         ca: PathBuf = derived("the system's: `SSL_CERT_FILE`, else where Debian, RHEL, SUSE or Alpine keep them"),
         /// What is demanded of a coordinator's certificate. `"full"`: that a trusted authority has issued it,
         /// and that it is for the coordinator's `server_name`. `"name-of-cluster"`: the same, but all

@@ -1,5 +1,6 @@
 //! The handshakes of TLS, as the server of a client and as the client of a coordinator.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -37,10 +38,11 @@ pub struct Bounds<'a> {
     pub asks_for_certificate: bool,
 }
 
-/// Why a handshake failed.
+/// Why a handshake with a client or a coordinator failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
-    /// One side refused the other, or the peer broke the protocol.
+    /// One side refused the other, or the peer broke the protocol. Prints in the words for a client; those
+    /// for a coordinator are [`TlsFailure`]'s.
     #[error("{}", in_words(.0))]
     Refused(#[from] Error),
     /// The peer closed the connection before the handshake was complete.
@@ -52,9 +54,6 @@ pub enum HandshakeError {
         /// How many bytes it may have.
         limit: usize,
     },
-    /// The connection is inside of TLS already.
-    #[error("TLS inside of TLS")]
-    Nested,
     /// The connection failed.
     #[error("the connection failed during the TLS handshake: {0}")]
     Failed(#[from] io::Error),
@@ -75,15 +74,13 @@ impl HandshakeError {
             Self::Refused(error) => explain(error).cause(),
             Self::Closed | Self::Failed(_) => "client_left",
             Self::TooLong { .. } => Refusal::BrokenProtocol.cause(),
-            Self::Nested => Refusal::Internal.cause(),
         }
     }
 }
 
 /// Does the handshake with a client that begins with TLS. `received` are the bytes that were read of it. The
 /// deadline is the caller's. A handshake computes only while it has one of the [turns](Bounds::turns), and
-/// lets other tasks go first: so a flood of handshakes delays others by no more than a handshake at a time. A
-/// client that is told why it is refused has a second to read that.
+/// lets other tasks go first: so a flood of handshakes delays others by no more than a handshake at a time.
 ///
 /// Cancel-safe in that a dropped handshake leaves nothing behind but a closed connection.
 ///
@@ -91,23 +88,14 @@ impl HandshakeError {
 /// When the client is refused, as `config` says, or breaks the protocol or the connection.
 pub async fn accept<S: Stream>(
     socket: S,
-    received: &[u8],
+    received: Vec<u8>,
     config: Arc<ServerConfig>,
     bounds: Bounds<'_>,
-) -> Result<Io<S>, HandshakeError> {
+) -> Result<Io<S>, Broken<S>> {
     let session = Session::accept(config)?;
     let Bounds { turns, asks_for_certificate } = bounds;
     let limit = if asks_for_certificate { WITH_CERTIFICATES } else { WITHOUT_CERTIFICATES };
-    let handshake = Handshake { socket, session, received: received.to_vec(), turns, limit };
-    match handshake.complete().await {
-        Ok(accepted) => Ok(accepted),
-        Err(Broken { error, mut told }) => {
-            if let Some(socket) = &mut told {
-                linger(socket).await;
-            }
-            Err(error)
-        }
-    }
+    Handshake { socket, session, received, turns, limit }.complete().await
 }
 
 /// Does the handshake with a server. The deadline is the caller's.
@@ -147,9 +135,7 @@ impl From<HandshakeError> for io::Error {
             HandshakeError::Refused(error) => Self::new(io::ErrorKind::InvalidData, error),
             HandshakeError::Failed(error) => error,
             HandshakeError::Closed => Self::new(io::ErrorKind::UnexpectedEof, error),
-            HandshakeError::TooLong { .. } | HandshakeError::Nested => {
-                Self::new(io::ErrorKind::InvalidData, error)
-            }
+            HandshakeError::TooLong { .. } => Self::new(io::ErrorKind::InvalidData, error),
         }
     }
 }
@@ -169,11 +155,29 @@ struct Computed {
     decrypted: Vec<u8>,
 }
 
-/// How a handshake failed.
-struct Broken<S> {
-    error: HandshakeError,
+/// A handshake that failed.
+pub struct Broken<S> {
+    /// Why.
+    pub error: HandshakeError,
     /// The connection, if the peer was told why.
     told: Option<S>,
+}
+
+impl<S> fmt::Debug for Broken<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broken").field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+impl<S: Stream> Broken<S> {
+    /// Gives a peer that was told why it is refused a second to read that, and closes the connection. The
+    /// time is none of the handshake's.
+    pub async fn close(self) -> HandshakeError {
+        if let Some(mut socket) = self.told {
+            linger(&mut socket).await;
+        }
+        self.error
+    }
 }
 
 impl<S, E: Into<HandshakeError>> From<E> for Broken<S> {

@@ -71,7 +71,7 @@ async fn served(both: Both, capacity: usize) -> (tokio_rustls::client::TlsStream
     let connector = TlsConnector::from(Arc::new(both.client));
     let (theirs, ours) = tokio::join!(
         connector.connect(name(), far),
-        accept(near, &[], Arc::new(both.server), Bounds::default())
+        accept(near, Vec::new(), Arc::new(both.server), Bounds::default())
     );
     (theirs.unwrap(), ours.unwrap())
 }
@@ -125,7 +125,7 @@ async fn bytes_that_were_read_before_the_handshake_are_a_part_of_it() {
     let server = async {
         let mut first = [0; 16];
         near.read_exact(&mut first).await.unwrap();
-        accept(near, &first, Arc::new(both.server), Bounds::default()).await.unwrap()
+        accept(near, first.to_vec(), Arc::new(both.server), Bounds::default()).await.unwrap()
     };
     let (client, mut ours) = tokio::join!(connector.connect(name(), far), server);
     carry(&mut client.unwrap(), &mut ours, b"hello").await;
@@ -246,7 +246,7 @@ async fn a_client_that_closes_right_behind_the_handshake_has_completed_it() {
             client
         };
         let (_client, ours) =
-            tokio::join!(client, accept(near, &[], Arc::new(both.server), Bounds::default()));
+            tokio::join!(client, accept(near, Vec::new(), Arc::new(both.server), Bounds::default()));
         let mut ours = ours.unwrap();
         assert_eq!(ours.look(), Seen::End);
         assert_eq!(ours.read(&mut [0; 4]).await.unwrap(), 0);
@@ -264,7 +264,8 @@ async fn a_request_and_an_end_right_behind_the_handshake_are_both_seen() {
         client.shutdown().await.unwrap();
         client
     };
-    let (client, ours) = tokio::join!(client, accept(near, &[], Arc::new(both.server), Bounds::default()));
+    let (client, ours) =
+        tokio::join!(client, accept(near, Vec::new(), Arc::new(both.server), Bounds::default()));
     let (mut client, mut ours) = (client, ours.unwrap());
     let mut got = Vec::new();
     ours.read_to_end(&mut got).await.unwrap();
@@ -336,7 +337,7 @@ async fn what_is_no_tls_ends_the_handshake_with_an_alert() {
     let both = both(&version::TLS13);
     let (near, mut far) = pair(64 << 10);
     far.write_all(&[0x80, 1, 0, 1, 0, 0, 0, 11, b'O']).await.unwrap();
-    let refused = accept(near, &[], Arc::new(both.server), Bounds::default()).await.unwrap_err();
+    let refused = accept(near, Vec::new(), Arc::new(both.server), Bounds::default()).await.unwrap_err().error;
     assert!(matches!(refused, HandshakeError::Refused(_)), "{refused}");
     let mut got = Vec::new();
     far.read_to_end(&mut got).await.unwrap();
@@ -350,7 +351,7 @@ async fn a_client_that_goes_away_in_the_handshake_is_told_from_one_that_is_refus
     let (near, mut far) = pair(64 << 10);
     far.write_all(&[22, 3, 1, 1, 0]).await.unwrap();
     drop(far);
-    let left = accept(near, &[], Arc::new(both.server), Bounds::default()).await.unwrap_err();
+    let left = accept(near, Vec::new(), Arc::new(both.server), Bounds::default()).await.unwrap_err().error;
     assert!(matches!(left, HandshakeError::Closed), "{left}");
 }
 
@@ -369,7 +370,7 @@ async fn a_handshake_message_without_end_is_refused() {
     for _ in 0..8 {
         far.write_all(&long_hello(0xff_ffff)).await.unwrap();
     }
-    assert!(accept(near, &[], Arc::new(both.server), Bounds::default()).await.is_err());
+    assert!(accept(near, Vec::new(), Arc::new(both.server), Bounds::default()).await.is_err());
 }
 
 #[tokio::test]
@@ -380,9 +381,10 @@ async fn a_long_message_is_taken_only_from_a_client_that_is_asked_for_a_certific
         let (near, mut far) = pair(1 << 20);
         far.write_all(&records).await.unwrap();
         let bounds = Bounds { asks_for_certificate, ..Bounds::default() };
-        let mut shaking = Box::pin(accept(near, &[], Arc::clone(&server), bounds));
+        let mut shaking = Box::pin(accept(near, Vec::new(), Arc::clone(&server), bounds));
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        match (shaking.as_mut().poll(&mut cx), asks_for_certificate) {
+        let polled = shaking.as_mut().poll(&mut cx).map_err(|broken| broken.error);
+        match (polled, asks_for_certificate) {
             (Poll::Ready(Err(HandshakeError::TooLong { limit: said })), false) => assert_eq!(said, limit),
             (Poll::Pending, true) => {}
             (polled, _) => panic!("{polled:?}"),

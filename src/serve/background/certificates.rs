@@ -17,7 +17,7 @@ pub use self::readings::{Failure, Reading, Readings};
 use crate::clock;
 use crate::metrics::{CertificateMetrics, Metrics, Owner, ReloadOutcome};
 use crate::net::stream::Stream;
-use crate::net::tls::certificates::{Certificate, Refreshed, Standing};
+use crate::net::tls::certificates::{Certificate, CertificateError, Refreshed, Standing};
 use crate::net::tls::client::{ClusterTls, Verify};
 use crate::net::tls::server::ListenerTls;
 use crate::serve::fleet::entrance::Entrance;
@@ -26,7 +26,7 @@ use crate::serve::fleet::entrance::Entrance;
 const READ_INTERVAL: Duration = Duration::from_secs(5);
 /// Reading that takes longer is told: the file system may not answer any more.
 const LONG_READ: Duration = Duration::from_secs(10);
-/// From one warning of certificates that expire to the next.
+/// From one warning of certificates that expire, or of files that are bad, to the next.
 const WARN_INTERVAL: Duration = Duration::from_hours(24);
 
 /// What has files of certificates.
@@ -60,7 +60,24 @@ pub struct Watched {
     files: Files,
     metrics: CertificateMetrics,
     readings: Arc<Readings>,
-    warned: Option<SystemTime>,
+    /// What was warned of within a day.
+    warned: Vec<Warned>,
+    bad: Option<Bad>,
+}
+
+/// A warning of a certificate.
+#[derive(Debug)]
+struct Warned {
+    names: String,
+    standing: Standing,
+    at: SystemTime,
+}
+
+/// Files that cannot be used.
+#[derive(Debug)]
+struct Bad {
+    error: CertificateError,
+    told: SystemTime,
 }
 
 /// Whose files they are, as fields of log lines: one of the two.
@@ -95,7 +112,7 @@ impl Watched {
 
     fn new(files: Files, metrics: CertificateMetrics, readings: &Arc<Readings>) -> Self {
         readings.note_loaded(metrics.owner(), clock::now());
-        Self { files, metrics, readings: Arc::clone(readings), warned: None }
+        Self { files, metrics, readings: Arc::clone(readings), warned: Vec::new(), bad: None }
     }
 
     fn whose(&self) -> Whose<'_> {
@@ -112,6 +129,7 @@ impl Watched {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.warn(clock::time_of_day());
+            self.remind(clock::time_of_day());
             tokio::select! {
                 biased;
                 () = end.cancelled() => return,
@@ -122,7 +140,7 @@ impl Watched {
                 () = end.cancelled() => return,
                 refreshed = self.refresh() => refreshed,
             };
-            self.note(refreshed);
+            self.note(refreshed, clock::time_of_day());
         }
     }
 
@@ -144,13 +162,14 @@ impl Watched {
         read.ok().and_then(Result::ok).unwrap_or(Refreshed::Unchanged)
     }
 
-    fn note(&mut self, refreshed: Refreshed) {
+    fn note(&mut self, refreshed: Refreshed, now: SystemTime) {
         match refreshed {
             Refreshed::Unchanged => {}
             Refreshed::Changed => {
                 self.metrics.reloads.count(ReloadOutcome::Changed);
                 self.readings.note_loaded(self.metrics.owner(), clock::now());
-                self.warned = None;
+                self.metrics.bad.set(0);
+                (self.warned, self.bad) = (Vec::new(), None);
                 let (Whose { listener, cluster }, shown) = (self.whose(), self.show());
                 for certificate in &shown {
                     let (names, expires) = (certificate.all_names(), certificate.until_day());
@@ -163,12 +182,26 @@ impl Watched {
             Refreshed::Failed(error) => {
                 self.metrics.reloads.count(ReloadOutcome::Failed);
                 self.readings.note_failed(self.metrics.owner(), error.to_string(), clock::now());
-                let Whose { listener, cluster } = self.whose();
-                tracing::error!(
-                    listener, cluster, %error, "changed certificates cannot be used; the last good ones are used on"
-                );
+                self.metrics.bad.set(1);
+                self.tell(Bad { error, told: now });
             }
         }
+    }
+
+    /// Tells once more, a day after the last time, of files that are still bad.
+    fn remind(&mut self, now: SystemTime) {
+        if let Some(Bad { error, .. }) = self.bad.take_if(|bad| !is_of_today(bad.told, now)) {
+            self.tell(Bad { error, told: now });
+        }
+    }
+
+    fn tell(&mut self, bad: Bad) {
+        let Whose { listener, cluster } = self.whose();
+        tracing::error!(
+            listener, cluster, error = %bad.error,
+            "changed certificates cannot be used; the last good ones are used on"
+        );
+        self.bad = Some(bad);
     }
 
     /// Shows what is in use in the metrics.
@@ -193,17 +226,28 @@ impl Watched {
         }
     }
 
-    /// The certificates to warn of, once a day and after a change.
+    /// The certificates to warn of: of each once a day, after a change, and when another warning is due.
     fn due(&mut self, now: SystemTime) -> Vec<Certificate> {
-        let since = self.warned.map(|last| now.duration_since(last).unwrap_or_default());
-        if since.is_some_and(|since| since < WARN_INTERVAL) {
-            return Vec::new();
-        }
+        self.warned.retain(|warned| is_of_today(warned.at, now));
+        let warning = |certificate: &Certificate| Warned {
+            names: certificate.all_names(),
+            standing: certificate.standing(now),
+            at: now,
+        };
         let mut due = self.files.certificates();
-        due.retain(|certificate| certificate.standing(now) != Standing::Valid);
-        self.warned = (!due.is_empty()).then_some(now);
+        due.retain(|certificate| {
+            let Warned { names, standing, .. } = warning(certificate);
+            let is_known = |warned: &Warned| warned.names == names && warned.standing == standing;
+            standing != Standing::Valid && !self.warned.iter().any(is_known)
+        });
+        self.warned.extend(due.iter().map(warning));
         due
     }
+}
+
+/// Whether it is less than a day since this was told; the clock may have been set back.
+fn is_of_today(told: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(told).unwrap_or_default() < WARN_INTERVAL
 }
 
 fn seconds(time: SystemTime) -> i64 {
@@ -264,9 +308,31 @@ mod tests {
         assert_eq!(due(soon + 24 * HOUR), 1);
         // The clock was set back.
         assert_eq!(due(soon), 0);
+        assert_eq!(due(end - HOUR), 1);
+        // Another thing is wrong with it now.
         assert_eq!(due(end + HOUR), 1);
-        watched.note(Refreshed::Changed);
+        assert_eq!(due(end + 2 * HOUR), 0);
+        watched.note(Refreshed::Changed, end + 2 * HOUR);
         assert_eq!(watched.due(end + 2 * HOUR).len(), 1);
+    }
+
+    #[test]
+    fn files_that_stay_bad_are_told_again_each_day_and_are_a_metric() {
+        let (folder, metrics) = (TempDir::new().unwrap(), Metrics::new());
+        let mut watched = watched(&folder, &metrics);
+        let is_bad = || metrics.render().unwrap().contains("certificate_files_bad{listener=\"a:1\"} 1\n");
+        let now = SystemTime::from(rcgen::date_time_ymd(2020, 2, 1));
+        assert!(!is_bad());
+        let error = CertificateError::Empty { file: "a.pem".into() };
+        watched.note(Refreshed::Failed(error), now);
+        let told = |watched: &Watched| watched.bad.as_ref().map(|bad| bad.told);
+        for (hours, since) in [(1, 0), (23, 0), (24, 24), (25, 24), (48, 48)] {
+            watched.remind(now + hours * HOUR);
+            assert_eq!(told(&watched), Some(now + since * HOUR), "{hours}");
+        }
+        assert!(is_bad());
+        watched.note(Refreshed::Changed, now);
+        assert!(!is_bad() && told(&watched).is_none());
     }
 
     #[tokio::test(start_paused = true)]

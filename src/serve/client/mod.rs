@@ -37,6 +37,7 @@ use crate::serve::shared::Shared;
 use crate::serve::threads::signals::{Registration, Signal, Signals};
 use crate::serve::threads::workers::{Assignment, Workers};
 use crate::wire::detect::{Detection, Speech, detect};
+use crate::wire::proxy::is_part_of_header;
 
 /// A client connection that was accepted and that nothing is known of yet.
 struct Connection<S: Stream> {
@@ -272,6 +273,9 @@ async fn detected<S: Stream>(connection: &mut Connection<S>) -> Result<Detected<
         // No more bytes come for now, so the bytes are nothing that the router knows; but a coordinator may
         // understand them. Nothing but TLS begins as a hello does, which has a longer time of its own.
         if !more.unwrap_or(Ok(false))? {
+            if is_part_of_header(&connection.client.pending) {
+                return Err(proxy::unexpected(connection));
+            }
             let is_hello = Speech::guess(&connection.client.pending) == Some(Speech::Tls);
             return Ok(Detected::As(if is_hello { Detection::Tls } else { Detection::Unknown }));
         }

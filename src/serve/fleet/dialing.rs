@@ -13,7 +13,7 @@ use crate::metrics::DialOutcome;
 use crate::net::dial::dial;
 use crate::net::probe::Speaks;
 use crate::net::stream::{LinkStream, Stream};
-use crate::net::tls::client::{CoordinatorTls, TlsFailure};
+use crate::net::tls::client::CoordinatorTls;
 use crate::net::tls::handshake::secure;
 use crate::net::tls::io::Io;
 use crate::serve::fleet::Fleet;
@@ -67,9 +67,7 @@ impl<S: Stream> Fleet<S> {
             Ok(_) => coordinator.note_dialed(service),
             Err(unreached) => {
                 tracing::debug!(coordinator = %coordinator.name, %destination, error = %unreached, "dial failed");
-                if let Unreached::Tls(failure) = unreached {
-                    warn_of(failure, port, shared);
-                }
+                warn_of(unreached, port, shared);
                 if unreached.is_remote() {
                     coordinator.note_dial_failed(service, clock::now());
                     port.watch.probe_now();
@@ -95,8 +93,8 @@ impl<S: Stream> Fleet<S> {
         let mut stream = self.reach(port, shared, port.tls.as_deref()).await?;
         if login.is_shown() {
             let verdict = log_in(&mut stream, login, port, shared).await;
-            if let Err(NoLink::Unreached(Unreached::Tls(failure))) = &verdict {
-                warn_of(failure, port, shared);
+            if let Err(NoLink::Unreached(unreached)) = &verdict {
+                warn_of(unreached, port, shared);
             }
             self.note_verdict(port, login, &verdict);
             verdict?;
@@ -136,11 +134,13 @@ fn host<S: Stream>(port: &Port<S>) -> Result<HeaderValue, Unreached> {
     HeaderValue::try_from(destination.to_string()).map_err(|_| no_port())
 }
 
-/// Logs why there is no TLS with a coordinator: each cause at first, and then seldom.
-fn warn_of<S: Stream>(failure: &TlsFailure, port: &Port<S>, shared: &Shared<S>) {
+/// Logs why there is no TLS with a coordinator, if that is why it was not reached: each cause at first, and
+/// then seldom.
+fn warn_of<S: Stream>(unreached: &Unreached, port: &Port<S>, shared: &Shared<S>) {
+    let Unreached::Tls(failure) = unreached else { return };
     if let Some(left_out) = shared.admit_line("no TLS with a coordinator", failure.as_str()) {
         let (coordinator, service) = (&port.coordinator.name, port.service);
-        tracing::warn!(%coordinator, %service, cause = %failure, left_out, "no TLS with a coordinator");
+        tracing::warn!(%coordinator, %service, cause = %unreached, left_out, "no TLS with a coordinator");
     }
 }
 

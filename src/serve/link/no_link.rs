@@ -6,6 +6,7 @@ use crate::ids::Service;
 use crate::metrics::DialOutcome;
 use crate::net::dial::DialFailure;
 use crate::net::flow::WriteError;
+use crate::net::probe::NO_TLS;
 use crate::net::tls::client::TlsFailure;
 use crate::serve::link::login::NoVerdict;
 use crate::serve::link::waiting::NoRoom;
@@ -25,7 +26,7 @@ pub(crate) enum Unreached {
     #[error(transparent)]
     Dial(#[from] DialFailure),
     /// The port can be connected to, but not with TLS.
-    #[error(transparent)]
+    #[error("{}{}", .0, .0.if_no_tls(NO_TLS))]
     Tls(#[from] TlsFailure),
     /// The TLS handshake did not end in time.
     #[error(
@@ -47,7 +48,7 @@ impl Unreached {
     pub(crate) fn is_remote(&self) -> bool {
         match self {
             Self::Dial(failure) => failure.is_remote(),
-            Self::Tls(failure) => failure.is_coordinators_fault(),
+            Self::Tls(failure) => failure.is_remote(),
             Self::TlsTimedOut(_) | Self::TlsSilent => true,
             Self::NoPort(_) | Self::Removed => false,
         }

@@ -13,7 +13,7 @@ use crate::ids::ClientAddress;
 use crate::net::flow::{self, Chunk};
 use crate::net::per_address::Admitted;
 use crate::net::stream::{Seen, Stream};
-use crate::net::tls::handshake::{Bounds, HandshakeError, accept};
+use crate::net::tls::handshake::{Bounds, Broken, accept};
 use crate::net::tls::io::Io;
 use crate::serve::message::end::End;
 use crate::wire::detect::Speech;
@@ -89,16 +89,21 @@ impl<S: Stream> Client<S> {
 
     /// Does the TLS handshake with a client in the clear that began one.
     ///
+    /// Nothing happens to a connection that is inside of TLS already.
+    ///
     /// # Errors
-    /// When the handshake fails, or the connection is inside of TLS already.
+    /// When the handshake fails.
     pub(crate) async fn begin_tls(
         self,
         config: Arc<ServerConfig>,
         bounds: Bounds<'_>,
-    ) -> Result<Self, HandshakeError> {
+    ) -> Result<Self, Broken<S>> {
         let Self { stream, pending, address, ip, admitted } = self;
-        let Ok(socket) = stream.into_plain() else { return Err(HandshakeError::Nested) };
-        let stream = accept(socket, &pending, config, bounds).await?;
+        let socket = match stream.into_plain() {
+            Ok(socket) => socket,
+            Err(stream) => return Ok(Self { stream, pending, address, ip, admitted }),
+        };
+        let stream = accept(socket, pending.into(), config, bounds).await?;
         Ok(Self { stream, pending: BytesMut::new(), address, ip, admitted })
     }
 

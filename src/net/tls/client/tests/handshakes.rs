@@ -90,18 +90,34 @@ fn a_port_that_speaks_no_tls_is_told_apart() {
     ] {
         let failure = answered_with(&tls, answer);
         assert_eq!((&failure, failure.as_str()), (&TlsFailure::NoTls, "no_tls"));
-        assert!(failure.to_string().contains("does not speak TLS; set tls = false"), "{failure}");
+        assert!(failure.to_string().ends_with("does not speak TLS"), "{failure}");
     }
     let failure = tls.failed(&io::ErrorKind::UnexpectedEof.into());
     assert_eq!(failure, TlsFailure::Closed);
-    assert!(
-        failure.is_coordinators_fault() && failure.to_string().contains("ended the connection"),
-        "{failure}"
-    );
+    assert!(failure.is_remote() && failure.to_string().contains("ended the connection"), "{failure}");
     let failure = tls.failed(&io::Error::new(io::ErrorKind::InvalidData, "too long"));
     assert_eq!(failure, TlsFailure::Broken("too long".to_owned()));
     let failure = tls.failed(&io::Error::other("out of something"));
-    assert!(!failure.is_coordinators_fault(), "{failure}");
+    assert!(!failure.is_remote(), "{failure}");
+}
+
+#[test]
+fn a_connection_that_breaks_during_the_handshake_is_not_the_routers_fault() {
+    let folder = Folder::new();
+    let tls = cluster(trusting(&folder, &ca("Example CA").pem)).for_coordinator("impala-1", None).unwrap();
+    for kind in [
+        io::ErrorKind::TimedOut,
+        io::ErrorKind::HostUnreachable,
+        io::ErrorKind::NetworkUnreachable,
+        io::ErrorKind::NetworkDown,
+        io::ErrorKind::ConnectionReset,
+    ] {
+        let failure = tls.failed(&kind.into());
+        assert!(failure.is_remote(), "{kind}: {failure}");
+    }
+    assert_eq!(tls.failed(&io::ErrorKind::TimedOut.into()).as_str(), "lost");
+    // A demand of the coordinator is a reason to leave it alone, too.
+    assert!(answered_with(&tls, &alert(116)).is_remote());
 }
 
 /// An alert record of TLS 1.2.
@@ -156,7 +172,7 @@ fn a_client_certificate_is_shown_where_one_is_asked_for() {
         let other = coordinator(&server, &[version], Some(&other));
         let failure = handshake(&shown, &other).unwrap_err();
         assert!(matches!(failure, TlsFailure::CertificateRefused { .. }), "{failure}");
-        assert!(!failure.is_coordinators_fault());
+        assert!(failure.is_remote());
     }
 }
 
