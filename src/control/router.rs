@@ -232,6 +232,7 @@ fn entrance(listener: &ListenerConfig, name: &Arc<str>, own: &Arc<Fleet>, all: &
     }
     Entrance {
         balancers: listener.proxy_protocol_from.as_slice().into(),
+        proxies: listener.trusted_proxies.as_slice().into(),
         addresses: Arc::new(PerAddress::new(listener.address_limits)),
         server_names,
         ..to(own)

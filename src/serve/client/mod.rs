@@ -238,7 +238,7 @@ impl<S: Stream> Connection<S> {
         let Self { shared, entrance, client, signals, assignment, .. } = self;
         let client = match transport {
             Transport::Http => {
-                let peer = HttpPeer { address: client.ip, is_trusted_proxy: false };
+                let peer = HttpPeer { address: client.ip, is_trusted_proxy: entrance.trusts(client.ip) };
                 ClientEnd::over_http(client, peer)
             }
             _ => ClientEnd::new(client, transport),
