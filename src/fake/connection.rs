@@ -164,7 +164,7 @@ impl Desk {
         let caller = Rc::new(Caller {
             service: newcomer.service,
             connection: newcomer.number,
-            who: RefCell::new(Who { user: newcomer.user }),
+            who: RefCell::new(Who { user: newcomer.user, ..Who::default() }),
             call: Cell::new(0),
             reached: Cell::new(false),
             had_session: Cell::new(false),
@@ -195,6 +195,8 @@ impl Desk {
             operation: None,
             connection: self.caller.connection,
             user: self.caller.user(),
+            do_as: self.caller.do_as(),
+            head: self.caller.who.borrow().head.clone(),
             executed: false,
         });
         self.caller.call.set(number);

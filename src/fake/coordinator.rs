@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::calls::ReceivedCall;
 use super::control::Control;
 use super::faults::Faults;
+use super::http::HttpCounts;
 use super::ids::Id;
 use super::manner::Manner;
 use super::pool::Pool;
@@ -74,6 +75,10 @@ pub struct Settings {
     /// Who may log in: `Some` means SASL PLAIN on HS2 and Beeswax and Basic over HTTP, `None` means NOSASL
     /// and no authentication.
     pub users: Option<BTreeMap<String, Password>>,
+    /// How long a cookie over HTTP is good for; zero: none are issued (Impala: `--max_cookie_lifetime_s`).
+    pub cookie_lifetime: Duration,
+    /// A request over HTTP that has this field needs no password (Impala: `--trusted_auth_header`).
+    pub trusted_header: Option<String>,
     /// Connections served at once, for each port (Impala: `--fe_service_threads`).
     pub service_threads: usize,
     /// How long a session lives without a connection (Impala: `--disconnected_session_timeout`).
@@ -102,6 +107,8 @@ impl Default for Settings {
             web_port: 0,
             manner: Manner::default(),
             users: None,
+            cookie_lifetime: Duration::from_hours(24),
+            trusted_header: None,
             service_threads: 64,
             disconnected_session_timeout: Duration::from_mins(15),
             fetch_timeout: Duration::from_secs(10),
@@ -226,6 +233,11 @@ impl Coordinator {
     /// The calls received so far, oldest first; only the last 100,000.
     pub fn calls(&self) -> Vec<ReceivedCall> {
         self.state.calls()
+    }
+
+    /// What came by HTTP so far.
+    pub fn http_counts(&self) -> HttpCounts {
+        self.state.http.counts()
     }
 
     /// The ids of all open sessions, including Beeswax connections.

@@ -2,25 +2,33 @@
 //! server that is no more careful than Impala's, because whoever forwards to it has to be.
 
 mod body;
+mod cookies;
+mod counts;
 mod gate;
 mod head;
 mod reply;
+mod seen;
 
 use std::io::{Cursor, Read as _, Write as _};
 use std::net::Shutdown;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use thrift::protocol::{TInputProtocol as _, TMessageType, TType};
 
 use self::body::{Body, Progress};
-use self::gate::Gate;
+pub(super) use self::counts::Ledger;
+pub use self::counts::{HttpCounts, Tally};
+use self::gate::{Admission, Gate};
 use self::head::{Head, Verb};
+pub use self::seen::ReceivedHead;
 use super::connection::{Connection, Desk, Newcomer, input, is_end, is_timeout, is_too_long};
 use super::coordinator::Settings;
 use super::faults::Fault;
+use super::manner::Manner;
 use super::sasl::Incoming;
 use super::sending::{GARBAGE, Next, Outlet};
-use super::state::Caller;
+use super::state::State;
 
 /// The longest head that is read, in bytes. Impala has no limit (`THttpTransport.cpp` `refill`).
 const HEAD_LIMIT: usize = 1 << 20;
@@ -41,7 +49,11 @@ pub(super) enum Step {
 
 /// One connection, without its socket: bytes go in, messages and what is to be said come out.
 pub(super) struct Talk {
+    manner: Manner,
+    state: Arc<State>,
     gate: Gate,
+    /// What Hive and Spark say after the body of a request that they do not admit.
+    refusal: Option<&'static [u8]>,
     /// What has come and was not looked at.
     wire: Vec<u8>,
     /// The body that is being read; `None` before a head.
@@ -53,9 +65,10 @@ pub(super) struct Talk {
 
 impl Talk {
     /// A connection begins.
-    pub(super) fn new(settings: &Settings, caller: Rc<Caller>) -> Self {
-        let gate = Gate::new(settings, caller);
-        Self { gate, wire: Vec::new(), body: None, payload: Vec::new() }
+    pub(super) fn new(settings: &Settings, desk: &Desk) -> Self {
+        let (manner, state) = (settings.manner, Arc::clone(&desk.state));
+        let gate = Gate::new(settings, Arc::clone(&state), Rc::clone(&desk.caller));
+        Self { manner, state, gate, refusal: None, wire: Vec::new(), body: None, payload: Vec::new() }
     }
 
     /// Whether no part of a request has come.
@@ -81,34 +94,74 @@ impl Talk {
             }
         }
         loop {
-            let step = if self.body.is_some() { self.read_body() } else { self.read_head(said) };
-            match step {
-                Some(step) => return step,
-                None => continue,
+            let step = if self.body.is_some() { self.read_body(said) } else { self.read_head(said) };
+            if let Some(step) = step {
+                if matches!(step, Step::Call(_)) {
+                    self.note_excess();
+                    if self.is_servlet() {
+                        self.payload.clear();
+                    }
+                }
+                return step;
             }
         }
     }
 
     /// A reply as it goes over the wire.
     pub(super) fn reply(&mut self, payload: &[u8]) -> Vec<u8> {
-        reply::ok(self.gate.take_fields(), payload)
+        reply::ok(self.manner, self.gate.take_fields(), payload)
+    }
+
+    /// Counts what has come too early, or never should have.
+    fn note_excess(&self) {
+        let (leftover, pipelined) = (!self.payload.is_empty(), !self.wire.is_empty());
+        self.state.http.count(|counts| {
+            counts.leftovers += u64::from(leftover);
+            counts.pipelined += u64::from(pipelined);
+        });
+    }
+
+    /// Whether it is served by Java's servlets, which read one message of each body.
+    fn is_servlet(&self) -> bool {
+        self.manner != Manner::Impala
     }
 
     /// Reads a head; `None` if its body is next.
     fn read_head(&mut self, said: &mut Vec<u8>) -> Option<Step> {
-        let Some(head) = Head::take(&mut self.wire) else {
-            return Some(if self.wire.len() > HEAD_LIMIT { Step::Close } else { Step::NotYet });
+        let limit = match self.manner {
+            Manner::Impala => HEAD_LIMIT,
+            // `hive.server2.thrift.http.request.header.size`.
+            Manner::Hive { .. } => 6 << 10,
+            // Jetty's default.
+            Manner::Spark => 8 << 10,
         };
+        let before = self.wire.len();
+        let head = Head::take(&mut self.wire);
+        if before - self.wire.len() > limit || (head.is_none() && before > limit) {
+            said.extend_from_slice(if self.is_servlet() { reply::LONG_HEAD } else { b"" });
+            return Some(Step::Close);
+        }
+        let Some(head) = head else { return Some(Step::NotYet) };
         match head.verb {
+            Verb::Post => {}
+            _ if self.is_servlet() => {
+                said.extend_from_slice(reply::NO_METHOD);
+                return Some(Step::Close);
+            }
             // Without a word (Impala: `THttpServer.cpp` `parseStatusLine`).
             Verb::Unsupported => return Some(Step::Close),
             // It has no length and is judged like a call after that.
             Verb::Options => said.extend_from_slice(reply::OPTIONS),
-            Verb::Post => {}
         }
-        if !self.gate.admits(&head) {
-            said.extend(reply::unauthorized(self.gate.take_fields()));
-            return Some(Step::Close);
+        match self.gate.judge(&head) {
+            Admission::Admitted => {}
+            // The body is read first (Hive: `ThriftHttpServlet` `doPost`).
+            Admission::Refused if self.is_servlet() => self.refusal = Some(reply::UNKNOWN_CLIENT),
+            Admission::Suspect => self.refusal = Some(reply::INVALID_SIGN),
+            Admission::Refused => {
+                said.extend(reply::unauthorized(self.gate.take_fields()));
+                return Some(Step::Close);
+            }
         }
         if head.verb == Verb::Options {
             return Some(Step::Close);
@@ -122,7 +175,7 @@ impl Talk {
     }
 
     /// Reads a body; `None` if another head is next.
-    fn read_body(&mut self) -> Option<Step> {
+    fn read_body(&mut self, said: &mut Vec<u8>) -> Option<Step> {
         let body = self.body.as_mut()?;
         let is_chunked = !matches!(body, Body::Content(_));
         match body.read(&mut self.wire, &mut self.payload) {
@@ -131,6 +184,9 @@ impl Talk {
             Progress::More => return Some(Step::NotYet),
             Progress::Done => self.body = None,
         }
+        if self.is_servlet() {
+            return self.servlet_call(said);
+        }
         match self.message() {
             // The last chunk reads as the end of the stream, and so does a body of no bytes (Impala:
             // `THttpTransport.cpp` `read`). What else is missing may come with the next request.
@@ -138,6 +194,21 @@ impl Talk {
             Step::NotYet => None,
             step => Some(step),
         }
+    }
+
+    /// What becomes of a body in Hive and Spark; what follows a message in it is forgotten.
+    fn servlet_call(&mut self, said: &mut Vec<u8>) -> Option<Step> {
+        let answer = match self.refusal.take() {
+            Some(refusal) => refusal,
+            None => match self.message() {
+                Step::Call(message) => return Some(Step::Call(message)),
+                Step::NotYet | Step::Close => reply::NO_MESSAGE,
+            },
+        };
+        said.extend_from_slice(answer);
+        drop(self.gate.take_fields());
+        self.payload.clear();
+        None
     }
 
     /// Takes the first message of what bodies brought.
@@ -165,7 +236,7 @@ pub(super) fn serve(connection: Connection) {
     let Connection { state, control, service, number, user, stream, mut incoming, settings, web, .. } =
         connection;
     let desk = Desk::open(state, Newcomer { service, number, user }, web);
-    let talk = Talk::new(&settings, Rc::clone(&desk.caller));
+    let talk = Talk::new(&settings, &desk);
     let mut server = Server { outlet: Outlet { control, stream }, desk, talk };
     let mut chunk = [0; 8 << 10];
     loop {

@@ -3,7 +3,6 @@
 //! user's affair. For simulations of a router, in which nothing may depend on anything but the seed.
 
 use std::io::{self, Cursor};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,7 +12,7 @@ use super::calls::ReceivedCall;
 use super::connection::{Desk, Newcomer, input, is_end, is_too_long};
 use super::coordinator::Settings;
 use super::faults::Faults;
-use super::http::{Step, Talk};
+use super::http::{HttpCounts, Step, Talk};
 use super::ids::Id;
 use super::pool::PoolCounts;
 use super::sasl::{self, Framing, Incoming};
@@ -86,6 +85,11 @@ impl MemoryCoordinator {
     pub fn restart(&self) {
         self.state.forget();
         self.incarnation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What came by HTTP so far.
+    pub fn http_counts(&self) -> HttpCounts {
+        self.state.http.counts()
     }
 
     /// How often it was started.
@@ -186,7 +190,7 @@ impl Conversation {
         let newcomer = Newcomer { service: self.service, number: self.number, user };
         let desk = Desk::open(Arc::clone(&self.coordinator.state), newcomer, "localhost:25000".to_owned());
         if self.service == Service::Hs2Http {
-            self.talk = Some(Talk::new(&self.coordinator.settings, Rc::clone(&desk.caller)));
+            self.talk = Some(Talk::new(&self.coordinator.settings, &desk));
         }
         self.desk = Some(desk);
     }
@@ -314,5 +318,46 @@ mod tests {
         assert!(coordinator.knows(call.session.unwrap()) && !reply.is_empty());
         coordinator.restart();
         assert!(coordinator.open_sessions().is_empty());
+    }
+
+    #[test]
+    fn over_http_a_call_is_executed_once_its_body_is_whole_in_whatever_pieces_it_comes() {
+        let body = open_session();
+        let chunk = |piece: &[u8]| [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
+        let (front, back) = body.split_at(7);
+        let chunks = [chunk(front), chunk(back), b"0\r\n\r\n".to_vec()].concat();
+        let length = format!("Content-Length: {}", body.len());
+        for (field, body) in [(length.as_str(), &body), ("Transfer-Encoding: chunked", &chunks)] {
+            let request = [format!("POST / HTTP/1.1\r\n{field}\r\n\r\n").as_bytes(), body].concat();
+            for size in 1..request.len() {
+                let coordinator = MemoryCoordinator::new(Settings::default(), Chance::from_seed(1));
+                let mut conversation = coordinator.connect(Service::Hs2Http);
+                let mut pieces = request.chunks(size).peekable();
+                while let Some(piece) = pieces.next() {
+                    match (conversation.hear(piece), pieces.peek()) {
+                        (Heard::NotYet, Some(_)) => {}
+                        (Heard::Call(call, reply), None) => {
+                            assert_eq!((call.method.as_str(), call.executed), ("OpenSession", true));
+                            assert!(reply.starts_with(b"HTTP/1.1 200 OK\r\n"));
+                        }
+                        (heard, _) => panic!("{heard:?} of {size} bytes at once"),
+                    }
+                }
+                assert_eq!(conversation.unheard(), 0);
+                drop(conversation);
+                assert_eq!(coordinator.open_sessions().len(), 1, "it outlives its connection");
+            }
+        }
+    }
+
+    #[test]
+    fn over_http_a_client_that_waits_with_its_body_is_told_to_go_on() {
+        let coordinator = MemoryCoordinator::new(Settings::default(), Chance::from_seed(1));
+        let mut conversation = coordinator.connect(Service::Hs2Http);
+        let head = b"POST / HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 9\r\n\r\n";
+        let Heard::Login(said) = conversation.hear(head) else { panic!("it waits") };
+        assert_eq!(said, b"HTTP/1.1 100 Continue\r\n\r\n");
+        assert!(matches!(conversation.hear(b"no call"), Heard::NotYet));
+        assert!(matches!(conversation.hear(b"!!"), Heard::Close(said) if said.is_empty()));
     }
 }

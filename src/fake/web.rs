@@ -181,6 +181,9 @@ impl Site<'_> {
                 }
             }
         }
+        if let Some(metrics) = metrics.as_object_mut() {
+            self.state.http.counts().write(metrics);
+        }
         metrics
     }
 

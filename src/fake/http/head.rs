@@ -93,6 +93,14 @@ impl Head {
         extent
     }
 
+    /// The decoded value of a key in the query, the last if it is repeated (Impala: `authentication.cc`
+    /// `HttpPathFn`).
+    pub(super) fn query(&self, key: &str) -> Option<String> {
+        let (_, query) = self.target.split_once('?')?;
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.filter(|(name, _)| *name == key).map(|(_, value)| decoded(value)).next_back()
+    }
+
     /// Whether the client waits for a word before it sends the body.
     pub(super) fn expects_continue(&self) -> bool {
         self.values("expect").any(|value| value.to_ascii_lowercase().contains("100-continue"))
@@ -109,6 +117,22 @@ fn leading_number(text: &str) -> usize {
         (false, Some("") | None) => 0,
         (false, Some(number)) => number.parse().unwrap_or(usize::MAX),
     }
+}
+
+/// A text of a URL without its escapes; what is no escape stays.
+fn decoded(text: &str) -> String {
+    let (mut plain, mut rest) = (Vec::new(), text.as_bytes());
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = after.get(..2).filter(|_| first == b'%').and_then(|two| std::str::from_utf8(two).ok());
+        let (byte, used) = match hex.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(byte) => (byte, 3),
+            None if first == b'+' => (b' ', 1),
+            None => (first, 1),
+        };
+        plain.push(byte);
+        rest = rest.get(used..).unwrap_or_default();
+    }
+    String::from_utf8_lossy(&plain).into_owned()
 }
 
 #[cfg(test)]
@@ -142,6 +166,15 @@ mod tests {
         let head = Head::take(&mut wire).unwrap();
         assert_eq!((head.verb, head.target.as_str(), wire.as_slice()), (Verb::Post, "/x?y", &b"body"[..]));
         assert_eq!(head.last("COOKIE"), Some("b"));
+    }
+
+    #[test]
+    fn the_query_is_read_without_its_escapes() {
+        let query = |target: &str| head(&format!("POST {target} HTTP/1.1\r\n\r\n")).query("doAs");
+        assert_eq!(query("/cliservice?doAs=a%20b%2Bc+d").as_deref(), Some("a b+c d"));
+        assert_eq!(query("/?x=1&doAs=ann&doAs=b%").as_deref(), Some("b%"));
+        assert_eq!(query("/?doas=ann"), None);
+        assert_eq!(query("/doAs=ann"), None);
     }
 
     #[test]
