@@ -163,8 +163,8 @@ fn a_listed_certificate_that_is_no_authority_vouches_for_no_other() {
             other => panic!("{other:?}"),
         }
     }
-    let issued = authority.signs(&params("impala-1", &["impala-1"]));
-    assert_eq!(judged(&(forged.pem + &authority.pem), &issued).0, Ok(HandshakeKind::Full));
+    let leaf = authority.signs(&params("impala-1", &["impala-1"]));
+    assert_eq!(judged(&(forged.pem + &authority.pem), &leaf).0, Ok(HandshakeKind::Full));
 }
 
 #[test]
