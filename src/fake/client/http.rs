@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::fake::coordinator::Password;
 
 /// The longest line of a reply that is read, in bytes.
-const LINE_LIMIT: u64 = 64 << 10;
+const LINE_LIMIT: usize = 64 << 10;
 /// The longest piece of a reply that is read.
 const PIECE_LIMIT: u64 = 1 << 30;
 
@@ -37,20 +37,22 @@ pub(super) type Jar = Arc<Mutex<Vec<(String, String)>>>;
 
 /// A request around this body.
 pub(super) fn request(login: &HttpLogin, jar: &Jar, body: &[u8]) -> Vec<u8> {
-    let mut head =
-        format!("POST {} HTTP/1.1\r\nHost: test\r\nContent-Type: application/x-thrift\r\n", login.target);
+    let mut lines = vec![
+        format!("POST {} HTTP/1.1", login.target),
+        "Host: test".to_owned(),
+        "Content-Type: application/x-thrift".to_owned(),
+        format!("Content-Length: {}", body.len()),
+    ];
     if let Some((user, password)) = &login.basic {
         let token = BASE64.encode(&[user.as_bytes(), b":", password.bytes()].concat());
-        head += &format!("Authorization: Basic {token}\r\n");
+        lines.push(format!("Authorization: Basic {token}"));
     }
     let cookies = jar.lock().iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
     if !cookies.is_empty() {
-        head += &format!("Cookie: {}\r\n", cookies.join("; "));
+        lines.push(format!("Cookie: {}", cookies.join("; ")));
     }
-    for field in &login.fields {
-        head += &format!("{field}\r\n");
-    }
-    head += &format!("Content-Length: {}\r\n\r\n", body.len());
+    lines.extend(login.fields.iter().cloned());
+    let head = lines.join("\r\n") + "\r\n\r\n";
     [head.as_bytes(), body].concat()
 }
 
@@ -109,17 +111,17 @@ impl Replies {
 
     fn head(&self, stream: &mut impl Read) -> io::Result<Next> {
         let status = line(stream)?;
-        let (mut next, mut head) = (Next::Content(0), status.clone());
+        let (mut next, mut head) = (Next::Content(0), vec![status.clone()]);
         loop {
             let field = line(stream)?;
             let Some((name, value)) = field.split_once(':') else { break };
-            head += &format!("\n{field}");
             match (name.to_ascii_lowercase().as_str(), value.trim()) {
                 ("content-length", value) => next = Next::Content(size(value, 10)?),
                 ("transfer-encoding", _) => next = Next::Size,
                 ("set-cookie", value) => self.keep(value),
                 _ => {}
             }
+            head.push(field);
         }
         match status.split(' ').nth(1) {
             Some("200") => Ok(next),
@@ -129,7 +131,7 @@ impl Replies {
                 let read = if matches!(next, Next::Content(0)) { 0 } else { stream.read(&mut body)? };
                 let text = String::from_utf8_lossy(body.get(..read).unwrap_or_default()).into_owned();
                 let kind = if code == Some("401") { ErrorKind::PermissionDenied } else { ErrorKind::Other };
-                Err(io::Error::new(kind, format!("{head}\n\n{text}")))
+                Err(io::Error::new(kind, format!("{}\n\n{text}", head.join("\n"))))
             }
         }
     }
@@ -146,17 +148,16 @@ impl Replies {
 }
 
 fn line(stream: &mut impl Read) -> io::Result<String> {
-    let mut line = Vec::new();
-    for byte in stream.take(LINE_LIMIT).bytes() {
-        match byte? {
-            b'\n' => {
-                let line = line.strip_suffix(b"\r").unwrap_or(&line);
-                return String::from_utf8(line.to_vec()).map_err(|_| ErrorKind::InvalidData.into());
-            }
-            byte => line.push(byte),
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while line.len() < LINE_LIMIT {
+        stream.read_exact(&mut byte)?;
+        if byte == *b"\n" {
+            let line = line.strip_suffix(b"\r").unwrap_or(&line);
+            return String::from_utf8(line.to_vec()).map_err(|_| ErrorKind::InvalidData.into());
         }
+        line.extend_from_slice(&byte);
     }
-    Err(ErrorKind::UnexpectedEof.into())
+    Err(io::Error::new(ErrorKind::InvalidData, "the line of a reply is too long"))
 }
 
 fn size(text: &str, radix: u32) -> io::Result<u64> {

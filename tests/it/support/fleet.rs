@@ -249,11 +249,6 @@ impl Fleet {
         Hs2Client::connect(self.address(door), &self.login).unwrap()
     }
 
-    /// An HS2 client over HTTP, with this name and password on every request.
-    pub(crate) fn http_as(&self, user: &str, password: &str) -> Hs2Client {
-        Hs2Client::connect(self.address(Door::Http), &Login::basic(user, password)).unwrap()
-    }
-
     /// An HS2 client of this user.
     pub(crate) fn hs2_as(&self, user: &str, password: &str) -> Hs2Client {
         Hs2Client::connect(self.address(Door::Hs2), &Login::plain(user, password)).unwrap()
