@@ -132,6 +132,11 @@ impl Ports {
         }
     }
 
+    /// The port that most clients use for HS2, if the coordinator offers any.
+    pub fn hs2_by_use(&self) -> Option<Service> {
+        Service::BY_USE.into_iter().find(|one| *one != Service::Beeswax && self.of(*one).is_some())
+    }
+
     /// The service that speaks for the coordinator as long as no client has used another.
     pub fn main(&self) -> Option<Service> {
         Service::BY_USE.into_iter().find(|service| self.of(*service).is_some())

@@ -93,8 +93,7 @@ impl Rebalance {
         let is_first = self.known.is_empty();
         for one in all {
             let usable = one.state() == AdminState::Active
-                && one.ports.hs2.is_some()
-                && one.standing(Service::Hs2, now) == Standing::Ready;
+                && one.ports.hs2_by_use().is_some_and(|port| one.standing(port, now) == Standing::Ready);
             let incarnation = one.incarnation();
             let Some(known) = self.known.get_mut(&one.id) else {
                 // One that comes later is one that has returned.
@@ -117,7 +116,7 @@ fn weigh(one: &Coordinator, refills: bool, now: Instant) -> Weighed {
         id: one.id,
         sessions: f64::from(one.load().open_sessions),
         weight: f64::from(one.weight.get()),
-        share: f64::from(one.share(Service::Hs2, now).percent()) / 100.0,
+        share: f64::from(one.share(one.ports.hs2_by_use().unwrap_or(Service::Hs2), now).percent()) / 100.0,
         refills,
     }
 }

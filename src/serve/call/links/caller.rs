@@ -20,14 +20,23 @@ impl<S: Stream> Links<S> {
     /// Creates the links of a client without a login; none is dialed yet.
     pub(crate) fn anonymous(fleet: Arc<Fleet<S>>, conn: ConnId, transport: Transport) -> Self {
         let access = Access { identity: Identity::Anonymous, transport };
-        Self { fleet, conn, access, login: Login::Nobody, key: None, refused: false, idle: Vec::new() }
+        Self {
+            fleet,
+            conn,
+            access,
+            login: Login::Nobody,
+            named: None,
+            key: None,
+            refused: false,
+            idle: Vec::new(),
+        }
     }
 
     /// Creates the links of a client that logs in; none is dialed yet.
     pub(crate) fn of(fleet: Arc<Fleet<S>>, conn: ConnId, credentials: Credentials) -> Self {
         let access = Login::access_of(&credentials);
         let login = Login::Plain(Arc::new(credentials));
-        Self { fleet, conn, access, login, key: None, refused: false, idle: Vec::new() }
+        Self { fleet, conn, access, login, named: None, key: None, refused: false, idle: Vec::new() }
     }
 
     /// Creates the links of a client that says with each request for whom it is made; none is dialed yet.
@@ -46,6 +55,9 @@ impl<S: Stream> Links<S> {
         }
         self.login = Login::EachTime(Arc::clone(head));
         let credential = head.credential(key).map(Arc::new);
+        // Nobody else has the same name.
+        let nameless = || credential.as_ref().map(|credential| format!("{:016x?}", credential.hash));
+        self.named = head.user().or_else(nameless).map(Into::into);
         self.access.identity = credential.map_or(Identity::Anonymous, Identity::Credential);
         (self.key, self.refused) = (None, false);
         self.idle.clear();
@@ -61,9 +73,10 @@ impl<S: Stream> Links<S> {
         &self.access
     }
 
-    /// The client's user name, if it logged in and a coordinator accepted that.
+    /// The client's user name, if it logged in and a coordinator accepted that, or names one with each call:
+    /// then each call shows whether it is right.
     pub(crate) fn user(&self) -> Option<&str> {
-        self.login.user()
+        self.named.as_deref().or_else(|| self.login.user())
     }
 
     /// The client connection that the links belong to.
@@ -74,6 +87,11 @@ impl<S: Stream> Links<S> {
     /// Whether credentials are sent on each new link.
     pub(crate) fn logs_in(&self) -> bool {
         self.login.is_shown()
+    }
+
+    /// Whether credentials are sent with each call.
+    pub(crate) fn shows_each_time(&self) -> bool {
+        matches!(self.access.identity, Identity::Credential(_))
     }
 
     /// The protocol that the coordinators at the other ends understand.
@@ -97,7 +115,7 @@ impl<S: Stream> Links<S> {
     }
 
     /// Whether a coordinator has lately accepted the credential that the client sends with each call.
-    pub(super) fn is_accepted(&self) -> bool {
+    pub(crate) fn is_accepted(&self) -> bool {
         match &self.access.identity {
             Identity::Credential(credential) => self.fleet.accepted.has(credential, clock::now()),
             Identity::Anonymous | Identity::Plain(_) | Identity::Unread => false,

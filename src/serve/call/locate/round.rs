@@ -228,7 +228,7 @@ impl<S: Stream> Round<'_, S> {
 
     fn course(&self, own: &[Box<Link<S>>], preferred: Option<CoordinatorId>) -> Course<S> {
         let coordinators = self.fleet.cluster.coordinators();
-        let asked = coordinators.iter().filter(|one| one.ports.hs2.is_some()).map(|one| one.id);
+        let asked = coordinators.iter().filter(|one| self.can_ask(one)).map(|one| one.id);
         let silent: Vec<_> = asked.filter(|id| Some(*id) != self.except).collect();
         let heard = Heard {
             answers: Answers::of(silent.len(), preferred),
@@ -237,7 +237,8 @@ impl<S: Stream> Round<'_, S> {
             refused: false,
             silent,
         };
-        let logins = match (self.links.logs_in(), self.links.was_refused()) {
+        let shows = self.links.logs_in() || (self.links.shows_each_time() && !self.links.is_accepted());
+        let logins = match (shows, self.links.was_refused()) {
             (false, _) => Logins::Free,
             (true, false) => Logins::One,
             (true, true) => Logins::Over,
@@ -245,11 +246,18 @@ impl<S: Stream> Round<'_, S> {
         Course { heard, to_reach: self.to_reach(own), logins }
     }
 
+    /// Whether a coordinator has the port that the client's calls go to.
+    fn can_ask(&self, coordinator: &Coordinator) -> bool {
+        coordinator.ports.of(self.links.access().hs2()).is_some()
+    }
+
     /// Takes the result of a step; returns a link that was reached and is to be asked on next.
     fn note(&self, coordinator: Arc<Coordinator>, done: Done<S>, course: &mut Course<S>) -> Option<Used<S>> {
         match done {
             Done::Reached(Ok(used)) => {
-                course.logins.note(used.dialed.then_some(true));
+                if !self.links.shows_each_time() {
+                    course.logins.note(used.dialed.then_some(true));
+                }
                 return Some(used);
             }
             Done::Reached(Err(cause)) => {
@@ -257,6 +265,12 @@ impl<S: Stream> Round<'_, S> {
                 course.logins.note(cause.has_shown_credentials().then_some(false));
             }
             Done::Asked { dialed, replied } => {
+                if self.links.shows_each_time() {
+                    course.logins.note(match &replied {
+                        Ok(_) => Some(true),
+                        Err(cause) => cause.is_verdict().then_some(false),
+                    });
+                }
                 match replied {
                     Ok(replied) => self.take(&coordinator, dialed, replied, &mut course.heard),
                     // The link may have been dead before the question was sent.
@@ -279,7 +293,7 @@ impl<S: Stream> Round<'_, S> {
             .cluster
             .coordinators()
             .iter()
-            .filter(|coordinator| coordinator.ports.of(service).is_some())
+            .filter(|coordinator| self.can_ask(coordinator))
             .filter(|coordinator| Some(coordinator.id) != self.except)
             .filter(|coordinator| own.iter().all(|link| link.coordinator.id != coordinator.id))
             .cloned()
