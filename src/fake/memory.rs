@@ -357,7 +357,7 @@ mod tests {
         let head = b"POST / HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 9\r\n\r\n";
         let Heard::Login(said) = conversation.hear(head) else { panic!("it waits") };
         assert_eq!(said, b"HTTP/1.1 100 Continue\r\n\r\n");
-        assert!(matches!(conversation.hear(b"no call"), Heard::NotYet));
-        assert!(matches!(conversation.hear(b"!!"), Heard::Close(said) if said.is_empty()));
+        assert!(matches!(conversation.hear(&[0xff; 7]), Heard::NotYet));
+        assert!(matches!(conversation.hear(&[0xff; 2]), Heard::Close(said) if said.is_empty()));
     }
 }

@@ -34,6 +34,11 @@ pub const SECTIONS: &[SectionInfo] = &[
     CoordinatorFile::INFO,
 ];
 
+/// The header of the first section that has a key of this name.
+pub(super) fn section_of(key: &str) -> Option<&'static str> {
+    SECTIONS.iter().find(|section| section.knows(key)).map(|section| section.header)
+}
+
 section! {
     /// Time-outs and bounds of the whole router. Durations are written `"250ms"`, `"3s"`, `"10m"` or `"1h"`,
     /// sizes `"64KiB"` or `"16MiB"`.

@@ -90,7 +90,7 @@ impl Config {
         if let Some(error) = first {
             return Err(syntax(origin, text, error));
         }
-        let mut problems = Problems::of_text(origin, text);
+        let mut problems = Problems::of_text(origin, text, keys::section_of);
         let file = file::File::read(document.get_ref(), &mut problems);
         Ok(check::check(&file, problems)?)
     }

@@ -77,25 +77,34 @@ pub enum Fault {
 }
 
 /// All problems of one config, in the order of its lines.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Problems {
     origin: String,
     /// The byte offset of each line's start; empty for a config that did not come from a file.
     line_starts: Vec<usize>,
     found: Vec<Problem>,
+    /// Finds the section that has a key of this name.
+    sections: fn(&str) -> Option<&'static str>,
 }
 
 impl Problems {
     /// No problems yet, for a text that was read from `origin`, with which each printed line begins.
-    pub fn of_text(origin: &str, text: &str) -> Self {
+    /// `sections` finds the header of the section that has a key.
+    pub fn of_text(origin: &str, text: &str, sections: fn(&str) -> Option<&'static str>) -> Self {
         let after_newlines = text.match_indices('\n').map(|(at, _)| at + 1);
         let line_starts = std::iter::once(0).chain(after_newlines).collect();
-        Self { origin: origin.to_owned(), line_starts, found: Vec::new() }
+        Self { origin: origin.to_owned(), line_starts, found: Vec::new(), sections }
     }
 
     /// No problems yet, for a config from the command line.
     pub fn of_arguments() -> Self {
-        Self { origin: "command line".to_owned(), line_starts: Vec::new(), found: Vec::new() }
+        let origin = "command line".to_owned();
+        Self { origin, line_starts: Vec::new(), found: Vec::new(), sections: |_| None }
+    }
+
+    /// The header of the section that has a key of this name.
+    pub(super) fn section_of(&self, key: &str) -> Option<&'static str> {
+        (self.sections)(key)
     }
 
     /// Adds a problem. `at` is its place in the text.
@@ -146,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_problem_names_file_line_key_and_remedy() {
-        let mut problems = Problems::of_text("a.toml", "one\ntwo\nthree");
+        let mut problems = Problems::of_text("a.toml", "one\ntwo\nthree", |_| None);
         problems.add(&(8..9), "b", Fault::NotSupportedYet);
         problems.add(&(3..4), "a", Fault::NotSupportedYet);
         assert_eq!(

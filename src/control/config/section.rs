@@ -50,7 +50,7 @@ pub struct SectionInfo {
 }
 
 impl SectionInfo {
-    fn knows(&self, key: &str) -> bool {
+    pub(super) fn knows(&self, key: &str) -> bool {
         self.keys.iter().any(|known| known.name == key) || self.later.iter().any(|(name, _)| *name == key)
     }
 }
@@ -64,7 +64,7 @@ pub(super) trait Section: Sized {
 }
 
 /// Defines a [`Section`]: `key: Type = default(literal)`, `= derived("words")`, `= computed(function)` that
-/// makes the words, or `= required("example")`. Where it is used, `SECTIONS` lists all of them.
+/// makes the words, or `= required("example")`.
 macro_rules! section {
     (
         $(#[doc = $about:expr])*
@@ -101,7 +101,6 @@ macro_rules! section {
                 $crate::control::config::section::refuse_other_keys(
                     table,
                     &Self::INFO,
-                    SECTIONS,
                     problems,
                 );
                 Self {
@@ -158,13 +157,8 @@ pub(super) fn read_key<T: Value>(
     Entry { value, written: false, at: table_at.clone(), key: path }
 }
 
-/// Notes every key that the section does not support. The hint may name another section, one of `all`.
-pub(super) fn refuse_other_keys(
-    table: &DeTable<'_>,
-    info: &SectionInfo,
-    all: &[SectionInfo],
-    problems: &mut Problems,
-) {
+/// Notes every key that the section does not support. The hint may name another section.
+pub(super) fn refuse_other_keys(table: &DeTable<'_>, info: &SectionInfo, problems: &mut Problems) {
     for key in table.keys() {
         let name: &str = key.get_ref();
         if info.keys.iter().any(|known| known.name == name) {
@@ -173,20 +167,19 @@ pub(super) fn refuse_other_keys(
         let fault = if info.knows(name) {
             Fault::NotSupportedYet
         } else {
-            Fault::UnknownKey { hint: hint(name, info, all) }
+            Fault::UnknownKey { hint: hint(name, info, problems.section_of(name)) }
         };
         problems.add(&key.span(), &format!("{}.{name}", info.path), fault);
     }
 }
 
-fn hint(name: &str, info: &SectionInfo, all: &[SectionInfo]) -> String {
+fn hint(name: &str, info: &SectionInfo, elsewhere: Option<&str>) -> String {
     let names = || info.keys.iter().map(|key| key.name);
     if let Some(near) = nearest(name, names()) {
         return format!("did you mean {near:?}?");
     }
-    let elsewhere = all.iter().find(|section| section.knows(name));
     match elsewhere {
-        Some(section) => format!("it belongs to {}", section.header),
+        Some(header) => format!("it belongs to {header}"),
         None => format!("known here: {}", names().collect::<Vec<_>>().join(", ")),
     }
 }

@@ -233,8 +233,8 @@ fn a_deadline_that_is_none_is_refused_with_what_would_be_one() {
 /// A connection that the router does not understand, to the only coordinator.
 fn opaque(fleet: &Fleet) -> Talk {
     let mut talk = Talk::connect(fleet.address(Door::Hs2));
-    // Half a request, which the coordinator waits for the rest of.
-    talk.send(b"POST /cliservice HTTP/1.1\r\n");
+    // Half the name of a message of the old style, which the coordinator waits for the rest of.
+    talk.send(b"\0\0\0\x40GetInfo");
     assert!(eventually(|| coordinators(fleet.router())[0]["opaque_connections"] == 1));
     talk
 }
@@ -283,8 +283,9 @@ fn connections_that_nobody_reads_go_on_at_the_deadline_if_what_is_open_is_to_be_
     let log = fleet.router().logs().text();
     let line = log.lines().find(|one| one.contains(line)).unwrap();
     assert!(line.contains("left=0 opaque_connections=1"), "{line}");
-    talk.send(b"Content-Length: 0\r\n\r\n");
+    let rest_of_name = [b'x'; 57];
+    talk.send(&[&rest_of_name[..], b"\x01\0\0\0\x01\0"].concat());
     let mut answer = [0; 8];
     talk.stream.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"HTTP/1.1");
+    assert_eq!(answer[..2], [0x80, 0x01], "{answer:?}");
 }

@@ -10,7 +10,6 @@ use super::super::section::{Absent, Key, Section, SectionInfo, section};
 use super::super::sni::NamesFile;
 use super::super::usual;
 use super::super::value::{Entry, Value};
-use super::SECTIONS;
 use crate::ids::Service;
 use crate::net::listen::ListenAddress;
 use crate::net::tls::server::{ClientAuth, Version};

@@ -137,8 +137,6 @@ fn a_text_that_is_not_base64_is_no_ticket_key() {
     assert_ne!(url_safe, key);
     let certificate = fs::read_to_string(&pair.certificate).unwrap();
     for (text, line) in [
-        (certificate, 1),
-        (fs::read_to_string(&pair.key).unwrap(), 1),
         (format!("{key}\n# a remark\n"), 2),
         (format!("# schl\u{fc}ssel\n{key}\n"), 1),
         (format!("\u{feff}{key}\n"), 1),
@@ -151,6 +149,12 @@ fn a_text_that_is_not_base64_is_no_ticket_key() {
         let listener = Settings { ticket_key, ..settings(vec![pair.clone()]) };
         let said = ListenerTls::load(listener).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(said.contains(&format!("(line {line} is not base64)")), "{text:?}: {said:?}");
+    }
+    for text in [certificate, fs::read_to_string(&pair.key).unwrap()] {
+        let ticket_key = Some(folder.write("tickets.key", &text));
+        let listener = Settings { ticket_key, ..settings(vec![pair.clone()]) };
+        let said = ListenerTls::load(listener).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(said.contains("it is a PEM file"), "{text:?}: {said:?}");
     }
     for length in [32, 47, 49, 1024] {
         let ticket_key = Some(folder.write("tickets.key", vec![200; length]));
