@@ -16,6 +16,7 @@ use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::http::answer::Answer;
 use crate::serve::message::http::client::{HttpClient, HttpPeer, Opened};
 use crate::serve::message::link_end::LinkEnd;
+use crate::serve::message::outgoing::Outgoing;
 use crate::serve::message::pace::Pace;
 use crate::serve::message::request::Request;
 use crate::serve::settings::Settings;
@@ -157,18 +158,18 @@ impl<S: Stream> ClientEnd<S> {
     /// connection is broken.
     pub(crate) async fn deliver(
         &mut self,
-        bytes: &[u8],
+        piece: Outgoing<'_>,
         form: Form,
         follows: Follows,
         stall: Duration,
     ) -> Result<(), End> {
         if let Some(http) = &mut self.http {
-            return Box::pin(http.deliver(&mut self.client, bytes, follows, stall)).await;
+            return Box::pin(http.deliver(&mut self.client, piece, follows, stall)).await;
         }
         if form == Form::AsItCame || self.transport == Transport::Unframed {
-            return self.client.send(bytes, stall).await;
+            return self.client.send(&piece, stall).await;
         }
-        self.client.send(&coding::encode(bytes, self.transport, follows), stall).await
+        self.client.send(&coding::encode(&piece, self.transport, follows), stall).await
     }
 
     /// Takes the bytes of the next request that have come: the pending ones, or else `first`. Most requests

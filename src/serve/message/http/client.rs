@@ -21,6 +21,7 @@ use crate::serve::message::coding::Follows;
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::http::answer::Answer;
 use crate::serve::message::http::inbound::{Broken, Inbound};
+use crate::serve::message::outgoing::Outgoing;
 use crate::serve::message::pace::Pace;
 use crate::serve::message::request::{OverHttp, Request};
 use crate::wire::http::head::{Framing, HeadScan};
@@ -168,7 +169,7 @@ impl<S: Stream> HttpClient<S> {
     pub(in crate::serve::message) async fn deliver(
         &mut self,
         client: &mut Client<S>,
-        piece: &[u8],
+        piece: Outgoing<'_>,
         follows: Follows,
         stall: Duration,
     ) -> Result<(), End> {
@@ -177,7 +178,7 @@ impl<S: Stream> HttpClient<S> {
             head.headers.insert(header::CONTENT_TYPE, THRIFT);
             head
         };
-        self.send(client, head, Bytes::copy_from_slice(piece), follows, stall).await
+        self.send(client, head, piece.to_bytes(), follows, stall).await
     }
 
     /// Answers the request with something other than a reply.
