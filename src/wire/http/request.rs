@@ -126,7 +126,8 @@ impl CallHead {
     /// cookie will do, because it is good for one request. What says where the body ends is left to whoever
     /// sends it.
     pub fn for_coordinator(&self, host: &HeaderValue, cookie: Option<&HeaderValue>) -> Parts {
-        const OTHERS: usize = 3;
+        // Host, cookie and credential, and the body's length, which is added by whoever sends it.
+        const OTHERS: usize = 4;
         let mut headers = HeaderMap::with_capacity(self.passed.len() + OTHERS);
         headers.insert(HOST, host.clone());
         for Field { name, value } in &self.passed {
