@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -95,15 +94,18 @@ impl<S: Stream> HttpClient<S> {
         let head = exchange.head(&mut client.stream).map_err(broken)?;
         self.exchange = Some(Mutex::new(exchange));
         let HttpPeer { address, is_trusted_proxy } = self.peer;
-        self.is_last |= closes(&head);
         let asked = judge(&head, Peer { address, is_trusted_proxy, forbidden: &[] });
+        self.is_last |= match &asked {
+            Ok(Asked::Call(call)) => call.closes(),
+            _ => closes(&head),
+        };
         let answer = match asked.map_err(BadInput::Asked)? {
             Asked::Call(head) => {
                 let length = match framing {
                     Framing::Length(length) => Some(length),
                     Framing::Chunked => None,
                 };
-                return Ok(Opened::Call(OverHttp { head: Arc::from(head), length }));
+                return Ok(Opened::Call(OverHttp { head, length }));
             }
             Asked::Health => Answer::healthy(),
             Asked::Options => Answer::options(),
