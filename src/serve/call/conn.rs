@@ -17,7 +17,7 @@ use crate::serve::fleet::entrance::Entrance;
 use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::coding::{Follows, Form};
 use crate::serve::message::end::End;
-use crate::serve::message::outgoing::Outgoing;
+use crate::serve::message::parcel::Parcel;
 use crate::serve::shared::Shared;
 use crate::serve::threads::alarm::Alarm;
 use crate::serve::threads::signals::Signals;
@@ -185,7 +185,7 @@ impl<S: Stream> Conn<S> {
     /// The same as [`Self::deliver_piece`].
     pub(crate) fn deliver<'a>(
         &'a mut self,
-        reply: impl Into<Outgoing<'a>>,
+        reply: impl Into<Parcel<'a>>,
         form: Form,
     ) -> impl Future<Output = Result<(), End>> + 'a {
         self.deliver_piece(reply.into(), form, Follows::Nothing)
@@ -198,7 +198,7 @@ impl<S: Stream> Conn<S> {
     /// its connection is broken.
     pub(crate) fn deliver_piece(
         &mut self,
-        piece: Outgoing<'_>,
+        piece: Parcel<'_>,
         form: Form,
         follows: Follows,
     ) -> impl Future<Output = Result<(), End>> {

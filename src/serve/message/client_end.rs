@@ -16,8 +16,8 @@ use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::http::answer::Answer;
 use crate::serve::message::http::client::{HttpClient, HttpPeer, Opened};
 use crate::serve::message::link_end::LinkEnd;
-use crate::serve::message::outgoing::Outgoing;
 use crate::serve::message::pace::Pace;
+use crate::serve::message::parcel::Parcel;
 use crate::serve::message::request::Request;
 use crate::serve::settings::Settings;
 use crate::serve::threads::memory::ReplayMemory;
@@ -158,7 +158,7 @@ impl<S: Stream> ClientEnd<S> {
     /// connection is broken.
     pub(crate) async fn deliver(
         &mut self,
-        piece: Outgoing<'_>,
+        piece: Parcel<'_>,
         form: Form,
         follows: Follows,
         stall: Duration,

@@ -9,7 +9,7 @@ pub(crate) mod http;
 #[cfg(test)]
 pub(crate) mod lines;
 pub mod link_end;
-pub(crate) mod outgoing;
 pub(crate) mod pace;
+pub(crate) mod parcel;
 pub mod reply;
 pub(crate) mod request;

@@ -20,8 +20,8 @@ use crate::serve::message::coding::Follows;
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::http::answer::Answer;
 use crate::serve::message::http::inbound::{Broken, Inbound};
-use crate::serve::message::outgoing::Outgoing;
 use crate::serve::message::pace::Pace;
+use crate::serve::message::parcel::Parcel;
 use crate::serve::message::request::{OverHttp, Request};
 use crate::wire::http::head::{Framing, HeadScan};
 use crate::wire::http::request::{Asked, Peer, closes, judge};
@@ -171,7 +171,7 @@ impl<S: Stream> HttpClient<S> {
     pub(in crate::serve::message) async fn deliver(
         &mut self,
         client: &mut Client<S>,
-        piece: Outgoing<'_>,
+        piece: Parcel<'_>,
         follows: Follows,
         stall: Duration,
     ) -> Result<(), End> {
