@@ -140,8 +140,8 @@ pub enum Identity {
     /// A name that SASL PLAIN has proven.
     Plain(Arc<str>),
     /// Whoever a credential stands for that goes along with each request over HTTP, and that only the
-    /// coordinators can judge.
-    Credential(Credential),
+    /// coordinators can judge. Behind a pointer, so that it makes no session larger whose identity is another.
+    Credential(Arc<Credential>),
     /// Somebody whose bytes are passed on unread.
     Unread,
 }

@@ -29,10 +29,11 @@ pub use self::certificates::{CertificateMetrics, Owner};
 use self::coordinator::Coordinators;
 pub use self::coordinator::{CoordinatorMetrics, DrainGauges, LinkGauges, States};
 use self::descriptions::{
-    ACCEPT_ERRORS, ACCEPT_WAITS, BUILD, BYTES, CALLS, CERTIFICATE_EXPIRES, CERTIFICATE_RELOADS,
-    CLIENT_CERTIFICATE_EXPIRES, CLIENT_CERTIFICATE_RELOADS, CLUSTER_VERIFIED, CONNECTIONS,
-    CONNECTIONS_CLOSED, CONNECTIONS_OPEN, CONNECTIONS_REFUSED, CONNECTIONS_TLS, HANDLE_LOOKUPS,
-    QUEUE_WAIT_SECONDS, QUEUE_WAITING, QUEUE_WAITS, SESSION_TABLE_ENTRIES, TLS_HANDSHAKES,
+    ACCEPT_ERRORS, ACCEPT_WAITS, BUILD, BYTES, CALLS, CERTIFICATE_EXPIRES, CERTIFICATE_FILES_BAD,
+    CERTIFICATE_RELOADS, CLIENT_CERTIFICATE_EXPIRES, CLIENT_CERTIFICATE_FILES_BAD,
+    CLIENT_CERTIFICATE_RELOADS, CLUSTER_VERIFIED, CONNECTIONS, CONNECTIONS_CLOSED, CONNECTIONS_OPEN,
+    CONNECTIONS_REFUSED, CONNECTIONS_TLS, HANDLE_LOOKUPS, QUEUE_WAIT_SECONDS, QUEUE_WAITING, QUEUE_WAITS,
+    SESSION_TABLE_ENTRIES, TLS_HANDSHAKES,
 };
 pub use self::descriptions::{DESCRIPTIONS, Description};
 pub use self::labels::{
@@ -101,10 +102,12 @@ impl Metrics {
             listener_certificates: Certificates {
                 reloads: registered(all, &CERTIFICATE_RELOADS),
                 expires: registered(all, &CERTIFICATE_EXPIRES),
+                bad: registered(all, &CERTIFICATE_FILES_BAD),
             },
             cluster_certificates: Certificates {
                 reloads: registered(all, &CLIENT_CERTIFICATE_RELOADS),
                 expires: registered(all, &CLIENT_CERTIFICATE_EXPIRES),
+                bad: registered(all, &CLIENT_CERTIFICATE_FILES_BAD),
             },
             cluster_verified: registered(all, &CLUSTER_VERIFIED),
             accept_waits: registered(all, &ACCEPT_WAITS),

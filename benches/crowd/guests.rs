@@ -34,7 +34,7 @@ impl Guest {
     /// Runs a statement, whose answer must be this client's.
     pub(crate) fn ask(&mut self) -> anyhow::Result<()> {
         let (statement, expected) = match &self.login {
-            Login::NoSasl => ("select 'me'", "me"),
+            Login::NoSasl | Login::Http(_) => ("select 'me'", "me"),
             Login::Plain { user, .. } => ("select user()", user.as_str()),
         };
         let rows = self.client.query(&self.session, statement)?;

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::cluster::room::Holder;
 use crate::ids::{ClientAddress, Identity};
 
 /// What counts as one among those who wait.
@@ -17,11 +18,11 @@ pub enum Turn {
 }
 
 impl Turn {
-    /// Whose turn clients of an identity wait for, as far as it is known who they are.
-    pub fn of(identity: &Identity, address: ClientAddress) -> Self {
-        match identity {
-            Identity::Plain(_) => Self::Identity(identity.clone()),
-            _ => Self::Address(address),
+    /// Whose turn a client waits for, as far as it is known who it is.
+    pub fn of(holder: Holder<'_>) -> Self {
+        match holder.unproven {
+            None => Self::Identity(holder.access.identity.clone()),
+            Some(address) => Self::Address(address),
         }
     }
 }
@@ -144,6 +145,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ids::{Access, Credential, Transport};
+
+    fn access(identity: Identity) -> Access {
+        Access { identity, transport: Transport::Sasl }
+    }
 
     fn user(number: u8) -> Turn {
         Turn::Identity(Identity::Plain(format!("u{number}").into()))
@@ -212,8 +218,8 @@ mod tests {
         for who in 0..100 {
             turns.join(&Turn::Address(address(1)), who).unwrap();
         }
-        let proven = Identity::Plain("ann".into());
-        let (_, displaced) = turns.join(&Turn::of(&proven, address(2)), 1000).unwrap();
+        let proven = access(Identity::Plain("ann".into()));
+        let (_, displaced) = turns.join(&Turn::of(Holder::of(&proven, address(2))), 1000).unwrap();
         assert_eq!(displaced, Some(99));
         let (_, displaced) = turns.join(&Turn::Address(address(2)), 2000).unwrap();
         assert_eq!(displaced, Some(98));
@@ -223,12 +229,15 @@ mod tests {
     #[test]
     fn only_a_name_that_was_proven_has_a_turn_of_its_own() {
         let address = ClientAddress::from(IpAddr::from([192, 0, 2, 1]));
-        let of = |identity| Turn::of(&identity, address);
+        let of = |identity| Turn::of(Holder::of(&access(identity), address));
         let ann = Identity::Plain("ann".into());
         assert_eq!(of(ann.clone()), Turn::Identity(ann));
-        for nobody in [Identity::Unread, Identity::Anonymous] {
+        let claim = Identity::Credential(Credential { hash: [1, 2], do_as: None }.into());
+        for nobody in [Identity::Unread, Identity::Anonymous, claim.clone()] {
             assert_eq!(of(nobody), Turn::Address(address));
         }
+        let accepted = Turn::of(Holder::accepted(&access(claim.clone())));
+        assert_eq!(accepted, Turn::Identity(claim));
     }
 
     proptest! {

@@ -96,20 +96,22 @@ fn introduction(ports: Ports, coordinators: &[Coordinator]) -> String {
         .iter()
         .map(|coordinator| {
             let (name, hs2, beeswax) = (coordinator.name(), coordinator.hs2(), coordinator.beeswax());
-            format!("  {name}  hs2 {hs2}  beeswax {beeswax}  web http://{}\n", coordinator.web())
+            let (http, web) = (coordinator.hs2_http(), coordinator.web());
+            format!("  {name}  hs2 {hs2}  beeswax {beeswax}  hs2-http {http}  web http://{web}\n")
         })
         .collect();
     format!(
         "The router, on 127.0.0.1:
   {hs2}  HiveServer2 (impala-shell, impyla, JDBC, ODBC)
   {beeswax}  Beeswax (older impala-shells)
-  {hs2_http}  HiveServer2 over HTTP: relayed as TCP for now, and the simulated coordinators answer 501
+  {hs2_http}  HiveServer2 over HTTP (impala-shell, impyla, JDBC, ODBC)
   {admin}  http://127.0.0.1:{admin}/metrics and /healthz
 
 Three simulated coordinators, which take no passwords (connect without -l):
 {}
 Try, each in a terminal of its own:
   impala-shell --protocol=hs2 -i 127.0.0.1:{hs2} -q 'select coordinator()'
+  impala-shell --protocol=hs2-http -i 127.0.0.1:{hs2_http} -q 'select coordinator()'
   impala-shell --protocol=beeswax -i 127.0.0.1:{beeswax} -q 'select * from rows(5, 3)'
   beeline --silent=true -u 'jdbc:hive2://127.0.0.1:{hs2}/default;auth=noSasl' -e 'show databases'
   python3 - <<'END'

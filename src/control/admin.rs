@@ -5,6 +5,8 @@
 //! | `GET /healthz` | 200 `ok`; 503 `draining` once the router was told to stop |
 //! | `GET /metrics` | every metric in the `OpenMetrics` text format |
 //! | `GET /api/v1/coordinators` | what is known of each coordinator, in JSON |
+//! | `GET /api/v1/listeners` | where clients connect, and the certificates that they get, in JSON |
+//! | `GET /api/v1/clusters` | how coordinators are reached with TLS, in JSON |
 //! | `POST /api/v1/coordinators/{cluster}/{name}/drain` | it gets no new session; the answer is as above, of this one |
 //! | `POST /api/v1/coordinators/{cluster}/{name}/resume` | it does again |
 //!
@@ -27,8 +29,10 @@
 
 mod coordinators;
 mod guard;
+mod json;
 mod places;
 mod shown;
+mod tls;
 mod view;
 
 use std::net::SocketAddr;
@@ -53,7 +57,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::places::{Place, Places};
-pub use self::view::View;
+pub use self::view::{Listener, View};
 use crate::net::listen::{self, BindError};
 
 /// How long a connection may last, from its acceptance to the last byte of its answer.
@@ -83,10 +87,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Methods and paths of the port.
-pub const PATHS: [(&str, &str); 5] = [
+pub const PATHS: [(&str, &str); 7] = [
     ("GET", "/healthz"),
     ("GET", "/metrics"),
     ("GET", "/api/v1/coordinators"),
+    ("GET", "/api/v1/listeners"),
+    ("GET", "/api/v1/clusters"),
     ("POST", "/api/v1/coordinators/{cluster}/{name}/drain"),
     ("POST", "/api/v1/coordinators/{cluster}/{name}/resume"),
 ];
@@ -218,6 +224,7 @@ fn routes(view: View) -> Router {
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
         .merge(coordinators::routes())
+        .merge(tls::routes())
         .method_not_allowed_fallback(|| async {
             unknown(StatusCode::METHOD_NOT_ALLOWED, "this path does not allow this method")
         })

@@ -112,7 +112,8 @@ impl Router {
         let connections = TaskTracker::new();
         let permits = Arc::new(Semaphore::new(config.router.max_connections.min(Semaphore::MAX_PERMITS)));
         let counts = Arc::new(AcceptCounts::default());
-        let (mut listeners, mut watched) = (Vec::new(), Vec::new());
+        let readings = Arc::default();
+        let (mut listeners, mut shown, mut watched) = (Vec::new(), Vec::new(), Vec::new());
         for (listener, socket, tls) in bound {
             let Some(fleet) = fleets.iter().find(|fleet| fleet.cluster.name == listener.cluster) else {
                 continue;
@@ -120,17 +121,17 @@ impl Router {
             let Ok(address) = socket.local_addr() else { continue };
             listeners.push(address);
             let name: Arc<str> = listener.address.with_port(address.port()).to_string().into();
-            let entrance = Entrance { tls, ..entrance(listener, &name, fleet, &fleets) };
-            watched.extend(certificates::Watched::of(&entrance, &metrics));
+            let entrance = Arc::new(Entrance { tls, ..entrance(listener, &name, fleet, &fleets) });
+            watched.extend(certificates::Watched::of(&entrance, &metrics, &readings));
+            shown.push(admin::Listener { entrance: Arc::clone(&entrance), tls: listener.tls.clone() });
             let acceptor = Acceptor::new(socket, Arc::clone(&permits), Arc::clone(&counts));
             let (workers, tasks) = (workers.clone(), connections.clone());
-            let listening =
-                serve::client::listen(Arc::clone(&shared), Arc::new(entrance), acceptor, workers, tasks);
+            let listening = serve::client::listen(Arc::clone(&shared), entrance, acceptor, workers, tasks);
             connections.spawn_on(listening, first);
         }
         watched.extend(fleets.iter().filter_map(|fleet| {
             let plan = fleet.tls()?;
-            Some(certificates::Watched::of_cluster(&fleet.cluster.name, &plan.cluster, &metrics))
+            Some(certificates::Watched::of_cluster(&fleet.cluster.name, &plan.cluster, &metrics, &readings))
         }));
         let end = CancellationToken::new();
         let background = TaskTracker::new();
@@ -144,7 +145,8 @@ impl Router {
             background.spawn(upkeep::move_sessions(Arc::clone(&shared), Arc::clone(fleet), end.clone()));
             background.spawn(draining::end_drains(Arc::clone(&shared), Arc::clone(fleet), end.clone()));
         }
-        let view = View { metrics, draining: shared.draining.clone(), fleets: fleets.clone() };
+        let draining = shared.draining.clone();
+        let view = View { metrics, draining, fleets: fleets.clone(), listeners: shown, readings };
         background.spawn(admin::serve(admin_listener, view, end.clone()));
         let drain_timeout = config.router.drain_timeout;
         Ok(Self { shared, fleets, listeners, admin, connections, background, end, drain_timeout })
@@ -230,6 +232,7 @@ fn entrance(listener: &ListenerConfig, name: &Arc<str>, own: &Arc<Fleet>, all: &
     }
     Entrance {
         balancers: listener.proxy_protocol_from.as_slice().into(),
+        proxies: listener.trusted_proxies.as_slice().into(),
         addresses: Arc::new(PerAddress::new(listener.address_limits)),
         server_names,
         ..to(own)

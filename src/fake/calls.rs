@@ -1,7 +1,9 @@
 //! The calls that a coordinator received, for assertions.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use super::http::ReceivedHead;
 use super::ids::Id;
 use crate::ids::Service;
 
@@ -21,8 +23,12 @@ pub struct ReceivedCall {
     pub operation: Option<Id>,
     /// The number of its connection, counted from 1 for each coordinator.
     pub connection: u64,
-    /// The user that the connection authenticated as.
+    /// The user that the connection, or over HTTP the last request, authenticated as.
     pub user: Option<String>,
+    /// The user of `?doAs=`, as far as it counts.
+    pub do_as: Option<String>,
+    /// The head of the request that came last, if it came over HTTP.
+    pub head: Option<Arc<ReceivedHead>>,
     /// Whether it reached the service. Calls of unknown methods do not, nor do calls with
     /// [`super::Fault::DropBefore`].
     pub executed: bool,

@@ -1,5 +1,6 @@
 //! Small blocking clients on the generated types, for tests, the demo and load.
 
+mod http;
 mod transport;
 
 use std::net::{SocketAddr, TcpStream};
@@ -9,6 +10,7 @@ use thrift::protocol::{
     TBinaryInputProtocol, TBinaryOutputProtocol, TMessageIdentifier, TMessageType, TStructIdentifier, TType,
 };
 
+pub use self::http::HttpLogin;
 use self::transport::connect;
 pub use self::transport::{CallError, Input, Login, Output};
 use crate::idl::beeswax as bw;

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +13,18 @@ use thrift::protocol::{
     TOutputProtocol, TStoredInputProtocol, TType,
 };
 use thrift::server::TProcessor;
-use thrift::{ApplicationError, ApplicationErrorKind, ProtocolErrorKind};
+use thrift::{ApplicationError, ApplicationErrorKind, ProtocolErrorKind, TransportErrorKind};
 
 use super::beeswax::{self, Beeswax};
 use super::calls::ReceivedCall;
 use super::control::Control;
+use super::coordinator::Settings;
 use super::faults::Fault;
 use super::hs2::{self, Hs2};
+use super::http;
 use super::sasl::{self, Framing, Incoming};
-use super::state::{Caller, State};
+use super::sending::{GARBAGE, Next, Outlet};
+use super::state::{Caller, State, Who};
 use crate::idl::impala_service::{ImpalaHiveServer2ServiceSyncProcessor, ImpalaServiceSyncProcessor};
 use crate::ids::Service;
 
@@ -32,8 +35,6 @@ const STRING_LIMIT: usize = 4 << 20;
 const CONTAINER_LIMIT: usize = 64 << 10;
 /// How many characters of a method's name are remembered.
 const NAME_LIMIT: usize = 100;
-/// The bytes for [`Fault::Garbage`]: neither Thrift nor a frame of a sensible length.
-const GARBAGE: [u8; 32] = [0xbd; 32];
 
 /// The reading side of a connection's socket: slow if a fault says so, and patient within a message.
 pub(super) struct Paced {
@@ -63,7 +64,7 @@ impl Read for Paced {
     }
 }
 
-fn is_timeout(error: &io::Error) -> bool {
+pub(super) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
@@ -98,21 +99,14 @@ pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) incoming: Incoming<Paced>,
     pub(super) framing: Framing,
+    pub(super) settings: Arc<Settings>,
     /// `host:port` of the web pages.
     pub(super) web: String,
 }
 
-/// What happens to the connection next.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Call,
-    Close,
-}
-
 /// A connection between two calls, ready for the next.
 struct Server {
-    control: Arc<Control>,
-    stream: TcpStream,
+    outlet: Outlet,
     framing: Framing,
     input: TBinaryInputProtocol<Incoming<Paced>>,
     desk: Desk,
@@ -150,10 +144,12 @@ pub(super) fn input<R: Read>(incoming: Incoming<R>) -> TBinaryInputProtocol<Inco
 impl Connection {
     /// Serves calls until either side ends.
     pub(super) fn serve(self) {
+        if self.service == Service::Hs2Http {
+            return http::serve(self);
+        }
         let newcomer = Newcomer { service: self.service, number: self.number, user: self.user };
         let mut server = Server {
-            control: self.control,
-            stream: self.stream,
+            outlet: Outlet { control: self.control, stream: self.stream },
             framing: self.framing,
             input: input(self.incoming),
             desk: Desk::open(self.state, newcomer, self.web),
@@ -168,7 +164,7 @@ impl Desk {
         let caller = Rc::new(Caller {
             service: newcomer.service,
             connection: newcomer.number,
-            user: newcomer.user,
+            who: RefCell::new(Who { user: newcomer.user, ..Who::default() }),
             call: Cell::new(0),
             reached: Cell::new(false),
             had_session: Cell::new(false),
@@ -198,7 +194,9 @@ impl Desk {
             session: None,
             operation: None,
             connection: self.caller.connection,
-            user: self.caller.user.clone(),
+            user: self.caller.user(),
+            do_as: self.caller.do_as(),
+            head: self.caller.who.borrow().head.clone(),
             executed: false,
         });
         self.caller.call.set(number);
@@ -282,58 +280,33 @@ impl Server {
         }
         self.desk.receive(&message);
         let fault = self.desk.state.faults.take(&message.name);
-        if let Some(Fault::Delay(time)) = fault {
-            self.control.pause(time);
-        }
-        if fault == Some(Fault::DropBefore) {
+        if !self.outlet.lets_in(fault) {
             self.input.skip(TType::Struct)?;
             return Ok(Next::Close);
         }
-        match self.desk.execute(message, &mut self.input)? {
-            Some(reply) => self.answer(&reply, fault),
-            None => Ok(Next::Close),
+        let Some(reply) = self.desk.execute(message, &mut self.input)? else { return Ok(Next::Close) };
+        let mut framed = Vec::new();
+        if fault == Some(Fault::Garbage) {
+            framed.extend_from_slice(&GARBAGE);
+        } else {
+            sasl::write_message(&mut framed, self.framing, &reply)?;
         }
-    }
-
-    fn answer(&mut self, reply: &[u8], fault: Option<Fault>) -> thrift::Result<Next> {
-        match fault {
-            Some(Fault::DropAfter) => return Ok(Next::Close),
-            Some(Fault::CutReply(bytes)) => {
-                // The frame announces the whole reply, but only a part of it is sent.
-                let mut framed = Vec::new();
-                sasl::write_message(&mut framed, self.framing, reply)?;
-                self.stream.write_all(framed.get(..bytes).unwrap_or(&framed))?;
-                return Ok(Next::Close);
-            }
-            Some(Fault::Garbage) => {
-                self.stream.write_all(&GARBAGE)?;
-                return Ok(Next::Call);
-            }
-            Some(Fault::SlowReply(piece, pause)) => {
-                let mut framed = Vec::new();
-                sasl::write_message(&mut framed, self.framing, reply)?;
-                for piece in framed.chunks(piece.max(1)) {
-                    self.stream.write_all(piece)?;
-                    self.control.pause(pause);
-                }
-                return Ok(Next::Call);
-            }
-            Some(Fault::DelayReply(time)) => self.control.pause(time),
-            Some(Fault::Delay(_) | Fault::DropBefore | Fault::HalfClose) | None => {}
-        }
-        sasl::write_message(&mut self.stream, self.framing, reply)?;
-        if fault == Some(Fault::HalfClose) {
-            self.stream.shutdown(Shutdown::Write)?;
+        let next = self.outlet.send(&framed, fault)?;
+        if next == Next::Linger {
             self.input.transport.discard();
-            return Ok(Next::Close);
         }
-        Ok(Next::Call)
+        Ok(next)
     }
 }
 
 /// Whether a declared length was longer than is read here.
 pub(super) fn is_too_long(error: &thrift::Error) -> bool {
     matches!(error, thrift::Error::Protocol(error) if error.kind == ProtocolErrorKind::SizeLimit)
+}
+
+/// Whether the bytes ended before what was read.
+pub(super) fn is_end(error: &thrift::Error) -> bool {
+    matches!(error, thrift::Error::Transport(error) if error.kind == TransportErrorKind::EndOfFile)
 }
 
 /// How long a read waits for a byte before it checks whether the connection is still wanted.
@@ -343,7 +316,9 @@ pub(super) fn set_idle_poll(stream: &TcpStream, period: Duration) -> io::Result<
 
 #[cfg(test)]
 mod tests {
-    use super::super::coordinator::{Coordinator, Settings};
+    use std::net::Shutdown;
+
+    use super::super::coordinator::Coordinator;
     use super::*;
 
     #[test]

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::calls::ReceivedCall;
 use super::control::Control;
 use super::faults::Faults;
+use super::http::HttpCounts;
 use super::ids::Id;
 use super::manner::Manner;
 use super::pool::Pool;
@@ -65,14 +66,19 @@ pub struct Settings {
     pub hs2_port: u16,
     /// Beeswax.
     pub beeswax_port: u16,
-    /// `HiveServer2` over HTTP, which answers 501.
+    /// `HiveServer2` over HTTP.
     pub hs2_http_port: u16,
     /// Health and metrics.
     pub web_port: u16,
     /// The server that it behaves like.
     pub manner: Manner,
-    /// Who may log in: `Some` means SASL PLAIN on HS2 and Beeswax, `None` means NOSASL.
+    /// Who may log in: `Some` means SASL PLAIN on HS2 and Beeswax and Basic over HTTP, `None` means NOSASL
+    /// and no authentication.
     pub users: Option<BTreeMap<String, Password>>,
+    /// How long a cookie over HTTP is good for; zero: none are issued (Impala: `--max_cookie_lifetime_s`).
+    pub cookie_lifetime: Duration,
+    /// A request over HTTP that has this field needs no password (Impala: `--trusted_auth_header`).
+    pub trusted_header: Option<String>,
     /// Connections served at once, for each port (Impala: `--fe_service_threads`).
     pub service_threads: usize,
     /// How long a session lives without a connection (Impala: `--disconnected_session_timeout`).
@@ -101,6 +107,8 @@ impl Default for Settings {
             web_port: 0,
             manner: Manner::default(),
             users: None,
+            cookie_lifetime: Duration::from_hours(24),
+            trusted_header: None,
             service_threads: 64,
             disconnected_session_timeout: Duration::from_mins(15),
             fetch_timeout: Duration::from_secs(10),
@@ -153,6 +161,7 @@ impl Coordinator {
         let settings = Arc::new(settings);
         let hs2_pool = this.open(Service::Hs2, hs2, &settings)?;
         let beeswax_pool = this.open(Service::Beeswax, beeswax, &settings)?;
+        let http_pool = this.open(Service::Hs2Http, http, &settings)?;
         let (state, control) = (Arc::clone(&this.state), Arc::clone(&this.control));
         let pages = web::listen("fake-web", pages, Arc::clone(&this.control), move |request| {
             let site = web::Site {
@@ -161,16 +170,11 @@ impl Coordinator {
                 service_threads: settings.service_threads,
                 hs2: hs2_pool.counts(),
                 beeswax: beeswax_pool.counts(),
+                hs2_http: http_pool.counts(),
             };
             site.answer(request)
         })?;
         this.threads.push(pages);
-        let http = web::listen("fake-http", http, Arc::clone(&this.control), |_| web::Response {
-            status: "501 Not Implemented",
-            kind: "text/plain",
-            body: "HiveServer2 over HTTP is not simulated\n".to_owned(),
-        })?;
-        this.threads.push(http);
         Ok(this)
     }
 
@@ -231,6 +235,11 @@ impl Coordinator {
         self.state.calls()
     }
 
+    /// What came by HTTP so far.
+    pub fn http_counts(&self) -> HttpCounts {
+        self.state.http.counts()
+    }
+
     /// The ids of all open sessions, including Beeswax connections.
     pub fn open_sessions(&self) -> Vec<Id> {
         self.state.open_sessions()
@@ -241,7 +250,7 @@ impl Coordinator {
         self.state.counts().registered
     }
 
-    /// How many client connections are open on the HS2 and Beeswax ports, including waiting ones.
+    /// How many client connections are open on all ports but the web's, including waiting ones.
     pub fn connections(&self) -> usize {
         self.control.connections()
     }

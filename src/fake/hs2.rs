@@ -91,7 +91,7 @@ fn status<T>(result: Result<T, cli::TStatus>) -> cli::TStatus {
 impl cli::TCLIServiceSyncHandler for Hs2 {
     fn handle_open_session(&self, req: cli::TOpenSessionReq) -> Reply<cli::TOpenSessionResp> {
         self.enter();
-        if let Err(refusal) = self.state.check_opens() {
+        if let Err(refusal) = self.state.check_opens(&self.caller, req.configuration.as_ref()) {
             // No handle, and the version is the definition's default.
             let version = cli::TProtocolVersion::HIVE_CLI_SERVICE_PROTOCOL_V10;
             return Ok(cli::TOpenSessionResp::new(refusal.status(None), version, None, None));

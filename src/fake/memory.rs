@@ -6,13 +6,13 @@ use std::io::{self, Cursor};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use thrift::TransportErrorKind;
 use thrift::protocol::{TInputProtocol, TMessageType, TType};
 
 use super::calls::ReceivedCall;
-use super::connection::{Desk, Newcomer, input, is_too_long};
+use super::connection::{Desk, Newcomer, input, is_end, is_too_long};
 use super::coordinator::Settings;
 use super::faults::Faults;
+use super::http::{HttpCounts, Step, Talk};
 use super::ids::Id;
 use super::pool::PoolCounts;
 use super::sasl::{self, Framing, Incoming};
@@ -46,7 +46,8 @@ pub struct PortUse {
 pub enum Heard {
     /// It takes more bytes to make a call, or a login.
     NotYet,
-    /// The login succeeded, which is to be said in these bytes.
+    /// The client was let in, which is to be said in these bytes: after a login, or over HTTP before the body
+    /// of a request that waits for that.
     Login(Vec<u8>),
     /// A call was executed: how it went, and its reply.
     Call(Box<ReceivedCall>, Vec<u8>),
@@ -62,6 +63,8 @@ pub struct Conversation {
     framing: Framing,
     /// None until the login.
     desk: Option<Desk>,
+    /// Only over HTTP.
+    talk: Option<Talk>,
     heard: Vec<u8>,
 }
 
@@ -82,6 +85,11 @@ impl MemoryCoordinator {
     pub fn restart(&self) {
         self.state.forget();
         self.incarnation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What came by HTTP so far.
+    pub fn http_counts(&self) -> HttpCounts {
+        self.state.http.counts()
     }
 
     /// How often it was started.
@@ -114,6 +122,7 @@ impl MemoryCoordinator {
             service_threads: self.settings.service_threads,
             hs2: counts(hs2),
             beeswax: counts(beeswax),
+            hs2_http: counts(PortUse::default()),
         };
         site.answer(target).to_http()
     }
@@ -127,9 +136,11 @@ impl MemoryCoordinator {
             number,
             framing: Framing::None,
             desk: None,
+            talk: None,
             heard: Vec::new(),
         };
-        if self.settings.users.is_none() {
+        // Over HTTP each request is authenticated by itself.
+        if self.settings.users.is_none() || service == Service::Hs2Http {
             conversation.enter(None);
         }
         conversation
@@ -144,7 +155,7 @@ impl Conversation {
 
     /// Bytes that were heard and belong to no call yet, or to the next.
     pub fn unheard(&self) -> usize {
-        self.heard.len()
+        self.talk.as_ref().map_or(self.heard.len(), Talk::unheard)
     }
 
     /// Whether it had sessions and all of them are closed: after [`Settings::idle_client_poll`] of silence it
@@ -155,6 +166,15 @@ impl Conversation {
 
     /// Hears bytes, and executes a call if they complete one. With no bytes, one that was there already.
     pub fn hear(&mut self, bytes: &[u8]) -> Heard {
+        if let Some(talk) = &mut self.talk {
+            let mut said = Vec::new();
+            return match talk.hear(bytes, &mut said) {
+                Step::NotYet if said.is_empty() => Heard::NotYet,
+                Step::NotYet => Heard::Login(said),
+                Step::Call(message) => self.execute_whole(&message, said).unwrap_or(Heard::Close(Vec::new())),
+                Step::Close => Heard::Close(said),
+            };
+        }
         self.heard.extend_from_slice(bytes);
         if self.desk.is_none() {
             return self.log_in();
@@ -169,6 +189,9 @@ impl Conversation {
     fn enter(&mut self, user: Option<String>) {
         let newcomer = Newcomer { service: self.service, number: self.number, user };
         let desk = Desk::open(Arc::clone(&self.coordinator.state), newcomer, "localhost:25000".to_owned());
+        if self.service == Service::Hs2Http {
+            self.talk = Some(Talk::new(&self.coordinator.settings, &desk));
+        }
         self.desk = Some(desk);
     }
 
@@ -199,18 +222,37 @@ impl Conversation {
         // Nothing may be executed before all of it is there.
         whole.read_message_begin()?;
         whole.skip(TType::Struct)?;
-        let mut again = input(self.incoming());
-        let message = again.read_message_begin()?;
-        let is_call = matches!(message.message_type, TMessageType::Call | TMessageType::OneWay);
-        let Some(desk) = self.desk.as_mut().filter(|_| is_call) else { return Ok(Heard::Close(Vec::new())) };
-        let number = desk.receive(&message);
-        let reply = desk.execute(message, &mut again)?;
-        let call = desk.state.call(number);
+        let Some((call, reply)) = self.answer(&mut input(self.incoming()))? else {
+            return Ok(Heard::Close(Vec::new()));
+        };
         self.forget(&mut whole.transport);
-        let (Some(reply), Some(call)) = (reply, call) else { return Ok(Heard::Close(Vec::new())) };
         let mut framed = Vec::new();
         sasl::write_message(&mut framed, self.framing, &reply)?;
-        Ok(Heard::Call(Box::new(call), framed))
+        Ok(Heard::Call(call, framed))
+    }
+
+    /// Executes a message that came over HTTP; the reply follows what is `said` already.
+    fn execute_whole(&mut self, message: &[u8], mut said: Vec<u8>) -> thrift::Result<Heard> {
+        let answer = self.answer(&mut input(Incoming::new(Cursor::new(message))))?;
+        let (Some((call, reply)), Some(talk)) = (answer, &mut self.talk) else {
+            return Ok(Heard::Close(said));
+        };
+        said.extend(talk.reply(&reply));
+        Ok(Heard::Call(call, said))
+    }
+
+    /// Executes a call; `None` if there is nothing to answer.
+    fn answer(
+        &mut self,
+        input: &mut dyn TInputProtocol,
+    ) -> thrift::Result<Option<(Box<ReceivedCall>, Vec<u8>)>> {
+        let message = input.read_message_begin()?;
+        let is_call = matches!(message.message_type, TMessageType::Call | TMessageType::OneWay);
+        let Some(desk) = self.desk.as_mut().filter(|_| is_call) else { return Ok(None) };
+        let number = desk.receive(&message);
+        let reply = desk.execute(message, input)?;
+        let call = desk.state.call(number).map(Box::new);
+        Ok(call.zip(reply))
     }
 
     /// Forgets what was read.
@@ -219,11 +261,6 @@ impl Conversation {
         let asked = usize::try_from(read.stream_mut().position()).unwrap_or(usize::MAX);
         self.heard.drain(..asked.saturating_sub(buffered).min(self.heard.len()));
     }
-}
-
-/// Whether the bytes ended before what was read.
-fn is_end(error: &thrift::Error) -> bool {
-    matches!(error, thrift::Error::Transport(error) if error.kind == TransportErrorKind::EndOfFile)
 }
 
 #[cfg(test)]
@@ -281,5 +318,46 @@ mod tests {
         assert!(coordinator.knows(call.session.unwrap()) && !reply.is_empty());
         coordinator.restart();
         assert!(coordinator.open_sessions().is_empty());
+    }
+
+    #[test]
+    fn over_http_a_call_is_executed_once_its_body_is_whole_in_whatever_pieces_it_comes() {
+        let body = open_session();
+        let chunk = |piece: &[u8]| [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
+        let (front, back) = body.split_at(7);
+        let chunks = [chunk(front), chunk(back), b"0\r\n\r\n".to_vec()].concat();
+        let length = format!("Content-Length: {}", body.len());
+        for (field, body) in [(length.as_str(), &body), ("Transfer-Encoding: chunked", &chunks)] {
+            let request = [format!("POST / HTTP/1.1\r\n{field}\r\n\r\n").as_bytes(), body].concat();
+            for size in 1..request.len() {
+                let coordinator = MemoryCoordinator::new(Settings::default(), Chance::from_seed(1));
+                let mut conversation = coordinator.connect(Service::Hs2Http);
+                let mut pieces = request.chunks(size).peekable();
+                while let Some(piece) = pieces.next() {
+                    match (conversation.hear(piece), pieces.peek()) {
+                        (Heard::NotYet, Some(_)) => {}
+                        (Heard::Call(call, reply), None) => {
+                            assert_eq!((call.method.as_str(), call.executed), ("OpenSession", true));
+                            assert!(reply.starts_with(b"HTTP/1.1 200 OK\r\n"));
+                        }
+                        (heard, _) => panic!("{heard:?} of {size} bytes at once"),
+                    }
+                }
+                assert_eq!(conversation.unheard(), 0);
+                drop(conversation);
+                assert_eq!(coordinator.open_sessions().len(), 1, "it outlives its connection");
+            }
+        }
+    }
+
+    #[test]
+    fn over_http_a_client_that_waits_with_its_body_is_told_to_go_on() {
+        let coordinator = MemoryCoordinator::new(Settings::default(), Chance::from_seed(1));
+        let mut conversation = coordinator.connect(Service::Hs2Http);
+        let head = b"POST / HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 9\r\n\r\n";
+        let Heard::Login(said) = conversation.hear(head) else { panic!("it waits") };
+        assert_eq!(said, b"HTTP/1.1 100 Continue\r\n\r\n");
+        assert!(matches!(conversation.hear(b"no call"), Heard::NotYet));
+        assert!(matches!(conversation.hear(b"!!"), Heard::Close(said) if said.is_empty()));
     }
 }

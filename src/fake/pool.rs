@@ -112,6 +112,7 @@ impl Pool {
             user,
             stream: accepted.stream,
             incoming,
+            settings: Arc::clone(&self.settings),
             web: self.web.clone(),
         };
         let enlisted = accepted.enlisted;
@@ -130,8 +131,11 @@ impl Pool {
         stream.set_read_timeout(Some(self.settings.setup_timeout))?;
         let mut incoming = Incoming::new(Paced::new(accepted.stream.try_clone()?, Arc::clone(&self.state)));
         let user = match &self.settings.users {
-            Some(users) => Some(sasl::accept(&mut incoming, &mut stream, users)?),
-            None => None,
+            // Over HTTP each request is authenticated by itself.
+            Some(users) if self.service != Service::Hs2Http => {
+                Some(sasl::accept(&mut incoming, &mut stream, users)?)
+            }
+            _ => None,
         };
         Ok((incoming, user))
     }

@@ -1,17 +1,19 @@
 //! The state of one coordinator: sessions, operations and the query log.
 
+mod caller;
 mod tables;
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+pub(super) use self::caller::{Caller, Who};
 use super::calls::{CallLog, ReceivedCall};
 use super::coordinator::Settings;
 use super::expiry::Idleness;
 use super::faults::Faults;
+use super::http::Ledger;
 use super::ids::{Id, Secret, identifier};
 use super::manner::Manner;
 use super::operation::Operation;
@@ -29,20 +31,6 @@ use crate::ids::Service;
 const DOAS_USER: &str = "impala.doas.user";
 /// The user of an unauthenticated client without a name (Impala: `--anonymous_user_name`).
 pub(super) const ANONYMOUS: &str = "anonymous";
-
-/// The caller of a call, and its connection.
-pub(super) struct Caller {
-    pub(super) service: Service,
-    pub(super) connection: u64,
-    /// The authenticated name, if the port authenticates.
-    pub(super) user: Option<String>,
-    /// The number of the call in the log.
-    pub(super) call: Cell<u64>,
-    /// Whether the current call reached its handler, which means that its arguments could be read.
-    pub(super) reached: Cell<bool>,
-    /// Whether a call on this connection ever had a session.
-    pub(super) had_session: Cell<bool>,
-}
 
 /// What an `OpenSession` asks for.
 pub(super) struct Opening {
@@ -106,6 +94,8 @@ pub(super) struct State {
     /// Notified when something changes that a waiting fetch depends on.
     pub(super) changed: Condvar,
     calls: Mutex<CallLog>,
+    /// What connections over HTTP share.
+    pub(super) http: Ledger,
     /// The source of ids and secrets.
     pub(super) chance: Chance,
 }
@@ -124,6 +114,7 @@ impl State {
             }),
             changed: Condvar::new(),
             calls: Mutex::default(),
+            http: Ledger::new(&chance),
             chance,
         }
     }
@@ -145,6 +136,7 @@ impl State {
     pub(super) fn forget(&self) {
         let words = self.tables.lock().words;
         *self.tables.lock() = Tables { words, ..Tables::default() };
+        self.http.renew(&self.chance);
         self.changed.notify_all();
     }
 
@@ -182,8 +174,16 @@ impl State {
     }
 
     /// Refuses a session during a graceful shutdown, or when the limit of sessions is reached.
-    pub(super) fn check_opens(&self) -> Result<(), Refusal> {
+    pub(super) fn check_opens(
+        &self,
+        caller: &Caller,
+        configuration: Option<&BTreeMap<String, String>>,
+    ) -> Result<(), Refusal> {
         self.check_not_quiescing().map_err(|refusal| self.manner.refuses_session(refusal))?;
+        let is_doas = |key: &String| key.eq_ignore_ascii_case(DOAS_USER);
+        if caller.do_as().is_some() && configuration.is_some_and(|keys| keys.keys().any(is_doas)) {
+            return Err(Refusal::TwoDelegates);
+        }
         match self.faults.session_limit() {
             Some(limit) if self.open_sessions().len() >= limit => Err(Refusal::AddressLimit { limit }),
             _ => Ok(()),
@@ -232,7 +232,7 @@ impl State {
         let session = Session {
             service: Service::Beeswax,
             secret,
-            connected_user: caller.user.clone().unwrap_or_default(),
+            connected_user: caller.user().unwrap_or_default(),
             doas_user: None,
             database: "default".to_owned(),
             options: BTreeMap::new(),
@@ -284,10 +284,10 @@ impl State {
             service: Service::Hs2,
             secret,
             // An authenticated name always wins over the request's.
-            connected_user: named(caller.user.clone())
+            connected_user: named(caller.user())
                 .or_else(|| named(opening.user))
                 .unwrap_or_else(|| ANONYMOUS.to_owned()),
-            doas_user: None,
+            doas_user: caller.do_as(),
             database: "default".to_owned(),
             options: BTreeMap::new(),
             protocol: opening.protocol,
@@ -314,7 +314,8 @@ impl State {
         let opened = Opened { id, secret, options: options::effective(&session.options) };
         let mut tables = self.tables();
         drop(tables.sessions.insert(id, session));
-        if self.manner.ends_with_connection() {
+        // A connection over HTTP ends no session (Hive, Spark: `ThriftHttpCLIService`).
+        if self.manner.ends_with_connection() && caller.service == Service::Hs2 {
             tables.bound.insert(caller.connection, id);
         }
         drop(tables);

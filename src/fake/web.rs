@@ -104,6 +104,7 @@ pub(super) struct Site<'a> {
     pub(super) service_threads: usize,
     pub(super) hs2: PoolCounts,
     pub(super) beeswax: PoolCounts,
+    pub(super) hs2_http: PoolCounts,
 }
 
 impl Site<'_> {
@@ -162,7 +163,12 @@ impl Site<'_> {
             "impala-server.num-fragments-in-flight": counts.executing,
             "impala-server.num-queries": counts.total,
         });
-        for (name, counts) in [("hiveserver2-frontend", self.hs2), ("beeswax-frontend", self.beeswax)] {
+        let ports = [
+            ("hiveserver2-frontend", self.hs2),
+            ("beeswax-frontend", self.beeswax),
+            ("hiveserver2-http-frontend", self.hs2_http),
+        ];
+        for (name, counts) in ports {
             let numbers = [
                 ("connections-in-use", json!(counts.in_use)),
                 ("total-connections", json!(counts.total)),
@@ -174,6 +180,9 @@ impl Site<'_> {
                     metrics.insert(format!("impala.thrift-server.{name}.{number}"), value);
                 }
             }
+        }
+        if let Some(metrics) = metrics.as_object_mut() {
+            self.state.http.counts().write(metrics);
         }
         metrics
     }

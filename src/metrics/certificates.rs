@@ -12,7 +12,7 @@ use super::labels::{Per, ReloadOutcome};
 use super::series::OwnerLabels;
 
 /// What has certificates.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// The listener with this address: it shows them to clients.
     Listener(Arc<str>),
@@ -21,13 +21,19 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// The owner's label with another one.
-    fn and(&self, label: &'static str, value: &str) -> OwnerLabels {
-        let own = match self {
+    /// The owner's label.
+    fn alone(&self) -> OwnerLabels {
+        vec![match self {
             Self::Listener(address) => ("listener", address.to_string()),
             Self::Cluster(name) => ("cluster", name.to_string()),
-        };
-        vec![own, (label, value.to_owned())]
+        }]
+    }
+
+    /// The owner's label with another one.
+    fn and(&self, label: &'static str, value: &str) -> OwnerLabels {
+        let mut labels = self.alone();
+        labels.push((label, value.to_owned()));
+        labels
     }
 }
 
@@ -36,6 +42,7 @@ impl Owner {
 pub(super) struct Certificates {
     pub(super) reloads: Family<OwnerLabels, Counter>,
     pub(super) expires: Family<OwnerLabels, Gauge>,
+    pub(super) bad: Family<OwnerLabels, Gauge>,
 }
 
 impl Certificates {
@@ -43,6 +50,7 @@ impl Certificates {
         let reloads = |outcome| self.reloads.get_or_create_owned(&owner.and("outcome", outcome));
         CertificateMetrics {
             reloads: Per::new(reloads),
+            bad: self.bad.get_or_create_owned(&owner.alone()),
             owner,
             expires: self.expires.clone(),
             shown: Mutex::default(),
@@ -55,6 +63,8 @@ impl Certificates {
 pub struct CertificateMetrics {
     /// Changes of the files that were found.
     pub reloads: Per<ReloadOutcome>,
+    /// 1 while what is in the files cannot be used.
+    pub bad: Gauge,
     owner: Owner,
     expires: Family<OwnerLabels, Gauge>,
     /// What is shown now.

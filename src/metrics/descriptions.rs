@@ -39,10 +39,14 @@ descriptions! {
         "Changes of a listener's certificates and keys that were found in their files";
     CERTIFICATE_EXPIRES = "gauge" "certificate_expires_timestamp_seconds" ["listener", "name"]
         "When a listener's certificate expires, in seconds since 1970; of several with one first name, the earliest";
+    CERTIFICATE_FILES_BAD = "gauge" "certificate_files_bad" ["listener"]
+        "1 while what is in a listener's files of certificates and keys cannot be used, and the last good is used on";
     CLIENT_CERTIFICATE_RELOADS = "counter" "cluster_certificate_reloads_total" ["cluster", "outcome"]
         "Changes of the files in [cluster.tls] that were found: of what is trusted, or of the router's certificate";
     CLIENT_CERTIFICATE_EXPIRES = "gauge" "cluster_certificate_expires_timestamp_seconds" ["cluster", "name"]
         "When the certificate that the router shows to coordinators expires, in seconds since 1970";
+    CLIENT_CERTIFICATE_FILES_BAD = "gauge" "cluster_certificate_files_bad" ["cluster"]
+        "1 while what is in the files in [cluster.tls] cannot be used, and the last good is used on";
     CLUSTER_VERIFIED = "gauge" "cluster_tls_verified" ["cluster"]
         "1 if the certificates of a cluster's coordinators are verified, 0 with verify = none; absent without TLS";
     ACCEPT_WAITS = "counter" "accept_waits_total" []

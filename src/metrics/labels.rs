@@ -146,9 +146,9 @@ labels! {
         /// The client sent bytes that are not a Thrift message, or a message that exceeds the limits.
         BadThrift = "bad_thrift",
         /// The client sent a frame of an impossible length.
+        BadFrame = "bad_frame",
         /// The client sent what is no request over HTTP, or one that can be read in several ways.
         BadHttp = "bad_http",
-        BadFrame = "bad_frame",
         /// The client broke the rules of the SASL negotiation.
         BadSasl = "bad_sasl",
         /// The TLS handshake failed, or the client came in the clear where the listener requires TLS.

@@ -47,6 +47,10 @@ const NO_METHOD: &[u8] = b"hs2router_probe";
 /// needed (Thrift: `TSaslServerTransport` `handleSaslStartMessage`, in C++ as in Java).
 const NO_MECHANISM: &[u8] = b"HS2ROUTER-PROBE";
 
+/// What to do where a client port has no TLS.
+pub(crate) const NO_TLS: &str =
+    "; if the port has no TLS, set tls = false for this coordinator, or correct the port";
+
 /// How long a server is given to refuse the router's certificate: it does so without being asked.
 const WELCOME_WITHIN: Duration = Duration::from_secs(1);
 
@@ -66,19 +70,30 @@ pub enum ProbeError {
     #[error(transparent)]
     Dial(#[from] DialError),
     /// It can be connected to, but not with TLS.
-    #[error(transparent)]
+    #[error("{}{}", .0, .0.if_no_tls(NO_TLS))]
     Tls(#[from] TlsFailure),
     /// The kept session got no answer, or none could be opened since then.
     #[error("the router's probe session got no answer: {0}")]
     Unanswered(SessionError),
     /// The question that every server answers at once got no answer.
-    #[error("it accepts connections but did not answer within {allowed:?}")]
+    #[error("it accepts connections but did not answer within {allowed:?}{}", tls_hint(*.is_encrypted))]
     Silent {
         /// What the port speaks.
         speaks: Speaks,
         /// How long the answer was waited for.
         allowed: Duration,
+        /// Whether it was asked with TLS.
+        is_encrypted: bool,
     },
+}
+
+/// What may be wrong with a port that does not answer: one without TLS may wait for more of a handshake.
+fn tls_hint(is_encrypted: bool) -> &'static str {
+    if is_encrypted {
+        " with TLS; if it does not speak TLS, set tls = false for this coordinator"
+    } else {
+        ""
+    }
 }
 
 impl ProbeError {
@@ -86,7 +101,7 @@ impl ProbeError {
     pub fn is_remote(&self) -> bool {
         match self {
             Self::Dial(error) => error.failure.is_remote(),
-            Self::Tls(failure) => !matches!(failure, TlsFailure::Local(_)),
+            Self::Tls(failure) => failure.is_remote(),
             Self::Unanswered(_) | Self::Silent { .. } => true,
         }
     }
@@ -124,7 +139,7 @@ pub enum Login {
     None,
 }
 
-/// What a port understands. A question for one kind does not do for the other: Thrift takes the beginning of
+/// What a port understands. A question for one kind does not do for another: Thrift takes the beginning of
 /// a handshake for the length of a name that follows, and some SASL servers read as many bytes as the head of
 /// a message seems to announce before they look at it (Thrift: older versions of Java's `TSaslTransport`,
 /// `receiveSaslMessage`).
@@ -134,20 +149,32 @@ pub enum Speaks {
     Thrift,
     /// SASL.
     Sasl,
+    /// HTTP.
+    Http,
 }
 
 impl Speaks {
-    fn other(self) -> Self {
+    /// What a port may understand instead that does not answer the question for this. A port for HTTP is
+    /// nothing else: it has a number of its own.
+    fn other(self) -> Option<Self> {
         match self {
-            Self::Thrift => Self::Sasl,
-            Self::Sasl => Self::Thrift,
+            Self::Thrift => Some(Self::Sasl),
+            Self::Sasl => Some(Self::Thrift),
+            Self::Http => None,
         }
     }
 
-    fn question(self) -> BytesMut {
+    fn question(self, destination: &Destination) -> BytesMut {
         match self {
             Self::Thrift => Writer::message(MessageType::Call, NO_METHOD, 0, |_| {}),
             Self::Sasl => BytesMut::from(encode(Status::Start, NO_MECHANISM).as_slice()),
+            // Answered before a message is read: with 200 or 401 (Impala: `THttpServer::parseStatusLine`,
+            // `headersDone`), or with whatever Jetty has for it.
+            Self::Http => {
+                let question =
+                    format!("OPTIONS / HTTP/1.1\r\nHost: {destination}\r\nConnection: close\r\n\r\n");
+                BytesMut::from(question.as_str())
+            }
         }
     }
 }
@@ -233,24 +260,29 @@ impl<N: Network> Probe<N> {
     /// even a close, because only a running process gives one. `speaks` is what the client that doubts the
     /// port speaks, which may not be what the port expects: a port without login takes the beginning of a
     /// handshake for that of a message and waits, and some ports with a login take a message for a handshake.
-    /// So a question without an answer is followed by the other one.
+    /// So a question without an answer is followed by the other one, if there is one.
     ///
     /// # Errors
-    /// When the port cannot be connected to, or answers neither question in time.
+    /// When the port cannot be connected to, or answers no question in time.
     pub async fn ask(&mut self, speaks: Speaks) -> Result<Passed, ProbeError> {
         let mut answered = self.answers(speaks).await?;
-        if !answered {
-            answered = self.answers(speaks.other()).await?;
+        if !answered && let Some(other) = speaks.other() {
+            answered = self.answers(other).await?;
         }
         self.silent = (!answered).then_some(speaks);
         let allowed = self.settings.allowed;
-        if answered { Ok(Passed::Answered) } else { Err(ProbeError::Silent { speaks, allowed }) }
+        let is_encrypted = self.destination.tls.is_some();
+        if answered {
+            Ok(Passed::Answered)
+        } else {
+            Err(ProbeError::Silent { speaks, allowed, is_encrypted })
+        }
     }
 
     async fn answers(&self, speaks: Speaks) -> Result<bool, ProbeError> {
         let (destination, allowed) = (&self.destination, self.settings.allowed);
         let stream = dial(&self.settings.network, destination, allowed).await?;
-        let question = speaks.question();
+        let question = speaks.question(destination);
         let answer = async {
             let Ok(mut stream) = secure(stream, destination.tls.as_deref()).await else { return };
             let _sent = send(&mut stream, &question).await;
@@ -300,3 +332,6 @@ async fn welcome<S: Stream>(mut stream: Io<S>, allowed: Duration) -> Result<Pass
         Ok(Ok(())) | Err(_) => Ok(Passed::Connected),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,47 +55,73 @@ pub struct Ended {
     pub error: Option<io::Error>,
 }
 
-/// Passes bytes both ways until both sides have finished or one has failed. A FIN is passed on when the bytes
-/// before it have been delivered; the other direction goes on. The bytes that a side sent before it failed
-/// are delivered as well. Unless that side had sent a FIN, the other side's connection is set to be reset
-/// when it closes, so that the end does not look orderly; the caller drops both.
-///
-/// `count` is called with the number of delivered bytes, as they are delivered, and the side that sent them.
-///
-/// Not cancel-safe: bytes in flight are lost with the future.
-pub async fn relay<C: Stream, K: Stream>(
-    client: &mut C,
-    coordinator: &mut K,
-    mut count: impl FnMut(Side, u64),
-) -> Ended {
-    let mut pump = Pump::default();
-    let failed = loop {
-        let mut look = pin!(sleep(LOOK_INTERVAL));
-        let step = poll_fn(|cx| {
-            if let Poll::Ready(ended) = pump.poll(cx, client, coordinator, &mut count) {
-                return Poll::Ready(Some(ended));
-            }
-            if pump.reads_both() {
-                return Poll::Pending;
-            }
-            look.as_mut().poll(cx).map(|()| None)
-        });
-        if let Some(ended) = step.await {
-            break ended.err();
-        }
-        if let Some(who) = pump.gone(client, coordinator).await {
-            break Some(Failure { who, error: io::ErrorKind::ConnectionReset.into() });
-        }
-    };
-    match failed.as_ref().map(|failure| failure.who) {
-        Some(Side::Client) if !pump.from_client.is_finished() => coordinator.reset_on_close(),
-        Some(Side::Coordinator) if !pump.from_coordinator.is_finished() => client.reset_on_close(),
-        _ => {}
+/// The two sides of a connection that is relayed. Unless they have come to an end of their own, both are set
+/// to be reset when this is dropped: neither may take that for an orderly end.
+#[derive(Debug)]
+pub struct Sides<'a, C: Stream, K: Stream> {
+    /// The connection to the client.
+    pub client: &'a mut C,
+    /// The connection to the coordinator.
+    pub coordinator: &'a mut K,
+    has_ended: bool,
+}
+
+impl<'a, C: Stream, K: Stream> Sides<'a, C, K> {
+    /// Two sides that have not ended.
+    pub fn new(client: &'a mut C, coordinator: &'a mut K) -> Self {
+        Self { client, coordinator, has_ended: false }
     }
-    Ended {
-        // Without a failure both sides have finished, so one of them was first.
-        who: failed.as_ref().map(|failure| failure.who).or(pump.first_to_finish).unwrap_or(Side::Client),
-        error: failed.map(|failure| failure.error),
+
+    /// Passes bytes both ways until both sides have finished or one has failed. A FIN is passed on when the
+    /// bytes before it have been delivered; the other direction goes on. The bytes that a side sent before it
+    /// failed are delivered as well. Unless that side had sent a FIN, the other side's connection is set to
+    /// be reset when it closes, so that the end does not look orderly; the caller drops both.
+    ///
+    /// `count` is called with the number of delivered bytes, as they are delivered, and the side that sent
+    /// them.
+    ///
+    /// Not cancel-safe: bytes in flight are lost with the future, and both sides are reset.
+    pub async fn relay(mut self, mut count: impl FnMut(Side, u64)) -> Ended {
+        let Self { client, coordinator, .. } = &mut self;
+        let mut pump = Pump::default();
+        let failed = loop {
+            let mut look = pin!(sleep(LOOK_INTERVAL));
+            let step = poll_fn(|cx| {
+                if let Poll::Ready(ended) = pump.poll(cx, *client, *coordinator, &mut count) {
+                    return Poll::Ready(Some(ended));
+                }
+                if pump.reads_both() {
+                    return Poll::Pending;
+                }
+                look.as_mut().poll(cx).map(|()| None)
+            });
+            if let Some(ended) = step.await {
+                break ended.err();
+            }
+            if let Some(who) = pump.gone(*client, *coordinator).await {
+                break Some(Failure { who, error: io::ErrorKind::ConnectionReset.into() });
+            }
+        };
+        match failed.as_ref().map(|failure| failure.who) {
+            Some(Side::Client) if !pump.from_client.is_finished() => coordinator.reset_on_close(),
+            Some(Side::Coordinator) if !pump.from_coordinator.is_finished() => client.reset_on_close(),
+            _ => {}
+        }
+        self.has_ended = true;
+        Ended {
+            // Without a failure both sides have finished, so one of them was first.
+            who: failed.as_ref().map(|failure| failure.who).or(pump.first_to_finish).unwrap_or(Side::Client),
+            error: failed.map(|failure| failure.error),
+        }
+    }
+}
+
+impl<C: Stream, K: Stream> Drop for Sides<'_, C, K> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.client.reset_on_close();
+            self.coordinator.reset_on_close();
+        }
     }
 }
 
@@ -280,6 +306,9 @@ impl Direction {
     }
 
     /// Reads into a buffer that goes back to the pool at once if there is nothing to read.
+    ///
+    /// Many clients close a TLS connection without saying so in TLS; that is a FIN like any other. Where a
+    /// coordinator does so, its reply may be cut off.
     fn poll_read<R: AsyncRead + Unpin>(
         &self,
         cx: &mut Context<'_>,
@@ -290,6 +319,9 @@ impl Direction {
         let result = ready!(Pin::new(reader).poll_read(cx, &mut read));
         let end = read.filled().len();
         Poll::Ready(match result {
+            Err(error) if self.from == Side::Client && error.kind() == io::ErrorKind::UnexpectedEof => {
+                Ok(State::Finishing)
+            }
             Err(error) => Err(Failure { who: self.from, error }),
             Ok(()) if end == 0 => Ok(State::Finishing),
             Ok(()) => Ok(State::Writing { buffer, at: 0, end }),

@@ -30,8 +30,16 @@ pub enum WebError {
     #[error(transparent)]
     Dial(#[from] DialError),
     /// It can be connected to, but not with TLS.
-    #[error(transparent)]
-    Tls(#[from] TlsFailure),
+    #[error(
+        "the web port {destination}: {failure}{}",
+        .failure.if_no_tls("; if it has no TLS, remove web = true from [cluster.tls]")
+    )]
+    Tls {
+        /// The port.
+        destination: Destination,
+        /// What happened.
+        failure: TlsFailure,
+    },
     /// There was no complete answer in time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
@@ -187,7 +195,10 @@ async fn page<N: Network>(
     let allowed = settings.allowed;
     let answer = async {
         let stream = dial(&settings.network, destination, allowed).await?;
-        exchange(secure(stream, destination.tls.as_deref()).await?, destination, target).await
+        let secured = secure(stream, destination.tls.as_deref()).await;
+        let stream =
+            secured.map_err(|failure| WebError::Tls { destination: destination.clone(), failure })?;
+        exchange(stream, destination, target).await
     };
     timeout(allowed, answer).await.unwrap_or(Err(WebError::TimedOut(allowed)))
 }
@@ -237,6 +248,7 @@ mod tests {
     use crate::net::host::Resolver;
     use crate::net::socket::SocketSettings;
     use crate::net::stream::Sockets;
+    use crate::net::tls::client::{ClusterTls, ClusterTlsSettings, Verify};
 
     const SETTINGS: WebSettings<Sockets> = WebSettings {
         network: Sockets {
@@ -314,6 +326,27 @@ mod tests {
         assert!(error.is_answer());
         let destination = answering(answer("200 OK", "OK")).await;
         healthz(&destination, &SETTINGS).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_web_port_without_tls_is_named_and_leaves_the_clients_ports_encrypted() {
+        let nothing = ClusterTlsSettings { ca: None, pair: None, verify: Verify::Nothing };
+        let cluster = Arc::new(ClusterTls::load(nothing).unwrap());
+        for answer in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b""] {
+            let tls = Arc::new(cluster.for_coordinator("127.0.0.1", None).unwrap());
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _hello = stream.read(&mut [0; 4096]).await.unwrap();
+                stream.write_all(answer).await.unwrap();
+            });
+            let destination = Destination { host: "127.0.0.1".into(), port, tls: Some(tls) };
+            let said = healthz(&destination, &SETTINGS).await.unwrap_err().to_string();
+            assert!(said.starts_with(&format!("the web port 127.0.0.1:{port}: it ")), "{said}");
+            assert!(said.ends_with("; if it has no TLS, remove web = true from [cluster.tls]"), "{said}");
+            assert!(!said.contains("tls = false"), "{said}");
+        }
     }
 
     #[tokio::test]

@@ -14,6 +14,12 @@ pub(super) const LINE: &[u8] = b"PROXY ";
 /// How a header of version 2 begins.
 pub(super) const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
+/// Whether these first bytes are the beginning of a header and hardly of anything else: nothing that people
+/// type has the zero byte, which is the fifth.
+pub fn is_part_of_header(first: &[u8]) -> bool {
+    first.len() >= 5 && (SIGNATURE.starts_with(first) || first.starts_with(SIGNATURE))
+}
+
 /// The longest header of version 1, in bytes, with the line's end.
 pub const LONGEST_LINE: usize = 107;
 

@@ -1,7 +1,6 @@
 //! Where the router listens and where coordinators are: any subset of their services, in any notation.
 
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -121,12 +120,9 @@ fn a_cluster_that_has_hs2_over_http_only_is_served_watched_and_shown() {
          coordinators = [{{ host = \"127.0.0.1\", hs2 = 0, hs2_http = {}, web = 0 }}]\n",
         coordinator.hs2_http().port()
     ));
-    let mut client = TcpStream::connect(router.listener(0)).unwrap();
-    client.write_all(b"POST /cliservice HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").unwrap();
-    let mut answer = [0; 12];
-    client.read_exact(&mut answer).unwrap();
-    // HTTP is passed on, and this is what the simulated coordinator says.
-    assert_eq!(&answer, b"HTTP/1.1 501");
+    let mut client = Hs2Client::connect(router.listener(0), &Login::http()).unwrap();
+    let session = client.open(&[]).unwrap();
+    assert_eq!(client.query(&session, "select coordinator()").unwrap(), [["c1"]]);
 
     let passed = "hs2router_probes_total{cluster=\"hive\",coordinator=\"127.0.0.1\",outcome=\"passed\"}";
     assert!(eventually(|| router.metric(passed) > 1.0), "the one port that there is is probed");

@@ -9,6 +9,7 @@
 
 mod behaviour;
 mod clients;
+mod http;
 mod misbehaviour;
 
 use std::collections::BTreeMap;

@@ -81,6 +81,9 @@ mod outlive;
 mod per_address;
 
 #[cfg(test)]
+mod over_http;
+
+#[cfg(test)]
 mod probe;
 
 #[cfg(test)]

@@ -239,6 +239,17 @@ fn a_header_from_elsewhere_ends_the_connection_and_the_log_names_the_key() {
 }
 
 #[test]
+fn half_a_header_from_elsewhere_is_passed_on_to_nobody() {
+    let coordinator = Script::sound();
+    let router = router(&coordinator, "", "detect_timeout = \"100ms\"");
+    let mut talk = Talk::connect(router.listener(0));
+    talk.send(&of_client(0)[..8]);
+    assert_eq!(talk.rest(), b"");
+    await_warning(&router, "unexpected_proxy_header", &["a PROXY header, which is believed only"]);
+    assert_eq!(coordinator.accepted(), 0);
+}
+
+#[test]
 fn limits_hold_for_the_client_and_not_for_the_balancer() {
     let coordinator = Script::sound();
     let router = router(&coordinator, "maximum_connections_per_address = 1", "");

@@ -31,9 +31,9 @@ impl Named {
         Self { script, heard }
     }
 
-    fn cluster(&self, name: &str) -> String {
+    fn cluster(&self, name: &str, keys: &str) -> String {
         format!(
-            "[[cluster]]\nname = \"{name}\"\n{SELDOM}\ncoordinators = [{{ host = \"127.0.0.1\", hs2 = {}, beeswax = 0, \
+            "[[cluster]]\nname = \"{name}\"\n{SELDOM}\n{keys}\ncoordinators = [{{ host = \"127.0.0.1\", hs2 = {}, beeswax = 0, \
              hs2_http = 0, web = 0 }}]\n",
             self.script.address().port()
         )
@@ -48,9 +48,14 @@ struct World {
 
 impl World {
     fn start(router: &str) -> Self {
+        Self::with(router, "")
+    }
+
+    /// With these keys in each `[[cluster]]`.
+    fn with(router: &str, keys: &str) -> Self {
         let coordinators = [b'a', b'b', b'c'].map(Named::start);
         let clusters: String =
-            ["a", "b", "c"].iter().zip(&coordinators).map(|(name, one)| one.cluster(name)).collect();
+            ["a", "b", "c"].iter().zip(&coordinators).map(|(name, one)| one.cluster(name, keys)).collect();
         let router = TestRouter::start(&format!(
             "[router]\n{router}\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\ncluster = \"a\"\n\
              sni = {{ \"impala-b.example.com\" = \"b\", \"*.C.example.com\" = \"c\" }}\n{clusters}"
@@ -113,6 +118,16 @@ fn a_hello_in_several_records_chooses_too() {
     };
     let records: Vec<u8> = hello[5..].chunks(20).flat_map(record).collect();
     assert_eq!(World::start("").reached(&records, 33), 'b');
+}
+
+#[test]
+fn the_first_bytes_of_a_hello_are_not_encrypted_again() {
+    // The coordinators have TLS themselves, which is the client's here.
+    let world = World::with("detect_timeout = \"200ms\"", "tls = { verify = \"none\" }");
+    let hello = hello_to("elsewhere.example.com");
+    for len in [1, 2, 3, hello.len()] {
+        assert_eq!(world.reached(&hello[..len], usize::MAX), 'a', "{len} bytes");
+    }
 }
 
 #[test]

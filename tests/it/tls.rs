@@ -8,6 +8,7 @@ mod proxies;
 mod renewal;
 mod resumption;
 mod servers;
+mod silence;
 mod watching;
 
 use std::net::SocketAddr;

@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
-use crate::support::message::open_session;
+use crate::support::message::{Message, open_session, query};
 use crate::support::router::{TestRouter, eventually};
 use crate::support::script::Script;
 use crate::support::talk::Talk;
@@ -19,7 +19,7 @@ use crate::support::talk::Talk;
 /// A router with a certificate for `router.example.com`, in front of a coordinator that has no TLS.
 struct Encrypted {
     router: TestRouter,
-    _coordinator: Script,
+    _coordinator: [Script; 2],
     certificate: rcgen::Certificate,
     _folder: TempDir,
 }
@@ -27,20 +27,26 @@ struct Encrypted {
 impl Encrypted {
     /// With these keys of `[listener.tls]`.
     fn new(keys: &str) -> Self {
-        let (folder, coordinator) = (TempDir::new().unwrap(), Script::sound());
+        Self::with("", keys)
+    }
+
+    /// With these keys of `[router]` and of `[listener.tls]`.
+    fn with(router: &str, keys: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let coordinator = [(); 2].map(|()| Script::sound());
+        let [hs2, beeswax] = coordinator.each_ref().map(|script| script.address().port());
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["router.example.com".to_owned()]).unwrap();
         let certificate = params.self_signed(&key).unwrap();
         let file = folder.path().join("router.pem");
         fs::write(&file, certificate.pem() + &key.serialize_pem()).unwrap();
         let router = TestRouter::start(&format!(
-            "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
+            "[router]\n{router}\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
              tls = {{ certificate = \"{}\"{keys} }}\n\
              [[cluster]]\nname = \"test\"\n{}\nshare_links = false\nservice_threads = 0\n\
-             coordinators = [{{ name = \"c1\", host = \"127.0.0.1\", hs2 = {}, beeswax = 0, hs2_http = 0, web = 0 }}]\n",
+             coordinators = [{{ name = \"c1\", host = \"127.0.0.1\", hs2 = {hs2}, beeswax = {beeswax}, hs2_http = 0, web = 0 }}]\n",
             file.display(),
             crate::support::router::SELDOM,
-            coordinator.address().port()
         ));
         Self { router, _coordinator: coordinator, certificate, _folder: folder }
     }
@@ -90,6 +96,52 @@ fn a_client_that_asks_for_an_unknown_name_is_told_by_the_right_alert_however_muc
 }
 
 #[test]
+fn a_client_that_is_refused_late_is_refused_for_the_reason_that_it_was_told() {
+    // Shorter than the second in which the client may read the alert.
+    let encrypted = Encrypted::with("handshake_timeout = \"500ms\"", ", strict_sni = true");
+    let mut client = encrypted.client("other.example.com", true);
+    let mut stream = TcpStream::connect(encrypted.router.listener(0)).unwrap();
+    client.write_tls(&mut stream).unwrap();
+    // It stays, as a client does that closes slowly.
+    encrypted.counted("no_such_name", 1.0);
+    encrypted.logs("no certificate is for the name");
+    drop(stream);
+}
+
+#[test]
+fn half_a_handshake_holds_up_no_drain() {
+    let encrypted = Encrypted::with("drain_timeout = \"20s\"", "");
+    let mut hello = Vec::new();
+    encrypted.client("router.example.com", true).write_tls(&mut hello).unwrap();
+    let mut streams: Vec<_> = [hello.len() / 2, hello.len()]
+        .iter()
+        .map(|len| {
+            let mut stream = TcpStream::connect(encrypted.router.listener(0)).unwrap();
+            stream.write_all(&hello[..*len]).unwrap();
+            stream
+        })
+        .collect();
+    // The second waits for the client's Finished.
+    assert!(streams[1].read(&mut [0; 1]).unwrap() > 0);
+    let open = format!("hs2router_connections_open{{listener=\"{}\"}}", encrypted.router.listener(0));
+    encrypted.router.await_metric(&open, 2.0);
+    assert_eq!(encrypted.router.drain(), 0, "none had to be cut");
+}
+
+#[test]
+fn a_client_that_says_nothing_where_tls_is_required_is_told_from_one_that_begins_it() {
+    let encrypted = Encrypted::with("handshake_timeout = \"200ms\"\ndetect_timeout = \"50ms\"", "");
+    let mut silent = TcpStream::connect(encrypted.router.listener(0)).unwrap();
+    assert_eq!(silent.read(&mut [0; 1]).unwrap(), 0);
+    encrypted.logs("sent nothing within handshake_timeout to a listener that requires TLS");
+    assert!(!encrypted.router.logs().shown().contains("did not finish its handshake"));
+    let mut half = TcpStream::connect(encrypted.router.listener(0)).unwrap();
+    half.write_all(b"\x16\x03\x01\x02").unwrap();
+    assert_eq!(half.read(&mut [0; 1]).unwrap(), 0);
+    encrypted.logs("did not finish its handshake");
+}
+
+#[test]
 fn a_client_that_does_not_trust_the_certificate_is_told_to_operators() {
     let encrypted = Encrypted::new("");
     let mut client = encrypted.client("router.example.com", false);
@@ -128,6 +180,15 @@ fn a_clear_client_of_a_port_with_tls_only_is_told_so_in_its_own_protocol() {
         assert!(state == "08004" && told.contains(words), "{state} {told}");
         assert!(talk.ends_orderly());
     }
+    let mut beeswax = Talk::connect(at);
+    // impala-shell shows what it is told of the second.
+    for method in ["get_default_configuration", "PingImpalaService"] {
+        let told = beeswax.call(&Message::call(method, Vec::new())).text(&[1]);
+        assert!(told.contains(words), "{method}: {told}");
+    }
+    let told = beeswax.call(&query("select 1")).text(&[1, 1]);
+    assert!(told.contains(words), "{told}");
+    assert!(beeswax.ends_orderly());
     let (mut login, status, told) = Talk::log_in(at, "u1", "canary-password");
     assert!(status == ERROR && told.contains(words), "{status} {told}");
     assert!(login.ends_orderly());

@@ -1,7 +1,10 @@
 //! Connections that are served by different threads are served as one router's, and go on with another thread
 //! as if nothing had happened.
 
+mod tls;
+
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::num::NonZero;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -32,12 +35,27 @@ struct Pair {
     workers: Workers,
 }
 
+/// More keys of a config.
+#[derive(Default)]
+struct Keys {
+    /// Of `[[listener]]`.
+    listener: String,
+    /// Of `[[cluster]]`.
+    cluster: String,
+}
+
 impl Pair {
     /// `ports` are the coordinator's, such as `hs2 = 21050`.
     fn start(flavor: &str, service: &str, ports: &str) -> Self {
+        Self::with(flavor, service, ports, &Keys::default())
+    }
+
+    fn with(flavor: &str, service: &str, ports: &str, Keys { listener, cluster }: &Keys) -> Self {
         let config = format!(
-            "[router]\ndetect_timeout = \"1h\"\n[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"{service}\"\n\
-             [[cluster]]\nflavor = \"{flavor}\"\nprobe = {{ interval = \"1h\" }}\ncoordinators = [{{ host = \"127.0.0.1\", {ports}, hs2_http = 0, web = 0 }}]\n"
+            "[router]\ndetect_timeout = \"1h\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+             [[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"{service}\"\n{listener}\n\
+             [[cluster]]\nflavor = \"{flavor}\"\nprobe = {{ interval = \"1h\" }}\n{cluster}\n\
+             coordinators = [{{ host = \"127.0.0.1\", {ports}, hs2_http = 0, web = 0 }}]\n"
         );
         let workers = Workers::start(NonZero::new(2).unwrap()).unwrap();
         let runtime = Runtime::new().unwrap();
@@ -105,6 +123,12 @@ impl Pair {
     }
 }
 
+/// A coordinator of a protocol that nobody knows.
+fn echo(mut stream: TcpStream, _: usize) {
+    let mut said = *SAID;
+    while stream.read_exact(&mut said).is_ok() && stream.write_all(&said).is_ok() {}
+}
+
 fn poll(operation: &Value) -> Message {
     of_handle("GetOperationStatus", operation)
 }
@@ -157,22 +181,19 @@ fn a_beeswax_connection_keeps_its_session_on_another_thread() {
 
 #[test]
 fn connections_that_are_passed_on_unread_are_spread_over_the_threads() {
-    let script = Script::raw(|mut stream, _| {
-        let mut said = *SAID;
-        while stream.read_exact(&mut said).is_ok() && stream.write_all(&said).is_ok() {}
-    });
+    let script = Script::raw(echo);
     let pair = Pair::of_hs2(&script, "impala");
-    let echo = |client: &mut Talk| {
+    let say = |client: &mut Talk| {
         client.send(SAID);
         client.stream.read_exact(&mut SAID.clone())
     };
     let mut clients = [(); 4].map(|()| pair.connect());
     for client in &mut clients {
-        echo(client).unwrap();
+        say(client).unwrap();
         client.stream.set_read_timeout(Some(SOON)).unwrap();
     }
     let held_up = pair.hold_up();
-    let answered = clients.each_mut().map(|client| echo(client).is_ok());
+    let answered = clients.each_mut().map(|client| say(client).is_ok());
     drop(held_up);
     assert_eq!(answered.iter().filter(|answered| **answered).count(), 2, "{answered:?}");
 }

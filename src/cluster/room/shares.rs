@@ -15,13 +15,19 @@ pub struct Holder<'a> {
 }
 
 impl<'a> Holder<'a> {
-    /// A client of an identity at an address, as far as it is known who it is.
+    /// A client of an identity at an address, as far as it is known who it is. A credential is only a claim
+    /// until a coordinator has accepted it; from then on its client is [`Self::accepted`].
     pub fn of(access: &'a Access, address: ClientAddress) -> Self {
         let unproven = match access.identity {
             Identity::Plain(_) => None,
-            _ => Some(address),
+            Identity::Anonymous | Identity::Credential(_) | Identity::Unread => Some(address),
         };
         Self { access, unproven }
+    }
+
+    /// A client whose credential a coordinator has accepted, wherever it comes from.
+    pub fn accepted(access: &'a Access) -> Self {
+        Self { access, unproven: None }
     }
 
     /// The router itself, on behalf of an identity.

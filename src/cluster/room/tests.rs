@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock;
-use crate::ids::{Identity, Transport};
+use crate::ids::{Credential, Identity, Transport};
 
 fn user(number: u8) -> Access {
     Access { identity: Identity::Plain(format!("u{number}").into()), transport: Transport::Sasl }
@@ -129,6 +129,21 @@ fn an_address_that_has_proven_nothing_leaves_places_to_others() {
         "who is somebody has no share"
     );
     assert_eq!(fills(&mut room, Holder::of(&NOBODY, from(1)), Purpose::Relief), 2, "nor has a cancel");
+}
+
+#[test]
+fn invented_credentials_share_what_their_address_gets_and_one_that_was_accepted_has_no_share() {
+    let mut room = room(64, 0);
+    let over_http = |number| {
+        let credential = Credential { hash: [number, 0], do_as: None };
+        Access { identity: Identity::Credential(credential.into()), transport: Transport::Http }
+    };
+    let invented = (0..100).filter(|number| {
+        let access = over_http(*number);
+        room.claim(Holder::of(&access, from(1)), Purpose::Work, Kind::Any, |_| true).is_some()
+    });
+    assert_eq!(invented.count(), 48, "three quarters");
+    assert_eq!(fills(&mut room, Holder::accepted(&over_http(7)), Purpose::Work), 16);
 }
 
 #[test]

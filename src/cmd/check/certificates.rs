@@ -73,6 +73,14 @@ pub(super) fn describe(loaded: &[Loaded<'_>], now: SystemTime, out: &mut impl Wr
         }
         for certificate in certificates {
             warn_of(certificate, now, out)?;
+            if !certificate.has_alternative_names() {
+                writeln!(
+                    out,
+                    "warning: the certificate for {} has no alternative names, and clients do not read its CN; issue it \
+                     with subjectAltName",
+                    certificate.name()
+                )?;
+            }
         }
         let demands = settings.clients.as_ref().is_some_and(|clients| clients.auth == ClientAuth::Required);
         if demands && !settings.required {
@@ -107,7 +115,7 @@ mod tests {
     use std::fs;
     use std::time::Duration;
 
-    use rcgen::{CertificateParams, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair};
     use tempfile::TempDir;
 
     use super::*;
@@ -158,6 +166,20 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_that_clients_cannot_find_a_name_in_is_warned_of() {
+        let folder = TempDir::new().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "router.example.com");
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        fs::write(folder.path().join("a.pem"), certificate + &key.serialize_pem()).unwrap();
+        let said = said(&config(&folder, "certificate = \"a.pem\""), rcgen::date_time_ymd(2020, 2, 1).into());
+        let warning = "warning: the certificate for router.example.com has no alternative names, and clients";
+        assert!(said.contains(warning) && said.contains("subjectAltName"), "{said}");
+    }
+
+    #[test]
     fn files_that_cannot_be_used_are_named_with_their_listener_and_cost_exit_code_78() {
         let folder = folder();
         let config = config(&folder, "certificate = \"a.pem\"\nkey = \"b.key\"");
@@ -174,7 +196,10 @@ mod tests {
     #[test]
     fn what_is_demanded_of_clients_is_said() {
         let folder = folder();
-        fs::copy(folder.path().join("a.pem"), folder.path().join("ca.pem")).unwrap();
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = authority.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
         let keys =
             "certificate = \"a.pem\"\nclient_ca = \"ca.pem\"\nrequired = false\nminimum_version = \"1.3\"";
         let config = config(&folder, keys);

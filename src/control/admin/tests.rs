@@ -20,7 +20,8 @@ fn admin() -> Admin {
     let listener = bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let (metrics, draining) = (Arc::new(Metrics::new()), CancellationToken::new());
-    let view = View { metrics, draining, fleets: Vec::new() };
+    let view =
+        View { metrics, draining, fleets: Vec::new(), listeners: Vec::new(), readings: Arc::default() };
     let end = CancellationToken::new();
     let task = tokio::spawn(serve(listener, view.clone(), end.clone()));
     Admin { address, view, end, task }
@@ -68,7 +69,7 @@ async fn other_paths_and_methods_are_refused() {
     let all = PATHS.map(|(method, path)| format!("{method} {path}\n")).concat();
     let lost = get_path(admin.address, "/").await;
     assert!(lost.starts_with("HTTP/1.1 404 ") && lost.ends_with(&all), "{lost}");
-    for path in ["/metrics", "/api/v1/coordinators"] {
+    for path in ["/metrics", "/api/v1/coordinators", "/api/v1/listeners", "/api/v1/clusters"] {
         let post = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
         let not_so = exchange(admin.address, &post).await;
         assert!(not_so.starts_with("HTTP/1.1 405 ") && not_so.ends_with(&all), "{not_so}");

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+use crate::net::tls::server::Settings;
+use crate::serve::background::certificates::Readings;
 use crate::serve::fleet::Fleet;
+use crate::serve::fleet::entrance::Entrance;
 
 /// What the admin port shows.
 #[derive(Clone, Debug)]
@@ -16,4 +19,17 @@ pub struct View {
     pub draining: CancellationToken,
     /// Shown and drained below `/api/v1`.
     pub fleets: Vec<Arc<Fleet>>,
+    /// Shown below `/api/v1`.
+    pub listeners: Vec<Listener>,
+    /// What came of reading the files of certificates.
+    pub readings: Arc<Readings>,
+}
+
+/// A listener that is shown.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Where its connections go.
+    pub entrance: Arc<Entrance>,
+    /// What its TLS is like; `None` if it has none of its own.
+    pub tls: Option<Settings>,
 }

@@ -238,6 +238,7 @@ fn listener(
     let server_names = server_names(listener, service, &file.clusters, clusters, problems);
     Some(ListenerConfig {
         proxy_protocol_from: listener.proxy_protocol_from.value.clone()?,
+        trusted_proxies: listener.trusted_proxies.value.clone()?,
         address_limits: address_limits(listener)?,
         server_names: server_names?,
         tls: tls?,

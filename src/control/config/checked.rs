@@ -82,6 +82,8 @@ pub struct ListenerConfig {
     pub tls: Option<server::Settings>,
     /// The networks whose connections begin with a PROXY header.
     pub proxy_protocol_from: Vec<IpNet>,
+    /// The networks of proxies whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// The limits of each client address.
     pub address_limits: AddressLimits,
     /// The clusters that TLS clients choose by a server name; no two names are the same.
@@ -112,6 +114,7 @@ impl ListenerConfig {
             service,
             tls: None,
             proxy_protocol_from: Vec::new(),
+            trusted_proxies: Vec::new(),
             address_limits: AddressLimits::default(),
             server_names: Vec::new(),
         }

@@ -30,9 +30,15 @@ pub(super) fn of(listener: &ListenerFile, problems: &mut Problems) -> Option<Opt
 fn settings(file: &ListenerTlsFile, problems: &mut Problems) -> Option<Settings> {
     let pairs = pairs(file, problems);
     if file.client_auth.written && !file.client_ca.written {
-        let what = "client_auth has no effect without client_ca".to_owned();
+        let what = "has no effect without client_ca".to_owned();
         let remedy = "add client_ca, the file of the authorities, or remove client_auth".to_owned();
         file.client_auth.fault(problems, Fault::Conflict { what, remedy });
+    }
+    if file.ticket_key.written && file.client_ca.written {
+        let what = "ticket_key has no effect beside client_ca: no session resumes without a look at the client's \
+                    certificate";
+        let remedy = "remove ticket_key".to_owned();
+        file.ticket_key.fault(problems, Fault::Conflict { what: what.to_owned(), remedy });
     }
     let auth = file.client_auth.value?;
     let clients = written(&file.client_ca)?.map(|ca| ClientCertificates { ca, auth });

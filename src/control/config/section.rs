@@ -75,8 +75,8 @@ macro_rules! section {
     ) => {
         $(#[doc = $about])*
         #[derive(Clone, Debug)]
-        pub(super) struct $name {
-            $( $(#[doc = $doc])* pub(super) $field: Entry<$type>, )*
+        pub(in $crate::control::config) struct $name {
+            $( $(#[doc = $doc])* pub(in $crate::control::config) $field: Entry<$type>, )*
         }
 
         impl Section for $name {

@@ -176,7 +176,7 @@ fn paths_of_tls_count_from_the_folder_of_the_file() {
     let file = folder.path().join("router.toml");
     let text = "[[listener]]\naddress = \"[::]:21050\"\n[listener.tls]\n\
         pairs = [{ certificate = \"a.pem\" }, { certificate = \"/b.crt\", key = \"keys/b.key\" }]\n\
-        client_ca = \"users.pem\"\nticket_key = \"../tickets.key\"\n[[cluster]]\ncoordinators = [\"a\"]";
+        client_ca = \"users.pem\"\n[[cluster]]\ncoordinators = [\"a\"]";
     std::fs::write(&file, text).unwrap();
     let tls = Config::load(&file).unwrap().listeners.remove(0).tls.unwrap();
     let beside = |path: &str| folder.path().join(path);
@@ -186,7 +186,6 @@ fn paths_of_tls_count_from_the_folder_of_the_file() {
     assert_eq!(tls.pairs[1].key, beside("keys/b.key"));
     let clients = tls.clients.unwrap();
     assert_eq!((clients.ca, clients.auth), (beside("users.pem"), ClientAuth::Required));
-    assert_eq!(tls.ticket_key, Some(beside("../tickets.key")));
     assert!(tls.required && !tls.strict_sni);
 }
 

@@ -2,11 +2,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use thrift::TConfiguration;
 use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol};
 
+use super::http::{self, HttpLogin, Jar, Replies};
 use crate::fake::coordinator::Password;
 use crate::fake::sasl::{self, Framing, Incoming};
 
@@ -29,12 +31,25 @@ pub enum Login {
         /// Its password.
         password: Password,
     },
+    /// With every request, over HTTP.
+    Http(HttpLogin),
 }
 
 impl Login {
     /// SASL PLAIN with this name and password.
     pub fn plain(user: &str, password: &str) -> Self {
         Self::Plain { user: user.to_owned(), password: Password::new(password) }
+    }
+
+    /// Over HTTP, without a name.
+    pub fn http() -> Self {
+        Self::Http(HttpLogin::default())
+    }
+
+    /// Over HTTP, with this name and password on every request; cookies are kept.
+    pub fn basic(user: &str, password: &str) -> Self {
+        let basic = Some((user.to_owned(), Password::new(password)));
+        Self::Http(HttpLogin { basic, ..HttpLogin::default() })
     }
 }
 
@@ -64,18 +79,27 @@ impl From<io::Error> for CallError {
 }
 
 /// The reading half of a client's connection.
-pub struct Input(Incoming<TcpStream>);
+pub struct Input {
+    incoming: Incoming<TcpStream>,
+    /// Over HTTP.
+    replies: Option<Replies>,
+}
 
 impl Read for Input {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+        match &mut self.replies {
+            Some(replies) => replies.read(&mut self.incoming, buffer),
+            None => self.incoming.read(buffer),
+        }
     }
 }
 
-/// The writing half: flushing sends the request, in one frame.
+/// The writing half: flushing sends the request, in one frame or with one head.
 pub struct Output {
     stream: TcpStream,
     framing: Framing,
+    /// Over HTTP.
+    http: Option<(HttpLogin, Jar)>,
     request: Vec<u8>,
 }
 
@@ -87,7 +111,11 @@ impl Write for Output {
 
     fn flush(&mut self) -> io::Result<()> {
         let request = std::mem::take(&mut self.request);
-        self.stream.write_all(&self.framing.wrap(&request))
+        let request = match &self.http {
+            Some((login, jar)) => http::request(login, jar, &request),
+            None => self.framing.wrap(&request),
+        };
+        self.stream.write_all(&request)
     }
 }
 
@@ -103,7 +131,14 @@ pub(super) fn connect(address: SocketAddr, login: &Login) -> Result<(TcpStream, 
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(READ_TIMEOUT))?;
     let mut incoming = Incoming::new(stream.try_clone()?);
+    let (mut http, mut replies) = (None, None);
     let framing = match login {
+        Login::Http(login) => {
+            let jar = Jar::default();
+            replies = Some(Replies::new(login.keeps_cookies.then(|| Arc::clone(&jar))));
+            http = Some((login.clone(), jar));
+            Framing::None
+        }
         Login::NoSasl => Framing::None,
         Login::Plain { user, password } => {
             sasl::authenticate(&mut incoming, &mut stream, user, password)?;
@@ -111,9 +146,9 @@ pub(super) fn connect(address: SocketAddr, login: &Login) -> Result<(TcpStream, 
         }
     };
     let limits = TConfiguration::builder().max_string_size(Some(STRING_LIMIT)).build()?;
-    let output = Output { stream: stream.try_clone()?, framing, request: Vec::new() };
+    let output = Output { stream: stream.try_clone()?, framing, http, request: Vec::new() };
     let protocols = (
-        TBinaryInputProtocol::with_config(Input(incoming), true, limits),
+        TBinaryInputProtocol::with_config(Input { incoming, replies }, true, limits),
         TBinaryOutputProtocol::new(output, true),
     );
     Ok((stream, protocols))

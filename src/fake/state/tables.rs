@@ -64,13 +64,10 @@ impl Session {
     /// Checks expiry and user; after that the connection belongs to the session.
     pub(in crate::fake) fn admit(&mut self, caller: &Caller) -> Result<(), Refusal> {
         self.access()?;
-        if let Some(user) = &caller.user
-            && *user != self.connected_user
+        if let Some(user) = caller.user()
+            && user != self.connected_user
         {
-            return Err(Refusal::WrongUser {
-                connection: user.clone(),
-                session: self.connected_user.clone(),
-            });
+            return Err(Refusal::WrongUser { connection: user, session: self.connected_user.clone() });
         }
         self.connections.insert(caller.connection);
         self.disconnected_at = None;

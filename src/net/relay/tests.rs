@@ -34,7 +34,7 @@ async fn own_and_relay<S: Stream>(mut client: S, mut coordinator: S) -> Relayed 
         Side::Client => client_bytes += more,
         Side::Coordinator => coordinator_bytes += more,
     };
-    let Ended { who, error } = relay(&mut client, &mut coordinator, count).await;
+    let Ended { who, error } = Sides::new(&mut client, &mut coordinator).relay(count).await;
     Relayed { who, client_bytes, coordinator_bytes, error }
 }
 
@@ -152,6 +152,30 @@ async fn a_reset_of_one_side_resets_the_other_and_is_blamed_on_the_first() {
     }
 }
 
+#[tokio::test]
+async fn a_relay_that_is_given_up_looks_orderly_to_neither_side() {
+    for has_begun in [false, true] {
+        let ((mut client, mut client_side), (mut coordinator, mut coordinator_side)) =
+            (connection().await, connection().await);
+        let mut relay = Box::pin(Sides::new(&mut client_side, &mut coordinator_side).relay(|_, _| {}));
+        if has_begun {
+            client.write_all(b"half").await.unwrap();
+            let mut heard = [0; 4];
+            tokio::select! {
+                biased;
+                ended = &mut relay => panic!("{ended:?}"),
+                read = coordinator.read_exact(&mut heard) => assert_eq!(read.unwrap(), 4),
+            }
+        }
+        drop(relay);
+        drop((client_side, coordinator_side));
+        for far in [&mut client, &mut coordinator] {
+            let error = far.read(&mut [0; 1]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{has_begun}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_finishes_and_then_resets_does_not_keep_its_coordinator() {
     let Ends { mut client, mut coordinator, relay } = in_memory(64);
@@ -255,7 +279,7 @@ async fn a_client_that_does_not_read_costs_one_buffer() {
 async fn bytes_are_counted_as_they_are_delivered() {
     let ((mut client, mut client_side), (mut coordinator, mut coordinator_side)) = (pair(64), pair(64));
     let counted = std::cell::Cell::new((0, 0));
-    let relay = relay(&mut client_side, &mut coordinator_side, |from, more| {
+    let relay = Sides::new(&mut client_side, &mut coordinator_side).relay(|from, more| {
         let (client, coordinator) = counted.get();
         counted.set(match from {
             Side::Client => (client + more, coordinator),
@@ -278,9 +302,9 @@ async fn bytes_are_counted_as_they_are_delivered() {
 /// Connections are tasks of a runtime with many threads, whatever their streams are; this compiles or it does
 /// not.
 #[expect(dead_code, reason = "a check of types")]
-fn a_relay_may_change_threads<C: Stream, K: Stream>(
-    client: &mut C,
-    coordinator: &mut K,
-) -> impl Future<Output = Ended> + Send {
-    relay(client, coordinator, |_, _| {})
+fn a_relay_may_change_threads<'a, C: Stream, K: Stream>(
+    client: &'a mut C,
+    coordinator: &'a mut K,
+) -> impl Future<Output = Ended> + Send + 'a {
+    Sides::new(client, coordinator).relay(|_, _| {})
 }

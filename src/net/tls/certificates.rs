@@ -15,7 +15,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
 pub use self::certificate::{Certificate, EXPIRES_SOON, Standing};
-pub(super) use self::content::{Content, Hashed, finished};
+pub(super) use self::content::{Content, Hashed};
 pub use self::error::CertificateError;
 pub(super) use self::system::bundle as system_bundle;
 
@@ -100,19 +100,35 @@ pub(super) fn pair(
     Ok(Pair { certified: Arc::new(CertifiedKey::new(certificates, signing)), certificate })
 }
 
-/// The authorities in a file.
+/// What becomes of a file's certificates that are no authorities. rustls believes whatever a certificate that
+/// it is given as a root has signed, so they must never be among these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoAuthorities {
+    /// The file is refused.
+    Refused,
+    /// They are left out, and vouch for nobody.
+    LeftOut,
+}
+
+/// The authorities in a file; perhaps none, if others are left out.
 ///
 /// # Errors
-/// When there are none, or one of them is invalid.
-pub(super) fn authorities(content: &Content) -> Result<RootCertStore, CertificateError> {
+/// When there are no certificates, or one of them is invalid or refused.
+pub(super) fn authorities(
+    content: &Content,
+    others: NoAuthorities,
+) -> Result<RootCertStore, CertificateError> {
     let mut roots = RootCertStore::empty();
     for (nth, der) in (1..).zip(content.certificates()?) {
-        let invalid = |error: rustls::Error| CertificateError::BadCertificate {
-            file: content.file.clone(),
-            nth,
-            why: error.to_string(),
-        };
-        roots.add(der).map_err(invalid)?;
+        let file = || content.file.clone();
+        let invalid = |why| CertificateError::BadCertificate { file: file(), nth, why };
+        let certificate = Certificate::of(&der).map_err(invalid)?;
+        if certificate.is_authority() {
+            roots.add(der).map_err(|error| invalid(error.to_string()))?;
+        } else if others == NoAuthorities::Refused {
+            let certificate = Box::new(certificate);
+            return Err(CertificateError::NoAuthority { file: file(), nth, certificate });
+        }
     }
     Ok(roots)
 }

@@ -1,5 +1,6 @@
 //! The handshakes of TLS, as the server of a client and as the client of a coordinator.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -19,25 +20,40 @@ use crate::net::flow;
 use crate::net::linger::linger;
 use crate::net::stream::Stream;
 
-/// The most bytes that are kept of a handshake before one of its messages is whole. The library takes
-/// messages of up to 64 KiB; this leaves room for the headers of their records.
-const LIMIT: usize = 80 << 10;
+/// The most bytes that are kept of a handshake before one of its messages is whole, if the peer shows
+/// certificates. The library takes messages of up to 64 KiB; this leaves room for the headers of their
+/// records.
+const WITH_CERTIFICATES: usize = 80 << 10;
+/// The same for a peer that shows none, and has nothing long to say. It leaves room for any record, and for
+/// a hello that is ten times as long as real ones, of which the longest have some 2 KiB: with the key shares
+/// that a quantum computer does not break.
+const WITHOUT_CERTIFICATES: usize = 20 << 10;
 
-/// Why a handshake failed.
+/// What the handshake of a client may take up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bounds<'a> {
+    /// A handshake computes only while it has one of these.
+    pub turns: Option<&'a Semaphore>,
+    /// Whether the client is asked for a certificate, which may be long.
+    pub asks_for_certificate: bool,
+}
+
+/// Why a handshake with a client or a coordinator failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
-    /// One side refused the other, or the peer broke the protocol.
+    /// One side refused the other, or the peer broke the protocol. Prints in the words for a client; those
+    /// for a coordinator are [`TlsFailure`]'s.
     #[error("{}", in_words(.0))]
     Refused(#[from] Error),
     /// The peer closed the connection before the handshake was complete.
     #[error("the connection was closed during the TLS handshake")]
     Closed,
     /// The peer sent a handshake message that is too long.
-    #[error("a message of the TLS handshake has more than {LIMIT} bytes")]
-    TooLong,
-    /// The connection is inside of TLS already.
-    #[error("TLS inside of TLS")]
-    Nested,
+    #[error("a message of the TLS handshake has more than {limit} bytes")]
+    TooLong {
+        /// How many bytes it may have.
+        limit: usize,
+    },
     /// The connection failed.
     #[error("the connection failed during the TLS handshake: {0}")]
     Failed(#[from] io::Error),
@@ -57,16 +73,14 @@ impl HandshakeError {
         match self {
             Self::Refused(error) => explain(error).cause(),
             Self::Closed | Self::Failed(_) => "client_left",
-            Self::TooLong => Refusal::BrokenProtocol.cause(),
-            Self::Nested => Refusal::Internal.cause(),
+            Self::TooLong { .. } => Refusal::BrokenProtocol.cause(),
         }
     }
 }
 
 /// Does the handshake with a client that begins with TLS. `received` are the bytes that were read of it. The
-/// deadline is the caller's. A handshake computes only while it has one of the `turns`, and lets other tasks
-/// go first: so a flood of handshakes delays others by no more than a handshake at a time. A client that is
-/// told why it is refused has a second to read that.
+/// deadline is the caller's. A handshake computes only while it has one of the [turns](Bounds::turns), and
+/// lets other tasks go first: so a flood of handshakes delays others by no more than a handshake at a time.
 ///
 /// Cancel-safe in that a dropped handshake leaves nothing behind but a closed connection.
 ///
@@ -74,21 +88,14 @@ impl HandshakeError {
 /// When the client is refused, as `config` says, or breaks the protocol or the connection.
 pub async fn accept<S: Stream>(
     socket: S,
-    received: &[u8],
+    received: Vec<u8>,
     config: Arc<ServerConfig>,
-    turns: Option<&Semaphore>,
-) -> Result<Io<S>, HandshakeError> {
+    bounds: Bounds<'_>,
+) -> Result<Io<S>, Broken<S>> {
     let session = Session::accept(config)?;
-    let handshake = Handshake { socket, session, received: received.to_vec(), turns };
-    match handshake.complete().await {
-        Ok(accepted) => Ok(accepted),
-        Err(Broken { error, mut told }) => {
-            if let Some(socket) = &mut told {
-                linger(socket).await;
-            }
-            Err(error)
-        }
-    }
+    let Bounds { turns, asks_for_certificate } = bounds;
+    let limit = if asks_for_certificate { WITH_CERTIFICATES } else { WITHOUT_CERTIFICATES };
+    Handshake { socket, session, received, turns, limit }.complete().await
 }
 
 /// Does the handshake with a server. The deadline is the caller's.
@@ -102,7 +109,8 @@ pub async fn connect<S: Stream>(
     name: ServerName<'static>,
 ) -> Result<Io<S>, HandshakeError> {
     let session = Session::connect(config, name)?;
-    let handshake = Handshake { socket, session, received: Vec::new(), turns: None };
+    let handshake =
+        Handshake { socket, session, received: Vec::new(), turns: None, limit: WITH_CERTIFICATES };
     handshake.complete().await.map_err(|broken| broken.error)
 }
 
@@ -114,7 +122,11 @@ pub async fn connect<S: Stream>(
 pub async fn secure<S: Stream>(stream: S, tls: Option<&CoordinatorTls>) -> Result<Io<S>, TlsFailure> {
     let Some(tls) = tls else { return Ok(stream.into()) };
     let connected = connect(stream, tls.config(), tls.server_name().clone()).await;
-    connected.map_err(|error| tls.failed(&error.into()))
+    let connected = connected.map_err(|error| tls.failed(&error.into()))?;
+    if let Some(negotiated) = connected.negotiated() {
+        tls.note_complete(negotiated);
+    }
+    Ok(connected)
 }
 
 impl From<HandshakeError> for io::Error {
@@ -123,7 +135,7 @@ impl From<HandshakeError> for io::Error {
             HandshakeError::Refused(error) => Self::new(io::ErrorKind::InvalidData, error),
             HandshakeError::Failed(error) => error,
             HandshakeError::Closed => Self::new(io::ErrorKind::UnexpectedEof, error),
-            HandshakeError::TooLong | HandshakeError::Nested => Self::new(io::ErrorKind::InvalidData, error),
+            HandshakeError::TooLong { .. } => Self::new(io::ErrorKind::InvalidData, error),
         }
     }
 }
@@ -133,6 +145,7 @@ struct Handshake<'a, S: Stream> {
     session: Session,
     received: Vec<u8>,
     turns: Option<&'a Semaphore>,
+    limit: usize,
 }
 
 /// What the bytes of a handshake came to.
@@ -142,11 +155,29 @@ struct Computed {
     decrypted: Vec<u8>,
 }
 
-/// How a handshake failed.
-struct Broken<S> {
-    error: HandshakeError,
+/// A handshake that failed.
+pub struct Broken<S> {
+    /// Why.
+    pub error: HandshakeError,
     /// The connection, if the peer was told why.
     told: Option<S>,
+}
+
+impl<S> fmt::Debug for Broken<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broken").field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+impl<S: Stream> Broken<S> {
+    /// Gives a peer that was told why it is refused a second to read that, and closes the connection. The
+    /// time is none of the handshake's.
+    pub async fn close(self) -> HandshakeError {
+        if let Some(mut socket) = self.told {
+            linger(&mut socket).await;
+        }
+        self.error
+    }
 }
 
 impl<S, E: Into<HandshakeError>> From<E> for Broken<S> {
@@ -218,10 +249,11 @@ impl<S: Stream> Handshake<'_, S> {
     }
 
     async fn receive(&mut self) -> Result<(), HandshakeError> {
-        if self.received.len() >= LIMIT {
-            return Err(HandshakeError::TooLong);
+        let left = self.limit.saturating_sub(self.received.len());
+        if left == 0 {
+            return Err(HandshakeError::TooLong { limit: self.limit });
         }
-        let chunk = flow::read_at_most(&mut self.socket, LIMIT - self.received.len()).await?;
+        let chunk = flow::read_at_most(&mut self.socket, left).await?;
         if chunk.is_empty() {
             return Err(HandshakeError::Closed);
         }

@@ -27,7 +27,8 @@ pub enum Io<S: Stream> {
     Tls(Tls<S>),
 }
 
-/// A TLS connection after its handshake. When it is dropped, the peer is told that this is the end.
+/// A TLS connection after its handshake. When it is dropped, the peer is told that this is the end, except
+/// [midway](Io::set_midway).
 pub struct Tls<S: Stream> {
     /// None only while the connection is rehomed, dropped, or taken out.
     open: Option<Box<Open<S>>>,
@@ -49,6 +50,15 @@ impl<S: Stream> Io<S> {
     #[must_use]
     pub fn take(&mut self) -> Self {
         std::mem::replace(self, Self::Tls(Tls { open: None }))
+    }
+
+    /// Notes whether a message that was begun has not been written to its end. Where a connection ends then,
+    /// the peer is not told in TLS that this is the end, and so it knows that bytes are missing.
+    #[inline]
+    pub fn set_midway(&mut self, is_midway: bool) {
+        if let Self::Tls(tls) = self {
+            tls.open_mut().is_midway = is_midway;
+        }
     }
 
     /// What carries the connection.
@@ -108,6 +118,7 @@ impl<S: Stream> Tls<S> {
             outgoing: Outgoing::default(),
             end: is_closed.then_some(End::Orderly),
             resets: AtomicBool::new(false),
+            is_midway: false,
         };
         Self { open: Some(Box::new(open)) }
     }

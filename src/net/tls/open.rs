@@ -1,12 +1,14 @@
 //! A TLS connection after its handshake: what was received and is to be decrypted, and what is to be sent.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
 use rustls::{Error, InvalidMessage};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::unconstrained;
 
 use super::failure::Failure;
 use super::outgoing::Outgoing;
@@ -31,6 +33,8 @@ pub(super) struct Open<S: Stream> {
     pub(super) outgoing: Outgoing,
     pub(super) end: Option<End>,
     pub(super) resets: AtomicBool,
+    /// Whether a message that was begun has not been written to its end.
+    pub(super) is_midway: bool,
 }
 
 /// What came behind a handshake in the same bytes.
@@ -52,6 +56,17 @@ pub(super) enum End {
     Orderly,
     /// The connection failed.
     Failed(Failure),
+}
+
+impl End {
+    /// The failure after which nothing can be written. A peer that sends no more without having said so in
+    /// TLS may still read.
+    fn forbids_writing(&self) -> Option<&Failure> {
+        match self {
+            Self::Orderly | Self::Failed(Failure::Truncated) => None,
+            Self::Failed(failure) => Some(failure),
+        }
+    }
 }
 
 impl<S: Stream> Open<S> {
@@ -179,7 +194,9 @@ impl<S: Stream> Open<S> {
                 Seen::Bytes => {}
                 seen => return seen,
             }
-            match self.poll_receive(&mut cx, None) {
+            // Unconstrained: the socket is asked even if the task has had its share of time.
+            let receive = pin!(unconstrained(poll_fn(|cx| self.poll_receive(cx, None))));
+            match receive.poll(&mut cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Seen::End,
                 // The runtime does not know yet that bytes have come. They may be for a reader.
@@ -214,11 +231,13 @@ impl<S: Stream> Open<S> {
         }
     }
 
-    /// Tells the peer that nothing more comes. Does not wait for it.
+    /// Tells the peer that nothing more comes, unless that would make a part of a message look like a whole
+    /// one. Does not wait for it.
     pub(super) fn say_end(&mut self) {
         if self.resets.load(Ordering::Relaxed)
+            || self.is_midway
             || self.outgoing.has_records()
-            || matches!(self.end, Some(End::Failed(_)))
+            || self.end.as_ref().and_then(End::forbids_writing).is_some()
         {
             return;
         }
@@ -280,7 +299,7 @@ impl<S: Stream> AsyncWrite for Open<S> {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        if let Some(End::Failed(failure)) = &tls.end {
+        if let Some(failure) = tls.end.as_ref().and_then(End::forbids_writing) {
             return Poll::Ready(Err(failure.clone().into()));
         }
         if !tls.outgoing.has_records() {

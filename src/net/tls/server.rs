@@ -6,26 +6,25 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::digest::{Context, SHA256};
 use parking_lot::Mutex;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoClientAuth, ProducesTickets, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::server::{
+    NoClientAuth, NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, WebPkiClientVerifier,
+};
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::{TLS12, TLS13};
-use rustls::{CommonState, HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 pub use super::certificates::Refreshed;
 use super::certificates::{
-    self, Certificate, CertificateError, Content, Hashed, PairContents, PairFiles, Standing, finished,
+    self, Certificate, CertificateError, Content, Hashed, NoAuthorities, PairContents, PairFiles,
 };
 use super::choice::Choice;
-use super::tickets::{FileTickets, Scope};
+use super::tickets::FileTickets;
 
-/// How many sessions of TLS 1.2 clients that know no tickets are remembered. Each takes some 200 bytes, or
-/// some 2 KiB if the client has a certificate.
+/// How many sessions of TLS 1.2 clients that know no tickets are remembered. Each takes some 200 bytes.
 const SESSIONS_REMEMBERED: usize = 4096;
 
 /// What a listener's TLS is like; `docs/CONFIG.md` explains each key of `[listener.tls]`.
@@ -39,7 +38,8 @@ pub struct Settings {
     pub minimum_version: Version,
     /// Whether clients that come without TLS are refused.
     pub required: bool,
-    /// A file of ticket keys; `None` for a random key that changes every 6 hours.
+    /// A file of ticket keys; `None` for a random key that changes every 6 hours. Without effect where clients
+    /// are asked for certificates.
     pub ticket_key: Option<PathBuf>,
     /// Whether clients are refused that ask for no name or for one that no certificate has.
     pub strict_sni: bool,
@@ -117,13 +117,15 @@ struct Current {
 struct Last {
     /// A hash of the files when they were last read.
     seen: [u8; 32],
-    resumption: Resumption,
+    resumption: Option<Resumption>,
 }
 
 /// How sessions resume. It outlives the certificates, so that clients resume after a renewal.
-#[derive(Clone)]
+///
+/// There is none where clients are asked for certificates: a resumed handshake takes over what the first one
+/// was shown, so a client that has renewed its certificate would go on with the old one, and one whose
+/// authority is trusted no more would still come in.
 struct Resumption {
-    scope: Scope,
     tickets: Arc<dyn ProducesTickets>,
     sessions: Arc<ServerSessionMemoryCache>,
 }
@@ -154,6 +156,11 @@ impl ListenerTls {
         self.settings.required
     }
 
+    /// Whether clients are asked for a certificate.
+    pub fn asks_for_certificate(&self) -> bool {
+        self.settings.clients.is_some()
+    }
+
     /// The certificates in use, in the order of the config.
     pub fn certificates(&self) -> Vec<Certificate> {
         self.current.load().choice.certificates().cloned().collect()
@@ -169,7 +176,7 @@ impl ListenerTls {
         }
         last.seen = seen;
         let built = contents
-            .and_then(|contents| build(&self.settings, &contents, Some(&last.resumption), &self.time));
+            .and_then(|contents| build(&self.settings, &contents, last.resumption.as_ref(), &self.time));
         match built {
             Ok((current, resumption)) => {
                 self.current.store(Arc::new(current));
@@ -179,17 +186,6 @@ impl ListenerTls {
             Err(error) => Refreshed::Failed(error),
         }
     }
-}
-
-/// Whether a session was resumed although the client's certificate has expired meanwhile, or cannot be read.
-/// A full handshake looks at the certificate; a resumed one takes it over, and could do so without end.
-pub fn resumed_after_expiry(negotiated: &CommonState, now: SystemTime) -> bool {
-    let certificate = negotiated.peer_certificates().and_then(<[_]>::first);
-    negotiated.handshake_kind() == Some(HandshakeKind::Resumed)
-        && certificate.is_some_and(|certificate| {
-            let standing = Certificate::of(certificate).map(|certificate| certificate.standing(now));
-            !matches!(standing, Ok(Standing::Valid | Standing::ExpiresSoon))
-        })
 }
 
 /// Without keys and certificates.
@@ -230,20 +226,23 @@ impl Contents {
     }
 }
 
-/// Makes of the files what new connections use. Sessions resume as `before`, if the demands on clients are
-/// the same.
+/// Makes of the files what new connections use. Sessions resume as `before`.
 fn build(
     settings: &Settings,
     contents: &Contents,
     before: Option<&Resumption>,
     time: &Arc<dyn TimeProvider>,
-) -> Result<(Current, Resumption), CertificateError> {
+) -> Result<(Current, Option<Resumption>), CertificateError> {
     let provider = super::provider();
     let pairs = contents.pairs.iter().map(|pair| certificates::pair(pair, &provider));
     let choice = Arc::new(Choice::new(pairs.collect::<Result<_, _>>()?, settings.strict_sni));
-    let roots = contents.client_ca.as_ref().map(certificates::authorities).transpose()?;
+    let roots = contents
+        .client_ca
+        .as_ref()
+        .map(|ca| certificates::authorities(ca, NoAuthorities::Refused))
+        .transpose()?;
     let auth = settings.clients.as_ref().map(|clients| clients.auth);
-    let resumption = resumption(contents, scope(roots.as_ref(), auth), before, time)?;
+    let resumption = resumption(settings, contents, before, time)?;
     let unusable = |error: rustls::Error| CertificateError::Unusable(error.to_string());
     let verifier = verifier(roots, auth)?;
     let mut config = ServerConfig::builder_with_details(Arc::clone(&provider), Arc::clone(time))
@@ -251,8 +250,13 @@ fn build(
         .map_err(unusable)?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::clone(&choice) as Arc<_>);
-    config.ticketer = Arc::clone(&resumption.tickets);
-    config.session_storage = Arc::clone(&resumption.sessions) as Arc<_>;
+    if let Some(Resumption { tickets, sessions }) = &resumption {
+        config.ticketer = Arc::clone(tickets);
+        config.session_storage = Arc::clone(sessions) as Arc<_>;
+    } else {
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+    }
     // What comes before the handshake's end could be replayed, and no statement may run twice.
     config.max_early_data_size = 0;
     Ok((Current { config: Arc::new(config), choice }, resumption))
@@ -271,38 +275,26 @@ fn verifier(
     builder.build().map_err(|error| CertificateError::Unusable(error.to_string()))
 }
 
-/// What a session may be resumed for: a hash of what is demanded of clients.
-fn scope(roots: Option<&RootCertStore>, auth: Option<ClientAuth>) -> Scope {
-    let mut hash = Context::new(&SHA256);
-    hash.update(auth.map_or("", ClientAuth::as_str).as_bytes());
-    for root in roots.iter().flat_map(|roots| &roots.roots) {
-        let constraints = root.name_constraints.as_ref().map_or(&[][..], |constraints| constraints.as_ref());
-        for part in [root.subject.as_ref(), root.subject_public_key_info.as_ref(), constraints] {
-            hash.update(&part.len().to_be_bytes());
-            hash.update(part);
-        }
-    }
-    finished(hash)
-}
-
 fn resumption(
+    settings: &Settings,
     contents: &Contents,
-    scope: Scope,
     before: Option<&Resumption>,
     time: &Arc<dyn TimeProvider>,
-) -> Result<Resumption, CertificateError> {
-    let before = before.filter(|before| before.scope == scope);
+) -> Result<Option<Resumption>, CertificateError> {
+    if settings.clients.is_some() {
+        return Ok(None);
+    }
     let sessions = before.map_or_else(
         || ServerSessionMemoryCache::new(SESSIONS_REMEMBERED),
         |before| Arc::clone(&before.sessions),
     );
     let tickets: Arc<dyn ProducesTickets> = match (&contents.ticket_key, before) {
-        (Some(file), _) => Arc::new(FileTickets::new(file, scope, Arc::clone(time))?),
+        (Some(file), _) => Arc::new(FileTickets::new(file, Arc::clone(time))?),
         (None, Some(before)) => Arc::clone(&before.tickets),
         (None, None) => rustls::crypto::aws_lc_rs::Ticketer::new()
             .map_err(|error| CertificateError::Unusable(error.to_string()))?,
     };
-    Ok(Resumption { scope, tickets, sessions })
+    Ok(Some(Resumption { tickets, sessions }))
 }
 
 #[cfg(test)]

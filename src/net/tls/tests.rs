@@ -1,11 +1,12 @@
 mod crumbs;
+mod ends;
 mod half;
 mod harmed;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,10 +20,10 @@ use rustls::unbuffered::ConnectionState;
 use rustls::{ClientConfig, NamedGroup, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, consume_budget};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::handshake::{HandshakeError, accept, connect};
+use super::handshake::{Bounds, HandshakeError, accept, connect};
 use super::io::{Failure, Io};
 use crate::net::buffer;
 use crate::net::stream::double::{Double, Lan, pair};
@@ -68,8 +69,10 @@ const VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS
 async fn served(both: Both, capacity: usize) -> (tokio_rustls::client::TlsStream<Double>, Io<Double>) {
     let (near, far) = pair(capacity);
     let connector = TlsConnector::from(Arc::new(both.client));
-    let (theirs, ours) =
-        tokio::join!(connector.connect(name(), far), accept(near, &[], Arc::new(both.server), None));
+    let (theirs, ours) = tokio::join!(
+        connector.connect(name(), far),
+        accept(near, Vec::new(), Arc::new(both.server), Bounds::default())
+    );
     (theirs.unwrap(), ours.unwrap())
 }
 
@@ -122,7 +125,7 @@ async fn bytes_that_were_read_before_the_handshake_are_a_part_of_it() {
     let server = async {
         let mut first = [0; 16];
         near.read_exact(&mut first).await.unwrap();
-        accept(near, &first, Arc::new(both.server), None).await.unwrap()
+        accept(near, first.to_vec(), Arc::new(both.server), Bounds::default()).await.unwrap()
     };
     let (client, mut ours) = tokio::join!(connector.connect(name(), far), server);
     carry(&mut client.unwrap(), &mut ours, b"hello").await;
@@ -242,7 +245,8 @@ async fn a_client_that_closes_right_behind_the_handshake_has_completed_it() {
             client.shutdown().await.unwrap();
             client
         };
-        let (_client, ours) = tokio::join!(client, accept(near, &[], Arc::new(both.server), None));
+        let (_client, ours) =
+            tokio::join!(client, accept(near, Vec::new(), Arc::new(both.server), Bounds::default()));
         let mut ours = ours.unwrap();
         assert_eq!(ours.look(), Seen::End);
         assert_eq!(ours.read(&mut [0; 4]).await.unwrap(), 0);
@@ -260,24 +264,13 @@ async fn a_request_and_an_end_right_behind_the_handshake_are_both_seen() {
         client.shutdown().await.unwrap();
         client
     };
-    let (client, ours) = tokio::join!(client, accept(near, &[], Arc::new(both.server), None));
+    let (client, ours) =
+        tokio::join!(client, accept(near, Vec::new(), Arc::new(both.server), Bounds::default()));
     let (mut client, mut ours) = (client, ours.unwrap());
     let mut got = Vec::new();
     ours.read_to_end(&mut got).await.unwrap();
     assert_eq!(got, b"a request");
     carry(&mut ours, &mut client, b"an answer").await;
-}
-
-#[tokio::test]
-async fn dropping_a_connection_says_that_this_is_the_end() {
-    let (mut client, ours) = served(both(&version::TLS13), 64 << 10).await;
-    drop(ours);
-    assert_eq!(client.read(&mut [0; 4]).await.unwrap(), 0);
-    // Where the peer must not take it for the end, it is not said.
-    let (mut client, ours) = served(both(&version::TLS13), 64 << 10).await;
-    ours.reset_on_close();
-    drop(ours);
-    assert!(client.read(&mut [0; 4]).await.is_err());
 }
 
 #[tokio::test]
@@ -304,6 +297,17 @@ async fn tickets_are_nothing_that_a_reader_sees_and_a_byte_behind_them_is() {
     let mut cx = Context::from_waker(std::task::Waker::noop());
     assert!(link.poll_seen(&mut cx).is_pending());
     assert_eq!(link.held(), 0);
+
+    // Also by a task that has had its share of time.
+    server.get_mut().1.refresh_traffic_keys().unwrap();
+    server.flush().await.unwrap();
+    link.readable().await;
+    poll_fn(|cx| {
+        while pin!(consume_budget()).poll(cx).is_ready() {}
+        assert_eq!(link.look(), Seen::Nothing);
+        Poll::Ready(())
+    })
+    .await;
 
     server.write_all(b"x").await.unwrap();
     server.flush().await.unwrap();
@@ -333,7 +337,7 @@ async fn what_is_no_tls_ends_the_handshake_with_an_alert() {
     let both = both(&version::TLS13);
     let (near, mut far) = pair(64 << 10);
     far.write_all(&[0x80, 1, 0, 1, 0, 0, 0, 11, b'O']).await.unwrap();
-    let refused = accept(near, &[], Arc::new(both.server), None).await.unwrap_err();
+    let refused = accept(near, Vec::new(), Arc::new(both.server), Bounds::default()).await.unwrap_err().error;
     assert!(matches!(refused, HandshakeError::Refused(_)), "{refused}");
     let mut got = Vec::new();
     far.read_to_end(&mut got).await.unwrap();
@@ -347,20 +351,43 @@ async fn a_client_that_goes_away_in_the_handshake_is_told_from_one_that_is_refus
     let (near, mut far) = pair(64 << 10);
     far.write_all(&[22, 3, 1, 1, 0]).await.unwrap();
     drop(far);
-    let left = accept(near, &[], Arc::new(both.server), None).await.unwrap_err();
+    let left = accept(near, Vec::new(), Arc::new(both.server), Bounds::default()).await.unwrap_err().error;
     assert!(matches!(left, HandshakeError::Closed), "{left}");
+}
+
+/// The beginning of a `ClientHello` (1) of this length, in a record of 16 KiB.
+fn long_hello(len: u32) -> Vec<u8> {
+    let mut record = vec![22, 3, 1, 0x40, 0];
+    record.resize(5 + (16 << 10), 0);
+    record[5..9].copy_from_slice(&((1 << 24) | len).to_be_bytes());
+    record
 }
 
 #[tokio::test]
 async fn a_handshake_message_without_end_is_refused() {
     let both = both(&version::TLS13);
     let (near, mut far) = pair(1 << 20);
-    // A ClientHello (1) of 16 MiB less a byte, record by record.
-    let mut record = vec![22, 3, 1, 0x40, 0];
-    record.resize(5 + (16 << 10), 0);
-    record[5..9].copy_from_slice(&[1, 0xff, 0xff, 0xff]);
     for _ in 0..8 {
-        far.write_all(&record).await.unwrap();
+        far.write_all(&long_hello(0xff_ffff)).await.unwrap();
     }
-    assert!(accept(near, &[], Arc::new(both.server), None).await.is_err());
+    assert!(accept(near, Vec::new(), Arc::new(both.server), Bounds::default()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_long_message_is_taken_only_from_a_client_that_is_asked_for_a_certificate() {
+    let server = Arc::new(both(&version::TLS13).server);
+    let records = [long_hello(60_000), long_hello(0), long_hello(0)].concat();
+    for (asks_for_certificate, limit) in [(false, 20 << 10), (true, records.len())] {
+        let (near, mut far) = pair(1 << 20);
+        far.write_all(&records).await.unwrap();
+        let bounds = Bounds { asks_for_certificate, ..Bounds::default() };
+        let mut shaking = Box::pin(accept(near, Vec::new(), Arc::clone(&server), bounds));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let polled = shaking.as_mut().poll(&mut cx).map_err(|broken| broken.error);
+        match (polled, asks_for_certificate) {
+            (Poll::Ready(Err(HandshakeError::TooLong { limit: said })), false) => assert_eq!(said, limit),
+            (Poll::Pending, true) => {}
+            (polled, _) => panic!("{polled:?}"),
+        }
+    }
 }

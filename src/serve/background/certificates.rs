@@ -4,6 +4,8 @@
 //! The contents are compared, instead of waiting for the system to tell of a change: a secret that Kubernetes
 //! mounts changes by a symbolic link above the file, which no watch of the file sees.
 
+mod readings;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,10 +13,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub use self::readings::{Failure, Reading, Readings};
 use crate::clock;
 use crate::metrics::{CertificateMetrics, Metrics, Owner, ReloadOutcome};
 use crate::net::stream::Stream;
-use crate::net::tls::certificates::{Certificate, Refreshed, Standing};
+use crate::net::tls::certificates::{Certificate, CertificateError, Refreshed, Standing};
 use crate::net::tls::client::{ClusterTls, Verify};
 use crate::net::tls::server::ListenerTls;
 use crate::serve::fleet::entrance::Entrance;
@@ -23,7 +26,7 @@ use crate::serve::fleet::entrance::Entrance;
 const READ_INTERVAL: Duration = Duration::from_secs(5);
 /// Reading that takes longer is told: the file system may not answer any more.
 const LONG_READ: Duration = Duration::from_secs(10);
-/// From one warning of certificates that expire to the next.
+/// From one warning of certificates that expire, or of files that are bad, to the next.
 const WARN_INTERVAL: Duration = Duration::from_hours(24);
 
 /// What has files of certificates.
@@ -56,7 +59,25 @@ impl Files {
 pub struct Watched {
     files: Files,
     metrics: CertificateMetrics,
-    warned: Option<SystemTime>,
+    readings: Arc<Readings>,
+    /// What was warned of within a day.
+    warned: Vec<Warned>,
+    bad: Option<Bad>,
+}
+
+/// A warning of a certificate.
+#[derive(Debug)]
+struct Warned {
+    names: String,
+    standing: Standing,
+    at: SystemTime,
+}
+
+/// Files that cannot be used.
+#[derive(Debug)]
+struct Bad {
+    error: CertificateError,
+    told: SystemTime,
 }
 
 /// Whose files they are, as fields of log lines: one of the two.
@@ -66,20 +87,32 @@ struct Whose<'a> {
 }
 
 impl Watched {
-    /// `None` for a listener without TLS of its own.
-    pub fn of<S: Stream>(entrance: &Entrance<S>, metrics: &Metrics) -> Option<Self> {
+    /// The files of a listener, which have just been read; `None` for one without TLS of its own.
+    pub fn of<S: Stream>(
+        entrance: &Entrance<S>,
+        metrics: &Metrics,
+        readings: &Arc<Readings>,
+    ) -> Option<Self> {
         let files = Files::Listener(Arc::clone(entrance.tls.as_ref()?));
-        Some(Self::new(files, metrics.certificates(Owner::Listener(Arc::clone(&entrance.name)))))
+        let metrics = metrics.certificates(Owner::Listener(Arc::clone(&entrance.name)));
+        Some(Self::new(files, metrics, readings))
     }
 
-    /// The files of a cluster. Shows whether its coordinators are verified at all.
-    pub fn of_cluster(name: &Arc<str>, tls: &Arc<ClusterTls>, metrics: &Metrics) -> Self {
+    /// The files of a cluster, which have just been read. Shows whether its coordinators are verified at all.
+    pub fn of_cluster(
+        name: &Arc<str>,
+        tls: &Arc<ClusterTls>,
+        metrics: &Metrics,
+        readings: &Arc<Readings>,
+    ) -> Self {
         metrics.show_verified(name, *tls.verify() != Verify::Nothing);
-        Self::new(Files::Cluster(Arc::clone(tls)), metrics.certificates(Owner::Cluster(Arc::clone(name))))
+        let metrics = metrics.certificates(Owner::Cluster(Arc::clone(name)));
+        Self::new(Files::Cluster(Arc::clone(tls)), metrics, readings)
     }
 
-    fn new(files: Files, metrics: CertificateMetrics) -> Self {
-        Self { files, metrics, warned: None }
+    fn new(files: Files, metrics: CertificateMetrics, readings: &Arc<Readings>) -> Self {
+        readings.note_loaded(metrics.owner(), clock::now());
+        Self { files, metrics, readings: Arc::clone(readings), warned: Vec::new(), bad: None }
     }
 
     fn whose(&self) -> Whose<'_> {
@@ -96,6 +129,7 @@ impl Watched {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.warn(clock::time_of_day());
+            self.remind(clock::time_of_day());
             tokio::select! {
                 biased;
                 () = end.cancelled() => return,
@@ -106,7 +140,7 @@ impl Watched {
                 () = end.cancelled() => return,
                 refreshed = self.refresh() => refreshed,
             };
-            self.note(refreshed);
+            self.note(refreshed, clock::time_of_day());
         }
     }
 
@@ -128,12 +162,14 @@ impl Watched {
         read.ok().and_then(Result::ok).unwrap_or(Refreshed::Unchanged)
     }
 
-    fn note(&mut self, refreshed: Refreshed) {
+    fn note(&mut self, refreshed: Refreshed, now: SystemTime) {
         match refreshed {
             Refreshed::Unchanged => {}
             Refreshed::Changed => {
                 self.metrics.reloads.count(ReloadOutcome::Changed);
-                self.warned = None;
+                self.readings.note_loaded(self.metrics.owner(), clock::now());
+                self.metrics.bad.set(0);
+                (self.warned, self.bad) = (Vec::new(), None);
                 let (Whose { listener, cluster }, shown) = (self.whose(), self.show());
                 for certificate in &shown {
                     let (names, expires) = (certificate.all_names(), certificate.until_day());
@@ -145,12 +181,27 @@ impl Watched {
             }
             Refreshed::Failed(error) => {
                 self.metrics.reloads.count(ReloadOutcome::Failed);
-                let Whose { listener, cluster } = self.whose();
-                tracing::error!(
-                    listener, cluster, %error, "changed certificates cannot be used; the last good ones are used on"
-                );
+                self.readings.note_failed(self.metrics.owner(), error.to_string(), clock::now());
+                self.metrics.bad.set(1);
+                self.tell(Bad { error, told: now });
             }
         }
+    }
+
+    /// Tells once more, a day after the last time, of files that are still bad.
+    fn remind(&mut self, now: SystemTime) {
+        if let Some(Bad { error, .. }) = self.bad.take_if(|bad| !is_of_today(bad.told, now)) {
+            self.tell(Bad { error, told: now });
+        }
+    }
+
+    fn tell(&mut self, bad: Bad) {
+        let Whose { listener, cluster } = self.whose();
+        tracing::error!(
+            listener, cluster, error = %bad.error,
+            "changed certificates cannot be used; the last good ones are used on"
+        );
+        self.bad = Some(bad);
     }
 
     /// Shows what is in use in the metrics.
@@ -175,17 +226,28 @@ impl Watched {
         }
     }
 
-    /// The certificates to warn of, once a day and after a change.
+    /// The certificates to warn of: of each once a day, after a change, and when another warning is due.
     fn due(&mut self, now: SystemTime) -> Vec<Certificate> {
-        let since = self.warned.map(|last| now.duration_since(last).unwrap_or_default());
-        if since.is_some_and(|since| since < WARN_INTERVAL) {
-            return Vec::new();
-        }
+        self.warned.retain(|warned| is_of_today(warned.at, now));
+        let warning = |certificate: &Certificate| Warned {
+            names: certificate.all_names(),
+            standing: certificate.standing(now),
+            at: now,
+        };
         let mut due = self.files.certificates();
-        due.retain(|certificate| certificate.standing(now) != Standing::Valid);
-        self.warned = (!due.is_empty()).then_some(now);
+        due.retain(|certificate| {
+            let Warned { names, standing, .. } = warning(certificate);
+            let is_known = |warned: &Warned| warned.names == names && warned.standing == standing;
+            standing != Standing::Valid && !self.warned.iter().any(is_known)
+        });
+        self.warned.extend(due.iter().map(warning));
         due
     }
+}
+
+/// Whether it is less than a day since this was told; the clock may have been set back.
+fn is_of_today(told: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(told).unwrap_or_default() < WARN_INTERVAL
 }
 
 fn seconds(time: SystemTime) -> i64 {
@@ -230,7 +292,7 @@ mod tests {
             strict_sni: false,
         });
         let metrics = metrics.certificates(Owner::Listener(Arc::from("a:1")));
-        Watched::new(Files::Listener(Arc::new(tls.unwrap())), metrics)
+        Watched::new(Files::Listener(Arc::new(tls.unwrap())), metrics, &Arc::default())
     }
 
     #[test]
@@ -246,9 +308,31 @@ mod tests {
         assert_eq!(due(soon + 24 * HOUR), 1);
         // The clock was set back.
         assert_eq!(due(soon), 0);
+        assert_eq!(due(end - HOUR), 1);
+        // Another thing is wrong with it now.
         assert_eq!(due(end + HOUR), 1);
-        watched.note(Refreshed::Changed);
+        assert_eq!(due(end + 2 * HOUR), 0);
+        watched.note(Refreshed::Changed, end + 2 * HOUR);
         assert_eq!(watched.due(end + 2 * HOUR).len(), 1);
+    }
+
+    #[test]
+    fn files_that_stay_bad_are_told_again_each_day_and_are_a_metric() {
+        let (folder, metrics) = (TempDir::new().unwrap(), Metrics::new());
+        let mut watched = watched(&folder, &metrics);
+        let is_bad = || metrics.render().unwrap().contains("certificate_files_bad{listener=\"a:1\"} 1\n");
+        let now = SystemTime::from(rcgen::date_time_ymd(2020, 2, 1));
+        assert!(!is_bad());
+        let error = CertificateError::Empty { file: "a.pem".into() };
+        watched.note(Refreshed::Failed(error), now);
+        let told = |watched: &Watched| watched.bad.as_ref().map(|bad| bad.told);
+        for (hours, since) in [(1, 0), (23, 0), (24, 24), (25, 24), (48, 48)] {
+            watched.remind(now + hours * HOUR);
+            assert_eq!(told(&watched), Some(now + since * HOUR), "{hours}");
+        }
+        assert!(is_bad());
+        watched.note(Refreshed::Changed, now);
+        assert!(!is_bad() && told(&watched).is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -291,7 +375,7 @@ mod tests {
         };
         let tls = Arc::new(ClusterTls::load(settings).unwrap());
         let end = CancellationToken::new();
-        let watched = Watched::of_cluster(&Arc::from("impala"), &tls, &metrics);
+        let watched = Watched::of_cluster(&Arc::from("impala"), &tls, &metrics, &Arc::default());
         let watching = tokio::spawn(watched.watch(end.clone()));
         sleep(3 * READ_INTERVAL).await;
         let shows = |series: &str| metrics.render().unwrap().contains(series);
@@ -311,7 +395,7 @@ mod tests {
         watching.await.unwrap();
         let settings = ClusterTlsSettings { ca: None, pair: None, verify: Verify::Nothing };
         let tls = Arc::new(ClusterTls::load(settings).unwrap());
-        let _watched = Watched::of_cluster(&Arc::from("impala"), &tls, &metrics);
+        let _watched = Watched::of_cluster(&Arc::from("impala"), &tls, &metrics, &Arc::default());
         assert!(shows("cluster_tls_verified{cluster=\"impala\"} 0\n"));
     }
 }

@@ -15,12 +15,11 @@ use crate::clock;
 use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::Turn;
 use crate::cluster::{AdminState, Coordinator, DrainThen};
-use crate::ids::{Access, Identity, Service};
+use crate::ids::{Access, Service};
 use crate::metrics::DrainedOutcome;
 use crate::net::stream::Stream;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::member::Member;
-use crate::serve::link::login::Login;
 use crate::serve::link::own_call::{OwnCall, call};
 use crate::serve::link::port::Claimant;
 use crate::serve::link::{Link, waiting};
@@ -182,24 +181,19 @@ impl<S: Stream> Drainer<S> {
     /// is connected.
     async fn link(&self, access: &Access, service: Service) -> Option<Box<Link<S>>> {
         let port = self.fleet.port(&self.coordinator, service)?;
-        let login = match &access.identity {
-            Identity::Anonymous => Some(Login::Nobody),
-            Identity::Plain(user) => self.fleet.keyring.find(user).map(Login::Plain),
-            Identity::Unread | Identity::Credential(_) => return None,
-        };
-        let Some(login) = login else {
+        let Some(login) = self.fleet.keyring.login_of(&access.identity) else {
             let idle = port.claim(Holder::ourselves(access), Purpose::Relief, Kind::Idle)?;
             return idle.live(Look::Closely).ok();
         };
-        let (holder, turn) = (Holder::ourselves(access), Turn::Identity(access.identity.clone()));
-        let claimant = Claimant { holder, turn, purpose: Purpose::Relief };
+        let holder = Holder::ourselves(access);
+        let claimant = Claimant { holder, turn: Turn::of(holder), purpose: Purpose::Relief };
         // It waits for `queue_timeout`: there is no client that could give up earlier.
         let granted = waiting::link(&port, claimant, pending()).await;
         let slot = match granted.ok()?.live(Look::Closely) {
             Ok(link) => return Some(link),
             Err(slot) => slot,
         };
-        let dialed = self.fleet.dial(slot, &login, access.transport, &self.shared).await;
+        let dialed = self.fleet.dial(slot, &login, &self.shared).await;
         let name = &self.coordinator.name;
         dialed
             .inspect_err(|cause| {

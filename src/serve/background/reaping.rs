@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use crate::clock;
 use crate::cluster::Standing;
 use crate::cluster::room::{Holder, Kind, Purpose};
-use crate::ids::{CoordinatorId, Identity};
+use crate::ids::CoordinatorId;
 use crate::net::stream::Stream;
 use crate::serve::fleet::Fleet;
 use crate::serve::link::login::Login;
@@ -23,8 +23,8 @@ use crate::wire::facts::{Guid, GuidText};
 use crate::wire::verdict::Verdict;
 
 /// Closes sessions whose clients are gone for good, and sessions that were idle for too long, in the
-/// background and on links of their identities. For an identity that logs in, there are links only as long as
-/// a client of that name is connected; a session without one is left to its coordinator, whose own timeout
+/// background and on links of their identities. For an identity that proves itself, there are links only as
+/// long as a client of it is connected; a session without one is left to its coordinator, whose own timeout
 /// has begun. Each coordinator's sessions are closed one after the other, so that the one link that is left
 /// of a client serves for all of its sessions.
 pub(crate) fn close_over<S: Stream>(shared: &Arc<Shared<S>>, fleet: &Arc<Fleet<S>>) {
@@ -64,16 +64,20 @@ fn grant<S: Stream>(fleet: &Fleet<S>, session: &Target) -> Option<Grant<S>> {
         Standing::Ready | Standing::Starting | Standing::Quiescing => true,
         Standing::Cooling(_) | Standing::Ejected => false,
     };
-    let kind = match session.access.identity {
-        // A coordinator that cannot be reached is not dialed for each of its sessions.
-        Identity::Anonymous if answers => Kind::Any,
-        _ => Kind::Idle,
-    };
+    // A coordinator that cannot be reached is not dialed for each of its sessions.
+    let kind = if answers && login(fleet, session).is_some() { Kind::Any } else { Kind::Idle };
     fleet.port(&coordinator, session.access.hs2())?.claim(
         Holder::ourselves(&session.access),
         Purpose::Relief,
         kind,
     )
+}
+
+/// Returns with what to dial for a session. `None` if there is nothing, and for one of a name that logs in: a
+/// password is not shown again only to close something.
+fn login<S: Stream>(fleet: &Fleet<S>, session: &Target) -> Option<Login> {
+    let identity = &session.access.identity;
+    fleet.keyring.login_of(identity).filter(|login| !login.is_shown())
 }
 
 /// Closes a session wherever it is open.
@@ -101,14 +105,11 @@ async fn close_there<S: Stream>(
 ) -> bool {
     let link = match granted.live(Look::Closely) {
         Ok(link) => link,
-        // For an identity that logs in, there are no credentials to dial with.
-        Err(_) if matches!(session.access.identity, Identity::Plain(_) | Identity::Credential(_)) => {
-            return false;
+        Err(slot) => {
+            let Some(login) = login(fleet, session) else { return false };
+            let Ok(link) = fleet.dial(slot, &login, shared).await else { return false };
+            link
         }
-        Err(slot) => match fleet.dial(slot, &Login::Nobody, session.access.transport, shared).await {
-            Ok(link) => link,
-            Err(_) => return false,
-        },
     };
     let Some(answer) = call(link, OwnCall::Close(session.handle)).await else { return false };
     let verdict = answer.verdict(fleet.cluster.flavor.family());

@@ -12,8 +12,10 @@ use crate::net::stream::Stream;
 use crate::serve::call::attached::Attached;
 use crate::serve::call::counting::CallCount;
 use crate::serve::call::links::Links;
+use crate::serve::call::outcome::Trouble;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::entrance::Entrance;
+use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::coding::{Follows, Form};
 use crate::serve::message::end::End;
@@ -92,7 +94,7 @@ pub(crate) struct Conn<S: Stream> {
 impl<S: Stream> Conn<S> {
     /// Returns the holder that the connection's slots are counted for.
     pub(crate) fn holder(&self) -> Holder<'_> {
-        Holder::of(self.links.access(), self.client.address())
+        self.links.holder(self.client.address())
     }
 
     /// Returns the port of a coordinator that the connection's calls of HS2 go to.
@@ -102,7 +104,16 @@ impl<S: Stream> Conn<S> {
 
     /// Returns the queue in which this client waits for its turn.
     pub(crate) fn turn(&self) -> Turn {
-        Turn::of(self.links.identity(), self.client.address())
+        Turn::of(self.holder())
+    }
+
+    /// Records it if an exchange shows that a coordinator does not accept the client's credential any more.
+    pub(crate) fn note_exchanged<T>(&mut self, exchanged: &Result<T, Trouble>) {
+        if let Err(Trouble::Link(Lost { cause: LostCause::Refused(refusal), .. })) = exchanged
+            && refusal.is_unauthorized()
+        {
+            self.links.note_unauthorized();
+        }
     }
 
     /// Records the connection's first session and its coordinator in the log span. Only the first, because a

@@ -47,7 +47,9 @@ pub(crate) async fn exchange<S: Stream>(
     deliver: Deliver,
 ) -> Result<Finished, Trouble> {
     let mut exchange = Exchange::on(link, deliver);
-    match exchange.run(conn, request).await {
+    let ran = exchange.run(conn, request).await;
+    conn.note_exchanged(&ran);
+    match ran {
         Ok(verdict) => Ok(exchange.finish(conn, request, verdict)),
         Err(Trouble::Client(end)) => {
             exchange.leave(conn, request);
@@ -154,7 +156,7 @@ impl<S: Stream> Exchange<S> {
     /// Takes the bytes of a reply that have come; returns those that the client gets at once.
     fn receive(
         &mut self,
-        conn: &Conn<S>,
+        conn: &mut Conn<S>,
         request: &Request,
         form: Form,
         read: Result<Chunk, LostCause>,
@@ -319,11 +321,11 @@ async fn send_piece<S: Stream>(
     if !request.is_complete() && !link.end.takes_pieces(form) {
         return Err(End::from(BadInput::MessageSplit).into());
     }
-    let sent = link.send(request, form, conn.shared.settings.stall_timeout).await;
-    let sent = sent.map_err(|(cause, written)| {
-        let phase = if written == 0 { before } else { Phase::Waiting };
-        Trouble::Link(Lost { phase, client_has_some: false, cause })
-    })?;
+    let sent =
+        link.send(request, form, conn.shared.settings.stall_timeout).await.map_err(|(cause, written)| {
+            let phase = if written == 0 { before } else { Phase::Waiting };
+            Trouble::Link(Lost { phase, client_has_some: false, cause })
+        })?;
     conn.shared.metrics.bytes.add(Direction::ToCoordinator, sent as u64);
     Ok(())
 }
@@ -371,12 +373,13 @@ async fn await_doubtful<S: Stream>(
 
 /// Judges the reply of a call, which happens only here, and updates the table from it.
 fn note_reply<S: Stream>(
-    conn: &Conn<S>,
+    conn: &mut Conn<S>,
     link: &Link<S>,
     request: &Request,
     reply: &Facts,
     running: Option<RunningCount>,
 ) -> Verdict {
+    conn.links.note_answered();
     let verdict = conn.verdict(request.method(), reply);
     if request.own {
         // A handle in it may be a former one of a session that has moved.

@@ -3,11 +3,13 @@
 //! sessions' own idle timeouts allow. (Upkeep closes what vanished clients left and what has expired.)
 
 use crate::clock;
-use crate::cluster::room::{Kind, Purpose};
+use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::net::stream::Stream;
 use crate::serve::call::conn::{Conn, look_interval};
 use crate::serve::call::links;
+use crate::serve::link::Link;
 use crate::serve::link::own_call::{OwnCall, call};
+use crate::serve::message::link_end::Look;
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
 use crate::session::table::{Cause, Pinned, Target};
 use crate::wire::facts::Guid;
@@ -40,15 +42,30 @@ pub(crate) async fn touch_sessions<S: Stream>(conn: &mut Conn<S>) {
     }
 }
 
-async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Target) {
-    if session.access != *conn.links.access() {
-        return;
+/// Returns a link on which a session can be touched; `None` if there is none, or no room for one.
+async fn link<S: Stream>(conn: &mut Conn<S>, session: &Target) -> Option<Box<Link<S>>> {
+    let is_own = session.access == *conn.links.access();
+    // Over HTTP, one connection may have spoken for others before.
+    if !is_own && !conn.client.asks_each_time() {
+        return None;
     }
-    let coordinator = conn.fleet.cluster.coordinator(session.coordinator);
-    let port = coordinator.and_then(|coordinator| conn.fleet.port(&coordinator, conn.hs2()));
-    let grant = port.and_then(|port| port.claim(conn.holder(), Purpose::Work, Kind::Any));
-    let Some(grant) = grant else { return };
-    let Ok(link) = links::link_of(conn, grant, hs2::PING).await else { return };
+    let coordinator = conn.fleet.cluster.coordinator(session.coordinator)?;
+    let port = conn.fleet.port(&coordinator, session.access.hs2())?;
+    if is_own {
+        let grant = port.claim(conn.holder(), Purpose::Work, Kind::Any)?;
+        return links::link_of(conn, grant, hs2::PING).await.ok();
+    }
+    let login = conn.fleet.keyring.login_of(&session.access.identity).filter(|login| !login.is_shown());
+    let kind = if login.is_some() { Kind::Any } else { Kind::Idle };
+    let grant = port.claim(Holder::ourselves(&session.access), Purpose::Work, kind)?;
+    match grant.live(Look::Closely) {
+        Ok(link) => Some(link),
+        Err(slot) => conn.fleet.dial(slot, &login?, &conn.shared).await.ok(),
+    }
+}
+
+async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Target) {
+    let Some(link) = link(conn, &session).await else { return };
     // The session may have moved while the link was dialed, because its coordinator is lost.
     if conn.fleet.table.has_left(guid, session.coordinator) {
         return link.put_back();

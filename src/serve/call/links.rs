@@ -1,21 +1,21 @@
 //! The links of one client connection, and how a call gets one: an idle one, a newly dialed one, or one that
 //! the call waits for.
 
+mod caller;
+
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::cluster::Coordinator;
 use crate::cluster::room::{Holder, Kind, Tenancy};
-use crate::cluster::{Coordinator, Demand};
-use crate::ids::{Access, ClientAddress, ConnId, CoordinatorId, Identity, Service, Transport};
-use crate::net::probe::Speaks;
+use crate::ids::{Access, ClientAddress, ConnId, CoordinatorId, Service};
 use crate::net::stream::Stream;
 use crate::serve::call::braking;
 use crate::serve::call::conn::Conn;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::candidates::Candidate;
-use crate::serve::fleet::dialing;
 use crate::serve::fleet::keyring::Key;
 use crate::serve::link::Link;
 use crate::serve::link::login::Login;
@@ -23,15 +23,12 @@ use crate::serve::link::no_link::{NoLink, Unreached};
 use crate::serve::link::port::{Claimant, Port};
 use crate::serve::link::slot::{Grant, Slot};
 use crate::serve::link::waiting::{self, NotCalled};
-use crate::serve::message::coding;
 use crate::serve::message::end::End;
 use crate::serve::message::link_end::Look;
 use crate::serve::message::request::Request;
 use crate::serve::shared::Shared;
 use crate::session::retry::wants_live_link;
-use crate::wire::http::request::{CallHead, CredentialKey};
 use crate::wire::method::{Method, Retry};
-use crate::wire::sasl::Credentials;
 
 /// The links of one client connection: its own ones, at most one for each coordinator and service, and its
 /// access to those that it shares with others.
@@ -49,99 +46,6 @@ pub(crate) struct Links<S: Stream> {
 }
 
 impl<S: Stream> Links<S> {
-    /// Creates the links of a client without a login; none is dialed yet.
-    pub(crate) fn anonymous(fleet: Arc<Fleet<S>>, conn: ConnId, transport: Transport) -> Self {
-        let access = Access { identity: Identity::Anonymous, transport };
-        Self { fleet, conn, access, login: Login::Nobody, key: None, refused: false, idle: Vec::new() }
-    }
-
-    /// Creates the links of a client that logs in; none is dialed yet.
-    pub(crate) fn of(fleet: Arc<Fleet<S>>, conn: ConnId, credentials: Credentials) -> Self {
-        let access = Login::access_of(&credentials);
-        let login = Login::Plain(Arc::new(credentials));
-        Self { fleet, conn, access, login, key: None, refused: false, idle: Vec::new() }
-    }
-
-    /// Creates the links of a client that says with each request for whom it is made; none is dialed yet.
-    pub(crate) fn over_http(fleet: Arc<Fleet<S>>, conn: ConnId) -> Self {
-        Self::anonymous(fleet, conn, Transport::Http)
-    }
-
-    /// Makes them the links of whoever the request with this head is made for. Nobody else's link is kept.
-    pub(crate) fn be_for(&mut self, head: &Arc<CallHead>, key: &CredentialKey) {
-        let is_same = match &self.login {
-            Login::EachTime(former) => {
-                former.authorization() == head.authorization() && former.do_as() == head.do_as()
-            }
-            Login::Nobody | Login::Plain(_) => false,
-        };
-        self.login = Login::EachTime(Arc::clone(head));
-        if !is_same {
-            self.access.identity = head.credential(key).map_or(Identity::Anonymous, Identity::Credential);
-            self.refused = false;
-            self.idle.clear();
-        }
-    }
-
-    /// The identity that the links belong to.
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.access.identity
-    }
-
-    /// The identity that the links belong to, and the transport of their messages.
-    pub(crate) fn access(&self) -> &Access {
-        &self.access
-    }
-
-    /// The client's user name, if it logged in and a coordinator accepted that.
-    pub(crate) fn user(&self) -> Option<&str> {
-        self.login.user()
-    }
-
-    /// The client connection that the links belong to.
-    pub(crate) fn conn(&self) -> ConnId {
-        self.conn
-    }
-
-    /// Whether credentials are sent on each new link.
-    pub(crate) fn logs_in(&self) -> bool {
-        self.login.is_shown()
-    }
-
-    /// The protocol that the coordinators at the other ends understand.
-    pub(crate) fn speaks(&self) -> Speaks {
-        coding::speaks(self.access.transport)
-    }
-
-    /// Whether a probe can do what the client does: the client uses neither frames nor a login.
-    pub(crate) fn are_plain(&self) -> bool {
-        coding::is_plain(self.access.transport) && !self.logs_in()
-    }
-
-    /// The client's login as a demand. `None` if it sends no credentials.
-    pub(crate) fn login(&self, service: Service) -> Option<Demand> {
-        dialing::demand(&self.fleet.cluster, service, &self.login)
-    }
-
-    /// Records that a coordinator has accepted the credentials.
-    pub(crate) fn note_accepted(&mut self) {
-        if let (Identity::Plain(user), Login::Plain(credentials)) = (&self.access.identity, &self.login) {
-            self.key = Some(self.fleet.keyring.add(user, self.conn, credentials));
-        }
-    }
-
-    /// Records that a coordinator has refused the credentials, although one accepted them before: they are
-    /// not sent to further coordinators any more.
-    pub(crate) fn note_refused(&mut self) {
-        self.refused = true;
-        self.key = None;
-    }
-
-    /// Whether [`Self::note_refused`] was called.
-    pub(crate) fn was_refused(&self) -> bool {
-        self.refused
-    }
-
     /// Takes out the link to a coordinator's service, if there is one and it is still good. A FIN, or bytes
     /// that nobody asked for, make it bad.
     pub(crate) fn take(
@@ -185,7 +89,7 @@ impl<S: Stream> Links<S> {
             || self
                 .fleet
                 .port(coordinator, service)
-                .is_some_and(|port| port.has_room(Holder::of(&self.access, client), Kind::Any))
+                .is_some_and(|port| port.has_room(self.holder(client), Kind::Any))
     }
 
     /// Registers the connection's own links with the current runtime. Links that are no longer good are
@@ -235,6 +139,9 @@ impl<S: Stream> Links<S> {
             return link.into_iter().for_each(Link::put_back);
         }
         link.slot.note_answered();
+        if self.is_accepted() {
+            link.slot.prove();
+        }
         // A link that was made for a cancel must not keep the slot that the next cancel needs.
         if link.slot.turn_to_work() {
             self.idle.push(link);
@@ -246,7 +153,7 @@ impl<S: Stream> Links<S> {
     /// # Errors
     /// [`NoLink`] when the port was not reached or did not accept the login.
     pub(crate) async fn dial(&self, slot: Slot<S>, shared: &Shared<S>) -> Result<Box<Link<S>>, NoLink> {
-        self.fleet.dial(slot, &self.login, self.access.transport, shared).await
+        self.fleet.dial(slot, &self.login, shared).await
     }
 
     /// Counts a session that is about to be opened on a coordinator. Returns `None` if links are not shared

@@ -145,6 +145,8 @@ pub(crate) async fn move_after<S: Stream>(
     let cause = match failed {
         Failed::NoLink(NoLink::Unreached(Unreached::Dial(failure))) if failure.is_remote() => Cause::Lost,
         Failed::NoLink(NoLink::Unreached(Unreached::Removed)) => Cause::Lost,
+        // The coordinator lives, and what it runs goes on: a session that has nothing open there may go.
+        Failed::NoLink(NoLink::Unreached(unreached)) if unreached.is_remote() => cause_to_leave(conn),
         Failed::Refused { verdict: Verdict::ShuttingDown, .. } => cause_to_leave(conn),
         Failed::Refused { verdict: Verdict::NoSuchSession, .. }
             if restarted::was_restarted(conn, &session.guid, coordinator).await =>

@@ -21,6 +21,7 @@ use crate::session::decide::service;
 use crate::session::retry::sql_state;
 use crate::wire::facts::Facts;
 use crate::wire::hs2::reply::{Refusal, SqlState};
+use crate::wire::method::Method;
 use crate::wire::{beeswax, hs2};
 
 /// Why a call gets no answer from a coordinator.
@@ -168,19 +169,23 @@ pub(crate) async fn pass_on<S: Stream>(
     Ok(CallOutcome::Refused)
 }
 
-/// Reads the next call of a connection and answers it in place of a coordinator.
+/// Reads the next call of a connection and answers it in place of a coordinator. Returns which it was.
 ///
 /// # Errors
 /// [`End`], when the connection ends before that.
-pub(crate) async fn refuse_next<S: Stream>(conn: &mut Conn<S>, answer: &NoAnswer) -> Result<(), End> {
+pub(crate) async fn refuse_next<S: Stream>(
+    conn: &mut Conn<S>,
+    answer: &NoAnswer,
+) -> Result<&'static Method, End> {
     let mut request = Request::boxed();
     conn.client.begin(&mut request, None)?;
     if !request.is_complete() {
         conn.client.fill(&mut request, &conn.shared.settings, &conn.shared.replay).await?;
     }
-    conn.count.begin(request.method());
-    let service = service(request.method(), request.facts(), &conn.past);
+    let method = request.method();
+    conn.count.begin(method);
+    let service = service(method, request.facts(), &conn.past);
     let outcome = refuse(conn, &mut request, service, answer, CallOutcome::Refused).await?;
     conn.count.end(outcome);
-    Ok(())
+    Ok(method)
 }

@@ -27,12 +27,12 @@ pub(crate) async fn was_restarted<S: Stream>(
     former() || !is_told && has_lost_links(conn, session, coordinator)
 }
 
-/// Returns whether every link to a coordinator has broken since the session was last answered there. A
+/// Returns whether every link to a session's port has broken since the session was last answered there. A
 /// session that was without links for longer than its coordinator keeps such sessions was closed by the
 /// coordinator, so it does not count.
 fn has_lost_links<S: Stream>(conn: &Conn<S>, session: &Guid, coordinator: &Coordinator) -> bool {
-    let activity = conn.fleet.table.activity(session);
-    let port = conn.fleet.port(coordinator, conn.hs2());
+    let (activity, service) = (conn.fleet.table.activity(session), conn.fleet.table.session_port(session));
+    let port = service.and_then(|service| conn.fleet.port(coordinator, service));
     let (Some(activity), Some(port), Some(upkeep)) = (activity, port, conn.fleet.room.upkeep) else {
         return false;
     };

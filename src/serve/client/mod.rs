@@ -36,7 +36,8 @@ use crate::serve::message::http::client::HttpPeer;
 use crate::serve::shared::Shared;
 use crate::serve::threads::signals::{Registration, Signal, Signals};
 use crate::serve::threads::workers::{Assignment, Workers};
-use crate::wire::detect::{Detection, detect};
+use crate::wire::detect::{Detection, Speech, detect};
+use crate::wire::proxy::is_part_of_header;
 
 /// A client connection that was accepted and that nothing is known of yet.
 struct Connection<S: Stream> {
@@ -201,7 +202,7 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
         match tls::tls_for(&connection) {
             Some(tls) if detection == Detection::Tls => connection = tls::terminate(connection, &tls).await?,
             Some(tls) if tls.is_required() && detection != Detection::Proxy => {
-                return Err(tls::refuse_clear(connection, detection).await);
+                return Err(tls::refuse_clear(connection).await);
             }
             _ => break detection,
         }
@@ -237,7 +238,7 @@ impl<S: Stream> Connection<S> {
         let Self { shared, entrance, client, signals, assignment, .. } = self;
         let client = match transport {
             Transport::Http => {
-                let peer = HttpPeer { address: client.ip, is_trusted_proxy: false };
+                let peer = HttpPeer { address: client.ip, is_trusted_proxy: entrance.trusts(client.ip) };
                 ClientEnd::over_http(client, peer)
             }
             _ => ClientEnd::new(client, transport),
@@ -270,9 +271,13 @@ async fn detected<S: Stream>(connection: &mut Connection<S>) -> Result<Detected<
         }
         let more = timeout_at(deadline, connection.client.more()).await;
         // No more bytes come for now, so the bytes are nothing that the router knows; but a coordinator may
-        // understand them.
+        // understand them. Nothing but TLS begins as a hello does, which has a longer time of its own.
         if !more.unwrap_or(Ok(false))? {
-            return Ok(Detected::As(Detection::Unknown));
+            if is_part_of_header(&connection.client.pending) {
+                return Err(proxy::unexpected(connection));
+            }
+            let is_hello = Speech::guess(&connection.client.pending) == Some(Speech::Tls);
+            return Ok(Detected::As(if is_hello { Detection::Tls } else { Detection::Unknown }));
         }
     }
 }

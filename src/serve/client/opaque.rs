@@ -12,10 +12,10 @@ use crate::cluster::brake::Who;
 use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::Turn;
 use crate::cluster::{Cluster, Opening, Wanted};
-use crate::ids::{Access, ClientAddress, Depth, Identity, Service};
+use crate::ids::{Access, ClientAddress, Depth, Service};
 use crate::metrics::{Direction, RefusalCause};
 use crate::net::flow;
-use crate::net::relay::{Ended, Side, relay};
+use crate::net::relay::{Ended, Side, Sides};
 use crate::net::stream::{LinkStream, Stream};
 use crate::net::tls::io::Io;
 use crate::serve::client::{Connection, note_depth};
@@ -157,14 +157,15 @@ async fn relay_both<S: Stream>(
     let _counted = opening.into_opaque();
     let pending = std::mem::take(&mut client.pending);
     let first = Speech::guess(&pending);
-    if let Err((error, _)) = flow::write_all(&mut stream, &pending, shared.settings.stall_timeout).await {
-        client.stream.reset_on_close();
+    let sides = Sides::new(&mut client.stream, &mut stream);
+    if let Err((error, _)) = flow::write_all(sides.coordinator, &pending, shared.settings.stall_timeout).await
+    {
         return End::CoordinatorLost { cause: error.to_string() };
     }
     let bytes = &shared.metrics.bytes;
     bytes.add(Direction::ToCoordinator, pending.len() as u64);
     drop(pending);
-    let relayed = relay(&mut client.stream, &mut stream, |side, count| match side {
+    let relayed = sides.relay(|side, count| match side {
         Side::Client => bytes.add(Direction::ToCoordinator, count),
         Side::Coordinator => {
             if unanswered.note_answer() {
@@ -173,19 +174,15 @@ async fn relay_both<S: Stream>(
             bytes.add(Direction::ToClient, count);
         }
     });
-    let cut = tokio::select! {
+    tokio::select! {
         biased;
         () = bounds.cut.cancelled() => End::Drained,
         why = unanswered.broken_off() => match why {
             BrokenOff::GaveWay => End::GaveWay,
             BrokenOff::TooLong => End::CoordinatorSilent { within: bounds.patience.longest, first },
         },
-        ended = relayed => return end_of(ended),
-    };
-    // Neither side may take this for an orderly end.
-    client.stream.reset_on_close();
-    stream.reset_on_close();
-    cut
+        ended = relayed => end_of(ended),
+    }
 }
 
 /// Returns the end of a connection that one of its sides ended.
@@ -231,7 +228,7 @@ async fn dial_best<S: Stream>(
     let fleet = &entrance.fleet;
     let deadline = clock::now() + fleet.room.queue_timeout;
     let (holder, kind) = (Holder::of(&Access::UNREAD, client.address), Kind::New);
-    let turn = Turn::of(&Identity::Unread, client.address);
+    let turn = Turn::of(holder);
     let seeker = Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, demand: None, deadline };
     let mut candidates = Candidates::default();
     loop {

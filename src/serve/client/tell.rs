@@ -14,6 +14,7 @@ use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::client::{Connection, plain};
 use crate::serve::message::end::End;
 use crate::wire::detect::{Detection, detect};
+use crate::wire::method::Role;
 
 /// How long a client that is refused may take to ask what it can be told.
 const TOLD_WITHIN: Duration = Duration::from_secs(1);
@@ -65,7 +66,10 @@ async fn tell<S: Stream>(mut connection: Box<Connection<S>>, refusal: Refusal<'_
     };
     let answer = NoAnswer::refused(connection.conn, refusal.why);
     let links = Links::anonymous(Arc::clone(&connection.entrance.fleet), connection.conn, transport);
-    refuse::refuse_next(&mut connection.into_calls(transport, links), &answer).await
+    let mut conn = connection.into_calls(transport, links);
+    // impala-shell with Beeswax shows no error of its first call, which asks for the connection's defaults.
+    while refuse::refuse_next(&mut conn, &answer).await?.role == Role::Connection {}
+    Ok(())
 }
 
 async fn tell_http<S: Stream>(connection: &mut Connection<S>, refusal: Refusal<'_>) -> Result<(), End> {

@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
-use rustls::{CertificateError, CommonState, Error, HandshakeKind, ProtocolVersion};
+use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 use tokio::time::timeout;
 use tracing::Span;
 
-use crate::clock;
 use crate::metrics::{Encryption, HandshakeOutcome};
 use crate::net::stream::Stream;
-use crate::net::tls::handshake::HandshakeError;
-use crate::net::tls::server::{ListenerTls, resumed_after_expiry};
+use crate::net::tls::handshake::{Bounds, Broken};
+use crate::net::tls::server::ListenerTls;
 use crate::serve::client::{Connection, sni, tell};
 use crate::serve::message::end::{End, TlsRefused};
 use crate::wire::detect::{Detection, Speech};
@@ -19,12 +18,12 @@ use crate::wire::detect::{Detection, Speech};
 /// Waits for the first bytes of a client that has to begin with TLS.
 ///
 /// # Errors
-/// [`End::HandshakeTimedOut`], when nothing comes within `handshake_timeout`; another [`End`], when the
-/// client leaves.
+/// [`End::SaidNothing`], when nothing comes within `handshake_timeout`; another [`End`], when the client
+/// leaves.
 pub(super) async fn await_hello<S: Stream>(connection: &mut Connection<S>) -> Result<(), End> {
     let allowed = connection.shared.settings.handshake_timeout;
     let more = timeout(allowed, connection.client.more()).await;
-    if more.unwrap_or(Err(End::HandshakeTimedOut))? { Ok(()) } else { Err(End::ClientClosed) }
+    if more.unwrap_or(Err(End::SaidNothing))? { Ok(()) } else { Err(End::ClientClosed) }
 }
 
 /// The listener's TLS, if this client is in the clear and may not or need not stay so.
@@ -36,13 +35,27 @@ pub(super) fn tls_for<S: Stream>(connection: &Connection<S>) -> Option<Arc<Liste
 ///
 /// # Errors
 /// [`End::HandshakeTimedOut`], when it takes longer than `handshake_timeout`; [`End::TlsRefused`], when one
-/// side refuses the other; another [`End`], when the client leaves.
+/// side refuses the other; another [`End`], when the client leaves or the router ends.
 pub(super) async fn terminate<S: Stream>(
     connection: Box<Connection<S>>,
     tls: &ListenerTls,
 ) -> Result<Box<Connection<S>>, End> {
     let (allowed, counters) = (connection.shared.settings.handshake_timeout, connection.counters.clone());
-    let done = timeout(allowed, shake_hands(connection, tls)).await.unwrap_or(Err(End::HandshakeTimedOut));
+    let draining = connection.shared.draining.clone();
+    let shaken = tokio::select! {
+        biased;
+        shaken = timeout(allowed, shake_hands(connection, tls)) => shaken,
+        () = draining.cancelled() => return Err(End::RouterShutdown),
+    };
+    let done = match shaken {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(Unsecured::Ended(end))) => Err(end),
+        Ok(Err(Unsecured::Broken { server_name, broken })) => {
+            let error = broken.close().await;
+            Err(End::TlsRefused(Box::new(TlsRefused { server_name, error })))
+        }
+        Err(_elapsed) => Err(End::HandshakeTimedOut),
+    };
     counters.handshakes.count(match &done {
         Ok(connection) => match connection.client.stream.negotiated().and_then(CommonState::handshake_kind) {
             Some(HandshakeKind::Resumed) => HandshakeOutcome::Resumed,
@@ -53,22 +66,29 @@ pub(super) async fn terminate<S: Stream>(
     done
 }
 
+/// Why there is no TLS with a client.
+enum Unsecured<S> {
+    /// The connection has ended.
+    Ended(End),
+    /// The handshake failed.
+    Broken {
+        /// The server name in the client's hello (SNI).
+        server_name: Option<Box<str>>,
+        broken: Broken<S>,
+    },
+}
+
 async fn shake_hands<S: Stream>(
     mut connection: Box<Connection<S>>,
     tls: &ListenerTls,
-) -> Result<Box<Connection<S>>, End> {
-    let server_name = sni::asked_name(&mut connection.client).await?;
+) -> Result<Box<Connection<S>>, Unsecured<S>> {
+    let server_name = sni::asked_name(&mut connection.client).await.map_err(Unsecured::Ended)?;
     let Connection { client, .. } = *connection;
-    let client = client.begin_tls(tls.config(), connection.assignment.handshakes()).await;
-    let is_outdated = |negotiated: &_| resumed_after_expiry(negotiated, clock::time_of_day());
-    let refused = |error| End::TlsRefused(Box::new(TlsRefused { server_name, error }));
-    let client = match client {
-        Ok(client) if client.stream.negotiated().is_some_and(is_outdated) => {
-            Err(HandshakeError::Refused(Error::InvalidCertificate(CertificateError::Expired)))
-        }
-        client => client,
-    };
-    Ok(Box::new(Connection { client: client.map_err(refused)?, ..*connection }))
+    let turns = connection.assignment.handshakes();
+    let bounds = Bounds { turns, asks_for_certificate: tls.asks_for_certificate() };
+    let client = client.begin_tls(tls.config(), bounds).await;
+    let client = client.map_err(|broken| Unsecured::Broken { server_name, broken })?;
+    Ok(Box::new(Connection { client, ..*connection }))
 }
 
 fn outcome_of(end: &End) -> HandshakeOutcome {
@@ -83,12 +103,8 @@ fn outcome_of(end: &End) -> HandshakeOutcome {
 
 /// Refuses a client that came in the clear although it must not, and tells it so in its own protocol. Returns
 /// how its connection ends.
-pub(super) async fn refuse_clear<S: Stream>(connection: Box<Connection<S>>, detection: Detection) -> End {
-    let end = match Speech::guess(&connection.client.pending) {
-        // Half a hello.
-        Some(Speech::Tls) if detection == Detection::Unknown => return End::HandshakeTimedOut,
-        first => End::NotEncrypted { first },
-    };
+pub(super) async fn refuse_clear<S: Stream>(connection: Box<Connection<S>>) -> End {
+    let end = End::NotEncrypted { first: Speech::guess(&connection.client.pending) };
     tell::refuse(connection, tell::Refusal { why: &CLEAR, http_status: "400 Bad Request" }).await;
     end
 }

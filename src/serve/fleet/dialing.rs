@@ -8,12 +8,12 @@ use tokio::time::timeout;
 
 use crate::clock;
 use crate::cluster::{Cluster, Demand, Step};
-use crate::ids::{Identity, Service, Transport};
+use crate::ids::{Credential, Identity, Service, Transport};
 use crate::metrics::DialOutcome;
 use crate::net::dial::dial;
 use crate::net::probe::Speaks;
 use crate::net::stream::{LinkStream, Stream};
-use crate::net::tls::client::{CoordinatorTls, TlsFailure};
+use crate::net::tls::client::CoordinatorTls;
 use crate::net::tls::handshake::secure;
 use crate::net::tls::io::Io;
 use crate::serve::fleet::Fleet;
@@ -22,6 +22,7 @@ use crate::serve::link::login::{Login, log_in};
 use crate::serve::link::no_link::{NoLink, Unreached};
 use crate::serve::link::port::Port;
 use crate::serve::link::slot::Slot;
+use crate::serve::link::watch::Silent;
 use crate::serve::message::http::link::{Account, HttpLink};
 use crate::serve::message::link_end::LinkEnd;
 use crate::serve::shared::Shared;
@@ -66,9 +67,7 @@ impl<S: Stream> Fleet<S> {
             Ok(_) => coordinator.note_dialed(service),
             Err(unreached) => {
                 tracing::debug!(coordinator = %coordinator.name, %destination, error = %unreached, "dial failed");
-                if let Unreached::Tls(failure) = unreached {
-                    warn_of(failure, port, shared);
-                }
+                warn_of(unreached, port, shared);
                 if unreached.is_remote() {
                     coordinator.note_dial_failed(service, clock::now());
                     port.watch.probe_now();
@@ -78,7 +77,8 @@ impl<S: Stream> Fleet<S> {
         reached
     }
 
-    /// Dials the port that a slot belongs to and logs in. `transport` says how messages travel on the link.
+    /// Dials the port that a slot belongs to and logs in. How messages travel on the link is said by the
+    /// slot's access.
     ///
     /// # Errors
     /// [`NoLink`] when the port was not reached or did not accept the login.
@@ -86,7 +86,6 @@ impl<S: Stream> Fleet<S> {
         &self,
         slot: Slot<S>,
         login: &Login,
-        transport: Transport,
         shared: &Shared<S>,
     ) -> Result<Box<Link<S>>, NoLink> {
         let port = &slot.port;
@@ -94,18 +93,18 @@ impl<S: Stream> Fleet<S> {
         let mut stream = self.reach(port, shared, port.tls.as_deref()).await?;
         if login.is_shown() {
             let verdict = log_in(&mut stream, login, port, shared).await;
-            if let Err(NoLink::Unreached(Unreached::Tls(failure))) = &verdict {
-                warn_of(failure, port, shared);
+            if let Err(NoLink::Unreached(unreached)) = &verdict {
+                warn_of(unreached, port, shared);
             }
             self.note_verdict(port, login, &verdict);
             verdict?;
         }
-        let end = match login {
-            Login::EachTime(head) => {
+        let end = match slot.access.transport {
+            Transport::Http => {
                 let account = account(port, &slot.access.identity);
-                LinkEnd::over_http(stream, HttpLink::new(host(port)?, head, account))
+                LinkEnd::over_http(stream, HttpLink::new(host(port)?, &login.head(), account))
             }
-            Login::Nobody | Login::Plain(_) => LinkEnd::new(stream, transport),
+            transport => LinkEnd::new(stream, transport),
         };
         Ok(Link::new(end, slot, moves))
     }
@@ -125,7 +124,7 @@ impl<S: Stream> Fleet<S> {
 
 fn account<S: Stream>(port: &Port<S>, identity: &Identity) -> Option<Account> {
     let Identity::Credential(credential) = identity else { return None };
-    Some(Account { credential: credential.clone(), cookies: Arc::clone(&port.cookies) })
+    Some(Account { credential: Credential::clone(credential), cookies: Arc::clone(&port.cookies) })
 }
 
 /// The port as requests over HTTP name it.
@@ -135,11 +134,13 @@ fn host<S: Stream>(port: &Port<S>) -> Result<HeaderValue, Unreached> {
     HeaderValue::try_from(destination.to_string()).map_err(|_| no_port())
 }
 
-/// Logs why there is no TLS with a coordinator: each cause at first, and then seldom.
-fn warn_of<S: Stream>(failure: &TlsFailure, port: &Port<S>, shared: &Shared<S>) {
+/// Logs why there is no TLS with a coordinator, if that is why it was not reached: each cause at first, and
+/// then seldom.
+fn warn_of<S: Stream>(unreached: &Unreached, port: &Port<S>, shared: &Shared<S>) {
+    let Unreached::Tls(failure) = unreached else { return };
     if let Some(left_out) = shared.admit_line("no TLS with a coordinator", failure.as_str()) {
         let (coordinator, service) = (&port.coordinator.name, port.service);
-        tracing::warn!(%coordinator, %service, cause = %failure, left_out, "no TLS with a coordinator");
+        tracing::warn!(%coordinator, %service, cause = %unreached, left_out, "no TLS with a coordinator");
     }
 }
 
@@ -150,7 +151,14 @@ async fn encrypt<S: Stream>(
     tls: Option<&CoordinatorTls>,
     allowed: Duration,
 ) -> Result<Io<LinkStream<S>>, Unreached> {
+    let speaks = match port.service {
+        Service::Hs2 | Service::Beeswax => Speaks::Thrift,
+        Service::Hs2Http => Speaks::Http,
+    };
     let secured = timeout(allowed, secure(stream, tls));
-    let secured = port.watch.answer(Speaks::Thrift, secured).await.map_err(Unreached::TlsSilent)?;
+    let secured = port.watch.answer(speaks, secured).await.map_err(|silent| match silent {
+        Silent::Port => Unreached::TlsSilent,
+        Silent::Removed => Unreached::Removed,
+    })?;
     Ok(secured.map_err(|_elapsed| Unreached::TlsTimedOut(allowed))??)
 }

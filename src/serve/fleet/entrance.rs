@@ -26,6 +26,8 @@ pub struct Entrance<S: Stream = TcpStream> {
     pub tls: Option<Arc<ListenerTls>>,
     /// Connections from these networks come from balancers and begin with a PROXY header.
     pub balancers: Arc<[IpNet]>,
+    /// What requests over HTTP from these networks say about where they came from is believed.
+    pub proxies: Arc<[IpNet]>,
     /// The connections of each client address, and their limits.
     pub addresses: Arc<PerAddress>,
     /// The entrances to other fleets, for TLS clients that ask for these names and are relayed unread.
@@ -35,8 +37,14 @@ pub struct Entrance<S: Stream = TcpStream> {
 impl<S: Stream> Entrance<S> {
     /// An entrance for whoever comes, without limits.
     pub fn new(name: Arc<str>, fleet: Arc<Fleet<S>>, service: Service) -> Self {
-        let (balancers, addresses) = (Arc::default(), Arc::default());
-        Self { name, fleet, service, tls: None, balancers, addresses, server_names: ServerNames::default() }
+        let (balancers, proxies, addresses) = (Arc::default(), Arc::default(), Arc::default());
+        let server_names = ServerNames::default();
+        Self { name, fleet, service, tls: None, balancers, proxies, addresses, server_names }
+    }
+
+    /// Whether a client at this address is believed when it says where its requests came from.
+    pub(crate) fn trusts(&self, from: IpAddr) -> bool {
+        self.proxies.iter().any(|network| network.contains(&from))
     }
 
     /// Whether a connection from this address has to begin with a PROXY header.

@@ -1,26 +1,54 @@
-//! The credentials of connected clients, for calls that the router makes about their sessions itself. The
-//! keyring does not keep them alive: they are zeroed when the client's connection ends.
+//! What connected clients prove their users with, for calls that the router makes about their sessions itself.
+//! The keyring does not keep it alive: it is zeroed when the client's connection ends.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use crate::ids::ConnId;
+use crate::ids::{ConnId, Identity};
+use crate::serve::link::login::Login;
+use crate::wire::http::request::CallHead;
 use crate::wire::sasl::Credentials;
 
-/// Credentials by user and connection.
-type Keys = BTreeMap<(Arc<str>, ConnId), Weak<Credentials>>;
+/// A login that somebody else keeps.
+#[derive(Debug)]
+enum Kept {
+    Plain(Weak<Credentials>),
+    EachTime(Weak<CallHead>),
+}
 
-/// Finds credentials with which the router can log in as a user.
+impl Kept {
+    /// Returns what stands for a login; `None` if it proves nobody.
+    fn of(login: &Login) -> Option<Self> {
+        match login {
+            Login::Nobody => None,
+            Login::Plain(credentials) => Some(Self::Plain(Arc::downgrade(credentials))),
+            Login::EachTime(head) => Some(Self::EachTime(Arc::downgrade(head))),
+        }
+    }
+
+    /// Returns the login while its connection keeps it.
+    fn login(&self) -> Option<Login> {
+        match self {
+            Self::Plain(credentials) => credentials.upgrade().map(Login::Plain),
+            Self::EachTime(head) => head.upgrade().map(Login::EachTime),
+        }
+    }
+}
+
+/// Logins by identity and connection.
+type Keys = BTreeMap<(Identity, ConnId), Kept>;
+
+/// Finds logins with which the router can make calls for an identity.
 #[derive(Debug, Default)]
 pub(crate) struct Keyring(Arc<Mutex<Keys>>);
 
-/// Keeps one connection's credentials in the keyring until this is dropped.
+/// Keeps one connection's login in the keyring until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Key {
     keys: Arc<Mutex<Keys>>,
-    owner: (Arc<str>, ConnId),
+    owner: (Identity, ConnId),
 }
 
 impl Drop for Key {
@@ -30,43 +58,95 @@ impl Drop for Key {
 }
 
 impl Keyring {
-    /// Adds the credentials of a connection, after a coordinator has accepted them.
-    pub(crate) fn add(&self, user: &Arc<str>, conn: ConnId, credentials: &Arc<Credentials>) -> Key {
-        let owner = (Arc::clone(user), conn);
-        drop(self.0.lock().insert(owner.clone(), Arc::downgrade(credentials)));
-        Key { keys: Arc::clone(&self.0), owner }
+    /// Adds the login of a connection, after a coordinator has accepted it. Returns `None` if it proves
+    /// nobody.
+    pub(crate) fn add(&self, identity: &Identity, conn: ConnId, login: &Login) -> Option<Key> {
+        let (owner, kept) = ((identity.clone(), conn), Kept::of(login)?);
+        drop(self.0.lock().insert(owner.clone(), kept));
+        Some(Key { keys: Arc::clone(&self.0), owner })
     }
 
-    /// Returns the credentials of the user's latest connection, if one is open.
-    pub(crate) fn find(&self, user: &Arc<str>) -> Option<Arc<Credentials>> {
-        let of_user = (Arc::clone(user), ConnId(0))..=(Arc::clone(user), ConnId(u64::MAX));
-        self.0.lock().range(of_user).rev().find_map(|(_, credentials)| credentials.upgrade())
+    /// Returns the login for calls that the router makes for an identity: that of its latest connection.
+    /// Returns `None` if the identity needs one and no connection of it is open.
+    pub(crate) fn login_of(&self, identity: &Identity) -> Option<Login> {
+        match identity {
+            Identity::Anonymous => Some(Login::Nobody),
+            Identity::Unread => None,
+            Identity::Plain(_) | Identity::Credential(_) => {
+                let of_all = (identity.clone(), ConnId(0))..=(identity.clone(), ConnId(u64::MAX));
+                self.0.lock().range(of_all).rev().find_map(|(_, kept)| kept.login())
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use http::Request;
+
     use super::*;
     use crate::ids::Family;
+    use crate::wire::http::request::{Asked, CredentialKey, Peer, judge};
     use crate::wire::sasl::{Message, Status};
 
-    fn credentials(user: &str) -> Arc<Credentials> {
+    fn credentials(user: &str) -> Login {
         let payload = format!("\0{user}\0secret");
         let message = Message { status: Status::Ok, payload: payload.as_bytes() };
-        Arc::new(Credentials::parse(message, Family::Impala).unwrap())
+        Login::Plain(Arc::new(Credentials::parse(message, Family::Impala).unwrap()))
+    }
+
+    fn head(authorization: &str) -> Login {
+        let request = Request::post("/cliservice").header("authorization", authorization);
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let peer = Peer { address, is_trusted_proxy: false, forbidden: &[] };
+        let Ok(Asked::Call(head)) = judge(&head, peer) else { panic!("no call") };
+        Login::EachTime(Arc::from(head))
+    }
+
+    fn is_same(one: Option<Login>, other: &Login) -> bool {
+        match (one, other) {
+            (Some(Login::Plain(one)), Login::Plain(other)) => Arc::ptr_eq(&one, other),
+            (Some(Login::EachTime(one)), Login::EachTime(other)) => Arc::ptr_eq(&one, other),
+            _ => false,
+        }
+    }
+
+    fn credential(login: &Login) -> Identity {
+        let Login::EachTime(head) = login else { panic!("no head") };
+        Identity::Credential(head.credential(&CredentialKey::new(&[7; 32])).unwrap().into())
     }
 
     #[test]
-    fn credentials_are_found_while_a_connection_of_the_user_is_open() {
-        let (ring, ann, bob) = (Keyring::default(), Arc::from("ann"), Arc::from("bob"));
-        let (first, second) = (credentials("ann"), credentials("ann"));
-        let keys = (ring.add(&ann, ConnId(1), &first), ring.add(&ann, ConnId(2), &second));
-        assert!(ring.find(&bob).is_none(), "only the user's own are found");
-        assert!(Arc::ptr_eq(&ring.find(&ann).unwrap(), &second), "the latest");
-        drop(keys.1);
-        assert!(Arc::ptr_eq(&ring.find(&ann).unwrap(), &first));
-        // They are zeroed when their connection ends, even though the keyring still lists them.
-        drop(first);
-        assert!(ring.find(&ann).is_none());
+    fn a_login_is_found_while_a_connection_of_its_identity_is_open() {
+        let (plain, over_http) = (Identity::Plain("ann".into()), head("Basic YW5uOmE="));
+        for (identity, first, second) in [
+            (plain, credentials("ann"), credentials("ann")),
+            (credential(&over_http), over_http, head("Basic YW5uOmE=")),
+        ] {
+            let ring = Keyring::default();
+            let [one, two] = [(1, &first), (2, &second)]
+                .map(|(conn, login)| ring.add(&identity, ConnId(conn), login).unwrap());
+            for other in [Identity::Plain("bob".into()), credential(&head("Basic Ym9iOmI="))] {
+                assert!(ring.login_of(&other).is_none(), "only the user's own are found");
+            }
+            assert!(is_same(ring.login_of(&identity), &second), "the latest");
+            drop(two);
+            assert!(is_same(ring.login_of(&identity), &first));
+            // It is zeroed when its connection ends, even though the keyring still lists it.
+            drop(first);
+            assert!(ring.login_of(&identity).is_none());
+            drop(one);
+        }
+    }
+
+    #[test]
+    fn nobody_needs_no_login_and_nobody_speaks_for_whom_is_passed_on_unread() {
+        let ring = Keyring::default();
+        assert!(matches!(ring.login_of(&Identity::Anonymous), Some(Login::Nobody)));
+        assert!(ring.login_of(&Identity::Unread).is_none());
+        assert!(ring.add(&Identity::Anonymous, ConnId(1), &Login::Nobody).is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! A cluster's state, which all connections to the cluster share. It is built once and passed as one
 //! reference.
 
+pub(crate) mod accepted;
 pub(crate) mod candidates;
 pub(crate) mod dialing;
 pub mod entrance;
@@ -28,6 +29,7 @@ use crate::cluster::{Cluster, Coordinator, DrainSettings, NoPick, Opening, Wante
 use crate::ids::{Access, CoordinatorId, PerService, Service};
 use crate::metrics::{CoordinatorMetrics, Metrics, QueueMetrics};
 use crate::net::stream::Stream;
+use crate::serve::fleet::accepted::Accepted;
 use crate::serve::fleet::keyring::Keyring;
 use crate::serve::fleet::lookups::Lookups;
 use crate::serve::fleet::member::{Common, Member};
@@ -65,6 +67,8 @@ pub struct Fleet<S: Stream = TcpStream> {
     /// How the coordinators are drained.
     pub draining: DrainSettings,
     pub(crate) keyring: Keyring,
+    /// The credentials that coordinators have accepted lately.
+    pub(crate) accepted: Accepted,
     /// Slows down clients whose dials fail.
     pub(crate) brake: Mutex<Brake>,
 }
@@ -96,6 +100,7 @@ impl<S: Stream> Fleet<S> {
             moves,
             draining,
             keyring: Keyring::default(),
+            accepted: Accepted::default(),
             brake: Mutex::default(),
         };
         for coordinator in fleet.cluster.coordinators().iter() {

@@ -21,7 +21,7 @@ impl<S: Stream> Fleet<S> {
             );
             let now = clock::now();
             coordinator.note_moved(now);
-            self.note_process_ended(coordinator, |_| true);
+            self.note_process_ended(coordinator, |_, _| true);
             member.ports.values().for_each(|port| port.look_after(now));
             self.lookups.forget_unknown();
         }

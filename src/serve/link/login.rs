@@ -64,6 +64,14 @@ impl Login {
         }
     }
 
+    /// What the heads of requests say about the user on a link over HTTP.
+    pub(crate) fn head(&self) -> Arc<CallHead> {
+        match self {
+            Self::EachTime(head) => Arc::clone(head),
+            Self::Nobody | Self::Plain(_) => Arc::new(CallHead::anonymous()),
+        }
+    }
+
     /// The first bytes of the login. Equal logins begin with equal bytes. `None` if no credentials are sent.
     pub(crate) fn opening(&self) -> Option<Zeroizing<Vec<u8>>> {
         Some(self.mechanism()?.opening())

@@ -6,10 +6,10 @@ use crate::ids::Service;
 use crate::metrics::DialOutcome;
 use crate::net::dial::DialFailure;
 use crate::net::flow::WriteError;
+use crate::net::probe::NO_TLS;
 use crate::net::tls::client::TlsFailure;
 use crate::serve::link::login::NoVerdict;
 use crate::serve::link::waiting::NoRoom;
-use crate::serve::link::watch::Silent;
 use crate::session::retry::Phase;
 use crate::wire::sasl::Status;
 
@@ -26,16 +26,21 @@ pub(crate) enum Unreached {
     #[error(transparent)]
     Dial(#[from] DialFailure),
     /// The port can be connected to, but not with TLS.
-    #[error(transparent)]
+    #[error("{}{}", .0, .0.if_no_tls(NO_TLS))]
     Tls(#[from] TlsFailure),
     /// The TLS handshake did not end in time.
     #[error(
-        "no answer to the TLS handshake within {0:?} (handshake_timeout): perhaps all its threads are in use"
+        "no answer to the TLS handshake within {0:?} (handshake_timeout): perhaps all its threads are in use, or it \
+         does not speak TLS; then set tls = false for this coordinator"
     )]
     TlsTimedOut(Duration),
-    /// During the TLS handshake the port was found to answer nothing.
-    #[error("{0}, which was noticed during the TLS handshake")]
-    TlsSilent(Silent),
+    /// During the TLS handshake the port was found to answer nothing. An impalad without TLS waits there for
+    /// more.
+    #[error(
+        "its port does not answer, which was noticed during the TLS handshake; if it does not speak TLS, set \
+         tls = false for this coordinator, or correct the port"
+    )]
+    TlsSilent,
 }
 
 impl Unreached {
@@ -43,8 +48,8 @@ impl Unreached {
     pub(crate) fn is_remote(&self) -> bool {
         match self {
             Self::Dial(failure) => failure.is_remote(),
-            Self::Tls(failure) => failure.is_coordinators_fault(),
-            Self::TlsTimedOut(_) | Self::TlsSilent(_) => true,
+            Self::Tls(failure) => failure.is_remote(),
+            Self::TlsTimedOut(_) | Self::TlsSilent => true,
             Self::NoPort(_) | Self::Removed => false,
         }
     }
@@ -60,7 +65,7 @@ impl Unreached {
             Self::Dial(DialFailure::Resolve(_)) => DialOutcome::Unresolved,
             Self::Dial(DialFailure::Refused) => DialOutcome::Refused,
             Self::Dial(DialFailure::TimedOut { .. }) => DialOutcome::TimedOut,
-            Self::Tls(_) | Self::TlsTimedOut(_) | Self::TlsSilent(_) => DialOutcome::TlsFailed,
+            Self::Tls(_) | Self::TlsTimedOut(_) | Self::TlsSilent => DialOutcome::TlsFailed,
             Self::Dial(DialFailure::Unreachable(_) | DialFailure::Local(_))
             | Self::NoPort(_)
             | Self::Removed => DialOutcome::Unreachable,

@@ -8,16 +8,15 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures_util::{FutureExt, TryFutureExt};
 use rustls::ServerConfig;
-use tokio::sync::Semaphore;
 
 use crate::ids::ClientAddress;
 use crate::net::flow::{self, Chunk};
 use crate::net::per_address::Admitted;
 use crate::net::stream::{Seen, Stream};
-use crate::net::tls::handshake::{HandshakeError, accept};
+use crate::net::tls::handshake::{Bounds, Broken, accept};
 use crate::net::tls::io::Io;
 use crate::serve::message::end::End;
-use crate::wire::detect::{Detection, detect};
+use crate::wire::detect::Speech;
 
 /// The most bytes that one read takes from a client (16 KiB). Bytes behind the current request stay in
 /// `pending`, which no budget of memory counts, until that request is answered. That may never happen, so the
@@ -59,9 +58,10 @@ impl<S: Stream> Client<S> {
         self.stream.look() == Seen::End || self.stream.closed().now_or_never().is_some()
     }
 
-    /// Whether the client has begun TLS with whatever coordinator its bytes reach.
+    /// Whether the client has begun TLS with whatever coordinator its bytes reach; a single byte of a hello
+    /// is enough.
     pub(crate) fn brings_tls(&self) -> bool {
-        self.stream.negotiated().is_none() && detect(&self.pending) == Detection::Tls
+        self.stream.negotiated().is_none() && Speech::guess(&self.pending) == Some(Speech::Tls)
     }
 
     /// Registers the connection with the runtime that this is called in.
@@ -87,18 +87,23 @@ impl<S: Stream> Client<S> {
         })
     }
 
-    /// Does the TLS handshake with a client in the clear that began one. `turns` are those of [`accept`].
+    /// Does the TLS handshake with a client in the clear that began one.
+    ///
+    /// Nothing happens to a connection that is inside of TLS already.
     ///
     /// # Errors
-    /// When the handshake fails, or the connection is inside of TLS already.
+    /// When the handshake fails.
     pub(crate) async fn begin_tls(
         self,
         config: Arc<ServerConfig>,
-        turns: Option<&Semaphore>,
-    ) -> Result<Self, HandshakeError> {
+        bounds: Bounds<'_>,
+    ) -> Result<Self, Broken<S>> {
         let Self { stream, pending, address, ip, admitted } = self;
-        let Ok(socket) = stream.into_plain() else { return Err(HandshakeError::Nested) };
-        let stream = accept(socket, &pending, config, turns).await?;
+        let socket = match stream.into_plain() {
+            Ok(socket) => socket,
+            Err(stream) => return Ok(Self { stream, pending, address, ip, admitted }),
+        };
+        let stream = accept(socket, pending.into(), config, bounds).await?;
         Ok(Self { stream, pending: BytesMut::new(), address, ip, admitted })
     }
 

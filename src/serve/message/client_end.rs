@@ -151,7 +151,8 @@ impl<S: Stream> ClientEnd<S> {
         Ok(Self { client: self.client.rehome_here()?, ..self })
     }
 
-    /// Sends a piece of a reply, which is in `form`. The client must take some of it every `stall`.
+    /// Sends a piece of a reply, which is in `form`. The client must take some of it every `stall`. If the
+    /// connection ends before the reply does, a client inside of TLS does not see an orderly end.
     ///
     /// # Errors
     /// [`End::ClientStalled`], when the client takes no byte for `stall`; [`End::ClientGone`], when the
@@ -163,13 +164,16 @@ impl<S: Stream> ClientEnd<S> {
         follows: Follows,
         stall: Duration,
     ) -> Result<(), End> {
+        self.client.stream.set_midway(true);
         if let Some(http) = &mut self.http {
-            return Box::pin(http.deliver(&mut self.client, piece, follows, stall)).await;
+            Box::pin(http.deliver(&mut self.client, piece, follows, stall)).await?;
+        } else if form == Form::AsItCame || self.transport == Transport::Unframed {
+            self.client.send(&piece, stall).await?;
+        } else {
+            self.client.send(&coding::encode(&piece, self.transport, follows), stall).await?;
         }
-        if form == Form::AsItCame || self.transport == Transport::Unframed {
-            return self.client.send(&piece, stall).await;
-        }
-        self.client.send(&coding::encode(&piece, self.transport, follows), stall).await
+        self.client.stream.set_midway(follows == Follows::More);
+        Ok(())
     }
 
     /// Takes the bytes of the next request that have come: the pending ones, or else `first`. Most requests

@@ -40,7 +40,13 @@ pub(crate) enum Follows {
 
 /// Returns what a coordinator understands whose links have this transport.
 pub(crate) fn speaks(transport: Transport) -> Speaks {
-    if transport == Transport::Sasl { Speaks::Sasl } else { Speaks::Thrift }
+    match transport {
+        Transport::Unframed | Transport::Framed => Speaks::Thrift,
+        Transport::Sasl => Speaks::Sasl,
+        Transport::Http => Speaks::Http,
+        #[cfg(test)]
+        Transport::Lines => Speaks::Thrift,
+    }
 }
 
 /// Returns whether messages travel as they are, with nothing around them.

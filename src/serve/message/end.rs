@@ -44,6 +44,13 @@ pub(crate) enum End {
     /// The client did not finish its handshake within `handshake_timeout`.
     #[error("the client did not finish its handshake within handshake_timeout")]
     HandshakeTimedOut,
+    /// The client sent nothing within `handshake_timeout` where it has to begin with TLS. One in the clear
+    /// may be silent until its first call.
+    #[error(
+        "the client sent nothing within handshake_timeout to a listener that requires TLS; if it comes in the \
+         clear, turn on TLS in the client, or set required = false in [listener.tls]"
+    )]
+    SaidNothing,
     /// A connection from a balancer does not say whose it is.
     #[error("it came from a network in proxy_protocol_from, but {0}")]
     NoProxyHeader(#[from] NoHeader),
@@ -210,7 +217,9 @@ impl End {
             Self::ClientClosed => CloseCause::ClientClosed,
             Self::ClientBroke { .. } | Self::ClientGone(_) => CloseCause::ClientReset,
             Self::ClientStalled { .. } | Self::ClientSlow => CloseCause::ClientStalled,
-            Self::HandshakeTimedOut | Self::CoordinatorSilent { .. } => CloseCause::HandshakeTimedOut,
+            Self::HandshakeTimedOut | Self::SaidNothing | Self::CoordinatorSilent { .. } => {
+                CloseCause::HandshakeTimedOut
+            }
             Self::GaveWay => CloseCause::GaveWay,
             Self::NoProxyHeader(_) => CloseCause::BadProxyHeader,
             Self::UnexpectedProxyHeader { .. } => CloseCause::UnexpectedProxyHeader,
@@ -273,6 +282,7 @@ impl End {
                 | Self::ClientSlow
                 | Self::ClientBroke { .. }
                 | Self::HandshakeTimedOut
+                | Self::SaidNothing
                 | Self::NoProxyHeader(_)
                 | Self::UnexpectedProxyHeader { .. }
                 | Self::OverLimit(_)

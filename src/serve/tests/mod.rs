@@ -2,9 +2,11 @@
 //! sockets or clocks.
 
 mod coordinators;
+mod credentials;
 mod http;
 mod locating;
 mod opens;
+mod own_calls;
 mod pairs;
 mod relocating;
 mod world;

@@ -151,9 +151,11 @@ impl Workers {
 
     /// Runs `accepting` in the runtime of the worker that will serve the connection, because a socket belongs
     /// to the runtime in which it is accepted. Returns what was accepted, with the connection's assignment.
+    /// Lets other tasks go first: a call that has come is not to wait for a whole crowd of clients.
     ///
     /// Cancel-safe if `accepting` is.
     pub async fn accept<T>(&self, accepting: impl Future<Output = T>) -> (T, Assignment) {
+        yield_now().await;
         let mut accepting = pin!(accepting);
         poll_fn(|cx| {
             let home = self.crew.loads.emptiest();

@@ -1,3 +1,5 @@
+mod over_http;
+
 use std::time::Duration;
 
 use super::*;
@@ -20,6 +22,11 @@ const ELSEWHERE: CoordinatorId = CoordinatorId(0);
 
 /// A table in which coordinator 1 has a session and an operation; the cluster is what the counts hold on to.
 fn table() -> (Table, Cluster) {
+    table_of(Access::ANONYMOUS)
+}
+
+/// The same, where the session was opened with this access.
+fn table_of(access: Access) -> (Table, Cluster) {
     let cluster = cluster(2);
     let table = Table::new(Settings { capacity: 8, detached_for: Duration::from_mins(1) });
     let Handle { guid, secret } = handle(SESSION);
@@ -30,7 +37,7 @@ fn table() -> (Table, Cluster) {
             secret: Some(secret),
             coordinator: OWNER,
             count,
-            access: Access::ANONYMOUS,
+            access,
             tenancy: None,
             idle_timeout: IdleTimeout::default(),
             now: clock::now(),

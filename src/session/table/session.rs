@@ -11,7 +11,7 @@ use super::mobile::{Cause, Leftover, Mobile, Pinned};
 use super::secret::{Secret, same};
 use crate::cluster::room::Tenancy;
 use crate::cluster::{Coordinator, SessionCount};
-use crate::ids::{Access, CoordinatorId};
+use crate::ids::{Access, CoordinatorId, Service};
 use crate::session::activity::Activity;
 use crate::session::idle::IdleTimeout;
 use crate::wire::facts::{Guid, Handle};
@@ -271,10 +271,10 @@ impl Session {
 
     /// It counts no more, if its coordinator's process has ended since it was last answered; whether that is
     /// so. Beeswax sessions end with their links.
-    pub(super) fn end_with_process(&mut self, is_gone: impl Fn(Instant) -> bool) -> bool {
+    pub(super) fn end_with_process(&mut self, is_gone: impl Fn(Service, Instant) -> bool) -> bool {
         let ended = self.secret.is_some()
             && self.usage.life.is_counted()
-            && is_gone(self.usage.activity.answered())
+            && is_gone(self.usage.access.hs2(), self.usage.activity.answered())
             && self.usage.life.discount();
         if ended {
             self.note_counted();

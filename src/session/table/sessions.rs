@@ -11,7 +11,7 @@ use super::secret::same;
 use super::session::{NewSession, Session};
 use super::store::Table;
 use crate::cluster::turns::Turn;
-use crate::ids::CoordinatorId;
+use crate::ids::{CoordinatorId, Service};
 use crate::session::activity::Activity;
 use crate::wire::facts::{Guid, Handle};
 
@@ -111,6 +111,11 @@ impl Table {
         if let Some(mut session) = self.sessions.get_mut(guid) {
             session.usage.attachment.detach();
         }
+    }
+
+    /// The port of its coordinator that a session was opened on.
+    pub fn session_port(&self, guid: &Guid) -> Option<Service> {
+        self.sessions.get(guid).map(|session| session.usage.access.hs2())
     }
 
     /// What was done in a session.

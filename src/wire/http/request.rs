@@ -58,7 +58,6 @@ pub struct CallHead {
     authorization: Option<Authorization>,
     cookies: Vec<HeaderValue>,
     do_as: Option<Box<str>>,
-    closes: bool,
 }
 
 impl CallHead {
@@ -76,8 +75,19 @@ impl CallHead {
             authorization: Authorization::read(&head.headers, peer)?,
             cookies: head.headers.get_all(COOKIE).iter().map(sensitive).collect(),
             do_as,
-            closes: closes(head),
         })
+    }
+
+    /// The head of a call that nobody in particular makes: to the path that clients use unless they are told
+    /// another one (Hive: `hive.server2.thrift.http.path`; Impala takes any).
+    pub fn anonymous() -> Self {
+        Self {
+            target: PathAndQuery::from_static("/cliservice"),
+            passed: passed::anonymous(),
+            authorization: None,
+            cookies: Vec::new(),
+            do_as: None,
+        }
     }
 
     /// What it proves its user with; none if it has nothing.
@@ -105,12 +115,6 @@ impl CallHead {
         let id = self.passed.iter().find(|field| field.name == passed::REQUEST_ID)?.value.to_str().ok()?;
         let is_visible = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
         if is_visible { id.get(..id.len().min(LOGGED_ID)) } else { None }
-    }
-
-    /// Whether the connection ends with this call: the client said `Connection: close`, or speaks HTTP/1.0
-    /// and did not ask to keep it.
-    pub fn closes(&self) -> bool {
-        self.closes
     }
 
     /// The cookies, in the order in which they came. A name may come again, and attributes of a Set-Cookie
@@ -158,7 +162,6 @@ impl CallHead {
             authorization: self.authorization.clone(),
             cookies: Vec::new(),
             do_as: self.do_as.clone(),
-            closes: false,
         }
     }
 }

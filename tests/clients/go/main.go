@@ -7,6 +7,8 @@
 //
 // LOGIN is nosasl, plain (user u1, password p1) or http (the same over HTTP).
 //
+// With HS2GO_CA in the environment it uses TLS, and trusts the authority in that file; with an empty one, any server.
+//
 // rows: `one` runs all statements on one connection; `each` gives every statement a connection of its own (gohive has
 // one session for each), all open before the first statement is run.
 //
@@ -22,6 +24,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -61,11 +65,36 @@ type server struct {
 	host  string
 	port  int
 	login string
+	tls   *tls.Config // nil: in the clear
 }
 
 func parseServer(words []string) (server, error) {
 	port, err := strconv.Atoi(words[1])
-	return server{host: words[0], port: port, login: words[2]}, err
+	if err != nil {
+		return server{}, err
+	}
+	config, err := tlsFor(words[0])
+	return server{host: words[0], port: port, login: words[2], tls: config}, err
+}
+
+// The TLS that the environment asks for, if it does.
+func tlsFor(host string) (*tls.Config, error) {
+	file, asked := os.LookupEnv("HS2GO_CA")
+	if !asked {
+		return nil, nil
+	}
+	if file == "" {
+		return &tls.Config{InsecureSkipVerify: true}, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("no certificate in %s", file)
+	}
+	return &tls.Config{RootCAs: roots, ServerName: host}, nil
 }
 
 func (s server) connect() (*gohive.Connection, error) {
@@ -75,6 +104,7 @@ func (s server) connect() (*gohive.Connection, error) {
 	configuration.SocketTimeout = time.Minute
 	configuration.ConnectTimeout = time.Minute
 	configuration.HttpTimeout = time.Minute
+	configuration.TLSConfig = s.tls
 	auth := "NONE"
 	switch s.login {
 	case "nosasl":

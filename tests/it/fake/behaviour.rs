@@ -583,16 +583,6 @@ fn the_web_port_shows_health_metrics_and_the_incarnation() {
     assert_eq!(after["impala-server.num-open-hiveserver2-sessions"], 0);
 }
 
-#[test]
-fn the_http_port_answers_501() {
-    let coordinator = open();
-    let mut stream = TcpStream::connect(coordinator.hs2_http()).unwrap();
-    stream.write_all(b"POST /cliservice HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");
-}
-
 /// One page of the web port, head and body.
 pub(super) fn page(coordinator: &Coordinator, target: &str) -> String {
     let mut stream = TcpStream::connect(coordinator.web()).unwrap();

@@ -100,7 +100,9 @@ fn what_is_left_at_drain_timeout_is_cut() {
     idle.open();
     let drained = draining(router);
     assert!(idle.ends_orderly());
-    assert_eq!((client.rest(), unknown.rest()), (Vec::new(), Vec::new()));
+    assert_eq!(client.rest(), Vec::<u8>::new());
+    // What is relayed unread may be in the middle of something.
+    assert!(!unknown.ends_orderly());
     assert_eq!(drained.join().unwrap(), 2);
     assert_eq!(script.count("CloseSession"), 0);
 }

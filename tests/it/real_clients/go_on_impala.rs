@@ -217,5 +217,5 @@ fn gohive_hears_over_http_what_the_coordinator_says() {
     let router = TestRouter::http("impala", &[coordinator]);
     let shown = go::rows_by_http(&router.target(), &["select 1"]);
     assert_eq!(shown, go::rows_by_http(&target(coordinator), &["select 1"]));
-    assert!(shown.complaints[0].contains("501"), "no HTTP is simulated, and it says so: {shown:?}");
+    assert!(!shown.output.is_empty(), "{shown:?}");
 }

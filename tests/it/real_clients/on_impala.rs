@@ -71,6 +71,7 @@ pub(super) fn through_and_direct(fleet: &Fleet, door: Door, scenario: impl Fn(&T
     let direct = match door {
         Door::Hs2 | Door::Side => fleet.coordinator(0).hs2(),
         Door::Beeswax => fleet.coordinator(0).beeswax(),
+        Door::Http => fleet.coordinator(0).hs2_http(),
     };
     let expected = comparable(scenario(&target(direct)));
     // Several times, so that every coordinator has its turn.

@@ -1,15 +1,17 @@
-//! `docs/ADMIN.md` is written by hand, except its example, which is the program's own answer.
+//! `docs/ADMIN.md` is written by hand, except its examples, which are the program's own answers.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use hs2router::control::admin::PATHS;
 use serde_json::Value;
 
 use crate::admin::{ALLOWED, ask_at};
+use crate::support::certificates::Authority;
 use crate::support::fleet::{Fleet, Plan};
-use crate::support::router::eventually;
+use crate::support::router::{SELDOM, TestRouter, eventually};
 
 const BEGIN: &str = "```json\n";
 
@@ -39,43 +41,102 @@ fn fields_of(value: &Value) -> BTreeSet<String> {
 }
 
 /// A coordinator of which everything can be said.
-fn shown() -> Value {
+fn coordinator() -> Value {
     let fleet = Fleet::with(Plan { coordinators: 1, watched: true, ..Plan::default() });
     let mut client = fleet.hs2();
     let session = client.open(&[]).unwrap();
     let _operation = client.execute(&session, "select * from rows(10)").unwrap();
     let ask = |request| ask_at(fleet.router().router().admin(), request, ALLOWED);
     assert_eq!(ask("POST /api/v1/coordinators/c1/drain").0, 200);
+    first_of(fleet.router(), "coordinators", |shown| {
+        !shown["others"].is_null() && !shown["waits_for"][0].is_null()
+    })
+}
+
+/// A listener or a cluster of which everything can be said.
+fn encrypted(list: &str) -> Value {
+    let authority = Authority::new();
+    let (pair, ca) = (authority.issue("router", &["router.example.com"]), authority.ca());
+    let ca = ca.display();
+    let router = TestRouter::start(&format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\ntls = {{ {own}, client_ca = \"{ca}\" }}\n\
+         [[cluster]]\n{SELDOM}\ncoordinators = [\"impala-1.invalid\"]\n\
+         tls = {{ {own}, ca = \"{ca}\", verify = \"name-of-cluster\", server_name = \"impala.example.com\" }}\n",
+        own = pair.keys()
+    ));
+    fs::write(ca.to_string(), "").unwrap();
+    first_of(&router, list, |shown| !shown["tls"]["files"]["failure"].is_null())
+}
+
+/// The first item of a list, once it is `complete`.
+fn first_of(router: &TestRouter, list: &str, complete: impl Fn(&Value) -> bool) -> Value {
     let mut shown = Value::Null;
     assert!(eventually(|| {
-        let listed: Value = serde_json::from_str(&ask("GET /api/v1/coordinators").1).unwrap();
-        shown = listed[0].clone();
-        !shown["others"].is_null() && !shown["waits_for"][0].is_null()
+        let (_, listed) = ask_at(router.router().admin(), &format!("GET /api/v1/{list}"), "");
+        shown = serde_json::from_str::<Value>(&listed).unwrap()[0].clone();
+        complete(&shown)
     }));
     shown
 }
 
-/// The example, with what stands before and behind it.
-fn parts(text: &str) -> (&str, &str, &str) {
-    let (before, rest) = text.split_once(BEGIN).unwrap();
-    let end = rest.find("```").unwrap();
-    (before, &rest[..end], &rest[end..])
+/// The example of a path, with what stands before and behind it.
+struct Section<'a> {
+    before: &'a str,
+    example: &'a str,
+    behind: &'a str,
+}
+
+impl<'a> Section<'a> {
+    fn of(list: &str, text: &'a str) -> Self {
+        let begin = text.find(&format!("\n## `GET /api/v1/{list}`\n")).unwrap();
+        let example = begin + text[begin..].find(BEGIN).unwrap() + BEGIN.len();
+        let end = example + text[example..].find("```").unwrap();
+        Self { before: &text[..example], example: &text[example..end], behind: &text[end..] }
+    }
+
+    fn example(&self) -> Value {
+        serde_json::from_str(self.example).unwrap_or_default()
+    }
+
+    /// The fields that are explained before the next section.
+    fn explained(&self) -> BTreeSet<String> {
+        let section = self.behind.split("\n## ").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        rows.map(|(field, _)| field.to_owned()).collect()
+    }
+}
+
+/// Compares what the document says of a list with its first item.
+fn compare(list: &str, shown: &Value) {
+    // Those that write it take turns.
+    static WRITING: Mutex<()> = Mutex::new(());
+    let _turn = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut text = fs::read_to_string(file()).unwrap();
+    let section = Section::of(list, &text);
+    // Its values are others each time: it is written anew only if it has to be.
+    if std::env::var_os("UPDATE_DOCS").is_some() && fields_of(&section.example()) != fields_of(shown) {
+        let Section { before, behind, .. } = section;
+        text = format!("{before}{}\n{behind}", serde_json::to_string_pretty(shown).unwrap());
+        fs::write(file(), &text).unwrap();
+    }
+    let section = Section::of(list, &text);
+    assert_eq!(fields_of(&section.example()), fields_of(shown), "UPDATE_DOCS=1 cargo test reference");
+    assert_eq!(section.explained(), fields_of(shown));
 }
 
 #[test]
-fn the_admin_reference_shows_and_explains_every_field_that_the_program_has() {
-    let (mut text, shown) = (fs::read_to_string(file()).unwrap(), shown());
-    let example = |text: &str| serde_json::from_str::<Value>(parts(text).1).unwrap_or_default();
-    // Its values are others each time: it is written anew only if it has to be.
-    if std::env::var_os("UPDATE_DOCS").is_some() && fields_of(&example(&text)) != fields_of(&shown) {
-        let (before, _, behind) = parts(&text);
-        text = format!("{before}{BEGIN}{}\n{behind}", serde_json::to_string_pretty(&shown).unwrap());
-        fs::write(file(), &text).unwrap();
-    }
-    assert_eq!(fields_of(&example(&text)), fields_of(&shown), "UPDATE_DOCS=1 cargo test reference");
-    let rows = parts(&text).2.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-    let explained: BTreeSet<String> = rows.map(|(field, _)| field.to_owned()).collect();
-    assert_eq!(explained, fields_of(&shown));
+fn the_admin_reference_shows_and_explains_every_field_of_a_coordinator() {
+    compare("coordinators", &coordinator());
+}
+
+#[test]
+fn the_admin_reference_shows_and_explains_every_field_of_a_listener() {
+    compare("listeners", &encrypted("listeners"));
+}
+
+#[test]
+fn the_admin_reference_shows_and_explains_every_field_of_a_cluster() {
+    compare("clusters", &encrypted("clusters"));
 }
 
 #[test]

@@ -59,7 +59,8 @@ struct End {
     received: BytesMut,
     /// When the last bytes came.
     received_at: Option<Instant>,
-    /// When those were sent.
+    /// When the first of the bytes that were not read yet were sent: what follows a request, as the end of TLS
+    /// does when a link is given up, says nothing about the request.
     sent_at: Option<Instant>,
     finished: bool,
     reset: bool,
@@ -210,8 +211,11 @@ impl SimNetwork {
         match event {
             Event::Bytes(..) if end.closed || end.reset => answer_with_reset = end.closed,
             Event::Bytes(bytes, sent_at) => {
+                if end.received.is_empty() {
+                    end.sent_at = Some(sent_at);
+                }
                 end.received.extend_from_slice(&bytes);
-                (end.received_at, end.sent_at) = (Some(at), Some(sent_at));
+                end.received_at = Some(at);
             }
             Event::Fin => end.finished = true,
             Event::Reset => end.reset = true,

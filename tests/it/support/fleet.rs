@@ -26,6 +26,8 @@ pub(crate) enum Door {
     Beeswax,
     /// A second one for HS2 of the same cluster.
     Side,
+    /// The one for HS2 over HTTP, if that was planned.
+    Http,
 }
 
 /// What a fleet is made of.
@@ -51,6 +53,8 @@ pub(crate) struct Plan<'a> {
     /// Whether coordinators are watched closely, web ports included; else they are looked at once and then
     /// left alone.
     pub(crate) watched: bool,
+    /// Whether there is a listener for HTTP.
+    pub(crate) http: bool,
 }
 
 /// Watches closely.
@@ -74,6 +78,7 @@ impl Default for Plan<'_> {
             web_tls: false,
             settings,
             watched: false,
+            http: false,
         }
     }
 }
@@ -137,10 +142,11 @@ impl Fleet {
             format!("[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"{service}\"\n{listener}\n")
         };
         let config = format!(
-            "[router]\n{router}\n{}{}{}[[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{}\n{}\ncoordinators = [{}]\n",
+            "[router]\n{router}\n{}{}{}{}[[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{}\n{}\ncoordinators = [{}]\n",
             listener("hs2"),
             listener("beeswax"),
             listener("hs2"),
+            if plan.http { listener("hs2-http") } else { String::new() },
             if watched { OFTEN } else { SELDOM },
             cluster,
             lines.join(", ")
@@ -188,6 +194,7 @@ impl Fleet {
             Door::Hs2 => 0,
             Door::Beeswax => 1,
             Door::Side => 2,
+            Door::Http => 3,
         })
     }
 

@@ -14,6 +14,8 @@ pub(crate) struct Front {
     pub(crate) hs2: Relay,
     /// Its port for Beeswax.
     pub(crate) beeswax: Relay,
+    /// Its port for HS2 over HTTP.
+    pub(crate) hs2_http: Relay,
     /// Its web port, where that has TLS, too.
     pub(crate) web: Option<Relay>,
 }
@@ -22,7 +24,8 @@ impl Front {
     pub(crate) fn start(coordinator: &Coordinator, tls: &Arc<ServerConfig>, has_web: bool) -> Self {
         let relay = |to| Relay::ending_tls(to, Arc::clone(tls));
         let web = has_web.then(|| relay(coordinator.web()));
-        Self { hs2: relay(coordinator.hs2()), beeswax: relay(coordinator.beeswax()), web }
+        let (hs2, beeswax) = (relay(coordinator.hs2()), relay(coordinator.beeswax()));
+        Self { hs2, beeswax, hs2_http: relay(coordinator.hs2_http()), web }
     }
 }
 
@@ -34,7 +37,7 @@ pub(super) fn ports(coordinator: &Coordinator, front: Option<&Front>, is_polled:
         "hs2 = {}, beeswax = {}, hs2_http = {}, web = {}",
         port(coordinator.hs2(), front.map(|front| &front.hs2)),
         port(coordinator.beeswax(), front.map(|front| &front.beeswax)),
-        coordinator.hs2_http().port(),
+        port(coordinator.hs2_http(), front.map(|front| &front.hs2_http)),
         if is_polled { web } else { 0 },
     )
 }

@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde::Deserialize;
 
-use super::clients::{Complaints, Cursors, Login, Shown, Target, show, with_deadline};
+use super::clients::{Complaints, Cursors, Login, Shown, Target, Tls, show, with_deadline};
 use super::tools;
 
 /// What came of a statement that was given up, and of the one after it on the same connection.
@@ -144,6 +144,11 @@ impl Drop for Again {
 fn program(what: &str, target: &Target, login: &str) -> Command {
     let mut command = with_deadline(&tools::go_program());
     command.args([what, &target.host, &target.port.to_string(), login]);
+    match &target.tls {
+        Tls::Off => &mut command,
+        Tls::Unverified => command.env("HS2GO_CA", ""),
+        Tls::Verified(ca) => command.env("HS2GO_CA", ca),
+    };
     command
 }
 

@@ -9,6 +9,7 @@ use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::AbortHandle;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// What was agreed in a handshake.
@@ -26,6 +27,8 @@ pub(crate) struct Agreed {
 pub(crate) struct Relay {
     address: SocketAddr,
     handshakes: Arc<Mutex<Vec<Result<Agreed, String>>>>,
+    way: Arc<Mutex<Way>>,
+    connections: Arc<Mutex<Vec<AbortHandle>>>,
     runtime: Option<Runtime>,
 }
 
@@ -58,12 +61,24 @@ impl Relay {
         let address = listener.local_addr().unwrap();
         let handshakes = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&handshakes);
+        let (way, connections) = (Arc::new(Mutex::new(way)), Arc::new(Mutex::new(Vec::new())));
+        let (in_use, open) = (Arc::clone(&way), Arc::clone(&connections));
         runtime.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass_on(client, to, way.clone(), Arc::clone(&seen)));
+                let way = in_use.lock().unwrap().clone();
+                let connection = tokio::spawn(pass_on(client, to, way, Arc::clone(&seen)));
+                open.lock().unwrap().push(connection.abort_handle());
             }
         });
-        Self { address, handshakes, runtime: Some(runtime) }
+        Self { address, handshakes, way, connections, runtime: Some(runtime) }
+    }
+
+    /// Cuts all connections, and ends the TLS of later ones with this.
+    pub(crate) fn restart(&self, config: ServerConfig) {
+        *self.way.lock().unwrap() = Way::Ends(TlsAcceptor::from(Arc::new(config)));
+        for connection in self.connections.lock().unwrap().drain(..) {
+            connection.abort();
+        }
     }
 
     /// Where it listens.

@@ -4,6 +4,7 @@ use super::{fleet_behind_tls, verified};
 use crate::support::certificates::{Authority, HERE};
 use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target, Tls};
 use crate::support::fleet::{Door, Fleet, Plan, target};
+use crate::support::go;
 use crate::support::tools::{self, Tool};
 
 /// Whose user impyla and the others are.
@@ -126,6 +127,22 @@ fn impala_shell_refuses_a_router_that_it_does_not_trust() {
 }
 
 #[test]
+fn impala_shell_without_ssl_shows_that_the_port_wants_it() {
+    if !tools::present(&[Tool::Python]) {
+        return;
+    }
+    for login in [Login::NoSasl, Login::Plain] {
+        let fleet = fleet_behind_tls(&Authority::new(), users(login));
+        for (door, dialect) in [(Door::Hs2, Dialect::Hs2(login)), (Door::Beeswax, Dialect::Beeswax(login))] {
+            let shown = clients::impala_shell(&fleet.target(door), dialect, "select 1");
+            let told = shown.complaints.concat();
+            assert!(told.contains("this port requires TLS") && told.contains("--ssl"), "{dialect:?} {told}");
+            assert_ne!(shown.code, Some(0));
+        }
+    }
+}
+
+#[test]
 fn impyla_gets_the_same_with_tls() {
     if !tools::present(&[Tool::Python]) {
         return;
@@ -176,6 +193,22 @@ fn the_newest_jdbc_driver_gets_the_same_with_tls() {
     }
     let run = |target: &Target| clients::beeline_with_newest_driver(target, Login::Plain, &STATEMENTS[..4]);
     assert!(same_as_in_the_clear(Door::Hs2, &USERS, run).rows().len() > 3000);
+}
+
+#[test]
+fn gohive_gets_the_same_with_tls() {
+    if !tools::present(&[Tool::Go]) {
+        return;
+    }
+    for login in [Login::NoSasl, Login::Plain] {
+        for cursors in [Cursors::One, Cursors::Each] {
+            let run = |target: &Target| go::rows(target, login, cursors, &STATEMENTS);
+            let statements = same_as_in_the_clear(Door::Hs2, users(login), run).rows().len();
+            assert_eq!(statements, STATEMENTS.len());
+        }
+    }
+    let run = |target: &Target| go::rows(target, Login::NoSasl, Cursors::One, &["select 1"]);
+    assert_untrusted(Door::Hs2, run);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 
 use super::{Doors, await_line, listener};
 use crate::support::certificates::{Authority, HERE, Pair};
-use crate::support::fleet::{Door, Fleet, Plan, USERS, query_id, refusal};
+use crate::support::fleet::{Door, Fleet, Plan, USERS, query_id, refusal, refusal_and_state};
 use crate::support::relay::Agreed;
 
 /// The users of a fleet without SASL, and of one with SASL PLAIN.
@@ -213,4 +213,33 @@ fn links_to_a_coordinator_resume_the_session_of_those_before() {
     }
     let handshakes = fleet.front(0).hs2.handshakes();
     assert!(handshakes.iter().skip(1).flatten().any(|agreed| agreed.is_resumed), "{handshakes:?}");
+}
+
+/// The coordinator was restarted with a certificate that has expired: no dial gets through any more.
+#[test]
+fn an_idle_session_leaves_a_coordinator_that_nobody_reaches_with_tls_any_more() {
+    let authority = Authority::new();
+    let good = Some(Arc::new(authority.issue("good", &HERE).server_config()));
+    let cluster = format!(
+        "share_links = false\nmove_cooldown = \"0s\"\ntls = {{ ca = \"{}\" }}",
+        authority.ca().display()
+    );
+    let tls = [good.clone(), good];
+    let fleet = Fleet::with(Plan { coordinators: 2, cluster: &cluster, tls: &tls, ..Plan::default() });
+    let mut client = fleet.hs2();
+    let session = client.open(&[("mem_limit", "1g")]).unwrap();
+    let place = fleet.owner(&session);
+    let others: Vec<_> = (0..3).map(|_| client.open(&[]).unwrap()).collect();
+    let busy = others.iter().find(|other| fleet.owner(other) == place).unwrap();
+    let operation = client.execute(busy, "select * from rows(30)").unwrap();
+    let there = fleet.coordinator(1 - place).open_sessions().len();
+    let old = authority.issue_expired("old", &HERE);
+    fleet.front(place).hs2.restart(old.server_config());
+    let options = client.query(&session, "set all").unwrap();
+    assert!(options.iter().any(|row| row[..2] == ["MEM_LIMIT", "1g"]), "its options went along");
+    assert_eq!(fleet.coordinator(1 - place).open_sessions().len(), there + 1, "it is open there again");
+    // A session with an open operation stays: its coordinator lives, and may be reached again.
+    let (told, state) = refusal_and_state(client.fetch(&operation, 10));
+    assert!(state.starts_with("08") && told.contains("expired on 2020-02-01"), "{state} {told}");
+    assert_eq!(fleet.owner(busy), place);
 }

@@ -58,7 +58,7 @@ fn a_session_is_resumed_by_another_router_only_if_it_has_the_same_ticket_key() {
     let authority = Authority::new();
     let pair = authority.issue("router", &HERE);
     let key = authority.path("tickets.key");
-    fs::write(&key, [7; 48]).unwrap();
+    fs::write(&key, [0xfb; 48]).unwrap();
     let shared = fleet(&format!("{}, ticket_key = \"{}\"", pair.keys(), key.display()));
     let twin = shared.another_router();
     let alone = fleet(&pair.keys());

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
@@ -81,24 +82,70 @@ fn a_thousand_half_handshakes_cost_little_end_in_time_and_reach_no_coordinator()
 }
 
 /// How many connections flood at a time.
-const FLOODING: usize = 8;
-/// Calls that are measured.
-const CALLS: usize = 2_000;
-/// So much more than twice their time may calls take beside the flood. Twice is what is aimed at; but here
-/// the flood has no processor of its own, and without optimisation a handshake takes ten times as long.
-const MORE: Duration = Duration::from_millis(100);
+const FLOODING: usize = 32;
+/// Calls of a round that are measured, alone and beside the flood.
+const CALLS: usize = 1_000;
+/// Rounds, of which the median counts: whatever else the machine does takes as long as a flood.
+const ROUNDS: usize = 5;
+/// So much more than twice their time may calls take beside the flood: without optimisation a handshake takes
+/// ten times as long as with it, and here some of the calls' own processor is the flood's.
+const MORE: Duration = Duration::from_millis(20);
 
-/// The times of calls, in order of length.
-fn times(client: &mut Secret, call: &Message) -> Vec<Duration> {
-    let mut times: Vec<_> = (0..CALLS)
-        .map(|_| {
-            let begun = clock::now();
-            assert_eq!(client.call(call).status(), Some(0));
-            clock::now() - begun
-        })
-        .collect();
-    times.sort_unstable();
-    times
+/// The median and the 99th percentile of the times of calls.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    p50: Duration,
+    p99: Duration,
+}
+
+impl Times {
+    fn of(client: &mut Secret, call: &Message) -> Self {
+        let mut times: Vec<_> = (0..CALLS)
+            .map(|_| {
+                let begun = clock::now();
+                assert_eq!(client.call(call).status(), Some(0));
+                clock::now() - begun
+            })
+            .collect();
+        times.sort_unstable();
+        Self { p50: times[CALLS / 2], p99: times[CALLS * 99 / 100] }
+    }
+}
+
+fn median(rounds: &[Times], of: impl Fn(&Times) -> Duration) -> Duration {
+    let mut all: Vec<_> = rounds.iter().map(of).collect();
+    all.sort_unstable();
+    all[all.len() / 2]
+}
+
+/// Opens handshakes one after the other, and leaves each when the server has done its part.
+struct Flood {
+    listener: SocketAddr,
+    hello: Vec<u8>,
+    over: AtomicBool,
+    done: AtomicU32,
+}
+
+impl Flood {
+    fn run(&self) {
+        step_back();
+        while !self.over.load(Ordering::Relaxed) {
+            let mut stream = connect(self.listener);
+            stream.write_all(&self.hello).unwrap();
+            // The server has signed.
+            stream.read_exact(&mut [0; 100]).unwrap();
+            self.done.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Gives this thread the processor only where nobody else wants it: a flood comes from elsewhere, and is not
+/// to take the time of those that it is measured against.
+fn step_back() {
+    let thread = std::fs::read_link("/proc/thread-self").unwrap();
+    let reniced = Command::new("renice").args(["-n", "19", "-p"]).arg(thread.file_name().unwrap()).output();
+    let reniced = reniced.unwrap();
+    assert!(reniced.status.success(), "{reniced:?}");
 }
 
 #[test]
@@ -108,37 +155,27 @@ fn a_flood_of_hellos_leaves_the_calls_of_others_alone_and_reaches_no_coordinator
     let mut bystander = Secret::connect(program.listener);
     let session = bystander.open();
     let call = of_handle("PingImpalaHS2Service", &session);
-    let _warm = times(&mut bystander, &call);
-    let alone = times(&mut bystander, &call);
+    let _warm = Times::of(&mut bystander, &call);
     let dialed = script.came();
-    let (hello, listener) = (hello(), program.listener);
-    let (over, floods) = (AtomicBool::new(false), AtomicU32::new(0));
-    let mut beside = Vec::new();
-    thread::scope(|scope| {
-        for _ in 0..FLOODING {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    let mut stream = connect(listener);
-                    stream.write_all(&hello).unwrap();
-                    // The server has done its part: it has signed.
-                    stream.read_exact(&mut [0; 100]).unwrap();
-                    floods.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        beside = times(&mut bystander, &call);
-        over.store(true, Ordering::Relaxed);
-    });
-    let [p50, p99] = [CALLS / 2, CALLS * 99 / 100];
-    let took: Duration = beside.iter().sum();
-    println!(
-        "p50 {:?} and {:?}, p99 {:?} and {:?} beside {:.0} handshakes a second",
-        alone[p50],
-        beside[p50],
-        alone[p99],
-        beside[p99],
-        f64::from(floods.load(Ordering::Relaxed)) / took.as_secs_f64(),
-    );
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        alone.push(Times::of(&mut bystander, &call));
+        let (listener, hello) = (program.listener, hello());
+        let flood = Flood { listener, hello, over: AtomicBool::new(false), done: AtomicU32::new(0) };
+        let begun = clock::now();
+        thread::scope(|scope| {
+            for _ in 0..FLOODING {
+                scope.spawn(|| flood.run());
+            }
+            beside.push(Times::of(&mut bystander, &call));
+            flood.over.store(true, Ordering::Relaxed);
+        });
+        let rate = f64::from(flood.done.into_inner()) / (clock::now() - begun).as_secs_f64();
+        println!("{:?}, and beside {rate:.0} handshakes a second {:?}", alone.last(), beside.last());
+    }
+    let [alone, beside] = [alone, beside]
+        .map(|rounds| Times { p50: median(&rounds, |of| of.p50), p99: median(&rounds, |of| of.p99) });
+    println!("medians: {alone:?} and {beside:?}");
     assert_eq!(script.came(), dialed, "somebody was dialed for them");
-    assert!(beside[p99] < alone[p99] * 2 + MORE, "p99 {:?}, alone {:?}", beside[p99], alone[p99]);
+    assert!(beside.p99 < alone.p99 * 2 + MORE, "{beside:?}, alone {alone:?}");
 }

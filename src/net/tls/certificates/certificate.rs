@@ -8,6 +8,7 @@ use time::{Date, OffsetDateTime};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
+use x509_parser::x509::X509Version;
 
 /// Warn of a certificate that expires within this time.
 pub const EXPIRES_SOON: Duration = Duration::from_hours(30 * 24);
@@ -25,6 +26,7 @@ pub struct Certificate {
     subject: String,
     issuer: String,
     is_self_signed: bool,
+    is_authority: bool,
     has_alternative_names: bool,
     /// The DNS names that it is for, in lower case, perhaps with wildcards; its common name if it has no
     /// alternative names.
@@ -76,6 +78,7 @@ impl Certificate {
             subject: plain(&subject.to_string()),
             issuer: plain(&issuer.to_string()),
             is_self_signed: subject.as_raw() == issuer.as_raw(),
+            is_authority: is_authority(&parsed),
             has_alternative_names,
             names,
             addresses,
@@ -92,6 +95,11 @@ impl Certificate {
     /// Whether it names itself as its issuer.
     pub fn is_self_signed(&self) -> bool {
         self.is_self_signed
+    }
+
+    /// Whether it may vouch for others.
+    pub fn is_authority(&self) -> bool {
+        self.is_authority
     }
 
     /// Whether it is for any host name or address, apart from its common name.
@@ -152,6 +160,20 @@ impl fmt::Display for Certificate {
         }
         write!(f, ", issued by {}, valid until {}", self.issuer, self.until_day())
     }
+}
+
+/// Whether a certificate may vouch for others, by what it says of itself (RFC 5280, 4.2.1.9 and 4.2.1.3). One
+/// of version 1 cannot say so; as for OpenSSL, it may if it is its own issuer.
+fn is_authority(certificate: &X509Certificate<'_>) -> bool {
+    if certificate.version() == X509Version::V1 {
+        return certificate.subject().as_raw() == certificate.issuer().as_raw();
+    }
+    let is_marked = matches!(certificate.basic_constraints(), Ok(Some(constraints)) if constraints.value.ca);
+    let may_sign = match certificate.key_usage() {
+        Ok(usage) => usage.is_none_or(|usage| usage.value.key_cert_sign()),
+        Err(_) => false,
+    };
+    is_marked && may_sign
 }
 
 /// The address in an alternative name (RFC 5280, 4.2.1.6): 4 or 16 bytes.

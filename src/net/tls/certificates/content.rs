@@ -40,15 +40,10 @@ impl Hashed {
 
     /// The hash of what was read, up to the first file that cannot be read.
     pub(in crate::net::tls) fn finish(self) -> [u8; 32] {
-        finished(self.0)
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(self.0.finish().as_ref());
+        bytes
     }
-}
-
-/// The hash of what was put into it.
-pub(in crate::net::tls) fn finished(hash: Context) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(hash.finish().as_ref());
-    bytes
 }
 
 /// A file as it was read. Its bytes are zeroed with it, because they may be a key.

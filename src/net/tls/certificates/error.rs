@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::certificate::Certificate;
+
 /// Why certificates or keys cannot be used. Each prints as the file, what is wrong and, after a semicolon,
 /// what to do.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +56,20 @@ pub enum CertificateError {
         nth: usize,
         /// What is wrong.
         why: String,
+    },
+    /// A certificate where only authorities may be is none.
+    #[error(
+        "certificate {nth} in {} ({certificate}) is no authority; name the certificate of the authority that issued \
+         it, which says CA:TRUE of itself",
+        file.display()
+    )]
+    NoAuthority {
+        /// The file.
+        file: PathBuf,
+        /// Which of its certificates, from 1.
+        nth: usize,
+        /// The certificate.
+        certificate: Box<Certificate>,
     },
     /// The file has no private key.
     #[error(

@@ -1,6 +1,7 @@
 //! TLS towards a cluster: what was read from its files, and reading them again.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -76,6 +77,12 @@ impl ClusterTls {
     /// What was last read from the files without a problem.
     pub(super) fn material(&self) -> Arc<Material> {
         self.material.load_full()
+    }
+
+    /// The time of day, by which the validity of certificates is judged.
+    pub(super) fn time_of_day(&self) -> SystemTime {
+        let since = self.time.current_time().map_or(0, |time| time.as_secs());
+        UNIX_EPOCH + Duration::from_secs(since)
     }
 
     /// Whether the router shows a certificate to coordinators that ask for one.

@@ -13,14 +13,14 @@ pub enum TlsFailure {
     #[error(transparent)]
     Untrusted(Box<Untrusted>),
     /// What came was no TLS.
-    #[error("it does not speak TLS; set tls = false for this coordinator, or correct the port")]
+    #[error("it does not speak TLS")]
     NoTls,
     /// It ended the connection before the handshake was over.
-    #[error(
-        "it ended the connection during the TLS handshake; if it does not speak TLS, set tls = false for this \
-         coordinator, or correct the port"
-    )]
+    #[error("it ended the connection during the TLS handshake")]
     Closed,
+    /// The network lost the connection before the handshake was over.
+    #[error("the connection was lost during the TLS handshake: {0}")]
+    Lost(io::ErrorKind),
     /// It wants a certificate, and the router has none to show.
     #[error("it asks for a client certificate ({alert}); set certificate and key in [cluster.tls]")]
     CertificateRequired {
@@ -85,6 +85,13 @@ impl TlsFailure {
                 | io::ErrorKind::ConnectionAborted
                 | io::ErrorKind::BrokenPipe,
             ) => Self::Closed,
+            (
+                None,
+                kind @ (io::ErrorKind::TimedOut
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+                | io::ErrorKind::NetworkDown),
+            ) => Self::Lost(kind),
             (None, io::ErrorKind::InvalidData) => Self::Broken(error.to_string()),
             (None, _) => Self::Local(error.to_string()),
         }
@@ -154,6 +161,7 @@ impl TlsFailure {
             Self::Untrusted(_) => "untrusted",
             Self::NoTls => "no_tls",
             Self::Closed => "closed",
+            Self::Lost(_) => "lost",
             Self::CertificateRequired { .. } => "certificate_required",
             Self::CertificateRefused { .. } => "certificate_refused",
             Self::NameUnknown => "name_unknown",
@@ -165,9 +173,17 @@ impl TlsFailure {
         }
     }
 
-    /// Whether it tells something of this coordinator, rather than of the router and what it was given.
-    pub fn is_coordinators_fault(&self) -> bool {
-        !matches!(self, Self::Local(_) | Self::CertificateRequired { .. } | Self::CertificateRefused { .. })
+    /// Whether it is a fact about the coordinator or the way to it, rather than about this process. What the
+    /// coordinator demands and the router does not have is such a fact, too: until one of them is changed, all
+    /// dials are in vain.
+    pub fn is_remote(&self) -> bool {
+        !matches!(self, Self::Local(_))
+    }
+
+    /// `remedy`, if perhaps the port does not speak TLS at all; else nothing, because the failure itself says
+    /// what to do.
+    pub(crate) fn if_no_tls(&self, remedy: &'static str) -> &'static str {
+        if matches!(self, Self::NoTls | Self::Closed) { remedy } else { "" }
     }
 
     /// Whether the coordinator may have objected to a session that was to be resumed.

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
 
 use super::settings::{ClusterTlsSettings, Verify};
 use super::verifier::{Trust, Verifier};
-use crate::net::tls::certificates::{self, CertificateError, Content, Hashed, Pair, PairContents};
+use crate::net::tls::certificates::{
+    self, Certificate, CertificateError, Content, Hashed, NoAuthorities, Pair, PairContents,
+};
 
 /// The files of a cluster, as they were read.
 pub(super) struct Files {
@@ -62,18 +65,23 @@ impl Contents {
 }
 
 /// `is_chosen` is whether the operator has chosen the file. Of the system's bundle, certificates that cannot
-/// be understood are left out, and none is trusted to be a coordinator's own.
+/// be understood are left out, and none is trusted to be a coordinator's own. Only authorities vouch for
+/// others: the key of one coordinator must not be enough to be taken for another.
 fn trust(ca: &Content, is_chosen: bool, provider: &Arc<CryptoProvider>) -> Result<Trust, CertificateError> {
     let (roots, listed) = if is_chosen {
-        (certificates::authorities(ca)?, ca.certificates()?)
+        (certificates::authorities(ca, NoAuthorities::LeftOut)?, ca.certificates()?)
     } else {
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(ca.certificates()?);
+        let is_authority =
+            |der: &CertificateDer<'_>| Certificate::of(der).is_ok_and(|one| one.is_authority());
+        roots.add_parsable_certificates(ca.certificates()?.into_iter().filter(is_authority));
         (roots, Vec::new())
     };
     let origin = ca.file.display().to_string();
-    let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-        .build()
-        .map_err(|error| CertificateError::Unusable(format!("{origin}: {error}")))?;
+    let build = |roots| {
+        let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+        builder.build().map_err(|error| CertificateError::Unusable(format!("{origin}: {error}")))
+    };
+    let chains = if roots.is_empty() { None } else { Some(build(roots)?) };
     Ok(Trust { chains, listed, origin })
 }

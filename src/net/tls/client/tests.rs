@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
@@ -29,18 +30,18 @@ use crate::net::tls::certificates::{Certificate, CertificateError, PairFiles, Re
 /// 2026-06-01, in seconds.
 const NOW: u64 = 1_780_272_000;
 
-/// A clock that stands still.
+/// A clock that stands still, in seconds, until it is set.
 #[derive(Debug)]
-struct At(u64);
+struct At(AtomicU64);
 
 impl TimeProvider for At {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(self.0)))
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(self.0.load(Ordering::Relaxed))))
     }
 }
 
-fn now() -> Arc<dyn TimeProvider> {
-    Arc::new(At(NOW))
+fn now() -> Arc<At> {
+    Arc::new(At(AtomicU64::new(NOW)))
 }
 
 /// A certificate with its key.
@@ -175,5 +176,6 @@ fn handshake(tls: &CoordinatorTls, server: &Arc<ServerConfig>) -> Result<Handsha
     let mut server = ServerConnection::new(Arc::clone(server)).unwrap();
     converse(&mut client, &mut server).map_err(|error| tls.failed(&io::Error::other(error)))?;
     assert!(!client.is_handshaking() && !server.is_handshaking());
+    tls.note_complete(&client);
     Ok(client.handshake_kind().unwrap())
 }

@@ -109,8 +109,8 @@ pub(super) struct Verifier {
 /// What is trusted.
 #[derive(Debug)]
 pub(super) struct Trust {
-    /// Knows the trusted issuers.
-    pub(super) chains: Arc<WebPkiServerVerifier>,
+    /// Knows the trusted issuers; none if there are none.
+    pub(super) chains: Option<Arc<WebPkiServerVerifier>>,
     /// Certificates that the operator has listed, and that need no other to vouch for them: self-signed ones
     /// of single coordinators are marked as issuers by openssl, and [`WebPkiServerVerifier`] takes no issuer
     /// for a server.
@@ -130,7 +130,8 @@ impl Trust {
         if self.listed.iter().any(|listed| listed == end_entity) {
             return judge_listed(end_entity, name, now);
         }
-        self.chains.verify_server_cert(end_entity, intermediates, name, &[], now).map(drop)
+        let chains = self.chains.as_ref().ok_or(CertificateError::UnknownIssuer)?;
+        chains.verify_server_cert(end_entity, intermediates, name, &[], now).map(drop)
     }
 
     fn untrusted(

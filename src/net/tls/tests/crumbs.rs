@@ -109,7 +109,7 @@ proptest! {
             let far = Crumbs { inner: far, sizes: sizes.into_iter().rev().collect() };
             let (client, server) = tokio::join!(
                 connect(far, Arc::new(both.client), name()),
-                accept(near, &[], Arc::new(both.server), None),
+                accept(near, Vec::new(), Arc::new(both.server), Bounds::default()),
             );
             let (mut client, mut server) = (client.unwrap(), server.unwrap());
             carry(&mut client, &mut server, &bytes(len)).await;

@@ -44,7 +44,8 @@ impl HalfClient {
         both.server.send_tls13_tickets = 0;
         let (near, mut socket) = pair(64 << 10);
         let server = Arc::new(both.server);
-        let server = tokio::spawn(async { accept(near, &[], server, None).await.unwrap() });
+        let server =
+            tokio::spawn(async { accept(near, Vec::new(), server, Bounds::default()).await.unwrap() });
         let mut client = UnbufferedClientConnection::new(Arc::new(both.client), name()).unwrap();
         let (mut received, mut outgoing, mut is_first) = (Vec::new(), Vec::new(), true);
         loop {

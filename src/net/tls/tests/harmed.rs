@@ -107,7 +107,7 @@ fn a_connection_moves_to_another_thread_with_unread_bytes_and_half_a_record() {
         let (client, ours) = first.block_on(async {
             let connector = TlsConnector::from(Arc::new(both.client));
             let (near, far) = (TcpStream::from_std(near).unwrap(), TcpStream::from_std(far).unwrap());
-            let ours = accept(near, &[], Arc::new(both.server), None);
+            let ours = accept(near, Vec::new(), Arc::new(both.server), Bounds::default());
             let (client, ours) = tokio::join!(connector.connect(name(), far), ours);
             (client.unwrap(), ours.unwrap())
         });

@@ -16,7 +16,7 @@ fn intervals_differ_by_a_tenth_at_most() {
 #[test]
 fn a_port_of_impala_may_be_silent_while_its_web_port_answers_or_two_log_in() {
     let speaks = crate::net::probe::Speaks::Sasl;
-    let silent = Err(ProbeError::Silent { speaks, allowed: Duration::from_secs(1) });
+    let silent = Err(ProbeError::Silent { speaks, allowed: Duration::from_secs(1), is_encrypted: false });
     let timed_out = Err(WebError::TimedOut(Duration::from_secs(1)));
     let unauthorized = Err(WebError::Status(StatusCode::UNAUTHORIZED));
     for answers in [Ok(()), unauthorized] {

@@ -107,6 +107,11 @@ impl Refusal {
         self.status.is_client_error()
     }
 
+    /// Whether the coordinator does not accept the credential.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
     /// What the client is told.
     pub(crate) fn into_answer(self) -> Answer {
         Answer { text: Bytes::copy_from_slice(text(&self.text)), head: self.head }

@@ -94,11 +94,8 @@ impl<S: Stream> HttpClient<S> {
         let head = exchange.head(&mut client.stream).map_err(broken)?;
         self.exchange = Some(Mutex::new(exchange));
         let HttpPeer { address, is_trusted_proxy } = self.peer;
+        self.is_last |= closes(&head);
         let asked = judge(&head, Peer { address, is_trusted_proxy, forbidden: &[] });
-        self.is_last |= match &asked {
-            Ok(Asked::Call(call)) => call.closes(),
-            _ => closes(&head),
-        };
         let answer = match asked.map_err(BadInput::Asked)? {
             Asked::Call(head) => {
                 let length = match framing {
@@ -175,12 +172,13 @@ impl<S: Stream> HttpClient<S> {
         follows: Follows,
         stall: Duration,
     ) -> Result<(), End> {
-        let head = || {
+        if self.has_to_answer() {
             let (mut head, ()) = Response::new(()).into_parts();
             head.headers.insert(header::CONTENT_TYPE, THRIFT);
-            head
-        };
-        self.send(client, head, piece.to_bytes(), follows, stall).await
+            let length = (follows == Follows::Nothing).then_some(piece.len() as u64);
+            self.begin_answer(client, head, length);
+        }
+        self.send(client, piece.to_bytes(), follows, stall).await
     }
 
     /// Answers the request with something other than a reply.
@@ -200,31 +198,38 @@ impl<S: Stream> HttpClient<S> {
             return client.send(&Answer { head, text }.encoded(), stall).await;
         }
         self.is_last |= head.headers.get(header::CONNECTION) == Some(&CLOSE);
-        self.send(client, || head, text, Follows::Nothing, stall).await
+        self.begin_answer(client, head, Some(text.len() as u64));
+        self.send(client, text, Follows::Nothing, stall).await
+    }
+
+    /// Whether a request waits for an answer that has not begun.
+    fn has_to_answer(&mut self) -> bool {
+        self.exchange.as_mut().is_some_and(|exchange| !exchange.get_mut().has_answered)
+    }
+
+    fn begin_answer(&mut self, client: &mut Client<S>, mut head: Parts, length: Option<u64>) {
+        let Some(exchange) = &mut self.exchange else { return };
+        if self.is_last {
+            head.headers.insert(header::CONNECTION, CLOSE);
+        }
+        exchange.get_mut().answer(&mut client.stream, Response::from_parts(head, ()), length);
     }
 
     async fn send(
         &mut self,
         client: &mut Client<S>,
-        head: impl FnOnce() -> Parts,
         piece: Bytes,
         follows: Follows,
         stall: Duration,
     ) -> Result<(), End> {
         let Some(exchange) = &mut self.exchange else { return Err(End::client_gone()) };
-        let (exchange, ends) = (exchange.get_mut(), follows == Follows::Nothing);
-        if !exchange.has_answered {
-            let mut head = head();
-            if self.is_last {
-                head.headers.insert(header::CONNECTION, CLOSE);
-            }
-            let head = Response::from_parts(head, ());
-            exchange.answer(&mut client.stream, head, ends.then_some(piece.len() as u64));
-        }
-        exchange.send(&mut client.stream, piece, ends, stall).await.map_err(|error| match error {
-            WriteError::Stalled { .. } => End::ClientStalled { doing: "taken" },
-            WriteError::Failed(error) => End::ClientGone(error),
-        })?;
+        let ends = follows == Follows::Nothing;
+        exchange.get_mut().send(&mut client.stream, piece, ends, stall).await.map_err(
+            |error| match error {
+                WriteError::Stalled { .. } => End::ClientStalled { doing: "taken" },
+                WriteError::Failed(error) => End::ClientGone(error),
+            },
+        )?;
         if ends && let Some(exchange) = self.exchange.take() {
             let unread = exchange.into_inner().finish();
             // An idle connection keeps no buffer.
@@ -240,7 +245,7 @@ impl<S: Stream> HttpClient<S> {
         end: &End,
         stall: Duration,
     ) {
-        let awaits = self.exchange.as_mut().is_none_or(|exchange| !exchange.get_mut().has_answered);
+        let awaits = self.exchange.is_none() || self.has_to_answer();
         let Some(answer) = Answer::to_end(end).filter(|_| awaits) else { return };
         self.is_last = true;
         if self.say(client, answer, stall).await.is_ok() {

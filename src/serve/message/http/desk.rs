@@ -30,19 +30,34 @@ struct Papers<S: Stream> {
     may_read: u64,
     /// Whether the peer was found to send no more.
     read_end: bool,
-    /// Whether what hyper writes stays with it for now.
-    holds_writes: bool,
     /// Whether the connection takes several pieces in one write.
     is_vectored: bool,
-    /// Whether the peer takes no more bytes at the moment.
-    is_blocked: bool,
+    /// What becomes of what hyper writes.
+    writes: Writes,
     /// How many bytes the peer has taken.
     written: u64,
-    /// The next piece of the body that is sent.
+    body: Outgoing,
+}
+
+/// What becomes of what hyper writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writes {
+    /// The peer takes it.
+    Flow,
+    /// The peer takes no more at the moment.
+    Blocked,
+    /// It stays with hyper for now.
+    Held,
+}
+
+/// The body that is sent.
+#[derive(Debug, Default)]
+struct Outgoing {
+    /// Its next piece.
     piece: Option<Bytes>,
-    /// Whether no piece follows the one above.
+    /// Whether no piece follows that one.
     is_last: bool,
-    /// How many bytes the body has that is sent, if that is known before its first piece is sent.
+    /// How many bytes it has, if that is known before its first piece is sent.
     length: Option<u64>,
 }
 
@@ -64,13 +79,10 @@ impl<S: Stream> Desk<S> {
             unread,
             may_read,
             read_end: false,
-            holds_writes: false,
             is_vectored: stream.is_write_vectored(),
-            is_blocked: false,
+            writes: Writes::Flow,
             written: 0,
-            piece: None,
-            is_last: false,
-            length: None,
+            body: Outgoing::default(),
         })))
     }
 
@@ -86,19 +98,19 @@ impl<S: Stream> Desk<S> {
 
     /// Has hyper keep what it writes, or let it go.
     pub(super) fn hold_writes(&self, holds: bool) {
-        self.0.lock().holds_writes = holds;
+        self.0.lock().writes = if holds { Writes::Held } else { Writes::Flow };
     }
 
     /// Puts down a piece of the body, which is not empty unless it is the last.
     pub(super) fn put(&self, piece: Bytes, is_last: bool) {
-        let mut papers = self.0.lock();
-        papers.piece = Some(piece).filter(|piece| !piece.is_empty());
-        papers.is_last = is_last;
+        let body = &mut self.0.lock().body;
+        body.piece = Some(piece).filter(|piece| !piece.is_empty());
+        body.is_last = is_last;
     }
 
     /// Says how many bytes the body will have, before any of it is sent.
     pub(super) fn announce(&self, length: Option<u64>) {
-        self.0.lock().length = length;
+        self.0.lock().body.length = length;
     }
 
     /// Resolves when hyper has taken the piece, and the peer all that hyper wrote. `drive` has hyper go on;
@@ -117,7 +129,7 @@ impl<S: Stream> Desk<S> {
             let driven = drive(cx);
             let (is_sent, written) = {
                 let papers = self.0.lock();
-                (papers.piece.is_none() && !papers.is_blocked, papers.written)
+                (papers.body.piece.is_none() && papers.writes == Writes::Flow, papers.written)
             };
             let before = usize::try_from(written).unwrap_or(usize::MAX);
             let error = match driven {
@@ -234,12 +246,12 @@ impl<S: Stream> Lent<S> {
         write: impl FnOnce(&mut Io<S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let mut papers = self.0.0.lock();
-        if papers.holds_writes {
+        if papers.writes == Writes::Held {
             return Poll::Pending;
         }
         let Some(stream) = &mut papers.stream else { return Poll::Pending };
         let written = write(stream, cx);
-        papers.is_blocked = written.is_pending();
+        papers.writes = if written.is_pending() { Writes::Blocked } else { Writes::Flow };
         if let Poll::Ready(Ok(some)) = &written {
             papers.written += *some as u64;
         }
@@ -253,7 +265,7 @@ pub(super) struct Pieces<S: Stream>(Desk<S>);
 impl<S: Stream> Drop for Pieces<S> {
     fn drop(&mut self) {
         // hyper takes no piece of a body that must not be sent: that of an answer to HEAD.
-        self.0.0.lock().piece = None;
+        self.0.0.lock().body.piece = None;
     }
 }
 
@@ -265,21 +277,21 @@ impl<S: Stream> Body for Pieces<S> {
         self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let mut papers = self.0.0.lock();
-        match papers.piece.take() {
+        let body = &mut self.0.0.lock().body;
+        match body.piece.take() {
             Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
-            None if papers.is_last => Poll::Ready(None),
+            None if body.is_last => Poll::Ready(None),
             // Whoever puts down the next piece polls hyper then.
             None => Poll::Pending,
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        let papers = self.0.0.lock();
-        papers.is_last && papers.piece.is_none()
+        let body = &self.0.0.lock().body;
+        body.is_last && body.piece.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.0.lock().length.map_or_else(SizeHint::new, SizeHint::with_exact)
+        self.0.0.lock().body.length.map_or_else(SizeHint::new, SizeHint::with_exact)
     }
 }

@@ -35,6 +35,25 @@ async fn a_connection_is_accepted_by_the_thread_that_serves_it() {
 }
 
 #[tokio::test]
+async fn other_tasks_have_a_turn_between_two_connections() {
+    let workers = Workers::here();
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&turns);
+    let other = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Ordering::Relaxed);
+            yield_now().await;
+        }
+    });
+    for connections in 1..100 {
+        // A crowd waits: there is always one to accept.
+        let ((), _assignment) = workers.accept(async {}).await;
+        assert!(turns.load(Ordering::Relaxed) >= connections);
+    }
+    other.abort();
+}
+
+#[tokio::test]
 async fn here_is_the_runtime_of_the_caller() {
     let (id, _place) = Workers::here().accept(async { Handle::current().id() }).await;
     assert_eq!(id, Handle::current().id());

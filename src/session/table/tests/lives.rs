@@ -217,7 +217,7 @@ impl World {
             }
             Event::Remove => self.table.remove_session(&guid),
             Event::EndProcess { coordinator } => {
-                self.table.note_process_ended(CoordinatorId(coordinator), |_| true);
+                self.table.note_process_ended(CoordinatorId(coordinator), |_, _| true);
             }
             Event::CountAgain => {
                 if let Some(owner) = self.table.session_owner(&guid) {

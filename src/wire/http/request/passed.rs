@@ -91,6 +91,11 @@ fn passes(name: &HeaderName) -> Passes {
     }
 }
 
+/// Those of a call that no client makes.
+pub(super) fn anonymous() -> Vec<Field> {
+    vec![Field { name: CONTENT_TYPE, value: THRIFT }, Field { name: USER_AGENT, value: ROUTER }]
+}
+
 /// Those that a login needs, with the router's own name in place of the client's program.
 pub(super) fn for_own_calls(fields: &[Field]) -> Vec<Field> {
     let of_client = |name: &HeaderName| {

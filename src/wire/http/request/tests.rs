@@ -194,19 +194,19 @@ fn a_request_id_is_known_as_far_as_logs_may_show_it() {
 
 #[test]
 fn a_client_says_whether_its_connection_goes_on() {
-    let closes = |version, fields: &[(&str, &str)]| {
+    let ends = |version, fields: &[(&str, &str)]| {
         let mut head = head("POST", "/", fields);
         head.version = version;
-        CallHead::read(&head, PEER).unwrap().closes()
+        closes(&head)
     };
     let says = |value| [("connection", value)];
-    assert!(!closes(Version::HTTP_11, &[]));
-    assert!(!closes(Version::HTTP_11, &says("keep-alive")));
-    assert!(closes(Version::HTTP_11, &says("TE, Close")));
-    assert!(closes(Version::HTTP_11, &[("connection", "TE"), ("connection", "close")]));
-    assert!(closes(Version::HTTP_10, &[]));
-    assert!(!closes(Version::HTTP_10, &says("Keep-Alive")));
-    assert!(closes(Version::HTTP_10, &says("keep-alive, close")));
+    assert!(!ends(Version::HTTP_11, &[]));
+    assert!(!ends(Version::HTTP_11, &says("keep-alive")));
+    assert!(ends(Version::HTTP_11, &says("TE, Close")));
+    assert!(ends(Version::HTTP_11, &[("connection", "TE"), ("connection", "close")]));
+    assert!(ends(Version::HTTP_10, &[]));
+    assert!(!ends(Version::HTTP_10, &says("Keep-Alive")));
+    assert!(ends(Version::HTTP_10, &says("keep-alive, close")));
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl SimStream {
         act(connection.end(self.side))
     }
 
-    /// When the last bytes that came were sent.
+    /// When the bytes that were read last, or the first that are unread, were sent.
     pub(crate) fn sent_at(&self) -> Option<Instant> {
         self.with(|end| end.sent_at)
     }

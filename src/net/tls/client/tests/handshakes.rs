@@ -90,18 +90,34 @@ fn a_port_that_speaks_no_tls_is_told_apart() {
     ] {
         let failure = answered_with(&tls, answer);
         assert_eq!((&failure, failure.as_str()), (&TlsFailure::NoTls, "no_tls"));
-        assert!(failure.to_string().contains("does not speak TLS; set tls = false"), "{failure}");
+        assert!(failure.to_string().ends_with("does not speak TLS"), "{failure}");
     }
     let failure = tls.failed(&io::ErrorKind::UnexpectedEof.into());
     assert_eq!(failure, TlsFailure::Closed);
-    assert!(
-        failure.is_coordinators_fault() && failure.to_string().contains("ended the connection"),
-        "{failure}"
-    );
+    assert!(failure.is_remote() && failure.to_string().contains("ended the connection"), "{failure}");
     let failure = tls.failed(&io::Error::new(io::ErrorKind::InvalidData, "too long"));
     assert_eq!(failure, TlsFailure::Broken("too long".to_owned()));
     let failure = tls.failed(&io::Error::other("out of something"));
-    assert!(!failure.is_coordinators_fault(), "{failure}");
+    assert!(!failure.is_remote(), "{failure}");
+}
+
+#[test]
+fn a_connection_that_breaks_during_the_handshake_is_not_the_routers_fault() {
+    let folder = Folder::new();
+    let tls = cluster(trusting(&folder, &ca("Example CA").pem)).for_coordinator("impala-1", None).unwrap();
+    for kind in [
+        io::ErrorKind::TimedOut,
+        io::ErrorKind::HostUnreachable,
+        io::ErrorKind::NetworkUnreachable,
+        io::ErrorKind::NetworkDown,
+        io::ErrorKind::ConnectionReset,
+    ] {
+        let failure = tls.failed(&kind.into());
+        assert!(failure.is_remote(), "{kind}: {failure}");
+    }
+    assert_eq!(tls.failed(&io::ErrorKind::TimedOut.into()).as_str(), "lost");
+    // A demand of the coordinator is a reason to leave it alone, too.
+    assert!(answered_with(&tls, &alert(116)).is_remote());
 }
 
 /// An alert record of TLS 1.2.
@@ -156,7 +172,7 @@ fn a_client_certificate_is_shown_where_one_is_asked_for() {
         let other = coordinator(&server, &[version], Some(&other));
         let failure = handshake(&shown, &other).unwrap_err();
         assert!(matches!(failure, TlsFailure::CertificateRefused { .. }), "{failure}");
-        assert!(!failure.is_coordinators_fault());
+        assert!(failure.is_remote());
     }
 }
 
@@ -177,16 +193,68 @@ fn a_session_is_resumed_at_the_same_port_and_nowhere_else() {
     }
 }
 
-#[test]
-fn no_session_is_resumed_after_a_failure_that_may_come_of_one() {
+#[tokio::test(start_paused = true)]
+async fn after_a_failure_that_may_come_of_a_session_others_serve_where_one_has_and_else_none_for_a_day() {
     let folder = Folder::new();
     let ca = ca("Example CA");
     let tls = cluster(trusting(&folder, &ca.pem)).for_coordinator("impala-1", None).unwrap();
     let server = coordinator(&ca.signs(&params("x", &["impala-1"])), BOTH, None);
+    // Nothing was there that it could object to.
+    assert_eq!(answered_with(&tls, &alert(80)).as_str(), "alert");
     assert_eq!(handshake(&tls, &server), Ok(HandshakeKind::Full));
     assert_eq!(tls.failed(&io::ErrorKind::ConnectionReset.into()), TlsFailure::Closed);
     assert_eq!(handshake(&tls, &server), Ok(HandshakeKind::Resumed));
+    // One odd alert.
     assert_eq!(answered_with(&tls, &alert(80)).as_str(), "alert");
     assert_eq!(handshake(&tls, &server), Ok(HandshakeKind::Full));
+    // It objects to whatever it is offered.
+    assert_eq!(answered_with(&tls, &alert(80)).as_str(), "alert");
+    for hours in [0, 12, 11] {
+        tokio::time::advance(Duration::from_hours(hours)).await;
+        assert_eq!(handshake(&tls, &server), Ok(HandshakeKind::Full));
+        assert_eq!(answered_with(&tls, &alert(80)).as_str(), "alert");
+    }
+    tokio::time::advance(Duration::from_hours(1)).await;
     assert_eq!(handshake(&tls, &server), Ok(HandshakeKind::Full));
+    assert_eq!(handshake(&tls, &server), Ok(HandshakeKind::Resumed));
+}
+
+#[test]
+fn no_session_is_resumed_whose_certificate_has_expired() {
+    let folder = Folder::new();
+    let ca = ca("Example CA");
+    // The coordinator's own clock stands still: it would resume.
+    let mut old = params("x", &["impala-1"]);
+    old.not_after = date_time_ymd(2026, 6, 1) + Duration::from_mins(10);
+    let expiry = u64::try_from(old.not_after.unix_timestamp()).unwrap();
+    for version in BOTH {
+        for verify in [Verify::Full, Verify::Nothing] {
+            let is_verified = verify == Verify::Full;
+            let settings = ClusterTlsSettings { verify, ..trusting(&folder, &ca.pem) };
+            let clock = now();
+            let cluster = Arc::new(ClusterTls::load_at(settings, Arc::clone(&clock) as Arc<_>).unwrap());
+            let tls = cluster.for_coordinator("impala-1", None).unwrap();
+            let server = coordinator(&ca.signs(&old), &[version], None);
+            assert_eq!(handshake(&tls, &server), Ok(HandshakeKind::Full));
+            // Resumed again and again, each time by what the time before has left.
+            for _ in 0..10 {
+                assert_eq!(handshake(&tls, &server), Ok(HandshakeKind::Resumed));
+            }
+            clock.0.store(expiry, Ordering::Relaxed);
+            assert_eq!(handshake(&tls, &server), Ok(HandshakeKind::Resumed));
+            clock.0.store(expiry + 1, Ordering::Relaxed);
+            let expired = handshake(&tls, &server);
+            if is_verified {
+                let failure = expired.unwrap_err();
+                assert_eq!(failure.as_str(), "untrusted");
+                assert!(failure.to_string().contains("expired on 2026-06-01; renew it"), "{failure}");
+            } else {
+                assert_eq!(expired, Ok(HandshakeKind::Resumed));
+            }
+            // Renewed meanwhile, and nobody notices.
+            let renewed = coordinator(&ca.signs(&params("x", &["impala-1"])), &[version], None);
+            assert!(handshake(&tls, &renewed).is_ok());
+            assert_eq!(handshake(&tls, &renewed), Ok(HandshakeKind::Resumed));
+        }
+    }
 }

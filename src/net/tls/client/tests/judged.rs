@@ -5,7 +5,7 @@ use super::*;
 #[track_caller]
 fn assert_untrusted(failure: TlsFailure, expected: &Distrust, said: &str) {
     assert_eq!(failure.to_string(), said);
-    assert!(failure.is_coordinators_fault());
+    assert!(failure.is_remote());
     assert_eq!(failure.as_str(), "untrusted");
     match failure {
         TlsFailure::Untrusted(untrusted) => assert_eq!(untrusted.distrust, *expected),
@@ -142,6 +142,29 @@ fn a_self_signed_certificate_is_trusted_only_if_it_is_listed() {
         let expected = format!("is self-signed and not in {roots}; add it to the file of ca");
         assert!(failure.ends_with(&expected), "{failure}");
     }
+}
+
+#[test]
+fn a_listed_certificate_that_is_no_authority_vouches_for_no_other() {
+    let listed = params("impala-2", &["impala-2"]);
+    let key = KeyPair::generate().unwrap();
+    let pem = listed.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(listed, key);
+    let forged = Ca { pem, der: CertificateDer::from(Vec::new()), issuer };
+    let pair = forged.signs(&params("impala-1", &["impala-1"]));
+    let authority = ca("Example CA");
+    // Whether or not an authority is listed beside it.
+    for trusted in [forged.pem.clone(), forged.pem.clone() + &authority.pem] {
+        let (result, roots) = judged(&trusted, &pair);
+        match result.unwrap_err() {
+            TlsFailure::Untrusted(untrusted) => {
+                assert_eq!(untrusted.distrust, Distrust::UnknownIssuer { roots });
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let leaf = authority.signs(&params("impala-1", &["impala-1"]));
+    assert_eq!(judged(&(forged.pem + &authority.pem), &leaf).0, Ok(HandshakeKind::Full));
 }
 
 #[test]

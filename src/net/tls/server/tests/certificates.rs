@@ -93,6 +93,9 @@ fn what_is_wrong_with_a_file_is_said_with_its_name() {
     let listener = Settings { ticket_key: Some(good("hex", &"ab".repeat(48))), ..settings(vec![]) };
     let said = ListenerTls::load(listener).unwrap_err().to_string();
     assert!(said.contains("/hex has no ticket keys (the key in line 1 has 72 bytes)"), "{said}");
+    let listener = Settings { ticket_key: Some(good("pem", &key)), ..settings(vec![]) };
+    let said = ListenerTls::load(listener).unwrap_err().to_string();
+    assert!(said.contains("/pem has no ticket keys (it is a PEM file)"), "{said}");
 }
 
 #[test]

@@ -112,6 +112,20 @@ fn a_client_certificate_is_demanded_or_merely_asked_for() {
 }
 
 #[test]
+fn a_certificate_that_is_no_authority_is_refused_in_client_ca() {
+    let folder = Folder::new();
+    let users = authority("users");
+    let of_joe = issue(&params(&["joe.example.com"]), &users).certificate;
+    let ca = folder.write("users.pem", users.pem() + &of_joe);
+    let clients = Some(ClientCertificates { ca, auth: ClientAuth::Required });
+    let refused = ListenerTls::load(Settings { clients, ..settings(vec![folder.pair("a", &["a"])]) });
+    let said = refused.unwrap_err().to_string();
+    for words in ["certificate 2 in", "users.pem", "joe.example.com", "is no authority", "; "] {
+        assert!(said.contains(words), "{words:?} is not in {said:?}");
+    }
+}
+
+#[test]
 fn nothing_is_taken_before_the_handshake_is_complete() {
     let folder = Folder::new();
     let listener = listener(settings(vec![folder.pair("a", &["a"])]));

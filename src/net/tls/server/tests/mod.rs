@@ -196,7 +196,6 @@ struct Connected {
     shown: String,
     /// Its common name.
     subject: String,
-    server: ServerConnection,
 }
 
 /// How a handshake failed, on both sides.
@@ -246,7 +245,6 @@ fn handshake(
         kind: server.handshake_kind().unwrap(),
         shown: name.to_owned(),
         subject: subject.as_str().unwrap().to_owned(),
-        server,
     })
 }
 

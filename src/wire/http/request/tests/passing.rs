@@ -79,11 +79,15 @@ fn a_coordinator_is_sent_what_it_needs_and_nothing_else() {
 }
 
 #[test]
-fn a_cookie_stands_for_the_credential() {
-    let call = call("/", &[("authorization", "Basic YWxpY2U6c2VjcmV0"), ("x-hive-delegation-token", "t")]);
-    let with_both = lines(&call.for_coordinator(&HOST_VALUE, None));
-    assert!(with_both.contains(&"x-hive-delegation-token: t".to_owned()), "{with_both:?}");
-    let sent = call.for_coordinator(&HOST_VALUE, Some(&HeaderValue::from_static("impala.auth=\"x\"")));
+fn a_cookie_goes_along_with_the_credential_but_stands_for_a_ticket() {
+    let basic = call("/", &[("authorization", "Basic YWxpY2U6c2VjcmV0"), ("x-hive-delegation-token", "t")]);
+    let cookie = HeaderValue::from_static("impala.auth=\"x\"");
+    let with_both = lines(&basic.for_coordinator(&HOST_VALUE, Some(&cookie)));
+    for field in ["x-hive-delegation-token: t", "cookie: impala.auth=\"x\""] {
+        assert!(with_both.contains(&field.to_owned()), "{with_both:?}");
+    }
+    let ticket = call("/", &[("authorization", "Negotiate YII=")]);
+    let sent = ticket.for_coordinator(&HOST_VALUE, Some(&cookie));
     let expected = [
         "content-type: application/x-thrift",
         "cookie: impala.auth=\"x\"",
@@ -217,7 +221,7 @@ fn the_routers_own_calls_have_the_same_credential_and_the_routers_name() {
     ];
     assert_eq!(lines(&sent), expected);
     assert_eq!(sent.uri, "/cliservice?doAs=bob");
-    assert_eq!((own.do_as(), own.request_id(), own.closes()), (Some("bob"), None, false));
+    assert_eq!((own.do_as(), own.request_id()), (Some("bob"), None));
     assert_eq!(own.cookies().count(), 0);
     assert_eq!(own.credential(&key(1)), call.credential(&key(1)));
 }

@@ -1,0 +1,141 @@
+//! For whom the links of a client connection are: who the client is, what proves that, and what coordinators
+//! have said about it.
+
+use std::sync::Arc;
+
+use crate::clock;
+use crate::cluster::Demand;
+use crate::cluster::room::Holder;
+use crate::ids::{Access, ClientAddress, ConnId, Identity, Service, Transport};
+use crate::net::probe::Speaks;
+use crate::net::stream::Stream;
+use crate::serve::call::links::Links;
+use crate::serve::fleet::{Fleet, dialing};
+use crate::serve::link::login::Login;
+use crate::serve::message::coding;
+use crate::wire::http::request::{CallHead, CredentialKey};
+use crate::wire::sasl::Credentials;
+
+impl<S: Stream> Links<S> {
+    /// Creates the links of a client without a login; none is dialed yet.
+    pub(crate) fn anonymous(fleet: Arc<Fleet<S>>, conn: ConnId, transport: Transport) -> Self {
+        let access = Access { identity: Identity::Anonymous, transport };
+        Self { fleet, conn, access, login: Login::Nobody, key: None, refused: false, idle: Vec::new() }
+    }
+
+    /// Creates the links of a client that logs in; none is dialed yet.
+    pub(crate) fn of(fleet: Arc<Fleet<S>>, conn: ConnId, credentials: Credentials) -> Self {
+        let access = Login::access_of(&credentials);
+        let login = Login::Plain(Arc::new(credentials));
+        Self { fleet, conn, access, login, key: None, refused: false, idle: Vec::new() }
+    }
+
+    /// Creates the links of a client that says with each request for whom it is made; none is dialed yet.
+    pub(crate) fn over_http(fleet: Arc<Fleet<S>>, conn: ConnId) -> Self {
+        Self::anonymous(fleet, conn, Transport::Http)
+    }
+
+    /// Makes them the links of whoever the request with this head is made for. Nobody else's link is kept.
+    /// For the same one, the first head stays: the keyring may have it.
+    pub(crate) fn be_for(&mut self, head: &Arc<CallHead>, key: &CredentialKey) {
+        if let Login::EachTime(former) = &self.login
+            && former.authorization() == head.authorization()
+            && former.do_as() == head.do_as()
+        {
+            return;
+        }
+        self.login = Login::EachTime(Arc::clone(head));
+        let credential = head.credential(key).map(Arc::new);
+        self.access.identity = credential.map_or(Identity::Anonymous, Identity::Credential);
+        (self.key, self.refused) = (None, false);
+        self.idle.clear();
+    }
+
+    /// The identity that the links belong to.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.access.identity
+    }
+
+    /// The identity that the links belong to, and the transport of their messages.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// The client's user name, if it logged in and a coordinator accepted that.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.login.user()
+    }
+
+    /// The client connection that the links belong to.
+    pub(crate) fn conn(&self) -> ConnId {
+        self.conn
+    }
+
+    /// Whether credentials are sent on each new link.
+    pub(crate) fn logs_in(&self) -> bool {
+        self.login.is_shown()
+    }
+
+    /// The protocol that the coordinators at the other ends understand.
+    pub(crate) fn speaks(&self) -> Speaks {
+        coding::speaks(self.access.transport)
+    }
+
+    /// Whether a probe can do what the client does: the client uses neither frames nor a login.
+    pub(crate) fn are_plain(&self) -> bool {
+        coding::is_plain(self.access.transport) && !self.logs_in()
+    }
+
+    /// The client's login as a demand. `None` if it sends no credentials.
+    pub(crate) fn login(&self, service: Service) -> Option<Demand> {
+        dialing::demand(&self.fleet.cluster, service, &self.login)
+    }
+
+    /// The holder that slots of a client at this address are counted for.
+    pub(crate) fn holder(&self, client: ClientAddress) -> Holder<'_> {
+        if self.is_accepted() { Holder::accepted(&self.access) } else { Holder::of(&self.access, client) }
+    }
+
+    /// Whether a coordinator has lately accepted the credential that the client sends with each call.
+    pub(super) fn is_accepted(&self) -> bool {
+        match &self.access.identity {
+            Identity::Credential(credential) => self.fleet.accepted.has(credential, clock::now()),
+            Identity::Anonymous | Identity::Plain(_) | Identity::Unread => false,
+        }
+    }
+
+    /// Records that a coordinator has accepted the credentials.
+    pub(crate) fn note_accepted(&mut self) {
+        self.key = self.fleet.keyring.add(&self.access.identity, self.conn, &self.login);
+    }
+
+    /// Records that a coordinator has answered a call, and so has accepted the credential that came with it.
+    pub(crate) fn note_answered(&mut self) {
+        if let Identity::Credential(credential) = &self.access.identity {
+            self.fleet.accepted.note(credential, clock::now());
+            if self.key.is_none() {
+                self.note_accepted();
+            }
+        }
+    }
+
+    /// Records that a coordinator has refused the credential that came with a call.
+    pub(crate) fn note_unauthorized(&mut self) {
+        if let Identity::Credential(credential) = &self.access.identity {
+            self.fleet.accepted.forget(credential);
+            self.key = None;
+        }
+    }
+
+    /// Records that a coordinator has refused the credentials, although one accepted them before: they are
+    /// not sent to further coordinators any more.
+    pub(crate) fn note_refused(&mut self) {
+        self.refused = true;
+        self.key = None;
+    }
+
+    /// Whether [`Self::note_refused`] was called.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.refused
+    }
+}

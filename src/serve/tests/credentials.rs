@@ -1,0 +1,88 @@
+//! What a client over HTTP counts for: its address, until a coordinator has accepted its credential.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use http::Request;
+
+use super::world::World;
+use crate::cluster::turns::Turn;
+use crate::ids::{ClientAddress, ConnId, Identity, Transport};
+use crate::net::stream::double::Double;
+use crate::serve::call::links::Links;
+use crate::wire::http::request::{Asked, CallHead, Peer, judge};
+
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+
+/// The head of a call with this `Authorization`.
+fn head(authorization: &str) -> Arc<CallHead> {
+    let request = Request::post("/cliservice").header("authorization", authorization);
+    let (head, ()) = request.body(()).unwrap().into_parts();
+    let peer = Peer { address: ADDRESS, is_trusted_proxy: false, forbidden: &[] };
+    let Ok(Asked::Call(head)) = judge(&head, peer) else { panic!("no call") };
+    Arc::from(head)
+}
+
+/// The links of a connection on which the last request had this `Authorization`.
+fn links(world: &World, conn: u64, authorization: &str) -> Links<Double> {
+    let mut links = Links::over_http(Arc::clone(&world.fleet), ConnId(conn));
+    links.be_for(&head(authorization), &world.shared.credential_key);
+    links
+}
+
+fn counts_as(links: &Links<Double>) -> (Option<ClientAddress>, Turn) {
+    let holder = links.holder(ADDRESS.into());
+    (holder.unproven, Turn::of(holder))
+}
+
+fn as_its_address() -> (Option<ClientAddress>, Turn) {
+    (Some(ADDRESS.into()), Turn::Address(ADDRESS.into()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_counts_for_its_address_until_a_coordinator_has_answered_and_after_it_was_refused() {
+    super::world::in_memory(async {
+        let world = World::of(1, Transport::Unframed);
+        for invented in 0..100 {
+            assert_eq!(counts_as(&links(&world, 1, &format!("Bearer {invented}"))), as_its_address());
+        }
+        let (mut first, second) = (links(&world, 1, "Bearer ann"), links(&world, 2, "Bearer ann"));
+        first.note_answered();
+        let ann = first.identity().clone();
+        for links in [&first, &second, &links(&world, 3, "Bearer ann")] {
+            assert_eq!(counts_as(links), (None, Turn::Identity(ann.clone())));
+        }
+        assert_eq!(counts_as(&links(&world, 4, "Bearer bob")), as_its_address(), "another one");
+        first.be_for(&head("Bearer bob"), &world.shared.credential_key);
+        assert_eq!(counts_as(&first), as_its_address(), "another one on the same connection");
+        first.be_for(&head("Bearer ann"), &world.shared.credential_key);
+        first.note_unauthorized();
+        assert_eq!([counts_as(&first), counts_as(&second)], [as_its_address(), as_its_address()]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_router_can_speak_for_a_credential_while_a_connection_with_it_is_open_and_not_after_a_refusal() {
+    super::world::in_memory(async {
+        let world = World::of(1, Transport::Unframed);
+        let (mut first, mut second) = (links(&world, 1, "Bearer ann"), links(&world, 2, "Bearer ann"));
+        let ann = first.identity().clone();
+        let is_found = |identity: &Identity| world.fleet.keyring.login_of(identity).is_some();
+        assert!(!is_found(&ann), "no coordinator has accepted it");
+        [&mut first, &mut second].into_iter().for_each(Links::note_answered);
+        first.be_for(&head("Bearer ann"), &world.shared.credential_key);
+        drop(second);
+        assert!(is_found(&ann), "with the head of any request");
+        first.be_for(&head("Bearer bob"), &world.shared.credential_key);
+        assert!(!is_found(&ann), "its connection is somebody else's now");
+        first.note_answered();
+        assert!(is_found(first.identity()));
+        first.note_unauthorized();
+        assert!(!is_found(first.identity()));
+        let mut nobody = Links::over_http(Arc::clone(&world.fleet), ConnId(3));
+        nobody.note_answered();
+        assert_eq!(counts_as(&nobody), as_its_address());
+    })
+    .await;
+}
