@@ -24,6 +24,8 @@ mod client;
 mod coordinator;
 #[path = "head.rs"]
 mod head;
+#[path = "compare/http.rs"]
+mod http;
 #[path = "compare/load.rs"]
 mod load;
 #[expect(dead_code, reason = "another bench asks proxies to end")]
@@ -64,7 +66,7 @@ use crate::process::Process;
 use crate::report::{Record, Seen, Sides};
 use crate::tls::{Dialer, Identity};
 use crate::wire::Auth;
-use crate::work::{Transport, Unit, Work};
+use crate::work::{Suite, Transport, Unit, Work};
 
 /// Idle sessions in a quick run.
 const QUICK_IDLE: usize = 1_000;
@@ -78,8 +80,11 @@ struct Args {
     #[arg(long)]
     quick: bool,
     /// The work whose clients come with TLS, which the proxies end, instead of that in the clear
-    #[arg(long)]
+    #[arg(long, conflicts_with = "http")]
     tls: bool,
+    /// The work whose clients speak HTTP, instead of Thrift alone
+    #[arg(long)]
+    http: bool,
     /// Only work whose name contains this; may be repeated
     #[arg(long, value_name = "WORK")]
     only: Vec<String>,
@@ -113,6 +118,16 @@ struct Args {
     target: Vec<SocketAddr>,
     #[arg(long, hide = true, default_value_t = 1)]
     threads: usize,
+}
+
+impl Args {
+    fn suite(&self) -> Suite {
+        match (self.tls, self.http) {
+            (true, _) => Suite::Tls,
+            (_, true) => Suite::Http,
+            _ => Suite::Clear,
+        }
+    }
 }
 
 /// What this program is started as by itself.
@@ -191,7 +206,7 @@ fn compare(args: &Args) -> anyhow::Result<()> {
     let saved = save(&directory, &head, &records, &markdown)?;
     println!("saved as {}", saved.display());
     if let Some(document) = &args.write {
-        section::write(document, if args.tls { "compare-tls" } else { "compare" }, &markdown)?;
+        section::write(document, args.suite().section(), &markdown)?;
     }
     ensure!(failures == 0, "{failures} runs failed and are not in the tables");
     Ok(())
@@ -216,7 +231,7 @@ fn minutes(args: &Args, works: &[Work], peers: &[Peer], rounds: usize) -> u64 {
 fn works(args: &Args) -> anyhow::Result<Vec<Work>> {
     let chosen =
         |work: &&Work| args.only.is_empty() || args.only.iter().any(|part| work.name.contains(part.as_str()));
-    let there = || work::ALL.iter().filter(|work| (work.transport != Transport::Clear) == args.tls);
+    let there = || work::ALL.iter().filter(|work| work.suite() == args.suite());
     let mut works: Vec<Work> = there().filter(chosen).copied().collect();
     let names: Vec<_> = there().map(|work| work.name).collect();
     ensure!(!works.is_empty(), "no such work; there is {}", names.join(", "));
@@ -248,6 +263,7 @@ impl Bench {
         let is_clear = work.transport == Transport::Clear;
         peer.start(&Setup {
             coordinators: &coordinators,
+            over_http: work.auth == Auth::HttpBasic,
             certificate: (!is_clear).then_some(&self.identity.files),
             directory: &self.directory,
             threads: head::cores(),
@@ -259,11 +275,7 @@ impl Bench {
 
     /// What a proxy is told of for a piece of work.
     fn coordinators(&self, work: &Work) -> Vec<SocketAddr> {
-        let (nosasl, plain) = self.addresses.split_at(coordinator::MOST_COORDINATORS);
-        let there = match work.auth {
-            Auth::Nosasl => nosasl,
-            Auth::Plain => plain,
-        };
+        let there = coordinator::of_kind(&self.addresses, work.auth);
         there.iter().copied().take(work.coordinators).collect()
     }
 

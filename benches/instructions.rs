@@ -21,12 +21,14 @@ mod blind;
 #[path = "instructions/cases.rs"]
 mod cases;
 #[path = "compare/client.rs"]
-#[expect(dead_code, reason = "nobody ends a connection under TLS here")]
+#[expect(dead_code, reason = "nobody ends a connection here, nor opens another")]
 mod client;
 #[path = "compare/coordinator.rs"]
 mod coordinator;
 #[path = "scan/fixture.rs"]
 mod fixture;
+#[path = "compare/http.rs"]
+mod http;
 #[path = "compare/peers.rs"]
 #[expect(dead_code, reason = "nothing but instructions is counted here")]
 mod peers;

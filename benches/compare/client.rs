@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
+use crate::http::{self, Answers};
 use crate::wire::{self, Auth, Call, Handle, Rows, SECRET_AFTER};
 
 /// Bytes of a reply that are kept: all of a small one.
@@ -33,7 +34,7 @@ static FETCHES: LazyLock<Vec<Arc<[u8]>>> = LazyLock::new(|| {
 /// A call that is made over and over.
 pub(crate) struct Exchange {
     call: Call,
-    /// With its frame's header, if it has one.
+    /// With its frame's header, or with the head of its POST, if it has one.
     request: Vec<u8>,
     /// Where in `request` the message begins.
     message_at: usize,
@@ -41,10 +42,9 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// A call with this handle; `rows` is what it fetches.
-    pub(crate) fn new(call: Call, handle: &Handle, rows: Rows, auth: Auth) -> Self {
+    fn new(call: Call, handle: &Handle, rows: Rows, wrap: impl FnOnce(&[u8]) -> Vec<u8>) -> Self {
         let message = wire::request(call, handle, rows);
-        let request = auth.framing().wrap(&message);
+        let request = wrap(&message);
         let reply = match call {
             Call::FetchResults => Arc::clone(&FETCHES[rows as usize]),
             _ => wire::reply(call, &Handle::BLANK, rows).into(),
@@ -70,22 +70,57 @@ pub(crate) async fn dial(target: SocketAddr) -> anyhow::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Finds replies in what comes.
+enum Replies {
+    Thrift(Deframer),
+    Http(Box<Answers>),
+}
+
+impl Replies {
+    fn new(auth: Auth) -> Self {
+        match auth {
+            Auth::Nosasl | Auth::Plain => Self::Thrift(Deframer::new(auth.framing())),
+            Auth::HttpBasic => Self::Http(Box::new(Answers::new())),
+        }
+    }
+
+    /// A request was sent.
+    fn begin(&mut self) {
+        if let Self::Http(answers) = self {
+            answers.begin();
+        }
+    }
+
+    /// Whether a reply that was read whole has no end that is still to come.
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Thrift(_) => true,
+            Self::Http(answers) => answers.is_over(),
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8], take: impl FnMut(&[u8])) -> anyhow::Result<()> {
+        match self {
+            Self::Thrift(deframer) => {
+                deframer.push(bytes, take);
+                Ok(())
+            }
+            Self::Http(answers) => answers.push(bytes, take),
+        }
+    }
+}
+
 /// A connection to a peer.
 pub(crate) struct Client {
     stream: Stream,
     auth: Auth,
-    deframer: Deframer,
+    replies: Replies,
     seqid: i32,
     /// The first bytes of the latest reply.
     head: Vec<u8>,
 }
 
 impl Client {
-    /// Connects in the clear and authenticates.
-    pub(crate) async fn connect(target: SocketAddr, auth: Auth) -> anyhow::Result<Self> {
-        Self::over(Either::Right(dial(target).await?), auth).await
-    }
-
     /// Authenticates on a connection.
     pub(crate) async fn over(mut stream: Stream, auth: Auth) -> anyhow::Result<Self> {
         if auth == Auth::Plain {
@@ -95,19 +130,32 @@ impl Client {
             stream.read_exact(&mut answer).await.context("authenticating")?;
             ensure!(answer == *wire::plain_accepted(), "the handshake was answered with {answer:?}");
         }
-        let deframer = Deframer::new(auth.framing());
-        Ok(Self { stream, auth, deframer, seqid: 0, head: Vec::new() })
+        Ok(Self { stream, auth, replies: Replies::new(auth), seqid: 0, head: Vec::new() })
+    }
+
+    /// Goes on with another connection, which needs no handshake, and closes the one before. What it knows of
+    /// the session stays.
+    pub(crate) fn go_on_over(&mut self, stream: Stream) {
+        self.stream = stream;
+    }
+
+    /// A call with this handle, to be made on this client's connections; `rows` is what it fetches.
+    pub(crate) fn exchange_of(&self, call: Call, handle: &Handle, rows: Rows) -> Exchange {
+        Exchange::new(call, handle, rows, |message| match &self.replies {
+            Replies::Thrift(_) => self.auth.framing().wrap(message),
+            Replies::Http(answers) => http::request(message, &answers.cookies),
+        })
     }
 
     /// Opens a session; its handle.
     pub(crate) async fn open_session(&mut self) -> anyhow::Result<Handle> {
-        let mut exchange = Exchange::new(Call::OpenSession, &Handle::BLANK, Rows::Few, self.auth);
+        let mut exchange = self.exchange_of(Call::OpenSession, &Handle::BLANK, Rows::Few);
         self.minted(&mut exchange).await
     }
 
     /// Runs a statement; its operation's handle.
     pub(crate) async fn execute(&mut self, session: &Handle) -> anyhow::Result<Handle> {
-        let mut exchange = Exchange::new(Call::ExecuteStatement, session, Rows::Few, self.auth);
+        let mut exchange = self.exchange_of(Call::ExecuteStatement, session, Rows::Few);
         self.minted(&mut exchange).await
     }
 
@@ -158,10 +206,11 @@ impl Client {
         exchange.request[place..place + 4].copy_from_slice(&self.seqid.to_be_bytes());
         self.stream.write_all(&exchange.request).await.context("sending")?;
         self.stream.flush().await.context("sending")?;
+        self.replies.begin();
         self.head.clear();
         let expected = exchange.reply.len();
         let mut at = 0;
-        while at < expected {
+        while at < expected || !self.replies.is_over() {
             let before = at;
             poll_fn(|cx| self.poll_take(cx, &exchange.reply, compare, &mut at)).await?;
             came(at - before);
@@ -201,7 +250,7 @@ impl Client {
                 }
                 *at += payload.len();
             };
-            self.deframer.push(bytes, take);
+            self.replies.push(bytes, take)?;
             if !same {
                 return Poll::Ready(Err(anyhow::anyhow!("the reply's bytes were changed")));
             }

@@ -1,5 +1,5 @@
-//! The simulated coordinators: one process, one thread, an address for each; with SASL there are three. They
-//! look at a request's name and nothing else, and answer with bytes that were made before.
+//! The simulated coordinators: one process, one thread, an address for each; with SASL and over HTTP there are
+//! three. They look at a request's name and nothing else, and answer with bytes that were made before.
 
 use std::io::{IoSlice, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,12 +11,16 @@ use hs2router::fake::sasl::{self, Deframer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::http::{Request, answer_head};
 use crate::wire::{self, Auth, Call, Handle, Rows, SECRET_AFTER};
 
 /// How many coordinators a proxy is told of, where the work says nothing else.
 pub(crate) const COORDINATORS: usize = 3;
 /// How many there are without SASL.
 pub(crate) const MOST_COORDINATORS: usize = 1_000;
+/// How many there are of each kind, in the order in which their addresses are told.
+const KINDS: [(Auth, usize); 3] =
+    [(Auth::Nosasl, MOST_COORDINATORS), (Auth::Plain, COORDINATORS), (Auth::HttpBasic, COORDINATORS)];
 /// Replies up to this size are copied, so that they go out in one piece.
 const COPIED: usize = 4096;
 
@@ -72,7 +76,20 @@ impl Answers {
     }
 }
 
-/// Runs until standard input ends; tells the addresses on standard output, those without SASL first.
+/// The addresses of the coordinators for connections of this kind, among all that their process tells.
+pub(crate) fn of_kind(all: &[SocketAddr], wanted: Auth) -> &[SocketAddr] {
+    let mut rest = all;
+    for (auth, count) in KINDS {
+        let (of_this, others) = rest.split_at(count);
+        if auth == wanted {
+            return of_this;
+        }
+        rest = others;
+    }
+    rest
+}
+
+/// Runs until standard input ends; tells the addresses on standard output, kind by kind.
 pub(crate) fn run() -> anyhow::Result<()> {
     crate::process::end_with_parent();
     rlimit::increase_nofile_limit(u64::MAX)?;
@@ -80,7 +97,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     runtime.block_on(async {
         let answers = Arc::new(Answers::new());
         let mut addresses: Vec<SocketAddr> = Vec::new();
-        for (auth, count) in [(Auth::Nosasl, MOST_COORDINATORS), (Auth::Plain, COORDINATORS)] {
+        for (auth, count) in KINDS {
             for _ in 0..count {
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
                 addresses.push(listener.local_addr()?);
@@ -99,7 +116,10 @@ async fn listen(listener: TcpListener, auth: Auth, answers: Arc<Answers>) {
         let answers = Arc::clone(&answers);
         tokio::spawn(async move {
             // A connection that ends in the middle of something is the other side's doing, and counted there.
-            let _ended = serve(stream, auth, &answers).await;
+            let _ended = match auth {
+                Auth::HttpBasic => serve_http(stream, &answers).await,
+                Auth::Nosasl | Auth::Plain => serve(stream, auth, &answers).await,
+            };
         });
     }
 }
@@ -130,14 +150,42 @@ async fn serve(mut stream: TcpStream, auth: Auth, answers: &Answers) -> anyhow::
             if auth == Auth::Plain {
                 out.extend(sasl::length(reply.len()));
             }
-            let copied = if reply.len() <= COPIED { reply.len() } else { call.seqid_at() + 4 };
-            let start = out.len();
-            out.extend_from_slice(&reply[..copied]);
-            complete(&mut out[start..], call, &pending, answers);
+            let copied = copy_front(&mut out, reply, call, &pending, answers);
             pending.drain(..length);
             write_both(&mut stream, &out, &reply[copied..]).await?;
         }
     }
+}
+
+async fn serve_http(mut stream: TcpStream, answers: &Answers) -> anyhow::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut pending = Vec::new();
+    loop {
+        let mut chunk = [0; 1024];
+        let count = stream.read(&mut chunk).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        pending.extend_from_slice(&chunk[..count]);
+        while let Some(request) = Request::first_of(&pending)? {
+            let (_, call) = answers.recognise(request.body)?.context("a body that is no call")?;
+            let reply = answers.reply(call, request.body);
+            let mut out = answer_head(reply.len(), request.head);
+            let copied = copy_front(&mut out, reply, call, request.body, answers);
+            let length = request.len();
+            pending.drain(..length);
+            write_both(&mut stream, &out, &reply[copied..]).await?;
+        }
+    }
+}
+
+/// Appends as much of a reply as is not sent from where it was made; how many bytes that are.
+fn copy_front(out: &mut Vec<u8>, reply: &[u8], call: Call, request: &[u8], answers: &Answers) -> usize {
+    let copied = if reply.len() <= COPIED { reply.len() } else { call.seqid_at() + 4 };
+    let start = out.len();
+    out.extend_from_slice(&reply[..copied]);
+    complete(&mut out[start..], call, request, answers);
+    copied
 }
 
 /// Puts the request's sequence id and a new handle into the copied part of a reply.

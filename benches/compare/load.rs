@@ -193,14 +193,14 @@ async fn busy(
     meter: Arc<Meter>,
 ) -> anyhow::Result<Vec<Duration>> {
     let (call, rows) = match work.task {
-        Task::Poll => (Call::GetOperationStatus, Rows::Few),
+        Task::Poll | Task::PollAnew => (Call::GetOperationStatus, Rows::Few),
         Task::Fetch(rows) => (Call::FetchResults, rows),
         Task::Session => {
             let mut latencies = Vec::new();
             meter.start_together().await?;
             while !meter.is(OVER) {
                 let start = clock::now();
-                session(work, &mut dialer, target, &meter).await?;
+                session(&mut dialer, target, &meter).await?;
                 meter.sessions.fetch_add(1, Ordering::Relaxed);
                 note(&mut latencies, start, &meter);
             }
@@ -212,11 +212,24 @@ async fn busy(
     let session = client.open_session().await?;
     let operation = client.execute(&session).await?;
     drop(opener);
-    repeat(client, &meter, Exchange::new(call, &operation, rows, work.auth)).await
+    let exchange = client.exchange_of(call, &operation, rows);
+    let anew = (work.task == Task::PollAnew).then_some(Redial { dialer, target });
+    repeat(client, &meter, exchange, anew).await
+}
+
+/// Opens a connection for each call.
+struct Redial {
+    dialer: OneClient,
+    target: SocketAddr,
 }
 
 /// One call over and over in one session.
-async fn repeat(mut client: Client, meter: &Meter, mut exchange: Exchange) -> anyhow::Result<Vec<Duration>> {
+async fn repeat(
+    mut client: Client,
+    meter: &Meter,
+    mut exchange: Exchange,
+    mut anew: Option<Redial>,
+) -> anyhow::Result<Vec<Duration>> {
     let mut latencies = Vec::with_capacity(4096);
     client.compared(&mut exchange).await?;
     meter.start_together().await?;
@@ -225,6 +238,9 @@ async fn repeat(mut client: Client, meter: &Meter, mut exchange: Exchange) -> an
         let came = |bytes| {
             meter.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         };
+        if let Some(Redial { dialer, target }) = &mut anew {
+            client.go_on_over(dialer.dial(*target).await?);
+        }
         client.call(&mut exchange, came).await?;
         meter.calls.fetch_add(1, Ordering::Relaxed);
         note(&mut latencies, start, meter);
@@ -239,12 +255,7 @@ fn note(latencies: &mut Vec<Duration>, start: Instant, meter: &Meter) {
 }
 
 /// A whole session, from connecting to closing.
-async fn session(
-    work: Work,
-    dialer: &mut OneClient,
-    target: SocketAddr,
-    meter: &Meter,
-) -> anyhow::Result<()> {
+async fn session(dialer: &mut OneClient, target: SocketAddr, meter: &Meter) -> anyhow::Result<()> {
     let mut client = dialer.connect(target).await?;
     let session = client.open_session().await?;
     let operation = client.execute(&session).await?;
@@ -254,7 +265,8 @@ async fn session(
         (Call::CloseSession, &session),
     ];
     for (call, handle) in calls {
-        client.compared(&mut Exchange::new(call, handle, Rows::Few, work.auth)).await?;
+        let mut exchange = client.exchange_of(call, handle, Rows::Few);
+        client.compared(&mut exchange).await?;
     }
     meter.calls.fetch_add(2 + calls.len() as u64, Ordering::Relaxed);
     client.end().await

@@ -83,6 +83,8 @@ pub(crate) struct Certificate {
 #[derive(Clone, Copy)]
 pub(crate) struct Setup<'a> {
     pub(crate) coordinators: &'a [SocketAddr],
+    /// Whether clients and coordinators speak HTTP.
+    pub(crate) over_http: bool,
     /// What clients are shown, where they come with TLS.
     pub(crate) certificate: Option<&'a Certificate>,
     /// For configs and logs.
@@ -128,6 +130,7 @@ impl Peer {
             By::Everyone => true,
             By::Routers => matches!(self.kind, Kind::Router(_) | Kind::Haproxy),
             By::Terminators => matches!(self.kind, Kind::Router(_) | Kind::Haproxy | Kind::Nginx),
+            By::KeepersOfHttp => !matches!(self.kind, Kind::Nginx | Kind::Envoy(_)),
         }
     }
 
@@ -229,28 +232,37 @@ fn each(coordinators: &[SocketAddr], line: impl Fn(usize, &SocketAddr) -> String
 fn router_config(listen: SocketAddr, setup: &Setup<'_>) -> String {
     let coordinators = each(setup.coordinators, |number, address| {
         let (ip, port) = (address.ip(), address.port());
+        let (hs2, hs2_http) = if setup.over_http { (0, port) } else { (port, 0) };
         format!(
-            "  {{ name = \"c{number}\", host = \"{ip}\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }},"
+            "  {{ name = \"c{number}\", host = \"{ip}\", hs2 = {hs2}, beeswax = 0, hs2_http = {hs2_http}, web = 0 }},"
         )
     });
     let tls = setup.certificate.map_or_else(String::new, |Certificate { chain, key, .. }| {
         format!("[listener.tls]\ncertificate = \"{}\"\nkey = \"{}\"\n", chain.display(), key.display())
     });
     let probes = if setup.probed { "" } else { "probe = { interval = \"1h\" }\n" };
+    let service = if setup.over_http { "hs2-http" } else { "hs2" };
     // The coordinators have no threads that could run out, and the other peers count none.
     format!(
-        "[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"{listen}\"\nservice = \"hs2\"\n{tls}\
+        "[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"{listen}\"\nservice = \"{service}\"\n{tls}\
          [[cluster]]\nname = \"bench\"\nservice_threads = 0\n{probes}coordinators = [\n{coordinators}]\n"
     )
 }
 
+/// Over HTTP a cookie keeps a client at the coordinator that has its session: it must send the cookie back with
+/// each request, and have one session at a time.
 fn haproxy_config(listen: SocketAddr, setup: &Setup<'_>) -> String {
-    let servers = each(setup.coordinators, |number, address| format!("  server c{number} {address}"));
+    let (mode, cookie) =
+        if setup.over_http { ("http", "  cookie SRV insert indirect nocache\n") } else { ("tcp", "") };
+    let servers = each(setup.coordinators, |number, address| {
+        let cookie = if setup.over_http { format!(" cookie c{number}") } else { String::new() };
+        format!("  server c{number} {address}{cookie}")
+    });
     let certificate = setup.certificate.map(|certificate| certificate.both.display());
     let tls = certificate.map_or_else(String::new, |both| format!(" ssl crt {both}"));
     format!(
-        "global\n  nbthread {}\n  maxconn {MAX_CONNECTIONS}\ndefaults\n  mode tcp\n  timeout connect 5s\n  \
-         timeout client 1h\n  timeout server 1h\nlisten bench\n  bind {listen}{tls}\n  balance leastconn\n{servers}",
+        "global\n  nbthread {}\n  maxconn {MAX_CONNECTIONS}\ndefaults\n  mode {mode}\n  timeout connect 5s\n  \
+         timeout client 1h\n  timeout server 1h\nlisten bench\n  bind {listen}{tls}\n  balance leastconn\n{cookie}{servers}",
         setup.threads
     )
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::peers::{BASELINE, Kind, Peer};
 use crate::report::{Record, Spread, Table, spread};
-use crate::work::{CURVES, Transport, Unit, Work};
+use crate::work::{CURVES, Suite, Unit, Work};
 
 /// The peer whose targets these are.
 const ROUTER: &str = "router";
@@ -54,6 +54,13 @@ const TARGETS: &[Target] = &[
     target("CPU of a whole session, full handshake", "tls-session", Measure::Cpu, 0.80),
     target("CPU of a whole session, resumed", "tls-session-resumed", Measure::Cpu, 0.60),
     target("resident memory of an idle session", "tls-idle-1000", Measure::Idle, 0.60),
+    target("CPU of a small call, 16 connections", "http-poll-16", Measure::Cpu, 0.90),
+    target("CPU of a small call, 256 connections", "http-poll-256", Measure::Cpu, 0.90),
+    target("CPU of a small call, each over a new connection", "http-poll-anew-16", Measure::Cpu, 0.90),
+    target("CPU of a GB in 64 KiB fetches of i64", "http-fetch-64k-numbers", Measure::Cpu, 0.80),
+    target("CPU of a GB in 64 KiB fetches of strings", "http-fetch-64k-strings", Measure::Cpu, 0.80),
+    target("CPU of a GB in 16 MiB fetches of i64", "http-fetch-16m-numbers", Measure::Cpu, 0.80),
+    target("CPU of a GB in 16 MiB fetches of strings", "http-fetch-16m-strings", Measure::Cpu, 0.80),
 ];
 
 /// The tables over all work.
@@ -84,11 +91,10 @@ fn measured(table: &Table<'_>, peer: &str, measure: Measure) -> Option<Spread> {
 }
 
 fn targets(works: &[Work], records: &[Record]) -> String {
-    let is_clear = works.iter().any(|work| work.transport == Transport::Clear);
-    let (said, beside) = if is_clear {
-        ("; memory as it is. `blind` and `bare` are relays that read nothing.", &FLOORS[..])
-    } else {
-        (", memory too.", &["nginx"][..])
+    let (said, beside) = match works.first().map(Work::suite) {
+        Some(Suite::Tls) => (", memory too.", &["nginx"][..]),
+        Some(Suite::Http) => (". `blind` and `bare` are relays that read nothing.", &FLOORS[..]),
+        _ => ("; memory as it is. `blind` and `bare` are relays that read nothing.", &FLOORS[..]),
     };
     let mut text = format!(
         "\n### Targets\n\nOver {BASELINE}'s of the same round{said}\n\n\

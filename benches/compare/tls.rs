@@ -13,7 +13,7 @@ use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use tokio_rustls::TlsConnector;
 use tokio_util::either::Either;
 
-use crate::client::{self, Client};
+use crate::client::{self, Client, Stream};
 use crate::peers::Certificate;
 use crate::work::{Transport, Work};
 
@@ -107,16 +107,22 @@ impl OneClient {
     /// Connects and authenticates.
     ///
     /// # Errors
-    /// It cannot, or the handshake was resumed where it had to be a full one, or the other way round.
+    /// As [`Self::dial`], or the peer does not authenticate.
     pub(crate) async fn connect(&mut self, target: SocketAddr) -> anyhow::Result<Client> {
-        let Some(connector) = &self.connector else {
-            return Client::connect(target, self.work.auth).await;
-        };
+        Client::over(self.dial(target).await?, self.work.auth).await
+    }
+
+    /// Connects, and authenticates in no other way than TLS does.
+    ///
+    /// # Errors
+    /// It cannot, or the handshake was resumed where it had to be a full one, or the other way round.
+    pub(crate) async fn dial(&mut self, target: SocketAddr) -> anyhow::Result<Stream> {
         let stream = client::dial(target).await?;
+        let Some(connector) = &self.connector else { return Ok(Either::Right(stream)) };
         let stream = connector.connect(ServerName::try_from(NAME)?, stream).await.context("the handshake")?;
         let kind = stream.get_ref().1.handshake_kind();
         ensure!(kind == Some(self.expected), "the handshake was {kind:?}, not {:?}", self.expected);
         self.expected = self.later;
-        Client::over(Either::Left(Box::new(stream)), self.work.auth).await
+        Ok(Either::Left(Box::new(stream)))
     }
 }

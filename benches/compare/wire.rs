@@ -16,10 +16,12 @@ pub(crate) enum Auth {
     Nosasl,
     /// A PLAIN handshake, then every message in a frame.
     Plain,
+    /// HTTP: every message in a POST, with a name and a password (Basic).
+    HttpBasic,
 }
 
 impl Auth {
-    /// How messages lie on its connections.
+    /// How messages lie on its connections, or in bodies.
     pub(crate) fn framing(self) -> Framing {
         if self == Self::Plain { Framing::Frames } else { Framing::None }
     }

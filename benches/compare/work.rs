@@ -29,6 +29,27 @@ pub(crate) enum By {
     Routers,
     /// Proxies that end TLS.
     Terminators,
+    /// Those that keep a client of HTTP at one coordinator, and relays that read nothing.
+    KeepersOfHttp,
+}
+
+/// Tables that are made together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Suite {
+    Clear,
+    Tls,
+    Http,
+}
+
+impl Suite {
+    /// The section of a document that they stand in.
+    pub(crate) fn section(self) -> &'static str {
+        match self {
+            Self::Clear => "compare",
+            Self::Tls => "compare-tls",
+            Self::Http => "compare-http",
+        }
+    }
 }
 
 /// What the clients' connections run over. The coordinators' are always in the clear.
@@ -46,6 +67,8 @@ pub(crate) enum Transport {
 pub(crate) enum Task {
     /// Asks for an operation's status.
     Poll,
+    /// The same, each time over a new connection.
+    PollAnew,
     /// Fetches rows of an operation.
     Fetch(Rows),
     /// Connects, opens a session, executes, fetches a few rows, closes operation, session and connection.
@@ -61,6 +84,15 @@ pub(crate) enum Unit {
 }
 
 impl Work {
+    /// The tables that it is in.
+    pub(crate) fn suite(&self) -> Suite {
+        match (self.auth, self.transport) {
+            (Auth::HttpBasic, _) => Suite::Http,
+            (_, Transport::Clear) => Suite::Clear,
+            (_, Transport::Full | Transport::Resumed) => Suite::Tls,
+        }
+    }
+
     /// Whether system calls are counted: more of the same needs the same.
     pub(crate) fn is_traced(&self) -> bool {
         self.idle == 0 && self.by != By::Routers
@@ -69,7 +101,7 @@ impl Work {
     /// What its CPU time is divided by.
     pub(crate) fn unit(&self) -> Unit {
         match self.task {
-            Task::Poll => Unit::Call,
+            Task::Poll | Task::PollAnew => Unit::Call,
             Task::Fetch(_) => Unit::Gigabyte,
             Task::Session => Unit::Session,
         }
@@ -106,6 +138,11 @@ const fn work(name: &'static str, auth: Auth, task: Task, clients: usize, idle: 
 /// Work through TLS, without SASL.
 const fn tls(name: &'static str, transport: Transport, task: Task, clients: usize, idle: usize) -> Work {
     Work { transport, by: By::Terminators, ..work(name, Auth::Nosasl, task, clients, idle) }
+}
+
+/// Work over HTTP, in the clear.
+const fn http(name: &'static str, task: Task, clients: usize) -> Work {
+    Work { by: By::KeepersOfHttp, ..work(name, Auth::HttpBasic, task, clients, 0) }
 }
 
 /// Small calls of more clients.
@@ -154,4 +191,11 @@ pub(crate) const ALL: &[Work] = &[
     tls("tls-session", Transport::Full, Task::Session, 16, 0),
     tls("tls-session-resumed", Transport::Resumed, Task::Session, 16, 0),
     tls("tls-idle-1000", Transport::Full, Task::Poll, 16, 1_000),
+    http("http-poll-16", Task::Poll, 16),
+    http("http-poll-256", Task::Poll, 256),
+    http("http-poll-anew-16", Task::PollAnew, 16),
+    http("http-fetch-64k-numbers", Task::Fetch(Rows::Numbers64K), 16),
+    http("http-fetch-64k-strings", Task::Fetch(Rows::Strings64K), 16),
+    http("http-fetch-16m-numbers", Task::Fetch(Rows::Numbers16M), 4),
+    http("http-fetch-16m-strings", Task::Fetch(Rows::Strings16M), 4),
 ];

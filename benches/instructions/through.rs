@@ -1,4 +1,4 @@
-//! A small call through the whole of a proxy, in the clear and inside of TLS. The proxy's process alone runs
+//! A small call through the whole of a proxy, in the clear, inside of TLS and over HTTP. The proxy's process alone runs
 //! under callgrind, with one thread; clients and coordinators run outside. Two runs make different numbers of
 //! calls, and their difference is what counts: the start of a process, its first calls and its end fall out.
 
@@ -16,13 +16,13 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::baseline::References;
-use crate::client::{Client, Exchange};
-use crate::coordinator::COORDINATORS;
+use crate::client::Client;
+use crate::coordinator::{self, COORDINATORS};
 use crate::peers::{self, Peer, Setup};
 use crate::process::Process;
 use crate::tls::{Dialer, Identity};
 use crate::wire::{Auth, Call, Rows};
-use crate::work::{By, Task, Transport, Work};
+use crate::work::{By, Suite, Task, Transport, Work};
 
 /// Connections, each with one call under way.
 const CLIENTS: usize = 16;
@@ -35,10 +35,11 @@ const PATIENCE: Duration = Duration::from_mins(3);
 /// How long a proxy may take to end when it is asked to.
 const END_TIME: Duration = Duration::from_secs(30);
 /// What is counted: a call about an operation, and one about a session.
-const ALL: [Counted; 3] = [
-    Counted { call: Call::GetOperationStatus, transport: Transport::Clear },
-    Counted { call: Call::GetInfo, transport: Transport::Clear },
-    Counted { call: Call::GetOperationStatus, transport: Transport::Full },
+const ALL: [Counted; 4] = [
+    Counted { call: Call::GetOperationStatus, auth: Auth::Nosasl, transport: Transport::Clear },
+    Counted { call: Call::GetInfo, auth: Auth::Nosasl, transport: Transport::Clear },
+    Counted { call: Call::GetOperationStatus, auth: Auth::Nosasl, transport: Transport::Full },
+    Counted { call: Call::GetOperationStatus, auth: Auth::HttpBasic, transport: Transport::Clear },
 ];
 /// The peer whose counts are compared with what was recorded.
 const ROUTER: &str = "router";
@@ -55,24 +56,27 @@ pub(crate) struct Through {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Counted {
     call: Call,
+    auth: Auth,
     transport: Transport,
 }
 
 impl Counted {
     /// As tables say it.
     fn name(self) -> String {
-        match self.transport {
-            Transport::Clear => self.call.name().to_owned(),
-            Transport::Full | Transport::Resumed => format!("{} inside of TLS", self.call.name()),
-        }
+        let way = match self.work().suite() {
+            Suite::Clear => "",
+            Suite::Tls => " inside of TLS",
+            Suite::Http => " over HTTP",
+        };
+        format!("{}{way}", self.call.name())
     }
 
     /// As the load's clients do it.
     fn work(self) -> Work {
-        let by = if self.transport == Transport::Clear { By::Everyone } else { By::Terminators };
+        let by = if self.transport == Transport::Clear { By::KeepersOfHttp } else { By::Terminators };
         Work {
             name: "a call through",
-            auth: Auth::Nosasl,
+            auth: self.auth,
             transport: self.transport,
             task: Task::Poll,
             clients: CLIENTS,
@@ -171,7 +175,7 @@ struct Bench {
 impl Bench {
     fn start() -> anyhow::Result<Self> {
         let (coordinators, line) = Process::start_self(&["--child".to_owned(), "coordinators".to_owned()])?;
-        let addresses = line.split(' ').take(COORDINATORS).map(str::parse).collect::<Result<_, _>>()?;
+        let addresses = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
         let directory = tempfile::tempdir()?;
         Ok(Self {
             identity: Identity::make(directory.path())?,
@@ -199,7 +203,8 @@ impl Bench {
         let mut wrapper = callgrind.map(str::to_owned).to_vec();
         wrapper.push(format!("--log-file={}", log.display()));
         let running = peer.start(&Setup {
-            coordinators: &self.addresses,
+            coordinators: &coordinator::of_kind(&self.addresses, counted.auth)[..COORDINATORS],
+            over_http: counted.auth == Auth::HttpBasic,
             certificate: (counted.transport != Transport::Clear).then_some(&self.identity.files),
             directory,
             threads: 1,
@@ -250,7 +255,7 @@ async fn calls(mut client: Client, call: Call, times: u64, all_ready: Arc<Barrie
     let session = client.open_session().await?;
     let operation = client.execute(&session).await?;
     let handle = if call == Call::GetInfo { session } else { operation };
-    let mut exchange = Exchange::new(call, &handle, Rows::Few, Auth::Nosasl);
+    let mut exchange = client.exchange_of(call, &handle, Rows::Few);
     client.compared(&mut exchange).await?;
     all_ready.wait().await;
     for _ in 0..times {

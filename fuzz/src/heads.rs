@@ -2,6 +2,7 @@
 //! what goes on to a coordinator names the user that each kind of server would find in the head as it came.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use hs2router::wire::http::head::{BODY_LIMIT, BadHead, FIELD_LIMIT, Framing, HEAD_LIMIT, HeadScan};
 use hs2router::wire::http::request::{Asked, CallHead, LONGEST_FORWARDED, LONGEST_USER, Peer, judge};
@@ -63,7 +64,7 @@ fn framing(fields: &[httparse::Header<'_>]) -> Framing {
 }
 
 /// The call that a parsed request is; none if it is something else, or refused.
-fn call(request: &httparse::Request<'_, '_>, is_trusted_proxy: bool) -> Option<Box<CallHead>> {
+fn call(request: &httparse::Request<'_, '_>, is_trusted_proxy: bool) -> Option<Arc<CallHead>> {
     let built = Request::builder().method(request.method?).uri(request.path?);
     let built = request.headers.iter().fold(built, |built, field| built.header(field.name, field.value));
     let (head, ()) = built.body(()).ok()?.into_parts();

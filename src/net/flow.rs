@@ -41,6 +41,14 @@ impl Chunk {
         }
     }
 
+    /// The bytes, where nobody changes them any more.
+    pub fn shared(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Held::Buffer { .. } => None,
+            Held::Shared(bytes) => Some(bytes),
+        }
+    }
+
     /// The bytes, to be changed; none if others may read them, too.
     pub fn own_mut(&mut self) -> Option<&mut [u8]> {
         match &mut self.0 {

@@ -19,6 +19,7 @@ use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::coding::{Follows, Form};
 use crate::serve::message::end::End;
+use crate::serve::message::parcel::Parcel;
 use crate::serve::shared::Shared;
 use crate::serve::threads::alarm::Alarm;
 use crate::serve::threads::signals::Signals;
@@ -193,8 +194,12 @@ impl<S: Stream> Conn<S> {
     ///
     /// # Errors
     /// The same as [`Self::deliver_piece`].
-    pub(crate) fn deliver(&mut self, bytes: &[u8], form: Form) -> impl Future<Output = Result<(), End>> {
-        self.deliver_piece(bytes, form, Follows::Nothing)
+    pub(crate) fn deliver<'a>(
+        &'a mut self,
+        reply: impl Into<Parcel<'a>>,
+        form: Form,
+    ) -> impl Future<Output = Result<(), End>> + 'a {
+        self.deliver_piece(reply.into(), form, Follows::Nothing)
     }
 
     /// Sends the client a piece of a reply, which is in `form`.
@@ -204,14 +209,14 @@ impl<S: Stream> Conn<S> {
     /// its connection is broken.
     pub(crate) fn deliver_piece(
         &mut self,
-        bytes: &[u8],
+        piece: Parcel<'_>,
         form: Form,
         follows: Follows,
     ) -> impl Future<Output = Result<(), End>> {
         if self.client.asks_each_time() && self.shared.draining.is_cancelled() {
             self.client.say_last();
         }
-        self.client.deliver(bytes, form, follows, self.shared.settings.stall_timeout)
+        self.client.deliver(piece, form, follows, self.shared.settings.stall_timeout)
     }
 
     pub(crate) fn look_in(&mut self, interval: Duration) {

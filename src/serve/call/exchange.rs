@@ -112,7 +112,7 @@ impl<S: Stream> Exchange<S> {
             let Some(incoming) = &mut self.incoming else { continue };
             if let Some(chunk) = &received {
                 match incoming.take_held() {
-                    None => conn.deliver_piece(chunk, form, incoming.follows()).await?,
+                    None => conn.deliver_piece(chunk.into(), form, incoming.follows()).await?,
                     // Boxed: few replies that were held are delivered before they end.
                     Some(held) => Box::pin(send_both(conn, held, chunk, incoming.follows())).await?,
                 }
@@ -334,11 +334,11 @@ async fn send_piece<S: Stream>(
 async fn send_both<S: Stream>(
     conn: &mut Conn<S>,
     held: Body,
-    chunk: &[u8],
+    chunk: &Chunk,
     follows: Follows,
 ) -> Result<(), End> {
-    conn.deliver_piece(&held, held.form, Follows::More).await?;
-    conn.deliver_piece(chunk, held.form, follows).await
+    conn.deliver_piece((&held).into(), held.form, Follows::More).await?;
+    conn.deliver_piece(chunk.into(), held.form, follows).await
 }
 
 /// Waits for bytes of the reply, for as long as both sides live. A client that is gone is noticed; a client

@@ -13,6 +13,7 @@ use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::link::no_link::NoLink;
 use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
+use crate::serve::message::parcel::Parcel;
 use crate::serve::message::reply::Reply;
 use crate::serve::settings::{FREE_REPLY_BYTES, HELD_REPLY_LIMIT};
 use crate::serve::threads::memory::{Held, ReplayMemory};
@@ -125,6 +126,15 @@ impl Body {
         }
         *self = body;
         Ok(())
+    }
+}
+
+impl<'a> From<&'a Body> for Parcel<'a> {
+    fn from(body: &'a Body) -> Self {
+        match &body.kept {
+            Kept::Piece(chunk) => chunk.into(),
+            Kept::Nothing | Kept::Copy(_) => Self::Lent(body),
+        }
     }
 }
 

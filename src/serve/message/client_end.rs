@@ -17,6 +17,7 @@ use crate::serve::message::http::answer::Answer;
 use crate::serve::message::http::client::{HttpClient, HttpPeer, Opened};
 use crate::serve::message::link_end::LinkEnd;
 use crate::serve::message::pace::Pace;
+use crate::serve::message::parcel::Parcel;
 use crate::serve::message::request::Request;
 use crate::serve::settings::Settings;
 use crate::serve::threads::memory::ReplayMemory;
@@ -158,18 +159,18 @@ impl<S: Stream> ClientEnd<S> {
     /// connection is broken.
     pub(crate) async fn deliver(
         &mut self,
-        bytes: &[u8],
+        piece: Parcel<'_>,
         form: Form,
         follows: Follows,
         stall: Duration,
     ) -> Result<(), End> {
         self.client.stream.set_midway(true);
         if let Some(http) = &mut self.http {
-            Box::pin(http.deliver(&mut self.client, bytes, follows, stall)).await?;
+            Box::pin(http.deliver(&mut self.client, piece, follows, stall)).await?;
         } else if form == Form::AsItCame || self.transport == Transport::Unframed {
-            self.client.send(bytes, stall).await?;
+            self.client.send(&piece, stall).await?;
         } else {
-            self.client.send(&coding::encode(bytes, self.transport, follows), stall).await?;
+            self.client.send(&coding::encode(&piece, self.transport, follows), stall).await?;
         }
         self.client.stream.set_midway(follows == Follows::More);
         Ok(())

@@ -10,5 +10,6 @@ pub(crate) mod http;
 pub(crate) mod lines;
 pub mod link_end;
 pub(crate) mod pace;
+pub(crate) mod parcel;
 pub mod reply;
 pub(crate) mod request;

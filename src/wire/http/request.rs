@@ -6,6 +6,7 @@ mod error;
 mod passed;
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::header::{CONNECTION, COOKIE, HOST};
 use http::request::Parts;
@@ -25,7 +26,7 @@ const LOGGED_ID: usize = 128;
 #[derive(Debug)]
 pub enum Asked {
     /// A call of Thrift, to any path, as the servers take it (POST).
-    Call(Box<CallHead>),
+    Call(Arc<CallHead>),
     /// Whether the router is there: GET or HEAD of `/` or `/healthz`, which load balancers ask.
     Health,
     /// What is allowed. Answered by the router: Impala's own answer has no length (Impala:
@@ -41,7 +42,7 @@ pub enum Asked {
 /// When it is a call whose head coordinators could understand in different ways, or that names nobody.
 pub fn judge(head: &Parts, peer: Peer<'_>) -> Result<Asked, BadRequest> {
     match head.method {
-        Method::POST => CallHead::read(head, peer).map(|call| Asked::Call(Box::new(call))),
+        Method::POST => CallHead::read(head, peer).map(|call| Asked::Call(Arc::new(call))),
         Method::GET | Method::HEAD if matches!(head.uri.path(), "/" | "/healthz") => Ok(Asked::Health),
         Method::OPTIONS => Ok(Asked::Options),
         _ => Ok(Asked::NotAllowed),
@@ -136,7 +137,8 @@ impl CallHead {
     /// cookie will do, because it is good for one request. What says where the body ends is left to whoever
     /// sends it.
     pub fn for_coordinator(&self, host: &HeaderValue, cookie: Option<&HeaderValue>) -> Parts {
-        const OTHERS: usize = 3;
+        // Host, cookie and credential, and the body's length, which is added by whoever sends it.
+        const OTHERS: usize = 4;
         let mut headers = HeaderMap::with_capacity(self.passed.len() + OTHERS);
         headers.insert(HOST, host.clone());
         for Field { name, value } in &self.passed {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -22,6 +21,7 @@ use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::http::answer::Answer;
 use crate::serve::message::http::inbound::{Broken, Inbound};
 use crate::serve::message::pace::Pace;
+use crate::serve::message::parcel::Parcel;
 use crate::serve::message::request::{OverHttp, Request};
 use crate::wire::http::head::{Framing, HeadScan};
 use crate::wire::http::request::{Asked, Peer, closes, judge};
@@ -102,7 +102,7 @@ impl<S: Stream> HttpClient<S> {
                     Framing::Length(length) => Some(length),
                     Framing::Chunked => None,
                 };
-                return Ok(Opened::Call(OverHttp { head: Arc::from(head), length }));
+                return Ok(Opened::Call(OverHttp { head, length }));
             }
             Asked::Health => Answer::healthy(),
             Asked::Options => Answer::options(),
@@ -168,18 +168,17 @@ impl<S: Stream> HttpClient<S> {
     pub(in crate::serve::message) async fn deliver(
         &mut self,
         client: &mut Client<S>,
-        piece: &[u8],
+        piece: Parcel<'_>,
         follows: Follows,
         stall: Duration,
     ) -> Result<(), End> {
-        let piece = Bytes::copy_from_slice(piece);
         if self.has_to_answer() {
             let (mut head, ()) = Response::new(()).into_parts();
             head.headers.insert(header::CONTENT_TYPE, THRIFT);
             let length = (follows == Follows::Nothing).then_some(piece.len() as u64);
             self.begin_answer(client, head, length);
         }
-        self.send(client, piece, follows, stall).await
+        self.send(client, piece.to_bytes(), follows, stall).await
     }
 
     /// Answers the request with something other than a reply.

@@ -199,6 +199,10 @@ impl<S: Stream> Inbound<S> {
 
     /// Ends the exchange; returns what was read and belongs to the next one.
     pub(super) fn finish(self) -> BytesMut {
+        if !self.is_chunked {
+            // hyper could read no more than the request.
+            return self.desk.take_unread();
+        }
         let mut unread = BytesMut::from(self.hyper.into_parts().read_buf);
         unread.unsplit(self.desk.take_unread());
         unread

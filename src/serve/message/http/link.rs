@@ -22,6 +22,7 @@ use crate::serve::message::link_end::{ReadError, Taken};
 use crate::serve::message::reply::{BadReply, Reply};
 use crate::serve::message::request::Request;
 use crate::wire::http::request::CallHead;
+use crate::wire::method::Role;
 
 /// How long the text may take that comes with a refusal.
 const TEXT_WITHIN: Duration = Duration::from_secs(1);
@@ -82,7 +83,7 @@ impl<S: Stream> HttpLink<S> {
             let length =
                 if is_last { Some(len as u64) } else { asked.as_ref().and_then(|asked| asked.length) };
             let head = asked.map_or_else(|| Arc::clone(&self.own), |asked| asked.head);
-            self.begin(stream, &head, length)?;
+            self.begin(stream, &head, length, request.method().role == Role::Fetch)?;
         }
         self.put(stream, payload, is_last, stall).await?;
         Ok(len)
@@ -98,7 +99,7 @@ impl<S: Stream> HttpLink<S> {
         payload: &[u8],
         stall: Duration,
     ) -> Result<(), (WriteError, usize)> {
-        self.begin(stream, &Arc::clone(&self.own), Some(payload.len() as u64))?;
+        self.begin(stream, &Arc::clone(&self.own), Some(payload.len() as u64), false)?;
         self.put(stream, Bytes::copy_from_slice(payload), true, stall).await
     }
 
@@ -107,10 +108,11 @@ impl<S: Stream> HttpLink<S> {
         stream: &Io<S>,
         head: &CallHead,
         length: Option<u64>,
+        brings_rows: bool,
     ) -> Result<(), (WriteError, usize)> {
         let cookie = self.account.as_ref().and_then(|account| account.cookies.find(&account.credential));
         let head = HttpRequest::from_parts(head.for_coordinator(&self.host, cookie.as_ref()), ());
-        let begun = Outbound::begin(stream, head, length).map_err(|error| (error.into(), 0))?;
+        let begun = Outbound::begin(stream, head, length, brings_rows).map_err(|error| (error.into(), 0))?;
         self.exchange = Some(Mutex::new(begun));
         Ok(())
     }

@@ -20,8 +20,9 @@ use crate::net::stream::Stream;
 use crate::net::tls::io::Io;
 use crate::serve::message::http::desk::{Desk, Lent, Pieces};
 
-/// How many bytes of an answer one read takes: as many as a fetch of a typical client has.
-const READ_SIZE: usize = 65 << 10;
+/// How many bytes one read takes of an answer that holds rows: as many as a fetch of a typical client has.
+/// Other answers are short as a rule, and hyper begins with less.
+const ROWS_SIZE: usize = 65 << 10;
 
 type Hyper<S> = Connection<TokioIo<Lent<S>>, Pieces<S>>;
 type Answering = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>;
@@ -47,7 +48,7 @@ impl<S: Stream> fmt::Debug for Outbound<S> {
 /// What an answer brought.
 pub(super) enum Came {
     /// The head.
-    Head(Box<Parts>),
+    Head(Parts),
     /// A piece of the body.
     Piece(Bytes),
     /// The end of the body.
@@ -55,15 +56,21 @@ pub(super) enum Came {
 }
 
 impl<S: Stream> Outbound<S> {
-    /// Begins an exchange. `length` is that of the request's body, if it is known.
+    /// Begins an exchange. `length` is that of the request's body, if it is known; `brings_rows` says whether
+    /// the answer is expected to hold rows.
     ///
     /// # Errors
     /// Never, as hyper is; but its types allow for it.
-    pub(super) fn begin(stream: &Io<S>, head: Request<()>, length: Option<u64>) -> io::Result<Self> {
+    pub(super) fn begin(
+        stream: &Io<S>,
+        head: Request<()>,
+        length: Option<u64>,
+        brings_rows: bool,
+    ) -> io::Result<Self> {
         let desk = Desk::new(stream, BytesMut::new(), u64::MAX);
         desk.announce(length);
         let mut builder = Builder::new();
-        builder.read_buf_exact_size(Some(READ_SIZE));
+        builder.read_buf_exact_size(brings_rows.then_some(ROWS_SIZE));
         let shaken = builder.handshake(TokioIo::new(desk.connection())).now_or_never();
         let (mut sender, hyper) = shaken.ok_or(io::ErrorKind::WouldBlock)?.map_err(io::Error::other)?;
         let answering = Box::pin(sender.send_request(head.map(|()| desk.body())));
@@ -122,7 +129,7 @@ impl<S: Stream> Outbound<S> {
                     self.keeps_open = head.version == Version::HTTP_11
                         && !head.headers.get_all(header::CONNECTION).iter().any(says_close);
                     self.body = Some(body);
-                    Poll::Ready(Ok(Came::Head(Box::new(head))))
+                    Poll::Ready(Ok(Came::Head(head)))
                 }
             };
         };

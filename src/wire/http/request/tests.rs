@@ -3,6 +3,7 @@
 mod passing;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use http::StatusCode;
 
@@ -18,14 +19,14 @@ pub(super) fn head(method: &str, target: &str, fields: &[(&str, &str)]) -> Parts
     fields.iter().fold(request, add).body(()).unwrap().into_parts().0
 }
 
-pub(super) fn try_call(target: &str, fields: &[(&str, &str)]) -> Result<Box<CallHead>, BadRequest> {
+pub(super) fn try_call(target: &str, fields: &[(&str, &str)]) -> Result<Arc<CallHead>, BadRequest> {
     match judge(&head("POST", target, fields), PEER)? {
         Asked::Call(call) => Ok(call),
         other => panic!("{other:?}"),
     }
 }
 
-pub(super) fn call(target: &str, fields: &[(&str, &str)]) -> Box<CallHead> {
+pub(super) fn call(target: &str, fields: &[(&str, &str)]) -> Arc<CallHead> {
     try_call(target, fields).unwrap()
 }
 
