@@ -11,7 +11,7 @@ const PYHIVE_USERS: [(&str, &str); 1] = [("u1", "x")];
 
 /// Values of all kinds, what a session remembers, many rows over several fetches, DML, and three kinds of
 /// errors.
-const STATEMENTS: [&str; 10] = [
+pub(super) const STATEMENTS: [&str; 10] = [
     "select 1 as i, 'x' as s, 1.5 as d, null as n, true as b",
     "use demo",
     "select current_database(), user()",
@@ -25,7 +25,7 @@ const STATEMENTS: [&str; 10] = [
 ];
 
 /// The same for impala-shell, which stops at an error.
-const SHELL: &str = "select 1 as a, 'x' as b, null; use demo; select current_database(), user(); \
+pub(super) const SHELL: &str = "select 1 as a, 'x' as b, null; use demo; select current_database(), user(); \
                      set mem_limit=3g; insert into t select * from rows(5); select * from rows(3000, 9); \
                      profile; summary; select sleep(300); show databases; select 7; profile";
 

@@ -1,11 +1,14 @@
 //! Real clients over HTTP get the same through the router as from a server directly, in as many sessions as they
 //! like. impyla and `PyHive` open a connection for each call.
 
+use super::on_impala::{self, SHELL, through_and_direct, users};
 use super::on_spark::{STATEMENTS, assert_rows_and_error};
-use crate::support::clients::{self, Cursors, Login, Shown, Target};
+use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target};
+use crate::support::fleet::{Door, Fleet, Plan};
 use crate::support::ran;
 use crate::support::router::TestRouter;
 use crate::support::spark::{self, WHO_ARE_YOU};
+use crate::support::tools::{self, Tool};
 
 /// How many sessions a client opens one after the other.
 const SESSIONS: usize = 20;
@@ -80,4 +83,70 @@ fn statements_go_to_the_server_of_their_session_on_whatever_connection_they_come
     let rows = shown.rows();
     assert!(rows[1].contains("TABLE_OR_VIEW_NOT_FOUND"), "each cursor has a session of its own: {rows:?}");
     assert_eq!(rows[2], r#"{"columns": ["c"], "rows": [["third"]]}"#);
+}
+
+fn fleet(login: Login) -> Fleet {
+    Fleet::with(Plan { http: true, users: users(login), ..Plan::default() })
+}
+
+/// That a fleet's coordinators got one call in each body, and one request at a time on each link.
+fn assert_no_luck_was_needed(fleet: &Fleet) {
+    for coordinator in fleet.coordinators() {
+        let counts = coordinator.http_counts();
+        assert_eq!((counts.leftovers, counts.pipelined), (0, 0), "{counts:?}");
+    }
+}
+
+#[test]
+fn impala_shell_gets_the_same_from_three_coordinators_as_from_one() {
+    if !tools::present(&[Tool::Python]) {
+        return;
+    }
+    for login in [Login::NoSasl, Login::Plain] {
+        let fleet = fleet(login);
+        let run =
+            |target: &Target| clients::impala_shell(&target.clone().over_http(), Dialect::Hs2(login), SHELL);
+        let text = through_and_direct(&fleet, Door::Http, run).rows().join("\n");
+        for expected in ["1\tx\tNULL", "Query (id=", "Sql Statement: select 7", "00:UNION", "functional"] {
+            assert!(text.contains(expected), "{login:?}: no {expected:?} in {text}");
+        }
+        assert_no_luck_was_needed(&fleet);
+    }
+}
+
+#[test]
+fn impyla_gets_the_same_from_three_coordinators_as_from_one() {
+    if !tools::present(&[Tool::Python]) {
+        return;
+    }
+    for login in [Login::NoSasl, Login::Plain] {
+        let fleet = fleet(login);
+        let run = |target: &Target| {
+            clients::impyla(&target.clone().over_http(), login, Cursors::One, &on_impala::STATEMENTS)
+        };
+        let shown = through_and_direct(&fleet, Door::Http, run);
+        assert_eq!(shown.rows().len(), on_impala::STATEMENTS.len(), "{shown:?}");
+        assert_no_luck_was_needed(&fleet);
+    }
+}
+
+#[test]
+fn ctrl_c_in_impala_shell_reaches_the_owner_of_the_statement() {
+    if !tools::present(&[Tool::Python]) {
+        return;
+    }
+    for login in [Login::NoSasl, Login::Plain] {
+        let (fleet, dialect) = (fleet(login), Dialect::Hs2(login));
+        let target = fleet.target(Door::Http).over_http();
+        let (long, short) = ("select sleep(600000)", "select 'still here'");
+        let shown = clients::impala_shell_interrupted(&target, dialect, long, short);
+        assert!(shown.lasted < 30.0, "the statement was not cancelled: {shown:?}");
+        assert!(shown.short.iter().any(|line| line.contains("still here")), "{shown:?}");
+        let (cancels, begun) = (fleet.calls("CancelOperation"), fleet.calls("ExecuteStatement"));
+        assert!(!cancels.is_empty(), "nobody was asked to cancel");
+        for (place, call) in &cancels {
+            let (home, _) = begun.iter().find(|(_, begun)| begun.operation == call.operation).unwrap();
+            assert_eq!(place, home, "the cancel came to the wrong coordinator");
+        }
+    }
 }

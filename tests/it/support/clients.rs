@@ -142,7 +142,7 @@ pub(crate) fn impyla(target: &Target, login: Login, cursors: Cursors, statements
     };
     let mut command = script("impyla_rows.py");
     connect(&mut command, target).args(login.words()).arg(cursors).args(statements);
-    show(command, target, Complaints::LastLine).by("impyla", login.authentication())
+    show(command, target, Complaints::LastLine).by("impyla", way(target, login.authentication()))
 }
 
 /// `PyHive` 0.7, all statements on one cursor. A line of JSON for each statement: columns and rows, or the
@@ -150,7 +150,7 @@ pub(crate) fn impyla(target: &Target, login: Login, cursors: Cursors, statements
 pub(crate) fn pyhive(target: &Target, login: Login, statements: &[&str]) -> Shown {
     let mut command = script("pyhive_rows.py");
     connect(&mut command, target).args(login.words()).args(statements);
-    show(command, target, Complaints::LastLine).by("pyhive", login.authentication())
+    show(command, target, Complaints::LastLine).by("pyhive", way(target, login.authentication()))
 }
 
 /// beeline with Hive's JDBC driver 2.3, from Spark's jars; rows separated by tabs, after a line of column
@@ -158,14 +158,14 @@ pub(crate) fn pyhive(target: &Target, login: Login, statements: &[&str]) -> Show
 pub(crate) fn beeline(target: &Target, login: Login, statements: &[&str]) -> Shown {
     let mut command = with_deadline(&tools::spark_home().join("bin/beeline"));
     command.env("SPARK_HOME", tools::spark_home());
-    run_beeline(command, target, login, statements).by("beeline", login.authentication())
+    run_beeline(command, target, login, statements).by("beeline", way(target, login.authentication()))
 }
 
 /// beeline 3.1 with Hive's newest JDBC driver, 4.1; shows the same as [`beeline`].
 pub(crate) fn beeline_with_newest_driver(target: &Target, login: Login, statements: &[&str]) -> Shown {
     let mut command = with_deadline(Path::new("java"));
     command.args(["-cp", &newest_driver(), "org.apache.hive.beeline.BeeLine"]);
-    run_beeline(command, target, login, statements).by("jdbc", login.authentication())
+    run_beeline(command, target, login, statements).by("jdbc", way(target, login.authentication()))
 }
 
 /// A class path with Hive's newest JDBC driver, and with Groovy and a connection pool, which the server
@@ -233,7 +233,7 @@ pub(crate) fn impala_shell(target: &Target, dialect: Dialect, statements: &str) 
         Dialect::StrictHs2(login) => format!("strict-{}", login.authentication()),
         Dialect::Beeswax(login) => format!("Beeswax-{}", login.authentication()),
     };
-    show(command, target, Complaints::OfTheShell).by("impala-shell", login)
+    show(command, target, Complaints::OfTheShell).by("impala-shell", way(target, &login))
 }
 
 /// impala-shell 4.6 on a terminal: Ctrl-C while `long` runs, then `short`.
@@ -312,6 +312,11 @@ impl Shown {
         assert_eq!(self.code, Some(0), "{self:?}");
         &self.output
     }
+}
+
+/// How a client reaches its target and logs in there.
+fn way(target: &Target, login: &str) -> String {
+    if target.over_http { format!("HTTP-{login}") } else { login.to_owned() }
 }
 
 fn shell_options(target: &Target, dialect: Dialect) -> Vec<String> {

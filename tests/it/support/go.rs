@@ -66,7 +66,7 @@ pub(crate) fn rows(target: &Target, login: Login, sessions: Cursors, statements:
 pub(crate) fn rows_by_http(target: &Target, statements: &[&str]) -> Shown {
     let mut command = program("rows", target, "http");
     command.arg("one").args(statements);
-    show(command, target, Complaints::LastLine).by("gohive", "HTTP-relayed-unread")
+    show(command, target, Complaints::LastLine).by("gohive", "HTTP-NONE")
 }
 
 /// Gives `long` up after so many milliseconds, then runs `short`.
