@@ -7,10 +7,15 @@
     reason = "a failure to set the test up is a failed test"
 )]
 
-use hs2router::fake::Coordinator;
-use hs2router::fake::client::{Hs2Client, Login};
+use std::io::Read as _;
+use std::time::Duration;
 
-use super::support::fleet::{Door, Fleet, Plan, USERS};
+use hs2router::cluster::AdminState;
+use hs2router::fake::client::{Hs2Client, Login};
+use hs2router::fake::{Coordinator, Settings};
+
+use super::support::fleet::{Door, Fleet, Plan, USERS, is_valid};
+use super::support::router::eventually;
 
 fn client(fleet: &Fleet, login: &Login) -> Hs2Client {
     Hs2Client::connect(fleet.address(Door::Http), login).unwrap()
@@ -38,4 +43,150 @@ fn a_wrong_password_over_http_is_refused_by_the_coordinator() {
     assert!(format!("{refused:?}").contains("401"), "{refused:?}");
     let mut nobody = client(&fleet, &Login::http());
     assert!(format!("{:?}", nobody.open(&[]).unwrap_err()).contains("401"));
+}
+
+fn fleet() -> Fleet {
+    Fleet::with(Plan { http: true, users: &USERS, ..Plan::default() })
+}
+
+fn user(fleet: &Fleet) -> Hs2Client {
+    client(fleet, &Login::basic(USERS[0].0, USERS[0].1))
+}
+
+/// How often coordinators had a password to check, and how often a cookie.
+fn logins(fleet: &Fleet) -> [u64; 2] {
+    let counts: Vec<_> = fleet.coordinators().map(Coordinator::http_counts).collect();
+    [counts.iter().map(|one| one.basic.success).sum(), counts.iter().map(|one| one.cookie.success).sum()]
+}
+
+#[test]
+fn a_session_is_found_from_the_other_kind_of_port_by_its_own_user() {
+    let fleet = fleet();
+    let (mut http, mut binary) = (user(&fleet), fleet.hs2());
+    let (over_http, over_binary) = (http.open(&[]).unwrap(), binary.open(&[]).unwrap());
+    let running = http.execute(&over_http, "select sleep(600000)").unwrap();
+    binary.cancel(&running).unwrap();
+    assert_eq!(fleet.calls("CancelOperation").len(), 1);
+    is_valid(&mut http, &over_binary).unwrap();
+    is_valid(&mut binary, &over_http).unwrap();
+    let mut stranger = client(&fleet, &Login::basic(USERS[1].0, USERS[1].1));
+    assert!(is_valid(&mut stranger, &over_http).is_err(), "the coordinator keeps users apart");
+}
+
+#[test]
+fn a_password_is_checked_once_by_each_coordinator_and_not_with_each_call() {
+    const CALLS: u64 = 1000;
+    let fleet = fleet();
+    let session = user(&fleet).open(&[]).unwrap();
+    for call in 0..CALLS {
+        // Half of the clients connect for each call.
+        let mut client = user(&fleet);
+        client.ping(&session).unwrap();
+        if call % 2 == 0 {
+            client.ping(&session).unwrap();
+        }
+    }
+    let [passwords, cookies] = logins(&fleet);
+    assert!(passwords <= fleet.coordinators().count() as u64, "{passwords} passwords, {cookies} cookies");
+    assert!(cookies >= CALLS, "{passwords} passwords, {cookies} cookies");
+}
+
+#[test]
+fn nobody_gets_in_by_the_cookie_that_another_ones_password_has_earned() {
+    let fleet = fleet();
+    let mut ann = user(&fleet);
+    let session = ann.open(&[]).unwrap();
+    ann.ping(&session).unwrap();
+    let mut guesser = client(&fleet, &Login::basic(USERS[0].0, "guessed"));
+    let refused = guesser.ping(&session).unwrap_err();
+    assert!(format!("{refused:?}").contains("401"), "{refused:?}");
+    ann.ping(&session).unwrap();
+}
+
+#[test]
+fn an_idle_session_leaves_a_drained_coordinator_and_its_client_notices_nothing() {
+    let fleet = fleet();
+    let mut ann = user(&fleet);
+    let session = ann.open(&[]).unwrap();
+    ann.query(&session, "use demo").unwrap();
+    let home = fleet.owner(&session);
+    fleet.set_state(home, AdminState::Drain);
+    let place = || fleet.loads()[home].open_sessions == 0;
+    assert!(eventually(place), "{:?}", fleet.loads());
+    assert_eq!(ann.query(&session, "select current_database()").unwrap(), [["demo"]]);
+    let now = ann.query(&session, "select coordinator()").unwrap().concat().concat();
+    assert_ne!(now, format!("c{}", home + 1));
+}
+
+#[test]
+fn a_session_that_a_restarted_router_does_not_know_is_located() {
+    let mut fleet = fleet();
+    let session = user(&fleet).open(&[]).unwrap();
+    fleet.restart_router();
+    assert_eq!(user(&fleet).query(&session, "select 7 as a").unwrap(), [["7"]]);
+}
+
+#[test]
+fn a_wrong_password_is_shown_to_one_coordinator_when_a_handle_is_unknown() {
+    let mut fleet = fleet();
+    let session = user(&fleet).open(&[]).unwrap();
+    fleet.restart_router();
+    let mut guesser = client(&fleet, &Login::basic(USERS[0].0, "guessed"));
+    drop(guesser.ping(&session).unwrap_err());
+    let failures = |one: &Coordinator| one.http_counts().basic.failure;
+    // One for the question, and one for the call itself, which has to go somewhere.
+    let all: u64 = fleet.coordinators().map(failures).sum();
+    assert!(all <= 2, "{all} coordinators saw it");
+}
+
+#[test]
+fn a_full_fleet_is_told_in_a_way_that_has_clients_come_again() {
+    let settings = Settings { service_threads: 1, fetch_timeout: Duration::from_mins(1), ..Settings::default() };
+    let cluster = "service_threads = 1\nreserve = 0\nshare_links = false\nqueue_timeout = \"200ms\"\naddress_share = 1";
+    let fleet = Fleet::with(Plan { coordinators: 1, http: true, cluster, settings, ..Plan::default() });
+    let mut first = client(&fleet, &Login::http());
+    first.open(&[]).unwrap();
+    let refused = format!("{:?}", client(&fleet, &Login::http()).open(&[]).unwrap_err());
+    let expected = ["503", "retry-after: 1", "all service threads are in use"];
+    assert!(expected.iter().all(|word| refused.to_lowercase().contains(word)), "{refused}");
+}
+
+#[test]
+fn the_name_of_a_request_and_where_it_came_from_reach_the_coordinator() {
+    let plan = Plan { http: true, listener: "trusted_proxies = [\"127.0.0.0/8\"]", ..Plan::default() };
+    for (plan, from) in [(Plan { http: true, ..Plan::default() }, "127.0.0.1"), (plan, "192.0.2.7, 127.0.0.1")] {
+        let fleet = Fleet::with(plan);
+        let mut login = Login::http();
+        if let Login::Http(login) = &mut login {
+            login.fields = ["X-Request-Id: r-17", "X-Forwarded-For: 192.0.2.7", "Accept-Encoding: gzip", "X-Else: 1"]
+                .map(str::to_owned)
+                .to_vec();
+        }
+        client(&fleet, &login).open(&[]).unwrap();
+        let (_, call) = fleet.calls("OpenSession").pop().unwrap();
+        let head = call.head.unwrap();
+        assert_eq!(head.values("x-request-id"), ["r-17"]);
+        assert_eq!(head.values("x-forwarded-for"), [from]);
+        for dropped in ["accept-encoding", "x-else"] {
+            assert!(head.values(dropped).is_empty(), "{dropped}");
+        }
+        assert!(fleet.router().logs().text().contains("request=\"r-17\""), "its lines name it");
+    }
+}
+
+#[test]
+fn a_router_that_drains_says_so_with_the_answer_and_not_by_a_silent_close() {
+    let fleet = fleet();
+    let mut ann = user(&fleet);
+    let session = ann.open(&[]).unwrap();
+    let running = ann.execute(&session, "select sleep(300)").unwrap();
+    let stream = ann.stream().try_clone().unwrap();
+    let waiting = std::thread::spawn(move || ann.fetch(&running, 10));
+    assert!(eventually(|| !fleet.calls("FetchResults").is_empty()));
+    let (cut, _coordinators) = fleet.drain();
+    assert_eq!(cut, 0, "it ends by itself");
+    drop(waiting.join().unwrap().unwrap());
+    let mut rest = Vec::new();
+    (&stream).read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"", "and nothing comes after the answer");
 }
