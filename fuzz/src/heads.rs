@@ -91,7 +91,8 @@ fn goes_on(call: &CallHead, target: &str) {
         }
         assert_eq!(count("cookie"), usize::from(cookie.is_some()));
         for most in ["authorization", "x-hive-delegation-token", "user-agent", "x-request-id"] {
-            assert!(count(most) <= usize::from(cookie.is_none() || most == "user-agent"), "{most}");
+            // The second head is of a call of the router's own, which has no name.
+            assert!(count(most) <= usize::from(cookie.is_none() || most != "x-request-id"), "{most}");
         }
         for never in ["content-length", "transfer-encoding", "connection", "expect", "x-hive-trusted"] {
             assert_eq!(count(never), 0, "{never}");
