@@ -103,7 +103,7 @@ mod tests {
         let address = IpAddr::from(Ipv4Addr::LOCALHOST);
         let peer = Peer { address, is_trusted_proxy: false, forbidden: &[] };
         let Ok(Asked::Call(head)) = judge(&head, peer) else { panic!("no call") };
-        Login::EachTime(Arc::from(head))
+        Login::EachTime(head)
     }
 
     fn is_same(one: Option<Login>, other: &Login) -> bool {

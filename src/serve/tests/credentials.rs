@@ -20,7 +20,7 @@ fn head(authorization: &str) -> Arc<CallHead> {
     let (head, ()) = request.body(()).unwrap().into_parts();
     let peer = Peer { address: ADDRESS, is_trusted_proxy: false, forbidden: &[] };
     let Ok(Asked::Call(head)) = judge(&head, peer) else { panic!("no call") };
-    Arc::from(head)
+    head
 }
 
 /// The links of a connection on which the last request had this `Authorization`.
