@@ -51,6 +51,9 @@ mod hive;
 mod hostile;
 
 #[cfg(test)]
+mod http_input;
+
+#[cfg(test)]
 mod idl;
 
 #[cfg(test)]

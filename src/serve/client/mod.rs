@@ -218,8 +218,13 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
             sni::choose_cluster(&mut connection).await?;
             return unread(connection, listener, None);
         }
-        // The bytes tell which port they are for, if there is such a port.
-        Detection::Http if connection.entrance.fleet.cluster.serves(Service::Hs2Http) => {
+        // The bytes tell which port they are for, if there is such a port. What comes to that port is judged even
+        // if it is no HTTP: relayed unread, an odd first line would take any head to a coordinator.
+        Detection::Http | Detection::Unknown | Detection::NeedMore
+            if listener == Service::Hs2Http
+                || (detection == Detection::Http
+                    && connection.entrance.fleet.cluster.serves(Service::Hs2Http)) =>
+        {
             let links = Links::over_http(Arc::clone(&connection.entrance.fleet), connection.conn);
             return Ok(Stage::Calls(Box::new(connection.into_calls(Transport::Http, links))));
         }
@@ -293,6 +298,8 @@ async fn first_word<S: Stream>(
         dialed = async {
             match tls::tls_for(connection) {
                 Some(tls) if tls.is_required() => tls::await_hello(connection).await.map(|()| None),
+                // In HTTP no server speaks first.
+                _ if connection.entrance.service == Service::Hs2Http => silence::client_alone(connection).await,
                 _ => silence::first_byte(connection, allowed).await,
             }
         } => dialed,

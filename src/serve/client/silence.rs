@@ -37,6 +37,16 @@ pub(super) async fn first_byte<S: Stream>(
     client_spoke(connection.client.more().await?)
 }
 
+/// Waits for the first byte of the client, where no server would speak before it.
+///
+/// # Errors
+/// The same as [`first_byte`].
+pub(super) async fn client_alone<S: Stream>(
+    connection: &mut Connection<S>,
+) -> Result<Option<Dialed<S>>, End> {
+    client_spoke(connection.client.more().await?)
+}
+
 /// Dials a coordinator, which may take long because only one such dial at a time is made to each, and waits
 /// for the first byte of either side; returns the coordinator if that spoke first.
 async fn listen<S: Stream>(connection: &mut Connection<S>) -> Result<Option<Dialed<S>>, End> {

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use crate::clock;
 use crate::ids::{ClientAddress, Transport};
 use crate::net::flow::Chunk;
+use crate::net::linger::linger;
 use crate::net::stream::{Seen, Stream};
 use crate::serve::message::client::Client;
 use crate::serve::message::coding::{self, Decoder, Follows, Form};
@@ -98,9 +99,15 @@ impl<S: Stream> ClientEnd<S> {
         Form::between(self.transport, link.transport())
     }
 
-    /// Returns whether bytes of the next request were already read.
+    /// Returns whether bytes of the next request were already read. There is none behind an answer that ended
+    /// the connection: a client that was told so may send the rest again elsewhere.
     pub(crate) fn has_pending(&self) -> bool {
-        !self.client.pending.is_empty()
+        !self.client.pending.is_empty() && !self.is_over()
+    }
+
+    /// Returns whether the client was told that its connection has ended.
+    fn is_over(&self) -> bool {
+        self.http.as_ref().is_some_and(|http| http.is_over())
     }
 
     /// Reads more of what the client sends, to [begin](Self::begin) a request with. An empty chunk means that
@@ -109,7 +116,9 @@ impl<S: Stream> ClientEnd<S> {
     /// # Errors
     /// [`End::ClientGone`], when the connection is broken.
     pub(crate) async fn read(&mut self) -> Result<Chunk, End> {
-        if self.http.as_ref().is_some_and(|http| http.is_over()) {
+        if self.is_over() {
+            // What it sent meanwhile would have a close destroy the answer.
+            linger(&mut self.client.stream).await;
             return Ok(Chunk::nothing());
         }
         self.client.read().await

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use hyper::Response;
 use hyper::header::{self, HeaderValue};
 use hyper::http::response::Parts;
+use hyper::{Response, Version};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
@@ -55,6 +55,8 @@ pub(crate) struct HttpClient<S: Stream> {
     scan: HeadScan,
     /// Locked by nobody: this makes the connection one that threads may look at.
     exchange: Option<Mutex<Inbound<S>>>,
+    /// Whether the request under way is one of HTTP/1.0, which has no chunks.
+    is_old: bool,
     /// Whether the connection ends with the answer to this request.
     pub(in crate::serve::message) is_last: bool,
 }
@@ -68,7 +70,7 @@ impl<S: Stream> fmt::Debug for HttpClient<S> {
 impl<S: Stream> HttpClient<S> {
     /// Creates what a connection needs whose next bytes begin a request.
     pub(crate) fn new(peer: HttpPeer) -> Self {
-        Self { peer, scan: HeadScan::new(), exchange: None, is_last: false }
+        Self { peer, scan: HeadScan::new(), exchange: None, is_old: false, is_last: false }
     }
 
     /// Whether the connection has ended with an answer.
@@ -94,6 +96,7 @@ impl<S: Stream> HttpClient<S> {
         let head = exchange.head(&mut client.stream).map_err(broken)?;
         self.exchange = Some(Mutex::new(exchange));
         let HttpPeer { address, is_trusted_proxy } = self.peer;
+        self.is_old = head.version < Version::HTTP_11;
         self.is_last |= closes(&head);
         let asked = judge(&head, Peer { address, is_trusted_proxy, forbidden: &[] });
         let answer = match asked.map_err(BadInput::Asked)? {
@@ -209,6 +212,8 @@ impl<S: Stream> HttpClient<S> {
 
     fn begin_answer(&mut self, client: &mut Client<S>, mut head: Parts, length: Option<u64>) {
         let Some(exchange) = &mut self.exchange else { return };
+        // Without chunks and without a length, a body ends where the connection does.
+        self.is_last |= self.is_old && length.is_none();
         if self.is_last {
             head.headers.insert(header::CONNECTION, CLOSE);
         }
