@@ -141,8 +141,10 @@ fn a_wrong_password_is_shown_to_one_coordinator_when_a_handle_is_unknown() {
 
 #[test]
 fn a_full_fleet_is_told_in_a_way_that_has_clients_come_again() {
-    let settings = Settings { service_threads: 1, fetch_timeout: Duration::from_mins(1), ..Settings::default() };
-    let cluster = "service_threads = 1\nreserve = 0\nshare_links = false\nqueue_timeout = \"200ms\"\naddress_share = 1";
+    let settings =
+        Settings { service_threads: 1, fetch_timeout: Duration::from_mins(1), ..Settings::default() };
+    let cluster =
+        "service_threads = 1\nreserve = 0\nshare_links = false\nqueue_timeout = \"200ms\"\naddress_share = 1";
     let fleet = Fleet::with(Plan { coordinators: 1, http: true, cluster, settings, ..Plan::default() });
     let mut first = client(&fleet, &Login::http());
     first.open(&[]).unwrap();
@@ -154,13 +156,16 @@ fn a_full_fleet_is_told_in_a_way_that_has_clients_come_again() {
 #[test]
 fn the_name_of_a_request_and_where_it_came_from_reach_the_coordinator() {
     let plan = Plan { http: true, listener: "trusted_proxies = [\"127.0.0.0/8\"]", ..Plan::default() };
-    for (plan, from) in [(Plan { http: true, ..Plan::default() }, "127.0.0.1"), (plan, "192.0.2.7, 127.0.0.1")] {
+    for (plan, from) in
+        [(Plan { http: true, ..Plan::default() }, "127.0.0.1"), (plan, "192.0.2.7, 127.0.0.1")]
+    {
         let fleet = Fleet::with(plan);
         let mut login = Login::http();
         if let Login::Http(login) = &mut login {
-            login.fields = ["X-Request-Id: r-17", "X-Forwarded-For: 192.0.2.7", "Accept-Encoding: gzip", "X-Else: 1"]
-                .map(str::to_owned)
-                .to_vec();
+            login.fields =
+                ["X-Request-Id: r-17", "X-Forwarded-For: 192.0.2.7", "Accept-Encoding: gzip", "X-Else: 1"]
+                    .map(str::to_owned)
+                    .to_vec();
         }
         client(&fleet, &login).open(&[]).unwrap();
         let (_, call) = fleet.calls("OpenSession").pop().unwrap();
