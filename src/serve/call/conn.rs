@@ -108,8 +108,8 @@ impl<S: Stream> Conn<S> {
     }
 
     /// Records it if an exchange shows that a coordinator does not accept the client's credential any more.
-    pub(crate) fn note_exchanged<T>(&mut self, exchanged: &Result<T, Trouble>) {
-        if let Err(Trouble::Link(Lost { cause: LostCause::Refused(refusal), .. })) = exchanged
+    pub(crate) fn note_trouble(&mut self, trouble: &Trouble) {
+        if let Trouble::Link(Lost { cause: LostCause::Refused(refusal), .. }) = trouble
             && refusal.is_unauthorized()
         {
             self.links.note_unauthorized();

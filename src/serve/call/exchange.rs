@@ -47,15 +47,15 @@ pub(crate) async fn exchange<S: Stream>(
     deliver: Deliver,
 ) -> Result<Finished, Trouble> {
     let mut exchange = Exchange::on(link, deliver);
-    let ran = exchange.run(conn, request).await;
-    conn.note_exchanged(&ran);
-    match ran {
+    match exchange.run(conn, request).await {
         Ok(verdict) => Ok(exchange.finish(conn, request, verdict)),
-        Err(Trouble::Client(end)) => {
-            exchange.leave(conn, request);
-            Err(end.into())
+        Err(trouble) => {
+            conn.note_trouble(&trouble);
+            if matches!(trouble, Trouble::Client(_)) {
+                exchange.leave(conn, request);
+            }
+            Err(trouble)
         }
-        Err(lost) => Err(lost),
     }
 }
 

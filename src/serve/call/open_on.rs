@@ -42,7 +42,9 @@ pub(crate) async fn ask<S: Stream>(
     let is_new = !link.slot.is_answered();
     let asked = ask_on(conn, link, request, deadline).await;
     braking::note_use(conn, is_new, &asked);
-    conn.note_exchanged(&asked);
+    if let Err(trouble) = &asked {
+        conn.note_trouble(trouble);
+    }
     asked
 }
 

@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use futures_util::FutureExt as _;
+use futures_util::future::Either;
 use tokio::time::timeout;
 
 use crate::clock;
@@ -115,13 +117,14 @@ impl<S: Stream> ClientEnd<S> {
     ///
     /// # Errors
     /// [`End::ClientGone`], when the connection is broken.
-    pub(crate) async fn read(&mut self) -> Result<Chunk, End> {
+    pub(crate) fn read(&mut self) -> impl Future<Output = Result<Chunk, End>> {
         if self.is_over() {
-            // What it sent meanwhile would have a close destroy the answer.
-            linger(&mut self.client.stream).await;
-            return Ok(Chunk::nothing());
+            // What it sent meanwhile would have a close destroy the answer. Boxed, so that an idle connection
+            // has no room for it.
+            let ended = linger(&mut self.client.stream).map(|()| Ok(Chunk::nothing()));
+            return Either::Left(Box::pin(ended));
         }
-        self.client.read().await
+        Either::Right(self.client.read())
     }
 
     /// Returns whether the client has sent bytes that were not read, or has finished sending. Asks only the

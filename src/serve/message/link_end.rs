@@ -6,6 +6,9 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::Either;
+
 use crate::ids::Transport;
 use crate::net::flow::{self, Chunk, WriteError};
 use crate::net::probe::Speaks;
@@ -198,12 +201,15 @@ impl<S: Stream> LinkEnd<S> {
     ///
     /// # Errors
     /// [`ReadError`], when the connection is broken, or when there will be no reply.
-    pub(crate) async fn read(&mut self) -> Result<Option<Chunk>, ReadError> {
-        if let Some(http) = &mut self.http {
-            return http.read(&mut self.stream).await;
+    pub(crate) fn read(&mut self) -> impl Future<Output = Result<Option<Chunk>, ReadError>> {
+        match &mut self.http {
+            None => Either::Left(flow::read(&mut self.stream).map(|read| {
+                let chunk = read?;
+                Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
+            })),
+            // Boxed, so that calls in other transports have no room for it.
+            Some(http) => Either::Right(Box::pin(http.read(&mut self.stream))),
         }
-        let chunk = flow::read(&mut self.stream).await?;
-        Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
 
     /// Takes the reply's part of a chunk, and removes everything else from the chunk.
