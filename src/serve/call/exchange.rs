@@ -259,14 +259,8 @@ impl Incoming {
     }
 
     fn of(reply: Box<Reply>, form: Form, deliver: Deliver) -> Self {
-        Self {
-            reply,
-            deliver,
-            bytes: Body::nothing(form),
-            client_has_some: false,
-            verdict: None,
-            leaves_fit: false,
-        }
+        let bytes = Body::nothing(form);
+        Self { reply, deliver, bytes, client_has_some: false, verdict: None, leaves_fit: false }
     }
 
     /// Takes the reply's part of a chunk, and removes everything else from the chunk.
