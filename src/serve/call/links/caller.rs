@@ -61,11 +61,6 @@ impl<S: Stream> Links<S> {
         &self.access
     }
 
-    /// The client's user name, if it logged in and a coordinator accepted that.
-    pub(crate) fn user(&self) -> Option<&str> {
-        self.login.user()
-    }
-
     /// The client connection that the links belong to.
     pub(crate) fn conn(&self) -> ConnId {
         self.conn
