@@ -4,6 +4,7 @@
 mod bodies;
 mod coordinators;
 mod heads;
+mod identity;
 mod leaving;
 mod methods;
 mod pipelining;
