@@ -9,6 +9,7 @@ mod leaving;
 mod methods;
 mod pipelining;
 mod smuggled;
+mod stalling;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
