@@ -4,10 +4,12 @@
 mod bodies;
 mod coordinators;
 mod heads;
+mod identity;
 mod leaving;
 mod methods;
 mod pipelining;
 mod smuggled;
+mod stalling;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};

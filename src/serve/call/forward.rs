@@ -172,7 +172,7 @@ fn name_session<S: Stream>(conn: &Conn<S>, request: &mut Request, coordinator: C
         _ => (facts.handle(), facts.handle_position()),
     };
     let (Some(session), Some(position)) = found else { return };
-    let there = conn.fleet.table.handle_at(&session, conn.links.user(), coordinator);
+    let there = conn.fleet.table.handle_at(&session, conn.links.identity(), coordinator);
     request.name_session(position, &there.unwrap_or(session));
 }
 

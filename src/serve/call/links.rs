@@ -39,8 +39,6 @@ pub(crate) struct Links<S: Stream> {
     /// The identity that the links belong to, and the transport of their messages.
     access: Access,
     login: Login,
-    /// The user that the client's requests over HTTP name.
-    named: Option<Box<str>>,
     /// Lets the router log in as the client while it is connected.
     key: Option<Key>,
     refused: bool,

@@ -106,7 +106,7 @@ pub(crate) async fn hold_in_time<S: Stream>(
 
 /// Holds the session unless it is moving; returns whether the call may go on.
 fn enters<S: Stream>(conn: &Conn<S>, request: &mut Request, session: &Handle) -> bool {
-    match conn.fleet.table.hold(session, conn.links.user()) {
+    match conn.fleet.table.hold(session, conn.links.identity()) {
         Holding::Held(call) => request.hold = Some(call),
         Holding::AsItCame => {}
         Holding::Moving => return false,
@@ -266,7 +266,7 @@ async fn move_session<S: Stream>(
     let fleet = Arc::clone(&conn.fleet);
     // Dropped after the departure: whatever waits then sees how the move ended.
     let _ending = fleet.moves.ending();
-    let departure = fleet.table.depart(guid, conn.links.user(), from, cause)?;
+    let departure = fleet.table.depart(guid, conn.links.identity(), from, cause)?;
     let opened = timeout(MOVE_TIME, Box::pin(open_again(conn, &departure, avoided, cause))).await;
     let moved = match opened.unwrap_or(Err(NotMoved::TimedOut)) {
         Ok((coordinator, arrival)) => match departure.arrive(arrival) {

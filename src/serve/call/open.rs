@@ -288,7 +288,7 @@ fn note_answered<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coo
 fn note_movable<S: Stream>(conn: &Conn<S>, guid: &Guid, request: &Request, incarnation: u32) {
     if conn.fleet.moves.are_on() {
         let state = State::opened(request.message());
-        let movable = Movable { state, user: conn.links.user(), incarnation };
+        let movable = Movable { state, incarnation };
         conn.fleet.table.note_movable(guid, movable);
     }
 }

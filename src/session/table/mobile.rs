@@ -14,8 +14,6 @@ pub(super) const MOST_LEFTOVERS: usize = 3;
 #[derive(Debug)]
 pub(super) struct Mobile {
     state: State,
-    /// Who opened it; none where nobody logs in.
-    user: Option<Box<str>>,
     /// Its coordinator's, when it came there.
     incarnation: u32,
     changed: Option<Change>,
@@ -52,11 +50,9 @@ pub struct Leftover {
 
 /// What a session is noted with that can move.
 #[derive(Debug)]
-pub struct Movable<'a> {
+pub struct Movable {
     /// What it is made of.
     pub state: State,
-    /// Who opened it; none where nobody logs in.
-    pub user: Option<&'a str>,
     /// Its coordinator's.
     pub incarnation: u32,
 }
@@ -116,14 +112,9 @@ pub struct Done<'a> {
 
 impl Mobile {
     /// Of a session that has never moved.
-    pub(super) fn new(movable: Movable<'_>) -> Self {
-        let Movable { state, user, incarnation } = movable;
-        Self { state, user: user.map(Into::into), incarnation, changed: None, moved: None }
-    }
-
-    /// Whether it was opened by this user.
-    pub(super) fn is_of(&self, user: Option<&str>) -> bool {
-        self.user.as_deref() == user
+    pub(super) fn new(movable: Movable) -> Self {
+        let Movable { state, incarnation } = movable;
+        Self { state, incarnation, changed: None, moved: None }
     }
 
     /// Its coordinator's, when it came there.

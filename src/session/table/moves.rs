@@ -11,7 +11,7 @@ use super::life::Arrival;
 use super::mobile::{Cause, Done, Leftover, Mobile, Movable, Pinned};
 use super::session::Session;
 use super::store::Table;
-use crate::ids::CoordinatorId;
+use crate::ids::{CoordinatorId, Identity};
 use crate::session::activity::{Activity, Hold};
 use crate::session::statement::Effect;
 use crate::wire::facts::{Guid, Handle};
@@ -47,16 +47,16 @@ impl fmt::Debug for Departure {
 
 impl Table {
     /// A session that was just taken in can move.
-    pub fn note_movable(&self, guid: &Guid, movable: Movable<'_>) {
+    pub fn note_movable(&self, guid: &Guid, movable: Movable) {
         if let Some(mut session) = self.sessions.get_mut(guid) {
             session.usage.life.note_movable(Mobile::new(movable));
         }
     }
 
-    /// A call is to be made in a session by this user, who names it by this handle.
-    pub fn hold(&self, handle: &Handle, user: Option<&str>) -> Holding {
+    /// A call is to be made in a session under this identity by somebody who names it by this handle.
+    pub fn hold(&self, handle: &Handle, identity: &Identity) -> Holding {
         let Some(session) = self.sessions.get(&handle.guid) else { return Holding::AsItCame };
-        let Some(mobile) = session.mobile_of(handle, user) else { return Holding::AsItCame };
+        let Some(mobile) = session.mobile_of(handle, identity) else { return Holding::AsItCame };
         if session.usage.life.is_moving() {
             return Holding::Moving;
         }
@@ -65,16 +65,16 @@ impl Table {
     }
 
     /// The handle that stands for this one on a coordinator; none if it is to be sent as it came: because the
-    /// session never moved, was not there, or because the handle's secret or the user is not the session's.
+    /// session never moved, was not there, or because the handle's secret or the identity is not the session's.
     /// Guids are public: by its guid alone nobody comes into a session.
     pub fn handle_at(
         &self,
         handle: &Handle,
-        user: Option<&str>,
+        identity: &Identity,
         coordinator: CoordinatorId,
     ) -> Option<Handle> {
         let session = self.sessions.get(&handle.guid)?;
-        let mobile = session.mobile_of(handle, user)?;
+        let mobile = session.mobile_of(handle, identity)?;
         if session.coordinator == coordinator {
             return mobile.known_as();
         }
@@ -143,7 +143,7 @@ impl Table {
         session.may_leave(cause).map(|_| ())
     }
 
-    /// A session leaves the coordinator `from`, on a connection of this user: no call enters it until the
+    /// A session leaves the coordinator `from`, on a connection of this identity: no call enters it until the
     /// departure ends.
     ///
     /// # Errors
@@ -151,12 +151,12 @@ impl Table {
     pub fn depart(
         self: &Arc<Self>,
         guid: &Guid,
-        user: Option<&str>,
+        identity: &Identity,
         from: CoordinatorId,
         cause: Cause,
     ) -> Result<Departure, Pinned> {
         let mut session = self.sessions.get_mut(guid).ok_or(Pinned::Immovable)?;
-        let request = session.depart(user, from, cause)?;
+        let request = session.depart(identity, from, cause)?;
         let activity = Arc::clone(&session.usage.activity);
         Ok(Departure { table: Arc::clone(self), guid: *guid, activity, from, request })
     }

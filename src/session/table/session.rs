@@ -11,7 +11,7 @@ use super::mobile::{Cause, Leftover, Mobile, Pinned};
 use super::secret::{Secret, same};
 use crate::cluster::room::Tenancy;
 use crate::cluster::{Coordinator, SessionCount};
-use crate::ids::{Access, CoordinatorId, Service};
+use crate::ids::{Access, CoordinatorId, Identity, Service};
 use crate::session::activity::Activity;
 use crate::session::idle::IdleTimeout;
 use crate::wire::facts::{Guid, Handle};
@@ -137,10 +137,15 @@ impl Session {
         Arc::ptr_eq(&self.usage.activity, activity)
     }
 
-    /// What it needs to move, for somebody who names it by its handle and is its user.
-    pub(super) fn mobile_of(&self, handle: &Handle, user: Option<&str>) -> Option<&Mobile> {
+    /// What it needs to move, for somebody who names it by its handle and has its identity.
+    pub(super) fn mobile_of(&self, handle: &Handle, identity: &Identity) -> Option<&Mobile> {
         let mobile = self.usage.life.mobile()?;
-        (same(self.secret.as_ref(), &handle.secret) && mobile.is_of(user)).then_some(mobile)
+        (same(self.secret.as_ref(), &handle.secret) && self.is_of(identity)).then_some(mobile)
+    }
+
+    /// Whether it was opened under this identity.
+    fn is_of(&self, identity: &Identity) -> bool {
+        self.usage.access.identity == *identity
     }
 
     /// Its handle where it is: its client's until it moves. None for Beeswax.
@@ -186,13 +191,13 @@ impl Session {
         Ok(request)
     }
 
-    /// Leaves the coordinator `from`, on a connection of this user; the request that opens it again.
+    /// Leaves the coordinator `from`, on a connection of this identity; the request that opens it again.
     ///
     /// # Errors
     /// What pins it.
     pub(super) fn depart(
         &mut self,
-        user: Option<&str>,
+        identity: &Identity,
         from: CoordinatorId,
         cause: Cause,
     ) -> Result<Box<[u8]>, Pinned> {
@@ -200,7 +205,7 @@ impl Session {
             return Err(Pinned::Moved);
         }
         let request = self.may_leave(cause)?.into();
-        if !self.usage.life.mobile().is_some_and(|mobile| mobile.is_of(user)) {
+        if self.usage.life.mobile().is_none() || !self.is_of(identity) {
             return Err(Pinned::Immovable);
         }
         self.usage.life.depart()?;

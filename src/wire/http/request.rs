@@ -100,12 +100,6 @@ impl CallHead {
         self.do_as.as_deref()
     }
 
-    /// The user for whom a call is made, as far as the head names one: the one in `doAs`, else that of Basic.
-    pub fn user(&self) -> Option<String> {
-        let authorization = || self.authorization.as_ref()?.user();
-        self.do_as().map(str::to_owned).or_else(authorization)
-    }
-
     /// For whom calls are made that have such a head; none if it names nobody.
     pub fn credential(&self, key: &CredentialKey) -> Option<Credential> {
         if self.authorization.is_none() && self.do_as.is_none() {

@@ -137,6 +137,8 @@ fn a_reply_that_is_cut_never_looks_whole() {
 fn a_call_that_may_have_been_carried_out_is_not_sent_twice() {
     for bytes in [
         &b""[..],
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 204 Nothing\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n",
         b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 503 Busy\r\n\r\nlater",

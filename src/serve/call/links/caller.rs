@@ -20,23 +20,14 @@ impl<S: Stream> Links<S> {
     /// Creates the links of a client without a login; none is dialed yet.
     pub(crate) fn anonymous(fleet: Arc<Fleet<S>>, conn: ConnId, transport: Transport) -> Self {
         let access = Access { identity: Identity::Anonymous, transport };
-        Self {
-            fleet,
-            conn,
-            access,
-            login: Login::Nobody,
-            named: None,
-            key: None,
-            refused: false,
-            idle: Vec::new(),
-        }
+        Self { fleet, conn, access, login: Login::Nobody, key: None, refused: false, idle: Vec::new() }
     }
 
     /// Creates the links of a client that logs in; none is dialed yet.
     pub(crate) fn of(fleet: Arc<Fleet<S>>, conn: ConnId, credentials: Credentials) -> Self {
         let access = Login::access_of(&credentials);
         let login = Login::Plain(Arc::new(credentials));
-        Self { fleet, conn, access, login, named: None, key: None, refused: false, idle: Vec::new() }
+        Self { fleet, conn, access, login, key: None, refused: false, idle: Vec::new() }
     }
 
     /// Creates the links of a client that says with each request for whom it is made; none is dialed yet.
@@ -55,9 +46,6 @@ impl<S: Stream> Links<S> {
         }
         self.login = Login::EachTime(Arc::clone(head));
         let credential = head.credential(key).map(Arc::new);
-        // Nobody else has the same name.
-        let nameless = || credential.as_ref().map(|credential| format!("{:016x?}", credential.hash));
-        self.named = head.user().or_else(nameless).map(Into::into);
         self.access.identity = credential.map_or(Identity::Anonymous, Identity::Credential);
         (self.key, self.refused) = (None, false);
         self.idle.clear();
@@ -71,12 +59,6 @@ impl<S: Stream> Links<S> {
     /// The identity that the links belong to, and the transport of their messages.
     pub(crate) fn access(&self) -> &Access {
         &self.access
-    }
-
-    /// The client's user name, if it logged in and a coordinator accepted that, or names one with each call:
-    /// then each call shows whether it is right.
-    pub(crate) fn user(&self) -> Option<&str> {
-        self.named.as_deref().or_else(|| self.login.user())
     }
 
     /// The client connection that the links belong to.

@@ -32,7 +32,7 @@ impl Fixture {
     fn movable() -> Self {
         let mut this = Self::immovable();
         let state = State::opened(Some(&Open { protocol: Some(5), ..Open::default() }.write()));
-        this.life.note_movable(Mobile::new(Movable { state, user: None, incarnation: 1 }));
+        this.life.note_movable(Mobile::new(Movable { state, incarnation: 1 }));
         this
     }
 
@@ -256,7 +256,7 @@ fn what_counts_no_more_with_its_process_counts_again_if_it_is_live_after_all() {
 
 #[test]
 fn only_what_is_live_becomes_movable() {
-    let mobile = || Mobile::new(Movable { state: State::opened(None), user: None, incarnation: 1 });
+    let mobile = || Mobile::new(Movable { state: State::opened(None), incarnation: 1 });
     for mut other in [Fixture::immovable().expired(), Fixture::moved().closed(), Fixture::buried()] {
         other.life.note_movable(mobile());
         assert!(other.life.mobile().is_none(), "{:?}", other.life);

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock;
 use crate::cluster::Cluster;
-use crate::ids::Access;
+use crate::ids::{Access, Credential, Transport};
 use crate::session::activity::InUse;
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
@@ -15,7 +15,10 @@ use crate::session::table::{NewOperation, NewSession, OpenOperations, Remaining,
 use crate::wire::hs2::open::Open;
 
 const COOLDOWN: Duration = Duration::from_secs(10);
-const USER: Option<&str> = Some("ann");
+
+fn user(name: &str) -> Identity {
+    Identity::Plain(name.into())
+}
 
 struct Fixture {
     cluster: Cluster,
@@ -57,14 +60,14 @@ impl Fixture {
             secret: Some(session.secret),
             coordinator,
             count,
-            access: Access::ANONYMOUS,
+            access: Access { identity: user("ann"), transport: Transport::Sasl },
             tenancy: None,
             idle_timeout: IdleTimeout::default(),
             now: clock::now(),
         };
         self.table.insert_session(new).unwrap();
         let state = State::opened(Some(&request()));
-        self.table.note_movable(&session.guid, Movable { state, user: USER, incarnation: 7 });
+        self.table.note_movable(&session.guid, Movable { state, incarnation: 7 });
     }
 
     fn insert_operation(&self, number: u8, coordinator: u32) {
@@ -88,7 +91,7 @@ impl Fixture {
     }
 
     fn depart(&self, cause: Cause) -> Result<Departure, Pinned> {
-        self.table.depart(&handle(1).guid, USER, self.owner().unwrap_or_else(|| id(0)), cause)
+        self.table.depart(&handle(1).guid, &user("ann"), self.owner().unwrap_or_else(|| id(0)), cause)
     }
 
     fn arrival(&self, coordinator: u32, known_as: u8) -> Arrival {
@@ -128,43 +131,60 @@ fn a_session_that_moved_is_its_new_coordinators_and_counts_there() {
     assert_eq!(fleet.owner(), Some(id(1)));
     assert_eq!(fleet.table.leftovers(&handle(1).guid), [left(0, 1)]);
     assert_eq!(fleet.sessions()[..2], [0, 1]);
-    assert_eq!(fleet.table.handle_at(&handle(1), USER, id(1)), Some(handle(2)));
-    assert_eq!(fleet.table.handle_at(&handle(1), USER, id(0)), Some(handle(1)), "for its old profiles");
-    assert_eq!(fleet.table.handle_at(&handle(1), USER, id(2)), None);
+    assert_eq!(fleet.table.handle_at(&handle(1), &user("ann"), id(1)), Some(handle(2)));
+    assert_eq!(
+        fleet.table.handle_at(&handle(1), &user("ann"), id(0)),
+        Some(handle(1)),
+        "for its old profiles"
+    );
+    assert_eq!(fleet.table.handle_at(&handle(1), &user("ann"), id(2)), None);
 }
 
 #[test]
 fn nobody_else_comes_into_a_session_that_moved() {
     let fleet = Fixture::new();
     fleet.go(1, 2);
-    for (handle, user) in
-        [(guessed(handle(1)), USER), (handle(1), Some("bob")), (handle(1), None), (handle(2), USER)]
-    {
-        assert_eq!(fleet.table.handle_at(&handle, user, id(1)), None);
-        assert!(matches!(fleet.table.hold(&handle, user), Holding::AsItCame));
+    let credential = |as_whom: Option<&str>| {
+        let credential = Credential { hash: [1, 2], do_as: as_whom.map(Into::into) };
+        Identity::Credential(Arc::new(credential))
+    };
+    for (handle, identity) in [
+        (guessed(handle(1)), user("ann")),
+        (handle(1), user("bob")),
+        (handle(1), Identity::Anonymous),
+        (handle(1), credential(None)),
+        (handle(1), credential(Some("ann"))),
+        (handle(2), user("ann")),
+    ] {
+        assert_eq!(fleet.table.handle_at(&handle, &identity, id(1)), None);
+        assert!(matches!(fleet.table.hold(&handle, &identity), Holding::AsItCame));
     }
-    let departed = fleet.table.depart(&handle(1).guid, Some("bob"), id(1), Cause::Lost);
-    assert_eq!(departed.unwrap_err(), Pinned::Immovable);
+    for identity in [user("bob"), Identity::Anonymous, credential(None)] {
+        let departed = fleet.table.depart(&handle(1).guid, &identity, id(1), Cause::Lost);
+        assert_eq!(departed.unwrap_err(), Pinned::Immovable);
+    }
 }
 
 #[test]
 fn a_departure_that_comes_to_nothing_leaves_the_session_where_it_was() {
     let fleet = Fixture::new();
     let departure = fleet.depart(Cause::Lost).unwrap();
-    assert!(matches!(fleet.table.hold(&handle(1), USER), Holding::Moving));
+    assert!(matches!(fleet.table.hold(&handle(1), &user("ann")), Holding::Moving));
     assert_eq!(fleet.depart(Cause::Lost).unwrap_err(), Pinned::Moving);
     drop(departure);
-    assert!(matches!(fleet.table.hold(&handle(1), USER), Holding::Held(_)));
+    assert!(matches!(fleet.table.hold(&handle(1), &user("ann")), Holding::Held(_)));
     assert_eq!(fleet.owner(), Some(id(0)));
 }
 
 #[test]
 fn guards_of_a_session_say_nothing_of_another_that_has_its_guid_since() {
     let fleet = Fixture::new();
-    let Holding::Held(former) = fleet.table.hold(&handle(1), USER) else { panic!("it moves") };
+    let Holding::Held(former) = fleet.table.hold(&handle(1), &user("ann")) else { panic!("it moves") };
     let (first, second) = (fleet.depart(Cause::Lost).unwrap(), fleet.arrival(1, 2));
     fleet.insert_session();
-    let Holding::Held(held) = fleet.table.hold(&handle(1), USER) else { panic!("the former one moves") };
+    let Holding::Held(held) = fleet.table.hold(&handle(1), &user("ann")) else {
+        panic!("the former one moves")
+    };
     drop(former);
     assert_eq!(fleet.depart(leaves(clock::now())).unwrap_err(), Pinned::CallInFlight);
     drop(held);
@@ -179,7 +199,7 @@ fn guards_of_a_session_say_nothing_of_another_that_has_its_guid_since() {
 fn a_session_leaves_a_coordinator_once() {
     let fleet = Fixture::new();
     fleet.go(1, 2);
-    let again = fleet.table.depart(&handle(1).guid, USER, id(0), Cause::Lost);
+    let again = fleet.table.depart(&handle(1).guid, &user("ann"), id(0), Cause::Lost);
     assert_eq!(again.unwrap_err(), Pinned::Moved);
 }
 
@@ -239,7 +259,7 @@ fn a_session_that_could_be_closed_only_where_it_was_goes_on_where_it_is() {
     let fleet = Fixture::new();
     fleet.go(1, 2);
     fleet.table.note_leftover_closed(&handle(1).guid, &left(0, 1));
-    assert_eq!(fleet.table.handle_at(&handle(1), USER, id(1)), Some(handle(2)));
+    assert_eq!(fleet.table.handle_at(&handle(1), &user("ann"), id(1)), Some(handle(2)));
     fleet.table.remove_session(&handle(1).guid);
     assert_eq!(fleet.owner(), None);
 }
@@ -247,14 +267,16 @@ fn a_session_that_could_be_closed_only_where_it_was_goes_on_where_it_is() {
 #[test]
 fn a_call_in_flight_pins_a_session_unless_its_coordinator_is_lost() {
     let fleet = Fixture::new();
-    let (now, calls) =
-        (clock::now(), [fleet.table.hold(&handle(1), USER), fleet.table.hold(&handle(1), USER)]);
+    let (now, calls) = (
+        clock::now(),
+        [fleet.table.hold(&handle(1), &user("ann")), fleet.table.hold(&handle(1), &user("ann"))],
+    );
     assert!(calls.iter().all(|call| matches!(call, Holding::Held(call) if !call.moved)));
     assert_eq!(fleet.depart(leaves(now)).unwrap_err(), Pinned::CallInFlight);
     drop(fleet.depart(Cause::Lost).unwrap());
     drop(calls);
     assert!(fleet.depart(leaves(now)).unwrap().arrive(fleet.arrival(1, 2)).is_some());
-    assert!(matches!(fleet.table.hold(&handle(1), USER), Holding::Held(call) if call.moved));
+    assert!(matches!(fleet.table.hold(&handle(1), &user("ann")), Holding::Held(call) if call.moved));
 }
 
 #[test]
@@ -328,7 +350,7 @@ fn the_handles_of_the_last_coordinators_are_remembered_and_no_more() {
         forgotten.extend(fleet.go(coordinator, known_as));
     }
     assert_eq!(forgotten, [left(1, 2), left(0, 1), left(2, 3)]);
-    let known: Vec<_> = (0..6).map(|at| fleet.table.handle_at(&handle(1), USER, id(at))).collect();
+    let known: Vec<_> = (0..6).map(|at| fleet.table.handle_at(&handle(1), &user("ann"), id(at))).collect();
     let expected = [None, None, None, Some(5), Some(6), Some(7)];
     assert_eq!(
         known[3..],

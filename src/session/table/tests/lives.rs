@@ -129,7 +129,7 @@ impl World {
             self.attached.push((self.table.activity(&guid).unwrap(), 0));
             if moves {
                 let state = State::opened(Some(&Open { protocol: Some(5), ..Open::default() }.write()));
-                self.table.note_movable(&guid, Movable { state, user: None, incarnation: 0 });
+                self.table.note_movable(&guid, Movable { state, incarnation: 0 });
             }
         }
     }
@@ -177,7 +177,7 @@ impl World {
                 self.calls.extend(activity.and_then(|activity| InUse::begin(activity, clock)));
             }
             Event::EndCall(which) => drop(take(&mut self.calls, which)),
-            Event::Hold => match self.table.hold(&handle(number), None) {
+            Event::Hold => match self.table.hold(&handle(number), &ACCESS.identity) {
                 Holding::Held(hold) => self.holds.push(hold),
                 Holding::Moving => assert!(self.table.is_moving(&guid)),
                 Holding::AsItCame => {}
@@ -198,7 +198,7 @@ impl World {
                 let leaves = Cause::Leaves { now: self.now, cooldown: Duration::ZERO };
                 let cause = if coordinator_lost { Cause::Lost } else { leaves };
                 let from = self.table.session_owner(&guid).unwrap_or(CoordinatorId(0));
-                let departure = self.table.depart(&guid, None, from, cause);
+                let departure = self.table.depart(&guid, &ACCESS.identity, from, cause);
                 self.departures.extend(departure.ok().map(|departure| (number, departure)));
             }
             Event::Arrive { which, coordinator } => self.arrive(which, coordinator),
@@ -250,7 +250,7 @@ impl World {
         };
         if departure.arrive(arrival).is_some() {
             assert_eq!(self.table.session_owner(&handle(number).guid), Some(owner.id));
-            let there = self.table.handle_at(&handle(number), None, owner.id);
+            let there = self.table.handle_at(&handle(number), &ACCESS.identity, owner.id);
             assert_eq!(there, Some(handle(self.minted)));
         }
     }

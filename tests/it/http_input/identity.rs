@@ -1,0 +1,47 @@
+//! Whom a call is made for, where a connection has spoken for several.
+
+use hs2router::cluster::AdminState;
+
+use super::{ANN, BOB, Raw, Scene};
+use crate::support::message::{execute, open_session};
+use crate::support::router::eventually;
+
+/// `u1:p1`.
+const U1: &str = "Authorization: Basic dTE6cDE=\r\n";
+
+/// Who opened sessions, in order of coordinators.
+fn openers(scene: &Scene) -> Vec<String> {
+    let opens = scene.fleet.calls("OpenSession").into_iter();
+    let mut users: Vec<_> = opens.map(|(_, call)| (call.user.unwrap(), call.do_as)).collect();
+    users.sort();
+    users
+        .into_iter()
+        .map(|(user, as_whom)| as_whom.map_or(user.clone(), |who| format!("{user} as {who}")))
+        .collect()
+}
+
+#[test]
+fn a_session_moves_with_nobody_elses_credential() {
+    let scene = Scene::new("");
+    let (mut client, mut other) = (scene.client(), scene.client());
+    // Of each two, one is on the first coordinator.
+    let sessions = [(); 2].map(|()| client.call(ANN, &open_session()).handle(&[0, 3]));
+    let of_other = [(); 2].map(|()| other.call(U1, &open_session()).status());
+    assert_eq!((of_other, scene.fleet.spread()), ([Some(0); 2], vec![2, 2]));
+    // Bob has seen ann's handles, perhaps in a log; no session of hers must become his.
+    let refused = |client: &mut Raw, session| client.call(BOB, &execute(session, "select 1")).error().1;
+    assert!(refused(&mut client, &sessions[0]).contains("does not match"));
+    scene.fleet.set_state(0, AdminState::Drain);
+    assert!(eventually(|| openers(&scene).iter().filter(|user| *user == "u1").count() == 3), "none moves");
+    for session in &sessions {
+        let words = refused(&mut client, session);
+        assert!(words.contains("does not match"), "{words}");
+    }
+    assert_eq!(openers(&scene), ["ann", "ann", "u1", "u1", "u1"]);
+    for session in &sessions {
+        assert_eq!(client.call(ANN, &execute(session, "select 1")).status(), Some(0));
+    }
+    assert_eq!(openers(&scene), ["ann", "ann", "ann", "u1", "u1", "u1"], "it did not move");
+    scene.fleet.set_state(0, AdminState::Active);
+    scene.stays_sound();
+}
