@@ -16,7 +16,7 @@ fn openers(scene: &Scene) -> Vec<String> {
     users.sort();
     users
         .into_iter()
-        .map(|(user, as_whom)| as_whom.map_or(user.clone(), |who| format!("{user} as {who}")))
+        .map(|(user, as_whom)| as_whom.map_or_else(|| user.clone(), |who| format!("{user} as {who}")))
         .collect()
 }
 
