@@ -71,6 +71,11 @@ impl<S: Stream> Links<S> {
         self.login.is_shown()
     }
 
+    /// Whether credentials are sent with each call.
+    pub(crate) fn shows_each_time(&self) -> bool {
+        matches!(self.access.identity, Identity::Credential(_))
+    }
+
     /// The protocol that the coordinators at the other ends understand.
     pub(crate) fn speaks(&self) -> Speaks {
         coding::speaks(self.access.transport)
@@ -107,6 +112,7 @@ impl<S: Stream> Links<S> {
     /// Records that a coordinator has answered a call, and so has accepted the credential that came with it.
     pub(crate) fn note_answered(&mut self) {
         if let Identity::Credential(credential) = &self.access.identity {
+            self.refused = false;
             self.fleet.accepted.note(credential, clock::now());
             if self.key.is_none() {
                 self.note_accepted();
