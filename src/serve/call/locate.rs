@@ -201,6 +201,7 @@ fn note_heard<S: Stream>(conn: &mut Conn<S>, question: Question, finding: Findin
     }
     if heard.refused {
         conn.links.note_refused();
+        conn.links.note_unauthorized();
     }
     for used in heard.links {
         // A link that no further call will use would only cost its coordinator a service thread.

@@ -364,6 +364,8 @@ async fn ask_again<S: Stream>(
         Ok(answered) => answered,
         Err(Trouble::Client(end)) => return Err(NotMoved::Client(end)),
         Err(Trouble::Link(lost)) => {
+            // As above: over HTTP the credentials are shown with the call.
+            conn.no_moves |= lost.cause.is_verdict();
             conn.fleet.doubt(coordinator, conn.hs2());
             candidates.note_failed(coordinator, lost.cause);
             return Ok(None);

@@ -2,8 +2,9 @@
 
 use hs2router::cluster::AdminState;
 
-use super::{ANN, BOB, Raw, Scene};
-use crate::support::message::{execute, open_session};
+use super::{ANN, BOB, Raw, Scene, call};
+use crate::support::fleet::{Door, Fleet, Plan, USERS};
+use crate::support::message::{execute, handle, of_handle, open_session};
 use crate::support::router::eventually;
 
 /// `u1:p1`.
@@ -44,4 +45,29 @@ fn a_session_moves_with_nobody_elses_credential() {
     assert_eq!(openers(&scene), ["ann", "ann", "ann", "u1", "u1", "u1"], "it did not move");
     scene.fleet.set_state(0, AdminState::Active);
     scene.stays_sound();
+}
+
+#[test]
+fn a_wrong_password_with_an_unknown_handle_is_not_shown_to_one_coordinator_after_the_other() {
+    // A few wrong binds lock an account.
+    let fleet = Fleet::with(Plan { coordinators: 6, users: &USERS, http: true, ..Plan::default() });
+    let refusals = || fleet.coordinators().map(|one| one.http_counts().basic.failure).collect::<Vec<_>>();
+    let wrong = "Authorization: Basic YW5uOndyb25n\r\n";
+    for (calls, method) in ["GetInfo", "CancelOperation"].into_iter().enumerate() {
+        let mut client = Raw::connect(fleet.address(Door::Http));
+        client.send(&call(wrong, &of_handle(method, &handle([1; 16], [2; 16]))));
+        assert_eq!(client.last().status, 401);
+        // One is asked where it is, and one for the answer.
+        let refused: u64 = refusals().iter().sum();
+        assert!(refused <= 2 * (calls as u64 + 1), "{method}: {:?}", refusals());
+    }
+    // Whoever is right is found everywhere.
+    let mut client = Raw::connect(fleet.address(Door::Http));
+    let sessions = [(); 6].map(|()| client.call(ANN, &open_session()).handle(&[0, 3]));
+    assert_eq!(fleet.spread(), [1; 6]);
+    let another = fleet.another_router();
+    for session in &sessions {
+        let mut client = Raw::connect(another.listener(3));
+        assert_eq!(client.call(ANN, &execute(session, "select 1")).status(), Some(0));
+    }
 }

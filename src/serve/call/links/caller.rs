@@ -112,6 +112,7 @@ impl<S: Stream> Links<S> {
     /// Records that a coordinator has answered a call, and so has accepted the credential that came with it.
     pub(crate) fn note_answered(&mut self) {
         if let Identity::Credential(credential) = &self.access.identity {
+            self.refused = false;
             self.fleet.accepted.note(credential, clock::now());
             if self.key.is_none() {
                 self.note_accepted();

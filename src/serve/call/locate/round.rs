@@ -149,17 +149,17 @@ impl Logins {
 /// The state of a round.
 struct Course<S: Stream> {
     heard: Heard<S>,
-    /// The coordinators to which a link is still needed.
-    to_reach: VecDeque<Arc<Coordinator>>,
+    /// The steps that have not begun.
+    waiting: VecDeque<Step<S>>,
     logins: Logins,
 }
 
 impl<S: Stream> Course<S> {
-    fn next_to_reach(&mut self) -> Option<Arc<Coordinator>> {
+    fn next_step(&mut self) -> Option<Step<S>> {
         if !self.logins.may_begin() {
             return None;
         }
-        let next = self.to_reach.pop_front()?;
+        let next = self.waiting.pop_front()?;
         self.logins.begin();
         Some(next)
     }
@@ -176,11 +176,16 @@ impl<S: Stream> Round<'_, S> {
         let mut has_owner = false;
         let mut steps = FuturesUnordered::new();
         for link in own {
-            steps.push(self.step(Step::Ask(Used { link, dialed: false }), &call));
+            let step = Step::Ask(Used { link, dialed: false });
+            if self.links.shows_each_time() {
+                course.waiting.push_front(step);
+            } else {
+                steps.push(self.step(step, &call));
+            }
         }
         loop {
-            while let Some(coordinator) = course.next_to_reach() {
-                steps.push(self.step(Step::Reach(coordinator), &call));
+            while let Some(step) = course.next_step() {
+                steps.push(self.step(step, &call));
             }
             let Ok(Some((coordinator, done))) = timeout_at(deadline, steps.next()).await else { break };
             if let Some(used) = self.note(coordinator, done, &mut course) {
@@ -237,13 +242,13 @@ impl<S: Stream> Round<'_, S> {
             refused: false,
             silent,
         };
-        let shows = self.links.logs_in() || (self.links.shows_each_time() && !self.links.is_accepted());
+        let shows = self.links.logs_in() || self.links.shows_each_time();
         let logins = match (shows, self.links.was_refused()) {
             (false, _) => Logins::Free,
             (true, false) => Logins::One,
             (true, true) => Logins::Over,
         };
-        Course { heard, to_reach: self.to_reach(own), logins }
+        Course { heard, waiting: self.to_reach(own).map(Step::Reach).collect(), logins }
     }
 
     /// Whether a coordinator has the port that the client's calls go to.
@@ -255,6 +260,7 @@ impl<S: Stream> Round<'_, S> {
     fn note(&self, coordinator: Arc<Coordinator>, done: Done<S>, course: &mut Course<S>) -> Option<Used<S>> {
         match done {
             Done::Reached(Ok(used)) => {
+                // Over HTTP they are shown with the question.
                 if !self.links.shows_each_time() {
                     course.logins.note(used.dialed.then_some(true));
                 }
@@ -274,7 +280,9 @@ impl<S: Stream> Round<'_, S> {
                 match replied {
                     Ok(replied) => self.take(&coordinator, dialed, replied, &mut course.heard),
                     // The link may have been dead before the question was sent.
-                    Err(_) if !dialed => course.to_reach.push_back(coordinator),
+                    Err(cause) if !dialed && !cause.is_verdict() => {
+                        course.waiting.push_back(Step::Reach(coordinator));
+                    }
                     Err(cause) => {
                         tracing::debug!(coordinator = %coordinator.name, %cause, "lost while asked for a handle");
                     }
@@ -286,7 +294,7 @@ impl<S: Stream> Round<'_, S> {
 
     /// Returns the coordinators to which the connection has no link, the healthiest first: only one of them
     /// may get to see the credentials.
-    fn to_reach(&self, own: &[Box<Link<S>>]) -> VecDeque<Arc<Coordinator>> {
+    fn to_reach(&self, own: &[Box<Link<S>>]) -> impl Iterator<Item = Arc<Coordinator>> + use<S> {
         let (now, service) = (clock::now(), self.claimant.holder.access.hs2());
         let mut to_reach: Vec<_> = self
             .fleet
@@ -299,7 +307,7 @@ impl<S: Stream> Round<'_, S> {
             .cloned()
             .collect();
         to_reach.sort_by_key(|coordinator| !coordinator.standing(service, now).is_fit());
-        to_reach.into()
+        to_reach.into_iter()
     }
 
     async fn step(&self, step: Step<S>, call: &BytesMut) -> (Arc<Coordinator>, Done<S>) {
