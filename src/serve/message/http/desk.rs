@@ -86,14 +86,22 @@ impl<S: Stream> Desk<S> {
         })))
     }
 
-    /// Lends the connection to hyper for as long as `poll` runs.
-    pub(super) fn lend<T>(&self, stream: &mut Io<S>, poll: impl FnOnce() -> T) -> T {
+    /// Has hyper go on by `poll`, with the connection for as long as that runs; returns whether it has given up
+    /// the connection.
+    pub(super) fn drive(
+        &self,
+        stream: &mut Io<S>,
+        poll: impl FnOnce() -> Poll<Result<(), hyper::Error>>,
+    ) -> Result<bool, hyper::Error> {
         self.0.lock().stream = Some(stream.take());
         let polled = poll();
         if let Some(lent) = self.0.lock().stream.take() {
             *stream = lent;
         }
-        polled
+        match polled {
+            Poll::Ready(ended) => ended.map(|()| true),
+            Poll::Pending => Ok(false),
+        }
     }
 
     /// Has hyper keep what it writes, or let it go.

@@ -111,7 +111,7 @@ impl<S: Stream> Inbound<S> {
     /// When hyper does not understand the head.
     pub(super) fn head(&mut self, stream: &mut Io<S>) -> Result<Parts, Broken> {
         self.desk.hold_writes(true);
-        let driven = drive(&mut self.hyper, &self.desk, stream, &mut aside());
+        let driven = self.desk.drive(stream, || self.hyper.poll_without_shutdown(&mut aside()));
         self.desk.hold_writes(false);
         let request = self.heads.lock().request.take();
         let Some(request) = request else { return Err(driven.err().map_or(Broken::Cut, Broken::Failed)) };
@@ -158,7 +158,7 @@ impl<S: Stream> Inbound<S> {
                     Poll::Pending => {
                         driven = true;
                         // An error is found where the body ends.
-                        let _ended = drive(&mut self.hyper, &self.desk, stream, cx);
+                        let _ended = self.desk.drive(stream, || self.hyper.poll_without_shutdown(cx));
                     }
                 }
             }
@@ -174,7 +174,7 @@ impl<S: Stream> Inbound<S> {
             // hyper may have read a part of the next request, and must leave it alone. The head is written
             // before that is said, because it would else say that the connection ends.
             self.desk.hold_writes(true);
-            let _never = drive(&mut self.hyper, &self.desk, stream, &mut aside());
+            let _never = self.desk.drive(stream, || self.hyper.poll_without_shutdown(&mut aside()));
             self.desk.hold_writes(false);
             Pin::new(&mut self.hyper).graceful_shutdown();
         }
@@ -194,7 +194,9 @@ impl<S: Stream> Inbound<S> {
     ) -> Result<(), WriteError> {
         let Self { hyper, desk, .. } = self;
         desk.put(piece, is_last);
-        desk.sent(stall, |cx| drive(hyper, desk, stream, cx)).await.map_err(|(error, _)| error)
+        desk.sent(stall, |cx| desk.drive(stream, || hyper.poll_without_shutdown(cx)))
+            .await
+            .map_err(|(error, _)| error)
     }
 
     /// Ends the exchange; returns what was read and belongs to the next one.
@@ -213,17 +215,4 @@ impl<S: Stream> Inbound<S> {
 /// only what the connection does wakes the task.
 fn aside() -> Context<'static> {
     Context::from_waker(Waker::noop())
-}
-
-/// Has hyper go on; returns whether it has given up the connection.
-fn drive<S: Stream>(
-    hyper: &mut Hyper<S>,
-    desk: &Desk<S>,
-    stream: &mut Io<S>,
-    cx: &mut Context<'_>,
-) -> Result<bool, hyper::Error> {
-    match desk.lend(stream, || hyper.poll_without_shutdown(cx)) {
-        Poll::Ready(ended) => ended.map(|()| true),
-        Poll::Pending => Ok(false),
-    }
 }

@@ -92,7 +92,7 @@ impl<S: Stream> Outbound<S> {
     ) -> Result<(), (WriteError, usize)> {
         let Self { hyper, desk, .. } = self;
         desk.put(piece, is_last);
-        desk.sent(stall, |cx| drive(hyper, desk, stream, cx)).await
+        desk.sent(stall, |cx| desk.drive(stream, || hyper.poll_without_shutdown(cx))).await
     }
 
     /// Waits for what comes next of the answer. Cancel-safe.
@@ -107,7 +107,7 @@ impl<S: Stream> Outbound<S> {
                     return Poll::Ready(came);
                 }
                 match driven {
-                    None => driven = Some(drive(&mut self.hyper, &self.desk, stream, cx)),
+                    None => driven = Some(self.desk.drive(stream, || self.hyper.poll_without_shutdown(cx))),
                     Some(Ok(false)) => return Poll::Pending,
                     Some(Ok(true)) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
                     Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
@@ -180,17 +180,4 @@ impl<S: Stream> Outbound<S> {
 /// Whether a `Connection` header ends the connection.
 fn says_close(value: &header::HeaderValue) -> bool {
     value.to_str().is_ok_and(|value| value.split(',').any(|word| word.trim().eq_ignore_ascii_case("close")))
-}
-
-/// Has hyper go on; returns whether it has given up the connection.
-fn drive<S: Stream>(
-    hyper: &mut Hyper<S>,
-    desk: &Desk<S>,
-    stream: &mut Io<S>,
-    cx: &mut Context<'_>,
-) -> Result<bool, hyper::Error> {
-    match desk.lend(stream, || hyper.poll_without_shutdown(cx)) {
-        Poll::Ready(ended) => ended.map(|()| true),
-        Poll::Pending => Ok(false),
-    }
 }
