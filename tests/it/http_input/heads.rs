@@ -125,9 +125,8 @@ fn a_client_that_is_silent_is_not_relayed_to_what_a_port_for_http_says_first() {
     let port = script.address().port();
     let router = TestRouter::start(&format!(
         "[router]\ndetect_timeout = \"50ms\"\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2-http\"\n\
-         [[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{}\ncoordinators = [{{ host = \"127.0.0.1\", hs2 = 0, \
-         beeswax = 0, hs2_http = {port}, web = 0 }}]\n",
-        SELDOM
+         [[cluster]]\nname = \"test\"\nflavor = \"impala\"\n{SELDOM}\ncoordinators = [{{ host = \"127.0.0.1\", hs2 = 0, \
+         beeswax = 0, hs2_http = {port}, web = 0 }}]\n"
     ));
     let probed = script.came();
     let mut client = Raw::connect(router.listener(0));
