@@ -25,7 +25,8 @@ section! {
         address: ListenAddress = required("address = \"0.0.0.0:21050\""),
         /// The name of the cluster that this listener serves.
         cluster: Name = derived("the only cluster"),
-        /// The coordinators' port for connections whose protocol is not recognized (or not yet).
+        /// The coordinators' port for connections whose protocol is not recognized (or not yet); with hs2-http,
+        /// such a connection is not relayed but judged as HTTP.
         service: Service = computed(usual::service),
         /// The networks of balancers in front of the router, and single addresses. A connection from there
         /// must begin with a PROXY header of version 1 or 2 (`HAProxy`: `send-proxy`, `send-proxy-v2`) within
