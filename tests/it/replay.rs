@@ -3,6 +3,7 @@
 
 mod client;
 mod coordinators;
+mod over_http;
 mod play;
 mod scanned;
 mod script;
@@ -57,16 +58,17 @@ impl Cut {
     }
 }
 
-/// Plays all captures. What is demanded of each is said in [`play`].
+/// Plays all captures but those over HTTP, of which [`over_http`] plays the calls. What is demanded of each is
+/// said in [`play`].
 fn play_all(mut cut: Cut) {
     let (mut calls, mut opaque) = (0, 0);
-    for capture in captures() {
+    for capture in captures().into_iter().filter(|one| one.transport != Transport::Http) {
         let played = play(&capture, &mut cut);
         calls += played.calls;
         opaque += played.opaque;
     }
     assert!(calls > 700, "only {calls} calls were routed");
-    assert!(opaque > 70, "only {opaque} connections were opaque");
+    assert!(opaque >= 5, "only {opaque} connections were opaque");
 }
 
 /// Whether the router reads the calls of such a connection.

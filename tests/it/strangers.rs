@@ -320,7 +320,7 @@ fn what_is_passed_on_to_a_port_for_http_gives_way_to_nobody() {
     ));
     let mut clients: Vec<_> = (0..3).map(|_| connect_to(Ipv4Addr::LOCALHOST, router.listener(0))).collect();
     for client in &mut clients {
-        client.send(b"SSH-2.0-client\r\n");
+        client.send(b"\x16\x03\x01\x00\x20");
     }
     // One finds no room. As long as it waited, the others could have been told to go.
     router.await_metric("hs2router_connections_refused_total{cause=\"no_room\"}", 1.0);

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use hs2router::fake::ReceivedCall;
 use hs2router::fake::client::{CallError, Hs2Client};
+use hs2router::ids::Service;
 use rustls::ServerConfig;
 
 use super::{Doors, await_line, listener};
 use crate::support::certificates::{Authority, HERE, Pair};
 use crate::support::fleet::{Door, Fleet, Plan, USERS, query_id, refusal, refusal_and_state};
 use crate::support::relay::Agreed;
+use crate::support::router::eventually;
 
 /// The users of a fleet without SASL, and of one with SASL PLAIN.
 const USERS_OF_BOTH: [&[(&str, &str)]; 2] = [&[], &USERS];
@@ -235,6 +237,12 @@ fn an_idle_session_leaves_a_coordinator_that_nobody_reaches_with_tls_any_more() 
     let there = fleet.coordinator(1 - place).open_sessions().len();
     let old = authority.issue_expired("old", &HERE);
     fleet.front(place).hs2.restart(old.server_config());
+    // A call on a link that is about to break would be lost with it.
+    let links = || {
+        let coordinator = fleet.known().cluster.coordinators().iter().nth(place).cloned().unwrap();
+        fleet.known().room_of(&coordinator, Service::Hs2).map_or(0, |(room, _)| room.links)
+    };
+    assert!(eventually(|| links() == 0), "{} links", links());
     let options = client.query(&session, "set all").unwrap();
     assert!(options.iter().any(|row| row[..2] == ["MEM_LIMIT", "1g"]), "its options went along");
     assert_eq!(fleet.coordinator(1 - place).open_sessions().len(), there + 1, "it is open there again");
