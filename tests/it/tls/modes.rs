@@ -239,7 +239,7 @@ fn an_idle_session_leaves_a_coordinator_that_nobody_reaches_with_tls_any_more() 
     fleet.front(place).hs2.restart(old.server_config());
     // A call on a link that is about to break would be lost with it.
     let links = || {
-        let coordinator = fleet.known().cluster.coordinators().iter().nth(place).cloned().unwrap();
+        let coordinator = Arc::clone(&fleet.known().cluster.coordinators()[place]);
         fleet.known().room_of(&coordinator, Service::Hs2).map_or(0, |(room, _)| room.links)
     };
     assert!(eventually(|| links() == 0), "{} links", links());
