@@ -84,7 +84,7 @@ async fn answer<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<
     Ok(())
 }
 
-/// Finds out for whom a request is made that says so itself; returns false if it was no call, and was answered.
+/// Reads the head of a request that names its user; returns false if it was no call and has been answered.
 async fn open<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,

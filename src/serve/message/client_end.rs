@@ -61,7 +61,7 @@ impl<S: Stream> ClientEnd<S> {
         http.open(client, stall).await
     }
 
-    /// Whether each request says for whom it is made.
+    /// Whether each request names the user that it is made for.
     pub(crate) fn asks_each_time(&self) -> bool {
         self.http.is_some()
     }

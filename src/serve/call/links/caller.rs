@@ -30,7 +30,7 @@ impl<S: Stream> Links<S> {
         Self { fleet, conn, access, login, key: None, refused: false, idle: Vec::new() }
     }
 
-    /// Creates the links of a client that says with each request for whom it is made; none is dialed yet.
+    /// Creates the links of a client whose requests each name their user; none is dialed yet.
     pub(crate) fn over_http(fleet: Arc<Fleet<S>>, conn: ConnId) -> Self {
         Self::anonymous(fleet, conn, Transport::Http)
     }
