@@ -1,4 +1,4 @@
-//! Who calls, and for whom.
+//! The caller of a request: its user, and the user in whose name it acts.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;

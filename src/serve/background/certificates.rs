@@ -1,5 +1,4 @@
-//! Reads the files of certificates again and again, those of listeners and those of clusters, and warns of
-//! certificates that expire.
+//! Reads the files of certificates of listeners and clusters again and again, and warns of those that expire.
 //!
 //! The contents are compared, instead of waiting for the system to tell of a change: a secret that Kubernetes
 //! mounts changes by a symbolic link above the file, which no watch of the file sees.
@@ -106,8 +105,8 @@ impl Watched {
         readings: &Arc<Readings>,
     ) -> Self {
         metrics.show_verified(name, *tls.verify() != Verify::Nothing);
-        let metrics = metrics.certificates(Owner::Cluster(Arc::clone(name)));
-        Self::new(Files::Cluster(Arc::clone(tls)), metrics, readings)
+        let owner = Owner::Cluster(Arc::clone(name));
+        Self::new(Files::Cluster(Arc::clone(tls)), metrics.certificates(owner), readings)
     }
 
     fn new(files: Files, metrics: CertificateMetrics, readings: &Arc<Readings>) -> Self {

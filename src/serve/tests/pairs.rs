@@ -7,8 +7,8 @@ use crate::serve::message::coding::Form;
 const TRANSPORTS: [Transport; 4] =
     [Transport::Unframed, Transport::Framed, Transport::Sasl, Transport::Lines];
 
-/// Every pair in which a client may reach a coordinator. Links in HTTP are for clients that say with each
-/// request for whom it is made.
+/// Every pair in which a client may reach a coordinator. Links in HTTP are for clients whose requests each
+/// name their user.
 fn pairs() -> impl Iterator<Item = (Transport, Transport)> {
     let mixed = TRANSPORTS.into_iter().flat_map(|client| TRANSPORTS.map(|link| (client, link)));
     mixed.chain([(Transport::Http, Transport::Http)])

@@ -56,7 +56,6 @@ pub struct CallHead {
     /// What is passed on as it is.
     passed: Vec<Field>,
     authorization: Option<Authorization>,
-    cookies: Vec<HeaderValue>,
     do_as: Option<Box<str>>,
 }
 
@@ -64,16 +63,10 @@ impl CallHead {
     fn read(head: &Parts, peer: Peer<'_>) -> Result<Self, BadRequest> {
         let target = head.uri.path_and_query().cloned();
         let do_as = head.uri.query().map_or(Ok(None), do_as::find)?;
-        let sensitive = |value: &HeaderValue| {
-            let mut value = value.clone();
-            value.set_sensitive(true);
-            value
-        };
         Ok(Self {
             target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
             passed: passed::fields(&head.headers, peer)?,
             authorization: Authorization::read(&head.headers, peer)?,
-            cookies: head.headers.get_all(COOKIE).iter().map(sensitive).collect(),
             do_as,
         })
     }
@@ -85,7 +78,6 @@ impl CallHead {
             target: PathAndQuery::from_static("/cliservice"),
             passed: passed::anonymous(),
             authorization: None,
-            cookies: Vec::new(),
             do_as: None,
         }
     }
@@ -115,14 +107,6 @@ impl CallHead {
         let id = self.passed.iter().find(|field| field.name == passed::REQUEST_ID)?.value.to_str().ok()?;
         let is_visible = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
         if is_visible { id.get(..id.len().min(LOGGED_ID)) } else { None }
-    }
-
-    /// The cookies, in the order in which they came. A name may come again, and attributes of a Set-Cookie
-    /// that a client sends back whole (`PyHive`, Node's hive-driver) come as if they were cookies.
-    pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
-        let pieces = self.cookies.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
-        let pair = |piece| str::from_utf8(piece).ok()?.trim_ascii().split_once('=');
-        pieces.filter_map(pair)
     }
 
     /// The head for a coordinator: the target as it came, what of the client's fields is passed on, the
@@ -160,7 +144,6 @@ impl CallHead {
             target: self.target.clone(),
             passed: passed::for_own_calls(&self.passed),
             authorization: self.authorization.clone(),
-            cookies: Vec::new(),
             do_as: self.do_as.clone(),
         }
     }

@@ -272,10 +272,8 @@ impl<S: Stream> Round<'_, S> {
             }
             Done::Asked { dialed, replied } => {
                 if self.links.shows_each_time() {
-                    course.logins.note(match &replied {
-                        Ok(_) => Some(true),
-                        Err(cause) => cause.is_verdict().then_some(false),
-                    });
+                    let refused = |cause: &LostCause| cause.is_verdict().then_some(false);
+                    course.logins.note(replied.as_ref().map_or_else(refused, |_| Some(true)));
                 }
                 match replied {
                     Ok(replied) => self.take(&coordinator, dialed, replied, &mut course.heard),

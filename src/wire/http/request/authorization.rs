@@ -3,10 +3,8 @@
 use std::fmt;
 
 use aws_lc_rs::{constant_time, hmac};
-use data_encoding::BASE64_NOPAD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use zeroize::Zeroizing;
 
 use super::error::BadRequest;
 use super::passed::{DELEGATION_TOKEN, Peer};
@@ -87,18 +85,6 @@ impl Authorization {
     /// Whether it proves the user only once.
     pub(super) fn is_for_one_request(&self) -> bool {
         self.scheme == Scheme::Negotiate
-    }
-
-    /// The name that a client claims with Basic; none if it is malformed, or with anything else.
-    pub fn user(&self) -> Option<String> {
-        let value = self.header.as_ref().filter(|_| self.scheme == Scheme::Basic)?;
-        let coded = value.as_bytes().rsplit(|byte| *byte == b' ').next()?;
-        let padding = coded.iter().rev().take_while(|byte| **byte == b'=').count();
-        let coded = coded.get(..coded.len() - padding)?;
-        let plain = Zeroizing::new(BASE64_NOPAD.decode(coded).ok()?);
-        let user = str::from_utf8(plain.split(|byte| *byte == b':').next()?).ok()?;
-        let is_name = !user.is_empty() && !user.chars().any(char::is_control);
-        is_name.then(|| user.to_owned())
     }
 
     /// A hash of all of it. Equal ones have equal hashes; different ones have different ones, but for a

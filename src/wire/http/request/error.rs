@@ -30,7 +30,7 @@ pub enum BadRequest {
     /// another `doAs`.
     #[error("the query contains a % without two hexadecimal digits behind it")]
     Escape,
-    /// More hops than Impala would read; who is first of them decides whether it trusts the request.
+    /// More hops than Impala would read. The first of them decides whether Impala trusts the request.
     #[error("X-Forwarded-For is longer than {LONGEST_FORWARDED} bytes")]
     LongForwarded,
 }

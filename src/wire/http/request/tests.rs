@@ -116,30 +116,22 @@ fn a_query_that_servers_could_read_in_two_ways_is_refused() {
 }
 
 #[test]
-fn the_scheme_and_the_user_of_a_credential_are_known() {
-    for (value, scheme, user) in [
-        // alice:secret, with and without padding; a password with a colon; no password at all.
-        ("Basic YWxpY2U6c2VjcmV0", Scheme::Basic, Some("alice")),
-        ("basic  YWxpY2U6", Scheme::Basic, Some("alice")),
-        ("Basic YTpiOmM=", Scheme::Basic, Some("a")),
-        ("Basic YTpiOmM", Scheme::Basic, Some("a")),
-        ("Basic YQ==", Scheme::Basic, Some("a")),
-        ("Basic OnNlY3JldA==", Scheme::Basic, None),
-        ("Basic !!", Scheme::Basic, None),
-        ("Basic", Scheme::Basic, None),
-        ("Basic ====", Scheme::Basic, None),
-        // A line feed in the name.
-        ("Basic YQpiOmM=", Scheme::Basic, None),
-        ("Bearer a.b.c", Scheme::Bearer, None),
-        ("Negotiate YIIC", Scheme::Negotiate, None),
-        ("Negotiate : YIIC", Scheme::Negotiate, None),
-        ("Digest a=b", Scheme::Other, None),
-        ("Basically YWxpY2U6", Scheme::Other, None),
+fn the_scheme_of_a_credential_is_known() {
+    for (value, scheme) in [
+        ("Basic YWxpY2U6c2VjcmV0", Scheme::Basic),
+        ("basic  YWxpY2U6", Scheme::Basic),
+        ("Basic", Scheme::Basic),
+        ("Bearer a.b.c", Scheme::Bearer),
+        ("Negotiate YIIC", Scheme::Negotiate),
+        ("Negotiate : YIIC", Scheme::Negotiate),
+        ("Digest a=b", Scheme::Other),
+        ("Basically YWxpY2U6", Scheme::Other),
     ] {
-        let call = call("/", &[("authorization", value)]);
-        let authorization = call.authorization().unwrap();
-        assert_eq!(authorization.scheme(), scheme, "{value}");
-        assert_eq!(authorization.user().as_deref(), user, "{value}");
+        assert_eq!(
+            call("/", &[("authorization", value)]).authorization().unwrap().scheme(),
+            scheme,
+            "{value}"
+        );
     }
     assert!(call("/", &[]).authorization().is_none());
     assert!(call("/", &[("authorization", " ")]).authorization().is_none());
@@ -207,29 +199,6 @@ fn a_client_says_whether_its_connection_goes_on() {
     assert!(ends(Version::HTTP_10, &[]));
     assert!(!ends(Version::HTTP_10, &says("Keep-Alive")));
     assert!(ends(Version::HTTP_10, &says("keep-alive, close")));
-}
-
-#[test]
-fn cookies_are_found_in_whatever_form_clients_send_them_back() {
-    let call = call(
-        "/",
-        &[
-            ("cookie", "hs2router=one; HttpOnly; Max-Age=86400;impala.auth=\"a=b&c\" ; =x; empty="),
-            ("cookie", "hs2router=two"),
-            ("cookie", "J\u{fc}=r\u{fc}; ; novalue"),
-        ],
-    );
-    let cookies: Vec<_> = call.cookies().collect();
-    let expected = [
-        ("hs2router", "one"),
-        ("Max-Age", "86400"),
-        ("impala.auth", "\"a=b&c\""),
-        ("", "x"),
-        ("empty", ""),
-        ("hs2router", "two"),
-        ("J\u{fc}", "r\u{fc}"),
-    ];
-    assert_eq!(cookies, expected);
 }
 
 #[test]
