@@ -1,6 +1,6 @@
 //! Small blocking clients on the generated types, for tests, the demo and load.
 
-mod http;
+pub mod http;
 mod transport;
 
 use std::net::{SocketAddr, TcpStream};

@@ -31,8 +31,16 @@ pub(crate) enum Need {
     Beeswax,
     /// A port with SASL.
     Sasl,
-    /// A port without SASL.
+    /// A port with neither SASL nor HTTP.
     NoSasl,
+    /// A port with HTTP.
+    Http,
+    /// A port without HTTP.
+    Binary,
+    /// A user who says a name.
+    Login,
+    /// Calls that may be sent before the last one is answered.
+    Pipelines,
     /// Passwords that are checked.
     Passwords,
     /// A second user who can log in.

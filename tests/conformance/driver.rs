@@ -12,6 +12,8 @@ use hs2router::idl::t_c_l_i_service::{
     TRowSet, TSessionHandle, TStatus, TStatusCode, TTCLIServiceSyncClient,
 };
 
+use crate::target::Target;
+
 /// How long a statement, or anything that happens by itself, may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -135,8 +137,10 @@ pub(crate) fn ask(client: &mut Hs2Client, session: &TSessionHandle, sql: &str) -
 pub(crate) fn hang_up(stream: &std::net::TcpStream) {
     use std::io::Read;
     stream.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut stream = stream;
-    assert_eq!(stream.read(&mut [0]).unwrap(), 0, "the server ends its side");
+    // Over HTTP the end of the last reply's body may be there still.
+    let mut rest = Vec::new();
+    { stream }.read_to_end(&mut rest).unwrap();
+    assert!([&b""[..], b"0\r\n\r\n", b"\r\n0\r\n\r\n"].contains(&rest.as_slice()), "{rest:?}");
 }
 
 /// Looks again until it is so, for what the server does in its own time.
@@ -146,6 +150,13 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(clock::now() < deadline, "not within {} s: {what}", PATIENCE.as_secs());
         std::thread::yield_now();
     }
+}
+
+/// The error of a call that its server could not answer: over HTTP it says 500, else it ends the connection.
+pub(crate) fn assert_unanswered(error: &thrift::TransportError, target: &Target) {
+    use thrift::TransportErrorKind as Kind;
+    let expected = if target.http().is_some() { Kind::Unknown } else { Kind::EndOfFile };
+    assert_eq!(error.kind, expected, "{error}");
 }
 
 /// The exception of a method that declares none.

@@ -1,13 +1,14 @@
 //! The servers that are checked: where they are, and what they are known to be.
 
+mod named;
+
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::env;
 use std::fmt::Write as _;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use hs2router::fake::client::{BeeswaxClient, Hs2Client, Login};
+use hs2router::fake::client::{BeeswaxClient, Hs2Client, HttpLogin, Login};
 use hs2router::fake::{Coordinator, Password, Settings};
 
 use crate::check::{Flavor, Need};
@@ -17,8 +18,6 @@ use crate::support::hive::{self, Hive};
 use crate::support::router::TestRouter;
 use crate::support::spark::{self, Spark};
 
-/// Names a server to check instead of those that the tests start: see `README.md`.
-const ENVIRONMENT: &str = "HS2ROUTER_CONFORMANCE";
 /// How long a simulated coordinator holds a fetch without rows: Impala's 10 s would only be waited for.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Who can log in at the simulated coordinators, with which password.
@@ -36,20 +35,33 @@ impl Account {
         Self { user: user.to_owned(), password: password.to_owned() }
     }
 
-    pub(crate) fn login(&self) -> Login {
-        Login::plain(&self.user, &self.password)
+    /// How this user logs in.
+    pub(crate) fn login(&self, transport: Transport) -> Login {
+        match transport {
+            Transport::Binary => Login::plain(&self.user, &self.password),
+            Transport::Http => Login::basic(&self.user, &self.password),
+        }
     }
 }
 
 /// How clients come in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Without SASL.
+    /// Without a login.
     Open,
-    /// SASL PLAIN with passwords that are checked.
+    /// SASL PLAIN, or Basic over HTTP, with passwords that are checked.
     Passwords,
-    /// SASL PLAIN with any password (Hive's `NONE`).
+    /// The same with any password (Hive's `NONE`).
     AnyPassword,
+}
+
+/// What messages come in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// Thrift as it is, or in SASL's frames.
+    Binary,
+    /// HTTP.
+    Http,
 }
 
 /// What lies between the checks and the server.
@@ -67,6 +79,7 @@ pub(crate) struct Place {
     pub(crate) flavor: Flavor,
     pub(crate) dialect: Dialect,
     pub(crate) access: Access,
+    pub(crate) transport: Transport,
     pub(crate) path: Path,
     /// How many coordinators; behind a router they may be several.
     coordinators: usize,
@@ -86,8 +99,17 @@ impl Place {
     pub(crate) fn has(&self, need: Need) -> bool {
         match need {
             Need::Beeswax => self.beeswax == Beeswax::Served,
-            Need::Sasl => self.access != Access::Open,
-            Need::NoSasl => self.access == Access::Open,
+            Need::Sasl => self.access != Access::Open && self.transport == Transport::Binary,
+            Need::NoSasl => self.access == Access::Open && self.transport == Transport::Binary,
+            Need::Http => self.transport == Transport::Http,
+            Need::Binary => self.transport == Transport::Binary,
+            Need::Login => self.access != Access::Open,
+            // Impala: a request that came before its time stays unnoticed (`TAcceptQueueServer.cpp`
+            // `Task::run`, whose `peek` looks at the socket only).
+            Need::Pipelines => {
+                let is_noticed = self.flavor != Flavor::Impala || self.path == Path::Routed;
+                self.transport == Transport::Binary || is_noticed
+            }
             Need::Passwords => self.access == Access::Passwords,
             Need::SecondUser => self.access != Access::Open && self.path != Path::Unknown,
             Need::Simulated => self.dialect == Dialect::Simulated,
@@ -103,11 +125,17 @@ impl Place {
             flavor: Flavor::Impala,
             dialect: Dialect::Simulated,
             access,
+            transport: Transport::Binary,
             path,
             coordinators,
             beeswax: Beeswax::Served,
             start: start_fake,
         }
+    }
+
+    /// The same over HTTP, where Beeswax is not spoken.
+    fn over_http(self) -> Self {
+        Self { transport: Transport::Http, beeswax: Beeswax::Absent, ..self }
     }
 
     fn spark(name: &'static str, access: Access, path: Path) -> Self {
@@ -116,6 +144,7 @@ impl Place {
             flavor: Flavor::Spark,
             dialect: Dialect::Spark,
             access,
+            transport: Transport::Binary,
             path,
             coordinators: 2,
             beeswax: Beeswax::Absent,
@@ -141,6 +170,7 @@ impl Place {
 /// A running server.
 pub(crate) struct Target {
     path: Path,
+    transport: Transport,
     pub(crate) flavor: Flavor,
     pub(crate) dialect: Dialect,
     pub(crate) hs2: SocketAddr,
@@ -160,7 +190,15 @@ impl Target {
 
     /// The same as another user.
     pub(crate) fn connect_second(&self) -> Hs2Client {
-        Hs2Client::connect(self.hs2, &self.second().login()).unwrap()
+        Hs2Client::connect(self.hs2, &self.second().login(self.transport)).unwrap()
+    }
+
+    /// What goes with each request of the user over HTTP; none on another port.
+    pub(crate) fn http(&self) -> Option<HttpLogin> {
+        match self.login() {
+            Login::Http(login) => Some(login),
+            Login::NoSasl | Login::Plain { .. } => None,
+        }
     }
 
     /// Whether a router is known to be between.
@@ -189,14 +227,23 @@ impl Target {
     }
 
     pub(crate) fn login(&self) -> Login {
-        self.account.as_ref().map_or(Login::NoSasl, Account::login)
+        login(self.account.as_ref(), self.transport)
+    }
+}
+
+/// How a user logs in, or nobody in particular.
+fn login(account: Option<&Account>, transport: Transport) -> Login {
+    match (account, transport) {
+        (Some(account), _) => account.login(transport),
+        (None, Transport::Binary) => Login::NoSasl,
+        (None, Transport::Http) => Login::http(),
     }
 }
 
 /// Every place, or only the one that the environment names.
 pub(crate) fn all() -> Vec<Place> {
-    if let Ok(address) = env::var(ENVIRONMENT) {
-        return vec![named(&address)];
+    if let Some(named) = named::place() {
+        return vec![named];
     }
     vec![
         Place::fake("fake", Access::Open, Path::Direct, 1),
@@ -205,14 +252,21 @@ pub(crate) fn all() -> Vec<Place> {
         Place::fake("router_to_fake_sasl", Access::Passwords, Path::Routed, 1),
         Place::fake("router_to_3_fakes", Access::Open, Path::Routed, 3),
         Place::fake("router_to_3_fakes_sasl", Access::Passwords, Path::Routed, 3),
+        Place::fake("fake_http", Access::Passwords, Path::Direct, 1).over_http(),
+        Place::fake("router_to_fake_http", Access::Passwords, Path::Routed, 1).over_http(),
+        Place::fake("router_to_3_fakes_http", Access::Passwords, Path::Routed, 3).over_http(),
         Place::spark("spark", Access::Open, Path::Direct),
         Place::spark("spark_sasl", Access::AnyPassword, Path::Direct),
         Place::spark("router_to_2_sparks", Access::Open, Path::Routed),
         Place::spark("router_to_2_sparks_sasl", Access::AnyPassword, Path::Routed),
+        Place::spark("spark_http", Access::AnyPassword, Path::Direct).over_http(),
+        Place::spark("router_to_2_sparks_http", Access::AnyPassword, Path::Routed).over_http(),
         Place::hive("hive", Access::Open, Path::Direct),
         Place::hive("hive_sasl", Access::AnyPassword, Path::Direct),
         Place::hive("router_to_2_hives", Access::Open, Path::Routed),
         Place::hive("router_to_2_hives_sasl", Access::AnyPassword, Path::Routed),
+        Place::hive("hive_http", Access::AnyPassword, Path::Direct).over_http(),
+        Place::hive("router_to_2_hives_http", Access::AnyPassword, Path::Routed).over_http(),
     ]
 }
 
@@ -231,33 +285,47 @@ fn start_fake(place: &Place) -> Option<Target> {
         })
     };
     let coordinators: Vec<_> = (1..=place.coordinators).map(|number| start(number).unwrap()).collect();
+    let is_http = place.transport == Transport::Http;
+    let hs2 = |one: &Coordinator| if is_http { one.hs2_http() } else { one.hs2() };
     let (hs2, beeswax, owned): (_, _, Box<dyn Any>) = if place.path == Path::Routed {
-        let ports = coordinators.iter().map(|one| (one.hs2().port(), one.beeswax().port()));
+        let ports = coordinators.iter().map(|one| Ports {
+            hs2: if is_http { 0 } else { one.hs2().port() },
+            beeswax: one.beeswax().port(),
+            http: one.hs2_http().port(),
+        });
         let router = start_router("impala", ports);
         (router.listener(0), router.listener(1), Box::new((router, coordinators)))
     } else {
-        (coordinators[0].hs2(), coordinators[0].beeswax(), Box::new(coordinators))
+        (hs2(&coordinators[0]), coordinators[0].beeswax(), Box::new(coordinators))
     };
-    let (flavor, dialect) = (place.flavor, place.dialect);
-    Some(Target {
-        path: place.path,
-        flavor,
-        dialect,
-        hs2,
-        beeswax: Some(beeswax),
-        account,
-        second,
-        _owned: owned,
-    })
+    let beeswax = Some(beeswax).filter(|_| place.beeswax == Beeswax::Served);
+    Some(Target { beeswax, ..target_at(hs2, place, [account, second], owned) })
+}
+
+/// A server at this address, with the user and the second one.
+fn target_at(
+    hs2: SocketAddr,
+    place: &Place,
+    [account, second]: [Option<Account>; 2],
+    owned: Box<dyn Any>,
+) -> Target {
+    let (path, transport, flavor, dialect) = (place.path, place.transport, place.flavor, place.dialect);
+    Target { path, transport, flavor, dialect, hs2, beeswax: None, account, second, _owned: owned }
 }
 
 fn start_spark(place: &Place) -> Option<Target> {
-    let servers = spark::pair(place.login())?;
+    let servers = match place.transport {
+        Transport::Binary => spark::pair(place.login()),
+        Transport::Http => spark::pair_over_http(),
+    }?;
     Some(target_of(place, "spark", &servers.each_ref().map(Spark::address)))
 }
 
 fn start_hive(place: &Place) -> Option<Target> {
-    let servers = hive::pair(place.login())?;
+    let servers = match place.transport {
+        Transport::Binary => hive::pair(place.login()),
+        Transport::Http => hive::pair_over_http(),
+    }?;
     Some(target_of(place, "hive", &servers.each_ref().map(Hive::address)))
 }
 
@@ -265,25 +333,38 @@ fn start_hive(place: &Place) -> Option<Target> {
 /// stay.
 fn target_of(place: &Place, flavor: &str, servers: &[SocketAddr]) -> Target {
     let (hs2, owned): (_, Box<dyn Any>) = if place.path == Path::Routed {
-        let router = start_router(flavor, servers.iter().map(|server| (server.port(), 0)));
+        let ports = servers.iter().map(|server| match place.transport {
+            Transport::Binary => Ports { hs2: server.port(), beeswax: 0, http: 0 },
+            Transport::Http => Ports { hs2: 0, beeswax: 0, http: server.port() },
+        });
+        let router = start_router(flavor, ports);
         (router.listener(0), Box::new(router))
     } else {
         (servers[0], Box::new(()))
     };
     let accounts = [Account::new("u1", "p1"), Account::new("u2", "p2")];
-    let [account, second] = accounts.map(|account| (place.access != Access::Open).then_some(account));
-    let (flavor, dialect) = (place.flavor, place.dialect);
-    Target { path: place.path, flavor, dialect, hs2, beeswax: None, account, second, _owned: owned }
+    let accounts = accounts.map(|account| (place.access != Access::Open).then_some(account));
+    target_at(hs2, place, accounts, owned)
 }
 
-/// A router with an HS2 listener, and a Beeswax listener where that is spoken, in front of coordinators on
-/// these ports; port 0: none.
-fn start_router(flavor: &str, ports: impl Iterator<Item = (u16, u16)>) -> TestRouter {
-    let mut coordinators = String::new();
-    for (number, (hs2, beeswax)) in (1..).zip(ports) {
+/// A coordinator's ports; 0: none.
+struct Ports {
+    hs2: u16,
+    beeswax: u16,
+    http: u16,
+}
+
+/// A router with a listener for HS2, and one for Beeswax where that is spoken, in front of coordinators on
+/// these ports.
+fn start_router(flavor: &str, ports: impl Iterator<Item = Ports>) -> TestRouter {
+    let (mut coordinators, mut service) = (String::new(), "hs2");
+    for (number, Ports { hs2, beeswax, http }) in (1..).zip(ports) {
+        if hs2 == 0 {
+            service = "hs2-http";
+        }
         write!(
             coordinators,
-            "{{ name = \"c{number}\", host = \"127.0.0.1\", hs2 = {hs2}, beeswax = {beeswax}, hs2_http = 0, web = 0 }}, "
+            "{{ name = \"c{number}\", host = \"127.0.0.1\", hs2 = {hs2}, beeswax = {beeswax}, hs2_http = {http}, web = 0 }}, "
         )
         .unwrap();
     }
@@ -291,72 +372,6 @@ fn start_router(flavor: &str, ports: impl Iterator<Item = (u16, u16)>) -> TestRo
     let beeswax = if flavor == "impala" { listener("beeswax") } else { String::new() };
     TestRouter::start(&format!(
         "{}{beeswax}[[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\ncoordinators = [{coordinators}]\n",
-        listener("hs2")
+        listener(service)
     ))
-}
-
-/// What the environment says of a server: `hs2://host:port?flavor=impala&user=…&password=…&beeswax=port`.
-struct Named {
-    address: SocketAddr,
-    beeswax: Option<SocketAddr>,
-    account: Option<Account>,
-    flavor: Flavor,
-}
-
-fn parse(text: &str) -> Named {
-    let rest = text.strip_prefix("hs2://").expect("the address begins with hs2://");
-    let (at, options) = rest.split_once('?').unwrap_or((rest, ""));
-    let options: BTreeMap<&str, &str> = options
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap())
-        .collect();
-    for key in options.keys() {
-        assert!(["flavor", "user", "password", "beeswax"].contains(key), "unknown key {key}");
-    }
-    let address = at.to_socket_addrs().expect("host:port").next().expect("the host has an address");
-    let beeswax =
-        options.get("beeswax").map(|port| SocketAddr::new(address.ip(), port.parse().expect("a port")));
-    let password = options.get("password").copied().unwrap_or_default();
-    let account = options.get("user").map(|user| Account::new(user, password));
-    let flavor = match options.get("flavor").copied().unwrap_or("impala") {
-        "impala" => Flavor::Impala,
-        "spark" => Flavor::Spark,
-        "hive" => Flavor::Hive,
-        other => panic!("unknown flavor {other}"),
-    };
-    Named { address, beeswax, account, flavor }
-}
-
-fn named(text: &str) -> Place {
-    let Named { address, beeswax, account, flavor } = parse(text);
-    let login = account.as_ref().map_or(Login::NoSasl, Account::login);
-    Place {
-        name: "named",
-        flavor,
-        dialect: Dialect::of(flavor, address, &login),
-        access: match (account, flavor) {
-            (None, _) => Access::Open,
-            (Some(_), Flavor::Impala) => Access::Passwords,
-            (Some(_), _) => Access::AnyPassword,
-        },
-        path: Path::Unknown,
-        coordinators: 1,
-        beeswax: if beeswax.is_some() { Beeswax::Served } else { Beeswax::Absent },
-        start: start_named,
-    }
-}
-
-fn start_named(place: &Place) -> Option<Target> {
-    let Named { address, beeswax, account, flavor } = parse(&env::var(ENVIRONMENT).ok()?);
-    Some(Target {
-        path: place.path,
-        flavor,
-        dialect: place.dialect,
-        hs2: address,
-        beeswax,
-        account,
-        second: None,
-        _owned: Box::new(()),
-    })
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hs2router::fake::client::HttpLogin;
 use hs2router::fake::sasl::{COMPLETE, OK, START, negotiation};
 use hs2router::idl::t_c_l_i_service::{TOpenSessionReq, TProtocolVersion};
 use thrift::ApplicationError;
@@ -34,7 +35,17 @@ pub(crate) fn silent(address: SocketAddr) -> Talk {
 
 /// A connection to the HS2 port, ready for messages.
 pub(crate) fn connect(target: &Target) -> Talk {
-    connect_to(target.hs2, target)
+    match target.http() {
+        Some(login) => connect_http(target, login),
+        None => connect_to(target.hs2, target),
+    }
+}
+
+/// The same over HTTP, with this in each request.
+pub(crate) fn connect_http(target: &Target, login: HttpLogin) -> Talk {
+    let talk = Talk::connect_http(target.hs2, login);
+    talk.stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
+    talk
 }
 
 /// The same to any port of the target.

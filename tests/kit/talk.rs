@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use hs2router::fake::client::HttpLogin;
+use hs2router::fake::client::http::{self, Jar, Replies};
 use hs2router::fake::sasl::{self, BAD, COMPLETE, Deframer, ERROR, Framing, OK, START, negotiation};
 
 use super::message::{self, Message, Value};
@@ -12,11 +14,13 @@ use super::message::{self, Message, Value};
 /// How long anything may take that should happen at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A connection, and where its frames begin.
+/// A connection, and what stands around its messages.
 #[derive(Debug)]
 pub(crate) struct Talk {
     pub(crate) stream: TcpStream,
     deframer: Deframer,
+    /// Over HTTP.
+    http: Option<(HttpLogin, Replies)>,
 }
 
 impl Talk {
@@ -24,7 +28,13 @@ impl Talk {
     pub(crate) fn over(stream: TcpStream, framing: Framing) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, deframer: Deframer::new(framing) }
+        Self { stream, deframer: Deframer::new(framing), http: None }
+    }
+
+    /// A client that sends each message in a request over HTTP, and keeps no cookies.
+    #[allow(dead_code, reason = "the conformance suite uses it")]
+    pub(crate) fn connect_http(to: SocketAddr, login: HttpLogin) -> Self {
+        Self { http: Some((login, Replies::new(None))), ..Self::connect(to) }
     }
 
     /// A client without SASL.
@@ -82,7 +92,29 @@ impl Talk {
 
     /// Bytes of a message as they go over the wire.
     pub(crate) fn wrap(&self, message: &[u8]) -> Vec<u8> {
-        self.framing().wrap(message)
+        match &self.http {
+            Some((login, _)) => http::request(login, &Jar::default(), message),
+            None => self.framing().wrap(message),
+        }
+    }
+
+    /// Reads the head of the next answer over HTTP, in small letters. What the last answer has behind its
+    /// message is skipped.
+    #[allow(dead_code, reason = "the conformance suite uses it")]
+    pub(crate) fn hear_head(&mut self) -> String {
+        let mut head = String::new();
+        while !(head.starts_with("http/") && head.ends_with("\r\n\r\n")) {
+            let mut byte = [0];
+            self.stream.read_exact(&mut byte).unwrap();
+            head.push(char::from(byte[0]).to_ascii_lowercase());
+            if head.ends_with("\r\n") && !head.starts_with("http/") {
+                head.clear();
+            }
+        }
+        if let Some((_, replies)) = &mut self.http {
+            *replies = Replies::new(None);
+        }
+        head
     }
 
     /// Reads a message.
@@ -154,8 +186,11 @@ impl Talk {
 }
 
 impl Read for Talk {
-    /// Payload, whatever frames it came in.
+    /// Payload, whatever it came in.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if let Some((_, replies)) = &mut self.http {
+            return replies.read(&mut self.stream, into);
+        }
         self.deframer.read(&mut self.stream, into)
     }
 }

@@ -33,10 +33,10 @@ impl Default for HttpLogin {
 }
 
 /// The cookies of a client, by name.
-pub(super) type Jar = Arc<Mutex<Vec<(String, String)>>>;
+pub type Jar = Arc<Mutex<Vec<(String, String)>>>;
 
 /// A request around this body.
-pub(super) fn request(login: &HttpLogin, jar: &Jar, body: &[u8]) -> Vec<u8> {
+pub fn request(login: &HttpLogin, jar: &Jar, body: &[u8]) -> Vec<u8> {
     let mut lines = vec![
         format!("POST {} HTTP/1.1", login.target),
         "Host: test".to_owned(),
@@ -57,13 +57,14 @@ pub(super) fn request(login: &HttpLogin, jar: &Jar, body: &[u8]) -> Vec<u8> {
 }
 
 /// Reads the bodies of replies as one stream.
-pub(super) struct Replies {
+#[derive(Debug)]
+pub struct Replies {
     jar: Option<Jar>,
     next: Next,
 }
 
 /// What comes next of a reply.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Next {
     Head,
     Content(u64),
@@ -72,7 +73,8 @@ enum Next {
 }
 
 impl Replies {
-    pub(super) fn new(jar: Option<Jar>) -> Self {
+    /// Before the first reply; cookies that come are put into the jar.
+    pub fn new(jar: Option<Jar>) -> Self {
         Self { jar, next: Next::Head }
     }
 
@@ -81,7 +83,7 @@ impl Replies {
     /// # Errors
     /// The stream's; `PermissionDenied` for a 401 and `Other` for another status than 200, both with the
     /// head and what of the body comes in one read.
-    pub(super) fn read(&mut self, stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    pub fn read(&mut self, stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.next {
                 Next::Head => self.next = self.head(stream)?,

@@ -8,7 +8,7 @@ use thrift::ApplicationErrorKind;
 
 use crate::check::checks;
 use crate::driver::{application_error, eventually, hang_up};
-use crate::target::Target;
+use crate::target::{Target, Transport};
 use crate::wire::{bare_call, connect_to, reply};
 
 checks![
@@ -145,7 +145,8 @@ fn a_query_is_fetched_from_another_connection(target: &Target) {
 
 fn another_user_may_not_look_at_a_query(target: &Target) {
     let mut first = target.connect_beeswax();
-    let mut second = BeeswaxClient::connect(target.beeswax(), &target.second().login()).unwrap();
+    let mut second =
+        BeeswaxClient::connect(target.beeswax(), &target.second().login(Transport::Binary)).unwrap();
     let handle = finished(&mut first, "select 1");
     application_error(second.service().get_state(handle.clone()));
     exception(second.service().fetch(handle.clone(), false, 10));

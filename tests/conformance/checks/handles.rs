@@ -13,7 +13,8 @@ use hs2router::idl::t_c_l_i_service::{
 
 use crate::check::{Flavor, checks};
 use crate::driver::{
-    all_rows, ask, begin, close, forged, hang_up, printed, refused, run, status, succeeded, unheard_of,
+    all_rows, ask, assert_unanswered, begin, close, forged, hang_up, printed, refused, run, status,
+    succeeded, unheard_of,
 };
 use crate::target::Target;
 
@@ -35,7 +36,7 @@ checks![
     IMPALA, [], "Impala: test_hs2.py test_close_connection" => an_operation_outlives_its_connection;
     ALL, [], "Impala: test_hs2.py test_concurrent_unregister" => a_handle_is_used_by_many_connections_at_once;
     IMPALA, [Passwords, SecondUser], "Impala: impala-server.cc WithSession (UNAUTHORIZED_SESSION_USER)" => another_user_cannot_use_a_session;
-    SERVICE, [Sasl, SecondUser], "Measured on Spark 3.5 and Hive 4.0.1" => another_user_may_use_a_session_whose_handle_it_knows;
+    SERVICE, [Login, SecondUser], "Measured on Spark 3.5 and Hive 4.0.1" => another_user_may_use_a_session_whose_handle_it_knows;
     IMPALA, [], "Impala: impala-hs2-server.cc GetRuntimeProfile, GetExecSummary" => a_profile_needs_the_sessions_secret_and_not_the_operations;
     IMPALA, [], "Impala: impala-hs2-server.cc GetTables sets the handle in any case" => a_failed_metadata_call_has_an_empty_operation_handle;
 ];
@@ -203,7 +204,7 @@ fn a_malformed_handle_costs_no_more_than_its_connection(target: &Target) {
                 assert_eq!(error.kind, thrift::ApplicationErrorKind::InternalError, "{error}");
             }
             Err(thrift::Error::Transport(error)) => {
-                assert_eq!(error.kind, thrift::TransportErrorKind::EndOfFile, "{error}");
+                assert_unanswered(&error, target);
             }
             Err(other) => panic!("{other}"),
         }

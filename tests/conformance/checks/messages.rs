@@ -17,7 +17,7 @@ checks![
     ALL, [], "Thrift: TDispatchProcessor.h; measured on Spark 3.5" => an_unknown_method_is_an_exception_with_its_name_and_sequence_id;
     ALL, [], "Thrift: TDispatchProcessor.h; impyla feels its way by it" => a_connection_goes_on_after_an_unknown_method;
     ALL, [], "Measured on Spark 3.5" => every_sequence_id_is_echoed;
-    ALL, [], "Measured with Node's hive-driver on Spark 3.5; Impala: TAcceptQueueServer.cpp (one thread a connection)" => pipelined_calls_are_answered_in_order;
+    ALL, [Pipelines], "Measured with Node's hive-driver on Spark 3.5; Impala: TAcceptQueueServer.cpp (one thread a connection)" => pipelined_calls_are_answered_in_order;
     ALL, [], "Measured on Spark 3.5" => a_message_may_come_byte_by_byte;
     ALL, [], "Thrift: TBinaryProtocol skip" => an_unknown_method_with_arguments_is_skipped;
     IMPALA, [], "Impala: TAcceptQueueServer.cpp Task::run" => unreadable_arguments_bring_no_result;

@@ -8,7 +8,7 @@ use hs2router::idl::t_c_l_i_service::{
 };
 
 use crate::check::{Flavor, checks};
-use crate::driver::{all_rows, ask, close, refused, succeeded, unheard_of};
+use crate::driver::{all_rows, ask, assert_unanswered, close, refused, succeeded, unheard_of};
 use crate::target::Target;
 
 checks![
@@ -152,9 +152,7 @@ fn a_failed_get_info_costs_the_connection(target: &Target) {
     let unknown = TSessionHandle::new(unheard_of());
     let request = TGetInfoReq::new(unknown, TGetInfoType::CLI_MAX_TABLE_NAME_LEN);
     match other.service().get_info(request) {
-        Err(thrift::Error::Transport(error)) => {
-            assert_eq!(error.kind, thrift::TransportErrorKind::EndOfFile, "{error}");
-        }
+        Err(thrift::Error::Transport(error)) => assert_unanswered(&error, target),
         // The router tells of the link that it lost by this.
         answer => assert_eq!(refused(&answer.unwrap().status).sql_state.as_deref(), Some("08S01")),
     }

@@ -3,6 +3,7 @@
 mod beeswax;
 mod handles;
 mod hive;
+mod http;
 mod messages;
 mod metadata;
 mod operations;
@@ -25,6 +26,7 @@ pub(crate) fn all() -> Vec<&'static Check> {
         metadata::CHECKS,
         messages::CHECKS,
         sasl::CHECKS,
+        http::CHECKS,
         beeswax::CHECKS,
     ]
     .into_iter()

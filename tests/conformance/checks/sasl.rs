@@ -16,12 +16,12 @@ checks![
     ALL, [Sasl], "Impala: TSaslTransport.cpp; measured: Python sends OK, Java COMPLETE" => both_statuses_of_the_response_are_accepted;
     ALL, [Sasl], "Measured on Spark 3.5" => everything_may_come_in_one_segment;
     ALL, [Sasl], "Measured with PyHive, impala-shell" => an_authorization_id_that_is_the_user_is_accepted;
-    IMPALA, [Passwords, Direct], "Impala: authentication.cc SaslLdapAuthorizeExternal" => another_authorization_id_becomes_the_user;
+    IMPALA, [Sasl, Passwords, Direct], "Impala: authentication.cc SaslLdapAuthorizeExternal" => another_authorization_id_becomes_the_user;
     IMPALA, [Sasl, Routed], "docs: with impala, an authorization id other than the user is refused by the router" => another_authorization_id_is_refused_by_the_router;
     SERVICE, [Sasl], "Hive: PlainSaslServer.java, of which Spark has a copy" => another_authorization_id_is_ignored;
-    IMPALA, [Passwords], "Impala: TSaslTransport.cpp doSaslNegotiation" => a_wrong_password_is_refused;
-    IMPALA, [Passwords, Direct], "Impala: TSaslTransport.cpp doSaslNegotiation" => a_wrong_password_is_a_bare_close;
-    IMPALA, [Passwords, Routed], "docs: where the coordinator only closes, the router says why" => a_wrong_password_is_refused_in_the_routers_words;
+    IMPALA, [Sasl, Passwords], "Impala: TSaslTransport.cpp doSaslNegotiation" => a_wrong_password_is_refused;
+    IMPALA, [Sasl, Passwords, Direct], "Impala: TSaslTransport.cpp doSaslNegotiation" => a_wrong_password_is_a_bare_close;
+    IMPALA, [Sasl, Passwords, Routed], "docs: where the coordinator only closes, the router says why" => a_wrong_password_is_refused_in_the_routers_words;
     SERVICE, [Sasl], "Measured on Spark 3.5" => an_empty_password_is_refused_in_words;
     ALL, [Sasl], "Impala: TSaslServerTransport.cpp; measured on Spark 3.5" => an_unknown_mechanism_is_refused_by_its_name;
     ALL, [Sasl], "Measured on Spark 3.5" => a_mechanism_in_lower_case_is_unknown;

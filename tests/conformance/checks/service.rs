@@ -21,8 +21,8 @@ use crate::target::Target;
 use crate::wire::{call, connect, goes_on, open_session, reply, value};
 
 checks![
-    SERVICE, [Direct], "Hive: ThriftCLIService OpenSession, ThriftBinaryCLIService deleteContext; measured on Hive 4.0.1 and Spark 3.5" => only_the_session_opened_last_ends_with_its_connection;
-    SERVICE, [Direct], "Hive: ThriftCLIService CloseSession (setSessionHandle(null)); measured on Hive 4.0.1 and Spark 3.5" => no_session_ends_with_a_connection_that_closed_one;
+    SERVICE, [Binary, Direct], "Hive: ThriftCLIService OpenSession, ThriftBinaryCLIService deleteContext; measured on Hive 4.0.1 and Spark 3.5" => only_the_session_opened_last_ends_with_its_connection;
+    SERVICE, [Binary, Direct], "Hive: ThriftCLIService CloseSession (setSessionHandle(null)); measured on Hive 4.0.1 and Spark 3.5" => no_session_ends_with_a_connection_that_closed_one;
     SERVICE, [], "Hive: OperationHandle equals; measured on Hive 4.0.1 and Spark 3.5" => an_operation_is_not_known_under_another_type;
     IMPALA, [], "Impala: impala-hs2-server.cc (TOperationHandle.operationType is not read)" => an_operation_is_known_under_another_type;
     SERVICE, [], "Hive: OperationManager removeOperation, closeOperation; measured on Hive 4.0.1 and Spark 3.5" => one_of_many_closes_finds_the_operation_and_the_others_say_so_in_known_words;
@@ -32,7 +32,7 @@ checks![
     SERVICE, [], "Hive: CLIService getQueryId; measured on Hive 4.0.1 and Spark 3.5" => a_query_id_is_a_text_of_its_own_and_unknown_operations_have_none;
     SERVICE, [], "Hive: GetPrimaryKeysOperation, GetCrossReferenceOperation; measured on Hive 4.0.1 and Spark 3.5" => keys_come_with_the_type_of_functions;
     SERVICE, [], "Hive: OperationManager newDownloadDataOperation; measured on Hive 4.0.1 and Spark 3.5" => data_is_neither_uploaded_nor_downloaded;
-    HIVE, [Started], "Hive: ThriftCLIService catches exceptions, and no errors; measured on 4.0.1" => an_error_of_java_ends_the_connection_and_its_session;
+    HIVE, [Binary, Started], "Hive: ThriftCLIService catches exceptions, and no errors; measured on 4.0.1" => an_error_of_java_ends_the_connection_and_its_session;
 ];
 
 fn session(target: &Target) -> (Hs2Client, TSessionHandle) {
@@ -237,8 +237,11 @@ fn data_is_neither_uploaded_nor_downloaded(target: &Target) {
             call(method, 2, &TGetColumnsReq::new(session, text("t"), text("/p"), text("x"), None))
         };
         wire.say(&message);
-        // Hive closes without a word; the router tells that the call was lost with its link.
-        if target.flavor == Flavor::Spark || target.is_routed() {
+        // Hive closes without a word, or says 500 over HTTP; the router tells that the call was lost with its
+        // link.
+        if target.flavor == Flavor::Hive && target.http().is_some() {
+            assert!(wire.hear_head().starts_with("http/1.1 500 "));
+        } else if target.flavor == Flavor::Spark || target.is_routed() {
             let error = reply::<TGetInfoResp>(&mut wire).result.unwrap_err();
             let expected = match target.flavor {
                 Flavor::Spark => thrift::ApplicationErrorKind::UnknownMethod,

@@ -22,7 +22,7 @@ checks![
     ALL, [], "Impala: impala-server.cc WithSession; measured on Spark 3.5" => a_session_is_used_from_a_second_connection;
     ALL, [], "Impala: impala-server.cc ConnectionEnd; measured on Spark 3.5" => a_session_outlives_a_connection_that_only_used_it;
     IMPALA, [], "Impala: impala-server.cc ConnectionEnd, test_hs2.py test_close_connection" => a_session_outlives_the_connection_that_opened_it;
-    SERVICE, [], "Hive: ThriftBinaryCLIService deleteContext; measured on Spark 3.5" => the_last_session_of_a_connection_ends_with_it;
+    SERVICE, [Binary], "Hive: ThriftBinaryCLIService deleteContext; measured on Spark 3.5" => the_last_session_of_a_connection_ends_with_it;
     ALL, [], "Impala: test_hs2.py test_double_close_session; measured on Spark 3.5" => closing_a_session_twice_is_an_error;
     ALL, [], "Impala: impala-server.cc GetSessionState; measured on Spark 3.5" => a_closed_session_runs_nothing;
     IMPALA, [], "Impala: impala-hs2-server.cc OpenSession (use:database is not checked)" => a_session_opens_in_the_database_that_it_names;
@@ -36,7 +36,7 @@ checks![
     ALL, [], "Impala: impala-server.h SessionState; Hive: HiveSessionImpl" => what_one_session_sets_no_other_sees;
     IMPALA, [NoSasl], "Impala: impala-hs2-server.cc OpenSession (username)" => the_requests_user_is_the_sessions_without_authentication;
     IMPALA, [NoSasl], "Impala: --anonymous_user_name" => a_session_without_any_name_is_anonymous;
-    ALL, [Sasl], "Impala: impala-hs2-server.cc OpenSession (connection username first)" => the_authenticated_user_is_the_sessions;
+    ALL, [Login], "Impala: impala-hs2-server.cc OpenSession (connection username first)" => the_authenticated_user_is_the_sessions;
     IMPALA, [], "Impala: impala-hs2-server.cc PingImpalaHS2Service" => a_ping_needs_a_live_session;
     ALL, [], "Impala: impala-hs2-server.cc GetInfo; Hive: HiveSessionImpl getInfo" => get_info_names_the_server;
     SERVICE, [], "Hive: HiveSessionImpl getTypeInfo; measured on Spark 3.5" => types_are_told_in_a_session_only;

@@ -112,7 +112,31 @@ pub(crate) fn pair(login: Login) -> Option<&'static [Hive; 2]> {
     }))
 }
 
+/// As [`pair`], in the transport mode HTTP, where any name and password will do.
+#[allow(dead_code, reason = "the conformance suite uses it")]
+pub(crate) fn pair_over_http() -> Option<&'static [Hive; 2]> {
+    static PAIR: OnceLock<[Hive; 2]> = OnceLock::new();
+    if !tools::present(&[Tool::Java, Tool::Python, Tool::Hive]) {
+        return None;
+    }
+    Some(PAIR.get_or_init(|| {
+        let second = thread::spawn(Hive::over_http);
+        let first = Hive::over_http();
+        [first, second.join().expect("the second server started")]
+    }))
+}
+
 impl Hive {
+    /// Starts a server in the transport mode HTTP, which has run one statement.
+    #[allow(dead_code, reason = "the conformance suite uses it")]
+    fn over_http() -> Self {
+        let setup = Setup::of(Login::Plain).set("hive.server2.transport.mode", "http");
+        let mut hive = Self::start(&setup.set("hive.server2.thrift.http.port", "0"));
+        hive.target = hive.target.over_http();
+        hive.warm_up(Login::Plain);
+        hive
+    }
+
     /// Starts a server and waits until it listens.
     ///
     /// # Panics
