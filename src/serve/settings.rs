@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use rustls::pki_types::ServerName;
 
 use crate::cluster::DrainSettings;
@@ -124,6 +125,8 @@ pub struct FleetSettings {
     pub draining: DrainSettings,
     /// How the coordinators are reached with TLS; `None` if none of them is.
     pub tls: Option<TlsPlan>,
+    /// Headers over HTTP by which the coordinators trust whoever sends them.
+    pub trusted_headers: Arc<[HeaderName]>,
 }
 
 /// How sessions move between coordinators; `docs/CONFIG.md` explains each setting under `[[cluster]]`.

@@ -195,3 +195,29 @@ fn a_router_that_drains_says_so_with_the_answer_and_not_by_a_silent_close() {
     (&stream).read_to_end(&mut rest).unwrap();
     assert_eq!(rest, b"", "and nothing comes after the answer");
 }
+
+#[test]
+fn a_header_by_which_coordinators_trust_whoever_sends_it_never_passes_from_a_client() {
+    let settings =
+        Settings { trusted_header: Some("X-Impala-Trusted-Proxy".to_owned()), ..Settings::default() };
+    let cluster = "trusted_auth_headers = [\"x-impala-trusted-proxy\", \"X-Hive-Trusted\"]";
+    let fleet = Fleet::with(Plan { http: true, users: &USERS, cluster, settings, ..Plan::default() });
+    let login = |password: &str| {
+        let mut login = Login::basic(USERS[0].0, password);
+        if let Login::Http(login) = &mut login {
+            let fields = ["X-IMPALA-TRUSTED-PROXY: yes", "X-Hive-Trusted: 1", "X-Impala-Query-Id: 7"];
+            login.fields = fields.map(str::to_owned).to_vec();
+        }
+        login
+    };
+    let refused = client(&fleet, &login("guessed")).open(&[]).unwrap_err();
+    assert!(format!("{refused:?}").contains("401"), "{refused:?}");
+    client(&fleet, &login(USERS[0].1)).open(&[]).unwrap();
+    let (_, call) = fleet.calls("OpenSession").pop().unwrap();
+    let head = call.head.unwrap();
+    assert_eq!(head.values("x-impala-query-id"), ["7"], "others pass");
+    for trusted in ["x-impala-trusted-proxy", "x-hive-trusted"] {
+        assert!(head.values(trusted).is_empty(), "{trusted}");
+    }
+    assert!(fleet.coordinators().all(|one| one.http_counts().trusted_header == 0));
+}

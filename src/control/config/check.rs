@@ -157,6 +157,7 @@ fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig>
         drain_deadline: file.drain_deadline.value?.0,
         drain_then: file.drain_then.value?,
         tls: cluster_tls::of_cluster(file),
+        trusted_auth_headers: file.trusted_auth_headers.value.clone()?,
         coordinators: coordinators.into_iter().collect::<Option<_>>()?,
     })
 }

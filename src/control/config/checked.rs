@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnet::IpNet;
 
 use super::listener_tls;
@@ -169,6 +170,8 @@ pub struct ClusterConfig {
     pub drain_then: DrainThen,
     /// TLS towards its coordinators.
     pub tls: Option<ClusterTlsConfig>,
+    /// Headers that never pass from a client to its coordinators.
+    pub trusted_auth_headers: Vec<HeaderName>,
     /// 1 to 1000, with distinct names and addresses.
     pub coordinators: Vec<CoordinatorConfig>,
 }

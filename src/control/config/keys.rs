@@ -6,6 +6,7 @@ mod listener;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use http::HeaderName;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -162,6 +163,11 @@ section! {
         load: LoadFile = derived("its keys' own"),
         /// TLS towards the coordinators.
         tls: ClusterTlsFile = derived("none: they are reached in clear"),
+        /// Headers over HTTP by which the coordinators trust whoever sends them: the name in Impala's flag
+        /// `--trusted_auth_header`, or in Hive's `hive.server2.proxy.trustheader`. They never pass
+        /// from a client. Of other headers only those pass that `docs/HTTP.md` lists, so no name is needed
+        /// here that begins with neither `X-Impala-` nor `X-Hive-`; to list it does no harm.
+        trusted_auth_headers: Vec<HeaderName> = default([]),
         /// When less than this share of the coordinators in use is healthy, the checks are more likely to be
         /// wrong than so many coordinators, and all are used; 0 to 1, where 0 always trusts the checks.
         panic_threshold: f64 = default(0.5),

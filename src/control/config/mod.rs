@@ -12,6 +12,7 @@ mod checked;
 mod cluster_tls;
 mod diff;
 mod file;
+mod headers;
 mod host;
 mod keys;
 mod listener_tls;

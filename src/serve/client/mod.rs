@@ -243,7 +243,11 @@ impl<S: Stream> Connection<S> {
         let Self { shared, entrance, client, signals, assignment, .. } = self;
         let client = match transport {
             Transport::Http => {
-                let peer = HttpPeer { address: client.ip, is_trusted_proxy: entrance.trusts(client.ip) };
+                let peer = HttpPeer {
+                    address: client.ip,
+                    is_trusted_proxy: entrance.trusts(client.ip),
+                    trusted_headers: Arc::clone(&entrance.fleet.trusted_headers),
+                };
                 ClientEnd::over_http(client, peer)
             }
             _ => ClientEnd::new(client, transport),

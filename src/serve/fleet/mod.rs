@@ -15,6 +15,7 @@ pub(crate) mod whereabouts;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -71,6 +72,8 @@ pub struct Fleet<S: Stream = TcpStream> {
     pub(crate) accepted: Accepted,
     /// Slows down clients whose dials fail.
     pub(crate) brake: Mutex<Brake>,
+    /// Headers over HTTP that never pass from a client.
+    pub(crate) trusted_headers: Arc<[HeaderName]>,
 }
 
 impl<S: Stream> Fleet<S> {
@@ -82,7 +85,7 @@ impl<S: Stream> Fleet<S> {
         settings: FleetSettings,
         chance: Chance,
     ) -> Self {
-        let FleetSettings { watching, room, moving, draining, tls } = settings;
+        let FleetSettings { watching, room, moving, draining, tls, trusted_headers } = settings;
         let queue = metrics.queue(&cluster.name);
         let session_queues = PerService::new(|_| Arc::new(SessionQueue::new(&room, queue.clone())));
         let common = Common { flavor: cluster.flavor, room, tls, session_queues };
@@ -102,6 +105,7 @@ impl<S: Stream> Fleet<S> {
             keyring: Keyring::default(),
             accepted: Accepted::default(),
             brake: Mutex::default(),
+            trusted_headers,
         };
         for coordinator in fleet.cluster.coordinators().iter() {
             fleet.keep(Arc::clone(coordinator), metrics);

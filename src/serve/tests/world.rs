@@ -87,7 +87,8 @@ impl World {
         let ((), assignment) = Workers::here().accept(std::future::ready(())).await;
         let client = match transport {
             Transport::Http => {
-                let peer = HttpPeer { address, is_trusted_proxy: false };
+                let trusted_headers = Arc::default();
+                let peer = HttpPeer { address, is_trusted_proxy: false, trusted_headers };
                 ClientEnd::over_http(Client::new(far, address), peer)
             }
             _ => ClientEnd::new(Client::new(far, address), transport),
@@ -153,6 +154,7 @@ fn fleet_settings() -> FleetSettings {
         moving: MoveSettings { idle_sessions: true, cooldown: Duration::ZERO, rebalance: false },
         draining: DrainSettings { deadline: 60 * second, then: DrainThen::Leave },
         tls: None,
+        trusted_headers: Arc::default(),
     }
 }
 

@@ -185,7 +185,8 @@ fn fleet_settings(setup: &Setup) -> FleetSettings {
         rebalance: setup.rebalance,
     };
     let draining = DrainSettings { deadline: Duration::from_hours(1), then: DrainThen::Leave };
-    FleetSettings { watching, room, moving, draining, tls: setup.encryption.plan() }
+    let (tls, trusted_headers) = (setup.encryption.plan(), Arc::default());
+    FleetSettings { watching, room, moving, draining, tls, trusted_headers }
 }
 
 fn settings() -> serve::settings::Settings {

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::response::Parts;
 use hyper::{Response, Version};
 use parking_lot::Mutex;
@@ -39,12 +40,14 @@ pub(crate) enum Opened {
 }
 
 /// Whose connection it is, as far as HTTP is concerned.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct HttpPeer {
     /// The address of the connection, or the one that a PROXY header has announced.
     pub address: IpAddr,
     /// Whether to believe what it says in X-Forwarded-For.
     pub is_trusted_proxy: bool,
+    /// Headers by which the coordinators trust whoever sends them.
+    pub trusted_headers: Arc<[HeaderName]>,
 }
 
 /// What a client's connection needs for HTTP.
@@ -95,10 +98,11 @@ impl<S: Stream> HttpClient<S> {
         let mut exchange = Inbound::new(&client.stream, unread, head_len, framing);
         let head = exchange.head(&mut client.stream).map_err(broken)?;
         self.exchange = Some(Mutex::new(exchange));
-        let HttpPeer { address, is_trusted_proxy } = self.peer;
+        let HttpPeer { address, is_trusted_proxy, trusted_headers: forbidden } = &self.peer;
+        let peer = Peer { address: *address, is_trusted_proxy: *is_trusted_proxy, forbidden };
         self.is_old = head.version < Version::HTTP_11;
         self.is_last |= closes(&head);
-        let asked = judge(&head, Peer { address, is_trusted_proxy, forbidden: &[] });
+        let asked = judge(&head, peer);
         let answer = match asked.map_err(BadInput::Asked)? {
             Asked::Call(head) => {
                 let length = match framing {
