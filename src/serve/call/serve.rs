@@ -84,14 +84,14 @@ async fn answer<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<
     Ok(())
 }
 
-/// Reads the head of a request that names its user; returns false if it was no call and has been answered.
+/// Reads the head of a request that names its user; returns false if it was no call and nothing is to be done any more.
 async fn open<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     first: Option<Chunk>,
 ) -> Result<bool, End> {
     match conn.client.open(first, conn.shared.settings.stall_timeout).await? {
-        Opened::Answered => Ok(false),
+        Opened::Nothing => Ok(false),
         Opened::Call(over_http) => {
             conn.links.be_for(&over_http.head, &conn.shared.credential_key);
             request.over_http = Some(over_http);

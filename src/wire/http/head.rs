@@ -196,6 +196,16 @@ impl HeadScan {
         Ok(None)
     }
 
+    /// Whether the empty line that may stand before a request is all that has come. It may then be forgotten:
+    /// `bytes` begin behind it from now on.
+    pub fn forget_empty_line(&mut self, bytes: &[u8]) -> bool {
+        let is_all = self.expects == Expects::RequestLine && self.line == bytes.len() && self.line > 0;
+        if is_all {
+            (self.line, self.looked) = (0, 0);
+        }
+        is_all
+    }
+
     /// Where the body ends, once the head has.
     pub fn framing(&self) -> Framing {
         self.framing.unwrap_or(Framing::Length(0))

@@ -42,6 +42,32 @@ fn a_client_that_takes_nothing_of_its_reply_is_cut_off_and_nobody_waits_for_it()
 }
 
 #[test]
+fn a_connection_on_which_only_an_empty_line_came_is_idle() {
+    let scene = Scene::new("stall_timeout = \"300ms\"");
+    let pieces: [&[&[u8]]; 3] = [&[b"\r\n"], &[b"\r", b"\n"], &[]];
+    for pieces in pieces {
+        let mut client = scene.client();
+        // Old clients send one behind a body; its length does not count it.
+        let mut request = call(ANN, &open_session());
+        request.extend(if pieces.is_empty() { &b"\r\n"[..] } else { b"" });
+        client.send(&request);
+        assert_eq!(client.hear().message().status(), Some(0));
+        for piece in pieces {
+            client.send(piece);
+        }
+        // Whoever begins a head after that is told that it stalls.
+        assert_eq!(scene.told(b"POST / HTTP/1.1\r\n").status, 408);
+        assert_eq!(client.call(ANN, &open_session()).status(), Some(0));
+        client.send(b"\r\n");
+        client.finish();
+        assert_eq!(client.rest(), b"", "it ends as an idle one does");
+    }
+    // One is enough.
+    assert_eq!(scene.told(b"\r\n\r\n").status, 400);
+    scene.stays_sound();
+}
+
+#[test]
 fn a_coordinator_that_takes_nothing_of_a_request_is_given_up() {
     let (until, ended) = channel::<()>();
     let ended = Mutex::new(ended);

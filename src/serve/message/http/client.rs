@@ -35,8 +35,9 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 pub(crate) enum Opened {
     /// A call: its message is to be read.
     Call(OverHttp),
-    /// Something that the router has answered.
-    Answered,
+    /// Something that the router has answered, or the empty line that old clients send behind a body: the
+    /// connection is as idle as before.
+    Nothing,
 }
 
 /// Whose connection it is, as far as HTTP is concerned.
@@ -92,7 +93,11 @@ impl<S: Stream> HttpClient<S> {
         stall: Duration,
     ) -> Result<Opened, End> {
         let whole = timeout(stall, self.whole_head(client)).await;
-        let head_len = whole.unwrap_or(Err(End::ClientStalled { doing: "sent" }))?;
+        let Some(head_len) = whole.unwrap_or(Err(End::ClientStalled { doing: "sent" }))? else {
+            // An idle connection keeps no buffer.
+            client.pending = BytesMut::new();
+            return Ok(Opened::Nothing);
+        };
         let framing = std::mem::take(&mut self.scan).framing();
         let unread = std::mem::take(&mut client.pending);
         let mut exchange = Inbound::new(&client.stream, unread, head_len, framing);
@@ -122,13 +127,17 @@ impl<S: Stream> HttpClient<S> {
         if has_body {
             linger(&mut client.stream).await;
         }
-        Ok(Opened::Answered)
+        Ok(Opened::Nothing)
     }
 
-    async fn whole_head(&mut self, client: &mut Client<S>) -> Result<usize, End> {
+    /// Reads until the head has ended; returns its length, or none if all that has come is an empty line.
+    async fn whole_head(&mut self, client: &mut Client<S>) -> Result<Option<usize>, End> {
         loop {
             if let Some(head_len) = self.scan.look(&client.pending).map_err(BadInput::Head)? {
-                return Ok(head_len);
+                return Ok(Some(head_len));
+            }
+            if self.scan.forget_empty_line(&client.pending) {
+                return Ok(None);
             }
             if !client.more().await? {
                 return Err(End::ClientBroke { inside: "request" });
