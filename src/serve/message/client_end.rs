@@ -46,8 +46,9 @@ impl<S: Stream> ClientEnd<S> {
 
     /// Wraps a connection whose next bytes begin a request over HTTP.
     pub(crate) fn over_http(client: Client<S>, peer: HttpPeer) -> Self {
-        let http = Some(Box::new(HttpClient::new(peer)));
-        Self { http, ..Self::new(client, Transport::Http) }
+        let mut end = Self::new(client, Transport::Http);
+        end.http = Some(Box::new(HttpClient::new(peer)));
+        end
     }
 
     /// Reads what stands around the next request, if this transport says something there about the request;
@@ -159,8 +160,10 @@ impl<S: Stream> ClientEnd<S> {
     ///
     /// # Errors
     /// [`End::ClientGone`], when the kernel refuses to register the socket there.
-    pub(crate) fn rehome(self) -> Result<Self, End> {
-        Ok(Self { client: self.client.rehome_here()?, ..self })
+    pub(crate) fn rehome(mut self) -> Result<Self, End> {
+        let stream = self.client.stream.take().rehome_here();
+        self.client.stream = stream.map_err(End::ClientGone)?;
+        Ok(self)
     }
 
     /// Sends a piece of a reply, which is in `form`. The client must take some of it every `stall`. If the
@@ -337,6 +340,14 @@ impl<S: Stream> ClientEnd<S> {
             }
         }
         Ok(used)
+    }
+}
+
+impl<S: Stream> Drop for ClientEnd<S> {
+    fn drop(&mut self) {
+        if self.http.as_ref().is_some_and(|http| http.would_look_whole()) {
+            self.client.stream.reset_on_close();
+        }
     }
 }
 

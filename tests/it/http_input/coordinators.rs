@@ -94,28 +94,35 @@ fn large(message: &Message) -> Vec<u8> {
     message.done(vec![(2, Value::text(&"x".repeat(1 << 20)))]).encode()
 }
 
+/// Makes an answer of a body that is cut before its end.
+type Cut = fn(&[u8]) -> Vec<u8>;
+
+const CUTS: [Cut; 5] = [
+    |body| answer("", body)[..body.len() / 2].to_vec(),
+    |body| answer("", body)[..body.len()].to_vec(),
+    // More was announced than there is of the message.
+    |body| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len() + 1);
+        [head.as_bytes(), body].concat()
+    },
+    |body| {
+        let (half, len) = (&body[..body.len() / 2], body.len());
+        [format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{len:x}\r\n").as_bytes(), half]
+            .concat()
+    },
+    // Its end is the connection's.
+    |body| [b"HTTP/1.0 200 OK\r\n\r\n", &body[..body.len() / 2]].concat(),
+];
+
+/// A coordinator that cuts its replies to `GetLog` like this.
+fn cutting(cut: Cut) -> Script {
+    coordinator(move |message| (message.name == "GetLog").then(|| Say::Last(cut(&large(message)))))
+}
+
 #[test]
 fn a_reply_that_is_cut_never_looks_whole() {
-    type Cut = fn(&[u8]) -> Vec<u8>;
-    let ways: [Cut; 5] = [
-        |body| answer("", body)[..body.len() / 2].to_vec(),
-        |body| answer("", body)[..body.len()].to_vec(),
-        // More was announced than there is of the message.
-        |body| {
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len() + 1);
-            [head.as_bytes(), body].concat()
-        },
-        |body| {
-            let (half, len) = (&body[..body.len() / 2], body.len());
-            [format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{len:x}\r\n").as_bytes(), half]
-                .concat()
-        },
-        // Its end is the connection's.
-        |body| [b"HTTP/1.0 200 OK\r\n\r\n", &body[..body.len() / 2]].concat(),
-    ];
-    for (place, way) in ways.into_iter().enumerate() {
-        let script =
-            coordinator(move |message| (message.name == "GetLog").then(|| Say::Last(way(&large(message)))));
+    for (place, cut) in CUTS.into_iter().enumerate() {
+        let script = cutting(cut);
         let (_router, mut client, session) = in_front(&script);
         client.send(&call(ANN, &of_handle("GetLog", &session)));
         let answer = client.head();
@@ -129,6 +136,26 @@ fn a_reply_that_is_cut_never_looks_whole() {
             let length = answer.field("content-length").unwrap().parse().unwrap();
             let reply = Message::read(&mut client.take(length).as_slice()).unwrap();
             assert_eq!(reply.status(), Some(3), "way {place}: {reply:?}");
+        }
+    }
+}
+
+#[test]
+fn a_reply_that_is_cut_does_not_end_in_order_for_a_client_without_chunks() {
+    for (place, cut) in CUTS.into_iter().enumerate() {
+        let script = cutting(cut);
+        let (_router, mut client, session) = in_front(&script);
+        let mut request = call(ANN, &of_handle("GetLog", &session));
+        let version = request.windows(8).position(|piece| piece == b"HTTP/1.1").unwrap();
+        request[version + 7] = b'0';
+        client.send(&request);
+        let mut came = Vec::new();
+        if let Err(error) = client.stream.read_to_end(&mut came) {
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "way {place}");
+        } else {
+            let head = came.windows(4).position(|piece| piece == b"\r\n\r\n").unwrap() + 4;
+            let reply = Message::read(&mut &came[head..]);
+            assert_eq!(reply.unwrap().status(), Some(3), "way {place}: it ended after {}", came.len());
         }
     }
 }

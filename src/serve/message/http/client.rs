@@ -63,6 +63,8 @@ pub(crate) struct HttpClient<S: Stream> {
     is_old: bool,
     /// Whether the connection ends with the answer to this request.
     pub(in crate::serve::message) is_last: bool,
+    /// Whether the end of the answer is that of the connection.
+    is_unbounded: bool,
 }
 
 impl<S: Stream> fmt::Debug for HttpClient<S> {
@@ -74,7 +76,19 @@ impl<S: Stream> fmt::Debug for HttpClient<S> {
 impl<S: Stream> HttpClient<S> {
     /// Creates what a connection needs whose next bytes begin a request.
     pub(crate) fn new(peer: HttpPeer) -> Self {
-        Self { peer, scan: HeadScan::new(), exchange: None, is_old: false, is_last: false }
+        Self {
+            peer,
+            scan: HeadScan::new(),
+            exchange: None,
+            is_old: false,
+            is_last: false,
+            is_unbounded: false,
+        }
+    }
+
+    /// Whether an orderly end of the connection would now make an answer look whole that is not.
+    pub(in crate::serve::message) fn would_look_whole(&self) -> bool {
+        self.is_unbounded && self.exchange.is_some()
     }
 
     /// Whether the connection has ended with an answer.
@@ -226,7 +240,8 @@ impl<S: Stream> HttpClient<S> {
     fn begin_answer(&mut self, client: &mut Client<S>, mut head: Parts, length: Option<u64>) {
         let Some(exchange) = &mut self.exchange else { return };
         // Without chunks and without a length, a body ends where the connection does.
-        self.is_last |= self.is_old && length.is_none();
+        self.is_unbounded = self.is_old && length.is_none();
+        self.is_last |= self.is_unbounded;
         if self.is_last {
             head.headers.insert(header::CONNECTION, CLOSE);
         }
