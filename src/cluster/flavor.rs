@@ -51,6 +51,13 @@ impl Flavor {
         matches!(self, Self::Impala)
     }
 
+    /// Whether a coordinator ends connections to this service because they are idle. Hive and Spark serve HTTP
+    /// with Jetty, which does (`hive.server2.thrift.http.max.idle.time`, half an hour). Impala ends only those
+    /// whose sessions are all closed (`TAcceptQueueServer.cpp`).
+    pub fn ends_idle_links(self, service: Service) -> bool {
+        service == Service::Hs2Http && !matches!(self, Self::Impala)
+    }
+
     /// Whether it has a call that does nothing but ask for a session (`PingImpalaHS2Service`).
     pub fn pings_sessions(self) -> bool {
         matches!(self, Self::Impala)

@@ -3,7 +3,7 @@
 //! A link that lives was made to the process that answers now. So while one lives that is older than a
 //! session's last answer, the session's process lives, and if it says that it has no such session, then it
 //! has ended it. If all of them have broken since, it may be gone: nothing else closes all connections of a
-//! coordinator. Links that were closed on this side say nothing, unless they were the last of their time:
+//! coordinator. Where the coordinator itself ends idle links, their ends say nothing. Links that were closed on this side say nothing, unless they were the last of their time:
 //! then nothing is known.
 
 use std::collections::BTreeSet;
@@ -31,6 +31,8 @@ struct Break {
 /// The links to one port, and how they ended.
 #[derive(Debug, Default)]
 pub struct Lineage {
+    /// Whether the ends of links say nothing, because the coordinator ends idle ones.
+    is_silent: bool,
     living: BTreeSet<Birth>,
     made: u64,
     breaks: Vec<Break>,
@@ -52,6 +54,11 @@ impl Breaks {
 }
 
 impl Lineage {
+    /// Of a port without links; `ends_idle` says whether its coordinator ends idle ones.
+    pub fn new(ends_idle: bool) -> Self {
+        Self { is_silent: ends_idle, ..Self::default() }
+    }
+
     /// A link was made.
     pub fn begin(&mut self, now: Instant) -> Birth {
         self.made += 1;
@@ -67,7 +74,7 @@ impl Lineage {
     pub fn end(&mut self, birth: Birth, broke: bool) {
         let was_oldest = self.living.first() == Some(&birth);
         self.living.remove(&birth);
-        if !(was_oldest && broke) {
+        if !(was_oldest && broke) || self.is_silent {
             return;
         }
         if self.breaks.len() == MOST_BREAKS {
@@ -111,6 +118,15 @@ mod tests {
 
     fn start() -> (Lineage, Moments) {
         (Lineage::default(), Moments(clock::now()))
+    }
+
+    #[test]
+    fn nothing_is_known_from_the_ends_of_links_that_a_coordinator_ends_when_they_idle() {
+        let (_, moments) = start();
+        let mut lineage = Lineage::new(true);
+        let link = lineage.begin(moments.at(1));
+        lineage.end(link, true);
+        assert!(!lineage.all_broke_since(moments.at(2)) && lineage.news().is_none());
     }
 
     #[test]

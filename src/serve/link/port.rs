@@ -130,7 +130,7 @@ impl<S: Stream> Port<S> {
         let queue_length = room.queue_length;
         let state = State {
             room: Room::new(room.limits),
-            lineage: Lineage::default(),
+            lineage: Lineage::new(flavor.ends_idle_links(service)),
             relief: Turns::new(queue_length),
             work: Turns::new(queue_length),
             session_next: false,

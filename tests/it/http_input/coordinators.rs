@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::{ANN, Raw, call};
 use crate::support::message::{Message, Value, handle, of_handle, open_session};
@@ -202,5 +203,31 @@ fn what_a_coordinator_says_without_being_asked_is_no_answer_to_the_next_call() {
     for _ in 0..3 {
         assert_eq!(client.call(ANN, &of_handle("GetLog", &session)).status(), Some(0));
         assert_eq!(client.call(ANN, &of_handle("GetInfo", &session)).status(), Some(0));
+    }
+}
+
+#[test]
+fn sessions_live_on_at_a_coordinator_that_ends_links_which_are_idle() {
+    // Jetty ends a connection that has been idle for long; here at once, and without having said so.
+    for flavor in ["hive", "spark"] {
+        let opened = AtomicU8::new(0);
+        let script = coordinator(move |message| {
+            let opens = message.name == "OpenSession";
+            let number = if opens { opened.fetch_add(1, Ordering::Relaxed) } else { 0 };
+            let fields = vec![(2, Value::I32(5)), (3, handle([number; 16], [8; 16]))];
+            let reply = message.done(if opens { fields } else { vec![] });
+            Some(Say::Last(answer("", &reply.encode())))
+        });
+        let router = TestRouter::http(flavor, &[script.address()]);
+        for count in 1..=3 {
+            let mut client = Raw::connect(router.listener(0));
+            let session = client.call(ANN, &open_session()).handle(&[0, 3]);
+            for _ in 0..3 {
+                assert_eq!(client.call(ANN, &of_handle("CancelOperation", &session)).status(), Some(0));
+            }
+            let series = "hs2router_sessions_open{cluster=\"test\",coordinator=\"127.0.0.1\"}";
+            // Between two of these, upkeep looks for sessions whose links have all ended.
+            router.await_metric(series, f64::from(count));
+        }
     }
 }
