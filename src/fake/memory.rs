@@ -113,8 +113,9 @@ impl MemoryCoordinator {
         tables.sessions.contains_key(&id) || tables.operations.contains_key(&id)
     }
 
-    /// The HTTP answer to a request target of the web port, while its client ports are used like this.
-    pub fn page(&self, target: &str, hs2: PortUse, beeswax: PortUse) -> String {
+    /// The HTTP answer to a request target of the web port, while its client ports are used like this: those
+    /// of HS2, Beeswax, and HS2 over HTTP.
+    pub fn page(&self, target: &str, [hs2, beeswax, hs2_http]: [PortUse; 3]) -> String {
         let counts = |PortUse { in_use, queued }| PoolCounts { in_use, queued, ..PoolCounts::default() };
         let site = Site {
             state: &self.state,
@@ -122,7 +123,7 @@ impl MemoryCoordinator {
             service_threads: self.settings.service_threads,
             hs2: counts(hs2),
             beeswax: counts(beeswax),
-            hs2_http: counts(PortUse::default()),
+            hs2_http: counts(hs2_http),
         };
         site.answer(target).to_http()
     }

@@ -5,6 +5,7 @@
 mod beeswax;
 mod client;
 mod coordinator;
+mod http;
 mod journal;
 mod links;
 mod members;

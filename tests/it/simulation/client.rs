@@ -15,6 +15,7 @@ use rand::rngs::StdRng;
 use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 
+use super::http::Keeping;
 use super::journal::{Journal, between};
 use super::network::SimNetwork;
 use super::setup::Setup;
@@ -108,6 +109,8 @@ pub(crate) struct SimClient {
     pub(crate) disturbed: Cell<bool>,
     /// Whether it speaks Beeswax.
     pub(crate) beeswax: bool,
+    /// Whether it speaks HS2 over HTTP.
+    pub(crate) http: bool,
     /// Sessions that were used on its connection.
     pub(crate) attached: RefCell<BTreeSet<[u8; 16]>>,
 }
@@ -148,8 +151,10 @@ impl SimClient {
             return;
         };
         let wrong = self.world.journal.wrong_password();
-        let entry = Entry { login: Some((name, &wrong)), counts: true, tls: self.tls() };
+        let http = self.keeping();
+        let entry = Entry { login: Some((name, &wrong)), counts: true, tls: self.tls(), http };
         match Talk::<Hs2>::enter(&self.network, entry).await {
+            Ok(talk) if http.is_some() => self.ask_with_wrong_password(talk).await,
             Ok(_) => self.violation("came in with a wrong password"),
             Err(no_login) => {
                 self.say(&format!("wrong password: {no_login}"));
@@ -158,6 +163,33 @@ impl SimClient {
                 }
             }
         }
+    }
+
+    /// Over HTTP a password is judged with a call.
+    async fn ask_with_wrong_password(&self, mut talk: Talk<Hs2>) {
+        self.disturbed.set(false);
+        let opened = talk.call(|service| service.open_session(opening(None))).await;
+        match opened {
+            Ok(reply) if reply.status.status_code != cli::TStatusCode::ERROR_STATUS => {
+                self.violation("opened a session with a wrong password");
+            }
+            Ok(reply) => {
+                let text = reply.status.error_message.unwrap_or_default();
+                self.say(&format!("wrong password: {}", text.trim()));
+                if self.world.setup.is_calm() {
+                    self.violation(&format!("was not told that its password is wrong: {}", text.trim()));
+                }
+            }
+            Err(NoResult::Status { status: 401, .. }) => self.say("wrong password: 401"),
+            Err(no_result) => {
+                let _ends = self.judge("OpenSession", Err::<(cli::TStatus, ()), _>(no_result), None);
+            }
+        }
+    }
+
+    /// How it uses its next connections, if it speaks HTTP.
+    fn keeping(&self) -> Option<Keeping> {
+        self.http.then(|| self.draw(Keeping::draw))
     }
 
     /// What its next connection uses for TLS, if it comes with that.
@@ -173,7 +205,8 @@ impl SimClient {
         self.disturbed.set(false);
         self.attached.borrow_mut().clear();
         let counts = self.draw(|rng| rng.random_bool(0.5));
-        let entry = Entry { login, counts, tls: self.tls() };
+        let http = self.keeping().filter(|_| !self.beeswax);
+        let entry = Entry { login, counts, tls: self.tls(), http };
         let no_login = match Talk::enter(&self.network, entry).await {
             Ok(talk) => return Some(talk),
             Err(no_login) => no_login,
@@ -191,6 +224,9 @@ impl SimClient {
         for _ in 0..self.draw(|rng| rng.random_range(CALLS)) {
             if self.one_thing(&mut talk).await.is_err() {
                 return;
+            }
+            if !talk.is_kept() {
+                self.attached.borrow_mut().clear();
             }
             self.pause().await;
         }
@@ -233,15 +269,7 @@ impl SimClient {
 
     async fn open(&self, talk: &mut Talk<Hs2>) -> Goes {
         let tag = self.world.journal.tag(self.user.name());
-        let opened = talk.call(|service| {
-            let options = [("client_identifier".to_owned(), tag.clone())].into_iter().collect();
-            service.open_session(cli::TOpenSessionReq {
-                client_protocol: cli::TProtocolVersion::HIVE_CLI_SERVICE_PROTOCOL_V6,
-                username: None,
-                password: None,
-                configuration: Some(options),
-            })
-        });
+        let opened = talk.call(|service| service.open_session(opening(Some(&tag))));
         let opened = opened.await.map(|reply| (reply.status, reply.session_handle));
         if let Some(Some(handle)) = self.judge("OpenSession", opened, None)? {
             let database = Database { name: Some(DATABASES[0]), changes: 0, under_way: 0 };
@@ -332,6 +360,16 @@ impl SimClient {
         if let Some(session) = session {
             session.operations.push(operation);
         }
+    }
+}
+
+/// A request to open a session, which this can be known again by.
+fn opening(tag: Option<&str>) -> cli::TOpenSessionReq {
+    cli::TOpenSessionReq {
+        client_protocol: cli::TProtocolVersion::HIVE_CLI_SERVICE_PROTOCOL_V6,
+        username: None,
+        password: None,
+        configuration: tag.map(|tag| [("client_identifier".to_owned(), tag.to_owned())].into()),
     }
 }
 

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hs2router::clock;
+use hs2router::fake::Id;
 use hs2router::fake::memory::{Conversation, Heard, MemoryCoordinator, PortUse};
 use hs2router::ids::Service;
 use hs2router::net::listen::Source as _;
 use hs2router::net::stream::Stream as _;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
@@ -30,9 +31,13 @@ use crate::support::message::DOUBTFUL;
 
 pub(crate) const HS2_PORT: u16 = 21050;
 pub(crate) const BEESWAX_PORT: u16 = 21000;
+pub(crate) const HTTP_PORT: u16 = 28000;
 pub(crate) const WEB_PORT: u16 = 25000;
 /// A connection whose sessions are all closed is closed after so much silence.
 const IDLE_POLL: Duration = Duration::from_secs(30);
+/// Where Jetty serves, one over HTTP is closed after less: here soon (Hive:
+/// `hive.server2.thrift.http.max.idle.time`, half an hour).
+const IDLE_HTTP: Duration = Duration::from_secs(7);
 /// So many new connections of a port are set up at once, and wait for a service thread (Impala:
 /// `accepted_cnxn_setup_thread_pool_size`); those after them hear nothing.
 const SETUP_THREADS: usize = 2;
@@ -140,8 +145,8 @@ pub(crate) struct SimCoordinator {
     journal: Rc<Journal>,
     rng: RefCell<StdRng>,
     life: RefCell<CancellationToken>,
-    /// HS2 and Beeswax.
-    ports: [Rc<Port>; 2],
+    /// HS2, Beeswax, and HS2 over HTTP.
+    ports: [Rc<Port>; 3],
     logins: bool,
     /// What its client ports have for TLS.
     tls: Option<TlsAcceptor>,
@@ -151,6 +156,11 @@ pub(crate) struct SimCoordinator {
     slow: Cell<Duration>,
     /// So many calls to come meet a mishap with even chance.
     flaky: Cell<u32>,
+    /// Whether it ends connections over HTTP when it likes: where links are not shared, a session that loses
+    /// its link ends by and by.
+    may_end: bool,
+    /// Whether it ends those that have been silent for some seconds, as Jetty does.
+    ends_idle: bool,
 }
 
 impl SimCoordinator {
@@ -166,7 +176,7 @@ impl SimCoordinator {
         let network = network.from(&host);
         if let Some(threads) = setup.threads {
             let threads = usize::try_from(threads).unwrap();
-            for port in [HS2_PORT, BEESWAX_PORT] {
+            for port in [HS2_PORT, BEESWAX_PORT, HTTP_PORT] {
                 network.allow(port, threads);
             }
         }
@@ -178,12 +188,15 @@ impl SimCoordinator {
             journal: Rc::clone(journal),
             rng: RefCell::new(StdRng::seed_from_u64(seed)),
             life: RefCell::default(),
-            ports: [Service::Hs2, Service::Beeswax].map(|service| Port::new(service, setup.threads)),
+            ports: [Service::Hs2, Service::Beeswax, Service::Hs2Http]
+                .map(|service| Port::new(service, setup.threads)),
             logins: setup.logins,
             tls: setup.encryption.acceptor(),
             web_tls: setup.encryption.acceptor().filter(|_| setup.encryption.web),
             slow: Cell::new(Duration::from_millis(5)),
             flaky: Cell::new(0),
+            may_end: setup.shares || !setup.is_calm(),
+            ends_idle: !setup.is_calm() && setup.shares,
         })
     }
 
@@ -191,7 +204,7 @@ impl SimCoordinator {
     pub(crate) fn start(self: &Rc<Self>) {
         let life = CancellationToken::new();
         self.life.replace(life.clone());
-        for (number, port) in [HS2_PORT, BEESWAX_PORT].into_iter().zip(&self.ports) {
+        for (number, port) in [HS2_PORT, BEESWAX_PORT, HTTP_PORT].into_iter().zip(&self.ports) {
             let mut clients = self.network.listen(number);
             let (this, port) = (Rc::clone(self), Rc::clone(port));
             let (until, token) = (life.clone(), life.clone());
@@ -274,7 +287,7 @@ impl SimCoordinator {
         // With a login, before there is a thread (Impala: `SetupConnection` opens the transport, which is the
         // handshake); else both sides of TLS meet in the thread, when it first reads.
         let (mut early, mut waiting) = (None, Some(stream));
-        if self.logins {
+        if self.logs_in(&port) {
             early = self.welcome(&port, waiting.take()).await;
             if early.is_none() {
                 return;
@@ -289,12 +302,14 @@ impl SimCoordinator {
         self.journal.say(format_args!("c{} #{} begins", self.index, conversation.number()));
         let (mut raw, mut buffer) = (Vec::new(), vec![0; 8192]);
         let mut is_first = true;
-        while let Some(read) = hear(&mut stream, &mut buffer, &conversation).await {
+        let ends_idle = self.ends_idle && port.service == Service::Hs2Http;
+        while let Some(read) = hear(&mut stream, &mut buffer, &conversation, ends_idle).await {
             raw.extend_from_slice(&buffer[..read]);
             match conversation.hear(&buffer[..read]) {
                 Heard::NotYet => continue,
                 Heard::Login(_) => self.journal.violation(format_args!("c{} got two logins", self.index)),
                 Heard::Close(said) => {
+                    self.note_shown(&raw);
                     let _sent = stream.say(&said).await;
                     break;
                 }
@@ -313,7 +328,7 @@ impl SimCoordinator {
                     self.journal.arrived(&arrival);
                     self.journal.executed(&arrival, &call, &reply);
                     let opened = call.session.filter(|_| call.method == "OpenSession");
-                    if !self.answer(&mut stream, reply, opened).await {
+                    if !self.answer_on(&port, &mut stream, reply, opened).await {
                         break;
                     }
                 }
@@ -327,11 +342,28 @@ impl SimCoordinator {
         drop(thread);
     }
 
+    /// Whether connections to a port begin with a login.
+    fn logs_in(&self, port: &Port) -> bool {
+        self.logins && port.service != Service::Hs2Http
+    }
+
+    /// Answers a call as its port does; false when the connection is to be closed.
+    async fn answer_on(&self, port: &Port, stream: &mut Line, reply: Vec<u8>, opened: Option<Id>) -> bool {
+        let (reply, is_last) = self.shape(port.service, reply);
+        let goes_on = self.answer(stream, reply, opened).await;
+        if goes_on && is_last {
+            // In TLS an end that is not said might be a cut.
+            let _shut = stream.shutdown().await;
+            let _left = timeout(IDLE_POLL, stream.socket().closed()).await;
+        }
+        goes_on && !is_last
+    }
+
     /// Does what comes before the first call of a connection: TLS, and the login; none if that fails.
     async fn welcome(&self, port: &Port, stream: Option<SimStream>) -> Option<(Conversation, Line)> {
         let mut line = Line::accept(stream?, self.tls.as_ref()).await.ok()?;
         let mut conversation = self.memory.connect(port.service);
-        if self.logins && !self.log_in(&mut conversation, &mut line).await {
+        if self.logs_in(port) && !self.log_in(&mut conversation, &mut line).await {
             return None;
         }
         Some((conversation, line))
@@ -339,10 +371,16 @@ impl SimCoordinator {
 }
 
 /// Reads what comes next; none at the end of the connection, or when it has idled for too long.
-async fn hear(stream: &mut Line, buffer: &mut [u8], conversation: &Conversation) -> Option<usize> {
+async fn hear(
+    stream: &mut Line,
+    buffer: &mut [u8],
+    conversation: &Conversation,
+    ends_idle: bool,
+) -> Option<usize> {
+    let patience = if ends_idle { IDLE_HTTP } else { IDLE_POLL };
     loop {
-        match timeout(IDLE_POLL, stream.read(buffer)).await {
-            Err(_elapsed) if conversation.is_idle() => return None,
+        match timeout(patience, stream.read(buffer)).await {
+            Err(_elapsed) if ends_idle || conversation.is_idle() => return None,
             Err(_elapsed) => {}
             Ok(read) => return read.ok().filter(|read| *read > 0),
         }

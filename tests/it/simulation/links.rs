@@ -9,6 +9,7 @@ use hs2router::idl::t_c_l_i_service as cli;
 use tokio::time::sleep;
 
 use super::client::User;
+use super::http::Http;
 use super::network::ROUTER;
 use super::router::GRACE;
 use super::scene;
@@ -33,6 +34,7 @@ const SETUP: Setup = Setup {
     stranger: None,
     cuts: None,
     encryption: Encryption::NONE,
+    http: Http::Nobody,
 };
 
 /// What is looked at.

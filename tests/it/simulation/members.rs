@@ -10,6 +10,7 @@ use hs2router::idl::t_c_l_i_service::{self as cli, TTCLIServiceSyncClient as _};
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 
+use super::http::Http;
 use super::network::ROUTER;
 use super::router;
 use super::scene::{Scene, close, open, ping, play};
@@ -30,6 +31,7 @@ const SETUP: Setup = Setup {
     stranger: None,
     cuts: None,
     encryption: Encryption::NONE,
+    http: Http::Nobody,
 };
 const SECOND: Duration = Duration::from_secs(1);
 /// What the router says of what was on a coordinator that is gone.

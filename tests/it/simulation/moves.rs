@@ -10,6 +10,7 @@ use tokio::task::spawn_local;
 use tokio::time::sleep;
 
 use super::client::User;
+use super::http::Http;
 use super::router::GRACE;
 use super::scene::{Scene, open, ping, play};
 use super::setup::{Setup, Weather};
@@ -29,6 +30,7 @@ const SETUP: Setup = Setup {
     stranger: None,
     cuts: None,
     encryption: Encryption::NONE,
+    http: Http::Nobody,
 };
 
 async fn execute(talk: &mut Talk<Hs2>, session: &cli::TSessionHandle) {

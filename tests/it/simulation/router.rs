@@ -28,7 +28,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::coordinator::{BEESWAX_PORT, HS2_PORT, WEB_PORT};
+use super::coordinator::{BEESWAX_PORT, HS2_PORT, HTTP_PORT, WEB_PORT};
+use super::http::Http;
 use super::journal::Journal;
 use super::network::{PROBER, SimNetwork, SimStream};
 use super::setup::Setup;
@@ -45,6 +46,8 @@ const RESERVE: u32 = 1;
 const UPKEEP: Duration = Duration::from_millis(1_100);
 /// Longer than it takes to close a session where it was before.
 const LEFT_FOR: Duration = Duration::from_secs(10);
+/// Ports on which it listens.
+pub(crate) const LISTENERS: usize = 3;
 /// How often queues are looked at.
 const QUEUE_LOOK: Duration = Duration::from_millis(230);
 
@@ -74,7 +77,9 @@ impl SimRouter {
         let (connections, background) = (TaskTracker::new(), TaskTracker::new());
         let (end, counts) = (CancellationToken::new(), Arc::new(AcceptCounts::default()));
         let tls = setup.encryption.listener();
-        for (port, service) in [(HS2_PORT, Service::Hs2), (BEESWAX_PORT, Service::Beeswax)] {
+        let listeners: [_; LISTENERS] =
+            [(HS2_PORT, Service::Hs2), (BEESWAX_PORT, Service::Beeswax), (HTTP_PORT, Service::Hs2Http)];
+        for (port, service) in listeners {
             let permits = Arc::new(Semaphore::new(1000));
             let acceptor = Acceptor::new(network.listen(port), permits, Arc::clone(&counts));
             let entrance = Entrance::new("sim".into(), Arc::clone(&fleet), service);
@@ -130,7 +135,7 @@ impl SimRouter {
 /// Who waits for room that there is.
 fn kept_waiting(fleet: &Fleet<SimStream>, setup: &Setup) -> Vec<String> {
     let mut found = Vec::new();
-    for service in [Service::Hs2, Service::Beeswax] {
+    for service in Service::ALL {
         for coordinator in fleet.cluster.coordinators().iter() {
             let waiting = fleet.room_of(coordinator, service).map_or(0, |(_, waiting)| waiting);
             if waiting > 0 && has_room(fleet, coordinator, service) {
@@ -143,9 +148,9 @@ fn kept_waiting(fleet: &Fleet<SimStream>, setup: &Setup) -> Vec<String> {
     let for_calls: usize =
         ports.filter_map(|(one, service)| fleet.room_of(one, service)).map(|(_, calls)| calls).sum();
     let sessions = usize::try_from(fleet.queue.waiting.get()).unwrap_or_default().saturating_sub(for_calls);
-    // In foul weather those may be left that were tried in vain, and with two ports nobody knows which it is
+    // In foul weather those may be left that were tried in vain, and with several ports nobody knows which it is
     // for.
-    if sessions > 0 && setup.is_calm() && !setup.beeswax {
+    if sessions > 0 && setup.is_calm() && !setup.beeswax && setup.http == Http::Nobody {
         let takes = |one: &&Arc<Coordinator>| {
             let is_fit = one.standing(Service::Hs2, clock::now()).is_fit();
             one.state() == AdminState::Active && is_fit && has_room(fleet, one, Service::Hs2)
@@ -204,12 +209,13 @@ fn settings() -> serve::settings::Settings {
 /// One coordinator as the router is told of it.
 pub(crate) fn coordinator(index: usize, setup: &Setup) -> CoordinatorSettings {
     let beeswax = setup.beeswax.then_some(BEESWAX_PORT);
+    let hs2_http = (setup.http != Http::Nobody).then_some(HTTP_PORT);
     let host = format!("c{index}");
     CoordinatorSettings {
         name: CoordinatorName(format!("c{index}").into()),
         tls: setup.encryption.name(&host),
         host,
-        ports: Ports { hs2: Some(HS2_PORT), beeswax, hs2_http: None, web: Some(WEB_PORT) },
+        ports: Ports { hs2: Some(HS2_PORT), beeswax, hs2_http, web: Some(WEB_PORT) },
         weight: 1,
         state: AdminState::Active,
     }

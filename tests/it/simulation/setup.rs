@@ -6,6 +6,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
+use super::http::Http;
 use super::stranger::Trick;
 use super::tls::Encryption;
 
@@ -49,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) cuts: Option<Duration>,
     /// Which connections are encrypted.
     pub(crate) encryption: Encryption,
+    /// Which clients speak HS2 over HTTP.
+    pub(crate) http: Http,
 }
 
 impl Setup {
@@ -75,6 +78,7 @@ impl Setup {
             stranger: rng.random_bool(0.15).then(|| Trick::ALL[rng.random_range(0..Trick::ALL.len())]),
             cuts: None,
             encryption: Encryption::NONE,
+            http: Http::Nobody,
         };
         // In foul weather they are lost anyway, and nobody knows whose fault it is that a session ended.
         let cuts = setup.is_calm() && setup.shares && rng.random_bool(0.5);

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::coordinator::HS2_PORT;
+use super::http::Http;
 use super::journal::{Journal, between};
 use super::network::{ROUTER, SimNetwork};
 use super::setup::{Setup, Weather};
@@ -146,6 +147,7 @@ fn setup(logins: bool, stranger: Option<Trick>) -> Setup {
         stranger,
         cuts: None,
         encryption: Encryption::NONE,
+        http: Http::Nobody,
     }
 }
 

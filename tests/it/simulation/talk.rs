@@ -1,111 +1,31 @@
 //! A client's connection: the generated client, fed from memory. A call's request is what it writes before it
 //! wants to read; its result is what it makes of the bytes that came back.
 
-use std::cell::RefCell;
-use std::io::{self, Read, Write};
+mod service;
+
+use std::io;
 use std::marker::PhantomData;
-use std::rc::Rc;
 use std::time::Duration;
 
 use hs2router::clock;
 use hs2router::fake::sasl::{COMPLETE, Deframer, Framing, plain};
 use hs2router::idl::beeswax::BeeswaxException;
-use hs2router::idl::impala_service::{ImpalaHiveServer2ServiceSyncClient, ImpalaServiceSyncClient};
 use hs2router::net::dial::{Destination, dial};
 use hs2router::net::stream::Stream as _;
-use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol};
-use thrift::{TThriftClient as _, TransportErrorKind};
-use tokio::io::AsyncReadExt as _;
+use thrift::TransportErrorKind;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::coordinator::{BEESWAX_PORT, HS2_PORT};
+pub(crate) use self::service::{Beeswax, Hs2, Service};
+use self::service::{Reply, run};
+use super::coordinator::HTTP_PORT;
+use super::http::{self, Answer, Keeping};
 use super::network::{ROUTER, SimNetwork};
 use super::tls::Line;
 
 /// No call may take longer: every trouble of a simulated world is over sooner.
 const BOUND: Duration = Duration::from_mins(5);
-
-/// The generated clients.
-pub(crate) type Hs2 =
-    ImpalaHiveServer2ServiceSyncClient<TBinaryInputProtocol<Input>, TBinaryOutputProtocol<Output>>;
-pub(crate) type Beeswax = ImpalaServiceSyncClient<TBinaryInputProtocol<Input>, TBinaryOutputProtocol<Output>>;
-
-/// A generated client.
-pub(crate) trait Service {
-    /// The router's port for it.
-    const PORT: u16;
-
-    /// One that reads and writes memory.
-    fn over(input: Input, output: Output) -> Self;
-
-    /// It has made so many calls.
-    fn has_called(&mut self, calls: i32);
-}
-
-impl Service for Hs2 {
-    const PORT: u16 = HS2_PORT;
-
-    fn over(input: Input, output: Output) -> Self {
-        Self::new(TBinaryInputProtocol::new(input, true), TBinaryOutputProtocol::new(output, true))
-    }
-
-    fn has_called(&mut self, calls: i32) {
-        for _ in 0..calls {
-            self.increment_sequence_number();
-        }
-    }
-}
-
-impl Service for Beeswax {
-    const PORT: u16 = BEESWAX_PORT;
-
-    fn over(input: Input, output: Output) -> Self {
-        Self::new(TBinaryInputProtocol::new(input, true), TBinaryOutputProtocol::new(output, true))
-    }
-
-    fn has_called(&mut self, calls: i32) {
-        for _ in 0..calls {
-            self.increment_sequence_number();
-        }
-    }
-}
-
-/// The bytes that came back, and how many of them were read.
-#[derive(Clone)]
-pub(crate) struct Input(Rc<RefCell<Reply>>);
-
-#[derive(Default)]
-struct Reply {
-    bytes: Vec<u8>,
-    at: usize,
-    deframer: Deframer,
-}
-
-impl Read for Input {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Reply { bytes, at, deframer } = &mut *self.0.borrow_mut();
-        let mut rest = &bytes[*at..];
-        let read = deframer.read(&mut rest, buffer);
-        *at = bytes.len() - rest.len();
-        read
-    }
-}
-
-/// What was written.
-#[derive(Clone, Default)]
-pub(crate) struct Output(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +53,13 @@ pub(crate) enum NoResult {
     /// An exception that the method declares, in these words.
     #[error("thrown: {0}")]
     Thrown(String),
+    /// An answer over HTTP that holds no reply.
+    #[error("status {status}: {text}")]
+    Status {
+        status: u16,
+        /// Its body.
+        text: String,
+    },
     /// Nothing came for too long.
     #[error("nothing came for {BOUND:?}")]
     Hung,
@@ -147,6 +74,17 @@ pub(crate) struct Entry<'a> {
     pub(crate) counts: bool,
     /// What it uses for TLS, if it comes with that.
     pub(crate) tls: Option<&'a TlsConnector>,
+    /// How it uses its connections, if it comes over HTTP.
+    pub(crate) http: Option<Keeping>,
+}
+
+/// What a client over HTTP needs to come again.
+struct OverHttp {
+    keeping: Keeping,
+    login: Option<(String, String)>,
+    tls: Option<TlsConnector>,
+    /// Whether its connection is of no more use.
+    is_over: bool,
 }
 
 /// A connection to the router.
@@ -154,6 +92,7 @@ pub(crate) struct Talk<S> {
     stream: Line,
     network: SimNetwork,
     framing: Framing,
+    http: Option<OverHttp>,
     /// The sequence number before the next call.
     sequence: i32,
     /// Python's clients say 0 for ever; here 1.
@@ -170,20 +109,21 @@ impl<S: Service> Talk<S> {
         login: Option<(&str, &str)>,
         counts: bool,
     ) -> Result<Self, NoResult> {
-        Self::enter(network, Entry { login, counts, tls: None }).await
+        Self::enter(network, Entry { login, counts, tls: None, http: None }).await
     }
 
     /// Connects, and logs in if there is a name and password.
     pub(crate) async fn enter(network: &SimNetwork, entry: Entry<'_>) -> Result<Self, NoResult> {
-        let Entry { login, counts, tls } = entry;
-        let destination = Destination { host: ROUTER.into(), port: S::PORT, tls: None };
-        let dialed = dial(network, &destination, BOUND).await;
-        let stream = dialed.map_err(|error| NoResult::NoConnection(error.to_string()))?;
-        let connected = timeout(BOUND, Line::connect(stream, tls)).await.map_err(|_| NoResult::Hung)?;
-        let stream = connected.map_err(|error| NoResult::NoConnection(error.to_string()))?;
+        let Entry { login, counts, tls, http } = entry;
+        let stream = connect(network, if http.is_some() { HTTP_PORT } else { S::PORT }, tls).await?;
+        let http = http.map(|keeping| {
+            let login = login.map(|(user, password)| (user.to_owned(), password.to_owned()));
+            OverHttp { keeping, login, tls: tls.cloned(), is_over: false }
+        });
         let (came, service, network) = (Vec::new(), PhantomData, network.clone());
-        let mut talk = Self { stream, network, framing: Framing::None, sequence: 0, counts, came, service };
-        if let Some((user, password)) = login {
+        let framing = Framing::None;
+        let mut talk = Self { stream, network, framing, http, sequence: 0, counts, came, service };
+        if let Some((user, password)) = login.filter(|_| talk.http.is_none()) {
             let logged_in = talk.log_in(plain(user, password.as_bytes()));
             timeout(BOUND, logged_in).await.map_err(|_| NoResult::Hung)??;
             talk.framing = Framing::Frames;
@@ -217,11 +157,16 @@ impl<S: Service> Talk<S> {
         &mut self,
         asks: &[impl Fn(&mut S) -> thrift::Result<T>],
     ) -> Vec<Result<T, NoResult>> {
+        // HTTP/1.0 takes one call a connection.
+        let asks = if self.is_old() { &asks[..asks.len().min(1)] } else { asks };
         let (mut requests, mut numbers) = (Vec::new(), Vec::new());
         for ask in asks {
             self.sequence += i32::from(self.counts);
             numbers.push(self.sequence);
             requests.extend(self.request(ask));
+        }
+        if let Err(no_connection) = self.come_again().await {
+            return vec![Err(no_connection)];
         }
         let begun = clock::now();
         let sent = timeout(BOUND, self.stream.say(&requests)).await;
@@ -240,23 +185,51 @@ impl<S: Service> Talk<S> {
                 (Ok(_), Err(cause)) => Err(NoResult::Ended { cause: cause.clone(), came: 1 }),
                 (result, _) => result,
             };
-            let is_over = matches!(&result, Err(no_result) if no_result.ends_connection());
+            let is_over = matches!(&result, Err(no_result) if no_result.ends_connection())
+                || self.http.as_ref().is_some_and(|http| http.is_over);
             results.push(result);
             if is_over {
                 break;
             }
         }
+        if !self.is_kept() {
+            self.stream.say_end();
+            let _shut = self.stream.shutdown().await;
+            self.end();
+        }
         results
     }
 
-    /// What has come, for a client to read.
-    fn heard(&self) -> Reply {
-        Reply { bytes: self.came.clone(), at: 0, deframer: Deframer::new(self.framing) }
+    /// Whether one connection serves for all calls.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.http.as_ref().is_none_or(|http| http.keeping == Keeping::Kept)
+    }
+
+    fn is_old(&self) -> bool {
+        self.http.as_ref().is_some_and(|http| http.keeping == Keeping::Old)
+    }
+
+    /// The connection is of no more use over HTTP.
+    fn end(&mut self) {
+        if let Some(http) = &mut self.http {
+            http.is_over = true;
+        }
+    }
+
+    /// Connects again, if the last connection over HTTP has ended.
+    async fn come_again(&mut self) -> Result<(), NoResult> {
+        let Some(http) = self.http.as_mut().filter(|http| http.is_over) else { return Ok(()) };
+        self.stream = connect(&self.network, HTTP_PORT, http.tls.as_ref()).await?;
+        http.is_over = false;
+        self.came.clear();
+        Ok(())
     }
 
     fn request<T>(&self, ask: impl Fn(&mut S) -> thrift::Result<T>) -> Vec<u8> {
         let (_nothing, request, _) = run(&ask, self.sequence, Reply::default());
-        self.framing.wrap(&request)
+        let Some(http) = &self.http else { return self.framing.wrap(&request) };
+        let login = http.login.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
+        http::request(login, http.keeping, &request)
     }
 
     /// Sends a request of a call and leaves without its reply.
@@ -265,6 +238,9 @@ impl<S: Service> Talk<S> {
         ask: impl Fn(&mut S) -> thrift::Result<T>,
         abruptly: bool,
     ) {
+        if self.come_again().await.is_err() {
+            return;
+        }
         let request = self.request(ask);
         let _sent = timeout(BOUND, self.stream.say(&request)).await;
         self.leave(abruptly);
@@ -287,34 +263,94 @@ impl<S: Service> Talk<S> {
         number: i32,
         is_last: bool,
     ) -> Result<T, NoResult> {
-        let mut buffer = vec![0; 16_384];
+        let (mut buffer, mut has_ended) = (vec![0; 16_384], false);
         loop {
-            if !self.came.is_empty() {
-                let (result, _, reply) = run(ask, number, self.heard());
-                if !matches!(&result, Err(thrift::Error::Transport(error)) if error.kind == TransportErrorKind::EndOfFile)
-                {
-                    if !reply.deframer.at_boundary() || is_last && reply.at < self.came.len() {
-                        let (more, all) = (self.came.len() - reply.at, self.came.len());
-                        return Err(NoResult::Garbled(format!("{more} bytes after the reply, of {all}")));
-                    }
-                    self.came.drain(..reply.at);
-                    return result.map_err(no_result);
-                }
+            let taken = match &self.http {
+                _ if self.came.is_empty() => None,
+                None => self.take(ask, number, is_last),
+                Some(_) => self.take_answer(ask, number, has_ended),
+            };
+            if let Some(result) = taken {
+                return result;
             }
             let ended = |cause: String, came| NoResult::Ended { cause, came };
             match self.stream.read(&mut buffer).await {
-                Ok(0) => return Err(ended("closed".to_owned(), self.came.len())),
+                Ok(0) if has_ended || self.http.is_none() || self.came.is_empty() => {
+                    return Err(ended("closed".to_owned(), self.came.len()));
+                }
+                Ok(0) => has_ended = true,
                 Ok(read) => self.came.extend_from_slice(&buffer[..read]),
                 Err(error) => return Err(ended(error.to_string(), self.came.len())),
             }
         }
     }
+
+    /// Takes the next reply, if all of it has come.
+    fn take<T>(
+        &mut self,
+        ask: &impl Fn(&mut S) -> thrift::Result<T>,
+        number: i32,
+        is_last: bool,
+    ) -> Option<Result<T, NoResult>> {
+        let heard = Reply { bytes: self.came.clone(), at: 0, deframer: Deframer::new(self.framing) };
+        let (result, _, reply) = run(ask, number, heard);
+        if is_cut(&result) {
+            return None;
+        }
+        if !reply.deframer.at_boundary() || is_last && reply.at < self.came.len() {
+            let (more, all) = (self.came.len() - reply.at, self.came.len());
+            return Some(Err(NoResult::Garbled(format!("{more} bytes after the reply, of {all}"))));
+        }
+        self.came.drain(..reply.at);
+        Some(result.map_err(no_result))
+    }
+
+    /// Takes the next answer over HTTP, if all of it has come. Whatever has an orderly end must be whole.
+    fn take_answer<T>(
+        &mut self,
+        ask: &impl Fn(&mut S) -> thrift::Result<T>,
+        number: i32,
+        has_ended: bool,
+    ) -> Option<Result<T, NoResult>> {
+        let Answer { head, body, used } = Answer::of(&self.came, has_ended)?;
+        self.came.drain(..used);
+        if head.is_last {
+            self.end();
+        }
+        if head.status != 200 {
+            let (status, text) = (head.status, String::from_utf8_lossy(&body).into_owned());
+            return Some(Err(NoResult::Status { status, text }));
+        }
+        let all = body.len();
+        let (result, _, reply) = run(ask, number, Reply { bytes: body, ..Reply::default() });
+        if is_cut(&result) || reply.at < all {
+            let at = reply.at;
+            return Some(Err(NoResult::Garbled(format!(
+                "{at} bytes of the reply in a body of {all}: {head:?}"
+            ))));
+        }
+        Some(result.map_err(no_result))
+    }
+}
+
+/// Whether more of the reply is to come.
+fn is_cut<T>(result: &thrift::Result<T>) -> bool {
+    matches!(result, Err(thrift::Error::Transport(error)) if error.kind == TransportErrorKind::EndOfFile)
+}
+
+/// Connects to a port of the router.
+async fn connect(network: &SimNetwork, port: u16, tls: Option<&TlsConnector>) -> Result<Line, NoResult> {
+    let destination = Destination { host: ROUTER.into(), port, tls: None };
+    let dialed = dial(network, &destination, BOUND).await;
+    let stream = dialed.map_err(|error| NoResult::NoConnection(error.to_string()))?;
+    let connected = timeout(BOUND, Line::connect(stream, tls)).await.map_err(|_| NoResult::Hung)?;
+    connected.map_err(|error| NoResult::NoConnection(error.to_string()))
 }
 
 impl NoResult {
     /// Whether the connection is of no use after it.
     pub(crate) fn ends_connection(&self) -> bool {
-        !matches!(self, Self::Exception(_) | Self::Thrown(_))
+        !matches!(self, Self::Exception(_) | Self::Thrown(_) | Self::Status { .. })
     }
 }
 
@@ -338,19 +374,4 @@ fn exception(error: &thrift::ApplicationError) -> NoResult {
         | thrift::ApplicationErrorKind::Unknown => NoResult::Exception(error.message.clone()),
         _ => NoResult::Garbled(error.to_string()),
     }
-}
-
-/// Has the client make its call with this for a reply; returns what it wrote, too, and the reply as far as it
-/// was read.
-fn run<S: Service, T>(
-    ask: &impl Fn(&mut S) -> thrift::Result<T>,
-    number: i32,
-    reply: Reply,
-) -> (thrift::Result<T>, Vec<u8>, Reply) {
-    let (output, input) = (Output::default(), Rc::new(RefCell::new(reply)));
-    let mut service = S::over(Input(Rc::clone(&input)), output.clone());
-    service.has_called(number);
-    let result = ask(&mut service);
-    drop(service);
-    (result, output.0.take(), Rc::into_inner(input).unwrap().into_inner())
 }

@@ -21,9 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{SimClient, User, World};
 use super::coordinator::{HS2_PORT, SimCoordinator};
+use super::http::Http;
 use super::journal::{Journal, between};
 use super::network::{PROBER, ROUTER, STRANGER, SimNetwork};
-use super::router::{DISCONNECTED_TIMEOUT, GRACE, MARGIN, SimRouter};
+use super::router::{DISCONNECTED_TIMEOUT, GRACE, LISTENERS, MARGIN, SimRouter};
 use super::setup::{Setup, Weather};
 use super::stranger::Stranger;
 use super::tls::Encryption;
@@ -51,7 +52,11 @@ pub(crate) struct Outcome {
 
 /// Lives through the world of a seed.
 pub(crate) fn live(seed: u64) -> Outcome {
-    live_in(seed, move |rng| Setup { encryption: Encryption::of(seed), ..Setup::draw(rng) })
+    live_in(seed, move |rng| Setup {
+        encryption: Encryption::of(seed),
+        http: Http::of(seed),
+        ..Setup::draw(rng)
+    })
 }
 
 /// Lives through a world of this setup.
@@ -127,15 +132,20 @@ impl Simulation {
         coordinators.iter().for_each(SimCoordinator::start);
         let world =
             Rc::new(World { journal: Rc::clone(&journal), users, setup, tls: setup.encryption.connector() });
+        // The router takes what a user shows in one transport for somebody else than what it shows in another,
+        // and a session that has moved is only for whoever it was opened by.
+        let one_for_user = setup.moves.is_some() && setup.logins;
         let client = |number: usize, rng: &mut StdRng| {
             let name = format!("client{number}");
             let address = 2 + u8::try_from(number).unwrap();
+            let user = rng.random_range(0..world.users.len());
             Rc::new(SimClient {
-                user: Rc::clone(&world.users[rng.random_range(0..world.users.len())]),
+                user: Rc::clone(&world.users[user]),
                 network: network.from(&name).at(if setup.stranger.is_some() { address } else { 1 }),
                 name,
                 world: Rc::clone(&world),
                 beeswax: setup.beeswax && rng.random_bool(0.4),
+                http: setup.http.is_spoken_by(if one_for_user { user } else { number }),
                 rng: RefCell::new(StdRng::seed_from_u64(rng.random())),
                 disturbed: Cell::new(false),
                 attached: RefCell::new(BTreeSet::new()),
@@ -205,10 +215,9 @@ impl Simulation {
         self.router.unwatched.cancel();
         self.router.connections.close();
         let left = self.router.connections.len();
-        // The accept loops are two.
-        if left > 2 {
-            self.journal
-                .violation(format_args!("{} connections are left, whose clients have gone", left - 2));
+        if left > LISTENERS {
+            let left = left - LISTENERS;
+            self.journal.violation(format_args!("{left} connections are left, whose clients have gone"));
         }
         // Looked for every now and then, once to find them detached and once to forget them.
         sleep(GRACE + DISCONNECTED_TIMEOUT + MARGIN + Duration::from_secs(40) + UNNEEDED).await;

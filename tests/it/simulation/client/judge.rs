@@ -17,6 +17,11 @@ impl SimClient {
     ) -> Result<Option<T>, ()> {
         let (status, value) = match result {
             Ok(answer) => answer,
+            Err(NoResult::Status { status: 503, text }) => {
+                self.say(&format!("{method}: 503 {}", text.trim()));
+                self.judge_refusal(method, &text, session);
+                return Ok(None);
+            }
             Err(no_result) => {
                 self.say(&format!("{method}: {no_result}"));
                 self.judge_no_result(method, &no_result);
@@ -41,7 +46,9 @@ impl SimClient {
 
     pub(crate) fn judge_no_result(&self, method: &str, no_result: &NoResult) {
         match no_result {
-            NoResult::Garbled(_) | NoResult::Hung => self.violation(&format!("{method}: {no_result}")),
+            NoResult::Garbled(_) | NoResult::Hung | NoResult::Status { .. } => {
+                self.violation(&format!("{method}: {no_result}"));
+            }
             _ if self.world.setup.is_calm() => {
                 self.violation(&format!("{method} in calm weather: {no_result}"));
             }

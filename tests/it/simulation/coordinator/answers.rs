@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use hs2router::fake::Id;
 use hs2router::fake::memory::{Conversation, Heard};
+use hs2router::ids::Service;
 use hs2router::net::stream::{Seen, Stream as _};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
@@ -11,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
+use super::super::http::{self, Form};
 use super::super::journal::between;
 use super::super::network::{LEAST_WINDOW, SimStream};
 use super::super::tls::Line;
@@ -75,7 +77,7 @@ impl SimCoordinator {
                 reply.extend((0..bytes).map(|_| self.draw(StdRng::random::<u8>)));
             }
             Mishap::Nonsense => reply = NONSENSE.to_vec(),
-            Mishap::OtherCall => self.answer_another(&mut reply),
+            Mishap::OtherCall => Self::answer_another(&mut reply),
             _ => {}
         }
         if stream.say(&reply).await.is_err() || mishap == Mishap::CutReply {
@@ -99,9 +101,29 @@ impl SimCoordinator {
         true
     }
 
+    /// Notes a password that came over HTTP.
+    pub(super) fn note_shown(&self, raw: &[u8]) {
+        if let Some(shown) = http::shown(raw) {
+            self.journal.login(self.index, &shown);
+        }
+    }
+
+    /// Gives an answer one of the forms that HTTP allows; whether the connection ends with it.
+    pub(super) fn shape(&self, service: Service, reply: Vec<u8>) -> (Vec<u8>, bool) {
+        if service != Service::Hs2Http {
+            return (reply, false);
+        }
+        self.draw(|rng| {
+            let form = Form::draw(rng, self.may_end);
+            (form.shape(reply, rng), form.ends())
+        })
+    }
+
     /// Changes the sequence id, which comes after version and name.
-    pub(super) fn answer_another(&self, reply: &mut [u8]) {
-        let name = if self.logins { 8 } else { 4 };
+    pub(super) fn answer_another(reply: &mut [u8]) {
+        const VERSION: [u8; 4] = [0x80, 1, 0, 2];
+        let version = reply.windows(VERSION.len()).position(|window| window == VERSION);
+        let name = version.unwrap_or_default() + VERSION.len();
         let length = reply.get(name..name + 4).map_or(0, |length| usize::from(length[3]));
         if let Some(last) = reply.get_mut(name + 4 + length + 3) {
             *last ^= 0x15;
@@ -121,8 +143,7 @@ impl SimCoordinator {
         let request = String::from_utf8_lossy(&request);
         let target = request.split(' ').nth(1).unwrap_or("/");
         self.journal.say(format_args!("c{} shows {target}", self.index));
-        let [hs2, beeswax] = self.ports.each_ref().map(|port| port.usage());
-        let page = self.memory.page(target, hs2, beeswax);
+        let page = self.memory.page(target, self.ports.each_ref().map(|port| port.usage()));
         let _sent = stream.say(page.as_bytes()).await;
         let _shut = stream.shutdown().await;
         // Until the other side has read it and closes: to close now would be a reset for what it may still

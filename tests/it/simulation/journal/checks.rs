@@ -2,6 +2,7 @@
 
 use hs2router::fake::{Id, ReceivedCall};
 
+use super::super::http;
 use super::{
     Arrival, Journal, Minted, Named, Notes, OF_FORMER_PLACES, PART, PRINTED, TAG, has, number_after,
     secret_of,
@@ -55,6 +56,7 @@ impl Journal {
         let mut ran = 0;
         if let Some(tagged) = tagged {
             let refused = ["Server is being shut down:", "Invalid session id"];
+            let reply = http::body(reply);
             let head = &reply[..reply.len().min(300)];
             tagged.refusals += usize::from(refused.iter().any(|words| has(head, words)));
             tagged.ran += usize::from(runs && minted.is_some());
