@@ -82,9 +82,6 @@ pub(crate) struct Conn<S: Stream> {
     /// Wakes the connection while it waits.
     pub(crate) signals: Arc<Signals>,
     pub(crate) assignment: Assignment,
-    /// Whether the credentials were refused when a session was to move. If so, no session moves: the client
-    /// did not ask for another login.
-    pub(crate) no_moves: bool,
     /// The leftovers to be closed after the call.
     pub(crate) leftovers: Vec<SessionLeftover>,
     /// How long to wait before the client is told that its call was not carried out.
@@ -142,7 +139,6 @@ impl<S: Stream> Conn<S> {
             touched: clock::now(),
             signals,
             assignment,
-            no_moves: false,
             leftovers: Vec::new(),
             slowed: Duration::ZERO,
             count: CallCount::new(Arc::clone(&shared)),

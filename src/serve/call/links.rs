@@ -42,6 +42,9 @@ pub(crate) struct Links<S: Stream> {
     /// Lets the router log in as the client while it is connected.
     key: Option<Key>,
     refused: bool,
+    /// Whether the credentials were refused when a session was to move. If so, no session of theirs moves: the
+    /// client did not ask for another login.
+    no_moves: bool,
     idle: Vec<Box<Link<S>>>,
 }
 

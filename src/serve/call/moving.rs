@@ -260,7 +260,7 @@ async fn move_session<S: Stream>(
     cause: Cause,
 ) -> Result<Arc<Coordinator>, NotMoved> {
     let from = avoided.first().copied().ok_or(NotMoved::Pinned(Pinned::Immovable))?;
-    if conn.no_moves || conn.client.has_closed() {
+    if !conn.links.may_move_sessions() || conn.client.has_closed() {
         return Err(NotMoved::Pinned(Pinned::Immovable));
     }
     let fleet = Arc::clone(&conn.fleet);
@@ -326,7 +326,7 @@ async fn open_again<S: Stream>(
                     Arrival { coordinator: id, handle, incarnation, count, tenancy, idle_timeout, now };
                 return Ok((coordinator, arrival));
             }
-            None if conn.no_moves || conn.client.has_closed() => break,
+            None if !conn.links.may_move_sessions() || conn.client.has_closed() => break,
             None => {}
         }
     }
@@ -354,7 +354,9 @@ async fn ask_again<S: Stream>(
         Err(Unlinked::Client(end)) => return Err(NotMoved::Client(end)),
         Err(Unlinked::NoLink(no_link)) => {
             // Refused credentials would be refused again at every move, until the account is locked.
-            conn.no_moves = no_link.phase() == Phase::CredentialsShown;
+            if no_link.phase() == Phase::CredentialsShown {
+                conn.links.note_move_refused();
+            }
             candidates.note_failed(coordinator, no_link);
             return Ok(None);
         }
@@ -365,7 +367,9 @@ async fn ask_again<S: Stream>(
         Err(Trouble::Client(end)) => return Err(NotMoved::Client(end)),
         Err(Trouble::Link(lost)) => {
             // As above: over HTTP the credentials are shown with the call.
-            conn.no_moves |= lost.cause.is_verdict();
+            if lost.cause.is_verdict() {
+                conn.links.note_move_refused();
+            }
             conn.fleet.doubt(coordinator, conn.hs2());
             candidates.note_failed(coordinator, lost.cause);
             return Ok(None);

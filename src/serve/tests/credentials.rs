@@ -63,6 +63,20 @@ async fn a_credential_counts_for_its_address_until_a_coordinator_has_answered_an
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_of_one_user_keeps_no_session_of_another_on_the_same_connection_from_moving() {
+    super::world::in_memory(async {
+        let world = World::of(1, Transport::Unframed);
+        let mut links = links(&world, 1, "Bearer ann");
+        links.note_move_refused();
+        links.be_for(&head("Bearer ann"), &world.shared.credential_key);
+        assert!(!links.may_move_sessions(), "it would be refused again");
+        links.be_for(&head("Bearer bob"), &world.shared.credential_key);
+        assert!(links.may_move_sessions());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_router_can_speak_for_a_credential_while_a_connection_with_it_is_open_and_not_after_a_refusal() {
     super::world::in_memory(async {
         let world = World::of(1, Transport::Unframed);

@@ -71,3 +71,24 @@ fn a_wrong_password_with_an_unknown_handle_is_not_shown_to_one_coordinator_after
         assert_eq!(client.call(ANN, &execute(session, "select 1")).status(), Some(0));
     }
 }
+
+#[test]
+fn a_session_that_has_moved_is_still_its_own_users_alone() {
+    let scene = Scene::new("");
+    let mut client = scene.client();
+    let session = client.call(ANN, &open_session()).handle(&[0, 3]);
+    let home = scene.fleet.spread().iter().position(|sessions| *sessions == 1).unwrap();
+    scene.fleet.set_state(home, AdminState::Drain);
+    assert!(eventually(|| openers(&scene) == ["ann", "ann"]), "{:?}", openers(&scene));
+    for client in [&mut client, &mut scene.client()] {
+        let statement = execute(&session, "select 1");
+        assert_eq!(client.call(ANN, &statement).status(), Some(0));
+        assert_eq!(client.call(BOB, &statement).status(), Some(3));
+        assert_eq!(client.call(ANN, &statement).status(), Some(0));
+    }
+    let ran = scene.fleet.calls("ExecuteStatement");
+    let of_ann = ran.iter().filter(|(place, call)| *place != home && call.user.as_deref() == Some("ann"));
+    assert_eq!(of_ann.count(), 4, "{ran:?}");
+    scene.fleet.set_state(home, AdminState::Active);
+    scene.stays_sound();
+}

@@ -17,17 +17,21 @@ use crate::wire::http::request::{CallHead, CredentialKey};
 use crate::wire::sasl::Credentials;
 
 impl<S: Stream> Links<S> {
+    fn new(fleet: Arc<Fleet<S>>, conn: ConnId, access: Access, login: Login) -> Self {
+        Self { fleet, conn, access, login, key: None, refused: false, no_moves: false, idle: Vec::new() }
+    }
+
     /// Creates the links of a client without a login; none is dialed yet.
     pub(crate) fn anonymous(fleet: Arc<Fleet<S>>, conn: ConnId, transport: Transport) -> Self {
         let access = Access { identity: Identity::Anonymous, transport };
-        Self { fleet, conn, access, login: Login::Nobody, key: None, refused: false, idle: Vec::new() }
+        Self::new(fleet, conn, access, Login::Nobody)
     }
 
     /// Creates the links of a client that logs in; none is dialed yet.
     pub(crate) fn of(fleet: Arc<Fleet<S>>, conn: ConnId, credentials: Credentials) -> Self {
         let access = Login::access_of(&credentials);
         let login = Login::Plain(Arc::new(credentials));
-        Self { fleet, conn, access, login, key: None, refused: false, idle: Vec::new() }
+        Self::new(fleet, conn, access, login)
     }
 
     /// Creates the links of a client whose requests each name their user; none is dialed yet.
@@ -47,7 +51,7 @@ impl<S: Stream> Links<S> {
         self.login = Login::EachTime(Arc::clone(head));
         let credential = head.credential(key).map(Arc::new);
         self.access.identity = credential.map_or(Identity::Anonymous, Identity::Credential);
-        (self.key, self.refused) = (None, false);
+        (self.key, self.refused, self.no_moves) = (None, false, false);
         self.idle.clear();
     }
 
@@ -133,6 +137,16 @@ impl<S: Stream> Links<S> {
     pub(crate) fn note_refused(&mut self) {
         self.refused = true;
         self.key = None;
+    }
+
+    /// Records that the credentials were refused when a session was to move.
+    pub(crate) fn note_move_refused(&mut self) {
+        self.no_moves = true;
+    }
+
+    /// Whether sessions may move with the credentials.
+    pub(crate) fn may_move_sessions(&self) -> bool {
+        !self.no_moves
     }
 
     /// Whether [`Self::note_refused`] was called.
