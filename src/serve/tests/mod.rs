@@ -8,5 +8,6 @@ mod locating;
 mod opens;
 mod own_calls;
 mod pairs;
+mod read_ahead;
 mod relocating;
 mod world;
