@@ -44,17 +44,20 @@ pub(crate) async fn touch_sessions<S: Stream>(conn: &mut Conn<S>) {
 
 /// Returns a link on which a session can be touched; `None` if there is none, or no room for one.
 async fn link<S: Stream>(conn: &mut Conn<S>, session: &Target) -> Option<Box<Link<S>>> {
-    let is_own = session.access == *conn.links.access();
-    // Over HTTP, one connection may have spoken for others before.
+    let own = conn.links.access();
+    // A client that came by another port has used the session as itself. Over HTTP, one connection may have
+    // spoken for others before.
+    let is_own = session.access == *own || session.access.hs2() != own.hs2();
     if !is_own && !conn.client.asks_each_time() {
         return None;
     }
     let coordinator = conn.fleet.cluster.coordinator(session.coordinator)?;
-    let port = conn.fleet.port(&coordinator, session.access.hs2())?;
     if is_own {
+        let port = conn.fleet.port(&coordinator, conn.hs2())?;
         let grant = port.claim(conn.holder(), Purpose::Work, Kind::Any)?;
         return links::link_of(conn, grant, hs2::PING).await.ok();
     }
+    let port = conn.fleet.port(&coordinator, session.access.hs2())?;
     let login = conn.fleet.keyring.login_of(&session.access.identity).filter(|login| !login.is_shown());
     let kind = if login.is_some() { Kind::Any } else { Kind::Idle };
     let grant = port.claim(Holder::ourselves(&session.access), Purpose::Work, kind)?;
