@@ -6,6 +6,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use hs2router::fake::client::{BeeswaxClient, Hs2Client, HttpLogin, Login};
@@ -313,19 +314,26 @@ fn target_at(
     Target { path, transport, flavor, dialect, hs2, beeswax: None, account, second, _owned: owned }
 }
 
+/// Real servers start one pair after the other: all at once, each might take too long on a small machine.
+static STARTING: Mutex<()> = Mutex::new(());
+
 fn start_spark(place: &Place) -> Option<Target> {
+    let starting = STARTING.lock();
     let servers = match place.transport {
         Transport::Binary => spark::pair(place.login()),
         Transport::Http => spark::pair_over_http(),
     }?;
+    drop(starting);
     Some(target_of(place, "spark", &servers.each_ref().map(Spark::address)))
 }
 
 fn start_hive(place: &Place) -> Option<Target> {
+    let starting = STARTING.lock();
     let servers = match place.transport {
         Transport::Binary => hive::pair(place.login()),
         Transport::Http => hive::pair_over_http(),
     }?;
+    drop(starting);
     Some(target_of(place, "hive", &servers.each_ref().map(Hive::address)))
 }
 
