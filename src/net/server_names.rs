@@ -63,8 +63,19 @@ impl<T> Default for ServerNames<T> {
 impl<T> ServerNames<T> {
     /// Has a name, or all names of a pattern, stand for something.
     pub fn insert(&mut self, pattern: NamePattern, meaning: T) {
-        let names = if pattern.is_wildcard { &mut self.wildcards } else { &mut self.exact };
-        names.insert(pattern.name, meaning);
+        self.meanings(&pattern).insert(pattern.name, meaning);
+    }
+
+    /// What a name, or all names of a pattern, stand for; the default if they stood for nothing.
+    pub fn entry(&mut self, pattern: NamePattern) -> &mut T
+    where
+        T: Default,
+    {
+        self.meanings(&pattern).entry(pattern.name).or_default()
+    }
+
+    fn meanings(&mut self, pattern: &NamePattern) -> &mut HashMap<Box<str>, T> {
+        if pattern.is_wildcard { &mut self.wildcards } else { &mut self.exact }
     }
 
     /// Whether no name stands for anything.
@@ -73,7 +84,7 @@ impl<T> ServerNames<T> {
     }
 
     /// What this name, in lower case, stands for: by itself, or else by the pattern that is one label above
-    /// it.
+    /// it (a wildcard stands for one label: RFC 6125, 6.4.3).
     pub fn find(&self, name: &str) -> Option<&T> {
         let above = || name.split_once('.').and_then(|(_, above)| self.wildcards.get(above));
         self.exact.get(name).or_else(above)

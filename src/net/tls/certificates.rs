@@ -4,6 +4,7 @@
 mod certificate;
 mod content;
 mod error;
+mod reread;
 mod system;
 
 use std::path::PathBuf;
@@ -17,18 +18,9 @@ use rustls::sign::CertifiedKey;
 pub use self::certificate::{Certificate, EXPIRES_SOON, Standing};
 pub(super) use self::content::{Content, Hashed};
 pub use self::error::CertificateError;
+pub use self::reread::Refreshed;
+pub(super) use self::reread::Reread;
 pub(super) use self::system::bundle as system_bundle;
-
-/// What came of reading files again.
-#[derive(Debug)]
-pub enum Refreshed {
-    /// They are as they were when they were last read, good or bad.
-    Unchanged,
-    /// They have changed, and new connections use what is in them.
-    Changed,
-    /// They have changed and cannot be used; nothing else has changed.
-    Failed(CertificateError),
-}
 
 /// Where a certificate chain and its key are. Both may be in one file.
 #[derive(Clone, Debug, PartialEq, Eq)]

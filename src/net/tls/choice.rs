@@ -1,21 +1,19 @@
 //! Which of a listener's certificates a client is shown.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::certificates::{Certificate, Pair};
+use crate::net::server_names::ServerNames;
 
 /// The pairs of a listener, found by the name that a client asks for (SNI).
 #[derive(Debug)]
 pub(super) struct Choice {
     pairs: Vec<Pair>,
-    /// Places in `pairs` by full name.
-    exact: HashMap<String, Vec<usize>>,
-    /// Places in `pairs` by what follows `*.` in a name.
-    wildcard: HashMap<String, Vec<usize>>,
+    /// Places in `pairs`.
+    by_name: ServerNames<Vec<usize>>,
     /// The places of the first pair and of those for the same names.
     usual: Vec<usize>,
     /// Whether a client that asks for no name or for one that no certificate has is refused.
@@ -24,20 +22,18 @@ pub(super) struct Choice {
 
 impl Choice {
     pub(super) fn new(pairs: Vec<Pair>, strict: bool) -> Self {
-        let (mut exact, mut wildcard) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
+        let mut by_name = ServerNames::<Vec<_>>::default();
         for (nth, pair) in pairs.iter().enumerate() {
-            for name in &pair.certificate.names {
-                match name.strip_prefix("*.") {
-                    Some(domain) => wildcard.entry(domain.to_owned()).or_default().push(nth),
-                    None => exact.entry(name.clone()).or_default().push(nth),
-                }
+            // Nobody asks for what is no host name.
+            for name in pair.certificate.names.iter().filter_map(|name| name.parse().ok()) {
+                by_name.entry(name).push(nth);
             }
         }
         let names = |pair: &Pair| pair.certificate.names.clone();
         let first = pairs.first().map(names);
         let alike = pairs.iter().enumerate().filter(|(_, pair)| Some(names(pair)) == first);
         let usual = alike.map(|(nth, _)| nth).collect();
-        Self { pairs, exact, wildcard, usual, strict }
+        Self { pairs, by_name, usual, strict }
     }
 
     /// The certificates, in the order of the config.
@@ -48,12 +44,7 @@ impl Choice {
     /// The places of the pairs for a client that asks for this name: those with exactly this name, else those
     /// with a wildcard for it, else the usual ones. `None` if the client is refused.
     fn for_name(&self, name: Option<&str>) -> Option<&[usize]> {
-        let own = name.and_then(|name| {
-            let name = name.to_ascii_lowercase();
-            // A wildcard stands for one label (RFC 6125, 6.4.3).
-            let domain = name.split_once('.').map(|(_, domain)| domain);
-            self.exact.get(&name).or_else(|| self.wildcard.get(domain?))
-        });
+        let own = name.and_then(|name| self.by_name.find(&name.to_ascii_lowercase()));
         own.or_else(|| (!self.strict).then_some(&self.usual)).map(Vec::as_slice)
     }
 }

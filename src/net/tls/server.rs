@@ -7,8 +7,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     NoClientAuth, NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, WebPkiClientVerifier,
@@ -19,7 +17,7 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 pub use super::certificates::Refreshed;
 use super::certificates::{
-    self, Certificate, CertificateError, Content, Hashed, NoAuthorities, PairContents, PairFiles,
+    self, Certificate, CertificateError, Content, Hashed, NoAuthorities, PairContents, PairFiles, Reread,
 };
 use super::choice::Choice;
 use super::tickets::FileTickets;
@@ -102,8 +100,7 @@ impl Version {
 /// TLS of one listener.
 pub struct ListenerTls {
     settings: Settings,
-    current: ArcSwap<Current>,
-    last: Mutex<Last>,
+    files: Reread<Current>,
     time: Arc<dyn TimeProvider>,
 }
 
@@ -111,12 +108,6 @@ pub struct ListenerTls {
 struct Current {
     config: Arc<ServerConfig>,
     choice: Arc<Choice>,
-}
-
-/// What [`ListenerTls::refresh`] needs of the time before.
-struct Last {
-    /// A hash of the files when they were last read.
-    seen: [u8; 32],
     resumption: Option<Resumption>,
 }
 
@@ -140,15 +131,16 @@ impl ListenerTls {
     }
 
     fn load_at(settings: Settings, time: Arc<dyn TimeProvider>) -> Result<Self, CertificateError> {
-        let Files { seen, contents } = Files::read(&settings);
-        let (current, resumption) = build(&settings, &contents?, None, &time)?;
-        let last = Mutex::new(Last { seen, resumption });
-        Ok(Self { settings, current: ArcSwap::from_pointee(current), last, time })
+        let files = Reread::load(
+            |hashed| Contents::read(&settings, hashed),
+            |contents| build(&settings, &contents, None, &time),
+        )?;
+        Ok(Self { settings, files, time })
     }
 
     /// What a new connection is to use.
     pub fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.current.load().config)
+        Arc::clone(&self.files.current().config)
     }
 
     /// Whether clients that come without TLS are refused.
@@ -163,28 +155,16 @@ impl ListenerTls {
 
     /// The certificates in use, in the order of the config.
     pub fn certificates(&self) -> Vec<Certificate> {
-        self.current.load().choice.certificates().cloned().collect()
+        self.files.current().choice.certificates().cloned().collect()
     }
 
     /// Reads the files again. Blocks while it reads; connections do not wait for it. A failure is told once
     /// for each content of the files.
     pub fn refresh(&self) -> Refreshed {
-        let mut last = self.last.lock();
-        let Files { seen, contents } = Files::read(&self.settings);
-        if seen == last.seen {
-            return Refreshed::Unchanged;
-        }
-        last.seen = seen;
-        let built = contents
-            .and_then(|contents| build(&self.settings, &contents, last.resumption.as_ref(), &self.time));
-        match built {
-            Ok((current, resumption)) => {
-                self.current.store(Arc::new(current));
-                last.resumption = resumption;
-                Refreshed::Changed
-            }
-            Err(error) => Refreshed::Failed(error),
-        }
+        self.files.refresh(
+            |hashed| Contents::read(&self.settings, hashed),
+            |contents, before| build(&self.settings, &contents, before.resumption.as_ref(), &self.time),
+        )
     }
 }
 
@@ -195,25 +175,11 @@ impl fmt::Debug for ListenerTls {
     }
 }
 
-/// All files of a listener, as they were read.
-struct Files {
-    /// A hash of their contents, up to the first that cannot be read.
-    seen: [u8; 32],
-    contents: Result<Contents, CertificateError>,
-}
-
+/// The files of a listener, as they were read.
 struct Contents {
     pairs: Vec<PairContents>,
     client_ca: Option<Content>,
     ticket_key: Option<Content>,
-}
-
-impl Files {
-    fn read(settings: &Settings) -> Self {
-        let mut hashed = Hashed::new();
-        let contents = Contents::read(settings, &mut hashed);
-        Self { seen: hashed.finish(), contents }
-    }
 }
 
 impl Contents {
@@ -232,7 +198,7 @@ fn build(
     contents: &Contents,
     before: Option<&Resumption>,
     time: &Arc<dyn TimeProvider>,
-) -> Result<(Current, Option<Resumption>), CertificateError> {
+) -> Result<Current, CertificateError> {
     let provider = super::provider();
     let pairs = contents.pairs.iter().map(|pair| certificates::pair(pair, &provider));
     let choice = Arc::new(Choice::new(pairs.collect::<Result<_, _>>()?, settings.strict_sni));
@@ -259,7 +225,7 @@ fn build(
     }
     // What comes before the handshake's end could be replayed, and no statement may run twice.
     config.max_early_data_size = 0;
-    Ok((Current { config: Arc::new(config), choice }, resumption))
+    Ok(Current { config: Arc::new(config), choice, resumption })
 }
 
 fn verifier(

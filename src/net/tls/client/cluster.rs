@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 use rustls::ClientConfig;
 use rustls::sign::SingleCertAndKey;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 
-use super::files::{Contents, Files};
+use super::files::Contents;
 use super::settings::{ClusterTlsSettings, Verify};
-use crate::net::tls::certificates::{Certificate, CertificateError, Refreshed};
+use crate::net::tls::certificates::{Certificate, CertificateError, Refreshed, Reread};
 use crate::net::tls::provider;
 
 /// TLS towards one cluster.
@@ -19,10 +17,7 @@ use crate::net::tls::provider;
 pub struct ClusterTls {
     settings: ClusterTlsSettings,
     time: Arc<dyn TimeProvider>,
-    material: ArcSwap<Material>,
-    /// A hash of the files when they were last read. Held for a whole refresh, so that two of them do not
-    /// mix.
-    seen: Mutex<[u8; 32]>,
+    material: Reread<Material>,
 }
 
 /// What was read from the files at one time.
@@ -50,33 +45,26 @@ impl ClusterTls {
         settings: ClusterTlsSettings,
         time: Arc<dyn TimeProvider>,
     ) -> Result<Self, CertificateError> {
-        let Files { seen, contents } = Files::read(&settings);
-        let material = ArcSwap::from_pointee(Material::of(&contents?, &settings, &time)?);
-        Ok(Self { settings, time, material, seen: Mutex::new(seen) })
+        let material = Reread::load(
+            |hashed| Contents::read(&settings, hashed),
+            |contents| Material::of(&contents, &settings, &time),
+        )?;
+        Ok(Self { settings, time, material })
     }
 
     /// Reads the files again. What is in them takes effect for later handshakes once all of it is good. A
     /// failure is told once for each content of the files. It blocks: files may be on a file system that does
     /// not answer.
     pub fn refresh(&self) -> Refreshed {
-        let mut last = self.seen.lock();
-        let Files { seen, contents } = Files::read(&self.settings);
-        if seen == *last {
-            return Refreshed::Unchanged;
-        }
-        *last = seen;
-        match contents.and_then(|contents| Material::of(&contents, &self.settings, &self.time)) {
-            Ok(material) => {
-                self.material.store(Arc::new(material));
-                Refreshed::Changed
-            }
-            Err(error) => Refreshed::Failed(error),
-        }
+        self.material.refresh(
+            |hashed| Contents::read(&self.settings, hashed),
+            |contents, _| Material::of(&contents, &self.settings, &self.time),
+        )
     }
 
     /// What was last read from the files without a problem.
     pub(super) fn material(&self) -> Arc<Material> {
-        self.material.load_full()
+        self.material.current()
     }
 
     /// The time of day, by which the validity of certificates is judged.
@@ -97,12 +85,12 @@ impl ClusterTls {
 
     /// The file with what is trusted; nothing, if nothing is verified.
     pub fn trusts(&self) -> String {
-        self.material.load().trusts.clone()
+        self.material.current().trusts.clone()
     }
 
     /// The client certificate in use.
     pub fn client_certificate(&self) -> Option<Certificate> {
-        self.material.load().client_certificate.clone()
+        self.material.current().client_certificate.clone()
     }
 }
 

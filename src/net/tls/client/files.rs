@@ -14,28 +14,14 @@ use crate::net::tls::certificates::{
 };
 
 /// The files of a cluster, as they were read.
-pub(super) struct Files {
-    /// A hash of their contents, up to the first that cannot be read.
-    pub(super) seen: [u8; 32],
-    pub(super) contents: Result<Contents, CertificateError>,
-}
-
 pub(super) struct Contents {
     /// None if nothing is verified.
     ca: Option<Content>,
     pair: Option<PairContents>,
 }
 
-impl Files {
-    pub(super) fn read(settings: &ClusterTlsSettings) -> Self {
-        let mut hashed = Hashed::new();
-        let contents = Contents::read(settings, &mut hashed);
-        Self { seen: hashed.finish(), contents }
-    }
-}
-
 impl Contents {
-    fn read(settings: &ClusterTlsSettings, hashed: &mut Hashed) -> Result<Self, CertificateError> {
+    pub(super) fn read(settings: &ClusterTlsSettings, hashed: &mut Hashed) -> Result<Self, CertificateError> {
         let ca = match (&settings.verify, &settings.ca) {
             (Verify::Nothing, _) => None,
             (_, Some(path)) => Some(hashed.read(path)?),
