@@ -55,7 +55,8 @@ impl PairContents {
 /// Puts a chain and a key together.
 ///
 /// # Errors
-/// When either is missing or invalid, or when the key is not that of the first certificate.
+/// When either is missing or invalid, when the first certificate is of version 1, or when the key is not that
+/// of the first certificate.
 pub(super) fn pair(
     PairContents { certificate: chain, key }: &PairContents,
     provider: &CryptoProvider,
@@ -78,6 +79,10 @@ pub(super) fn pair(
         return Err(CertificateError::NoCertificate { file: chain.file.clone() });
     };
     let certificate = Certificate::of(first).map_err(|why| invalid(1, why))?;
+    if certificate.is_version_1() {
+        let (file, certificate) = (chain.file.clone(), Box::new(certificate));
+        return Err(CertificateError::Version1 { file, nth: 1, certificate });
+    }
     for (nth, der) in (2..).zip(authorities) {
         Certificate::of(der).map_err(|why| invalid(nth, why))?;
     }
@@ -123,4 +128,32 @@ pub(super) fn authorities(
         }
     }
     Ok(roots)
+}
+
+#[cfg(test)]
+pub(super) mod test {
+    use super::*;
+
+    /// A sequence in DER around these bytes, below 64 KiB.
+    fn sequence(content: &[u8]) -> Vec<u8> {
+        let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
+        let head = match (high, low) {
+            (0, 0..=0x7f) => vec![0x30, low],
+            (0, _) => vec![0x30, 0x81, low],
+            _ => vec![0x30, 0x82, high, low],
+        };
+        [head.as_slice(), content].concat()
+    }
+
+    /// A certificate without extensions as one of version 1: that is the version which is not said. The
+    /// signature is not for it, and nobody comes to look at that.
+    pub(in crate::net::tls) fn version_1(der: &CertificateDer<'_>) -> CertificateDer<'static> {
+        let version_3 = [0xa0, 3, 2, 1, 2];
+        let at = der.windows(5).position(|bytes| bytes == version_3).unwrap();
+        // What follows the part that has the version: ecdsa-with-SHA256 (RFC 5758, 3.2) and the signature.
+        let algorithm = [0x30, 0x0a, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+        let signature = der.windows(12).rposition(|bytes| bytes == algorithm).unwrap();
+        let part = sequence(&der[at + version_3.len()..signature]);
+        sequence(&[&part, &der[signature..]].concat()).into()
+    }
 }

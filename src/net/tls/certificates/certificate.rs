@@ -27,6 +27,7 @@ pub struct Certificate {
     issuer: String,
     is_self_signed: bool,
     is_authority: bool,
+    version: X509Version,
     has_alternative_names: bool,
     /// The DNS names that it is for, in lower case, perhaps with wildcards; its common name if it has no
     /// alternative names.
@@ -79,6 +80,7 @@ impl Certificate {
             issuer: plain(&issuer.to_string()),
             is_self_signed: subject.as_raw() == issuer.as_raw(),
             is_authority: is_authority(&parsed),
+            version: parsed.version(),
             has_alternative_names,
             names,
             addresses,
@@ -100,6 +102,12 @@ impl Certificate {
     /// Whether it may vouch for others.
     pub fn is_authority(&self) -> bool {
         self.is_authority
+    }
+
+    /// Whether it is of X.509 version 1, which has no place for alternative names. Nobody accepts it but as
+    /// an authority's.
+    pub fn is_version_1(&self) -> bool {
+        self.version == X509Version::V1
     }
 
     /// Whether it is for any host name or address, apart from its common name.

@@ -57,6 +57,21 @@ pub enum CertificateError {
         /// What is wrong.
         why: String,
     },
+    /// A certificate that is to be shown is of X.509 version 1.
+    #[error(
+        "certificate {nth} in {} ({certificate}) is of X.509 version 1, which has no alternative names and which no \
+         TLS library accepts; have it issued as version 3, with its names in subjectAltName (openssl x509 -req makes \
+         version 1 unless it has -extfile)",
+        file.display()
+    )]
+    Version1 {
+        /// The file.
+        file: PathBuf,
+        /// Which of its certificates, from 1.
+        nth: usize,
+        /// The certificate.
+        certificate: Box<Certificate>,
+    },
     /// A certificate where only authorities may be is none.
     #[error(
         "certificate {nth} in {} ({certificate}) is no authority; name the certificate of the authority that issued \

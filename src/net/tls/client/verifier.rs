@@ -46,6 +46,8 @@ pub enum Distrust {
     },
     /// It is made for another purpose than servers.
     WrongPurpose,
+    /// It is of X.509 version 1.
+    Version1,
     /// Anything else, in the words of the library that found it.
     Other(String),
 }
@@ -92,6 +94,10 @@ impl fmt::Display for Untrusted {
             Distrust::WrongPurpose => {
                 f.write_str("is not made for servers; have it issued with the purpose serverAuth")
             }
+            Distrust::Version1 => f.write_str(
+                "is of X.509 version 1, which has no alternative names; have it issued as version 3, with its \
+                 names in subjectAltName (openssl x509 -req makes version 1 unless it has -extfile)",
+            ),
             Distrust::Other(why) => write!(f, "is not acceptable: {why}"),
         }
     }
@@ -143,6 +149,8 @@ impl Trust {
         let certificate = Certificate::of(end_entity).ok();
         let roots = || self.origin.clone();
         let distrust = match error {
+            // Whoever vouches for it, and even if it is listed.
+            _ if certificate.as_ref().is_some_and(Certificate::is_version_1) => Distrust::Version1,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 Distrust::WrongName { expected: name.to_str().into_owned() }
             }
@@ -217,5 +225,30 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::tls::certificates::test::version_1;
+
+    #[test]
+    fn a_certificate_of_version_1_is_told_from_one_that_nobody_has_vouched_for() {
+        let params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        let made = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        let der = version_1(made.der());
+        let name = ServerName::try_from("impala-1").unwrap();
+        for listed in [vec![der.clone()], Vec::new()] {
+            let trust = Some(Trust { chains: None, listed, origin: "ca.pem".to_owned() });
+            let algorithms = crate::net::tls::provider().signature_verification_algorithms;
+            let verifier = Verifier { trust, algorithms };
+            let refused = verifier.verify_server_cert(&der, &[], &name, &[], UnixTime::now()).unwrap_err();
+            let Error::InvalidCertificate(CertificateError::Other(OtherError(why))) = refused else {
+                panic!("{refused}");
+            };
+            assert_eq!(why.downcast_ref::<Untrusted>().unwrap().distrust, Distrust::Version1);
+            assert!(why.to_string().contains("of X.509 version 1, "), "{why}");
+        }
     }
 }

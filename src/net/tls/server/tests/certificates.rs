@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::*;
 use crate::net::tls::certificates::Standing;
+use crate::net::tls::certificates::test::version_1;
 
 fn loaded(certificate: PathBuf, key: PathBuf) -> Result<Vec<Certificate>, String> {
     let listener = ListenerTls::load(settings(vec![PairFiles { certificate, key }]));
@@ -46,6 +47,18 @@ fn a_certificate_without_alternative_names_is_for_its_common_name() {
     params.distinguished_name.push(DnType::CommonName, "Impala.example.com");
     let pair = folder.write_pair("a", &issue(&params, &folder.authority));
     assert_eq!(loaded(pair.certificate, pair.key).unwrap()[0].names, ["impala.example.com"]);
+}
+
+#[test]
+fn a_certificate_of_version_1_is_refused_with_what_to_do() {
+    let folder = Folder::new();
+    let key = KeyPair::generate().unwrap();
+    let der = version_1(params(&[]).signed_by(&key, &folder.authority).unwrap().der());
+    let text = data_encoding::BASE64.encode(&der);
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+    let pair = folder.write_pair("a", &Issued { certificate: pem, key: key.serialize_pem() });
+    let words = ["certificate 1 in ", "of X.509 version 1, ", "have it issued as version 3", "-extfile"];
+    is_said(loaded(pair.certificate, pair.key), &words);
 }
 
 #[test]
