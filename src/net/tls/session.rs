@@ -261,7 +261,8 @@ fn write_now<Data>(
             write(&mut traffic);
             Ok(true)
         }
-        // The next read tells that it is closed.
+        // The library says so once, instead of what it would say otherwise; asked again, it lets write. (That
+        // the peer sends no more, the next read finds by itself.)
         ConnectionState::PeerClosed => Ok(false),
         // What an earlier step encoded is no longer the library's.
         ConnectionState::TransmitTlsData(data) => {
