@@ -153,6 +153,9 @@ labels! {
         BadSasl = "bad_sasl",
         /// The TLS handshake failed, or the client came in the clear where the listener requires TLS.
         BadTls = "bad_tls",
+        /// The keys of its TLS 1.2 had encrypted as many records as they may, some 16 million. TLS 1.3 renews
+        /// them.
+        KeysUsedUp = "keys_used_up",
         /// There was no coordinator for a client whose protocol has no way to say so.
         NoCoordinator = "no_coordinator",
         /// The coordinator closed an opaque connection.

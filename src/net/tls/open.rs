@@ -305,8 +305,7 @@ impl<S: Stream> AsyncWrite for Open<S> {
         if !tls.outgoing.has_records() {
             ready!(tls.outgoing.poll_messages(&mut tls.socket, cx))?;
             let partial = partial_handshake(tls.has_partial_handshake, &mut tls.received);
-            if let Err(error) = tls.outgoing.begin(bytes, &mut tls.session, partial) {
-                let failure = Failure::from(error);
+            if let Err(failure) = tls.outgoing.begin(bytes, &mut tls.session, partial) {
                 tls.end = Some(End::Failed(failure.clone()));
                 return Poll::Ready(Err(failure.into()));
             }

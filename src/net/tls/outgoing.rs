@@ -4,10 +4,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use rustls::Error;
 use smallvec::SmallVec;
 use tokio::io::AsyncWrite;
 
+use super::failure::Failure;
 use super::session::{RECORD_PLAINTEXT, RECORD_ROOM, Session};
 use crate::net::buffer::{BUFFER_SIZE, Buffer};
 
@@ -48,7 +48,7 @@ impl Outgoing {
         plaintext: &[u8],
         session: &mut Session,
         partial: &mut [u8],
-    ) -> Result<(), Error> {
+    ) -> Result<(), Failure> {
         let mut buffer = Buffer::take();
         let (mut ends, mut at) = (SmallVec::new(), 0);
         for piece in plaintext.chunks(RECORD_PLAINTEXT) {

@@ -154,22 +154,26 @@ impl Session {
     /// is not whole yet; it is empty if there is none.
     ///
     /// # Errors
-    /// When the connection is not fit to send: it has failed or was closed.
+    /// [`Failure::KeysUsedUp`], when the keys must encrypt no more; another [`Failure`], when the connection
+    /// is not fit to send: it has failed or was closed.
     pub(super) fn encrypt(
         &mut self,
         plaintext: &[u8],
         room: &mut [u8],
         received: &mut [u8],
-    ) -> Result<usize, Error> {
+    ) -> Result<usize, Failure> {
         let mut encrypted = Ok(0);
         self.write(received, |traffic| encrypted = traffic.encrypt(plaintext, room))?;
-        encrypted.map_err(|error| Error::General(error.to_string()))
+        encrypted.map_err(|error| match error {
+            EncryptError::EncryptExhausted => Failure::KeysUsedUp,
+            EncryptError::InsufficientSize(_) => Error::General(error.to_string()).into(),
+        })
     }
 
     /// Puts a `close_notify` to the front of `room`; returns its length.
     ///
     /// # Errors
-    /// As [`Self::encrypt`].
+    /// When the connection is not fit to send: it has failed or was closed.
     pub(super) fn close(&mut self, room: &mut [u8], received: &mut [u8]) -> Result<usize, Error> {
         let mut closed = Ok(0);
         self.write(received, |traffic| closed = traffic.queue_close_notify(room))?;

@@ -2,6 +2,7 @@ mod crumbs;
 mod ends;
 mod half;
 mod harmed;
+mod keys;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -36,16 +37,20 @@ struct Both {
 }
 
 fn both(version: &'static SupportedProtocolVersion) -> Both {
-    both_with(version, aws_lc_rs::default_provider())
+    both_with(version, super::provider(), aws_lc_rs::default_provider())
 }
 
-/// The client has this cryptography.
-fn both_with(version: &'static SupportedProtocolVersion, of_client: CryptoProvider) -> Both {
+/// With this cryptography.
+fn both_with(
+    version: &'static SupportedProtocolVersion,
+    of_server: Arc<CryptoProvider>,
+    of_client: CryptoProvider,
+) -> Both {
     let certified = rcgen::generate_simple_self_signed(["coordinator.test".to_owned()]).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(certified.cert.der().clone()).unwrap();
     let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
-    let server = ServerConfig::builder_with_provider(super::provider())
+    let server = ServerConfig::builder_with_provider(of_server)
         .with_protocol_versions(&[version])
         .unwrap()
         .with_no_client_auth()
@@ -181,15 +186,18 @@ async fn a_read_that_has_room_for_a_record_leaves_no_part_of_it_behind() {
 async fn clients_choose_the_key_exchange_and_coordinators_are_offered_the_cheaper_one_first() {
     let group =
         |of: &Io<Double>| of.negotiated()?.negotiated_key_exchange_group().map(SupportedKxGroup::name);
-    let (_server, link) =
-        connected(both_with(&version::TLS13, super::provider().as_ref().clone()), 64 << 10).await;
+    let (_server, link) = connected(
+        both_with(&version::TLS13, super::provider(), super::provider().as_ref().clone()),
+        64 << 10,
+    )
+    .await;
     assert_eq!(group(&link), Some(NamedGroup::X25519));
 
     for first in [kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1] {
         let mut provider = aws_lc_rs::default_provider();
         provider.kx_groups.retain(|group| group.name() != first.name());
         provider.kx_groups.insert(0, first);
-        let (_client, ours) = served(both_with(&version::TLS13, provider), 64 << 10).await;
+        let (_client, ours) = served(both_with(&version::TLS13, super::provider(), provider), 64 << 10).await;
         assert_eq!(group(&ours), Some(first.name()));
     }
 }

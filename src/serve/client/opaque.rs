@@ -189,7 +189,7 @@ async fn relay_both<S: Stream>(
 fn end_of(ended: Ended) -> End {
     match (ended.who, ended.error) {
         (Side::Client, None) => End::ClientClosed,
-        (Side::Client, Some(error)) => End::ClientGone(error),
+        (Side::Client, Some(error)) => End::broken(error),
         (Side::Coordinator, None) => End::CoordinatorClosed,
         (Side::Coordinator, Some(error)) => End::CoordinatorLost { cause: error.to_string() },
     }

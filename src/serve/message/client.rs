@@ -131,7 +131,7 @@ impl<S: Stream> Client<S> {
     pub(crate) fn send(&mut self, bytes: &[u8], stall: Duration) -> impl Future<Output = Result<(), End>> {
         flow::write_all(&mut self.stream, bytes, stall).map_err(|(error, _)| match error {
             flow::WriteError::Stalled { .. } => End::ClientStalled { doing: "taken" },
-            flow::WriteError::Failed(error) => End::ClientGone(error),
+            flow::WriteError::Failed(error) => End::broken(error),
         })
     }
 }

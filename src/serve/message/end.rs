@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::metrics::{CloseCause, Label as _};
 use crate::net::per_address::OverLimit;
 use crate::net::tls::handshake::HandshakeError;
+use crate::net::tls::io::Failure;
 use crate::serve::message::pace::SLOWEST;
 use crate::serve::message::reply::BadReply;
 use crate::wire::detect::Speech;
@@ -32,6 +33,9 @@ pub(crate) enum End {
     /// The client reset the connection, or the network gave up on it.
     #[error("the client is gone: {0}")]
     ClientGone(io::Error),
+    /// The keys of the client's TLS 1.2 connection have encrypted as many records as they may.
+    #[error("{0}")]
+    KeysUsedUp(io::Error),
     /// The client sent nothing inside a request, or took nothing of a reply, for `stall_timeout`.
     #[error("the client stalled: no byte {doing} within stall_timeout")]
     ClientStalled {
@@ -211,11 +215,17 @@ impl End {
         Self::ClientGone(io::ErrorKind::ConnectionReset.into())
     }
 
+    /// Returns the end of a connection on which a read or a write failed.
+    pub(crate) fn broken(error: io::Error) -> Self {
+        if Failure::is_keys_used_up(&error) { Self::KeysUsedUp(error) } else { Self::ClientGone(error) }
+    }
+
     /// Returns the cause that this counts as in the metrics.
     pub(crate) fn cause(&self) -> CloseCause {
         match self {
             Self::ClientClosed => CloseCause::ClientClosed,
             Self::ClientBroke { .. } | Self::ClientGone(_) => CloseCause::ClientReset,
+            Self::KeysUsedUp(_) => CloseCause::KeysUsedUp,
             Self::ClientStalled { .. } | Self::ClientSlow => CloseCause::ClientStalled,
             Self::HandshakeTimedOut | Self::SaidNothing | Self::CoordinatorSilent { .. } => {
                 CloseCause::HandshakeTimedOut

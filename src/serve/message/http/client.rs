@@ -260,7 +260,7 @@ impl<S: Stream> HttpClient<S> {
         exchange.get_mut().send(&mut client.stream, piece, ends, stall).await.map_err(
             |error| match error {
                 WriteError::Stalled { .. } => End::ClientStalled { doing: "taken" },
-                WriteError::Failed(error) => End::ClientGone(error),
+                WriteError::Failed(error) => End::broken(error),
             },
         )?;
         if ends && let Some(exchange) = self.exchange.take() {
