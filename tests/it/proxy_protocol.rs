@@ -268,6 +268,19 @@ fn limits_hold_for_the_client_and_not_for_the_balancer() {
     direct.open();
 }
 
+#[test]
+fn each_client_of_a_balancer_opens_connections_at_a_rate_of_its_own() {
+    let coordinator = Script::sound();
+    let router = router(&coordinator, "new_connections_per_second = 1", "");
+    let is_let_in = |number: u8| {
+        let mut talk = balancer(&router);
+        talk.send(format!("PROXY TCP4 192.0.2.{number} 198.51.100.1 40000 21050\r\n").as_bytes());
+        talk.call(&open_session()).status() == Some(0)
+    };
+    assert!((1..=100).all(is_let_in), "of so many clients each comes for the first time");
+    assert!(eventually(|| !is_let_in(1)), "one client may come as often as it likes");
+}
+
 /// Starts `HAProxy` in front of the router, with these words on the line of the server.
 fn haproxy(router: &TestRouter, words: &str) -> Haproxy {
     Haproxy::start(router.listener(0), words)

@@ -48,16 +48,16 @@ struct World {
 
 impl World {
     fn start(router: &str) -> Self {
-        Self::with(router, "")
+        Self::with(router, "", "")
     }
 
-    /// With these keys in each `[[cluster]]`.
-    fn with(router: &str, keys: &str) -> Self {
+    /// With these keys in `[[listener]]`, and in each `[[cluster]]`.
+    fn with(router: &str, listener: &str, keys: &str) -> Self {
         let coordinators = [b'a', b'b', b'c'].map(Named::start);
         let clusters: String =
             ["a", "b", "c"].iter().zip(&coordinators).map(|(name, one)| one.cluster(name, keys)).collect();
         let router = TestRouter::start(&format!(
-            "[router]\n{router}\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\ncluster = \"a\"\n\
+            "[router]\n{router}\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\ncluster = \"a\"\n{listener}\n\
              sni = {{ \"impala-b.example.com\" = \"b\", \"*.C.example.com\" = \"c\" }}\n{clusters}"
         ));
         Self { router, coordinators }
@@ -66,7 +66,11 @@ impl World {
     /// Sends bytes in pieces of this length and then some more; returns which coordinator they reached, once
     /// they have all come there.
     fn reached(&self, bytes: &[u8], piece: usize) -> char {
-        let mut talk = Talk::connect(self.router.listener(0));
+        self.reached_by(Talk::connect(self.router.listener(0)), bytes, piece)
+    }
+
+    /// As [`Self::reached`], over a connection that was opened already.
+    fn reached_by(&self, mut talk: Talk, bytes: &[u8], piece: usize) -> char {
         bytes.chunks(piece).for_each(|piece| talk.send(piece));
         let mut name = [0];
         talk.stream.read_exact(&mut name).unwrap();
@@ -123,7 +127,7 @@ fn a_hello_in_several_records_chooses_too() {
 #[test]
 fn the_first_bytes_of_a_hello_are_not_encrypted_again() {
     // The coordinators have TLS themselves, which is the client's here.
-    let world = World::with("detect_timeout = \"200ms\"", "tls = { verify = \"none\" }");
+    let world = World::with("detect_timeout = \"200ms\"", "", "tls = { verify = \"none\" }");
     let hello = hello_to("elsewhere.example.com");
     for len in [1, 2, 3, hello.len()] {
         assert_eq!(world.reached(&hello[..len], usize::MAX), 'a', "{len} bytes");
@@ -146,4 +150,16 @@ fn what_begins_like_tls_and_is_none_goes_to_the_listeners_own_cluster() {
     clear.say(&open_session());
     assert!(eventually(|| world.coordinators[0].script.accepted() == 2));
     assert!(world.coordinators[1..].iter().all(|one| one.script.accepted() == 0));
+}
+
+#[test]
+fn a_balancers_header_before_the_hello_reaches_nobody_and_its_client_is_the_one_in_the_log() {
+    let world = World::with("", "proxy_protocol_from = [\"127.0.0.1\"]", "");
+    for (name, cluster) in [("impala-b.example.com", 'b'), ("elsewhere.example.com", 'a')] {
+        let mut talk = Talk::connect(world.router.listener(0));
+        talk.send(b"PROXY TCP4 192.0.2.7 198.51.100.1 40000 21050\r\n");
+        assert_eq!(world.reached_by(talk, &hello_to(name), 100), cluster, "{name}");
+    }
+    let chosen = |line: &str| line.contains(" client=192.0.2.7:40000") && line.contains("cluster=b");
+    assert!(world.router.logs().text().lines().any(chosen), "{}", world.router.logs().text());
 }

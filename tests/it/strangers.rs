@@ -65,6 +65,43 @@ fn invented_names_from_one_address_keep_nobody_else_out_of_the_queue() {
     fleet.router().await_metric("hs2router_queue_waits_total{cluster=\"test\",outcome=\"queue_full\"}", 2.0);
 }
 
+#[test]
+fn clients_that_a_balancer_passes_on_wait_each_in_the_turn_of_its_own_address() {
+    let cluster = "service_threads = 2\nreserve = 1\nshare_links = false\nqueue_length = 3";
+    let listener = format!("proxy_protocol_from = [\"{ELSEWHERE}\"]");
+    let settings = Settings { service_threads: 2, ..Settings::default() };
+    let fleet = Fleet::with(Plan {
+        coordinators: 1,
+        users: &USERS,
+        cluster,
+        listener: &listener,
+        settings,
+        ..Plan::default()
+    });
+    let mut ann = fleet.hs2();
+    ann.open(&[]).unwrap();
+    let log_in = |client: &str, user: &str, password: &str| {
+        let mut talk = connect_from(ELSEWHERE, &fleet);
+        talk.send(format!("PROXY TCP4 {client} 198.51.100.1 40000 21050\r\n").as_bytes());
+        talk.send(&negotiation(START, b"PLAIN"));
+        talk.send(&negotiation(OK, format!("\0{user}\0{password}").as_bytes()));
+        talk
+    };
+    let mut invented: Vec<_> = (0..3)
+        .map(|number| {
+            let talk = log_in("192.0.2.1", &format!("nobody{number}"), "guess");
+            assert!(eventually(|| waiting(&fleet) == number + 1));
+            talk
+        })
+        .collect();
+    // By the balancer's own address they would all be one.
+    let mut bob = log_in("192.0.2.2", "bob", "bbo");
+    assert_eq!(invented.last_mut().unwrap().sasl_message().unwrap().0, ERROR);
+    assert_eq!(waiting(&fleet), 3, "bob among them");
+    drop(ann);
+    assert_eq!(bob.sasl_message().unwrap(), (COMPLETE, Vec::new()));
+}
+
 /// Opens a session; what it is told if that is refused.
 fn refusal_of_open(talk: &mut Talk) -> Option<String> {
     let reply = talk.call(&open_session());

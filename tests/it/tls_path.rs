@@ -5,5 +5,6 @@
 mod coordinator;
 mod ends;
 mod flood;
+mod framed;
 mod idle;
 mod peers;
