@@ -1,11 +1,16 @@
 //! Heads of HTTP requests: however they come, they are judged alike, another parser finds the same end, and
 //! what goes on to a coordinator names the user that each kind of server would find in the head as it came.
+//! The same bytes are an answer's head, too.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use hs2router::wire::http::answer::{Beginning, begins};
 use hs2router::wire::http::head::{BODY_LIMIT, BadHead, FIELD_LIMIT, Framing, HEAD_LIMIT, HeadScan};
-use hs2router::wire::http::request::{Asked, CallHead, LONGEST_FORWARDED, LONGEST_USER, Peer, judge};
+use hs2router::wire::http::request::{
+    Asked, CallHead, LONGEST_FORWARDED, LONGEST_USER, Peer, judge, ordinary,
+};
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request};
 
 use super::Recipe;
@@ -17,6 +22,7 @@ pub fn http_head(input: &[u8]) {
     let whole = scan.look(recipe.stream);
     for pieces in recipe.pieces() {
         in_pieces(&pieces, recipe.stream, whole);
+        as_answer(&pieces, recipe.stream);
     }
     let Ok(Some(len)) = whole else { return };
     assert!(len <= HEAD_LIMIT);
@@ -28,8 +34,13 @@ pub fn http_head(input: &[u8]) {
     let Ok(parsed) = request.parse(recipe.stream) else { return };
     assert_eq!(parsed, httparse::Status::Complete(len));
     assert_eq!(scan.framing(), framing(request.headers));
-    if let Some(call) = call(&request, recipe.kind & 1 == 1) {
+    let is_trusted_proxy = recipe.kind & 1 == 1;
+    if let Some(call) = call(parts(&request), is_trusted_proxy) {
         goes_on(&call, request.path.unwrap_or_default());
+        if let Some(head) = ordinary(head) {
+            let same = self::call(Some(head), is_trusted_proxy);
+            assert_eq!(format!("{same:?}"), format!("{:?}", Some(call)), "another reader finds the same");
+        }
     }
 }
 
@@ -42,6 +53,22 @@ fn in_pieces(pieces: &[&[u8]], stream: &[u8], whole: Result<Option<usize>, BadHe
         assert!(seen == Ok(None) || seen == whole, "{seen:?} at {came}, then {whole:?}");
     }
     assert_eq!(seen, whole);
+}
+
+/// Looks at the stream as an answer after each piece: it is of one kind, and its head has one end.
+fn as_answer(pieces: &[&[u8]], stream: &[u8]) {
+    let mut came = 0;
+    for piece in pieces {
+        came += piece.len();
+        match (begins(stream.get(..came).unwrap_or_default()), begins(stream)) {
+            (Beginning::Partial, _) | (Beginning::Other, Beginning::Other) => {}
+            (Beginning::Ordinary(first), Beginning::Ordinary(last)) => {
+                assert!(first.head_len <= came);
+                assert_eq!((first.head_len, first.body_len), (last.head_len, last.body_len));
+            }
+            (first, last) => panic!("{first:?} at {came}, then {last:?}"),
+        }
+    }
 }
 
 /// Where the body ends; nothing says so twice.
@@ -63,11 +90,15 @@ fn framing(fields: &[httparse::Header<'_>]) -> Framing {
     found.unwrap_or(Framing::Length(0))
 }
 
-/// The call that a parsed request is; none if it is something else, or refused.
-fn call(request: &httparse::Request<'_, '_>, is_trusted_proxy: bool) -> Option<Arc<CallHead>> {
+fn parts(request: &httparse::Request<'_, '_>) -> Option<Parts> {
     let built = Request::builder().method(request.method?).uri(request.path?);
     let built = request.headers.iter().fold(built, |built, field| built.header(field.name, field.value));
-    let (head, ()) = built.body(()).ok()?.into_parts();
+    Some(built.body(()).ok()?.into_parts().0)
+}
+
+/// The call that a parsed request is; none if it is something else, or refused.
+fn call(head: Option<Parts>, is_trusted_proxy: bool) -> Option<Arc<CallHead>> {
+    let head = head?;
     let forbidden = [HeaderName::from_static("x-hive-trusted")];
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
     match judge(&head, Peer { address, is_trusted_proxy, forbidden: &forbidden }) {

@@ -2,13 +2,13 @@
 //! peer is slow.
 
 use std::future::{Future, poll_fn};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::sleep;
 
@@ -21,8 +21,8 @@ pub struct Chunk(Held);
 /// Where the bytes of a chunk are.
 #[derive(Debug)]
 enum Held {
-    /// In a buffer that is the chunk's alone.
-    Buffer { buffer: Buffer, len: usize },
+    /// In a buffer that is the chunk's alone, from one place to another.
+    Buffer { buffer: Buffer, from: usize, to: usize },
     /// In memory that others may read, too.
     Shared(Bytes),
 }
@@ -36,8 +36,16 @@ impl Chunk {
     /// Drops everything after the first `most` bytes.
     pub fn truncate(&mut self, most: usize) {
         match &mut self.0 {
-            Held::Buffer { len, .. } => *len = (*len).min(most),
+            Held::Buffer { from, to, .. } => *to = (*from + most).min(*to),
             Held::Shared(bytes) => bytes.truncate(most),
+        }
+    }
+
+    /// Drops the first `count` bytes, or all if there are fewer.
+    pub fn advance(&mut self, count: usize) {
+        match &mut self.0 {
+            Held::Buffer { from, to, .. } => *from = (*from + count).min(*to),
+            Held::Shared(bytes) => bytes.advance(count.min(bytes.len())),
         }
     }
 
@@ -52,7 +60,7 @@ impl Chunk {
     /// The bytes, to be changed; none if others may read them, too.
     pub fn own_mut(&mut self) -> Option<&mut [u8]> {
         match &mut self.0 {
-            Held::Buffer { buffer, len } => buffer.get_mut(..*len),
+            Held::Buffer { buffer, from, to } => buffer.get_mut(*from..*to),
             Held::Shared(_) => None,
         }
     }
@@ -69,7 +77,7 @@ impl Deref for Chunk {
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            Held::Buffer { buffer, len } => buffer.get(..*len).unwrap_or_default(),
+            Held::Buffer { buffer, from, to } => buffer.get(*from..*to).unwrap_or_default(),
             Held::Shared(bytes) => bytes,
         }
     }
@@ -95,8 +103,8 @@ pub fn read_at_most<S: AsyncRead + Unpin>(
         let mut buffer = Buffer::take();
         let mut room = ReadBuf::new(buffer.get_mut(..most.min(BUFFER_SIZE)).unwrap_or_default());
         ready!(Pin::new(&mut *stream).poll_read(cx, &mut room))?;
-        let len = room.filled().len();
-        Poll::Ready(Ok(Chunk(Held::Buffer { buffer, len })))
+        let to = room.filled().len();
+        Poll::Ready(Ok(Chunk(Held::Buffer { buffer, from: 0, to })))
     })
 }
 
@@ -154,6 +162,35 @@ pub fn write_all<S: AsyncWrite + Unpin>(
     })
 }
 
+/// As [`write_all`], of two pieces, without a copy of a long one.
+///
+/// # Errors
+/// As [`write_all`].
+pub async fn write_both<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    head: &[u8],
+    piece: &[u8],
+    stall: Duration,
+) -> Result<(), (WriteError, usize)> {
+    /// What is shorter is copied sooner than two pieces are sent.
+    const SHORT: usize = 8 << 10;
+    if piece.len() <= SHORT {
+        return write_all(stream, &[head, piece].concat(), stall).await;
+    }
+    let pieces = [IoSlice::new(head), IoSlice::new(piece)];
+    // As much as goes at once.
+    let written = poll_fn(|cx| match Pin::new(&mut *stream).poll_write_vectored(cx, &pieces) {
+        Poll::Pending => Poll::Ready(Ok(0)),
+        written @ Poll::Ready(_) => written,
+    });
+    let written = written.await.map_err(|error| (error.into(), 0))?;
+    let rest = head.get(written..).unwrap_or_default();
+    write_all(stream, rest, stall).await.map_err(|(error, some)| (error, written + some))?;
+    let (begun, written) = (written.saturating_sub(head.len()), written + rest.len());
+    let rest = piece.get(begun..).unwrap_or_default();
+    write_all(stream, rest, stall).await.map_err(|(error, some)| (error, written + some))
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -170,6 +207,37 @@ mod tests {
         assert_eq!(&*read(&mut near).await.unwrap(), b"llo");
         drop(far);
         assert!(read(&mut near).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_chunk_loses_bytes_at_both_ends() {
+        let (mut near, mut far) = tokio::io::duplex(64);
+        far.write_all(b"hello").await.unwrap();
+        for mut chunk in [read(&mut near).await.unwrap(), Bytes::from_static(b"hello").into()] {
+            chunk.advance(1);
+            chunk.truncate(3);
+            assert_eq!(&*chunk, b"ell");
+            chunk.truncate(5);
+            chunk.advance(2);
+            assert_eq!(&*chunk, b"l");
+            chunk.advance(2);
+            assert!(chunk.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn two_pieces_arrive_one_behind_the_other() {
+        for (head, piece) in [(3, 5), (3, 9_000), (9_000, 9_000), (0, 9_000), (9_000, 0)] {
+            let sent: Vec<u8> = (0..head + piece).map(|at| u8::try_from(at % 251).unwrap()).collect();
+            for room in [1, 2_000, 9_003, 1 << 20] {
+                let (mut near, mut far) = tokio::io::duplex(room);
+                let mut got = vec![0; sent.len()];
+                let (head, piece) = sent.split_at(head);
+                let (written, read) =
+                    tokio::join!(write_both(&mut near, head, piece, STALL), far.read_exact(&mut got));
+                assert!(written.is_ok() && read.is_ok() && got == sent, "{} and {}", head.len(), piece.len());
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

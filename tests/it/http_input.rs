@@ -120,6 +120,13 @@ impl Raw {
         self.came.drain(..len).collect()
     }
 
+    /// So many bytes, or those before the connection's end if there are fewer.
+    fn take_what_comes(&mut self, len: usize) -> Vec<u8> {
+        let missing = len.saturating_sub(self.came.len());
+        let _cut = std::io::Read::by_ref(&mut self.stream).take(missing as u64).read_to_end(&mut self.came);
+        self.came.drain(..len.min(self.came.len())).collect()
+    }
+
     /// Up to and with this end.
     fn line(&mut self, end: &[u8]) -> Vec<u8> {
         loop {

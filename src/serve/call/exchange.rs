@@ -246,6 +246,8 @@ pub(crate) struct Incoming {
     /// The bytes that are held until the reply ends.
     bytes: Body,
     client_has_some: bool,
+    /// How many more bytes of payload are to come, if that is known.
+    left: Option<u64>,
     /// The verdict, once the reply has ended.
     verdict: Option<Verdict>,
     /// Whether the reply has ended and the link is fit for another call.
@@ -260,7 +262,7 @@ impl Incoming {
 
     fn of(reply: Box<Reply>, form: Form, deliver: Deliver) -> Self {
         let bytes = Body::nothing(form);
-        Self { reply, deliver, bytes, client_has_some: false, verdict: None, leaves_fit: false }
+        Self { reply, deliver, bytes, client_has_some: false, left: None, verdict: None, leaves_fit: false }
     }
 
     /// Takes the reply's part of a chunk, and removes everything else from the chunk.
@@ -272,6 +274,7 @@ impl Incoming {
     ) -> Result<(), Trouble> {
         let taken = link.end.take(&mut self.reply, chunk, self.bytes.form);
         let taken = taken.map_err(|error| self.lost(error.into()))?;
+        self.left = taken.left;
         self.leaves_fit = taken.clean && request.leaves_fit(link.slot.port.shares, self.reply.facts());
         Ok(())
     }
@@ -287,7 +290,7 @@ impl Incoming {
 
     /// Returns what follows the bytes that were taken last.
     fn follows(&self) -> Follows {
-        if self.reply.is_done() { Follows::Nothing } else { Follows::More }
+        if self.reply.is_done() { Follows::Nothing } else { Follows::More(self.left) }
     }
 
     /// Takes the held bytes out; none if there are none.
@@ -331,7 +334,7 @@ async fn send_both<S: Stream>(
     chunk: &Chunk,
     follows: Follows,
 ) -> Result<(), End> {
-    conn.deliver_piece((&held).into(), held.form, Follows::More).await?;
+    conn.deliver_piece((&held).into(), held.form, follows.behind(chunk.len())).await?;
     conn.deliver_piece(chunk.into(), held.form, follows).await
 }
 

@@ -129,9 +129,19 @@ impl<S: Stream> Client<S> {
     /// [`End::ClientStalled`], when the client takes no byte for `stall`; [`End::ClientGone`], when the
     /// connection is broken.
     pub(crate) fn send(&mut self, bytes: &[u8], stall: Duration) -> impl Future<Output = Result<(), End>> {
-        flow::write_all(&mut self.stream, bytes, stall).map_err(|(error, _)| match error {
-            flow::WriteError::Stalled { .. } => End::ClientStalled { doing: "taken" },
-            flow::WriteError::Failed(error) => End::broken(error),
-        })
+        flow::write_all(&mut self.stream, bytes, stall).map_err(|(error, _)| End::untaken(error))
+    }
+
+    /// Sends two pieces, one behind the other, as [`Self::send`] does.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub(crate) fn send_both(
+        &mut self,
+        head: &[u8],
+        piece: &[u8],
+        stall: Duration,
+    ) -> impl Future<Output = Result<(), End>> {
+        flow::write_both(&mut self.stream, head, piece, stall).map_err(|(error, _)| End::untaken(error))
     }
 }

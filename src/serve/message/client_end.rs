@@ -187,7 +187,7 @@ impl<S: Stream> ClientEnd<S> {
         } else {
             self.client.send(&coding::encode(&piece, self.transport, follows), stall).await?;
         }
-        self.client.stream.set_midway(follows == Follows::More);
+        self.client.stream.set_midway(follows != Follows::Nothing);
         Ok(())
     }
 

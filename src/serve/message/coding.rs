@@ -32,10 +32,25 @@ impl Form {
 /// What comes after a piece of a message. A transport may have to mark where a message ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Follows {
-    /// More of the message.
-    More,
+    /// More of the message: so many bytes of payload, if that is known.
+    More(Option<u64>),
     /// Nothing: the message ends with this piece.
     Nothing,
+}
+
+impl Follows {
+    /// How many bytes of payload follow, if that is known.
+    pub(in crate::serve::message) fn left(self) -> Option<u64> {
+        match self {
+            Self::More(left) => left,
+            Self::Nothing => Some(0),
+        }
+    }
+
+    /// What follows a piece behind which `next` bytes come first.
+    pub(crate) fn behind(self, next: usize) -> Self {
+        Self::More(self.left().map(|left| left + next as u64))
+    }
 }
 
 /// Returns what a coordinator understands whose links have this transport.

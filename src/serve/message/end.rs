@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::metrics::{CloseCause, Label as _};
+use crate::net::flow::WriteError;
 use crate::net::per_address::OverLimit;
 use crate::net::tls::handshake::HandshakeError;
 use crate::net::tls::io::Failure;
@@ -218,6 +219,14 @@ impl End {
     /// Returns the end of a connection on which a read or a write failed.
     pub(crate) fn broken(error: io::Error) -> Self {
         if Failure::is_keys_used_up(&error) { Self::KeysUsedUp(error) } else { Self::ClientGone(error) }
+    }
+
+    /// Returns the end of a connection whose client did not take what was sent.
+    pub(in crate::serve::message) fn untaken(error: WriteError) -> Self {
+        match error {
+            WriteError::Stalled { .. } => Self::ClientStalled { doing: "taken" },
+            WriteError::Failed(error) => Self::broken(error),
+        }
     }
 
     /// Returns the cause that this counts as in the metrics.

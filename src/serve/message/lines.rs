@@ -68,7 +68,7 @@ pub(crate) fn encode(payload: &[u8], follows: Follows) -> Vec<u8> {
 #[test]
 fn lines_are_read_wherever_they_are_cut() {
     let payload: Vec<u8> = (0..=255).collect();
-    let sent = [encode(&payload, Follows::More), encode(b"second", Follows::Nothing)].concat();
+    let sent = [encode(&payload, Follows::More(None)), encode(b"second", Follows::Nothing)].concat();
     for cut in 0..sent.len() {
         let (mut lines, mut read, mut used) = (Lines::default(), Vec::new(), 0);
         for part in [&sent[..cut], &sent[cut..]] {

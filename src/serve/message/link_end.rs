@@ -33,6 +33,8 @@ pub struct Taken {
     /// Whether the link may serve another call: the reply has ended and nothing follows it. Bytes behind it
     /// would be taken for the next reply.
     pub clean: bool,
+    /// How many more bytes of payload are to come, if the transport says so before.
+    pub left: Option<u64>,
 }
 
 /// Reads the replies on one link, one after the other.
@@ -66,7 +68,7 @@ impl Replies {
         reply.note_boundary(self.decoder.at_boundary());
         reply.check()?;
         let done = reply.is_done();
-        Ok(Taken { kept, done, clean: done && used == bytes.len() })
+        Ok(Taken { kept, done, clean: done && used == bytes.len(), left: None })
     }
 
     /// Takes the reply's part of framed bytes; returns how many were used, and how many were kept.
@@ -273,7 +275,7 @@ mod tests {
     /// The two halves of a message, each as it is sent by itself.
     fn halves(message: &[u8], transport: Transport) -> Vec<u8> {
         let (front, back) = message.split_at(message.len() / 2);
-        let front = coding::encode(front, transport, Follows::More);
+        let front = coding::encode(front, transport, Follows::More(None));
         [front, coding::encode(back, transport, Follows::Nothing)].concat()
     }
 

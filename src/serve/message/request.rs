@@ -218,7 +218,7 @@ impl Request {
         // The frame keeps its whole length. If a coordinator refuses it for its length, it then does so as it
         // would without a router, after it has read all of it (Spark: `TSaslTransport.readFrame`).
         let to_come = if form == Form::AsItCame { self.to_come } else { 0 };
-        let follows = if self.is_complete() { Follows::Nothing } else { Follows::More };
+        let follows = if self.is_complete() { Follows::Nothing } else { Follows::More(None) };
         coding::encode_in_place(&mut self.bytes, to_come, transport, follows)
     }
 

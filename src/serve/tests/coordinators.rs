@@ -185,7 +185,7 @@ pub(super) fn wrapped(payload: &[u8], transport: Transport) -> Vec<u8> {
         Transport::Framed => frame(payload),
         Transport::Sasl => [frame(front), frame(back)].concat(),
         Transport::Lines => {
-            [lines::encode(front, Follows::More), lines::encode(back, Follows::Nothing)].concat()
+            [lines::encode(front, Follows::More(None)), lines::encode(back, Follows::Nothing)].concat()
         }
     }
 }

@@ -24,8 +24,8 @@ pub struct SetCookie {
 
 /// Reads a Set-Cookie; none if it is malformed or too long. Attributes other than Max-Age do not matter,
 /// because the cookie never leaves the router but for the coordinator that gave it.
-pub fn parse(value: &HeaderValue) -> Option<SetCookie> {
-    let bytes = Some(value.as_bytes()).filter(|bytes| bytes.len() <= LONGEST)?;
+pub fn parse(value: &[u8]) -> Option<SetCookie> {
+    let bytes = Some(value).filter(|bytes| bytes.len() <= LONGEST)?;
     let text = str::from_utf8(bytes).ok()?;
     let (name, rest) = text.split_once('=')?;
     let name = name.trim_ascii();

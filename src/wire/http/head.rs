@@ -331,7 +331,10 @@ fn field(line: &[u8]) -> Result<Option<Framing>, BadHead> {
     if name.is_empty() {
         Err(BadHead::FieldName)
     } else if name.eq_ignore_ascii_case(b"content-length") {
-        length(value).map(Some)
+        match length(value).ok_or(BadHead::Length)? {
+            length if length > BODY_LIMIT => Err(BadHead::LongBody),
+            length => Ok(Some(Framing::Length(length))),
+        }
     } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
         let is_chunked = without_spaces(value).eq_ignore_ascii_case(b"chunked");
         if is_chunked { Ok(Some(Framing::Chunked)) } else { Err(BadHead::Coding) }
@@ -340,15 +343,11 @@ fn field(line: &[u8]) -> Result<Option<Framing>, BadHead> {
     }
 }
 
-fn length(value: &[u8]) -> Result<Framing, BadHead> {
+/// The length that a Content-Length says, in bytes; none if it is not a plain number.
+pub(super) fn length(value: &[u8]) -> Option<u64> {
     let digits = without_spaces(value);
     let is_number = (1..=MOST_DIGITS).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-    let length = str::from_utf8(digits).ok().filter(|_| is_number).and_then(|digits| digits.parse().ok());
-    match length {
-        None => Err(BadHead::Length),
-        Some(length) if length > BODY_LIMIT => Err(BadHead::LongBody),
-        Some(length) => Ok(Framing::Length(length)),
-    }
+    str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()
 }
 
 /// Without the spaces around it. Tabs, which the standard allows there too, stay and make it malformed: no

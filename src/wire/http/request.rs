@@ -6,21 +6,27 @@ mod error;
 mod passed;
 
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, COOKIE, HOST};
+use http::header::{CONNECTION, COOKIE, EXPECT, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
+use zeroize::Zeroizing;
 
 pub use self::authorization::{Authorization, CredentialKey, Scheme};
 pub use self::error::{BadRequest, LONGEST_FORWARDED, LONGEST_USER};
 use self::passed::Field;
 pub use self::passed::Peer;
+use super::head::FIELD_LIMIT;
 use crate::ids::Credential;
 
 /// How much of a request id stands in log lines, in bytes. Those of impala-shell have 36 and a number.
 const LOGGED_ID: usize = 128;
+
+/// What a line of a head has besides name and value: its end, a colon and a space.
+const LINE_EXTRA: usize = 4;
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -34,6 +40,32 @@ pub enum Asked {
     Options,
     /// Something that is not: 405.
     NotAllowed,
+}
+
+/// Reads the head of an ordinary request: POST of HTTP/1.1, without `Expect`. None of another one, and of one
+/// that the parser does not understand.
+pub fn ordinary(head: &[u8]) -> Option<Parts> {
+    let mut fields = [const { MaybeUninit::uninit() }; FIELD_LIMIT as usize];
+    let mut parsed = httparse::Request::new(&mut []);
+    let whole = parsed.parse_with_uninit_headers(head, &mut fields).ok()?;
+    if whole != httparse::Status::Complete(head.len())
+        || parsed.version != Some(1)
+        || parsed.method != Some("POST")
+    {
+        return None;
+    }
+    let mut headers = HeaderMap::with_capacity(parsed.headers.len());
+    for httparse::Header { name, value } in parsed.headers.iter() {
+        headers.append(HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?);
+    }
+    if headers.contains_key(EXPECT) {
+        return None;
+    }
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = Method::POST;
+    parts.uri = parsed.path?.parse().ok()?;
+    parts.headers = headers;
+    Some(parts)
 }
 
 /// Judges a parsed head.
@@ -115,26 +147,58 @@ impl CallHead {
     /// cookie will do, because it is good for one request. What says where the body ends is left to whoever
     /// sends it.
     pub fn for_coordinator(&self, host: &HeaderValue, cookie: Option<&HeaderValue>) -> Parts {
-        // Host, cookie and credential, and the body's length, which is added by whoever sends it.
-        const OTHERS: usize = 4;
-        let mut headers = HeaderMap::with_capacity(self.passed.len() + OTHERS);
-        headers.insert(HOST, host.clone());
-        for Field { name, value } in &self.passed {
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.fields(host, cookie) {
             headers.append(name, value.clone());
-        }
-        if let Some(cookie) = cookie {
-            headers.insert(COOKIE, cookie.clone());
-        }
-        if let Some(authorization) = &self.authorization
-            && (cookie.is_none() || !authorization.is_for_one_request())
-        {
-            authorization.put(&mut headers);
         }
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.method = Method::POST;
         parts.uri = self.target.clone().into();
         parts.headers = headers;
         parts
+    }
+
+    /// The same head as it is sent, with a body of `length` bytes behind it. It is zeroed when it is dropped.
+    pub fn encoded(
+        &self,
+        host: &HeaderValue,
+        cookie: Option<&HeaderValue>,
+        length: u64,
+    ) -> Zeroizing<Vec<u8>> {
+        let length = length.to_string();
+        let first =
+            [b"POST ", self.target.as_str().as_bytes(), b" HTTP/1.1\r\ncontent-length: ", length.as_bytes()];
+        let line =
+            |name: &'_ HeaderName, value: &'_ HeaderValue| LINE_EXTRA + name.as_str().len() + value.len();
+        let lines: usize = self.fields(host, cookie).map(|(name, value)| line(name, value)).sum();
+        // All at once, so that no part of it is left in memory that it has outgrown.
+        let mut head =
+            Vec::with_capacity(first.iter().map(|part| part.len()).sum::<usize>() + lines + LINE_EXTRA);
+        for part in first {
+            head.extend_from_slice(part);
+        }
+        self.fields(host, cookie).for_each(|(name, value)| {
+            for part in [b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()] {
+                head.extend_from_slice(part);
+            }
+        });
+        head.extend_from_slice(b"\r\n\r\n");
+        Zeroizing::new(head)
+    }
+
+    fn fields<'a>(
+        &'a self,
+        host: &'a HeaderValue,
+        cookie: Option<&'a HeaderValue>,
+    ) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> {
+        static OWN: [HeaderName; 2] = [HOST, COOKIE];
+        let [host_name, cookie_name] = &OWN;
+        let passed = self.passed.iter().map(|Field { name, value }| (name, value));
+        let is_shown =
+            move |authorization: &&Authorization| cookie.is_none() || !authorization.is_for_one_request();
+        let authorization = self.authorization.iter().filter(is_shown).flat_map(Authorization::fields);
+        let cookie = cookie.map(|value| (cookie_name, value));
+        std::iter::once((host_name, host)).chain(passed).chain(cookie).chain(authorization)
     }
 
     /// The head of a call that the router makes by itself for the same user: same target, same credential.

@@ -135,8 +135,11 @@ fn a_reply_that_is_cut_never_looks_whole() {
             assert!(!client.came.ends_with(b"0\r\n\r\n"), "way {place}: it looks whole");
         } else {
             let length = answer.field("content-length").unwrap().parse().unwrap();
-            let reply = Message::read(&mut client.take(length).as_slice()).unwrap();
-            assert_eq!(reply.status(), Some(3), "way {place}: {reply:?}");
+            let came = client.take_what_comes(length);
+            if came.len() == length {
+                let reply = Message::read(&mut came.as_slice()).unwrap();
+                assert_eq!(reply.status(), Some(3), "way {place}: {reply:?}");
+            }
         }
     }
 }

@@ -43,8 +43,8 @@ impl<S: Stream> Links<S> {
     /// For the same one, the first head stays: the keyring may have it.
     pub(crate) fn be_for(&mut self, head: &Arc<CallHead>, key: &CredentialKey) {
         if let Login::EachTime(former) = &self.login
-            && former.authorization() == head.authorization()
-            && former.do_as() == head.do_as()
+            && (Arc::ptr_eq(former, head)
+                || (former.authorization() == head.authorization() && former.do_as() == head.do_as()))
         {
             return;
         }

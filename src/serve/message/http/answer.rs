@@ -5,7 +5,6 @@ use std::num::NonZeroU32;
 
 use bytes::{Bytes, BytesMut};
 use hyper::StatusCode;
-use hyper::header::{CONNECTION, HeaderValue};
 use hyper::http::response::Parts;
 
 use crate::serve::message::end::{BadInput, End};
@@ -56,27 +55,24 @@ impl Answer {
         };
         Some(Self { head: error_head(status, None), text: format!("hs2router: {end}\n").into() })
     }
-
-    /// The answer as it is sent where hyper does not send it; it ends the connection.
-    pub(super) fn encoded(mut self) -> BytesMut {
-        let reason = self.head.status.canonical_reason().unwrap_or_default();
-        self.head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        let mut bytes =
-            BytesMut::from(format!("HTTP/1.1 {} {reason}\r\n", self.head.status.as_str()).as_bytes());
-        for (name, value) in &self.head.headers {
-            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                bytes.extend_from_slice(part);
-            }
-        }
-        bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", self.text.len()).as_bytes());
-        bytes.extend_from_slice(&self.text);
-        bytes
-    }
 }
 
-/// Whether the answer with this head holds a reply.
-pub(super) fn is_reply(head: &Parts) -> bool {
-    head.status == StatusCode::OK
+/// The head of an answer as it is sent, with a body of `length` bytes behind it.
+pub(super) fn head_bytes(head: &Parts, length: u64) -> Vec<u8> {
+    /// Most heads are shorter.
+    const USUAL: usize = 160;
+    let mut bytes = Vec::with_capacity(USUAL);
+    let status = (head.status.as_str(), head.status.canonical_reason().unwrap_or_default());
+    for part in ["HTTP/1.1 ", status.0, " ", status.1, "\r\ncontent-length: ", &length.to_string(), "\r\n"] {
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    for (name, value) in &head.headers {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            bytes.extend_from_slice(part);
+        }
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
 }
 
 /// A coordinator's answer that holds no reply.

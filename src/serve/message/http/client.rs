@@ -5,27 +5,28 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::http::request::Parts as RequestParts;
 use hyper::http::response::Parts;
 use hyper::{Response, Version};
-use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use crate::clock;
-use crate::net::flow::WriteError;
 use crate::net::linger::linger;
 use crate::net::stream::Stream;
 use crate::serve::message::client::Client;
 use crate::serve::message::coding::Follows;
 use crate::serve::message::end::{BadInput, End};
-use crate::serve::message::http::answer::Answer;
-use crate::serve::message::http::inbound::{Broken, Inbound};
+use crate::serve::message::http::answer::{Answer, head_bytes};
+use crate::serve::message::http::client_exchange::{ClientExchange, Front, broken};
+use crate::serve::message::http::inbound::Inbound;
+use crate::serve::message::http::known::KnownHead;
 use crate::serve::message::pace::Pace;
 use crate::serve::message::parcel::Parcel;
 use crate::serve::message::request::{OverHttp, Request};
 use crate::wire::http::head::{Framing, HeadScan};
-use crate::wire::http::request::{Asked, Peer, closes, judge};
+use crate::wire::http::request::{Asked, Peer, closes, judge, ordinary};
 
 /// The type of a body that holds a message (Impala: `THttpServer::getHeader`).
 const THRIFT: HeaderValue = HeaderValue::from_static("application/x-thrift");
@@ -38,6 +39,13 @@ pub(crate) enum Opened {
     /// Something that the router has answered, or the empty line that old clients send behind a body: the
     /// connection is as idle as before.
     Nothing,
+}
+
+/// A request whose head has come.
+struct Begun {
+    head: RequestParts,
+    /// The head's bytes, if it is an ordinary one.
+    ordinary: Option<BytesMut>,
 }
 
 /// Whose connection it is, as far as HTTP is concerned.
@@ -57,8 +65,9 @@ pub(crate) struct HttpClient<S: Stream> {
     peer: HttpPeer,
     /// Looks for the end of the next request's head.
     scan: HeadScan,
-    /// Locked by nobody: this makes the connection one that threads may look at.
-    exchange: Option<Mutex<Inbound<S>>>,
+    exchange: Option<ClientExchange<S>>,
+    /// The last ordinary head.
+    known: Option<KnownHead>,
     /// Whether the request under way is one of HTTP/1.0, which has no chunks.
     is_old: bool,
     /// Whether the connection ends with the answer to this request.
@@ -80,6 +89,7 @@ impl<S: Stream> HttpClient<S> {
             peer,
             scan: HeadScan::new(),
             exchange: None,
+            known: None,
             is_old: false,
             is_last: false,
             is_unbounded: false,
@@ -106,6 +116,9 @@ impl<S: Stream> HttpClient<S> {
         client: &mut Client<S>,
         stall: Duration,
     ) -> Result<Opened, End> {
+        if let Some(call) = self.same_again(client) {
+            return Ok(Opened::Call(call));
+        }
         let whole = timeout(stall, self.whole_head(client)).await;
         let Some(head_len) = whole.unwrap_or(Err(End::ClientStalled { doing: "sent" }))? else {
             // An idle connection keeps no buffer.
@@ -113,10 +126,7 @@ impl<S: Stream> HttpClient<S> {
             return Ok(Opened::Nothing);
         };
         let framing = std::mem::take(&mut self.scan).framing();
-        let unread = std::mem::take(&mut client.pending);
-        let mut exchange = Inbound::new(&client.stream, unread, head_len, framing);
-        let head = exchange.head(&mut client.stream).map_err(broken)?;
-        self.exchange = Some(Mutex::new(exchange));
+        let Begun { head, ordinary } = self.begin(client, head_len, framing)?;
         let HttpPeer { address, is_trusted_proxy, trusted_headers: forbidden } = &self.peer;
         let peer = Peer { address: *address, is_trusted_proxy: *is_trusted_proxy, forbidden };
         self.is_old = head.version < Version::HTTP_11;
@@ -128,6 +138,9 @@ impl<S: Stream> HttpClient<S> {
                     Framing::Length(length) => Some(length),
                     Framing::Chunked => None,
                 };
+                if let (Some(length), Some(bytes), false) = (length, ordinary, self.is_last) {
+                    self.known = KnownHead::keep(&bytes, length, &head);
+                }
                 return Ok(Opened::Call(OverHttp { head, length }));
             }
             Asked::Health => Answer::healthy(),
@@ -142,6 +155,31 @@ impl<S: Stream> HttpClient<S> {
             linger(&mut client.stream).await;
         }
         Ok(Opened::Nothing)
+    }
+
+    /// Begins an exchange if the client sends the same head again, and returns what it says.
+    fn same_again(&mut self, client: &mut Client<S>) -> Option<OverHttp> {
+        let known = self.known.as_ref()?;
+        client.pending.advance(known.is_before(&client.pending)?);
+        self.is_old = false;
+        self.exchange = Some(ClientExchange::counted(known.length));
+        Some(OverHttp { head: Arc::clone(&known.head), length: Some(known.length) })
+    }
+
+    /// Begins an exchange; `pending` begins with a head that was checked.
+    fn begin(&mut self, client: &mut Client<S>, head_len: usize, framing: Framing) -> Result<Begun, End> {
+        let bytes = client.pending.get(..head_len).unwrap_or_default();
+        if let Framing::Length(length) = framing
+            && let Some(head) = ordinary(bytes)
+        {
+            self.exchange = Some(ClientExchange::counted(length));
+            return Ok(Begun { head, ordinary: Some(client.pending.split_to(head_len)) });
+        }
+        let unread = std::mem::take(&mut client.pending);
+        let mut exchange = Inbound::new(&client.stream, unread, head_len, framing);
+        let head = exchange.head(&mut client.stream).map_err(broken)?;
+        self.exchange = Some(ClientExchange::hyper(exchange));
+        Ok(Begun { head, ordinary: None })
     }
 
     /// Reads until the head has ended; returns its length, or none if all that has come is an empty line.
@@ -170,17 +208,23 @@ impl<S: Stream> HttpClient<S> {
         stall: Duration,
     ) -> Result<(), End> {
         let Some(exchange) = &mut self.exchange else { return Err(End::client_gone()) };
-        let (exchange, begun) = (exchange.get_mut(), clock::now());
-        let piece = timeout(request.pace.patience(stall), exchange.piece(&mut client.stream)).await;
-        let cut = |pace: &Pace| {
-            if pace.is_behind() { End::ClientSlow } else { End::ClientStalled { doing: "sent" } }
+        let piece = if exchange.has_piece(client) {
+            exchange.piece(client).await?
+        } else {
+            let begun = clock::now();
+            let cut = |pace: &Pace| {
+                if pace.is_behind() { End::ClientSlow } else { End::ClientStalled { doing: "sent" } }
+            };
+            let piece = timeout(request.pace.patience(stall), exchange.piece(client)).await;
+            let piece = piece.map_err(|_| cut(&request.pace))??;
+            let len = piece.as_ref().map_or(0, Bytes::len);
+            request.pace.note(clock::now().saturating_duration_since(begun), len);
+            piece
         };
-        let piece = piece.map_err(|_| cut(&request.pace))?.map_err(broken)?;
         let Some(piece) = piece else {
             request.note_boundary(true);
             return if request.is_complete() { Ok(()) } else { Err(BadInput::ShortBody.into()) };
         };
-        request.pace.note(clock::now().saturating_duration_since(begun), piece.len());
         let used = if request.has_all() { 0 } else { request.push(&piece).map_err(BadInput::from)? };
         request.keep(piece.get(..used).unwrap_or_default());
         if used < piece.len() || (request.has_all() && exchange.has_more()) {
@@ -202,13 +246,17 @@ impl<S: Stream> HttpClient<S> {
         follows: Follows,
         stall: Duration,
     ) -> Result<(), End> {
+        let ends = follows == Follows::Nothing;
         if self.has_to_answer() {
             let (mut head, ()) = Response::new(()).into_parts();
             head.headers.insert(header::CONTENT_TYPE, THRIFT);
-            let length = (follows == Follows::Nothing).then_some(piece.len() as u64);
-            self.begin_answer(client, head, length);
+            let length = follows.left().map(|left| left + piece.len() as u64);
+            return self.answer(client, head, Front { piece, length, ends }, stall).await;
         }
-        self.send(client, piece.to_bytes(), follows, stall).await
+        let Some(exchange) = &mut self.exchange else { return Err(End::client_gone()) };
+        exchange.send(client, piece, ends, stall).await?;
+        self.note_sent(client, ends);
+        Ok(())
     }
 
     /// Answers the request with something other than a reply.
@@ -221,54 +269,50 @@ impl<S: Stream> HttpClient<S> {
         answer: Answer,
         stall: Duration,
     ) -> Result<(), End> {
-        let Answer { head, text } = answer;
+        let Answer { mut head, text } = answer;
+        let length = text.len() as u64;
         if self.exchange.is_none() {
-            // There is no request that hyper would answer.
+            // There is no request: the head was bad.
             self.is_last = true;
-            return client.send(&Answer { head, text }.encoded(), stall).await;
+            head.headers.insert(header::CONNECTION, CLOSE);
+            return client.send_both(&head_bytes(&head, length), &text, stall).await;
         }
         self.is_last |= head.headers.get(header::CONNECTION) == Some(&CLOSE);
-        self.begin_answer(client, head, Some(text.len() as u64));
-        self.send(client, text, Follows::Nothing, stall).await
+        let front = Front { piece: Parcel::Shared(&text), length: Some(length), ends: true };
+        self.answer(client, head, front, stall).await
     }
 
     /// Whether a request waits for an answer that has not begun.
     fn has_to_answer(&mut self) -> bool {
-        self.exchange.as_mut().is_some_and(|exchange| !exchange.get_mut().has_answered)
+        self.exchange.as_mut().is_some_and(|exchange| !exchange.has_answered())
     }
 
-    fn begin_answer(&mut self, client: &mut Client<S>, mut head: Parts, length: Option<u64>) {
-        let Some(exchange) = &mut self.exchange else { return };
-        // Without chunks and without a length, a body ends where the connection does.
-        self.is_unbounded = self.is_old && length.is_none();
-        self.is_last |= self.is_unbounded;
-        if self.is_last {
-            head.headers.insert(header::CONNECTION, CLOSE);
-        }
-        exchange.get_mut().answer(&mut client.stream, Response::from_parts(head, ()), length);
-    }
-
-    async fn send(
+    async fn answer(
         &mut self,
         client: &mut Client<S>,
-        piece: Bytes,
-        follows: Follows,
+        mut head: Parts,
+        front: Front<'_>,
         stall: Duration,
     ) -> Result<(), End> {
         let Some(exchange) = &mut self.exchange else { return Err(End::client_gone()) };
-        let ends = follows == Follows::Nothing;
-        exchange.get_mut().send(&mut client.stream, piece, ends, stall).await.map_err(
-            |error| match error {
-                WriteError::Stalled { .. } => End::ClientStalled { doing: "taken" },
-                WriteError::Failed(error) => End::broken(error),
-            },
-        )?;
-        if ends && let Some(exchange) = self.exchange.take() {
-            let unread = exchange.into_inner().finish();
-            // An idle connection keeps no buffer.
-            client.pending = if unread.is_empty() { BytesMut::new() } else { unread };
+        // What of the body is still to come would be taken for the next request. And without chunks and
+        // without a length, a body ends where the connection does.
+        self.is_unbounded = self.is_old && front.length.is_none();
+        self.is_last |= self.is_unbounded || !exchange.has_all();
+        if self.is_last {
+            head.headers.insert(header::CONNECTION, CLOSE);
         }
+        let ends = front.ends;
+        exchange.answer(client, head, front, stall).await?;
+        self.note_sent(client, ends);
         Ok(())
+    }
+
+    /// Notes that a piece of the answer was sent; `ends` says whether nothing follows.
+    fn note_sent(&mut self, client: &mut Client<S>, ends: bool) {
+        if ends && let Some(exchange) = self.exchange.take() {
+            exchange.finish(client);
+        }
     }
 
     /// Tells the client why its connection ends, if it waits for an answer.
@@ -284,12 +328,5 @@ impl<S: Stream> HttpClient<S> {
         if self.say(client, answer, stall).await.is_ok() {
             linger(&mut client.stream).await;
         }
-    }
-}
-
-fn broken(broken: Broken) -> End {
-    match broken {
-        Broken::Cut => End::ClientBroke { inside: "request" },
-        Broken::Failed(error) => BadInput::Http(error.to_string()).into(),
     }
 }

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
+use hyper::header::HeaderValue;
 use parking_lot::Mutex;
 
 use crate::clock;
 use crate::ids::Credential;
-use crate::wire::http::cookie::{SetCookie, parse};
+use crate::wire::http::cookie::SetCookie;
 
 /// The longest time that a cookie is used: whoever has lost a password then loses what it opened.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -34,15 +34,17 @@ impl Cookies {
         Some(kept.cookie.pair().clone())
     }
 
-    /// Notes what an answer to a request with this credential says about cookies. `is_accepted` says whether
-    /// the coordinator accepted the request.
-    pub(super) fn note(&self, credential: &Credential, answer: &HeaderMap, is_accepted: bool) {
-        let given = answer.get_all(SET_COOKIE).iter().filter_map(parse).find(SetCookie::is_login);
-        let is_over = !is_accepted || given.as_ref().is_some_and(SetCookie::is_taken_back);
+    /// Notes that a coordinator does not accept this credential.
+    pub(super) fn note_refused(&self, credential: &Credential) {
+        let _former = self.0.lock().remove(credential);
+    }
+
+    /// Notes the cookie of a login that came with the answer to a request with this credential.
+    pub(super) fn note(&self, credential: &Credential, cookie: SetCookie) {
         let mut cookies = self.0.lock();
-        if is_over {
+        if cookie.is_taken_back() {
             drop(cookies.remove(credential));
-        } else if let Some(cookie) = given {
+        } else {
             let now = clock::now();
             let until = now + cookie.max_age().unwrap_or(LONGEST).min(LONGEST);
             let _former = cookies.insert(credential.clone(), Kept { cookie, until });

@@ -41,13 +41,15 @@ struct Papers<S: Stream> {
 
 /// What becomes of what hyper writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writes {
+pub(super) enum Writes {
     /// The peer takes it.
     Flow,
     /// The peer takes no more at the moment.
     Blocked,
     /// It stays with hyper for now.
     Held,
+    /// It goes nowhere: it was said before.
+    Dropped,
 }
 
 /// The body that is sent.
@@ -104,9 +106,14 @@ impl<S: Stream> Desk<S> {
         }
     }
 
-    /// Has hyper keep what it writes, or let it go.
-    pub(super) fn hold_writes(&self, holds: bool) {
-        self.0.lock().writes = if holds { Writes::Held } else { Writes::Flow };
+    /// Says what becomes of what hyper writes from now on.
+    pub(super) fn set_writes(&self, writes: Writes) {
+        self.0.lock().writes = writes;
+    }
+
+    /// Lets hyper read so many bytes from now on.
+    pub(super) fn let_read(&self, bytes: u64) {
+        self.0.lock().may_read = bytes;
     }
 
     /// Puts down a piece of the body, which is not empty unless it is the last.
@@ -219,7 +226,7 @@ impl<S: Stream> AsyncRead for Lent<S> {
 
 impl<S: Stream> AsyncWrite for Lent<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.write(cx, |stream, cx| Pin::new(stream).poll_write(cx, bytes))
+        self.write(cx, bytes.len(), |stream, cx| Pin::new(stream).poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -227,7 +234,8 @@ impl<S: Stream> AsyncWrite for Lent<S> {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.write(cx, |stream, cx| Pin::new(stream).poll_write_vectored(cx, pieces))
+        let len = pieces.iter().map(|piece| piece.len()).sum();
+        self.write(cx, len, |stream, cx| Pin::new(stream).poll_write_vectored(cx, pieces))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -251,11 +259,14 @@ impl<S: Stream> Lent<S> {
     fn write(
         &self,
         cx: &mut Context<'_>,
+        len: usize,
         write: impl FnOnce(&mut Io<S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let mut papers = self.0.0.lock();
-        if papers.writes == Writes::Held {
-            return Poll::Pending;
+        match papers.writes {
+            Writes::Held => return Poll::Pending,
+            Writes::Dropped => return Poll::Ready(Ok(len)),
+            Writes::Flow | Writes::Blocked => {}
         }
         let Some(stream) = &mut papers.stream else { return Poll::Pending };
         let written = write(stream, cx);

@@ -1,4 +1,4 @@
-//! One request of a client over HTTP, and the answer to it. The router is the server here.
+//! One request of a client over HTTP, and the answer to it, by hyper. The router is the server here.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use crate::net::flow::WriteError;
 use crate::net::stream::Stream;
 use crate::net::tls::io::Io;
-use crate::serve::message::http::desk::{Desk, Lent, Pieces};
+use crate::serve::message::http::desk::{Desk, Lent, Pieces, Writes};
 use crate::wire::http::head::Framing;
 
 /// The most bytes that hyper keeps of what the client sent.
@@ -105,14 +105,26 @@ impl<S: Stream> Inbound<S> {
         Self { hyper, desk, heads, body: None, is_chunked: framing == Framing::Chunked, has_answered: false }
     }
 
+    /// Begins where a request was read, and its answer is to be sent. hyper is made to believe that it has read
+    /// the request.
+    ///
+    /// # Errors
+    /// Never, as hyper is; but its types allow for it.
+    pub(super) fn answering(stream: &mut Io<S>) -> Result<Self, Broken> {
+        const REQUEST: &[u8] = b"POST / HTTP/1.1\r\n\r\n";
+        let mut inbound = Self::new(stream, REQUEST.into(), REQUEST.len(), Framing::Length(0));
+        let _head = inbound.head(stream)?;
+        Ok(inbound)
+    }
+
     /// Takes the request's head, all of which has come. After an error nothing was sent.
     ///
     /// # Errors
     /// When hyper does not understand the head.
     pub(super) fn head(&mut self, stream: &mut Io<S>) -> Result<Parts, Broken> {
-        self.desk.hold_writes(true);
+        self.desk.set_writes(Writes::Held);
         let driven = self.desk.drive(stream, || self.hyper.poll_without_shutdown(&mut aside()));
-        self.desk.hold_writes(false);
+        self.desk.set_writes(Writes::Flow);
         let request = self.heads.lock().request.take();
         let Some(request) = request else { return Err(driven.err().map_or(Broken::Cut, Broken::Failed)) };
         let (head, body) = request.into_parts();
@@ -173,9 +185,9 @@ impl<S: Stream> Inbound<S> {
         if self.is_chunked {
             // hyper may have read a part of the next request, and must leave it alone. The head is written
             // before that is said, because it would else say that the connection ends.
-            self.desk.hold_writes(true);
+            self.desk.set_writes(Writes::Held);
             let _never = self.desk.drive(stream, || self.hyper.poll_without_shutdown(&mut aside()));
-            self.desk.hold_writes(false);
+            self.desk.set_writes(Writes::Flow);
             Pin::new(&mut self.hyper).graceful_shutdown();
         }
     }

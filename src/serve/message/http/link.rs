@@ -5,19 +5,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::Request as HttpRequest;
 use hyper::header::HeaderValue;
-use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use crate::ids::Credential;
-use crate::net::flow::{Chunk, WriteError};
+use crate::net::flow::{self, Chunk, WriteError};
 use crate::net::stream::Stream;
 use crate::net::tls::io::Io;
-use crate::serve::message::http::answer::{Refusal, is_reply};
+use crate::serve::message::http::answer::Refusal;
 use crate::serve::message::http::cookies::Cookies;
-use crate::serve::message::http::outbound::{Came, Outbound};
+use crate::serve::message::http::link_exchange::{Came, LinkExchange};
 use crate::serve::message::link_end::{ReadError, Taken};
 use crate::serve::message::reply::{BadReply, Reply};
 use crate::serve::message::request::Request;
@@ -43,8 +41,7 @@ pub(crate) struct HttpLink<S: Stream> {
     own: Arc<CallHead>,
     /// The coordinator's cookies, if the link is for a credential.
     account: Option<Account>,
-    /// Locked by nobody: this makes the link one that threads may look at.
-    exchange: Option<Mutex<Outbound<S>>>,
+    exchange: Option<LinkExchange<S>>,
 }
 
 impl<S: Stream> fmt::Debug for HttpLink<S> {
@@ -76,17 +73,26 @@ impl<S: Stream> HttpLink<S> {
         request: &mut Request,
         stall: Duration,
     ) -> Result<usize, (WriteError, usize)> {
-        let payload = Bytes::copy_from_slice(request.held_bytes());
-        let (len, is_last) = (payload.len(), request.is_complete());
-        if self.exchange.is_none() {
-            let asked = request.over_http.clone();
-            let length =
-                if is_last { Some(len as u64) } else { asked.as_ref().and_then(|asked| asked.length) };
-            let head = asked.map_or_else(|| Arc::clone(&self.own), |asked| asked.head);
-            self.begin(stream, &head, length, request.method().role == Role::Fetch)?;
+        let (payload, is_last) = (request.held_bytes(), request.is_complete());
+        if let Some(exchange) = &mut self.exchange {
+            exchange.send(stream, payload, is_last, stall).await?;
+            return Ok(payload.len());
         }
-        self.put(stream, payload, is_last, stall).await?;
-        Ok(len)
+        let asked = request.over_http.as_ref();
+        let length = if is_last { Some(payload.len() as u64) } else { asked.and_then(|asked| asked.length) };
+        let head = asked.map_or_else(|| Arc::clone(&self.own), |asked| Arc::clone(&asked.head));
+        let brings_rows = request.method().role == Role::Fetch;
+        if let Some(length) = length {
+            self.exchange = Some(LinkExchange::asked(brings_rows));
+            let head = head.encoded(&self.host, self.cookie().as_ref(), length);
+            flow::write_both(stream, &head, payload, stall).await?;
+        } else {
+            let head = head.for_coordinator(&self.host, self.cookie().as_ref());
+            let begun = LinkExchange::in_chunks(stream, HttpRequest::from_parts(head, ()), brings_rows);
+            let exchange = self.exchange.insert(begun.map_err(|error| (error.into(), 0))?);
+            exchange.send(stream, payload, is_last, stall).await?;
+        }
+        Ok(payload.len())
     }
 
     /// Sends a whole message of the router's own.
@@ -99,33 +105,14 @@ impl<S: Stream> HttpLink<S> {
         payload: &[u8],
         stall: Duration,
     ) -> Result<(), (WriteError, usize)> {
-        self.begin(stream, &Arc::clone(&self.own), Some(payload.len() as u64), false)?;
-        self.put(stream, Bytes::copy_from_slice(payload), true, stall).await
+        self.exchange = Some(LinkExchange::asked(false));
+        let head = self.own.encoded(&self.host, self.cookie().as_ref(), payload.len() as u64);
+        flow::write_both(stream, &head, payload, stall).await
     }
 
-    fn begin(
-        &mut self,
-        stream: &Io<S>,
-        head: &CallHead,
-        length: Option<u64>,
-        brings_rows: bool,
-    ) -> Result<(), (WriteError, usize)> {
-        let cookie = self.account.as_ref().and_then(|account| account.cookies.find(&account.credential));
-        let head = HttpRequest::from_parts(head.for_coordinator(&self.host, cookie.as_ref()), ());
-        let begun = Outbound::begin(stream, head, length, brings_rows).map_err(|error| (error.into(), 0))?;
-        self.exchange = Some(Mutex::new(begun));
-        Ok(())
-    }
-
-    async fn put(
-        &mut self,
-        stream: &mut Io<S>,
-        payload: Bytes,
-        is_last: bool,
-        stall: Duration,
-    ) -> Result<(), (WriteError, usize)> {
-        let Some(exchange) = &mut self.exchange else { return Ok(()) };
-        exchange.get_mut().send(stream, payload, is_last, stall).await
+    /// The coordinator's cookie for the credential, if it has given one.
+    fn cookie(&self) -> Option<HeaderValue> {
+        self.account.as_ref().and_then(|account| account.cookies.find(&account.credential))
     }
 
     /// Reads the next piece of the reply, which may be empty where only its end came.
@@ -139,16 +126,16 @@ impl<S: Stream> HttpLink<S> {
         let Some(exchange) = &mut self.exchange else {
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
         };
-        let exchange = exchange.get_mut();
         loop {
             match exchange.next(stream).await? {
-                Came::Head(head) => {
-                    let is_reply = is_reply(&head);
-                    if let Some(Account { credential, cookies }) = &self.account {
-                        cookies.note(credential, &head.headers, is_reply);
+                Came::Accepted(cookie) => {
+                    if let (Some(account), Some(cookie)) = (&self.account, cookie) {
+                        account.cookies.note(&account.credential, cookie);
                     }
-                    if is_reply {
-                        continue;
+                }
+                Came::Refused(head) => {
+                    if let Some(account) = &self.account {
+                        account.cookies.note_refused(&account.credential);
                     }
                     let mut refusal = Refusal::of(&head);
                     let text = async {
@@ -160,7 +147,7 @@ impl<S: Stream> HttpLink<S> {
                     let _cut = timeout(TEXT_WITHIN, text).await;
                     return Err(ReadError::Refused(Box::new(refusal)));
                 }
-                Came::Piece(piece) => return Ok(Some(piece.into())),
+                Came::Piece(piece) => return Ok(Some(piece)),
                 Came::End => return Ok(Some(Chunk::nothing())),
             }
         }
@@ -182,7 +169,6 @@ impl<S: Stream> HttpLink<S> {
             return Err(BadReply::AfterReply);
         }
         let Some(exchange) = &mut self.exchange else { return Err(BadReply::AfterReply) };
-        let exchange = exchange.get_mut();
         if reply.is_whole() {
             let has_ended = exchange.has_ended().map_err(|_| BadReply::AfterReply)?;
             reply.note_boundary(has_ended);
@@ -191,7 +177,8 @@ impl<S: Stream> HttpLink<S> {
         }
         reply.check()?;
         let done = reply.is_done();
-        let clean = done && self.exchange.take().is_some_and(|exchange| exchange.into_inner().finish());
-        Ok(Taken { kept: chunk.len(), done, clean })
+        let left = exchange.left();
+        let clean = done && self.exchange.take().is_some_and(LinkExchange::finish);
+        Ok(Taken { kept: chunk.len(), done, clean, left })
     }
 }

@@ -1,4 +1,4 @@
-//! One request to a coordinator over HTTP, and its answer. The router is the client here.
+//! One request to a coordinator over HTTP, and its answer, by hyper. The router is the client here.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -12,13 +12,15 @@ use futures_util::FutureExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper::http::response::Parts;
-use hyper::{Request, Response, Version, header};
+use hyper::{Method, Request, Response, StatusCode, Version, header};
 use hyper_util::rt::TokioIo;
 
 use crate::net::flow::WriteError;
 use crate::net::stream::Stream;
 use crate::net::tls::io::Io;
-use crate::serve::message::http::desk::{Desk, Lent, Pieces};
+use crate::serve::message::http::desk::{Desk, Lent, Pieces, Writes};
+use crate::serve::message::http::link_exchange::Came;
+use crate::wire::http::cookie::{SetCookie, parse};
 
 /// How many bytes one read takes of an answer that holds rows: as many as a fetch of a typical client has.
 /// Other answers are short as a rule, and hyper begins with less.
@@ -45,30 +47,38 @@ impl<S: Stream> fmt::Debug for Outbound<S> {
     }
 }
 
-/// What an answer brought.
-pub(super) enum Came {
-    /// The head.
-    Head(Parts),
-    /// A piece of the body.
-    Piece(Bytes),
-    /// The end of the body.
-    End,
-}
-
 impl<S: Stream> Outbound<S> {
-    /// Begins an exchange. `length` is that of the request's body, if it is known; `brings_rows` says whether
-    /// the answer is expected to hold rows.
+    /// Begins an exchange whose request has a body of unknown length. `brings_rows` says whether the answer is
+    /// expected to hold rows.
     ///
     /// # Errors
     /// Never, as hyper is; but its types allow for it.
-    pub(super) fn begin(
-        stream: &Io<S>,
-        head: Request<()>,
-        length: Option<u64>,
-        brings_rows: bool,
-    ) -> io::Result<Self> {
-        let desk = Desk::new(stream, BytesMut::new(), u64::MAX);
-        desk.announce(length);
+    pub(super) fn begin(stream: &Io<S>, head: Request<()>, brings_rows: bool) -> io::Result<Self> {
+        Self::on(Desk::new(stream, BytesMut::new(), u64::MAX), head, brings_rows)
+    }
+
+    /// Begins where a request was sent, and its answer begins with `begun`. hyper is made to believe that it
+    /// has sent the request.
+    ///
+    /// # Errors
+    /// When hyper does not understand what has come.
+    pub(super) fn answering(stream: &mut Io<S>, begun: BytesMut, brings_rows: bool) -> io::Result<Self> {
+        let desk = Desk::new(stream, begun, 0);
+        desk.announce(Some(0));
+        desk.put(Bytes::new(), true);
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        let mut outbound = Self::on(desk, request, brings_rows)?;
+        let Self { hyper, desk, .. } = &mut outbound;
+        desk.set_writes(Writes::Dropped);
+        let mut aside = Context::from_waker(Waker::noop());
+        desk.drive(stream, || hyper.poll_without_shutdown(&mut aside)).map_err(io::Error::other)?;
+        desk.set_writes(Writes::Flow);
+        desk.let_read(u64::MAX);
+        Ok(outbound)
+    }
+
+    fn on(desk: Desk<S>, head: Request<()>, brings_rows: bool) -> io::Result<Self> {
         let mut builder = Builder::new();
         builder.read_buf_exact_size(brings_rows.then_some(ROWS_SIZE));
         let shaken = builder.handshake(TokioIo::new(desk.connection())).now_or_never();
@@ -129,7 +139,7 @@ impl<S: Stream> Outbound<S> {
                     self.keeps_open = head.version == Version::HTTP_11
                         && !head.headers.get_all(header::CONNECTION).iter().any(says_close);
                     self.body = Some(body);
-                    Poll::Ready(Ok(Came::Head(head)))
+                    Poll::Ready(Ok(came(head)))
                 }
             };
         };
@@ -139,7 +149,7 @@ impl<S: Stream> Outbound<S> {
                 Poll::Ready(None) => Poll::Ready(Ok(Came::End)),
                 Poll::Ready(Some(Err(error))) => Poll::Ready(Err(io::Error::other(error))),
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(piece) => Poll::Ready(Ok(Came::Piece(piece))),
+                    Ok(piece) => Poll::Ready(Ok(Came::Piece(piece.into()))),
                     // Trailers say nothing to anybody here.
                     Err(_) => continue,
                 },
@@ -164,7 +174,7 @@ impl<S: Stream> Outbound<S> {
         match self.poll_came() {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(Came::End)) => Ok(true),
-            Poll::Ready(Ok(Came::Piece(_) | Came::Head(_))) => Err(io::ErrorKind::InvalidData.into()),
+            Poll::Ready(Ok(_)) => Err(io::ErrorKind::InvalidData.into()),
             Poll::Ready(Err(error)) => Err(error),
         }
     }
@@ -175,6 +185,15 @@ impl<S: Stream> Outbound<S> {
         let Self { hyper, desk, keeps_open, .. } = self;
         keeps_open && !desk.has_read_end() && hyper.into_parts().read_buf.is_empty()
     }
+}
+
+/// What a head brings.
+fn came(head: Parts) -> Came {
+    if head.status != StatusCode::OK {
+        return Came::Refused(head);
+    }
+    let given = head.headers.get_all(header::SET_COOKIE).iter();
+    Came::Accepted(given.filter_map(|value| parse(value.as_bytes())).find(SetCookie::is_login))
 }
 
 /// Whether a `Connection` header ends the connection.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn cookie(text: &str) -> Option<SetCookie> {
-    parse(&HeaderValue::from_bytes(text.as_bytes()).unwrap())
+    parse(text.as_bytes())
 }
 
 /// Name, pair, and age in seconds.
@@ -50,7 +50,7 @@ fn what_is_no_cookie_is_none() {
     let longest = format!("a={}", "x".repeat(LONGEST - 2));
     assert!(cookie(&longest).is_some());
     assert!(cookie(&format!("{longest}x")).is_none());
-    assert!(parse(&HeaderValue::from_bytes(b"a=\xff").unwrap()).is_none());
+    assert!(parse(b"a=\xff").is_none());
 }
 
 #[test]
@@ -82,8 +82,7 @@ fn a_cookies_value_is_not_shown() {
 proptest! {
     #[test]
     fn whatever_comes_the_pair_is_a_part_of_it(bytes in prop::collection::vec(0x20..=0x7e_u8, 0..60)) {
-        let value = HeaderValue::from_bytes(&bytes).unwrap();
-        if let Some(cookie) = parse(&value) {
+        if let Some(cookie) = parse(&bytes) {
             let spaceless = |bytes: &[u8]| bytes.iter().copied().filter(|b| *b != b' ').collect::<Vec<_>>();
             prop_assert!(spaceless(&bytes).starts_with(&spaceless(cookie.pair().as_bytes())));
         }

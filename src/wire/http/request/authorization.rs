@@ -103,14 +103,11 @@ impl Authorization {
         [half(first), half(rest)]
     }
 
-    /// Adds the fields that it came in.
-    pub(super) fn put(&self, headers: &mut HeaderMap) {
-        let fields = [(AUTHORIZATION, &self.header), (DELEGATION_TOKEN, &self.delegation_token)];
-        for (name, value) in fields {
-            if let Some(value) = value {
-                headers.insert(name, value.clone());
-            }
-        }
+    /// The fields that it came in.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        static NAMES: [HeaderName; 2] = [AUTHORIZATION, DELEGATION_TOKEN];
+        let values = [&self.header, &self.delegation_token];
+        NAMES.iter().zip(values).filter_map(|(name, value)| value.as_ref().map(|value| (name, value)))
     }
 }
 

@@ -79,6 +79,53 @@ fn a_coordinator_is_sent_what_it_needs_and_nothing_else() {
 }
 
 #[test]
+fn the_head_that_is_sent_is_the_head_for_a_library_and_a_length() {
+    let cookie = HeaderValue::from_static("impala.auth=x");
+    let fields =
+        [("authorization", "Negotiate YII="), ("x-hive-delegation-token", "t"), ("x-request-id", "r-1")];
+    for (fields, cookie) in
+        [(&fields[..], None), (&fields[..], Some(&cookie)), (&fields[..1], Some(&cookie)), (&[], None)]
+    {
+        let call = call("/cliservice?doAs=bob", fields);
+        let sent = call.encoded(&HOST_VALUE, cookie, 1234);
+        let mut places = [httparse::EMPTY_HEADER; 16];
+        let mut parsed = httparse::Request::new(&mut places);
+        assert_eq!(parsed.parse(&sent), Ok(httparse::Status::Complete(sent.len())));
+        assert_eq!((parsed.method, parsed.path), (Some("POST"), Some("/cliservice?doAs=bob")));
+        let line = |field: &httparse::Header<'_>| {
+            format!("{}: {}", field.name, String::from_utf8_lossy(field.value))
+        };
+        let mut found: Vec<_> = parsed.headers.iter().map(line).collect();
+        found.sort();
+        let mut expected = lines(&call.for_coordinator(&HOST_VALUE, cookie));
+        expected.push("content-length: 1234".into());
+        expected.sort();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn only_an_ordinary_request_is_read_as_one() {
+    let read = |head: &str| ordinary(head.as_bytes());
+    let head = read("\r\nPOST /a?b HTTP/1.1\r\nHost: router\r\nX-Request-Id:  r-1 \r\n\r\n").unwrap();
+    assert_eq!((&head.method, head.version), (&Method::POST, Version::HTTP_11));
+    assert_eq!(head.uri, "/a?b");
+    assert_eq!(
+        (&head.headers["host"], &head.headers["x-request-id"]),
+        (&"router".parse().unwrap(), &"r-1".parse().unwrap())
+    );
+    for other in [
+        "GET / HTTP/1.1\r\n\r\n",
+        "POST / HTTP/1.0\r\n\r\n",
+        "POST / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n",
+        "POST / HTTP/1.1\r\n",
+        "POST / HTTP/1.1\r\n\r\nmore",
+    ] {
+        assert!(read(other).is_none(), "{other}");
+    }
+}
+
+#[test]
 fn a_cookie_goes_along_with_the_credential_but_stands_for_a_ticket() {
     let basic = call("/", &[("authorization", "Basic YWxpY2U6c2VjcmV0"), ("x-hive-delegation-token", "t")]);
     let cookie = HeaderValue::from_static("impala.auth=\"x\"");
