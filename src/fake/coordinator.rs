@@ -55,6 +55,48 @@ impl fmt::Debug for Password {
     }
 }
 
+/// A directory that is asked about each login (Impala: `ldap-simple-bind.cc` `LdapCheckPass`, which binds as the
+/// user and remembers nothing).
+#[derive(Clone)]
+pub struct Directory(Arc<Accepts>);
+
+/// Whether a name's password is right.
+type Accepts = dyn Fn(&str, &str) -> bool + Send + Sync;
+
+impl Directory {
+    /// One that judges a name and a password by this.
+    pub fn new(accepts: impl Fn(&str, &str) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(accepts))
+    }
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Directory(..)")
+    }
+}
+
+/// What checks names and passwords.
+#[derive(Clone, Debug)]
+pub(super) enum Checker {
+    /// A list.
+    Users(BTreeMap<String, Password>),
+    /// Whoever keeps one.
+    Directory(Directory),
+}
+
+impl Checker {
+    /// Whether this is the user's password.
+    pub(super) fn accepts(&self, user: &str, password: &[u8]) -> bool {
+        match self {
+            Self::Users(users) => users.get(user).is_some_and(|known| known.matches(password)),
+            Self::Directory(Directory(accepts)) => {
+                std::str::from_utf8(password).is_ok_and(|password| accepts(user, password))
+            }
+        }
+    }
+}
+
 /// The settings of a coordinator.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -75,6 +117,8 @@ pub struct Settings {
     /// Who may log in: `Some` means SASL PLAIN on HS2 and Beeswax and Basic over HTTP, `None` means NOSASL
     /// and no authentication.
     pub users: Option<BTreeMap<String, Password>>,
+    /// A directory that is asked instead of them, if they may log in at all.
+    pub directory: Option<Directory>,
     /// How long a cookie over HTTP is good for; zero: none are issued (Impala: `--max_cookie_lifetime_s`).
     pub cookie_lifetime: Duration,
     /// A request over HTTP that has this field needs no password (Impala: `--trusted_auth_header`).
@@ -107,6 +151,7 @@ impl Default for Settings {
             web_port: 0,
             manner: Manner::default(),
             users: None,
+            directory: None,
             cookie_lifetime: Duration::from_hours(24),
             trusted_header: None,
             service_threads: 64,
@@ -116,6 +161,17 @@ impl Default for Settings {
             idle_client_poll: Duration::from_secs(30),
             words: Words::default(),
         }
+    }
+}
+
+impl Settings {
+    /// What checks who logs in; `None` if nobody has to.
+    pub(super) fn checker(&self) -> Option<Checker> {
+        let users = self.users.as_ref()?;
+        Some(match &self.directory {
+            Some(directory) => Checker::Directory(directory.clone()),
+            None => Checker::Users(users.clone()),
+        })
     }
 }
 

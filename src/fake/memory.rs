@@ -197,10 +197,10 @@ impl Conversation {
     }
 
     fn log_in(&mut self) -> Heard {
-        let Some(users) = self.coordinator.settings.users.clone() else { return Heard::Close(Vec::new()) };
+        let Some(checker) = self.coordinator.settings.checker() else { return Heard::Close(Vec::new()) };
         let mut incoming = Incoming::new(Cursor::new(self.heard.clone()));
         let mut said = Vec::new();
-        match sasl::accept(&mut incoming, &mut said, &users) {
+        match sasl::accept(&mut incoming, &mut said, &checker) {
             Ok(user) => {
                 self.forget(&mut incoming);
                 self.framing = Framing::Frames;

@@ -53,7 +53,7 @@ mod statement;
 mod web;
 
 pub use self::calls::ReceivedCall;
-pub use self::coordinator::{Coordinator, Password, Settings};
+pub use self::coordinator::{Coordinator, Directory, Password, Settings};
 pub use self::faults::{Fault, Faults};
 pub use self::http::{HttpCounts, ReceivedHead, Tally};
 pub use self::ids::Id;

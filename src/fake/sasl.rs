@@ -2,10 +2,9 @@
 //! `TSaslServerTransport.cpp`). All simulated peers speak through this, be it here, in tests or in benches;
 //! it shares nothing with what the router reads frames by.
 
-use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 
-use super::coordinator::Password;
+use super::coordinator::{Checker, Password};
 
 /// The size of a coordinator's write buffer, in bytes; longer replies take several frames (Impala: 128 KiB,
 /// `TBufferedTransport`).
@@ -237,7 +236,7 @@ pub(super) fn write_message(stream: &mut impl Write, framing: Framing, message: 
 pub(super) fn accept<R: Read>(
     incoming: &mut Incoming<R>,
     stream: &mut impl Write,
-    users: &BTreeMap<String, Password>,
+    checker: &Checker,
 ) -> io::Result<String> {
     let (status, mechanism) = read_negotiation(&mut incoming.reader)?;
     if status != START {
@@ -255,7 +254,7 @@ pub(super) fn accept<R: Read>(
     if status != OK && status != COMPLETE {
         return Err(ErrorKind::InvalidData.into());
     }
-    let user = check(&response, users).ok_or(ErrorKind::PermissionDenied)?;
+    let user = check(&response, checker).ok_or(ErrorKind::PermissionDenied)?;
     stream.write_all(&negotiation(COMPLETE, b""))?;
     incoming.set_framing(Framing::Frames);
     Ok(user)
@@ -263,11 +262,11 @@ pub(super) fn accept<R: Read>(
 
 /// Checks the password of the authentication id. The session's user is the authorization id if it is given
 /// (Impala: `authentication.cc` `SaslLdapAuthorizeExternal` accepts every one).
-fn check(response: &[u8], users: &BTreeMap<String, Password>) -> Option<String> {
+fn check(response: &[u8], checker: &Checker) -> Option<String> {
     let mut parts = response.split(|byte| *byte == 0);
     let (authorization, authentication, password) = (parts.next()?, parts.next()?, parts.next()?);
     let authentication = std::str::from_utf8(authentication).ok()?;
-    if parts.next().is_some() || !users.get(authentication)?.matches(password) {
+    if parts.next().is_some() || !checker.accepts(authentication, password) {
         return None;
     }
     let authorization = std::str::from_utf8(authorization).ok()?;

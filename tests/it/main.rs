@@ -16,6 +16,9 @@ mod locate;
 mod balance;
 
 #[cfg(test)]
+mod binds;
+
+#[cfg(test)]
 mod cli;
 
 #[cfg(test)]

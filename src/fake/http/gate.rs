@@ -1,7 +1,6 @@
 //! Who a request is from: decided for every request anew (Impala: `THttpServer.cpp` `headersDone`; Hive,
 //! Spark: `ThriftHttpServlet` `doPost`).
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use data_encoding::BASE64;
 use super::cookies::{Cookies, Verdict};
 use super::head::Head;
 use super::seen::ReceivedHead;
-use crate::fake::coordinator::{Password, Settings};
+use crate::fake::coordinator::{Checker, Settings};
 use crate::fake::manner::Manner;
 use crate::fake::state::{Caller, State};
 
@@ -26,7 +25,7 @@ pub(super) enum Admission {
 
 /// Authenticates the requests of one connection.
 pub(super) struct Gate {
-    users: Option<BTreeMap<String, Password>>,
+    checker: Option<Checker>,
     cookies: Cookies,
     trusted_header: Option<String>,
     state: Arc<State>,
@@ -42,7 +41,7 @@ impl Gate {
     pub(super) fn new(settings: &Settings, state: Arc<State>, caller: Rc<Caller>) -> Self {
         let cookies = Cookies { manner: settings.manner, lifetime: settings.cookie_lifetime };
         Self {
-            users: settings.users.clone(),
+            checker: settings.checker(),
             cookies,
             trusted_header: settings.trusted_header.clone(),
             state,
@@ -83,7 +82,7 @@ impl Gate {
     }
 
     fn as_impala(&mut self, head: &Head) -> (Admission, Option<String>) {
-        if self.users.is_none() {
+        if self.checker.is_none() {
             return (Admission::Admitted, None);
         }
         if let Some(user) = self.by_cookie(head) {
@@ -124,10 +123,7 @@ impl Gate {
     fn by_password(&self, head: &Head) -> Option<String> {
         let said = head.last("authorization").filter(|value| value.starts_with("Basic "));
         let user = basic(head).and_then(|(user, password)| {
-            let known = self
-                .users
-                .as_ref()
-                .is_none_or(|users| users.get(&user).is_some_and(|known| known.matches(&password)));
+            let known = self.checker.as_ref().is_none_or(|checker| checker.accepts(&user, &password));
             (known && !user.is_empty()).then_some(user)
         });
         if said.is_some() {
@@ -145,7 +141,7 @@ impl Gate {
     /// A name is needed even where no password is checked, and no cookie is given there.
     fn as_hive(&mut self, head: &Head) -> (Admission, Option<String>) {
         let verdict = match head.last("cookie") {
-            Some(field) if self.users.is_some() => self.cookies.judge(&self.state.http, field),
+            Some(field) if self.checker.is_some() => self.cookies.judge(&self.state.http, field),
             _ => Verdict::None,
         };
         if verdict != Verdict::None {
@@ -157,7 +153,7 @@ impl Gate {
             Verdict::Bad | Verdict::None => {}
         }
         let Some(user) = self.by_password(head) else { return (Admission::Refused, None) };
-        if self.users.is_some() {
+        if self.checker.is_some() {
             self.give_cookie(&user);
         }
         (Admission::Admitted, Some(user))

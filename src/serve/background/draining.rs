@@ -20,7 +20,7 @@ use crate::metrics::DrainedOutcome;
 use crate::net::stream::Stream;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::member::Member;
-use crate::serve::link::own_call::{OwnCall, call};
+use crate::serve::link::own_call::OwnCall;
 use crate::serve::link::port::Claimant;
 use crate::serve::link::{Link, waiting};
 use crate::serve::message::link_end::Look;
@@ -165,7 +165,8 @@ impl<S: Stream> Drainer<S> {
             },
         };
         let family = self.fleet.cluster.flavor.family();
-        let Some(answer) = call(there, OwnCall::Cancel(operation)).await else { return false };
+        let cancelled = self.fleet.own_call(there, OwnCall::Cancel(operation)).await;
+        let Some(answer) = cancelled else { return false };
         let verdict = answer.verdict(family);
         *link = answer.link;
         let guid = operation.guid();

@@ -14,7 +14,7 @@ use crate::ids::CoordinatorId;
 use crate::net::stream::Stream;
 use crate::serve::fleet::Fleet;
 use crate::serve::link::login::Login;
-use crate::serve::link::own_call::{OwnCall, call};
+use crate::serve::link::own_call::OwnCall;
 use crate::serve::link::slot::Grant;
 use crate::serve::message::link_end::Look;
 use crate::serve::shared::Shared;
@@ -60,6 +60,9 @@ async fn close_in_turn<S: Stream>(
 /// Claims a link or a slot on which a session's coordinator can be called without its client.
 fn grant<S: Stream>(fleet: &Fleet<S>, session: &Target) -> Option<Grant<S>> {
     let coordinator = fleet.cluster.coordinator(session.coordinator)?;
+    if fleet.forbids(&session.access, coordinator.id) {
+        return None;
+    }
     let answers = match coordinator.standing(session.access.hs2(), clock::now()) {
         Standing::Ready | Standing::Starting | Standing::Quiescing => true,
         Standing::Cooling(_) | Standing::Ejected => false,
@@ -111,7 +114,8 @@ async fn close_there<S: Stream>(
             link
         }
     };
-    let Some(answer) = call(link, OwnCall::Close(session.handle)).await else { return false };
+    let closed = fleet.own_call(link, OwnCall::Close(session.handle)).await;
+    let Some(answer) = closed else { return false };
     let verdict = answer.verdict(fleet.cluster.flavor.family());
     answer.put_back();
     matches!(verdict, Verdict::Success | Verdict::NoSuchSession)

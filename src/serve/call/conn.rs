@@ -7,7 +7,7 @@ use crate::clock;
 use crate::cluster::room::Holder;
 use crate::cluster::turns::Turn;
 use crate::cluster::{Coordinator, Opening, SessionCount};
-use crate::ids::{ConnId, Service};
+use crate::ids::{ConnId, CoordinatorId, Service};
 use crate::net::stream::Stream;
 use crate::serve::call::attached::Attached;
 use crate::serve::call::counting::CallCount;
@@ -105,11 +105,11 @@ impl<S: Stream> Conn<S> {
     }
 
     /// Records it if an exchange shows that a coordinator does not accept the client's credential any more.
-    pub(crate) fn note_trouble(&mut self, trouble: &Trouble) {
+    pub(crate) fn note_trouble(&mut self, trouble: &Trouble, coordinator: CoordinatorId) {
         if let Trouble::Link(Lost { cause: LostCause::Refused(refusal), .. }) = trouble
             && refusal.is_unauthorized()
         {
-            self.links.note_unauthorized();
+            self.links.note_unauthorized(coordinator);
         }
     }
 

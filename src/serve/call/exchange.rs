@@ -50,7 +50,7 @@ pub(crate) async fn exchange<S: Stream>(
     match exchange.run(conn, request).await {
         Ok(verdict) => Ok(exchange.finish(conn, request, verdict)),
         Err(trouble) => {
-            conn.note_trouble(&trouble);
+            conn.note_trouble(&trouble, exchange.link.coordinator.id);
             if matches!(trouble, Trouble::Client(_)) {
                 exchange.leave(conn, request);
             }
@@ -376,7 +376,7 @@ fn note_reply<S: Stream>(
     reply: &Facts,
     running: Option<RunningCount>,
 ) -> Verdict {
-    conn.links.note_answered();
+    conn.links.note_answered(link.coordinator.id);
     let verdict = conn.verdict(request.method(), reply);
     if request.own {
         // A handle in it may be a former one of a session that has moved.

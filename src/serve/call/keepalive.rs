@@ -8,7 +8,7 @@ use crate::net::stream::Stream;
 use crate::serve::call::conn::{Conn, look_interval};
 use crate::serve::call::links;
 use crate::serve::link::Link;
-use crate::serve::link::own_call::{OwnCall, call};
+use crate::serve::link::own_call::OwnCall;
 use crate::serve::message::link_end::Look;
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
 use crate::session::table::{Cause, Pinned, Target};
@@ -51,6 +51,9 @@ async fn link<S: Stream>(conn: &mut Conn<S>, session: &Target) -> Option<Box<Lin
     if !is_own && !conn.client.asks_each_time() {
         return None;
     }
+    if conn.fleet.forbids(&session.access, session.coordinator) {
+        return None;
+    }
     let coordinator = conn.fleet.cluster.coordinator(session.coordinator)?;
     if is_own {
         let port = conn.fleet.port(&coordinator, conn.hs2())?;
@@ -74,7 +77,7 @@ async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Target) {
         return link.put_back();
     }
     let family = conn.fleet.cluster.flavor.family();
-    let answer = call(link, OwnCall::Touch(session.handle)).await;
+    let answer = conn.fleet.own_call(link, OwnCall::Touch(session.handle)).await;
     let verdict = answer.as_ref().map(|answer| answer.verdict(family));
     if let Some(answer) = answer {
         answer.put_back();

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::{Conn, SessionLeftover};
 use crate::serve::call::links::{self, Unlinked};
-use crate::serve::link::own_call::{self, OwnCall};
+use crate::serve::link::own_call::OwnCall;
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
 use crate::serve::settings::MOVE_TIME;
@@ -44,7 +44,7 @@ pub(crate) async fn close_leftovers<S: Stream>(conn: &mut Conn<S>) -> Result<(),
                 Err(Unlinked::Client(end)) => return Err(end),
                 Err(Unlinked::NoLink(_)) => continue,
             };
-            let Some(answer) = own_call::call(link, close).await else { continue };
+            let Some(answer) = conn.fleet.own_call(link, close).await else { continue };
             let verdict = answer.verdict(conn.fleet.cluster.flavor.family());
             if matches!(verdict, Verdict::Success | Verdict::NoSuchSession) {
                 conn.fleet.table.note_leftover_closed(&session, &leftover);

@@ -1,6 +1,7 @@
 //! Locates handles that the table lacks: asks every coordinator, under the client's own credentials, which of
 //! them has it. [`crate::session::locate`] decides what may be asked and what the answers mean.
 
+mod logins;
 pub(crate) mod round;
 
 use std::future::Future;
@@ -15,12 +16,13 @@ use crate::ids::CoordinatorId;
 use crate::metrics::LocateOutcome;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
-use crate::serve::call::expired;
-use crate::serve::call::locate::round::{Heard, Round};
+use crate::serve::call::locate::round::{Heard, Refused, Round};
 use crate::serve::call::outcome::Failed;
+use crate::serve::call::{braking, expired};
 use crate::serve::fleet::lookups::Lookup;
 use crate::serve::link::port::Claimant;
 use crate::serve::message::end::End;
+use crate::serve::message::http::answer::Refusal;
 use crate::serve::message::link_end::Look;
 use crate::serve::message::request::Request;
 use crate::session::decide::{Affinity, Past, Plan, decide};
@@ -35,9 +37,26 @@ use crate::wire::verdict::Verdict;
 /// A lookup is given up after this many times `connect_timeout`: once for the dial, once for everything else.
 const PATIENCE: u32 = 2;
 
+/// What comes of a call whose handle the table lacks.
+pub(crate) enum Located {
+    /// It goes there.
+    Goes(Plan),
+    /// This is its answer: a coordinator refused the credentials that came with it, and none accepted them.
+    Refused(Box<Refusal>),
+}
+
+/// The result of a lookup.
+struct Found {
+    /// None if no coordinator was asked.
+    finding: Option<Finding>,
+    /// A coordinator's refusal, if none has said anything of the handle.
+    refusal: Option<Box<Refusal>>,
+}
+
 /// Returns where a call goes whose handle the table lacks: to the owner, or else to a coordinator that can
 /// say what is wrong with the handle. If no coordinator was asked or answered, it goes where it would go
-/// without a lookup. Takes [`PATIENCE`] times `connect_timeout` at most.
+/// without a lookup. If the question was refused for its credentials, the call would be, too, and the refusal
+/// is its answer. Takes [`PATIENCE`] times `connect_timeout` at most.
 ///
 /// # Errors
 /// [`End::ClientGone`], when the client leaves meanwhile.
@@ -46,14 +65,18 @@ pub(crate) async fn locate_owner<S: Stream>(
     question: Question,
     method: &'static Method,
     request: &Facts,
-) -> Result<Plan, End> {
-    let finding = locate(conn, question, None).await?;
+) -> Result<Located, End> {
+    let Found { finding, refusal } = locate(conn, question, None).await?;
+    if let Some(refusal) = refusal {
+        braking::note_in_vain(conn);
+        return Ok(Located::Refused(refusal));
+    }
     let affinity =
         if finding.is_some_and(Finding::is_claimed) { Affinity::Located } else { Affinity::Nowhere };
-    Ok(match finding.and_then(Finding::coordinator) {
+    Ok(Located::Goes(match finding.and_then(Finding::coordinator) {
         Some(coordinator) => Plan::Owner { coordinator, affinity },
         None => decide(method, request, &Past { locates: false, ..conn.past }, &conn.fleet.table),
-    })
+    }))
 }
 
 /// Locates the handle of a call again, once, whose located coordinator does not have it. That coordinator was
@@ -83,17 +106,16 @@ pub(crate) async fn locate_elsewhere<S: Stream>(
     let found = locate(conn, question, Some(wrong.id)).await?;
     // Refreshed from the table, which has changed.
     let _over = expired::use_session(conn, request);
-    let found = found.filter(|found| found.is_claimed()).and_then(Finding::coordinator);
+    let found = found.finding.filter(|found| found.is_claimed()).and_then(Finding::coordinator);
     Ok(found.and_then(|found| conn.fleet.cluster.coordinator(found)))
 }
 
-/// Returns the coordinator that has the handle, or that can say what is wrong with it, other than `except`;
-/// none if no coordinator was asked.
+/// Looks for the coordinator that has the handle, or that can say what is wrong with it, other than `except`.
 async fn locate<S: Stream>(
     conn: &mut Conn<S>,
     question: Question,
     except: Option<CoordinatorId>,
-) -> Result<Option<Finding>, End> {
+) -> Result<Found, End> {
     let fleet = Arc::clone(&conn.fleet);
     let deadline = Instant::from_std(clock::now() + conn.shared.settings.connect_timeout * PATIENCE);
     let key = fleet.lookups.key(&question, conn.links.access());
@@ -119,9 +141,9 @@ async fn locate<S: Stream>(
     };
     let heard = ask_all(conn, question, except, deadline).await?;
     let finding = heard.answers.finding();
-    note_heard(conn, question, finding, heard);
+    let refusal = note_heard(conn, question, finding, heard).filter(|_| finding.coordinator().is_none());
     first.tell(finding, clock::now());
-    Ok(Some(finding))
+    Ok(Found { finding: Some(finding), refusal })
 }
 
 /// Waits for `wanted` until the deadline, as long as the client is there; none if the time is over.
@@ -142,10 +164,10 @@ fn not_asked<S: Stream>(
     question: &Question,
     outcome: LocateOutcome,
     finding: Option<Finding>,
-) -> Option<Finding> {
+) -> Found {
     conn.shared.metrics.handle_lookups.count(outcome);
     tracing::debug!(handle = ?question.handle(), ?outcome, "not asked for a handle");
-    finding
+    Found { finding, refusal: None }
 }
 
 async fn ask_all<S: Stream>(
@@ -177,8 +199,14 @@ async fn ask_all<S: Stream>(
     }
 }
 
-/// Notes what was heard. The table knows the owner before the call goes on, and before others are told.
-fn note_heard<S: Stream>(conn: &mut Conn<S>, question: Question, finding: Finding, heard: Heard<S>) {
+/// Notes what was heard, and returns a refusal over HTTP if there was one. The table knows the owner before the
+/// call goes on, and before others are told.
+fn note_heard<S: Stream>(
+    conn: &mut Conn<S>,
+    question: Question,
+    finding: Finding,
+    heard: Heard<S>,
+) -> Option<Box<Refusal>> {
     let handle = question.handle();
     let outcome = match finding {
         Finding::Owner(owner) => {
@@ -201,7 +229,6 @@ fn note_heard<S: Stream>(conn: &mut Conn<S>, question: Question, finding: Findin
     }
     if heard.refused {
         conn.links.note_refused();
-        conn.links.note_unauthorized();
     }
     for used in heard.links {
         // A link that no further call will use would only cost its coordinator a service thread.
@@ -209,6 +236,11 @@ fn note_heard<S: Stream>(conn: &mut Conn<S>, question: Question, finding: Findin
             conn.links.put(used.link);
         }
     }
+    let Refused { coordinator, refusal } = heard.refusal?;
+    if refusal.is_unauthorized() {
+        conn.links.note_unauthorized(coordinator);
+    }
+    Some(refusal)
 }
 
 fn note_found<S: Stream>(conn: &mut Conn<S>, question: Question, owner: &Arc<Coordinator>, reply: &Facts) {

@@ -207,7 +207,7 @@ pub(crate) async fn leave_coordinators<S: Stream>(conn: &mut Conn<S>) -> Result<
             continue;
         }
         for session in conn.attached.on(coordinator) {
-            if conn.client.has_sent() {
+            if conn.client.has_sent() || fleet.forbids(conn.links.access(), coordinator) {
                 return Ok(());
             }
             if leaves {

@@ -39,11 +39,11 @@ pub(crate) async fn ask<S: Stream>(
     request: &mut Request,
     deadline: Instant,
 ) -> Result<Answered<S>, Trouble> {
-    let is_new = !link.slot.is_answered();
+    let (coordinator, is_new) = (link.coordinator.id, !link.slot.is_answered());
     let asked = ask_on(conn, link, request, deadline).await;
     braking::note_use(conn, is_new, &asked);
     if let Err(trouble) = &asked {
-        conn.note_trouble(trouble);
+        conn.note_trouble(trouble, coordinator);
     }
     asked
 }

@@ -13,6 +13,7 @@ use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
+use crate::serve::call::locate::Located;
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::{expired, forward, keepalive, leftovers, locate, moving, open, open_beeswax};
 use crate::serve::message::end::{BadInput, End};
@@ -162,7 +163,13 @@ async fn plan<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<Pl
         Plan::Locate(question) => {
             // Boxed: few calls need to locate.
             let located = Box::pin(locate::locate_owner(conn, question, method, request.facts()));
-            Decided::Located(located.await?)
+            match located.await? {
+                Located::Goes(plan) => Decided::Located(plan),
+                Located::Refused(refusal) => {
+                    let told = Box::pin(refuse::pass_on(conn, request, *refusal));
+                    return Ok(Planned::Answered(told.await?));
+                }
+            }
         }
         plan => Decided::Known(plan),
     };

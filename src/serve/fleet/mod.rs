@@ -1,7 +1,6 @@
 //! A cluster's state, which all connections to the cluster share. It is built once and passed as one
 //! reference.
 
-pub(crate) mod accepted;
 pub(crate) mod candidates;
 pub(crate) mod dialing;
 pub mod entrance;
@@ -10,6 +9,8 @@ pub(crate) mod keyring;
 pub(crate) mod lookups;
 pub(crate) mod member;
 pub(crate) mod moves;
+pub(crate) mod own_calls;
+pub(crate) mod verdicts;
 pub(crate) mod whereabouts;
 
 use std::sync::Arc;
@@ -30,11 +31,11 @@ use crate::cluster::{Cluster, Coordinator, DrainSettings, NoPick, Opening, Wante
 use crate::ids::{Access, CoordinatorId, PerService, Service};
 use crate::metrics::{CoordinatorMetrics, Metrics, QueueMetrics};
 use crate::net::stream::Stream;
-use crate::serve::fleet::accepted::Accepted;
 use crate::serve::fleet::keyring::Keyring;
 use crate::serve::fleet::lookups::Lookups;
 use crate::serve::fleet::member::{Common, Member};
 use crate::serve::fleet::moves::Moves;
+use crate::serve::fleet::verdicts::Verdicts;
 use crate::serve::link::port::Port;
 use crate::serve::link::session_queue::SessionQueue;
 use crate::serve::link::slot::Grant;
@@ -68,8 +69,8 @@ pub struct Fleet<S: Stream = TcpStream> {
     /// How the coordinators are drained.
     pub draining: DrainSettings,
     pub(crate) keyring: Keyring,
-    /// The credentials that coordinators have accepted lately.
-    pub(crate) accepted: Accepted,
+    /// What coordinators have said lately about credentials over HTTP.
+    pub(crate) verdicts: Verdicts,
     /// Slows down clients whose dials fail.
     pub(crate) brake: Mutex<Brake>,
     /// Headers over HTTP that never pass from a client.
@@ -103,7 +104,7 @@ impl<S: Stream> Fleet<S> {
             moves,
             draining,
             keyring: Keyring::default(),
-            accepted: Accepted::default(),
+            verdicts: Verdicts::default(),
             brake: Mutex::default(),
             trusted_headers,
         };

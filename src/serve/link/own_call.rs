@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::time::timeout;
 
 use crate::ids::Family;
 use crate::net::stream::Stream;
@@ -20,9 +19,6 @@ use crate::wire::hs2::request;
 use crate::wire::scan::Scanner;
 use crate::wire::verdict::{Verdict, verdict};
 
-/// The longest wait for an answer: none of these calls does much work. If the answer takes longer, the link
-/// is closed.
-const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// The most bytes of an own call's request.
 const REQUEST_LIMIT: u64 = 1 << 10;
 
@@ -69,12 +65,6 @@ impl<S: Stream> Answer<S> {
             link.put_back();
         }
     }
-}
-
-/// Makes an own call about a session or an operation, on a link of its identity. Returns `None` if the link
-/// is lost or no answer comes within 30 seconds.
-pub(crate) async fn call<S: Stream>(link: Box<Link<S>>, call: OwnCall) -> Option<Answer<S>> {
-    timeout(ANSWER_TIME, ask(link, &call.message(), ANSWER_TIME)).await.ok()?.ok()
 }
 
 /// Sends an own call's `message` on a link and reads the whole reply. The coordinator may stop reading the

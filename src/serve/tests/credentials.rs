@@ -7,12 +7,15 @@ use http::Request;
 
 use super::world::World;
 use crate::cluster::turns::Turn;
-use crate::ids::{ClientAddress, ConnId, Identity, Transport};
+use crate::ids::{ClientAddress, ConnId, CoordinatorId, Identity, Transport};
 use crate::net::stream::double::Double;
 use crate::serve::call::links::Links;
 use crate::wire::http::request::{Asked, CallHead, Peer, judge};
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+
+/// The coordinator that answers.
+const ONE: CoordinatorId = CoordinatorId(1);
 
 /// The head of a call with this `Authorization`.
 fn head(authorization: &str) -> Arc<CallHead> {
@@ -47,7 +50,7 @@ async fn a_credential_counts_for_its_address_until_a_coordinator_has_answered_an
             assert_eq!(counts_as(&links(&world, 1, &format!("Bearer {invented}"))), as_its_address());
         }
         let (mut first, second) = (links(&world, 1, "Bearer ann"), links(&world, 2, "Bearer ann"));
-        first.note_answered();
+        first.note_answered(ONE);
         let ann = first.identity().clone();
         for links in [&first, &second, &links(&world, 3, "Bearer ann")] {
             assert_eq!(counts_as(links), (None, Turn::Identity(ann.clone())));
@@ -56,7 +59,7 @@ async fn a_credential_counts_for_its_address_until_a_coordinator_has_answered_an
         first.be_for(&head("Bearer bob"), &world.shared.credential_key);
         assert_eq!(counts_as(&first), as_its_address(), "another one on the same connection");
         first.be_for(&head("Bearer ann"), &world.shared.credential_key);
-        first.note_unauthorized();
+        first.note_unauthorized(ONE);
         assert_eq!([counts_as(&first), counts_as(&second)], [as_its_address(), as_its_address()]);
     })
     .await;
@@ -84,18 +87,20 @@ async fn the_router_can_speak_for_a_credential_while_a_connection_with_it_is_ope
         let ann = first.identity().clone();
         let is_found = |identity: &Identity| world.fleet.keyring.login_of(identity).is_some();
         assert!(!is_found(&ann), "no coordinator has accepted it");
-        [&mut first, &mut second].into_iter().for_each(Links::note_answered);
+        for links in [&mut first, &mut second] {
+            links.note_answered(ONE);
+        }
         first.be_for(&head("Bearer ann"), &world.shared.credential_key);
         drop(second);
         assert!(is_found(&ann), "with the head of any request");
         first.be_for(&head("Bearer bob"), &world.shared.credential_key);
         assert!(!is_found(&ann), "its connection is somebody else's now");
-        first.note_answered();
+        first.note_answered(ONE);
         assert!(is_found(first.identity()));
-        first.note_unauthorized();
+        first.note_unauthorized(ONE);
         assert!(!is_found(first.identity()));
         let mut nobody = Links::over_http(Arc::clone(&world.fleet), ConnId(3));
-        nobody.note_answered();
+        nobody.note_answered(ONE);
         assert_eq!(counts_as(&nobody), as_its_address());
     })
     .await;

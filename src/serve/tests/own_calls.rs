@@ -11,7 +11,7 @@ use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::ids::{Access, Identity, Service, Transport};
 use crate::net::stream::double::Double;
 use crate::serve::link::login::Login;
-use crate::serve::link::own_call::{OwnCall, call};
+use crate::serve::link::own_call::OwnCall;
 use crate::serve::link::slot::{Grant, Slot};
 use crate::session::idle::IdleTimeout;
 use crate::session::table::NewSession;
@@ -48,7 +48,7 @@ async fn a_link_over_http_for_nobody_speaks_http_and_shows_no_credential() {
         let link = world.fleet.dial(slot(&world, &HTTP), &Login::Nobody, &world.shared).await.unwrap();
         assert_eq!(link.service(), Service::Hs2Http);
         let session = Handle { guid: [1; 16], secret: [2; 16] };
-        assert!(call(link, OwnCall::Touch(session)).await.is_none(), "it hung up");
+        assert!(world.fleet.own_call(link, OwnCall::Touch(session)).await.is_none(), "it hung up");
         let heard = heard.lock().to_ascii_lowercase();
         assert!(heard.starts_with("post /cliservice http/1.1\r\n"), "{heard}");
         for field in ["host: 192.0.2.1:28000\r\n", "content-type: application/x-thrift\r\n"] {

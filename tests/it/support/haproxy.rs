@@ -29,12 +29,23 @@ impl Haproxy {
 
     /// The same with words for the line of its own port, too: `ssl crt FILE`.
     pub(crate) fn with(to: SocketAddr, words: &str, bind: &str) -> Self {
+        Self::of("tcp", bind, &format!("  server router {to} source {ELSEWHERE} {words}\n"))
+    }
+
+    /// Shares requests over HTTP out between coordinators, all of a client's to the same one.
+    pub(crate) fn over_http(coordinators: &[SocketAddr]) -> Self {
+        let server = |(place, at)| format!("  server c{place} {at}\n");
+        let servers: String = coordinators.iter().enumerate().map(server).collect();
+        Self::of("http", "", &format!("  balance source\n{servers}"))
+    }
+
+    fn of(mode: &str, bind: &str, servers: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("hs2router-haproxy-").tempdir().unwrap().keep();
         let config = folder.join("haproxy.cfg");
         let port = KeptPort::take(0).unwrap();
         let text = format!(
-            "global\n  nbthread 1\n  maxconn 100\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1m\n  \
-             timeout server 1m\nlisten test\n  bind 127.0.0.1:{} {bind}\n  server router {to} source {ELSEWHERE} {words}\n",
+            "global\n  nbthread 1\n  maxconn 100\ndefaults\n  mode {mode}\n  timeout connect 5s\n  timeout client 1m\n  \
+             timeout server 1m\nlisten test\n  bind 127.0.0.1:{} {bind}\n{servers}",
             port.number()
         );
         fs::write(&config, text).unwrap();

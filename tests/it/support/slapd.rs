@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{ChildStdout, Command};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -19,8 +20,8 @@ use super::router::eventually;
 pub(crate) const PROGRAMS: [&str; 2] = ["/usr/sbin/slapd", "/usr/sbin/slapadd"];
 /// How long it may take until it listens.
 const START_DEADLINE: Duration = Duration::from_mins(1);
-/// The users `u1` to `u9`, with passwords `p1` to `p9`.
-const USERS: u32 = 9;
+/// The users `u1` to `u19`, with passwords `p1` to `p19`.
+const USERS: u32 = 19;
 
 /// A running slapd.
 pub(crate) struct Slapd {
@@ -74,6 +75,26 @@ impl Slapd {
     /// Where it listens.
     pub(crate) fn url(&self) -> String {
         format!("ldap://127.0.0.1:{}", self.port.number())
+    }
+
+    /// Tries a user's password, as a coordinator does; returns the result.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not answer.
+    pub(crate) fn bind(&self, user: &str, password: &str) -> io::Result<u8> {
+        let name = dn(user);
+        // An `LDAPMessage` with a `BindRequest` of version 3 (RFC 4511, section 4.2); no length takes more than a
+        // byte.
+        let part = |tag: u8, content: &[u8]| [&[tag, u8::try_from(content.len()).unwrap()], content].concat();
+        let request = [part(2, &[3]), part(4, name.as_bytes()), part(0x80, password.as_bytes())].concat();
+        let message = part(0x30, &[part(2, &[1]), part(0x60, &request)].concat());
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port.number()))?;
+        stream.write_all(&message)?;
+        // Its answer ends with `resultCode`, `matchedDN` and `diagnosticMessage`, the last two of them empty.
+        let mut answer = [0; 14];
+        stream.read_exact(&mut answer)?;
+        Ok(answer[9])
     }
 
     /// The results of all attempts to log in as this user until now, in the order in which they came: 0 is a

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock;
 use crate::cluster::Demand;
 use crate::cluster::room::Holder;
-use crate::ids::{Access, ClientAddress, ConnId, Identity, Service, Transport};
+use crate::ids::{Access, ClientAddress, ConnId, CoordinatorId, Identity, Service, Transport};
 use crate::net::probe::Speaks;
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
@@ -103,7 +103,7 @@ impl<S: Stream> Links<S> {
     /// Whether a coordinator has lately accepted the credential that the client sends with each call.
     pub(crate) fn is_accepted(&self) -> bool {
         match &self.access.identity {
-            Identity::Credential(credential) => self.fleet.accepted.has(credential, clock::now()),
+            Identity::Credential(credential) => self.fleet.verdicts.are_good(credential, clock::now()),
             Identity::Anonymous | Identity::Plain(_) | Identity::Unread => false,
         }
     }
@@ -114,10 +114,10 @@ impl<S: Stream> Links<S> {
     }
 
     /// Records that a coordinator has answered a call, and so has accepted the credential that came with it.
-    pub(crate) fn note_answered(&mut self) {
+    pub(crate) fn note_answered(&mut self, coordinator: CoordinatorId) {
         if let Identity::Credential(credential) = &self.access.identity {
             self.refused = false;
-            self.fleet.accepted.note(credential, clock::now());
+            self.fleet.verdicts.note_accepted(credential, coordinator, clock::now());
             if self.key.is_none() {
                 self.note_accepted();
             }
@@ -125,9 +125,9 @@ impl<S: Stream> Links<S> {
     }
 
     /// Records that a coordinator has refused the credential that came with a call.
-    pub(crate) fn note_unauthorized(&mut self) {
+    pub(crate) fn note_unauthorized(&mut self, coordinator: CoordinatorId) {
         if let Identity::Credential(credential) = &self.access.identity {
-            self.fleet.accepted.forget(credential);
+            self.fleet.verdicts.note_refused(credential, coordinator);
             self.key = None;
         }
     }

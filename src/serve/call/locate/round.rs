@@ -18,6 +18,7 @@ use crate::cluster::Coordinator;
 use crate::ids::CoordinatorId;
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
+use crate::serve::call::locate::logins::Logins;
 use crate::serve::fleet::Fleet;
 use crate::serve::link::Link;
 use crate::serve::link::lost::LostCause;
@@ -26,6 +27,7 @@ use crate::serve::link::own_call;
 use crate::serve::link::port::Claimant;
 use crate::serve::link::waiting::{self, NotCalled};
 use crate::serve::message::client_end::ClientEnd;
+use crate::serve::message::http::answer::Refusal;
 use crate::serve::message::link_end::Look;
 use crate::serve::shared::Shared;
 use crate::session::locate::{Answer, Answers, Question};
@@ -62,8 +64,16 @@ pub(crate) struct Heard<S: Stream> {
     pub(crate) links: Vec<Used<S>>,
     /// Whether a coordinator refused the credentials.
     pub(crate) refused: bool,
+    /// The first refusal over HTTP, where the credentials come with each call.
+    pub(crate) refusal: Option<Refused>,
     /// The coordinators that were asked and did not answer.
     pub(crate) silent: Vec<CoordinatorId>,
+}
+
+/// A coordinator's refusal of what the client has shown it over HTTP.
+pub(crate) struct Refused {
+    pub(crate) coordinator: CoordinatorId,
+    pub(crate) refusal: Box<Refusal>,
 }
 
 /// A link on which a question was asked.
@@ -105,45 +115,6 @@ struct Replied<S: Stream> {
     facts: Box<Facts>,
     /// The link, unless it is not fit for another call.
     link: Option<Box<Link<S>>>,
-}
-
-/// To how many coordinators the credentials may be shown. Four wrong binds lock an account, and a password
-/// that was once right may have changed, or be good for one use only. So one coordinator sees the credentials
-/// first, and the others only if that one accepts them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Logins {
-    /// To all coordinators.
-    Free,
-    /// To one coordinator.
-    One,
-    /// One coordinator is checking them now.
-    Waiting,
-    /// To none, because they were refused.
-    Over,
-}
-
-impl Logins {
-    fn may_begin(self) -> bool {
-        matches!(self, Self::Free | Self::One)
-    }
-
-    fn begin(&mut self) {
-        if *self == Self::One {
-            *self = Self::Waiting;
-        }
-    }
-
-    /// Notes that a coordinator accepted the credentials (true), refused them (false), or never saw them
-    /// (none).
-    fn note(&mut self, verdict: Option<bool>) {
-        *self = match verdict {
-            _ if *self == Self::Over => Self::Over,
-            Some(true) => Self::Free,
-            Some(false) => Self::Over,
-            None if *self == Self::Waiting => Self::One,
-            None => *self,
-        };
-    }
 }
 
 /// The state of a round.
@@ -240,6 +211,7 @@ impl<S: Stream> Round<'_, S> {
             replies: Vec::new(),
             links: Vec::new(),
             refused: false,
+            refusal: None,
             silent,
         };
         let shows = self.links.logs_in() || self.links.shows_each_time();
@@ -283,6 +255,12 @@ impl<S: Stream> Round<'_, S> {
                     }
                     Err(cause) => {
                         tracing::debug!(coordinator = %coordinator.name, %cause, "lost while asked for a handle");
+                        if let LostCause::Refused(refusal) = cause
+                            && refusal.is_verdict()
+                        {
+                            let refused = Refused { coordinator: coordinator.id, refusal };
+                            course.heard.refusal.get_or_insert(refused);
+                        }
                     }
                 }
             }
@@ -372,29 +350,5 @@ impl<S: Stream> Round<'_, S> {
         if answer == Answer::Has {
             heard.replies.push((coordinator.id, facts));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn credentials_are_shown_to_one_and_then_to_the_others_until_one_refuses() {
-        let mut logins = Logins::One;
-        assert!(logins.may_begin());
-        logins.begin();
-        assert!(!logins.may_begin(), "one at a time");
-        logins.note(None);
-        assert!(logins.may_begin(), "it never saw them");
-        logins.begin();
-        logins.note(Some(true));
-        assert!(logins.may_begin());
-        logins.begin();
-        assert!(logins.may_begin(), "all at once");
-        logins.note(Some(false));
-        assert!(!logins.may_begin());
-        logins.note(Some(true));
-        assert!(!logins.may_begin(), "a refusal ends it");
     }
 }
