@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../it/support/certificates.rs"]
 pub(crate) mod certificates;
-#[allow(dead_code, reason = "the other tests use the rest")]
+#[allow(dead_code, unused_imports, reason = "the other tests use the rest")]
 #[path = "../it/support/clients.rs"]
 pub(crate) mod clients;
 #[allow(dead_code, reason = "the other tests use the rest")]

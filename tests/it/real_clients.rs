@@ -3,6 +3,7 @@
 
 mod go_on_hive;
 mod go_on_impala;
+mod old_shell;
 mod on_impala;
 mod on_spark;
-mod over_http;
+pub(crate) mod over_http;

@@ -1,20 +1,21 @@
 //! Real clients, run as a user runs them, and what they show in a form that two runs can be compared by.
 
+#[path = "clients/shell.rs"]
+mod shell;
+
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde::Deserialize;
-
+pub(crate) use self::shell::{
+    Dialect, Shell, impala_shell, impala_shell_interrupted, interrupt_impala_shell, run_impala_shell,
+};
 use super::certificates::{STORE_PASSWORD, trust_store};
 use super::tools;
 
 /// Seconds that a client may take before it is killed.
 const DEADLINE: u32 = 120;
-
-/// Seconds that the interactive shell may stay silent when it should show something.
-const SHELL_PATIENCE: u32 = 60;
 
 /// Where a client connects to: a server, or the router in front of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,17 +95,6 @@ pub(crate) enum Cursors {
     Each,
 }
 
-/// What impala-shell speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    /// HS2 with Impala's own calls, as it does by default.
-    Hs2(Login),
-    /// The old protocol.
-    Beeswax(Login),
-    /// HS2 without Impala's own calls. It always logs in.
-    StrictHs2(Login),
-}
-
 /// What a client showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
@@ -118,20 +108,6 @@ pub(crate) struct Shown {
     pub(crate) output: Vec<String>,
     /// What it complained about, likewise.
     pub(crate) complaints: Vec<String>,
-}
-
-/// What an interactive impala-shell showed that was interrupted by Ctrl-C.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Interrupted {
-    /// Seconds from Ctrl-C to the next prompt.
-    pub(crate) lasted: f64,
-    /// The lines between.
-    pub(crate) after: Vec<String>,
-    /// The lines that the statement after it brought.
-    pub(crate) short: Vec<String>,
-    /// The shell's exit status.
-    pub(crate) code: i32,
 }
 
 /// impyla 0.24. A line of JSON for each statement: columns and rows, or the error.
@@ -216,44 +192,9 @@ fn run_beeline(mut command: Command, target: &Target, login: Login, statements: 
             *line = rest.to_owned();
         }
     }
-    shown.output.retain(|line| !line.is_empty());
+    // Over HTTP the old one logs a refusal, with the time.
+    shown.output.retain(|line| !line.is_empty() && !line.contains(" [main] ERROR "));
     shown
-}
-
-/// impala-shell 4.6 with `-q`: the rows, separated by tabs.
-pub(crate) fn impala_shell(target: &Target, dialect: Dialect, statements: &str) -> Shown {
-    let home = tempfile::tempdir().unwrap();
-    let mut command = with_deadline(&tools::python_program("impala-shell"));
-    command
-        .args(shell_options(target, dialect))
-        .args(["--quiet", "-B", "-q", statements])
-        .env("HOME", home.path());
-    let login = match dialect {
-        Dialect::Hs2(login) => login.authentication().to_owned(),
-        Dialect::StrictHs2(login) => format!("strict-{}", login.authentication()),
-        Dialect::Beeswax(login) => format!("Beeswax-{}", login.authentication()),
-    };
-    show(command, target, Complaints::OfTheShell).by("impala-shell", way(target, &login))
-}
-
-/// impala-shell 4.6 on a terminal: Ctrl-C while `long` runs, then `short`.
-///
-/// # Panics
-///
-/// When the shell ends or stays silent for too long; the panic says what it showed last.
-pub(crate) fn impala_shell_interrupted(
-    target: &Target,
-    dialect: Dialect,
-    long: &str,
-    short: &str,
-) -> Interrupted {
-    let home = tempfile::tempdir().unwrap();
-    let mut command = script("ishell_cancel.py");
-    command.args([&SHELL_PATIENCE.to_string(), long, short]).arg(tools::python_program("impala-shell"));
-    command.args(shell_options(target, dialect)).env("HOME", home.path());
-    let shown = show(command, target, Complaints::LastLine);
-    assert_eq!(shown.code, Some(0), "{shown:?}");
-    serde_json::from_str(&shown.output.concat()).unwrap_or_else(|error| panic!("{error}: {shown:?}"))
 }
 
 impl Login {
@@ -317,30 +258,6 @@ impl Shown {
 /// How a client reaches its target and logs in there.
 fn way(target: &Target, login: &str) -> String {
     if target.over_http { format!("HTTP-{login}") } else { login.to_owned() }
-}
-
-fn shell_options(target: &Target, dialect: Dialect) -> Vec<String> {
-    let (Dialect::Hs2(login) | Dialect::Beeswax(login) | Dialect::StrictHs2(login)) = dialect;
-    let protocol = match dialect {
-        Dialect::Hs2(_) if target.over_http => "--protocol=hs2-http",
-        Dialect::Hs2(_) => "--protocol=hs2",
-        Dialect::Beeswax(_) => "--protocol=beeswax",
-        Dialect::StrictHs2(_) => "--strict_hs2_protocol",
-    };
-    let mut options = vec!["-i".to_owned(), format!("{}:{}", target.host, target.port), protocol.to_owned()];
-    match &target.tls {
-        Tls::Off => {}
-        Tls::Unverified => options.push("--ssl".to_owned()),
-        Tls::Verified(ca) => options.extend(["--ssl".to_owned(), format!("--ca_cert={}", ca.display())]),
-    }
-    if login != Login::NoSasl {
-        options.extend(["-l", "-u", login.user()].map(str::to_owned));
-        if target.tls == Tls::Off {
-            options.push("--auth_creds_ok_in_clear".to_owned());
-        }
-        options.push(format!("--ldap_password_cmd=printf {}", login.password()));
-    }
-    options
 }
 
 /// Which lines of a client's standard error are worth comparing.

@@ -18,6 +18,8 @@ pub(crate) enum Tool {
     Java,
     /// The Python environment with impala-shell, impyla and `PyHive`.
     Python,
+    /// The Python environment with an impala-shell of 2023.
+    OldShell,
     /// The program `curl`.
     Curl,
     /// Spark's jars and scripts.
@@ -62,6 +64,11 @@ pub(crate) fn python_program(name: &str) -> PathBuf {
     folder().join("venv/bin").join(name)
 }
 
+/// The impala-shell of 2023.
+pub(crate) fn old_shell() -> PathBuf {
+    folder().join("old-shell/bin/impala-shell")
+}
+
 /// `SPARK_HOME`.
 pub(crate) fn spark_home() -> PathBuf {
     folder().join("spark")
@@ -95,6 +102,7 @@ impl Tool {
             Self::Haproxy => is_in_path("haproxy"),
             Self::Openssl => is_in_path("openssl"),
             Self::Python => python_program("impala-shell").is_file(),
+            Self::OldShell => old_shell().is_file(),
             Self::Spark => spark_home().join("bin/spark-submit").is_file(),
             Self::Hive => hive_home().join(".stamp").is_file(),
             Self::Curl => is_in_path("curl"),
@@ -108,9 +116,13 @@ impl Tool {
         let part = match self {
             Self::Hive | Self::Slapd => "hive",
             Self::Go => "go",
-            Self::Java | Self::Python | Self::Spark | Self::Haproxy | Self::Openssl | Self::Curl => {
-                return None;
-            }
+            Self::Java
+            | Self::Python
+            | Self::OldShell
+            | Self::Spark
+            | Self::Haproxy
+            | Self::Openssl
+            | Self::Curl => return None,
         };
         let without = env::var(WITHOUT).unwrap_or_default();
         without.split(',').any(|name| name == part).then_some(part)
@@ -122,6 +134,7 @@ impl Tool {
             Self::Haproxy => "no haproxy in PATH".to_owned(),
             Self::Openssl => "no openssl in PATH".to_owned(),
             Self::Python => format!("no Python environment at {}", folder().join("venv").display()),
+            Self::OldShell => format!("no {}", old_shell().display()),
             Self::Spark => format!("no Spark at {}", spark_home().display()),
             Self::Hive => format!("no HiveServer2 at {}", hive_home().display()),
             Self::Curl => "no curl in PATH".to_owned(),
