@@ -8,22 +8,41 @@ mod graceful;
 mod ldap;
 mod limits;
 mod operations;
+mod over_http;
 mod pool;
 
 use crate::support::clients::{self as real, Login, Shown, Target};
-use crate::support::hive::{self, WHO_ARE_YOU};
+use crate::support::hive::{self, Hive, WHO_ARE_YOU};
 use crate::support::ran;
 use crate::support::router::TestRouter;
 
 /// Everything that the servers of the tests are logged in to with.
 const LOGINS: [Login; 3] = [Login::NoSasl, Login::Plain, Login::LDAP];
 
+/// How clients reach servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Tcp,
+    Http,
+}
+
+/// Each login, and HTTP with the one for which passwords are checked.
+const WAYS: [(Login, By); 4] =
+    [(Login::NoSasl, By::Tcp), (Login::Plain, By::Tcp), (Login::LDAP, By::Tcp), (Login::LDAP, By::Http)];
+
 /// Runs a scenario against a server and through the router in front of two, and returns what it showed if
 /// both agree. `None`: the tools are missing.
-fn everywhere(login: Login, scenario: impl Fn(&Target) -> Shown) -> Option<Shown> {
-    let [first, second] = hive::pair(login)?;
-    let router = TestRouter::of("hive", &[first.address(), second.address()]);
-    let [direct, through] = [first.target().clone(), router.target()].map(|target| scenario(&target));
+fn everywhere(login: Login, by: By, scenario: impl Fn(&Target) -> Shown) -> Option<Shown> {
+    let pair = hive::pair(login)?;
+    let (direct, router) = match by {
+        By::Tcp => (pair[0].target().clone(), TestRouter::of("hive", &pair.each_ref().map(Hive::address))),
+        By::Http => {
+            let ports = pair.each_ref().map(Hive::address_over_http);
+            (pair[0].target_over_http(), TestRouter::http("hive", &ports))
+        }
+    };
+    let through = Target { over_http: direct.over_http, ..router.target() };
+    let [direct, through] = [direct, through].map(|target| scenario(&target));
     assert_eq!(through, direct);
     ran::note(&through, "hive");
     Some(through)

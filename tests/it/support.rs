@@ -2,12 +2,14 @@
 
 pub(crate) mod certificates;
 pub(crate) mod clients;
+pub(crate) mod curl;
 pub(crate) mod elsewhere;
 pub(crate) mod fleet;
 pub(crate) mod front;
 pub(crate) mod go;
 pub(crate) mod haproxy;
 pub(crate) mod hive;
+pub(crate) mod jdbc;
 pub(crate) mod keeper;
 pub(crate) mod logs;
 #[path = "../kit/message.rs"]

@@ -4,6 +4,7 @@ mod clients;
 mod migration;
 mod modes;
 mod openssl;
+mod over_http;
 mod proxies;
 mod renewal;
 mod resumption;

@@ -1,6 +1,6 @@
 //! Real clients get the same through the router as from each server.
 
-use super::{LOGINS, everywhere};
+use super::{WAYS, everywhere};
 use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target};
 
 /// Statements that need their session (a variable, a temporary table, a database), values of many types, more
@@ -40,15 +40,19 @@ const METADATA: [&str; 10] = [
 type Beeline = fn(&Target, Login, &[&str]) -> Shown;
 
 fn beeline_gets_rows_and_errors(beeline: Beeline) {
-    for login in LOGINS {
-        let Some(shown) = everywhere(login, |target| beeline(target, login, &STATEMENTS)) else { return };
+    for (login, by) in WAYS {
+        let Some(shown) = everywhere(login, by, |target| beeline(target, login, &STATEMENTS)) else { return };
         let values = "1\tx\t1.5\tNULL\t2020-01-01 00:00:00.0\ttrue\t2020-02-29\t0.5\t[1,2]\t{\"k\":\"v\"}";
         let first = ["i\ts\td\tn\tt\tb\tday\tf\ta\tm", values, "answer", "42", "id\tname", "7\tseven"];
-        assert!(shown.output.starts_with(&first.map(str::to_owned)), "{login:?}: {:?}", &shown.output[..12]);
+        assert!(
+            shown.output.starts_with(&first.map(str::to_owned)),
+            "{login:?} {by:?}: {:?}",
+            &shown.output[..12]
+        );
         let rest = &shown.output[first.len()..];
         let rows: Vec<_> = (0..1500).map(|row| row.to_string()).collect();
-        assert_eq!(rest[..3], ["here", "default", "pos"], "{login:?}");
-        assert_eq!(rest[3..], rows, "{login:?}");
+        assert_eq!(rest[..3], ["here", "default", "pos"], "{login:?} {by:?}");
+        assert_eq!(rest[3..], rows, "{login:?} {by:?}");
         assert_eq!(shown.code, Some(2), "two statements failed: {:?}", shown.complaints);
         let says = |place: usize, words: &str| shown.complaints[place].contains(words);
         assert!(
@@ -72,9 +76,9 @@ fn the_newest_jdbc_driver_gets_rows_and_errors_from_hive() {
 
 #[test]
 fn the_newest_jdbc_driver_gets_metadata_from_hive() {
-    for login in LOGINS {
+    for (login, by) in WAYS {
         let run = |target: &Target| clients::beeline_with_newest_driver(target, login, &METADATA);
-        let Some(shown) = everywhere(login, run) else { return };
+        let Some(shown) = everywhere(login, by, run) else { return };
         // `!dbinfo` leaves its last line open.
         let has = |text: &str| shown.output.iter().any(|line| line.contains(text));
         for line in [
@@ -87,7 +91,7 @@ fn the_newest_jdbc_driver_gets_metadata_from_hive() {
             "MATERIALIZED_VIEW",
             "NULL\tNULL\tarray_contains\t",
         ] {
-            assert!(has(line), "{login:?}: {line:?} is not in {shown:#?}");
+            assert!(has(line), "{login:?} {by:?}: {line:?} is not in {shown:#?}");
         }
     }
 }
@@ -120,8 +124,8 @@ fn assert_rows_and_errors(shown: &Shown, error: &str) {
 
 #[test]
 fn pyhive_gets_rows_and_errors_from_hive() {
-    for login in LOGINS {
-        let Some(shown) = everywhere(login, |target| clients::pyhive(target, login, &STATEMENTS)) else {
+    for (login, by) in WAYS {
+        let Some(shown) = everywhere(login, by, |target| clients::pyhive(target, login, &STATEMENTS)) else {
             return;
         };
         assert_rows_and_errors(&shown, r#"{"error": "OperationalError""#);
@@ -130,9 +134,9 @@ fn pyhive_gets_rows_and_errors_from_hive() {
 
 #[test]
 fn impyla_gets_rows_and_errors_from_hive() {
-    for login in LOGINS {
+    for (login, by) in WAYS {
         let run = |target: &Target| clients::impyla(target, login, Cursors::One, &STATEMENTS);
-        let Some(shown) = everywhere(login, run) else { return };
+        let Some(shown) = everywhere(login, by, run) else { return };
         assert_rows_and_errors(&shown, r#"{"error": "HiveServer2Error""#);
     }
 }
@@ -140,9 +144,9 @@ fn impyla_gets_rows_and_errors_from_hive() {
 #[test]
 fn impyla_has_a_session_for_each_cursor_on_one_connection_to_hive() {
     let statements = ["SET hivevar:whose=first", "SELECT '${hivevar:whose}' AS a", "SELECT 'third' AS c"];
-    for login in LOGINS {
+    for (login, by) in WAYS {
         let run = |target: &Target| clients::impyla(target, login, Cursors::Each, &statements);
-        let Some(shown) = everywhere(login, run) else { return };
+        let Some(shown) = everywhere(login, by, run) else { return };
         let rows = shown.rows();
         assert_eq!(
             rows[1], r#"{"columns": ["a"], "rows": [["${hivevar:whose}"]]}"#,
@@ -155,9 +159,9 @@ fn impyla_has_a_session_for_each_cursor_on_one_connection_to_hive() {
 #[test]
 fn impala_shell_in_strict_mode_reads_from_hive() {
     let statements = "SELECT 'a' UNION ALL SELECT 'b'; SHOW DATABASES; SELECT CONCAT('c', 'd')";
-    for login in LOGINS.into_iter().filter(|login| *login != Login::NoSasl) {
+    for (login, by) in WAYS.into_iter().filter(|(login, _)| *login != Login::NoSasl) {
         let run = |target: &Target| clients::impala_shell(target, Dialect::StrictHs2(login), statements);
-        let Some(shown) = everywhere(login, run) else { return };
+        let Some(shown) = everywhere(login, by, run) else { return };
         assert_eq!(shown.rows(), ["a", "b", "default", "cd"]);
     }
 }

@@ -4,14 +4,16 @@
 use super::on_impala::{self, SHELL, through_and_direct, users};
 use super::on_spark::{STATEMENTS, assert_rows_and_error};
 use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target};
+use crate::support::curl::Curl;
 use crate::support::fleet::{Door, Fleet, Plan};
+use crate::support::jdbc;
 use crate::support::ran;
 use crate::support::router::TestRouter;
 use crate::support::spark::{self, WHO_ARE_YOU};
 use crate::support::tools::{self, Tool};
 
 /// How many sessions a client opens one after the other.
-const SESSIONS: usize = 20;
+pub(crate) const SESSIONS: usize = 20;
 
 /// A router in front of the two servers.
 fn router() -> Option<(TestRouter, &'static [spark::Spark; 2])> {
@@ -53,20 +55,40 @@ fn both_of_hives_jdbc_drivers_get_rows_and_errors() {
     }
 }
 
+/// That half of the sessions are on each server; `homes` are the answers to [`WHO_ARE_YOU`].
+pub(crate) fn assert_shared_out(mut homes: Vec<String>) {
+    assert_eq!(homes.len(), SESSIONS, "{homes:?}");
+    homes.sort();
+    let first = homes.iter().filter(|home| **home == homes[0]).count();
+    assert_eq!(first, SESSIONS / 2, "{homes:?}");
+}
+
 #[test]
 fn twenty_sessions_of_clients_that_connect_for_each_call_are_shared_out_between_two_servers() {
     let Some((router, _)) = router() else { return };
     let target = router.target().over_http();
     let sessions = vec![WHO_ARE_YOU; SESSIONS];
     let shown = clients::impyla(&target, Login::Plain, Cursors::Each, &sessions);
-    let mut homes = shown.rows().to_vec();
-    assert_eq!(homes.len(), SESSIONS);
-    homes.sort();
-    let first = homes.iter().filter(|home| **home == homes[0]).count();
-    assert_eq!(first, SESSIONS / 2, "{homes:?}");
+    assert_shared_out(shown.rows().to_vec());
     for _ in 0..SESSIONS {
         let shown = clients::pyhive(&target, Login::Plain, &["SELECT 1 AS a"]);
         assert_eq!(shown.rows(), [r#"{"columns": ["a"], "rows": [[1]]}"#]);
+    }
+}
+
+#[test]
+fn twenty_sessions_of_hives_newest_jdbc_driver_and_of_curl_are_shared_out_between_two_servers() {
+    if !tools::present(&[Tool::Hive, Tool::Curl]) {
+        return;
+    }
+    let Some((router, _)) = router() else { return };
+    let target = router.target().over_http();
+    assert_shared_out(jdbc::on_each(&target, Login::Plain, SESSIONS, WHO_ARE_YOU));
+    let curl = Curl { target: &target, login: Login::Plain };
+    let sessions: Vec<_> = (0..SESSIONS).map(|_| curl.open()).collect();
+    assert_shared_out(sessions.iter().map(|session| curl.query(session, WHO_ARE_YOU).concat()).collect());
+    for session in &sessions {
+        curl.close(session);
     }
 }
 

@@ -13,8 +13,10 @@ use std::time::Duration;
 
 use hs2router::clock;
 
-use super::clients::{Login, Target, pyhive};
+use super::certificates::{Pair, STORE_PASSWORD};
+use super::clients::{Login, Target, Tls, pyhive};
 use super::keeper::Keeper;
+use super::ports::KeptPort;
 use super::slapd;
 use super::tools::{self, Tool};
 
@@ -48,6 +50,10 @@ const OPENED: [&str; 9] = [
 pub(crate) struct Setup {
     /// Where it listens; 0: the system chooses.
     pub(crate) port: u16,
+    /// Whether it listens for HTTP, too.
+    pub(crate) over_http: bool,
+    /// The authority of its certificate, which clients trust.
+    pub(crate) ca: Option<PathBuf>,
     /// More lines of its `hive-site.xml`; the last of a name counts.
     pub(crate) settings: Vec<(&'static str, String)>,
 }
@@ -62,6 +68,20 @@ impl Setup {
                 .set("hive.server2.authentication.ldap.url", slapd::shared().url())
                 .set("hive.server2.authentication.ldap.userDNPattern", slapd::dn("%s")),
         }
+    }
+
+    /// The same with a port for HTTP beside the other.
+    pub(crate) fn over_http_too(self) -> Self {
+        Self { over_http: true, ..self.set("hive.server2.transport.mode", "all") }
+    }
+
+    /// The same with TLS: its certificate, and the authority that clients trust.
+    pub(crate) fn encrypted(self, certificate: &Pair, ca: PathBuf) -> Self {
+        let encrypted = self
+            .set("hive.server2.use.SSL", "true")
+            .set("hive.server2.keystore.path", certificate.key_store().display().to_string())
+            .set("hive.server2.keystore.password", STORE_PASSWORD);
+        Self { ca: Some(ca), ..encrypted }
     }
 
     /// The same with one more setting.
@@ -80,6 +100,8 @@ impl Setup {
 /// A running `HiveServer2`.
 pub(crate) struct Hive {
     target: Target,
+    /// Its port for HTTP, which it cannot choose itself.
+    http: Option<KeptPort>,
     keeper: Keeper,
     log: Log,
 }
@@ -102,7 +124,9 @@ pub(crate) fn pair(login: Login) -> Option<&'static [Hive; 2]> {
     }
     Some(pair.get_or_init(|| {
         let start = move || {
-            let hive = Hive::start(&Setup::of(login));
+            // Without a login there is no HTTP (Hive: `AuthenticationProviderFactory`).
+            let setup = Setup::of(login);
+            let hive = Hive::start(&if login == Login::NoSasl { setup } else { setup.over_http_too() });
             hive.warm_up(login.that_works());
             hive
         };
@@ -147,12 +171,18 @@ impl Hive {
         for part in ["conf", "tmp"] {
             fs::create_dir(folder.join(part)).unwrap();
         }
+        let http = setup.over_http.then(|| KeptPort::take(0).unwrap());
+        let port = http.as_ref().map(|http| ("hive.server2.thrift.http.port", http.number().to_string()));
+        let setup =
+            &Setup { settings: setup.settings.iter().cloned().chain(port).collect(), ..setup.clone() };
         fs::write(folder.join("conf/hive-site.xml"), hive_site(&folder, setup)).unwrap();
         fs::write(folder.join("conf/log4j2.properties"), LOG).unwrap();
         let mut keeper = Keeper::start(&folder, Path::new("java"), &arguments(&folder), &[]);
         let log = Log::follow(keeper.output());
-        let port = wait_for_port(&keeper, &log);
-        Self { target: Target::of(SocketAddr::from(([127, 0, 0, 1], port))), keeper, log }
+        let port = wait_for_port(&keeper, &log, http.as_ref().map(KeptPort::number));
+        let tls = setup.ca.clone().map_or(Tls::Off, Tls::Verified);
+        let target = Target::of(SocketAddr::from(([127, 0, 0, 1], port))).with(tls);
+        Self { target, http, keeper, log }
     }
 
     /// Has it run one statement: the first takes some seconds.
@@ -183,6 +213,21 @@ impl Hive {
     /// Where it listens.
     pub(crate) fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// Where it listens for HTTP, for the router.
+    pub(crate) fn address_over_http(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.target_over_http().port))
+    }
+
+    /// Where it listens for HTTP.
+    ///
+    /// # Panics
+    ///
+    /// When it does not.
+    pub(crate) fn target_over_http(&self) -> Target {
+        let port = self.http.as_ref().expect("it listens for HTTP").number();
+        Target { port, ..self.target.clone().over_http() }
     }
 }
 
@@ -287,12 +332,15 @@ impl Log {
     }
 }
 
-/// Hive's log names the port that was configured, not the one that the system chose: the system is asked.
-fn wait_for_port(keeper: &Keeper, log: &Log) -> u16 {
+/// Waits until the server listens everywhere; returns the port that is not for HTTP. Hive's log names the port
+/// that was configured, not the one that the system chose: the system is asked.
+fn wait_for_port(keeper: &Keeper, log: &Log, http: Option<u16>) -> u16 {
     let deadline = clock::now() + START_DEADLINE;
     loop {
-        if let Some(port) = keeper.listening_port() {
-            return port;
+        let ports = keeper.listening_ports();
+        let other = ports.iter().find(|port| Some(**port) != http);
+        if let Some(port) = other.filter(|_| http.is_none_or(|http| ports.contains(&http))) {
+            return *port;
         }
         assert!(!log.has_ended(), "HiveServer2 ended while it started:\n{}", log.text());
         assert!(

@@ -70,24 +70,28 @@ impl Keeper {
 
     /// A port that the process listens on, once it does.
     pub(crate) fn listening_port(&self) -> Option<u16> {
-        let kept = self.kept()?;
-        let sockets: Vec<String> = fs::read_dir(format!("/proc/{kept}/fd"))
-            .ok()?
+        self.listening_ports().first().copied()
+    }
+
+    /// All ports that the process listens on by now.
+    pub(crate) fn listening_ports(&self) -> Vec<u16> {
+        let Some(kept) = self.kept() else { return Vec::new() };
+        let Ok(files) = fs::read_dir(format!("/proc/{kept}/fd")) else { return Vec::new() };
+        let sockets: Vec<String> = files
             .filter_map(|file| Some(fs::read_link(file.ok()?.path()).ok()?.to_str()?.to_owned()))
             .collect();
-        let listens = |table: &str| {
-            let lines = fs::read_to_string(format!("/proc/{kept}/net/{table}")).ok()?;
-            lines.lines().skip(1).find_map(|line| {
-                let words: Vec<&str> = line.split_whitespace().collect();
-                let (local, state, inode) = (words.get(1)?, words.get(3)?, words.get(9)?);
-                let is_its_own = sockets.contains(&format!("socket:[{inode}]"));
-                if *state != LISTENING || !is_its_own {
-                    return None;
-                }
-                u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()
-            })
+        let listens = |line: &str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let (local, state, inode) = (words.get(1)?, words.get(3)?, words.get(9)?);
+            let is_its_own = sockets.contains(&format!("socket:[{inode}]"));
+            if *state != LISTENING || !is_its_own {
+                return None;
+            }
+            u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()
         };
-        ["tcp", "tcp6"].into_iter().find_map(listens)
+        let table = |name| fs::read_to_string(format!("/proc/{kept}/net/{name}")).unwrap_or_default();
+        let tables = ["tcp", "tcp6"].map(table);
+        tables.iter().flat_map(|table| table.lines().skip(1).filter_map(listens)).collect()
     }
 
     /// The process's id, from when it has started until it has ended.

@@ -75,6 +75,16 @@ impl TestRouter {
     /// A router with one listener in front of coordinators whose HTTP ports these
     /// are.
     pub(crate) fn http(flavor: &str, coordinators: &[SocketAddr]) -> Self {
+        Self::http_with(flavor, coordinators, "", "")
+    }
+
+    /// As [`Self::http`], with more keys for `[[listener]]` and for `[[cluster]]`.
+    pub(crate) fn http_with(
+        flavor: &str,
+        coordinators: &[SocketAddr],
+        listener: &str,
+        cluster: &str,
+    ) -> Self {
         let coordinators: Vec<String> = coordinators
             .iter()
             .map(|at| {
@@ -83,8 +93,8 @@ impl TestRouter {
             })
             .collect();
         Self::start(&format!(
-            "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2-http\"\n\
-             [[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\n{SELDOM}\ncoordinators = [{}]\n",
+            "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2-http\"\n{listener}\n\
+             [[cluster]]\nname = \"test\"\nflavor = \"{flavor}\"\n{SELDOM}\n{cluster}\ncoordinators = [{}]\n",
             coordinators.join(", ")
         ))
     }

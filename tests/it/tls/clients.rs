@@ -13,7 +13,7 @@ const USERS: [(&str, &str); 1] = [("u1", "p1")];
 const PYHIVE_USERS: [(&str, &str); 1] = [("u1", "x")];
 
 /// Values, what a session remembers, many rows over several fetches, and long ones.
-const STATEMENTS: [&str; 5] = [
+pub(super) const STATEMENTS: [&str; 5] = [
     "select 1 as i, 'x' as s, null as n",
     "use demo",
     "select current_database()",
@@ -21,7 +21,7 @@ const STATEMENTS: [&str; 5] = [
     "select * from rows(100, 'string(30000), int')",
 ];
 /// The same for impala-shell.
-const SHELL: &str =
+pub(super) const SHELL: &str =
     "select 1 as a, 'x' as b, null; use demo; select current_database(); select * from rows(3000, 9)";
 
 /// Runs a client against a coordinator in the clear, and then with TLS through the router, by the address and
@@ -42,7 +42,7 @@ fn same_as_in_the_clear(door: Door, users: &[(&str, &str)], scenario: impl Fn(&T
 }
 
 #[track_caller]
-fn assert_same(shown: &Shown, expected: &Shown, target: &Target) {
+pub(super) fn assert_same(shown: &Shown, expected: &Shown, target: &Target) {
     // A result may have megabytes.
     let short = |shown: &Shown| shown.output.iter().map(|line| line.chars().take(200).collect()).collect();
     let (said, wanted): (Vec<String>, Vec<String>) = (short(shown), short(expected));
