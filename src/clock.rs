@@ -8,7 +8,8 @@ pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// The time of day, for people only: nothing is decided by it.
+/// The time of day, for people, and for how long certificates and cookies are good: nothing else is decided by
+/// it.
 #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
 pub fn time_of_day() -> SystemTime {
     SystemTime::now()

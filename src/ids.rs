@@ -146,14 +146,41 @@ pub enum Identity {
     Unread,
 }
 
+impl Identity {
+    /// Whether it is proven by tickets of Kerberos. Only the client has those, and each is good for one
+    /// request, so the router can prove nothing for this identity where it holds no cookie of the coordinator.
+    pub fn needs_tickets(&self) -> bool {
+        matches!(self, Self::Credential(credential) if credential.needs_tickets())
+    }
+}
+
 /// A credential that an HTTP client sends, together with the user in whose name it wants to act. Requests with
 /// equal ones are made for the same user.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Credential {
-    /// A hash of the `Authorization` header, keyed for each process, so that it says nothing about the header.
-    pub hash: [u64; 2],
+    /// What it proves its user with.
+    pub proof: Proof,
     /// The user that the query parameter `doAs` names.
     pub do_as: Option<Arc<str>>,
+}
+
+/// What the user of a request over HTTP is proven with. Hashes are keyed for each process, so that they say
+/// nothing about what was hashed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Proof {
+    /// An `Authorization` that is good for any number of requests, by its hash.
+    Lasting([u64; 2]),
+    /// A ticket of Kerberos, by its hash. It is good for one request.
+    Ticket([u64; 2]),
+    /// The user that a coordinator named when a ticket was shown to it.
+    Named(Arc<str>),
+}
+
+impl Credential {
+    /// Whether its user is proven by tickets.
+    pub fn needs_tickets(&self) -> bool {
+        !matches!(self.proof, Proof::Lasting(_))
+    }
 }
 
 /// How messages travel on a connection: what stands around their payload.

@@ -145,7 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ids::{Access, Credential, Transport};
+    use crate::ids::{Access, Credential, Proof, Transport};
 
     fn access(identity: Identity) -> Access {
         Access { identity, transport: Transport::Sasl }
@@ -232,7 +232,7 @@ mod tests {
         let of = |identity| Turn::of(Holder::of(&access(identity), address));
         let ann = Identity::Plain("ann".into());
         assert_eq!(of(ann.clone()), Turn::Identity(ann));
-        let claim = Identity::Credential(Credential { hash: [1, 2], do_as: None }.into());
+        let claim = Identity::Credential(Credential { proof: Proof::Lasting([1, 2]), do_as: None }.into());
         for nobody in [Identity::Unread, Identity::Anonymous, claim.clone()] {
             assert_eq!(of(nobody), Turn::Address(address));
         }

@@ -18,6 +18,7 @@ use crate::serve::threads::memory::ReplayMemory;
 use crate::serve::threads::signals::{AllSignals, Signal};
 use crate::session::table::NotKept;
 use crate::wire::facts::GuidText;
+use crate::wire::http::own_cookie::CookieKey;
 use crate::wire::http::request::CredentialKey;
 use crate::wire::method;
 
@@ -56,6 +57,8 @@ pub struct Shared<S: Stream = TcpStream> {
     pub(crate) refusals: Semaphore,
     /// Tells the credentials apart that come over HTTP.
     pub(crate) credential_key: CredentialKey,
+    /// Signs the router's own cookies.
+    pub(crate) cookie_key: CookieKey,
     /// Limits how many log lines strangers can cause.
     warnings: WarningLimit,
     next_connection: AtomicU64,
@@ -81,6 +84,7 @@ impl<S: Stream> Shared<S> {
             late_opens: Arc::new(Semaphore::new(LATE_OPENS)),
             refusals: Semaphore::new(REFUSALS),
             credential_key: CredentialKey::new(&rand::random()),
+            cookie_key: CookieKey::new(&rand::random()),
             warnings: WarningLimit::default(),
             next_connection: AtomicU64::new(1),
         }

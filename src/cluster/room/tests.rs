@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock;
-use crate::ids::{Credential, Identity, Transport};
+use crate::ids::{Credential, Identity, Proof, Transport};
 
 fn user(number: u8) -> Access {
     Access { identity: Identity::Plain(format!("u{number}").into()), transport: Transport::Sasl }
@@ -135,7 +135,7 @@ fn an_address_that_has_proven_nothing_leaves_places_to_others() {
 fn invented_credentials_share_what_their_address_gets_and_one_that_was_accepted_has_no_share() {
     let mut room = room(64, 0);
     let over_http = |number| {
-        let credential = Credential { hash: [number, 0], do_as: None };
+        let credential = Credential { proof: Proof::Lasting([number, 0]), do_as: None };
         Access { identity: Identity::Credential(credential.into()), transport: Transport::Http }
     };
     let invented = (0..100).filter(|number| {

@@ -57,6 +57,8 @@ pub(crate) struct Conn<S: Stream> {
     pub(crate) shared: Arc<Shared<S>>,
     pub(crate) fleet: Arc<Fleet<S>>,
     pub(crate) id: ConnId,
+    /// The listener's address, as configured.
+    pub(crate) listener: Arc<str>,
     pub(crate) client: ClientEnd<S>,
     pub(crate) links: Links<S>,
     pub(crate) past: Past,
@@ -144,6 +146,7 @@ impl<S: Stream> Conn<S> {
             count: CallCount::new(Arc::clone(&shared)),
             shared,
             id: links.conn(),
+            listener: Arc::clone(&entrance.name),
             client,
             links,
             past: Past {

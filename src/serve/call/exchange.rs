@@ -10,6 +10,7 @@ use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::early_answer::{self, EarlyAnswer};
 use crate::serve::call::outcome::{Answered, Body, Deliver, Trouble};
+use crate::serve::call::own_cookie;
 use crate::serve::link::Link;
 use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::link::read_reply::read_out;
@@ -162,6 +163,7 @@ impl<S: Stream> Exchange<S> {
         read: Result<Chunk, LostCause>,
     ) -> Result<Option<Chunk>, Trouble> {
         let Self { link, running, deliver, .. } = self;
+        own_cookie::note(conn, link);
         let incoming = self.incoming.get_or_insert_with(|| Incoming::to(request, form, *deliver));
         let mut chunk = read.map_err(|cause| incoming.lost(cause))?;
         incoming.take(&mut chunk, request, link)?;

@@ -46,6 +46,7 @@ pub(crate) enum Located {
 }
 
 /// The result of a lookup.
+#[derive(Default)]
 struct Found {
     /// None if no coordinator was asked.
     finding: Option<Finding>,
@@ -66,7 +67,9 @@ pub(crate) async fn locate_owner<S: Stream>(
     method: &'static Method,
     request: &Facts,
 ) -> Result<Located, End> {
-    let Found { finding, refusal } = locate(conn, question, None).await?;
+    // A ticket is for the call itself.
+    let Found { finding, refusal } =
+        if conn.links.shows_ticket() { Found::default() } else { locate(conn, question, None).await? };
     if let Some(refusal) = refusal {
         braking::note_in_vain(conn);
         return Ok(Located::Refused(refusal));

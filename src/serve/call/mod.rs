@@ -17,6 +17,7 @@ pub(crate) mod open;
 pub(crate) mod open_beeswax;
 pub(crate) mod open_on;
 pub(crate) mod outcome;
+pub(crate) mod own_cookie;
 pub(crate) mod refuse;
 pub(crate) mod restarted;
 pub(crate) mod serve;

@@ -71,6 +71,8 @@ pub(crate) async fn open_session<S: Stream>(
                     if refusal.is_verdict() =>
                 {
                     count_open(conn, &coordinator, SessionOutcome::Error);
+                    // The client may come again at once, and this coordinator is then no busier than before.
+                    drop(candidate);
                     return refuse::pass_on(conn, request, *refusal).await;
                 }
                 Err(Trouble::Link(lost)) => {
@@ -286,7 +288,8 @@ fn note_answered<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Coo
 
 /// Notes what a session needs to move, where sessions move.
 fn note_movable<S: Stream>(conn: &Conn<S>, guid: &Guid, request: &Request, incarnation: u32) {
-    if conn.fleet.moves.are_on() {
+    // Where it went, nobody could prove its user.
+    if conn.fleet.moves.are_on() && !conn.links.identity().needs_tickets() {
         let state = State::opened(request.message());
         let movable = Movable { state, incarnation };
         conn.fleet.table.note_movable(guid, movable);

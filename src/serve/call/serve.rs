@@ -15,7 +15,9 @@ use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::locate::Located;
 use crate::serve::call::refuse::{self, NoAnswer};
-use crate::serve::call::{expired, forward, keepalive, leftovers, locate, moving, open, open_beeswax};
+use crate::serve::call::{
+    expired, forward, keepalive, leftovers, locate, moving, open, open_beeswax, own_cookie,
+};
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::http::client::Opened;
 use crate::serve::message::request::Request;
@@ -94,7 +96,8 @@ async fn open<S: Stream>(
     match conn.client.open(first, conn.shared.settings.stall_timeout).await? {
         Opened::Nothing => Ok(false),
         Opened::Call(over_http) => {
-            conn.links.be_for(&over_http.head, &conn.shared.credential_key);
+            let named = own_cookie::named(conn, &over_http.head);
+            conn.links.be_for(&over_http.head, named, &conn.shared.credential_key);
             request.over_http = Some(over_http);
             Ok(true)
         }

@@ -23,7 +23,8 @@ use crate::serve::link::no_link::{NoLink, Unreached};
 use crate::serve::link::port::Port;
 use crate::serve::link::slot::Slot;
 use crate::serve::link::watch::Silent;
-use crate::serve::message::http::link::{Account, HttpLink};
+use crate::serve::message::http::account::Account;
+use crate::serve::message::http::link::HttpLink;
 use crate::serve::message::link_end::LinkEnd;
 use crate::serve::shared::Shared;
 

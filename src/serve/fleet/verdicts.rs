@@ -82,12 +82,13 @@ impl Verdicts {
 mod tests {
     use super::*;
     use crate::clock;
+    use crate::ids::Proof;
 
     const ONE: CoordinatorId = CoordinatorId(1);
     const TWO: CoordinatorId = CoordinatorId(2);
 
     fn credential(number: u64) -> Credential {
-        Credential { hash: [number, 0], do_as: None }
+        Credential { proof: Proof::Lasting([number, 0]), do_as: None }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use futures_util::future::Either;
 use tokio::time::timeout;
 
 use crate::clock;
-use crate::ids::{ClientAddress, Transport};
+use crate::ids::{ClientAddress, Family, Transport};
 use crate::net::flow::Chunk;
 use crate::net::linger::linger;
 use crate::net::stream::{Seen, Stream};
@@ -25,6 +25,7 @@ use crate::serve::message::request::Request;
 use crate::serve::settings::Settings;
 use crate::serve::threads::memory::ReplayMemory;
 use crate::wire::detect;
+use crate::wire::http::own_cookie;
 
 /// The most payload bytes that one frame of a request may have.
 const FRAME_LIMIT: usize = detect::FRAME_LIMIT as usize;
@@ -72,6 +73,14 @@ impl<S: Stream> ClientEnd<S> {
     pub(crate) fn say_last(&mut self) {
         if let Some(http) = &mut self.http {
             http.is_last = true;
+        }
+    }
+
+    /// Gives the client the router's own cookie with the answer to the request under way.
+    pub(crate) fn give_cookie(&mut self, family: Family, value: &str, good_for: Duration) {
+        let is_secure = self.client.stream.negotiated().is_some();
+        if let Some(http) = &mut self.http {
+            http.cookie = own_cookie::set_cookie(family, value, good_for, is_secure);
         }
     }
 

@@ -15,6 +15,7 @@ use crate::net::probe::Speaks;
 use crate::net::stream::{Seen, Stream};
 use crate::net::tls::io::Io;
 use crate::serve::message::coding::{self, Decoder, Follows, Form};
+use crate::serve::message::http::account::Proven;
 use crate::serve::message::http::answer::Refusal;
 use crate::serve::message::http::link::HttpLink;
 use crate::serve::message::reply::{BadReply, Reply};
@@ -212,6 +213,11 @@ impl<S: Stream> LinkEnd<S> {
             // Boxed, so that calls in other transports have no room for it.
             Some(http) => Either::Right(Box::pin(http.read(&mut self.stream))),
         }
+    }
+
+    /// Returns the user whom the coordinator has just named because of a ticket, once.
+    pub(crate) fn take_proven(&mut self) -> Option<Proven> {
+        self.http.as_mut()?.proven.take()
     }
 
     /// Takes the reply's part of a chunk, and removes everything else from the chunk.

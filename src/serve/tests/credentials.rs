@@ -7,7 +7,7 @@ use http::Request;
 
 use super::world::World;
 use crate::cluster::turns::Turn;
-use crate::ids::{ClientAddress, ConnId, CoordinatorId, Identity, Transport};
+use crate::ids::{ClientAddress, ConnId, CoordinatorId, Credential, Identity, Proof, Transport};
 use crate::net::stream::double::Double;
 use crate::serve::call::links::Links;
 use crate::wire::http::request::{Asked, CallHead, Peer, judge};
@@ -29,7 +29,7 @@ fn head(authorization: &str) -> Arc<CallHead> {
 /// The links of a connection on which the last request had this `Authorization`.
 fn links(world: &World, conn: u64, authorization: &str) -> Links<Double> {
     let mut links = Links::over_http(Arc::clone(&world.fleet), ConnId(conn));
-    links.be_for(&head(authorization), &world.shared.credential_key);
+    links.be_for(&head(authorization), None, &world.shared.credential_key);
     links
 }
 
@@ -56,9 +56,9 @@ async fn a_credential_counts_for_its_address_until_a_coordinator_has_answered_an
             assert_eq!(counts_as(links), (None, Turn::Identity(ann.clone())));
         }
         assert_eq!(counts_as(&links(&world, 4, "Bearer bob")), as_its_address(), "another one");
-        first.be_for(&head("Bearer bob"), &world.shared.credential_key);
+        first.be_for(&head("Bearer bob"), None, &world.shared.credential_key);
         assert_eq!(counts_as(&first), as_its_address(), "another one on the same connection");
-        first.be_for(&head("Bearer ann"), &world.shared.credential_key);
+        first.be_for(&head("Bearer ann"), None, &world.shared.credential_key);
         first.note_unauthorized(ONE);
         assert_eq!([counts_as(&first), counts_as(&second)], [as_its_address(), as_its_address()]);
     })
@@ -71,9 +71,9 @@ async fn a_refusal_of_one_user_keeps_no_session_of_another_on_the_same_connectio
         let world = World::of(1, Transport::Unframed);
         let mut links = links(&world, 1, "Bearer ann");
         links.note_move_refused();
-        links.be_for(&head("Bearer ann"), &world.shared.credential_key);
+        links.be_for(&head("Bearer ann"), None, &world.shared.credential_key);
         assert!(!links.may_move_sessions(), "it would be refused again");
-        links.be_for(&head("Bearer bob"), &world.shared.credential_key);
+        links.be_for(&head("Bearer bob"), None, &world.shared.credential_key);
         assert!(links.may_move_sessions());
     })
     .await;
@@ -90,10 +90,10 @@ async fn the_router_can_speak_for_a_credential_while_a_connection_with_it_is_ope
         for links in [&mut first, &mut second] {
             links.note_answered(ONE);
         }
-        first.be_for(&head("Bearer ann"), &world.shared.credential_key);
+        first.be_for(&head("Bearer ann"), None, &world.shared.credential_key);
         drop(second);
         assert!(is_found(&ann), "with the head of any request");
-        first.be_for(&head("Bearer bob"), &world.shared.credential_key);
+        first.be_for(&head("Bearer bob"), None, &world.shared.credential_key);
         assert!(!is_found(&ann), "its connection is somebody else's now");
         first.note_answered(ONE);
         assert!(is_found(first.identity()));
@@ -102,6 +102,45 @@ async fn the_router_can_speak_for_a_credential_while_a_connection_with_it_is_ope
         let mut nobody = Links::over_http(Arc::clone(&world.fleet), ConnId(3));
         nobody.note_answered(ONE);
         assert_eq!(counts_as(&nobody), as_its_address());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_a_cookie_or_a_ticket_names_is_judged_anew_with_each_request() {
+    super::world::in_memory(async {
+        let world = World::of(1, Transport::Unframed);
+        let key = &world.shared.credential_key;
+        let named = |user: &str| Credential { proof: Proof::Named(user.into()), do_as: None };
+        let identity = |user: &str| Identity::Credential(named(user).into());
+        let nothing = || {
+            let (head, ()) = Request::post("/").body(()).unwrap().into_parts();
+            let peer = Peer { address: ADDRESS, is_trusted_proxy: false, forbidden: &[] };
+            let Ok(Asked::Call(head)) = judge(&head, peer) else { panic!("no call") };
+            head
+        };
+        let mut links = links(&world, 1, "Negotiate YQ==");
+        links.note_answered(ONE);
+        assert!(links.shows_ticket() && counts_as(&links) == as_its_address(), "nobody has named its user");
+        assert!(world.fleet.keyring.login_of(links.identity()).is_none(), "it is for the client's call");
+        links.become_proven(named("ann"));
+        links.note_answered(ONE);
+        assert_eq!(counts_as(&links), (None, Turn::Identity(identity("ann"))));
+        let login = world.fleet.keyring.login_of(&identity("ann")).unwrap();
+        assert!(login.head().authorization().is_none(), "the ticket is spent");
+        links.be_for(&nothing(), Some(named("ann")), key);
+        assert!(world.fleet.keyring.login_of(&identity("ann")).is_some(), "the same user, by cookie");
+        links.be_for(&nothing(), Some(named("bob")), key);
+        assert_eq!(*links.identity(), identity("bob"));
+        assert!(world.fleet.keyring.login_of(&identity("ann")).is_none());
+        for _ in 0..2 {
+            links.be_for(&nothing(), None, key);
+            assert_eq!(*links.identity(), Identity::Anonymous, "a request without a cookie is nobody's");
+        }
+        links.be_for(&head("Negotiate YQ=="), None, key);
+        links.become_proven(named("ann"));
+        links.be_for(&head("Negotiate YQ=="), None, key);
+        assert!(links.shows_ticket(), "the same ticket again");
     })
     .await;
 }

@@ -84,6 +84,30 @@ impl SetCookie {
         self.pair.as_bytes().get(self.name.len() + 1..).unwrap_or_default()
     }
 
+    /// The user whom the coordinator names in it, if that was proven by a ticket of Kerberos as far as the
+    /// cookie says. To be believed only of a cookie that came from the coordinator itself. None if fields are
+    /// missing or left over, as with a `&` in the name.
+    ///
+    /// Impala: `<signature>&u=<user>&t=<time>&r=<random>&a=<mechanism>`, the last since IMPALA-14083
+    /// (`authentication-util.cc`, `GenerateCookie`). Hive, Spark and Kyuubi: `cu=<user>&rn=<random>&s=<signature>`
+    /// (`HttpAuthUtils.createCookieToken`, `CookieSigner`).
+    pub fn ticket_user(&self) -> Option<&str> {
+        let fields: Vec<&str> = str::from_utf8(self.value()).ok()?.trim_matches('"').split('&').collect();
+        let user = match fields.as_slice() {
+            [_, user, at, random, mechanism @ ..] if self.name() == NAMES[0] => {
+                let is_ticket = matches!(mechanism, [] | ["a=SPNEGO"]);
+                let is_whole = at.starts_with("t=") && random.starts_with("r=");
+                user.strip_prefix("u=").filter(|_| is_ticket && is_whole)
+            }
+            [user, random, signature] if self.name() == NAMES[1] => {
+                let is_whole = random.starts_with("rn=") && signature.starts_with("s=");
+                user.strip_prefix("cu=").filter(|_| is_whole)
+            }
+            _ => None,
+        };
+        user.filter(|user| !user.is_empty() && !user.chars().any(char::is_control))
+    }
+
     /// What the coordinator is sent back in the field Cookie: name and value exactly as they came. It is
     /// zeroed when all copies are gone.
     pub fn pair(&self) -> &HeaderValue {

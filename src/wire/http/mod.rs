@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod cookie;
 pub mod head;
+pub mod own_cookie;
 pub mod reply;
 pub mod request;
 

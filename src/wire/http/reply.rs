@@ -20,6 +20,7 @@ const CHALLENGES: [&[u8]; 3] = [b"basic", b"bearer", b"negotiate"];
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS, POST");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
+const NEGOTIATE: HeaderValue = HeaderValue::from_static("Negotiate");
 
 /// The head of an answer in plain text, whose length is left to whoever sends it.
 ///
@@ -39,6 +40,14 @@ pub fn error_head(status: StatusCode, retry_after: Option<NonZeroU32>) -> Parts 
     if ends_connection(status) {
         head.headers.insert(CONNECTION, CLOSE);
     }
+    head
+}
+
+/// The head of an answer that asks for a fresh ticket of Kerberos. The client comes back with one on another
+/// connection (impala-shell, impyla and JDBC do, once; RFC 4559, section 4.1).
+pub fn ticket_head() -> Parts {
+    let mut head = error_head(StatusCode::UNAUTHORIZED, None);
+    head.headers.insert(WWW_AUTHENTICATE, NEGOTIATE);
     head
 }
 

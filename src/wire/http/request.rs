@@ -20,7 +20,8 @@ pub use self::error::{BadRequest, LONGEST_FORWARDED, LONGEST_USER};
 use self::passed::Field;
 pub use self::passed::Peer;
 use super::head::FIELD_LIMIT;
-use crate::ids::Credential;
+use super::secret;
+use crate::ids::{Credential, Proof};
 
 /// How much of a request id stands in log lines, in bytes. Those of impala-shell have 36 and a number.
 const LOGGED_ID: usize = 128;
@@ -88,6 +89,8 @@ pub struct CallHead {
     /// What is passed on as it is.
     passed: Vec<Field>,
     authorization: Option<Authorization>,
+    /// What came as cookies, where one may stand for a ticket. It never goes to a coordinator.
+    cookies: Option<HeaderValue>,
     do_as: Option<Box<str>>,
 }
 
@@ -95,10 +98,13 @@ impl CallHead {
     fn read(head: &Parts, peer: Peer<'_>) -> Result<Self, BadRequest> {
         let target = head.uri.path_and_query().cloned();
         let do_as = head.uri.query().map_or(Ok(None), do_as::find)?;
+        let authorization = Authorization::read(&head.headers, peer)?;
+        let takes_cookies = authorization.as_ref().is_none_or(Authorization::is_ticket);
         Ok(Self {
             target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
             passed: passed::fields(&head.headers, peer)?,
-            authorization: Authorization::read(&head.headers, peer)?,
+            authorization,
+            cookies: if takes_cookies { cookies(&head.headers) } else { None },
             do_as,
         })
     }
@@ -110,6 +116,7 @@ impl CallHead {
             target: PathAndQuery::from_static("/cliservice"),
             passed: passed::anonymous(),
             authorization: None,
+            cookies: None,
             do_as: None,
         }
     }
@@ -129,8 +136,25 @@ impl CallHead {
         if self.authorization.is_none() && self.do_as.is_none() {
             return None;
         }
-        let hash = self.authorization.as_ref().map_or([0; 2], |authorization| authorization.hash(key));
-        Some(Credential { hash, do_as: self.do_as.as_deref().map(Into::into) })
+        let nothing = Proof::Lasting([0; 2]);
+        let proof = self.authorization.as_ref().map_or(nothing, |authorization| authorization.proof(key));
+        Some(Credential { proof, do_as: self.do_as.as_deref().map(Into::into) })
+    }
+
+    /// The ticket of Kerberos that it proves its user with, as a hash; none if it has none.
+    pub fn ticket(&self, key: &CredentialKey) -> Option<[u64; 2]> {
+        self.authorization.as_ref().filter(|authorization| authorization.is_ticket()).map(|one| one.hash(key))
+    }
+
+    /// Takes the ticket for a request to a coordinator; returns whether there is one that was not taken
+    /// before. A ticket is sent once: whoever gets it again takes that for an attack (MIT: the replay cache).
+    pub fn spend_ticket(&self) -> bool {
+        self.authorization.as_ref().is_some_and(Authorization::spend)
+    }
+
+    /// What came as cookies, in the form of one field; none if the user is proven by something that lasts.
+    pub fn cookies(&self) -> Option<&[u8]> {
+        self.cookies.as_ref().map(HeaderValue::as_bytes)
     }
 
     /// What the client calls this request (X-Request-Id), for log lines: visible ASCII, 128 bytes of it at
@@ -194,20 +218,21 @@ impl CallHead {
         static OWN: [HeaderName; 2] = [HOST, COOKIE];
         let [host_name, cookie_name] = &OWN;
         let passed = self.passed.iter().map(|Field { name, value }| (name, value));
-        let is_shown =
-            move |authorization: &&Authorization| cookie.is_none() || !authorization.is_for_one_request();
+        let is_shown = move |authorization: &&Authorization| cookie.is_none() || !authorization.is_ticket();
         let authorization = self.authorization.iter().filter(is_shown).flat_map(Authorization::fields);
         let cookie = cookie.map(|value| (cookie_name, value));
         std::iter::once((host_name, host)).chain(passed).chain(cookie).chain(authorization)
     }
 
-    /// The head of a call that the router makes by itself for the same user: same target, same credential.
+    /// The head of a call that the router makes by itself for the same user: same target, same credential,
+    /// unless that is a ticket, which is for the client's own call.
     #[must_use]
     pub fn for_own_calls(&self) -> Self {
         Self {
             target: self.target.clone(),
             passed: passed::for_own_calls(&self.passed),
-            authorization: self.authorization.clone(),
+            authorization: self.authorization.clone().filter(|authorization| !authorization.is_ticket()),
+            cookies: None,
             do_as: self.do_as.clone(),
         }
     }
@@ -222,6 +247,12 @@ impl fmt::Debug for CallHead {
             .field("request_id", &self.request_id())
             .finish_non_exhaustive()
     }
+}
+
+/// All that came as cookies, in one field (RFC 9110, section 5.3); none if there is nothing.
+fn cookies(headers: &HeaderMap) -> Option<HeaderValue> {
+    let values: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if values.is_empty() { None } else { secret(values.join(&b"; "[..])) }
 }
 
 /// Whether the connection ends with the answer to a request: the client said `Connection: close`, or speaks

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::clock;
 use crate::cluster::Demand;
 use crate::cluster::room::Holder;
-use crate::ids::{Access, ClientAddress, ConnId, CoordinatorId, Identity, Service, Transport};
+use crate::ids::{
+    Access, ClientAddress, ConnId, CoordinatorId, Credential, Identity, Proof, Service, Transport,
+};
 use crate::net::probe::Speaks;
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
@@ -39,20 +41,42 @@ impl<S: Stream> Links<S> {
         Self::anonymous(fleet, conn, Transport::Http)
     }
 
-    /// Makes them the links of whoever the request with this head is made for. Nobody else's link is kept.
-    /// For the same one, the first head stays: the keyring may have it.
-    pub(crate) fn be_for(&mut self, head: &Arc<CallHead>, key: &CredentialKey) {
-        if let Login::EachTime(former) = &self.login
-            && (Arc::ptr_eq(former, head)
-                || (former.authorization() == head.authorization() && former.do_as() == head.do_as()))
-        {
-            return;
+    /// Makes them the links of whoever the request with this head is made for: of the user whom the router's
+    /// own cookie names, if there is one, else of whoever the request says. Nobody else's link is kept. For
+    /// the same one, the first head stays: the keyring may have it.
+    pub(crate) fn be_for(&mut self, head: &Arc<CallHead>, named: Option<Credential>, key: &CredentialKey) {
+        let is_same = match (&named, &self.access.identity) {
+            (Some(named), Identity::Credential(former)) => *named == **former,
+            (Some(_), _) => false,
+            // A ticket, or none where one was before, is judged anew each time.
+            (None, former) if former.needs_tickets() => false,
+            (None, _) => self.is_shown_by(head),
+        };
+        if !is_same {
+            let credential = named.or_else(|| head.credential(key)).map(Arc::new);
+            self.become_for(credential.map_or(Identity::Anonymous, Identity::Credential), head);
         }
+    }
+
+    /// Whether the last request had the same credential as this head.
+    fn is_shown_by(&self, head: &Arc<CallHead>) -> bool {
+        matches!(&self.login, Login::EachTime(former) if Arc::ptr_eq(former, head)
+            || (former.authorization() == head.authorization() && former.do_as() == head.do_as()))
+    }
+
+    fn become_for(&mut self, identity: Identity, head: &Arc<CallHead>) {
         self.login = Login::EachTime(Arc::clone(head));
-        let credential = head.credential(key).map(Arc::new);
-        self.access.identity = credential.map_or(Identity::Anonymous, Identity::Credential);
+        self.access.identity = identity;
         (self.key, self.refused, self.no_moves) = (None, false, false);
         self.idle.clear();
+    }
+
+    /// Makes them the links of the user whom a coordinator has named because of the last request's ticket.
+    pub(crate) fn become_proven(&mut self, credential: Credential) {
+        if let Login::EachTime(head) = &self.login {
+            let head = Arc::new(head.for_own_calls());
+            self.become_for(Identity::Credential(Arc::new(credential)), &head);
+        }
     }
 
     /// The identity that the links belong to.
@@ -78,6 +102,11 @@ impl<S: Stream> Links<S> {
     /// Whether credentials are sent with each call.
     pub(crate) fn shows_each_time(&self) -> bool {
         matches!(self.access.identity, Identity::Credential(_))
+    }
+
+    /// Whether a ticket is sent with the call under way, and nobody has named its user yet.
+    pub(crate) fn shows_ticket(&self) -> bool {
+        matches!(&self.access.identity, Identity::Credential(credential) if matches!(credential.proof, Proof::Ticket(_)))
     }
 
     /// The protocol that the coordinators at the other ends understand.
@@ -117,6 +146,10 @@ impl<S: Stream> Links<S> {
     pub(crate) fn note_answered(&mut self, coordinator: CoordinatorId) {
         if let Identity::Credential(credential) = &self.access.identity {
             self.refused = false;
+            if let Proof::Ticket(_) = credential.proof {
+                // It was good for that call, and is for nothing else.
+                return;
+            }
             self.fleet.verdicts.note_accepted(credential, coordinator, clock::now());
             if self.key.is_none() {
                 self.note_accepted();

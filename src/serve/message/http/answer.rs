@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use hyper::http::response::Parts;
 
 use crate::serve::message::end::{BadInput, End};
-use crate::wire::http::reply::{TEXT_LIMIT, error_head, options_head, passed_on, text};
+use crate::wire::http::reply::{TEXT_LIMIT, error_head, options_head, passed_on, text, ticket_head};
 
 /// When a client that found no room may try again, in seconds.
 const RETRY_AFTER: Option<NonZeroU32> = NonZeroU32::new(1);
@@ -87,6 +87,20 @@ pub(crate) struct Refusal {
 impl Refusal {
     pub(super) fn of(head: &Parts) -> Self {
         Self { head: passed_on(head), status: head.status, text: BytesMut::new() }
+    }
+
+    /// The router's own, to a client whose user only a ticket can prove where its call goes.
+    pub(super) fn ticket_needed() -> Self {
+        let text = BytesMut::from(&b"hs2router: a fresh ticket is needed for this coordinator\n"[..]);
+        Self { head: ticket_head(), status: StatusCode::UNAUTHORIZED, text }
+    }
+
+    /// Whether it refuses a cookie: with 401, or as Spark does, which takes another server's cookie for an
+    /// attack (`CookieSigner.verifyAndExtract`). To be asked only where nothing but a cookie was shown.
+    pub(super) fn refuses_cookie(&self) -> bool {
+        const BAD_SIGN: &[u8] = b"Invalid sign";
+        let has_bad_sign = || self.text.windows(BAD_SIGN.len()).any(|part| part == BAD_SIGN);
+        self.is_unauthorized() || (self.status == StatusCode::INTERNAL_SERVER_ERROR && has_bad_sign())
     }
 
     /// Adds a piece of its text; returns whether there is room for more.

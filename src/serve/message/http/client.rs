@@ -74,6 +74,8 @@ pub(crate) struct HttpClient<S: Stream> {
     pub(in crate::serve::message) is_last: bool,
     /// Whether the end of the answer is that of the connection.
     is_unbounded: bool,
+    /// The cookie that the client gets with the answer to this request (Set-Cookie).
+    pub(in crate::serve::message) cookie: Option<HeaderValue>,
 }
 
 impl<S: Stream> fmt::Debug for HttpClient<S> {
@@ -93,6 +95,7 @@ impl<S: Stream> HttpClient<S> {
             is_old: false,
             is_last: false,
             is_unbounded: false,
+            cookie: None,
         }
     }
 
@@ -301,6 +304,9 @@ impl<S: Stream> HttpClient<S> {
         self.is_last |= self.is_unbounded || !exchange.has_all();
         if self.is_last {
             head.headers.insert(header::CONNECTION, CLOSE);
+        }
+        if let Some(cookie) = self.cookie.take() {
+            head.headers.insert(header::SET_COOKIE, cookie);
         }
         let ends = front.ends;
         exchange.answer(client, head, front, stall).await?;

@@ -41,17 +41,23 @@ impl Cookies {
 
     /// Notes the cookie of a login that came with the answer to a request with this credential.
     pub(super) fn note(&self, credential: &Credential, cookie: SetCookie) {
-        let mut cookies = self.0.lock();
         if cookie.is_taken_back() {
-            drop(cookies.remove(credential));
+            drop(self.0.lock().remove(credential));
         } else {
-            let now = clock::now();
-            let until = now + cookie.max_age().unwrap_or(LONGEST).min(LONGEST);
-            let _former = cookies.insert(credential.clone(), Kept { cookie, until });
-            if cookies.len() > MOST {
-                make_room(&mut cookies);
-            }
+            let _good_for = self.keep(credential, cookie);
         }
+    }
+
+    /// Keeps a cookie that stands for a credential; returns for how long.
+    pub(super) fn keep(&self, credential: &Credential, cookie: SetCookie) -> Duration {
+        let good_for = cookie.max_age().unwrap_or(LONGEST).min(LONGEST);
+        let kept = Kept { cookie, until: clock::now() + good_for };
+        let mut cookies = self.0.lock();
+        let _former = cookies.insert(credential.clone(), kept);
+        if cookies.len() > MOST {
+            make_room(&mut cookies);
+        }
+        good_for
     }
 }
 

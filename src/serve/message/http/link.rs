@@ -9,12 +9,11 @@ use hyper::Request as HttpRequest;
 use hyper::header::HeaderValue;
 use tokio::time::timeout;
 
-use crate::ids::Credential;
 use crate::net::flow::{self, Chunk, WriteError};
 use crate::net::stream::Stream;
 use crate::net::tls::io::Io;
+use crate::serve::message::http::account::{Account, Proven, Shown};
 use crate::serve::message::http::answer::Refusal;
-use crate::serve::message::http::cookies::Cookies;
 use crate::serve::message::http::link_exchange::{Came, LinkExchange};
 use crate::serve::message::link_end::{ReadError, Taken};
 use crate::serve::message::reply::{BadReply, Reply};
@@ -25,14 +24,6 @@ use crate::wire::method::Role;
 /// How long the text may take that comes with a refusal.
 const TEXT_WITHIN: Duration = Duration::from_secs(1);
 
-/// For whom a link is, where coordinators may give cookies.
-pub(crate) struct Account {
-    /// What each request on the link has.
-    pub credential: Credential,
-    /// The coordinator's cookies.
-    pub cookies: Arc<Cookies>,
-}
-
 /// What a link over HTTP needs besides its connection.
 pub(crate) struct HttpLink<S: Stream> {
     /// The coordinator's host and port, for the head of each request.
@@ -41,7 +32,22 @@ pub(crate) struct HttpLink<S: Stream> {
     own: Arc<CallHead>,
     /// The coordinator's cookies, if the link is for a credential.
     account: Option<Account>,
+    /// What was shown for the request under way, if not a cookie or a credential that lasts.
+    ticket: Ticket,
+    /// The user whom the coordinator has named, until somebody asks.
+    pub(in crate::serve::message) proven: Option<Proven>,
     exchange: Option<LinkExchange<S>>,
+}
+
+/// What became of the ticket that a request needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ticket {
+    NotNeeded,
+    /// It was shown on this link, which serves no other request: a coordinator may go on to believe in its
+    /// user there, whatever the next request shows (Impala: `ConnectionContext`).
+    Shown,
+    /// There was none to show, so nothing is sent.
+    Missing,
 }
 
 impl<S: Stream> fmt::Debug for HttpLink<S> {
@@ -54,7 +60,8 @@ impl<S: Stream> HttpLink<S> {
     /// Creates what a link needs on which nothing was sent.
     /// The router's own calls have what `head` proves its user with.
     pub(crate) fn new(host: HeaderValue, head: &CallHead, account: Option<Account>) -> Self {
-        Self { host, own: Arc::new(head.for_own_calls()), account, exchange: None }
+        let (own, ticket) = (Arc::new(head.for_own_calls()), Ticket::NotNeeded);
+        Self { host, own, account, ticket, proven: None, exchange: None }
     }
 
     /// Whether no exchange is under way.
@@ -81,13 +88,18 @@ impl<S: Stream> HttpLink<S> {
         let asked = request.over_http.as_ref();
         let length = if is_last { Some(payload.len() as u64) } else { asked.and_then(|asked| asked.length) };
         let head = asked.map_or_else(|| Arc::clone(&self.own), |asked| Arc::clone(&asked.head));
+        let cookie = match self.show(&head) {
+            Shown::Nothing => return Ok(payload.len()),
+            Shown::Cookie(cookie) => cookie,
+            Shown::Ticket => None,
+        };
         let brings_rows = request.method().role == Role::Fetch;
         if let Some(length) = length {
             self.exchange = Some(LinkExchange::asked(brings_rows));
-            let head = head.encoded(&self.host, self.cookie().as_ref(), length);
+            let head = head.encoded(&self.host, cookie.as_ref(), length);
             flow::write_both(stream, &head, payload, stall).await?;
         } else {
-            let head = head.for_coordinator(&self.host, self.cookie().as_ref());
+            let head = head.for_coordinator(&self.host, cookie.as_ref());
             let begun = LinkExchange::in_chunks(stream, HttpRequest::from_parts(head, ()), brings_rows);
             let exchange = self.exchange.insert(begun.map_err(|error| (error.into(), 0))?);
             exchange.send(stream, payload, is_last, stall).await?;
@@ -105,14 +117,26 @@ impl<S: Stream> HttpLink<S> {
         payload: &[u8],
         stall: Duration,
     ) -> Result<(), (WriteError, usize)> {
+        let own = Arc::clone(&self.own);
+        let cookie = match self.show(&own) {
+            Shown::Nothing => return Ok(()),
+            Shown::Cookie(cookie) => cookie,
+            Shown::Ticket => None,
+        };
         self.exchange = Some(LinkExchange::asked(false));
-        let head = self.own.encoded(&self.host, self.cookie().as_ref(), payload.len() as u64);
+        let head = own.encoded(&self.host, cookie.as_ref(), payload.len() as u64);
         flow::write_both(stream, &head, payload, stall).await
     }
 
-    /// The coordinator's cookie for the credential, if it has given one.
-    fn cookie(&self) -> Option<HeaderValue> {
-        self.account.as_ref().and_then(|account| account.cookies.find(&account.credential))
+    /// What to send a request with; notes what becomes of its ticket.
+    fn show(&mut self, head: &CallHead) -> Shown {
+        let shown = self.account.as_ref().map_or(Shown::Cookie(None), |account| account.show(head));
+        self.ticket = match shown {
+            Shown::Cookie(_) => Ticket::NotNeeded,
+            Shown::Ticket => Ticket::Shown,
+            Shown::Nothing => Ticket::Missing,
+        };
+        shown
     }
 
     /// Reads the next piece of the reply, which may be empty where only its end came.
@@ -123,19 +147,22 @@ impl<S: Stream> HttpLink<S> {
         &mut self,
         stream: &mut Io<S>,
     ) -> Result<Option<Chunk>, ReadError> {
+        if self.ticket == Ticket::Missing {
+            return Err(ReadError::Refused(Box::new(Refusal::ticket_needed())));
+        }
         let Some(exchange) = &mut self.exchange else {
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
         };
         loop {
             match exchange.next(stream).await? {
                 Came::Accepted(cookie) => {
-                    if let (Some(account), Some(cookie)) = (&self.account, cookie) {
-                        account.cookies.note(&account.credential, cookie);
+                    if let (Some(account), Some(cookie)) = (&mut self.account, cookie) {
+                        self.proven = account.note(cookie);
                     }
                 }
                 Came::Refused(head) => {
                     if let Some(account) = &self.account {
-                        account.cookies.note_refused(&account.credential);
+                        account.note_refused();
                     }
                     let mut refusal = Refusal::of(&head);
                     let text = async {
@@ -145,6 +172,11 @@ impl<S: Stream> HttpLink<S> {
                     };
                     // What has come by then must do.
                     let _cut = timeout(TEXT_WITHIN, text).await;
+                    if self.account.as_ref().is_some_and(Account::shows_cookies_only)
+                        && refusal.refuses_cookie()
+                    {
+                        refusal = Refusal::ticket_needed();
+                    }
                     return Err(ReadError::Refused(Box::new(refusal)));
                 }
                 Came::Piece(piece) => return Ok(Some(piece)),
@@ -178,7 +210,8 @@ impl<S: Stream> HttpLink<S> {
         reply.check()?;
         let done = reply.is_done();
         let left = exchange.left();
-        let clean = done && self.exchange.take().is_some_and(LinkExchange::finish);
+        let finished = done && self.exchange.take().is_some_and(LinkExchange::finish);
+        let clean = finished && self.ticket == Ticket::NotNeeded;
         Ok(Taken { kept: chunk.len(), done, clean, left })
     }
 }

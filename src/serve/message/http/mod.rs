@@ -2,6 +2,7 @@
 //! more than frames do. The library hyper reads and writes all others; each of them has an object of hyper's own,
 //! which lives no longer than the exchange, so an idle connection holds no buffer.
 
+pub(crate) mod account;
 pub(crate) mod answer;
 pub(crate) mod client;
 mod client_exchange;

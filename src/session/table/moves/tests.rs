@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock;
 use crate::cluster::Cluster;
-use crate::ids::{Access, Credential, Transport};
+use crate::ids::{Access, Credential, Proof, Transport};
 use crate::session::activity::InUse;
 use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
@@ -145,7 +145,7 @@ fn nobody_else_comes_into_a_session_that_moved() {
     let fleet = Fixture::new();
     fleet.go(1, 2);
     let credential = |as_whom: Option<&str>| {
-        let credential = Credential { hash: [1, 2], do_as: as_whom.map(Into::into) };
+        let credential = Credential { proof: Proof::Lasting([1, 2]), do_as: as_whom.map(Into::into) };
         Identity::Credential(Arc::new(credential))
     };
     for (handle, identity) in [

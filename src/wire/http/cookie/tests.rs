@@ -88,3 +88,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_user_whom_a_ticket_has_proven_stands_in_the_cookie() {
+    let user = |text: &str| cookie(text).unwrap().ticket_user().map(str::to_owned);
+    for (text, expected) in [
+        ("impala.auth=c2ln=&u=ann@TEST&t=12&r=9&a=SPNEGO;HttpOnly;Max-Age=86400", "ann@TEST"),
+        ("impala.auth=\"c2ln=&u=ann@TEST&t=12&r=9&a=SPNEGO\";HttpOnly", "ann@TEST"),
+        ("impala.auth=c2ln=&u=ann/host@TEST&t=12&r=9;HttpOnly", "ann/host@TEST"),
+        ("hive.server2.auth=cu=ann&rn=-5&s=x+4/=;Version=0;Max-Age=86400;Secure; HttpOnly", "ann"),
+    ] {
+        assert_eq!(user(text).as_deref(), Some(expected), "{text}");
+    }
+    for text in [
+        "impala.auth=c2ln=&u=ann&t=12&r=9&a=PLAIN",
+        "impala.auth=c2ln=&u=ann&t=12&r=9&a=SPNEGO&a=SPNEGO",
+        "impala.auth=c2ln=&u=a&u=root&t=12&r=9&a=SPNEGO",
+        "impala.auth=c2ln=&u=&t=12&r=9&a=SPNEGO",
+        "impala.auth=u=ann&t=12&r=9",
+        "impala.auth=cu=ann&rn=5&s=x",
+        "impala.auth=",
+        "hive.server2.auth=cu=ann&cu=root&rn=5&s=x",
+        "hive.server2.auth=cu=&rn=5&s=x",
+        "hive.server2.auth=c2ln=&u=ann&t=12&r=9&a=SPNEGO",
+        "SERVERID=cu=ann&rn=5&s=x",
+    ] {
+        assert_eq!(user(text), None, "{text}");
+    }
+}

@@ -1,6 +1,8 @@
 //! What a client proves its user with in every request, and what stands for it in tables.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::{constant_time, hmac};
 use http::header::AUTHORIZATION;
@@ -8,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::error::BadRequest;
 use super::passed::{DELEGATION_TOKEN, Peer};
+use crate::ids::Proof;
 use crate::wire::http::secret;
 
 /// How a client proves its user.
@@ -61,6 +64,8 @@ pub struct Authorization {
     scheme: Scheme,
     header: Option<HeaderValue>,
     delegation_token: Option<HeaderValue>,
+    /// Whether it was sent to a coordinator, if it is a ticket. Copies share this.
+    is_spent: Option<Arc<AtomicBool>>,
 }
 
 impl Authorization {
@@ -74,7 +79,8 @@ impl Authorization {
             (_, Some(_)) => Scheme::DelegationToken,
             (Some(value), None) => Scheme::of(value.as_bytes()),
         };
-        Ok(Some(Self { scheme, header, delegation_token }))
+        let is_spent = (scheme == Scheme::Negotiate).then(Arc::default);
+        Ok(Some(Self { scheme, header, delegation_token, is_spent }))
     }
 
     /// How the user is proven.
@@ -83,8 +89,19 @@ impl Authorization {
     }
 
     /// Whether it proves the user only once.
-    pub(super) fn is_for_one_request(&self) -> bool {
-        self.scheme == Scheme::Negotiate
+    pub(super) fn is_ticket(&self) -> bool {
+        self.is_spent.is_some()
+    }
+
+    /// Takes a ticket for a request to a coordinator; returns whether it is one that was not taken before.
+    pub(super) fn spend(&self) -> bool {
+        self.is_spent.as_ref().is_some_and(|is_spent| !is_spent.swap(true, Ordering::Relaxed))
+    }
+
+    /// What it stands for in tables.
+    pub(super) fn proof(&self, key: &CredentialKey) -> Proof {
+        let hash = self.hash(key);
+        if self.is_ticket() { Proof::Ticket(hash) } else { Proof::Lasting(hash) }
     }
 
     /// A hash of all of it. Equal ones have equal hashes; different ones have different ones, but for a

@@ -163,6 +163,38 @@ fn equal_credentials_have_equal_hashes_and_no_others() {
 }
 
 #[test]
+fn a_ticket_is_spent_once_and_nothing_else_is_a_ticket() {
+    let ticket = call("/", &[("authorization", "negotiate YII=")]);
+    let Some(Credential { proof: Proof::Ticket(hash), do_as: None }) = ticket.credential(&key(1)) else {
+        panic!("no ticket");
+    };
+    assert_eq!(ticket.ticket(&key(1)), Some(hash));
+    let copy = CallHead::clone(&ticket);
+    assert!(ticket.for_own_calls().authorization().is_none());
+    assert!(copy.spend_ticket() && !copy.spend_ticket() && !ticket.spend_ticket());
+    for fields in
+        [&[][..], &[("authorization", "Basic YWxpY2U6c2VjcmV0")], &[("x-hive-delegation-token", "a")]]
+    {
+        let head = call("/?doAs=bob", fields);
+        assert!(!head.spend_ticket() && head.ticket(&key(1)).is_none());
+        assert!(matches!(head.credential(&key(1)), Some(Credential { proof: Proof::Lasting(_), .. })));
+    }
+}
+
+#[test]
+fn cookies_are_looked_at_only_where_one_may_stand_for_a_ticket() {
+    let cookies = |fields: &[(&str, &str)]| call("/", fields).cookies().map(<[u8]>::to_vec);
+    let two = [("cookie", "a=1; b=2"), ("cookie", "c=3")];
+    assert_eq!(cookies(&two).as_deref(), Some(&b"a=1; b=2; c=3"[..]));
+    let [one, other] = two;
+    assert!(cookies(&[one, other, ("authorization", "Negotiate YII=")]).is_some());
+    assert_eq!(cookies(&[one, other, ("authorization", "Basic YWxpY2U6c2VjcmV0")]), None);
+    assert_eq!(cookies(&[("user-agent", "x")]), None);
+    let head = call("/", &two);
+    assert!(!format!("{head:?}").contains("a=1") && head.for_own_calls().cookies().is_none());
+}
+
+#[test]
 fn a_user_is_proven_once() {
     let basic = ("authorization", "Basic YWxpY2U6c2VjcmV0");
     let token = ("x-hive-delegation-token", "abc");
