@@ -119,6 +119,9 @@ pub struct Settings {
     pub users: Option<BTreeMap<String, Password>>,
     /// A directory that is asked instead of them, if they may log in at all.
     pub directory: Option<Directory>,
+    /// Whether tickets of Kerberos are asked for over HTTP ([`super::ticket`]; Impala: `--keytab_file`; Hive:
+    /// `hive.server2.authentication=KERBEROS`).
+    pub tickets: bool,
     /// How long a cookie over HTTP is good for; zero: none are issued (Impala: `--max_cookie_lifetime_s`).
     pub cookie_lifetime: Duration,
     /// A request over HTTP that has this field needs no password (Impala: `--trusted_auth_header`).
@@ -152,6 +155,7 @@ impl Default for Settings {
             manner: Manner::default(),
             users: None,
             directory: None,
+            tickets: false,
             cookie_lifetime: Duration::from_hours(24),
             trusted_header: None,
             service_threads: 64,

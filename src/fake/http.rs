@@ -8,6 +8,7 @@ mod gate;
 mod head;
 mod reply;
 mod seen;
+mod tickets;
 
 use std::io::{Cursor, Read as _, Write as _};
 use std::net::Shutdown;
@@ -22,6 +23,7 @@ pub use self::counts::{HttpCounts, Tally};
 use self::gate::{Admission, Gate};
 use self::head::{Head, Verb};
 pub use self::seen::ReceivedHead;
+pub use self::tickets::ticket;
 use super::connection::{Connection, Desk, Newcomer, input, is_end, is_timeout, is_too_long};
 use super::coordinator::Settings;
 use super::faults::Fault;
@@ -156,7 +158,10 @@ impl Talk {
         match self.gate.judge(&head) {
             Admission::Admitted => {}
             // The body is read first (Hive: `ThriftHttpServlet` `doPost`).
-            Admission::Refused if self.is_servlet() => self.refusal = Some(reply::UNKNOWN_CLIENT),
+            Admission::Refused if self.is_servlet() => {
+                let asks_for_tickets = self.gate.takes_tickets();
+                self.refusal = Some(if asks_for_tickets { reply::NO_TICKET } else { reply::UNKNOWN_CLIENT });
+            }
             Admission::Suspect => self.refusal = Some(reply::INVALID_SIGN),
             Admission::Refused => {
                 said.extend(reply::unauthorized(self.gate.take_fields()));

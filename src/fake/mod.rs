@@ -55,7 +55,7 @@ mod web;
 pub use self::calls::ReceivedCall;
 pub use self::coordinator::{Coordinator, Directory, Password, Settings};
 pub use self::faults::{Fault, Faults};
-pub use self::http::{HttpCounts, ReceivedHead, Tally};
+pub use self::http::{HttpCounts, ReceivedHead, Tally, ticket};
 pub use self::ids::Id;
 pub use self::manner::Manner;
 pub use self::refusal::Words;

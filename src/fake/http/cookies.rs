@@ -14,8 +14,23 @@ use crate::fake::manner::Manner;
 
 /// How many bytes a key has (Impala: `AuthenticationHash`).
 const KEY_BYTES: usize = 32;
-/// The mechanism in a cookie. Only a password leads to one here.
-const MECHANISM: &str = "PLAIN";
+/// What has led to a cookie (Impala: `authentication.cc`, what is given to `GenerateCookie`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mechanism {
+    /// A password, or the trusted header.
+    Plain,
+    /// A ticket.
+    Spnego,
+}
+
+impl Mechanism {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::Spnego => "SPNEGO",
+        }
+    }
+}
 
 /// Issues cookies and knows them again.
 pub(super) struct Signer {
@@ -39,11 +54,11 @@ impl Signer {
     }
 
     /// A cookie's value for a user.
-    fn value(&self, manner: Manner, user: &str, chance: u64) -> String {
+    fn value(&self, manner: Manner, mechanism: Mechanism, user: &str, chance: u64) -> String {
         let at = clock::now().saturating_duration_since(self.born).as_millis();
         if manner == Manner::Impala {
             // The time is the monotonic one of whoever issues it.
-            let about = format!("u={user}&t={at}&r={chance}&a={MECHANISM}");
+            let about = format!("u={user}&t={at}&r={chance}&a={}", mechanism.as_str());
             format!("{}&{about}", self.sign(&about))
         } else {
             let about = format!("cu={user}&rn={chance}");
@@ -94,9 +109,10 @@ impl Cookies {
     }
 
     /// The field that gives a client a cookie.
-    pub(super) fn issue(self, ledger: &Ledger, chance: &Chance, user: &str) -> String {
+    pub(super) fn issue(self, ledger: &Ledger, chance: &Chance, mechanism: Mechanism, user: &str) -> String {
         let (name, age) = (self.name(), self.lifetime.as_secs());
-        let value = ledger.signer().value(self.manner, user, chance.draw(|rng| u64::from(rng.next_u32())));
+        let random = chance.draw(|rng| u64::from(rng.next_u32()));
+        let value = ledger.signer().value(self.manner, mechanism, user, random);
         match self.manner {
             Manner::Impala => format!("Set-Cookie: {name}={value};HttpOnly;Max-Age={age}"),
             Manner::Hive { .. } => format!("SET-COOKIE: {name}={value};Version=0;Max-Age={age}; HttpOnly"),
@@ -144,7 +160,7 @@ mod tests {
     async fn a_cookie_is_good_in_its_time_and_where_it_was_issued() {
         for manner in [Manner::Impala, Manner::Spark] {
             let (here, there) = (Signer::new(&Chance::from_seed(1)), Signer::new(&Chance::from_seed(2)));
-            let value = here.value(manner, "ann", 7);
+            let value = here.value(manner, Mechanism::Plain, "ann", 7);
             assert_eq!(here.user(manner, &value, DAY).as_deref(), Some("ann"));
             assert_eq!(here.user(manner, &format!("\"{value}\""), DAY).as_deref(), Some("ann"));
             assert_eq!(there.user(manner, &value, DAY), None);
@@ -162,7 +178,7 @@ mod tests {
     fn one_good_cookie_among_others_is_enough() {
         let ledger = Ledger::new(&Chance::from_seed(1));
         let cookies = Cookies { manner: Manner::Impala, lifetime: DAY };
-        let value = ledger.signer().value(Manner::Impala, "ann", 7);
+        let value = ledger.signer().value(Manner::Impala, Mechanism::Spnego, "ann", 7);
         let judge = |field: &str| cookies.judge(&ledger, field);
         assert_eq!(judge(&format!("a=b; impala.auth=x; impala.auth={value}")), Verdict::Good("ann".into()));
         assert_eq!(judge("a=b; impala.auth=x"), Verdict::Bad);

@@ -4,6 +4,7 @@ use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use serde_json::{Map, Value};
 
 use super::cookies::Signer;
+use super::tickets::Tickets;
 use crate::chance::Chance;
 
 /// How often a way to authenticate led somewhere.
@@ -29,6 +30,8 @@ pub struct HttpCounts {
     pub requests: u64,
     /// Authentications by name and password.
     pub basic: Tally,
+    /// Authentications by ticket.
+    pub negotiate: Tally,
     /// Authentications by cookie.
     pub cookie: Tally,
     /// Requests that were believed because of the trusted header.
@@ -47,6 +50,8 @@ impl HttpCounts {
         let numbers = [
             ("total-basic-auth-success", self.basic.success),
             ("total-basic-auth-failure", self.basic.failure),
+            ("total-negotiate-auth-success", self.negotiate.success),
+            ("total-negotiate-auth-failure", self.negotiate.failure),
             ("total-cookie-auth-success", self.cookie.success),
             ("total-cookie-auth-failure", self.cookie.failure),
             ("total-trusted-auth-header-check-success", self.trusted_header),
@@ -66,11 +71,13 @@ pub(in crate::fake) struct Ledger(Mutex<Books>);
 struct Books {
     counts: HttpCounts,
     signer: Signer,
+    tickets: Tickets,
 }
 
 impl Ledger {
     pub(in crate::fake) fn new(chance: &Chance) -> Self {
-        Self(Mutex::new(Books { counts: HttpCounts::default(), signer: Signer::new(chance) }))
+        let (counts, tickets) = (HttpCounts::default(), Tickets::default());
+        Self(Mutex::new(Books { counts, signer: Signer::new(chance), tickets }))
     }
 
     pub(in crate::fake) fn counts(&self) -> HttpCounts {
@@ -83,6 +90,14 @@ impl Ledger {
 
     pub(super) fn signer(&self) -> MappedMutexGuard<'_, Signer> {
         MutexGuard::map(self.0.lock(), |books| &mut books.signer)
+    }
+
+    /// The user whom an authorization proves by a ticket that was not seen before.
+    pub(super) fn ticket_user(&self, authorization: &str) -> Option<String> {
+        let books = &mut *self.0.lock();
+        let user = books.tickets.user(authorization);
+        books.counts.negotiate.count(user.is_some());
+        user
     }
 
     /// Knows no cookie from before any more.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use data_encoding::BASE64;
 
-use super::cookies::{Cookies, Verdict};
+use super::cookies::{Cookies, Mechanism, Verdict};
 use super::head::Head;
 use super::seen::ReceivedHead;
 use crate::fake::coordinator::{Checker, Settings};
@@ -26,6 +26,7 @@ pub(super) enum Admission {
 /// Authenticates the requests of one connection.
 pub(super) struct Gate {
     checker: Option<Checker>,
+    takes_tickets: bool,
     cookies: Cookies,
     trusted_header: Option<String>,
     state: Arc<State>,
@@ -42,6 +43,7 @@ impl Gate {
         let cookies = Cookies { manner: settings.manner, lifetime: settings.cookie_lifetime };
         Self {
             checker: settings.checker(),
+            takes_tickets: settings.tickets,
             cookies,
             trusted_header: settings.trusted_header.clone(),
             state,
@@ -82,19 +84,42 @@ impl Gate {
     }
 
     fn as_impala(&mut self, head: &Head) -> (Admission, Option<String>) {
-        if self.checker.is_none() {
+        if !self.asks() {
             return (Admission::Admitted, None);
         }
         if let Some(user) = self.by_cookie(head) {
             return (Admission::Admitted, Some(user));
         }
         if let Some(user) = self.by_trusted_header(head).or_else(|| self.by_password(head)) {
-            self.give_cookie(&user);
+            self.give_cookie(Mechanism::Plain, &user);
             return (Admission::Admitted, Some(user));
         }
-        // Impala: `authentication.cc` `BasicAuth`.
-        self.fields.push("WWW-Authenticate: Basic".to_owned());
+        if let Some(user) = self.by_ticket(head) {
+            self.give_cookie(Mechanism::Spnego, &user);
+            // The end of the mutual authentication, which no client looks at (Impala: `NegotiateAuth`).
+            self.fields.push("WWW-Authenticate: Negotiate YQ==".to_owned());
+            return (Admission::Admitted, Some(user));
+        }
+        // Each way that is open (Impala: `authentication.cc` `BasicAuth`, `NegotiateAuth`).
+        let ways = [(self.checker.is_some(), "Basic"), (self.takes_tickets, "Negotiate")];
+        let open = ways.into_iter().filter(|(is_open, _)| *is_open);
+        self.fields.extend(open.map(|(_, way)| format!("WWW-Authenticate: {way}")));
         (Admission::Refused, None)
+    }
+
+    /// Whether clients prove who they are by tickets.
+    pub(super) fn takes_tickets(&self) -> bool {
+        self.takes_tickets
+    }
+
+    /// Whether clients have to say who they are.
+    fn asks(&self) -> bool {
+        self.checker.is_some() || self.takes_tickets
+    }
+
+    fn by_ticket(&self, head: &Head) -> Option<String> {
+        let said = head.last("authorization").filter(|value| value.starts_with("Negotiate "));
+        self.state.http.ticket_user(said.filter(|_| self.takes_tickets)?)
     }
 
     /// An empty field counts as none; any other that does not help as a failure, be it of another product.
@@ -121,6 +146,9 @@ impl Gate {
     }
 
     fn by_password(&self, head: &Head) -> Option<String> {
+        if self.takes_tickets && self.checker.is_none() {
+            return None;
+        }
         let said = head.last("authorization").filter(|value| value.starts_with("Basic "));
         let user = basic(head).and_then(|(user, password)| {
             let known = self.checker.as_ref().is_none_or(|checker| checker.accepts(&user, &password));
@@ -132,16 +160,16 @@ impl Gate {
         user
     }
 
-    fn give_cookie(&mut self, user: &str) {
+    fn give_cookie(&mut self, mechanism: Mechanism, user: &str) {
         if !self.cookies.lifetime.is_zero() {
-            self.fields.push(self.cookies.issue(&self.state.http, &self.state.chance, user));
+            self.fields.push(self.cookies.issue(&self.state.http, &self.state.chance, mechanism, user));
         }
     }
 
     /// A name is needed even where no password is checked, and no cookie is given there.
     fn as_hive(&mut self, head: &Head) -> (Admission, Option<String>) {
         let verdict = match head.last("cookie") {
-            Some(field) if self.checker.is_some() => self.cookies.judge(&self.state.http, field),
+            Some(field) if self.asks() => self.cookies.judge(&self.state.http, field),
             _ => Verdict::None,
         };
         if verdict != Verdict::None {
@@ -152,9 +180,10 @@ impl Gate {
             Verdict::Bad if self.cookies.manner == Manner::Spark => return (Admission::Suspect, None),
             Verdict::Bad | Verdict::None => {}
         }
-        let Some(user) = self.by_password(head) else { return (Admission::Refused, None) };
-        if self.checker.is_some() {
-            self.give_cookie(&user);
+        let user = if self.takes_tickets { self.by_ticket(head) } else { self.by_password(head) };
+        let Some(user) = user else { return (Admission::Refused, None) };
+        if self.asks() {
+            self.give_cookie(Mechanism::Spnego, &user);
         }
         (Admission::Admitted, Some(user))
     }

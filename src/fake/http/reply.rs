@@ -20,14 +20,24 @@ pub(super) const UNKNOWN_CLIENT: &[u8] = b"HTTP/1.1 401 Unauthorized\r\n\
     Content-Length: 70\r\n\r\n\
     Authentication Error: Authorization header received is not acceptable\n";
 
-/// From Spark to a cookie that it did not sign.
+/// The same where tickets are asked for.
+pub(super) const NO_TICKET: &[u8] = b"HTTP/1.1 401 Unauthorized\r\n\
+    WWW-Authenticate: Negotiate\r\n\
+    Content-Length: 69\r\n\r\n\
+    Authentication Error: java.lang.reflect.UndeclaredThrowableException\n";
+
+/// From Spark to a cookie that it did not sign: the beginning of Jetty's page (`CookieSigner`
+/// `verifyAndExtract`).
 pub(super) const INVALID_SIGN: &[u8] = b"HTTP/1.1 500 Server Error\r\n\
+    Content-Type: text/html;charset=iso-8859-1\r\n\
+    Content-Length: 76\r\n\r\n\
+    <h2>HTTP ERROR 500 java.lang.IllegalArgumentException: Invalid sign</h2>\r\n\r\n";
+
+/// From Hive and Spark to a body that is no message.
+pub(super) const NO_MESSAGE: &[u8] = b"HTTP/1.1 500 Server Error\r\n\
     Content-Type: text/html;charset=iso-8859-1\r\n\
     Content-Length: 25\r\n\r\n\
     <h2>HTTP ERROR 500</h2>\r\n";
-
-/// From Hive and Spark to a body that is no message.
-pub(super) const NO_MESSAGE: &[u8] = INVALID_SIGN;
 
 /// From Hive and Spark to other methods than they have.
 pub(super) const NO_METHOD: &[u8] =
@@ -81,7 +91,7 @@ mod tests {
 
     #[test]
     fn replies_without_a_call_are_as_long_as_they_say() {
-        for reply in [UNKNOWN_CLIENT, INVALID_SIGN, NO_METHOD, LONG_HEAD] {
+        for reply in [UNKNOWN_CLIENT, NO_TICKET, INVALID_SIGN, NO_MESSAGE, NO_METHOD, LONG_HEAD] {
             let text = std::str::from_utf8(reply).unwrap();
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
             assert!(head.contains(&format!("\r\nContent-Length: {}", body.len())), "{text}: {}", body.len());
