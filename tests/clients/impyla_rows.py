@@ -1,8 +1,9 @@
 """Run statements with impyla and print, a line of JSON each, what came of them.
 
-    impyla_rows.py HOST PORT binary|http clear|unverified|CA NOSASL|NONE|LDAP USER PASSWORD one|each STATEMENT...
+    impyla_rows.py HOST PORT binary|http clear|unverified|CA NOSASL|NONE|LDAP|KERBEROS USER PASSWORD one|each STATEMENT...
 
-CA is a file with the authority of the server's certificate. `one` runs all statements on one cursor, one after the other. `each` gives every statement a cursor of its own on the
+CA is a file with the authority of the server's certificate. With KERBEROS, PASSWORD is the name of the service that a
+ticket is asked for. `one` runs all statements on one cursor, one after the other. `each` gives every statement a cursor of its own on the
 same connection (impyla opens a session for each), all open before the first statement is run.
 """
 
@@ -15,8 +16,11 @@ from outcome import attempt
 
 def main():
     host, port, transport, tls, login, user, password, cursors, *statements = sys.argv[1:]
-    mechanism = {"NOSASL": "NOSASL", "NONE": "PLAIN", "LDAP": "LDAP"}[login]
-    named = {} if login == "NOSASL" else {"user": user, "password": password}
+    mechanism = {"NOSASL": "NOSASL", "NONE": "PLAIN", "LDAP": "LDAP", "KERBEROS": "GSSAPI"}[login]
+    if login == "KERBEROS":
+        named = {"kerberos_service_name": password}
+    else:
+        named = {} if login == "NOSASL" else {"user": user, "password": password}
     if transport == "http":
         named |= {"use_http_transport": True, "http_path": "cliservice"}
     if tls != "clear":

@@ -10,6 +10,9 @@ pub(crate) mod clients;
 #[path = "../it/support/hive.rs"]
 pub(crate) mod hive;
 #[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "../it/support/kdc.rs"]
+pub(crate) mod kdc;
+#[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../it/support/keeper.rs"]
 pub(crate) mod keeper;
 #[allow(dead_code, reason = "the other tests use the rest")]
@@ -27,6 +30,9 @@ pub(crate) mod slapd;
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../it/support/spark.rs"]
 pub(crate) mod spark;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "../it/support/ticket_clients.rs"]
+pub(crate) mod ticket_clients;
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../it/support/tools.rs"]
 pub(crate) mod tools;

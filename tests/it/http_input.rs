@@ -10,6 +10,7 @@ mod methods;
 mod pipelining;
 mod smuggled;
 mod stalling;
+mod tickets;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -58,6 +59,8 @@ struct Answer {
     status: u16,
     /// With its names and values in small letters.
     head: String,
+    /// Each Set-Cookie, as it came.
+    cookies: Vec<String>,
     body: Vec<u8>,
 }
 
@@ -140,9 +143,14 @@ impl Raw {
 
     /// An answer's head, whose body does not come, as with HEAD.
     fn head(&mut self) -> Answer {
-        let head = String::from_utf8(self.line(b"\r\n\r\n")).unwrap().to_ascii_lowercase();
+        let said = String::from_utf8(self.line(b"\r\n\r\n")).unwrap();
+        let head = said.to_ascii_lowercase();
         let status = head.get(9..12).unwrap_or_default().parse();
-        Answer { status: status.unwrap_or_else(|_| panic!("no status in {head}")), head, body: Vec::new() }
+        let status = status.unwrap_or_else(|_| panic!("no status in {head}"));
+        let fields = said.lines().filter_map(|line| line.split_once(": "));
+        let cookies = fields.filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+        let cookies = cookies.map(|(_, value)| value.to_owned()).collect();
+        Answer { status, head, cookies, body: Vec::new() }
     }
 
     /// A whole answer.

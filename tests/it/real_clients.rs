@@ -1,6 +1,7 @@
 //! Real clients get the same through the router as from a server directly: rows, errors and what their
 //! sessions remember.
 
+mod by_ticket;
 mod go_on_hive;
 mod go_on_impala;
 mod old_shell;

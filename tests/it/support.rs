@@ -10,6 +10,7 @@ pub(crate) mod go;
 pub(crate) mod haproxy;
 pub(crate) mod hive;
 pub(crate) mod jdbc;
+pub(crate) mod kdc;
 pub(crate) mod keeper;
 pub(crate) mod logs;
 #[path = "../kit/message.rs"]
@@ -25,4 +26,5 @@ pub(crate) mod slapd;
 pub(crate) mod spark;
 #[path = "../kit/talk.rs"]
 pub(crate) mod talk;
+pub(crate) mod ticket_clients;
 pub(crate) mod tools;

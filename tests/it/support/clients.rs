@@ -8,8 +8,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub(super) use self::shell::SHELL_PATIENCE;
 pub(crate) use self::shell::{
-    Dialect, Shell, impala_shell, impala_shell_interrupted, interrupt_impala_shell, run_impala_shell,
+    Dialect, Interrupted, Shell, impala_shell, impala_shell_interrupted, interrupt_impala_shell,
+    run_impala_shell,
 };
 use super::certificates::{STORE_PASSWORD, trust_store};
 use super::tools;
@@ -95,6 +97,16 @@ pub(crate) enum Cursors {
     Each,
 }
 
+impl Cursors {
+    /// How the script is told.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Each => "each",
+        }
+    }
+}
+
 /// What a client showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
@@ -112,12 +124,8 @@ pub(crate) struct Shown {
 
 /// impyla 0.24. A line of JSON for each statement: columns and rows, or the error.
 pub(crate) fn impyla(target: &Target, login: Login, cursors: Cursors, statements: &[&str]) -> Shown {
-    let cursors = match cursors {
-        Cursors::One => "one",
-        Cursors::Each => "each",
-    };
     let mut command = script("impyla_rows.py");
-    connect(&mut command, target).args(login.words()).arg(cursors).args(statements);
+    connect(&mut command, target).args(login.words()).arg(cursors.word()).args(statements);
     show(command, target, Complaints::LastLine).by("impyla", way(target, login.authentication()))
 }
 
@@ -179,6 +187,11 @@ fn run_beeline(mut command: Command, target: &Target, login: Login, statements: 
         }
     }
     command.args(["-u", &url, "-n", login.user(), "-p", login.password()]);
+    show_beeline(command, target, statements)
+}
+
+/// What a beeline shows that knows where to connect to.
+pub(super) fn show_beeline(mut command: Command, target: &Target, statements: &[&str]) -> Shown {
     command.args(["--silent=true", "--outputformat=tsv2"]);
     for statement in statements {
         command.args(["-e", statement]);
@@ -277,7 +290,7 @@ fn connect<'a>(command: &'a mut Command, target: &Target) -> &'a mut Command {
     command.arg(&target.host).arg(target.port.to_string()).arg(transport).arg(target.tls.word())
 }
 
-fn script(name: &str) -> Command {
+pub(super) fn script(name: &str) -> Command {
     let mut command = with_deadline(&tools::python_program("python"));
     command.arg(scripts().join(name));
     command

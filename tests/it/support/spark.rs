@@ -13,9 +13,11 @@ use std::thread;
 use std::time::Duration;
 
 use super::certificates::{Pair, STORE_PASSWORD};
-use super::clients::{Login, Target, Tls, pyhive};
+use super::clients::{Cursors, Login, Shown, Target, Tls, pyhive};
+use super::kdc::{self, REALM, USERS};
 use super::keeper::Keeper;
 use super::ports::KeptPort;
+use super::ticket_clients;
 use super::tools::{self, Tool};
 
 /// How long a server may take until it listens: about 10 s alone, four at once on two busy cores much longer.
@@ -69,6 +71,19 @@ pub(crate) fn pair_over_http() -> Option<&'static [Spark; 2]> {
     }))
 }
 
+/// As [`pair_over_http`], but clients prove their users by tickets of Kerberos.
+pub(crate) fn pair_by_ticket() -> Option<&'static [Spark; 2]> {
+    static PAIR: OnceLock<[Spark; 2]> = OnceLock::new();
+    if !tools::present(&[Tool::Java, Tool::Python, Tool::Spark, Tool::Kdc]) {
+        return None;
+    }
+    Some(PAIR.get_or_init(|| {
+        let second = thread::spawn(Spark::by_ticket);
+        let first = Spark::by_ticket();
+        [first, second.join().expect("the second server started")]
+    }))
+}
+
 impl Spark {
     /// Starts a server, waits until it listens, and has it run one statement: the first takes some seconds,
     /// and impala-shell's strict mode does not survive a server that is slow to finish a statement.
@@ -100,19 +115,56 @@ impl Spark {
         Self { _port: Some(port), ..Self::with(login, Tls::Off, &settings) }
     }
 
+    /// As [`Self::over_http`], where a ticket of Kerberos proves the user.
+    pub(crate) fn by_ticket() -> Self {
+        let (port, keytab) = (KeptPort::take(0).unwrap(), kdc::shared().keytab().display().to_string());
+        let principal = |service: &str| format!("{service}/localhost@{REALM}");
+        let settings = [
+            ("hive.server2.transport.mode", "http".to_owned()),
+            ("hive.server2.thrift.http.port", port.number().to_string()),
+            ("hive.server2.authentication.kerberos.principal", principal("hive")),
+            ("hive.server2.authentication.kerberos.keytab", keytab.clone()),
+            ("hive.server2.authentication.spnego.principal", principal("HTTP")),
+            ("hive.server2.authentication.spnego.keytab", keytab),
+        ];
+        let spark = Self { _port: Some(port), ..Self::launch("KERBEROS", Tls::Off, &settings) };
+        let ready =
+            |target: &Target| ticket_clients::impyla(target, USERS[0], Cursors::One, &["SELECT 'ready'"]);
+        spark.that_is_ready(ready)
+    }
+
     fn with(login: Login, tls: Tls, more: &[(&str, String)]) -> Self {
+        let spark = Self::launch(login.authentication(), tls, more);
+        spark.that_is_ready(|target| pyhive(target, login, &["SELECT 'ready'"]))
+    }
+
+    /// Has it run its first statement.
+    fn that_is_ready(self, run: impl FnOnce(&Target) -> Shown) -> Self {
+        let answer = run(&self.target);
+        assert_eq!(answer.rows(), ["{\"columns\": [\"ready\"], \"rows\": [[\"ready\"]]}"]);
+        self
+    }
+
+    /// Starts a server and waits until it listens.
+    fn launch(authentication: &str, tls: Tls, more: &[(&str, String)]) -> Self {
         let folder = tempfile::Builder::new().prefix("hs2router-spark-").tempdir().unwrap().keep();
         for part in ["conf", "tmp"] {
             fs::create_dir(folder.join(part)).unwrap();
         }
-        fs::write(folder.join("conf/hive-site.xml"), hive_site(&folder, login, more)).unwrap();
+        fs::write(folder.join("conf/hive-site.xml"), hive_site(&folder, authentication, more)).unwrap();
+        let mut options = String::new();
+        if authentication == "KERBEROS" {
+            let site = configuration([("hadoop.security.authentication", "kerberos".to_owned())]);
+            fs::write(folder.join("conf/core-site.xml"), site).unwrap();
+            options = format!(" -Djava.security.krb5.conf={}", kdc::shared().config().display());
+        }
         let home = tools::spark_home();
         let settings = [
             ("SPARK_HOME", home.display().to_string()),
             ("SPARK_CONF_DIR", folder.join("conf").display().to_string()),
         ];
         let mut keeper =
-            Keeper::start(&folder, &home.join("bin/spark-submit"), &arguments(&folder), &settings);
+            Keeper::start(&folder, &home.join("bin/spark-submit"), &arguments(&folder, &options), &settings);
         let log = keeper.output();
         let (found, port) = channel();
         thread::spawn(move || read_log(log, &found));
@@ -120,8 +172,6 @@ impl Spark {
         drop(TcpStream::connect(at).expect("the server listens where it says"));
         let over_http = more.iter().any(|(key, _)| *key == "hive.server2.transport.mode");
         let target = Target { over_http, ..Target::of(at).with(tls) };
-        let answer = pyhive(&target, login, &["SELECT 'ready'"]);
-        assert_eq!(answer.rows(), ["{\"columns\": [\"ready\"], \"rows\": [[\"ready\"]]}"]);
         Self { target, keeper, _port: None }
     }
 
@@ -141,12 +191,13 @@ impl Spark {
     }
 }
 
-/// The command line after `spark-submit`. Everything that the server writes goes below its folder.
-fn arguments(folder: &Path) -> Vec<String> {
+/// The command line after `spark-submit`, with more options for Java. Everything that the server writes goes
+/// below its folder.
+fn arguments(folder: &Path, more: &str) -> Vec<String> {
     let place = folder.display();
     // The simple compiler and collector: a server lives for minutes, and starts in half the time with them.
     let options = format!(
-        "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.home={place} -Djava.io.tmpdir={place}/tmp"
+        "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.home={place} -Djava.io.tmpdir={place}/tmp{more}"
     );
     let mut arguments = vec![
         "--class=org.apache.spark.sql.hive.thriftserver.HiveThriftServer2".to_owned(),
@@ -170,22 +221,26 @@ fn arguments(folder: &Path) -> Vec<String> {
 }
 
 /// The server's `hive-site.xml`. Port 0: the system chooses, the log tells.
-fn hive_site(folder: &Path, login: Login, more: &[(&str, String)]) -> String {
+fn hive_site(folder: &Path, authentication: &str, more: &[(&str, String)]) -> String {
     let place = folder.display();
     let settings = [
         ("javax.jdo.option.ConnectionURL", format!("jdbc:derby:;databaseName={place}/metastore;create=true")),
         ("hive.server2.thrift.port", "0".to_owned()),
         ("hive.server2.thrift.bind.host", "127.0.0.1".to_owned()),
-        ("hive.server2.authentication", login.authentication().to_owned()),
+        ("hive.server2.authentication", authentication.to_owned()),
         // impyla fetches the log when GetLog is not there, and fails if there is none.
         ("hive.server2.logging.operation.enabled", "true".to_owned()),
         ("hive.server2.logging.operation.log.location", format!("{place}/operations")),
         ("hive.exec.scratchdir", format!("{place}/scratch")),
         ("hive.exec.local.scratchdir", format!("{place}/local")),
     ];
+    configuration(settings.into_iter().chain(more.iter().cloned()))
+}
+
+/// A file of settings as Hadoop's programs read it.
+fn configuration<'a>(settings: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let property = |(name, value)| format!("<property><name>{name}</name><value>{value}</value></property>");
-    let properties =
-        settings.into_iter().chain(more.iter().cloned()).map(property).collect::<Vec<_>>().join("\n");
+    let properties = settings.into_iter().map(property).collect::<Vec<_>>().join("\n");
     format!("<configuration>\n{properties}\n</configuration>\n")
 }
 

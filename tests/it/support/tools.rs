@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::slapd;
+use super::{kdc, slapd};
 
 /// Set by `tests/run`: a test whose tools are missing then fails and is not skipped.
 const REQUIRE: &str = "HS2ROUTER_REQUIRE_TOOLS";
@@ -30,6 +30,8 @@ pub(crate) enum Tool {
     Go,
     /// An LDAP server, which only Hive's tests use.
     Slapd,
+    /// A KDC of MIT Kerberos, and the programs of its users.
+    Kdc,
     /// The balancer that people have had until now.
     Haproxy,
     /// The program `openssl`.
@@ -95,6 +97,10 @@ fn folder() -> PathBuf {
     env::var_os("HS2ROUTER_TOOLS").map_or_else(default, PathBuf::from)
 }
 
+fn are_files(programs: &[&str]) -> bool {
+    programs.iter().all(|program| Path::new(program).is_file())
+}
+
 impl Tool {
     fn is_here(self) -> bool {
         match self {
@@ -107,7 +113,8 @@ impl Tool {
             Self::Hive => hive_home().join(".stamp").is_file(),
             Self::Curl => is_in_path("curl"),
             Self::Go => go_program().is_file(),
-            Self::Slapd => slapd::PROGRAMS.iter().all(|program| Path::new(program).is_file()),
+            Self::Slapd => are_files(&slapd::PROGRAMS),
+            Self::Kdc => are_files(&kdc::PROGRAMS),
         }
     }
 
@@ -122,7 +129,8 @@ impl Tool {
             | Self::Spark
             | Self::Haproxy
             | Self::Openssl
-            | Self::Curl => return None,
+            | Self::Curl
+            | Self::Kdc => return None,
         };
         let without = env::var(WITHOUT).unwrap_or_default();
         without.split(',').any(|name| name == part).then_some(part)
@@ -139,6 +147,7 @@ impl Tool {
             Self::Hive => format!("no HiveServer2 at {}", hive_home().display()),
             Self::Curl => "no curl in PATH".to_owned(),
             Self::Go => format!("no {}", go_program().display()),
+            Self::Kdc => format!("no KDC at {}", kdc::PROGRAMS.join(", ")),
             Self::Slapd => format!("no LDAP server at {}", slapd::PROGRAMS.join(" and ")),
         }
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Complaints, Login, Shown, Target, Tls, script, show, tools, way, with_deadline};
 
 /// Seconds that the interactive shell may stay silent when it should show something.
-const SHELL_PATIENCE: u32 = 60;
+pub(in crate::support) const SHELL_PATIENCE: u32 = 60;
 
 /// What impala-shell speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
