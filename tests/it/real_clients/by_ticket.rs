@@ -81,9 +81,12 @@ fn fleet() -> Option<Fleet> {
 }
 
 /// That no coordinator saw more than a few tickets, none of them twice, and nobody else's cookie.
-fn assert_tickets_are_few(fleet: &Fleet, clients: u64) {
+fn assert_tickets_are_few(fleet: &Fleet) {
+    // The client comes twice, directly and through the router, and perhaps on two connections, which share no
+    // cookie.
+    const MOST: u64 = 4;
     for counts in fleet.coordinators().map(Coordinator::http_counts) {
-        assert!(counts.negotiate.success <= clients, "{counts:?}");
+        assert!(counts.negotiate.success <= MOST, "{counts:?}");
         assert_eq!((counts.negotiate.failure, counts.cookie.failure), (0, 0), "{counts:?}");
     }
 }
@@ -96,7 +99,7 @@ fn impala_shell_gets_the_same_from_three_coordinators_as_from_one_by_ticket() {
     for expected in ["1\tx\tNULL", "Query (id=", "Sql Statement: select 7", "00:UNION", "functional"] {
         assert!(text.contains(expected), "no {expected:?} in {text}");
     }
-    assert_tickets_are_few(&fleet, 2);
+    assert_tickets_are_few(&fleet);
 }
 
 #[test]
@@ -105,7 +108,7 @@ fn impyla_gets_the_same_from_three_coordinators_as_from_one_by_ticket() {
     let run = |target: &Target| clients::impyla(target, USERS[0], Cursors::One, &STATEMENTS);
     let shown = through_and_direct(&fleet, Door::Http, run);
     assert_eq!(shown.rows().len(), STATEMENTS.len(), "{shown:?}");
-    assert_tickets_are_few(&fleet, 2);
+    assert_tickets_are_few(&fleet);
 }
 
 #[test]
