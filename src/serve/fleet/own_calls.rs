@@ -26,9 +26,11 @@ impl<S: Stream> Fleet<S> {
             return None;
         }
         let answer = timeout(ANSWER_TIME, ask(link, &call.message(), ANSWER_TIME)).await.ok()?;
+        // A cookie that is over locks nobody out.
         if let Err(LostCause::Refused(refusal)) = &answer
             && let Identity::Credential(credential) = &access.identity
             && refusal.is_unauthorized()
+            && !credential.needs_tickets()
         {
             self.verdicts.note_refused(credential, coordinator);
         }

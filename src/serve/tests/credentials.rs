@@ -125,7 +125,11 @@ async fn whoever_a_cookie_or_a_ticket_names_is_judged_anew_with_each_request() {
         assert!(world.fleet.keyring.login_of(links.identity()).is_none(), "it is for the client's call");
         links.become_proven(named("ann"));
         links.note_answered(ONE);
-        assert_eq!(counts_as(&links), (None, Turn::Identity(identity("ann"))));
+        links.note_unauthorized(ONE);
+        assert_eq!(counts_as(&links), (None, Turn::Identity(identity("ann"))), "her cookie was over");
+        let may_ask = |id| !world.fleet.verdicts.forbid(&named("ann"), CoordinatorId(id));
+        assert!((0..3).all(may_ask), "which locks nobody out");
+        links.note_answered(ONE);
         let login = world.fleet.keyring.login_of(&identity("ann")).unwrap();
         assert!(login.head().authorization().is_none(), "the ticket is spent");
         links.be_for(&nothing(), Some(named("ann")), key);

@@ -160,7 +160,10 @@ impl<S: Stream> Links<S> {
     /// Records that a coordinator has refused the credential that came with a call.
     pub(crate) fn note_unauthorized(&mut self, coordinator: CoordinatorId) {
         if let Identity::Credential(credential) = &self.access.identity {
-            self.fleet.verdicts.note_refused(credential, coordinator);
+            // A ticket or a cookie that is over locks nobody out.
+            if !credential.needs_tickets() {
+                self.fleet.verdicts.note_refused(credential, coordinator);
+            }
             self.key = None;
         }
     }
