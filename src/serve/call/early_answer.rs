@@ -12,6 +12,7 @@ use crate::metrics::Direction;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::outcome::{Body, Trouble};
+use crate::serve::call::own_cookie;
 use crate::serve::link::Link;
 use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::link::read_reply::read_reply;
@@ -54,6 +55,7 @@ pub(crate) async fn read<S: Stream>(
         Ok(Err(cause @ LostCause::Refused(_))) => return Err(Trouble::Link(Lost { cause, ..lost })),
         _ => return Err(Trouble::Link(lost)),
     }
+    own_cookie::note(conn, link);
     if let Some(left_out) = conn.shared.admit_line("answered early", lost.cause.kind()) {
         let (coordinator, method) = (&link.coordinator.name, request.method().name);
         tracing::info!(%coordinator, method, cause = %lost.cause, left_out, "answered before it had all of the request");

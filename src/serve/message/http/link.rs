@@ -14,7 +14,8 @@ use crate::net::stream::Stream;
 use crate::net::tls::io::Io;
 use crate::serve::message::http::account::{Account, Proven, Shown};
 use crate::serve::message::http::answer::Refusal;
-use crate::serve::message::http::link_exchange::{Came, LinkExchange};
+use crate::serve::message::http::link_exchange::LinkExchange;
+use crate::serve::message::http::outbound::Came;
 use crate::serve::message::link_end::{ReadError, Taken};
 use crate::serve::message::reply::{BadReply, Reply};
 use crate::serve::message::request::Request;
@@ -69,7 +70,7 @@ impl<S: Stream> HttpLink<S> {
         self.exchange.is_none()
     }
 
-    /// Sends what is held of a request; returns how many bytes of payload that are.
+    /// Sends what is held of a request; returns how many bytes of payload were sent.
     ///
     /// # Errors
     /// When the connection breaks, or the coordinator takes no byte for `stall`; with the number of bytes
@@ -81,6 +82,10 @@ impl<S: Stream> HttpLink<S> {
         stall: Duration,
     ) -> Result<usize, (WriteError, usize)> {
         let (payload, is_last) = (request.held_bytes(), request.is_complete());
+        if self.ticket == Ticket::Missing {
+            // Its front was not sent either, and what stands for the ticket may have come meanwhile.
+            return Ok(0);
+        }
         if let Some(exchange) = &mut self.exchange {
             exchange.send(stream, payload, is_last, stall).await?;
             return Ok(payload.len());
@@ -89,7 +94,7 @@ impl<S: Stream> HttpLink<S> {
         let length = if is_last { Some(payload.len() as u64) } else { asked.and_then(|asked| asked.length) };
         let head = asked.map_or_else(|| Arc::clone(&self.own), |asked| Arc::clone(&asked.head));
         let cookie = match self.show(&head) {
-            Shown::Nothing => return Ok(payload.len()),
+            Shown::Nothing => return Ok(0),
             Shown::Cookie(cookie) => cookie,
             Shown::Ticket => None,
         };
