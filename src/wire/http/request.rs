@@ -96,12 +96,12 @@ pub struct CallHead {
 
 impl CallHead {
     fn read(head: &Parts, peer: Peer<'_>) -> Result<Self, BadRequest> {
-        let target = head.uri.path_and_query().cloned();
+        let target = head.uri.path_and_query().map_or(PathAndQuery::from_static("/"), with_slash);
         let do_as = head.uri.query().map_or(Ok(None), do_as::find)?;
         let authorization = Authorization::read(&head.headers, peer)?;
         let takes_cookies = authorization.as_ref().is_none_or(Authorization::is_ticket);
         Ok(Self {
-            target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
+            target,
             passed: passed::fields(&head.headers, peer)?,
             authorization,
             cookies: if takes_cookies { cookies(&head.headers) } else { None },
@@ -246,6 +246,15 @@ impl fmt::Debug for CallHead {
             .field("do_as", &self.do_as)
             .field("request_id", &self.request_id())
             .finish_non_exhaustive()
+    }
+}
+
+/// A target that names a host may go on without a slash: with a query, or not at all.
+fn with_slash(target: &PathAndQuery) -> PathAndQuery {
+    match target.as_str().as_bytes() {
+        [b'/' | b'*', ..] => target.clone(),
+        // Printed, it has one.
+        _ => target.to_string().try_into().unwrap_or_else(|_| target.clone()),
     }
 }
 

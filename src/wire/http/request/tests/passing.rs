@@ -149,10 +149,14 @@ fn the_target_loses_what_names_the_router() {
     for (asked, sent) in [
         ("http://router:28000/cliservice?a=b", "/cliservice?a=b"),
         ("http://router:28000", "/"),
+        ("http://router:28000?a=b", "/?a=b"),
         ("/cliservice/;p?", "/cliservice/;p?"),
         ("*", "*"),
     ] {
-        assert_eq!(call(asked, &[]).for_coordinator(&HOST_VALUE, None).uri, sent, "{asked}");
+        let call = call(asked, &[]);
+        assert_eq!(call.for_coordinator(&HOST_VALUE, None).uri, sent, "{asked}");
+        let first = format!("POST {sent} HTTP/1.1\r\n");
+        assert!(call.encoded(&HOST_VALUE, None, 0).starts_with(first.as_bytes()), "{asked}");
     }
 }
 
