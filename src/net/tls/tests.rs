@@ -124,15 +124,14 @@ async fn what_another_implementation_sends_arrives_and_what_we_send_arrives_ther
 
 #[tokio::test]
 async fn bytes_that_were_read_before_the_handshake_are_a_part_of_it() {
-    let both = both(&version::TLS13);
-    let (mut near, far) = pair(64 << 10);
-    let connector = TlsConnector::from(Arc::new(both.client));
+    let (both, (mut near, far)) = (both(&version::TLS13), pair(64 << 10));
     let server = async {
         let mut first = [0; 16];
         near.read_exact(&mut first).await.unwrap();
         accept(near, first.to_vec(), Arc::new(both.server), Bounds::default()).await.unwrap()
     };
-    let (client, mut ours) = tokio::join!(connector.connect(name(), far), server);
+    let client = TlsConnector::from(Arc::new(both.client)).connect(name(), far);
+    let (client, mut ours) = tokio::join!(client, server);
     carry(&mut client.unwrap(), &mut ours, b"hello").await;
 }
 
