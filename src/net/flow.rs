@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::sleep;
+use zeroize::Zeroizing;
 
 use super::buffer::{BUFFER_SIZE, Buffer};
 
@@ -162,7 +163,7 @@ pub fn write_all<S: AsyncWrite + Unpin>(
     })
 }
 
-/// As [`write_all`], of two pieces, without a copy of a long one.
+/// As [`write_all`], of two pieces, of which the first may be secret.
 ///
 /// # Errors
 /// As [`write_all`].
@@ -172,10 +173,10 @@ pub async fn write_both<S: AsyncWrite + Unpin>(
     piece: &[u8],
     stall: Duration,
 ) -> Result<(), (WriteError, usize)> {
-    /// What is shorter is copied sooner than two pieces are sent.
+    /// What is shorter is copied sooner than it is sent by itself.
     const SHORT: usize = 8 << 10;
-    if piece.len() <= SHORT {
-        return write_all(stream, &[head, piece].concat(), stall).await;
+    if !stream.is_write_vectored() && piece.len() <= SHORT {
+        return write_all(stream, &Zeroizing::new([head, piece].concat()), stall).await;
     }
     let pieces = [IoSlice::new(head), IoSlice::new(piece)];
     // As much as goes at once.

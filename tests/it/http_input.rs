@@ -12,7 +12,7 @@ mod smuggled;
 mod stalling;
 mod tickets;
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use hs2router::fake::client::{Hs2Client, Login};
@@ -126,7 +126,10 @@ impl Raw {
     /// So many bytes, or those before the connection's end if there are fewer.
     fn take_what_comes(&mut self, len: usize) -> Vec<u8> {
         let missing = len.saturating_sub(self.came.len());
-        let _cut = std::io::Read::by_ref(&mut self.stream).take(missing as u64).read_to_end(&mut self.came);
+        let read = std::io::Read::by_ref(&mut self.stream).take(missing as u64).read_to_end(&mut self.came);
+        let waits =
+            read.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+        assert!(!waits, "neither {missing} bytes nor an end came within {PATIENCE:?}");
         self.came.drain(..len.min(self.came.len())).collect()
     }
 

@@ -72,7 +72,7 @@ impl<S: Stream> ClientEnd<S> {
     /// after it.
     pub(crate) fn say_last(&mut self) {
         if let Some(http) = &mut self.http {
-            http.is_last = true;
+            http.say_last();
         }
     }
 

@@ -1,6 +1,6 @@
 //! The head of a coordinator's answer, as far as it is of the ordinary kind: 200, and a body of a length that
-//! the head says. Such are all replies of Impala (`THttpServer::getHeader`). Any other answer is left to a
-//! library.
+//! the head says. All replies of Impala are like that (`THttpServer::getHeader`). Any other answer is left
+//! to a library.
 
 use std::mem::MaybeUninit;
 

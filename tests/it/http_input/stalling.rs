@@ -68,6 +68,17 @@ fn a_connection_on_which_only_an_empty_line_came_is_idle() {
 }
 
 #[test]
+fn an_empty_line_behind_each_of_several_equal_requests_is_no_request() {
+    let scene = Scene::new("");
+    let mut client = scene.client();
+    for _ in 0..4 {
+        client.send(&[&call(ANN, &open_session())[..], b"\r\n"].concat());
+        assert_eq!(client.hear().message().status(), Some(0));
+    }
+    scene.stays_sound();
+}
+
+#[test]
 fn a_coordinator_that_takes_nothing_of_a_request_is_given_up() {
     let (until, ended) = channel::<()>();
     let ended = Mutex::new(ended);

@@ -164,7 +164,7 @@ impl<S: Stream> HttpClient<S> {
     fn same_again(&mut self, client: &mut Client<S>) -> Option<OverHttp> {
         let known = self.known.as_ref()?;
         client.pending.advance(known.is_before(&client.pending)?);
-        self.is_old = false;
+        (self.scan, self.is_old) = (HeadScan::new(), false);
         self.exchange = Some(ClientExchange::counted(known.length));
         Some(OverHttp { head: Arc::clone(&known.head), length: Some(known.length) })
     }
@@ -283,6 +283,11 @@ impl<S: Stream> HttpClient<S> {
         self.is_last |= head.headers.get(header::CONNECTION) == Some(&CLOSE);
         let front = Front { piece: Parcel::Shared(&text), length: Some(length), ends: true };
         self.answer(client, head, front, stall).await
+    }
+
+    /// Says with the answer to the request under way that the connection ends, unless the answer has begun.
+    pub(in crate::serve::message) fn say_last(&mut self) {
+        self.is_last |= self.has_to_answer();
     }
 
     /// Whether a request waits for an answer that has not begun.

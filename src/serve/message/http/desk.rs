@@ -48,7 +48,7 @@ pub(super) enum Writes {
     Blocked,
     /// It stays with hyper for now.
     Held,
-    /// It goes nowhere: it was said before.
+    /// It goes nowhere, because the peer has it already.
     Dropped,
 }
 

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
 use crate::wire::http::request::CallHead;
@@ -38,10 +39,8 @@ impl KnownHead {
     /// How many bytes the head has, if `pending` begins with it.
     pub(super) fn is_before(&self, pending: &[u8]) -> Option<usize> {
         let found = pending.get(..self.bytes.len())?;
-        // All of it is looked at, so that nobody learns from the time how much of another's credential is right:
-        // requests of several users may come on one connection.
-        let differing = self.bytes.iter().zip(found).fold(0, |all, (one, other)| all | (one ^ other));
-        (differing == 0).then_some(self.bytes.len())
+        // In constant time, because requests of several users may come on one connection.
+        verify_slices_are_equal(&self.bytes, found).is_ok().then_some(self.bytes.len())
     }
 }
 

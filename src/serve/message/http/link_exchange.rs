@@ -7,27 +7,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::Request;
-use hyper::http::response::Parts;
 use parking_lot::Mutex;
 
 use crate::net::flow::{self, Chunk, WriteError};
 use crate::net::stream::Stream;
 use crate::net::tls::io::Io;
-use crate::serve::message::http::outbound::Outbound;
+use crate::serve::message::http::outbound::{Came, Outbound};
 use crate::wire::http::answer::{Beginning, Ordinary, begins};
 use crate::wire::http::cookie::SetCookie;
-
-/// What an answer brought.
-pub(super) enum Came {
-    /// The head of an answer that holds a reply, with what stands for the login from now on.
-    Accepted(Option<SetCookie>),
-    /// The head of another answer.
-    Refused(Parts),
-    /// A piece of the body.
-    Piece(Chunk),
-    /// The end of the body.
-    End,
-}
 
 /// A request that is sent, and the answer as far as it has come.
 pub(super) enum LinkExchange<S: Stream> {

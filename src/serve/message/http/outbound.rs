@@ -15,11 +15,10 @@ use hyper::http::response::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version, header};
 use hyper_util::rt::TokioIo;
 
-use crate::net::flow::WriteError;
+use crate::net::flow::{Chunk, WriteError};
 use crate::net::stream::Stream;
 use crate::net::tls::io::Io;
 use crate::serve::message::http::desk::{Desk, Lent, Pieces, Writes};
-use crate::serve::message::http::link_exchange::Came;
 use crate::wire::http::cookie::{SetCookie, parse};
 
 /// How many bytes one read takes of an answer that holds rows: as many as a fetch of a typical client has.
@@ -45,6 +44,18 @@ impl<S: Stream> fmt::Debug for Outbound<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outbound").finish_non_exhaustive()
     }
+}
+
+/// What an answer brought.
+pub(super) enum Came {
+    /// The head of an answer that holds a reply, with what stands for the login from now on.
+    Accepted(Option<SetCookie>),
+    /// The head of another answer.
+    Refused(Parts),
+    /// A piece of the body.
+    Piece(Chunk),
+    /// The end of the body.
+    End,
 }
 
 impl<S: Stream> Outbound<S> {
