@@ -2,6 +2,7 @@
 //! counted, as a frame would be, and so is an answer of known length to it. hyper does the rest: what comes or
 //! goes in chunks, clients that ask before they send, and those of HTTP/1.0.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -165,6 +166,9 @@ pub(super) struct Front<'a> {
 pub(super) fn broken(broken: Broken) -> End {
     match broken {
         Broken::Cut => End::ClientBroke { inside: "request" },
-        Broken::Failed(error) => BadInput::Http(error.to_string()).into(),
+        // hyper says where it was, and the cause says what it found there.
+        Broken::Failed(error) => {
+            BadInput::Http(error.source().map_or_else(|| error.to_string(), ToString::to_string)).into()
+        }
     }
 }
