@@ -158,8 +158,13 @@ fn a_reply_that_is_cut_does_not_end_in_order_for_a_client_without_chunks() {
             assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "way {place}");
         } else {
             let head = came.windows(4).position(|piece| piece == b"\r\n\r\n").unwrap() + 4;
-            let reply = Message::read(&mut &came[head..]);
-            assert_eq!(reply.unwrap().status(), Some(3), "way {place}: it ended after {}", came.len());
+            let text = String::from_utf8_lossy(&came[..head]).into_owned();
+            let announced = text.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+            let body = &came[head..];
+            if announced.is_none_or(|announced| announced.parse() == Ok(body.len())) {
+                let status = Message::read(&mut &*body).unwrap().status();
+                assert_eq!(status, Some(3), "way {place}: it ended after {}", came.len());
+            }
         }
     }
 }
