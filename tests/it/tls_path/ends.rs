@@ -11,6 +11,7 @@ use crate::support::router::eventually;
 use crate::support::script::{Act, Script};
 
 const CLIENT_CLOSED: &str = "hs2router_connections_closed_total{cause=\"client_closed\"}";
+const COORDINATOR_CLOSED: &str = "hs2router_connections_closed_total{cause=\"coordinator_closed\"}";
 /// A reply of several records.
 const LONG: usize = 300_000;
 
@@ -142,6 +143,9 @@ fn what_is_passed_on_unread_inside_of_tls_ends_as_it_ended() {
     client.tls.conn.complete_io(&mut client.tls.sock).unwrap();
     assert_eq!(client.rest().unwrap(), b"");
     assert_eq!(sleeve.manners.truncated.load(Ordering::SeqCst), 0);
+    // Which of the two ends was seen first is chance.
+    let ended = || router.metric(CLIENT_CLOSED) + router.metric(COORDINATOR_CLOSED);
+    assert!(eventually(|| ended() > 0.0));
     // The client's end without a word of TLS is one like any other: many clients never say it.
     let closed = router.metric(CLIENT_CLOSED);
     let mut client = Secret::connect(router.listener(0));
