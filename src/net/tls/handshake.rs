@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, Error, ServerConfig};
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 
 use super::client::{CoordinatorTls, TlsFailure};
 use super::io::{Io, Tls};
 use super::open::{Rest, is_whole_record};
 use super::refusal::{Refusal, explain};
 use super::session::{Progress, Session, Sink};
-use super::threads::HandshakeThreads;
 use crate::net::flow;
 use crate::net::linger::linger;
 use crate::net::stream::Stream;
@@ -31,8 +32,8 @@ const WITHOUT_CERTIFICATES: usize = 20 << 10;
 /// What the handshake of a client may take up.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bounds<'a> {
-    /// Where it is computed; `None` for the task's own thread.
-    pub threads: Option<&'a HandshakeThreads>,
+    /// A handshake computes only while it has one of these.
+    pub turns: Option<&'a Semaphore>,
     /// Whether the client is asked for a certificate, which may be long.
     pub asks_for_certificate: bool,
 }
@@ -78,8 +79,8 @@ impl HandshakeError {
 }
 
 /// Does the handshake with a client that begins with TLS. `received` are the bytes that were read of it. The
-/// deadline is the caller's. It is computed in [other threads](Bounds::threads): so a flood of handshakes
-/// delays neither the tasks of this one nor, as far as it can be, those of others.
+/// deadline is the caller's. A handshake computes only while it has one of the [turns](Bounds::turns), and
+/// lets other tasks go first: so a flood of handshakes delays others by no more than a handshake at a time.
 ///
 /// Cancel-safe in that a dropped handshake leaves nothing behind but a closed connection.
 ///
@@ -92,9 +93,9 @@ pub async fn accept<S: Stream>(
     bounds: Bounds<'_>,
 ) -> Result<Io<S>, Broken<S>> {
     let session = Session::accept(config)?;
-    let Bounds { threads, asks_for_certificate } = bounds;
+    let Bounds { turns, asks_for_certificate } = bounds;
     let limit = if asks_for_certificate { WITH_CERTIFICATES } else { WITHOUT_CERTIFICATES };
-    Handshake { socket, threads, limit }.complete(State { session, received }).await
+    Handshake { socket, session, received, turns, limit }.complete().await
 }
 
 /// Does the handshake with a server. The deadline is the caller's.
@@ -107,9 +108,10 @@ pub async fn connect<S: Stream>(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
 ) -> Result<Io<S>, HandshakeError> {
-    let state = State { session: Session::connect(config, name)?, received: Vec::new() };
-    let handshake = Handshake { socket, threads: None, limit: WITH_CERTIFICATES };
-    handshake.complete(state).await.map_err(|broken| broken.error)
+    let session = Session::connect(config, name)?;
+    let handshake =
+        Handshake { socket, session, received: Vec::new(), turns: None, limit: WITH_CERTIFICATES };
+    handshake.complete().await.map_err(|broken| broken.error)
 }
 
 /// Begins TLS on a connection to a coordinator that was just dialed, if that is how the coordinator is
@@ -138,41 +140,19 @@ impl From<HandshakeError> for io::Error {
     }
 }
 
-/// How a handshake goes on.
 struct Handshake<'a, S: Stream> {
     socket: S,
-    threads: Option<&'a HandshakeThreads>,
+    session: Session,
+    received: Vec<u8>,
+    turns: Option<&'a Semaphore>,
     limit: usize,
 }
 
-/// What is computed with.
-struct State {
-    session: Session,
-    /// Bytes that were not used yet.
-    received: Vec<u8>,
-}
-
 /// What the bytes of a handshake came to.
+#[derive(Default)]
 struct Computed {
     outgoing: Vec<u8>,
     decrypted: Vec<u8>,
-    progress: Result<Progress, Error>,
-}
-
-impl State {
-    /// Does with the bytes what can be done with them.
-    fn compute(&mut self) -> Computed {
-        let (mut outgoing, mut decrypted) = (Vec::new(), Vec::new());
-        loop {
-            let mut sink = Sink { reader: None, rest: &mut decrypted };
-            let (used, progress) = self.session.step(&mut self.received, &mut sink, &mut outgoing);
-            self.received.drain(..used);
-            let more = matches!(progress, Ok(Progress::Some | Progress::Again));
-            if !more || !decrypted.is_empty() {
-                return Computed { outgoing, decrypted, progress };
-            }
-        }
-    }
 }
 
 /// A handshake that failed.
@@ -207,47 +187,59 @@ impl<S, E: Into<HandshakeError>> From<E> for Broken<S> {
 }
 
 impl<S: Stream> Handshake<'_, S> {
-    async fn complete(mut self, mut state: State) -> Result<Io<S>, Broken<S>> {
+    async fn complete(mut self) -> Result<Io<S>, Broken<S>> {
         loop {
-            let (State { session, mut received }, computed) = self.compute(state).await?;
-            let Computed { outgoing, decrypted, progress } = computed;
+            let (Computed { outgoing, decrypted }, progress) = self.turn().await;
             let progress = match progress {
                 Ok(progress) => progress,
-                Err(error) => return Err(self.tell(&session, &outgoing, error).await),
+                Err(error) => return Err(self.tell(&outgoing, error).await),
             };
             self.send(&outgoing).await?;
             match progress {
-                stopped if !session.common().is_handshaking() => {
-                    let has_partial_handshake = stopped == Progress::NeedsMore && is_whole_record(&received);
+                stopped if !self.session.common().is_handshaking() => {
+                    let has_partial_handshake =
+                        stopped == Progress::NeedsMore && is_whole_record(&self.received);
                     let is_closed = stopped == Progress::PeerClosed;
-                    received.shrink_to_fit();
-                    let rest = Rest { received, decrypted, has_partial_handshake, is_closed };
-                    return Ok(Io::Tls(Tls::new(self.socket, session, rest)));
+                    self.received.shrink_to_fit();
+                    let rest = Rest { received: self.received, decrypted, has_partial_handshake, is_closed };
+                    return Ok(Io::Tls(Tls::new(self.socket, self.session, rest)));
                 }
                 Progress::PeerClosed => return Err(HandshakeError::Closed.into()),
-                Progress::Some | Progress::Again | Progress::NeedsMore => self.receive(&mut received).await?,
+                Progress::Some | Progress::Again | Progress::NeedsMore => self.receive().await?,
             }
-            state = State { session, received };
         }
     }
 
-    /// Does with the bytes what can be done with them, where that is to be done.
-    async fn compute(&self, mut state: State) -> io::Result<(State, Computed)> {
-        let Some(threads) = self.threads.filter(|_| is_whole_record(&state.received)) else {
-            let computed = state.compute();
-            return Ok((state, computed));
+    /// Does with the bytes what can be done with them.
+    async fn turn(&mut self) -> (Computed, Result<Progress, Error>) {
+        if self.turns.is_some() && !is_whole_record(&self.received) {
+            // There is nothing to compute.
+            return (Computed::default(), Ok(Progress::NeedsMore));
+        }
+        let _turn = match self.turns {
+            Some(turns) => {
+                let turn = turns.acquire().await;
+                yield_now().await;
+                turn.ok()
+            }
+            None => None,
         };
-        let compute = move || {
-            let computed = state.compute();
-            (state, computed)
-        };
-        threads.compute(compute).await
+        let mut computed = Computed::default();
+        loop {
+            let mut sink = Sink { reader: None, rest: &mut computed.decrypted };
+            let (used, progress) = self.session.step(&mut self.received, &mut sink, &mut computed.outgoing);
+            self.received.drain(..used);
+            let more = matches!(progress, Ok(Progress::Some | Progress::Again));
+            if !more || !computed.decrypted.is_empty() {
+                return (computed, progress);
+            }
+        }
     }
 
     /// Tells the peer why it is refused, by an alert: by the right one, where the library has chosen a wrong
     /// one.
-    async fn tell(mut self, session: &Session, outgoing: &[u8], error: Error) -> Broken<S> {
-        let right = match session {
+    async fn tell(mut self, outgoing: &[u8], error: Error) -> Broken<S> {
+        let right = match &self.session {
             Session::Server(_) => explain(&error).alert_record(),
             Session::Client { .. } => None,
         };
@@ -256,8 +248,8 @@ impl<S: Stream> Handshake<'_, S> {
         Broken { error: error.into(), told: is_told.then_some(self.socket) }
     }
 
-    async fn receive(&mut self, received: &mut Vec<u8>) -> Result<(), HandshakeError> {
-        let left = self.limit.saturating_sub(received.len());
+    async fn receive(&mut self) -> Result<(), HandshakeError> {
+        let left = self.limit.saturating_sub(self.received.len());
         if left == 0 {
             return Err(HandshakeError::TooLong { limit: self.limit });
         }
@@ -265,7 +257,7 @@ impl<S: Stream> Handshake<'_, S> {
         if chunk.is_empty() {
             return Err(HandshakeError::Closed);
         }
-        received.extend_from_slice(&chunk);
+        self.received.extend_from_slice(&chunk);
         Ok(())
     }
 

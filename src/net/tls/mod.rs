@@ -18,7 +18,6 @@ mod outgoing;
 pub mod refusal;
 pub mod server;
 mod session;
-pub mod threads;
 mod tickets;
 
 /// The cryptography of all TLS connections: aws-lc-rs. Its handshakes cost less than ring's

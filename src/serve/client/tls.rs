@@ -84,8 +84,8 @@ async fn shake_hands<S: Stream>(
 ) -> Result<Box<Connection<S>>, Unsecured<S>> {
     let server_name = sni::asked_name(&mut connection.client).await.map_err(Unsecured::Ended)?;
     let Connection { client, .. } = *connection;
-    let threads = connection.assignment.handshakes();
-    let bounds = Bounds { threads, asks_for_certificate: tls.asks_for_certificate() };
+    let turns = connection.assignment.handshakes();
+    let bounds = Bounds { turns, asks_for_certificate: tls.asks_for_certificate() };
     let client = client.begin_tls(tls.config(), bounds).await;
     let client = client.map_err(|broken| Unsecured::Broken { server_name, broken })?;
     Ok(Box::new(Connection { client, ..*connection }))

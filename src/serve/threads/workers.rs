@@ -18,12 +18,12 @@ use std::{io, thread};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::runtime::{Builder, Handle};
+use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock;
-use crate::net::tls::threads::HandshakeThreads;
 use crate::serve::threads::workers::width::{Look, Width, weighted_mean};
 
 /// How often each serving thread measures its load: often enough that a crowded thread is noticed before
@@ -53,8 +53,6 @@ pub struct Workers {
 struct Crew {
     runtimes: Vec<Handle>,
     loads: Arc<Loads>,
-    /// As many as there are workers; none beside a runtime of the caller.
-    handshakes: Option<HandshakeThreads>,
 }
 
 #[derive(Debug)]
@@ -65,18 +63,31 @@ struct Loads {
 }
 
 /// The load of one worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Load {
     look: Mutex<Look>,
     /// Whether its thread has ended.
     ended: AtomicBool,
     /// How many connections have this worker as their home.
     homes: AtomicUsize,
+    /// One TLS handshake computes at a time.
+    handshakes: Semaphore,
+}
+
+impl Load {
+    fn new() -> Self {
+        Self {
+            look: Mutex::default(),
+            ended: AtomicBool::new(false),
+            homes: AtomicUsize::new(0),
+            handshakes: Semaphore::new(1),
+        }
+    }
 }
 
 impl Loads {
     fn new(workers: usize) -> Arc<Self> {
-        let of = (0..workers).map(|_| Load::default()).collect();
+        let of = (0..workers).map(|_| Load::new()).collect();
         Arc::new(Self { width: AtomicUsize::new(1), of })
     }
 
@@ -113,8 +124,7 @@ impl Workers {
     /// # Panics
     /// If called outside of a runtime.
     pub fn here() -> Self {
-        let crew = Crew { runtimes: vec![Handle::current()], loads: Loads::new(1), handshakes: None };
-        Self::of(crew, CancellationToken::new().drop_guard())
+        Self::of(vec![Handle::current()], Loads::new(1), CancellationToken::new().drop_guard())
     }
 
     /// Starts `threads` worker threads. Must be called outside of a runtime.
@@ -127,12 +137,11 @@ impl Workers {
         let loads = Loads::new(threads.get());
         let start = |index| start(Worker { loads: Arc::clone(&loads), index }, end.clone());
         let runtimes = (0..threads.get()).map(start).collect::<io::Result<_>>()?;
-        let handshakes = Some(HandshakeThreads::new(threads)?);
-        Ok(Self::of(Crew { runtimes, loads, handshakes }, ends_threads))
+        Ok(Self::of(runtimes, loads, ends_threads))
     }
 
-    fn of(crew: Crew, ends_threads: DropGuard) -> Self {
-        Self { crew: Arc::new(crew), _ends_threads: Arc::new(ends_threads) }
+    fn of(runtimes: Vec<Handle>, loads: Arc<Loads>, ends_threads: DropGuard) -> Self {
+        Self { crew: Arc::new(Crew { runtimes, loads }), _ends_threads: Arc::new(ends_threads) }
     }
 
     /// The runtime in which listeners accept. It also serves all connections while there is little to do.
@@ -265,9 +274,9 @@ impl Assignment {
         self.crew.runtime(self.worker)
     }
 
-    /// The threads for TLS handshakes; `None` if they are to be computed where the connection is served.
-    pub(crate) fn handshakes(&self) -> Option<&HandshakeThreads> {
-        self.crew.handshakes.as_ref()
+    /// The turns that TLS handshakes take on the worker. `None` if there is no such worker, which never is.
+    pub(crate) fn handshakes(&self) -> Option<&Semaphore> {
+        self.crew.loads.of.get(self.worker).map(|load| &load.handshakes)
     }
 
     /// Returns a new assignment if another worker must serve the connection from now on.

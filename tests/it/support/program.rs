@@ -18,22 +18,6 @@ pub(crate) struct Program {
     _keeper: Keeper,
 }
 
-/// A thread of a process.
-#[derive(Debug)]
-pub(crate) struct Thread {
-    pub(crate) name: String,
-    /// From -20 to 19; the higher, the lower its priority.
-    pub(crate) niceness: i32,
-}
-
-impl Thread {
-    /// By its line in `/proc/PID/task/ID/stat` (`proc(5)`).
-    fn of(line: &str) -> Option<Self> {
-        let (name, rest) = line.split_once(" (")?.1.rsplit_once(") ")?;
-        Some(Self { name: name.to_owned(), niceness: rest.split(' ').nth(16)?.parse().ok()? })
-    }
-}
-
 impl Program {
     /// In front of one coordinator, with these keys for `[router]`.
     pub(crate) fn start(coordinator: SocketAddr, keys: &str) -> Self {
@@ -74,15 +58,6 @@ impl Program {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
         line.trim_matches([':', ' ', '\t', 'k', 'B']).parse::<u64>().unwrap() * 1024
-    }
-
-    /// Its threads.
-    pub(crate) fn threads(&self) -> Vec<Thread> {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap();
-        // One that has ended meanwhile has no line any more.
-        tasks
-            .filter_map(|task| Thread::of(&fs::read_to_string(task.ok()?.path().join("stat")).ok()?))
-            .collect()
     }
 
     /// The sum of all series that begin like this.

@@ -15,8 +15,7 @@ fn two() -> Workers {
 fn with_width(workers: usize, width: usize) -> Workers {
     let loads = Loads::new(workers);
     loads.width.store(width, Ordering::Relaxed);
-    let crew = Crew { runtimes: vec![Handle::current(); workers], loads, handshakes: None };
-    Workers::of(crew, CancellationToken::new().drop_guard())
+    Workers::of(vec![Handle::current(); workers], loads, CancellationToken::new().drop_guard())
 }
 
 /// The name of the thread that serves a connection with this assignment.
