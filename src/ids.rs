@@ -142,6 +142,10 @@ pub enum Identity {
     /// Whoever a credential stands for that goes along with each request over HTTP, and that only the
     /// coordinators can judge. Behind a pointer, so that it makes no session larger whose identity is another.
     Credential(Arc<Credential>),
+    /// A user whom the router has authenticated itself, and for whom it speaks under its own name.
+    Delegated(Arc<Delegated>),
+    /// The router itself, on links by which it speaks for users.
+    Router,
     /// Somebody whose bytes are passed on unread.
     Unread,
 }
@@ -152,6 +156,15 @@ impl Identity {
     pub fn needs_tickets(&self) -> bool {
         matches!(self, Self::Credential(credential) if credential.needs_tickets())
     }
+}
+
+/// A user whom the router has authenticated itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Delegated {
+    /// The principal that the client has proven.
+    pub principal: Arc<str>,
+    /// The user in whose name it acts: its own, or that of another for whom it may speak.
+    pub user: Arc<str>,
 }
 
 /// A credential that an HTTP client sends, together with the user in whose name it wants to act. Requests with
@@ -225,6 +238,16 @@ impl Access {
     /// The port of a coordinator for calls of HS2 that travel like this.
     pub fn hs2(&self) -> Service {
         self.transport.hs2()
+    }
+
+    /// The links on which calls with this access travel. All users for whom the router speaks share its own.
+    #[must_use]
+    pub fn on_links(&self) -> Self {
+        let identity = match &self.identity {
+            Identity::Delegated(_) => Identity::Router,
+            other => other.clone(),
+        };
+        Self { identity, transport: self.transport }
     }
 }
 

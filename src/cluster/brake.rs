@@ -44,7 +44,9 @@ impl Who {
     pub fn of(access: &Access, address: ClientAddress) -> Self {
         let manner = match access.identity {
             Identity::Anonymous => Manner::Anonymous(access.transport),
-            Identity::Plain(_) | Identity::Credential(_) => Manner::Login,
+            Identity::Plain(_) | Identity::Credential(_) | Identity::Delegated(_) | Identity::Router => {
+                Manner::Login
+            }
             Identity::Unread => Manner::Unread,
         };
         Self { address, manner }

@@ -1,6 +1,7 @@
 //! `hs2router check`: shows what is wrong with a config file, or what a router with it does.
 
 mod cluster_tls;
+mod kerberos;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -41,6 +42,7 @@ pub fn run(args: &CheckArgs, out: &mut impl Write) -> anyhow::Result<()> {
 
 fn run_with(args: &CheckArgs, resolver: &Resolver, out: &mut impl Write) -> anyhow::Result<()> {
     let config = Config::load(&args.file)?;
+    kerberos::check(&config)?;
     let loaded = certificates::load(&config)?;
     let reached = cluster_tls::load(&config)?;
     describe(&config, out)?;
@@ -73,7 +75,9 @@ fn describe(config: &Config, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn describe_listener(listener: &ListenerConfig, out: &mut impl Write) -> io::Result<()> {
-    let ListenerConfig { address, cluster, service, proxy_protocol_from, server_names, tls, .. } = listener;
+    let ListenerConfig {
+        address, cluster, service, proxy_protocol_from, server_names, tls, kerberos, ..
+    } = listener;
     writeln!(
         out,
         "  listens on {address} for cluster {cluster:?}, {service} unless the client's first bytes say otherwise"
@@ -85,6 +89,9 @@ fn describe_listener(listener: &ListenerConfig, out: &mut impl Write) -> io::Res
     for NamedCluster { pattern, cluster } in server_names {
         writeln!(out, "    TLS clients that ask for {pattern} reach cluster {cluster:?}")?;
     }
+    if let Some(kerberos) = kerberos {
+        kerberos::describe_listener(kerberos, out)?;
+    }
     tls.as_ref().map_or(Ok(()), |tls| certificates::describe_settings(tls, out))
 }
 
@@ -94,6 +101,9 @@ fn describe_cluster(cluster: &ClusterConfig, out: &mut impl Write) -> io::Result
     writeln!(out, "\nCluster {name:?} ({flavor}, {policy}) has {}:", counted(coordinators.len()))?;
     for coordinator in coordinators {
         describe_coordinator(coordinator, out)?;
+    }
+    if let Some(kerberos) = &cluster.kerberos {
+        kerberos::describe_cluster(kerberos, out)?;
     }
     if coordinators.iter().all(|coordinator| coordinator.state == AdminState::Drain) {
         writeln!(

@@ -1,7 +1,10 @@
 //! `hs2router run`: serves until it is told to stop.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -15,6 +18,7 @@ use crate::control::log;
 use crate::control::reload::ConfigFile;
 use crate::control::router::Router;
 use crate::net::host::Resolver;
+use crate::net::kerberos;
 use crate::net::limits::{connections_with, files_for, raise_file_limit};
 use crate::serve::threads::workers::Workers;
 
@@ -25,6 +29,11 @@ use crate::serve::threads::workers::Workers;
 /// When the config is invalid, an address cannot be listened on, or signals cannot be waited for.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let config = config(args)?;
+    if let Some(keytabs) = config.keytabs().filter(|_| kerberos::IS_BUILT_IN)
+        && let Some(environment) = kerberos::environment(&keytabs)
+    {
+        return Err(begin_anew(environment));
+    }
     let file = args.config.clone().map(|path| ConfigFile::new(path, config.clone()));
     let _log = log::start(config.log)?;
     let workers = Workers::start(available_parallelism().unwrap_or(NonZeroUsize::MIN))?;
@@ -33,6 +42,15 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     // Nothing that is left is worth waiting for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(())
+}
+
+/// Replaces this process by one with more in its environment; returns only if that fails.
+fn begin_anew(environment: Vec<(&'static str, OsString)>) -> anyhow::Error {
+    let error = match std::env::current_exe() {
+        Ok(program) => Command::new(program).args(std::env::args_os().skip(1)).envs(environment).exec(),
+        Err(error) => error,
+    };
+    anyhow::Error::new(error).context("cannot begin anew with the keytabs in the environment")
 }
 
 fn config(args: &RunArgs) -> anyhow::Result<Config> {

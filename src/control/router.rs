@@ -2,6 +2,7 @@
 //! it.
 
 mod fleets;
+mod kerberos;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::fleets::FleetError;
+pub use self::kerberos::KerberosStart;
 use super::admin::{self, AdminError, View};
 use super::config::{Config, ListenerConfig, NamedCluster, RouterConfig};
 use crate::metrics::Metrics;
@@ -50,6 +52,9 @@ pub enum StartError {
     /// A cluster's fleet cannot be created.
     #[error(transparent)]
     Fleet(#[from] FleetError),
+    /// There is no Kerberos, or not with this config.
+    #[error(transparent)]
+    Kerberos(#[from] KerberosStart),
     /// A listener's certificate, key or another of its files cannot be used.
     #[error("listener {listener}: {source}")]
     Certificate {
@@ -93,7 +98,8 @@ impl Router {
     /// used; nothing is served then.
     pub fn start_on(config: &Config, workers: &Workers, resolver: Resolver) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
-        let fleets = fleets::create(config, &metrics)?;
+        let kerberos = kerberos::start(config)?;
+        let fleets = fleets::create(config, &metrics, kerberos.as_ref())?;
         let keepalive = config.router.keepalive;
         let sockets = SocketSettings { keepalive, user_timeout: Some(USER_TIMEOUT) };
         let network = Sockets { settings: sockets, resolver };
@@ -121,7 +127,8 @@ impl Router {
             let Ok(address) = socket.local_addr() else { continue };
             listeners.push(address);
             let name: Arc<str> = listener.address.with_port(address.port()).to_string().into();
-            let entrance = Arc::new(Entrance { tls, ..entrance(listener, &name, fleet, &fleets) });
+            let tickets = kerberos.as_ref().and_then(|kerberos| kerberos::tickets(listener, kerberos));
+            let entrance = Arc::new(Entrance { tls, tickets, ..entrance(listener, &name, fleet, &fleets) });
             watched.extend(certificates::Watched::of(&entrance, &metrics, &readings));
             shown.push(admin::Listener { entrance: Arc::clone(&entrance), tls: listener.tls.clone() });
             let acceptor = Acceptor::new(socket, Arc::clone(&permits), Arc::clone(&counts));

@@ -102,6 +102,11 @@ impl MemoryCoordinator {
         self.state.open_sessions()
     }
 
+    /// The effective user of each open session, in the order of their ids.
+    pub fn effective_users(&self) -> Vec<String> {
+        self.state.tables().sessions.values().map(|session| session.effective_user().to_owned()).collect()
+    }
+
     /// How many operations are open.
     pub fn open_operations(&self) -> usize {
         self.state.counts().registered

@@ -5,6 +5,7 @@ pub mod buffer;
 pub mod dial;
 pub mod flow;
 pub mod host;
+pub mod kerberos;
 pub mod limits;
 pub mod linger;
 pub mod listen;

@@ -8,6 +8,7 @@ use rustls::pki_types::ServerName;
 
 use crate::cluster::DrainSettings;
 use crate::cluster::room::Limits;
+use crate::net::kerberos::Kerberos;
 use crate::net::tls::client::{ClusterTls, CoordinatorTls};
 
 /// The longest that moving a session may take, and that calls on the session wait for the move.
@@ -127,6 +128,19 @@ pub struct FleetSettings {
     pub tls: Option<TlsPlan>,
     /// Headers over HTTP by which the coordinators trust whoever sends them.
     pub trusted_headers: Arc<[HeaderName]>,
+    /// How the router logs in as itself, to speak for users that it has authenticated; `None` if it does not.
+    pub kerberos: Option<KerberosPlan>,
+}
+
+/// Who the router is to the coordinators of a fleet, and who they are.
+#[derive(Clone, Debug)]
+pub struct KerberosPlan {
+    /// Where tickets come from.
+    pub kerberos: Arc<Kerberos>,
+    /// The router's own principal.
+    pub principal: Arc<str>,
+    /// The principal of a coordinator, in which `_HOST` stands for its host.
+    pub coordinator: Arc<str>,
 }
 
 /// How sessions move between coordinators; `docs/CONFIG.md` explains each setting under `[[cluster]]`.

@@ -21,6 +21,7 @@
 
 pub mod activity;
 pub mod decide;
+pub mod delegation;
 mod hashing;
 pub mod idle;
 pub mod learn;

@@ -10,6 +10,7 @@
 //! `lost`, `moves`, `reap`, `remaining`.
 
 mod admission;
+mod delegated;
 mod life;
 mod located;
 mod lost;

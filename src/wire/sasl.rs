@@ -1,4 +1,5 @@
-//! Both sides of the SASL handshake of Thrift's transports, as far as the router takes part in it: PLAIN.
+//! Both sides of the SASL handshake of Thrift's transports, as far as the router takes part in it: PLAIN, and
+//! GSSAPI where the router has a keytab ([`kerberos`]).
 //!
 //! A negotiation message is a status byte, a 4-byte big-endian length and a payload (Impala:
 //! transport/TSasl*.h; Python's `thrift_sasl` and Java's `TSaslTransport` send the same). The client sends
@@ -11,6 +12,7 @@
 //! memory grows with the bytes that came. Everything that may hold a password is zeroed when dropped.
 
 mod credentials;
+pub mod kerberos;
 pub mod mechanism;
 mod message;
 
@@ -19,6 +21,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 pub use self::credentials::Credentials;
+use self::kerberos::GssapiError;
 use self::mechanism::Reaction;
 pub use self::message::{
     HEADER_LEN, MECHANISM_LIMIT, MechanismName, Message, SaslError, Status, encode, parse,
@@ -124,6 +127,8 @@ pub enum Answer {
         /// The coordinator's words: usually UTF-8, passed on as they are.
         text: Vec<u8>,
     },
+    /// The router cannot go on with what the coordinator sent.
+    GaveUp(GssapiError),
 }
 
 /// The router's side of a handshake with a coordinator, from [`mechanism::Mechanism::opening`] on: it reads
@@ -154,6 +159,7 @@ impl<M: mechanism::Mechanism> Initiator<M> {
             Reaction::Respond(response) => Answer::Respond(response),
             Reaction::Accepted => Answer::Accepted,
             Reaction::Refused { status, text } => Answer::Refused { status, text },
+            Reaction::GaveUp(error) => Answer::GaveUp(error),
         };
         self.inbox.finish_message();
         Ok(Taken { used, step })

@@ -19,7 +19,7 @@ impl<'a> Holder<'a> {
     /// until a coordinator has accepted it; from then on its client is [`Self::accepted`].
     pub fn of(access: &'a Access, address: ClientAddress) -> Self {
         let unproven = match access.identity {
-            Identity::Plain(_) => None,
+            Identity::Plain(_) | Identity::Delegated(_) | Identity::Router => None,
             Identity::Anonymous | Identity::Credential(_) | Identity::Unread => Some(address),
         };
         Self { access, unproven }

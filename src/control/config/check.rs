@@ -11,6 +11,7 @@ use super::checked::{
 use super::cluster_tls;
 use super::file::File;
 use super::host::{Host, HostPort};
+use super::kerberos;
 use super::keys::{
     AdminFile, ClusterFile, CoordinatorFile, ListenerFile, LoadFile, LogFile, ProbeFile, RouterFile,
 };
@@ -86,6 +87,7 @@ fn config(file: &File, problems: &mut Problems) -> Option<Config> {
     rules::listener_addresses(&file.listeners, problems);
     rules::address_limits(&file.listeners, problems);
     rules::cluster_names(&file.clusters, problems);
+    kerberos::check(&file.listeners, &file.clusters, problems);
     let clusters: Vec<_> = file.clusters.iter().map(|cluster| self::cluster(cluster, problems)).collect();
     let listeners = listeners(file, &clusters, problems);
     let taken: Vec<ListenAddress> = match &listeners {
@@ -157,6 +159,7 @@ fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig>
         drain_deadline: file.drain_deadline.value?.0,
         drain_then: file.drain_then.value?,
         tls: cluster_tls::of_cluster(file),
+        kerberos: kerberos::of_cluster(file),
         trusted_auth_headers: file.trusted_auth_headers.value.clone()?,
         coordinators: coordinators.into_iter().collect::<Option<_>>()?,
     })
@@ -236,6 +239,7 @@ fn listener(
     let address = listener.address.value?;
     let service = listener.service.value.unwrap_or_else(|| cluster.usual_service(address.port()));
     rules::service_is_there(listener, service, cluster, problems);
+    let kerberos = kerberos::of_listener(listener, service, file.clusters.get(nth)?, problems);
     let server_names = server_names(listener, service, &file.clusters, clusters, problems);
     Some(ListenerConfig {
         proxy_protocol_from: listener.proxy_protocol_from.value.clone()?,
@@ -243,6 +247,7 @@ fn listener(
         address_limits: address_limits(listener)?,
         server_names: server_names?,
         tls: tls?,
+        kerberos: kerberos?,
         ..ListenerConfig::usual(address, cluster.name.clone(), service)
     })
 }

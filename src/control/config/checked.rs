@@ -1,7 +1,7 @@
 //! The config as meant: real types, fully checked. Only `check.rs` makes it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +9,17 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 use super::listener_tls;
+use super::principal::Principal;
 use super::words::{LogFormat, LogLevel};
 use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName, Ports};
 use crate::ids::{CoordinatorName, Service};
+use crate::net::kerberos::Keytabs;
 use crate::net::listen::ListenAddress;
 use crate::net::per_address::AddressLimits;
 use crate::net::server_names::NamePattern;
 use crate::net::tls::client::ClusterTlsSettings;
 use crate::net::tls::server;
+use crate::session::delegation::Rules;
 
 /// Everything that the router needs to know before it starts.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +84,8 @@ pub struct ListenerConfig {
     pub service: Service,
     /// TLS with a certificate of the router; `None` if TLS is relayed unread.
     pub tls: Option<server::Settings>,
+    /// How tickets are judged; `None` if GSSAPI is relayed unread.
+    pub kerberos: Option<ListenerKerberos>,
     /// The networks whose connections begin with a PROXY header.
     pub proxy_protocol_from: Vec<IpNet>,
     /// The networks of proxies whose X-Forwarded-For is believed.
@@ -114,6 +119,7 @@ impl ListenerConfig {
             cluster,
             service,
             tls: None,
+            kerberos: None,
             proxy_protocol_from: Vec::new(),
             trusted_proxies: Vec::new(),
             address_limits: AddressLimits::default(),
@@ -172,8 +178,32 @@ pub struct ClusterConfig {
     pub tls: Option<ClusterTlsConfig>,
     /// Headers that never pass from a client to its coordinators.
     pub trusted_auth_headers: Vec<HeaderName>,
+    /// How the router logs in as itself; `None` if it does not.
+    pub kerberos: Option<ClusterKerberos>,
     /// 1 to 1000, with distinct names and addresses.
     pub coordinators: Vec<CoordinatorConfig>,
+}
+
+/// `[listener.kerberos]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerKerberos {
+    /// The file with the keys of the service that clients ask for.
+    pub keytab: PathBuf,
+    /// The principal that tickets must be for; `None` if they may be for any in the keytab.
+    pub principal: Option<Principal>,
+    /// Who is accepted, and as whom.
+    pub rules: Arc<Rules>,
+}
+
+/// `[cluster.kerberos]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterKerberos {
+    /// The router's own principal.
+    pub principal: Principal,
+    /// The file with its key.
+    pub keytab: PathBuf,
+    /// The principal of a coordinator, in which `_HOST` stands for its host.
+    pub coordinator: Principal,
 }
 
 /// `probe = { … }` of a cluster.
@@ -218,6 +248,14 @@ pub struct CoordinatorConfig {
 }
 
 impl Config {
+    /// The keytabs that the router uses; `None` if it uses none.
+    pub fn keytabs(&self) -> Option<Keytabs> {
+        let listeners = self.listeners.iter().find_map(|one| Some(one.kerberos.as_ref()?.keytab.clone()));
+        let clusters = self.clusters.iter().find_map(|one| Some(one.kerberos.as_ref()?.keytab.clone()));
+        let keytabs = Keytabs { listeners, clusters };
+        (keytabs != Keytabs::default()).then_some(keytabs)
+    }
+
     /// Makes the paths of files relative to `folder`, not to where the process runs.
     pub(super) fn resolve_paths(&mut self, folder: &Path) {
         for tls in self.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
@@ -228,7 +266,20 @@ impl Config {
             let pair = pair.iter_mut().flat_map(|pair| [&mut pair.certificate, &mut pair.key]);
             ca.iter_mut().chain(pair).for_each(|path| *path = folder.join(&*path));
         }
+        for file in self.listeners.iter_mut().filter_map(|listener| listener.kerberos.as_mut()) {
+            count_from(folder, &mut file.keytab);
+        }
+        for file in self.clusters.iter_mut().filter_map(|cluster| cluster.kerberos.as_mut()) {
+            count_from(folder, &mut file.keytab);
+        }
     }
+}
+
+/// Makes relative paths count from `folder`. The process is begun anew with them, perhaps elsewhere, so they
+/// become absolute.
+fn count_from(folder: &Path, keytab: &mut PathBuf) {
+    let path = folder.join(&*keytab);
+    *keytab = std::path::absolute(&path).unwrap_or(path);
 }
 
 impl ClusterConfig {

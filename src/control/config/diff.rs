@@ -89,7 +89,7 @@ fn cluster(old: &ClusterConfig, new: &ClusterConfig, keys: &mut Vec<String>) {
         flavor, sessions_outlive_connections, policy, idle_session_cost, disconnected_session_timeout, service_threads,
         reserve, address_share, queue_timeout,
         queue_length, share_links, panic_threshold, slow_start, move_idle_sessions, move_cooldown, rebalance,
-        drain_deadline, drain_then, tls, trusted_auth_headers; but name, probe, load_interval, coordinators);
+        drain_deadline, drain_then, tls, kerberos, trusted_auth_headers; but name, probe, load_interval, coordinators);
     differing!("cluster.probe", found, ProbeConfig: &old.probe, &new.probe; interval, timeout, fall, rise; but);
     if old.load_interval != new.load_interval {
         found.push("cluster.load.interval".to_owned());

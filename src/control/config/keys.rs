@@ -1,6 +1,7 @@
 //! Every table and key of the config, with its type, its default and its meaning.
 //! `docs/CONFIG.md` is generated from what stands here.
 
+mod kerberos;
 mod listener;
 
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use http::HeaderName;
 use toml::Spanned;
 use toml::de::DeValue;
 
+pub(super) use self::kerberos::{ClusterKerberosFile, ListenerKerberosFile};
 pub(super) use self::listener::{ListenerFile, ListenerTlsFile, PairFile};
 use super::host::{Host, Name};
 use super::problem::Problems;
@@ -28,10 +30,12 @@ pub const SECTIONS: &[SectionInfo] = &[
     ListenerFile::INFO,
     ListenerTlsFile::INFO,
     PairFile::INFO,
+    ListenerKerberosFile::INFO,
     ClusterFile::INFO,
     ProbeFile::INFO,
     LoadFile::INFO,
     ClusterTlsFile::INFO,
+    ClusterKerberosFile::INFO,
     CoordinatorFile::INFO,
 ];
 
@@ -163,6 +167,8 @@ section! {
         load: LoadFile = derived("its keys' own"),
         /// TLS towards the coordinators.
         tls: ClusterTlsFile = derived("none: they are reached in clear"),
+        /// Kerberos towards the coordinators.
+        kerberos: ClusterKerberosFile = derived("none: clients log in themselves"),
         /// Headers over HTTP by which the coordinators trust whoever sends them: the name in Impala's flag
         /// `--trusted_auth_header`, or in Hive's `hive.server2.proxy.trustheader`. They never pass
         /// from a client. Of other headers only those pass that `docs/HTTP.md` lists, so no name is needed
@@ -200,7 +206,6 @@ section! {
     }
     later {
         "stick": "send opaque connections of one client address to one coordinator",
-        "kerberos": "Kerberos towards the coordinators",
     }
 }
 
@@ -318,4 +323,4 @@ macro_rules! table_value {
     )+};
 }
 
-table_value!(ListenerTlsFile, ProbeFile, LoadFile, ClusterTlsFile);
+table_value!(ListenerTlsFile, ListenerKerberosFile, ProbeFile, LoadFile, ClusterTlsFile, ClusterKerberosFile);

@@ -14,9 +14,11 @@ mod diff;
 mod file;
 mod headers;
 mod host;
+mod kerberos;
 mod keys;
 mod listener_tls;
 mod networks;
+mod principal;
 mod problem;
 mod rules;
 mod section;
@@ -27,12 +29,13 @@ mod value;
 mod words;
 
 pub use checked::{
-    AdminConfig, ClusterConfig, ClusterTlsConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig,
-    NamedCluster, RouterConfig,
+    AdminConfig, ClusterConfig, ClusterKerberos, ClusterTlsConfig, Config, CoordinatorConfig, ListenerConfig,
+    ListenerKerberos, LogConfig, NamedCluster, RouterConfig,
 };
 pub use diff::NewState;
 pub use host::{Host, HostError, HostPort, LONGEST_NAME, Name};
 pub use keys::SECTIONS;
+pub use principal::{NoPrincipal, Principal};
 pub use problem::{Fault, Problem, Problems};
 pub use section::{Absent, Key, SectionInfo};
 pub use units::{ByteSize, LARGEST, LONGEST, TimeSpan, UnitError};

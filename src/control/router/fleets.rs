@@ -11,10 +11,13 @@ use crate::control::cluster_tls;
 use crate::control::config::{ClusterConfig, Config, CoordinatorConfig};
 use crate::ids::CoordinatorName;
 use crate::metrics::Metrics;
+use crate::net::kerberos::Kerberos;
 use crate::net::tls::certificates::CertificateError;
 use crate::net::tls::client::NoServerName;
 use crate::serve::fleet::Fleet;
-use crate::serve::settings::{FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, WatchSettings};
+use crate::serve::settings::{
+    FleetSettings, KerberosPlan, MoveSettings, RoomSettings, SessionUpkeep, WatchSettings,
+};
 use crate::session::table::{self, Table};
 
 /// How much later than planned a coordinator may forget a disconnected session, by its own clock.
@@ -53,12 +56,27 @@ pub enum FleetError {
 ///
 /// # Errors
 /// When a cluster's settings are invalid, or the files of its TLS cannot be used.
-pub(super) fn create(config: &Config, metrics: &Metrics) -> Result<Vec<Arc<Fleet>>, FleetError> {
-    config.clusters.iter().map(|cluster| fleet(config, cluster, metrics)).collect()
+pub(super) fn create(
+    config: &Config,
+    metrics: &Metrics,
+    kerberos: Option<&Arc<Kerberos>>,
+) -> Result<Vec<Arc<Fleet>>, FleetError> {
+    config.clusters.iter().map(|cluster| fleet(config, cluster, metrics, kerberos)).collect()
 }
 
-fn fleet(config: &Config, cluster: &ClusterConfig, metrics: &Metrics) -> Result<Arc<Fleet>, FleetError> {
+fn fleet(
+    config: &Config,
+    cluster: &ClusterConfig,
+    metrics: &Metrics,
+    kerberos: Option<&Arc<Kerberos>>,
+) -> Result<Arc<Fleet>, FleetError> {
+    let plan = kerberos.zip(cluster.kerberos.as_ref()).map(|(kerberos, config)| KerberosPlan {
+        kerberos: Arc::clone(kerberos),
+        principal: Arc::clone(&config.principal.0),
+        coordinator: Arc::clone(&config.coordinator.0),
+    });
     let settings = fleet_settings(cluster, config.router.client_lost_grace)?;
+    let settings = FleetSettings { kerberos: plan, ..settings };
     // Where links are shared, the coordinator starts its time-out when they are closed.
     let grace = settings.room.upkeep.map_or(Duration::ZERO, |upkeep| upkeep.client_lost_grace);
     let detached_for = cluster.disconnected_session_timeout + grace + DETACHED_MARGIN;
@@ -86,7 +104,7 @@ fn fleet_settings(cluster: &ClusterConfig, client_lost_grace: Duration) -> Resul
     let tls = cluster_tls::plan(cluster);
     let tls = tls.map_err(|source| FleetError::Tls { name: Arc::clone(&cluster.name), source })?;
     let trusted_headers = cluster.trusted_auth_headers.as_slice().into();
-    Ok(FleetSettings { watching, room, moving, draining, tls, trusted_headers })
+    Ok(FleetSettings { watching, room, moving, draining, tls, trusted_headers, kerberos: None })
 }
 
 /// Coordinators that the config drains start their drain now.

@@ -80,7 +80,7 @@ fn grant<S: Stream>(fleet: &Fleet<S>, session: &Target) -> Option<Grant<S>> {
 /// password is not shown again only to close something.
 fn login<S: Stream>(fleet: &Fleet<S>, session: &Target) -> Option<Login> {
     let identity = &session.access.identity;
-    fleet.keyring.login_of(identity).filter(|login| !login.is_shown())
+    fleet.keyring.login_of(identity).filter(|login| !login.shows_password())
 }
 
 /// Closes a session wherever it is open.

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::cluster::room::Holder;
 use crate::cluster::turns::Turn;
 use crate::cluster::{Coordinator, Opening, SessionCount};
-use crate::ids::{ConnId, CoordinatorId, Service};
+use crate::ids::{ConnId, CoordinatorId, Identity, Service};
 use crate::net::stream::Stream;
 use crate::serve::call::attached::Attached;
 use crate::serve::call::counting::CallCount;
@@ -103,7 +103,10 @@ impl<S: Stream> Conn<S> {
 
     /// Returns the queue in which this client waits for its turn.
     pub(crate) fn turn(&self) -> Turn {
-        Turn::of(self.holder())
+        match self.links.identity() {
+            delegated @ Identity::Delegated(_) => Turn::Identity(delegated.clone()),
+            _ => Turn::of(self.holder()),
+        }
     }
 
     /// Records it if an exchange shows that a coordinator does not accept the client's credential any more.
@@ -134,6 +137,8 @@ impl<S: Stream> Conn<S> {
         let Introduced { shared, entrance, client, links, signals, assignment } = introduced;
         let fleet = Arc::clone(&entrance.fleet);
         let hs2 = links.access().hs2();
+        // Of users for whom the router speaks, coordinators cannot say whose a handle is.
+        let locates = fleet.cluster.outlive_connections(hs2) && links.caller().is_none();
         Self {
             leaving: false,
             span_named: false,
@@ -155,7 +160,7 @@ impl<S: Stream> Conn<S> {
                 last: None,
                 beeswax: None,
                 has_beeswax: fleet.cluster.serves(Service::Beeswax),
-                locates: fleet.cluster.outlive_connections(hs2),
+                locates,
             },
             reserved: None,
             open: OpenOperations::default(),

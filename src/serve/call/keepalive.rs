@@ -61,7 +61,7 @@ async fn link<S: Stream>(conn: &mut Conn<S>, session: &Target) -> Option<Box<Lin
         return links::link_of(conn, grant, hs2::PING).await.ok();
     }
     let port = conn.fleet.port(&coordinator, session.access.hs2())?;
-    let login = conn.fleet.keyring.login_of(&session.access.identity).filter(|login| !login.is_shown());
+    let login = conn.fleet.keyring.login_of(&session.access.identity).filter(|login| !login.shows_password());
     let kind = if login.is_some() { Kind::Any } else { Kind::Idle };
     let grant = port.claim(Holder::ourselves(&session.access), Purpose::Work, kind)?;
     match grant.live(Look::Closely) {

@@ -1,6 +1,7 @@
 //! The links of one client connection, and how a call gets one: an idle one, a newly dialed one, or one that
 //! the call waits for.
 
+mod acting;
 mod caller;
 
 use std::convert::Infallible;
@@ -27,6 +28,7 @@ use crate::serve::message::end::End;
 use crate::serve::message::link_end::Look;
 use crate::serve::message::request::Request;
 use crate::serve::shared::Shared;
+use crate::session::delegation::Acting;
 use crate::session::retry::wants_live_link;
 use crate::wire::method::{Method, Retry};
 
@@ -39,6 +41,8 @@ pub(crate) struct Links<S: Stream> {
     /// The identity that the links belong to, and the transport of their messages.
     access: Access,
     login: Login,
+    /// The client, if the router speaks for it: then the links are the router's own.
+    acting: Option<Acting>,
     /// Lets the router log in as the client while it is connected.
     key: Option<Key>,
     refused: bool,

@@ -257,7 +257,7 @@ fn note_found<S: Stream>(conn: &mut Conn<S>, question: Question, owner: &Arc<Coo
                 tracing::info!(%session, coordinator = %name, left_out, "session located");
             }
             let (count, tenancy) = (owner.count_session(), conn.links.begin_session(owner));
-            let access = conn.links.access().clone();
+            let access = conn.links.session_access();
             let (idle_timeout, now) = (IdleTimeout::default(), clock::now());
             let new = NewSession { guid, secret, coordinator, access, count, tenancy, idle_timeout, now };
             match conn.fleet.table.insert_located_session(new) {

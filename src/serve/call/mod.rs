@@ -4,6 +4,7 @@ pub(crate) mod attached;
 pub(crate) mod braking;
 pub(crate) mod conn;
 pub(crate) mod counting;
+pub(crate) mod delegation;
 pub(crate) mod early_answer;
 pub(crate) mod exchange;
 pub(crate) mod expired;

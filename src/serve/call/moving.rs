@@ -266,6 +266,7 @@ async fn move_session<S: Stream>(
     let fleet = Arc::clone(&conn.fleet);
     // Dropped after the departure: whatever waits then sees how the move ended.
     let _ending = fleet.moves.ending();
+    conn.links.act_for_owner_of(guid);
     let departure = fleet.table.depart(guid, conn.links.identity(), from, cause)?;
     let opened = timeout(MOVE_TIME, Box::pin(open_again(conn, &departure, avoided, cause))).await;
     let moved = match opened.unwrap_or(Err(NotMoved::TimedOut)) {

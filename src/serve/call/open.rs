@@ -227,7 +227,7 @@ async fn opened<S: Stream>(
         let tenancy = conn.links.begin_session(&coordinator);
         let (owner, count) = (coordinator.id, opening.into_session());
         let idle_timeout = IdleTimeout::opened(idle_session_timeout(&answered.bytes), request.message());
-        let (access, now) = (conn.links.access().clone(), clock::now());
+        let (access, now) = (conn.links.session_access(), clock::now());
         let new = NewSession { guid, secret, coordinator: owner, access, count, tenancy, idle_timeout, now };
         let incarnation = coordinator.incarnation();
         match conn.fleet.table.insert_session(new) {

@@ -16,7 +16,7 @@ use crate::serve::call::conn::Conn;
 use crate::serve::call::locate::Located;
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::{
-    expired, forward, keepalive, leftovers, locate, moving, open, open_beeswax, own_cookie,
+    delegation, expired, forward, keepalive, leftovers, locate, moving, open, open_beeswax, own_cookie,
 };
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::http::client::Opened;
@@ -79,7 +79,10 @@ async fn answer<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<
     }
     conn.count.begin(request.method());
     let outcome = match request.mistyped() {
-        None => carry_out(conn, request).await?,
+        None => match delegation::judge(conn, request) {
+            Ok(()) => carry_out(conn, request).await?,
+            Err(why) => Box::pin(delegation::refuse(conn, request, &why)).await?,
+        },
         Some(mistyped) => Box::pin(refuse_mistyped(conn, request, &mistyped)).await?,
     };
     conn.count.end(outcome);

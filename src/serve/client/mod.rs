@@ -8,6 +8,7 @@ mod proxy;
 mod silence;
 mod sni;
 mod tell;
+mod tickets;
 mod tls;
 
 use std::net::SocketAddr;

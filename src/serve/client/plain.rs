@@ -1,6 +1,6 @@
 //! SASL on the client's side. The router takes the credentials of PLAIN and lets the first coordinator judge
-//! them; the client gets that verdict. All other mechanisms are relayed unread, between client and
-//! coordinator.
+//! them; the client gets that verdict. GSSAPI goes to [`tickets`] where the router has a keytab. Everything else
+//! is relayed unread, between client and coordinator.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,14 +14,16 @@ use crate::cluster::Opening;
 use crate::cluster::brake::Who;
 use crate::cluster::room::{Holder, Kind};
 use crate::cluster::turns::Turn;
-use crate::ids::{Family, Service, Transport};
+use crate::ids::{Family, Identity, Service, Transport};
 use crate::metrics::{Label as _, RefusalCause};
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
 use crate::serve::client::opaque::Passage;
-use crate::serve::client::{Connection, Stage};
+use crate::serve::client::{Connection, Stage, tickets};
 use crate::serve::fleet::candidates::{Candidate, Candidates, ClientGone, Seeker};
+use crate::serve::fleet::entrance::{Entrance, Tickets};
 use crate::serve::link::Link;
+use crate::serve::link::login::Login;
 use crate::serve::link::no_link::NoLink;
 use crate::serve::link::slot::Grant;
 use crate::serve::message::client::Client;
@@ -57,6 +59,10 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
     let credentials = match opened.unwrap_or(Err(End::HandshakeTimedOut)) {
         Ok(Opened::Plain(credentials)) => credentials,
         Ok(Opened::Other(mechanism)) => {
+            let judged = by_ticket(&connection).filter(|_| mechanism == MechanismName::Gssapi);
+            if let Some((tickets, login)) = judged {
+                return tickets::authenticate(connection, &tickets, login).await;
+            }
             tracing::debug!(mechanism = mechanism.as_str(), "passed on unread");
             return Passage::of(*connection, service, None).map(Stage::Unread);
         }
@@ -94,6 +100,12 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
             Err(end)
         }
     }
+}
+
+/// How the router judges tickets and what it shows coordinators then, if it does so.
+fn by_ticket<S: Stream>(connection: &Connection<S>) -> Option<(Arc<Tickets>, Login)> {
+    let Entrance { tickets, fleet, .. } = &*connection.entrance;
+    Some((Arc::clone(tickets.as_ref()?), fleet.keyring.login_of(&Identity::Router)?))
 }
 
 /// Carries out the handshake of a client that is refused whatever its credentials are, and tells it why.

@@ -18,7 +18,7 @@ use crate::net::tls::handshake::secure;
 use crate::net::tls::io::Io;
 use crate::serve::fleet::Fleet;
 use crate::serve::link::Link;
-use crate::serve::link::login::{Login, log_in};
+use crate::serve::link::login::{Login, log_in, log_own};
 use crate::serve::link::no_link::{NoLink, Unreached};
 use crate::serve::link::port::Port;
 use crate::serve::link::slot::Slot;
@@ -91,9 +91,17 @@ impl<S: Stream> Fleet<S> {
     ) -> Result<Box<Link<S>>, NoLink> {
         let port = &slot.port;
         let moves = port.coordinator.moves();
+        // Before the dial: a coordinator has few threads for handshakes, and a ticket may take a while.
+        let begun = match login.begin(port, shared.settings.handshake_timeout).await {
+            Err(no_ticket) => {
+                log_own(shared, &port.coordinator, &no_ticket);
+                return Err(no_ticket);
+            }
+            Ok(begun) => begun,
+        };
         let mut stream = self.reach(port, shared, port.tls.as_deref()).await?;
-        if login.is_shown() {
-            let verdict = log_in(&mut stream, login, port, shared).await;
+        if let Some(begun) = begun {
+            let verdict = Box::pin(log_in(&mut stream, begun, port, shared)).await;
             if let Err(NoLink::Unreached(unreached)) = &verdict {
                 warn_of(unreached, port, shared);
             }

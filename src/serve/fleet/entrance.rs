@@ -7,11 +7,13 @@ use ipnet::IpNet;
 use tokio::net::TcpStream;
 
 use crate::ids::Service;
+use crate::net::kerberos::Kerberos;
 use crate::net::per_address::PerAddress;
 use crate::net::server_names::ServerNames;
 use crate::net::stream::Stream;
 use crate::net::tls::server::ListenerTls;
 use crate::serve::fleet::Fleet;
+use crate::session::delegation::Rules;
 
 /// A listener's address, and the fleet behind it.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub struct Entrance<S: Stream = TcpStream> {
     pub service: Service,
     /// TLS with a certificate of the router; `None` if TLS is relayed unread.
     pub tls: Option<Arc<ListenerTls>>,
+    /// How tickets of clients are judged; `None` if GSSAPI is relayed unread.
+    pub tickets: Option<Arc<Tickets>>,
     /// Connections from these networks come from balancers and begin with a PROXY header.
     pub balancers: Arc<[IpNet]>,
     /// What requests over HTTP from these networks say about where they came from is believed.
@@ -34,12 +38,24 @@ pub struct Entrance<S: Stream = TcpStream> {
     pub server_names: ServerNames<Arc<Self>>,
 }
 
+/// How a listener judges tickets of Kerberos.
+#[derive(Debug)]
+pub struct Tickets {
+    /// What has the keys.
+    pub kerberos: Arc<Kerberos>,
+    /// The principal that tickets must be for; `None` if they may be for any in the keytab.
+    pub principal: Option<Arc<str>>,
+    /// Who is accepted, and as whom.
+    pub rules: Arc<Rules>,
+}
+
 impl<S: Stream> Entrance<S> {
     /// An entrance for whoever comes, without limits.
     pub fn new(name: Arc<str>, fleet: Arc<Fleet<S>>, service: Service) -> Self {
         let (balancers, proxies, addresses) = (Arc::default(), Arc::default(), Arc::default());
         let server_names = ServerNames::default();
-        Self { name, fleet, service, tls: None, balancers, proxies, addresses, server_names }
+        let (tls, tickets) = (None, None);
+        Self { name, fleet, service, tls, tickets, balancers, proxies, addresses, server_names }
     }
 
     /// Whether a client at this address is believed when it says where its requests came from.

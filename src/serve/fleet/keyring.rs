@@ -22,7 +22,7 @@ impl Kept {
     /// Returns what stands for a login; `None` if it proves nobody.
     fn of(login: &Login) -> Option<Self> {
         match login {
-            Login::Nobody => None,
+            Login::Nobody | Login::Router(_) => None,
             Login::Plain(credentials) => Some(Self::Plain(Arc::downgrade(credentials))),
             Login::EachTime(head) => Some(Self::EachTime(Arc::downgrade(head))),
         }
@@ -42,7 +42,11 @@ type Keys = BTreeMap<(Identity, ConnId), Kept>;
 
 /// Finds logins with which the router can make calls for an identity.
 #[derive(Debug, Default)]
-pub(crate) struct Keyring(Arc<Mutex<Keys>>);
+pub(crate) struct Keyring {
+    keys: Arc<Mutex<Keys>>,
+    /// How the router logs in as itself, if it does.
+    own: Option<Login>,
+}
 
 /// Keeps one connection's login in the keyring until this is dropped.
 #[derive(Debug)]
@@ -58,12 +62,17 @@ impl Drop for Key {
 }
 
 impl Keyring {
+    /// An empty one, with the login by which the router speaks for users that it has authenticated itself.
+    pub(crate) fn new(own: Option<Login>) -> Self {
+        Self { keys: Arc::default(), own }
+    }
+
     /// Adds the login of a connection, after a coordinator has accepted it. Returns `None` if it proves
     /// nobody.
     pub(crate) fn add(&self, identity: &Identity, conn: ConnId, login: &Login) -> Option<Key> {
         let (owner, kept) = ((identity.clone(), conn), Kept::of(login)?);
-        drop(self.0.lock().insert(owner.clone(), kept));
-        Some(Key { keys: Arc::clone(&self.0), owner })
+        drop(self.keys.lock().insert(owner.clone(), kept));
+        Some(Key { keys: Arc::clone(&self.keys), owner })
     }
 
     /// Returns the login for calls that the router makes for an identity: that of its latest connection.
@@ -72,9 +81,10 @@ impl Keyring {
         match identity {
             Identity::Anonymous => Some(Login::Nobody),
             Identity::Unread => None,
+            Identity::Router | Identity::Delegated(_) => self.own.clone(),
             Identity::Plain(_) | Identity::Credential(_) => {
                 let of_all = (identity.clone(), ConnId(0))..=(identity.clone(), ConnId(u64::MAX));
-                self.0.lock().range(of_all).rev().find_map(|(_, kept)| kept.login())
+                self.keys.lock().range(of_all).rev().find_map(|(_, kept)| kept.login())
             }
         }
     }

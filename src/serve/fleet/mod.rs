@@ -36,7 +36,9 @@ use crate::serve::fleet::lookups::Lookups;
 use crate::serve::fleet::member::{Common, Member};
 use crate::serve::fleet::moves::Moves;
 use crate::serve::fleet::verdicts::Verdicts;
+use crate::serve::link::login::Login;
 use crate::serve::link::port::Port;
+use crate::serve::link::router_login::RouterLogin;
 use crate::serve::link::session_queue::SessionQueue;
 use crate::serve::link::slot::Grant;
 use crate::serve::settings::{FleetSettings, RoomSettings, TlsPlan, WatchSettings};
@@ -86,7 +88,8 @@ impl<S: Stream> Fleet<S> {
         settings: FleetSettings,
         chance: Chance,
     ) -> Self {
-        let FleetSettings { watching, room, moving, draining, tls, trusted_headers } = settings;
+        let FleetSettings { watching, room, moving, draining, tls, trusted_headers, kerberos } = settings;
+        let own = kerberos.map(|plan| Login::Router(Arc::new(RouterLogin::new(plan))));
         let queue = metrics.queue(&cluster.name);
         let session_queues = PerService::new(|_| Arc::new(SessionQueue::new(&room, queue.clone())));
         let common = Common { flavor: cluster.flavor, room, tls, session_queues };
@@ -103,7 +106,7 @@ impl<S: Stream> Fleet<S> {
             lookups,
             moves,
             draining,
-            keyring: Keyring::default(),
+            keyring: Keyring::new(own),
             verdicts: Verdicts::default(),
             brake: Mutex::default(),
             trusted_headers,

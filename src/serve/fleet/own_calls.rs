@@ -41,7 +41,11 @@ impl<S: Stream> Fleet<S> {
     pub(crate) fn forbids(&self, access: &Access, coordinator: CoordinatorId) -> bool {
         match &access.identity {
             Identity::Credential(credential) => self.verdicts.forbid(credential, coordinator),
-            Identity::Anonymous | Identity::Plain(_) | Identity::Unread => false,
+            Identity::Anonymous
+            | Identity::Plain(_)
+            | Identity::Delegated(_)
+            | Identity::Router
+            | Identity::Unread => false,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Logs in to a coordinator: with which credentials, and with what result. The result is a verdict, or what
 //! came in its place and the likely reason.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,29 +9,26 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::clock;
-use crate::cluster::{Coordinator, Flavor};
+use crate::cluster::Coordinator;
 use crate::ids::{Access, Identity, Transport};
 use crate::metrics::DialOutcome;
-use crate::net::flow::{self, WriteError};
+use crate::net::flow;
 use crate::net::probe::Speaks;
 use crate::net::stream::{LinkStream, Stream};
 use crate::net::tls::client::TlsFailure;
 use crate::net::tls::io::{Failure, Io};
+use crate::serve::link::handshake::{AtOnce, Handshake};
 use crate::serve::link::no_link::{NoLink, Unreached};
+use crate::serve::link::no_verdict::{Likely, NoVerdict};
 use crate::serve::link::port::Port;
-use crate::serve::link::watch::Silent;
-use crate::serve::message::reply::advice;
+use crate::serve::link::router_login::{ByTicket, RouterLogin};
 use crate::serve::shared::Shared;
 use crate::wire::detect::Speech;
 use crate::wire::http::request::CallHead;
-use crate::wire::sasl::mechanism::{Mechanism, Plain};
-use crate::wire::sasl::{Answer, Credentials, Initiator, SaslError, Status};
+use crate::wire::sasl::{Answer, Credentials, SaslError, Status};
 
 /// How many characters of a user's name are logged when a login fails.
 const LOGGED_CHARS: usize = 64;
-
-/// The hint for clients of a coordinator that expects no login.
-const NO_LOGIN: &str = "clients then need auth=noSasl (JDBC) or auth_mechanism=\"NOSASL\" (impyla)";
 
 /// The credentials that a link is authenticated with, if any.
 #[derive(Clone, Debug)]
@@ -43,6 +39,8 @@ pub(crate) enum Login {
     Plain(Arc<Credentials>),
     /// What a client sends with each request over HTTP: nothing is shown before.
     EachTime(Arc<CallHead>),
+    /// The router's own ticket, for users whom it has authenticated itself.
+    Router(Arc<RouterLogin>),
 }
 
 impl Login {
@@ -53,124 +51,58 @@ impl Login {
 
     /// Whether credentials are sent on each new link.
     pub(crate) fn is_shown(&self) -> bool {
-        matches!(self, Self::Plain(_))
+        matches!(self, Self::Plain(_) | Self::Router(_))
     }
 
-    /// The user name in the credentials.
-    pub(crate) fn user(&self) -> Option<&str> {
-        match self {
-            Self::Nobody | Self::EachTime(_) => None,
-            Self::Plain(credentials) => Some(credentials.user()),
-        }
+    /// Whether a client's password is sent on each new link.
+    pub(crate) fn shows_password(&self) -> bool {
+        matches!(self, Self::Plain(_))
     }
 
     /// What the heads of requests say about the user on a link over HTTP.
     pub(crate) fn head(&self) -> Arc<CallHead> {
         match self {
             Self::EachTime(head) => Arc::clone(head),
-            Self::Nobody | Self::Plain(_) => Arc::new(CallHead::anonymous()),
+            Self::Nobody | Self::Plain(_) | Self::Router(_) => Arc::new(CallHead::anonymous()),
         }
     }
 
-    /// The first bytes of the login. Equal logins begin with equal bytes. `None` if no credentials are sent.
+    /// The first bytes of a client's login. Equal logins begin with equal bytes. `None` if no credentials of a
+    /// client are sent.
     pub(crate) fn opening(&self) -> Option<Zeroizing<Vec<u8>>> {
-        Some(self.mechanism()?.opening())
-    }
-
-    /// The SASL mechanism that performs the login. `None` if no credentials are sent.
-    fn mechanism(&self) -> Option<impl Mechanism> {
         match self {
-            Self::Nobody | Self::EachTime(_) => None,
-            Self::Plain(credentials) => Some(Plain::new(credentials)),
+            Self::Nobody | Self::EachTime(_) | Self::Router(_) => None,
+            Self::Plain(credentials) => Some(credentials.opening()),
         }
     }
-}
 
-/// The outcome of a login that ended without a verdict on the credentials.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NoVerdict {
-    /// The link was lost while the credentials were written; the coordinator may have received part of them.
-    #[error("it was lost while the credentials were sent: {0}")]
-    Unsent(WriteError),
-    /// The coordinator closed the connection.
-    #[error("it closed the connection without a verdict: {0}")]
-    Closed(Likely),
-    /// The coordinator answered in another protocol.
-    #[error("it answered the login with what looks like {0}: {todo}", todo = advice(*.0))]
-    Foreign(Speech),
-    /// The coordinator answered in no protocol that the router recognises.
-    #[error("its answer to the login is no SASL message, so it seems not to use SASL; {NO_LOGIN}")]
-    Nonsense,
-    /// The coordinator answered with a SASL message that PLAIN does not allow.
-    #[error("{0}")]
-    BadSasl(SaslError),
-    /// The coordinator did not answer in time.
-    #[error(
-        "no answer to the credentials within {0:?} (handshake_timeout): perhaps all its threads are in use; or its port \
-         expects no login (impalad is silent then): {NO_LOGIN}"
-    )]
-    Silent(Duration),
-    /// The coordinator did not answer, and its port no longer answers probes either.
-    #[error("{0}, so the password was neither accepted nor refused: log in again")]
-    PortSilent(Silent),
-}
-
-/// The probable reason why a coordinator closed the connection instead of giving a verdict.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Likely {
-    /// The coordinator has been seen to open sessions without a login.
-    NoLogin,
-    /// The credentials are wrong: Impala's `TSaslTransport::doSaslNegotiation` sends nothing in that case.
-    WrongCredentials,
-    /// The coordinator has ended: Hive and Spark would have answered wrong credentials with BAD and a text
-    /// (`TSaslTransport.java`).
-    Ended,
-}
-
-impl Likely {
-    fn of(coordinator: &Coordinator, flavor: Flavor) -> Self {
-        match flavor {
-            _ if coordinator.opens_without_login() => Self::NoLogin,
-            Flavor::Impala => Self::WrongCredentials,
-            Flavor::Hive | Flavor::Spark => Self::Ended,
-        }
-    }
-}
-
-impl fmt::Display for Likely {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Begins a handshake at this port: gets what it begins with. Returns `None` if no credentials are sent.
+    ///
+    /// # Errors
+    /// When the router has no ticket for the coordinator.
+    pub(crate) async fn begin<S: Stream>(
+        &self,
+        port: &Port<S>,
+        allowed: Duration,
+    ) -> Result<Option<Begun<'_>>, NoLink> {
         match self {
-            Self::NoLogin => {
-                write!(f, "it opens sessions without a login, so it does not use SASL; {NO_LOGIN}")
+            Self::Nobody | Self::EachTime(_) => Ok(None),
+            Self::Plain(credentials) => Ok(Some(Begun::Plain(AtOnce::new(credentials)))),
+            Self::Router(router) => {
+                let begun = router.begin(&port.coordinator.host, allowed).await?;
+                Ok(Some(Begun::Router(Box::new(begun))))
             }
-            Self::WrongCredentials => f.write_str(
-                "impalad does so when credentials are wrong; if these are right, perhaps it has just ended, or its port \
-                 expects TLS",
-            ),
-            Self::Ended => write!(
-                f,
-                "it answers wrong credentials with an error, so perhaps it has just ended; or its port expects no login: {NO_LOGIN}"
-            ),
         }
     }
 }
 
-impl NoVerdict {
-    /// The kind by which log lines about it are limited.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Unsent(_) => "unsent",
-            Self::Closed(_) => "closed",
-            Self::Foreign(speech) => speech.as_str(),
-            Self::Nonsense => "nonsense",
-            Self::BadSasl(_) => "bad SASL",
-            Self::Silent(_) | Self::PortSilent(_) => "silent",
-        }
-    }
+/// A handshake that can begin.
+pub(crate) enum Begun<'a> {
+    Plain(AtOnce<'a>),
+    Router(Box<ByTicket>),
 }
 
 /// Logs in on a connection that was just dialed, and records what the result says about the coordinator.
-/// Writes nothing for [`Login::Nobody`].
 ///
 /// # Errors
 /// [`NoLink::HandshakeLost`] when the connection broke before a byte was written.
@@ -179,24 +111,66 @@ impl NoVerdict {
 /// `handshake_timeout`.
 pub(crate) async fn log_in<S: Stream>(
     stream: &mut Io<LinkStream<S>>,
-    login: &Login,
+    begun: Begun<'_>,
     port: &Port<S>,
     shared: &Shared<S>,
 ) -> Result<(), NoLink> {
-    let Some(mechanism) = login.mechanism() else { return Ok(()) };
-    let likely = Likely::of(&port.coordinator, port.flavor);
-    let answer = {
-        let _counted = port.watch.logging_in();
-        let verdict = authenticate(stream, mechanism, shared.settings.handshake_timeout, likely);
-        // Even if the port falls silent, the credentials must not be sent to another coordinator.
-        port.watch.answer(Speaks::Sasl, verdict).await
-    };
-    let verdict = answer.unwrap_or_else(|silent| Err(NoVerdict::PortSilent(silent).into()));
-    if let Err(no_link) = &verdict {
-        log(shared, &port.coordinator, login.user().unwrap_or_default(), no_link);
+    match begun {
+        Begun::Plain(plain) => {
+            let user = plain.credentials.user();
+            let verdict = watched(stream, plain, Likely::of(&port.coordinator, port.flavor), port, shared);
+            let verdict = verdict.await;
+            if let Err(no_link) = &verdict {
+                log(shared, &port.coordinator, user, no_link);
+            }
+            note(port, &verdict);
+            verdict
+        }
+        Begun::Router(by_ticket) => {
+            let likely = match Likely::of(&port.coordinator, port.flavor) {
+                Likely::WrongCredentials => Likely::TicketRefused,
+                likely => likely,
+            };
+            let verdict = watched(stream, *by_ticket, likely, port, shared).await.map_err(NoLink::of_router);
+            if let Err(no_link) = &verdict {
+                log_own(shared, &port.coordinator, no_link);
+            }
+            note_own(port, &verdict);
+            verdict
+        }
     }
-    note(port, &verdict);
-    verdict
+}
+
+/// Carries out a handshake, which also ends when nothing on the port is answered any more.
+async fn watched<S: Stream>(
+    stream: &mut Io<LinkStream<S>>,
+    handshake: impl Handshake,
+    likely: Likely,
+    port: &Port<S>,
+    shared: &Shared<S>,
+) -> Result<(), NoLink> {
+    let _counted = port.watch.logging_in();
+    let verdict = authenticate(stream, handshake, shared.settings.handshake_timeout, likely);
+    // Even if the port falls silent, the credentials must not be sent to another coordinator.
+    let answer = port.watch.answer(Speaks::Sasl, verdict).await;
+    answer.unwrap_or_else(|silent| Err(NoVerdict::PortSilent(silent).into()))
+}
+
+/// Logs that the router's own login failed: all users need it.
+pub(crate) fn log_own<S: Stream>(shared: &Shared<S>, coordinator: &Coordinator, cause: &NoLink) {
+    if let Some(left_out) = shared.admit_line("the router's own login failed", "") {
+        tracing::warn!(coordinator = %coordinator.name, %cause, left_out, "the router's own login failed");
+    }
+}
+
+/// Records what a login of the router's own says about the coordinator. No client can make it fail.
+fn note_own<S: Stream>(port: &Port<S>, verdict: &Result<(), NoLink>) {
+    match verdict {
+        Ok(()) => return port.coordinator.note_logged_in(port.service),
+        Err(_) => port.coordinator.note_login_unanswered(port.service, clock::now()),
+    }
+    port.counters.dials.count(DialOutcome::CredentialsRefused);
+    port.watch.probe_now();
 }
 
 /// Logs a failed login: somebody may be guessing passwords, a program may still have an old password, or the
@@ -237,20 +211,20 @@ fn note<S: Stream>(port: &Port<S>, verdict: &Result<(), NoLink>) {
     port.watch.probe_now();
 }
 
-/// Exchanges the messages of a mechanism. Once the first one is written, the way the exchange ends is the
+/// Exchanges the messages of a handshake. Once the first one is written, the way the exchange ends is the
 /// coordinator's verdict.
 async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
-    mechanism: impl Mechanism,
+    mut handshake: impl Handshake,
     allowed: Duration,
     likely: Likely,
 ) -> Result<(), NoLink> {
-    let opening = mechanism.opening();
+    let opening = handshake.opening();
     flow::write_all(stream, &opening, allowed).await.map_err(|(error, written)| match written {
         0 => NoLink::HandshakeLost(error),
         _ => NoVerdict::Unsent(error).into(),
     })?;
-    match timeout(allowed, verdict(stream, mechanism, allowed)).await {
+    match timeout(allowed, verdict(stream, &mut handshake, allowed)).await {
         Ok(Ok(Verdict::Accepted)) => Ok(()),
         Ok(Ok(Verdict::Refused { status, text })) => Err(NoLink::CredentialsRefused { status, text }),
         Ok(Ok(Verdict::Closed)) => Err(NoVerdict::Closed(likely).into()),
@@ -281,17 +255,16 @@ enum Verdict {
 
 async fn verdict<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
-    mechanism: impl Mechanism,
+    handshake: &mut impl Handshake,
     allowed: Duration,
 ) -> Result<Verdict, NoVerdict> {
-    let mut initiator = Initiator::new(mechanism);
     loop {
         let chunk = match flow::read(stream).await {
             Ok(chunk) if !chunk.is_empty() => chunk,
             Ok(_) => return Ok(Verdict::Closed),
             Err(error) => return Ok(Failure::unwelcome(&error).map_or(Verdict::Closed, Verdict::Unwelcome)),
         };
-        match initiator.push(&chunk).map(|taken| taken.step) {
+        match handshake.push(&chunk).await {
             Ok(Answer::NeedMore) => {}
             Ok(Answer::Respond(response)) => {
                 let written = flow::write_all(stream, &response, allowed).await;
@@ -299,6 +272,7 @@ async fn verdict<S: AsyncRead + AsyncWrite + Unpin>(
             }
             Ok(Answer::Accepted) => return Ok(Verdict::Accepted),
             Ok(Answer::Refused { status, text }) => return Ok(Verdict::Refused { status, text }),
+            Ok(Answer::GaveUp(error)) => return Err(NoVerdict::GaveUp(error)),
             // Not even the first byte is SASL, so this chunk is all that has come.
             Err(SaslError::UnknownStatus { .. }) => {
                 return Err(Speech::guess(&chunk).map_or(NoVerdict::Nonsense, NoVerdict::Foreign));

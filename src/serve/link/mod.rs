@@ -1,13 +1,16 @@
 //! Links: the authenticated connections from the router to coordinators. Each carries the credentials of one
 //! identity, so a coordinator judges a call as if the client had made it.
 
+pub(crate) mod handshake;
 pub(crate) mod login;
 pub(crate) mod lost;
 pub(crate) mod next;
 pub(crate) mod no_link;
+pub(crate) mod no_verdict;
 pub(crate) mod own_call;
 pub(crate) mod port;
 pub(crate) mod read_reply;
+pub(crate) mod router_login;
 pub(crate) mod session;
 pub(crate) mod session_queue;
 pub(crate) mod slot;

@@ -8,7 +8,8 @@ use crate::net::dial::DialFailure;
 use crate::net::flow::WriteError;
 use crate::net::probe::NO_TLS;
 use crate::net::tls::client::TlsFailure;
-use crate::serve::link::login::NoVerdict;
+use crate::serve::link::no_verdict::NoVerdict;
+use crate::serve::link::router_login::NotLoggedIn;
 use crate::serve::link::waiting::NoRoom;
 use crate::session::retry::Phase;
 use crate::wire::sasl::Status;
@@ -98,14 +99,30 @@ pub(crate) enum NoLink {
         /// The text that came with it.
         text: Vec<u8>,
     },
+    /// The router could not log in as itself. Its ticket is for this coordinator only, so another one may be
+    /// tried.
+    #[error(transparent)]
+    NotLoggedIn(#[from] NotLoggedIn),
 }
 
 impl NoLink {
+    /// The same of a login of the router's own.
+    pub(crate) fn of_router(self) -> Self {
+        match self {
+            Self::CredentialsRefused { text, .. } => {
+                let text = String::from_utf8_lossy(&text).into_owned();
+                Self::NotLoggedIn(NotLoggedIn::Refused { text })
+            }
+            Self::NoVerdict(no_verdict) => Self::NotLoggedIn(NotLoggedIn::NoVerdict(no_verdict)),
+            other => other,
+        }
+    }
+
     /// Whether a dial was wasted. A refusal is not: it is the coordinator's own answer to this client.
     pub(crate) fn is_in_vain(&self) -> bool {
         match self {
             Self::Unreached(unreached) => unreached.is_in_vain(),
-            Self::HandshakeLost(_) | Self::NoVerdict(_) => true,
+            Self::HandshakeLost(_) | Self::NoVerdict(_) | Self::NotLoggedIn(_) => true,
             Self::NoRoom(_) | Self::CredentialsRefused { .. } => false,
         }
     }
@@ -119,7 +136,7 @@ impl NoLink {
     /// How far the call that wanted the link has come.
     pub(crate) fn phase(&self) -> Phase {
         match self {
-            Self::Unreached(_) | Self::HandshakeLost(_) => Phase::NoLink,
+            Self::Unreached(_) | Self::HandshakeLost(_) | Self::NotLoggedIn(_) => Phase::NoLink,
             Self::NoRoom(_) => Phase::NoRoom,
             Self::NoVerdict(_) | Self::CredentialsRefused { .. } => Phase::CredentialsShown,
         }

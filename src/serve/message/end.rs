@@ -78,6 +78,9 @@ pub(crate) enum End {
     /// The router refused the SASL handshake and told the client so.
     #[error("the SASL handshake was refused: {0}")]
     BadHandshake(#[from] SaslError),
+    /// The router did not accept the client's ticket, or its part of the handshake, and told it so.
+    #[error("the ticket was refused: {0}")]
+    TicketRefused(Box<str>),
     /// The TLS handshake failed, and the client was told so as far as TLS can.
     #[error(transparent)]
     TlsRefused(Box<TlsRefused>),
@@ -252,7 +255,7 @@ impl End {
             Self::BadInput(
                 BadInput::Message(_) | BadInput::Mistyped { .. } | BadInput::HandleTooLate { .. },
             ) => CloseCause::BadThrift,
-            Self::BadHandshake(_) => CloseCause::BadSasl,
+            Self::BadHandshake(_) | Self::TicketRefused(_) => CloseCause::BadSasl,
             Self::TlsRefused(_) | Self::NotEncrypted { .. } => CloseCause::BadTls,
             Self::CredentialsRefused | Self::NoVerdict => CloseCause::CredentialsRefused,
             Self::NoCoordinator => CloseCause::NoCoordinator,
@@ -295,6 +298,7 @@ impl End {
             self,
             Self::BadInput(_)
                 | Self::BadHandshake(_)
+                | Self::TicketRefused(_)
                 | Self::TlsRefused(_)
                 | Self::NotEncrypted { .. }
                 | Self::ClientStalled { .. }

@@ -250,6 +250,15 @@ impl Request {
         let _replaced = rewrite::replace(message, position, handle);
     }
 
+    /// Puts another whole message in the place of this one, which is held whole; returns false, and changes
+    /// nothing, if `message` is not one.
+    pub(crate) fn replace(&mut self, message: &[u8]) -> bool {
+        let Some(other) = Self::own(message).filter(|_| self.is_whole()) else { return false };
+        (self.scanner, self.bytes, self.arrival) = (other.scanner, other.bytes, other.arrival);
+        (self.form, self.to_come) = (Form::Payload, 0);
+        true
+    }
+
     /// Returns the method.
     pub(crate) fn method(&self) -> &'static Method {
         self.scanner.method()

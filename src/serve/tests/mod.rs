@@ -3,6 +3,7 @@
 
 mod coordinators;
 mod credentials;
+mod delegated;
 mod http;
 mod locating;
 mod opens;

@@ -1,5 +1,6 @@
 //! A router's connections between clients and coordinators in memory.
 
+use std::collections::BTreeMap;
 use std::io::{self, Cursor, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::cluster::{
     AdminState, Cluster, CoordinatorSettings, DrainSettings, DrainThen, Flavor, HealthSettings, PolicyName,
     Ports,
 };
+use crate::fake::Id;
 use crate::idl::impala_service::ImpalaHiveServer2ServiceSyncClient;
 use crate::idl::t_c_l_i_service as cli;
 use crate::idl::t_c_l_i_service::TTCLIServiceSyncClient as _;
@@ -30,12 +32,14 @@ use crate::serve::call::links::Links;
 use crate::serve::call::serve;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::entrance::Entrance;
+use crate::serve::link::login::Login;
 use crate::serve::message::client::Client;
 use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::http::client::HttpPeer;
 use crate::serve::settings::{FleetSettings, MoveSettings, RoomSettings, Settings, WatchSettings};
 use crate::serve::shared::Shared;
 use crate::serve::threads::workers::Workers;
+use crate::session::delegation::Caller;
 use crate::session::table::{self, Table};
 
 /// How long a client waits for bytes of a reply, in virtual time.
@@ -78,12 +82,23 @@ impl World {
 
     /// Connects a client that uses this transport.
     pub(super) async fn connect(&self, transport: Transport) -> TestClient {
+        let id = self.shared.next_connection();
+        self.connect_with(transport, Links::anonymous(Arc::clone(&self.fleet), id, self.link)).await
+    }
+
+    /// Connects a client that uses SASL and has proven to the router who it is. The router needs no login.
+    pub(super) async fn connect_as(&self, caller: Caller) -> TestClient {
+        let id = self.shared.next_connection();
+        let links = Links::speaking_for(Arc::clone(&self.fleet), id, caller, Login::Nobody);
+        self.connect_with(Transport::Sasl, links).await
+    }
+
+    async fn connect_with(&self, transport: Transport, links: Links<Double>) -> TestClient {
         let (near, far) = pair(64 << 10);
         let address = IpAddr::from(Ipv4Addr::new(198, 51, 100, 1));
-        let (entrance, id) = (self.entrance(), self.shared.next_connection());
-        let registration = self.shared.all_signals.register(id);
+        let entrance = self.entrance();
+        let registration = self.shared.all_signals.register(links.conn());
         let (shared, signals) = (Arc::clone(&self.shared), Arc::clone(&registration.signals));
-        let links = Links::anonymous(Arc::clone(&self.fleet), id, self.link);
         let ((), assignment) = Workers::here().accept(std::future::ready(())).await;
         let client = match transport {
             Transport::Http => {
@@ -111,6 +126,12 @@ impl World {
         let owners: Vec<_> = (0..self.coordinators.len()).filter(|at| self.sessions()[*at] > 0).collect();
         assert_eq!(owners.len(), 1, "{:?}", self.sessions());
         owners[0]
+    }
+
+    /// Returns the index of the coordinator that has this session.
+    pub(super) fn owner_of(&self, session: &cli::TSessionHandle) -> usize {
+        let id = Id(session.session_id.guid.as_slice().try_into().unwrap());
+        self.coordinators.iter().position(|one| one.memory.knows(id)).unwrap()
     }
 
     /// Returns how many sessions each coordinator has.
@@ -155,6 +176,7 @@ fn fleet_settings() -> FleetSettings {
         draining: DrainSettings { deadline: 60 * second, then: DrainThen::Leave },
         tls: None,
         trusted_headers: Arc::default(),
+        kerberos: None,
     }
 }
 
@@ -244,10 +266,31 @@ impl TestClient {
         let _sent = coordinators::send(&mut self.stream, &request).await;
     }
 
+    /// Sends a whole message, and returns the first payload that comes back.
+    pub(super) async fn raw(&mut self, message: &[u8]) -> Vec<u8> {
+        coordinators::send(&mut self.stream, &wrapped(message, self.transport)).await.unwrap();
+        let (mut raw, mut reply, mut chunk) = (Vec::new(), Vec::new(), vec![0; 64 << 10]);
+        while reply.is_empty() {
+            let read =
+                timeout(ANSWER_WITHIN, self.stream.read(&mut chunk)).await.expect("an answer").unwrap();
+            assert!(read > 0, "the connection has ended");
+            raw.extend_from_slice(&chunk[..read]);
+            reply.extend(unwrapped(&mut raw, self.transport));
+        }
+        reply
+    }
+
     /// Opens a session.
     pub(super) async fn open(&mut self) -> Result<cli::TSessionHandle, String> {
+        self.open_with(&[]).await
+    }
+
+    /// Opens a session with this configuration.
+    pub(super) async fn open_with(&mut self, pairs: &[(&str, &str)]) -> Result<cli::TSessionHandle, String> {
         let version = cli::TProtocolVersion::HIVE_CLI_SERVICE_PROTOCOL_V6;
-        let request = cli::TOpenSessionReq::new(version, None, None, None);
+        let pairs: BTreeMap<_, _> =
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let request = cli::TOpenSessionReq::new(version, None, None, pairs);
         let opened = self.call(|client| client.open_session(request.clone())).await;
         let opened = opened.map_err(|error| error.to_string())?;
         opened.session_handle.filter(|_| succeeded(&opened.status)).ok_or_else(|| message(&opened.status))

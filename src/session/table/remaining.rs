@@ -55,7 +55,7 @@ impl Table {
         let mut listed = Vec::new();
         for session in self.sessions.iter().filter(|session| session.coordinator == coordinator) {
             let usage = &session.usage;
-            listed.extend(usage.operations.iter().map(|guid| (*guid, usage.access.clone())));
+            listed.extend(usage.operations.iter().map(|guid| (*guid, usage.access.on_links())));
         }
         listed.sort_unstable_by_key(|(guid, _)| *guid);
         // No lock is held across both maps: what was closed meanwhile is left out here.

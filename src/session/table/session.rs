@@ -48,7 +48,7 @@ pub struct Target {
     pub handle: Handle,
     /// Where.
     pub coordinator: CoordinatorId,
-    /// Whose it is.
+    /// The links on which it can be called.
     pub access: Access,
 }
 
@@ -157,7 +157,7 @@ impl Session {
     /// Where it is, if it is open there and shares its links.
     pub(super) fn target(&self, guid: &Guid) -> Option<Target> {
         let handle = self.handle(guid).filter(|_| self.usage.life.shares_links())?;
-        Some(Target { handle, coordinator: self.coordinator, access: self.usage.access.clone() })
+        Some(Target { handle, coordinator: self.coordinator, access: self.usage.access.on_links() })
     }
 
     /// Where it is and where it was, as far as it may be open there.
@@ -165,7 +165,7 @@ impl Session {
         let leftovers = self.usage.life.leftovers().iter().map(|leftover| Target {
             handle: leftover.handle,
             coordinator: leftover.coordinator,
-            access: self.usage.access.clone(),
+            access: self.usage.access.on_links(),
         });
         self.target(guid).into_iter().chain(leftovers).collect()
     }

@@ -1,5 +1,5 @@
 //! Reads an `OpenSession` request and writes it again: everything that makes the session, but never its
-//! password.
+//! password; if the router speaks for the client, with the user for whom it does.
 //!
 //! `TOpenSessionReq {1: client_protocol, 2: username, 3: password, 4: configuration}` in TCLIService.thrift.
 //! Impala does not look at the password (impala-hs2-server.cc `OpenSession`).
@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 
+use crate::ids::Family;
 use crate::wire::thrift::{MessageType, STOP, Type, VERSION_1};
 use crate::wire::write::Writer;
 
@@ -16,6 +17,12 @@ const NAME: &[u8] = b"OpenSession";
 /// Parts of configuration keys that name a secret. No option of Impala has one of them, and Impala ignores
 /// keys that are no options.
 const SECRET_WORDS: [&str; 4] = ["passw", "pwd", "secret", "token"];
+/// The configuration keys by which a client names the user for whom it acts: Impala's, which is taken in any
+/// case (impala-hs2-server.cc `OpenSession`), and that of Hive and Spark (`HiveAuthFactory.java`
+/// `HS2_PROXY_USER`).
+const USER_KEYS: [&str; 2] = ["impala.doas.user", "hive.server2.proxy.user"];
+/// What Hive's JDBC driver puts before a key, and Impala takes off (IMPALA-11992).
+const HIVE_PREFIX: &str = "set:hiveconf:";
 
 /// What a client asked for when it opened a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +39,13 @@ impl<'a> Open<'a> {
     /// Reads a whole request; none unless it has exactly these fields, in UTF-8. Options that name a secret
     /// are left out.
     pub fn read(message: &'a [u8]) -> Option<Self> {
+        let mut open = Self::read_all(message)?;
+        open.configuration.retain(|(key, _)| !names_a_secret(key));
+        Some(open)
+    }
+
+    /// As [`Self::read`], with all options.
+    fn read_all(message: &'a [u8]) -> Option<Self> {
         let mut rest = Reader(message);
         let version = rest.i32()?.cast_unsigned();
         if version != VERSION_1 | MessageType::Call as u32 || rest.string()? != NAME {
@@ -60,8 +74,12 @@ impl<'a> Open<'a> {
 
     /// A request that opens the same session.
     pub fn write(&self) -> BytesMut {
+        self.write_as(1)
+    }
+
+    fn write_as(&self, seqid: i32) -> BytesMut {
         let pairs: Vec<_> = self.configuration.iter().map(|(key, value)| (&**key, &**value)).collect();
-        Writer::message(MessageType::Call, NAME, 1, |arguments| {
+        Writer::message(MessageType::Call, NAME, seqid, |arguments| {
             arguments.structure(1, |request| {
                 if let Some(protocol) = self.protocol {
                     request.i32(1, protocol);
@@ -75,6 +93,67 @@ impl<'a> Open<'a> {
             });
         })
     }
+}
+
+/// Why a request does not name a user as the router needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadOpen {
+    /// It has other fields than an `OpenSession` has, or is not in UTF-8.
+    #[error("the OpenSession request is malformed")]
+    Malformed,
+    /// It names the user for whom the client acts more than once.
+    #[error("the session's configuration names the user to act for more than once")]
+    TwoUsers,
+    /// It names nobody as the user for whom the client acts.
+    #[error("the session's configuration names an empty user to act for")]
+    NoUser,
+}
+
+/// A request of a client for whom the router speaks.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ForUser<'a> {
+    open: Open<'a>,
+    /// The user for whom the client itself wants to act.
+    pub claimed: Option<Cow<'a, str>>,
+}
+
+impl<'a> ForUser<'a> {
+    /// Reads a whole request.
+    ///
+    /// # Errors
+    /// When it is malformed, or names a user twice or in vain.
+    pub fn read(message: &'a [u8]) -> Result<Self, BadOpen> {
+        let mut open = Open::read_all(message).ok_or(BadOpen::Malformed)?;
+        let mut claims = open.configuration.extract_if(.., |(key, _)| is_user_key(key));
+        let claimed = claims.next().map(|(_, user)| user);
+        let is_repeated = claims.next().is_some();
+        drop(claims);
+        match &claimed {
+            _ if is_repeated => Err(BadOpen::TwoUsers),
+            Some(user) if user.is_empty() => Err(BadOpen::NoUser),
+            _ => Ok(Self { open, claimed }),
+        }
+    }
+
+    /// The request for coordinators of this family, with the router's word for the user in place of the
+    /// client's, and without a password. The reply will have `seqid`.
+    pub fn write(mut self, family: Family, user: &str, seqid: i32) -> BytesMut {
+        let [impala, hive] = USER_KEYS;
+        let key = match family {
+            Family::Impala => impala,
+            Family::Hive => hive,
+        };
+        self.open.configuration.push((key.into(), Cow::Owned(user.to_owned())));
+        self.open.write_as(seqid)
+    }
+}
+
+fn is_user_key(key: &str) -> bool {
+    let bare = match key.split_at_checked(HIVE_PREFIX.len()) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case(HIVE_PREFIX) => rest,
+        _ => key,
+    };
+    USER_KEYS.iter().any(|user_key| bare.trim().eq_ignore_ascii_case(user_key))
 }
 
 /// The rest of a message.
@@ -128,10 +207,7 @@ impl<'a> Reader<'a> {
         // The list grows with the entries that really come, not with the declared count.
         let mut pairs = Vec::new();
         for _ in 0..count {
-            let (key, value) = (self.text()?, self.text()?);
-            if !names_a_secret(key) {
-                pairs.push((key.into(), value.into()));
-            }
+            pairs.push((self.text()?.into(), self.text()?.into()));
         }
         Some(pairs)
     }
@@ -202,6 +278,58 @@ mod tests {
             arguments.structure(1, |_| {});
         });
         assert_eq!(Open::read(&other), None);
+    }
+
+    /// What a coordinator of this family gets for ann from a client with this configuration.
+    fn for_ann(family: Family, pairs: &[(&str, &str)]) -> Result<(Option<String>, BytesMut), BadOpen> {
+        let bytes = request(Some("canary"), pairs);
+        let open = ForUser::read(&bytes)?;
+        let claimed = open.claimed.as_deref().map(str::to_owned);
+        Ok((claimed, open.write(family, "ann", 1)))
+    }
+
+    #[test]
+    fn the_user_goes_along_in_the_key_of_the_coordinators_family_and_all_else_stays() {
+        let own = [("use:database", "demo"), ("hive.Token", "t")];
+        for (family, key) in [(Family::Impala, USER_KEYS[0]), (Family::Hive, USER_KEYS[1])] {
+            let sent = request(None, &[own[0], own[1], (key, "ann")]);
+            assert_eq!(for_ann(family, &own), Ok((None, sent)));
+            assert_eq!(for_ann(family, &[]), Ok((None, request(None, &[(key, "ann")]))));
+        }
+    }
+
+    #[test]
+    fn a_claim_is_found_however_it_is_written_and_never_passed_on() {
+        let sent = request(None, &[(USER_KEYS[0], "ann")]);
+        for key in [
+            "impala.doas.user",
+            "Impala.DoAs.User",
+            "hive.server2.proxy.user",
+            "HIVE.SERVER2.PROXY.USER",
+            "set:hiveconf:impala.doas.user",
+            "Set:HiveConf:hive.server2.proxy.user",
+            " impala.doas.user ",
+        ] {
+            let shown = for_ann(Family::Impala, &[(key, "bob")]);
+            assert_eq!(shown, Ok((Some("bob".to_owned()), sent.clone())), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_second_claim_and_an_empty_one_are_refused() {
+        let twice = [("impala.doas.user", "ann"), ("IMPALA.doas.user", "root")];
+        assert_eq!(for_ann(Family::Impala, &twice), Err(BadOpen::TwoUsers));
+        let both = [("impala.doas.user", "ann"), ("hive.server2.proxy.user", "ann")];
+        assert_eq!(for_ann(Family::Hive, &both), Err(BadOpen::TwoUsers));
+        assert_eq!(for_ann(Family::Impala, &[("impala.doas.user", "")]), Err(BadOpen::NoUser));
+        assert_eq!(ForUser::read(b"x"), Err(BadOpen::Malformed));
+    }
+
+    #[test]
+    fn the_reply_will_have_the_clients_sequence_id() {
+        let open = ForUser { open: Open::default(), claimed: None };
+        let written = open.write(Family::Impala, "ann", 0x0102_0304);
+        assert_eq!(written.get(4 + 4 + NAME.len()..).unwrap()[..4], [1, 2, 3, 4]);
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::credentials::Credentials;
+use super::kerberos::GssapiError;
 use super::message::{Message, SaslError, Status};
 
 /// One login.
@@ -33,6 +34,8 @@ pub enum Reaction {
         /// The coordinator's words: usually UTF-8, passed on as they are.
         text: Vec<u8>,
     },
+    /// The router cannot go on with what the coordinator sent.
+    GaveUp(GssapiError),
 }
 
 /// PLAIN: all is shown at once, and the first message is the verdict.

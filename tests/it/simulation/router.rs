@@ -191,7 +191,7 @@ fn fleet_settings(setup: &Setup) -> FleetSettings {
     };
     let draining = DrainSettings { deadline: Duration::from_hours(1), then: DrainThen::Leave };
     let (tls, trusted_headers) = (setup.encryption.plan(), Arc::default());
-    FleetSettings { watching, room, moving, draining, tls, trusted_headers }
+    FleetSettings { watching, room, moving, draining, tls, trusted_headers, kerberos: None }
 }
 
 fn settings() -> serve::settings::Settings {

@@ -10,6 +10,7 @@ use super::super::section::{Absent, Key, Section, SectionInfo, section};
 use super::super::sni::NamesFile;
 use super::super::usual;
 use super::super::value::{Entry, Value};
+use super::kerberos::ListenerKerberosFile;
 use crate::ids::Service;
 use crate::net::listen::ListenAddress;
 use crate::net::tls::server::{ClientAuth, Version};
@@ -53,10 +54,10 @@ section! {
         sni: NamesFile = default({}),
         /// TLS with a certificate of the router. Without it TLS is relayed unread.
         tls: ListenerTlsFile = derived("none"),
+        /// Kerberos with a keytab of the router. Without it GSSAPI is relayed unread.
+        kerberos: ListenerKerberosFile = derived("none"),
     }
-    later {
-        "kerberos": "accept Kerberos with a keytab of the router",
-    }
+    later {}
 }
 
 section! {

@@ -15,12 +15,14 @@ use crate::serve::call::links::Links;
 use crate::serve::fleet::{Fleet, dialing};
 use crate::serve::link::login::Login;
 use crate::serve::message::coding;
+use crate::session::delegation::Acting;
 use crate::wire::http::request::{CallHead, CredentialKey};
 use crate::wire::sasl::Credentials;
 
 impl<S: Stream> Links<S> {
-    fn new(fleet: Arc<Fleet<S>>, conn: ConnId, access: Access, login: Login) -> Self {
-        Self { fleet, conn, access, login, key: None, refused: false, no_moves: false, idle: Vec::new() }
+    pub(super) fn new(fleet: Arc<Fleet<S>>, conn: ConnId, access: Access, login: Login) -> Self {
+        let (key, idle) = (None, Vec::new());
+        Self { fleet, conn, access, login, acting: None, key, refused: false, no_moves: false, idle }
     }
 
     /// Creates the links of a client without a login; none is dialed yet.
@@ -79,9 +81,14 @@ impl<S: Stream> Links<S> {
         }
     }
 
-    /// The identity that the links belong to.
+    /// For whom calls are made: the identity that the links belong to, or the user for whom the router speaks.
     pub(crate) fn identity(&self) -> &Identity {
-        &self.access.identity
+        self.acting.as_ref().map_or(&self.access.identity, Acting::identity)
+    }
+
+    /// The access that sessions are opened with.
+    pub(crate) fn session_access(&self) -> Access {
+        Access { identity: self.identity().clone(), transport: self.access.transport }
     }
 
     /// The identity that the links belong to, and the transport of their messages.
@@ -133,7 +140,11 @@ impl<S: Stream> Links<S> {
     pub(crate) fn is_accepted(&self) -> bool {
         match &self.access.identity {
             Identity::Credential(credential) => self.fleet.verdicts.are_good(credential, clock::now()),
-            Identity::Anonymous | Identity::Plain(_) | Identity::Unread => false,
+            Identity::Anonymous
+            | Identity::Plain(_)
+            | Identity::Delegated(_)
+            | Identity::Router
+            | Identity::Unread => false,
         }
     }
 

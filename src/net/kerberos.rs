@@ -1,0 +1,145 @@
+//! Kerberos, which is done by the system's library (MIT krb5). Its calls block on files and on the network, so
+//! they run on threads of their own, of which there are a few.
+//!
+//! The library takes the keytabs from the environment, which no thread may change while others run. So the
+//! process begins itself anew with them ([`environment`]), and there is one keytab for all listeners and one for
+//! all clusters.
+
+#[cfg(feature = "kerberos")]
+mod mit;
+mod pool;
+mod provider;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use self::pool::Busy;
+use self::pool::Pool;
+pub use self::provider::Provider;
+use crate::wire::sasl::kerberos::KerberosError;
+
+/// How many tickets of clients are judged at a time. That takes a fraction of a millisecond.
+const ACCEPT_THREADS: usize = 2;
+/// How many of the router's own tickets are fetched at a time. The KDC may take seconds.
+const INITIATE_THREADS: usize = 4;
+/// How many calls may wait for a thread. Each holds at most one token.
+const QUEUE: usize = 1024;
+
+/// The variable that is set in a process that was begun anew.
+const BEGUN_ANEW: &str = "HS2ROUTER_KERBEROS";
+
+/// What to do where a build lacks Kerberos.
+pub const NOT_BUILT_IN: &str = "this build of hs2router has no Kerberos, which needs a library in C; build it with \
+    `cargo build --release --features kerberos` (Debian: libkrb5-dev, libclang-dev), or remove [listener.kerberos] \
+    and [cluster.kerberos] to have GSSAPI passed through";
+
+/// Whether this build has Kerberos.
+pub const IS_BUILT_IN: bool = cfg!(feature = "kerberos");
+
+/// Where keys are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keytabs {
+    /// The keys of the service that clients ask a ticket for.
+    pub listeners: Option<PathBuf>,
+    /// The key of the router's own principal.
+    pub clusters: Option<PathBuf>,
+}
+
+/// The variables with which the process has to begin anew, for the library to find the keytabs; `None` if it
+/// has done so.
+pub fn environment(keytabs: &Keytabs) -> Option<Vec<(&'static str, OsString)>> {
+    if std::env::var_os(BEGUN_ANEW).is_some() {
+        return None;
+    }
+    let file = |path: &PathBuf| {
+        let mut name = OsString::from("FILE:");
+        name.push(path);
+        name
+    };
+    let acceptor = keytabs.listeners.as_ref().map(|path| ("KRB5_KTNAME", file(path)));
+    // With a keytab for clients, the library fetches and renews the tickets by itself.
+    let initiator = keytabs.clusters.as_ref().map(|path| ("KRB5_CLIENT_KTNAME", file(path)));
+    let always = [("KRB5CCNAME", OsString::from("MEMORY:hs2router")), (BEGUN_ANEW, OsString::from("1"))];
+    Some(acceptor.into_iter().chain(initiator).chain(always).collect())
+}
+
+/// Kerberos, with the threads on which it runs.
+#[derive(Debug)]
+pub struct Kerberos {
+    provider: Arc<dyn Provider>,
+    accepting: Pool,
+    initiating: Pool,
+}
+
+impl Kerberos {
+    /// Kerberos of the system's library; `None` if this build lacks it.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn of_system() -> std::io::Result<Option<Self>> {
+        #[cfg(feature = "kerberos")]
+        return Self::new(Arc::new(mit::Mit)).map(Some);
+        #[cfg(not(feature = "kerberos"))]
+        Ok(None)
+    }
+
+    /// Kerberos that something else does.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn new(provider: Arc<dyn Provider>) -> std::io::Result<Self> {
+        let accepting = Pool::start("tickets", ACCEPT_THREADS, QUEUE)?;
+        let initiating = Pool::start("own tickets", INITIATE_THREADS, QUEUE)?;
+        Ok(Self { provider, accepting, initiating })
+    }
+
+    /// Whether tickets for this principal, or for any, can be judged. Blocks.
+    ///
+    /// # Errors
+    /// As [`Provider::accept`].
+    pub fn check_keytab(&self, principal: Option<&str>) -> Result<(), KerberosError> {
+        self.provider.accept(principal).map(drop)
+    }
+
+    /// Runs something that judges tickets of clients.
+    ///
+    /// # Errors
+    /// When too much waits for that already.
+    pub async fn accepting<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Provider) -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let provider = Arc::clone(&self.provider);
+        self.accepting.run(move || work(&*provider)).await
+    }
+
+    /// Runs something that needs a ticket of the router's own.
+    ///
+    /// # Errors
+    /// When too much waits for that already.
+    pub async fn initiating<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Provider) -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let provider = Arc::clone(&self.provider);
+        self.initiating.run(move || work(&*provider)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+
+    #[test]
+    fn the_process_begins_anew_with_the_keytabs_that_there_are() {
+        let keytabs = Keytabs { listeners: Some("/etc/a.keytab".into()), clusters: None };
+        let found = environment(&keytabs).unwrap();
+        let of = |name: &str| found.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+        assert_eq!(of("KRB5_KTNAME"), Some("FILE:/etc/a.keytab".into()));
+        assert_eq!(of("KRB5_CLIENT_KTNAME"), None);
+        assert_eq!(of("KRB5CCNAME"), Some("MEMORY:hs2router".into()), "tickets are in no file");
+        assert!(of(BEGUN_ANEW).is_some(), "once");
+    }
+}

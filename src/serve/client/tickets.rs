@@ -1,0 +1,129 @@
+//! SASL GSSAPI where the router has a keytab: it judges the client's ticket itself, and speaks for the client to
+//! coordinators under its own name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Buf as _;
+use tokio::time::timeout;
+
+use crate::ids::Transport;
+use crate::net::kerberos::Busy;
+use crate::net::stream::Stream;
+use crate::serve::call::links::Links;
+use crate::serve::client::{Connection, Stage};
+use crate::serve::fleet::entrance::Tickets;
+use crate::serve::link::login::Login;
+use crate::serve::message::client::Client;
+use crate::serve::message::end::End;
+use crate::session::delegation::{Caller, NotAllowed};
+use crate::wire::sasl::kerberos::acceptor::{GssapiAcceptor, Reply};
+use crate::wire::sasl::kerberos::{GssapiError, TOKEN_LIMIT};
+use crate::wire::sasl::{HEADER_LEN, MECHANISM_LIMIT, Message, Status, encode, parse};
+
+/// Why a client is not accepted.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Handshake(#[from] GssapiError),
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    #[error("{principal:?} is not accepted: {why}")]
+    NotAllowed { principal: String, why: NotAllowed },
+}
+
+impl Refused {
+    fn status(&self) -> Status {
+        match self {
+            Self::Handshake(error) => error.status(),
+            Self::NotAllowed { .. } => Status::Bad,
+            Self::Busy(_) => Status::Error,
+        }
+    }
+}
+
+/// How a handshake ended that was not carried through.
+enum Broken {
+    Refused(Refused),
+    Connection(End),
+}
+
+impl From<GssapiError> for Broken {
+    fn from(error: GssapiError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+/// Carries out the handshake of a client that began GSSAPI. All that it sent is still pending.
+///
+/// # Errors
+/// [`End`], when the client is refused, which it is told, or when the connection ends.
+pub(super) async fn authenticate<S: Stream>(
+    mut connection: Box<Connection<S>>,
+    tickets: &Tickets,
+    login: Login,
+) -> Result<Stage<S>, End> {
+    let (allowed, stall) =
+        (connection.shared.settings.handshake_timeout, connection.shared.settings.stall_timeout);
+    let accepted = timeout(allowed, accept(&mut connection.client, tickets, stall)).await;
+    let caller = match accepted {
+        Err(_elapsed) => return Err(End::HandshakeTimedOut),
+        Ok(Err(Broken::Connection(end))) => return Err(end),
+        Ok(Err(Broken::Refused(why))) => {
+            let text = format!("hs2router ({}): {why}", connection.conn);
+            connection.client.send(&encode(why.status(), text.as_bytes()), stall).await?;
+            return Err(End::TicketRefused(why.to_string().into()));
+        }
+        Ok(Ok(caller)) => caller,
+    };
+    connection.client.send(&encode(Status::Complete, b""), stall).await?;
+    tracing::debug!(user = caller.user(), "ticket accepted");
+    let links = Links::speaking_for(Arc::clone(&connection.entrance.fleet), connection.conn, caller, login);
+    Ok(Stage::Calls(Box::new(connection.into_calls(Transport::Sasl, links))))
+}
+
+/// Exchanges the messages of the handshake until it is known who the client is.
+async fn accept<S: Stream>(
+    client: &mut Client<S>,
+    tickets: &Tickets,
+    stall: Duration,
+) -> Result<Caller, Broken> {
+    let _start = next_message(client, MECHANISM_LIMIT).await?;
+    let mut acceptor = None;
+    loop {
+        let (status, payload) = next_message(client, TOKEN_LIMIT).await?;
+        let (begun, principal) = (acceptor.take(), tickets.principal.clone());
+        let judged = tickets.kerberos.accepting(move |provider| {
+            let mut acceptor = match begun {
+                Some(begun) => begun,
+                None => GssapiAcceptor::new(provider.accept(principal.as_deref())?),
+            };
+            let reply = acceptor.next(Message { status, payload: &payload })?;
+            Ok::<_, GssapiError>((acceptor, reply))
+        });
+        match judged.await.map_err(|busy| Broken::Refused(busy.into()))?? {
+            (next, Reply::Challenge(token)) => {
+                acceptor = Some(next);
+                client.send(&encode(Status::Ok, &token), stall).await.map_err(Broken::Connection)?;
+            }
+            (_, Reply::Accepted { principal }) => {
+                let caller = Caller::new(&principal, &tickets.rules);
+                return caller.map_err(|why| Broken::Refused(Refused::NotAllowed { principal, why }));
+            }
+        }
+    }
+}
+
+/// Reads the client's next message. A length is judged before anything is kept for it.
+async fn next_message<S: Stream>(client: &mut Client<S>, limit: usize) -> Result<(Status, Vec<u8>), Broken> {
+    loop {
+        if let Some(message) = parse(&client.pending, limit).map_err(GssapiError::from)? {
+            let taken = (message.status, message.payload.to_vec());
+            client.pending.advance(HEADER_LEN + taken.1.len());
+            return Ok(taken);
+        }
+        if !client.more().await.map_err(Broken::Connection)? {
+            return Err(Broken::Connection(End::ClientBroke { inside: "handshake" }));
+        }
+    }
+}

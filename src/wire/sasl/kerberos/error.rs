@@ -1,0 +1,143 @@
+//! What can go wrong in a handshake of GSSAPI, in words that a person can act on.
+
+use thiserror::Error;
+
+use super::layer::LayerError;
+use crate::wire::sasl::message::{SaslError, Status};
+
+/// Why a handshake of GSSAPI cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum GssapiError {
+    /// A message is malformed or out of place.
+    #[error(transparent)]
+    Sasl(#[from] SaslError),
+    /// Kerberos refuses a token, or has none.
+    #[error("Kerberos: {0}")]
+    Kerberos(#[from] KerberosError),
+    /// The two sides do not agree on a security layer, or on the user.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// A message has no token where one belongs.
+    #[error("a message of the GSSAPI handshake has no token")]
+    NoToken,
+    /// A message has a token where none belongs.
+    #[error("a message of the GSSAPI handshake has {len} bytes where it must be empty")]
+    Unexpected {
+        /// Bytes.
+        len: usize,
+    },
+    /// The context is not established after as many tokens as Kerberos can need.
+    #[error("the GSSAPI handshake was not over after {rounds} tokens")]
+    TooManyRounds {
+        /// Tokens from the peer.
+        rounds: u32,
+    },
+}
+
+impl GssapiError {
+    /// The status for the answer to the client: BAD for what it showed or asked for, ERROR for a breach of the
+    /// protocol.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Sasl(error) => error.status(),
+            Self::Kerberos(_) | Self::Layer(_) => Status::Bad,
+            Self::NoToken | Self::Unexpected { .. } | Self::TooManyRounds { .. } => Status::Error,
+        }
+    }
+}
+
+/// Why Kerberos does not go on: its own words, and what can be done.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{text}{}", .cause.remedy())]
+pub struct KerberosError {
+    /// What is known of the reason.
+    pub cause: Cause,
+    /// What Kerberos says, in one line. It names principals and key versions where those are the reason.
+    pub text: Box<str>,
+}
+
+/// What is known of the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The clocks of the two sides differ by more than is allowed, which is five minutes by default.
+    ClockSkew,
+    /// The same token was used before.
+    Replay,
+    /// The ticket is over, or not yet good.
+    Expired,
+    /// The keytab lacks the key of the service that the ticket is for, or has another version of it.
+    NoKey,
+    /// The Kerberos database lacks the service.
+    UnknownService,
+    /// The token is not one of Kerberos, or was damaged.
+    NoTicket,
+    /// Nothing that has a remedy of its own.
+    Other,
+}
+
+impl Cause {
+    /// What to do about it, as the end of a sentence.
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::ClockSkew => "; set the clocks of client, router and KDC by NTP",
+            Self::Replay => "; get a new ticket for each connection, and do not send a token twice",
+            Self::Expired => "; get a new ticket (kinit)",
+            Self::NoKey => {
+                "; compare the name that the client asks for (klist) with those in the router's keytab (klist -kte), \
+                 and export the keytab anew if the key has changed; then have clients run kinit again"
+            }
+            Self::UnknownService => "; add the service to the KDC, or correct the name in the config",
+            Self::NoTicket => "; the client must send a ticket of Kerberos 5",
+            Self::Other => "",
+        }
+    }
+
+    /// Recognizes the reason by what MIT Kerberos says (krb5: `lib/krb5/error_tables/krb5_err.et` and
+    /// `lib/krb5/krb/rd_req_dec.c`, 1.20).
+    pub fn of(text: &str) -> Self {
+        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        if says(&["Clock skew too great"]) {
+            Self::ClockSkew
+        } else if says(&["Request is a replay"]) {
+            Self::Replay
+        } else if says(&["Ticket expired", "Ticket not yet valid", "Credentials have expired"]) {
+            Self::Expired
+        } else if says(&["not found in Kerberos database"]) {
+            Self::UnknownService
+        } else if says(&["keytab", "key table", "Key version", "Cannot find key", "Wrong principal"]) {
+            Self::NoKey
+        } else if says(&[
+            "Invalid token was supplied",
+            "A token was invalid",
+            "mechanism was requested",
+            MALFORMED,
+        ]) {
+            Self::NoTicket
+        } else {
+            Self::Other
+        }
+    }
+}
+
+impl KerberosError {
+    /// An error with these words of Kerberos.
+    pub fn new(text: &str) -> Self {
+        // One line without control characters, because it goes to logs and clients.
+        let text: String = detail(text).chars().map(|one| if one.is_control() { ' ' } else { one }).collect();
+        Self { cause: Cause::of(&text), text: text.trim().into() }
+    }
+}
+
+/// What is said of a token that MIT Kerberos gives no reason for.
+const MALFORMED: &str = "the token is malformed";
+
+/// The part of what MIT Kerberos says that tells something: it has the same words before each reason of its own,
+/// and no reason for a token that it cannot read.
+fn detail(text: &str) -> &str {
+    let reason = text.strip_prefix("Unspecified GSS failure.  Minor code may provide more information (");
+    match reason.and_then(|reason| reason.strip_suffix(')')) {
+        Some("Success" | "Unknown error") => MALFORMED,
+        Some(reason) => reason,
+        None => text,
+    }
+}
