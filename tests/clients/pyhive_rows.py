@@ -1,8 +1,9 @@
 """Run statements with PyHive on one cursor and print, a line of JSON each, what came of them.
 
-    pyhive_rows.py HOST PORT binary|http clear|unverified|CA NOSASL|NONE|LDAP USER PASSWORD STATEMENT...
+    pyhive_rows.py HOST PORT binary|http clear|unverified|CA NOSASL|NONE|LDAP|KERBEROS USER PASSWORD STATEMENT...
 
-CA is a file with the authority of the server's certificate.
+CA is a file with the authority of the server's certificate. With KERBEROS, PASSWORD is the name of the service that a
+ticket is asked for.
 """
 
 import os
@@ -44,6 +45,8 @@ def main():
     host, port, transport, tls, login, user, password, *statements = sys.argv[1:]
     if transport == "http":
         connection = over_http(host, port, tls, user, password)
+    elif login == "KERBEROS":
+        connection = hive.connect(host=host, port=int(port), auth=login, kerberos_service_name=password)
     elif tls == "clear":
         # It takes a password for LDAP only.
         named = {"password": password} if login == "LDAP" else {}

@@ -39,6 +39,16 @@ fn a_bad_config_exits_with_78_and_all_its_problems() {
     assert!(err.lines().all(|line| line.starts_with("invalid/services.toml:")), "{err}");
 }
 
+#[cfg(not(feature = "kerberos"))]
+#[test]
+fn a_config_that_needs_kerberos_is_refused_by_a_build_that_lacks_it_with_how_to_get_one() {
+    for arguments in [&["check", "valid/kerberos.toml"][..], &["run", "--config", "valid/kerberos.toml"]] {
+        let (code, out, err) = outcome(arguments);
+        assert!(code != 0 && out.is_empty(), "{code} {out}");
+        assert!(err.contains("cargo build --release --features kerberos"), "{err}");
+    }
+}
+
 #[test]
 fn a_missing_config_exits_with_78_and_says_why_once() {
     let (code, _, err) = outcome(&["check", "no-such-file.toml"]);

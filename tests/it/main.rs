@@ -59,6 +59,10 @@ mod http_input;
 #[cfg(test)]
 mod idl;
 
+#[cfg(feature = "kerberos")]
+#[cfg(test)]
+mod kerberos;
+
 #[cfg(test)]
 mod large;
 

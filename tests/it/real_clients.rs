@@ -6,5 +6,5 @@ mod go_on_hive;
 mod go_on_impala;
 mod old_shell;
 mod on_impala;
-mod on_spark;
+pub(crate) mod on_spark;
 pub(crate) mod over_http;

@@ -8,7 +8,7 @@ use crate::support::spark::{self, WHO_ARE_YOU};
 
 /// Statements that need their session (a variable, a temporary view), many rows, all kinds of values, and an
 /// error.
-pub(super) const STATEMENTS: [&str; 6] = [
+pub(crate) const STATEMENTS: [&str; 6] = [
     "SELECT 1 AS i, 'x' AS s, CAST(1.5 AS DECIMAL(3, 1)) AS d, CAST(NULL AS STRING) AS n, TIMESTAMP '2020-01-01 00:00:00' AS t",
     "CREATE TEMPORARY VIEW mine AS SELECT 42 AS answer",
     "SELECT answer FROM mine",
@@ -30,7 +30,7 @@ fn everywhere(login: Login, scenario: impl Fn(&Target) -> Shown) -> Option<Shown
 }
 
 /// What both DB-API clients make of [`STATEMENTS`].
-pub(super) fn assert_rows_and_error(shown: &Shown) {
+pub(crate) fn assert_rows_and_error(shown: &Shown) {
     let rows = shown.rows();
     assert_eq!(rows.len(), STATEMENTS.len(), "{shown:?}");
     assert!(rows[0].starts_with(

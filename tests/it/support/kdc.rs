@@ -29,6 +29,10 @@ pub(crate) const REALM: &str = "TEST";
 pub(crate) const USERS: [&str; 2] = ["ann", "bob"];
 /// What `localhost` offers, in one keytab: as clients call it over HTTP, and what servers are called.
 const SERVICES: [&str; 3] = ["HTTP/localhost", "hive/localhost", "impala/localhost"];
+/// The router's own principal, towards coordinators.
+const ROUTER: &str = "hs2router/localhost";
+/// A service whose key nobody has but the KDC.
+const KEYLESS: &str = "keyless/localhost";
 /// How long it may take until it listens.
 const START_DEADLINE: Duration = Duration::from_mins(1);
 
@@ -53,7 +57,7 @@ impl Kdc {
         fs::write(folder.join("krb5.conf"), client_config(port.number())).unwrap();
         fs::write(folder.join("kdc.conf"), server_config(&folder, port.number())).unwrap();
         run(&folder, PROGRAMS[1], &["-r", REALM, "create", "-s", "-P", "master"]);
-        for principal in SERVICES.iter().chain(&USERS) {
+        for principal in SERVICES.iter().chain(&USERS).chain([&ROUTER, &KEYLESS]) {
             run(&folder, PROGRAMS[2], &["-r", REALM, "-q", &format!("addprinc -randkey {principal}")]);
         }
         let keys = |file: &str, principals: &[&str]| {
@@ -62,6 +66,7 @@ impl Kdc {
             run(&folder, PROGRAMS[2], &["-r", REALM, "-q", &query]);
         };
         keys("services.keytab", &SERVICES);
+        keys("router.keytab", &[ROUTER]);
         for user in USERS {
             keys(&format!("{user}.keytab"), &[user]);
         }
@@ -86,6 +91,11 @@ impl Kdc {
     /// What clients and servers read about the realm: `KRB5_CONFIG`, or Java's `java.security.krb5.conf`.
     pub(crate) fn config(&self) -> PathBuf {
         self.folder.join("krb5.conf")
+    }
+
+    /// The key of the router's own principal.
+    pub(crate) fn router_keytab(&self) -> PathBuf {
+        self.folder.join("router.keytab")
     }
 
     /// The keys of all services.

@@ -71,6 +71,20 @@ pub(crate) fn pair_over_http() -> Option<&'static [Spark; 2]> {
     }))
 }
 
+/// As [`pair`], where tickets of Kerberos prove users in SASL.
+#[cfg(feature = "kerberos")]
+pub(crate) fn pair_with_kerberos() -> Option<&'static [Spark; 2]> {
+    static PAIR: OnceLock<[Spark; 2]> = OnceLock::new();
+    if !tools::present(&[Tool::Java, Tool::Python, Tool::Spark, Tool::Kdc]) {
+        return None;
+    }
+    Some(PAIR.get_or_init(|| {
+        let second = thread::spawn(Spark::with_kerberos);
+        let first = Spark::with_kerberos();
+        [first, second.join().expect("the second server started")]
+    }))
+}
+
 /// As [`pair_over_http`], but clients prove their users by tickets of Kerberos.
 pub(crate) fn pair_by_ticket() -> Option<&'static [Spark; 2]> {
     static PAIR: OnceLock<[Spark; 2]> = OnceLock::new();
@@ -133,6 +147,20 @@ impl Spark {
         spark.that_is_ready(ready)
     }
 
+    /// As [`Self::start`], where a ticket of Kerberos proves the user, in SASL; the router may act for any user.
+    #[cfg(feature = "kerberos")]
+    pub(crate) fn with_kerberos() -> Self {
+        let settings = [
+            ("hive.server2.authentication.kerberos.principal", format!("hive/localhost@{REALM}")),
+            ("hive.server2.authentication.kerberos.keytab", kdc::shared().keytab().display().to_string()),
+        ];
+        let ready = |target: &Target| {
+            let ticket = ticket_clients::Ticket { user: USERS[0], service: "hive" };
+            ticket_clients::impyla_in_sasl(target, ticket, Cursors::One, &["SELECT 'ready'"])
+        };
+        Self::launch("KERBEROS", Tls::Off, &settings).that_is_ready(ready)
+    }
+
     fn with(login: Login, tls: Tls, more: &[(&str, String)]) -> Self {
         let spark = Self::launch(login.authentication(), tls, more);
         spark.that_is_ready(|target| pyhive(target, login, &["SELECT 'ready'"]))
@@ -154,7 +182,11 @@ impl Spark {
         fs::write(folder.join("conf/hive-site.xml"), hive_site(&folder, authentication, more)).unwrap();
         let mut options = String::new();
         if authentication == "KERBEROS" {
-            let site = configuration([("hadoop.security.authentication", "kerberos".to_owned())]);
+            let site = configuration([
+                ("hadoop.security.authentication", "kerberos".to_owned()),
+                ("hadoop.proxyuser.hs2router.hosts", "*".to_owned()),
+                ("hadoop.proxyuser.hs2router.users", "*".to_owned()),
+            ]);
             fs::write(folder.join("conf/core-site.xml"), site).unwrap();
             options = format!(" -Djava.security.krb5.conf={}", kdc::shared().config().display());
         }

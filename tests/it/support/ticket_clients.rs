@@ -1,4 +1,5 @@
-//! Real clients that prove their user by tickets of Kerberos, over HTTP. They show what the others show.
+//! Real clients that prove their user by tickets of Kerberos, over HTTP and in SASL. They show what the others
+//! show.
 
 use std::path::Path;
 use std::process::Command;
@@ -71,19 +72,112 @@ pub(crate) fn beeline_with_newest_driver(target: &Target, user: &str, statements
 
 fn run_beeline(mut command: Command, target: &Target, user: &str, statements: &[&str]) -> Shown {
     let (home, kdc) = (tempfile::tempdir().unwrap(), kdc::shared());
-    // The ticket cache is looked for outside of a JAAS login.
-    let options = format!(
-        "-Duser.home={} -Djava.security.krb5.conf={} -Djavax.security.auth.useSubjectCredsOnly=false",
-        home.path().display(),
-        kdc.config().display()
-    );
-    command.env("JDK_JAVA_OPTIONS", options).envs(kdc.settings_of(user));
+    command.env("JDK_JAVA_OPTIONS", java_options(home.path())).envs(kdc.settings_of(user));
     let [host, port] = place(target);
     let url = format!(
         "jdbc:hive2://{host}:{port}/;transportMode=http;httpPath=cliservice;principal={SERVICE}/localhost@{REALM}"
     );
     command.args(["-u", &url]);
     show_beeline(command, target, statements)
+}
+
+/// How the notes of what ran call the clients without HTTP.
+#[cfg(feature = "kerberos")]
+const IN_SASL: &str = "KERBEROS";
+
+/// impyla in SASL, as [`impyla`], with a ticket for this service.
+#[cfg(feature = "kerberos")]
+pub(crate) fn impyla_in_sasl(
+    target: &Target,
+    ticket: Ticket,
+    cursors: Cursors,
+    statements: &[&str],
+) -> Shown {
+    let Ticket { user, service } = ticket;
+    let mut command = script("impyla_rows.py");
+    command.args(place(target)).args(["binary", "clear", "KERBEROS", user, service, cursors.word()]);
+    command.args(statements).envs(kdc::shared().settings_of(user));
+    show(command, target, Complaints::LastLine).by("impyla", IN_SASL)
+}
+
+/// `PyHive` in SASL, as `clients::pyhive`.
+#[cfg(feature = "kerberos")]
+pub(crate) fn pyhive_in_sasl(target: &Target, ticket: Ticket, statements: &[&str]) -> Shown {
+    let Ticket { user, service } = ticket;
+    let mut command = script("pyhive_rows.py");
+    command.args(place(target)).args(["binary", "clear", "KERBEROS", user, service]);
+    command.args(statements).envs(kdc::shared().settings_of(user));
+    show(command, target, Complaints::LastLine).by("pyhive", IN_SASL)
+}
+
+/// impala-shell in SASL with `-q`, as `clients::impala_shell`.
+#[cfg(feature = "kerberos")]
+pub(crate) fn impala_shell_in_sasl(
+    target: &Target,
+    ticket: Ticket,
+    more: &[&str],
+    statements: &str,
+) -> Shown {
+    let (home, Ticket { user, service }) = (tempfile::tempdir().unwrap(), ticket);
+    let mut command = with_deadline(&tools::python_program("impala-shell"));
+    let [host, port] = place(target);
+    command.args(["-k", "-s", service, "-i", &format!("{host}:{port}"), "--quiet", "-B", "-q", statements]);
+    command.args(more).envs(kdc::shared().settings_of(user)).env("HOME", home.path());
+    show(command, target, Complaints::OfTheShell).by("impala-shell", IN_SASL)
+}
+
+/// beeline in SASL, as [`beeline`], with more of the URL behind the principal.
+#[cfg(feature = "kerberos")]
+pub(crate) fn beeline_in_sasl(target: &Target, ticket: Ticket, more: &str, statements: &[&str]) -> Shown {
+    let mut command = with_deadline(&tools::spark_home().join("bin/beeline"));
+    command.env("SPARK_HOME", tools::spark_home());
+    beeline_at(command, target, ticket, more, statements).by("beeline", IN_SASL)
+}
+
+/// The same with Hive's newest JDBC driver.
+#[cfg(feature = "kerberos")]
+pub(crate) fn beeline_with_newest_driver_in_sasl(
+    target: &Target,
+    ticket: Ticket,
+    more: &str,
+    statements: &[&str],
+) -> Shown {
+    let mut command = with_deadline(Path::new("java"));
+    command.args(["-cp", &newest_driver(), "org.apache.hive.beeline.BeeLine"]);
+    beeline_at(command, target, ticket, more, statements).by("jdbc", IN_SASL)
+}
+
+#[cfg(feature = "kerberos")]
+fn beeline_at(
+    mut command: Command,
+    target: &Target,
+    ticket: Ticket,
+    more: &str,
+    statements: &[&str],
+) -> Shown {
+    let ([host, port], Ticket { user, service }) = (place(target), ticket);
+    let home = tempfile::tempdir().unwrap();
+    command.env("JDK_JAVA_OPTIONS", java_options(home.path())).envs(kdc::shared().settings_of(user));
+    let url = format!("jdbc:hive2://{host}:{port}/;principal={service}/localhost@{REALM}{more}");
+    command.args(["-u", &url]);
+    show_beeline(command, target, statements)
+}
+
+/// Whose ticket a client has, and for which service it asks one.
+#[cfg(feature = "kerberos")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    pub(crate) user: &'static str,
+    pub(crate) service: &'static str,
+}
+
+/// Java's settings of a program with this home. The ticket cache is looked for outside of a JAAS login.
+fn java_options(home: &Path) -> String {
+    format!(
+        "-Duser.home={} -Djava.security.krb5.conf={} -Djavax.security.auth.useSubjectCredsOnly=false",
+        home.display(),
+        kdc::shared().config().display()
+    )
 }
 
 /// Where to connect to, by the name that the tickets are for.

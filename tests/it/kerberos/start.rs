@@ -1,0 +1,67 @@
+//! How the router starts with Kerberos, or does not.
+
+use std::fs;
+use std::process::Command;
+
+use crate::support::kdc::{self, REALM};
+use crate::support::router::eventually;
+use crate::support::tools::{self, Tool};
+
+use super::{Fleet, KerberosRouter, log_in};
+
+/// Why a router with these keys of `[listener.kerberos]` does not start.
+fn refusal(listener: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    let config = format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
+         [listener.kerberos]\n{listener}\n[[cluster]]\ncoordinators = [\"a\"]\n[cluster.kerberos]\n\
+         principal = \"hs2router/localhost@{REALM}\"\nkeytab = \"none\"\ncoordinator = \"impala/_HOST@{REALM}\"\n"
+    );
+    fs::write(&path, config).unwrap();
+    let program = env!("CARGO_BIN_EXE_hs2router");
+    let mut command = Command::new(program);
+    command.args(["run", "--config"]).arg(path).env("KRB5_CONFIG", kdc::shared().config());
+    let ran = command.output().unwrap();
+    assert!(!ran.status.success());
+    String::from_utf8_lossy(&ran.stderr).into_owned()
+}
+
+#[test]
+fn a_keytab_that_is_missing_or_lacks_the_principal_is_found_at_the_start() {
+    if !tools::present(&[Tool::Kdc]) {
+        return;
+    }
+    let missing = refusal("keytab = \"missing\"");
+    assert!(missing.contains("missing") && missing.contains("keytab"), "{missing}");
+    let keytab = kdc::shared().keytab().display().to_string();
+    let lacks = refusal(&format!("keytab = \"{keytab}\"\nprincipal = \"other/localhost@{REALM}\""));
+    assert!(lacks.contains("other/localhost@TEST") && lacks.contains("klist -kte"), "{lacks}");
+}
+
+#[test]
+fn a_coordinator_for_which_there_is_no_ticket_is_named_to_the_user_and_in_the_log() {
+    if !tools::present(&[Tool::Kdc]) {
+        return;
+    }
+    let target = format!("nobody/_HOST@{REALM}");
+    let router = KerberosRouter::start("impala", &target, &[1], "");
+    let mut client = log_in(router.listener, "ann").unwrap();
+    let text = client.open(&[]).unwrap_err().to_string();
+    let words = "nobody/localhost@TEST";
+    assert!(text.contains(words) && text.contains("not found in Kerberos database"), "{text}");
+    assert!(eventually(|| router.has_logged("the router's own login failed")));
+}
+
+#[test]
+fn a_coordinator_that_refuses_the_routers_ticket_gives_way_to_the_next() {
+    let Some(fleet) = Fleet::of(1, "") else { return };
+    // impalad with LDAP only does not have the mechanism.
+    let plain = fleet.coordinators[0].hs2().port();
+    let good = fleet.fronts[0].port;
+    let router = KerberosRouter::start("impala", &format!("hive/_HOST@{REALM}"), &[plain, good], "");
+    for _ in 0..6 {
+        let mut client = log_in(router.listener, "ann").unwrap();
+        client.open(&[]).unwrap();
+    }
+}
