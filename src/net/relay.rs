@@ -1,4 +1,4 @@
-//! Passes bytes both ways between a client and a coordinator, unread.
+//! Passes bytes both ways between a client and a coordinator, unchanged.
 //!
 //! A direction holds a buffer only from the read that found bytes to the write that delivers the last of
 //! them. So an idle connection holds none, and a peer that does not read costs at most one buffer. There is
@@ -46,10 +46,37 @@ impl fmt::Display for Side {
     }
 }
 
+/// Looks on while bytes pass by. It can end the relay, but change nothing.
+pub trait Onlooker {
+    /// These bytes of a side were read, and are delivered next.
+    fn note_read(&mut self, from: Side, bytes: &[u8]);
+
+    /// So many bytes of a side were delivered.
+    fn note_delivered(&mut self, from: Side, count: u64);
+
+    /// Is ready when the relay has to end, with an orderly end for both sides. Called by one task, each time
+    /// that all is delivered and nothing more can be read.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// An onlooker that only counts what is delivered.
+impl<F: FnMut(Side, u64)> Onlooker for F {
+    fn note_read(&mut self, _from: Side, _bytes: &[u8]) {}
+
+    fn note_delivered(&mut self, from: Side, count: u64) {
+        self(from, count);
+    }
+
+    fn poll_end(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
 /// How a relay ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// The side that failed, or, if neither did, the side that finished first.
+    /// The side that failed, or, if neither did, the side that finished first. Says nothing if the onlooker
+    /// ended it.
     pub who: Side,
     /// The error on the connection of `who`; `None` after two orderly ends.
     pub error: Option<io::Error>,
@@ -77,18 +104,18 @@ impl<'a, C: Stream, K: Stream> Sides<'a, C, K> {
     /// failed are delivered as well. Unless that side had sent a FIN, the other side's connection is set to
     /// be reset when it closes, so that the end does not look orderly; the caller drops both.
     ///
-    /// `count` is called with the number of delivered bytes, as they are delivered, and the side that sent
-    /// them.
-    ///
     /// Not cancel-safe: bytes in flight are lost with the future, and both sides are reset.
-    pub async fn relay(mut self, mut count: impl FnMut(Side, u64)) -> Ended {
+    pub async fn relay(mut self, onlooker: &mut impl Onlooker) -> Ended {
         let Self { client, coordinator, .. } = &mut self;
         let mut pump = Pump::default();
         let failed = loop {
             let mut look = pin!(sleep(LOOK_INTERVAL));
             let step = poll_fn(|cx| {
-                if let Poll::Ready(ended) = pump.poll(cx, *client, *coordinator, &mut count) {
+                if let Poll::Ready(ended) = pump.poll(cx, *client, *coordinator, onlooker) {
                     return Poll::Ready(Some(ended));
+                }
+                if pump.is_at_rest() && onlooker.poll_end(cx).is_ready() {
+                    return Poll::Ready(Some(Ok(())));
                 }
                 if pump.reads_both() {
                     return Poll::Pending;
@@ -109,7 +136,7 @@ impl<'a, C: Stream, K: Stream> Sides<'a, C, K> {
         }
         self.has_ended = true;
         Ended {
-            // Without a failure both sides have finished, so one of them was first.
+            // Without a failure both sides have finished, unless the onlooker ended it: one of them was first.
             who: failed.as_ref().map(|failure| failure.who).or(pump.first_to_finish).unwrap_or(Side::Client),
             error: failed.map(|failure| failure.error),
         }
@@ -154,6 +181,11 @@ impl Default for Pump {
 }
 
 impl Pump {
+    /// Whether nothing is on its way to either side.
+    fn is_at_rest(&self) -> bool {
+        [&self.from_client, &self.from_coordinator].iter().all(|direction| direction.is_at_rest())
+    }
+
     /// Whether both directions wait for bytes; if so, a reset of either side wakes a read.
     fn reads_both(&self) -> bool {
         [&self.from_client, &self.from_coordinator]
@@ -166,11 +198,11 @@ impl Pump {
         cx: &mut Context<'_>,
         client: &mut C,
         coordinator: &mut K,
-        count: &mut impl FnMut(Side, u64),
+        onlooker: &mut impl Onlooker,
     ) -> Poll<Result<(), Failure>> {
-        let from_client = self.from_client.poll(cx, client, coordinator, count);
+        let from_client = self.from_client.poll(cx, client, coordinator, onlooker);
         let from_client = self.keep_write_failure(Side::Client, from_client)?;
-        let from_coordinator = self.from_coordinator.poll(cx, coordinator, client, count);
+        let from_coordinator = self.from_coordinator.poll(cx, coordinator, client, onlooker);
         let from_coordinator = self.keep_write_failure(Side::Coordinator, from_coordinator)?;
         for direction in [&self.from_client, &self.from_coordinator] {
             if matches!(direction.state, State::Finishing | State::Finished) {
@@ -260,18 +292,30 @@ impl Direction {
         matches!(self.state, State::Finished)
     }
 
+    /// Whether it has delivered all that it has read.
+    fn is_at_rest(&self) -> bool {
+        let is_at_rest = matches!(self.state, State::Reading | State::Finished | State::Broken);
+        is_at_rest && self.flushed == Flushed::Yes
+    }
+
     /// Moves what can be moved; ready when nothing more will come.
     fn poll<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
         reader: &mut R,
         writer: &mut W,
-        count: &mut impl FnMut(Side, u64),
+        onlooker: &mut impl Onlooker,
     ) -> Poll<Result<(), Failure>> {
         loop {
             self.state = match std::mem::replace(&mut self.state, State::Reading) {
                 State::Reading => match self.poll_read(cx, reader) {
-                    Poll::Ready(next) => next?,
+                    Poll::Ready(next) => {
+                        let next = next?;
+                        if let State::Writing { buffer, at, end } = &next {
+                            onlooker.note_read(self.from, buffer.get(*at..*end).unwrap_or_default());
+                        }
+                        next
+                    }
                     Poll::Pending => {
                         self.poll_flush(cx, writer)?;
                         return Poll::Pending;
@@ -284,7 +328,7 @@ impl Direction {
                         return Poll::Pending;
                     };
                     let written = self.check_written(written)?;
-                    count(self.from, written as u64);
+                    onlooker.note_delivered(self.from, written as u64);
                     self.flushed = Flushed::No;
                     let at = at + written;
                     if at < end { State::Writing { buffer, at, end } } else { State::Reading }

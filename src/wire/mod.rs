@@ -3,6 +3,7 @@
 
 pub mod beeswax;
 pub mod detect;
+pub mod dialogue;
 pub mod facts;
 pub mod frame;
 pub mod hello;

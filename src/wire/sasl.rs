@@ -12,6 +12,7 @@
 //! memory grows with the bytes that came. Everything that may hold a password is zeroed when dropped.
 
 mod credentials;
+pub mod gssapi;
 pub mod kerberos;
 pub mod mechanism;
 mod message;

@@ -30,11 +30,11 @@ struct Relayed {
 
 async fn own_and_relay<S: Stream>(mut client: S, mut coordinator: S) -> Relayed {
     let (mut client_bytes, mut coordinator_bytes) = (0, 0);
-    let count = |from, more| match from {
+    let mut count = |from, more| match from {
         Side::Client => client_bytes += more,
         Side::Coordinator => coordinator_bytes += more,
     };
-    let Ended { who, error } = Sides::new(&mut client, &mut coordinator).relay(count).await;
+    let Ended { who, error } = Sides::new(&mut client, &mut coordinator).relay(&mut count).await;
     Relayed { who, client_bytes, coordinator_bytes, error }
 }
 
@@ -157,7 +157,8 @@ async fn a_relay_that_is_given_up_looks_orderly_to_neither_side() {
     for has_begun in [false, true] {
         let ((mut client, mut client_side), (mut coordinator, mut coordinator_side)) =
             (connection().await, connection().await);
-        let mut relay = Box::pin(Sides::new(&mut client_side, &mut coordinator_side).relay(|_, _| {}));
+        let mut nobody = |_, _| {};
+        let mut relay = Box::pin(Sides::new(&mut client_side, &mut coordinator_side).relay(&mut nobody));
         if has_begun {
             client.write_all(b"half").await.unwrap();
             let mut heard = [0; 4];
@@ -279,13 +280,14 @@ async fn a_client_that_does_not_read_costs_one_buffer() {
 async fn bytes_are_counted_as_they_are_delivered() {
     let ((mut client, mut client_side), (mut coordinator, mut coordinator_side)) = (pair(64), pair(64));
     let counted = std::cell::Cell::new((0, 0));
-    let relay = Sides::new(&mut client_side, &mut coordinator_side).relay(|from, more| {
+    let mut count = |from, more| {
         let (client, coordinator) = counted.get();
         counted.set(match from {
             Side::Client => (client + more, coordinator),
             Side::Coordinator => (client, coordinator + more),
         });
-    });
+    };
+    let relay = Sides::new(&mut client_side, &mut coordinator_side).relay(&mut count);
     let ends = async {
         client.write_all(b"question").await.unwrap();
         coordinator.read_exact(&mut [0; 8]).await.unwrap();
@@ -305,6 +307,54 @@ async fn bytes_are_counted_as_they_are_delivered() {
 fn a_relay_may_change_threads<'a, C: Stream, K: Stream>(
     client: &'a mut C,
     coordinator: &'a mut K,
+    onlooker: &'a mut (impl Onlooker + Send),
 ) -> impl Future<Output = Ended> + Send + 'a {
-    Sides::new(client, coordinator).relay(|_, _| {})
+    Sides::new(client, coordinator).relay(onlooker)
+}
+
+/// Notes what it sees, and ends the relay once it has seen the coordinator's last word.
+#[derive(Default)]
+struct Listener {
+    read: Vec<(Side, Vec<u8>)>,
+    delivered: u64,
+}
+
+impl Onlooker for Listener {
+    fn note_read(&mut self, from: Side, bytes: &[u8]) {
+        assert_eq!(self.delivered, 8 * self.read.len() as u64, "bytes are seen before they are delivered");
+        self.read.push((from, bytes.to_vec()));
+    }
+
+    fn note_delivered(&mut self, _from: Side, count: u64) {
+        self.delivered += count;
+    }
+
+    fn poll_end(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+        if self.read.len() == 2 { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+#[tokio::test]
+async fn an_onlooker_sees_all_bytes_before_they_are_delivered_and_may_end_the_relay_in_order() {
+    let ((mut client, mut client_side), (mut coordinator, mut coordinator_side)) =
+        (connection().await, connection().await);
+    let ends = async {
+        client.write_all(b"question").await.unwrap();
+        coordinator.read_exact(&mut [0; 8]).await.unwrap();
+        coordinator.write_all(b"the word").await.unwrap();
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, b"the word");
+        assert_eq!(coordinator.read(&mut [0]).await.unwrap(), 0, "an orderly end");
+    };
+    let mut listener = Listener::default();
+    let relay = async {
+        let ended = Sides::new(&mut client_side, &mut coordinator_side).relay(&mut listener).await;
+        drop((client_side, coordinator_side));
+        ended
+    };
+    let (ended, ()) = timeout(DEADLINE, async { tokio::join!(relay, ends) }).await.unwrap();
+    assert!(ended.error.is_none(), "{ended:?}");
+    let seen = [(Side::Client, b"question".to_vec()), (Side::Coordinator, b"the word".to_vec())];
+    assert_eq!(listener.read, seen);
 }

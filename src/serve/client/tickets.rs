@@ -17,8 +17,9 @@ use crate::serve::link::login::Login;
 use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
 use crate::session::delegation::{Caller, NotAllowed};
+use crate::wire::sasl::gssapi::TOKEN_LIMIT;
+use crate::wire::sasl::kerberos::GssapiError;
 use crate::wire::sasl::kerberos::acceptor::{GssapiAcceptor, Reply};
-use crate::wire::sasl::kerberos::{GssapiError, TOKEN_LIMIT};
 use crate::wire::sasl::{HEADER_LEN, MECHANISM_LIMIT, Message, Status, encode, parse};
 
 /// Why a client is not accepted.

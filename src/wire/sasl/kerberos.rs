@@ -1,10 +1,9 @@
 //! SASL GSSAPI with the router as one of the two sides (RFC 4752): as the acceptor of a client's ticket, and as
 //! the initiator towards a coordinator. Kerberos itself is behind [`Context`].
 //!
-//! Tokens go back and forth until the context is established. Then the acceptor offers security layers and the
-//! initiator chooses one, both in four bytes that are wrapped: a bit for each layer, and in the other three
-//! bytes the size of the largest buffer. The router takes part without a layer only: with one, all later bytes
-//! would be wrapped.
+//! [`super::gssapi`] tells which messages there are. The router takes part without a layer only: with one, all
+//! later bytes would be wrapped. It then offers, and chooses, what Cyrus SASL has for that, which refuses an offer
+//! of another length (`plugins/gssapi.c` `gssapi_client_mech_step`).
 
 pub mod acceptor;
 mod error;
@@ -13,10 +12,6 @@ mod layer;
 
 pub use self::error::{Cause, GssapiError, KerberosError};
 pub use self::layer::LayerError;
-
-/// The longest message of a handshake, in bytes. Windows makes tickets of 65,535 bytes at most
-/// (`MaxTokenSize`); the rest of the token has a few hundred.
-pub const TOKEN_LIMIT: usize = 66 * 1024;
 
 /// One side of a security context. Its functions may block, on files or on the network.
 pub trait Context: Send {

@@ -68,6 +68,15 @@ pub enum SaslError {
         /// Payload bytes allowed.
         limit: usize,
     },
+    /// The handshake has no end.
+    #[error("more than {limit} SASL messages in a handshake")]
+    TooManyMessages {
+        /// Messages of one side that are allowed.
+        limit: u8,
+    },
+    /// The client asks for another mechanism than the one that is to be followed.
+    #[error("another SASL mechanism than GSSAPI")]
+    OtherMechanism,
     /// The mechanism's name is empty or has bytes that RFC 4422 does not allow.
     #[error("malformed name of a SASL mechanism")]
     MechanismName,
@@ -89,8 +98,15 @@ impl SaslError {
     /// protocol.
     pub fn status(self) -> Status {
         match self {
-            Self::UnknownStatus { .. } | Self::OutOfPlace { .. } | Self::TooLong { .. } => Status::Error,
-            Self::MechanismName | Self::Credentials | Self::NoUser | Self::OtherAuthzid => Status::Bad,
+            Self::UnknownStatus { .. }
+            | Self::OutOfPlace { .. }
+            | Self::TooLong { .. }
+            | Self::TooManyMessages { .. } => Status::Error,
+            Self::MechanismName
+            | Self::OtherMechanism
+            | Self::Credentials
+            | Self::NoUser
+            | Self::OtherAuthzid => Status::Bad,
         }
     }
 }

@@ -53,7 +53,7 @@ async fn of_ends_without_a_word_a_client_s_is_passed_on_by_a_relay_and_a_coordin
         let (mut client, mut to_client) = served(both(&version::TLS13), 64 << 10).await;
         let (mut coordinator, mut to_coordinator) = connected(both(&version::TLS13), 64 << 10).await;
         let relay = async {
-            let ended = Sides::new(&mut to_client, &mut to_coordinator).relay(|_, _| {}).await;
+            let ended = Sides::new(&mut to_client, &mut to_coordinator).relay(&mut |_, _| {}).await;
             drop((to_client, to_coordinator));
             ended
         };

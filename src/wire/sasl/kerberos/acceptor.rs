@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::layer::{NONE, check_choice};
+use super::layer::check_choice;
 use super::{Context, GssapiError};
+use crate::wire::sasl::gssapi::NO_LAYER_OFFERED;
 use crate::wire::sasl::message::{Message, SaslError, Status};
 
 /// The most tokens that a client may send until the context is established. Kerberos needs one, or two with
@@ -89,7 +90,7 @@ impl GssapiAcceptor {
 
     fn offer(&mut self) -> Result<Reply, GssapiError> {
         self.awaited = Awaited::Choice;
-        Ok(Reply::Challenge(self.context.wrap(&NONE)?))
+        Ok(Reply::Challenge(self.context.wrap(&NO_LAYER_OFFERED)?))
     }
 
     fn take_choice(&mut self, token: &[u8]) -> Result<Reply, GssapiError> {

@@ -4,8 +4,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::layer::{NONE, check_offer};
+use super::layer::check_offer;
 use super::{Context, GssapiError, KerberosError};
+use crate::wire::sasl::gssapi::NO_LAYER_OFFERED;
 use crate::wire::sasl::mechanism::{Mechanism, Reaction};
 use crate::wire::sasl::message::{MechanismName, Message, SaslError, Status, encode};
 
@@ -77,7 +78,7 @@ impl Gssapi {
         let offer = self.context.unwrap(token)?;
         check_offer(&offer)?;
         self.awaited = Awaited::Verdict;
-        Ok(Reaction::Respond(encode(Status::Ok, &self.context.wrap(&NONE)?)))
+        Ok(Reaction::Respond(encode(Status::Ok, &self.context.wrap(&NO_LAYER_OFFERED)?)))
     }
 }
 

@@ -1,28 +1,20 @@
-//! The four bytes by which the two sides agree on a security layer, and the authorization id behind them
-//! (RFC 4752, sections 3.1 and 3.3).
+//! On which security layer, and on which user, the two sides of a handshake agree: none, and the one of the
+//! ticket.
 
 use thiserror::Error;
 
-/// The bits of the first byte.
-const NO_LAYER: u8 = 1;
-const INTEGRITY: u8 = 2;
-const CONFIDENTIALITY: u8 = 4;
-const LAYERS: u8 = NO_LAYER | INTEGRITY | CONFIDENTIALITY;
-
-/// No layer, and so no buffer for wrapped bytes: what the router offers, and what it chooses. Impala's library
-/// refuses an offer of any other length (cyrus-sasl: `plugins/gssapi.c` `gssapi_client_mech_step`).
-pub(super) const NONE: [u8; 4] = [NO_LAYER, 0, 0, 0];
-
-/// The bytes before the authorization id.
-const CHOICE_LEN: usize = NONE.len();
+use crate::wire::sasl::gssapi::{Choice, ChoiceError, NO_LAYER_OFFERED};
 
 /// Why the two sides do not agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum LayerError {
-    /// There are fewer than four bytes.
-    #[error("the choice of a GSSAPI security layer has {len} bytes; it needs 4")]
-    TooShort {
-        /// Bytes.
+    /// What the client chose cannot be read.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    /// What the coordinator offers is shorter than its fixed part.
+    #[error("the offer of layers has {len} bytes, and not at least 4")]
+    ShortOffer {
+        /// Its bytes.
         len: usize,
     },
     /// The client wants the bytes after the handshake signed or encrypted.
@@ -51,14 +43,14 @@ pub enum LayerError {
 /// # Errors
 /// When the choice is not "no layer", or the authorization id is not `principal`.
 pub(super) fn check_choice(chosen: &[u8], principal: &str) -> Result<(), LayerError> {
-    let Some((choice, authzid)) = chosen.split_at_checked(CHOICE_LEN) else {
-        return Err(LayerError::TooShort { len: chosen.len() });
-    };
-    // Impala's library takes no bit at all for no layer, too (cyrus-sasl: `gssapi_server_mech_ssfreq`).
-    if choice.first().is_none_or(|layers| layers & LAYERS & !NO_LAYER != 0) {
+    let Choice { layers, authorization_id } = Choice::read(chosen)?;
+    if !layers.are_none() {
         return Err(LayerError::ClientDemandsLayer);
     }
-    if authzid.is_empty() || authzid == principal.as_bytes() { Ok(()) } else { Err(LayerError::OtherAuthzid) }
+    match authorization_id {
+        Some(other) if *other != *principal => Err(LayerError::OtherAuthzid),
+        _ => Ok(()),
+    }
 }
 
 /// Judges what a coordinator offers.
@@ -66,9 +58,10 @@ pub(super) fn check_choice(chosen: &[u8], principal: &str) -> Result<(), LayerEr
 /// # Errors
 /// When "no layer" is not among it.
 pub(super) fn check_offer(offer: &[u8]) -> Result<(), LayerError> {
+    let [no_layer, ..] = NO_LAYER_OFFERED;
     match offer.first() {
-        _ if offer.len() < CHOICE_LEN => Err(LayerError::TooShort { len: offer.len() }),
-        Some(layers) if layers & NO_LAYER != 0 => Ok(()),
+        _ if offer.len() < NO_LAYER_OFFERED.len() => Err(LayerError::ShortOffer { len: offer.len() }),
+        Some(layers) if layers & no_layer != 0 => Ok(()),
         _ => Err(LayerError::CoordinatorDemandsLayer),
     }
 }

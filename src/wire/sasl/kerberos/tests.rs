@@ -1,6 +1,7 @@
 use super::acceptor::{GssapiAcceptor, Reply};
 use super::initiator::Gssapi;
 use super::*;
+use crate::wire::sasl::gssapi::ChoiceError;
 use crate::wire::sasl::mechanism::{Mechanism, Reaction};
 use crate::wire::sasl::message::{Message, SaslError, Status, encode};
 
@@ -80,12 +81,12 @@ fn a_client_that_wants_a_layer_or_to_be_another_is_refused_with_bad() {
         (b"\x02\0\0\0", LayerError::ClientDemandsLayer),
         (b"\x04\x01\0\0", LayerError::ClientDemandsLayer),
         (b"\x07\0\0\0", LayerError::ClientDemandsLayer),
-        (b"\x01\0\0", LayerError::TooShort { len: 3 }),
-        (b"", LayerError::TooShort { len: 0 }),
+        (b"\x01\0\0", ChoiceError::TooShort { len: 3 }.into()),
+        (b"", ChoiceError::TooShort { len: 0 }.into()),
         (b"\x01\0\0\0ann", LayerError::OtherAuthzid),
-        (b"\x01\0\0\0ann@EXAMPLE.COM\0", LayerError::OtherAuthzid),
+        (b"\x01\0\0\0ann@EXAMPLE.COM\0", ChoiceError::AuthorizationId.into()),
         (b"\x01\0\0\0bob@EXAMPLE.COM", LayerError::OtherAuthzid),
-        (&long, LayerError::OtherAuthzid),
+        (&long, ChoiceError::AuthorizationId.into()),
     ];
     for (choice, error) in cases {
         let refused = chosen(Status::Ok, choice).unwrap_err();
