@@ -94,6 +94,7 @@ impl Kdc {
     }
 
     /// The key of the router's own principal.
+    #[cfg(feature = "kerberos")]
     pub(crate) fn router_keytab(&self) -> PathBuf {
         self.folder.join("router.keytab")
     }
