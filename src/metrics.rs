@@ -32,8 +32,8 @@ use self::descriptions::{
     ACCEPT_ERRORS, ACCEPT_WAITS, BUILD, BYTES, CALLS, CERTIFICATE_EXPIRES, CERTIFICATE_FILES_BAD,
     CERTIFICATE_RELOADS, CLIENT_CERTIFICATE_EXPIRES, CLIENT_CERTIFICATE_FILES_BAD,
     CLIENT_CERTIFICATE_RELOADS, CLUSTER_VERIFIED, CONNECTIONS, CONNECTIONS_CLOSED, CONNECTIONS_OPEN,
-    CONNECTIONS_REFUSED, CONNECTIONS_TLS, HANDLE_LOOKUPS, QUEUE_WAIT_SECONDS, QUEUE_WAITING, QUEUE_WAITS,
-    SESSION_TABLE_ENTRIES, TLS_HANDSHAKES,
+    CONNECTIONS_REFUSED, CONNECTIONS_TLS, HANDLE_LOOKUPS, OWN_TICKET_EXPIRES, QUEUE_WAIT_SECONDS,
+    QUEUE_WAITING, QUEUE_WAITS, SESSION_TABLE_ENTRIES, TLS_HANDSHAKES,
 };
 pub use self::descriptions::{DESCRIPTIONS, Description};
 pub use self::labels::{
@@ -64,6 +64,7 @@ pub struct Metrics {
     listener_certificates: Certificates,
     cluster_certificates: Certificates,
     cluster_verified: Family<ClusterLabels, Gauge>,
+    own_ticket_expires: Family<ClusterLabels, Gauge>,
     coordinators: Coordinators,
     calls: Family<MethodOutcome, Counter>,
     queue_waiting: Family<ClusterLabels, Gauge>,
@@ -110,6 +111,7 @@ impl Metrics {
                 bad: registered(all, &CLIENT_CERTIFICATE_FILES_BAD),
             },
             cluster_verified: registered(all, &CLUSTER_VERIFIED),
+            own_ticket_expires: registered(all, &OWN_TICKET_EXPIRES),
             accept_waits: registered(all, &ACCEPT_WAITS),
             coordinators: Coordinators::registered(all),
             queue_waiting: registered(all, &QUEUE_WAITING),
@@ -152,6 +154,11 @@ impl Metrics {
     pub fn show_verified(&self, cluster: &str, is_verified: bool) {
         let labels = ClusterLabels { cluster: cluster.to_owned() };
         self.cluster_verified.get_or_create_owned(&labels).set(is_verified.into());
+    }
+
+    /// When the router's own ticket for a cluster expires.
+    pub fn own_ticket_expires(&self, cluster: &str) -> Gauge {
+        self.own_ticket_expires.get_or_create_owned(&ClusterLabels { cluster: cluster.to_owned() })
     }
 
     /// The metrics of a cluster's queue.

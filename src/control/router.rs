@@ -146,6 +146,9 @@ impl Router {
         for watched in watched {
             background.spawn(watched.watch(end.clone()));
         }
+        for ticket in kerberos::own_tickets(config, kerberos.as_ref(), &metrics) {
+            background.spawn(ticket.watch(end.clone()));
+        }
         let watchers = Watchers { shared: Arc::clone(&shared), tasks: background.clone(), end: end.clone() };
         for fleet in &fleets {
             watchers.start(fleet);

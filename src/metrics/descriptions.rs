@@ -49,6 +49,8 @@ descriptions! {
         "1 while what is in the files in [cluster.tls] cannot be used, and the last good is used on";
     CLUSTER_VERIFIED = "gauge" "cluster_tls_verified" ["cluster"]
         "1 if the certificates of a cluster's coordinators are verified, 0 with verify = none; absent without TLS";
+    OWN_TICKET_EXPIRES = "gauge" "kerberos_ticket_expires_timestamp_seconds" ["cluster"]
+        "When the router's own ticket for a cluster with [cluster.kerberos] expires, in seconds since 1970; 0 until it has one. It is renewed when half its life is over";
     ACCEPT_WAITS = "counter" "accept_waits_total" []
         "Times that the router stopped accepting because max_connections were open";
     SESSIONS = "counter" "sessions_total" ["cluster", "coordinator", "outcome"]

@@ -49,6 +49,23 @@ fn a_config_that_needs_kerberos_is_refused_by_a_build_that_lacks_it_with_how_to_
     }
 }
 
+#[cfg(feature = "kerberos")]
+#[test]
+fn check_says_which_keytab_cannot_be_read_and_what_a_router_would_accept() {
+    let (code, out, err) = outcome(&["check", "valid/kerberos.toml"]);
+    assert!(code != 0 && out.is_empty() && err.contains("impala.keytab"), "{code} {out} {err}");
+    let folder = tempfile::tempdir().unwrap();
+    let config = include_str!("../../fixtures/config/valid/kerberos.toml");
+    std::fs::write(folder.path().join("kerberos.toml"), config).unwrap();
+    for keytab in ["impala.keytab", "hs2router.keytab"] {
+        std::fs::write(folder.path().join(keytab), "").unwrap();
+    }
+    let (code, out, err) = outcome(&["check", folder.path().join("kerberos.toml").to_str().unwrap()]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("accepts tickets for impala/router.example.com@EXAMPLE.COM"), "{out}");
+    assert!(out.contains("as hs2router/router.example.com@EXAMPLE.COM"), "{out}");
+}
+
 #[test]
 fn a_missing_config_exits_with_78_and_says_why_once() {
     let (code, _, err) = outcome(&["check", "no-such-file.toml"]);

@@ -33,6 +33,7 @@ const SERVICE: &str = "impala";
 /// The router that users run, as a process of its own, because its keytabs are in its environment.
 struct KerberosRouter {
     listener: SocketAddr,
+    admin: SocketAddr,
     /// What it has logged.
     log: Arc<Mutex<Vec<String>>>,
     // Kills it.
@@ -82,10 +83,12 @@ impl KerberosRouter {
                 drop(said.send(line));
             }
         });
-        let address = |line: &str| Some(line.split_once(" address=")?.1.split(' ').next()?.parse().unwrap());
-        let listener = saying.iter().find_map(|line| address(&line));
-        let listener = listener.unwrap_or_else(|| panic!("{:?}", log.lock()));
-        Self { listener, log, _keeper: keeper }
+        let address = |key: &str| {
+            let of = |line: &str| Some(line.split_once(key)?.1.split(' ').next()?.parse().unwrap());
+            saying.iter().find_map(|line| of(&line)).unwrap_or_else(|| panic!("{:?}", log.lock()))
+        };
+        let (listener, admin) = (address(" address="), address(" admin="));
+        Self { listener, admin, log, _keeper: keeper }
     }
 
     /// Where it listens, for a client program.

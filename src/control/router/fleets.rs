@@ -9,15 +9,14 @@ use crate::cluster::room::{AddressShare, Limits};
 use crate::cluster::{self, AdminState, Cluster, CoordinatorSettings, DrainSettings, HealthSettings, health};
 use crate::control::cluster_tls;
 use crate::control::config::{ClusterConfig, Config, CoordinatorConfig};
+use crate::control::router::kerberos;
 use crate::ids::CoordinatorName;
 use crate::metrics::Metrics;
 use crate::net::kerberos::Kerberos;
 use crate::net::tls::certificates::CertificateError;
 use crate::net::tls::client::NoServerName;
 use crate::serve::fleet::Fleet;
-use crate::serve::settings::{
-    FleetSettings, KerberosPlan, MoveSettings, RoomSettings, SessionUpkeep, WatchSettings,
-};
+use crate::serve::settings::{FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, WatchSettings};
 use crate::session::table::{self, Table};
 
 /// How much later than planned a coordinator may forget a disconnected session, by its own clock.
@@ -70,11 +69,7 @@ fn fleet(
     metrics: &Metrics,
     kerberos: Option<&Arc<Kerberos>>,
 ) -> Result<Arc<Fleet>, FleetError> {
-    let plan = kerberos.zip(cluster.kerberos.as_ref()).map(|(kerberos, config)| KerberosPlan {
-        kerberos: Arc::clone(kerberos),
-        principal: Arc::clone(&config.principal.0),
-        coordinator: Arc::clone(&config.coordinator.0),
-    });
+    let plan = kerberos.and_then(|kerberos| kerberos::plan(cluster, kerberos));
     let settings = fleet_settings(cluster, config.router.client_lost_grace)?;
     let settings = FleetSettings { kerberos: plan, ..settings };
     // Where links are shared, the coordinator starts its time-out when they are closed.

@@ -3,10 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::control::config::{Config, ListenerConfig};
+use crate::control::config::{ClusterConfig, Config, ListenerConfig};
+use crate::metrics::Metrics;
 use crate::net::kerberos::{Kerberos, NOT_BUILT_IN};
 use crate::net::listen::ListenAddress;
+use crate::serve::background::own_ticket::OwnTicket;
 use crate::serve::fleet::entrance::Tickets;
+use crate::serve::settings::KerberosPlan;
 use crate::wire::sasl::kerberos::KerberosError;
 
 /// Why there is no Kerberos.
@@ -59,4 +62,26 @@ pub(super) fn tickets(listener: &ListenerConfig, kerberos: &Arc<Kerberos>) -> Op
         principal: file.principal.as_ref().map(|principal| Arc::clone(&principal.0)),
         rules: Arc::clone(&file.rules),
     }))
+}
+
+/// How the router logs in as itself at the coordinators of a cluster, if it does.
+pub(super) fn plan(cluster: &ClusterConfig, kerberos: &Arc<Kerberos>) -> Option<KerberosPlan> {
+    let config = cluster.kerberos.as_ref()?;
+    Some(KerberosPlan {
+        kerberos: Arc::clone(kerberos),
+        principal: Arc::clone(&config.principal.0),
+        coordinator: Arc::clone(&config.coordinator.0),
+    })
+}
+
+/// What looks after the router's own tickets for the clusters that need one.
+pub(super) fn own_tickets<'a>(
+    config: &'a Config,
+    kerberos: Option<&'a Arc<Kerberos>>,
+    metrics: &'a Metrics,
+) -> impl Iterator<Item = OwnTicket> + 'a {
+    config.clusters.iter().filter_map(move |cluster| {
+        let (plan, name) = (plan(cluster, kerberos?)?, Arc::clone(&cluster.name));
+        Some(OwnTicket { expires: metrics.own_ticket_expires(&name), cluster: name, plan })
+    })
 }

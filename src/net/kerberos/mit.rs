@@ -1,5 +1,7 @@
 //! Kerberos by the system's library, through its GSSAPI.
 
+use std::time::Duration;
+
 use libgssapi::context::{ClientCtx, CtxFlags, SecurityContext, ServerCtx};
 use libgssapi::credential::{Cred, CredUsage};
 use libgssapi::error::Error;
@@ -42,6 +44,10 @@ impl Provider for Mit {
         let flags = CtxFlags::GSS_C_MUTUAL_FLAG | CtxFlags::GSS_C_SEQUENCE_FLAG | CtxFlags::GSS_C_INTEG_FLAG;
         let context = ClientCtx::new(Some(credentials), name(target)?, flags, Some(GSS_MECH_KRB5));
         Ok(Box::new(Side(context)))
+    }
+
+    fn lifetime(&self, principal: &str) -> Result<Duration, KerberosError> {
+        credentials(Some(principal), CredUsage::Initiate)?.lifetime().map_err(failed)
     }
 }
 

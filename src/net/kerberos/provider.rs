@@ -1,6 +1,7 @@
 //! What does Kerberos.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::wire::sasl::kerberos::{Context, KerberosError};
 
@@ -18,4 +19,10 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// # Errors
     /// When there is no ticket and none can be fetched.
     fn initiate(&self, principal: &str, target: &str) -> Result<Box<dyn Context>, KerberosError>;
+
+    /// How long the ticket of this principal is still good, after it was fetched or renewed if need be.
+    ///
+    /// # Errors
+    /// When there is no ticket and none can be fetched.
+    fn lifetime(&self, principal: &str) -> Result<Duration, KerberosError>;
 }

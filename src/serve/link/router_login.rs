@@ -133,6 +133,10 @@ mod tests {
         fn initiate(&self, principal: &str, target: &str) -> Result<Box<dyn Context>, KerberosError> {
             Err(KerberosError::new(&format!("{principal} has no ticket for {target}")))
         }
+
+        fn lifetime(&self, _principal: &str) -> Result<Duration, KerberosError> {
+            Err(KerberosError::new("no ticket"))
+        }
     }
 
     #[tokio::test]

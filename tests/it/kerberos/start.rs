@@ -2,6 +2,11 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
+
+use hs2router::clock;
+
+use crate::admin::ask_at;
 
 use crate::support::kdc::{self, REALM};
 use crate::support::router::eventually;
@@ -64,4 +69,19 @@ fn a_coordinator_that_refuses_the_routers_ticket_gives_way_to_the_next() {
         let mut client = log_in(router.listener, "ann").unwrap();
         client.open(&[]).unwrap();
     }
+}
+
+#[test]
+fn the_router_fetches_its_own_ticket_at_the_start_and_shows_when_it_expires() {
+    let Some(fleet) = Fleet::of(1, "") else { return };
+    let expires = || {
+        let (_, page) = ask_at(fleet.router.admin, "GET /metrics", "");
+        let series = "hs2router_kerberos_ticket_expires_timestamp_seconds{cluster=\"impala\"} ";
+        let line = page.lines().find_map(|line| line.strip_prefix(series)).unwrap();
+        Duration::from_secs(line.parse().unwrap())
+    };
+    assert!(eventually(|| expires() > Duration::ZERO));
+    let left = expires() - clock::time_of_day().duration_since(UNIX_EPOCH).unwrap();
+    // The KDC gives tickets for ten hours.
+    assert!(left > Duration::from_hours(9) && left <= Duration::from_hours(10), "{left:?}");
 }
