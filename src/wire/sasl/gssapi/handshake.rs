@@ -1,8 +1,8 @@
 //! Looks on while a handshake passes by between a client and a coordinator. Nothing of it is kept but the
 //! choice of a layer.
 
+use super::choice::{Choice, TOKEN_LIMIT};
 use super::token::{TokenError, unsealed};
-use super::{Choice, TOKEN_LIMIT};
 use crate::wire::sasl::message::{HEADER_LEN, MechanismName, SaslError, Status};
 
 /// Messages of one side, at most. Four are usual.
