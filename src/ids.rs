@@ -267,7 +267,10 @@ impl fmt::Display for HostAndPort<'_> {
 pub enum Depth {
     /// Every call is read and sent to the owner of its handle.
     Route,
-    /// Bytes are passed on untouched, to one coordinator for the life of the connection.
+    /// Bytes are passed on untouched, to one coordinator for the life of the connection, and read on their
+    /// way.
+    Observe,
+    /// Bytes are passed on untouched and unread, to one coordinator for the life of the connection.
     Opaque,
 }
 
@@ -276,6 +279,7 @@ impl Depth {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Route => "route",
+            Self::Observe => "observe",
             Self::Opaque => "opaque",
         }
     }

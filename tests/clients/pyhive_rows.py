@@ -1,8 +1,9 @@
 """Run statements with PyHive on one cursor and print, a line of JSON each, what came of them.
 
-    pyhive_rows.py HOST PORT binary|http clear|unverified|CA NOSASL|NONE|LDAP USER PASSWORD STATEMENT...
+    pyhive_rows.py HOST PORT binary|http clear|unverified|CA NOSASL|NONE|LDAP|KERBEROS USER PASSWORD STATEMENT...
 
-CA is a file with the authority of the server's certificate.
+CA is a file with the authority of the server's certificate. With KERBEROS, PASSWORD is the name of the service that a
+ticket is asked for.
 """
 
 import os
@@ -46,7 +47,7 @@ def main():
         connection = over_http(host, port, tls, user, password)
     elif tls == "clear":
         # It takes a password for LDAP only.
-        named = {"password": password} if login == "LDAP" else {}
+        named = {"LDAP": {"password": password}, "KERBEROS": {"kerberos_service_name": password}}.get(login, {})
         connection = hive.connect(host=host, port=int(port), username=user, auth=login, **named)
     else:
         transport = over_tls(host, port, tls, login, user, password)

@@ -12,10 +12,11 @@ fn root() -> PathBuf {
 }
 
 /// The documents that speak of the source.
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",
+    "docs/KERBEROS.md",
     "docs/PROTOCOL.md",
     "docs/OUT-OF-SCOPE.md",
     "docs/TLS.md",

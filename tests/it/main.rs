@@ -78,6 +78,9 @@ mod moves;
 mod noise;
 
 #[cfg(test)]
+mod observe;
+
+#[cfg(test)]
 mod operation_types;
 
 #[cfg(test)]

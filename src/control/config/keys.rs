@@ -192,7 +192,7 @@ section! {
         drain_deadline: TimeSpan = default("1h"),
         /// What happens to the operations that are open at the deadline: `"leave"` lets them go on;
         /// `"cancel"` cancels them with the client's own login, after which their sessions can leave, and
-        /// closes opaque connections. The coordinator tells the client of a query that it was cancelled.
+        /// closes connections that are passed on (Kerberos, and what is not understood). The coordinator tells the client of a query that it was cancelled.
         drain_then: DrainThen = default("leave"),
         /// The coordinators, 1 to 1000: each a host (`"impala-1"`), a host with the port of its `HiveServer2`
         /// service, which is then its only one (`"impala-1:21051"`), or a table.

@@ -1,6 +1,5 @@
 //! SASL on the client's side. The router takes the credentials of PLAIN and lets the first coordinator judge
-//! them; the client gets that verdict. All other mechanisms are relayed unread, between client and
-//! coordinator.
+//! them; the client gets that verdict. All other mechanisms are between client and coordinator, and passed on.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,11 +13,12 @@ use crate::cluster::Opening;
 use crate::cluster::brake::Who;
 use crate::cluster::room::{Holder, Kind};
 use crate::cluster::turns::Turn;
-use crate::ids::{Family, Service, Transport};
+use crate::ids::{Depth, Family, Service, Transport};
 use crate::metrics::{Label as _, RefusalCause};
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
-use crate::serve::client::opaque::Passage;
+use crate::serve::client::observe;
+use crate::serve::client::passage::{Passage, To};
 use crate::serve::client::{Connection, Stage};
 use crate::serve::fleet::candidates::{Candidate, Candidates, ClientGone, Seeker};
 use crate::serve::link::Link;
@@ -40,7 +40,8 @@ fn service_of(listener: Service) -> Service {
 /// What the client began its handshake with.
 enum Opened {
     Plain(Credentials),
-    /// Another mechanism. `pending` then holds everything that came, from the first byte on.
+    /// Another mechanism. `pending` then holds everything that came, from the first byte on; of GSSAPI that
+    /// includes the first token.
     Other(MechanismName),
 }
 
@@ -57,8 +58,9 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
     let credentials = match opened.unwrap_or(Err(End::HandshakeTimedOut)) {
         Ok(Opened::Plain(credentials)) => credentials,
         Ok(Opened::Other(mechanism)) => {
-            tracing::debug!(mechanism = mechanism.as_str(), "passed on unread");
-            return Passage::of(*connection, service, None).map(Stage::Unread);
+            let depth = if mechanism == MechanismName::Gssapi { Depth::Observe } else { Depth::Opaque };
+            tracing::debug!(mechanism = mechanism.as_str(), depth = depth.as_str(), "passed on");
+            return Passage::of(*connection, To { service, dialed: None, depth }).map(Stage::Passed);
         }
         Err(End::BadHandshake(error)) => {
             let text = format!("hs2router ({conn}): {error}");
@@ -125,6 +127,9 @@ async fn accept<S: Stream>(client: &mut Client<S>, family: Family) -> Result<Ope
                 let mut all = bytes::BytesMut::from(acceptor.into_consumed().as_slice());
                 all.extend_from_slice(&client.pending);
                 client.pending = all;
+                if mechanism == MechanismName::Gssapi {
+                    observe::first_token(client).await?;
+                }
                 return Ok(Opened::Other(mechanism));
             }
             Step::Refuse(error) => return Err(error.into()),

@@ -247,10 +247,10 @@ impl<S: Stream> Fleet<S> {
         self.members.read(coordinator, Member::sessions_must_leave).unwrap_or(false)
     }
 
-    /// The token that ends a connection to a coordinator which begins now and is passed on unread. It is
+    /// The token that ends a connection to a coordinator which begins now and is passed on. It is
     /// cancelled already if the coordinator was removed.
-    pub(crate) fn opaque_end(&self, coordinator: CoordinatorId) -> CancellationToken {
-        self.members.read(coordinator, Member::opaque_end).unwrap_or_else(|| {
+    pub(crate) fn passage_end(&self, coordinator: CoordinatorId) -> CancellationToken {
+        self.members.read(coordinator, Member::passage_end).unwrap_or_else(|| {
             let ended = CancellationToken::new();
             ended.cancel();
             ended

@@ -91,6 +91,11 @@ pub(crate) enum End {
         /// The protocol that the client's first bytes look like, if known.
         first: Option<Speech>,
     },
+    /// The client closed the connection between its START and its first token of Kerberos.
+    #[error(
+        "the client closed it before its first token: perhaps it gets no ticket for the name of the service that it asks for"
+    )]
+    NoToken,
     /// A coordinator refused the credentials, and the client was told so.
     #[error("the coordinator refused the credentials")]
     CredentialsRefused,
@@ -100,10 +105,10 @@ pub(crate) enum End {
     /// No coordinator could take the client. Either its protocol has no words for that, or it was told so.
     #[error("no coordinator could take it")]
     NoCoordinator,
-    /// The coordinator closed a connection that was relayed unread.
+    /// The coordinator closed a connection that was passed on.
     #[error("the coordinator closed it")]
     CoordinatorClosed,
-    /// The coordinator was lost in the middle of a reply, or while a connection was relayed unread.
+    /// The coordinator was lost in the middle of a reply, or while a connection was passed on.
     #[error("the coordinator was lost: {cause}")]
     CoordinatorLost {
         /// How the loss was seen.
@@ -112,7 +117,7 @@ pub(crate) enum End {
     /// The coordinator sent something that is not a reply after the client had a part of the reply.
     #[error("the coordinator broke off its reply: {0}")]
     BadReply(#[from] BadReply),
-    /// The coordinator never said anything on a connection that was relayed unread.
+    /// The coordinator never said anything on a connection that was passed on.
     #[error("the coordinator said nothing within {within:?} to what began with {}: {}", began(*.first), likely(*.first))]
     CoordinatorSilent {
         /// The time that it had: `handshake_timeout`, or `open_timeout` if a request was relayed.
@@ -120,8 +125,8 @@ pub(crate) enum End {
         /// The protocol that the client's first bytes look like, if known.
         first: Option<Speech>,
     },
-    /// Others waited for the slot of a connection that was relayed unread and on which the coordinator had
-    /// said nothing yet.
+    /// Others waited for the slot of a connection that was passed on and on which the coordinator had said
+    /// nothing yet.
     #[error("the coordinator had said nothing on it, and others waited for the service thread that it held")]
     GaveWay,
     /// The deadline of the coordinator's drain passed; whatever is open then is cancelled.
@@ -254,7 +259,7 @@ impl End {
             ) => CloseCause::BadThrift,
             Self::BadHandshake(_) => CloseCause::BadSasl,
             Self::TlsRefused(_) | Self::NotEncrypted { .. } => CloseCause::BadTls,
-            Self::CredentialsRefused | Self::NoVerdict => CloseCause::CredentialsRefused,
+            Self::CredentialsRefused | Self::NoVerdict | Self::NoToken => CloseCause::CredentialsRefused,
             Self::NoCoordinator => CloseCause::NoCoordinator,
             Self::CoordinatorClosed => CloseCause::CoordinatorClosed,
             Self::CoordinatorLost { .. } => CloseCause::CoordinatorLost,
@@ -300,6 +305,7 @@ impl End {
                 | Self::ClientStalled { .. }
                 | Self::ClientSlow
                 | Self::ClientBroke { .. }
+                | Self::NoToken
                 | Self::HandshakeTimedOut
                 | Self::SaidNothing
                 | Self::NoProxyHeader(_)

@@ -24,7 +24,7 @@ fn router() -> Option<(TestRouter, &'static [spark::Spark; 2])> {
 /// the tools are missing.
 fn everywhere(scenario: impl Fn(&Target) -> Shown) -> Option<Shown> {
     let (router, [first, second]) = router()?;
-    let targets = [first.target().clone(), second.target().clone(), router.target()];
+    let targets = [first.target().clone(), second.target().clone(), router.target().over_http()];
     let shown = targets.map(|target| scenario(&target));
     assert!(shown.windows(2).all(|two| two[0] == two[1]), "{shown:#?}");
     ran::note(&shown[0], "spark");
@@ -64,7 +64,7 @@ fn twenty_sessions_by_ticket_are_shared_out_between_two_servers() {
     let Some((router, _)) = router() else { return };
     let sessions = vec![WHO_ARE_YOU; SESSIONS];
     for user in USERS {
-        let shown = clients::impyla(&router.target(), user, Cursors::Each, &sessions);
+        let shown = clients::impyla(&router.target().over_http(), user, Cursors::Each, &sessions);
         let mut homes = shown.rows().to_vec();
         assert_eq!(homes.len(), SESSIONS);
         homes.sort();
@@ -94,7 +94,7 @@ fn assert_tickets_are_few(fleet: &Fleet) {
 #[test]
 fn impala_shell_gets_the_same_from_three_coordinators_as_from_one_by_ticket() {
     let Some(fleet) = fleet() else { return };
-    let run = |target: &Target| clients::impala_shell(target, USERS[0], false, SHELL);
+    let run = |target: &Target| clients::impala_shell(&target.clone().over_http(), USERS[0], false, SHELL);
     let text = through_and_direct(&fleet, Door::Http, run).rows().join("\n");
     for expected in ["1\tx\tNULL", "Query (id=", "Sql Statement: select 7", "00:UNION", "functional"] {
         assert!(text.contains(expected), "no {expected:?} in {text}");
@@ -105,7 +105,8 @@ fn impala_shell_gets_the_same_from_three_coordinators_as_from_one_by_ticket() {
 #[test]
 fn impyla_gets_the_same_from_three_coordinators_as_from_one_by_ticket() {
     let Some(fleet) = fleet() else { return };
-    let run = |target: &Target| clients::impyla(target, USERS[0], Cursors::One, &STATEMENTS);
+    let run =
+        |target: &Target| clients::impyla(&target.clone().over_http(), USERS[0], Cursors::One, &STATEMENTS);
     let shown = through_and_direct(&fleet, Door::Http, run);
     assert_eq!(shown.rows().len(), STATEMENTS.len(), "{shown:?}");
     assert_tickets_are_few(&fleet);
@@ -114,7 +115,7 @@ fn impyla_gets_the_same_from_three_coordinators_as_from_one_by_ticket() {
 #[test]
 fn ctrl_c_in_impala_shell_reaches_the_owner_of_the_statement_by_ticket() {
     let Some(fleet) = fleet() else { return };
-    let target = fleet.target(Door::Http);
+    let target = fleet.target(Door::Http).over_http();
     let (long, short) = ("select sleep(600000)", "select 'still here'");
     let shown = clients::impala_shell_interrupted(&target, USERS[0], long, short);
     assert!(shown.lasted < 30.0, "the statement was not cancelled: {shown:?}");

@@ -1,4 +1,4 @@
-//! Real clients that prove their user by tickets of Kerberos, over HTTP. They show what the others show.
+//! Real clients that prove their user by tickets of Kerberos, over HTTP or SASL. They show what the others show.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,30 +9,62 @@ use super::kdc::{self, REALM};
 use super::tools;
 
 /// How the notes of what ran call it.
-const LOGIN: &str = "HTTP-KERBEROS";
+fn login(target: &Target) -> &'static str {
+    if target.over_http { "HTTP-KERBEROS" } else { "KERBEROS" }
+}
 
-/// The service that clients ask a ticket for. Impala takes any of its keytab, Spark this one or `hive`.
-const SERVICE: &str = "HTTP";
+/// The service that clients ask a ticket for. Over HTTP Impala takes any of its keytab, and Spark `HTTP` or `hive`;
+/// over SASL each takes the one that it is called.
+fn service(target: &Target) -> &'static str {
+    if target.over_http { "HTTP" } else { "impala" }
+}
+
+/// How the scripts in Python are told how to reach a target.
+fn transport(target: &Target) -> &'static str {
+    if target.over_http { "http" } else { "binary" }
+}
 
 /// impyla, as `clients::impyla`.
 pub(crate) fn impyla(target: &Target, user: &str, cursors: Cursors, statements: &[&str]) -> Shown {
     let mut command = script("impyla_rows.py");
-    command.args(place(target)).args(["http", "clear", "KERBEROS", user, SERVICE, cursors.word()]);
-    command.args(statements).envs(kdc::shared().settings_of(user));
-    show(command, target, Complaints::LastLine).by("impyla", LOGIN)
+    command.args(place(target)).args([transport(target), "clear", "KERBEROS", user, service(target)]);
+    command.arg(cursors.word()).args(statements).envs(kdc::shared().settings_of(user));
+    show(command, target, Complaints::LastLine).by("impyla", login(target))
 }
 
-/// impala-shell with `-q`, as `clients::impala_shell`.
+/// `PyHive`, as `clients::pyhive`.
+pub(crate) fn pyhive(target: &Target, user: &str, statements: &[&str]) -> Shown {
+    let mut command = script("pyhive_rows.py");
+    command.args(place(target)).args([transport(target), "clear", "KERBEROS", user, service(target)]);
+    command.args(statements).envs(kdc::shared().settings_of(user));
+    show(command, target, Complaints::LastLine).by("pyhive", login(target))
+}
+
+/// impala-shell with `-q`, as `clients::impala_shell`. In strict mode only over HTTP: over SASL it then asks for a
+/// ticket of a service without a name (`impala_shell.py` 4.6, which takes it for a client with a password).
 pub(crate) fn impala_shell(target: &Target, user: &str, is_strict: bool, statements: &str) -> Shown {
+    run_impala_shell(target, user, is_strict, &["-q", statements])
+}
+
+/// The same, where it asks for a ticket for a service that nobody has.
+pub(crate) fn impala_shell_of_no_service(target: &Target, user: &str) -> Shown {
+    run_impala_shell(target, user, true, &["-q", "SELECT 1", "-s", "nobody"])
+}
+
+fn run_impala_shell(target: &Target, user: &str, is_strict: bool, more: &[&str]) -> Shown {
     let home = tempfile::tempdir().unwrap();
     let mut command = with_deadline(&tools::python_program("impala-shell"));
-    command.args(shell_options(target)).args(["--quiet", "-B", "-q", statements]);
+    command.args(shell_options(target)).args(["--quiet", "-B"]).args(more);
     if is_strict {
         command.args(["--strict_hs2_protocol", "--http_path=cliservice"]);
     }
     command.envs(kdc::shared().settings_of(user)).env("HOME", home.path());
-    show(command, target, Complaints::OfTheShell)
-        .by("impala-shell", if is_strict { "HTTP-strict-KERBEROS" } else { LOGIN })
+    let login = match (target.over_http, is_strict) {
+        (true, true) => "HTTP-strict-KERBEROS",
+        (false, true) => "strict-KERBEROS",
+        (_, false) => login(target),
+    };
+    show(command, target, Complaints::OfTheShell).by("impala-shell", login)
 }
 
 /// impala-shell on a terminal, as `clients::impala_shell_interrupted`.
@@ -51,22 +83,27 @@ pub(crate) fn impala_shell_interrupted(target: &Target, user: &str, long: &str, 
 
 fn shell_options(target: &Target) -> Vec<String> {
     let [host, port] = place(target);
-    let options = ["--protocol=hs2-http", "-k", "-s", SERVICE, "-i"].map(str::to_owned);
-    options.into_iter().chain([format!("{host}:{port}")]).collect()
+    // Over SASL it asks for the service `impala` by itself.
+    let options: &[&str] = if target.over_http {
+        &["--protocol=hs2-http", "-k", "-s", service(target), "-i"]
+    } else {
+        &["--protocol=hs2", "-k", "-i"]
+    };
+    options.iter().map(|option| (*option).to_owned()).chain([format!("{host}:{port}")]).collect()
 }
 
 /// beeline with Hive's JDBC driver 2.3, from Spark's jars, as `clients::beeline`.
 pub(crate) fn beeline(target: &Target, user: &str, statements: &[&str]) -> Shown {
     let mut command = with_deadline(&tools::spark_home().join("bin/beeline"));
     command.env("SPARK_HOME", tools::spark_home());
-    run_beeline(command, target, user, statements).by("beeline", LOGIN)
+    run_beeline(command, target, user, statements).by("beeline", login(target))
 }
 
 /// beeline with Hive's newest JDBC driver; shows the same as [`beeline`].
 pub(crate) fn beeline_with_newest_driver(target: &Target, user: &str, statements: &[&str]) -> Shown {
     let mut command = with_deadline(Path::new("java"));
     command.args(["-cp", &newest_driver(), "org.apache.hive.beeline.BeeLine"]);
-    run_beeline(command, target, user, statements).by("jdbc", LOGIN)
+    run_beeline(command, target, user, statements).by("jdbc", login(target))
 }
 
 fn run_beeline(mut command: Command, target: &Target, user: &str, statements: &[&str]) -> Shown {
@@ -79,9 +116,8 @@ fn run_beeline(mut command: Command, target: &Target, user: &str, statements: &[
     );
     command.env("JDK_JAVA_OPTIONS", options).envs(kdc.settings_of(user));
     let [host, port] = place(target);
-    let url = format!(
-        "jdbc:hive2://{host}:{port}/;transportMode=http;httpPath=cliservice;principal={SERVICE}/localhost@{REALM}"
-    );
+    let http = if target.over_http { ";transportMode=http;httpPath=cliservice" } else { "" };
+    let url = format!("jdbc:hive2://{host}:{port}/{http};principal={}/localhost@{REALM}", service(target));
     command.args(["-u", &url]);
     show_beeline(command, target, statements)
 }
