@@ -309,6 +309,10 @@ impl<S: Stream> HttpClient<S> {
         self.is_last |= self.is_unbounded || !exchange.has_all();
         if self.is_last {
             head.headers.insert(header::CONNECTION, CLOSE);
+            if self.is_old {
+                // Or hyper adds that the connection goes on, if the client has asked for that.
+                head.version = Version::HTTP_10;
+            }
         }
         if let Some(cookie) = self.cookie.take() {
             head.headers.insert(header::SET_COOKIE, cookie);
