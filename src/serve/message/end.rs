@@ -43,6 +43,9 @@ pub(crate) enum End {
         /// What the client should have done with a byte: "sent" or "taken".
         doing: &'static str,
     },
+    /// The head of a request over HTTP had not ended after `stall_timeout`.
+    #[error("the client stalled: the head of its request did not end within {0:?} (stall_timeout)")]
+    HeadTimedOut(Duration),
     /// The client sent a request more slowly than [`SLOWEST`] allows.
     #[error("the client was too slow: less than {SLOWEST} bytes of a request a second, for stall_timeout")]
     ClientSlow,
@@ -235,7 +238,9 @@ impl End {
             Self::ClientClosed => CloseCause::ClientClosed,
             Self::ClientBroke { .. } | Self::ClientGone(_) => CloseCause::ClientReset,
             Self::KeysUsedUp(_) => CloseCause::KeysUsedUp,
-            Self::ClientStalled { .. } | Self::ClientSlow => CloseCause::ClientStalled,
+            Self::ClientStalled { .. } | Self::HeadTimedOut(_) | Self::ClientSlow => {
+                CloseCause::ClientStalled
+            }
             Self::HandshakeTimedOut | Self::SaidNothing | Self::CoordinatorSilent { .. } => {
                 CloseCause::HandshakeTimedOut
             }
@@ -298,6 +303,7 @@ impl End {
                 | Self::TlsRefused(_)
                 | Self::NotEncrypted { .. }
                 | Self::ClientStalled { .. }
+                | Self::HeadTimedOut(_)
                 | Self::ClientSlow
                 | Self::ClientBroke { .. }
                 | Self::HandshakeTimedOut

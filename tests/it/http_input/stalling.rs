@@ -12,8 +12,21 @@ use crate::support::message::{Message, Value, execute, of_handle, open_session};
 use crate::support::router::{SELDOM, TestRouter};
 use crate::support::script::Script;
 
+#[test]
+fn a_client_whose_head_does_not_end_is_told_just_that() {
+    let scene = Scene::new("stall_timeout = \"300ms\"");
+    let answer = scene.told(b"POST / HTTP/1.1\r\nHost: x\r\n");
+    assert_eq!(answer.status, 408);
+    let said = answer.text();
+    assert!(
+        said.contains("the head of its request did not end within 300ms") && !said.contains("byte"),
+        "{said}"
+    );
+    scene.stays_sound();
+}
+
 /// A call for all rows of an operation that has many.
-fn fetch(client: &mut Raw, session: &Value) -> Message {
+pub(super) fn fetch(client: &mut Raw, session: &Value) -> Message {
     let operation = client.call(ANN, &execute(session, "select * from rows(50000, 20)")).handle(&[0, 2]);
     let asked = vec![(1, operation), (2, Value::I32(0)), (3, Value::I64(50_000))];
     Message::call("FetchResults", vec![(1, Value::Struct(asked))])

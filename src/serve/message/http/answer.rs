@@ -49,7 +49,9 @@ impl Answer {
             End::BadInput(BadInput::Asked(bad)) => bad.status(),
             End::BadInput(BadInput::HandleTooLate { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             End::BadInput(_) => StatusCode::BAD_REQUEST,
-            End::ClientStalled { doing: "sent" } | End::ClientSlow => StatusCode::REQUEST_TIMEOUT,
+            End::ClientStalled { doing: "sent" } | End::HeadTimedOut(_) | End::ClientSlow => {
+                StatusCode::REQUEST_TIMEOUT
+            }
             End::RouterShutdown | End::NoCoordinator | End::OverLimit(_) => return Some(Self::no_room(end)),
             _ => return None,
         };
