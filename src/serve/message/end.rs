@@ -189,9 +189,15 @@ pub(crate) enum BadInput {
     /// hyper could not read a request.
     #[error("the request is no HTTP: {0}")]
     Http(String),
+    /// A request over HTTP has nothing in its body.
+    #[error("the request has no body, in which a call would be")]
+    NoBody,
     /// The body of a request over HTTP ended before its message did.
     #[error("the body of the request ended inside the message")]
     ShortBody,
+    /// The body of a request over HTTP goes on after its message.
+    #[error("bytes after the message inside the body of the request")]
+    LongBody,
     /// A `TFramedTransport` client sent a large request in several frames, but its coordinator needs it in
     /// one.
     #[error("a message of more than replay_limit bytes over several frames")]
@@ -249,7 +255,12 @@ impl End {
             Self::UnexpectedProxyHeader { .. } => CloseCause::UnexpectedProxyHeader,
             Self::OverLimit(_) => CloseCause::AddressLimit,
             Self::BadInput(
-                BadInput::Head(_) | BadInput::Asked(_) | BadInput::Http(_) | BadInput::ShortBody,
+                BadInput::Head(_)
+                | BadInput::Asked(_)
+                | BadInput::Http(_)
+                | BadInput::NoBody
+                | BadInput::ShortBody
+                | BadInput::LongBody,
             ) => CloseCause::BadHttp,
             Self::BadInput(BadInput::Frame(_) | BadInput::AfterMessage | BadInput::MessageSplit) => {
                 CloseCause::BadFrame

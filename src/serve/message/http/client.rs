@@ -226,12 +226,16 @@ impl<S: Stream> HttpClient<S> {
         };
         let Some(piece) = piece else {
             request.note_boundary(true);
-            return if request.is_complete() { Ok(()) } else { Err(BadInput::ShortBody.into()) };
+            return match request.is_complete() {
+                true => Ok(()),
+                false if request.has_begun() => Err(BadInput::ShortBody.into()),
+                false => Err(BadInput::NoBody.into()),
+            };
         };
         let used = if request.has_all() { 0 } else { request.push(&piece).map_err(BadInput::from)? };
         request.keep(piece.get(..used).unwrap_or_default());
         if used < piece.len() || (request.has_all() && exchange.has_more()) {
-            return Err(BadInput::AfterMessage.into());
+            return Err(BadInput::LongBody.into());
         }
         request.note_boundary(exchange.has_all());
         Ok(())
