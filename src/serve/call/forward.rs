@@ -312,7 +312,11 @@ async fn refuse_lost<S: Stream>(
     service: Service,
     lost: Lost,
 ) -> Result<CallOutcome, End> {
-    if let Some(left_out) = conn.shared.admit_line("link lost during a call", lost.cause.kind()) {
+    // A 401 says itself that it ends the link.
+    let is_announced = matches!(&lost.cause, LostCause::Refused(refusal) if refusal.is_unauthorized());
+    if !is_announced
+        && let Some(left_out) = conn.shared.admit_line("link lost during a call", lost.cause.kind())
+    {
         let method = request.method().name;
         tracing::info!(coordinator = %coordinator.name, method, cause = %lost.cause, left_out, "link lost during a call");
     }

@@ -164,6 +164,7 @@ pub(crate) async fn pass_on<S: Stream>(
     refusal: http::answer::Refusal,
 ) -> Result<CallOutcome, End> {
     conn.client.skip_rest(request, &conn.shared.settings).await?;
+    tracing::debug!(method = request.method().name, cause = %refusal, "call refused");
     braking::brake(conn).await;
     conn.client.say(refusal.into_answer(), conn.shared.settings.stall_timeout).await?;
     Ok(CallOutcome::Refused)

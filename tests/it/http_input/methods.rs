@@ -94,6 +94,17 @@ fn who_proves_nothing_is_told_how_to_and_has_to_come_again() {
 }
 
 #[test]
+fn a_401_is_no_loss_of_a_link() {
+    let scene = Scene::new("");
+    let session = scene.session();
+    for message in [open_session(), of_handle("PingImpalaHS2Service", &session)] {
+        assert_eq!(scene.told(&call("", &message)).status, 401);
+    }
+    let shown = scene.fleet.router().logs().shown();
+    assert!(!shown.contains("lost"), "{shown}");
+}
+
+#[test]
 fn no_request_for_options_reaches_a_coordinator() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let script = Script::raw({
