@@ -230,6 +230,9 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
             return Ok(Stage::Calls(Box::new(connection.into_calls(Transport::Http, links))));
         }
         Detection::Http | Detection::Unknown | Detection::NeedMore => {
+            if detection == Detection::Http {
+                connection.entrance.note_unread_http();
+            }
             return unread(connection, listener, None);
         }
     };
