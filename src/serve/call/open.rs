@@ -302,6 +302,7 @@ async fn nobody_opened<S: Stream>(
     tried: Tried<S>,
 ) -> Result<CallOutcome, End> {
     match tried.answer {
+        _ if tried.needs_ticket => refuse::ask_for_ticket(conn, request).await,
         Some((coordinator, answered)) => deliver(conn, &coordinator, answered).await,
         None => refuse_open(conn, request, conn.hs2(), &tried).await,
     }

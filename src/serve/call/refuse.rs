@@ -154,6 +154,17 @@ pub(crate) async fn refuse_for_now<S: Stream>(
     Ok(CallOutcome::Refused)
 }
 
+/// Asks a client over HTTP to come again with a fresh ticket of Kerberos.
+///
+/// # Errors
+/// [`End`], when the connection ends before that.
+pub(crate) async fn ask_for_ticket<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+) -> Result<CallOutcome, End> {
+    pass_on(conn, request, http::answer::Refusal::ticket_needed()).await
+}
+
 /// Answers a call over HTTP with what its coordinator said in place of a reply.
 ///
 /// # Errors

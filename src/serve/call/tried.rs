@@ -28,6 +28,9 @@ pub(super) struct Tried<S: Stream> {
     /// The last coordinator that turned the session away, and its answer. If no coordinator takes the
     /// session, the client gets this answer unchanged.
     pub(super) answer: Option<(Arc<Coordinator>, Answered<S>)>,
+    /// Whether the last one could not be asked without a fresh ticket of Kerberos, of which the client has none
+    /// left.
+    pub(super) needs_ticket: bool,
     /// The coordinators that lost the open. The next answer shows whose fault that was: a request can make
     /// every coordinator hang up, but if one answers it, the others should have, too.
     pub(super) lost: Vec<Arc<Coordinator>>,
@@ -43,6 +46,7 @@ impl<S: Stream> Tried<S> {
             candidates: Candidates::default(),
             sql_state: None,
             answer: None,
+            needs_ticket: false,
             lost: Vec::new(),
         }
     }
@@ -52,15 +56,17 @@ impl<S: Stream> Tried<S> {
         *self.open_by.get_or_insert_with(|| clock::now() + open_timeout)
     }
 
-    /// Returns whether the time for the open is over.
+    /// Returns whether no other coordinator is to be tried: the time for the open is over, or there is nothing
+    /// left to prove the user with.
     pub(super) fn is_over(&self) -> bool {
-        self.open_by.is_some_and(|open_by| clock::now() >= open_by)
+        self.needs_ticket || self.open_by.is_some_and(|open_by| clock::now() >= open_by)
     }
 
     /// Notes that there was no link to a coordinator.
     pub(super) fn no_link(&mut self, coordinator: &Coordinator, no_link: &NoLink) {
         self.sql_state = Some(sql_state(no_link.phase()));
         self.candidates.note_failed(coordinator, no_link);
+        self.needs_ticket = matches!(no_link, NoLink::TicketNeeded);
     }
 
     /// Notes that a coordinator lost the open.

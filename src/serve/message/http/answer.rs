@@ -92,7 +92,7 @@ impl Refusal {
     }
 
     /// The router's own, to a client whose user only a ticket can prove where its call goes.
-    pub(super) fn ticket_needed() -> Self {
+    pub(crate) fn ticket_needed() -> Self {
         let text = BytesMut::from(&b"hs2router: a fresh ticket is needed for this coordinator\n"[..]);
         Self { head: ticket_head(), status: StatusCode::UNAUTHORIZED, text }
     }
