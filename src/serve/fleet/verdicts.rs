@@ -76,6 +76,17 @@ impl Verdicts {
         let known = known.get(credential);
         known.is_some_and(|known| known.is_refused || known.refused_by.contains(&coordinator))
     }
+
+    /// Waits until nobody else shows the credential without its client; none if it was never accepted.
+    pub(crate) async fn trial(&self, credential: &Credential) -> Option<Trial> {
+        let trial = self.0.lock().get(credential).map(|known| Arc::clone(&known.trial));
+        Some(trial?.lock_owned().await)
+    }
+
+    /// Whether a coordinator has refused the credential, and has not accepted it since, whatever others say.
+    pub(crate) fn differ(&self, credential: &Credential) -> bool {
+        self.0.lock().get(credential).is_some_and(|known| !known.refused_by.is_empty())
+    }
 }
 
 #[cfg(test)]
