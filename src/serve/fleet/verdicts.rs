@@ -4,9 +4,11 @@
 //! router's own calls would be so many wrong binds, and a handful of those locks an account.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::ids::{CoordinatorId, Credential};
 
@@ -29,7 +31,12 @@ struct Known {
     is_refused: bool,
     /// Those that refused it and have not accepted it since.
     refused_by: Vec<CoordinatorId>,
+    /// Held while the router shows it without its client.
+    trial: Arc<tokio::sync::Mutex<()>>,
 }
+
+/// Nobody else shows the same credential without its client while this lives.
+pub(crate) type Trial = OwnedMutexGuard<()>;
 
 impl Verdicts {
     /// Records that a coordinator has accepted a credential now.
@@ -45,7 +52,8 @@ impl Verdicts {
             let oldest = oldest.map(|(oldest, _)| oldest.clone());
             oldest.and_then(|oldest| known.remove(&oldest));
         }
-        let accepted = Known { accepted: now, is_refused: false, refused_by: Vec::new() };
+        let accepted =
+            Known { accepted: now, is_refused: false, refused_by: Vec::new(), trial: Arc::default() };
         known.insert(credential.clone(), accepted);
     }
 
