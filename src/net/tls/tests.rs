@@ -1,5 +1,6 @@
 mod crumbs;
 mod ends;
+mod flood;
 mod half;
 mod harmed;
 mod keys;

@@ -3,6 +3,7 @@
 //! close hides the cause, and some clients hang after it.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -90,6 +91,14 @@ impl NoAnswer {
         Self { sql_state: SqlState::Refused, message: format!("hs2router ({conn}): {cause}") }
     }
 
+    /// The session of a call did not arrive in time.
+    pub(crate) fn on_its_way(conn: ConnId, waited: Duration) -> Self {
+        let message = format!(
+            "hs2router ({conn}): the session is still being moved to another coordinator after {waited:?}"
+        );
+        Self { sql_state: SqlState::Refused, message }
+    }
+
     /// The request is not one that may be passed on.
     pub(crate) fn bad_request(conn: ConnId, cause: impl fmt::Display) -> Self {
         let message = format!("hs2router ({conn}): the request was not sent to a coordinator: {cause}");
@@ -154,6 +163,17 @@ pub(crate) async fn refuse_for_now<S: Stream>(
     Ok(CallOutcome::Refused)
 }
 
+/// Asks a client over HTTP to come again with a fresh ticket of Kerberos.
+///
+/// # Errors
+/// [`End`], when the connection ends before that.
+pub(crate) async fn ask_for_ticket<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+) -> Result<CallOutcome, End> {
+    pass_on(conn, request, http::answer::Refusal::ticket_needed()).await
+}
+
 /// Answers a call over HTTP with what its coordinator said in place of a reply.
 ///
 /// # Errors
@@ -164,6 +184,7 @@ pub(crate) async fn pass_on<S: Stream>(
     refusal: http::answer::Refusal,
 ) -> Result<CallOutcome, End> {
     conn.client.skip_rest(request, &conn.shared.settings).await?;
+    tracing::debug!(method = request.method().name, cause = %refusal, "call refused");
     braking::brake(conn).await;
     conn.client.say(refusal.into_answer(), conn.shared.settings.stall_timeout).await?;
     Ok(CallOutcome::Refused)

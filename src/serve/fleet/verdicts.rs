@@ -4,9 +4,11 @@
 //! router's own calls would be so many wrong binds, and a handful of those locks an account.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::ids::{CoordinatorId, Credential};
 
@@ -29,7 +31,12 @@ struct Known {
     is_refused: bool,
     /// Those that refused it and have not accepted it since.
     refused_by: Vec<CoordinatorId>,
+    /// Held while the router shows it without its client.
+    trial: Arc<tokio::sync::Mutex<()>>,
 }
+
+/// Nobody else shows the same credential without its client while this lives.
+pub(crate) type Trial = OwnedMutexGuard<()>;
 
 impl Verdicts {
     /// Records that a coordinator has accepted a credential now.
@@ -45,7 +52,8 @@ impl Verdicts {
             let oldest = oldest.map(|(oldest, _)| oldest.clone());
             oldest.and_then(|oldest| known.remove(&oldest));
         }
-        let accepted = Known { accepted: now, is_refused: false, refused_by: Vec::new() };
+        let accepted =
+            Known { accepted: now, is_refused: false, refused_by: Vec::new(), trial: Arc::default() };
         known.insert(credential.clone(), accepted);
     }
 
@@ -75,6 +83,17 @@ impl Verdicts {
         let known = self.0.lock();
         let known = known.get(credential);
         known.is_some_and(|known| known.is_refused || known.refused_by.contains(&coordinator))
+    }
+
+    /// Waits until nobody else shows the credential without its client; none if it was never accepted.
+    pub(crate) async fn trial(&self, credential: &Credential) -> Option<Trial> {
+        let trial = self.0.lock().get(credential).map(|known| Arc::clone(&known.trial));
+        Some(trial?.lock_owned().await)
+    }
+
+    /// Whether a coordinator has refused the credential, and has not accepted it since, whatever others say.
+    pub(crate) fn differ(&self, credential: &Credential) -> bool {
+        self.0.lock().get(credential).is_some_and(|known| !known.refused_by.is_empty())
     }
 }
 

@@ -180,9 +180,14 @@ impl<S: Stream> Links<S> {
         self.no_moves = true;
     }
 
-    /// Whether sessions may move with the credentials.
+    /// Whether sessions may move with the credentials. Over HTTP, a coordinator may go on to accept a credential
+    /// by its cookie that others refuse: no session of it moves then, by whatever connection it is used.
     pub(crate) fn may_move_sessions(&self) -> bool {
-        !self.no_moves
+        let differ = match &self.access.identity {
+            Identity::Credential(credential) => self.fleet.verdicts.differ(credential),
+            Identity::Anonymous | Identity::Plain(_) | Identity::Unread => false,
+        };
+        !self.no_moves && !differ
     }
 
     /// Whether [`Self::note_refused`] was called.
