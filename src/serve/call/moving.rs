@@ -30,7 +30,7 @@ use crate::session::decide::session_of;
 use crate::session::retry::Phase;
 use crate::session::table::{Arrival, Cause, Departure, Holding, Pinned};
 use crate::wire::facts::{Guid, GuidText, Handle};
-use crate::wire::hs2::reply::idle_session_timeout;
+use crate::wire::hs2::reply::{SqlState, idle_session_timeout};
 use crate::wire::method::{Method, Role};
 use crate::wire::verdict::Verdict;
 
@@ -361,12 +361,6 @@ async fn ask_again<S: Stream>(
             return Ok(None);
         }
     };
-    let _trial = conn.fleet.trial(conn.links.access(), &link.slot.port).await;
-    if !conn.links.may_move_sessions() {
-        conn.links.put(link);
-        candidates.note_failed(coordinator, "another one has refused the credentials meanwhile");
-        return Ok(None);
-    }
     let deadline = clock::now() + MOVE_TIME;
     let answered = match open_on::ask(conn, link, &mut request, deadline).await {
         Ok(answered) => answered,
@@ -392,4 +386,14 @@ async fn ask_again<S: Stream>(
         candidates.note_failed(coordinator, "it did not open the session");
     }
     Ok(handle.map(|handle| (handle, idle_session_timeout(&answered.bytes))))
+}
+
+impl NoAnswer {
+    /// The session of a call did not arrive in time.
+    pub(crate) fn on_its_way(conn: crate::ids::ConnId, waited: Duration) -> Self {
+        let message = format!(
+            "hs2router ({conn}): the session is still being moved to another coordinator after {waited:?}"
+        );
+        Self { sql_state: SqlState::Refused, message }
+    }
 }

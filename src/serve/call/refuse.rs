@@ -3,7 +3,6 @@
 //! close hides the cause, and some clients hang after it.
 
 use std::fmt;
-use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -89,14 +88,6 @@ impl NoAnswer {
     /// The router takes no calls on this connection.
     pub(crate) fn refused(conn: ConnId, cause: impl fmt::Display) -> Self {
         Self { sql_state: SqlState::Refused, message: format!("hs2router ({conn}): {cause}") }
-    }
-
-    /// The session of a call did not arrive in time.
-    pub(crate) fn on_its_way(conn: ConnId, waited: Duration) -> Self {
-        let message = format!(
-            "hs2router ({conn}): the session is still being moved to another coordinator after {waited:?}"
-        );
-        Self { sql_state: SqlState::Refused, message }
     }
 
     /// The request is not one that may be passed on.

@@ -8,11 +8,9 @@ use tokio::time::timeout;
 use crate::ids::{Access, CoordinatorId, Identity};
 use crate::net::stream::Stream;
 use crate::serve::fleet::Fleet;
-use crate::serve::fleet::verdicts::Trial;
 use crate::serve::link::Link;
 use crate::serve::link::lost::LostCause;
 use crate::serve::link::own_call::{Answer, OwnCall, ask};
-use crate::serve::link::port::Port;
 
 /// The longest wait for an answer: none of these calls does much work. If the answer takes longer, the link
 /// is closed.
@@ -23,16 +21,11 @@ impl<S: Stream> Fleet<S> {
     /// identity's credential must not be shown without its client, if the link is lost, or if no answer comes
     /// within 30 seconds.
     pub(crate) async fn own_call(&self, link: Box<Link<S>>, call: OwnCall) -> Option<Answer<S>> {
-        timeout(ANSWER_TIME, self.own_call_in_time(link, call)).await.ok()?
-    }
-
-    async fn own_call_in_time(&self, link: Box<Link<S>>, call: OwnCall) -> Option<Answer<S>> {
         let (coordinator, access) = (link.coordinator.id, link.slot.access.clone());
-        let _trial = self.trial(&access, &link.slot.port).await;
         if self.forbids(&access, coordinator) {
             return None;
         }
-        let answer = ask(link, &call.message(), ANSWER_TIME).await;
+        let answer = timeout(ANSWER_TIME, ask(link, &call.message(), ANSWER_TIME)).await.ok()?;
         // A cookie that is over locks nobody out.
         if let Err(LostCause::Refused(refusal)) = &answer
             && let Identity::Credential(credential) = &access.identity
@@ -42,19 +35,6 @@ impl<S: Stream> Fleet<S> {
             self.verdicts.note_refused(credential, coordinator);
         }
         answer.ok()
-    }
-
-    /// Waits until nobody else shows the credential of this access without its client, where a cookie does not
-    /// spare that: so one that was taken back costs one wrong bind, and not one for each session.
-    pub(crate) async fn trial(&self, access: &Access, port: &Port<S>) -> Option<Trial> {
-        let Identity::Credential(credential) = &access.identity else { return None };
-        let is_shown = || !credential.needs_tickets() && !port.cookies.has(credential);
-        if !is_shown() {
-            return None;
-        }
-        let trial = self.verdicts.trial(credential).await;
-        // The one before may have earned a cookie.
-        trial.filter(|_| is_shown())
     }
 
     /// Whether the router may not call a coordinator with this access without its client.

@@ -4,11 +4,9 @@
 //! router's own calls would be so many wrong binds, and a handful of those locks an account.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::OwnedMutexGuard;
 
 use crate::ids::{CoordinatorId, Credential};
 
@@ -31,12 +29,7 @@ struct Known {
     is_refused: bool,
     /// Those that refused it and have not accepted it since.
     refused_by: Vec<CoordinatorId>,
-    /// Held while the router shows it without its client.
-    trial: Arc<tokio::sync::Mutex<()>>,
 }
-
-/// Nobody else shows the same credential without its client while this lives.
-pub(crate) type Trial = OwnedMutexGuard<()>;
 
 impl Verdicts {
     /// Records that a coordinator has accepted a credential now.
@@ -52,8 +45,7 @@ impl Verdicts {
             let oldest = oldest.map(|(oldest, _)| oldest.clone());
             oldest.and_then(|oldest| known.remove(&oldest));
         }
-        let accepted =
-            Known { accepted: now, is_refused: false, refused_by: Vec::new(), trial: Arc::default() };
+        let accepted = Known { accepted: now, is_refused: false, refused_by: Vec::new() };
         known.insert(credential.clone(), accepted);
     }
 
