@@ -28,8 +28,7 @@ pub(super) struct Tried<S: Stream> {
     /// The last coordinator that turned the session away, and its answer. If no coordinator takes the
     /// session, the client gets this answer unchanged.
     pub(super) answer: Option<(Arc<Coordinator>, Answered<S>)>,
-    /// Whether the last one could not be asked without a fresh ticket of Kerberos, of which the client has none
-    /// left.
+    /// Whether the last one needs a fresh ticket of Kerberos, and the client has none left.
     pub(super) needs_ticket: bool,
     /// The coordinators that lost the open. The next answer shows whose fault that was: a request can make
     /// every coordinator hang up, but if one answers it, the others should have, too.

@@ -73,7 +73,7 @@ pub async fn listen<S: Stream>(
         let registration = shared.all_signals.register(conn);
         // Of a connection that a balancer passes on, the header will tell the client.
         let via = entrance.expects_header(address.ip()).then_some(address);
-        // Of the highest level, because warnings and errors are to name their connection at any level of the log.
+        // The span has the highest level, because warnings and errors name their connection at any level of the log.
         let span = tracing::error_span!(
             "connection", %conn, client = via.is_none().then_some(tracing::field::display(address)),
             via = via.map(tracing::field::display), listener = %entrance.name,

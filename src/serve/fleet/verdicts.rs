@@ -77,15 +77,10 @@ impl Verdicts {
         known.is_some_and(|known| known.is_refused || known.refused_by.contains(&coordinator))
     }
 
-    /// Waits until nobody else shows the credential without its client; none if it was never accepted.
-    pub(crate) async fn trial(&self, credential: &Credential) -> Option<Trial> {
-        let trial = self.0.lock().get(credential).map(|known| Arc::clone(&known.trial));
-        Some(trial?.lock_owned().await)
-    }
-
-    /// Whether a coordinator has refused the credential, and has not accepted it since, whatever others say.
-    pub(crate) fn differ(&self, credential: &Credential) -> bool {
-        self.0.lock().get(credential).is_some_and(|known| !known.refused_by.is_empty())
+    /// Whether one of certain coordinators has refused the credential and has not accepted it since, whatever
+    /// others say.
+    pub(crate) fn differ(&self, credential: &Credential, counts: impl FnMut(&CoordinatorId) -> bool) -> bool {
+        self.0.lock().get(credential).is_some_and(|known| known.refused_by.iter().any(counts))
     }
 }
 
@@ -134,6 +129,19 @@ mod tests {
         verdicts.note_accepted(&ann, ONE, now);
         assert_eq!(forbidden(&verdicts), [false, false]);
         assert!(!verdicts.forbid(&credential(2), ONE), "another one");
+    }
+
+    #[test]
+    fn coordinators_differ_while_one_that_counts_has_refused_what_another_accepts() {
+        let (verdicts, ann, now) = (Verdicts::default(), credential(1), clock::now());
+        verdicts.note_accepted(&ann, ONE, now);
+        assert!(!verdicts.differ(&ann, |_| true));
+        verdicts.note_refused(&ann, TWO);
+        verdicts.note_accepted(&ann, ONE, now);
+        assert!(verdicts.differ(&ann, |_| true));
+        assert!(!verdicts.differ(&ann, |one| *one != TWO), "it has left");
+        verdicts.note_accepted(&ann, TWO, now);
+        assert!(!verdicts.differ(&ann, |_| true));
     }
 
     #[test]

@@ -158,7 +158,7 @@ impl<S: Stream> HttpClient<S> {
         }
         let length = follows.left()? + piece.len() as u64;
         exchange.begin_answer();
-        // What of the body is still to come would be taken for the next request.
+        // The rest of the body would be taken for the next request.
         self.is_last |= !exchange.has_all();
         self.is_unbounded = false;
         Some(reply_head(length, self.is_last, self.cookie.take().as_ref()))
@@ -230,7 +230,7 @@ impl<S: Stream> HttpClient<S> {
         stall: Duration,
     ) -> Result<(), End> {
         let Some(exchange) = &mut self.exchange else { return Err(End::client_gone()) };
-        // What of the body is still to come would be taken for the next request. And without chunks and
+        // The rest of the body would be taken for the next request. And without chunks and
         // without a length, a body ends where the connection does.
         self.is_unbounded = self.is_old && front.length.is_none();
         self.is_last |= self.is_unbounded || !exchange.has_all();
