@@ -252,18 +252,6 @@ fn a_client_is_asked_for_a_ticket_before_its_call_of_any_length_needs_a_connecti
 }
 
 #[test]
-fn a_client_is_asked_for_a_ticket_where_the_session_that_nobody_knows_may_be() {
-    let fleet = fleet(2);
-    let mut ann = Client::new(fleet.address(Door::Http), ANN);
-    let _known = ann.open();
-    let other = fleet.spread().iter().position(|sessions| *sessions == 0).unwrap();
-    let direct = fleet.coordinators().nth(other).unwrap().hs2_http();
-    let session = post(direct, "/", &fresh(ANN), &open_session()).message().handle(&[0, 3]);
-    let answer = ann.try_call(&execute(&session, "select 1"));
-    assert_eq!((answer.status, answer.field("www-authenticate")), (401, Some("negotiate")), "{answer:?}");
-}
-
-#[test]
 fn a_ticket_is_sent_once_whatever_becomes_of_the_call() {
     for coordinators in [1, 3] {
         let fleet = fleet(coordinators);

@@ -241,11 +241,6 @@ impl<S: Stream> Round<'_, S> {
             Done::Reached(Err(cause)) => {
                 tracing::debug!(coordinator = %coordinator.name, %cause, "not asked for a handle");
                 course.logins.note(cause.has_shown_credentials().then_some(false));
-                if matches!(cause, NoReach::NoLink(NoLink::TicketNeeded)) {
-                    // It may have the handle, and tell a fresh ticket so.
-                    let refusal = Box::new(Refusal::ticket_needed());
-                    course.heard.refusal.get_or_insert(Refused { coordinator: coordinator.id, refusal });
-                }
             }
             Done::Asked { dialed, replied } => {
                 if self.links.shows_each_time() {
