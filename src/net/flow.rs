@@ -5,12 +5,12 @@ use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, IoSlice};
 use std::ops::Deref;
 use std::pin::Pin;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 use zeroize::Zeroizing;
 
 use super::buffer::{BUFFER_SIZE, Buffer};
@@ -123,6 +123,41 @@ pub enum WriteError {
     Failed(#[from] io::Error),
 }
 
+/// How long a peer may take no byte.
+struct Patience {
+    stall: Duration,
+    /// Only a write that has to wait gets a timer: making one reads the clock, which costs more than the write.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    fn of(stall: Duration) -> Self {
+        Self { stall, timer: None }
+    }
+
+    /// Returns how many bytes an attempt to write has written. If it has to wait, waits as long as the peer may
+    /// take no byte.
+    fn judge(
+        &mut self,
+        cx: &mut Context<'_>,
+        attempt: Poll<io::Result<usize>>,
+    ) -> Poll<Result<usize, WriteError>> {
+        let stall = self.stall;
+        Poll::Ready(match attempt {
+            Poll::Ready(Ok(0)) => Err(io::Error::from(ErrorKind::WriteZero).into()),
+            Poll::Ready(written) => {
+                self.timer = None;
+                written.map_err(WriteError::Failed)
+            }
+            Poll::Pending => {
+                let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(stall)));
+                ready!(timer.as_mut().poll(cx));
+                Err(WriteError::Stalled { allowed: stall })
+            }
+        })
+    }
+}
+
 /// Writes all the bytes; the peer must take some of them within every `stall`. With an error it returns how
 /// many were taken.
 ///
@@ -136,28 +171,12 @@ pub fn write_all<S: AsyncWrite + Unpin>(
     bytes: &[u8],
     stall: Duration,
 ) -> impl Future<Output = Result<(), (WriteError, usize)>> {
-    let (mut rest, mut patience) = (bytes, None);
+    let (mut written, mut patience) = (0, Patience::of(stall));
     // One future and not nested ones, because it is a part of every future that waits for a write.
     poll_fn(move |cx| {
-        while !rest.is_empty() {
-            let written = bytes.len() - rest.len();
-            match Pin::new(&mut *stream).poll_write(cx, rest) {
-                Poll::Ready(Ok(0)) => {
-                    return Poll::Ready(Err((io::Error::from(ErrorKind::WriteZero).into(), written)));
-                }
-                Poll::Ready(Ok(some)) => {
-                    rest = rest.get(some..).unwrap_or_default();
-                    patience = None;
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err((error.into(), written))),
-                Poll::Pending => {
-                    // Only a write that has to wait gets a timer: making one reads the clock, which costs
-                    // more than the write.
-                    let patience = patience.get_or_insert_with(|| Box::pin(sleep(stall)));
-                    ready!(patience.as_mut().poll(cx));
-                    return Poll::Ready(Err((WriteError::Stalled { allowed: stall }, written)));
-                }
-            }
+        while let rest @ [_, ..] = bytes.get(written..).unwrap_or_default() {
+            let attempt = Pin::new(&mut *stream).poll_write(cx, rest);
+            written += ready!(patience.judge(cx, attempt)).map_err(|error| (error, written))?;
         }
         Poll::Ready(Ok(()))
     })
@@ -167,29 +186,33 @@ pub fn write_all<S: AsyncWrite + Unpin>(
 ///
 /// # Errors
 /// As [`write_all`].
-pub async fn write_both<S: AsyncWrite + Unpin>(
+pub fn write_both<S: AsyncWrite + Unpin>(
     stream: &mut S,
     head: &[u8],
     piece: &[u8],
     stall: Duration,
-) -> Result<(), (WriteError, usize)> {
+) -> impl Future<Output = Result<(), (WriteError, usize)>> {
     /// What is shorter is copied sooner than it is sent by itself.
     const SHORT: usize = 8 << 10;
-    if !stream.is_write_vectored() && piece.len() <= SHORT {
-        return write_all(stream, &Zeroizing::new([head, piece].concat()), stall).await;
-    }
-    let pieces = [IoSlice::new(head), IoSlice::new(piece)];
-    // As much as goes at once.
-    let written = poll_fn(|cx| match Pin::new(&mut *stream).poll_write_vectored(cx, &pieces) {
-        Poll::Pending => Poll::Ready(Ok(0)),
-        written @ Poll::Ready(_) => written,
-    });
-    let written = written.await.map_err(|error| (error.into(), 0))?;
-    let rest = head.get(written..).unwrap_or_default();
-    write_all(stream, rest, stall).await.map_err(|(error, some)| (error, written + some))?;
-    let (begun, written) = (written.saturating_sub(head.len()), written + rest.len());
-    let rest = piece.get(begun..).unwrap_or_default();
-    write_all(stream, rest, stall).await.map_err(|(error, some)| (error, written + some))
+    let goes_joined = !stream.is_write_vectored() && piece.len() <= SHORT;
+    let joined = goes_joined.then(|| Zeroizing::new([head, piece].concat()));
+    let (mut written, mut patience) = (0_usize, Patience::of(stall));
+    poll_fn(move |cx| {
+        let (head, piece) = joined.as_ref().map_or((head, piece), |joined| (&joined[..], &[]));
+        loop {
+            let begun = written.saturating_sub(head.len());
+            let rest = (head.get(written..).unwrap_or_default(), piece.get(begun..).unwrap_or_default());
+            let mut stream = Pin::new(&mut *stream);
+            let attempt = match rest {
+                ([], []) => return Poll::Ready(Ok(())),
+                ([], one) | (one, []) => stream.as_mut().poll_write(cx, one),
+                (head, piece) => {
+                    stream.as_mut().poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(piece)])
+                }
+            };
+            written += ready!(patience.judge(cx, attempt)).map_err(|error| (error, written))?;
+        }
+    })
 }
 
 #[cfg(test)]

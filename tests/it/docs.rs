@@ -20,6 +20,7 @@ const DOCUMENTS: [&str; 7] = [
     "docs/PROTOCOL.md",
     "docs/OUT-OF-SCOPE.md",
     "docs/TLS.md",
+    "docs/HTTP.md",
 ];
 
 /// What stands between single backticks, outside of fenced blocks.

@@ -20,7 +20,7 @@ use crate::serve::call::{
 };
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::http::client::Opened;
-use crate::serve::message::request::Request;
+use crate::serve::message::request::{OverHttp, Request};
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
 use crate::serve::threads::signals::Signal;
 use crate::serve::threads::workers::Assignment;
@@ -35,8 +35,7 @@ use crate::session::locate::Question;
 pub(crate) async fn serve<S: Stream>(conn: &mut Conn<S>) -> Result<Assignment, End> {
     loop {
         let first = next_bytes(conn).await?;
-        // Boxed: an idle connection must not hold what a call needs while it is under way.
-        if let Err(end) = Box::pin(call(conn, first)).await {
+        if let Err(end) = call(conn, first).await {
             // Boxed: few connections end inside a call.
             Box::pin(conn.client.say_end(&end, conn.shared.settings.stall_timeout)).await;
             return Err(end);
@@ -47,22 +46,33 @@ pub(crate) async fn serve<S: Stream>(conn: &mut Conn<S>) -> Result<Assignment, E
     }
 }
 
-/// Carries out the next call. Futures that few calls need are boxed, so that the others move and touch less
-/// memory.
+/// Carries out the next call. What a call needs while it is under way is boxed, because an idle connection must
+/// not hold it; and what few calls need is boxed by itself, so that the others move and touch less memory.
 async fn call<S: Stream>(conn: &mut Conn<S>, first: Option<Chunk>) -> Result<(), End> {
     // The delay is for the call whose dial was in vain, not for this one.
     conn.slowed = Duration::ZERO;
     let mut request = Request::boxed();
     if conn.client.asks_each_time() {
-        if !Box::pin(open(conn, &mut request, first)).await? {
-            request.recycle();
-            return Ok(());
+        let again = conn.client.open_again(first.as_deref(), &mut request)?;
+        // The call's other reads need its buffer.
+        drop(first);
+        let opened = match again {
+            Some(again) => Opened::Call(again),
+            // Boxed: most clients send the same head again.
+            None => Box::pin(conn.client.open(conn.shared.settings.stall_timeout)).await?,
+        };
+        match opened {
+            Opened::Call(over_http) => be_for(conn, &mut request, over_http),
+            Opened::Nothing => {
+                request.recycle();
+                return Ok(());
+            }
         }
     } else {
         conn.client.begin(&mut request, first)?;
     }
     match request.over_http.as_ref().and_then(|over_http| over_http.head.request_id()) {
-        None => answer(conn, &mut request).await?,
+        None => Box::pin(answer(conn, &mut request)).await?,
         Some(id) => {
             let span = tracing::info_span!("call", request = id);
             Box::pin(answer(conn, &mut request).instrument(span)).await?;
@@ -87,21 +97,11 @@ async fn answer<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<
     Ok(())
 }
 
-/// Reads the head of a request that names its user; returns false if it was no call and nothing is to be done any more.
-async fn open<S: Stream>(
-    conn: &mut Conn<S>,
-    request: &mut Request,
-    first: Option<Chunk>,
-) -> Result<bool, End> {
-    match conn.client.open(first, conn.shared.settings.stall_timeout).await? {
-        Opened::Nothing => Ok(false),
-        Opened::Call(over_http) => {
-            let named = own_cookie::named(conn, &over_http.head);
-            conn.links.be_for(&over_http.head, named, &conn.shared.credential_key);
-            request.over_http = Some(over_http);
-            Ok(true)
-        }
-    }
+/// Goes on for whoever a request's head names.
+fn be_for<S: Stream>(conn: &mut Conn<S>, request: &mut Request, over_http: OverHttp) {
+    let named = own_cookie::named(conn, &over_http.head);
+    conn.links.be_for(&over_http.head, named, &conn.shared.credential_key);
+    request.over_http = Some(over_http);
 }
 
 /// Where a call goes, and how that is known.

@@ -74,7 +74,8 @@ pub async fn listen<S: Stream>(
         let registration = shared.all_signals.register(conn);
         // Of a connection that a balancer passes on, the header will tell the client.
         let via = entrance.expects_header(address.ip()).then_some(address);
-        let span = tracing::info_span!(
+        // The span has the highest level, because warnings and errors name their connection at any level of the log.
+        let span = tracing::error_span!(
             "connection", %conn, client = via.is_none().then_some(tracing::field::display(address)),
             via = via.map(tracing::field::display), listener = %entrance.name,
             tls = tracing::field::Empty, depth = tracing::field::Empty, user = tracing::field::Empty,
@@ -232,6 +233,9 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
             return Ok(Stage::Calls(Box::new(connection.into_calls(Transport::Http, links))));
         }
         Detection::Http | Detection::Unknown | Detection::NeedMore => {
+            if detection == Detection::Http {
+                connection.entrance.note_unread_http();
+            }
             return unread(connection, listener, None);
         }
     };

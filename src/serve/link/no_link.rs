@@ -98,6 +98,9 @@ pub(crate) enum NoLink {
         /// The text that came with it.
         text: Vec<u8>,
     },
+    /// Only a fresh ticket of Kerberos could prove the user there, over HTTP, and there is none.
+    #[error("a fresh ticket is needed for it")]
+    TicketNeeded,
 }
 
 impl NoLink {
@@ -106,7 +109,7 @@ impl NoLink {
         match self {
             Self::Unreached(unreached) => unreached.is_in_vain(),
             Self::HandshakeLost(_) | Self::NoVerdict(_) => true,
-            Self::NoRoom(_) | Self::CredentialsRefused { .. } => false,
+            Self::NoRoom(_) | Self::CredentialsRefused { .. } | Self::TicketNeeded => false,
         }
     }
 
@@ -119,7 +122,7 @@ impl NoLink {
     /// How far the call that wanted the link has come.
     pub(crate) fn phase(&self) -> Phase {
         match self {
-            Self::Unreached(_) | Self::HandshakeLost(_) => Phase::NoLink,
+            Self::Unreached(_) | Self::HandshakeLost(_) | Self::TicketNeeded => Phase::NoLink,
             Self::NoRoom(_) => Phase::NoRoom,
             Self::NoVerdict(_) | Self::CredentialsRefused { .. } => Phase::CredentialsShown,
         }

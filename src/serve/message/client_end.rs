@@ -21,7 +21,7 @@ use crate::serve::message::http::client::{HttpClient, HttpPeer, Opened};
 use crate::serve::message::link_end::LinkEnd;
 use crate::serve::message::pace::Pace;
 use crate::serve::message::parcel::Parcel;
-use crate::serve::message::request::Request;
+use crate::serve::message::request::{OverHttp, Request};
 use crate::serve::settings::Settings;
 use crate::serve::threads::memory::ReplayMemory;
 use crate::wire::detect;
@@ -52,14 +52,26 @@ impl<S: Stream> ClientEnd<S> {
         end
     }
 
-    /// Reads what stands around the next request, if this transport says something there about the request;
-    /// none if it does not.
+    /// Takes what has come of the next request, over HTTP, if its head is the same as the one before; else
+    /// returns none, and the head is to be [read](Self::open).
+    ///
+    /// # Errors
+    /// [`End::BadInput`], when the bytes behind the head are not a request that the router can follow.
+    pub(crate) fn open_again(
+        &mut self,
+        first: Option<&[u8]>,
+        request: &mut Request,
+    ) -> Result<Option<OverHttp>, End> {
+        let Self { client, http: Some(http), .. } = self else { return Err(End::client_gone()) };
+        http.open_again(client, first, request)
+    }
+
+    /// Reads the head of the next request over HTTP.
     ///
     /// # Errors
     /// [`End`], when that is bad or does not come in time, or when the client leaves.
-    pub(crate) async fn open(&mut self, first: Option<Chunk>, stall: Duration) -> Result<Opened, End> {
+    pub(crate) async fn open(&mut self, stall: Duration) -> Result<Opened, End> {
         let Self { client, http: Some(http), .. } = self else { return Err(End::client_gone()) };
-        client.pending.extend_from_slice(first.as_deref().unwrap_or_default());
         http.open(client, stall).await
     }
 
@@ -190,7 +202,14 @@ impl<S: Stream> ClientEnd<S> {
     ) -> Result<(), End> {
         self.client.stream.set_midway(true);
         if let Some(http) = &mut self.http {
-            Box::pin(http.deliver(&mut self.client, piece, follows, stall)).await?;
+            match http.head_before(&piece, follows) {
+                Some(head) => {
+                    self.client.send_both(&head, &piece, stall).await?;
+                    http.note_sent(&mut self.client, follows);
+                }
+                // Boxed: few replies go in chunks.
+                None => Box::pin(http.deliver(&mut self.client, piece, follows, stall)).await?,
+            }
         } else if form == Form::AsItCame || self.transport == Transport::Unframed {
             self.client.send(&piece, stall).await?;
         } else {

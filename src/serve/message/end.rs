@@ -43,6 +43,9 @@ pub(crate) enum End {
         /// What the client should have done with a byte: "sent" or "taken".
         doing: &'static str,
     },
+    /// The head of a request over HTTP had not ended after `stall_timeout`.
+    #[error("the client stalled: the head of its request did not end within {0:?} (stall_timeout)")]
+    HeadTimedOut(Duration),
     /// The client sent a request more slowly than [`SLOWEST`] allows.
     #[error("the client was too slow: less than {SLOWEST} bytes of a request a second, for stall_timeout")]
     ClientSlow,
@@ -191,9 +194,15 @@ pub(crate) enum BadInput {
     /// hyper could not read a request.
     #[error("the request is no HTTP: {0}")]
     Http(String),
+    /// A request over HTTP has nothing in its body.
+    #[error("the request has no body, in which a call would be")]
+    NoBody,
     /// The body of a request over HTTP ended before its message did.
     #[error("the body of the request ended inside the message")]
     ShortBody,
+    /// The body of a request over HTTP goes on after its message.
+    #[error("bytes after the message inside the body of the request")]
+    LongBody,
     /// A `TFramedTransport` client sent a large request in several frames, but its coordinator needs it in
     /// one.
     #[error("a message of more than replay_limit bytes over several frames")]
@@ -240,7 +249,9 @@ impl End {
             Self::ClientClosed => CloseCause::ClientClosed,
             Self::ClientBroke { .. } | Self::ClientGone(_) => CloseCause::ClientReset,
             Self::KeysUsedUp(_) => CloseCause::KeysUsedUp,
-            Self::ClientStalled { .. } | Self::ClientSlow => CloseCause::ClientStalled,
+            Self::ClientStalled { .. } | Self::HeadTimedOut(_) | Self::ClientSlow => {
+                CloseCause::ClientStalled
+            }
             Self::HandshakeTimedOut | Self::SaidNothing | Self::CoordinatorSilent { .. } => {
                 CloseCause::HandshakeTimedOut
             }
@@ -249,7 +260,12 @@ impl End {
             Self::UnexpectedProxyHeader { .. } => CloseCause::UnexpectedProxyHeader,
             Self::OverLimit(_) => CloseCause::AddressLimit,
             Self::BadInput(
-                BadInput::Head(_) | BadInput::Asked(_) | BadInput::Http(_) | BadInput::ShortBody,
+                BadInput::Head(_)
+                | BadInput::Asked(_)
+                | BadInput::Http(_)
+                | BadInput::NoBody
+                | BadInput::ShortBody
+                | BadInput::LongBody,
             ) => CloseCause::BadHttp,
             Self::BadInput(BadInput::Frame(_) | BadInput::AfterMessage | BadInput::MessageSplit) => {
                 CloseCause::BadFrame
@@ -303,6 +319,7 @@ impl End {
                 | Self::TlsRefused(_)
                 | Self::NotEncrypted { .. }
                 | Self::ClientStalled { .. }
+                | Self::HeadTimedOut(_)
                 | Self::ClientSlow
                 | Self::ClientBroke { .. }
                 | Self::NoToken

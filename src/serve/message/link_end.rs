@@ -176,7 +176,13 @@ impl<S: Stream> LinkEnd<S> {
         stall: Duration,
     ) -> Result<usize, (WriteError, usize)> {
         if let Some(http) = &mut self.http {
-            return Box::pin(http.send(&mut self.stream, request, stall)).await;
+            let Some(head) = http.begin(request) else {
+                // Boxed: few requests go in pieces.
+                return Box::pin(http.send(&mut self.stream, request, stall)).await;
+            };
+            let payload = request.held_bytes();
+            flow::write_both(&mut self.stream, &head, payload, stall).await?;
+            return Ok(payload.len());
         }
         let bytes = request.encode(self.replies.transport, form);
         flow::write_all(&mut self.stream, &bytes, stall).await?;

@@ -6,6 +6,7 @@ mod error;
 mod passed;
 
 use std::fmt;
+use std::io::Write as _;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
@@ -146,6 +147,11 @@ impl CallHead {
         self.authorization.as_ref().filter(|authorization| authorization.is_ticket()).map(|one| one.hash(key))
     }
 
+    /// Whether it has a ticket that was not taken yet.
+    pub fn has_fresh_ticket(&self) -> bool {
+        self.authorization.as_ref().is_some_and(Authorization::is_fresh)
+    }
+
     /// Takes the ticket for a request to a coordinator; returns whether there is one that was not taken
     /// before. A ticket is sent once: whoever gets it again takes that for an attack (MIT: the replay cache).
     pub fn spend_ticket(&self) -> bool {
@@ -172,9 +178,7 @@ impl CallHead {
     /// sends it.
     pub fn for_coordinator(&self, host: &HeaderValue, cookie: Option<&HeaderValue>) -> Parts {
         let mut headers = HeaderMap::new();
-        for (name, value) in self.fields(host, cookie) {
-            headers.append(name, value.clone());
-        }
+        self.each_field(host, cookie, |name, value| _ = headers.append(name, value.clone()));
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.method = Method::POST;
         parts.uri = self.target.clone().into();
@@ -189,39 +193,46 @@ impl CallHead {
         cookie: Option<&HeaderValue>,
         length: u64,
     ) -> Zeroizing<Vec<u8>> {
-        let length = length.to_string();
-        let first =
-            [b"POST ", self.target.as_str().as_bytes(), b" HTTP/1.1\r\ncontent-length: ", length.as_bytes()];
-        let line =
-            |name: &'_ HeaderName, value: &'_ HeaderValue| LINE_EXTRA + name.as_str().len() + value.len();
-        let lines: usize = self.fields(host, cookie).map(|(name, value)| line(name, value)).sum();
+        const LONGEST_LENGTH: usize = u64::MAX.ilog10() as usize + 1;
+        let (method, target) = (b"POST ".as_slice(), self.target.as_str().as_bytes());
+        let version = b" HTTP/1.1\r\ncontent-length: ".as_slice();
+        let mut most = method.len() + target.len() + version.len() + LONGEST_LENGTH + LINE_EXTRA;
+        self.each_field(host, cookie, |name, value| most += LINE_EXTRA + name.as_str().len() + value.len());
         // All at once, so that no part of it is left in memory that it has outgrown.
-        let mut head =
-            Vec::with_capacity(first.iter().map(|part| part.len()).sum::<usize>() + lines + LINE_EXTRA);
-        for part in first {
+        let mut head = Zeroizing::new(Vec::with_capacity(most));
+        for part in [method, target, version] {
             head.extend_from_slice(part);
         }
-        self.fields(host, cookie).for_each(|(name, value)| {
+        // A vector takes everything.
+        let _infallible = write!(head, "{length}");
+        self.each_field(host, cookie, |name, value| {
             for part in [b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()] {
                 head.extend_from_slice(part);
             }
         });
         head.extend_from_slice(b"\r\n\r\n");
-        Zeroizing::new(head)
+        head
     }
 
-    fn fields<'a>(
-        &'a self,
-        host: &'a HeaderValue,
-        cookie: Option<&'a HeaderValue>,
-    ) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> {
-        static OWN: [HeaderName; 2] = [HOST, COOKIE];
-        let [host_name, cookie_name] = &OWN;
-        let passed = self.passed.iter().map(|Field { name, value }| (name, value));
-        let is_shown = move |authorization: &&Authorization| cookie.is_none() || !authorization.is_ticket();
-        let authorization = self.authorization.iter().filter(is_shown).flat_map(Authorization::fields);
-        let cookie = cookie.map(|value| (cookie_name, value));
-        std::iter::once((host_name, host)).chain(passed).chain(cookie).chain(authorization)
+    /// Does something with each field for a coordinator, in order.
+    #[inline]
+    fn each_field(
+        &self,
+        host: &HeaderValue,
+        cookie: Option<&HeaderValue>,
+        mut with: impl FnMut(&HeaderName, &HeaderValue),
+    ) {
+        with(&HOST, host);
+        for Field { name, value } in &self.passed {
+            with(name, value);
+        }
+        if let Some(cookie) = cookie {
+            with(&COOKIE, cookie);
+        }
+        let is_shown = |authorization: &&Authorization| cookie.is_none() || !authorization.is_ticket();
+        for (name, value) in self.authorization.iter().filter(is_shown).flat_map(Authorization::fields) {
+            with(name, value);
+        }
     }
 
     /// The head of a call that the router makes by itself for the same user: same target, same credential,

@@ -1,6 +1,7 @@
 //! Real clients that prove their user by tickets of a real KDC, over HTTP (`Negotiate`).
 
 use super::on_impala::{SHELL, STATEMENTS, through_and_direct};
+use super::over_http::{SESSIONS, assert_shared_out};
 use crate::support::clients::{Cursors, Shown, Target};
 use crate::support::fleet::{Door, Fleet, Plan};
 use crate::support::kdc::USERS;
@@ -10,9 +11,6 @@ use crate::support::spark::{self, WHO_ARE_YOU};
 use crate::support::ticket_clients as clients;
 use crate::support::tools::{self, Tool};
 use hs2router::fake::{Coordinator, Settings};
-
-/// How many sessions a client opens.
-const SESSIONS: usize = 20;
 
 /// A router in front of two servers that have the same keys.
 fn router() -> Option<(TestRouter, &'static [spark::Spark; 2])> {
@@ -65,11 +63,7 @@ fn twenty_sessions_by_ticket_are_shared_out_between_two_servers() {
     let sessions = vec![WHO_ARE_YOU; SESSIONS];
     for user in USERS {
         let shown = clients::impyla(&router.target().over_http(), user, Cursors::Each, &sessions);
-        let mut homes = shown.rows().to_vec();
-        assert_eq!(homes.len(), SESSIONS);
-        homes.sort();
-        let first = homes.iter().filter(|home| **home == homes[0]).count();
-        assert_eq!(first, SESSIONS / 2, "{homes:?}");
+        assert_shared_out(shown.rows().to_vec());
     }
 }
 

@@ -1,15 +1,19 @@
 //! Answers over HTTP that hold no message: the router's own, and those of coordinators.
 
 use std::fmt;
+use std::io::Write as _;
 use std::num::NonZeroU32;
 
 use bytes::{Bytes, BytesMut};
 use hyper::StatusCode;
+use hyper::header::HeaderValue;
 use hyper::http::response::Parts;
 
 use crate::serve::message::end::{BadInput, End};
 use crate::wire::http::reply::{TEXT_LIMIT, error_head, options_head, passed_on, text, ticket_head};
 
+/// Most heads are shorter than this many bytes.
+const USUAL: usize = 160;
 /// When a client that found no room may try again, in seconds.
 const RETRY_AFTER: Option<NonZeroU32> = NonZeroU32::new(1);
 
@@ -49,7 +53,9 @@ impl Answer {
             End::BadInput(BadInput::Asked(bad)) => bad.status(),
             End::BadInput(BadInput::HandleTooLate { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             End::BadInput(_) => StatusCode::BAD_REQUEST,
-            End::ClientStalled { doing: "sent" } | End::ClientSlow => StatusCode::REQUEST_TIMEOUT,
+            End::ClientStalled { doing: "sent" } | End::HeadTimedOut(_) | End::ClientSlow => {
+                StatusCode::REQUEST_TIMEOUT
+            }
             End::RouterShutdown | End::NoCoordinator | End::OverLimit(_) => return Some(Self::no_room(end)),
             _ => return None,
         };
@@ -57,10 +63,26 @@ impl Answer {
     }
 }
 
+/// The head of an answer that holds a reply, as it is sent, with a body of `length` bytes behind it; `is_last`
+/// says whether the connection ends after it.
+pub(super) fn reply_head(length: u64, is_last: bool, cookie: Option<&HeaderValue>) -> Vec<u8> {
+    let mut head = Vec::with_capacity(USUAL);
+    head.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-thrift\r\ncontent-length: ");
+    // A vector takes everything.
+    let _infallible = write!(head, "{length}");
+    if is_last {
+        head.extend_from_slice(b"\r\nconnection: close");
+    }
+    if let Some(cookie) = cookie {
+        head.extend_from_slice(b"\r\nset-cookie: ");
+        head.extend_from_slice(cookie.as_bytes());
+    }
+    head.extend_from_slice(b"\r\n\r\n");
+    head
+}
+
 /// The head of an answer as it is sent, with a body of `length` bytes behind it.
 pub(super) fn head_bytes(head: &Parts, length: u64) -> Vec<u8> {
-    /// Most heads are shorter.
-    const USUAL: usize = 160;
     let mut bytes = Vec::with_capacity(USUAL);
     let status = (head.status.as_str(), head.status.canonical_reason().unwrap_or_default());
     for part in ["HTTP/1.1 ", status.0, " ", status.1, "\r\ncontent-length: ", &length.to_string(), "\r\n"] {
@@ -90,7 +112,7 @@ impl Refusal {
     }
 
     /// The router's own, to a client whose user only a ticket can prove where its call goes.
-    pub(super) fn ticket_needed() -> Self {
+    pub(crate) fn ticket_needed() -> Self {
         let text = BytesMut::from(&b"hs2router: a fresh ticket is needed for this coordinator\n"[..]);
         Self { head: ticket_head(), status: StatusCode::UNAUTHORIZED, text }
     }

@@ -1,13 +1,14 @@
 //! The client's end over HTTP: each request is a POST whose body holds one message.
 
+mod opening;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 use hyper::header::{self, HeaderName, HeaderValue};
-use hyper::http::request::Parts as RequestParts;
 use hyper::http::response::Parts;
 use hyper::{Response, Version};
 use tokio::time::timeout;
@@ -18,15 +19,13 @@ use crate::net::stream::Stream;
 use crate::serve::message::client::Client;
 use crate::serve::message::coding::Follows;
 use crate::serve::message::end::{BadInput, End};
-use crate::serve::message::http::answer::{Answer, head_bytes};
-use crate::serve::message::http::client_exchange::{ClientExchange, Front, broken};
-use crate::serve::message::http::inbound::Inbound;
+use crate::serve::message::http::answer::{Answer, head_bytes, reply_head};
+use crate::serve::message::http::client_exchange::{ClientExchange, Front};
 use crate::serve::message::http::known::KnownHead;
 use crate::serve::message::pace::Pace;
 use crate::serve::message::parcel::Parcel;
 use crate::serve::message::request::{OverHttp, Request};
-use crate::wire::http::head::{Framing, HeadScan};
-use crate::wire::http::request::{Asked, Peer, closes, judge, ordinary};
+use crate::wire::http::head::HeadScan;
 
 /// The type of a body that holds a message (Impala: `THttpServer::getHeader`).
 const THRIFT: HeaderValue = HeaderValue::from_static("application/x-thrift");
@@ -39,13 +38,6 @@ pub(crate) enum Opened {
     /// Something that the router has answered, or the empty line that old clients send behind a body: the
     /// connection is as idle as before.
     Nothing,
-}
-
-/// A request whose head has come.
-struct Begun {
-    head: RequestParts,
-    /// The head's bytes, if it is an ordinary one.
-    ordinary: Option<BytesMut>,
 }
 
 /// Whose connection it is, as far as HTTP is concerned.
@@ -109,97 +101,6 @@ impl<S: Stream> HttpClient<S> {
         self.is_last && self.exchange.is_none()
     }
 
-    /// Reads the head of the next request, and answers what is no call. The client must send the whole head,
-    /// and take the answer, within `stall`.
-    ///
-    /// # Errors
-    /// [`End`], when the head is bad or does not come in time, or when the client leaves.
-    pub(in crate::serve::message) async fn open(
-        &mut self,
-        client: &mut Client<S>,
-        stall: Duration,
-    ) -> Result<Opened, End> {
-        if let Some(call) = self.same_again(client) {
-            return Ok(Opened::Call(call));
-        }
-        let whole = timeout(stall, self.whole_head(client)).await;
-        let Some(head_len) = whole.unwrap_or(Err(End::ClientStalled { doing: "sent" }))? else {
-            // An idle connection keeps no buffer.
-            client.pending = BytesMut::new();
-            return Ok(Opened::Nothing);
-        };
-        let framing = std::mem::take(&mut self.scan).framing();
-        let Begun { head, ordinary } = self.begin(client, head_len, framing)?;
-        let HttpPeer { address, is_trusted_proxy, trusted_headers: forbidden } = &self.peer;
-        let peer = Peer { address: *address, is_trusted_proxy: *is_trusted_proxy, forbidden };
-        self.is_old = head.version < Version::HTTP_11;
-        self.is_last |= closes(&head);
-        let asked = judge(&head, peer);
-        let answer = match asked.map_err(BadInput::Asked)? {
-            Asked::Call(head) => {
-                let length = match framing {
-                    Framing::Length(length) => Some(length),
-                    Framing::Chunked => None,
-                };
-                if let (Some(length), Some(bytes), false) = (length, ordinary, self.is_last) {
-                    self.known = KnownHead::keep(&bytes, length, &head);
-                }
-                return Ok(Opened::Call(OverHttp { head, length }));
-            }
-            Asked::Health => Answer::healthy(),
-            Asked::Options => Answer::options(),
-            Asked::NotAllowed => Answer::not_allowed(),
-        };
-        // A body that came with it is of no use.
-        let has_body = framing != Framing::Length(0);
-        self.is_last |= has_body;
-        self.say(client, answer, stall).await?;
-        if has_body {
-            linger(&mut client.stream).await;
-        }
-        Ok(Opened::Nothing)
-    }
-
-    /// Begins an exchange if the client sends the same head again, and returns what it says.
-    fn same_again(&mut self, client: &mut Client<S>) -> Option<OverHttp> {
-        let known = self.known.as_ref()?;
-        client.pending.advance(known.is_before(&client.pending)?);
-        (self.scan, self.is_old) = (HeadScan::new(), false);
-        self.exchange = Some(ClientExchange::counted(known.length));
-        Some(OverHttp { head: Arc::clone(&known.head), length: Some(known.length) })
-    }
-
-    /// Begins an exchange; `pending` begins with a head that was checked.
-    fn begin(&mut self, client: &mut Client<S>, head_len: usize, framing: Framing) -> Result<Begun, End> {
-        let bytes = client.pending.get(..head_len).unwrap_or_default();
-        if let Framing::Length(length) = framing
-            && let Some(head) = ordinary(bytes)
-        {
-            self.exchange = Some(ClientExchange::counted(length));
-            return Ok(Begun { head, ordinary: Some(client.pending.split_to(head_len)) });
-        }
-        let unread = std::mem::take(&mut client.pending);
-        let mut exchange = Inbound::new(&client.stream, unread, head_len, framing);
-        let head = exchange.head(&mut client.stream).map_err(broken)?;
-        self.exchange = Some(ClientExchange::hyper(exchange));
-        Ok(Begun { head, ordinary: None })
-    }
-
-    /// Reads until the head has ended; returns its length, or none if all that has come is an empty line.
-    async fn whole_head(&mut self, client: &mut Client<S>) -> Result<Option<usize>, End> {
-        loop {
-            if let Some(head_len) = self.scan.look(&client.pending).map_err(BadInput::Head)? {
-                return Ok(Some(head_len));
-            }
-            if self.scan.forget_empty_line(&client.pending) {
-                return Ok(None);
-            }
-            if !client.more().await? {
-                return Err(End::ClientBroke { inside: "request" });
-            }
-        }
-    }
-
     /// Reads more of the request's message.
     ///
     /// # Errors
@@ -210,31 +111,57 @@ impl<S: Stream> HttpClient<S> {
         request: &mut Request,
         stall: Duration,
     ) -> Result<(), End> {
-        let Some(exchange) = &mut self.exchange else { return Err(End::client_gone()) };
-        let piece = if exchange.has_piece(client) {
-            exchange.piece(client).await?
-        } else {
-            let begun = clock::now();
-            let cut = |pace: &Pace| {
-                if pace.is_behind() { End::ClientSlow } else { End::ClientStalled { doing: "sent" } }
-            };
-            let piece = timeout(request.pace.patience(stall), exchange.piece(client)).await;
-            let piece = piece.map_err(|_| cut(&request.pace))??;
-            let len = piece.as_ref().map_or(0, Bytes::len);
-            request.pace.note(clock::now().saturating_duration_since(begun), len);
-            piece
-        };
-        let Some(piece) = piece else {
-            request.note_boundary(true);
-            return if request.is_complete() { Ok(()) } else { Err(BadInput::ShortBody.into()) };
-        };
-        let used = if request.has_all() { 0 } else { request.push(&piece).map_err(BadInput::from)? };
-        request.keep(piece.get(..used).unwrap_or_default());
-        if used < piece.len() || (request.has_all() && exchange.has_more()) {
-            return Err(BadInput::AfterMessage.into());
+        if !client.pending.is_empty() && self.take_pending(client, request)? {
+            return Ok(());
         }
-        request.note_boundary(exchange.has_all());
-        Ok(())
+        let Some(exchange) = &mut self.exchange else { return Err(End::client_gone()) };
+        let begun = clock::now();
+        let cut = |pace: &Pace| {
+            if pace.is_behind() { End::ClientSlow } else { End::ClientStalled { doing: "sent" } }
+        };
+        let piece = timeout(request.pace.patience(stall), exchange.piece(client)).await;
+        let piece = piece.map_err(|_| cut(&request.pace))??;
+        let len = piece.as_ref().map_or(0, Bytes::len);
+        request.pace.note(clock::now().saturating_duration_since(begun), len);
+        if let Some(piece) = piece {
+            return take(request, &piece, exchange);
+        }
+        request.note_boundary(true);
+        match request.is_complete() {
+            true => Ok(()),
+            false if request.has_begun() => Err(BadInput::ShortBody.into()),
+            false => Err(BadInput::NoBody.into()),
+        }
+    }
+
+    /// Takes the bytes of the message that were read already; returns false if the body has ended, or if hyper has
+    /// them.
+    fn take_pending(&mut self, client: &mut Client<S>, request: &mut Request) -> Result<bool, End> {
+        let Some(exchange) = &mut self.exchange else { return Err(End::client_gone()) };
+        let Some(len) = exchange.count(client.pending.len()) else { return Ok(false) };
+        take(request, client.pending.get(..len).unwrap_or_default(), exchange)?;
+        // What follows the body stays: it is another request.
+        client.pending.advance(len);
+        Ok(true)
+    }
+
+    /// Returns what stands before a piece of the reply, if the router itself sends the answer: its head or, where
+    /// that was sent, nothing. When both were sent, [`Self::note_sent`] is to be called.
+    pub(in crate::serve::message) fn head_before(
+        &mut self,
+        piece: &Parcel<'_>,
+        follows: Follows,
+    ) -> Option<Vec<u8>> {
+        let exchange = self.exchange.as_mut().filter(|exchange| exchange.is_counted())?;
+        if exchange.has_answered() {
+            return Some(Vec::new());
+        }
+        let length = follows.left()? + piece.len() as u64;
+        exchange.begin_answer();
+        // The rest of the body would be taken for the next request.
+        self.is_last |= !exchange.has_all();
+        self.is_unbounded = false;
+        Some(reply_head(length, self.is_last, self.cookie.take().as_ref()))
     }
 
     /// Sends a piece of the reply. The client must take some of it every `stall`.
@@ -258,7 +185,7 @@ impl<S: Stream> HttpClient<S> {
         }
         let Some(exchange) = &mut self.exchange else { return Err(End::client_gone()) };
         exchange.send(client, piece, ends, stall).await?;
-        self.note_sent(client, ends);
+        self.note_sent(client, follows);
         Ok(())
     }
 
@@ -303,25 +230,31 @@ impl<S: Stream> HttpClient<S> {
         stall: Duration,
     ) -> Result<(), End> {
         let Some(exchange) = &mut self.exchange else { return Err(End::client_gone()) };
-        // What of the body is still to come would be taken for the next request. And without chunks and
+        // The rest of the body would be taken for the next request. And without chunks and
         // without a length, a body ends where the connection does.
         self.is_unbounded = self.is_old && front.length.is_none();
         self.is_last |= self.is_unbounded || !exchange.has_all();
         if self.is_last {
             head.headers.insert(header::CONNECTION, CLOSE);
+            if self.is_old {
+                // Or hyper adds that the connection goes on, if the client has asked for that.
+                head.version = Version::HTTP_10;
+            }
         }
         if let Some(cookie) = self.cookie.take() {
             head.headers.insert(header::SET_COOKIE, cookie);
         }
-        let ends = front.ends;
+        let follows = if front.ends { Follows::Nothing } else { Follows::More(None) };
         exchange.answer(client, head, front, stall).await?;
-        self.note_sent(client, ends);
+        self.note_sent(client, follows);
         Ok(())
     }
 
-    /// Notes that a piece of the answer was sent; `ends` says whether nothing follows.
-    fn note_sent(&mut self, client: &mut Client<S>, ends: bool) {
-        if ends && let Some(exchange) = self.exchange.take() {
+    /// Notes that a piece of the answer was sent.
+    pub(in crate::serve::message) fn note_sent(&mut self, client: &mut Client<S>, follows: Follows) {
+        if follows == Follows::Nothing
+            && let Some(exchange) = self.exchange.take()
+        {
             exchange.finish(client);
         }
     }
@@ -340,4 +273,18 @@ impl<S: Stream> HttpClient<S> {
             linger(&mut client.stream).await;
         }
     }
+}
+
+/// Takes a piece of a request's body.
+///
+/// # Errors
+/// [`End::BadInput`], when the body does not hold one message.
+fn take<S: Stream>(request: &mut Request, piece: &[u8], exchange: &mut ClientExchange<S>) -> Result<(), End> {
+    let used = if request.has_all() { 0 } else { request.push(piece).map_err(BadInput::from)? };
+    request.keep(piece.get(..used).unwrap_or_default());
+    if used < piece.len() || (request.has_all() && exchange.has_more()) {
+        return Err(BadInput::LongBody.into());
+    }
+    request.note_boundary(exchange.has_all());
+    Ok(())
 }

@@ -66,9 +66,25 @@ impl<S: Stream> ClientExchange<S> {
         }
     }
 
-    /// Whether a piece of the body can be had without waiting.
-    pub(super) fn has_piece(&self, client: &Client<S>) -> bool {
-        matches!(self, Self::Counted(_)) && !client.pending.is_empty()
+    /// Counts those of so many bytes that belong to the body as taken, and returns how many they are; none if the
+    /// body has ended, or if hyper has the connection.
+    pub(super) fn count(&mut self, bytes: usize) -> Option<usize> {
+        let Self::Counted(counted @ Counted { left: 1.., .. }) = self else { return None };
+        let len = usize::try_from(counted.left).unwrap_or(usize::MAX).min(bytes);
+        counted.left -= len as u64;
+        Some(len)
+    }
+
+    /// Whether the router itself sends an answer of known length.
+    pub(super) fn is_counted(&self) -> bool {
+        matches!(self, Self::Counted(_))
+    }
+
+    /// Notes that the router itself begins the answer.
+    pub(super) fn begin_answer(&mut self) {
+        if let Self::Counted(counted) = self {
+            counted.has_answered = true;
+        }
     }
 
     /// Waits for the next piece of the body; none at its end. Cancel-safe.
@@ -105,8 +121,8 @@ impl<S: Stream> ClientExchange<S> {
         stall: Duration,
     ) -> Result<(), End> {
         let Front { piece, length, ends } = front;
-        if let (Self::Counted(counted), Some(length)) = (&mut *self, length) {
-            counted.has_answered = true;
+        if let (Self::Counted(_), Some(length)) = (&*self, length) {
+            self.begin_answer();
             return client.send_both(&head_bytes(&head, length), &piece, stall).await;
         }
         if let Self::Counted(_) = self {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::Request as HttpRequest;
 use hyper::header::HeaderValue;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use crate::net::flow::{self, Chunk, WriteError};
 use crate::net::stream::Stream;
@@ -70,7 +71,29 @@ impl<S: Stream> HttpLink<S> {
         self.exchange.is_none()
     }
 
-    /// Sends what is held of a request; returns how many bytes of payload were sent.
+    /// Begins to send a request of known length, and returns the head that stands before what is held of it; none
+    /// if it is to be [sent](Self::send) in another way.
+    pub(in crate::serve::message) fn begin(&mut self, request: &Request) -> Option<Zeroizing<Vec<u8>>> {
+        if self.exchange.is_some() || self.ticket == Ticket::Missing {
+            return None;
+        }
+        let asked = request.over_http.as_ref();
+        let length = if request.is_complete() {
+            request.held_bytes().len() as u64
+        } else {
+            asked.and_then(|asked| asked.length)?
+        };
+        let head = Arc::clone(asked.map_or(&self.own, |asked| &asked.head));
+        let cookie = self.show(&head);
+        if self.ticket == Ticket::Missing {
+            return None;
+        }
+        self.exchange = Some(LinkExchange::asked(request.method().role == Role::Fetch));
+        Some(head.encoded(&self.host, cookie.as_ref(), length))
+    }
+
+    /// Sends what is held of a request, if that is not for [`Self::begin`]; returns how many bytes of payload were
+    /// sent.
     ///
     /// # Errors
     /// When the connection breaks, or the coordinator takes no byte for `stall`; with the number of bytes
@@ -90,25 +113,17 @@ impl<S: Stream> HttpLink<S> {
             exchange.send(stream, payload, is_last, stall).await?;
             return Ok(payload.len());
         }
-        let asked = request.over_http.as_ref();
-        let length = if is_last { Some(payload.len() as u64) } else { asked.and_then(|asked| asked.length) };
-        let head = asked.map_or_else(|| Arc::clone(&self.own), |asked| Arc::clone(&asked.head));
-        let cookie = match self.show(&head) {
-            Shown::Nothing => return Ok(0),
-            Shown::Cookie(cookie) => cookie,
-            Shown::Ticket => None,
-        };
-        let brings_rows = request.method().role == Role::Fetch;
-        if let Some(length) = length {
-            self.exchange = Some(LinkExchange::asked(brings_rows));
-            let head = head.encoded(&self.host, cookie.as_ref(), length);
-            flow::write_both(stream, &head, payload, stall).await?;
-        } else {
-            let head = head.for_coordinator(&self.host, cookie.as_ref());
-            let begun = LinkExchange::in_chunks(stream, HttpRequest::from_parts(head, ()), brings_rows);
-            let exchange = self.exchange.insert(begun.map_err(|error| (error.into(), 0))?);
-            exchange.send(stream, payload, is_last, stall).await?;
+        let head = request.over_http.as_ref().map_or(&self.own, |asked| &asked.head);
+        let head = Arc::clone(head);
+        let cookie = self.show(&head);
+        if self.ticket == Ticket::Missing {
+            return Ok(0);
         }
+        let brings_rows = request.method().role == Role::Fetch;
+        let head = head.for_coordinator(&self.host, cookie.as_ref());
+        let begun = LinkExchange::in_chunks(stream, HttpRequest::from_parts(head, ()), brings_rows);
+        let exchange = self.exchange.insert(begun.map_err(|error| (error.into(), 0))?);
+        exchange.send(stream, payload, is_last, stall).await?;
         Ok(payload.len())
     }
 
@@ -123,25 +138,25 @@ impl<S: Stream> HttpLink<S> {
         stall: Duration,
     ) -> Result<(), (WriteError, usize)> {
         let own = Arc::clone(&self.own);
-        let cookie = match self.show(&own) {
-            Shown::Nothing => return Ok(()),
-            Shown::Cookie(cookie) => cookie,
-            Shown::Ticket => None,
-        };
+        let cookie = self.show(&own);
+        if self.ticket == Ticket::Missing {
+            return Ok(());
+        }
         self.exchange = Some(LinkExchange::asked(false));
         let head = own.encoded(&self.host, cookie.as_ref(), payload.len() as u64);
         flow::write_both(stream, &head, payload, stall).await
     }
 
-    /// What to send a request with; notes what becomes of its ticket.
-    fn show(&mut self, head: &CallHead) -> Shown {
+    /// Notes what becomes of a request's ticket; returns the cookie, if there is one, that goes with the request.
+    fn show(&mut self, head: &CallHead) -> Option<HeaderValue> {
         let shown = self.account.as_ref().map_or(Shown::Cookie(None), |account| account.show(head));
-        self.ticket = match shown {
-            Shown::Cookie(_) => Ticket::NotNeeded,
-            Shown::Ticket => Ticket::Shown,
-            Shown::Nothing => Ticket::Missing,
+        let (ticket, cookie) = match shown {
+            Shown::Cookie(cookie) => (Ticket::NotNeeded, cookie),
+            Shown::Ticket => (Ticket::Shown, None),
+            Shown::Nothing => (Ticket::Missing, None),
         };
-        shown
+        self.ticket = ticket;
+        cookie
     }
 
     /// Reads the next piece of the reply, which may be empty where only its end came.
@@ -166,22 +181,12 @@ impl<S: Stream> HttpLink<S> {
                     }
                 }
                 Came::Refused(head) => {
-                    if let Some(account) = &self.account {
-                        account.note_refused();
-                    }
-                    let mut refusal = Refusal::of(&head);
-                    let text = async {
-                        while let Ok(Came::Piece(piece)) = exchange.next(stream).await
-                            && refusal.add(&piece)
-                        {}
-                    };
-                    // What has come by then must do.
-                    let _cut = timeout(TEXT_WITHIN, text).await;
-                    if self.account.as_ref().is_some_and(Account::shows_cookies_only)
-                        && refusal.refuses_cookie()
-                    {
-                        refusal = Refusal::ticket_needed();
-                    }
+                    let account = self.account.as_ref();
+                    account.inspect(|account| account.note_refused());
+                    let refusal = Box::pin(text_behind(exchange, stream, Refusal::of(&head))).await;
+                    let is_of_cookie =
+                        account.is_some_and(Account::shows_cookies_only) && refusal.refuses_cookie();
+                    let refusal = if is_of_cookie { Refusal::ticket_needed() } else { refusal };
                     return Err(ReadError::Refused(Box::new(refusal)));
                 }
                 Came::Piece(piece) => return Ok(Some(piece)),
@@ -218,5 +223,66 @@ impl<S: Stream> HttpLink<S> {
         let finished = done && self.exchange.take().is_some_and(LinkExchange::finish);
         let clean = finished && self.ticket == Ticket::NotNeeded;
         Ok(Taken { kept: chunk.len(), done, clean, left })
+    }
+}
+
+/// Reads the text that comes with a refusal, as far as it comes in time.
+async fn text_behind<S: Stream>(
+    exchange: &mut LinkExchange<S>,
+    stream: &mut Io<S>,
+    mut refusal: Refusal,
+) -> Refusal {
+    let text = async {
+        while let Ok(Came::Piece(piece)) = exchange.next(stream).await
+            && refusal.add(&piece)
+        {}
+    };
+    let _cut = timeout(TEXT_WITHIN, text).await;
+    refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+    use crate::ids::{Credential, Proof};
+    use crate::net::stream::double::pair;
+    use crate::serve::message::coding::Form;
+    use crate::serve::message::http::cookies::Cookies;
+    use crate::wire::facts::Handle;
+    use crate::wire::hs2::request::ping;
+    use crate::wire::http::cookie::parse;
+
+    const STALL: Duration = Duration::from_secs(1);
+
+    #[tokio::test]
+    async fn nothing_is_sent_of_a_long_request_whose_ticket_is_missing() {
+        let ann = Credential { proof: Proof::Named("ann".into()), do_as: None };
+        let cookies = Arc::new(Cookies::default());
+        let account = Account { credential: ann.clone(), cookies: Arc::clone(&cookies) };
+        let host = HeaderValue::from_static("c1:28000");
+        let mut link = HttpLink::new(host, &CallHead::anonymous(), Some(account));
+        let (near, mut far) = pair(1 << 10);
+        let mut stream = Io::from(near);
+        let mut request = Request::new();
+        let message = ping(&Handle { guid: [1; 16], secret: [2; 16] }, 0);
+        for piece in message.chunks(message.len().div_ceil(2)) {
+            let used = request.push(piece).unwrap();
+            request.note_boundary(used == piece.len());
+            request.keep(piece);
+            assert!(link.begin(&request).is_none());
+            assert_eq!(link.send(&mut stream, &mut request, STALL).await.unwrap(), 0);
+            request.begin_piece(Form::Payload);
+            // Meanwhile another call of the same user has earned a cookie.
+            cookies.keep(&ann, parse(b"impala.auth=x").unwrap());
+        }
+        assert!(request.is_complete());
+        let read = link.read(&mut stream).await;
+        assert!(matches!(read, Err(ReadError::Refused(refusal)) if refusal.is_unauthorized()));
+        drop(stream);
+        let mut sent = Vec::new();
+        far.read_to_end(&mut sent).await.unwrap();
+        assert_eq!(sent, b"");
     }
 }
