@@ -233,6 +233,16 @@ impl Access {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientAddress(IpAddr);
 
+impl ClientAddress {
+    /// Its bytes; those of an IPv4 address behind the prefix that IPv6 has for them (RFC 4291 §2.5.5.2).
+    pub fn octets(self) -> [u8; 16] {
+        match self.0 {
+            IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+            IpAddr::V6(address) => address.octets(),
+        }
+    }
+}
+
 impl From<IpAddr> for ClientAddress {
     fn from(address: IpAddr) -> Self {
         const HOST_BITS: u32 = 64;

@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 }
 
 /// The documents that speak of the source.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",

@@ -5,6 +5,7 @@ mod bytes;
 mod drains;
 mod handshakes;
 mod learnt;
+mod stick;
 
 use hs2router::fake::Settings;
 use hs2router::fake::client::{Hs2Client, Login};

@@ -18,7 +18,7 @@ use super::units::{ByteSize, TimeSpan};
 use super::usual;
 use super::value::{Entry, Value, wrong_type};
 use super::words::{LogFormat, LogLevel, VerifyWord};
-use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName};
+use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName, Stick};
 
 /// Every table, in the order of the reference.
 pub const SECTIONS: &[SectionInfo] = &[
@@ -127,6 +127,11 @@ section! {
         sessions_outlive_connections: bool = derived("impala true, hive and spark false"),
         /// How a coordinator is picked for a new session.
         policy: PolicyName = default("least-loaded"),
+        /// What keeps connections together that are passed on to one coordinator (Kerberos without a keytab of
+        /// the router, and what is not understood). `"source"`: those of one client address go to the same
+        /// coordinator, as long as it has no more than 1.25 times its part of all sessions. Hue needs that with
+        /// Kerberos, because it uses a session from several connections.
+        stick: Stick = default("none"),
         /// The load of an open session without a running operation, where a running operation counts 1 and an
         /// open in progress 0.25; 0 to 100.
         idle_session_cost: f64 = default(0.1),
@@ -199,7 +204,6 @@ section! {
         coordinators: Vec<CoordinatorFile> = required("coordinators = [\"impala-1.example.com\"]"),
     }
     later {
-        "stick": "send opaque connections of one client address to one coordinator",
         "kerberos": "Kerberos towards the coordinators",
     }
 }

@@ -86,7 +86,7 @@ fn fleet_settings(cluster: &ClusterConfig, client_lost_grace: Duration) -> Resul
     let tls = cluster_tls::plan(cluster);
     let tls = tls.map_err(|source| FleetError::Tls { name: Arc::clone(&cluster.name), source })?;
     let trusted_headers = cluster.trusted_auth_headers.as_slice().into();
-    Ok(FleetSettings { watching, room, moving, draining, tls, trusted_headers })
+    Ok(FleetSettings { watching, room, moving, draining, stick: cluster.stick, tls, trusted_headers })
 }
 
 /// Coordinators that the config drains start their drain now.

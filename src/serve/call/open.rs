@@ -153,6 +153,7 @@ pub(super) async fn next<S: Stream>(
         turn: conn.turn(),
         kind: Kind::Any,
         has_own: &|one: &Coordinator| conn.links.has(one.id, service),
+        source: None,
         demand: tried.demand,
         deadline: tried.room_by,
     };

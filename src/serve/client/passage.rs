@@ -178,8 +178,8 @@ async fn relay_both<S: Stream>(
     let _cleared = stream.set_user_timeout(None);
     let pending = std::mem::take(&mut connection.client.pending);
     let reader = match depth {
-        Depth::Observe => Reader::Observes(Box::new(Observer::new(connection, opening))),
-        Depth::Opaque | Depth::Route => Reader::Reads { _nothing: opening.into_opaque() },
+        Depth::Observe => Reader::Router(Box::new(Observer::new(connection, opening))),
+        Depth::Opaque | Depth::Route => Reader::Nobody { _counted: opening.into_opaque() },
     };
     let Connection { shared, client, .. } = connection;
     let mut passing = Passing { bytes: &shared.metrics.bytes, unanswered: &unanswered, slot, reader };
@@ -216,17 +216,17 @@ struct Passing<'a, S: Stream> {
 /// Who reads along.
 enum Reader<S: Stream> {
     /// Nobody. Counts the connection in the coordinator's load.
-    Reads { _nothing: OpaqueCount },
+    Nobody { _counted: OpaqueCount },
     /// The router.
-    Observes(Box<Observer<S>>),
+    Router(Box<Observer<S>>),
 }
 
 impl<S: Stream> Passing<'_, S> {
     /// Returns the end of a connection whose relay has ended.
     fn end_of(&mut self, ended: Ended) -> End {
         match &mut self.reader {
-            Reader::Reads { .. } => end_of(ended),
-            Reader::Observes(observer) => match observer.end_of(&mut self.slot, &ended) {
+            Reader::Nobody { .. } => end_of(ended),
+            Reader::Router(observer) => match observer.end_of(&mut self.slot, &ended) {
                 Observed::Ended(end) => end,
                 Observed::NothingSpecial => end_of(ended),
             },
@@ -236,7 +236,7 @@ impl<S: Stream> Passing<'_, S> {
 
 impl<S: Stream> Onlooker for Passing<'_, S> {
     fn note_read(&mut self, from: Side, bytes: &[u8]) {
-        if let Reader::Observes(observer) = &mut self.reader {
+        if let Reader::Router(observer) = &mut self.reader {
             observer.note_read(&mut self.slot, from, bytes);
         }
     }
@@ -255,8 +255,8 @@ impl<S: Stream> Onlooker for Passing<'_, S> {
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.reader {
-            Reader::Reads { .. } => Poll::Pending,
-            Reader::Observes(observer) => observer.poll_end(cx),
+            Reader::Nobody { .. } => Poll::Pending,
+            Reader::Router(observer) => observer.poll_end(cx),
         }
     }
 }
@@ -305,7 +305,9 @@ async fn dial_best<S: Stream>(
     let deadline = clock::now() + fleet.room.queue_timeout;
     let (holder, kind) = (Holder::of(&Access::UNREAD, client.address), Kind::New);
     let turn = Turn::of(holder);
-    let seeker = Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, demand: None, deadline };
+    let source = fleet.stick.of(client.address);
+    let seeker =
+        Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, source, demand: None, deadline };
     let mut candidates = Candidates::default();
     loop {
         let next = candidates.next(&seeker, client.stream.closed()).await.map_err(|ClientGone| None)?;

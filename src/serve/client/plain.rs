@@ -174,6 +174,7 @@ async fn first_link<S: Stream>(
         turn: Turn::Address(connection.client.address),
         kind: Kind::New,
         has_own: &|_| false,
+        source: None,
         demand: links.login(service),
         deadline: clock::now() + fleet.room.queue_timeout,
     };

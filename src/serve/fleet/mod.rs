@@ -27,7 +27,7 @@ use crate::clock;
 use crate::cluster::brake::{Brake, Who};
 use crate::cluster::room::{Holder, Kind, RoomView};
 use crate::cluster::roster::{All, Roster};
-use crate::cluster::{Cluster, Coordinator, DrainSettings, NoPick, Opening, Wanted};
+use crate::cluster::{Cluster, Coordinator, DrainSettings, NoPick, Opening, Stick, Wanted};
 use crate::ids::{Access, CoordinatorId, PerService, Service};
 use crate::metrics::{CoordinatorMetrics, Metrics, QueueMetrics};
 use crate::net::stream::Stream;
@@ -68,6 +68,8 @@ pub struct Fleet<S: Stream = TcpStream> {
     pub(crate) moves: Moves,
     /// How the coordinators are drained.
     pub draining: DrainSettings,
+    /// What keeps connections together that are passed on.
+    pub(crate) stick: Stick,
     pub(crate) keyring: Keyring,
     /// What coordinators have said lately about credentials over HTTP.
     pub(crate) verdicts: Verdicts,
@@ -86,7 +88,7 @@ impl<S: Stream> Fleet<S> {
         settings: FleetSettings,
         chance: Chance,
     ) -> Self {
-        let FleetSettings { watching, room, moving, draining, tls, trusted_headers } = settings;
+        let FleetSettings { watching, room, moving, draining, stick, tls, trusted_headers } = settings;
         let queue = metrics.queue(&cluster.name);
         let session_queues = PerService::new(|_| Arc::new(SessionQueue::new(&room, queue.clone())));
         let common = Common { flavor: cluster.flavor, room, tls, session_queues };
@@ -103,6 +105,7 @@ impl<S: Stream> Fleet<S> {
             lookups,
             moves,
             draining,
+            stick,
             keyring: Keyring::default(),
             verdicts: Verdicts::default(),
             brake: Mutex::default(),

@@ -35,9 +35,9 @@ fn choice(layer: u8) -> Vec<u8> {
 
 /// Has both sides do a handshake and say what is to be said, in pieces of this many bytes, and compares all
 /// that each hears. Returns the router.
-fn converse(layer: u8, said: Vec<Said>, piece: usize) -> TestRouter {
+fn converse(layer: u8, said: &[Said], piece: usize) -> TestRouter {
     let script = {
-        let said = said.clone();
+        let said = said.to_vec();
         Script::raw(move |mut stream, _| {
             stream.set_nodelay(true).unwrap();
             let expect = |stream: &mut std::net::TcpStream, expected: &[u8]| {
@@ -69,7 +69,7 @@ fn converse(layer: u8, said: Vec<Said>, piece: usize) -> TestRouter {
     assert_eq!(client.sasl_message().unwrap(), (OK, wrapped(&[7, 0, 0, 0], 0)));
     client.send(&choice(layer));
     assert_eq!(client.sasl_message().unwrap(), (COMPLETE, Vec::new()));
-    for said in &said {
+    for said in said {
         match said {
             Said::ByClient(bytes) => bytes.chunks(piece).for_each(|piece| client.send(piece)),
             Said::ByCoordinator(bytes) => {
@@ -99,7 +99,7 @@ fn calls() -> Vec<Said> {
 #[test]
 fn calls_pass_unchanged_however_they_are_cut() {
     for piece in [1, 7, 1000, 1 << 20] {
-        let router = converse(1, calls(), piece);
+        let router = converse(1, &calls(), piece);
         await_depth(&router, Depth::Observe, 1.0);
         router.await_metric("hs2router_calls_total{method=\"CloseSession\",outcome=\"reply\"}", 1.0);
     }
@@ -117,7 +117,7 @@ fn large_messages_over_many_frames_pass_and_are_read() {
     said.push(Said::ByClient(frames(&rows.encode())));
     let long = rows.done(vec![(3, crate::support::message::Value::text(&"z".repeat(6_000_000)))]);
     said.push(Said::ByCoordinator(frames(&long.encode())));
-    let router = converse(1, said, 1 << 20);
+    let router = converse(1, &said, 1 << 20);
     router.await_metric("hs2router_calls_total{method=\"FetchResults\",outcome=\"reply\"}", 1.0);
 }
 
@@ -131,13 +131,13 @@ fn what_a_layer_protects_is_passed_on_unread() {
     ];
     // As the handshake says it, integrity alone too; and as the first frame says it, whatever was chosen.
     for layer in [2, 4, 1] {
-        let router = converse(layer, said.clone(), 50);
+        let router = converse(layer, &said, 50);
         await_depth(&router, Depth::Opaque, 1.0);
         assert!(!router.logs().text().contains("not read any more"), "that is nothing unusual");
     }
     // In the clear, but signed.
     let said = vec![Said::ByClient(frame(&[&[5, 4, 0, 0xff], open_session().encode().as_slice()].concat()))];
-    await_depth(&converse(1, said, 1 << 20), Depth::Opaque, 1.0);
+    await_depth(&converse(1, &said, 1 << 20), Depth::Opaque, 1.0);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn what_cannot_be_followed_passes_all_the_same_and_that_is_said_once() {
         [calls(), vec![Said::ByClient(noise.clone()), Said::ByCoordinator(noise)]].concat(),
     ];
     for said in cases {
-        let router = converse(1, said, 500);
+        let router = converse(1, &said, 500);
         let words = "a Kerberos connection is not read any more, only passed on";
         let is_said = || router.logs().text().lines().filter(|line| line.contains(words)).count() == 1;
         assert!(eventually(is_said), "{}", router.logs().text());

@@ -66,6 +66,19 @@ fn pyhive_gets_rows_and_errors_by_a_ticket_that_passes_through() {
 }
 
 #[test]
+fn impala_shell_gets_as_far_with_spark_as_without_a_router_by_a_ticket_that_passes_through() {
+    // It opens a session and reads the options; then it misses a call of Impala's.
+    let run = |target: &Target| clients::impala_shell(target, USERS[0], false, "SELECT 1");
+    let Some((router, [server, _])) = router("auth") else { return };
+    let shown = [server.target().clone(), router.target()].map(|target| run(&target));
+    assert_eq!(shown[0], shown[1]);
+    assert!(shown[0].complaints.concat().contains("CloseImpalaOperation"), "{shown:?}");
+    assert!(eventually(|| connections(&router, "observe") >= 1.0));
+    let missed = "hs2router_calls_total{method=\"CloseImpalaOperation\",outcome=\"exception\"}";
+    router.await_metric(missed, 1.0);
+}
+
+#[test]
 fn both_of_hives_jdbc_drivers_get_rows_and_errors_by_a_ticket_that_passes_through() {
     for (qop, depth) in [("auth", "observe"), ("auth-conf", "opaque")] {
         for client in [clients::beeline, clients::beeline_with_newest_driver] {

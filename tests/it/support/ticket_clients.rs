@@ -48,7 +48,7 @@ pub(crate) fn impala_shell(target: &Target, user: &str, is_strict: bool, stateme
 
 /// The same, where it asks for a ticket for a service that nobody has.
 pub(crate) fn impala_shell_of_no_service(target: &Target, user: &str) -> Shown {
-    run_impala_shell(target, user, true, &["-q", "SELECT 1", "-s", "nobody"])
+    run_impala_shell(target, user, false, &["-q", "SELECT 1", "-s", "nobody"])
 }
 
 fn run_impala_shell(target: &Target, user: &str, is_strict: bool, more: &[&str]) -> Shown {
@@ -59,11 +59,7 @@ fn run_impala_shell(target: &Target, user: &str, is_strict: bool, more: &[&str])
         command.args(["--strict_hs2_protocol", "--http_path=cliservice"]);
     }
     command.envs(kdc::shared().settings_of(user)).env("HOME", home.path());
-    let login = match (target.over_http, is_strict) {
-        (true, true) => "HTTP-strict-KERBEROS",
-        (false, true) => "strict-KERBEROS",
-        (_, false) => login(target),
-    };
+    let login = if is_strict { "HTTP-strict-KERBEROS" } else { login(target) };
     show(command, target, Complaints::OfTheShell).by("impala-shell", login)
 }
 
@@ -83,13 +79,9 @@ pub(crate) fn impala_shell_interrupted(target: &Target, user: &str, long: &str, 
 
 fn shell_options(target: &Target) -> Vec<String> {
     let [host, port] = place(target);
-    // Over SASL it asks for the service `impala` by itself.
-    let options: &[&str] = if target.over_http {
-        &["--protocol=hs2-http", "-k", "-s", service(target), "-i"]
-    } else {
-        &["--protocol=hs2", "-k", "-i"]
-    };
-    options.iter().map(|option| (*option).to_owned()).chain([format!("{host}:{port}")]).collect()
+    let protocol = if target.over_http { "--protocol=hs2-http" } else { "--protocol=hs2" };
+    let options = [protocol, "-k", "-s", service(target), "-i"].map(str::to_owned);
+    options.into_iter().chain([format!("{host}:{port}")]).collect()
 }
 
 /// beeline with Hive's JDBC driver 2.3, from Spark's jars, as `clients::beeline`.

@@ -136,14 +136,13 @@ impl<S: Stream> Listener<S> {
         count.begin(method);
         let coordinator = Arc::clone(&self.place.coordinator);
         let reserved = self.reserved.take();
-        let opens = match method.role {
-            Role::OpenSession => Some(reserved.unwrap_or_else(|| coordinator.count_session())),
-            _ => {
-                if self.service == Service::Beeswax && self.session.is_none() {
-                    self.begin_beeswax(reserved.unwrap_or_else(|| coordinator.count_session()));
-                }
-                None
+        let opens = if method.role == Role::OpenSession {
+            Some(reserved.unwrap_or_else(|| coordinator.count_session()))
+        } else {
+            if self.service == Service::Beeswax && self.session.is_none() {
+                self.begin_beeswax(reserved.unwrap_or_else(|| coordinator.count_session()));
             }
+            None
         };
         let running = (method.role == Role::Statement).then(|| coordinator.count_running());
         UnderWay { count, running, opens, in_use: self.use_session(method, request) }

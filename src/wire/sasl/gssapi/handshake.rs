@@ -106,8 +106,8 @@ impl Handshake {
                     MechanismName::Plain | MechanismName::Other(_) => Err(SaslError::OtherMechanism),
                 };
             }
+            Status::Start => return Err(SaslError::OutOfPlace { seen: Status::Start }),
             seen if is_first => return Err(SaslError::OutOfPlace { seen }),
-            seen @ Status::Start => return Err(SaslError::OutOfPlace { seen }),
             Status::Bad | Status::Error => {
                 self.stage = Stage::Refused(Peer::Client);
                 return Ok(());
@@ -209,9 +209,6 @@ impl Side {
     fn length(&self) -> Result<usize, SaslError> {
         let [_, len @ ..] = self.header;
         let len = u32::from_be_bytes(len) as usize;
-        match len > TOKEN_LIMIT {
-            true => Err(SaslError::TooLong { len, limit: TOKEN_LIMIT }),
-            false => Ok(len),
-        }
+        if len > TOKEN_LIMIT { Err(SaslError::TooLong { len, limit: TOKEN_LIMIT }) } else { Ok(len) }
     }
 }
