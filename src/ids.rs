@@ -256,6 +256,16 @@ impl Access {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientAddress(IpAddr);
 
+impl ClientAddress {
+    /// Its bytes; those of an IPv4 address behind the prefix that IPv6 has for them (RFC 4291 §2.5.5.2).
+    pub fn octets(self) -> [u8; 16] {
+        match self.0 {
+            IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+            IpAddr::V6(address) => address.octets(),
+        }
+    }
+}
+
 impl From<IpAddr> for ClientAddress {
     fn from(address: IpAddr) -> Self {
         const HOST_BITS: u32 = 64;
@@ -290,7 +300,10 @@ impl fmt::Display for HostAndPort<'_> {
 pub enum Depth {
     /// Every call is read and sent to the owner of its handle.
     Route,
-    /// Bytes are passed on untouched, to one coordinator for the life of the connection.
+    /// Bytes are passed on untouched, to one coordinator for the life of the connection, and read on their
+    /// way.
+    Observe,
+    /// Bytes are passed on untouched and unread, to one coordinator for the life of the connection.
     Opaque,
 }
 
@@ -299,6 +312,7 @@ impl Depth {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Route => "route",
+            Self::Observe => "observe",
             Self::Opaque => "opaque",
         }
     }

@@ -35,7 +35,7 @@ impl Guest {
     pub(crate) fn ask(&mut self) -> anyhow::Result<()> {
         let (statement, expected) = match &self.login {
             Login::NoSasl | Login::Http(_) => ("select 'me'", "me"),
-            Login::Plain { user, .. } => ("select user()", user.as_str()),
+            Login::Plain { user, .. } | Login::Kerberos { user } => ("select user()", user.as_str()),
         };
         let rows = self.client.query(&self.session, statement)?;
         ensure!(rows == [[expected]], "{rows:?} instead of {expected}");

@@ -1,5 +1,6 @@
 //! Heads of HTTP requests: however they come, they are judged alike, another parser finds the same end, and
-//! what goes on to a coordinator names the user that each kind of server would find in the head as it came.
+//! what goes on to a coordinator names the user that each kind of server would find in the head as it came, and
+//! is the same whether it is sent with a length or left to a library.
 //! The same bytes are an answer's head, too.
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,9 +12,15 @@ use hs2router::wire::http::request::{
     Asked, CallHead, LONGEST_FORWARDED, LONGEST_USER, Peer, judge, ordinary,
 };
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Request};
 
 use super::Recipe;
+
+/// How many bytes the body has behind heads that are sent.
+const LENGTH: u64 = 1_234_567;
+/// The fields of a head that is sent which are the router's own: host, type, X-Forwarded-For, cookie, length.
+const OWN_FIELDS: usize = 5;
 
 /// Of the recipe's kind, the lowest bit says whether the peer is a trusted proxy.
 pub fn http_head(input: &[u8]) {
@@ -116,6 +123,7 @@ fn goes_on(call: &CallHead, target: &str) {
     let host = HeaderValue::from_static("coordinator");
     for (call, cookie) in [(call.clone(), None), (call.for_own_calls(), Some(&host))] {
         let head = call.for_coordinator(&host, cookie);
+        is_sent_as(&head, &call.encoded(&host, cookie, LENGTH));
         let count = |name: &str| head.headers.get_all(name).iter().count();
         for once in ["host", "content-type", "x-forwarded-for"] {
             assert_eq!(count(once), 1, "{once}");
@@ -138,6 +146,23 @@ fn goes_on(call: &CallHead, target: &str) {
             assert_eq!(Some(found.as_slice()), user.map(str::as_bytes));
         }
     }
+}
+
+/// That the bytes of a head say what the head says, and that a body of [`LENGTH`] bytes follows.
+fn is_sent_as(head: &Parts, sent: &[u8]) {
+    let mut fields = [httparse::EMPTY_HEADER; FIELD_LIMIT as usize + OWN_FIELDS];
+    let mut request = httparse::Request::new(&mut fields);
+    assert_eq!(request.parse(sent), Ok(httparse::Status::Complete(sent.len())));
+    assert_eq!((request.method, request.version), (Some(head.method.as_str()), Some(1)));
+    assert_eq!(request.path, head.uri.path_and_query().map(PathAndQuery::as_str));
+    let length = LENGTH.to_string();
+    let said = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let mut said: Vec<_> = said.chain([("content-length", length.as_bytes())]).collect();
+    let mut read: Vec<_> = request.headers.iter().map(|field| (field.name, field.value)).collect();
+    // Fields of one name stay in their order.
+    said.sort_by_key(|(name, _)| *name);
+    read.sort_by_key(|(name, _)| *name);
+    assert_eq!(read, said);
 }
 
 /// The user whom Impala finds: the last `doAs` with a value.

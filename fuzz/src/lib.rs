@@ -8,6 +8,7 @@
 //! Numbers are big-endian.
 
 mod heads;
+mod overheard;
 mod plain;
 mod tls;
 
@@ -26,6 +27,7 @@ use hs2router::wire::sasl::{Acceptor, Answer, Credentials, Initiator, Message, S
 use hs2router::wire::scan::{ScanError, Scanner};
 
 pub use self::heads::http_head;
+pub use self::overheard::overheard;
 use self::tls::{Case, Harm};
 
 /// Streams up to this long are also taken one byte at a time.
@@ -362,10 +364,15 @@ impl<'a> Recipe<'a> {
         let kind = byte();
         let places = byte() & 15;
         let places: Vec<_> = (0..places).map(|_| u16::from_be_bytes([byte(), byte()])).collect();
-        let stream = rest;
-        let mut cuts: Vec<_> = places.iter().map(|place| usize::from(*place) % (stream.len() + 1)).collect();
+        let places: Vec<_> = places.into_iter().map(usize::from).collect();
+        Self { limit, kind, ..Self::of(rest, &places) }
+    }
+
+    /// A stream that is cut at these places.
+    fn of(stream: &'a [u8], places: &[usize]) -> Self {
+        let mut cuts: Vec<_> = places.iter().map(|place| place % (stream.len() + 1)).collect();
         cuts.sort_unstable();
-        Self { limit, kind, cuts, stream }
+        Self { limit: 0, kind: 0, cuts, stream }
     }
 
     /// The stream whole, cut as the recipe says (pieces may be empty), and, if it is short, in single bytes.

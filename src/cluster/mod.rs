@@ -25,6 +25,7 @@ mod policy;
 pub mod rebalance;
 pub mod room;
 pub mod roster;
+mod stick;
 pub mod turns;
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub use self::load::{Figures, Load, Others, Own, Share};
 pub use self::pick::{Basis, Candidate, NoPick, PickReason, Reserved, Wanted};
 pub use self::policy::PolicyName;
 use self::roster::Roster;
+pub use self::stick::Stick;
 use crate::ids::{CoordinatorId, CoordinatorName, PerService, Service};
 
 /// Everything a cluster is built from; plain values, made by whoever read the configuration.

@@ -141,6 +141,19 @@ mod tests {
     }
 
     #[test]
+    fn the_demo_prints_the_commands_of_the_readme() {
+        let readme = include_str!("../../README.md");
+        let (_, rest) = readme.split_once("It prints these commands").unwrap();
+        let block = rest.split("```").nth(1).unwrap();
+        let printed = introduction(Ports::from(None), &start_coordinators().unwrap());
+        let commands: Vec<_> = block.trim_start_matches("sh").trim().lines().collect();
+        assert!(commands.len() > 3, "{commands:?}");
+        for command in commands {
+            assert!(printed.contains(command), "{command}");
+        }
+    }
+
+    #[test]
     fn the_config_of_the_demo_is_one_that_a_user_could_write() {
         let coordinators = start_coordinators().unwrap();
         let config = Config::parse("demo", &config_text(Ports::from(None), &coordinators)).unwrap();

@@ -97,6 +97,14 @@ impl Checker {
     }
 }
 
+/// How clients log in.
+pub(super) struct Logins {
+    /// What checks names and passwords, if those are asked for.
+    pub(super) passwords: Option<Checker>,
+    /// Whether tickets of Kerberos are taken.
+    pub(super) tickets: bool,
+}
+
 /// The settings of a coordinator.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -119,7 +127,8 @@ pub struct Settings {
     pub users: Option<BTreeMap<String, Password>>,
     /// A directory that is asked instead of them, if they may log in at all.
     pub directory: Option<Directory>,
-    /// Whether tickets of Kerberos are asked for over HTTP ([`super::ticket`]; Impala: `--keytab_file`; Hive:
+    /// Whether tickets of Kerberos are asked for: over HTTP ([`super::ticket`]), and as SASL GSSAPI on HS2 and
+    /// Beeswax, beside passwords if there are users (Impala: `--principal`, `--keytab_file`; Hive:
     /// `hive.server2.authentication=KERBEROS`).
     pub tickets: bool,
     /// How long a cookie over HTTP is good for; zero: none are issued (Impala: `--max_cookie_lifetime_s`).
@@ -169,7 +178,13 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What checks who logs in; `None` if nobody has to.
+    /// How clients log in over the binary ports; `None` if nobody has to.
+    pub(super) fn logins(&self) -> Option<Logins> {
+        let logins = Logins { passwords: self.checker(), tickets: self.tickets };
+        (logins.tickets || logins.passwords.is_some()).then_some(logins)
+    }
+
+    /// What checks who logs in with a password; `None` if nobody has to.
     pub(super) fn checker(&self) -> Option<Checker> {
         let users = self.users.as_ref()?;
         Some(match &self.directory {

@@ -10,7 +10,7 @@ use thrift::protocol::{TInputProtocol, TMessageType, TType};
 
 use super::calls::ReceivedCall;
 use super::connection::{Desk, Newcomer, input, is_end, is_too_long};
-use super::coordinator::Settings;
+use super::coordinator::{Logins, Settings};
 use super::faults::Faults;
 use super::http::{HttpCounts, Step, Talk};
 use super::ids::Id;
@@ -202,10 +202,15 @@ impl Conversation {
     }
 
     fn log_in(&mut self) -> Heard {
-        let Some(checker) = self.coordinator.settings.checker() else { return Heard::Close(Vec::new()) };
+        let passwords = self.coordinator.settings.checker();
+        if passwords.is_none() {
+            return Heard::Close(Vec::new());
+        }
+        // A negotiation of several rounds would be heard from its beginning each time.
+        let logins = Logins { passwords, tickets: false };
         let mut incoming = Incoming::new(Cursor::new(self.heard.clone()));
         let mut said = Vec::new();
-        match sasl::accept(&mut incoming, &mut said, &checker) {
+        match sasl::accept(&mut incoming, &mut said, &logins) {
             Ok(user) => {
                 self.forget(&mut incoming);
                 self.framing = Framing::Frames;

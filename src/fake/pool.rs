@@ -130,10 +130,10 @@ impl Pool {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(self.settings.setup_timeout))?;
         let mut incoming = Incoming::new(Paced::new(accepted.stream.try_clone()?, Arc::clone(&self.state)));
-        let user = match self.settings.checker() {
+        let user = match self.settings.logins() {
             // Over HTTP each request is authenticated by itself.
-            Some(checker) if self.service != Service::Hs2Http => {
-                Some(sasl::accept(&mut incoming, &mut stream, &checker)?)
+            Some(logins) if self.service != Service::Hs2Http => {
+                Some(sasl::accept(&mut incoming, &mut stream, &logins)?)
             }
             _ => None,
         };

@@ -1,10 +1,12 @@
-//! Frames and the SASL PLAIN negotiation, both ends (Impala: `TSaslTransport.cpp`,
+//! Frames and the SASL negotiation, both ends (Impala: `TSaslTransport.cpp`,
 //! `TSaslServerTransport.cpp`). All simulated peers speak through this, be it here, in tests or in benches;
 //! it shares nothing with what the router reads frames by.
 
+pub mod gssapi;
+
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 
-use super::coordinator::{Checker, Password};
+use super::coordinator::{Checker, Logins, Password};
 
 /// The size of a coordinator's write buffer, in bytes; longer replies take several frames (Impala: 128 KiB,
 /// `TBufferedTransport`).
@@ -236,19 +238,33 @@ pub(super) fn write_message(stream: &mut impl Write, framing: Framing, message: 
 pub(super) fn accept<R: Read>(
     incoming: &mut Incoming<R>,
     stream: &mut impl Write,
-    checker: &Checker,
+    logins: &Logins,
 ) -> io::Result<String> {
     let (status, mechanism) = read_negotiation(&mut incoming.reader)?;
     if status != START {
         stream.write_all(&negotiation(ERROR, b"Expecting START status, received OK"))?;
         return Err(ErrorKind::InvalidData.into());
     }
-    if mechanism != b"PLAIN" {
-        let mut text = b"Unsupported mechanism type ".to_vec();
-        text.extend_from_slice(&mechanism);
-        stream.write_all(&negotiation(BAD, &text))?;
-        return Err(ErrorKind::Unsupported.into());
-    }
+    let user = match (mechanism.as_slice(), &logins.passwords) {
+        (b"PLAIN", Some(checker)) => by_password(incoming, stream, checker)?,
+        (b"GSSAPI", _) if logins.tickets => gssapi::accept(&mut incoming.reader, stream)?,
+        _ => return refuse(stream, &mechanism),
+    };
+    incoming.set_framing(Framing::Frames);
+    Ok(user)
+}
+
+fn refuse(stream: &mut impl Write, mechanism: &[u8]) -> io::Result<String> {
+    let text = [b"Unsupported mechanism type ", mechanism].concat();
+    stream.write_all(&negotiation(BAD, &text))?;
+    Err(ErrorKind::Unsupported.into())
+}
+
+fn by_password<R: Read>(
+    incoming: &mut Incoming<R>,
+    stream: &mut impl Write,
+    checker: &Checker,
+) -> io::Result<String> {
     // Python clients send the response as OK, Java clients as COMPLETE.
     let (status, response) = read_negotiation(&mut incoming.reader)?;
     if status != OK && status != COMPLETE {
@@ -256,7 +272,6 @@ pub(super) fn accept<R: Read>(
     }
     let user = check(&response, checker).ok_or(ErrorKind::PermissionDenied)?;
     stream.write_all(&negotiation(COMPLETE, b""))?;
-    incoming.set_framing(Framing::Frames);
     Ok(user)
 }
 
@@ -290,6 +305,20 @@ pub(super) fn authenticate<R: Read>(
         let text = String::from_utf8_lossy(&payload).into_owned();
         return Err(io::Error::new(ErrorKind::ConnectionRefused, text));
     }
+    incoming.set_framing(Framing::Frames);
+    Ok(())
+}
+
+/// The client's half of the GSSAPI negotiation, as [`authenticate`].
+///
+/// # Errors
+/// As [`authenticate`].
+pub(super) fn authenticate_by_ticket<R: Read>(
+    incoming: &mut Incoming<R>,
+    stream: &mut impl Write,
+    user: &str,
+) -> io::Result<()> {
+    gssapi::authenticate(&mut incoming.reader, stream, user)?;
     incoming.set_framing(Framing::Frames);
     Ok(())
 }

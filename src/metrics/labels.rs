@@ -131,10 +131,10 @@ labels! {
         /// byte of its reply.
         ClientStalled = "client_stalled",
         /// The client did not finish its authentication within `handshake_timeout`, or the coordinator sent
-        /// nothing on an opaque connection within that time.
+        /// nothing within that time on a connection that was passed on.
         HandshakeTimedOut = "handshake_timed_out",
         /// The coordinator, or the router on its behalf, refused the client's credentials, or gave no verdict
-        /// on them.
+        /// on them; or the client had none to show.
         CredentialsRefused = "credentials_refused",
         /// It came from a network in `proxy_protocol_from`, but did not begin with a PROXY header within
         /// `handshake_timeout`.
@@ -158,16 +158,17 @@ labels! {
         KeysUsedUp = "keys_used_up",
         /// There was no coordinator for a client whose protocol has no way to say so.
         NoCoordinator = "no_coordinator",
-        /// The coordinator closed an opaque connection.
+        /// The coordinator closed a connection that was passed on.
         CoordinatorClosed = "coordinator_closed",
-        /// The connection to the coordinator broke in the middle of a reply or of an opaque connection.
+        /// The connection to the coordinator broke in the middle of a reply, or of a connection that was
+        /// passed on.
         CoordinatorLost = "coordinator_lost",
         /// The coordinator sent something that is not a reply.
         BadReply = "bad_reply",
-        /// The connection was opaque, its coordinator had sent nothing on it, and another client was waiting
-        /// for its service thread.
+        /// The connection was passed on, its coordinator had sent nothing on it, and another client was
+        /// waiting for its service thread.
         GaveWay = "gave_way",
-        /// The connection was opaque, and its coordinator's drain reached its deadline with `drain_then =
+        /// The connection was passed on, and its coordinator's drain reached its deadline with `drain_then =
         /// "cancel"`.
         Drained = "drained",
         /// The router stopped.
@@ -360,7 +361,8 @@ labels! {
 impl Label for Depth {
     const ALL: &'static [(Self, &'static [&'static str])] = &[
         (Self::Route, &["Every call is read and sent to the owner of its handle."]),
-        (Self::Opaque, &["Bytes are passed on untouched."]),
+        (Self::Observe, &["Bytes are passed on untouched, and read on their way."]),
+        (Self::Opaque, &["Bytes are passed on untouched and unread."]),
     ];
 
     fn word(self) -> &'static str {
@@ -370,7 +372,8 @@ impl Label for Depth {
     fn index(self) -> usize {
         match self {
             Self::Route => 0,
-            Self::Opaque => 1,
+            Self::Observe => 1,
+            Self::Opaque => 2,
         }
     }
 }

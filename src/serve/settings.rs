@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::HeaderName;
 use rustls::pki_types::ServerName;
 
-use crate::cluster::DrainSettings;
 use crate::cluster::room::Limits;
+use crate::cluster::{DrainSettings, Stick};
 use crate::net::kerberos::Kerberos;
 use crate::net::tls::client::{ClusterTls, CoordinatorTls};
 
@@ -124,6 +124,8 @@ pub struct FleetSettings {
     pub moving: MoveSettings,
     /// How the coordinators are drained.
     pub draining: DrainSettings,
+    /// What keeps connections together that are passed on.
+    pub stick: Stick,
     /// How the coordinators are reached with TLS; `None` if none of them is.
     pub tls: Option<TlsPlan>,
     /// Headers over HTTP by which the coordinators trust whoever sends them.

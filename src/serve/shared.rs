@@ -1,5 +1,6 @@
 //! The state that all connections of a router share. It is built once and passed as one reference.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,7 +17,6 @@ use crate::net::stream::Stream;
 use crate::serve::settings::Settings;
 use crate::serve::threads::memory::ReplayMemory;
 use crate::serve::threads::signals::{AllSignals, Signal};
-use crate::session::table::NotKept;
 use crate::wire::facts::GuidText;
 use crate::wire::http::own_cookie::CookieKey;
 use crate::wire::http::request::CredentialKey;
@@ -115,7 +115,7 @@ impl<S: Stream> Shared<S> {
 
     /// Logs that a session could not be added to the table. Calls on other connections that use its handle
     /// will have to locate it, which may fail.
-    pub(crate) fn warn_unknown(&self, session: &GuidText, error: NotKept) {
+    pub(crate) fn warn_unknown(&self, session: &GuidText, error: impl fmt::Display) {
         if let Some(left_out) = self.admit_line("a session could not be recorded", "") {
             tracing::warn!(%session, %error, left_out, "a session could not be recorded");
         }

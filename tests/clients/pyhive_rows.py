@@ -49,7 +49,7 @@ def main():
         connection = hive.connect(host=host, port=int(port), auth=login, kerberos_service_name=password)
     elif tls == "clear":
         # It takes a password for LDAP only.
-        named = {"password": password} if login == "LDAP" else {}
+        named = {"LDAP": {"password": password}, "KERBEROS": {"kerberos_service_name": password}}.get(login, {})
         connection = hive.connect(host=host, port=int(port), username=user, auth=login, **named)
     else:
         transport = over_tls(host, port, tls, login, user, password)

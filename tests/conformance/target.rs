@@ -198,7 +198,7 @@ impl Target {
     pub(crate) fn http(&self) -> Option<HttpLogin> {
         match self.login() {
             Login::Http(login) => Some(login),
-            Login::NoSasl | Login::Plain { .. } => None,
+            Login::NoSasl | Login::Plain { .. } | Login::Kerberos { .. } => None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hs2router::cluster::AdminState;
 use hs2router::fake::client::{CallError, Hs2Client, HttpLogin, Login};
 use hs2router::fake::{Coordinator, Directory, Password, Settings};
 
@@ -142,12 +143,18 @@ impl Revocable {
     }
 }
 
+/// Coordinators that ask this directory.
+fn revocable(directory: &Arc<Revocable>, plan: Plan<'_>) -> Fleet {
+    let asked = Arc::clone(directory);
+    let directory = Some(Directory::new(move |user, _| asked.asks(user)));
+    let settings = Settings { directory, ..plan.settings };
+    Fleet::with(Plan { coordinators: 2, http: true, users: &USERS, settings, ..plan })
+}
+
 #[test]
 fn after_a_password_was_taken_back_the_router_shows_it_once_and_then_not_until_its_client_was_let_in() {
     let directory = Arc::new(Revocable::default());
-    let asked = Arc::clone(&directory);
     let settings = Settings {
-        directory: Some(Directory::new(move |user, _| asked.asks(user))),
         // Each call is a bind, then.
         cookie_lifetime: Duration::ZERO,
         disconnected_session_timeout: Duration::from_secs(2),
@@ -155,14 +162,7 @@ fn after_a_password_was_taken_back_the_router_shows_it_once_and_then_not_until_i
     };
     // Idle sessions are touched twice a second.
     let cluster = "disconnected_session_timeout = \"1500ms\"";
-    let fleet = Fleet::with(Plan {
-        coordinators: 2,
-        http: true,
-        users: &USERS,
-        settings,
-        cluster,
-        ..Plan::default()
-    });
+    let fleet = revocable(&directory, Plan { cluster, settings, ..Plan::default() });
     let connect = |user: usize| connect(fleet.address(Door::Http), USERS[user].0, USERS[user].1);
     let (mut ann, mut bob) = (connect(0), connect(1));
     fleet.session_on_each(&mut ann);
@@ -181,4 +181,29 @@ fn after_a_password_was_taken_back_the_router_shows_it_once_and_then_not_until_i
     ann.open(&[]).unwrap();
     let [before, _] = directory.binds();
     assert!(eventually(|| directory.binds()[0] >= before + 2), "ann's sessions are not touched any more");
+}
+
+#[test]
+fn a_password_that_was_taken_back_is_shown_once_for_a_session_that_is_to_move_on_whatever_connection() {
+    let directory = Arc::new(Revocable::default());
+    let fleet = revocable(&directory, Plan::default());
+    let ann = || connect(fleet.address(Door::Http), USERS[0].0, USERS[0].1);
+    let session = ann().open(&[]).unwrap();
+    let home = fleet.owner(&session);
+    let mut bob = connect(fleet.address(Door::Http), USERS[1].0, USERS[1].1);
+    let _of_bob = [(); 3].map(|()| bob.open(&[]).unwrap());
+    directory.is_revoked.store(true, Ordering::Relaxed);
+    fleet.set_state(home, AdminState::Drain);
+    // Sessions leave when bob's have left.
+    assert!(eventually(|| fleet.loads()[home].open_sessions == 1), "{:?}", fleet.loads());
+    for _ in 0..5 {
+        // The cookie of the session's coordinator is good.
+        ann().query(&session, "select 1").unwrap();
+    }
+    assert_eq!(directory.binds()[1], 1, "refused binds that no client asked for");
+
+    directory.is_revoked.store(false, Ordering::Relaxed);
+    ann().open(&[]).unwrap();
+    let place = ann().query(&session, "select coordinator()").unwrap().concat().concat();
+    assert_ne!(place, format!("c{}", home + 1), "it moves again");
 }

@@ -12,13 +12,15 @@ fn root() -> PathBuf {
 }
 
 /// The documents that speak of the source.
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",
+    "docs/KERBEROS.md",
     "docs/PROTOCOL.md",
     "docs/OUT-OF-SCOPE.md",
     "docs/TLS.md",
+    "docs/HTTP.md",
 ];
 
 /// What stands between single backticks, outside of fenced blocks.

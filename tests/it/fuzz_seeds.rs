@@ -36,6 +36,11 @@ fn handshakes_of_every_seed_end_alike_in_any_pieces() {
 }
 
 #[test]
+fn connections_of_every_seed_that_pass_by_are_heard_alike_in_any_pieces() {
+    run_corpus("overheard", targets::overheard);
+}
+
+#[test]
 fn frames_of_every_seed_are_the_same_in_any_pieces() {
     run_corpus("frame", targets::frame);
 }

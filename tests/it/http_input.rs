@@ -3,6 +3,7 @@
 
 mod bodies;
 mod coordinators;
+mod draining;
 mod heads;
 mod identity;
 mod leaving;
@@ -158,7 +159,12 @@ impl Raw {
 
     /// A whole answer.
     fn hear(&mut self) -> Answer {
-        let mut answer = self.head();
+        let answer = self.head();
+        self.body_of(answer)
+    }
+
+    /// An answer whose head has come, with its body.
+    fn body_of(&mut self, mut answer: Answer) -> Answer {
         if let Some(length) = answer.field("content-length") {
             answer.body = self.take(length.parse().unwrap());
         } else if answer.field("transfer-encoding") == Some("chunked") {

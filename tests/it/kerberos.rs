@@ -59,7 +59,7 @@ impl KerberosRouter {
              coordinator = \"{coordinator}\"\n",
             kdc.keytab().display(),
             coordinators.join(", "),
-            kdc.router_keytab().display(),
+            kdc.own_keytab().display(),
         ))
     }
 

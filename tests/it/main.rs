@@ -82,6 +82,9 @@ mod moves;
 mod noise;
 
 #[cfg(test)]
+mod observe;
+
+#[cfg(test)]
 mod operation_types;
 
 #[cfg(test)]

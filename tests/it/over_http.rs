@@ -7,7 +7,8 @@
     reason = "a failure to set the test up is a failed test"
 )]
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use hs2router::cluster::AdminState;
@@ -15,7 +16,8 @@ use hs2router::fake::client::{Hs2Client, Login};
 use hs2router::fake::{Coordinator, Settings};
 
 use super::support::fleet::{Door, Fleet, Plan, USERS, is_valid};
-use super::support::router::eventually;
+use super::support::router::{TestRouter, eventually};
+use super::support::script::Script;
 
 fn client(fleet: &Fleet, login: &Login) -> Hs2Client {
     Hs2Client::connect(fleet.address(Door::Http), login).unwrap()
@@ -220,4 +222,25 @@ fn a_header_by_which_coordinators_trust_whoever_sends_it_never_passes_from_a_cli
         assert!(head.values(trusted).is_empty(), "{trusted}");
     }
     assert!(fleet.coordinators().all(|one| one.http_counts().trusted_header == 0));
+}
+
+#[test]
+fn the_log_says_once_that_http_is_relayed_unread_where_coordinators_have_no_port_for_it() {
+    let script = Script::raw(|mut stream, _| {
+        let mut asked = BufReader::new(&stream).lines().map_while(Result::ok);
+        if asked.any(|line| line.is_empty()) {
+            let _said = stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+        }
+    });
+    let router = TestRouter::of("hive", &[script.address()]);
+    for _ in 0..2 {
+        let mut client = TcpStream::connect(router.listener(0)).unwrap();
+        client.write_all(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    }
+    let shown = router.logs().shown();
+    let lines: Vec<_> = shown.lines().filter(|line| line.contains("HTTP is relayed unread")).collect();
+    assert!(lines.len() == 1 && lines[0].contains("hs2_http") && lines[0].contains("client="), "{shown}");
 }

@@ -1,6 +1,6 @@
 //! Limits on the connections of each client address, and what a client over one of them is told.
 
-use hs2router::fake::sasl::{ERROR, START, negotiation, plain};
+use hs2router::fake::sasl::{ERROR, OK, START, negotiation, plain};
 
 use super::support::elsewhere::{ELSEWHERE, connect_from};
 use super::support::message::{open_session, query};
@@ -43,7 +43,7 @@ fn a_client_over_the_limit_is_told_so_in_its_own_protocol() {
     assert!(status == ERROR && text.ends_with(FULL), "{status} {text}");
     assert!(login.ends_orderly());
     let mut other = Talk::connect(router.listener(0));
-    other.send(&negotiation(START, b"GSSAPI"));
+    other.send(&[negotiation(START, b"GSSAPI"), negotiation(OK, b"a token")].concat());
     assert_eq!(other.sasl_message().unwrap().0, ERROR);
     // What has no words for it sees a reset.
     let mut tls = Talk::connect(router.listener(0));

@@ -8,3 +8,4 @@ mod old_shell;
 mod on_impala;
 pub(crate) mod on_spark;
 pub(crate) mod over_http;
+mod passed_through;

@@ -2,17 +2,38 @@
 //! opens.
 
 use std::io::Write as _;
+use std::net::TcpStream;
 
-use hs2router::fake::client::{BeeswaxClient, Hs2Client};
+use hs2router::control::config::LogLevel;
+use hs2router::fake::client::{BeeswaxClient, Hs2Client, Login};
+use hs2router::fake::{Coordinator, Settings};
 
 use crate::support::fleet::Fleet;
-use crate::support::router::eventually;
+use crate::support::router::{SELDOM, TestRouter, eventually};
 
 /// No call that anybody knows how to follow.
 const NONSENSE: &[u8] = &[0x80, 1, 0, 9, 0, 0, 0, 1, b'x', 0, 0, 0, 0];
 
+#[test]
+fn a_warning_names_its_client_and_listener_where_only_warnings_are_logged() {
+    let coordinator = Coordinator::start(Settings::default()).unwrap();
+    let port = coordinator.hs2().port();
+    let config = format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n[[cluster]]\n{SELDOM}\n\
+         coordinators = [{{ host = \"127.0.0.1\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }}]\n"
+    );
+    let router = TestRouter::logging(&config, LogLevel::Warn);
+    let mut client = Hs2Client::connect(router.listener(0), &Login::NoSasl).unwrap();
+    client.open(&[]).unwrap();
+    client.stream().write_all(NONSENSE).unwrap();
+    let client = client.stream().local_addr().unwrap();
+    assert!(eventually(|| router.logs().text().contains("connection ended")));
+    let lines = router.logs().warnings(client);
+    assert!(lines.len() == 1 && lines[0].contains("listener=127.0.0.1:"), "{}", router.logs().text());
+}
+
 /// The one warning about how the connection from this address ended.
-fn warning(fleet: &Fleet, stream: &mut std::net::TcpStream) -> String {
+fn warning(fleet: &Fleet, stream: &mut TcpStream) -> String {
     let client = stream.local_addr().unwrap();
     stream.write_all(NONSENSE).unwrap();
     let logs = fleet.router().logs();

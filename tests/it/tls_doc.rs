@@ -57,6 +57,7 @@ macro_rules! followed {
 
 followed! {
     tls_to_the_router_only: "TLS to the router only",
+    http_inside_of_tls: "HTTP inside of TLS",
     tls_to_the_coordinators_only: "TLS to the coordinators only",
     tls_on_both_sides: "TLS on both sides",
     moving_to_tls_while_everything_runs: "Moving to TLS while everything runs",

@@ -140,6 +140,7 @@ fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig>
         flavor,
         sessions_outlive_connections: rules::sessions_outlive_connections(file)?,
         policy: file.policy.value?,
+        stick: file.stick.value?,
         idle_session_cost: file.idle_session_cost.value?,
         disconnected_session_timeout: file.disconnected_session_timeout.value?.0,
         service_threads: Some(u32::try_from(rules::service_threads(file)?).ok()?)

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::listener_tls;
 use super::principal::Principal;
 use super::words::{LogFormat, LogLevel};
-use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName, Ports};
+use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName, Ports, Stick};
 use crate::ids::{CoordinatorName, Service};
 use crate::net::kerberos::Keytabs;
 use crate::net::listen::ListenAddress;
@@ -140,6 +140,8 @@ pub struct ClusterConfig {
     pub sessions_outlive_connections: bool,
     /// How they are picked.
     pub policy: PolicyName,
+    /// What keeps connections together that are passed on.
+    pub stick: Stick,
     /// 0 to 100, where a running operation counts 1.
     pub idle_session_cost: f64,
     /// How long a coordinator keeps a session without connections; zero means not at all.

@@ -86,7 +86,7 @@ fn pairs<'a>(
 fn cluster(old: &ClusterConfig, new: &ClusterConfig, keys: &mut Vec<String>) {
     let mut found = Vec::new();
     differing!("cluster", found, ClusterConfig: old, new;
-        flavor, sessions_outlive_connections, policy, idle_session_cost, disconnected_session_timeout, service_threads,
+        flavor, sessions_outlive_connections, policy, stick, idle_session_cost, disconnected_session_timeout, service_threads,
         reserve, address_share, queue_timeout,
         queue_length, share_links, panic_threshold, slow_start, move_idle_sessions, move_cooldown, rebalance,
         drain_deadline, drain_then, tls, kerberos, trusted_auth_headers; but name, probe, load_interval, coordinators);

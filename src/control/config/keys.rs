@@ -20,7 +20,7 @@ use super::units::{ByteSize, TimeSpan};
 use super::usual;
 use super::value::{Entry, Value, wrong_type};
 use super::words::{LogFormat, LogLevel, VerifyWord};
-use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName};
+use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName, Stick};
 
 /// Every table, in the order of the reference.
 pub const SECTIONS: &[SectionInfo] = &[
@@ -131,6 +131,11 @@ section! {
         sessions_outlive_connections: bool = derived("impala true, hive and spark false"),
         /// How a coordinator is picked for a new session.
         policy: PolicyName = default("least-loaded"),
+        /// What keeps connections together that are passed on to one coordinator (Kerberos without a keytab of
+        /// the router, and what is not understood). `"source"`: those of one client address go to the same
+        /// coordinator, as long as it has no more than 1.25 times its part of all sessions. Hue needs that with
+        /// Kerberos, because it uses a session from several connections.
+        stick: Stick = default("none"),
         /// The load of an open session without a running operation, where a running operation counts 1 and an
         /// open in progress 0.25; 0 to 100.
         idle_session_cost: f64 = default(0.1),
@@ -198,15 +203,14 @@ section! {
         drain_deadline: TimeSpan = default("1h"),
         /// What happens to the operations that are open at the deadline: `"leave"` lets them go on;
         /// `"cancel"` cancels them with the client's own login, after which their sessions can leave, and
-        /// closes opaque connections. The coordinator tells the client of a query that it was cancelled.
+        /// closes connections that are passed on (Kerberos, and what is not understood). The coordinator tells
+        /// the client of a query that it was cancelled.
         drain_then: DrainThen = default("leave"),
         /// The coordinators, 1 to 1000: each a host (`"impala-1"`), a host with the port of its `HiveServer2`
         /// service, which is then its only one (`"impala-1:21051"`), or a table.
         coordinators: Vec<CoordinatorFile> = required("coordinators = [\"impala-1.example.com\"]"),
     }
-    later {
-        "stick": "send opaque connections of one client address to one coordinator",
-    }
+    later {}
 }
 
 section! {

@@ -1,7 +1,7 @@
 //! The closed sets of words that a config may use. Each word is written once, for reading, printing and the
 //! reference.
 
-use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName};
+use crate::cluster::{AdminState, DrainThen, Flavor, PolicyName, Stick};
 use crate::ids::Service;
 use crate::net::tls::server::ClientAuth;
 
@@ -96,6 +96,7 @@ words_of!(Flavor: Impala, Hive, Spark);
 words_of!(PolicyName: LeastLoaded, RoundRobin);
 words_of!(AdminState: Active, Drain);
 words_of!(DrainThen: Leave, Cancel);
+words_of!(Stick: Nothing, Source);
 words_of!(ClientAuth: Optional, Required);
 
 #[cfg(test)]
@@ -115,6 +116,7 @@ mod tests {
         check::<PolicyName>();
         check::<AdminState>();
         check::<DrainThen>();
+        check::<Stick>();
         check::<LogFormat>();
         check::<LogLevel>();
         check::<Service>();

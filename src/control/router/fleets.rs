@@ -99,7 +99,8 @@ fn fleet_settings(cluster: &ClusterConfig, client_lost_grace: Duration) -> Resul
     let tls = cluster_tls::plan(cluster);
     let tls = tls.map_err(|source| FleetError::Tls { name: Arc::clone(&cluster.name), source })?;
     let trusted_headers = cluster.trusted_auth_headers.as_slice().into();
-    Ok(FleetSettings { watching, room, moving, draining, tls, trusted_headers, kerberos: None })
+    let stick = cluster.stick;
+    Ok(FleetSettings { watching, room, moving, draining, stick, tls, trusted_headers, kerberos: None })
 }
 
 /// Coordinators that the config drains start their drain now.

@@ -31,6 +31,11 @@ pub enum Login {
         /// Its password.
         password: Password,
     },
+    /// SASL GSSAPI, with a token that names the user in place of a ticket.
+    Kerberos {
+        /// The user, and the authorization id.
+        user: String,
+    },
     /// With every request, over HTTP.
     Http(HttpLogin),
 }
@@ -39,6 +44,11 @@ impl Login {
     /// SASL PLAIN with this name and password.
     pub fn plain(user: &str, password: &str) -> Self {
         Self::Plain { user: user.to_owned(), password: Password::new(password) }
+    }
+
+    /// SASL GSSAPI as this user.
+    pub fn kerberos(user: &str) -> Self {
+        Self::Kerberos { user: user.to_owned() }
     }
 
     /// Over HTTP, without a name.
@@ -142,6 +152,10 @@ pub(super) fn connect(address: SocketAddr, login: &Login) -> Result<(TcpStream, 
         Login::NoSasl => Framing::None,
         Login::Plain { user, password } => {
             sasl::authenticate(&mut incoming, &mut stream, user, password)?;
+            Framing::Frames
+        }
+        Login::Kerberos { user } => {
+            sasl::authenticate_by_ticket(&mut incoming, &mut stream, user)?;
             Framing::Frames
         }
     };

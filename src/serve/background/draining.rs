@@ -1,7 +1,7 @@
 //! Carries out the deadline of a coordinator's drain: the operations that are still open there are left alone
 //! or cancelled. Sessions whose operations were cancelled can leave; their clients learn of it from the
-//! coordinator itself, when they fetch. The router does not know what is under way on connections that are
-//! relayed unread; those are left alone or closed, too.
+//! coordinator itself, when they fetch. On connections that are passed on the router can cancel nothing; those
+//! are left alone or closed, too.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ pub async fn end_drains<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>,
                     "the deadline of the drain has come: operations that are open go on"
                 ),
                 DrainThen::Cancel => {
-                    close_opaque(&fleet, member);
+                    close_passages(&fleet, member);
                     let (shared, fleet) = (Arc::clone(&shared), Arc::clone(&fleet));
                     ends.spawn(cancel_open(shared, fleet, Arc::clone(coordinator)));
                 }
@@ -68,12 +68,12 @@ pub async fn end_drains<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>,
     }
 }
 
-/// Closes the connections to a coordinator that are relayed unread.
-fn close_opaque<S: Stream>(fleet: &Fleet<S>, member: &Member<S>) {
+/// Closes the connections to a coordinator that are passed on.
+fn close_passages<S: Stream>(fleet: &Fleet<S>, member: &Member<S>) {
     let coordinator = &member.coordinator;
     let closed = coordinator.opaque_connections();
+    member.end_passages();
     if closed > 0 {
-        member.end_opaque();
         tracing::info!(
             cluster = %fleet.cluster.name, coordinator = %coordinator.name, closed,
             "the deadline of the drain has come: connections that are passed on unread are closed"

@@ -14,6 +14,7 @@ use crate::serve::call::outcome::{Deliver, Failed, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::{braking, exchange, expired, links, locate, moving};
 use crate::serve::link::lost::{Lost, LostCause};
+use crate::serve::link::no_link::NoLink;
 use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
@@ -248,6 +249,7 @@ async fn give_up<S: Stream>(
     failed: Failed,
 ) -> Result<CallOutcome, End> {
     match failed {
+        Failed::NoLink(NoLink::TicketNeeded) => refuse::ask_for_ticket(conn, request).await,
         Failed::NoLink(no_link) => {
             if conn.past.beeswax == Some(coordinator.id) && service == Service::Beeswax {
                 // The Beeswax session is lost: the next call begins another one.
@@ -312,7 +314,11 @@ async fn refuse_lost<S: Stream>(
     service: Service,
     lost: Lost,
 ) -> Result<CallOutcome, End> {
-    if let Some(left_out) = conn.shared.admit_line("link lost during a call", lost.cause.kind()) {
+    // A 401 says itself that it ends the link.
+    let is_announced = matches!(&lost.cause, LostCause::Refused(refusal) if refusal.is_unauthorized());
+    if !is_announced
+        && let Some(left_out) = conn.shared.admit_line("link lost during a call", lost.cause.kind())
+    {
         let method = request.method().name;
         tracing::info!(coordinator = %coordinator.name, method, cause = %lost.cause, left_out, "link lost during a call");
     }

@@ -22,3 +22,4 @@ pub(crate) mod own_cookie;
 pub(crate) mod refuse;
 pub(crate) mod restarted;
 pub(crate) mod serve;
+mod tried;

@@ -2,7 +2,7 @@
 //! cannot be reached or is about to shut down, so that the client does not notice.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
@@ -14,14 +14,14 @@ use crate::serve::call::conn::Conn;
 use crate::serve::call::links::Unlinked;
 use crate::serve::call::outcome::{Answered, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
+use crate::serve::call::tried::Tried;
 use crate::serve::call::{links, open_on};
-use crate::serve::fleet::candidates::{Candidate, Candidates, ClientGone, Seeker};
+use crate::serve::fleet::candidates::{Candidate, ClientGone, Seeker};
 use crate::serve::link::lost::{Lost, LostCause};
-use crate::serve::link::no_link::NoLink;
 use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
 use crate::session::idle::IdleTimeout;
-use crate::session::retry::{Phase, Remedy, remedy, sql_state};
+use crate::session::retry::{Phase, Remedy, remedy};
 use crate::session::state::State;
 use crate::session::table::{Admission, Movable, NewSession, NotAdmitted};
 use crate::wire::facts::{Guid, GuidText};
@@ -37,8 +37,8 @@ pub(crate) async fn open_session<S: Stream>(
         Ok(admission) => admission,
         Err(not_admitted) => return refuse_session(conn, request, not_admitted).await,
     };
-    let demand = demand(conn, request);
-    let mut tried = Tried { demand, ..Tried::new(room_by(conn)) };
+    let mut tried = Tried::new(room_by(conn));
+    tried.demand = demand(conn, request);
     while let Some(mut candidate) = next(conn, conn.hs2(), &mut tried).await? {
         let coordinator = Arc::clone(candidate.coordinator());
         let open_by = tried.open_by(conn.shared.settings.open_timeout);
@@ -153,6 +153,7 @@ pub(super) async fn next<S: Stream>(
         turn: conn.turn(),
         kind: Kind::Any,
         has_own: &|one: &Coordinator| conn.links.has(one.id, service),
+        source: None,
         demand: tried.demand,
         deadline: tried.room_by,
     };
@@ -302,6 +303,7 @@ async fn nobody_opened<S: Stream>(
     tried: Tried<S>,
 ) -> Result<CallOutcome, End> {
     match tried.answer {
+        _ if tried.needs_ticket => refuse::ask_for_ticket(conn, request).await,
         Some((coordinator, answered)) => deliver(conn, &coordinator, answered).await,
         None => refuse_open(conn, request, conn.hs2(), &tried).await,
     }
@@ -331,65 +333,5 @@ pub(super) async fn refuse_open<S: Stream>(
 pub(super) fn count_open<S: Stream>(conn: &Conn<S>, coordinator: &Coordinator, outcome: SessionOutcome) {
     if let Some(counters) = conn.fleet.counters(coordinator.id) {
         counters.sessions.count(outcome);
-    }
-}
-
-/// The results of the candidates so far.
-pub(super) struct Tried<S: Stream> {
-    /// What was demanded of them, if that is known.
-    demand: Option<Demand>,
-    /// When to stop waiting for room.
-    room_by: Instant,
-    /// When to give up the open; none before the first coordinator is tried.
-    open_by: Option<Instant>,
-    /// The coordinators that were tried, and how each failed.
-    candidates: Candidates,
-    /// The SQL state of the last failure.
-    sql_state: Option<SqlState>,
-    /// The last coordinator that turned the session away, and its answer. If no coordinator takes the
-    /// session, the client gets this answer unchanged.
-    answer: Option<(Arc<Coordinator>, Answered<S>)>,
-    /// The coordinators that lost the open. The next answer shows whose fault that was: a request can make
-    /// every coordinator hang up, but if one answers it, the others should have, too.
-    lost: Vec<Arc<Coordinator>>,
-}
-
-impl<S: Stream> Tried<S> {
-    /// Creates the state for an open that waits for room until `room_by`.
-    pub(super) fn new(room_by: Instant) -> Self {
-        Self {
-            demand: None,
-            room_by,
-            open_by: None,
-            candidates: Candidates::default(),
-            sql_state: None,
-            answer: None,
-            lost: Vec::new(),
-        }
-    }
-
-    /// Starts the time for the open with its first coordinator; returns when it is over.
-    pub(super) fn open_by(&mut self, open_timeout: Duration) -> Instant {
-        *self.open_by.get_or_insert_with(|| clock::now() + open_timeout)
-    }
-
-    /// Returns whether the time for the open is over.
-    fn is_over(&self) -> bool {
-        self.open_by.is_some_and(|open_by| clock::now() >= open_by)
-    }
-
-    /// Notes that there was no link to a coordinator.
-    pub(super) fn no_link(&mut self, coordinator: &Coordinator, no_link: &NoLink) {
-        self.sql_state = Some(sql_state(no_link.phase()));
-        self.candidates.note_failed(coordinator, no_link);
-    }
-
-    /// Notes that a coordinator lost the open.
-    fn lost(&mut self, coordinator: Arc<Coordinator>, lost: &Lost) {
-        self.sql_state = Some(sql_state(lost.phase));
-        self.candidates.note_failed(&coordinator, &lost.cause);
-        if lost.cause.speaks_against_coordinator() {
-            self.lost.push(coordinator);
-        }
     }
 }

@@ -18,7 +18,7 @@ use crate::serve::message::reply::Reply;
 use crate::serve::settings::{FREE_REPLY_BYTES, HELD_REPLY_LIMIT};
 use crate::serve::threads::memory::{Held, ReplayMemory};
 use crate::session::table::NotLive;
-use crate::wire::facts::Handle;
+use crate::wire::facts::{Facts, Handle};
 use crate::wire::verdict::Verdict;
 
 /// Why a session is over.
@@ -180,11 +180,16 @@ pub(crate) struct Answered<S: Stream> {
 impl<S: Stream> Answered<S> {
     /// Returns what the call counts as if the client gets this answer.
     pub(crate) fn outcome(&self) -> CallOutcome {
-        match self.verdict {
-            Verdict::Success => CallOutcome::Reply,
-            _ if self.reply.facts().is_exception() => CallOutcome::Exception,
-            _ => CallOutcome::ErrorStatus,
-        }
+        outcome(self.verdict, self.reply.facts())
+    }
+}
+
+/// Returns what a call counts as whose client gets this reply.
+pub(crate) fn outcome(verdict: Verdict, reply: &Facts) -> CallOutcome {
+    match verdict {
+        Verdict::Success => CallOutcome::Reply,
+        _ if reply.is_exception() => CallOutcome::Exception,
+        _ => CallOutcome::ErrorStatus,
     }
 }
 

@@ -154,6 +154,17 @@ pub(crate) async fn refuse_for_now<S: Stream>(
     Ok(CallOutcome::Refused)
 }
 
+/// Asks a client over HTTP to come again with a fresh ticket of Kerberos.
+///
+/// # Errors
+/// [`End`], when the connection ends before that.
+pub(crate) async fn ask_for_ticket<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+) -> Result<CallOutcome, End> {
+    pass_on(conn, request, http::answer::Refusal::ticket_needed()).await
+}
+
 /// Answers a call over HTTP with what its coordinator said in place of a reply.
 ///
 /// # Errors
@@ -164,6 +175,7 @@ pub(crate) async fn pass_on<S: Stream>(
     refusal: http::answer::Refusal,
 ) -> Result<CallOutcome, End> {
     conn.client.skip_rest(request, &conn.shared.settings).await?;
+    tracing::debug!(method = request.method().name, cause = %refusal, "call refused");
     braking::brake(conn).await;
     conn.client.say(refusal.into_answer(), conn.shared.settings.stall_timeout).await?;
     Ok(CallOutcome::Refused)

@@ -53,7 +53,10 @@ async fn call<S: Stream>(conn: &mut Conn<S>, first: Option<Chunk>) -> Result<(),
     conn.slowed = Duration::ZERO;
     let mut request = Request::boxed();
     if conn.client.asks_each_time() {
-        let opened = match conn.client.open_again(first.as_deref(), &mut request)? {
+        let again = conn.client.open_again(first.as_deref(), &mut request)?;
+        // The call's other reads need its buffer.
+        drop(first);
+        let opened = match again {
             Some(again) => Opened::Call(again),
             // Boxed: most clients send the same head again.
             None => Box::pin(conn.client.open(conn.shared.settings.stall_timeout)).await?,

@@ -2,7 +2,8 @@
 //! decide, forward, answer.
 
 mod admit;
-mod opaque;
+mod observe;
+mod passage;
 mod plain;
 mod proxy;
 mod silence;
@@ -28,7 +29,7 @@ use crate::net::stream::Stream;
 use crate::serve::call::conn::{Conn, Introduced};
 use crate::serve::call::links::Links;
 use crate::serve::call::serve;
-use crate::serve::client::opaque::Passage;
+use crate::serve::client::passage::{Dialed, Passage, To};
 use crate::serve::fleet::entrance::Entrance;
 use crate::serve::message::client::Client;
 use crate::serve::message::client_end::ClientEnd;
@@ -74,10 +75,12 @@ pub async fn listen<S: Stream>(
         let registration = shared.all_signals.register(conn);
         // Of a connection that a balancer passes on, the header will tell the client.
         let via = entrance.expects_header(address.ip()).then_some(address);
-        let span = tracing::info_span!(
+        // The span has the highest level, because warnings and errors name their connection at any level of the log.
+        let span = tracing::error_span!(
             "connection", %conn, client = via.is_none().then_some(tracing::field::display(address)),
             via = via.map(tracing::field::display), listener = %entrance.name,
-            tls = tracing::field::Empty, depth = tracing::field::Empty, session = tracing::field::Empty, coordinator = tracing::field::Empty,
+            tls = tracing::field::Empty, depth = tracing::field::Empty, user = tracing::field::Empty,
+            session = tracing::field::Empty, coordinator = tracing::field::Empty,
         );
         span.in_scope(|| tracing::debug!("accepted"));
         let connection = Box::new(Connection {
@@ -119,8 +122,8 @@ enum Stage<S: Stream> {
     New(Box<Connection<S>>),
     /// Its calls are read.
     Calls(Box<Conn<S>>),
-    /// It is relayed unread.
-    Unread(Box<Passage<S>>),
+    /// It is passed on.
+    Passed(Box<Passage<S>>),
 }
 
 impl<S: Stream> Stage<S> {
@@ -129,7 +132,7 @@ impl<S: Stream> Stage<S> {
         match self {
             Self::New(connection) => &connection.assignment,
             Self::Calls(conn) => conn.assignment(),
-            Self::Unread(passage) => passage.assignment(),
+            Self::Passed(passage) => passage.assignment(),
         }
     }
 }
@@ -181,7 +184,7 @@ async fn serve<S: Stream>(stage: Stage<S>) -> Result<Stage<S>, End> {
             let assignment = serve::serve(&mut conn).await?;
             Ok(Stage::Calls(Box::new(conn.rehome(assignment)?)))
         }
-        Stage::Unread(passage) => Err(Box::pin(passage.relay()).await),
+        Stage::Passed(passage) => Err(Box::pin(passage.relay()).await),
     }
 }
 
@@ -190,8 +193,9 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
     proxy::identify(&mut connection).await?;
     let mut connection = admit::admit(connection).await?;
     let listener = connection.entrance.service;
-    let unread =
-        |connection: Box<_>, service, dialed| Passage::of(*connection, service, dialed).map(Stage::Unread);
+    let unread = |connection: Box<_>, service, dialed| {
+        Passage::of(*connection, To { service, dialed, depth: Depth::Opaque }).map(Stage::Passed)
+    };
     let detection = loop {
         let detection = match detected(&mut connection).await? {
             Detected::As(detection) => detection,
@@ -230,6 +234,9 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
             return Ok(Stage::Calls(Box::new(connection.into_calls(Transport::Http, links))));
         }
         Detection::Http | Detection::Unknown | Detection::NeedMore => {
+            if detection == Detection::Http {
+                connection.entrance.note_unread_http();
+            }
             return unread(connection, listener, None);
         }
     };
@@ -260,7 +267,7 @@ impl<S: Stream> Connection<S> {
 enum Detected<S: Stream> {
     As(Detection),
     /// This coordinator was dialed, and spoke before the client did.
-    CoordinatorSpeaks(opaque::Dialed<S>),
+    CoordinatorSpeaks(Dialed<S>),
 }
 
 /// Reads until the first bytes tell what the client speaks. A client may be silent for as long as it likes.
@@ -296,7 +303,7 @@ async fn detected<S: Stream>(connection: &mut Connection<S>) -> Result<Detected<
 async fn first_word<S: Stream>(
     connection: &mut Connection<S>,
     allowed: Duration,
-) -> Result<Option<opaque::Dialed<S>>, End> {
+) -> Result<Option<Dialed<S>>, End> {
     let draining = connection.shared.draining.clone();
     tokio::select! {
         biased;

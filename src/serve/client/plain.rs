@@ -1,6 +1,6 @@
 //! SASL on the client's side. The router takes the credentials of PLAIN and lets the first coordinator judge
-//! them; the client gets that verdict. GSSAPI goes to [`tickets`] where the router has a keytab. Everything else
-//! is relayed unread, between client and coordinator.
+//! them; the client gets that verdict. GSSAPI goes to [`tickets`] where the router has a keytab. All else is
+//! between client and coordinator, and passed on.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::cluster::Opening;
 use crate::cluster::brake::Who;
 use crate::cluster::room::{Holder, Kind};
 use crate::cluster::turns::Turn;
-use crate::ids::{Family, Identity, Service, Transport};
+use crate::ids::{Depth, Family, Identity, Service, Transport};
 use crate::metrics::{Label as _, RefusalCause};
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
-use crate::serve::client::opaque::Passage;
-use crate::serve::client::{Connection, Stage, tickets};
+use crate::serve::client::passage::{Passage, To};
+use crate::serve::client::{Connection, Stage, observe, tickets};
 use crate::serve::fleet::candidates::{Candidate, Candidates, ClientGone, Seeker};
 use crate::serve::fleet::entrance::{Entrance, Tickets};
 use crate::serve::link::Link;
@@ -42,7 +42,8 @@ fn service_of(listener: Service) -> Service {
 /// What the client began its handshake with.
 enum Opened {
     Plain(Credentials),
-    /// Another mechanism. `pending` then holds everything that came, from the first byte on.
+    /// Another mechanism. `pending` then holds everything that came, from the first byte on; of GSSAPI that
+    /// includes the first token.
     Other(MechanismName),
 }
 
@@ -63,8 +64,9 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
             if let Some((tickets, login)) = judged {
                 return tickets::authenticate(connection, &tickets, login).await;
             }
-            tracing::debug!(mechanism = mechanism.as_str(), "passed on unread");
-            return Passage::of(*connection, service, None).map(Stage::Unread);
+            let depth = if mechanism == MechanismName::Gssapi { Depth::Observe } else { Depth::Opaque };
+            tracing::debug!(mechanism = mechanism.as_str(), depth = depth.as_str(), "passed on");
+            return Passage::of(*connection, To { service, dialed: None, depth }).map(Stage::Passed);
         }
         Err(End::BadHandshake(error)) => {
             let text = format!("hs2router ({conn}): {error}");
@@ -137,6 +139,9 @@ async fn accept<S: Stream>(client: &mut Client<S>, family: Family) -> Result<Ope
                 let mut all = bytes::BytesMut::from(acceptor.into_consumed().as_slice());
                 all.extend_from_slice(&client.pending);
                 client.pending = all;
+                if mechanism == MechanismName::Gssapi {
+                    observe::first_token(client).await?;
+                }
                 return Ok(Opened::Other(mechanism));
             }
             Step::Refuse(error) => return Err(error.into()),
@@ -181,6 +186,7 @@ async fn first_link<S: Stream>(
         turn: Turn::Address(connection.client.address),
         kind: Kind::New,
         has_own: &|_| false,
+        source: None,
         demand: links.login(service),
         deadline: clock::now() + fleet.room.queue_timeout,
     };

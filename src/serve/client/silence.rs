@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::net::stream::{Seen, Stream};
 use crate::serve::client::Connection;
-use crate::serve::client::opaque::{Dialed, dial_parked};
+use crate::serve::client::passage::{Dialed, dial_parked};
 use crate::serve::message::end::End;
 
 /// How long such a connection to a coordinator may last: two of them block a secured impalad's port (Impala:

@@ -9,10 +9,11 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use crate::clock;
 use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::Turn;
 use crate::cluster::{Cluster, Coordinator, Demand, NoPick, Opening, Wanted};
-use crate::ids::{CoordinatorId, Service};
+use crate::ids::{ClientAddress, CoordinatorId, Service};
 use crate::metrics::RefusalCause;
 use crate::net::stream::Stream;
 use crate::serve::fleet::Fleet;
@@ -178,6 +179,8 @@ pub(crate) struct Seeker<'a, S: Stream> {
     pub kind: Kind,
     /// Whether the connection has its own link to a coordinator.
     pub has_own: &'a (dyn Fn(&Coordinator) -> bool + Sync),
+    /// The address whose connections stay together, if that decides where it goes.
+    pub source: Option<ClientAddress>,
     /// What the client wants, where that is known: coordinators that failed at it are avoided.
     pub demand: Option<Demand>,
     /// The moment when it gives up.
@@ -227,7 +230,9 @@ impl<S: Stream> Seeker<'_, S> {
                     .is_some_and(|port| port.has_room(self.holder, self.kind))
         };
         let wanted = Wanted { service: self.service, demand: self.demand, tried, has_room: &has_room };
-        self.fleet.pick(&wanted)
+        let of_source =
+            self.source.and_then(|source| self.fleet.cluster.pick_for_source(source, &wanted, clock::now()));
+        of_source.map_or_else(|| self.fleet.pick(&wanted), Ok)
     }
 
     async fn wait(

@@ -82,7 +82,8 @@ impl<S: Stream> Fleet<S> {
     /// slot's access.
     ///
     /// # Errors
-    /// [`NoLink`] when the port was not reached or did not accept the login.
+    /// [`NoLink`] when the port was not reached or did not accept the login, and without a dial when there is
+    /// nothing to prove the user with.
     pub(crate) async fn dial(
         &self,
         slot: Slot<S>,
@@ -91,6 +92,10 @@ impl<S: Stream> Fleet<S> {
     ) -> Result<Box<Link<S>>, NoLink> {
         let port = &slot.port;
         let moves = port.coordinator.moves();
+        let account = account(port, &slot.access.identity);
+        if account.as_ref().is_some_and(|account| !account.has_something_to_show(&login.head())) {
+            return Err(NoLink::TicketNeeded);
+        }
         // Before the dial: a coordinator has few threads for handshakes, and a ticket may take a while.
         let begun = match login.begin(port, shared.settings.handshake_timeout).await {
             Err(no_ticket) => {
@@ -109,10 +114,7 @@ impl<S: Stream> Fleet<S> {
             verdict?;
         }
         let end = match slot.access.transport {
-            Transport::Http => {
-                let account = account(port, &slot.access.identity);
-                LinkEnd::over_http(stream, HttpLink::new(host(port)?, &login.head(), account))
-            }
+            Transport::Http => LinkEnd::over_http(stream, HttpLink::new(host(port)?, &login.head(), account)),
             transport => LinkEnd::new(stream, transport),
         };
         Ok(Link::new(end, slot, moves))

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 use tokio::net::TcpStream;
@@ -16,7 +17,7 @@ use crate::serve::fleet::Fleet;
 use crate::session::delegation::Rules;
 
 /// A listener's address, and the fleet behind it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Entrance<S: Stream = TcpStream> {
     /// The address as configured.
     pub name: Arc<str>,
@@ -36,6 +37,8 @@ pub struct Entrance<S: Stream = TcpStream> {
     pub addresses: Arc<PerAddress>,
     /// The entrances to other fleets, for TLS clients that ask for these names and are relayed unread.
     pub server_names: ServerNames<Arc<Self>>,
+    /// Whether the log says that HTTP is relayed unread here.
+    pub tells_of_http: AtomicBool,
 }
 
 /// How a listener judges tickets of Kerberos.
@@ -53,14 +56,37 @@ impl<S: Stream> Entrance<S> {
     /// An entrance for whoever comes, without limits.
     pub fn new(name: Arc<str>, fleet: Arc<Fleet<S>>, service: Service) -> Self {
         let (balancers, proxies, addresses) = (Arc::default(), Arc::default(), Arc::default());
-        let server_names = ServerNames::default();
+        let (server_names, tells_of_http) = (ServerNames::default(), AtomicBool::new(false));
         let (tls, tickets) = (None, None);
-        Self { name, fleet, service, tls, tickets, balancers, proxies, addresses, server_names }
+        Self {
+            name,
+            fleet,
+            service,
+            tls,
+            tickets,
+            balancers,
+            proxies,
+            addresses,
+            server_names,
+            tells_of_http,
+        }
     }
 
     /// Whether a client at this address is believed when it says where its requests came from.
     pub(crate) fn trusts(&self, from: IpAddr) -> bool {
         self.proxies.iter().any(|network| network.contains(&from))
+    }
+
+    /// Warns, once, that HTTP is relayed unread, which loses sessions where there are several coordinators.
+    pub(crate) fn note_unread_http(&self) {
+        if !self.tells_of_http.swap(true, Ordering::Relaxed) {
+            let cluster = &self.fleet.cluster.name;
+            tracing::warn!(
+                %cluster,
+                "HTTP is relayed unread, with all its headers, because no coordinator of the cluster has a port for \
+                 it: say which one by hs2_http"
+            );
+        }
     }
 
     /// Whether a connection from this address has to begin with a PROXY header.

@@ -42,9 +42,8 @@ pub(crate) struct Member<S: Stream> {
     pub(crate) polled: watch::Sender<Option<Instant>>,
     /// Whether sessions must leave the coordinator.
     sessions_must_leave: AtomicBool,
-    /// Ends the connections that are passed on unread to the coordinator. Nobody knows what is under way on
-    /// them, so there is nothing that could be cancelled first.
-    opaque: Mutex<CancellationToken>,
+    /// Ends the connections that are passed on to the coordinator. On those nothing can be cancelled first.
+    passages: Mutex<CancellationToken>,
     /// The tasks that watch the coordinator.
     pub(crate) watchers: TaskTracker,
     /// Ends the tasks that watch the coordinator.
@@ -104,7 +103,7 @@ impl<S: Stream> Member<S> {
             poll: Notify::new(),
             polled: watch::Sender::new(None),
             sessions_must_leave: AtomicBool::new(false),
-            opaque: Mutex::default(),
+            passages: Mutex::default(),
             watchers: TaskTracker::new(),
             end: OnceLock::new(),
             has_ended: AtomicBool::new(false),
@@ -125,13 +124,13 @@ impl<S: Stream> Member<S> {
         }
     }
 
-    /// Ends the watchers, the links that no call uses, and the connections that are passed on unread, because
+    /// Ends the watchers, the links that no call uses, and the connections that are passed on, because
     /// the coordinator was removed. A link in use ends with its call.
     pub(crate) fn end(&self) {
         self.has_ended.store(true, Ordering::SeqCst);
         self.end.get().inspect(|end| end.cancel());
         self.ports.values().for_each(|port| port.close());
-        self.end_opaque();
+        self.end_passages();
     }
 
     /// The links of this router, for each port, that the coordinator would report if it were polled now.
@@ -161,13 +160,13 @@ impl<S: Stream> Member<S> {
         self.sessions_must_leave.swap(must, Ordering::Relaxed)
     }
 
-    /// The token that ends a connection which begins now and is passed on unread.
-    pub(crate) fn opaque_end(&self) -> CancellationToken {
-        self.opaque.lock().clone()
+    /// The token that ends a connection which begins now and is passed on.
+    pub(crate) fn passage_end(&self) -> CancellationToken {
+        self.passages.lock().clone()
     }
 
-    /// Ends the connections that are passed on unread now; later ones are not affected.
-    pub(crate) fn end_opaque(&self) {
-        std::mem::take(&mut *self.opaque.lock()).cancel();
+    /// Ends the connections that are passed on now; later ones are not affected.
+    pub(crate) fn end_passages(&self) {
+        std::mem::take(&mut *self.passages.lock()).cancel();
     }
 }

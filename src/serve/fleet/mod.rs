@@ -27,7 +27,7 @@ use crate::clock;
 use crate::cluster::brake::{Brake, Who};
 use crate::cluster::room::{Holder, Kind, RoomView};
 use crate::cluster::roster::{All, Roster};
-use crate::cluster::{Cluster, Coordinator, DrainSettings, NoPick, Opening, Wanted};
+use crate::cluster::{Cluster, Coordinator, DrainSettings, NoPick, Opening, Stick, Wanted};
 use crate::ids::{Access, CoordinatorId, PerService, Service};
 use crate::metrics::{CoordinatorMetrics, Metrics, QueueMetrics};
 use crate::net::stream::Stream;
@@ -70,6 +70,8 @@ pub struct Fleet<S: Stream = TcpStream> {
     pub(crate) moves: Moves,
     /// How the coordinators are drained.
     pub draining: DrainSettings,
+    /// What keeps connections together that are passed on.
+    pub(crate) stick: Stick,
     pub(crate) keyring: Keyring,
     /// What coordinators have said lately about credentials over HTTP.
     pub(crate) verdicts: Verdicts,
@@ -88,7 +90,8 @@ impl<S: Stream> Fleet<S> {
         settings: FleetSettings,
         chance: Chance,
     ) -> Self {
-        let FleetSettings { watching, room, moving, draining, tls, trusted_headers, kerberos } = settings;
+        let FleetSettings { watching, room, moving, draining, stick, tls, trusted_headers, kerberos } =
+            settings;
         let own = kerberos.map(|plan| Login::Router(Arc::new(RouterLogin::new(plan))));
         let queue = metrics.queue(&cluster.name);
         let session_queues = PerService::new(|_| Arc::new(SessionQueue::new(&room, queue.clone())));
@@ -106,6 +109,7 @@ impl<S: Stream> Fleet<S> {
             lookups,
             moves,
             draining,
+            stick,
             keyring: Keyring::new(own),
             verdicts: Verdicts::default(),
             brake: Mutex::default(),
@@ -250,10 +254,10 @@ impl<S: Stream> Fleet<S> {
         self.members.read(coordinator, Member::sessions_must_leave).unwrap_or(false)
     }
 
-    /// The token that ends a connection to a coordinator which begins now and is passed on unread. It is
+    /// The token that ends a connection to a coordinator which begins now and is passed on. It is
     /// cancelled already if the coordinator was removed.
-    pub(crate) fn opaque_end(&self, coordinator: CoordinatorId) -> CancellationToken {
-        self.members.read(coordinator, Member::opaque_end).unwrap_or_else(|| {
+    pub(crate) fn passage_end(&self, coordinator: CoordinatorId) -> CancellationToken {
+        self.members.read(coordinator, Member::passage_end).unwrap_or_else(|| {
             let ended = CancellationToken::new();
             ended.cancel();
             ended

@@ -76,6 +76,12 @@ impl Verdicts {
         let known = known.get(credential);
         known.is_some_and(|known| known.is_refused || known.refused_by.contains(&coordinator))
     }
+
+    /// Whether one of certain coordinators has refused the credential and has not accepted it since, whatever
+    /// others say.
+    pub(crate) fn differ(&self, credential: &Credential, counts: impl FnMut(&CoordinatorId) -> bool) -> bool {
+        self.0.lock().get(credential).is_some_and(|known| known.refused_by.iter().any(counts))
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +129,19 @@ mod tests {
         verdicts.note_accepted(&ann, ONE, now);
         assert_eq!(forbidden(&verdicts), [false, false]);
         assert!(!verdicts.forbid(&credential(2), ONE), "another one");
+    }
+
+    #[test]
+    fn coordinators_differ_while_one_that_counts_has_refused_what_another_accepts() {
+        let (verdicts, ann, now) = (Verdicts::default(), credential(1), clock::now());
+        verdicts.note_accepted(&ann, ONE, now);
+        assert!(!verdicts.differ(&ann, |_| true));
+        verdicts.note_refused(&ann, TWO);
+        verdicts.note_accepted(&ann, ONE, now);
+        assert!(verdicts.differ(&ann, |_| true));
+        assert!(!verdicts.differ(&ann, |one| *one != TWO), "it has left");
+        verdicts.note_accepted(&ann, TWO, now);
+        assert!(!verdicts.differ(&ann, |_| true));
     }
 
     #[test]

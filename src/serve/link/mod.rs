@@ -24,20 +24,18 @@ use std::time::Duration;
 use futures_util::{FutureExt, TryFutureExt};
 
 use crate::chance::Chance;
-use crate::clock;
 use crate::cluster::{Coordinator, SessionCount};
 use crate::ids::Service;
 use crate::net::flow::{Chunk, WriteError};
 use crate::net::stream::{LinkStream, Stream};
 use crate::serve::link::lost::LostCause;
-use crate::serve::link::session::{LinkSession, beeswax_guid};
+use crate::serve::link::session::{LinkSession, beeswax_session};
 use crate::serve::link::slot::{LinkLife, Slot};
 use crate::serve::message::coding::Form;
 use crate::serve::message::link_end::{LinkEnd, ReadError};
 use crate::serve::message::request::Request;
 use crate::serve::shared::Shared;
-use crate::session::idle::IdleTimeout;
-use crate::session::table::{NewSession, Table};
+use crate::session::table::Table;
 use crate::wire::facts::{Guid, GuidText};
 
 /// An authenticated connection to one port of a coordinator. It is passed around in a box, because it goes
@@ -147,23 +145,11 @@ impl<S: Stream> Link<S> {
         chance: &Chance,
         shared: &Shared<S>,
     ) {
-        let guid = chance.draw(beeswax_guid);
-        let session = NewSession {
-            guid,
-            secret: None,
-            coordinator: self.coordinator.id,
-            access: self.slot.access.clone(),
-            count,
-            tenancy: None,
-            idle_timeout: IdleTimeout::default(),
-            now: clock::now(),
-        };
-        match table.insert_session(session) {
-            Ok(()) => {
-                drop(table.attach(&guid));
-                self.session = Some(LinkSession::new(table, guid));
-            }
-            Err(error) => shared.warn_unknown(&GuidText(guid), error),
+        let session = beeswax_session(self.slot.access.clone(), count, chance);
+        let guid = GuidText(session.guid);
+        match LinkSession::begin(table, session) {
+            Ok(session) => self.session = Some(session),
+            Err(error) => shared.warn_unknown(&guid, error),
         }
     }
 
@@ -171,12 +157,7 @@ impl<S: Stream> Link<S> {
     /// the link.
     pub(crate) fn note_opened(&mut self, guid: Guid, outlives: bool, table: &Arc<Table>) {
         if !outlives {
-            // The session before it stays open when the link closes: its coordinator remembers only the last
-            // one.
-            if let Some(former) = self.session.take() {
-                former.forget();
-            }
-            self.session = Some(LinkSession::new(table, guid));
+            LinkSession::follow(&mut self.session, table, guid);
         }
         self.life.note_session();
     }

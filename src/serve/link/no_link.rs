@@ -103,6 +103,9 @@ pub(crate) enum NoLink {
     /// tried.
     #[error(transparent)]
     NotLoggedIn(#[from] NotLoggedIn),
+    /// Only a fresh ticket of Kerberos could prove the user there, over HTTP, and there is none.
+    #[error("a fresh ticket is needed for it")]
+    TicketNeeded,
 }
 
 impl NoLink {
@@ -123,7 +126,7 @@ impl NoLink {
         match self {
             Self::Unreached(unreached) => unreached.is_in_vain(),
             Self::HandshakeLost(_) | Self::NoVerdict(_) | Self::NotLoggedIn(_) => true,
-            Self::NoRoom(_) | Self::CredentialsRefused { .. } => false,
+            Self::NoRoom(_) | Self::CredentialsRefused { .. } | Self::TicketNeeded => false,
         }
     }
 
@@ -136,7 +139,9 @@ impl NoLink {
     /// How far the call that wanted the link has come.
     pub(crate) fn phase(&self) -> Phase {
         match self {
-            Self::Unreached(_) | Self::HandshakeLost(_) | Self::NotLoggedIn(_) => Phase::NoLink,
+            Self::Unreached(_) | Self::HandshakeLost(_) | Self::NotLoggedIn(_) | Self::TicketNeeded => {
+                Phase::NoLink
+            }
             Self::NoRoom(_) => Phase::NoRoom,
             Self::NoVerdict(_) | Self::CredentialsRefused { .. } => Phase::CredentialsShown,
         }

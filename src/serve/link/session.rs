@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use crate::session::table::Table;
+use crate::chance::Chance;
+use crate::clock;
+use crate::cluster::SessionCount;
+use crate::ids::Access;
+use crate::session::idle::IdleTimeout;
+use crate::session::table::{NewSession, NotKept, Table};
 use crate::wire::facts::Guid;
 
 /// A session that its coordinator ends when the link closes: a Beeswax session or, where sessions end with
@@ -18,12 +23,31 @@ pub(crate) struct LinkSession {
 }
 
 impl LinkSession {
-    pub(crate) fn new(table: &Arc<Table>, guid: Guid) -> Self {
+    fn new(table: &Arc<Table>, guid: Guid) -> Self {
         Self { table: Arc::clone(table), guid }
     }
 
+    /// Takes a session into the table, as long as the link lives.
+    ///
+    /// # Errors
+    /// [`NotKept`], when the table does not take it.
+    pub(crate) fn begin(table: &Arc<Table>, session: NewSession) -> Result<Self, NotKept> {
+        let guid = session.guid;
+        table.insert_session(session)?;
+        drop(table.attach(&guid));
+        Ok(Self::new(table, guid))
+    }
+
+    /// Notes a session that was opened on the link, where sessions end with links. The one before it stays
+    /// open when the link closes: its coordinator remembers only the last one.
+    pub(crate) fn follow(former: &mut Option<Self>, table: &Arc<Table>, guid: Guid) {
+        if let Some(former) = former.replace(Self::new(table, guid)) {
+            former.forget();
+        }
+    }
+
     /// Keeps the session in the table when the link ends.
-    pub(crate) fn forget(mut self) {
+    fn forget(mut self) {
         // No session has this guid, so dropping it removes nothing.
         self.guid = [0; 16];
     }
@@ -35,9 +59,23 @@ impl Drop for LinkSession {
     }
 }
 
+/// The session of a Beeswax connection; `count` counts it as load.
+pub(crate) fn beeswax_session(access: Access, count: SessionCount, chance: &Chance) -> NewSession {
+    NewSession {
+        guid: chance.draw(beeswax_guid),
+        secret: None,
+        coordinator: count.coordinator().id,
+        access,
+        count,
+        tenancy: None,
+        idle_timeout: IdleTimeout::default(),
+        now: clock::now(),
+    }
+}
+
 /// Draws a guid for a Beeswax session, which has none of its own. It is random, so that no coordinator mints
 /// the same guid for an HS2 session and no client can guess it.
-pub(super) fn beeswax_guid(rng: &mut impl Rng) -> Guid {
+fn beeswax_guid(rng: &mut impl Rng) -> Guid {
     let mut guid = Guid::default();
     rng.fill_bytes(&mut guid);
     guid

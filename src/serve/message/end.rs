@@ -43,6 +43,9 @@ pub(crate) enum End {
         /// What the client should have done with a byte: "sent" or "taken".
         doing: &'static str,
     },
+    /// The head of a request over HTTP had not ended after `stall_timeout`.
+    #[error("the client stalled: the head of its request did not end within {0:?} (stall_timeout)")]
+    HeadTimedOut(Duration),
     /// The client sent a request more slowly than [`SLOWEST`] allows.
     #[error("the client was too slow: less than {SLOWEST} bytes of a request a second, for stall_timeout")]
     ClientSlow,
@@ -94,6 +97,11 @@ pub(crate) enum End {
         /// The protocol that the client's first bytes look like, if known.
         first: Option<Speech>,
     },
+    /// The client closed the connection between its START and its first token of Kerberos.
+    #[error(
+        "the client closed it before its first token: perhaps it gets no ticket for the name of the service that it asks for"
+    )]
+    NoToken,
     /// A coordinator refused the credentials, and the client was told so.
     #[error("the coordinator refused the credentials")]
     CredentialsRefused,
@@ -103,10 +111,10 @@ pub(crate) enum End {
     /// No coordinator could take the client. Either its protocol has no words for that, or it was told so.
     #[error("no coordinator could take it")]
     NoCoordinator,
-    /// The coordinator closed a connection that was relayed unread.
+    /// The coordinator closed a connection that was passed on.
     #[error("the coordinator closed it")]
     CoordinatorClosed,
-    /// The coordinator was lost in the middle of a reply, or while a connection was relayed unread.
+    /// The coordinator was lost in the middle of a reply, or while a connection was passed on.
     #[error("the coordinator was lost: {cause}")]
     CoordinatorLost {
         /// How the loss was seen.
@@ -115,7 +123,7 @@ pub(crate) enum End {
     /// The coordinator sent something that is not a reply after the client had a part of the reply.
     #[error("the coordinator broke off its reply: {0}")]
     BadReply(#[from] BadReply),
-    /// The coordinator never said anything on a connection that was relayed unread.
+    /// The coordinator never said anything on a connection that was passed on.
     #[error("the coordinator said nothing within {within:?} to what began with {}: {}", began(*.first), likely(*.first))]
     CoordinatorSilent {
         /// The time that it had: `handshake_timeout`, or `open_timeout` if a request was relayed.
@@ -123,8 +131,8 @@ pub(crate) enum End {
         /// The protocol that the client's first bytes look like, if known.
         first: Option<Speech>,
     },
-    /// Others waited for the slot of a connection that was relayed unread and on which the coordinator had
-    /// said nothing yet.
+    /// Others waited for the slot of a connection that was passed on and on which the coordinator had said
+    /// nothing yet.
     #[error("the coordinator had said nothing on it, and others waited for the service thread that it held")]
     GaveWay,
     /// The deadline of the coordinator's drain passed; whatever is open then is cancelled.
@@ -189,9 +197,15 @@ pub(crate) enum BadInput {
     /// hyper could not read a request.
     #[error("the request is no HTTP: {0}")]
     Http(String),
+    /// A request over HTTP has nothing in its body.
+    #[error("the request has no body, in which a call would be")]
+    NoBody,
     /// The body of a request over HTTP ended before its message did.
     #[error("the body of the request ended inside the message")]
     ShortBody,
+    /// The body of a request over HTTP goes on after its message.
+    #[error("bytes after the message inside the body of the request")]
+    LongBody,
     /// A `TFramedTransport` client sent a large request in several frames, but its coordinator needs it in
     /// one.
     #[error("a message of more than replay_limit bytes over several frames")]
@@ -238,7 +252,9 @@ impl End {
             Self::ClientClosed => CloseCause::ClientClosed,
             Self::ClientBroke { .. } | Self::ClientGone(_) => CloseCause::ClientReset,
             Self::KeysUsedUp(_) => CloseCause::KeysUsedUp,
-            Self::ClientStalled { .. } | Self::ClientSlow => CloseCause::ClientStalled,
+            Self::ClientStalled { .. } | Self::HeadTimedOut(_) | Self::ClientSlow => {
+                CloseCause::ClientStalled
+            }
             Self::HandshakeTimedOut | Self::SaidNothing | Self::CoordinatorSilent { .. } => {
                 CloseCause::HandshakeTimedOut
             }
@@ -247,7 +263,12 @@ impl End {
             Self::UnexpectedProxyHeader { .. } => CloseCause::UnexpectedProxyHeader,
             Self::OverLimit(_) => CloseCause::AddressLimit,
             Self::BadInput(
-                BadInput::Head(_) | BadInput::Asked(_) | BadInput::Http(_) | BadInput::ShortBody,
+                BadInput::Head(_)
+                | BadInput::Asked(_)
+                | BadInput::Http(_)
+                | BadInput::NoBody
+                | BadInput::ShortBody
+                | BadInput::LongBody,
             ) => CloseCause::BadHttp,
             Self::BadInput(BadInput::Frame(_) | BadInput::AfterMessage | BadInput::MessageSplit) => {
                 CloseCause::BadFrame
@@ -257,7 +278,7 @@ impl End {
             ) => CloseCause::BadThrift,
             Self::BadHandshake(_) | Self::TicketRefused(_) => CloseCause::BadSasl,
             Self::TlsRefused(_) | Self::NotEncrypted { .. } => CloseCause::BadTls,
-            Self::CredentialsRefused | Self::NoVerdict => CloseCause::CredentialsRefused,
+            Self::CredentialsRefused | Self::NoVerdict | Self::NoToken => CloseCause::CredentialsRefused,
             Self::NoCoordinator => CloseCause::NoCoordinator,
             Self::CoordinatorClosed => CloseCause::CoordinatorClosed,
             Self::CoordinatorLost { .. } => CloseCause::CoordinatorLost,
@@ -302,8 +323,10 @@ impl End {
                 | Self::TlsRefused(_)
                 | Self::NotEncrypted { .. }
                 | Self::ClientStalled { .. }
+                | Self::HeadTimedOut(_)
                 | Self::ClientSlow
                 | Self::ClientBroke { .. }
+                | Self::NoToken
                 | Self::HandshakeTimedOut
                 | Self::SaidNothing
                 | Self::NoProxyHeader(_)

@@ -162,6 +162,11 @@ impl Request {
         Ok(step.used)
     }
 
+    /// Returns whether any of the message has come.
+    pub(in crate::serve::message) fn has_begun(&self) -> bool {
+        self.streams || !self.held_bytes().is_empty()
+    }
+
     /// Returns whether all payload of the message has come. In some transports its end is marked behind that.
     pub(in crate::serve::message) fn has_all(&self) -> bool {
         self.arrival.has_payload()

@@ -18,7 +18,7 @@ use crate::chance::Chance;
 use crate::cluster::room::{AddressShare, Limits};
 use crate::cluster::{
     AdminState, Cluster, CoordinatorSettings, DrainSettings, DrainThen, Flavor, HealthSettings, PolicyName,
-    Ports,
+    Ports, Stick,
 };
 use crate::fake::Id;
 use crate::idl::impala_service::ImpalaHiveServer2ServiceSyncClient;
@@ -174,6 +174,7 @@ fn fleet_settings() -> FleetSettings {
         },
         moving: MoveSettings { idle_sessions: true, cooldown: Duration::ZERO, rebalance: false },
         draining: DrainSettings { deadline: 60 * second, then: DrainThen::Leave },
+        stick: Stick::Nothing,
         tls: None,
         trusted_headers: Arc::default(),
         kerberos: None,

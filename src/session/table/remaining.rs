@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::mobile::{Cause, Pinned};
 use super::session::Session;
 use super::store::Table;
-use crate::ids::{Access, CoordinatorId};
+use crate::ids::{Access, CoordinatorId, Identity};
 use crate::wire::facts::{Guid, Handle};
 
 /// A session that a drain waits for.
@@ -49,11 +49,14 @@ pub struct OpenOf {
 
 impl Table {
     /// The operations that are open in the sessions on a coordinator. Those that were located are not among
-    /// them: nobody knows whose they are.
+    /// them, because nobody knows whose they are, nor those whose calls only pass by, because nobody has a
+    /// login for them.
     #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
     pub fn open_on(&self, coordinator: CoordinatorId) -> Vec<OpenOf> {
         let mut listed = Vec::new();
-        for session in self.sessions.iter().filter(|session| session.coordinator == coordinator) {
+        let is_there =
+            |session: &Session| session.coordinator == coordinator && !session.is_of(&Identity::Unread);
+        for session in self.sessions.iter().filter(|session| is_there(session)) {
             let usage = &session.usage;
             listed.extend(usage.operations.iter().map(|guid| (*guid, usage.access.on_links())));
         }

@@ -144,7 +144,7 @@ impl Session {
     }
 
     /// Whether it was opened under this identity.
-    fn is_of(&self, identity: &Identity) -> bool {
+    pub(super) fn is_of(&self, identity: &Identity) -> bool {
         self.usage.access.identity == *identity
     }
 

@@ -11,7 +11,7 @@ use super::secret::same;
 use super::session::{NewSession, Session};
 use super::store::Table;
 use crate::cluster::turns::Turn;
-use crate::ids::{CoordinatorId, Service};
+use crate::ids::{CoordinatorId, Identity, Service};
 use crate::session::activity::Activity;
 use crate::wire::facts::{Guid, Handle};
 
@@ -45,6 +45,11 @@ impl Table {
     /// The owner of a session.
     pub fn session_owner(&self, guid: &Guid) -> Option<CoordinatorId> {
         self.sessions.get(guid).map(|session| session.coordinator)
+    }
+
+    /// Whether a session was opened under this identity.
+    pub fn is_of(&self, session: &Guid, identity: &Identity) -> bool {
+        self.sessions.get(session).is_some_and(|session| session.is_of(identity))
     }
 
     /// Takes a session in, with nothing attached to it.

@@ -147,6 +147,11 @@ impl CallHead {
         self.authorization.as_ref().filter(|authorization| authorization.is_ticket()).map(|one| one.hash(key))
     }
 
+    /// Whether it has a ticket that was not taken yet.
+    pub fn has_fresh_ticket(&self) -> bool {
+        self.authorization.as_ref().is_some_and(Authorization::is_fresh)
+    }
+
     /// Takes the ticket for a request to a coordinator; returns whether there is one that was not taken
     /// before. A ticket is sent once: whoever gets it again takes that for an attack (MIT: the replay cache).
     pub fn spend_ticket(&self) -> bool {

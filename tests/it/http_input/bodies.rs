@@ -68,6 +68,26 @@ fn a_body_with_anything_but_one_message_is_refused_and_reaches_nobody() {
 }
 
 #[test]
+fn whoever_sends_a_bad_body_is_told_what_is_wrong_with_it() {
+    let scene = Scene::new("");
+    let message = open_session().encode();
+    for (body, text) in [
+        (&b""[..], "has no body"),
+        (&message[..message.len() - 1], "the body of the request ended inside the message"),
+        (&[&message[..], b"\0"].concat(), "bytes after the message inside the body"),
+    ] {
+        for sent in [
+            request(&length(body.len()), body),
+            request(CHUNKED, &[chunks(body, 7), b"0\r\n\r\n".to_vec()].concat()),
+        ] {
+            let answer = scene.told(&sent);
+            assert!(answer.status == 400 && answer.text().contains(text), "{}", answer.text());
+        }
+    }
+    scene.fleet.router().await_metric("hs2router_connections_closed_total{cause=\"bad_http\"}", 6.0);
+}
+
+#[test]
 fn a_large_body_with_anything_but_one_message_leaves_no_bytes_at_its_coordinator() {
     // Such a request is passed on while it comes.
     let scene = Scene::new("replay_limit = \"4KiB\"");

@@ -4,7 +4,8 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::{ANN, Raw, call};
+use super::methods::old;
+use super::{ANN, Raw, call, chunks};
 use crate::support::message::{Message, Value, handle, of_handle, open_session};
 use crate::support::router::TestRouter;
 use crate::support::script::Script;
@@ -167,6 +168,20 @@ fn a_reply_that_is_cut_does_not_end_in_order_for_a_client_without_chunks() {
             }
         }
     }
+}
+
+#[test]
+fn an_old_client_is_told_in_one_word_that_its_connection_ends_with_a_reply_of_unknown_length() {
+    let in_chunks = |body: Vec<u8>| {
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        Say::Bytes([head, chunks(&body, 1 << 16), b"0\r\n\r\n".to_vec()].concat())
+    };
+    let script = coordinator(move |message| (message.name == "GetLog").then(|| in_chunks(large(message))));
+    let (_router, mut client, session) = in_front(&script);
+    client.send(&old(&call(&format!("{ANN}Connection: keep-alive\r\n"), &of_handle("GetLog", &session))));
+    let answer = client.last();
+    assert_eq!(answer.field("content-length"), None);
+    assert_eq!(answer.message().status(), Some(0));
 }
 
 #[test]

@@ -94,6 +94,17 @@ fn who_proves_nothing_is_told_how_to_and_has_to_come_again() {
 }
 
 #[test]
+fn a_401_is_no_loss_of_a_link() {
+    let scene = Scene::new("");
+    let session = scene.session();
+    for message in [open_session(), of_handle("PingImpalaHS2Service", &session)] {
+        assert_eq!(scene.told(&call("", &message)).status, 401);
+    }
+    let shown = scene.fleet.router().logs().shown();
+    assert!(!shown.contains("lost"), "{shown}");
+}
+
+#[test]
 fn no_request_for_options_reaches_a_coordinator() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let script = Script::raw({
@@ -135,7 +146,7 @@ fn a_request_to_upgrade_is_a_request_like_any_other() {
 }
 
 /// The same request in HTTP/1.0.
-fn old(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn old(bytes: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(&bytes[..64]).into_owned();
     let at = text.find("HTTP/1.1").unwrap() + 7;
     [&bytes[..at], b"0", &bytes[at + 1..]].concat()
@@ -156,6 +167,8 @@ fn an_old_client_gets_its_connection_closed_unless_it_asks_to_keep_it() {
     client.send(&old(&call(ANN, &open_session())));
     assert_eq!(client.last().message().status(), Some(0));
     assert_eq!(scene.told(&old(&request("Transfer-Encoding: chunked\r\n", b"0\r\n\r\n"))).status, 400);
+    // One that asks for it is told of the end in one word, too.
+    assert_eq!(scene.told(&old(&call("Connection: keep-alive\r\n", &open_session()))).status, 401);
 
     // A reply whose length is not known ends with the connection: there are no chunks.
     let session = session.unwrap();

@@ -223,6 +223,34 @@ fn no_cookie_proves_anybody_but_the_routers_own_where_it_was_given() {
     assert_eq!(executed(), 1);
 }
 
+/// An `OpenSession` that is longer than what is held of a request.
+fn long_open() -> Message {
+    let configuration = vec![(Value::text("x"), Value::text(&"x".repeat(100_000)))];
+    let request = vec![(1, Value::I32(5)), (4, Value::Map(configuration))];
+    Message::call("OpenSession", vec![(1, Value::Struct(request))])
+}
+
+#[test]
+fn a_client_is_asked_for_a_ticket_before_its_call_of_any_length_needs_a_connection() {
+    for open in [open_session(), long_open()] {
+        let router = "replay_limit = \"4KiB\"";
+        let plan = Plan { coordinators: 2, http: true, router, settings: settings(), ..Plan::default() };
+        let fleet = Fleet::with(plan);
+        let mut ann = Client::new(fleet.address(Door::Http), ANN);
+        let _first = ann.open();
+        let second = fleet.spread().iter().position(|sessions| *sessions == 0).unwrap() + 1;
+        let dialed = format!(
+            "hs2router_dials_total{{cluster=\"test\",coordinator=\"c{second}\",outcome=\"connected\"}}"
+        );
+        let dials = || fleet.router().metric(&dialed);
+        assert_eq!((ann.try_call(&open).status, dials()), (401, 0.0), "{}", open.encode().len());
+        assert_eq!(ann.call(&open).message().status(), Some(0));
+        assert_eq!((ann.tickets, dials(), fleet.spread()), (2, 1.0, vec![1, 1]));
+        let shown = fleet.router().logs().shown();
+        assert!(!shown.contains("lost"), "{shown}");
+    }
+}
+
 #[test]
 fn a_ticket_is_sent_once_whatever_becomes_of_the_call() {
     for coordinators in [1, 3] {

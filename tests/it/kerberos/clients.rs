@@ -4,20 +4,16 @@ use crate::real_clients::on_spark::{STATEMENTS, assert_rows_and_error};
 use crate::support::clients::{Cursors, Shown, Target};
 use crate::support::kdc::{REALM, USERS};
 use crate::support::spark::{self, WHO_ARE_YOU};
-use crate::support::ticket_clients::{self as clients, Ticket};
+use crate::support::ticket_clients as clients;
 use crate::support::tools::{self, Tool};
 
-use super::{Fleet, KerberosRouter, SERVICE};
+use super::{Fleet, KerberosRouter};
 
 /// How many sessions a client opens.
 const SESSIONS: usize = 10;
 
 /// What tells who a session is for.
 const WHO_AM_I: &str = "SELECT current_user() AS me";
-
-fn ticket(user: &'static str) -> Ticket {
-    Ticket { user, service: SERVICE }
-}
 
 /// A router in front of two Spark Thrift Servers that ask for tickets.
 fn router(listener: &str) -> Option<(KerberosRouter, &'static [spark::Spark; 2])> {
@@ -28,37 +24,37 @@ fn router(listener: &str) -> Option<(KerberosRouter, &'static [spark::Spark; 2])
 
 /// Runs a scenario directly against a server, with a ticket for that, and through the router, with one for the
 /// router; returns what both showed.
-fn through_and_direct(scenario: impl Fn(&Target, Ticket) -> Shown) -> Option<Shown> {
+fn through_and_direct(scenario: impl Fn(&Target, &str) -> Shown) -> Option<Shown> {
     let (router, [first, _]) = router("")?;
-    let direct = scenario(first.target(), Ticket { user: USERS[0], service: "hive" });
-    let through = scenario(&router.target(), ticket(USERS[0]));
+    let direct = scenario(first.target(), USERS[0]);
+    let through = scenario(&router.target(), USERS[0]);
     assert_eq!(direct, through);
     Some(through)
 }
 
 #[test]
 fn impyla_gets_rows_and_errors_and_is_the_user_of_its_ticket() {
-    let run = |target: &Target, ticket| clients::impyla_in_sasl(target, ticket, Cursors::One, &STATEMENTS);
+    let run = |target: &Target, user: &str| clients::impyla(target, user, Cursors::One, &STATEMENTS);
     let Some(shown) = through_and_direct(run) else { return };
     assert_rows_and_error(&shown);
     let (router, _) = router("").unwrap();
     for user in USERS {
-        let shown = clients::impyla_in_sasl(&router.target(), ticket(user), Cursors::One, &[WHO_AM_I]);
+        let shown = clients::impyla(&router.target(), user, Cursors::One, &[WHO_AM_I]);
         assert_eq!(shown.rows(), [format!("{{\"columns\": [\"me\"], \"rows\": [[\"{user}\"]]}}")]);
     }
 }
 
 #[test]
 fn pyhive_gets_rows_and_errors_by_ticket() {
-    let run = |target: &Target, ticket| clients::pyhive_in_sasl(target, ticket, &STATEMENTS);
+    let run = |target: &Target, user: &str| clients::pyhive(target, user, &STATEMENTS);
     let Some(shown) = through_and_direct(run) else { return };
     assert_rows_and_error(&shown);
 }
 
 #[test]
 fn both_of_hives_jdbc_drivers_get_rows_and_errors_by_ticket_in_sasl() {
-    for client in [clients::beeline_in_sasl, clients::beeline_with_newest_driver_in_sasl] {
-        let Some(shown) = through_and_direct(|target, ticket| client(target, ticket, "", &STATEMENTS)) else {
+    for client in [clients::beeline, clients::beeline_with_newest_driver] {
+        let Some(shown) = through_and_direct(|target, user| client(target, user, &STATEMENTS)) else {
             return;
         };
         assert!(shown.output.iter().any(|line| line == "42"), "{shown:?}");
@@ -70,7 +66,7 @@ fn both_of_hives_jdbc_drivers_get_rows_and_errors_by_ticket_in_sasl() {
 fn jdbc_that_demands_encryption_by_sasl_is_told_what_to_do() {
     let Some((router, _)) = router("") else { return };
     let more = ";saslQop=auth-conf";
-    let shown = clients::beeline_in_sasl(&router.target(), ticket(USERS[0]), more, &["SELECT 1"]);
+    let shown = clients::beeline_with(&router.target(), USERS[0], more, &["SELECT 1"]);
     let complaints = shown.complaints.join("\n");
     // Java's own library sees that the offer lacks what it needs, before the router could say so.
     assert!(complaints.contains("No common protection layer"), "{shown:?}");
@@ -80,7 +76,7 @@ fn jdbc_that_demands_encryption_by_sasl_is_told_what_to_do() {
 fn sessions_by_ticket_are_shared_out_between_two_servers() {
     let Some((router, _)) = router("") else { return };
     let sessions = vec![WHO_ARE_YOU; SESSIONS];
-    let shown = clients::impyla_in_sasl(&router.target(), ticket(USERS[1]), Cursors::Each, &sessions);
+    let shown = clients::impyla(&router.target(), USERS[1], Cursors::Each, &sessions);
     let mut homes = shown.rows().to_vec();
     assert_eq!(homes.len(), SESSIONS);
     homes.sort();
@@ -91,11 +87,11 @@ fn sessions_by_ticket_are_shared_out_between_two_servers() {
 fn only_a_proxy_user_acts_for_another_user() {
     let Some((strict, _)) = router("") else { return };
     let as_bob = ";hive.server2.proxy.user=bob";
-    let shown = clients::beeline_in_sasl(&strict.target(), ticket("ann"), as_bob, &[WHO_AM_I]);
+    let shown = clients::beeline_with(&strict.target(), "ann", as_bob, &[WHO_AM_I]);
     let complaints = shown.complaints.join("\n");
     assert!(complaints.contains("user \"ann\" must not act for user \"bob\""), "{shown:?}");
     let (lenient, _) = router("proxy_users = { ann = [\"bob\"] }").unwrap();
-    let shown = clients::beeline_in_sasl(&lenient.target(), ticket("ann"), as_bob, &[WHO_AM_I]);
+    let shown = clients::beeline_with(&lenient.target(), "ann", as_bob, &[WHO_AM_I]);
     assert_eq!(shown.output, ["me", "bob"], "{shown:?}");
 }
 
@@ -107,13 +103,13 @@ fn impala_shell_and_impyla_reach_impala_by_ticket_and_beeswax_is_refused_with_wh
     let Some(fleet) = Fleet::of(2, "") else { return };
     let statements = "select coordinator(), user(), effective_user()";
     let target = fleet.router.target();
-    let shown = clients::impala_shell_in_sasl(&target, ticket("ann"), &["--protocol=hs2"], statements);
+    let shown = clients::impala_shell(&target, "ann", false, statements);
     let row = &shown.rows()[0];
     assert!(row.ends_with("hs2router\tann"), "{shown:?}");
-    let shown = clients::impyla_in_sasl(&target, ticket("bob"), Cursors::Each, &[statements; 6]);
+    let shown = clients::impyla(&target, "bob", Cursors::Each, &[statements; 6]);
     assert_eq!(shown.rows().len(), 6);
     assert!(shown.rows().iter().all(|row| row.contains("\"hs2router\", \"bob\"")), "{shown:?}");
-    let shown = clients::impala_shell_in_sasl(&target, ticket("ann"), &["--protocol=beeswax"], "select 1");
+    let shown = clients::impala_shell_with_beeswax(&target, "ann", "select 1");
     let complaints = shown.complaints.join("\n");
     assert!(complaints.contains("Beeswax has no delegation"), "{shown:?}");
     assert_eq!(fleet.sessions().iter().sum::<usize>(), 0, "all are closed");

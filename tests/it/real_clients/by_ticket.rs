@@ -1,6 +1,7 @@
 //! Real clients that prove their user by tickets of a real KDC, over HTTP (`Negotiate`).
 
 use super::on_impala::{SHELL, STATEMENTS, through_and_direct};
+use super::over_http::{SESSIONS, assert_shared_out};
 use crate::support::clients::{Cursors, Shown, Target};
 use crate::support::fleet::{Door, Fleet, Plan};
 use crate::support::kdc::USERS;
@@ -10,9 +11,6 @@ use crate::support::spark::{self, WHO_ARE_YOU};
 use crate::support::ticket_clients as clients;
 use crate::support::tools::{self, Tool};
 use hs2router::fake::{Coordinator, Settings};
-
-/// How many sessions a client opens.
-const SESSIONS: usize = 20;
 
 /// A router in front of two servers that have the same keys.
 fn router() -> Option<(TestRouter, &'static [spark::Spark; 2])> {
@@ -24,7 +22,7 @@ fn router() -> Option<(TestRouter, &'static [spark::Spark; 2])> {
 /// the tools are missing.
 fn everywhere(scenario: impl Fn(&Target) -> Shown) -> Option<Shown> {
     let (router, [first, second]) = router()?;
-    let targets = [first.target().clone(), second.target().clone(), router.target()];
+    let targets = [first.target().clone(), second.target().clone(), router.target().over_http()];
     let shown = targets.map(|target| scenario(&target));
     assert!(shown.windows(2).all(|two| two[0] == two[1]), "{shown:#?}");
     ran::note(&shown[0], "spark");
@@ -64,12 +62,8 @@ fn twenty_sessions_by_ticket_are_shared_out_between_two_servers() {
     let Some((router, _)) = router() else { return };
     let sessions = vec![WHO_ARE_YOU; SESSIONS];
     for user in USERS {
-        let shown = clients::impyla(&router.target(), user, Cursors::Each, &sessions);
-        let mut homes = shown.rows().to_vec();
-        assert_eq!(homes.len(), SESSIONS);
-        homes.sort();
-        let first = homes.iter().filter(|home| **home == homes[0]).count();
-        assert_eq!(first, SESSIONS / 2, "{homes:?}");
+        let shown = clients::impyla(&router.target().over_http(), user, Cursors::Each, &sessions);
+        assert_shared_out(shown.rows().to_vec());
     }
 }
 
@@ -94,7 +88,7 @@ fn assert_tickets_are_few(fleet: &Fleet) {
 #[test]
 fn impala_shell_gets_the_same_from_three_coordinators_as_from_one_by_ticket() {
     let Some(fleet) = fleet() else { return };
-    let run = |target: &Target| clients::impala_shell(target, USERS[0], false, SHELL);
+    let run = |target: &Target| clients::impala_shell(&target.clone().over_http(), USERS[0], false, SHELL);
     let text = through_and_direct(&fleet, Door::Http, run).rows().join("\n");
     for expected in ["1\tx\tNULL", "Query (id=", "Sql Statement: select 7", "00:UNION", "functional"] {
         assert!(text.contains(expected), "no {expected:?} in {text}");
@@ -105,7 +99,8 @@ fn impala_shell_gets_the_same_from_three_coordinators_as_from_one_by_ticket() {
 #[test]
 fn impyla_gets_the_same_from_three_coordinators_as_from_one_by_ticket() {
     let Some(fleet) = fleet() else { return };
-    let run = |target: &Target| clients::impyla(target, USERS[0], Cursors::One, &STATEMENTS);
+    let run =
+        |target: &Target| clients::impyla(&target.clone().over_http(), USERS[0], Cursors::One, &STATEMENTS);
     let shown = through_and_direct(&fleet, Door::Http, run);
     assert_eq!(shown.rows().len(), STATEMENTS.len(), "{shown:?}");
     assert_tickets_are_few(&fleet);
@@ -114,7 +109,7 @@ fn impyla_gets_the_same_from_three_coordinators_as_from_one_by_ticket() {
 #[test]
 fn ctrl_c_in_impala_shell_reaches_the_owner_of_the_statement_by_ticket() {
     let Some(fleet) = fleet() else { return };
-    let target = fleet.target(Door::Http);
+    let target = fleet.target(Door::Http).over_http();
     let (long, short) = ("select sleep(600000)", "select 'still here'");
     let shown = clients::impala_shell_interrupted(&target, USERS[0], long, short);
     assert!(shown.lasted < 30.0, "the statement was not cancelled: {shown:?}");

@@ -9,7 +9,7 @@ use hs2router::clock;
 use hs2router::cluster::room::{AddressShare, Limits};
 use hs2router::cluster::{
     AdminState, Cluster, Coordinator, CoordinatorSettings, DrainSettings, DrainThen, Flavor, HealthSettings,
-    PolicyName, Ports, Settings,
+    PolicyName, Ports, Settings, Stick,
 };
 use hs2router::ids::{CoordinatorName, Service};
 use hs2router::metrics::Metrics;
@@ -191,7 +191,8 @@ fn fleet_settings(setup: &Setup) -> FleetSettings {
     };
     let draining = DrainSettings { deadline: Duration::from_hours(1), then: DrainThen::Leave };
     let (tls, trusted_headers) = (setup.encryption.plan(), Arc::default());
-    FleetSettings { watching, room, moving, draining, tls, trusted_headers, kerberos: None }
+    let stick = Stick::Nothing;
+    FleetSettings { watching, room, moving, draining, stick, tls, trusted_headers, kerberos: None }
 }
 
 fn settings() -> serve::settings::Settings {

@@ -30,6 +30,8 @@ pub(crate) struct Target {
     pub(crate) tls: Tls,
     /// Whether it uses HTTP.
     pub(crate) over_http: bool,
+    /// What is asked a ticket for, by a client with Kerberos over SASL.
+    pub(crate) service: &'static str,
 }
 
 /// Whether a client uses TLS, and whom it trusts.
@@ -46,12 +48,19 @@ pub(crate) enum Tls {
 impl Target {
     /// In the clear.
     pub(crate) fn of(address: SocketAddr) -> Self {
-        Self { host: address.ip().to_string(), port: address.port(), tls: Tls::Off, over_http: false }
+        let host = address.ip().to_string();
+        Self { host, port: address.port(), tls: Tls::Off, over_http: false, service: "impala" }
     }
 
     /// The same over HTTP.
     pub(crate) fn over_http(self) -> Self {
         Self { over_http: true, ..self }
+    }
+
+    /// The same where its service has another name over SASL.
+    #[cfg(feature = "kerberos")]
+    pub(crate) fn called(self, service: &'static str) -> Self {
+        Self { service, ..self }
     }
 
     /// The same with TLS.

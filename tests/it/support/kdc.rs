@@ -1,5 +1,5 @@
-//! A real KDC, of MIT Kerberos, with a realm of its own: the services of `localhost` in one keytab, and two
-//! users with their tickets.
+//! A real KDC, of MIT Kerberos, with a realm of its own: the services of `localhost` in one keytab, two users with
+//! their tickets, and two nodes whose keytabs have their own key and the one for `localhost`.
 
 use std::fs;
 use std::io::Read as _;
@@ -16,12 +16,13 @@ use super::ports::KeptPort;
 
 /// The server and what fills its database; what gets a user's first ticket, and what shows whether it is good,
 /// which impala-shell asks before it logs in.
-pub(crate) const PROGRAMS: [&str; 5] = [
+pub(crate) const PROGRAMS: [&str; 6] = [
     "/usr/sbin/krb5kdc",
     "/usr/sbin/kdb5_util",
     "/usr/sbin/kadmin.local",
     "/usr/bin/kinit",
     "/usr/bin/klist",
+    "/usr/bin/ktutil",
 ];
 /// The realm.
 pub(crate) const REALM: &str = "TEST";
@@ -29,6 +30,10 @@ pub(crate) const REALM: &str = "TEST";
 pub(crate) const USERS: [&str; 2] = ["ann", "bob"];
 /// What `localhost` offers, in one keytab: as clients call it over HTTP, and what servers are called.
 const SERVICES: [&str; 3] = ["HTTP/localhost", "hive/localhost", "impala/localhost"];
+/// Nodes behind the router, each a service of its own.
+const NODES: [&str; 2] = ["impala/node-1.test", "impala/node-2.test"];
+/// The service that clients of the router ask for.
+const OF_THE_ROUTER: &str = "impala/localhost";
 /// The router's own principal, towards coordinators.
 const ROUTER: &str = "hs2router/localhost";
 /// A service whose key nobody has but the KDC.
@@ -57,16 +62,22 @@ impl Kdc {
         fs::write(folder.join("krb5.conf"), client_config(port.number())).unwrap();
         fs::write(folder.join("kdc.conf"), server_config(&folder, port.number())).unwrap();
         run(&folder, PROGRAMS[1], &["-r", REALM, "create", "-s", "-P", "master"]);
-        for principal in SERVICES.iter().chain(&USERS).chain([&ROUTER, &KEYLESS]) {
+        for principal in SERVICES.iter().chain(&USERS).chain(&NODES).chain([&ROUTER, &KEYLESS]) {
             run(&folder, PROGRAMS[2], &["-r", REALM, "-q", &format!("addprinc -randkey {principal}")]);
         }
         let keys = |file: &str, principals: &[&str]| {
             let keytab = folder.join(file);
-            let query = format!("ktadd -k {} {}", keytab.display(), principals.join(" "));
+            // As one who may read the database, so that a principal can be in several files.
+            let query = format!("ktadd -norandkey -k {} {}", keytab.display(), principals.join(" "));
             run(&folder, PROGRAMS[2], &["-r", REALM, "-q", &query]);
         };
         keys("services.keytab", &SERVICES);
-        keys("router.keytab", &[ROUTER]);
+        keys("own.keytab", &[ROUTER]);
+        keys("router.keytab", &[OF_THE_ROUTER]);
+        for (place, node) in NODES.iter().enumerate() {
+            keys(&format!("node-{place}.keytab"), &[node]);
+            merge(&folder, place);
+        }
         for user in USERS {
             keys(&format!("{user}.keytab"), &[user]);
         }
@@ -95,13 +106,18 @@ impl Kdc {
 
     /// The key of the router's own principal.
     #[cfg(feature = "kerberos")]
-    pub(crate) fn router_keytab(&self) -> PathBuf {
-        self.folder.join("router.keytab")
+    pub(crate) fn own_keytab(&self) -> PathBuf {
+        self.folder.join("own.keytab")
     }
 
     /// The keys of all services.
     pub(crate) fn keytab(&self) -> PathBuf {
         self.folder.join("services.keytab")
+    }
+
+    /// The keys of a node, with those of the router (`docs/KERBEROS.md` says how they are merged).
+    pub(crate) fn merged_keytab(&self, node: usize) -> PathBuf {
+        self.folder.join(format!("merged-{node}.keytab"))
     }
 
     /// What a program of this user's has in its environment.
@@ -119,6 +135,21 @@ fn cache(folder: &Path, user: &str) -> String {
 fn settings(folder: &Path) -> [(&'static str, String); 2] {
     [("KRB5_CONFIG", "krb5.conf"), ("KRB5_KDC_PROFILE", "kdc.conf")]
         .map(|(name, file)| (name, folder.join(file).display().to_string()))
+}
+
+/// Merges a node's keytab with the router's, as `docs/KERBEROS.md` says and Impala's manual before it.
+fn merge(folder: &Path, node: usize) {
+    let keytab = |name: &str| folder.join(format!("{name}.keytab")).display().to_string();
+    let (router, own, merged) =
+        (keytab("router"), keytab(&format!("node-{node}")), keytab(&format!("merged-{node}")));
+    let commands = folder.join("ktutil.commands");
+    fs::write(&commands, format!("read_kt {router}\nread_kt {own}\nwrite_kt {merged}\nquit\n")).unwrap();
+    let input = fs::File::open(commands).unwrap();
+    let ran = Command::new(PROGRAMS[5]).stdin(input).envs(settings(folder)).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    let listed = Command::new(PROGRAMS[4]).args(["-k", &merged]).output().unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!([OF_THE_ROUTER, NODES[node]].iter().all(|name| listed.contains(name)), "{listed}");
 }
 
 fn run(folder: &Path, program: &str, arguments: &[&str]) {

@@ -1,4 +1,4 @@
-//! What a router under test logs, at every level, kept apart from what the other tests of the process log.
+//! What a router under test logs, kept apart from what the other tests of the process log.
 
 use std::cell::RefCell;
 use std::io;
@@ -20,10 +20,10 @@ thread_local! {
 }
 
 impl Logs {
-    /// A runtime on whose threads everything is logged here.
-    pub(crate) fn runtime(&self) -> Runtime {
+    /// A runtime on whose threads everything from this level on is logged here.
+    pub(crate) fn runtime(&self, level: LogLevel) -> Runtime {
         let lines = self.clone();
-        let config = LogConfig { format: LogFormat::Text, level: LogLevel::Trace };
+        let config = LogConfig { format: LogFormat::Text, level };
         let log = Dispatch::new(subscriber(config, move || lines.clone()));
         Builder::new_multi_thread()
             .worker_threads(2)

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hs2router::clock;
-use hs2router::control::config::Config;
+use hs2router::control::config::{Config, LogLevel};
 use hs2router::control::router::Router;
 use hs2router::net::host::Resolver;
 use hs2router::serve::threads::workers::Workers;
@@ -27,15 +27,24 @@ pub(crate) struct TestRouter {
 impl TestRouter {
     /// Starts a router from the text of a config; `[admin]` must not be in it.
     pub(crate) fn start(config: &str) -> Self {
-        Self::resolving(config, Resolver::System)
+        Self::logging(config, LogLevel::Trace)
+    }
+
+    /// As [`Self::start`], with a log of this level.
+    pub(crate) fn logging(config: &str, level: LogLevel) -> Self {
+        Self::made_of(config, level, Resolver::System)
     }
 
     /// As [`Self::start`], with names that stand for what the resolver says.
     pub(crate) fn resolving(config: &str, resolver: Resolver) -> Self {
+        Self::made_of(config, LogLevel::Trace, resolver)
+    }
+
+    fn made_of(config: &str, level: LogLevel, resolver: Resolver) -> Self {
         let text = format!("{config}\n[admin]\naddress = \"127.0.0.1:0\"\n");
         let config = Config::parse("test", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let logs = Logs::default();
-        let runtime = logs.runtime();
+        let runtime = logs.runtime(level);
         let router = {
             let _inside = runtime.enter();
             Router::start_on(&config, &Workers::here(), resolver)

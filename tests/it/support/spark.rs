@@ -98,6 +98,22 @@ pub(crate) fn pair_by_ticket() -> Option<&'static [Spark; 2]> {
     }))
 }
 
+/// As [`pair_by_ticket`], over the binary port, with this `hive.server2.thrift.sasl.qop`. Both are known to
+/// clients by the router's name, and have a name of their own besides.
+pub(crate) fn pair_by_sasl_ticket(qop: &'static str) -> Option<&'static [Spark; 2]> {
+    static CLEAR: OnceLock<[Spark; 2]> = OnceLock::new();
+    static SEALED: OnceLock<[Spark; 2]> = OnceLock::new();
+    if !tools::present(&[Tool::Java, Tool::Python, Tool::Spark, Tool::Kdc]) {
+        return None;
+    }
+    let pair = if qop == "auth" { &CLEAR } else { &SEALED };
+    Some(pair.get_or_init(|| {
+        let second = thread::spawn(move || Spark::by_sasl_ticket(1, qop));
+        let first = Spark::by_sasl_ticket(0, qop);
+        [first, second.join().expect("the second server started")]
+    }))
+}
+
 impl Spark {
     /// Starts a server, waits until it listens, and has it run one statement: the first takes some seconds,
     /// and impala-shell's strict mode does not survive a server that is slow to finish a statement.
@@ -154,10 +170,20 @@ impl Spark {
             ("hive.server2.authentication.kerberos.principal", format!("hive/localhost@{REALM}")),
             ("hive.server2.authentication.kerberos.keytab", kdc::shared().keytab().display().to_string()),
         ];
-        let ready = |target: &Target| {
-            let ticket = ticket_clients::Ticket { user: USERS[0], service: "hive" };
-            ticket_clients::impyla_in_sasl(target, ticket, Cursors::One, &["SELECT 'ready'"])
-        };
+        let mut spark = Self::launch("KERBEROS", Tls::Off, &settings);
+        spark.target = spark.target.called("hive");
+        spark.that_is_ready(|target| ticket_clients::pyhive(target, USERS[0], &["SELECT 'ready'"]))
+    }
+
+    /// As [`Self::start`], where a ticket of Kerberos proves the user.
+    fn by_sasl_ticket(node: usize, qop: &str) -> Self {
+        let keytab = kdc::shared().merged_keytab(node).display().to_string();
+        let settings = [
+            ("hive.server2.authentication.kerberos.principal", format!("impala/localhost@{REALM}")),
+            ("hive.server2.authentication.kerberos.keytab", keytab),
+            ("hive.server2.thrift.sasl.qop", qop.to_owned()),
+        ];
+        let ready = |target: &Target| ticket_clients::pyhive(target, USERS[0], &["SELECT 'ready'"]);
         Self::launch("KERBEROS", Tls::Off, &settings).that_is_ready(ready)
     }
 

@@ -18,12 +18,14 @@ use tokio_rustls::TlsAcceptor;
 pub(super) struct Simulated {
     coordinator: Coordinator,
     hs2: SocketAddr,
+    hs2_http: SocketAddr,
     web: SocketAddr,
 }
 
 /// The ports of a coordinator that the router uses.
 pub(super) struct Ports {
     pub(super) hs2: u16,
+    pub(super) hs2_http: u16,
     pub(super) web: u16,
 }
 
@@ -33,13 +35,19 @@ impl Simulated {
         let coordinator =
             Coordinator::start(Settings { name: name.to_owned(), ..Settings::default() }).unwrap();
         let front = |to| runtime.block_on(front(to, folder.join(name)));
-        Self { hs2: front(coordinator.hs2()), web: front(coordinator.web()), coordinator }
+        Self {
+            hs2: front(coordinator.hs2()),
+            hs2_http: front(coordinator.hs2_http()),
+            web: front(coordinator.web()),
+            coordinator,
+        }
     }
 
     pub(super) fn ports(&self, tls: bool) -> Ports {
-        let (hs2, web) =
-            if tls { (self.hs2, self.web) } else { (self.coordinator.hs2(), self.coordinator.web()) };
-        Ports { hs2: hs2.port(), web: web.port() }
+        let Self { coordinator, hs2, hs2_http, web } = self;
+        let clear = [coordinator.hs2(), coordinator.hs2_http(), coordinator.web()];
+        let [hs2, hs2_http, web] = if tls { [*hs2, *hs2_http, *web] } else { clear };
+        Ports { hs2: hs2.port(), hs2_http: hs2_http.port(), web: web.port() }
     }
 }
 

@@ -32,7 +32,7 @@ use crate::support::ports::KeptPort;
 use crate::support::tools::{self, Tool};
 
 /// The ports of the document that are the router's or a balancer's.
-const PORTS: [&str; 3] = ["21050", "21051", "25025"];
+const PORTS: [&str; 4] = ["21050", "21051", "25025", "28000"];
 
 /// How many coordinators the document has.
 const COORDINATORS: usize = 3;
@@ -222,13 +222,14 @@ impl World {
         };
         let web_tls = tls && cluster.and_then(|tls| tls.get("web")).and_then(Value::as_bool) == Some(true);
         let coordinator = &self.coordinators[place - 1];
-        let (Ports { hs2, .. }, Ports { web, .. }) = (coordinator.ports(tls), coordinator.ports(web_tls));
+        let Ports { hs2, hs2_http, .. } = coordinator.ports(tls);
+        let Ports { web, .. } = coordinator.ports(web_tls);
         if tls && !has("verify", "name-of-cluster") {
             table.entry("server_name").or_insert(Value::from(host.as_str()));
         }
         table.insert("name".to_owned(), Value::from(host));
         table.insert("host".to_owned(), Value::from("127.0.0.1"));
-        for (service, port) in [("hs2", hs2), ("beeswax", 0), ("hs2_http", 0), ("web", web)] {
+        for (service, port) in [("hs2", hs2), ("beeswax", 0), ("hs2_http", hs2_http), ("web", web)] {
             table.insert(service.to_owned(), Value::from(i64::from(port)));
         }
         table

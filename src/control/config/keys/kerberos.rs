@@ -10,7 +10,7 @@ use super::super::value::{Entry, Value};
 section! {
     /// Kerberos of clients (SASL GSSAPI), below a `[[listener]]` of service `hs2`. The router judges their
     /// tickets itself, and speaks for them to coordinators under its own name; its cluster needs
-    /// `[cluster.kerberos]`. Without this table GSSAPI is relayed unread. Needs a build with Kerberos;
+    /// `[cluster.kerberos]`. Without this table GSSAPI is passed on, and read along. Needs a build with Kerberos;
     /// `docs/KERBEROS.md` tells how to set it up.
     ListenerKerberosFile at "listener.kerberos", "[listener.kerberos]" {
         /// The keys of the service that clients ask a ticket for. A path that does not begin with `/` counts from

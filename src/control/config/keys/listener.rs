@@ -54,7 +54,7 @@ section! {
         sni: NamesFile = default({}),
         /// TLS with a certificate of the router. Without it TLS is relayed unread.
         tls: ListenerTlsFile = derived("none"),
-        /// Kerberos with a keytab of the router. Without it GSSAPI is relayed unread.
+        /// Kerberos with a keytab of the router. Without it GSSAPI is passed on, and read along.
         kerberos: ListenerKerberosFile = derived("none"),
     }
     later {}

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::clock;
-use crate::cluster::Demand;
 use crate::cluster::room::Holder;
+use crate::cluster::{AdminState, Demand};
 use crate::ids::{
     Access, ClientAddress, ConnId, CoordinatorId, Credential, Identity, Proof, Service, Transport,
 };
@@ -191,9 +191,23 @@ impl<S: Stream> Links<S> {
         self.no_moves = true;
     }
 
-    /// Whether sessions may move with the credentials.
+    /// Whether sessions may move with the credentials. Over HTTP, a coordinator may go on to accept a credential
+    /// by its cookie that another one, which takes sessions, refuses: no session of it moves then, whatever
+    /// connection uses it.
     pub(crate) fn may_move_sessions(&self) -> bool {
-        !self.no_moves
+        let takes_sessions = |id: &CoordinatorId| {
+            let coordinator = self.fleet.cluster.coordinator(*id);
+            coordinator.is_some_and(|coordinator| coordinator.state() == AdminState::Active)
+        };
+        let differ = match &self.access.identity {
+            Identity::Credential(credential) => self.fleet.verdicts.differ(credential, takes_sessions),
+            Identity::Anonymous
+            | Identity::Plain(_)
+            | Identity::Delegated(_)
+            | Identity::Router
+            | Identity::Unread => false,
+        };
+        !self.no_moves && !differ
     }
 
     /// Whether [`Self::note_refused`] was called.

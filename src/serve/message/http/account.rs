@@ -43,6 +43,11 @@ pub(super) enum Shown {
 }
 
 impl Account {
+    /// Whether there is something to send a request with that has this head.
+    pub(crate) fn has_something_to_show(&self, head: &CallHead) -> bool {
+        !self.credential.needs_tickets() || head.has_fresh_ticket() || self.cookies.has(&self.credential)
+    }
+
     /// What to send a request with that has this head. Takes the ticket that it has, if that is to be sent.
     pub(super) fn show(&self, head: &CallHead) -> Shown {
         match self.cookies.find(&self.credential) {

@@ -53,7 +53,9 @@ impl Answer {
             End::BadInput(BadInput::Asked(bad)) => bad.status(),
             End::BadInput(BadInput::HandleTooLate { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             End::BadInput(_) => StatusCode::BAD_REQUEST,
-            End::ClientStalled { doing: "sent" } | End::ClientSlow => StatusCode::REQUEST_TIMEOUT,
+            End::ClientStalled { doing: "sent" } | End::HeadTimedOut(_) | End::ClientSlow => {
+                StatusCode::REQUEST_TIMEOUT
+            }
             End::RouterShutdown | End::NoCoordinator | End::OverLimit(_) => return Some(Self::no_room(end)),
             _ => return None,
         };
@@ -110,7 +112,7 @@ impl Refusal {
     }
 
     /// The router's own, to a client whose user only a ticket can prove where its call goes.
-    pub(super) fn ticket_needed() -> Self {
+    pub(crate) fn ticket_needed() -> Self {
         let text = BytesMut::from(&b"hs2router: a fresh ticket is needed for this coordinator\n"[..]);
         Self { head: ticket_head(), status: StatusCode::UNAUTHORIZED, text }
     }

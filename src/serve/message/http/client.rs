@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
-use hyper::Response;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::response::Parts;
+use hyper::{Response, Version};
 use tokio::time::timeout;
 
 use crate::clock;
@@ -127,7 +127,11 @@ impl<S: Stream> HttpClient<S> {
             return take(request, &piece, exchange);
         }
         request.note_boundary(true);
-        if request.is_complete() { Ok(()) } else { Err(BadInput::ShortBody.into()) }
+        match request.is_complete() {
+            true => Ok(()),
+            false if request.has_begun() => Err(BadInput::ShortBody.into()),
+            false => Err(BadInput::NoBody.into()),
+        }
     }
 
     /// Takes the bytes of the message that were read already; returns false if the body has ended, or if hyper has
@@ -154,7 +158,7 @@ impl<S: Stream> HttpClient<S> {
         }
         let length = follows.left()? + piece.len() as u64;
         exchange.begin_answer();
-        // What of the body is still to come would be taken for the next request.
+        // The rest of the body would be taken for the next request.
         self.is_last |= !exchange.has_all();
         self.is_unbounded = false;
         Some(reply_head(length, self.is_last, self.cookie.take().as_ref()))
@@ -226,12 +230,16 @@ impl<S: Stream> HttpClient<S> {
         stall: Duration,
     ) -> Result<(), End> {
         let Some(exchange) = &mut self.exchange else { return Err(End::client_gone()) };
-        // What of the body is still to come would be taken for the next request. And without chunks and
+        // The rest of the body would be taken for the next request. And without chunks and
         // without a length, a body ends where the connection does.
         self.is_unbounded = self.is_old && front.length.is_none();
         self.is_last |= self.is_unbounded || !exchange.has_all();
         if self.is_last {
             head.headers.insert(header::CONNECTION, CLOSE);
+            if self.is_old {
+                // Or hyper adds that the connection goes on, if the client has asked for that.
+                head.version = Version::HTTP_10;
+            }
         }
         if let Some(cookie) = self.cookie.take() {
             head.headers.insert(header::SET_COOKIE, cookie);
@@ -275,7 +283,7 @@ fn take<S: Stream>(request: &mut Request, piece: &[u8], exchange: &mut ClientExc
     let used = if request.has_all() { 0 } else { request.push(piece).map_err(BadInput::from)? };
     request.keep(piece.get(..used).unwrap_or_default());
     if used < piece.len() || (request.has_all() && exchange.has_more()) {
-        return Err(BadInput::AfterMessage.into());
+        return Err(BadInput::LongBody.into());
     }
     request.note_boundary(exchange.has_all());
     Ok(())

@@ -34,6 +34,11 @@ impl Cookies {
         Some(kept.cookie.pair().clone())
     }
 
+    /// Whether there is a cookie that stands for a credential.
+    pub(crate) fn has(&self, credential: &Credential) -> bool {
+        self.find(credential).is_some()
+    }
+
     /// Notes that a coordinator does not accept this credential.
     pub(super) fn note_refused(&self, credential: &Credential) {
         let _former = self.0.lock().remove(credential);

@@ -240,3 +240,49 @@ async fn text_behind<S: Stream>(
     let _cut = timeout(TEXT_WITHIN, text).await;
     refusal
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+    use crate::ids::{Credential, Proof};
+    use crate::net::stream::double::pair;
+    use crate::serve::message::coding::Form;
+    use crate::serve::message::http::cookies::Cookies;
+    use crate::wire::facts::Handle;
+    use crate::wire::hs2::request::ping;
+    use crate::wire::http::cookie::parse;
+
+    const STALL: Duration = Duration::from_secs(1);
+
+    #[tokio::test]
+    async fn nothing_is_sent_of_a_long_request_whose_ticket_is_missing() {
+        let ann = Credential { proof: Proof::Named("ann".into()), do_as: None };
+        let cookies = Arc::new(Cookies::default());
+        let account = Account { credential: ann.clone(), cookies: Arc::clone(&cookies) };
+        let host = HeaderValue::from_static("c1:28000");
+        let mut link = HttpLink::new(host, &CallHead::anonymous(), Some(account));
+        let (near, mut far) = pair(1 << 10);
+        let mut stream = Io::from(near);
+        let mut request = Request::new();
+        let message = ping(&Handle { guid: [1; 16], secret: [2; 16] }, 0);
+        for piece in message.chunks(message.len().div_ceil(2)) {
+            let used = request.push(piece).unwrap();
+            request.note_boundary(used == piece.len());
+            request.keep(piece);
+            assert!(link.begin(&request).is_none());
+            assert_eq!(link.send(&mut stream, &mut request, STALL).await.unwrap(), 0);
+            request.begin_piece(Form::Payload);
+            // Meanwhile another call of the same user has earned a cookie.
+            cookies.keep(&ann, parse(b"impala.auth=x").unwrap());
+        }
+        assert!(request.is_complete());
+        let read = link.read(&mut stream).await;
+        assert!(matches!(read, Err(ReadError::Refused(refusal)) if refusal.is_unauthorized()));
+        drop(stream);
+        let mut sent = Vec::new();
+        far.read_to_end(&mut sent).await.unwrap();
+        assert_eq!(sent, b"");
+    }
+}

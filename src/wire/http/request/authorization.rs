@@ -93,6 +93,11 @@ impl Authorization {
         self.is_spent.is_some()
     }
 
+    /// Whether it is a ticket that was not taken yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.is_spent.as_ref().is_some_and(|is_spent| !is_spent.load(Ordering::Relaxed))
+    }
+
     /// Takes a ticket for a request to a coordinator; returns whether it is one that was not taken before.
     pub(super) fn spend(&self) -> bool {
         self.is_spent.as_ref().is_some_and(|is_spent| !is_spent.swap(true, Ordering::Relaxed))

@@ -1,8 +1,8 @@
 //! Looks on while a handshake passes by between a client and a coordinator. Nothing of it is kept but the
 //! choice of a layer.
 
+use super::choice::{Choice, TOKEN_LIMIT};
 use super::token::{TokenError, unsealed};
-use super::{Choice, TOKEN_LIMIT};
 use crate::wire::sasl::message::{HEADER_LEN, MechanismName, SaslError, Status};
 
 /// Messages of one side, at most. Four are usual.
@@ -106,8 +106,8 @@ impl Handshake {
                     MechanismName::Plain | MechanismName::Other(_) => Err(SaslError::OtherMechanism),
                 };
             }
+            Status::Start => return Err(SaslError::OutOfPlace { seen: Status::Start }),
             seen if is_first => return Err(SaslError::OutOfPlace { seen }),
-            seen @ Status::Start => return Err(SaslError::OutOfPlace { seen }),
             Status::Bad | Status::Error => {
                 self.stage = Stage::Refused(Peer::Client);
                 return Ok(());
@@ -209,9 +209,6 @@ impl Side {
     fn length(&self) -> Result<usize, SaslError> {
         let [_, len @ ..] = self.header;
         let len = u32::from_be_bytes(len) as usize;
-        match len > TOKEN_LIMIT {
-            true => Err(SaslError::TooLong { len, limit: TOKEN_LIMIT }),
-            false => Ok(len),
-        }
+        if len > TOKEN_LIMIT { Err(SaslError::TooLong { len, limit: TOKEN_LIMIT }) } else { Ok(len) }
     }
 }

@@ -75,16 +75,13 @@ fn of_rfc_1964(token: &[u8]) -> Result<Cow<'_, [u8]>, TokenError> {
     const CHECKSUM_OF_3DES: [u8; 2] = [4, 0];
     let inside = past_frame(token).ok_or(TokenError::Malformed)?;
     let Some((head, rest)) = inside.split_first_chunk::<16>() else { return Err(TokenError::NotWrapped) };
-    let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _] = head;
-    if *id != [2, 1] {
+    let &[2, 1, checksum, checksum_high, seal, seal_high, ..] = head else {
         return Err(TokenError::NotWrapped);
-    }
-    let [_, _, checksum @ .., _, _, _, _, _, _, _, _, _, _, _, _] = head;
-    let [_, _, _, _, seal @ .., _, _, _, _, _, _, _, _, _, _] = head;
-    if *seal != [0xff, 0xff] {
+    };
+    if [seal, seal_high] != [0xff, 0xff] {
         return Err(TokenError::Sealed);
     }
-    let before = 8 + if *checksum == CHECKSUM_OF_3DES { 20 } else { 8 };
+    let before = 8 + if [checksum, checksum_high] == CHECKSUM_OF_3DES { 20 } else { 8 };
     let data = rest.get(before..).ok_or(TokenError::Malformed)?;
     let padding = usize::from(*data.last().ok_or(TokenError::Malformed)?);
     let len = data.len().checked_sub(padding).filter(|_| (1..=8).contains(&padding));

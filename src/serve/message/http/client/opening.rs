@@ -40,7 +40,7 @@ impl<S: Stream> HttpClient<S> {
         stall: Duration,
     ) -> Result<Opened, End> {
         let whole = timeout(stall, self.whole_head(client)).await;
-        let Some(head_len) = whole.unwrap_or(Err(End::ClientStalled { doing: "sent" }))? else {
+        let Some(head_len) = whole.unwrap_or(Err(End::HeadTimedOut(stall)))? else {
             // An idle connection keeps no buffer.
             client.pending = BytesMut::new();
             return Ok(Opened::Nothing);

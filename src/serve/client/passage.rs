@@ -1,7 +1,9 @@
-//! Relays connections that the router does not understand, unread, to the least-loaded coordinator, until
-//! both sides have finished.
+//! Passes connections on to the least-loaded coordinator, every byte as it came, until both sides have
+//! finished: those that the router does not understand, and those that it can only read along
+//! ([`super::observe`]).
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -11,13 +13,14 @@ use crate::clock;
 use crate::cluster::brake::Who;
 use crate::cluster::room::{Holder, Kind, Purpose};
 use crate::cluster::turns::Turn;
-use crate::cluster::{Cluster, Opening, Wanted};
+use crate::cluster::{Cluster, OpaqueCount, Opening, Wanted};
 use crate::ids::{Access, ClientAddress, Depth, Service};
-use crate::metrics::{Direction, RefusalCause};
+use crate::metrics::{Direction, Per, RefusalCause};
 use crate::net::flow;
-use crate::net::relay::{Ended, Side, Sides};
+use crate::net::relay::{Ended, Onlooker, Side, Sides};
 use crate::net::stream::{LinkStream, Stream};
 use crate::net::tls::io::Io;
+use crate::serve::client::observe::{Observed, Observer};
 use crate::serve::client::{Connection, note_depth};
 use crate::serve::fleet::candidates::{Candidate, Candidates, ClientGone, Seeker};
 use crate::serve::fleet::entrance::Entrance;
@@ -29,8 +32,9 @@ use crate::serve::settings::Settings;
 use crate::serve::shared::Shared;
 use crate::serve::threads::workers::Assignment;
 use crate::wire::detect::Speech;
+use crate::wire::sasl::{Status, encode};
 
-/// A coordinator that was dialed for a connection that is relayed unread.
+/// A coordinator that was dialed for a connection that is passed on.
 pub(super) struct Dialed<S: Stream> {
     /// The connection to the coordinator.
     pub stream: Io<LinkStream<S>>,
@@ -48,14 +52,22 @@ impl<S: Stream> Dialed<S> {
     }
 }
 
-/// A connection that is relayed unread.
+/// A connection that is passed on.
 pub(super) struct Passage<S: Stream> {
     /// The client's side.
     connection: Box<Connection<S>>,
-    /// The coordinators' port that it is for.
-    service: Service,
+    /// Which coordinators it is for, and how.
+    to: To<S>,
+}
+
+/// Where a connection is passed on to, and how.
+pub(super) struct To<S: Stream> {
+    /// The coordinators' port.
+    pub service: Service,
     /// The coordinator's side, if one was dialed already.
-    dialed: Option<Dialed<S>>,
+    pub dialed: Option<Dialed<S>>,
+    /// [`Depth::Observe`] if it is to be read along.
+    pub depth: Depth,
 }
 
 impl<S: Stream> Passage<S> {
@@ -64,12 +76,8 @@ impl<S: Stream> Passage<S> {
     /// # Errors
     /// [`End::ClientGone`], when the kernel refuses to register the client's socket there;
     /// [`End::CoordinatorLost`], when it refuses the coordinator's.
-    pub(super) fn of(
-        connection: Connection<S>,
-        service: Service,
-        dialed: Option<Dialed<S>>,
-    ) -> Result<Box<Self>, End> {
-        let mut passage = Box::new(Self { connection: Box::new(connection), service, dialed });
+    pub(super) fn of(connection: Connection<S>, to: To<S>) -> Result<Box<Self>, End> {
+        let mut passage = Box::new(Self { connection: Box::new(connection), to });
         if let Some(assignment) = passage.connection.assignment.at_home() {
             passage = passage.rehome(assignment)?;
         }
@@ -77,13 +85,13 @@ impl<S: Stream> Passage<S> {
     }
 
     fn rehome(self, assignment: Assignment) -> Result<Box<Self>, End> {
-        let Self { connection, service, dialed } = self;
+        let Self { connection, to } = self;
         let runtime = assignment.runtime().clone();
         let _there = runtime.enter();
         let client = connection.client.rehome_here()?;
-        let dialed = dialed.map(Dialed::rehome_here).transpose()?;
+        let dialed = to.dialed.map(Dialed::rehome_here).transpose()?;
         let connection = Box::new(Connection { client, assignment, ..*connection });
-        Ok(Box::new(Self { connection, service, dialed }))
+        Ok(Box::new(Self { connection, to: To { dialed, ..to } }))
     }
 
     /// Returns the connection's assignment to a worker.
@@ -93,31 +101,45 @@ impl<S: Stream> Passage<S> {
 
     /// Relays bytes until both sides have finished; dials the best coordinator first, if none was dialed.
     pub(super) async fn relay(self) -> End {
-        let Self { connection, service, dialed } = self;
-        let Connection { shared, entrance, mut client, counters, assignment: _assignment, .. } = *connection;
-        note_depth(&counters, Depth::Opaque);
+        let Self { mut connection, to: To { service, dialed, depth } } = self;
+        if depth == Depth::Opaque {
+            note_depth(&connection.counters, depth);
+        }
+        let Connection { shared, entrance, client, .. } = &mut *connection;
         let dialed = match dialed {
             Some(dialed) => Ok(dialed),
-            None => dial_best(&shared, &entrance, service, &client).await,
+            None => dial_best(shared, entrance, service, client).await,
         };
         match dialed {
             Ok(dialed) => {
-                let cut = entrance.fleet.opaque_end(dialed.opening.coordinator().id);
-                let patience = patience(service, &shared.settings);
-                relay_both(&shared, &mut client, dialed, Bounds { cut, patience }).await
+                let cut = entrance.fleet.passage_end(dialed.opening.coordinator().id);
+                let bounds = Bounds { cut, patience: patience(service, &shared.settings) };
+                relay_both(&mut connection, dialed, depth, bounds).await
             }
             Err(None) => End::ClientClosed,
             Err(Some(refused)) => {
-                refused.note(&shared, &entrance.fleet.cluster, &client.pending);
+                refused.note(shared, &entrance.fleet.cluster, &client.pending);
                 if refused.candidates.refusal() == RefusalCause::Unreachable {
                     entrance.fleet.slow_down(Who::of(&Access::UNREAD, client.address)).await;
                 }
-                // An unknown protocol has no error that could be sent.
-                client.stream.reset_on_close();
+                match depth {
+                    Depth::Observe => tell(&mut connection, &refused).await,
+                    // An unknown protocol has no error that could be sent.
+                    Depth::Opaque | Depth::Route => client.stream.reset_on_close(),
+                }
                 End::NoCoordinator
             }
         }
     }
+}
+
+/// Tells a client in the middle of its handshake why no coordinator takes it.
+async fn tell<S: Stream>(connection: &mut Connection<S>, refused: &Refused) {
+    let why = refused.candidates.tell(&connection.entrance.fleet.cluster, refused.service);
+    let text = format!("hs2router ({}): {why}", connection.conn);
+    let stall = connection.shared.settings.stall_timeout;
+    // A client that does not take it is left alone.
+    let _told = connection.client.send(&encode(Status::Error, text.as_bytes()), stall).await;
 }
 
 /// What ends a relayed connection, apart from its two sides.
@@ -142,38 +164,35 @@ fn patience(service: Service, settings: &Settings) -> Patience {
 }
 
 async fn relay_both<S: Stream>(
-    shared: &Shared<S>,
-    client: &mut Client<S>,
+    connection: &mut Connection<S>,
     dialed: Dialed<S>,
+    depth: Depth,
     bounds: Bounds,
 ) -> End {
-    let Dialed { mut stream, opening, mut slot } = dialed;
+    let Dialed { mut stream, opening, slot } = dialed;
     let unanswered = Unanswered::begin(&slot.port.unanswered, bounds.patience);
     let span = tracing::Span::current();
     span.record("coordinator", tracing::field::display(&opening.coordinator().name));
     // A peer may pause for as long as it likes: only the two sides know why.
-    let _cleared = client.stream.set_user_timeout(None);
+    let _cleared = connection.client.stream.set_user_timeout(None);
     let _cleared = stream.set_user_timeout(None);
-    let _counted = opening.into_opaque();
-    let pending = std::mem::take(&mut client.pending);
+    let pending = std::mem::take(&mut connection.client.pending);
+    let reader = match depth {
+        Depth::Observe => Reader::Router(Box::new(Observer::new(connection, opening))),
+        Depth::Opaque | Depth::Route => Reader::Nobody { _counted: opening.into_opaque() },
+    };
+    let Connection { shared, client, .. } = connection;
+    let mut passing = Passing { bytes: &shared.metrics.bytes, unanswered: &unanswered, slot, reader };
+    passing.note_read(Side::Client, &pending);
     let first = Speech::guess(&pending);
     let sides = Sides::new(&mut client.stream, &mut stream);
     if let Err((error, _)) = flow::write_all(sides.coordinator, &pending, shared.settings.stall_timeout).await
     {
         return End::CoordinatorLost { cause: error.to_string() };
     }
-    let bytes = &shared.metrics.bytes;
-    bytes.add(Direction::ToCoordinator, pending.len() as u64);
+    passing.note_delivered(Side::Client, pending.len() as u64);
     drop(pending);
-    let relayed = sides.relay(|side, count| match side {
-        Side::Client => bytes.add(Direction::ToCoordinator, count),
-        Side::Coordinator => {
-            if unanswered.note_answer() {
-                slot.note_answered();
-            }
-            bytes.add(Direction::ToClient, count);
-        }
-    });
+    let relayed = sides.relay(&mut passing);
     tokio::select! {
         biased;
         () = bounds.cut.cancelled() => End::Drained,
@@ -181,7 +200,64 @@ async fn relay_both<S: Stream>(
             BrokenOff::GaveWay => End::GaveWay,
             BrokenOff::TooLong => End::CoordinatorSilent { within: bounds.patience.longest, first },
         },
-        ended = relayed => end_of(ended),
+        ended = relayed => passing.end_of(ended),
+    }
+}
+
+/// What happens beside the bytes of a connection as they pass by.
+struct Passing<'a, S: Stream> {
+    bytes: &'a Per<Direction>,
+    unanswered: &'a Unanswered,
+    /// Counts the connection as a link.
+    slot: Slot<S>,
+    reader: Reader<S>,
+}
+
+/// Who reads along.
+enum Reader<S: Stream> {
+    /// Nobody. Counts the connection in the coordinator's load.
+    Nobody { _counted: OpaqueCount },
+    /// The router.
+    Router(Box<Observer<S>>),
+}
+
+impl<S: Stream> Passing<'_, S> {
+    /// Returns the end of a connection whose relay has ended.
+    fn end_of(&mut self, ended: Ended) -> End {
+        match &mut self.reader {
+            Reader::Nobody { .. } => end_of(ended),
+            Reader::Router(observer) => match observer.end_of(&mut self.slot, &ended) {
+                Observed::Ended(end) => end,
+                Observed::NothingSpecial => end_of(ended),
+            },
+        }
+    }
+}
+
+impl<S: Stream> Onlooker for Passing<'_, S> {
+    fn note_read(&mut self, from: Side, bytes: &[u8]) {
+        if let Reader::Router(observer) = &mut self.reader {
+            observer.note_read(&mut self.slot, from, bytes);
+        }
+    }
+
+    fn note_delivered(&mut self, from: Side, count: u64) {
+        match from {
+            Side::Client => self.bytes.add(Direction::ToCoordinator, count),
+            Side::Coordinator => {
+                if self.unanswered.note_answer() {
+                    self.slot.note_answered();
+                }
+                self.bytes.add(Direction::ToClient, count);
+            }
+        }
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.reader {
+            Reader::Nobody { .. } => Poll::Pending,
+            Reader::Router(observer) => observer.poll_end(cx),
+        }
     }
 }
 
@@ -229,7 +305,9 @@ async fn dial_best<S: Stream>(
     let deadline = clock::now() + fleet.room.queue_timeout;
     let (holder, kind) = (Holder::of(&Access::UNREAD, client.address), Kind::New);
     let turn = Turn::of(holder);
-    let seeker = Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, demand: None, deadline };
+    let source = fleet.stick.of(client.address);
+    let seeker =
+        Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, source, demand: None, deadline };
     let mut candidates = Candidates::default();
     loop {
         let next = candidates.next(&seeker, client.stream.closed()).await.map_err(|ClientGone| None)?;
