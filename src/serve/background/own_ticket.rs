@@ -35,7 +35,7 @@ impl OwnTicket {
                 sleep(INTERVAL).await;
             }
         };
-        end.run_until_cancelled(looking).await.unwrap_or(())
+        end.run_until_cancelled(looking).await.unwrap_or(());
     }
 
     /// Looks once; returns whether there is no ticket. `lacked` says whether there was none the last time.
@@ -45,7 +45,7 @@ impl OwnTicket {
         let (cluster, principal) = (&self.cluster, &self.plan.principal);
         match looked {
             // Others fetch tickets meanwhile, and tell if they do not get any.
-            Err(_busy) => return lacked,
+            Err(_busy) => lacked,
             Ok(Ok(left)) => {
                 let now = clock::time_of_day().duration_since(UNIX_EPOCH).unwrap_or_default();
                 self.expires.set(i64::try_from((now + left).as_secs()).unwrap_or(i64::MAX));
