@@ -2,6 +2,7 @@
 //! every other session goes on.
 
 mod coordinators;
+mod forgotten;
 mod memory;
 mod pipelining;
 mod replies;

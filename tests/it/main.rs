@@ -73,6 +73,9 @@ mod late;
 mod layers;
 
 #[cfg(test)]
+mod ldap;
+
+#[cfg(test)]
 mod lost;
 
 #[cfg(test)]

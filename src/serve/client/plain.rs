@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Buf;
 use tokio::time::timeout;
+use zeroize::Zeroize as _;
 
 use crate::clock;
 use crate::cluster::Opening;
@@ -131,7 +131,9 @@ async fn accept<S: Stream>(client: &mut Client<S>, family: Family) -> Result<Ope
     let mut acceptor = Acceptor::new(family);
     loop {
         let taken = acceptor.push(&client.pending);
-        client.pending.advance(taken.used);
+        // The password is in the acceptor's keeping now.
+        let mut used = client.pending.split_to(taken.used);
+        used.zeroize();
         match taken.step {
             Step::NeedMore => {}
             Step::Credentials(credentials) => return Ok(Opened::Plain(credentials)),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures_util::{FutureExt, TryFutureExt};
 use rustls::ServerConfig;
+use zeroize::Zeroize as _;
 
 use crate::ids::ClientAddress;
 use crate::net::flow::{self, Chunk};
@@ -113,14 +114,18 @@ impl<S: Stream> Client<S> {
     }
 
     /// Reads the next bytes and appends them to `pending`; false if the client has finished sending.
-    /// Cancel-safe.
+    /// Cancel-safe. Leaves no copy behind, because they may hold a password.
     ///
     /// # Errors
     /// [`End::ClientGone`], when the connection is broken.
     pub(crate) async fn more(&mut self) -> Result<bool, End> {
-        let chunk = self.read().await?;
+        let mut chunk = self.read().await?;
         self.pending.extend_from_slice(&chunk);
-        Ok(!chunk.is_empty())
+        let has_more = !chunk.is_empty();
+        if let Some(copied) = chunk.own_mut() {
+            copied.zeroize();
+        }
+        Ok(has_more)
     }
 
     /// Sends bytes. The client must take some of them every `stall`.

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::mpsc;
 
@@ -26,17 +28,20 @@ impl Program {
 
     /// As [`Self::start`], with more keys for `[[listener]]` and `[[cluster]]`.
     pub(crate) fn start_with(coordinator: SocketAddr, listener: &str, cluster: &str, keys: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap().keep();
-        let config = folder.join("config.toml");
         let (ip, port) = (coordinator.ip(), coordinator.port());
-        let text = format!(
-            "[router]\n{keys}\n[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n{listener}\n\
+        Self::of(&format!(
+            "[router]\n{keys}\n[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n{listener}\n\
              [[cluster]]\n{SELDOM}\nservice_threads = 0\n{cluster}\ncoordinators = [{{ host = \"{ip}\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }}]\n"
-        );
-        fs::write(&config, text).unwrap();
+        ))
+    }
+
+    fn of(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap().keep();
+        let file = folder.join("config.toml");
+        fs::write(&file, format!("[admin]\naddress = \"127.0.0.1:0\"\n{config}")).unwrap();
         let script = "echo $$; exec \"$@\"";
         let program = env!("CARGO_BIN_EXE_hs2router");
-        let arguments = ["-c", script, "start", program, "run", "--config", config.to_str().unwrap()];
+        let arguments = ["-c", script, "start", program, "run", "--config", file.to_str().unwrap()];
         let mut keeper = Keeper::start(&folder, Path::new("bash"), &arguments.map(str::to_owned), &[]);
         let mut lines = BufReader::new(keeper.output()).lines();
         let pid = lines.next().unwrap().unwrap().parse().unwrap();
@@ -60,6 +65,22 @@ impl Program {
         line.trim_matches([':', ' ', '\t', 'k', 'B']).parse::<u64>().unwrap() * 1024
     }
 
+    /// How often these bytes are in the memory that it can write to.
+    pub(crate) fn copies_of(&self, wanted: &[u8]) -> usize {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", self.pid)).unwrap();
+        let memory = fs::File::open(format!("/proc/{}/mem", self.pid)).unwrap();
+        let found = maps.lines().filter_map(writable).map(|range| {
+            let mut bytes = vec![0; (range.end - range.start) as usize];
+            // What was given back since, or was never there, is not read.
+            let read = memory.read_at(&mut bytes, range.start).unwrap_or(0);
+            bytes[..read]
+                .windows(wanted.len())
+                .filter(|place| place[0] == wanted[0] && *place == wanted)
+                .count()
+        });
+        found.sum()
+    }
+
     /// The sum of all series that begin like this.
     pub(crate) fn metric(&self, series: &str) -> f64 {
         let mut stream = TcpStream::connect(self.admin).unwrap();
@@ -80,4 +101,13 @@ impl Program {
             same == 50
         })
     }
+}
+
+/// The range of memory that a line of `/proc/PID/maps` is about, if the process can write to it:
+/// `7f1c-7f2c rw-p 00000000 00:00 0`.
+fn writable(line: &str) -> Option<Range<u64>> {
+    let (range, rest) = line.split_once(' ')?;
+    let (start, end) = range.split_once('-')?;
+    let number = |text| u64::from_str_radix(text, 16).ok();
+    rest.starts_with("rw").then_some(number(start)?..number(end)?)
 }

@@ -23,11 +23,18 @@ const START_DEADLINE: Duration = Duration::from_mins(1);
 /// The users `u1` to `u19`, with passwords `p1` to `p19`.
 const USERS: u32 = 19;
 
+/// Whoever may change everything in it, and the password.
+const ROOT: [&str; 2] = ["cn=root,dc=test", "root"];
+/// What a lock that no time opens is written as (draft-behera-ldap-password-policy, section 5.3.3).
+const FOR_EVER: &str = "000001010000Z";
+/// The answer to something that was done (RFC 4511, appendix A.1).
+const SUCCESS: u8 = 0;
+
 /// A running slapd.
 pub(crate) struct Slapd {
     port: KeptPort,
     log: Arc<Mutex<Vec<String>>>,
-    _keeper: Keeper,
+    keeper: Keeper,
 }
 
 /// The one that all servers of this run ask, started when first needed.
@@ -43,7 +50,7 @@ pub(crate) fn dn(user: &str) -> String {
 
 impl Slapd {
     /// Starts one and waits until it listens.
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("hs2router-slapd-").tempdir().unwrap().keep();
         let config = folder.join("slapd.conf");
         fs::create_dir(folder.join("data")).unwrap();
@@ -69,7 +76,7 @@ impl Slapd {
             assert!(clock::now() < deadline, "slapd does not listen: {:#?}", log.lock().unwrap());
             thread::sleep(Duration::from_millis(20));
         }
-        Self { port, log, _keeper: keeper }
+        Self { port, log, keeper }
     }
 
     /// Where it listens.
@@ -83,18 +90,42 @@ impl Slapd {
     ///
     /// When the server does not answer.
     pub(crate) fn bind(&self, user: &str, password: &str) -> io::Result<u8> {
-        let name = dn(user);
-        // An `LDAPMessage` with a `BindRequest` of version 3 (RFC 4511, section 4.2); no length takes more than a
-        // byte.
-        let part = |tag: u8, content: &[u8]| [&[tag, u8::try_from(content.len()).unwrap()], content].concat();
+        self.bind_by_name(&dn(user), password).map(|(result, _)| result)
+    }
+
+    /// Gives a user another password.
+    pub(crate) fn set_password(&self, user: &str, password: &str) {
+        self.replace(user, "userPassword", Some(password));
+    }
+
+    /// Locks a user's account, whatever the password, or unlocks it.
+    pub(crate) fn lock(&self, user: &str, is_locked: bool) {
+        self.replace(user, "pwdAccountLockedTime", is_locked.then_some(FOR_EVER));
+    }
+
+    /// Stands still, or goes on.
+    pub(crate) fn stand_still(&self, is_still: bool) {
+        self.keeper.signal(if is_still { "STOP" } else { "CONT" });
+    }
+
+    /// Binds with a `BindRequest` of version 3 (RFC 4511, section 4.2).
+    fn bind_by_name(&self, name: &str, password: &str) -> io::Result<(u8, TcpStream)> {
         let request = [part(2, &[3]), part(4, name.as_bytes()), part(0x80, password.as_bytes())].concat();
-        let message = part(0x30, &[part(2, &[1]), part(0x60, &request)].concat());
         let mut stream = TcpStream::connect(("127.0.0.1", self.port.number()))?;
-        stream.write_all(&message)?;
-        // Its answer ends with `resultCode`, `matchedDN` and `diagnosticMessage`, the last two of them empty.
-        let mut answer = [0; 14];
-        stream.read_exact(&mut answer)?;
-        Ok(answer[9])
+        let result = ask(&mut stream, &part(0x60, &request))?;
+        Ok((result, stream))
+    }
+
+    /// Replaces the values of an attribute by one, or by none, with a `ModifyRequest` (RFC 4511, section 4.6).
+    fn replace(&self, user: &str, attribute: &str, value: Option<&str>) {
+        let [name, password] = ROOT;
+        let (result, mut stream) = self.bind_by_name(name, password).unwrap();
+        assert_eq!(result, SUCCESS);
+        let values = value.map(|value| part(4, value.as_bytes())).unwrap_or_default();
+        let values = [part(4, attribute.as_bytes()), part(0x31, &values)].concat();
+        let change = part(0x30, &[part(10, &[2]), part(0x30, &values)].concat());
+        let request = part(0x66, &[part(4, dn(user).as_bytes()), part(0x30, &change)].concat());
+        assert_eq!(ask(&mut stream, &request).unwrap(), SUCCESS);
     }
 
     /// The results of all attempts to log in as this user until now, in the order in which they came: 0 is a
@@ -115,6 +146,21 @@ impl Slapd {
         );
         results.unwrap_or_default()
     }
+}
+
+/// A value in BER; no length takes more than a byte.
+fn part(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(content.len()).ok().filter(|length| *length < 0x80);
+    [&[tag, length.expect("a short one")], content].concat()
+}
+
+/// Sends an operation in an `LDAPMessage`, and returns the `resultCode` of the answer.
+fn ask(stream: &mut TcpStream, operation: &[u8]) -> io::Result<u8> {
+    stream.write_all(&part(0x30, &[&part(2, &[1]), operation].concat()))?;
+    // It ends with `resultCode`, `matchedDN` and `diagnosticMessage`, the last two of them empty.
+    let mut answer = [0; 14];
+    stream.read_exact(&mut answer)?;
+    Ok(answer[9])
 }
 
 /// The results of all binds of a name; `None` while one has none. Lines are
@@ -149,13 +195,17 @@ fn configuration(folder: &Path) -> String {
     let place = folder.display();
     format!(
         "include /etc/ldap/schema/core.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n\
-         database mdb\nsuffix dc=test\ndirectory {place}/data\n"
+         moduleload ppolicy\ndatabase mdb\nsuffix dc=test\ndirectory {place}/data\nrootdn {}\nrootpw {}\n\
+         overlay ppolicy\nppolicy_default cn=policy,dc=test\n",
+        ROOT[0], ROOT[1]
     )
 }
 
 fn users() -> String {
-    let mut entries =
-        "dn: dc=test\nobjectClass: organization\nobjectClass: dcObject\no: test\ndc: test\n".to_owned();
+    let mut entries = "dn: dc=test\nobjectClass: organization\nobjectClass: dcObject\no: test\ndc: test\n\n\
+         dn: cn=policy,dc=test\nobjectClass: organizationalRole\nobjectClass: pwdPolicy\ncn: policy\n\
+         pwdAttribute: userPassword\npwdLockout: TRUE\n"
+        .to_owned();
     for number in 1..=USERS {
         let user = format!("u{number}");
         let dn = dn(&user);
