@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -105,13 +107,9 @@ impl Router {
         let network = Sockets { settings: sockets, resolver };
         let shared: Arc<Shared> =
             Arc::new(Shared::new(settings(&config.router), network, Arc::clone(&metrics)));
-        let mut bound = Vec::new();
         let first = workers.first();
-        for listener in &config.listeners {
-            let tls = listener_tls(listener)?;
-            let _there = first.enter();
-            bound.push((listener, bind_for_clients(listener.address, &shared.network.settings)?, tls));
-        }
+        let bind = |listener| Bound::new(listener, &shared.network.settings, first);
+        let bound = config.listeners.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
         let admin_listener = admin::bind(config.admin.address)?;
         let admin = admin_listener.local_addr().unwrap_or(config.admin.address);
 
@@ -120,7 +118,7 @@ impl Router {
         let counts = Arc::new(AcceptCounts::default());
         let readings = Arc::default();
         let (mut listeners, mut shown, mut watched) = (Vec::new(), Vec::new(), Vec::new());
-        for (listener, socket, tls) in bound {
+        for Bound { listener, socket, tls } in bound {
             let Some(fleet) = fleets.iter().find(|fleet| fleet.cluster.name == listener.cluster) else {
                 continue;
             };
@@ -210,6 +208,21 @@ impl Drop for Router {
         self.shared.drain_connections();
         self.shared.cut_connections();
         self.end.cancel();
+    }
+}
+
+/// A listener whose address is listened on.
+struct Bound<'a> {
+    listener: &'a ListenerConfig,
+    socket: TcpListener,
+    tls: Option<Arc<ListenerTls>>,
+}
+
+impl<'a> Bound<'a> {
+    fn new(listener: &'a ListenerConfig, sockets: &SocketSettings, on: &Handle) -> Result<Self, StartError> {
+        let tls = listener_tls(listener)?;
+        let _there = on.enter();
+        Ok(Self { listener, socket: bind_for_clients(listener.address, sockets)?, tls })
     }
 }
 

@@ -38,7 +38,7 @@ impl OwnTicket {
                 sleep(INTERVAL).await;
             }
         };
-        end.run_until_cancelled(looking).await.unwrap_or(())
+        end.run_until_cancelled(looking).await.unwrap_or(());
     }
 
     /// Looks once; returns whether there is no ticket. `lacked` says whether there was none the last time.

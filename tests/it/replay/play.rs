@@ -1,17 +1,18 @@
 //! Plays both sides of a captured conversation with a router between them, in the captured order.
 //!
 //! Demanded of the router: at depth route, each request arrives byte for byte at the coordinator that minted
-//! its handle (frame boundaries aside) and each answer byte for byte at its client; at depth opaque, every
-//! byte both ways; what it counts is what another decoder found; and when a client leaves, so do its links.
+//! its handle (frame boundaries aside) and each answer byte for byte at its client; at depths observe and
+//! opaque, every byte both ways; what it counts is what another decoder found; and when a client leaves, so do its links.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 
+use hs2router::ids::Depth;
 use tokio::time::timeout;
 
 use super::client::Client;
 use super::coordinators::{Coordinators, DEADLINE, bind};
-use super::{Cut, is_routed};
+use super::{Cut, depth, is_routed};
 use crate::fixtures::{Answer, Call, Capture, Sender, Transport};
 use crate::support::router::{SELDOM, TestRouter, eventually};
 
@@ -20,8 +21,8 @@ use crate::support::router::{SELDOM, TestRouter, eventually};
 pub(super) struct Played {
     /// Calls that were routed.
     pub(super) calls: usize,
-    /// Connections that were passed on unread.
-    pub(super) opaque: usize,
+    /// Connections that were passed on.
+    pub(super) passed_on: usize,
     /// For each connection that made a session, the coordinator of the first.
     pub(super) homes: Vec<usize>,
     /// The coordinator of each HS2 session, in the order in which they were opened.
@@ -81,7 +82,7 @@ fn config(capture: &Capture, addresses: [SocketAddr; 2], unused: [SocketAddr; 2]
 /// The router counts what another decoder found, each call by method and outcome.
 fn assert_counted(capture: &Capture, router: &TestRouter) {
     let mut expected: BTreeMap<String, u64> = BTreeMap::new();
-    for connection in capture.connections.iter().filter(|one| is_routed(one.transport)) {
+    for connection in capture.connections.iter().filter(|one| depth(one.transport) != Depth::Opaque) {
         for call in &connection.calls {
             let series = format!("{{method=\"{}\",outcome=\"{}\"}}", call.method, outcome(call));
             *expected.entry(series).or_default() += 1;
@@ -99,13 +100,13 @@ fn assert_counted(capture: &Capture, router: &TestRouter) {
     // A call is counted when its answer is out.
     eventually(|| counted() == expected);
     assert_eq!(counted(), expected, "{}: calls", capture.name);
-    for (depth, routed) in [("route", true), ("opaque", false)] {
-        let spoke = |transport| transport != Transport::Silent && is_routed(transport) == routed;
-        let refused = |calls: &[Call]| routed && calls.is_empty();
+    for counted in [Depth::Route, Depth::Observe, Depth::Opaque] {
+        let spoke = |transport| transport != Transport::Silent && depth(transport) == counted;
+        let refused = |calls: &[Call]| counted == Depth::Route && calls.is_empty();
         let expected =
             capture.connections.iter().filter(|one| spoke(one.transport) && !refused(&one.calls)).count();
-        let series =
-            format!("hs2router_connections_total{{listener=\"{}\",depth=\"{depth}\"}}", router.listener(0));
+        let (listener, counted) = (router.listener(0), counted.as_str());
+        let series = format!("hs2router_connections_total{{listener=\"{listener}\",depth=\"{counted}\"}}");
         router.await_metric(&series, f64::from(u32::try_from(expected).unwrap()));
     }
 }
@@ -169,7 +170,7 @@ impl<'a, 'b> Stage<'a, 'b> {
         if !is_routed(client.script.connection.transport) {
             let (link, arrived) = self.coordinators.message(count, preamble, self.cut).await;
             assert!(arrived == bytes, "{count} bytes arrive as they were sent");
-            self.arrived_unread(place, link);
+            self.arrived_on(place, link);
             return;
         }
         while let Some(exchange) = self.clients[place].complete() {
@@ -183,12 +184,12 @@ impl<'a, 'b> Stage<'a, 'b> {
         }
     }
 
-    /// The one link of a connection that is not read.
-    fn arrived_unread(&mut self, place: usize, link: usize) {
+    /// The one link of a connection that is passed on.
+    fn arrived_on(&mut self, place: usize, link: usize) {
         let client = &mut self.clients[place];
         if client.arrived.is_empty() {
             client.arrived.push(link);
-            self.played.opaque += 1;
+            self.played.passed_on += 1;
         }
         assert_eq!(client.arrived, [link], "one client connection, one connection to a coordinator");
     }
