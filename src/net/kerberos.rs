@@ -23,6 +23,9 @@ use crate::wire::sasl::kerberos::KerberosError;
 const ACCEPT_THREADS: usize = 2;
 /// How many of the router's own tickets are fetched at a time. The KDC may take seconds.
 const INITIATE_THREADS: usize = 4;
+/// How many steps of the router's own handshakes are made at a time, once there is a ticket. That takes a fraction of
+/// a millisecond, so none waits for the KDC, which others need: the coordinator would seem not to answer.
+const STEP_THREADS: usize = 2;
 /// How many calls may wait for a thread. Each holds at most one token.
 const QUEUE: usize = 1024;
 
@@ -70,6 +73,7 @@ pub struct Kerberos {
     provider: Arc<dyn Provider>,
     accepting: Pool,
     initiating: Pool,
+    stepping: Pool,
 }
 
 impl Kerberos {
@@ -91,7 +95,8 @@ impl Kerberos {
     pub fn new(provider: Arc<dyn Provider>) -> std::io::Result<Self> {
         let accepting = Pool::start("tickets", ACCEPT_THREADS, QUEUE)?;
         let initiating = Pool::start("own tickets", INITIATE_THREADS, QUEUE)?;
-        Ok(Self { provider, accepting, initiating })
+        let stepping = Pool::start("own steps", STEP_THREADS, QUEUE)?;
+        Ok(Self { provider, accepting, initiating, stepping })
     }
 
     /// Whether tickets for this principal, or for any, can be judged. Blocks.
@@ -124,6 +129,17 @@ impl Kerberos {
     ) -> Result<T, Busy> {
         let provider = Arc::clone(&self.provider);
         self.initiating.run(move || work(&*provider)).await
+    }
+
+    /// Runs a step of a handshake of the router's own, for which there is a ticket.
+    ///
+    /// # Errors
+    /// When too much waits for that already.
+    pub async fn stepping<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        self.stepping.run(work).await
     }
 }
 

@@ -12,12 +12,20 @@ use crate::ids::{Delegated, Identity};
 /// The longest principal that is accepted, in bytes.
 const LONGEST_PRINCIPAL: usize = 1024;
 
+/// How the principals begin that prove nobody, whatever their realm is (RFC 6111 §3.1, RFC 8062 §3).
+const WELL_KNOWN: &str = "WELLKNOWN/";
+
 /// Why a client is not accepted although its ticket is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
     /// The principal is of a realm that the listener does not accept.
     #[error("its realm is not among `realms` in [listener.kerberos]")]
     Realm,
+    /// The principal is one that Kerberos keeps for itself.
+    #[error(
+        "it is no user's: a principal that begins with {WELL_KNOWN} has a meaning of its own, as of anonymous tickets"
+    )]
+    WellKnown,
     /// The principal is too long, or has characters that no user's name has.
     #[error(
         "its principal is longer than {LONGEST_PRINCIPAL} bytes, or has characters that no user's name has"
@@ -59,6 +67,9 @@ impl Rules {
         }
         if let Some(user) = self.names.get(principal) {
             return Ok(user.as_str().into());
+        }
+        if principal.starts_with(WELL_KNOWN) {
+            return Err(NotAllowed::WellKnown);
         }
         let (name, realm) = principal.rsplit_once('@').ok_or(NotAllowed::Name)?;
         if !self.realms.contains(realm) {
@@ -194,6 +205,8 @@ mod tests {
         for principal in ["ann@OTHER.ORG", "ann@example.com", "ann@EXAMPLE.COM@OTHER.ORG", "ann@"] {
             assert_eq!(refused(principal), NotAllowed::Realm, "{principal}");
         }
+        // With an anonymous ticket that does not hide the realm.
+        assert_eq!(refused("WELLKNOWN/ANONYMOUS@EXAMPLE.COM"), NotAllowed::WellKnown);
         let long = format!("{}@EXAMPLE.COM", "a".repeat(60 << 10));
         for principal in
             ["ann", "", "@EXAMPLE.COM", "/x@EXAMPLE.COM", "a\0nn@EXAMPLE.COM", "ann\\@x@EXAMPLE.COM", &long]

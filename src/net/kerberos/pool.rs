@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -44,7 +45,7 @@ impl Pool {
     /// begun; one that has begun is not interrupted.
     ///
     /// # Errors
-    /// When the queue is full.
+    /// When the queue is full, or the work panics.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -66,7 +67,8 @@ fn work(waiting: &Mutex<Receiver<Job>>) {
         // The lock is held while this thread waits, and the others wait for the lock.
         let job = waiting.lock().recv();
         match job {
-            Ok(job) => job(),
+            // A panic must not end the thread: others wait for it. What the work held is dropped with it.
+            Ok(job) => drop(catch_unwind(AssertUnwindSafe(job))),
             Err(_dropped) => return,
         }
     }
@@ -88,8 +90,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_fit_into_the_queue_is_refused_and_what_nobody_waits_for_is_not_begun() {
+    async fn work_that_panics_takes_no_thread_with_it() {
         let pool = Pool::start("mine", 1, 1).unwrap();
+        assert_eq!(pool.run(|| panic!("on purpose")).await, Err::<(), _>(Busy));
+        assert_eq!(pool.run(|| 1).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_into_the_queue_is_refused_and_what_nobody_waits_for_is_not_begun() {
+        let pool = Pool::start("mine", 1, 2).unwrap();
         let (begun, has_begun) = mpsc::channel();
         let (go_on, may_go_on) = mpsc::channel::<()>();
         let first = pool.run(move || {
@@ -101,12 +110,13 @@ mod tests {
         has_begun.recv().unwrap();
         let (done, was_done) = mpsc::channel();
         let mut second = Box::pin(pool.run(move || done.send(()).unwrap()));
-        assert!((&mut second).now_or_never().is_none(), "it waits");
+        let mut third = Box::pin(pool.run(|| ()));
+        assert!((&mut second).now_or_never().is_none() && (&mut third).now_or_never().is_none(), "they wait");
         assert_eq!(pool.run(|| ()).await, Err(Busy));
         drop(second);
         go_on.send(()).unwrap();
         first.await.unwrap();
-        assert_eq!(pool.run(|| ()).await, Ok(()));
+        third.await.unwrap();
         assert!(was_done.try_recv().is_err());
     }
 }

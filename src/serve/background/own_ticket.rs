@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -13,6 +13,9 @@ use crate::serve::settings::KerberosPlan;
 
 /// The time from one look to the next.
 const INTERVAL: Duration = Duration::from_mins(1);
+
+/// The time within which a look must tell something. The library itself tries each KDC for some seconds.
+const ANSWER_TIME: Duration = Duration::from_mins(1);
 
 /// The router's own ticket for the coordinators of a cluster.
 #[derive(Debug)]
@@ -41,12 +44,18 @@ impl OwnTicket {
     /// Looks once; returns whether there is no ticket. `lacked` says whether there was none the last time.
     async fn look(&self, lacked: bool) -> bool {
         let principal = Arc::clone(&self.plan.principal);
-        let looked = self.plan.kerberos.initiating(move |provider| provider.lifetime(&principal)).await;
+        let looked = self.plan.kerberos.initiating(move |provider| provider.lifetime(&principal));
         let (cluster, principal) = (&self.cluster, &self.plan.principal);
-        match looked {
+        match timeout(ANSWER_TIME, looked).await {
+            Err(_elapsed) => {
+                if !lacked {
+                    tracing::warn!(%cluster, %principal, within = ?ANSWER_TIME, "the KDC says nothing about the router's own ticket");
+                }
+                true
+            }
             // Others fetch tickets meanwhile, and tell if they do not get any.
-            Err(_busy) => lacked,
-            Ok(Ok(left)) => {
+            Ok(Err(_busy)) => lacked,
+            Ok(Ok(Ok(left))) => {
                 let now = clock::time_of_day().duration_since(UNIX_EPOCH).unwrap_or_default();
                 self.expires.set(i64::try_from((now + left).as_secs()).unwrap_or(i64::MAX));
                 if lacked {
@@ -54,7 +63,7 @@ impl OwnTicket {
                 }
                 false
             }
-            Ok(Err(cause)) => {
+            Ok(Ok(Err(cause))) => {
                 if !lacked {
                     tracing::warn!(%cluster, %principal, %cause, "the router has no ticket of its own");
                 }
@@ -67,6 +76,9 @@ impl OwnTicket {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc::{Receiver, channel};
+
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::net::kerberos::{Kerberos, Provider};
@@ -96,13 +108,44 @@ mod tests {
         }
     }
 
+    /// Says nothing before the other end is dropped.
+    #[derive(Debug)]
+    struct Silent(Mutex<Receiver<()>>);
+
+    impl Provider for Silent {
+        fn accept(&self, _principal: Option<&str>) -> Result<Box<dyn Context>, KerberosError> {
+            Err(KerberosError::new("not asked for"))
+        }
+
+        fn initiate(&self, _principal: &str, _target: &str) -> Result<Box<dyn Context>, KerberosError> {
+            Err(KerberosError::new("not asked for"))
+        }
+
+        fn lifetime(&self, _principal: &str) -> Result<Duration, KerberosError> {
+            let _told = self.0.lock().recv();
+            Err(KerberosError::new("Cannot contact any KDC"))
+        }
+    }
+
+    fn ticket_of(provider: Arc<dyn Provider>) -> OwnTicket {
+        let kerberos = Arc::new(Kerberos::new(provider).unwrap());
+        let (principal, coordinator) = ("router@R".into(), "impala/_HOST@R".into());
+        let plan = KerberosPlan { kerberos, principal, coordinator };
+        OwnTicket { cluster: "impala".into(), plan, expires: Gauge::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kdc_that_says_nothing_is_not_waited_for_without_end() {
+        let (end, silent) = channel();
+        let ticket = ticket_of(Arc::new(Silent(Mutex::new(silent))));
+        assert!(ticket.look(false).await, "there may be none");
+        drop(end);
+    }
+
     #[tokio::test]
     async fn its_expiry_is_shown_once_there_is_one() {
         let switch = Arc::new(Switch::default());
-        let kerberos = Arc::new(Kerberos::new(Arc::clone(&switch) as Arc<dyn Provider>).unwrap());
-        let plan =
-            KerberosPlan { kerberos, principal: "router@R".into(), coordinator: "impala/_HOST@R".into() };
-        let ticket = OwnTicket { cluster: "impala".into(), plan, expires: Gauge::default() };
+        let ticket = ticket_of(Arc::clone(&switch) as Arc<dyn Provider>);
         assert!(ticket.look(false).await);
         assert_eq!(ticket.expires.get(), 0);
         switch.0.store(true, Ordering::Relaxed);

@@ -18,8 +18,8 @@ use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
 use crate::session::delegation::{Caller, NotAllowed};
 use crate::wire::sasl::gssapi::TOKEN_LIMIT;
-use crate::wire::sasl::kerberos::GssapiError;
 use crate::wire::sasl::kerberos::acceptor::{GssapiAcceptor, Reply};
+use crate::wire::sasl::kerberos::{GssapiError, one_line};
 use crate::wire::sasl::{HEADER_LEN, MECHANISM_LIMIT, Message, Status, encode, parse};
 
 /// Why a client is not accepted.
@@ -108,8 +108,9 @@ async fn accept<S: Stream>(
                 client.send(&encode(Status::Ok, &token), stall).await.map_err(Broken::Connection)?;
             }
             (_, Reply::Accepted { principal }) => {
-                let caller = Caller::new(&principal, &tickets.rules);
-                return caller.map_err(|why| Broken::Refused(Refused::NotAllowed { principal, why }));
+                return Caller::new(&principal, &tickets.rules).map_err(|why| {
+                    Broken::Refused(Refused::NotAllowed { principal: one_line(&principal), why })
+                });
             }
         }
     }

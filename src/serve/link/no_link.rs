@@ -13,6 +13,7 @@ use crate::serve::link::router_login::NotLoggedIn;
 use crate::serve::link::waiting::NoRoom;
 use crate::session::retry::Phase;
 use crate::wire::sasl::Status;
+use crate::wire::sasl::kerberos::one_line;
 
 /// Why a coordinator's port was not reached.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +114,7 @@ impl NoLink {
     pub(crate) fn of_router(self) -> Self {
         match self {
             Self::CredentialsRefused { text, .. } => {
-                let text = String::from_utf8_lossy(&text).into_owned();
+                let text = one_line(&String::from_utf8_lossy(&text));
                 Self::NotLoggedIn(NotLoggedIn::Refused { text })
             }
             Self::NoVerdict(no_verdict) => Self::NotLoggedIn(NotLoggedIn::NoVerdict(no_verdict)),

@@ -105,7 +105,7 @@ impl Handshake for ByTicket {
         let busy = || Answer::GaveUp(GssapiError::Kerberos(KerberosError::new(&Busy.to_string())));
         let Some(mut initiator) = self.initiator.take() else { return Ok(busy()) };
         let chunk = chunk.to_vec();
-        let pushed = self.kerberos.initiating(move |_| {
+        let pushed = self.kerberos.stepping(move || {
             let taken = initiator.push(&chunk);
             (initiator, taken)
         });
@@ -117,20 +117,37 @@ impl Handshake for ByTicket {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use parking_lot::Mutex;
+
     use super::*;
     use crate::net::kerberos::Provider;
-    use crate::wire::sasl::kerberos::Context;
+    use crate::wire::sasl::kerberos::{Context, Stepped};
+    use crate::wire::sasl::{Status, encode};
 
-    /// Has no keys.
+    /// A KDC that says nothing about `slow`, until it is told to, and has a ticket for `good` and nobody else.
     #[derive(Debug)]
-    struct Nobody;
+    struct Tickets {
+        asked: Sender<()>,
+        go_on: Mutex<Receiver<()>>,
+    }
 
-    impl Provider for Nobody {
+    impl Provider for Tickets {
         fn accept(&self, _principal: Option<&str>) -> Result<Box<dyn Context>, KerberosError> {
             Err(KerberosError::new("No key table entry found"))
         }
 
         fn initiate(&self, principal: &str, target: &str) -> Result<Box<dyn Context>, KerberosError> {
+            match target {
+                "impala/good@R" => return Ok(Box::new(Peer)),
+                "impala/slow@R" => {
+                    self.asked.send(()).unwrap();
+                    // Ended by a drop.
+                    let _told = self.go_on.lock().recv();
+                }
+                _ => {}
+            }
             Err(KerberosError::new(&format!("{principal} has no ticket for {target}")))
         }
 
@@ -139,16 +156,69 @@ mod tests {
         }
     }
 
+    /// Has a token for every token.
+    struct Peer;
+
+    impl Context for Peer {
+        fn step(&mut self, _token: &[u8]) -> Result<Stepped, KerberosError> {
+            Ok(Stepped { token: b"token".to_vec(), is_established: false })
+        }
+
+        fn wrap(&mut self, bytes: &[u8]) -> Result<Vec<u8>, KerberosError> {
+            Ok(bytes.to_vec())
+        }
+
+        fn unwrap(&mut self, token: &[u8]) -> Result<Vec<u8>, KerberosError> {
+            Ok(token.to_vec())
+        }
+
+        fn principal(&mut self) -> Result<String, KerberosError> {
+            Ok("router@R".to_owned())
+        }
+    }
+
+    /// A login, what is told of each question that the KDC does not answer, and what lets it answer when dropped.
+    fn login() -> (Arc<RouterLogin>, Receiver<()>, Sender<()>) {
+        let (asked, questions) = channel();
+        let (answers, go_on) = channel();
+        let kdc = Tickets { asked, go_on: Mutex::new(go_on) };
+        let kerberos = Arc::new(Kerberos::new(Arc::new(kdc)).unwrap());
+        let (principal, coordinator) = ("router@R".into(), "impala/_HOST@R".into());
+        (Arc::new(RouterLogin::new(KerberosPlan { kerberos, principal, coordinator })), questions, answers)
+    }
+
+    const ALLOWED: Duration = Duration::from_secs(10);
+
     #[tokio::test]
     async fn a_coordinator_is_called_by_its_host_in_small_letters() {
-        let kerberos = Arc::new(Kerberos::new(Arc::new(Nobody)).unwrap());
-        let (principal, coordinator) = ("router@R".into(), "impala/_HOST@R".into());
-        let login = RouterLogin::new(KerberosPlan { kerberos, principal, coordinator });
-        let failed = login.begin("Impala-1.example.com", Duration::from_secs(10)).await.err().unwrap();
+        let (login, _questions, _answers) = login();
+        let failed = login.begin("Impala-1.example.com", ALLOWED).await.err().unwrap();
         assert_eq!(
             failed.to_string(),
             "the router has no ticket for impala/impala-1.example.com@R: router@R has no ticket for \
              impala/impala-1.example.com@R"
         );
+    }
+
+    #[tokio::test]
+    async fn a_handshake_goes_on_while_the_kdc_answers_nobody() {
+        let (login, questions, answers) = login();
+        let mut good = login.begin("good", ALLOWED).await.ok().unwrap();
+        let waiting: Vec<_> = (0..16)
+            .map(|_| {
+                let login = Arc::clone(&login);
+                tokio::spawn(async move { login.begin("slow", ALLOWED).await.is_err() })
+            })
+            .collect();
+        // Every thread that asks the KDC is at it, and more would be.
+        let asked = tokio::task::spawn_blocking(move || questions.iter().take(4).count());
+        assert_eq!(asked.await.unwrap(), 4);
+        let pushed = timeout(ALLOWED, good.push(&encode(Status::Ok, b"answer"))).await;
+        let token = encode(Status::Ok, b"token");
+        assert_eq!(pushed.unwrap(), Ok(Answer::Respond(token)));
+        drop(answers);
+        for one in waiting {
+            assert!(one.await.unwrap());
+        }
     }
 }

@@ -10,7 +10,7 @@ mod error;
 pub mod initiator;
 mod layer;
 
-pub use self::error::{Cause, GssapiError, KerberosError};
+pub use self::error::{Cause, GssapiError, KerberosError, one_line};
 pub use self::layer::LayerError;
 
 /// One side of a security context. Its functions may block, on files or on the network.

@@ -122,10 +122,28 @@ impl Cause {
 impl KerberosError {
     /// An error with these words of Kerberos.
     pub fn new(text: &str) -> Self {
-        // One line without control characters, because it goes to logs and clients.
-        let text: String = detail(text).chars().map(|one| if one.is_control() { ' ' } else { one }).collect();
-        Self { cause: Cause::of(&text), text: text.trim().into() }
+        let text = detail(text);
+        Self { cause: Cause::of(text), text: one_line(text).into() }
     }
+}
+
+/// How many characters are kept of the beginning of a peer's words.
+const KEPT_FIRST: usize = 300;
+/// How many are kept of their end.
+const KEPT_LAST: usize = 150;
+
+/// Words that a peer may have chosen, as they go to logs and other peers: one line without control characters, of
+/// 451 characters at most. What is too long loses its middle: Kerberos names there whom the peer asks for, and says
+/// at the end what is wrong with that.
+pub fn one_line(text: &str) -> String {
+    let text: String = text.chars().map(|one| if one.is_control() { ' ' } else { one }).collect();
+    let text = text.trim();
+    let left_out = text.chars().count().saturating_sub(KEPT_FIRST + KEPT_LAST);
+    if left_out == 0 {
+        return text.to_owned();
+    }
+    let (begins, ends) = (text.chars().take(KEPT_FIRST), text.chars().skip(KEPT_FIRST + left_out));
+    begins.chain(['…']).chain(ends).collect()
 }
 
 /// What is said of a token that MIT Kerberos gives no reason for.

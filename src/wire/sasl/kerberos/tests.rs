@@ -145,6 +145,16 @@ fn words_of_kerberos_are_one_line_and_say_what_they_have_to() {
 }
 
 #[test]
+fn a_name_of_60_kib_leaves_room_for_what_is_wrong_with_it() {
+    let name = "a".repeat(60 << 10);
+    let error = KerberosError::new(&format!("Request ticket server {name}@R kvno 2 not found in keytab"));
+    assert_eq!(error.cause, Cause::NoKey);
+    assert!(error.text.starts_with("Request ticket server aaa") && error.text.contains("aaa…aaa"));
+    assert!(error.text.ends_with("aaa@R kvno 2 not found in keytab"));
+    assert_eq!(error.text.chars().count(), 451);
+}
+
+#[test]
 fn messages_without_a_place_end_a_clients_handshake() {
     assert_eq!(acceptor(0, b"").next(ok(b"")), Err(GssapiError::NoToken));
     let started = Message { status: Status::Start, payload: b"PLAIN" };
