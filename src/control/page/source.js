@@ -1,0 +1,28 @@
+// What the router says, and what it is asked to do.
+
+const LISTS = ["coordinators", "clusters", "listeners"];
+
+/** How long an answer may take, in milliseconds. */
+const PATIENCE = 5000;
+
+/** An answer that is an error; its message is what the router says. */
+export class Refusal extends Error {}
+
+async function ask(path, options) {
+  const answer = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+  if (!answer.ok) throw new Refusal((await answer.text()).trim() || `status ${answer.status}`);
+  return answer.json();
+}
+
+/** All lists of the API, by name. */
+export async function readAll() {
+  const lists = await Promise.all(LISTS.map((name) => ask(`/api/v1/${name}`)));
+  return Object.fromEntries(LISTS.map((name, place) => [name, lists[place]]));
+}
+
+/** Drains or resumes a coordinator. `deadline` is a duration such as "30m"; an empty one is not sent. */
+export function act(verb, { cluster, name }, deadline) {
+  const path = [cluster, name, verb].map(encodeURIComponent).join("/");
+  const query = deadline ? `?deadline=${encodeURIComponent(deadline)}` : "";
+  return ask(`/api/v1/coordinators/${path}${query}`, { method: "POST", headers: { "X-Hs2router": "1" } });
+}
