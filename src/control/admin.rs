@@ -9,6 +9,8 @@
 //! | `GET /api/v1/coordinators` | what is known of each coordinator, in JSON |
 //! | `GET /api/v1/listeners` | where clients connect, and the certificates that they get, in JSON |
 //! | `GET /api/v1/clusters` | how coordinators are reached with TLS, in JSON |
+//! | `GET /api/v1/sessions` | the sessions that are known, in JSON |
+//! | `GET /api/v1/operations` | the operations that are open, in JSON |
 //! | `POST /api/v1/coordinators/{cluster}/{name}/drain` | it gets no new session; the answer is as above, of this one |
 //! | `POST /api/v1/coordinators/{cluster}/{name}/resume` | it does again |
 //!
@@ -32,6 +34,7 @@
 mod coordinators;
 mod guard;
 mod json;
+mod lists;
 mod page;
 mod places;
 mod shown;
@@ -91,7 +94,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Methods and paths of the port.
-pub const PATHS: [(&str, &str); 9] = [
+pub const PATHS: [(&str, &str); 11] = [
     ("GET", "/"),
     ("GET", "/page/{file}"),
     ("GET", "/healthz"),
@@ -99,6 +102,8 @@ pub const PATHS: [(&str, &str); 9] = [
     ("GET", "/api/v1/coordinators"),
     ("GET", "/api/v1/listeners"),
     ("GET", "/api/v1/clusters"),
+    ("GET", "/api/v1/sessions"),
+    ("GET", "/api/v1/operations"),
     ("POST", "/api/v1/coordinators/{cluster}/{name}/drain"),
     ("POST", "/api/v1/coordinators/{cluster}/{name}/resume"),
 ];
@@ -232,6 +237,7 @@ fn routes(view: View) -> Router {
         .route("/metrics", get(metrics))
         .merge(page::routes())
         .merge(coordinators::routes())
+        .merge(lists::routes())
         .merge(tls::routes())
         .method_not_allowed_fallback(|| async {
             unknown(StatusCode::METHOD_NOT_ALLOWED, "this path does not allow this method")

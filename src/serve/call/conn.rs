@@ -26,7 +26,7 @@ use crate::serve::threads::signals::Signals;
 use crate::serve::threads::workers::Assignment;
 use crate::session::activity::InUse;
 use crate::session::decide::Past;
-use crate::session::table::{Leftover, OpenOperations};
+use crate::session::table::{Leftover, OpenOperations, Origin};
 use crate::wire::facts::{Facts, Guid, GuidText};
 use crate::wire::method::Method;
 use crate::wire::verdict::{Verdict, verdict};
@@ -134,6 +134,7 @@ impl<S: Stream> Conn<S> {
         let Introduced { shared, entrance, client, links, signals, assignment } = introduced;
         let fleet = Arc::clone(&entrance.fleet);
         let hs2 = links.access().hs2();
+        let origin = Origin { client: client.ip(), listener: Arc::clone(&entrance.name) };
         Self {
             leaving: false,
             span_named: false,
@@ -159,7 +160,7 @@ impl<S: Stream> Conn<S> {
             },
             reserved: None,
             open: OpenOperations::default(),
-            attached: Attached::new(&fleet.table),
+            attached: Attached::new(&fleet.table, origin),
             in_use: None,
             fleet,
         }
