@@ -33,7 +33,7 @@ macro_rules! file {
     };
 }
 
-const FILES: [File; 17] = [
+const FILES: [File; 20] = [
     File { path: "/", media_type: HTML, text: include_str!("../page/index.html") },
     file!(CSS, "", "page.css"),
     file!(PICTURE, "", "icon.svg"),
@@ -41,9 +41,12 @@ const FILES: [File; 17] = [
     file!(SCRIPT, "", "fleet.js"),
     file!(SCRIPT, "", "html.js"),
     file!(SCRIPT, "", "listeners.js"),
+    file!(SCRIPT, "", "operations.js"),
     file!(SCRIPT, "", "page.js"),
     file!(SCRIPT, "", "parts.js"),
     file!(SCRIPT, "", "ports.js"),
+    file!(SCRIPT, "", "rows.js"),
+    file!(SCRIPT, "", "sessions.js"),
     file!(SCRIPT, "", "source.js"),
     file!(SCRIPT, "", "standing.js"),
     file!(SCRIPT, "", "words.js"),

@@ -3,8 +3,10 @@ import { Question } from "/page/dialog.js";
 import { Fleet } from "/page/fleet.js";
 import { html, render } from "/page/html.js";
 import { Listeners } from "/page/listeners.js";
+import { Operations, asks as asksOfOperations } from "/page/operations.js";
 import { Notice, Word } from "/page/parts.js";
-import { Refusal, readAll } from "/page/source.js";
+import { Sessions, asks as asksOfSessions } from "/page/sessions.js";
+import { Refusal, read } from "/page/source.js";
 import { span, timeOfDay } from "/page/words.js";
 
 /** How long to wait between two looks, in milliseconds. */
@@ -13,11 +15,21 @@ const PERIOD = 2000;
 /** How long what was done is shown, in milliseconds. */
 const SHOWN = 8000;
 
-const VIEWS = { fleet: { title: "Fleet", view: Fleet }, listeners: { title: "Listeners", view: Listeners } };
+/** Each with its title, what draws it, and what it asks the API for. */
+const VIEWS = {
+  fleet: { title: "Fleet", view: Fleet, asks: () => ({ coordinators: "coordinators", clusters: "clusters" }) },
+  sessions: { title: "Sessions", view: Sessions, asks: asksOfSessions },
+  operations: { title: "Operations", view: Operations, asks: asksOfOperations },
+  listeners: { title: "Listeners", view: Listeners, asks: () => ({ listeners: "listeners" }) },
+};
 
 const page = {
-  /** The last answer; nothing before the first. */
+  /** The last answer to the view that is shown; nothing before the first. */
   figures: null,
+  /** The view that they are of. */
+  of: null,
+  /** How often the router was asked. */
+  asked: 0,
   readAt: 0,
   /** Since when the router has not answered, in milliseconds; while it does, nothing. */
   silentSince: null,
@@ -52,15 +64,25 @@ const page = {
   },
 };
 
-const viewNow = () => VIEWS[location.hash.slice(2)] ?? VIEWS.fleet;
+/** The view in the address, with its parameters. */
+function viewNow() {
+  const [name, query] = location.hash.slice(2).split("?");
+  return { ...(VIEWS[name] ?? VIEWS.fleet), params: new URLSearchParams(query ?? "") };
+}
 
-async function read() {
+async function look() {
+  const { view, asks, params } = viewNow();
+  page.asked += 1;
+  const turn = page.asked;
   try {
-    page.figures = await readAll();
-    page.readAt = Date.now();
+    const figures = await read(asks(params));
+    // Somebody has gone on to another view, or searches for something else.
+    if (turn !== page.asked) return;
+    Object.assign(page, { figures, of: view, readAt: Date.now() });
     if (page.isSilent) page.say("The router answers again.");
     page.silentSince = null;
   } catch (error) {
+    if (turn !== page.asked) return;
     page.silentSince ??= Date.now();
     page.trouble = error instanceof Refusal ? `It says: ${error.message}` : "";
   }
@@ -69,7 +91,7 @@ async function read() {
 
 async function keepReading() {
   for (;;) {
-    if (!page.isPaused && !document.hidden) await read();
+    if (!page.isPaused && !document.hidden) await look();
     await new Promise((resolve) => {
       page.wake = resolve;
       setTimeout(resolve, PERIOD);
@@ -93,7 +115,7 @@ function Pulse() {
 function Bar() {
   const now = viewNow();
   const links = Object.entries(VIEWS).map(
-    ([name, one]) => html`<a href="#/${name}" aria-current=${one === now ? "page" : undefined}>${one.title}</a>`,
+    ([name, { title }]) => html`<a href="#/${name}" aria-current=${title === now.title ? "page" : undefined}>${title}</a>`,
   );
   return html`<header class="bar-top">
     <a class="skip" href="#content" onClick=${skip}>Skip to the figures</a>
@@ -126,15 +148,16 @@ function Silence() {
 }
 
 function Page() {
-  const { view } = viewNow();
+  const { view, params } = viewNow();
+  const figures = page.of === view ? page.figures : null;
   // Ages stand still while nothing is read: nobody knows how they went on.
   const stands = page.isSilent || page.isPaused;
-  const elapsed = stands || !page.figures ? 0 : (Date.now() - page.readAt) / 1000;
+  const elapsed = stands || !figures ? 0 : (Date.now() - page.readAt) / 1000;
   return html`<${Bar} />
     <main id="content" tabindex="-1" class=${page.isSilent ? "stale" : ""}>
       <${Silence} />
-      ${page.figures ? html`<${view} figures=${page.figures} elapsed=${elapsed} page=${page} />` : ""}
-      ${!page.figures && !page.isSilent ? html`<p class="empty">Reading the figures …</p>` : ""}
+      ${figures ? html`<${view} figures=${figures} elapsed=${elapsed} params=${params} page=${page} />` : ""}
+      ${!figures && !page.isSilent ? html`<p class="empty">Reading the figures …</p>` : ""}
     </main>
     <div class="said" role="status">${page.said}</div>
     ${page.question &&
@@ -143,7 +166,7 @@ function Page() {
       onClose=${() => page.askNothing()}
       onDone=${(words) => {
         page.say(words);
-        read();
+        look();
       }}
     />`}`;
 }
@@ -155,7 +178,10 @@ function draw() {
   render(html`<${Page} />`, root);
 }
 
-addEventListener("hashchange", draw);
+addEventListener("hashchange", () => {
+  draw();
+  look();
+});
 document.addEventListener("visibilitychange", () => page.wake?.());
 // Ages and countdowns go on between two looks.
 setInterval(draw, 1000);

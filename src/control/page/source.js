@@ -1,7 +1,5 @@
 // What the router says, and what it is asked to do.
 
-const LISTS = ["coordinators", "clusters", "listeners"];
-
 /** How long an answer may take, in milliseconds. */
 const PATIENCE = 5000;
 
@@ -14,10 +12,10 @@ async function ask(path, options) {
   return answer.json();
 }
 
-/** All lists of the API, by name. */
-export async function readAll() {
-  const lists = await Promise.all(LISTS.map((name) => ask(`/api/v1/${name}`)));
-  return Object.fromEntries(LISTS.map((name, place) => [name, lists[place]]));
+/** The answers of the API to several questions: `asked` has the path of each, by name. */
+export async function read(asked) {
+  const named = Object.entries(asked).map(async ([name, path]) => [name, await ask(`/api/v1/${path}`)]);
+  return Object.fromEntries(await Promise.all(named));
 }
 
 /** Drains or resumes a coordinator. `deadline` is a duration such as "30m"; an empty one is not sent. */

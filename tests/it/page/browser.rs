@@ -12,12 +12,12 @@ use hs2router::fake::client::Hs2Client;
 use hs2router::idl::t_c_l_i_service::TSessionHandle;
 
 use crate::support::certificates::{Authority, HERE};
-use crate::support::fleet::{Fleet, Plan};
+use crate::support::fleet::{Fleet, Plan, USERS};
 use crate::support::router::TestRouter;
 use crate::support::tools::{Tool, browser_packages, present};
 
 /// How many seconds the browser may take for all of it.
-const PATIENCE: &str = "120";
+const PATIENCE: &str = "240";
 
 /// The folder that pictures of all views are drawn into, if anybody wants them.
 const PICTURES: &str = "HS2ROUTER_PICTURES";
@@ -65,7 +65,8 @@ fn pass_on(mut client: &TcpStream, to: SocketAddr) {
 struct World {
     fleet: Fleet,
     gate: Gate,
-    client: Hs2Client,
+    /// Connected when it first has something to do: a login counts as a session.
+    client: Option<Hs2Client>,
     sessions: Vec<TSessionHandle>,
     /// Routers that were put behind the gate, so that they live.
     routers: Vec<TestRouter>,
@@ -76,26 +77,27 @@ impl World {
     fn new() -> Self {
         let server = Some(Arc::new(Authority::new().issue("here", &HERE).server_config()));
         let fleet = Fleet::with(Plan {
+            users: &USERS,
             cluster: "tls = { verify = \"none\" }",
             tls: &[server.clone(), server.clone(), server],
             ..Plan::default()
         });
         let gate = Gate::to(fleet.router().router().admin());
-        let client = fleet.hs2();
-        Self { fleet, gate, client, sessions: Vec::new(), routers: Vec::new(), in_the_clear: None }
+        Self { fleet, gate, client: None, sessions: Vec::new(), routers: Vec::new(), in_the_clear: None }
     }
 
     /// Does what the script asks for: its answer.
     fn does(&mut self, what: &str) -> String {
+        let client = self.client.get_or_insert_with(|| self.fleet.hs2());
         match what {
             "open two sessions and run a statement in one" => {
-                self.sessions = (0..2).map(|_| self.client.open(&[]).unwrap()).collect();
-                self.client.execute(&self.sessions[0], "select sleep(600000)").unwrap();
+                self.sessions = (0..2).map(|_| client.open(&[]).unwrap()).collect();
+                client.execute(&self.sessions[0], "select sleep(600000)").unwrap();
                 format!("c{}", self.fleet.owner(&self.sessions[0]) + 1)
             }
             "close the sessions" => {
                 for session in self.sessions.drain(..) {
-                    self.client.close_session(&session).unwrap();
+                    client.close_session(&session).unwrap();
                 }
                 String::new()
             }
