@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use hs2router::clock;
 use hs2router::cluster::Wanted;
 use hs2router::ids::{CoordinatorId, Service};
-use hs2router::session::table::{NewOperation, OpenOperations};
+use hs2router::session::table::{NewOperation, OpenOperations, OperationKind};
 use hs2router::wire::method;
 use hs2router::wire::scan::Scanner;
 use rand::SeedableRng as _;
@@ -167,6 +167,7 @@ fn open_and_close_operations(times: u64, sessions: usize) {
     let (table, mut number, mut next) = (filled(&cluster, sessions), sessions as u64, shuffled(sessions));
     let coordinator = CoordinatorId(3);
     let owner = cluster.coordinator(coordinator).expect("there are ten");
+    let now = clock::now();
     repeat(times, || {
         number += 1;
         let operation = guid(number);
@@ -175,10 +176,12 @@ fn open_and_close_operations(times: u64, sessions: usize) {
             secret: Some([7; 16]),
             coordinator,
             session: guid(next()),
+            kind: OperationKind::Statement,
             has_result_set: true,
             counted: owner.count_operation(),
             running: Some(owner.count_running().minted()),
             open: open.count(),
+            now,
         });
         table.end_running(&operation);
         table.close_operation(&operation);

@@ -105,7 +105,7 @@ fn introduction(ports: Ports, coordinators: &[Coordinator]) -> String {
   {hs2}  HiveServer2 (impala-shell, impyla, JDBC, ODBC)
   {beeswax}  Beeswax (older impala-shells)
   {hs2_http}  HiveServer2 over HTTP (impala-shell, impyla, JDBC, ODBC)
-  {admin}  http://127.0.0.1:{admin}/metrics and /healthz
+  {admin}  http://127.0.0.1:{admin}/ (a page for operators), /metrics and /healthz
 
 Three simulated coordinators, which take no passwords (connect without -l):
 {}

@@ -2,11 +2,15 @@
 //!
 //! | path | answer |
 //! | --- | --- |
+//! | `GET /` | the operators' page, which shows what the API says |
+//! | `GET /page/{file}` | what the page is made of |
 //! | `GET /healthz` | 200 `ok`; 503 `draining` once the router was told to stop |
 //! | `GET /metrics` | every metric in the `OpenMetrics` text format |
 //! | `GET /api/v1/coordinators` | what is known of each coordinator, in JSON |
 //! | `GET /api/v1/listeners` | where clients connect, and the certificates that they get, in JSON |
 //! | `GET /api/v1/clusters` | how coordinators are reached with TLS, in JSON |
+//! | `GET /api/v1/sessions` | the sessions that are known, in JSON |
+//! | `GET /api/v1/operations` | the operations that are open, in JSON |
 //! | `POST /api/v1/coordinators/{cluster}/{name}/drain` | it gets no new session; the answer is as above, of this one |
 //! | `POST /api/v1/coordinators/{cluster}/{name}/resume` | it does again |
 //!
@@ -15,7 +19,7 @@
 //! A drain may have its own deadline, `?deadline=30s` from now. Operations that are open at the deadline go
 //! on or are cancelled, as configured.
 //!
-//! Requests below `/api` need a `Host` that is a loopback address; a POST also needs the header `X-Hs2router:
+//! The page and requests below `/api` need a `Host` that is a loopback address; a POST also needs the header `X-Hs2router:
 //! 1`, and its `Origin`, if it has one, must be that host. Otherwise the answer is 403. `/healthz` and
 //! `/metrics` accept any `Host`: load balancers and scrapers use names and tunnels of their own, and neither
 //! path shows anybody's session.
@@ -24,12 +28,14 @@
 //!
 //! A connection serves one request within [`REQUEST_TIME`]; the head must arrive within [`HEAD_TIME`]. At
 //! most [`MOST_CONNECTIONS`] connections have a request that is being read. Answers with metrics and answers
-//! of the API have their own, smaller limits. When a limit is reached, the oldest connection of that kind is
+//! of the API and the page have their own, smaller limits. When a limit is reached, the oldest connection of that kind is
 //! closed, so that silent clients and slow readers block neither health checks nor scrapers.
 
 mod coordinators;
 mod guard;
 mod json;
+mod lists;
+mod page;
 mod places;
 mod shown;
 mod tls;
@@ -42,6 +48,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::Request;
@@ -72,8 +79,8 @@ pub const HEAD_TIME: Duration = Duration::from_secs(3);
 /// served within a second.
 pub const MOST_CONNECTIONS: usize = 256;
 
-/// How many answers with metrics may be sent at a time, and how many of the API. They are long, so their
-/// readers can be slow.
+/// How many answers with metrics may be sent at a time, and how many of the API and the page. They are long, so
+/// their readers can be slow.
 const MOST_ANSWERS: usize = 16;
 
 /// The largest head of a request, in bytes.
@@ -87,12 +94,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Methods and paths of the port.
-pub const PATHS: [(&str, &str); 7] = [
+pub const PATHS: [(&str, &str); 11] = [
+    ("GET", "/"),
+    ("GET", "/page/{file}"),
     ("GET", "/healthz"),
     ("GET", "/metrics"),
     ("GET", "/api/v1/coordinators"),
     ("GET", "/api/v1/listeners"),
     ("GET", "/api/v1/clusters"),
+    ("GET", "/api/v1/sessions"),
+    ("GET", "/api/v1/operations"),
     ("POST", "/api/v1/coordinators/{cluster}/{name}/drain"),
     ("POST", "/api/v1/coordinators/{cluster}/{name}/resume"),
 ];
@@ -184,7 +195,8 @@ impl Desk {
     fn places_for(&self, path: &str) -> Option<&Arc<Places>> {
         match path {
             "/metrics" => Some(&self.metrics),
-            path if path.starts_with("/api/") => Some(&self.api),
+            "/" => Some(&self.api),
+            path if path.starts_with("/api/") || path.starts_with("/page/") => Some(&self.api),
             _ => None,
         }
     }
@@ -223,12 +235,15 @@ fn routes(view: View) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
+        .merge(page::routes())
         .merge(coordinators::routes())
+        .merge(lists::routes())
         .merge(tls::routes())
         .method_not_allowed_fallback(|| async {
             unknown(StatusCode::METHOD_NOT_ALLOWED, "this path does not allow this method")
         })
         .fallback(|| async { unknown(StatusCode::NOT_FOUND, "there is no such path") })
+        .layer(map_response(guard::protect))
         .with_state(view)
 }
 

@@ -6,3 +6,4 @@ pub mod config;
 pub mod log;
 pub mod reload;
 pub mod router;
+pub mod view;

@@ -49,6 +49,11 @@ impl Activity {
         Self { located: true, ..Self::new(now) }
     }
 
+    /// When the session was opened, or located.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
     /// Whether the session was located, not opened here.
     pub fn was_located(&self) -> bool {
         self.located

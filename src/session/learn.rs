@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::statement::Effect;
-use super::table::{Done, NewOperation, OpenOperations, Table};
+use super::table::{Done, NewOperation, OpenOperations, OperationKind, Table};
 use crate::cluster::{Coordinator, Flavor, RunningCount};
 use crate::wire::facts::{Facts, Guid};
 use crate::wire::method::{Method, Role};
@@ -133,10 +133,16 @@ fn mint(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flavor: F
         secret: reply.handle().map(|handle| handle.secret),
         coordinator: call.coordinator.id,
         session,
+        kind: if call.method.role == Role::Statement {
+            OperationKind::Statement
+        } else {
+            OperationKind::Metadata
+        },
         has_result_set: reply.has_result_set.unwrap_or(true),
         running: running.map(RunningCount::minted).filter(|_| runs),
         open: call.open.count(),
         counted,
+        now: call.now,
     });
     let done =
         Done { effect: call.effect, coordinator: call.coordinator.id, operation: Some(guid), now: call.now };

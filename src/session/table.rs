@@ -7,7 +7,7 @@
 //!
 //! From the bottom to the top: `secret`, `admission`, `operation`, `mobile`, `life`, `session` (an entry),
 //! `store` (the maps), and then what happens to them, each by itself: `sessions`, `operations`, `located`,
-//! `lost`, `moves`, `reap`, `remaining`.
+//! `lost`, `moves`, `reap`, `remaining`, `seen`.
 
 mod admission;
 mod delegated;
@@ -21,6 +21,7 @@ mod operations;
 mod reap;
 mod remaining;
 mod secret;
+mod seen;
 mod session;
 mod sessions;
 mod store;
@@ -29,10 +30,11 @@ pub use self::admission::{Admission, NotAdmitted};
 pub use self::life::{Arrival, Expired, NotLive};
 pub use self::mobile::{Cause, Done, Leftover, Movable, Pinned};
 pub use self::moves::{Departure, Holding};
-pub use self::operation::{LocatedOperation, NewOperation, OpenCount, OpenOperations};
+pub use self::operation::{LocatedOperation, NewOperation, OpenCount, OpenOperations, OperationKind};
 pub use self::reap::Reaping;
 pub use self::remaining::{Named, OpenOf, Remaining};
-pub use self::session::{NewSession, Target};
+pub use self::seen::{Progress, SeenOperation, SeenSession};
+pub use self::session::{NewSession, Origin, Target};
 pub use self::sessions::NotKept;
 pub use self::store::{Settings, Table};
 

@@ -9,6 +9,7 @@ use crate::support::fleet::Fleet;
 use crate::support::router::TestRouter;
 
 mod drain;
+mod lists;
 mod score;
 mod slow;
 mod tls;

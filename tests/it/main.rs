@@ -94,6 +94,9 @@ mod operation_types;
 mod outlive;
 
 #[cfg(test)]
+mod page;
+
+#[cfg(test)]
 mod per_address;
 
 #[cfg(test)]

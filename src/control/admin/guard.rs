@@ -1,5 +1,5 @@
-//! Decides who may use the API of the admin port: programs of the operator, but no web page that happens to
-//! be open in a browser on the same machine.
+//! Decides who may use the page and the API of the admin port: its own page and programs of the operator, but
+//! no other web page that happens to be open in a browser on the same machine.
 //!
 //! A foreign page can make a browser send a POST to a loopback address. But it cannot add a header of its own
 //! unless a preflight request allows it, and nothing here does. It cannot read the answer to a GET either,
@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -39,6 +39,30 @@ impl IntoResponse for Refusal {
 pub(super) async fn own_host(request: Request, next: Next) -> Result<Response, Refusal> {
     host(request.headers())?;
     Ok(next.run(request).await)
+}
+
+/// What a browser is told with every answer. The page loads from this port alone and asks only this port,
+/// runs no text that is not one of its files, and is no part of another page. Nothing is kept, so that no
+/// browser has the page of one version with the figures of another.
+const PROTECTION: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
+         trusted-types 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// An answer with what protects it in a browser.
+pub(super) async fn protect(mut answer: Response) -> Response {
+    for (name, value) in PROTECTION {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
 }
 
 /// The value of `Host`, if it is a loopback address.

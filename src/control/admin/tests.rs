@@ -67,9 +67,11 @@ async fn metrics_are_exposed_as_open_metrics() {
 async fn other_paths_and_methods_are_refused() {
     let admin = admin();
     let all = PATHS.map(|(method, path)| format!("{method} {path}\n")).concat();
-    let lost = get_path(admin.address, "/").await;
+    let lost = get_path(admin.address, "/nowhere").await;
     assert!(lost.starts_with("HTTP/1.1 404 ") && lost.ends_with(&all), "{lost}");
-    for path in ["/metrics", "/api/v1/coordinators", "/api/v1/listeners", "/api/v1/clusters"] {
+    for path in
+        ["/", "/page/page.js", "/metrics", "/api/v1/coordinators", "/api/v1/listeners", "/api/v1/clusters"]
+    {
         let post = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
         let not_so = exchange(admin.address, &post).await;
         assert!(not_so.starts_with("HTTP/1.1 405 ") && not_so.ends_with(&all), "{not_so}");
@@ -81,16 +83,18 @@ async fn other_paths_and_methods_are_refused() {
 }
 
 #[tokio::test]
-async fn a_name_that_was_pointed_here_reads_nothing_of_the_api() {
+async fn a_name_that_was_pointed_here_reads_nothing_of_the_page_and_the_api() {
     let admin = admin();
     let answer = async |path: &str, host: &str| {
         let answer = exchange(admin.address, &format!("GET {path} HTTP/1.1\r\n{host}\r\n")).await;
         answer.split(' ').nth(1).unwrap().to_owned()
     };
     let (foreign, own) = ("Host: evil.example:25025\r\n", "Host: localhost\r\n");
-    assert_eq!(answer("/api/v1/coordinators", own).await, "200");
-    assert_eq!(answer("/api/v1/coordinators", foreign).await, "403");
-    assert_eq!(answer("/api/v1/coordinators", "X: no host\r\n").await, "403");
+    for path in ["/", "/page/page.js", "/api/v1/coordinators"] {
+        assert_eq!(answer(path, own).await, "200");
+        assert_eq!(answer(path, foreign).await, "403");
+        assert_eq!(answer(path, "X: no host\r\n").await, "403");
+    }
     for path in ["/healthz", "/metrics"] {
         assert_eq!(answer(path, foreign).await, "200", "scrapers and load balancers have names of their own");
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::ids::CoordinatorId;
 use crate::session::activity::Activity;
-use crate::session::table::Table;
+use crate::session::table::{Origin, Table};
 use crate::wire::facts::{Guid, Handle};
 
 /// When a connection has this many sessions, it drops those that are closed, and again each time their number
@@ -20,6 +20,7 @@ const MOST_LOST: usize = 256;
 pub(crate) struct Attached {
     table: Arc<Table>,
     sessions: HashMap<Guid, Arc<Activity>>,
+    origin: Arc<Origin>,
     look_at: usize,
     /// The operation that was used last, with its session: a client often polls and fetches from one
     /// operation many times in a row.
@@ -35,8 +36,14 @@ impl Attached {
     }
 
     /// Creates an empty set for a new connection.
-    pub(crate) fn new(table: &Arc<Table>) -> Self {
-        Self { table: Arc::clone(table), sessions: HashMap::new(), look_at: LOOK_AT, operation: None }
+    pub(crate) fn new(table: &Arc<Table>, origin: Origin) -> Self {
+        let (table, origin) = (Arc::clone(table), Arc::new(origin));
+        Self { table, sessions: HashMap::new(), origin, look_at: LOOK_AT, operation: None }
+    }
+
+    /// Returns where the connection came from.
+    pub(crate) fn origin(&self) -> &Arc<Origin> {
+        &self.origin
     }
 
     /// Returns all sessions that the connection is attached to, sorted.
@@ -84,6 +91,7 @@ impl Attached {
 
     fn attach_to(&mut self, session: Guid) -> Option<Arc<Activity>> {
         let activity = self.table.attach(&session)?;
+        self.table.note_origin(&session, &self.origin);
         self.sessions.insert(session, Arc::clone(&activity));
         if self.sessions.len() >= self.look_at {
             let mut lost = 0;
@@ -160,6 +168,8 @@ mod tests {
             })
             .unwrap();
         table.insert_operation(table::NewOperation {
+            kind: table::OperationKind::Statement,
+            now: clock::now(),
             guid: OPERATION.guid,
             secret: Some(OPERATION.secret),
             coordinator,
@@ -175,7 +185,8 @@ mod tests {
     /// Returns whether the session is forgotten although a connection ran `uses` and is still open.
     fn is_forgotten(uses: impl FnOnce(&mut Attached)) -> bool {
         let table = table();
-        let mut attached = Attached::new(&table);
+        let mut attached =
+            Attached::new(&table, Origin { client: [127, 0, 0, 1].into(), listener: "test".into() });
         uses(&mut attached);
         let now = clock::now();
         table.forget_detached(now);

@@ -26,7 +26,7 @@ use crate::serve::threads::signals::Signals;
 use crate::serve::threads::workers::Assignment;
 use crate::session::activity::InUse;
 use crate::session::decide::Past;
-use crate::session::table::{Leftover, OpenOperations};
+use crate::session::table::{Leftover, OpenOperations, Origin};
 use crate::wire::facts::{Facts, Guid, GuidText};
 use crate::wire::method::Method;
 use crate::wire::verdict::{Verdict, verdict};
@@ -139,6 +139,7 @@ impl<S: Stream> Conn<S> {
         let hs2 = links.access().hs2();
         // Of users for whom the router speaks, coordinators cannot say whose a handle is.
         let locates = fleet.cluster.outlive_connections(hs2) && links.caller().is_none();
+        let origin = Origin { client: client.ip(), listener: Arc::clone(&entrance.name) };
         Self {
             leaving: false,
             span_named: false,
@@ -164,7 +165,7 @@ impl<S: Stream> Conn<S> {
             },
             reserved: None,
             open: OpenOperations::default(),
-            attached: Attached::new(&fleet.table),
+            attached: Attached::new(&fleet.table, origin),
             in_use: None,
             fleet,
         }

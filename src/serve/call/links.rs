@@ -9,8 +9,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::cluster::Coordinator;
 use crate::cluster::room::{Holder, Kind, Tenancy};
+use crate::cluster::{Coordinator, SessionCount};
 use crate::ids::{Access, ClientAddress, ConnId, CoordinatorId, Service};
 use crate::net::stream::Stream;
 use crate::serve::call::braking;
@@ -308,9 +308,18 @@ async fn dial<S: Stream>(conn: &mut Conn<S>, slot: Slot<S>) -> Result<Box<Link<S
     let mut link = dialed?;
     if link.service() == Service::Beeswax {
         let count = link.coordinator.count_session();
-        link.begin_beeswax(count, &conn.fleet.table, &conn.fleet.chance, &conn.shared);
+        begin_beeswax(conn, &mut link, count);
     }
     Ok(link)
+}
+
+/// Makes a link of Beeswax the session of this connection.
+pub(super) fn begin_beeswax<S: Stream>(conn: &Conn<S>, link: &mut Link<S>, count: SessionCount) {
+    let table = &conn.fleet.table;
+    link.begin_beeswax(count, table, &conn.fleet.chance, &conn.shared);
+    if let Some(session) = &link.session {
+        table.note_origin(&session.guid, conn.attached.origin());
+    }
 }
 
 /// Returns how closely to look at a link before a call is sent on it.

@@ -30,7 +30,7 @@ pub(crate) async fn open_beeswax<S: Stream>(
                 // already is one.
                 if link.session.is_none() {
                     let count = candidate.opening.into_session();
-                    link.begin_beeswax(count, &conn.fleet.table, &conn.fleet.chance, &conn.shared);
+                    links::begin_beeswax(conn, &mut link, count);
                 }
                 conn.past.beeswax = Some(coordinator.id);
                 conn.name_span(&coordinator, None);

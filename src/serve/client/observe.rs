@@ -24,6 +24,7 @@ use crate::serve::message::end::End;
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
 use crate::serve::threads::alarm::Alarm;
 use crate::serve::threads::signals::{Signal, Signals};
+use crate::session::table::Origin;
 use crate::wire::dialogue::LostTrack;
 use crate::wire::sasl::gssapi::{Choice, Handshake, Peer, Stage as Progress, is_wrapped};
 use crate::wire::scan::ScanError;
@@ -95,6 +96,7 @@ impl<S: Stream> Observer<S> {
             fleet: Arc::clone(&connection.entrance.fleet),
             coordinator: Arc::clone(opening.coordinator()),
             address: connection.client.address,
+            origin: Origin { client: connection.client.ip, listener: Arc::clone(&connection.entrance.name) },
         };
         Self {
             alarm: Alarm::after(place.shared.settings.handshake_timeout),

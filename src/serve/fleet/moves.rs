@@ -34,8 +34,17 @@ impl<S: Stream> Fleet<S> {
     /// Up to `most` of the sessions that are still on a coordinator, and why each stays. Those with open
     /// operations come first.
     pub fn waited_for(&self, coordinator: CoordinatorId, now: Instant, most: usize) -> Vec<Remaining> {
-        let cause = Cause::Leaves { now, cooldown: self.moves.settings.cooldown };
-        self.table.remaining(coordinator, cause, most)
+        self.table.remaining(coordinator, self.cause_to_leave(now), most)
+    }
+
+    /// The cause for which sessions would leave a coordinator that is drained.
+    pub fn cause_to_leave(&self, now: Instant) -> Cause {
+        Cause::Leaves { now, cooldown: self.moves.settings.cooldown }
+    }
+
+    /// The name of a coordinator; empty if it is no longer one of the cluster's.
+    pub fn name_of(&self, coordinator: CoordinatorId) -> String {
+        self.cluster.coordinator(coordinator).map(|one| one.name.to_string()).unwrap_or_default()
     }
 
     /// Determines which coordinators sessions must leave. Returns true if there is one that they did not have

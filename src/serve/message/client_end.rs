@@ -1,6 +1,7 @@
 //! The client end of a call. It gives a request's payload and takes a reply's, and hides the framing that the
 //! client uses.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -116,6 +117,11 @@ impl<S: Stream> ClientEnd<S> {
     /// Returns the address that the client connected from.
     pub(crate) fn address(&self) -> ClientAddress {
         self.client.address
+    }
+
+    /// Returns the same address in full.
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.client.ip
     }
 
     /// Returns the form in which pieces of messages pass between this client and `link`.

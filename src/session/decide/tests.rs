@@ -10,7 +10,7 @@ use crate::session::idle::IdleTimeout;
 use crate::session::messages::{
     call, cluster, guessed, handle, query_id, with_handle, with_operation, with_query_id, with_two_handles,
 };
-use crate::session::table::{NewOperation, NewSession, OpenOperations, Settings};
+use crate::session::table::{NewOperation, NewSession, OpenOperations, OperationKind, Settings};
 use crate::wire::facts::{Handle, OperationType};
 use crate::wire::method::{all, lookup};
 
@@ -44,6 +44,8 @@ fn table_of(access: Access) -> (Table, Cluster) {
         })
         .unwrap();
     table.insert_operation(NewOperation {
+        kind: OperationKind::Statement,
+        now: clock::now(),
         guid: handle(OPERATION).guid,
         secret: None,
         coordinator: OWNER,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use dashmap::mapref::entry::Entry;
 
-use super::operation::{LocatedOperation, Open, OpenLoad, Operation};
+use super::operation::{LocatedOperation, Open, OpenLoad, Operation, OperationKind};
 use super::secret::same;
 use super::store::{OPERATIONS_PER_SESSION, Table};
 use crate::wire::facts::{Guid, Handle};
@@ -37,7 +37,14 @@ impl Table {
         let Entry::Vacant(vacant) = self.operations.entry(handle.guid) else { return };
         // Rows that remain are work; better to count them in vain than to overlook them.
         let load = Some(OpenLoad { running, _open: counted });
-        let open = Open { session: None, has_result_set: true, load, _in_use: open };
+        let open = Open {
+            session: None,
+            kind: OperationKind::Located,
+            since: now,
+            has_result_set: true,
+            load,
+            _in_use: open,
+        };
         let open = Some(Box::new(open));
         drop(vacant.insert(Operation { coordinator, secret: Some(handle.secret), open }));
         self.located.lock().0.push_back((handle.guid, now));

@@ -25,6 +25,9 @@ pub(super) struct Operation {
 pub(super) struct Open {
     /// None for one that was located.
     pub(super) session: Option<Guid>,
+    pub(super) kind: OperationKind,
+    /// When it was minted, or located.
+    pub(super) since: Instant,
     pub(super) has_result_set: bool,
     /// None once its coordinator's process seems to have ended.
     pub(super) load: Option<OpenLoad>,
@@ -39,6 +42,17 @@ pub(super) struct OpenLoad {
     pub(super) _open: OperationCount,
 }
 
+/// What minted an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationKind {
+    /// A statement.
+    Statement,
+    /// A call for metadata.
+    Metadata,
+    /// Nobody knows: it was located.
+    Located,
+}
+
 /// An operation that was just minted.
 #[derive(Debug)]
 pub struct NewOperation {
@@ -50,6 +64,8 @@ pub struct NewOperation {
     pub coordinator: CoordinatorId,
     /// The session that it ends with.
     pub session: Guid,
+    /// What minted it.
+    pub kind: OperationKind,
     /// Whether rows remain when its state says that it has finished.
     pub has_result_set: bool,
     /// Counts it as load until its end is seen; none for metadata calls and what ended with its reply.
@@ -58,6 +74,8 @@ pub struct NewOperation {
     pub open: OpenCount,
     /// Counts it as open on its coordinator until it is closed.
     pub counted: OperationCount,
+    /// The present moment.
+    pub now: Instant,
 }
 
 /// How many operations that a connection opened are still open; a drain waits for them.

@@ -17,12 +17,23 @@ impl Table {
     /// Takes an operation in, unless the table is full of open ones, or its session is not known, with which
     /// it would end: then its calls go where its connection's last call went.
     pub fn insert_operation(&self, new: NewOperation) {
-        let NewOperation { guid, secret, coordinator, session, has_result_set, running, open, counted } = new;
+        let NewOperation {
+            guid,
+            secret,
+            coordinator,
+            session,
+            kind,
+            has_result_set,
+            running,
+            open,
+            counted,
+            now,
+        } = new;
         if !self.make_room() {
             return;
         }
         let load = Some(OpenLoad { running, _open: counted });
-        let open = Open { session: Some(session), has_result_set, load, _in_use: open };
+        let open = Open { session: Some(session), kind, since: now, has_result_set, load, _in_use: open };
         let operation = Operation { coordinator, secret, open: Some(Box::new(open)) };
         let older = match self.operations.entry(guid) {
             Entry::Occupied(old) if old.get().coordinator != coordinator => return,

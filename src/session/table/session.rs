@@ -1,6 +1,7 @@
 //! A session's entry in the table.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +42,15 @@ pub struct NewSession {
     pub now: Instant,
 }
 
+/// Where a connection came from, and to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The client's address.
+    pub client: IpAddr,
+    /// The listener's name.
+    pub listener: Arc<str>,
+}
+
 /// Where a session is open, for calls of the router's own about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -71,6 +81,8 @@ pub(super) struct Usage {
     pub(super) activity: Arc<Activity>,
     /// None for one that was not opened by its handle's first client here.
     pub(super) admission: Option<Admission>,
+    /// Where the connection came from that began to use it last.
+    pub(super) origin: Option<Arc<Origin>>,
     pub(super) life: Life,
 }
 
@@ -127,6 +139,7 @@ impl Session {
             access,
             activity: Arc::new(activity),
             admission: None,
+            origin: None,
             life: Life::new(idle_timeout, Presence { tenancy, count: Some(count) }),
         };
         Self { coordinator, secret, usage: Box::new(usage) }

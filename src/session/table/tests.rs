@@ -4,6 +4,7 @@ mod lives;
 mod located;
 mod model;
 mod operations;
+mod seen;
 mod sessions;
 
 use std::time::{Duration, Instant};
@@ -55,6 +56,8 @@ impl Fixture {
         let (counted, running) = (owner.count_operation(), owner.count_running().minted());
         let minted = handle(number);
         self.table.insert_operation(NewOperation {
+            kind: OperationKind::Statement,
+            now: clock::now(),
             guid: minted.guid,
             secret: Some(minted.secret),
             coordinator,

@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod cookie;
+pub mod form;
 pub mod head;
 pub mod own_cookie;
 pub mod reply;

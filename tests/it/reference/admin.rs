@@ -72,11 +72,24 @@ fn encrypted(list: &str) -> Value {
 fn first_of(router: &TestRouter, list: &str, complete: impl Fn(&Value) -> bool) -> Value {
     let mut shown = Value::Null;
     assert!(eventually(|| {
-        let (_, listed) = ask_at(router.router().admin(), &format!("GET /api/v1/{list}"), "");
-        shown = serde_json::from_str::<Value>(&listed).unwrap()[0].clone();
+        shown = answer(router, list)[0].clone();
         complete(&shown)
     }));
     shown
+}
+
+fn answer(router: &TestRouter, list: &str) -> Value {
+    let (_, listed) = ask_at(router.router().admin(), &format!("GET /api/v1/{list}"), "");
+    serde_json::from_str(&listed).unwrap()
+}
+
+/// What is said of a session with an operation.
+fn of_one_session(list: &str) -> Value {
+    let fleet = Fleet::secured(1);
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let _operation = client.execute(&session, "select * from rows(10)").unwrap();
+    answer(fleet.router(), list)
 }
 
 /// The example of a path, with what stands before and behind it.
@@ -137,6 +150,16 @@ fn the_admin_reference_shows_and_explains_every_field_of_a_listener() {
 #[test]
 fn the_admin_reference_shows_and_explains_every_field_of_a_cluster() {
     compare("clusters", &encrypted("clusters"));
+}
+
+#[test]
+fn the_admin_reference_shows_and_explains_every_field_of_sessions() {
+    compare("sessions", &of_one_session("sessions"));
+}
+
+#[test]
+fn the_admin_reference_shows_and_explains_every_field_of_operations() {
+    compare("operations", &of_one_session("operations"));
 }
 
 #[test]

@@ -70,7 +70,8 @@ impl Program {
         let maps = fs::read_to_string(format!("/proc/{}/maps", self.pid)).unwrap();
         let memory = fs::File::open(format!("/proc/{}/mem", self.pid)).unwrap();
         let found = maps.lines().filter_map(writable).map(|range| {
-            let mut bytes = vec![0; (range.end - range.start) as usize];
+            let len = usize::try_from(range.end - range.start).unwrap();
+            let mut bytes = vec![0; len];
             // What was given back since, or was never there, is not read.
             let read = memory.read_at(&mut bytes, range.start).unwrap_or(0);
             bytes[..read]

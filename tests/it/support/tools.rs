@@ -36,6 +36,8 @@ pub(crate) enum Tool {
     Haproxy,
     /// The program `openssl`.
     Openssl,
+    /// Chromium, and what a script of Node.js needs to use it.
+    Browser,
 }
 
 /// Whether all these tools are here. Where one is not, the caller skips its test: the reason is printed.
@@ -86,6 +88,11 @@ pub(crate) fn go_program() -> PathBuf {
     folder().join("go/hs2go")
 }
 
+/// The folder with the packages of `tests/browser`.
+pub(crate) fn browser_packages() -> PathBuf {
+    folder().join("browser")
+}
+
 fn is_in_path(program: &str) -> bool {
     let is_there = |path| env::split_paths(&path).any(|folder| folder.join(program).is_file());
     env::var_os("PATH").is_some_and(is_there)
@@ -115,6 +122,9 @@ impl Tool {
             Self::Go => go_program().is_file(),
             Self::Slapd => are_files(&slapd::PROGRAMS),
             Self::Kdc => are_files(&kdc::PROGRAMS),
+            Self::Browser => {
+                is_in_path("chromium") && is_in_path("node") && browser_packages().join(".stamp").is_file()
+            }
         }
     }
 
@@ -123,6 +133,7 @@ impl Tool {
         let part = match self {
             Self::Hive | Self::Slapd => "hive",
             Self::Go => "go",
+            Self::Browser => "browser",
             Self::Java
             | Self::Python
             | Self::OldShell
@@ -148,6 +159,9 @@ impl Tool {
             Self::Curl => "no curl in PATH".to_owned(),
             Self::Go => format!("no {}", go_program().display()),
             Self::Kdc => format!("no KDC at {}", kdc::PROGRAMS.join(", ")),
+            Self::Browser => {
+                format!("no chromium or node in PATH, or no packages at {}", browser_packages().display())
+            }
             Self::Slapd => format!("no LDAP server at {}", slapd::PROGRAMS.join(" and ")),
         }
     }

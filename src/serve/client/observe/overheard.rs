@@ -23,7 +23,8 @@ use crate::session::decide::{Past, Plan, decide, operation_of, session_of};
 use crate::session::idle::IdleTimeout;
 use crate::session::learn::{Call, learn};
 use crate::session::statement::Effect;
-use crate::session::table::{NewSession, OpenOperations};
+
+use crate::session::table::{NewSession, OpenOperations, Origin};
 use crate::wire::dialogue::{Asked, Dialogue, LostTrack};
 use crate::wire::facts::{Facts, GuidText, Handle};
 use crate::wire::method::{Method, Role};
@@ -40,6 +41,8 @@ pub(super) struct Place<S: Stream> {
     pub(super) coordinator: Arc<Coordinator>,
     /// Where the client comes from.
     pub(super) address: ClientAddress,
+    /// The same, and by which listener, as operators are shown it.
+    pub(super) origin: Origin,
 }
 
 /// What passes by on one connection, once its handshake is over.
@@ -79,7 +82,7 @@ impl<S: Stream> Overheard<S> {
         let listener = Listener {
             place: Arc::clone(place),
             service: slot.port.service,
-            attached: Attached::new(&place.fleet.table),
+            attached: Attached::new(&place.fleet.table, place.origin.clone()),
             open: OpenOperations::default(),
             session: None,
             reserved: Some(reserved),
@@ -246,7 +249,7 @@ impl<S: Stream> Listener<S> {
 
     /// Takes a session into the table, if there is a place for it.
     fn take_in(&mut self, handle: &Handle, count: SessionCount) {
-        let Place { shared, fleet, coordinator, address } = &*self.place;
+        let Place { shared, fleet, coordinator, address, .. } = &*self.place;
         let session = GuidText(handle.guid);
         let admission = match fleet.table.admit(&Turn::of(Holder::of(&ACCESS, *address))) {
             Ok(admission) => admission,

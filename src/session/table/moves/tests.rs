@@ -11,7 +11,7 @@ use crate::session::state::{State, Why};
 use crate::session::table::life::NotLive;
 use crate::session::table::mobile::MOST_LEFTOVERS;
 use crate::session::table::session::Usage;
-use crate::session::table::{NewOperation, NewSession, OpenOperations, Remaining, Settings};
+use crate::session::table::{NewOperation, NewSession, OpenOperations, OperationKind, Remaining, Settings};
 use crate::wire::hs2::open::Open;
 
 const COOLDOWN: Duration = Duration::from_secs(10);
@@ -73,6 +73,8 @@ impl Fixture {
     fn insert_operation(&self, number: u8, coordinator: u32) {
         let owner = self.cluster.coordinator(id(coordinator)).unwrap();
         self.table.insert_operation(NewOperation {
+            kind: OperationKind::Statement,
+            now: clock::now(),
             guid: handle(number).guid,
             secret: Some(handle(number).secret),
             coordinator: id(coordinator),

@@ -8,7 +8,7 @@ use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
 use crate::session::table::life::{Expired, NotLive};
 use crate::session::table::session::NOT_LIVE_KEPT;
-use crate::session::table::{NewOperation, NewSession, OpenOperations, Settings};
+use crate::session::table::{NewOperation, NewSession, OpenOperations, OperationKind, Settings};
 use crate::wire::facts::Handle;
 
 const GRACE: Duration = Duration::from_mins(1);
@@ -45,6 +45,8 @@ impl Fixture {
             this.table.insert_session(new).unwrap();
             this.table.attach(&guid);
             this.table.insert_operation(NewOperation {
+                kind: OperationKind::Statement,
+                now: this.start,
                 guid: handle(10 + number).guid,
                 secret: Some(secret),
                 coordinator: owner.id,

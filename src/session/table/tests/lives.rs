@@ -138,6 +138,8 @@ impl World {
         let Some(owner) = self.table.session_owner(&handle(number).guid) else { return };
         let owner = self.cluster.coordinator(owner).unwrap();
         self.table.insert_operation(NewOperation {
+            kind: OperationKind::Statement,
+            now: clock::now(),
             guid: handle(operation).guid,
             secret: Some(handle(operation).secret),
             coordinator: owner.id,

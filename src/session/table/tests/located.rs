@@ -80,6 +80,8 @@ fn finding_a_session_that_is_known_by_now_changes_nothing() {
     fixture.table.insert_session(fixture.session(SESSION, OWNER)).unwrap();
     let owner = fixture.cluster.coordinator(OWNER).unwrap();
     let open_in_it = || NewOperation {
+        kind: OperationKind::Statement,
+        now: clock::now(),
         guid: handle(OPERATION).guid,
         secret: None,
         coordinator: OWNER,

@@ -112,6 +112,8 @@ fn to_close_an_operation_costs_no_more_where_its_session_has_many() {
     let guids: Vec<Guid> = (0..MANY).map(|number| u128::from(number).to_be_bytes()).collect();
     for &guid in &guids {
         fixture.table.insert_operation(NewOperation {
+            kind: OperationKind::Statement,
+            now: clock::now(),
             guid,
             secret: None,
             coordinator: owner.id,
@@ -175,6 +177,8 @@ fn what_is_open_on_a_coordinator_is_told_by_whose_it_is_and_how_a_call_names_it(
     let query = handle(16).guid;
     let owner = fixture.cluster.coordinator(CoordinatorId(0)).unwrap();
     fixture.table.insert_operation(NewOperation {
+        kind: OperationKind::Statement,
+        now: clock::now(),
         guid: query,
         secret: None,
         coordinator: owner.id,

@@ -7,6 +7,7 @@
 //! for one counts, and it may be there once.
 
 use super::error::{BadRequest, LONGEST_USER};
+use crate::wire::http::form;
 
 /// The name in upper case: letters beyond ASCII that become one of these in upper case are equal to it in
 /// Java's `equalsIgnoreCase`.
@@ -17,7 +18,7 @@ pub(super) fn find(query: &str) -> Result<Option<Box<str>>, BadRequest> {
     let mut found = None;
     for parameter in query.split('&') {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let (name, value) = (decode(name)?, decode(value)?);
+        let (name, value) = (decoded(name)?, decoded(value)?);
         if !str::from_utf8(&name).is_ok_and(|name| name.to_uppercase() == DO_AS) {
             continue;
         }
@@ -29,6 +30,10 @@ pub(super) fn find(query: &str) -> Result<Option<Box<str>>, BadRequest> {
     Ok(found)
 }
 
+fn decoded(text: &str) -> Result<Vec<u8>, BadRequest> {
+    form::decode(text).ok_or(BadRequest::Escape)
+}
+
 fn user(name: Vec<u8>) -> Result<Box<str>, BadRequest> {
     if name.is_empty() {
         return Err(BadRequest::EmptyDoAs);
@@ -38,28 +43,4 @@ fn user(name: Vec<u8>) -> Result<Box<str>, BadRequest> {
     }
     let name = String::from_utf8(name).map_err(|_| BadRequest::DoAsCharacters)?;
     if name.chars().any(char::is_control) { Err(BadRequest::DoAsCharacters) } else { Ok(name.into()) }
-}
-
-/// Decodes `%41` and `+`, as forms have them.
-fn decode(text: &str) -> Result<Vec<u8>, BadRequest> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        decoded.push(match first {
-            b'+' => b' ',
-            b'%' => {
-                let (digits, after) = after.split_first_chunk::<2>().ok_or(BadRequest::Escape)?;
-                rest = after;
-                byte(*digits).ok_or(BadRequest::Escape)?
-            }
-            other => *other,
-        });
-    }
-    Ok(decoded)
-}
-
-fn byte(digits: [u8; 2]) -> Option<u8> {
-    let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
-    u8::try_from(high? << 4 | low?).ok()
 }
