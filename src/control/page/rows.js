@@ -78,7 +78,7 @@ function Search({ view, chosen, shown, matching, total, what }) {
       <span class="hidden">Search ${what}</span>
       <input type="search" maxlength=${LONGEST_FILTER} value=${chosen.filter} placeholder="User, address, coordinator, id …" onInput=${search} />
     </label>
-    <p class="dim" role="status">
+    <p class="dim">
       ${some}${count(matching, what.slice(0, -1))}${matching < total ? ` that match, of ${number(total)}` : ""}
     </p>
   </div>`;
