@@ -138,7 +138,7 @@ fn a_locked_account_opens_no_connection_until_it_is_unlocked() {
 }
 
 #[test]
-fn a_directory_that_is_slow_or_dead_holds_up_logins_alone() {
+fn a_directory_that_is_slow_holds_up_logins_alone() {
     if !has_directory() {
         return;
     }
@@ -146,21 +146,20 @@ fn a_directory_that_is_slow_or_dead_holds_up_logins_alone() {
     let fleet = fleet(Arc::clone(&directory), "handshake_timeout = \"1s\"");
     let mut client = log_in(&fleet, "u1", "p1").unwrap();
     let session = client.open(&[]).unwrap();
+    client.stream().set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     directory.stand_still(true);
-    client.stream().set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    thread::scope(|scope| {
+    let (answers, late) = thread::scope(|scope| {
         let late = scope.spawn(|| log_in(&fleet, "u2", "p2").map(drop));
+        let mut answers = Vec::new();
         while !late.is_finished() {
-            let answer = client.query(&session, "select 1");
-            if answer.is_err() {
-                directory.stand_still(false);
-            }
-            answer.unwrap_or_else(|e| panic!("{e} {}", fleet.router().logs().text()));
+            answers.push(client.query(&session, "select 1").is_ok());
         }
-        let refused = late.join().unwrap().unwrap_err();
-        assert!(refused.contains("hs2router (c"), "{refused}");
+        (answers, late.join().unwrap())
     });
+    // Nothing fails before that, or the coordinators would wait for ever.
     directory.stand_still(false);
+    assert!(late.is_err(), "the router waits no longer than handshake_timeout");
+    assert!(!answers.is_empty() && answers.iter().all(|is_good| *is_good), "{answers:?}");
     let begun = clock::now();
     while log_in(&fleet, "u2", "p2").is_err() {
         assert!(clock::now() - begun < Duration::from_secs(30), "logins are not accepted again");

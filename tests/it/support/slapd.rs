@@ -23,6 +23,8 @@ const START_DEADLINE: Duration = Duration::from_mins(1);
 /// The users `u1` to `u19`, with passwords `p1` to `p19`.
 const USERS: u32 = 19;
 
+/// The users whose accounts can be locked.
+const LOCKABLE: [&str; 1] = ["u18"];
 /// Whoever may change everything in it, and the password.
 const ROOT: [&str; 2] = ["cn=root,dc=test", "root"];
 /// What a lock that no time opens is written as (draft-behera-ldap-password-policy, section 5.3.3).
@@ -196,7 +198,7 @@ fn configuration(folder: &Path) -> String {
     format!(
         "include /etc/ldap/schema/core.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n\
          moduleload ppolicy\ndatabase mdb\nsuffix dc=test\ndirectory {place}/data\nrootdn {}\nrootpw {}\n\
-         overlay ppolicy\nppolicy_default cn=policy,dc=test\n",
+         overlay ppolicy\n",
         ROOT[0], ROOT[1]
     )
 }
@@ -215,6 +217,9 @@ fn users() -> String {
              userPassword: p{number}"
         )
         .unwrap();
+        if LOCKABLE.contains(&user.as_str()) {
+            entries.push_str("pwdPolicySubentry: cn=policy,dc=test\n");
+        }
     }
     entries
 }
