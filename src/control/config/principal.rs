@@ -25,7 +25,7 @@ pub enum NoPrincipal {
     /// It has no realm, or more than one `@`.
     #[error("is not a name and a realm with an @ between them")]
     Realm,
-    /// It is longer than [`LONGEST`].
+    /// It is longer than 512 bytes.
     #[error("is longer than {LONGEST} bytes")]
     TooLong,
     /// It has a character that principals do not have here.
