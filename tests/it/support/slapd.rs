@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{ChildStdout, Command};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -137,6 +138,12 @@ impl Slapd {
     ///
     /// When an attempt is not answered.
     pub(crate) fn binds(&self, user: &str) -> Vec<u32> {
+        static MARKS: AtomicUsize = AtomicUsize::new(0);
+        // The log may lag behind. It is in order, so all is there once the last attempt is.
+        let mark = format!("mark{}", MARKS.fetch_add(1, Ordering::Relaxed));
+        self.bind(&mark, "none").unwrap();
+        let has_come = || answers(&self.log.lock().unwrap(), &dn(&mark)).is_some_and(|all| !all.is_empty());
+        assert!(eventually(has_come), "the log has ended");
         let mut results = None;
         assert!(
             eventually(|| {
