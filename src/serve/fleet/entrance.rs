@@ -48,7 +48,7 @@ pub struct Tickets {
     pub kerberos: Arc<Kerberos>,
     /// The principal that tickets must be for; `None` if they may be for any in the keytab.
     pub principal: Option<Arc<str>>,
-    /// Who is accepted, and as whom.
+    /// Which principals are accepted, and which users they stand for.
     pub rules: Arc<Rules>,
 }
 
