@@ -13,6 +13,7 @@ pub mod per_address;
 pub mod probe;
 pub mod relay;
 pub mod reverse;
+pub mod scratch;
 pub mod server_names;
 pub mod socket;
 pub mod stream;
