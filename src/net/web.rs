@@ -1,6 +1,7 @@
 //! A small HTTP client for the coordinators' web port: one request per connection, with bounds on everything,
 //! and of the answers only the figures that are used.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -174,6 +175,35 @@ pub async fn healthz<N: Network>(
     page(destination, "/healthz", settings).await.map(drop)
 }
 
+/// The flags that a coordinator was started with, by name, as `/varz?json` has them (Impala:
+/// `default-path-handlers.cc` `FlagsHandler`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImpalaFlags(BTreeMap<String, String>);
+
+impl ImpalaFlags {
+    /// The present value of a flag; `None` if the version does not have it.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    fn read(page: &Map<String, Value>) -> Self {
+        let flags = page.get("flags").and_then(Value::as_array).into_iter().flatten();
+        let text = |flag: &Value, key: &str| flag.get(key).and_then(Value::as_str).map(str::to_owned);
+        Self(flags.filter_map(|flag| Some((text(flag, "name")?, text(flag, "current")?))).collect())
+    }
+}
+
+/// The flags of a coordinator.
+///
+/// # Errors
+/// When the page cannot be read in time, or is not JSON.
+pub async fn impala_flags<N: Network>(
+    destination: &Destination,
+    settings: &WebSettings<N>,
+) -> Result<ImpalaFlags, WebError> {
+    object(destination, "/varz?json", settings).await.map(|page| ImpalaFlags::read(&page))
+}
+
 async fn object<N: Network>(
     destination: &Destination,
     target: &str,
@@ -316,6 +346,15 @@ mod tests {
         assert_eq!(is_quiescing(&destination, &SETTINGS).await.unwrap(), Some(true));
         let destination = answering(answer("200 OK", "{}")).await;
         assert_eq!(is_quiescing(&destination, &SETTINGS).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn the_present_values_of_flags_are_read() {
+        let body = r#"{"title":"Command-line Flags","flags":[{"name":"fe_service_threads","default":"64",
+            "current":"128"},{"name":"odd"}]}"#;
+        let destination = answering(answer("200 OK", body)).await;
+        let flags = impala_flags(&destination, &SETTINGS).await.unwrap();
+        assert_eq!((flags.get("fe_service_threads"), flags.get("odd")), (Some("128"), None));
     }
 
     #[tokio::test]
