@@ -219,7 +219,7 @@ fn a_real_spark_with_a_directory_shows_what_it_shows_without_the_router() {
     };
     assert_same("p2", true);
     let before = directory.binds("u2");
-    assert!(before.iter().all(|result| *result == SUCCESS) && before.len() % 2 == 0, "{before:?}");
+    assert!(before.iter().all(|result| *result == SUCCESS) && before.len().is_multiple_of(2), "{before:?}");
     assert_same("wrong", false);
     let refused = directory.binds("u2").split_off(before.len());
     assert_eq!(refused, [INVALID_CREDENTIALS; 4], "one for each client and way");

@@ -58,9 +58,10 @@ pub fn ordinary(head: &[u8]) -> Option<Parts> {
     let mut headers = HeaderMap::with_capacity(parsed.headers.len());
     for httparse::Header { name, value } in parsed.headers.iter() {
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-        let value = match SECRET.contains(&name) {
-            true => secret(value.to_vec())?,
-            false => HeaderValue::from_bytes(value).ok()?,
+        let value = if SECRET.contains(&name) {
+            secret(value.to_vec())?
+        } else {
+            HeaderValue::from_bytes(value).ok()?
         };
         headers.append(name, value);
     }
