@@ -171,7 +171,8 @@ fn a_log_that_nobody_reads_does_not_stop_the_router() {
     assert!(eventually(|| running.process.try_wait().unwrap().is_some()));
     let mut rest = Vec::new();
     running.log.read_to_end(&mut rest).unwrap();
-    assert!(rest.len() >= 60_000, "the pipe was full: {}", rest.len());
+    // A line that does not fit into a page of the pipe leaves the rest of that page empty.
+    assert!(rest.len() >= 40_000, "the pipe was not full: {}", rest.len());
 }
 
 #[test]
