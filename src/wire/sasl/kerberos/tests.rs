@@ -174,6 +174,11 @@ fn a_handshake_without_end_is_ended() {
     let replies: Vec<_> = (0..5).map(|_| client.next(ok(b"ticket"))).collect();
     assert_eq!(replies[3], Ok(Reply::Challenge(Vec::new())));
     assert_eq!(replies[4], Err(GssapiError::TooManyRounds { rounds: 4 }));
+    for refused in
+        [GssapiError::NoToken, GssapiError::Unexpected { len: 4 }, GssapiError::TooManyRounds { rounds: 4 }]
+    {
+        assert_eq!(refused.status(), Status::Bad);
+    }
     let mut router = initiator(100);
     let answers: Vec<_> = (0..5).map(|_| router.next(ok(b"token")).unwrap()).collect();
     assert_eq!(answers[3], respond(b"token"));
