@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 pub use self::pool::Busy;
 use self::pool::Pool;
-pub use self::provider::Provider;
+pub use self::provider::{Provider, Tokens};
 use crate::wire::sasl::kerberos::KerberosError;
 
 /// How many tickets of clients are judged at a time. That takes a fraction of a millisecond.
@@ -104,7 +104,7 @@ impl Kerberos {
     /// # Errors
     /// As [`Provider::accept`].
     pub fn check_keytab(&self, principal: Option<&str>) -> Result<(), KerberosError> {
-        self.provider.accept(principal).map(drop)
+        self.provider.accept(principal, Tokens::Kerberos).map(drop)
     }
 
     /// Runs something that judges tickets of clients.

@@ -16,7 +16,8 @@ use crate::serve::call::conn::Conn;
 use crate::serve::call::locate::Located;
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::{
-    delegation, expired, forward, keepalive, leftovers, locate, moving, open, open_beeswax, own_cookie,
+    delegation, expired, forward, keepalive, leftovers, locate, moving, negotiate, open, open_beeswax,
+    own_cookie,
 };
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::http::client::Opened;
@@ -62,7 +63,14 @@ async fn call<S: Stream>(conn: &mut Conn<S>, first: Option<Chunk>) -> Result<(),
             None => Box::pin(conn.client.open(conn.shared.settings.stall_timeout)).await?,
         };
         match opened {
-            Opened::Call(over_http) => be_for(conn, &mut request, over_http),
+            Opened::Call(over_http) if conn.delegation.is_none() => be_for(conn, &mut request, over_http),
+            Opened::Call(over_http) => {
+                // Boxed: few listeners judge tickets.
+                if !Box::pin(is_let_in(conn, &mut request, over_http)).await? {
+                    request.recycle();
+                    return Ok(());
+                }
+            }
             Opened::Nothing => {
                 request.recycle();
                 return Ok(());
@@ -105,6 +113,22 @@ fn be_for<S: Stream>(conn: &mut Conn<S>, request: &mut Request, over_http: OverH
     let named = own_cookie::named(conn, &over_http.head);
     conn.links.be_for(&over_http.head, named, &conn.shared.credential_key);
     request.over_http = Some(over_http);
+}
+
+/// Does the same where the router judges tickets itself. Returns whether the client may go on; if not, it was told
+/// so.
+async fn is_let_in<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    over_http: OverHttp,
+) -> Result<bool, End> {
+    let head = Arc::clone(&over_http.head);
+    request.over_http = Some(over_http);
+    let Some(delegation) = conn.delegation.clone() else { return Ok(false) };
+    match negotiate::be_for(conn, &head, &delegation).await {
+        Ok(()) => Ok(true),
+        Err(refusal) => refuse::pass_on(conn, request, refusal).await.map(|_| false),
+    }
 }
 
 /// Where a call goes, and how that is known.

@@ -1,6 +1,7 @@
 //! Calls from one end to the other in memory: clients, a router's connections and coordinators, without
 //! sockets or clocks.
 
+mod by_cookie;
 mod coordinators;
 mod credentials;
 mod delegated;

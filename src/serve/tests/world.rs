@@ -32,6 +32,7 @@ use crate::serve::call::links::Links;
 use crate::serve::call::serve;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::entrance::Entrance;
+use crate::serve::fleet::keyring::Keyring;
 use crate::serve::link::login::Login;
 use crate::serve::message::client::Client;
 use crate::serve::message::client_end::ClientEnd;
@@ -74,8 +75,11 @@ impl World {
     pub(super) fn in_front_of(coordinators: Vec<Coordinator>, lan: Lan, link: Transport) -> Self {
         let metrics = Arc::new(Metrics::new());
         let table = Table::new(table::Settings { capacity: 1_000, detached_for: Duration::from_mins(5) });
-        let cluster = cluster(&coordinators);
-        let fleet = Arc::new(Fleet::new(cluster, table, &metrics, fleet_settings(), Chance::from_seed(1)));
+        let cluster = cluster(&coordinators, link);
+        let mut fleet = Fleet::new(cluster, table, &metrics, fleet_settings(), Chance::from_seed(1));
+        // It needs no ticket of its own.
+        fleet.keyring = Keyring::new(Some(Login::Nobody));
+        let fleet = Arc::new(fleet);
         let shared = Arc::new(Shared::new(settings(), lan, metrics));
         Self { coordinators, fleet, shared, link }
     }
@@ -83,20 +87,25 @@ impl World {
     /// Connects a client that uses this transport.
     pub(super) async fn connect(&self, transport: Transport) -> TestClient {
         let id = self.shared.next_connection();
-        self.connect_with(transport, Links::anonymous(Arc::clone(&self.fleet), id, self.link)).await
+        let links = Links::anonymous(Arc::clone(&self.fleet), id, self.link);
+        self.connect_with(transport, links, self.entrance()).await
     }
 
     /// Connects a client that uses SASL and has proven to the router who it is. The router needs no login.
     pub(super) async fn connect_as(&self, caller: Caller) -> TestClient {
         let id = self.shared.next_connection();
         let links = Links::speaking_for(Arc::clone(&self.fleet), id, caller, Login::Nobody);
-        self.connect_with(Transport::Sasl, links).await
+        self.connect_with(Transport::Sasl, links, self.entrance()).await
     }
 
-    async fn connect_with(&self, transport: Transport, links: Links<Double>) -> TestClient {
+    pub(super) async fn connect_with(
+        &self,
+        transport: Transport,
+        links: Links<Double>,
+        entrance: Entrance<Double>,
+    ) -> TestClient {
         let (near, far) = pair(64 << 10);
         let address = IpAddr::from(Ipv4Addr::new(198, 51, 100, 1));
-        let entrance = self.entrance();
         let registration = self.shared.all_signals.register(links.conn());
         let (shared, signals) = (Arc::clone(&self.shared), Arc::clone(&registration.signals));
         let ((), assignment) = Workers::here().accept(std::future::ready(())).await;
@@ -114,10 +123,10 @@ impl World {
             let _registration = registration;
             serve::serve(&mut conn).await.err().map(|end| end.to_string()).unwrap_or_default()
         });
-        TestClient { stream: near, transport, ended }
+        TestClient { stream: near, transport, fields: String::new(), ended }
     }
 
-    fn entrance(&self) -> Entrance<Double> {
+    pub(super) fn entrance(&self) -> Entrance<Double> {
         Entrance::new("test".into(), Arc::clone(&self.fleet), Service::Hs2)
     }
 
@@ -140,8 +149,10 @@ impl World {
     }
 }
 
-fn cluster(coordinators: &[Coordinator]) -> Cluster {
-    let ports = Ports { hs2: Some(21050), beeswax: None, hs2_http: Some(28000), web: Some(25000) };
+fn cluster(coordinators: &[Coordinator], link: Transport) -> Cluster {
+    let is_http = link == Transport::Http;
+    let (hs2, hs2_http) = ((!is_http).then_some(21050), is_http.then_some(28000));
+    let ports = Ports { hs2, beeswax: None, hs2_http, web: Some(25000) };
     let of = |(at, one): (usize, &Coordinator)| CoordinatorSettings {
         name: CoordinatorName(format!("c{}", at + 1).into()),
         host: one.address.to_string(),
@@ -226,6 +237,8 @@ fn generated(reply: Vec<u8>) -> (Generated, Written) {
 pub(super) struct TestClient {
     stream: Double,
     transport: Transport,
+    /// Fields that go with each request over HTTP.
+    pub(super) fields: String,
     ended: tokio::task::JoinHandle<String>,
 }
 
@@ -258,18 +271,24 @@ impl TestClient {
         assert!(call(&mut writer).is_err(), "no reply has come yet");
         let request = written.0.lock().clone();
         // The router may close the connection before it has read the whole request.
-        let request = match self.transport {
-            Transport::Http => {
-                [&b"POST /cliservice HTTP/1.1\r\n"[..], &wrapped(&request, self.transport)].concat()
-            }
-            transport => wrapped(&request, transport),
-        };
+        let request = self.framed(&request);
         let _sent = coordinators::send(&mut self.stream, &request).await;
+    }
+
+    /// A request as it is sent.
+    fn framed(&self, message: &[u8]) -> Vec<u8> {
+        let message = wrapped(message, self.transport);
+        if self.transport == Transport::Http {
+            [b"POST /cliservice HTTP/1.1\r\n", self.fields.as_bytes(), &message].concat()
+        } else {
+            message
+        }
     }
 
     /// Sends a whole message, and returns the first payload that comes back.
     pub(super) async fn raw(&mut self, message: &[u8]) -> Vec<u8> {
-        coordinators::send(&mut self.stream, &wrapped(message, self.transport)).await.unwrap();
+        let request = self.framed(message);
+        coordinators::send(&mut self.stream, &request).await.unwrap();
         let (mut raw, mut reply, mut chunk) = (Vec::new(), Vec::new(), vec![0; 64 << 10]);
         while reply.is_empty() {
             let read =

@@ -16,7 +16,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use zeroize::Zeroizing;
 
-pub use self::authorization::{Authorization, CredentialKey, Scheme};
+pub use self::authorization::{Authorization, CredentialKey, Scheme, negotiate};
 pub use self::error::{BadRequest, LONGEST_FORWARDED, LONGEST_USER};
 use self::passed::Field;
 pub use self::passed::Peer;
@@ -120,6 +120,20 @@ impl CallHead {
             cookies: None,
             do_as: None,
         }
+    }
+
+    /// The head of a call that the router makes as itself, proven by this token of GSSAPI. None if the token is
+    /// too long for a field.
+    pub fn of_router(token: &[u8]) -> Option<Self> {
+        let authorization = Some(Authorization::negotiate(token)?);
+        Some(Self { passed: passed::of_router(), authorization, ..Self::anonymous() })
+    }
+
+    /// The same head for a call of a client: with the client's names for its program and for the call, and
+    /// nothing else of what came with it.
+    #[must_use]
+    pub fn on_behalf_of(&self, client: &Self) -> Self {
+        Self { passed: passed::on_behalf_of(&self.passed, &client.passed), ..self.clone() }
     }
 
     /// What it proves its user with; none if it has nothing.

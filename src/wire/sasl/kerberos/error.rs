@@ -32,6 +32,11 @@ pub enum GssapiError {
         /// Tokens from the peer.
         rounds: u32,
     },
+    /// The context is not established after the only token that a request over HTTP has.
+    #[error(
+        "the login needs more than one token, and a request over HTTP has one; the client must send a ticket of Kerberos 5 at once"
+    )]
+    NotAtOnce,
 }
 
 impl GssapiError {
@@ -45,7 +50,8 @@ impl GssapiError {
             | Self::Layer(_)
             | Self::NoToken
             | Self::Unexpected { .. }
-            | Self::TooManyRounds { .. } => Status::Bad,
+            | Self::TooManyRounds { .. }
+            | Self::NotAtOnce => Status::Bad,
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::acceptor::{GssapiAcceptor, Reply};
+use super::acceptor::{AcceptedAtOnce, GssapiAcceptor, Reply, accept_at_once};
 use super::initiator::Gssapi;
 use super::*;
 use crate::wire::sasl::gssapi::ChoiceError;
@@ -183,6 +183,16 @@ fn a_handshake_without_end_is_ended() {
     let answers: Vec<_> = (0..5).map(|_| router.next(ok(b"token")).unwrap()).collect();
     assert_eq!(answers[3], respond(b"token"));
     assert_eq!(answers[4], Reaction::GaveUp(GssapiError::TooManyRounds { rounds: 4 }));
+}
+
+#[test]
+fn over_http_one_token_has_to_do() {
+    let at_once = |steps, token| accept_at_once(Box::new(Double { steps, answer: b"answer" }), token);
+    let accepted = AcceptedAtOnce { principal: "ann@EXAMPLE.COM".to_owned(), token: b"answer".to_vec() };
+    assert_eq!(at_once(0, b"ticket"), Ok(accepted));
+    assert_eq!(at_once(1, b"ticket"), Err(GssapiError::NotAtOnce));
+    assert_eq!(at_once(0, b""), Err(GssapiError::NoToken));
+    assert!(matches!(at_once(0, b"bad"), Err(GssapiError::Kerberos(error)) if error.cause == Cause::Replay));
 }
 
 /// The router's side, established after so many tokens of the coordinator.
