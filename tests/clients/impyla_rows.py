@@ -1,10 +1,11 @@
 """Run statements with impyla and print, a line of JSON each, what came of them.
 
-    impyla_rows.py HOST PORT binary|http clear|unverified|CA NOSASL|NONE|LDAP|KERBEROS USER PASSWORD one|each STATEMENT...
+    impyla_rows.py HOST PORT binary|http clear|unverified|CA NOSASL|NONE|LDAP|KERBEROS USER PASSWORD one|each|apart STATEMENT...
 
 CA is a file with the authority of the server's certificate. With KERBEROS, PASSWORD is the name of the service that a
-ticket is asked for. `one` runs all statements on one cursor, one after the other. `each` gives every statement a cursor of its own on the
-same connection (impyla opens a session for each), all open before the first statement is run.
+ticket is asked for. `one` runs all statements on one cursor, one after the other. `each` gives every statement a cursor
+of its own on the same connection (impyla opens a session for each), `apart` on a connection of its own; all are open
+before the first statement is run.
 """
 
 import sys
@@ -27,14 +28,18 @@ def main():
         named["use_ssl"] = True
         if tls != "unverified":
             named |= {"ca_cert": tls, "verify_cert": True}
-    connection = connect(host=host, port=int(port), timeout=60, auth_mechanism=mechanism, **named)
-    count = len(statements) if cursors == "each" else 1
-    opened = [connection.cursor() for _ in range(count)]
+    count = 1 if cursors == "one" else len(statements)
+    connections = [
+        connect(host=host, port=int(port), timeout=60, auth_mechanism=mechanism, **named)
+        for _ in range(count if cursors == "apart" else 1)
+    ]
+    opened = [connections[number % len(connections)].cursor() for number in range(count)]
     for number, statement in enumerate(statements):
         attempt(opened[number % count], statement)
     for cursor in opened:
         cursor.close()
-    connection.close()
+    for connection in connections:
+        connection.close()
 
 
 main()

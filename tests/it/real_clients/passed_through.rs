@@ -10,7 +10,7 @@ use crate::support::ticket_clients as clients;
 
 use super::on_spark::{STATEMENTS, assert_rows_and_error};
 
-/// How many sessions a client opens.
+/// How many connections a client opens, each with a session.
 const SESSIONS: usize = 10;
 
 /// A router in front of two servers that protect their payload so.
@@ -101,14 +101,8 @@ fn pyhive_gets_rows_where_kerberos_encrypts_them() {
 #[test]
 fn connections_by_ticket_are_shared_out_and_the_log_names_the_user_that_impyla_claims() {
     let Some((router, _)) = router("auth") else { return };
-    let target = router.target();
-    let homes: Vec<String> = std::thread::scope(|scope| {
-        // Sleeping on both, so that each connection meets the load of the others.
-        let clients: Vec<_> = (0..SESSIONS)
-            .map(|_| scope.spawn(|| clients::impyla(&target, USERS[1], Cursors::One, &[WHO_ARE_YOU, SLEEP])))
-            .collect();
-        clients.into_iter().map(|client| client.join().unwrap().rows()[0].clone()).collect()
-    });
+    let shown = clients::impyla(&router.target(), USERS[1], Cursors::Apart, &[WHO_ARE_YOU; SESSIONS]);
+    let homes = shown.rows();
     let first = homes.iter().filter(|home| **home == homes[0]).count();
     assert_eq!(first, SESSIONS / 2, "{homes:?}");
     let log = router.logs().text();
@@ -116,9 +110,6 @@ fn connections_by_ticket_are_shared_out_and_the_log_names_the_user_that_impyla_c
     let named = log.lines().filter(|line| line.contains("session opened") && line.contains(&user)).count();
     assert_eq!(named, SESSIONS, "{log}");
 }
-
-/// Long enough for ten clients to start meanwhile.
-const SLEEP: &str = "SELECT java_method('java.lang.Thread', 'sleep', 6000L)";
 
 #[test]
 fn a_client_that_gets_no_ticket_for_the_name_that_it_asks_for_hears_so_from_the_kdc_alone() {

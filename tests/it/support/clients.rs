@@ -97,13 +97,15 @@ pub(crate) enum Login {
     },
 }
 
-/// How impyla spreads statements over cursors, all on one connection. A cursor is a session.
+/// How impyla spreads statements over cursors. A cursor is a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cursors {
     /// All statements on one.
     One,
-    /// One for each statement, all opened before the first statement is run.
+    /// One for each statement, all on one connection and opened before the first statement is run.
     Each,
+    /// The same, each on a connection of its own.
+    Apart,
 }
 
 impl Cursors {
@@ -112,6 +114,7 @@ impl Cursors {
         match self {
             Self::One => "one",
             Self::Each => "each",
+            Self::Apart => "apart",
         }
     }
 }

@@ -55,7 +55,7 @@ pub(crate) struct Total {
 pub(crate) fn rows(target: &Target, login: Login, sessions: Cursors, statements: &[&str]) -> Shown {
     let sessions = match sessions {
         Cursors::One => "one",
-        Cursors::Each => "each",
+        Cursors::Each | Cursors::Apart => "each",
     };
     let mut command = program("rows", target, word(login));
     command.arg(sessions).args(statements);
