@@ -1,6 +1,8 @@
 //! A small HTTP client for the coordinators' web port: one request per connection, with bounds on everything,
 //! and of the answers only the figures that are used.
 
+mod sessions;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -160,6 +162,22 @@ pub async fn is_quiescing<N: Network>(
 ) -> Result<Option<bool>, WebError> {
     let page = object(destination, "/?json", settings).await?;
     Ok(page.get("is_quiescing").and_then(Value::as_bool))
+}
+
+/// Reads `/sessions?json`, and returns the user in whose name the session with this printed id was opened by
+/// whoever connected. `None` if the page shows no such session, or nobody for it (Impala: impala-http-handler.cc
+/// `SessionsHandler`).
+///
+/// Impala writes the page under a lock that each call of a client needs, so it is not to be read often.
+///
+/// # Errors
+/// When there is no complete answer in time, or it is not a page that can be read.
+pub async fn delegated_user<N: Network>(
+    destination: &Destination,
+    session: &str,
+    settings: &WebSettings<N>,
+) -> Result<Option<String>, WebError> {
+    Ok(sessions::find(&object(destination, "/sessions?json", settings).await?, session))
 }
 
 /// Asks `/healthz`: 200 when all services have started and the statestore knows the coordinator, 503 before;

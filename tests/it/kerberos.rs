@@ -5,6 +5,7 @@ mod attack;
 mod clients;
 mod front;
 mod input;
+mod located;
 mod negotiate;
 mod over_http;
 mod start;
@@ -45,20 +46,20 @@ struct KerberosRouter {
 impl KerberosRouter {
     /// In front of these ports of `localhost`, with more keys for `[listener.kerberos]`.
     fn start(flavor: &str, coordinator: &str, ports: &[u16], listener: &str) -> Self {
-        let ports: Vec<_> = ports.iter().map(|port| format!("hs2 = {port}, hs2_http = 0")).collect();
+        let ports: Vec<_> = ports.iter().map(|port| format!("hs2 = {port}, hs2_http = 0, web = 0")).collect();
         Self::with(flavor, coordinator, &ports, &format!("service = \"hs2\"\n{}", by_ticket(listener)))
     }
 
     /// The same, where the ports are for HTTP, and the coordinators have no others.
     fn over_http(flavor: &str, coordinator: &str, ports: &[u16], listener: &str) -> Self {
-        let ports: Vec<_> = ports.iter().map(|port| format!("hs2 = 0, hs2_http = {port}")).collect();
+        let ports: Vec<_> = ports.iter().map(|port| format!("hs2 = 0, hs2_http = {port}, web = 0")).collect();
         Self::with(flavor, coordinator, &ports, &format!("service = \"hs2-http\"\n{}", by_ticket(listener)))
     }
 
     /// In front of coordinators on `localhost` with these ports, and more of the listener.
     fn with(flavor: &str, coordinator: &str, ports: &[String], listener: &str) -> Self {
         let kdc = kdc::shared();
-        let of = |ports: &String| format!("{{ host = \"localhost\", {ports}, beeswax = 0, web = 0 }}");
+        let of = |ports: &String| format!("{{ host = \"localhost\", {ports}, beeswax = 0 }}");
         let coordinators: Vec<String> = ports.iter().map(of).collect();
         Self::of(&format!(
             "[log]\nlevel = \"debug\"\n[admin]\naddress = \"127.0.0.1:0\"\n\

@@ -28,8 +28,8 @@ const WITH_OTHER_RIGHTS: [&str; 4] =
 pub(crate) enum NotAllowed {
     /// The handle is of somebody else, has another secret, or is not known. The words do not tell which.
     #[error(
-        "Invalid session id: {0} is not known as one of this user's; the router looks for no handles of Kerberos \
-         users that were opened before it was started, or by another router: open a new session"
+        "Invalid session id: {0} is not known as one of this user's; if it was opened before the router was started, \
+         or by another router, it was not found again: open a new session"
     )]
     Handle(GuidText),
     /// The call names no handle.

@@ -13,6 +13,7 @@ use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
+use crate::serve::call::delegation::NotAllowed;
 use crate::serve::call::locate::Located;
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::{
@@ -99,13 +100,29 @@ async fn answer<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<
     let outcome = match request.mistyped() {
         None => match delegation::judge(conn, request) {
             Ok(()) => carry_out(conn, request).await?,
-            Err(why) => Box::pin(delegation::refuse(conn, request, &why)).await?,
+            Err(why) => Box::pin(locate_or_refuse(conn, request, why)).await?,
         },
         Some(mistyped) => Box::pin(refuse_mistyped(conn, request, &mistyped)).await?,
     };
     conn.count.end(outcome);
     conn.in_use = None;
     Ok(())
+}
+
+/// Refuses a call of a client for whom the router speaks; but if it names a session that nobody knows, that is
+/// looked for first.
+async fn locate_or_refuse<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    mut why: NotAllowed,
+) -> Result<CallOutcome, End> {
+    if matches!(why, NotAllowed::Handle(_)) && locate::locate_session(conn, request).await? {
+        match delegation::judge(conn, request) {
+            Ok(()) => return carry_out(conn, request).await,
+            Err(still) => why = still,
+        }
+    }
+    delegation::refuse(conn, request, &why).await
 }
 
 /// Goes on for whoever a request's head names.

@@ -10,6 +10,7 @@ mod locating;
 mod opens;
 mod own_calls;
 mod pairs;
+mod plans;
 mod read_ahead;
 mod relocating;
 mod world;

@@ -14,17 +14,14 @@ use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use super::coordinators::{self, Coordinator, unwrapped, wrapped};
+use super::plans::{cluster, fleet_settings, ports, settings};
 use crate::chance::Chance;
-use crate::cluster::room::{AddressShare, Limits};
-use crate::cluster::{
-    AdminState, Cluster, CoordinatorSettings, DrainSettings, DrainThen, Flavor, HealthSettings, PolicyName,
-    Ports, Stick,
-};
+use crate::cluster::Ports;
 use crate::fake::Id;
 use crate::idl::impala_service::ImpalaHiveServer2ServiceSyncClient;
 use crate::idl::t_c_l_i_service as cli;
 use crate::idl::t_c_l_i_service::TTCLIServiceSyncClient as _;
-use crate::ids::{CoordinatorName, Service, Transport};
+use crate::ids::{Service, Transport};
 use crate::metrics::Metrics;
 use crate::net::stream::double::{Double, Lan, pair};
 use crate::serve::call::conn::{Conn, Introduced};
@@ -37,7 +34,6 @@ use crate::serve::link::login::Login;
 use crate::serve::message::client::Client;
 use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::http::client::HttpPeer;
-use crate::serve::settings::{FleetSettings, MoveSettings, RoomSettings, Settings, WatchSettings};
 use crate::serve::shared::Shared;
 use crate::serve::threads::workers::Workers;
 use crate::session::delegation::Caller;
@@ -66,16 +62,26 @@ impl World {
     /// Starts `count` coordinators that understand this transport, and a router in front of them. Sessions
     /// can move.
     pub(super) fn of(count: u8, link: Transport) -> Self {
-        let lan = Lan::default();
-        let coordinators = (1..=count).map(|number| Coordinator::start(&lan, number, link)).collect();
+        let (coordinators, lan) = started(count, link);
         Self::in_front_of(coordinators, lan, link)
+    }
+
+    /// The same, where coordinators have a web port, which is not served.
+    pub(super) fn with_web(count: u8, link: Transport) -> Self {
+        let (coordinators, lan) = started(count, link);
+        let ports = Ports { web: Some(25000), ..ports(link) };
+        Self::with_ports(coordinators, lan, link, ports)
     }
 
     /// Puts a router that knows nothing yet in front of coordinators that may have sessions.
     pub(super) fn in_front_of(coordinators: Vec<Coordinator>, lan: Lan, link: Transport) -> Self {
+        Self::with_ports(coordinators, lan, link, ports(link))
+    }
+
+    fn with_ports(coordinators: Vec<Coordinator>, lan: Lan, link: Transport, ports: Ports) -> Self {
         let metrics = Arc::new(Metrics::new());
         let table = Table::new(table::Settings { capacity: 1_000, detached_for: Duration::from_mins(5) });
-        let cluster = cluster(&coordinators, link);
+        let cluster = cluster(&coordinators, ports);
         let mut fleet = Fleet::new(cluster, table, &metrics, fleet_settings(), Chance::from_seed(1));
         // It needs no ticket of its own.
         fleet.keyring = Keyring::new(Some(Login::Nobody));
@@ -149,60 +155,10 @@ impl World {
     }
 }
 
-fn cluster(coordinators: &[Coordinator], link: Transport) -> Cluster {
-    let is_http = link == Transport::Http;
-    let (hs2, hs2_http) = ((!is_http).then_some(21050), is_http.then_some(28000));
-    let ports = Ports { hs2, beeswax: None, hs2_http, web: Some(25000) };
-    let of = |(at, one): (usize, &Coordinator)| CoordinatorSettings {
-        name: CoordinatorName(format!("c{}", at + 1).into()),
-        host: one.address.to_string(),
-        ports,
-        tls: None,
-        weight: 1,
-        state: AdminState::Active,
-    };
-    Cluster::new(crate::cluster::Settings {
-        name: "test".into(),
-        flavor: Flavor::Impala,
-        sessions_outlive_connections: true,
-        policy: PolicyName::LeastLoaded,
-        idle_session_cost: 0.1,
-        health: HealthSettings::default(),
-        coordinators: coordinators.iter().enumerate().map(of).collect(),
-    })
-    .unwrap()
-}
-
-fn fleet_settings() -> FleetSettings {
-    let second = Duration::from_secs(1);
-    FleetSettings {
-        watching: WatchSettings { probe_interval: second, probe_timeout: second, load_interval: second },
-        room: RoomSettings {
-            limits: Limits { threads: Some(8), reserve: 1, address_share: AddressShare::ALL },
-            queue_timeout: 10 * second,
-            queue_length: 10,
-            upkeep: None,
-        },
-        moving: MoveSettings { idle_sessions: true, cooldown: Duration::ZERO, rebalance: false },
-        draining: DrainSettings { deadline: 60 * second, then: DrainThen::Leave },
-        stick: Stick::Nothing,
-        tls: None,
-        trusted_headers: Arc::default(),
-        kerberos: None,
-    }
-}
-
-fn settings() -> Settings {
-    let second = Duration::from_secs(1);
-    Settings {
-        detect_timeout: second,
-        handshake_timeout: 10 * second,
-        connect_timeout: second,
-        open_timeout: 10 * second,
-        stall_timeout: 10 * second,
-        replay_limit: REPLAY_LIMIT,
-        replay_memory: 1 << 20,
-    }
+fn started(count: u8, link: Transport) -> (Vec<Coordinator>, Lan) {
+    let lan = Lan::default();
+    let coordinators = (1..=count).map(|number| Coordinator::start(&lan, number, link)).collect();
+    (coordinators, lan)
 }
 
 /// Collects bytes that are written, without sending them.

@@ -51,12 +51,12 @@ fn negotiate(token: &[u8]) -> String {
 }
 
 /// The field with a fresh ticket of this user's.
-fn ticket(user: &str) -> String {
+pub(super) fn ticket(user: &str) -> String {
     negotiate(&token(user, SERVICE))
 }
 
 /// What is answered to one call, on a connection of its own.
-fn post(to: SocketAddr, target: &str, fields: &str, message: &Message) -> Answer {
+pub(super) fn post(to: SocketAddr, target: &str, fields: &str, message: &Message) -> Answer {
     let (mut raw, body) = (Raw::connect(to), message.encode());
     let head = format!("POST {target} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
     raw.send(&[head.as_bytes(), &body].concat());
@@ -72,20 +72,20 @@ fn cookie_of(answer: &Answer) -> String {
 }
 
 /// A user that has logged in by a ticket, and its cookie.
-struct LoggedIn {
+pub(super) struct LoggedIn {
     at: SocketAddr,
-    cookie: String,
-    session: Value,
+    pub(super) cookie: String,
+    pub(super) session: Value,
 }
 
 impl LoggedIn {
-    fn new(at: SocketAddr, user: &str) -> Self {
+    pub(super) fn new(at: SocketAddr, user: &str) -> Self {
         let answer = post(at, "/cliservice", &ticket(user), &open_session());
         let session = answer.message().handle(&[0, 3]);
         Self { at, cookie: cookie_of(&answer), session }
     }
 
-    fn call(&self, message: &Message) -> Message {
+    pub(super) fn call(&self, message: &Message) -> Message {
         let answer = post(self.at, "/cliservice", &self.cookie, message);
         assert!(answer.cookies.is_empty(), "{answer:?}");
         answer.message()
@@ -110,6 +110,13 @@ fn in_spnego(token: &[u8]) -> Vec<u8> {
     let mechanisms = tagged(0xa0, &tagged(0x30, KERBEROS));
     let init = tagged(0xa0, &tagged(0x30, &[mechanisms, tagged(0xa2, &tagged(0x04, token))].concat()));
     tagged(0x60, &[SPNEGO, &init].concat())
+}
+
+/// The same handle as a value.
+pub(super) fn untyped(session: &TSessionHandle) -> Value {
+    let TSessionHandle { session_id: THandleIdentifier { guid, secret } } = session.clone();
+    let [guid, secret] = [guid, secret].map(|part| part.try_into().expect("sixteen bytes"));
+    handle(guid, secret)
 }
 
 /// A session's handle as the generated client has it.
@@ -229,9 +236,7 @@ fn a_session_is_its_users_over_http_and_sasl_and_nobody_elses() {
         let session = over_sasl.open(&[]).unwrap();
         let held = typed(&over_http.session);
         over_sasl.execute(&held, "select 1").unwrap();
-        let [guid, secret] = [session.session_id.guid, session.session_id.secret]
-            .map(|part| part.try_into().expect("sixteen bytes"));
-        let there = handle(guid, secret);
+        let there = untyped(&session);
         assert_eq!(over_http.call(&execute(&there, "select 1")).status(), Some(0));
         let bob = LoggedIn::new(at, "bob");
         for handle in [&over_http.session, &there] {
