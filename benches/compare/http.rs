@@ -1,14 +1,17 @@
 //! HTTP as the load client and the coordinators speak it: heads made before, and of what comes the few fields
 //! that matter. Neither side leans on the router's own reader or on its library.
 
+use std::time::UNIX_EPOCH;
+
 use anyhow::{Context as _, bail, ensure};
+use hs2router::clock::time_of_day;
 
 /// What a client's request begins with, but for the length (impyla: `ImpalaHttpClient.flush`).
 const REQUEST: &str = "POST /cliservice HTTP/1.1\r\nHost: bench.test:28000\r\nAccept-Encoding: identity\r\n\
      Content-Type: application/x-thrift\r\nUser-Agent: Python/ImpylaHttpClient (bench)\r\n\
      Authorization: Basic YmVuY2g6c2VjcmV0\r\n";
-/// What a coordinator's answer begins with, but for the length (Impala: `THttpServer::getHeader`).
-const ANSWER: &str = "HTTP/1.1 200 OK\r\nDate: Tue, 01 Dec 2026 12:00:00 GMT\r\nServer: Thrift/0.16.0\r\n\
+/// What a coordinator's answer has behind its date, but for the length (Impala: `THttpServer::getHeader`).
+const ANSWER: &str = "Server: Thrift/0.16.0\r\n\
      Access-Control-Allow-Origin: *\r\nContent-Type: application/x-thrift\r\nConnection: Keep-Alive\r\n";
 /// The cookie that a coordinator gives to whoever comes without it, as Impala does.
 const COOKIE_NAME: &str = "impala.auth";
@@ -31,7 +34,11 @@ pub(crate) fn answer_head(length: usize, request: &[u8]) -> Vec<u8> {
         value.split(|byte| *byte == b';').any(|pair| pair.trim_ascii().starts_with(COOKIE_NAME.as_bytes()))
     });
     let cookie = if is_known { "" } else { COOKIE };
-    format!("{ANSWER}Content-Length: {length}\r\n{cookie}\r\n").into_bytes()
+    let since_1970 = time_of_day().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (hours, minutes, seconds) = (since_1970 / 3600 % 24, since_1970 / 60 % 60, since_1970 % 60);
+    // Another one each second, as the answers of a coordinator have.
+    let date = format!("Date: Tue, 01 Dec 2026 {hours}:{minutes}:{seconds} GMT\r\n");
+    format!("HTTP/1.1 200 OK\r\n{date}{ANSWER}Content-Length: {length}\r\n{cookie}\r\n").into_bytes()
 }
 
 /// A request that has come whole.

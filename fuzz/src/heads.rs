@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use hs2router::wire::http::answer::{Beginning, begins};
+use hs2router::wire::http::answer::{Beginning, KnownAnswer};
 use hs2router::wire::http::head::{BODY_LIMIT, BadHead, FIELD_LIMIT, Framing, HEAD_LIMIT, HeadScan};
 use hs2router::wire::http::request::{
     Asked, CallHead, LONGEST_FORWARDED, LONGEST_USER, Peer, judge, ordinary,
@@ -62,16 +62,22 @@ fn in_pieces(pieces: &[&[u8]], stream: &[u8], whole: Result<Option<usize>, BadHe
     assert_eq!(seen, whole);
 }
 
-/// Looks at the stream as an answer after each piece: it is of one kind, and its head has one end.
+/// Looks at the stream as an answer after each piece: it is of one kind, and its head has one end, whether or not
+/// that head is known from before.
 fn as_answer(pieces: &[&[u8]], stream: &[u8]) {
-    let mut came = 0;
+    let (mut came, mut known) = (0, KnownAnswer::default());
+    let last = known.begins(stream);
     for piece in pieces {
         came += piece.len();
-        match (begins(stream.get(..came).unwrap_or_default()), begins(stream)) {
+        match (known.begins(stream.get(..came).unwrap_or_default()), &last) {
             (Beginning::Partial, _) | (Beginning::Other, Beginning::Other) => {}
             (Beginning::Ordinary(first), Beginning::Ordinary(last)) => {
                 assert!(first.head_len <= came);
                 assert_eq!((first.head_len, first.body_len), (last.head_len, last.body_len));
+                assert_eq!(
+                    (first.keeps_open, first.cookie.is_some()),
+                    (last.keeps_open, last.cookie.is_some())
+                );
             }
             (first, last) => panic!("{first:?} at {came}, then {last:?}"),
         }
@@ -123,7 +129,9 @@ fn goes_on(call: &CallHead, target: &str) {
     let host = HeaderValue::from_static("coordinator");
     for (call, cookie) in [(call.clone(), None), (call.for_own_calls(), Some(&host))] {
         let head = call.for_coordinator(&host, cookie);
-        is_sent_as(&head, &call.encoded(&host, cookie, LENGTH));
+        let mut sent = Vec::new();
+        call.each_part(&host, cookie, LENGTH, |part| sent.extend_from_slice(part));
+        is_sent_as(&head, &sent);
         let count = |name: &str| head.headers.get_all(name).iter().count();
         for once in ["host", "content-type", "x-forwarded-for"] {
             assert_eq!(count(once), 1, "{once}");

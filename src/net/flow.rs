@@ -11,9 +11,9 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
-use zeroize::Zeroizing;
 
 use super::buffer::{BUFFER_SIZE, Buffer};
+use super::scratch::Scratch;
 
 /// The bytes of one read; none means that the peer has finished.
 #[derive(Debug)]
@@ -182,23 +182,29 @@ pub fn write_all<S: AsyncWrite + Unpin>(
     })
 }
 
-/// As [`write_all`], of two pieces, of which the first may be secret.
+/// As [`write_all`], of two pieces, of which the first may be secret. The second is copied behind it if it is short.
 ///
 /// # Errors
 /// As [`write_all`].
 pub fn write_both<S: AsyncWrite + Unpin>(
     stream: &mut S,
-    head: &[u8],
+    mut head: Scratch,
     piece: &[u8],
     stall: Duration,
 ) -> impl Future<Output = Result<(), (WriteError, usize)>> {
-    /// What is shorter is copied sooner than it is sent by itself.
-    const SHORT: usize = 8 << 10;
-    let goes_joined = !stream.is_write_vectored() && piece.len() <= SHORT;
-    let joined = goes_joined.then(|| Zeroizing::new([head, piece].concat()));
+    /// What is shorter is copied sooner than the kernel looks at a second piece.
+    const SHORT: usize = 4 << 10;
+    /// The same where a second piece is written by itself.
+    const SHORT_ALONE: usize = 8 << 10;
+    let short = if stream.is_write_vectored() { SHORT } else { SHORT_ALONE };
+    let piece = if piece.len() > short {
+        piece
+    } else {
+        head.push(piece);
+        &[]
+    };
     let (mut written, mut patience) = (0_usize, Patience::of(stall));
     poll_fn(move |cx| {
-        let (head, piece) = joined.as_ref().map_or((head, piece), |joined| (&joined[..], &[]));
         loop {
             let begun = written.saturating_sub(head.len());
             let rest = (head.get(written..).unwrap_or_default(), piece.get(begun..).unwrap_or_default());
@@ -249,6 +255,12 @@ mod tests {
         }
     }
 
+    fn of(bytes: &[u8]) -> Scratch {
+        let mut scratch = Scratch::take();
+        scratch.push(bytes);
+        scratch
+    }
+
     #[tokio::test]
     async fn two_pieces_arrive_one_behind_the_other() {
         for (head, piece) in [(3, 5), (3, 9_000), (9_000, 9_000), (0, 9_000), (9_000, 0)] {
@@ -258,7 +270,7 @@ mod tests {
                 let mut got = vec![0; sent.len()];
                 let (head, piece) = sent.split_at(head);
                 let (written, read) =
-                    tokio::join!(write_both(&mut near, head, piece, STALL), far.read_exact(&mut got));
+                    tokio::join!(write_both(&mut near, of(head), piece, STALL), far.read_exact(&mut got));
                 assert!(written.is_ok() && read.is_ok() && got == sent, "{} and {}", head.len(), piece.len());
             }
         }

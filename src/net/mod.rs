@@ -12,6 +12,7 @@ pub mod listen;
 pub mod per_address;
 pub mod probe;
 pub mod relay;
+pub mod scratch;
 pub mod server_names;
 pub mod socket;
 pub mod stream;

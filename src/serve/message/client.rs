@@ -13,6 +13,7 @@ use zeroize::Zeroize as _;
 use crate::ids::ClientAddress;
 use crate::net::flow::{self, Chunk};
 use crate::net::per_address::Admitted;
+use crate::net::scratch::Scratch;
 use crate::net::stream::{Seen, Stream};
 use crate::net::tls::handshake::{Bounds, Broken, accept};
 use crate::net::tls::io::Io;
@@ -143,7 +144,7 @@ impl<S: Stream> Client<S> {
     /// As [`Self::send`].
     pub(crate) fn send_both(
         &mut self,
-        head: &[u8],
+        head: Scratch,
         piece: &[u8],
         stall: Duration,
     ) -> impl Future<Output = Result<(), End>> {

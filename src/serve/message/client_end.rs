@@ -213,7 +213,7 @@ impl<S: Stream> ClientEnd<S> {
         if let Some(http) = &mut self.http {
             match http.head_before(&piece, follows) {
                 Some(head) => {
-                    self.client.send_both(&head, &piece, stall).await?;
+                    self.client.send_both(head, &piece, stall).await?;
                     http.note_sent(&mut self.client, follows);
                 }
                 // Boxed: few replies go in chunks.

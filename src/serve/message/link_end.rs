@@ -184,7 +184,7 @@ impl<S: Stream> LinkEnd<S> {
                 return Box::pin(http.send(&mut self.stream, request, stall)).await;
             };
             let payload = request.held_bytes();
-            flow::write_both(&mut self.stream, &head, payload, stall).await?;
+            flow::write_both(&mut self.stream, head, payload, stall).await?;
             return Ok(payload.len());
         }
         let bytes = request.encode(self.replies.transport, form);

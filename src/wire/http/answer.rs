@@ -34,8 +34,40 @@ pub struct Ordinary {
     pub cookie: Option<SetCookie>,
 }
 
+/// The longest head that is kept, in bytes. A link keeps it while it idles.
+const LONGEST_KEPT: usize = 512;
+
+/// The head of the ordinary answer that came last from a coordinator. While a link is busy, one answer begins as
+/// the one before, `Date` included, and so it need not be read again.
+#[derive(Debug, Default)]
+pub struct KnownAnswer {
+    /// Empty before the first.
+    bytes: Vec<u8>,
+    body_len: u64,
+}
+
+impl KnownAnswer {
+    /// Looks at the first bytes of an answer, all that have come.
+    pub fn begins(&mut self, bytes: &[u8]) -> Beginning {
+        if !self.bytes.is_empty() && bytes.starts_with(&self.bytes) {
+            let (head_len, body_len) = (self.bytes.len(), self.body_len);
+            return Beginning::Ordinary(Ordinary { head_len, body_len, keeps_open: true, cookie: None });
+        }
+        let beginning = begins(bytes);
+        if let Beginning::Ordinary(Ordinary { head_len, body_len, keeps_open: true, cookie: None }) =
+            beginning
+            && head_len <= LONGEST_KEPT
+        {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(bytes.get(..head_len).unwrap_or_default());
+            self.body_len = body_len;
+        }
+        beginning
+    }
+}
+
 /// Looks at the first bytes of an answer, all that have come.
-pub fn begins(bytes: &[u8]) -> Beginning {
+fn begins(bytes: &[u8]) -> Beginning {
     let mut fields = [const { MaybeUninit::uninit() }; FIELD_LIMIT as usize];
     let mut answer = Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut answer, bytes, &mut fields);
@@ -142,6 +174,39 @@ mod tests {
     }
 
     #[test]
+    fn a_head_that_is_known_says_what_it_said_before() {
+        let whole = answer("HTTP/1.1 200 OK", &IMPALAS);
+        let with_body = [&whole[..], b"\x80\x01\0\x02"].concat();
+        let mut known = KnownAnswer::default();
+        for bytes in [&whole, &whole, &with_body] {
+            let Beginning::Ordinary(found) = known.begins(bytes) else { panic!("another kind") };
+            assert_eq!((found.head_len, found.body_len, found.keeps_open), (whole.len(), 77, true));
+        }
+        for len in 0..whole.len() {
+            assert!(matches!(known.begins(&whole[..len]), Beginning::Partial), "{len}");
+        }
+    }
+
+    #[test]
+    fn what_a_head_says_once_is_not_known_of_the_next() {
+        let mut known = KnownAnswer::default();
+        for field in ["Connection: close", "Set-Cookie: impala.auth=x"] {
+            let once = answer("HTTP/1.1 200 OK", &["Content-Length: 7", field]);
+            for _ in 0..2 {
+                let Beginning::Ordinary(found) = known.begins(&once) else { panic!("another kind") };
+                assert_eq!(
+                    (found.keeps_open, found.cookie.is_none()),
+                    (!field.contains("close"), field.contains("close"))
+                );
+            }
+            assert!(known.bytes.is_empty());
+        }
+        let long = "x".repeat(LONGEST_KEPT);
+        known.begins(&answer("HTTP/1.1 200 OK", &["Content-Length: 7", &format!("Server: {long}")]));
+        assert!(known.bytes.is_empty());
+    }
+
+    #[test]
     fn only_a_cookie_of_a_login_counts() {
         let found =
             ordinary(&["Set-Cookie: a=b", "set-cookie: impala.auth=x; Max-Age=60", "Content-Length: 1"]);
@@ -160,9 +225,12 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_comes_a_head_is_no_longer_than_what_has_come(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut known = KnownAnswer::default();
             for bytes in [bytes.clone(), [b"HTTP/1.1 200 OK\r\n", &bytes[..]].concat()] {
-                if let Beginning::Ordinary(found) = begins(&bytes) {
-                    prop_assert!(found.head_len <= bytes.len());
+                for _ in 0..2 {
+                    if let Beginning::Ordinary(found) = known.begins(&bytes) {
+                        prop_assert!(found.head_len <= bytes.len());
+                    }
                 }
             }
         }

@@ -6,7 +6,6 @@ mod error;
 mod passed;
 
 use std::fmt;
-use std::io::Write as _;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
@@ -27,8 +26,9 @@ use crate::ids::{Credential, Proof};
 /// How much of a request id stands in log lines, in bytes. Those of impala-shell have 36 and a number.
 const LOGGED_ID: usize = 128;
 
-/// What a line of a head has besides name and value: its end, a colon and a space.
-const LINE_EXTRA: usize = 4;
+/// The path that clients use unless they are told another one (Hive: `hive.server2.thrift.http.path`; Impala takes
+/// any).
+const USUAL_PATH: &str = "/cliservice";
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -93,6 +93,8 @@ pub struct CallHead {
     /// What came as cookies, where one may stand for a ticket. It never goes to a coordinator.
     cookies: Option<HeaderValue>,
     do_as: Option<Box<str>>,
+    /// The lines of what is the same for every coordinator, each with its end before it. Zeroed when it is dropped.
+    lasting: Zeroizing<Box<[u8]>>,
 }
 
 impl CallHead {
@@ -101,39 +103,47 @@ impl CallHead {
         let do_as = head.uri.query().map_or(Ok(None), do_as::find)?;
         let authorization = Authorization::read(&head.headers, peer)?;
         let takes_cookies = authorization.as_ref().is_none_or(Authorization::is_ticket);
-        Ok(Self {
-            target,
-            passed: passed::fields(&head.headers, peer)?,
-            authorization,
-            cookies: if takes_cookies { cookies(&head.headers) } else { None },
-            do_as,
-        })
+        let cookies = if takes_cookies { cookies(&head.headers) } else { None };
+        let passed = passed::fields(&head.headers, peer)?;
+        Ok(Self { cookies, do_as, ..Self::of(target, passed, authorization) })
     }
 
-    /// The head of a call that nobody in particular makes: to the path that clients use unless they are told
-    /// another one (Hive: `hive.server2.thrift.http.path`; Impala takes any).
+    fn of(target: PathAndQuery, passed: Vec<Field>, authorization: Option<Authorization>) -> Self {
+        let (cookies, do_as, lasting) = (None, None, Zeroizing::default());
+        let mut head = Self { target, passed, authorization, cookies, do_as, lasting };
+        let mut len = 0;
+        head.each_lasting(|name, value| {
+            len += line(name, value).iter().map(|part| part.len()).sum::<usize>();
+        });
+        // All at once, so that no part of it is left in memory that it has outgrown.
+        let mut lines = Vec::with_capacity(len);
+        head.each_lasting(|name, value| {
+            for part in line(name, value) {
+                lines.extend_from_slice(part);
+            }
+        });
+        head.lasting = Zeroizing::new(lines.into_boxed_slice());
+        head
+    }
+
+    /// The head of a call that nobody in particular makes.
     pub fn anonymous() -> Self {
-        Self {
-            target: PathAndQuery::from_static("/cliservice"),
-            passed: passed::anonymous(),
-            authorization: None,
-            cookies: None,
-            do_as: None,
-        }
+        Self::of(PathAndQuery::from_static(USUAL_PATH), passed::anonymous(), None)
     }
 
     /// The head of a call that the router makes as itself, proven by this token of GSSAPI. None if the token is
     /// too long for a field.
     pub fn of_router(token: &[u8]) -> Option<Self> {
         let authorization = Some(Authorization::negotiate(token)?);
-        Some(Self { passed: passed::of_router(), authorization, ..Self::anonymous() })
+        Some(Self::of(PathAndQuery::from_static(USUAL_PATH), passed::of_router(), authorization))
     }
 
     /// The same head for a call of a client: with the client's names for its program and for the call, and
     /// nothing else of what came with it.
     #[must_use]
     pub fn on_behalf_of(&self, client: &Self) -> Self {
-        Self { passed: passed::on_behalf_of(&self.passed, &client.passed), ..self.clone() }
+        let passed = passed::on_behalf_of(&self.passed, &client.passed);
+        Self::of(self.target.clone(), passed, self.authorization.clone())
     }
 
     /// What it proves its user with; none if it has nothing.
@@ -192,7 +202,10 @@ impl CallHead {
     /// sends it.
     pub fn for_coordinator(&self, host: &HeaderValue, cookie: Option<&HeaderValue>) -> Parts {
         let mut headers = HeaderMap::new();
-        self.each_field(host, cookie, |name, value| _ = headers.append(name, value.clone()));
+        let mut append = |name: &HeaderName, value: &HeaderValue| _ = headers.append(name, value.clone());
+        append(&HOST, host);
+        self.each_lasting(&mut append);
+        self.each_passing(cookie, append);
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.method = Method::POST;
         parts.uri = self.target.clone().into();
@@ -200,51 +213,49 @@ impl CallHead {
         parts
     }
 
-    /// The same head as it is sent, with a body of `length` bytes behind it. It is zeroed when it is dropped.
-    pub fn encoded(
+    /// Does something with each part of the same head as it is sent, with a body of `length` bytes behind it.
+    #[inline]
+    pub fn each_part(
         &self,
         host: &HeaderValue,
         cookie: Option<&HeaderValue>,
         length: u64,
-    ) -> Zeroizing<Vec<u8>> {
-        const LONGEST_LENGTH: usize = u64::MAX.ilog10() as usize + 1;
-        let (method, target) = (b"POST ".as_slice(), self.target.as_str().as_bytes());
-        let version = b" HTTP/1.1\r\ncontent-length: ".as_slice();
-        let mut most = method.len() + target.len() + version.len() + LONGEST_LENGTH + LINE_EXTRA;
-        self.each_field(host, cookie, |name, value| most += LINE_EXTRA + name.as_str().len() + value.len());
-        // All at once, so that no part of it is left in memory that it has outgrown.
-        let mut head = Zeroizing::new(Vec::with_capacity(most));
-        for part in [method, target, version] {
-            head.extend_from_slice(part);
-        }
-        // A vector takes everything.
-        let _infallible = write!(head, "{length}");
-        self.each_field(host, cookie, |name, value| {
-            for part in [b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()] {
-                head.extend_from_slice(part);
+        mut with: impl FnMut(&[u8]),
+    ) {
+        with(b"POST ");
+        with(self.target.as_str().as_bytes());
+        with(b" HTTP/1.1\r\nhost: ");
+        with(host.as_bytes());
+        with(b"\r\ncontent-length: ");
+        with(itoa::Buffer::new().format(length).as_bytes());
+        with(&self.lasting);
+        self.each_passing(cookie, |name, value| {
+            for part in line(name, value) {
+                with(part);
             }
         });
-        head.extend_from_slice(b"\r\n\r\n");
-        head
+        with(b"\r\n\r\n");
     }
 
-    /// Does something with each field for a coordinator, in order.
-    #[inline]
-    fn each_field(
-        &self,
-        host: &HeaderValue,
-        cookie: Option<&HeaderValue>,
-        mut with: impl FnMut(&HeaderName, &HeaderValue),
-    ) {
-        with(&HOST, host);
+    /// Does something with each field that goes to all coordinators, in order.
+    fn each_lasting(&self, mut with: impl FnMut(&HeaderName, &HeaderValue)) {
         for Field { name, value } in &self.passed {
             with(name, value);
         }
-        if let Some(cookie) = cookie {
-            with(&COOKIE, cookie);
+        let lasting = self.authorization.iter().filter(|authorization| !authorization.is_ticket());
+        for (name, value) in lasting.flat_map(Authorization::fields) {
+            with(name, value);
         }
-        let is_shown = |authorization: &&Authorization| cookie.is_none() || !authorization.is_ticket();
-        for (name, value) in self.authorization.iter().filter(is_shown).flat_map(Authorization::fields) {
+    }
+
+    /// Does something with each field for one coordinator and one request: the cookie, or else the ticket.
+    #[inline]
+    fn each_passing(&self, cookie: Option<&HeaderValue>, mut with: impl FnMut(&HeaderName, &HeaderValue)) {
+        if let Some(cookie) = cookie {
+            return with(&COOKIE, cookie);
+        }
+        let ticket = self.authorization.iter().filter(|authorization| authorization.is_ticket());
+        for (name, value) in ticket.flat_map(Authorization::fields) {
             with(name, value);
         }
     }
@@ -253,13 +264,9 @@ impl CallHead {
     /// unless that is a ticket, which is for the client's own call.
     #[must_use]
     pub fn for_own_calls(&self) -> Self {
-        Self {
-            target: self.target.clone(),
-            passed: passed::for_own_calls(&self.passed),
-            authorization: self.authorization.clone().filter(|authorization| !authorization.is_ticket()),
-            cookies: None,
-            do_as: self.do_as.clone(),
-        }
+        let authorization = self.authorization.clone().filter(|authorization| !authorization.is_ticket());
+        let own = Self::of(self.target.clone(), passed::for_own_calls(&self.passed), authorization);
+        Self { do_as: self.do_as.clone(), ..own }
     }
 }
 
@@ -272,6 +279,11 @@ impl fmt::Debug for CallHead {
             .field("request_id", &self.request_id())
             .finish_non_exhaustive()
     }
+}
+
+/// A line of a head, with the end of the one before it.
+fn line<'a>(name: &'a HeaderName, value: &'a HeaderValue) -> [&'a [u8]; 4] {
+    [b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]
 }
 
 /// A target that names a host may go on without a slash: with a query, or not at all.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::io::Write as _;
 use std::num::NonZeroU32;
 
 use bytes::{Bytes, BytesMut};
@@ -10,6 +9,7 @@ use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::response::Parts;
 
+use crate::net::scratch::Scratch;
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::link_end::ReadError;
 use crate::wire::http::reply::{
@@ -17,8 +17,6 @@ use crate::wire::http::reply::{
 };
 use crate::wire::sasl::kerberos::one_line;
 
-/// Most heads are shorter than this many bytes.
-const USUAL: usize = 160;
 /// When a client that found no room may try again, in seconds.
 const RETRY_AFTER: Option<NonZeroU32> = NonZeroU32::new(1);
 
@@ -77,36 +75,35 @@ impl Answer {
 
 /// The head of an answer that holds a reply, as it is sent, with a body of `length` bytes behind it; `is_last`
 /// says whether the connection ends after it.
-pub(super) fn reply_head(length: u64, is_last: bool, given: &[Given]) -> Vec<u8> {
-    let mut head = Vec::with_capacity(USUAL);
-    head.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-thrift\r\ncontent-length: ");
-    // A vector takes everything.
-    let _infallible = write!(head, "{length}");
+pub(super) fn reply_head(length: u64, is_last: bool, given: &[Given]) -> Scratch {
+    let mut head = Scratch::take();
+    head.push(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-thrift\r\ncontent-length: ");
+    head.push(itoa::Buffer::new().format(length).as_bytes());
     if is_last {
-        head.extend_from_slice(b"\r\nconnection: close");
+        head.push(b"\r\nconnection: close");
     }
     for Given { name, value } in given {
         for part in [b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()] {
-            head.extend_from_slice(part);
+            head.push(part);
         }
     }
-    head.extend_from_slice(b"\r\n\r\n");
+    head.push(b"\r\n\r\n");
     head
 }
 
 /// The head of an answer as it is sent, with a body of `length` bytes behind it.
-pub(super) fn head_bytes(head: &Parts, length: u64) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(USUAL);
+pub(super) fn head_bytes(head: &Parts, length: u64) -> Scratch {
+    let mut bytes = Scratch::take();
     let status = (head.status.as_str(), head.status.canonical_reason().unwrap_or_default());
     for part in ["HTTP/1.1 ", status.0, " ", status.1, "\r\ncontent-length: ", &length.to_string(), "\r\n"] {
-        bytes.extend_from_slice(part.as_bytes());
+        bytes.push(part.as_bytes());
     }
     for (name, value) in &head.headers {
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            bytes.extend_from_slice(part);
+            bytes.push(part);
         }
     }
-    bytes.extend_from_slice(b"\r\n");
+    bytes.push(b"\r\n");
     bytes
 }
 

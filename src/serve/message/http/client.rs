@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::clock;
 use crate::net::linger::linger;
+use crate::net::scratch::Scratch;
 use crate::net::stream::Stream;
 use crate::serve::message::client::Client;
 use crate::serve::message::coding::Follows;
@@ -151,10 +152,10 @@ impl<S: Stream> HttpClient<S> {
         &mut self,
         piece: &Parcel<'_>,
         follows: Follows,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Scratch> {
         let exchange = self.exchange.as_mut().filter(|exchange| exchange.is_counted())?;
         if exchange.has_answered() {
-            return Some(Vec::new());
+            return Some(Scratch::take());
         }
         let length = follows.left()? + piece.len() as u64;
         exchange.begin_answer();
@@ -205,7 +206,7 @@ impl<S: Stream> HttpClient<S> {
             // There is no request: the head was bad.
             self.is_last = true;
             head.headers.insert(header::CONNECTION, CLOSE);
-            return client.send_both(&head_bytes(&head, length), &text, stall).await;
+            return client.send_both(head_bytes(&head, length), &text, stall).await;
         }
         self.is_last |= head.headers.get(header::CONNECTION) == Some(&CLOSE);
         let front = Front { piece: Parcel::Shared(&text), length: Some(length), ends: true };

@@ -123,7 +123,7 @@ impl<S: Stream> ClientExchange<S> {
         let Front { piece, length, ends } = front;
         if let (Self::Counted(_), Some(length)) = (&*self, length) {
             self.begin_answer();
-            return client.send_both(&head_bytes(&head, length), &piece, stall).await;
+            return client.send_both(head_bytes(&head, length), &piece, stall).await;
         }
         if let Self::Counted(_) = self {
             *self = Self::hyper(Inbound::answering(&mut client.stream).map_err(broken)?);

@@ -8,9 +8,9 @@ use std::time::Duration;
 use hyper::Request as HttpRequest;
 use hyper::header::HeaderValue;
 use tokio::time::timeout;
-use zeroize::Zeroizing;
 
 use crate::net::flow::{self, Chunk, WriteError};
+use crate::net::scratch::Scratch;
 use crate::net::stream::Stream;
 use crate::net::tls::io::Io;
 use crate::serve::message::http::account::{Account, Proven, Shown};
@@ -20,6 +20,7 @@ use crate::serve::message::http::outbound::Came;
 use crate::serve::message::link_end::{ReadError, Taken};
 use crate::serve::message::reply::{BadReply, Reply};
 use crate::serve::message::request::Request;
+use crate::wire::http::answer::KnownAnswer;
 use crate::wire::http::request::CallHead;
 use crate::wire::method::Role;
 
@@ -39,6 +40,7 @@ pub(crate) struct HttpLink<S: Stream> {
     /// The user whom the coordinator has named, until somebody asks.
     pub(in crate::serve::message) proven: Option<Proven>,
     exchange: Option<LinkExchange<S>>,
+    known: KnownAnswer,
 }
 
 /// What became of the ticket that a request needs.
@@ -63,7 +65,7 @@ impl<S: Stream> HttpLink<S> {
     /// The router's own calls have what `head` proves its user with.
     pub(crate) fn new(host: HeaderValue, head: &CallHead, account: Option<Account>) -> Self {
         let (own, ticket) = (Arc::new(head.for_own_calls()), Ticket::NotNeeded);
-        Self { host, own, account, ticket, proven: None, exchange: None }
+        Self { host, own, account, ticket, proven: None, exchange: None, known: KnownAnswer::default() }
     }
 
     /// Creates what a link of the router's own needs, on which nothing was sent. `head` has a ticket, which the
@@ -94,7 +96,7 @@ impl<S: Stream> HttpLink<S> {
 
     /// Begins to send a request of known length, and returns the head that stands before what is held of it; none
     /// if it is to be [sent](Self::send) in another way.
-    pub(in crate::serve::message) fn begin(&mut self, request: &Request) -> Option<Zeroizing<Vec<u8>>> {
+    pub(in crate::serve::message) fn begin(&mut self, request: &Request) -> Option<Scratch> {
         if self.exchange.is_some() || self.ticket == Ticket::Missing {
             return None;
         }
@@ -110,7 +112,7 @@ impl<S: Stream> HttpLink<S> {
             return None;
         }
         self.exchange = Some(LinkExchange::asked(request.method().role == Role::Fetch));
-        Some(head.encoded(&self.host, cookie.as_ref(), length))
+        Some(self.encoded(&head, cookie.as_ref(), length))
     }
 
     /// Sends what is held of a request, if that is not for [`Self::begin`]; returns how many bytes of payload were
@@ -163,8 +165,14 @@ impl<S: Stream> HttpLink<S> {
             return Ok(());
         }
         self.exchange = Some(LinkExchange::asked(false));
-        let head = own.encoded(&self.host, cookie.as_ref(), payload.len() as u64);
-        flow::write_both(stream, &head, payload, stall).await
+        let head = self.encoded(&own, cookie.as_ref(), payload.len() as u64);
+        flow::write_both(stream, head, payload, stall).await
+    }
+
+    fn encoded(&self, head: &CallHead, cookie: Option<&HeaderValue>, length: u64) -> Scratch {
+        let mut bytes = Scratch::take();
+        head.each_part(&self.host, cookie, length, |part| bytes.push(part));
+        bytes
     }
 
     /// Notes what becomes of a request's ticket; returns the cookie, if there is one, that goes with the request.
@@ -194,7 +202,7 @@ impl<S: Stream> HttpLink<S> {
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
         };
         loop {
-            match exchange.next(stream).await? {
+            match exchange.next(stream, &mut self.known).await? {
                 Came::Accepted(cookie) => {
                     if let (Some(account), Some(cookie)) = (&mut self.account, cookie) {
                         self.proven = account.note(cookie);
@@ -203,7 +211,8 @@ impl<S: Stream> HttpLink<S> {
                 Came::Refused(head) => {
                     let account = self.account.as_ref();
                     account.inspect(|account| account.note_refused());
-                    let refusal = Box::pin(text_behind(exchange, stream, Refusal::of(&head))).await;
+                    let refusal =
+                        Box::pin(text_behind(exchange, stream, &mut self.known, Refusal::of(&head))).await;
                     if account.is_some_and(Account::is_routers) {
                         return Err(refusal.of_router());
                     }
@@ -254,10 +263,11 @@ impl<S: Stream> HttpLink<S> {
 async fn text_behind<S: Stream>(
     exchange: &mut LinkExchange<S>,
     stream: &mut Io<S>,
+    known: &mut KnownAnswer,
     mut refusal: Refusal,
 ) -> Refusal {
     let text = async {
-        while let Ok(Came::Piece(piece)) = exchange.next(stream).await
+        while let Ok(Came::Piece(piece)) = exchange.next(stream, known).await
             && refusal.add(&piece)
         {}
     };

@@ -13,7 +13,7 @@ use crate::net::flow::{self, Chunk, WriteError};
 use crate::net::stream::Stream;
 use crate::net::tls::io::Io;
 use crate::serve::message::http::outbound::{Came, Outbound};
-use crate::wire::http::answer::{Beginning, Ordinary, begins};
+use crate::wire::http::answer::{Beginning, KnownAnswer, Ordinary};
 use crate::wire::http::cookie::SetCookie;
 
 /// A request that is sent, and the answer as far as it has come.
@@ -83,14 +83,14 @@ impl<S: Stream> LinkExchange<S> {
         }
     }
 
-    /// Waits for what comes next of the answer. Cancel-safe.
+    /// Waits for what comes next of the answer; `known` is how the last one on the link began. Cancel-safe.
     ///
     /// # Errors
     /// When the connection breaks, or what comes is no answer.
-    pub(super) async fn next(&mut self, stream: &mut Io<S>) -> io::Result<Came> {
+    pub(super) async fn next(&mut self, stream: &mut Io<S>, known: &mut KnownAnswer) -> io::Result<Came> {
         loop {
             match self {
-                Self::Asked(asked) => match asked.look(read(stream).await?) {
+                Self::Asked(asked) => match asked.look(read(stream).await?, known) {
                     Looked::Partial => {}
                     Looked::Ordinary(counted, cookie) => {
                         *self = Self::Counted(counted);
@@ -159,13 +159,13 @@ enum Looked {
 }
 
 impl Asked {
-    fn look(&mut self, mut chunk: Chunk) -> Looked {
+    fn look(&mut self, mut chunk: Chunk, known: &mut KnownAnswer) -> Looked {
         // The head comes in one piece as a rule.
         let is_first = self.begun.is_empty();
         if !is_first {
             self.begun.extend_from_slice(&chunk);
         }
-        match begins(if is_first { &chunk } else { &self.begun }) {
+        match known.begins(if is_first { &chunk } else { &self.begun }) {
             Beginning::Partial if is_first => {
                 self.begun.extend_from_slice(&chunk);
                 Looked::Partial
