@@ -49,6 +49,21 @@ The coordinators' names are resolved, to find those that stand for several hosts
 
 Exit codes: 0 the file is valid, 78 it is not.";
 
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  hs2router doctor /etc/hs2router.toml
+      Look at everything that the file names: files, names, ports, certificates, settings, keys and tickets.
+  hs2router doctor /etc/hs2router.toml --coordinator impala-1.example.com --user ann
+      Look at one coordinator of the file, and whether the router may act for ann there.
+  hs2router doctor --listener 10.0.0.5:21050
+  hs2router doctor --coordinator impala-1.example.com:21050
+      Ask a port what it speaks, without a config file.
+
+Run it on the router's machine, as the router's user. It connects to coordinators, without any client's password, and with
+[cluster.kerberos] it logs in as the router. Each finding is explained in docs/TROUBLESHOOTING.md.
+
+Exit codes: 0 nothing fails, 1 something does, 64 wrong usage, 78 wrong config.";
+
 const DEMO_EXAMPLES: &str = "\
 Examples:
   hs2router demo
@@ -80,6 +95,9 @@ pub enum Command {
     /// Check a config file and show what it would do
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
+    /// Find out what keeps clients from being served
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(DoctorArgs),
     /// Try the router with simulated coordinators on this machine
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
@@ -129,6 +147,26 @@ enum NoCoordinator {
 pub struct CheckArgs {
     /// The config file
     pub file: PathBuf,
+}
+
+/// `hs2router doctor`: a config file, or parts of one, or ports.
+#[derive(Clone, Debug, Args)]
+#[command(group(ArgGroup::new("patient").required(true).multiple(true).args(["file", "listener", "coordinator"])))]
+pub struct DoctorArgs {
+    /// The config file
+    pub file: Option<PathBuf>,
+    /// Look at the listener with this address only, and connect to it; without a file, a router that runs there
+    #[arg(long, value_name = "IP:PORT")]
+    pub listener: Option<SocketAddr>,
+    /// Look at this coordinator of the file only, by its name or host; without a file, an Impala coordinator there
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = coordinator)]
+    pub coordinator: Option<HostPort>,
+    /// The user for whom a session is opened, to see whether the router may act for users
+    #[arg(long, value_name = "NAME", default_value = "nobody")]
+    pub user: String,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `hs2router demo`

@@ -26,6 +26,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Check(args) => cmd::check::run(args, &mut io::stdout().lock()),
         Command::Completions(args) => Ok(cmd::completions::run(*args, &mut io::stdout().lock())?),
+        Command::Doctor(args) => cmd::doctor::run(args, &mut io::stdout().lock()),
         Command::Run(args) => cmd::run::run(args),
         Command::Demo(args) => cmd::demo::run(*args, &mut io::stdout().lock()),
     }

@@ -9,6 +9,7 @@ use crate::net::tls::certificates::CertificateError;
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod doctor;
 pub mod run;
 
 /// Wrong usage (sysexits.h, `EX_USAGE`).

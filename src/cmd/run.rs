@@ -45,7 +45,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 }
 
 /// Replaces this process by one with more in its environment; returns only if that fails.
-fn begin_anew(environment: Vec<(&'static str, OsString)>) -> anyhow::Error {
+pub(super) fn begin_anew(environment: Vec<(&'static str, OsString)>) -> anyhow::Error {
     let error = match std::env::current_exe() {
         Ok(program) => Command::new(program).args(std::env::args_os().skip(1)).envs(environment).exec(),
         Err(error) => error,

@@ -34,6 +34,7 @@ pub struct Faults {
     read_pause: Mutex<Option<Duration>>,
     quiescing: AtomicBool,
     no_service_threads: AtomicBool,
+    delegates_nobody: AtomicBool,
     unhealthy: AtomicBool,
     /// 0 means no limit.
     session_limit: AtomicUsize,
@@ -71,6 +72,15 @@ impl Faults {
         self.quiescing.store(false, Ordering::SeqCst);
     }
 
+    /// Lets nobody act for another user (Impala: `--authorized_proxy_user_config` without an entry for who asks).
+    pub fn delegate_nobody(&self) {
+        self.delegates_nobody.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn delegates_nobody(&self) -> bool {
+        self.delegates_nobody.load(Ordering::SeqCst)
+    }
+
     /// Makes all service threads busy: connections are accepted, two are authenticated, then nothing is
     /// answered (Impala: `TAcceptQueueServer.cpp` `SetupConnection`). Connections that are already served
     /// stay so.
@@ -99,7 +109,7 @@ impl Faults {
         self.by_method.lock().clear();
         *self.read_pause.lock() = None;
         self.session_limit.store(0, Ordering::SeqCst);
-        for flag in [&self.quiescing, &self.no_service_threads, &self.unhealthy] {
+        for flag in [&self.quiescing, &self.no_service_threads, &self.delegates_nobody, &self.unhealthy] {
             flag.store(false, Ordering::SeqCst);
         }
     }

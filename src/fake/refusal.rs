@@ -88,6 +88,9 @@ pub(super) enum Refusal {
     /// Impala: `impala-hs2-server.cc` `OpenSession`, since IMPALA-14842; the words are not Impala's.
     #[error("The user to act for was named twice: with doAs and with impala.doas.user")]
     TwoDelegates,
+    /// Impala: `impala-server.cc` `AuthorizeProxyUser`.
+    #[error("User '{user}' is not authorized to delegate to '{delegate}'.")]
+    NotDelegated { user: String, delegate: String },
     /// Impala: `impala-server.cc` `GetSessionState`.
     #[error(
         "Client session expired due to more than {timeout}s of inactivity (last activity was at: {last})."

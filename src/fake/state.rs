@@ -89,7 +89,8 @@ pub(super) struct State {
     pub(super) name: String,
     pub(super) faults: Faults,
     pub(super) fetch_timeout: Duration,
-    disconnected_session_timeout: Duration,
+    pub(super) disconnected_session_timeout: Duration,
+    pub(super) trusted_header: Option<String>,
     pub(super) manner: Manner,
     tables: Mutex<Tables>,
     /// Notified when something changes that a waiting fetch depends on.
@@ -108,6 +109,7 @@ impl State {
             faults: Faults::default(),
             fetch_timeout: settings.fetch_timeout,
             disconnected_session_timeout: settings.disconnected_session_timeout,
+            trusted_header: settings.trusted_header.clone(),
             manner: settings.manner,
             tables: Mutex::new(Tables {
                 words: settings.manner.operation_words(settings.words),
@@ -184,6 +186,12 @@ impl State {
         let is_doas = |key: &String| key.eq_ignore_ascii_case(DOAS_USER);
         if caller.do_as().is_some() && configuration.is_some_and(|keys| keys.keys().any(is_doas)) {
             return Err(Refusal::TwoDelegates);
+        }
+        let named = configuration.into_iter().flatten().find(|(key, _)| is_doas(key));
+        if let Some(delegate) = caller.do_as().or_else(|| named.map(|(_, user)| user.clone()))
+            && self.faults.delegates_nobody()
+        {
+            return Err(Refusal::NotDelegated { user: caller.user().unwrap_or_default(), delegate });
         }
         match self.faults.session_limit() {
             Some(limit) if self.open_sessions().len() >= limit => Err(Refusal::AddressLimit { limit }),

@@ -189,10 +189,16 @@ impl Site<'_> {
     }
 
     fn flags(&self) -> Value {
-        let threads = self.service_threads.to_string();
+        let flag = |name: &str, kind: &str, default: &str, current: String| json!({ "name": name, "type": kind, "default": default, "current": current });
+        let timeout = self.state.disconnected_session_timeout.as_secs().to_string();
+        let trusted = self.state.trusted_header.clone().unwrap_or_default();
         json!({
             "title": "Command-line Flags",
-            "flags": [{ "name": "fe_service_threads", "type": "int32", "default": "64", "current": threads }],
+            "flags": [
+                flag("fe_service_threads", "int32", "64", self.service_threads.to_string()),
+                flag("disconnected_session_timeout", "int32", "900", timeout),
+                flag("trusted_auth_header", "string", "", trusted),
+            ],
         })
     }
 }

@@ -5,10 +5,12 @@
 //! process begins itself anew with them ([`environment`]), and there is one keytab for all listeners and one for
 //! all clusters.
 
+pub mod keytab;
 #[cfg(feature = "kerberos")]
 mod mit;
 mod pool;
 mod provider;
+mod try_key;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 pub use self::pool::Busy;
 use self::pool::Pool;
 pub use self::provider::{Provider, Tokens};
+pub use self::try_key::{KeyTried, try_key};
 use crate::wire::sasl::kerberos::KerberosError;
 
 /// How many tickets of clients are judged at a time. That takes a fraction of a millisecond.

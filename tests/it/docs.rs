@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 }
 
 /// The documents that speak of the source.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",
@@ -20,6 +20,7 @@ const DOCUMENTS: [&str; 8] = [
     "docs/PROTOCOL.md",
     "docs/OUT-OF-SCOPE.md",
     "docs/TLS.md",
+    "docs/TROUBLESHOOTING.md",
     "docs/HTTP.md",
 ];
 

@@ -3,7 +3,7 @@
 
 mod attack;
 mod clients;
-mod front;
+pub(crate) mod front;
 mod input;
 mod located;
 mod negotiate;

@@ -6,12 +6,16 @@ use std::thread;
 use std::time::Duration;
 
 use hs2router::clock;
-use hs2router::cluster::AdminState;
+use hs2router::cluster::{AdminState, Coordinator, Standing};
 use hs2router::fake::client::{Hs2Client, Login};
 use hs2router::fake::{Directory, Settings};
+use hs2router::ids::Service;
 
+use crate::support::clients::{self, Login as ClientLogin, Shown, Target};
 use crate::support::fleet::{Door, Fleet, Plan, USERS};
+use crate::support::router::TestRouter;
 use crate::support::slapd::{self, Slapd};
+use crate::support::spark::Spark;
 use crate::support::tools::{self, Tool};
 
 /// The directory's answers to a wrong password and to a right one (RFC 4511, appendix A.1).
@@ -165,4 +169,60 @@ fn a_directory_that_is_slow_holds_up_logins_alone() {
         assert!(clock::now() - begun < Duration::from_secs(30), "logins are not accepted again");
     }
     client.query(&session, "select 1").unwrap();
+}
+
+#[test]
+fn a_directory_that_has_ended_refuses_logins_at_once_and_open_sessions_go_on() {
+    if !has_directory() {
+        return;
+    }
+    let directory = Arc::new(Slapd::start());
+    let fleet = fleet(Arc::clone(&directory), "");
+    let mut client = log_in(&fleet, "u1", "p1").unwrap();
+    let session = client.open(&[]).unwrap();
+    directory.end();
+    let refusals = [log_in_directly, log_in].map(|way| way(&fleet, "u1", "p1").map(drop));
+    assert!(refusals.iter().all(Result::is_err), "{refusals:?}");
+    client.query(&session, "select 1").unwrap();
+    // It is not taken for ill health of the coordinators.
+    let healthy = |one: &Coordinator| one.standing(Service::Hs2, clock::now()) == Standing::Ready;
+    assert!(fleet.known().cluster.coordinators().iter().all(|one| healthy(one)));
+}
+
+/// What clients show that run a statement with this password, first directly.
+fn shown(server: &Spark, router: &TestRouter, password: &'static str) -> Vec<[Shown; 2]> {
+    let login = ClientLogin::Ldap { user: "u2", password };
+    let clients: [fn(&Target, ClientLogin) -> Shown; 2] = [
+        |target, login| clients::pyhive(target, login, &["SELECT 2"]),
+        |target, login| clients::beeline(target, login, &["SELECT 2"]),
+    ];
+    let both = |client: fn(&Target, ClientLogin) -> Shown| {
+        [server.target().clone(), router.target()].map(|target| client(&target, login))
+    };
+    clients.into_iter().map(both).collect()
+}
+
+#[test]
+fn a_real_spark_with_a_directory_shows_what_it_shows_without_the_router() {
+    if !tools::present(&[Tool::Java, Tool::Python, Tool::Spark, Tool::Slapd]) {
+        return;
+    }
+    let directory = Slapd::start();
+    let server = Spark::with_directory(&directory);
+    let router = TestRouter::of("spark", &[server.address()]);
+    let works = |shown: &Shown| shown.code == Some(0);
+    let assert_same = |password, is_good: bool| {
+        for [direct, through] in shown(&server, &router, password) {
+            assert_eq!((works(&direct), works(&through)), (is_good, is_good), "{direct:?} {through:?}");
+            assert_eq!(through, direct);
+        }
+    };
+    assert_same("p2", true);
+    let before = directory.binds("u2");
+    assert!(before.iter().all(|result| *result == SUCCESS) && before.len().is_multiple_of(2), "{before:?}");
+    assert_same("wrong", false);
+    let refused = directory.binds("u2").split_off(before.len());
+    assert_eq!(refused, [INVALID_CREDENTIALS; 4], "one for each client and way");
+    directory.end();
+    assert_same("p2", false);
 }

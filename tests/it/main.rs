@@ -31,6 +31,9 @@ mod dead_links;
 mod docs;
 
 #[cfg(test)]
+mod doctor;
+
+#[cfg(test)]
 mod expiry;
 #[cfg(test)]
 mod fake;

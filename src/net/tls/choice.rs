@@ -41,6 +41,13 @@ impl Choice {
         self.pairs.iter().map(|pair| &pair.certificate)
     }
 
+    /// Each certificate with those that were put behind it, in the order of the config.
+    pub(super) fn chains(&self) -> Vec<Vec<Certificate>> {
+        let chain =
+            |pair: &Pair| pair.certified.cert.iter().filter_map(|der| Certificate::of(der).ok()).collect();
+        self.pairs.iter().map(chain).collect()
+    }
+
     /// The places of the pairs for a client that asks for this name: those with exactly this name, else those
     /// with a wildcard for it, else the usual ones. `None` if the client is refused.
     fn for_name(&self, name: Option<&str>) -> Option<&[usize]> {

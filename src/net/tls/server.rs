@@ -158,6 +158,11 @@ impl ListenerTls {
         self.files.current().choice.certificates().cloned().collect()
     }
 
+    /// Each certificate with those that are sent behind it, in the order of the config.
+    pub fn chains(&self) -> Vec<Vec<Certificate>> {
+        self.files.current().choice.chains()
+    }
+
     /// Reads the files again. Blocks while it reads; connections do not wait for it. A failure is told once
     /// for each content of the files.
     pub fn refresh(&self) -> Refreshed {

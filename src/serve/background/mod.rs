@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod draining;
 pub mod membership;
+pub mod own_login;
 pub mod own_ticket;
 pub(crate) mod probing;
 pub(crate) mod reaping;

@@ -231,7 +231,7 @@ fn note<S: Stream>(port: &Port<S>, verdict: &Result<(), NoLink>) {
 
 /// Exchanges the messages of a handshake. Once the first one is written, the way the exchange ends is the
 /// coordinator's verdict.
-async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     mut handshake: impl Handshake,
     allowed: Duration,

@@ -21,7 +21,7 @@ use crate::support::kdc;
 use crate::support::keeper::Keeper;
 
 /// The password that the coordinator behind a front takes from it.
-pub(super) const PASSWORD: &str = "between front and coordinator";
+pub(crate) const PASSWORD: &str = "between front and coordinator";
 
 /// The variable that has the coordinator's address.
 const BEHIND: &str = "HS2ROUTER_TEST_BEHIND";
@@ -30,15 +30,15 @@ const BEHIND: &str = "HS2ROUTER_TEST_BEHIND";
 const LISTENS: &str = "front listens on ";
 
 /// A running front.
-pub(super) struct GssapiFront {
-    pub(super) port: u16,
+pub(crate) struct GssapiFront {
+    pub(crate) port: u16,
     // Kills it.
     _keeper: Keeper,
 }
 
 impl GssapiFront {
     /// In front of this port.
-    pub(super) fn start(coordinator: SocketAddr) -> Self {
+    pub(crate) fn start(coordinator: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap().keep();
         let program = env::current_exe().unwrap();
         let arguments = ["kerberos::front::serves_if_it_is_told_to", "--exact", "--ignored", "--nocapture"];
@@ -122,7 +122,7 @@ fn accept(client: &mut TcpStream) -> io::Result<String> {
 }
 
 /// A message of the negotiation: a status, a length, and so many bytes.
-pub(super) fn receive(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
+pub(crate) fn receive(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
     let mut head = [0; 5];
     stream.read_exact(&mut head)?;
     let mut payload = vec![0; u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize];
@@ -130,7 +130,7 @@ pub(super) fn receive(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
     Ok((head[0], payload))
 }
 
-pub(super) fn send(stream: &mut TcpStream, status: u8, payload: &[u8]) -> io::Result<()> {
+pub(crate) fn send(stream: &mut TcpStream, status: u8, payload: &[u8]) -> io::Result<()> {
     let mut message = vec![status];
     message.extend(u32::try_from(payload.len()).unwrap().to_be_bytes());
     message.extend(payload);
@@ -157,7 +157,7 @@ fn context() -> ClientCtx {
 }
 
 /// A fresh first token of a user's for a service of `localhost`.
-pub(super) fn token(user: &str, service: &str) -> Vec<u8> {
+pub(crate) fn token(user: &str, service: &str) -> Vec<u8> {
     let mut command = with_tickets("kerberos::front::prints_a_token_if_it_is_told_to", user, service, "");
     let ran = command.output().unwrap();
     let text = String::from_utf8(ran.stdout).unwrap();
@@ -177,13 +177,13 @@ fn prints_a_token_if_it_is_told_to() {
 }
 
 /// Connects clients that speak PLAIN to the router with the tickets of one user.
-pub(super) struct Tunnel {
-    pub(super) address: SocketAddr,
+pub(crate) struct Tunnel {
+    pub(crate) address: SocketAddr,
     process: Child,
 }
 
 impl Tunnel {
-    pub(super) fn start(router: SocketAddr, user: &str, service: &str) -> Self {
+    pub(crate) fn start(router: SocketAddr, user: &str, service: &str) -> Self {
         let test = "kerberos::front::tunnels_if_it_is_told_to";
         let mut command = with_tickets(test, user, service, &router.to_string());
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

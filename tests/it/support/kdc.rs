@@ -110,6 +110,21 @@ impl Kdc {
         self.folder.join("own.keytab")
     }
 
+    /// A keytab of `replaced/localhost`, for which the KDC has had a newer key since.
+    #[cfg(feature = "kerberos")]
+    pub(crate) fn replaced_keytab(&self) -> PathBuf {
+        static MADE: OnceLock<()> = OnceLock::new();
+        let keytab = self.folder.join("replaced.keytab");
+        MADE.get_or_init(|| {
+            let name = "replaced/localhost";
+            let export = format!("ktadd -norandkey -k {} {name}", keytab.display());
+            for query in [format!("addprinc -randkey {name}"), export, format!("cpw -randkey {name}")] {
+                run(&self.folder, PROGRAMS[2], &["-r", REALM, "-q", &query]);
+            }
+        });
+        keytab
+    }
+
     /// The keys of all services.
     pub(crate) fn keytab(&self) -> PathBuf {
         self.folder.join("services.keytab")

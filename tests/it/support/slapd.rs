@@ -46,9 +46,12 @@ pub(crate) fn shared() -> &'static Slapd {
     SHARED.get_or_init(Slapd::start)
 }
 
+/// Below which entry all users are.
+pub(crate) const BASE: &str = "dc=test";
+
 /// The name of a user's entry.
 pub(crate) fn dn(user: &str) -> String {
-    format!("uid={user},dc=test")
+    format!("uid={user},{BASE}")
 }
 
 impl Slapd {
@@ -104,6 +107,12 @@ impl Slapd {
     /// Locks a user's account, whatever the password, or unlocks it.
     pub(crate) fn lock(&self, user: &str, is_locked: bool) {
         self.replace(user, "pwdAccountLockedTime", is_locked.then_some(FOR_EVER));
+    }
+
+    /// Ends, as by `kill -9`.
+    pub(crate) fn end(&self) {
+        self.keeper.signal("KILL");
+        assert!(eventually(|| self.bind("u1", "p1").is_err()), "it still answers");
     }
 
     /// Stands still, or goes on.

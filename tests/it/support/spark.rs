@@ -17,6 +17,7 @@ use super::clients::{Cursors, Login, Shown, Target, Tls, pyhive};
 use super::kdc::{self, REALM, USERS};
 use super::keeper::Keeper;
 use super::ports::KeptPort;
+use super::slapd::{self, Slapd};
 use super::ticket_clients;
 use super::tools::{self, Tool};
 
@@ -133,6 +134,15 @@ impl Spark {
             ("hive.server2.keystore.password", STORE_PASSWORD.to_owned()),
         ];
         Self::with(login, Tls::Verified(ca), &settings)
+    }
+
+    /// As [`Self::start`], where this directory checks passwords.
+    pub(crate) fn with_directory(directory: &Slapd) -> Self {
+        let settings = [
+            ("hive.server2.authentication.ldap.url", directory.url()),
+            ("hive.server2.authentication.ldap.baseDN", slapd::BASE.to_owned()),
+        ];
+        Self::with(Login::LDAP, Tls::Off, &settings)
     }
 
     /// As [`Self::start`], in the transport mode HTTP.

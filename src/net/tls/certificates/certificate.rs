@@ -89,6 +89,11 @@ impl Certificate {
         })
     }
 
+    /// Its own name, as `CN=impala-1, O=Example`.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
     /// The name of its issuer, as `CN=Example CA, O=Example`.
     pub fn issuer(&self) -> &str {
         &self.issuer
