@@ -1,5 +1,7 @@
 //! The command line, as types.
 
+mod operator;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -7,6 +9,9 @@ use std::str::FromStr;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub use self::operator::{
+    AdminArgs, DrainArgs, ListArgs, Named, OperationsArgs, ResumeArgs, SessionsArgs, Sort, StatusArgs,
+};
 use crate::control::config::{HostError, HostPort};
 use crate::net::listen::ListenAddress;
 
@@ -22,8 +27,10 @@ Examples:
       Route between two Impala coordinators; Impala's default ports on both sides.
   hs2router check /etc/hs2router.toml && hs2router run --config /etc/hs2router.toml
       Check a config file, then run with it.
+  hs2router status
+      Show the fleet of the router that runs here.
 
-Exit codes: 0 success, 64 wrong usage, 78 wrong config, 1 anything else.";
+Exit codes: 0 success, 64 wrong usage, 69 no router answers, 75 a wait took too long, 78 wrong config, 1 anything else.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -98,6 +105,21 @@ pub enum Command {
     /// Find out what keeps clients from being served
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(DoctorArgs),
+    /// Show how the coordinators of a running router are
+    #[command(after_help = operator::STATUS_EXAMPLES)]
+    Status(StatusArgs),
+    /// List the sessions of a running router
+    #[command(after_help = operator::SESSIONS_EXAMPLES)]
+    Sessions(SessionsArgs),
+    /// List the open operations of a running router
+    #[command(after_help = operator::OPERATIONS_EXAMPLES)]
+    Operations(OperationsArgs),
+    /// Send a coordinator no new sessions, and wait until it is empty
+    #[command(after_help = operator::DRAIN_EXAMPLES)]
+    Drain(DrainArgs),
+    /// Send a coordinator new sessions again
+    #[command(after_help = operator::RESUME_EXAMPLES)]
+    Resume(ResumeArgs),
     /// Try the router with simulated coordinators on this machine
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),

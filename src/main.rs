@@ -27,6 +27,11 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Check(args) => cmd::check::run(args, &mut io::stdout().lock()),
         Command::Completions(args) => Ok(cmd::completions::run(*args, &mut io::stdout().lock())?),
         Command::Doctor(args) => cmd::doctor::run(args, &mut io::stdout().lock()),
+        Command::Status(args) => cmd::operator::status(args, &mut io::stdout().lock()),
+        Command::Sessions(args) => cmd::operator::sessions(args, &mut io::stdout().lock()),
+        Command::Operations(args) => cmd::operator::operations(args, &mut io::stdout().lock()),
+        Command::Drain(args) => cmd::operator::drain(args, &mut io::stdout().lock()),
+        Command::Resume(args) => cmd::operator::resume(args, &mut io::stdout().lock()),
         Command::Run(args) => cmd::run::run(args),
         Command::Demo(args) => cmd::demo::run(*args, &mut io::stdout().lock()),
     }

@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use crate::cmd::check::BadCertificates;
+use crate::cmd::operator::port::NoAnswer;
+use crate::cmd::operator::wait::Unfinished;
 use crate::control::config::{ConfigError, Problems};
 use crate::net::tls::certificates::CertificateError;
 
@@ -10,16 +12,24 @@ pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod doctor;
+pub mod operator;
 pub mod run;
 
 /// Wrong usage (sysexits.h, `EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;
 
+/// No router answers (sysexits.h, `EX_UNAVAILABLE`).
+pub const EXIT_UNAVAILABLE: u8 = 69;
+
+/// The time that was given is over (sysexits.h, `EX_TEMPFAIL`).
+pub const EXIT_TIMED_OUT: u8 = 75;
+
 /// Wrong config (sysexits.h, `EX_CONFIG`).
 pub const EXIT_CONFIG: u8 = 78;
 
 /// The exit code for a failure: [`EXIT_CONFIG`] if the config file, or a file that it names, is to blame,
-/// [`EXIT_USAGE`] if the arguments in place of a file are, else 1.
+/// [`EXIT_USAGE`] if the arguments in place of a file are, [`EXIT_UNAVAILABLE`] if no router answers, [`EXIT_TIMED_OUT`] if
+/// a wait took too long, else 1.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain() {
         if cause.is::<ConfigError>() || cause.is::<CertificateError>() || cause.is::<BadCertificates>() {
@@ -27,6 +37,12 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
         }
         if cause.is::<Problems>() {
             return ExitCode::from(EXIT_USAGE);
+        }
+        if let Some(NoAnswer::Unreachable { .. } | NoAnswer::TimedOut { .. }) = cause.downcast_ref() {
+            return ExitCode::from(EXIT_UNAVAILABLE);
+        }
+        if let Some(Unfinished::TimedOut { .. }) = cause.downcast_ref() {
+            return ExitCode::from(EXIT_TIMED_OUT);
         }
     }
     ExitCode::FAILURE

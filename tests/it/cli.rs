@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::admin::ask_at;
 use crate::support::router::eventually;
 
+mod operator;
 mod reload;
 
 fn hs2router(arguments: &[&str]) -> Output {

@@ -50,15 +50,19 @@ pub(crate) async fn serve<S: Stream>(conn: &mut Conn<S>) -> Result<Assignment, E
 
 /// Carries out the next call. What a call needs while it is under way is boxed, because an idle connection must
 /// not hold it; and what few calls need is boxed by itself, so that the others move and touch less memory.
-async fn call<S: Stream>(conn: &mut Conn<S>, first: Option<Chunk>) -> Result<(), End> {
+async fn call<S: Stream>(conn: &mut Conn<S>, mut first: Option<Chunk>) -> Result<(), End> {
     // The delay is for the call whose dial was in vain, not for this one.
     conn.slowed = Duration::ZERO;
     let mut request = Request::boxed();
     if conn.client.asks_each_time() {
-        let again = conn.client.open_again(first.as_deref(), &mut request)?;
+        let again = conn.client.open_again(first.as_deref(), &mut request);
+        // It may hold a password.
+        if let Some(bytes) = first.as_mut().and_then(Chunk::own_mut) {
+            bytes.fill(0);
+        }
         // The call's other reads need its buffer.
         drop(first);
-        let opened = match again {
+        let opened = match again? {
             Some(again) => Opened::Call(again),
             // Boxed: most clients send the same head again.
             None => Box::pin(conn.client.open(conn.shared.settings.stall_timeout)).await?,

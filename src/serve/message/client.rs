@@ -121,7 +121,7 @@ impl<S: Stream> Client<S> {
     /// [`End::ClientGone`], when the connection is broken.
     pub(crate) async fn more(&mut self) -> Result<bool, End> {
         let mut chunk = self.read().await?;
-        self.pending.extend_from_slice(&chunk);
+        append(&mut self.pending, &chunk);
         let has_more = !chunk.is_empty();
         if let Some(copied) = chunk.own_mut() {
             copied.zeroize();
@@ -150,4 +150,14 @@ impl<S: Stream> Client<S> {
     ) -> impl Future<Output = Result<(), End>> {
         flow::write_both(&mut self.stream, head, piece, stall).map_err(|(error, _)| End::untaken(error))
     }
+}
+
+/// Appends bytes. What has to grow leaves nothing where it was.
+fn append(pending: &mut BytesMut, bytes: &[u8]) {
+    if !pending.is_empty() && pending.capacity() - pending.len() < bytes.len() {
+        let mut larger = BytesMut::with_capacity((pending.len() + bytes.len()).max(2 * pending.capacity()));
+        larger.extend_from_slice(pending);
+        std::mem::replace(pending, larger).zeroize();
+    }
+    pending.extend_from_slice(bytes);
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, COOKIE, EXPECT, HOST};
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, EXPECT, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 
 pub use self::authorization::{Authorization, CredentialKey, Scheme, negotiate};
 pub use self::error::{BadRequest, LONGEST_FORWARDED, LONGEST_USER};
-use self::passed::Field;
 pub use self::passed::Peer;
+use self::passed::{DELEGATION_TOKEN, Field};
 use super::head::FIELD_LIMIT;
 use super::secret;
 use crate::ids::{Credential, Proof};
@@ -44,6 +44,9 @@ pub enum Asked {
     NotAllowed,
 }
 
+/// The fields of which a client's head leaves no copy behind.
+static SECRET: [HeaderName; 3] = [AUTHORIZATION, COOKIE, DELEGATION_TOKEN];
+
 /// Reads the head of an ordinary request: POST of HTTP/1.1, without `Expect`. None of another one, and of one
 /// that the parser does not understand.
 pub fn ordinary(head: &[u8]) -> Option<Parts> {
@@ -58,7 +61,13 @@ pub fn ordinary(head: &[u8]) -> Option<Parts> {
     }
     let mut headers = HeaderMap::with_capacity(parsed.headers.len());
     for httparse::Header { name, value } in parsed.headers.iter() {
-        headers.append(HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?);
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        let value = if SECRET.contains(&name) {
+            secret(value.to_vec())?
+        } else {
+            HeaderValue::from_bytes(value).ok()?
+        };
+        headers.append(name, value);
     }
     if headers.contains_key(EXPECT) {
         return None;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hs2router::fake::client::{Hs2Client, Login};
+use hs2router::fake::client::{Hs2Client, HttpLogin, Login};
 use hs2router::fake::{Coordinator, Password, Settings};
 
 use crate::support::program::Program;
@@ -46,4 +46,17 @@ fn a_password_of_sasl_is_not_in_memory_once_its_client_has_left() {
     assert!(connect(GUESS).is_err());
     assert_forgotten(&program, PASSWORD, connect(PASSWORD).unwrap());
     assert_eq!(program.copies_of(GUESS.as_bytes()), 0, "copies of a refused password are left");
+}
+
+/// What Basic sends in place of the password.
+const BASIC: &str = "YW5uOmNhbmFyeS1vZi1hLXBhc3N3b3JkLWluLW1lbW9yeQ==";
+
+#[test]
+fn a_password_of_basic_is_not_in_memory_once_its_client_has_left() {
+    let coordinator = coordinator();
+    let program = Program::over_http(coordinator.hs2_http());
+    let basic = Some(("ann".to_owned(), Password::new(PASSWORD)));
+    let login = Login::Http(HttpLogin { basic, ..HttpLogin::default() });
+    assert_forgotten(&program, BASIC, Hs2Client::connect(program.listener, &login).unwrap());
+    assert_eq!(program.copies_of(PASSWORD.as_bytes()), 0);
 }

@@ -35,6 +35,15 @@ impl Program {
         ))
     }
 
+    /// As [`Self::start`], over HTTP.
+    pub(crate) fn over_http(coordinator: SocketAddr) -> Self {
+        let (ip, port) = (coordinator.ip(), coordinator.port());
+        Self::of(&format!(
+            "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2-http\"\n\
+             [[cluster]]\n{SELDOM}\nshare_links = false\ncoordinators = [{{ host = \"{ip}\", hs2_http = {port}, beeswax = 0, hs2 = 0, web = 0 }}]\n"
+        ))
+    }
+
     fn of(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap().keep();
         let file = folder.join("config.toml");

@@ -7,6 +7,7 @@ use bytes::{Buf as _, BytesMut};
 use hyper::Version;
 use hyper::http::request::Parts as RequestParts;
 use tokio::time::timeout;
+use zeroize::Zeroize as _;
 
 use super::{HttpClient, HttpPeer, Opened, take};
 use crate::net::linger::linger;
@@ -25,7 +26,16 @@ use crate::wire::http::request::{Asked, Peer, closes, judge, ordinary};
 struct Begun {
     head: RequestParts,
     /// The head's bytes, if it is an ordinary one.
-    ordinary: Option<BytesMut>,
+    ordinary: Option<HeadBytes>,
+}
+
+/// The bytes of a head, which are zeroed when they are dropped, because they may hold a password.
+struct HeadBytes(BytesMut);
+
+impl Drop for HeadBytes {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
 }
 
 impl<S: Stream> HttpClient<S> {
@@ -59,7 +69,7 @@ impl<S: Stream> HttpClient<S> {
                     Framing::Chunked => None,
                 };
                 if let (Some(length), Some(bytes), false) = (length, ordinary, self.is_last) {
-                    self.known = KnownHead::keep(&bytes, length, &head);
+                    self.known = KnownHead::keep(&bytes.0, length, &head);
                 }
                 return Ok(Opened::Call(OverHttp { head, length }));
             }
@@ -101,6 +111,7 @@ impl<S: Stream> HttpClient<S> {
         if client.pending.is_empty() {
             client.pending.extend_from_slice(first.get(used..).unwrap_or_default());
         } else {
+            client.pending.get_mut(..used).unwrap_or_default().fill(0);
             client.pending.advance(used);
         }
         Ok(again)
@@ -130,7 +141,7 @@ impl<S: Stream> HttpClient<S> {
             && let Some(head) = ordinary(bytes)
         {
             self.exchange = Some(ClientExchange::counted(length));
-            return Ok(Begun { head, ordinary: Some(client.pending.split_to(head_len)) });
+            return Ok(Begun { head, ordinary: Some(HeadBytes(client.pending.split_to(head_len))) });
         }
         let unread = std::mem::take(&mut client.pending);
         let mut exchange = Inbound::new(&client.stream, unread, head_len, framing);

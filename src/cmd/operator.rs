@@ -1,0 +1,225 @@
+//! What an operator sees and does from a shell: `hs2router status`, `sessions`, `operations`, `drain` and `resume`. They
+//! ask the admin port of a router that runs, and say what it says under the same names.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use self::port::{Port, encoded};
+use self::table::{Column, Table};
+use self::wait::{Display, wait_until_empty};
+use crate::cli::{
+    AdminArgs, DrainArgs, ListArgs, Named, OperationsArgs, ResumeArgs, SessionsArgs, StatusArgs,
+};
+
+pub mod port;
+mod table;
+pub mod wait;
+
+/// What is shown of a coordinator in a line, by the names of the API.
+const STATUS: [Column; 9] = [
+    Column::text("cluster"),
+    Column::text("name"),
+    Column::text("state"),
+    Column::of("health", health),
+    Column::number("sessions"),
+    Column::number("running"),
+    Column::number("open_operations"),
+    Column::of("links", links),
+    Column::of("passed_over", passed_over),
+];
+
+/// What is shown of a session.
+const SESSION: [Column; 10] = [
+    Column::text("session"),
+    Column::text("user"),
+    Column::text("acts_as"),
+    Column::text("client"),
+    Column::text("cluster"),
+    Column::text("coordinator"),
+    Column::seconds("age"),
+    Column::seconds("idle"),
+    Column::number("open_operations"),
+    Column::text("pinned"),
+];
+
+/// What is shown of an operation.
+const OPERATION: [Column; 9] = [
+    Column::text("operation"),
+    Column::text("user"),
+    Column::text("acts_as"),
+    Column::text("client"),
+    Column::text("cluster"),
+    Column::text("coordinator"),
+    Column::text("kind"),
+    Column::text("state"),
+    Column::seconds("age"),
+];
+
+/// How often it is looked whether a drain is over.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// `hs2router status`
+///
+/// # Errors
+/// When the router does not answer, or `out` cannot be written to.
+pub fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let fleet = Port::of(&args.admin)?.get("/api/v1/coordinators")?;
+    show(&fleet, &Table { columns: &STATUS, rows: rows_of(&fleet) }, args.json, out)
+}
+
+/// `hs2router sessions`
+///
+/// # Errors
+/// When the router does not answer, or `out` cannot be written to.
+pub fn sessions(args: &SessionsArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let mut target = target("/api/v1/sessions", &args.list);
+    if let Some(order) = args.sort {
+        target.push_str("&sort=");
+        target.push_str(order.as_str());
+    }
+    list(&args.admin, &target, ("sessions", &SESSION), args.list.json, out)
+}
+
+/// `hs2router operations`
+///
+/// # Errors
+/// When the router does not answer, or `out` cannot be written to.
+pub fn operations(args: &OperationsArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let target = target("/api/v1/operations", &args.list);
+    list(&args.admin, &target, ("operations", &OPERATION), args.list.json, out)
+}
+
+/// `hs2router drain`
+///
+/// # Errors
+/// When the router does not answer or has no such coordinator; with `--wait`, [`wait::Unfinished`].
+pub fn drain(args: &DrainArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let port = Port::of(&args.admin)?;
+    if args.dry_run {
+        let found = find(&port, &args.coordinator)?;
+        writeln!(out, "would drain {}: {}", args.coordinator, wait::left(&found).as_words())?;
+        return Ok(());
+    }
+    let deadline = args.deadline.map(|deadline| format!("?deadline={deadline}")).unwrap_or_default();
+    let found = port.post(&format!("{}/drain{deadline}", path(&args.coordinator)))?;
+    writeln!(out, "{} is drained: {}", args.coordinator, wait::left(&found).as_words())?;
+    if args.wait {
+        let mut progress = io::stderr();
+        let display = if progress.is_terminal() { Display::Bar } else { Display::Lines };
+        let look = || {
+            std::thread::sleep(LOOK_INTERVAL);
+            find(&port, &args.coordinator)
+        };
+        wait_until_empty(found, args.timeout.map(|timeout| timeout.0), look, display, &mut progress)?;
+        writeln!(out, "{} is empty", args.coordinator)?;
+    }
+    Ok(())
+}
+
+/// `hs2router resume`
+///
+/// # Errors
+/// When the router does not answer or has no such coordinator.
+pub fn resume(args: &ResumeArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    Port::of(&args.admin)?.post(&format!("{}/resume", path(&args.coordinator)))?;
+    writeln!(out, "{} gets new sessions again", args.coordinator)?;
+    Ok(())
+}
+
+/// Why a coordinator cannot be shown.
+#[derive(Debug, thiserror::Error)]
+enum NotFound {
+    #[error("the router has no coordinator {0}; hs2router status lists them")]
+    Nowhere(Named),
+    #[error("several clusters have a coordinator {0}: write CLUSTER/{0}")]
+    Several(Named),
+}
+
+/// The path of a coordinator, to which a verb is added.
+fn path(Named { cluster, name }: &Named) -> String {
+    let cluster = cluster.as_deref().map(|cluster| format!("/{}", encoded(cluster))).unwrap_or_default();
+    format!("/api/v1/coordinators{cluster}/{}", encoded(name))
+}
+
+/// The coordinator as the router shows it now.
+fn find(port: &Port, named: &Named) -> anyhow::Result<Value> {
+    let fleet = port.get("/api/v1/coordinators")?;
+    let has = |row: &Value, field: &str, value: &str| row.get(field).and_then(Value::as_str) == Some(value);
+    let is_named = |row: &&Value| {
+        has(row, "name", &named.name)
+            && named.cluster.as_deref().is_none_or(|cluster| has(row, "cluster", cluster))
+    };
+    let mut found = rows_of(&fleet).iter().filter(is_named);
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one.clone()),
+        (None, _) => Err(NotFound::Nowhere(named.clone()).into()),
+        _ => Err(NotFound::Several(named.clone()).into()),
+    }
+}
+
+fn target(path: &str, list: &ListArgs) -> String {
+    format!("{path}?limit={}&filter={}", list.limit, encoded(&list.words.join(" ")))
+}
+
+fn list(
+    admin: &AdminArgs,
+    target: &str,
+    (name, columns): (&str, &[Column]),
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let answer = Port::of(admin)?.get(target)?;
+    let rows = answer.get(name).map(rows_of).unwrap_or_default();
+    let matching = answer.get("matching").and_then(Value::as_u64).unwrap_or_default();
+    if !json && rows.len() as u64 != matching {
+        // Not among the lines that a program may read.
+        writeln!(io::stderr(), "{} of {matching} {name}; --limit shows more", rows.len())?;
+    }
+    show(&answer, &Table { columns, rows }, json, out)
+}
+
+fn show(answer: &Value, table: &Table<'_>, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(answer)?)?;
+    } else {
+        write!(out, "{table}")?;
+    }
+    Ok(())
+}
+
+fn rows_of(list: &Value) -> &[Value] {
+    list.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn ports(coordinator: &Value) -> &[Value] {
+    coordinator.get("ports").map(rows_of).unwrap_or_default()
+}
+
+/// The health of the ports, each that there is once.
+fn health(coordinator: &Value) -> String {
+    distinct(ports(coordinator).iter().filter_map(|port| port.get("health")?.as_str()))
+}
+
+/// Why a coordinator gets no new session, or is only picked late.
+fn passed_over(coordinator: &Value) -> String {
+    let reasons = ports(coordinator).iter().filter_map(|port| port.get("passed_over")).flat_map(rows_of);
+    distinct(reasons.filter_map(Value::as_str))
+}
+
+/// The open links of all ports.
+fn links(coordinator: &Value) -> String {
+    let open = ports(coordinator).iter().filter_map(|port| port.get("links")?.get("open")?.as_u64());
+    open.sum::<u64>().to_string()
+}
+
+fn distinct<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let mut found = Vec::new();
+    for text in texts {
+        if !found.contains(&text) {
+            found.push(text);
+        }
+    }
+    found.join(", ")
+}

@@ -1,0 +1,199 @@
+//! Waiting until nothing is left on a coordinator that is drained.
+
+use std::fmt;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::clock;
+
+/// How wide the bar is, in characters.
+const BAR: usize = 20;
+
+/// Why a wait ended without success.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfinished {
+    /// `--timeout` is over. The drain goes on.
+    #[error("after {after:?} there is still left: {left}; the drain goes on")]
+    TimedOut {
+        /// How long was waited.
+        after: Duration,
+        /// What is left, in words.
+        left: String,
+    },
+    /// Somebody has ended the drain.
+    #[error("somebody has resumed the coordinator meanwhile")]
+    Resumed,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Display {
+    /// In one line that changes, on a terminal.
+    Bar,
+    /// A line for each change.
+    Lines,
+}
+
+/// What is left on a coordinator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Left {
+    sessions: u64,
+    open_operations: u64,
+    opens_in_progress: u64,
+}
+
+/// What is left on a coordinator, as the API shows it.
+pub(super) fn left(coordinator: &Value) -> Left {
+    let count = |name: &str| coordinator.get(name).and_then(Value::as_u64).unwrap_or_default();
+    Left {
+        sessions: count("sessions"),
+        open_operations: count("open_operations"),
+        opens_in_progress: count("opens_in_progress"),
+    }
+}
+
+impl Left {
+    fn total(self) -> u64 {
+        self.sessions + self.open_operations + self.opens_in_progress
+    }
+
+    /// For people: "2 sessions, 1 open operation".
+    pub(super) fn as_words(self) -> String {
+        let count = |count: u64, one: &str, many: &str| {
+            (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
+        };
+        let parts = [
+            count(self.sessions, "session", "sessions"),
+            count(self.open_operations, "open operation", "open operations"),
+            count(self.opens_in_progress, "open in progress", "opens in progress"),
+        ];
+        let words = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        if words.is_empty() { "nothing is on it".to_owned() } else { words }
+    }
+}
+
+/// Why some of its sessions stay, each reason once.
+struct Pins<'a>(&'a Value);
+
+impl fmt::Display for Pins<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waits_for = self.0.get("waits_for").and_then(Value::as_array).into_iter().flatten();
+        let mut reasons: Vec<&str> = waits_for.filter_map(|one| one.get("pinned")?.as_str()).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        if reasons.is_empty() { Ok(()) } else { write!(f, " ({})", reasons.join(", ")) }
+    }
+}
+
+/// Waits until a coordinator that is drained is empty; `look` waits a moment and looks at it again.
+///
+/// # Errors
+/// [`Unfinished`], when `timeout` is over or the drain was ended; and what `look` fails with.
+pub(super) fn wait_until_empty(
+    mut coordinator: Value,
+    timeout: Option<Duration>,
+    mut look: impl FnMut() -> anyhow::Result<Value>,
+    display: Display,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let (began, mut most, mut shown) = (clock::now(), 1, String::new());
+    loop {
+        let left = left(&coordinator);
+        most = most.max(left.total());
+        let line = format!("{}{}", left.as_words(), Pins(&coordinator));
+        if line != shown && left.total() > 0 {
+            show(out, display, (most - left.total(), most), &line)?;
+            shown = line;
+        }
+        if coordinator.get("state").and_then(Value::as_str) != Some("drain") {
+            return Err(ended(out, display, Unfinished::Resumed));
+        }
+        if left.total() == 0 {
+            return finish(out, display);
+        }
+        if let Some(after) = timeout.filter(|timeout| over(began, *timeout)) {
+            return Err(ended(out, display, Unfinished::TimedOut { after, left: left.as_words() }));
+        }
+        coordinator = look()?;
+    }
+}
+
+fn over(began: Instant, timeout: Duration) -> bool {
+    clock::now().saturating_duration_since(began) >= timeout
+}
+
+fn show(out: &mut impl Write, display: Display, (gone, most): (u64, u64), line: &str) -> anyhow::Result<()> {
+    match display {
+        Display::Lines => writeln!(out, "waits for {line}")?,
+        Display::Bar => {
+            let full = usize::try_from(gone * BAR as u64 / most.max(1)).unwrap_or_default();
+            let bar = format!("{}{}", "#".repeat(full), ".".repeat(BAR.saturating_sub(full)));
+            // From the line's beginning, and nothing behind it.
+            write!(out, "\r[{bar}] {line}\x1b[K")?;
+            out.flush()?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends the line of a bar.
+fn finish(out: &mut impl Write, display: Display) -> anyhow::Result<()> {
+    if display == Display::Bar {
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn ended(out: &mut impl Write, display: Display, why: Unfinished) -> anyhow::Error {
+    finish(out, display).err().unwrap_or_else(|| why.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn drained(sessions: u64, pinned: Option<&str>) -> Value {
+        json!({"state": "drain", "sessions": sessions, "waits_for": [{"pinned": pinned}]})
+    }
+
+    fn waited(seen: Vec<Value>, timeout: Option<Duration>, display: Display) -> (anyhow::Result<()>, String) {
+        let (mut seen, mut out) = (seen.into_iter(), Vec::new());
+        let first = seen.next().unwrap();
+        let waited = wait_until_empty(first, timeout, || Ok(seen.next().unwrap()), display, &mut out);
+        (waited, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn each_change_is_a_line_until_nothing_is_left() {
+        let seen = vec![
+            drained(2, Some("an operation is open")),
+            drained(2, Some("an operation is open")),
+            drained(1, None),
+            drained(0, None),
+        ];
+        let (waited, said) = waited(seen, None, Display::Lines);
+        assert!(waited.is_ok());
+        assert_eq!(said, "waits for 2 sessions (an operation is open)\nwaits for 1 session\n");
+    }
+
+    #[test]
+    fn a_terminal_has_a_bar_in_one_line() {
+        let (_, said) =
+            waited(vec![drained(2, None), drained(1, None), drained(0, None)], None, Display::Bar);
+        let bars: Vec<&str> = said.split('\r').collect();
+        assert!(bars[2].starts_with("[##########..........] 1 session"), "{said:?}");
+        assert!(said.ends_with("\x1b[K\n") && said.matches('\n').count() == 1, "{said:?}");
+    }
+
+    #[test]
+    fn a_wait_ends_with_its_timeout_and_with_the_drain() {
+        let (timed_out, _) = waited(vec![drained(2, None)], Some(Duration::ZERO), Display::Lines);
+        assert!(timed_out.unwrap_err().to_string().contains("2 sessions; the drain goes on"));
+        let (resumed, _) = waited(vec![drained(2, None), json!({"state": "active"})], None, Display::Lines);
+        assert!(matches!(resumed.unwrap_err().downcast_ref(), Some(Unfinished::Resumed)));
+    }
+}

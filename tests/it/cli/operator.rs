@@ -1,0 +1,117 @@
+//! What operators see and do from a shell.
+
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::outcome;
+use crate::support::fleet::Fleet;
+use crate::support::ports::closed_port;
+use crate::support::router::eventually;
+
+/// The outcome of a command that asks the fleet's router.
+fn asked(fleet: &Fleet, command: &str) -> (i32, String, String) {
+    let admin = fleet.router().router().admin().to_string();
+    let arguments: Vec<&str> = command.split(' ').chain(["--admin", &admin]).collect();
+    outcome(&arguments)
+}
+
+/// The cell of a table whose first line has the names.
+fn cell<'t>(table: &'t str, row: usize, name: &str) -> &'t str {
+    let names = table.lines().next().unwrap().split_whitespace();
+    let place =
+        names.clone().position(|column| column == name).unwrap_or_else(|| panic!("no {name}: {table}"));
+    table.lines().nth(row + 1).unwrap().split_whitespace().nth(place).unwrap()
+}
+
+#[test]
+fn status_shows_each_coordinator_by_the_names_of_the_api() {
+    let fleet = Fleet::of(2);
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let owner = fleet.owner(&session);
+    let (code, table, err) = asked(&fleet, "status");
+    assert_eq!((code, err.as_str(), table.lines().count()), (0, "", 3), "{table}");
+    for (name, shown) in
+        [("cluster", "test"), ("state", "active"), ("health", "healthy"), ("sessions", "1"), ("running", "0")]
+    {
+        assert_eq!(cell(&table, owner, name), shown, "{name}: {table}");
+    }
+    let (_, json, _) = asked(&fleet, "status --json");
+    let fleet: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(fleet[owner]["sessions"], 1);
+}
+
+#[test]
+fn sessions_and_operations_are_found_by_words() {
+    let fleet = Fleet::secured(2);
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let _operation = client.execute(&session, "select * from rows(10)").unwrap();
+    for (command, name) in
+        [("sessions ann --sort open_operations", "session"), ("operations ann running", "operation")]
+    {
+        let (code, table, err) = asked(&fleet, command);
+        assert_eq!((code, err.as_str(), table.lines().count()), (0, "", 2), "{table}");
+        assert_eq!(cell(&table, 0, name).len(), 33, "{table}");
+        assert_eq!(cell(&table, 0, "user"), "ann", "{table}");
+    }
+    let (code, table, _) = asked(&fleet, "sessions nobody");
+    assert_eq!((code, table.lines().count()), (0, 1), "{table}");
+    let (_, _, err) = asked(&fleet, "sessions --limit 0");
+    assert_eq!(err, "0 of 1 sessions; --limit shows more\n");
+}
+
+#[test]
+fn a_drain_waits_until_the_coordinator_is_empty_and_resume_undoes_it() {
+    let fleet = Fleet::of(1);
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let operation = client.execute(&session, "select * from rows(10)").unwrap();
+    let (code, out, _) = asked(&fleet, "drain test/c1 --dry-run");
+    assert_eq!((code, out.as_str()), (0, "would drain test/c1: 1 session, 1 open operation\n"));
+    assert_eq!(cell(&asked(&fleet, "status").1, 0, "state"), "active");
+
+    let (code, out, err) = asked(&fleet, "drain c1 --wait --timeout 0s");
+    assert_eq!((code, out.as_str()), (75, "c1 is drained: 1 session, 1 open operation\n"), "{err}");
+    let lines: Vec<&str> = err.lines().collect();
+    assert_eq!(lines[0], "waits for 1 session, 1 open operation (an operation is open)");
+    assert!(lines[1].ends_with("the drain goes on"), "{err}");
+
+    let admin = fleet.router().router().admin().to_string();
+    let mut waiting = Command::new(env!("CARGO_BIN_EXE_hs2router"))
+        .args(["drain", "c1", "--deadline", "1h", "--wait", "--admin", &admin])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert!(eventually(|| fleet.loads()[0].open_sessions == 1) && waiting.try_wait().unwrap().is_none());
+    client.close(&operation).unwrap();
+    client.close_session(&session).unwrap();
+    assert!(waiting.wait().unwrap().success());
+    let mut out = String::new();
+    waiting.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert!(out.ends_with("c1 is empty\n"), "{out}");
+
+    assert_eq!(asked(&fleet, "resume c1"), (0, "c1 gets new sessions again\n".to_owned(), String::new()));
+    assert_eq!(cell(&asked(&fleet, "status").1, 0, "state"), "active");
+}
+
+#[test]
+fn what_cannot_be_done_says_why_and_what_to_do() {
+    let fleet = Fleet::of(1);
+    for command in ["drain c9", "resume other/c1"] {
+        let (code, _, err) = asked(&fleet, command);
+        assert_eq!((code, err.as_str()), (1, "the router says: there is no such coordinator\n"), "{command}");
+    }
+    let (code, _, err) = asked(&fleet, "drain c9 --dry-run");
+    assert_eq!((code, err.as_str()), (1, "the router has no coordinator c9; hs2router status lists them\n"));
+    let (code, _, err) = asked(&fleet, "drain c1 --deadline soon");
+    assert!(code == 64 && err.contains("30s, 10m or 1h"), "{err}");
+    let (code, _, err) = asked(&fleet, "drain c1 --timeout 1s");
+    assert!(code == 64 && err.contains("--wait"), "{err}");
+    let unused = closed_port();
+    let (code, _, err) = outcome(&["status", "--admin", &unused.to_string()]);
+    assert!(code == 69 && err.contains("--admin says where"), "{err}");
+}
