@@ -187,6 +187,8 @@ pub enum Proof {
     Ticket([u64; 2]),
     /// The user that a coordinator named when a ticket was shown to it.
     Named(Arc<str>),
+    /// The router itself, which has a ticket of its own for each link.
+    Router,
 }
 
 impl Credential {

@@ -1,6 +1,7 @@
 //! The state of one coordinator: sessions, operations and the query log.
 
 mod caller;
+mod page;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -127,6 +127,7 @@ impl Site<'_> {
                     None => json(&metrics),
                 }
             }
+            "/sessions" => json(&self.state.sessions_page()),
             "/varz" => json(&self.flags()),
             _ => text("404 Not Found", "No such page\n"),
         }

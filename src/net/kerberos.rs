@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub use self::pool::Busy;
 use self::pool::Pool;
-pub use self::provider::Provider;
+pub use self::provider::{Provider, Tokens};
 pub use self::try_key::{KeyTried, try_key};
 use crate::wire::sasl::kerberos::KerberosError;
 
@@ -107,7 +107,7 @@ impl Kerberos {
     /// # Errors
     /// As [`Provider::accept`].
     pub fn check_keytab(&self, principal: Option<&str>) -> Result<(), KerberosError> {
-        self.provider.accept(principal).map(drop)
+        self.provider.accept(principal, Tokens::Kerberos).map(drop)
     }
 
     /// Runs something that judges tickets of clients.

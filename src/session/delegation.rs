@@ -95,6 +95,8 @@ impl Rules {
 pub struct Caller {
     principal: Arc<str>,
     user: Arc<str>,
+    /// The only user for whom the call under way may be, if the client has named one.
+    only: Option<Arc<str>>,
     rules: Arc<Rules>,
 }
 
@@ -105,7 +107,7 @@ impl Caller {
     /// When the rules do not accept it.
     pub fn new(principal: &str, rules: &Arc<Rules>) -> Result<Self, NotAllowed> {
         let user = rules.user_of(principal)?;
-        Ok(Self { principal: principal.into(), user, rules: Arc::clone(rules) })
+        Ok(Self { principal: principal.into(), user, only: None, rules: Arc::clone(rules) })
     }
 
     /// Who the client is to coordinators.
@@ -113,20 +115,36 @@ impl Caller {
         &self.user
     }
 
-    /// The client as itself.
+    /// The client with a call that is for this user and nobody else (over HTTP: `doAs` in the query). `None` if it
+    /// may not speak for that user.
+    #[must_use]
+    pub fn only_for(&self, user: &str) -> Option<Self> {
+        self.rules.allow(&self.user, user).then(|| Self { only: Some(user.into()), ..self.clone() })
+    }
+
+    /// The only user for whom the call may be, if it names one.
+    pub fn only(&self) -> Option<&str> {
+        self.only.as_deref()
+    }
+
+    /// The client as itself, or as the only user for whom the call may be.
     pub fn itself(&self) -> Delegated {
-        self.acting_for(&self.user)
+        self.acting_for(self.only().unwrap_or(&self.user))
     }
 
     /// The client on behalf of this user; `None` if it may not speak for that user.
     pub fn on_behalf_of(&self, user: &str) -> Option<Delegated> {
-        self.rules.allow(&self.user, user).then(|| self.acting_for(user))
+        self.may_be_for(user).then(|| self.acting_for(user))
     }
 
     /// Whether what belongs to `owner` is this client's: the same principal opened it, and may still speak for
     /// its user.
     pub fn owns(&self, owner: &Delegated) -> bool {
-        *owner.principal == *self.principal && self.rules.allow(&self.user, &owner.user)
+        *owner.principal == *self.principal && self.may_be_for(&owner.user)
+    }
+
+    fn may_be_for(&self, user: &str) -> bool {
+        self.only().is_none_or(|only| only == user) && self.rules.allow(&self.user, user)
     }
 
     fn acting_for(&self, user: &str) -> Delegated {
@@ -223,6 +241,20 @@ mod tests {
         assert!(!speaks("ann@EXAMPLE.COM", "Ann"));
         assert!(speaks("hue/a@EXAMPLE.COM", "bob"));
         assert!(speaks("knox@EXAMPLE.COM", "ann") && !speaks("knox@EXAMPLE.COM", "root"));
+    }
+
+    #[test]
+    fn a_call_that_names_its_user_is_for_no_other() {
+        let hue = caller("hue/a@EXAMPLE.COM");
+        let (by_hue, for_bob) = (hue.itself(), hue.on_behalf_of("bob").unwrap());
+        assert!(hue.owns(&by_hue) && hue.owns(&for_bob));
+        let only_ann = hue.only_for("ann").unwrap();
+        assert_eq!(only_ann.itself(), hue.on_behalf_of("ann").unwrap());
+        assert!(only_ann.owns(&only_ann.itself()) && !only_ann.owns(&by_hue) && !only_ann.owns(&for_bob));
+        assert!(only_ann.on_behalf_of("bob").is_none());
+        let ann = caller("ann@EXAMPLE.COM");
+        assert!(ann.only_for("bob").is_none());
+        assert!(ann.only_for("ann").unwrap().owns(&ann.itself()));
     }
 
     #[test]

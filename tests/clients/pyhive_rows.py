@@ -32,9 +32,11 @@ def over_tls(host, port, tls, login, user, password):
     return thrift_sasl.TSaslClientTransport(client, "PLAIN", socket)
 
 
-def over_http(host, port, tls, user, password):
+def over_http(host, port, tls, login, user, password):
     """It reads the certificates of authorities from where OpenSSL does."""
     named = {"scheme": "http", "auth": "BASIC", "username": user, "password": password}
+    if login == "KERBEROS":
+        named = {"scheme": "http", "auth": login, "kerberos_service_name": password}
     if tls != "clear":
         named |= {"scheme": "https", "ssl_cert": "none" if tls == "unverified" else "required"}
         os.environ["SSL_CERT_FILE"] = tls
@@ -44,7 +46,7 @@ def over_http(host, port, tls, user, password):
 def main():
     host, port, transport, tls, login, user, password, *statements = sys.argv[1:]
     if transport == "http":
-        connection = over_http(host, port, tls, user, password)
+        connection = over_http(host, port, tls, login, user, password)
     elif login == "KERBEROS":
         connection = hive.connect(host=host, port=int(port), auth=login, kerberos_service_name=password)
     elif tls == "clear":

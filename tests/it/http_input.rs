@@ -56,39 +56,39 @@ fn chunks(bytes: &[u8], size: usize) -> Vec<u8> {
 
 /// An answer.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// With its names and values in small letters.
-    head: String,
+    pub(crate) head: String,
     /// Each Set-Cookie, as it came.
-    cookies: Vec<String>,
-    body: Vec<u8>,
+    pub(crate) cookies: Vec<String>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
     /// The value of a field; none if it is not there.
-    fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
-    fn message(&self) -> Message {
+    pub(crate) fn message(&self) -> Message {
         assert_eq!(self.status, 200, "{self:?}");
         Message::read(&mut self.body.as_slice()).unwrap()
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.clone()).unwrap()
     }
 }
 
 /// A client that sends bytes as they are.
-struct Raw {
+pub(crate) struct Raw {
     stream: TcpStream,
     came: Vec<u8>,
 }
 
 impl Raw {
-    fn connect(to: SocketAddr) -> Self {
+    pub(crate) fn connect(to: SocketAddr) -> Self {
         let stream = TcpStream::connect(to).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -96,7 +96,7 @@ impl Raw {
         Self { stream, came: Vec::new() }
     }
 
-    fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
 
@@ -158,7 +158,7 @@ impl Raw {
     }
 
     /// A whole answer.
-    fn hear(&mut self) -> Answer {
+    pub(crate) fn hear(&mut self) -> Answer {
         let answer = self.head();
         self.body_of(answer)
     }
@@ -195,7 +195,7 @@ impl Raw {
     }
 
     /// The answer that ends the connection, and says so.
-    fn last(&mut self) -> Answer {
+    pub(crate) fn last(&mut self) -> Answer {
         let answer = self.hear();
         assert_eq!(answer.field("connection"), Some("close"), "{answer:?}");
         let rest = self.rest();

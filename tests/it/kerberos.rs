@@ -5,6 +5,9 @@ mod attack;
 mod clients;
 pub(crate) mod front;
 mod input;
+mod located;
+mod negotiate;
+mod over_http;
 mod start;
 
 use std::collections::BTreeMap;
@@ -43,21 +46,27 @@ struct KerberosRouter {
 impl KerberosRouter {
     /// In front of these ports of `localhost`, with more keys for `[listener.kerberos]`.
     fn start(flavor: &str, coordinator: &str, ports: &[u16], listener: &str) -> Self {
+        let ports: Vec<_> = ports.iter().map(|port| format!("hs2 = {port}, hs2_http = 0, web = 0")).collect();
+        Self::with(flavor, coordinator, &ports, &format!("service = \"hs2\"\n{}", by_ticket(listener)))
+    }
+
+    /// The same, where the ports are for HTTP, and the coordinators have no others.
+    fn over_http(flavor: &str, coordinator: &str, ports: &[u16], listener: &str) -> Self {
+        let ports: Vec<_> = ports.iter().map(|port| format!("hs2 = 0, hs2_http = {port}, web = 0")).collect();
+        Self::with(flavor, coordinator, &ports, &format!("service = \"hs2-http\"\n{}", by_ticket(listener)))
+    }
+
+    /// In front of coordinators on `localhost` with these ports, and more of the listener.
+    fn with(flavor: &str, coordinator: &str, ports: &[String], listener: &str) -> Self {
         let kdc = kdc::shared();
-        let coordinators: Vec<String> = ports
-            .iter()
-            .map(|port| {
-                format!("{{ host = \"localhost\", hs2 = {port}, beeswax = 0, hs2_http = 0, web = 0 }}")
-            })
-            .collect();
+        let of = |ports: &String| format!("{{ host = \"localhost\", {ports}, beeswax = 0 }}");
+        let coordinators: Vec<String> = ports.iter().map(of).collect();
         Self::of(&format!(
             "[log]\nlevel = \"debug\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
-             [[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n\
-             [listener.kerberos]\nkeytab = \"{}\"\n{listener}\n\
+             [[listener]]\naddress = \"127.0.0.1:0\"\n{listener}\n\
              [[cluster]]\nflavor = \"{flavor}\"\n{SELDOM}\ncoordinators = [{}]\n\
              [cluster.kerberos]\nprincipal = \"hs2router/localhost@{REALM}\"\nkeytab = \"{}\"\n\
              coordinator = \"{coordinator}\"\n",
-            kdc.keytab().display(),
             coordinators.join(", "),
             kdc.own_keytab().display(),
         ))
@@ -96,10 +105,23 @@ impl KerberosRouter {
         Target { host: "localhost".to_owned(), ..Target::of(self.listener) }
     }
 
+    /// Where it listens on this host.
+    fn address_of(&self, host: &str) -> SocketAddr {
+        let key = format!(" address={host}:");
+        let port = |line: &String| line.split_once(&key)?.1.split(' ').next()?.parse::<u16>().ok();
+        let port = self.log.lock().iter().find_map(port).expect("it has said so");
+        format!("{host}:{port}").parse().unwrap()
+    }
+
     /// Whether it has logged a line with these words.
     fn has_logged(&self, words: &str) -> bool {
         self.log.lock().iter().any(|line| line.contains(words))
     }
+}
+
+/// `[listener.kerberos]` with these keys besides its keytab.
+fn by_ticket(more: &str) -> String {
+    format!("[listener.kerberos]\nkeytab = \"{}\"\n{more}", kdc::shared().keytab().display())
 }
 
 /// Simulated Impalas that take the router's ticket, each behind a front of its own, and a router.

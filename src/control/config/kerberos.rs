@@ -54,17 +54,13 @@ fn unfit(service: Service, cluster: &ClusterFile) -> Option<(&'static str, &'sta
             "use a listener of service = \"hs2\" (impala-shell --protocol=hs2), or remove [listener.kerberos] to have \
              GSSAPI passed through",
         )),
-        Service::Hs2Http => Some((
-            "tickets over HTTP (Negotiate) are passed on to the coordinators, not accepted by the router",
-            "use a listener of service = \"hs2\", or remove [listener.kerberos]",
-        )),
-        Service::Hs2 if !cluster.kerberos.written => Some((
+        Service::Hs2 | Service::Hs2Http if !cluster.kerberos.written => Some((
             "its cluster has no [cluster.kerberos]: the router would have accepted a ticket, and nothing to show to \
              coordinators that ask for a password (LDAP)",
             "add [cluster.kerberos] if the coordinators take Kerberos; else remove [listener.kerberos]: clients with \
              passwords then use PLAIN",
         )),
-        Service::Hs2 => None,
+        Service::Hs2 | Service::Hs2Http => None,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::metrics::Metrics;
 use crate::net::kerberos::{Kerberos, NOT_BUILT_IN};
 use crate::net::listen::ListenAddress;
 use crate::serve::background::own_ticket::OwnTicket;
-use crate::serve::fleet::entrance::Tickets;
+use crate::serve::fleet::tickets::Tickets;
 use crate::serve::settings::KerberosPlan;
 use crate::wire::sasl::kerberos::KerberosError;
 

@@ -22,7 +22,7 @@ impl<'a> User<'a> {
             Identity::Credential(credential) => Self {
                 name: match &credential.proof {
                     Proof::Named(name) => Some(name),
-                    Proof::Lasting(_) | Proof::Ticket(_) => None,
+                    Proof::Lasting(_) | Proof::Ticket(_) | Proof::Router => None,
                 },
                 acts_as: credential.do_as.as_deref(),
             },

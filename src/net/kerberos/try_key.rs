@@ -1,7 +1,7 @@
 //! Finds out whether a service's key in the keytab is the one that the KDC has: the router gets a ticket for the
 //! service, as a client would, and judges it.
 
-use super::provider::Provider;
+use super::provider::{Provider, Tokens};
 use crate::wire::sasl::kerberos::KerberosError;
 
 /// What became of a ticket of the router's own for a service.
@@ -22,6 +22,7 @@ pub fn try_key(provider: &dyn Provider, own: &str, service: &str) -> KeyTried {
         Ok(stepped) => stepped.token,
         Err(error) => return KeyTried::NoTicket(error),
     };
-    let judged = provider.accept(Some(service)).and_then(|mut context| context.step(&token));
+    let judged =
+        provider.accept(Some(service), Tokens::Kerberos).and_then(|mut context| context.step(&token));
     judged.map_or_else(KeyTried::Refused, |_| KeyTried::Fits)
 }

@@ -81,7 +81,7 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
-    use crate::net::kerberos::{Kerberos, Provider};
+    use crate::net::kerberos::{Kerberos, Provider, Tokens};
     use crate::wire::sasl::kerberos::{Context, KerberosError};
 
     /// Has a ticket or not, by a switch.
@@ -89,7 +89,11 @@ mod tests {
     struct Switch(AtomicBool);
 
     impl Provider for Switch {
-        fn accept(&self, _principal: Option<&str>) -> Result<Box<dyn Context>, KerberosError> {
+        fn accept(
+            &self,
+            _principal: Option<&str>,
+            _tokens: Tokens,
+        ) -> Result<Box<dyn Context>, KerberosError> {
             Err(KerberosError::new("not asked for"))
         }
 
@@ -113,7 +117,11 @@ mod tests {
     struct Silent(Mutex<Receiver<()>>);
 
     impl Provider for Silent {
-        fn accept(&self, _principal: Option<&str>) -> Result<Box<dyn Context>, KerberosError> {
+        fn accept(
+            &self,
+            _principal: Option<&str>,
+            _tokens: Tokens,
+        ) -> Result<Box<dyn Context>, KerberosError> {
             Err(KerberosError::new("not asked for"))
         }
 

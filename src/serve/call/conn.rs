@@ -8,13 +8,15 @@ use crate::cluster::room::Holder;
 use crate::cluster::turns::Turn;
 use crate::cluster::{Coordinator, Opening, SessionCount};
 use crate::ids::{ConnId, CoordinatorId, Identity, Service};
+use crate::metrics::DialOutcome;
 use crate::net::stream::Stream;
 use crate::serve::call::attached::Attached;
 use crate::serve::call::counting::CallCount;
 use crate::serve::call::links::Links;
 use crate::serve::call::outcome::Trouble;
 use crate::serve::fleet::Fleet;
-use crate::serve::fleet::entrance::Entrance;
+use crate::serve::fleet::entrance::{Delegation, Entrance};
+use crate::serve::link::login::log_own;
 use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::coding::{Follows, Form};
@@ -61,6 +63,8 @@ pub(crate) struct Conn<S: Stream> {
     pub(crate) listener: Arc<str>,
     pub(crate) client: ClientEnd<S>,
     pub(crate) links: Links<S>,
+    /// How the router speaks for the user of a request over HTTP that brings a ticket, if it does so.
+    pub(crate) delegation: Option<Arc<Delegation>>,
     pub(crate) past: Past,
     /// The pick that checked the credentials. It is kept until the first session takes it or the client shows
     /// that it wants none. It counts as a session: a client may log in and stay silent for hours, as impyla
@@ -109,12 +113,28 @@ impl<S: Stream> Conn<S> {
         }
     }
 
-    /// Records it if an exchange shows that a coordinator does not accept the client's credential any more.
+    /// Notes that calls are made for somebody else from now on, and perhaps go to another port.
+    pub(crate) fn note_identity(&mut self) {
+        self.past.hs2 = self.hs2();
+        self.past.locates = locates(&self.fleet, &self.links);
+    }
+
+    /// Records it if an exchange shows that a coordinator does not accept the client's credential any more, or
+    /// the router's own ticket.
     pub(crate) fn note_trouble(&mut self, trouble: &Trouble, coordinator: CoordinatorId) {
-        if let Trouble::Link(Lost { cause: LostCause::Refused(refusal), .. }) = trouble
-            && refusal.is_unauthorized()
-        {
-            self.links.note_unauthorized(coordinator);
+        match trouble {
+            Trouble::Link(Lost { cause: LostCause::Refused(refusal), .. }) if refusal.is_unauthorized() => {
+                self.links.note_unauthorized(coordinator);
+            }
+            Trouble::Link(Lost { cause: LostCause::NotLoggedIn(why), .. }) => {
+                if let Some(coordinator) = self.fleet.cluster.coordinator(coordinator) {
+                    log_own(&self.shared, &coordinator, why);
+                }
+                if let Some(counters) = self.fleet.counters(coordinator) {
+                    counters.dials.count(DialOutcome::CredentialsRefused);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -137,8 +157,7 @@ impl<S: Stream> Conn<S> {
         let Introduced { shared, entrance, client, links, signals, assignment } = introduced;
         let fleet = Arc::clone(&entrance.fleet);
         let hs2 = links.access().hs2();
-        // Of users for whom the router speaks, coordinators cannot say whose a handle is.
-        let locates = fleet.cluster.outlive_connections(hs2) && links.caller().is_none();
+        let delegation = entrance.delegation().filter(|_| client.asks_each_time()).map(Arc::new);
         let origin = Origin { client: client.ip(), listener: Arc::clone(&entrance.name) };
         Self {
             leaving: false,
@@ -154,15 +173,16 @@ impl<S: Stream> Conn<S> {
             id: links.conn(),
             listener: Arc::clone(&entrance.name),
             client,
-            links,
+            delegation,
             past: Past {
                 service: entrance.service,
                 hs2,
                 last: None,
                 beeswax: None,
                 has_beeswax: fleet.cluster.serves(Service::Beeswax),
-                locates,
+                locates: locates(&fleet, &links),
             },
+            links,
             reserved: None,
             open: OpenOperations::default(),
             attached: Attached::new(&fleet.table, origin),
@@ -232,6 +252,12 @@ impl<S: Stream> Conn<S> {
     pub(crate) fn verdict(&self, method: &Method, reply: &Facts) -> Verdict {
         verdict(method, reply, self.fleet.cluster.flavor.family())
     }
+}
+
+/// Whether a handle that the table lacks is located. Of users for whom the router speaks, coordinators cannot say
+/// whose a handle is.
+fn locates<S: Stream>(fleet: &Fleet<S>, links: &Links<S>) -> bool {
+    fleet.cluster.outlive_connections(links.access().hs2()) && links.caller().is_none()
 }
 
 /// Returns how often an idle connection looks after its links and sessions: often enough to touch its

@@ -28,8 +28,8 @@ const WITH_OTHER_RIGHTS: [&str; 4] =
 pub(crate) enum NotAllowed {
     /// The handle is of somebody else, has another secret, or is not known. The words do not tell which.
     #[error(
-        "Invalid session id: {0} is not known as one of this user's; the router looks for no handles of Kerberos \
-         users that were opened before it was started, or by another router: open a new session"
+        "Invalid session id: {0} is not known as one of this user's; if it was opened before the router was started, \
+         or by another router, it was not found again: open a new session"
     )]
     Handle(GuidText),
     /// The call names no handle.
@@ -57,6 +57,9 @@ pub(crate) enum NotAllowed {
         /// The user whom it names.
         claimed: String,
     },
+    /// The request to open a session names two users.
+    #[error("doAs in the query and the session's configuration name different users")]
+    TwoClaims,
     /// The request to open a session cannot be read.
     #[error(transparent)]
     Open(#[from] BadOpen),
@@ -66,10 +69,16 @@ pub(crate) enum NotAllowed {
 }
 
 impl NotAllowed {
+    fn claim(caller: &Caller, claimed: &str) -> Self {
+        Self::Claim { user: caller.user().to_owned(), claimed: claimed.to_owned() }
+    }
+
     fn sql_state(&self) -> SqlState {
         match self {
             Self::Handle(_) | Self::NoHandle | Self::Open(_) | Self::TooLong => SqlState::General,
-            Self::Beeswax | Self::Method(_) | Self::UnknownMethod | Self::Claim { .. } => SqlState::Refused,
+            Self::Beeswax | Self::Method(_) | Self::UnknownMethod | Self::Claim { .. } | Self::TwoClaims => {
+                SqlState::Refused
+            }
         }
     }
 }
@@ -81,6 +90,7 @@ impl NotAllowed {
 /// When the call must not be sent.
 pub(crate) fn judge<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<(), NotAllowed> {
     let Some(caller) = conn.links.caller().cloned() else { return Ok(()) };
+    let caller = only_for_named(caller, request)?;
     let (method, facts) = (request.method(), request.facts());
     if method.service == Owner::Beeswax || facts.query_id.is_some() {
         return Err(NotAllowed::Beeswax);
@@ -101,6 +111,18 @@ pub(crate) fn judge<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Res
     }
     conn.links.act_for(named.owner);
     Ok(())
+}
+
+/// The client as the user whom the request's query names, if it names one.
+///
+/// # Errors
+/// When the client must not act for that user.
+fn only_for_named(caller: Caller, request: &Request) -> Result<Caller, NotAllowed> {
+    let do_as = request.over_http.as_ref().and_then(|over_http| over_http.head.do_as());
+    match do_as {
+        None => Ok(caller),
+        Some(named) => caller.only_for(named).ok_or_else(|| NotAllowed::claim(&caller, named)),
+    }
 }
 
 /// What a call names, and whose that is.
@@ -141,10 +163,10 @@ fn name_user<S: Stream>(
     let open = ForUser::read(request.message().ok_or(NotAllowed::TooLong)?)?;
     let owner = match open.claimed.as_deref() {
         None => caller.itself(),
-        Some(claimed) => caller.on_behalf_of(claimed).ok_or_else(|| NotAllowed::Claim {
-            user: caller.user().to_owned(),
-            claimed: claimed.to_owned(),
-        })?,
+        Some(claimed) if caller.only().is_some_and(|only| only != claimed) => {
+            return Err(NotAllowed::TwoClaims);
+        }
+        Some(claimed) => caller.on_behalf_of(claimed).ok_or_else(|| NotAllowed::claim(caller, claimed))?,
     };
     let family = conn.fleet.cluster.flavor.family();
     let written = open.write(family, &owner.user, request.facts().seqid);

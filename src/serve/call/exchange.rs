@@ -165,7 +165,7 @@ impl<S: Stream> Exchange<S> {
         let Self { link, running, deliver, .. } = self;
         own_cookie::note(conn, link);
         let incoming = self.incoming.get_or_insert_with(|| Incoming::to(request, form, *deliver));
-        let mut chunk = read.map_err(|cause| incoming.lost(cause))?;
+        let mut chunk = read.map_err(|cause| incoming.lost(cause).of(request))?;
         incoming.take(&mut chunk, request, link)?;
         conn.shared.metrics.bytes.add(Direction::ToClient, chunk.len() as u64);
         let done = incoming.reply.is_done();

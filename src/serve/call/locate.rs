@@ -3,6 +3,7 @@
 
 mod logins;
 pub(crate) mod round;
+mod whose;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::clock;
-use crate::cluster::Coordinator;
 use crate::cluster::room::Purpose;
+use crate::cluster::{Coordinator, Flavor};
 use crate::ids::CoordinatorId;
 use crate::metrics::LocateOutcome;
 use crate::net::stream::Stream;
@@ -25,7 +26,7 @@ use crate::serve::message::end::End;
 use crate::serve::message::http::answer::Refusal;
 use crate::serve::message::link_end::Look;
 use crate::serve::message::request::Request;
-use crate::session::decide::{Affinity, Past, Plan, decide};
+use crate::session::decide::{Affinity, Past, Plan, decide, question};
 use crate::session::idle::IdleTimeout;
 use crate::session::learn::runs;
 use crate::session::locate::{Finding, Question};
@@ -82,6 +83,27 @@ pub(crate) async fn locate_owner<S: Stream>(
     }))
 }
 
+/// Looks for the session that a call of a client names for whom the router speaks; returns whether it was found,
+/// and opened for a user for whom the client may act. Operations are not looked for, because no coordinator tells
+/// for whom they run. Takes as long as [`locate_owner`].
+///
+/// # Errors
+/// [`End::ClientGone`], when the client leaves meanwhile.
+pub(crate) async fn locate_session<S: Stream>(conn: &mut Conn<S>, request: &Request) -> Result<bool, End> {
+    let named = question(request.method(), request.facts());
+    let Some(question @ Question::Session(session)) = named else { return Ok(false) };
+    let fleet = &conn.fleet;
+    let can_be_found = fleet.cluster.flavor == Flavor::Impala
+        && fleet.cluster.outlive_connections(conn.hs2())
+        && fleet.cluster.coordinators().iter().any(|coordinator| coordinator.ports.web.is_some());
+    // Of a known one it is known whose it is.
+    if !can_be_found || fleet.table.session_owner(&session.guid).is_some() {
+        return Ok(false);
+    }
+    let found = locate(conn, question, None).await?;
+    Ok(found.finding.is_some_and(Finding::is_claimed))
+}
+
 /// Locates the handle of a call again, once, whose located coordinator does not have it. That coordinator was
 /// wrong then, or has ended the session or operation since. Asks all coordinators but that one.
 pub(crate) async fn locate_elsewhere<S: Stream>(
@@ -121,7 +143,7 @@ async fn locate<S: Stream>(
 ) -> Result<Found, End> {
     let fleet = Arc::clone(&conn.fleet);
     let deadline = Instant::from_std(clock::now() + conn.shared.settings.connect_timeout * PATIENCE);
-    let key = fleet.lookups.key(&question, conn.links.access());
+    let key = fleet.lookups.key(&question, &conn.links.session_access());
     let first = loop {
         let answer = match fleet.lookups.join(key, clock::now()) {
             Lookup::First(first) => break first,
@@ -143,7 +165,7 @@ async fn locate<S: Stream>(
         return Ok(not_asked(conn, &question, LocateOutcome::Limited, None));
     };
     let heard = ask_all(conn, question, except, deadline).await?;
-    let finding = heard.answers.finding();
+    let finding = whose::vouched(conn, &question, heard.answers.finding(), deadline).await?;
     let refusal = note_heard(conn, question, finding, heard).filter(|_| finding.coordinator().is_none());
     first.tell(finding, clock::now());
     Ok(Found { finding: Some(finding), refusal })

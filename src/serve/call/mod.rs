@@ -14,6 +14,7 @@ pub(crate) mod leftovers;
 pub(crate) mod links;
 pub(crate) mod locate;
 pub(crate) mod moving;
+mod negotiate;
 pub(crate) mod open;
 pub(crate) mod open_beeswax;
 pub(crate) mod open_on;

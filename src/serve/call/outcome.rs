@@ -15,8 +15,10 @@ use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
 use crate::serve::message::parcel::Parcel;
 use crate::serve::message::reply::Reply;
+use crate::serve::message::request::Request;
 use crate::serve::settings::{FREE_REPLY_BYTES, HELD_REPLY_LIMIT};
 use crate::serve::threads::memory::{Held, ReplayMemory};
+use crate::session::retry::Phase;
 use crate::session::table::NotLive;
 use crate::wire::facts::{Facts, Handle};
 use crate::wire::verdict::Verdict;
@@ -157,6 +159,21 @@ pub(crate) enum Trouble {
     Client(End),
     /// The link is lost.
     Link(Lost),
+}
+
+impl Trouble {
+    /// The same of a call with this request. A coordinator that does not accept the router's ticket over HTTP has
+    /// not looked at the call, so that can be sent again if all of it is held.
+    #[must_use]
+    pub(crate) fn of(mut self, request: &Request) -> Self {
+        if let Self::Link(lost) = &mut self
+            && matches!(lost.cause, LostCause::NotLoggedIn(_))
+            && request.is_whole()
+        {
+            lost.phase = Phase::NothingWritten;
+        }
+        self
+    }
 }
 
 impl From<End> for Trouble {

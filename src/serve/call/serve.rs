@@ -13,10 +13,12 @@ use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
+use crate::serve::call::delegation::NotAllowed;
 use crate::serve::call::locate::Located;
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::{
-    delegation, expired, forward, keepalive, leftovers, locate, moving, open, open_beeswax, own_cookie,
+    delegation, expired, forward, keepalive, leftovers, locate, moving, negotiate, open, open_beeswax,
+    own_cookie,
 };
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::http::client::Opened;
@@ -66,7 +68,14 @@ async fn call<S: Stream>(conn: &mut Conn<S>, mut first: Option<Chunk>) -> Result
             None => Box::pin(conn.client.open(conn.shared.settings.stall_timeout)).await?,
         };
         match opened {
-            Opened::Call(over_http) => be_for(conn, &mut request, over_http),
+            Opened::Call(over_http) if conn.delegation.is_none() => be_for(conn, &mut request, over_http),
+            Opened::Call(over_http) => {
+                // Boxed: few listeners judge tickets.
+                if !Box::pin(is_let_in(conn, &mut request, over_http)).await? {
+                    request.recycle();
+                    return Ok(());
+                }
+            }
             Opened::Nothing => {
                 request.recycle();
                 return Ok(());
@@ -95,7 +104,7 @@ async fn answer<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<
     let outcome = match request.mistyped() {
         None => match delegation::judge(conn, request) {
             Ok(()) => carry_out(conn, request).await?,
-            Err(why) => Box::pin(delegation::refuse(conn, request, &why)).await?,
+            Err(why) => Box::pin(locate_or_refuse(conn, request, why)).await?,
         },
         Some(mistyped) => Box::pin(refuse_mistyped(conn, request, &mistyped)).await?,
     };
@@ -104,11 +113,43 @@ async fn answer<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<
     Ok(())
 }
 
+/// Refuses a call of a client for whom the router speaks; but if it names a session that nobody knows, that is
+/// looked for first.
+async fn locate_or_refuse<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    mut why: NotAllowed,
+) -> Result<CallOutcome, End> {
+    if matches!(why, NotAllowed::Handle(_)) && locate::locate_session(conn, request).await? {
+        match delegation::judge(conn, request) {
+            Ok(()) => return carry_out(conn, request).await,
+            Err(still) => why = still,
+        }
+    }
+    delegation::refuse(conn, request, &why).await
+}
+
 /// Goes on for whoever a request's head names.
 fn be_for<S: Stream>(conn: &mut Conn<S>, request: &mut Request, over_http: OverHttp) {
     let named = own_cookie::named(conn, &over_http.head);
     conn.links.be_for(&over_http.head, named, &conn.shared.credential_key);
     request.over_http = Some(over_http);
+}
+
+/// Does the same where the router judges tickets itself. Returns whether the client may go on; if not, it was told
+/// so.
+async fn is_let_in<S: Stream>(
+    conn: &mut Conn<S>,
+    request: &mut Request,
+    over_http: OverHttp,
+) -> Result<bool, End> {
+    let head = Arc::clone(&over_http.head);
+    request.over_http = Some(over_http);
+    let Some(delegation) = conn.delegation.clone() else { return Ok(false) };
+    match negotiate::be_for(conn, &head, &delegation).await {
+        Ok(()) => Ok(true),
+        Err(refusal) => refuse::pass_on(conn, request, refusal).await.map(|_| false),
+    }
 }
 
 /// Where a call goes, and how that is known.

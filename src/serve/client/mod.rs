@@ -227,8 +227,7 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
         // if it is no HTTP: relayed unread, an odd first line would take any head to a coordinator.
         Detection::Http | Detection::Unknown | Detection::NeedMore
             if listener == Service::Hs2Http
-                || (detection == Detection::Http
-                    && connection.entrance.fleet.cluster.serves(Service::Hs2Http)) =>
+                || (detection == Detection::Http && reads_http(&connection.entrance)) =>
         {
             let links = Links::over_http(Arc::clone(&connection.entrance.fleet), connection.conn);
             return Ok(Stage::Calls(Box::new(connection.into_calls(Transport::Http, links))));
@@ -242,6 +241,11 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
     };
     let links = Links::anonymous(Arc::clone(&connection.entrance.fleet), connection.conn, transport);
     Ok(Stage::Calls(Box::new(connection.into_calls(transport, links))))
+}
+
+/// Whether calls over HTTP can be read: a coordinator takes such, or the router itself judges who makes them.
+fn reads_http<S: Stream>(entrance: &Entrance<S>) -> bool {
+    entrance.fleet.cluster.serves(Service::Hs2Http) || entrance.tickets.is_some()
 }
 
 impl<S: Stream> Connection<S> {

@@ -14,16 +14,14 @@ use crate::cluster::Opening;
 use crate::cluster::brake::Who;
 use crate::cluster::room::{Holder, Kind};
 use crate::cluster::turns::Turn;
-use crate::ids::{Depth, Family, Identity, Service, Transport};
+use crate::ids::{Depth, Family, Service, Transport};
 use crate::metrics::{Label as _, RefusalCause};
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
 use crate::serve::client::passage::{Passage, To};
 use crate::serve::client::{Connection, Stage, observe, tickets};
 use crate::serve::fleet::candidates::{Candidate, Candidates, ClientGone, Seeker};
-use crate::serve::fleet::entrance::{Entrance, Tickets};
 use crate::serve::link::Link;
-use crate::serve::link::login::Login;
 use crate::serve::link::no_link::NoLink;
 use crate::serve::link::slot::Grant;
 use crate::serve::message::client::Client;
@@ -60,9 +58,9 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
     let credentials = match opened.unwrap_or(Err(End::HandshakeTimedOut)) {
         Ok(Opened::Plain(credentials)) => credentials,
         Ok(Opened::Other(mechanism)) => {
-            let judged = by_ticket(&connection).filter(|_| mechanism == MechanismName::Gssapi);
-            if let Some((tickets, login)) = judged {
-                return tickets::authenticate(connection, &tickets, login).await;
+            let delegation = connection.entrance.delegation();
+            if let Some(delegation) = delegation.filter(|_| mechanism == MechanismName::Gssapi) {
+                return tickets::authenticate(connection, delegation).await;
             }
             let depth = if mechanism == MechanismName::Gssapi { Depth::Observe } else { Depth::Opaque };
             tracing::debug!(mechanism = mechanism.as_str(), depth = depth.as_str(), "passed on");
@@ -102,12 +100,6 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
             Err(end)
         }
     }
-}
-
-/// How the router judges tickets and what it shows coordinators then, if it does so.
-fn by_ticket<S: Stream>(connection: &Connection<S>) -> Option<(Arc<Tickets>, Login)> {
-    let Entrance { tickets, fleet, .. } = &*connection.entrance;
-    Some((Arc::clone(tickets.as_ref()?), fleet.keyring.login_of(&Identity::Router)?))
 }
 
 /// Carries out the handshake of a client that is refused whatever its credentials are, and tells it why.

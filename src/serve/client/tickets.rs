@@ -8,40 +8,18 @@ use bytes::Buf as _;
 use tokio::time::timeout;
 
 use crate::ids::Transport;
-use crate::net::kerberos::Busy;
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
 use crate::serve::client::{Connection, Stage};
-use crate::serve::fleet::entrance::Tickets;
-use crate::serve::link::login::Login;
+use crate::serve::fleet::entrance::Delegation;
+use crate::serve::fleet::tickets::{Refused, Taken, Tickets};
 use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
-use crate::session::delegation::{Caller, NotAllowed};
+use crate::session::delegation::Caller;
 use crate::wire::sasl::gssapi::TOKEN_LIMIT;
-use crate::wire::sasl::kerberos::acceptor::{GssapiAcceptor, Reply};
-use crate::wire::sasl::kerberos::{GssapiError, one_line};
-use crate::wire::sasl::{HEADER_LEN, MECHANISM_LIMIT, Message, Status, encode, parse};
-
-/// Why a client is not accepted.
-#[derive(Debug, thiserror::Error)]
-enum Refused {
-    #[error(transparent)]
-    Handshake(#[from] GssapiError),
-    #[error(transparent)]
-    Busy(#[from] Busy),
-    #[error("{principal:?} is not accepted: {why}")]
-    NotAllowed { principal: String, why: NotAllowed },
-}
-
-impl Refused {
-    fn status(&self) -> Status {
-        match self {
-            Self::Handshake(error) => error.status(),
-            Self::NotAllowed { .. } => Status::Bad,
-            Self::Busy(_) => Status::Error,
-        }
-    }
-}
+use crate::wire::sasl::kerberos::GssapiError;
+use crate::wire::sasl::kerberos::acceptor::Reply;
+use crate::wire::sasl::{HEADER_LEN, MECHANISM_LIMIT, Status, encode, parse};
 
 /// How a handshake ended that was not carried through.
 enum Broken {
@@ -49,9 +27,9 @@ enum Broken {
     Connection(End),
 }
 
-impl From<GssapiError> for Broken {
-    fn from(error: GssapiError) -> Self {
-        Self::Refused(error.into())
+impl From<Refused> for Broken {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
     }
 }
 
@@ -61,12 +39,12 @@ impl From<GssapiError> for Broken {
 /// [`End`], when the client is refused, which it is told, or when the connection ends.
 pub(super) async fn authenticate<S: Stream>(
     mut connection: Box<Connection<S>>,
-    tickets: &Tickets,
-    login: Login,
+    delegation: Delegation,
 ) -> Result<Stage<S>, End> {
+    let Delegation { tickets, login } = delegation;
     let (allowed, stall) =
         (connection.shared.settings.handshake_timeout, connection.shared.settings.stall_timeout);
-    let accepted = timeout(allowed, accept(&mut connection.client, tickets, stall)).await;
+    let accepted = timeout(allowed, accept(&mut connection.client, &tickets, stall)).await;
     let caller = match accepted {
         Err(_elapsed) => return Err(End::HandshakeTimedOut),
         Ok(Err(Broken::Connection(end))) => return Err(end),
@@ -93,25 +71,13 @@ async fn accept<S: Stream>(
     let mut acceptor = None;
     loop {
         let (status, payload) = next_message(client, TOKEN_LIMIT).await?;
-        let (begun, principal) = (acceptor.take(), tickets.principal.clone());
-        let judged = tickets.kerberos.accepting(move |provider| {
-            let mut acceptor = match begun {
-                Some(begun) => begun,
-                None => GssapiAcceptor::new(provider.accept(principal.as_deref())?),
-            };
-            let reply = acceptor.next(Message { status, payload: &payload })?;
-            Ok::<_, GssapiError>((acceptor, reply))
-        });
-        match judged.await.map_err(|busy| Broken::Refused(busy.into()))?? {
-            (next, Reply::Challenge(token)) => {
-                acceptor = Some(next);
+        let Taken { acceptor: begun, reply } = tickets.take(acceptor, status, payload).await?;
+        match reply {
+            Reply::Challenge(token) => {
+                acceptor = Some(begun);
                 client.send(&encode(Status::Ok, &token), stall).await.map_err(Broken::Connection)?;
             }
-            (_, Reply::Accepted { principal }) => {
-                return Caller::new(&principal, &tickets.rules).map_err(|why| {
-                    Broken::Refused(Refused::NotAllowed { principal: one_line(&principal), why })
-                });
-            }
+            Reply::Accepted { principal } => return Ok(tickets.caller(&principal)?),
         }
     }
 }
@@ -119,7 +85,9 @@ async fn accept<S: Stream>(
 /// Reads the client's next message. A length is judged before anything is kept for it.
 async fn next_message<S: Stream>(client: &mut Client<S>, limit: usize) -> Result<(Status, Vec<u8>), Broken> {
     loop {
-        if let Some(message) = parse(&client.pending, limit).map_err(GssapiError::from)? {
+        if let Some(message) =
+            parse(&client.pending, limit).map_err(|error| Refused::from(GssapiError::from(error)))?
+        {
             let taken = (message.status, message.payload.to_vec());
             client.pending.advance(HEADER_LEN + taken.1.len());
             return Ok(taken);

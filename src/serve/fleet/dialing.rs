@@ -18,7 +18,7 @@ use crate::net::tls::handshake::secure;
 use crate::net::tls::io::Io;
 use crate::serve::fleet::Fleet;
 use crate::serve::link::Link;
-use crate::serve::link::login::{Login, log_in, log_own};
+use crate::serve::link::login::{First, Login, log_in, log_own};
 use crate::serve::link::no_link::{NoLink, Unreached};
 use crate::serve::link::port::Port;
 use crate::serve::link::slot::Slot;
@@ -97,25 +97,35 @@ impl<S: Stream> Fleet<S> {
             return Err(NoLink::TicketNeeded);
         }
         // Before the dial: a coordinator has few threads for handshakes, and a ticket may take a while.
-        let begun = match login.begin(port, shared.settings.handshake_timeout).await {
+        let first = match login.begin(port, shared.settings.handshake_timeout).await {
             Err(no_ticket) => {
                 log_own(shared, &port.coordinator, &no_ticket);
                 return Err(no_ticket);
             }
-            Ok(begun) => begun,
+            Ok(first) => first,
         };
         let mut stream = self.reach(port, shared, port.tls.as_deref()).await?;
-        if let Some(begun) = begun {
-            let verdict = Box::pin(log_in(&mut stream, begun, port, shared)).await;
-            if let Err(NoLink::Unreached(unreached)) = &verdict {
-                warn_of(unreached, port, shared);
+        let mut own_head = None;
+        match first {
+            First::Nothing => {}
+            First::Head(head) => own_head = Some(*head),
+            First::Handshake(begun) => {
+                let verdict = Box::pin(log_in(&mut stream, begun, port, shared)).await;
+                if let Err(NoLink::Unreached(unreached)) = &verdict {
+                    warn_of(unreached, port, shared);
+                }
+                self.note_verdict(port, login, &verdict);
+                verdict?;
             }
-            self.note_verdict(port, login, &verdict);
-            verdict?;
         }
-        let end = match slot.access.transport {
-            Transport::Http => LinkEnd::over_http(stream, HttpLink::new(host(port)?, &login.head(), account)),
-            transport => LinkEnd::new(stream, transport),
+        let end = match (slot.access.transport, own_head) {
+            (Transport::Http, Some(head)) => {
+                LinkEnd::over_http(stream, HttpLink::of_router(host(port)?, head))
+            }
+            (Transport::Http, None) => {
+                LinkEnd::over_http(stream, HttpLink::new(host(port)?, &login.head(), account))
+            }
+            (transport, _) => LinkEnd::new(stream, transport),
         };
         Ok(Link::new(end, slot, moves))
     }

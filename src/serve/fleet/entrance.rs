@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ipnet::IpNet;
 use tokio::net::TcpStream;
 
-use crate::ids::Service;
-use crate::net::kerberos::Kerberos;
+use crate::ids::{Identity, Service};
 use crate::net::per_address::PerAddress;
 use crate::net::server_names::ServerNames;
 use crate::net::stream::Stream;
 use crate::net::tls::server::ListenerTls;
 use crate::serve::fleet::Fleet;
-use crate::session::delegation::Rules;
+use crate::serve::fleet::tickets::Tickets;
+use crate::serve::link::login::Login;
 
 /// A listener's address, and the fleet behind it.
 #[derive(Debug)]
@@ -41,15 +41,13 @@ pub struct Entrance<S: Stream = TcpStream> {
     pub tells_of_http: AtomicBool,
 }
 
-/// How a listener judges tickets of Kerberos.
+/// How the router speaks for clients whose tickets it has accepted.
 #[derive(Debug)]
-pub struct Tickets {
-    /// What has the keys.
-    pub kerberos: Arc<Kerberos>,
-    /// The principal that tickets must be for; `None` if they may be for any in the keytab.
-    pub principal: Option<Arc<str>>,
-    /// Which principals are accepted, and which users they stand for.
-    pub rules: Arc<Rules>,
+pub(crate) struct Delegation {
+    /// How their tickets are judged.
+    pub(crate) tickets: Arc<Tickets>,
+    /// What the router shows coordinators.
+    pub(crate) login: Login,
 }
 
 impl<S: Stream> Entrance<S> {
@@ -70,6 +68,12 @@ impl<S: Stream> Entrance<S> {
             server_names,
             tells_of_http,
         }
+    }
+
+    /// How the router speaks for clients that come by ticket, if it does so.
+    pub(crate) fn delegation(&self) -> Option<Delegation> {
+        let tickets = Arc::clone(self.tickets.as_ref()?);
+        Some(Delegation { tickets, login: self.fleet.keyring.login_of(&Identity::Router)? })
     }
 
     /// Whether a client at this address is believed when it says where its requests came from.

@@ -1,6 +1,7 @@
 //! Logs in to a coordinator: with which credentials, and with what result. The result is a verdict, or what
 //! came in its place and the likely reason.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::clock;
 use crate::cluster::Coordinator;
-use crate::ids::{Access, Identity, Transport};
+use crate::ids::{Access, Identity, Service, Transport};
 use crate::metrics::DialOutcome;
 use crate::net::flow;
 use crate::net::probe::Speaks;
@@ -76,7 +77,7 @@ impl Login {
         }
     }
 
-    /// Begins a handshake at this port: gets what it begins with. Returns `None` if no credentials are sent.
+    /// Begins a login at this port: gets what it begins with.
     ///
     /// # Errors
     /// When the router has no ticket for the coordinator.
@@ -84,16 +85,29 @@ impl Login {
         &self,
         port: &Port<S>,
         allowed: Duration,
-    ) -> Result<Option<Begun<'_>>, NoLink> {
-        match self {
-            Self::Nobody | Self::EachTime(_) => Ok(None),
-            Self::Plain(credentials) => Ok(Some(Begun::Plain(AtOnce::new(credentials)))),
-            Self::Router(router) => {
-                let begun = router.begin(&port.coordinator.host, allowed).await?;
-                Ok(Some(Begun::Router(Box::new(begun))))
+    ) -> Result<First<'_>, NoLink> {
+        let host = &port.coordinator.host;
+        Ok(match self {
+            Self::Nobody | Self::EachTime(_) => First::Nothing,
+            Self::Plain(credentials) => First::Handshake(Begun::Plain(AtOnce::new(credentials))),
+            Self::Router(router) if port.service == Service::Hs2Http => {
+                First::Head(Box::new(router.head(host, allowed).await?))
             }
-        }
+            Self::Router(router) => {
+                First::Handshake(Begun::Router(Box::new(router.begin(host, allowed).await?)))
+            }
+        })
     }
+}
+
+/// What a login begins with.
+pub(crate) enum First<'a> {
+    /// Nothing: no credentials are sent before the first request.
+    Nothing,
+    /// A handshake.
+    Handshake(Begun<'a>),
+    /// The head of the first request over HTTP, which has a ticket of the router's own.
+    Head(Box<CallHead>),
 }
 
 /// A handshake that can begin.
@@ -157,7 +171,11 @@ async fn watched<S: Stream>(
 }
 
 /// Logs that the router's own login failed: all users need it.
-pub(crate) fn log_own<S: Stream>(shared: &Shared<S>, coordinator: &Coordinator, cause: &NoLink) {
+pub(crate) fn log_own<S: Stream>(
+    shared: &Shared<S>,
+    coordinator: &Coordinator,
+    cause: &(impl fmt::Display + ?Sized),
+) {
     if let Some(left_out) = shared.admit_line("the router's own login failed", "") {
         tracing::warn!(coordinator = %coordinator.name, %cause, left_out, "the router's own login failed");
     }

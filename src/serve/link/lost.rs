@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::net::flow::WriteError;
+use crate::serve::link::router_login::NotLoggedIn;
 use crate::serve::link::watch::Silent;
 use crate::serve::message::http::answer::Refusal;
 use crate::serve::message::reply::BadReply;
@@ -39,6 +40,10 @@ pub(crate) enum LostCause {
     /// The coordinator answered over HTTP that there will be no reply.
     #[error("it answered {0}")]
     Refused(Box<Refusal>),
+    /// The coordinator answered over HTTP that it does not accept the router's own ticket. It has not looked at
+    /// the call then.
+    #[error(transparent)]
+    NotLoggedIn(#[from] NotLoggedIn),
     /// The reply is larger than a reply may be that is held until it is complete.
     #[error("its reply to an open has more than {HELD_REPLY_LIMIT} bytes")]
     TooLarge,
@@ -74,6 +79,7 @@ impl LostCause {
             Self::BadReply(BadReply::Foreign(speech)) => speech.as_str(),
             Self::BadReply(_) => "bad reply",
             Self::Refused(_) => "refused over HTTP",
+            Self::NotLoggedIn(_) => "not logged in",
             Self::TooLarge => "too large",
             Self::NoRoom => "no room",
             Self::SessionMoved => "session moved",
@@ -85,7 +91,10 @@ impl LostCause {
 
     /// Whether the coordinator closed the connection or turned out not to be a coordinator.
     pub(crate) fn is_hang_up(&self) -> bool {
-        matches!(self, Self::Closed | Self::Failed(_) | Self::BadReply(_) | Self::Refused(_))
+        matches!(
+            self,
+            Self::Closed | Self::Failed(_) | Self::BadReply(_) | Self::Refused(_) | Self::NotLoggedIn(_)
+        )
     }
 
     /// Whether it is a coordinator's verdict on what the client has shown it over HTTP. No other one may then

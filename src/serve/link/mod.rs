@@ -29,6 +29,7 @@ use crate::ids::Service;
 use crate::net::flow::{Chunk, WriteError};
 use crate::net::stream::{LinkStream, Stream};
 use crate::serve::link::lost::LostCause;
+use crate::serve::link::router_login::NotLoggedIn;
 use crate::serve::link::session::{LinkSession, beeswax_session};
 use crate::serve::link::slot::{LinkLife, Slot};
 use crate::serve::message::coding::Form;
@@ -88,6 +89,7 @@ impl<S: Stream> Link<S> {
                 Ok(None) => LostCause::Closed,
                 Err(ReadError::Failed(error)) => error.into(),
                 Err(ReadError::Refused(refusal)) => return Err(LostCause::Refused(refusal)),
+                Err(ReadError::NotLoggedIn(text)) => NotLoggedIn::Refused { text }.into(),
             };
             slot.note_broken();
             Err(broken)

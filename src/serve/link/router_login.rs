@@ -10,8 +10,9 @@ use crate::net::kerberos::{Busy, Kerberos};
 use crate::serve::link::handshake::Handshake;
 use crate::serve::link::no_verdict::NoVerdict;
 use crate::serve::settings::KerberosPlan;
-use crate::wire::sasl::kerberos::initiator::Gssapi;
-use crate::wire::sasl::kerberos::{GssapiError, KerberosError};
+use crate::wire::http::request::CallHead;
+use crate::wire::sasl::kerberos::initiator::{Gssapi, only_token};
+use crate::wire::sasl::kerberos::{Context, GssapiError, KerberosError};
 use crate::wire::sasl::mechanism::Mechanism as _;
 use crate::wire::sasl::{Answer, Initiator, SaslError};
 
@@ -71,19 +72,38 @@ impl RouterLogin {
     /// # Errors
     /// When there is no ticket, or none comes within `allowed`.
     pub(crate) async fn begin(&self, host: &str, allowed: Duration) -> Result<ByTicket, NotLoggedIn> {
+        let mechanism = self.with_ticket(host, allowed, Gssapi::begin).await?;
+        let opening = mechanism.opening();
+        let initiator = Some(Initiator::new(mechanism));
+        Ok(ByTicket { kerberos: Arc::clone(&self.0.kerberos), opening, initiator })
+    }
+
+    /// Gets a ticket for the coordinator at this host, and writes the head of a request over HTTP that has it.
+    ///
+    /// # Errors
+    /// When there is no ticket, or none comes within `allowed`.
+    pub(crate) async fn head(&self, host: &str, allowed: Duration) -> Result<CallHead, NotLoggedIn> {
+        let head = |context| {
+            let head = CallHead::of_router(&only_token(context)?);
+            head.ok_or_else(|| KerberosError::new("the ticket does not fit into a request over HTTP"))
+        };
+        self.with_ticket(host, allowed, head).await
+    }
+
+    /// Gets a ticket for the coordinator at this host, and does something with it where that may block.
+    async fn with_ticket<T: Send + 'static>(
+        &self,
+        host: &str,
+        allowed: Duration,
+        work: impl FnOnce(Box<dyn Context>) -> Result<T, KerberosError> + Send + 'static,
+    ) -> Result<T, NotLoggedIn> {
         let (principal, target) = (Arc::clone(&self.0.principal), self.target(host));
         let wanted = target.clone();
-        let kerberos = &self.0.kerberos;
-        let begun = kerberos
-            .initiating(move |provider| provider.initiate(&principal, &wanted).and_then(Gssapi::begin));
-        match timeout(allowed, begun).await {
+        let done =
+            self.0.kerberos.initiating(move |provider| provider.initiate(&principal, &wanted).and_then(work));
+        match timeout(allowed, done).await {
             Err(_elapsed) => Err(NotLoggedIn::TimedOut { target, within: allowed }),
-            Ok(begun) => {
-                let mechanism = begun?.map_err(|cause| NotLoggedIn::NoTicket { target, cause })?;
-                let opening = mechanism.opening();
-                let initiator = Some(Initiator::new(mechanism));
-                Ok(ByTicket { kerberos: Arc::clone(kerberos), opening, initiator })
-            }
+            Ok(done) => done?.map_err(|cause| NotLoggedIn::NoTicket { target, cause }),
         }
     }
 }
@@ -122,8 +142,8 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
-    use crate::net::kerberos::Provider;
-    use crate::wire::sasl::kerberos::{Context, Stepped};
+    use crate::net::kerberos::{Provider, Tokens};
+    use crate::wire::sasl::kerberos::Stepped;
     use crate::wire::sasl::{Status, encode};
 
     /// A KDC that says nothing about `slow`, until it is told to, and has a ticket for `good` and nobody else.
@@ -134,7 +154,11 @@ mod tests {
     }
 
     impl Provider for Tickets {
-        fn accept(&self, _principal: Option<&str>) -> Result<Box<dyn Context>, KerberosError> {
+        fn accept(
+            &self,
+            _principal: Option<&str>,
+            _tokens: Tokens,
+        ) -> Result<Box<dyn Context>, KerberosError> {
             Err(KerberosError::new("No key table entry found"))
         }
 

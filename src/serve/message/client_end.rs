@@ -10,14 +10,14 @@ use futures_util::future::Either;
 use tokio::time::timeout;
 
 use crate::clock;
-use crate::ids::{ClientAddress, Family, Transport};
+use crate::ids::{ClientAddress, Transport};
 use crate::net::flow::Chunk;
 use crate::net::linger::linger;
 use crate::net::stream::{Seen, Stream};
 use crate::serve::message::client::Client;
 use crate::serve::message::coding::{self, Decoder, Follows, Form};
 use crate::serve::message::end::{BadInput, End};
-use crate::serve::message::http::answer::Answer;
+use crate::serve::message::http::answer::{Answer, Given};
 use crate::serve::message::http::client::{HttpClient, HttpPeer, Opened};
 use crate::serve::message::link_end::LinkEnd;
 use crate::serve::message::pace::Pace;
@@ -26,7 +26,6 @@ use crate::serve::message::request::{OverHttp, Request};
 use crate::serve::settings::Settings;
 use crate::serve::threads::memory::ReplayMemory;
 use crate::wire::detect;
-use crate::wire::http::own_cookie;
 
 /// The most payload bytes that one frame of a request may have.
 const FRAME_LIMIT: usize = detect::FRAME_LIMIT as usize;
@@ -89,12 +88,16 @@ impl<S: Stream> ClientEnd<S> {
         }
     }
 
-    /// Gives the client the router's own cookie with the answer to the request under way.
-    pub(crate) fn give_cookie(&mut self, family: Family, value: &str, good_for: Duration) {
-        let is_secure = self.client.stream.negotiated().is_some();
+    /// Gives the client this field with the answer to the request under way over HTTP.
+    pub(crate) fn give(&mut self, field: Given) {
         if let Some(http) = &mut self.http {
-            http.cookie = own_cookie::set_cookie(family, value, good_for, is_secure);
+            http.given.push(field);
         }
+    }
+
+    /// Whether the client came by TLS.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.client.stream.negotiated().is_some()
     }
 
     /// Answers the request under way over HTTP with something other than a reply; returns false if that is

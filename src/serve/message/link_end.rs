@@ -121,6 +121,9 @@ pub(crate) enum ReadError {
     /// The coordinator answered over HTTP that there will be no reply.
     #[error("{0}")]
     Refused(Box<Refusal>),
+    /// The coordinator does not accept the router's own ticket, or the cookie that it gave for one.
+    #[error("{0}")]
+    NotLoggedIn(String),
 }
 
 /// A link's connection, together with the transport that it uses.

@@ -6,19 +6,38 @@ use std::sync::Arc;
 
 use super::world::{TestClient, World, in_memory};
 use crate::idl::t_c_l_i_service::{THandleIdentifier, TOperationHandle, TSessionHandle};
-use crate::ids::Transport::Sasl;
+use crate::ids::Transport::{self, Http, Sasl};
 use crate::session::delegation::{Caller, Claims, Rules};
 use crate::wire::method::{self, Method, Role};
 use crate::wire::thrift::MessageType;
 use crate::wire::write::Writer;
 
-fn caller(name: &str) -> Caller {
-    let rules = Rules {
+fn rules() -> Arc<Rules> {
+    Arc::new(Rules {
         realms: ["R".to_owned()].into(),
         proxy_users: [("hue".to_owned(), Claims::Of(["ann".to_owned(), "bob".to_owned()].into()))].into(),
         ..Rules::default()
-    };
-    Caller::new(&format!("{name}@R"), &Arc::new(rules)).unwrap()
+    })
+}
+
+fn caller(name: &str) -> Caller {
+    Caller::new(&format!("{name}@R"), &rules()).unwrap()
+}
+
+/// How users come, and how the router comes to coordinators.
+const WAYS: [Transport; 2] = [Sasl, Http];
+
+/// A client of this user's that comes like this.
+async fn connect(world: &World, name: &str, way: Transport) -> TestClient {
+    match way {
+        Http => world.connect_by_cookie(&format!("{name}@R"), &rules()).await,
+        _ => world.connect_as(caller(name)).await,
+    }
+}
+
+/// Every way to come, with every way to coordinators.
+fn all_ways() -> impl Iterator<Item = (Transport, Transport)> {
+    WAYS.into_iter().flat_map(|way| WAYS.map(|link| (way, link)))
 }
 
 /// What a user has open, and the connection by which it was opened.
@@ -28,8 +47,8 @@ struct Open {
     operation: TOperationHandle,
 }
 
-async fn opened_by(world: &World, name: &str) -> Open {
-    let mut client = world.connect_as(caller(name)).await;
+async fn opened_by(world: &World, name: &str, way: Transport) -> Open {
+    let mut client = connect(world, name, way).await;
     let session = client.open().await.unwrap();
     let operation = client.execute(&session, "select * from rows(4)").await.unwrap();
     Open { client, session, operation }
@@ -104,18 +123,20 @@ async fn assert_all_refused(
 #[tokio::test(start_paused = true)]
 async fn the_user_goes_along_when_a_session_is_opened_and_no_other_user_with_it() {
     in_memory(async {
-        let world = World::of(1, Sasl);
-        for (claim, opened) in [(None, true), (Some("ann"), true), (Some("bob"), false)] {
-            let mut client = world.connect_as(caller("ann")).await;
-            let claims: Vec<_> = claim.map(|user| ("Impala.Doas.User", user)).into_iter().collect();
-            assert_eq!(client.open_with(&claims).await.is_ok(), opened, "{claim:?}");
+        for (way, link) in all_ways() {
+            let world = World::of(1, link);
+            for (claim, opened) in [(None, true), (Some("ann"), true), (Some("bob"), false)] {
+                let mut client = connect(&world, "ann", way).await;
+                let claims: Vec<_> = claim.map(|user| ("Impala.Doas.User", user)).into_iter().collect();
+                assert_eq!(client.open_with(&claims).await.is_ok(), opened, "{claim:?}");
+            }
+            assert_eq!(users(&world, 0), ["ann", "ann"]);
+            let mut hue = connect(&world, "hue", way).await;
+            let session = hue.open_with(&[("impala.doas.user", "bob")]).await.unwrap();
+            assert_eq!(users(&world, 0), ["ann", "ann", "bob"]);
+            hue.run(&session, "select 1").await.unwrap();
+            hue.open_with(&[("impala.doas.user", "root")]).await.unwrap_err();
         }
-        assert_eq!(users(&world, 0), ["ann", "ann"]);
-        let mut hue = world.connect_as(caller("hue")).await;
-        let session = hue.open_with(&[("impala.doas.user", "bob")]).await.unwrap();
-        assert_eq!(users(&world, 0), ["ann", "ann", "bob"]);
-        hue.run(&session, "select 1").await.unwrap();
-        hue.open_with(&[("impala.doas.user", "root")]).await.unwrap_err();
     })
     .await;
 }
@@ -123,37 +144,48 @@ async fn the_user_goes_along_when_a_session_is_opened_and_no_other_user_with_it(
 #[tokio::test(start_paused = true)]
 async fn with_anothers_handle_and_its_secret_no_method_reaches_a_coordinator() {
     in_memory(async {
-        let world = World::of(2, Sasl);
-        let ann = opened_by(&world, "ann").await;
-        let mut bob = opened_by(&world, "bob").await;
-        assert_all_refused(&world, &mut bob.client, &ann.session, &ann.operation).await;
-        // Her operation with his session, and the other way round.
-        for (session, operation) in [(&bob.session, &ann.operation), (&ann.session, &bob.operation)] {
-            let before = received(&world);
-            let profile = method::all().find(|method| method.name == "GetRuntimeProfile").unwrap();
-            let reply = bob.client.raw(&call(profile, session, operation)).await;
-            assert!(String::from_utf8_lossy(&reply).contains("is not known as one of this user's"));
-            assert_eq!(received(&world), before);
+        for (way, link) in all_ways() {
+            for bobs in WAYS {
+                assert_kept_apart(&World::of(2, link), way, bobs).await;
+            }
         }
-        // Nor is a session of a principal another's that has the same user.
-        let mut admin = world.connect_as(caller("ann/admin")).await;
-        assert_all_refused(&world, &mut admin, &ann.session, &ann.operation).await;
-        // Their own they have all the same.
-        let mut again = world.connect_as(caller("ann")).await;
-        assert_eq!(again.fetch(&ann.operation, 10).await, Ok(4));
-        assert_eq!(bob.client.fetch(&bob.operation, 10).await, Ok(4));
     })
     .await;
+}
+
+/// That ann's sessions, who comes like this, are not bob's, who comes like that, and that both are the router's
+/// own to nobody.
+async fn assert_kept_apart(world: &World, anns: Transport, bobs: Transport) {
+    let ann = opened_by(world, "ann", anns).await;
+    let mut bob = opened_by(world, "bob", bobs).await;
+    assert_all_refused(world, &mut bob.client, &ann.session, &ann.operation).await;
+    // Her operation with his session, and the other way round.
+    for (session, operation) in [(&bob.session, &ann.operation), (&ann.session, &bob.operation)] {
+        let before = received(world);
+        let profile = method::all().find(|method| method.name == "GetRuntimeProfile").unwrap();
+        let reply = bob.client.raw(&call(profile, session, operation)).await;
+        assert!(String::from_utf8_lossy(&reply).contains("is not known as one of this user's"));
+        assert_eq!(received(world), before);
+    }
+    // Nor is a session of a principal another's that has the same user.
+    let mut admin = connect(world, "ann/admin", bobs).await;
+    assert_all_refused(world, &mut admin, &ann.session, &ann.operation).await;
+    // Their own they have all the same, whichever way they come.
+    let mut again = connect(world, "ann", bobs).await;
+    assert_eq!(again.fetch(&ann.operation, 10).await, Ok(4));
+    assert_eq!(bob.client.fetch(&bob.operation, 10).await, Ok(4));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_handle_with_another_secret_is_of_no_use_to_its_own_user() {
     in_memory(async {
-        let world = World::of(1, Sasl);
-        let Open { mut client, mut session, mut operation } = opened_by(&world, "ann").await;
-        session.session_id.secret[15] ^= 1;
-        operation.operation_id.secret[0] ^= 1;
-        assert_all_refused(&world, &mut client, &session, &operation).await;
+        for way in WAYS {
+            let world = World::of(1, Sasl);
+            let Open { mut client, mut session, mut operation } = opened_by(&world, "ann", way).await;
+            session.session_id.secret[15] ^= 1;
+            operation.operation_id.secret[0] ^= 1;
+            assert_all_refused(&world, &mut client, &session, &operation).await;
+        }
     })
     .await;
 }
@@ -161,13 +193,15 @@ async fn a_handle_with_another_secret_is_of_no_use_to_its_own_user() {
 #[tokio::test(start_paused = true)]
 async fn after_a_restart_of_the_router_nobody_gets_at_what_was_open_before() {
     in_memory(async {
-        let before = World::of(2, Sasl);
-        let ann = opened_by(&before, "ann").await;
-        let World { coordinators, shared, .. } = before;
-        let world = World::in_front_of(coordinators, shared.network.clone(), Sasl);
-        for name in ["ann", "bob"] {
-            let mut client = world.connect_as(caller(name)).await;
-            assert_all_refused(&world, &mut client, &ann.session, &ann.operation).await;
+        for (way, link) in all_ways() {
+            let before = World::of(2, link);
+            let ann = opened_by(&before, "ann", way).await;
+            let World { coordinators, shared, .. } = before;
+            let world = World::in_front_of(coordinators, shared.network.clone(), link);
+            for name in ["ann", "bob"] {
+                let mut client = connect(&world, name, way).await;
+                assert_all_refused(&world, &mut client, &ann.session, &ann.operation).await;
+            }
         }
     })
     .await;
@@ -176,18 +210,20 @@ async fn after_a_restart_of_the_router_nobody_gets_at_what_was_open_before() {
 #[tokio::test(start_paused = true)]
 async fn a_moved_session_is_its_users_still_and_nobody_elses() {
     in_memory(async {
-        let world = World::of(2, Sasl);
-        let mut ann = opened_by(&world, "ann").await;
-        let mut bob = opened_by(&world, "bob").await;
-        let owner = world.owner_of(&ann.session);
-        let before = ann.operation.clone();
-        world.coordinators[owner].lose();
-        let moved = ann.client.execute(&ann.session, "select * from rows(3)").await.unwrap();
-        assert!(users(&world, 1 - owner).contains(&"ann".to_owned()));
-        for operation in [&before, &moved] {
-            assert_all_refused(&world, &mut bob.client, &ann.session, operation).await;
+        for (way, link) in all_ways() {
+            let world = World::of(2, link);
+            let mut ann = opened_by(&world, "ann", way).await;
+            let mut bob = opened_by(&world, "bob", way).await;
+            let owner = world.owner_of(&ann.session);
+            let before = ann.operation.clone();
+            world.coordinators[owner].lose();
+            let moved = ann.client.execute(&ann.session, "select * from rows(3)").await.unwrap();
+            assert!(users(&world, 1 - owner).contains(&"ann".to_owned()));
+            for operation in [&before, &moved] {
+                assert_all_refused(&world, &mut bob.client, &ann.session, operation).await;
+            }
+            assert_eq!(ann.client.fetch(&moved, 10).await, Ok(3));
         }
-        assert_eq!(ann.client.fetch(&moved, 10).await, Ok(3));
     })
     .await;
 }

@@ -32,7 +32,7 @@ fn slot(world: &World, access: &Access) -> Slot<Double> {
 #[tokio::test(start_paused = true)]
 async fn a_link_over_http_for_nobody_speaks_http_and_shows_no_credential() {
     in_memory(async {
-        let world = World::of(1, Transport::Unframed);
+        let world = World::of(1, Transport::Http);
         let heard = Arc::new(Mutex::new(String::new()));
         let record = Arc::clone(&heard);
         world.shared.network.plug_in(world.coordinators[0].address, move |mut stream| {

@@ -82,7 +82,7 @@ async fn a_session_with_an_open_operation_stays_and_its_client_is_told_when_its_
 #[tokio::test(start_paused = true)]
 async fn a_poll_that_was_under_way_does_not_tell_which_process_answers_now() {
     in_memory(async {
-        let world = World::of(1, Unframed);
+        let world = World::with_web(1, Unframed);
         let coordinators = world.fleet.cluster.coordinators();
         let member = world.fleet.member(coordinators[0].id).unwrap();
         let before = clock::now();

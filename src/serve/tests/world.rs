@@ -14,17 +14,14 @@ use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use super::coordinators::{self, Coordinator, unwrapped, wrapped};
+use super::plans::{cluster, fleet_settings, ports, settings};
 use crate::chance::Chance;
-use crate::cluster::room::{AddressShare, Limits};
-use crate::cluster::{
-    AdminState, Cluster, CoordinatorSettings, DrainSettings, DrainThen, Flavor, HealthSettings, PolicyName,
-    Ports, Stick,
-};
+use crate::cluster::Ports;
 use crate::fake::Id;
 use crate::idl::impala_service::ImpalaHiveServer2ServiceSyncClient;
 use crate::idl::t_c_l_i_service as cli;
 use crate::idl::t_c_l_i_service::TTCLIServiceSyncClient as _;
-use crate::ids::{CoordinatorName, Service, Transport};
+use crate::ids::{Service, Transport};
 use crate::metrics::Metrics;
 use crate::net::stream::double::{Double, Lan, pair};
 use crate::serve::call::conn::{Conn, Introduced};
@@ -32,11 +29,11 @@ use crate::serve::call::links::Links;
 use crate::serve::call::serve;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::entrance::Entrance;
+use crate::serve::fleet::keyring::Keyring;
 use crate::serve::link::login::Login;
 use crate::serve::message::client::Client;
 use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::http::client::HttpPeer;
-use crate::serve::settings::{FleetSettings, MoveSettings, RoomSettings, Settings, WatchSettings};
 use crate::serve::shared::Shared;
 use crate::serve::threads::workers::Workers;
 use crate::session::delegation::Caller;
@@ -65,17 +62,30 @@ impl World {
     /// Starts `count` coordinators that understand this transport, and a router in front of them. Sessions
     /// can move.
     pub(super) fn of(count: u8, link: Transport) -> Self {
-        let lan = Lan::default();
-        let coordinators = (1..=count).map(|number| Coordinator::start(&lan, number, link)).collect();
+        let (coordinators, lan) = started(count, link);
         Self::in_front_of(coordinators, lan, link)
+    }
+
+    /// The same, where coordinators have a web port, which is not served.
+    pub(super) fn with_web(count: u8, link: Transport) -> Self {
+        let (coordinators, lan) = started(count, link);
+        let ports = Ports { web: Some(25000), ..ports(link) };
+        Self::with_ports(coordinators, lan, link, ports)
     }
 
     /// Puts a router that knows nothing yet in front of coordinators that may have sessions.
     pub(super) fn in_front_of(coordinators: Vec<Coordinator>, lan: Lan, link: Transport) -> Self {
+        Self::with_ports(coordinators, lan, link, ports(link))
+    }
+
+    fn with_ports(coordinators: Vec<Coordinator>, lan: Lan, link: Transport, ports: Ports) -> Self {
         let metrics = Arc::new(Metrics::new());
         let table = Table::new(table::Settings { capacity: 1_000, detached_for: Duration::from_mins(5) });
-        let cluster = cluster(&coordinators);
-        let fleet = Arc::new(Fleet::new(cluster, table, &metrics, fleet_settings(), Chance::from_seed(1)));
+        let cluster = cluster(&coordinators, ports);
+        let mut fleet = Fleet::new(cluster, table, &metrics, fleet_settings(), Chance::from_seed(1));
+        // It needs no ticket of its own.
+        fleet.keyring = Keyring::new(Some(Login::Nobody));
+        let fleet = Arc::new(fleet);
         let shared = Arc::new(Shared::new(settings(), lan, metrics));
         Self { coordinators, fleet, shared, link }
     }
@@ -83,20 +93,25 @@ impl World {
     /// Connects a client that uses this transport.
     pub(super) async fn connect(&self, transport: Transport) -> TestClient {
         let id = self.shared.next_connection();
-        self.connect_with(transport, Links::anonymous(Arc::clone(&self.fleet), id, self.link)).await
+        let links = Links::anonymous(Arc::clone(&self.fleet), id, self.link);
+        self.connect_with(transport, links, self.entrance()).await
     }
 
     /// Connects a client that uses SASL and has proven to the router who it is. The router needs no login.
     pub(super) async fn connect_as(&self, caller: Caller) -> TestClient {
         let id = self.shared.next_connection();
         let links = Links::speaking_for(Arc::clone(&self.fleet), id, caller, Login::Nobody);
-        self.connect_with(Transport::Sasl, links).await
+        self.connect_with(Transport::Sasl, links, self.entrance()).await
     }
 
-    async fn connect_with(&self, transport: Transport, links: Links<Double>) -> TestClient {
+    pub(super) async fn connect_with(
+        &self,
+        transport: Transport,
+        links: Links<Double>,
+        entrance: Entrance<Double>,
+    ) -> TestClient {
         let (near, far) = pair(64 << 10);
         let address = IpAddr::from(Ipv4Addr::new(198, 51, 100, 1));
-        let entrance = self.entrance();
         let registration = self.shared.all_signals.register(links.conn());
         let (shared, signals) = (Arc::clone(&self.shared), Arc::clone(&registration.signals));
         let ((), assignment) = Workers::here().accept(std::future::ready(())).await;
@@ -114,10 +129,10 @@ impl World {
             let _registration = registration;
             serve::serve(&mut conn).await.err().map(|end| end.to_string()).unwrap_or_default()
         });
-        TestClient { stream: near, transport, ended }
+        TestClient { stream: near, transport, fields: String::new(), ended }
     }
 
-    fn entrance(&self) -> Entrance<Double> {
+    pub(super) fn entrance(&self) -> Entrance<Double> {
         Entrance::new("test".into(), Arc::clone(&self.fleet), Service::Hs2)
     }
 
@@ -140,58 +155,10 @@ impl World {
     }
 }
 
-fn cluster(coordinators: &[Coordinator]) -> Cluster {
-    let ports = Ports { hs2: Some(21050), beeswax: None, hs2_http: Some(28000), web: Some(25000) };
-    let of = |(at, one): (usize, &Coordinator)| CoordinatorSettings {
-        name: CoordinatorName(format!("c{}", at + 1).into()),
-        host: one.address.to_string(),
-        ports,
-        tls: None,
-        weight: 1,
-        state: AdminState::Active,
-    };
-    Cluster::new(crate::cluster::Settings {
-        name: "test".into(),
-        flavor: Flavor::Impala,
-        sessions_outlive_connections: true,
-        policy: PolicyName::LeastLoaded,
-        idle_session_cost: 0.1,
-        health: HealthSettings::default(),
-        coordinators: coordinators.iter().enumerate().map(of).collect(),
-    })
-    .unwrap()
-}
-
-fn fleet_settings() -> FleetSettings {
-    let second = Duration::from_secs(1);
-    FleetSettings {
-        watching: WatchSettings { probe_interval: second, probe_timeout: second, load_interval: second },
-        room: RoomSettings {
-            limits: Limits { threads: Some(8), reserve: 1, address_share: AddressShare::ALL },
-            queue_timeout: 10 * second,
-            queue_length: 10,
-            upkeep: None,
-        },
-        moving: MoveSettings { idle_sessions: true, cooldown: Duration::ZERO, rebalance: false },
-        draining: DrainSettings { deadline: 60 * second, then: DrainThen::Leave },
-        stick: Stick::Nothing,
-        tls: None,
-        trusted_headers: Arc::default(),
-        kerberos: None,
-    }
-}
-
-fn settings() -> Settings {
-    let second = Duration::from_secs(1);
-    Settings {
-        detect_timeout: second,
-        handshake_timeout: 10 * second,
-        connect_timeout: second,
-        open_timeout: 10 * second,
-        stall_timeout: 10 * second,
-        replay_limit: REPLAY_LIMIT,
-        replay_memory: 1 << 20,
-    }
+fn started(count: u8, link: Transport) -> (Vec<Coordinator>, Lan) {
+    let lan = Lan::default();
+    let coordinators = (1..=count).map(|number| Coordinator::start(&lan, number, link)).collect();
+    (coordinators, lan)
 }
 
 /// Collects bytes that are written, without sending them.
@@ -226,6 +193,8 @@ fn generated(reply: Vec<u8>) -> (Generated, Written) {
 pub(super) struct TestClient {
     stream: Double,
     transport: Transport,
+    /// Fields that go with each request over HTTP.
+    pub(super) fields: String,
     ended: tokio::task::JoinHandle<String>,
 }
 
@@ -258,18 +227,24 @@ impl TestClient {
         assert!(call(&mut writer).is_err(), "no reply has come yet");
         let request = written.0.lock().clone();
         // The router may close the connection before it has read the whole request.
-        let request = match self.transport {
-            Transport::Http => {
-                [&b"POST /cliservice HTTP/1.1\r\n"[..], &wrapped(&request, self.transport)].concat()
-            }
-            transport => wrapped(&request, transport),
-        };
+        let request = self.framed(&request);
         let _sent = coordinators::send(&mut self.stream, &request).await;
+    }
+
+    /// A request as it is sent.
+    fn framed(&self, message: &[u8]) -> Vec<u8> {
+        let message = wrapped(message, self.transport);
+        if self.transport == Transport::Http {
+            [b"POST /cliservice HTTP/1.1\r\n", self.fields.as_bytes(), &message].concat()
+        } else {
+            message
+        }
     }
 
     /// Sends a whole message, and returns the first payload that comes back.
     pub(super) async fn raw(&mut self, message: &[u8]) -> Vec<u8> {
-        coordinators::send(&mut self.stream, &wrapped(message, self.transport)).await.unwrap();
+        let request = self.framed(message);
+        coordinators::send(&mut self.stream, &request).await.unwrap();
         let (mut raw, mut reply, mut chunk) = (Vec::new(), Vec::new(), vec![0; 64 << 10]);
         while reply.is_empty() {
             let read =

@@ -1,6 +1,6 @@
-//! The router's own cookie, which stands for a ticket of Kerberos that a coordinator has accepted: clients make
-//! a ticket only while they hold no cookie that their server has given them. It names the user that the
-//! coordinator has named, and only the router that has signed it takes it.
+//! The router's own cookie, which stands for a ticket of Kerberos that a coordinator, or the router itself, has
+//! accepted: clients make a ticket only while they hold no cookie that their server has given them. It names whom
+//! the ticket has proven, and only the router that has signed it takes it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,8 +20,6 @@ const FIXED: usize = 8 + 16;
 const LONGEST: usize = (FIXED + LONGEST_USER).div_ceil(3) * 4 + 1 + 43;
 /// How many cookies of a request are looked at. Some clients send each that they ever got (hive-driver 1.0).
 const MOST: usize = 8;
-/// What the signature says that it is for, so that no other one can take its place.
-const PURPOSE: &[u8] = b"hs2router cookie: Negotiate";
 
 /// What cookies are signed with. It is made anew for each process.
 pub struct CookieKey(hmac::Key);
@@ -39,9 +37,30 @@ impl std::fmt::Debug for CookieKey {
     }
 }
 
+/// Who has accepted the ticket that a cookie stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptedBy {
+    /// A coordinator, which named the user.
+    Coordinator,
+    /// The router, which knows the principal.
+    Router,
+}
+
+impl AcceptedBy {
+    /// What the signature says that it is for, so that no other one can take its place.
+    fn purpose(self) -> &'static [u8] {
+        match self {
+            Self::Coordinator => b"hs2router cookie: Negotiate",
+            Self::Router => b"hs2router cookie: accepted principal",
+        }
+    }
+}
+
 /// Where a cookie is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<'a> {
+    /// Who has accepted the ticket.
+    pub accepted_by: AcceptedBy,
     /// The listener's address, as configured.
     pub listener: &'a str,
     /// The cluster behind it.
@@ -53,7 +72,7 @@ pub struct Place<'a> {
 /// What a cookie says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnCookie {
-    /// The user that a coordinator has named.
+    /// The user that a coordinator has named, or the principal that the router has accepted.
     pub user: Box<str>,
     /// A hash of the ticket that has earned it.
     pub ticket: [u64; 2],
@@ -117,10 +136,11 @@ impl OwnCookie {
     }
 }
 
-/// The field that gives a client a cookie with this value.
+/// The field that gives a client a cookie with this value, which is good for so long, in seconds that have begun.
 pub fn set_cookie(family: Family, value: &str, good_for: Duration, is_secure: bool) -> Option<HeaderValue> {
     let secure = if is_secure { ";Secure" } else { "" };
-    let field = format!("{}={value};HttpOnly;Max-Age={}{secure}", name(family), good_for.as_secs());
+    let seconds = good_for.as_millis().div_ceil(1000);
+    let field = format!("{}={value};HttpOnly;Max-Age={seconds}{secure}", name(family));
     secret(field.into_bytes())
 }
 
@@ -130,10 +150,10 @@ fn sign(key: &CookieKey, place: Place<'_>, said: &[u8]) -> hmac::Tag {
 
 /// What is signed: each part with its length before it, so that no byte can be counted to another.
 fn signed(place: Place<'_>, said: &[u8]) -> Vec<u8> {
-    let Place { listener, cluster, do_as } = place;
+    let Place { accepted_by, listener, cluster, do_as } = place;
     let acts = if do_as.is_some() { b"1" } else { b"0" };
-    let parts =
-        [PURPOSE, listener.as_bytes(), cluster.as_bytes(), acts, do_as.unwrap_or_default().as_bytes(), said];
+    let (purpose, do_as) = (accepted_by.purpose(), do_as.unwrap_or_default().as_bytes());
+    let parts = [purpose, listener.as_bytes(), cluster.as_bytes(), acts, do_as, said];
     let mut bytes = Vec::with_capacity(parts.iter().map(|part| 8 + part.len()).sum());
     for part in parts {
         bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());

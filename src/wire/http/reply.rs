@@ -21,6 +21,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS, POST"
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const NEGOTIATE: HeaderValue = HeaderValue::from_static("Negotiate");
+const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"hs2router\"");
 
 /// The head of an answer in plain text, whose length is left to whoever sends it.
 ///
@@ -43,11 +44,23 @@ pub fn error_head(status: StatusCode, retry_after: Option<NonZeroU32>) -> Parts 
     head
 }
 
-/// The head of an answer that asks for a fresh ticket of Kerberos. The client comes back with one on another
-/// connection (impala-shell, impyla and JDBC do, once; RFC 4559, section 4.1).
-pub fn ticket_head() -> Parts {
+/// What a client may prove its user with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// A ticket of Kerberos.
+    Ticket,
+    /// That, or a name and a password.
+    TicketOrPassword,
+}
+
+/// The head of an answer that asks for a login, such as a fresh ticket of Kerberos. The client comes back with
+/// one on another connection (impala-shell, impyla and JDBC do, once; RFC 4559, section 4.1).
+pub fn challenge_head(challenge: Challenge) -> Parts {
     let mut head = error_head(StatusCode::UNAUTHORIZED, None);
     head.headers.insert(WWW_AUTHENTICATE, NEGOTIATE);
+    if challenge == Challenge::TicketOrPassword {
+        head.headers.append(WWW_AUTHENTICATE, BASIC);
+    }
     head
 }
 

@@ -15,7 +15,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use zeroize::Zeroizing;
 
-pub use self::authorization::{Authorization, CredentialKey, Scheme};
+pub use self::authorization::{Authorization, CredentialKey, Scheme, negotiate};
 pub use self::error::{BadRequest, LONGEST_FORWARDED, LONGEST_USER};
 pub use self::passed::Peer;
 use self::passed::{DELEGATION_TOKEN, Field};
@@ -25,6 +25,10 @@ use crate::ids::{Credential, Proof};
 
 /// How much of a request id stands in log lines, in bytes. Those of impala-shell have 36 and a number.
 const LOGGED_ID: usize = 128;
+
+/// The path that clients use unless they are told another one (Hive: `hive.server2.thrift.http.path`; Impala takes
+/// any).
+const USUAL_PATH: &str = "/cliservice";
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -131,10 +135,24 @@ impl CallHead {
         head
     }
 
-    /// The head of a call that nobody in particular makes: to the path that clients use unless they are told
-    /// another one (Hive: `hive.server2.thrift.http.path`; Impala takes any).
+    /// The head of a call that nobody in particular makes.
     pub fn anonymous() -> Self {
-        Self::of(PathAndQuery::from_static("/cliservice"), passed::anonymous(), None)
+        Self::of(PathAndQuery::from_static(USUAL_PATH), passed::anonymous(), None)
+    }
+
+    /// The head of a call that the router makes as itself, proven by this token of GSSAPI. None if the token is
+    /// too long for a field.
+    pub fn of_router(token: &[u8]) -> Option<Self> {
+        let authorization = Some(Authorization::negotiate(token)?);
+        Some(Self::of(PathAndQuery::from_static(USUAL_PATH), passed::of_router(), authorization))
+    }
+
+    /// The same head for a call of a client: with the client's names for its program and for the call, and
+    /// nothing else of what came with it.
+    #[must_use]
+    pub fn on_behalf_of(&self, client: &Self) -> Self {
+        let passed = passed::on_behalf_of(&self.passed, &client.passed);
+        Self::of(self.target.clone(), passed, self.authorization.clone())
     }
 
     /// What it proves its user with; none if it has nothing.

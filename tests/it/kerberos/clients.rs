@@ -10,10 +10,10 @@ use crate::support::tools::{self, Tool};
 use super::{Fleet, KerberosRouter};
 
 /// How many sessions a client opens.
-const SESSIONS: usize = 10;
+pub(super) const SESSIONS: usize = 10;
 
 /// What tells who a session is for.
-const WHO_AM_I: &str = "SELECT current_user() AS me";
+pub(super) const WHO_AM_I: &str = "SELECT current_user() AS me";
 
 /// A router in front of two Spark Thrift Servers that ask for tickets.
 fn router(listener: &str) -> Option<(KerberosRouter, &'static [spark::Spark; 2])> {

@@ -40,7 +40,7 @@ fn damaged_replayed_and_foreign_tickets_are_refused_with_the_reason_and_a_remedy
     flipped[middle] ^= 1;
     let foreign = ticket("ann", "keyless");
     for (token, status, words) in [
-        (&b""[..], ERROR, "has no token"),
+        (&b""[..], BAD, "has no token"),
         (&b"not a token"[..], BAD, "must send a ticket of Kerberos 5"),
         (&vec![0x60; 40 << 10], BAD, "must send a ticket of Kerberos 5"),
         (&good[..good.len() / 2], BAD, "the token is malformed"),
@@ -88,7 +88,7 @@ fn lengths_and_messages_that_cannot_be_end_the_connection_at_once() {
     assert_eq!(receive(&mut stream).unwrap().0, OK);
     send(&mut stream, OK, b"more").unwrap();
     let (status, text) = receive(&mut stream).unwrap();
-    assert!(status == ERROR && text.ends_with(b"where it must be empty"));
+    assert!(status == BAD && text.ends_with(b"where it must be empty"));
 }
 
 #[test]

@@ -37,6 +37,14 @@ fn impyla_gets_rows_and_errors_by_ticket() {
 }
 
 #[test]
+fn pyhive_gets_rows_and_errors_by_ticket() {
+    let Some((router, _)) = router() else { return };
+    // It repeats its only ticket, so it has to get the router's cookie each time. Spark gives its own but once.
+    let shown = clients::pyhive(&router.target().over_http(), USERS[0], &super::on_spark::STATEMENTS);
+    super::on_spark::assert_rows_and_error(&shown);
+}
+
+#[test]
 fn impala_shell_in_strict_mode_reads_from_spark_by_ticket() {
     let statements = "SELECT 'a' UNION ALL SELECT 'b'; SHOW DATABASES; SELECT CONCAT('c', 'd')";
     let Some(shown) = everywhere(|target| clients::impala_shell(target, USERS[0], true, statements)) else {

@@ -312,7 +312,7 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
-pub(super) fn with_deadline(program: &Path) -> Command {
+pub(crate) fn with_deadline(program: &Path) -> Command {
     let mut command = Command::new("timeout");
     command.arg("--kill-after=5").arg(DEADLINE.to_string()).arg(program);
     // No __pycache__ beside the scripts; no Java that greets with its options.

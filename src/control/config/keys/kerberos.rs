@@ -8,10 +8,11 @@ use super::super::section::{Absent, Key, Section, SectionInfo, section};
 use super::super::value::{Entry, Value};
 
 section! {
-    /// Kerberos of clients (SASL GSSAPI), below a `[[listener]]` of service `hs2`. The router judges their
-    /// tickets itself, and speaks for them to coordinators under its own name; its cluster needs
-    /// `[cluster.kerberos]`. Without this table GSSAPI is passed on, and read along. Needs a build with Kerberos;
-    /// `docs/KERBEROS.md` tells how to set it up.
+    /// Kerberos of clients (SASL GSSAPI, and `Negotiate` over HTTP), below a `[[listener]]` of service `hs2` or
+    /// `hs2-http`. The router judges their tickets itself, and speaks for them to coordinators under its own name;
+    /// its cluster needs `[cluster.kerberos]`. Without this table tickets are passed on: GSSAPI is read along, and
+    /// over HTTP the coordinators judge each. Needs a build with Kerberos; `docs/KERBEROS.md` tells how to set it
+    /// up.
     ListenerKerberosFile at "listener.kerberos", "[listener.kerberos]" {
         /// The keys of the service that clients ask a ticket for. A path that does not begin with `/` counts from
         /// the folder of the config file. All listeners must have the same one. It is read for each ticket, so a
@@ -25,7 +26,8 @@ section! {
         /// before their first `/` or `@`.
         names: NamesOf = default({}),
         /// The users who may name another one in their session's configuration (`impala.doas.user`,
-        /// `hive.server2.proxy.user`), and whom: `{ hue = ["*"], knox = ["ann", "bob"] }`.
+        /// `hive.server2.proxy.user`) or by `doAs` in a query over HTTP, and whom:
+        /// `{ hue = ["*"], knox = ["ann", "bob"] }`.
         proxy_users: ProxyUsers = default({}),
     }
     later {}
@@ -41,7 +43,8 @@ section! {
         /// The key of `principal`; as `listener.kerberos.keytab`.
         keytab: PathBuf = required("keytab = \"router.keytab\""),
         /// The principal of each coordinator, in which `_HOST` stands for its `host`, in small letters. Nothing
-        /// is looked up by DNS for it.
+        /// is looked up by DNS for it. It is the same for both ports: over HTTP, Impala takes any principal of its
+        /// keytab, and `HiveServer2` and Spark take the one of their binary port, too.
         coordinator: Principal = required("coordinator = \"impala/_HOST@EXAMPLE.COM\""),
     }
     later {}

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::cluster::Cluster;
 use crate::ids::{Access, ConnId, Delegated, Identity, Transport};
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
@@ -14,8 +15,17 @@ use crate::wire::facts::Guid;
 impl<S: Stream> Links<S> {
     /// Creates the links of a client for whom the router speaks with this login; none is dialed yet.
     pub(crate) fn speaking_for(fleet: Arc<Fleet<S>>, conn: ConnId, caller: Caller, login: Login) -> Self {
-        let access = Access { identity: Identity::Router, transport: Transport::Sasl };
+        let access = own_access(&fleet.cluster, Transport::Sasl);
         Self { acting: Some(Acting::new(caller)), ..Self::new(fleet, conn, access, login) }
+    }
+
+    /// Makes them the router's own, for a client over HTTP that it has let in.
+    pub(crate) fn speak_for(&mut self, caller: Caller, login: Login) {
+        let access = own_access(&self.fleet.cluster, Transport::Http);
+        if self.access != access {
+            self.become_access(access, login);
+        }
+        self.acting = Some(Acting::new(caller));
     }
 
     /// The client, if the router speaks for it.
@@ -37,4 +47,16 @@ impl<S: Stream> Links<S> {
             self.act_for(owner);
         }
     }
+}
+
+/// How the router comes to coordinators as itself, for clients with this transport: by the same one if
+/// coordinators have a port for it, because what ends with a connection differs between the ports of `HiveServer2`;
+/// else by the other one.
+fn own_access(cluster: &Cluster, client: Transport) -> Access {
+    let (same, other) = match client {
+        Transport::Http => (Transport::Http, Transport::Sasl),
+        _ => (Transport::Sasl, Transport::Http),
+    };
+    let is_other = !cluster.serves(same.hs2()) && cluster.serves(other.hs2());
+    Access { identity: Identity::Router, transport: if is_other { other } else { same } }
 }

@@ -67,8 +67,13 @@ impl<S: Stream> Links<S> {
     }
 
     fn become_for(&mut self, identity: Identity, head: &Arc<CallHead>) {
-        self.login = Login::EachTime(Arc::clone(head));
-        self.access.identity = identity;
+        let access = Access { identity, transport: Transport::Http };
+        self.become_access(access, Login::EachTime(Arc::clone(head)));
+    }
+
+    /// Forgets whose they were.
+    pub(super) fn become_access(&mut self, access: Access, login: Login) {
+        (self.access, self.login, self.acting) = (access, login, None);
         (self.key, self.refused, self.no_moves) = (None, false, false);
         self.idle.clear();
     }

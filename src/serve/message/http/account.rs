@@ -43,6 +43,17 @@ pub(super) enum Shown {
 }
 
 impl Account {
+    /// The router's own, on one link. Its cookies are that link's alone, so none outlives the process that gave it.
+    pub(super) fn of_router() -> Self {
+        let credential = Credential { proof: Proof::Router, do_as: None };
+        Self { credential, cookies: Arc::default() }
+    }
+
+    /// Whether it is the router's own.
+    pub(super) fn is_routers(&self) -> bool {
+        self.credential.proof == Proof::Router
+    }
+
     /// Whether there is something to send a request with that has this head.
     pub(crate) fn has_something_to_show(&self, head: &CallHead) -> bool {
         !self.credential.needs_tickets() || head.has_fresh_ticket() || self.cookies.has(&self.credential)

@@ -1,18 +1,31 @@
 //! Answers over HTTP that hold no message: the router's own, and those of coordinators.
 
 use std::fmt;
+use std::io;
 use std::num::NonZeroU32;
 
 use bytes::{Bytes, BytesMut};
 use hyper::StatusCode;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::response::Parts;
 
 use crate::net::scratch::Scratch;
 use crate::serve::message::end::{BadInput, End};
-use crate::wire::http::reply::{TEXT_LIMIT, error_head, options_head, passed_on, text, ticket_head};
+use crate::serve::message::link_end::ReadError;
+use crate::wire::http::reply::{
+    Challenge, TEXT_LIMIT, challenge_head, error_head, options_head, passed_on, text,
+};
+use crate::wire::sasl::kerberos::one_line;
+
 /// When a client that found no room may try again, in seconds.
 const RETRY_AFTER: Option<NonZeroU32> = NonZeroU32::new(1);
+
+/// A field that a client gets with the answer to its request, whatever that is.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) name: HeaderName,
+    pub(crate) value: HeaderValue,
+}
 
 /// An answer that holds a text.
 pub(crate) struct Answer {
@@ -62,16 +75,17 @@ impl Answer {
 
 /// The head of an answer that holds a reply, as it is sent, with a body of `length` bytes behind it; `is_last`
 /// says whether the connection ends after it.
-pub(super) fn reply_head(length: u64, is_last: bool, cookie: Option<&HeaderValue>) -> Scratch {
+pub(super) fn reply_head(length: u64, is_last: bool, given: &[Given]) -> Scratch {
     let mut head = Scratch::take();
     head.push(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-thrift\r\ncontent-length: ");
     head.push(itoa::Buffer::new().format(length).as_bytes());
     if is_last {
         head.push(b"\r\nconnection: close");
     }
-    if let Some(cookie) = cookie {
-        head.push(b"\r\nset-cookie: ");
-        head.push(cookie.as_bytes());
+    for Given { name, value } in given {
+        for part in [b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()] {
+            head.push(part);
+        }
     }
     head.push(b"\r\n\r\n");
     head
@@ -109,8 +123,13 @@ impl Refusal {
 
     /// The router's own, to a client whose user only a ticket can prove where its call goes.
     pub(crate) fn ticket_needed() -> Self {
-        let text = BytesMut::from(&b"hs2router: a fresh ticket is needed for this coordinator\n"[..]);
-        Self { head: ticket_head(), status: StatusCode::UNAUTHORIZED, text }
+        Self::log_in("hs2router: a fresh ticket is needed for this coordinator\n", Challenge::Ticket)
+    }
+
+    /// The router's own, to a client that it does not let in: why, and what the client may prove its user with.
+    pub(crate) fn log_in(text: &str, challenge: Challenge) -> Self {
+        let (head, text) = (challenge_head(challenge), BytesMut::from(text));
+        Self { head, status: StatusCode::UNAUTHORIZED, text }
     }
 
     /// Whether it refuses a cookie: with 401, or as Spark does, which takes another server's cookie for an
@@ -119,6 +138,12 @@ impl Refusal {
         const BAD_SIGN: &[u8] = b"Invalid sign";
         let has_bad_sign = || self.text.windows(BAD_SIGN.len()).any(|part| part == BAD_SIGN);
         self.is_unauthorized() || (self.status == StatusCode::INTERNAL_SERVER_ERROR && has_bad_sign())
+    }
+
+    /// The same to the router itself, on a link of its own: it is not for the client, who has shown nothing there.
+    pub(super) fn of_router(&self) -> ReadError {
+        let text = format!("{self}: {}", one_line(&String::from_utf8_lossy(&self.text)));
+        if self.refuses_cookie() { ReadError::NotLoggedIn(text) } else { io::Error::other(text).into() }
     }
 
     /// Adds a piece of its text; returns whether there is room for more.

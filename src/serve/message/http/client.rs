@@ -20,7 +20,7 @@ use crate::net::stream::Stream;
 use crate::serve::message::client::Client;
 use crate::serve::message::coding::Follows;
 use crate::serve::message::end::{BadInput, End};
-use crate::serve::message::http::answer::{Answer, head_bytes, reply_head};
+use crate::serve::message::http::answer::{Answer, Given, head_bytes, reply_head};
 use crate::serve::message::http::client_exchange::{ClientExchange, Front};
 use crate::serve::message::http::known::KnownHead;
 use crate::serve::message::pace::Pace;
@@ -67,8 +67,8 @@ pub(crate) struct HttpClient<S: Stream> {
     pub(in crate::serve::message) is_last: bool,
     /// Whether the end of the answer is that of the connection.
     is_unbounded: bool,
-    /// The cookie that the client gets with the answer to this request (Set-Cookie).
-    pub(in crate::serve::message) cookie: Option<HeaderValue>,
+    /// What the client gets with the answer to this request.
+    pub(in crate::serve::message) given: Vec<Given>,
 }
 
 impl<S: Stream> fmt::Debug for HttpClient<S> {
@@ -88,7 +88,7 @@ impl<S: Stream> HttpClient<S> {
             is_old: false,
             is_last: false,
             is_unbounded: false,
-            cookie: None,
+            given: Vec::new(),
         }
     }
 
@@ -162,7 +162,7 @@ impl<S: Stream> HttpClient<S> {
         // The rest of the body would be taken for the next request.
         self.is_last |= !exchange.has_all();
         self.is_unbounded = false;
-        Some(reply_head(length, self.is_last, self.cookie.take().as_ref()))
+        Some(reply_head(length, self.is_last, &std::mem::take(&mut self.given)))
     }
 
     /// Sends a piece of the reply. The client must take some of it every `stall`.
@@ -242,8 +242,8 @@ impl<S: Stream> HttpClient<S> {
                 head.version = Version::HTTP_10;
             }
         }
-        if let Some(cookie) = self.cookie.take() {
-            head.headers.insert(header::SET_COOKIE, cookie);
+        for Given { name, value } in std::mem::take(&mut self.given) {
+            head.headers.append(name, value);
         }
         let follows = if front.ends { Follows::Nothing } else { Follows::More(None) };
         exchange.answer(client, head, front, stall).await?;

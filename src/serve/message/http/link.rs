@@ -68,9 +68,30 @@ impl<S: Stream> HttpLink<S> {
         Self { host, own, account, ticket, proven: None, exchange: None, known: KnownAnswer::default() }
     }
 
-    /// Whether no exchange is under way.
+    /// Creates what a link of the router's own needs, on which nothing was sent. `head` has a ticket, which the
+    /// first request shows; the others show the cookie that the coordinator gives for it.
+    pub(crate) fn of_router(host: HeaderValue, head: CallHead) -> Self {
+        Self { own: Arc::new(head), ..Self::new(host, &CallHead::anonymous(), Some(Account::of_router())) }
+    }
+
+    /// Whether no exchange is under way, and another one may begin.
     pub(in crate::serve::message) fn is_idle(&self) -> bool {
-        self.exchange.is_none()
+        let routers = self.account.as_ref().filter(|account| account.is_routers());
+        self.exchange.is_none() && routers.is_none_or(|account| account.has_something_to_show(&self.own))
+    }
+
+    /// The head of a request.
+    fn head_of(&self, request: &Request) -> Arc<CallHead> {
+        match &request.over_http {
+            None => Arc::clone(&self.own),
+            Some(asked) if self.is_routers() => Arc::new(self.own.on_behalf_of(&asked.head)),
+            Some(asked) => Arc::clone(&asked.head),
+        }
+    }
+
+    /// Whether the router speaks on it as itself.
+    fn is_routers(&self) -> bool {
+        self.account.as_ref().is_some_and(Account::is_routers)
     }
 
     /// Begins to send a request of known length, and returns the head that stands before what is held of it; none
@@ -85,7 +106,7 @@ impl<S: Stream> HttpLink<S> {
         } else {
             asked.and_then(|asked| asked.length)?
         };
-        let head = Arc::clone(asked.map_or(&self.own, |asked| &asked.head));
+        let head = self.head_of(request);
         let cookie = self.show(&head);
         if self.ticket == Ticket::Missing {
             return None;
@@ -115,8 +136,7 @@ impl<S: Stream> HttpLink<S> {
             exchange.send(stream, payload, is_last, stall).await?;
             return Ok(payload.len());
         }
-        let head = request.over_http.as_ref().map_or(&self.own, |asked| &asked.head);
-        let head = Arc::clone(head);
+        let head = self.head_of(request);
         let cookie = self.show(&head);
         if self.ticket == Ticket::Missing {
             return Ok(0);
@@ -175,7 +195,7 @@ impl<S: Stream> HttpLink<S> {
         &mut self,
         stream: &mut Io<S>,
     ) -> Result<Option<Chunk>, ReadError> {
-        if self.ticket == Ticket::Missing {
+        if self.ticket == Ticket::Missing && !self.is_routers() {
             return Err(ReadError::Refused(Box::new(Refusal::ticket_needed())));
         }
         let Some(exchange) = &mut self.exchange else {
@@ -193,6 +213,9 @@ impl<S: Stream> HttpLink<S> {
                     account.inspect(|account| account.note_refused());
                     let refusal =
                         Box::pin(text_behind(exchange, stream, &mut self.known, Refusal::of(&head))).await;
+                    if account.is_some_and(Account::is_routers) {
+                        return Err(refusal.of_router());
+                    }
                     let is_of_cookie =
                         account.is_some_and(Account::shows_cookies_only) && refusal.refuses_cookie();
                     let refusal = if is_of_cookie { Refusal::ticket_needed() } else { refusal };
@@ -230,7 +253,8 @@ impl<S: Stream> HttpLink<S> {
         let done = reply.is_done();
         let left = exchange.left();
         let finished = done && self.exchange.take().is_some_and(LinkExchange::finish);
-        let clean = finished && self.ticket == Ticket::NotNeeded;
+        // The router is itself on all of it.
+        let clean = finished && (self.ticket == Ticket::NotNeeded || self.is_routers()) && self.is_idle();
         Ok(Taken { kept: chunk.len(), done, clean, left })
     }
 }

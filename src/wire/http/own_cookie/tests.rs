@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::*;
 
 const HOUR: Duration = Duration::from_hours(1);
-const PLACE: Place<'static> = Place { listener: "0.0.0.0:28000", cluster: "impala", do_as: None };
+const PLACE: Place<'static> =
+    Place { accepted_by: AcceptedBy::Coordinator, listener: "0.0.0.0:28000", cluster: "impala", do_as: None };
 
 fn key(chance: u8) -> CookieKey {
     CookieKey::new(&[chance; 32])
@@ -42,7 +43,8 @@ fn a_cookie_is_good_only_where_it_was_issued() {
         Place { cluster: "hive", ..PLACE },
         Place { do_as: Some(""), ..PLACE },
         Place { do_as: Some("bob"), ..PLACE },
-        Place { listener: "0.0.0.0:28000i", cluster: "mpala", do_as: None },
+        Place { listener: "0.0.0.0:28000i", cluster: "mpala", ..PLACE },
+        Place { accepted_by: AcceptedBy::Router, ..PLACE },
     ];
     for place in places {
         assert_eq!(OwnCookie::verify(value().as_bytes(), &key(1), place, now()), None, "{place:?}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::{constant_time, hmac};
+use data_encoding::BASE64;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -103,6 +104,27 @@ impl Authorization {
         self.is_spent.as_ref().is_some_and(|is_spent| !is_spent.swap(true, Ordering::Relaxed))
     }
 
+    /// A ticket of the router's own, in this token of GSSAPI.
+    pub(super) fn negotiate(token: &[u8]) -> Option<Self> {
+        let header = negotiate(token)?;
+        Some(Self {
+            scheme: Scheme::Negotiate,
+            header: Some(header),
+            delegation_token: None,
+            is_spent: Some(Arc::default()),
+        })
+    }
+
+    /// The token of GSSAPI in a ticket; empty if there is none, or if it is malformed. What stands before it is
+    /// passed over, as servers do (Impala: `authentication.cc` `NegotiateAuth`; Hive: `HttpAuthHelper`).
+    pub fn token(&self) -> Vec<u8> {
+        let ticket = self.header.as_ref().filter(|_| self.is_ticket()).map(HeaderValue::as_bytes);
+        let mut words = ticket.unwrap_or_default().split(|byte| *byte == b' ');
+        // The first names the scheme.
+        let last = words.next().and_then(|_| words.next_back()).unwrap_or_default();
+        BASE64.decode(last).unwrap_or_default()
+    }
+
     /// What it stands for in tables.
     pub(super) fn proof(&self, key: &CredentialKey) -> Proof {
         let hash = self.hash(key);
@@ -153,6 +175,11 @@ impl fmt::Debug for Authorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authorization").field("scheme", &self.scheme).finish_non_exhaustive()
     }
+}
+
+/// The value of a field that carries this token of GSSAPI (RFC 4559, sections 4.1 and 4.2).
+pub fn negotiate(token: &[u8]) -> Option<HeaderValue> {
+    secret(format!("Negotiate {}", BASE64.encode(token)).into_bytes())
 }
 
 /// A copy of a field's only value that is zeroed in the end.

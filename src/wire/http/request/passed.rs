@@ -96,6 +96,21 @@ pub(super) fn anonymous() -> Vec<Field> {
     vec![Field { name: CONTENT_TYPE, value: THRIFT }, Field { name: USER_AGENT, value: ROUTER }]
 }
 
+/// Those of a call that the router makes as itself. Hive may ask for the last one.
+pub(super) fn of_router() -> Vec<Field> {
+    let asked_for = Field { name: HeaderName::from_static(XSRF), value: HeaderValue::from_static("true") };
+    anonymous().into_iter().chain([asked_for]).collect()
+}
+
+/// Those of a call that the router makes in its own name for a client: `own`, but with the client's names for
+/// its program and for the call.
+pub(super) fn on_behalf_of(own: &[Field], client: &[Field]) -> Vec<Field> {
+    let names =
+        |name: &HeaderName| [USER_AGENT, REQUEST_ID].contains(name) || name.as_str().starts_with(IMPALA);
+    let own = own.iter().filter(|field| field.name != USER_AGENT);
+    own.chain(client.iter().filter(|field| names(&field.name))).cloned().collect()
+}
+
 /// Those that a login needs, with the router's own name in place of the client's program.
 pub(super) fn for_own_calls(fields: &[Field]) -> Vec<Field> {
     let of_client = |name: &HeaderName| {

@@ -182,6 +182,18 @@ fn a_ticket_is_spent_once_and_nothing_else_is_a_ticket() {
 }
 
 #[test]
+fn the_token_of_a_ticket_is_its_last_word() {
+    let token = |value: &str| call("/", &[("authorization", value)]).authorization().unwrap().token();
+    for value in ["Negotiate YWJj", "negotiate : YWJj", "Negotiate  YWJj", "Negotiate: x YWJj"] {
+        let expected: &[u8] = if value.starts_with("Negotiate:") { b"" } else { b"abc" };
+        assert_eq!(token(value), expected, "{value}");
+    }
+    for nothing in ["Negotiate", "Negotiate YWJ", "Negotiate ?", "Basic YWJj", "YWJj"] {
+        assert_eq!(token(nothing), b"", "{nothing}");
+    }
+}
+
+#[test]
 fn cookies_are_looked_at_only_where_one_may_stand_for_a_ticket() {
     let cookies = |fields: &[(&str, &str)]| call("/", fields).cookies().map(<[u8]>::to_vec);
     let two = [("cookie", "a=1; b=2"), ("cookie", "c=3")];

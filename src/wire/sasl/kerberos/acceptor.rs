@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::layer::check_choice;
-use super::{Context, GssapiError};
+use super::{Context, GssapiError, Stepped};
 use crate::wire::sasl::gssapi::NO_LAYER_OFFERED;
 use crate::wire::sasl::message::{Message, SaslError, Status};
 
@@ -42,6 +42,31 @@ impl fmt::Debug for GssapiAcceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GssapiAcceptor").field("rounds", &self.rounds).finish_non_exhaustive()
     }
+}
+
+/// A client that has proven its principal with its first token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedAtOnce {
+    /// As Kerberos prints it.
+    pub principal: String,
+    /// What proves the router to the client. It may be empty.
+    pub token: Vec<u8>,
+}
+
+/// Accepts a client whose only message has this token, as over HTTP (Impala: `authentication.cc`
+/// `NegotiateAuth`, which gives a context one step, too). May block.
+///
+/// # Errors
+/// When the client is to be refused.
+pub fn accept_at_once(mut context: Box<dyn Context>, token: &[u8]) -> Result<AcceptedAtOnce, GssapiError> {
+    if token.is_empty() {
+        return Err(GssapiError::NoToken);
+    }
+    let Stepped { token, is_established } = context.step(token)?;
+    if !is_established {
+        return Err(GssapiError::NotAtOnce);
+    }
+    Ok(AcceptedAtOnce { principal: context.principal()?, token })
 }
 
 impl GssapiAcceptor {

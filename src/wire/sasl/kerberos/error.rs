@@ -32,16 +32,26 @@ pub enum GssapiError {
         /// Tokens from the peer.
         rounds: u32,
     },
+    /// The context is not established after the only token that a request over HTTP has.
+    #[error(
+        "the login needs more than one token, and a request over HTTP has one; the client must send a ticket of Kerberos 5 at once"
+    )]
+    NotAtOnce,
 }
 
 impl GssapiError {
-    /// The status for the answer to the client: BAD for what it showed or asked for, ERROR for a breach of the
-    /// protocol.
+    /// The status for the answer to the client: BAD for what it showed or asked for, which is all that the
+    /// mechanism itself refuses; ERROR where its messages are none of a handshake. Java's servers draw the same
+    /// line (Thrift: `TSaslTransport.java` `open`, which answers a `SaslException` with BAD).
     pub fn status(&self) -> Status {
         match self {
             Self::Sasl(error) => error.status(),
-            Self::Kerberos(_) | Self::Layer(_) => Status::Bad,
-            Self::NoToken | Self::Unexpected { .. } | Self::TooManyRounds { .. } => Status::Error,
+            Self::Kerberos(_)
+            | Self::Layer(_)
+            | Self::NoToken
+            | Self::Unexpected { .. }
+            | Self::TooManyRounds { .. }
+            | Self::NotAtOnce => Status::Bad,
         }
     }
 }

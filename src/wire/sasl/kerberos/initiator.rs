@@ -13,6 +13,16 @@ use crate::wire::sasl::message::{MechanismName, Message, SaslError, Status, enco
 /// The most tokens that a coordinator may send until the context is established.
 const MOST_ROUNDS: u32 = 4;
 
+/// The only token that a coordinator gets over HTTP, for which a ticket may have to be fetched: may block. What
+/// the coordinator answers is not looked at: Hive and Spark prove nothing to their clients (Hive:
+/// `ThriftHttpServlet.doKerberosAuth`), so a router that asked for it could not use them. TLS proves them.
+///
+/// # Errors
+/// When there is no ticket.
+pub fn only_token(mut context: Box<dyn Context>) -> Result<Vec<u8>, KerberosError> {
+    Ok(context.step(&[])?.token)
+}
+
 /// What the coordinator's next message must be.
 enum Awaited {
     Token,

@@ -1,4 +1,4 @@
-use super::acceptor::{GssapiAcceptor, Reply};
+use super::acceptor::{AcceptedAtOnce, GssapiAcceptor, Reply, accept_at_once};
 use super::initiator::Gssapi;
 use super::*;
 use crate::wire::sasl::gssapi::ChoiceError;
@@ -174,10 +174,25 @@ fn a_handshake_without_end_is_ended() {
     let replies: Vec<_> = (0..5).map(|_| client.next(ok(b"ticket"))).collect();
     assert_eq!(replies[3], Ok(Reply::Challenge(Vec::new())));
     assert_eq!(replies[4], Err(GssapiError::TooManyRounds { rounds: 4 }));
+    for refused in
+        [GssapiError::NoToken, GssapiError::Unexpected { len: 4 }, GssapiError::TooManyRounds { rounds: 4 }]
+    {
+        assert_eq!(refused.status(), Status::Bad);
+    }
     let mut router = initiator(100);
     let answers: Vec<_> = (0..5).map(|_| router.next(ok(b"token")).unwrap()).collect();
     assert_eq!(answers[3], respond(b"token"));
     assert_eq!(answers[4], Reaction::GaveUp(GssapiError::TooManyRounds { rounds: 4 }));
+}
+
+#[test]
+fn over_http_one_token_has_to_do() {
+    let at_once = |steps, token| accept_at_once(Box::new(Double { steps, answer: b"answer" }), token);
+    let accepted = AcceptedAtOnce { principal: "ann@EXAMPLE.COM".to_owned(), token: b"answer".to_vec() };
+    assert_eq!(at_once(0, b"ticket"), Ok(accepted));
+    assert_eq!(at_once(1, b"ticket"), Err(GssapiError::NotAtOnce));
+    assert_eq!(at_once(0, b""), Err(GssapiError::NoToken));
+    assert!(matches!(at_once(0, b"bad"), Err(GssapiError::Kerberos(error)) if error.cause == Cause::Replay));
 }
 
 /// The router's side, established after so many tokens of the coordinator.

@@ -290,3 +290,47 @@ fn the_credential_goes_on_byte_for_byte() {
     assert!(sent.headers.get(AUTHORIZATION).unwrap().is_sensitive());
     assert_eq!(sent.headers.get_all(HOST).iter().count(), 1);
 }
+
+#[test]
+fn a_call_in_the_routers_own_name_has_its_ticket_and_of_the_client_the_names_alone() {
+    let own = CallHead::of_router(b"a ticket").unwrap();
+    let client = call(
+        "/any?doAs=bob",
+        &[
+            ("authorization", "Negotiate b2Y="),
+            ("cookie", "impala.auth=own"),
+            ("user-agent", "beeline"),
+            ("x-request-id", "r-1"),
+            ("x-impala-query-id", "q-1"),
+            ("x-hive-client-identifier", "c-1"),
+            ("x-hive-delegation-token", ""),
+        ],
+    );
+    let head = own.on_behalf_of(&client);
+    let with_ticket = head.for_coordinator(&HOST_VALUE, None);
+    assert_eq!(with_ticket.uri.path_and_query().unwrap(), "/cliservice");
+    let of_client =
+        ["user-agent: beeline", "x-impala-query-id: q-1", "x-request-id: r-1", "x-xsrf-header: true"];
+    let sent = |proof: &str, more: &[&str]| {
+        let always = [proof, "content-type: application/x-thrift", "host: coordinator-1:28000"];
+        let mut lines: Vec<_> = always.iter().chain(more).map(|line| (*line).to_owned()).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(lines(&with_ticket), sent("authorization: Negotiate YSB0aWNrZXQ=", &of_client));
+    let cookie = HeaderValue::from_static("impala.auth=theirs");
+    let by_cookie = head.for_coordinator(&HOST_VALUE, Some(&cookie));
+    assert_eq!(lines(&by_cookie), sent("cookie: impala.auth=theirs", &of_client));
+    for cookie in [None, Some(&cookie)] {
+        let text = String::from_utf8(encoded(&head, cookie, 7)).unwrap();
+        let fields =
+            text.lines().skip(1).filter(|line| !line.is_empty() && !line.starts_with("content-length"));
+        let mut fields: Vec<_> = fields.map(str::to_owned).collect();
+        fields.sort();
+        assert_eq!(fields, lines(&head.for_coordinator(&HOST_VALUE, cookie)));
+    }
+    // It is one ticket, whoever's call shows it.
+    assert!(head.spend_ticket() && !own.spend_ticket() && !own.on_behalf_of(&client).spend_ticket());
+    let alone = lines(&own.for_coordinator(&HOST_VALUE, Some(&cookie)));
+    assert_eq!(alone, sent("cookie: impala.auth=theirs", &["user-agent: hs2router", "x-xsrf-header: true"]));
+}

@@ -1,0 +1,105 @@
+//! Sessions that a router does not know, of users for whom it speaks: it gives them to whom their coordinator's web
+//! page names, and to nobody else.
+
+use hs2router::fake::client::CallError;
+use hs2router::idl::t_c_l_i_service::TSessionHandle;
+
+use super::negotiate::{LoggedIn, post, ticket, untyped};
+use super::{Fleet, KerberosRouter, by_ticket, log_in};
+use crate::support::kdc::REALM;
+use crate::support::message::execute;
+use crate::support::router::eventually;
+
+/// Another router in front of the same coordinators, which reads their web ports.
+fn another_router(fleet: &Fleet, listener: &str) -> KerberosRouter {
+    let ports = fleet.fronts.iter().zip(&fleet.coordinators);
+    let ports: Vec<_> = ports
+        .map(|(front, one)| format!("hs2 = {}, hs2_http = 0, web = {}", front.port, one.web().port()))
+        .collect();
+    let listener = format!("service = \"hs2\"\n{}", by_ticket(listener));
+    KerberosRouter::with("impala", &format!("hive/_HOST@{REALM}"), &ports, &listener)
+}
+
+fn opened_by_ann(fleet: &Fleet) -> TSessionHandle {
+    log_in(fleet.router.listener, "ann").unwrap().open(&[]).unwrap()
+}
+
+#[track_caller]
+fn assert_refused<T: std::fmt::Debug>(result: Result<T, CallError>) {
+    let text = result.unwrap_err().to_string();
+    assert!(text.contains("is not known as one of this user's"), "{text}");
+}
+
+#[test]
+fn its_user_finds_it_again_over_sasl_and_http_and_nobody_else_does() {
+    let Some(fleet) = Fleet::of(3, "") else { return };
+    for over_http in [false, true] {
+        let session = opened_by_ann(&fleet);
+        let router = another_router(&fleet, "");
+        let mut wrong = session.clone();
+        wrong.session_id.secret[3] ^= 1;
+        // Whoever asks first.
+        assert_refused(log_in(router.listener, "bob").unwrap().execute(&session, "select 1"));
+        assert!(eventually(|| router.has_logged("a located session is not its client's")));
+        assert_refused(log_in(router.listener, "ann").unwrap().execute(&wrong, "select 1"));
+        if over_http {
+            let statement = execute(&untyped(&session), "select effective_user()");
+            let by_bob = post(router.listener, "/", &ticket("bob"), &statement).message();
+            assert!(by_bob.error().1.contains("is not known as one of this user's"));
+            assert_eq!(post(router.listener, "/", &ticket("ann"), &statement).message().status(), Some(0));
+        } else {
+            let mut ann = log_in(router.listener, "ann").unwrap();
+            assert_eq!(ann.query(&session, "select effective_user()").unwrap(), [["ann"]]);
+            assert!(router.has_logged("session located"));
+        }
+        // Now it is known whose it is.
+        assert_refused(log_in(router.listener, "bob").unwrap().execute(&session, "select 1"));
+        // And the router by which it was opened has it still.
+        log_in(fleet.router.listener, "ann").unwrap().execute(&session, "select 1").unwrap();
+    }
+    assert_eq!(fleet.sessions().iter().sum::<usize>(), 2, "none was opened again");
+}
+
+#[test]
+fn a_proxy_user_finds_those_of_the_users_for_whom_it_may_act() {
+    let Some(fleet) = Fleet::of(2, "") else { return };
+    let session = opened_by_ann(&fleet);
+    let strict = another_router(&fleet, "proxy_users = { bob = [\"eve\"] }");
+    assert_refused(log_in(strict.listener, "bob").unwrap().execute(&session, "select 1"));
+    let lenient = another_router(&fleet, "proxy_users = { bob = [\"ann\"] }");
+    log_in(lenient.listener, "bob").unwrap().execute(&session, "select 1").unwrap();
+    let other =
+        post(lenient.listener, "/?doAs=bob", &ticket("bob"), &execute(&untyped(&session), "select 1"));
+    assert!(other.message().error().1.contains("is not known as one of this user's"));
+    let for_ann =
+        post(lenient.listener, "/?doAs=ann", &ticket("bob"), &execute(&untyped(&session), "select 1"));
+    assert_eq!(for_ann.message().status(), Some(0));
+}
+
+#[test]
+fn an_operation_is_looked_for_by_nobody_and_a_session_that_is_closed_is_not_there() {
+    let Some(fleet) = Fleet::of(2, "") else { return };
+    let mut before = log_in(fleet.router.listener, "ann").unwrap();
+    let session = before.open(&[]).unwrap();
+    let operation = before.execute(&session, "select sleep(600000)").unwrap();
+    let router = another_router(&fleet, "");
+    let mut ann = log_in(router.listener, "ann").unwrap();
+    assert_refused(ann.status(&operation));
+    assert_refused(ann.fetch(&operation, 1));
+    assert_eq!(fleet.received("GetOperationStatus"), 0);
+    ann.execute(&session, "select 1").unwrap();
+    before.close_session(&session).unwrap();
+    assert_refused(log_in(another_router(&fleet, "").listener, "ann").unwrap().execute(&session, "select 1"));
+}
+
+#[test]
+fn a_client_over_http_goes_on_with_its_session_through_a_second_router() {
+    let Some(fleet) = Fleet::of(2, "") else { return };
+    let ann = LoggedIn::new(fleet.router.listener, "ann");
+    let second = another_router(&fleet, "");
+    let statement = execute(&ann.session, "select 1");
+    // Its cookie is the first router's.
+    assert_eq!(post(second.listener, "/", &ann.cookie, &statement).status, 401);
+    assert_eq!(post(second.listener, "/", &ticket("ann"), &statement).message().status(), Some(0));
+    assert_eq!(ann.call(&statement).status(), Some(0));
+}
