@@ -1,5 +1,5 @@
 //! `hs2router doctor`: looks for what keeps clients from being served, and says what to do. Facts are gathered
-//! first ([`gather`]), and then judged by pure functions ([`judge`]).
+//! first (`gather`), and then judged by pure functions (`judge`).
 
 mod facts;
 mod finding;
