@@ -148,7 +148,7 @@ fn trickle(talk: &mut Talk) -> bool {
 
 #[test]
 fn who_sends_a_byte_now_and_then_holds_neither_a_link_nor_memory_for_long() {
-    let router = "stall_timeout = \"500ms\"\nreplay_limit = \"4KiB\"";
+    let router = "stall_timeout = \"2s\"\nreplay_limit = \"4KiB\"";
     let fleet = Fleet::with(Plan { coordinators: 1, router, ..Plan::default() });
     let links = || {
         let known = fleet.known();
