@@ -183,7 +183,7 @@ pub struct DoctorArgs {
     /// Look at this coordinator of the file only, by its name or host; without a file, an Impala coordinator there
     #[arg(long, value_name = "HOST[:PORT]", value_parser = coordinator)]
     pub coordinator: Option<HostPort>,
-    /// The user for whom a session is opened, to see whether the router may act for users
+    /// Open a session for this user, to see whether the router may act for users
     #[arg(long, value_name = "NAME", default_value = "nobody")]
     pub user: String,
     /// Print one JSON object

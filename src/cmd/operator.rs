@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use self::port::{Port, encoded};
 use self::table::{Column, Table};
-use self::wait::{Display, wait_until_empty};
+use self::wait::{Style, wait_until_empty};
 use crate::cli::{
     AdminArgs, DrainArgs, ListArgs, Named, OperationsArgs, ResumeArgs, SessionsArgs, StatusArgs,
 };
@@ -57,6 +57,16 @@ const OPERATION: [Column; 9] = [
     Column::seconds("age"),
 ];
 
+/// A list of the API.
+struct List {
+    /// Its name in the path and in the answer.
+    name: &'static str,
+    columns: &'static [Column],
+}
+
+const SESSIONS: List = List { name: "sessions", columns: &SESSION };
+const OPERATIONS: List = List { name: "operations", columns: &OPERATION };
+
 /// How often it is looked whether a drain is over.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -74,12 +84,12 @@ pub fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<()> {
 /// # Errors
 /// When the router does not answer, or `out` cannot be written to.
 pub fn sessions(args: &SessionsArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let mut target = target("/api/v1/sessions", &args.list);
+    let mut target = target(&SESSIONS, &args.list);
     if let Some(order) = args.sort {
         target.push_str("&sort=");
         target.push_str(order.as_str());
     }
-    list(&args.admin, &target, ("sessions", &SESSION), args.list.json, out)
+    list(&args.admin, &target, &SESSIONS, args.list.json, out)
 }
 
 /// `hs2router operations`
@@ -87,8 +97,7 @@ pub fn sessions(args: &SessionsArgs, out: &mut impl Write) -> anyhow::Result<()>
 /// # Errors
 /// When the router does not answer, or `out` cannot be written to.
 pub fn operations(args: &OperationsArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let target = target("/api/v1/operations", &args.list);
-    list(&args.admin, &target, ("operations", &OPERATION), args.list.json, out)
+    list(&args.admin, &target(&OPERATIONS, &args.list), &OPERATIONS, args.list.json, out)
 }
 
 /// `hs2router drain`
@@ -107,12 +116,12 @@ pub fn drain(args: &DrainArgs, out: &mut impl Write) -> anyhow::Result<()> {
     writeln!(out, "{} is drained: {}", args.coordinator, wait::left(&found).as_words())?;
     if args.wait {
         let mut progress = io::stderr();
-        let display = if progress.is_terminal() { Display::Bar } else { Display::Lines };
+        let style = if progress.is_terminal() { Style::Bar } else { Style::Lines };
         let look = || {
             std::thread::sleep(LOOK_INTERVAL);
             find(&port, &args.coordinator)
         };
-        wait_until_empty(found, args.timeout.map(|timeout| timeout.0), look, display, &mut progress)?;
+        wait_until_empty(found, args.timeout.map(|timeout| timeout.0), look, style, &mut progress)?;
         writeln!(out, "{} is empty", args.coordinator)?;
     }
     Ok(())
@@ -159,17 +168,13 @@ fn find(port: &Port, named: &Named) -> anyhow::Result<Value> {
     }
 }
 
-fn target(path: &str, list: &ListArgs) -> String {
-    format!("{path}?limit={}&filter={}", list.limit, encoded(&list.words.join(" ")))
+fn target(list: &List, args: &ListArgs) -> String {
+    let filter = args.words.join(" ");
+    format!("/api/v1/{}?limit={}&filter={}", list.name, args.limit, encoded(&filter))
 }
 
-fn list(
-    admin: &AdminArgs,
-    target: &str,
-    (name, columns): (&str, &[Column]),
-    json: bool,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
+fn list(admin: &AdminArgs, target: &str, of: &List, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    let List { name, columns } = *of;
     let answer = Port::of(admin)?.get(target)?;
     let rows = answer.get(name).map(rows_of).unwrap_or_default();
     let matching = answer.get("matching").and_then(Value::as_u64).unwrap_or_default();

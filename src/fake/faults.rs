@@ -72,7 +72,7 @@ impl Faults {
         self.quiescing.store(false, Ordering::SeqCst);
     }
 
-    /// Lets nobody act for another user (Impala: `--authorized_proxy_user_config` without an entry for who asks).
+    /// Lets nobody act for another user (Impala: `--authorized_proxy_user_config` without an entry for the caller).
     pub fn delegate_nobody(&self) {
         self.delegates_nobody.store(true, Ordering::SeqCst);
     }

@@ -29,7 +29,7 @@ pub enum Unfinished {
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Display {
+pub(super) enum Style {
     /// In one line that changes, on a terminal.
     Bar,
     /// A line for each change.
@@ -95,7 +95,7 @@ pub(super) fn wait_until_empty(
     mut coordinator: Value,
     timeout: Option<Duration>,
     mut look: impl FnMut() -> anyhow::Result<Value>,
-    display: Display,
+    style: Style,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let (began, mut most, mut shown) = (clock::now(), 1, String::new());
@@ -104,17 +104,17 @@ pub(super) fn wait_until_empty(
         most = most.max(left.total());
         let line = format!("{}{}", left.as_words(), Pins(&coordinator));
         if line != shown && left.total() > 0 {
-            show(out, display, (most - left.total(), most), &line)?;
+            show(out, style, cells(most - left.total(), most), &line)?;
             shown = line;
         }
         if coordinator.get("state").and_then(Value::as_str) != Some("drain") {
-            return Err(ended(out, display, Unfinished::Resumed));
+            return Err(ended(out, style, Unfinished::Resumed));
         }
         if left.total() == 0 {
-            return finish(out, display);
+            return finish(out, style);
         }
         if let Some(after) = timeout.filter(|timeout| over(began, *timeout)) {
-            return Err(ended(out, display, Unfinished::TimedOut { after, left: left.as_words() }));
+            return Err(ended(out, style, Unfinished::TimedOut { after, left: left.as_words() }));
         }
         coordinator = look()?;
     }
@@ -124,11 +124,15 @@ fn over(began: Instant, timeout: Duration) -> bool {
     clock::now().saturating_duration_since(began) >= timeout
 }
 
-fn show(out: &mut impl Write, display: Display, (gone, most): (u64, u64), line: &str) -> anyhow::Result<()> {
-    match display {
-        Display::Lines => writeln!(out, "waits for {line}")?,
-        Display::Bar => {
-            let full = usize::try_from(gone * BAR as u64 / most.max(1)).unwrap_or_default();
+/// How many cells of the bar are full when so much of `most` is gone.
+fn cells(gone: u64, most: u64) -> usize {
+    usize::try_from(gone * BAR as u64 / most.max(1)).unwrap_or_default()
+}
+
+fn show(out: &mut impl Write, style: Style, full: usize, line: &str) -> anyhow::Result<()> {
+    match style {
+        Style::Lines => writeln!(out, "waits for {line}")?,
+        Style::Bar => {
             let bar = format!("{}{}", "#".repeat(full), ".".repeat(BAR.saturating_sub(full)));
             // From the line's beginning, and nothing behind it.
             write!(out, "\r[{bar}] {line}\x1b[K")?;
@@ -139,15 +143,15 @@ fn show(out: &mut impl Write, display: Display, (gone, most): (u64, u64), line: 
 }
 
 /// Ends the line of a bar.
-fn finish(out: &mut impl Write, display: Display) -> anyhow::Result<()> {
-    if display == Display::Bar {
+fn finish(out: &mut impl Write, style: Style) -> anyhow::Result<()> {
+    if style == Style::Bar {
         writeln!(out)?;
     }
     Ok(())
 }
 
-fn ended(out: &mut impl Write, display: Display, why: Unfinished) -> anyhow::Error {
-    finish(out, display).err().unwrap_or_else(|| why.into())
+fn ended(out: &mut impl Write, style: Style, why: Unfinished) -> anyhow::Error {
+    finish(out, style).err().unwrap_or_else(|| why.into())
 }
 
 #[cfg(test)]
@@ -160,10 +164,10 @@ mod tests {
         json!({"state": "drain", "sessions": sessions, "waits_for": [{"pinned": pinned}]})
     }
 
-    fn waited(seen: Vec<Value>, timeout: Option<Duration>, display: Display) -> (anyhow::Result<()>, String) {
+    fn waited(seen: Vec<Value>, timeout: Option<Duration>, style: Style) -> (anyhow::Result<()>, String) {
         let (mut seen, mut out) = (seen.into_iter(), Vec::new());
         let first = seen.next().unwrap();
-        let waited = wait_until_empty(first, timeout, || Ok(seen.next().unwrap()), display, &mut out);
+        let waited = wait_until_empty(first, timeout, || Ok(seen.next().unwrap()), style, &mut out);
         (waited, String::from_utf8(out).unwrap())
     }
 
@@ -175,15 +179,14 @@ mod tests {
             drained(1, None),
             drained(0, None),
         ];
-        let (waited, said) = waited(seen, None, Display::Lines);
+        let (waited, said) = waited(seen, None, Style::Lines);
         assert!(waited.is_ok());
         assert_eq!(said, "waits for 2 sessions (an operation is open)\nwaits for 1 session\n");
     }
 
     #[test]
     fn a_terminal_has_a_bar_in_one_line() {
-        let (_, said) =
-            waited(vec![drained(2, None), drained(1, None), drained(0, None)], None, Display::Bar);
+        let (_, said) = waited(vec![drained(2, None), drained(1, None), drained(0, None)], None, Style::Bar);
         let bars: Vec<&str> = said.split('\r').collect();
         assert!(bars[2].starts_with("[##########..........] 1 session"), "{said:?}");
         assert!(said.ends_with("\x1b[K\n") && said.matches('\n').count() == 1, "{said:?}");
@@ -191,9 +194,9 @@ mod tests {
 
     #[test]
     fn a_wait_ends_with_its_timeout_and_with_the_drain() {
-        let (timed_out, _) = waited(vec![drained(2, None)], Some(Duration::ZERO), Display::Lines);
+        let (timed_out, _) = waited(vec![drained(2, None)], Some(Duration::ZERO), Style::Lines);
         assert!(timed_out.unwrap_err().to_string().contains("2 sessions; the drain goes on"));
-        let (resumed, _) = waited(vec![drained(2, None), json!({"state": "active"})], None, Display::Lines);
+        let (resumed, _) = waited(vec![drained(2, None), json!({"state": "active"})], None, Style::Lines);
         assert!(matches!(resumed.unwrap_err().downcast_ref(), Some(Unfinished::Resumed)));
     }
 }

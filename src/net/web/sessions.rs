@@ -1,4 +1,4 @@
-//! Impala's page of sessions: for whom each was opened.
+//! Impala's page of sessions, which names the user of each.
 
 use serde_json::{Map, Value};
 

@@ -62,7 +62,7 @@ pub struct OwnLogin<'a> {
     pub host: &'a str,
     /// What the coordinator is.
     pub family: Family,
-    /// The user for whom a session is opened.
+    /// A session is opened for this user.
     pub user: &'a str,
     /// The time for the ticket, for the handshake, and for the session.
     pub allowed: Duration,

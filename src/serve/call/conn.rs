@@ -254,7 +254,7 @@ impl<S: Stream> Conn<S> {
     }
 }
 
-/// Whether a handle that the table lacks is located. Of users for whom the router speaks, coordinators cannot say
+/// Whether a handle that the table lacks is located. If the router speaks for the user, coordinators cannot say
 /// whose a handle is.
 fn locates<S: Stream>(fleet: &Fleet<S>, links: &Links<S>) -> bool {
     fleet.cluster.outlive_connections(links.access().hs2()) && links.caller().is_none()

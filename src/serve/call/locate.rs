@@ -83,9 +83,9 @@ pub(crate) async fn locate_owner<S: Stream>(
     }))
 }
 
-/// Looks for the session that a call of a client names for whom the router speaks; returns whether it was found,
-/// and opened for a user for whom the client may act. Operations are not looked for, because no coordinator tells
-/// for whom they run. Takes as long as [`locate_owner`].
+/// Looks for the session that a call names, where the router speaks for the client. Returns whether it was found and
+/// was opened for a user that the client may act for. Operations are not looked for, because no coordinator tells
+/// which user they belong to. Takes as long as [`locate_owner`].
 ///
 /// # Errors
 /// [`End::ClientGone`], when the client leaves meanwhile.
