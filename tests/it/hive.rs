@@ -13,7 +13,7 @@ mod pool;
 
 use crate::support::clients::{self as real, Login, Shown, Target};
 use crate::support::hive::{self, Hive, WHO_ARE_YOU};
-use crate::support::ran;
+use crate::support::ran::Met;
 use crate::support::router::TestRouter;
 
 /// Everything that the servers of the tests are logged in to with.
@@ -41,10 +41,10 @@ fn everywhere(login: Login, by: By, scenario: impl Fn(&Target) -> Shown) -> Opti
             (pair[0].target_over_http(), TestRouter::http("hive", &ports))
         }
     };
-    let through = Target { over_http: direct.over_http, ..router.target() };
-    let [direct, through] = [direct, through].map(|target| scenario(&target));
+    let target = &Target { over_http: direct.over_http, ..router.target() };
+    let [direct, through] = [&direct, target].map(scenario);
     assert_eq!(through, direct);
-    ran::note(&through, "hive");
+    Met { shown: &through, server: "hive", target }.got_through(&router.metrics());
     Some(through)
 }
 

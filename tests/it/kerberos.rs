@@ -23,6 +23,7 @@ use hs2router::fake::client::{CallError, Hs2Client, Login};
 use hs2router::fake::{Coordinator, Password, Settings};
 use parking_lot::Mutex;
 
+use crate::admin::ask_at;
 use crate::support::clients::Target;
 use crate::support::kdc::{self, REALM};
 use crate::support::keeper::Keeper;
@@ -111,6 +112,11 @@ impl KerberosRouter {
         let port = |line: &String| line.split_once(&key)?.1.split(' ').next()?.parse::<u16>().ok();
         let port = self.log.lock().iter().find_map(port).expect("it has said so");
         format!("{host}:{port}").parse().unwrap()
+    }
+
+    /// All its metrics.
+    fn metrics(&self) -> String {
+        ask_at(self.admin, "GET /metrics", "").1
     }
 
     /// Whether it has logged a line with these words.

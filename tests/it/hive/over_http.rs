@@ -6,7 +6,7 @@ use crate::support::clients::{self, Cursors, Login, Shown, Target};
 use crate::support::curl::Curl;
 use crate::support::hive::{self, Hive, WHO_ARE_YOU};
 use crate::support::jdbc;
-use crate::support::ran;
+use crate::support::ran::Met;
 use crate::support::router::TestRouter;
 use crate::support::tools::{self, Tool};
 
@@ -22,7 +22,7 @@ fn twenty_sessions_of_impyla_are_shared_out_between_two_hives() {
     let target = router.target().over_http();
     let shown = clients::impyla(&target, Login::Plain, Cursors::Each, &[WHO_ARE_YOU; SESSIONS]);
     assert_shared_out(shown.rows().to_vec());
-    ran::note(&shown, "hive");
+    Met { shown: &shown, server: "hive", target: &target }.got_through(&router.metrics());
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn each_of_twenty_sessions_of_pyhive_gets_its_rows_from_one_of_two_hives() {
         let shown =
             clients::pyhive(&target, Login::Plain, &["SET hivevar:mine=7", "SELECT ${hivevar:mine} AS a"]);
         assert_eq!(shown.rows()[1], r#"{"columns": ["a"], "rows": [[7]]}"#);
-        ran::note(&shown, "hive");
+        Met { shown: &shown, server: "hive", target: &target }.got_through(&router.metrics());
     }
 }
 
@@ -73,10 +73,11 @@ fn clients_get_rows_from_hive_over_http_with_any_password_too() {
     ];
     let Some((router, [first, _])) = router(Login::Plain) else { return };
     for scenario in scenarios {
-        let [direct, through] = [first.target_over_http(), router.target().over_http()];
-        let [direct, through] = [direct, through].map(|target| scenario(&target, Login::Plain));
+        let target = &router.target().over_http();
+        let [direct, through] =
+            [&first.target_over_http(), target].map(|target| scenario(target, Login::Plain));
         assert_eq!(through, direct);
         assert!(!through.output.is_empty(), "{through:?}");
-        ran::note(&through, "hive");
+        Met { shown: &through, server: "hive", target }.got_through(&router.metrics());
     }
 }

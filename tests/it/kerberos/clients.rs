@@ -3,6 +3,7 @@
 use crate::real_clients::on_spark::{STATEMENTS, assert_rows_and_error};
 use crate::support::clients::{Cursors, Shown, Target};
 use crate::support::kdc::{REALM, USERS};
+use crate::support::ran::Met;
 use crate::support::spark::{self, WHO_ARE_YOU};
 use crate::support::ticket_clients as clients;
 use crate::support::tools::{self, Tool};
@@ -27,8 +28,10 @@ fn router(listener: &str) -> Option<(KerberosRouter, &'static [spark::Spark; 2])
 fn through_and_direct(scenario: impl Fn(&Target, &str) -> Shown) -> Option<Shown> {
     let (router, [first, _]) = router("")?;
     let direct = scenario(first.target(), USERS[0]);
-    let through = scenario(&router.target(), USERS[0]);
+    let target = &router.target();
+    let through = scenario(target, USERS[0]);
     assert_eq!(direct, through);
+    Met { shown: &through, server: "spark", target }.got_through(&router.metrics());
     Some(through)
 }
 
@@ -66,10 +69,11 @@ fn both_of_hives_jdbc_drivers_get_rows_and_errors_by_ticket_in_sasl() {
 fn jdbc_that_demands_encryption_by_sasl_is_told_what_to_do() {
     let Some((router, _)) = router("") else { return };
     let more = ";saslQop=auth-conf";
-    let shown = clients::beeline_with(&router.target(), USERS[0], more, &["SELECT 1"]);
-    let complaints = shown.complaints.join("\n");
+    let target = &router.target();
+    let mut shown = clients::beeline_with(target, USERS[0], more, &["SELECT 1"]);
+    shown.login.push_str("-auth-conf");
     // Java's own library sees that the offer lacks what it needs, before the router could say so.
-    assert!(complaints.contains("No common protection layer"), "{shown:?}");
+    Met { shown: &shown, server: "spark", target }.was_refused("No common protection layer");
 }
 
 #[test]
@@ -106,11 +110,12 @@ fn impala_shell_and_impyla_reach_impala_by_ticket_and_beeswax_is_refused_with_wh
     let shown = clients::impala_shell(&target, "ann", false, statements);
     let row = &shown.rows()[0];
     assert!(row.ends_with("hs2router\tann"), "{shown:?}");
+    Met { shown: &shown, server: "impala", target: &target }.got_through(&fleet.router.metrics());
     let shown = clients::impyla(&target, "bob", Cursors::Each, &[statements; 6]);
     assert_eq!(shown.rows().len(), 6);
     assert!(shown.rows().iter().all(|row| row.contains("\"hs2router\", \"bob\"")), "{shown:?}");
+    Met { shown: &shown, server: "impala", target: &target }.got_through(&fleet.router.metrics());
     let shown = clients::impala_shell_with_beeswax(&target, "ann", "select 1");
-    let complaints = shown.complaints.join("\n");
-    assert!(complaints.contains("Beeswax has no delegation"), "{shown:?}");
+    Met { shown: &shown, server: "impala", target: &target }.was_refused("Beeswax has no delegation");
     assert_eq!(fleet.sessions().iter().sum::<usize>(), 0, "all are closed");
 }

@@ -12,6 +12,7 @@ use crate::real_clients::on_spark::{STATEMENTS, assert_rows_and_error};
 use crate::support::clients::{Cursors, Shown, Target, with_deadline};
 use crate::support::kdc::{self, REALM, USERS};
 use crate::support::message::{Message, execute, of_handle, open_session};
+use crate::support::ran::Met;
 use crate::support::spark::{self, WHO_ARE_YOU};
 use crate::support::ticket_clients as clients;
 use crate::support::tools::{self, Tool};
@@ -27,8 +28,10 @@ fn router(listener: &str) -> Option<(KerberosRouter, &'static [spark::Spark; 2])
 fn through_and_direct(scenario: impl Fn(&Target, &str) -> Shown) -> Option<Shown> {
     let (router, [first, _]) = router("")?;
     let direct = scenario(first.target(), USERS[0]);
-    let through = scenario(&router.target().over_http(), USERS[0]);
+    let target = &router.target().over_http();
+    let through = scenario(target, USERS[0]);
     assert_eq!(direct, through);
+    Met { shown: &through, server: "spark", target }.got_through(&router.metrics());
     Some(through)
 }
 
@@ -49,8 +52,10 @@ fn pyhive_gets_rows_and_errors_over_http() {
     let Some((router, _)) = router("") else { return };
     // It repeats its only ticket, and sends back a cookie only if the answer before had one: alone with Spark it
     // gets no further than its second call.
-    let shown = clients::pyhive(&router.target().over_http(), USERS[0], &STATEMENTS);
+    let target = &router.target().over_http();
+    let shown = clients::pyhive(target, USERS[0], &STATEMENTS);
     assert_rows_and_error(&shown);
+    Met { shown: &shown, server: "spark", target }.got_through(&router.metrics());
 }
 
 #[test]
@@ -112,15 +117,17 @@ fn impala_shell_and_impyla_reach_impala_by_ticket_over_http_whatever_ports_it_ha
     let ports = by_http.each_ref().map(|one| one.hs2_http().port());
     let over_http = KerberosRouter::over_http("impala", &format!("HTTP/_HOST@{REALM}"), &ports, "");
     // The simulated ones do not look into a ticket.
-    for (target, router) in [(by_sasl.router.target(), "hs2router"), (over_http.target(), "somebody@TEST")] {
-        let target = target.over_http();
+    for (router, itself) in [(&by_sasl.router, "hs2router"), (&over_http, "somebody@TEST")] {
+        let target = router.target().over_http();
         let statements = "select coordinator(), user(), effective_user()";
         let shown = clients::impala_shell(&target, "ann", false, statements);
-        assert!(shown.rows()[0].ends_with(&format!("{router}\tann")), "{shown:?}");
+        assert!(shown.rows()[0].ends_with(&format!("{itself}\tann")), "{shown:?}");
+        Met { shown: &shown, server: "impala", target: &target }.got_through(&router.metrics());
         let shown = clients::impyla(&target, "bob", Cursors::Each, &[statements; 6]);
         assert_eq!(shown.rows().len(), 6);
-        let who = format!("\"{router}\", \"bob\"");
+        let who = format!("\"{itself}\", \"bob\"");
         assert!(shown.rows().iter().all(|row| row.contains(&who)), "{shown:?}");
+        Met { shown: &shown, server: "impala", target: &target }.got_through(&router.metrics());
     }
     assert_eq!(by_sasl.sessions().iter().sum::<usize>(), 0, "all are closed");
     for coordinator in &by_http {

@@ -5,7 +5,7 @@ use super::over_http::{SESSIONS, assert_shared_out};
 use crate::support::clients::{Cursors, Shown, Target};
 use crate::support::fleet::{Door, Fleet, Plan};
 use crate::support::kdc::USERS;
-use crate::support::ran;
+use crate::support::ran::Met;
 use crate::support::router::TestRouter;
 use crate::support::spark::{self, WHO_ARE_YOU};
 use crate::support::ticket_clients as clients;
@@ -25,7 +25,8 @@ fn everywhere(scenario: impl Fn(&Target) -> Shown) -> Option<Shown> {
     let targets = [first.target().clone(), second.target().clone(), router.target().over_http()];
     let shown = targets.map(|target| scenario(&target));
     assert!(shown.windows(2).all(|two| two[0] == two[1]), "{shown:#?}");
-    ran::note(&shown[0], "spark");
+    let target = &router.target();
+    Met { shown: &shown[0], server: "spark", target }.got_through(&router.metrics());
     shown.into_iter().next()
 }
 
@@ -40,8 +41,10 @@ fn impyla_gets_rows_and_errors_by_ticket() {
 fn pyhive_gets_rows_and_errors_by_ticket() {
     let Some((router, _)) = router() else { return };
     // It repeats its only ticket, so it has to get the router's cookie each time. Spark gives its own but once.
-    let shown = clients::pyhive(&router.target().over_http(), USERS[0], &super::on_spark::STATEMENTS);
+    let target = &router.target().over_http();
+    let shown = clients::pyhive(target, USERS[0], &super::on_spark::STATEMENTS);
     super::on_spark::assert_rows_and_error(&shown);
+    Met { shown: &shown, server: "spark", target }.got_through(&router.metrics());
 }
 
 #[test]

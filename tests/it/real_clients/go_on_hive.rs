@@ -3,7 +3,7 @@
 use crate::support::clients::{Cursors, Login, Target};
 use crate::support::go;
 use crate::support::hive::{self, Hive, Setup, WHO_ARE_YOU};
-use crate::support::ran;
+use crate::support::ran::Met;
 use crate::support::router::TestRouter;
 use crate::support::tools::{self, Tool};
 
@@ -26,13 +26,16 @@ const LARGE: [&str; 2] = [
 
 /// Runs a scenario against both servers and through the router; what it showed if all agree. `None`: tools
 /// are missing.
-fn everywhere<T: PartialEq + std::fmt::Debug>(login: Login, scenario: impl Fn(&Target) -> T) -> Option<T> {
+fn everywhere<T: PartialEq + std::fmt::Debug>(
+    login: Login,
+    scenario: impl Fn(&Target) -> T,
+) -> Option<(T, TestRouter)> {
     let [first, second] = hive::pair(login)?;
     let router = TestRouter::of("hive", &[first.address(), second.address()]);
     let direct = scenario(first.target());
     assert_eq!(scenario(second.target()), direct);
     assert_eq!(scenario(&router.target()), direct);
-    Some(direct)
+    Some((direct, router))
 }
 
 #[test]
@@ -42,8 +45,9 @@ fn gohive_gets_rows_and_errors_from_hive() {
     }
     for login in [Login::NoSasl, Login::Plain] {
         let run = |target: &Target| go::rows(target, login, Cursors::One, &STATEMENTS);
-        let Some(shown) = everywhere(login, run) else { return };
-        ran::note(&shown, "hive");
+        let Some((shown, router)) = everywhere(login, run) else { return };
+        let target = &router.target();
+        Met { shown: &shown, server: "hive", target }.got_through(&router.metrics());
         let rows = shown.rows();
         assert_eq!(rows.len(), STATEMENTS.len(), "{shown:?}");
         assert_eq!(rows[0], r#"{"columns":["i","s","d","n","b"],"rows":[[1,"x","1.5",null,true]]}"#);
@@ -60,7 +64,7 @@ fn large_results_come_to_gohive_whole_from_hive() {
         return;
     }
     for login in [Login::NoSasl, Login::Plain] {
-        let Some(totals) = everywhere(login, |target| go::totals(target, login, &LARGE)) else { return };
+        let Some((totals, _)) = everywhere(login, |target| go::totals(target, login, &LARGE)) else { return };
         assert_eq!((totals[0].rows, totals[1].rows), (100_000, 30), "{totals:?}");
         assert!(totals[1].bytes > 30 * 200_000, "{totals:?}");
         assert!(totals.iter().all(|total| total.error.is_empty()), "{totals:?}");
@@ -98,7 +102,7 @@ fn gohive_gets_rows_and_errors_from_hive_over_http() {
     let router = TestRouter::http("hive", &[hive.address()]);
     let direct = go::rows_by_http(hive.target(), &STATEMENTS);
     assert_eq!(go::rows_by_http(&router.target(), &STATEMENTS), direct);
-    ran::note(&direct, "hive");
+    Met { shown: &direct, server: "hive", target: &router.target() }.got_through(&router.metrics());
     assert_eq!(direct.rows().last().unwrap(), r#"{"columns":["s"],"rows":[["after"]]}"#);
 }
 
@@ -115,7 +119,7 @@ fn a_context_that_ends_cancels_the_statement_on_hive_and_the_connection_goes_on(
             assert!(cancelled.long.rows.is_empty() && !cancelled.long.error.is_empty(), "{cancelled:?}");
             cancelled.short
         };
-        let Some(short) = everywhere(login, run) else { return };
+        let Some((short, _)) = everywhere(login, run) else { return };
         assert_eq!(short.rows, [["after"]]);
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target};
 use crate::support::fleet::{Door, Fleet, Plan, USERS, target};
-use crate::support::ran;
+use crate::support::ran::Met;
 use crate::support::tools::{self, Tool};
 
 /// `PyHive` sends this password wherever it is not told that there is LDAP.
@@ -82,7 +82,8 @@ pub(super) fn through_and_direct(fleet: &Fleet, door: Door, scenario: impl Fn(&T
         }
         assert!(shown == expected, "run {run}: {:?} {:?}", shown.code, shown.complaints);
     }
-    ran::note(&expected, "impala");
+    let (target, metrics) = (&fleet.target(door), fleet.router().metrics());
+    Met { shown: &expected, server: "impala", target }.got_through(&metrics);
     expected
 }
 

@@ -2,7 +2,7 @@
 //! remember.
 
 use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target};
-use crate::support::ran;
+use crate::support::ran::Met;
 use crate::support::router::TestRouter;
 use crate::support::spark::{self, WHO_ARE_YOU};
 
@@ -25,7 +25,8 @@ fn everywhere(login: Login, scenario: impl Fn(&Target) -> Shown) -> Option<Shown
     let shown =
         [first.target().clone(), second.target().clone(), router.target()].map(|target| scenario(&target));
     assert!(shown.windows(2).all(|two| two[0] == two[1]), "{shown:#?}");
-    ran::note(&shown[0], "spark");
+    let target = &router.target();
+    Met { shown: &shown[0], server: "spark", target }.got_through(&router.metrics());
     shown.into_iter().next()
 }
 

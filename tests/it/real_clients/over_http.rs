@@ -7,7 +7,7 @@ use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target};
 use crate::support::curl::Curl;
 use crate::support::fleet::{Door, Fleet, Plan};
 use crate::support::jdbc;
-use crate::support::ran;
+use crate::support::ran::Met;
 use crate::support::router::TestRouter;
 use crate::support::spark::{self, WHO_ARE_YOU};
 use crate::support::tools::{self, Tool};
@@ -28,7 +28,8 @@ fn everywhere(scenario: impl Fn(&Target) -> Shown) -> Option<Shown> {
     let targets = [first.target().clone(), second.target().clone(), router.target().over_http()];
     let shown = targets.map(|target| scenario(&target));
     assert!(shown.windows(2).all(|two| two[0] == two[1]), "{shown:#?}");
-    ran::note(&shown[0], "spark");
+    let target = &router.target();
+    Met { shown: &shown[0], server: "spark", target }.got_through(&router.metrics());
     shown.into_iter().next()
 }
 

@@ -44,10 +44,10 @@ impl TestRouter {
         let text = format!("{config}\n[admin]\naddress = \"127.0.0.1:0\"\n");
         let config = Config::parse("test", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let logs = Logs::default();
-        let runtime = logs.runtime(level);
+        let (runtime, controls) = logs.runtime(level);
         let router = {
             let _inside = runtime.enter();
-            Router::start_on(&config, &Workers::here(), resolver)
+            Router::start_on(&config, &Workers::here(), resolver, controls)
         }
         .unwrap();
         Self { router: Some(router), logs, runtime }
@@ -128,9 +128,14 @@ impl TestRouter {
         &self.logs
     }
 
+    /// All metrics, as `/metrics` shows them.
+    pub(crate) fn metrics(&self) -> String {
+        self.router().metrics().render().unwrap()
+    }
+
     /// The value of a metric with exactly these labels, as `/metrics` shows it: `name{a="b"}`.
     pub(crate) fn metric(&self, series: &str) -> f64 {
-        let text = self.router().metrics().render().unwrap();
+        let text = self.metrics();
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.map_or(0.0, |value| value.parse().unwrap())
     }

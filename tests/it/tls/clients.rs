@@ -5,6 +5,7 @@ use crate::support::certificates::{Authority, HERE};
 use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target, Tls};
 use crate::support::fleet::{Door, Fleet, Plan, target};
 use crate::support::go;
+use crate::support::ran::Met;
 use crate::support::tools::{self, Tool};
 
 /// Whose user impyla and the others are.
@@ -36,6 +37,8 @@ fn same_as_in_the_clear(door: Door, users: &[(&str, &str)], scenario: impl Fn(&T
     let by_name = Target { host: "localhost".to_owned(), ..by_address.clone() };
     for target in [by_address, by_name] {
         assert_same(&scenario(&target), &expected, &target);
+        let metrics = fleet.router().metrics();
+        Met { shown: &expected, server: "impala", target: &target }.got_through(&metrics);
     }
     fleet.await_idle();
     expected

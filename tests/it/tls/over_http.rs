@@ -9,6 +9,7 @@ use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target, Tls}
 use crate::support::curl::Curl;
 use crate::support::fleet::{Door, Fleet, Plan, target};
 use crate::support::hive::{Hive, Setup};
+use crate::support::ran::Met;
 use crate::support::router::TestRouter;
 use crate::support::spark;
 use crate::support::tools::{self, Tool};
@@ -46,6 +47,8 @@ fn same_as_in_the_clear(scenario: impl Fn(&Target) -> Shown) -> Shown {
         for _ in 0..2 {
             assert_same(&scenario(&through), expected, &through);
         }
+        let metrics = fleet.router().metrics();
+        Met { shown: expected, server: "impala", target: &through }.got_through(&metrics);
     }
     shown.unwrap()
 }

@@ -5,6 +5,7 @@ use std::thread;
 
 use crate::support::certificates::{Authority, HERE, Pair};
 use crate::support::clients::{self, Cursors, Dialect, Login, Shown, Target, Tls};
+use crate::support::ran::Met;
 use crate::support::router::{SELDOM, TestRouter};
 use crate::support::spark::{Spark, WHO_ARE_YOU};
 use crate::support::tools::{self, Tool};
@@ -65,7 +66,9 @@ impl Servers {
         let clear = self.router("");
         assert_eq!(scenario(&clear.target()), direct);
         let encrypted = self.router(&super::listener(&self.pair));
-        assert_eq!(scenario(&encrypted.target().with(Tls::Verified(self.authority.ca()))), direct);
+        let target = &encrypted.target().with(Tls::Verified(self.authority.ca()));
+        assert_eq!(scenario(target), direct);
+        Met { shown: &direct, server: "spark", target }.got_through(&encrypted.metrics());
         direct
     }
 }
