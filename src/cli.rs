@@ -10,7 +10,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use self::operator::{
-    AdminArgs, DrainArgs, ListArgs, Named, OperationsArgs, ResumeArgs, SessionsArgs, Sort, StatusArgs,
+    AdminArgs, DrainArgs, ListArgs, Named, ResumeArgs, RowsArgs, SessionsArgs, Sort, StatusArgs,
 };
 use crate::control::config::{HostError, HostPort};
 use crate::net::listen::ListenAddress;
@@ -113,7 +113,10 @@ pub enum Command {
     Sessions(SessionsArgs),
     /// List the open operations of a running router
     #[command(after_help = operator::OPERATIONS_EXAMPLES)]
-    Operations(OperationsArgs),
+    Operations(RowsArgs),
+    /// Tell what happened last to a running router and its coordinators
+    #[command(after_help = operator::EVENTS_EXAMPLES)]
+    Events(RowsArgs),
     /// Send a coordinator no new sessions, and wait until it is empty
     #[command(after_help = operator::DRAIN_EXAMPLES)]
     Drain(DrainArgs),

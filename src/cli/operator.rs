@@ -27,6 +27,13 @@ Example:
   hs2router operations running ann
       The running operations of ann, the oldest first.";
 
+pub(super) const EVENTS_EXAMPLES: &str = "\
+Examples:
+  hs2router events c1
+      What happened to c1, the newest first.
+  hs2router events warn
+      What an operator should look at.";
+
 pub(super) const DRAIN_EXAMPLES: &str = "\
 Examples:
   hs2router drain c1 --dry-run
@@ -110,9 +117,9 @@ impl Sort {
     }
 }
 
-/// `hs2router operations`
+/// `hs2router operations` and `hs2router events`
 #[derive(Clone, Debug, Args)]
-pub struct OperationsArgs {
+pub struct RowsArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the arguments have their own words")]
     pub admin: AdminArgs,

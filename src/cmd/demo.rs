@@ -11,6 +11,8 @@ use crate::control::config::Config;
 use crate::control::log;
 use crate::control::router::Router;
 use crate::fake::{Coordinator, Settings};
+use crate::net::host::Resolver;
+use crate::serve::threads::workers::Workers;
 
 /// How many coordinators are simulated.
 const COORDINATORS: usize = 3;
@@ -42,12 +44,12 @@ pub fn run(args: DemoArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let ports = Ports::from(args.port_base);
     let coordinators = start_coordinators()?;
     let config = Config::parse("demo", &config_text(ports, &coordinators))?;
-    let _log = log::start(config.log)?;
+    let (_log, controls) = log::start(config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
-        let router =
-            Router::start(&config).context("the demo cannot start; --port-base N moves all its ports")?;
+        let router = Router::start_on(&config, &Workers::here(), Resolver::System, controls)
+            .context("the demo cannot start; --port-base N moves all its ports")?;
         out.write_all(introduction(ports, &coordinators).as_bytes())?;
         out.flush()?;
         signals.next().await;

@@ -1,5 +1,5 @@
-//! What an operator sees and does from a shell: `hs2router status`, `sessions`, `operations`, `drain` and `resume`. They
-//! ask the admin port of a router that runs, and say what it says under the same names.
+//! What an operator sees and does from a shell: `hs2router status`, `sessions`, `operations`, `events`, `drain` and
+//! `resume`. They ask the admin port of a router that runs, and say what it says under the same names.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
@@ -9,9 +9,7 @@ use serde_json::Value;
 use self::port::{Port, encoded};
 use self::table::{Column, Table};
 use self::wait::{Style, wait_until_empty};
-use crate::cli::{
-    AdminArgs, DrainArgs, ListArgs, Named, OperationsArgs, ResumeArgs, SessionsArgs, StatusArgs,
-};
+use crate::cli::{AdminArgs, DrainArgs, ListArgs, Named, ResumeArgs, RowsArgs, SessionsArgs, StatusArgs};
 
 pub mod port;
 mod table;
@@ -57,6 +55,15 @@ const OPERATION: [Column; 9] = [
     Column::seconds("age"),
 ];
 
+/// What is shown of an event.
+const EVENT: [Column; 5] = [
+    Column::seconds("age"),
+    Column::text("level"),
+    Column::text("event"),
+    Column::of("fields", fields),
+    Column::text("connection"),
+];
+
 /// A list of the API.
 struct List {
     /// Its name in the path and in the answer.
@@ -66,6 +73,7 @@ struct List {
 
 const SESSIONS: List = List { name: "sessions", columns: &SESSION };
 const OPERATIONS: List = List { name: "operations", columns: &OPERATION };
+const EVENTS: List = List { name: "events", columns: &EVENT };
 
 /// How often it is looked whether a drain is over.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -96,8 +104,16 @@ pub fn sessions(args: &SessionsArgs, out: &mut impl Write) -> anyhow::Result<()>
 ///
 /// # Errors
 /// When the router does not answer, or `out` cannot be written to.
-pub fn operations(args: &OperationsArgs, out: &mut impl Write) -> anyhow::Result<()> {
+pub fn operations(args: &RowsArgs, out: &mut impl Write) -> anyhow::Result<()> {
     list(&args.admin, &target(&OPERATIONS, &args.list), &OPERATIONS, args.list.json, out)
+}
+
+/// `hs2router events`
+///
+/// # Errors
+/// When the router does not answer, or `out` cannot be written to.
+pub fn events(args: &RowsArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    list(&args.admin, &target(&EVENTS, &args.list), &EVENTS, args.list.json, out)
 }
 
 /// `hs2router drain`
@@ -200,6 +216,15 @@ fn rows_of(list: &Value) -> &[Value] {
 
 fn ports(coordinator: &Value) -> &[Value] {
     coordinator.get("ports").map(rows_of).unwrap_or_default()
+}
+
+/// The fields of an event, as the log writes them.
+fn fields(event: &Value) -> String {
+    let text = |field: &Value, of: &str| field.get(of).and_then(Value::as_str).map(str::to_owned);
+    let fields = event.get("fields").map(rows_of).unwrap_or_default();
+    let shown =
+        fields.iter().filter_map(|field| Some([text(field, "name")?, text(field, "value")?].join("=")));
+    shown.collect::<Vec<_>>().join(" ")
 }
 
 /// The health of the ports, each that there is once.

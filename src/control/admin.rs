@@ -94,7 +94,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Methods and paths of the port.
-pub const PATHS: [(&str, &str); 11] = [
+pub const PATHS: [(&str, &str); 12] = [
     ("GET", "/"),
     ("GET", "/page/{file}"),
     ("GET", "/healthz"),
@@ -104,6 +104,7 @@ pub const PATHS: [(&str, &str); 11] = [
     ("GET", "/api/v1/clusters"),
     ("GET", "/api/v1/sessions"),
     ("GET", "/api/v1/operations"),
+    ("GET", "/api/v1/events"),
     ("POST", "/api/v1/coordinators/{cluster}/{name}/drain"),
     ("POST", "/api/v1/coordinators/{cluster}/{name}/resume"),
 ];

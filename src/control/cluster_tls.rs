@@ -68,7 +68,7 @@ mod tests {
         let lines = tempfile::NamedTempFile::new().unwrap();
         let file = lines.reopen().unwrap();
         let log = LogConfig { format: LogFormat::Text, level: LogLevel::Info };
-        tracing::subscriber::with_default(subscriber(log, move || file.try_clone().unwrap()), || {
+        tracing::subscriber::with_default(subscriber(log, move || file.try_clone().unwrap()).0, || {
             plan(&config.clusters[0]).unwrap();
         });
         fs::read_to_string(lines.path()).unwrap()

@@ -1,20 +1,26 @@
 //! Logs to standard error: one line per event, with fields. Passwords, the secrets of handles and the text of
 //! statements never get into a line: the types that hold them do not show them in `Debug`.
 
+mod late;
+pub mod recent;
+
 use std::io::{self, Write};
 use std::sync::mpsc;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Layer as _, Registry, reload};
 
+use self::late::Late;
+use self::recent::Recent;
 use super::config::{LogConfig, LogFormat, LogLevel};
 
 /// Why there is no log.
@@ -36,10 +42,44 @@ const FLUSH_TIME: Duration = Duration::from_millis(1500);
 ///
 /// # Errors
 /// When the process already has a log.
-pub fn start(config: LogConfig) -> Result<LogGuard, LogError> {
+pub fn start(config: LogConfig) -> Result<(LogGuard, Controls), LogError> {
     let (lines, guard) = queue(config.format, io::stderr());
-    tracing::subscriber::set_global_default(subscriber(config, lines))?;
-    Ok(guard)
+    let (log, controls) = subscriber(config, lines);
+    tracing::subscriber::set_global_default(log)?;
+    Ok((guard, controls))
+}
+
+/// What can be seen and changed of a log while it runs; of none, where it is the default.
+#[derive(Clone, Debug, Default)]
+pub struct Controls {
+    /// What happened last.
+    pub recent: Recent,
+    written: Option<Written>,
+}
+
+/// Which lines are written.
+#[derive(Clone, Debug)]
+struct Written {
+    from: Arc<Mutex<LogLevel>>,
+    filter: reload::Handle<Targets, Registry>,
+}
+
+impl Controls {
+    /// From which level on lines are written; none where there is no log.
+    pub fn level(&self) -> Option<LogLevel> {
+        self.written.as_ref().map(|written| *written.from.lock())
+    }
+
+    /// Lines are written from this level on.
+    pub fn set_level(&self, level: LogLevel) {
+        if let Some(written) = &self.written {
+            let mut from = written.from.lock();
+            // It fails only when there is no log any more.
+            if written.filter.reload(filter(level)).is_ok() {
+                *from = level;
+            }
+        }
+    }
 }
 
 /// When dropped, writes the lines that still wait, for a second and a half at most.
@@ -110,8 +150,8 @@ fn notice(format: LogFormat, lines: usize) -> String {
     }
 }
 
-/// The log as a value; `writer` gets whole lines.
-pub fn subscriber<W>(config: LogConfig, writer: W) -> impl Subscriber + Send + Sync
+/// The log as a value, with what controls it; `writer` gets whole lines.
+pub fn subscriber<W>(config: LogConfig, writer: W) -> (impl Subscriber + Send + Sync, Controls)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -120,9 +160,12 @@ where
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    // The filter is for the whole log and not for the layer: a layer with its own filter looks up every span
-    // that is entered, and a connection's span is entered at every poll.
-    tracing_subscriber::registry().with(filter(config.level)).with(lines)
+    let (written, handle) = reload::Layer::new(filter(config.level));
+    let recent = Recent::default();
+    let kept = recent.clone().with_filter(filter(LogLevel::Info));
+    let log = Late(tracing_subscriber::registry().with(lines.with_filter(written)).with(kept));
+    let written = Written { from: Arc::new(Mutex::new(config.level)), filter: handle };
+    (log, Controls { recent, written: Some(written) })
 }
 
 /// The router's own events from this level on; events of libraries only from `warn` on.
@@ -139,7 +182,6 @@ fn filter(level: LogLevel) -> Targets {
 
 #[cfg(test)]
 mod tests {
-    use parking_lot::Mutex;
     use tracing::{debug, info, info_span, warn};
 
     use super::*;
@@ -162,7 +204,7 @@ mod tests {
     fn logged(config: LogConfig, events: impl FnOnce()) -> Vec<String> {
         let lines = Lines::default();
         let writer = lines.clone();
-        tracing::subscriber::with_default(subscriber(config, move || writer.clone()), events);
+        tracing::subscriber::with_default(subscriber(config, move || writer.clone()).0, events);
         let bytes = lines.0.lock().clone();
         String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
     }
@@ -179,6 +221,23 @@ mod tests {
         assert_eq!(line["coordinator"], "c3");
         assert_eq!(line["span"]["conn"], "c1a4");
         assert_eq!(line["level"], "INFO");
+    }
+
+    #[test]
+    fn a_line_names_the_spans_that_it_was_said_in_and_no_others() {
+        let lines = logged(LogConfig { format: LogFormat::Text, level: LogLevel::Info }, || {
+            let outer = info_span!("connection", conn = "c1", session = tracing::field::Empty);
+            outer.in_scope(|| {
+                tracing::Span::current().record("session", "s7");
+                info_span!("call", request = "r9").in_scope(|| info!("in both"));
+                info!("in one");
+            });
+            info!("in none");
+        });
+        let has = |line: usize, field: &str| lines[line].contains(field);
+        assert!(has(0, "conn=\"c1\" session=\"s7\"}:call{request=\"r9\"}") && has(0, "in both"), "{lines:?}");
+        assert!(has(1, "session=\"s7\"") && !has(1, "r9") && has(1, "in one"), "{lines:?}");
+        assert!(!has(2, "conn") && has(2, "in none"), "{lines:?}");
     }
 
     #[test]
@@ -214,7 +273,7 @@ mod tests {
             let config = LogConfig { format, level: LogLevel::Info };
             let held = stuck.0.lock();
             let (lines, guard) = queue(format, stuck.clone());
-            tracing::subscriber::with_default(subscriber(config, lines), || {
+            tracing::subscriber::with_default(subscriber(config, lines).0, || {
                 // Were this to wait for the writer, it would wait for ever.
                 (0..EVENTS).for_each(|_| info!("an event"));
                 drop(held);

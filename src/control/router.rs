@@ -19,6 +19,7 @@ pub use self::fleets::FleetError;
 pub use self::kerberos::KerberosStart;
 use super::admin::{self, AdminError, View};
 use super::config::{Config, ListenerConfig, NamedCluster, RouterConfig};
+use super::log;
 use crate::metrics::Metrics;
 use crate::net::host::Resolver;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, ListenAddress, bind_for_clients};
@@ -89,16 +90,21 @@ impl Router {
     /// When an address cannot be listened on, a cluster's settings are invalid, or a file of TLS cannot be
     /// used; nothing is served then.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        Self::start_on(config, &Workers::here(), Resolver::System)
+        Self::start_on(config, &Workers::here(), Resolver::System, log::Controls::default())
     }
 
     /// Binds every address, then begins to serve: connections on `workers`, upkeep and the admin port in the
-    /// current runtime. `resolver` finds the addresses of coordinators.
+    /// current runtime. `resolver` finds the addresses of coordinators, and operators see and change `log`.
     ///
     /// # Errors
     /// When an address cannot be listened on, a cluster's settings are invalid, or a file of TLS cannot be
     /// used; nothing is served then.
-    pub fn start_on(config: &Config, workers: &Workers, resolver: Resolver) -> Result<Self, StartError> {
+    pub fn start_on(
+        config: &Config,
+        workers: &Workers,
+        resolver: Resolver,
+        log: log::Controls,
+    ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let kerberos = kerberos::start(config)?;
         let fleets = fleets::create(config, &metrics, kerberos.as_ref())?;
@@ -154,7 +160,7 @@ impl Router {
             background.spawn(draining::end_drains(Arc::clone(&shared), Arc::clone(fleet), end.clone()));
         }
         let draining = shared.draining.clone();
-        let view = View { metrics, draining, fleets: fleets.clone(), listeners: shown, readings };
+        let view = View { metrics, draining, fleets: fleets.clone(), listeners: shown, readings, log };
         background.spawn(admin::serve(admin_listener, view, end.clone()));
         let drain_timeout = config.router.drain_timeout;
         Ok(Self { shared, fleets, listeners, admin, connections, background, end, drain_timeout })

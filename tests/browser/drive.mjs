@@ -183,6 +183,17 @@ async function drawsWhatIsInSight() {
   await shown(row("c1"));
 }
 
+async function tellsWhatHappened(name) {
+  await page.getByRole("link", { name: "Events" }).click();
+  const events = page.getByRole("table", { name: "events" }).getByRole("row");
+  await page.getByRole("searchbox", { name: "Search events" }).fill(`operator ${name}`);
+  await says(events.nth(1), "state set by an operator");
+  await says(events.nth(1), `coordinator=${name}`);
+  await isAccessible("events");
+  await page.getByRole("link", { name: "Fleet" }).click();
+  await shown(row(name));
+}
+
 async function drainsByButton(name) {
   const button = row(name).getByRole("button", { name: `Drain ${name}` });
   const question = page.getByRole("dialog", { name: `Drain ${name}?` });
@@ -283,6 +294,7 @@ try {
   await drainsByButton(busy);
   await isAccessible("fleet");
   await resumesByButton(busy);
+  await tellsWhatHappened(busy);
   await showsTheListeners();
   await stopsWhilePaused();
   await saysThatTheRouterIsGone();

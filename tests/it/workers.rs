@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use hs2router::control::config::Config;
+use hs2router::control::log::Controls;
 use hs2router::control::router::Router;
 use hs2router::net::host::Resolver;
 use hs2router::serve::threads::workers::Workers;
@@ -61,7 +62,8 @@ impl Pair {
         let runtime = Runtime::new().unwrap();
         let router = {
             let _inside = runtime.enter();
-            Router::start_on(&Config::parse("test", &config).unwrap(), &workers, Resolver::System).unwrap()
+            let config = Config::parse("test", &config).unwrap();
+            Router::start_on(&config, &workers, Resolver::System, Controls::default()).unwrap()
         };
         Self { runtime, router, workers }
     }

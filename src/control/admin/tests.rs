@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::control::log::Controls;
 use crate::metrics::{CloseCause, Metrics};
 
 struct Admin {
@@ -20,8 +21,9 @@ fn admin() -> Admin {
     let listener = bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let (metrics, draining) = (Arc::new(Metrics::new()), CancellationToken::new());
-    let view =
-        View { metrics, draining, fleets: Vec::new(), listeners: Vec::new(), readings: Arc::default() };
+    let (fleets, listeners) = (Vec::new(), Vec::new());
+    let (readings, log) = (Arc::default(), Controls::default());
+    let view = View { metrics, draining, fleets, listeners, readings, log };
     let end = CancellationToken::new();
     let task = tokio::spawn(serve(listener, view.clone(), end.clone()));
     Admin { address, view, end, task }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::control::log::Controls;
 use crate::metrics::Metrics;
 use crate::net::tls::server::Settings;
 use crate::serve::background::certificates::Readings;
@@ -23,6 +24,8 @@ pub struct View {
     pub listeners: Vec<Listener>,
     /// What came of reading the files of certificates.
     pub readings: Arc<Readings>,
+    /// What the router says.
+    pub log: Controls,
 }
 
 /// A listener that is shown.

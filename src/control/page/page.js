@@ -1,5 +1,6 @@
 // The page: what it knows, how that is kept up to date, and the frame around its views.
 import { Question } from "/page/dialog.js";
+import { Events, asks as asksOfEvents } from "/page/events.js";
 import { Fleet } from "/page/fleet.js";
 import { html, render } from "/page/html.js";
 import { Listeners } from "/page/listeners.js";
@@ -20,6 +21,7 @@ const VIEWS = {
   fleet: { title: "Fleet", view: Fleet, asks: () => ({ coordinators: "coordinators", clusters: "clusters" }) },
   sessions: { title: "Sessions", view: Sessions, asks: asksOfSessions },
   operations: { title: "Operations", view: Operations, asks: asksOfOperations },
+  events: { title: "Events", view: Events, asks: asksOfEvents },
   listeners: { title: "Listeners", view: Listeners, asks: () => ({ listeners: "listeners" }) },
 };
 

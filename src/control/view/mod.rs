@@ -1,11 +1,13 @@
 //! Snapshots of what the router knows, one type for each thing. Whatever shows them has the same fields under
 //! the same names.
 
+mod events;
 mod operations;
 mod rows;
 mod sessions;
 mod user;
 
+pub use self::events::{EventRow, Events};
 pub use self::operations::{OperationRow, Operations};
 pub use self::rows::{Ask, MOST_ROWS};
 pub use self::sessions::{Order, SessionRow, Sessions};

@@ -64,6 +64,25 @@ fn sessions_and_operations_are_found_by_words() {
 }
 
 #[test]
+fn events_tell_what_happened_to_a_coordinator_the_newest_first() {
+    let fleet = Fleet::of(2);
+    for command in ["drain c2", "resume c2", "drain c1"] {
+        assert_eq!(asked(&fleet, command).0, 0);
+    }
+    let (code, table, err) = asked(&fleet, "events c2 operator");
+    assert_eq!((code, err.as_str()), (0, ""));
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].starts_with("age") && lines.len() == 3, "{table}");
+    for (line, state) in lines[1..].iter().zip(["state=active", "state=drain"]) {
+        assert!(line.contains("state set by an operator") && line.contains(state), "{table}");
+        assert!(line.contains("cluster=test coordinator=c2") && line.contains("  info  "), "{table}");
+    }
+    let (_, json, _) = asked(&fleet, "events c2 operator --json");
+    let events: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(events["matching"], 2);
+}
+
+#[test]
 fn a_drain_waits_until_the_coordinator_is_empty_and_resume_undoes_it() {
     let fleet = Fleet::of(1);
     let mut client = fleet.hs2();

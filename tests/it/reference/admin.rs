@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -160,6 +161,20 @@ fn the_admin_reference_shows_and_explains_every_field_of_sessions() {
 #[test]
 fn the_admin_reference_shows_and_explains_every_field_of_operations() {
     compare("operations", &of_one_session("operations"));
+}
+
+#[test]
+fn the_admin_reference_shows_and_explains_every_field_of_events() {
+    let fleet = Fleet::secured(1);
+    let stranger = fleet.hs2();
+    // No call that anybody knows how to follow.
+    stranger.stream().write_all(&[0x80, 1, 0, 9, 0, 0, 0, 1, b'x', 0, 0, 0, 0]).unwrap();
+    let mut shown = Value::Null;
+    assert!(eventually(|| {
+        shown = answer(fleet.router(), "events?filter=ended");
+        shown["matching"] == 1
+    }));
+    compare("events", &shown);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use hs2router::control::config::{LogConfig, LogFormat, LogLevel};
-use hs2router::control::log::subscriber;
+use hs2router::control::log::{Controls, subscriber};
 use tokio::runtime::{Builder, Runtime};
 use tracing::Dispatch;
 use tracing::dispatcher::{DefaultGuard, set_default};
@@ -21,16 +21,18 @@ thread_local! {
 
 impl Logs {
     /// A runtime on whose threads everything from this level on is logged here.
-    pub(crate) fn runtime(&self, level: LogLevel) -> Runtime {
+    pub(crate) fn runtime(&self, level: LogLevel) -> (Runtime, Controls) {
         let lines = self.clone();
         let config = LogConfig { format: LogFormat::Text, level };
-        let log = Dispatch::new(subscriber(config, move || lines.clone()));
-        Builder::new_multi_thread()
+        let (log, controls) = subscriber(config, move || lines.clone());
+        let log = Dispatch::new(log);
+        let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .on_thread_start(move || HERE.with(|here| drop(here.replace(Some(set_default(&log))))))
             .build()
-            .unwrap()
+            .unwrap();
+        (runtime, controls)
     }
 
     /// Everything so far.
