@@ -30,7 +30,7 @@ use crate::serve::threads::workers::Workers;
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let config = config(args)?;
     if let Some(keytabs) = config.keytabs().filter(|_| kerberos::IS_BUILT_IN)
-        && let Some(environment) = kerberos::environment(&keytabs)
+        && let Some(environment) = kerberos::environment(&keytabs, |name| std::env::var_os(name))
     {
         return Err(begin_anew(environment));
     }
