@@ -134,6 +134,9 @@ fn announce(config: &Config, router: &Router) {
         let address = listener.address.with_port(address.port());
         let tls = tls_of(listener);
         tracing::info!(%address, cluster = %listener.cluster, service = %listener.service, tls, "listening");
+        if let Some(warning) = listener.warning() {
+            tracing::warn!(%address, "the listener {warning}");
+        }
     }
     for cluster in &config.clusters {
         for coordinator in &cluster.coordinators {

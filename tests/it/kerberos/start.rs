@@ -102,3 +102,14 @@ fn tokens_are_remembered_although_the_environment_says_that_they_are_not() {
         assert!(again.status == 401 && again.text().contains("Request is a replay"), "{again:?}");
     }
 }
+
+#[test]
+fn a_listener_whose_cookies_can_be_read_on_the_wire_is_warned_of() {
+    if !tools::present(&[Tool::Kdc]) {
+        return;
+    }
+    let target = format!("HTTP/_HOST@{REALM}");
+    let warning = "takes tickets over HTTP without TLS";
+    assert!(KerberosRouter::over_http("impala", &target, &[1], "").has_logged(warning));
+    assert!(!KerberosRouter::start("impala", &target, &[1], "").has_logged(warning));
+}
