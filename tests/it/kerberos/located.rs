@@ -16,8 +16,13 @@ fn another_router(fleet: &Fleet, listener: &str) -> KerberosRouter {
     let ports: Vec<_> = ports
         .map(|(front, one)| format!("hs2 = {}, hs2_http = 0, web = {}", front.port, one.web().port()))
         .collect();
+    router_of(&ports, listener)
+}
+
+/// A router in front of coordinators with these ports.
+fn router_of(ports: &[String], listener: &str) -> KerberosRouter {
     let listener = format!("service = \"hs2\"\n{}", by_ticket(listener));
-    KerberosRouter::with("impala", &format!("hive/_HOST@{REALM}"), &ports, &listener)
+    KerberosRouter::with("impala", &format!("hive/_HOST@{REALM}"), ports, &listener)
 }
 
 fn opened_by_ann(fleet: &Fleet) -> TSessionHandle {
@@ -74,6 +79,18 @@ fn a_proxy_user_finds_those_of_the_users_for_whom_it_may_act() {
     let for_ann =
         post(lenient.listener, "/?doAs=ann", &ticket("bob"), &execute(&untyped(&session), "select 1"));
     assert_eq!(for_ann.message().status(), Some(0));
+}
+
+#[test]
+fn a_call_for_another_user_than_its_own_does_not_take_it() {
+    let Some(fleet) = Fleet::of(2, "") else { return };
+    let session = opened_by_ann(&fleet);
+    let router = another_router(&fleet, "proxy_users = { bob = [\"ann\"] }");
+    let statement = execute(&untyped(&session), "select 1");
+    let by_bob = post(router.listener, "/?doAs=bob", &ticket("bob"), &statement).message();
+    assert!(by_bob.error().1.contains("is not known as one of this user's"));
+    // Else it would be bob's alone, who came first.
+    assert_eq!(post(router.listener, "/", &ticket("ann"), &statement).message().status(), Some(0));
 }
 
 #[test]
