@@ -1,6 +1,8 @@
 //! Sessions that a router does not know, of users for whom it speaks: it gives them to whom their coordinator's web
 //! page names, and to nobody else.
 
+use std::net::TcpListener;
+
 use hs2router::fake::client::CallError;
 use hs2router::idl::t_c_l_i_service::TSessionHandle;
 
@@ -91,6 +93,23 @@ fn a_call_for_another_user_than_its_own_does_not_take_it() {
     assert!(by_bob.error().1.contains("is not known as one of this user's"));
     // Else it would be bob's alone, who came first.
     assert_eq!(post(router.listener, "/", &ticket("ann"), &statement).message().status(), Some(0));
+}
+
+#[test]
+fn a_coordinator_that_is_silent_or_refuses_the_routers_ticket_does_not_hide_the_sessions_of_the_others() {
+    let Some(fleet) = Fleet::of(2, "") else { return };
+    let session = opened_by_ann(&fleet);
+    let owner = fleet.sessions().iter().position(|sessions| *sessions > 0).unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    // impalad with LDAP only does not have the mechanism.
+    let refuses = fleet.coordinators[1 - owner].hs2().port();
+    for other in [silent.local_addr().unwrap().port(), refuses] {
+        let ports = [(other, 1 - owner), (fleet.fronts[owner].port, owner)].map(|(hs2, place)| {
+            format!("hs2 = {hs2}, hs2_http = 0, web = {}", fleet.coordinators[place].web().port())
+        });
+        let router = router_of(&ports, "");
+        log_in(router.listener, "ann").unwrap().execute(&session, "select 1").unwrap();
+    }
 }
 
 #[test]
