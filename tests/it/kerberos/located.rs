@@ -2,12 +2,14 @@
 //! page names, and to nobody else.
 
 use std::net::TcpListener;
+use std::thread;
 
-use hs2router::fake::client::CallError;
+use hs2router::clock;
+use hs2router::fake::client::{CallError, Hs2Client, Login};
 use hs2router::idl::t_c_l_i_service::TSessionHandle;
 
 use super::negotiate::{LoggedIn, post, ticket, untyped};
-use super::{Fleet, KerberosRouter, by_ticket, log_in};
+use super::{Fleet, KerberosRouter, by_ticket, front, log_in};
 use crate::support::kdc::REALM;
 use crate::support::message::execute;
 use crate::support::router::eventually;
@@ -110,6 +112,44 @@ fn a_coordinator_that_is_silent_or_refuses_the_routers_ticket_does_not_hide_the_
         let router = router_of(&ports, "");
         log_in(router.listener, "ann").unwrap().execute(&session, "select 1").unwrap();
     }
+}
+
+#[test]
+fn many_who_ask_at_once_cost_a_coordinator_few_pages() {
+    const ASKED_FOR: usize = 8;
+    let Some(fleet) = Fleet::of(1, "") else { return };
+    let sessions: Vec<_> = (0..ASKED_FOR).map(|_| opened_by_ann(&fleet)).collect();
+    let router = another_router(&fleet, "");
+    let (bob, begin) = (LoggedIn::new(router.listener, "bob"), clock::now());
+    thread::scope(|scope| {
+        for session in &sessions {
+            scope.spawn(|| {
+                let refused = bob.call(&execute(&untyped(session), "select 1"));
+                assert!(refused.error().1.contains("is not known as one of this user's"));
+            });
+        }
+    });
+    // One at once, and one a second.
+    let (pages, most) = (fleet.coordinators[0].session_pages(), 2 + (clock::now() - begin).as_secs());
+    assert!((1..=most).contains(&pages), "{pages} > {most}");
+}
+
+#[test]
+fn a_page_that_is_too_long_to_be_read_is_warned_of() {
+    let Some(fleet) = Fleet::of(1, "") else { return };
+    let session = opened_by_ann(&fleet);
+    let login = Login::plain("hs2router", front::PASSWORD);
+    let mut directly = Hs2Client::connect(fleet.coordinators[0].hs2(), &login).unwrap();
+    for _ in 0..5 {
+        directly.open(&[("impala.doas.user", &"x".repeat(1 << 20))]).unwrap();
+    }
+    let router = another_router(&fleet, "");
+    for _ in 0..2 {
+        assert_refused(log_in(router.listener, "ann").unwrap().execute(&session, "select 1"));
+    }
+    assert!(eventually(|| router.has_logged("its page of sessions is too long")));
+    let warnings = || router.log.lock().iter().filter(|line| line.contains("is too long")).count();
+    assert_eq!(warnings(), 1);
 }
 
 #[test]
