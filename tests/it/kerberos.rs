@@ -3,6 +3,7 @@
 
 mod attack;
 mod braking;
+mod busy;
 mod clients;
 pub(crate) mod front;
 mod input;
