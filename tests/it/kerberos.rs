@@ -10,6 +10,7 @@ mod input;
 mod located;
 mod negotiate;
 mod over_http;
+mod realms;
 mod start;
 
 use std::collections::BTreeMap;
