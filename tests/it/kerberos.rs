@@ -6,6 +6,7 @@ mod braking;
 mod busy;
 mod clients;
 pub(crate) mod front;
+mod hive;
 mod input;
 mod located;
 mod negotiate;

@@ -107,10 +107,6 @@ mod tests {
 
     use super::*;
 
-    fn naming(session: &str, user: &str) -> Result<DelegatedUsers, WebError> {
-        Ok(DelegatedUsers::naming(session, user))
-    }
-
     #[tokio::test(start_paused = true)]
     async fn all_who_ask_while_it_is_read_share_the_next_read() {
         let (page, reads) = (SessionsPage::default(), AtomicU64::new(0));
@@ -118,7 +114,7 @@ mod tests {
             page.user_of(session, async {
                 reads.fetch_add(1, Ordering::Relaxed);
                 sleep(Duration::from_millis(10)).await;
-                naming("a:b", "ann")
+                Ok(DelegatedUsers::naming("a:b", "ann"))
             })
         };
         let sessions = ["a:b", "c:d", "a:b", "e:f", "c:d"];
@@ -131,10 +127,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_session_that_was_opened_after_a_read_is_found_by_the_next() {
         let page = SessionsPage::default();
-        assert_eq!(page.user_of("a:b", ready(naming("c:d", "bob"))).await, None);
+        assert_eq!(page.user_of("a:b", ready(Ok(DelegatedUsers::naming("c:d", "bob")))).await, None);
         let begin = clock::now();
         assert_eq!(page.user_of("c:d", pending()).now_or_never(), Some(Some("bob".to_owned())));
-        assert_eq!(page.user_of("a:b", ready(naming("a:b", "ann"))).await.as_deref(), Some("ann"));
+        assert_eq!(
+            page.user_of("a:b", ready(Ok(DelegatedUsers::naming("a:b", "ann")))).await.as_deref(),
+            Some("ann")
+        );
         assert_eq!(clock::now() - begin, GOOD_FOR);
     }
 
@@ -146,6 +145,9 @@ mod tests {
         let found = join_all([page.user_of("a:b", failed()), page.user_of("a:b", failed())]).await;
         assert_eq!(found, [None, None]);
         sleep(GOOD_FOR).await;
-        assert_eq!(page.user_of("a:b", ready(naming("a:b", "ann"))).await.as_deref(), Some("ann"));
+        assert_eq!(
+            page.user_of("a:b", ready(Ok(DelegatedUsers::naming("a:b", "ann")))).await.as_deref(),
+            Some("ann")
+        );
     }
 }
