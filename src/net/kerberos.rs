@@ -112,6 +112,12 @@ impl Kerberos {
         Ok(Self { provider, accepting, initiating, stepping })
     }
 
+    /// Kerberos that something else does, which never blocks: it is done at once, on no other thread, so that nothing
+    /// depends on how fast threads are.
+    pub fn at_once(provider: Arc<dyn Provider>) -> Self {
+        Self { provider, accepting: Pool::none(), initiating: Pool::none(), stepping: Pool::none() }
+    }
+
     /// Whether tickets for this principal, or for any, can be judged. Blocks.
     ///
     /// # Errors
