@@ -264,6 +264,7 @@ impl Bench {
         peer.start(&Setup {
             coordinators: &coordinators,
             over_http: work.auth == Auth::HttpBasic,
+            kerberos: None,
             certificate: (!is_clear).then_some(&self.identity.files),
             directory: &self.directory,
             threads: head::cores(),

@@ -1,10 +1,12 @@
 //! What a flood of TLS handshakes does to the calls of others: `cargo bench --bench flood`, some five minutes;
-//! with `-- --write FILE` the table is put into that document too.
+//! with `-- --write FILE` the table is put into that document too. With `--features kerberos` and `-- --tickets`, what
+//! a flood of garbage tokens of Kerberos does.
 //!
 //! Sixteen clients make 2,000 small calls a second through a proxy that ends TLS, in turn alone and beside an
 //! attacker who sends a recorded `ClientHello` on 256 connections at a time, reads nothing, and opens another
 //! as soon as one was answered. The proxy has to agree on a key and to sign for each. Every round starts each
-//! proxy afresh; the percentiles beside the attack are compared with those of the window just before.
+//! proxy afresh; the percentiles beside the attack are compared with those of the window just before. A thousand
+//! connections send tokens, in SASL or over HTTP, and the clients' calls are in the clear.
 //!
 //! The proxy has one half of the cores to itself, as it would have its own machine, and everything else has the
 //! other half. Where they share cores, a call's p99 is mostly how long the kernel lets a busy thread go on (some
@@ -41,6 +43,8 @@ mod process;
 mod section;
 #[path = "compare/tls.rs"]
 mod tls;
+#[path = "flood/tokens.rs"]
+mod tokens;
 #[path = "compare/wire.rs"]
 mod wire;
 #[expect(dead_code, reason = "the work here is another")]
@@ -62,13 +66,12 @@ use tokio::time::sleep;
 
 use crate::attack::Attack;
 use crate::calls::{Calls, Window};
-use crate::peers::{Peer, Setup};
+use crate::peers::{Kind, Peer, Setup};
 use crate::process::Process;
 use crate::tls::{Dialer, Identity};
+use crate::tokens::Keytab;
 use crate::work::{By, Work};
 
-/// The work of the other comparison whose connections these are.
-const WORK: &str = "tls-poll-16";
 /// From a change to what is measured of it: long enough for the router to have chosen how many threads serve.
 const SETTLE: Duration = Duration::from_millis(500);
 
@@ -91,6 +94,9 @@ struct Args {
     /// A further router to compare, such as one built before a change; may be repeated
     #[arg(long, value_name = "NAME=PROGRAM", value_parser = peers::named_program)]
     router: Vec<(String, PathBuf)>,
+    /// Attack with garbage tokens of Kerberos; only routers, which must be built with it
+    #[arg(long)]
+    tickets: bool,
     /// Put the table into this document too
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -107,12 +113,44 @@ enum Role {
     Coordinators,
 }
 
+/// What the attacker sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Hellos,
+    InSasl,
+    OverHttp,
+}
+
+impl Sent {
+    /// The work of the other comparison whose connections the clients have.
+    fn work(self) -> &'static str {
+        if self == Self::Hellos { "tls-poll-16" } else { "poll-16" }
+    }
+
+    /// On how many connections at a time.
+    fn at_once(self) -> usize {
+        if self == Self::Hellos { 256 } else { 1_000 }
+    }
+
+    /// The section of the document that has the table.
+    fn section(self) -> &'static str {
+        if self == Self::Hellos { "flood" } else { "flood-tickets" }
+    }
+}
+
+/// What is measured: a proxy, and what attacks it.
+struct Case {
+    name: String,
+    peer: Peer,
+    sent: Sent,
+}
+
 /// A window alone, and the one beside the attack that followed it.
 #[derive(Clone, Copy, Debug)]
 struct Pair {
     alone: Window,
     beside: Window,
-    /// Hellos answered in a second.
+    /// What was answered of the attack in a second.
     answered: f64,
     /// Resident memory of the proxy at the end of each, in KiB.
     resident_kib: [u64; 2],
@@ -129,41 +167,57 @@ fn main() -> anyhow::Result<()> {
         None => {}
     }
     rlimit::increase_nofile_limit(u64::MAX)?;
+    let cases = chosen_cases(&args)?;
+    let kind = cases[0].sent;
     let head = head::lines("flood");
     let half = keep_half_of_the_cores()?;
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/flood");
     std::fs::create_dir_all(&directory)?;
     let (_coordinators, line) = Process::start_self(&["--child".to_owned(), "coordinators".to_owned()])?;
     let addresses: Vec<SocketAddr> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-    let work = work::ALL.iter().find(|work| work.name == WORK).context(WORK)?;
+    let work = work::ALL.iter().find(|work| work.name == kind.work()).context(kind.work())?;
     let coordinators = &coordinator::of_kind(&addresses, work.auth)[..work.coordinators];
-    let bench = Bench { work, coordinators, identity: Identity::make(&directory)?, directory, half };
-    let peers = chosen_peers(&args)?;
-    let mut all: Vec<Vec<Pair>> = vec![Vec::new(); peers.len()];
+    let (identity, keytab) = (Identity::make(&directory)?, Keytab::make(&directory)?);
+    let bench = Bench { work, coordinators, identity, keytab, directory, half };
+    let mut all: Vec<Vec<Pair>> = vec![Vec::new(); cases.len()];
     for round in 1..=args.rounds {
-        let mut order: Vec<usize> = (0..peers.len()).collect();
+        let mut order: Vec<usize> = (0..cases.len()).collect();
         Chance::from_system().draw(|rng| order.shuffle(rng));
         for place in order {
-            let pairs = runtime()?.block_on(bench.run(&peers[place], &args));
-            let pairs = pairs.with_context(|| peers[place].name.clone())?;
-            eprintln!("round {round}, {}: {}", peers[place].name, ratios(&pairs));
+            let pairs = runtime()?.block_on(bench.run(&cases[place], &args));
+            let pairs = pairs.with_context(|| cases[place].name.clone())?;
+            eprintln!("round {round}, {}: {}", cases[place].name, ratios(&pairs));
             all[place].extend(pairs);
         }
     }
-    let text = markdown(head, &args, &peers, &all);
+    let text = markdown(head, &args, &cases, &all);
     println!("{text}");
     if let Some(document) = &args.write {
-        section::write(document, "flood", &text)?;
+        section::write(document, kind.section(), &text)?;
     }
     Ok(())
 }
 
-fn chosen_peers(args: &Args) -> anyhow::Result<Vec<Peer>> {
+fn chosen_cases(args: &Args) -> anyhow::Result<Vec<Case>> {
     let mut peers = peers::installed(&args.router, None);
     peers.retain(|peer| peer.does(&Work { by: By::Terminators, ..work::ALL[0] }));
     peers.retain(|peer| args.peers.is_empty() || args.peers.contains(&peer.name));
-    ensure!(!peers.is_empty(), "none of these is installed");
-    Ok(peers)
+    let cases: Vec<_> = if args.tickets {
+        peers.retain(|peer| matches!(peer.kind, Kind::Router(_)));
+        let of = |peer: &Peer| {
+            [("in SASL", Sent::InSasl), ("over HTTP", Sent::OverHttp)].map(|(how, sent)| Case {
+                name: format!("{}, tokens {how}", peer.name),
+                peer: peer.clone(),
+                sent,
+            })
+        };
+        peers.iter().flat_map(of).collect()
+    } else {
+        let of = |peer: Peer| Case { name: peer.name.clone(), peer, sent: Sent::Hellos };
+        peers.into_iter().map(of).collect()
+    };
+    ensure!(!cases.is_empty(), "none of these is installed");
+    Ok(cases)
 }
 
 /// Leaves the first half of the cores to the proxy: this process, and those that it starts otherwise, have the
@@ -186,6 +240,7 @@ struct Bench<'a> {
     work: &'a Work,
     coordinators: &'a [SocketAddr],
     identity: Identity,
+    keytab: Keytab,
     directory: PathBuf,
     /// How many cores the proxy has, from the first on.
     half: usize,
@@ -193,19 +248,27 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// Measures a fresh process of one peer.
-    async fn run(&self, peer: &Peer, args: &Args) -> anyhow::Result<Vec<Pair>> {
-        let own_cores = ["taskset".to_owned(), "-c".to_owned(), format!("0-{}", self.half - 1)];
-        let running = peer.start(&Setup {
+    async fn run(&self, case: &Case, args: &Args) -> anyhow::Result<Vec<Pair>> {
+        let cores = format!("0-{}", self.half - 1);
+        let config = format!("KRB5_CONFIG={}", self.keytab.config.display());
+        let own_cores = ["env", &config, "taskset", "-c", &cores].map(str::to_owned);
+        let (tables, is_tls) = (self.keytab.tables(), case.sent == Sent::Hellos);
+        let running = case.peer.start(&Setup {
             coordinators: self.coordinators,
             over_http: false,
-            certificate: Some(&self.identity.files),
+            certificate: is_tls.then_some(&self.identity.files),
+            kerberos: (!is_tls).then_some(&tables),
             directory: &self.directory,
             threads: self.half,
             probed: true,
             wrapper: &own_cores,
         })?;
         let (target, dialer) = (running.targets[0], Dialer::new(self.work, &self.identity)?);
-        let hello = attack::record_hello(dialer.of_one_client()).await?;
+        let message = match case.sent {
+            Sent::Hellos => attack::record_hello(dialer.of_one_client()).await?,
+            Sent::InSasl => tokens::in_sasl(),
+            Sent::OverHttp => tokens::over_http(),
+        };
         let calls = Calls::begin(&dialer, target).await?;
         let measured = Duration::from_secs_f64(args.seconds);
         let mut seen = Vec::new();
@@ -214,7 +277,7 @@ impl Bench<'_> {
             let begin = clock::now();
             sleep(measured).await;
             let (alone, before) = (begin..clock::now(), running.usage().resident_kib);
-            let attack = Attack::begin(target, hello.clone());
+            let attack = Attack::begin(target, message.clone(), case.sent.at_once());
             sleep(SETTLE).await;
             let (begin, answered) = (clock::now(), attack.answered());
             sleep(measured).await;
@@ -253,18 +316,26 @@ fn ratios(pairs: &[Pair]) -> String {
 }
 
 /// `head` says when, how and where this was measured.
-fn markdown(mut head: Vec<String>, args: &Args, peers: &[Peer], all: &[Vec<Pair>]) -> String {
+fn markdown(mut head: Vec<String>, args: &Args, cases: &[Case], all: &[Vec<Pair>]) -> String {
+    let kind = cases[0].sent;
+    let (made_with, answered) = match kind {
+        Sent::Hellos => (tls::MADE_WITH, "hellos"),
+        Sent::InSasl | Sent::OverHttp => (tokens::MADE_WITH, "tokens"),
+    };
     head.extend([
         format!(
             "{} rounds of {} pairs of windows of {} s; medians of the pairs, in parentheses least and greatest",
             args.rounds, args.pairs, args.seconds
         ),
-        format!("{} clients, 2,000 calls a second (GetOperationStatus) of all; {} connections attack", calls::CLIENTS, attack::AT_ONCE),
+        format!("{} clients, 2,000 calls a second (GetOperationStatus) of all; {} connections attack", calls::CLIENTS, kind.at_once()),
         "the proxy has half of the cores; client, coordinators and attacker share the others, the attacker with a lower priority"
             .to_owned(),
-        tls::MADE_WITH.to_owned(),
+        made_with.to_owned(),
     ]);
-    head.extend(peers.iter().map(|peer| {
+    let is_first =
+        |place: usize| cases[..place].iter().all(|before| before.peer.name != cases[place].peer.name);
+    head.extend((0..cases.len()).filter(|place| is_first(*place)).map(|place| {
+        let peer = &cases[place].peer;
         let library = peer.tls_library().map(|library| format!("; {library}")).unwrap_or_default();
         format!("{}: {}{library}", peer.name, peer.version().unwrap_or_default())
     }));
@@ -275,12 +346,12 @@ fn markdown(mut head: Vec<String>, args: &Args, peers: &[Peer], all: &[Vec<Pair>
     let _infallible = write!(
         text,
         "\n| through | p50 µs alone | beside | p99 µs alone | beside | p99 × alone | calls in a window alone | beside | \
-         hellos answered/s | MiB resident alone | beside |\n|{}\n",
+         {answered} answered/s | MiB resident alone | beside |\n|{}\n",
         " --- |".repeat(11)
     );
-    for (peer, pairs) in peers.iter().zip(all) {
+    for (case, pairs) in cases.iter().zip(all) {
         let cells = [
-            peer.name.clone(),
+            case.name.clone(),
             spread(pairs, 0, |pair| pair.alone.p50),
             spread(pairs, 0, |pair| pair.beside.p50),
             spread(pairs, 0, |pair| pair.alone.p99),

@@ -87,6 +87,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) over_http: bool,
     /// What clients are shown, where they come with TLS.
     pub(crate) certificate: Option<&'a Certificate>,
+    /// Tables of the router's config, where it judges tickets: of its listener, and of its cluster.
+    pub(crate) kerberos: Option<&'a [String; 2]>,
     /// For configs and logs.
     pub(crate) directory: &'a Path,
     /// How many the proxy has. The router is not told: it has as many as there are cores that it may run on.
@@ -240,12 +242,13 @@ fn router_config(listen: SocketAddr, setup: &Setup<'_>) -> String {
     let tls = setup.certificate.map_or_else(String::new, |Certificate { chain, key, .. }| {
         format!("[listener.tls]\ncertificate = \"{}\"\nkey = \"{}\"\n", chain.display(), key.display())
     });
+    let [of_listener, of_cluster] = setup.kerberos.cloned().unwrap_or_default();
     let probes = if setup.probed { "" } else { "probe = { interval = \"1h\" }\n" };
     let service = if setup.over_http { "hs2-http" } else { "hs2" };
     // The coordinators have no threads that could run out, and the other peers count none.
     format!(
-        "[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"{listen}\"\nservice = \"{service}\"\n{tls}\
-         [[cluster]]\nname = \"bench\"\nservice_threads = 0\n{probes}coordinators = [\n{coordinators}]\n"
+        "[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"{listen}\"\nservice = \"{service}\"\n{tls}{of_listener}\
+         [[cluster]]\nname = \"bench\"\nservice_threads = 0\n{probes}coordinators = [\n{coordinators}]\n{of_cluster}"
     )
 }
 

@@ -1,5 +1,5 @@
-//! The attack: connections that send a client's first message, as it was recorded, and go when the answer has
-//! come, which they do not read. So nobody computes but the proxy.
+//! The attack: connections that send a client's first message, as it was recorded or made, and go when the answer
+//! has come, which they do not read. So nobody computes but the proxy.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,8 +16,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::tls::OneClient;
 
-/// Connections that are open at a time.
-pub(crate) const AT_ONCE: usize = 256;
 /// How much lower than that of the others its priority is.
 const NICENESS: i32 = 5;
 /// Before a connection that could not be made is tried again.
@@ -49,16 +47,17 @@ pub(crate) struct Attack {
 }
 
 impl Attack {
-    pub(crate) fn begin(target: SocketAddr, hello: Vec<u8>) -> Self {
+    /// Has so many connections open at a time, of which each sends this message.
+    pub(crate) fn begin(target: SocketAddr, message: Vec<u8>, at_once: usize) -> Self {
         let (answered, over) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
         let (count, ends) = (Arc::clone(&answered), over.clone());
         let thread = thread::spawn(move || {
             step_back()?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
-                let hello: Arc<[u8]> = hello.into();
-                for _ in 0..AT_ONCE {
-                    tokio::spawn(one_after_another(target, Arc::clone(&hello), Arc::clone(&count)));
+                let message: Arc<[u8]> = message.into();
+                for _ in 0..at_once {
+                    tokio::spawn(one_after_another(target, Arc::clone(&message), Arc::clone(&count)));
                 }
                 ends.cancelled().await;
             });
@@ -67,7 +66,7 @@ impl Attack {
         Self { answered, over: Some(over.drop_guard()), thread: Some(thread) }
     }
 
-    /// How many hellos were answered.
+    /// How many messages were answered.
     pub(crate) fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
     }
@@ -82,11 +81,11 @@ impl Attack {
     }
 }
 
-async fn one_after_another(target: SocketAddr, hello: Arc<[u8]>, answered: Arc<AtomicU64>) {
+async fn one_after_another(target: SocketAddr, message: Arc<[u8]>, answered: Arc<AtomicU64>) {
     loop {
         let attempt = async {
             let mut stream = TcpStream::connect(target).await?;
-            stream.write_all(&hello).await?;
+            stream.write_all(&message).await?;
             // Dropped with bytes that were not read, a connection ends with a reset and keeps no port.
             stream.readable().await
         };

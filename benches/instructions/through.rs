@@ -205,6 +205,7 @@ impl Bench {
         let running = peer.start(&Setup {
             coordinators: &coordinator::of_kind(&self.addresses, counted.auth)[..COORDINATORS],
             over_http: counted.auth == Auth::HttpBasic,
+            kerberos: None,
             certificate: (counted.transport != Transport::Clear).then_some(&self.identity.files),
             directory,
             threads: 1,

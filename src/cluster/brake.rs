@@ -1,7 +1,8 @@
 //! Slows clients down whose dials are all in vain: a coordinator hangs up on each new link before it has
 //! answered anything, or cannot be reached at all. Such a client speaks what no coordinator understands, or
 //! there is none left; either way it would cost as many connections as it can ask for. A client that is
-//! refused waits a little longer each time; one whose dials are of use, now and then, never waits.
+//! refused waits a little longer each time; one whose dials are of use, now and then, never waits. A ticket that
+//! the router judges itself counts as a dial: as one in vain if it is refused.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -36,10 +37,16 @@ pub struct Who {
 enum Manner {
     Anonymous(Transport),
     Login,
+    Ticket,
     Unread,
 }
 
 impl Who {
+    /// A client at this address that shows tickets of Kerberos to the router.
+    pub fn by_ticket(address: ClientAddress) -> Self {
+        Self { address, manner: Manner::Ticket }
+    }
+
     /// A client of this identity at this address.
     pub fn of(access: &Access, address: ClientAddress) -> Self {
         let manner = match access.identity {

@@ -92,6 +92,9 @@ fn describe_listener(listener: &ListenerConfig, out: &mut impl Write) -> io::Res
     if let Some(kerberos) = kerberos {
         kerberos::describe_listener(kerberos, out)?;
     }
+    if let Some(warning) = listener.warning() {
+        writeln!(out, "warning: the listener {address} {warning}")?;
+    }
     tls.as_ref().map_or(Ok(()), |tls| certificates::describe_settings(tls, out))
 }
 
@@ -335,6 +338,23 @@ Cluster \"etl\" (hive, least-loaded) has 3 coordinators:
         );
         assert!(said.contains("TLS clients that ask for *.b.example.com reach cluster \"b\"\n"), "{said}");
         assert!(!said.contains("warning"), "b is served: {said}");
+    }
+
+    #[test]
+    fn cookies_that_can_be_read_on_the_wire_are_warned_of() {
+        let with = |service: &str, tls: &str| {
+            description(&format!(
+                "[[listener]]\naddress = \"[::]:1\"\nservice = \"{service}\"\n[listener.kerberos]\nkeytab = \"k\"\n{tls}\
+                 [[cluster]]\ncoordinators = [\"a\"]\n[cluster.kerberos]\nprincipal = \"r/a@R\"\nkeytab = \"k\"\n\
+                 coordinator = \"impala/_HOST@R\"\n"
+            ))
+        };
+        let tls = "[listener.tls]\ncertificate = \"c\"\n";
+        assert!(
+            with("hs2-http", "").contains("warning: the listener [::]:1 takes tickets over HTTP without TLS")
+        );
+        assert!(!with("hs2-http", tls).contains("warning"));
+        assert!(!with("hs2", "").contains("warning"));
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub enum NotThere {
 pub fn run(args: &DoctorArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let scope = scope(args)?;
     if let Some(keytabs) = scope.config.keytabs().filter(|_| kerberos::IS_BUILT_IN)
-        && let Some(environment) = kerberos::environment(&keytabs)
+        && let Some(environment) = kerberos::environment(&keytabs, |name| std::env::var_os(name))
     {
         return Err(begin_anew(environment));
     }

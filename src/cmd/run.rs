@@ -30,7 +30,7 @@ use crate::serve::threads::workers::Workers;
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let config = config(args)?;
     if let Some(keytabs) = config.keytabs().filter(|_| kerberos::IS_BUILT_IN)
-        && let Some(environment) = kerberos::environment(&keytabs)
+        && let Some(environment) = kerberos::environment(&keytabs, |name| std::env::var_os(name))
     {
         return Err(begin_anew(environment));
     }
@@ -139,6 +139,9 @@ fn announce(config: &Config, router: &Router) {
         let address = listener.address.with_port(address.port());
         let tls = tls_of(listener);
         tracing::info!(%address, cluster = %listener.cluster, service = %listener.service, tls, "listening");
+        if let Some(warning) = listener.warning() {
+            tracing::warn!(%address, "the listener {warning}");
+        }
     }
     for cluster in &config.clusters {
         for coordinator in &cluster.coordinators {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -313,6 +314,11 @@ impl Coordinator {
     /// What came by HTTP so far.
     pub fn http_counts(&self) -> HttpCounts {
         self.state.http.counts()
+    }
+
+    /// How often the page of sessions was read so far.
+    pub fn session_pages(&self) -> u64 {
+        self.state.session_pages.load(Ordering::Relaxed)
     }
 
     /// The ids of all open sessions, including Beeswax connections.

@@ -5,6 +5,7 @@ mod page;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -100,6 +101,8 @@ pub(super) struct State {
     pub(super) http: Ledger,
     /// The source of ids and secrets.
     pub(super) chance: Chance,
+    /// How often the page of sessions was asked for.
+    pub(super) session_pages: AtomicU64,
 }
 
 impl State {
@@ -119,6 +122,7 @@ impl State {
             calls: Mutex::default(),
             http: Ledger::new(&chance),
             chance,
+            session_pages: AtomicU64::new(0),
         }
     }
 

@@ -35,6 +35,10 @@ const QUEUE: usize = 1024;
 /// The variable that is set in a process that was begun anew.
 const BEGUN_ANEW: &str = "HS2ROUTER_KERBEROS";
 
+/// The variables that say where tokens are remembered that were shown before, or that none are. The first one that is
+/// set holds (MIT krb5: `rc_base.c` `k5_rc_default`).
+const MEMORY_OF_TOKENS: [&str; 2] = ["KRB5RCACHENAME", "KRB5RCACHETYPE"];
+
 /// What to do where a build lacks Kerberos.
 pub const NOT_BUILT_IN: &str = "this build of hs2router has no Kerberos, which needs a library in C; build it with \
     `cargo build --release --features kerberos` (Debian: libkrb5-dev, libclang-dev), or remove [listener.kerberos] \
@@ -53,9 +57,12 @@ pub struct Keytabs {
 }
 
 /// The variables with which the process has to begin anew, for the library to find the keytabs; `None` if it
-/// has done so.
-pub fn environment(keytabs: &Keytabs) -> Option<Vec<(&'static str, OsString)>> {
-    if std::env::var_os(BEGUN_ANEW).is_some() {
+/// has done so. `inherited` are those that the process has now.
+pub fn environment(
+    keytabs: &Keytabs,
+    inherited: impl Fn(&str) -> Option<OsString>,
+) -> Option<Vec<(&'static str, OsString)>> {
+    if inherited(BEGUN_ANEW).is_some() {
         return None;
     }
     let file = |path: &PathBuf| {
@@ -67,7 +74,10 @@ pub fn environment(keytabs: &Keytabs) -> Option<Vec<(&'static str, OsString)>> {
     // With a keytab for clients, the library fetches and renews the tickets by itself.
     let initiator = keytabs.clusters.as_ref().map(|path| ("KRB5_CLIENT_KTNAME", file(path)));
     let always = [("KRB5CCNAME", OsString::from("MEMORY:hs2router")), (BEGUN_ANEW, OsString::from("1"))];
-    Some(acceptor.into_iter().chain(initiator).chain(always).collect())
+    let is_off = |name| inherited(name).is_some_and(|value| value.as_encoded_bytes().starts_with(b"none"));
+    // A shell in which somebody once tried something must not have the router take a token twice. krb5.conf may.
+    let remembers = MEMORY_OF_TOKENS.into_iter().any(is_off).then(|| (MEMORY_OF_TOKENS[0], "dfl:".into()));
+    Some(acceptor.into_iter().chain(initiator).chain(always).chain(remembers).collect())
 }
 
 /// Kerberos, with the threads on which it runs.
@@ -100,6 +110,12 @@ impl Kerberos {
         let initiating = Pool::start("own tickets", INITIATE_THREADS, QUEUE)?;
         let stepping = Pool::start("own steps", STEP_THREADS, QUEUE)?;
         Ok(Self { provider, accepting, initiating, stepping })
+    }
+
+    /// Kerberos that something else does, which never blocks: it is done at once, on no other thread, so that nothing
+    /// depends on how fast threads are.
+    pub fn at_once(provider: Arc<dyn Provider>) -> Self {
+        Self { provider, accepting: Pool::none(), initiating: Pool::none(), stepping: Pool::none() }
     }
 
     /// Whether tickets for this principal, or for any, can be judged. Blocks.
@@ -154,11 +170,27 @@ mod tests {
     #[test]
     fn the_process_begins_anew_with_the_keytabs_that_there_are() {
         let keytabs = Keytabs { listeners: Some("/etc/a.keytab".into()), clusters: None };
-        let found = environment(&keytabs).unwrap();
+        let found = environment(&keytabs, |_| None).unwrap();
         let of = |name: &str| found.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
         assert_eq!(of("KRB5_KTNAME"), Some("FILE:/etc/a.keytab".into()));
         assert_eq!(of("KRB5_CLIENT_KTNAME"), None);
         assert_eq!(of("KRB5CCNAME"), Some("MEMORY:hs2router".into()), "tickets are in no file");
-        assert!(of(BEGUN_ANEW).is_some(), "once");
+        assert_eq!(of("KRB5RCACHENAME"), None, "the library's own way, or that of krb5.conf");
+        assert!(of(BEGUN_ANEW).is_some());
+        assert_eq!(environment(&keytabs, |name| (name == BEGUN_ANEW).then(|| "1".into())), None, "once");
+    }
+
+    #[test]
+    fn tokens_are_remembered_whatever_was_inherited() {
+        for (name, value, expected) in [
+            ("KRB5RCACHENAME", "none:", Some("dfl:")),
+            ("KRB5RCACHETYPE", "none", Some("dfl:")),
+            ("KRB5RCACHENAME", "file2:/var/tmp/mine", None),
+        ] {
+            let inherited = |wanted: &str| (wanted == name).then(|| value.into());
+            let found = environment(&Keytabs::default(), inherited).unwrap();
+            let found = found.iter().find(|(known, _)| *known == "KRB5RCACHENAME").map(|(_, value)| value);
+            assert_eq!(found.map(|value| value.to_str().unwrap()), expected, "{name}={value}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
+pub use self::sessions::DelegatedUsers;
 use super::dial::{Destination, DialError, dial};
 use super::stream::{Network, Stream};
 use super::tls::client::TlsFailure;
@@ -165,20 +166,18 @@ pub async fn is_quiescing<N: Network>(
     Ok(page.get("is_quiescing").and_then(Value::as_bool))
 }
 
-/// Reads `/sessions?json`, and returns the user in whose name the session with this printed id was opened by
-/// whoever connected. `None` if the page shows no such session, or nobody for it (Impala: impala-http-handler.cc
-/// `SessionsHandler`).
+/// Reads `/sessions?json`: in whose name each session was opened by whoever connected (Impala:
+/// impala-http-handler.cc `SessionsHandler`).
 ///
 /// Impala writes the page under a lock that each call of a client needs, so it is not to be read often.
 ///
 /// # Errors
 /// When there is no complete answer in time, or it is not a page that can be read.
-pub async fn delegated_user<N: Network>(
+pub async fn delegated_users<N: Network>(
     destination: &Destination,
-    session: &str,
     settings: &WebSettings<N>,
-) -> Result<Option<String>, WebError> {
-    Ok(sessions::find(&object(destination, "/sessions?json", settings).await?, session))
+) -> Result<DelegatedUsers, WebError> {
+    Ok(DelegatedUsers::read(&object(destination, "/sessions?json", settings).await?))
 }
 
 /// Asks `/healthz`: 200 when all services have started and the statestore knows the coordinator, 503 before;

@@ -167,6 +167,16 @@ impl Acting {
         Self { caller, identity }
     }
 
+    /// Makes the client one whose calls are for this user and nobody else.
+    ///
+    /// # Errors
+    /// The client, when it may not speak for that user.
+    pub fn speak_only_for(&mut self, user: &str) -> Result<(), &Caller> {
+        let Some(caller) = self.caller.only_for(user) else { return Err(&self.caller) };
+        *self = Self::new(caller);
+        Ok(())
+    }
+
     /// The client.
     pub fn caller(&self) -> &Caller {
         &self.caller

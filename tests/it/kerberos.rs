@@ -2,12 +2,16 @@
 //! each has a key of its own.
 
 mod attack;
+mod braking;
+mod busy;
 mod clients;
 pub(crate) mod front;
+mod hive;
 mod input;
 mod located;
 mod negotiate;
 mod over_http;
+mod realms;
 mod start;
 
 use std::collections::BTreeMap;
@@ -59,28 +63,38 @@ impl KerberosRouter {
 
     /// In front of coordinators on `localhost` with these ports, and more of the listener.
     fn with(flavor: &str, coordinator: &str, ports: &[String], listener: &str) -> Self {
-        let kdc = kdc::shared();
+        Self::of(&Self::config(flavor, coordinator, ports, listener))
+    }
+
+    /// The config of such a router.
+    fn config(flavor: &str, coordinator: &str, ports: &[String], listener: &str) -> String {
         let of = |ports: &String| format!("{{ host = \"localhost\", {ports}, beeswax = 0 }}");
         let coordinators: Vec<String> = ports.iter().map(of).collect();
-        Self::of(&format!(
+        format!(
             "[log]\nlevel = \"debug\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
              [[listener]]\naddress = \"127.0.0.1:0\"\n{listener}\n\
              [[cluster]]\nflavor = \"{flavor}\"\n{SELDOM}\ncoordinators = [{}]\n\
              [cluster.kerberos]\nprincipal = \"hs2router/localhost@{REALM}\"\nkeytab = \"{}\"\n\
              coordinator = \"{coordinator}\"\n",
             coordinators.join(", "),
-            kdc.own_keytab().display(),
-        ))
+            kdc::shared().own_keytab().display(),
+        )
     }
 
     /// With this config.
     fn of(config: &str) -> Self {
+        Self::started_in(config, &[])
+    }
+
+    /// With this config, where these variables are set, too.
+    fn started_in(config: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap().keep();
         let path = folder.join("config.toml");
         fs::write(&path, config).unwrap();
         let program = Path::new(env!("CARGO_BIN_EXE_hs2router"));
         let arguments = ["run", "--config", path.to_str().unwrap()].map(str::to_owned);
-        let settings = [("KRB5_CONFIG", kdc::shared().config().display().to_string())];
+        let mut settings = vec![("KRB5_CONFIG", kdc::shared().config().display().to_string())];
+        settings.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let mut keeper = Keeper::start(&folder, program, &arguments, &settings);
         let lines = BufReader::new(keeper.output()).lines();
         let (said, saying) = mpsc::channel();

@@ -5,6 +5,7 @@
 mod beeswax;
 mod client;
 mod coordinator;
+mod delegated;
 mod http;
 mod journal;
 mod links;

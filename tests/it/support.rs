@@ -9,6 +9,8 @@ pub(crate) mod front;
 pub(crate) mod go;
 pub(crate) mod haproxy;
 pub(crate) mod hive;
+#[cfg(feature = "kerberos")]
+pub(crate) mod hive_by_ticket;
 pub(crate) mod jdbc;
 pub(crate) mod kdc;
 pub(crate) mod keeper;

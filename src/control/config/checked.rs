@@ -112,6 +112,15 @@ impl ListenerConfig {
         *self.cluster == *cluster || named.any(|one| *one.cluster == *cluster)
     }
 
+    /// What should be said of it although it is valid.
+    pub fn warning(&self) -> Option<&'static str> {
+        let is_in_the_clear = self.service == Service::Hs2Http && self.tls.is_none();
+        (self.kerberos.is_some() && is_in_the_clear).then_some(
+            "takes tickets over HTTP without TLS: whoever sees a request can use its cookie for an hour; add \
+             [listener.tls]",
+        )
+    }
+
     /// A listener with nothing else written.
     pub(super) fn usual(address: ListenAddress, cluster: Arc<str>, service: Service) -> Self {
         Self {

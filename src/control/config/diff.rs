@@ -146,6 +146,13 @@ mod tests {
     fn all_else_is_named_by_its_key() {
         for (from, to, keys) in [
             ("max_connections = 7", "max_connections = 8", vec!["router.max_connections"]),
+            // Connections that are open go on judging tickets as when they began.
+            (
+                "[[cluster]]\nname = \"one\"\n",
+                "[listener.kerberos]\nkeytab = \"k\"\n[[cluster]]\nname = \"one\"\n\
+                 kerberos = { principal = \"r/a@R\", keytab = \"k\", coordinator = \"impala/_HOST@R\" }\n",
+                vec!["listener", "cluster.kerberos of \"one\""],
+            ),
             ("[router]", "[log]\nlevel = \"debug\"\n[router]", vec!["log.level"]),
             ("[router]", "[admin]\naddress = \"127.0.0.1:5\"\n[router]", vec!["admin.address"]),
             ("127.0.0.1:1", "127.0.0.1:2", vec!["listener"]),

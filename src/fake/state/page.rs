@@ -1,5 +1,7 @@
 //! The page of sessions on the web port (Impala: `impala-http-handler.cc` `SessionsHandler`).
 
+use std::sync::atomic::Ordering;
+
 use serde_json::{Value, json};
 
 use super::{Session, State};
@@ -9,6 +11,7 @@ use crate::ids::Service;
 impl State {
     /// All sessions.
     pub(in crate::fake) fn sessions_page(&self) -> Value {
+        self.session_pages.fetch_add(1, Ordering::Relaxed);
         let tables = self.tables();
         let sessions: Vec<_> = tables.sessions.iter().map(|(id, session)| session.on_page(*id)).collect();
         json!({ "num_sessions": sessions.len(), "sessions": sessions })

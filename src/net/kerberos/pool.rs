@@ -17,8 +17,8 @@ type Job = Box<dyn FnOnce() + Send>;
 #[error("too many handshakes of Kerberos are under way; try again")]
 pub struct Busy;
 
-/// Threads that end when this is dropped, each after what it does then.
-pub(super) struct Pool(SyncSender<Job>);
+/// Threads that end when this is dropped, each after what it does then; or none, and whoever has work does it.
+pub(super) struct Pool(Option<SyncSender<Job>>);
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,7 +38,12 @@ impl Pool {
             let waiting = Arc::clone(&waiting);
             thread::Builder::new().name(name.to_owned()).spawn(move || work(&waiting))?;
         }
-        Ok(Self(jobs))
+        Ok(Self(Some(jobs)))
+    }
+
+    /// One without threads.
+    pub(super) fn none() -> Self {
+        Self(None)
     }
 
     /// Runs `work` on one of the threads. If nobody waits for the result any more when its turn comes, it is not
@@ -50,6 +55,7 @@ impl Pool {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Busy> {
+        let Some(jobs) = &self.0 else { return Ok(work()) };
         let (done, result) = oneshot::channel();
         let job = move || {
             if !done.is_closed() {
@@ -57,7 +63,7 @@ impl Pool {
                 let _unwanted = done.send(work());
             }
         };
-        self.0.try_send(Box::new(job)).map_err(|_full| Busy)?;
+        jobs.try_send(Box::new(job)).map_err(|_full| Busy)?;
         result.await.map_err(|_ended| Busy)
     }
 }
@@ -87,6 +93,12 @@ mod tests {
         let pool = Pool::start("mine", 1, 1).unwrap();
         let name = pool.run(|| thread::current().name().map(str::to_owned)).await;
         assert_eq!(name, Ok(Some("mine".to_owned())));
+    }
+
+    #[test]
+    fn without_threads_work_is_done_at_once() {
+        let done = Pool::none().run(|| thread::current().id()).now_or_never();
+        assert_eq!(done, Some(Ok(thread::current().id())));
     }
 
     #[tokio::test]

@@ -1,20 +1,50 @@
 //! Impala's page of sessions, which names the user of each.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use serde_json::{Map, Value};
 
-/// The user whom the page `/sessions?json` names for the session with this printed id (`delegated_user`). `None` if
-/// it does not show the session as an open one, or shows nobody for it.
-pub(super) fn find(page: &Map<String, Value>, session: &str) -> Option<String> {
-    let sessions = page.get("sessions")?.as_array()?;
-    let mut of_it =
-        sessions.iter().filter(|one| one.get("session_id").and_then(Value::as_str) == Some(session));
-    let (one, None) = (of_it.next()?, of_it.next()) else { return None };
-    let says = |key: &str| one.get(key).and_then(Value::as_bool);
+/// In whose name the sessions of a coordinator were opened.
+#[derive(Debug, Default)]
+pub struct DelegatedUsers(HashMap<Box<str>, Option<Box<str>>>);
+
+impl DelegatedUsers {
+    /// The user of the session with this printed id (`delegated_user`). `None` if the page does not show the session
+    /// as an open one, or shows nobody for it.
+    pub fn of(&self, session: &str) -> Option<&str> {
+        self.0.get(session)?.as_deref()
+    }
+
+    /// Names one.
+    #[cfg(test)]
+    pub(crate) fn naming(session: &str, user: &str) -> Self {
+        Self([(session.into(), Some(user.into()))].into())
+    }
+
+    pub(super) fn read(page: &Map<String, Value>) -> Self {
+        let mut users = HashMap::new();
+        for session in page.get("sessions").and_then(Value::as_array).into_iter().flatten() {
+            let Some(id) = session.get("session_id").and_then(Value::as_str) else { continue };
+            match users.entry(id.into()) {
+                Entry::Vacant(place) => {
+                    place.insert(user(session));
+                }
+                // There cannot be two of one id; then neither is believed.
+                Entry::Occupied(mut place) => *place.get_mut() = None,
+            }
+        }
+        Self(users)
+    }
+}
+
+fn user(session: &Value) -> Option<Box<str>> {
+    let says = |key: &str| session.get(key).and_then(Value::as_bool);
     if says("closed") != Some(false) || says("expired") == Some(true) {
         return None;
     }
-    let user = one.get("delegated_user")?.as_str()?;
-    (!user.is_empty()).then(|| user.to_owned())
+    let user = session.get("delegated_user")?.as_str()?;
+    (!user.is_empty()).then(|| user.into())
 }
 
 #[cfg(test)]
@@ -25,7 +55,7 @@ mod tests {
 
     fn found(sessions: &Value) -> Option<String> {
         let Value::Object(page) = json!({ "sessions": sessions, "num_sessions": 2 }) else { unreachable!() };
-        find(&page, "a:b")
+        DelegatedUsers::read(&page).of("a:b").map(str::to_owned)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Slows down clients whose dials are all in vain ([`crate::cluster::brake`]).
+//! Slows down clients whose dials, or tickets, are all in vain ([`crate::cluster::brake`]).
 
 use std::time::Duration;
 
@@ -32,6 +32,17 @@ pub(crate) fn note_of_use<S: Stream>(conn: &mut Conn<S>) {
     let who = Who::of(conn.links.access(), conn.client.address());
     conn.fleet.brake.lock().note_of_use(who);
     conn.slowed = Duration::ZERO;
+}
+
+/// Notes that the router has refused the client's ticket.
+pub(crate) fn note_ticket_refused<S: Stream>(conn: &mut Conn<S>) {
+    let who = Who::by_ticket(conn.client.address());
+    conn.slowed = conn.fleet.brake.lock().note_in_vain(who, clock::now());
+}
+
+/// Notes that the router has accepted the client's ticket.
+pub(crate) fn note_ticket_accepted<S: Stream>(conn: &Conn<S>) {
+    conn.fleet.brake.lock().note_of_use(Who::by_ticket(conn.client.address()));
 }
 
 /// Waits before the client is told of a dial in vain; nothing of a coordinator's is held meanwhile. It waits

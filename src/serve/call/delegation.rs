@@ -89,8 +89,10 @@ impl NotAllowed {
 /// # Errors
 /// When the call must not be sent.
 pub(crate) fn judge<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<(), NotAllowed> {
+    if let Some(named) = do_as(request) {
+        conn.links.speak_only_for(named).map_err(|caller| NotAllowed::claim(caller, named))?;
+    }
     let Some(caller) = conn.links.caller().cloned() else { return Ok(()) };
-    let caller = only_for_named(caller, request)?;
     let (method, facts) = (request.method(), request.facts());
     if method.service == Owner::Beeswax || facts.query_id.is_some() {
         return Err(NotAllowed::Beeswax);
@@ -113,16 +115,9 @@ pub(crate) fn judge<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Res
     Ok(())
 }
 
-/// The client as the user whom the request's query names, if it names one.
-///
-/// # Errors
-/// When the client must not act for that user.
-fn only_for_named(caller: Caller, request: &Request) -> Result<Caller, NotAllowed> {
-    let do_as = request.over_http.as_ref().and_then(|over_http| over_http.head.do_as());
-    match do_as {
-        None => Ok(caller),
-        Some(named) => caller.only_for(named).ok_or_else(|| NotAllowed::claim(&caller, named)),
-    }
+/// The user whom the request's query names, if it names one.
+fn do_as(request: &Request) -> Option<&str> {
+    request.over_http.as_ref()?.head.do_as()
 }
 
 /// What a call names, and whose that is.

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::ids::Service;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
-use crate::serve::call::own_cookie;
+use crate::serve::call::{braking, own_cookie};
 use crate::serve::fleet::entrance::Delegation;
 use crate::serve::fleet::tickets::Refused;
 use crate::serve::message::http::answer::{Given, Refusal};
@@ -57,6 +57,7 @@ async fn identify<S: Stream>(
     }
     let accepted = tickets.accept(authorization.token(), conn.shared.settings.handshake_timeout).await?;
     let caller = tickets.caller(&accepted.principal)?;
+    braking::note_ticket_accepted(conn);
     tracing::debug!(user = caller.user(), "ticket accepted");
     if let Some(value) = negotiate(&accepted.token).filter(|_| !accepted.token.is_empty()) {
         conn.client.give(Given { name: WWW_AUTHENTICATE, value });
@@ -73,13 +74,20 @@ fn takes_passwords<S: Stream>(conn: &Conn<S>) -> bool {
     conn.fleet.cluster.serves(Service::Hs2Http)
 }
 
-fn refuse<S: Stream>(conn: &Conn<S>, why: &Refused) -> Refusal {
+fn refuse<S: Stream>(conn: &mut Conn<S>, why: &Refused) -> Refusal {
     // Most clients ask first without a ticket.
     if !matches!(why, Refused::NoTicket)
         && let Some(left_out) = conn.shared.admit_line("the ticket was refused", "")
     {
         tracing::warn!(cause = %why, left_out, "the ticket was refused");
     }
+    if why.is_verdict() {
+        braking::note_ticket_refused(conn);
+    }
+    let text = format!("hs2router ({}): {why}\n", conn.id);
+    if why.is_for_now() {
+        return Refusal::no_room(&text);
+    }
     let challenge = if takes_passwords(conn) { Challenge::TicketOrPassword } else { Challenge::Ticket };
-    Refusal::log_in(&format!("hs2router ({}): {why}\n", conn.id), challenge)
+    Refusal::log_in(&text, challenge)
 }

@@ -20,6 +20,7 @@ use crate::serve::call::{
     delegation, expired, forward, keepalive, leftovers, locate, moving, negotiate, open, open_beeswax,
     own_cookie,
 };
+use crate::serve::fleet::entrance::Delegation;
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::http::client::Opened;
 use crate::serve::message::request::{OverHttp, Request};
@@ -68,14 +69,16 @@ async fn call<S: Stream>(conn: &mut Conn<S>, mut first: Option<Chunk>) -> Result
             None => Box::pin(conn.client.open(conn.shared.settings.stall_timeout)).await?,
         };
         match opened {
-            Opened::Call(over_http) if conn.delegation.is_none() => be_for(conn, &mut request, over_http),
-            Opened::Call(over_http) => {
-                // Boxed: few listeners judge tickets.
-                if !Box::pin(is_let_in(conn, &mut request, over_http)).await? {
-                    request.recycle();
-                    return Ok(());
+            Opened::Call(over_http) => match conn.delegation.clone() {
+                None => be_for(conn, &mut request, over_http),
+                Some(delegation) => {
+                    // Boxed: few listeners judge tickets.
+                    if !Box::pin(is_let_in(conn, &mut request, over_http, &delegation)).await? {
+                        request.recycle();
+                        return Ok(());
+                    }
                 }
-            }
+            },
             Opened::Nothing => {
                 request.recycle();
                 return Ok(());
@@ -142,11 +145,11 @@ async fn is_let_in<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
     over_http: OverHttp,
+    delegation: &Delegation,
 ) -> Result<bool, End> {
     let head = Arc::clone(&over_http.head);
     request.over_http = Some(over_http);
-    let Some(delegation) = conn.delegation.clone() else { return Ok(false) };
-    match negotiate::be_for(conn, &head, &delegation).await {
+    match negotiate::be_for(conn, &head, delegation).await {
         Ok(()) => Ok(true),
         Err(refusal) => refuse::pass_on(conn, request, refusal).await.map(|_| false),
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Buf as _;
 use tokio::time::timeout;
 
+use crate::cluster::brake::Who;
 use crate::ids::Transport;
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
@@ -44,20 +45,25 @@ pub(super) async fn authenticate<S: Stream>(
     let Delegation { tickets, login } = delegation;
     let (allowed, stall) =
         (connection.shared.settings.handshake_timeout, connection.shared.settings.stall_timeout);
+    let (fleet, who) = (Arc::clone(&connection.entrance.fleet), Who::by_ticket(connection.client.address));
     let accepted = timeout(allowed, accept(&mut connection.client, &tickets, stall)).await;
     let caller = match accepted {
         Err(_elapsed) => return Err(End::HandshakeTimedOut),
         Ok(Err(Broken::Connection(end))) => return Err(end),
         Ok(Err(Broken::Refused(why))) => {
             let text = format!("hs2router ({}): {why}", connection.conn);
+            if why.is_verdict() {
+                fleet.slow_down(who).await;
+            }
             connection.client.send(&encode(why.status(), text.as_bytes()), stall).await?;
             return Err(End::TicketRefused(why.to_string().into()));
         }
         Ok(Ok(caller)) => caller,
     };
+    fleet.brake.lock().note_of_use(who);
     connection.client.send(&encode(Status::Complete, b""), stall).await?;
     tracing::debug!(user = caller.user(), "ticket accepted");
-    let links = Links::speaking_for(Arc::clone(&connection.entrance.fleet), connection.conn, caller, login);
+    let links = Links::speaking_for(fleet, connection.conn, caller, login);
     Ok(Stage::Calls(Box::new(connection.into_calls(Transport::Sasl, links))))
 }
 

@@ -18,6 +18,7 @@ use crate::net::dial::Destination;
 use crate::net::host::Host;
 use crate::net::stream::Stream;
 use crate::net::tls::client::CoordinatorTls;
+use crate::serve::fleet::sessions_page::SessionsPage;
 use crate::serve::link::port::{Port, PortPlan};
 use crate::serve::link::session_queue::SessionQueue;
 use crate::serve::link::slot::Grant;
@@ -36,6 +37,8 @@ pub(crate) struct Member<S: Stream> {
     web_tls: Option<Arc<CoordinatorTls>>,
     /// The coordinator's ports, with the links to them.
     pub(crate) ports: PerService<Arc<Port<S>>>,
+    /// The web port's page of sessions.
+    pub(crate) sessions_page: SessionsPage,
     /// Wakes the task that polls the web port, before its time.
     pub(crate) poll: Notify,
     /// When the last poll that has ended began.
@@ -100,6 +103,7 @@ impl<S: Stream> Member<S> {
             host,
             web_tls,
             ports,
+            sessions_page: SessionsPage::default(),
             poll: Notify::new(),
             polled: watch::Sender::new(None),
             sessions_must_leave: AtomicBool::new(false),

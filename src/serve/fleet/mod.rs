@@ -10,6 +10,7 @@ pub(crate) mod lookups;
 pub(crate) mod member;
 pub(crate) mod moves;
 pub(crate) mod own_calls;
+pub(crate) mod sessions_page;
 pub mod tickets;
 pub(crate) mod verdicts;
 pub(crate) mod whereabouts;

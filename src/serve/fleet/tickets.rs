@@ -51,6 +51,16 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
+    /// Whether the client may come again at once, and will be let in if its ticket is good.
+    pub(crate) fn is_for_now(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::TimedOut(_))
+    }
+
+    /// Whether it says something against what the client has shown.
+    pub(crate) fn is_verdict(&self) -> bool {
+        matches!(self, Self::Handshake(_) | Self::NotAllowed { .. })
+    }
+
     /// The status for the answer to a client in SASL.
     pub(crate) fn status(&self) -> Status {
         match self {

@@ -13,4 +13,5 @@ mod pairs;
 mod plans;
 mod read_ahead;
 mod relocating;
+mod tickets;
 mod world;

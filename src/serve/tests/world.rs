@@ -41,6 +41,8 @@ use crate::session::table::{self, Table};
 
 /// How long a client waits for bytes of a reply, in virtual time.
 const ANSWER_WITHIN: Duration = Duration::from_mins(1);
+/// Where clients are.
+pub(super) const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 /// How many bytes of a request are held.
 pub(super) const REPLAY_LIMIT: usize = 4 << 10;
 
@@ -111,17 +113,16 @@ impl World {
         entrance: Entrance<Double>,
     ) -> TestClient {
         let (near, far) = pair(64 << 10);
-        let address = IpAddr::from(Ipv4Addr::new(198, 51, 100, 1));
         let registration = self.shared.all_signals.register(links.conn());
         let (shared, signals) = (Arc::clone(&self.shared), Arc::clone(&registration.signals));
         let ((), assignment) = Workers::here().accept(std::future::ready(())).await;
         let client = match transport {
             Transport::Http => {
                 let trusted_headers = Arc::default();
-                let peer = HttpPeer { address, is_trusted_proxy: false, trusted_headers };
-                ClientEnd::over_http(Client::new(far, address), peer)
+                let peer = HttpPeer { address: ADDRESS, is_trusted_proxy: false, trusted_headers };
+                ClientEnd::over_http(Client::new(far, ADDRESS), peer)
             }
-            _ => ClientEnd::new(Client::new(far, address), transport),
+            _ => ClientEnd::new(Client::new(far, ADDRESS), transport),
         };
         let introduced = Introduced { shared, entrance: &entrance, client, links, signals, assignment };
         let mut conn = Box::new(Conn::new(introduced));
@@ -254,6 +255,23 @@ impl TestClient {
             reply.extend(unwrapped(&mut raw, self.transport));
         }
         reply
+    }
+
+    /// Sends a whole message over HTTP, and returns the head of the answer.
+    pub(super) async fn head(&mut self, message: &[u8]) -> String {
+        const END: &[u8] = b"\r\n\r\n";
+        let request = self.framed(message);
+        coordinators::send(&mut self.stream, &request).await.unwrap();
+        let (mut raw, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
+        loop {
+            if let Some(end) = raw.windows(END.len()).position(|part| part == END) {
+                return String::from_utf8(raw.drain(..end + END.len()).collect()).unwrap();
+            }
+            let read =
+                timeout(ANSWER_WITHIN, self.stream.read(&mut chunk)).await.expect("an answer").unwrap();
+            assert!(read > 0, "the connection has ended");
+            raw.extend_from_slice(&chunk[..read]);
+        }
     }
 
     /// Opens a session.

@@ -145,7 +145,7 @@ const TARGET: &str = "HS2ROUTER_TEST_TARGET";
 fn with_tickets(test: &str, user: &str, service: &str, ahead: &str) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([test, "--exact", "--ignored", "--nocapture"]);
-    command.envs(kdc::shared().settings_of(user));
+    command.envs(kdc::settings_of(user));
     command.env(TARGET, format!("{service}/localhost@{}", kdc::REALM)).env(AHEAD, ahead);
     command
 }

@@ -13,7 +13,7 @@ const BAD: u8 = 3;
 const ERROR: u8 = 4;
 
 /// A connection on which GSSAPI has begun.
-fn begun(router: SocketAddr) -> TcpStream {
+pub(super) fn begun(router: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(router).unwrap();
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     send(&mut stream, 1, b"GSSAPI").unwrap();
@@ -21,7 +21,7 @@ fn begun(router: SocketAddr) -> TcpStream {
 }
 
 /// What the router answers to a first token, and that it closes the connection then.
-fn refusal(router: SocketAddr, token: &[u8]) -> (u8, String) {
+pub(super) fn refusal(router: SocketAddr, token: &[u8]) -> (u8, String) {
     let mut stream = begun(router);
     send(&mut stream, OK, token).unwrap();
     let (status, text) = receive(&mut stream).unwrap();

@@ -1,11 +1,15 @@
 //! Sessions that a router does not know, of users for whom it speaks: it gives them to whom their coordinator's web
 //! page names, and to nobody else.
 
-use hs2router::fake::client::CallError;
+use std::net::TcpListener;
+use std::thread;
+
+use hs2router::clock;
+use hs2router::fake::client::{CallError, Hs2Client, Login};
 use hs2router::idl::t_c_l_i_service::TSessionHandle;
 
 use super::negotiate::{LoggedIn, post, ticket, untyped};
-use super::{Fleet, KerberosRouter, by_ticket, log_in};
+use super::{Fleet, KerberosRouter, by_ticket, front, log_in};
 use crate::support::kdc::REALM;
 use crate::support::message::execute;
 use crate::support::router::eventually;
@@ -16,8 +20,13 @@ fn another_router(fleet: &Fleet, listener: &str) -> KerberosRouter {
     let ports: Vec<_> = ports
         .map(|(front, one)| format!("hs2 = {}, hs2_http = 0, web = {}", front.port, one.web().port()))
         .collect();
+    router_of(&ports, listener)
+}
+
+/// A router in front of coordinators with these ports.
+fn router_of(ports: &[String], listener: &str) -> KerberosRouter {
     let listener = format!("service = \"hs2\"\n{}", by_ticket(listener));
-    KerberosRouter::with("impala", &format!("hive/_HOST@{REALM}"), &ports, &listener)
+    KerberosRouter::with("impala", &format!("hive/_HOST@{REALM}"), ports, &listener)
 }
 
 fn opened_by_ann(fleet: &Fleet) -> TSessionHandle {
@@ -74,6 +83,73 @@ fn a_proxy_user_finds_those_of_the_users_for_whom_it_may_act() {
     let for_ann =
         post(lenient.listener, "/?doAs=ann", &ticket("bob"), &execute(&untyped(&session), "select 1"));
     assert_eq!(for_ann.message().status(), Some(0));
+}
+
+#[test]
+fn a_call_for_another_user_than_its_own_does_not_take_it() {
+    let Some(fleet) = Fleet::of(2, "") else { return };
+    let session = opened_by_ann(&fleet);
+    let router = another_router(&fleet, "proxy_users = { bob = [\"ann\"] }");
+    let statement = execute(&untyped(&session), "select 1");
+    let by_bob = post(router.listener, "/?doAs=bob", &ticket("bob"), &statement).message();
+    assert!(by_bob.error().1.contains("is not known as one of this user's"));
+    // Else it would be bob's alone, who came first.
+    assert_eq!(post(router.listener, "/", &ticket("ann"), &statement).message().status(), Some(0));
+}
+
+#[test]
+fn a_coordinator_that_is_silent_or_refuses_the_routers_ticket_does_not_hide_the_sessions_of_the_others() {
+    let Some(fleet) = Fleet::of(2, "") else { return };
+    let session = opened_by_ann(&fleet);
+    let owner = fleet.sessions().iter().position(|sessions| *sessions > 0).unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    // impalad with LDAP only does not have the mechanism.
+    let refuses = fleet.coordinators[1 - owner].hs2().port();
+    for other in [silent.local_addr().unwrap().port(), refuses] {
+        let ports = [(other, 1 - owner), (fleet.fronts[owner].port, owner)].map(|(hs2, place)| {
+            format!("hs2 = {hs2}, hs2_http = 0, web = {}", fleet.coordinators[place].web().port())
+        });
+        let router = router_of(&ports, "");
+        log_in(router.listener, "ann").unwrap().execute(&session, "select 1").unwrap();
+    }
+}
+
+#[test]
+fn many_who_ask_at_once_cost_a_coordinator_few_pages() {
+    const ASKED_FOR: usize = 8;
+    let Some(fleet) = Fleet::of(1, "") else { return };
+    let sessions: Vec<_> = (0..ASKED_FOR).map(|_| opened_by_ann(&fleet)).collect();
+    let router = another_router(&fleet, "");
+    let (bob, begin) = (LoggedIn::new(router.listener, "bob"), clock::now());
+    thread::scope(|scope| {
+        for session in &sessions {
+            scope.spawn(|| {
+                let refused = bob.call(&execute(&untyped(session), "select 1"));
+                assert!(refused.error().1.contains("is not known as one of this user's"));
+            });
+        }
+    });
+    // One at once, and one a second.
+    let (pages, most) = (fleet.coordinators[0].session_pages(), 2 + (clock::now() - begin).as_secs());
+    assert!((1..=most).contains(&pages), "{pages} > {most}");
+}
+
+#[test]
+fn a_page_that_is_too_long_to_be_read_is_warned_of() {
+    let Some(fleet) = Fleet::of(1, "") else { return };
+    let session = opened_by_ann(&fleet);
+    let login = Login::plain("hs2router", front::PASSWORD);
+    let mut directly = Hs2Client::connect(fleet.coordinators[0].hs2(), &login).unwrap();
+    for _ in 0..5 {
+        directly.open(&[("impala.doas.user", &"x".repeat(1 << 20))]).unwrap();
+    }
+    let router = another_router(&fleet, "");
+    for _ in 0..2 {
+        assert_refused(log_in(router.listener, "ann").unwrap().execute(&session, "select 1"));
+    }
+    assert!(eventually(|| router.has_logged("its page of sessions is too long")));
+    let warnings = || router.log.lock().iter().filter(|line| line.contains("is too long")).count();
+    assert_eq!(warnings(), 1);
 }
 
 #[test]

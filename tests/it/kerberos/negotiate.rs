@@ -46,7 +46,7 @@ impl HttpFleet {
 }
 
 /// The field with this token.
-fn negotiate(token: &[u8]) -> String {
+pub(super) fn negotiate(token: &[u8]) -> String {
     format!("Authorization: Negotiate {}\r\n", BASE64.encode(token))
 }
 
@@ -57,10 +57,16 @@ pub(super) fn ticket(user: &str) -> String {
 
 /// What is answered to one call, on a connection of its own.
 pub(super) fn post(to: SocketAddr, target: &str, fields: &str, message: &Message) -> Answer {
-    let (mut raw, body) = (Raw::connect(to), message.encode());
-    let head = format!("POST {target} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
-    raw.send(&[head.as_bytes(), &body].concat());
+    let mut raw = Raw::connect(to);
+    raw.send(&request(target, fields, message));
     raw.hear()
+}
+
+/// A call with these fields.
+pub(super) fn request(target: &str, fields: &str, message: &Message) -> Vec<u8> {
+    let body = message.encode();
+    let head = format!("POST {target} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), &body].concat()
 }
 
 /// The one cookie that an answer gives, as the field in which a client sends it back.

@@ -9,10 +9,12 @@ use hs2router::clock;
 use crate::admin::ask_at;
 
 use crate::support::kdc::{self, REALM};
+use crate::support::message::open_session;
 use crate::support::router::eventually;
 use crate::support::tools::{self, Tool};
 
-use super::{Fleet, KerberosRouter, log_in};
+use super::negotiate::{post, ticket};
+use super::{Fleet, KerberosRouter, by_ticket, log_in};
 
 /// Why a router with these keys of `[listener.kerberos]` does not start.
 fn refusal(listener: &str) -> String {
@@ -84,4 +86,30 @@ fn the_router_fetches_its_own_ticket_at_the_start_and_shows_when_it_expires() {
     let left = expires().saturating_sub(clock::time_of_day().duration_since(UNIX_EPOCH).unwrap());
     // The KDC gives tickets for ten hours.
     assert!(left > Duration::from_hours(9) && left <= Duration::from_hours(10), "{left:?}");
+}
+
+#[test]
+fn tokens_are_remembered_although_the_environment_says_that_they_are_not() {
+    let Some(fleet) = Fleet::of(1, "") else { return };
+    let ports = [format!("hs2 = {}, hs2_http = 0, web = 0", fleet.fronts[0].port)];
+    let listener = format!("service = \"hs2\"\n{}", by_ticket(""));
+    let config = KerberosRouter::config("impala", &format!("hive/_HOST@{REALM}"), &ports, &listener);
+    for variable in [("KRB5RCACHENAME", "none:"), ("KRB5RCACHETYPE", "none")] {
+        let router = KerberosRouter::started_in(&config, &[variable]);
+        let fields = ticket("ann");
+        assert_eq!(post(router.listener, "/", &fields, &open_session()).status, 200);
+        let again = post(router.listener, "/", &fields, &open_session());
+        assert!(again.status == 401 && again.text().contains("Request is a replay"), "{again:?}");
+    }
+}
+
+#[test]
+fn a_listener_whose_cookies_can_be_read_on_the_wire_is_warned_of() {
+    if !tools::present(&[Tool::Kdc]) {
+        return;
+    }
+    let target = format!("HTTP/_HOST@{REALM}");
+    let warning = "takes tickets over HTTP without TLS";
+    assert!(KerberosRouter::over_http("impala", &target, &[1], "").has_logged(warning));
+    assert!(!KerberosRouter::start("impala", &target, &[1], "").has_logged(warning));
 }

@@ -19,7 +19,10 @@ use hs2router::serve::background::upkeep;
 use hs2router::serve::background::watching::Watchers;
 use hs2router::serve::fleet::Fleet;
 use hs2router::serve::fleet::entrance::Entrance;
-use hs2router::serve::settings::{FleetSettings, MoveSettings, RoomSettings, SessionUpkeep, WatchSettings};
+use hs2router::serve::fleet::tickets::Tickets;
+use hs2router::serve::settings::{
+    FleetSettings, KerberosPlan, MoveSettings, RoomSettings, SessionUpkeep, WatchSettings,
+};
 use hs2router::serve::shared::Shared;
 use hs2router::serve::threads::workers::Workers;
 use hs2router::session::table::{self, Table};
@@ -51,6 +54,12 @@ pub(crate) const LISTENERS: usize = 3;
 /// How often queues are looked at.
 const QUEUE_LOOK: Duration = Duration::from_millis(230);
 
+/// How a router judges tickets, and what it is to coordinators.
+pub(crate) struct ByTicket {
+    pub(crate) tickets: Arc<Tickets>,
+    pub(crate) plan: KerberosPlan,
+}
+
 /// A router on the simulated network.
 pub(crate) struct SimRouter {
     pub(crate) shared: Arc<Shared<SimStream>>,
@@ -67,10 +76,22 @@ pub(crate) struct SimRouter {
 impl SimRouter {
     /// One that serves.
     pub(crate) fn start(network: &SimNetwork, setup: &Setup, seed: u64) -> Self {
+        Self::start_with(network, setup, seed, None)
+    }
+
+    /// The same, where tickets are judged and the router comes to coordinators by tickets of its own, over HTTP alone.
+    pub(crate) fn start_with(
+        network: &SimNetwork,
+        setup: &Setup,
+        seed: u64,
+        by_ticket: Option<&ByTicket>,
+    ) -> Self {
         let metrics = Arc::new(Metrics::new());
         let detached_for = DISCONNECTED_TIMEOUT + MARGIN + if setup.shares { GRACE } else { Duration::ZERO };
         let table = Table::new(table::Settings { capacity: 30_000, detached_for });
-        let (cluster, settings_of_fleet) = (cluster(setup), fleet_settings(setup));
+        let (cluster, settings_of_fleet) = (cluster(setup, by_ticket.is_some()), fleet_settings(setup));
+        let kerberos = by_ticket.map(|by_ticket| by_ticket.plan.clone());
+        let settings_of_fleet = FleetSettings { kerberos, ..settings_of_fleet };
         let fleet = Fleet::new(cluster, table, &metrics, settings_of_fleet, Chance::from_seed(seed));
         let fleet = Arc::new(fleet);
         let shared = Arc::new(Shared::new(settings(), network.clone(), Arc::clone(&metrics)));
@@ -83,7 +104,8 @@ impl SimRouter {
             let permits = Arc::new(Semaphore::new(1000));
             let acceptor = Acceptor::new(network.listen(port), permits, Arc::clone(&counts));
             let entrance = Entrance::new("sim".into(), Arc::clone(&fleet), service);
-            let entrance = Arc::new(Entrance { tls: tls.clone(), ..entrance });
+            let tickets = by_ticket.map(|by_ticket| Arc::clone(&by_ticket.tickets));
+            let entrance = Arc::new(Entrance { tls: tls.clone(), tickets, ..entrance });
             let (workers, tasks) = (Workers::here(), connections.clone());
             connections.spawn(serve::client::listen(Arc::clone(&shared), entrance, acceptor, workers, tasks));
         }
@@ -222,8 +244,14 @@ pub(crate) fn coordinator(index: usize, setup: &Setup) -> CoordinatorSettings {
     }
 }
 
-fn cluster(setup: &Setup) -> Cluster {
-    let coordinators = (0..setup.coordinators).map(|index| coordinator(index, setup));
+fn cluster(setup: &Setup, over_http_alone: bool) -> Cluster {
+    let coordinators = (0..setup.coordinators).map(|index| {
+        let mut coordinator = coordinator(index, setup);
+        if over_http_alone {
+            coordinator.ports.hs2 = None;
+        }
+        coordinator
+    });
     let settings = Settings {
         name: "simulated".into(),
         flavor: Flavor::Impala,

@@ -2,6 +2,7 @@
 //! whole test run.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -32,6 +33,9 @@ const LAST_LINES: usize = 30;
 pub(crate) const WHO_ARE_YOU: &str =
     "SELECT reflect('java.lang.System', 'getProperty', 'java.io.tmpdir') AS home";
 
+/// What a client in Python shows of the answer to a server's first statement.
+pub(super) const READY: &str = "{\"columns\": [\"_c0\"], \"rows\": [[\"ready\"]]}";
+
 /// The packages of Java's own that Hive 4.0 reaches into, as Hive's start script opens them.
 const OPENED: [&str; 9] = [
     "java.lang",
@@ -54,6 +58,10 @@ pub(crate) struct Setup {
     pub(crate) over_http: bool,
     /// The authority of its certificate, which clients trust.
     pub(crate) ca: Option<PathBuf>,
+    /// The config of Kerberos, where users are proven by that.
+    pub(crate) krb5: Option<PathBuf>,
+    /// Its `core-site.xml`.
+    pub(crate) core: &'static [(&'static str, &'static str)],
     /// More lines of its `hive-site.xml`; the last of a name counts.
     pub(crate) settings: Vec<(&'static str, String)>,
 }
@@ -177,7 +185,9 @@ impl Hive {
             &Setup { settings: setup.settings.iter().cloned().chain(port).collect(), ..setup.clone() };
         fs::write(folder.join("conf/hive-site.xml"), hive_site(&folder, setup)).unwrap();
         fs::write(folder.join("conf/log4j2.properties"), LOG).unwrap();
-        let mut keeper = Keeper::start(&folder, Path::new("java"), &arguments(&folder), &[]);
+        fs::write(folder.join("conf/core-site.xml"), site(setup.core.iter().copied())).unwrap();
+        let arguments = arguments(&folder, setup.krb5.as_deref());
+        let mut keeper = Keeper::start(&folder, Path::new("java"), &arguments, &[]);
         let log = Log::follow(keeper.output());
         let port = wait_for_port(&keeper, &log, http.as_ref().map(KeptPort::number));
         let tls = setup.ca.clone().map_or(Tls::Off, Tls::Verified);
@@ -192,7 +202,14 @@ impl Hive {
     /// When it does not answer.
     pub(crate) fn warm_up(&self, login: Login) {
         let answer = pyhive(&self.target, login, &["SELECT 'ready'"]);
-        assert_eq!(answer.rows(), ["{\"columns\": [\"_c0\"], \"rows\": [[\"ready\"]]}"]);
+        assert_eq!(answer.rows(), [READY]);
+    }
+
+    /// The same under this name, and called like this by those who want a ticket for it.
+    #[cfg(feature = "kerberos")]
+    pub(super) fn called(self, host: &str, service: &'static str) -> Self {
+        let target = Target { host: host.to_owned(), ..self.target.called(service) };
+        Self { target, ..self }
     }
 
     /// Sends it a signal: `TERM` begins a graceful stop, `KILL` is a crash, `STOP` makes it stand still.
@@ -237,13 +254,14 @@ pub(crate) fn jars() -> PathBuf {
 }
 
 /// The command line after `java`. Everything that the server writes goes below its folder.
-fn arguments(folder: &Path) -> Vec<String> {
+fn arguments(folder: &Path, krb5: Option<&Path>) -> Vec<String> {
     let place = folder.display();
     let mut arguments = vec!["-Xmx700m".to_owned(), "-XX:TieredStopAtLevel=1".to_owned()];
     arguments.push("-XX:+UseSerialGC".to_owned());
     for package in OPENED {
         arguments.extend(["--add-opens".to_owned(), format!("java.base/{package}=ALL-UNNAMED")]);
     }
+    arguments.extend(krb5.map(|krb5| format!("-Djava.security.krb5.conf={}", krb5.display())));
     arguments.push(format!("-Djava.io.tmpdir={place}/tmp"));
     arguments.push(format!("-Dderby.system.home={place}"));
     arguments.extend(["-cp".to_owned(), format!("{place}/conf:{}/*", jars().display())]);
@@ -280,6 +298,11 @@ fn hive_site(folder: &Path, setup: &Setup) -> String {
         settings.retain(|(known, _)| known != name);
         settings.push((name, value.clone()));
     }
+    site(settings)
+}
+
+/// A file of Hadoop's with these settings.
+fn site<T: fmt::Display>(settings: impl IntoIterator<Item = (&'static str, T)>) -> String {
     let property = |(name, value)| format!("<property><name>{name}</name><value>{value}</value></property>");
     let properties = settings.into_iter().map(property).collect::<Vec<_>>().join("\n");
     format!("<configuration>\n{properties}\n</configuration>\n")

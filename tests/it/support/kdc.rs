@@ -1,5 +1,6 @@
 //! A real KDC, of MIT Kerberos, with a realm of its own: the services of `localhost` in one keytab, two users with
-//! their tickets, and two nodes whose keytabs have their own key and the one for `localhost`.
+//! their tickets, and two nodes whose keytabs have their own key and the one for `localhost`. And a second one, whose
+//! realm is trusted.
 
 use std::fs;
 use std::io::Read as _;
@@ -41,10 +42,15 @@ const KEYLESS: &str = "keyless/localhost";
 /// How long it may take until it listens.
 const START_DEADLINE: Duration = Duration::from_mins(1);
 
+/// The realm whose users get tickets for the services of the other.
+#[cfg(feature = "kerberos")]
+pub(crate) const TRUSTED_REALM: &str = "OTHER.ORG";
+
 /// A running KDC.
 pub(crate) struct Kdc {
     folder: PathBuf,
-    _port: KeptPort,
+    #[cfg_attr(not(feature = "kerberos"), allow(dead_code, reason = "it is kept"))]
+    port: KeptPort,
     _keeper: Keeper,
 }
 
@@ -54,35 +60,71 @@ pub(crate) fn shared() -> &'static Kdc {
     SHARED.get_or_init(Kdc::start)
 }
 
-impl Kdc {
-    /// Starts one, waits until it listens, and gets a ticket for each user.
-    fn start() -> Self {
+/// The one of the trusted realm, in which there is an ann.
+#[cfg(feature = "kerberos")]
+fn trusted() -> &'static Kdc {
+    static TRUSTED: OnceLock<Kdc> = OnceLock::new();
+    TRUSTED.get_or_init(|| {
+        let own = shared();
+        let database = Database::create(TRUSTED_REALM, &[(REALM, own.port.number())]);
+        // Both have the key of the ticket with which users of the one go to the other.
+        let key = format!("addprinc -pw trust krbtgt/{REALM}@{TRUSTED_REALM}");
+        run(&own.folder, PROGRAMS[2], &["-r", REALM, "-q", &key]);
+        database.ask(&key);
+        database.add(USERS[0]);
+        database.export(&keytab_of(USERS[0]), &USERS[..1]);
+        database.serve(&USERS[..1])
+    })
+}
+
+/// What a program of this user's has in its environment. One of the trusted realm is written with it.
+#[cfg(feature = "kerberos")]
+pub(crate) fn settings_of(user: &str) -> [(&'static str, String); 2] {
+    match user.split_once('@') {
+        Some((user, TRUSTED_REALM)) => trusted().settings_of(user),
+        _ => shared().settings_of(user),
+    }
+}
+
+/// The principals of a KDC that does not run yet.
+struct Database {
+    folder: PathBuf,
+    realm: &'static str,
+    port: KeptPort,
+}
+
+impl Database {
+    /// An empty one. `others` are further realms, and the ports of their KDCs.
+    fn create(realm: &'static str, others: &[(&str, u16)]) -> Self {
         let folder = tempfile::Builder::new().prefix("hs2router-kdc-").tempdir().unwrap().keep();
         let port = KeptPort::take(0).unwrap();
-        fs::write(folder.join("krb5.conf"), client_config(port.number())).unwrap();
-        fs::write(folder.join("kdc.conf"), server_config(&folder, port.number())).unwrap();
-        run(&folder, PROGRAMS[1], &["-r", REALM, "create", "-s", "-P", "master"]);
-        for principal in SERVICES.iter().chain(&USERS).chain(&NODES).chain([&ROUTER, &KEYLESS]) {
-            run(&folder, PROGRAMS[2], &["-r", REALM, "-q", &format!("addprinc -randkey {principal}")]);
-        }
-        let keys = |file: &str, principals: &[&str]| {
-            let keytab = folder.join(file);
-            // As one who may read the database, so that a principal can be in several files.
-            let query = format!("ktadd -norandkey -k {} {}", keytab.display(), principals.join(" "));
-            run(&folder, PROGRAMS[2], &["-r", REALM, "-q", &query]);
-        };
-        keys("services.keytab", &SERVICES);
-        keys("own.keytab", &[ROUTER]);
-        keys("router.keytab", &[OF_THE_ROUTER]);
-        for (place, node) in NODES.iter().enumerate() {
-            keys(&format!("node-{place}.keytab"), &[node]);
-            merge(&folder, place);
-        }
-        for user in USERS {
-            keys(&format!("{user}.keytab"), &[user]);
-        }
+        let realms = [&[(realm, port.number())], others].concat();
+        fs::write(folder.join("krb5.conf"), client_config(&realms)).unwrap();
+        fs::write(folder.join("kdc.conf"), server_config(&folder, realm, port.number())).unwrap();
+        run(&folder, PROGRAMS[1], &["-r", realm, "create", "-s", "-P", "master"]);
+        Self { folder, realm, port }
+    }
+
+    /// Asks who may read and write it.
+    fn ask(&self, query: &str) {
+        run(&self.folder, PROGRAMS[2], &["-r", self.realm, "-q", query]);
+    }
+
+    fn add(&self, principal: &str) {
+        self.ask(&format!("addprinc -randkey {principal}"));
+    }
+
+    /// Writes keys into a file, so that a principal can be in several.
+    fn export(&self, file: &str, principals: &[&str]) {
+        let keytab = self.folder.join(file);
+        self.ask(&format!("ktadd -norandkey -k {} {}", keytab.display(), principals.join(" ")));
+    }
+
+    /// Starts the KDC, waits until it listens, and gets a ticket for each user.
+    fn serve(self, users: &[&str]) -> Kdc {
+        let Self { folder, realm, port } = self;
         // With -n it stays in the foreground.
-        let arguments = ["-n", "-r", REALM].map(str::to_owned);
+        let arguments = ["-n", "-r", realm].map(str::to_owned);
         let mut keeper = Keeper::start(&folder, Path::new(PROGRAMS[0]), &arguments, &settings(&folder));
         // Read to the end, so that it can always write.
         let mut log = keeper.output();
@@ -92,11 +134,32 @@ impl Kdc {
             assert!(clock::now() < deadline, "the KDC does not listen");
             thread::sleep(Duration::from_millis(20));
         }
-        for user in USERS {
-            let (cache, keytab) = (cache(&folder, user), folder.join(format!("{user}.keytab")));
+        for user in users {
+            let (cache, keytab) = (cache(&folder, user), folder.join(keytab_of(user)));
             run(&folder, PROGRAMS[3], &["-c", &cache, "-k", "-t", keytab.to_str().unwrap(), user]);
         }
-        Self { folder, _port: port, _keeper: keeper }
+        Kdc { folder, port, _keeper: keeper }
+    }
+}
+
+impl Kdc {
+    /// Starts the first one.
+    fn start() -> Self {
+        let database = Database::create(REALM, &[]);
+        for principal in SERVICES.iter().chain(&USERS).chain(&NODES).chain([&ROUTER, &KEYLESS]) {
+            database.add(principal);
+        }
+        database.export("services.keytab", &SERVICES);
+        database.export("own.keytab", &[ROUTER]);
+        database.export("router.keytab", &[OF_THE_ROUTER]);
+        for (place, node) in NODES.iter().enumerate() {
+            database.export(&format!("node-{place}.keytab"), &[node]);
+            merge(&database.folder, place);
+        }
+        for user in USERS {
+            database.export(&keytab_of(user), &[user]);
+        }
+        database.serve(&USERS)
     }
 
     /// What clients and servers read about the realm: `KRB5_CONFIG`, or Java's `java.security.krb5.conf`.
@@ -141,6 +204,11 @@ impl Kdc {
     }
 }
 
+/// Where a user's key is.
+fn keytab_of(user: &str) -> String {
+    format!("{user}.keytab")
+}
+
 /// Where a user's tickets are.
 fn cache(folder: &Path, user: &str) -> String {
     format!("FILE:{}", folder.join(format!("{user}.tickets")).display())
@@ -172,21 +240,26 @@ fn run(folder: &Path, program: &str, arguments: &[&str]) {
     assert!(ran.status.success(), "{program} {arguments:?}: {ran:?}");
 }
 
-/// Names are taken as they are written, so that nothing depends on DNS.
-fn client_config(port: u16) -> String {
+/// Names are taken as they are written, so that nothing depends on DNS. The first realm is that of users without one,
+/// and each is reached from it without a third.
+fn client_config(realms: &[(&str, u16)]) -> String {
+    let kdc = |(realm, port): &(&str, u16)| format!("{realm} = {{\nkdc = 127.0.0.1:{port}\n}}\n");
+    let path = |(realm, _): &(&str, u16)| format!("{realm} = .\n");
+    let (own, kdcs, paths): (_, String, String) =
+        (realms[0].0, realms.iter().map(kdc).collect(), realms[1..].iter().map(path).collect());
     format!(
-        "[libdefaults]\ndefault_realm = {REALM}\ndns_lookup_kdc = false\ndns_lookup_realm = false\n\
+        "[libdefaults]\ndefault_realm = {own}\ndns_lookup_kdc = false\ndns_lookup_realm = false\n\
          dns_canonicalize_hostname = false\nrdns = false\nudp_preference_limit = 1\n\
-         [realms]\n{REALM} = {{\nkdc = 127.0.0.1:{port}\n}}\n[domain_realm]\nlocalhost = {REALM}\n"
+         [realms]\n{kdcs}[domain_realm]\nlocalhost = {REALM}\n[capaths]\n{own} = {{\n{paths}}}\n"
     )
 }
 
 /// By TCP only, and with ciphers that all programs know.
-fn server_config(folder: &Path, port: u16) -> String {
+fn server_config(folder: &Path, realm: &str, port: u16) -> String {
     let place = folder.display();
     format!(
         "[kdcdefaults]\nkdc_listen = \"\"\nkdc_tcp_listen = 127.0.0.1:{port}\n\
-         [realms]\n{REALM} = {{\ndatabase_name = {place}/principals\nkey_stash_file = {place}/stash\n\
+         [realms]\n{realm} = {{\ndatabase_name = {place}/principals\nkey_stash_file = {place}/stash\n\
          acl_file = {place}/acl\nmax_life = 10h\n\
          supported_enctypes = aes256-cts-hmac-sha1-96:normal aes128-cts-hmac-sha1-96:normal\n}}\n\
          [logging]\nkdc = STDERR\n"

@@ -28,6 +28,15 @@ impl<S: Stream> Links<S> {
         self.acting = Some(Acting::new(caller));
     }
 
+    /// Makes the client's call one that is for this user and nobody else, if the router speaks for the client. Holds
+    /// until [`Self::speak_for`] is called for the next request.
+    ///
+    /// # Errors
+    /// The client, when it may not speak for that user.
+    pub(crate) fn speak_only_for(&mut self, user: &str) -> Result<(), &Caller> {
+        self.acting.as_mut().map_or(Ok(()), |acting| acting.speak_only_for(user))
+    }
+
     /// The client, if the router speaks for it.
     pub(crate) fn caller(&self) -> Option<&Caller> {
         self.acting.as_ref().map(Acting::caller)

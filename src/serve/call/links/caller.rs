@@ -116,6 +116,12 @@ impl<S: Stream> Links<S> {
         matches!(self.access.identity, Identity::Credential(_))
     }
 
+    /// Whether coordinators are shown something of the client's: a few wrong passwords lock an account. The
+    /// router's own ticket locks nobody out.
+    pub(crate) fn may_lock_out(&self) -> bool {
+        self.access.identity != Identity::Router && (self.logs_in() || self.shows_each_time())
+    }
+
     /// Whether a ticket is sent with the call under way, and nobody has named its user yet.
     pub(crate) fn shows_ticket(&self) -> bool {
         matches!(&self.access.identity, Identity::Credential(credential) if matches!(credential.proof, Proof::Ticket(_)))

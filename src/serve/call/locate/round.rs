@@ -214,8 +214,7 @@ impl<S: Stream> Round<'_, S> {
             refusal: None,
             silent,
         };
-        let shows = self.links.logs_in() || self.links.shows_each_time();
-        let logins = match (shows, self.links.was_refused()) {
+        let logins = match (self.links.may_lock_out(), self.links.was_refused()) {
             (false, _) => Logins::Free,
             (true, false) => Logins::One,
             (true, true) => Logins::Over,
@@ -240,7 +239,8 @@ impl<S: Stream> Round<'_, S> {
             }
             Done::Reached(Err(cause)) => {
                 tracing::debug!(coordinator = %coordinator.name, %cause, "not asked for a handle");
-                course.logins.note(cause.has_shown_credentials().then_some(false));
+                let is_refused = self.links.may_lock_out() && cause.has_shown_credentials();
+                course.logins.note(is_refused.then_some(false));
             }
             Done::Asked { dialed, replied } => {
                 if self.links.shows_each_time() {

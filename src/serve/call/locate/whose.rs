@@ -45,15 +45,13 @@ async fn user_of<S: Stream>(
     session: &GuidText,
     deadline: Instant,
 ) -> Result<Option<String>, End> {
-    let web = conn.fleet.member(coordinator).and_then(|member| member.web());
-    let Some(destination) = web else { return Ok(None) };
+    let Some(member) = conn.fleet.member(coordinator) else { return Ok(None) };
+    let Some(destination) = member.web() else { return Ok(None) };
     let settings =
         WebSettings { network: conn.shared.network.clone(), allowed: conn.fleet.watching.probe_timeout };
     let session = session.to_string();
-    let page = until(conn, deadline, web::delegated_user(&destination, &session, &settings)).await?;
-    Ok(page.and_then(|page| {
-        page.inspect_err(|cause| tracing::debug!(%cause, "no page of sessions")).ok().flatten()
-    }))
+    let page = web::delegated_users(&destination, &settings);
+    Ok(until(conn, deadline, member.sessions_page.user_of(&session, page)).await?.flatten())
 }
 
 fn note_not_its_own<S: Stream>(conn: &Conn<S>, caller: &Caller, session: &GuidText) {

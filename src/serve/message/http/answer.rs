@@ -132,6 +132,12 @@ impl Refusal {
         Self { head, status: StatusCode::UNAUTHORIZED, text }
     }
 
+    /// The router's own, to a client whose ticket cannot be judged now.
+    pub(crate) fn no_room(text: &str) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self { head: error_head(status, RETRY_AFTER), status, text: BytesMut::from(text) }
+    }
+
     /// Whether it refuses a cookie: with 401, or as Spark does, which takes another server's cookie for an
     /// attack (`CookieSigner.verifyAndExtract`). To be asked only where nothing but a cookie was shown.
     pub(super) fn refuses_cookie(&self) -> bool {

@@ -70,15 +70,15 @@ pub struct Authorization {
 }
 
 impl Authorization {
-    /// Reads it from a client's fields; an empty one is none.
+    /// Reads it from a client's fields; an empty one is none. A delegation token beside a ticket is dropped.
     pub(super) fn read(headers: &HeaderMap, peer: Peer<'_>) -> Result<Option<Self>, BadRequest> {
         let header = only(headers, &AUTHORIZATION)?;
-        let delegation_token =
-            only(headers, &DELEGATION_TOKEN)?.filter(|_| !peer.forbidden.contains(&DELEGATION_TOKEN));
-        let scheme = match (&header, &delegation_token) {
-            (None, None) => return Ok(None),
-            (_, Some(_)) => Scheme::DelegationToken,
-            (Some(value), None) => Scheme::of(value.as_bytes()),
+        let shown = header.as_ref().map(|value| Scheme::of(value.as_bytes()));
+        // A ticket is good once, and whoever judges it has judged the request: nothing that lasts goes along.
+        let is_dropped = shown == Some(Scheme::Negotiate) || peer.forbidden.contains(&DELEGATION_TOKEN);
+        let delegation_token = only(headers, &DELEGATION_TOKEN)?.filter(|_| !is_dropped);
+        let Some(scheme) = delegation_token.as_ref().map(|_| Scheme::DelegationToken).or(shown) else {
+            return Ok(None);
         };
         let is_spent = (scheme == Scheme::Negotiate).then(Arc::default);
         Ok(Some(Self { scheme, header, delegation_token, is_spent }))

@@ -218,6 +218,16 @@ fn a_user_is_proven_once() {
 }
 
 #[test]
+fn nothing_that_lasts_goes_along_with_a_ticket() {
+    let ticket = ("authorization", "Negotiate YII=");
+    let both = call("/", &[ticket, ("x-hive-delegation-token", "abc")]);
+    assert_eq!(both.authorization().unwrap().scheme(), Scheme::Negotiate);
+    assert_eq!(both.ticket(&key(7)), call("/", &[ticket]).ticket(&key(7)));
+    let sent = both.for_coordinator(&HeaderValue::from_static("c1"), None).headers;
+    assert!(!sent.contains_key("x-hive-delegation-token"), "{sent:?}");
+}
+
+#[test]
 fn a_request_id_is_known_as_far_as_logs_may_show_it() {
     let id = |value: &str| call("/", &[("x-request-id", value)]).request_id().map(str::to_owned);
     assert_eq!(id("0e6b5d5e-7").as_deref(), Some("0e6b5d5e-7"));
