@@ -8,6 +8,7 @@ use bytes::Buf as _;
 use tokio::time::timeout;
 
 use crate::ids::Transport;
+use crate::net::linger::linger;
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
 use crate::serve::client::{Connection, Stage};
@@ -51,6 +52,7 @@ pub(super) async fn authenticate<S: Stream>(
         Ok(Err(Broken::Refused(why))) => {
             let text = format!("hs2router ({}): {why}", connection.conn);
             connection.client.send(&encode(why.status(), text.as_bytes()), stall).await?;
+            linger(&mut connection.client.stream).await;
             return Err(End::TicketRefused(why.to_string().into()));
         }
         Ok(Ok(caller)) => caller,
