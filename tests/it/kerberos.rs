@@ -6,6 +6,7 @@ mod clients;
 pub(crate) mod front;
 mod input;
 mod located;
+mod minted;
 mod negotiate;
 mod over_http;
 mod start;

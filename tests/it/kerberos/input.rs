@@ -21,7 +21,7 @@ fn begun(router: SocketAddr) -> TcpStream {
 }
 
 /// What the router answers to a first token, and that it closes the connection then.
-fn refusal(router: SocketAddr, token: &[u8]) -> (u8, String) {
+pub(super) fn refusal(router: SocketAddr, token: &[u8]) -> (u8, String) {
     let mut stream = begun(router);
     send(&mut stream, OK, token).unwrap();
     let (status, text) = receive(&mut stream).unwrap();
