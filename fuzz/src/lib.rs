@@ -3,10 +3,11 @@
 //!
 //! But for `detect`, `proxy`, `hello` and `tls`, an input is a recipe and a stream: the limit on a message or
 //! frame (two bytes, 0 is none to speak of), the kind of stream (one byte; odd: replies, which only `scan`
-//! asks; `link` has its own meaning for both, `http_head` for this one), a number of cuts (one byte, its low
+//! asks; `link` has its own meaning for both, `http_head` and `gssapi` for this one), a number of cuts (one byte, its low
 //! four bits count), a place for each cut (two bytes, taken modulo the stream's length), then the stream.
 //! Numbers are big-endian.
 
+mod gssapi;
 mod heads;
 mod overheard;
 mod plain;
@@ -26,6 +27,7 @@ use hs2router::wire::sasl::mechanism::Plain;
 use hs2router::wire::sasl::{Acceptor, Answer, Credentials, Initiator, Message, SaslError, Status, Step};
 use hs2router::wire::scan::{ScanError, Scanner};
 
+pub use self::gssapi::gssapi;
 pub use self::heads::http_head;
 pub use self::overheard::overheard;
 use self::tls::{Case, Harm};

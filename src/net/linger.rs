@@ -11,10 +11,10 @@ use super::flow;
 
 /// How long the peer is given to close its side.
 const WITHIN: Duration = Duration::from_secs(1);
-/// How many bytes of it are read meanwhile.
-const MOST: usize = 64 << 10;
+/// How many bytes of it are read meanwhile. A token of Kerberos that is too long has rarely more.
+const MOST: usize = 128 << 10;
 
-/// Closes our half, and reads on for a second and 64 KiB at most, or until the peer closes its half. A close
+/// Closes our half, and reads on for a second and 128 KiB at most, or until the peer closes its half. A close
 /// with unread bytes is a reset, which may destroy what was written last before the peer has read it.
 pub async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     let ending = async {
@@ -41,7 +41,7 @@ mod tests {
     use crate::clock;
 
     #[tokio::test(start_paused = true)]
-    async fn the_peer_reads_all_and_may_go_on_for_a_second_or_64_kib() {
+    async fn the_peer_reads_all_and_may_go_on_for_a_second_or_128_kib() {
         let (mut ours, mut theirs) = duplex(256 << 10);
         ours.write_all(b"bye").await.unwrap();
         theirs.write_all(&vec![7; 200 << 10]).await.unwrap();

@@ -53,6 +53,14 @@ pub enum Claims {
     Of(BTreeSet<String>),
 }
 
+/// Whether no user's name has this character. Kerberos prints a backslash before those that have a meaning in a
+/// principal. What cannot be seen, or changes the order of what follows it, makes one name look like another.
+fn is_odd(one: char) -> bool {
+    let is_unseen = matches!(one, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+        || matches!(one, '\u{2060}'..='\u{206f}' | '\u{feff}');
+    one.is_control() || one.is_whitespace() || one == '\\' || is_unseen
+}
+
 impl Rules {
     /// Returns the user that a principal is to coordinators: the one in `names`, else the part before the first
     /// `/` or `@`, as Impala takes it for proxy users (Impala: `impala-server.cc` `AuthorizeProxyUser`).
@@ -60,8 +68,6 @@ impl Rules {
     /// # Errors
     /// When the principal is not accepted.
     pub fn user_of(&self, principal: &str) -> Result<Arc<str>, NotAllowed> {
-        // Kerberos prints a backslash before characters that have a meaning in a principal.
-        let is_odd = |one: char| one.is_control() || one.is_whitespace() || one == '\\';
         if principal.len() > LONGEST_PRINCIPAL || principal.contains(is_odd) {
             return Err(NotAllowed::Name);
         }
@@ -240,6 +246,9 @@ mod tests {
             ["ann", "", "@EXAMPLE.COM", "/x@EXAMPLE.COM", "a\0nn@EXAMPLE.COM", "ann\\@x@EXAMPLE.COM", &long]
         {
             assert_eq!(refused(principal), NotAllowed::Name, "{principal}");
+        }
+        for unseen in ['\u{85}', '\u{ad}', '\u{200b}', '\u{202e}', '\u{2028}', '\u{2066}', '\u{feff}'] {
+            assert_eq!(refused(&format!("ann{unseen}@EXAMPLE.COM")), NotAllowed::Name, "{unseen:?}");
         }
     }
 

@@ -36,6 +36,11 @@ fn handshakes_of_every_seed_end_alike_in_any_pieces() {
 }
 
 #[test]
+fn handshakes_by_ticket_of_every_seed_let_in_only_who_has_done_all_that_it_must() {
+    run_corpus("gssapi", targets::gssapi);
+}
+
+#[test]
 fn connections_of_every_seed_that_pass_by_are_heard_alike_in_any_pieces() {
     run_corpus("overheard", targets::overheard);
 }

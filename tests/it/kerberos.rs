@@ -9,6 +9,7 @@ pub(crate) mod front;
 mod hive;
 mod input;
 mod located;
+mod minted;
 mod negotiate;
 mod over_http;
 mod realms;

@@ -17,6 +17,8 @@ pub(crate) mod keeper;
 pub(crate) mod logs;
 #[path = "../kit/message.rs"]
 pub(crate) mod message;
+#[cfg(feature = "kerberos")]
+pub(crate) mod minted;
 pub(crate) mod openssl;
 pub(crate) mod ports;
 pub(crate) mod program;

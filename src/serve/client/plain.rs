@@ -16,6 +16,7 @@ use crate::cluster::room::{Holder, Kind};
 use crate::cluster::turns::Turn;
 use crate::ids::{Depth, Family, Service, Transport};
 use crate::metrics::{Label as _, RefusalCause};
+use crate::net::linger::linger;
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
 use crate::serve::client::passage::{Passage, To};
@@ -69,6 +70,7 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
         Err(End::BadHandshake(error)) => {
             let text = format!("hs2router ({conn}): {error}");
             tell(&mut connection.client, error.status(), text.as_bytes(), stall).await?;
+            linger(&mut connection.client.stream).await;
             return Err(End::BadHandshake(error));
         }
         Err(end) => return Err(end),

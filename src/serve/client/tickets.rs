@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::cluster::brake::Who;
 use crate::ids::Transport;
+use crate::net::linger::linger;
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
 use crate::serve::client::{Connection, Stage};
@@ -56,6 +57,7 @@ pub(super) async fn authenticate<S: Stream>(
                 fleet.slow_down(who).await;
             }
             connection.client.send(&encode(why.status(), text.as_bytes()), stall).await?;
+            linger(&mut connection.client.stream).await;
             return Err(End::TicketRefused(why.to_string().into()));
         }
         Ok(Ok(caller)) => caller,

@@ -4,11 +4,19 @@
 
 use http::StatusCode;
 
-/// The longest line, in bytes, without its end.
+/// The longest line, in bytes, without its end, unless it is [`LOGIN`].
 pub const LINE_LIMIT: usize = 8 << 10;
 
+/// How the line begins that may be longer, in any case of its letters: tickets of Kerberos stand there.
+const LOGIN: &[u8] = b"authorization:";
+
+/// The longest such line, in bytes, without its end. The largest ticket that is taken in SASL
+/// ([`TOKEN_LIMIT`](crate::wire::sasl::gssapi::TOKEN_LIMIT)) has less in BASE64. Windows makes none above 65,535
+/// bytes (`MaxTokenSize`; by default 48,000).
+pub const LOGIN_LIMIT: usize = 92 << 10;
+
 /// The longest head, in bytes, with the empty line that ends it.
-pub const HEAD_LIMIT: usize = 64 << 10;
+pub const HEAD_LIMIT: usize = 100 << 10;
 
 /// How many fields a head may have.
 pub const FIELD_LIMIT: u8 = 100;
@@ -27,6 +35,9 @@ pub enum BadHead {
     /// A line has more than [`LINE_LIMIT`] bytes.
     #[error("a line of the head is longer than {LINE_LIMIT} bytes")]
     LongLine,
+    /// The line with a login has more than [`LOGIN_LIMIT`] bytes.
+    #[error("Authorization is longer than {LOGIN_LIMIT} bytes, which no ticket of Kerberos needs")]
+    LongLogin,
     /// The head has more than [`HEAD_LIMIT`] bytes.
     #[error("the head is longer than {HEAD_LIMIT} bytes")]
     LongHead,
@@ -85,7 +96,9 @@ impl BadHead {
     /// the next request would begin.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::LongLine | Self::LongHead | Self::ManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::LongLine | Self::LongLogin | Self::LongHead | Self::ManyFields => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
             Self::LongBody => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Coding => StatusCode::NOT_IMPLEMENTED,
             Self::Version | Self::Http2 => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
@@ -97,6 +110,7 @@ impl BadHead {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::LongLine => "long line",
+            Self::LongLogin => "long login",
             Self::LongHead => "long head",
             Self::ManyFields => "many fields",
             Self::Control(_) => "control character",
@@ -215,9 +229,8 @@ impl HeadScan {
     fn next_line<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<&'a [u8]>, BadHead> {
         let control = first_control(bytes.get(self.looked..).unwrap_or_default());
         let end = control.map_or(bytes.len(), |at| self.looked + at);
-        let longest = self.line + LINE_LIMIT;
-        if end > longest.min(HEAD_LIMIT) {
-            return Err(if longest <= HEAD_LIMIT { BadHead::LongLine } else { BadHead::LongHead });
+        if end > self.line + LINE_LIMIT || end > HEAD_LIMIT {
+            self.check_length(bytes, end)?;
         }
         self.looked = self.looked.max(end);
         match (bytes.get(end), bytes.get(end + 1)) {
@@ -228,6 +241,20 @@ impl HeadScan {
             (Some(b'\n'), _) => Err(BadHead::BareLf),
             (Some(control), _) => Err(BadHead::Control(*control)),
         }
+    }
+
+    /// Judges a line that is longer than most may be, or that goes on up to here where heads end.
+    fn check_length(&self, bytes: &[u8], end: usize) -> Result<(), BadHead> {
+        let begin = bytes.get(self.line..self.line + LOGIN.len());
+        let is_login = matches!(self.expects, Expects::Fields { .. })
+            && begin.is_some_and(|begin| begin.eq_ignore_ascii_case(LOGIN));
+        let (limit, too_long) =
+            if is_login { (LOGIN_LIMIT, BadHead::LongLogin) } else { (LINE_LIMIT, BadHead::LongLine) };
+        let longest = self.line + limit;
+        if end <= longest.min(HEAD_LIMIT) {
+            return Ok(());
+        }
+        Err(if longest <= HEAD_LIMIT { too_long } else { BadHead::LongHead })
     }
 
     fn note_framing(&mut self, framing: Framing, is_old: bool) -> Result<(), BadHead> {

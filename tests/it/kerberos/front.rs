@@ -70,13 +70,17 @@ fn serves_if_it_is_told_to() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("{LISTENS}{}", listener.local_addr().unwrap().port());
     for client in listener.incoming().map_while(Result::ok) {
-        thread::spawn(move || serve(client, behind));
+        thread::spawn(move || serve(client, behind, accept));
     }
 }
 
-/// Impala: `TSaslTransport::doSaslNegotiation` and `TSaslServerTransport::handleSaslStartMessage`. A mechanism
+/// Accepts by `accept`, which returns the user, and passes on the rest. Impala: `TSaslTransport::doSaslNegotiation` and `TSaslServerTransport::handleSaslStartMessage`. A mechanism
 /// that it does not have is told with BAD; any other failure is a close without a byte.
-fn serve(mut client: TcpStream, behind: SocketAddr) -> io::Result<()> {
+pub(super) fn serve(
+    mut client: TcpStream,
+    behind: SocketAddr,
+    accept: impl FnOnce(&mut TcpStream) -> io::Result<String>,
+) -> io::Result<()> {
     let (status, mechanism) = receive(&mut client)?;
     if status != 1 || mechanism != b"GSSAPI" {
         let text = format!("Unsupported mechanism type {}", String::from_utf8_lossy(&mechanism));

@@ -5,7 +5,7 @@ use super::KerberosRouter;
 use crate::support::clients::{Cursors, Shown, Target};
 use crate::support::hive_by_ticket;
 use crate::support::kdc::{REALM, USERS};
-use crate::support::ran;
+use crate::support::ran::Met;
 use crate::support::ticket_clients as clients;
 
 /// The session's user, which is not the server's process's; a row, and an error.
@@ -17,9 +17,10 @@ fn through_and_direct(scenario: impl Fn(&Target, &[&str]) -> Shown) -> Option<Sh
     let hive = hive_by_ticket::server()?;
     let port = hive.address().port();
     let router = KerberosRouter::start("hive", &format!("hive/_HOST@{REALM}"), &[port], "");
-    let [direct, through] = [hive.target(), &router.target()].map(|target| scenario(target, &STATEMENTS));
+    let target = &router.target();
+    let [direct, through] = [hive.target(), target].map(|target| scenario(target, &STATEMENTS));
     assert_eq!(direct, through);
-    ran::note(&through, "hive");
+    Met { shown: &through, server: "hive", target }.got_through(&router.metrics());
     Some(through)
 }
 

@@ -106,12 +106,12 @@ fn open_with(pairs: &[(&str, &str)]) -> Message {
 }
 
 /// A token of SPNEGO with this one of Kerberos in it (RFC 4178, section 4.2.1).
-fn in_spnego(token: &[u8]) -> Vec<u8> {
+pub(super) fn in_spnego(token: &[u8]) -> Vec<u8> {
     const SPNEGO: &[u8] = b"\x06\x06\x2b\x06\x01\x05\x05\x02";
     const KERBEROS: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02";
     let tagged = |tag: u8, inside: &[u8]| {
-        let length = u16::try_from(inside.len()).unwrap().to_be_bytes();
-        [&[tag, 0x82], &length[..], inside].concat()
+        let length = u32::try_from(inside.len()).unwrap().to_be_bytes();
+        [&[tag, 0x83], &length[1..], inside].concat()
     };
     let mechanisms = tagged(0xa0, &tagged(0x30, KERBEROS));
     let init = tagged(0xa0, &tagged(0x30, &[mechanisms, tagged(0xa2, &tagged(0x04, token))].concat()));

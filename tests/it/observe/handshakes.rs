@@ -124,7 +124,7 @@ fn a_coordinator_that_cannot_be_reached_is_passed_over_and_if_all_are_the_client
 }
 
 #[test]
-fn a_token_of_48_kib_passes_and_one_of_4_gib_is_refused_before_a_coordinator_hears_of_it() {
+fn a_token_of_48_kib_passes_and_one_that_is_too_long_is_refused_before_a_coordinator_hears_of_it() {
     let fleet = Fleet::with(plan());
     let mut client = Talk::connect(fleet.address(Door::Hs2));
     // As large as Windows makes them with many groups, and in small pieces.
@@ -136,15 +136,21 @@ fn a_token_of_48_kib_passes_and_one_of_4_gib_is_refused_before_a_coordinator_hea
 
     let script = Script::sound();
     let router = TestRouter::of("impala", &[script.address()]);
-    let mut client = Talk::connect(router.listener(0));
-    client.send(&[start(), vec![OK, 0xff, 0xff, 0xff, 0xff]].concat());
-    let (status, text) = client.sasl_message().unwrap();
-    let text = String::from_utf8(text).unwrap();
-    assert_eq!(status, ERROR);
-    assert!(text.ends_with("SASL message of 4294967295 bytes exceeds 69632"), "{text}");
-    assert!(client.ends_orderly());
+    // One says that it has 4 GiB, and one is there.
+    for (token, length) in [
+        (vec![OK, 0xff, 0xff, 0xff, 0xff], "4294967295"),
+        (negotiation(OK, &vec![0x60; 120 << 10]), "122880"),
+    ] {
+        let mut client = Talk::connect(router.listener(0));
+        client.send(&[start(), token].concat());
+        let (status, text) = client.sasl_message().unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(status, ERROR);
+        assert!(text.ends_with(&format!("SASL message of {length} bytes exceeds 69632")), "{text}");
+        assert!(client.ends_orderly());
+    }
     assert_eq!(script.accepted(), 0);
-    router.await_metric("hs2router_connections_closed_total{cause=\"bad_sasl\"}", 1.0);
+    router.await_metric("hs2router_connections_closed_total{cause=\"bad_sasl\"}", 2.0);
 }
 
 #[test]

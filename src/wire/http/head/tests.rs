@@ -192,7 +192,17 @@ fn limits_hold_to_the_byte() {
     assert!(outcome(head(usize::from(FIELD_LIMIT))).unwrap().is_some());
     assert_eq!(outcome(head(usize::from(FIELD_LIMIT) + 1)), Err(BadHead::ManyFields));
 
-    let fields = format!("A: {}\r\n", "x".repeat(8000)).repeat(8);
+    for name in ["Authorization", "authorization", "AUTHORIZATION"] {
+        let login = format!("{name}:{}", "x".repeat(LOGIN_LIMIT - name.len() - 1));
+        assert!(outcome(with(&login)).unwrap().is_some());
+        assert_eq!(outcome(with(&format!("{login}x"))), Err(BadHead::LongLogin));
+    }
+    for other in ["Authorization", "Authorizations:", "Proxy-Authorization:", "X: Authorization:"] {
+        assert_eq!(outcome(with(&format!("{other}{}", "x".repeat(LINE_LIMIT)))), Err(BadHead::LongLine));
+    }
+    assert_eq!(outcome(format!("Authorization:{}", "x".repeat(LINE_LIMIT))), Err(BadHead::LongLine));
+
+    let fields = format!("A: {}\r\n", "x".repeat(8000)).repeat(12);
     let rest = HEAD_LIMIT - with(&fields).len();
     let longest = |more: usize| with(&format!("{fields}B:{}", "x".repeat(rest - 2 + more)));
     assert_eq!(outcome(longest(0)), Ok(Some(HEAD_LIMIT)));
@@ -200,7 +210,9 @@ fn limits_hold_to_the_byte() {
         assert_eq!(outcome(longest(more)), Err(BadHead::LongHead), "{more} more");
     }
     assert_eq!(outcome("A: 1\r\n".repeat(1 << 20)), Err(BadHead::RequestLine), "no more is read than needed");
-    for why in [BadHead::LongLine, BadHead::LongHead, BadHead::ManyFields] {
+    let long_login = format!("{fields}Authorization: {}", "x".repeat(LOGIN_LIMIT));
+    assert_eq!(outcome(with(&long_login)), Err(BadHead::LongHead), "together they are too long");
+    for why in [BadHead::LongLine, BadHead::LongLogin, BadHead::LongHead, BadHead::ManyFields] {
         assert_eq!(why.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
 }

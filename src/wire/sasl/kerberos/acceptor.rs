@@ -122,7 +122,7 @@ impl GssapiAcceptor {
         if token.is_empty() {
             return Err(GssapiError::NoToken);
         }
-        let chosen = self.context.unwrap(token)?;
+        let chosen = self.context.unwrap(token).map_err(GssapiError::NotSigned)?;
         let principal = self.context.principal()?;
         check_choice(&chosen, &principal)?;
         Ok(Reply::Accepted { principal })

@@ -14,6 +14,13 @@ pub enum GssapiError {
     /// Kerberos refuses a token, or has none.
     #[error("Kerberos: {0}")]
     Kerberos(#[from] KerberosError),
+    /// The token with the offer of layers, or with the choice of one, is not the peer's.
+    #[error(
+        "the last token of the handshake is not signed as it must be ({}): it was changed on its way, or is another \
+         connection's; let nothing between the two sides change what they say",
+        .0.text
+    )]
+    NotSigned(KerberosError),
     /// The two sides do not agree on a security layer, or on the user.
     #[error(transparent)]
     Layer(#[from] LayerError),
@@ -47,6 +54,7 @@ impl GssapiError {
         match self {
             Self::Sasl(error) => error.status(),
             Self::Kerberos(_)
+            | Self::NotSigned(_)
             | Self::Layer(_)
             | Self::NoToken
             | Self::Unexpected { .. }
@@ -69,14 +77,17 @@ pub struct KerberosError {
 /// What is known of the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The clocks of the two sides differ by more than is allowed, which is five minutes by default.
+    /// The clocks of the two sides, or of the KDC, differ by more than is allowed, which is five minutes by
+    /// default: the client's time is another one, or its ticket is not good yet.
     ClockSkew,
     /// The same token was used before.
     Replay,
-    /// The ticket is over, or not yet good.
+    /// The ticket is over.
     Expired,
     /// The keytab lacks the key of the service that the ticket is for, or has another version of it.
     NoKey,
+    /// One of the sides does not have, or not allow, a cipher of the other.
+    Cipher,
     /// The Kerberos database lacks the service.
     UnknownService,
     /// The token is not one of Kerberos, or was damaged.
@@ -96,6 +107,9 @@ impl Cause {
                 "; compare the name that the client asks for (klist) with those in the router's keytab (klist -kte), \
                  and export the keytab anew if the key has changed; then have clients run kinit again"
             }
+            Self::Cipher => {
+                "; have both sides and the KDC use AES (permitted_enctypes in krb5.conf), and get a new ticket (kinit)"
+            }
             Self::UnknownService => "; add the service to the KDC, or correct the name in the config",
             Self::NoTicket => "; the client must send a ticket of Kerberos 5",
             Self::Other => "",
@@ -106,16 +120,25 @@ impl Cause {
     /// `lib/krb5/krb/rd_req_dec.c`, 1.20).
     pub fn of(text: &str) -> Self {
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        if says(&["Clock skew too great"]) {
+        if says(&["Clock skew too great", "Ticket not yet valid"]) {
             Self::ClockSkew
         } else if says(&["Request is a replay"]) {
             Self::Replay
-        } else if says(&["Ticket expired", "Ticket not yet valid", "Credentials have expired"]) {
+        } else if says(&["Ticket expired", "Credentials have expired"]) {
             Self::Expired
         } else if says(&["not found in Kerberos database"]) {
             Self::UnknownService
-        } else if says(&["keytab", "key table", "Key version", "Cannot find key", "Wrong principal"]) {
+        } else if says(&[
+            "keytab",
+            "key table",
+            "Key version",
+            "Cannot find key",
+            "Wrong principal",
+            "Decrypt integrity check failed",
+        ]) {
             Self::NoKey
+        } else if says(&["ncryption type"]) {
+            Self::Cipher
         } else if says(&[
             "Invalid token was supplied",
             "A token was invalid",
@@ -160,12 +183,13 @@ pub fn one_line(text: &str) -> String {
 const MALFORMED: &str = "the token is malformed";
 
 /// The part of what MIT Kerberos says that tells something: it has the same words before each reason of its own,
-/// and no reason for a token that it cannot read.
+/// and words that mislead where it has no reason.
 fn detail(text: &str) -> &str {
+    let no_reason = [" (Success)", " (Unknown error)"].iter().find_map(|end| text.strip_suffix(end));
     let reason = text.strip_prefix("Unspecified GSS failure.  Minor code may provide more information (");
-    match reason.and_then(|reason| reason.strip_suffix(')')) {
-        Some("Success" | "Unknown error") => MALFORMED,
-        Some(reason) => reason,
-        None => text,
+    match (no_reason, reason.and_then(|reason| reason.strip_suffix(')'))) {
+        (Some(_), Some(_)) => MALFORMED,
+        (Some(text), None) => text,
+        (None, reason) => reason.unwrap_or(text),
     }
 }

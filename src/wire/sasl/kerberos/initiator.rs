@@ -85,7 +85,7 @@ impl Gssapi {
     }
 
     fn take_offer(&mut self, token: &[u8]) -> Result<Reaction, GssapiError> {
-        let offer = self.context.unwrap(token)?;
+        let offer = self.context.unwrap(token).map_err(GssapiError::NotSigned)?;
         check_offer(&offer)?;
         self.awaited = Awaited::Verdict;
         Ok(Reaction::Respond(encode(Status::Ok, &self.context.wrap(&NO_LAYER_OFFERED)?)))
