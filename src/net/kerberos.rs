@@ -24,6 +24,8 @@ use crate::wire::sasl::kerberos::KerberosError;
 
 /// How many tickets of clients are judged at a time. That takes a fraction of a millisecond.
 const ACCEPT_THREADS: usize = 2;
+/// How far they step back behind calls that are under way, when everybody wants to log in at once.
+const ACCEPT_NICENESS: i32 = 10;
 /// How many of the router's own tickets are fetched at a time. The KDC may take seconds.
 const INITIATE_THREADS: usize = 4;
 /// How many steps of the router's own handshakes are made at a time, once there is a ticket. That takes a fraction of
@@ -106,9 +108,9 @@ impl Kerberos {
     /// # Errors
     /// When no thread can be started.
     pub fn new(provider: Arc<dyn Provider>) -> std::io::Result<Self> {
-        let accepting = Pool::start("tickets", ACCEPT_THREADS, QUEUE)?;
-        let initiating = Pool::start("own tickets", INITIATE_THREADS, QUEUE)?;
-        let stepping = Pool::start("own steps", STEP_THREADS, QUEUE)?;
+        let accepting = Pool::start("tickets", ACCEPT_NICENESS, ACCEPT_THREADS, QUEUE)?;
+        let initiating = Pool::start("own tickets", 0, INITIATE_THREADS, QUEUE)?;
+        let stepping = Pool::start("own steps", 0, STEP_THREADS, QUEUE)?;
         Ok(Self { provider, accepting, initiating, stepping })
     }
 

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use parking_lot::Mutex;
+use rustix::process::nice;
 use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -27,16 +28,20 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// Starts the threads. At most `queue` pieces of work wait for one.
+    /// Starts the threads, which let others go first by this niceness. At most `queue` pieces of work wait for one.
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub(super) fn start(name: &str, threads: usize, queue: usize) -> io::Result<Self> {
+    pub(super) fn start(name: &str, niceness: i32, threads: usize, queue: usize) -> io::Result<Self> {
         let (jobs, waiting) = sync_channel(queue);
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..threads {
             let waiting = Arc::clone(&waiting);
-            thread::Builder::new().name(name.to_owned()).spawn(move || work(&waiting))?;
+            thread::Builder::new().name(name.to_owned()).spawn(move || {
+                // Linux counts it for this thread alone. Where it fails, the work is done all the same.
+                let _stepped_back = nice(niceness);
+                work(&waiting);
+            })?;
         }
         Ok(Self(Some(jobs)))
     }
@@ -90,7 +95,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_is_done_on_a_thread_of_the_pool() {
-        let pool = Pool::start("mine", 1, 1).unwrap();
+        let pool = Pool::start("mine", 0, 1, 1).unwrap();
         let name = pool.run(|| thread::current().name().map(str::to_owned)).await;
         assert_eq!(name, Ok(Some("mine".to_owned())));
     }
@@ -103,14 +108,14 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_panics_takes_no_thread_with_it() {
-        let pool = Pool::start("mine", 1, 1).unwrap();
+        let pool = Pool::start("mine", 0, 1, 1).unwrap();
         assert_eq!(pool.run(|| panic!("on purpose")).await, Err::<(), _>(Busy));
         assert_eq!(pool.run(|| 1).await, Ok(1));
     }
 
     #[tokio::test]
     async fn what_does_not_fit_into_the_queue_is_refused_and_what_nobody_waits_for_is_not_begun() {
-        let pool = Pool::start("mine", 1, 2).unwrap();
+        let pool = Pool::start("mine", 0, 1, 2).unwrap();
         let (begun, has_begun) = mpsc::channel();
         let (go_on, may_go_on) = mpsc::channel::<()>();
         let first = pool.run(move || {
