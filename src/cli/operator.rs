@@ -29,10 +29,10 @@ Example:
 
 pub(super) const EVENTS_EXAMPLES: &str = "\
 Examples:
-  hs2router events c1
-      What happened to c1, the newest first.
-  hs2router events warn
-      What an operator should look at.";
+  hs2router events coordinator=etl-3
+      What happened to etl-3, the newest first.
+  hs2router events ejected
+      The coordinators that were taken out, each with the reason.";
 
 pub(super) const DRAIN_EXAMPLES: &str = "\
 Examples:

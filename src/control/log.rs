@@ -10,14 +10,13 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::{Layer as _, Registry, reload};
 
 use self::late::Late;
 use self::recent::Recent;
@@ -42,44 +41,11 @@ const FLUSH_TIME: Duration = Duration::from_millis(1500);
 ///
 /// # Errors
 /// When the process already has a log.
-pub fn start(config: LogConfig) -> Result<(LogGuard, Controls), LogError> {
+pub fn start(config: LogConfig) -> Result<(LogGuard, Recent), LogError> {
     let (lines, guard) = queue(config.format, io::stderr());
-    let (log, controls) = subscriber(config, lines);
+    let (log, recent) = subscriber(config, lines);
     tracing::subscriber::set_global_default(log)?;
-    Ok((guard, controls))
-}
-
-/// What can be seen and changed of a log while it runs; of none, where it is the default.
-#[derive(Clone, Debug, Default)]
-pub struct Controls {
-    /// What happened last.
-    pub recent: Recent,
-    written: Option<Written>,
-}
-
-/// Which lines are written.
-#[derive(Clone, Debug)]
-struct Written {
-    from: Arc<Mutex<LogLevel>>,
-    filter: reload::Handle<Targets, Registry>,
-}
-
-impl Controls {
-    /// From which level on lines are written; none where there is no log.
-    pub fn level(&self) -> Option<LogLevel> {
-        self.written.as_ref().map(|written| *written.from.lock())
-    }
-
-    /// Lines are written from this level on.
-    pub fn set_level(&self, level: LogLevel) {
-        if let Some(written) = &self.written {
-            let mut from = written.from.lock();
-            // It fails only when there is no log any more.
-            if written.filter.reload(filter(level)).is_ok() {
-                *from = level;
-            }
-        }
-    }
+    Ok((guard, recent))
 }
 
 /// When dropped, writes the lines that still wait, for a second and a half at most.
@@ -150,8 +116,8 @@ fn notice(format: LogFormat, lines: usize) -> String {
     }
 }
 
-/// The log as a value, with what controls it; `writer` gets whole lines.
-pub fn subscriber<W>(config: LogConfig, writer: W) -> (impl Subscriber + Send + Sync, Controls)
+/// The log as a value, and the last events of it; `writer` gets whole lines.
+pub fn subscriber<W>(config: LogConfig, writer: W) -> (impl Subscriber + Send + Sync, Recent)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -160,12 +126,10 @@ where
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    let (written, handle) = reload::Layer::new(filter(config.level));
     let recent = Recent::default();
     let kept = recent.clone().with_filter(filter(LogLevel::Info));
-    let log = Late(tracing_subscriber::registry().with(lines.with_filter(written)).with(kept));
-    let written = Written { from: Arc::new(Mutex::new(config.level)), filter: handle };
-    (log, Controls { recent, written: Some(written) })
+    let log = Late(tracing_subscriber::registry().with(lines.with_filter(filter(config.level))).with(kept));
+    (log, recent)
 }
 
 /// The router's own events from this level on; events of libraries only from `warn` on.
@@ -182,8 +146,10 @@ fn filter(level: LogLevel) -> Targets {
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::Mutex;
     use tracing::{debug, info, info_span, warn};
 
+    use super::recent::MOST_EVENTS;
     use super::*;
 
     /// A place to write that the test can read.
@@ -238,6 +204,26 @@ mod tests {
         assert!(has(0, "conn=\"c1\" session=\"s7\"}:call{request=\"r9\"}") && has(0, "in both"), "{lines:?}");
         assert!(has(1, "session=\"s7\"") && !has(1, "r9") && has(1, "in one"), "{lines:?}");
         assert!(!has(2, "conn") && has(2, "in none"), "{lines:?}");
+    }
+
+    #[test]
+    fn events_from_info_on_are_kept_whatever_is_written_up_to_a_number_and_a_length() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let (log, recent) = subscriber(LogConfig { format, level: LogLevel::Error }, io::sink);
+            tracing::subscriber::with_default(log, || {
+                let _span = tracing::error_span!("connection", conn = "c1").entered();
+                (0..MOST_EVENTS).for_each(|_| info!("an event"));
+                debug!("a session's life");
+                warn!(cause = "x".repeat(1 << 20), "refused");
+            });
+            let kept = recent.all();
+            assert_eq!(kept.len(), MOST_EVENTS);
+            let (newest, before) = (&kept[0], &kept[1]);
+            assert_eq!((newest.event.as_str(), before.event.as_str()), ("refused", "an event"));
+            let (name, cause) = &newest.fields[0];
+            assert!(*name == "cause" && cause.starts_with("xx") && cause.capacity() < 1000, "{name}");
+            assert_eq!(newest.connection.as_deref(), Some("conn=\"c1\""));
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub use self::fleets::FleetError;
 pub use self::kerberos::KerberosStart;
 use super::admin::{self, AdminError, View};
 use super::config::{Config, ListenerConfig, NamedCluster, RouterConfig};
-use super::log;
+use super::log::recent::Recent;
 use crate::metrics::Metrics;
 use crate::net::host::Resolver;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, ListenAddress, bind_for_clients};
@@ -90,11 +90,11 @@ impl Router {
     /// When an address cannot be listened on, a cluster's settings are invalid, or a file of TLS cannot be
     /// used; nothing is served then.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        Self::start_on(config, &Workers::here(), Resolver::System, log::Controls::default())
+        Self::start_on(config, &Workers::here(), Resolver::System, Recent::default())
     }
 
     /// Binds every address, then begins to serve: connections on `workers`, upkeep and the admin port in the
-    /// current runtime. `resolver` finds the addresses of coordinators, and operators see and change `log`.
+    /// current runtime. `resolver` finds the addresses of coordinators, and operators see the `recent` events.
     ///
     /// # Errors
     /// When an address cannot be listened on, a cluster's settings are invalid, or a file of TLS cannot be
@@ -103,7 +103,7 @@ impl Router {
         config: &Config,
         workers: &Workers,
         resolver: Resolver,
-        log: log::Controls,
+        recent: Recent,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let kerberos = kerberos::start(config)?;
@@ -160,7 +160,7 @@ impl Router {
             background.spawn(draining::end_drains(Arc::clone(&shared), Arc::clone(fleet), end.clone()));
         }
         let draining = shared.draining.clone();
-        let view = View { metrics, draining, fleets: fleets.clone(), listeners: shown, readings, log };
+        let view = View { metrics, draining, fleets: fleets.clone(), listeners: shown, readings, recent };
         background.spawn(admin::serve(admin_listener, view, end.clone()));
         let drain_timeout = config.router.drain_timeout;
         Ok(Self { shared, fleets, listeners, admin, connections, background, end, drain_timeout })

@@ -76,9 +76,11 @@ pub fn environment(
     // With a keytab for clients, the library fetches and renews the tickets by itself.
     let initiator = keytabs.clusters.as_ref().map(|path| ("KRB5_CLIENT_KTNAME", file(path)));
     let always = [("KRB5CCNAME", OsString::from("MEMORY:hs2router")), (BEGUN_ANEW, OsString::from("1"))];
-    let is_off = |name| inherited(name).is_some_and(|value| value.as_encoded_bytes().starts_with(b"none"));
+    // The first one that is set holds.
+    let set = MEMORY_OF_TOKENS.into_iter().find_map(inherited);
+    let is_off = set.is_some_and(|value| value.as_encoded_bytes().starts_with(b"none"));
     // A shell in which somebody once tried something must not have the router take a token twice. krb5.conf may.
-    let remembers = MEMORY_OF_TOKENS.into_iter().any(is_off).then(|| (MEMORY_OF_TOKENS[0], "dfl:".into()));
+    let remembers = is_off.then(|| (MEMORY_OF_TOKENS[0], "dfl:".into()));
     Some(acceptor.into_iter().chain(initiator).chain(always).chain(remembers).collect())
 }
 

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::control::log::Controls;
+use crate::control::log::recent::Recent;
 use crate::metrics::{CloseCause, Metrics};
 
 struct Admin {
@@ -22,8 +22,8 @@ fn admin() -> Admin {
     let address = listener.local_addr().unwrap();
     let (metrics, draining) = (Arc::new(Metrics::new()), CancellationToken::new());
     let (fleets, listeners) = (Vec::new(), Vec::new());
-    let (readings, log) = (Arc::default(), Controls::default());
-    let view = View { metrics, draining, fleets, listeners, readings, log };
+    let (readings, recent) = (Arc::default(), Recent::default());
+    let view = View { metrics, draining, fleets, listeners, readings, recent };
     let end = CancellationToken::new();
     let task = tokio::spawn(serve(listener, view.clone(), end.clone()));
     Admin { address, view, end, task }

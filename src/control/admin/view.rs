@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::control::log::Controls;
+use crate::control::log::recent::Recent;
 use crate::metrics::Metrics;
 use crate::net::tls::server::Settings;
 use crate::serve::background::certificates::Readings;
@@ -24,8 +24,8 @@ pub struct View {
     pub listeners: Vec<Listener>,
     /// What came of reading the files of certificates.
     pub readings: Arc<Readings>,
-    /// What the router says.
-    pub log: Controls,
+    /// What happened last.
+    pub recent: Recent,
 }
 
 /// A listener that is shown.

@@ -21,26 +21,38 @@ pub(super) struct Late<S>(pub(super) S);
 impl<S: Subscriber> Late<S> {
     /// Does something for which the subscriber has to know in which spans it happens.
     fn inside<T>(&self, ask: impl FnOnce(&S) -> T) -> T {
-        // Copied, because to ask may log.
-        let spans = ENTERED.with_borrow(Vec::clone);
+        // Copied, because to ask may log. At the end of a thread there are none any more.
+        let spans = ENTERED.try_with(|spans| spans.borrow().clone()).unwrap_or_default();
         for span in &spans {
             self.0.enter(span);
         }
-        let answer = ask(&self.0);
-        for span in spans.iter().rev() {
-            self.0.exit(span);
+        let entered = Entered { subscriber: &self.0, spans };
+        ask(entered.subscriber)
+    }
+}
+
+/// Spans that a subscriber leaves when this is dropped, also where a field that is shown panics.
+struct Entered<'a, S: Subscriber> {
+    subscriber: &'a S,
+    spans: Vec<Id>,
+}
+
+impl<S: Subscriber> Drop for Entered<'_, S> {
+    fn drop(&mut self) {
+        for span in self.spans.iter().rev() {
+            self.subscriber.exit(span);
         }
-        answer
     }
 }
 
 impl<S: Subscriber> Subscriber for Late<S> {
     fn enter(&self, span: &Id) {
-        ENTERED.with_borrow_mut(|spans| spans.push(span.clone()));
+        let _ends = ENTERED.try_with(|spans| spans.borrow_mut().push(span.clone()));
     }
 
     fn exit(&self, span: &Id) {
-        ENTERED.with_borrow_mut(|spans| {
+        let _ends = ENTERED.try_with(|spans| {
+            let mut spans = spans.borrow_mut();
             if let Some(place) = spans.iter().rposition(|entered| entered == span) {
                 spans.remove(place);
             }

@@ -24,7 +24,7 @@ const columnsAt = (elapsed) => [
 /** The view. `elapsed` is how old the figures are, in seconds. */
 export function Events({ figures, elapsed, params }) {
   const { total, matching, events } = figures.events;
-  // The oldest keeps its number when newer ones come.
+  // Nothing in a row has a state of its own, so its place among the others is name enough.
   const rows = events.map((row, place) => ({ ...row, key: `${total - place} ${row.event}` }));
   return html`<h1 class="hidden">Events</h1>
     <${Rows} view="events" what="events" rows=${rows} columns=${columnsAt(elapsed)} chosen=${chosenBy(params)}

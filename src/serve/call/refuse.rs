@@ -118,8 +118,8 @@ pub(crate) fn done(service: Service, request: &Facts) -> BytesMut {
     }
 }
 
-/// Answers a call in place of a coordinator, once all of it has come. The answer is delayed if the client's
-/// dials are all in vain.
+/// Answers a call in place of a coordinator, once all of it has come. Before that it waits if the client's dials or
+/// tickets are all in vain, whether the rest of the call ever comes or not.
 pub(crate) async fn refuse<S: Stream>(
     conn: &mut Conn<S>,
     request: &mut Request,
@@ -127,10 +127,10 @@ pub(crate) async fn refuse<S: Stream>(
     answer: &NoAnswer,
     outcome: CallOutcome,
 ) -> Result<CallOutcome, End> {
+    braking::brake(conn).await;
     conn.client.skip_rest(request, &conn.shared.settings).await?;
     tracing::debug!(method = request.method().name, message = answer.message, "call refused");
     let reply = answer.reply(service, request.facts());
-    braking::brake(conn).await;
     conn.deliver(&reply, Form::Payload).await?;
     Ok(outcome)
 }
@@ -146,9 +146,9 @@ pub(crate) async fn refuse_for_now<S: Stream>(
     if !conn.client.asks_each_time() {
         return refuse(conn, request, service, answer, CallOutcome::Refused).await;
     }
+    braking::brake(conn).await;
     conn.client.skip_rest(request, &conn.shared.settings).await?;
     tracing::debug!(method = request.method().name, message = answer.message, "call refused");
-    braking::brake(conn).await;
     let no_room = http::answer::Answer::no_room(&answer.message);
     conn.client.say(no_room, conn.shared.settings.stall_timeout).await?;
     Ok(CallOutcome::Refused)
@@ -174,9 +174,9 @@ pub(crate) async fn pass_on<S: Stream>(
     request: &mut Request,
     refusal: http::answer::Refusal,
 ) -> Result<CallOutcome, End> {
+    braking::brake(conn).await;
     conn.client.skip_rest(request, &conn.shared.settings).await?;
     tracing::debug!(method = request.method().name, cause = %refusal, "call refused");
-    braking::brake(conn).await;
     conn.client.say(refusal.into_answer(), conn.shared.settings.stall_timeout).await?;
     Ok(CallOutcome::Refused)
 }

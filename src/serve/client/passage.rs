@@ -176,7 +176,7 @@ async fn relay_both<S: Stream>(
     // A peer may pause for as long as it likes: only the two sides know why.
     let _cleared = connection.client.stream.set_user_timeout(None);
     let _cleared = stream.set_user_timeout(None);
-    let pending = std::mem::take(&mut connection.client.pending);
+    let pending = connection.client.pending.take();
     let reader = match depth {
         Depth::Observe => Reader::Router(Box::new(Observer::new(connection, opening))),
         Depth::Opaque | Depth::Route => Reader::Nobody { _counted: opening.into_opaque() },

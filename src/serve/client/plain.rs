@@ -134,7 +134,7 @@ async fn accept<S: Stream>(client: &mut Client<S>, family: Family) -> Result<Ope
             Step::OtherMechanism(mechanism) => {
                 let mut all = bytes::BytesMut::from(acceptor.into_consumed().as_slice());
                 all.extend_from_slice(&client.pending);
-                client.pending = all;
+                client.pending = all.into();
                 if mechanism == MechanismName::Gssapi {
                     observe::first_token(client).await?;
                 }

@@ -2,13 +2,13 @@
 //! stands before everything else, TLS included. Only addresses in `proxy_protocol_from` may send one, and
 //! they must: whoever else could would come from any address that it likes.
 
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use tokio::time::timeout;
 use tracing::Span;
 
 use crate::net::stream::Stream;
 use crate::serve::client::Connection;
-use crate::serve::message::client::Client;
+use crate::serve::message::client::{Client, Unused};
 use crate::serve::message::end::{End, NoHeader};
 use crate::wire::detect::Speech;
 use crate::wire::proxy::{Header, ProxyError, Source, parse};
@@ -72,7 +72,7 @@ async fn take_header<S: Stream>(client: &mut Client<S>) -> Result<Source, End> {
         left -= taken;
         if client.pending.is_empty() {
             // A silent client holds no buffer.
-            client.pending = BytesMut::new();
+            client.pending = Unused::default();
         }
         if left == 0 {
             return Ok(source);

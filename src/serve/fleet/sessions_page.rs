@@ -20,8 +20,8 @@ pub(crate) struct SessionsPage {
     /// How many reads have begun.
     begun: AtomicU64,
     last: Mutex<Option<Read>>,
-    /// Held by whoever reads it.
-    turn: tokio::sync::Mutex<()>,
+    /// Held by whoever reads it: when the last read began, whatever came of it.
+    turn: tokio::sync::Mutex<Option<Instant>>,
     /// Whether the log says that it is too long.
     tells_of_length: AtomicBool,
 }
@@ -49,23 +49,25 @@ impl SessionsPage {
     pub(crate) async fn user_of(
         &self,
         session: &str,
+        coordinator: &str,
         read: impl Future<Output = Result<DelegatedUsers, WebError>>,
     ) -> Option<String> {
         let asked_after = self.begun.load(Ordering::Acquire);
         if let Known::Says(user) = self.known(session, asked_after) {
             return user;
         }
-        let _turn = self.turn.lock().await;
+        let mut turn = self.turn.lock().await;
         if let Known::Says(user) = self.known(session, asked_after) {
             return user;
         }
-        let last = self.last.lock().as_ref().map(|last| last.begun_at);
-        if let Some(begun_at) = last {
+        if let Some(begun_at) = *turn {
             sleep_until((begun_at + GOOD_FOR).into()).await;
         }
         let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
         let begun_at = clock::now();
-        let users = read.await.inspect_err(|cause| self.tell(cause)).unwrap_or_default();
+        // Noted before it is read: whoever asked may give up.
+        *turn = Some(begun_at);
+        let users = read.await.inspect_err(|cause| self.tell(coordinator, cause)).unwrap_or_default();
         let user = users.of(session).map(str::to_owned);
         *self.last.lock() = Some(Read { number, begun_at, users });
         user
@@ -85,14 +87,14 @@ impl SessionsPage {
         }
     }
 
-    fn tell(&self, cause: &WebError) {
+    fn tell(&self, coordinator: &str, cause: &WebError) {
         if matches!(cause, WebError::TooLarge) && !self.tells_of_length.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                %cause,
+                coordinator, %cause,
                 "its page of sessions is too long to be read, so no session there is found again for its user"
             );
         } else {
-            tracing::debug!(%cause, "no page of sessions");
+            tracing::debug!(coordinator, %cause, "no page of sessions");
         }
     }
 }
@@ -111,7 +113,7 @@ mod tests {
     async fn all_who_ask_while_it_is_read_share_the_next_read() {
         let (page, reads) = (SessionsPage::default(), AtomicU64::new(0));
         let ask = |session| {
-            page.user_of(session, async {
+            page.user_of(session, "c1", async {
                 reads.fetch_add(1, Ordering::Relaxed);
                 sleep(Duration::from_millis(10)).await;
                 Ok(DelegatedUsers::naming("a:b", "ann"))
@@ -127,11 +129,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_session_that_was_opened_after_a_read_is_found_by_the_next() {
         let page = SessionsPage::default();
-        assert_eq!(page.user_of("a:b", ready(Ok(DelegatedUsers::naming("c:d", "bob")))).await, None);
+        assert_eq!(page.user_of("a:b", "c1", ready(Ok(DelegatedUsers::naming("c:d", "bob")))).await, None);
         let begin = clock::now();
-        assert_eq!(page.user_of("c:d", pending()).now_or_never(), Some(Some("bob".to_owned())));
+        assert_eq!(page.user_of("c:d", "c1", pending()).now_or_never(), Some(Some("bob".to_owned())));
         assert_eq!(
-            page.user_of("a:b", ready(Ok(DelegatedUsers::naming("a:b", "ann")))).await.as_deref(),
+            page.user_of("a:b", "c1", ready(Ok(DelegatedUsers::naming("a:b", "ann")))).await.as_deref(),
             Some("ann")
         );
         assert_eq!(clock::now() - begin, GOOD_FOR);
@@ -140,13 +142,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_gives_up_a_read_leaves_it_to_the_next_and_a_failure_is_shared() {
         let page = SessionsPage::default();
-        assert_eq!(page.user_of("a:b", pending()).now_or_never(), None);
+        let begin = clock::now();
+        assert_eq!(page.user_of("a:b", "c1", pending()).now_or_never(), None);
         let failed = async || Err(WebError::TimedOut(GOOD_FOR));
-        let found = join_all([page.user_of("a:b", failed()), page.user_of("a:b", failed())]).await;
+        let found =
+            join_all([page.user_of("a:b", "c1", failed()), page.user_of("a:b", "c1", failed())]).await;
         assert_eq!(found, [None, None]);
+        assert_eq!(clock::now() - begin, GOOD_FOR, "the read that was given up counts");
         sleep(GOOD_FOR).await;
         assert_eq!(
-            page.user_of("a:b", ready(Ok(DelegatedUsers::naming("a:b", "ann")))).await.as_deref(),
+            page.user_of("a:b", "c1", ready(Ok(DelegatedUsers::naming("a:b", "ann")))).await.as_deref(),
             Some("ann")
         );
     }

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub(crate) struct Client<S: Stream> {
     /// The connection.
     pub stream: Io<S>,
     /// Bytes that were read and not used.
-    pub pending: BytesMut,
+    pub pending: Unused,
     /// The address that the client connected from, to the router or to a balancer in front of it, as far as
     /// bounds go.
     pub address: ClientAddress,
@@ -42,10 +43,47 @@ pub(crate) struct Client<S: Stream> {
     pub admitted: Admitted,
 }
 
+/// Bytes that were read and not used. They may hold a password, so they are zeroed when they are dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Unused(BytesMut);
+
+impl Unused {
+    /// Takes the bytes out; whoever has them now has to see to what they hold.
+    pub(crate) fn take(&mut self) -> BytesMut {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl From<BytesMut> for Unused {
+    fn from(bytes: BytesMut) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Deref for Unused {
+    type Target = BytesMut;
+
+    fn deref(&self) -> &BytesMut {
+        &self.0
+    }
+}
+
+impl DerefMut for Unused {
+    fn deref_mut(&mut self) -> &mut BytesMut {
+        &mut self.0
+    }
+}
+
+impl Drop for Unused {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
 impl<S: Stream> Client<S> {
     /// Wraps a connection from which nothing was read yet.
     pub(crate) fn new(stream: S, ip: IpAddr) -> Self {
-        let (stream, pending, admitted) = (stream.into(), BytesMut::new(), Admitted::default());
+        let (stream, pending, admitted) = (stream.into(), Unused::default(), Admitted::default());
         Self { stream, pending, address: ip.into(), ip, admitted }
     }
 
@@ -100,13 +138,13 @@ impl<S: Stream> Client<S> {
         config: Arc<ServerConfig>,
         bounds: Bounds<'_>,
     ) -> Result<Self, Broken<S>> {
-        let Self { stream, pending, address, ip, admitted } = self;
+        let Self { stream, mut pending, address, ip, admitted } = self;
         let socket = match stream.into_plain() {
             Ok(socket) => socket,
             Err(stream) => return Ok(Self { stream, pending, address, ip, admitted }),
         };
-        let stream = accept(socket, pending.into(), config, bounds).await?;
-        Ok(Self { stream, pending: BytesMut::new(), address, ip, admitted })
+        let stream = accept(socket, pending.take().into(), config, bounds).await?;
+        Ok(Self { stream, pending, address, ip, admitted })
     }
 
     /// Says how a client ended that will send no more: with an orderly close, or with a broken connection.

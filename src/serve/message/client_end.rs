@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
 use tokio::time::timeout;
@@ -14,7 +14,7 @@ use crate::ids::{ClientAddress, Transport};
 use crate::net::flow::Chunk;
 use crate::net::linger::linger;
 use crate::net::stream::{Seen, Stream};
-use crate::serve::message::client::Client;
+use crate::serve::message::client::{Client, Unused};
 use crate::serve::message::coding::{self, Decoder, Follows, Form};
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::http::answer::{Answer, Given};
@@ -302,14 +302,14 @@ impl<S: Stream> ClientEnd<S> {
     }
 
     fn take_pending(&mut self, request: &mut Request) -> Result<(), BadInput> {
-        let mut pending = std::mem::take(&mut self.client.pending);
+        let mut pending = self.client.pending.take();
         if pending.is_empty() {
             return Ok(());
         }
         let used = self.take(request, &mut pending)?;
         pending.advance(used);
         // An idle connection keeps no buffer.
-        self.client.pending = if pending.is_empty() { BytesMut::new() } else { pending };
+        self.client.pending = if pending.is_empty() { Unused::default() } else { pending.into() };
         Ok(())
     }
 

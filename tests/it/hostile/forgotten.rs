@@ -1,6 +1,8 @@
 //! What is left of a password in the router's memory: nothing, once nobody needs it.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::TcpStream;
 
 use hs2router::fake::client::{Hs2Client, HttpLogin, Login};
 use hs2router::fake::{Coordinator, Password, Settings};
@@ -46,6 +48,17 @@ fn a_password_of_sasl_is_not_in_memory_once_its_client_has_left() {
     assert!(connect(GUESS).is_err());
     assert_forgotten(&program, PASSWORD, connect(PASSWORD).unwrap());
     assert_eq!(program.copies_of(GUESS.as_bytes()), 0, "copies of a refused password are left");
+}
+
+#[test]
+fn a_password_in_a_head_that_never_becomes_whole_is_not_in_memory_once_its_client_has_left() {
+    let coordinator = coordinator();
+    let program = Program::over_http(coordinator.hs2_http());
+    let mut stream = TcpStream::connect(program.listener).unwrap();
+    write!(stream, "POST /cliservice HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {BASIC}\r\n").unwrap();
+    assert!(eventually(|| program.copies_of(BASIC.as_bytes()) > 0), "this test looks in the wrong place");
+    drop(stream);
+    assert!(eventually(|| program.copies_of(BASIC.as_bytes()) == 0), "copies are left");
 }
 
 /// What Basic sends in place of the password.

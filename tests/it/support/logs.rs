@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use hs2router::control::config::{LogConfig, LogFormat, LogLevel};
-use hs2router::control::log::{Controls, subscriber};
+use hs2router::control::log::recent::Recent;
+use hs2router::control::log::subscriber;
 use tokio::runtime::{Builder, Runtime};
 use tracing::Dispatch;
 use tracing::dispatcher::{DefaultGuard, set_default};
@@ -21,10 +22,10 @@ thread_local! {
 
 impl Logs {
     /// A runtime on whose threads everything from this level on is logged here.
-    pub(crate) fn runtime(&self, level: LogLevel) -> (Runtime, Controls) {
+    pub(crate) fn runtime(&self, level: LogLevel) -> (Runtime, Recent) {
         let lines = self.clone();
         let config = LogConfig { format: LogFormat::Text, level };
-        let (log, controls) = subscriber(config, move || lines.clone());
+        let (log, recent) = subscriber(config, move || lines.clone());
         let log = Dispatch::new(log);
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
@@ -32,7 +33,7 @@ impl Logs {
             .on_thread_start(move || HERE.with(|here| drop(here.replace(Some(set_default(&log))))))
             .build()
             .unwrap();
-        (runtime, controls)
+        (runtime, recent)
     }
 
     /// Everything so far.

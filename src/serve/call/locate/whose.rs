@@ -49,9 +49,9 @@ async fn user_of<S: Stream>(
     let Some(destination) = member.web() else { return Ok(None) };
     let settings =
         WebSettings { network: conn.shared.network.clone(), allowed: conn.fleet.watching.probe_timeout };
-    let session = session.to_string();
+    let (session, name) = (session.to_string(), conn.fleet.name_of(coordinator));
     let page = web::delegated_users(&destination, &settings);
-    Ok(until(conn, deadline, member.sessions_page.user_of(&session, page)).await?.flatten())
+    Ok(until(conn, deadline, member.sessions_page.user_of(&session, &name, page)).await?.flatten())
 }
 
 fn note_not_its_own<S: Stream>(conn: &Conn<S>, caller: &Caller, session: &GuidText) {

@@ -5,13 +5,13 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hyper::Response;
 use hyper::http::response::Parts;
 use parking_lot::Mutex;
 
 use crate::net::stream::Stream;
-use crate::serve::message::client::Client;
+use crate::serve::message::client::{Client, Unused};
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::http::answer::head_bytes;
 use crate::serve::message::http::inbound::{Broken, Inbound};
@@ -160,11 +160,11 @@ impl<S: Stream> ClientExchange<S> {
         if let Self::Hyper(inbound) = self {
             let mut unread = inbound.into_inner().finish();
             unread.extend_from_slice(&client.pending);
-            client.pending = unread;
+            client.pending = unread.into();
         }
         if client.pending.is_empty() {
             // An idle connection keeps no buffer.
-            client.pending = BytesMut::new();
+            client.pending = Unused::default();
         }
     }
 }

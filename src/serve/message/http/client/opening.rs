@@ -12,7 +12,7 @@ use zeroize::Zeroize as _;
 use super::{HttpClient, HttpPeer, Opened, take};
 use crate::net::linger::linger;
 use crate::net::stream::Stream;
-use crate::serve::message::client::Client;
+use crate::serve::message::client::{Client, Unused};
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::http::answer::Answer;
 use crate::serve::message::http::client_exchange::{ClientExchange, broken};
@@ -52,7 +52,7 @@ impl<S: Stream> HttpClient<S> {
         let whole = timeout(stall, self.whole_head(client)).await;
         let Some(head_len) = whole.unwrap_or(Err(End::HeadTimedOut(stall)))? else {
             // An idle connection keeps no buffer.
-            client.pending = BytesMut::new();
+            client.pending = Unused::default();
             return Ok(Opened::Nothing);
         };
         let framing = std::mem::take(&mut self.scan).framing();
@@ -143,7 +143,7 @@ impl<S: Stream> HttpClient<S> {
             self.exchange = Some(ClientExchange::counted(length));
             return Ok(Begun { head, ordinary: Some(HeadBytes(client.pending.split_to(head_len))) });
         }
-        let unread = std::mem::take(&mut client.pending);
+        let unread = client.pending.take();
         let mut exchange = Inbound::new(&client.stream, unread, head_len, framing);
         let head = exchange.head(&mut client.stream).map_err(broken)?;
         self.exchange = Some(ClientExchange::hyper(exchange));
