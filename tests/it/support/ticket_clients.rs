@@ -55,6 +55,7 @@ pub(crate) fn impala_shell_of_no_service(target: &Target, user: &str) -> Shown {
 #[cfg(feature = "kerberos")]
 pub(crate) fn impala_shell_with_beeswax(target: &Target, user: &str, statements: &str) -> Shown {
     run_impala_shell(target, user, false, &["--protocol=beeswax", "-q", statements])
+        .by("impala-shell", "Beeswax-KERBEROS")
 }
 
 fn run_impala_shell(target: &Target, user: &str, is_strict: bool, more: &[&str]) -> Shown {
