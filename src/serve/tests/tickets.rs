@@ -1,5 +1,5 @@
-//! Tickets over HTTP where the router judges them: who is slowed down by what, and what is answered while too many
-//! are judged.
+//! Tickets over HTTP where the router judges them: which clients are slowed down, and what they get while too many are
+//! judged.
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
