@@ -5,7 +5,7 @@
 mod beeswax;
 mod client;
 mod coordinator;
-mod delegated;
+pub(crate) mod delegated;
 mod http;
 mod journal;
 mod links;

@@ -192,7 +192,8 @@ impl World {
             }
             let stolen = &stolen[rng.random_range(0..stolen.len())];
             let methods: Vec<_> = method::all().filter(|method| method.role != Role::OpenSession).collect();
-            let call = call(methods[rng.random_range(0..methods.len())], stolen);
+            let operation = stolen.operation.as_ref().unwrap_or(&stolen.session);
+            let call = naming(methods[rng.random_range(0..methods.len())], &stolen.session, operation);
             let router = rng.random_range(0..ROUTERS.len());
             let Some(reply) = self.call(thief, router, rng.random_bool(0.5), &call).await else { continue };
             if REFUSALS.iter().any(|words| has(&reply, words.as_bytes())) {
@@ -210,9 +211,8 @@ fn user_of(principal: &str) -> &str {
     principal.split(['/', '@']).next().unwrap_or_default()
 }
 
-/// A call of this method that names what was stolen: an operation where the method takes one, else a session.
-fn call(method: &Method, stolen: &Open) -> Message {
-    let operation = stolen.operation.as_ref().unwrap_or(&stolen.session);
+/// A call of this method that names these: an operation where the method takes one, else a session.
+pub(crate) fn naming(method: &Method, session: &Value, operation: &Value) -> Message {
     let first = match method.role {
         Role::Profile
         | Role::UseOperation
@@ -220,11 +220,11 @@ fn call(method: &Method, stolen: &Open) -> Message {
         | Role::Fetch
         | Role::Poll
         | Role::CloseOperation => operation,
-        _ => &stolen.session,
+        _ => session,
     };
     let mut fields = vec![(1, first.clone())];
     match method.role {
-        Role::Profile => fields.push((2, stolen.session.clone())),
+        Role::Profile => fields.push((2, session.clone())),
         Role::Statement => fields.push((2, Value::text("select 'stolen'"))),
         _ => {}
     }

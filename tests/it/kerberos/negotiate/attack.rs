@@ -6,30 +6,14 @@ use hs2router::wire::method::{self, Role};
 use super::super::{KerberosRouter, by_ticket};
 use super::{HttpFleet, LoggedIn, negotiate, post, ticket, token};
 use crate::kerberos::SERVICE;
+use crate::simulation::delegated::naming;
 use crate::support::kdc::{self, REALM};
 use crate::support::message::{Message, Value, execute, of_handle, open_session};
 
 /// Every call that names these: an operation where the method takes one, else a session.
 fn all_calls(session: &Value, operation: &Value) -> Vec<Message> {
     let methods = method::all().filter(|method| method.role != Role::OpenSession);
-    let calls: Vec<_> = methods
-        .map(|method| {
-            let first = match method.role {
-                Role::Profile
-                | Role::UseOperation
-                | Role::CancelOperation
-                | Role::Fetch
-                | Role::Poll
-                | Role::CloseOperation => operation,
-                _ => session,
-            };
-            let mut fields = vec![(1, first.clone())];
-            if method.role == Role::Profile {
-                fields.push((2, session.clone()));
-            }
-            Message::call(method.name, vec![(1, Value::Struct(fields))])
-        })
-        .collect();
+    let calls: Vec<_> = methods.map(|method| naming(method, session, operation)).collect();
     assert!(calls.len() > 40);
     calls
 }
