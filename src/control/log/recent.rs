@@ -16,8 +16,8 @@ use tracing_subscriber::registry::{Extensions, LookupSpan};
 
 use crate::clock;
 
-/// How many events are kept. The largest have some ten texts of [`LONGEST_TEXT`], so all together take eight
-/// megabytes at most.
+/// How many events are kept. The largest have some ten texts of 400 bytes, so all together take eight megabytes at
+/// most.
 pub const MOST_EVENTS: usize = 2000;
 /// The longest text that is kept of an event, of one of its fields, or of what it says of its connection, in bytes.
 const LONGEST_TEXT: usize = 400;

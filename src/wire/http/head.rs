@@ -4,7 +4,7 @@
 
 use http::StatusCode;
 
-/// The longest line, in bytes, without its end, unless it is [`LOGIN`].
+/// The longest line, in bytes, without its end. The line with the login has [`LOGIN_LIMIT`].
 pub const LINE_LIMIT: usize = 8 << 10;
 
 /// How the line begins that may be longer, in any case of its letters: tickets of Kerberos stand there.
