@@ -6,6 +6,11 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use hs2router::cli::{Cli, Command};
 use hs2router::cmd;
+use mimalloc::MiMalloc;
+
+/// Calls allocate and free boxes of half a kilobyte and more, hundreds at a time: glibc keeps seven of a size at hand.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
