@@ -114,6 +114,9 @@ pub enum Command {
     /// List the open operations of a running router
     #[command(after_help = operator::OPERATIONS_EXAMPLES)]
     Operations(RowsArgs),
+    /// List who waits for room at a running router
+    #[command(after_help = operator::WAITING_EXAMPLES)]
+    Waiting(RowsArgs),
     /// Tell what happened last to a running router and its coordinators
     #[command(after_help = operator::EVENTS_EXAMPLES)]
     Events(RowsArgs),

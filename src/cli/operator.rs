@@ -27,6 +27,11 @@ Example:
   hs2router operations running ann
       The running operations of ann, the oldest first.";
 
+pub(super) const WAITING_EXAMPLES: &str = "\
+Example:
+  hs2router waiting ann
+      What ann's clients wait for, since when, and in which place of the line.";
+
 pub(super) const EVENTS_EXAMPLES: &str = "\
 Examples:
   hs2router events coordinator=etl-3
@@ -117,7 +122,7 @@ impl Sort {
     }
 }
 
-/// `hs2router operations` and `hs2router events`
+/// `hs2router operations`, `hs2router waiting` and `hs2router events`
 #[derive(Clone, Debug, Args)]
 pub struct RowsArgs {
     #[command(flatten)]

@@ -1,5 +1,5 @@
-//! What an operator sees and does from a shell: `hs2router status`, `sessions`, `operations`, `events`, `drain` and
-//! `resume`. They ask the admin port of a router that runs, and say what it says under the same names.
+//! What an operator sees and does from a shell: `hs2router status`, `sessions`, `operations`, `waiting`, `events`, `drain`
+//! and `resume`. They ask the admin port of a router that runs, and say what it says under the same names.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
@@ -55,6 +55,19 @@ const OPERATION: [Column; 9] = [
     Column::seconds("age"),
 ];
 
+/// What is shown of somebody who waits.
+const WAIT: [Column; 9] = [
+    Column::seconds("age"),
+    Column::text("waits_for"),
+    Column::number("place"),
+    Column::text("user"),
+    Column::text("acts_as"),
+    Column::text("client"),
+    Column::text("cluster"),
+    Column::text("coordinator"),
+    Column::text("service"),
+];
+
 /// What is shown of an event.
 const EVENT: [Column; 5] = [
     Column::seconds("age"),
@@ -73,6 +86,7 @@ struct List {
 
 const SESSIONS: List = List { name: "sessions", columns: &SESSION };
 const OPERATIONS: List = List { name: "operations", columns: &OPERATION };
+const WAITING: List = List { name: "waiting", columns: &WAIT };
 const EVENTS: List = List { name: "events", columns: &EVENT };
 
 /// How often it is looked whether a drain is over.
@@ -106,6 +120,14 @@ pub fn sessions(args: &SessionsArgs, out: &mut impl Write) -> anyhow::Result<()>
 /// When the router does not answer, or `out` cannot be written to.
 pub fn operations(args: &RowsArgs, out: &mut impl Write) -> anyhow::Result<()> {
     list(&args.admin, &target(&OPERATIONS, &args.list), &OPERATIONS, args.list.json, out)
+}
+
+/// `hs2router waiting`
+///
+/// # Errors
+/// When the router does not answer, or `out` cannot be written to.
+pub fn waiting(args: &RowsArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    list(&args.admin, &target(&WAITING, &args.list), &WAITING, args.list.json, out)
 }
 
 /// `hs2router events`

@@ -11,6 +11,8 @@
 //! | `GET /api/v1/clusters` | how coordinators are reached with TLS, in JSON |
 //! | `GET /api/v1/sessions` | the sessions that are known, in JSON |
 //! | `GET /api/v1/operations` | the operations that are open, in JSON |
+//! | `GET /api/v1/waiting` | who waits for room, in JSON |
+//! | `GET /api/v1/events` | what happened last, in JSON |
 //! | `POST /api/v1/coordinators/{cluster}/{name}/drain` | it gets no new session; the answer is as above, of this one |
 //! | `POST /api/v1/coordinators/{cluster}/{name}/resume` | it does again |
 //!
@@ -94,7 +96,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Methods and paths of the port.
-pub const PATHS: [(&str, &str); 12] = [
+pub const PATHS: [(&str, &str); 13] = [
     ("GET", "/"),
     ("GET", "/page/{file}"),
     ("GET", "/healthz"),
@@ -104,6 +106,7 @@ pub const PATHS: [(&str, &str); 12] = [
     ("GET", "/api/v1/clusters"),
     ("GET", "/api/v1/sessions"),
     ("GET", "/api/v1/operations"),
+    ("GET", "/api/v1/waiting"),
     ("GET", "/api/v1/events"),
     ("POST", "/api/v1/coordinators/{cluster}/{name}/drain"),
     ("POST", "/api/v1/coordinators/{cluster}/{name}/resume"),

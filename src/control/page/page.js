@@ -8,6 +8,7 @@ import { Operations, asks as asksOfOperations } from "/page/operations.js";
 import { Notice, Word } from "/page/parts.js";
 import { Sessions, asks as asksOfSessions } from "/page/sessions.js";
 import { Refusal, read } from "/page/source.js";
+import { Waiting, asks as asksOfWaiting } from "/page/waiting.js";
 import { span, timeOfDay } from "/page/words.js";
 
 /** How long to wait between two looks, in milliseconds. */
@@ -21,6 +22,7 @@ const VIEWS = {
   fleet: { title: "Fleet", view: Fleet, asks: () => ({ coordinators: "coordinators", clusters: "clusters" }) },
   sessions: { title: "Sessions", view: Sessions, asks: asksOfSessions },
   operations: { title: "Operations", view: Operations, asks: asksOfOperations },
+  waiting: { title: "Waiting", view: Waiting, asks: asksOfWaiting },
   events: { title: "Events", view: Events, asks: asksOfEvents },
   listeners: { title: "Listeners", view: Listeners, asks: () => ({ listeners: "listeners" }) },
 };

@@ -1,6 +1,6 @@
 // The sessions of the fleet.
 import { html } from "/page/html.js";
-import { Word } from "/page/parts.js";
+import { Word, userColumn } from "/page/parts.js";
 import { Rows, ask, choice } from "/page/rows.js";
 import { number, span } from "/page/words.js";
 
@@ -9,11 +9,6 @@ const chosenBy = (params) => choice(params, "-age");
 /** What the view asks the API for. */
 export const asks = (params) => ({ sessions: ask("sessions", chosenBy(params), ["age", "idle", "open_operations"]) });
 
-function who({ user, acts_as }) {
-  const name = user ?? (acts_as ? "" : "not known");
-  return acts_as ? `${name} as ${acts_as}`.trim() : name;
-}
-
 function stays({ state, pinned, located }) {
   if (state !== "live") return html`<${Word} tone="warn">${state}<//>`;
   if (pinned) return html`${pinned}${located ? html` <span class="tag">located</span>` : ""}`;
@@ -21,7 +16,7 @@ function stays({ state, pinned, located }) {
 }
 
 const columnsAt = (elapsed) => [
-  { name: "user", title: "User", width: "12%", value: who, text: who, draw: (row) => (row.user || row.acts_as ? html`<strong>${who(row)}</strong>` : html`<span class="dim">${who(row)}</span>`) },
+  userColumn("12%"),
   { name: "client", title: "Client", width: "9%" },
   { name: "listener", title: "Listener", width: "14%", draw: ({ listener, service }) => html`${listener} <span class="tag">${service}</span>` },
   { name: "coordinator", title: "Coordinator", width: "13%", text: ({ coordinator, cluster }) => `${coordinator} in ${cluster}` },

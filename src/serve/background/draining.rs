@@ -187,7 +187,7 @@ impl<S: Stream> Drainer<S> {
             return idle.live(Look::Closely).ok();
         };
         let holder = Holder::ourselves(access);
-        let claimant = Claimant { holder, turn: Turn::of(holder), purpose: Purpose::Relief };
+        let claimant = Claimant { holder, client: None, turn: Turn::of(holder), purpose: Purpose::Relief };
         // It waits for `queue_timeout`: there is no client that could give up earlier.
         let granted = waiting::link(&port, claimant, pending()).await;
         let slot = match granted.ok()?.live(Look::Closely) {

@@ -150,6 +150,7 @@ pub(super) async fn next<S: Stream>(
         fleet: &conn.fleet,
         service,
         holder: conn.holder(),
+        client: conn.client.address(),
         turn: conn.turn(),
         kind: Kind::Any,
         has_own: &|one: &Coordinator| conn.links.has(one.id, service),

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::outcome;
+use crate::support::crowded::Crowded;
 use crate::support::fleet::Fleet;
 use crate::support::ports::closed_port;
 use crate::support::router::eventually;
@@ -61,6 +62,18 @@ fn sessions_and_operations_are_found_by_words() {
     assert_eq!((code, table.lines().count()), (0, 1), "{table}");
     let (_, _, err) = asked(&fleet, "sessions --limit 0");
     assert_eq!(err, "0 of 1 sessions; --limit shows more\n");
+}
+
+#[test]
+fn whoever_waits_for_room_is_listed_with_its_place() {
+    let crowded = Crowded::start();
+    let (code, table, err) = asked(&crowded.fleet, "waiting 127.0.0.1 session");
+    assert_eq!((code, err.as_str(), table.lines().count()), (0, "", 2), "{table}");
+    for (name, shown) in [("waits_for", "session"), ("place", "1"), ("user", "-"), ("coordinator", "-")] {
+        assert_eq!(cell(&table, 0, name), shown, "{name}: {table}");
+    }
+    let fleet = Fleet::of(1);
+    assert_eq!(asked(&fleet, "waiting").1.lines().count(), 1, "nobody waits");
 }
 
 #[test]
