@@ -36,6 +36,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Sessions(args) => cmd::operator::sessions(args, &mut io::stdout().lock()),
         Command::Operations(args) => cmd::operator::operations(args, &mut io::stdout().lock()),
         Command::Waiting(args) => cmd::operator::waiting(args, &mut io::stdout().lock()),
+        Command::Config(args) => cmd::operator::config(args, &mut io::stdout().lock()),
         Command::Events(args) => cmd::operator::events(args, &mut io::stdout().lock()),
         Command::Drain(args) => cmd::operator::drain(args, &mut io::stdout().lock()),
         Command::Resume(args) => cmd::operator::resume(args, &mut io::stdout().lock()),

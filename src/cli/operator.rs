@@ -32,6 +32,14 @@ Example:
   hs2router waiting ann
       What ann's clients wait for, since when, and in which place of the line.";
 
+pub(super) const CONFIG_EXAMPLES: &str = "\
+Examples:
+  hs2router config | diff - <(hs2router config --admin 127.0.0.1:25026)
+      What two routers do differently.
+  hs2router config --json | jq .router.max_connections
+
+Keys are explained in docs/CONFIG.md.";
+
 pub(super) const EVENTS_EXAMPLES: &str = "\
 Examples:
   hs2router events coordinator=etl-3
@@ -62,7 +70,7 @@ pub struct AdminArgs {
     pub admin: SocketAddr,
 }
 
-/// `hs2router status`
+/// `hs2router status` and `hs2router config`
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
     #[command(flatten)]

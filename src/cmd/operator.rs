@@ -1,5 +1,5 @@
-//! What an operator sees and does from a shell: `hs2router status`, `sessions`, `operations`, `waiting`, `events`, `drain`
-//! and `resume`. They ask the admin port of a router that runs, and say what it says under the same names.
+//! What an operator sees and does from a shell: `hs2router status`, `sessions`, `operations`, `waiting`, `events`,
+//! `config`, `drain` and `resume`. They ask the admin port of a router that runs, and say what it says under the same names.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
@@ -136,6 +136,20 @@ pub fn waiting(args: &RowsArgs, out: &mut impl Write) -> anyhow::Result<()> {
 /// When the router does not answer, or `out` cannot be written to.
 pub fn events(args: &RowsArgs, out: &mut impl Write) -> anyhow::Result<()> {
     list(&args.admin, &target(&EVENTS, &args.list), &EVENTS, args.list.json, out)
+}
+
+/// `hs2router config`
+///
+/// # Errors
+/// When the router does not answer, or `out` cannot be written to.
+pub fn config(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let config = Port::of(&args.admin)?.get("/api/v1/config")?;
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&config)?)?;
+    } else {
+        write!(out, "{}", toml::to_string(&config)?)?;
+    }
+    Ok(())
 }
 
 /// `hs2router drain`

@@ -13,6 +13,7 @@
 //! | `GET /api/v1/operations` | the operations that are open, in JSON |
 //! | `GET /api/v1/waiting` | who waits for room, in JSON |
 //! | `GET /api/v1/events` | what happened last, in JSON |
+//! | `GET /api/v1/config` | the config in force, in JSON |
 //! | `POST /api/v1/coordinators/{cluster}/{name}/drain` | it gets no new session; the answer is as above, of this one |
 //! | `POST /api/v1/coordinators/{cluster}/{name}/resume` | it does again |
 //!
@@ -33,6 +34,7 @@
 //! of the API and the page have their own, smaller limits. When a limit is reached, the oldest connection of that kind is
 //! closed, so that silent clients and slow readers block neither health checks nor scrapers.
 
+mod config;
 mod coordinators;
 mod guard;
 mod json;
@@ -96,7 +98,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Methods and paths of the port.
-pub const PATHS: [(&str, &str); 13] = [
+pub const PATHS: [(&str, &str); 14] = [
     ("GET", "/"),
     ("GET", "/page/{file}"),
     ("GET", "/healthz"),
@@ -108,6 +110,7 @@ pub const PATHS: [(&str, &str); 13] = [
     ("GET", "/api/v1/operations"),
     ("GET", "/api/v1/waiting"),
     ("GET", "/api/v1/events"),
+    ("GET", "/api/v1/config"),
     ("POST", "/api/v1/coordinators/{cluster}/{name}/drain"),
     ("POST", "/api/v1/coordinators/{cluster}/{name}/resume"),
 ];
@@ -243,6 +246,7 @@ fn routes(view: View) -> Router {
         .merge(coordinators::routes())
         .merge(lists::routes())
         .merge(tls::routes())
+        .merge(config::routes())
         .method_not_allowed_fallback(|| async {
             unknown(StatusCode::METHOD_NOT_ALLOWED, "this path does not allow this method")
         })

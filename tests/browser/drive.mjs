@@ -200,6 +200,15 @@ async function showsWhoWaits() {
   await shown(row("c1"));
 }
 
+async function showsTheConfiguration() {
+  await page.getByRole("link", { name: "Configuration" }).click();
+  await says(page.getByRole("region", { name: "[router]" }), "max_connections");
+  await says(page.getByRole("region", { name: "[[cluster]] test" }), "coordinators[c1].host");
+  await isAccessible("configuration");
+  await page.getByRole("link", { name: "Fleet" }).click();
+  await shown(row("c1"));
+}
+
 async function tellsWhatHappened(name) {
   await page.getByRole("link", { name: "Events" }).click();
   const events = page.getByRole("table", { name: "events" }).getByRole("row");
@@ -309,6 +318,7 @@ try {
   await leadsFromSessionsToOperations();
   await drawsWhatIsInSight();
   await showsWhoWaits();
+  await showsTheConfiguration();
   await drainsByButton(busy);
   await isAccessible("fleet");
   await resumesByButton(busy);

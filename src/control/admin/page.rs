@@ -33,10 +33,11 @@ macro_rules! file {
     };
 }
 
-const FILES: [File; 22] = [
+const FILES: [File; 23] = [
     File { path: "/", media_type: HTML, text: include_str!("../page/index.html") },
     file!(CSS, "", "page.css"),
     file!(PICTURE, "", "icon.svg"),
+    file!(SCRIPT, "", "configuration.js"),
     file!(SCRIPT, "", "dialog.js"),
     file!(SCRIPT, "", "events.js"),
     file!(SCRIPT, "", "fleet.js"),

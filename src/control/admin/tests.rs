@@ -23,7 +23,7 @@ fn admin() -> Admin {
     let (metrics, draining) = (Arc::new(Metrics::new()), CancellationToken::new());
     let (fleets, listeners) = (Vec::new(), Vec::new());
     let (readings, recent) = (Arc::default(), Recent::default());
-    let view = View { metrics, draining, fleets, listeners, readings, recent };
+    let view = View { metrics, draining, fleets, listeners, readings, recent, config: Arc::default() };
     let end = CancellationToken::new();
     let task = tokio::spawn(serve(listener, view.clone(), end.clone()));
     Admin { address, view, end, task }

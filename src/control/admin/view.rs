@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use toml::Table;
 
+#[cfg(doc)]
+use crate::control::config::Config;
 use crate::control::log::recent::Recent;
 use crate::metrics::Metrics;
 use crate::net::tls::server::Settings;
@@ -26,6 +29,8 @@ pub struct View {
     pub readings: Arc<Readings>,
     /// What happened last.
     pub recent: Recent,
+    /// What the router was started with, as [`Config::in_force`] has it.
+    pub config: Arc<Table>,
 }
 
 /// A listener that is shown.

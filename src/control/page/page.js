@@ -1,4 +1,5 @@
 // The page: what it knows, how that is kept up to date, and the frame around its views.
+import { Configuration } from "/page/configuration.js";
 import { Question } from "/page/dialog.js";
 import { Events, asks as asksOfEvents } from "/page/events.js";
 import { Fleet } from "/page/fleet.js";
@@ -25,6 +26,7 @@ const VIEWS = {
   waiting: { title: "Waiting", view: Waiting, asks: asksOfWaiting },
   events: { title: "Events", view: Events, asks: asksOfEvents },
   listeners: { title: "Listeners", view: Listeners, asks: () => ({ listeners: "listeners" }) },
+  configuration: { title: "Configuration", view: Configuration, asks: () => ({ config: "config" }) },
 };
 
 const page = {

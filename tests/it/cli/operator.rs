@@ -1,5 +1,6 @@
 //! What operators see and do from a shell.
 
+use std::fs;
 use std::io::Read as _;
 use std::process::{Command, Stdio};
 
@@ -74,6 +75,22 @@ fn whoever_waits_for_room_is_listed_with_its_place() {
     }
     let fleet = Fleet::of(1);
     assert_eq!(asked(&fleet, "waiting").1.lines().count(), 1, "nobody waits");
+}
+
+#[test]
+fn the_config_in_force_is_a_file_from_which_a_router_can_be_started() {
+    let fleet = Fleet::of(2);
+    let (code, written, err) = asked(&fleet, "config");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(written.contains("name = \"c2\"") && written.contains("max_connections = 20000"), "{written}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("in-force.toml");
+    fs::write(&file, &written).unwrap();
+    let (code, _, err) = outcome(&["check", file.to_str().unwrap()]);
+    assert_eq!(code, 0, "{err}");
+    let (_, json, _) = asked(&fleet, "config --json");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["cluster"][0]["coordinators"].as_array().unwrap().len(), 2);
 }
 
 #[test]
