@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to do where even standard error is closed.
-            drop(writeln!(io::stderr(), "{error:#}"));
+            drop(writeln!(io::stderr(), "{}", cmd::in_words(&error)));
             cmd::exit_code(&error)
         }
     }

@@ -83,6 +83,7 @@ fn certificates_that_cannot_be_used_exit_with_78() {
     assert!(err.starts_with(text) && err.contains("\nlistener 0.0.0.0:21000: cannot read"), "{err}");
     let (code, _, err) = outcome(&["run", "--config", "valid/tls.toml"]);
     assert!(code == 78 && err.contains(text), "{code}: {err}");
+    assert_eq!(err.matches("No such file").count(), 1, "{err}");
 }
 
 #[test]
