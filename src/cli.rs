@@ -1,6 +1,7 @@
 //! The command line, as types.
 
 mod operator;
+mod verbs;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 pub use self::operator::{
     AdminArgs, DrainArgs, ListArgs, Named, ResumeArgs, RowsArgs, SessionsArgs, Sort, StatusArgs,
 };
+pub use self::verbs::{Place, RotationArgs};
 use crate::control::config::{HostError, HostPort};
 use crate::net::listen::ListenAddress;
 
@@ -123,6 +125,9 @@ pub enum Command {
     /// Send a coordinator new sessions again
     #[command(after_help = operator::RESUME_EXAMPLES)]
     Resume(ResumeArgs),
+    /// Tell load balancers whether to send new clients to a running router
+    #[command(after_help = verbs::ROTATION_EXAMPLES)]
+    Rotation(RotationArgs),
     /// Try the router with simulated coordinators on this machine
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),

@@ -33,6 +33,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Events(args) => cmd::operator::events(args, &mut io::stdout().lock()),
         Command::Drain(args) => cmd::operator::drain(args, &mut io::stdout().lock()),
         Command::Resume(args) => cmd::operator::resume(args, &mut io::stdout().lock()),
+        Command::Rotation(args) => cmd::operator::verbs::rotation(args, &mut io::stdout().lock()),
         Command::Run(args) => cmd::run::run(args),
         Command::Demo(args) => cmd::demo::run(*args, &mut io::stdout().lock()),
     }

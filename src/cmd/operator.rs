@@ -1,5 +1,6 @@
-//! What an operator sees and does from a shell: `hs2router status`, `sessions`, `operations`, `events`, `drain` and
-//! `resume`. They ask the admin port of a router that runs, and say what it says under the same names.
+//! What an operator sees and does from a shell: `hs2router status`, `sessions`, `operations`, `events`,
+//! `drain`, `resume` and the other [`verbs`]. They ask the admin port of a router that runs, and say what it
+//! says under the same names.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::cli::{AdminArgs, DrainArgs, ListArgs, Named, ResumeArgs, RowsArgs, Se
 
 pub mod port;
 mod table;
+pub mod verbs;
 pub mod wait;
 
 /// What is shown of a coordinator in a line, by the names of the API.

@@ -187,7 +187,7 @@ async function tellsWhatHappened(name) {
   await page.getByRole("link", { name: "Events" }).click();
   const events = page.getByRole("table", { name: "events" }).getByRole("row");
   await page.getByRole("searchbox", { name: "Search events" }).fill(`operator ${name}`);
-  await says(events.nth(1), "state set by an operator");
+  await says(events.nth(1), "asked by an operator");
   await says(events.nth(1), `coordinator=${name}`);
   await isAccessible("events");
   await page.getByRole("link", { name: "Fleet" }).click();
@@ -225,6 +225,19 @@ async function resumesByButton(name) {
   await page.getByRole("dialog").getByRole("button", { name: "Resume" }).click();
   await says(page.getByRole("status"), `${name} gets new sessions again.`);
   await says(row(name), "healthy");
+}
+
+async function leavesTheRotation() {
+  const button = (title) => page.locator(".pulse").getByRole("button", { name: title });
+  const answer = (title) => page.getByRole("dialog").getByRole("button", { name: title });
+  await says(page.locator(".pulse"), "in rotation");
+  await button("Take out of rotation").click();
+  await answer("Take out of rotation").click();
+  await says(page.getByRole("status"), "This router is out of rotation.");
+  await says(page.locator(".pulse"), "out of rotation");
+  await button("Put in rotation").click();
+  await answer("Put in rotation").click();
+  await says(page.locator(".pulse"), "in rotation");
 }
 
 async function showsTheListeners() {
@@ -295,6 +308,7 @@ try {
   await isAccessible("fleet");
   await resumesByButton(busy);
   await tellsWhatHappened(busy);
+  await leavesTheRotation();
   await showsTheListeners();
   await stopsWhilePaused();
   await saysThatTheRouterIsGone();

@@ -33,7 +33,7 @@ macro_rules! file {
     };
 }
 
-const FILES: [File; 21] = [
+const FILES: [File; 22] = [
     File { path: "/", media_type: HTML, text: include_str!("../page/index.html") },
     file!(CSS, "", "page.css"),
     file!(PICTURE, "", "icon.svg"),
@@ -50,6 +50,7 @@ const FILES: [File; 21] = [
     file!(SCRIPT, "", "sessions.js"),
     file!(SCRIPT, "", "source.js"),
     file!(SCRIPT, "", "standing.js"),
+    file!(SCRIPT, "", "verbs.js"),
     file!(SCRIPT, "", "words.js"),
     file!(SCRIPT, "vendor/", "htm.module.js"),
     file!(SCRIPT, "vendor/", "preact.mjs"),

@@ -3,6 +3,7 @@ import { html } from "/page/html.js";
 import { Ports } from "/page/ports.js";
 import { Ago, Bar, Cell, Certificate, Failure, Head, Notice, Total, Word } from "/page/parts.js";
 import { isEmpty, left, standing } from "/page/standing.js";
+import { VERBS } from "/page/verbs.js";
 import { count, list, number, span } from "/page/words.js";
 
 const COLUMNS = [
@@ -127,7 +128,7 @@ function Coordinator({ coordinator, most, elapsed, page }) {
   const key = `${cluster}/${name}`;
   const isOpen = page.open.has(key);
   const verb = coordinator.state === "drain" ? "resume" : "drain";
-  const title = verb === "drain" ? "Drain" : "Resume";
+  const { title } = VERBS[verb];
   return html`<tr role="row" class=${isOpen ? "opened" : ""}>
       <${Cell} label="Coordinator" kind="name">
         <button class="plain more" aria-expanded=${String(isOpen)} aria-label="Ports of ${name}" onClick=${() => page.toggle(key)}>

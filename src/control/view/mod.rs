@@ -3,11 +3,13 @@
 
 mod events;
 mod operations;
+mod readiness;
 mod rows;
 mod sessions;
 mod user;
 
 pub use self::events::{EventRow, Events};
 pub use self::operations::{OperationRow, Operations};
+pub use self::readiness::Readiness;
 pub use self::rows::{Ask, MOST_ROWS};
 pub use self::sessions::{Order, SessionRow, Sessions};

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::outcome;
+use crate::admin::ask_at;
 use crate::support::fleet::Fleet;
 use crate::support::ports::closed_port;
 use crate::support::router::eventually;
@@ -73,9 +74,10 @@ fn events_tell_what_happened_to_a_coordinator_the_newest_first() {
     assert_eq!((code, err.as_str()), (0, ""));
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines[0].starts_with("age") && lines.len() == 3, "{table}");
-    for (line, state) in lines[1..].iter().zip(["state=active", "state=drain"]) {
-        assert!(line.contains("state set by an operator") && line.contains(state), "{table}");
-        assert!(line.contains("cluster=test coordinator=c2") && line.contains("  info  "), "{table}");
+    for (line, verb) in lines[1..].iter().zip(["resume", "drain"]) {
+        assert!(line.contains("asked by an operator") && line.contains("  info  "), "{table}");
+        let said = format!("verb={verb} cluster=test coordinator=c2 from=127.0.0.1:");
+        assert!(line.contains(&said) && line.contains(" outcome=done"), "{table}");
     }
     let (_, json, _) = asked(&fleet, "events c2 operator --json");
     let events: Value = serde_json::from_str(&json).unwrap();
@@ -118,12 +120,37 @@ fn a_drain_waits_until_the_coordinator_is_empty_and_resume_undoes_it() {
 }
 
 #[test]
+fn a_router_is_taken_out_of_rotation_and_put_back() {
+    let fleet = Fleet::of(1);
+    let ready = || ask_at(fleet.router().router().admin(), "GET /readyz", "");
+    let (inside, outside) =
+        ("in rotation: /readyz answers 200 ok\n", "out of rotation: /readyz answers 503 out of rotation\n");
+    for (command, said, answer) in [
+        ("rotation", inside, (200, "ok\n")),
+        ("rotation out", outside, (503, "out of rotation\n")),
+        ("rotation", outside, (503, "out of rotation\n")),
+        ("rotation in", inside, (200, "ok\n")),
+    ] {
+        assert_eq!(asked(&fleet, command), (0, said.to_owned(), String::new()), "{command}");
+        assert_eq!(ready(), (answer.0, answer.1.to_owned()), "{command}");
+        // Clients that come nevertheless are served.
+        fleet.hs2().open(&[]).unwrap();
+    }
+}
+
+#[test]
 fn what_cannot_be_done_says_why_and_what_to_do() {
     let fleet = Fleet::of(1);
+    let none = "the router says: there is no such coordinator; hs2router status lists them\n";
     for command in ["drain c9", "resume other/c1"] {
         let (code, _, err) = asked(&fleet, command);
-        assert_eq!((code, err.as_str()), (1, "the router says: there is no such coordinator\n"), "{command}");
+        assert_eq!((code, err.as_str()), (1, none), "{command}");
     }
+    let (_, events, _) = asked(&fleet, "events operator c9");
+    assert!(
+        events.contains("verb=drain named=c9") && events.contains("outcome=there is no such"),
+        "{events}"
+    );
     let (code, _, err) = asked(&fleet, "drain c9 --dry-run");
     assert_eq!((code, err.as_str()), (1, "the router has no coordinator c9; hs2router status lists them\n"));
     let (code, _, err) = asked(&fleet, "drain c1 --deadline soon");
