@@ -227,6 +227,37 @@ async function resumesByButton(name) {
   await says(row(name), "healthy");
 }
 
+async function ejectsByButton(name) {
+  const button = (title) => row(name).getByRole("button", { name: `${title} ${name}` });
+  const question = page.getByRole("dialog");
+  await button("Eject").click();
+  await says(question, "What is open there goes on: 1 session and 1 open operation.");
+  await question.getByRole("button", { name: "Eject" }).click();
+  await says(page.getByRole("status"), `${name} is ejected.`);
+  await says(row(name), "by an operator");
+  await isAccessible("ejected");
+  await button("Restore").click();
+  await question.getByRole("button", { name: "Restore" }).click();
+  await says(page.getByRole("status"), `${name} is ejected no more.`);
+  await says(row(name).locator(".state"), "recently returned");
+}
+
+async function weighsByButton(name) {
+  const question = page.getByRole("dialog");
+  const weigh = async (weight) => {
+    await row(name).getByRole("button", { name: `Weight ${name}` }).click();
+    await question.getByLabel("Weight").fill(weight);
+    await question.getByRole("button", { name: "Weight" }).click();
+  };
+  takeComplaints();
+  await weigh("0");
+  await says(question.getByRole("alert"), "weight must be a number from 1 to 1000");
+  assert.equal(takeComplaints(/status of 400/), 1);
+  await page.keyboard.press("Escape");
+  await weigh("2");
+  await says(row(name), "weight 2");
+}
+
 async function leavesTheRotation() {
   const button = (title) => page.locator(".pulse").getByRole("button", { name: title });
   const answer = (title) => page.getByRole("dialog").getByRole("button", { name: title });
@@ -308,6 +339,8 @@ try {
   await isAccessible("fleet");
   await resumesByButton(busy);
   await tellsWhatHappened(busy);
+  await ejectsByButton(busy);
+  await weighsByButton(busy);
   await leavesTheRotation();
   await showsTheListeners();
   await stopsWhilePaused();

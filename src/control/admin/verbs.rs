@@ -108,6 +108,10 @@ fn carry_out(view: &View, target: &Target, query: &Query) -> Result<Response, No
             match verb {
                 OfCoordinator::Drain => fleet.drain(coordinator, query.deadline()?),
                 OfCoordinator::Resume => coordinator.resume(),
+                OfCoordinator::Eject => coordinator.eject(clock::now()),
+                OfCoordinator::Restore if fleet.restore(coordinator) => {}
+                OfCoordinator::Restore => return Err(NotDone::NotEjected),
+                OfCoordinator::Weight => coordinator.set_weight(query.weight()?),
             }
             Ok(json(&Look::new(fleet, clock::now()).show(coordinator)))
         }

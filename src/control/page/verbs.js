@@ -1,8 +1,10 @@
 // What operators can have the router do, by the words that commands and the log have for it.
 import { html } from "/page/html.js";
 import { isEmpty, left } from "/page/standing.js";
+import { number } from "/page/words.js";
 
-const ofCoordinator = (word) => ({ cluster, name }) => `coordinators/${[cluster, name].map(encodeURIComponent).join("/")}/${word}`;
+const below = (...names) => names.map(encodeURIComponent).join("/");
+const ofCoordinator = (word) => ({ cluster, name }) => below("coordinators", cluster, name, word);
 
 /** Each with its button, the question, what it means, and what is said when it is done. */
 export const VERBS = {
@@ -47,4 +49,48 @@ export const VERBS = {
     tells: () => html`<p>It gets new sessions again, and its drain ends.</p>`,
     done: ({ name }) => `${name} gets new sessions again.`,
   },
+  "eject": {
+    title: "Eject",
+    path: ofCoordinator("eject"),
+    about: ({ name }) => `Eject ${name}?`,
+    tells: (coordinator) => html`<p>
+        It gets no new session, whatever probes find, until somebody restores it.
+        ${isEmpty(coordinator) ? " Nothing is open there now." : ` What is open there goes on: ${left(coordinator)}.`}
+      </p>
+      <p>To have idle sessions leave it as well, drain it.</p>`,
+    done: ({ name }) => `${name} is ejected.`,
+  },
+  "restore": {
+    title: "Restore",
+    path: ofCoordinator("restore"),
+    about: ({ name }) => `Restore ${name}?`,
+    tells: () => html`<p>It gets its share of new sessions gradually, as <code>slow_start</code> says.</p>`,
+    done: ({ name }) => `${name} is ejected no more.`,
+  },
+  "weight": {
+    title: "Weight",
+    path: ofCoordinator("weight"),
+    about: ({ name }) => `Change the weight of ${name}?`,
+    tells: ({ weight }) => html`<p>
+      Now it is ${number(weight)}. With twice the weight of another, a coordinator gets twice as many sessions. When the router
+      ends, the config file's <code>weight</code> holds again.
+    </p>`,
+    fields: [{ name: "weight", title: "Weight", placeholder: "1 to 1000", note: "A whole number from 1 to 1000." }],
+    done: ({ name, weight }) => `${name} has weight ${number(weight)}.`,
+  },
 };
+
+/** A button for each of these verbs. `name` is what is read out with its title. */
+export function Buttons({ verbs, to, name, page }) {
+  return verbs.map((verb) => {
+    const { title } = VERBS[verb];
+    return html`<button key=${verb} aria-label="${title} ${name}" disabled=${page.isSilent} onClick=${() => page.ask(verb, to)}>
+      ${title}
+    </button>`;
+  });
+}
+
+/** What can be done to a coordinator as it stands. */
+export function offered({ state, ejected_for }) {
+  return [state === "drain" ? "resume" : "drain", ejected_for === null ? "eject" : "restore", "weight"];
+}

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::outcome;
 use crate::admin::ask_at;
-use crate::support::fleet::Fleet;
+use crate::support::fleet::{Fleet, Plan};
 use crate::support::ports::closed_port;
 use crate::support::router::eventually;
 
@@ -117,6 +117,52 @@ fn a_drain_waits_until_the_coordinator_is_empty_and_resume_undoes_it() {
 
     assert_eq!(asked(&fleet, "resume c1"), (0, "c1 gets new sessions again\n".to_owned(), String::new()));
     assert_eq!(cell(&asked(&fleet, "status").1, 0, "state"), "active");
+}
+
+#[test]
+fn a_coordinator_that_is_ejected_keeps_what_it_has_and_gets_no_more_until_it_is_restored() {
+    let fleet = Fleet::with(Plan { coordinators: 2, cluster: "slow_start = \"0s\"", ..Plan::default() });
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let operation = client.execute(&session, "select * from rows(10)").unwrap();
+    let owner = fleet.owner(&session);
+    let name = format!("c{}", owner + 1);
+    let (code, out, _) = asked(&fleet, &format!("eject {name} --dry-run"));
+    assert_eq!((code, out), (0, format!("would eject {name}: 1 session, 1 open operation\n")));
+    assert_eq!(cell(&asked(&fleet, "status").1, owner, "state"), "active");
+
+    let (code, out, err) = asked(&fleet, &format!("eject {name} --wait --timeout 0s"));
+    assert_eq!((code, out), (75, format!("{name} is ejected: 1 session, 1 open operation\n")), "{err}");
+    assert!(err.ends_with("; it stays ejected\n"), "{err}");
+    assert!(asked(&fleet, "status").1.contains("ejected by an operator"));
+    for _ in 0..4 {
+        let other = client.open(&[]).unwrap();
+        assert_eq!(fleet.owner(&other), 1 - owner);
+    }
+    client.fetch(&operation, 10).expect("what is there goes on");
+    client.close(&operation).unwrap();
+
+    let restored = (0, format!("{name} is ejected no more\n"), String::new());
+    assert_eq!(asked(&fleet, &format!("restore {name}")), restored);
+    let other = client.open(&[]).unwrap();
+    assert_eq!(fleet.owner(&other), owner);
+    let (code, _, err) = asked(&fleet, &format!("restore {name}"));
+    assert!(code == 1 && err.contains("no operator has ejected it"), "{err}");
+}
+
+#[test]
+fn a_coordinator_with_another_weight_gets_another_share() {
+    let fleet = Fleet::of(2);
+    assert_eq!(asked(&fleet, "weight c2 3"), (0, "c2 has weight 3\n".to_owned(), String::new()));
+    let (_, json, _) = asked(&fleet, "status --json");
+    let shown: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&shown[0]["weight"], &shown[1]["weight"]), (&1.into(), &3.into()));
+    let mut client = fleet.hs2();
+    let _sessions: Vec<_> = (0..8).map(|_| client.open(&[]).unwrap()).collect();
+    assert_eq!(fleet.spread(), [2, 6]);
+    for weight in ["0", "1001", "many"] {
+        assert_eq!(asked(&fleet, &format!("weight c2 {weight}")).0, 64, "{weight}");
+    }
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub(super) enum NotDone {
          command"
     )]
     Several(&'static str),
+    #[error("no operator has ejected it; one that probes have ejected returns when it passes them")]
+    NotEjected,
 }
 
 impl NotDone {
@@ -24,7 +26,7 @@ impl NotDone {
         match self {
             Self::Query(_) => StatusCode::BAD_REQUEST,
             Self::Unknown(..) => StatusCode::NOT_FOUND,
-            Self::Several(_) => StatusCode::CONFLICT,
+            Self::Several(_) | Self::NotEjected => StatusCode::CONFLICT,
         }
     }
 }

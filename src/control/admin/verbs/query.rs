@@ -1,8 +1,10 @@
 //! The parameters of a verb. Nothing is guessed: nothing done is better than something else done.
 
 use std::fmt::Write as _;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::cluster::WEIGHTS;
 use crate::control::config::{TimeSpan, UnitError};
 use crate::control::verbs::{Parameter, Verb};
 use crate::wire::http::form;
@@ -14,6 +16,8 @@ pub(super) enum BadQuery {
     Unknown(&'static [Parameter]),
     #[error("deadline {0}; write a duration such as 30s, 10m or 1h")]
     Deadline(UnitError),
+    #[error("weight must be a number from {} to {}", WEIGHTS.start(), WEIGHTS.end())]
+    Weight,
 }
 
 /// What may be asked for, in words.
@@ -60,6 +64,13 @@ impl Query {
         let span = self.value("deadline").map(str::parse::<TimeSpan>).transpose();
         Ok(span.map_err(BadQuery::Deadline)?.map(|span| span.0))
     }
+
+    /// It must be there.
+    pub(super) fn weight(&self) -> Result<NonZeroU32, BadQuery> {
+        let weight = self.value("weight").and_then(|value| value.parse::<u32>().ok());
+        let weight = weight.filter(|weight| WEIGHTS.contains(weight));
+        weight.and_then(NonZeroU32::new).ok_or(BadQuery::Weight)
+    }
 }
 
 #[cfg(test)]
@@ -100,5 +111,16 @@ mod tests {
         let none =
             Query::of(Verb::Coordinator(OfCoordinator::Resume), Some("deadline=1s")).unwrap_err().to_string();
         assert_eq!(none, "this path takes no parameters");
+    }
+
+    #[test]
+    fn a_weight_is_within_the_bounds_of_the_config() {
+        let weight = |query| Query::of(Verb::Coordinator(OfCoordinator::Weight), query)?.weight();
+        for (query, number) in [("weight=1", 1), ("weight=1000", 1000)] {
+            assert_eq!(weight(Some(query)).map(NonZeroU32::get), Ok(number), "{query}");
+        }
+        for query in [None, Some("weight="), Some("weight=0"), Some("weight=1001"), Some("weight=1.5")] {
+            assert_eq!(weight(query), Err(BadQuery::Weight), "{query:?}");
+        }
     }
 }
