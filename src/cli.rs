@@ -1,6 +1,8 @@
 //! The command line, as types.
 
+mod named;
 mod operator;
+mod verbs;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -9,9 +11,9 @@ use std::str::FromStr;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use self::operator::{
-    AdminArgs, DrainArgs, ListArgs, Named, ResumeArgs, RowsArgs, SessionsArgs, Sort, StatusArgs,
-};
+pub use self::named::Named;
+pub use self::operator::{AdminArgs, ListArgs, RowsArgs, SessionsArgs, Sort, StatusArgs};
+pub use self::verbs::{CoordinatorArgs, DrainArgs, EjectArgs, Place, RotationArgs, WaitArgs, WeightArgs};
 use crate::control::config::{HostError, HostPort};
 use crate::net::listen::ListenAddress;
 
@@ -124,11 +126,23 @@ pub enum Command {
     #[command(after_help = operator::CONFIG_EXAMPLES)]
     Config(StatusArgs),
     /// Send a coordinator no new sessions, and wait until it is empty
-    #[command(after_help = operator::DRAIN_EXAMPLES)]
+    #[command(after_help = verbs::DRAIN_EXAMPLES)]
     Drain(DrainArgs),
     /// Send a coordinator new sessions again
-    #[command(after_help = operator::RESUME_EXAMPLES)]
-    Resume(ResumeArgs),
+    #[command(after_help = verbs::RESUME_EXAMPLES)]
+    Resume(CoordinatorArgs),
+    /// Take a coordinator out at once, as if probes had failed
+    #[command(after_help = verbs::EJECT_EXAMPLES)]
+    Eject(EjectArgs),
+    /// Send new sessions again to a coordinator that was taken out with eject
+    #[command(after_help = verbs::RESTORE_EXAMPLES)]
+    Restore(CoordinatorArgs),
+    /// Change a coordinator's share of the load
+    #[command(after_help = verbs::WEIGHT_EXAMPLES)]
+    Weight(WeightArgs),
+    /// Tell load balancers whether to send new clients to a running router
+    #[command(after_help = verbs::ROTATION_EXAMPLES)]
+    Rotation(RotationArgs),
     /// Try the router with simulated coordinators on this machine
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),

@@ -163,6 +163,11 @@ impl Condition {
         returned.map_or(Share::FULL, |returned| Share::since(returned, slow_start, now))
     }
 
+    /// It came back as a whole.
+    pub(super) fn note_returned(&mut self, now: Instant) {
+        self.returned = Some(now);
+    }
+
     pub(super) fn note_probe(
         &mut self,
         service: Service,

@@ -41,8 +41,8 @@ pub struct Coordinator {
     pub ports: Ports,
     /// The name that its certificate must be for; `None` if it is reached without TLS.
     pub tls: Option<ServerName<'static>>,
-    /// Its share relative to the others.
-    pub weight: NonZeroU32,
+    /// Never 0.
+    weight: AtomicU32,
     /// For picks, which ask every coordinator; changed under the lock of `drain`.
     draining: AtomicBool,
     /// To be noted whenever something is changed that a pick goes by.
@@ -50,6 +50,8 @@ pub struct Coordinator {
     drain: Mutex<Option<Drain>>,
     /// Whether it is drained for good; changed under the lock of `drain`.
     retires: AtomicBool,
+    /// Since when people keep it out.
+    ejected: Mutex<Option<Instant>>,
     pub(super) counts: Counts,
     settings: HealthSettings,
     condition: Mutex<Condition>,
@@ -74,20 +76,21 @@ impl Coordinator {
         mark: Mark,
     ) -> Result<Self, SettingsError> {
         let CoordinatorSettings { name, host, ports, tls, weight, state } = settings;
-        let Some(weight) = NonZeroU32::new(weight) else {
+        if weight == 0 {
             return Err(SettingsError::ZeroWeight { name });
-        };
+        }
         Ok(Self {
             id,
             name,
             host,
             ports,
             tls,
-            weight,
+            weight: AtomicU32::new(weight),
             draining: AtomicBool::new(state == AdminState::Drain),
             mark,
             drain: Mutex::default(),
             retires: AtomicBool::new(false),
+            ejected: Mutex::default(),
             counts: Counts::default(),
             settings: health,
             condition: Mutex::default(),
@@ -100,6 +103,44 @@ impl Coordinator {
     /// What people decided about it.
     pub fn state(&self) -> AdminState {
         if self.draining.load(Ordering::Relaxed) { AdminState::Drain } else { AdminState::Active }
+    }
+
+    /// Whether people want new sessions on it: it is neither drained nor ejected by them.
+    pub fn is_wanted(&self) -> bool {
+        self.state() == AdminState::Active && self.ejected_since().is_none()
+    }
+
+    /// Its share relative to the others.
+    pub fn weight(&self) -> NonZeroU32 {
+        NonZeroU32::new(self.weight.load(Ordering::Relaxed)).unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// Picks go by this weight from now on.
+    pub fn set_weight(&self, weight: NonZeroU32) {
+        self.weight.store(weight.get(), Ordering::Relaxed);
+        self.mark.note_change();
+    }
+
+    /// People take it out at once: it gets no new session, whatever probes find. What it has goes on, as on a
+    /// coordinator that probes have ejected. Nothing changes if it is out already.
+    pub fn eject(&self, now: Instant) {
+        self.ejected.lock().get_or_insert(now);
+        self.mark.note_change();
+    }
+
+    /// People do not keep it out any more: it gets its share gradually, as after any return. False if they did
+    /// not keep it out.
+    pub fn restore(&self, now: Instant) -> bool {
+        let was_out = self.ejected.lock().take().is_some();
+        if was_out {
+            self.alter(|condition| condition.note_returned(now));
+        }
+        was_out
+    }
+
+    /// Since when people keep it out.
+    pub fn ejected_since(&self) -> Option<Instant> {
+        *self.ejected.lock()
     }
 
     /// It gets no new session any more; picks that are already made stand. A deadline that is asked for

@@ -7,13 +7,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::Cluster;
 use super::condition::Standing;
 use super::cooling::Cause;
 use super::coordinator::{Coordinator, Outlook};
 use super::load::{Terms, Weight};
 use super::policy::{failure_cost, is_doubtful};
 use super::roster::place_of;
-use super::{AdminState, Cluster};
 use crate::ids::{CoordinatorId, PerService, Service};
 
 /// What is thought of one port of a coordinator at one moment.
@@ -48,7 +48,7 @@ const FAILING: f64 = 0.25;
 /// What a look at one coordinator's port has found.
 struct Look {
     id: CoordinatorId,
-    is_active: bool,
+    is_wanted: bool,
     outlook: Outlook,
     /// None if the policy does not go by load.
     load: Option<(Terms, Weight)>,
@@ -66,16 +66,16 @@ impl Cluster {
         let idle_session_cost = self.policy.lock().idle_session_cost();
         let look = |one: &Arc<Coordinator>| {
             let (outlook, load) = (one.outlook(service, now), one.load());
-            let weight = Weight::new(one.weight, outlook.share);
+            let weight = Weight::new(one.weight(), outlook.share);
             let terms = idle_session_cost.map(|cost| load.terms(outlook.others, cost));
-            let is_active = one.state() == AdminState::Active && one.ports.of(service).is_some();
-            Look { id: one.id, is_active, outlook, load: terms.map(|terms| (terms, weight)) }
+            let is_wanted = one.is_wanted() && one.ports.of(service).is_some();
+            Look { id: one.id, is_wanted, outlook, load: terms.map(|terms| (terms, weight)) }
         };
         let looks: Vec<_> = self.coordinators().iter().map(look).collect();
-        let active = || looks.iter().filter(|look| look.is_active);
-        let fit = active().filter(|look| look.outlook.standing.is_fit()).count();
-        let doubtful = is_doubtful(fit, active().count(), self.health.panic_threshold);
-        let cost = active().filter_map(Look::score).fold(1.0, failure_cost);
+        let wanted = || looks.iter().filter(|look| look.is_wanted);
+        let fit = wanted().filter(|look| look.outlook.standing.is_fit()).count();
+        let doubtful = is_doubtful(fit, wanted().count(), self.health.panic_threshold);
+        let cost = wanted().filter_map(Look::score).fold(1.0, failure_cost);
         let judge = |look: &Look| {
             let outlook = look.outlook;
             let ejected = outlook.standing == Standing::Ejected;
@@ -145,7 +145,7 @@ impl Watch {
             let judged = cluster.judge(service, now);
             for (coordinator, judged) in all.iter().filter_map(|one| Some((one, judged.get(&one.id)?))) {
                 let said = self.0.entry(coordinator.id).or_default().get_mut(service);
-                if !judged.standing.is_fit() || coordinator.state() != AdminState::Active {
+                if !judged.standing.is_fit() || !coordinator.is_wanted() {
                     continue;
                 }
                 let why = judged.passed_over();

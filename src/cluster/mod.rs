@@ -33,6 +33,7 @@ mod tests;
 
 use std::fmt;
 use std::hash::RandomState;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -53,6 +54,9 @@ pub use self::policy::PolicyName;
 use self::roster::Roster;
 pub use self::stick::Stick;
 use crate::ids::{CoordinatorId, CoordinatorName, PerService, Service};
+
+/// The weights that people may give a coordinator.
+pub const WEIGHTS: RangeInclusive<u32> = 1..=1000;
 
 /// Everything a cluster is built from; plain values, made by whoever read the configuration.
 #[derive(Clone, Debug)]
@@ -313,6 +317,16 @@ impl Cluster {
     /// calls are still understood.
     pub fn serves(&self, service: Service) -> bool {
         self.offered.get(service).load(Ordering::Relaxed)
+    }
+
+    /// Why no coordinator is left to pick, if each one that offers the service was kept out by people.
+    pub fn why_nobody(&self) -> &'static str {
+        let is_ejected = |one: &Arc<Coordinator>| one.ejected_since().is_some();
+        if self.coordinators().iter().any(is_ejected) {
+            "all of them are draining or ejected by an operator"
+        } else {
+            "all of them are draining"
+        }
     }
 
     /// The coordinator that people call by this name.

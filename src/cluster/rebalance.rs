@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::condition::Standing;
 use super::roster::place_of;
-use super::{AdminState, Cluster, Coordinator};
+use super::{Cluster, Coordinator};
 use crate::ids::{CoordinatorId, Service};
 
 /// It is even enough when the fullest coordinator has at most this many times the mean, each by its weight.
@@ -92,7 +92,7 @@ impl Rebalance {
         self.known.retain(|id, _| place_of(all, *id).is_some());
         let is_first = self.known.is_empty();
         for one in all {
-            let usable = one.state() == AdminState::Active
+            let usable = one.is_wanted()
                 && one.ports.hs2_by_use().is_some_and(|port| one.standing(port, now) == Standing::Ready);
             let incarnation = one.incarnation();
             let Some(known) = self.known.get_mut(&one.id) else {
@@ -115,7 +115,7 @@ fn weigh(one: &Coordinator, refills: bool, now: Instant) -> Weighed {
     Weighed {
         id: one.id,
         sessions: f64::from(one.load().open_sessions),
-        weight: f64::from(one.weight.get()),
+        weight: f64::from(one.weight().get()),
         share: f64::from(one.share(one.ports.hs2_by_use().unwrap_or(Service::Hs2), now).percent()) / 100.0,
         refills,
     }
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::cluster::guards::SessionCount;
-    use crate::cluster::{CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings};
+    use crate::cluster::{AdminState, CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings};
     use crate::ids::CoordinatorName;
 
     const SECOND: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{AdminState, Cluster, Coordinator, Opening, Standing, Wanted};
+use super::{Cluster, Coordinator, Opening, Standing, Wanted};
 use crate::ids::ClientAddress;
 
 /// No coordinator gets more than this many times the average load.
@@ -101,13 +101,13 @@ impl<'a> Fit<'a> {
         now: Instant,
     ) -> Option<Self> {
         let outlook = coordinator.outlook(wanted.service, now);
-        let takes_sessions = coordinator.state() == AdminState::Active
+        let takes_sessions = coordinator.is_wanted()
             && coordinator.ports.of(wanted.service).is_some()
             && outlook.standing == Standing::Ready;
         if !takes_sessions || wanted.tried.contains(&coordinator.id) || !(wanted.has_room)(coordinator) {
             return None;
         }
-        let configured = f64::from(coordinator.weight.get());
+        let configured = f64::from(coordinator.weight().get());
         let weight = configured * f64::from(outlook.share.percent()) / 100.0;
         // A greater weight makes a place nearer to the front more likely, in proportion.
         let place = -unit(address, &coordinator.name.0).ln() / configured;
@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
     use crate::clock;
-    use crate::cluster::{CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings};
+    use crate::cluster::{AdminState, CoordinatorSettings, Flavor, HealthSettings, PolicyName, Settings};
     use crate::ids::{CoordinatorId, CoordinatorName, Service};
 
     fn cluster(weights: &[u32]) -> Cluster {

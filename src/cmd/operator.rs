@@ -1,18 +1,19 @@
 //! What an operator sees and does from a shell: `hs2router status`, `sessions`, `operations`, `waiting`, `events`,
-//! `config`, `drain` and `resume`. They ask the admin port of a router that runs, and say what it says under the same names.
+//! `config` and the [`verbs`]. They ask the admin port of a router that runs, and say what it says under the same
+//! names.
 
-use std::io::{self, IsTerminal as _, Write};
-use std::time::Duration;
+use std::io::{self, Write};
 
 use serde_json::Value;
 
 use self::port::{Port, encoded};
 use self::table::{Column, Table};
-use self::wait::{Style, wait_until_empty};
-use crate::cli::{AdminArgs, DrainArgs, ListArgs, Named, ResumeArgs, RowsArgs, SessionsArgs, StatusArgs};
+use crate::cli::{AdminArgs, ListArgs, RowsArgs, SessionsArgs, StatusArgs};
 
+mod coordinator;
 pub mod port;
 mod table;
+pub mod verbs;
 pub mod wait;
 
 /// What is shown of a coordinator in a line, by the names of the API.
@@ -89,9 +90,6 @@ const OPERATIONS: List = List { name: "operations", columns: &OPERATION };
 const WAITING: List = List { name: "waiting", columns: &WAIT };
 const EVENTS: List = List { name: "events", columns: &EVENT };
 
-/// How often it is looked whether a drain is over.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-
 /// `hs2router status`
 ///
 /// # Errors
@@ -150,74 +148,6 @@ pub fn config(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<()> {
         write!(out, "{}", toml::to_string(&config)?)?;
     }
     Ok(())
-}
-
-/// `hs2router drain`
-///
-/// # Errors
-/// When the router does not answer or has no such coordinator; with `--wait`, [`wait::Unfinished`].
-pub fn drain(args: &DrainArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let port = Port::of(&args.admin)?;
-    if args.dry_run {
-        let found = find(&port, &args.coordinator)?;
-        writeln!(out, "would drain {}: {}", args.coordinator, wait::left(&found).as_words())?;
-        return Ok(());
-    }
-    let deadline = args.deadline.map(|deadline| format!("?deadline={deadline}")).unwrap_or_default();
-    let found = port.post(&format!("{}/drain{deadline}", path(&args.coordinator)))?;
-    writeln!(out, "{} is drained: {}", args.coordinator, wait::left(&found).as_words())?;
-    if args.wait {
-        let mut progress = io::stderr();
-        let style = if progress.is_terminal() { Style::Bar } else { Style::Lines };
-        let look = || {
-            std::thread::sleep(LOOK_INTERVAL);
-            find(&port, &args.coordinator)
-        };
-        wait_until_empty(found, args.timeout.map(|timeout| timeout.0), look, style, &mut progress)?;
-        writeln!(out, "{} is empty", args.coordinator)?;
-    }
-    Ok(())
-}
-
-/// `hs2router resume`
-///
-/// # Errors
-/// When the router does not answer or has no such coordinator.
-pub fn resume(args: &ResumeArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    Port::of(&args.admin)?.post(&format!("{}/resume", path(&args.coordinator)))?;
-    writeln!(out, "{} gets new sessions again", args.coordinator)?;
-    Ok(())
-}
-
-/// Why a coordinator cannot be shown.
-#[derive(Debug, thiserror::Error)]
-enum NotFound {
-    #[error("the router has no coordinator {0}; hs2router status lists them")]
-    Nowhere(Named),
-    #[error("several clusters have a coordinator {0}: write CLUSTER/{0}")]
-    Several(Named),
-}
-
-/// The path of a coordinator, to which a verb is added.
-fn path(Named { cluster, name }: &Named) -> String {
-    let cluster = cluster.as_deref().map(|cluster| format!("/{}", encoded(cluster))).unwrap_or_default();
-    format!("/api/v1/coordinators{cluster}/{}", encoded(name))
-}
-
-/// The coordinator as the router shows it now.
-fn find(port: &Port, named: &Named) -> anyhow::Result<Value> {
-    let fleet = port.get("/api/v1/coordinators")?;
-    let has = |row: &Value, field: &str, value: &str| row.get(field).and_then(Value::as_str) == Some(value);
-    let is_named = |row: &&Value| {
-        has(row, "name", &named.name)
-            && named.cluster.as_deref().is_none_or(|cluster| has(row, "cluster", cluster))
-    };
-    let mut found = rows_of(&fleet).iter().filter(is_named);
-    match (found.next(), found.next()) {
-        (Some(one), None) => Ok(one.clone()),
-        (None, _) => Err(NotFound::Nowhere(named.clone()).into()),
-        _ => Err(NotFound::Several(named.clone()).into()),
-    }
 }
 
 fn target(list: &List, args: &ListArgs) -> String {

@@ -5,6 +5,7 @@
 //! | `GET /` | the operators' page, which shows what the API says |
 //! | `GET /page/{file}` | what the page is made of |
 //! | `GET /healthz` | 200 `ok`; 503 `draining` once the router was told to stop |
+//! | `GET /readyz` | the same, and 503 `out of rotation` while operators want no new clients |
 //! | `GET /metrics` | every metric in the `OpenMetrics` text format |
 //! | `GET /api/v1/coordinators` | what is known of each coordinator, in JSON |
 //! | `GET /api/v1/listeners` | where clients connect, and the certificates that they get, in JSON |
@@ -14,20 +15,17 @@
 //! | `GET /api/v1/waiting` | who waits for room, in JSON |
 //! | `GET /api/v1/events` | what happened last, in JSON |
 //! | `GET /api/v1/config` | the config in force, in JSON |
-//! | `POST /api/v1/coordinators/{cluster}/{name}/drain` | it gets no new session; the answer is as above, of this one |
-//! | `POST /api/v1/coordinators/{cluster}/{name}/resume` | it does again |
+//! | `GET /api/v1/rotation` | whether new clients are wanted, in JSON |
 //!
-//! `{cluster}/` may be left out where no other cluster has a coordinator of that name.
+//! And whatever operators can have it do: [`Verb`]. A `{cluster}/` in a path may be left out where no other
+//! cluster has something of that name.
 //!
-//! A drain may have its own deadline, `?deadline=30s` from now. Operations that are open at the deadline go
-//! on or are cancelled, as configured.
+//! The page and requests below `/api` need a `Host` that is a loopback address; a verb also needs the header
+//! `X-Hs2router: 1`, and its `Origin`, if it has one, must be that host. Otherwise the answer is 403.
+//! `/healthz`, `/readyz` and `/metrics` accept any `Host`: load balancers and scrapers use names and tunnels of
+//! their own, and none of these shows anybody's session.
 //!
-//! The page and requests below `/api` need a `Host` that is a loopback address; a POST also needs the header `X-Hs2router:
-//! 1`, and its `Origin`, if it has one, must be that host. Otherwise the answer is 403. `/healthz` and
-//! `/metrics` accept any `Host`: load balancers and scrapers use names and tunnels of their own, and neither
-//! path shows anybody's session.
-//!
-//! Other paths, and other methods, are answered with [`PATHS`].
+//! Other paths, and other methods, are answered with [`paths`].
 //!
 //! A connection serves one request within [`REQUEST_TIME`]; the head must arrive within [`HEAD_TIME`]. At
 //! most [`MOST_CONNECTIONS`] connections have a request that is being read. Answers with metrics and answers
@@ -43,6 +41,7 @@ mod page;
 mod places;
 mod shown;
 mod tls;
+mod verbs;
 mod view;
 
 use std::net::SocketAddr;
@@ -68,7 +67,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::places::{Place, Places};
+use self::verbs::Asker;
 pub use self::view::{Listener, View};
+use crate::clock;
+use crate::control::verbs::Verb;
 use crate::net::listen::{self, BindError};
 
 /// How long a connection may last, from its acceptance to the last byte of its answer.
@@ -97,23 +99,28 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Structure").
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Methods and paths of the port.
-pub const PATHS: [(&str, &str); 14] = [
-    ("GET", "/"),
-    ("GET", "/page/{file}"),
-    ("GET", "/healthz"),
-    ("GET", "/metrics"),
-    ("GET", "/api/v1/coordinators"),
-    ("GET", "/api/v1/listeners"),
-    ("GET", "/api/v1/clusters"),
-    ("GET", "/api/v1/sessions"),
-    ("GET", "/api/v1/operations"),
-    ("GET", "/api/v1/waiting"),
-    ("GET", "/api/v1/events"),
-    ("GET", "/api/v1/config"),
-    ("POST", "/api/v1/coordinators/{cluster}/{name}/drain"),
-    ("POST", "/api/v1/coordinators/{cluster}/{name}/resume"),
+/// What can be read.
+const READ: [&str; 14] = [
+    "/",
+    "/page/{file}",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/api/v1/coordinators",
+    "/api/v1/listeners",
+    "/api/v1/clusters",
+    "/api/v1/sessions",
+    "/api/v1/operations",
+    "/api/v1/waiting",
+    "/api/v1/events",
+    "/api/v1/config",
+    "/api/v1/rotation",
 ];
+
+/// Methods and paths of the port.
+pub fn paths() -> impl Iterator<Item = (&'static str, &'static str)> {
+    READ.into_iter().map(|path| ("GET", path)).chain(Verb::ALL.map(Verb::path))
+}
 
 /// Why there is no admin port.
 #[derive(Debug, thiserror::Error)]
@@ -154,8 +161,8 @@ pub async fn serve(listener: TcpListener, view: View, end: CancellationToken) {
             () = end.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Without file descriptors this fails again and again; only the first failure is logged.
                 if !std::mem::replace(&mut failing, true) {
@@ -172,7 +179,7 @@ pub async fn serve(listener: TcpListener, view: View, end: CancellationToken) {
             () = end.cancelled() => break,
             place = desk.reading.take(&evicted) => place,
         };
-        connections.spawn(Arc::clone(&desk).serve_one(stream, place, evicted));
+        connections.spawn(Arc::clone(&desk).serve_one(stream, Asker(from), place, evicted));
     }
     drop(listener);
     connections.close();
@@ -208,7 +215,13 @@ impl Desk {
         }
     }
 
-    async fn serve_one(self: Arc<Self>, stream: TcpStream, place: Place, evicted: CancellationToken) {
+    async fn serve_one(
+        self: Arc<Self>,
+        stream: TcpStream,
+        from: Asker,
+        place: Place,
+        evicted: CancellationToken,
+    ) {
         let mut builder = http1::Builder::new();
         builder
             .keep_alive(false)
@@ -216,7 +229,8 @@ impl Desk {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME);
         let place = Mutex::new(place);
-        let answer = async |request: Request<Incoming>| {
+        let answer = async |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(from);
             if let Some(places) = self.places_for(request.uri().path()) {
                 let answering = places.take(&evicted).await;
                 // This frees the place that the connection had while its request was read.
@@ -241,9 +255,11 @@ impl Desk {
 fn routes(view: View) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .merge(page::routes())
         .merge(coordinators::routes())
+        .merge(verbs::routes())
         .merge(lists::routes())
         .merge(tls::routes())
         .merge(config::routes())
@@ -257,8 +273,8 @@ fn routes(view: View) -> Router {
 
 /// The answer to an unknown path or method: a list of those that exist.
 fn unknown(status: StatusCode, why: &'static str) -> (StatusCode, String) {
-    let lines = PATHS.map(|(method, path)| format!("{method} {path}\n")).concat();
-    (status, format!("{why}; available are:\n{lines}"))
+    let lines: Vec<String> = paths().map(|(method, path)| format!("{method} {path}\n")).collect();
+    (status, format!("{why}; available are:\n{}", lines.concat()))
 }
 
 async fn healthz(State(view): State<View>) -> (StatusCode, &'static str) {
@@ -267,6 +283,12 @@ async fn healthz(State(view): State<View>) -> (StatusCode, &'static str) {
     } else {
         (StatusCode::OK, "ok\n")
     }
+}
+
+async fn readyz(State(view): State<View>) -> (StatusCode, String) {
+    let readiness = view.readiness(clock::now());
+    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, format!("{}\n", readiness.readyz))
 }
 
 async fn metrics(State(view): State<View>) -> Response {

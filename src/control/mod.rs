@@ -5,5 +5,7 @@ mod cluster_tls;
 pub mod config;
 pub mod log;
 pub mod reload;
+pub mod rotation;
 pub mod router;
+pub mod verbs;
 pub mod view;

@@ -151,16 +151,15 @@ impl Router {
             background.spawn(ticket.watch(end.clone()));
         }
         keep_up(&shared, &fleets, &background, &end);
-        let draining = shared.draining.clone();
-        let (seen, config_in_force) = (fleets.clone(), Arc::new(config.in_force()));
         let view = View {
             metrics,
-            draining,
-            fleets: seen,
+            draining: shared.draining.clone(),
+            rotation: Arc::default(),
+            fleets: fleets.clone(),
             listeners: shown,
             readings,
             recent,
-            config: config_in_force,
+            config: Arc::new(config.in_force()),
         };
         background.spawn(admin::serve(admin_listener, view, end.clone()));
         let drain_timeout = config.router.drain_timeout;

@@ -213,7 +213,7 @@ async function tellsWhatHappened(name) {
   await page.getByRole("link", { name: "Events" }).click();
   const events = page.getByRole("table", { name: "events" }).getByRole("row");
   await page.getByRole("searchbox", { name: "Search events" }).fill(`operator ${name}`);
-  await says(events.nth(1), "state set by an operator");
+  await says(events.nth(1), "asked by an operator");
   await says(events.nth(1), `coordinator=${name}`);
   await isAccessible("events");
   await page.getByRole("link", { name: "Fleet" }).click();
@@ -251,6 +251,50 @@ async function resumesByButton(name) {
   await page.getByRole("dialog").getByRole("button", { name: "Resume" }).click();
   await says(page.getByRole("status"), `${name} gets new sessions again.`);
   await says(row(name), "healthy");
+}
+
+async function ejectsByButton(name) {
+  const button = (title) => row(name).getByRole("button", { name: `${title} ${name}` });
+  const question = page.getByRole("dialog");
+  await button("Eject").click();
+  await says(question, "What is open there goes on: 1 session and 1 open operation.");
+  await question.getByRole("button", { name: "Eject" }).click();
+  await says(page.getByRole("status"), `${name} is ejected.`);
+  await says(row(name), "by an operator");
+  await isAccessible("ejected");
+  await button("Restore").click();
+  await question.getByRole("button", { name: "Restore" }).click();
+  await says(page.getByRole("status"), `${name} is ejected no more.`);
+  await says(row(name).locator(".state"), "recently returned");
+}
+
+async function weighsByButton(name) {
+  const question = page.getByRole("dialog");
+  const weigh = async (weight) => {
+    await row(name).getByRole("button", { name: `Weight ${name}` }).click();
+    await question.getByLabel("Weight").fill(weight);
+    await question.getByRole("button", { name: "Weight" }).click();
+  };
+  takeComplaints();
+  await weigh("0");
+  await says(question.getByRole("alert"), "weight must be a number from 1 to 1000");
+  assert.equal(takeComplaints(/status of 400/), 1);
+  await page.keyboard.press("Escape");
+  await weigh("2");
+  await says(row(name), "weight 2");
+}
+
+async function leavesTheRotation() {
+  const button = (title) => page.locator(".pulse").getByRole("button", { name: title });
+  const answer = (title) => page.getByRole("dialog").getByRole("button", { name: title });
+  await says(page.locator(".pulse"), "in rotation");
+  await button("Take out of rotation").click();
+  await answer("Take out of rotation").click();
+  await says(page.getByRole("status"), "This router is out of rotation.");
+  await says(page.locator(".pulse"), "out of rotation");
+  await button("Put in rotation").click();
+  await answer("Put in rotation").click();
+  await says(page.locator(".pulse"), "in rotation");
 }
 
 async function showsTheListeners() {
@@ -323,6 +367,9 @@ try {
   await isAccessible("fleet");
   await resumesByButton(busy);
   await tellsWhatHappened(busy);
+  await ejectsByButton(busy);
+  await weighsByButton(busy);
+  await leavesTheRotation();
   await showsTheListeners();
   await stopsWhilePaused();
   await saysThatTheRouterIsGone();

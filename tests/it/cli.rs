@@ -20,7 +20,7 @@ fn hs2router(arguments: &[&str]) -> Output {
 }
 
 /// The exit code, and what was printed to standard output and to standard error.
-fn outcome(arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn outcome(arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = hs2router(arguments);
     (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod retries;
+mod verbs;
 
 use std::fmt::Write as _;
 use std::fs;

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 
-use super::super::AdminState;
 use super::super::condition::Standing;
 use super::super::coordinator::Coordinator;
 use super::super::load::{Share, Weight};
@@ -103,11 +102,11 @@ struct Entry {
 impl Entry {
     /// None if people want no session there, or it does not offer the service.
     fn of(coordinator: &Coordinator, service: Service, looking: &Looking<'_>) -> Option<Self> {
-        if coordinator.state() != AdminState::Active || coordinator.ports.of(service).is_none() {
+        if !coordinator.is_wanted() || coordinator.ports.of(service).is_none() {
             return None;
         }
         let outlook = coordinator.outlook(service, looking.now);
-        let weight = Weight::new(coordinator.weight, outlook.share);
+        let weight = Weight::new(coordinator.weight(), outlook.share);
         let (standing, failures) = (outlook.standing, outlook.failures);
         let cools = matches!(standing, Standing::Cooling(_));
         Some(Self {

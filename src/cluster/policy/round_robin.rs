@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use rand::Rng;
 
-use super::super::AdminState;
 use super::super::condition::Standing;
 use super::super::coordinator::Coordinator;
 use super::super::pick::{Basis, Candidate, NoPick, Of, PickReason, Wanted};
@@ -107,13 +106,13 @@ fn contenders<'a>(
     rng: &mut impl Rng,
 ) -> Vec<Contender<'a>> {
     let offers = |one: &&Arc<Coordinator>| one.ports.of(service).is_some();
-    let active = all.iter().filter(|one| one.state() == AdminState::Active).filter(offers);
+    let wanted = all.iter().filter(|one| one.is_wanted()).filter(offers);
     let contender = |coordinator: &'a Arc<Coordinator>| {
         let outlook = coordinator.outlook(service, now);
-        let weight = i64::from(coordinator.weight.get()) * i64::from(outlook.share.percent());
+        let weight = i64::from(coordinator.weight().get()) * i64::from(outlook.share.percent());
         Contender { coordinator, standing: outlook.standing, weight, owed: 0, tie: rng.next_u32() }
     };
-    let mut contenders: Vec<_> = active.map(contender).collect();
+    let mut contenders: Vec<_> = wanted.map(contender).collect();
     let fit = contenders.iter().filter(|contender| contender.standing.is_fit()).count();
     if is_doubtful(fit, contenders.len(), cluster.health.panic_threshold) {
         for contender in contenders.iter_mut().filter(|contender| contender.standing == Standing::Ejected) {

@@ -31,6 +31,34 @@ fn when_most_look_bad_all_are_used() {
 }
 
 #[test]
+fn one_that_people_took_out_gets_nothing_until_they_restore_it() {
+    for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
+        let cluster = cluster(policy, &[1; 3]);
+        let (now, mut rng) = (clock::now(), rng());
+        let out = &cluster.coordinators()[0];
+        out.eject(now);
+        out.eject(now + HOUR);
+        assert_eq!(out.ejected_since(), Some(now), "{policy}");
+        out.note_probe(Hs2, health::Finding::Passed, now);
+        let mut sessions: Vec<_> = (0..10).map(|_| open_one(&cluster, now, &mut rng)).collect();
+        assert_eq!(open_sessions(&cluster), [0, 5, 5], "{policy}");
+        // Not even if no other is fit, or left.
+        eject(&cluster, 1, now);
+        eject(&cluster, 2, now);
+        sessions.extend((0..10).map(|_| open_one(&cluster, now, &mut rng)));
+        assert_eq!(open_sessions(&cluster), [0, 10, 10], "{policy}");
+        let others = [CoordinatorId(1), CoordinatorId(2)];
+        let none = cluster.pick_and_reserve(&Wanted::anywhere_but(&others, Hs2), now, &mut rng);
+        assert!(matches!(none, Err(NoPick::Nobody)), "{policy}");
+        assert!(cluster.why_nobody().contains("ejected by an operator"));
+        assert!(out.restore(now) && !out.restore(now));
+        assert_eq!(out.share(Hs2, now).percent(), 5, "{policy}: it begins slowly");
+        let next = cluster.pick_and_reserve(&Wanted::anywhere_but(&others, Hs2), now, &mut rng).unwrap();
+        assert_eq!(next.candidate.id, CoordinatorId(0), "{policy}");
+    }
+}
+
+#[test]
 fn a_panic_does_not_overrule_what_a_coordinator_says_of_itself() {
     let cluster = least_loaded(&[1; 4]);
     let (now, mut rng) = (clock::now(), rng());

@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 
+use std::num::NonZeroU32;
 use std::sync::Barrier;
 
 use super::*;
@@ -38,6 +39,20 @@ fn forty_sessions_over_four_idle_coordinators_land_ten_each() {
     assert_eq!(open_sessions(&cluster), [10; 4]);
     drop(sessions);
     assert_eq!(open_sessions(&cluster), [0; 4]);
+}
+
+#[test]
+fn a_weight_that_people_set_counts_from_the_next_pick_on() {
+    for policy in [PolicyName::LeastLoaded, PolicyName::RoundRobin] {
+        let cluster = cluster(policy, &[1; 2]);
+        let (now, mut rng) = (clock::now(), rng());
+        let mut sessions: Vec<_> = (0..20).map(|_| open_one(&cluster, now, &mut rng)).collect();
+        assert_eq!(open_sessions(&cluster), [10; 2], "{policy}");
+        sessions.clear();
+        cluster.coordinators()[0].set_weight(NonZeroU32::new(3).unwrap());
+        sessions.extend((0..40).map(|_| open_one(&cluster, now, &mut rng)));
+        assert_eq!(open_sessions(&cluster), [30, 10], "{policy}");
+    }
 }
 
 #[test]

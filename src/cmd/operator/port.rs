@@ -79,6 +79,16 @@ impl Port {
         self.ask(Method::POST, target)
     }
 
+    /// As [`Self::post`], of what is there again when this is asked for twice.
+    pub(super) fn put(&self, target: &str) -> Result<Value, NoAnswer> {
+        self.ask(Method::PUT, target)
+    }
+
+    /// As [`Self::put`], of what is then gone.
+    pub(super) fn delete(&self, target: &str) -> Result<Value, NoAnswer> {
+        self.ask(Method::DELETE, target)
+    }
+
     fn ask(&self, method: Method, target: &str) -> Result<Value, NoAnswer> {
         let address = self.address;
         let asked = async { timeout(ALLOWED, self.exchange(method, target)).await };

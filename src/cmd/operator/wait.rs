@@ -1,4 +1,4 @@
-//! Waiting until nothing is left on a coordinator that is drained.
+//! Waiting until nothing is left on a coordinator that gets no new session.
 
 use std::fmt;
 use std::io::Write;
@@ -14,18 +14,52 @@ const BAR: usize = 20;
 /// Why a wait ended without success.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfinished {
-    /// `--timeout` is over. The drain goes on.
-    #[error("after {after:?} there is still left: {left}; the drain goes on")]
+    /// `--timeout` is over.
+    #[error("after {after:?} there is still left: {left}; {goes_on}")]
     TimedOut {
         /// How long was waited.
         after: Duration,
         /// What is left, in words.
         left: String,
+        /// What goes on nevertheless, in words.
+        goes_on: &'static str,
     },
-    /// Somebody has ended the drain.
-    #[error("somebody has resumed the coordinator meanwhile")]
-    Resumed,
+    /// Somebody has undone what keeps new sessions away.
+    #[error("somebody has {0} the coordinator meanwhile")]
+    Undone(&'static str),
 }
+
+/// What keeps new sessions away from a coordinator meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    /// Whether it does still, by what the API shows.
+    holds: fn(&Value) -> bool,
+    goes_on: &'static str,
+    undone: &'static str,
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Until {
+    /// What must hold meanwhile.
+    pub(super) kept: Kept,
+    /// None: for as long as it takes.
+    pub(super) timeout: Option<Duration>,
+}
+
+/// It is drained.
+pub(super) const DRAINED: Kept = Kept {
+    holds: |coordinator| coordinator.get("state").and_then(Value::as_str) == Some("drain"),
+    goes_on: "the drain goes on",
+    undone: "resumed",
+};
+
+/// An operator has ejected it.
+pub(super) const EJECTED: Kept = Kept {
+    holds: |coordinator| coordinator.get("ejected_for").is_some_and(Value::is_number),
+    goes_on: "it stays ejected",
+    undone: "restored",
+};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,17 +121,18 @@ impl fmt::Display for Pins<'_> {
     }
 }
 
-/// Waits until a coordinator that is drained is empty; `look` waits a moment and looks at it again.
+/// Waits until a coordinator is empty; `look` waits a moment and looks at it again.
 ///
 /// # Errors
-/// [`Unfinished`], when `timeout` is over or the drain was ended; and what `look` fails with.
+/// [`Unfinished`], when the timeout is over or it is kept no more; and what `look` fails with.
 pub(super) fn wait_until_empty(
     mut coordinator: Value,
-    timeout: Option<Duration>,
+    until: &Until,
     mut look: impl FnMut() -> anyhow::Result<Value>,
     style: Style,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
+    let Until { kept, timeout } = *until;
     let (began, mut most, mut shown) = (clock::now(), 1, String::new());
     loop {
         let left = left(&coordinator);
@@ -107,14 +142,15 @@ pub(super) fn wait_until_empty(
             show(out, style, cells(most - left.total(), most), &line)?;
             shown = line;
         }
-        if coordinator.get("state").and_then(Value::as_str) != Some("drain") {
-            return Err(ended(out, style, Unfinished::Resumed));
+        if !(kept.holds)(&coordinator) {
+            return Err(ended(out, style, Unfinished::Undone(kept.undone)));
         }
         if left.total() == 0 {
             return finish(out, style);
         }
         if let Some(after) = timeout.filter(|timeout| over(began, *timeout)) {
-            return Err(ended(out, style, Unfinished::TimedOut { after, left: left.as_words() }));
+            let (left, goes_on) = (left.as_words(), kept.goes_on);
+            return Err(ended(out, style, Unfinished::TimedOut { after, left, goes_on }));
         }
         coordinator = look()?;
     }
@@ -167,7 +203,13 @@ mod tests {
     fn waited(seen: Vec<Value>, timeout: Option<Duration>, style: Style) -> (anyhow::Result<()>, String) {
         let (mut seen, mut out) = (seen.into_iter(), Vec::new());
         let first = seen.next().unwrap();
-        let waited = wait_until_empty(first, timeout, || Ok(seen.next().unwrap()), style, &mut out);
+        let waited = wait_until_empty(
+            first,
+            &Until { kept: DRAINED, timeout },
+            || Ok(seen.next().unwrap()),
+            style,
+            &mut out,
+        );
         (waited, String::from_utf8(out).unwrap())
     }
 
@@ -197,6 +239,6 @@ mod tests {
         let (timed_out, _) = waited(vec![drained(2, None)], Some(Duration::ZERO), Style::Lines);
         assert!(timed_out.unwrap_err().to_string().contains("2 sessions; the drain goes on"));
         let (resumed, _) = waited(vec![drained(2, None), json!({"state": "active"})], None, Style::Lines);
-        assert!(matches!(resumed.unwrap_err().downcast_ref(), Some(Unfinished::Resumed)));
+        assert!(matches!(resumed.unwrap_err().downcast_ref(), Some(Unfinished::Undone("resumed"))));
     }
 }

@@ -33,7 +33,7 @@ macro_rules! file {
     };
 }
 
-const FILES: [File; 23] = [
+const FILES: [File; 24] = [
     File { path: "/", media_type: HTML, text: include_str!("../page/index.html") },
     file!(CSS, "", "page.css"),
     file!(PICTURE, "", "icon.svg"),
@@ -51,6 +51,7 @@ const FILES: [File; 23] = [
     file!(SCRIPT, "", "sessions.js"),
     file!(SCRIPT, "", "source.js"),
     file!(SCRIPT, "", "standing.js"),
+    file!(SCRIPT, "", "verbs.js"),
     file!(SCRIPT, "", "waiting.js"),
     file!(SCRIPT, "", "words.js"),
     file!(SCRIPT, "vendor/", "htm.module.js"),

@@ -24,6 +24,8 @@ pub(super) struct Shown {
     host: String,
     /// `active` or `drain`, as set by the config file or an operator.
     state: &'static str,
+    /// Seconds since an operator took it out.
+    ejected_for: Option<f64>,
     /// Only while it is drained.
     drain: Option<ShownDrain>,
     weight: u32,
@@ -183,8 +185,9 @@ impl<'a> Look<'a> {
             name: coordinator.name.to_string(),
             host: coordinator.host.clone(),
             state: coordinator.state().as_str(),
+            ejected_for: coordinator.ejected_since().map(|since| self.seconds_since(since)),
             drain: self.drain(coordinator),
-            weight: coordinator.weight.get(),
+            weight: coordinator.weight().get(),
             tls: self.tls(coordinator),
             ports: self.ports(coordinator),
             quiescing_for: coordinator.quiescing_since().map(|since| self.seconds_since(since)),
@@ -271,6 +274,7 @@ impl<'a> Look<'a> {
     fn passed_over(&self, coordinator: &Coordinator, service: Service, judged: &Judged) -> Vec<String> {
         let standing = (judged.standing != Standing::Ready).then(|| judged.standing.to_string());
         let others = [
+            (coordinator.ejected_since().is_some(), "ejected by an operator"),
             (coordinator.state() == AdminState::Drain, "draining"),
             (!self.fleet.has_room(coordinator, service), "no room for another connection"),
             (judged.is_failing, PassedOver::Failing.as_str()),

@@ -22,8 +22,9 @@ fn admin() -> Admin {
     let address = listener.local_addr().unwrap();
     let (metrics, draining) = (Arc::new(Metrics::new()), CancellationToken::new());
     let (fleets, listeners) = (Vec::new(), Vec::new());
-    let (readings, recent) = (Arc::default(), Recent::default());
-    let view = View { metrics, draining, fleets, listeners, readings, recent, config: Arc::default() };
+    let (readings, recent, rotation, config) =
+        (Arc::default(), Recent::default(), Arc::default(), Arc::default());
+    let view = View { metrics, draining, rotation, fleets, listeners, readings, recent, config };
     let end = CancellationToken::new();
     let task = tokio::spawn(serve(listener, view.clone(), end.clone()));
     Admin { address, view, end, task }
@@ -56,6 +57,32 @@ async fn health_is_ok_until_the_router_drains() {
 }
 
 #[tokio::test]
+async fn a_router_is_ready_unless_it_is_out_of_rotation_or_drains() {
+    let admin = admin();
+    let ready = async || {
+        let (ready, healthy) =
+            (get_path(admin.address, "/readyz").await, get_path(admin.address, "/healthz").await);
+        let end = ready.split("\r\n\r\n").nth(1).unwrap().trim_end().to_owned();
+        (ready[9..12].to_owned() + " " + &end, healthy[9..12].to_owned())
+    };
+    let ask = async |method: &str| {
+        let head = "Host: localhost\r\nX-Hs2router: 1\r\nContent-Length: 0\r\n\r\n";
+        exchange(admin.address, &format!("{method} /api/v1/rotation HTTP/1.1\r\n{head}")).await
+    };
+    let is = |ready: &str, healthy: &str| (ready.to_owned(), healthy.to_owned());
+    assert_eq!(ready().await, is("200 ok", "200"));
+    for _again in 0..2 {
+        assert!(ask("DELETE").await.contains("\"readyz\":\"out of rotation\""));
+        assert_eq!(ready().await, is("503 out of rotation", "200"));
+    }
+    assert!(ask("PUT").await.contains("{\"rotation\":\"in\",\"out_for\":null,\"readyz\":\"ok\"}"));
+    assert_eq!(ready().await, is("200 ok", "200"));
+    assert!(ask("DELETE").await.starts_with("HTTP/1.1 200 "));
+    admin.view.draining.cancel();
+    assert_eq!(ready().await, is("503 draining", "503"));
+}
+
+#[tokio::test]
 async fn metrics_are_exposed_as_open_metrics() {
     let admin = admin();
     admin.view.metrics.connections_closed.count(CloseCause::BadThrift);
@@ -68,7 +95,7 @@ async fn metrics_are_exposed_as_open_metrics() {
 #[tokio::test]
 async fn other_paths_and_methods_are_refused() {
     let admin = admin();
-    let all = PATHS.map(|(method, path)| format!("{method} {path}\n")).concat();
+    let all = paths().map(|(method, path)| format!("{method} {path}\n")).collect::<Vec<_>>().concat();
     let lost = get_path(admin.address, "/nowhere").await;
     assert!(lost.starts_with("HTTP/1.1 404 ") && lost.ends_with(&all), "{lost}");
     for path in
@@ -105,23 +132,23 @@ async fn a_name_that_was_pointed_here_reads_nothing_of_the_page_and_the_api() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_never_finishes_its_request_is_cut() {
     let admin = admin();
-    let start = crate::clock::now();
+    let start = clock::now();
     assert_eq!(exchange(admin.address, "GET /metrics HTT").await, "");
     let body = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf";
     assert!(exchange(admin.address, body).await.starts_with("HTTP/1.1 200 "));
-    assert!(start + HEAD_TIME <= crate::clock::now());
+    assert!(start + HEAD_TIME <= clock::now());
 }
 
 #[tokio::test(start_paused = true)]
 async fn idle_connections_past_the_bound_do_not_lock_the_operator_out() {
     let admin = admin();
-    let start = crate::clock::now();
+    let start = clock::now();
     let mut idle = Vec::new();
     for _ in 0..MOST_CONNECTIONS + 8 {
         idle.push(TcpStream::connect(admin.address).await.unwrap());
     }
     assert!(get_path(admin.address, "/healthz").await.ends_with("ok\n"));
-    assert!(crate::clock::now() - start < REQUEST_TIME, "silence is not given the time of a request");
+    assert!(clock::now() - start < REQUEST_TIME, "silence is not given the time of a request");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! What the admin port shows.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 use toml::Table;
@@ -8,6 +9,8 @@ use toml::Table;
 #[cfg(doc)]
 use crate::control::config::Config;
 use crate::control::log::recent::Recent;
+use crate::control::rotation::Rotation;
+use crate::control::view::Readiness;
 use crate::metrics::Metrics;
 use crate::net::tls::server::Settings;
 use crate::serve::background::certificates::Readings;
@@ -21,7 +24,9 @@ pub struct View {
     pub metrics: Arc<Metrics>,
     /// Cancelled when the router starts to drain, which makes `/healthz` answer 503.
     pub draining: CancellationToken,
-    /// Shown and drained below `/api/v1`.
+    /// Whether load balancers are to send new clients, which `/readyz` says.
+    pub rotation: Arc<Rotation>,
+    /// Shown and acted upon below `/api/v1`.
     pub fleets: Vec<Arc<Fleet>>,
     /// Shown below `/api/v1`.
     pub listeners: Vec<Listener>,
@@ -31,6 +36,13 @@ pub struct View {
     pub recent: Recent,
     /// What the router was started with, as [`Config::in_force`] has it.
     pub config: Arc<Table>,
+}
+
+impl View {
+    /// Whether load balancers are to send new clients.
+    pub(super) fn readiness(&self, now: Instant) -> Readiness {
+        Readiness::of(&self.rotation, self.draining.is_cancelled(), now)
+    }
 }
 
 /// A listener that is shown.

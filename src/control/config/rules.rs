@@ -12,7 +12,7 @@ use super::problem::{Fault, Problems};
 use super::units::TimeSpan;
 use super::value::Entry;
 use super::words::Words as _;
-use crate::cluster::{Flavor, Ports};
+use crate::cluster::{Flavor, Ports, WEIGHTS};
 use crate::ids::{HostAndPort, Service};
 use crate::net::listen::ListenAddress;
 
@@ -190,7 +190,8 @@ pub(super) fn cluster(file: &ClusterFile, problems: &mut Problems) {
     let mut names = HashSet::new();
     let mut addresses = HashSet::new();
     for coordinator in coordinators {
-        coordinator.weight.demand(problems, |weight| (1..=1000).contains(weight), "a number from 1 to 1000");
+        let is_weight = |weight: &u64| u32::try_from(*weight).is_ok_and(|weight| WEIGHTS.contains(&weight));
+        coordinator.weight.demand(problems, is_weight, "a number from 1 to 1000");
         // If the flavor cannot be read, the default will do: it only decides how unnamed coordinators on one
         // host are called.
         let flavor = file.flavor.value.unwrap_or(Flavor::Impala);

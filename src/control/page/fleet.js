@@ -3,6 +3,7 @@ import { html } from "/page/html.js";
 import { Ports } from "/page/ports.js";
 import { Ago, Bar, Cell, Certificate, Failure, Head, Notice, Total, Word } from "/page/parts.js";
 import { isEmpty, left, standing } from "/page/standing.js";
+import { Buttons, offered } from "/page/verbs.js";
 import { count, list, number, span } from "/page/words.js";
 
 const COLUMNS = [
@@ -126,8 +127,6 @@ function Coordinator({ coordinator, most, elapsed, page }) {
   const { cluster, name, host, weight, tls, others } = coordinator;
   const key = `${cluster}/${name}`;
   const isOpen = page.open.has(key);
-  const verb = coordinator.state === "drain" ? "resume" : "drain";
-  const title = verb === "drain" ? "Drain" : "Resume";
   return html`<tr role="row" class=${isOpen ? "opened" : ""}>
       <${Cell} label="Coordinator" kind="name">
         <button class="plain more" aria-expanded=${String(isOpen)} aria-label="Ports of ${name}" onClick=${() => page.toggle(key)}>
@@ -147,7 +146,7 @@ function Coordinator({ coordinator, most, elapsed, page }) {
       <${Cell} label="Open operations" kind="figure"><span class="amount">${number(coordinator.open_operations)}</span><//>
       <${Cell} label="Links" kind="figure"><${Links} coordinator=${coordinator} /><//>
       <${Cell} label="Action" kind="action">
-        <button aria-label="${title} ${name}" disabled=${page.isSilent} onClick=${() => page.ask(verb, coordinator)}>${title}</button>
+        <${Buttons} verbs=${offered(coordinator)} to=${coordinator} name=${name} page=${page} />
       <//>
     </tr>
     <${Drain} coordinator=${coordinator} elapsed=${elapsed} />

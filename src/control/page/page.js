@@ -9,6 +9,7 @@ import { Operations, asks as asksOfOperations } from "/page/operations.js";
 import { Notice, Word } from "/page/parts.js";
 import { Sessions, asks as asksOfSessions } from "/page/sessions.js";
 import { Refusal, read } from "/page/source.js";
+import { VERBS } from "/page/verbs.js";
 import { Waiting, asks as asksOfWaiting } from "/page/waiting.js";
 import { span, timeOfDay } from "/page/words.js";
 
@@ -54,8 +55,8 @@ const page = {
     if (!this.open.delete(key)) this.open.add(key);
     draw();
   },
-  ask(verb, coordinator) {
-    this.question = { verb, coordinator };
+  ask(verb, to) {
+    this.question = { verb, to };
     draw();
   },
   askNothing() {
@@ -81,7 +82,7 @@ async function look() {
   page.asked += 1;
   const turn = page.asked;
   try {
-    const figures = await read(asks(params));
+    const figures = await read({ rotation: "rotation", ...asks(params) });
     // Somebody has gone on to another view, or searches for something else.
     if (turn !== page.asked) return;
     Object.assign(page, { figures, of: view, readAt: Date.now() });
@@ -118,6 +119,16 @@ function Pulse() {
   return page.isPaused ? html`<${Word} tone="rest">paused<//> ${at}` : html`<${Word} tone="good">live<//> ${at}`;
 }
 
+/** Whether load balancers are to send new clients, and the button that changes it. */
+function Rotation() {
+  if (!page.figures) return "";
+  const { rotation, readyz } = page.figures.rotation;
+  const verb = rotation === "in" ? "rotation out" : "rotation in";
+  const tone = readyz === "ok" ? "good" : "warn";
+  return html`<${Word} tone=${tone}>${readyz === "draining" ? readyz : `${rotation}${rotation === "out" ? " of" : ""} rotation`}<//>
+    <button disabled=${page.isSilent} onClick=${() => page.ask(verb, {})}>${VERBS[verb].title}</button>`;
+}
+
 function Bar() {
   const now = viewNow();
   const links = Object.entries(VIEWS).map(
@@ -128,6 +139,7 @@ function Bar() {
     <span class="brand">hs2router <span class="dim">${location.host}</span></span>
     <nav aria-label="Views">${links}</nav>
     <div class="pulse">
+      <${Rotation} />
       <${Pulse} />
       <button aria-pressed=${String(page.isPaused)} onClick=${pause}>Pause</button>
     </div>

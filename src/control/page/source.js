@@ -18,9 +18,9 @@ export async function read(asked) {
   return Object.fromEntries(await Promise.all(named));
 }
 
-/** Drains or resumes a coordinator. `deadline` is a duration such as "30m"; an empty one is not sent. */
-export function act(verb, { cluster, name }, deadline) {
-  const path = [cluster, name, verb].map(encodeURIComponent).join("/");
-  const query = deadline ? `?deadline=${encodeURIComponent(deadline)}` : "";
-  return ask(`/api/v1/coordinators/${path}${query}`, { method: "POST", headers: { "X-Hs2router": "1" } });
+/** Has the router do something. `path` is below `/api/v1`; `parameters` without a value are not sent. */
+export function act({ method, path }, parameters) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== "");
+  const query = given.length > 0 ? `?${new URLSearchParams(given)}` : "";
+  return ask(`/api/v1/${path}${query}`, { method, headers: { "X-Hs2router": "1" } });
 }

@@ -12,7 +12,7 @@ const OF_HEALTH = {
 };
 
 /** Reasons to pass a port over that are shown as states of their own. */
-const SHOWN_OTHERWISE = new Set(["draining", "ejected", "quiescing", "its catalog is not ready"]);
+const SHOWN_OTHERWISE = new Set(["draining", "ejected", "ejected by an operator", "quiescing", "its catalog is not ready"]);
 
 /** Whether nothing is left that a drain waits for. */
 export function isEmpty({ sessions, open_operations, opens_in_progress }) {
@@ -35,6 +35,10 @@ function ofDrain(coordinator) {
   const since = coordinator.drain?.since ?? null;
   if (isEmpty(coordinator)) return [{ tone: "rest", word: "drained", why: "nothing is left on it", since }];
   return [{ tone: "warn", word: "draining", why: "", since }];
+}
+
+function ofEjection({ ejected_for }) {
+  return ejected_for === null ? [] : [{ tone: "warn", word: "ejected", why: "by an operator", since: ejected_for }];
 }
 
 /** One state for all ports that say the same. */
@@ -68,7 +72,7 @@ function ofPasses(ports) {
 /** All that is to be said of a coordinator's state, the worst first; at least one entry. */
 export function standing(coordinator) {
   const { ports, quiescing_for, starting_for } = coordinator;
-  const states = [...ofPorts(ports), ...ofDrain(coordinator)];
+  const states = [...ofPorts(ports), ...ofEjection(coordinator), ...ofDrain(coordinator)];
   if (quiescing_for !== null) {
     states.push({ tone: "warn", word: "shutting down", why: "it says so itself", since: quiescing_for });
   }

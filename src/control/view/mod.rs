@@ -3,6 +3,7 @@
 
 mod events;
 mod operations;
+mod readiness;
 mod rows;
 mod sessions;
 mod user;
@@ -10,6 +11,7 @@ mod waiting;
 
 pub use self::events::{EventRow, Events};
 pub use self::operations::{OperationRow, Operations};
+pub use self::readiness::Readiness;
 pub use self::rows::{Ask, MOST_ROWS};
 pub use self::sessions::{Order, SessionRow, Sessions};
 pub use self::waiting::{Waiting, WaitingRow};

@@ -362,6 +362,9 @@ fn figures(metrics: &ImpalaMetrics) -> Option<Figures> {
 
 /// Returns the state that is shown for a port.
 pub(crate) fn port_state(coordinator: &Coordinator, service: Service, now: Instant) -> PortState {
+    if coordinator.ejected_since().is_some() {
+        return PortState::Ejected;
+    }
     match (coordinator.standing(service, now), coordinator.health(service).state()) {
         (Standing::Quiescing, _) => PortState::Quiescing,
         (Standing::Starting, _) => PortState::Starting,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
-use crate::cluster::{AdminState, Coordinator, Demand, Opening, Step};
+use crate::cluster::{Coordinator, Demand, Opening, Step};
 use crate::ids::Service;
 use crate::metrics::{CallOutcome, Label as _, RefusalCause, SessionOutcome};
 use crate::net::stream::Stream;
@@ -167,8 +167,7 @@ fn reserved_candidate<S: Stream>(
     service: Service,
     coordinator: &Arc<Coordinator>,
 ) -> Option<Candidate<S>> {
-    let takes_sessions =
-        coordinator.state() == AdminState::Active && coordinator.standing(service, clock::now()).is_fit();
+    let takes_sessions = coordinator.is_wanted() && coordinator.standing(service, clock::now()).is_fit();
     if !takes_sessions {
         return None;
     }

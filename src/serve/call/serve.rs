@@ -336,7 +336,7 @@ async fn forward_anywhere<S: Stream>(
     if let Some(coordinator) = best_coordinator(conn, service) {
         return forward::forward(conn, request, coordinator, service).await;
     }
-    let answer = NoAnswer::nowhere(conn.id, &conn.fleet.cluster.name, "all of them are draining");
+    let answer = NoAnswer::nowhere(conn.id, &conn.fleet.cluster.name, conn.fleet.cluster.why_nobody());
     refuse::refuse(conn, request, service, &answer, CallOutcome::Refused).await
 }
 

@@ -138,7 +138,7 @@ impl Candidates {
             0 => {
                 let cause = match full {
                     Some(full) => full,
-                    None if cluster.serves(service) => "all of them are draining".to_owned(),
+                    None if cluster.serves(service) => cluster.why_nobody().to_owned(),
                     None => format!("none of them has a port for {service}"),
                 };
                 return format!("no coordinator of cluster {name} takes a session: {cause}");

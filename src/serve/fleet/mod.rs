@@ -153,6 +153,18 @@ impl<S: Stream> Fleet<S> {
         coordinator.drain(deadline, self.draining.deadline, clock::now());
     }
 
+    /// Gives a coordinator new sessions again that people keep out (see [`Coordinator::restore`]); false if
+    /// they do not.
+    pub fn restore(&self, coordinator: &Coordinator) -> bool {
+        let was_out = coordinator.restore(clock::now());
+        if was_out {
+            for service in Service::ALL {
+                self.serve_waiters(service);
+            }
+        }
+        was_out
+    }
+
     /// Picks the best coordinator that was not tried yet and has room, and counts an open on it.
     ///
     /// # Errors

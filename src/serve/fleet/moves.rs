@@ -53,7 +53,8 @@ impl<S: Stream> Fleet<S> {
         let stays = |one: &Coordinator| one.state() == AdminState::Active && one.quiescing_since().is_none();
         let members = self.members();
         // If there is no coordinator to go to, sessions stay.
-        let somewhere = self.moves.are_on() && members.iter().any(|member| stays(&member.coordinator));
+        let somewhere = self.moves.are_on()
+            && members.iter().any(|member| stays(&member.coordinator) && member.coordinator.is_wanted());
         let mut news = false;
         for member in members.iter() {
             let must = somewhere && !stays(&member.coordinator);

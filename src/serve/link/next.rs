@@ -6,7 +6,6 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 
 use crate::clock;
-use crate::cluster::AdminState;
 use crate::cluster::room::{Purpose, Room};
 use crate::net::stream::Stream;
 use crate::serve::link::port::{Idle, LinkWanted, Port, State};
@@ -116,7 +115,7 @@ impl<S: Stream> Port<S> {
 
     /// Whether new sessions may go to this port's coordinator.
     pub(crate) fn takes_sessions(&self) -> bool {
-        self.coordinator.state() == AdminState::Active
+        self.coordinator.is_wanted()
             && self.coordinator.ports.of(self.service).is_some()
             && self.coordinator.standing(self.service, clock::now()).is_fit()
     }

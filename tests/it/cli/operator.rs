@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::outcome;
+use crate::admin::ask_at;
 use crate::support::crowded::Crowded;
-use crate::support::fleet::Fleet;
+use crate::support::fleet::{Fleet, Plan};
 use crate::support::ports::closed_port;
 use crate::support::router::eventually;
 
@@ -103,9 +104,10 @@ fn events_tell_what_happened_to_a_coordinator_the_newest_first() {
     assert_eq!((code, err.as_str()), (0, ""));
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines[0].starts_with("age") && lines.len() == 3, "{table}");
-    for (line, state) in lines[1..].iter().zip(["state=active", "state=drain"]) {
-        assert!(line.contains("state set by an operator") && line.contains(state), "{table}");
-        assert!(line.contains("cluster=test coordinator=c2") && line.contains("  info  "), "{table}");
+    for (line, verb) in lines[1..].iter().zip(["resume", "drain"]) {
+        assert!(line.contains("asked by an operator") && line.contains("  info  "), "{table}");
+        let said = format!("verb={verb} cluster=test coordinator=c2 from=127.0.0.1:");
+        assert!(line.contains(&said) && line.contains(" outcome=done"), "{table}");
     }
     let (_, json, _) = asked(&fleet, "events c2 operator --json");
     let events: Value = serde_json::from_str(&json).unwrap();
@@ -148,12 +150,83 @@ fn a_drain_waits_until_the_coordinator_is_empty_and_resume_undoes_it() {
 }
 
 #[test]
+fn a_coordinator_that_is_ejected_keeps_what_it_has_and_gets_no_more_until_it_is_restored() {
+    let fleet = Fleet::with(Plan { coordinators: 2, cluster: "slow_start = \"0s\"", ..Plan::default() });
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let operation = client.execute(&session, "select * from rows(10)").unwrap();
+    let owner = fleet.owner(&session);
+    let name = format!("c{}", owner + 1);
+    let (code, out, _) = asked(&fleet, &format!("eject {name} --dry-run"));
+    assert_eq!((code, out), (0, format!("would eject {name}: 1 session, 1 open operation\n")));
+    assert_eq!(cell(&asked(&fleet, "status").1, owner, "state"), "active");
+
+    let (code, out, err) = asked(&fleet, &format!("eject {name} --wait --timeout 0s"));
+    assert_eq!((code, out), (75, format!("{name} is ejected: 1 session, 1 open operation\n")), "{err}");
+    assert!(err.ends_with("; it stays ejected\n"), "{err}");
+    assert!(asked(&fleet, "status").1.contains("ejected by an operator"));
+    for _ in 0..4 {
+        let other = client.open(&[]).unwrap();
+        assert_eq!(fleet.owner(&other), 1 - owner);
+    }
+    client.fetch(&operation, 10).expect("what is there goes on");
+    client.close(&operation).unwrap();
+
+    let restored = (0, format!("{name} is ejected no more\n"), String::new());
+    assert_eq!(asked(&fleet, &format!("restore {name}")), restored);
+    let other = client.open(&[]).unwrap();
+    assert_eq!(fleet.owner(&other), owner);
+    let (code, _, err) = asked(&fleet, &format!("restore {name}"));
+    assert!(code == 1 && err.contains("no operator has ejected it"), "{err}");
+}
+
+#[test]
+fn a_coordinator_with_another_weight_gets_another_share() {
+    let fleet = Fleet::of(2);
+    assert_eq!(asked(&fleet, "weight c2 3"), (0, "c2 has weight 3\n".to_owned(), String::new()));
+    let (_, json, _) = asked(&fleet, "status --json");
+    let shown: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&shown[0]["weight"], &shown[1]["weight"]), (&1.into(), &3.into()));
+    let mut client = fleet.hs2();
+    let _sessions: Vec<_> = (0..8).map(|_| client.open(&[]).unwrap()).collect();
+    assert_eq!(fleet.spread(), [2, 6]);
+    for weight in ["0", "1001", "many"] {
+        assert_eq!(asked(&fleet, &format!("weight c2 {weight}")).0, 64, "{weight}");
+    }
+}
+
+#[test]
+fn a_router_is_taken_out_of_rotation_and_put_back() {
+    let fleet = Fleet::of(1);
+    let ready = || ask_at(fleet.router().router().admin(), "GET /readyz", "");
+    let (inside, outside) =
+        ("in rotation: /readyz answers 200 ok\n", "out of rotation: /readyz answers 503 out of rotation\n");
+    for (command, said, answer) in [
+        ("rotation", inside, (200, "ok\n")),
+        ("rotation out", outside, (503, "out of rotation\n")),
+        ("rotation", outside, (503, "out of rotation\n")),
+        ("rotation in", inside, (200, "ok\n")),
+    ] {
+        assert_eq!(asked(&fleet, command), (0, said.to_owned(), String::new()), "{command}");
+        assert_eq!(ready(), (answer.0, answer.1.to_owned()), "{command}");
+        // Clients that come nevertheless are served.
+        fleet.hs2().open(&[]).unwrap();
+    }
+}
+
+#[test]
 fn what_cannot_be_done_says_why_and_what_to_do() {
     let fleet = Fleet::of(1);
+    let none = "the router says: there is no such coordinator; hs2router status lists them\n";
     for command in ["drain c9", "resume other/c1"] {
         let (code, _, err) = asked(&fleet, command);
-        assert_eq!((code, err.as_str()), (1, "the router says: there is no such coordinator\n"), "{command}");
+        assert_eq!((code, err.as_str()), (1, none), "{command}");
     }
+    let (_, events, _) = asked(&fleet, "events operator c9");
+    assert!(
+        events.contains("verb=drain named=c9") && events.contains("outcome=there is no such"),
+        "{events}"
+    );
     let (code, _, err) = asked(&fleet, "drain c9 --dry-run");
     assert_eq!((code, err.as_str()), (1, "the router has no coordinator c9; hs2router status lists them\n"));
     let (code, _, err) = asked(&fleet, "drain c1 --deadline soon");

@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -9,7 +11,7 @@ use crate::cluster::guards::{Opening, RunningCount, SessionCount};
 use crate::cluster::health::Finding;
 use crate::cluster::load::{Figures, Own};
 use crate::cluster::tests::{ids, least_loaded, order};
-use crate::cluster::{Cluster, Report, Reserved};
+use crate::cluster::{AdminState, Cluster, Report, Reserved};
 
 /// What may change about a coordinator, and time that goes by.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,8 @@ enum Event {
     EndSession,
     EndRun,
     State(AdminState),
+    Ejected(bool),
+    Weight(NonZeroU32),
     DialFailed(Service),
     LoginUnanswered(Service),
     OpenLost(Service),
@@ -64,6 +68,8 @@ fn event() -> impl Strategy<Value = Event> {
         } else {
             AdminState::Active
         })),
+        any::<bool>().prop_map(Event::Ejected),
+        (1_u32..4).prop_map(|weight| Event::Weight(NonZeroU32::new(weight).unwrap())),
         service().prop_map(Event::DialFailed),
         service().prop_map(Event::LoginUnanswered),
         service().prop_map(Event::OpenLost),
@@ -99,6 +105,9 @@ fn happen(event: Event, one: &Arc<Coordinator>, counted: &mut Counted, now: &mut
         Event::EndRun => drop(counted.runs.pop()),
         Event::State(AdminState::Drain) => one.drain(None, Duration::from_hours(1), *now),
         Event::State(AdminState::Active) => one.resume(),
+        Event::Ejected(true) => one.eject(*now),
+        Event::Ejected(false) => _ = one.restore(*now),
+        Event::Weight(weight) => one.set_weight(weight),
         Event::DialFailed(service) => one.note_dial_failed(service, *now),
         Event::LoginUnanswered(service) => one.note_login_unanswered(service, *now),
         Event::OpenLost(service) => one.note_open_lost(service, *now),
@@ -125,13 +134,13 @@ fn happen(event: Event, one: &Arc<Coordinator>, counted: &mut Counted, now: &mut
 /// All who are as good as the best, found by asking everybody.
 fn best_of_all(cluster: &Cluster, wanted: &Wanted<'_>, now: Instant) -> Result<Vec<Candidate>, NoPick> {
     let present = cluster.coordinators();
-    let active = present.iter().filter(|one| one.state() == AdminState::Active);
+    let wanted_ones = present.iter().filter(|one| one.is_wanted());
     let score = |one: &Coordinator| {
-        let weight = Weight::new(one.weight, one.share(wanted.service, now));
+        let weight = Weight::new(one.weight(), one.share(wanted.service, now));
         one.load().score(one.others(), weight, 0.1)
     };
     let mut all: Vec<(&Arc<Coordinator>, Standing, f64)> =
-        active.map(|one| (one, one.standing(wanted.service, now), score(one))).collect();
+        wanted_ones.map(|one| (one, one.standing(wanted.service, now), score(one))).collect();
     let fit = all.iter().filter(|(_, standing, _)| standing.is_fit()).count();
     #[expect(clippy::cast_precision_loss, reason = "there are few")]
     let too_few = (fit as f64) < cluster.health.panic_threshold * all.len() as f64;

@@ -1,0 +1,125 @@
+//! What an operator does from a shell.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::coordinator::{find, path};
+use super::port::Port;
+use super::wait::{self, DRAINED, EJECTED, Kept, Style, Until, wait_until_empty};
+use crate::cli::{CoordinatorArgs, DrainArgs, EjectArgs, Place, RotationArgs, WaitArgs, WeightArgs};
+
+/// How often it is looked whether what was waited for has come.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// `hs2router drain`
+///
+/// # Errors
+/// When the router does not answer or has no such coordinator; with `--wait`, [`wait::Unfinished`].
+pub fn drain(args: &DrainArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let deadline = args.deadline.map(|deadline| format!("?deadline={deadline}")).unwrap_or_default();
+    let keeping = Keeping { verb: "drain", query: deadline, done: "drained", kept: DRAINED };
+    keep_away(&args.of, &args.waiting, &keeping, out)
+}
+
+/// `hs2router eject`
+///
+/// # Errors
+/// When the router does not answer or has no such coordinator; with `--wait`, [`wait::Unfinished`].
+pub fn eject(args: &EjectArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let keeping = Keeping { verb: "eject", query: String::new(), done: "ejected", kept: EJECTED };
+    keep_away(&args.of, &args.waiting, &keeping, out)
+}
+
+/// `hs2router resume`
+///
+/// # Errors
+/// When the router does not answer or has no such coordinator.
+pub fn resume(args: &CoordinatorArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let CoordinatorArgs { coordinator, admin } = args;
+    Port::of(admin)?.post(&format!("{}/resume", path(coordinator)))?;
+    writeln!(out, "{coordinator} gets new sessions again")?;
+    Ok(())
+}
+
+/// `hs2router restore`
+///
+/// # Errors
+/// When the router does not answer, has no such coordinator, or nobody has ejected it.
+pub fn restore(args: &CoordinatorArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let CoordinatorArgs { coordinator, admin } = args;
+    Port::of(admin)?.post(&format!("{}/restore", path(coordinator)))?;
+    writeln!(out, "{coordinator} is ejected no more")?;
+    Ok(())
+}
+
+/// `hs2router weight`
+///
+/// # Errors
+/// When the router does not answer or has no such coordinator.
+pub fn weight(args: &WeightArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let WeightArgs { of: CoordinatorArgs { coordinator, admin }, weight } = args;
+    Port::of(admin)?.post(&format!("{}/weight?weight={weight}", path(coordinator)))?;
+    writeln!(out, "{coordinator} has weight {weight}")?;
+    Ok(())
+}
+
+/// How new sessions are kept away from a coordinator.
+struct Keeping {
+    verb: &'static str,
+    /// The parameters, with the question mark.
+    query: String,
+    /// What the coordinator is then, in words.
+    done: &'static str,
+    kept: Kept,
+}
+
+/// Keeps new sessions away from a coordinator, and waits until it is empty if that is wanted.
+fn keep_away(
+    of: &CoordinatorArgs,
+    waiting: &WaitArgs,
+    keeping: &Keeping,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let Keeping { verb, query, done, kept } = keeping;
+    let (port, named) = (Port::of(&of.admin)?, &of.coordinator);
+    if waiting.dry_run {
+        let found = find(&port, named)?;
+        writeln!(out, "would {verb} {named}: {}", wait::left(&found).as_words())?;
+        return Ok(());
+    }
+    let found = port.post(&format!("{}/{verb}{query}", path(named)))?;
+    writeln!(out, "{named} is {done}: {}", wait::left(&found).as_words())?;
+    if waiting.wait {
+        let mut progress = io::stderr();
+        let style = if progress.is_terminal() { Style::Bar } else { Style::Lines };
+        let look = || {
+            std::thread::sleep(LOOK_INTERVAL);
+            find(&port, named)
+        };
+        let until = Until { kept: *kept, timeout: waiting.timeout.map(|timeout| timeout.0) };
+        wait_until_empty(found, &until, look, style, &mut progress)?;
+        writeln!(out, "{named} is empty")?;
+    }
+    Ok(())
+}
+
+/// `hs2router rotation`
+///
+/// # Errors
+/// When the router does not answer, or `out` cannot be written to.
+pub fn rotation(args: &RotationArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let port = Port::of(&args.admin)?;
+    let now = match args.place {
+        None => port.get("/api/v1/rotation")?,
+        Some(Place::In) => port.put("/api/v1/rotation")?,
+        Some(Place::Out) => port.delete("/api/v1/rotation")?,
+    };
+    let text = |name: &str| now.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (place, readyz) = (text("rotation"), text("readyz"));
+    let status = if readyz == "ok" { 200 } else { 503 };
+    let of = if place == "out" { " of" } else { "" };
+    writeln!(out, "{place}{of} rotation: /readyz answers {status} {readyz}")?;
+    Ok(())
+}

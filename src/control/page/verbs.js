@@ -1,0 +1,96 @@
+// What operators can have the router do, by the words that commands and the log have for it.
+import { html } from "/page/html.js";
+import { isEmpty, left } from "/page/standing.js";
+import { number } from "/page/words.js";
+
+const below = (...names) => names.map(encodeURIComponent).join("/");
+const ofCoordinator = (word) => ({ cluster, name }) => below("coordinators", cluster, name, word);
+
+/** Each with its button, the question, what it means, and what is said when it is done. */
+export const VERBS = {
+  "rotation in": {
+    title: "Put in rotation",
+    method: "PUT",
+    path: () => "rotation",
+    about: () => "Put this router in rotation?",
+    tells: () => html`<p><code>/readyz</code> answers 200, and load balancers that ask it send new clients here.</p>`,
+    done: () => "This router is in rotation.",
+  },
+  "rotation out": {
+    title: "Take out of rotation",
+    method: "DELETE",
+    path: () => "rotation",
+    about: () => "Take this router out of rotation?",
+    tells: () => html`<p><code>/readyz</code> answers 503, and load balancers that ask it send no new clients here.</p>
+      <p>Clients that are here go on, and those that come nevertheless are served.</p>`,
+    done: () => "This router is out of rotation.",
+  },
+  "drain": {
+    title: "Drain",
+    path: ofCoordinator("drain"),
+    about: ({ name }) => `Drain ${name}?`,
+    tells: (coordinator) => html`<p>
+        It gets no new session, and idle sessions leave it if they can.
+        ${isEmpty(coordinator) ? " Nothing is open there now." : ` Now it has ${left(coordinator)}.`}
+      </p>
+      <p>At the deadline, what is open goes on or is cancelled, as <code>drain_then</code> says.</p>`,
+    fields: [{
+      name: "deadline",
+      title: "Deadline, from now",
+      placeholder: "30s, 10m or 1h",
+      note: html`Leave it empty for the cluster's <code>drain_deadline</code>.`,
+    }],
+    done: ({ name }) => `${name} gets no new session.`,
+  },
+  "resume": {
+    title: "Resume",
+    path: ofCoordinator("resume"),
+    about: ({ name }) => `Resume ${name}?`,
+    tells: () => html`<p>It gets new sessions again, and its drain ends.</p>`,
+    done: ({ name }) => `${name} gets new sessions again.`,
+  },
+  "eject": {
+    title: "Eject",
+    path: ofCoordinator("eject"),
+    about: ({ name }) => `Eject ${name}?`,
+    tells: (coordinator) => html`<p>
+        It gets no new session, whatever probes find, until somebody restores it.
+        ${isEmpty(coordinator) ? " Nothing is open there now." : ` What is open there goes on: ${left(coordinator)}.`}
+      </p>
+      <p>To have idle sessions leave it as well, drain it.</p>`,
+    done: ({ name }) => `${name} is ejected.`,
+  },
+  "restore": {
+    title: "Restore",
+    path: ofCoordinator("restore"),
+    about: ({ name }) => `Restore ${name}?`,
+    tells: () => html`<p>It gets its share of new sessions gradually, as <code>slow_start</code> says.</p>`,
+    done: ({ name }) => `${name} is ejected no more.`,
+  },
+  "weight": {
+    title: "Weight",
+    path: ofCoordinator("weight"),
+    about: ({ name }) => `Change the weight of ${name}?`,
+    tells: ({ weight }) => html`<p>
+      Now it is ${number(weight)}. With twice the weight of another, a coordinator gets twice as many sessions. When the router
+      ends, the config file's <code>weight</code> holds again.
+    </p>`,
+    fields: [{ name: "weight", title: "Weight", placeholder: "1 to 1000", note: "A whole number from 1 to 1000." }],
+    done: ({ name, weight }) => `${name} has weight ${number(weight)}.`,
+  },
+};
+
+/** A button for each of these verbs. `name` is what is read out with its title. */
+export function Buttons({ verbs, to, name, page }) {
+  return verbs.map((verb) => {
+    const { title } = VERBS[verb];
+    return html`<button key=${verb} aria-label="${title} ${name}" disabled=${page.isSilent} onClick=${() => page.ask(verb, to)}>
+      ${title}
+    </button>`;
+  });
+}
+
+/** What can be done to a coordinator as it stands. */
+export function offered({ state, ejected_for }) {
+  return [state === "drain" ? "resume" : "drain", ejected_for === null ? "eject" : "restore", "weight"];
+}
