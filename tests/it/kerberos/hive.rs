@@ -50,9 +50,10 @@ fn assert_rows_and_error(shown: &Shown) {
 
 /// A router that has no key in front of this port, which it takes for one of HTTP or not.
 fn without_key(hive: &Hive, is_http: bool) -> (TestRouter, Target) {
-    let router = match is_http {
-        true => TestRouter::http("hive", &[hive.address_over_http()]),
-        false => TestRouter::of("hive", &[hive.address()]),
+    let router = if is_http {
+        TestRouter::http("hive", &[hive.address_over_http()])
+    } else {
+        TestRouter::of("hive", &[hive.address()])
     };
     let target = Target { port: router.target().port, ..hive.target().clone() };
     (router, if is_http { target.over_http() } else { target })
