@@ -159,8 +159,8 @@ impl Router {
             background.spawn(upkeep::move_sessions(Arc::clone(&shared), Arc::clone(fleet), end.clone()));
             background.spawn(draining::end_drains(Arc::clone(&shared), Arc::clone(fleet), end.clone()));
         }
-        let (draining, rotation, seen) = (shared.draining.clone(), Arc::default(), fleets.clone());
-        let view = View { metrics, draining, rotation, fleets: seen, listeners: shown, readings, recent };
+        let (own, rotation, seen) = (Arc::clone(&shared), Arc::default(), fleets.clone());
+        let view = View { shared: own, rotation, fleets: seen, listeners: shown, readings, recent };
         background.spawn(admin::serve(admin_listener, view, end.clone()));
         let drain_timeout = config.router.drain_timeout;
         Ok(Self { shared, fleets, listeners, admin, connections, background, end, drain_timeout })

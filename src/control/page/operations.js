@@ -2,6 +2,7 @@
 import { html } from "/page/html.js";
 import { Word } from "/page/parts.js";
 import { Rows, ask, choice } from "/page/rows.js";
+import { buttons } from "/page/verbs.js";
 import { span } from "/page/words.js";
 
 const chosenBy = (params) => choice(params, "-age");
@@ -13,13 +14,13 @@ const TONES = { running: "good", ended: "rest", lost: "bad" };
 
 const who = ({ user, acts_as }) => (acts_as ? `${user ?? ""} as ${acts_as}`.trim() : user ?? "not known");
 
-const columnsAt = (elapsed) => [
+const columnsAt = (elapsed, page) => [
   { name: "age", title: "Age", width: "7%", kind: "figure", text: () => undefined, draw: ({ age }) => span(age + elapsed) },
-  { name: "state", title: "State", width: "7%", draw: ({ state }) => html`<${Word} tone=${TONES[state] ?? "warn"}>${state}<//>` },
-  { name: "user", title: "User", width: "11%", value: who, text: who, draw: (row) => (row.user || row.acts_as ? html`<strong>${who(row)}</strong>` : html`<span class="dim">${who(row)}</span>`) },
-  { name: "kind", title: "Kind", width: "8%" },
+  { name: "state", title: "State", width: "8%", draw: ({ state }) => html`<${Word} tone=${TONES[state] ?? "warn"}>${state}<//>` },
+  { name: "user", title: "User", width: "9%", value: who, text: who, draw: (row) => (row.user || row.acts_as ? html`<strong>${who(row)}</strong>` : html`<span class="dim">${who(row)}</span>`) },
+  { name: "kind", title: "Kind", width: "7%" },
   { name: "client", title: "Client", width: "9%" },
-  { name: "coordinator", title: "Coordinator", width: "14%", text: ({ coordinator, cluster }) => `${coordinator} in ${cluster}` },
+  { name: "coordinator", title: "Coordinator", width: "11%", text: ({ coordinator, cluster }) => `${coordinator} in ${cluster}` },
   { name: "operation", title: "Operation", draw: ({ operation }) => html`<code>${operation}</code>` },
   {
     name: "session",
@@ -27,13 +28,21 @@ const columnsAt = (elapsed) => [
     draw: ({ session }) =>
       session ? html`<a href="#/sessions?filter=${encodeURIComponent(session)}"><code>${session}</code></a>` : html`<span class="dim">not known</span>`,
   },
+  {
+    name: "action",
+    title: "Action",
+    width: "8%",
+    kind: "action",
+    text: () => undefined,
+    draw: (row) => buttons(["cancel"], row, `operation ${row.operation}`, page),
+  },
 ];
 
 /** The view. `elapsed` is how old the figures are, in seconds. */
-export function Operations({ figures, elapsed, params }) {
+export function Operations({ figures, elapsed, params, page }) {
   const { total, matching, operations } = figures.operations;
   const rows = operations.map((row) => ({ ...row, key: `${row.cluster}/${row.operation}` }));
   return html`<h1 class="hidden">Operations</h1>
-    <${Rows} view="operations" what="operations" rows=${rows} columns=${columnsAt(elapsed)} chosen=${chosenBy(params)}
+    <${Rows} view="operations" what="operations" rows=${rows} columns=${columnsAt(elapsed, page)} chosen=${chosenBy(params)}
       matching=${matching} total=${total} none="No operation is open. A statement is one from its start until its client closes it." />`;
 }

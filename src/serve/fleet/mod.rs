@@ -14,6 +14,7 @@ pub(crate) mod sessions_page;
 pub mod tickets;
 pub(crate) mod verdicts;
 pub(crate) mod whereabouts;
+pub(crate) mod wishes;
 
 use std::sync::Arc;
 use std::time::Duration;
