@@ -119,9 +119,15 @@ pub enum Command {
     /// List the open operations of a running router
     #[command(after_help = operator::OPERATIONS_EXAMPLES)]
     Operations(RowsArgs),
+    /// List who waits for room at a running router
+    #[command(after_help = operator::WAITING_EXAMPLES)]
+    Waiting(RowsArgs),
     /// Tell what happened last to a running router and its coordinators
     #[command(after_help = operator::EVENTS_EXAMPLES)]
     Events(RowsArgs),
+    /// Print the config in force of a running router, defaults included, as a config file
+    #[command(after_help = operator::CONFIG_EXAMPLES)]
+    Config(StatusArgs),
     /// Send a coordinator no new sessions, and wait until it is empty
     #[command(after_help = verbs::DRAIN_EXAMPLES)]
     Drain(DrainArgs),

@@ -281,6 +281,16 @@ impl From<IpAddr> for ClientAddress {
     }
 }
 
+/// An IPv6 network is printed with its length.
+impl fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => address.fmt(f),
+            IpAddr::V6(network) => write!(f, "{network}/64"),
+        }
+    }
+}
+
 /// A host and a port, as they are printed everywhere: an IPv6 address in brackets (RFC 5952, section 6).
 #[derive(Clone, Copy, Debug)]
 pub struct HostAndPort<'a> {

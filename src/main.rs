@@ -6,6 +6,11 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use hs2router::cli::{Cli, Command};
 use hs2router::cmd;
+use mimalloc::MiMalloc;
+
+/// Calls allocate and free boxes of half a kilobyte and more, hundreds at a time: glibc keeps seven of a size at hand.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -16,7 +21,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to do where even standard error is closed.
-            drop(writeln!(io::stderr(), "{error:#}"));
+            drop(writeln!(io::stderr(), "{}", cmd::in_words(&error)));
             cmd::exit_code(&error)
         }
     }
@@ -30,6 +35,8 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Status(args) => cmd::operator::status(args, &mut io::stdout().lock()),
         Command::Sessions(args) => cmd::operator::sessions(args, &mut io::stdout().lock()),
         Command::Operations(args) => cmd::operator::operations(args, &mut io::stdout().lock()),
+        Command::Waiting(args) => cmd::operator::waiting(args, &mut io::stdout().lock()),
+        Command::Config(args) => cmd::operator::config(args, &mut io::stdout().lock()),
         Command::Events(args) => cmd::operator::events(args, &mut io::stdout().lock()),
         Command::Drain(args) => cmd::operator::verbs::drain(args, &mut io::stdout().lock()),
         Command::Resume(args) => cmd::operator::verbs::resume(args, &mut io::stdout().lock()),

@@ -22,6 +22,19 @@ Example:
   hs2router operations running ann
       The running operations of ann, the oldest first.";
 
+pub(super) const WAITING_EXAMPLES: &str = "\
+Example:
+  hs2router waiting ann
+      What ann's clients wait for, since when, and in which place of the line.";
+
+pub(super) const CONFIG_EXAMPLES: &str = "\
+Examples:
+  hs2router config | diff - <(hs2router config --admin 127.0.0.1:25026)
+      What two routers do differently.
+  hs2router config --json | jq .router.max_connections
+
+Keys are explained in docs/CONFIG.md.";
+
 pub(super) const EVENTS_EXAMPLES: &str = "\
 Examples:
   hs2router events coordinator=etl-3
@@ -37,7 +50,7 @@ pub struct AdminArgs {
     pub admin: SocketAddr,
 }
 
-/// `hs2router status`
+/// `hs2router status` and `hs2router config`
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
     #[command(flatten)]
@@ -97,7 +110,7 @@ impl Sort {
     }
 }
 
-/// `hs2router operations` and `hs2router events`
+/// `hs2router operations`, `hs2router waiting` and `hs2router events`
 #[derive(Clone, Debug, Args)]
 pub struct RowsArgs {
     #[command(flatten)]

@@ -123,6 +123,18 @@ impl<T> Turns<T> {
         self.waiting.values().flatten().any(|(_, who)| fits(who))
     }
 
+    /// All that wait, in the order in which they come if each fits what comes free. Takes as long as there are
+    /// waiters.
+    pub fn in_order(&self) -> Vec<&T> {
+        let mut lines: Vec<_> =
+            self.order.iter().filter_map(|turn| self.waiting.get(turn)).map(VecDeque::iter).collect();
+        let mut all = Vec::with_capacity(self.length);
+        while !lines.is_empty() {
+            lines.retain_mut(|line| line.next().map(|(_, who)| all.push(who)).is_some());
+        }
+        all
+    }
+
     /// Takes out a waiter that waits no longer; `None` if it had its turn already, or gave way.
     pub fn leave(&mut self, turn: &Turn, ticket: Ticket) -> Option<T> {
         let line = self.waiting.get_mut(turn)?;
@@ -155,8 +167,12 @@ mod tests {
         Turn::Identity(Identity::Plain(format!("u{number}").into()))
     }
 
+    /// All, as they come and as they are shown.
     fn all(turns: &mut Turns<u32>) -> Vec<u32> {
-        std::iter::from_fn(|| turns.next(|_| true)).collect()
+        let shown: Vec<u32> = turns.in_order().into_iter().copied().collect();
+        let all: Vec<u32> = std::iter::from_fn(|| turns.next(|_| true)).collect();
+        assert_eq!(shown, all);
+        all
     }
 
     #[test]

@@ -48,6 +48,13 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// The error and its causes in one text, in which nothing stands twice: many errors have their cause in their own words.
+pub fn in_words(error: &anyhow::Error) -> String {
+    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |said, cause| {
+        if said.contains(&cause) { said } else { format!("{said}: {cause}") }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use anyhow::Context as _;
@@ -62,5 +69,14 @@ mod tests {
         let arguments = Config::of_coordinators(&[], None, None).context("cannot start").unwrap_err();
         assert_eq!(exit_code(&arguments), ExitCode::from(64));
         assert_eq!(exit_code(&anyhow::anyhow!("anything else")), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn an_error_says_all_its_causes_and_none_twice() {
+        let error =
+            anyhow::anyhow!("no such file").context("cannot read a.pem: no such file; check the path");
+        assert_eq!(in_words(&error), "cannot read a.pem: no such file; check the path");
+        let error = anyhow::anyhow!("permission denied").context("cannot read a.pem").context("listener a");
+        assert_eq!(in_words(&error), "listener a: cannot read a.pem: permission denied");
     }
 }

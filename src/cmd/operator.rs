@@ -1,5 +1,6 @@
-//! What an operator sees and does from a shell: `hs2router status`, `sessions`, `operations`, `events` and the
-//! [`verbs`]. They ask the admin port of a router that runs, and say what it says under the same names.
+//! What an operator sees and does from a shell: `hs2router status`, `sessions`, `operations`, `waiting`, `events`,
+//! `config` and the [`verbs`]. They ask the admin port of a router that runs, and say what it says under the same
+//! names.
 
 use std::io::{self, Write};
 
@@ -56,6 +57,19 @@ const OPERATION: [Column; 9] = [
     Column::seconds("age"),
 ];
 
+/// What is shown of somebody who waits.
+const WAIT: [Column; 9] = [
+    Column::seconds("age"),
+    Column::text("waits_for"),
+    Column::number("place"),
+    Column::text("user"),
+    Column::text("acts_as"),
+    Column::text("client"),
+    Column::text("cluster"),
+    Column::text("coordinator"),
+    Column::text("service"),
+];
+
 /// What is shown of an event.
 const EVENT: [Column; 5] = [
     Column::seconds("age"),
@@ -74,6 +88,7 @@ struct List {
 
 const SESSIONS: List = List { name: "sessions", columns: &SESSION };
 const OPERATIONS: List = List { name: "operations", columns: &OPERATION };
+const WAITING: List = List { name: "waiting", columns: &WAIT };
 const EVENTS: List = List { name: "events", columns: &EVENT };
 
 /// `hs2router status`
@@ -106,12 +121,34 @@ pub fn operations(args: &RowsArgs, out: &mut impl Write) -> anyhow::Result<()> {
     list(&args.admin, &target(&OPERATIONS, &args.list), &OPERATIONS, args.list.json, out)
 }
 
+/// `hs2router waiting`
+///
+/// # Errors
+/// When the router does not answer, or `out` cannot be written to.
+pub fn waiting(args: &RowsArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    list(&args.admin, &target(&WAITING, &args.list), &WAITING, args.list.json, out)
+}
+
 /// `hs2router events`
 ///
 /// # Errors
 /// When the router does not answer, or `out` cannot be written to.
 pub fn events(args: &RowsArgs, out: &mut impl Write) -> anyhow::Result<()> {
     list(&args.admin, &target(&EVENTS, &args.list), &EVENTS, args.list.json, out)
+}
+
+/// `hs2router config`
+///
+/// # Errors
+/// When the router does not answer, or `out` cannot be written to.
+pub fn config(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let config = Port::of(&args.admin)?.get("/api/v1/config")?;
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&config)?)?;
+    } else {
+        write!(out, "{}", toml::to_string(&config)?)?;
+    }
+    Ok(())
 }
 
 fn target(list: &List, args: &ListArgs) -> String {

@@ -12,7 +12,9 @@
 //! | `GET /api/v1/clusters` | how coordinators are reached with TLS, in JSON |
 //! | `GET /api/v1/sessions` | the sessions that are known, in JSON |
 //! | `GET /api/v1/operations` | the operations that are open, in JSON |
+//! | `GET /api/v1/waiting` | who waits for room, in JSON |
 //! | `GET /api/v1/events` | what happened last, in JSON |
+//! | `GET /api/v1/config` | the config in force, in JSON |
 //! | `GET /api/v1/rotation` | whether new clients are wanted, in JSON |
 //!
 //! And whatever operators can have it do: [`Verb`]. A `{cluster}/` in a path may be left out where no other
@@ -30,6 +32,7 @@
 //! of the API and the page have their own, smaller limits. When a limit is reached, the oldest connection of that kind is
 //! closed, so that silent clients and slow readers block neither health checks nor scrapers.
 
+mod config;
 mod coordinators;
 mod guard;
 mod json;
@@ -97,7 +100,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What can be read.
-const READ: [&str; 12] = [
+const READ: [&str; 14] = [
     "/",
     "/page/{file}",
     "/healthz",
@@ -108,7 +111,9 @@ const READ: [&str; 12] = [
     "/api/v1/clusters",
     "/api/v1/sessions",
     "/api/v1/operations",
+    "/api/v1/waiting",
     "/api/v1/events",
+    "/api/v1/config",
     "/api/v1/rotation",
 ];
 
@@ -257,6 +262,7 @@ fn routes(view: View) -> Router {
         .merge(verbs::routes())
         .merge(lists::routes())
         .merge(tls::routes())
+        .merge(config::routes())
         .method_not_allowed_fallback(|| async {
             unknown(StatusCode::METHOD_NOT_ALLOWED, "this path does not allow this method")
         })

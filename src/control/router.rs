@@ -108,9 +108,7 @@ impl Router {
         let metrics = Arc::new(Metrics::new());
         let kerberos = kerberos::start(config)?;
         let fleets = fleets::create(config, &metrics, kerberos.as_ref())?;
-        let keepalive = config.router.keepalive;
-        let sockets = SocketSettings { keepalive, user_timeout: Some(USER_TIMEOUT) };
-        let network = Sockets { settings: sockets, resolver };
+        let network = network(&config.router, resolver);
         let shared: Arc<Shared> =
             Arc::new(Shared::new(settings(&config.router), network, Arc::clone(&metrics)));
         let first = workers.first();
@@ -144,8 +142,7 @@ impl Router {
             let plan = fleet.tls()?;
             Some(certificates::Watched::of_cluster(&fleet.cluster.name, &plan.cluster, &metrics, &readings))
         }));
-        let end = CancellationToken::new();
-        let background = TaskTracker::new();
+        let (end, background) = (CancellationToken::new(), TaskTracker::new());
         background.spawn(upkeep::run(Arc::clone(&shared), fleets.clone(), counts, end.clone()));
         for watched in watched {
             background.spawn(watched.watch(end.clone()));
@@ -153,14 +150,16 @@ impl Router {
         for ticket in kerberos::own_tickets(config, kerberos.as_ref(), &metrics) {
             background.spawn(ticket.watch(end.clone()));
         }
-        let watchers = Watchers { shared: Arc::clone(&shared), tasks: background.clone(), end: end.clone() };
-        for fleet in &fleets {
-            watchers.start(fleet);
-            background.spawn(upkeep::move_sessions(Arc::clone(&shared), Arc::clone(fleet), end.clone()));
-            background.spawn(draining::end_drains(Arc::clone(&shared), Arc::clone(fleet), end.clone()));
-        }
-        let (own, rotation, seen) = (Arc::clone(&shared), Arc::default(), fleets.clone());
-        let view = View { shared: own, rotation, fleets: seen, listeners: shown, readings, recent };
+        keep_up(&shared, &fleets, &background, &end);
+        let view = View {
+            shared: Arc::clone(&shared),
+            rotation: Arc::default(),
+            fleets: fleets.clone(),
+            listeners: shown,
+            readings,
+            recent,
+            config: Arc::new(config.in_force()),
+        };
         background.spawn(admin::serve(admin_listener, view, end.clone()));
         let drain_timeout = config.router.drain_timeout;
         Ok(Self { shared, fleets, listeners, admin, connections, background, end, drain_timeout })
@@ -232,10 +231,25 @@ impl<'a> Bound<'a> {
     }
 }
 
+/// Starts what goes on in each fleet beside calls: looks at its coordinators, moves of sessions, and the ends of drains.
+fn keep_up(shared: &Arc<Shared>, fleets: &[Arc<Fleet>], tasks: &TaskTracker, end: &CancellationToken) {
+    let watchers = Watchers { shared: Arc::clone(shared), tasks: tasks.clone(), end: end.clone() };
+    for fleet in fleets {
+        watchers.start(fleet);
+        tasks.spawn(upkeep::move_sessions(Arc::clone(shared), Arc::clone(fleet), end.clone()));
+        tasks.spawn(draining::end_drains(Arc::clone(shared), Arc::clone(fleet), end.clone()));
+    }
+}
+
 fn listener_tls(config: &ListenerConfig) -> Result<Option<Arc<ListenerTls>>, StartError> {
     let Some(settings) = config.tls.clone() else { return Ok(None) };
     let failed = |source| StartError::Certificate { listener: config.address, source };
     ListenerTls::load(settings).map(|tls| Some(Arc::new(tls))).map_err(failed)
+}
+
+fn network(config: &RouterConfig, resolver: Resolver) -> Sockets {
+    let settings = SocketSettings { keepalive: config.keepalive, user_timeout: Some(USER_TIMEOUT) };
+    Sockets { settings, resolver }
 }
 
 fn settings(config: &RouterConfig) -> Settings {

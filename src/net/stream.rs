@@ -6,7 +6,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -166,9 +166,10 @@ impl Stream for TcpStream {
     }
 
     fn glance(&mut self) -> Seen {
-        match self.poll_read_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Pending => Seen::Nothing,
-            Poll::Ready(_) => self.look(),
+        // To poll for readiness would register the task, too.
+        match self.try_io(Interest::READABLE, || Ok(())) {
+            Err(_) => Seen::Nothing,
+            Ok(()) => self.look(),
         }
     }
 

@@ -54,11 +54,17 @@ pub enum Claims {
 }
 
 /// Whether no user's name has this character. Kerberos prints a backslash before those that have a meaning in a
-/// principal. What cannot be seen, or changes the order of what follows it, makes one name look like another.
+/// principal.
 fn is_odd(one: char) -> bool {
-    let is_unseen = matches!(one, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
-        || matches!(one, '\u{2060}'..='\u{206f}' | '\u{feff}');
-    one.is_control() || one.is_whitespace() || one == '\\' || is_unseen
+    is_unseen(one) || one.is_whitespace() || one == '\\'
+}
+
+/// Whether a character cannot be seen, or changes what others look like (controls, marks of direction, what joins or
+/// has no width), so that one text may look like another.
+pub fn is_unseen(one: char) -> bool {
+    one.is_control()
+        || matches!(one, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+        || matches!(one, '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 impl Rules {

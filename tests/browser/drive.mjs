@@ -183,6 +183,32 @@ async function drawsWhatIsInSight() {
   await shown(row("c1"));
 }
 
+/** Nobody waits in the fleet of this test, so the router's answer is made up. */
+async function showsWhoWaits() {
+  const one = { waits_for: "session", place: 2, user: "ann", acts_as: null, client: "10.0.0.9", cluster: "test", coordinator: null, service: "hs2", age: 12 };
+  const call = { ...one, waits_for: "call", place: 1, user: "bob", coordinator: "c1", age: 3 };
+  await page.getByRole("link", { name: "Waiting" }).click();
+  await says(page.locator("main"), "Nobody waits");
+  await page.route("**/api/v1/waiting*", (route) => route.fulfill({ json: { total: 2, matching: 2, waiting: [one, call] } }));
+  const rows = page.getByRole("table", { name: "waiting clients" }).getByRole("row");
+  await says(rows.nth(1), "ann");
+  await says(rows.nth(1), "a session, on any coordinator");
+  await says(rows.nth(2), "c1");
+  await isAccessible("waiting");
+  await page.unroute("**/api/v1/waiting*");
+  await page.getByRole("link", { name: "Fleet" }).click();
+  await shown(row("c1"));
+}
+
+async function showsTheConfiguration() {
+  await page.getByRole("link", { name: "Configuration" }).click();
+  await says(page.getByRole("region", { name: "[router]" }), "max_connections");
+  await says(page.getByRole("region", { name: "[[cluster]] test" }), "coordinators[c1].host");
+  await isAccessible("configuration");
+  await page.getByRole("link", { name: "Fleet" }).click();
+  await shown(row("c1"));
+}
+
 async function tellsWhatHappened(name) {
   await page.getByRole("link", { name: "Events" }).click();
   const events = page.getByRole("table", { name: "events" }).getByRole("row");
@@ -378,6 +404,8 @@ try {
   const busy = await followsWhatHappens();
   await leadsFromSessionsToOperations();
   await drawsWhatIsInSight();
+  await showsWhoWaits();
+  await showsTheConfiguration();
   await drainsByButton(busy);
   await isAccessible("fleet");
   await resumesByButton(busy);

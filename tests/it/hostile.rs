@@ -6,7 +6,7 @@ mod forgotten;
 mod memory;
 mod pipelining;
 mod replies;
-mod secrets;
+pub(crate) mod secrets;
 
 use std::net::SocketAddr;
 

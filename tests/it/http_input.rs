@@ -9,6 +9,7 @@ mod identity;
 mod leaving;
 mod methods;
 mod pipelining;
+mod secrets;
 mod smuggled;
 mod stalling;
 mod tickets;

@@ -9,10 +9,13 @@ pub(crate) mod front;
 mod hive;
 mod input;
 mod located;
+mod merged;
 mod minted;
 mod negotiate;
 mod over_http;
+mod passwords;
 mod realms;
+mod renewal;
 mod start;
 
 use std::collections::BTreeMap;

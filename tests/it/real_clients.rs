@@ -5,7 +5,7 @@ mod by_ticket;
 mod go_on_hive;
 mod go_on_impala;
 mod old_shell;
-mod on_impala;
+pub(crate) mod on_impala;
 pub(crate) mod on_spark;
 pub(crate) mod over_http;
 mod passed_through;

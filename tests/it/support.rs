@@ -2,6 +2,7 @@
 
 pub(crate) mod certificates;
 pub(crate) mod clients;
+pub(crate) mod crowded;
 pub(crate) mod curl;
 pub(crate) mod elsewhere;
 pub(crate) mod fleet;

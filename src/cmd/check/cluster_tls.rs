@@ -115,7 +115,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let error = said(folder.path(), "ca = \"no-such.pem\"").unwrap_err();
         assert_eq!(crate::cmd::exit_code(&error), std::process::ExitCode::from(78));
-        let said = format!("{error:#}");
+        let said = crate::cmd::in_words(&error);
         assert!(
             said.starts_with("cluster \"impala\": cannot read") && said.contains("no-such.pem"),
             "{said}"

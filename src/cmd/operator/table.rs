@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::session::delegation::is_unseen;
+
 /// A column, with the name that the API has for it.
 pub(super) struct Column {
     name: &'static str,
@@ -53,9 +55,9 @@ impl Column {
     }
 }
 
-/// A character as a terminal may have it: what could move its cursor is written as an escape.
+/// A character as a terminal may have it: what could move its cursor, or hide, is written as an escape.
 fn printable(character: char) -> impl Iterator<Item = char> {
-    let is_plain = !character.is_control() && !('\u{202a}'..='\u{202e}').contains(&character);
+    let is_plain = !is_unseen(character);
     let escaped = (!is_plain).then(|| character.escape_unicode()).into_iter().flatten();
     is_plain.then_some(character).into_iter().chain(escaped)
 }
@@ -119,8 +121,8 @@ mod tests {
 
     #[test]
     fn what_a_client_called_itself_moves_no_cursor() {
-        let rows = [json!({"user": "a\u{1b}[2Jb\nc\u{202e}d"})];
+        let rows = [json!({"user": "a\u{1b}[2Jb\nc\u{202e}d\u{200b}"})];
         let table = Table { columns: &[Column::text("user")], rows: &rows }.to_string();
-        assert_eq!(table, "user\na\\u{1b}[2Jb\\u{a}c\\u{202e}d\n");
+        assert_eq!(table, "user\na\\u{1b}[2Jb\\u{a}c\\u{202e}d\\u{200b}\n");
     }
 }

@@ -1,4 +1,4 @@
-//! Sessions, operations and events for operators: lists that are too long to be shown in full.
+//! Sessions, operations, waiting clients and events for operators: lists that are too long to be shown in full.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::guard;
 use super::json::json;
 use super::view::View;
 use crate::clock;
-use crate::control::view::{Ask, Events, MOST_ROWS, Operations, Order, Sessions};
+use crate::control::view::{Ask, Events, MOST_ROWS, Operations, Order, Sessions, Waiting};
 use crate::wire::http::form;
 
 /// The rows in an answer, if nothing is asked for.
@@ -42,10 +42,11 @@ enum BadQuery {
 pub(super) fn routes() -> Router<View> {
     // One look at a time, so that those of many readers do not need much memory together.
     let turn = Arc::new(Semaphore::new(1));
-    let (second, third) = (Arc::clone(&turn), Arc::clone(&turn));
+    let [second, third, fourth] = [(); 3].map(|()| Arc::clone(&turn));
     Router::new()
         .route("/api/v1/sessions", get(|view, query| sessions(view, query, turn)))
         .route("/api/v1/operations", get(|view, query| operations(view, query, second)))
+        .route("/api/v1/waiting", get(|view, query| waiting(view, query, fourth)))
         .route("/api/v1/events", get(|view, query| events(view, query, third)))
         .route_layer(from_fn(guard::own_host))
 }
@@ -68,6 +69,13 @@ async fn events(State(view): State<View>, query: RawQuery, turn: Arc<Semaphore>)
     match asked(query.0.as_deref(), false) {
         Err(bad) => refuse(&bad),
         Ok((ask, _)) => look(turn, move || Events::of(&view.recent, &ask, clock::now())).await,
+    }
+}
+
+async fn waiting(State(view): State<View>, query: RawQuery, turn: Arc<Semaphore>) -> Response {
+    match asked(query.0.as_deref(), false) {
+        Err(bad) => refuse(&bad),
+        Ok((ask, _)) => look(turn, move || Waiting::of(&view.fleets, &ask, clock::now())).await,
     }
 }
 

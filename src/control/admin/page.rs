@@ -33,10 +33,11 @@ macro_rules! file {
     };
 }
 
-const FILES: [File; 22] = [
+const FILES: [File; 24] = [
     File { path: "/", media_type: HTML, text: include_str!("../page/index.html") },
     file!(CSS, "", "page.css"),
     file!(PICTURE, "", "icon.svg"),
+    file!(SCRIPT, "", "configuration.js"),
     file!(SCRIPT, "", "dialog.js"),
     file!(SCRIPT, "", "events.js"),
     file!(SCRIPT, "", "fleet.js"),
@@ -51,6 +52,7 @@ const FILES: [File; 22] = [
     file!(SCRIPT, "", "source.js"),
     file!(SCRIPT, "", "standing.js"),
     file!(SCRIPT, "", "verbs.js"),
+    file!(SCRIPT, "", "waiting.js"),
     file!(SCRIPT, "", "words.js"),
     file!(SCRIPT, "vendor/", "htm.module.js"),
     file!(SCRIPT, "vendor/", "preact.mjs"),

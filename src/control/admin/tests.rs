@@ -40,8 +40,9 @@ fn admin() -> Admin {
     let network = Sockets { settings: sockets, resolver: Resolver::System };
     let shared = Arc::new(Shared::new(DATA_PATH, network, Arc::new(Metrics::new())));
     let (fleets, listeners) = (Vec::new(), Vec::new());
-    let (readings, recent, rotation) = (Arc::default(), Recent::default(), Arc::default());
-    let view = View { shared, rotation, fleets, listeners, readings, recent };
+    let (readings, recent, rotation, config) =
+        (Arc::default(), Recent::default(), Arc::default(), Arc::default());
+    let view = View { shared, rotation, fleets, listeners, readings, recent, config };
     let end = CancellationToken::new();
     let task = tokio::spawn(serve(listener, view.clone(), end.clone()));
     Admin { address, view, end, task }

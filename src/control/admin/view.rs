@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use toml::Table;
+
+#[cfg(doc)]
+use crate::control::config::Config;
 use crate::control::log::recent::Recent;
 use crate::control::rotation::Rotation;
 use crate::control::view::Readiness;
@@ -28,6 +32,8 @@ pub struct View {
     pub readings: Arc<Readings>,
     /// What happened last.
     pub recent: Recent,
+    /// What the router was started with, as [`Config::in_force`] has it.
+    pub config: Arc<Table>,
 }
 
 impl View {

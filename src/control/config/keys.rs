@@ -77,7 +77,7 @@ section! {
         /// signal ends the wait.
         drain_timeout: TimeSpan = default("10m"),
         /// Client connections served at once; at this number the router stops accepting. 1 to 1000000. Each
-        /// needs two file descriptors or more.
+        /// needs two file descriptors or more, and up to 100 KiB of memory while a head of HTTP or a ticket comes in.
         max_connections: u64 = default(20000),
         /// A request up to this size is held until its reply begins, so that it can go to another coordinator
         /// when the first one refuses it; a longer one is passed on as it comes. 4KiB to 16MiB.

@@ -14,6 +14,7 @@ mod diff;
 mod file;
 mod headers;
 mod host;
+mod in_force;
 mod kerberos;
 mod keys;
 mod listener_tls;

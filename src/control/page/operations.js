@@ -1,6 +1,6 @@
 // The open operations of the fleet.
 import { html } from "/page/html.js";
-import { Word } from "/page/parts.js";
+import { Word, userColumn } from "/page/parts.js";
 import { Rows, ask, choice } from "/page/rows.js";
 import { buttons } from "/page/verbs.js";
 import { span } from "/page/words.js";
@@ -12,12 +12,10 @@ export const asks = (params) => ({ operations: ask("operations", chosenBy(params
 
 const TONES = { running: "good", ended: "rest", lost: "bad" };
 
-const who = ({ user, acts_as }) => (acts_as ? `${user ?? ""} as ${acts_as}`.trim() : user ?? "not known");
-
 const columnsAt = (elapsed, page) => [
   { name: "age", title: "Age", width: "7%", kind: "figure", text: () => undefined, draw: ({ age }) => span(age + elapsed) },
   { name: "state", title: "State", width: "8%", draw: ({ state }) => html`<${Word} tone=${TONES[state] ?? "warn"}>${state}<//>` },
-  { name: "user", title: "User", width: "9%", value: who, text: who, draw: (row) => (row.user || row.acts_as ? html`<strong>${who(row)}</strong>` : html`<span class="dim">${who(row)}</span>`) },
+  userColumn("9%"),
   { name: "kind", title: "Kind", width: "7%" },
   { name: "client", title: "Client", width: "9%" },
   { name: "coordinator", title: "Coordinator", width: "11%", text: ({ coordinator, cluster }) => `${coordinator} in ${cluster}` },

@@ -1,4 +1,5 @@
 // The page: what it knows, how that is kept up to date, and the frame around its views.
+import { Configuration } from "/page/configuration.js";
 import { Question } from "/page/dialog.js";
 import { Events, asks as asksOfEvents } from "/page/events.js";
 import { Fleet } from "/page/fleet.js";
@@ -9,6 +10,7 @@ import { Notice, Word } from "/page/parts.js";
 import { Sessions, asks as asksOfSessions } from "/page/sessions.js";
 import { Refusal, read } from "/page/source.js";
 import { VERBS } from "/page/verbs.js";
+import { Waiting, asks as asksOfWaiting } from "/page/waiting.js";
 import { span, timeOfDay } from "/page/words.js";
 
 /** How long to wait between two looks, in milliseconds. */
@@ -22,8 +24,10 @@ const VIEWS = {
   fleet: { title: "Fleet", view: Fleet, asks: () => ({ coordinators: "coordinators", clusters: "clusters" }) },
   sessions: { title: "Sessions", view: Sessions, asks: asksOfSessions },
   operations: { title: "Operations", view: Operations, asks: asksOfOperations },
+  waiting: { title: "Waiting", view: Waiting, asks: asksOfWaiting },
   events: { title: "Events", view: Events, asks: asksOfEvents },
   listeners: { title: "Listeners", view: Listeners, asks: () => ({ listeners: "listeners" }) },
+  configuration: { title: "Configuration", view: Configuration, asks: () => ({ config: "config" }) },
 };
 
 const page = {

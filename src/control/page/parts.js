@@ -10,6 +10,13 @@ export function Word({ tone, children }) {
   return html`<span class="word ${tone}"><span class="shape" aria-hidden="true">${SHAPES[tone]}</span>${children}</span>`;
 }
 
+const who = ({ user, acts_as }) => (acts_as ? `${user ?? ""} as ${acts_as}`.trim() : user ?? "not known");
+
+const drawn = (row) => (row.user || row.acts_as ? html`<strong>${who(row)}</strong>` : html`<span class="dim">${who(row)}</span>`);
+
+/** The column that says whose something is. */
+export const userColumn = (width) => ({ name: "user", title: "User", width, value: who, text: who, draw: drawn });
+
 /** How long ago something was, with its time of day. `seconds` is its age now. */
 export function Ago({ seconds, before = "for " }) {
   const moment = Date.now() - seconds * 1000;

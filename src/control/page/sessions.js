@@ -1,6 +1,6 @@
 // The sessions of the fleet.
 import { html } from "/page/html.js";
-import { Word } from "/page/parts.js";
+import { Word, userColumn } from "/page/parts.js";
 import { Rows, ask, choice } from "/page/rows.js";
 import { buttons } from "/page/verbs.js";
 import { number, span } from "/page/words.js";
@@ -10,11 +10,6 @@ const chosenBy = (params) => choice(params, "-age");
 /** What the view asks the API for. */
 export const asks = (params) => ({ sessions: ask("sessions", chosenBy(params), ["age", "idle", "open_operations"]) });
 
-function who({ user, acts_as }) {
-  const name = user ?? (acts_as ? "" : "not known");
-  return acts_as ? `${name} as ${acts_as}`.trim() : name;
-}
-
 function stays({ state, pinned, located }) {
   if (state !== "live") return html`<${Word} tone="warn">${state}<//>`;
   if (pinned) return html`${pinned}${located ? html` <span class="tag">located</span>` : ""}`;
@@ -22,7 +17,7 @@ function stays({ state, pinned, located }) {
 }
 
 const columnsAt = (elapsed, page) => [
-  { name: "user", title: "User", width: "10%", value: who, text: who, draw: (row) => (row.user || row.acts_as ? html`<strong>${who(row)}</strong>` : html`<span class="dim">${who(row)}</span>`) },
+  userColumn("10%"),
   { name: "client", title: "Client", width: "8%" },
   { name: "listener", title: "Listener", width: "14%", draw: ({ listener, service }) => html`${listener} <span class="tag">${service}</span>` },
   { name: "coordinator", title: "Coordinator", width: "10%", text: ({ coordinator, cluster }) => `${coordinator} in ${cluster}` },

@@ -7,9 +7,11 @@ mod readiness;
 mod rows;
 mod sessions;
 mod user;
+mod waiting;
 
 pub use self::events::{EventRow, Events};
 pub use self::operations::{OperationRow, Operations};
 pub use self::readiness::Readiness;
 pub use self::rows::{Ask, MOST_ROWS};
 pub use self::sessions::{Order, SessionRow, Sessions};
+pub use self::waiting::{Waiting, WaitingRow};

@@ -111,7 +111,7 @@ impl<S: Stream> Deputy<S> {
             return idle.and_then(|idle| idle.live(Look::Closely).ok()).ok_or(NotDone::NoLogin);
         };
         let holder = Holder::ourselves(access);
-        let claimant = Claimant { holder, turn: Turn::of(holder), purpose: Purpose::Relief };
+        let claimant = Claimant { holder, client: None, turn: Turn::of(holder), purpose: Purpose::Relief };
         // It waits for `queue_timeout`: there is no client that could give up earlier.
         let granted =
             waiting::link(&port, claimant, pending()).await.map_err(|not_called| no_room(&not_called))?;

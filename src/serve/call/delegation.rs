@@ -49,7 +49,7 @@ pub(crate) enum NotAllowed {
     UnknownMethod,
     /// The client must not speak for that user.
     #[error(
-        "user {user:?} must not act for user {claimed:?}: it is not among proxy_users in [listener.kerberos]"
+        "user {user:?} must not act for user {claimed:?}: proxy_users in [listener.kerberos] does not allow it"
     )]
     Claim {
         /// Who the client is.

@@ -42,7 +42,7 @@ pub(crate) async fn read<S: Stream>(
     request: &mut Request,
     lost: Lost,
 ) -> Result<EarlyAnswer, Trouble> {
-    let mut reply = Reply::boxed(request.method(), request.facts());
+    let mut reply = Box::new(Reply::to(request.method(), request.facts()));
     // Not counted: little is held, and only for a moment.
     let mut bytes = BytesMut::new();
     let form = conn.client.form(&link.end);

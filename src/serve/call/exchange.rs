@@ -93,11 +93,13 @@ impl<S: Stream> Exchange<S> {
         if request.method().role == Role::Statement {
             self.running = Some(self.link.coordinator.count_running());
         }
-        let sent = send_piece(conn, &mut self.link, request, Phase::NothingWritten).await;
-        if sent.is_err() || !request.is_complete() {
+        match send_piece(conn, &mut self.link, request, Phase::NothingWritten).await {
+            Ok(()) if request.is_complete() => {}
             // Boxed: few requests are so large, but every call would need room for this.
-            if let Some(answered_early) = Box::pin(self.send_rest(conn, request, sent)).await? {
-                return Ok(answered_early);
+            sent => {
+                if let Some(answered_early) = Box::pin(self.send_rest(conn, request, sent)).await? {
+                    return Ok(answered_early);
+                }
             }
         }
         self.is_sent = true;
@@ -211,11 +213,10 @@ impl<S: Stream> Exchange<S> {
         }
         let answered = self.answered(request, verdict);
         let outcome = answered.outcome();
-        let Answered { reply, bytes, link, .. } = answered;
+        let Answered { bytes, link, .. } = answered;
         if let Some(link) = link {
             conn.links.put(link);
         }
-        reply.recycle();
         Finished { verdict, outcome, bytes }
     }
 
@@ -259,7 +260,7 @@ pub(crate) struct Incoming {
 impl Incoming {
     /// Creates the reply to a request; nothing has come yet. The reply goes to the client in `form`.
     fn to(request: &Request, form: Form, deliver: Deliver) -> Self {
-        Self::of(Reply::boxed(request.method(), request.facts()), form, deliver)
+        Self::of(Box::new(Reply::to(request.method(), request.facts())), form, deliver)
     }
 
     fn of(reply: Box<Reply>, form: Form, deliver: Deliver) -> Self {

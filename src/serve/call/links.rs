@@ -248,7 +248,8 @@ async fn new_link<S: Stream>(
     };
     let access = conn.links.access().clone();
     let holder = Holder { access: &access, ..holder_for(conn, request) };
-    let claimant = Claimant { holder, turn: conn.turn(), purpose: request.purpose };
+    let (client, turn) = (Some(conn.client.address()), conn.turn());
+    let claimant = Claimant { holder, client, turn, purpose: request.purpose };
     let (client, speaks) = (&conn.client, conn.links.speaks());
     let gone = async {
         tokio::select! {

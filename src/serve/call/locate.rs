@@ -212,7 +212,12 @@ async fn ask_all<S: Stream>(
         shared: &conn.shared,
         links: &conn.links,
         client: &conn.client,
-        claimant: Claimant { holder: conn.holder(), turn: conn.turn(), purpose: Purpose::Work },
+        claimant: Claimant {
+            holder: conn.holder(),
+            client: Some(conn.client.address()),
+            turn: conn.turn(),
+            purpose: Purpose::Work,
+        },
         question,
         except,
         deadline,

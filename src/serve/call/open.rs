@@ -150,6 +150,7 @@ pub(super) async fn next<S: Stream>(
         fleet: &conn.fleet,
         service,
         holder: conn.holder(),
+        client: conn.client.address(),
         turn: conn.turn(),
         kind: Kind::Any,
         has_own: &|one: &Coordinator| conn.links.has(one.id, service),
@@ -254,11 +255,10 @@ async fn deliver<S: Stream>(
 ) -> Result<CallOutcome, End> {
     conn.past.last = Some(coordinator.id);
     let outcome = answered.outcome();
-    let Answered { reply, bytes, link, .. } = answered;
+    let Answered { bytes, link, .. } = answered;
     if let Some(link) = link {
         conn.links.put(link);
     }
-    reply.recycle();
     conn.deliver(&bytes, bytes.form).await?;
     Ok(outcome)
 }

@@ -189,7 +189,7 @@ pub(crate) async fn refuse_next<S: Stream>(
     conn: &mut Conn<S>,
     answer: &NoAnswer,
 ) -> Result<&'static Method, End> {
-    let mut request = Request::boxed();
+    let mut request = Box::new(Request::new());
     conn.client.begin(&mut request, None)?;
     if !request.is_complete() {
         conn.client.fill(&mut request, &conn.shared.settings, &conn.shared.replay).await?;

@@ -54,7 +54,7 @@ pub(crate) async fn serve<S: Stream>(conn: &mut Conn<S>) -> Result<Assignment, E
 async fn call<S: Stream>(conn: &mut Conn<S>, mut first: Option<Chunk>) -> Result<(), End> {
     // The delay is for the call whose dial was in vain, not for this one.
     conn.slowed = Duration::ZERO;
-    let mut request = Request::boxed();
+    let mut request = Box::new(Request::new());
     if conn.client.asks_each_time() {
         let again = conn.client.open_again(first.as_deref(), &mut request);
         // It may hold a password.
@@ -74,15 +74,11 @@ async fn call<S: Stream>(conn: &mut Conn<S>, mut first: Option<Chunk>) -> Result
                 Some(delegation) => {
                     // Boxed: few listeners judge tickets.
                     if !Box::pin(is_let_in(conn, &mut request, over_http, &delegation)).await? {
-                        request.recycle();
                         return Ok(());
                     }
                 }
             },
-            Opened::Nothing => {
-                request.recycle();
-                return Ok(());
-            }
+            Opened::Nothing => return Ok(()),
         }
     } else {
         conn.client.begin(&mut request, first)?;
@@ -94,7 +90,7 @@ async fn call<S: Stream>(conn: &mut Conn<S>, mut first: Option<Chunk>) -> Result
             Box::pin(answer(conn, &mut request).instrument(span)).await?;
         }
     }
-    request.recycle();
+    drop(request);
     if conn.leftovers.is_empty() { Ok(()) } else { Box::pin(leftovers::close_leftovers(conn)).await }
 }
 
@@ -104,12 +100,13 @@ async fn answer<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<
         Box::pin(conn.client.fill(request, &conn.shared.settings, &conn.shared.replay)).await?;
     }
     conn.count.begin(request.method());
-    let outcome = match request.mistyped() {
-        None => match delegation::judge(conn, request) {
-            Ok(()) => carry_out(conn, request).await?,
-            Err(why) => Box::pin(locate_or_refuse(conn, request, why)).await?,
-        },
-        Some(mistyped) => Box::pin(refuse_mistyped(conn, request, &mistyped)).await?,
+    // No `match`: what was judged would be held until the call is over.
+    let outcome = if let Some(mistyped) = request.mistyped() {
+        Box::pin(refuse_mistyped(conn, request, &mistyped)).await?
+    } else if let Err(why) = delegation::judge(conn, request) {
+        Box::pin(locate_or_refuse(conn, request, why)).await?
+    } else {
+        carry_out(conn, request).await?
     };
     conn.count.end(outcome);
     conn.in_use = None;

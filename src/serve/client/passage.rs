@@ -306,8 +306,18 @@ async fn dial_best<S: Stream>(
     let (holder, kind) = (Holder::of(&Access::UNREAD, client.address), Kind::New);
     let turn = Turn::of(holder);
     let source = fleet.stick.of(client.address);
-    let seeker =
-        Seeker { fleet, service, holder, turn, kind, has_own: &|_| false, source, demand: None, deadline };
+    let seeker = Seeker {
+        fleet,
+        service,
+        holder,
+        client: client.address,
+        turn,
+        kind,
+        has_own: &|_| false,
+        source,
+        demand: None,
+        deadline,
+    };
     let mut candidates = Candidates::default();
     loop {
         let next = candidates.next(&seeker, client.stream.closed()).await.map_err(|ClientGone| None)?;

@@ -179,6 +179,7 @@ async fn first_link<S: Stream>(
         service,
         // The user name is only a claim until a coordinator has accepted it.
         holder: Holder { access: &access, unproven: Some(connection.client.address) },
+        client: connection.client.address,
         turn: Turn::Address(connection.client.address),
         kind: Kind::New,
         has_own: &|_| false,

@@ -173,6 +173,8 @@ pub(crate) struct Seeker<'a, S: Stream> {
     pub service: Service,
     /// The client that the link will belong to.
     pub holder: Holder<'a>,
+    /// Where the client is.
+    pub client: ClientAddress,
     /// The turn in which it waits.
     pub turn: Turn,
     /// Which links are acceptable.
@@ -243,8 +245,15 @@ impl<S: Stream> Seeker<'_, S> {
         let session_queue = self.fleet.session_queue(self.service);
         let (called, call) = oneshot::channel();
         let Holder { access, unproven } = self.holder;
-        let access = access.clone();
-        let waiter = Waiter { access, unproven, kind: self.kind, tried: tried.to_vec(), called };
+        let waiter = Waiter {
+            access: access.clone(),
+            unproven,
+            client: Some(self.client),
+            since: clock::now(),
+            kind: self.kind,
+            tried: tried.to_vec(),
+            called,
+        };
         let ticket = session_queue.join(&self.turn, waiter).inspect_err(|_| session_queue.note_full())?;
         let line = Line::Sessions(Arc::clone(session_queue));
         let waiting = Waiting::new(session_queue, call, line, self.turn.clone(), ticket);

@@ -13,6 +13,7 @@ pub(crate) mod own_calls;
 pub(crate) mod sessions_page;
 pub mod tickets;
 pub(crate) mod verdicts;
+pub(crate) mod waiters;
 pub(crate) mod whereabouts;
 pub(crate) mod wishes;
 

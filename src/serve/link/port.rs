@@ -17,14 +17,14 @@ use crate::cluster::lineage::{Breaks, Lineage};
 use crate::cluster::room::{Claim, Holder, Kind, OwnLinks, PortFigures, Purpose, Room, RoomView, Tenancy};
 use crate::cluster::turns::{QueueFull, Ticket, Turn, Turns};
 use crate::cluster::{Coordinator, Flavor};
-use crate::ids::{Access, Service};
+use crate::ids::{Access, ClientAddress, Service};
 use crate::metrics::CoordinatorMetrics;
 use crate::net::dial::Destination;
 use crate::net::host::Host;
 use crate::net::stream::Stream;
 use crate::net::tls::client::CoordinatorTls;
 use crate::serve::link::Link;
-use crate::serve::link::session_queue::{SessionQueue, Waiter};
+use crate::serve::link::session_queue::{SeenWaiter, SessionQueue, Waiter};
 use crate::serve::link::slot::{Grant, Slot, here};
 use crate::serve::link::unanswered::AllUnanswered;
 use crate::serve::link::watch::Watch;
@@ -92,6 +92,8 @@ pub(crate) type Joined<S> = (Ticket, oneshot::Receiver<Grant<S>>);
 pub(crate) struct Claimant<'a> {
     /// The client that the link's slot is counted for.
     pub holder: Holder<'a>,
+    /// Where the client is; none if the router claims it for itself.
+    pub client: Option<ClientAddress>,
     /// The turn in which it waits.
     pub turn: Turn,
     /// What the link is for.
@@ -188,6 +190,12 @@ impl<S: Stream> Port<S> {
         state.relief.len() + state.work.len()
     }
 
+    /// The calls that wait for a link to this port, in order: first cancels and closes, then the others.
+    pub(crate) fn seen_waiting(&self) -> [Vec<SeenWaiter>; 2] {
+        let state = self.state.lock();
+        [&state.relief, &state.work].map(SeenWaiter::all)
+    }
+
     /// The links of this router that the coordinator would report if it were polled now.
     pub(crate) fn own(&self) -> OwnLinks {
         self.state.lock().room.own()
@@ -245,7 +253,7 @@ impl<S: Stream> Port<S> {
             // Nothing comes free here any more.
             return Err(QueueFull { length: self.session_queue.length });
         }
-        let Claimant { holder, turn, purpose } = claimant;
+        let Claimant { holder, client, turn, purpose } = claimant;
         let wanted = LinkWanted { holder: *holder, purpose: *purpose, kind: Kind::Any, here };
         if let Some((grant, closed)) = self.claim_in(&mut state, wanted) {
             drop(state);
@@ -253,8 +261,15 @@ impl<S: Stream> Port<S> {
             return Ok(Ok(grant.rehome(here)));
         }
         let (called, call) = oneshot::channel();
-        let (access, tried) = (holder.access.clone(), Vec::new());
-        let waiter = Waiter { access, unproven: holder.unproven, kind: Kind::Any, tried, called };
+        let waiter = Waiter {
+            access: holder.access.clone(),
+            unproven: holder.unproven,
+            client: *client,
+            since: clock::now(),
+            kind: Kind::Any,
+            tried: Vec::new(),
+            called,
+        };
         let (ticket, displaced) = state.line(*purpose).join(turn, waiter)?;
         drop(state);
         drop(displaced);

@@ -1,7 +1,7 @@
 //! The queue of new sessions that any coordinator of the cluster can take.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -19,6 +19,10 @@ pub(crate) struct Waiter<G> {
     pub access: Access,
     /// The address whose share is used, if the client has not proven who it is.
     pub unproven: Option<ClientAddress>,
+    /// Where the client is; none if the router waits for itself.
+    pub client: Option<ClientAddress>,
+    /// Since when it waits.
+    pub since: Instant,
     /// Which links are acceptable.
     pub kind: Kind,
     /// The coordinators that were tried already; they are skipped.
@@ -30,6 +34,26 @@ pub(crate) struct Waiter<G> {
 impl<G> Waiter<G> {
     pub(crate) fn holder(&self) -> Holder<'_> {
         Holder { access: &self.access, unproven: self.unproven }
+    }
+}
+
+/// What is shown of a client that waits.
+#[derive(Clone, Debug)]
+pub(crate) struct SeenWaiter {
+    /// The identity that the link is for, and its transport.
+    pub access: Access,
+    /// Where the client is; none if the router waits for itself.
+    pub client: Option<ClientAddress>,
+    /// Since when it waits.
+    pub since: Instant,
+}
+
+impl SeenWaiter {
+    /// All of a line, in order.
+    pub(super) fn all<G>(line: &Turns<Waiter<G>>) -> Vec<Self> {
+        let seen =
+            |one: &Waiter<G>| Self { access: one.access.clone(), client: one.client, since: one.since };
+        line.in_order().into_iter().map(seen).collect()
     }
 }
 
@@ -57,6 +81,11 @@ impl<G> SessionQueue<G> {
     /// Counts a client that may not wait because the queue is full.
     pub(crate) fn note_full(&self) {
         self.metrics.waits.count(WaitOutcome::QueueFull);
+    }
+
+    /// Those that wait, in order.
+    pub(crate) fn seen(&self) -> Vec<SeenWaiter> {
+        SeenWaiter::all(&self.turns.lock())
     }
 
     /// Adds a waiter. A coordinator may have got room just before, so the caller must serve the waiters of

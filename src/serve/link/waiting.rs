@@ -160,7 +160,7 @@ pub(crate) async fn link<S: Stream>(
     match claimed.inspect_err(|_| port.session_queue.note_full())? {
         Ok(grant) => Ok(grant),
         Err((ticket, call)) => {
-            let Claimant { holder, turn, purpose } = claimant;
+            let Claimant { holder, turn, purpose, .. } = claimant;
             let line = Line::Port(Arc::clone(port), purpose);
             let waiting = Waiting::new(&port.session_queue, call, line, turn, ticket);
             let called = waiting.called(clock::now() + port.session_queue.timeout, gone).await;

@@ -1,7 +1,6 @@
 //! A coordinator's reply, read as it comes: where it ends, whether it answers the request, and what it says.
 
 use crate::serve::message::arrival::Arrival;
-use crate::serve::threads::spares::Spares;
 use crate::session::retry::Phase;
 use crate::wire::detect::Speech;
 use crate::wire::facts::{Facts, Name};
@@ -64,10 +63,6 @@ pub(crate) fn advice(speech: Speech) -> &'static str {
     }
 }
 
-thread_local! {
-    static SPARES: Spares<Reply> = const { Spares::new() };
-}
-
 /// A reply, as far as it has come.
 pub struct Reply {
     scanner: Scanner,
@@ -79,25 +74,6 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Does what [`Self::to`] does, in a box that may have been used before.
-    pub(crate) fn boxed(method: &'static Method, request: &Facts) -> Box<Self> {
-        Spares::take(
-            &SPARES,
-            || Self::to(method, request),
-            |spare| {
-                let Self { scanner, name, seqid, begun, arrival, checked } = spare;
-                scanner.restart_reply(method);
-                (*name, *seqid) = (request.name.clone(), request.seqid);
-                (*begun, *arrival, *checked) = (false, Arrival::Partial, false);
-            },
-        )
-    }
-
-    /// Keeps the box for another reply.
-    pub(crate) fn recycle(self: Box<Self>) {
-        Spares::keep(&SPARES, self);
-    }
-
     /// Creates the reply to a request; nothing of it has come yet.
     pub fn to(method: &'static Method, request: &Facts) -> Self {
         Self {
@@ -202,47 +178,6 @@ impl Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Transport;
-    use crate::serve::message::coding::Form;
-    use crate::serve::message::link_end::{Replies, Taken};
-    use crate::wire::method::lookup;
-    use crate::wire::thrift::MessageType;
-    use crate::wire::write::Writer;
-
-    fn take(reply: &mut Reply, bytes: &[u8]) -> Taken {
-        Replies::new(Transport::Unframed).take(reply, &mut bytes.to_vec(), Form::AsItCame).unwrap()
-    }
-
-    #[test]
-    fn a_reply_in_a_recycled_box_takes_what_a_new_one_takes() {
-        let (fetch, status) = (Facts::of_call(b"FetchResults", 3), Facts::of_call(b"GetOperationStatus", 7));
-        let of = |name: &[u8], seqid| {
-            Writer::message(MessageType::Reply, name, seqid, |result| {
-                result.structure(0, |reply| {
-                    reply.structure(1, |status| {
-                        status.i32(1, 3);
-                        status.string(5, b"Invalid OperationHandle");
-                    });
-                    reply.i32(2, 1);
-                });
-            })
-        };
-        let (first, second) = (of(b"FetchResults", 3), of(b"GetOperationStatus", 7));
-        // Wherever the first one ended.
-        for end in 1..first.len() {
-            let mut used = Reply::boxed(lookup(b"FetchResults"), &fetch);
-            take(&mut used, &first[..end]);
-            let place = std::ptr::from_ref(&*used);
-            used.recycle();
-            let mut again = Reply::boxed(lookup(b"GetOperationStatus"), &status);
-            assert_eq!(std::ptr::from_ref(&*again), place, "another box");
-            let mut new = Reply::to(lookup(b"GetOperationStatus"), &status);
-            assert_eq!(take(&mut again, &second), take(&mut new, &second));
-            assert!(again.is_done() && again.is_checked() && again.facts() == new.facts());
-            assert_eq!(again.phase(), new.phase());
-            again.recycle();
-        }
-    }
 
     #[test]
     fn a_reply_takes_six_cache_lines_of_every_call_under_way() {

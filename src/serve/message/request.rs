@@ -10,7 +10,6 @@ use crate::serve::message::coding::{self, Follows, Form};
 use crate::serve::message::end::BadInput;
 use crate::serve::message::pace::Pace;
 use crate::serve::threads::memory::{Held, ReplayMemory};
-use crate::serve::threads::spares::Spares;
 use crate::session::activity::Hold;
 use crate::session::decide::purpose;
 use crate::session::locate::Question;
@@ -27,12 +26,6 @@ use crate::wire::{rewrite, thrift};
 /// (`hive.server2.thrift.max.message.size`), Impala 2 GiB (`--thrift_external_rpc_max_message_size`); the
 /// largest statement seen had 20 MB.
 const REQUEST_LIMIT: u64 = 1 << 30;
-/// A request whose buffer is larger than this many bytes is not kept for reuse.
-const SPARE_BYTES: usize = 2 << 10;
-
-thread_local! {
-    static SPARES: Spares<Request> = const { Spares::new() };
-}
 
 /// What came around a request over HTTP.
 #[derive(Clone, Debug)]
@@ -76,51 +69,6 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Does what [`Self::new`] does, in a box that may have been used before.
-    pub(crate) fn boxed() -> Box<Self> {
-        Spares::take(&SPARES, Self::new, Self::restart)
-    }
-
-    /// Resets everything to what [`Self::new`] creates, but keeps the memory.
-    fn restart(&mut self) {
-        let Self {
-            scanner,
-            bytes,
-            form,
-            to_come,
-            arrival,
-            streams,
-            pace,
-            held,
-            effect,
-            hold,
-            purpose,
-            doubt,
-            over_http,
-            own,
-        } = self;
-        scanner.restart_request();
-        bytes.clear();
-        (*form, *to_come) = (Form::Payload, 0);
-        (*arrival, *streams, *own) = (Arrival::Partial, false, false);
-        (*pace, *held) = (Pace::default(), Held::default());
-        (*effect, *hold, *purpose, *doubt) = (Effect::Nothing, None, Purpose::Work, None);
-        *over_http = None;
-    }
-
-    /// Keeps the box for another request, unless it holds much memory.
-    pub(crate) fn recycle(mut self: Box<Self>) {
-        if self.bytes.capacity() > SPARE_BYTES {
-            return;
-        }
-        self.bytes.clear();
-        // Hold and memory are given back now, and not when the box is used again.
-        self.hold = None;
-        self.held = Held::default();
-        self.over_http = None;
-        Spares::keep(&SPARES, self);
-    }
-
     /// Creates a request of which nothing has come.
     pub(crate) fn new() -> Self {
         Self {

@@ -55,7 +55,7 @@ async fn of_what_a_client_sends_ahead_of_its_answers_no_more_is_read_than_a_boun
         let mut end = ClientEnd::over_http(Client::new(far, ADDRESS), peer);
         for answered in 0..200 {
             let first = if end.has_pending() { None } else { Some(end.read().await.unwrap()) };
-            let mut request = Request::boxed();
+            let mut request = Box::new(Request::new());
             assert!(end.open_again(first.as_deref(), &mut request).unwrap().is_none());
             let Opened::Call(over_http) = end.open(SECOND).await.unwrap() else { panic!("no call") };
             request.over_http = Some(over_http);

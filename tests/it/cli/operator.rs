@@ -1,5 +1,6 @@
 //! What operators see and do from a shell.
 
+use std::fs;
 use std::io::Read as _;
 use std::process::{Command, Stdio};
 
@@ -7,6 +8,7 @@ use serde_json::Value;
 
 use super::outcome;
 use crate::admin::ask_at;
+use crate::support::crowded::Crowded;
 use crate::support::fleet::{Fleet, Plan, session_id};
 use crate::support::ports::closed_port;
 use crate::support::router::eventually;
@@ -62,6 +64,34 @@ fn sessions_and_operations_are_found_by_words() {
     assert_eq!((code, table.lines().count()), (0, 1), "{table}");
     let (_, _, err) = asked(&fleet, "sessions --limit 0");
     assert_eq!(err, "0 of 1 sessions; --limit shows more\n");
+}
+
+#[test]
+fn whoever_waits_for_room_is_listed_with_its_place() {
+    let crowded = Crowded::start();
+    let (code, table, err) = asked(&crowded.fleet, "waiting 127.0.0.1 session");
+    assert_eq!((code, err.as_str(), table.lines().count()), (0, "", 2), "{table}");
+    for (name, shown) in [("waits_for", "session"), ("place", "1"), ("user", "-"), ("coordinator", "-")] {
+        assert_eq!(cell(&table, 0, name), shown, "{name}: {table}");
+    }
+    let fleet = Fleet::of(1);
+    assert_eq!(asked(&fleet, "waiting").1.lines().count(), 1, "nobody waits");
+}
+
+#[test]
+fn the_config_in_force_is_a_file_from_which_a_router_can_be_started() {
+    let fleet = Fleet::of(2);
+    let (code, written, err) = asked(&fleet, "config");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(written.contains("name = \"c2\"") && written.contains("max_connections = 20000"), "{written}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("in-force.toml");
+    fs::write(&file, &written).unwrap();
+    let (code, _, err) = outcome(&["check", file.to_str().unwrap()]);
+    assert_eq!(code, 0, "{err}");
+    let (_, json, _) = asked(&fleet, "config --json");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["cluster"][0]["coordinators"].as_array().unwrap().len(), 2);
 }
 
 #[test]

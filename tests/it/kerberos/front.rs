@@ -8,6 +8,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::{env, thread};
@@ -17,6 +18,7 @@ use libgssapi::credential::{Cred, CredUsage};
 use libgssapi::name::Name;
 use libgssapi::oid::{GSS_MECH_KRB5, GSS_NT_KRB5_PRINCIPAL, OidSet};
 
+use crate::support::clients::Target;
 use crate::support::kdc;
 use crate::support::keeper::Keeper;
 
@@ -25,6 +27,9 @@ pub(crate) const PASSWORD: &str = "between front and coordinator";
 
 /// The variable that has the coordinator's address.
 const BEHIND: &str = "HS2ROUTER_TEST_BEHIND";
+
+/// The variable with which a front passes on who comes with a password.
+const PASSWORDS: &str = "HS2ROUTER_TEST_PASSWORDS";
 
 /// What a front says when it listens.
 const LISTENS: &str = "front listens on ";
@@ -37,17 +42,31 @@ pub(crate) struct GssapiFront {
 }
 
 impl GssapiFront {
-    /// In front of this port.
+    /// In front of this port, with the key of coordinators alone.
     pub(crate) fn start(coordinator: SocketAddr) -> Self {
+        Self::with_keys(coordinator, &kdc::shared().coordinators_keytab())
+    }
+
+    /// The same, where clients with a password get on to the coordinator, too.
+    pub(crate) fn with_passwords(coordinator: SocketAddr) -> Self {
+        Self::begin(coordinator, &kdc::shared().coordinators_keytab(), &[(PASSWORDS, String::new())])
+    }
+
+    /// In front of this port, with the keys of this keytab.
+    pub(crate) fn with_keys(coordinator: SocketAddr, keytab: &Path) -> Self {
+        Self::begin(coordinator, keytab, &[])
+    }
+
+    fn begin(coordinator: SocketAddr, keytab: &Path, more: &[(&'static str, String)]) -> Self {
         let folder = tempfile::tempdir().unwrap().keep();
         let program = env::current_exe().unwrap();
         let arguments = ["kerberos::front::serves_if_it_is_told_to", "--exact", "--ignored", "--nocapture"];
-        let kdc = kdc::shared();
-        let settings = [
+        let mut settings = vec![
             (BEHIND, coordinator.to_string()),
-            ("KRB5_CONFIG", kdc.config().display().to_string()),
-            ("KRB5_KTNAME", kdc.keytab().display().to_string()),
+            ("KRB5_CONFIG", kdc::shared().config().display().to_string()),
+            ("KRB5_KTNAME", keytab.display().to_string()),
         ];
+        settings.extend_from_slice(more);
         let mut keeper = Keeper::start(&folder, &program, &arguments.map(str::to_owned), &settings);
         let output = io::BufReader::new(keeper.output());
         let (found, finds) = mpsc::channel();
@@ -59,6 +78,16 @@ impl GssapiFront {
             }
         });
         Self { port: finds.recv().expect("the front listens"), _keeper: keeper }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
+    /// Where it listens, for a client program, by the name that tickets are for.
+    pub(crate) fn target(&self) -> Target {
+        Target { host: "localhost".to_owned(), ..Target::of(self.address()) }
     }
 }
 
@@ -82,6 +111,11 @@ pub(super) fn serve(
     accept: impl FnOnce(&mut TcpStream) -> io::Result<String>,
 ) -> io::Result<()> {
     let (status, mechanism) = receive(&mut client)?;
+    if mechanism == b"PLAIN" && env::var_os(PASSWORDS).is_some() {
+        let mut coordinator = TcpStream::connect(behind)?;
+        send(&mut coordinator, status, &mechanism)?;
+        return pass_on(client, coordinator);
+    }
     if status != 1 || mechanism != b"GSSAPI" {
         let text = format!("Unsupported mechanism type {}", String::from_utf8_lossy(&mechanism));
         return send(&mut client, 3, text.as_bytes());
@@ -94,6 +128,11 @@ pub(super) fn serve(
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     send(&mut client, 5, b"")?;
+    pass_on(client, coordinator)
+}
+
+/// Passes on what both say, until they end.
+fn pass_on(mut client: TcpStream, mut coordinator: TcpStream) -> io::Result<()> {
     let (mut from, mut to) = (client.try_clone()?, coordinator.try_clone()?);
     thread::spawn(move || {
         let _passed = io::copy(&mut from, &mut to);
@@ -119,9 +158,13 @@ fn accept(client: &mut TcpStream) -> io::Result<String> {
     send(client, 2, &offer)?;
     let (_, choice) = receive(client)?;
     let choice = context.unwrap(&choice).map_err(io::Error::other)?;
-    assert_eq!(choice.to_vec(), [1, 0, 0, 0], "the router chooses no layer, and is nobody but itself");
     let name = context.source_name().and_then(|name| name.display_name()).map_err(io::Error::other)?;
     let name = String::from_utf8_lossy(&name).into_owned();
+    // impyla and PyHive name their principal once more; the router does not.
+    let (layer, user) = choice.split_at_checked(4).unwrap_or_default();
+    if layer.first() != Some(&1) || !(user.is_empty() || user == name.as_bytes()) {
+        return Err(io::Error::other("a layer, or another user"));
+    }
     Ok(name.split(['/', '@']).next().unwrap_or_default().to_owned())
 }
 
@@ -249,11 +292,5 @@ fn tunnel(mut client: TcpStream, ahead: SocketAddr) -> io::Result<()> {
         };
     };
     send(&mut client, status, &text)?;
-    let (mut from, mut to) = (client.try_clone()?, router.try_clone()?);
-    thread::spawn(move || {
-        let _passed = io::copy(&mut from, &mut to);
-        to.shutdown(std::net::Shutdown::Write)
-    });
-    io::copy(&mut router, &mut client)?;
-    client.shutdown(std::net::Shutdown::Both)
+    pass_on(client, router)
 }

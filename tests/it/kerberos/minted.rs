@@ -19,6 +19,7 @@ use hs2router::fake::{Coordinator, Password, Settings};
 
 use super::front::{PASSWORD, receive, send, serve};
 use super::{KerberosRouter, REALM};
+use crate::support::elsewhere::connect_from_a_new_address;
 use crate::support::kdc;
 use crate::support::message::{Message, Value, execute};
 use crate::support::minted::{Accepted, Context, Mint, Service, accept};
@@ -139,7 +140,7 @@ fn accept_router(router: &mut TcpStream, offer: Offer) -> io::Result<String> {
 /// A client that was offered no layer, by a router that has proven itself if it was to.
 fn offered(router: SocketAddr, mint: &Mint) -> (Talk, Context) {
     let initiator = mint.strike();
-    let mut talk = Talk::connect(router);
+    let mut talk = connect_from_a_new_address(router);
     talk.send(&[negotiation(START, b"GSSAPI"), negotiation(OK, &initiator.token)].concat());
     let (mut context, offer) = if mint.is_mutual {
         let context = initiator.proven(&granted(&mut talk));

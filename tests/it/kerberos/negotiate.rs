@@ -205,7 +205,7 @@ fn what_is_wrong_with_a_ticket_is_told_in_the_words_that_sasl_has_for_it() {
     let foreign = token("ann", "keyless");
     assert_eq!(post(at, "/", &negotiate(&good), &open_session()).status, 200);
     for (fields, words) in [
-        (negotiate(&good), "Request is a replay; get a new ticket for each connection"),
+        (negotiate(&good), "Request is a replay; make a new token for each connection"),
         (negotiate(&flipped), "impala/localhost@TEST kvno 1"),
         (negotiate(&foreign), "compare the name that the client asks for (klist)"),
         (negotiate(&in_spnego(&foreign)), "keyless/localhost@TEST"),

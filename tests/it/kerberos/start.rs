@@ -41,6 +41,7 @@ fn a_keytab_that_is_missing_or_lacks_the_principal_is_found_at_the_start() {
     }
     let missing = refusal("keytab = \"missing\"");
     assert!(missing.contains("missing") && missing.contains("keytab"), "{missing}");
+    assert_eq!(missing.matches("No credentials were supplied").count(), 1, "{missing}");
     let keytab = kdc::shared().keytab().display().to_string();
     let lacks = refusal(&format!("keytab = \"{keytab}\"\nprincipal = \"other/localhost@{REALM}\""));
     assert!(lacks.contains("other/localhost@TEST") && lacks.contains("klist -kte"), "{lacks}");

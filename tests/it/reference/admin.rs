@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::admin::{ALLOWED, ask_at};
 use crate::support::certificates::Authority;
+use crate::support::crowded::Crowded;
 use crate::support::fleet::{Fleet, Plan};
 use crate::support::router::{SELDOM, TestRouter, eventually};
 
@@ -161,6 +162,12 @@ fn the_admin_reference_shows_and_explains_every_field_of_sessions() {
 #[test]
 fn the_admin_reference_shows_and_explains_every_field_of_operations() {
     compare("operations", &of_one_session("operations"));
+}
+
+#[test]
+fn the_admin_reference_shows_and_explains_every_field_of_waiting() {
+    let crowded = Crowded::start();
+    compare("waiting", &answer(crowded.fleet.router(), "waiting"));
 }
 
 #[test]

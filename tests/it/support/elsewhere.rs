@@ -1,6 +1,7 @@
 //! Clients that come from other addresses of this machine.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use hs2router::fake::sasl::Framing;
 use socket2::{Domain, Socket, Type};
@@ -16,4 +17,11 @@ pub(crate) fn connect_from(address: Ipv4Addr, to: SocketAddr) -> Talk {
     socket.bind(&SocketAddr::new(IpAddr::V4(address), 0).into()).unwrap();
     socket.connect(&to.into()).unwrap();
     Talk::over(socket.into(), Framing::None)
+}
+
+/// A client without SASL that comes from an address which no other has, so that it is not slowed down for what others did.
+pub(crate) fn connect_from_a_new_address(to: SocketAddr) -> Talk {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    connect_from(Ipv4Addr::new(127, 1, high, low), to)
 }

@@ -30,7 +30,9 @@ pub(crate) const REALM: &str = "TEST";
 /// The users that have tickets.
 pub(crate) const USERS: [&str; 2] = ["ann", "bob"];
 /// What `localhost` offers, in one keytab: as clients call it over HTTP, and what servers are called.
-const SERVICES: [&str; 3] = ["HTTP/localhost", "hive/localhost", "impala/localhost"];
+const SERVICES: [&str; 3] = ["HTTP/localhost", OF_COORDINATORS, OF_THE_ROUTER];
+/// What coordinators are called that have no key of the router's.
+const OF_COORDINATORS: &str = "hive/localhost";
 /// Nodes behind the router, each a service of its own.
 const NODES: [&str; 2] = ["impala/node-1.test", "impala/node-2.test"];
 /// The service that clients of the router ask for.
@@ -150,6 +152,7 @@ impl Kdc {
             database.add(principal);
         }
         database.export("services.keytab", &SERVICES);
+        database.export("coordinators.keytab", &[OF_COORDINATORS]);
         database.export("own.keytab", &[ROUTER]);
         database.export("router.keytab", &[OF_THE_ROUTER]);
         for (place, node) in NODES.iter().enumerate() {
@@ -188,9 +191,27 @@ impl Kdc {
         keytab
     }
 
+    /// A keytab of `brief/localhost`, whose tickets are good for so many seconds.
+    #[cfg(feature = "kerberos")]
+    pub(crate) fn brief_keytab(&self, seconds: u32) -> PathBuf {
+        let keytab = self.folder.join("brief.keytab");
+        let add = format!("addprinc -randkey -maxlife {seconds}seconds brief/localhost");
+        let export = format!("ktadd -norandkey -k {} brief/localhost", keytab.display());
+        for query in [add, export] {
+            run(&self.folder, PROGRAMS[2], &["-r", REALM, "-q", &query]);
+        }
+        keytab
+    }
+
     /// The keys of all services.
     pub(crate) fn keytab(&self) -> PathBuf {
         self.folder.join("services.keytab")
+    }
+
+    /// The key of coordinators, which is not that of the service that clients of the router ask for.
+    #[cfg(feature = "kerberos")]
+    pub(crate) fn coordinators_keytab(&self) -> PathBuf {
+        self.folder.join("coordinators.keytab")
     }
 
     /// The keys of a node, with those of the router (`docs/KERBEROS.md` says how they are merged).

@@ -20,14 +20,14 @@ section! {
         keytab: PathBuf = required("keytab = \"router.keytab\""),
         /// The principal that tickets must be for.
         principal: Principal = derived("any in the keytab"),
-        /// The realms whose principals are accepted.
+        /// The realms whose principals are accepted. A list replaces the default, so name your own realm, too.
         realms: Realms = derived("that of the cluster's own `principal`"),
         /// The users of certain principals, as `{ "etl@EXAMPLE.COM" = "etl_user" }`. Other principals are the user
-        /// before their first `/` or `@`.
+        /// before their first `/` or `@`. A principal that is named here may be of any realm.
         names: NamesOf = default({}),
         /// The users who may name another one in their session's configuration (`impala.doas.user`,
         /// `hive.server2.proxy.user`) or by `doAs` in a query over HTTP, and whom:
-        /// `{ hue = ["*"], knox = ["ann", "bob"] }`.
+        /// `{ hue = ["*"], knox = ["ann", "bob"] }`. They stand without a realm.
         proxy_users: ProxyUsers = default({}),
     }
     later {}

@@ -86,6 +86,8 @@ pub enum Cause {
     Expired,
     /// The keytab lacks the key of the service that the ticket is for, or has another version of it.
     NoKey,
+    /// The keytab of the router's own principal cannot be read, or lacks its key.
+    NoOwnKey,
     /// One of the sides does not have, or not allow, a cipher of the other.
     Cipher,
     /// The Kerberos database lacks the service.
@@ -101,11 +103,15 @@ impl Cause {
     fn remedy(self) -> &'static str {
         match self {
             Self::ClockSkew => "; set the clocks of client, router and KDC by NTP",
-            Self::Replay => "; get a new ticket for each connection, and do not send a token twice",
+            Self::Replay => "; make a new token for each connection, and send none twice",
             Self::Expired => "; get a new ticket (kinit)",
             Self::NoKey => {
                 "; compare the name that the client asks for (klist) with those in the router's keytab (klist -kte), \
                  and export the keytab anew if the key has changed; then have clients run kinit again"
+            }
+            Self::NoOwnKey => {
+                "; see that the router's user can read the keytab in [cluster.kerberos], and that the keytab has a key of \
+                 this principal (klist -kt)"
             }
             Self::Cipher => {
                 "; have both sides and the KDC use AES (permitted_enctypes in krb5.conf), and get a new ticket (kinit)"
@@ -117,7 +123,7 @@ impl Cause {
     }
 
     /// Recognizes the reason by what MIT Kerberos says (krb5: `lib/krb5/error_tables/krb5_err.et` and
-    /// `lib/krb5/krb/rd_req_dec.c`, 1.20).
+    /// `lib/krb5/krb/rd_req_dec.c`, `lib/gssapi/krb5/acquire_cred.c`, 1.20).
     pub fn of(text: &str) -> Self {
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
         if says(&["Clock skew too great", "Ticket not yet valid"]) {
@@ -128,6 +134,8 @@ impl Cause {
             Self::Expired
         } else if says(&["not found in Kerberos database"]) {
             Self::UnknownService
+        } else if says(&["Can't find client principal"]) {
+            Self::NoOwnKey
         } else if says(&[
             "keytab",
             "key table",

@@ -100,7 +100,7 @@ fn what_kerberos_refuses_is_told_with_a_remedy() {
     assert_eq!(refused.status(), Status::Bad);
     assert_eq!(
         refused.to_string(),
-        "Kerberos: Request is a replay; get a new ticket for each connection, and do not send a token twice"
+        "Kerberos: Request is a replay; make a new token for each connection, and send none twice"
     );
     let mut forged = acceptor(0, b"");
     forged.next(ok(b"ticket")).unwrap();
@@ -130,6 +130,7 @@ fn the_reasons_are_recognized_in_the_words_of_mit_kerberos() {
             Cause::UnknownService,
         ),
         ("Decrypt integrity check failed", Cause::NoKey),
+        ("Can't find client principal hs2router/a@R in cache collection", Cause::NoOwnKey),
         ("Bad encryption type", Cause::Cipher),
         ("KDC has no support for encryption type", Cause::Cipher),
         ("Invalid token was supplied (Success)", Cause::NoTicket),

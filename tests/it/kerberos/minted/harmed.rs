@@ -3,15 +3,15 @@
 use hs2router::fake::sasl::{BAD, OK, START, negotiation};
 
 use super::{NO_LAYER, Scene, offered, verdict};
+use crate::support::elsewhere::connect_from_a_new_address;
 use crate::support::minted::Mint;
-use crate::support::talk::Talk;
 
 /// Every so many bytes one bit of a first token is changed.
 const STEP: usize = 5;
 
 /// What the router says to a first token.
 fn said(scene: &Scene, token: &[u8]) -> (u8, String) {
-    let mut talk = Talk::connect(scene.at());
+    let mut talk = connect_from_a_new_address(scene.at());
     talk.send(&[negotiation(START, b"GSSAPI"), negotiation(OK, token)].concat());
     let (status, text) = talk.sasl_message().unwrap();
     (status, String::from_utf8_lossy(&text).into_owned())

@@ -96,7 +96,7 @@ fn a_token_that_was_used_is_of_no_use_to_another() {
         assert_eq!(talk.sasl_message().unwrap().0, OK);
         let (status, text) = refusal(scene.at(), &first.token);
         assert_eq!(status, BAD);
-        assert!(text.contains("Request is a replay; get a new ticket for each connection"), "{text}");
+        assert!(text.contains("Request is a replay; make a new token for each connection"), "{text}");
     }
     // The same ticket with a new authenticator is a client that connects again.
     scene.stays_sound();
