@@ -13,7 +13,10 @@ use clap_complete::Shell;
 
 pub use self::named::Named;
 pub use self::operator::{AdminArgs, ListArgs, RowsArgs, SessionsArgs, Sort, StatusArgs};
-pub use self::verbs::{CoordinatorArgs, DrainArgs, EjectArgs, Place, RotationArgs, WaitArgs, WeightArgs};
+pub use self::verbs::{
+    CancelArgs, CoordinatorArgs, DrainArgs, EjectArgs, MoveAllArgs, MoveArgs, Place, RotationArgs,
+    SessionArgs, WaitArgs, WeightArgs,
+};
 use crate::control::config::{HostError, HostPort};
 use crate::net::listen::ListenAddress;
 
@@ -140,6 +143,18 @@ pub enum Command {
     /// Change a coordinator's share of the load
     #[command(after_help = verbs::WEIGHT_EXAMPLES)]
     Weight(WeightArgs),
+    /// Have the sessions of a coordinator go to others, as far as they can
+    #[command(after_help = verbs::MOVE_ALL_EXAMPLES)]
+    MoveAll(MoveAllArgs),
+    /// Have a session go to another coordinator
+    #[command(after_help = verbs::MOVE_EXAMPLES)]
+    Move(MoveArgs),
+    /// Close a session
+    #[command(after_help = verbs::CLOSE_EXAMPLES)]
+    Close(SessionArgs),
+    /// Cancel an operation, wherever it runs
+    #[command(after_help = verbs::CANCEL_EXAMPLES)]
+    Cancel(CancelArgs),
     /// Tell load balancers whether to send new clients to a running router
     #[command(after_help = verbs::ROTATION_EXAMPLES)]
     Rotation(RotationArgs),

@@ -42,6 +42,34 @@ Example:
   hs2router weight c1 2
       c1 gets twice as many sessions as one with weight 1, until the router ends or this is set again.";
 
+pub(super) const MOVE_EXAMPLES: &str = "\
+Examples:
+  hs2router sessions ann
+  hs2router move 9c4d1f0a63b2e875:5a6b7c8d9e0f1a2b
+      Have an idle session go to the best coordinator. Its client notices nothing.
+  hs2router move 9c4d1f0a63b2e875:5a6b7c8d9e0f1a2b --to c2";
+
+pub(super) const MOVE_ALL_EXAMPLES: &str = "\
+Examples:
+  hs2router move-all c1 --dry-run
+      How many sessions would leave c1, and why the others would stay.
+  hs2router move-all c1 --wait --timeout 30s
+  hs2router drain c1
+      Have those leave as well that cannot leave yet, and keep new ones away.
+
+Exit codes: 0 done, 69 no router answers, 75 the timeout of --wait is over, 64 wrong usage, 1 anything else.";
+
+pub(super) const CLOSE_EXAMPLES: &str = "\
+Example:
+  hs2router close 9c4d1f0a63b2e875:5a6b7c8d9e0f1a2b
+      End a session, with its operations. Its client is told that there is no such session.";
+
+pub(super) const CANCEL_EXAMPLES: &str = "\
+Examples:
+  hs2router operations running
+  hs2router cancel 3f2a1b0c9d8e7f60:1122334455667788
+      Cancel a query, wherever it runs. Its client is told so by the coordinator.";
+
 pub(super) const ROTATION_EXAMPLES: &str = "\
 Examples:
   hs2router rotation out
@@ -53,13 +81,13 @@ Examples:
 /// Whether to do something, and to wait for what comes of it.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct WaitArgs {
-    /// Wait until nothing is left on it, and say what is
+    /// Wait until it is done, and say meanwhile what is waited for
     #[arg(long)]
     pub wait: bool,
     /// Give up waiting after this long
     #[arg(long, value_name = "DURATION", value_parser = duration, requires = "wait")]
     pub timeout: Option<TimeSpan>,
-    /// Only say what is on it
+    /// Only say what is there
     #[arg(long, conflicts_with = "wait")]
     pub dry_run: bool,
 }
@@ -106,6 +134,53 @@ pub struct CoordinatorArgs {
     /// The coordinator's name, or CLUSTER/NAME
     #[arg(value_name = "NAME")]
     pub coordinator: Named,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub admin: AdminArgs,
+}
+
+/// `hs2router move-all`
+#[derive(Clone, Debug, Args)]
+pub struct MoveAllArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub of: CoordinatorArgs,
+    /// Move them to this coordinator of the cluster [default: the best for each]
+    #[arg(long, value_name = "NAME")]
+    pub to: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub waiting: WaitArgs,
+}
+
+/// `hs2router move`
+#[derive(Clone, Debug, Args)]
+pub struct MoveArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub of: SessionArgs,
+    /// Move it to this coordinator of its cluster [default: the best]
+    #[arg(long, value_name = "NAME")]
+    pub to: Option<String>,
+}
+
+/// `hs2router close`
+#[derive(Clone, Debug, Args)]
+pub struct SessionArgs {
+    /// The session, as hs2router sessions shows it
+    #[arg(value_name = "SESSION")]
+    pub session: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub admin: AdminArgs,
+}
+
+/// `hs2router cancel`
+#[derive(Clone, Debug, Args)]
+pub struct CancelArgs {
+    /// The operation, as hs2router operations shows it
+    #[arg(value_name = "OPERATION")]
+    pub operation: String,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the arguments have their own words")]
     pub admin: AdminArgs,

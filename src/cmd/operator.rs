@@ -11,6 +11,7 @@ use self::table::{Column, Table};
 use crate::cli::{AdminArgs, ListArgs, RowsArgs, SessionsArgs, StatusArgs};
 
 mod coordinator;
+pub mod moves;
 pub mod port;
 mod table;
 pub mod verbs;

@@ -278,7 +278,7 @@ fn unknown(status: StatusCode, why: &'static str) -> (StatusCode, String) {
 }
 
 async fn healthz(State(view): State<View>) -> (StatusCode, &'static str) {
-    if view.draining.is_cancelled() {
+    if view.shared.draining.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
     } else {
         (StatusCode::OK, "ok\n")
@@ -292,7 +292,7 @@ async fn readyz(State(view): State<View>) -> (StatusCode, String) {
 }
 
 async fn metrics(State(view): State<View>) -> Response {
-    match view.metrics.render() {
+    match view.shared.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

@@ -152,8 +152,7 @@ impl Router {
         }
         keep_up(&shared, &fleets, &background, &end);
         let view = View {
-            metrics,
-            draining: shared.draining.clone(),
+            shared: Arc::clone(&shared),
             rotation: Arc::default(),
             fleets: fleets.clone(),
             listeners: shown,

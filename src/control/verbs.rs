@@ -8,6 +8,10 @@ pub enum Verb {
     Router(OfRouter),
     /// To one of its coordinators.
     Coordinator(OfCoordinator),
+    /// To a session.
+    Session(OfSession),
+    /// To an operation.
+    Operation(OfOperation),
 }
 
 /// What can be done to the router itself.
@@ -32,6 +36,24 @@ pub enum OfCoordinator {
     Restore,
     /// It gets more or fewer sessions, relative to the others.
     Weight,
+    /// Its sessions go elsewhere, as far as they can.
+    MoveAll,
+}
+
+/// What can be done to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfSession {
+    /// It goes to another coordinator.
+    Move,
+    /// It ends.
+    Close,
+}
+
+/// What can be done to an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfOperation {
+    /// It runs no longer.
+    Cancel,
 }
 
 /// A parameter of a verb: its name in a query, and how its value is written.
@@ -39,6 +61,7 @@ pub type Parameter = (&'static str, &'static str);
 
 const DEADLINE: Parameter = ("deadline", "a duration such as 30s, 10m or 1h");
 const WEIGHT: Parameter = ("weight", "a number from 1 to 1000");
+const TO: Parameter = ("to", "the name of a coordinator of the cluster");
 
 /// What a verb is called and how it is asked for.
 struct Entry {
@@ -55,7 +78,7 @@ const fn post(words: &'static str, path: &'static str, parameters: &'static [Par
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Router(OfRouter::RotationIn),
         Self::Router(OfRouter::RotationOut),
         Self::Coordinator(OfCoordinator::Drain),
@@ -63,6 +86,10 @@ impl Verb {
         Self::Coordinator(OfCoordinator::Eject),
         Self::Coordinator(OfCoordinator::Restore),
         Self::Coordinator(OfCoordinator::Weight),
+        Self::Coordinator(OfCoordinator::MoveAll),
+        Self::Session(OfSession::Move),
+        Self::Session(OfSession::Close),
+        Self::Operation(OfOperation::Cancel),
     ];
 
     const fn entry(self) -> Entry {
@@ -86,7 +113,15 @@ impl Verb {
                 OfCoordinator::Weight => {
                     post("weight", "/api/v1/coordinators/{cluster}/{name}/weight", &[WEIGHT])
                 }
+                OfCoordinator::MoveAll => {
+                    post("move-all", "/api/v1/coordinators/{cluster}/{name}/move-all", &[TO])
+                }
             },
+            Self::Session(OfSession::Move) => post("move", "/api/v1/sessions/{session}/move", &[TO]),
+            Self::Session(OfSession::Close) => post("close", "/api/v1/sessions/{session}/close", &[]),
+            Self::Operation(OfOperation::Cancel) => {
+                post("cancel", "/api/v1/operations/{operation}/cancel", &[])
+            }
         }
     }
 

@@ -27,12 +27,12 @@ mod sessions;
 mod store;
 
 pub use self::admission::{Admission, NotAdmitted};
-pub use self::life::{Arrival, Expired, NotLive};
+pub use self::life::{Arrival, Expired, NotLive, NotReaped};
 pub use self::mobile::{Cause, Done, Leftover, Movable, Pinned};
 pub use self::moves::{Departure, Holding};
 pub use self::operation::{LocatedOperation, NewOperation, OpenCount, OpenOperations, OperationKind};
 pub use self::reap::Reaping;
-pub use self::remaining::{Named, OpenOf, Remaining};
+pub use self::remaining::{Named, NotNamed, OpenOf, Remaining, Running};
 pub use self::seen::{Progress, SeenOperation, SeenSession};
 pub use self::session::{NewSession, Origin, Target};
 pub use self::sessions::NotKept;

@@ -97,6 +97,13 @@ impl fmt::Display for GuidText {
     }
 }
 
+impl GuidText {
+    /// The guid that a text of this form names; none for any other text.
+    pub fn read(text: &str) -> Option<Guid> {
+        guid_of_query_id(text.as_bytes())
+    }
+}
+
 /// The bytes of a message that are a value. Only for messages below 4 GiB, as all requests are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {

@@ -284,6 +284,49 @@ async function weighsByButton(name) {
   await says(row(name), "weight 2");
 }
 
+/** Answers the question that a button has asked. */
+const confirm = (title) => page.getByRole("dialog").getByRole("button", { name: title, exact: true }).click();
+
+/** Sessions move and end, and an operation is cancelled, each by a button in its row. */
+async function actsOnSessionsByButton(busy) {
+  const question = page.getByRole("dialog");
+  await page.getByRole("link", { name: "Sessions" }).click();
+  const sessions = page.getByRole("table", { name: "sessions" }).getByRole("row");
+  const pinned = sessions.filter({ hasText: "an operation is open" });
+  takeComplaints();
+  await pinned.getByRole("button", { name: /^Move session/ }).click();
+  await confirm("Move");
+  await says(question.getByRole("alert"), "it stays: an operation is open");
+  assert.equal(takeComplaints(/status of 409/), 1);
+  await page.keyboard.press("Escape");
+
+  const idle = sessions.filter({ hasText: "nothing" });
+  await idle.getByRole("button", { name: /^Move session/ }).click();
+  await question.getByLabel("To which coordinator").fill("c3");
+  await confirm("Move");
+  await says(page.getByRole("status"), "The session is on c3 now.");
+
+  const id = await ask("open another session");
+  await idle.filter({ hasText: id }).getByRole("button", { name: /^Close session/ }).click();
+  await confirm("Close");
+  await says(page.getByRole("status"), "The session is closed.");
+  await gone(sessions.filter({ hasText: id }));
+
+  await page.getByRole("link", { name: "Fleet" }).click();
+  await row("c3").getByRole("button", { name: "Move all c3" }).click();
+  await says(question, "Now it has 1 session.");
+  await confirm("Move all");
+  await says(page.getByRole("status"), "Sessions leave c3, as far as they can.");
+
+  await page.getByRole("link", { name: "Operations" }).click();
+  await page.getByRole("button", { name: /^Cancel operation/ }).click();
+  await confirm("Cancel");
+  await says(page.getByRole("status"), `The operation is cancelled on ${busy}.`);
+  await says(page.getByRole("table", { name: "operations" }), "ended");
+  await page.getByRole("link", { name: "Fleet" }).click();
+  await shown(row("c1"));
+}
+
 async function leavesTheRotation() {
   const button = (title) => page.locator(".pulse").getByRole("button", { name: title });
   const answer = (title) => page.getByRole("dialog").getByRole("button", { name: title });
@@ -369,6 +412,7 @@ try {
   await tellsWhatHappened(busy);
   await ejectsByButton(busy);
   await weighsByButton(busy);
+  await actsOnSessionsByButton(busy);
   await leavesTheRotation();
   await showsTheListeners();
   await stopsWhilePaused();

@@ -10,6 +10,7 @@ use crate::support::router::TestRouter;
 
 mod drain;
 mod lists;
+mod orders;
 mod score;
 mod slow;
 mod tls;

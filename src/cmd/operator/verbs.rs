@@ -6,9 +6,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::coordinator::{find, path};
-use super::port::Port;
-use super::wait::{self, DRAINED, EJECTED, Kept, Style, Until, wait_until_empty};
-use crate::cli::{CoordinatorArgs, DrainArgs, EjectArgs, Place, RotationArgs, WaitArgs, WeightArgs};
+use super::port::{Port, encoded};
+use super::wait::{self, Awaited, DRAINED, EJECTED, Style, Until, wait_until_done};
+use crate::cli::{
+    CancelArgs, CoordinatorArgs, DrainArgs, EjectArgs, Named, Place, RotationArgs, SessionArgs, WaitArgs,
+    WeightArgs,
+};
 
 /// How often it is looked whether what was waited for has come.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -19,7 +22,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// When the router does not answer or has no such coordinator; with `--wait`, [`wait::Unfinished`].
 pub fn drain(args: &DrainArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let deadline = args.deadline.map(|deadline| format!("?deadline={deadline}")).unwrap_or_default();
-    let keeping = Keeping { verb: "drain", query: deadline, done: "drained", kept: DRAINED };
+    let keeping = Keeping { verb: "drain", query: deadline, done: "drained", awaited: DRAINED };
     keep_away(&args.of, &args.waiting, &keeping, out)
 }
 
@@ -28,7 +31,7 @@ pub fn drain(args: &DrainArgs, out: &mut impl Write) -> anyhow::Result<()> {
 /// # Errors
 /// When the router does not answer or has no such coordinator; with `--wait`, [`wait::Unfinished`].
 pub fn eject(args: &EjectArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let keeping = Keeping { verb: "eject", query: String::new(), done: "ejected", kept: EJECTED };
+    let keeping = Keeping { verb: "eject", query: String::new(), done: "ejected", awaited: EJECTED };
     keep_away(&args.of, &args.waiting, &keeping, out)
 }
 
@@ -72,7 +75,7 @@ struct Keeping {
     query: String,
     /// What the coordinator is then, in words.
     done: &'static str,
-    kept: Kept,
+    awaited: Awaited,
 }
 
 /// Keeps new sessions away from a coordinator, and waits until it is empty if that is wanted.
@@ -82,7 +85,7 @@ fn keep_away(
     keeping: &Keeping,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let Keeping { verb, query, done, kept } = keeping;
+    let Keeping { verb, query, done, awaited } = keeping;
     let (port, named) = (Port::of(&of.admin)?, &of.coordinator);
     if waiting.dry_run {
         let found = find(&port, named)?;
@@ -92,16 +95,50 @@ fn keep_away(
     let found = port.post(&format!("{}/{verb}{query}", path(named)))?;
     writeln!(out, "{named} is {done}: {}", wait::left(&found).as_words())?;
     if waiting.wait {
-        let mut progress = io::stderr();
-        let style = if progress.is_terminal() { Style::Bar } else { Style::Lines };
-        let look = || {
-            std::thread::sleep(LOOK_INTERVAL);
-            find(&port, named)
-        };
-        let until = Until { kept: *kept, timeout: waiting.timeout.map(|timeout| timeout.0) };
-        wait_until_empty(found, &until, look, style, &mut progress)?;
+        await_all(&port, named, found, *awaited, waiting)?;
         writeln!(out, "{named} is empty")?;
     }
+    Ok(())
+}
+
+/// Waits for what is awaited of a coordinator; progress goes to standard error.
+pub(super) fn await_all(
+    port: &Port,
+    named: &Named,
+    found: Value,
+    awaited: Awaited,
+    waiting: &WaitArgs,
+) -> anyhow::Result<()> {
+    let mut progress = io::stderr();
+    let style = if progress.is_terminal() { Style::Bar } else { Style::Lines };
+    let look = || {
+        std::thread::sleep(LOOK_INTERVAL);
+        find(port, named)
+    };
+    let until = Until { awaited, timeout: waiting.timeout.map(|timeout| timeout.0) };
+    wait_until_done(found, &until, look, style, &mut progress)
+}
+
+/// `hs2router close`
+///
+/// # Errors
+/// When the router does not answer, has no such session, or cannot close it.
+pub fn close(args: &SessionArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let SessionArgs { session, admin } = args;
+    Port::of(admin)?.post(&format!("/api/v1/sessions/{}/close", encoded(session)))?;
+    writeln!(out, "{session} is closed")?;
+    Ok(())
+}
+
+/// `hs2router cancel`
+///
+/// # Errors
+/// When the router does not answer, has no such operation, or cannot cancel it.
+pub fn cancel(args: &CancelArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let CancelArgs { operation, admin } = args;
+    let done = Port::of(admin)?.post(&format!("/api/v1/operations/{}/cancel", encoded(operation)))?;
+    let coordinator = done.get("coordinator").and_then(Value::as_str).unwrap_or_default();
+    writeln!(out, "{operation} is cancelled on {coordinator}")?;
     Ok(())
 }
 

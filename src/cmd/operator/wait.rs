@@ -1,4 +1,4 @@
-//! Waiting until nothing is left on a coordinator that gets no new session.
+//! Waiting until nothing is left on a coordinator of what is to leave it.
 
 use std::fmt;
 use std::io::Write;
@@ -29,10 +29,12 @@ pub enum Unfinished {
     Undone(&'static str),
 }
 
-/// What keeps new sessions away from a coordinator meanwhile.
+/// What is waited for on a coordinator, and what must hold meanwhile.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kept {
-    /// Whether it does still, by what the API shows.
+pub(super) struct Awaited {
+    /// What is left of it, by what the API shows.
+    left: fn(&Value) -> Left,
+    /// Whether new sessions are kept away still.
     holds: fn(&Value) -> bool,
     goes_on: &'static str,
     undone: &'static str,
@@ -41,24 +43,34 @@ pub(super) struct Kept {
 /// How long to wait.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Until {
-    /// What must hold meanwhile.
-    pub(super) kept: Kept,
+    /// What is waited for.
+    pub(super) awaited: Awaited,
     /// None: for as long as it takes.
     pub(super) timeout: Option<Duration>,
 }
 
 /// It is drained.
-pub(super) const DRAINED: Kept = Kept {
+pub(super) const DRAINED: Awaited = Awaited {
+    left,
     holds: |coordinator| coordinator.get("state").and_then(Value::as_str) == Some("drain"),
     goes_on: "the drain goes on",
     undone: "resumed",
 };
 
 /// An operator has ejected it.
-pub(super) const EJECTED: Kept = Kept {
+pub(super) const EJECTED: Awaited = Awaited {
+    left,
     holds: |coordinator| coordinator.get("ejected_for").is_some_and(Value::is_number),
     goes_on: "it stays ejected",
     undone: "restored",
+};
+
+/// An operator has ordered its sessions to move.
+pub(super) const MOVED: Awaited = Awaited {
+    left: |coordinator| Left { moves: number(coordinator, "ordered_to_move"), ..Left::default() },
+    holds: |_| true,
+    goes_on: "they go on moving for a minute",
+    undone: "changed",
 };
 
 /// How progress is shown.
@@ -73,15 +85,22 @@ pub(super) enum Style {
 /// What is left on a coordinator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Left {
+    /// Those that are to move by order of an operator.
+    moves: u64,
     sessions: u64,
     open_operations: u64,
     opens_in_progress: u64,
 }
 
+fn number(coordinator: &Value, name: &str) -> u64 {
+    coordinator.get(name).and_then(Value::as_u64).unwrap_or_default()
+}
+
 /// What is left on a coordinator, as the API shows it.
 pub(super) fn left(coordinator: &Value) -> Left {
-    let count = |name: &str| coordinator.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let count = |name: &str| number(coordinator, name);
     Left {
+        moves: 0,
         sessions: count("sessions"),
         open_operations: count("open_operations"),
         opens_in_progress: count("opens_in_progress"),
@@ -90,7 +109,7 @@ pub(super) fn left(coordinator: &Value) -> Left {
 
 impl Left {
     fn total(self) -> u64 {
-        self.sessions + self.open_operations + self.opens_in_progress
+        self.moves + self.sessions + self.open_operations + self.opens_in_progress
     }
 
     /// For people: "2 sessions, 1 open operation".
@@ -99,6 +118,7 @@ impl Left {
             (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
         };
         let parts = [
+            count(self.moves, "session to move", "sessions to move"),
             count(self.sessions, "session", "sessions"),
             count(self.open_operations, "open operation", "open operations"),
             count(self.opens_in_progress, "open in progress", "opens in progress"),
@@ -121,35 +141,35 @@ impl fmt::Display for Pins<'_> {
     }
 }
 
-/// Waits until a coordinator is empty; `look` waits a moment and looks at it again.
+/// Waits until nothing is left of what is awaited; `look` waits a moment and looks at the coordinator again.
 ///
 /// # Errors
-/// [`Unfinished`], when the timeout is over or it is kept no more; and what `look` fails with.
-pub(super) fn wait_until_empty(
+/// [`Unfinished`], when the timeout is over or somebody has undone what was done; and what `look` fails with.
+pub(super) fn wait_until_done(
     mut coordinator: Value,
     until: &Until,
     mut look: impl FnMut() -> anyhow::Result<Value>,
     style: Style,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let Until { kept, timeout } = *until;
+    let Until { awaited, timeout } = *until;
     let (began, mut most, mut shown) = (clock::now(), 1, String::new());
     loop {
-        let left = left(&coordinator);
+        let left = (awaited.left)(&coordinator);
         most = most.max(left.total());
         let line = format!("{}{}", left.as_words(), Pins(&coordinator));
         if line != shown && left.total() > 0 {
             show(out, style, cells(most - left.total(), most), &line)?;
             shown = line;
         }
-        if !(kept.holds)(&coordinator) {
-            return Err(ended(out, style, Unfinished::Undone(kept.undone)));
+        if !(awaited.holds)(&coordinator) {
+            return Err(ended(out, style, Unfinished::Undone(awaited.undone)));
         }
         if left.total() == 0 {
             return finish(out, style);
         }
         if let Some(after) = timeout.filter(|timeout| over(began, *timeout)) {
-            let (left, goes_on) = (left.as_words(), kept.goes_on);
+            let (left, goes_on) = (left.as_words(), awaited.goes_on);
             return Err(ended(out, style, Unfinished::TimedOut { after, left, goes_on }));
         }
         coordinator = look()?;
@@ -203,9 +223,9 @@ mod tests {
     fn waited(seen: Vec<Value>, timeout: Option<Duration>, style: Style) -> (anyhow::Result<()>, String) {
         let (mut seen, mut out) = (seen.into_iter(), Vec::new());
         let first = seen.next().unwrap();
-        let waited = wait_until_empty(
+        let waited = wait_until_done(
             first,
-            &Until { kept: DRAINED, timeout },
+            &Until { awaited: DRAINED, timeout },
             || Ok(seen.next().unwrap()),
             style,
             &mut out,

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::cluster::judged::{Judged, PassedOver, Score};
 use crate::cluster::{AdminState, Coordinator, Standing};
 use crate::ids::{CoordinatorId, HostAndPort, PerService, Service};
+use crate::serve::background::orders::ordered_to_move;
 use crate::serve::fleet::Fleet;
 use crate::session::table::Remaining;
 use crate::wire::facts::GuidText;
@@ -46,6 +47,8 @@ pub(super) struct Shown {
     /// Operations of this router that are not closed; a drain waits for them.
     open_operations: u32,
     opens_in_progress: u32,
+    /// Sessions that are to move by order of an operator, and have not done so yet.
+    ordered_to_move: usize,
     /// Sessions of this router that are left while the coordinator drains or shuts down: those with the most
     /// open operations first, at most [`MOST_WAITED_FOR`].
     waits_for: Vec<WaitsFor>,
@@ -197,6 +200,7 @@ impl<'a> Look<'a> {
             running: load.running_operations,
             open_operations: coordinator.open_operations(),
             opens_in_progress: load.opens_in_progress,
+            ordered_to_move: ordered_to_move(self.fleet, coordinator.id),
             waits_for: self.waits_for(coordinator),
             others: self.others(coordinator),
         }

@@ -9,6 +9,22 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::control::log::recent::Recent;
 use crate::metrics::{CloseCause, Metrics};
+use crate::net::host::Resolver;
+use crate::net::socket::SocketSettings;
+use crate::net::stream::Sockets;
+use crate::serve::settings::Settings;
+use crate::serve::shared::Shared;
+
+/// Nothing here uses the data path.
+const DATA_PATH: Settings = Settings {
+    detect_timeout: REQUEST_TIME,
+    handshake_timeout: REQUEST_TIME,
+    connect_timeout: REQUEST_TIME,
+    open_timeout: REQUEST_TIME,
+    stall_timeout: REQUEST_TIME,
+    replay_limit: 1,
+    replay_memory: 1,
+};
 
 struct Admin {
     address: SocketAddr,
@@ -20,11 +36,13 @@ struct Admin {
 fn admin() -> Admin {
     let listener = bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
-    let (metrics, draining) = (Arc::new(Metrics::new()), CancellationToken::new());
+    let sockets = SocketSettings { keepalive: REQUEST_TIME, user_timeout: None };
+    let network = Sockets { settings: sockets, resolver: Resolver::System };
+    let shared = Arc::new(Shared::new(DATA_PATH, network, Arc::new(Metrics::new())));
     let (fleets, listeners) = (Vec::new(), Vec::new());
     let (readings, recent, rotation, config) =
         (Arc::default(), Recent::default(), Arc::default(), Arc::default());
-    let view = View { metrics, draining, rotation, fleets, listeners, readings, recent, config };
+    let view = View { shared, rotation, fleets, listeners, readings, recent, config };
     let end = CancellationToken::new();
     let task = tokio::spawn(serve(listener, view.clone(), end.clone()));
     Admin { address, view, end, task }
@@ -51,7 +69,7 @@ async fn health_is_ok_until_the_router_drains() {
     let admin = admin();
     let healthy = get_path(admin.address, "/healthz").await;
     assert!(healthy.starts_with("HTTP/1.1 200 ") && healthy.ends_with("\r\n\r\nok\n"), "{healthy}");
-    admin.view.draining.cancel();
+    admin.view.shared.draining.cancel();
     let draining = get_path(admin.address, "/healthz").await;
     assert!(draining.starts_with("HTTP/1.1 503 ") && draining.ends_with("\r\n\r\ndraining\n"), "{draining}");
 }
@@ -78,14 +96,14 @@ async fn a_router_is_ready_unless_it_is_out_of_rotation_or_drains() {
     assert!(ask("PUT").await.contains("{\"rotation\":\"in\",\"out_for\":null,\"readyz\":\"ok\"}"));
     assert_eq!(ready().await, is("200 ok", "200"));
     assert!(ask("DELETE").await.starts_with("HTTP/1.1 200 "));
-    admin.view.draining.cancel();
+    admin.view.shared.draining.cancel();
     assert_eq!(ready().await, is("503 draining", "503"));
 }
 
 #[tokio::test]
 async fn metrics_are_exposed_as_open_metrics() {
     let admin = admin();
-    admin.view.metrics.connections_closed.count(CloseCause::BadThrift);
+    admin.view.shared.metrics.connections_closed.count(CloseCause::BadThrift);
     let answer = get_path(admin.address, "/metrics").await;
     assert!(answer.contains(&format!("content-type: {OPEN_METRICS}\r\n")), "{answer}");
     assert!(answer.contains("hs2router_connections_closed_total{cause=\"bad_thrift\"} 1\n"), "{answer}");

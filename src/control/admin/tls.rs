@@ -139,7 +139,7 @@ impl<'a> Look<'a> {
     }
 
     fn listener(&self, Listener { entrance, tls }: &Listener) -> ShownListener {
-        let counted = self.view.metrics.listener(&entrance.name);
+        let counted = self.view.shared.metrics.listener(&entrance.name);
         let owner = Owner::Listener(entrance.name.clone());
         let tls = entrance.tls.as_ref().zip(tls.as_ref());
         ShownListener {

@@ -1,6 +1,7 @@
 //! What operators have the router do. All requests for it come by here: each is authorised by itself, and
 //! what came of it is a line in the log.
 
+mod act;
 mod not_done;
 mod query;
 mod target;
@@ -15,15 +16,15 @@ use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 
+use self::act::carry_out;
 use self::not_done::NotDone;
 use self::query::Query;
-use self::target::Target;
+use self::target::{Names, Target};
 use super::guard;
 use super::json::json;
-use super::shown::Look;
 use super::view::View;
 use crate::clock;
-use crate::control::verbs::{OfCoordinator, OfRouter, Verb};
+use crate::control::verbs::Verb;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +50,7 @@ fn without_cluster(path: &str) -> Option<String> {
 }
 
 fn asked_by(verb: Verb) -> MethodRouter<View> {
-    let act = move |State(view): State<View>, asked: Asked| async move { act(verb, &view, &asked) };
+    let act = move |State(view): State<View>, asked: Asked| async move { answer(verb, &view, &asked).await };
     match verb.path().0 {
         "PUT" => put(act),
         "DELETE" => delete(act),
@@ -82,15 +83,12 @@ impl FromRequestParts<View> for Asked {
 }
 
 /// Does what was asked for, if whoever asks may have it done.
-fn act(verb: Verb, view: &View, asked: &Asked) -> Response {
+async fn answer(verb: Verb, view: &View, asked: &Asked) -> Response {
     // The only place where a verb is authorised.
     if let Err(refusal) = guard::check(&asked.head) {
         return refusal.into_response();
     }
-    let done = Query::of(verb, asked.query.as_deref()).map_err(NotDone::from).and_then(|query| {
-        let target = Target::find(verb, view, &asked.names)?;
-        Ok((carry_out(view, &target, &query)?, target))
-    });
+    let done = act_upon(verb, view, asked).await;
     note(verb, asked, done.as_ref());
     match done {
         Ok((answer, _)) => answer,
@@ -98,32 +96,19 @@ fn act(verb: Verb, view: &View, asked: &Asked) -> Response {
     }
 }
 
-fn carry_out(view: &View, target: &Target, query: &Query) -> Result<Response, NotDone> {
-    match target {
-        Target::Router(verb) => {
-            view.rotation.set(*verb == OfRouter::RotationOut, clock::now());
-            Ok(json(&view.readiness(clock::now())))
-        }
-        Target::Coordinator { verb, fleet, coordinator } => {
-            match verb {
-                OfCoordinator::Drain => fleet.drain(coordinator, query.deadline()?),
-                OfCoordinator::Resume => coordinator.resume(),
-                OfCoordinator::Eject => coordinator.eject(clock::now()),
-                OfCoordinator::Restore if fleet.restore(coordinator) => {}
-                OfCoordinator::Restore => return Err(NotDone::NotEjected),
-                OfCoordinator::Weight => coordinator.set_weight(query.weight()?),
-            }
-            Ok(json(&Look::new(fleet, clock::now()).show(coordinator)))
-        }
-    }
+async fn act_upon(verb: Verb, view: &View, asked: &Asked) -> Result<(Response, Target), NotDone> {
+    let query = Query::of(verb, asked.query.as_deref())?;
+    let target = Target::find(verb, view, &asked.names)?;
+    Ok((carry_out(view, &target, &query).await?, target))
 }
 
 /// The audit: who had what done, and how it ended.
 fn note(verb: Verb, asked: &Asked, done: Result<&(Response, Target), &NotDone>) {
-    let (cluster, coordinator) = done.ok().map(|(_, target)| target.names()).unwrap_or_default();
+    let Names { cluster, coordinator, session, operation } =
+        done.ok().map(|(_, target)| target.names()).unwrap_or_default();
     let named = done.is_err().then(|| asked.names.join("/"));
     tracing::info!(
-        verb = %verb.words(), cluster = cluster.map(display), coordinator = coordinator.map(display), named,
+        verb = %verb.words(), cluster, coordinator, session, operation, named,
         query = asked.query, from = asked.from.map(display),
         outcome = %done.err().map_or_else(|| "done".to_owned(), ToString::to_string),
         "asked by an operator"

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio_util::sync::CancellationToken;
 use toml::Table;
 
 #[cfg(doc)]
@@ -11,19 +10,18 @@ use crate::control::config::Config;
 use crate::control::log::recent::Recent;
 use crate::control::rotation::Rotation;
 use crate::control::view::Readiness;
-use crate::metrics::Metrics;
 use crate::net::tls::server::Settings;
 use crate::serve::background::certificates::Readings;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::entrance::Entrance;
+use crate::serve::shared::Shared;
 
 /// What the admin port shows.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// Exposed at `/metrics`.
-    pub metrics: Arc<Metrics>,
-    /// Cancelled when the router starts to drain, which makes `/healthz` answer 503.
-    pub draining: CancellationToken,
+    /// What all connections share: its metrics are exposed at `/metrics`, and once it drains, `/healthz` answers
+    /// 503.
+    pub shared: Arc<Shared>,
     /// Whether load balancers are to send new clients, which `/readyz` says.
     pub rotation: Arc<Rotation>,
     /// Shown and acted upon below `/api/v1`.
@@ -41,7 +39,7 @@ pub struct View {
 impl View {
     /// Whether load balancers are to send new clients.
     pub(super) fn readiness(&self, now: Instant) -> Readiness {
-        Readiness::of(&self.rotation, self.draining.is_cancelled(), now)
+        Readiness::of(&self.rotation, self.shared.draining.is_cancelled(), now)
     }
 }
 

@@ -43,7 +43,7 @@ export class Question extends Component {
         ${fields.map((field) => html`<${Field} key=${field.name} ...${field} />`)}
         <p class="refusal" role="alert">${refusal}</p>
         <div class="buttons">
-          <button type="button" onClick=${() => this.dialog.close()}>Cancel</button>
+          <button type="button" onClick=${() => this.dialog.close()}>Back</button>
           <button class="main" disabled=${busy}>${title}</button>
         </div>
       </form>

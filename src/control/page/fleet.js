@@ -3,7 +3,7 @@ import { html } from "/page/html.js";
 import { Ports } from "/page/ports.js";
 import { Ago, Bar, Cell, Certificate, Failure, Head, Notice, Total, Word } from "/page/parts.js";
 import { isEmpty, left, standing } from "/page/standing.js";
-import { Buttons, offered } from "/page/verbs.js";
+import { buttons, offered } from "/page/verbs.js";
 import { count, list, number, span } from "/page/words.js";
 
 const COLUMNS = [
@@ -146,7 +146,7 @@ function Coordinator({ coordinator, most, elapsed, page }) {
       <${Cell} label="Open operations" kind="figure"><span class="amount">${number(coordinator.open_operations)}</span><//>
       <${Cell} label="Links" kind="figure"><${Links} coordinator=${coordinator} /><//>
       <${Cell} label="Action" kind="action">
-        <${Buttons} verbs=${offered(coordinator)} to=${coordinator} name=${name} page=${page} />
+        ${buttons(offered(coordinator), coordinator, name, page)}
       <//>
     </tr>
     <${Drain} coordinator=${coordinator} elapsed=${elapsed} />

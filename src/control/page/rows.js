@@ -10,7 +10,7 @@ export const MOST_ROWS = 5000;
 const LONGEST_FILTER = 60;
 
 /** The height of a row in pixels, as page.css has it: of a line, and of a card where the window is narrow. */
-const HEIGHTS = { line: 36, card: 220 };
+const HEIGHTS = { line: 36, card: 284 };
 
 /** Rows that are drawn above and below those in sight. */
 const SPARE = 8;
@@ -54,6 +54,9 @@ function changed(view, { filter, column, falls }, change) {
 }
 
 function Heading({ column, view, chosen }) {
+  if (column.kind === "action") {
+    return html`<th role="columnheader" scope="col" class="action" style=${{ width: column.width }}>${column.title}</th>`;
+  }
   const isChosen = column.name === chosen.column;
   // Figures begin with the most, texts with A.
   const falls = isChosen ? !chosen.falls : column.kind === "figure";

@@ -1,10 +1,17 @@
 // What operators can have the router do, by the words that commands and the log have for it.
 import { html } from "/page/html.js";
 import { isEmpty, left } from "/page/standing.js";
-import { number } from "/page/words.js";
+import { count, number } from "/page/words.js";
 
 const below = (...names) => names.map(encodeURIComponent).join("/");
 const ofCoordinator = (word) => ({ cluster, name }) => below("coordinators", cluster, name, word);
+
+const TO = {
+  name: "to",
+  title: "To which coordinator",
+  placeholder: "its name",
+  note: "Leave it empty for the best one.",
+};
 
 /** Each with its button, the question, what it means, and what is said when it is done. */
 export const VERBS = {
@@ -78,19 +85,60 @@ export const VERBS = {
     fields: [{ name: "weight", title: "Weight", placeholder: "1 to 1000", note: "A whole number from 1 to 1000." }],
     done: ({ name, weight }) => `${name} has weight ${number(weight)}.`,
   },
+  "move-all": {
+    title: "Move all",
+    path: ofCoordinator("move-all"),
+    about: ({ name }) => `Move all sessions of ${name}?`,
+    tells: (coordinator) => html`<p>
+        Idle sessions go elsewhere, and their clients notice nothing. Those that have something open stay.
+        ${isEmpty(coordinator) ? " Nothing is open there now." : ` Now it has ${left(coordinator)}.`}
+      </p>
+      <p>New ones still come. To keep them away, drain it.</p>`,
+    fields: [TO],
+    done: ({ name }) => `Sessions leave ${name}, as far as they can.`,
+  },
+  "move": {
+    title: "Move",
+    path: ({ session }) => below("sessions", session, "move"),
+    about: () => "Move this session?",
+    tells: ({ session, coordinator, pinned }) => html`<p>
+        <code>${session}</code> goes from ${coordinator} to another coordinator, and its client notices nothing.
+        ${pinned ? ` Now it has to stay: ${pinned}.` : ""}
+      </p>`,
+    fields: [TO],
+    done: ({ coordinator }) => `The session is on ${coordinator} now.`,
+  },
+  "close": {
+    title: "Close",
+    path: ({ session }) => below("sessions", session, "close"),
+    about: () => "Close this session?",
+    tells: ({ session, coordinator, open_operations }) => html`<p>
+        <code>${session}</code> ends on ${coordinator}${open_operations > 0 ? `, with ${count(open_operations, "open operation")}` : ""}. Its
+        client is told that there is no such session.
+      </p>`,
+    done: () => "The session is closed.",
+  },
+  "cancel": {
+    title: "Cancel",
+    path: ({ operation }) => below("operations", operation, "cancel"),
+    about: () => "Cancel this operation?",
+    tells: ({ operation, coordinator, user }) => html`<p>
+        <code>${operation}</code>${user ? ` of ${user}` : ""} runs no longer on ${coordinator}. Its client is told so.
+      </p>`,
+    done: ({ coordinator }) => `The operation is cancelled on ${coordinator}.`,
+  },
 };
 
-/** A button for each of these verbs. `name` is what is read out with its title. */
-export function Buttons({ verbs, to, name, page }) {
-  return verbs.map((verb) => {
+/** A button for each of these verbs. `name` is what is read out with its title. No component: long tables have many. */
+export const buttons = (verbs, to, name, page) =>
+  verbs.map((verb) => {
     const { title } = VERBS[verb];
     return html`<button key=${verb} aria-label="${title} ${name}" disabled=${page.isSilent} onClick=${() => page.ask(verb, to)}>
       ${title}
     </button>`;
   });
-}
 
 /** What can be done to a coordinator as it stands. */
 export function offered({ state, ejected_for }) {
-  return [state === "drain" ? "resume" : "drain", ejected_for === null ? "eject" : "restore", "weight"];
+  return [state === "drain" ? "resume" : "drain", ejected_for === null ? "eject" : "restore", "weight", "move-all"];
 }

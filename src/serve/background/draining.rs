@@ -3,7 +3,6 @@
 //! coordinator itself, when they fetch. On connections that are passed on the router can cancel nothing; those
 //! are left alone or closed, too.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,21 +11,14 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::cluster::room::{Holder, Kind, Purpose};
-use crate::cluster::turns::Turn;
 use crate::cluster::{AdminState, Coordinator, DrainThen};
-use crate::ids::{Access, Service};
 use crate::metrics::DrainedOutcome;
 use crate::net::stream::Stream;
+use crate::serve::background::deputy::{self, Deputy};
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::member::Member;
-use crate::serve::link::own_call::OwnCall;
-use crate::serve::link::port::Claimant;
-use crate::serve::link::{Link, waiting};
-use crate::serve::message::link_end::Look;
 use crate::serve::shared::Shared;
-use crate::session::table::{Named, OpenOf};
-use crate::wire::verdict::Verdict;
+use crate::session::table::OpenOf;
 
 /// How often to look for drains whose deadline has come.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -92,8 +84,8 @@ async fn cancel_open<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>, co
             && let Some(of) = waiting.next()
         {
             let (shared, fleet) = (Arc::clone(&shared), Arc::clone(&fleet));
-            let drainer = Drainer { shared, fleet, coordinator: Arc::clone(&coordinator) };
-            under_way.spawn(async move { drainer.cancel_all(&of).await });
+            let deputy = Deputy { shared, fleet, coordinator: Arc::clone(&coordinator) };
+            under_way.spawn(async move { cancel_all(&deputy, &of).await });
         }
         match under_way.join_next().await {
             Some(done) => cancelled += done.unwrap_or(0),
@@ -116,92 +108,34 @@ async fn cancel_open<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S>>, co
     shared.have_connections_look();
 }
 
-/// Cancels operations on one coordinator, under the identities that they belong to.
-struct Drainer<S: Stream> {
-    shared: Arc<Shared<S>>,
-    fleet: Arc<Fleet<S>>,
-    coordinator: Arc<Coordinator>,
-}
-
-impl<S: Stream> Drainer<S> {
-    /// Cancels all operations of an identity, one after the other; returns how many were cancelled.
-    async fn cancel_all(&self, of: &OpenOf) -> usize {
-        let (mut link, mut cancelled) = (None, 0);
-        for operation in &of.operations {
-            // The coordinator was resumed or removed meanwhile.
-            let is_there = self.fleet.cluster.coordinator(self.coordinator.id).is_some();
-            if self.coordinator.state() == AdminState::Active || !is_there {
-                break;
-            }
-            let done = self.cancel(&of.access, *operation, &mut link).await;
-            cancelled += usize::from(done);
-            if !done && link.is_none() {
-                // Refused credentials are not shown again: four wrong binds lock an account.
-                break;
-            }
+/// Cancels all operations of an identity on one coordinator, one after the other; returns how many were
+/// cancelled.
+async fn cancel_all<S: Stream>(deputy: &Deputy<S>, of: &OpenOf) -> usize {
+    let Deputy { fleet, coordinator, .. } = deputy;
+    let (mut link, mut cancelled) = (None, 0);
+    for operation in &of.operations {
+        // The coordinator was resumed or removed meanwhile.
+        let is_there = fleet.cluster.coordinator(coordinator.id).is_some();
+        if coordinator.state() == AdminState::Active || !is_there {
+            break;
         }
-        if let Some(link) = link.filter(|link| link.slot.port.shares) {
-            link.put_back();
-        }
-        if let Some(counters) = self.fleet.counters(self.coordinator.id) {
-            let failed = of.operations.len() - cancelled;
-            counters.drained.add(DrainedOutcome::Cancelled, cancelled as u64);
-            counters.drained.add(DrainedOutcome::Failed, failed as u64);
-        }
-        cancelled
-    }
-
-    /// Cancels one operation, on the link that the last one left or on another; returns whether it is over.
-    async fn cancel(&self, access: &Access, operation: Named, link: &mut Option<Box<Link<S>>>) -> bool {
-        let service = match operation {
-            Named::Operation(_) => access.hs2(),
-            Named::Query(_) => Service::Beeswax,
-        };
-        let there = match link.take() {
-            Some(link) => link,
-            None => match self.link(access, service).await {
-                Some(link) => link,
-                None => return false,
-            },
-        };
-        let family = self.fleet.cluster.flavor.family();
-        let cancelled = self.fleet.own_call(there, OwnCall::Cancel(operation)).await;
-        let Some(answer) = cancelled else { return false };
-        let verdict = answer.verdict(family);
-        *link = answer.link;
-        let guid = operation.guid();
-        let done = matches!(verdict, Verdict::Success | Verdict::NoSuchOperation);
+        let done = deputy.cancel(&of.access, *operation, &mut link).await.is_ok();
         if done {
-            self.fleet.table.note_closing(&guid, clock::now());
-            self.fleet.table.close_operation(&guid);
+            let guid = operation.guid();
+            fleet.table.note_closing(&guid, clock::now());
+            fleet.table.close_operation(&guid);
         }
-        done
+        cancelled += usize::from(done);
+        if !done && link.is_none() {
+            // Refused credentials are not shown again: four wrong binds lock an account.
+            break;
+        }
     }
-
-    /// Gets a link of the identity: an idle one, or one that is dialed with the credentials of a client that
-    /// is connected.
-    async fn link(&self, access: &Access, service: Service) -> Option<Box<Link<S>>> {
-        let port = self.fleet.port(&self.coordinator, service)?;
-        let Some(login) = self.fleet.keyring.login_of(&access.identity) else {
-            let idle = port.claim(Holder::ourselves(access), Purpose::Relief, Kind::Idle)?;
-            return idle.live(Look::Closely).ok();
-        };
-        let holder = Holder::ourselves(access);
-        let claimant = Claimant { holder, client: None, turn: Turn::of(holder), purpose: Purpose::Relief };
-        // It waits for `queue_timeout`: there is no client that could give up earlier.
-        let granted = waiting::link(&port, claimant, pending()).await;
-        let slot = match granted.ok()?.live(Look::Closely) {
-            Ok(link) => return Some(link),
-            Err(slot) => slot,
-        };
-        let dialed = self.fleet.dial(slot, &login, &self.shared).await;
-        let name = &self.coordinator.name;
-        dialed
-            .inspect_err(|cause| {
-                if let Some(left_out) = self.shared.admit_line("no link to cancel operations on", "") {
-                    tracing::info!(coordinator = %name, %cause, left_out, "no link to cancel operations on");
-                }
-            })
-            .ok()
+    deputy::put_back(link);
+    if let Some(counters) = fleet.counters(coordinator.id) {
+        let failed = of.operations.len() - cancelled;
+        counters.drained.add(DrainedOutcome::Cancelled, cancelled as u64);
+        counters.drained.add(DrainedOutcome::Failed, failed as u64);
     }
+    cancelled
 }

@@ -57,7 +57,8 @@ pub async fn move_sessions<S: Stream>(shared: Arc<Shared<S>>, fleet: Arc<Fleet<S
         if goes_back {
             fleet.moves.shift(shifts);
         }
-        let again = tick.is_multiple_of(LEAVE_AGAIN_EVERY) && fleet.members().iter().any(still_has_some);
+        let is_wanted = || !fleet.moves.wishes.is_empty() || fleet.members().iter().any(still_has_some);
+        let again = tick.is_multiple_of(LEAVE_AGAIN_EVERY) && is_wanted();
         if news || again || goes_back {
             shared.have_connections_look();
         }

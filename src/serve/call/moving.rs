@@ -20,7 +20,7 @@ use crate::serve::call::conn::{Conn, SessionLeftover};
 use crate::serve::call::links::Unlinked;
 use crate::serve::call::outcome::{Failed, Trouble};
 use crate::serve::call::refuse::{self, NoAnswer};
-use crate::serve::call::{expired, leftovers, links, open_on, restarted};
+use crate::serve::call::{expired, links, open_on, restarted};
 use crate::serve::fleet::candidates::Candidates;
 use crate::serve::link::no_link::{NoLink, Unreached};
 use crate::serve::message::end::End;
@@ -36,7 +36,7 @@ use crate::wire::verdict::Verdict;
 
 /// Why a session did not move.
 #[derive(Debug, thiserror::Error)]
-enum NotMoved {
+pub(super) enum NotMoved {
     /// It must stay, or has already moved.
     #[error(transparent)]
     Pinned(#[from] Pinned),
@@ -193,36 +193,16 @@ pub(crate) async fn move_from<S: Stream>(
     }
 }
 
-fn cause_to_leave<S: Stream>(conn: &Conn<S>) -> Cause {
+pub(super) fn cause_to_leave<S: Stream>(conn: &Conn<S>) -> Cause {
     Cause::Leaves { now: clock::now(), cooldown: conn.fleet.moves.settings.cooldown }
 }
 
-/// Moves the sessions of this connection that must leave their coordinators, until the client sends
-/// something.
-pub(crate) async fn leave_coordinators<S: Stream>(conn: &mut Conn<S>) -> Result<(), End> {
-    let fleet = Arc::clone(&conn.fleet);
-    for coordinator in fleet.cluster.coordinators().iter().map(|coordinator| coordinator.id) {
-        let leaves = fleet.sessions_must_leave(coordinator);
-        if !leaves && !fleet.moves.shifts_from(coordinator) {
-            continue;
-        }
-        for session in conn.attached.on(coordinator) {
-            if conn.client.has_sent() || fleet.forbids(conn.links.access(), coordinator) {
-                return Ok(());
-            }
-            if leaves {
-                take_away(conn, &session, coordinator).await?;
-            } else if fleet.table.may_leave(&session, cause_to_leave(conn)).is_ok() {
-                let Some(to) = fleet.moves.take_shift(coordinator) else { break };
-                go_back(conn, &session, coordinator, to).await?;
-            }
-        }
-    }
-    leftovers::close_leftovers(conn).await
-}
-
 /// Moves a session ahead of time, if nothing pins it.
-async fn take_away<S: Stream>(conn: &mut Conn<S>, session: &Guid, from: CoordinatorId) -> Result<(), End> {
+pub(super) async fn take_away<S: Stream>(
+    conn: &mut Conn<S>,
+    session: &Guid,
+    from: CoordinatorId,
+) -> Result<(), End> {
     let fleet = Arc::clone(&conn.fleet);
     if fleet.table.may_leave(session, cause_to_leave(conn)).is_err() {
         return Ok(());
@@ -235,25 +215,9 @@ async fn take_away<S: Stream>(conn: &mut Conn<S>, session: &Guid, from: Coordina
     }
 }
 
-/// Moves a session to a coordinator that has too few sessions.
-async fn go_back<S: Stream>(
-    conn: &mut Conn<S>,
-    session: &Guid,
-    from: CoordinatorId,
-    to: CoordinatorId,
-) -> Result<(), End> {
-    let all = conn.fleet.cluster.coordinators();
-    let others = all.iter().map(|one| one.id).filter(|one| *one != from && *one != to);
-    let avoided = std::iter::once(from).chain(others).collect();
-    match move_session(conn, session, avoided, cause_to_leave(conn)).await {
-        Err(NotMoved::Client(end)) => Err(end),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
 /// Opens a session again on a coordinator that is not in `avoided`, and moves it there. The first in
 /// `avoided` is the coordinator that the session is on.
-async fn move_session<S: Stream>(
+pub(super) async fn move_session<S: Stream>(
     conn: &mut Conn<S>,
     guid: &Guid,
     avoided: Vec<CoordinatorId>,

@@ -17,8 +17,8 @@ use crate::serve::call::delegation::NotAllowed;
 use crate::serve::call::locate::Located;
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::{
-    delegation, expired, forward, keepalive, leftovers, locate, moving, negotiate, open, open_beeswax,
-    own_cookie,
+    delegation, expired, forward, keepalive, leaving, leftovers, locate, moving, negotiate, open,
+    open_beeswax, own_cookie,
 };
 use crate::serve::fleet::entrance::Delegation;
 use crate::serve::message::end::{BadInput, End};
@@ -311,7 +311,7 @@ async fn next_bytes<S: Stream>(conn: &mut Conn<S>) -> Result<Option<Chunk>, End>
             }
             () = conn.signals.received_besides(Signal::Look) => {
                 conn.signals.clear(Signal::Look);
-                Box::pin(moving::leave_coordinators(conn)).await?;
+                Box::pin(leaving::leave_coordinators(conn)).await?;
             }
             // Links and timer share a branch: each branch costs something in every call.
             () = poll_fn(|cx| {

@@ -15,6 +15,7 @@ pub mod tickets;
 pub(crate) mod verdicts;
 pub(crate) mod waiters;
 pub(crate) mod whereabouts;
+pub(crate) mod wishes;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,6 +11,7 @@ use crate::cluster::{AdminState, Coordinator, Flavor};
 use crate::ids::CoordinatorId;
 use crate::net::stream::Stream;
 use crate::serve::fleet::Fleet;
+use crate::serve::fleet::wishes::Wishes;
 use crate::serve::settings::MoveSettings;
 use crate::session::table::{Cause, Remaining};
 
@@ -26,6 +27,8 @@ pub(crate) struct Moves {
     pub(crate) ended: Notify,
     /// A permit for each session that may move now without a call waiting for the move.
     pub(crate) going: Semaphore,
+    /// The sessions that operators want elsewhere.
+    pub(crate) wishes: Wishes,
     /// How many sessions must now go from one coordinator to another.
     shifts: Mutex<Vec<Shift>>,
 }
@@ -71,6 +74,7 @@ impl Moves {
             settings: MoveSettings { idle_sessions, ..settings },
             ended: Notify::new(),
             going: Semaphore::new(AT_ONCE),
+            wishes: Wishes::default(),
             shifts: Mutex::default(),
         }
     }

@@ -136,16 +136,20 @@ pub(super) struct NotMoving;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotExpired;
 
-/// Why a session is not reaped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotReaped {
+/// Why the router does not close a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReaped {
     /// Somebody may still want it.
+    #[error("somebody may still want it")]
     Wanted,
     /// It is on its way.
+    #[error("it is being moved")]
     Moving,
     /// It is being closed already.
+    #[error("it is being closed already")]
     Already,
     /// There is nothing for the router to close: it is closed everywhere, or ends with its link.
+    #[error("the router cannot close it: it ends with its client's connection")]
     NothingToClose,
 }
 

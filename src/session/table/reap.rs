@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use dashmap::mapref::entry::Entry;
 
-use super::life::Memory;
+use super::life::{Memory, NotReaped};
 use super::mobile::Leftover;
 use super::session::{Session, Target};
 use super::store::Table;
@@ -102,6 +102,17 @@ impl Table {
         session.reap(now, grace).ok()?;
         let (activity, targets) = (Arc::clone(&session.usage.activity), session.targets(guid));
         Some(Reaping { table: Arc::clone(self), guid: *guid, activity, targets })
+    }
+
+    /// Begins to close a session because an operator wants that, whoever uses it.
+    ///
+    /// # Errors
+    /// Why the router cannot close it.
+    pub fn close_now(self: &Arc<Self>, guid: &Guid) -> Result<Reaping, NotReaped> {
+        let mut session = self.sessions.get_mut(guid).ok_or(NotReaped::NothingToClose)?;
+        session.usage.life.reap()?;
+        let (activity, targets) = (Arc::clone(&session.usage.activity), session.targets(guid));
+        Ok(Reaping { table: Arc::clone(self), guid: *guid, activity, targets })
     }
 
     /// A leftover of a session was closed. A session that is gone is forgotten when it is nowhere any more,

@@ -47,7 +47,54 @@ pub struct OpenOf {
     pub operations: Vec<Named>,
 }
 
+/// An open operation, with what is needed to call its coordinator for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Where it is.
+    pub coordinator: CoordinatorId,
+    /// Whose session it was opened in.
+    pub access: Access,
+    /// How a call names it.
+    pub named: Named,
+}
+
+/// Why the router cannot call a coordinator for an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotNamed {
+    /// It was closed, or is not known.
+    #[error("it is not open any more")]
+    NotOpen,
+    /// It was located.
+    #[error("it was located, so the router does not know whose it is: its client can cancel it")]
+    Nobodys,
+    /// Its calls only pass by, so nobody has a login for it.
+    #[error(
+        "its client's connection is passed on, so the router has no login for it: its client can cancel it"
+    )]
+    Unread,
+}
+
 impl Table {
+    /// An open operation, as a call of the router's own would name it.
+    ///
+    /// # Errors
+    /// [`NotNamed`].
+    pub fn running(&self, guid: &Guid) -> Result<Running, NotNamed> {
+        let (coordinator, secret, session) = {
+            let operation = self.operations.get(guid).ok_or(NotNamed::NotOpen)?;
+            let open = operation.open.as_ref().ok_or(NotNamed::NotOpen)?;
+            (operation.coordinator, operation.secret, open.session.ok_or(NotNamed::Nobodys)?)
+        };
+        // No lock is held across both maps.
+        let session = self.sessions.get(&session).ok_or(NotNamed::NotOpen)?;
+        if session.is_of(&Identity::Unread) {
+            return Err(NotNamed::Unread);
+        }
+        let named =
+            secret.map_or(Named::Query(*guid), |secret| Named::Operation(Handle { guid: *guid, secret }));
+        Ok(Running { coordinator, access: session.usage.access.on_links(), named })
+    }
+
     /// The operations that are open in the sessions on a coordinator. Those that were located are not among
     /// them, because nobody knows whose they are, nor those whose calls only pass by, because nobody has a
     /// login for them.

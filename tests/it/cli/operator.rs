@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::outcome;
 use crate::admin::ask_at;
 use crate::support::crowded::Crowded;
-use crate::support::fleet::{Fleet, Plan};
+use crate::support::fleet::{Fleet, Plan, session_id};
 use crate::support::ports::closed_port;
 use crate::support::router::eventually;
 
@@ -193,6 +193,52 @@ fn a_coordinator_with_another_weight_gets_another_share() {
     for weight in ["0", "1001", "many"] {
         assert_eq!(asked(&fleet, &format!("weight c2 {weight}")).0, 64, "{weight}");
     }
+}
+
+#[test]
+fn an_operation_is_cancelled_and_a_session_closed_by_the_ids_that_lists_show() {
+    let fleet = Fleet::secured(2);
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let _operation = client.execute(&session, "select sleep(600000)").unwrap();
+    let coordinator = format!("c{}", fleet.owner(&session) + 1);
+    let operation = cell(&asked(&fleet, "operations running").1, 0, "operation").to_owned();
+    let cancelled = format!("{operation} is cancelled on {coordinator}\n");
+    assert_eq!(asked(&fleet, &format!("cancel {operation}")), (0, cancelled, String::new()));
+    assert_eq!(cell(&asked(&fleet, "operations").1, 0, "state"), "ended");
+    let session = cell(&asked(&fleet, "sessions").1, 0, "session").to_owned();
+    let closed = format!("{session} is closed\n");
+    assert_eq!(asked(&fleet, &format!("close {session}")), (0, closed, String::new()));
+    let (code, _, err) = asked(&fleet, &format!("close {session}"));
+    assert!(code == 1 && err.contains("no such session"), "{err}");
+}
+
+#[test]
+fn sessions_move_one_by_one_or_all_of_a_coordinator() {
+    let fleet = Fleet::of(2);
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let (from, to) = if fleet.owner(&session) == 0 { ("c1", "c2") } else { ("c2", "c1") };
+    let id = session_id(&session);
+    let moved = format!("{id} is on {to} now\n");
+    assert_eq!(asked(&fleet, &format!("move {id}")), (0, moved, String::new()));
+    let _operation = client.execute(&session, "select * from rows(10)").unwrap();
+    let (code, _, err) = asked(&fleet, &format!("move {id} --to {from}"));
+    assert_eq!((code, err.as_str()), (1, "the router says: it stays: an operation is open\n"));
+
+    let (_others, before) = ((0..3).map(|_| client.open(&[]).unwrap()).collect::<Vec<_>>(), fleet.loads());
+    let there = before[place_of(to)].open_sessions - 1;
+    let would = format!("would move {there} of the sessions of {to}; 1 stay: an operation is open\n");
+    assert_eq!(asked(&fleet, &format!("move-all {to} --dry-run")), (0, would, String::new()));
+    let (code, out, err) = asked(&fleet, &format!("move-all {to} --wait --timeout 1m"));
+    assert_eq!(code, 0, "{err}");
+    let left = format!("left on {to}: 1 session, 1 open operation; 1 stay: an operation is open\n");
+    assert!(out.contains(" are to move\n") && out.ends_with(&left), "{out}");
+}
+
+/// The place of a coordinator by its name.
+fn place_of(name: &str) -> usize {
+    usize::from(name == "c2")
 }
 
 #[test]

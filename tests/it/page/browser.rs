@@ -12,7 +12,7 @@ use hs2router::fake::client::Hs2Client;
 use hs2router::idl::t_c_l_i_service::TSessionHandle;
 
 use crate::support::certificates::{Authority, HERE};
-use crate::support::fleet::{Fleet, Plan, USERS};
+use crate::support::fleet::{Fleet, Plan, USERS, session_id};
 use crate::support::router::TestRouter;
 use crate::support::tools::{Tool, browser_packages, present};
 
@@ -95,6 +95,7 @@ impl World {
                 client.execute(&self.sessions[0], "select sleep(600000)").unwrap();
                 format!("c{}", self.fleet.owner(&self.sessions[0]) + 1)
             }
+            "open another session" => session_id(&client.open(&[]).unwrap()).to_string(),
             "close the sessions" => {
                 for session in self.sessions.drain(..) {
                     client.close_session(&session).unwrap();
@@ -148,5 +149,5 @@ fn an_operator_sees_the_fleet_and_acts_in_a_browser() {
         *asked.entry(line).or_insert(0) += 1;
     }
     assert!(script.wait().unwrap().success(), "what it said is above; it had asked for {asked:?}");
-    assert_eq!(asked.len(), 5, "it went through all of it: {asked:?}");
+    assert_eq!(asked.len(), 6, "it went through all of it: {asked:?}");
 }

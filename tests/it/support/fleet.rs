@@ -358,6 +358,11 @@ pub(crate) fn query_id(operation: &TOperationHandle) -> Id {
     id(&operation.operation_id)
 }
 
+/// What the router calls a session.
+pub(crate) fn session_id(session: &TSessionHandle) -> Id {
+    id(&session.session_id)
+}
+
 /// The message of a refused call.
 pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, CallError>) -> String {
     refusal_and_state(result).0

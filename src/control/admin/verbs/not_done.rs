@@ -1,8 +1,11 @@
 //! Why something that an operator asked for was not done.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 
 use super::query::BadQuery;
+use crate::serve::background::orders::NotCarriedOut;
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -16,8 +19,14 @@ pub(super) enum NotDone {
          command"
     )]
     Several(&'static str),
+    #[error("its cluster has no coordinator {0}; hs2router status lists them")]
+    NowhereTo(String),
     #[error("no operator has ejected it; one that probes have ejected returns when it passes them")]
     NotEjected,
+    #[error(transparent)]
+    NotCarriedOut(#[from] NotCarriedOut),
+    #[error("it was not done within {0:?}, and is given up")]
+    TimedOut(Duration),
 }
 
 impl NotDone {
@@ -25,8 +34,9 @@ impl NotDone {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Query(_) => StatusCode::BAD_REQUEST,
-            Self::Unknown(..) => StatusCode::NOT_FOUND,
-            Self::Several(_) | Self::NotEjected => StatusCode::CONFLICT,
+            Self::Unknown(..) | Self::NowhereTo(_) => StatusCode::NOT_FOUND,
+            Self::Several(_) | Self::NotEjected | Self::NotCarriedOut(_) => StatusCode::CONFLICT,
+            Self::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 }

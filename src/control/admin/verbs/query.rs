@@ -65,6 +65,11 @@ impl Query {
         Ok(span.map_err(BadQuery::Deadline)?.map(|span| span.0))
     }
 
+    /// The name of a coordinator.
+    pub(super) fn to(&self) -> Option<&str> {
+        self.value("to")
+    }
+
     /// It must be there.
     pub(super) fn weight(&self) -> Result<NonZeroU32, BadQuery> {
         let weight = self.value("weight").and_then(|value| value.parse::<u32>().ok());

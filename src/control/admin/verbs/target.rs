@@ -5,13 +5,25 @@ use std::sync::Arc;
 use super::not_done::NotDone;
 use crate::cluster::Coordinator;
 use crate::control::admin::view::View;
-use crate::control::verbs::{OfCoordinator, OfRouter, Verb};
+use crate::control::verbs::{OfCoordinator, OfOperation, OfRouter, OfSession, Verb};
 use crate::serve::fleet::Fleet;
+use crate::wire::facts::{Guid, GuidText};
 
 /// What something is done to, and what.
 pub(super) enum Target {
     Router(OfRouter),
     Coordinator { verb: OfCoordinator, fleet: Arc<Fleet>, coordinator: Arc<Coordinator> },
+    Session { verb: OfSession, fleet: Arc<Fleet>, session: Guid },
+    Operation { verb: OfOperation, fleet: Arc<Fleet>, operation: Guid },
+}
+
+/// The names of a target, for the log.
+#[derive(Default)]
+pub(super) struct Names {
+    pub(super) cluster: Option<String>,
+    pub(super) coordinator: Option<String>,
+    pub(super) session: Option<String>,
+    pub(super) operation: Option<String>,
 }
 
 impl Target {
@@ -25,15 +37,39 @@ impl Target {
                 let (fleet, coordinator) = one_of(found, "coordinator", "status")?;
                 Ok(Self::Coordinator { verb, fleet, coordinator })
             }
+            Verb::Session(verb) => {
+                let known = |fleet: &Fleet, name: &str| {
+                    let session = GuidText::read(name)?;
+                    fleet.table.session_owner(&session).map(|_| session)
+                };
+                let (fleet, session) = one_of(find(&view.fleets, names, known), "session", "sessions")?;
+                Ok(Self::Session { verb, fleet, session })
+            }
+            Verb::Operation(verb) => {
+                let known = |fleet: &Fleet, name: &str| {
+                    let operation = GuidText::read(name)?;
+                    fleet.table.operation_owner(&operation).map(|_| operation)
+                };
+                let found = find(&view.fleets, names, known);
+                let (fleet, operation) = one_of(found, "operation", "operations")?;
+                Ok(Self::Operation { verb, fleet, operation })
+            }
         }
     }
 
-    /// Its cluster and its coordinator, for the log.
-    pub(super) fn names(&self) -> (Option<&str>, Option<&str>) {
+    /// What it is called.
+    pub(super) fn names(&self) -> Names {
+        let of = |fleet: &Fleet| Names { cluster: Some(fleet.cluster.name.to_string()), ..Names::default() };
         match self {
-            Self::Router(_) => (None, None),
+            Self::Router(_) => Names::default(),
             Self::Coordinator { fleet, coordinator, .. } => {
-                (Some(&fleet.cluster.name), Some(&coordinator.name.0))
+                Names { coordinator: Some(coordinator.name.to_string()), ..of(fleet) }
+            }
+            Self::Session { fleet, session, .. } => {
+                Names { session: Some(GuidText(*session).to_string()), ..of(fleet) }
+            }
+            Self::Operation { fleet, operation, .. } => {
+                Names { operation: Some(GuidText(*operation).to_string()), ..of(fleet) }
             }
         }
     }
