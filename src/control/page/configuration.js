@@ -28,7 +28,7 @@ export function Configuration({ figures }) {
   const { router, log, admin, listener, cluster } = figures.config;
   return html`<h1 class="hidden">Configuration</h1>
     <p class="dim note">What holds since the router's start, defaults included. <code>hs2router config</code> writes it as a file.</p>
-    ${listener.map((one) => html`<${Section} key=${one.address} header="[[listener]] ${one.address}" table=${one} />`)}
+    ${listener.map((one, place) => html`<${Section} key=${place} header="[[listener]] ${one.address}" table=${one} />`)}
     ${cluster.map((one) => html`<${Section} key=${one.name} header="[[cluster]] ${one.name}" table=${one} />`)}
     <${Section} header="[router]" table=${router} />
     <${Section} header="[log]" table=${log} />
