@@ -175,10 +175,10 @@ async fn coordinator(
     let mut login = None;
     if let (Some(kerberos), Some(port)) = (&cluster.kerberos, ports::with_tickets(&ports))
         && let Some(number) = config.ports.of(port.service)
-        && let Some(plan) = tickets.plan(kerberos)
-        && let Some(stream) = dialer.connect(&host, number, config.tls.then_some(config)).await
     {
-        login = Some(tickets.try_login(plan, stream, &config.host, cluster.flavor.family()).await);
+        let destination = dialer.destination(&host, number, config.tls.then_some(config));
+        let way = (&dialer.network, &destination);
+        login = tickets.try_login(kerberos, cluster.flavor.family(), port.service, way).await;
     }
     Coordinator { name, names, ports, web, login }
 }

@@ -57,7 +57,7 @@ kinds! {
          \"Unsupported mechanism type PLAIN\"",
         "have clients use Kerberos, or turn on LDAP on the coordinator";
     GSSAPI_REFUSED = "gssapi-refused", Failure,
-        "the router has [cluster.kerberos], but the coordinator does not accept tickets over SASL",
+        "the router has [cluster.kerberos], but the coordinator accepts no tickets on this port",
         "turn on Kerberos on the coordinator (impalad: --principal and --keytab_file), or remove [cluster.kerberos]";
 
     // TLS.
@@ -170,6 +170,6 @@ kinds! {
         "impalad: --authorized_proxy_user_config='hs2router=*'; Hive and Spark: hadoop.proxyuser.… in core-site.xml; if \
          only some users are allowed, try one of them: --user NAME";
     DELEGATION_UNKNOWN = "delegation-unknown", Warning,
-        "the coordinator accepted the router's ticket and then gave no answer",
+        "the coordinator did not say whether it lets the router act for this user",
         "look into its log, and try again";
 }

@@ -29,6 +29,17 @@ pub enum Spoken {
     Other,
 }
 
+impl Spoken {
+    /// Whether it may be that the port takes tickets of Kerberos.
+    pub fn takes_tickets(&self) -> bool {
+        match self {
+            Self::Sasl { gssapi, .. } => *gssapi != Mechanism::Refused,
+            Self::Http(answer) => answer.authenticate.iter().any(|one| one.eq_ignore_ascii_case("Negotiate")),
+            Self::Thrift { .. } | Self::Tls | Self::Silence | Self::Closes | Self::Other => false,
+        }
+    }
+}
+
 /// Whether a mechanism of SASL is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {

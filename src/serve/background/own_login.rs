@@ -1,32 +1,33 @@
 //! Tries the router's own login at a port, and whether it may speak for a user there: for people who look for a
 //! fault, on a connection that no client uses.
 
+use std::error::Error;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use hyper::header::HeaderValue;
 use tokio::time::timeout;
 
-use crate::ids::Family;
-use crate::net::flow;
-use crate::net::stream::Stream;
+use crate::ids::{Family, Service, Transport};
+use crate::net::dial::{Destination, dial};
+use crate::net::stream::Network;
+use crate::net::tls::handshake::secure;
 use crate::net::tls::io::Io;
 use crate::serve::link::login::authenticate;
 use crate::serve::link::no_link::NoLink;
 use crate::serve::link::no_verdict::Likely;
-use crate::serve::link::router_login::RouterLogin;
+use crate::serve::link::own_call::reply_to;
+use crate::serve::link::router_login::{NotLoggedIn, RouterLogin};
+use crate::serve::message::coding::Form;
+use crate::serve::message::http::link::HttpLink;
+use crate::serve::message::link_end::{LinkEnd, ReadError};
+use crate::serve::message::reply::Reply;
 use crate::serve::settings::KerberosPlan;
-use crate::wire::facts::Facts;
-use crate::wire::frame::Deframer;
-use crate::wire::hs2;
+use crate::wire::facts::Handle;
 use crate::wire::hs2::open::{ForUser, Open};
 use crate::wire::hs2::request;
-use crate::wire::method::Method;
 use crate::wire::sasl::kerberos::one_line;
-use crate::wire::scan::Scanner;
 use crate::wire::verdict::succeeded;
 
-/// The largest reply that is read, in bytes; Impala's to `OpenSession` has about 10 KiB.
-const LARGEST_REPLY: u32 = 1 << 20;
 /// `HIVE_CLI_SERVICE_PROTOCOL_V6`, the one that Impala speaks.
 const PROTOCOL: i32 = 5;
 
@@ -49,87 +50,117 @@ pub enum LoginTried {
         /// The beginning of what it said.
         text: String,
     },
-    /// It did, and then did not answer.
+    /// It did not say whether it opens one: it gave no answer, or another than to the question.
     Unanswered(String),
 }
 
 /// A login that is tried.
 #[derive(Debug)]
-pub struct OwnLogin<'a> {
+pub struct OwnLogin<'a, N> {
     /// Who the router is, and who the coordinator is.
     pub plan: KerberosPlan,
-    /// The coordinator's host, as the config has it.
-    pub host: &'a str,
+    /// What dials.
+    pub network: &'a N,
+    /// The coordinator's port.
+    pub destination: &'a Destination,
+    /// What the port is: with HTTP, the router shows its ticket there, else in SASL.
+    pub service: Service,
     /// What the coordinator is.
     pub family: Family,
     /// A session is opened for this user.
     pub user: &'a str,
-    /// The time for the ticket, for the handshake, and for the session.
+    /// The time for each step: for the ticket, the dial, each handshake and each call.
     pub allowed: Duration,
 }
 
-impl OwnLogin<'_> {
-    /// Logs in on a connection that was just dialed, opens a session, and closes it.
-    pub async fn try_on<S: Stream>(self, mut stream: Io<S>) -> LoginTried {
-        let Self { plan, host, family, user, allowed } = self;
-        let ticket = match RouterLogin::new(plan).begin(host, allowed).await {
-            Ok(ticket) => ticket,
-            Err(error) => return LoginTried::NoTicket(error.to_string()),
+impl<N: Network> OwnLogin<'_, N> {
+    /// Logs in, opens a session, and closes it.
+    pub async fn attempt(&self) -> LoginTried {
+        self.open_and_close().await.unwrap_or_else(|failed| failed)
+    }
+
+    async fn open_and_close(&self) -> Result<LoginTried, LoginTried> {
+        let open = Open { protocol: Some(PROTOCOL), ..Open::default() }.write();
+        let open = ForUser::read(&open).map_err(unanswered)?.write(self.family, self.user, 1);
+        let (reply, link) = self.call(self.link().await?, &open).await?;
+        let (facts, user) = (reply.facts(), self.user.to_owned());
+        let Some(session) = facts.handle().filter(|_| succeeded(reply.method(), facts)) else {
+            let text = one_line(&String::from_utf8_lossy(facts.message()));
+            return Ok(LoginTried::NotDelegated { user, text });
         };
-        let verdict = authenticate(&mut stream, ticket, allowed, Likely::TicketRefused).await;
-        if let Err(no_link) = verdict.map_err(NoLink::of_router) {
-            return LoginTried::Refused(no_link.to_string());
+        // If this fails, the coordinator closes the session with the connection, or once it was idle for long.
+        let _closed = self.close(&session, link).await;
+        Ok(LoginTried::Delegated { user })
+    }
+
+    /// Closes the session: on another link if this one serves no other call, as where no cookie stands for a ticket.
+    async fn close(&self, session: &Handle, link: Option<LinkEnd<N::Stream>>) -> Result<(), LoginTried> {
+        let link = match link {
+            Some(link) => link,
+            None => self.link().await?,
+        };
+        self.call(link, &request::close_session(session, 2)).await.map(drop)
+    }
+
+    /// A link on which the router is itself. Over HTTP, the coordinator judges that with the first call.
+    async fn link(&self) -> Result<LinkEnd<N::Stream>, LoginTried> {
+        let (login, allowed) = (RouterLogin::new(self.plan.clone()), self.allowed);
+        let host = self.destination.host.name();
+        let no_ticket = |error: NotLoggedIn| LoginTried::NoTicket(error.to_string());
+        // Before the dial: a coordinator does not wait long for a login, and a ticket may take a while.
+        if self.service == Service::Hs2Http {
+            let head = login.head(host, allowed).await.map_err(no_ticket)?;
+            let name = HeaderValue::try_from(self.destination.to_string()).map_err(unanswered)?;
+            return Ok(LinkEnd::over_http(self.connect().await?, HttpLink::of_router(name, head)));
         }
-        let tried = timeout(allowed, open_and_close(&mut stream, family, user)).await;
-        tried.unwrap_or_else(|_elapsed| LoginTried::Unanswered(format!("no answer within {allowed:?}")))
+        let ticket = login.begin(host, allowed).await.map_err(no_ticket)?;
+        let mut stream = self.connect().await?;
+        let verdict = authenticate(&mut stream, ticket, allowed, Likely::TicketRefused).await;
+        verdict.map_err(|error| LoginTried::Refused(NoLink::of_router(error).to_string()))?;
+        Ok(LinkEnd::new(stream, Transport::Sasl))
+    }
+
+    async fn connect(&self) -> Result<Io<N::Stream>, LoginTried> {
+        let stream = dial(self.network, self.destination, self.allowed).await.map_err(unanswered)?;
+        let secured = timeout(self.allowed, secure(stream, self.destination.tls.as_deref())).await;
+        secured.map_err(|_elapsed| self.silent())?.map_err(unanswered)
+    }
+
+    /// Makes a call; returns the whole reply, and the link if it can serve another call.
+    async fn call(
+        &self,
+        mut link: LinkEnd<N::Stream>,
+        message: &[u8],
+    ) -> Result<(Reply, Option<LinkEnd<N::Stream>>), LoginTried> {
+        let exchange = async {
+            let sent = link.send_message(message, self.allowed).await;
+            sent.map_err(|(error, _)| unanswered(error))?;
+            let mut reply = reply_to(message);
+            while let Some(mut chunk) = link.read().await? {
+                let taken = link.take(&mut reply, &mut chunk, Form::Payload).map_err(unanswered)?;
+                if taken.done {
+                    return Ok((reply, taken.clean.then_some(link)));
+                }
+            }
+            Err(unanswered("it closed the connection"))
+        };
+        timeout(self.allowed, exchange).await.unwrap_or_else(|_elapsed| Err(self.silent()))
+    }
+
+    fn silent(&self) -> LoginTried {
+        unanswered(format!("no answer within {:?}", self.allowed))
     }
 }
 
-async fn open_and_close<S: Stream>(stream: &mut Io<S>, family: Family, user: &str) -> LoginTried {
-    let open = Open { protocol: Some(PROTOCOL), ..Open::default() }.write();
-    let open = match ForUser::read(&open) {
-        Ok(open) => open.write(family, user, 1),
-        Err(error) => return LoginTried::Unanswered(error.to_string()),
-    };
-    let reply = match call(stream, &open, hs2::OPEN_SESSION).await {
-        Ok(reply) => reply,
-        Err(text) => return LoginTried::Unanswered(text),
-    };
-    let session = reply.handle().filter(|_| succeeded(hs2::OPEN_SESSION, &reply));
-    let Some(session) = session else {
-        let text = one_line(&String::from_utf8_lossy(reply.message()));
-        return LoginTried::NotDelegated { user: user.to_owned(), text };
-    };
-    // If this fails, the coordinator closes the session with the connection, or soon after.
-    let _closed = call(stream, &request::close_session(&session, 2), hs2::CLOSE_SESSION).await;
-    LoginTried::Delegated { user: user.to_owned() }
+fn unanswered(why: impl Into<Box<dyn Error>>) -> LoginTried {
+    LoginTried::Unanswered(why.into().to_string())
 }
 
-/// One call in frames; returns what its reply says.
-async fn call<S: Stream>(
-    stream: &mut Io<S>,
-    message: &BytesMut,
-    method: &'static Method,
-) -> Result<Facts, String> {
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
-    let framed = [length.as_slice(), message].concat();
-    let sent = flow::write_all(stream, &framed, Duration::from_mins(1)).await;
-    sent.map_err(|(error, _)| error.to_string())?;
-    let mut deframer = Deframer::new(LARGEST_REPLY as usize);
-    let mut scanner = Box::new(Scanner::reply(method, LARGEST_REPLY.into()));
-    loop {
-        let chunk = flow::read(stream).await.map_err(|error| error.to_string())?;
-        if chunk.is_empty() {
-            return Err("it closed the connection".to_owned());
-        }
-        let mut rest: &[u8] = &chunk;
-        while !rest.is_empty() {
-            let piece = deframer.next(rest).map_err(|error| error.to_string())?;
-            let payload = rest.get(piece.payload).unwrap_or_default();
-            rest = rest.get(piece.used..).unwrap_or_default();
-            if !payload.is_empty() && scanner.push(payload).map_err(|error| error.to_string())?.done {
-                return Ok(scanner.facts().clone());
-            }
+impl From<ReadError> for LoginTried {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotLoggedIn(text) => Self::Refused(NotLoggedIn::Refused { text }.to_string()),
+            ReadError::Failed(_) | ReadError::Refused(_) => unanswered(error),
         }
     }
 }

@@ -19,9 +19,6 @@ use crate::wire::hs2::request;
 use crate::wire::scan::Scanner;
 use crate::wire::verdict::{Verdict, verdict};
 
-/// The most bytes of an own call's request.
-const REQUEST_LIMIT: u64 = 1 << 10;
-
 /// An own call about a session or an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OwnCall {
@@ -77,11 +74,16 @@ pub(crate) async fn ask<S: Stream>(
     message: &[u8],
     stall: Duration,
 ) -> Result<Answer<S>, LostCause> {
-    let mut scanner = Scanner::request(REQUEST_LIMIT);
-    // The router writes only valid requests. If this were none, no reply would match it.
-    let _step = scanner.push(message);
-    let mut reply = Reply::to(scanner.method(), scanner.facts());
+    let mut reply = reply_to(message);
     link.send_message(message, stall).await.map_err(|(cause, _)| cause)?;
     let is_clean = read_reply(&mut link, &mut reply, Form::Payload, |_| Ok(())).await?;
     Ok(Answer { reply, link: is_clean.then_some(link) })
+}
+
+/// The reply to a request of the router's own, of which nothing has come yet.
+pub(crate) fn reply_to(message: &[u8]) -> Reply {
+    let mut scanner = Scanner::request(message.len() as u64);
+    // The router writes only valid requests. If this were none, no reply would match it.
+    let _step = scanner.push(message);
+    Reply::to(scanner.method(), scanner.facts())
 }

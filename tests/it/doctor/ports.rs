@@ -1,7 +1,7 @@
 //! What ports speak, and their certificates.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 
@@ -27,13 +27,16 @@ fn all_ports(one: &Coordinator) -> String {
 }
 
 /// A server that says this on each connection once it has read something, and closes it.
-fn saying(words: &'static [u8]) -> SocketAddr {
+pub(super) fn saying(words: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for mut client in listener.incoming().map_while(Result::ok) {
             let _read = client.read(&mut [0; 1024]);
             let _said = client.write_all(words);
+            // Words are lost if a connection is closed while some of what came was not read.
+            let _ended = client.shutdown(Shutdown::Write);
+            let _rest = io::copy(&mut client, &mut io::sink());
         }
     });
     address

@@ -6,15 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{World, names};
 use crate::cmd::doctor::facts::{ClusterKerberos, Keytab, ListenerKerberos};
 use crate::control::config;
-use crate::ids::Family;
+use crate::ids::{Family, Service};
+use crate::net::dial::Destination;
 use crate::net::kerberos::{Kerberos, keytab, try_key};
-use crate::net::tls::io::Io;
+use crate::net::stream::Sockets;
 use crate::serve::background::own_login::{LoginTried, OwnLogin};
 use crate::serve::settings::KerberosPlan;
 
@@ -68,24 +68,21 @@ impl Tickets {
         ClusterKerberos { keytab: keytab(&cluster.keytab, Some(&cluster.principal.0)), ticket }
     }
 
-    /// How the router logs in; `None` if this build cannot.
-    pub(super) fn plan(&self, cluster: &config::ClusterKerberos) -> Option<KerberosPlan> {
-        Some(KerberosPlan {
+    /// Logs in at a coordinator's port; `None` if this build cannot.
+    pub(super) async fn try_login(
+        &self,
+        cluster: &config::ClusterKerberos,
+        family: Family,
+        service: Service,
+        (network, destination): (&Sockets, &Destination),
+    ) -> Option<LoginTried> {
+        let plan = KerberosPlan {
             kerberos: Arc::clone(self.kerberos.as_ref()?),
             principal: Arc::clone(&cluster.principal.0),
             coordinator: Arc::clone(&cluster.coordinator.0),
-        })
-    }
-
-    /// Logs in at a coordinator.
-    pub(super) async fn try_login(
-        &self,
-        plan: KerberosPlan,
-        stream: Io<TcpStream>,
-        host: &str,
-        family: Family,
-    ) -> LoginTried {
-        OwnLogin { plan, host, family, user: &self.user, allowed: self.allowed }.try_on(stream).await
+        };
+        let (user, allowed) = (&*self.user, self.allowed);
+        Some(OwnLogin { plan, network, destination, service, family, user, allowed }.attempt().await)
     }
 }
 

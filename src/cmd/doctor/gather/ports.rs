@@ -3,28 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-
 use super::World;
 use crate::clock;
 use crate::cmd::doctor::facts::{Port, Web};
 use crate::control::config::CoordinatorConfig;
 use crate::ids::Service;
-use crate::net::dial::{Destination, dial};
+use crate::net::dial::Destination;
 use crate::net::host::Host;
 use crate::net::socket::SocketSettings;
 use crate::net::stream::Sockets;
-use crate::net::survey::{Expected, Mechanism, Spoken, SurveySettings, Surveyed, survey};
+use crate::net::survey::{Expected, Spoken, SurveySettings, Surveyed, survey};
 use crate::net::tls::client::{ClusterTls, ClusterTlsSettings, Verify};
-use crate::net::tls::handshake::secure;
-use crate::net::tls::io::Io;
 use crate::net::web::{self, WebSettings};
 
 /// Connects to the ports of a cluster's coordinators.
 pub(super) struct Dialer {
     pub(super) world: World,
-    network: Sockets,
+    pub(super) network: Sockets,
     /// TLS as the config has it.
     tls: Option<Arc<ClusterTls>>,
 }
@@ -37,7 +32,12 @@ impl Dialer {
     }
 
     /// A port of this host; with TLS for this coordinator, if there is one.
-    fn destination(&self, host: &Host, port: u16, with_tls: Option<&CoordinatorConfig>) -> Destination {
+    pub(super) fn destination(
+        &self,
+        host: &Host,
+        port: u16,
+        with_tls: Option<&CoordinatorConfig>,
+    ) -> Destination {
         let tls = with_tls.zip(self.tls.as_ref()).and_then(|(coordinator, tls)| {
             tls.for_coordinator(&coordinator.host, coordinator.server_name.as_deref()).ok()
         });
@@ -93,18 +93,6 @@ impl Dialer {
         survey(&destination, expected, &self.settings()).await.ok()
     }
 
-    /// A connection to a port, for a login.
-    pub(super) async fn connect(
-        &self,
-        host: &Host,
-        number: u16,
-        with_tls: Option<&CoordinatorConfig>,
-    ) -> Option<Io<TcpStream>> {
-        let destination = self.destination(host, number, with_tls);
-        let stream = dial(&self.network, &destination, self.world.allowed).await.ok()?;
-        timeout(self.world.allowed, secure(stream, destination.tls.as_deref())).await.ok()?.ok()
-    }
-
     /// Reads the pages of a web port.
     pub(super) async fn web(&self, host: &Host, number: u16, with_tls: Option<&CoordinatorConfig>) -> Web {
         let destination = self.destination(host, number, with_tls);
@@ -124,12 +112,9 @@ impl Dialer {
     }
 }
 
-/// The first port where a login by ticket is worth a try.
+/// The port where a login by ticket is worth a try: the binary one before that for HTTP.
 pub(super) fn with_tickets(ports: &[Port]) -> Option<&Port> {
-    ports.iter().find(|port| {
-        let accepts = |surveyed: &Surveyed| {
-            matches!(&surveyed.spoken, Spoken::Sasl { gssapi, .. } if *gssapi != Mechanism::Refused)
-        };
-        port.service == Service::Hs2 && port.surveyed.as_ref().is_ok_and(accepts)
-    })
+    let takes_tickets = |port: &Port| port.surveyed.as_ref().is_ok_and(|it| it.spoken.takes_tickets());
+    let of = |service| ports.iter().find(|port| port.service == service && takes_tickets(port));
+    of(Service::Hs2).or_else(|| of(Service::Hs2Http))
 }

@@ -87,12 +87,12 @@ fn judge_protocol(service: Service, spoken: &Spoken, place: &str, cluster: &Clus
         return notes.add(&kinds::WRONG_PROTOCOL, seen);
     }
     let own_login = cluster.config.kerberos.is_some();
+    // The router is never itself over Beeswax.
+    let needs_tickets = own_login && service != Service::Beeswax;
     match spoken {
-        Spoken::Thrift { .. } if own_login => notes.add(&kinds::GSSAPI_REFUSED, seen),
-        Spoken::Thrift { .. } => notes.add(&kinds::NO_LOGIN, seen),
-        Spoken::Http(HttpAnswer { status: 200, .. }) if !own_login => notes.add(&kinds::NO_LOGIN, seen),
-        Spoken::Sasl { gssapi: Mechanism::Refused, .. } if own_login && service == Service::Hs2 => {
-            notes.add(&kinds::GSSAPI_REFUSED, seen);
+        _ if needs_tickets && !spoken.takes_tickets() => notes.add(&kinds::GSSAPI_REFUSED, seen),
+        Spoken::Thrift { .. } | Spoken::Http(HttpAnswer { status: 200, .. }) => {
+            notes.add(&kinds::NO_LOGIN, seen);
         }
         Spoken::Sasl { plain: Mechanism::Refused, gssapi: Mechanism::Offered } if !own_login => {
             notes.add(&kinds::ONLY_TICKETS, seen);

@@ -138,15 +138,17 @@ fn sasl(plain: Mechanism, gssapi: Mechanism) -> Spoken {
     Spoken::Sasl { plain, gssapi }
 }
 
+/// The findings about a port of this cluster that speaks this.
+fn judged(cluster: &Cluster, service: Service, spoken: Spoken) -> Vec<&'static str> {
+    let now = date_time_ymd(2020, 2, 2).into();
+    noted(|notes| ports::of_coordinator(&port(service, spoken), cluster, now, notes))
+}
+
 #[test]
 fn a_port_is_judged_by_what_it_should_speak() {
     use Mechanism::{Offered, Refused};
     let cluster = cluster("");
-    let judged = |service, spoken| {
-        noted(|notes| {
-            ports::of_coordinator(&port(service, spoken), &cluster, date_time_ymd(2020, 2, 2).into(), notes);
-        })
-    };
+    let judged = |service, spoken| judged(&cluster, service, spoken);
     assert_eq!(judged(Service::Hs2, sasl(Offered, Refused)), ["speaks"]);
     assert_eq!(judged(Service::Hs2, sasl(Refused, Offered)), ["only-tickets"]);
     assert_eq!(judged(Service::Beeswax, Spoken::Thrift { is_beeswax: false }), ["wrong-protocol"]);
@@ -155,6 +157,28 @@ fn a_port_is_judged_by_what_it_should_speak() {
     assert_eq!(judged(Service::Hs2Http, sasl(Offered, Offered)), ["wrong-protocol"]);
     assert_eq!(judged(Service::Hs2, Spoken::Http(HttpAnswer::default())), ["wrong-protocol"]);
     assert_eq!(judged(Service::Hs2, Spoken::Other), ["port-not-understood"]);
+}
+
+#[test]
+fn each_port_where_the_router_logs_in_must_take_tickets() {
+    use Mechanism::{Offered, Refused, Unknown};
+    let own =
+        cluster("kerberos = { principal = \"r/h@R\", keytab = \"k\", coordinator = \"impala/_HOST@R\" }");
+    let http = |status, authenticate: &[&str]| {
+        let authenticate = authenticate.iter().copied().map(str::to_owned).collect();
+        Spoken::Http(HttpAnswer { status, authenticate, date: None })
+    };
+    for spoken in [sasl(Refused, Offered), sasl(Unknown, Unknown)] {
+        assert_eq!(judged(&own, Service::Hs2, spoken), ["speaks"]);
+    }
+    for spoken in [sasl(Offered, Refused), Spoken::Thrift { is_beeswax: false }] {
+        assert_eq!(judged(&own, Service::Hs2, spoken), ["gssapi-refused"]);
+    }
+    assert_eq!(judged(&own, Service::Hs2Http, http(401, &["Basic", "negotiate"])), ["speaks"]);
+    for spoken in [http(200, &[]), http(401, &["Basic realm=\"Negotiate\""])] {
+        assert_eq!(judged(&own, Service::Hs2Http, spoken), ["gssapi-refused"]);
+    }
+    assert_eq!(judged(&own, Service::Beeswax, sasl(Offered, Refused)), ["speaks"]);
 }
 
 fn clocks(seconds_ahead: u64) -> Vec<&'static str> {
