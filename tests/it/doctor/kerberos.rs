@@ -36,9 +36,10 @@ impl Plan<'_> {
     fn doctor(&self) -> Report {
         let Self { listener, service, own, principal, coordinator, host, hs2, hs2_http, flavor } = self;
         let (listener, own) = (listener.display(), own.display());
+        let kind = if *hs2 == 0 { "hs2-http" } else { "hs2" };
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
-            "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\n[listener.kerberos]\n\
+            "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"{kind}\"\n[listener.kerberos]\n\
              keytab = \"{listener}\"\nprincipal = \"{service}@{REALM}\"\n\
              [[cluster]]\nflavor = \"{flavor}\"\ncoordinators = [{{ host = \"{host}\", hs2 = {hs2}, \
              hs2_http = {hs2_http}, beeswax = 0, web = 0 }}]\n\
